@@ -1,0 +1,331 @@
+//! Newtypes for digests, indices and identities.
+//!
+//! Text forms are canonical: lower-case hexadecimal, fixed length, one prefix. `parse(print(x)) == x` and no
+//! second spelling of `x` parses.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
+
+/// Why a word did not parse.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WordError {
+    /// The text lacks the prefix that names its kind.
+    #[error("{word}: expected the prefix `{prefix}`, got `{got}`")]
+    Prefix {
+        /// The kind of word.
+        word: &'static str,
+        /// The prefix that it must have.
+        prefix: &'static str,
+        /// What was given, shortened.
+        got: String,
+    },
+    /// The hexadecimal part has the wrong length or alphabet.
+    #[error("{word}: expected {bytes} bytes of lower-case hexadecimal, got `{got}`")]
+    Hex {
+        /// The kind of word.
+        word: &'static str,
+        /// How many bytes it holds.
+        bytes: usize,
+        /// What was given, shortened.
+        got: String,
+    },
+    /// The name is not one of a closed list.
+    #[error("{word}: `{got}` is not one of {known}")]
+    Unknown {
+        /// The kind of word.
+        word: &'static str,
+        /// The names that exist.
+        known: &'static str,
+        /// What was given, shortened.
+        got: String,
+    },
+}
+
+/// At most 80 characters of hostile text, for error messages.
+fn shorten(text: &str) -> String {
+    if text.chars().count() <= 80 { text.to_owned() } else { text.chars().take(77).chain("...".chars()).collect() }
+}
+
+fn decode_hex<const N: usize>(word: &'static str, text: &str) -> Result<[u8; N], WordError> {
+    let bad = || WordError::Hex { word, bytes: N, got: shorten(text) };
+    if text.len() != 2 * N || text.bytes().any(|c| !matches!(c, b'0'..=b'9' | b'a'..=b'f')) {
+        return Err(bad());
+    }
+    let mut out = [0u8; N];
+    hex::decode_to_slice(text, &mut out).map_err(|_| bad())?;
+    Ok(out)
+}
+
+macro_rules! hex_word {
+    ($(#[$doc:meta])* $name:ident, $bytes:literal, $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name([u8; $bytes]);
+
+        impl $name {
+            /// Wraps raw bytes.
+            #[must_use]
+            pub const fn new(bytes: [u8; $bytes]) -> Self {
+                Self(bytes)
+            }
+
+            /// The raw bytes.
+            #[must_use]
+            pub const fn as_bytes(&self) -> &[u8; $bytes] {
+                &self.0
+            }
+
+            /// The hexadecimal part alone, as used in artifact paths.
+            #[must_use]
+            pub fn hex(&self) -> String {
+                hex::encode(self.0)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!($prefix, "{}"), self.hex())
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = WordError;
+            fn from_str(text: &str) -> Result<Self, WordError> {
+                let hex = text.strip_prefix($prefix).ok_or_else(|| WordError::Prefix {
+                    word: stringify!($name),
+                    prefix: $prefix,
+                    got: shorten(text),
+                })?;
+                decode_hex(stringify!($name), hex).map(Self)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                s.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                Cow::<str>::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+            fn inline_schema() -> bool {
+                true
+            }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "pattern": format!("^{}[0-9a-f]{{{}}}$", $prefix, 2 * $bytes) })
+            }
+        }
+    };
+}
+
+hex_word!(
+    /// A SHA-256 digest, printed `sha256:<64 hex>`.
+    Digest, 32, "sha256:"
+);
+hex_word!(
+    /// An ed25519 public key that names a miner, printed `ed25519:<64 hex>`.
+    Identity, 32, "ed25519:"
+);
+hex_word!(
+    /// The id of a claim: the right, given to one worker for a limited time, to prove one slice once.
+    /// It is also the nonce of the statement.
+    ClaimId, 16, ""
+);
+
+impl Digest {
+    /// SHA-256 of `bytes`.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+}
+
+/// The uid of a request: a UUID in its canonical text form.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RequestUid([u8; 16]);
+
+impl RequestUid {
+    /// Wraps raw bytes.
+    #[must_use]
+    pub const fn new(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The raw bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl fmt::Display for RequestUid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let h = hex::encode(self.0);
+        write!(f, "{}-{}-{}-{}-{}", &h[..8], &h[8..12], &h[12..16], &h[16..20], &h[20..])
+    }
+}
+
+impl fmt::Debug for RequestUid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for RequestUid {
+    type Err = WordError;
+    fn from_str(text: &str) -> Result<Self, WordError> {
+        let bad = || WordError::Hex { word: "RequestUid", bytes: 16, got: shorten(text) };
+        let dashes = [8usize, 13, 18, 23];
+        if text.len() != 36 || !text.is_ascii() || dashes.iter().any(|&i| text.as_bytes()[i] != b'-') {
+            return Err(bad());
+        }
+        let hex: String =
+            text.char_indices().filter(|(i, _)| !dashes.contains(i)).map(|(_, c)| c).collect();
+        decode_hex("RequestUid", &hex).map(Self).map_err(|_| bad())
+    }
+}
+
+impl Serialize for RequestUid {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for RequestUid {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        Cow::<str>::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// The place of a slice in its model's manifest, from 0.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(transparent)]
+#[schemars(inline)]
+pub struct SliceIndex(pub u32);
+
+impl fmt::Display for SliceIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// Which proof system a model's slices are proved with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum ProofSystem {
+    /// halo2 with KZG commitments over bn254: proofs of a few kilobytes that hide what is inside a slice;
+    /// needs a trusted setup.
+    Halo2Kzg,
+}
+
+impl fmt::Display for ProofSystem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Halo2Kzg => "Halo2Kzg",
+        })
+    }
+}
+
+/// A closed set of parameters of a proof system. A verifier knows every id; a proof never brings parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum ParameterId {
+    /// bn254, KZG with SHPLONK opening, Blake2b transcript, gates of degree 5, LogUp in groups of three.
+    #[serde(rename = "halo2-kzg-bn254/v1")]
+    Halo2KzgBn254V1,
+}
+
+impl ParameterId {
+    /// The text form that is bound into manifests and proof envelopes.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Halo2KzgBn254V1 => "halo2-kzg-bn254/v1",
+        }
+    }
+
+    /// The proof system whose parameters these are.
+    #[must_use]
+    pub const fn proof_system(self) -> ProofSystem {
+        match self {
+            Self::Halo2KzgBn254V1 => ProofSystem::Halo2Kzg,
+        }
+    }
+}
+
+impl fmt::Display for ParameterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for ProofSystem {
+    type Err = WordError;
+    fn from_str(text: &str) -> Result<Self, WordError> {
+        match text {
+            "Halo2Kzg" => Ok(Self::Halo2Kzg),
+            _ => Err(WordError::Unknown { word: "ProofSystem", known: "Halo2Kzg", got: shorten(text) }),
+        }
+    }
+}
+
+impl FromStr for ParameterId {
+    type Err = WordError;
+    fn from_str(text: &str) -> Result<Self, WordError> {
+        match text {
+            "halo2-kzg-bn254/v1" => Ok(Self::Halo2KzgBn254V1),
+            _ => Err(WordError::Unknown { word: "ParameterId", known: "halo2-kzg-bn254/v1", got: shorten(text) }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_print_and_parse_to_the_same() {
+        let d = Digest::of(b"zkinfer");
+        assert_eq!(d.to_string().parse(), Ok(d));
+        let uid: RequestUid = "6f9619ff-8b86-d011-b42d-00c04fc964ff".parse().unwrap();
+        assert_eq!(uid.to_string(), "6f9619ff-8b86-d011-b42d-00c04fc964ff");
+        let id = Identity::new([7; 32]);
+        assert_eq!(serde_json::from_str::<Identity>(&serde_json::to_string(&id).unwrap()).unwrap(), id);
+    }
+
+    #[test]
+    fn rejects_a_second_spelling() {
+        let d = Digest::of(b"x").to_string();
+        for bad in [d.to_uppercase(), d.replace("sha256:", ""), format!("{d}0"), format!(" {d}"), String::new()] {
+            assert!(bad.parse::<Digest>().is_err(), "{bad} parsed");
+        }
+        for bad in ["6f9619ff8b86d011b42d00c04fc964ff", "6F9619FF-8B86-D011-B42D-00C04FC964FF"] {
+            assert!(bad.parse::<RequestUid>().is_err(), "{bad} parsed");
+        }
+    }
+
+    #[test]
+    fn schema_pattern_states_the_length() {
+        let schema = serde_json::to_string(&schemars::schema_for!(Digest)).unwrap();
+        assert!(schema.contains("^sha256:[0-9a-f]{64}$"), "{schema}");
+    }
+}

@@ -1,0 +1,313 @@
+//! The plan in field elements: every fixed cell and every copy of a slice's circuit.
+//!
+//! Invariant: nothing here depends on a witness, so a verifying key is a function of the relations and parameters.
+
+use std::collections::BTreeMap;
+
+use halo2_proofs::halo2curves::bn256::Fr;
+use halo2_proofs::halo2curves::ff::Field;
+
+use super::SliceParameters;
+use super::instance::{power_of_two, signed, values_per_element};
+use super::plan::{LayoutError, LinearUnit, MAX_K, Placed, PlacedLinear, Plan, RESERVED_ROWS, normal_forms};
+use crate::graph::Requantise;
+use crate::relations::{SliceRelations, limb_widths};
+
+/// What a fixed column is for. A slice has only the columns that it uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Role {
+    /// 1 on every row that gates hold on; 0 on the closing and blinding rows.
+    On,
+    /// 1 on the first and on the closing row of the running sum.
+    Edge,
+    /// Value and width of a row of the range table.
+    TableValue,
+    /// See [`Role::TableValue`].
+    TableTag,
+    /// Width of limb `i` of this row; 0 where the limb is not used, which forces it to 0.
+    Tag(u8),
+    /// Factor of this row's value in the accumulator: a power of the packing base.
+    Factor,
+    /// What is added to this row's value before the factor: minus offset, bias and input offsets.
+    Constant,
+    /// The accumulator goes on from the row above, unchanged.
+    Keep,
+    /// The accumulator goes on from the row above, times r.
+    Step,
+    /// The row is a slice input: `z` is the sum of its limbs.
+    Input,
+    /// The row is packed into the instance.
+    Pack,
+    /// The row is a witness of the full grid.
+    Witness,
+    /// The row starts a tournament.
+    TournamentStart,
+    /// The row is a further step of a tournament.
+    TournamentStep,
+    /// The row is a requantisation of this kind.
+    Requantise(u8),
+    /// The image polynomial goes on from the row above, times r^exponent.
+    ImageStep(u32),
+    /// The weight polynomial goes on from the row above, times r.
+    WeightStep,
+    /// Packed weights, to be multiplied by r^exponent.
+    Weight(u32),
+    /// The sum over channels goes on from the row above.
+    SumKeep,
+    /// The sum takes in image times weights of this row.
+    SumAdd,
+}
+
+/// What the constraint system depends on: the circuit's parameters in halo2's sense.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Shape {
+    pub(super) limb_bits: u32,
+    pub(super) limb_columns: usize,
+    pub(super) max_limbs: usize,
+    pub(super) requantisations: Vec<Requantise>,
+    /// Fixed columns, in order.
+    pub(super) roles: Vec<Role>,
+}
+
+/// Advice columns that copies join.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CopyColumn {
+    /// A value in offset (non-negative) form.
+    Z,
+    /// A copy of a value.
+    X,
+    /// The unit lane's accumulator.
+    Accumulator,
+    /// The image lane's sum.
+    Sum,
+}
+
+/// A slice's circuit, ready for keys or a witness.
+#[derive(Debug, Clone)]
+pub(super) struct Layout {
+    pub(super) k: u32,
+    pub(super) shape: Shape,
+    pub(super) plan: Plan,
+    /// Values of each fixed column on the usable rows.
+    pub(super) fixed: BTreeMap<Role, Vec<Fr>>,
+    pub(super) copies: Vec<((CopyColumn, usize), (CopyColumn, usize))>,
+    /// `(row of the accumulator, row of the instance)`.
+    pub(super) public: Vec<(usize, usize)>,
+    /// Rows that gates hold on.
+    pub(super) on_rows: usize,
+}
+
+impl Layout {
+    /// Lays out a slice.
+    ///
+    /// # Errors
+    /// Parameters outside the closed set, rows that do not fit, or a relation without a layout.
+    pub(super) fn new(relations: &SliceRelations, parameters: SliceParameters) -> Result<Self, LayoutError> {
+        let SliceParameters { limb_bits, k } = parameters;
+        if !(2..=16).contains(&limb_bits) || !(4..=MAX_K).contains(&k) {
+            return Err(LayoutError::Parameters { limb_bits, k });
+        }
+        let forms = normal_forms(relations)?;
+        let plan = Plan::new(relations, &forms, u32::from(limb_bits))?;
+        let available = (1usize << k).saturating_sub(RESERVED_ROWS);
+        if plan.rows > available {
+            return Err(LayoutError::Rows { rows: plan.rows, k, available });
+        }
+        let mut writer = Writer { on_rows: available, fixed: BTreeMap::new(), copies: Vec::new(), public: Vec::new() };
+        writer.table(&plan);
+        let mut instance_row = 2;
+        for placed in &plan.placed {
+            match placed {
+                Placed::Input { index, row } => {
+                    let tensor = &relations.inputs[*index];
+                    let widths = limb_widths(u32::from(tensor.range.bits), plan.limb_bits);
+                    for r in *row..row + tensor.len {
+                        writer.set(Role::Input, r, Fr::ONE);
+                        writer.tags(r, 0, &widths);
+                    }
+                    instance_row = writer.pack(*row, tensor.len, tensor.range, instance_row);
+                }
+                Placed::Output { index, row } => {
+                    let tensor = &relations.outputs[*index];
+                    for (r, &source) in (*row..).zip(&plan.cells[&tensor.id]) {
+                        writer.copies.push(((CopyColumn::Z, source), (CopyColumn::Z, r)));
+                    }
+                    instance_row = writer.pack(*row, tensor.len, tensor.range, instance_row);
+                }
+                Placed::Linear(linear) => {
+                    let kind = plan.requantisations.iter().position(|r| *r == linear.requantise).unwrap_or(0) as u8;
+                    writer.units(linear, kind);
+                    writer.images(linear, &plan);
+                }
+                Placed::Maximum { input, windows, range, row, .. } => {
+                    let widths = limb_widths(u32::from(range.bits), plan.limb_bits);
+                    let sources = &plan.cells[input];
+                    let mut r = *row;
+                    for window in windows {
+                        for (i, &source) in window.iter().enumerate() {
+                            writer.copies.push(((CopyColumn::Z, sources[source as usize]), (CopyColumn::X, r)));
+                            if i == 0 {
+                                writer.set(Role::TournamentStart, r, Fr::ONE);
+                            } else {
+                                writer.set(Role::TournamentStep, r, Fr::ONE);
+                                writer.tags(r, 0, &widths);
+                                writer.tags(r, plan.max_limbs, &widths);
+                            }
+                            r += 1;
+                        }
+                    }
+                }
+                Placed::Wired { .. } => {}
+            }
+        }
+        let shape = Shape {
+            limb_bits: plan.limb_bits,
+            limb_columns: plan.limb_columns,
+            max_limbs: plan.max_limbs,
+            requantisations: plan.requantisations.clone(),
+            roles: writer.fixed.keys().copied().collect(),
+        };
+        let Writer { on_rows, fixed, copies, public } = writer;
+        Ok(Self { k: u32::from(k), shape, plan, fixed, copies, public, on_rows })
+    }
+}
+
+struct Writer {
+    on_rows: usize,
+    fixed: BTreeMap<Role, Vec<Fr>>,
+    copies: Vec<((CopyColumn, usize), (CopyColumn, usize))>,
+    public: Vec<(usize, usize)>,
+}
+
+impl Writer {
+    fn set(&mut self, role: Role, row: usize, value: Fr) {
+        let rows = self.on_rows + 1;
+        if value != Fr::ZERO {
+            self.fixed.entry(role).or_insert_with(|| vec![Fr::ZERO; rows])[row] = value;
+        }
+    }
+
+    fn tags(&mut self, row: usize, first: usize, widths: &[u32]) {
+        for (i, &w) in widths.iter().enumerate() {
+            self.set(Role::Tag((first + i) as u8), row, Fr::from(u64::from(w)));
+        }
+    }
+
+    /// The range table: `(0, tag 0)` for idle limbs, then `[0, 2^w)` with tag `w` for each width. Further rows repeat
+    /// the first: each is a true row, so it does not matter which of them a multiplicity stands on.
+    fn table(&mut self, plan: &Plan) {
+        for row in 0..self.on_rows {
+            self.set(Role::On, row, Fr::ONE);
+        }
+        self.set(Role::Edge, 0, Fr::ONE);
+        self.set(Role::Edge, self.on_rows, Fr::ONE);
+        let mut row = 1;
+        for &w in &plan.widths {
+            for v in 0..1u64 << w {
+                self.set(Role::TableValue, row, Fr::from(v));
+                self.set(Role::TableTag, row, Fr::from(u64::from(w)));
+                row += 1;
+            }
+        }
+    }
+
+    /// Accumulates `Σ 2^(w·t) · z` over the values of each element and joins it to the instance. Returns the next
+    /// instance row.
+    fn pack(&mut self, row: usize, len: usize, range: crate::graph::IntRange, mut instance_row: usize) -> usize {
+        let per_element = values_per_element(range);
+        for i in 0..len {
+            let place = i % per_element;
+            self.set(Role::Pack, row + i, Fr::ONE);
+            self.set(Role::Factor, row + i, power_of_two(place as u32 * u32::from(range.bits)));
+            if place > 0 {
+                self.set(Role::Keep, row + i, Fr::ONE);
+            }
+            if place + 1 == per_element || i + 1 == len {
+                self.public.push((row + i, instance_row));
+                instance_row += 1;
+            }
+        }
+        instance_row
+    }
+
+    /// The unit lane of a linear map: `Σ r^(position·groups + group) Σ_i B^i (acc_i − bias_i − offsets_i)`.
+    fn units(&mut self, linear: &PlacedLinear, kind: u8) {
+        // Inputs stand in offset form x' = x − lo, so the identity is over x' and Σ weight·lo moves to this side.
+        let offsets: Vec<Vec<i64>> =
+            linear.inputs.iter().zip(&linear.input_ranges).map(|_| Vec::new()).collect();
+        let constant = offset_sums(linear, offsets);
+        let widths: Vec<_> = linear.limbs.widths().collect();
+        let mut first = true;
+        for (row, (unit, steps)) in (linear.unit_row..).zip(linear.units()) {
+            if !first {
+                self.set(if steps { Role::Step } else { Role::Keep }, row, Fr::ONE);
+            }
+            first = false;
+            match unit {
+                LinearUnit::Witness { .. } => self.set(Role::Witness, row, Fr::ONE),
+                LinearUnit::Output { position, output, .. } => {
+                    let place = output % linear.packing.per_element;
+                    self.set(Role::Requantise(kind), row, Fr::ONE);
+                    self.set(Role::Factor, row, power_of_two(place as u32 * linear.packing.base_bits));
+                    let moved = i128::from(linear.limbs.offset()) + i128::from(linear.form.bias[output]);
+                    self.set(Role::Constant, row, -signed(moved + constant[position][output]));
+                    self.tags(row, 0, &widths);
+                }
+            }
+        }
+        let last = linear.unit_row + linear.units().count() - 1;
+        let sum = linear.image_row + linear.image_rows - 1;
+        self.copies.push(((CopyColumn::Accumulator, last), (CopyColumn::Sum, sum)));
+    }
+
+    /// The image lane: per channel `x(S) = Σ S^(u·R + v) x[u, v]` and `w = Σ_g r^g Σ_offsets S^offset F`, both by Horner's
+    /// rule and ending in the same row, where their product joins the sum. `S = r^groups`.
+    fn images(&mut self, linear: &PlacedLinear, plan: &Plan) {
+        let groups = linear.packing.groups;
+        let mut start = linear.image_row;
+        for (c, channel) in linear.form.channels.iter().enumerate() {
+            let len = linear.block_len(c);
+            let end = start + len - 1;
+            for row in start..=end {
+                if row > linear.image_row {
+                    self.set(Role::SumKeep, row, Fr::ONE);
+                }
+            }
+            self.set(Role::SumAdd, end, Fr::ONE);
+            let cells = &plan.cells[&linear.inputs[channel.tensor]];
+            for (i, &pixel) in channel.pixels.iter().enumerate() {
+                self.copies.push(((CopyColumn::Z, cells[pixel as usize]), (CopyColumn::X, end - i)));
+                if i + 1 < channel.pixels.len() {
+                    let ends_image_row = i % channel.width == channel.width - 1;
+                    let gap = if ends_image_row { linear.form.row_stride - channel.width + 1 } else { 1 };
+                    self.set(Role::ImageStep((groups * gap) as u32), end - i, Fr::ONE);
+                }
+            }
+            let mut packed: BTreeMap<(usize, usize), Fr> = BTreeMap::new();
+            for tap in &channel.taps {
+                let (group, place) = (tap.output / linear.packing.per_element, tap.output % linear.packing.per_element);
+                *packed.entry((tap.offset, group)).or_insert(Fr::ZERO) +=
+                    signed(i128::from(tap.weight)) * power_of_two(place as u32 * linear.packing.base_bits);
+            }
+            for ((offset, group), value) in packed {
+                self.set(Role::Weight((groups * offset) as u32), end - group, value);
+            }
+            for group in 0..groups - 1 {
+                self.set(Role::WeightStep, end - group, Fr::ONE);
+            }
+            start += len;
+        }
+    }
+}
+
+/// `Σ weight · lo` per full-grid position and output.
+fn offset_sums(linear: &PlacedLinear, mut lows: Vec<Vec<i64>>) -> Vec<Vec<i128>> {
+    for channel in &linear.form.channels {
+        let needed = channel.pixels.iter().max().map_or(0, |&p| p as usize + 1);
+        let (low, range) = (&mut lows[channel.tensor], linear.input_ranges[channel.tensor]);
+        if low.len() < needed {
+            low.resize(needed, range.lo());
+        }
+    }
+    linear.form.sums(&lows.iter().map(Vec::as_slice).collect::<Vec<_>>())
+}

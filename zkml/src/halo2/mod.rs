@@ -1,0 +1,33 @@
+//! The `Halo2Kzg` backend: proofs of 2–6 KB that hide what is inside a slice, and need a trusted setup.
+//!
+//! Nomenclature follows the halo2 book: advice (witness) and fixed columns, instance (public values), gates,
+//! permutation (copies), challenges by phase, vk and pk, SRS.
+//!
+//! One file per idea: [`correlation`] (normal form of linear maps), [`plan`] (rows), [`layout`] (fixed cells), [`circuit`]
+//! (gates and their claims), [`witness`] and [`synthesize`] (the prover's cells), [`instance`] (public values), [`srs`],
+//! [`keys`], [`prover`], [`verifier`]. It knows relations only, nothing of ONNX.
+
+mod circuit;
+mod correlation;
+mod instance;
+mod keys;
+mod layout;
+mod parameters;
+mod plan;
+mod prover;
+mod srs;
+mod synthesize;
+mod verifier;
+mod witness;
+
+#[cfg(test)]
+mod tests;
+
+pub use instance::InstanceError;
+pub use keys::{KeyError, ProvingKey, VerifyingKey, keygen};
+pub use parameters::{Cost, SliceParameters, choose_parameters, cost};
+pub use plan::{LayoutError, MAX_K};
+pub use prover::{ProveError, SliceProof, prove};
+pub use srs::{Srs, SrsError, VerifierSrs, development_srs_digest};
+pub use verifier::{VerifyError, verify};
+pub use witness::WitnessError;

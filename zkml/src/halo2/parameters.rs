@@ -1,0 +1,94 @@
+//! The cost model, and the parameters that it chooses.
+//!
+//! CPU milliseconds on one core of the reference machine, by the columns and rows of a circuit:
+//! `t ≈ n/16384 · (600 + 80·advice + 125·permutation + 60·inverse columns + 47·fixed + 100·second-phase)`.
+
+use serde::{Deserialize, Serialize};
+
+use super::circuit::LOOKUPS_PER_INVERSE;
+use super::layout::Layout;
+use super::plan::{LayoutError, MAX_K, Plan, RESERVED_ROWS, normal_forms};
+use crate::relations::SliceRelations;
+
+/// What a manifest records of a slice's circuit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SliceParameters {
+    /// Width of a full limb.
+    pub limb_bits: u8,
+    /// log2 of the circuit's rows.
+    pub k: u8,
+}
+
+/// What proving a slice costs, predicted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cost {
+    /// Rows used, of 2^k.
+    pub rows: usize,
+    /// CPU milliseconds to prove, one core of the reference machine.
+    pub cpu_ms: u32,
+    /// Peak memory to prove, in bytes.
+    pub memory_bytes: u64,
+    /// Bytes of a proof.
+    pub proof_bytes: u32,
+    /// Bytes of the proving key.
+    pub pk_bytes: u64,
+}
+
+/// Narrowest and widest full limb that is tried.
+const LIMB_BITS: std::ops::RangeInclusive<u8> = 4..=13;
+
+/// The cheapest parameters of a slice; ties go to the narrower limb.
+///
+/// # Errors
+/// A slice that fits no circuit.
+pub fn choose_parameters(relations: &SliceRelations) -> Result<SliceParameters, LayoutError> {
+    let forms = normal_forms(relations)?;
+    let mut best: Option<(u64, SliceParameters)> = None;
+    let mut refused = None;
+    for limb_bits in LIMB_BITS {
+        let plan = Plan::new(relations, &forms, u32::from(limb_bits))?;
+        let k = (plan.rows + RESERVED_ROWS).next_power_of_two().trailing_zeros().max(5) as u8;
+        if k > MAX_K {
+            refused = Some(LayoutError::Rows { rows: plan.rows, k: MAX_K, available: (1 << MAX_K) - RESERVED_ROWS });
+            continue;
+        }
+        // Fixed columns hardly depend on the limb width beyond one tag each.
+        let work = (1u64 << k) * u64::from(units(plan.limb_columns, 20 + plan.limb_columns));
+        if best.is_none_or(|(least, _)| work < least) {
+            best = Some((work, SliceParameters { limb_bits, k }));
+        }
+    }
+    match best {
+        Some((_, parameters)) => Ok(parameters),
+        None => Err(refused.unwrap_or(LayoutError::Rows { rows: usize::MAX, k: MAX_K, available: 0 })),
+    }
+}
+
+/// Cost units per 16384 rows.
+fn units(limb_columns: usize, fixed: usize) -> u32 {
+    let inverses = limb_columns.div_ceil(LOOKUPS_PER_INVERSE);
+    let (first, second, permutation) = (limb_columns + 4, 5 + inverses, 5);
+    (600 + 80 * (first + second) + 125 * permutation + 60 * inverses + 47 * fixed + 100 * second) as u32
+}
+
+/// Predicts what proving a slice costs.
+///
+/// # Errors
+/// A slice without a circuit at these parameters.
+pub fn cost(relations: &SliceRelations, parameters: SliceParameters) -> Result<Cost, LayoutError> {
+    let layout = Layout::new(relations, parameters)?;
+    let (limbs, fixed) = (layout.shape.limb_columns, layout.shape.roles.len());
+    let n = 1u64 << parameters.k;
+    let advice = limbs + 4 + 5 + limbs.div_ceil(LOOKUPS_PER_INVERSE);
+    // Points: advice, 2 permutation products, random, 4 quotient pieces, 2 openings. Scalars: advice with 6
+    // rotations, fixed, 5 sigmas, 5 of the products, random.
+    let proof_bytes = 32 * (advice + 9 + advice + 6 + fixed + 5 + 5 + 1);
+    let columns = (fixed + 5) as u64;
+    Ok(Cost {
+        rows: layout.plan.rows,
+        cpu_ms: (n * u64::from(units(limbs, fixed)) / 16384) as u32,
+        memory_bytes: (24 << 20) + n * 32 * (3 * columns + 3 * advice as u64 + 40),
+        proof_bytes: proof_bytes as u32,
+        pk_bytes: 32 * n * (2 * columns + 3),
+    })
+}

@@ -1,0 +1,101 @@
+//! The one list of what is ever claimed between integer tensors. Nothing else is proved.
+//!
+//! Whoever audits soundness reads this folder first. It knows no proof system: no challenge, no field element,
+//! no column. Every relation has a plain integer checker ([`check`]) that reads like its definition; a backend
+//! is sound when it accepts exactly what the checkers accept.
+//!
+//! | relation | claim |
+//! |---|---|
+//! | [`Relation::Range`] | every value of the tensor lies in its exact range |
+//! | [`Relation::Requantised`] | `z = activation(q)`, `q = floor((acc + 2^(S-1)) / 2^S)`, `q` in its signed range, where `acc` is the linear map of the inputs |
+//! | [`Relation::Maximum`] | `z` is the maximum of each window: a tournament of pairs, `m − a ≥ 0`, `m − b ≥ 0`, `(m − a)(m − b) = 0` |
+//! | [`Relation::Wired`] | `z[t] = x[source[t]]` |
+//!
+//! Why these suffice: the integers are exact. Given the inputs, each relation has exactly one output that
+//! satisfies it (floor division with `0 ≤ remainder < 2^S` is unique, a maximum is unique), so a slice's
+//! relations determine its outputs: no tolerance, no freedom for a prover.
+//!
+//! **No relation reads a padded entry.** An index outside a tensor does not exist here; a backend that pads must
+//! make the padded coefficient 0.
+
+pub mod bound;
+mod check;
+mod limbs;
+mod lower;
+
+pub use check::{CheckError, check};
+pub use limbs::{LimbPlan, limb_widths};
+pub use lower::{LowerError, lower};
+
+use crate::graph::{IntRange, LinearMap, Requantise, TensorId};
+
+/// One claim between integer tensors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Relation {
+    /// Every value of the tensor lies in `range`. Claimed for each input of a slice: inner tensors get their
+    /// range from the relation that makes them.
+    Range {
+        /// The tensor.
+        tensor: TensorId,
+        /// Its exact range.
+        range: IntRange,
+    },
+    /// A linear map with constant coefficients and the requantisation of its accumulator. The accumulator is not
+    /// a tensor: it is determined by the limbs of the requantisation.
+    Requantised {
+        /// Tensors that the map reads.
+        inputs: Vec<TensorId>,
+        /// Exact range of each input.
+        input_ranges: Vec<IntRange>,
+        /// The coefficients and bias.
+        map: LinearMap,
+        /// From accumulator to output.
+        requantise: Requantise,
+        /// Greatest |accumulator| over all inputs in range; < 2^62.
+        bound: i64,
+        /// The tensor made.
+        output: TensorId,
+    },
+    /// `z[t] = max(x[windows[t]])`.
+    Maximum {
+        /// The tensor read.
+        input: TensorId,
+        /// Exact range of input and output.
+        range: IntRange,
+        /// Indices into the flattened input per output value; never empty.
+        windows: Vec<Vec<u32>>,
+        /// The tensor made.
+        output: TensorId,
+    },
+    /// `z[t] = x[source[t]]`.
+    Wired {
+        /// The tensor read.
+        input: TensorId,
+        /// Index into the flattened input per output value; `None` keeps the order.
+        source: Option<Vec<u32>>,
+        /// The tensor made.
+        output: TensorId,
+    },
+}
+
+/// A tensor as the relations see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SliceTensor {
+    /// Its id in the graph.
+    pub id: TensorId,
+    /// Number of values.
+    pub len: usize,
+    /// The exact range.
+    pub range: IntRange,
+}
+
+/// All that is claimed of one slice: what a backend turns into a circuit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SliceRelations {
+    /// Tensors that come from outside, in the manifest's order. Public.
+    pub inputs: Vec<SliceTensor>,
+    /// Tensors that leave, in the manifest's order. Public. Never one of `inputs`.
+    pub outputs: Vec<SliceTensor>,
+    /// The claims, each reading only inputs and outputs of earlier ones.
+    pub relations: Vec<Relation>,
+}
