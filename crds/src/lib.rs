@@ -4,6 +4,7 @@
 //! Invariant: a word is valid by construction. Whatever parses has the right length and alphabet, and prints
 //! back to the same text.
 
+pub mod wire;
 pub mod words;
 
 pub use words::{ClaimId, Digest, Identity, ParameterId, ProofSystem, RequestUid, SliceIndex, WordError};

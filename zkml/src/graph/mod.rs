@@ -4,5 +4,7 @@
 //! The same bytes give the same graph on every machine; no float and no measurement is in it.
 
 pub mod ir;
+pub mod scale;
 
-pub use ir::{IntGraph, IntRange, IntTensor, LinearMap, Node, Op, Requantise, Activation, TensorId, TensorInfo};
+pub use ir::{Activation, IntGraph, IntRange, IntTensor, LinearMap, Node, Op, Requantise, TensorId, TensorInfo};
+pub use scale::{Profile, QuantisationPlan, TensorScale};

@@ -1,0 +1,149 @@
+//! The wire contract between gateway and worker, version 1: HTTP with JSON bodies, blobs and proofs as bytes.
+//!
+//! | call | body | answers |
+//! |---|---|---|
+//! | `POST /v1/work/claims` | [`ClaimRequest`] | 200 [`ClaimGrant`]; 204 nothing now, ask again; **410 the request is over** |
+//! | `GET /v1/work/blobs/{digest}` | | 200 bytes; 404 no such blob, or not this pool's to read |
+//! | `PUT /v1/work/claims/{claim}/proof` | a proof envelope | 201 taken; 200 the same bytes again; 409 other bytes than before; 410 expired or over; 413 too large |
+//! | `POST /v1/work/claims/{claim}/refuse` | [`Refusal`] | 204 handed back; 410 expired or over |
+//!
+//! Claims and blobs are asked for with the worker's token, the last two calls with the claim's token, both as
+//! `Authorization: Bearer`. Every other answer carries a [`Problem`]. Nothing here assumes that worker and gateway
+//! share a cluster; time is measured by the gateway's clock.
+
+use serde::{Deserialize, Serialize};
+
+use crate::words::{ClaimId, Digest, Identity, ParameterId, RequestUid, SliceIndex};
+
+/// Where claims are asked for.
+pub const CLAIMS_PATH: &str = "/v1/work/claims";
+/// Where blobs are fetched.
+pub const BLOBS_PATH: &str = "/v1/work/blobs";
+/// The largest proof envelope that any verifier reads, in bytes.
+pub const MAX_ENVELOPE_BYTES: u64 = 512 << 10;
+/// The longest that a claim request may wait, in seconds.
+pub const MAX_WAIT_SECONDS: u32 = 30;
+/// The longest worker name and message, in bytes.
+pub const MAX_TEXT: usize = 256;
+/// The exit code of a worker that handed its claim back because it was told to stop.
+pub const EXIT_DRAINED: u8 = 75;
+
+/// A worker asks for a slice to prove.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClaimRequest {
+    /// The worker's name (a pod's name), for people.
+    pub worker: String,
+    /// What the worker can prove with.
+    pub parameters: Vec<ParameterId>,
+    /// Memory that a slice may use, in bytes.
+    pub memory_bytes: u64,
+    /// Only slices of this request; absent: of any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestUid>,
+    /// How long the gateway may hold the answer while it has nothing, in seconds.
+    pub wait_seconds: u32,
+}
+
+/// A blob by digest and size.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BlobRef {
+    /// SHA-256 of the bytes.
+    pub digest: Digest,
+    /// Number of bytes.
+    pub size: u64,
+}
+
+/// The right to prove one slice once, for a limited time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClaimGrant {
+    /// The claim's token: proves the right to submit or to hand back.
+    pub token: String,
+    /// The claim; also the statement's nonce.
+    pub claim: ClaimId,
+    /// The request.
+    pub request: RequestUid,
+    /// The slice.
+    pub slice: SliceIndex,
+    /// A number for people: how often this slice has been claimed, from 1.
+    pub attempt: u32,
+    /// Seconds from now after which the slice may be given to another.
+    pub lease_seconds: u32,
+    /// The largest envelope that will be read.
+    pub max_bytes: u64,
+    /// What to prove with.
+    pub parameter_id: ParameterId,
+    /// The miner in the statement.
+    pub identity: Identity,
+    /// The statement digest that the proof must be bound to.
+    pub statement: Digest,
+    /// The model's manifest.
+    pub manifest: BlobRef,
+    /// The model's integer graph.
+    pub graph: BlobRef,
+    /// The slice's input boundary tensors.
+    pub inputs: BlobRef,
+    /// The slice's proving key; only with Halo2Kzg.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proving_key: Option<BlobRef>,
+    /// The prover's points; only with Halo2Kzg.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub srs: Option<BlobRef>,
+}
+
+/// Why a worker hands a claim back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RefuseReason {
+    /// The slice needs more memory than the worker has.
+    TooLittleMemory,
+    /// The worker does not know the parameter id or the relations.
+    Unsupported,
+    /// The worker was told to stop.
+    Draining,
+    /// A blob could not be fetched or was damaged.
+    Fetch,
+    /// Proving failed.
+    Failed,
+}
+
+/// A claim handed back before its lease ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Refusal {
+    /// The kind of reason.
+    pub reason: RefuseReason,
+    /// For people; at most [`MAX_TEXT`] bytes.
+    pub message: String,
+}
+
+/// The body of every answer that is an error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// A stable word for programs, such as `LeaseExpired`.
+    pub reason: String,
+    /// A sentence for people.
+    pub message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_have_the_documented_json_form() {
+        let request = ClaimRequest {
+            worker: "w-0".to_owned(),
+            parameters: vec![ParameterId::Halo2KzgBn254V1],
+            memory_bytes: 1 << 30,
+            request: None,
+            wait_seconds: 20,
+        };
+        let json = r#"{"worker":"w-0","parameters":["halo2-kzg-bn254/v1"],"memoryBytes":1073741824,"waitSeconds":20}"#;
+        assert_eq!(serde_json::to_string(&request).unwrap(), json);
+        assert_eq!(serde_json::from_str::<ClaimRequest>(json).unwrap(), request);
+        assert!(serde_json::from_str::<ClaimRequest>(&json.replace("worker", "vorker")).is_err());
+    }
+}
