@@ -4,6 +4,9 @@
 //! Invariant: a word is valid by construction. Whatever parses has the right length and alphabet, and prints
 //! back to the same text.
 
+pub mod compile_report;
+#[cfg(feature = "k8s")]
+pub mod k8s;
 pub mod wire;
 pub mod words;
 

@@ -48,11 +48,19 @@ pub enum WordError {
 
 /// At most 80 characters of hostile text, for error messages.
 fn shorten(text: &str) -> String {
-    if text.chars().count() <= 80 { text.to_owned() } else { text.chars().take(77).chain("...".chars()).collect() }
+    if text.chars().count() <= 80 {
+        text.to_owned()
+    } else {
+        text.chars().take(77).chain("...".chars()).collect()
+    }
 }
 
 fn decode_hex<const N: usize>(word: &'static str, text: &str) -> Result<[u8; N], WordError> {
-    let bad = || WordError::Hex { word, bytes: N, got: shorten(text) };
+    let bad = || WordError::Hex {
+        word,
+        bytes: N,
+        got: shorten(text),
+    };
     if text.len() != 2 * N || text.bytes().any(|c| !matches!(c, b'0'..=b'9' | b'a'..=b'f')) {
         return Err(bad());
     }
@@ -180,7 +188,15 @@ impl RequestUid {
 impl fmt::Display for RequestUid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let h = hex::encode(self.0);
-        write!(f, "{}-{}-{}-{}-{}", &h[..8], &h[8..12], &h[12..16], &h[16..20], &h[20..])
+        write!(
+            f,
+            "{}-{}-{}-{}-{}",
+            &h[..8],
+            &h[8..12],
+            &h[12..16],
+            &h[16..20],
+            &h[20..]
+        )
     }
 }
 
@@ -193,13 +209,20 @@ impl fmt::Debug for RequestUid {
 impl FromStr for RequestUid {
     type Err = WordError;
     fn from_str(text: &str) -> Result<Self, WordError> {
-        let bad = || WordError::Hex { word: "RequestUid", bytes: 16, got: shorten(text) };
+        let bad = || WordError::Hex {
+            word: "RequestUid",
+            bytes: 16,
+            got: shorten(text),
+        };
         let dashes = [8usize, 13, 18, 23];
         if text.len() != 36 || !text.is_ascii() || dashes.iter().any(|&i| text.as_bytes()[i] != b'-') {
             return Err(bad());
         }
-        let hex: String =
-            text.char_indices().filter(|(i, _)| !dashes.contains(i)).map(|(_, c)| c).collect();
+        let hex: String = text
+            .char_indices()
+            .filter(|(i, _)| !dashes.contains(i))
+            .map(|(_, c)| c)
+            .collect();
         decode_hex("RequestUid", &hex).map(Self).map_err(|_| bad())
     }
 }
@@ -212,14 +235,14 @@ impl Serialize for RequestUid {
 
 impl<'de> Deserialize<'de> for RequestUid {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        Cow::<str>::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+        Cow::<str>::deserialize(d)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
 /// The place of a slice in its model's manifest, from 0.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 #[schemars(inline)]
 pub struct SliceIndex(pub u32);
@@ -283,7 +306,11 @@ impl FromStr for ProofSystem {
     fn from_str(text: &str) -> Result<Self, WordError> {
         match text {
             "Halo2Kzg" => Ok(Self::Halo2Kzg),
-            _ => Err(WordError::Unknown { word: "ProofSystem", known: "Halo2Kzg", got: shorten(text) }),
+            _ => Err(WordError::Unknown {
+                word: "ProofSystem",
+                known: "Halo2Kzg",
+                got: shorten(text),
+            }),
         }
     }
 }
@@ -293,7 +320,11 @@ impl FromStr for ParameterId {
     fn from_str(text: &str) -> Result<Self, WordError> {
         match text {
             "halo2-kzg-bn254/v1" => Ok(Self::Halo2KzgBn254V1),
-            _ => Err(WordError::Unknown { word: "ParameterId", known: "halo2-kzg-bn254/v1", got: shorten(text) }),
+            _ => Err(WordError::Unknown {
+                word: "ParameterId",
+                known: "halo2-kzg-bn254/v1",
+                got: shorten(text),
+            }),
         }
     }
 }
@@ -309,16 +340,28 @@ mod tests {
         let uid: RequestUid = "6f9619ff-8b86-d011-b42d-00c04fc964ff".parse().unwrap();
         assert_eq!(uid.to_string(), "6f9619ff-8b86-d011-b42d-00c04fc964ff");
         let id = Identity::new([7; 32]);
-        assert_eq!(serde_json::from_str::<Identity>(&serde_json::to_string(&id).unwrap()).unwrap(), id);
+        assert_eq!(
+            serde_json::from_str::<Identity>(&serde_json::to_string(&id).unwrap()).unwrap(),
+            id
+        );
     }
 
     #[test]
     fn rejects_a_second_spelling() {
         let d = Digest::of(b"x").to_string();
-        for bad in [d.to_uppercase(), d.replace("sha256:", ""), format!("{d}0"), format!(" {d}"), String::new()] {
+        for bad in [
+            d.to_uppercase(),
+            d.replace("sha256:", ""),
+            format!("{d}0"),
+            format!(" {d}"),
+            String::new(),
+        ] {
             assert!(bad.parse::<Digest>().is_err(), "{bad} parsed");
         }
-        for bad in ["6f9619ff8b86d011b42d00c04fc964ff", "6F9619FF-8B86-D011-B42D-00C04FC964FF"] {
+        for bad in [
+            "6f9619ff8b86d011b42d00c04fc964ff",
+            "6F9619FF-8B86-D011-B42D-00C04FC964FF",
+        ] {
             assert!(bad.parse::<RequestUid>().is_err(), "{bad} parsed");
         }
     }

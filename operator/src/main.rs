@@ -1,2 +1,98 @@
-//! skeleton
-fn main() {}
+//! `operator`: this file parses and calls.
+
+mod args;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+use zkinfer_operator::local::{self, Objects, Options, SubmitOptions};
+
+use crate::args::{Args, Command, LocalArgs};
+
+/// Exit codes: see the commands' help.
+const FAILED: u8 = 1;
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(filter)
+        .init();
+    match run(Args::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    match args.command {
+        Command::Local { filename, local } => run_local(Objects::read(&filename)?, local),
+        Command::Submit {
+            model,
+            input,
+            local: _,
+            calibration,
+            classes,
+            parallelism,
+            error_budget,
+            options,
+        } => {
+            let submit = SubmitOptions {
+                model,
+                input,
+                calibration,
+                classes,
+                parallelism,
+                error_budget,
+            };
+            run_local(local::submit_objects(&submit)?, options)
+        }
+        Command::Crds { dir } => {
+            for (name, yaml) in zkinfer_crds::k8s::crd_yaml()? {
+                match &dir {
+                    Some(dir) => {
+                        std::fs::create_dir_all(dir).and_then(|()| std::fs::write(dir.join(name), yaml))?
+                    }
+                    None => print!("{yaml}"),
+                }
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn run_local(objects: Objects, args: LocalArgs) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let LocalArgs {
+        output,
+        allow_dev_srs,
+        srs,
+        state,
+        worker,
+        prover,
+        least_lease,
+        quiet,
+    } = args;
+    let options = Options {
+        state,
+        worker,
+        provers: prover,
+        srs,
+        allow_dev_srs,
+        least_lease: Duration::from_secs(least_lease),
+        quiet,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(local::run(objects, &options))?;
+    print!("{}", local::render(&outcome.objects, output));
+    Ok(if outcome.succeeded {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(FAILED)
+    })
+}

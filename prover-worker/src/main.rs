@@ -1,2 +1,31 @@
-//! skeleton
-fn main() {}
+//! `prover-worker`: proves slices for a gateway, and by hand inspects, compiles, proves and verifies.
+//! This file parses and calls.
+
+mod args;
+mod by_hand;
+mod exit;
+mod files;
+mod work;
+
+use clap::Parser;
+
+use crate::args::{Args, Command};
+use crate::exit::Exit;
+
+fn main() -> std::process::ExitCode {
+    let args = Args::parse();
+    let format = args.output;
+    let done = match args.command {
+        Command::Work(args) => work::run(args),
+        Command::Inspect(args) => by_hand::inspect::run(&args, format),
+        Command::Compile(args) => by_hand::compile::run(&args, format),
+        Command::Prove(args) => by_hand::prove::run(&args, format),
+        Command::Verify(args) => by_hand::verify::run(&args, format),
+        Command::Srs(args) => by_hand::srs::run(&args, format),
+    };
+    done.unwrap_or_else(|error| {
+        exit::say(&error, format);
+        Exit::Usage
+    })
+    .into()
+}

@@ -1,1 +1,3 @@
-//! skeleton
+//! Helpers shared by the behaviour tests: one place for each thing that more than one test needs.
+
+pub mod local;

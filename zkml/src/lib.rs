@@ -6,6 +6,14 @@
 //!   relations and nothing else; they know nothing of ONNX.
 //! - A verifier takes every parameter from its own manifest, never from a proof, and never panics.
 
+pub mod canonical;
+pub mod compile;
+pub mod envelope;
 pub mod graph;
 pub mod halo2;
+pub mod manifest;
+pub mod proof;
+pub mod receipt;
 pub mod relations;
+pub mod slice;
+pub mod statement;

@@ -100,9 +100,10 @@ pub struct IntTensor {
     pub values: Vec<i64>,
 }
 
-/// A linear map with constant integer coefficients: accumulator = coefficients · inputs + bias.
+/// A linear map with constant coefficients: accumulator = coefficients · inputs + bias. Coefficients are integers in
+/// the integer graph and floats in the float graph before it; the geometry is one definition (`linear.rs`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum LinearMap {
+pub enum LinearMap<T = i64> {
     /// One input viewed as `[batch, inputs]` (all leading dimensions are batch), output `[batch, outputs]`:
     /// `acc[b, o] = Σ_i weight[o·inputs + i] · x[b, i] + bias[o]`.
     Dense {
@@ -111,13 +112,13 @@ pub enum LinearMap {
         /// Number of outputs.
         outputs: u32,
         /// Row-major `[outputs, inputs]`.
-        weight: Vec<i64>,
+        weight: Vec<T>,
         /// `[outputs]`, at the accumulator's scale.
-        bias: Vec<i64>,
+        bias: Vec<T>,
     },
     /// One input `[1, in_channels, h, w]`, output `[1, out_channels, oh, ow]`, cross-correlation as in ONNX Conv:
     /// `acc[o, y, x] = Σ_{c, a, b} weight[o, c, a, b] · in[g(o)·in_channels/groups + c, y·stride + a·dilation − pad_top, …] + bias[o]`,
-    /// entries outside the image are absent. Average pooling is this with `groups = channels` and weights all equal.
+    /// entries outside the image are absent. Shapes are views: only lengths must agree. Average pooling is this with `groups = channels` and weights all equal.
     Conv2d {
         /// Input channels and image: `[channels, height, width]`.
         input: [u32; 3],
@@ -134,9 +135,9 @@ pub enum LinearMap {
         /// Number of groups; divides both channel counts.
         groups: u32,
         /// Row-major `[out_channels, in_channels/groups, kernel height, kernel width]`.
-        weight: Vec<i64>,
+        weight: Vec<T>,
         /// `[out_channels]`, at the accumulator's scale.
-        bias: Vec<i64>,
+        bias: Vec<T>,
     },
     /// Any number of inputs of the output's shape, element-wise, with one coefficient per (input, channel):
     /// `acc[c, i] = Σ_k scale[k·channels + c] · x_k[c, i] + bias[c]`. The tensor is viewed as
@@ -149,9 +150,9 @@ pub enum LinearMap {
         /// Product of the dimensions after the channel axis.
         inner: u32,
         /// Row-major `[inputs, channels]`.
-        scale: Vec<i64>,
+        scale: Vec<T>,
         /// `[channels]`, at the accumulator's scale.
-        bias: Vec<i64>,
+        bias: Vec<T>,
     },
 }
 
@@ -192,7 +193,11 @@ impl Requantise {
     /// `q` of an accumulator, before its range is checked.
     #[must_use]
     pub const fn quotient(self, acc: i64) -> i64 {
-        if self.shift == 0 { acc } else { (acc + (1 << (self.shift - 1))) >> self.shift }
+        if self.shift == 0 {
+            acc
+        } else {
+            (acc + (1 << (self.shift - 1))) >> self.shift
+        }
     }
 }
 

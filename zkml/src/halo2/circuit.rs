@@ -21,12 +21,13 @@
 use halo2_proofs::halo2curves::bn256::Fr;
 use halo2_proofs::halo2curves::ff::Field;
 use halo2_proofs::plonk::{
-    Advice, Challenge, Column, ConstraintSystem, Expression, FirstPhase, Fixed, Instance, SecondPhase, VirtualCells,
+    Advice, Challenge, Column, ConstraintSystem, Expression, FirstPhase, Fixed, Instance, SecondPhase,
+    VirtualCells,
 };
 use halo2_proofs::poly::Rotation;
 
 use super::instance::power_of_two;
-use super::layout::{Role, Shape};
+use super::shape::{CircuitShape, Role};
 use crate::graph::{Activation, Requantise};
 use crate::relations::LimbPlan;
 
@@ -63,7 +64,7 @@ pub(super) const LOOKUPS_PER_INVERSE: usize = 3;
 pub(super) const DEGREE: usize = 5;
 
 struct Gates<'a> {
-    shape: &'a Shape,
+    shape: &'a CircuitShape,
     columns: &'a Columns,
 }
 
@@ -84,7 +85,7 @@ impl Gates<'_> {
     fn limbs(&self, cells: &mut VirtualCells<'_, Fr>, first: usize, count: usize) -> Expression<Fr> {
         (0..count).fold(Expression::Constant(Fr::ZERO), |sum, i| {
             let limb = cells.query_advice(self.columns.limbs[first + i], Rotation::cur());
-            sum + limb * power_of_two(i as u32 * self.shape.limb_bits)
+            sum + limb * power_of_two(i as u32 * u32::from(self.shape.limb_bits))
         })
     }
 
@@ -112,7 +113,7 @@ impl Gates<'_> {
 }
 
 /// Builds the constraint system of a shape.
-pub(super) fn configure(meta: &mut ConstraintSystem<Fr>, shape: &Shape) -> Columns {
+pub(super) fn configure(meta: &mut ConstraintSystem<Fr>, shape: &CircuitShape) -> Columns {
     let first = |meta: &mut ConstraintSystem<Fr>| meta.advice_column_in(FirstPhase);
     let limbs: Vec<_> = (0..shape.limb_columns).map(|_| first(meta)).collect();
     let (sign, z, x, multiplicity) = (first(meta), first(meta), first(meta), first(meta));
@@ -139,7 +140,10 @@ pub(super) fn configure(meta: &mut ConstraintSystem<Fr>, shape: &Shape) -> Colum
         meta.enable_equality(column);
     }
     meta.enable_equality(columns.instance);
-    let gates = Gates { shape, columns: &columns };
+    let gates = Gates {
+        shape,
+        columns: &columns,
+    };
     range_lookups(meta, &gates);
     values(meta, &gates);
     tournaments(meta, &gates);
@@ -157,8 +161,11 @@ fn range_lookups(meta: &mut ConstraintSystem<Fr>, gates: &Gates<'_>) {
         let tag = gates.fixed(cells, Role::Tag(i as u8));
         cells.query_challenge(columns.beta) + value + cells.query_challenge(columns.theta) * tag
     };
-    let groups: Vec<Vec<usize>> =
-        (0..columns.limbs.len()).collect::<Vec<_>>().chunks(LOOKUPS_PER_INVERSE).map(<[usize]>::to_vec).collect();
+    let groups: Vec<Vec<usize>> = (0..columns.limbs.len())
+        .collect::<Vec<_>>()
+        .chunks(LOOKUPS_PER_INVERSE)
+        .map(<[usize]>::to_vec)
+        .collect();
     for (group, &inverse) in groups.iter().zip(&columns.inverses) {
         // The inverse column is Σ 1/(β + f_i): multiplied out, h·Π(β + f_i) = Σ_i Π_{j≠i}(β + f_j). It holds on every
         // row of the running sum, so no inverse is free. β + f_i = 0 has probability ≤ rows/p over β.
@@ -166,7 +173,10 @@ fn range_lookups(meta: &mut ConstraintSystem<Fr>, gates: &Gates<'_>) {
             let on = gates.fixed(cells, Role::On);
             let h = cells.query_advice(inverse, Rotation::cur());
             let f: Vec<_> = group.iter().map(|&i| looked_up(cells, i)).collect();
-            let product = f.iter().cloned().fold(Expression::Constant(Fr::ONE), |a, b| a * b);
+            let product = f
+                .iter()
+                .cloned()
+                .fold(Expression::Constant(Fr::ONE), |a, b| a * b);
             let sum = (0..f.len()).fold(Expression::Constant(Fr::ZERO), |sum, i| {
                 let others = f.iter().enumerate().filter(|(j, _)| *j != i);
                 sum + others.fold(Expression::Constant(Fr::ONE), |a, (_, b)| a * b.clone())
@@ -183,9 +193,12 @@ fn range_lookups(meta: &mut ConstraintSystem<Fr>, gates: &Gates<'_>) {
             cells.query_advice(columns.running, Rotation::cur()),
             cells.query_advice(columns.running, Rotation::next()),
         );
-        let h = columns.inverses.iter().fold(Expression::Constant(Fr::ZERO), |sum, &inverse| {
-            sum + cells.query_advice(inverse, Rotation::cur())
-        });
+        let h = columns
+            .inverses
+            .iter()
+            .fold(Expression::Constant(Fr::ZERO), |sum, &inverse| {
+                sum + cells.query_advice(inverse, Rotation::cur())
+            });
         let table = cells.query_challenge(columns.beta)
             + gates.fixed(cells, Role::TableValue)
             + cells.query_challenge(columns.theta) * gates.fixed(cells, Role::TableTag);
@@ -225,7 +238,7 @@ fn values(meta: &mut ConstraintSystem<Fr>, gates: &Gates<'_>) {
 
 fn requantisation(meta: &mut ConstraintSystem<Fr>, gates: &Gates<'_>, role: Role, requantise: Requantise) {
     let columns = gates.columns;
-    let plan = LimbPlan::new(requantise, gates.shape.limb_bits);
+    let plan = LimbPlan::new(requantise, u32::from(gates.shape.limb_bits));
     let (low, high) = (plan.remainder.len(), plan.magnitude.len());
     meta.create_gate("the sign is 0 or 1", |cells| {
         let sign = cells.query_advice(columns.sign, Rotation::cur());
@@ -254,7 +267,10 @@ fn requantisation(meta: &mut ConstraintSystem<Fr>, gates: &Gates<'_>, role: Role
             + sign * power_of_two(plan.bits - 1 + plan.shift)
             + gates.fixed(cells, Role::Constant);
         let here = cells.query_advice(columns.accumulator, Rotation::cur());
-        [gates.fixed(cells, role) * (here - gates.carried(cells) - gates.fixed(cells, Role::Factor) * value)]
+        [
+            gates.fixed(cells, role)
+                * (here - gates.carried(cells) - gates.fixed(cells, Role::Factor) * value),
+        ]
     });
 }
 
@@ -276,7 +292,7 @@ fn tournaments(meta: &mut ConstraintSystem<Fr>, gates: &Gates<'_>) {
             let above = cells.query_advice(columns.z, Rotation::prev());
             let z = cells.query_advice(columns.z, Rotation::cur());
             let x = cells.query_advice(columns.x, Rotation::cur());
-            let count = gates.shape.max_limbs;
+            let count = usize::from(gates.shape.max_limbs);
             let (over_above, over_x) = (gates.limbs(cells, 0, count), gates.limbs(cells, count, count));
             [
                 step.clone() * (z.clone() - above - over_above.clone()),
@@ -303,21 +319,37 @@ fn linear_identity(meta: &mut ConstraintSystem<Fr>, gates: &Gates<'_>) {
         let here = cells.query_advice(columns.image, Rotation::cur());
         let above = cells.query_advice(columns.image, Rotation::prev());
         let x = cells.query_advice(columns.x, Rotation::cur());
-        let steps: Vec<_> = gates.shape.roles.iter().filter(|r| matches!(r, Role::ImageStep(_))).collect();
-        let factor = steps.into_iter().fold(Expression::Constant(Fr::ZERO), |sum, role| {
-            let Role::ImageStep(exponent) = *role else { return sum };
-            sum + gates.fixed(cells, *role) * gates.power(cells, exponent)
-        });
+        let steps: Vec<_> = gates
+            .shape
+            .roles
+            .iter()
+            .filter(|r| matches!(r, Role::ImageStep(_)))
+            .collect();
+        let factor = steps
+            .into_iter()
+            .fold(Expression::Constant(Fr::ZERO), |sum, role| {
+                let Role::ImageStep(exponent) = *role else {
+                    return sum;
+                };
+                sum + gates.fixed(cells, *role) * gates.power(cells, exponent)
+            });
         [gates.fixed(cells, Role::On) * (here - above * factor - x)]
     });
     meta.create_gate("the packed weights' polynomial by Horner's rule", |cells| {
         let here = cells.query_advice(columns.weights, Rotation::cur());
         let above = cells.query_advice(columns.weights, Rotation::prev());
-        let weights: Vec<_> = gates.shape.roles.iter().filter(|r| matches!(r, Role::Weight(_))).collect();
-        let packed = weights.into_iter().fold(Expression::Constant(Fr::ZERO), |sum, role| {
-            let Role::Weight(exponent) = *role else { return sum };
-            sum + gates.fixed(cells, *role) * gates.power(cells, exponent)
-        });
+        let weights: Vec<_> = gates
+            .shape
+            .roles
+            .iter()
+            .filter(|r| matches!(r, Role::Weight(_)))
+            .collect();
+        let packed = weights
+            .into_iter()
+            .fold(Expression::Constant(Fr::ZERO), |sum, role| {
+                let Role::Weight(exponent) = *role else { return sum };
+                sum + gates.fixed(cells, *role) * gates.power(cells, exponent)
+            });
         let factor = gates.fixed(cells, Role::WeightStep) * cells.query_challenge(columns.r);
         [gates.fixed(cells, Role::On) * (here - above * factor - packed)]
     });
@@ -327,7 +359,10 @@ fn linear_identity(meta: &mut ConstraintSystem<Fr>, gates: &Gates<'_>) {
         let above = cells.query_advice(columns.sum, Rotation::prev());
         let image = cells.query_advice(columns.image, Rotation::cur());
         let weights = cells.query_advice(columns.weights, Rotation::cur());
-        let (keep, add) = (gates.fixed(cells, Role::SumKeep), gates.fixed(cells, Role::SumAdd));
+        let (keep, add) = (
+            gates.fixed(cells, Role::SumKeep),
+            gates.fixed(cells, Role::SumAdd),
+        );
         [gates.fixed(cells, Role::On) * (here - above * keep - image * weights * add)]
     });
 }

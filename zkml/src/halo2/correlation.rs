@@ -18,8 +18,6 @@ pub(super) struct Channel {
     pub(super) tensor: usize,
     /// Flat index into that tensor of each pixel, row-major `[height, width]`.
     pub(super) pixels: Vec<u32>,
-    /// Height and width of the image.
-    pub(super) height: usize,
     /// Width of the image.
     pub(super) width: usize,
     /// The taps that read this image.
@@ -90,28 +88,49 @@ impl Correlation {
     /// large as the kernel, which no exporter writes.
     pub(super) fn new(map: &LinearMap, lens: &[usize]) -> Option<Self> {
         match map {
-            LinearMap::Dense { inputs, outputs, weight, bias } => {
+            LinearMap::Dense {
+                inputs,
+                outputs,
+                weight,
+                bias,
+            } => {
                 let (n, m) = (*inputs as usize, *outputs as usize);
                 let batch = lens.first()?.checked_div(n)?;
                 let channels = (0..n).map(|i| Channel {
                     tensor: 0,
                     pixels: (0..batch).map(|b| (b * n + i) as u32).collect(),
-                    height: 1,
                     width: batch,
-                    taps: (0..m).map(|o| Tap { output: o, offset: 0, weight: weight[o * n + i] }).collect(),
+                    taps: (0..m)
+                        .map(|o| Tap {
+                            output: o,
+                            offset: 0,
+                            weight: weight[o * n + i],
+                        })
+                        .collect(),
                 });
                 Some(Self::pointwise(channels.collect(), m, bias.clone(), batch, 1, m))
             }
-            LinearMap::Affine { outer, channels, inner, scale, bias } => {
+            LinearMap::Affine {
+                outer,
+                channels,
+                inner,
+                scale,
+                bias,
+            } => {
                 let (outer, count, inner) = (*outer as usize, *channels as usize, *inner as usize);
                 let flat = outer * count;
-                let channels = (0..lens.len()).flat_map(|k| (0..flat).map(move |c| (k, c))).map(|(k, c)| Channel {
-                    tensor: k,
-                    pixels: (0..inner).map(|i| (c * inner + i) as u32).collect(),
-                    height: 1,
-                    width: inner,
-                    taps: vec![Tap { output: c, offset: 0, weight: scale[k * count + c % count] }],
-                });
+                let channels = (0..lens.len())
+                    .flat_map(|k| (0..flat).map(move |c| (k, c)))
+                    .map(|(k, c)| Channel {
+                        tensor: k,
+                        pixels: (0..inner).map(|i| (c * inner + i) as u32).collect(),
+                        width: inner,
+                        taps: vec![Tap {
+                            output: c,
+                            offset: 0,
+                            weight: scale[k * count + c % count],
+                        }],
+                    });
                 let bias = (0..flat).map(|c| bias[c % count]).collect();
                 Some(Self::pointwise(channels.collect(), flat, bias, inner, inner, 1))
             }
@@ -128,11 +147,31 @@ impl Correlation {
         pixel_stride: usize,
     ) -> Self {
         let crop = (0..positions).map(Some).collect();
-        Self { channels, outputs, bias, positions, row_stride: positions, crop, output_stride, pixel_stride }
+        Self {
+            channels,
+            outputs,
+            bias,
+            positions,
+            row_stride: positions,
+            crop,
+            output_stride,
+            pixel_stride,
+        }
     }
 
     fn convolution(map: &LinearMap) -> Option<Self> {
-        let LinearMap::Conv2d { input, output, kernel, stride, dilation, pad, groups, weight, bias } = map else {
+        let LinearMap::Conv2d {
+            input,
+            output,
+            kernel,
+            stride,
+            dilation,
+            pad,
+            groups,
+            weight,
+            bias,
+        } = map
+        else {
             return None;
         };
         let [ic, h, w] = input.map(|v| v as usize);
@@ -163,7 +202,10 @@ impl Correlation {
         let mut channels = Vec::new();
         for c in 0..ic {
             for (ph, pw) in (0..sh).flat_map(|ph| (0..sw).map(move |pw| (ph, pw))) {
-                let (height, width) = (h.saturating_sub(ph).div_ceil(sh), w.saturating_sub(pw).div_ceil(sw));
+                let (height, width) = (
+                    h.saturating_sub(ph).div_ceil(sh),
+                    w.saturating_sub(pw).div_ceil(sw),
+                );
                 let mut taps = Vec::new();
                 for o in (c / icg) * ocg..(c / icg + 1) * ocg {
                     for (a, &(tr, pr)) in rows.iter().enumerate().filter(|(_, r)| r.1 == ph) {
@@ -171,7 +213,11 @@ impl Correlation {
                             debug_assert!(pr == ph && pc == pw);
                             let index = ((o * icg + c % icg) * rows.len() + a) * cols.len() + b;
                             let offset = (row_max - tr) as usize * grid_w + (col_max - tc) as usize;
-                            taps.push(Tap { output: o, offset, weight: weight[index] });
+                            taps.push(Tap {
+                                output: o,
+                                offset,
+                                weight: weight[index],
+                            });
                         }
                     }
                 }
@@ -182,7 +228,12 @@ impl Correlation {
                     .flat_map(|u| (0..width).map(move |v| (c * h + u * sh + ph) * w + v * sw + pw))
                     .map(|i| i as u32)
                     .collect();
-                channels.push(Channel { tensor: 0, pixels, height, width, taps });
+                channels.push(Channel {
+                    tensor: 0,
+                    pixels,
+                    width,
+                    taps,
+                });
             }
         }
         let mut crop = vec![None; grid_h * grid_w];
@@ -214,7 +265,10 @@ mod tests {
     /// The normal form computes what the relation's plain checker computes.
     fn agrees(map: &LinearMap, lens: &[usize], seed: u64) {
         let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(seed);
-        let x: Vec<Vec<i64>> = lens.iter().map(|&n| (0..n).map(|_| rng.gen_range(-128..128)).collect()).collect();
+        let x: Vec<Vec<i64>> = lens
+            .iter()
+            .map(|&n| (0..n).map(|_| rng.gen_range(-128..128)).collect())
+            .collect();
         let views: Vec<&[i64]> = x.iter().map(Vec::as_slice).collect();
         let form = Correlation::new(map, lens).unwrap();
         let sums = form.sums(&views);
@@ -231,13 +285,25 @@ mod tests {
         let mut values: BTreeMap<_, _> = ids.iter().copied().zip(x.clone()).collect();
         values.insert(out, y.clone());
         let slice = SliceRelations {
-            inputs: ids.iter().zip(lens).map(|(&id, &len)| SliceTensor { id, len, range }).collect(),
-            outputs: vec![SliceTensor { id: out, len: y.len(), range }],
+            inputs: ids
+                .iter()
+                .zip(lens)
+                .map(|(&id, &len)| SliceTensor { id, len, range })
+                .collect(),
+            outputs: vec![SliceTensor {
+                id: out,
+                len: y.len(),
+                range,
+            }],
             relations: vec![Relation::Requantised {
                 input_ranges: vec![range; ids.len()],
                 inputs: ids,
                 map: map.clone(),
-                requantise: Requantise { shift: 0, bits: 32, activation: Activation::Identity },
+                requantise: Requantise {
+                    shift: 0,
+                    bits: 32,
+                    activation: Activation::Identity,
+                },
                 bound: 0,
                 output: out,
             }],
@@ -270,9 +336,20 @@ mod tests {
 
     #[test]
     fn dense_and_affine_agree_with_the_plain_checker() {
-        let dense = LinearMap::Dense { inputs: 5, outputs: 3, weight: (0..15).map(|v| v - 7).collect(), bias: vec![1, -2, 3] };
+        let dense = LinearMap::Dense {
+            inputs: 5,
+            outputs: 3,
+            weight: (0..15).map(|v| v - 7).collect(),
+            bias: vec![1, -2, 3],
+        };
         agrees(&dense, &[20], 1);
-        let affine = LinearMap::Affine { outer: 2, channels: 3, inner: 4, scale: vec![1, 2, 3, -4, 5, -6], bias: vec![7, 8, 9] };
+        let affine = LinearMap::Affine {
+            outer: 2,
+            channels: 3,
+            inner: 4,
+            scale: vec![1, 2, 3, -4, 5, -6],
+            bias: vec![7, 8, 9],
+        };
         agrees(&affine, &[24, 24], 2);
     }
 }

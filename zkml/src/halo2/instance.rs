@@ -10,7 +10,7 @@ use halo2_proofs::halo2curves::ff::Field;
 use zkinfer_crds::Digest;
 
 use crate::graph::IntRange;
-use crate::relations::{SliceRelations, SliceTensor};
+use crate::relations::{Boundary, SliceTensor};
 
 /// Bits of an element that hold values: packed elements stay below 2^252, far below the field's modulus.
 const ELEMENT_BITS: usize = 252;
@@ -18,12 +18,6 @@ const ELEMENT_BITS: usize = 252;
 /// How many values of a range one element holds.
 pub(super) const fn values_per_element(range: IntRange) -> usize {
     ELEMENT_BITS / range.bits as usize
-}
-
-/// Number of instance rows of a slice.
-pub(super) fn instance_len(relations: &SliceRelations) -> usize {
-    let tensors = relations.inputs.iter().chain(&relations.outputs);
-    2 + tensors.map(|t| t.len.div_ceil(values_per_element(t.range))).sum::<usize>()
 }
 
 /// 2^exponent.
@@ -57,9 +51,11 @@ pub(super) fn digest_elements(digest: &Digest) -> [Fr; 2] {
 /// Packs one tensor. Every value must lie in `range`.
 fn pack(range: IntRange, values: &[i64]) -> impl Iterator<Item = Fr> + '_ {
     let base = power_of_two(u32::from(range.bits));
-    values
-        .chunks(values_per_element(range))
-        .map(move |chunk| chunk.iter().rev().fold(Fr::ZERO, |acc, &v| acc * base + signed(i128::from(v) - i128::from(range.lo()))))
+    values.chunks(values_per_element(range)).map(move |chunk| {
+        chunk.iter().rev().fold(Fr::ZERO, |acc, &v| {
+            acc * base + signed(i128::from(v) - i128::from(range.lo()))
+        })
+    })
 }
 
 /// Why public values do not form an instance of a slice.
@@ -101,17 +97,37 @@ pub enum InstanceError {
 ///
 /// # Errors
 /// The first that does not fit.
-pub(super) fn check_values(side: &'static str, tensors: &[SliceTensor], values: &[&[i64]]) -> Result<(), InstanceError> {
+pub(super) fn check_values(
+    side: &'static str,
+    tensors: &[SliceTensor],
+    values: &[&[i64]],
+) -> Result<(), InstanceError> {
     if tensors.len() != values.len() {
-        return Err(InstanceError::Count { side, expected: tensors.len(), got: values.len() });
+        return Err(InstanceError::Count {
+            side,
+            expected: tensors.len(),
+            got: values.len(),
+        });
     }
     for (tensor, values) in tensors.iter().zip(values) {
         let id = tensor.id.0;
         if tensor.len != values.len() {
-            return Err(InstanceError::Length { tensor: id, expected: tensor.len, got: values.len() });
+            return Err(InstanceError::Length {
+                tensor: id,
+                expected: tensor.len,
+                got: values.len(),
+            });
         }
-        if let Some((index, &value)) = values.iter().enumerate().find(|(_, v)| !tensor.range.contains(**v)) {
-            return Err(InstanceError::Range { tensor: id, index, value });
+        if let Some((index, &value)) = values
+            .iter()
+            .enumerate()
+            .find(|(_, v)| !tensor.range.contains(**v))
+        {
+            return Err(InstanceError::Range {
+                tensor: id,
+                index,
+                value,
+            });
         }
     }
     Ok(())
@@ -122,13 +138,16 @@ pub(super) fn check_values(side: &'static str, tensors: &[SliceTensor], values: 
 /// # Errors
 /// A wrong count or length, or a value out of range.
 pub(super) fn instance(
-    relations: &SliceRelations,
+    boundary: Boundary<'_>,
     statement: &Digest,
     inputs: &[&[i64]],
     outputs: &[&[i64]],
 ) -> Result<Vec<Fr>, InstanceError> {
     let mut column = digest_elements(statement).to_vec();
-    for (side, tensors, values) in [("input", &relations.inputs, inputs), ("output", &relations.outputs, outputs)] {
+    for (side, tensors, values) in [
+        ("input", boundary.inputs, inputs),
+        ("output", boundary.outputs, outputs),
+    ] {
         check_values(side, tensors, values)?;
         for (tensor, values) in tensors.iter().zip(values) {
             column.extend(pack(tensor.range, values));
@@ -148,7 +167,9 @@ mod tests {
         let packed: Vec<_> = pack(range, &values).collect();
         assert_eq!(packed.len(), 2);
         assert_eq!(packed[1], Fr::from(15 + 128));
-        let first = (0..31).fold(Fr::ZERO, |acc, i| acc + Fr::from((112 + i) as u64) * power_of_two(8 * i));
+        let first = (0..31).fold(Fr::ZERO, |acc, i| {
+            acc + Fr::from((112 + i) as u64) * power_of_two(8 * i)
+        });
         assert_eq!(packed[0], first);
     }
 

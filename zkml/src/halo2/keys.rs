@@ -9,14 +9,17 @@ use std::sync::Arc;
 
 use halo2_proofs::SerdeFormat;
 use halo2_proofs::halo2curves::bn256::G1Affine;
-use halo2_proofs::plonk::{keygen_pk2, ProvingKey as Halo2ProvingKey, VerifyingKey as Halo2VerifyingKey};
+use halo2_proofs::plonk::{
+    ProvingKey as Halo2ProvingKey, VerifyingKey as Halo2VerifyingKey, keygen_pk2, keygen_vk,
+};
 use zkinfer_crds::Digest;
 
+use super::SliceParameters;
 use super::layout::Layout;
 use super::plan::LayoutError;
+use super::shape::CircuitShape;
 use super::srs::{Srs, SrsError};
 use super::synthesize::SliceCircuit;
-use super::SliceParameters;
 use crate::relations::SliceRelations;
 
 /// Why keys could not be made or read.
@@ -53,25 +56,60 @@ pub struct VerifyingKey {
 ///
 /// # Errors
 /// A slice without a circuit, or an SRS that is smaller than 2^k.
-pub fn keygen(relations: &SliceRelations, parameters: SliceParameters, srs: &Srs) -> Result<ProvingKey, KeyError> {
-    let layout = Arc::new(Layout::new(relations, parameters)?);
-    let fitted;
-    let srs = if srs.k() == layout.k {
-        srs
-    } else {
-        fitted = srs.downsize(layout.k)?;
-        &fitted
-    };
-    let circuit = SliceCircuit { layout: Arc::clone(&layout), witness: None };
+pub fn keygen(
+    relations: &SliceRelations,
+    parameters: SliceParameters,
+    srs: &Srs,
+) -> Result<ProvingKey, KeyError> {
+    let (layout, srs, circuit) = prepare(relations, parameters, srs)?;
     let pk = keygen_pk2(&srs.0, &circuit, false).map_err(|e| KeyError::Keygen(e.to_string()))?;
-    Ok(ProvingKey { layout, pk: Arc::new(pk) })
+    Ok(ProvingKey {
+        layout,
+        pk: Arc::new(pk),
+    })
+}
+
+/// Makes the verifying key alone, with the shape of its circuit: what deriving a manifest again needs.
+///
+/// # Errors
+/// As [`keygen`].
+pub fn keygen_verifier(
+    relations: &SliceRelations,
+    parameters: SliceParameters,
+    srs: &Srs,
+) -> Result<(VerifyingKey, CircuitShape), KeyError> {
+    let (layout, srs, circuit) = prepare(relations, parameters, srs)?;
+    let vk = keygen_vk(&srs.0, &circuit).map_err(|e| KeyError::Keygen(e.to_string()))?;
+    Ok((VerifyingKey { vk }, layout.shape.clone()))
+}
+
+fn prepare(
+    relations: &SliceRelations,
+    parameters: SliceParameters,
+    srs: &Srs,
+) -> Result<(Arc<Layout>, Srs, SliceCircuit), KeyError> {
+    let layout = Arc::new(Layout::new(relations, parameters)?);
+    let srs = srs.downsize(layout.k)?;
+    let circuit = SliceCircuit {
+        layout: Arc::clone(&layout),
+        witness: None,
+    };
+    Ok((layout, srs, circuit))
 }
 
 impl ProvingKey {
     /// The verifying key that belongs to it.
     #[must_use]
     pub fn verifying_key(&self) -> VerifyingKey {
-        VerifyingKey { vk: self.pk.get_vk().clone() }
+        VerifyingKey {
+            vk: self.pk.get_vk().clone(),
+        }
+    }
+
+    /// What the circuit's constraint system depends on.
+    #[must_use]
+    pub fn shape(&self) -> &CircuitShape {
+        &self.layout.shape
     }
 
     /// log2 of the circuit's rows: the size of SRS that proving needs.
@@ -91,18 +129,33 @@ impl ProvingKey {
     ///
     /// # Errors
     /// A slice without a circuit, or bytes that are no key of it.
-    pub fn from_bytes(bytes: &[u8], relations: &SliceRelations, parameters: SliceParameters) -> Result<Self, KeyError> {
+    pub fn from_bytes(
+        bytes: &[u8],
+        relations: &SliceRelations,
+        parameters: SliceParameters,
+    ) -> Result<Self, KeyError> {
         let layout = Arc::new(Layout::new(relations, parameters)?);
         let shape = layout.shape.clone();
         // The library's reader unwraps; a damaged file must be an error.
         let read = || {
-            Halo2ProvingKey::<G1Affine>::from_bytes::<SliceCircuit>(bytes, SerdeFormat::RawBytesUnchecked, shape).ok()
+            Halo2ProvingKey::<G1Affine>::from_bytes::<SliceCircuit>(
+                bytes,
+                SerdeFormat::RawBytesUnchecked,
+                shape,
+            )
+            .ok()
         };
-        let pk = catch_unwind(AssertUnwindSafe(read)).ok().flatten().ok_or(KeyError::Format("proving"))?;
+        let pk = catch_unwind(AssertUnwindSafe(read))
+            .ok()
+            .flatten()
+            .ok_or(KeyError::Format("proving"))?;
         if pk.get_vk().get_domain().k() != layout.k {
             return Err(KeyError::Format("proving"));
         }
-        Ok(Self { layout, pk: Arc::new(pk) })
+        Ok(Self {
+            layout,
+            pk: Arc::new(pk),
+        })
     }
 }
 
@@ -119,23 +172,41 @@ impl VerifyingKey {
         Digest::of(&self.to_bytes())
     }
 
-    /// Reads what [`VerifyingKey::to_bytes`] wrote. The gates come from relations and parameters, never from the bytes.
+    /// Reads what [`VerifyingKey::to_bytes`] wrote. The gates come from the shape, never from the bytes.
     ///
     /// # Errors
     /// Bytes that are no key of this slice, or a second spelling of one.
-    pub fn from_bytes(bytes: &[u8], relations: &SliceRelations, parameters: SliceParameters) -> Result<Self, KeyError> {
-        let layout = Layout::new(relations, parameters)?;
-        let k = bytes.get(1..5).and_then(|b| b.first_chunk::<4>()).map(|b| u32::from_le_bytes(*b));
-        let columns = bytes.get(6..10).and_then(|b| b.first_chunk::<4>()).map(|b| u32::from_le_bytes(*b));
+    pub fn from_bytes(bytes: &[u8], shape: &CircuitShape) -> Result<Self, KeyError> {
+        let k = bytes
+            .get(1..5)
+            .and_then(|b| b.first_chunk::<4>())
+            .map(|b| u32::from_le_bytes(*b));
+        let columns = bytes
+            .get(6..10)
+            .and_then(|b| b.first_chunk::<4>())
+            .map(|b| u32::from_le_bytes(*b));
         // Compared before the library allocates by these numbers.
-        if k != Some(layout.k) || columns.map(|c| c as usize) != Some(layout.shape.roles.len()) {
+        let fits = k == Some(u32::from(shape.k)) && columns.map(|c| c as usize) == Some(shape.roles.len());
+        if !fits || !shape.check() {
             return Err(KeyError::Format("verifying"));
         }
-        let shape = layout.shape;
-        let read =
-            || Halo2VerifyingKey::<G1Affine>::from_bytes::<SliceCircuit>(bytes, SerdeFormat::Processed, shape).ok();
-        let vk = catch_unwind(AssertUnwindSafe(read)).ok().flatten().ok_or(KeyError::Format("verifying"))?;
+        let read = || {
+            Halo2VerifyingKey::<G1Affine>::from_bytes::<SliceCircuit>(
+                bytes,
+                SerdeFormat::Processed,
+                shape.clone(),
+            )
+            .ok()
+        };
+        let vk = catch_unwind(AssertUnwindSafe(read))
+            .ok()
+            .flatten()
+            .ok_or(KeyError::Format("verifying"))?;
         let key = Self { vk };
-        if key.to_bytes() == bytes { Ok(key) } else { Err(KeyError::Format("verifying")) }
+        if key.to_bytes() == bytes {
+            Ok(key)
+        } else {
+            Err(KeyError::Format("verifying"))
+        }
     }
 }

@@ -10,64 +10,8 @@ use halo2_proofs::halo2curves::ff::Field;
 use super::SliceParameters;
 use super::instance::{power_of_two, signed, values_per_element};
 use super::plan::{LayoutError, LinearUnit, MAX_K, Placed, PlacedLinear, Plan, RESERVED_ROWS, normal_forms};
-use crate::graph::Requantise;
+use super::shape::{CircuitShape, Role};
 use crate::relations::{SliceRelations, limb_widths};
-
-/// What a fixed column is for. A slice has only the columns that it uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Role {
-    /// 1 on every row that gates hold on; 0 on the closing and blinding rows.
-    On,
-    /// 1 on the first and on the closing row of the running sum.
-    Edge,
-    /// Value and width of a row of the range table.
-    TableValue,
-    /// See [`Role::TableValue`].
-    TableTag,
-    /// Width of limb `i` of this row; 0 where the limb is not used, which forces it to 0.
-    Tag(u8),
-    /// Factor of this row's value in the accumulator: a power of the packing base.
-    Factor,
-    /// What is added to this row's value before the factor: minus offset, bias and input offsets.
-    Constant,
-    /// The accumulator goes on from the row above, unchanged.
-    Keep,
-    /// The accumulator goes on from the row above, times r.
-    Step,
-    /// The row is a slice input: `z` is the sum of its limbs.
-    Input,
-    /// The row is packed into the instance.
-    Pack,
-    /// The row is a witness of the full grid.
-    Witness,
-    /// The row starts a tournament.
-    TournamentStart,
-    /// The row is a further step of a tournament.
-    TournamentStep,
-    /// The row is a requantisation of this kind.
-    Requantise(u8),
-    /// The image polynomial goes on from the row above, times r^exponent.
-    ImageStep(u32),
-    /// The weight polynomial goes on from the row above, times r.
-    WeightStep,
-    /// Packed weights, to be multiplied by r^exponent.
-    Weight(u32),
-    /// The sum over channels goes on from the row above.
-    SumKeep,
-    /// The sum takes in image times weights of this row.
-    SumAdd,
-}
-
-/// What the constraint system depends on: the circuit's parameters in halo2's sense.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Shape {
-    pub(super) limb_bits: u32,
-    pub(super) limb_columns: usize,
-    pub(super) max_limbs: usize,
-    pub(super) requantisations: Vec<Requantise>,
-    /// Fixed columns, in order.
-    pub(super) roles: Vec<Role>,
-}
 
 /// Advice columns that copies join.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +30,7 @@ pub(super) enum CopyColumn {
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
     pub(super) k: u32,
-    pub(super) shape: Shape,
+    pub(super) shape: CircuitShape,
     pub(super) plan: Plan,
     /// Values of each fixed column on the usable rows.
     pub(super) fixed: BTreeMap<Role, Vec<Fr>>,
@@ -111,9 +55,18 @@ impl Layout {
         let plan = Plan::new(relations, &forms, u32::from(limb_bits))?;
         let available = (1usize << k).saturating_sub(RESERVED_ROWS);
         if plan.rows > available {
-            return Err(LayoutError::Rows { rows: plan.rows, k, available });
+            return Err(LayoutError::Rows {
+                rows: plan.rows,
+                k,
+                available,
+            });
         }
-        let mut writer = Writer { on_rows: available, fixed: BTreeMap::new(), copies: Vec::new(), public: Vec::new() };
+        let mut writer = Writer {
+            on_rows: available,
+            fixed: BTreeMap::new(),
+            copies: Vec::new(),
+            public: Vec::new(),
+        };
         writer.table(&plan);
         let mut instance_row = 2;
         for placed in &plan.placed {
@@ -135,17 +88,29 @@ impl Layout {
                     instance_row = writer.pack(*row, tensor.len, tensor.range, instance_row);
                 }
                 Placed::Linear(linear) => {
-                    let kind = plan.requantisations.iter().position(|r| *r == linear.requantise).unwrap_or(0) as u8;
+                    let kind = plan
+                        .requantisations
+                        .iter()
+                        .position(|r| *r == linear.requantise)
+                        .unwrap_or(0) as u8;
                     writer.units(linear, kind);
                     writer.images(linear, &plan);
                 }
-                Placed::Maximum { input, windows, range, row, .. } => {
+                Placed::Maximum {
+                    input,
+                    windows,
+                    range,
+                    row,
+                    ..
+                } => {
                     let widths = limb_widths(u32::from(range.bits), plan.limb_bits);
                     let sources = &plan.cells[input];
                     let mut r = *row;
                     for window in windows {
                         for (i, &source) in window.iter().enumerate() {
-                            writer.copies.push(((CopyColumn::Z, sources[source as usize]), (CopyColumn::X, r)));
+                            writer
+                                .copies
+                                .push(((CopyColumn::Z, sources[source as usize]), (CopyColumn::X, r)));
                             if i == 0 {
                                 writer.set(Role::TournamentStart, r, Fr::ONE);
                             } else {
@@ -160,15 +125,29 @@ impl Layout {
                 Placed::Wired { .. } => {}
             }
         }
-        let shape = Shape {
-            limb_bits: plan.limb_bits,
-            limb_columns: plan.limb_columns,
-            max_limbs: plan.max_limbs,
+        let shape = CircuitShape {
+            k,
+            limb_bits: plan.limb_bits as u8,
+            limb_columns: plan.limb_columns as u8,
+            max_limbs: plan.max_limbs as u8,
             requantisations: plan.requantisations.clone(),
             roles: writer.fixed.keys().copied().collect(),
         };
-        let Writer { on_rows, fixed, copies, public } = writer;
-        Ok(Self { k: u32::from(k), shape, plan, fixed, copies, public, on_rows })
+        let Writer {
+            on_rows,
+            fixed,
+            copies,
+            public,
+        } = writer;
+        Ok(Self {
+            k: u32::from(k),
+            shape,
+            plan,
+            fixed,
+            copies,
+            public,
+            on_rows,
+        })
     }
 }
 
@@ -213,12 +192,22 @@ impl Writer {
 
     /// Accumulates `Σ 2^(w·t) · z` over the values of each element and joins it to the instance. Returns the next
     /// instance row.
-    fn pack(&mut self, row: usize, len: usize, range: crate::graph::IntRange, mut instance_row: usize) -> usize {
+    fn pack(
+        &mut self,
+        row: usize,
+        len: usize,
+        range: crate::graph::IntRange,
+        mut instance_row: usize,
+    ) -> usize {
         let per_element = values_per_element(range);
         for i in 0..len {
             let place = i % per_element;
             self.set(Role::Pack, row + i, Fr::ONE);
-            self.set(Role::Factor, row + i, power_of_two(place as u32 * u32::from(range.bits)));
+            self.set(
+                Role::Factor,
+                row + i,
+                power_of_two(place as u32 * u32::from(range.bits)),
+            );
             if place > 0 {
                 self.set(Role::Keep, row + i, Fr::ONE);
             }
@@ -233,8 +222,12 @@ impl Writer {
     /// The unit lane of a linear map: `Σ r^(position·groups + group) Σ_i B^i (acc_i − bias_i − offsets_i)`.
     fn units(&mut self, linear: &PlacedLinear, kind: u8) {
         // Inputs stand in offset form x' = x − lo, so the identity is over x' and Σ weight·lo moves to this side.
-        let offsets: Vec<Vec<i64>> =
-            linear.inputs.iter().zip(&linear.input_ranges).map(|_| Vec::new()).collect();
+        let offsets: Vec<Vec<i64>> = linear
+            .inputs
+            .iter()
+            .zip(&linear.input_ranges)
+            .map(|_| Vec::new())
+            .collect();
         let constant = offset_sums(linear, offsets);
         let widths: Vec<_> = linear.limbs.widths().collect();
         let mut first = true;
@@ -248,7 +241,11 @@ impl Writer {
                 LinearUnit::Output { position, output, .. } => {
                     let place = output % linear.packing.per_element;
                     self.set(Role::Requantise(kind), row, Fr::ONE);
-                    self.set(Role::Factor, row, power_of_two(place as u32 * linear.packing.base_bits));
+                    self.set(
+                        Role::Factor,
+                        row,
+                        power_of_two(place as u32 * linear.packing.base_bits),
+                    );
                     let moved = i128::from(linear.limbs.offset()) + i128::from(linear.form.bias[output]);
                     self.set(Role::Constant, row, -signed(moved + constant[position][output]));
                     self.tags(row, 0, &widths);
@@ -257,7 +254,8 @@ impl Writer {
         }
         let last = linear.unit_row + linear.units().count() - 1;
         let sum = linear.image_row + linear.image_rows - 1;
-        self.copies.push(((CopyColumn::Accumulator, last), (CopyColumn::Sum, sum)));
+        self.copies
+            .push(((CopyColumn::Accumulator, last), (CopyColumn::Sum, sum)));
     }
 
     /// The image lane: per channel `x(S) = Σ S^(u·R + v) x[u, v]` and `w = Σ_g r^g Σ_offsets S^offset F`, both by Horner's
@@ -276,16 +274,24 @@ impl Writer {
             self.set(Role::SumAdd, end, Fr::ONE);
             let cells = &plan.cells[&linear.inputs[channel.tensor]];
             for (i, &pixel) in channel.pixels.iter().enumerate() {
-                self.copies.push(((CopyColumn::Z, cells[pixel as usize]), (CopyColumn::X, end - i)));
+                self.copies
+                    .push(((CopyColumn::Z, cells[pixel as usize]), (CopyColumn::X, end - i)));
                 if i + 1 < channel.pixels.len() {
                     let ends_image_row = i % channel.width == channel.width - 1;
-                    let gap = if ends_image_row { linear.form.row_stride - channel.width + 1 } else { 1 };
+                    let gap = if ends_image_row {
+                        linear.form.row_stride - channel.width + 1
+                    } else {
+                        1
+                    };
                     self.set(Role::ImageStep((groups * gap) as u32), end - i, Fr::ONE);
                 }
             }
             let mut packed: BTreeMap<(usize, usize), Fr> = BTreeMap::new();
             for tap in &channel.taps {
-                let (group, place) = (tap.output / linear.packing.per_element, tap.output % linear.packing.per_element);
+                let (group, place) = (
+                    tap.output / linear.packing.per_element,
+                    tap.output % linear.packing.per_element,
+                );
                 *packed.entry((tap.offset, group)).or_insert(Fr::ZERO) +=
                     signed(i128::from(tap.weight)) * power_of_two(place as u32 * linear.packing.base_bits);
             }
@@ -309,5 +315,7 @@ fn offset_sums(linear: &PlacedLinear, mut lows: Vec<Vec<i64>>) -> Vec<Vec<i128>>
             low.resize(needed, range.lo());
         }
     }
-    linear.form.sums(&lows.iter().map(Vec::as_slice).collect::<Vec<_>>())
+    linear
+        .form
+        .sums(&lows.iter().map(Vec::as_slice).collect::<Vec<_>>())
 }

@@ -47,9 +47,16 @@ pub fn choose_parameters(relations: &SliceRelations) -> Result<SliceParameters, 
     let mut refused = None;
     for limb_bits in LIMB_BITS {
         let plan = Plan::new(relations, &forms, u32::from(limb_bits))?;
-        let k = (plan.rows + RESERVED_ROWS).next_power_of_two().trailing_zeros().max(5) as u8;
+        let k = (plan.rows + RESERVED_ROWS)
+            .next_power_of_two()
+            .trailing_zeros()
+            .max(5) as u8;
         if k > MAX_K {
-            refused = Some(LayoutError::Rows { rows: plan.rows, k: MAX_K, available: (1 << MAX_K) - RESERVED_ROWS });
+            refused = Some(LayoutError::Rows {
+                rows: plan.rows,
+                k: MAX_K,
+                available: (1 << MAX_K) - RESERVED_ROWS,
+            });
             continue;
         }
         // Fixed columns hardly depend on the limb width beyond one tag each.
@@ -60,7 +67,11 @@ pub fn choose_parameters(relations: &SliceRelations) -> Result<SliceParameters, 
     }
     match best {
         Some((_, parameters)) => Ok(parameters),
-        None => Err(refused.unwrap_or(LayoutError::Rows { rows: usize::MAX, k: MAX_K, available: 0 })),
+        None => Err(refused.unwrap_or(LayoutError::Rows {
+            rows: usize::MAX,
+            k: MAX_K,
+            available: 0,
+        })),
     }
 }
 
@@ -77,7 +88,7 @@ fn units(limb_columns: usize, fixed: usize) -> u32 {
 /// A slice without a circuit at these parameters.
 pub fn cost(relations: &SliceRelations, parameters: SliceParameters) -> Result<Cost, LayoutError> {
     let layout = Layout::new(relations, parameters)?;
-    let (limbs, fixed) = (layout.shape.limb_columns, layout.shape.roles.len());
+    let (limbs, fixed) = (usize::from(layout.shape.limb_columns), layout.shape.roles.len());
     let n = 1u64 << parameters.k;
     let advice = limbs + 4 + 5 + limbs.div_ceil(LOOKUPS_PER_INVERSE);
     // Points: advice, 2 permutation products, random, 4 quotient pieces, 2 openings. Scalars: advice with 6

@@ -81,7 +81,11 @@ impl Packing {
         let allowed = 1i128 << (u32::from(requantise.shift) + u32::from(requantise.bits));
         let base_bits = 128 - (allowed + i128::from(bound)).leading_zeros();
         let per_element = ((252 / base_bits) as usize).min(outputs);
-        (base_bits <= 120 && per_element > 0).then(|| Self { base_bits, per_element, groups: outputs.div_ceil(per_element) })
+        (base_bits <= 120 && per_element > 0).then(|| Self {
+            base_bits,
+            per_element,
+            groups: outputs.div_ceil(per_element),
+        })
     }
 
     /// The output channels of one group.
@@ -112,7 +116,11 @@ pub(super) struct PlacedLinear {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum LinearUnit {
     /// The requantisation of output `(output, pixel)` at full-grid `position`.
-    Output { position: usize, pixel: usize, output: usize },
+    Output {
+        position: usize,
+        pixel: usize,
+        output: usize,
+    },
     /// The packed witness of a position that is no output.
     Witness { position: usize, group: usize },
 }
@@ -125,9 +133,20 @@ impl PlacedLinear {
             (0..self.packing.groups).rev().flat_map(move |group| {
                 let members = self.packing.members(group, self.form.outputs);
                 let start = members.start;
-                let count = if self.form.crop[position].is_some() { members.len() } else { 1 };
+                let count = if self.form.crop[position].is_some() {
+                    members.len()
+                } else {
+                    1
+                };
                 (0..count).map(move |i| match self.form.crop[position] {
-                    Some(pixel) => (LinearUnit::Output { position, pixel, output: start + i }, i == 0),
+                    Some(pixel) => (
+                        LinearUnit::Output {
+                            position,
+                            pixel,
+                            output: start + i,
+                        },
+                        i == 0,
+                    ),
                     None => (LinearUnit::Witness { position, group }, true),
                 })
             })
@@ -144,13 +163,29 @@ impl PlacedLinear {
 #[derive(Debug, Clone)]
 pub(super) enum Placed {
     /// Slice input `index`: range-checked, packed into the instance.
-    Input { index: usize, row: usize },
+    Input {
+        index: usize,
+        row: usize,
+    },
     Linear(Box<PlacedLinear>),
     /// One row per (output, window entry).
-    Maximum { input: TensorId, output: TensorId, windows: Vec<Vec<u32>>, range: IntRange, row: usize },
-    Wired { input: TensorId, output: TensorId, source: Option<Vec<u32>> },
+    Maximum {
+        input: TensorId,
+        output: TensorId,
+        windows: Vec<Vec<u32>>,
+        range: IntRange,
+        row: usize,
+    },
+    Wired {
+        input: TensorId,
+        output: TensorId,
+        source: Option<Vec<u32>>,
+    },
     /// Slice output `index`: copied and packed into the instance.
-    Output { index: usize, row: usize },
+    Output {
+        index: usize,
+        row: usize,
+    },
 }
 
 /// The plan of a slice's circuit.
@@ -180,15 +215,26 @@ pub(super) fn normal_forms(relations: &SliceRelations) -> Result<Vec<Correlation
         let len = |id: &TensorId| lens.get(id).copied().ok_or(LayoutError::Unmade { tensor: id.0 });
         let (output, made) = match relation {
             Relation::Range { .. } => continue,
-            Relation::Requantised { inputs, map, output, .. } => {
+            Relation::Requantised {
+                inputs, map, output, ..
+            } => {
                 let lens = inputs.iter().map(len).collect::<Result<Vec<_>, _>>()?;
                 let form = Correlation::new(map, &lens).ok_or(LayoutError::Padding { output: output.0 })?;
                 let made = form.output_len();
                 forms.push(form);
                 (output, made)
             }
-            Relation::Maximum { input, windows, output, .. } => (output, len(input).map(|_| windows.len())?),
-            Relation::Wired { input, source, output } => {
+            Relation::Maximum {
+                input,
+                windows,
+                output,
+                ..
+            } => (output, len(input).map(|_| windows.len())?),
+            Relation::Wired {
+                input,
+                source,
+                output,
+            } => {
                 let n = len(input)?;
                 (output, source.as_ref().map_or(n, Vec::len))
             }
@@ -203,7 +249,11 @@ impl Plan {
     ///
     /// # Errors
     /// A relation that has no layout; see [`LayoutError`].
-    pub(super) fn new(relations: &SliceRelations, forms: &[Correlation], limb_bits: u32) -> Result<Self, LayoutError> {
+    pub(super) fn new(
+        relations: &SliceRelations,
+        forms: &[Correlation],
+        limb_bits: u32,
+    ) -> Result<Self, LayoutError> {
         let mut plan = Self {
             limb_bits,
             limb_columns: 1,
@@ -223,8 +273,19 @@ impl Plan {
             unit += tensor.len;
         }
         for relation in &relations.relations {
-            if let Relation::Requantised { inputs, input_ranges, requantise, bound, output, .. } = relation {
-                let form = forms.next().ok_or(LayoutError::Unmade { tensor: output.0 })?.clone();
+            if let Relation::Requantised {
+                inputs,
+                input_ranges,
+                requantise,
+                bound,
+                output,
+                ..
+            } = relation
+            {
+                let form = forms
+                    .next()
+                    .ok_or(LayoutError::Unmade { tensor: output.0 })?
+                    .clone();
                 let packing = Packing::new(*requantise, *bound, form.outputs).ok_or(LayoutError::Wide {
                     output: output.0,
                     bits: 64 - bound.leading_zeros(),
@@ -287,16 +348,35 @@ impl Plan {
 
     fn place_later(&mut self, relation: &Relation) {
         match relation {
-            Relation::Maximum { input, range, windows, output } => {
+            Relation::Maximum {
+                input,
+                range,
+                windows,
+                output,
+            } => {
                 let widths = limb_widths(u32::from(range.bits), self.limb_bits);
                 self.claim_limbs(&widths, 2);
                 self.max_limbs = self.max_limbs.max(widths.len());
                 self.limb_columns = self.limb_columns.max(2 * self.max_limbs);
                 let (input, output, range, windows) = (*input, *output, *range, windows.clone());
-                self.placed.push(Placed::Maximum { input, output, windows, range, row: 0 });
+                self.placed.push(Placed::Maximum {
+                    input,
+                    output,
+                    windows,
+                    range,
+                    row: 0,
+                });
             }
-            Relation::Wired { input, source, output } => {
-                self.placed.push(Placed::Wired { input: *input, output: *output, source: source.clone() });
+            Relation::Wired {
+                input,
+                source,
+                output,
+            } => {
+                self.placed.push(Placed::Wired {
+                    input: *input,
+                    output: *output,
+                    source: source.clone(),
+                });
             }
             Relation::Range { .. } | Relation::Requantised { .. } => {}
         }
@@ -306,9 +386,18 @@ impl Plan {
     fn resolve(&mut self, placed: &mut Placed, next_row: &mut usize) -> Result<(), LayoutError> {
         let unmade = |id: &TensorId| LayoutError::Unmade { tensor: id.0 };
         match placed {
-            Placed::Maximum { input, output, windows, row, .. } => {
+            Placed::Maximum {
+                input,
+                output,
+                windows,
+                row,
+                ..
+            } => {
                 let len = self.cells.get(input).ok_or_else(|| unmade(input))?.len();
-                if windows.iter().any(|w| w.is_empty() || w.iter().any(|&i| i as usize >= len)) {
+                if windows
+                    .iter()
+                    .any(|w| w.is_empty() || w.iter().any(|&i| i as usize >= len))
+                {
                     return Err(unmade(input));
                 }
                 *row = *next_row;
@@ -319,7 +408,11 @@ impl Plan {
                 let cells = ends.collect();
                 self.cells.insert(*output, cells);
             }
-            Placed::Wired { input, output, source } => {
+            Placed::Wired {
+                input,
+                output,
+                source,
+            } => {
                 let cells = self.cells.get(input).ok_or_else(|| unmade(input))?;
                 let wired = match source {
                     None => Some(cells.clone()),

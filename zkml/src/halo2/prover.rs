@@ -61,7 +61,7 @@ pub fn prove(
     let witness = Witness::new(&pk.layout, relations, inputs)?;
     let outputs = witness.outputs.clone();
     let views: Vec<&[i64]> = outputs.iter().map(Vec::as_slice).collect();
-    let column = instance(relations, statement, inputs, &views)?;
+    let column = instance(relations.boundary(), statement, inputs, &views)?;
     let fitted;
     let srs = if srs.k() == pk.layout.k {
         srs
@@ -69,7 +69,10 @@ pub fn prove(
         fitted = srs.downsize(pk.layout.k)?;
         &fitted
     };
-    let circuit = SliceCircuit { layout: Arc::clone(&pk.layout), witness: Some(Arc::new(witness)) };
+    let circuit = SliceCircuit {
+        layout: Arc::clone(&pk.layout),
+        witness: Some(Arc::new(witness)),
+    };
     // The library panics where it cannot go on.
     let run = || {
         let mut transcript = Blake2bWrite::<_, G1Affine, Challenge255<_>>::init(Vec::new());

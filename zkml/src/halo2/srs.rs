@@ -93,7 +93,10 @@ impl Srs {
     /// When it has fewer.
     pub fn downsize(&self, k: u32) -> Result<Self, SrsError> {
         if k > self.k() {
-            return Err(SrsError::TooSmall { have: self.k(), need: k });
+            return Err(SrsError::TooSmall {
+                have: self.k(),
+                need: k,
+            });
         }
         let mut params = self.0.clone();
         if k < self.k() {
@@ -105,7 +108,13 @@ impl Srs {
     /// The verifier's part.
     #[must_use]
     pub fn verifier(&self) -> VerifierSrs {
-        VerifierSrs(anchor().from_parts(0, vec![self.0.get_g()[0]], Some(vec![self.0.get_g()[0]]), self.0.g2(), self.0.s_g2()))
+        VerifierSrs(anchor().from_parts(
+            0,
+            vec![self.0.get_g()[0]],
+            Some(vec![self.0.get_g()[0]]),
+            self.0.g2(),
+            self.0.s_g2(),
+        ))
     }
 
     /// The digest of the verifier's part: the same for every size.
@@ -139,7 +148,10 @@ impl Srs {
     /// # Errors
     /// Wrong length.
     pub fn read_unchecked(bytes: &[u8]) -> Result<Self, SrsError> {
-        let k = bytes.first_chunk::<4>().map(|b| u32::from_le_bytes(*b)).ok_or(SrsError::Format("too short"))?;
+        let k = bytes
+            .first_chunk::<4>()
+            .map(|b| u32::from_le_bytes(*b))
+            .ok_or(SrsError::Format("too short"))?;
         if k > u32::from(MAX_K) {
             return Err(SrsError::Size(k));
         }
@@ -166,7 +178,10 @@ impl Srs {
         }
         let mut rng = ChaCha20Rng::from_entropy();
         let rho: Vec<Fr> = (1..g.len()).map(|_| Fr::random(&mut rng)).collect();
-        let (low, high) = (best_multiexp(&rho, &g[..g.len() - 1]), best_multiexp(&rho, &g[1..]));
+        let (low, high) = (
+            best_multiexp(&rho, &g[..g.len() - 1]),
+            best_multiexp(&rho, &g[1..]),
+        );
         if pairing(&high.to_affine(), &self.0.g2()) != pairing(&low.to_affine(), &self.0.s_g2()) {
             return Err(SrsError::Powers("the pairing ratio differs"));
         }
@@ -188,7 +203,10 @@ fn anchor() -> ParamsKZG<Bn256> {
 }
 
 fn check_points(g: &[G1Affine], s_g2: &G2Affine) -> Result<(), SrsError> {
-    if let Some(at) = g.iter().position(|p| !bool::from(p.is_on_curve()) || bool::from(p.is_identity())) {
+    if let Some(at) = g
+        .iter()
+        .position(|p| !bool::from(p.is_on_curve()) || bool::from(p.is_identity()))
+    {
         return Err(SrsError::Point(at));
     }
     // G2 has a cofactor: −s·G2 computed as (p − 1)·s·G2 equals the negation exactly for points of order p.
@@ -209,7 +227,8 @@ impl VerifierSrs {
     /// The same part as parameters of 2^k rows: the library takes the size of the evaluation domain from here.
     pub(super) fn for_rows(&self, k: u32) -> ParamsKZG<Bn256> {
         let g = vec![self.0.get_g()[0]];
-        self.0.from_parts(k, g.clone(), Some(g), self.0.g2(), self.0.s_g2())
+        self.0
+            .from_parts(k, g.clone(), Some(g), self.0.g2(), self.0.s_g2())
     }
 
     /// SHA-256 of [`VerifierSrs::to_bytes`].
@@ -246,7 +265,11 @@ impl VerifierSrs {
         check_points(&[], &s_g2)?;
         let g = vec![G1Affine::generator()];
         let srs = Self(anchor().from_parts(0, g.clone(), Some(g), G2Affine::generator(), s_g2));
-        if srs.to_bytes() == bytes { Ok(srs) } else { Err(SrsError::Format("a second spelling")) }
+        if srs.to_bytes() == bytes {
+            Ok(srs)
+        } else {
+            Err(SrsError::Format("a second spelling"))
+        }
     }
 }
 
@@ -267,7 +290,12 @@ mod tests {
         assert_eq!(srs.digest(), srs.downsize(5).unwrap().digest());
         assert_eq!(Srs::read(&srs.write()).unwrap().write(), srs.write());
         srs.downsize(4).unwrap().check().unwrap();
-        assert_eq!(VerifierSrs::from_bytes(&srs.verifier().to_bytes()).unwrap().digest(), srs.digest());
+        assert_eq!(
+            VerifierSrs::from_bytes(&srs.verifier().to_bytes())
+                .unwrap()
+                .digest(),
+            srs.digest()
+        );
     }
 
     #[test]
@@ -275,7 +303,10 @@ mod tests {
         let srs = Srs::development(4);
         let mut g = srs.0.get_g().to_vec();
         g.swap(3, 4);
-        assert!(matches!(Srs::from_powers(g, srs.0.s_g2()), Err(SrsError::Powers(_))));
+        assert!(matches!(
+            Srs::from_powers(g, srs.0.s_g2()),
+            Err(SrsError::Powers(_))
+        ));
         let mut bytes = srs.write();
         bytes[4 + 64 * 5 + 7] ^= 1;
         assert_eq!(Srs::read(&bytes).unwrap_err(), SrsError::Point(5));

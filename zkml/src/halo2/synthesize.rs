@@ -9,7 +9,8 @@ use halo2_proofs::halo2curves::ff::{BatchInvert, Field};
 use halo2_proofs::plonk::{Advice, Circuit, Column, ConstraintSystem, Error};
 
 use super::circuit::{Columns, LOOKUPS_PER_INVERSE, configure};
-use super::layout::{CopyColumn, Layout, Role, Shape};
+use super::layout::{CopyColumn, Layout};
+use super::shape::{CircuitShape, Role};
 use super::witness::Witness;
 
 /// A slice's circuit: with a witness for proving, without for keys.
@@ -32,22 +33,25 @@ struct Second {
 impl Circuit<Fr> for SliceCircuit {
     type Config = Columns;
     type FloorPlanner = SimpleFloorPlanner;
-    type Params = Shape;
+    type Params = CircuitShape;
 
     fn without_witnesses(&self) -> Self {
-        Self { layout: Arc::clone(&self.layout), witness: None }
+        Self {
+            layout: Arc::clone(&self.layout),
+            witness: None,
+        }
     }
 
-    fn params(&self) -> Shape {
+    fn params(&self) -> CircuitShape {
         self.layout.shape.clone()
     }
 
-    fn configure_with_params(meta: &mut ConstraintSystem<Fr>, shape: Shape) -> Columns {
+    fn configure_with_params(meta: &mut ConstraintSystem<Fr>, shape: CircuitShape) -> Columns {
         configure(meta, &shape)
     }
 
     fn configure(meta: &mut ConstraintSystem<Fr>) -> Columns {
-        configure(meta, &Shape::default())
+        configure(meta, &CircuitShape::default())
     }
 
     fn synthesize(&self, columns: Columns, mut layouter: impl Layouter<Fr>) -> Result<(), Error> {
@@ -100,7 +104,10 @@ impl SliceCircuit {
         let Some(witness) = &self.witness else { return };
         let mut challenges = [Fr::ZERO; 3];
         let mut known = true;
-        for (slot, challenge) in challenges.iter_mut().zip([columns.r, columns.theta, columns.beta]) {
+        for (slot, challenge) in challenges
+            .iter_mut()
+            .zip([columns.r, columns.theta, columns.beta])
+        {
             // A mock prover's first pass has no challenges yet.
             let mut value = None;
             region.get_challenge(challenge).map(|c| value = Some(c));
@@ -132,12 +139,19 @@ impl SliceCircuit {
                 CopyColumn::Accumulator => columns.accumulator,
                 CopyColumn::Sum => columns.sum,
             };
-            CellAt { row_offset: row, column: column.into() }
+            CellAt {
+                row_offset: row,
+                column: column.into(),
+            }
         };
         for &(a, b) in &self.layout.copies {
             region.constrain_equal(cell(a), cell(b));
         }
-        self.layout.public.iter().map(|&(row, instance)| (cell((CopyColumn::Accumulator, row)), instance)).collect()
+        self.layout
+            .public
+            .iter()
+            .map(|&(row, instance)| (cell((CopyColumn::Accumulator, row)), instance))
+            .collect()
     }
 }
 
@@ -153,12 +167,30 @@ impl Second {
         let rows = layout.on_rows;
         let at = |role: Role, row: usize| layout.fixed.get(&role).map_or(Fr::ZERO, |column| column[row]);
         let powered = |wanted: fn(&Role) -> Option<u32>| -> Vec<(&Vec<Fr>, Fr)> {
-            let columns = layout.fixed.iter().filter_map(|(role, column)| wanted(role).map(|e| (column, e)));
-            columns.map(|(column, e)| (column, r.pow_vartime([u64::from(e)]))).collect()
+            let columns = layout
+                .fixed
+                .iter()
+                .filter_map(|(role, column)| wanted(role).map(|e| (column, e)));
+            columns
+                .map(|(column, e)| (column, r.pow_vartime([u64::from(e)])))
+                .collect()
         };
-        let steps = powered(|role| if let Role::ImageStep(e) = role { Some(*e) } else { None });
-        let packed = powered(|role| if let Role::Weight(e) = role { Some(*e) } else { None });
-        let [mut accumulator, mut image, mut weights, mut sum] = std::array::from_fn(|_| vec![Fr::ZERO; rows]);
+        let steps = powered(|role| {
+            if let Role::ImageStep(e) = role {
+                Some(*e)
+            } else {
+                None
+            }
+        });
+        let packed = powered(|role| {
+            if let Role::Weight(e) = role {
+                Some(*e)
+            } else {
+                None
+            }
+        });
+        let [mut accumulator, mut image, mut weights, mut sum] =
+            std::array::from_fn(|_| vec![Fr::ZERO; rows]);
         let above = |column: &[Fr], row: usize| if row == 0 { Fr::ZERO } else { column[row - 1] };
         for row in 0..rows {
             let carried = above(&accumulator, row) * (at(Role::Keep, row) + at(Role::Step, row) * r);
@@ -167,10 +199,18 @@ impl Second {
             image[row] = above(&image, row) * factor + witness.x[row];
             let taken: Fr = packed.iter().map(|(column, power)| column[row] * power).sum();
             weights[row] = above(&weights, row) * at(Role::WeightStep, row) * r + taken;
-            sum[row] = above(&sum, row) * at(Role::SumKeep, row) + image[row] * weights[row] * at(Role::SumAdd, row);
+            sum[row] =
+                above(&sum, row) * at(Role::SumKeep, row) + image[row] * weights[row] * at(Role::SumAdd, row);
         }
         let (inverses, running) = log_up(layout, witness, theta, beta);
-        Self { accumulator, image, weights, sum, inverses, running }
+        Self {
+            accumulator,
+            image,
+            weights,
+            sum,
+            inverses,
+            running,
+        }
     }
 }
 
@@ -185,7 +225,7 @@ fn unit_value(layout: &Layout, witness: &Witness, row: usize) -> Fr {
     }
     for (i, requantise) in layout.shape.requantisations.iter().enumerate() {
         if at(Role::Requantise(i as u8)) == Fr::ONE {
-            let plan = crate::relations::LimbPlan::new(*requantise, layout.shape.limb_bits);
+            let plan = crate::relations::LimbPlan::new(*requantise, u32::from(layout.shape.limb_bits));
             let mut place = 0;
             let mut value = at(Role::Constant);
             for (column, width) in witness.limbs.iter().zip(plan.widths()) {

@@ -11,7 +11,7 @@ use zkinfer_crds::Digest;
 
 use super::circuit::DEGREE;
 use super::instance::instance;
-use super::layout::{Layout, Role};
+use super::layout::Layout;
 use super::plan::{LinearUnit, Placed};
 use super::synthesize::SliceCircuit;
 use super::witness::Witness;
@@ -21,12 +21,7 @@ use crate::relations::{Relation, SliceRelations, SliceTensor, bound::accumulator
 
 const PARAMETERS: SliceParameters = SliceParameters { limb_bits: 4, k: 9 };
 
-fn requantised(
-    inputs: &[(u32, IntRange)],
-    map: LinearMap,
-    requantise: Requantise,
-    output: u32,
-) -> Relation {
+fn requantised(inputs: &[(u32, IntRange)], map: LinearMap, requantise: Requantise, output: u32) -> Relation {
     let input_ranges: Vec<_> = inputs.iter().map(|i| i.1).collect();
     Relation::Requantised {
         inputs: inputs.iter().map(|i| TensorId(i.0)).collect(),
@@ -43,8 +38,16 @@ fn requantised(
 fn slice() -> SliceRelations {
     let mut rng = ChaCha20Rng::seed_from_u64(7);
     let input = IntRange::signed(6);
-    let relu = Requantise { shift: 5, bits: 8, activation: Activation::Relu };
-    let linear = Requantise { shift: 3, bits: 9, activation: Activation::Identity };
+    let relu = Requantise {
+        shift: 5,
+        bits: 8,
+        activation: Activation::Relu,
+    };
+    let linear = Requantise {
+        shift: 3,
+        bits: 9,
+        activation: Activation::Identity,
+    };
     let conv = LinearMap::Conv2d {
         input: [1, 4, 4],
         output: [3, 4, 4],
@@ -61,22 +64,47 @@ fn slice() -> SliceRelations {
         .map(|(c, y, x)| [0, 1, 4, 5].map(|d| c * 16 + y * 8 + x * 2 + d).to_vec())
         .collect();
     let skip: Vec<u32> = (0..12).map(|i| (i * 5) % 16).collect();
-    let add = LinearMap::Affine { outer: 1, channels: 1, inner: 12, scale: vec![3, -5], bias: vec![2] };
+    let add = LinearMap::Affine {
+        outer: 1,
+        channels: 1,
+        inner: 12,
+        scale: vec![3, -5],
+        bias: vec![2],
+    };
     let dense = LinearMap::Dense {
         inputs: 12,
         outputs: 5,
         weight: (0..60).map(|_| rng.gen_range(-9..10)).collect(),
         bias: vec![1, 2, 3, -4, -5],
     };
-    let tensor = |id: u32, len, range| SliceTensor { id: TensorId(id), len, range };
+    let tensor = |id: u32, len, range| SliceTensor {
+        id: TensorId(id),
+        len,
+        range,
+    };
     SliceRelations {
         inputs: vec![tensor(0, 16, input)],
-        outputs: vec![tensor(5, 5, linear.output_range()), tensor(2, 12, relu.output_range())],
+        outputs: vec![
+            tensor(5, 5, linear.output_range()),
+            tensor(2, 12, relu.output_range()),
+        ],
         relations: vec![
-            Relation::Range { tensor: TensorId(0), range: input },
+            Relation::Range {
+                tensor: TensorId(0),
+                range: input,
+            },
             requantised(&[(0, input)], conv, relu, 1),
-            Relation::Maximum { input: TensorId(1), range: relu.output_range(), windows: pooled, output: TensorId(2) },
-            Relation::Wired { input: TensorId(0), source: Some(skip), output: TensorId(3) },
+            Relation::Maximum {
+                input: TensorId(1),
+                range: relu.output_range(),
+                windows: pooled,
+                output: TensorId(2),
+            },
+            Relation::Wired {
+                input: TensorId(0),
+                source: Some(skip),
+                output: TensorId(3),
+            },
             requantised(&[(2, relu.output_range()), (3, input)], add, linear, 4),
             requantised(&[(4, linear.output_range())], dense, linear, 5),
         ],
@@ -106,15 +134,23 @@ fn case() -> Case {
     let layout = Arc::new(Layout::new(&relations, PARAMETERS).unwrap());
     let witness = Witness::new(&layout, &relations, &[&input()]).unwrap();
     let outputs: Vec<&[i64]> = witness.outputs.iter().map(Vec::as_slice).collect();
-    let instance = instance(&relations, &statement(), &[&input()], &outputs).unwrap();
-    Case { relations, layout, witness, instance }
+    let instance = instance(relations.boundary(), &statement(), &[&input()], &outputs).unwrap();
+    Case {
+        relations,
+        layout,
+        witness,
+        instance,
+    }
 }
 
 impl Case {
     /// Whether the constraint system accepts; second-phase columns are recomputed from the (tampered) first.
     fn accepted(&self) -> bool {
         let witness = Some(Arc::new(self.witness.clone()));
-        let circuit = SliceCircuit { layout: Arc::clone(&self.layout), witness };
+        let circuit = SliceCircuit {
+            layout: Arc::clone(&self.layout),
+            witness,
+        };
         let prover = MockProver::run(self.layout.k, &circuit, vec![self.instance.clone()]).unwrap();
         prover.verify().is_ok()
     }
@@ -146,8 +182,18 @@ fn witness_agrees_with_the_plain_checkers() {
     all.outputs = (1..=5)
         .map(|id| {
             let len = case.layout.plan.cells[&TensorId(id)].len();
-            let range = if id == 3 { IntRange::signed(6) } else if id < 3 { IntRange::unsigned(7) } else { IntRange::signed(9) };
-            SliceTensor { id: TensorId(id), len, range }
+            let range = if id == 3 {
+                IntRange::signed(6)
+            } else if id < 3 {
+                IntRange::unsigned(7)
+            } else {
+                IntRange::signed(9)
+            };
+            SliceTensor {
+                id: TensorId(id),
+                len,
+                range,
+            }
         })
         .collect();
     let layout = Layout::new(&all, SliceParameters { limb_bits: 4, k: 9 }).unwrap();
@@ -169,31 +215,69 @@ fn proves_and_verifies_for_one_statement_only() {
     let srs = Srs::development(9);
     let pk = keygen(&case.relations, PARAMETERS, &srs).unwrap();
     assert_eq!(pk.pk.get_vk().cs().degree(), DEGREE);
-    assert_eq!(pk.pk.get_vk().cs().blinding_factors() + 2, super::plan::RESERVED_ROWS);
-    let made = prove(&pk, &case.relations, &srs, &statement(), &[&input()], rand::rngs::OsRng).unwrap();
-    let vk = VerifyingKey::from_bytes(&pk.verifying_key().to_bytes(), &case.relations, PARAMETERS).unwrap();
+    assert_eq!(
+        pk.pk.get_vk().cs().blinding_factors() + 2,
+        super::plan::RESERVED_ROWS
+    );
+    let made = prove(
+        &pk,
+        &case.relations,
+        &srs,
+        &statement(),
+        &[&input()],
+        rand::rngs::OsRng,
+    )
+    .unwrap();
+    let vk = VerifyingKey::from_bytes(&pk.verifying_key().to_bytes(), pk.shape()).unwrap();
     let verifier = srs.verifier();
     let outputs: Vec<&[i64]> = made.outputs.iter().map(Vec::as_slice).collect();
     let verify_as = |statement: &Digest, input: &[i64], outputs: &[&[i64]], proof: &[u8]| {
-        verify(&vk, &verifier, &case.relations, statement, &[input], outputs, proof)
+        verify(
+            &vk,
+            &verifier,
+            case.relations.boundary(),
+            statement,
+            &[input],
+            outputs,
+            proof,
+        )
     };
     verify_as(&statement(), &input(), &outputs, &made.proof).unwrap();
-    println!("k = {}, {} rows, proof {} bytes, {} fixed columns", PARAMETERS.k, case.layout.plan.rows, made.proof.len(), case.layout.shape.roles.len());
+    println!(
+        "k = {}, {} rows, proof {} bytes, {} fixed columns",
+        PARAMETERS.k,
+        case.layout.plan.rows,
+        made.proof.len(),
+        case.layout.shape.roles.len()
+    );
     assert!(made.proof.len() <= cost(&case.relations, PARAMETERS).unwrap().proof_bytes as usize + 96);
 
-    assert_eq!(verify_as(&Digest::of(b"another"), &input(), &outputs, &made.proof), Err(VerifyError::Invalid));
+    assert_eq!(
+        verify_as(&Digest::of(b"another"), &input(), &outputs, &made.proof),
+        Err(VerifyError::Invalid)
+    );
     let mut other = input();
     other[3] ^= 1;
-    assert_eq!(verify_as(&statement(), &other, &outputs, &made.proof), Err(VerifyError::Invalid));
+    assert_eq!(
+        verify_as(&statement(), &other, &outputs, &made.proof),
+        Err(VerifyError::Invalid)
+    );
     let mut wrong = made.outputs.clone();
     wrong[0][2] += 1;
     let wrong: Vec<&[i64]> = wrong.iter().map(Vec::as_slice).collect();
-    assert_eq!(verify_as(&statement(), &input(), &wrong, &made.proof), Err(VerifyError::Invalid));
+    assert_eq!(
+        verify_as(&statement(), &input(), &wrong, &made.proof),
+        Err(VerifyError::Invalid)
+    );
     let mut out_of_range = input();
     out_of_range[0] = 32;
     assert!(matches!(
         verify_as(&statement(), &out_of_range, &outputs, &made.proof),
-        Err(VerifyError::Instance(InstanceError::Range { tensor: 0, index: 0, value: 32 }))
+        Err(VerifyError::Instance(InstanceError::Range {
+            tensor: 0,
+            index: 0,
+            value: 32
+        }))
     ));
 
     // Bytes: every truncation to a word, trailing bytes, and a flip in every 32-byte word's first and last byte.
@@ -201,21 +285,39 @@ fn proves_and_verifies_for_one_statement_only() {
         assert!(verify_as(&statement(), &input(), &outputs, &made.proof[..len]).is_err());
     }
     let long = [made.proof.as_slice(), &[0]].concat();
-    assert_eq!(verify_as(&statement(), &input(), &outputs, &long), Err(VerifyError::Malformed("bytes after the proof")));
+    assert_eq!(
+        verify_as(&statement(), &input(), &outputs, &long),
+        Err(VerifyError::Malformed("bytes after the proof"))
+    );
     for at in (0..made.proof.len()).filter(|i| i % 32 == 0 || i % 32 == 31) {
         for bit in [1, 0x80] {
             let mut flipped = made.proof.clone();
             flipped[at] ^= bit;
-            assert!(verify_as(&statement(), &input(), &outputs, &flipped).is_err(), "byte {at} ^ {bit}");
+            assert!(
+                verify_as(&statement(), &input(), &outputs, &flipped).is_err(),
+                "byte {at} ^ {bit}"
+            );
         }
     }
     assert!(verify_as(&statement(), &input(), &outputs, &[0xff; 4000]).is_err());
 
     // A key that was stored proves as well; two proofs of one statement share no point.
     let stored = ProvingKey::from_bytes(&pk.to_bytes(), &case.relations, PARAMETERS).unwrap();
-    let again = prove(&stored, &case.relations, &srs, &statement(), &[&input()], rand::rngs::OsRng).unwrap();
+    let again = prove(
+        &stored,
+        &case.relations,
+        &srs,
+        &statement(),
+        &[&input()],
+        rand::rngs::OsRng,
+    )
+    .unwrap();
     verify_as(&statement(), &input(), &outputs, &again.proof).unwrap();
-    let words = |p: &[u8]| p.chunks(32).map(<[u8]>::to_vec).collect::<std::collections::BTreeSet<_>>();
+    let words = |p: &[u8]| {
+        p.chunks(32)
+            .map(<[u8]>::to_vec)
+            .collect::<std::collections::BTreeSet<_>>()
+    };
     assert!(words(&made.proof).is_disjoint(&words(&again.proof)));
 }
 
@@ -223,8 +325,16 @@ fn proves_and_verifies_for_one_statement_only() {
 fn keys_do_not_depend_on_the_number_of_threads() {
     let (relations, srs) = (slice(), Srs::development(9));
     let digest = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| keygen(&relations, PARAMETERS, &srs).unwrap().verifying_key().digest())
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        pool.install(|| {
+            keygen(&relations, PARAMETERS, &srs)
+                .unwrap()
+                .verifying_key()
+                .digest()
+        })
     };
     assert_eq!(digest(1), digest(2));
     // Pinned: a change of layout, gates or library version must be a decision.
@@ -234,10 +344,14 @@ fn keys_do_not_depend_on_the_number_of_threads() {
 #[test]
 fn rejects_a_damaged_key() {
     let relations = slice();
-    let vk = keygen(&relations, PARAMETERS, &Srs::development(9)).unwrap().verifying_key().to_bytes();
-    let read = |bytes: &[u8]| VerifyingKey::from_bytes(bytes, &relations, PARAMETERS).map(|_| ());
+    let pk = keygen(&relations, PARAMETERS, &Srs::development(9)).unwrap();
+    let vk = pk.verifying_key().to_bytes();
+    let read = |bytes: &[u8]| VerifyingKey::from_bytes(bytes, pk.shape()).map(|_| ());
     assert_eq!(read(&vk[..vk.len() - 1]), Err(KeyError::Format("verifying")));
-    assert_eq!(read(&[vk.as_slice(), &[0]].concat()), Err(KeyError::Format("verifying")));
+    assert_eq!(
+        read(&[vk.as_slice(), &[0]].concat()),
+        Err(KeyError::Format("verifying"))
+    );
     let mut huge = vk.clone();
     huge[6..10].copy_from_slice(&u32::MAX.to_le_bytes());
     assert_eq!(read(&huge), Err(KeyError::Format("verifying")));
@@ -275,7 +389,11 @@ fn rejects_a_wrong_output() {
     for output in [1, 4, 5] {
         let mut case = case();
         let row = case.linear(output).unit_row;
-        let at = case.linear(output).units().position(|(u, _)| matches!(u, LinearUnit::Output { .. })).unwrap();
+        let at = case
+            .linear(output)
+            .units()
+            .position(|(u, _)| matches!(u, LinearUnit::Output { .. }))
+            .unwrap();
         case.witness.z[row + at] += Fr::ONE;
         assert!(!case.accepted(), "tensor {output}");
     }
@@ -286,7 +404,10 @@ fn rejects_limbs_of_another_accumulator() {
     // Sign, magnitude and remainder stay consistent with each other; only the linear identity is false.
     let mut case = case();
     let linear = case.linear(5);
-    let at = linear.units().position(|(u, _)| matches!(u, LinearUnit::Output { .. })).unwrap();
+    let at = linear
+        .units()
+        .position(|(u, _)| matches!(u, LinearUnit::Output { .. }))
+        .unwrap();
     let row = linear.unit_row + at;
     case.witness.limbs[0][row] ^= 1; // remainder's lowest bit: z does not change
     case.recount();
@@ -300,7 +421,10 @@ fn rejects_outputs_traded_inside_one_packed_element() {
     let linear = case.linear(5);
     let base = linear.packing.base_bits;
     let widths: u32 = linear.limbs.widths().sum::<u32>() + 1;
-    assert!(base > widths, "2^{base} must exceed every accumulator that {widths} bits of limbs can hold");
+    assert!(
+        base > widths,
+        "2^{base} must exceed every accumulator that {widths} bits of limbs can hold"
+    );
     let row = linear.unit_row;
     let next = row + 1;
     case.witness.limbs[0][next] ^= 1;
@@ -349,9 +473,17 @@ fn rejects_a_limb_where_none_is_used() {
 fn rejects_a_relu_that_keeps_a_negative_or_drops_a_positive() {
     let base = case();
     let linear = base.linear(1);
-    let rows: Vec<_> = linear.units().enumerate().filter(|(_, (u, _))| matches!(u, LinearUnit::Output { .. })).map(|(i, _)| linear.unit_row + i).collect();
+    let rows: Vec<_> = linear
+        .units()
+        .enumerate()
+        .filter(|(_, (u, _))| matches!(u, LinearUnit::Output { .. }))
+        .map(|(i, _)| linear.unit_row + i)
+        .collect();
     let negative = *rows.iter().find(|r| base.witness.sign[**r] == 0).unwrap();
-    let positive = *rows.iter().find(|r| base.witness.sign[**r] == 1 && base.witness.z[**r] != Fr::ZERO).unwrap();
+    let positive = *rows
+        .iter()
+        .find(|r| base.witness.sign[**r] == 1 && base.witness.z[**r] != Fr::ZERO)
+        .unwrap();
     for (row, sign) in [(negative, 1), (positive, 0), (negative, 2)] {
         let mut case = case();
         case.witness.sign[row] = sign;
@@ -404,7 +536,10 @@ fn rejects_an_image_that_is_not_a_copy() {
 fn rejects_a_tampered_witness_position() {
     let mut case = case();
     let linear = case.linear(1);
-    let at = linear.units().position(|(u, _)| matches!(u, LinearUnit::Witness { .. })).unwrap();
+    let at = linear
+        .units()
+        .position(|(u, _)| matches!(u, LinearUnit::Witness { .. }))
+        .unwrap();
     let row = linear.unit_row + at;
     case.witness.z[row] += Fr::ONE;
     assert!(!case.accepted());
@@ -417,17 +552,23 @@ fn every_first_phase_cell_of_the_slice_is_constrained() {
     let rows = base.layout.plan.rows;
     let mut survivors = Vec::new();
     let typed = |role: Role, row: usize| base.layout.fixed.get(&role).is_some_and(|c| c[row] != Fr::ZERO);
-    let requantised = |row: usize| (0..base.layout.shape.requantisations.len()).any(|i| typed(Role::Requantise(i as u8), row));
+    let requantised = |row: usize| {
+        (0..base.layout.shape.requantisations.len()).any(|i| typed(Role::Requantise(i as u8), row))
+    };
     for row in (0..rows).step_by(3) {
-        for column in 0..base.layout.shape.limb_columns {
+        for column in 0..usize::from(base.layout.shape.limb_columns) {
             let mut case = case();
             case.witness.limbs[column][row] += 1;
             if case.recount() && case.accepted() {
                 survivors.push(format!("limb {column} row {row}"));
             }
         }
-        let value = typed(Role::Input, row) || typed(Role::Pack, row) || typed(Role::Witness, row) || requantised(row)
-            || typed(Role::TournamentStart, row) || typed(Role::TournamentStep, row);
+        let value = typed(Role::Input, row)
+            || typed(Role::Pack, row)
+            || typed(Role::Witness, row)
+            || requantised(row)
+            || typed(Role::TournamentStart, row)
+            || typed(Role::TournamentStep, row);
         if value {
             let mut case = case();
             case.witness.z[row] += Fr::ONE;

@@ -14,15 +14,13 @@ use halo2_proofs::plonk::verify_proof;
 use halo2_proofs::poly::kzg::commitment::KZGCommitmentScheme;
 use halo2_proofs::poly::kzg::multiopen::VerifierSHPLONK;
 use halo2_proofs::poly::kzg::strategy::SingleStrategy;
-use halo2_proofs::transcript::{
-    Blake2bRead, Challenge255, Transcript, TranscriptRead, TranscriptReadBuffer,
-};
+use halo2_proofs::transcript::{Blake2bRead, Challenge255, Transcript, TranscriptRead, TranscriptReadBuffer};
 use zkinfer_crds::Digest;
 
 use super::instance::{InstanceError, instance};
 use super::keys::VerifyingKey;
 use super::srs::VerifierSrs;
-use crate::relations::SliceRelations;
+use crate::relations::Boundary;
 
 /// Why a proof was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,15 +43,19 @@ pub enum VerifyError {
 pub fn verify(
     vk: &VerifyingKey,
     srs: &VerifierSrs,
-    relations: &SliceRelations,
+    boundary: Boundary<'_>,
     statement: &Digest,
     inputs: &[&[i64]],
     outputs: &[&[i64]],
     proof: &[u8],
 ) -> Result<(), VerifyError> {
-    let column = instance(relations, statement, inputs, outputs)?;
+    let column = instance(boundary, statement, inputs, outputs)?;
     let params = srs.for_rows(vk.vk.get_domain().k());
-    let mut transcript = CanonicalRead { rest: proof, malformed: None, inner: Blake2bRead::init(io::empty()) };
+    let mut transcript = CanonicalRead {
+        rest: proof,
+        malformed: None,
+        inner: Blake2bRead::init(io::empty()),
+    };
     // The library unwraps inversions of challenge-dependent values; a proof that hits one is refused.
     let run = || {
         verify_proof::<KZGCommitmentScheme<Bn256>, VerifierSHPLONK<'_, Bn256>, _, _, _>(

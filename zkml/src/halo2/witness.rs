@@ -56,11 +56,15 @@ impl Witness {
     ///
     /// # Errors
     /// An accumulator whose quotient is out of range.
-    pub(super) fn new(layout: &Layout, relations: &SliceRelations, inputs: &[&[i64]]) -> Result<Self, WitnessError> {
+    pub(super) fn new(
+        layout: &Layout,
+        relations: &SliceRelations,
+        inputs: &[&[i64]],
+    ) -> Result<Self, WitnessError> {
         let rows = layout.on_rows;
         let mut builder = Builder {
             layout,
-            limbs: vec![vec![0; rows]; layout.shape.limb_columns],
+            limbs: vec![vec![0; rows]; usize::from(layout.shape.limb_columns)],
             sign: vec![0; rows],
             z: vec![Fr::ZERO; rows],
             x: vec![Fr::ZERO; rows],
@@ -72,15 +76,33 @@ impl Witness {
         for placed in &layout.plan.placed {
             builder.place(placed, relations)?;
         }
-        let Builder { limbs, sign, z, mut x, values, .. } = builder;
+        let Builder {
+            limbs,
+            sign,
+            z,
+            mut x,
+            values,
+            ..
+        } = builder;
         for ((_, from), (column, to)) in &layout.copies {
             if *column == super::layout::CopyColumn::X {
                 x[*to] = z[*from];
             }
         }
         let multiplicity = multiplicities(layout, &limbs).ok_or(WitnessError::Inconsistent)?;
-        let outputs = relations.outputs.iter().map(|t| values[&t.id].1.clone()).collect();
-        Ok(Self { limbs, sign, z, x, multiplicity, outputs })
+        let outputs = relations
+            .outputs
+            .iter()
+            .map(|t| values[&t.id].1.clone())
+            .collect();
+        Ok(Self {
+            limbs,
+            sign,
+            z,
+            x,
+            multiplicity,
+            outputs,
+        })
     }
 }
 
@@ -102,7 +124,13 @@ impl Builder<'_> {
                 }
             }
             Placed::Linear(linear) => self.linear(linear)?,
-            Placed::Maximum { input, output, windows, range, row } => {
+            Placed::Maximum {
+                input,
+                output,
+                windows,
+                range,
+                row,
+            } => {
                 let source = self.values[input].1.clone();
                 let (mut r, mut made) = (*row, Vec::with_capacity(windows.len()));
                 for window in windows {
@@ -121,7 +149,11 @@ impl Builder<'_> {
                 }
                 self.values.insert(*output, (*range, made));
             }
-            Placed::Wired { input, output, source } => {
+            Placed::Wired {
+                input,
+                output,
+                source,
+            } => {
                 let (range, values) = &self.values[input];
                 let wired = match source {
                     None => values.clone(),
@@ -140,28 +172,44 @@ impl Builder<'_> {
 
     fn split(&mut self, row: usize, first: usize, value: u64, range: IntRange) {
         let mut rest = value;
-        for (i, w) in limb_widths(u32::from(range.bits), self.layout.plan.limb_bits).into_iter().enumerate() {
+        for (i, w) in limb_widths(u32::from(range.bits), self.layout.plan.limb_bits)
+            .into_iter()
+            .enumerate()
+        {
             self.limbs[first + i][row] = rest & ((1 << w) - 1);
             rest >>= w;
         }
     }
 
     fn linear(&mut self, linear: &PlacedLinear) -> Result<(), WitnessError> {
-        let inputs: Vec<&[i64]> = linear.inputs.iter().map(|id| self.values[id].1.as_slice()).collect();
+        let inputs: Vec<&[i64]> = linear
+            .inputs
+            .iter()
+            .map(|id| self.values[id].1.as_slice())
+            .collect();
         let shifted: Vec<Vec<i64>> = inputs
             .iter()
             .zip(&linear.input_ranges)
             .map(|(x, range)| x.iter().map(|v| v - range.lo()).collect())
             .collect();
         let sums = linear.form.sums(&inputs);
-        let shifted_sums = linear.form.sums(&shifted.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        let shifted_sums = linear
+            .form
+            .sums(&shifted.iter().map(Vec::as_slice).collect::<Vec<_>>());
         let range = linear.requantise.output_range();
         let mut made = vec![0; linear.form.output_len()];
         for (row, (unit, _)) in (linear.unit_row..).zip(linear.units()) {
             match unit {
-                LinearUnit::Output { position, pixel, output } => {
+                LinearUnit::Output {
+                    position,
+                    pixel,
+                    output,
+                } => {
                     let index = linear.form.output_index(output, pixel);
-                    let out_of_range = || WitnessError::OutOfCalibratedRange { tensor: linear.output.0, index };
+                    let out_of_range = || WitnessError::OutOfCalibratedRange {
+                        tensor: linear.output.0,
+                        index,
+                    };
                     let acc = sums[position][output] + i128::from(linear.form.bias[output]);
                     let acc = i64::try_from(acc).map_err(|_| out_of_range())?;
                     let (sign, limbs) = linear.limbs.decompose(acc).ok_or_else(out_of_range)?;
@@ -176,8 +224,9 @@ impl Builder<'_> {
                 LinearUnit::Witness { position, group } => {
                     let members = linear.packing.members(group, linear.form.outputs);
                     let base = power_of_two(linear.packing.base_bits);
-                    self.z[row] =
-                        members.rev().fold(Fr::ZERO, |acc, o| acc * base + signed(shifted_sums[position][o]));
+                    self.z[row] = members
+                        .rev()
+                        .fold(Fr::ZERO, |acc, o| acc * base + signed(shifted_sums[position][o]));
                 }
             }
         }
@@ -196,7 +245,7 @@ fn multiplicities(layout: &Layout, limbs: &[Vec<u64>]) -> Option<Vec<u64>> {
     }
     let mut multiplicity = vec![0; layout.on_rows];
     for (i, column) in limbs.iter().enumerate() {
-        let tags = layout.fixed.get(&super::layout::Role::Tag(i as u8));
+        let tags = layout.fixed.get(&super::shape::Role::Tag(i as u8));
         for (row, &limb) in column.iter().enumerate() {
             let (start, len) = tables[&tags.map_or(Fr::ZERO, |t| t[row])];
             if limb >= len {

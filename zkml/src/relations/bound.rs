@@ -27,11 +27,19 @@ pub fn accumulator_bound(map: &LinearMap, inputs: &[IntRange]) -> Option<i64> {
             }
             worst
         }
-        LinearMap::Affine { channels, scale, bias, .. } => {
+        LinearMap::Affine {
+            channels,
+            scale,
+            bias,
+            ..
+        } => {
             let channels = *channels as usize;
             let mut worst = 0;
             for (c, &bias) in bias.iter().enumerate() {
-                let row = magnitudes.iter().enumerate().map(|(k, &m)| Some((*scale.get(k * channels + c)?, m)));
+                let row = magnitudes
+                    .iter()
+                    .enumerate()
+                    .map(|(k, &m)| Some((*scale.get(k * channels + c)?, m)));
                 let row = row.collect::<Option<Vec<_>>>()?;
                 worst = worst.max(sum(&mut row.into_iter(), bias)?);
             }

@@ -62,17 +62,36 @@ fn check_one<'v>(
         }
         match got.iter().zip(expected).position(|(g, e)| Some(*g) != *e) {
             None => Ok(()),
-            Some(index) => Err(CheckError::Output { tensor, index, got: got[index], expected: expected[index] }),
+            Some(index) => Err(CheckError::Output {
+                tensor,
+                index,
+                got: got[index],
+                expected: expected[index],
+            }),
         }
     };
     match relation {
         Relation::Range { tensor, range } => {
-            match get(*tensor)?.iter().enumerate().find(|(_, v)| !range.contains(**v)) {
+            match get(*tensor)?
+                .iter()
+                .enumerate()
+                .find(|(_, v)| !range.contains(**v))
+            {
                 None => Ok(()),
-                Some((index, &value)) => Err(CheckError::Range { tensor: *tensor, index, value }),
+                Some((index, &value)) => Err(CheckError::Range {
+                    tensor: *tensor,
+                    index,
+                    value,
+                }),
             }
         }
-        Relation::Requantised { inputs, map, requantise, output, .. } => {
+        Relation::Requantised {
+            inputs,
+            map,
+            requantise,
+            output,
+            ..
+        } => {
             let tensors = inputs.iter().map(|id| get(*id)).collect::<Result<Vec<_>, _>>()?;
             let accumulators = linear(map, &tensors).ok_or(CheckError::Tensor(*output))?;
             let range = crate::graph::IntRange::signed(requantise.bits);
@@ -85,13 +104,24 @@ fn check_one<'v>(
                 .collect();
             expect(*output, get(*output)?, &expected)
         }
-        Relation::Maximum { input, windows, output, .. } => {
+        Relation::Maximum {
+            input,
+            windows,
+            output,
+            ..
+        } => {
             let x = get(*input)?;
-            let expected: Vec<_> =
-                windows.iter().map(|w| w.iter().filter_map(|&i| x.get(i as usize).copied()).max()).collect();
+            let expected: Vec<_> = windows
+                .iter()
+                .map(|w| w.iter().filter_map(|&i| x.get(i as usize).copied()).max())
+                .collect();
             expect(*output, get(*output)?, &expected)
         }
-        Relation::Wired { input, source, output } => {
+        Relation::Wired {
+            input,
+            source,
+            output,
+        } => {
             let x = get(*input)?;
             let expected: Vec<_> = match source {
                 None => x.iter().map(|v| Some(*v)).collect(),
@@ -105,7 +135,12 @@ fn check_one<'v>(
 /// The accumulators of a linear map, written as its definition; `None` when a length does not fit.
 fn linear(map: &LinearMap, x: &[&[i64]]) -> Option<Vec<i64>> {
     match map {
-        LinearMap::Dense { inputs, outputs, weight, bias } => {
+        LinearMap::Dense {
+            inputs,
+            outputs,
+            weight,
+            bias,
+        } => {
             let (n, m, x) = (*inputs as usize, *outputs as usize, x.first()?);
             let batch = x.len().checked_div(n)?;
             let mut acc = Vec::with_capacity(batch * m);
@@ -117,19 +152,33 @@ fn linear(map: &LinearMap, x: &[&[i64]]) -> Option<Vec<i64>> {
             }
             Some(acc)
         }
-        LinearMap::Conv2d { input, output, kernel, stride, dilation, pad, groups, weight, bias } => {
+        LinearMap::Conv2d {
+            input,
+            output,
+            kernel,
+            stride,
+            dilation,
+            pad,
+            groups,
+            weight,
+            bias,
+        } => {
             let [ic, h, w] = input.map(i64::from);
             let [oc, oh, ow] = output.map(i64::from);
-            let ([kh, kw], [sh, sw], [dh, dw], [ph, pw]) =
-                (kernel.map(i64::from), stride.map(i64::from), dilation.map(i64::from), pad.map(i64::from));
+            let ([kh, kw], [sh, sw], [dh, dw], [ph, pw]) = (
+                kernel.map(i64::from),
+                stride.map(i64::from),
+                dilation.map(i64::from),
+                pad.map(i64::from),
+            );
             let (icg, ocg) = (ic / i64::from(*groups), oc / i64::from(*groups));
             let x = x.first()?;
             let mut acc = Vec::with_capacity((oc * oh * ow) as usize);
             for o in 0..oc {
                 for (y, z) in (0..oh).flat_map(|y| (0..ow).map(move |z| (y, z))) {
                     let mut sum = bias[o as usize];
-                    for (c, a, b) in (0..icg)
-                        .flat_map(|c| (0..kh).flat_map(move |a| (0..kw).map(move |b| (c, a, b))))
+                    for (c, a, b) in
+                        (0..icg).flat_map(|c| (0..kh).flat_map(move |a| (0..kw).map(move |b| (c, a, b))))
                     {
                         let (u, v) = (y * sh + a * dh - ph, z * sw + b * dw - pw);
                         if (0..h).contains(&u) && (0..w).contains(&v) {
@@ -142,7 +191,13 @@ fn linear(map: &LinearMap, x: &[&[i64]]) -> Option<Vec<i64>> {
             }
             Some(acc)
         }
-        LinearMap::Affine { outer, channels, inner, scale, bias } => {
+        LinearMap::Affine {
+            outer,
+            channels,
+            inner,
+            scale,
+            bias,
+        } => {
             let (outer, channels, inner) = (*outer as usize, *channels as usize, *inner as usize);
             if x.iter().any(|x| x.len() != outer * channels * inner) {
                 return None;
@@ -151,7 +206,11 @@ fn linear(map: &LinearMap, x: &[&[i64]]) -> Option<Vec<i64>> {
                 (0..outer * channels * inner)
                     .map(|i| {
                         let c = i / inner % channels;
-                        let sum: i64 = x.iter().enumerate().map(|(k, x)| scale[k * channels + c] * x[i]).sum();
+                        let sum: i64 = x
+                            .iter()
+                            .enumerate()
+                            .map(|(k, x)| scale[k * channels + c] * x[i])
+                            .sum();
                         sum + bias[c]
                     })
                     .collect(),

@@ -48,7 +48,11 @@ impl LimbPlan {
     /// What is added to the accumulator so that the decomposition is of a non-negative number.
     #[must_use]
     pub fn offset(&self) -> i64 {
-        let rounding = if self.shift == 0 { 0 } else { 1i64 << (self.shift - 1) };
+        let rounding = if self.shift == 0 {
+            0
+        } else {
+            1i64 << (self.shift - 1)
+        };
         rounding + (1i64 << (self.bits - 1 + self.shift))
     }
 

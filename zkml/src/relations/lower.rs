@@ -35,20 +35,37 @@ pub fn lower(
     let info = |id: TensorId| graph.tensors.get(id.0 as usize).ok_or_else(outside);
     let boundary = |ids: &[TensorId]| {
         ids.iter()
-            .map(|&id| info(id).map(|t| SliceTensor { id, len: t.len(), range: t.range }))
+            .map(|&id| {
+                info(id).map(|t| SliceTensor {
+                    id,
+                    len: t.len(),
+                    range: t.range,
+                })
+            })
             .collect::<Result<Vec<_>, _>>()
     };
     let (inputs, outputs) = (boundary(inputs)?, boundary(outputs)?);
-    let mut relations: Vec<_> =
-        inputs.iter().map(|t| Relation::Range { tensor: t.id, range: t.range }).collect();
+    let mut relations: Vec<_> = inputs
+        .iter()
+        .map(|t| Relation::Range {
+            tensor: t.id,
+            range: t.range,
+        })
+        .collect();
     for node in graph.nodes.get(nodes.clone()).ok_or_else(outside)? {
         let first = *node.inputs.first().ok_or_else(outside)?;
         relations.push(match &node.op {
             Op::Linear { map, requantise } => {
-                let input_ranges =
-                    node.inputs.iter().map(|&id| info(id).map(|t| t.range)).collect::<Result<Vec<_>, _>>()?;
-                let bound = super::bound::accumulator_bound(map, &input_ranges)
-                    .ok_or_else(|| LowerError::Overflow { node: node.name.clone() })?;
+                let input_ranges = node
+                    .inputs
+                    .iter()
+                    .map(|&id| info(id).map(|t| t.range))
+                    .collect::<Result<Vec<_>, _>>()?;
+                let bound = super::bound::accumulator_bound(map, &input_ranges).ok_or_else(|| {
+                    LowerError::Overflow {
+                        node: node.name.clone(),
+                    }
+                })?;
                 Relation::Requantised {
                     inputs: node.inputs.clone(),
                     input_ranges,
@@ -64,10 +81,16 @@ pub fn lower(
                 windows: windows.clone(),
                 output: node.output,
             },
-            Op::Wiring { source } => {
-                Relation::Wired { input: first, source: source.clone(), output: node.output }
-            }
+            Op::Wiring { source } => Relation::Wired {
+                input: first,
+                source: source.clone(),
+                output: node.output,
+            },
         });
     }
-    Ok(SliceRelations { inputs, outputs, relations })
+    Ok(SliceRelations {
+        inputs,
+        outputs,
+        relations,
+    })
 }

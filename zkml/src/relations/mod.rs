@@ -99,3 +99,23 @@ pub struct SliceRelations {
     /// The claims, each reading only inputs and outputs of earlier ones.
     pub relations: Vec<Relation>,
 }
+
+/// The public tensors of a slice: all that a verifier sees of it beside keys and statement.
+#[derive(Debug, Clone, Copy)]
+pub struct Boundary<'a> {
+    /// See [`SliceRelations::inputs`].
+    pub inputs: &'a [SliceTensor],
+    /// See [`SliceRelations::outputs`].
+    pub outputs: &'a [SliceTensor],
+}
+
+impl SliceRelations {
+    /// The slice's public tensors.
+    #[must_use]
+    pub fn boundary(&self) -> Boundary<'_> {
+        Boundary {
+            inputs: &self.inputs,
+            outputs: &self.outputs,
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What compiling a model reports: written by `prover-worker compile -o json`, read by the operator into a Model's
+//! status. Integers only; fractions are in millionths.
+
+use serde::{Deserialize, Serialize};
+
+use crate::wire::BlobRef;
+use crate::words::Digest;
+
+/// How compiling ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum CompileOutcome {
+    /// Manifest, graph and keys were written.
+    Compiled(CompileReport),
+    /// The model cannot be compiled.
+    Failed(CompileFailure),
+}
+
+/// A compiled model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CompileReport {
+    /// SHA-256 of the ONNX file.
+    pub model: Digest,
+    /// The manifest.
+    pub manifest: BlobRef,
+    /// The integer graph.
+    pub graph: BlobRef,
+    /// By slice.
+    pub slices: Vec<CompiledSlice>,
+    /// Against the float model.
+    pub accuracy: Accuracy,
+}
+
+/// A slice of a compiled model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CompiledSlice {
+    /// Names of its nodes, in order.
+    pub nodes: Vec<String>,
+    /// log2 of the circuit's rows.
+    pub k: u8,
+    /// Rows used.
+    pub rows: u64,
+    /// The verifying key.
+    pub verifying_key: BlobRef,
+    /// The proving key.
+    pub proving_key: BlobRef,
+    /// The prover's points of its size.
+    pub srs: BlobRef,
+    /// Predicted CPU time to prove, one core of the reference machine.
+    pub predicted_millis: u32,
+    /// Predicted peak memory to prove.
+    pub predicted_memory_bytes: u64,
+    /// Predicted size of a proof.
+    pub predicted_proof_bytes: u32,
+}
+
+/// The integer graph against the float model, on the calibration samples.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Accuracy {
+    /// The profile that was chosen or found.
+    pub profile: String,
+    /// Number of samples.
+    pub samples: u32,
+    /// The samples were made up, because no calibration data was given.
+    pub synthetic: bool,
+    /// Greatest error, relative to max(1, max |y|).
+    pub max_error_millionths: u64,
+    /// Mean absolute error.
+    pub mean_error_millionths: u64,
+    /// Samples whose greatest output is the same.
+    pub top1_agreement_millionths: u32,
+    /// The budget.
+    pub budget_millionths: u32,
+    /// Whether the greatest error is within it.
+    pub within_budget: bool,
+}
+
+/// What kind of thing is wrong with a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FailureKind {
+    /// The file is not a model that can be read.
+    InvalidModel,
+    /// Nodes without a circuit.
+    UnsupportedNodes,
+    /// The calibration data does not fit the model.
+    InvalidCalibration,
+    /// No cut fits the memory of a worker.
+    SliceTooLarge,
+    /// Something else.
+    Other,
+}
+
+/// A model that cannot be compiled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CompileFailure {
+    /// The kind of reason.
+    pub kind: FailureKind,
+    /// Why, in a sentence.
+    pub message: String,
+    /// Every unsupported node, at once.
+    #[serde(default)]
+    pub unsupported: Vec<UnsupportedOp>,
+}
+
+/// A node that has no circuit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UnsupportedOp {
+    /// The node's name in the model.
+    pub node: String,
+    /// Its operator.
+    pub op: String,
+    /// Why it has no circuit.
+    pub reason: String,
+}

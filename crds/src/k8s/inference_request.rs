@@ -1,0 +1,326 @@
+//! `InferenceRequest`: one input to be run through a model and proved, and how far that is.
+//!
+//! Invariant: what is asked never changes; only whether it still is asked (`suspend`, `cancel`,
+//! `ttlSecondsAfterFinished`). A phase goes forward only:
+//!
+//! ```text
+//! Pending -> Compiling -> Proving -> Succeeded
+//!    \___________\___________\____-> Failed | Cancelled
+//! ```
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::common::{ConfigMapKey, Deadline};
+use super::request_status::{ReceiptRef, RecentSlice, RequestOutput, SliceCounts};
+use super::string_consts;
+use crate::words::Digest;
+
+string_consts! {
+    /// The types of an InferenceRequest's conditions.
+    pub mod condition {
+        /// Output and receipt can be used. Present from the first write.
+        READY = "Ready";
+        /// Model, input and pools were found good.
+        ACCEPTED = "Accepted";
+        /// The integer graph was evaluated and the slices were queued.
+        PLANNED = "Planned";
+        /// Every slice's proof was verified.
+        VERIFIED = "Verified";
+        /// The request ended with a receipt.
+        COMPLETE = "Complete";
+        /// The request ended without one.
+        FAILED = "Failed";
+    }
+}
+
+string_consts! {
+    /// The reasons of an InferenceRequest's conditions.
+    pub mod reason {
+        /// Nothing was tried yet.
+        PENDING = "Pending";
+        /// `spec.suspend` is set.
+        SUSPENDED = "Suspended";
+        /// There is no such Model yet.
+        MODEL_NOT_FOUND = "ModelNotFound";
+        /// The Model is not ready yet.
+        MODEL_NOT_READY = "ModelNotReady";
+        /// The Model cannot become ready.
+        MODEL_FAILED = "ModelFailed";
+        /// The ConfigMap or the artifact is not there yet.
+        INPUT_NOT_FOUND = "InputNotFound";
+        /// The input does not have the names, shapes or types of the model's inputs.
+        INVALID_INPUT = "InvalidInput";
+        /// A tensor left the range for which the model was calibrated.
+        OUT_OF_CALIBRATED_RANGE = "OutOfCalibratedRange";
+        /// No pool is selected, serves this namespace and has the memory.
+        NO_FITTING_POOL = "NoFittingPool";
+        /// There are more requests than the operator takes at once.
+        QUEUE_FULL = "QueueFull";
+        /// Model, input and pools were found good.
+        ACCEPTED = "Accepted";
+        /// The slices are queued.
+        SLICES_QUEUED = "SlicesQueued";
+        /// Miners are at work.
+        PROVING = "Proving";
+        /// Every slice's proof was verified.
+        ALL_SLICES_VERIFIED = "AllSlicesVerified";
+        /// The receipt is written.
+        RECEIPT_WRITTEN = "ReceiptWritten";
+        /// The deadline passed first.
+        DEADLINE_EXCEEDED = "DeadlineExceeded";
+        /// A slice was tried as often as the operator allows.
+        TOO_MANY_ATTEMPTS = "TooManyAttempts";
+        /// `spec.cancel` was set.
+        CANCELLED = "Cancelled";
+        /// The operator could not do its part; the message says which.
+        INTERNAL_ERROR = "InternalError";
+    }
+}
+
+/// One input to be run through a model and proved.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[kube(
+    group = "zkinfer.dev",
+    version = "v1alpha1",
+    kind = "InferenceRequest",
+    namespaced,
+    cel,
+    status = "InferenceRequestStatus",
+    derive = "PartialEq",
+    shortname = "ireq",
+    category = "zkinfer",
+    doc = "One input to be run through a Model and proved.",
+    validation = ("self.metadata.name.size() <= 63", "metadata.name must have at most 63 characters"),
+    printcolumn(name = "Model", type_ = "string", json_path = ".spec.modelRef.name"),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Verified", type_ = "string", json_path = ".status.progress"),
+    printcolumn(name = "Label", type_ = "string", json_path = ".status.output.label"),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
+    printcolumn(name = "Type", type_ = "string", json_path = ".spec.type", priority = 1),
+    printcolumn(name = "Priority", type_ = "integer", json_path = ".spec.priority", priority = 1),
+    printcolumn(name = "Deadline", type_ = "string", json_path = ".spec.deadline", priority = 1),
+    printcolumn(name = "Receipt", type_ = "string", json_path = ".status.receipt.digest", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[x_kube(validation = (
+    "has(self.poolSelector) == has(oldSelf.poolSelector) && (!has(self.poolSelector) || self.poolSelector == oldSelf.poolSelector)",
+    "poolSelector is immutable"
+))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct InferenceRequestSpec {
+    /// The Model.
+    #[x_kube(validation = ("self == oldSelf", "modelRef is immutable"))]
+    pub model_ref: ModelRef,
+    /// The input tensors.
+    #[x_kube(validation = ("self == oldSelf", "input is immutable"))]
+    pub input: RequestInput,
+    /// Who asks.
+    #[serde(rename = "type", default)]
+    #[x_kube(validation = ("self == oldSelf", "type is immutable"))]
+    pub type_: RequestType,
+    /// Requests with a higher number go first.
+    #[serde(default)]
+    #[x_kube(validation = ("self == oldSelf", "priority is immutable"))]
+    pub priority: i32,
+    /// How long after its creation the request is given up: `90s`, `1h30m`; at most 7 days.
+    #[serde(default = "default_deadline")]
+    #[x_kube(
+        validation = (
+            "self.size() > 0 && duration(self) > duration('0s') && duration(self) <= duration('168h')",
+            "deadline must be more than 0 and at most 7 days (168h)"
+        ),
+        validation = ("self == oldSelf", "deadline is immutable")
+    )]
+    pub deadline: Deadline,
+    /// How many pools prove each slice.
+    #[serde(default = "default_redundancy")]
+    #[schemars(range(min = 1, max = 3))]
+    #[x_kube(validation = ("self == oldSelf", "redundancy is immutable"))]
+    pub redundancy: u32,
+    /// Only pools with these labels. Absent: any pool that serves this namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool_selector: Option<PoolSelector>,
+    /// Hand out no slices for now. The deadline goes on.
+    #[serde(default)]
+    pub suspend: bool,
+    /// Give the request up. This cannot be undone.
+    #[serde(default)]
+    #[x_kube(validation = ("self || !oldSelf", "cancel cannot be undone"))]
+    pub cancel: bool,
+    /// Delete the request this many seconds after it ended. Absent: never. Receipts are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 2_147_483_647))]
+    pub ttl_seconds_after_finished: Option<u32>,
+}
+
+fn default_deadline() -> Deadline {
+    #[allow(clippy::expect_used, reason = "a constant, tested")]
+    "1h".parse().expect("1h is a deadline")
+}
+
+const fn default_redundancy() -> u32 {
+    1
+}
+
+/// A Model in the same namespace.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ModelRef {
+    /// The Model's name.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+}
+
+/// The input tensors: exactly one of the fields.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Default)]
+#[x_kube(validation = (
+    "[has(self.inline), has(self.artifact), has(self.configMap)].exists_one(x, x)",
+    "exactly one of inline, artifact and configMap must be set"
+))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RequestInput {
+    /// The tensors themselves, by input name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 64))]
+    pub inline: Option<BTreeMap<String, InlineTensor>>,
+    /// The digest of a file (npz, or JSON by input name) in the operator's artifact store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact: Option<Digest>,
+    /// A key of a ConfigMap in the same namespace that holds such a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map: Option<ConfigMapKey>,
+}
+
+/// A tensor of floats.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct InlineTensor {
+    /// The dimensions; their product is the number of values.
+    #[schemars(length(max = 8), inner(range(min = 1)))]
+    pub shape: Vec<u32>,
+    /// The values, row-major.
+    #[schemars(length(max = 262_144))]
+    pub data: Vec<f64>,
+}
+
+impl InlineTensor {
+    /// Whether there are as many values as the shape says. CEL cannot multiply a list, so the operator asks this.
+    #[must_use]
+    pub fn is_consistent(&self) -> bool {
+        let count = self
+            .shape
+            .iter()
+            .try_fold(1u64, |n, &d| n.checked_mul(u64::from(d)));
+        count == Some(self.data.len() as u64)
+    }
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+pub enum RequestType {
+    /// Somebody who needs the answer.
+    #[default]
+    Organic,
+    /// The operator, to measure miners.
+    Benchmark,
+}
+
+/// Which pools may prove a request.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PoolSelector {
+    /// Labels that a pool must have, all of them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
+    pub match_labels: BTreeMap<String, String>,
+}
+
+impl PoolSelector {
+    /// Whether a pool with these labels is selected.
+    #[must_use]
+    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.match_labels
+            .iter()
+            .all(|(key, value)| labels.get(key) == Some(value))
+    }
+}
+
+/// Where a request is on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+pub enum RequestPhase {
+    /// Something is not there yet; the conditions say what.
+    #[default]
+    Pending,
+    /// The Model is being compiled.
+    Compiling,
+    /// Slices are queued, proved and verified.
+    Proving,
+    /// Output and receipt are there.
+    Succeeded,
+    /// It ended without a receipt.
+    Failed,
+    /// It was given up by `spec.cancel`.
+    Cancelled,
+}
+
+impl RequestPhase {
+    /// Whether nothing will happen any more.
+    #[must_use]
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+}
+
+/// How far a request is, and its answer.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub struct InferenceRequestStatus {
+    /// The generation of the spec that this status describes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Where the request is on its way.
+    pub phase: RequestPhase,
+    /// The model's digest, pinned at planning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model_digest: Option<Digest>,
+    /// The manifest's digest, pinned at planning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manifest_digest: Option<Digest>,
+    /// The answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<RequestOutput>,
+    /// The proof of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<ReceiptRef>,
+    /// The slices by state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slices: Option<SliceCounts>,
+    /// Verified slices of all, for people: `7/12`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<String>,
+    /// The latest attempts, oldest first; the ledger has all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub recent_slices: Vec<RecentSlice>,
+    /// The largest difference of the output to the float model's, in millionths.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_vs_float_millionths: Option<u64>,
+    /// When the slices were queued.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+    /// When the request ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+    /// The conditions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}

@@ -1,0 +1,319 @@
+//! `MinerPool`: the workers of one miner, and what they have earned.
+//!
+//! Invariant: a pool is a trust boundary. Its spec chooses an image and small settings from a fixed list, never a
+//! pod template, so no pool gets a pod that the operator did not shape.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::common::{Cpu, Memory};
+use super::string_consts;
+use crate::words::Identity;
+
+string_consts! {
+    /// The types of a MinerPool's conditions.
+    pub mod condition {
+        /// The pool may be given slices. Present from the first write.
+        READY = "Ready";
+        /// The pool works worse than it should.
+        DEGRADED = "Degraded";
+        /// The pool gets no new slices because `spec.drain` is set.
+        DRAINING = "Draining";
+    }
+}
+
+string_consts! {
+    /// The reasons of a MinerPool's conditions.
+    pub mod reason {
+        /// Nothing was tried yet.
+        PENDING = "Pending";
+        /// The pool may be given slices.
+        SERVING = "Serving";
+        /// The identity has no proof of possession yet.
+        POSSESSION_MISSING = "PossessionMissing";
+        /// The proof of possession is wrong for this namespace, name and uid.
+        POSSESSION_INVALID = "PossessionInvalid";
+        /// An older pool has this identity.
+        IDENTITY_TAKEN = "IdentityTaken";
+        /// The operator does not allow images without a digest.
+        UNPINNED_IMAGE = "UnpinnedImage";
+        /// The image cannot be fetched or started.
+        IMAGE_UNAVAILABLE = "ImageUnavailable";
+        /// Pods are not scheduled.
+        UNSCHEDULABLE = "Unschedulable";
+        /// The recent proofs were wrong too often.
+        INVALID_PROOFS = "InvalidProofs";
+        /// The recent claims ended without a proof too often.
+        LOST_CLAIMS = "LostClaims";
+        /// Nothing is wrong.
+        AS_EXPECTED = "AsExpected";
+        /// `spec.drain` is set and claims are still open.
+        DRAINING = "Draining";
+        /// `spec.drain` is set and no claim is open.
+        DRAINED = "Drained";
+    }
+}
+
+/// The workers of one miner.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[kube(
+    group = "zkinfer.dev",
+    version = "v1alpha1",
+    kind = "MinerPool",
+    namespaced,
+    cel,
+    status = "MinerPoolStatus",
+    derive = "PartialEq",
+    shortname = "mpool",
+    category = "zkinfer",
+    doc = "The workers of one miner, who proves slices.",
+    validation = ("self.metadata.name.size() <= 63", "metadata.name must have at most 63 characters"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(name = "Workers", type_ = "integer", json_path = ".spec.parallelism"),
+    printcolumn(name = "Verified", type_ = "integer", json_path = ".status.claims.verified"),
+    printcolumn(name = "Invalid", type_ = "integer", json_path = ".status.claims.invalid"),
+    printcolumn(name = "P50ms", type_ = "integer", json_path = ".status.p50Millis"),
+    printcolumn(
+        name = "Score",
+        type_ = "integer",
+        json_path = ".status.scoreMillionths",
+        description = "in millionths"
+    ),
+    printcolumn(name = "Warm", type_ = "integer", json_path = ".spec.warm", priority = 1),
+    printcolumn(name = "Weight", type_ = "integer", json_path = ".status.weightMillionths", priority = 1),
+    printcolumn(name = "Identity", type_ = "string", json_path = ".status.identity", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[x_kube(
+    validation = (
+        "self.allowUnpinnedImage || self.image.matches('@sha256:[0-9a-f]{64}$')",
+        "image must be pinned by digest (name@sha256:...), unless allowUnpinnedImage is set"
+    ),
+    validation = ("self.warm <= self.parallelism", "warm must not be more than parallelism"),
+    validation = ("!has(self.possession) || has(self.identity)", "possession needs an identity")
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MinerPoolSpec {
+    /// The miner's public key. Absent: one is derived from the pool's uid; it earns no network weight.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
+    /// The key's signature over namespace, name and uid of this pool, so it can be made only once the pool exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[0-9a-f]{128}$"))]
+    pub possession: Option<String>,
+    /// The worker's image, pinned by digest.
+    #[schemars(
+        length(min = 1, max = 512),
+        regex(pattern = "^[A-Za-z0-9][A-Za-z0-9._:/@-]*$")
+    )]
+    pub image: String,
+    /// Take an image without a digest: for development only.
+    #[serde(default)]
+    pub allow_unpinned_image: bool,
+    /// The most workers at once.
+    #[serde(default = "default_parallelism")]
+    #[schemars(range(min = 1, max = 256))]
+    pub parallelism: u32,
+    /// What each worker gets.
+    #[serde(default)]
+    pub resources: WorkerResources,
+    /// Settings of the workers' pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<PodSettings>,
+    /// The Kueue queue that admits the Jobs. Absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub queue_name: Option<String>,
+    /// How many workers are kept running while there is nothing to do.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 256))]
+    pub warm: u32,
+    /// Namespaces whose requests the pool serves; `*` is every one. Empty: its own only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), inner(length(min = 1, max = 63)))]
+    pub allowed_namespaces: Vec<String>,
+    /// Give the pool no new slices; open claims may end.
+    #[serde(default)]
+    pub drain: bool,
+}
+
+const fn default_parallelism() -> u32 {
+    1
+}
+
+impl MinerPoolSpec {
+    /// Whether the pool, which is in the namespace `own`, serves requests of `namespace`.
+    #[must_use]
+    pub fn serves(&self, own: &str, namespace: &str) -> bool {
+        if self.allowed_namespaces.is_empty() {
+            return own == namespace;
+        }
+        self.allowed_namespaces
+            .iter()
+            .any(|allowed| allowed == "*" || allowed == namespace)
+    }
+}
+
+/// What each worker gets; request and limit at once.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WorkerResources {
+    /// Processor time.
+    #[serde(default = "default_cpu")]
+    pub cpu: Cpu,
+    /// Memory.
+    #[serde(default = "default_memory")]
+    pub memory: Memory,
+}
+
+#[allow(clippy::expect_used, reason = "a constant, tested")]
+fn default_cpu() -> Cpu {
+    "1".parse().expect("1 is an amount of processor time")
+}
+
+#[allow(clippy::expect_used, reason = "a constant, tested")]
+fn default_memory() -> Memory {
+    "512Mi".parse().expect("512Mi is an amount of memory")
+}
+
+impl Default for WorkerResources {
+    fn default() -> Self {
+        Self {
+            cpu: default_cpu(),
+            memory: default_memory(),
+        }
+    }
+}
+
+/// Settings of the workers' pods.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PodSettings {
+    /// Labels that a node must have.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
+    pub node_selector: BTreeMap<String, String>,
+    /// Taints that the pods stand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub tolerations: Vec<PoolToleration>,
+    /// The runtime class, such as gVisor's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub runtime_class_name: Option<String>,
+    /// The priority class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub priority_class_name: Option<String>,
+    /// Names of Secrets in the pool's namespace with which the image is fetched.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(min = 1, max = 253)))]
+    pub image_pull_secrets: Vec<String>,
+}
+
+/// A taint that the pods stand.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Default)]
+#[x_kube(validation = (
+    "self.operator == 'Equal' ? has(self.key) : !has(self.value)",
+    "operator Equal needs a key, operator Exists takes no value"
+))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PoolToleration {
+    /// The taint's key. Absent, with `Exists`: every taint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 317))]
+    pub key: Option<String>,
+    /// How the taint is compared.
+    #[serde(default)]
+    pub operator: TolerationOperator,
+    /// The taint's value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub value: Option<String>,
+    /// The taint's effect. Absent: every effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<TaintEffect>,
+    /// How long an evicting taint is stood.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub toleration_seconds: Option<i64>,
+}
+
+/// How a taint is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+pub enum TolerationOperator {
+    /// Key and value are equal.
+    #[default]
+    Equal,
+    /// The key is there.
+    Exists,
+}
+
+/// What a taint does to pods that do not stand it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum TaintEffect {
+    /// None is scheduled.
+    NoSchedule,
+    /// None is scheduled if there is another node.
+    PreferNoSchedule,
+    /// They are evicted.
+    NoExecute,
+}
+
+/// What the pool has earned, folded from the ledger.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub struct MinerPoolStatus {
+    /// The generation of the spec that this status describes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// The identity in use: the spec's, or the derived one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
+    /// The score, in millionths.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score_millionths: Option<u32>,
+    /// The share of the network's weight, in millionths.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight_millionths: Option<u32>,
+    /// Predicted milliseconds of all slices that were proved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub work_delivered: Option<u64>,
+    /// The share of claims that ended verified, in millionths.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub success_millionths: Option<u32>,
+    /// Ended claims by verdict.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claims: Option<ClaimCounts>,
+    /// Failures by cause.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub failures: BTreeMap<String, u64>,
+    /// Half of the recent slices took at most this long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p50_millis: Option<u64>,
+    /// 95% of the recent slices took at most this long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p95_millis: Option<u64>,
+    /// The conditions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// Ended claims by verdict.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ClaimCounts {
+    /// Proof verified.
+    pub verified: u64,
+    /// Proof wrong.
+    pub invalid: u64,
+    /// Proof after the lease ended.
+    pub late: u64,
+    /// No proof.
+    pub lost: u64,
+}

@@ -1,0 +1,373 @@
+//! `Model`: a network to be proved, and what its compilation found.
+//!
+//! Invariant: what fixes the circuits (source, quantisation, slicing, proof system) never changes after creation.
+//! Another choice is another Model, so a status always describes the spec beside it.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::common::{ConfigMapKey, Memory};
+use super::string_consts;
+use crate::words::{Digest, ProofSystem, SliceIndex};
+
+/// How many unsupported nodes a status lists.
+pub const MAX_UNSUPPORTED: usize = 64;
+
+string_consts! {
+    /// The types of a Model's conditions.
+    pub mod condition {
+        /// Requests can be served. Present from the first write.
+        READY = "Ready";
+        /// Manifest, integer graph and keys exist.
+        COMPILED = "Compiled";
+        /// The integer graph's error against the float model is within the spec's budget.
+        ACCURACY_WITHIN_BUDGET = "AccuracyWithinBudget";
+        /// The keys come from a public trusted setup that the operator accepts.
+        TRUSTED_SETUP = "TrustedSetup";
+    }
+}
+
+string_consts! {
+    /// The reasons of a Model's conditions.
+    pub mod reason {
+        /// Nothing was tried yet.
+        PENDING = "Pending";
+        /// The source is being fetched.
+        FETCHING_SOURCE = "FetchingSource";
+        /// The ConfigMap or the key is not there yet.
+        SOURCE_NOT_FOUND = "SourceNotFound";
+        /// The source's host or scheme is not on the operator's list.
+        SOURCE_NOT_ALLOWED = "SourceNotAllowed";
+        /// The source could not be read; it will be tried again.
+        SOURCE_UNAVAILABLE = "SourceUnavailable";
+        /// The source's SHA-256 is not the one in the spec.
+        DIGEST_MISMATCH = "DigestMismatch";
+        /// The source is larger than the operator allows.
+        SOURCE_TOO_LARGE = "SourceTooLarge";
+        /// The calibration data does not fit the model's inputs.
+        INVALID_CALIBRATION = "InvalidCalibration";
+        /// The compile Job is at work.
+        COMPILING = "Compiling";
+        /// Manifest, integer graph and keys exist.
+        COMPILED = "Compiled";
+        /// The file is not an ONNX model that can be read.
+        INVALID_MODEL = "InvalidModel";
+        /// The model has nodes that cannot be proved; see `status.unsupported`.
+        UNSUPPORTED_NODES = "UnsupportedNodes";
+        /// No cut of the graph fits `slicing.memoryPerWorker`.
+        SLICE_TOO_LARGE = "SliceTooLarge";
+        /// The compiler stopped with an error; it will be tried again.
+        COMPILE_FAILED = "CompileFailed";
+        /// The error was measured on the calibration data and is within the budget.
+        WITHIN_BUDGET = "WithinBudget";
+        /// The error was measured on the calibration data and is above the budget.
+        OVER_BUDGET = "OverBudget";
+        /// There was no calibration data, so the error was measured on made-up inputs only.
+        SYNTHETIC_CALIBRATION = "SyntheticCalibration";
+        /// The setup is on the operator's list.
+        SETUP_ALLOWED = "SetupAllowed";
+        /// The development setup is in use: receipts are FORGEABLE BY ANYONE.
+        DEVELOPMENT_SETUP = "DevelopmentSetup";
+        /// The setup is not on the operator's list.
+        SETUP_NOT_ALLOWED = "SetupNotAllowed";
+    }
+}
+
+/// A network to be proved.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[kube(
+    group = "zkinfer.dev",
+    version = "v1alpha1",
+    kind = "Model",
+    namespaced,
+    cel,
+    status = "ModelStatus",
+    derive = "PartialEq",
+    shortname = "zkmodel",
+    category = "zkinfer",
+    doc = "A neural network whose inferences are proved.",
+    validation = ("self.metadata.name.size() <= 63", "metadata.name must have at most 63 characters"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(name = "Slices", type_ = "integer", json_path = ".status.sliceCount"),
+    printcolumn(
+        name = "Accurate",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"AccuracyWithinBudget\")].status"
+    ),
+    printcolumn(
+        name = "Trusted",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"TrustedSetup\")].status"
+    ),
+    printcolumn(name = "System", type_ = "string", json_path = ".spec.proofSystem", priority = 1),
+    printcolumn(name = "Manifest", type_ = "string", json_path = ".status.manifestDigest", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[x_kube(validation = (
+    "!has(oldSelf.sha256) || (has(self.sha256) && self.sha256 == oldSelf.sha256)",
+    "sha256 cannot be changed once set"
+))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ModelSpec {
+    /// Where the ONNX file is.
+    #[x_kube(validation = ("self == oldSelf", "source is immutable"))]
+    pub source: ModelSource,
+    /// The ONNX file's SHA-256; another file is refused. It may be added later, not changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Digest>,
+    /// How floats become integers.
+    #[serde(default)]
+    #[x_kube(validation = ("self == oldSelf", "quantization is immutable"))]
+    pub quantization: Quantization,
+    /// How the computation is cut.
+    #[serde(default)]
+    #[x_kube(validation = ("self == oldSelf", "slicing is immutable"))]
+    pub slicing: Slicing,
+    /// What the slices are proved with.
+    #[x_kube(validation = ("self == oldSelf", "proofSystem is immutable"))]
+    pub proof_system: ProofSystem,
+    /// Names of the outputs' entries, in order; the largest output's name becomes a request's label.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4096), inner(length(min = 1, max = 128)))]
+    pub classes: Vec<String>,
+    /// What users of the model expect of it. It changes nothing but alerts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slo: Option<Slo>,
+}
+
+/// Where the ONNX file is: exactly one of the fields.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Default)]
+#[x_kube(validation = (
+    "[has(self.configMap), has(self.artifact), has(self.url), has(self.oci)].exists_one(x, x)",
+    "exactly one of configMap, artifact, url and oci must be set"
+))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ModelSource {
+    /// A key of a ConfigMap in the same namespace: for models below 1 MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map: Option<ConfigMapKey>,
+    /// The digest of a file that is in the operator's artifact store already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact: Option<Digest>,
+    /// An https, s3, gs or az address that the operator allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(max = 2048),
+        regex(pattern = r"^(https|s3|gs|az)://[A-Za-z0-9.:_-]+(/[!-~]*)?$")
+    )]
+    pub url: Option<String>,
+    /// An OCI artifact: `registry/repository:tag` or `registry/repository@sha256:...`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(max = 512),
+        regex(
+            pattern = r"^[a-z0-9.-]+(:[0-9]{1,5})?(/[a-z0-9._-]+)+(:[A-Za-z0-9_.-]{1,128})?(@sha256:[0-9a-f]{64})?$"
+        )
+    )]
+    pub oci: Option<String>,
+}
+
+/// How many bits the integers have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Profile {
+    /// 8 bits: cheapest, for models that were trained for it.
+    P8,
+    /// 12 bits.
+    P12,
+    /// 16 bits: closest to the float model.
+    P16,
+}
+
+/// How floats become integers.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Quantization {
+    /// How many bits the integers have. Absent: the cheapest profile within the error budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Profile>,
+    /// The largest error of any output value against the float model, in millionths: 20000 is 0.02.
+    #[serde(default = "default_error_budget")]
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub error_budget_millionths: u32,
+    /// Inputs from which the ranges of all tensors are learnt. Absent: standard-normal inputs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
+}
+
+const fn default_error_budget() -> u32 {
+    20_000
+}
+
+impl Default for Quantization {
+    fn default() -> Self {
+        Self {
+            profile: None,
+            error_budget_millionths: default_error_budget(),
+            calibration: None,
+        }
+    }
+}
+
+/// Where sample inputs are, as npz or as JSON by input name: exactly one of the fields.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Default)]
+#[x_kube(validation = (
+    "has(self.configMap) != has(self.artifact)",
+    "exactly one of configMap and artifact must be set"
+))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Calibration {
+    /// A key of a ConfigMap in the same namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map: Option<ConfigMapKey>,
+    /// The digest of a file in the operator's artifact store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact: Option<Digest>,
+}
+
+/// How the computation is cut.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Slicing {
+    /// Memory that proving one slice may take. Absent: the operator's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_per_worker: Option<Memory>,
+    /// The least number of slices, wherever the graph allows it.
+    #[serde(default = "default_parallelism")]
+    #[schemars(range(min = 1, max = 64))]
+    pub parallelism: u32,
+}
+
+const fn default_parallelism() -> u32 {
+    1
+}
+
+impl Default for Slicing {
+    fn default() -> Self {
+        Self {
+            memory_per_worker: None,
+            parallelism: default_parallelism(),
+        }
+    }
+}
+
+/// What users of a model expect of it.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Slo {
+    /// A request should have its receipt after this many seconds.
+    #[schemars(range(min = 1, max = 604_800))]
+    pub deadline_seconds: u32,
+}
+
+/// What the compilation found.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ModelStatus {
+    /// The generation of the spec that this status describes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// SHA-256 of the ONNX file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model_digest: Option<Digest>,
+    /// SHA-256 of the manifest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manifest_digest: Option<Digest>,
+    /// SHA-256 of the integer graph.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub graph_digest: Option<Digest>,
+    /// The digest of the trusted setup.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub srs_digest: Option<Digest>,
+    /// The inputs' names and shapes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<TensorSignature>,
+    /// The outputs' names and shapes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<TensorSignature>,
+    /// The number of slices.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slice_count: Option<u32>,
+    /// The slices, by index.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub slices: Vec<ModelSlice>,
+    /// How far the integer graph is from the float model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<Accuracy>,
+    /// Nodes that cannot be proved; at most [`MAX_UNSUPPORTED`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unsupported: Vec<UnsupportedNode>,
+    /// The conditions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// The name and shape of an input or output.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct TensorSignature {
+    /// The name in the ONNX file.
+    pub name: String,
+    /// The bound dimensions.
+    pub shape: Vec<u32>,
+}
+
+/// One slice of a compiled model.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelSlice {
+    /// Its place in the manifest.
+    pub index: SliceIndex,
+    /// Its first and last node by name: `conv1..relu2`.
+    pub nodes: String,
+    /// The circuit has `2^k` rows.
+    pub k: u32,
+    /// How many of the rows are used.
+    pub rows: u64,
+    /// SHA-256 of the verifying key.
+    pub vk_digest: Digest,
+    /// SHA-256 of the proving key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proving_key_digest: Option<Digest>,
+    /// The proving key's size.
+    pub proving_key_bytes: u64,
+    /// Memory that proving is expected to take.
+    pub predicted_memory_bytes: u64,
+    /// Time that proving is expected to take on one core.
+    pub predicted_millis: u64,
+}
+
+/// How far the integer graph is from the float model, over the calibration inputs.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Accuracy {
+    /// The profile that was used.
+    pub profile: Profile,
+    /// How many inputs were compared.
+    pub samples: u32,
+    /// The inputs were made up, because no calibration data was given.
+    #[serde(default)]
+    pub synthetic: bool,
+    /// The largest error of any output.
+    pub max_abs_error_millionths: u64,
+    /// The mean error over all outputs.
+    pub mean_abs_error_millionths: u64,
+    /// How often both models agree on the largest output; absent where there is nothing to rank.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top1_agreement_millionths: Option<u32>,
+}
+
+/// A node that cannot be proved.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct UnsupportedNode {
+    /// The node's name in the ONNX file.
+    pub node: String,
+    /// Its operator.
+    pub op: String,
+    /// What is missing.
+    pub reason: String,
+}

@@ -1,0 +1,146 @@
+//! What a Model needs next: a chain of named questions, the first that is not answered decides.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use zkinfer_crds::Digest;
+use zkinfer_crds::compile_report::CompileOutcome;
+use zkinfer_crds::k8s::model::{ModelSpec, ModelStatus, reason};
+use zkinfer_crds::k8s::Truth;
+
+use super::status;
+
+/// What is known of the ONNX file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceState {
+    /// ConfigMap, key or artifact is not there yet.
+    NotFound(String),
+    /// It cannot be fetched from where it is said to be; trying again will not help.
+    NotAllowed(String),
+    /// It is larger than the operator allows.
+    TooLarge(String),
+    /// Reading failed; it will be tried again.
+    Unavailable(String),
+    /// It is here.
+    Found(Digest),
+}
+
+/// What is known of the compilation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CompileState {
+    /// Not begun.
+    None,
+    /// At work; what it last said of its progress.
+    Running(String),
+    /// Over.
+    Done(CompileOutcome),
+    /// The compiler ended without a result.
+    Crashed(String),
+}
+
+/// Which trusted setups are accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SetupPolicy {
+    /// The setup in use.
+    pub srs: Digest,
+    /// It is the development setup.
+    pub development: bool,
+}
+
+/// Everything that a plan is made from.
+#[derive(Debug, Clone)]
+pub struct Observed<'a> {
+    /// The spec.
+    pub spec: &'a ModelSpec,
+    /// Its generation.
+    pub generation: Option<i64>,
+    /// The status as it is.
+    pub status: &'a ModelStatus,
+    /// The ONNX file.
+    pub source: SourceState,
+    /// Whether the calibration data is there; what is wrong otherwise.
+    pub calibration: Result<(), String>,
+    /// The compilation.
+    pub compile: CompileState,
+    /// The setup.
+    pub setup: SetupPolicy,
+}
+
+/// What to do beside writing the status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Start the compiler.
+    Compile,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The status to write, if it says something else than before.
+    pub status: ModelStatus,
+    /// What to start.
+    pub action: Option<Action>,
+    /// The Model will not become ready without a change of it.
+    pub failed: bool,
+}
+
+/// Decides.
+#[must_use]
+pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
+    let mut to = status::Writer::new(observed, now);
+    let digest = match source(observed) {
+        Ok(digest) => digest,
+        Err(Obstacle { reason, message, failed }) => {
+            to.not_compiled(Truth::False, reason, &message);
+            return Plan { status: to.status, action: None, failed };
+        }
+    };
+    to.status.model_digest = Some(digest);
+    let (action, failed) = match &observed.compile {
+        CompileState::None => {
+            to.not_compiled(Truth::Unknown, reason::COMPILING, "the compiler is starting");
+            (Some(Action::Compile), false)
+        }
+        CompileState::Running(progress) => {
+            to.not_compiled(Truth::Unknown, reason::COMPILING, progress);
+            (None, false)
+        }
+        CompileState::Crashed(message) => {
+            to.not_compiled(Truth::False, reason::COMPILE_FAILED, message);
+            (None, true)
+        }
+        CompileState::Done(CompileOutcome::Failed(failure)) => {
+            to.failed(failure);
+            (None, true)
+        }
+        CompileState::Done(CompileOutcome::Compiled(report)) => {
+            to.compiled(report, observed.setup);
+            (None, false)
+        }
+    };
+    Plan { status: to.status, action, failed }
+}
+
+/// Why a Model does not go on.
+struct Obstacle {
+    reason: &'static str,
+    message: String,
+    /// Waiting will not help.
+    failed: bool,
+}
+
+/// Is the ONNX file here, and is it the one that was asked for?
+fn source(observed: &Observed<'_>) -> Result<Digest, Obstacle> {
+    let waiting = |reason, message: &str| Obstacle { reason, message: message.to_owned(), failed: false };
+    let failed = |reason, message: String| Obstacle { reason, message, failed: true };
+    let digest = match &observed.source {
+        SourceState::NotFound(m) => return Err(waiting(reason::SOURCE_NOT_FOUND, m)),
+        SourceState::Unavailable(m) => return Err(waiting(reason::SOURCE_UNAVAILABLE, m)),
+        SourceState::NotAllowed(m) => return Err(failed(reason::SOURCE_NOT_ALLOWED, m.clone())),
+        SourceState::TooLarge(m) => return Err(failed(reason::SOURCE_TOO_LARGE, m.clone())),
+        SourceState::Found(digest) => *digest,
+    };
+    if let Some(pinned) = observed.spec.sha256.filter(|pinned| *pinned != digest) {
+        return Err(failed(reason::DIGEST_MISMATCH, format!("the file is {digest}, the spec pins {pinned}")));
+    }
+    observed.calibration.as_ref().map_err(|m| waiting(reason::INVALID_CALIBRATION, m))?;
+    Ok(digest)
+}

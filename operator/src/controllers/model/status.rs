@@ -1,0 +1,120 @@
+//! A Model's status, written in one piece.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use zkinfer_crds::SliceIndex;
+use zkinfer_crds::compile_report::{CompileFailure, CompileReport, FailureKind};
+use zkinfer_crds::k8s::model::{
+    Accuracy, MAX_UNSUPPORTED, ModelSlice, ModelStatus, Profile, UnsupportedNode, condition, reason,
+};
+use zkinfer_crds::k8s::{Truth, set_condition};
+
+use super::plan::{Observed, SetupPolicy};
+
+pub(super) struct Writer<'a> {
+    pub(super) status: ModelStatus,
+    generation: Option<i64>,
+    now: &'a Time,
+}
+
+impl<'a> Writer<'a> {
+    pub(super) fn new(observed: &Observed<'_>, now: &'a Time) -> Self {
+        let mut status = observed.status.clone();
+        status.observed_generation = observed.generation;
+        Self { status, generation: observed.generation, now }
+    }
+
+    fn set(&mut self, type_: &str, truth: Truth, reason: &str, message: &str) {
+        set_condition(&mut self.status.conditions, type_, truth, reason, message, self.generation, self.now);
+    }
+
+    /// Not compiled (yet), hence not ready.
+    pub(super) fn not_compiled(&mut self, compiled: Truth, reason: &str, message: &str) {
+        self.set(condition::READY, Truth::False, reason, message);
+        self.set(condition::COMPILED, compiled, reason, message);
+    }
+
+    /// The model cannot be compiled.
+    pub(super) fn failed(&mut self, failure: &CompileFailure) {
+        let reason = match failure.kind {
+            FailureKind::InvalidModel => reason::INVALID_MODEL,
+            FailureKind::UnsupportedNodes => reason::UNSUPPORTED_NODES,
+            FailureKind::InvalidCalibration => reason::INVALID_CALIBRATION,
+            FailureKind::SliceTooLarge => reason::SLICE_TOO_LARGE,
+            FailureKind::Other => reason::COMPILE_FAILED,
+        };
+        self.not_compiled(Truth::False, reason, &failure.message);
+        self.status.unsupported = failure
+            .unsupported
+            .iter()
+            .take(MAX_UNSUPPORTED)
+            .map(|n| UnsupportedNode { node: n.node.clone(), op: n.op.clone(), reason: n.reason.clone() })
+            .collect();
+    }
+
+    /// The model is compiled; it is ready unless its accuracy is over budget.
+    pub(super) fn compiled(&mut self, report: &CompileReport, setup: SetupPolicy) {
+        let accuracy = &report.accuracy;
+        self.status.manifest_digest = Some(report.manifest.digest);
+        self.status.graph_digest = Some(report.graph.digest);
+        self.status.srs_digest = Some(setup.srs);
+        self.status.slice_count = Some(report.slices.len() as u32);
+        self.status.slices = report.slices.iter().enumerate().map(slice).collect();
+        self.status.accuracy = Some(Accuracy {
+            profile: match accuracy.profile.as_str() {
+                "P8" => Profile::P8,
+                "P12" => Profile::P12,
+                _ => Profile::P16,
+            },
+            samples: accuracy.samples,
+            synthetic: accuracy.synthetic,
+            max_abs_error_millionths: accuracy.max_error_millionths,
+            mean_abs_error_millionths: accuracy.mean_error_millionths,
+            top1_agreement_millionths: Some(accuracy.top1_agreement_millionths),
+        });
+        self.set(condition::COMPILED, Truth::True, reason::COMPILED, "manifest, integer graph and keys exist");
+        let measured = format!(
+            "greatest error {:.6} of a budget of {:.6} on {} inputs, profile {}",
+            accuracy.max_error_millionths as f64 / 1e6,
+            f64::from(accuracy.budget_millionths) / 1e6,
+            accuracy.samples,
+            accuracy.profile
+        );
+        let (truth, why) = match (accuracy.synthetic, accuracy.within_budget) {
+            (true, _) => (Truth::Unknown, reason::SYNTHETIC_CALIBRATION),
+            (false, true) => (Truth::True, reason::WITHIN_BUDGET),
+            (false, false) => (Truth::False, reason::OVER_BUDGET),
+        };
+        self.set(condition::ACCURACY_WITHIN_BUDGET, truth, why, &measured);
+        if setup.development {
+            let message = "the development SRS is in use: receipts are FORGEABLE BY ANYONE";
+            self.set(condition::TRUSTED_SETUP, Truth::False, reason::DEVELOPMENT_SETUP, message);
+        } else {
+            let message = format!("SRS {}", setup.srs);
+            self.set(condition::TRUSTED_SETUP, Truth::True, reason::SETUP_ALLOWED, &message);
+        }
+        if truth == Truth::False {
+            self.set(condition::READY, Truth::False, reason::OVER_BUDGET, &measured);
+        } else {
+            self.set(condition::READY, Truth::True, reason::COMPILED, "requests can be served");
+        }
+    }
+}
+
+fn slice((index, s): (usize, &zkinfer_crds::compile_report::CompiledSlice)) -> ModelSlice {
+    let nodes = match (s.nodes.first(), s.nodes.last()) {
+        (Some(first), Some(last)) if first != last => format!("{first}..{last}"),
+        (Some(only), _) => only.clone(),
+        _ => String::new(),
+    };
+    ModelSlice {
+        index: SliceIndex(index as u32),
+        nodes,
+        k: u32::from(s.k),
+        rows: s.rows,
+        vk_digest: s.verifying_key.digest,
+        proving_key_digest: Some(s.proving_key.digest),
+        proving_key_bytes: s.proving_key.size,
+        predicted_memory_bytes: s.predicted_memory_bytes,
+        predicted_millis: u64::from(s.predicted_millis),
+    }
+}

@@ -1,0 +1,93 @@
+//! What is said of a pool.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use sha2::{Digest as _, Sha256};
+use zkinfer_crds::Identity;
+use zkinfer_crds::k8s::miner_pool::{ClaimCounts, MinerPoolSpec, MinerPoolStatus, condition, reason};
+use zkinfer_crds::k8s::{Truth, set_condition};
+
+use crate::scoring::PoolScore;
+
+/// Share of claims below which a pool is degraded, in millionths.
+const DEGRADED_BELOW: u32 = 900_000;
+/// Ended claims before anything is said of success.
+const ENOUGH: u64 = 3;
+
+/// Everything that a plan is made from.
+#[derive(Debug, Clone)]
+pub struct Observed<'a> {
+    /// The spec.
+    pub spec: &'a MinerPoolSpec,
+    /// Its generation.
+    pub generation: Option<i64>,
+    /// The pool's uid.
+    pub uid: &'a str,
+    /// The status as it is.
+    pub status: &'a MinerPoolStatus,
+    /// An older pool with the same identity, as `namespace/name`.
+    pub identity_taken_by: Option<String>,
+    /// From the ledger.
+    pub score: PoolScore,
+    /// Why no worker runs, if none can be started.
+    pub start_error: Option<String>,
+}
+
+/// The identity of a pool that states none: it names the pool, and nobody holds a key for it.
+#[must_use]
+pub fn derived_identity(uid: &str) -> Identity {
+    let mut hash = Sha256::new();
+    hash.update(b"zkinfer/derived-identity/v1");
+    hash.update(uid.as_bytes());
+    Identity::new(hash.finalize().into())
+}
+
+/// Decides; the status to write.
+#[must_use]
+pub fn plan(observed: &Observed<'_>, now: &Time) -> MinerPoolStatus {
+    let mut status = observed.status.clone();
+    let score = &observed.score;
+    status.observed_generation = observed.generation;
+    status.identity = Some(observed.spec.identity.unwrap_or_else(|| derived_identity(observed.uid)));
+    status.score_millionths = Some(score.score_millionths);
+    status.work_delivered = Some(score.work_delivered);
+    status.success_millionths = Some(score.success_millionths);
+    status.claims = Some(ClaimCounts {
+        verified: score.verified,
+        invalid: score.invalid,
+        late: score.late,
+        lost: score.lost,
+    });
+    status.failures = score.failures.clone();
+    (status.p50_millis, status.p95_millis) = (score.p50_millis, score.p95_millis);
+    let mut set = |type_: &str, truth, reason: &str, message: &str| {
+        set_condition(&mut status.conditions, type_, truth, reason, message, observed.generation, now);
+    };
+    let (ready, why, message) = ready(observed);
+    set(condition::READY, ready.into(), why, &message);
+    let ended = score.verified + score.invalid + score.late + score.lost;
+    let unsuccessful = ended >= ENOUGH && score.success_millionths < DEGRADED_BELOW;
+    let (why, message) = match (unsuccessful, score.invalid >= score.late + score.lost) {
+        (false, _) => (reason::AS_EXPECTED, "nothing is wrong".to_owned()),
+        (true, true) => (reason::INVALID_PROOFS, format!("{} of {ended} claims ended with a wrong proof", score.invalid)),
+        (true, false) => (reason::LOST_CLAIMS, format!("{} of {ended} claims ended without a proof", score.late + score.lost)),
+    };
+    set(condition::DEGRADED, Truth::from(unsuccessful), why, &message);
+    if observed.spec.drain {
+        set(condition::DRAINING, Truth::True, reason::DRAINING, "the pool gets no new slices");
+    }
+    status
+}
+
+/// May the pool be given slices?
+fn ready(observed: &Observed<'_>) -> (bool, &'static str, String) {
+    if let Some(older) = &observed.identity_taken_by {
+        return (false, reason::IDENTITY_TAKEN, format!("the older pool {older} has this identity"));
+    }
+    if let Some(error) = &observed.start_error {
+        return (false, reason::IMAGE_UNAVAILABLE, error.clone());
+    }
+    if observed.spec.drain {
+        return (false, reason::DRAINING, "spec.drain is set".to_owned());
+    }
+    (true, reason::SERVING, "the pool may be given slices".to_owned())
+}

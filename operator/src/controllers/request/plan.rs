@@ -1,0 +1,246 @@
+//! What an InferenceRequest needs next: a chain of named questions, the first that is not answered decides.
+//!
+//! GitOps applies objects in any order: whatever is not there yet is a reason to wait until the deadline, never a
+//! failure. What cannot become right by waiting fails at once, by name.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use zkinfer_crds::Digest;
+use zkinfer_crds::k8s::inference_request::{InferenceRequestSpec, InferenceRequestStatus, RequestPhase, reason};
+use zkinfer_crds::k8s::request_status::{ReceiptRef, RecentSlice, RequestOutput, SliceCounts};
+
+use super::status::Writer;
+use crate::dispatch::PoolId;
+
+/// At most this many pools prove one request: each further one costs more in queueing than it brings.
+const MAX_POOLS: usize = 4;
+
+/// What is known of the Model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ModelState {
+    /// There is none of this name yet.
+    NotFound,
+    /// It is being compiled.
+    Compiling(String),
+    /// It waits for something else.
+    NotReady(String),
+    /// It cannot become ready.
+    Failed(String),
+    /// Requests can be served.
+    Ready {
+        /// SHA-256 of the ONNX file.
+        model: Digest,
+        /// SHA-256 of the manifest.
+        manifest: Digest,
+        /// Number of slices.
+        slices: u32,
+        /// Memory that the largest slice needs.
+        memory_bytes: u64,
+    },
+}
+
+/// What is known of a pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolView {
+    /// The pool.
+    pub id: PoolId,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// It may be given slices.
+    pub ready: bool,
+    /// It serves the request's namespace.
+    pub serves: bool,
+    /// Memory of each worker.
+    pub memory_bytes: u64,
+    /// Its score.
+    pub score_millionths: u32,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RunEnd {
+    /// Every slice is verified and the receipt is written.
+    Receipt {
+        /// Where it is.
+        receipt: ReceiptRef,
+        /// The answer.
+        output: RequestOutput,
+    },
+    /// It ended without one.
+    Failed {
+        /// One of the request's reasons.
+        reason: &'static str,
+        /// For people.
+        message: String,
+    },
+}
+
+/// A run at work.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RunView {
+    /// Slices by state.
+    pub counts: SliceCounts,
+    /// The latest attempts, oldest first.
+    pub recent: Vec<RecentSlice>,
+}
+
+/// What is known of the run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RunState {
+    /// Not begun.
+    None,
+    /// The input is not there yet.
+    InputNotFound(String),
+    /// The input was refused, before anything was queued.
+    Refused {
+        /// One of the request's reasons.
+        reason: &'static str,
+        /// For people; names the thing.
+        message: String,
+    },
+    /// At work.
+    Active(RunView),
+    /// Over.
+    Ended(RunView, RunEnd),
+}
+
+/// Everything that a plan is made from.
+#[derive(Debug, Clone)]
+pub struct Observed<'a> {
+    /// The spec.
+    pub spec: &'a InferenceRequestSpec,
+    /// Its generation.
+    pub generation: Option<i64>,
+    /// When the request was created.
+    pub created: &'a Time,
+    /// The status as it is.
+    pub status: &'a InferenceRequestStatus,
+    /// The model.
+    pub model: ModelState,
+    /// All pools.
+    pub pools: Vec<PoolView>,
+    /// The run.
+    pub run: RunState,
+}
+
+/// What to do beside writing the status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Evaluate the model on the input and queue the slices, for these pools in this order.
+    Start(Vec<PoolId>),
+    /// Take the slices out of the queue.
+    Stop,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The status to write, if it says something else than before.
+    pub status: InferenceRequestStatus,
+    /// What to start or stop.
+    pub action: Option<Action>,
+}
+
+/// Decides.
+#[must_use]
+pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
+    let mut to = Writer::new(observed, now);
+    if observed.status.phase.is_over() {
+        return Plan { status: to.status, action: None };
+    }
+    let running = matches!(observed.run, RunState::Active(_));
+    let stop = running.then_some(Action::Stop);
+    if let RunState::Active(view) | RunState::Ended(view, _) = &observed.run {
+        to.progress(view);
+    }
+    if let RunState::Ended(_, end) = &observed.run {
+        match end {
+            RunEnd::Receipt { receipt, output } => to.succeeded(receipt, output),
+            RunEnd::Failed { reason, message } => to.failed(reason, message),
+        }
+        return Plan { status: to.status, action: None };
+    }
+    if observed.spec.cancel {
+        to.cancelled();
+        return Plan { status: to.status, action: stop };
+    }
+    let deadline = observed.spec.deadline.seconds();
+    if now.0.as_second() - observed.created.0.as_second() >= deadline as i64 {
+        let waited_for = to.ready_message();
+        let message = format!("not done within {}; last: {waited_for}", observed.spec.deadline);
+        to.failed(reason::DEADLINE_EXCEEDED, &message);
+        return Plan { status: to.status, action: stop };
+    }
+    let action = match &observed.run {
+        RunState::Refused { reason, message } => {
+            to.failed(reason, message);
+            None
+        }
+        RunState::Active(_) => {
+            to.proving();
+            None
+        }
+        RunState::InputNotFound(message) => {
+            to.waiting(RequestPhase::Pending, reason::INPUT_NOT_FOUND, message);
+            start(observed, &mut to)
+        }
+        RunState::None | RunState::Ended(..) => start(observed, &mut to),
+    };
+    Plan { status: to.status, action }
+}
+
+/// Is everything there that a start needs?
+fn start(observed: &Observed<'_>, to: &mut Writer<'_>) -> Option<Action> {
+    if observed.spec.suspend {
+        to.waiting(RequestPhase::Pending, reason::SUSPENDED, "spec.suspend is set");
+        return None;
+    }
+    let name = &observed.spec.model_ref.name;
+    let (model, manifest, slices, memory) = match &observed.model {
+        ModelState::NotFound => {
+            let message = format!("there is no Model `{name}` yet");
+            to.waiting(RequestPhase::Pending, reason::MODEL_NOT_FOUND, &message);
+            return None;
+        }
+        ModelState::Compiling(message) => {
+            to.waiting(RequestPhase::Compiling, reason::MODEL_NOT_READY, &format!("Model `{name}`: {message}"));
+            return None;
+        }
+        ModelState::NotReady(message) => {
+            to.waiting(RequestPhase::Pending, reason::MODEL_NOT_READY, &format!("Model `{name}`: {message}"));
+            return None;
+        }
+        ModelState::Failed(message) => {
+            to.failed(reason::MODEL_FAILED, &format!("Model `{name}`: {message}"));
+            return None;
+        }
+        ModelState::Ready { model, manifest, slices, memory_bytes } => (*model, *manifest, *slices, *memory_bytes),
+    };
+    let pools = choose(observed, slices, memory);
+    if pools.is_empty() {
+        let message = format!(
+            "none of {} pools is ready, selected, serves this namespace and has {} MiB for the largest slice",
+            observed.pools.len(),
+            memory.div_ceil(1 << 20)
+        );
+        to.waiting(RequestPhase::Pending, reason::NO_FITTING_POOL, &message);
+        return None;
+    }
+    to.accepted(model, manifest);
+    Some(Action::Start(pools))
+}
+
+/// The pools that fit, best score first; ties by name, so that every planner chooses the same.
+fn choose(observed: &Observed<'_>, slices: u32, memory: u64) -> Vec<PoolId> {
+    let selected = |p: &&PoolView| observed.spec.pool_selector.as_ref().is_none_or(|s| s.matches(&p.labels));
+    let mut fitting: Vec<&PoolView> = observed
+        .pools
+        .iter()
+        .filter(|p| p.ready && p.serves && p.memory_bytes >= memory)
+        .filter(selected)
+        .collect();
+    fitting.sort_by(|a, b| b.score_millionths.cmp(&a.score_millionths).then_with(|| a.id.cmp(&b.id)));
+    fitting.truncate(MAX_POOLS.min(slices as usize).max(1));
+    fitting.into_iter().map(|p| p.id.clone()).collect()
+}

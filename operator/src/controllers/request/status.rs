@@ -1,0 +1,97 @@
+//! An InferenceRequest's status, written in one piece. A phase never goes back.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use zkinfer_crds::Digest;
+use zkinfer_crds::k8s::inference_request::{InferenceRequestStatus, RequestPhase, condition, reason};
+use zkinfer_crds::k8s::request_status::{ReceiptRef, RequestOutput};
+use zkinfer_crds::k8s::{Truth, find_condition, set_condition};
+
+use super::plan::{Observed, RunView};
+
+pub(super) struct Writer<'a> {
+    pub(super) status: InferenceRequestStatus,
+    generation: Option<i64>,
+    now: &'a Time,
+}
+
+impl<'a> Writer<'a> {
+    pub(super) fn new(observed: &Observed<'_>, now: &'a Time) -> Self {
+        let mut status = observed.status.clone();
+        status.observed_generation = observed.generation;
+        Self { status, generation: observed.generation, now }
+    }
+
+    fn set(&mut self, type_: &str, truth: Truth, reason: &str, message: &str) {
+        set_condition(&mut self.status.conditions, type_, truth, reason, message, self.generation, self.now);
+    }
+
+    /// What the request waits for.
+    pub(super) fn ready_message(&self) -> String {
+        find_condition(&self.status.conditions, condition::READY)
+            .map_or_else(|| "nothing was tried yet".to_owned(), |c| c.message.clone())
+    }
+
+    pub(super) fn progress(&mut self, view: &RunView) {
+        self.status.set_slices(view.counts);
+        self.status.recent_slices.clear();
+        for row in &view.recent {
+            self.status.push_recent(row.clone());
+        }
+    }
+
+    /// Something is not there yet.
+    pub(super) fn waiting(&mut self, phase: RequestPhase, reason: &str, message: &str) {
+        self.status.phase = phase;
+        self.set(condition::READY, Truth::False, reason, message);
+        self.set(condition::ACCEPTED, Truth::Unknown, reason, message);
+    }
+
+    /// Model, input and pools are good; the slices go into the queue.
+    pub(super) fn accepted(&mut self, model: Digest, manifest: Digest) {
+        self.status.phase = RequestPhase::Proving;
+        self.status.model_digest = Some(model);
+        self.status.manifest_digest = Some(manifest);
+        self.set(condition::READY, Truth::False, reason::PROVING, "slices are being queued");
+        self.set(condition::ACCEPTED, Truth::True, reason::ACCEPTED, "model, input and pools were found good");
+        self.status.started_at.get_or_insert_with(|| self.now.clone());
+    }
+
+    /// Slices are queued, proved and verified.
+    pub(super) fn proving(&mut self) {
+        let progress = self.status.progress.clone().unwrap_or_default();
+        self.status.phase = RequestPhase::Proving;
+        self.set(condition::READY, Truth::False, reason::PROVING, &format!("{progress} slices verified"));
+        self.set(condition::PLANNED, Truth::True, reason::SLICES_QUEUED, "the slices are in the queue");
+    }
+
+    pub(super) fn succeeded(&mut self, receipt: &ReceiptRef, output: &RequestOutput) {
+        self.status.phase = RequestPhase::Succeeded;
+        self.status.receipt = Some(receipt.clone());
+        self.status.output = Some(output.clone());
+        self.set(condition::PLANNED, Truth::True, reason::SLICES_QUEUED, "the slices are in the queue");
+        let all = "every slice's proof was verified";
+        self.set(condition::VERIFIED, Truth::True, reason::ALL_SLICES_VERIFIED, all);
+        let message = format!("receipt {}", receipt.digest);
+        self.set(condition::COMPLETE, Truth::True, reason::RECEIPT_WRITTEN, &message);
+        self.set(condition::READY, Truth::True, reason::RECEIPT_WRITTEN, &message);
+        self.status.finished_at = Some(self.now.clone());
+    }
+
+    pub(super) fn failed(&mut self, reason: &str, message: &str) {
+        self.end(RequestPhase::Failed, reason, message);
+    }
+
+    pub(super) fn cancelled(&mut self) {
+        self.end(RequestPhase::Cancelled, reason::CANCELLED, "spec.cancel was set");
+    }
+
+    fn end(&mut self, phase: RequestPhase, reason: &str, message: &str) {
+        self.status.phase = phase;
+        if !zkinfer_crds::k8s::is_true(&self.status.conditions, condition::ACCEPTED) {
+            self.set(condition::ACCEPTED, Truth::False, reason, message);
+        }
+        self.set(condition::FAILED, Truth::True, reason, message);
+        self.set(condition::READY, Truth::False, reason, message);
+        self.status.finished_at = Some(self.now.clone());
+    }
+}

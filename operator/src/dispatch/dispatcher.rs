@@ -1,0 +1,352 @@
+//! The queue at work: runs, tokens, waiting workers, verification.
+//!
+//! Invariants: a grant's statement is computed by the operator for its claim and identity; a proof is stored in its
+//! write-once slot before it is verified; every submitted proof is verified, in a bounded number of threads.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use rand::RngCore;
+use rand::rngs::OsRng;
+use tokio::sync::{Notify, Semaphore};
+use zkinfer_crds::wire::{ClaimGrant, ClaimRequest, MAX_WAIT_SECONDS, Refusal};
+use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid};
+
+use super::attempt::{Attempt, AttemptEnd};
+use super::queue::{Claimed, ClaimedSlice, Queue, Worker};
+use super::request::{QueuedRequest, QueuedSlice, SliceCounts};
+use super::token::{ClaimToken, TokenError, TokenKey};
+use super::PoolId;
+use crate::artifacts::{ArtifactError, Artifacts, PutOnce};
+use crate::runs::{Run, VerifyOutcome};
+
+/// Who a worker is, as the gateway has found out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerAuth {
+    /// Its pool.
+    pub pool: PoolId,
+    /// The miner that its proofs are bound to.
+    pub identity: Identity,
+}
+
+/// Answer to a claim.
+#[derive(Debug)]
+pub enum ClaimAnswer {
+    /// Prove this.
+    Grant(Box<ClaimGrant>),
+    /// Nothing while the worker waited.
+    Nothing,
+    /// There will be no more work.
+    Over,
+}
+
+/// Answer to a proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SubmitAnswer {
+    /// Taken; it will be verified.
+    Taken,
+    /// The same bytes were taken before.
+    Again,
+    /// Other bytes were taken before.
+    Conflict,
+    /// The lease has ended, or the request is over.
+    Gone,
+}
+
+/// See the module.
+pub struct Dispatcher {
+    queue: Mutex<Queue>,
+    runs: Mutex<BTreeMap<RequestUid, Arc<Run>>>,
+    /// Blobs that were granted, by pool.
+    granted: Mutex<BTreeMap<PoolId, BTreeSet<Digest>>>,
+    ended: Mutex<Vec<Attempt>>,
+    artifacts: Artifacts,
+    key: TokenKey,
+    started: Instant,
+    closed: AtomicBool,
+    /// Work may be there: waiting workers look again.
+    work: Notify,
+    /// Something has ended: whoever follows the runs looks again.
+    progress: Notify,
+    verifying: Arc<Semaphore>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
+
+impl Dispatcher {
+    /// A dispatcher without work. `threads` proofs are verified at once.
+    #[must_use]
+    pub fn new(artifacts: Artifacts, key: TokenKey, least_lease: Duration, threads: usize) -> Arc<Self> {
+        Arc::new(Self {
+            queue: Mutex::new(Queue::new(least_lease)),
+            runs: Mutex::default(),
+            granted: Mutex::default(),
+            ended: Mutex::default(),
+            artifacts,
+            key,
+            started: Instant::now(),
+            closed: AtomicBool::new(false),
+            work: Notify::new(),
+            progress: Notify::new(),
+            verifying: Arc::new(Semaphore::new(threads.max(1))),
+        })
+    }
+
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// The artifact store that blobs are read from.
+    #[must_use]
+    pub fn artifacts(&self) -> &Artifacts {
+        &self.artifacts
+    }
+
+    /// Queues a run's slices.
+    pub fn add(&self, run: Arc<Run>, priority: i32, redundancy: u32, pools: Vec<PoolId>) {
+        let parameter_id = run.model.manifest.parameter_id;
+        let slice = |(index, s): (usize, &zkinfer_crds::compile_report::CompiledSlice)| QueuedSlice {
+            index: zkinfer_crds::SliceIndex(index as u32),
+            predicted_millis: u64::from(s.predicted_millis),
+            memory_bytes: s.predicted_memory_bytes,
+            parameter_id,
+        };
+        let slices = run.model.report.slices.iter().enumerate().map(slice).collect();
+        let request = QueuedRequest { uid: run.uid, priority, redundancy, pools, slices };
+        lock(&self.runs).insert(run.uid, run);
+        lock(&self.queue).add(request, self.now());
+        self.work.notify_waiters();
+    }
+
+    /// Takes a run out of the queue; open claims end without blame.
+    pub fn remove(&self, uid: RequestUid) {
+        lock(&self.queue).remove(uid, self.now());
+        lock(&self.runs).remove(&uid);
+        self.collect();
+    }
+
+    /// Hands out no slices of a run, or does so again.
+    pub fn suspend(&self, uid: RequestUid, suspended: bool) {
+        lock(&self.queue).suspend(uid, suspended);
+        self.work.notify_waiters();
+    }
+
+    /// There will be no more work: every worker that asks is told so.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.work.notify_waiters();
+    }
+
+    /// Slices by state.
+    #[must_use]
+    pub fn counts(&self, uid: RequestUid) -> Option<SliceCounts> {
+        lock(&self.queue).counts(uid)
+    }
+
+    /// Why a run cannot succeed any more.
+    #[must_use]
+    pub fn failure(&self, uid: RequestUid) -> Option<String> {
+        lock(&self.queue).failure(uid).map(str::to_owned)
+    }
+
+    /// Whether every slice is verified.
+    #[must_use]
+    pub fn all_verified(&self, uid: RequestUid) -> bool {
+        lock(&self.queue).all_verified(uid)
+    }
+
+    /// The attempts that have ended since the last call, in order.
+    #[must_use]
+    pub fn take_ended(&self) -> Vec<Attempt> {
+        {
+            let mut queue = lock(&self.queue);
+            queue.expire(self.now());
+        }
+        self.collect();
+        std::mem::take(&mut lock(&self.ended))
+    }
+
+    /// Waits until something has ended.
+    pub async fn progressed(&self) {
+        self.progress.notified().await;
+    }
+
+    fn collect(&self) {
+        let ended = lock(&self.queue).take_ended();
+        if !ended.is_empty() {
+            lock(&self.ended).extend(ended);
+            self.work.notify_waiters();
+            self.progress.notify_one();
+        }
+    }
+
+    /// Gives a worker a slice, waiting a while for one.
+    pub async fn claim(&self, auth: &WorkerAuth, request: &ClaimRequest) -> ClaimAnswer {
+        let wait = Duration::from_secs(u64::from(request.wait_seconds.min(MAX_WAIT_SECONDS)));
+        let deadline = self.now() + wait;
+        let worker = Worker {
+            name: request.worker.clone(),
+            parameters: request.parameters.clone(),
+            memory_bytes: request.memory_bytes,
+            request: request.request,
+        };
+        loop {
+            // Registered before looking, so that work which arrives in between is not missed.
+            let mut woken = std::pin::pin!(self.work.notified());
+            woken.as_mut().enable();
+            if self.closed.load(Ordering::SeqCst) {
+                return ClaimAnswer::Over;
+            }
+            let now = self.now();
+            let (claimed, wakeup) = {
+                let mut queue = lock(&self.queue);
+                let claimed = queue.claim(&auth.pool, auth.identity, &worker, ClaimId::new(random()), now);
+                (claimed, queue.next_wakeup(now))
+            };
+            self.collect();
+            match claimed {
+                Claimed::Slice(claimed) => {
+                    if let Some(grant) = self.grant(auth, &claimed) {
+                        return ClaimAnswer::Grant(Box::new(grant));
+                    }
+                    let end = AttemptEnd::Operator("the slice's files are not known".to_owned());
+                    self.end(claimed.request, claimed.claim, end);
+                }
+                Claimed::Over => return ClaimAnswer::Over,
+                Claimed::Nothing => {}
+            }
+            if self.now() >= deadline {
+                return ClaimAnswer::Nothing;
+            }
+            let until = wakeup.map_or(deadline, |at| at.min(deadline)).saturating_sub(self.now());
+            let _ = tokio::time::timeout(until.max(Duration::from_millis(1)), woken).await;
+        }
+    }
+
+    fn grant(&self, auth: &WorkerAuth, claimed: &ClaimedSlice) -> Option<ClaimGrant> {
+        let run = lock(&self.runs).get(&claimed.request).cloned()?;
+        let compiled = run.model.slice(claimed.slice)?;
+        let issued = unix_now();
+        let lease_seconds = claimed.lease.as_secs().max(1);
+        let token = ClaimToken {
+            request: claimed.request,
+            slice: claimed.slice,
+            claim: claimed.claim,
+            pool: auth.pool.clone(),
+            identity: auth.identity,
+            issued,
+            expires: issued + lease_seconds,
+            max_bytes: claimed.max_bytes,
+        };
+        let grant = ClaimGrant {
+            token: token.seal(&self.key),
+            claim: claimed.claim,
+            request: claimed.request,
+            slice: claimed.slice,
+            attempt: claimed.attempt,
+            lease_seconds: lease_seconds as u32,
+            max_bytes: claimed.max_bytes,
+            parameter_id: run.model.manifest.parameter_id,
+            identity: auth.identity,
+            statement: run.statement(claimed.slice, claimed.claim, auth.identity),
+            manifest: run.model.report.manifest.clone(),
+            graph: run.model.report.graph.clone(),
+            inputs: run.inputs(claimed.slice)?.clone(),
+            proving_key: Some(compiled.proving_key.clone()),
+            srs: Some(compiled.srs.clone()),
+        };
+        let blobs = [Some(&grant.manifest), Some(&grant.graph), Some(&grant.inputs), grant.proving_key.as_ref(), grant.srs.as_ref()];
+        let mut granted = lock(&self.granted);
+        granted.entry(auth.pool.clone()).or_default().extend(blobs.into_iter().flatten().map(|b| b.digest));
+        Some(grant)
+    }
+
+    /// Whether a blob was granted to a pool.
+    #[must_use]
+    pub fn may_read(&self, pool: &PoolId, digest: &Digest) -> bool {
+        lock(&self.granted).get(pool).is_some_and(|blobs| blobs.contains(digest))
+    }
+
+    /// Opens a claim's token.
+    ///
+    /// # Errors
+    /// A token that was not issued here.
+    pub fn open(&self, token: &str) -> Result<ClaimToken, TokenError> {
+        ClaimToken::open(token, &self.key)
+    }
+
+    /// Whether a claim still waits for its proof.
+    #[must_use]
+    pub fn is_open(&self, token: &ClaimToken) -> bool {
+        lock(&self.queue).is_open(token.request, token.claim, self.now())
+    }
+
+    /// Takes a proof: stores it, then has it verified.
+    ///
+    /// # Errors
+    /// A failing store; nothing is burnt, the worker may try again.
+    pub async fn submit(self: &Arc<Self>, token: ClaimToken, bytes: Bytes) -> Result<SubmitAnswer, ArtifactError> {
+        let run = lock(&self.runs).get(&token.request).cloned();
+        let Some(run) = run else { return Ok(SubmitAnswer::Gone) };
+        let open = self.is_open(&token);
+        if !open && !self.artifacts.proofs(token.request).await?.contains(&(token.slice, token.claim)) {
+            return Ok(SubmitAnswer::Gone);
+        }
+        match self.artifacts.put_proof(token.request, token.slice, token.claim, bytes.clone()).await? {
+            PutOnce::Same => return Ok(SubmitAnswer::Again),
+            PutOnce::Different => return Ok(SubmitAnswer::Conflict),
+            PutOnce::Created => {}
+        }
+        if !lock(&self.queue).submitted(token.request, token.claim, bytes.len() as u64, self.now()) {
+            return Ok(SubmitAnswer::Gone);
+        }
+        let this = Arc::clone(self);
+        tokio::spawn(async move { this.verify(run, token, bytes).await });
+        Ok(SubmitAnswer::Taken)
+    }
+
+    async fn verify(self: Arc<Self>, run: Arc<Run>, token: ClaimToken, bytes: Bytes) {
+        let ClaimToken { request, slice, claim, identity, .. } = token;
+        let permit = Arc::clone(&self.verifying).acquire_owned().await;
+        let verdict = tokio::task::spawn_blocking(move || run.verify(slice, claim, identity, &bytes)).await;
+        drop(permit);
+        let end = match verdict {
+            Ok(VerifyOutcome::Verified) => AttemptEnd::Verified,
+            Ok(VerifyOutcome::Invalid(why)) => AttemptEnd::Invalid(why),
+            Ok(VerifyOutcome::Operator(why)) => AttemptEnd::Operator(why),
+            Err(_) => AttemptEnd::Operator("the verifier stopped".to_owned()),
+        };
+        self.end(request, claim, end);
+    }
+
+    /// Ends a claim whose body was larger than any proof.
+    pub fn too_large(&self, token: &ClaimToken) {
+        self.end(token.request, token.claim, AttemptEnd::TooLarge);
+    }
+
+    /// Takes a slice back. `false` when the claim has ended before.
+    pub fn refuse(&self, token: &ClaimToken, refusal: Refusal) -> bool {
+        self.end(token.request, token.claim, AttemptEnd::HandedBack(refusal.reason, refusal.message))
+    }
+
+    fn end(&self, uid: RequestUid, claim: ClaimId, end: AttemptEnd) -> bool {
+        let ended = lock(&self.queue).end(uid, claim, end, self.now());
+        self.collect();
+        ended
+    }
+}
+
+fn random() -> [u8; 16] {
+    let mut bytes = [0; 16];
+    OsRng.fill_bytes(&mut bytes);
+    bytes
+}

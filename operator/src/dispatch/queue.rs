@@ -1,0 +1,275 @@
+//! The queue. Every operation takes the time since the queue was made.
+
+use std::time::Duration;
+
+use zkinfer_crds::wire::RefuseReason;
+use zkinfer_crds::{ClaimId, Identity, ParameterId, RequestUid, SliceIndex};
+
+use super::PoolId;
+use super::attempt::{Attempt, AttemptEnd, Blame};
+use super::request::{ELSEWHERE, Lease, MAX_ATTEMPTS, QueuedRequest, RequestEntry, SliceCounts, max_bytes};
+
+/// A lease is this many times the predicted time, within limits: a slow but honest miner is not punished.
+const LEASE_FACTOR: u32 = 8;
+
+/// What a worker can do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Worker {
+    /// Its name, for people.
+    pub name: String,
+    /// What it can prove with.
+    pub parameters: Vec<ParameterId>,
+    /// Memory that a slice may use.
+    pub memory_bytes: u64,
+    /// Only slices of this request.
+    pub request: Option<RequestUid>,
+}
+
+/// A claimed slice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimedSlice {
+    /// The request.
+    pub request: RequestUid,
+    /// The slice.
+    pub slice: SliceIndex,
+    /// The claim.
+    pub claim: ClaimId,
+    /// Which attempt at the slice it is, from 1.
+    pub attempt: u32,
+    /// How long the claim lasts.
+    pub lease: Duration,
+    /// Most bytes of an envelope.
+    pub max_bytes: u64,
+}
+
+/// Answer to a worker that asks for work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claimed {
+    /// Prove this.
+    Slice(ClaimedSlice),
+    /// Nothing now.
+    Nothing,
+    /// The request that was asked for is over.
+    Over,
+}
+
+/// See [`super`].
+#[derive(Debug)]
+pub struct Queue {
+    requests: Vec<RequestEntry>,
+    least_lease: Duration,
+    ended: Vec<Attempt>,
+}
+
+impl Queue {
+    /// An empty queue. No lease is shorter than `least_lease`.
+    #[must_use]
+    pub fn new(least_lease: Duration) -> Self {
+        Self { requests: Vec::new(), least_lease, ended: Vec::new() }
+    }
+
+    /// Adds a request; one that is there already stays as it is.
+    pub fn add(&mut self, request: QueuedRequest, now: Duration) {
+        if self.find(request.uid).is_none() {
+            self.requests.push(RequestEntry::new(request, now));
+            // Stable: requests of one priority keep their order.
+            self.requests.sort_by_key(|r| std::cmp::Reverse(r.priority));
+        }
+    }
+
+    /// Removes a request; open claims end without blame.
+    pub fn remove(&mut self, uid: RequestUid, now: Duration) {
+        let Some(at) = self.requests.iter().position(|r| r.uid == uid) else { return };
+        let request = self.requests.remove(at);
+        for entry in &request.slices {
+            for lease in &entry.leases {
+                self.ended.push(ended(uid, entry, lease, now, AttemptEnd::Cancelled));
+            }
+        }
+    }
+
+    /// Hands out no slices of a request, or does so again.
+    pub fn suspend(&mut self, uid: RequestUid, suspended: bool) {
+        if let Some(request) = self.find_mut(uid) {
+            request.suspended = suspended;
+        }
+    }
+
+    fn find(&self, uid: RequestUid) -> Option<&RequestEntry> {
+        self.requests.iter().find(|r| r.uid == uid)
+    }
+
+    fn find_mut(&mut self, uid: RequestUid) -> Option<&mut RequestEntry> {
+        self.requests.iter_mut().find(|r| r.uid == uid)
+    }
+
+    /// Slices by state; `None` for a request that is not in the queue.
+    #[must_use]
+    pub fn counts(&self, uid: RequestUid) -> Option<SliceCounts> {
+        self.find(uid).map(RequestEntry::counts)
+    }
+
+    /// Why a request cannot succeed any more.
+    #[must_use]
+    pub fn failure(&self, uid: RequestUid) -> Option<&str> {
+        self.find(uid)?.failed.as_deref()
+    }
+
+    /// Whether every slice of a request is verified.
+    #[must_use]
+    pub fn all_verified(&self, uid: RequestUid) -> bool {
+        self.find(uid).is_some_and(RequestEntry::all_verified)
+    }
+
+    /// Gives a worker a slice, under a fresh claim id.
+    pub fn claim(
+        &mut self,
+        pool: &PoolId,
+        identity: Identity,
+        worker: &Worker,
+        claim: ClaimId,
+        now: Duration,
+    ) -> Claimed {
+        self.expire(now);
+        let least = self.least_lease;
+        let over = |r: &RequestEntry| r.failed.is_some() || r.all_verified();
+        if let Some(uid) = worker.request
+            && self.find(uid).is_none_or(over)
+        {
+            return Claimed::Over;
+        }
+        let wanted = |r: &&mut RequestEntry| worker.request.is_none_or(|uid| uid == r.uid);
+        for request in self.requests.iter_mut().filter(wanted) {
+            let Some(at) = request.next_for(pool, worker, now) else { continue };
+            request.arrived.insert(pool.clone());
+            let uid = request.uid;
+            let entry = &mut request.slices[at];
+            entry.attempts += 1;
+            let predicted = Duration::from_millis(entry.slice.predicted_millis) * LEASE_FACTOR;
+            let lease = predicted.clamp(least, Duration::from_secs(600).max(least));
+            entry.leases.push(Lease {
+                claim,
+                pool: pool.clone(),
+                identity,
+                worker: worker.name.clone(),
+                number: entry.attempts,
+                since: now,
+                expires: now + lease,
+                submitted: None,
+            });
+            return Claimed::Slice(ClaimedSlice {
+                request: uid,
+                slice: entry.slice.index,
+                claim,
+                attempt: entry.attempts,
+                lease,
+                max_bytes: max_bytes(),
+            });
+        }
+        Claimed::Nothing
+    }
+
+    /// Whether a claim is open: neither ended nor expired.
+    #[must_use]
+    pub fn is_open(&self, uid: RequestUid, claim: ClaimId, now: Duration) -> bool {
+        let open = |l: &Lease| l.claim == claim && (l.submitted.is_some() || l.expires > now);
+        self.find(uid).is_some_and(|r| r.slices.iter().any(|s| s.leases.iter().any(open)))
+    }
+
+    /// A proof has come; the lease ends no more. `false` when the claim is not open any more.
+    pub fn submitted(&mut self, uid: RequestUid, claim: ClaimId, bytes: u64, now: Duration) -> bool {
+        if !self.is_open(uid, claim, now) {
+            return false;
+        }
+        let leases = self.find_mut(uid).into_iter().flat_map(|r| r.slices.iter_mut().flat_map(|s| &mut s.leases));
+        for lease in leases.filter(|l| l.claim == claim) {
+            lease.submitted.get_or_insert((now, bytes));
+        }
+        true
+    }
+
+    /// Ends a claim. `false` when it has ended before.
+    pub fn end(&mut self, uid: RequestUid, claim: ClaimId, end: AttemptEnd, now: Duration) -> bool {
+        let Some(request) = self.find_mut(uid) else { return false };
+        let found = request.slices.iter().enumerate().find_map(|(at, s)| {
+            s.leases.iter().position(|l| l.claim == claim).map(|lease| (at, lease))
+        });
+        let Some((at, lease)) = found else { return false };
+        let lease = request.slices[at].leases.remove(lease);
+        let attempt = ended(uid, &request.slices[at], &lease, now, end);
+        match attempt.end.blame() {
+            None => {
+                request.slices[at].verified.insert(lease.pool.clone());
+            }
+            Some(blame) => {
+                // Too little memory is nobody's fault, but the same worker would say the same again.
+                let too_small = matches!(attempt.end, AttemptEnd::HandedBack(RefuseReason::TooLittleMemory, _));
+                if blame == Blame::Miner || too_small {
+                    request.slices[at].elsewhere.insert(lease.pool.clone(), now + ELSEWHERE);
+                }
+                if blame == Blame::Miner {
+                    *request.faults.entry(lease.pool.clone()).or_default() += 1;
+                }
+                let attempts = request.slices[at].attempts;
+                if attempts >= MAX_ATTEMPTS && request.failed.is_none() {
+                    let slice = request.slices[at].slice.index;
+                    let last = attempt.end.message();
+                    request.failed =
+                        Some(format!("slice {slice} was tried {attempts} times; last, by {}: {last}", lease.pool));
+                }
+            }
+        }
+        self.ended.push(attempt);
+        true
+    }
+
+    /// Ends every claim whose lease is over without a proof.
+    pub fn expire(&mut self, now: Duration) {
+        let expired = |l: &&Lease| l.submitted.is_none() && l.expires <= now;
+        let late: Vec<(RequestUid, ClaimId)> = self
+            .requests
+            .iter()
+            .flat_map(|r| r.slices.iter().flat_map(|s| &s.leases).filter(expired).map(|l| (r.uid, l.claim)))
+            .collect();
+        for (uid, claim) in late {
+            self.end(uid, claim, AttemptEnd::LeaseExpired, now);
+        }
+    }
+
+    /// When something next happens by itself: a lease or a reservation ends.
+    #[must_use]
+    pub fn next_wakeup(&self, now: Duration) -> Option<Duration> {
+        let leases = self.requests.iter().flat_map(|r| r.slices.iter().flat_map(|s| &s.leases));
+        let leases = leases.filter(|l| l.submitted.is_none()).map(|l| l.expires);
+        let reservations = self.requests.iter().map(|r| r.since + super::request::RESERVED);
+        let elsewhere = self.requests.iter().flat_map(|r| r.slices.iter().flat_map(|s| s.elsewhere.values().copied()));
+        leases.chain(reservations).chain(elsewhere).filter(|at| *at > now).min()
+    }
+
+    /// The attempts that have ended since the last call, in order.
+    pub fn take_ended(&mut self) -> Vec<Attempt> {
+        std::mem::take(&mut self.ended)
+    }
+}
+
+fn ended(
+    request: RequestUid,
+    entry: &super::request::SliceEntry,
+    lease: &Lease,
+    now: Duration,
+    end: AttemptEnd,
+) -> Attempt {
+    Attempt {
+        request,
+        slice: entry.slice.index,
+        claim: lease.claim,
+        pool: lease.pool.clone(),
+        identity: lease.identity,
+        worker: lease.worker.clone(),
+        number: lease.number,
+        elapsed: lease.submitted.map_or(now, |(at, _)| at).saturating_sub(lease.since),
+        bytes: lease.submitted.map(|(_, bytes)| bytes),
+        work: entry.slice.predicted_millis,
+        end,
+    }
+}

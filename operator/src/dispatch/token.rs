@@ -1,0 +1,132 @@
+//! Claim tokens: the right to prove one slice, under an HMAC, so that it survives a restart of the operator.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use zkinfer_crds::{ClaimId, Identity, RequestUid, SliceIndex};
+
+use super::PoolId;
+
+/// Longest token that is looked at, in bytes.
+const MAX_TOKEN: usize = 2048;
+
+/// The key that claim tokens are made with; kept in a Secret in a cluster.
+#[derive(Clone)]
+pub struct TokenKey([u8; 32]);
+
+impl TokenKey {
+    /// Wraps a key.
+    #[must_use]
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+/// What a claim token says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimToken {
+    /// The request.
+    pub request: RequestUid,
+    /// The slice.
+    pub slice: SliceIndex,
+    /// The claim.
+    pub claim: ClaimId,
+    /// The pool whose worker claimed.
+    pub pool: PoolId,
+    /// The miner in the statement.
+    pub identity: Identity,
+    /// Unix seconds by the gateway's clock.
+    pub issued: u64,
+    /// Unix seconds by the gateway's clock.
+    pub expires: u64,
+    /// Most bytes of an envelope.
+    pub max_bytes: u64,
+}
+
+/// Why a token was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// Not a token.
+    #[error("not a claim token")]
+    Malformed,
+    /// Not made with this key.
+    #[error("the claim token was not issued here")]
+    BadSignature,
+}
+
+fn mac(key: &TokenKey, body: &[u8]) -> Option<Hmac<Sha256>> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key.0).ok()?;
+    mac.update(b"zkinfer/claim-token/v1");
+    mac.update(body);
+    Some(mac)
+}
+
+impl ClaimToken {
+    /// `<body>.<mac>`, both base64url.
+    #[must_use]
+    pub fn seal(&self, key: &TokenKey) -> String {
+        let body = serde_json::to_vec(self).unwrap_or_default();
+        let tag = mac(key, &body).map(|m| m.finalize().into_bytes().to_vec()).unwrap_or_default();
+        format!("{}.{}", URL_SAFE_NO_PAD.encode(body), URL_SAFE_NO_PAD.encode(tag))
+    }
+
+    /// Opens a token; the comparison takes the same time for every wrong one. Whether it has expired is the caller's
+    /// question.
+    ///
+    /// # Errors
+    /// Anything that [`ClaimToken::seal`] with this key did not give.
+    pub fn open(token: &str, key: &TokenKey) -> Result<Self, TokenError> {
+        if token.len() > MAX_TOKEN {
+            return Err(TokenError::Malformed);
+        }
+        let (body, tag) = token.split_once('.').ok_or(TokenError::Malformed)?;
+        let body = URL_SAFE_NO_PAD.decode(body).map_err(|_| TokenError::Malformed)?;
+        let tag = URL_SAFE_NO_PAD.decode(tag).map_err(|_| TokenError::Malformed)?;
+        let mac = mac(key, &body).ok_or(TokenError::BadSignature)?;
+        mac.verify_slice(&tag).map_err(|_| TokenError::BadSignature)?;
+        serde_json::from_slice(&body).map_err(|_| TokenError::Malformed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token() -> ClaimToken {
+        ClaimToken {
+            request: RequestUid::new([1; 16]),
+            slice: SliceIndex(2),
+            claim: ClaimId::new([3; 16]),
+            pool: PoolId::new("default", "alpha"),
+            identity: Identity::new([4; 32]),
+            issued: 10,
+            expires: 20,
+            max_bytes: 30,
+        }
+    }
+
+    #[test]
+    fn opens_what_it_sealed() {
+        let key = TokenKey::new([9; 32]);
+        assert_eq!(ClaimToken::open(&token().seal(&key), &key), Ok(token()));
+        assert_eq!(ClaimToken::open(&token().seal(&key), &TokenKey::new([8; 32])), Err(TokenError::BadSignature));
+    }
+
+    #[test]
+    fn refuses_a_change_of_any_byte() {
+        let key = TokenKey::new([9; 32]);
+        let good = token().seal(&key);
+        for at in 0..good.len() {
+            let mut bad = good.clone().into_bytes();
+            bad[at] = if bad[at] == b'A' { b'B' } else { b'A' };
+            let bad = String::from_utf8(bad).unwrap();
+            assert!(ClaimToken::open(&bad, &key).is_err(), "byte {at}");
+        }
+        for end in 0..good.len() {
+            assert!(ClaimToken::open(&good[..end], &key).is_err());
+        }
+    }
+}

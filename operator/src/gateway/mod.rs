@@ -1,0 +1,74 @@
+//! HTTP for workers: the contract of `zkinfer_crds::wire`, and nothing else.
+//!
+//! Invariants: nobody is answered before they are known; a body is read only up to its cap, and within a time; every
+//! answer that is an error says what is wrong in a stable word and a sentence.
+
+mod auth;
+mod problem;
+mod routes;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::{get, post, put};
+use tokio::net::TcpListener;
+
+pub use auth::{Authenticator, StaticTokens};
+
+use crate::dispatch::Dispatcher;
+
+/// Largest JSON body.
+const MAX_JSON_BYTES: usize = 16 << 10;
+/// Time for the whole of a proof's body.
+const BODY_TIME: Duration = Duration::from_secs(30);
+
+/// What the handlers share.
+#[derive(Clone)]
+pub struct Gateway {
+    dispatcher: Arc<Dispatcher>,
+    authenticator: Arc<dyn Authenticator>,
+    body_time: Duration,
+}
+
+impl Gateway {
+    /// A gateway in front of a dispatcher.
+    #[must_use]
+    pub fn new(dispatcher: Arc<Dispatcher>, authenticator: Arc<dyn Authenticator>) -> Self {
+        Self { dispatcher, authenticator, body_time: BODY_TIME }
+    }
+
+    /// Another time for the body of a proof.
+    #[must_use]
+    pub fn with_body_time(self, body_time: Duration) -> Self {
+        Self { body_time, ..self }
+    }
+
+    /// The routes.
+    #[must_use]
+    pub fn router(self) -> Router {
+        Router::new()
+            .route("/v1/work/claims", post(routes::claim))
+            .route("/v1/work/blobs/{digest}", get(routes::blob))
+            .route("/v1/work/claims/{claim}/proof", put(routes::proof))
+            .route("/v1/work/claims/{claim}/refuse", post(routes::refuse))
+            .fallback(routes::unknown)
+            .method_not_allowed_fallback(routes::method)
+            .with_state(self)
+    }
+
+    /// Serves until `shutdown` is done.
+    ///
+    /// # Errors
+    /// A listener that fails.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> std::io::Result<()> {
+        axum::serve(listener, self.router()).with_graceful_shutdown(shutdown).await
+    }
+}

@@ -1,0 +1,42 @@
+//! Answers that are errors.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use zkinfer_crds::wire::Problem;
+
+/// An error answer: status, stable word, sentence.
+#[derive(Debug)]
+pub(super) struct Reject {
+    status: StatusCode,
+    reason: &'static str,
+    message: String,
+}
+
+impl Reject {
+    pub(super) fn new(status: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { status, reason, message: message.into() }
+    }
+
+    pub(super) fn unknown_token() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "UnknownToken", "the bearer token is absent or not known here")
+    }
+
+    pub(super) fn gone() -> Self {
+        let message = "the lease has ended, or the request is over: ask for another slice";
+        Self::new(StatusCode::GONE, "ClaimOver", message)
+    }
+
+    pub(super) fn store(error: &dyn std::fmt::Display) -> Self {
+        // What the store says may name its insides; that is for the log.
+        tracing::warn!(%error, "artifact store");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "StoreUnavailable", "the artifact store failed: try again")
+    }
+}
+
+impl IntoResponse for Reject {
+    fn into_response(self) -> Response {
+        let problem = Problem { reason: self.reason.to_owned(), message: self.message };
+        (self.status, Json(problem)).into_response()
+    }
+}

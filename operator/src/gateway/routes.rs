@@ -1,0 +1,167 @@
+//! One function per call.
+
+use axum::Json;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, Request, State};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
+use serde::de::DeserializeOwned;
+use zkinfer_crds::wire::{ClaimRequest, MAX_TEXT, Refusal};
+use zkinfer_crds::{ClaimId, Digest};
+
+use super::auth::bearer;
+use super::problem::Reject;
+use super::{Gateway, MAX_JSON_BYTES};
+use crate::artifacts::ArtifactError;
+use crate::dispatch::{ClaimAnswer, ClaimToken, SubmitAnswer, WorkerAuth};
+
+/// Largest blob that a worker is given.
+const MAX_BLOB_BYTES: u64 = 8 << 30;
+
+type Answer = Result<Response, Reject>;
+
+fn worker(gateway: &Gateway, headers: &HeaderMap) -> Result<WorkerAuth, Reject> {
+    bearer(headers).and_then(|b| gateway.authenticator.authenticate(b)).ok_or_else(Reject::unknown_token)
+}
+
+/// The token of the claim that the path names.
+fn claim_token(gateway: &Gateway, headers: &HeaderMap, path: &str) -> Result<ClaimToken, Reject> {
+    let token = bearer(headers).ok_or_else(Reject::unknown_token)?;
+    let token = gateway.dispatcher.open(token).map_err(|_| Reject::unknown_token())?;
+    match path.parse::<ClaimId>() {
+        Ok(claim) if claim == token.claim => Ok(token),
+        _ => Err(Reject::new(StatusCode::UNAUTHORIZED, "OtherClaim", "the token is of another claim")),
+    }
+}
+
+pub(super) async fn claim(State(gateway): State<Gateway>, headers: HeaderMap, body: Body) -> Answer {
+    let auth = worker(&gateway, &headers)?;
+    let request: ClaimRequest = json(&gateway, &headers, body).await?;
+    if request.worker.len() > MAX_TEXT {
+        let message = format!("worker: at most {MAX_TEXT} bytes");
+        return Err(Reject::new(StatusCode::BAD_REQUEST, "InvalidBody", message));
+    }
+    Ok(match gateway.dispatcher.claim(&auth, &request).await {
+        ClaimAnswer::Grant(grant) => Json(*grant).into_response(),
+        ClaimAnswer::Nothing => StatusCode::NO_CONTENT.into_response(),
+        ClaimAnswer::Over => {
+            return Err(Reject::new(StatusCode::GONE, "Over", "there is no more work to wait for"));
+        }
+    })
+}
+
+pub(super) async fn blob(State(gateway): State<Gateway>, headers: HeaderMap, Path(digest): Path<String>) -> Answer {
+    let auth = worker(&gateway, &headers)?;
+    // The same answer for a blob that is absent and one that is not this pool's: a digest is no permission.
+    let not_found = || Reject::new(StatusCode::NOT_FOUND, "NotFound", "no such blob was granted to this pool");
+    let digest: Digest = digest.parse().map_err(|_| not_found())?;
+    if !gateway.dispatcher.may_read(&auth.pool, &digest) {
+        return Err(not_found());
+    }
+    match gateway.dispatcher.artifacts().get_blob(&digest, MAX_BLOB_BYTES).await {
+        Ok(bytes) => Ok(([(CONTENT_TYPE, "application/octet-stream")], bytes).into_response()),
+        Err(ArtifactError::NotFound(_)) => Err(not_found()),
+        Err(e) => Err(Reject::store(&e)),
+    }
+}
+
+pub(super) async fn proof(
+    State(gateway): State<Gateway>,
+    headers: HeaderMap,
+    Path(claim): Path<String>,
+    body: Body,
+) -> Answer {
+    let token = claim_token(&gateway, &headers, &claim)?;
+    let max = token.max_bytes as usize;
+    let bytes = match read(&gateway, &headers, body, max).await {
+        Ok(bytes) => bytes,
+        Err(ReadError::TooLarge) => {
+            gateway.dispatcher.too_large(&token);
+            let message = format!("a proof has at most {max} bytes");
+            return Err(Reject::new(StatusCode::PAYLOAD_TOO_LARGE, "TooLarge", message));
+        }
+        Err(e) => return Err(e.into()),
+    };
+    match gateway.dispatcher.submit(token, bytes).await {
+        Ok(SubmitAnswer::Taken) => Ok(StatusCode::CREATED.into_response()),
+        Ok(SubmitAnswer::Again) => Ok(StatusCode::OK.into_response()),
+        Ok(SubmitAnswer::Conflict) => {
+            let message = "another proof was submitted for this claim; it stays";
+            Err(Reject::new(StatusCode::CONFLICT, "OtherProof", message))
+        }
+        Ok(SubmitAnswer::Gone) => Err(Reject::gone()),
+        Err(e) => Err(Reject::store(&e)),
+    }
+}
+
+pub(super) async fn refuse(
+    State(gateway): State<Gateway>,
+    headers: HeaderMap,
+    Path(claim): Path<String>,
+    body: Body,
+) -> Answer {
+    let token = claim_token(&gateway, &headers, &claim)?;
+    let refusal: Refusal = json(&gateway, &headers, body).await?;
+    if refusal.message.len() > MAX_TEXT {
+        let message = format!("message: at most {MAX_TEXT} bytes");
+        return Err(Reject::new(StatusCode::BAD_REQUEST, "InvalidBody", message));
+    }
+    if gateway.dispatcher.refuse(&token, refusal) {
+        Ok(StatusCode::NO_CONTENT.into_response())
+    } else {
+        Err(Reject::gone())
+    }
+}
+
+pub(super) async fn unknown(request: Request) -> Reject {
+    Reject::new(StatusCode::NOT_FOUND, "UnknownPath", format!("there is no {}", request.uri().path()))
+}
+
+pub(super) async fn method(request: Request) -> Reject {
+    let message = format!("{} has no {}", request.uri().path(), request.method());
+    Reject::new(StatusCode::METHOD_NOT_ALLOWED, "UnknownMethod", message)
+}
+
+enum ReadError {
+    TooLarge,
+    TooSlow,
+    BrokenOff,
+}
+
+impl From<ReadError> for Reject {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::TooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "TooLarge", "the body is too large"),
+            ReadError::TooSlow => Self::new(StatusCode::REQUEST_TIMEOUT, "TooSlow", "the body came too slowly"),
+            ReadError::BrokenOff => Self::new(StatusCode::BAD_REQUEST, "BrokenOff", "the body broke off"),
+        }
+    }
+}
+
+/// Reads a body of at most `max` bytes, within the gateway's time; nothing past the cap is read.
+async fn read(gateway: &Gateway, headers: &HeaderMap, body: Body, max: usize) -> Result<Bytes, ReadError> {
+    let stated = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
+    if stated.is_some_and(|n| n > max as u64) {
+        return Err(ReadError::TooLarge);
+    }
+    let collect = async {
+        let mut bytes = Vec::new();
+        let mut stream = body.into_data_stream();
+        while let Some(chunk) = stream.next().await {
+            let chunk = chunk.map_err(|_| ReadError::BrokenOff)?;
+            if bytes.len() + chunk.len() > max {
+                return Err(ReadError::TooLarge);
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes.into())
+    };
+    tokio::time::timeout(gateway.body_time, collect).await.unwrap_or(Err(ReadError::TooSlow))
+}
+
+async fn json<T: DeserializeOwned>(gateway: &Gateway, headers: &HeaderMap, body: Body) -> Result<T, Reject> {
+    let bytes = read(gateway, headers, body, MAX_JSON_BYTES).await?;
+    serde_json::from_slice(&bytes).map_err(|e| Reject::new(StatusCode::BAD_REQUEST, "InvalidBody", e.to_string()))
+}

@@ -1,0 +1,189 @@
+//! What the loop does with a plan: the only place where local mode starts, stops and writes.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use zkinfer_crds::compile_report::CompileOutcome;
+use zkinfer_crds::k8s::inference_request::reason;
+use zkinfer_crds::k8s::request_status::ReceiptRef;
+
+use super::compiler::Job;
+use super::objects::Key;
+use super::source::{self, SourceError};
+use super::world::{Done, ModelRecord, World};
+use crate::controllers::model::{CompileState, SourceState};
+use crate::controllers::request::{RunEnd, RunState};
+use crate::dispatch::PoolId;
+use crate::runs::{CompiledModel, Run};
+
+/// The network id of local mode.
+const NETWORK: &str = "local";
+
+impl World {
+    /// Reads every Model's file. In local mode objects do not change, so once is enough.
+    pub(super) async fn load_sources(&mut self) {
+        for (key, object) in &self.objects.models {
+            let found = source::model(&self.objects, &self.artifacts, &key.namespace, &object.spec.source).await;
+            let (source, onnx) = match found {
+                Ok(onnx) => (SourceState::Found(zkinfer_crds::Digest::of(&onnx)), onnx),
+                Err(e) => (source_state(e), Vec::new()),
+            };
+            let calibration = match &object.spec.quantization.calibration {
+                None => Ok(None),
+                Some(at) => source::calibration(&self.objects, &self.artifacts, &key.namespace, at)
+                    .await
+                    .map(Some)
+                    .map_err(text),
+            };
+            let record = ModelRecord {
+                source,
+                onnx,
+                calibration,
+                compile: CompileState::None,
+                compiled: None,
+                failed: false,
+            };
+            self.models.insert(key.clone(), record);
+        }
+    }
+
+    /// Starts the compiler.
+    pub(super) fn compile(&mut self, key: &Key, folder: &Path) {
+        let (Some(object), Some(record)) = (self.objects.models.get(key), self.models.get_mut(key)) else { return };
+        record.compile = CompileState::Running("starting".to_owned());
+        let job = Job {
+            onnx: std::mem::take(&mut record.onnx),
+            calibration: record.calibration.clone().unwrap_or_default(),
+            spec: object.spec.clone(),
+            dir: folder.join(&key.namespace).join(&key.name),
+        };
+        let (compiler, artifacts, srs) = (self.compiler.clone(), self.artifacts.clone(), self.srs.clone());
+        let (key, done) = (key.clone(), self.done.0.clone());
+        tokio::spawn(async move {
+            let say = |line| {
+                let _ = done.send(Done::CompileProgress(key.clone(), line));
+            };
+            let outcome = compiler.run(&job, &artifacts, say).await;
+            let loaded = match outcome {
+                Ok(CompileOutcome::Compiled(report)) => {
+                    let loaded = CompiledModel::load(&artifacts, report.clone(), srs).await;
+                    loaded.map(|m| (CompileOutcome::Compiled(report), Some(Arc::new(m)))).map_err(|e| e.to_string())
+                }
+                Ok(failed) => Ok((failed, None)),
+                Err(why) => Err(why),
+            };
+            let _ = done.send(Done::Compiled(key, loaded));
+        });
+    }
+
+    /// Evaluates a request's integer graph; the slices are queued when it comes back.
+    pub(super) fn prepare(&mut self, key: &Key, pools: Vec<PoolId>) {
+        let Some(object) = self.objects.requests.get(key) else { return };
+        let model = Key { namespace: key.namespace.clone(), name: object.spec.model_ref.name.clone() };
+        let compiled = self.models.get(&model).and_then(|m| m.compiled.clone());
+        let classes = self.objects.models.get(&model).map(|m| m.spec.classes.clone()).unwrap_or_default();
+        let uid = object.metadata.uid.as_deref().and_then(|u| u.parse().ok());
+        let (Some(compiled), Some(uid)) = (compiled, uid) else { return };
+        let Some(record) = self.requests.get_mut(key) else { return };
+        record.preparing = true;
+        record.pools = pools;
+        let (artifacts, input) = (self.artifacts.clone(), object.spec.input.clone());
+        let only = match compiled.manifest.inputs.as_slice() {
+            [id] => compiled.manifest.tensor(*id).map(|t| t.name.clone()),
+            _ => None,
+        };
+        // Inputs are read here: the objects stay with the loop.
+        let objects = &self.objects;
+        let given = futures::executor::block_on(source::input(objects, &artifacts, &key.namespace, &input, only.as_deref()));
+        let (key, done) = (key.clone(), self.done.0.clone());
+        tokio::spawn(async move {
+            let prepared = match given {
+                Ok(given) => Run::prepare(uid, NETWORK, compiled, &given, &classes, &artifacts)
+                    .await
+                    .map(Arc::new)
+                    .map_err(|e| RunState::Refused { reason: e.reason(), message: e.to_string() }),
+                Err(SourceError::NotFound(message)) => Err(RunState::InputNotFound(message)),
+                Err(e) => Err(RunState::Refused { reason: reason::INVALID_INPUT, message: text(e) }),
+            };
+            let _ = done.send(Done::Prepared(key, prepared));
+        });
+    }
+
+    /// Queues a run's slices.
+    pub(super) fn start(&mut self, key: &Key, run: Arc<Run>) {
+        let (Some(object), Some(record)) = (self.objects.requests.get(key), self.requests.get_mut(key)) else { return };
+        let (priority, redundancy) = (object.spec.priority, object.spec.redundancy);
+        record.view.counts.total = run.model.report.slices.len() as u32;
+        record.view.counts.queued = record.view.counts.total;
+        record.state = RunState::Active(record.view.clone());
+        record.run = Some(Arc::clone(&run));
+        self.dispatcher.add(run, priority, redundancy, record.pools.clone());
+    }
+
+    /// Takes a run out of the queue.
+    pub(super) fn stop(&mut self, key: &Key) {
+        let Some(record) = self.requests.get_mut(key) else { return };
+        if let Some(run) = record.run.take() {
+            self.dispatcher.remove(run.uid);
+        }
+        record.state = RunState::None;
+    }
+
+    /// Writes the receipt of every run whose slices are all verified; gives up those that cannot succeed.
+    pub(super) async fn finish_runs(&mut self, receipts: &Path) {
+        let active: Vec<_> = self
+            .requests
+            .iter()
+            .filter(|(_, r)| matches!(r.state, RunState::Active(_)))
+            .filter_map(|(k, r)| r.run.clone().map(|run| (k.clone(), run)))
+            .collect();
+        for (key, run) in active {
+            let end = if let Some(message) = self.dispatcher.failure(run.uid) {
+                RunEnd::Failed { reason: reason::TOO_MANY_ATTEMPTS, message }
+            } else if self.dispatcher.all_verified(run.uid) {
+                self.receipt(&key, &run, receipts).await.unwrap_or_else(|message| RunEnd::Failed {
+                    reason: reason::INTERNAL_ERROR,
+                    message,
+                })
+            } else {
+                continue;
+            };
+            self.dispatcher.remove(run.uid);
+            self.ended(&key, end);
+        }
+    }
+
+    async fn receipt(&self, key: &Key, run: &Run, receipts: &Path) -> Result<RunEnd, String> {
+        let bytes = run.finish().map_err(|e| e.to_string())?.to_bytes();
+        let size = bytes.len() as u64;
+        let folder = receipts.join(&key.namespace);
+        let path = folder.join(format!("{}.cbor", key.name));
+        let written = async {
+            tokio::fs::create_dir_all(&folder).await?;
+            tokio::fs::write(&path, &bytes).await
+        };
+        written.await.map_err(|e| format!("cannot write {}: {e}", path.display()))?;
+        let digest = self.artifacts.put_receipt(bytes.into()).await.map_err(|e| e.to_string())?;
+        let receipt = ReceiptRef { digest, bytes: size, path: Some(path.display().to_string()) };
+        Ok(RunEnd::Receipt { receipt, output: run.output().clone() })
+    }
+}
+
+fn source_state(error: SourceError) -> SourceState {
+    match error {
+        SourceError::NotFound(m) => SourceState::NotFound(m),
+        SourceError::NotAllowed(m) | SourceError::Invalid(m) => SourceState::NotAllowed(m),
+        SourceError::TooLarge(m) => SourceState::TooLarge(m),
+        SourceError::Unavailable(m) => SourceState::Unavailable(m),
+    }
+}
+
+fn text(error: SourceError) -> String {
+    match error {
+        SourceError::NotFound(m)
+        | SourceError::NotAllowed(m)
+        | SourceError::TooLarge(m)
+        | SourceError::Invalid(m)
+        | SourceError::Unavailable(m) => m,
+    }
+}

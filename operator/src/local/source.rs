@@ -1,0 +1,124 @@
+//! Where a Model's file, calibration data and a request's input come from, without a cluster.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use zkinfer_crds::Digest;
+use zkinfer_crds::k8s::ConfigMapKey;
+use zkinfer_crds::k8s::inference_request::{InlineTensor, RequestInput};
+use zkinfer_crds::k8s::model::{Calibration, ModelSource};
+use zkml::graph::tensor_file::{FloatInput, read_json_by_name, read_npy};
+
+use super::objects::{Key, Objects};
+use crate::artifacts::{ArtifactError, Artifacts};
+
+/// Largest model, calibration file and input, in bytes and values.
+const MAX_MODEL_BYTES: u64 = 64 << 20;
+const MAX_INPUT_BYTES: u64 = 64 << 20;
+const MAX_VALUES: usize = 1 << 22;
+
+/// Why something is not there.
+#[derive(Debug)]
+pub(super) enum SourceError {
+    /// It may come.
+    NotFound(String),
+    /// It cannot be fetched from there.
+    NotAllowed(String),
+    /// It is too large.
+    TooLarge(String),
+    /// It is there and is not what it should be.
+    Invalid(String),
+    /// The store failed.
+    Unavailable(String),
+}
+
+impl From<ArtifactError> for SourceError {
+    fn from(error: ArtifactError) -> Self {
+        match error {
+            ArtifactError::NotFound(_) => Self::NotFound(error.to_string()),
+            ArtifactError::TooLarge { .. } => Self::TooLarge(error.to_string()),
+            ArtifactError::Damaged { .. } | ArtifactError::Store(_) => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+fn config_map(objects: &Objects, namespace: &str, at: &ConfigMapKey) -> Result<Vec<u8>, SourceError> {
+    let key = Key { namespace: namespace.to_owned(), name: at.name.clone() };
+    let not_found = |what: String| SourceError::NotFound(what);
+    let map: &ConfigMap =
+        objects.config_maps.get(&key).ok_or_else(|| not_found(format!("there is no ConfigMap {key}")))?;
+    let binary = map.binary_data.as_ref().and_then(|d| d.get(&at.key)).map(|b| b.0.clone());
+    let text = || map.data.as_ref().and_then(|d| d.get(&at.key)).map(|t| t.clone().into_bytes());
+    binary.or_else(text).ok_or_else(|| not_found(format!("ConfigMap {key} has no key `{}`", at.key)))
+}
+
+async fn artifact(artifacts: &Artifacts, digest: &Digest, max: u64) -> Result<Vec<u8>, SourceError> {
+    Ok(artifacts.get_blob(digest, max).await?.to_vec())
+}
+
+/// A Model's ONNX file.
+pub(super) async fn model(
+    objects: &Objects,
+    artifacts: &Artifacts,
+    namespace: &str,
+    source: &ModelSource,
+) -> Result<Vec<u8>, SourceError> {
+    match source {
+        ModelSource { config_map: Some(at), .. } => config_map(objects, namespace, at),
+        ModelSource { artifact: Some(digest), .. } => artifact(artifacts, digest, MAX_MODEL_BYTES).await,
+        ModelSource { url: Some(url), .. } => Err(SourceError::NotAllowed(format!(
+            "local mode fetches nothing: give the model by configMap or artifact, not by {url}"
+        ))),
+        ModelSource { oci: Some(oci), .. } => Err(SourceError::NotAllowed(format!(
+            "local mode fetches nothing: give the model by configMap or artifact, not by {oci}"
+        ))),
+        _ => Err(SourceError::Invalid("the source names nothing".to_owned())),
+    }
+}
+
+/// A Model's calibration data; npy or JSON, as a file for the compiler.
+pub(super) async fn calibration(
+    objects: &Objects,
+    artifacts: &Artifacts,
+    namespace: &str,
+    calibration: &Calibration,
+) -> Result<(&'static str, Vec<u8>), SourceError> {
+    let bytes = match (&calibration.config_map, &calibration.artifact) {
+        (Some(at), _) => config_map(objects, namespace, at)?,
+        (None, Some(digest)) => artifact(artifacts, digest, MAX_INPUT_BYTES).await?,
+        (None, None) => return Err(SourceError::Invalid("the calibration names nothing".to_owned())),
+    };
+    Ok((if bytes.starts_with(b"\x93NUMPY") { "npy" } else { "json" }, bytes))
+}
+
+/// A request's input tensors by name. A file holds the tensor of the one input `only`, or JSON by input name.
+pub(super) async fn input(
+    objects: &Objects,
+    artifacts: &Artifacts,
+    namespace: &str,
+    input: &RequestInput,
+    only: Option<&str>,
+) -> Result<BTreeMap<String, InlineTensor>, SourceError> {
+    let bytes = match input {
+        RequestInput { inline: Some(tensors), .. } => return Ok(tensors.clone()),
+        RequestInput { config_map: Some(at), .. } => config_map(objects, namespace, at)?,
+        RequestInput { artifact: Some(digest), .. } => artifact(artifacts, digest, MAX_INPUT_BYTES).await?,
+        _ => return Err(SourceError::Invalid("the input names nothing".to_owned())),
+    };
+    file(&bytes, only).map_err(SourceError::Invalid)
+}
+
+/// The tensors of a file: JSON by input name, or the tensor of the model's only input.
+pub(super) fn file(bytes: &[u8], only: Option<&str>) -> Result<BTreeMap<String, InlineTensor>, String> {
+    let tensors = if bytes.starts_with(b"\x93NUMPY") {
+        let only = only.ok_or("the model has several inputs: give a JSON object of tensors by input name")?;
+        BTreeMap::from([(only.to_owned(), read_npy(bytes, MAX_VALUES).map_err(|e| e.to_string())?)])
+    } else {
+        read_json_by_name(bytes, only, MAX_VALUES).map_err(|e| e.to_string())?
+    };
+    let inline = |FloatInput { shape, values }: FloatInput| {
+        let shape = shape.into_iter().map(|d| u32::try_from(d).unwrap_or(u32::MAX)).collect();
+        InlineTensor { shape, data: values }
+    };
+    Ok(tensors.into_iter().map(|(name, tensor)| (name, inline(tensor))).collect())
+}

@@ -1,0 +1,137 @@
+//! `submit MODEL.onnx --input FILE --local`: the objects that a person would have written.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::ConfigMap;
+use serde_json::json;
+use zkinfer_crds::k8s::{Document, InferenceRequest, MinerPool, Model};
+
+use super::objects::{ObjectError, Objects};
+
+/// What to submit.
+#[derive(Debug, Clone)]
+pub struct SubmitOptions {
+    /// The ONNX file.
+    pub model: PathBuf,
+    /// The input, .npy or .json.
+    pub input: PathBuf,
+    /// Calibration data, .npy or .json.
+    pub calibration: Option<PathBuf>,
+    /// A JSON list of class names.
+    pub classes: Option<PathBuf>,
+    /// Least number of slices.
+    pub parallelism: u32,
+    /// Greatest error against the float model, in millionths.
+    pub error_budget: u32,
+}
+
+/// Why nothing was submitted.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// A file.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The class names.
+    #[error("{}: not a JSON list of names: {source}", path.display())]
+    Classes {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// An object of ours is not well-formed: a file name that is none of Kubernetes' names, a number out of range.
+    #[error("cannot make the objects: {0}")]
+    Object(#[from] serde_json::Error),
+    /// The objects.
+    #[error(transparent)]
+    Objects(#[from] ObjectError),
+}
+
+/// A ConfigMap with the files, a Model, a request and two pools.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn objects(options: &SubmitOptions) -> Result<Objects, SubmitError> {
+    let read = |path: &Path| {
+        std::fs::read(path).map_err(|source| SubmitError::Read { path: path.to_owned(), source })
+    };
+    let name = object_name(&options.model);
+    let mut files = BTreeMap::from([
+        ("model.onnx".to_owned(), ByteString(read(&options.model)?)),
+        ("input".to_owned(), ByteString(read(&options.input)?)),
+    ]);
+    let mut quantization = json!({ "errorBudgetMillionths": options.error_budget });
+    if let Some(path) = &options.calibration {
+        files.insert("calibration".to_owned(), ByteString(read(path)?));
+        quantization["calibration"] = json!({ "configMap": { "name": name, "key": "calibration" } });
+    }
+    let classes: Vec<String> = match &options.classes {
+        Some(path) => serde_json::from_slice(&read(path)?)
+            .map_err(|source| SubmitError::Classes { path: path.clone(), source })?,
+        None => Vec::new(),
+    };
+    let mut objects = Objects::default();
+    let mut map = ConfigMap { binary_data: Some(files), ..ConfigMap::default() };
+    map.metadata.name = Some(name.clone());
+    let model: Model = serde_json::from_value(json!({
+        "apiVersion": "zkinfer.dev/v1alpha1", "kind": "Model", "metadata": { "name": name },
+        "spec": {
+            "source": { "configMap": { "name": name, "key": "model.onnx" } },
+            "quantization": quantization, "slicing": { "parallelism": options.parallelism },
+            "proofSystem": "Halo2Kzg", "classes": classes,
+        },
+    }))?;
+    let request: InferenceRequest = serde_json::from_value(json!({
+        "apiVersion": "zkinfer.dev/v1alpha1", "kind": "InferenceRequest", "metadata": { "name": name },
+        "spec": { "modelRef": { "name": name }, "input": { "configMap": { "name": name, "key": "input" } } },
+    }))?;
+    let documents = [
+        Document::ConfigMap(Box::new(map)),
+        Document::Model(Box::new(model)),
+        Document::InferenceRequest(Box::new(request)),
+    ];
+    for document in documents {
+        objects.add(document, "the command line")?;
+    }
+    for pool in ["alpha", "beta"] {
+        let pool: MinerPool = serde_json::from_value(json!({
+            "apiVersion": "zkinfer.dev/v1alpha1", "kind": "MinerPool", "metadata": { "name": pool },
+            "spec": { "image": "prover-worker", "allowUnpinnedImage": true, "resources": { "cpu": "1", "memory": "2Gi" } },
+        }))?;
+        objects.add(Document::MinerPool(Box::new(pool)), "the command line")?;
+    }
+    Ok(objects)
+}
+
+/// The model's file name in the alphabet of Kubernetes' names.
+fn object_name(path: &Path) -> String {
+    let stem = path.file_stem().and_then(|s| s.to_str()).unwrap_or_default().to_lowercase();
+    // A file called model.onnx says less than its folder.
+    let parent = path.parent().and_then(|p| p.file_name()).and_then(|s| s.to_str()).unwrap_or_default().to_lowercase();
+    let stem = if stem == "model" && !parent.is_empty() { parent } else { stem };
+    let letter = |c: char| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' };
+    let name: String = stem.chars().map(letter).take(50).collect();
+    let name = name.trim_matches('-');
+    if name.is_empty() { "model".to_owned() } else { name.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_kubernetes_names() {
+        for (path, name) in
+            [("a/digits/model.onnx", "digits"), ("My Net_v2.onnx", "my-net-v2"), ("model.onnx", "model"), ("Ü.onnx", "model")]
+        {
+            assert_eq!(object_name(Path::new(path)), name);
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! The loop of local mode: observe, plan, apply, until nothing can change any more.
+//!
+//! Slow work (compiling, evaluating) runs beside the loop and comes back as a [`Done`]; the loop alone changes objects.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use zkinfer_crds::compile_report::CompileOutcome;
+use zkinfer_crds::k8s::request_status::{RecentSlice, SliceCounts, SliceVerdict};
+use zkinfer_crds::RequestUid;
+use zkml::halo2::VerifierSrs;
+
+use super::compiler::Compiler;
+use super::objects::{Key, Objects, now};
+use super::progress::Progress;
+use super::workers::StartErrors;
+use crate::artifacts::Artifacts;
+use crate::controllers::model::{self, CompileState, SetupPolicy, SourceState};
+use crate::controllers::pool;
+use crate::controllers::request::{self, ModelState, PoolView, RunEnd, RunState, RunView};
+use crate::dispatch::{Attempt, AttemptEnd, Dispatcher, PoolId};
+use crate::runs::{CompiledModel, Run};
+use crate::scoring::{self, Entry};
+
+/// How often the loop looks without being woken.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Work that has come back.
+pub(super) enum Done {
+    /// A compiler said something.
+    CompileProgress(Key, String),
+    /// A compiler ended; the loaded model comes with a good report.
+    Compiled(Key, Result<(CompileOutcome, Option<Arc<CompiledModel>>), String>),
+    /// A request was evaluated.
+    Prepared(Key, Result<Arc<Run>, RunState>),
+}
+
+/// What the loop keeps of a model.
+pub(super) struct ModelRecord {
+    pub(super) source: SourceState,
+    pub(super) onnx: Vec<u8>,
+    pub(super) calibration: Result<Option<(&'static str, Vec<u8>)>, String>,
+    pub(super) compile: CompileState,
+    pub(super) compiled: Option<Arc<CompiledModel>>,
+    pub(super) failed: bool,
+}
+
+/// What the loop keeps of a request.
+pub(super) struct RequestRecord {
+    pub(super) state: RunState,
+    pub(super) run: Option<Arc<Run>>,
+    pub(super) preparing: bool,
+    pub(super) pools: Vec<PoolId>,
+    pub(super) view: RunView,
+}
+
+pub(super) struct World {
+    pub(super) objects: Objects,
+    pub(super) dispatcher: Arc<Dispatcher>,
+    pub(super) artifacts: Artifacts,
+    pub(super) compiler: Compiler,
+    pub(super) setup: SetupPolicy,
+    pub(super) srs: VerifierSrs,
+    pub(super) progress: Progress,
+    pub(super) models: BTreeMap<Key, ModelRecord>,
+    pub(super) requests: BTreeMap<Key, RequestRecord>,
+    pub(super) ledger: Vec<Entry>,
+    pub(super) done: (mpsc::UnboundedSender<Done>, mpsc::UnboundedReceiver<Done>),
+}
+
+impl World {
+    pub(super) fn new(
+        objects: Objects,
+        dispatcher: Arc<Dispatcher>,
+        artifacts: Artifacts,
+        compiler: Compiler,
+        setup: SetupPolicy,
+        srs: VerifierSrs,
+        progress: Progress,
+    ) -> Self {
+        let requests = objects.requests.keys().map(|k| (k.clone(), RequestRecord::new())).collect();
+        Self {
+            objects,
+            dispatcher,
+            artifacts,
+            compiler,
+            setup,
+            srs,
+            progress,
+            models: BTreeMap::new(),
+            requests,
+            ledger: Vec::new(),
+            done: mpsc::unbounded_channel(),
+        }
+    }
+
+    /// Runs to the end; the objects then hold their last status.
+    pub(super) async fn run(mut self, models: &Path, receipts: &Path, start_errors: &StartErrors) -> Objects {
+        self.load_sources().await;
+        loop {
+            self.take_ended().await;
+            self.finish_runs(receipts).await;
+            self.plan_pools(start_errors);
+            self.plan_models(models);
+            self.plan_requests();
+            if self.is_settled() {
+                return self.objects;
+            }
+            tokio::select! {
+                () = self.dispatcher.progressed() => {}
+                Some(done) = self.done.1.recv() => self.came_back(done),
+                () = tokio::time::sleep(TICK) => {}
+            }
+        }
+    }
+
+    /// Nothing is at work, so without other people nothing can change any more.
+    fn is_settled(&self) -> bool {
+        let compiling = self.models.values().any(|m| matches!(m.compile, CompileState::Running(_)));
+        let at_work = |r: &RequestRecord| r.preparing || matches!(r.state, RunState::Active(_));
+        !compiling && !self.requests.values().any(at_work) && self.done.1.is_empty()
+    }
+
+    fn came_back(&mut self, done: Done) {
+        match done {
+            Done::CompileProgress(key, line) => {
+                self.progress.say(format_args!("{key}  {line}"));
+                if let Some(record) = self.models.get_mut(&key) {
+                    record.compile = CompileState::Running(line);
+                }
+            }
+            Done::Compiled(key, result) => {
+                let Some(record) = self.models.get_mut(&key) else { return };
+                match result {
+                    Ok((outcome, compiled)) => {
+                        if let CompileOutcome::Compiled(report) = &outcome {
+                            self.progress.say(format_args!("{key}  compiled: {} slices", report.slices.len()));
+                        }
+                        record.compile = CompileState::Done(outcome);
+                        record.compiled = compiled;
+                    }
+                    Err(why) => record.compile = CompileState::Crashed(why),
+                }
+            }
+            Done::Prepared(key, result) => {
+                let Some(record) = self.requests.get_mut(&key) else { return };
+                record.preparing = false;
+                match result {
+                    Ok(run) => {
+                        self.start(&key, run);
+                    }
+                    Err(state) => record.state = state,
+                }
+            }
+        }
+    }
+
+    fn plan_pools(&mut self, start_errors: &StartErrors) {
+        let least = self.ledger.iter().filter(|e| e.verified).filter_map(|e| e.bytes).min();
+        let errors = start_errors.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut identities: BTreeMap<_, String> = BTreeMap::new();
+        for (key, object) in &mut self.objects.pools {
+            let id = key.pool();
+            let entries = self.ledger.iter().filter(|e| e.pool == id);
+            let status = object.status.clone().unwrap_or_default();
+            let taken = object.spec.identity.and_then(|i| identities.insert(i, key.to_string()));
+            let observed = pool::Observed {
+                spec: &object.spec,
+                generation: object.metadata.generation,
+                uid: object.metadata.uid.as_deref().unwrap_or_default(),
+                status: &status,
+                identity_taken_by: taken,
+                score: scoring::score(entries, least),
+                start_error: errors.get(&id).cloned(),
+            };
+            object.status = Some(pool::plan(&observed, &now()));
+        }
+    }
+
+    fn plan_models(&mut self, folder: &Path) {
+        let keys: Vec<Key> = self.objects.models.keys().cloned().collect();
+        for key in keys {
+            let (Some(object), Some(record)) = (self.objects.models.get_mut(&key), self.models.get_mut(&key)) else {
+                continue;
+            };
+            let status = object.status.clone().unwrap_or_default();
+            let observed = model::Observed {
+                spec: &object.spec,
+                generation: object.metadata.generation,
+                status: &status,
+                source: record.source.clone(),
+                calibration: record.calibration.as_ref().map(|_| ()).map_err(Clone::clone),
+                compile: record.compile.clone(),
+                setup: self.setup,
+            };
+            let plan = model::plan(&observed, &now());
+            object.status = Some(plan.status);
+            record.failed = plan.failed;
+            if plan.action == Some(model::Action::Compile) {
+                self.compile(&key, folder);
+            }
+        }
+    }
+
+    fn plan_requests(&mut self) {
+        let pools = self.pool_views();
+        let keys: Vec<Key> = self.objects.requests.keys().cloned().collect();
+        for key in keys {
+            let model = self.model_state(&key);
+            let (Some(object), Some(record)) = (self.objects.requests.get_mut(&key), self.requests.get(&key)) else {
+                continue;
+            };
+            if record.preparing {
+                continue;
+            }
+            let status = object.status.clone().unwrap_or_default();
+            let created = object.metadata.creation_timestamp.clone().unwrap_or_else(now);
+            let serves = |p: &(PoolView, String, zkinfer_crds::k8s::MinerPoolSpec)| PoolView {
+                serves: p.2.serves(&p.1, &key.namespace),
+                ..p.0.clone()
+            };
+            let observed = request::Observed {
+                spec: &object.spec,
+                generation: object.metadata.generation,
+                created: &created,
+                status: &status,
+                model,
+                pools: pools.iter().map(serves).collect(),
+                run: record.state.clone(),
+            };
+            let plan = request::plan(&observed, &now());
+            if plan.status.phase != status.phase {
+                self.progress.say(format_args!("{key}  {:?}", plan.status.phase));
+            }
+            object.status = Some(plan.status);
+            match plan.action {
+                Some(request::Action::Start(pools)) => self.prepare(&key, pools),
+                Some(request::Action::Stop) => self.stop(&key),
+                None => {}
+            }
+        }
+    }
+
+    fn pool_views(&self) -> Vec<(PoolView, String, zkinfer_crds::k8s::MinerPoolSpec)> {
+        let view = |(key, object): (&Key, &zkinfer_crds::k8s::MinerPool)| {
+            let status = object.status.clone().unwrap_or_default();
+            let view = PoolView {
+                id: key.pool(),
+                labels: object.metadata.labels.clone().unwrap_or_default(),
+                ready: zkinfer_crds::k8s::is_true(&status.conditions, "Ready"),
+                serves: false,
+                memory_bytes: object.spec.resources.memory.bytes(),
+                score_millionths: status.score_millionths.unwrap_or_default(),
+            };
+            (view, key.namespace.clone(), object.spec.clone())
+        };
+        self.objects.pools.iter().map(view).collect()
+    }
+
+    fn model_state(&self, request: &Key) -> ModelState {
+        let Some(object) = self.objects.requests.get(request) else { return ModelState::NotFound };
+        let key = Key { namespace: request.namespace.clone(), name: object.spec.model_ref.name.clone() };
+        let (Some(object), Some(record)) = (self.objects.models.get(&key), self.models.get(&key)) else {
+            return ModelState::NotFound;
+        };
+        let status = object.status.clone().unwrap_or_default();
+        let ready = zkinfer_crds::k8s::find_condition(&status.conditions, "Ready");
+        let message = ready.map(|c| format!("{}: {}", c.reason, c.message)).unwrap_or_default();
+        match (&record.compiled, &record.compile) {
+            _ if record.failed => ModelState::Failed(message),
+            (Some(compiled), _) if ready.is_some_and(|c| c.status == "True") => ModelState::Ready {
+                model: compiled.manifest.model,
+                manifest: compiled.report.manifest.digest,
+                slices: compiled.report.slices.len() as u32,
+                memory_bytes: compiled.report.slices.iter().map(|s| s.predicted_memory_bytes).max().unwrap_or(0),
+            },
+            (_, CompileState::Running(line)) => ModelState::Compiling(line.clone()),
+            (_, CompileState::Done(_)) => ModelState::Failed(message),
+            _ => ModelState::NotReady(message),
+        }
+    }
+
+    /// Ended claims go to the ledger first, then into the status.
+    async fn take_ended(&mut self) {
+        for attempt in self.dispatcher.take_ended() {
+            match scoring::record(&self.artifacts, &attempt).await {
+                Ok(Some(entry)) => self.ledger.push(entry),
+                Ok(None) => {}
+                Err(error) => tracing::error!(%error, "the ledger entry was not written"),
+            }
+            let uid = attempt.request;
+            let Some(key) = self.key_of(uid) else { continue };
+            let counts = self.dispatcher.counts(uid).unwrap_or_default();
+            self.progress.attempt(&key, &attempt, counts.verified, counts.total);
+            if let Some(record) = self.requests.get_mut(&key) {
+                record.view.recent.push(row(&attempt));
+            }
+        }
+        for record in self.requests.values_mut() {
+            let (Some(run), RunState::Active(_)) = (&record.run, &record.state) else { continue };
+            if let Some(counts) = self.dispatcher.counts(run.uid) {
+                let crate::dispatch::SliceCounts { total, queued, claimed, proved, verified } = counts;
+                record.view.counts = SliceCounts { total, queued, claimed, proved, verified };
+                record.state = RunState::Active(record.view.clone());
+            }
+        }
+    }
+
+    fn key_of(&self, uid: RequestUid) -> Option<Key> {
+        let of_run = |r: &RequestRecord| r.run.as_ref().is_some_and(|run| run.uid == uid);
+        self.requests.iter().find(|(_, r)| of_run(r)).map(|(k, _)| k.clone())
+    }
+
+    pub(super) fn ended(&mut self, key: &Key, end: RunEnd) {
+        if let Some(record) = self.requests.get_mut(key) {
+            record.state = RunState::Ended(record.view.clone(), end);
+        }
+    }
+}
+
+impl RequestRecord {
+    fn new() -> Self {
+        Self { state: RunState::None, run: None, preparing: false, pools: Vec::new(), view: RunView::default() }
+    }
+}
+
+fn row(attempt: &Attempt) -> RecentSlice {
+    let verdict = match &attempt.end {
+        AttemptEnd::Verified => SliceVerdict::Verified,
+        AttemptEnd::Invalid(_) | AttemptEnd::TooLarge => SliceVerdict::Invalid,
+        AttemptEnd::LeaseExpired => SliceVerdict::Late,
+        AttemptEnd::HandedBack(..) => SliceVerdict::Refused,
+        AttemptEnd::Operator(_) | AttemptEnd::Cancelled => SliceVerdict::Lost,
+    };
+    let cause = attempt.end.cause().map(|c| format!("{c}: {}", attempt.end.message()));
+    RecentSlice {
+        slice: attempt.slice,
+        pool: attempt.pool.to_string(),
+        identity: attempt.identity,
+        attempt: attempt.number,
+        millis: attempt.elapsed.as_millis() as u64,
+        bytes: attempt.bytes,
+        verdict,
+        message: cause.unwrap_or_default(),
+    }
+}

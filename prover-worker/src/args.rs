@@ -1,0 +1,217 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use zkinfer_crds::RequestUid;
+use zkml::graph::Profile;
+
+/// Proves slices of models, and checks the receipts of whole runs.
+///
+/// Exit codes: 0 done or valid, 1 bad model or invalid receipt, 2 wrong use or an unreadable path.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub(crate) struct Args {
+    /// How to print.
+    #[arg(short, long, value_enum, default_value_t = Format::Text, global = true)]
+    pub(crate) output: Format,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Claim slices from a gateway and prove them until there is no more work.
+    Work(WorkArgs),
+    /// Show what proving a model would take: nodes, slices, rows, time, memory; or all that is unsupported.
+    Inspect(InspectArgs),
+    /// Make manifest, integer graph and keys of a model.
+    Compile(CompileArgs),
+    /// Prove a compiled model's answer to an input, all slices, and write a receipt.
+    Prove(ProveArgs),
+    /// Check a receipt, sentence by sentence.
+    Verify(VerifyArgs),
+    /// Make, import or check a structured reference string (trusted setup).
+    #[command(subcommand)]
+    Srs(SrsCommand),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct WorkArgs {
+    /// The gateway, such as http://zkinfer-gateway:8080.
+    #[arg(long, env = "ZKINFER_GATEWAY")]
+    pub(crate) gateway: String,
+    /// This worker's token. Prefer --token-file where the token is renewed.
+    #[arg(
+        long,
+        env = "ZKINFER_TOKEN",
+        hide_env_values = true,
+        conflicts_with = "token_file"
+    )]
+    pub(crate) token: Option<String>,
+    /// A file with this worker's token, read again for every call.
+    #[arg(long, env = "ZKINFER_TOKEN_FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Prove slices of this request only, and end when it is over.
+    #[arg(long, env = "ZKINFER_REQUEST")]
+    pub(crate) request: Option<RequestUid>,
+    /// This worker's name, for people.
+    #[arg(long, env = "ZKINFER_WORKER", default_value = "worker")]
+    pub(crate) name: String,
+    /// Memory that a slice may use, in MiB.
+    #[arg(long, env = "ZKINFER_MEMORY_MIB", default_value_t = 512)]
+    pub(crate) memory_mib: u64,
+    /// Keep fetched blobs here, by digest, for other workers too.
+    #[arg(long, env = "ZKINFER_CACHE")]
+    pub(crate) cache: Option<PathBuf>,
+    /// End after this many seconds without an answer from the gateway.
+    #[arg(long, default_value_t = 300)]
+    pub(crate) patience: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProfileArg {
+    /// 8-bit activations: cheapest.
+    P8,
+    /// 12-bit activations.
+    P12,
+    /// 16-bit activations: most precise.
+    P16,
+}
+
+impl From<ProfileArg> for Profile {
+    fn from(arg: ProfileArg) -> Self {
+        match arg {
+            ProfileArg::P8 => Self::P8,
+            ProfileArg::P12 => Self::P12,
+            ProfileArg::P16 => Self::P16,
+        }
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ModelArgs {
+    /// The ONNX file.
+    pub(crate) model: PathBuf,
+    /// Samples that calibrate the integers, .npy or .json; the first axis counts them. Without: standard-normal inputs.
+    #[arg(long)]
+    pub(crate) calibration: Option<PathBuf>,
+    /// Precision. Without: the cheapest that keeps the error budget.
+    #[arg(long, value_enum)]
+    pub(crate) profile: Option<ProfileArg>,
+    /// Greatest error against the float model, in millionths of max(1, max |y|).
+    #[arg(long, default_value_t = 20_000, value_name = "MILLIONTHS")]
+    pub(crate) error_budget: u32,
+    /// Least number of slices, wherever the graph allows.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub(crate) parallelism: u32,
+    /// Most memory that proving one slice may need, in MiB.
+    #[arg(long)]
+    pub(crate) memory_mib: Option<u64>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct InspectArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+}
+
+/// Where the trusted setup comes from.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct SrsArgs {
+    /// An SRS file that you trust (see `prover-worker srs import`).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) srs: Option<PathBuf>,
+    /// Use the development SRS. Everything made with it is FORGEABLE BY ANYONE.
+    #[arg(long, conflicts_with = "srs")]
+    pub(crate) allow_dev_srs: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CompileArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    pub(crate) srs: SrsArgs,
+    /// Where to write manifest.cbor, compile.json and blobs/sha256/…
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ProveArgs {
+    /// A folder that `compile` wrote.
+    pub(crate) dir: PathBuf,
+    /// The model's input, .npy or .json.
+    #[arg(long)]
+    pub(crate) input: PathBuf,
+    /// Where to write the receipt.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// The network id to bind the proofs to.
+    #[arg(long, default_value = "local")]
+    pub(crate) network: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct VerifyArgs {
+    /// The receipt.
+    pub(crate) receipt: PathBuf,
+    /// A manifest that you trust: the fast check, with no ONNX and no float.
+    #[arg(long)]
+    pub(crate) manifest: Option<PathBuf>,
+    /// The files that the manifest names. Without: beside the manifest.
+    #[arg(long, value_name = "DIR", requires = "manifest")]
+    pub(crate) files: Option<PathBuf>,
+    /// An ONNX file that you trust: derives integer graph and keys from it and compares with the float model.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: Option<PathBuf>,
+    /// Your own input, .npy or .json: is it the one that was proved?
+    #[arg(long)]
+    pub(crate) input: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) srs: SrsArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SrsCommand {
+    /// Write the development SRS, which is FORGEABLE BY ANYONE: whoever has this program knows its secret.
+    Make {
+        /// log2 of the number of points: the largest k that it serves.
+        #[arg(long, value_parser = clap::value_parser!(u8).range(1..=20))]
+        k: u8,
+        /// Where to write it.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Say that you know.
+        #[arg(long, required = true)]
+        allow_dev_srs: bool,
+    },
+    /// Take an SRS from a public ceremony's .ptau file, recognised by its published hash.
+    Import {
+        /// The ceremony file, such as powersOfTau28_hez_final_16.ptau.
+        ptau: PathBuf,
+        /// log2 of the number of points: the largest k that it serves.
+        #[arg(long, value_parser = clap::value_parser!(u8).range(1..=20))]
+        k: u8,
+        /// Where to write it.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Take a file that is not on the published list, because you trust the ceremony that made it.
+        #[arg(long)]
+        trust_unlisted_ceremony: bool,
+    },
+    /// Check that a file holds powers of one secret, and print its digest.
+    Verify {
+        /// The SRS file.
+        file: PathBuf,
+    },
+}

@@ -1,0 +1,109 @@
+//! `compile`: manifest, integer graph and keys, as files named by digest.
+//!
+//! Progress goes to standard error, one line per slice; with `-o json` the report goes to standard output.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use zkinfer_crds::compile_report::{CompileOutcome, CompileReport, CompiledSlice};
+use zkinfer_crds::wire::BlobRef;
+use zkml::compile::{CompileError, Compiled, Plan, compile};
+use zkml::halo2::SrsSet;
+
+use super::model;
+use crate::args::{CompileArgs, Format};
+use crate::exit::{Exit, UsageError};
+use crate::files;
+
+pub(crate) fn run(args: &CompileArgs, format: Format) -> Result<Exit, UsageError> {
+    let source = files::srs_source(&args.srs)?.ok_or_else(|| UsageError::new(files::NO_SRS))?;
+    let started = Instant::now();
+    let (onnx, planned) = model::load(&args.model)?;
+    let made = planned.and_then(|plan| {
+        let count = plan.slices.len();
+        eprintln!(
+            "{:>6.2} s  planned {count} slices",
+            started.elapsed().as_secs_f64()
+        );
+        let srs = SrsSet::new(&source, plan.slices.iter().map(|s| s.parameters.k))?;
+        let finished = AtomicUsize::new(0);
+        let done = |slice: usize| {
+            let n = finished.fetch_add(1, Ordering::Relaxed) + 1;
+            eprintln!(
+                "{:>6.2} s  keys of slice {slice} ({n}/{count})",
+                started.elapsed().as_secs_f64()
+            );
+        };
+        let compiled = compile(&plan, &srs, &done)?;
+        Ok::<_, CompileError>((plan, srs, compiled))
+    });
+    let outcome = match made {
+        Ok((plan, srs, compiled)) => CompileOutcome::Compiled(store(args, &onnx, &plan, &srs, &compiled)?),
+        Err(e) => CompileOutcome::Failed(model::failure(&e)),
+    };
+    let json = serde_json::to_string_pretty(&outcome).map_err(UsageError::new)?;
+    files::write(&args.out.join("compile.json"), json.as_bytes())?;
+    match (&outcome, format) {
+        (_, Format::Json) => println!("{json}"),
+        (CompileOutcome::Compiled(report), Format::Text) => println!(
+            "manifest {} of {} slices in {}",
+            report.manifest.digest,
+            report.slices.len(),
+            args.out.join("manifest.cbor").display()
+        ),
+        (CompileOutcome::Failed(failure), Format::Text) => model::print_failure(failure),
+    }
+    Ok(if matches!(outcome, CompileOutcome::Compiled(_)) {
+        Exit::Done
+    } else {
+        Exit::Bad
+    })
+}
+
+/// Writes every file, the manifest last: a manifest's files are there when it is.
+fn store(
+    args: &CompileArgs,
+    onnx: &[u8],
+    plan: &Plan,
+    srs: &SrsSet,
+    compiled: &Compiled,
+) -> Result<CompileReport, UsageError> {
+    let blob = |bytes: &[u8]| -> Result<BlobRef, UsageError> {
+        Ok(BlobRef {
+            digest: files::write_blob(&args.out, bytes)?,
+            size: bytes.len() as u64,
+        })
+    };
+    blob(onnx)?;
+    let graph = blob(&compiled.graph)?;
+    let points = srs
+        .sizes()
+        .map(|(k, srs)| Ok((k, blob(&srs.write())?)))
+        .collect::<Result<Vec<_>, UsageError>>()?;
+    let mut slices = Vec::new();
+    for (index, (s, keys)) in plan.slices.iter().zip(&compiled.keys).enumerate() {
+        let of_size = points.iter().find(|(k, _)| *k == s.parameters.k);
+        let (_, srs) = of_size.ok_or_else(|| UsageError::new(format!("no SRS of k = {}", s.parameters.k)))?;
+        slices.push(CompiledSlice {
+            nodes: model::node_names(plan, index),
+            k: s.parameters.k,
+            rows: s.cost.rows as u64,
+            verifying_key: blob(&keys.vk)?,
+            proving_key: blob(&keys.pk)?,
+            srs: srs.clone(),
+            predicted_millis: s.cost.cpu_ms,
+            predicted_memory_bytes: s.cost.memory_bytes,
+            predicted_proof_bytes: s.cost.proof_bytes,
+        });
+    }
+    let bytes = compiled.manifest.to_bytes();
+    let manifest = blob(&bytes)?;
+    files::write(&args.out.join("manifest.cbor"), &bytes)?;
+    Ok(CompileReport {
+        model: plan.model,
+        manifest,
+        graph,
+        slices,
+        accuracy: model::accuracy(plan),
+    })
+}

@@ -1,0 +1,8 @@
+//! The commands that people run by hand, one file each.
+
+pub(crate) mod compile;
+pub(crate) mod inspect;
+mod model;
+pub(crate) mod prove;
+pub(crate) mod srs;
+pub(crate) mod verify;

@@ -1,0 +1,108 @@
+//! From the model arguments to a plan, for `inspect` and `compile`.
+
+use zkinfer_crds::compile_report::{Accuracy, CompileFailure, FailureKind, UnsupportedOp};
+use zkml::compile::{CompileError, CompileOptions, Plan, Sample, plan};
+use zkml::graph::import::ImportError;
+use zkml::graph::tensor_file::FloatInput;
+use zkml::slice::{SliceError, SlicingOptions};
+
+use crate::args::ModelArgs;
+use crate::exit::UsageError;
+use crate::files;
+
+/// Reads the model and its calibration data and plans; the inner result is about the model.
+pub(super) fn load(args: &ModelArgs) -> Result<(Vec<u8>, Result<Plan, CompileError>), UsageError> {
+    let onnx = files::read(&args.model)?;
+    let samples = match &args.calibration {
+        Some(path) => Some(
+            samples(&files::tensor(path)?)
+                .map_err(|e| UsageError::new(format!("{}: {e}", path.display())))?,
+        ),
+        None => None,
+    };
+    let options = CompileOptions {
+        profile: args.profile.map(Into::into),
+        error_budget_millionths: args.error_budget,
+        slicing: SlicingOptions {
+            parallelism: args.parallelism,
+            memory_per_worker: args.memory_mib.map(|mib| mib << 20),
+        },
+    };
+    let planned = plan(&onnx, samples.as_deref(), options);
+    Ok((onnx, planned))
+}
+
+/// The first axis counts samples of a model with one input.
+fn samples(tensor: &FloatInput) -> Result<Vec<Sample>, String> {
+    let count = tensor.shape.first().copied().unwrap_or(0);
+    if count == 0 || tensor.values.len() % count != 0 {
+        return Err("the first axis must count the samples, at least one".to_owned());
+    }
+    Ok(tensor
+        .values
+        .chunks(tensor.values.len() / count)
+        .map(|v| vec![v.to_vec()])
+        .collect())
+}
+
+/// The error as a report.
+pub(super) fn failure(error: &CompileError) -> CompileFailure {
+    let unsupported = match error {
+        CompileError::Import(ImportError::Unsupported(nodes)) => nodes
+            .iter()
+            .map(|n| UnsupportedOp {
+                node: n.node.clone(),
+                op: n.op.clone(),
+                reason: n.reason.clone(),
+            })
+            .collect(),
+        _ => Vec::new(),
+    };
+    let kind = match error {
+        CompileError::Import(ImportError::Unsupported(_)) => FailureKind::UnsupportedNodes,
+        CompileError::Import(_) => FailureKind::InvalidModel,
+        CompileError::Calibrate(_) => FailureKind::InvalidCalibration,
+        CompileError::Slice(SliceError::Memory { .. } | SliceError::Layout { .. }) => {
+            FailureKind::SliceTooLarge
+        }
+        _ => FailureKind::Other,
+    };
+    CompileFailure {
+        kind,
+        message: error.to_string(),
+        unsupported,
+    }
+}
+
+/// A failure for people: every unsupported node on a line of its own.
+pub(super) fn print_failure(failure: &CompileFailure) {
+    eprintln!("error: {}", failure.message);
+    for n in &failure.unsupported {
+        eprintln!("  {:<24} {:<16} {}", n.node, n.op, n.reason);
+    }
+}
+
+/// The accuracy of a plan.
+pub(super) fn accuracy(plan: &Plan) -> Accuracy {
+    let millionths = |v: f64| (v * 1e6).ceil().clamp(0.0, 1e15) as u64;
+    let a = &plan.accuracy;
+    Accuracy {
+        profile: format!("{:?}", plan.quantisation.profile),
+        samples: a.samples as u32,
+        synthetic: plan.synthetic,
+        max_error_millionths: millionths(a.max_error),
+        mean_error_millionths: millionths(a.mean_error),
+        top1_agreement_millionths: (a.top1_agreement * 1e6).round() as u32,
+        budget_millionths: plan.error_budget_millionths,
+        within_budget: a.within_budget,
+    }
+}
+
+/// Names of a slice's nodes.
+pub(super) fn node_names(plan: &Plan, slice: usize) -> Vec<String> {
+    let nodes = plan
+        .slices
+        .get(slice)
+        .and_then(|s| plan.graph.nodes.get(s.nodes.clone()));
+    nodes.unwrap_or_default().iter().map(|n| n.name.clone()).collect()
+}

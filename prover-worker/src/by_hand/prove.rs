@@ -1,0 +1,142 @@
+//! `prove`: the whole way on one machine, from a compiled model and an input to a receipt.
+
+use std::time::Instant;
+
+use rand::RngCore;
+use rand::rngs::OsRng;
+use serde_json::json;
+use zkinfer_crds::compile_report::CompileOutcome;
+use zkinfer_crds::{ClaimId, Identity, RequestUid, SliceIndex};
+use zkml::canonical;
+use zkml::graph::tensor_file::{dequantise, quantise_input};
+use zkml::graph::{IntGraph, IntTensor, TensorId};
+use zkml::manifest::Manifest;
+use zkml::proof::SliceProver;
+use zkml::receipt::{Receipt, ReceiptBuilder};
+
+use crate::args::{Format, ProveArgs};
+use crate::exit::{Exit, UsageError, say};
+use crate::files;
+
+/// Largest integer graph that is read, in bytes.
+const MAX_GRAPH_BYTES: usize = 512 << 20;
+
+pub(crate) fn run(args: &ProveArgs, format: Format) -> Result<Exit, UsageError> {
+    let path = args.dir.join("manifest.cbor");
+    let named = |e: &dyn std::fmt::Display| UsageError::new(format!("{}: {e}", path.display()));
+    let manifest = Manifest::from_bytes(&files::read(&path)?).map_err(|e| named(&e))?;
+    let graph: IntGraph =
+        canonical::from_bytes(&files::read_blob(&args.dir, &manifest.graph)?, MAX_GRAPH_BYTES)
+            .map_err(|e| named(&e))?;
+    graph.validate().map_err(|e| named(&e))?;
+    let report = files::read(&args.dir.join("compile.json"))?;
+    let CompileOutcome::Compiled(report) = serde_json::from_slice(&report).map_err(|e| named(&e))? else {
+        return Err(UsageError::new(
+            "compile.json reports a model that was not compiled",
+        ));
+    };
+    let input = files::tensor(&args.input)?;
+    let proved = match integers(&graph, &input) {
+        Ok(tensors) => prove(args, &manifest, &graph, &report.slices, &tensors)?,
+        Err(e) => {
+            say(&e, format);
+            return Ok(Exit::Bad);
+        }
+    };
+    let bytes = proved.to_bytes();
+    files::write(&args.out, &bytes)?;
+    let output: Vec<Vec<f64>> = proved
+        .output
+        .iter()
+        .map(|o| floats(&graph, o.id, &o.values))
+        .collect();
+    match format {
+        Format::Json => println!(
+            "{:#}",
+            json!({ "receipt": args.out, "bytes": bytes.len(), "output": output })
+        ),
+        Format::Text => {
+            for (o, values) in proved.output.iter().zip(&output) {
+                let name = graph
+                    .tensors
+                    .get(o.id.0 as usize)
+                    .map(|t| t.name.as_str())
+                    .unwrap_or_default();
+                println!("{name}: {values:?}");
+            }
+            println!("receipt of {} bytes in {}", bytes.len(), args.out.display());
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn floats(graph: &IntGraph, id: TensorId, values: &[i64]) -> Vec<f64> {
+    graph
+        .tensors
+        .get(id.0 as usize)
+        .map(|t| dequantise(t, values))
+        .unwrap_or_default()
+}
+
+/// Every tensor of the integer graph for an input.
+fn integers(
+    graph: &IntGraph,
+    input: &zkml::graph::tensor_file::FloatInput,
+) -> Result<Vec<IntTensor>, String> {
+    let [id] = graph.inputs.as_slice() else {
+        return Err(format!(
+            "the model has {} inputs; by hand, models with one are proved",
+            graph.inputs.len()
+        ));
+    };
+    let info = graph
+        .tensors
+        .get(id.0 as usize)
+        .ok_or("the graph does not describe its input")?;
+    let quantised = quantise_input(info, input).map_err(|e| e.to_string())?;
+    graph.evaluate(&[quantised]).map_err(|e| e.to_string())
+}
+
+fn prove(
+    args: &ProveArgs,
+    manifest: &Manifest,
+    graph: &IntGraph,
+    slices: &[zkinfer_crds::compile_report::CompiledSlice],
+    tensors: &[IntTensor],
+) -> Result<Receipt, UsageError> {
+    let mut builder = ReceiptBuilder::new(manifest, &args.network, RequestUid::new(random()), tensors)
+        .map_err(UsageError::new)?;
+    let identity = Identity::new([0; 32]);
+    for (index, (entry, compiled)) in manifest.slices.iter().zip(slices).enumerate() {
+        let started = Instant::now();
+        let slice = SliceIndex(index as u32);
+        let named = |e: &dyn std::fmt::Display| UsageError::new(format!("slice {slice}: {e}"));
+        let pk = files::read_blob(&args.dir, &compiled.proving_key.digest)?;
+        let srs = files::read_blob(&args.dir, &compiled.srs.digest)?;
+        let prover = SliceProver::new(manifest, graph, slice, &pk, &srs).map_err(|e| named(&e))?;
+        let claim = ClaimId::new(random());
+        let statement = builder.statement(slice, claim, identity);
+        let inputs: Vec<Vec<i64>> = entry
+            .inputs
+            .iter()
+            .filter_map(|id| tensors.get(id.0 as usize))
+            .map(|t| t.values.clone())
+            .collect();
+        let (envelope, _) = prover.prove(&statement, &inputs, OsRng).map_err(|e| named(&e))?;
+        eprintln!(
+            "slice {slice}: {} bytes in {:.2} s",
+            envelope.len(),
+            started.elapsed().as_secs_f64()
+        );
+        builder
+            .add(slice, claim, identity, &envelope)
+            .map_err(|e| named(&e))?;
+    }
+    builder.finish().map_err(UsageError::new)
+}
+
+fn random() -> [u8; 16] {
+    let mut bytes = [0; 16];
+    OsRng.fill_bytes(&mut bytes);
+    bytes
+}

@@ -1,0 +1,102 @@
+//! Reading and writing files, every failure named.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use zkinfer_crds::Digest;
+use zkml::graph::tensor_file::{FloatInput, read_json, read_npy};
+use zkml::halo2::{Srs, SrsSource};
+
+use crate::args::SrsArgs;
+use crate::exit::UsageError;
+
+/// Largest input or calibration file, in values.
+const MAX_VALUES: usize = 1 << 24;
+/// Largest file that is read whole, in bytes.
+const MAX_FILE_BYTES: u64 = 2 << 30;
+
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, UsageError> {
+    let bad = |e: std::io::Error| UsageError::new(format!("cannot read {}: {e}", path.display()));
+    let size = fs::metadata(path).map_err(bad)?.len();
+    if size > MAX_FILE_BYTES {
+        return Err(UsageError::new(format!(
+            "{} is larger than {MAX_FILE_BYTES} bytes",
+            path.display()
+        )));
+    }
+    fs::read(path).map_err(bad)
+}
+
+/// Writes beside the target and renames: a reader never sees half a file.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), UsageError> {
+    let bad = |e: std::io::Error| UsageError::new(format!("cannot write {}: {e}", path.display()));
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(bad)?;
+    }
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.part", std::process::id()));
+    let part = path.with_file_name(name);
+    fs::write(&part, bytes)
+        .and_then(|()| fs::rename(&part, path))
+        .map_err(bad)
+}
+
+/// Where a blob stands below a folder.
+pub(crate) fn blob_path(dir: &Path, digest: &Digest) -> PathBuf {
+    dir.join("blobs").join("sha256").join(digest.hex())
+}
+
+/// Writes a blob under its digest.
+pub(crate) fn write_blob(dir: &Path, bytes: &[u8]) -> Result<Digest, UsageError> {
+    let digest = Digest::of(bytes);
+    write(&blob_path(dir, &digest), bytes)?;
+    Ok(digest)
+}
+
+/// Reads a blob and compares its digest.
+pub(crate) fn read_blob(dir: &Path, digest: &Digest) -> Result<Vec<u8>, UsageError> {
+    let path = blob_path(dir, digest);
+    let bytes = read(&path)?;
+    let got = Digest::of(&bytes);
+    if got == *digest {
+        Ok(bytes)
+    } else {
+        Err(UsageError::new(format!(
+            "{} is damaged: its digest is {got}",
+            path.display()
+        )))
+    }
+}
+
+/// Reads a tensor by its extension.
+pub(crate) fn tensor(path: &Path) -> Result<FloatInput, UsageError> {
+    let bytes = read(path)?;
+    let parsed = match path.extension().and_then(|e| e.to_str()) {
+        Some("npy") => read_npy(&bytes, MAX_VALUES),
+        Some("json") => read_json(&bytes, MAX_VALUES),
+        _ => {
+            return Err(UsageError::new(format!(
+                "{}: expected a .npy or .json file",
+                path.display()
+            )));
+        }
+    };
+    parsed.map_err(|e| UsageError::new(format!("{}: {e}", path.display())))
+}
+
+/// The trusted setup that the flags name.
+pub(crate) fn srs_source(args: &SrsArgs) -> Result<Option<SrsSource>, UsageError> {
+    match &args.srs {
+        Some(path) => {
+            let srs =
+                Srs::read(&read(path)?).map_err(|e| UsageError::new(format!("{}: {e}", path.display())))?;
+            Ok(Some(SrsSource::Points(Box::new(srs))))
+        }
+        None => Ok(args.allow_dev_srs.then_some(SrsSource::Development)),
+    }
+}
+
+/// What to do without a trusted setup.
+pub(crate) const NO_SRS: &str = "no trusted setup was given. Import one from a public ceremony, for example
+    prover-worker srs import powersOfTau28_hez_final_16.ptau --k 16 --out srs-16.bin
+and give it with --srs srs-16.bin; or give --allow-dev-srs for a try-out whose proofs are FORGEABLE BY ANYONE";

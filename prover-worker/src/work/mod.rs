@@ -1,0 +1,164 @@
+//! `work`: claim, fetch, prove, submit, until the gateway says that it is over.
+//!
+//! ```text
+//! claim ──200──▶ fetch (cache first) ──▶ prove ──▶ verify ──▶ submit ──▶ claim …
+//!   │204: ask again      │ cannot │ cannot
+//!   │410: exit 0         └─ refuse ─┘──▶ claim …            SIGTERM: refuse, exit 75
+//! ```
+//!
+//! Invariants: exit 0 only on 410. Every blob is compared with its digest before it is used. Nothing is submitted
+//! that the worker has not verified.
+
+mod cache;
+mod client;
+mod task;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+use zkinfer_crds::ParameterId;
+use zkinfer_crds::wire::{ClaimGrant, ClaimRequest, MAX_WAIT_SECONDS, Refusal, RefuseReason};
+
+use self::cache::Cache;
+use self::client::{CallError, Claimed, Client};
+use self::task::{Prover, TaskError};
+use crate::args::WorkArgs;
+use crate::exit::{Exit, UsageError};
+
+/// Shortest and longest pause after a call that failed.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+
+pub(crate) fn run(args: WorkArgs) -> Result<Exit, UsageError> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(filter)
+        .init();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(UsageError::new)?;
+    let worker = Worker::new(args)?;
+    let exit = runtime.block_on(worker.until_over());
+    // A proof that nobody waits for any more must not keep the process.
+    runtime.shutdown_background();
+    Ok(exit)
+}
+
+struct Worker {
+    client: Client,
+    prover: Arc<Prover>,
+    request: ClaimRequest,
+    patience: Duration,
+}
+
+impl Worker {
+    fn new(args: WorkArgs) -> Result<Self, UsageError> {
+        let WorkArgs {
+            gateway,
+            token,
+            token_file,
+            request,
+            name,
+            memory_mib,
+            cache,
+            patience,
+        } = args;
+        let client = Client::new(&gateway, token, token_file)?;
+        let cache = Cache::new(cache);
+        Ok(Self {
+            prover: Arc::new(Prover::new(cache)),
+            client,
+            request: ClaimRequest {
+                worker: name,
+                parameters: vec![ParameterId::Halo2KzgBn254V1],
+                memory_bytes: memory_mib << 20,
+                request,
+                wait_seconds: MAX_WAIT_SECONDS.min(20),
+            },
+            patience: Duration::from_secs(patience),
+        })
+    }
+
+    async fn until_over(&self) -> Exit {
+        let Ok(mut stop) = signal(SignalKind::terminate()) else {
+            return Exit::Usage;
+        };
+        let (mut last_answer, mut pause) = (Instant::now(), BACKOFF.0);
+        loop {
+            let claimed = tokio::select! {
+                claimed = self.client.claim(&self.request) => claimed,
+                _ = stop.recv() => return Exit::Drained,
+            };
+            match claimed {
+                Ok(Claimed::Over) => return Exit::Done,
+                Ok(Claimed::Nothing) => (last_answer, pause) = (Instant::now(), BACKOFF.0),
+                Ok(Claimed::Slice(grant)) => {
+                    (last_answer, pause) = (Instant::now(), BACKOFF.0);
+                    tokio::select! {
+                        () = self.serve(&grant) => {}
+                        _ = stop.recv() => {
+                            self.refuse(&grant, RefuseReason::Draining, "the worker was told to stop").await;
+                            return Exit::Drained;
+                        }
+                    }
+                }
+                Err(CallError::Forbidden(why)) => {
+                    tracing::error!(%why, "the gateway does not know this worker");
+                    return Exit::Bad;
+                }
+                Err(e) => {
+                    if last_answer.elapsed() > self.patience {
+                        tracing::error!(error = %e, "no answer for {} s", self.patience.as_secs());
+                        return Exit::Bad;
+                    }
+                    tracing::warn!(error = %e, "asking for work failed, trying again in {pause:?}");
+                    tokio::time::sleep(pause.mul_f64(0.5 + rand::random::<f64>())).await;
+                    pause = (pause * 2).min(BACKOFF.1);
+                }
+            }
+        }
+    }
+
+    /// Proves one granted slice and submits it, or hands it back with the reason.
+    async fn serve(&self, grant: &ClaimGrant) {
+        let started = Instant::now();
+        tracing::info!(request = %grant.request, slice = %grant.slice, attempt = grant.attempt, "claimed");
+        let deadline = started + Duration::from_secs(u64::from(grant.lease_seconds));
+        match self.prover.prove(&self.client, grant).await {
+            Ok(envelope) => match self.client.submit(grant, envelope, deadline).await {
+                Ok(()) => {
+                    tracing::info!(slice = %grant.slice, seconds = started.elapsed().as_secs_f64(), "submitted");
+                }
+                Err(e) => tracing::warn!(slice = %grant.slice, error = %e, "the proof was not taken"),
+            },
+            Err(e) => {
+                tracing::warn!(slice = %grant.slice, error = %e, "handing the slice back");
+                self.refuse(grant, reason(&e), &e.to_string()).await;
+            }
+        }
+    }
+
+    async fn refuse(&self, grant: &ClaimGrant, reason: RefuseReason, message: &str) {
+        let mut message = message.to_owned();
+        let mut end = message.len().min(zkinfer_crds::wire::MAX_TEXT);
+        while !message.is_char_boundary(end) {
+            end -= 1;
+        }
+        message.truncate(end);
+        if let Err(e) = self.client.refuse(grant, &Refusal { reason, message }).await {
+            tracing::warn!(slice = %grant.slice, error = %e, "handing back failed; the lease will end by itself");
+        }
+    }
+}
+
+fn reason(error: &TaskError) -> RefuseReason {
+    match error {
+        TaskError::Fetch(_) | TaskError::Damaged { .. } => RefuseReason::Fetch,
+        TaskError::Unsupported(_) => RefuseReason::Unsupported,
+        TaskError::Prove(_) | TaskError::Panicked => RefuseReason::Failed,
+    }
+}

@@ -1,0 +1,125 @@
+//! One granted slice: fetch what it names, prove.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rand::rngs::OsRng;
+use zkinfer_crds::wire::{BlobRef, ClaimGrant};
+use zkinfer_crds::{Digest, SliceIndex};
+use zkml::canonical;
+use zkml::graph::IntGraph;
+use zkml::manifest::Manifest;
+use zkml::proof::{MAX_INPUTS_BYTES, SliceProver};
+
+use super::cache::Cache;
+use super::client::{CallError, Client};
+
+/// Provers that stay loaded: their keys are read once, not for every proof.
+const MAX_LOADED: usize = 8;
+const MAX_GRAPH_BYTES: usize = 512 << 20;
+
+/// Why a slice is handed back.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TaskError {
+    /// A blob could not be fetched.
+    #[error("fetching {0}")]
+    Fetch(#[from] CallError),
+    /// A blob is not what its digest names.
+    #[error("blob {expected} arrived as {got}")]
+    Damaged { expected: Digest, got: Digest },
+    /// The grant lacks what the proof system needs, or its files are not readable.
+    #[error("{0}")]
+    Unsupported(String),
+    /// Proving failed.
+    #[error("{0}")]
+    Prove(String),
+    /// The prover panicked.
+    #[error("the prover panicked")]
+    Panicked,
+}
+
+pub(super) struct Prover {
+    cache: Cache,
+    loaded: Mutex<BTreeMap<(Digest, SliceIndex), Arc<SliceProver>>>,
+}
+
+impl Prover {
+    pub(super) fn new(cache: Cache) -> Self {
+        Self {
+            cache,
+            loaded: Mutex::default(),
+        }
+    }
+
+    /// Proves the granted slice; the envelope's bytes have been verified.
+    pub(super) async fn prove(&self, client: &Client, grant: &ClaimGrant) -> Result<Vec<u8>, TaskError> {
+        let prover = self.load(client, grant).await?;
+        let inputs = self.blob(client, &grant.inputs, false).await?;
+        let inputs: Vec<Vec<i64>> = canonical::from_bytes(&inputs, MAX_INPUTS_BYTES)
+            .map_err(|e| TaskError::Unsupported(format!("the slice's inputs: {e}")))?;
+        let statement = grant.statement;
+        let proved = tokio::task::spawn_blocking(move || prover.prove(&statement, &inputs, OsRng)).await;
+        let (envelope, _) = proved
+            .map_err(|_| TaskError::Panicked)?
+            .map_err(|e| TaskError::Prove(e.to_string()))?;
+        Ok(envelope)
+    }
+
+    /// The slice's keys, from memory, disk or the gateway.
+    async fn load(&self, client: &Client, grant: &ClaimGrant) -> Result<Arc<SliceProver>, TaskError> {
+        let missing = || TaskError::Unsupported("the grant names no proving key or no SRS".to_owned());
+        let pk = grant.proving_key.as_ref().ok_or_else(missing)?;
+        let srs = grant.srs.as_ref().ok_or_else(missing)?;
+        let key = (grant.manifest.digest, grant.slice);
+        if let Some(prover) = self
+            .loaded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&key)
+        {
+            return Ok(Arc::clone(prover));
+        }
+        let manifest = self.blob(client, &grant.manifest, true).await?;
+        let graph = self.blob(client, &grant.graph, true).await?;
+        let pk_bytes = self.blob(client, pk, true).await?;
+        let srs_bytes = self.blob(client, srs, true).await?;
+        let slice = grant.slice;
+        let read = move || {
+            let unsupported = |e: &dyn std::fmt::Display| TaskError::Unsupported(e.to_string());
+            let manifest = Manifest::from_bytes(&manifest).map_err(|e| unsupported(&e))?;
+            let graph: IntGraph =
+                canonical::from_bytes(&graph, MAX_GRAPH_BYTES).map_err(|e| unsupported(&e))?;
+            graph.validate().map_err(|e| unsupported(&e))?;
+            SliceProver::new(&manifest, &graph, slice, &pk_bytes, &srs_bytes).map_err(|e| unsupported(&e))
+        };
+        let prover = Arc::new(
+            tokio::task::spawn_blocking(read)
+                .await
+                .map_err(|_| TaskError::Panicked)??,
+        );
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        while loaded.len() >= MAX_LOADED {
+            loaded.pop_first();
+        }
+        loaded.insert(key, Arc::clone(&prover));
+        Ok(prover)
+    }
+
+    async fn blob(&self, client: &Client, blob: &BlobRef, keep: bool) -> Result<Vec<u8>, TaskError> {
+        if let Some(bytes) = self.cache.get(&blob.digest) {
+            return Ok(bytes);
+        }
+        let bytes = client.blob(blob).await?;
+        let got = Digest::of(&bytes);
+        if got != blob.digest {
+            return Err(TaskError::Damaged {
+                expected: blob.digest,
+                got,
+            });
+        }
+        if keep {
+            self.cache.put(&blob.digest, &bytes);
+        }
+        Ok(bytes)
+    }
+}

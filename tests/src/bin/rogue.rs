@@ -1,0 +1,170 @@
+//! A worker that breaks the protocol in one chosen way, for tests of the operator. It speaks to the gateway that its
+//! environment names, as any prover of a third party does.
+//!
+//! `rogue die | stall | garbage | empty | envelope | huge | swap | replay | vanish`
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use reqwest::{Body, Client, StatusCode};
+use zkinfer_crds::wire::{BLOBS_PATH, BlobRef, CLAIMS_PATH, ClaimGrant, ClaimRequest};
+use zkinfer_crds::{Digest, ParameterId};
+use zkml::canonical;
+use zkml::envelope::Envelope;
+use zkml::graph::IntGraph;
+use zkml::manifest::Manifest;
+use zkml::proof::SliceProver;
+
+type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
+
+struct Rogue {
+    http: Client,
+    gateway: String,
+    token: String,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let mode = std::env::args().nth(1).unwrap_or_default();
+    match misbehave(&mode).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("rogue {mode}: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn misbehave(mode: &str) -> Fallible<()> {
+    let rogue = Rogue {
+        http: Client::new(),
+        gateway: std::env::var("ZKINFER_GATEWAY")?,
+        token: std::env::var("ZKINFER_TOKEN")?,
+    };
+    while let Some(grant) = rogue.claim().await? {
+        match mode {
+            // Killed while it proves.
+            "die" => std::process::exit(137),
+            // Never answers.
+            "stall" => tokio::time::sleep(Duration::from_secs(3600)).await,
+            "garbage" => rogue.submit(&grant, vec![0x5a; 3000]).await?,
+            "empty" => rogue.submit(&grant, Vec::new()).await?,
+            // Well-formed, with a proof of noise.
+            "envelope" => {
+                let noise = Envelope::new(ParameterId::Halo2KzgBn254V1, vec![7; 1500]).to_bytes();
+                rogue.submit(&grant, noise).await?;
+            }
+            "huge" => rogue.huge(&grant).await?,
+            "swap" => rogue.swap(&grant).await?,
+            "replay" => rogue.replay(&grant).await?,
+            // Breaks off in the middle of its proof, then is gone.
+            "vanish" => rogue.break_off(&grant).await?,
+            _ => return Err("no such way to misbehave".into()),
+        }
+    }
+    Ok(())
+}
+
+impl Rogue {
+    async fn claim(&self) -> Fallible<Option<ClaimGrant>> {
+        let request = ClaimRequest {
+            worker: "rogue".to_owned(),
+            parameters: vec![ParameterId::Halo2KzgBn254V1],
+            memory_bytes: 8 << 30,
+            request: None,
+            wait_seconds: 10,
+        };
+        loop {
+            let url = format!("{}{CLAIMS_PATH}", self.gateway);
+            let answer = self
+                .http
+                .post(url)
+                .bearer_auth(&self.token)
+                .json(&request)
+                .send()
+                .await?;
+            match answer.status() {
+                StatusCode::OK => return Ok(Some(answer.json().await?)),
+                StatusCode::GONE => return Ok(None),
+                StatusCode::NO_CONTENT => {}
+                other => return Err(format!("claim: {other}").into()),
+            }
+        }
+    }
+
+    async fn put(&self, grant: &ClaimGrant, body: Body) -> Fallible<StatusCode> {
+        let url = format!("{}{CLAIMS_PATH}/{}/proof", self.gateway, grant.claim);
+        Ok(self
+            .http
+            .put(url)
+            .bearer_auth(&grant.token)
+            .body(body)
+            .send()
+            .await?
+            .status())
+    }
+
+    async fn submit(&self, grant: &ClaimGrant, envelope: Vec<u8>) -> Fallible<()> {
+        self.put(grant, envelope.into()).await?;
+        Ok(())
+    }
+
+    /// A gigabyte without a stated length, in pieces.
+    async fn huge(&self, grant: &ClaimGrant) -> Fallible<()> {
+        let pieces = futures::stream::iter((0..1024).map(|_| Ok::<_, std::io::Error>(vec![0u8; 1 << 20])));
+        // The gateway stops reading; whether the answer or the broken pipe is seen first does not matter.
+        let _ = self.put(grant, Body::wrap_stream(pieces)).await;
+        Ok(())
+    }
+
+    async fn break_off(&self, grant: &ClaimGrant) -> Fallible<()> {
+        let pieces = futures::stream::iter([Ok(vec![0u8; 1000]), Err(std::io::Error::other("gone"))]);
+        let _ = self.put(grant, Body::wrap_stream(pieces)).await;
+        std::process::exit(1)
+    }
+
+    /// Proves two slices honestly and submits each proof for the other.
+    async fn swap(&self, first: &ClaimGrant) -> Fallible<()> {
+        let proof = self.prove(first).await?;
+        let Some(second) = self.claim().await? else {
+            return Ok(());
+        };
+        let other = self.prove(&second).await?;
+        self.submit(&second, proof).await?;
+        self.submit(first, other).await
+    }
+
+    /// Submits a good proof of the same slice that was made for another claim.
+    async fn replay(&self, grant: &ClaimGrant) -> Fallible<()> {
+        let mut other = grant.clone();
+        other.statement = Digest::of(b"another claim");
+        let proof = self.prove(&other).await?;
+        self.submit(grant, proof).await
+    }
+
+    async fn prove(&self, grant: &ClaimGrant) -> Fallible<Vec<u8>> {
+        let pk = self
+            .blob(grant.proving_key.as_ref().ok_or("no proving key")?)
+            .await?;
+        let srs = self.blob(grant.srs.as_ref().ok_or("no SRS")?).await?;
+        let manifest = Manifest::from_bytes(&self.blob(&grant.manifest).await?)?;
+        let graph: IntGraph = canonical::from_bytes(&self.blob(&grant.graph).await?, 1 << 28)?;
+        let inputs: Vec<Vec<i64>> = canonical::from_bytes(&self.blob(&grant.inputs).await?, 1 << 28)?;
+        let prover = SliceProver::new(&manifest, &graph, grant.slice, &pk, &srs)?;
+        Ok(prover.prove(&grant.statement, &inputs, rand::rngs::OsRng)?.0)
+    }
+
+    async fn blob(&self, blob: &BlobRef) -> Fallible<Vec<u8>> {
+        let url = format!("{}{BLOBS_PATH}/{}", self.gateway, blob.digest);
+        Ok(self
+            .http
+            .get(url)
+            .bearer_auth(&self.token)
+            .send()
+            .await?
+            .error_for_status()?
+            .bytes()
+            .await?
+            .to_vec())
+    }
+}

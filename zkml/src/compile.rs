@@ -1,0 +1,300 @@
+//! From an ONNX file to a manifest and keys, and back: deriving a manifest's functions again from the ONNX bytes.
+//!
+//! Invariant: what [`compile`] puts into a manifest, [`derive`] finds again from the ONNX bytes and the manifest's
+//! integers alone, on any machine.
+
+use rayon::prelude::*;
+use zkinfer_crds::{Digest, ParameterId};
+
+use crate::canonical;
+use crate::graph::calibrate::{
+    AccuracyReport, CalibrateError, CalibrationOptions, calibrate, synthetic_samples,
+};
+use crate::graph::float::FloatGraph;
+use crate::graph::import::{ImportError, import};
+use crate::graph::quantise::{self, QuantiseError};
+use crate::graph::{IntGraph, Profile, QuantisationPlan, TensorId};
+use crate::halo2::{self, KeyError, SrsError, SrsSet, SrsSource};
+use crate::manifest::{self, BoundaryTensor, Manifest, ManifestError, ManifestSlice};
+use crate::relations::{self, LowerError};
+use crate::slice::{self, SliceError, SlicePlan, SlicingOptions};
+
+/// Samples that calibrate a model without calibration data.
+pub const SYNTHETIC_SAMPLES: usize = 64;
+const SYNTHETIC_SEED: u64 = 1;
+
+/// What a model's owner chooses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CompileOptions {
+    /// Absent: the cheapest profile within the error budget.
+    pub profile: Option<Profile>,
+    /// In millionths of max(1, max |y|).
+    pub error_budget_millionths: u32,
+    /// How to cut.
+    pub slicing: SlicingOptions,
+}
+
+/// Why a model was not compiled, or a manifest not found again.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// The ONNX file.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// Calibration.
+    #[error(transparent)]
+    Calibrate(#[from] CalibrateError),
+    /// The quantisation plan.
+    #[error(transparent)]
+    Quantise(#[from] QuantiseError),
+    /// The cut.
+    #[error(transparent)]
+    Slice(#[from] SliceError),
+    /// A manifest's cut.
+    #[error(transparent)]
+    Lower(#[from] LowerError),
+    /// Keys.
+    #[error("slice {slice}: {source}")]
+    Key {
+        /// The slice.
+        slice: usize,
+        /// Why.
+        source: KeyError,
+    },
+    /// The SRS.
+    #[error(transparent)]
+    Srs(#[from] SrsError),
+    /// The manifest.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The ONNX file is not the one that the manifest names.
+    #[error("the model is {got}, the manifest is of {expected}")]
+    OtherModel {
+        /// The manifest's.
+        expected: Digest,
+        /// The file's.
+        got: Digest,
+    },
+    /// Something that follows from model and integers is not what the manifest says.
+    #[error("the manifest does not follow from the model and its integers: {what} differs")]
+    Underived {
+        /// What differs.
+        what: String,
+    },
+}
+
+/// A model before it has keys: what `inspect` shows.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// SHA-256 of the ONNX file.
+    pub model: Digest,
+    /// The model in floats.
+    pub float: FloatGraph,
+    /// The integers.
+    pub quantisation: QuantisationPlan,
+    /// The function that is proved.
+    pub graph: IntGraph,
+    /// Against the float model, on the calibration samples.
+    pub accuracy: AccuracyReport,
+    /// Whether the samples were made up.
+    pub synthetic: bool,
+    /// The cut.
+    pub slices: Vec<SlicePlan>,
+    /// The budget that the manifest will state.
+    pub error_budget_millionths: u32,
+}
+
+/// One input of the model, per input tensor row-major values.
+pub type Sample = Vec<Vec<f64>>;
+
+/// Imports, calibrates, quantises and cuts. Without samples, standard-normal inputs are made up.
+///
+/// # Errors
+/// Everything about the model that cannot be proved, each naming its node.
+pub fn plan(onnx: &[u8], samples: Option<&[Sample]>, options: CompileOptions) -> Result<Plan, CompileError> {
+    let float = import(onnx)?;
+    let made_up;
+    let (samples, synthetic) = match samples {
+        Some(samples) => (samples, false),
+        None => {
+            made_up = synthetic_samples(&float, SYNTHETIC_SAMPLES, SYNTHETIC_SEED);
+            (made_up.as_slice(), true)
+        }
+    };
+    let calibration = CalibrationOptions {
+        profile: options.profile,
+        error_budget: f64::from(options.error_budget_millionths) / 1e6,
+    };
+    let (quantisation, accuracy) = calibrate(&float, samples, &calibration)?;
+    let graph = quantise::apply(&float, &quantisation)?;
+    let slices = slice::plan(&graph, options.slicing)?;
+    Ok(Plan {
+        model: Digest::of(onnx),
+        float,
+        quantisation,
+        graph,
+        accuracy,
+        synthetic,
+        slices,
+        error_budget_millionths: options.error_budget_millionths,
+    })
+}
+
+/// The keys of one slice, encoded.
+#[derive(Debug, Clone)]
+pub struct SliceKeys {
+    /// The proving key.
+    pub pk: Vec<u8>,
+    /// The verifying key.
+    pub vk: Vec<u8>,
+}
+
+/// A compiled model: its manifest and the files that it names.
+#[derive(Debug, Clone)]
+pub struct Compiled {
+    /// The manifest.
+    pub manifest: Manifest,
+    /// The integer graph's canonical encoding.
+    pub graph: Vec<u8>,
+    /// By slice.
+    pub keys: Vec<SliceKeys>,
+}
+
+/// Makes keys for every slice, side by side. `done` hears of each slice that has its keys.
+///
+/// # Errors
+/// An SRS that is too small, or a failing key generation.
+pub fn compile(plan: &Plan, srs: &SrsSet, done: &(dyn Fn(usize) + Sync)) -> Result<Compiled, CompileError> {
+    let made: Vec<(ManifestSlice, SliceKeys)> = plan
+        .slices
+        .par_iter()
+        .enumerate()
+        .map(|(index, s)| {
+            let pk = srs
+                .of(s.parameters.k)
+                .and_then(|srs| Ok(halo2::keygen(&s.relations, s.parameters, srs)?))
+                .map_err(|source| CompileError::Key { slice: index, source })?;
+            let vk = pk.verifying_key();
+            let slice = ManifestSlice {
+                first_node: s.nodes.start as u32,
+                node_count: s.nodes.len() as u32,
+                inputs: ids(&s.relations.inputs),
+                outputs: ids(&s.relations.outputs),
+                circuit: pk.shape().clone(),
+                vk: vk.digest(),
+            };
+            let keys = SliceKeys {
+                pk: pk.to_bytes(),
+                vk: vk.to_bytes(),
+            };
+            done(index);
+            Ok((slice, keys))
+        })
+        .collect::<Result<_, CompileError>>()?;
+    let (slices, keys): (Vec<_>, Vec<_>) = made.into_iter().unzip();
+    let graph = canonical::to_bytes(&plan.graph);
+    let parameter_id = ParameterId::Halo2KzgBn254V1;
+    let manifest = Manifest {
+        version: manifest::VERSION,
+        model: plan.model,
+        quantisation: plan.quantisation.clone(),
+        graph: Digest::of(&graph),
+        node_count: plan.graph.nodes.len() as u32,
+        error_budget_millionths: plan.error_budget_millionths,
+        proof_system: parameter_id.proof_system(),
+        parameter_id,
+        srs: srs.digest(),
+        inputs: plan.graph.inputs.clone(),
+        outputs: plan.graph.outputs.clone(),
+        boundary: boundary(&plan.graph, &slices),
+        slices,
+    };
+    manifest.check()?;
+    Ok(Compiled {
+        manifest,
+        graph,
+        keys,
+    })
+}
+
+fn ids(tensors: &[relations::SliceTensor]) -> Vec<TensorId> {
+    tensors.iter().map(|t| t.id).collect()
+}
+
+/// Every tensor that a slice reads or makes for others, by ascending id.
+fn boundary(graph: &IntGraph, slices: &[ManifestSlice]) -> Vec<BoundaryTensor> {
+    let ids: std::collections::BTreeSet<TensorId> = slices
+        .iter()
+        .flat_map(|s| s.inputs.iter().chain(&s.outputs))
+        .copied()
+        .collect();
+    ids.into_iter()
+        .filter_map(|id| {
+            graph.tensors.get(id.0 as usize).map(|info| BoundaryTensor {
+                id,
+                info: info.clone(),
+            })
+        })
+        .collect()
+}
+
+/// What follows from ONNX bytes and a manifest's integers.
+#[derive(Debug, Clone)]
+pub struct Derived {
+    /// The model in floats.
+    pub float: FloatGraph,
+    /// The function that is proved.
+    pub graph: IntGraph,
+    /// The verifying keys, by slice.
+    pub vks: Vec<halo2::VerifyingKey>,
+}
+
+/// Derives integer graph, boundary, circuits and verifying keys again and compares each with the manifest.
+///
+/// # Errors
+/// Another model, integers outside the profile's limits, or anything that differs; it is named.
+pub fn derive(onnx: &[u8], manifest: &Manifest, srs: &SrsSource) -> Result<Derived, CompileError> {
+    manifest.check()?;
+    let got = Digest::of(onnx);
+    if got != manifest.model {
+        return Err(CompileError::OtherModel {
+            expected: manifest.model,
+            got,
+        });
+    }
+    let differs = |what: String| CompileError::Underived { what };
+    let float = import(onnx)?;
+    let graph = quantise::apply(&float, &manifest.quantisation)?;
+    if canonical::digest(&graph) != manifest.graph {
+        return Err(differs("the integer graph".to_owned()));
+    }
+    if graph.nodes.len() != manifest.node_count as usize
+        || (&graph.inputs, &graph.outputs) != (&manifest.inputs, &manifest.outputs)
+        || boundary(&graph, &manifest.slices) != manifest.boundary
+    {
+        return Err(differs("the description of the boundary".to_owned()));
+    }
+    if srs.digest() != manifest.srs {
+        return Err(differs("the SRS".to_owned()));
+    }
+    let srs = SrsSet::new(srs, manifest.slices.iter().map(|s| s.circuit.k))?;
+    let vks = manifest.slices.par_iter().enumerate().map(|(index, s)| {
+        let nodes = s.nodes();
+        if slice::boundary(&graph, &nodes) != (s.inputs.clone(), s.outputs.clone()) {
+            return Err(differs(format!("the boundary of slice {index}")));
+        }
+        let relations = relations::lower(&graph, nodes, &s.inputs, &s.outputs)?;
+        let (vk, shape) = srs
+            .of(s.circuit.k)
+            .and_then(|srs| halo2::keygen_verifier(&relations, s.parameters(), srs))
+            .map_err(|source| CompileError::Key { slice: index, source })?;
+        if shape != s.circuit {
+            return Err(differs(format!("the circuit of slice {index}")));
+        }
+        if vk.digest() != s.vk {
+            return Err(differs(format!("the verifying key of slice {index}")));
+        }
+        Ok(vk)
+    });
+    let vks = vks.collect::<Result<_, _>>()?;
+    Ok(Derived { float, graph, vks })
+}

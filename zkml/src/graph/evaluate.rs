@@ -1,0 +1,159 @@
+//! The integer graph as a function: plain loops. This is the specification of what is proved.
+//!
+//! Invariant: values that [`IntGraph::evaluate`] returns satisfy every relation that the graph lowers to, and no
+//! other outputs do for the same inputs.
+
+use super::{GraphError, IntGraph, IntRange, IntTensor, Node, Op, TensorId};
+
+/// Why there is no result.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EvaluateError {
+    /// The graph breaks its own invariants.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// The wrong number of inputs.
+    #[error("the model has {expected} inputs, {got} were given")]
+    InputCount {
+        /// Inputs of the model.
+        expected: usize,
+        /// Inputs given.
+        got: usize,
+    },
+    /// An input of the wrong shape, or with more or fewer values than its shape says.
+    #[error("input `{name}` has shape {expected:?}, {got:?} was given")]
+    InputShape {
+        /// The input.
+        name: String,
+        /// Its shape in the model.
+        expected: Vec<u32>,
+        /// The shape given.
+        got: Vec<u32>,
+    },
+    /// An input value outside the input's exact range.
+    #[error("input `{name}`: value {value} at {index} is outside [{lo}, {hi}]")]
+    InputRange {
+        /// The input.
+        name: String,
+        /// Flat index of the value.
+        index: usize,
+        /// The value.
+        value: i64,
+        /// Least accepted value.
+        lo: i64,
+        /// Greatest accepted value.
+        hi: i64,
+    },
+    /// A value inside the model leaves the range that the model was calibrated for: this input has no proof.
+    #[error("node `{node}`: a value of `{tensor}` is {value}, outside the calibrated [{lo}, {hi}]")]
+    OutOfCalibratedRange {
+        /// The node that makes the value.
+        node: String,
+        /// The tensor.
+        tensor: String,
+        /// The quotient before the activation.
+        value: i64,
+        /// Least accepted quotient.
+        lo: i64,
+        /// Greatest accepted quotient.
+        hi: i64,
+    },
+}
+
+impl IntGraph {
+    /// Every tensor by id, for inputs in the model's order.
+    ///
+    /// # Errors
+    /// A graph that does not validate, inputs that do not fit, or a value that leaves its calibrated range.
+    pub fn evaluate(&self, inputs: &[IntTensor]) -> Result<Vec<IntTensor>, EvaluateError> {
+        self.validate()?;
+        self.evaluate_validated(inputs)
+    }
+
+    /// [`IntGraph::evaluate`] for a graph that has been validated: calibration evaluates one graph many times.
+    pub(super) fn evaluate_validated(&self, inputs: &[IntTensor]) -> Result<Vec<IntTensor>, EvaluateError> {
+        if inputs.len() != self.inputs.len() {
+            return Err(EvaluateError::InputCount {
+                expected: self.inputs.len(),
+                got: inputs.len(),
+            });
+        }
+        let empty = |t: &super::TensorInfo| IntTensor {
+            shape: t.shape.clone(),
+            values: Vec::new(),
+        };
+        let mut values: Vec<IntTensor> = self.tensors.iter().map(empty).collect();
+        for (id, input) in self.inputs.iter().zip(inputs) {
+            self.check_input(*id, input)?;
+            values[id.0 as usize].values.clone_from(&input.values);
+        }
+        for node in &self.nodes {
+            values[node.output.0 as usize].values = self.evaluate_node(node, &values)?;
+        }
+        Ok(values)
+    }
+
+    fn check_input(&self, id: TensorId, input: &IntTensor) -> Result<(), EvaluateError> {
+        let info = &self.tensors[id.0 as usize];
+        if input.shape != info.shape || input.values.len() != info.len() {
+            return Err(EvaluateError::InputShape {
+                name: info.name.clone(),
+                expected: info.shape.clone(),
+                got: if input.shape == info.shape {
+                    vec![input.values.len() as u32]
+                } else {
+                    input.shape.clone()
+                },
+            });
+        }
+        match input
+            .values
+            .iter()
+            .enumerate()
+            .find(|(_, v)| !info.range.contains(**v))
+        {
+            None => Ok(()),
+            Some((index, &value)) => Err(EvaluateError::InputRange {
+                name: info.name.clone(),
+                index,
+                value,
+                lo: info.range.lo(),
+                hi: info.range.hi(),
+            }),
+        }
+    }
+
+    fn evaluate_node(&self, node: &Node, values: &[IntTensor]) -> Result<Vec<i64>, EvaluateError> {
+        let x: Vec<&[i64]> = node
+            .inputs
+            .iter()
+            .map(|id| values[id.0 as usize].values.as_slice())
+            .collect();
+        match &node.op {
+            Op::Linear { map, requantise } => {
+                let (quotients, least) = (IntRange::signed(requantise.bits), requantise.output_range().lo());
+                let mut made = map.accumulate(&x);
+                for v in &mut made {
+                    let value = requantise.quotient(*v);
+                    if !quotients.contains(value) {
+                        return Err(EvaluateError::OutOfCalibratedRange {
+                            node: node.name.clone(),
+                            tensor: self.tensors[node.output.0 as usize].name.clone(),
+                            value,
+                            lo: quotients.lo(),
+                            hi: quotients.hi(),
+                        });
+                    }
+                    // The least output is 0 after ReLU and the least quotient otherwise.
+                    *v = value.max(least);
+                }
+                Ok(made)
+            }
+            Op::Max { windows } => Ok(windows
+                .iter()
+                .filter_map(|w| w.iter().map(|&i| x[0][i as usize]).max())
+                .collect()),
+            Op::Wiring { source: None } => Ok(x[0].to_vec()),
+            Op::Wiring { source: Some(source) } => Ok(source.iter().map(|&i| x[0][i as usize]).collect()),
+        }
+    }
+}

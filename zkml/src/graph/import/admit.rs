@@ -1,0 +1,400 @@
+//! What is checked on the file itself, before tract computes anything with it.
+//!
+//! Invariant: of an admitted file, every constant has exactly the data that its shape says, every operator is one of
+//! [`OPERATORS`], every input has fixed sizes, and folding constants makes nothing larger than the limits.
+
+use std::collections::{HashMap, HashSet};
+
+use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
+use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension::Value as Dim};
+use tract_onnx::pb::type_proto::Value;
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
+
+use super::{ImportError, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode};
+
+/// ONNX operators that may stand in a model. Some forms of them are still unsupported; typing finds those.
+pub const OPERATORS: &[&str] = &[
+    "Add",
+    "AveragePool",
+    "BatchNormalization",
+    "Cast",
+    "Clip",
+    "Concat",
+    "Constant",
+    "Conv",
+    "Div",
+    "Dropout",
+    "Flatten",
+    "Gather",
+    "Gemm",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
+    "Identity",
+    "MatMul",
+    "Max",
+    "MaxPool",
+    "Min",
+    "Mul",
+    "Neg",
+    "ReduceMax",
+    "ReduceMean",
+    "ReduceSum",
+    "Relu",
+    "Reshape",
+    "Shape",
+    "Slice",
+    "Split",
+    "Squeeze",
+    "Sub",
+    "Sum",
+    "Transpose",
+    "Unsqueeze",
+];
+
+/// Operators that may compute a constant from constants: their results are bounded by the sizes of what they read.
+const FOLDABLE: &[&str] = &[
+    "Add",
+    "Cast",
+    "Concat",
+    "Constant",
+    "Div",
+    "Flatten",
+    "Gather",
+    "Identity",
+    "Mul",
+    "Neg",
+    "Reshape",
+    "Shape",
+    "Slice",
+    "Squeeze",
+    "Sub",
+    "Transpose",
+    "Unsqueeze",
+];
+
+const MAX_RANK: usize = 8;
+const MAX_NAME_LEN: usize = super::super::validate::MAX_NAME_LEN;
+const MAX_LIST_LEN: usize = 1 << 16;
+
+/// A file that tract may read.
+pub(super) struct Admitted {
+    /// The model with the batch bound.
+    pub proto: ModelProto,
+    /// Names of its outputs.
+    pub outputs: Vec<String>,
+    /// `(name or first output, operator)` of its nodes, to name a typed operator after its origin.
+    pub origins: Vec<(String, String)>,
+}
+
+fn malformed(reason: impl Into<String>) -> ImportError {
+    ImportError::Malformed(reason.into())
+}
+
+fn limit(place: &str, what: &'static str, got: usize, limit: usize) -> Result<(), ImportError> {
+    if got <= limit {
+        Ok(())
+    } else {
+        Err(ImportError::Limit {
+            place: place.to_owned(),
+            what,
+            limit,
+        })
+    }
+}
+
+pub(super) fn admit(mut proto: ModelProto) -> Result<Admitted, ImportError> {
+    // Training graphs, functions and metadata are not part of what is computed.
+    proto.training_info.clear();
+    proto.functions.clear();
+    proto.metadata_props.clear();
+    let graph = proto
+        .graph
+        .as_mut()
+        .ok_or_else(|| malformed("there is no graph"))?;
+    graph.value_info.clear();
+    graph.quantization_annotation.clear();
+    limit("model", "nodes", graph.node.len(), MAX_NODES)?;
+    limit("model", "constants", graph.initializer.len(), 2 * MAX_NODES)?;
+    limit(
+        "model",
+        "inputs and outputs",
+        graph.input.len() + graph.output.len(),
+        MAX_NODES,
+    )?;
+    if !graph.sparse_initializer.is_empty() {
+        return Err(malformed("sparse constants are not supported"));
+    }
+    if graph.output.is_empty() {
+        return Err(malformed("there is no output"));
+    }
+    check_operators(graph)?;
+    let mut constants = HashMap::new();
+    for tensor in &graph.initializer {
+        constants.insert(tensor.name.clone(), check_tensor(&tensor.name, tensor)?);
+    }
+    for input in graph
+        .input
+        .iter_mut()
+        .filter(|i| !constants.contains_key(&i.name))
+    {
+        bind_input(input)?;
+    }
+    check_names(graph)?;
+    check_folding(graph, constants)?;
+    let outputs = graph.output.iter().map(|o| o.name.clone()).collect();
+    let origins = graph
+        .node
+        .iter()
+        .map(|n| (name_of(n).to_owned(), n.op_type.clone()))
+        .collect();
+    Ok(Admitted {
+        proto,
+        outputs,
+        origins,
+    })
+}
+
+fn name_of(node: &NodeProto) -> &str {
+    if node.name.is_empty() {
+        node.output.first().map_or("", String::as_str)
+    } else {
+        &node.name
+    }
+}
+
+/// All nodes whose operator is not in [`OPERATORS`], at once.
+fn check_operators(graph: &GraphProto) -> Result<(), ImportError> {
+    let mut unsupported = Vec::new();
+    for node in &graph.node {
+        limit(
+            "model",
+            "bytes in a name",
+            node.op_type.len().max(node.name.len()),
+            MAX_NAME_LEN,
+        )?;
+        let standard = node.domain.is_empty() || node.domain == "ai.onnx";
+        let reason = if !standard {
+            format!("operators of domain `{}` are not supported", node.domain)
+        } else if !OPERATORS.contains(&node.op_type.as_str()) {
+            "the operator is not supported".to_owned()
+        } else {
+            continue;
+        };
+        unsupported.push(UnsupportedNode {
+            node: name_of(node).to_owned(),
+            op: node.op_type.clone(),
+            reason,
+        });
+    }
+    if unsupported.is_empty() {
+        Ok(())
+    } else {
+        Err(ImportError::Unsupported(unsupported))
+    }
+}
+
+/// Every name that is read exists, and no name is made twice.
+fn check_names(graph: &GraphProto) -> Result<(), ImportError> {
+    let sources = graph.input.iter().map(|i| &i.name);
+    let mut known: HashSet<&str> = graph
+        .initializer
+        .iter()
+        .map(|t| &t.name)
+        .chain(sources)
+        .map(|n| &**n)
+        .collect();
+    for node in &graph.node {
+        for output in node.output.iter().filter(|o| !o.is_empty()) {
+            limit("model", "bytes in a name", output.len(), MAX_NAME_LEN)?;
+            if !known.insert(output) {
+                return Err(malformed(format!("`{output}` is made twice")));
+            }
+        }
+    }
+    let read = graph
+        .node
+        .iter()
+        .flat_map(|n| &n.input)
+        .chain(graph.output.iter().map(|o| &o.name));
+    match read
+        .filter(|n| !n.is_empty())
+        .find(|n| !known.contains(n.as_str()))
+    {
+        Some(name) => Err(malformed(format!("`{name}` is read and never made"))),
+        None => Ok(()),
+    }
+}
+
+/// The constant's length; its data must be in the file, finite, and as long as its shape says.
+fn check_tensor(place: &str, tensor: &TensorProto) -> Result<usize, ImportError> {
+    if !tensor.external_data.is_empty() || tensor.data_location == Some(DataLocation::External as i32) {
+        return Err(ImportError::ExternalData(place.to_owned()));
+    }
+    limit(place, "dimensions", tensor.dims.len(), MAX_RANK)?;
+    let len = tensor
+        .dims
+        .iter()
+        .try_fold(1usize, |n, &d| n.checked_mul(usize::try_from(d).ok()?));
+    let len = len.unwrap_or(usize::MAX);
+    limit(place, "values", len, MAX_TENSOR_LEN)?;
+    let kind = DataType::try_from(tensor.data_type).unwrap_or(DataType::Undefined);
+    let (bytes, typed) = match kind {
+        DataType::Float => (4, tensor.float_data.len()),
+        DataType::Double => (8, tensor.double_data.len()),
+        DataType::Int64 => (8, tensor.int64_data.len()),
+        DataType::Int32 => (4, tensor.int32_data.len()),
+        DataType::Bool => (1, tensor.int32_data.len()),
+        _ => {
+            return Err(malformed(format!(
+                "constant `{place}` has a type other than float, int or bool"
+            )));
+        }
+    };
+    let fits = if tensor.raw_data.is_empty() {
+        typed == len
+    } else {
+        tensor.raw_data.len() == len * bytes
+    };
+    if !fits {
+        return Err(malformed(format!(
+            "constant `{place}` has more or less data than its shape says"
+        )));
+    }
+    let raw = &tensor.raw_data;
+    let finite = match kind {
+        DataType::Float => {
+            tensor.float_data.iter().all(|v| v.is_finite())
+                && raw
+                    .as_chunks()
+                    .0
+                    .iter()
+                    .all(|b| f32::from_le_bytes(*b).is_finite())
+        }
+        DataType::Double => {
+            tensor.double_data.iter().all(|v| v.is_finite())
+                && raw
+                    .as_chunks()
+                    .0
+                    .iter()
+                    .all(|b| f64::from_le_bytes(*b).is_finite())
+        }
+        _ => true,
+    };
+    if finite {
+        Ok(len)
+    } else {
+        Err(ImportError::NonFinite {
+            node: place.to_owned(),
+        })
+    }
+}
+
+/// Binds the batch of an input to 1. Every other dimension must be fixed.
+fn bind_input(input: &mut ValueInfoProto) -> Result<(), ImportError> {
+    let name = input.name.clone();
+    limit("model", "bytes in a name", name.len(), MAX_NAME_LEN)?;
+    let refuse = |reason| ImportError::Input {
+        input: name.clone(),
+        reason,
+    };
+    let kind = input.r#type.as_mut().and_then(|t| t.value.as_mut());
+    let Some(Value::TensorType(tensor)) = kind else {
+        return Err(refuse("it is not a tensor"));
+    };
+    if ![DataType::Float as i32, DataType::Double as i32].contains(&tensor.elem_type) {
+        return Err(refuse("its type is not float"));
+    }
+    let shape = tensor
+        .shape
+        .as_mut()
+        .ok_or_else(|| refuse("its rank is not known"))?;
+    limit(&name, "dimensions", shape.dim.len(), MAX_RANK)?;
+    let mut len = 1usize;
+    for (axis, Dimension { value, .. }) in shape.dim.iter_mut().enumerate() {
+        let fixed = match value {
+            Some(Dim::DimValue(v)) if *v > 0 => *v,
+            _ if axis == 0 => 1,
+            _ => {
+                return Err(ImportError::DynamicDimension {
+                    input: name.clone(),
+                    axis,
+                });
+            }
+        };
+        *value = Some(Dim::DimValue(fixed));
+        len = usize::try_from(fixed)
+            .ok()
+            .and_then(|d| len.checked_mul(d))
+            .unwrap_or(usize::MAX);
+        limit(&name, "values", len, MAX_TENSOR_LEN)?;
+    }
+    Ok(())
+}
+
+/// Checks attributes, and bounds what folding constants could make: tract folds while it types.
+fn check_folding(graph: &GraphProto, mut constants: HashMap<String, usize>) -> Result<(), ImportError> {
+    for node in &graph.node {
+        let mut attribute_len = 1;
+        for attribute in &node.attribute {
+            let lists = [
+                attribute.ints.len(),
+                attribute.floats.len(),
+                attribute.strings.len(),
+                attribute.s.len(),
+            ];
+            let lists = lists.into_iter().max().unwrap_or(0);
+            limit(name_of(node), "values in an attribute", lists, MAX_LIST_LEN)?;
+            attribute_len = attribute_len.max(lists);
+            let graphs = attribute.g.is_some() || !attribute.graphs.is_empty();
+            if graphs || attribute.sparse_tensor.is_some() || !attribute.sparse_tensors.is_empty() {
+                return Err(malformed(format!(
+                    "node `{}` has an attribute that it cannot have",
+                    name_of(node)
+                )));
+            }
+            for tensor in attribute.t.iter().chain(&attribute.tensors) {
+                attribute_len = attribute_len.max(check_tensor(name_of(node), tensor)?);
+            }
+            if !attribute
+                .floats
+                .iter()
+                .chain([&attribute.f])
+                .all(|v| v.is_finite())
+            {
+                return Err(ImportError::NonFinite {
+                    node: name_of(node).to_owned(),
+                });
+            }
+        }
+        let known: Option<Vec<usize>> = node
+            .input
+            .iter()
+            .filter(|i| !i.is_empty())
+            .map(|i| constants.get(i).copied())
+            .collect();
+        let len = match (node.op_type.as_str(), known) {
+            // The shape of anything is a short constant, even when the thing is not constant.
+            ("Shape", _) => MAX_RANK,
+            (_, None) => continue,
+            ("Constant", Some(_)) => attribute_len,
+            ("Concat", Some(known)) => known.iter().sum(),
+            ("Reshape" | "Squeeze" | "Unsqueeze" | "Slice" | "Transpose", Some(known)) => {
+                known.first().copied().unwrap_or(0)
+            }
+            (_, Some(known)) => known
+                .iter()
+                .try_fold(1usize, |n, &k| n.checked_mul(k))
+                .unwrap_or(usize::MAX),
+        };
+        if !FOLDABLE.contains(&node.op_type.as_str()) {
+            return Err(ImportError::Unsupported(vec![UnsupportedNode {
+                node: name_of(node).to_owned(),
+                op: node.op_type.clone(),
+                reason: "it computes a constant; fold it before the export".into(),
+            }]));
+        }
+        limit(name_of(node), "constant values", len, MAX_TENSOR_LEN)?;
+        constants.extend(node.output.iter().map(|o| (o.clone(), len)));
+    }
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! ONNX bytes → [`FloatGraph`].
+//!
+//! Invariant: any bytes give a graph or an error, in bounded time and memory. The file is admitted first (sizes,
+//! operators, constants; `admit`), then typed by tract (shapes, constant folding; never `into_optimized`), then every
+//! typed operator is translated (`translate`), then fused (`fuse`). All operators without an integer form are named
+//! in one error. Coefficients are taken from the file's constants and recomputed in scalar f64.
+
+mod admit;
+mod binary;
+mod conv;
+mod draft;
+mod einsum;
+mod fuse;
+mod pool;
+mod translate;
+mod wiring;
+
+use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tract_onnx::pb::ModelProto;
+use tract_onnx::prelude::{Framework, InferenceModelExt, TypedModel};
+
+use super::float::FloatGraph;
+
+pub use admit::OPERATORS;
+
+/// The largest file that is read, in bytes.
+pub const MAX_BYTES: usize = 64 << 20;
+/// The most nodes of a model, as written in the file and after typing.
+pub const MAX_NODES: usize = super::validate::MAX_NODES;
+/// The most values of one tensor or constant.
+pub const MAX_TENSOR_LEN: usize = super::linear::MAX_TENSOR_LEN;
+
+/// An operator without an integer form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnsupportedNode {
+    /// The node's name in the model.
+    pub node: String,
+    /// Its operator.
+    pub op: String,
+    /// What about it is not supported.
+    pub reason: String,
+}
+
+impl std::fmt::Display for UnsupportedNode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "`{}` ({}): {}", self.node, self.op, self.reason)
+    }
+}
+
+/// Why an ONNX file has no float graph.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ImportError {
+    /// The bytes are not an ONNX model, or the model contradicts itself.
+    #[error("not a valid ONNX model: {0}")]
+    Malformed(String),
+    /// The model is larger than the engine accepts.
+    #[error("{place}: more than {limit} {what}")]
+    Limit {
+        /// Where, by the model's names.
+        place: String,
+        /// What there is too much of.
+        what: &'static str,
+        /// The most that is accepted.
+        limit: usize,
+    },
+    /// A tensor's data is in another file.
+    #[error("tensor `{0}` keeps its data in another file; export the model as one file")]
+    ExternalData(String),
+    /// A dimension that is neither fixed nor the batch.
+    #[error("input `{input}`: dimension {axis} is not fixed; export the model with fixed sizes")]
+    DynamicDimension {
+        /// The input.
+        input: String,
+        /// The dimension, outermost 0.
+        axis: usize,
+    },
+    /// An input that is not float, or not a tensor of known rank.
+    #[error("input `{input}`: {reason}")]
+    Input {
+        /// The input.
+        input: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A constant is NaN or infinite.
+    #[error("node `{node}`: a constant is not finite")]
+    NonFinite {
+        /// The node that uses the constant, or the constant's name.
+        node: String,
+    },
+    /// Operators without an integer form: all of them.
+    #[error("{} unsupported node(s): {}", .0.len(), list(.0))]
+    Unsupported(Vec<UnsupportedNode>),
+}
+
+fn list(nodes: &[UnsupportedNode]) -> String {
+    nodes
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+/// The float graph of an ONNX model, fused and 1:1 with its later integer graph. A symbolic or absent first dimension
+/// of an input is the batch, and is bound to 1.
+///
+/// # Errors
+/// See [`ImportError`]; never a panic.
+pub fn import(onnx: &[u8]) -> Result<FloatGraph, ImportError> {
+    if onnx.len() > MAX_BYTES {
+        return Err(ImportError::Limit {
+            place: "file".into(),
+            what: "bytes",
+            limit: MAX_BYTES,
+        });
+    }
+    // tract and its protobuf decoder are made for files that one trusts: some malformed ones make them panic.
+    let guarded = catch_unwind(AssertUnwindSafe(|| {
+        let proto = tract_onnx::onnx()
+            .proto_model_for_read(&mut Cursor::new(onnx))
+            .map_err(|e| ImportError::Malformed(format!("{e:#}")))?;
+        let admitted = admit::admit(proto)?;
+        let model = type_model(&admitted.proto).map_err(|e| ImportError::Malformed(format!("{e:#}")))?;
+        let draft = translate::translate(&model, &admitted)?;
+        fuse::fuse(draft, &admitted.outputs)
+    }));
+    guarded.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("no message");
+        Err(ImportError::Malformed(format!("the ONNX reader gave up: {text}")))
+    })
+}
+
+/// Shapes and constants by tract. Output types and `value_info` in the file are claims that nothing needs.
+fn type_model(proto: &ModelProto) -> tract_onnx::prelude::TractResult<TypedModel> {
+    tract_onnx::onnx()
+        .with_ignore_output_shapes(true)
+        .with_ignore_output_types(true)
+        .with_ignore_value_info(true)
+        .model_for_proto_model(proto)?
+        .into_typed()?
+        .into_decluttered()
+}

@@ -1,0 +1,395 @@
+//! Tensors as people have them: `.npy` or JSON files of floats, and the way from there to a model's integers and back.
+//!
+//! Invariant: the integer of a float `x` is `round(x · 2^exponent)`, ties away from zero, for prover and verifier
+//! alike; a value that is not finite or lies outside the tensor's range is an error that names it, never a clamp.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::quantise::power_of_two;
+use super::{IntTensor, TensorInfo, npy};
+
+/// A tensor of finite floats, row-major.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FloatInput {
+    /// Dimensions, outermost first.
+    pub shape: Vec<usize>,
+    /// As many as the product of `shape`.
+    pub values: Vec<f64>,
+}
+
+/// Why something is not a tensor, or not one that a model takes.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum InputError {
+    /// The bytes are no tensor.
+    #[error("{0}")]
+    Malformed(String),
+    /// There are too many values.
+    #[error("more than {max} values")]
+    TooLarge {
+        /// The most that is read.
+        max: usize,
+    },
+    /// A value is NaN or infinite.
+    #[error("the value at {index} is not finite")]
+    NonFinite {
+        /// Flat index.
+        index: usize,
+    },
+    /// The shape is not the model's.
+    #[error("the model takes the shape {expected:?}, the tensor has {got:?}")]
+    Shape {
+        /// The model's.
+        expected: Vec<u32>,
+        /// The tensor's.
+        got: Vec<usize>,
+    },
+    /// A value lies outside what the model was calibrated for: this input has no proof.
+    #[error("the value {value} at {index} is outside the calibrated range [{lo}, {hi}]")]
+    OutOfCalibratedRange {
+        /// Flat index.
+        index: usize,
+        /// The value.
+        value: f64,
+        /// Least accepted value.
+        lo: f64,
+        /// Greatest accepted value.
+        hi: f64,
+    },
+}
+
+impl FloatInput {
+    /// A tensor whose shape fits its values.
+    ///
+    /// # Errors
+    /// A shape of another length, or a value that is not finite.
+    pub fn new(shape: Vec<usize>, values: Vec<f64>) -> Result<Self, InputError> {
+        if shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)) != Some(values.len()) {
+            return Err(InputError::Malformed(format!(
+                "{} values do not have the shape {shape:?}",
+                values.len()
+            )));
+        }
+        match values.iter().position(|v| !v.is_finite()) {
+            Some(index) => Err(InputError::NonFinite { index }),
+            None => Ok(Self { shape, values }),
+        }
+    }
+}
+
+/// Reads a `.npy` file of floats or integers in C order.
+///
+/// # Errors
+/// Bytes that are no such file, or more than `max` values.
+pub fn read_npy(bytes: &[u8], max: usize) -> Result<FloatInput, InputError> {
+    npy::read(bytes, max)
+}
+
+/// Reads nested JSON lists of numbers.
+///
+/// # Errors
+/// Bytes that are no JSON, lists of uneven length, anything but numbers in them, or more than `max` values.
+pub fn read_json(bytes: &[u8], max: usize) -> Result<FloatInput, InputError> {
+    nested(&parse(bytes)?, max)
+}
+
+/// Reads a JSON object of nested lists by input name, or bare nested lists as the tensor of `only`.
+///
+/// # Errors
+/// As [`read_json`]; or bare lists where the model has not just one input.
+pub fn read_json_by_name(
+    bytes: &[u8],
+    only: Option<&str>,
+    max: usize,
+) -> Result<BTreeMap<String, FloatInput>, InputError> {
+    match parse(bytes)? {
+        Value::Object(tensors) => tensors
+            .iter()
+            .map(|(name, value)| Ok((name.clone(), nested(value, max).map_err(|e| e.of(name))?)))
+            .collect(),
+        bare => {
+            let several = "the model has several inputs: give an object of tensors by input name";
+            let only = only.ok_or_else(|| InputError::Malformed(several.to_owned()))?;
+            Ok(BTreeMap::from([(only.to_owned(), nested(&bare, max)?)]))
+        }
+    }
+}
+
+impl InputError {
+    fn of(self, name: &str) -> Self {
+        Self::Malformed(format!("input `{name}`: {self}"))
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<Value, InputError> {
+    serde_json::from_slice(bytes).map_err(|e| InputError::Malformed(format!("not JSON: {e}")))
+}
+
+fn nested(value: &Value, max: usize) -> Result<FloatInput, InputError> {
+    let mut shape = Vec::new();
+    let mut inner = value;
+    while let Value::Array(items) = inner {
+        shape.push(items.len());
+        match items.first() {
+            Some(first) => inner = first,
+            None => return Err(InputError::Malformed("an empty list".to_owned())),
+        }
+    }
+    let mut values = Vec::new();
+    collect(value, &shape, max, &mut values)?;
+    FloatInput::new(shape, values)
+}
+
+fn collect(value: &Value, shape: &[usize], max: usize, values: &mut Vec<f64>) -> Result<(), InputError> {
+    match (value, shape.split_first()) {
+        (Value::Array(items), Some((len, inner))) if items.len() == *len => items
+            .iter()
+            .try_for_each(|item| collect(item, inner, max, values)),
+        (Value::Number(number), None) => {
+            if values.len() == max {
+                return Err(InputError::TooLarge { max });
+            }
+            values.push(number.as_f64().unwrap_or(f64::NAN));
+            Ok(())
+        }
+        (Value::Array(_), _) => Err(InputError::Malformed("lists of uneven length".to_owned())),
+        _ => Err(InputError::Malformed(format!(
+            "expected nested lists of numbers; number {} is none",
+            values.len()
+        ))),
+    }
+}
+
+/// The integers of a float tensor for an input of the model. Leading dimensions of 1 may be left out or added.
+///
+/// # Errors
+/// Another shape, or a value outside the calibrated range.
+pub fn quantise_input(info: &TensorInfo, input: &FloatInput) -> Result<IntTensor, InputError> {
+    let expected = info.shape.iter().map(|&d| d as usize);
+    let without_ones = |dims: Vec<usize>| dims.into_iter().skip_while(|d| *d == 1).collect::<Vec<_>>();
+    if without_ones(expected.collect()) != without_ones(input.shape.clone())
+        || info.len() != input.values.len()
+    {
+        return Err(InputError::Shape {
+            expected: info.shape.clone(),
+            got: input.shape.clone(),
+        });
+    }
+    let (factor, unit) = (
+        power_of_two(info.exponent.into()),
+        power_of_two(-i32::from(info.exponent)),
+    );
+    let (lo, hi) = (info.range.lo(), info.range.hi());
+    let integer = |(index, &value): (usize, &f64)| {
+        let rounded = (value * factor).round();
+        // Not `<`: a NaN must be refused.
+        if !(rounded >= lo as f64 && rounded <= hi as f64) {
+            let (lo, hi) = (lo as f64 * unit, hi as f64 * unit);
+            return Err(InputError::OutOfCalibratedRange { index, value, lo, hi });
+        }
+        Ok(rounded as i64)
+    };
+    let values = input
+        .values
+        .iter()
+        .enumerate()
+        .map(integer)
+        .collect::<Result<_, _>>()?;
+    Ok(IntTensor {
+        shape: info.shape.clone(),
+        values,
+    })
+}
+
+/// The floats that a tensor's integers stand for.
+#[must_use]
+pub fn dequantise(info: &TensorInfo, values: &[i64]) -> Vec<f64> {
+    let unit = power_of_two(-i32::from(info.exponent));
+    values.iter().map(|&v| v as f64 * unit).collect()
+}
+
+/// Greatest |a − b| over the values, relative to max(1, max |b|); infinite for other lengths.
+#[must_use]
+pub fn relative_error(got: &[f64], expected: &[f64]) -> f64 {
+    if got.len() != expected.len() {
+        return f64::INFINITY;
+    }
+    let scale = expected.iter().fold(1f64, |m, v| m.max(v.abs()));
+    got.iter()
+        .zip(expected)
+        .fold(0f64, |m, (a, b)| m.max((a - b).abs()))
+        / scale
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::IntRange;
+
+    fn npy(header: &str, data: &[u8]) -> Vec<u8> {
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend((header.len() as u16).to_le_bytes());
+        bytes.extend(header.as_bytes());
+        bytes.extend(data);
+        bytes
+    }
+
+    fn info() -> TensorInfo {
+        TensorInfo {
+            name: "x".into(),
+            shape: vec![1, 2, 2],
+            range: IntRange::signed(8),
+            exponent: 4,
+        }
+    }
+
+    #[test]
+    fn reads_what_numpy_writes() {
+        let data: Vec<u8> = [1.5f32, -2.0].iter().flat_map(|v| v.to_le_bytes()).collect();
+        let read = read_npy(
+            &npy(
+                "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2), }\n",
+                &data,
+            ),
+            9,
+        )
+        .unwrap();
+        assert_eq!(
+            read,
+            FloatInput {
+                shape: vec![1, 2],
+                values: vec![1.5, -2.0]
+            }
+        );
+        let read = read_npy(
+            &npy(
+                "{'descr': '|u1', 'fortran_order': False, 'shape': (3,), }\n",
+                &[1, 2, 255],
+            ),
+            9,
+        );
+        assert_eq!(read.unwrap().values, [1.0, 2.0, 255.0]);
+    }
+
+    #[test]
+    fn refuses_damaged_npy_files_without_allocating_by_their_numbers() {
+        let huge = npy(
+            "{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999, 99999999999), }",
+            &[],
+        );
+        assert_eq!(
+            read_npy(&huge, 1 << 20),
+            Err(InputError::TooLarge { max: 1 << 20 })
+        );
+        let good = npy(
+            "{'descr': '<f8', 'fortran_order': False, 'shape': (1,), }",
+            &1f64.to_le_bytes(),
+        );
+        for len in 0..good.len() {
+            assert!(read_npy(&good[..len], 9).is_err(), "{len} bytes");
+        }
+        for (header, said) in [
+            (
+                "{'descr': '<f8', 'fortran_order': True, 'shape': (1,), }",
+                "Fortran",
+            ),
+            (
+                "{'descr': '<c16', 'fortran_order': False, 'shape': (1,), }",
+                "<c16",
+            ),
+            (
+                "{'descr': [('a', '<f8')], 'fortran_order': False, 'shape': (1,), }",
+                "plain type",
+            ),
+            (
+                "{'descr': '<f8', 'fortran_order': False, 'shape': (-1,), }",
+                "shape",
+            ),
+        ] {
+            let error = read_npy(&npy(header, &1f64.to_le_bytes()), 9)
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(said), "{error}");
+        }
+        let nan = npy(
+            "{'descr': '<f8', 'fortran_order': False, 'shape': (1,), }",
+            &f64::NAN.to_le_bytes(),
+        );
+        assert_eq!(read_npy(&nan, 9), Err(InputError::NonFinite { index: 0 }));
+    }
+
+    #[test]
+    fn reads_nested_json_and_names_what_is_wrong() {
+        assert_eq!(read_json(b"[[1, 2.5], [3, -4]]", 9).unwrap().shape, [2, 2]);
+        for (json, said) in [
+            ("[[1, 2], [3]]", "uneven"),
+            ("[1, [2]]", "expected nested lists"),
+            ("[1, \"NaN\"]", "number 1 is none"),
+            ("[]", "empty"),
+            ("[1, 2", "not JSON"),
+        ] {
+            let error = read_json(json.as_bytes(), 9).unwrap_err().to_string();
+            assert!(error.contains(said), "{json}: {error}");
+        }
+        assert_eq!(read_json(b"[1, 2, 3]", 2), Err(InputError::TooLarge { max: 2 }));
+        let deep = format!("{}1{}", "[".repeat(1000), "]".repeat(1000));
+        assert!(read_json(deep.as_bytes(), 9).is_err());
+    }
+
+    #[test]
+    fn reads_tensors_by_input_name() {
+        let read = read_json_by_name(br#"{"a": [1], "b": [[2, 3]]}"#, None, 9).unwrap();
+        assert_eq!(
+            (read["a"].values.as_slice(), read["b"].shape.as_slice()),
+            (&[1.0][..], &[1, 2][..])
+        );
+        assert_eq!(
+            read_json_by_name(b"[4]", Some("x"), 9).unwrap()["x"].values,
+            [4.0]
+        );
+        assert!(
+            read_json_by_name(b"[4]", None, 9)
+                .unwrap_err()
+                .to_string()
+                .contains("several inputs")
+        );
+        assert!(
+            read_json_by_name(br#"{"a": [[1], 2]}"#, None, 9)
+                .unwrap_err()
+                .to_string()
+                .contains("input `a`")
+        );
+    }
+
+    #[test]
+    fn quantises_by_rounding_half_away_from_zero() {
+        let input = FloatInput::new(vec![2, 2], vec![0.03125, -0.03125, 0.03, 7.9375]).unwrap();
+        assert_eq!(quantise_input(&info(), &input).unwrap().values, [1, -1, 0, 127]);
+        assert_eq!(dequantise(&info(), &[1, -128]), [0.0625, -8.0]);
+    }
+
+    #[test]
+    fn refuses_other_shapes_and_values_out_of_range() {
+        let transposed = FloatInput::new(vec![4], vec![0.0; 4]).unwrap();
+        assert!(matches!(
+            quantise_input(&info(), &transposed),
+            Err(InputError::Shape { .. })
+        ));
+        for value in [7.97, -8.1, 1e300] {
+            let input = FloatInput::new(vec![1, 2, 2], vec![0.0, 0.0, value, 0.0]).unwrap();
+            let error = quantise_input(&info(), &input).unwrap_err();
+            assert!(
+                matches!(error, InputError::OutOfCalibratedRange { index: 2, .. }),
+                "{value}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn error_is_relative_to_the_largest_expected_value() {
+        assert_eq!(relative_error(&[1.0, 9.0], &[1.0, 10.0]), 0.1);
+        assert_eq!(relative_error(&[0.1], &[0.2]), 0.1);
+        assert_eq!(relative_error(&[], &[1.0]), f64::INFINITY);
+    }
+}

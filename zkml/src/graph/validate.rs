@@ -1,0 +1,289 @@
+//! All invariants of the integer graph, for graphs that come from untrusted bytes.
+//!
+//! Invariant: after [`IntGraph::validate`] succeeded, evaluating, lowering and proving form no index out of bounds
+//! and overflow no integer, and their work is bounded by the limits below. It never panics itself.
+
+use super::linear::{GeometryError, MAX_TENSOR_LEN};
+use super::{IntGraph, IntRange, Node, Op, Requantise, TensorId, TensorInfo};
+use crate::relations::bound::accumulator_bound;
+
+/// The most nodes of a graph.
+pub const MAX_NODES: usize = 4096;
+/// The most tensors of a graph.
+pub const MAX_TENSORS: usize = 2 * MAX_NODES;
+/// The most values of all tensors together.
+pub const MAX_TOTAL_LEN: usize = 1 << 26;
+/// The most coefficients of all linear maps, and indices of all windows and wirings, together.
+pub const MAX_COEFFICIENTS: usize = 1 << 26;
+/// The most multiplications of one evaluation.
+pub const MAX_MULTIPLICATIONS: u64 = 1 << 36;
+/// The greatest absolute exponent of a tensor.
+pub const MAX_EXPONENT: i16 = 64;
+/// The longest name, in bytes.
+pub const MAX_NAME_LEN: usize = 1024;
+/// The greatest shift of a requantisation.
+pub const MAX_SHIFT: u8 = 40;
+
+const MAX_RANK: usize = 8;
+
+/// Which invariant a graph breaks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GraphError {
+    /// The graph is larger than the engine accepts.
+    #[error("the graph has more than {limit} {what}")]
+    Limit {
+        /// What there is too much of.
+        what: &'static str,
+        /// The most that is accepted.
+        limit: u64,
+    },
+    /// An id that is not the place of a tensor.
+    #[error("tensor {0:?} does not exist")]
+    UnknownTensor(TensorId),
+    /// A tensor has no producer, more than one, or is read before it is made.
+    #[error("tensor {tensor:?} {reason}")]
+    Order {
+        /// The tensor.
+        tensor: TensorId,
+        /// What is wrong with its place in the order.
+        reason: &'static str,
+    },
+    /// A tensor's own description is not valid.
+    #[error("tensor {tensor:?}: {reason}")]
+    Tensor {
+        /// The tensor.
+        tensor: TensorId,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// A node does not fit its tensors.
+    #[error("node `{node}`: {reason}")]
+    Node {
+        /// The node.
+        node: String,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// A linear map does not fit its tensors.
+    #[error("node `{node}`: {source}")]
+    Geometry {
+        /// The node.
+        node: String,
+        /// What is wrong.
+        source: GeometryError,
+    },
+    /// An accumulator could reach 2^62.
+    #[error("node `{node}`: an accumulator could reach 2^62")]
+    Overflow {
+        /// The node.
+        node: String,
+    },
+}
+
+impl IntGraph {
+    /// Checks every invariant of the graph.
+    ///
+    /// # Errors
+    /// The first invariant that does not hold.
+    pub fn validate(&self) -> Result<(), GraphError> {
+        limit("nodes", self.nodes.len(), MAX_NODES)?;
+        limit("tensors", self.tensors.len(), MAX_TENSORS)?;
+        let mut total = 0;
+        for (i, tensor) in self.tensors.iter().enumerate() {
+            let reason = |reason| GraphError::Tensor {
+                tensor: TensorId(i as u32),
+                reason,
+            };
+            total += check_tensor(tensor).map_err(reason)?;
+        }
+        limit("values", total, MAX_TOTAL_LEN)?;
+        self.check_order()?;
+        let (mut coefficients, mut multiplications) = (0usize, 0u64);
+        for node in &self.nodes {
+            limit("bytes in a name", node.name.len(), MAX_NAME_LEN)?;
+            self.check_node(node)?;
+            let output_len = self.info(node.output)?.len();
+            coefficients += match &node.op {
+                Op::Linear { map, .. } => {
+                    multiplications += map.multiplications(output_len);
+                    map.weight().len() + map.bias().len()
+                }
+                Op::Max { windows } => windows.iter().map(Vec::len).sum(),
+                Op::Wiring { source } => source.as_ref().map_or(0, Vec::len),
+            };
+            limit("coefficients and indices", coefficients, MAX_COEFFICIENTS)?;
+            if multiplications > MAX_MULTIPLICATIONS {
+                return Err(GraphError::Limit {
+                    what: "multiplications",
+                    limit: MAX_MULTIPLICATIONS,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn info(&self, id: TensorId) -> Result<&TensorInfo, GraphError> {
+        self.tensors
+            .get(id.0 as usize)
+            .ok_or(GraphError::UnknownTensor(id))
+    }
+
+    /// Every tensor is made once, before it is read, by an input or a node.
+    fn check_order(&self) -> Result<(), GraphError> {
+        let order = |tensor, reason| Err(GraphError::Order { tensor, reason });
+        let mut made = vec![false; self.tensors.len()];
+        for &id in &self.inputs {
+            self.info(id)?;
+            if std::mem::replace(&mut made[id.0 as usize], true) {
+                return order(id, "is an input twice");
+            }
+        }
+        for node in &self.nodes {
+            limit("inputs of one node", node.inputs.len(), MAX_NODES)?;
+            for &id in &node.inputs {
+                self.info(id)?;
+                if !made[id.0 as usize] {
+                    return order(id, "is read before it is made");
+                }
+            }
+            self.info(node.output)?;
+            if std::mem::replace(&mut made[node.output.0 as usize], true) {
+                return order(node.output, "is made twice");
+            }
+        }
+        if let Some(i) = made.iter().position(|made| !made) {
+            return order(TensorId(i as u32), "is never made");
+        }
+        if self.outputs.is_empty() {
+            return Err(GraphError::Limit {
+                what: "missing outputs",
+                limit: 0,
+            });
+        }
+        let mut is_output = vec![false; self.tensors.len()];
+        for &id in &self.outputs {
+            self.info(id)?;
+            if std::mem::replace(&mut is_output[id.0 as usize], true) {
+                return order(id, "is an output twice");
+            }
+            if self.inputs.contains(&id) {
+                return order(id, "is an input and an output");
+            }
+        }
+        Ok(())
+    }
+
+    fn check_node(&self, node: &Node) -> Result<(), GraphError> {
+        let fail = |reason| {
+            Err(GraphError::Node {
+                node: node.name.clone(),
+                reason,
+            })
+        };
+        let output = self.info(node.output)?;
+        let inputs = node
+            .inputs
+            .iter()
+            .map(|&id| self.info(id))
+            .collect::<Result<Vec<_>, _>>()?;
+        if let Op::Linear { map, requantise } = &node.op {
+            let lengths: Vec<_> = inputs.iter().map(|t| t.len()).collect();
+            let geometry = |source| GraphError::Geometry {
+                node: node.name.clone(),
+                source,
+            };
+            if map.output_len(&lengths).map_err(geometry)? != output.len() {
+                return fail("the output's length is not the map's");
+            }
+            check_requantise(*requantise).map_err(|reason| GraphError::Node {
+                node: node.name.clone(),
+                reason,
+            })?;
+            if output.range != requantise.output_range() {
+                return fail("the output's range is not the requantisation's");
+            }
+            let ranges: Vec<_> = inputs.iter().map(|t| t.range).collect();
+            accumulator_bound(map, &ranges).ok_or_else(|| GraphError::Overflow {
+                node: node.name.clone(),
+            })?;
+            return Ok(());
+        }
+        let [input] = inputs[..] else {
+            return fail("the operator reads exactly one tensor");
+        };
+        if (input.range, input.exponent) != (output.range, output.exponent) {
+            return fail("range and exponent of the output are not the input's");
+        }
+        let inside = |i: &u32| (*i as usize) < input.len();
+        match &node.op {
+            Op::Max { windows } if windows.len() != output.len() => fail("one window per output value"),
+            Op::Max { windows } => {
+                let sorted = |w: &[u32]| w.windows(2).all(|p| p[0] < p[1]);
+                if windows
+                    .iter()
+                    .any(|w| w.is_empty() || !sorted(w) || !w.iter().all(inside))
+                {
+                    return fail("a window is empty, not sorted, or leaves the tensor");
+                }
+                Ok(())
+            }
+            Op::Wiring { source: None } if input.len() != output.len() => fail("the length changes"),
+            Op::Wiring { source: Some(source) } if source.len() != output.len() => {
+                fail("one source per output value")
+            }
+            Op::Wiring { source: Some(source) } if !source.iter().all(inside) => {
+                fail("a source leaves the tensor")
+            }
+            Op::Wiring { .. } | Op::Linear { .. } => Ok(()),
+        }
+    }
+}
+
+fn limit(what: &'static str, got: usize, limit: usize) -> Result<(), GraphError> {
+    if got <= limit {
+        Ok(())
+    } else {
+        Err(GraphError::Limit {
+            what,
+            limit: limit as u64,
+        })
+    }
+}
+
+/// The tensor's length.
+fn check_tensor(tensor: &TensorInfo) -> Result<usize, &'static str> {
+    let IntRange { bits, signed: _ } = tensor.range;
+    if !(1..=IntRange::MAX_BITS).contains(&bits) {
+        return Err("its range is not 1..=32 bits wide");
+    }
+    if tensor.exponent.unsigned_abs() > MAX_EXPONENT.unsigned_abs() {
+        return Err("its exponent is beyond ±64");
+    }
+    if tensor.name.len() > MAX_NAME_LEN {
+        return Err("its name is too long");
+    }
+    if tensor.shape.len() > MAX_RANK {
+        return Err("it has more than 8 dimensions");
+    }
+    let len = tensor
+        .shape
+        .iter()
+        .try_fold(1usize, |n, &d| n.checked_mul(d as usize));
+    len.filter(|n| (1..=MAX_TENSOR_LEN).contains(n))
+        .ok_or("it is empty or too large")
+}
+
+fn check_requantise(requantise: Requantise) -> Result<(), &'static str> {
+    let Requantise {
+        shift,
+        bits,
+        activation: _,
+    } = requantise;
+    if !(2..=IntRange::MAX_BITS).contains(&bits) {
+        return Err("the quotient is not 2..=32 bits wide");
+    }
+    if shift > MAX_SHIFT || bits + shift > 60 {
+        return Err("the shift is above 40, or bits and shift together above 60");
+    }
+    Ok(())
+}

@@ -1,0 +1,424 @@
+//! A receipt convinces; whatever is done to it does not.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use rand::rngs::OsRng;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha20Rng;
+
+use super::*;
+use crate::compile::{CompileOptions, Compiled, Plan, compile, plan};
+use crate::graph::tests::{Onnx, network};
+use crate::graph::{FloatInput, IntTensor, dequantise, synthetic_samples};
+use crate::halo2::{SrsSet, SrsSource};
+use crate::proof::SliceProver;
+use crate::slice::SlicingOptions;
+
+/// A compiled model with the files that its manifest names.
+struct Model {
+    onnx: Vec<u8>,
+    plan: Plan,
+    compiled: Compiled,
+    srs: SrsSet,
+    files: BTreeMap<Digest, Vec<u8>>,
+}
+
+impl Model {
+    fn new(onnx: Vec<u8>, parallelism: u32) -> Self {
+        let options = CompileOptions {
+            profile: None,
+            error_budget_millionths: 200_000,
+            slicing: SlicingOptions {
+                parallelism,
+                memory_per_worker: None,
+            },
+        };
+        let plan = plan(&onnx, None, options).unwrap();
+        let srs = SrsSet::new(
+            &SrsSource::Development,
+            plan.slices.iter().map(|s| s.parameters.k),
+        )
+        .unwrap();
+        let compiled = compile(&plan, &srs, &|_| ()).unwrap();
+        let files = compiled
+            .keys
+            .iter()
+            .map(|k| (Digest::of(&k.vk), k.vk.clone()))
+            .collect();
+        Self {
+            onnx,
+            plan,
+            compiled,
+            srs,
+            files,
+        }
+    }
+
+    /// Proves an answer; returns its receipt.
+    fn run(&self, input: &IntTensor, request: u8) -> Receipt {
+        let manifest = &self.compiled.manifest;
+        let tensors = self.plan.graph.evaluate(std::slice::from_ref(input)).unwrap();
+        let request = RequestUid::new([request; 16]);
+        let mut builder = ReceiptBuilder::new(manifest, "test", request, &tensors).unwrap();
+        for (index, keys) in self.compiled.keys.iter().enumerate() {
+            let slice = SliceIndex(index as u32);
+            let k = manifest.slices[index].circuit.k;
+            let srs = self.srs.of(k).unwrap().write();
+            let prover = SliceProver::new(manifest, &self.plan.graph, slice, &keys.pk, &srs).unwrap();
+            let claim = ClaimId::new(OsRng.r#gen());
+            let identity = Identity::new([index as u8; 32]);
+            let inputs: Vec<Vec<i64>> = builder
+                .boundary(slice)
+                .unwrap()
+                .0
+                .iter()
+                .map(|v| v.to_vec())
+                .collect();
+            let statement = builder.statement(slice, claim, identity);
+            let (envelope, _) = prover.prove(&statement, &inputs, OsRng).unwrap();
+            builder.add(slice, claim, identity, &envelope).unwrap();
+        }
+        builder.finish().unwrap()
+    }
+
+    fn input(&self, seed: u64) -> IntTensor {
+        let sample = synthetic_samples(&self.plan.float, 1, seed).remove(0).remove(0);
+        let info = &self.plan.graph.tensors[self.plan.graph.inputs[0].0 as usize];
+        let shape = info.shape.iter().map(|&d| d as usize).collect();
+        // Half the size of the calibration samples: surely in range.
+        let values = sample.iter().map(|v| v / 2.0).collect();
+        crate::graph::quantise_input(info, &FloatInput { shape, values }).unwrap()
+    }
+
+    /// Depth (a), with the development SRS allowed.
+    fn verify(&self, bytes: &[u8]) -> Report {
+        let files = |digest: Digest| self.files.get(&digest).cloned();
+        let against = Against::Manifest {
+            manifest: &self.compiled.manifest,
+            files: &files,
+        };
+        verify(
+            bytes,
+            &Verification {
+                against,
+                srs: &[],
+                allow_development_srs: true,
+                input: None,
+            },
+        )
+    }
+}
+
+/// The residual network in at least four slices: a skip tensor crosses them.
+fn model() -> &'static Model {
+    static MODEL: OnceLock<Model> = OnceLock::new();
+    MODEL.get_or_init(|| Model::new(network().bytes(), 5))
+}
+
+fn receipt() -> &'static Receipt {
+    static RECEIPT: OnceLock<Receipt> = OnceLock::new();
+    RECEIPT.get_or_init(|| model().run(&model().input(1), 1))
+}
+
+fn said(report: &Report) -> String {
+    report
+        .sentences
+        .iter()
+        .map(|s| format!("{:?}: {}\n", s.outcome, s.text))
+        .collect()
+}
+
+#[test]
+fn an_honest_receipt_is_valid_at_every_depth() {
+    let (model, bytes) = (model(), receipt().to_bytes());
+    assert!(model.compiled.manifest.slices.len() >= 4);
+    let report = model.verify(&bytes);
+    assert!(report.valid(), "{}", said(&report));
+    assert!(said(&report).contains("FORGEABLE BY ANYONE"));
+    assert!(said(&report).contains("NotChecked: The input was not checked"));
+
+    let own: Vec<FloatInput> = {
+        let info = &model.plan.graph.tensors[0];
+        let values = dequantise(info, &receipt().input[0].values);
+        vec![FloatInput {
+            shape: info.shape.iter().map(|&d| d as usize).collect(),
+            values,
+        }]
+    };
+    let against = Against::Model {
+        onnx: &model.onnx,
+        srs: &SrsSource::Development,
+        manifest: None,
+    };
+    let with_model = Verification {
+        against,
+        srs: &[],
+        allow_development_srs: true,
+        input: Some(&own),
+    };
+    let report = verify(&bytes, &with_model);
+    assert!(report.valid(), "{}", said(&report));
+    assert!(report.error_vs_float.is_some_and(|e| e < 0.2));
+    assert!(report.sentences.iter().all(|s| s.outcome == Outcome::Holds));
+
+    let mut other = own.clone();
+    other[0].values[0] += 0.5;
+    let report = verify(
+        &bytes,
+        &Verification {
+            input: Some(&other),
+            ..with_model
+        },
+    );
+    assert!(!report.valid() && said(&report).contains("is not your input"));
+}
+
+#[test]
+fn the_development_srs_is_refused_unless_it_is_allowed() {
+    let model = model();
+    let files = |digest: Digest| model.files.get(&digest).cloned();
+    let against = Against::Manifest {
+        manifest: &model.compiled.manifest,
+        files: &files,
+    };
+    let report = verify(
+        &receipt().to_bytes(),
+        &Verification {
+            against,
+            srs: &[],
+            allow_development_srs: false,
+            input: None,
+        },
+    );
+    assert!(!report.valid() && said(&report).contains("FORGEABLE BY ANYONE"));
+}
+
+#[test]
+fn rejects_any_changed_removed_or_added_byte() {
+    let (model, good) = (model(), receipt().to_bytes());
+    let mut rng = ChaCha20Rng::seed_from_u64(3);
+    let step = (good.len() / 500).max(1);
+    for at in (0..good.len()).step_by(step) {
+        let mut bad = good.clone();
+        bad[at] ^= 1u8 << rng.gen_range(0..8);
+        assert!(!model.verify(&bad).valid(), "byte {at}");
+    }
+    for len in 0..good.len() {
+        assert!(!model.verify(&good[..len]).valid(), "{len} bytes");
+    }
+    for at in (0..good.len()).step_by(good.len() / 60) {
+        let (mut more, mut less) = (good.clone(), good.clone());
+        more.insert(at, rng.r#gen());
+        less.remove(at);
+        assert!(
+            !model.verify(&more).valid() && !model.verify(&less).valid(),
+            "byte {at}"
+        );
+    }
+    assert!(!model.verify(&[good.as_slice(), &[0]].concat()).valid());
+    assert!(model.verify(&good).valid());
+}
+
+/// The receipt with a change, which must be rejected, and how that is said.
+fn rejected(what: &str, change: impl FnOnce(&mut Receipt), expected: &str) {
+    let mut bad = receipt().clone();
+    change(&mut bad);
+    let report = model().verify(&bad.to_bytes());
+    assert!(!report.valid(), "{what} was accepted");
+    assert!(said(&report).contains(expected), "{what}: {}", said(&report));
+}
+
+#[test]
+fn rejects_slices_left_out_doubled_swapped_or_from_another_request() {
+    let slices = receipt().slices.len();
+    rejected(
+        "a slice left out",
+        |r| drop(r.slices.pop()),
+        "slice proofs, the manifest",
+    );
+    rejected(
+        "a slice more",
+        |r| r.slices.push(r.slices[0].clone()),
+        "slice proofs, the manifest",
+    );
+    rejected(
+        "a slice doubled",
+        |r| r.slices[1] = r.slices[0].clone(),
+        "the same claim",
+    );
+    for at in 1..slices {
+        rejected("two slices swapped", |r| r.slices.swap(at - 1, at), "Slice");
+    }
+    let other = model().run(&model().input(1), 2);
+    for at in 0..slices {
+        rejected(
+            "another request's slice",
+            |r| r.slices[at] = other.slices[at].clone(),
+            "does not hold",
+        );
+    }
+    rejected(
+        "another request's uid",
+        |r| r.request = RequestUid::new([9; 16]),
+        "does not hold",
+    );
+    rejected("another network", |r| r.network.push('x'), "does not hold");
+    rejected(
+        "another miner's name",
+        |r| r.slices[0].identity = Identity::new([99; 32]),
+        "Slice 0: the proof does not hold",
+    );
+    rejected(
+        "another claim",
+        |r| r.slices[2].claim = ClaimId::new([99; 16]),
+        "Slice 2: the proof does not hold",
+    );
+}
+
+#[test]
+fn rejects_forged_tensors_skip_connections_included() {
+    assert!(receipt().inner.len() >= 3);
+    let skip = {
+        let manifest = &receipt().manifest;
+        let readers = |id| manifest.slices.iter().filter(|s| s.inputs.contains(&id)).count();
+        receipt()
+            .inner
+            .iter()
+            .position(|t| readers(t.id) >= 2)
+            .expect("a skip tensor crosses slices")
+    };
+    rejected(
+        "a forged skip tensor",
+        |r| r.inner[skip].values[0] ^= 1,
+        "does not hold",
+    );
+    for at in 0..receipt().inner.len() {
+        rejected("a forged tensor", |r| r.inner[at].values[1] ^= 1, "does not hold");
+    }
+    rejected("a forged input", |r| r.input[0].values[0] ^= 1, "does not hold");
+    rejected("a forged output", |r| r.output[0].values[0] ^= 1, "does not hold");
+    rejected(
+        "a value out of range",
+        |r| r.inner[0].values[0] = 1 << 40,
+        "out of its range",
+    );
+    rejected(
+        "a value less",
+        |r| drop(r.inner[0].values.pop()),
+        "values, the manifest says",
+    );
+    rejected(
+        "a tensor less",
+        |r| drop(r.inner.pop()),
+        "not those of its manifest",
+    );
+    rejected(
+        "a tensor twice",
+        |r| r.inner.push(r.inner[0].clone()),
+        "not those of its manifest",
+    );
+    rejected(
+        "two tensors swapped",
+        |r| r.inner.swap(0, 1),
+        "not those of its manifest",
+    );
+}
+
+#[test]
+fn rejects_another_models_manifest_and_manifests_that_do_not_hang_together() {
+    rejected(
+        "other integers",
+        |r| r.manifest.quantisation.shifts[0] ^= 1,
+        "is for manifest",
+    );
+    rejected("another SRS", |r| r.srs = Digest::of(b"srs"), "names another SRS");
+    rejected(
+        "a slice without nodes",
+        |r| r.manifest.slices[0].node_count = 0,
+        "not well-formed",
+    );
+    rejected(
+        "an unmade input",
+        |r| r.manifest.slices[0].inputs = r.manifest.outputs.clone(),
+        "not well-formed",
+    );
+    rejected("another version", |r| r.version = 2, "version 2");
+    rejected("a long network", |r| r.network = "x".repeat(65), "too long");
+
+    let dense = Onnx::new(&[1, 2, 6, 6]).node("Relu", &["x"], "y", vec![]);
+    let other = Model::new(dense.bytes(), 1);
+    let report = other.verify(&receipt().to_bytes());
+    assert!(!report.valid() && said(&report).contains("not for yours"));
+    let against = Against::Model {
+        onnx: &other.onnx,
+        srs: &SrsSource::Development,
+        manifest: None,
+    };
+    let report = verify(
+        &receipt().to_bytes(),
+        &Verification {
+            against,
+            srs: &[],
+            allow_development_srs: true,
+            input: None,
+        },
+    );
+    assert!(!report.valid() && said(&report).contains("does not follow from your model"));
+}
+
+#[test]
+fn a_model_whose_weights_round_to_nothing_is_not_the_genuine_one() {
+    // The attack: exponents so low that every weight is 0; the receipt would still name the genuine model.
+    let mut bad = receipt().clone();
+    bad.manifest.quantisation.shifts.iter_mut().for_each(|s| *s = 0);
+    let against = Against::Model {
+        onnx: &model().onnx,
+        srs: &SrsSource::Development,
+        manifest: None,
+    };
+    let verification = Verification {
+        against,
+        srs: &[],
+        allow_development_srs: true,
+        input: None,
+    };
+    let report = verify(&bad.to_bytes(), &verification);
+    assert!(
+        !report.valid() && said(&report).contains("lose more than"),
+        "{}",
+        said(&report)
+    );
+}
+
+#[test]
+fn missing_key_files_are_named() {
+    let model = model();
+    let none = |_: Digest| None;
+    let against = Against::Manifest {
+        manifest: &model.compiled.manifest,
+        files: &none,
+    };
+    let report = verify(
+        &receipt().to_bytes(),
+        &Verification {
+            against,
+            srs: &[],
+            allow_development_srs: true,
+            input: None,
+        },
+    );
+    assert!(!report.valid() && said(&report).contains("is not among the files"));
+}
+
+#[test]
+fn keys_and_manifest_do_not_depend_on_the_number_of_threads() {
+    let digest = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        pool.install(|| Model::new(network().bytes(), 2).compiled.manifest.digest())
+    };
+    assert_eq!(digest(1), digest(2));
+}

@@ -1,0 +1,72 @@
+//! Partitions a sequence into consecutive ranges by dynamic programming.
+
+use std::ops::Range;
+
+/// Splits `0..count` into at least `parts` ranges (fewer only if there are fewer feasible ones): the least number that
+/// is feasible, then the least greatest cost, then the least total cost. `cost` is `None` for ranges that may not be.
+pub(super) fn partition(
+    count: usize,
+    parts: usize,
+    cost: impl Fn(&Range<usize>) -> Option<u64>,
+) -> Option<Vec<Range<usize>>> {
+    // best[p][end]: (greatest, total, start of the last range) over partitions of 0..end into p ranges.
+    let mut best: Vec<Vec<Option<(u64, u64, usize)>>> = vec![vec![None; count + 1]; count + 1];
+    best[0][0] = Some((0, 0, 0));
+    for p in 1..=count {
+        for end in p..=count {
+            for start in p - 1..end {
+                let (Some((greatest, total, _)), Some(c)) = (best[p - 1][start], cost(&(start..end))) else {
+                    continue;
+                };
+                let candidate = (greatest.max(c), total + c, start);
+                if best[p][end].is_none_or(|b| (candidate.0, candidate.1) < (b.0, b.1)) {
+                    best[p][end] = Some(candidate);
+                }
+            }
+        }
+    }
+    let feasible = |p: &usize| best[*p][count].is_some();
+    let parts = (parts.min(count)..=count)
+        .find(feasible)
+        .or_else(|| (1..parts.min(count)).rev().find(feasible))?;
+    let (mut ranges, mut end) = (Vec::new(), count);
+    for p in (1..=parts).rev() {
+        let (_, _, start) = best[p][end]?;
+        ranges.push(start..end);
+        end = start;
+    }
+    ranges.reverse();
+    Some(ranges)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WORK: [u64; 6] = [5, 1, 1, 1, 5, 3];
+
+    fn sum(range: &Range<usize>) -> Option<u64> {
+        Some(WORK[range.clone()].iter().sum())
+    }
+
+    #[test]
+    fn the_heaviest_part_is_as_light_as_it_can_be() {
+        let heaviest = partition(6, 3, sum).map(|r| r.iter().filter_map(|r| sum(r)).max());
+        assert_eq!(heaviest, Some(Some(8)));
+    }
+
+    #[test]
+    fn there_are_as_many_parts_as_asked_for_where_possible() {
+        assert_eq!(partition(6, 1, sum).map(|r| r.len()), Some(1));
+        assert_eq!(partition(6, 9, sum).map(|r| r.len()), Some(6));
+        // No part may end after item 0: at most five parts.
+        let glued = |r: &Range<usize>| if r.end == 1 { None } else { sum(r) };
+        assert_eq!(partition(6, 6, glued).map(|r| r.len()), Some(5));
+        // A limit needs more parts than asked for.
+        assert_eq!(
+            partition(6, 1, |r| sum(r).filter(|c| *c <= 6)).map(|r| r.len()),
+            Some(4)
+        );
+        assert_eq!(partition(6, 1, |_| None), None);
+    }
+}
