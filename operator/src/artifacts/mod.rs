@@ -74,15 +74,22 @@ impl Artifacts {
     /// # Errors
     /// A folder that cannot be made.
     pub fn file(root: &FilePath) -> Result<Self, ArtifactError> {
-        let generic = |e| StoreError::Generic { store: "LocalFileSystem", source: Box::new(e) };
+        let generic = |e| StoreError::Generic {
+            store: "LocalFileSystem",
+            source: Box::new(e),
+        };
         std::fs::create_dir_all(root).map_err(generic)?;
-        Ok(Self { store: Arc::new(LocalFileSystem::new_with_prefix(root)?) })
+        Ok(Self {
+            store: Arc::new(LocalFileSystem::new_with_prefix(root)?),
+        })
     }
 
     /// Memory, for tests.
     #[must_use]
     pub fn memory() -> Self {
-        Self { store: Arc::new(InMemory::new()) }
+        Self {
+            store: Arc::new(InMemory::new()),
+        }
     }
 
     fn blob_path(digest: &Digest) -> Path {
@@ -99,7 +106,10 @@ impl Artifacts {
     /// A failing store.
     pub async fn put_blob(&self, bytes: impl Into<Bytes>) -> Result<BlobRef, ArtifactError> {
         let bytes = bytes.into();
-        let blob = BlobRef { digest: Digest::of(&bytes), size: bytes.len() as u64 };
+        let blob = BlobRef {
+            digest: Digest::of(&bytes),
+            size: bytes.len() as u64,
+        };
         self.create(&Self::blob_path(&blob.digest), bytes).await?;
         Ok(blob)
     }
@@ -126,17 +136,35 @@ impl Artifacts {
             found => found?,
         };
         if found.meta.size > max {
-            return Err(ArtifactError::TooLarge { digest: *digest, size: found.meta.size, max });
+            return Err(ArtifactError::TooLarge {
+                digest: *digest,
+                size: found.meta.size,
+                max,
+            });
         }
         let bytes = found.bytes().await?;
         let got = Digest::of(&bytes);
-        if got == *digest { Ok(bytes) } else { Err(ArtifactError::Damaged { expected: *digest, got }) }
+        if got == *digest {
+            Ok(bytes)
+        } else {
+            Err(ArtifactError::Damaged {
+                expected: *digest,
+                got,
+            })
+        }
     }
 
     /// Writes a slot that was empty; `false` when it was not.
     async fn create(&self, path: &Path, bytes: Bytes) -> Result<bool, ArtifactError> {
-        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        match self.store.put_opts(path, PutPayload::from_bytes(bytes), options).await {
+        let options = PutOptions {
+            mode: PutMode::Create,
+            ..PutOptions::default()
+        };
+        match self
+            .store
+            .put_opts(path, PutPayload::from_bytes(bytes), options)
+            .await
+        {
             Ok(_) => Ok(true),
             Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) => Ok(false),
             Err(e) => Err(e.into()),
@@ -197,7 +225,8 @@ impl Artifacts {
     /// A failing store.
     pub async fn put_receipt(&self, bytes: Bytes) -> Result<Digest, ArtifactError> {
         let digest = Digest::of(&bytes);
-        self.create(&Path::from(format!("receipts/{}", digest.hex())), bytes).await?;
+        self.create(&Path::from(format!("receipts/{}", digest.hex())), bytes)
+            .await?;
         Ok(digest)
     }
 
@@ -206,7 +235,8 @@ impl Artifacts {
     /// # Errors
     /// A failing store.
     pub async fn create_ledger_entry(&self, claim: ClaimId, json: Vec<u8>) -> Result<bool, ArtifactError> {
-        self.create(&Path::from(format!("ledger/{claim}")), json.into()).await
+        self.create(&Path::from(format!("ledger/{claim}")), json.into())
+            .await
     }
 
     /// Every ledger entry.
@@ -240,9 +270,14 @@ mod tests {
             let blob = store.put_blob(&b"hello"[..]).await.unwrap();
             assert_eq!(store.put_blob(&b"hello"[..]).await.unwrap(), blob);
             assert_eq!(store.get_blob(&blob.digest, 5).await.unwrap(), &b"hello"[..]);
-            assert!(matches!(store.get_blob(&blob.digest, 4).await, Err(ArtifactError::TooLarge { size: 5, .. })));
+            assert!(matches!(
+                store.get_blob(&blob.digest, 4).await,
+                Err(ArtifactError::TooLarge { size: 5, .. })
+            ));
             let absent = Digest::of(b"absent");
-            assert!(matches!(store.get_blob(&absent, 9).await, Err(ArtifactError::NotFound(d)) if d == absent));
+            assert!(
+                matches!(store.get_blob(&absent, 9).await, Err(ArtifactError::NotFound(d)) if d == absent)
+            );
         }
     }
 
@@ -252,7 +287,10 @@ mod tests {
         let store = Artifacts::file(dir.path()).unwrap();
         let blob = store.put_blob(&b"hello"[..]).await.unwrap();
         std::fs::write(dir.path().join("blobs/sha256").join(blob.digest.hex()), b"jello").unwrap();
-        assert!(matches!(store.get_blob(&blob.digest, 9).await, Err(ArtifactError::Damaged { .. })));
+        assert!(matches!(
+            store.get_blob(&blob.digest, 9).await,
+            Err(ArtifactError::Damaged { .. })
+        ));
     }
 
     #[tokio::test]
@@ -260,7 +298,8 @@ mod tests {
         let (_dir, stores) = stores();
         let (uid, claim) = (RequestUid::new([1; 16]), ClaimId::new([2; 16]));
         for store in stores {
-            let put = |bytes: &'static [u8]| store.put_proof(uid, SliceIndex(3), claim, Bytes::from_static(bytes));
+            let put =
+                |bytes: &'static [u8]| store.put_proof(uid, SliceIndex(3), claim, Bytes::from_static(bytes));
             assert_eq!(put(b"one").await.unwrap(), PutOnce::Created);
             assert_eq!(put(b"one").await.unwrap(), PutOnce::Same);
             assert_eq!(put(b"two").await.unwrap(), PutOnce::Different);

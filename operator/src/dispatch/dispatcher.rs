@@ -15,11 +15,11 @@ use tokio::sync::{Notify, Semaphore};
 use zkinfer_crds::wire::{ClaimGrant, ClaimRequest, MAX_WAIT_SECONDS, Refusal};
 use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid};
 
+use super::PoolId;
 use super::attempt::{Attempt, AttemptEnd};
 use super::queue::{Claimed, ClaimedSlice, Queue, Worker};
 use super::request::{QueuedRequest, QueuedSlice, SliceCounts};
 use super::token::{ClaimToken, TokenError, TokenKey};
-use super::PoolId;
 use crate::artifacts::{ArtifactError, Artifacts, PutOnce};
 use crate::runs::{Run, VerifyOutcome};
 
@@ -79,7 +79,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_secs())
 }
 
 impl Dispatcher {
@@ -121,7 +123,13 @@ impl Dispatcher {
             parameter_id,
         };
         let slices = run.model.report.slices.iter().enumerate().map(slice).collect();
-        let request = QueuedRequest { uid: run.uid, priority, redundancy, pools, slices };
+        let request = QueuedRequest {
+            uid: run.uid,
+            priority,
+            redundancy,
+            pools,
+            slices,
+        };
         lock(&self.runs).insert(run.uid, run);
         lock(&self.queue).add(request, self.now());
         self.work.notify_waiters();
@@ -227,7 +235,9 @@ impl Dispatcher {
             if self.now() >= deadline {
                 return ClaimAnswer::Nothing;
             }
-            let until = wakeup.map_or(deadline, |at| at.min(deadline)).saturating_sub(self.now());
+            let until = wakeup
+                .map_or(deadline, |at| at.min(deadline))
+                .saturating_sub(self.now());
             let _ = tokio::time::timeout(until.max(Duration::from_millis(1)), woken).await;
         }
     }
@@ -264,16 +274,27 @@ impl Dispatcher {
             proving_key: Some(compiled.proving_key.clone()),
             srs: Some(compiled.srs.clone()),
         };
-        let blobs = [Some(&grant.manifest), Some(&grant.graph), Some(&grant.inputs), grant.proving_key.as_ref(), grant.srs.as_ref()];
+        let blobs = [
+            Some(&grant.manifest),
+            Some(&grant.graph),
+            Some(&grant.inputs),
+            grant.proving_key.as_ref(),
+            grant.srs.as_ref(),
+        ];
         let mut granted = lock(&self.granted);
-        granted.entry(auth.pool.clone()).or_default().extend(blobs.into_iter().flatten().map(|b| b.digest));
+        granted
+            .entry(auth.pool.clone())
+            .or_default()
+            .extend(blobs.into_iter().flatten().map(|b| b.digest));
         Some(grant)
     }
 
     /// Whether a blob was granted to a pool.
     #[must_use]
     pub fn may_read(&self, pool: &PoolId, digest: &Digest) -> bool {
-        lock(&self.granted).get(pool).is_some_and(|blobs| blobs.contains(digest))
+        lock(&self.granted)
+            .get(pool)
+            .is_some_and(|blobs| blobs.contains(digest))
     }
 
     /// Opens a claim's token.
@@ -294,14 +315,30 @@ impl Dispatcher {
     ///
     /// # Errors
     /// A failing store; nothing is burnt, the worker may try again.
-    pub async fn submit(self: &Arc<Self>, token: ClaimToken, bytes: Bytes) -> Result<SubmitAnswer, ArtifactError> {
+    pub async fn submit(
+        self: &Arc<Self>,
+        token: ClaimToken,
+        bytes: Bytes,
+    ) -> Result<SubmitAnswer, ArtifactError> {
         let run = lock(&self.runs).get(&token.request).cloned();
-        let Some(run) = run else { return Ok(SubmitAnswer::Gone) };
+        let Some(run) = run else {
+            return Ok(SubmitAnswer::Gone);
+        };
         let open = self.is_open(&token);
-        if !open && !self.artifacts.proofs(token.request).await?.contains(&(token.slice, token.claim)) {
+        if !open
+            && !self
+                .artifacts
+                .proofs(token.request)
+                .await?
+                .contains(&(token.slice, token.claim))
+        {
             return Ok(SubmitAnswer::Gone);
         }
-        match self.artifacts.put_proof(token.request, token.slice, token.claim, bytes.clone()).await? {
+        match self
+            .artifacts
+            .put_proof(token.request, token.slice, token.claim, bytes.clone())
+            .await?
+        {
             PutOnce::Same => return Ok(SubmitAnswer::Again),
             PutOnce::Different => return Ok(SubmitAnswer::Conflict),
             PutOnce::Created => {}
@@ -315,7 +352,13 @@ impl Dispatcher {
     }
 
     async fn verify(self: Arc<Self>, run: Arc<Run>, token: ClaimToken, bytes: Bytes) {
-        let ClaimToken { request, slice, claim, identity, .. } = token;
+        let ClaimToken {
+            request,
+            slice,
+            claim,
+            identity,
+            ..
+        } = token;
         let permit = Arc::clone(&self.verifying).acquire_owned().await;
         let verdict = tokio::task::spawn_blocking(move || run.verify(slice, claim, identity, &bytes)).await;
         drop(permit);
@@ -335,7 +378,11 @@ impl Dispatcher {
 
     /// Takes a slice back. `false` when the claim has ended before.
     pub fn refuse(&self, token: &ClaimToken, refusal: Refusal) -> bool {
-        self.end(token.request, token.claim, AttemptEnd::HandedBack(refusal.reason, refusal.message))
+        self.end(
+            token.request,
+            token.claim,
+            AttemptEnd::HandedBack(refusal.reason, refusal.message),
+        )
     }
 
     fn end(&self, uid: RequestUid, claim: ClaimId, end: AttemptEnd) -> bool {

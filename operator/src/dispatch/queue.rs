@@ -65,7 +65,11 @@ impl Queue {
     /// An empty queue. No lease is shorter than `least_lease`.
     #[must_use]
     pub fn new(least_lease: Duration) -> Self {
-        Self { requests: Vec::new(), least_lease, ended: Vec::new() }
+        Self {
+            requests: Vec::new(),
+            least_lease,
+            ended: Vec::new(),
+        }
     }
 
     /// Adds a request; one that is there already stays as it is.
@@ -79,11 +83,14 @@ impl Queue {
 
     /// Removes a request; open claims end without blame.
     pub fn remove(&mut self, uid: RequestUid, now: Duration) {
-        let Some(at) = self.requests.iter().position(|r| r.uid == uid) else { return };
+        let Some(at) = self.requests.iter().position(|r| r.uid == uid) else {
+            return;
+        };
         let request = self.requests.remove(at);
         for entry in &request.slices {
             for lease in &entry.leases {
-                self.ended.push(ended(uid, entry, lease, now, AttemptEnd::Cancelled));
+                self.ended
+                    .push(ended(uid, entry, lease, now, AttemptEnd::Cancelled));
             }
         }
     }
@@ -140,7 +147,9 @@ impl Queue {
         }
         let wanted = |r: &&mut RequestEntry| worker.request.is_none_or(|uid| uid == r.uid);
         for request in self.requests.iter_mut().filter(wanted) {
-            let Some(at) = request.next_for(pool, worker, now) else { continue };
+            let Some(at) = request.next_for(pool, worker, now) else {
+                continue;
+            };
             request.arrived.insert(pool.clone());
             let uid = request.uid;
             let entry = &mut request.slices[at];
@@ -173,7 +182,8 @@ impl Queue {
     #[must_use]
     pub fn is_open(&self, uid: RequestUid, claim: ClaimId, now: Duration) -> bool {
         let open = |l: &Lease| l.claim == claim && (l.submitted.is_some() || l.expires > now);
-        self.find(uid).is_some_and(|r| r.slices.iter().any(|s| s.leases.iter().any(open)))
+        self.find(uid)
+            .is_some_and(|r| r.slices.iter().any(|s| s.leases.iter().any(open)))
     }
 
     /// A proof has come; the lease ends no more. `false` when the claim is not open any more.
@@ -181,7 +191,10 @@ impl Queue {
         if !self.is_open(uid, claim, now) {
             return false;
         }
-        let leases = self.find_mut(uid).into_iter().flat_map(|r| r.slices.iter_mut().flat_map(|s| &mut s.leases));
+        let leases = self
+            .find_mut(uid)
+            .into_iter()
+            .flat_map(|r| r.slices.iter_mut().flat_map(|s| &mut s.leases));
         for lease in leases.filter(|l| l.claim == claim) {
             lease.submitted.get_or_insert((now, bytes));
         }
@@ -190,9 +203,14 @@ impl Queue {
 
     /// Ends a claim. `false` when it has ended before.
     pub fn end(&mut self, uid: RequestUid, claim: ClaimId, end: AttemptEnd, now: Duration) -> bool {
-        let Some(request) = self.find_mut(uid) else { return false };
+        let Some(request) = self.find_mut(uid) else {
+            return false;
+        };
         let found = request.slices.iter().enumerate().find_map(|(at, s)| {
-            s.leases.iter().position(|l| l.claim == claim).map(|lease| (at, lease))
+            s.leases
+                .iter()
+                .position(|l| l.claim == claim)
+                .map(|lease| (at, lease))
         });
         let Some((at, lease)) = found else { return false };
         let lease = request.slices[at].leases.remove(lease);
@@ -203,9 +221,14 @@ impl Queue {
             }
             Some(blame) => {
                 // Too little memory is nobody's fault, but the same worker would say the same again.
-                let too_small = matches!(attempt.end, AttemptEnd::HandedBack(RefuseReason::TooLittleMemory, _));
+                let too_small = matches!(
+                    attempt.end,
+                    AttemptEnd::HandedBack(RefuseReason::TooLittleMemory, _)
+                );
                 if blame == Blame::Miner || too_small {
-                    request.slices[at].elsewhere.insert(lease.pool.clone(), now + ELSEWHERE);
+                    request.slices[at]
+                        .elsewhere
+                        .insert(lease.pool.clone(), now + ELSEWHERE);
                 }
                 if blame == Blame::Miner {
                     *request.faults.entry(lease.pool.clone()).or_default() += 1;
@@ -214,8 +237,10 @@ impl Queue {
                 if attempts >= MAX_ATTEMPTS && request.failed.is_none() {
                     let slice = request.slices[at].slice.index;
                     let last = attempt.end.message();
-                    request.failed =
-                        Some(format!("slice {slice} was tried {attempts} times; last, by {}: {last}", lease.pool));
+                    request.failed = Some(format!(
+                        "slice {slice} was tried {attempts} times; last, by {}: {last}",
+                        lease.pool
+                    ));
                 }
             }
         }
@@ -229,7 +254,13 @@ impl Queue {
         let late: Vec<(RequestUid, ClaimId)> = self
             .requests
             .iter()
-            .flat_map(|r| r.slices.iter().flat_map(|s| &s.leases).filter(expired).map(|l| (r.uid, l.claim)))
+            .flat_map(|r| {
+                r.slices
+                    .iter()
+                    .flat_map(|s| &s.leases)
+                    .filter(expired)
+                    .map(|l| (r.uid, l.claim))
+            })
             .collect();
         for (uid, claim) in late {
             self.end(uid, claim, AttemptEnd::LeaseExpired, now);
@@ -239,11 +270,21 @@ impl Queue {
     /// When something next happens by itself: a lease or a reservation ends.
     #[must_use]
     pub fn next_wakeup(&self, now: Duration) -> Option<Duration> {
-        let leases = self.requests.iter().flat_map(|r| r.slices.iter().flat_map(|s| &s.leases));
+        let leases = self
+            .requests
+            .iter()
+            .flat_map(|r| r.slices.iter().flat_map(|s| &s.leases));
         let leases = leases.filter(|l| l.submitted.is_none()).map(|l| l.expires);
         let reservations = self.requests.iter().map(|r| r.since + super::request::RESERVED);
-        let elsewhere = self.requests.iter().flat_map(|r| r.slices.iter().flat_map(|s| s.elsewhere.values().copied()));
-        leases.chain(reservations).chain(elsewhere).filter(|at| *at > now).min()
+        let elsewhere = self
+            .requests
+            .iter()
+            .flat_map(|r| r.slices.iter().flat_map(|s| s.elsewhere.values().copied()));
+        leases
+            .chain(reservations)
+            .chain(elsewhere)
+            .filter(|at| *at > now)
+            .min()
     }
 
     /// The attempts that have ended since the last call, in order.
@@ -267,7 +308,10 @@ fn ended(
         identity: lease.identity,
         worker: lease.worker.clone(),
         number: lease.number,
-        elapsed: lease.submitted.map_or(now, |(at, _)| at).saturating_sub(lease.since),
+        elapsed: lease
+            .submitted
+            .map_or(now, |(at, _)| at)
+            .saturating_sub(lease.since),
         bytes: lease.submitted.map(|(_, bytes)| bytes),
         work: entry.slice.predicted_millis,
         end,

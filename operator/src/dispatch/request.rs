@@ -103,7 +103,13 @@ pub(super) struct RequestEntry {
 
 impl RequestEntry {
     pub(super) fn new(request: QueuedRequest, now: Duration) -> Self {
-        let QueuedRequest { uid, priority, redundancy, pools, slices } = request;
+        let QueuedRequest {
+            uid,
+            priority,
+            redundancy,
+            pools,
+            slices,
+        } = request;
         let entry = |slice| SliceEntry {
             slice,
             leases: Vec::new(),
@@ -135,7 +141,8 @@ impl RequestEntry {
 
     /// Places of a slice that nobody holds.
     fn open_places(&self, slice: &SliceEntry) -> usize {
-        self.redundancy.saturating_sub(slice.leases.len() + slice.verified.len())
+        self.redundancy
+            .saturating_sub(slice.leases.len() + slice.verified.len())
     }
 
     fn faulty(&self, pool: &PoolId) -> bool {
@@ -154,7 +161,11 @@ impl RequestEntry {
             return 0;
         }
         let share = (self.slices.len() * self.redundancy / self.pools.len()).max(1);
-        let absent = self.pools.iter().filter(|p| *p != pool && !self.arrived.contains(*p) && !self.faulty(p)).count();
+        let absent = self
+            .pools
+            .iter()
+            .filter(|p| *p != pool && !self.arrived.contains(*p) && !self.faulty(p))
+            .count();
         absent * share
     }
 
@@ -176,17 +187,26 @@ impl RequestEntry {
                 && !self.elsewhere(s, pool, now)
         };
         let candidates = self.slices.iter().enumerate().filter(|(_, s)| may(s));
-        candidates.max_by_key(|(at, s)| (s.slice.predicted_millis, usize::MAX - at)).map(|(at, _)| at)
+        candidates
+            .max_by_key(|(at, s)| (s.slice.predicted_millis, usize::MAX - at))
+            .map(|(at, _)| at)
     }
 
     /// The pool failed at this slice a short while ago, and another pool could take it.
     fn elsewhere(&self, slice: &SliceEntry, pool: &PoolId, now: Duration) -> bool {
         let blocked = |p: &PoolId| slice.elsewhere.get(p).is_some_and(|until| *until > now);
-        blocked(pool) && self.pools.iter().any(|p| p != pool && !blocked(p) && !self.faulty(p))
+        blocked(pool)
+            && self
+                .pools
+                .iter()
+                .any(|p| p != pool && !blocked(p) && !self.faulty(p))
     }
 
     pub(super) fn counts(&self) -> SliceCounts {
-        let mut counts = SliceCounts { total: self.slices.len() as u32, ..SliceCounts::default() };
+        let mut counts = SliceCounts {
+            total: self.slices.len() as u32,
+            ..SliceCounts::default()
+        };
         for s in &self.slices {
             let state = if self.is_verified(s) {
                 &mut counts.verified

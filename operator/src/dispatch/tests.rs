@@ -18,7 +18,12 @@ fn pool(name: &str) -> PoolId {
 }
 
 fn worker() -> Worker {
-    Worker { name: "w".to_owned(), parameters: vec![PARAMETERS], memory_bytes: 1 << 30, request: None }
+    Worker {
+        name: "w".to_owned(),
+        parameters: vec![PARAMETERS],
+        memory_bytes: 1 << 30,
+        request: None,
+    }
 }
 
 fn seconds(n: u64) -> Duration {
@@ -59,7 +64,13 @@ impl Bench {
 
     fn ask_as(&mut self, name: &str, worker: &Worker, now: Duration) -> Claimed {
         self.claims += 1;
-        self.queue.claim(&pool(name), Identity::new([0; 32]), worker, ClaimId::new([self.claims; 16]), now)
+        self.queue.claim(
+            &pool(name),
+            Identity::new([0; 32]),
+            worker,
+            ClaimId::new([self.claims; 16]),
+            now,
+        )
     }
 
     fn take(&mut self, name: &str, now: Duration) -> ClaimedSlice {
@@ -71,7 +82,10 @@ impl Bench {
 
     fn verify(&mut self, claimed: &ClaimedSlice, now: Duration) {
         assert!(self.queue.submitted(claimed.request, claimed.claim, 2000, now));
-        assert!(self.queue.end(claimed.request, claimed.claim, AttemptEnd::Verified, now));
+        assert!(
+            self.queue
+                .end(claimed.request, claimed.claim, AttemptEnd::Verified, now)
+        );
     }
 }
 
@@ -83,7 +97,11 @@ fn the_heaviest_slice_goes_first_and_a_share_is_kept_for_each_pool() {
     // The rest is b's until it comes, or for five seconds.
     assert_eq!(bench.ask("a", seconds(1)), Claimed::Nothing);
     assert_eq!(bench.take("b", seconds(1)).slice, SliceIndex(1));
-    assert_eq!(bench.take("a", seconds(1)).slice, SliceIndex(0), "b has come: faster workers take more");
+    assert_eq!(
+        bench.take("a", seconds(1)).slice,
+        SliceIndex(0),
+        "b has come: faster workers take more"
+    );
     let mut bench = Bench::new(vec![request(1, 2, &["a", "b"])]);
     bench.take("a", seconds(0));
     assert_eq!(bench.ask("a", seconds(4)), Claimed::Nothing);
@@ -93,15 +111,31 @@ fn the_heaviest_slice_goes_first_and_a_share_is_kept_for_each_pool() {
 #[test]
 fn a_request_is_over_when_every_slice_is_verified() {
     let mut bench = Bench::new(vec![request(1, 1, &["a"])]);
-    let only = Worker { request: Some(uid(1)), ..worker() };
+    let only = Worker {
+        request: Some(uid(1)),
+        ..worker()
+    };
     let claimed = bench.take("a", seconds(0));
     assert_eq!(bench.ask_as("a", &only, seconds(0)), Claimed::Nothing);
     bench.verify(&claimed, seconds(1));
     assert!(bench.queue.all_verified(uid(1)));
     assert_eq!(bench.ask_as("a", &only, seconds(1)), Claimed::Over);
     let ended = bench.queue.take_ended();
-    assert_eq!((ended.len(), &ended[0].end, ended[0].elapsed), (1, &AttemptEnd::Verified, seconds(1)));
-    assert_eq!(bench.ask_as("a", &Worker { request: Some(uid(9)), ..worker() }, seconds(1)), Claimed::Over);
+    assert_eq!(
+        (ended.len(), &ended[0].end, ended[0].elapsed),
+        (1, &AttemptEnd::Verified, seconds(1))
+    );
+    assert_eq!(
+        bench.ask_as(
+            "a",
+            &Worker {
+                request: Some(uid(9)),
+                ..worker()
+            },
+            seconds(1)
+        ),
+        Claimed::Over
+    );
 }
 
 #[test]
@@ -109,15 +143,26 @@ fn an_invalid_proof_is_proved_again_elsewhere() {
     let mut bench = Bench::new(vec![request(1, 1, &["a", "b"])]);
     let first = bench.take("a", seconds(6));
     assert!(bench.queue.submitted(first.request, first.claim, 10, seconds(6)));
-    assert!(bench.queue.end(first.request, first.claim, AttemptEnd::Invalid("no".to_owned()), seconds(6)));
-    assert_eq!(bench.ask("a", seconds(7)), Claimed::Nothing, "another pool goes first");
+    assert!(bench.queue.end(
+        first.request,
+        first.claim,
+        AttemptEnd::Invalid("no".to_owned()),
+        seconds(6)
+    ));
+    assert_eq!(
+        bench.ask("a", seconds(7)),
+        Claimed::Nothing,
+        "another pool goes first"
+    );
     let second = bench.take("b", seconds(7));
     assert_eq!(second.attempt, 2);
     bench.verify(&second, seconds(8));
     // If the other pool does not come, the first may try again.
     let mut bench = Bench::new(vec![request(1, 1, &["a", "b"])]);
     let first = bench.take("a", seconds(6));
-    bench.queue.end(first.request, first.claim, AttemptEnd::TooLarge, seconds(6));
+    bench
+        .queue
+        .end(first.request, first.claim, AttemptEnd::TooLarge, seconds(6));
     bench.take("a", seconds(27));
 }
 
@@ -129,7 +174,12 @@ fn a_lease_that_ends_gives_the_slice_to_another() {
     assert_eq!(bench.ask("b", seconds(9)), Claimed::Nothing);
     assert_eq!(bench.queue.next_wakeup(seconds(9)), Some(seconds(10)));
     let again = bench.take("b", seconds(10));
-    assert!(!bench.queue.submitted(stalled.request, stalled.claim, 10, seconds(11)), "late");
+    assert!(
+        !bench
+            .queue
+            .submitted(stalled.request, stalled.claim, 10, seconds(11)),
+        "late"
+    );
     bench.verify(&again, seconds(11));
     let causes: Vec<_> = bench.queue.take_ended().iter().map(|a| a.end.cause()).collect();
     assert_eq!(causes, [Some("LeaseExpired"), None]);
@@ -141,8 +191,15 @@ fn a_slice_that_is_handed_back_is_free_at_once_and_costs_nobody() {
     let drained = bench.take("a", seconds(0));
     let end = AttemptEnd::HandedBack(RefuseReason::Draining, "bye".to_owned());
     assert_eq!(end.blame(), Some(Blame::Nobody));
-    assert!(bench.queue.end(drained.request, drained.claim, end.clone(), seconds(1)));
-    assert!(!bench.queue.end(drained.request, drained.claim, end, seconds(1)), "an attempt ends once");
+    assert!(
+        bench
+            .queue
+            .end(drained.request, drained.claim, end.clone(), seconds(1))
+    );
+    assert!(
+        !bench.queue.end(drained.request, drained.claim, end, seconds(1)),
+        "an attempt ends once"
+    );
     bench.take("a", seconds(1));
 }
 
@@ -151,7 +208,12 @@ fn a_pool_that_keeps_failing_gets_no_more_while_another_is_left() {
     let mut bench = Bench::new(vec![request(1, 6, &["bad", "good"])]);
     for _ in 0..2 {
         let s = bench.take("bad", seconds(6));
-        bench.queue.end(s.request, s.claim, AttemptEnd::Invalid("no".to_owned()), seconds(6));
+        bench.queue.end(
+            s.request,
+            s.claim,
+            AttemptEnd::Invalid("no".to_owned()),
+            seconds(6),
+        );
     }
     assert_eq!(bench.ask("bad", seconds(60)), Claimed::Nothing);
     for _ in 0..6 {
@@ -167,10 +229,18 @@ fn a_request_fails_when_a_slice_was_tried_too_often() {
     for i in 0..8 {
         assert_eq!(bench.queue.failure(uid(1)), None);
         let s = bench.take("a", seconds(i));
-        bench.queue.end(s.request, s.claim, AttemptEnd::Invalid("no".to_owned()), seconds(i));
+        bench.queue.end(
+            s.request,
+            s.claim,
+            AttemptEnd::Invalid("no".to_owned()),
+            seconds(i),
+        );
     }
     let why = bench.queue.failure(uid(1)).unwrap();
-    assert!(why.contains("slice 0 was tried 8 times") && why.contains("default/a"), "{why}");
+    assert!(
+        why.contains("slice 0 was tried 8 times") && why.contains("default/a"),
+        "{why}"
+    );
     assert_eq!(bench.ask("a", seconds(9)), Claimed::Nothing);
 }
 
@@ -191,9 +261,15 @@ fn redundancy_asks_different_pools() {
 #[test]
 fn workers_get_only_what_they_can_prove() {
     let mut bench = Bench::new(vec![request(1, 1, &["a"])]);
-    let small = Worker { memory_bytes: 1 << 10, ..worker() };
+    let small = Worker {
+        memory_bytes: 1 << 10,
+        ..worker()
+    };
     assert_eq!(bench.ask_as("a", &small, seconds(0)), Claimed::Nothing);
-    let other = Worker { parameters: Vec::new(), ..worker() };
+    let other = Worker {
+        parameters: Vec::new(),
+        ..worker()
+    };
     assert_eq!(bench.ask_as("a", &other, seconds(0)), Claimed::Nothing);
     assert_eq!(bench.ask("stranger", seconds(60)), Claimed::Nothing);
     bench.take("a", seconds(0));
@@ -201,7 +277,10 @@ fn workers_get_only_what_they_can_prove() {
 
 #[test]
 fn a_higher_priority_goes_first_and_a_suspended_request_waits() {
-    let urgent = QueuedRequest { priority: 5, ..request(2, 1, &["a"]) };
+    let urgent = QueuedRequest {
+        priority: 5,
+        ..request(2, 1, &["a"])
+    };
     let mut bench = Bench::new(vec![request(1, 1, &["a"]), urgent]);
     bench.queue.suspend(uid(1), true);
     assert_eq!(bench.take("a", seconds(0)).request, uid(2));
@@ -210,5 +289,8 @@ fn a_higher_priority_goes_first_and_a_suspended_request_waits() {
     let open = bench.take("a", seconds(0));
     bench.queue.remove(uid(1), seconds(1));
     assert!(!bench.queue.is_open(uid(1), open.claim, seconds(1)));
-    assert_eq!(bench.queue.take_ended().last().map(|a| a.end.clone()), Some(AttemptEnd::Cancelled));
+    assert_eq!(
+        bench.queue.take_ended().last().map(|a| a.end.clone()),
+        Some(AttemptEnd::Cancelled)
+    );
 }

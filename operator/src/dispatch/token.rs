@@ -69,7 +69,9 @@ impl ClaimToken {
     #[must_use]
     pub fn seal(&self, key: &TokenKey) -> String {
         let body = serde_json::to_vec(self).unwrap_or_default();
-        let tag = mac(key, &body).map(|m| m.finalize().into_bytes().to_vec()).unwrap_or_default();
+        let tag = mac(key, &body)
+            .map(|m| m.finalize().into_bytes().to_vec())
+            .unwrap_or_default();
         format!("{}.{}", URL_SAFE_NO_PAD.encode(body), URL_SAFE_NO_PAD.encode(tag))
     }
 
@@ -112,7 +114,10 @@ mod tests {
     fn opens_what_it_sealed() {
         let key = TokenKey::new([9; 32]);
         assert_eq!(ClaimToken::open(&token().seal(&key), &key), Ok(token()));
-        assert_eq!(ClaimToken::open(&token().seal(&key), &TokenKey::new([8; 32])), Err(TokenError::BadSignature));
+        assert_eq!(
+            ClaimToken::open(&token().seal(&key), &TokenKey::new([8; 32])),
+            Err(TokenError::BadSignature)
+        );
     }
 
     #[test]

@@ -26,7 +26,9 @@ impl StaticTokens {
     #[must_use]
     pub fn new(tokens: impl IntoIterator<Item = (String, WorkerAuth)>) -> Self {
         let hashed = |(token, auth): (String, WorkerAuth)| (Sha256::digest(token.as_bytes()).into(), auth);
-        Self { by_hash: tokens.into_iter().map(hashed).collect() }
+        Self {
+            by_hash: tokens.into_iter().map(hashed).collect(),
+        }
     }
 }
 

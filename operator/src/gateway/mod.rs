@@ -38,7 +38,11 @@ impl Gateway {
     /// A gateway in front of a dispatcher.
     #[must_use]
     pub fn new(dispatcher: Arc<Dispatcher>, authenticator: Arc<dyn Authenticator>) -> Self {
-        Self { dispatcher, authenticator, body_time: BODY_TIME }
+        Self {
+            dispatcher,
+            authenticator,
+            body_time: BODY_TIME,
+        }
     }
 
     /// Another time for the body of a proof.
@@ -69,6 +73,8 @@ impl Gateway {
         listener: TcpListener,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
-        axum::serve(listener, self.router()).with_graceful_shutdown(shutdown).await
+        axum::serve(listener, self.router())
+            .with_graceful_shutdown(shutdown)
+            .await
     }
 }

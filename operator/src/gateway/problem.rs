@@ -15,11 +15,19 @@ pub(super) struct Reject {
 
 impl Reject {
     pub(super) fn new(status: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { status, reason, message: message.into() }
+        Self {
+            status,
+            reason,
+            message: message.into(),
+        }
     }
 
     pub(super) fn unknown_token() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "UnknownToken", "the bearer token is absent or not known here")
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "UnknownToken",
+            "the bearer token is absent or not known here",
+        )
     }
 
     pub(super) fn gone() -> Self {
@@ -30,13 +38,20 @@ impl Reject {
     pub(super) fn store(error: &dyn std::fmt::Display) -> Self {
         // What the store says may name its insides; that is for the log.
         tracing::warn!(%error, "artifact store");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "StoreUnavailable", "the artifact store failed: try again")
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "StoreUnavailable",
+            "the artifact store failed: try again",
+        )
     }
 }
 
 impl IntoResponse for Reject {
     fn into_response(self) -> Response {
-        let problem = Problem { reason: self.reason.to_owned(), message: self.message };
+        let problem = Problem {
+            reason: self.reason.to_owned(),
+            message: self.message,
+        };
         (self.status, Json(problem)).into_response()
     }
 }

@@ -23,16 +23,25 @@ const MAX_BLOB_BYTES: u64 = 8 << 30;
 type Answer = Result<Response, Reject>;
 
 fn worker(gateway: &Gateway, headers: &HeaderMap) -> Result<WorkerAuth, Reject> {
-    bearer(headers).and_then(|b| gateway.authenticator.authenticate(b)).ok_or_else(Reject::unknown_token)
+    bearer(headers)
+        .and_then(|b| gateway.authenticator.authenticate(b))
+        .ok_or_else(Reject::unknown_token)
 }
 
 /// The token of the claim that the path names.
 fn claim_token(gateway: &Gateway, headers: &HeaderMap, path: &str) -> Result<ClaimToken, Reject> {
     let token = bearer(headers).ok_or_else(Reject::unknown_token)?;
-    let token = gateway.dispatcher.open(token).map_err(|_| Reject::unknown_token())?;
+    let token = gateway
+        .dispatcher
+        .open(token)
+        .map_err(|_| Reject::unknown_token())?;
     match path.parse::<ClaimId>() {
         Ok(claim) if claim == token.claim => Ok(token),
-        _ => Err(Reject::new(StatusCode::UNAUTHORIZED, "OtherClaim", "the token is of another claim")),
+        _ => Err(Reject::new(
+            StatusCode::UNAUTHORIZED,
+            "OtherClaim",
+            "the token is of another claim",
+        )),
     }
 }
 
@@ -47,20 +56,39 @@ pub(super) async fn claim(State(gateway): State<Gateway>, headers: HeaderMap, bo
         ClaimAnswer::Grant(grant) => Json(*grant).into_response(),
         ClaimAnswer::Nothing => StatusCode::NO_CONTENT.into_response(),
         ClaimAnswer::Over => {
-            return Err(Reject::new(StatusCode::GONE, "Over", "there is no more work to wait for"));
+            return Err(Reject::new(
+                StatusCode::GONE,
+                "Over",
+                "there is no more work to wait for",
+            ));
         }
     })
 }
 
-pub(super) async fn blob(State(gateway): State<Gateway>, headers: HeaderMap, Path(digest): Path<String>) -> Answer {
+pub(super) async fn blob(
+    State(gateway): State<Gateway>,
+    headers: HeaderMap,
+    Path(digest): Path<String>,
+) -> Answer {
     let auth = worker(&gateway, &headers)?;
     // The same answer for a blob that is absent and one that is not this pool's: a digest is no permission.
-    let not_found = || Reject::new(StatusCode::NOT_FOUND, "NotFound", "no such blob was granted to this pool");
+    let not_found = || {
+        Reject::new(
+            StatusCode::NOT_FOUND,
+            "NotFound",
+            "no such blob was granted to this pool",
+        )
+    };
     let digest: Digest = digest.parse().map_err(|_| not_found())?;
     if !gateway.dispatcher.may_read(&auth.pool, &digest) {
         return Err(not_found());
     }
-    match gateway.dispatcher.artifacts().get_blob(&digest, MAX_BLOB_BYTES).await {
+    match gateway
+        .dispatcher
+        .artifacts()
+        .get_blob(&digest, MAX_BLOB_BYTES)
+        .await
+    {
         Ok(bytes) => Ok(([(CONTENT_TYPE, "application/octet-stream")], bytes).into_response()),
         Err(ArtifactError::NotFound(_)) => Err(not_found()),
         Err(e) => Err(Reject::store(&e)),
@@ -116,7 +144,11 @@ pub(super) async fn refuse(
 }
 
 pub(super) async fn unknown(request: Request) -> Reject {
-    Reject::new(StatusCode::NOT_FOUND, "UnknownPath", format!("there is no {}", request.uri().path()))
+    Reject::new(
+        StatusCode::NOT_FOUND,
+        "UnknownPath",
+        format!("there is no {}", request.uri().path()),
+    )
 }
 
 pub(super) async fn method(request: Request) -> Reject {
@@ -133,8 +165,12 @@ enum ReadError {
 impl From<ReadError> for Reject {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::TooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "TooLarge", "the body is too large"),
-            ReadError::TooSlow => Self::new(StatusCode::REQUEST_TIMEOUT, "TooSlow", "the body came too slowly"),
+            ReadError::TooLarge => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "TooLarge", "the body is too large")
+            }
+            ReadError::TooSlow => {
+                Self::new(StatusCode::REQUEST_TIMEOUT, "TooSlow", "the body came too slowly")
+            }
             ReadError::BrokenOff => Self::new(StatusCode::BAD_REQUEST, "BrokenOff", "the body broke off"),
         }
     }
@@ -142,7 +178,10 @@ impl From<ReadError> for Reject {
 
 /// Reads a body of at most `max` bytes, within the gateway's time; nothing past the cap is read.
 async fn read(gateway: &Gateway, headers: &HeaderMap, body: Body, max: usize) -> Result<Bytes, ReadError> {
-    let stated = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
+    let stated = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.parse::<u64>().ok());
     if stated.is_some_and(|n| n > max as u64) {
         return Err(ReadError::TooLarge);
     }
@@ -158,10 +197,13 @@ async fn read(gateway: &Gateway, headers: &HeaderMap, body: Body, max: usize) ->
         }
         Ok(bytes.into())
     };
-    tokio::time::timeout(gateway.body_time, collect).await.unwrap_or(Err(ReadError::TooSlow))
+    tokio::time::timeout(gateway.body_time, collect)
+        .await
+        .unwrap_or(Err(ReadError::TooSlow))
 }
 
 async fn json<T: DeserializeOwned>(gateway: &Gateway, headers: &HeaderMap, body: Body) -> Result<T, Reject> {
     let bytes = read(gateway, headers, body, MAX_JSON_BYTES).await?;
-    serde_json::from_slice(&bytes).map_err(|e| Reject::new(StatusCode::BAD_REQUEST, "InvalidBody", e.to_string()))
+    serde_json::from_slice(&bytes)
+        .map_err(|e| Reject::new(StatusCode::BAD_REQUEST, "InvalidBody", e.to_string()))
 }

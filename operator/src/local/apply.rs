@@ -23,7 +23,13 @@ impl World {
     /// Reads every Model's file. In local mode objects do not change, so once is enough.
     pub(super) async fn load_sources(&mut self) {
         for (key, object) in &self.objects.models {
-            let found = source::model(&self.objects, &self.artifacts, &key.namespace, &object.spec.source).await;
+            let found = source::model(
+                &self.objects,
+                &self.artifacts,
+                &key.namespace,
+                &object.spec.source,
+            )
+            .await;
             let (source, onnx) = match found {
                 Ok(onnx) => (SourceState::Found(zkinfer_crds::Digest::of(&onnx)), onnx),
                 Err(e) => (source_state(e), Vec::new()),
@@ -49,7 +55,9 @@ impl World {
 
     /// Starts the compiler.
     pub(super) fn compile(&mut self, key: &Key, folder: &Path) {
-        let (Some(object), Some(record)) = (self.objects.models.get(key), self.models.get_mut(key)) else { return };
+        let (Some(object), Some(record)) = (self.objects.models.get(key), self.models.get_mut(key)) else {
+            return;
+        };
         record.compile = CompileState::Running("starting".to_owned());
         let job = Job {
             onnx: std::mem::take(&mut record.onnx),
@@ -67,7 +75,9 @@ impl World {
             let loaded = match outcome {
                 Ok(CompileOutcome::Compiled(report)) => {
                     let loaded = CompiledModel::load(&artifacts, report.clone(), srs).await;
-                    loaded.map(|m| (CompileOutcome::Compiled(report), Some(Arc::new(m)))).map_err(|e| e.to_string())
+                    loaded
+                        .map(|m| (CompileOutcome::Compiled(report), Some(Arc::new(m))))
+                        .map_err(|e| e.to_string())
                 }
                 Ok(failed) => Ok((failed, None)),
                 Err(why) => Err(why),
@@ -78,13 +88,27 @@ impl World {
 
     /// Evaluates a request's integer graph; the slices are queued when it comes back.
     pub(super) fn prepare(&mut self, key: &Key, pools: Vec<PoolId>) {
-        let Some(object) = self.objects.requests.get(key) else { return };
-        let model = Key { namespace: key.namespace.clone(), name: object.spec.model_ref.name.clone() };
+        let Some(object) = self.objects.requests.get(key) else {
+            return;
+        };
+        let model = Key {
+            namespace: key.namespace.clone(),
+            name: object.spec.model_ref.name.clone(),
+        };
         let compiled = self.models.get(&model).and_then(|m| m.compiled.clone());
-        let classes = self.objects.models.get(&model).map(|m| m.spec.classes.clone()).unwrap_or_default();
+        let classes = self
+            .objects
+            .models
+            .get(&model)
+            .map(|m| m.spec.classes.clone())
+            .unwrap_or_default();
         let uid = object.metadata.uid.as_deref().and_then(|u| u.parse().ok());
-        let (Some(compiled), Some(uid)) = (compiled, uid) else { return };
-        let Some(record) = self.requests.get_mut(key) else { return };
+        let (Some(compiled), Some(uid)) = (compiled, uid) else {
+            return;
+        };
+        let Some(record) = self.requests.get_mut(key) else {
+            return;
+        };
         record.preparing = true;
         record.pools = pools;
         let (artifacts, input) = (self.artifacts.clone(), object.spec.input.clone());
@@ -94,16 +118,28 @@ impl World {
         };
         // Inputs are read here: the objects stay with the loop.
         let objects = &self.objects;
-        let given = futures::executor::block_on(source::input(objects, &artifacts, &key.namespace, &input, only.as_deref()));
+        let given = futures::executor::block_on(source::input(
+            objects,
+            &artifacts,
+            &key.namespace,
+            &input,
+            only.as_deref(),
+        ));
         let (key, done) = (key.clone(), self.done.0.clone());
         tokio::spawn(async move {
             let prepared = match given {
                 Ok(given) => Run::prepare(uid, NETWORK, compiled, &given, &classes, &artifacts)
                     .await
                     .map(Arc::new)
-                    .map_err(|e| RunState::Refused { reason: e.reason(), message: e.to_string() }),
+                    .map_err(|e| RunState::Refused {
+                        reason: e.reason(),
+                        message: e.to_string(),
+                    }),
                 Err(SourceError::NotFound(message)) => Err(RunState::InputNotFound(message)),
-                Err(e) => Err(RunState::Refused { reason: reason::INVALID_INPUT, message: text(e) }),
+                Err(e) => Err(RunState::Refused {
+                    reason: reason::INVALID_INPUT,
+                    message: text(e),
+                }),
             };
             let _ = done.send(Done::Prepared(key, prepared));
         });
@@ -111,18 +147,24 @@ impl World {
 
     /// Queues a run's slices.
     pub(super) fn start(&mut self, key: &Key, run: Arc<Run>) {
-        let (Some(object), Some(record)) = (self.objects.requests.get(key), self.requests.get_mut(key)) else { return };
+        let (Some(object), Some(record)) = (self.objects.requests.get(key), self.requests.get_mut(key))
+        else {
+            return;
+        };
         let (priority, redundancy) = (object.spec.priority, object.spec.redundancy);
         record.view.counts.total = run.model.report.slices.len() as u32;
         record.view.counts.queued = record.view.counts.total;
         record.state = RunState::Active(record.view.clone());
         record.run = Some(Arc::clone(&run));
-        self.dispatcher.add(run, priority, redundancy, record.pools.clone());
+        self.dispatcher
+            .add(run, priority, redundancy, record.pools.clone());
     }
 
     /// Takes a run out of the queue.
     pub(super) fn stop(&mut self, key: &Key) {
-        let Some(record) = self.requests.get_mut(key) else { return };
+        let Some(record) = self.requests.get_mut(key) else {
+            return;
+        };
         if let Some(run) = record.run.take() {
             self.dispatcher.remove(run.uid);
         }
@@ -139,12 +181,17 @@ impl World {
             .collect();
         for (key, run) in active {
             let end = if let Some(message) = self.dispatcher.failure(run.uid) {
-                RunEnd::Failed { reason: reason::TOO_MANY_ATTEMPTS, message }
-            } else if self.dispatcher.all_verified(run.uid) {
-                self.receipt(&key, &run, receipts).await.unwrap_or_else(|message| RunEnd::Failed {
-                    reason: reason::INTERNAL_ERROR,
+                RunEnd::Failed {
+                    reason: reason::TOO_MANY_ATTEMPTS,
                     message,
-                })
+                }
+            } else if self.dispatcher.all_verified(run.uid) {
+                self.receipt(&key, &run, receipts)
+                    .await
+                    .unwrap_or_else(|message| RunEnd::Failed {
+                        reason: reason::INTERNAL_ERROR,
+                        message,
+                    })
             } else {
                 continue;
             };
@@ -162,10 +209,23 @@ impl World {
             tokio::fs::create_dir_all(&folder).await?;
             tokio::fs::write(&path, &bytes).await
         };
-        written.await.map_err(|e| format!("cannot write {}: {e}", path.display()))?;
-        let digest = self.artifacts.put_receipt(bytes.into()).await.map_err(|e| e.to_string())?;
-        let receipt = ReceiptRef { digest, bytes: size, path: Some(path.display().to_string()) };
-        Ok(RunEnd::Receipt { receipt, output: run.output().clone() })
+        written
+            .await
+            .map_err(|e| format!("cannot write {}: {e}", path.display()))?;
+        let digest = self
+            .artifacts
+            .put_receipt(bytes.into())
+            .await
+            .map_err(|e| e.to_string())?;
+        let receipt = ReceiptRef {
+            digest,
+            bytes: size,
+            path: Some(path.display().to_string()),
+        };
+        Ok(RunEnd::Receipt {
+            receipt,
+            output: run.output().clone(),
+        })
     }
 }
 

@@ -61,7 +61,13 @@ impl Compiler {
 
     fn key(&self, job: &Job) -> String {
         let calibration = job.calibration.as_ref().map(|(_, bytes)| Digest::of(bytes));
-        let parts = (Digest::of(&job.onnx), calibration, self.flags(job), self.srs_digest, self.worker_digest);
+        let parts = (
+            Digest::of(&job.onnx),
+            calibration,
+            self.flags(job),
+            self.srs_digest,
+            self.worker_digest,
+        );
         Digest::of(&serde_json::to_vec(&parts).unwrap_or_default()).to_string()
     }
 
@@ -79,14 +85,25 @@ impl Compiler {
         }
         let failed = |what: &str, e: &dyn std::fmt::Display| format!("{what}: {e}");
         let _ = tokio::fs::remove_dir_all(&job.dir).await;
-        tokio::fs::create_dir_all(&job.dir).await.map_err(|e| failed("cannot make the model's folder", &e))?;
+        tokio::fs::create_dir_all(&job.dir)
+            .await
+            .map_err(|e| failed("cannot make the model's folder", &e))?;
         let model = job.dir.join("model.onnx");
-        tokio::fs::write(&model, &job.onnx).await.map_err(|e| failed("cannot write the model", &e))?;
+        tokio::fs::write(&model, &job.onnx)
+            .await
+            .map_err(|e| failed("cannot write the model", &e))?;
         let mut command = Command::new(&self.worker);
-        command.args(["compile", "-o", "json"]).arg(&model).arg("--out").arg(&job.dir).args(self.flags(job));
+        command
+            .args(["compile", "-o", "json"])
+            .arg(&model)
+            .arg("--out")
+            .arg(&job.dir)
+            .args(self.flags(job));
         if let Some((extension, bytes)) = &job.calibration {
             let path = job.dir.join(format!("calibration.{extension}"));
-            tokio::fs::write(&path, bytes).await.map_err(|e| failed("cannot write the calibration data", &e))?;
+            tokio::fs::write(&path, bytes)
+                .await
+                .map_err(|e| failed("cannot write the calibration data", &e))?;
             command.arg("--calibration").arg(path);
         }
         let last = self.watch(command, progress).await?;
@@ -96,16 +113,23 @@ impl Compiler {
             serde_json::from_slice(&report).map_err(|e| failed("the compiler's report is damaged", &e))?;
         if let CompileOutcome::Compiled(report) = &outcome {
             store(&job.dir, report, artifacts).await?;
-            tokio::fs::write(job.dir.join("key"), &key).await.map_err(|e| failed("cannot keep the key", &e))?;
+            tokio::fs::write(job.dir.join("key"), &key)
+                .await
+                .map_err(|e| failed("cannot keep the key", &e))?;
         }
         Ok(outcome)
     }
 
     /// Runs the child; its standard error is progress. Returns its last line.
     async fn watch(&self, mut command: Command, progress: impl Fn(String)) -> Result<String, String> {
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
-        let mut child =
-            command.spawn().map_err(|e| format!("cannot start {}: {e}", self.worker.display()))?;
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let mut child = command
+            .spawn()
+            .map_err(|e| format!("cannot start {}: {e}", self.worker.display()))?;
         let mut last = String::new();
         if let Some(stderr) = child.stderr.take() {
             let mut lines = BufReader::new(stderr).lines();
@@ -127,7 +151,9 @@ impl Compiler {
             return None;
         }
         let report = tokio::fs::read(job.dir.join("compile.json")).await.ok()?;
-        let CompileOutcome::Compiled(report) = serde_json::from_slice(&report).ok()? else { return None };
+        let CompileOutcome::Compiled(report) = serde_json::from_slice(&report).ok()? else {
+            return None;
+        };
         for blob in blobs(&report) {
             if !artifacts.has_blob(blob).await.ok()? {
                 return None;
@@ -138,15 +164,23 @@ impl Compiler {
 }
 
 fn blobs(report: &CompileReport) -> Vec<&BlobRef> {
-    let of_slices = report.slices.iter().flat_map(|s| [&s.verifying_key, &s.proving_key, &s.srs]);
-    [&report.manifest, &report.graph].into_iter().chain(of_slices).collect()
+    let of_slices = report
+        .slices
+        .iter()
+        .flat_map(|s| [&s.verifying_key, &s.proving_key, &s.srs]);
+    [&report.manifest, &report.graph]
+        .into_iter()
+        .chain(of_slices)
+        .collect()
 }
 
 /// Takes the compiler's files into the store; a digest that is not the file's is an error here.
 async fn store(dir: &Path, report: &CompileReport, artifacts: &Artifacts) -> Result<(), String> {
     for blob in blobs(report) {
         let path = dir.join("blobs").join("sha256").join(blob.digest.hex());
-        let bytes = tokio::fs::read(&path).await.map_err(|e| format!("{}: {e}", path.display()))?;
+        let bytes = tokio::fs::read(&path)
+            .await
+            .map_err(|e| format!("{}: {e}", path.display()))?;
         let stored = artifacts.put_blob(bytes).await.map_err(|e| e.to_string())?;
         if stored != *blob {
             return Err(format!("the compiler's file {} is damaged", path.display()));

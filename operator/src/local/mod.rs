@@ -111,7 +111,10 @@ pub async fn run(objects: Objects, options: &Options) -> Result<Outcome, LocalEr
     let progress = Progress::new(options.quiet);
     let source = srs_source(options)?;
     let worker = worker_binary(options)?;
-    let setup = SetupPolicy { srs: source.digest(), development: source.digest() == development_srs_digest() };
+    let setup = SetupPolicy {
+        srs: source.digest(),
+        development: source.digest() == development_srs_digest(),
+    };
     if setup.development {
         progress.say("the development SRS is in use: everything proved here is FORGEABLE BY ANYONE");
     }
@@ -124,15 +127,38 @@ pub async fn run(objects: Objects, options: &Options) -> Result<Outcome, LocalEr
     let mut key = [0; 32];
     OsRng.fill_bytes(&mut key);
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let dispatcher = Dispatcher::new(artifacts.clone(), TokenKey::new(key), options.least_lease, threads);
+    let dispatcher = Dispatcher::new(
+        artifacts.clone(),
+        TokenKey::new(key),
+        options.least_lease,
+        threads,
+    );
     let pools = pool_processes(&objects, options, &worker)?;
     let tokens = pools.iter().map(|p| {
-        let uid = objects.pools.iter().find(|(k, _)| k.pool() == p.pool).and_then(|(_, o)| o.metadata.uid.clone());
-        let identity = p.spec.identity.unwrap_or_else(|| derived_identity(&uid.unwrap_or_default()));
-        (p.token.clone(), WorkerAuth { pool: p.pool.clone(), identity })
+        let uid = objects
+            .pools
+            .iter()
+            .find(|(k, _)| k.pool() == p.pool)
+            .and_then(|(_, o)| o.metadata.uid.clone());
+        let identity = p
+            .spec
+            .identity
+            .unwrap_or_else(|| derived_identity(&uid.unwrap_or_default()));
+        (
+            p.token.clone(),
+            WorkerAuth {
+                pool: p.pool.clone(),
+                identity,
+            },
+        )
     });
-    let gateway = Gateway::new(Arc::clone(&dispatcher), Arc::new(StaticTokens::new(tokens.collect::<Vec<_>>())));
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(LocalError::Gateway)?;
+    let gateway = Gateway::new(
+        Arc::clone(&dispatcher),
+        Arc::new(StaticTokens::new(tokens.collect::<Vec<_>>())),
+    );
+    let listener = TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .map_err(LocalError::Gateway)?;
     let address = format!("http://{}", listener.local_addr().map_err(LocalError::Gateway)?);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = tokio::spawn(gateway.serve(listener, async move {
@@ -148,8 +174,18 @@ pub async fn run(objects: Objects, options: &Options) -> Result<Outcome, LocalEr
         },
         srs_digest: setup.srs,
     };
-    let world = World::new(objects, dispatcher.clone(), artifacts, compiler, setup, source.verifier(), progress);
-    let objects = world.run(&folder("models")?, &folder("receipts")?, &workers.errors).await;
+    let world = World::new(
+        objects,
+        dispatcher.clone(),
+        artifacts,
+        compiler,
+        setup,
+        source.verifier(),
+        progress,
+    );
+    let objects = world
+        .run(&folder("models")?, &folder("receipts")?, &workers.errors)
+        .await;
     dispatcher.close();
     workers.stop().await;
     let _ = stop.send(());
@@ -157,15 +193,23 @@ pub async fn run(objects: Objects, options: &Options) -> Result<Outcome, LocalEr
     let requests = objects.requests.values();
     let phase = |r: &zkinfer_crds::k8s::InferenceRequest| r.status.as_ref().map(|s| s.phase);
     let succeeded = !objects.requests.is_empty()
-        && requests.into_iter().all(|r| phase(r) == Some(zkinfer_crds::k8s::RequestPhase::Succeeded));
+        && requests
+            .into_iter()
+            .all(|r| phase(r) == Some(zkinfer_crds::k8s::RequestPhase::Succeeded));
     Ok(Outcome { objects, succeeded })
 }
 
 fn srs_source(options: &Options) -> Result<SrsSource, LocalError> {
     match &options.srs {
         Some(path) => {
-            let bytes = std::fs::read(path).map_err(|source| LocalError::Path { path: path.clone(), source })?;
-            let srs = Srs::read(&bytes).map_err(|source| LocalError::Srs { path: path.clone(), source })?;
+            let bytes = std::fs::read(path).map_err(|source| LocalError::Path {
+                path: path.clone(),
+                source,
+            })?;
+            let srs = Srs::read(&bytes).map_err(|source| LocalError::Srs {
+                path: path.clone(),
+                source,
+            })?;
             Ok(SrsSource::Points(Box::new(srs)))
         }
         None if options.allow_dev_srs => Ok(SrsSource::Development),
@@ -179,11 +223,18 @@ fn worker_binary(options: &Options) -> Result<PathBuf, LocalError> {
         own.with_file_name("prover-worker")
     };
     let path = options.worker.clone().unwrap_or_else(beside);
-    if path.is_file() { Ok(path) } else { Err(LocalError::NoWorker(path)) }
+    if path.is_file() {
+        Ok(path)
+    } else {
+        Err(LocalError::NoWorker(path))
+    }
 }
 
 fn file_digest(path: &PathBuf) -> Result<Digest, LocalError> {
-    let bytes = std::fs::read(path).map_err(|source| LocalError::Path { path: path.clone(), source })?;
+    let bytes = std::fs::read(path).map_err(|source| LocalError::Path {
+        path: path.clone(),
+        source,
+    })?;
     Ok(Digest::of(&bytes))
 }
 

@@ -59,7 +59,10 @@ impl Key {
     #[must_use]
     pub fn of(meta: &ObjectMeta) -> Self {
         Self {
-            namespace: meta.namespace.clone().unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned()),
+            namespace: meta
+                .namespace
+                .clone()
+                .unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned()),
             name: meta.name.clone().unwrap_or_default(),
         }
     }
@@ -99,7 +102,10 @@ impl Objects {
         let mut objects = Self::default();
         for path in paths {
             for file in files(path)? {
-                let yaml = std::fs::read_to_string(&file).map_err(|source| ObjectError::Read { path: file.clone(), source })?;
+                let yaml = std::fs::read_to_string(&file).map_err(|source| ObjectError::Read {
+                    path: file.clone(),
+                    source,
+                })?;
                 let name = file.display().to_string();
                 for document in parse_documents(&yaml, &name)? {
                     objects.add(document, &name)?;
@@ -114,23 +120,35 @@ impl Objects {
     /// # Errors
     /// An object that is there already.
     pub fn add(&mut self, document: Document, file: &str) -> Result<(), ObjectError> {
-        let twice = |kind, key: Key| ObjectError::Twice { file: file.to_owned(), kind, name: key.to_string() };
+        let twice = |kind, key: Key| ObjectError::Twice {
+            file: file.to_owned(),
+            kind,
+            name: key.to_string(),
+        };
         match document {
             Document::Model(mut o) => {
                 let key = create(&mut o.metadata);
-                self.models.insert(key.clone(), *o).map_or(Ok(()), |_| Err(twice("Model", key)))
+                self.models
+                    .insert(key.clone(), *o)
+                    .map_or(Ok(()), |_| Err(twice("Model", key)))
             }
             Document::InferenceRequest(mut o) => {
                 let key = create(&mut o.metadata);
-                self.requests.insert(key.clone(), *o).map_or(Ok(()), |_| Err(twice("InferenceRequest", key)))
+                self.requests
+                    .insert(key.clone(), *o)
+                    .map_or(Ok(()), |_| Err(twice("InferenceRequest", key)))
             }
             Document::MinerPool(mut o) => {
                 let key = create(&mut o.metadata);
-                self.pools.insert(key.clone(), *o).map_or(Ok(()), |_| Err(twice("MinerPool", key)))
+                self.pools
+                    .insert(key.clone(), *o)
+                    .map_or(Ok(()), |_| Err(twice("MinerPool", key)))
             }
             Document::ConfigMap(mut o) => {
                 let key = create(&mut o.metadata);
-                self.config_maps.insert(key.clone(), *o).map_or(Ok(()), |_| Err(twice("ConfigMap", key)))
+                self.config_maps
+                    .insert(key.clone(), *o)
+                    .map_or(Ok(()), |_| Err(twice("ConfigMap", key)))
             }
             Document::Ignored { kind, name, .. } => {
                 tracing::debug!(%kind, %name, file, "not needed in local mode");
@@ -141,15 +159,32 @@ impl Objects {
 }
 
 fn files(path: &Path) -> Result<Vec<PathBuf>, ObjectError> {
-    let bad = |source| ObjectError::Read { path: path.to_owned(), source };
+    let bad = |source| ObjectError::Read {
+        path: path.to_owned(),
+        source,
+    };
     if !std::fs::metadata(path).map_err(bad)?.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let entries = std::fs::read_dir(path).map_err(bad)?.collect::<Result<Vec<_>, _>>().map_err(bad)?;
-    let yaml = |p: &PathBuf| p.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json");
-    let mut files: Vec<_> = entries.into_iter().map(|e| e.path()).filter(|p| p.is_file() && yaml(p)).collect();
+    let entries = std::fs::read_dir(path)
+        .map_err(bad)?
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(bad)?;
+    let yaml = |p: &PathBuf| {
+        p.extension()
+            .is_some_and(|e| e == "yaml" || e == "yml" || e == "json")
+    };
+    let mut files: Vec<_> = entries
+        .into_iter()
+        .map(|e| e.path())
+        .filter(|p| p.is_file() && yaml(p))
+        .collect();
     files.sort();
-    if files.is_empty() { Err(ObjectError::Empty(path.to_owned())) } else { Ok(files) }
+    if files.is_empty() {
+        Err(ObjectError::Empty(path.to_owned()))
+    } else {
+        Ok(files)
+    }
 }
 
 fn create(meta: &mut ObjectMeta) -> Key {

@@ -19,11 +19,21 @@ pub fn render(objects: &Objects, format: Format) -> String {
     let models = objects.models.values().map(serde_json::to_value);
     let pools = objects.pools.values().map(serde_json::to_value);
     let requests = objects.requests.values().map(serde_json::to_value);
-    let items: Vec<Value> = models.chain(pools).chain(requests).filter_map(Result::ok).collect();
+    let items: Vec<Value> = models
+        .chain(pools)
+        .chain(requests)
+        .filter_map(Result::ok)
+        .collect();
     match format {
-        Format::Json => format!("{:#}\n", json!({ "apiVersion": "v1", "kind": "List", "items": items })),
+        Format::Json => format!(
+            "{:#}\n",
+            json!({ "apiVersion": "v1", "kind": "List", "items": items })
+        ),
         Format::Yaml => {
-            let documents: Vec<String> = items.iter().filter_map(|i| serde_yaml::to_string(i).ok()).collect();
+            let documents: Vec<String> = items
+                .iter()
+                .filter_map(|i| serde_yaml::to_string(i).ok())
+                .collect();
             documents.join("---\n")
         }
     }

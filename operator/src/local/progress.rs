@@ -14,7 +14,10 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn new(quiet: bool) -> Self {
-        Self { started: Instant::now(), quiet }
+        Self {
+            started: Instant::now(),
+            quiet,
+        }
     }
 
     pub(super) fn say(&self, what: impl std::fmt::Display) {
@@ -27,7 +30,11 @@ impl Progress {
         let size = attempt.bytes.map(|b| format!(", {b} B")).unwrap_or_default();
         let verdict = attempt.end.cause().unwrap_or("verified");
         let why = attempt.end.message();
-        let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+        let why = if why.is_empty() {
+            String::new()
+        } else {
+            format!(": {why}")
+        };
         self.say(format_args!(
             "{request}  slice {}  {verdict} ({verified}/{total}), {} in {:.2} s{size}{why}",
             attempt.slice,

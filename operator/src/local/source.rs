@@ -43,13 +43,29 @@ impl From<ArtifactError> for SourceError {
 }
 
 fn config_map(objects: &Objects, namespace: &str, at: &ConfigMapKey) -> Result<Vec<u8>, SourceError> {
-    let key = Key { namespace: namespace.to_owned(), name: at.name.clone() };
+    let key = Key {
+        namespace: namespace.to_owned(),
+        name: at.name.clone(),
+    };
     let not_found = |what: String| SourceError::NotFound(what);
-    let map: &ConfigMap =
-        objects.config_maps.get(&key).ok_or_else(|| not_found(format!("there is no ConfigMap {key}")))?;
-    let binary = map.binary_data.as_ref().and_then(|d| d.get(&at.key)).map(|b| b.0.clone());
-    let text = || map.data.as_ref().and_then(|d| d.get(&at.key)).map(|t| t.clone().into_bytes());
-    binary.or_else(text).ok_or_else(|| not_found(format!("ConfigMap {key} has no key `{}`", at.key)))
+    let map: &ConfigMap = objects
+        .config_maps
+        .get(&key)
+        .ok_or_else(|| not_found(format!("there is no ConfigMap {key}")))?;
+    let binary = map
+        .binary_data
+        .as_ref()
+        .and_then(|d| d.get(&at.key))
+        .map(|b| b.0.clone());
+    let text = || {
+        map.data
+            .as_ref()
+            .and_then(|d| d.get(&at.key))
+            .map(|t| t.clone().into_bytes())
+    };
+    binary
+        .or_else(text)
+        .ok_or_else(|| not_found(format!("ConfigMap {key} has no key `{}`", at.key)))
 }
 
 async fn artifact(artifacts: &Artifacts, digest: &Digest, max: u64) -> Result<Vec<u8>, SourceError> {
@@ -64,8 +80,13 @@ pub(super) async fn model(
     source: &ModelSource,
 ) -> Result<Vec<u8>, SourceError> {
     match source {
-        ModelSource { config_map: Some(at), .. } => config_map(objects, namespace, at),
-        ModelSource { artifact: Some(digest), .. } => artifact(artifacts, digest, MAX_MODEL_BYTES).await,
+        ModelSource {
+            config_map: Some(at), ..
+        } => config_map(objects, namespace, at),
+        ModelSource {
+            artifact: Some(digest),
+            ..
+        } => artifact(artifacts, digest, MAX_MODEL_BYTES).await,
         ModelSource { url: Some(url), .. } => Err(SourceError::NotAllowed(format!(
             "local mode fetches nothing: give the model by configMap or artifact, not by {url}"
         ))),
@@ -88,7 +109,14 @@ pub(super) async fn calibration(
         (None, Some(digest)) => artifact(artifacts, digest, MAX_INPUT_BYTES).await?,
         (None, None) => return Err(SourceError::Invalid("the calibration names nothing".to_owned())),
     };
-    Ok((if bytes.starts_with(b"\x93NUMPY") { "npy" } else { "json" }, bytes))
+    Ok((
+        if bytes.starts_with(b"\x93NUMPY") {
+            "npy"
+        } else {
+            "json"
+        },
+        bytes,
+    ))
 }
 
 /// A request's input tensors by name. A file holds the tensor of the one input `only`, or JSON by input name.
@@ -100,9 +128,17 @@ pub(super) async fn input(
     only: Option<&str>,
 ) -> Result<BTreeMap<String, InlineTensor>, SourceError> {
     let bytes = match input {
-        RequestInput { inline: Some(tensors), .. } => return Ok(tensors.clone()),
-        RequestInput { config_map: Some(at), .. } => config_map(objects, namespace, at)?,
-        RequestInput { artifact: Some(digest), .. } => artifact(artifacts, digest, MAX_INPUT_BYTES).await?,
+        RequestInput {
+            inline: Some(tensors),
+            ..
+        } => return Ok(tensors.clone()),
+        RequestInput {
+            config_map: Some(at), ..
+        } => config_map(objects, namespace, at)?,
+        RequestInput {
+            artifact: Some(digest),
+            ..
+        } => artifact(artifacts, digest, MAX_INPUT_BYTES).await?,
         _ => return Err(SourceError::Invalid("the input names nothing".to_owned())),
     };
     file(&bytes, only).map_err(SourceError::Invalid)
@@ -112,13 +148,22 @@ pub(super) async fn input(
 pub(super) fn file(bytes: &[u8], only: Option<&str>) -> Result<BTreeMap<String, InlineTensor>, String> {
     let tensors = if bytes.starts_with(b"\x93NUMPY") {
         let only = only.ok_or("the model has several inputs: give a JSON object of tensors by input name")?;
-        BTreeMap::from([(only.to_owned(), read_npy(bytes, MAX_VALUES).map_err(|e| e.to_string())?)])
+        BTreeMap::from([(
+            only.to_owned(),
+            read_npy(bytes, MAX_VALUES).map_err(|e| e.to_string())?,
+        )])
     } else {
         read_json_by_name(bytes, only, MAX_VALUES).map_err(|e| e.to_string())?
     };
     let inline = |FloatInput { shape, values }: FloatInput| {
-        let shape = shape.into_iter().map(|d| u32::try_from(d).unwrap_or(u32::MAX)).collect();
+        let shape = shape
+            .into_iter()
+            .map(|d| u32::try_from(d).unwrap_or(u32::MAX))
+            .collect();
         InlineTensor { shape, data: values }
     };
-    Ok(tensors.into_iter().map(|(name, tensor)| (name, inline(tensor))).collect())
+    Ok(tensors
+        .into_iter()
+        .map(|(name, tensor)| (name, inline(tensor)))
+        .collect())
 }

@@ -60,7 +60,10 @@ pub enum SubmitError {
 /// A file that cannot be read.
 pub fn objects(options: &SubmitOptions) -> Result<Objects, SubmitError> {
     let read = |path: &Path| {
-        std::fs::read(path).map_err(|source| SubmitError::Read { path: path.to_owned(), source })
+        std::fs::read(path).map_err(|source| SubmitError::Read {
+            path: path.to_owned(),
+            source,
+        })
     };
     let name = object_name(&options.model);
     let mut files = BTreeMap::from([
@@ -73,12 +76,17 @@ pub fn objects(options: &SubmitOptions) -> Result<Objects, SubmitError> {
         quantization["calibration"] = json!({ "configMap": { "name": name, "key": "calibration" } });
     }
     let classes: Vec<String> = match &options.classes {
-        Some(path) => serde_json::from_slice(&read(path)?)
-            .map_err(|source| SubmitError::Classes { path: path.clone(), source })?,
+        Some(path) => serde_json::from_slice(&read(path)?).map_err(|source| SubmitError::Classes {
+            path: path.clone(),
+            source,
+        })?,
         None => Vec::new(),
     };
     let mut objects = Objects::default();
-    let mut map = ConfigMap { binary_data: Some(files), ..ConfigMap::default() };
+    let mut map = ConfigMap {
+        binary_data: Some(files),
+        ..ConfigMap::default()
+    };
     map.metadata.name = Some(name.clone());
     let model: Model = serde_json::from_value(json!({
         "apiVersion": "zkinfer.dev/v1alpha1", "kind": "Model", "metadata": { "name": name },
@@ -112,14 +120,37 @@ pub fn objects(options: &SubmitOptions) -> Result<Objects, SubmitError> {
 
 /// The model's file name in the alphabet of Kubernetes' names.
 fn object_name(path: &Path) -> String {
-    let stem = path.file_stem().and_then(|s| s.to_str()).unwrap_or_default().to_lowercase();
+    let stem = path
+        .file_stem()
+        .and_then(|s| s.to_str())
+        .unwrap_or_default()
+        .to_lowercase();
     // A file called model.onnx says less than its folder.
-    let parent = path.parent().and_then(|p| p.file_name()).and_then(|s| s.to_str()).unwrap_or_default().to_lowercase();
-    let stem = if stem == "model" && !parent.is_empty() { parent } else { stem };
-    let letter = |c: char| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' };
+    let parent = path
+        .parent()
+        .and_then(|p| p.file_name())
+        .and_then(|s| s.to_str())
+        .unwrap_or_default()
+        .to_lowercase();
+    let stem = if stem == "model" && !parent.is_empty() {
+        parent
+    } else {
+        stem
+    };
+    let letter = |c: char| {
+        if c.is_ascii_lowercase() || c.is_ascii_digit() {
+            c
+        } else {
+            '-'
+        }
+    };
     let name: String = stem.chars().map(letter).take(50).collect();
     let name = name.trim_matches('-');
-    if name.is_empty() { "model".to_owned() } else { name.to_owned() }
+    if name.is_empty() {
+        "model".to_owned()
+    } else {
+        name.to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -128,9 +159,12 @@ mod tests {
 
     #[test]
     fn names_are_kubernetes_names() {
-        for (path, name) in
-            [("a/digits/model.onnx", "digits"), ("My Net_v2.onnx", "my-net-v2"), ("model.onnx", "model"), ("Ü.onnx", "model")]
-        {
+        for (path, name) in [
+            ("a/digits/model.onnx", "digits"),
+            ("My Net_v2.onnx", "my-net-v2"),
+            ("model.onnx", "model"),
+            ("Ü.onnx", "model"),
+        ] {
             assert_eq!(object_name(Path::new(path)), name);
         }
     }

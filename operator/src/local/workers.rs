@@ -85,7 +85,9 @@ impl Worker {
             };
             match ended {
                 Ok(status) if status.success() => return,
-                Ok(status) if restarts >= MAX_RESTARTS => break format!("worker {} ended with {status}", self.name),
+                Ok(status) if restarts >= MAX_RESTARTS => {
+                    break format!("worker {} ended with {status}", self.name);
+                }
                 Err(e) => break e,
                 Ok(status) => tracing::warn!(worker = %self.name, %status, "starting the worker again"),
             }
@@ -93,11 +95,18 @@ impl Worker {
             tokio::time::sleep(Duration::from_millis(200) * restarts).await;
         };
         tracing::warn!(pool = %self.pool.pool, %why, "no more workers are started");
-        errors.lock().unwrap_or_else(PoisonError::into_inner).insert(self.pool.pool.clone(), why);
+        errors
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(self.pool.pool.clone(), why);
     }
 
     fn spawn(&self) -> Result<Child, String> {
-        let (program, arguments) = self.pool.command.split_first().ok_or("the pool's prover names no program")?;
+        let (program, arguments) = self
+            .pool
+            .command
+            .split_first()
+            .ok_or("the pool's prover names no program")?;
         let log = self.logs.join(format!("{}.log", self.name));
         let open = || std::fs::File::options().create(true).append(true).open(&log);
         let file = open().map_err(|e| format!("cannot write {}: {e}", log.display()))?;
@@ -109,7 +118,10 @@ impl Worker {
             .env("ZKINFER_WORKER", &self.name)
             .env("ZKINFER_MEMORY_MIB", (resources.memory.bytes() >> 20).to_string())
             .env("ZKINFER_CACHE", &self.cache)
-            .env("RAYON_NUM_THREADS", resources.cpu.millicores().div_ceil(1000).to_string())
+            .env(
+                "RAYON_NUM_THREADS",
+                resources.cpu.millicores().div_ceil(1000).to_string(),
+            )
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(file)

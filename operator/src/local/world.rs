@@ -8,9 +8,9 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use zkinfer_crds::RequestUid;
 use zkinfer_crds::compile_report::CompileOutcome;
 use zkinfer_crds::k8s::request_status::{RecentSlice, SliceCounts, SliceVerdict};
-use zkinfer_crds::RequestUid;
 use zkml::halo2::VerifierSrs;
 
 use super::compiler::Compiler;
@@ -81,7 +81,11 @@ impl World {
         srs: VerifierSrs,
         progress: Progress,
     ) -> Self {
-        let requests = objects.requests.keys().map(|k| (k.clone(), RequestRecord::new())).collect();
+        let requests = objects
+            .requests
+            .keys()
+            .map(|k| (k.clone(), RequestRecord::new()))
+            .collect();
         Self {
             objects,
             dispatcher,
@@ -119,7 +123,10 @@ impl World {
 
     /// Nothing is at work, so without other people nothing can change any more.
     fn is_settled(&self) -> bool {
-        let compiling = self.models.values().any(|m| matches!(m.compile, CompileState::Running(_)));
+        let compiling = self
+            .models
+            .values()
+            .any(|m| matches!(m.compile, CompileState::Running(_)));
         let at_work = |r: &RequestRecord| r.preparing || matches!(r.state, RunState::Active(_));
         !compiling && !self.requests.values().any(at_work) && self.done.1.is_empty()
     }
@@ -133,11 +140,14 @@ impl World {
                 }
             }
             Done::Compiled(key, result) => {
-                let Some(record) = self.models.get_mut(&key) else { return };
+                let Some(record) = self.models.get_mut(&key) else {
+                    return;
+                };
                 match result {
                     Ok((outcome, compiled)) => {
                         if let CompileOutcome::Compiled(report) = &outcome {
-                            self.progress.say(format_args!("{key}  compiled: {} slices", report.slices.len()));
+                            self.progress
+                                .say(format_args!("{key}  compiled: {} slices", report.slices.len()));
                         }
                         record.compile = CompileState::Done(outcome);
                         record.compiled = compiled;
@@ -146,7 +156,9 @@ impl World {
                 }
             }
             Done::Prepared(key, result) => {
-                let Some(record) = self.requests.get_mut(&key) else { return };
+                let Some(record) = self.requests.get_mut(&key) else {
+                    return;
+                };
                 record.preparing = false;
                 match result {
                     Ok(run) => {
@@ -159,14 +171,25 @@ impl World {
     }
 
     fn plan_pools(&mut self, start_errors: &StartErrors) {
-        let least = self.ledger.iter().filter(|e| e.verified).filter_map(|e| e.bytes).min();
-        let errors = start_errors.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let least = self
+            .ledger
+            .iter()
+            .filter(|e| e.verified)
+            .filter_map(|e| e.bytes)
+            .min();
+        let errors = start_errors
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         let mut identities: BTreeMap<_, String> = BTreeMap::new();
         for (key, object) in &mut self.objects.pools {
             let id = key.pool();
             let entries = self.ledger.iter().filter(|e| e.pool == id);
             let status = object.status.clone().unwrap_or_default();
-            let taken = object.spec.identity.and_then(|i| identities.insert(i, key.to_string()));
+            let taken = object
+                .spec
+                .identity
+                .and_then(|i| identities.insert(i, key.to_string()));
             let observed = pool::Observed {
                 spec: &object.spec,
                 generation: object.metadata.generation,
@@ -183,7 +206,8 @@ impl World {
     fn plan_models(&mut self, folder: &Path) {
         let keys: Vec<Key> = self.objects.models.keys().cloned().collect();
         for key in keys {
-            let (Some(object), Some(record)) = (self.objects.models.get_mut(&key), self.models.get_mut(&key)) else {
+            let (Some(object), Some(record)) = (self.objects.models.get_mut(&key), self.models.get_mut(&key))
+            else {
                 continue;
             };
             let status = object.status.clone().unwrap_or_default();
@@ -210,7 +234,8 @@ impl World {
         let keys: Vec<Key> = self.objects.requests.keys().cloned().collect();
         for key in keys {
             let model = self.model_state(&key);
-            let (Some(object), Some(record)) = (self.objects.requests.get_mut(&key), self.requests.get(&key)) else {
+            let (Some(object), Some(record)) = (self.objects.requests.get_mut(&key), self.requests.get(&key))
+            else {
                 continue;
             };
             if record.preparing {
@@ -261,21 +286,34 @@ impl World {
     }
 
     fn model_state(&self, request: &Key) -> ModelState {
-        let Some(object) = self.objects.requests.get(request) else { return ModelState::NotFound };
-        let key = Key { namespace: request.namespace.clone(), name: object.spec.model_ref.name.clone() };
+        let Some(object) = self.objects.requests.get(request) else {
+            return ModelState::NotFound;
+        };
+        let key = Key {
+            namespace: request.namespace.clone(),
+            name: object.spec.model_ref.name.clone(),
+        };
         let (Some(object), Some(record)) = (self.objects.models.get(&key), self.models.get(&key)) else {
             return ModelState::NotFound;
         };
         let status = object.status.clone().unwrap_or_default();
         let ready = zkinfer_crds::k8s::find_condition(&status.conditions, "Ready");
-        let message = ready.map(|c| format!("{}: {}", c.reason, c.message)).unwrap_or_default();
+        let message = ready
+            .map(|c| format!("{}: {}", c.reason, c.message))
+            .unwrap_or_default();
         match (&record.compiled, &record.compile) {
             _ if record.failed => ModelState::Failed(message),
             (Some(compiled), _) if ready.is_some_and(|c| c.status == "True") => ModelState::Ready {
                 model: compiled.manifest.model,
                 manifest: compiled.report.manifest.digest,
                 slices: compiled.report.slices.len() as u32,
-                memory_bytes: compiled.report.slices.iter().map(|s| s.predicted_memory_bytes).max().unwrap_or(0),
+                memory_bytes: compiled
+                    .report
+                    .slices
+                    .iter()
+                    .map(|s| s.predicted_memory_bytes)
+                    .max()
+                    .unwrap_or(0),
             },
             (_, CompileState::Running(line)) => ModelState::Compiling(line.clone()),
             (_, CompileState::Done(_)) => ModelState::Failed(message),
@@ -294,16 +332,31 @@ impl World {
             let uid = attempt.request;
             let Some(key) = self.key_of(uid) else { continue };
             let counts = self.dispatcher.counts(uid).unwrap_or_default();
-            self.progress.attempt(&key, &attempt, counts.verified, counts.total);
+            self.progress
+                .attempt(&key, &attempt, counts.verified, counts.total);
             if let Some(record) = self.requests.get_mut(&key) {
                 record.view.recent.push(row(&attempt));
             }
         }
         for record in self.requests.values_mut() {
-            let (Some(run), RunState::Active(_)) = (&record.run, &record.state) else { continue };
+            let (Some(run), RunState::Active(_)) = (&record.run, &record.state) else {
+                continue;
+            };
             if let Some(counts) = self.dispatcher.counts(run.uid) {
-                let crate::dispatch::SliceCounts { total, queued, claimed, proved, verified } = counts;
-                record.view.counts = SliceCounts { total, queued, claimed, proved, verified };
+                let crate::dispatch::SliceCounts {
+                    total,
+                    queued,
+                    claimed,
+                    proved,
+                    verified,
+                } = counts;
+                record.view.counts = SliceCounts {
+                    total,
+                    queued,
+                    claimed,
+                    proved,
+                    verified,
+                };
                 record.state = RunState::Active(record.view.clone());
             }
         }
@@ -311,7 +364,10 @@ impl World {
 
     fn key_of(&self, uid: RequestUid) -> Option<Key> {
         let of_run = |r: &RequestRecord| r.run.as_ref().is_some_and(|run| run.uid == uid);
-        self.requests.iter().find(|(_, r)| of_run(r)).map(|(k, _)| k.clone())
+        self.requests
+            .iter()
+            .find(|(_, r)| of_run(r))
+            .map(|(k, _)| k.clone())
     }
 
     pub(super) fn ended(&mut self, key: &Key, end: RunEnd) {
@@ -323,7 +379,13 @@ impl World {
 
 impl RequestRecord {
     fn new() -> Self {
-        Self { state: RunState::None, run: None, preparing: false, pools: Vec::new(), view: RunView::default() }
+        Self {
+            state: RunState::None,
+            run: None,
+            preparing: false,
+            pools: Vec::new(),
+            view: RunView::default(),
+        }
     }
 }
 
@@ -335,7 +397,10 @@ fn row(attempt: &Attempt) -> RecentSlice {
         AttemptEnd::HandedBack(..) => SliceVerdict::Refused,
         AttemptEnd::Operator(_) | AttemptEnd::Cancelled => SliceVerdict::Lost,
     };
-    let cause = attempt.end.cause().map(|c| format!("{c}: {}", attempt.end.message()));
+    let cause = attempt
+        .end
+        .cause()
+        .map(|c| format!("{c}: {}", attempt.end.message()));
     RecentSlice {
         slice: attempt.slice,
         pool: attempt.pool.to_string(),

@@ -61,8 +61,14 @@ impl CompiledModel {
     ///
     /// # Errors
     /// A missing or damaged file, or files that do not belong together.
-    pub async fn load(artifacts: &Artifacts, report: CompileReport, srs: VerifierSrs) -> Result<Self, LoadError> {
-        let bytes = artifacts.get_blob(&report.manifest.digest, zkml::manifest::MAX_MANIFEST_BYTES as u64).await?;
+    pub async fn load(
+        artifacts: &Artifacts,
+        report: CompileReport,
+        srs: VerifierSrs,
+    ) -> Result<Self, LoadError> {
+        let bytes = artifacts
+            .get_blob(&report.manifest.digest, zkml::manifest::MAX_MANIFEST_BYTES as u64)
+            .await?;
         let manifest = Manifest::from_bytes(&bytes)?;
         if manifest.graph != report.graph.digest {
             return Err(LoadError::Report("the integer graph"));
@@ -84,7 +90,12 @@ impl CompiledModel {
             let verifier = SliceVerifier::new(&manifest, SliceIndex(slice as u32), &vk, srs.clone());
             verifiers.push(verifier.map_err(|source| LoadError::Key { slice, source })?);
         }
-        Ok(Self { report, manifest, graph, verifiers })
+        Ok(Self {
+            report,
+            manifest,
+            graph,
+            verifiers,
+        })
     }
 
     /// What the compiler reported of a slice.

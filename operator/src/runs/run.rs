@@ -62,7 +62,10 @@ impl PrepareError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Evaluate(EvaluateError::OutOfCalibratedRange { .. })
-            | Self::Input { source: InputError::OutOfCalibratedRange { .. }, .. } => reason::OUT_OF_CALIBRATED_RANGE,
+            | Self::Input {
+                source: InputError::OutOfCalibratedRange { .. },
+                ..
+            } => reason::OUT_OF_CALIBRATED_RANGE,
             Self::Names { .. } | Self::Input { .. } | Self::Inconsistent { .. } | Self::Evaluate(_) => {
                 reason::INVALID_INPUT
             }
@@ -112,12 +115,22 @@ impl Run {
         let receipt = ReceiptBuilder::new(&model.manifest, network, uid, &tensors)?;
         let mut blobs = Vec::new();
         for slice in &model.manifest.slices {
-            let values: Vec<&Vec<i64>> =
-                slice.inputs.iter().filter_map(|id| tensors.get(id.0 as usize)).map(|t| &t.values).collect();
+            let values: Vec<&Vec<i64>> = slice
+                .inputs
+                .iter()
+                .filter_map(|id| tensors.get(id.0 as usize))
+                .map(|t| &t.values)
+                .collect();
             blobs.push(artifacts.put_blob(canonical::to_bytes(&values)).await?);
         }
         let output = output(&model, &tensors, classes);
-        Ok(Self { uid, model, inputs: blobs, output, receipt: Mutex::new(receipt) })
+        Ok(Self {
+            uid,
+            model,
+            inputs: blobs,
+            output,
+            receipt: Mutex::new(receipt),
+        })
     }
 
     fn receipt(&self) -> std::sync::MutexGuard<'_, ReceiptBuilder> {
@@ -144,7 +157,13 @@ impl Run {
 
     /// Verifies an envelope; a good one goes into the receipt. Takes milliseconds of CPU.
     #[must_use]
-    pub fn verify(&self, slice: SliceIndex, claim: ClaimId, identity: Identity, envelope: &[u8]) -> VerifyOutcome {
+    pub fn verify(
+        &self,
+        slice: SliceIndex,
+        claim: ClaimId,
+        identity: Identity,
+        envelope: &[u8],
+    ) -> VerifyOutcome {
         let Some(verifier) = self.model.verifier(slice) else {
             return VerifyOutcome::Operator(format!("there is no slice {slice}"));
         };
@@ -173,21 +192,39 @@ impl Run {
     }
 }
 
-fn quantise(model: &CompiledModel, given: &BTreeMap<String, InlineTensor>) -> Result<Vec<IntTensor>, PrepareError> {
-    let infos: Vec<_> = model.manifest.inputs.iter().filter_map(|id| model.manifest.tensor(*id)).collect();
+fn quantise(
+    model: &CompiledModel,
+    given: &BTreeMap<String, InlineTensor>,
+) -> Result<Vec<IntTensor>, PrepareError> {
+    let infos: Vec<_> = model
+        .manifest
+        .inputs
+        .iter()
+        .filter_map(|id| model.manifest.tensor(*id))
+        .collect();
     let names: Vec<&str> = infos.iter().map(|i| i.name.as_str()).collect();
     if given.len() != names.len() || names.iter().any(|n| !given.contains_key(*n)) {
         let got: Vec<&str> = given.keys().map(String::as_str).collect();
-        return Err(PrepareError::Names { expected: names.join(", "), got: got.join(", ") });
+        return Err(PrepareError::Names {
+            expected: names.join(", "),
+            got: got.join(", "),
+        });
     }
     let tensor = |info: &&zkml::graph::TensorInfo| {
         let (name, tensor) = (info.name.clone(), &given[&info.name]);
         if !tensor.is_consistent() {
             let expected = tensor.shape.iter().map(|&d| u64::from(d)).product();
-            return Err(PrepareError::Inconsistent { name, expected, got: tensor.data.len() });
+            return Err(PrepareError::Inconsistent {
+                name,
+                expected,
+                got: tensor.data.len(),
+            });
         }
         let shape = tensor.shape.iter().map(|&d| d as usize).collect();
-        let float = FloatInput { shape, values: tensor.data.clone() };
+        let float = FloatInput {
+            shape,
+            values: tensor.data.clone(),
+        };
         quantise_input(info, &float).map_err(|source| PrepareError::Input { name, source })
     };
     infos.iter().map(tensor).collect()
@@ -195,9 +232,13 @@ fn quantise(model: &CompiledModel, given: &BTreeMap<String, InlineTensor>) -> Re
 
 /// The first output for the status: its values while they are few, and the class of the greatest one.
 fn output(model: &CompiledModel, tensors: &[IntTensor], classes: &[String]) -> RequestOutput {
-    let Some(&id) = model.manifest.outputs.first() else { return RequestOutput::default() };
+    let Some(&id) = model.manifest.outputs.first() else {
+        return RequestOutput::default();
+    };
     let of = |id: TensorId| Some((model.manifest.tensor(id)?, tensors.get(id.0 as usize)?));
-    let Some((info, tensor)) = of(id) else { return RequestOutput::default() };
+    let Some((info, tensor)) = of(id) else {
+        return RequestOutput::default();
+    };
     let values = dequantise(info, &tensor.values);
     // Ties go to the lowest index, as everywhere.
     let class = (0..values.len()).reduce(|best, i| if values[i] > values[best] { i } else { best });

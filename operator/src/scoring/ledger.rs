@@ -58,7 +58,9 @@ impl From<&Attempt> for Entry {
             work: attempt.work,
             millis: attempt.elapsed.as_millis() as u64,
             bytes: attempt.bytes,
-            at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64),
+            at: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |d| d.as_millis() as u64),
         }
     }
 }
@@ -70,5 +72,8 @@ impl From<&Attempt> for Entry {
 pub async fn record(artifacts: &Artifacts, attempt: &Attempt) -> Result<Option<Entry>, ArtifactError> {
     let entry = Entry::from(attempt);
     let json = serde_json::to_vec(&entry).unwrap_or_default();
-    Ok(artifacts.create_ledger_entry(entry.claim, json).await?.then_some(entry))
+    Ok(artifacts
+        .create_ledger_entry(entry.claim, json)
+        .await?
+        .then_some(entry))
 }

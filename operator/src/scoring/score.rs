@@ -60,16 +60,25 @@ pub fn score<'a>(entries: impl IntoIterator<Item = &'a Entry>, least_bytes: Opti
         *result.failures.entry(cause).or_default() += 1;
     }
     millis.sort_unstable();
-    let quantile = |percent: usize| millis.get((millis.len().saturating_sub(1) * percent).div_ceil(100)).copied();
+    let quantile = |percent: usize| {
+        millis
+            .get((millis.len().saturating_sub(1) * percent).div_ceil(100))
+            .copied()
+    };
     (result.p50_millis, result.p95_millis) = (quantile(50), quantile(95));
     let verified = u128::from(result.verified);
     if verified == 0 {
         return result;
     }
     let validity = verified * MILLION / (verified + faults);
-    let (work, time) = (u128::from(result.work_delivered.max(1)), millis.iter().map(|&m| u128::from(m)).sum::<u128>());
+    let (work, time) = (
+        u128::from(result.work_delivered.max(1)),
+        millis.iter().map(|&m| u128::from(m)).sum::<u128>(),
+    );
     let speed = work * MILLION / (work + time);
-    let size = (u128::from(least_bytes.unwrap_or_default()) * verified * MILLION).checked_div(bytes).unwrap_or(0);
+    let size = (u128::from(least_bytes.unwrap_or_default()) * verified * MILLION)
+        .checked_div(bytes)
+        .unwrap_or(0);
     let quality = (7 * speed + 3 * size.min(MILLION)) / 10;
     result.success_millionths = validity as u32;
     result.score_millionths = (validity * validity / MILLION * quality / MILLION) as u32;
@@ -105,14 +114,23 @@ mod tests {
         let good: Vec<_> = (0..4).map(|_| entry(true, None, false, 100)).collect();
         let score = score(&good, Some(2000));
         assert_eq!(score.score_millionths, 650_000);
-        assert_eq!((score.p50_millis, score.p95_millis, score.work_delivered), (Some(100), Some(100), 400));
+        assert_eq!(
+            (score.p50_millis, score.p95_millis, score.work_delivered),
+            (Some(100), Some(100), 400)
+        );
     }
 
     #[test]
     fn half_lies_earn_a_quarter_and_others_faults_cost_nothing() {
-        let mixed = [entry(true, None, false, 100), entry(false, Some("InvalidProof"), true, 100)];
+        let mixed = [
+            entry(true, None, false, 100),
+            entry(false, Some("InvalidProof"), true, 100),
+        ];
         assert_eq!(score(&mixed, Some(2000)).score_millionths, 650_000 / 4);
-        let unlucky = [entry(true, None, false, 100), entry(false, Some("Operator"), false, 100)];
+        let unlucky = [
+            entry(true, None, false, 100),
+            entry(false, Some("Operator"), false, 100),
+        ];
         let score_of = score(&unlucky, Some(2000));
         assert_eq!((score_of.score_millionths, score_of.lost), (650_000, 1));
         assert_eq!(score_of.failures["Operator"], 1);

@@ -140,11 +140,9 @@ struct Observed {
 fn observe(graph: &FloatGraph, samples: &[Vec<Vec<f64>>]) -> Result<Observed, CalibrateError> {
     let one = |(index, sample): (usize, &Vec<Vec<f64>>)| {
         let mut magnitudes = vec![0f64; graph.tensors.len()];
-        let greatest = |values: &[f64]| {
-            values
-                .iter()
-                .fold(0f64, |m, v| if v.is_nan() { *v } else { m.max(v.abs()) })
-        };
+        // A maximum forgets a NaN: it counts as infinite.
+        let size = |v: &f64| if v.is_finite() { v.abs() } else { f64::INFINITY };
+        let greatest = |values: &[f64]| values.iter().fold(0f64, |m, v| m.max(size(v)));
         let see = |node: &FloatNode, values: &[f64]| magnitudes[node.output.0 as usize] = greatest(values);
         let values = graph
             .evaluate_seeing(sample, see)

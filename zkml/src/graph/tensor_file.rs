@@ -324,7 +324,8 @@ mod tests {
         assert_eq!(read_json(b"[[1, 2.5], [3, -4]]", 9).unwrap().shape, [2, 2]);
         for (json, said) in [
             ("[[1, 2], [3]]", "uneven"),
-            ("[1, [2]]", "expected nested lists"),
+            ("[1, [2]]", "uneven"),
+            ("[[1], 2]", "expected nested lists"),
             ("[1, \"NaN\"]", "number 1 is none"),
             ("[]", "empty"),
             ("[1, 2", "not JSON"),

@@ -3,8 +3,8 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use zkinfer_crds::Digest;
 use zkinfer_crds::compile_report::CompileOutcome;
-use zkinfer_crds::k8s::model::{ModelSpec, ModelStatus, reason};
 use zkinfer_crds::k8s::Truth;
+use zkinfer_crds::k8s::model::{ModelSpec, ModelStatus, reason};
 
 use super::status;
 
@@ -88,9 +88,17 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
     let mut to = status::Writer::new(observed, now);
     let digest = match source(observed) {
         Ok(digest) => digest,
-        Err(Obstacle { reason, message, failed }) => {
+        Err(Obstacle {
+            reason,
+            message,
+            failed,
+        }) => {
             to.not_compiled(Truth::False, reason, &message);
-            return Plan { status: to.status, action: None, failed };
+            return Plan {
+                status: to.status,
+                action: None,
+                failed,
+            };
         }
     };
     to.status.model_digest = Some(digest);
@@ -116,7 +124,11 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
             (None, false)
         }
     };
-    Plan { status: to.status, action, failed }
+    Plan {
+        status: to.status,
+        action,
+        failed,
+    }
 }
 
 /// Why a Model does not go on.
@@ -129,8 +141,16 @@ struct Obstacle {
 
 /// Is the ONNX file here, and is it the one that was asked for?
 fn source(observed: &Observed<'_>) -> Result<Digest, Obstacle> {
-    let waiting = |reason, message: &str| Obstacle { reason, message: message.to_owned(), failed: false };
-    let failed = |reason, message: String| Obstacle { reason, message, failed: true };
+    let waiting = |reason, message: &str| Obstacle {
+        reason,
+        message: message.to_owned(),
+        failed: false,
+    };
+    let failed = |reason, message: String| Obstacle {
+        reason,
+        message,
+        failed: true,
+    };
     let digest = match &observed.source {
         SourceState::NotFound(m) => return Err(waiting(reason::SOURCE_NOT_FOUND, m)),
         SourceState::Unavailable(m) => return Err(waiting(reason::SOURCE_UNAVAILABLE, m)),
@@ -139,8 +159,14 @@ fn source(observed: &Observed<'_>) -> Result<Digest, Obstacle> {
         SourceState::Found(digest) => *digest,
     };
     if let Some(pinned) = observed.spec.sha256.filter(|pinned| *pinned != digest) {
-        return Err(failed(reason::DIGEST_MISMATCH, format!("the file is {digest}, the spec pins {pinned}")));
+        return Err(failed(
+            reason::DIGEST_MISMATCH,
+            format!("the file is {digest}, the spec pins {pinned}"),
+        ));
     }
-    observed.calibration.as_ref().map_err(|m| waiting(reason::INVALID_CALIBRATION, m))?;
+    observed
+        .calibration
+        .as_ref()
+        .map_err(|m| waiting(reason::INVALID_CALIBRATION, m))?;
     Ok(digest)
 }

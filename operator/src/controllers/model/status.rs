@@ -20,11 +20,23 @@ impl<'a> Writer<'a> {
     pub(super) fn new(observed: &Observed<'_>, now: &'a Time) -> Self {
         let mut status = observed.status.clone();
         status.observed_generation = observed.generation;
-        Self { status, generation: observed.generation, now }
+        Self {
+            status,
+            generation: observed.generation,
+            now,
+        }
     }
 
     fn set(&mut self, type_: &str, truth: Truth, reason: &str, message: &str) {
-        set_condition(&mut self.status.conditions, type_, truth, reason, message, self.generation, self.now);
+        set_condition(
+            &mut self.status.conditions,
+            type_,
+            truth,
+            reason,
+            message,
+            self.generation,
+            self.now,
+        );
     }
 
     /// Not compiled (yet), hence not ready.
@@ -47,7 +59,11 @@ impl<'a> Writer<'a> {
             .unsupported
             .iter()
             .take(MAX_UNSUPPORTED)
-            .map(|n| UnsupportedNode { node: n.node.clone(), op: n.op.clone(), reason: n.reason.clone() })
+            .map(|n| UnsupportedNode {
+                node: n.node.clone(),
+                op: n.op.clone(),
+                reason: n.reason.clone(),
+            })
             .collect();
     }
 
@@ -71,7 +87,12 @@ impl<'a> Writer<'a> {
             mean_abs_error_millionths: accuracy.mean_error_millionths,
             top1_agreement_millionths: Some(accuracy.top1_agreement_millionths),
         });
-        self.set(condition::COMPILED, Truth::True, reason::COMPILED, "manifest, integer graph and keys exist");
+        self.set(
+            condition::COMPILED,
+            Truth::True,
+            reason::COMPILED,
+            "manifest, integer graph and keys exist",
+        );
         let measured = format!(
             "greatest error {:.6} of a budget of {:.6} on {} inputs, profile {}",
             accuracy.max_error_millionths as f64 / 1e6,
@@ -87,15 +108,30 @@ impl<'a> Writer<'a> {
         self.set(condition::ACCURACY_WITHIN_BUDGET, truth, why, &measured);
         if setup.development {
             let message = "the development SRS is in use: receipts are FORGEABLE BY ANYONE";
-            self.set(condition::TRUSTED_SETUP, Truth::False, reason::DEVELOPMENT_SETUP, message);
+            self.set(
+                condition::TRUSTED_SETUP,
+                Truth::False,
+                reason::DEVELOPMENT_SETUP,
+                message,
+            );
         } else {
             let message = format!("SRS {}", setup.srs);
-            self.set(condition::TRUSTED_SETUP, Truth::True, reason::SETUP_ALLOWED, &message);
+            self.set(
+                condition::TRUSTED_SETUP,
+                Truth::True,
+                reason::SETUP_ALLOWED,
+                &message,
+            );
         }
         if truth == Truth::False {
             self.set(condition::READY, Truth::False, reason::OVER_BUDGET, &measured);
         } else {
-            self.set(condition::READY, Truth::True, reason::COMPILED, "requests can be served");
+            self.set(
+                condition::READY,
+                Truth::True,
+                reason::COMPILED,
+                "requests can be served",
+            );
         }
     }
 }

@@ -47,7 +47,12 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> MinerPoolStatus {
     let mut status = observed.status.clone();
     let score = &observed.score;
     status.observed_generation = observed.generation;
-    status.identity = Some(observed.spec.identity.unwrap_or_else(|| derived_identity(observed.uid)));
+    status.identity = Some(
+        observed
+            .spec
+            .identity
+            .unwrap_or_else(|| derived_identity(observed.uid)),
+    );
     status.score_millionths = Some(score.score_millionths);
     status.work_delivered = Some(score.work_delivered);
     status.success_millionths = Some(score.success_millionths);
@@ -60,7 +65,15 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> MinerPoolStatus {
     status.failures = score.failures.clone();
     (status.p50_millis, status.p95_millis) = (score.p50_millis, score.p95_millis);
     let mut set = |type_: &str, truth, reason: &str, message: &str| {
-        set_condition(&mut status.conditions, type_, truth, reason, message, observed.generation, now);
+        set_condition(
+            &mut status.conditions,
+            type_,
+            truth,
+            reason,
+            message,
+            observed.generation,
+            now,
+        );
     };
     let (ready, why, message) = ready(observed);
     set(condition::READY, ready.into(), why, &message);
@@ -68,12 +81,26 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> MinerPoolStatus {
     let unsuccessful = ended >= ENOUGH && score.success_millionths < DEGRADED_BELOW;
     let (why, message) = match (unsuccessful, score.invalid >= score.late + score.lost) {
         (false, _) => (reason::AS_EXPECTED, "nothing is wrong".to_owned()),
-        (true, true) => (reason::INVALID_PROOFS, format!("{} of {ended} claims ended with a wrong proof", score.invalid)),
-        (true, false) => (reason::LOST_CLAIMS, format!("{} of {ended} claims ended without a proof", score.late + score.lost)),
+        (true, true) => (
+            reason::INVALID_PROOFS,
+            format!("{} of {ended} claims ended with a wrong proof", score.invalid),
+        ),
+        (true, false) => (
+            reason::LOST_CLAIMS,
+            format!(
+                "{} of {ended} claims ended without a proof",
+                score.late + score.lost
+            ),
+        ),
     };
     set(condition::DEGRADED, Truth::from(unsuccessful), why, &message);
     if observed.spec.drain {
-        set(condition::DRAINING, Truth::True, reason::DRAINING, "the pool gets no new slices");
+        set(
+            condition::DRAINING,
+            Truth::True,
+            reason::DRAINING,
+            "the pool gets no new slices",
+        );
     }
     status
 }
@@ -81,7 +108,11 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> MinerPoolStatus {
 /// May the pool be given slices?
 fn ready(observed: &Observed<'_>) -> (bool, &'static str, String) {
     if let Some(older) = &observed.identity_taken_by {
-        return (false, reason::IDENTITY_TAKEN, format!("the older pool {older} has this identity"));
+        return (
+            false,
+            reason::IDENTITY_TAKEN,
+            format!("the older pool {older} has this identity"),
+        );
     }
     if let Some(error) = &observed.start_error {
         return (false, reason::IMAGE_UNAVAILABLE, error.clone());

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use zkinfer_crds::Digest;
-use zkinfer_crds::k8s::inference_request::{InferenceRequestSpec, InferenceRequestStatus, RequestPhase, reason};
+use zkinfer_crds::k8s::inference_request::{
+    InferenceRequestSpec, InferenceRequestStatus, RequestPhase, reason,
+};
 use zkinfer_crds::k8s::request_status::{ReceiptRef, RecentSlice, RequestOutput, SliceCounts};
 
 use super::status::Writer;
@@ -147,7 +149,10 @@ pub struct Plan {
 pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
     let mut to = Writer::new(observed, now);
     if observed.status.phase.is_over() {
-        return Plan { status: to.status, action: None };
+        return Plan {
+            status: to.status,
+            action: None,
+        };
     }
     let running = matches!(observed.run, RunState::Active(_));
     let stop = running.then_some(Action::Stop);
@@ -159,18 +164,27 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
             RunEnd::Receipt { receipt, output } => to.succeeded(receipt, output),
             RunEnd::Failed { reason, message } => to.failed(reason, message),
         }
-        return Plan { status: to.status, action: None };
+        return Plan {
+            status: to.status,
+            action: None,
+        };
     }
     if observed.spec.cancel {
         to.cancelled();
-        return Plan { status: to.status, action: stop };
+        return Plan {
+            status: to.status,
+            action: stop,
+        };
     }
     let deadline = observed.spec.deadline.seconds();
     if now.0.as_second() - observed.created.0.as_second() >= deadline as i64 {
         let waited_for = to.ready_message();
         let message = format!("not done within {}; last: {waited_for}", observed.spec.deadline);
         to.failed(reason::DEADLINE_EXCEEDED, &message);
-        return Plan { status: to.status, action: stop };
+        return Plan {
+            status: to.status,
+            action: stop,
+        };
     }
     let action = match &observed.run {
         RunState::Refused { reason, message } => {
@@ -187,7 +201,10 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
         }
         RunState::None | RunState::Ended(..) => start(observed, &mut to),
     };
-    Plan { status: to.status, action }
+    Plan {
+        status: to.status,
+        action,
+    }
 }
 
 /// Is everything there that a start needs?
@@ -204,18 +221,31 @@ fn start(observed: &Observed<'_>, to: &mut Writer<'_>) -> Option<Action> {
             return None;
         }
         ModelState::Compiling(message) => {
-            to.waiting(RequestPhase::Compiling, reason::MODEL_NOT_READY, &format!("Model `{name}`: {message}"));
+            to.waiting(
+                RequestPhase::Compiling,
+                reason::MODEL_NOT_READY,
+                &format!("Model `{name}`: {message}"),
+            );
             return None;
         }
         ModelState::NotReady(message) => {
-            to.waiting(RequestPhase::Pending, reason::MODEL_NOT_READY, &format!("Model `{name}`: {message}"));
+            to.waiting(
+                RequestPhase::Pending,
+                reason::MODEL_NOT_READY,
+                &format!("Model `{name}`: {message}"),
+            );
             return None;
         }
         ModelState::Failed(message) => {
             to.failed(reason::MODEL_FAILED, &format!("Model `{name}`: {message}"));
             return None;
         }
-        ModelState::Ready { model, manifest, slices, memory_bytes } => (*model, *manifest, *slices, *memory_bytes),
+        ModelState::Ready {
+            model,
+            manifest,
+            slices,
+            memory_bytes,
+        } => (*model, *manifest, *slices, *memory_bytes),
     };
     let pools = choose(observed, slices, memory);
     if pools.is_empty() {
@@ -233,14 +263,24 @@ fn start(observed: &Observed<'_>, to: &mut Writer<'_>) -> Option<Action> {
 
 /// The pools that fit, best score first; ties by name, so that every planner chooses the same.
 fn choose(observed: &Observed<'_>, slices: u32, memory: u64) -> Vec<PoolId> {
-    let selected = |p: &&PoolView| observed.spec.pool_selector.as_ref().is_none_or(|s| s.matches(&p.labels));
+    let selected = |p: &&PoolView| {
+        observed
+            .spec
+            .pool_selector
+            .as_ref()
+            .is_none_or(|s| s.matches(&p.labels))
+    };
     let mut fitting: Vec<&PoolView> = observed
         .pools
         .iter()
         .filter(|p| p.ready && p.serves && p.memory_bytes >= memory)
         .filter(selected)
         .collect();
-    fitting.sort_by(|a, b| b.score_millionths.cmp(&a.score_millionths).then_with(|| a.id.cmp(&b.id)));
+    fitting.sort_by(|a, b| {
+        b.score_millionths
+            .cmp(&a.score_millionths)
+            .then_with(|| a.id.cmp(&b.id))
+    });
     fitting.truncate(MAX_POOLS.min(slices as usize).max(1));
     fitting.into_iter().map(|p| p.id.clone()).collect()
 }

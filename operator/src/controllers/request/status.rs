@@ -18,11 +18,23 @@ impl<'a> Writer<'a> {
     pub(super) fn new(observed: &Observed<'_>, now: &'a Time) -> Self {
         let mut status = observed.status.clone();
         status.observed_generation = observed.generation;
-        Self { status, generation: observed.generation, now }
+        Self {
+            status,
+            generation: observed.generation,
+            now,
+        }
     }
 
     fn set(&mut self, type_: &str, truth: Truth, reason: &str, message: &str) {
-        set_condition(&mut self.status.conditions, type_, truth, reason, message, self.generation, self.now);
+        set_condition(
+            &mut self.status.conditions,
+            type_,
+            truth,
+            reason,
+            message,
+            self.generation,
+            self.now,
+        );
     }
 
     /// What the request waits for.
@@ -51,8 +63,18 @@ impl<'a> Writer<'a> {
         self.status.phase = RequestPhase::Proving;
         self.status.model_digest = Some(model);
         self.status.manifest_digest = Some(manifest);
-        self.set(condition::READY, Truth::False, reason::PROVING, "slices are being queued");
-        self.set(condition::ACCEPTED, Truth::True, reason::ACCEPTED, "model, input and pools were found good");
+        self.set(
+            condition::READY,
+            Truth::False,
+            reason::PROVING,
+            "slices are being queued",
+        );
+        self.set(
+            condition::ACCEPTED,
+            Truth::True,
+            reason::ACCEPTED,
+            "model, input and pools were found good",
+        );
         self.status.started_at.get_or_insert_with(|| self.now.clone());
     }
 
@@ -60,19 +82,39 @@ impl<'a> Writer<'a> {
     pub(super) fn proving(&mut self) {
         let progress = self.status.progress.clone().unwrap_or_default();
         self.status.phase = RequestPhase::Proving;
-        self.set(condition::READY, Truth::False, reason::PROVING, &format!("{progress} slices verified"));
-        self.set(condition::PLANNED, Truth::True, reason::SLICES_QUEUED, "the slices are in the queue");
+        self.set(
+            condition::READY,
+            Truth::False,
+            reason::PROVING,
+            &format!("{progress} slices verified"),
+        );
+        self.set(
+            condition::PLANNED,
+            Truth::True,
+            reason::SLICES_QUEUED,
+            "the slices are in the queue",
+        );
     }
 
     pub(super) fn succeeded(&mut self, receipt: &ReceiptRef, output: &RequestOutput) {
         self.status.phase = RequestPhase::Succeeded;
         self.status.receipt = Some(receipt.clone());
         self.status.output = Some(output.clone());
-        self.set(condition::PLANNED, Truth::True, reason::SLICES_QUEUED, "the slices are in the queue");
+        self.set(
+            condition::PLANNED,
+            Truth::True,
+            reason::SLICES_QUEUED,
+            "the slices are in the queue",
+        );
         let all = "every slice's proof was verified";
         self.set(condition::VERIFIED, Truth::True, reason::ALL_SLICES_VERIFIED, all);
         let message = format!("receipt {}", receipt.digest);
-        self.set(condition::COMPLETE, Truth::True, reason::RECEIPT_WRITTEN, &message);
+        self.set(
+            condition::COMPLETE,
+            Truth::True,
+            reason::RECEIPT_WRITTEN,
+            &message,
+        );
         self.set(condition::READY, Truth::True, reason::RECEIPT_WRITTEN, &message);
         self.status.finished_at = Some(self.now.clone());
     }

@@ -1,0 +1,337 @@
+//! Bad input of every kind gives a condition or an error that names the thing; nothing crashes, nothing retries for ever.
+
+use std::process::Command;
+
+use zkinfer_tests::local::{LocalRuns, Objects, model_file, program, repository, run};
+
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let digit = |bits: u32, at: u32| char::from(ALPHABET[(bits >> (18 - 6 * at) & 63) as usize]);
+    bytes
+        .chunks(3)
+        .flat_map(|c| {
+            let bits = c.iter().fold(0u32, |n, b| n << 8 | u32::from(*b)) << (8 * (3 - c.len()));
+            (0..4u32).map(move |at| {
+                if at as usize <= c.len() {
+                    digit(bits, at)
+                } else {
+                    '='
+                }
+            })
+        })
+        .collect()
+}
+
+/// A Model `m`, a request `r` for it and a pool.
+fn objects(onnx: &[u8], model: &str, input: &str) -> String {
+    let onnx = base64(onnx);
+    format!(
+        r#"
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: files}}
+binaryData: {{model.onnx: "{onnx}"}}
+---
+apiVersion: zkinfer.dev/v1alpha1
+kind: Model
+metadata: {{name: m}}
+spec: {{source: {{configMap: {{name: files, key: model.onnx}}}}, proofSystem: Halo2Kzg {model}}}
+---
+apiVersion: zkinfer.dev/v1alpha1
+kind: InferenceRequest
+metadata: {{name: r}}
+spec: {{modelRef: {{name: m}}, input: {input}}}
+---
+apiVersion: zkinfer.dev/v1alpha1
+kind: MinerPool
+metadata: {{name: p}}
+spec: {{image: worker, allowUnpinnedImage: true, resources: {{memory: 2Gi}}}}
+"#
+    )
+}
+
+fn wine() -> Vec<u8> {
+    std::fs::read(model_file("wine.onnx")).unwrap()
+}
+
+fn features(values: &str) -> String {
+    format!("{{inline: {{features: {{shape: [1, 13], data: [{values}]}}}}}}")
+}
+
+const ZEROS: &str = "0,0,0,0,0,0,0,0,0,0,0,0,0";
+
+/// Runs the objects: the request does not succeed, and its Ready condition says this.
+fn ready_says(onnx: &[u8], model: &str, input: &str, expected: &[&str]) -> Objects {
+    let runs = LocalRuns::new();
+    let objects = runs.yaml(&objects(onnx, model, input), &[]);
+    let said = objects.condition("InferenceRequest", "r", "Ready");
+    assert!(
+        expected.iter().all(|e| said.contains(e)),
+        "{said}\n{}",
+        objects.ran.stderr
+    );
+    assert_eq!(objects.ran.code, 1);
+    objects
+}
+
+/// The file is refused before anything runs, and this is said.
+fn refused(yaml: &str, expected: &[&str]) {
+    let runs = LocalRuns::new();
+    let ran = runs.yaml(yaml, &[]).ran;
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    assert!(expected.iter().all(|e| ran.stderr.contains(e)), "{}", ran.stderr);
+}
+
+#[test]
+fn a_malformed_model_is_named() {
+    let objects = ready_says(
+        b"this is not ONNX",
+        "",
+        &features(ZEROS),
+        &["False/ModelFailed", "Model `m`"],
+    );
+    assert!(
+        objects
+            .condition("Model", "m", "Ready")
+            .starts_with("False/InvalidModel")
+    );
+    let mut cut = wine();
+    cut.truncate(600);
+    ready_says(&cut, "", &features(ZEROS), &["False/ModelFailed"]);
+}
+
+#[test]
+fn an_unsupported_operator_is_named_with_its_node() {
+    // The same length, so that the file stays well-formed: Relu becomes Tanh.
+    let onnx = wine();
+    let text: Vec<u8> = onnx
+        .windows(4)
+        .position(|w| w == b"Relu")
+        .map(|at| [&onnx[..at], b"Tanh", &onnx[at + 4..]].concat())
+        .expect("the model has a Relu");
+    let objects = ready_says(&text, "", &features(ZEROS), &["False/ModelFailed", "Tanh"]);
+    assert!(
+        objects
+            .condition("Model", "m", "Ready")
+            .starts_with("False/UnsupportedNodes")
+    );
+    let unsupported = &objects.get("Model", "m")["status"]["unsupported"];
+    assert_eq!(unsupported[0]["op"], "Tanh");
+    assert!(unsupported[0]["node"].as_str().is_some_and(|n| !n.is_empty()));
+}
+
+#[test]
+fn a_missing_model_and_a_missing_file_are_waited_for_by_name() {
+    let runs = LocalRuns::new();
+    let yaml = objects(&wine(), "", &features(ZEROS));
+    let other = runs.yaml(
+        &yaml.replace("modelRef: {name: m}", "modelRef: {name: absent}"),
+        &[],
+    );
+    assert!(
+        other
+            .condition("InferenceRequest", "r", "Ready")
+            .contains("ModelNotFound: there is no Model `absent`")
+    );
+    assert_eq!(other.get("InferenceRequest", "r")["status"]["phase"], "Pending");
+    let runs = LocalRuns::new();
+    let other = runs.yaml(&yaml.replace("key: model.onnx", "key: other.onnx"), &[]);
+    assert!(
+        other.condition("Model", "m", "Ready").contains("SourceNotFound"),
+        "{}",
+        other.ran.stderr
+    );
+}
+
+#[test]
+fn a_wrong_shape_name_or_length_of_the_input_is_named() {
+    let shape = "{inline: {features: {shape: [13, 1], data: [0,0,0,0,0,0,0,0,0,0,0,0,0]}}}";
+    ready_says(
+        &wine(),
+        "",
+        shape,
+        &["False/InvalidInput", "`features`", "[1, 13]", "[13, 1]"],
+    );
+    let name = features(ZEROS).replace("features", "pixels");
+    ready_says(&wine(), "", &name, &["False/InvalidInput", "features", "pixels"]);
+    let length = "{inline: {features: {shape: [1, 13], data: [0, 1]}}}";
+    ready_says(
+        &wine(),
+        "",
+        length,
+        &["False/InvalidInput", "13 values, it has 2"],
+    );
+}
+
+#[test]
+fn an_input_outside_the_calibrated_range_is_refused_before_anything_is_queued() {
+    let far = features(&ZEROS.replacen('0', "1e6", 1));
+    let objects = ready_says(
+        &wine(),
+        "",
+        &far,
+        &["False/OutOfCalibratedRange", "`features`", "1000000"],
+    );
+    assert!(objects.get("InferenceRequest", "r")["status"]["recentSlices"].is_null());
+}
+
+#[test]
+fn a_value_that_is_not_a_number_is_refused() {
+    refused(
+        &objects(&wine(), "", &features(&ZEROS.replacen('0', ".nan", 1))),
+        &["InferenceRequest r", "data"],
+    );
+    refused(
+        &objects(&wine(), "", &features(&ZEROS.replacen('0', "\"x\"", 1))),
+        &["InferenceRequest r", "data"],
+    );
+}
+
+#[test]
+fn an_oversize_tensor_is_refused() {
+    let big = format!(
+        "{{inline: {{features: {{shape: [1, 300000], data: [{}]}}}}}}",
+        vec!["0"; 300_000].join(",")
+    );
+    refused(
+        &objects(&wine(), "", &big),
+        &["InferenceRequest r", "spec.input.inline"],
+    );
+}
+
+#[test]
+fn an_unknown_field_a_wrong_type_and_two_sources_are_refused_by_name() {
+    let good = objects(&wine(), "", &features(ZEROS));
+    refused(
+        &objects(&wine(), ", colour: red", &features(ZEROS)),
+        &["Model m", "colour"],
+    );
+    refused(
+        &good.replace("proofSystem: Halo2Kzg", "proofSystem: Magic"),
+        &["Model m", "proofSystem"],
+    );
+    refused(
+        &good.replace("source: {", "source: {url: 'https://a/b', "),
+        &["Model m", "exactly one of"],
+    );
+    refused(&good.replace("kind: Model", "kind: Modell"), &["Modell"]);
+    refused("a: [b", &["document 1", "not YAML"]);
+}
+
+#[test]
+fn a_digest_that_is_not_the_files_fails() {
+    let pinned = format!(", sha256: \"sha256:{}\"", "0".repeat(64));
+    let objects = ready_says(&wine(), &pinned, &features(ZEROS), &["False/ModelFailed"]);
+    assert!(
+        objects
+            .condition("Model", "m", "Ready")
+            .starts_with("False/DigestMismatch")
+    );
+}
+
+#[test]
+fn no_fitting_pool_is_waited_for() {
+    let runs = LocalRuns::new();
+    let yaml = objects(&wine(), "", &features(ZEROS)).replace("memory: 2Gi", "memory: 1Mi");
+    let objects = runs.yaml(&yaml, &[]);
+    assert!(
+        objects
+            .condition("InferenceRequest", "r", "Ready")
+            .starts_with("False/NoFittingPool")
+    );
+}
+
+#[test]
+fn inspect_shows_the_cut_or_every_unsupported_node() {
+    let worker = || Command::new(program("prover-worker"));
+    let digits = run(worker()
+        .arg("inspect")
+        .arg(model_file("digits.onnx"))
+        .args(["--parallelism", "4"]));
+    assert_eq!(digits.code, 0, "{}", digits.stderr);
+    assert!(
+        digits.stdout.contains("conv1") && digits.stdout.contains("CPU ms"),
+        "{}",
+        digits.stdout
+    );
+    let absent = run(worker().arg("inspect").arg("/nowhere.onnx"));
+    assert!(absent.code == 2 && absent.stderr.contains("/nowhere.onnx"));
+    let readme = run(worker().arg("inspect").arg(repository().join("LICENSE")));
+    assert_eq!(readme.code, 1, "{}", readme.stderr);
+}
+
+#[test]
+fn a_model_is_compiled_proved_and_verified_by_hand() {
+    let runs = LocalRuns::new();
+    let (out, receipt) = (runs.path().join("compiled"), runs.path().join("receipt.cbor"));
+    let worker = || Command::new(program("prover-worker"));
+    let compile = |more: &[&str]| {
+        run(worker()
+            .arg("compile")
+            .arg(model_file("wine.onnx"))
+            .arg("--out")
+            .arg(&out)
+            .args(more))
+    };
+    let refused = compile(&[]);
+    assert!(
+        refused.code == 2 && refused.stderr.contains("srs import"),
+        "{}",
+        refused.stderr
+    );
+    let calibration = model_file("data/wine-calibration.npy").display().to_string();
+    let compiled = compile(&["--allow-dev-srs", "--calibration", &calibration]);
+    assert_eq!(compiled.code, 0, "{}", compiled.stderr);
+    let input = runs.file("input.json", format!("[[{ZEROS}]]"));
+    let proved = run(worker()
+        .arg("prove")
+        .arg(&out)
+        .arg("--input")
+        .arg(&input)
+        .arg("--out")
+        .arg(&receipt));
+    assert_eq!(proved.code, 0, "{}", proved.stderr);
+    let manifest = out.join("manifest.cbor");
+    let verified = run(worker()
+        .arg("verify")
+        .arg(&receipt)
+        .arg("--manifest")
+        .arg(manifest)
+        .args(["--allow-dev-srs", "--input"])
+        .arg(&input));
+    assert_eq!(verified.code, 0, "{}", verified.stdout);
+}
+
+#[test]
+fn an_srs_is_made_checked_and_refused_when_damaged() {
+    let runs = LocalRuns::new();
+    let path = runs.path().join("srs.bin");
+    let srs = |arguments: &[&str]| run(Command::new(program("prover-worker")).arg("srs").args(arguments));
+    let file = path.display().to_string();
+    assert_eq!(
+        srs(&["make", "--k", "6", "--out", &file]).code,
+        2,
+        "the flag is required"
+    );
+    assert_eq!(
+        srs(&["make", "--k", "6", "--out", &file, "--allow-dev-srs"]).code,
+        0
+    );
+    let good = srs(&["verify", &file]);
+    assert!(
+        good.code == 0 && good.stdout.contains("sha256:"),
+        "{}{}",
+        good.stdout,
+        good.stderr
+    );
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[4 + 64 * 9 + 3] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    assert_eq!(srs(&["verify", &file]).code, 1);
+    let ceremony = srs(&["import", &file, "--k", "6", "--out", "/dev/null"]);
+    assert!(
+        ceremony.code == 1 && !ceremony.stderr.is_empty(),
+        "{}",
+        ceremony.stderr
+    );
+}
