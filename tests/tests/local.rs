@@ -219,9 +219,23 @@ fn a_pool_that_misbehaves_is_named_and_the_other_proves() {
         ("huge", "TooLarge"),
     ];
     let runs = LocalRuns::new();
+    // One worker each, so that a worker can hold two slices of the four.
+    let folder = repository().join("manifests/quickstart");
+    let pools = std::fs::read_to_string(folder.join("pools.yaml"))
+        .unwrap()
+        .replace("parallelism: 2", "parallelism: 1");
+    let (pools, model, request) = (
+        runs.file("pools.yaml", pools),
+        folder.join("model.yaml"),
+        folder.join("request.yaml"),
+    );
+    let [pools, model, request] = [pools, model, request].map(|path| path.display().to_string());
     for (mode, cause) in cases {
         let prover = format!("miner-alpha/alpha={rogue} {mode}");
-        let objects = runs.operator(&["-f", &quickstart(), "--prover", &prover, "--least-lease", "2"]);
+        // Who never answers is found out by the end of the lease; the others need time to prove something first.
+        let lease = if cause == "LeaseExpired" { "2" } else { "15" };
+        let files = ["-f", &pools, "-f", &model, "-f", &request];
+        let objects = runs.operator(&[&files[..], &["--prover", &prover, "--least-lease", lease]].concat());
         assert_eq!(objects.ran.code, 0, "{mode}: {}", objects.ran.stderr);
         let rows = recent(&objects);
         let bad = rows

@@ -129,6 +129,7 @@ pub struct InferenceRequestSpec {
     pub type_: RequestType,
     /// Requests with a higher number go first.
     #[serde(default)]
+    #[schemars(range(min = -2_147_483_648, max = 2_147_483_647))]
     #[x_kube(validation = ("self == oldSelf", "priority is immutable"))]
     pub priority: i32,
     /// How long after its creation the request is given up: `90s`, `1h30m`; at most 7 days.
@@ -192,7 +193,7 @@ pub struct RequestInput {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("minProperties" = 1, "maxProperties" = 64))]
     pub inline: Option<BTreeMap<String, InlineTensor>>,
-    /// The digest of a file (npz, or JSON by input name) in the operator's artifact store.
+    /// The digest of a file (.npy, or JSON by input name) in the operator's artifact store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact: Option<Digest>,
     /// A key of a ConfigMap in the same namespace that holds such a file.

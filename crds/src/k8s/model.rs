@@ -188,7 +188,7 @@ pub struct Quantization {
     /// How many bits the integers have. Absent: the cheapest profile within the error budget.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<Profile>,
-    /// The largest error of any output value against the float model, in millionths: 20000 is 0.02.
+    /// The largest error of any output value against the float model, in millionths of max(1, max |y|): 20000 is 2 %.
     #[serde(default = "default_error_budget")]
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub error_budget_millionths: u32,
@@ -211,7 +211,7 @@ impl Default for Quantization {
     }
 }
 
-/// Where sample inputs are, as npz or as JSON by input name: exactly one of the fields.
+/// Where sample inputs are, as .npy (the first axis counts samples) or nested JSON lists: exactly one of the fields.
 #[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Default)]
 #[x_kube(validation = (
     "has(self.configMap) != has(self.artifact)",

@@ -125,10 +125,10 @@ impl Rogue {
 
     /// Proves two slices honestly and submits each proof for the other.
     async fn swap(&self, first: &ClaimGrant) -> Fallible<()> {
-        let proof = self.prove(first).await?;
         let Some(second) = self.claim().await? else {
             return Ok(());
         };
+        let proof = self.prove(first).await?;
         let other = self.prove(&second).await?;
         self.submit(&second, proof).await?;
         self.submit(first, other).await
