@@ -371,18 +371,20 @@ impl Dispatcher {
         self.end(request, claim, end);
     }
 
-    /// Ends a claim whose body was larger than any proof.
+    /// Ends a claim whose body was larger than any proof, unless a proof has come before.
     pub fn too_large(&self, token: &ClaimToken) {
-        self.end(token.request, token.claim, AttemptEnd::TooLarge);
+        self.give_up(token, AttemptEnd::TooLarge);
     }
 
-    /// Takes a slice back. `false` when the claim has ended before.
+    /// Takes a slice back. `false` when a proof has come, or the claim has ended before.
     pub fn refuse(&self, token: &ClaimToken, refusal: Refusal) -> bool {
-        self.end(
-            token.request,
-            token.claim,
-            AttemptEnd::HandedBack(refusal.reason, refusal.message),
-        )
+        self.give_up(token, AttemptEnd::HandedBack(refusal.reason, refusal.message))
+    }
+
+    fn give_up(&self, token: &ClaimToken, end: AttemptEnd) -> bool {
+        let given_up = lock(&self.queue).give_up(token.request, token.claim, end, self.now());
+        self.collect();
+        given_up
     }
 
     fn end(&self, uid: RequestUid, claim: ClaimId, end: AttemptEnd) -> bool {

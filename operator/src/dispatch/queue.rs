@@ -248,6 +248,17 @@ impl Queue {
         true
     }
 
+    /// Ends a claim on its worker's word: only while its lease lasts and no proof has come, so that nobody talks their
+    /// way out of a verdict. `false` when it is too late for that.
+    pub fn give_up(&mut self, uid: RequestUid, claim: ClaimId, end: AttemptEnd, now: Duration) -> bool {
+        self.expire(now);
+        let waits = |l: &Lease| l.claim == claim && l.submitted.is_none();
+        let waits = self
+            .find(uid)
+            .is_some_and(|r| r.slices.iter().any(|s| s.leases.iter().any(waits)));
+        waits && self.end(uid, claim, end, now)
+    }
+
     /// Ends every claim whose lease is over without a proof.
     pub fn expire(&mut self, now: Duration) {
         let expired = |l: &&Lease| l.submitted.is_none() && l.expires <= now;

@@ -7,6 +7,9 @@ mod auth;
 mod problem;
 mod routes;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::body::{Body, Bytes};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
@@ -21,6 +22,8 @@ use crate::dispatch::{ClaimAnswer, ClaimToken, SubmitAnswer, WorkerAuth};
 const MAX_BLOB_BYTES: u64 = 8 << 30;
 
 type Answer = Result<Response, Reject>;
+/// What the path names; an error is for the handler to answer, once it knows who asks.
+type Named = Result<Path<String>, PathRejection>;
 
 fn worker(gateway: &Gateway, headers: &HeaderMap) -> Result<WorkerAuth, Reject> {
     bearer(headers)
@@ -29,14 +32,14 @@ fn worker(gateway: &Gateway, headers: &HeaderMap) -> Result<WorkerAuth, Reject> 
 }
 
 /// The token of the claim that the path names.
-fn claim_token(gateway: &Gateway, headers: &HeaderMap, path: &str) -> Result<ClaimToken, Reject> {
+fn claim_token(gateway: &Gateway, headers: &HeaderMap, path: &Named) -> Result<ClaimToken, Reject> {
     let token = bearer(headers).ok_or_else(Reject::unknown_token)?;
     let token = gateway
         .dispatcher
         .open(token)
         .map_err(|_| Reject::unknown_token())?;
-    match path.parse::<ClaimId>() {
-        Ok(claim) if claim == token.claim => Ok(token),
+    match path.as_ref().map(|Path(claim)| claim.parse::<ClaimId>()) {
+        Ok(Ok(claim)) if claim == token.claim => Ok(token),
         _ => Err(Reject::new(
             StatusCode::UNAUTHORIZED,
             "OtherClaim",
@@ -65,11 +68,7 @@ pub(super) async fn claim(State(gateway): State<Gateway>, headers: HeaderMap, bo
     })
 }
 
-pub(super) async fn blob(
-    State(gateway): State<Gateway>,
-    headers: HeaderMap,
-    Path(digest): Path<String>,
-) -> Answer {
+pub(super) async fn blob(State(gateway): State<Gateway>, headers: HeaderMap, digest: Named) -> Answer {
     let auth = worker(&gateway, &headers)?;
     // The same answer for a blob that is absent and one that is not this pool's: a digest is no permission.
     let not_found = || {
@@ -79,6 +78,7 @@ pub(super) async fn blob(
             "no such blob was granted to this pool",
         )
     };
+    let Path(digest) = digest.map_err(|_| not_found())?;
     let digest: Digest = digest.parse().map_err(|_| not_found())?;
     if !gateway.dispatcher.may_read(&auth.pool, &digest) {
         return Err(not_found());
@@ -98,7 +98,7 @@ pub(super) async fn blob(
 pub(super) async fn proof(
     State(gateway): State<Gateway>,
     headers: HeaderMap,
-    Path(claim): Path<String>,
+    claim: Named,
     body: Body,
 ) -> Answer {
     let token = claim_token(&gateway, &headers, &claim)?;
@@ -127,7 +127,7 @@ pub(super) async fn proof(
 pub(super) async fn refuse(
     State(gateway): State<Gateway>,
     headers: HeaderMap,
-    Path(claim): Path<String>,
+    claim: Named,
     body: Body,
 ) -> Answer {
     let token = claim_token(&gateway, &headers, &claim)?;

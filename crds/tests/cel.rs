@@ -1,0 +1,221 @@
+//! The CEL rules of every kind, evaluated as the API server does: what is admitted, and what may change afterwards.
+#![cfg(feature = "k8s")]
+
+use serde_json::{Value, json};
+use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model};
+
+fn merge(into: &mut Value, change: Value) {
+    match (into, change) {
+        (Value::Object(into), Value::Object(change)) => {
+            for (key, value) in change {
+                if value.is_null() {
+                    into.remove(&key);
+                } else {
+                    merge(into.entry(key).or_insert(Value::Null), value);
+                }
+            }
+        }
+        (into, value) => *into = value,
+    }
+}
+
+/// An object of the kind with a changed spec; `null` removes.
+fn object(kind: &str, change: Value) -> Value {
+    let spec = match kind {
+        "Model" => {
+            json!({ "source": { "configMap": { "name": "m", "key": "k" } }, "proofSystem": "Halo2Kzg" })
+        }
+        "InferenceRequest" => json!({
+            "modelRef": { "name": "m" },
+            "input": { "inline": { "x": { "shape": [1], "data": [0.5] } } },
+        }),
+        _ => json!({ "image": "a/b@sha256:".to_owned() + &"0".repeat(64) }),
+    };
+    let mut object = json!({ "apiVersion": "zkinfer.dev/v1alpha1", "kind": kind, "metadata": { "name": "o" }, "spec": spec });
+    merge(&mut object["spec"], change);
+    object
+}
+
+/// What the rules say of a new object, and of a change from another.
+fn says(kind: &str, new: Value, old: Option<Value>) -> Result<(), String> {
+    macro_rules! check {
+        ($kind:ty) => {{
+            let read =
+                |value: Value| serde_json::from_value::<$kind>(value).expect("the object fits its type");
+            let new = read(new);
+            let found = match old {
+                Some(old) => new.validate_cel_update(&read(old)),
+                None => new.validate_cel(),
+            };
+            found.map_err(|e| e.to_string())
+        }};
+    }
+    match kind {
+        "Model" => check!(Model),
+        "InferenceRequest" => check!(InferenceRequest),
+        _ => check!(MinerPool),
+    }
+}
+
+#[test]
+fn good_objects_are_admitted() {
+    for kind in ["Model", "InferenceRequest", "MinerPool"] {
+        assert_eq!(says(kind, object(kind, json!({})), None), Ok(()));
+    }
+}
+
+#[test]
+fn refuses_what_contradicts_itself() {
+    let digest = format!("sha256:{}", "1".repeat(64));
+    let identity = format!("ed25519:{}", "2".repeat(64));
+    for (kind, change, expected) in [
+        (
+            "Model",
+            json!({ "source": { "artifact": digest } }),
+            "exactly one of configMap, artifact, url and oci",
+        ),
+        (
+            "Model",
+            json!({ "source": { "configMap": null } }),
+            "exactly one of configMap, artifact, url and oci",
+        ),
+        (
+            "Model",
+            json!({ "quantization": { "calibration": {} } }),
+            "exactly one of configMap and artifact",
+        ),
+        (
+            "InferenceRequest",
+            json!({ "input": { "artifact": digest } }),
+            "exactly one of inline, artifact and configMap",
+        ),
+        (
+            "InferenceRequest",
+            json!({ "input": { "inline": null } }),
+            "exactly one of inline, artifact and configMap",
+        ),
+        (
+            "MinerPool",
+            json!({ "image": "worker:latest" }),
+            "pinned by digest",
+        ),
+        (
+            "MinerPool",
+            json!({ "warm": 2, "parallelism": 1 }),
+            "warm must not be more than parallelism",
+        ),
+        (
+            "MinerPool",
+            json!({ "possession": "aa".repeat(64) }),
+            "possession needs an identity",
+        ),
+        (
+            "MinerPool",
+            json!({ "identity": identity, "pod": { "tolerations": [{ "operator": "Exists", "value": "v" }] } }),
+            "Exists takes no value",
+        ),
+    ] {
+        let said = says(kind, object(kind, change.clone()), None);
+        assert!(
+            said.as_ref().is_err_and(|e| e.contains(expected)),
+            "{kind} {change}: {said:?}"
+        );
+    }
+}
+
+#[test]
+fn what_fixes_the_circuits_and_what_is_asked_never_changes() {
+    let digest = |n: &str| format!("sha256:{}", n.repeat(64));
+    for (kind, old, change, expected) in [
+        (
+            "Model",
+            json!({}),
+            json!({ "source": { "configMap": { "key": "other" } } }),
+            "source is immutable",
+        ),
+        (
+            "Model",
+            json!({}),
+            json!({ "slicing": { "parallelism": 2 } }),
+            "slicing is immutable",
+        ),
+        (
+            "Model",
+            json!({}),
+            json!({ "quantization": { "profile": "P8" } }),
+            "quantization is immutable",
+        ),
+        (
+            "Model",
+            json!({ "sha256": digest("1") }),
+            json!({ "sha256": digest("2") }),
+            "sha256 cannot be changed",
+        ),
+        (
+            "InferenceRequest",
+            json!({}),
+            json!({ "modelRef": { "name": "n" } }),
+            "modelRef is immutable",
+        ),
+        (
+            "InferenceRequest",
+            json!({}),
+            json!({ "priority": 1 }),
+            "priority is immutable",
+        ),
+        (
+            "InferenceRequest",
+            json!({}),
+            json!({ "deadline": "2h" }),
+            "deadline is immutable",
+        ),
+        (
+            "InferenceRequest",
+            json!({}),
+            json!({ "redundancy": 2 }),
+            "redundancy is immutable",
+        ),
+        (
+            "InferenceRequest",
+            json!({}),
+            json!({ "poolSelector": { "matchLabels": { "a": "b" } } }),
+            "poolSelector is immutable",
+        ),
+        (
+            "InferenceRequest",
+            json!({ "cancel": true }),
+            json!({ "cancel": false }),
+            "cancel cannot be undone",
+        ),
+    ] {
+        let before = object(kind, old.clone());
+        let mut after = before.clone();
+        merge(&mut after["spec"], change.clone());
+        let said = says(kind, after, Some(before));
+        assert!(
+            said.as_ref().is_err_and(|e| e.contains(expected)),
+            "{kind} {old} to {change}: {said:?}"
+        );
+    }
+}
+
+#[test]
+fn what_may_change_may() {
+    for (kind, change) in [
+        (
+            "Model",
+            json!({ "sha256": format!("sha256:{}", "1".repeat(64)), "classes": ["a"] }),
+        ),
+        ("InferenceRequest", json!({ "suspend": true })),
+        (
+            "InferenceRequest",
+            json!({ "cancel": true, "ttlSecondsAfterFinished": 5 }),
+        ),
+        ("MinerPool", json!({ "drain": true, "parallelism": 7, "warm": 7 })),
+    ] {
+        let before = object(kind, json!({}));
+        let mut after = before.clone();
+        merge(&mut after["spec"], change.clone());
+        assert_eq!(says(kind, after, Some(before)), Ok(()), "{kind} {change}");
+    }
+}
