@@ -1,5 +1,10 @@
 //! The CEL rules of every kind, evaluated as the API server does: what is admitted, and what may change afterwards.
 #![cfg(feature = "k8s")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a helper of a test may fail the test"
+)]
 
 use serde_json::{Value, json};
 use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model};

@@ -1,4 +1,9 @@
 //! Bad input of every kind gives a condition or an error that names the thing; nothing crashes, nothing retries for ever.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a helper of a test may fail the test"
+)]
 
 use std::process::Command;
 

@@ -1,4 +1,9 @@
 //! Local mode as a person uses it: the real operator, real worker processes, real proofs.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a helper of a test may fail the test"
+)]
 
 use std::process::Command;
 
@@ -115,7 +120,7 @@ fn the_receipt_verifies_offline_at_three_depths_and_a_changed_one_does_not() {
     );
     let blank = runs.file(
         "blank.json",
-        format!("[[{}]]", vec!["[0,0,0,0,0,0,0,0]"; 8].join(",")),
+        format!("[[{}]]", ["[0,0,0,0,0,0,0,0]"; 8].join(",")),
     );
     let other = verify(&[
         &receipt,

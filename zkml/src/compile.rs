@@ -171,7 +171,7 @@ pub fn compile(plan: &Plan, srs: &SrsSet, done: &(dyn Fn(usize) + Sync)) -> Resu
         .map(|(index, s)| {
             let pk = srs
                 .of(s.parameters.k)
-                .and_then(|srs| Ok(halo2::keygen(&s.relations, s.parameters, srs)?))
+                .and_then(|srs| halo2::keygen(&s.relations, s.parameters, srs))
                 .map_err(|source| CompileError::Key { slice: index, source })?;
             let vk = pk.verifying_key();
             let slice = ManifestSlice {

@@ -52,7 +52,6 @@ impl Gateway {
     }
 
     /// The routes.
-    #[must_use]
     pub fn router(self) -> Router {
         Router::new()
             .route("/v1/work/claims", post(routes::claim))

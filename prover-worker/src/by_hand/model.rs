@@ -35,7 +35,7 @@ pub(super) fn load(args: &ModelArgs) -> Result<(Vec<u8>, Result<Plan, CompileErr
 /// The first axis counts samples of a model with one input.
 fn samples(tensor: &FloatInput) -> Result<Vec<Sample>, String> {
     let count = tensor.shape.first().copied().unwrap_or(0);
-    if count == 0 || tensor.values.len() % count != 0 {
+    if count == 0 || !tensor.values.len().is_multiple_of(count) {
         return Err("the first axis must count the samples, at least one".to_owned());
     }
     Ok(tensor

@@ -4,7 +4,7 @@
 //! Exit 0 when at least 199 of 200 answers agree and every proof verifies, 1 otherwise.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -52,9 +52,9 @@ fn data(model: &str, what: &str) -> PathBuf {
 }
 
 /// The first axis counts the inputs.
-fn inputs(path: PathBuf) -> Result<Vec<FloatInput>, Box<dyn Error>> {
+fn inputs(path: &Path) -> Result<Vec<FloatInput>, Box<dyn Error>> {
     let all = read_npy(
-        &std::fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?,
+        &std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?,
         1 << 24,
     )?;
     let (count, shape) = all.shape.split_first().ok_or("no axis counts the inputs")?;
@@ -75,11 +75,11 @@ fn top1(values: &[f64]) -> usize {
 
 fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
     let onnx = std::fs::read(model_file(&format!("{}.onnx", args.model)))?;
-    let calibration: Vec<Sample> = inputs(data(&args.model, "calibration.npy"))?
+    let calibration: Vec<Sample> = inputs(&data(&args.model, "calibration.npy"))?
         .into_iter()
         .map(|t| vec![t.values])
         .collect();
-    let tests = inputs(data(&args.model, "test.npy"))?;
+    let tests = inputs(&data(&args.model, "test.npy"))?;
     let labels: Vec<usize> = serde_json::from_slice(&std::fs::read(data(&args.model, "test-labels.json"))?)?;
     let slicing = SlicingOptions {
         parallelism: args.parallelism,

@@ -16,6 +16,9 @@ use super::{IntGraph, IntTensor, Profile, QuantisationPlan, TensorScale};
 /// The most samples that are looked at.
 pub const MAX_SAMPLES: usize = 4096;
 
+/// One sample or its outputs: flat values by tensor.
+type Tensors = Vec<Vec<f64>>;
+
 /// What calibration aims at.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CalibrationOptions {
@@ -270,7 +273,7 @@ fn measure(
     expected: &[Vec<Vec<f64>>],
     budget: f64,
 ) -> Result<AccuracyReport, CalibrateError> {
-    let one = |(index, (sample, expected)): (usize, (&Vec<Vec<f64>>, &Vec<Vec<f64>>))| {
+    let one = |(index, (sample, expected)): (usize, (&Tensors, &Tensors))| {
         let inputs: Vec<IntTensor> = graph
             .inputs
             .iter()

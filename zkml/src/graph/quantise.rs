@@ -161,7 +161,7 @@ pub fn apply(graph: &FloatGraph, plan: &QuantisationPlan) -> Result<IntGraph, Qu
         let (op, range) = quantise_node(node, shift, plan, &tensors)?;
         let output = tensors
             .get_mut(node.output.0 as usize)
-            .ok_or_else(|| GraphError::UnknownTensor(node.output))?;
+            .ok_or(GraphError::UnknownTensor(node.output))?;
         output.range = range;
         nodes.push(Node {
             name: node.name.clone(),
@@ -288,8 +288,7 @@ fn quantise_linear(
 fn round(node: &FloatNode, value: f64, exponent: i32, max: i64) -> Result<(i64, f64), QuantiseError> {
     let scaled = value * power_of_two(exponent);
     let rounded = scaled.round();
-    // Not `>`: a NaN must be refused.
-    if !(rounded.abs() <= max as f64) {
+    if rounded.is_nan() || rounded.abs() > max as f64 {
         return Err(QuantiseError::Coefficient {
             node: node.name.clone(),
             value: scaled,

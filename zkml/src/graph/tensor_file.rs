@@ -183,8 +183,7 @@ pub fn quantise_input(info: &TensorInfo, input: &FloatInput) -> Result<IntTensor
     let (lo, hi) = (info.range.lo(), info.range.hi());
     let integer = |(index, &value): (usize, &f64)| {
         let rounded = (value * factor).round();
-        // Not `<`: a NaN must be refused.
-        if !(rounded >= lo as f64 && rounded <= hi as f64) {
+        if rounded.is_nan() || rounded < lo as f64 || rounded > hi as f64 {
             let (lo, hi) = (lo as f64 * unit, hi as f64 * unit);
             return Err(InputError::OutOfCalibratedRange { index, value, lo, hi });
         }

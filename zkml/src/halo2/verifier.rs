@@ -132,7 +132,7 @@ impl TranscriptRead<G1Affine, Challenge255<G1Affine>> for CanonicalRead<'_> {
 
     fn read_scalar(&mut self) -> io::Result<Fr> {
         let bytes = *self.take()?;
-        match Option::<Fr>::from(Fr::from_repr(bytes.into())) {
+        match Option::<Fr>::from(Fr::from_repr(bytes)) {
             Some(scalar) => {
                 self.common_scalar(scalar)?;
                 Ok(scalar)

@@ -25,6 +25,9 @@ pub enum BuildError {
     Envelope(#[from] CanonicalError),
 }
 
+/// Values of a slice's inputs and of its outputs, by tensor.
+pub type SliceValues<'a> = (Vec<&'a [i64]>, Vec<&'a [i64]>);
+
 /// A receipt in the making. Proofs must have been verified by the caller.
 #[derive(Debug, Clone)]
 pub struct ReceiptBuilder {
@@ -96,7 +99,7 @@ impl ReceiptBuilder {
     ///
     /// # Errors
     /// A slice that the manifest does not have.
-    pub fn boundary(&self, slice: SliceIndex) -> Result<(Vec<&[i64]>, Vec<&[i64]>), BuildError> {
+    pub fn boundary(&self, slice: SliceIndex) -> Result<SliceValues<'_>, BuildError> {
         let entry = self
             .receipt
             .manifest

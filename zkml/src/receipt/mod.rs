@@ -14,7 +14,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex};
 
-pub use build::{BuildError, ReceiptBuilder};
+pub use build::{BuildError, ReceiptBuilder, SliceValues};
 pub use report::{Outcome, Report, Sentence};
 pub use verify::{Against, KeyFiles, Verification, verify};
 

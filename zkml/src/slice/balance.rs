@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn the_heaviest_part_is_as_light_as_it_can_be() {
-        let heaviest = partition(6, 3, sum).map(|r| r.iter().filter_map(|r| sum(r)).max());
+        let heaviest = partition(6, 3, sum).map(|r| r.iter().filter_map(sum).max());
         assert_eq!(heaviest, Some(Some(7)));
     }
 

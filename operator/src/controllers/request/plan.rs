@@ -88,6 +88,10 @@ pub struct RunView {
 }
 
 /// What is known of the run.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one per request, never a list of them"
+)]
 #[derive(Debug, Clone, PartialEq)]
 pub enum RunState {
     /// Not begun.

@@ -75,7 +75,7 @@ pub(super) fn translate(model: &TypedModel, admitted: &Admitted) -> Result<Draft
     for &outlet in model.input_outlets().map_err(|e| malformed(&e))? {
         let name = &model.node(outlet.node).name;
         let shape = concrete(model.outlet_fact(outlet).map_err(|e| malformed(&e))?).unwrap_or_default();
-        let id = draft.tensor(name, &shape).map_err(|r| refused_input(name, r))?;
+        let id = draft.tensor(name, &shape).map_err(|r| refused_input(name, &r))?;
         draft.inputs.push(id);
         values.insert(outlet, Value::Computed(id));
     }
@@ -132,7 +132,7 @@ pub(super) fn translate(model: &TypedModel, admitted: &Admitted) -> Result<Draft
     Ok(draft)
 }
 
-fn refused_input(name: &str, refusal: Refusal) -> ImportError {
+fn refused_input(name: &str, refusal: &Refusal) -> ImportError {
     match refusal {
         Refusal::TooLarge => ImportError::Limit {
             place: name.to_owned(),
