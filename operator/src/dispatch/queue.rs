@@ -220,12 +220,10 @@ impl Queue {
                 request.slices[at].verified.insert(lease.pool.clone());
             }
             Some(blame) => {
-                // Too little memory is nobody's fault, but the same worker would say the same again.
-                let too_small = matches!(
-                    attempt.end,
-                    AttemptEnd::HandedBack(RefuseReason::TooLittleMemory, _)
-                );
-                if blame == Blame::Miner || too_small {
+                // A slice handed back goes to another pool first, whoever is to blame: one pool that hands back again
+                // and again must not use up the attempts.
+                let handed_back = matches!(attempt.end, AttemptEnd::HandedBack(..));
+                if blame == Blame::Miner || handed_back {
                     request.slices[at]
                         .elsewhere
                         .insert(lease.pool.clone(), now + ELSEWHERE);

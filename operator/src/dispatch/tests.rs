@@ -294,3 +294,19 @@ fn a_higher_priority_goes_first_and_a_suspended_request_waits() {
         Some(AttemptEnd::Cancelled)
     );
 }
+
+#[test]
+fn a_pool_that_hands_back_again_and_again_does_not_use_up_the_attempts() {
+    let mut bench = Bench::new(vec![request(1, 1, &["alpha", "beta"])]);
+    let now = seconds(6);
+    let Claimed::Slice(first) = bench.ask("alpha", now) else {
+        panic!("alpha gets the slice");
+    };
+    let back = AttemptEnd::HandedBack(RefuseReason::Draining, "told to stop".to_owned());
+    assert!(bench.queue.give_up(uid(1), first.claim, back, now));
+    assert!(
+        matches!(bench.ask("alpha", now), Claimed::Nothing),
+        "another pool goes first"
+    );
+    assert!(matches!(bench.ask("beta", now), Claimed::Slice(_)));
+}
