@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use zkinfer_crds::wire::RefuseReason;
 use zkinfer_crds::{ClaimId, Identity, ParameterId, RequestUid, SliceIndex};
 
 use super::PoolId;
