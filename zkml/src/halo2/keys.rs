@@ -90,10 +90,7 @@ fn prepare(
 ) -> Result<(Arc<Layout>, Srs, SliceCircuit), KeyError> {
     let layout = Arc::new(Layout::new(relations, parameters)?);
     let srs = srs.downsize(layout.k)?;
-    let circuit = SliceCircuit {
-        layout: Arc::clone(&layout),
-        witness: None,
-    };
+    let circuit = SliceCircuit::new(Arc::clone(&layout), None);
     Ok((layout, srs, circuit))
 }
 

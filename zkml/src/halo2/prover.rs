@@ -69,10 +69,7 @@ pub fn prove(
         fitted = srs.downsize(pk.layout.k)?;
         &fitted
     };
-    let circuit = SliceCircuit {
-        layout: Arc::clone(&pk.layout),
-        witness: Some(Arc::new(witness)),
-    };
+    let circuit = SliceCircuit::new(Arc::clone(&pk.layout), Some(Arc::new(witness)));
     // The library panics where it cannot go on.
     let run = || {
         let mut transcript = Blake2bWrite::<_, G1Affine, Challenge255<_>>::init(Vec::new());

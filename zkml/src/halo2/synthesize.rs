@@ -18,16 +18,30 @@ use super::witness::Witness;
 pub(super) struct SliceCircuit {
     pub(super) layout: Arc<Layout>,
     pub(super) witness: Option<Arc<Witness>>,
+    /// What a lying prover does to the second phase.
+    #[cfg(test)]
+    pub(super) lie: Option<super::tests::gates::SecondLie>,
+}
+
+impl SliceCircuit {
+    pub(super) fn new(layout: Arc<Layout>, witness: Option<Arc<Witness>>) -> Self {
+        Self {
+            layout,
+            witness,
+            #[cfg(test)]
+            lie: None,
+        }
+    }
 }
 
 /// Second-phase columns.
-struct Second {
-    accumulator: Vec<Fr>,
-    image: Vec<Fr>,
-    weights: Vec<Fr>,
-    sum: Vec<Fr>,
-    inverses: Vec<Vec<Fr>>,
-    running: Vec<Fr>,
+pub(super) struct Second {
+    pub(super) accumulator: Vec<Fr>,
+    pub(super) image: Vec<Fr>,
+    pub(super) weights: Vec<Fr>,
+    pub(super) sum: Vec<Fr>,
+    pub(super) inverses: Vec<Vec<Fr>>,
+    pub(super) running: Vec<Fr>,
 }
 
 impl Circuit<Fr> for SliceCircuit {
@@ -36,10 +50,7 @@ impl Circuit<Fr> for SliceCircuit {
     type Params = CircuitShape;
 
     fn without_witnesses(&self) -> Self {
-        Self {
-            layout: Arc::clone(&self.layout),
-            witness: None,
-        }
+        Self::new(Arc::clone(&self.layout), None)
     }
 
     fn params(&self) -> CircuitShape {
@@ -93,9 +104,12 @@ impl SliceCircuit {
         for (column, values) in columns.limbs.iter().zip(&witness.limbs) {
             small(region, *column, values);
         }
-        small(region, columns.sign, &witness.sign);
         small(region, columns.multiplicity, &witness.multiplicity);
-        for (column, values) in [(columns.z, &witness.z), (columns.x, &witness.x)] {
+        for (column, values) in [
+            (columns.sign, &witness.sign),
+            (columns.z, &witness.z),
+            (columns.x, &witness.x),
+        ] {
             assign(region, column, values);
         }
     }
@@ -119,7 +133,16 @@ impl SliceCircuit {
         if !known {
             return;
         }
+        #[cfg(not(test))]
         let second = Second::new(&self.layout, witness, challenges);
+        #[cfg(test)]
+        let second = {
+            let mut second = Second::new(&self.layout, witness, challenges);
+            if let Some(lie) = &self.lie {
+                lie.tell(&self.layout, challenges, &mut second);
+            }
+            second
+        };
         assign(region, columns.accumulator, &second.accumulator);
         assign(region, columns.image, &second.image);
         assign(region, columns.weights, &second.weights);
@@ -163,7 +186,7 @@ fn assign(region: &mut Region<'_, Fr>, column: Column<Advice>, values: &[Fr]) {
 
 impl Second {
     /// Follows the gates row by row.
-    fn new(layout: &Layout, witness: &Witness, [r, theta, beta]: [Fr; 3]) -> Self {
+    pub(super) fn new(layout: &Layout, witness: &Witness, [r, theta, beta]: [Fr; 3]) -> Self {
         let rows = layout.on_rows;
         let at = |role: Role, row: usize| layout.fixed.get(&role).map_or(Fr::ZERO, |column| column[row]);
         let powered = |wanted: fn(&Role) -> Option<u32>| -> Vec<(&Vec<Fr>, Fr)> {
@@ -232,7 +255,7 @@ fn unit_value(layout: &Layout, witness: &Witness, row: usize) -> Fr {
                 value += Fr::from(column[row]) * super::instance::power_of_two(place);
                 place += width;
             }
-            value += Fr::from(witness.sign[row]) * super::instance::power_of_two(plan.bits - 1 + plan.shift);
+            value += witness.sign[row] * super::instance::power_of_two(plan.bits - 1 + plan.shift);
             return at(Role::Factor) * value;
         }
     }

@@ -34,7 +34,7 @@ pub enum WitnessError {
 #[derive(Debug, Clone)]
 pub(super) struct Witness {
     pub(super) limbs: Vec<Vec<u64>>,
-    pub(super) sign: Vec<u64>,
+    pub(super) sign: Vec<Fr>,
     pub(super) z: Vec<Fr>,
     pub(super) x: Vec<Fr>,
     pub(super) multiplicity: Vec<u64>,
@@ -45,7 +45,7 @@ pub(super) struct Witness {
 struct Builder<'a> {
     layout: &'a Layout,
     limbs: Vec<Vec<u64>>,
-    sign: Vec<u64>,
+    sign: Vec<Fr>,
     z: Vec<Fr>,
     x: Vec<Fr>,
     values: BTreeMap<TensorId, (IntRange, Vec<i64>)>,
@@ -65,7 +65,7 @@ impl Witness {
         let mut builder = Builder {
             layout,
             limbs: vec![vec![0; rows]; usize::from(layout.shape.limb_columns)],
-            sign: vec![0; rows],
+            sign: vec![Fr::ZERO; rows],
             z: vec![Fr::ZERO; rows],
             x: vec![Fr::ZERO; rows],
             values: BTreeMap::new(),
@@ -216,7 +216,7 @@ impl Builder<'_> {
                     for (i, limb) in limbs.into_iter().enumerate() {
                         self.limbs[i][row] = limb;
                     }
-                    self.sign[row] = sign;
+                    self.sign[row] = Fr::from(sign);
                     let value = linear.requantise.quotient(acc).max(range.lo());
                     self.offset_value(row, value, range);
                     made[index] = value;
