@@ -60,8 +60,8 @@ pub enum SubmitAnswer {
 pub struct Dispatcher {
     queue: Mutex<Queue>,
     runs: Mutex<BTreeMap<RequestUid, Arc<Run>>>,
-    /// Blobs that were granted, by pool.
-    granted: Mutex<BTreeMap<PoolId, BTreeSet<Digest>>>,
+    /// Blobs that were granted, by request and pool; they can be read as long as the request is here.
+    granted: Mutex<BTreeMap<RequestUid, BTreeMap<PoolId, BTreeSet<Digest>>>>,
     ended: Mutex<Vec<Attempt>>,
     artifacts: Artifacts,
     key: TokenKey,
@@ -139,6 +139,7 @@ impl Dispatcher {
     pub fn remove(&self, uid: RequestUid) {
         lock(&self.queue).remove(uid, self.now());
         lock(&self.runs).remove(&uid);
+        lock(&self.granted).remove(&uid);
         self.collect();
     }
 
@@ -283,18 +284,20 @@ impl Dispatcher {
         ];
         let mut granted = lock(&self.granted);
         granted
+            .entry(claimed.request)
+            .or_default()
             .entry(auth.pool.clone())
             .or_default()
             .extend(blobs.into_iter().flatten().map(|b| b.digest));
         Some(grant)
     }
 
-    /// Whether a blob was granted to a pool.
+    /// Whether a blob was granted to a pool, for a request that is still here.
     #[must_use]
     pub fn may_read(&self, pool: &PoolId, digest: &Digest) -> bool {
         lock(&self.granted)
-            .get(pool)
-            .is_some_and(|blobs| blobs.contains(digest))
+            .values()
+            .any(|pools| pools.get(pool).is_some_and(|blobs| blobs.contains(digest)))
     }
 
     /// Opens a claim's token.

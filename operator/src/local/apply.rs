@@ -87,7 +87,7 @@ impl World {
     }
 
     /// Evaluates a request's integer graph; the slices are queued when it comes back.
-    pub(super) fn prepare(&mut self, key: &Key, pools: Vec<PoolId>) {
+    pub(super) async fn prepare(&mut self, key: &Key, pools: Vec<PoolId>) {
         let Some(object) = self.objects.requests.get(key) else {
             return;
         };
@@ -118,13 +118,7 @@ impl World {
         };
         // Inputs are read here: the objects stay with the loop.
         let objects = &self.objects;
-        let given = futures::executor::block_on(source::input(
-            objects,
-            &artifacts,
-            &key.namespace,
-            &input,
-            only.as_deref(),
-        ));
+        let given = source::input(objects, &artifacts, &key.namespace, &input, only.as_deref()).await;
         let (key, done) = (key.clone(), self.done.0.clone());
         tokio::spawn(async move {
             let prepared = match given {

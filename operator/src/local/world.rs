@@ -109,7 +109,7 @@ impl World {
             self.finish_runs(receipts).await;
             self.plan_pools(start_errors);
             self.plan_models(models);
-            self.plan_requests();
+            self.plan_requests().await;
             if self.is_settled() {
                 return self.objects;
             }
@@ -229,7 +229,7 @@ impl World {
         }
     }
 
-    fn plan_requests(&mut self) {
+    async fn plan_requests(&mut self) {
         let pools = self.pool_views();
         let keys: Vec<Key> = self.objects.requests.keys().cloned().collect();
         for key in keys {
@@ -262,7 +262,7 @@ impl World {
             }
             object.status = Some(plan.status);
             match plan.action {
-                Some(request::Action::Start(pools)) => self.prepare(&key, pools),
+                Some(request::Action::Start(pools)) => self.prepare(&key, pools).await,
                 Some(request::Action::Stop) => self.stop(&key),
                 None => {}
             }

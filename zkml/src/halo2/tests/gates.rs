@@ -18,9 +18,11 @@ use super::super::synthesize::Second;
 use super::super::witness::Witness;
 use super::{Case, case};
 
+type Change = dyn Fn(&Layout, [Fr; 3], &mut Second) + Send + Sync;
+
 /// What a lying prover does to second-phase cells, which it fills after it has seen the challenges.
 #[derive(Clone)]
-pub(in crate::halo2) struct SecondLie(Arc<dyn Fn(&Layout, [Fr; 3], &mut Second) + Send + Sync>);
+pub(in crate::halo2) struct SecondLie(Arc<Change>);
 
 impl SecondLie {
     fn new(lie: impl Fn(&Layout, [Fr; 3], &mut Second) + Send + Sync + 'static) -> Self {

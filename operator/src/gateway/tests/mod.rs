@@ -1,294 +1,22 @@
-//! Behaviour of the gateway, over HTTP, with a real model and real proofs. Every wait is bounded.
+//! Behaviour of the gateway, over HTTP, with a real model and real proofs.
 
-use std::net::SocketAddr;
-use std::sync::OnceLock;
+mod world;
+
 use std::time::Instant;
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt, stream};
-use rand::rngs::OsRng;
-use reqwest::{Method, RequestBuilder, Response};
+use futures::{StreamExt, stream};
+use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
-use zkinfer_crds::compile_report::{Accuracy, CompileReport, CompiledSlice};
-use zkinfer_crds::k8s::inference_request::InlineTensor;
-use zkinfer_crds::wire::{BlobRef, ClaimGrant, MAX_ENVELOPE_BYTES, Problem};
-use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid};
-use zkml::canonical;
-use zkml::compile::{CompileOptions, compile, plan};
-use zkml::halo2::{SrsSet, SrsSource};
-use zkml::manifest::Manifest;
-use zkml::proof::SliceProver;
-use zkml::slice::SlicingOptions;
+use zkinfer_crds::wire::{ClaimGrant, MAX_ENVELOPE_BYTES};
+use zkinfer_crds::{Digest, RequestUid};
 
+use self::world::*;
 use super::*;
-use crate::artifacts::Artifacts;
-use crate::dispatch::{Attempt, AttemptEnd, PoolId, TokenKey, WorkerAuth};
-use crate::runs::{CompiledModel, Run};
-
-const MODEL: &[u8] = include_bytes!("../../../tests/models/wine.onnx");
-const REQUEST: RequestUid = RequestUid::new([7; 16]);
-const ALPHA: &str = "alpha";
-const BETA: &str = "beta";
-/// Longer than any answer takes; what takes longer fails the test.
-const PATIENCE: Duration = Duration::from_secs(20);
-const LONG_LEASE: Duration = Duration::from_secs(600);
-
-/// What a compiler leaves behind.
-struct Files {
-    report: CompileReport,
-    blobs: Vec<Bytes>,
-}
-
-fn files() -> &'static Files {
-    static FILES: OnceLock<Files> = OnceLock::new();
-    FILES.get_or_init(compiled)
-}
-
-fn compiled() -> Files {
-    let slicing = SlicingOptions {
-        parallelism: 2,
-        memory_per_worker: None,
-    };
-    let options = CompileOptions {
-        profile: None,
-        error_budget_millionths: 200_000,
-        slicing,
-    };
-    let plan = plan(MODEL, None, options).unwrap();
-    let sizes = plan.slices.iter().map(|s| s.parameters.k);
-    let srs = SrsSet::new(&SrsSource::Development, sizes).unwrap();
-    let compiled = compile(&plan, &srs, &|_| ()).unwrap();
-    let mut blobs = Vec::new();
-    let mut blob = |bytes: Vec<u8>| {
-        let blob = BlobRef {
-            digest: Digest::of(&bytes),
-            size: bytes.len() as u64,
-        };
-        blobs.push(Bytes::from(bytes));
-        blob
-    };
-    let slice = |(s, keys): (&zkml::slice::SlicePlan, &zkml::compile::SliceKeys)| CompiledSlice {
-        nodes: Vec::new(),
-        k: s.parameters.k,
-        rows: s.cost.rows as u64,
-        verifying_key: blob(keys.vk.clone()),
-        proving_key: blob(keys.pk.clone()),
-        srs: blob(srs.of(s.parameters.k).unwrap().write()),
-        // So little that the least lease holds.
-        predicted_millis: 10,
-        predicted_memory_bytes: s.cost.memory_bytes,
-        predicted_proof_bytes: s.cost.proof_bytes,
-    };
-    let slices = plan.slices.iter().zip(&compiled.keys).map(slice).collect();
-    let report = CompileReport {
-        model: plan.model,
-        manifest: blob(compiled.manifest.to_bytes()),
-        graph: blob(compiled.graph),
-        slices,
-        accuracy: Accuracy {
-            profile: String::new(),
-            samples: 0,
-            synthetic: true,
-            max_error_millionths: 0,
-            mean_error_millionths: 0,
-            top1_agreement_millionths: 0,
-            budget_millionths: 0,
-            within_budget: true,
-        },
-    };
-    Files { report, blobs }
-}
-
-/// A gateway that listens, and a client.
-struct World {
-    address: SocketAddr,
-    artifacts: Artifacts,
-    dispatcher: Arc<Dispatcher>,
-    client: reqwest::Client,
-}
-
-fn pool(name: &str) -> PoolId {
-    PoolId::new("default", name)
-}
-
-/// The token of a pool's worker.
-fn worker(name: &str) -> String {
-    format!("secret-of-{name}")
-}
-
-fn identity(name: &str) -> Identity {
-    Identity::new([name.as_bytes()[0]; 32])
-}
-
-impl World {
-    /// Without work.
-    async fn idle(least_lease: Duration, body_time: Duration) -> Self {
-        let artifacts = Artifacts::memory();
-        let dispatcher = Dispatcher::new(artifacts.clone(), TokenKey::new([3; 32]), least_lease, 2);
-        let auth = |name: &str| WorkerAuth {
-            pool: pool(name),
-            identity: identity(name),
-        };
-        let tokens = StaticTokens::new([ALPHA, BETA].map(|name| (worker(name), auth(name))));
-        let gateway = Gateway::new(Arc::clone(&dispatcher), Arc::new(tokens)).with_body_time(body_time);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(gateway.serve(listener, std::future::pending()));
-        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE);
-        Self {
-            address,
-            artifacts,
-            dispatcher,
-            client: client.build().unwrap(),
-        }
-    }
-
-    /// With a request for these pools.
-    async fn new(pools: &[&str]) -> Self {
-        let world = Self::idle(LONG_LEASE, PATIENCE).await;
-        world.add(pools).await;
-        world
-    }
-
-    async fn add(&self, pools: &[&str]) {
-        for blob in &files().blobs {
-            self.artifacts.put_blob(blob.clone()).await.unwrap();
-        }
-        let srs = SrsSource::Development.verifier();
-        let model = CompiledModel::load(&self.artifacts, files().report.clone(), srs);
-        let model = Arc::new(model.await.unwrap());
-        let input = |id| {
-            let info = model.manifest.tensor(id).unwrap();
-            let shape: Vec<u32> = info.shape.clone();
-            let data = vec![0.25; shape.iter().product::<u32>() as usize];
-            (info.name.clone(), InlineTensor { shape, data })
-        };
-        let inputs = model.manifest.inputs.iter().copied().map(input).collect();
-        let run = Run::prepare(REQUEST, "test", Arc::clone(&model), &inputs, &[], &self.artifacts);
-        let pools = pools.iter().map(|name| pool(name)).collect();
-        self.dispatcher.add(Arc::new(run.await.unwrap()), 0, 1, pools);
-    }
-
-    fn call(&self, method: Method, path: &str, token: &str) -> RequestBuilder {
-        let url = format!("http://{}{path}", self.address);
-        self.client.request(method, url).bearer_auth(token)
-    }
-
-    async fn claim(&self, token: &str, wait_seconds: u32) -> Response {
-        let call = self.call(Method::POST, "/v1/work/claims", token);
-        call.json(&claim_request(wait_seconds)).send().await.unwrap()
-    }
-
-    /// A claim that is granted.
-    async fn grant(&self, name: &str) -> ClaimGrant {
-        let response = self.claim(&worker(name), 0).await;
-        assert_eq!(response.status(), 200, "{name}");
-        response.json().await.unwrap()
-    }
-
-    async fn blob(&self, token: &str, digest: impl std::fmt::Display) -> Response {
-        let call = self.call(Method::GET, &format!("/v1/work/blobs/{digest}"), token);
-        call.send().await.unwrap()
-    }
-
-    async fn submit(&self, grant: &ClaimGrant, body: impl Into<reqwest::Body>) -> Response {
-        let call = self.call(Method::PUT, &proof_path(grant.claim), &grant.token);
-        call.body(body).send().await.unwrap()
-    }
-
-    async fn refuse(&self, grant: &ClaimGrant, reason: &str) -> Response {
-        let path = format!("/v1/work/claims/{}/refuse", grant.claim);
-        let refusal = json!({ "reason": reason, "message": "bye" });
-        let call = self.call(Method::POST, &path, &grant.token);
-        call.json(&refusal).send().await.unwrap()
-    }
-
-    /// Proves with nothing but what the gateway gives.
-    async fn prove(&self, name: &str, grant: &ClaimGrant) -> Vec<u8> {
-        let fetch = async |blob: &BlobRef| {
-            let response = self.blob(&worker(name), blob.digest).await;
-            assert_eq!(response.status(), 200);
-            response.bytes().await.unwrap()
-        };
-        let manifest = Manifest::from_bytes(&fetch(&grant.manifest).await).unwrap();
-        let graph = canonical::from_bytes(&fetch(&grant.graph).await, 1 << 20).unwrap();
-        let inputs: Vec<Vec<i64>> = canonical::from_bytes(&fetch(&grant.inputs).await, 1 << 20).unwrap();
-        let pk = fetch(grant.proving_key.as_ref().unwrap()).await;
-        let srs = fetch(grant.srs.as_ref().unwrap()).await;
-        let (slice, statement) = (grant.slice, grant.statement);
-        let prove = move || {
-            let prover = SliceProver::new(&manifest, &graph, slice, &pk, &srs).unwrap();
-            prover.prove(&statement, &inputs, OsRng).unwrap().0
-        };
-        tokio::task::spawn_blocking(prove).await.unwrap()
-    }
-
-    /// Waits for the next ended attempts.
-    async fn ended(&self) -> Vec<Attempt> {
-        let wait = async {
-            loop {
-                let ended = self.dispatcher.take_ended();
-                if !ended.is_empty() {
-                    return ended;
-                }
-                sleep(Duration::from_millis(10)).await;
-            }
-        };
-        timeout(PATIENCE, wait).await.expect("nothing has ended")
-    }
-
-    /// How the one attempt that has ended did so.
-    async fn end_of(&self, grant: &ClaimGrant) -> AttemptEnd {
-        let mut ended = self.ended().await;
-        assert_eq!((ended.len(), ended[0].claim), (1, grant.claim), "{ended:?}");
-        ended.remove(0).end
-    }
-
-    /// Nothing has ended, and nothing is about to.
-    async fn nothing_ended(&self) {
-        sleep(Duration::from_millis(100)).await;
-        assert_eq!(self.dispatcher.take_ended(), []);
-    }
-}
-
-fn proof_path(claim: ClaimId) -> String {
-    format!("/v1/work/claims/{claim}/proof")
-}
-
-fn claim_request(wait_seconds: u32) -> Value {
-    json!({
-        "worker": "w-0",
-        "parameters": ["halo2-kzg-bn254/v1"],
-        "memoryBytes": 8u64 << 30,
-        "waitSeconds": wait_seconds,
-    })
-}
-
-/// Status and stable word of an answer that is an error.
-async fn problem(response: Response) -> (u16, String) {
-    let status = response.status().as_u16();
-    let text = response.text().await.unwrap();
-    match serde_json::from_str::<Problem>(&text) {
-        Ok(problem) => {
-            assert!(!problem.message.is_empty());
-            (status, problem.reason)
-        }
-        Err(_) => panic!("{status} carries no problem, but {text:?}"),
-    }
-}
-
-fn is(status: u16, reason: &str) -> (u16, String) {
-    (status, reason.to_owned())
-}
-
-type Chunks = std::io::Result<Bytes>;
-
-fn body(chunks: impl Stream<Item = Chunks> + Send + 'static) -> reqwest::Body {
-    reqwest::Body::wrap_stream(chunks)
-}
+use crate::dispatch::AttemptEnd;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refuses_a_worker_whose_token_is_not_known() {
@@ -785,4 +513,16 @@ async fn names_what_is_wrong_with_a_call() {
         is(413, "TooLarge")
     );
     world.nothing_ended().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pools_right_to_read_ends_with_the_request() {
+    let world = World::new(&[ALPHA]).await;
+    let inputs = world.grant(ALPHA).await.inputs.digest;
+    assert_eq!(world.blob(&worker(ALPHA), inputs).await.status(), 200);
+    world.dispatcher.remove(REQUEST);
+    assert_eq!(
+        problem(world.blob(&worker(ALPHA), inputs).await).await,
+        is(404, "NotFound")
+    );
 }

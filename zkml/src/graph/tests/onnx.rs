@@ -1,0 +1,179 @@
+//! Builds ONNX models for tests, node by node.
+
+use prost::Message;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha20Rng;
+use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension::Value as Dim};
+use tract_onnx::pb::{
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto,
+    TypeProto, ValueInfoProto, attribute_proto::AttributeType, type_proto,
+};
+
+/// An ONNX model in the making; random constants come from one seed.
+pub(crate) struct Onnx {
+    pub(super) graph: GraphProto,
+    rng: ChaCha20Rng,
+}
+
+pub(super) fn value_info(name: &str, dims: &[i64]) -> ValueInfoProto {
+    let dim = |&d: &i64| {
+        let value = if d > 0 {
+            Dim::DimValue(d)
+        } else {
+            Dim::DimParam("n".into())
+        };
+        Dimension {
+            value: Some(value),
+            ..Dimension::default()
+        }
+    };
+    let shape = TensorShapeProto {
+        dim: dims.iter().map(dim).collect(),
+    };
+    let tensor = type_proto::Tensor {
+        elem_type: DataType::Float as i32,
+        shape: Some(shape),
+    };
+    let kind = TypeProto {
+        value: Some(type_proto::Value::TensorType(tensor)),
+        ..TypeProto::default()
+    };
+    ValueInfoProto {
+        name: name.into(),
+        r#type: Some(kind),
+        ..ValueInfoProto::default()
+    }
+}
+
+pub(super) fn ints(name: &str, values: &[i64]) -> AttributeProto {
+    AttributeProto {
+        name: name.into(),
+        r#type: AttributeType::Ints as i32,
+        ints: values.to_vec(),
+        ..AttributeProto::default()
+    }
+}
+
+pub(super) fn int(name: &str, value: i64) -> AttributeProto {
+    AttributeProto {
+        name: name.into(),
+        r#type: AttributeType::Int as i32,
+        i: value,
+        ..AttributeProto::default()
+    }
+}
+
+impl Onnx {
+    pub(crate) fn new(input: &[i64]) -> Self {
+        let graph = GraphProto {
+            name: "g".into(),
+            input: vec![value_info("x", input)],
+            output: vec![value_info("y", &[])],
+            ..GraphProto::default()
+        };
+        Self {
+            graph,
+            rng: ChaCha20Rng::seed_from_u64(5),
+        }
+    }
+
+    pub(crate) fn node(
+        mut self,
+        op: &str,
+        inputs: &[&str],
+        output: &str,
+        attribute: Vec<AttributeProto>,
+    ) -> Self {
+        self.graph.node.push(NodeProto {
+            name: format!("{output}_{op}"),
+            op_type: op.into(),
+            input: inputs.iter().map(|&i| i.into()).collect(),
+            output: vec![output.into()],
+            attribute,
+            ..NodeProto::default()
+        });
+        self
+    }
+
+    pub(super) fn constant(mut self, name: &str, dims: &[i64], values: Vec<f32>) -> Self {
+        self.graph.initializer.push(TensorProto {
+            name: name.into(),
+            dims: dims.to_vec(),
+            data_type: DataType::Float as i32,
+            float_data: values,
+            ..TensorProto::default()
+        });
+        self
+    }
+
+    pub(super) fn random(mut self, name: &str, dims: &[i64]) -> Self {
+        let len = dims.iter().product::<i64>();
+        let values = (0..len).map(|_| self.rng.gen_range(-1.0..1.0)).collect();
+        self.constant(name, dims, values)
+    }
+
+    pub(super) fn integers(mut self, name: &str, values: &[i64]) -> Self {
+        self.graph.initializer.push(TensorProto {
+            name: name.into(),
+            dims: vec![values.len() as i64],
+            data_type: DataType::Int64 as i32,
+            int64_data: values.to_vec(),
+            ..TensorProto::default()
+        });
+        self
+    }
+
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let opset = OperatorSetIdProto {
+            domain: String::new(),
+            version: 13,
+        };
+        let model = ModelProto {
+            ir_version: 8,
+            opset_import: vec![opset],
+            graph: Some(self.graph.clone()),
+            ..ModelProto::default()
+        };
+        model.encode_to_vec()
+    }
+}
+
+/// A small network with every kind of node: convolutions with and without bias, batch norm, residual, pooling.
+pub(crate) fn network() -> Onnx {
+    Onnx::new(&[0, 2, 6, 6])
+        .random("k1", &[4, 2, 3, 3])
+        .node("Conv", &["x", "k1"], "c1", vec![ints("pads", &[1, 1, 1, 1])])
+        .random("scale", &[4])
+        .random("shift", &[4])
+        .constant("mean", &[4], vec![0.1, -0.2, 0.3, 0.0])
+        .constant("variance", &[4], vec![1.0, 0.5, 2.0, 1.5])
+        .node(
+            "BatchNormalization",
+            &["c1", "scale", "shift", "mean", "variance"],
+            "n1",
+            vec![],
+        )
+        .node("Relu", &["n1"], "r1", vec![])
+        .random("k2", &[4, 2, 3, 3])
+        .random("b2", &[4])
+        .node(
+            "Conv",
+            &["r1", "k2", "b2"],
+            "c2",
+            vec![ints("pads", &[1, 1, 1, 1]), int("group", 2)],
+        )
+        .node("Add", &["c2", "r1"], "a", vec![])
+        .node("Relu", &["a"], "r2", vec![])
+        .node(
+            "MaxPool",
+            &["r2"],
+            "p",
+            vec![ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2])],
+        )
+        .node("AveragePool", &["p"], "q", vec![ints("kernel_shape", &[3, 3])])
+        .node("Flatten", &["q"], "f", vec![])
+        .random("w", &[5, 4])
+        .random("b", &[5])
+        .node("Gemm", &["f", "w", "b"], "y", vec![int("transB", 1)])
+}
