@@ -14,9 +14,9 @@ use crate::graph::float::FloatGraph;
 use crate::graph::import::{ImportError, import};
 use crate::graph::quantise::{self, QuantiseError};
 use crate::graph::{IntGraph, Profile, QuantisationPlan, TensorId};
-use crate::halo2::{self, KeyError, SrsError, SrsSet, SrsSource};
+use crate::halo2::{self, KeyError, LayoutError, SrsError, SrsSet, SrsSource};
 use crate::manifest::{self, BoundaryTensor, Manifest, ManifestError, ManifestSlice};
-use crate::relations::{self, LowerError};
+use crate::relations::{self, LowerError, SliceRelations};
 use crate::slice::{self, SliceError, SlicePlan, SlicingOptions};
 
 /// Samples that calibrate a model without calibration data.
@@ -276,25 +276,40 @@ pub fn derive(onnx: &[u8], manifest: &Manifest, srs: &SrsSource) -> Result<Deriv
     if srs.digest() != manifest.srs {
         return Err(differs("the SRS".to_owned()));
     }
-    let srs = SrsSet::new(srs, manifest.slices.iter().map(|s| s.circuit.k))?;
-    let vks = manifest.slices.par_iter().enumerate().map(|(index, s)| {
+    // What costs nothing comes first: the manifest may be a stranger's, who would like a verifier to be busy.
+    let lowered = manifest.slices.iter().enumerate().map(|(index, s)| {
         let nodes = s.nodes();
         if slice::boundary(&graph, &nodes) != (s.inputs.clone(), s.outputs.clone()) {
             return Err(differs(format!("the boundary of slice {index}")));
         }
         let relations = relations::lower(&graph, nodes, &s.inputs, &s.outputs)?;
-        let (vk, shape) = srs
-            .of(s.circuit.k)
-            .and_then(|srs| halo2::keygen_verifier(&relations, s.parameters(), srs))
-            .map_err(|source| CompileError::Key { slice: index, source })?;
-        if shape != s.circuit {
-            return Err(differs(format!("the circuit of slice {index}")));
+        let key = |e: LayoutError| CompileError::Key {
+            slice: index,
+            source: e.into(),
+        };
+        if !halo2::is_least(&relations, s.parameters()).map_err(key)? {
+            return Err(differs(format!("the size of slice {index}'s circuit")));
         }
-        if vk.digest() != s.vk {
-            return Err(differs(format!("the verifying key of slice {index}")));
-        }
-        Ok(vk)
+        Ok(relations)
     });
+    let lowered: Vec<SliceRelations> = lowered.collect::<Result<_, _>>()?;
+    let srs = SrsSet::new(srs, manifest.slices.iter().map(|s| s.circuit.k))?;
+    let vks = (&manifest.slices, &lowered)
+        .into_par_iter()
+        .enumerate()
+        .map(|(index, (s, relations))| {
+            let (vk, shape) = srs
+                .of(s.circuit.k)
+                .and_then(|srs| halo2::keygen_verifier(relations, s.parameters(), srs))
+                .map_err(|source| CompileError::Key { slice: index, source })?;
+            if shape != s.circuit {
+                return Err(differs(format!("the circuit of slice {index}")));
+            }
+            if vk.digest() != s.vk {
+                return Err(differs(format!("the verifying key of slice {index}")));
+            }
+            Ok(vk)
+        });
     let vks = vks.collect::<Result<_, _>>()?;
     Ok(Derived { float, graph, vks })
 }

@@ -28,7 +28,7 @@ mod tests;
 
 pub use instance::InstanceError;
 pub use keys::{KeyError, ProvingKey, VerifyingKey, keygen, keygen_verifier};
-pub use parameters::{Cost, SliceParameters, choose_parameters, cost};
+pub use parameters::{Cost, SliceParameters, choose_parameters, cost, is_least};
 pub use plan::{LayoutError, MAX_K};
 pub use prover::{ProveError, SliceProof, prove};
 pub use ptau::{PtauError, import_ptau};

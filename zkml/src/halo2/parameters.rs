@@ -47,10 +47,7 @@ pub fn choose_parameters(relations: &SliceRelations) -> Result<SliceParameters, 
     let mut refused = None;
     for limb_bits in LIMB_BITS {
         let plan = Plan::new(relations, &forms, u32::from(limb_bits))?;
-        let k = (plan.rows + RESERVED_ROWS)
-            .next_power_of_two()
-            .trailing_zeros()
-            .max(5) as u8;
+        let k = least_k(plan.rows);
         if k > MAX_K {
             refused = Some(LayoutError::Rows {
                 rows: plan.rows,
@@ -73,6 +70,25 @@ pub fn choose_parameters(relations: &SliceRelations) -> Result<SliceParameters, 
             available: 0,
         })),
     }
+}
+
+/// log2 of the least circuit with this many usable rows; beyond [`MAX_K`] there is none.
+fn least_k(rows: usize) -> u8 {
+    (rows + RESERVED_ROWS).next_power_of_two().trailing_zeros().max(5) as u8
+}
+
+/// Whether the parameters waste nothing: k is the least that holds the slice's rows. Costs no group operation, so whoever
+/// derives keys for a manifest from outside asks this first and is not made to work for a needlessly large circuit.
+///
+/// # Errors
+/// A slice without a circuit at these parameters.
+pub fn is_least(relations: &SliceRelations, parameters: SliceParameters) -> Result<bool, LayoutError> {
+    let SliceParameters { limb_bits, k } = parameters;
+    if !LIMB_BITS.contains(&limb_bits) {
+        return Err(LayoutError::Parameters { limb_bits, k });
+    }
+    let plan = Plan::new(relations, &normal_forms(relations)?, u32::from(limb_bits))?;
+    Ok(k == least_k(plan.rows))
 }
 
 /// Cost units per 16384 rows.

@@ -422,3 +422,29 @@ fn keys_and_manifest_do_not_depend_on_the_number_of_threads() {
     };
     assert_eq!(digest(1), digest(2));
 }
+
+#[test]
+fn a_receipt_cannot_keep_a_verifier_busy_with_a_needlessly_large_circuit() {
+    let mut bad = receipt().clone();
+    bad.manifest.slices[0].circuit.k = crate::halo2::MAX_K;
+    let against = Against::Model {
+        onnx: &model().onnx,
+        srs: &SrsSource::Development,
+        manifest: None,
+    };
+    let verification = Verification {
+        against,
+        srs: &[],
+        allow_development_srs: true,
+        input: None,
+    };
+    let started = std::time::Instant::now();
+    let report = verify(&bad.to_bytes(), &verification);
+    assert!(
+        !report.valid() && said(&report).contains("the size of slice 0's circuit"),
+        "{}",
+        said(&report)
+    );
+    // An SRS of that size alone takes over a minute.
+    assert!(started.elapsed() < std::time::Duration::from_secs(5));
+}
