@@ -32,6 +32,17 @@ pub struct CompileReport {
     pub accuracy: Accuracy,
 }
 
+impl CompileReport {
+    /// Every file that it names.
+    pub fn blobs(&self) -> impl Iterator<Item = &BlobRef> {
+        let of_slices = self
+            .slices
+            .iter()
+            .flat_map(|s| [&s.verifying_key, &s.proving_key, &s.srs]);
+        [&self.manifest, &self.graph].into_iter().chain(of_slices)
+    }
+}
+
 /// A slice of a compiled model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

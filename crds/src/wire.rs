@@ -7,6 +7,16 @@
 //! | `PUT /v1/work/claims/{claim}/proof` | a proof envelope | 201 taken; 200 the same bytes again; 409 other bytes than before; 410 expired or over; 413 too large |
 //! | `POST /v1/work/claims/{claim}/refuse` | [`Refusal`] | 204 handed back; 410 expired or over |
 //!
+//! A compiler, which the operator starts itself, has four calls of its own, under its compile token:
+//!
+//! | call | body | answers |
+//! |---|---|---|
+//! | `GET /v1/compile/task` | | 200 [`CompileTask`]; 410 not wanted any more |
+//! | `GET /v1/compile/blobs/{digest}` | | 200 bytes of a blob that the task names |
+//! | `PUT /v1/compile/blobs/{digest}` | bytes | 201 taken; 422 the digest is another |
+//! | `POST /v1/compile/progress` | a line of text | 204 |
+//! | `PUT /v1/compile/report` | a [`CompileOutcome`](crate::compile_report::CompileOutcome) | 201 taken; 422 a blob that it names is missing |
+//!
 //! Claims and blobs are asked for with the worker's token, the last two calls with the claim's token, both as
 //! `Authorization: Bearer`. Every other answer carries a [`Problem`]. Nothing here assumes that worker and gateway
 //! share a cluster; time is measured by the gateway's clock.
@@ -19,6 +29,8 @@ use crate::words::{ClaimId, Digest, Identity, ParameterId, RequestUid, SliceInde
 pub const CLAIMS_PATH: &str = "/v1/work/claims";
 /// Where blobs are fetched.
 pub const BLOBS_PATH: &str = "/v1/work/blobs";
+/// Where a compiler calls.
+pub const COMPILE_PATH: &str = "/v1/compile";
 /// The largest proof envelope that any verifier reads, in bytes.
 pub const MAX_ENVELOPE_BYTES: u64 = 512 << 10;
 /// The longest that a claim request may wait, in seconds.
@@ -116,6 +128,30 @@ pub struct Refusal {
     pub reason: RefuseReason,
     /// For people; at most [`MAX_TEXT`] bytes.
     pub message: String,
+}
+
+/// What a compiler shall make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CompileTask {
+    /// The ONNX file.
+    pub model: BlobRef,
+    /// Samples that calibrate the integers; absent: standard-normal inputs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<BlobRef>,
+    /// `p8`, `p12` or `p16`; absent: the cheapest within the budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// Greatest error against the float model, in millionths of max(1, max |y|).
+    pub error_budget_millionths: u32,
+    /// Least number of slices.
+    pub parallelism: u32,
+    /// Most memory that proving one slice may need, in MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_mib: Option<u64>,
+    /// The trusted setup's file; absent: the development setup, which is FORGEABLE BY ANYONE.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub srs: Option<BlobRef>,
 }
 
 /// The body of every answer that is an error.

@@ -1,8 +1,13 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
+use zkinfer_crds::k8s::{Cpu, Memory};
+use zkinfer_operator::build::{CompileSettings, WorkerSettings};
+use zkinfer_operator::client::Cluster;
+use zkinfer_operator::cluster::RunOptions;
 use zkinfer_operator::local::Format;
 
 /// Slices models, has miners prove the slices, verifies every proof, and answers with a receipt.
@@ -25,18 +30,26 @@ pub(crate) enum Command {
         #[command(flatten)]
         local: LocalArgs,
     },
-    /// Prove one answer of one model.
+    /// Run in a cluster: reconcile Models, InferenceRequests and MinerPools, answer workers and clients.
+    Run(RunArgs),
+    /// Prove one answer of one model: on a cluster, or with --local on this machine.
     ///
-    /// Exit codes: as of local.
+    /// Exit codes: 0 it succeeded (without --wait: it was made), 1 it did not, 2 wrong use, an unreadable file or no
+    /// cluster.
     Submit {
-        /// The ONNX file.
+        /// The ONNX file; on a cluster also the name of a Model that is there.
         model: PathBuf,
         /// The input: .npy, or .json (nested lists, or an object by input name).
         #[arg(long)]
         input: PathBuf,
         /// On this machine, without a cluster.
-        #[arg(long, required = true)]
+        #[arg(long, conflicts_with_all = ["wait", "context", "namespace"])]
         local: bool,
+        /// Wait for the end, telling each step.
+        #[arg(long)]
+        wait: bool,
+        #[command(flatten)]
+        cluster: ClusterArgs,
         /// Samples that calibrate the integers; without: standard-normal inputs.
         #[arg(long)]
         calibration: Option<PathBuf>,
@@ -51,6 +64,30 @@ pub(crate) enum Command {
         error_budget: u32,
         #[command(flatten)]
         options: LocalArgs,
+    },
+    /// Fetch the receipt of a request that has succeeded.
+    ///
+    /// Exit codes: 0 written, 1 there is none or it was refused, 2 wrong use.
+    Receipt {
+        /// The InferenceRequest.
+        name: String,
+        /// Where to write the receipt.
+        #[arg(short, long = "out", value_name = "FILE")]
+        out: PathBuf,
+        /// Write manifest, integer graph and verifying keys here, for `prover-worker verify --manifest`.
+        #[arg(long, value_name = "DIR")]
+        files: Option<PathBuf>,
+        #[command(flatten)]
+        cluster: ClusterArgs,
+        /// The operator's namespace.
+        #[arg(long, default_value = "zkinfer-system")]
+        operator_namespace: String,
+        /// The gateway's address; without: through the API server's port-forward.
+        #[arg(long, value_name = "URL")]
+        gateway: Option<String>,
+        /// A file with your token; without: the kubeconfig's, else one of the ServiceAccount zkinfer-client.
+        #[arg(long, value_name = "FILE")]
+        token_file: Option<PathBuf>,
     },
     /// Print the CustomResourceDefinitions, or write one file each.
     Crds {
@@ -86,6 +123,113 @@ pub(crate) struct LocalArgs {
     /// Show no progress.
     #[arg(short, long)]
     pub(crate) quiet: bool,
+}
+
+/// Which cluster, and where in it.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ClusterArgs {
+    /// The kubeconfig's context; without: the current one.
+    #[arg(long)]
+    pub(crate) context: Option<String>,
+    /// The namespace; without: the context's.
+    #[arg(short, long)]
+    pub(crate) namespace: Option<String>,
+}
+
+impl From<ClusterArgs> for Cluster {
+    fn from(args: ClusterArgs) -> Self {
+        let ClusterArgs { context, namespace } = args;
+        Self { context, namespace }
+    }
+}
+
+/// How to run in a cluster.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RunArgs {
+    /// The operator's own namespace: compilers run here.
+    #[arg(long, env = "ZKINFER_NAMESPACE", default_value = "zkinfer-system")]
+    namespace: String,
+    /// The artifact store: file:///folder, s3://bucket/prefix, gs://…, az://… (credentials from the environment).
+    #[arg(long, env = "ZKINFER_ARTIFACTS", value_name = "URL")]
+    artifacts: String,
+    /// Where workers, compilers and clients are answered.
+    #[arg(long, default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
+    gateway_address: String,
+    /// The gateway's address as pods see it.
+    #[arg(long, env = "ZKINFER_GATEWAY_URL", value_name = "URL")]
+    gateway_url: String,
+    /// Where probes and Prometheus are answered.
+    #[arg(long, default_value = "0.0.0.0:8081", value_name = "ADDRESS")]
+    health_address: String,
+    /// The image of prover-worker in which models are compiled.
+    #[arg(long, env = "ZKINFER_COMPILER_IMAGE", value_name = "IMAGE")]
+    compiler_image: String,
+    /// Processor time of a compiler.
+    #[arg(long, default_value = "1")]
+    compiler_cpu: Cpu,
+    /// Memory of a compiler.
+    #[arg(long, default_value = "4Gi")]
+    compiler_memory: Memory,
+    /// Scratch space of a compiler.
+    #[arg(long, default_value = "8Gi")]
+    compiler_scratch: Memory,
+    /// The longest that a compilation may take, in seconds.
+    #[arg(long, default_value_t = 3600, value_parser = clap::value_parser!(u32).range(10..=86_400))]
+    compiler_seconds: u32,
+    /// The network id that every proof is bound to.
+    #[arg(long, env = "ZKINFER_NETWORK", default_value = "default")]
+    network: String,
+    /// An SRS file that you trust (see `prover-worker srs import`).
+    #[arg(long, value_name = "FILE")]
+    srs: Option<PathBuf>,
+    /// Use the development SRS. Everything proved with it is FORGEABLE BY ANYONE.
+    #[arg(long, conflicts_with = "srs")]
+    allow_dev_srs: bool,
+    /// Shortest lease of a claim, in seconds.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
+    least_lease: u64,
+}
+
+impl From<RunArgs> for RunOptions {
+    fn from(args: RunArgs) -> Self {
+        let RunArgs {
+            namespace,
+            artifacts,
+            gateway_address,
+            gateway_url,
+            health_address,
+            compiler_image,
+            compiler_cpu,
+            compiler_memory,
+            compiler_scratch,
+            compiler_seconds,
+            network,
+            srs,
+            allow_dev_srs,
+            least_lease,
+        } = args;
+        Self {
+            workers: WorkerSettings {
+                gateway: gateway_url,
+                namespace: namespace.clone(),
+            },
+            compile: CompileSettings {
+                image: compiler_image,
+                cpu: compiler_cpu.to_string(),
+                memory: compiler_memory.to_string(),
+                scratch: compiler_scratch.to_string(),
+                seconds: i64::from(compiler_seconds),
+            },
+            namespace,
+            artifacts,
+            gateway_address,
+            health_address,
+            network,
+            srs,
+            allow_dev_srs,
+            least_lease: Duration::from_secs(least_lease),
+        }
+    }
 }
 
 fn prover(text: &str) -> Result<(String, Vec<String>), String> {

@@ -1,13 +1,19 @@
 //! The zkinfer operator: dispatches slices to miners, verifies their proofs, scores and answers.
 //!
 //! Rooms: `controllers` decide, one per kind; `dispatch` holds the queue; `gateway` speaks HTTP with workers; `runs`
-//! evaluates, states and verifies; `artifacts` stores; `scoring` keeps the ledger; `local` runs all of it on one
-//! machine, without a cluster.
+//! evaluates, states and verifies; `artifacts` stores; `scoring` keeps the ledger; `build` makes the objects of a
+//! cluster and `fleet` decides which Jobs there are; `client` has the verbs of those who ask; `cluster` runs all of it on Kubernetes, `local` on one machine
+//! without.
 
 pub mod artifacts;
+pub mod build;
+pub mod client;
+pub mod cluster;
 pub mod controllers;
 pub mod dispatch;
+pub mod fleet;
 pub mod gateway;
 pub mod local;
 pub mod runs;
 pub mod scoring;
+pub mod sources;

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
+use zkinfer_operator::client::{self, ClusterSubmit, ReceiptOptions};
+use zkinfer_operator::cluster;
 use zkinfer_operator::local::{self, Objects, Options, SubmitOptions};
 
 use crate::args::{Args, Command, LocalArgs};
@@ -16,7 +18,9 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
+        EnvFilter::new("warn,zkinfer_operator::cluster=info,zkinfer_operator::fleet=info")
+    });
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_env_filter(filter)
@@ -33,10 +37,45 @@ fn main() -> ExitCode {
 fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     match args.command {
         Command::Local { filename, local } => run_local(Objects::read(&filename)?, local),
+        Command::Run(args) => {
+            runtime()?.block_on(cluster::run(args.into()))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Receipt {
+            name,
+            out,
+            files,
+            cluster,
+            operator_namespace,
+            gateway,
+            token_file,
+        } => {
+            let options = ReceiptOptions {
+                name,
+                out,
+                files,
+                cluster: cluster.into(),
+                operator_namespace,
+                gateway,
+                token_file,
+            };
+            Ok(match runtime()?.block_on(client::receipt(&options)) {
+                Ok(digest) => {
+                    println!("{digest} in {}", options.out.display());
+                    ExitCode::SUCCESS
+                }
+                Err(error) => {
+                    eprintln!("error: {error}");
+                    ExitCode::from(FAILED)
+                }
+            })
+        }
         Command::Submit {
             model,
             input,
-            local: _,
+            local,
+            wait,
+            cluster,
             calibration,
             classes,
             parallelism,
@@ -51,7 +90,26 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
                 parallelism,
                 error_budget,
             };
-            run_local(local::submit_objects(&submit)?, options)
+            if local {
+                return run_local(local::submit_objects(&submit)?, options);
+            }
+            let submit = ClusterSubmit {
+                what: submit,
+                cluster: cluster.into(),
+                wait,
+                quiet: options.quiet,
+            };
+            let (request, good) = runtime()?.block_on(client::submit(&submit))?;
+            if wait {
+                print!("{}", serde_yaml::to_string(&request)?);
+            } else {
+                println!("{}", kube::ResourceExt::name_any(&request));
+            }
+            Ok(if good {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(FAILED)
+            })
         }
         Command::Crds { dir } => {
             for (name, yaml) in zkinfer_crds::k8s::crd_yaml()? {
@@ -65,6 +123,10 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }
 
 fn run_local(objects: Objects, args: LocalArgs) -> Result<ExitCode, Box<dyn std::error::Error>> {
@@ -87,8 +149,7 @@ fn run_local(objects: Objects, args: LocalArgs) -> Result<ExitCode, Box<dyn std:
         least_lease: Duration::from_secs(least_lease),
         quiet,
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let outcome = runtime.block_on(local::run(objects, &options))?;
+    let outcome = runtime()?.block_on(local::run(objects, &options))?;
     print!("{}", local::render(&outcome.objects, output));
     Ok(if outcome.succeeded {
         ExitCode::SUCCESS

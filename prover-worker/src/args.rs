@@ -31,6 +31,8 @@ pub(crate) enum Format {
 pub(crate) enum Command {
     /// Claim slices from a gateway and prove them until there is no more work.
     Work(WorkArgs),
+    /// Compile one model for an operator that started this program for it.
+    CompileJob(CompileJobArgs),
     /// Show what proving a model would take: nodes, slices, rows, time, memory; or all that is unsupported.
     Inspect(InspectArgs),
     /// Make manifest, integer graph and keys of a model.
@@ -75,6 +77,19 @@ pub(crate) struct WorkArgs {
     /// End after this many seconds without an answer from the gateway.
     #[arg(long, default_value_t = 300)]
     pub(crate) patience: u64,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CompileJobArgs {
+    /// The gateway, such as http://zkinfer-gateway:8080.
+    #[arg(long, env = "ZKINFER_GATEWAY")]
+    pub(crate) gateway: String,
+    /// The token that names the task.
+    #[arg(long, env = "ZKINFER_COMPILE_TOKEN", hide_env_values = true)]
+    pub(crate) token: String,
+    /// A folder for the model and what is made of it.
+    #[arg(long, env = "ZKINFER_SCRATCH", value_name = "DIR")]
+    pub(crate) scratch: PathBuf,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -1,8 +1,9 @@
-//! `prover-worker`: proves slices for a gateway, and by hand inspects, compiles, proves and verifies.
+//! `prover-worker`: proves slices and compiles models for a gateway, and by hand inspects, compiles, proves and verifies.
 //! This file parses and calls.
 
 mod args;
 mod by_hand;
+mod compile_job;
 mod exit;
 mod files;
 mod work;
@@ -17,6 +18,7 @@ fn main() -> std::process::ExitCode {
     let format = args.output;
     let done = match args.command {
         Command::Work(args) => work::run(args),
+        Command::CompileJob(args) => compile_job::run(&args),
         Command::Inspect(args) => by_hand::inspect::run(&args, format),
         Command::Compile(args) => by_hand::compile::run(&args, format),
         Command::Prove(args) => by_hand::prove::run(&args, format),

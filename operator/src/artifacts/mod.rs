@@ -6,19 +6,29 @@
 //! | path | holds |
 //! |---|---|
 //! | `blobs/sha256/<hex>` | models, manifests, graphs, keys, SRS, inputs |
+//! | `requests/<uid>/claims/<slice>/<claim>` | what was granted, so that claims survive a restart |
 //! | `requests/<uid>/proofs/<slice>/<claim>` | proof envelopes, as submitted |
+//! | `compiled/<key>`, `models/<uid>` | what the compiler reported, by all that it depends on and by Model |
 //! | `receipts/<hex>` | receipts |
+//! | `receipts-of/<namespace>/<hex>` | an empty file: the receipt is of a request of this namespace |
+//! | `incoming/…` | blobs that are being uploaded |
 //! | `ledger/<claim>` | one entry per scored claim |
 
 use std::path::Path as FilePath;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use futures::TryStreamExt;
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::prefix::PrefixStore;
+use object_store::{
+    Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, WriteMultipart,
+};
+use sha2::{Digest as _, Sha256};
 use zkinfer_crds::wire::BlobRef;
 use zkinfer_crds::{ClaimId, Digest, RequestUid, SliceIndex};
 
@@ -46,9 +56,33 @@ pub enum ArtifactError {
         /// What is there.
         got: Digest,
     },
+    /// The bytes stopped coming.
+    #[error("the upload broke off: {0}")]
+    BrokenOff(String),
     /// The store failed; trying again may help.
     #[error("artifact store: {0}")]
     Store(#[from] StoreError),
+}
+
+/// Small files that are read at once.
+const READ_AT_ONCE: usize = 16;
+
+/// Under what name a compiler's report is kept.
+#[derive(Debug, Clone, Copy)]
+pub enum CompiledName<'a> {
+    /// All that the result depends on.
+    Key(&'a Digest),
+    /// The uid of a Model.
+    Model(&'a str),
+}
+
+impl CompiledName<'_> {
+    fn path(self) -> Path {
+        match self {
+            Self::Key(key) => Path::from(format!("compiled/{}", key.hex())),
+            Self::Model(uid) => Path::from(format!("models/{uid}")),
+        }
+    }
 }
 
 /// What became of a write-once slot.
@@ -81,6 +115,32 @@ impl Artifacts {
         std::fs::create_dir_all(root).map_err(generic)?;
         Ok(Self {
             store: Arc::new(LocalFileSystem::new_with_prefix(root)?),
+        })
+    }
+
+    /// A store by URL: `file:///path`, `s3://bucket/prefix`, `gs://…`, `az://…`; credentials and settings come from the
+    /// environment, under the names that the clouds' own tools use (`AWS_…`, `GOOGLE_…`, `AZURE_…`).
+    ///
+    /// # Errors
+    /// A URL of no known store, or settings that it does not take.
+    pub fn url(url: &str) -> Result<Self, ArtifactError> {
+        let invalid = |e: &dyn std::fmt::Display| StoreError::Generic {
+            store: "artifact store",
+            source: format!("{url}: {e}").into(),
+        };
+        let parsed: reqwest::Url = url.parse().map_err(|e| invalid(&e))?;
+        if parsed.scheme() == "file" {
+            let path = parsed
+                .to_file_path()
+                .map_err(|()| invalid(&"not an absolute path"))?;
+            return Self::file(&path);
+        }
+        let (store, prefix) = object_store::parse_url_opts(
+            &parsed,
+            std::env::vars().map(|(k, v)| (k.to_ascii_lowercase(), v)),
+        )?;
+        Ok(Self {
+            store: Arc::new(PrefixStore::new(store, prefix)),
         })
     }
 
@@ -124,6 +184,82 @@ impl Artifacts {
             Err(StoreError::NotFound { .. }) => Ok(false),
             Err(e) => Err(e.into()),
         }
+    }
+
+    /// Stores a blob as it comes, without ever holding all of it. It is under its digest only once that was compared.
+    ///
+    /// # Errors
+    /// Other bytes than the digest names, more than `max`, a stream that breaks off, or a failing store; nothing stays.
+    pub async fn put_blob_stream<E: std::fmt::Display>(
+        &self,
+        digest: &Digest,
+        max: u64,
+        mut stream: impl Stream<Item = Result<Bytes, E>> + Unpin,
+    ) -> Result<BlobRef, ArtifactError> {
+        let incoming = Path::from(format!(
+            "incoming/{}-{:016x}",
+            digest.hex(),
+            rand::random::<u64>()
+        ));
+        let mut upload = WriteMultipart::new(self.store.put_multipart(&incoming).await?);
+        let (mut hash, mut size) = (Sha256::new(), 0);
+        let taken = async {
+            while let Some(chunk) = stream.next().await {
+                let chunk = chunk.map_err(|e| ArtifactError::BrokenOff(e.to_string()))?;
+                size += chunk.len() as u64;
+                if size > max {
+                    return Err(ArtifactError::TooLarge {
+                        digest: *digest,
+                        size,
+                        max,
+                    });
+                }
+                hash.update(&chunk);
+                upload.put(chunk);
+                upload.wait_for_capacity(READ_AT_ONCE).await?;
+            }
+            match Digest::new(hash.finalize().into()) {
+                got if got == *digest => Ok(()),
+                got => Err(ArtifactError::Damaged {
+                    expected: *digest,
+                    got,
+                }),
+            }
+        };
+        if let Err(e) = taken.await {
+            upload.abort().await?;
+            return Err(e);
+        }
+        upload.finish().await?;
+        self.store.rename(&incoming, &Self::blob_path(digest)).await?;
+        Ok(BlobRef {
+            digest: *digest,
+            size,
+        })
+    }
+
+    /// A blob of at most `max` bytes as a stream, with its size. Nobody has compared it with its digest: the reader does.
+    ///
+    /// # Errors
+    /// A blob that is absent or too large, or a failing store.
+    pub async fn stream_blob(
+        &self,
+        digest: &Digest,
+        max: u64,
+    ) -> Result<(u64, BoxStream<'static, Result<Bytes, StoreError>>), ArtifactError> {
+        let found = match self.store.get(&Self::blob_path(digest)).await {
+            Err(StoreError::NotFound { .. }) => return Err(ArtifactError::NotFound(*digest)),
+            found => found?,
+        };
+        let size = found.meta.size;
+        if size > max {
+            return Err(ArtifactError::TooLarge {
+                digest: *digest,
+                size,
+                max,
+            });
+        }
+        Ok((size, found.into_stream()))
     }
 
     /// Reads a blob of at most `max` bytes.
@@ -191,19 +327,71 @@ impl Artifacts {
         Ok(if same { PutOnce::Same } else { PutOnce::Different })
     }
 
-    /// Claims that have a proof, by slice.
+    /// Whether a claim has a proof.
     ///
     /// # Errors
     /// A failing store.
-    pub async fn proofs(&self, uid: RequestUid) -> Result<Vec<(SliceIndex, ClaimId)>, ArtifactError> {
-        let prefix = Path::from(format!("requests/{uid}/proofs"));
-        let listed: Vec<_> = self.store.list(Some(&prefix)).try_collect().await?;
-        let parse = |path: &Path| {
-            let mut parts = path.parts().skip(3);
-            let slice = parts.next()?.as_ref().parse().ok()?;
-            Some((SliceIndex(slice), parts.next()?.as_ref().parse().ok()?))
+    pub async fn has_proof(
+        &self,
+        uid: RequestUid,
+        slice: SliceIndex,
+        claim: ClaimId,
+    ) -> Result<bool, ArtifactError> {
+        self.is_there(&Self::slot_path(uid, slice, claim)).await
+    }
+
+    /// A claim's proof and when it came, in Unix milliseconds.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn proof(
+        &self,
+        uid: RequestUid,
+        slice: SliceIndex,
+        claim: ClaimId,
+    ) -> Result<Option<(Bytes, u64)>, ArtifactError> {
+        let found = match self.store.get(&Self::slot_path(uid, slice, claim)).await {
+            Err(StoreError::NotFound { .. }) => return Ok(None),
+            found => found?,
         };
-        Ok(listed.iter().filter_map(|meta| parse(&meta.location)).collect())
+        let at = found.meta.last_modified.timestamp_millis().max(0) as u64;
+        Ok(Some((found.bytes().await?, at)))
+    }
+
+    /// Keeps what was granted; before the worker is told.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn put_claim(
+        &self,
+        uid: RequestUid,
+        slice: SliceIndex,
+        claim: ClaimId,
+        json: Vec<u8>,
+    ) -> Result<(), ArtifactError> {
+        let path = Path::from(format!("requests/{uid}/claims/{slice}/{claim}"));
+        self.create(&path, json.into()).await.map(|_| ())
+    }
+
+    /// Everything that was granted for a request.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn claims(&self, uid: RequestUid) -> Result<Vec<Bytes>, ArtifactError> {
+        self.read_all(&Path::from(format!("requests/{uid}/claims"))).await
+    }
+
+    /// The requests of which something is kept.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn requests(&self) -> Result<Vec<RequestUid>, ArtifactError> {
+        let listed = self
+            .store
+            .list_with_delimiter(Some(&Path::from("requests")))
+            .await?;
+        let uid = |path: &Path| path.filename().and_then(|name| name.parse().ok());
+        Ok(listed.common_prefixes.iter().filter_map(uid).collect())
     }
 
     /// Removes everything of a request but its receipt.
@@ -219,15 +407,78 @@ impl Artifacts {
         Ok(())
     }
 
-    /// Stores a receipt under its digest.
+    /// Stores a receipt of a request of a namespace under its digest.
     ///
     /// # Errors
     /// A failing store.
-    pub async fn put_receipt(&self, bytes: Bytes) -> Result<Digest, ArtifactError> {
+    pub async fn put_receipt(&self, bytes: Bytes, namespace: &str) -> Result<Digest, ArtifactError> {
         let digest = Digest::of(&bytes);
         self.create(&Path::from(format!("receipts/{}", digest.hex())), bytes)
             .await?;
+        self.create(&Self::receipt_of(&digest, namespace), Bytes::new())
+            .await?;
         Ok(digest)
+    }
+
+    fn receipt_of(digest: &Digest, namespace: &str) -> Path {
+        Path::from_iter(["receipts-of", namespace, &digest.hex()])
+    }
+
+    /// Whether a request of this namespace has ended with this receipt.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn receipt_is_of(&self, digest: &Digest, namespace: &str) -> Result<bool, ArtifactError> {
+        self.is_there(&Self::receipt_of(digest, namespace)).await
+    }
+
+    async fn is_there(&self, path: &Path) -> Result<bool, ArtifactError> {
+        match self.store.head(path).await {
+            Ok(_) => Ok(true),
+            Err(StoreError::NotFound { .. }) => Ok(false),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Blobs that were stored longer ago than this.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn blobs_older_than(&self, age: Duration) -> Result<Vec<Digest>, ArtifactError> {
+        let prefix = Path::from("blobs/sha256");
+        let listed: Vec<_> = self.store.list(Some(&prefix)).try_collect().await?;
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |d| d.as_millis() as i64);
+        let old = listed
+            .iter()
+            .filter(|meta| now - meta.last_modified.timestamp_millis() > age.as_millis() as i64);
+        let digest =
+            |meta: &object_store::ObjectMeta| format!("sha256:{}", meta.location.filename()?).parse().ok();
+        Ok(old.filter_map(digest).collect())
+    }
+
+    /// Removes a blob that nothing names any more.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn remove_blob(&self, digest: &Digest) -> Result<(), ArtifactError> {
+        self.remove(&Self::blob_path(digest)).await
+    }
+
+    /// Removes a compiler's report.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn remove_compiled(&self, name: CompiledName<'_>) -> Result<(), ArtifactError> {
+        self.remove(&name.path()).await
+    }
+
+    async fn remove(&self, path: &Path) -> Result<(), ArtifactError> {
+        match self.store.delete(path).await {
+            Ok(()) | Err(StoreError::NotFound { .. }) => Ok(()),
+            Err(e) => Err(e.into()),
+        }
     }
 
     /// Writes a ledger entry; `false` when the claim has been scored before.
@@ -239,17 +490,77 @@ impl Artifacts {
             .await
     }
 
+    /// Reads a receipt.
+    ///
+    /// # Errors
+    /// A receipt that is absent or damaged, or a failing store.
+    pub async fn receipt(&self, digest: &Digest) -> Result<Bytes, ArtifactError> {
+        let bytes = match self
+            .read(&Path::from(format!("receipts/{}", digest.hex())))
+            .await?
+        {
+            Some(bytes) => bytes,
+            None => return Err(ArtifactError::NotFound(*digest)),
+        };
+        match Digest::of(&bytes) {
+            got if got == *digest => Ok(bytes),
+            got => Err(ArtifactError::Damaged {
+                expected: *digest,
+                got,
+            }),
+        }
+    }
+
+    /// Whether a claim has been scored.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn has_ledger_entry(&self, claim: ClaimId) -> Result<bool, ArtifactError> {
+        self.is_there(&Path::from(format!("ledger/{claim}"))).await
+    }
+
     /// Every ledger entry.
     ///
     /// # Errors
     /// A failing store.
     pub async fn ledger(&self) -> Result<Vec<Bytes>, ArtifactError> {
-        let listed: Vec<_> = self.store.list(Some(&Path::from("ledger"))).try_collect().await?;
-        let mut entries = Vec::new();
-        for meta in listed {
-            entries.push(self.store.get(&meta.location).await?.bytes().await?);
+        self.read_all(&Path::from("ledger")).await
+    }
+
+    /// Keeps what the compiler reported under the key of all that it depends on, and what a Model was compiled to.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn put_compiled(&self, name: CompiledName<'_>, json: Vec<u8>) -> Result<(), ArtifactError> {
+        self.store
+            .put(&name.path(), PutPayload::from_bytes(json.into()))
+            .await?;
+        Ok(())
+    }
+
+    /// What [`Artifacts::put_compiled`] kept.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn compiled(&self, name: CompiledName<'_>) -> Result<Option<Bytes>, ArtifactError> {
+        self.read(&name.path()).await
+    }
+
+    async fn read(&self, path: &Path) -> Result<Option<Bytes>, ArtifactError> {
+        match self.store.get(path).await {
+            Ok(found) => Ok(Some(found.bytes().await?)),
+            Err(StoreError::NotFound { .. }) => Ok(None),
+            Err(e) => Err(e.into()),
         }
-        Ok(entries)
+    }
+
+    /// Small files are read several at once: a store far away answers each in its own time.
+    async fn read_all(&self, prefix: &Path) -> Result<Vec<Bytes>, ArtifactError> {
+        let paths = self.store.list(Some(prefix)).map_ok(|meta| meta.location);
+        let read = paths
+            .map_err(ArtifactError::from)
+            .map_ok(|path| async move { Ok(self.store.get(&path).await?.bytes().await?) });
+        read.try_buffered(READ_AT_ONCE).try_collect().await
     }
 }
 
@@ -303,9 +614,11 @@ mod tests {
             assert_eq!(put(b"one").await.unwrap(), PutOnce::Created);
             assert_eq!(put(b"one").await.unwrap(), PutOnce::Same);
             assert_eq!(put(b"two").await.unwrap(), PutOnce::Different);
-            assert_eq!(store.proofs(uid).await.unwrap(), [(SliceIndex(3), claim)]);
+            assert!(store.has_proof(uid, SliceIndex(3), claim).await.unwrap());
+            assert_eq!(store.requests().await.unwrap(), [uid]);
             store.delete_request(uid).await.unwrap();
-            assert!(store.proofs(uid).await.unwrap().is_empty());
+            assert!(!store.has_proof(uid, SliceIndex(3), claim).await.unwrap());
+            assert!(store.requests().await.unwrap().is_empty());
             assert!(store.create_ledger_entry(claim, b"{}".to_vec()).await.unwrap());
             assert!(!store.create_ledger_entry(claim, b"{}".to_vec()).await.unwrap());
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use zkinfer_crds::k8s::request_status::{RecentSlice, SliceVerdict};
 use zkinfer_crds::wire::RefuseReason;
 use zkinfer_crds::{ClaimId, Identity, RequestUid, SliceIndex};
 
@@ -107,4 +108,30 @@ pub struct Attempt {
     pub work: u64,
     /// How it ended.
     pub end: AttemptEnd,
+}
+
+impl From<&Attempt> for RecentSlice {
+    fn from(attempt: &Attempt) -> Self {
+        let verdict = match &attempt.end {
+            AttemptEnd::Verified => SliceVerdict::Verified,
+            AttemptEnd::Invalid(_) | AttemptEnd::TooLarge => SliceVerdict::Invalid,
+            AttemptEnd::LeaseExpired => SliceVerdict::Late,
+            AttemptEnd::HandedBack(..) => SliceVerdict::Refused,
+            AttemptEnd::Operator(_) | AttemptEnd::Cancelled => SliceVerdict::Lost,
+        };
+        let cause = attempt
+            .end
+            .cause()
+            .map(|c| format!("{c}: {}", attempt.end.message()));
+        Self {
+            slice: attempt.slice,
+            pool: attempt.pool.to_string(),
+            identity: attempt.identity,
+            attempt: attempt.number,
+            millis: attempt.elapsed.as_millis() as u64,
+            bytes: attempt.bytes,
+            verdict,
+            message: cause.unwrap_or_default(),
+        }
+    }
 }

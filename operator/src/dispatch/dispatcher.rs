@@ -13,13 +13,14 @@ use rand::RngCore;
 use rand::rngs::OsRng;
 use tokio::sync::{Notify, Semaphore};
 use zkinfer_crds::wire::{ClaimGrant, ClaimRequest, MAX_WAIT_SECONDS, Refusal};
-use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid};
+use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex};
 
-use super::PoolId;
 use super::attempt::{Attempt, AttemptEnd};
 use super::queue::{Claimed, ClaimedSlice, Queue, Worker};
-use super::request::{QueuedRequest, QueuedSlice, SliceCounts};
-use super::token::{ClaimToken, TokenError, TokenKey};
+use super::record::{self, ClaimRecord};
+use super::request::{QueuedRequest, QueuedSlice, RequestLoad};
+use super::token::{ClaimToken, CompileToken, TokenError, TokenKey};
+use super::{PoolId, SliceCounts};
 use crate::artifacts::{ArtifactError, Artifacts, PutOnce};
 use crate::runs::{Run, VerifyOutcome};
 
@@ -78,11 +79,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn unix_now() -> u64 {
+fn unix_millis() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .map_or(0, |d| d.as_secs())
+        .map_or(0, |d| d.as_millis() as u64)
 }
+
+/// The queue's time when the operator starts: claims from before it have times too.
+const START: Duration = Duration::from_secs(7 * 24 * 3600);
 
 impl Dispatcher {
     /// A dispatcher without work. `threads` proofs are verified at once.
@@ -104,7 +108,7 @@ impl Dispatcher {
     }
 
     fn now(&self) -> Duration {
-        self.started.elapsed()
+        START + self.started.elapsed()
     }
 
     /// The artifact store that blobs are read from.
@@ -115,24 +119,56 @@ impl Dispatcher {
 
     /// Queues a run's slices.
     pub fn add(&self, run: Arc<Run>, priority: i32, redundancy: u32, pools: Vec<PoolId>) {
-        let parameter_id = run.model.manifest.parameter_id;
-        let slice = |(index, s): (usize, &zkinfer_crds::compile_report::CompiledSlice)| QueuedSlice {
-            index: zkinfer_crds::SliceIndex(index as u32),
-            predicted_millis: u64::from(s.predicted_millis),
-            memory_bytes: s.predicted_memory_bytes,
-            parameter_id,
-        };
-        let slices = run.model.report.slices.iter().enumerate().map(slice).collect();
-        let request = QueuedRequest {
-            uid: run.uid,
-            priority,
-            redundancy,
-            pools,
-            slices,
-        };
+        let request = queued(&run, priority, redundancy, pools);
         lock(&self.runs).insert(run.uid, run);
         lock(&self.queue).add(request, self.now());
         self.work.notify_waiters();
+    }
+
+    /// Queues the slices of a run that may have been at work before the operator was started: open claims go on, and
+    /// proofs that are in the store are verified again.
+    ///
+    /// # Errors
+    /// A failing store; nothing was queued.
+    pub async fn resume(
+        self: &Arc<Self>,
+        run: Arc<Run>,
+        priority: i32,
+        redundancy: u32,
+        pools: Vec<PoolId>,
+    ) -> Result<(), ArtifactError> {
+        let request = queued(&run, priority, redundancy, pools);
+        let restored = record::restore(&self.artifacts, run.uid, self.now(), unix_millis()).await?;
+        lock(&self.runs).insert(run.uid, Arc::clone(&run));
+        for claim in restored.claims.iter().filter(|c| c.open) {
+            self.allow(run.uid, &claim.lease.pool, &run, claim.slice);
+        }
+        lock(&self.queue).add_restored(request, restored.claims, self.now());
+        for (token, bytes) in restored.proofs {
+            let (this, run) = (Arc::clone(self), Arc::clone(&run));
+            tokio::spawn(async move { this.verify(run, token, bytes).await });
+        }
+        self.work.notify_waiters();
+        Ok(())
+    }
+
+    /// Other pools for a run; open claims go on.
+    pub fn retarget(&self, uid: RequestUid, pools: Vec<PoolId>) {
+        lock(&self.queue).retarget(uid, pools);
+        self.work.notify_waiters();
+    }
+
+    /// What the queued requests ask of their pools, in order, and how many claims each pool has open.
+    #[must_use]
+    pub fn loads(&self) -> (Vec<RequestLoad>, BTreeMap<PoolId, u32>) {
+        let queue = lock(&self.queue);
+        (queue.loads(), queue.busy())
+    }
+
+    /// The runs that are here.
+    #[must_use]
+    pub fn uids(&self) -> Vec<RequestUid> {
+        lock(&self.runs).keys().copied().collect()
     }
 
     /// Takes a run out of the queue; open claims end without blame.
@@ -224,11 +260,14 @@ impl Dispatcher {
             self.collect();
             match claimed {
                 Claimed::Slice(claimed) => {
-                    if let Some(grant) = self.grant(auth, &claimed) {
-                        return ClaimAnswer::Grant(Box::new(grant));
-                    }
-                    let end = AttemptEnd::Operator("the slice's files are not known".to_owned());
-                    self.end(claimed.request, claimed.claim, end);
+                    let why = match self.grant(auth, &claimed, &worker.name).await {
+                        Ok(Some(grant)) => return ClaimAnswer::Grant(Box::new(grant)),
+                        Ok(None) => "the slice's files are not known".to_owned(),
+                        Err(e) => format!("the claim cannot be kept: {e}"),
+                    };
+                    self.end(claimed.request, claimed.claim, AttemptEnd::Operator(why));
+                    // A store that fails is not asked again at once.
+                    tokio::time::sleep(Duration::from_millis(500)).await;
                 }
                 Claimed::Over => return ClaimAnswer::Over,
                 Claimed::Nothing => {}
@@ -243,10 +282,20 @@ impl Dispatcher {
         }
     }
 
-    fn grant(&self, auth: &WorkerAuth, claimed: &ClaimedSlice) -> Option<ClaimGrant> {
-        let run = lock(&self.runs).get(&claimed.request).cloned()?;
-        let compiled = run.model.slice(claimed.slice)?;
-        let issued = unix_now();
+    async fn grant(
+        &self,
+        auth: &WorkerAuth,
+        claimed: &ClaimedSlice,
+        worker: &str,
+    ) -> Result<Option<ClaimGrant>, ArtifactError> {
+        let run = lock(&self.runs).get(&claimed.request).cloned();
+        let Some((run, inputs)) = run.and_then(|r| r.inputs(claimed.slice).cloned().map(|i| (r, i))) else {
+            return Ok(None);
+        };
+        let Some(compiled) = run.model.slice(claimed.slice) else {
+            return Ok(None);
+        };
+        let issued = unix_millis() / 1000;
         let lease_seconds = claimed.lease.as_secs().max(1);
         let token = ClaimToken {
             request: claimed.request,
@@ -271,25 +320,40 @@ impl Dispatcher {
             statement: run.statement(claimed.slice, claimed.claim, auth.identity),
             manifest: run.model.report.manifest.clone(),
             graph: run.model.report.graph.clone(),
-            inputs: run.inputs(claimed.slice)?.clone(),
+            inputs,
             proving_key: Some(compiled.proving_key.clone()),
             srs: Some(compiled.srs.clone()),
         };
-        let blobs = [
-            Some(&grant.manifest),
-            Some(&grant.graph),
-            Some(&grant.inputs),
-            grant.proving_key.as_ref(),
-            grant.srs.as_ref(),
-        ];
-        let mut granted = lock(&self.granted);
-        granted
-            .entry(claimed.request)
+        self.allow(claimed.request, &auth.pool, &run, claimed.slice);
+        let record = ClaimRecord {
+            token,
+            attempt: claimed.attempt,
+            worker: worker.to_owned(),
+        };
+        let json = serde_json::to_vec(&record).unwrap_or_default();
+        self.artifacts
+            .put_claim(claimed.request, claimed.slice, claimed.claim, json)
+            .await?;
+        Ok(Some(grant))
+    }
+
+    /// Lets a pool read what a slice is proved from.
+    fn allow(&self, uid: RequestUid, pool: &PoolId, run: &Run, slice: SliceIndex) {
+        let report = &run.model.report;
+        let of_slice = run.model.slice(slice).map(|s| [&s.proving_key, &s.srs]);
+        let blobs = [Some(&report.manifest), Some(&report.graph), run.inputs(slice)];
+        lock(&self.granted)
+            .entry(uid)
             .or_default()
-            .entry(auth.pool.clone())
+            .entry(pool.clone())
             .or_default()
-            .extend(blobs.into_iter().flatten().map(|b| b.digest));
-        Some(grant)
+            .extend(
+                blobs
+                    .into_iter()
+                    .flatten()
+                    .chain(of_slice.into_iter().flatten())
+                    .map(|b| b.digest),
+            );
     }
 
     /// Whether a blob was granted to a pool, for a request that is still here.
@@ -298,6 +362,20 @@ impl Dispatcher {
         lock(&self.granted)
             .values()
             .any(|pools| pools.get(pool).is_some_and(|blobs| blobs.contains(digest)))
+    }
+
+    /// The right to compile a model, as text.
+    #[must_use]
+    pub fn seal_compile(&self, token: &CompileToken) -> String {
+        token.seal(&self.key)
+    }
+
+    /// Opens a compiler's token.
+    ///
+    /// # Errors
+    /// A token that was not issued here.
+    pub fn open_compile(&self, token: &str) -> Result<CompileToken, TokenError> {
+        CompileToken::open(token, &self.key)
     }
 
     /// Opens a claim's token.
@@ -331,9 +409,8 @@ impl Dispatcher {
         if !open
             && !self
                 .artifacts
-                .proofs(token.request)
+                .has_proof(token.request, token.slice, token.claim)
                 .await?
-                .contains(&(token.slice, token.claim))
         {
             return Ok(SubmitAnswer::Gone);
         }
@@ -394,6 +471,23 @@ impl Dispatcher {
         let ended = lock(&self.queue).end(uid, claim, end, self.now());
         self.collect();
         ended
+    }
+}
+
+fn queued(run: &Run, priority: i32, redundancy: u32, pools: Vec<PoolId>) -> QueuedRequest {
+    let parameter_id = run.model.manifest.parameter_id;
+    let slice = |(index, s): (usize, &zkinfer_crds::compile_report::CompiledSlice)| QueuedSlice {
+        index: zkinfer_crds::SliceIndex(index as u32),
+        predicted_millis: u64::from(s.predicted_millis),
+        memory_bytes: s.predicted_memory_bytes,
+        parameter_id,
+    };
+    QueuedRequest {
+        uid: run.uid,
+        priority,
+        redundancy,
+        pools,
+        slices: run.model.report.slices.iter().enumerate().map(slice).collect(),
     }
 }
 

@@ -7,6 +7,7 @@
 mod attempt;
 mod dispatcher;
 mod queue;
+mod record;
 mod request;
 mod token;
 
@@ -20,8 +21,9 @@ use serde::{Deserialize, Serialize};
 pub use attempt::{Attempt, AttemptEnd, Blame};
 pub use dispatcher::{ClaimAnswer, Dispatcher, SubmitAnswer, WorkerAuth};
 pub use queue::{Claimed, ClaimedSlice, Queue, Worker};
-pub use request::{QueuedRequest, QueuedSlice, SliceCounts};
-pub use token::{ClaimToken, TokenError, TokenKey};
+pub use request::{PoolLoad, QueuedRequest, QueuedSlice, RequestLoad};
+pub use token::{ClaimToken, CompileToken, TokenError, TokenKey};
+pub use zkinfer_crds::k8s::request_status::SliceCounts;
 
 /// A pool, as `namespace/name`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -1,12 +1,13 @@
 //! The queue. Every operation takes the time since the queue was made.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use zkinfer_crds::{ClaimId, Identity, ParameterId, RequestUid, SliceIndex};
 
-use super::PoolId;
 use super::attempt::{Attempt, AttemptEnd, Blame};
-use super::request::{ELSEWHERE, Lease, MAX_ATTEMPTS, QueuedRequest, RequestEntry, SliceCounts, max_bytes};
+use super::request::{ELSEWHERE, Lease, MAX_ATTEMPTS, QueuedRequest, RequestEntry, RequestLoad, max_bytes};
+use super::{PoolId, SliceCounts};
 
 /// A lease is this many times the predicted time, within limits: a slow but honest miner is not punished.
 const LEASE_FACTOR: u32 = 8;
@@ -52,6 +53,15 @@ pub enum Claimed {
     Over,
 }
 
+/// A claim that was granted before the operator was started.
+#[derive(Debug)]
+pub(super) struct RestoredClaim {
+    pub(super) slice: SliceIndex,
+    pub(super) lease: Lease,
+    /// It waits for its proof or for the verdict.
+    pub(super) open: bool,
+}
+
 /// See [`super`].
 #[derive(Debug)]
 pub struct Queue {
@@ -78,6 +88,50 @@ impl Queue {
             // Stable: requests of one priority keep their order.
             self.requests.sort_by_key(|r| std::cmp::Reverse(r.priority));
         }
+    }
+
+    /// Adds a request that was being proved before the operator was started, with what is left of its claims.
+    pub(super) fn add_restored(&mut self, request: QueuedRequest, claims: Vec<RestoredClaim>, now: Duration) {
+        let uid = request.uid;
+        if self.find(uid).is_some() {
+            return;
+        }
+        self.add(request, now);
+        let Some(entry) = self.find_mut(uid) else { return };
+        for RestoredClaim { slice, lease, open } in claims {
+            let Some(slice) = entry.slices.get_mut(slice.0 as usize) else {
+                continue;
+            };
+            slice.attempts = slice.attempts.max(lease.number);
+            if open {
+                entry.arrived.insert(lease.pool.clone());
+                slice.leases.push(lease);
+            }
+        }
+    }
+
+    /// Other pools for a request; open claims go on.
+    pub fn retarget(&mut self, uid: RequestUid, pools: Vec<PoolId>) {
+        if let Some(request) = self.find_mut(uid) {
+            request.retarget(pools);
+        }
+    }
+
+    /// What every request asks of its pools, in the order in which they are served.
+    #[must_use]
+    pub fn loads(&self) -> Vec<RequestLoad> {
+        self.requests.iter().map(RequestEntry::load).collect()
+    }
+
+    /// How many claims each pool has open.
+    #[must_use]
+    pub fn busy(&self) -> BTreeMap<PoolId, u32> {
+        let mut busy = BTreeMap::new();
+        let slices = self.requests.iter().flat_map(|r| &r.slices);
+        for lease in slices.flat_map(|s| &s.leases).filter(|l| l.submitted.is_none()) {
+            *busy.entry(lease.pool.clone()).or_default() += 1;
+        }
+        busy
     }
 
     /// Removes a request; open claims end without blame.
@@ -138,7 +192,8 @@ impl Queue {
     ) -> Claimed {
         self.expire(now);
         let least = self.least_lease;
-        let over = |r: &RequestEntry| r.failed.is_some() || r.all_verified();
+        // A pool that is no longer among the request's has nothing to wait for either.
+        let over = |r: &RequestEntry| r.failed.is_some() || r.all_verified() || !r.pools.contains(pool);
         if let Some(uid) = worker.request
             && self.find(uid).is_none_or(over)
         {
@@ -164,6 +219,7 @@ impl Queue {
                 since: now,
                 expires: now + lease,
                 submitted: None,
+                restored: false,
             });
             return Claimed::Slice(ClaimedSlice {
                 request: uid,
@@ -259,7 +315,7 @@ impl Queue {
     /// Ends every claim whose lease is over without a proof.
     pub fn expire(&mut self, now: Duration) {
         let expired = |l: &&Lease| l.submitted.is_none() && l.expires <= now;
-        let late: Vec<(RequestUid, ClaimId)> = self
+        let late: Vec<(RequestUid, ClaimId, bool)> = self
             .requests
             .iter()
             .flat_map(|r| {
@@ -267,11 +323,16 @@ impl Queue {
                     .iter()
                     .flat_map(|s| &s.leases)
                     .filter(expired)
-                    .map(|l| (r.uid, l.claim))
+                    .map(|l| (r.uid, l.claim, l.restored))
             })
             .collect();
-        for (uid, claim) in late {
-            self.end(uid, claim, AttemptEnd::LeaseExpired, now);
+        for (uid, claim, restored) in late {
+            let end = if restored {
+                AttemptEnd::Operator("no proof came, and the operator was away for a while".to_owned())
+            } else {
+                AttemptEnd::LeaseExpired
+            };
+            self.end(uid, claim, end, now);
         }
     }
 

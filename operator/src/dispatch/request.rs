@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use zkinfer_crds::k8s::request_status::SliceCounts;
 use zkinfer_crds::wire::MAX_ENVELOPE_BYTES;
 use zkinfer_crds::{ClaimId, Identity, ParameterId, RequestUid, SliceIndex};
 
@@ -46,21 +47,6 @@ pub struct QueuedRequest {
     pub slices: Vec<QueuedSlice>,
 }
 
-/// Slices by state; they add up to `total`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct SliceCounts {
-    /// All.
-    pub total: u32,
-    /// Waiting for a worker.
-    pub queued: u32,
-    /// Being proved.
-    pub claimed: u32,
-    /// Submitted, not verified yet.
-    pub proved: u32,
-    /// Verified.
-    pub verified: u32,
-}
-
 /// An open claim.
 #[derive(Debug, Clone)]
 pub(super) struct Lease {
@@ -73,6 +59,8 @@ pub(super) struct Lease {
     pub(super) expires: Duration,
     /// When the proof came, and its size; it is being verified.
     pub(super) submitted: Option<(Duration, u64)>,
+    /// It was granted before the operator was started.
+    pub(super) restored: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -89,6 +77,8 @@ pub(super) struct SliceEntry {
 pub(super) struct RequestEntry {
     pub(super) uid: RequestUid,
     pub(super) priority: i32,
+    /// How many pools shall prove each slice, and how many can.
+    wanted: u32,
     pub(super) redundancy: usize,
     pub(super) pools: Vec<PoolId>,
     pub(super) slices: Vec<SliceEntry>,
@@ -99,6 +89,31 @@ pub(super) struct RequestEntry {
     pub(super) faults: BTreeMap<PoolId, u32>,
     /// Why it cannot succeed any more.
     pub(super) failed: Option<String>,
+}
+
+/// What a queued request asks of its pools.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestLoad {
+    /// The request.
+    pub uid: RequestUid,
+    /// Slices that nobody is at work on, counted once per pool that shall prove them.
+    pub open: u32,
+    /// Its pools, best first.
+    pub pools: Vec<PoolLoad>,
+}
+
+/// A pool of a queued request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolLoad {
+    /// The pool.
+    pub id: PoolId,
+    /// It gets slices: it has not failed too often.
+    pub serves: bool,
+}
+
+/// How many different pools can prove each slice.
+fn possible(redundancy: u32, pools: &[PoolId]) -> usize {
+    (redundancy as usize).clamp(1, pools.len().max(1))
 }
 
 impl RequestEntry {
@@ -120,7 +135,8 @@ impl RequestEntry {
         Self {
             uid,
             priority,
-            redundancy: (redundancy as usize).clamp(1, pools.len().max(1)),
+            wanted: redundancy,
+            redundancy: possible(redundancy, &pools),
             pools,
             slices: slices.into_iter().map(entry).collect(),
             since: now,
@@ -129,6 +145,12 @@ impl RequestEntry {
             faults: BTreeMap::new(),
             failed: None,
         }
+    }
+
+    /// Other pools from now on; open claims go on.
+    pub(super) fn retarget(&mut self, pools: Vec<PoolId>) {
+        self.redundancy = possible(self.wanted, &pools);
+        self.pools = pools;
     }
 
     pub(super) fn is_verified(&self, slice: &SliceEntry) -> bool {
@@ -153,6 +175,24 @@ impl RequestEntry {
     fn serves(&self, pool: &PoolId) -> bool {
         let others_left = || self.pools.iter().any(|p| p != pool && !self.faulty(p));
         self.pools.contains(pool) && !(self.faulty(pool) && others_left())
+    }
+
+    /// What the request asks of its pools.
+    pub(super) fn load(&self) -> RequestLoad {
+        let open = if self.suspended || self.failed.is_some() {
+            0
+        } else {
+            self.slices.iter().map(|s| self.open_places(s)).sum()
+        };
+        let pool = |id: &PoolId| PoolLoad {
+            id: id.clone(),
+            serves: self.serves(id),
+        };
+        RequestLoad {
+            uid: self.uid,
+            open: open as u32,
+            pools: self.pools.iter().map(pool).collect(),
+        }
     }
 
     /// Open places that are kept for pools that were chosen and have not come yet.

@@ -1,18 +1,20 @@
-//! Claim tokens: the right to prove one slice, under an HMAC, so that it survives a restart of the operator.
+//! Tokens under an HMAC, which survive a restart of the operator: the right to prove one slice, or to compile one model.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
-use zkinfer_crds::{ClaimId, Identity, RequestUid, SliceIndex};
+use zkinfer_crds::wire::CompileTask;
+use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex};
 
 use super::PoolId;
 
 /// Longest token that is looked at, in bytes.
 const MAX_TOKEN: usize = 2048;
 
-/// The key that claim tokens are made with; kept in a Secret in a cluster.
+/// The key that tokens are made with; kept in a Secret in a cluster.
 #[derive(Clone)]
 pub struct TokenKey([u8; 32]);
 
@@ -50,46 +52,88 @@ pub struct ClaimToken {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// Not a token.
-    #[error("not a claim token")]
+    #[error("not a token of this kind")]
     Malformed,
     /// Not made with this key.
-    #[error("the claim token was not issued here")]
+    #[error("the token was not issued here")]
     BadSignature,
 }
 
-fn mac(key: &TokenKey, body: &[u8]) -> Option<Hmac<Sha256>> {
+fn mac(key: &TokenKey, domain: &str, body: &[u8]) -> Option<Hmac<Sha256>> {
     let mut mac = Hmac::<Sha256>::new_from_slice(&key.0).ok()?;
-    mac.update(b"zkinfer/claim-token/v1");
+    mac.update(domain.as_bytes());
     mac.update(body);
     Some(mac)
 }
 
+/// `<body>.<mac>`, both base64url. No domain is the beginning of another.
+fn seal(what: &impl Serialize, domain: &str, key: &TokenKey) -> String {
+    let body = serde_json::to_vec(what).unwrap_or_default();
+    let tag = mac(key, domain, &body)
+        .map(|m| m.finalize().into_bytes().to_vec())
+        .unwrap_or_default();
+    format!("{}.{}", URL_SAFE_NO_PAD.encode(body), URL_SAFE_NO_PAD.encode(tag))
+}
+
+/// The comparison takes the same time for every wrong token.
+fn open<T: DeserializeOwned>(token: &str, domain: &str, key: &TokenKey) -> Result<T, TokenError> {
+    if token.len() > MAX_TOKEN {
+        return Err(TokenError::Malformed);
+    }
+    let (body, tag) = token.split_once('.').ok_or(TokenError::Malformed)?;
+    let body = URL_SAFE_NO_PAD.decode(body).map_err(|_| TokenError::Malformed)?;
+    let tag = URL_SAFE_NO_PAD.decode(tag).map_err(|_| TokenError::Malformed)?;
+    let mac = mac(key, domain, &body).ok_or(TokenError::BadSignature)?;
+    mac.verify_slice(&tag).map_err(|_| TokenError::BadSignature)?;
+    serde_json::from_slice(&body).map_err(|_| TokenError::Malformed)
+}
+
+const CLAIM_DOMAIN: &str = "zkinfer/claim-token/v1";
+const COMPILE_DOMAIN: &str = "zkinfer/compile-token/v1";
+
 impl ClaimToken {
-    /// `<body>.<mac>`, both base64url.
+    /// The token as text.
     #[must_use]
     pub fn seal(&self, key: &TokenKey) -> String {
-        let body = serde_json::to_vec(self).unwrap_or_default();
-        let tag = mac(key, &body)
-            .map(|m| m.finalize().into_bytes().to_vec())
-            .unwrap_or_default();
-        format!("{}.{}", URL_SAFE_NO_PAD.encode(body), URL_SAFE_NO_PAD.encode(tag))
+        seal(self, CLAIM_DOMAIN, key)
     }
 
-    /// Opens a token; the comparison takes the same time for every wrong one. Whether it has expired is the caller's
-    /// question.
+    /// Opens a token. Whether it has expired is the caller's question.
     ///
     /// # Errors
     /// Anything that [`ClaimToken::seal`] with this key did not give.
     pub fn open(token: &str, key: &TokenKey) -> Result<Self, TokenError> {
-        if token.len() > MAX_TOKEN {
-            return Err(TokenError::Malformed);
-        }
-        let (body, tag) = token.split_once('.').ok_or(TokenError::Malformed)?;
-        let body = URL_SAFE_NO_PAD.decode(body).map_err(|_| TokenError::Malformed)?;
-        let tag = URL_SAFE_NO_PAD.decode(tag).map_err(|_| TokenError::Malformed)?;
-        let mac = mac(key, &body).ok_or(TokenError::BadSignature)?;
-        mac.verify_slice(&tag).map_err(|_| TokenError::BadSignature)?;
-        serde_json::from_slice(&body).map_err(|_| TokenError::Malformed)
+        open(token, CLAIM_DOMAIN, key)
+    }
+}
+
+/// The right to compile one model: it holds all that the compiler may read and under which key it reports.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CompileToken {
+    /// The Model's namespace and name.
+    pub model: (String, String),
+    /// The Model's uid.
+    pub uid: String,
+    /// All that the result depends on.
+    pub key: Digest,
+    /// What shall be made.
+    pub task: CompileTask,
+}
+
+impl CompileToken {
+    /// The token as text.
+    #[must_use]
+    pub fn seal(&self, key: &TokenKey) -> String {
+        seal(self, COMPILE_DOMAIN, key)
+    }
+
+    /// Opens a token. Whether the result is still wanted is the caller's question.
+    ///
+    /// # Errors
+    /// Anything that [`CompileToken::seal`] with this key did not give.
+    pub fn open(token: &str, key: &TokenKey) -> Result<Self, TokenError> {
+        open(token, COMPILE_DOMAIN, key)
     }
 }
 

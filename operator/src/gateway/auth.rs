@@ -4,14 +4,24 @@ use std::collections::BTreeMap;
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
 
 use crate::dispatch::WorkerAuth;
 
+/// Nobody could be asked whose token it is; asking again may help.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct AuthUnavailable(pub String);
+
 /// Finds out whose worker a bearer token belongs to.
 pub trait Authenticator: Send + Sync + 'static {
     /// The worker; `None` for a token that is not known.
-    fn authenticate(&self, bearer: &str) -> Option<WorkerAuth>;
+    fn authenticate<'a>(
+        &'a self,
+        bearer: &'a str,
+    ) -> BoxFuture<'a, Result<Option<WorkerAuth>, AuthUnavailable>>;
 }
 
 /// Tokens that this process handed out itself: local mode.
@@ -33,13 +43,16 @@ impl StaticTokens {
 }
 
 impl Authenticator for StaticTokens {
-    fn authenticate(&self, bearer: &str) -> Option<WorkerAuth> {
+    fn authenticate<'a>(
+        &'a self,
+        bearer: &'a str,
+    ) -> BoxFuture<'a, Result<Option<WorkerAuth>, AuthUnavailable>> {
         let hash: [u8; 32] = Sha256::digest(bearer.as_bytes()).into();
-        self.by_hash.get(&hash).cloned()
+        std::future::ready(Ok(self.by_hash.get(&hash).cloned())).boxed()
     }
 }
 
 /// The bearer token of a call.
-pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
 }

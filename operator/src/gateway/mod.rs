@@ -1,9 +1,10 @@
-//! HTTP for workers: the contract of `zkinfer_crds::wire`, and nothing else.
+//! HTTP for workers and compilers: the contract of `zkinfer_crds::wire`, and nothing else.
 //!
 //! Invariants: nobody is answered before they are known; a body is read only up to its cap, and within a time; every
 //! answer that is an error says what is wrong in a stable word and a sentence.
 
 mod auth;
+mod compile;
 mod problem;
 mod routes;
 
@@ -17,7 +18,11 @@ use axum::Router;
 use axum::routing::{get, post, put};
 use tokio::net::TcpListener;
 
-pub use auth::{Authenticator, StaticTokens};
+pub use auth::{AuthUnavailable, Authenticator, StaticTokens};
+pub use compile::Compilations;
+
+pub(crate) use auth::bearer;
+pub(crate) use problem::Reject;
 
 use crate::dispatch::Dispatcher;
 
@@ -31,6 +36,7 @@ const BODY_TIME: Duration = Duration::from_secs(30);
 pub struct Gateway {
     dispatcher: Arc<Dispatcher>,
     authenticator: Arc<dyn Authenticator>,
+    compilations: Option<Arc<dyn Compilations>>,
     body_time: Duration,
 }
 
@@ -41,7 +47,17 @@ impl Gateway {
         Self {
             dispatcher,
             authenticator,
+            compilations: None,
             body_time: BODY_TIME,
+        }
+    }
+
+    /// Serves compilers too.
+    #[must_use]
+    pub fn with_compilations(self, compilations: Arc<dyn Compilations>) -> Self {
+        Self {
+            compilations: Some(compilations),
+            ..self
         }
     }
 
@@ -58,6 +74,13 @@ impl Gateway {
             .route("/v1/work/blobs/{digest}", get(routes::blob))
             .route("/v1/work/claims/{claim}/proof", put(routes::proof))
             .route("/v1/work/claims/{claim}/refuse", post(routes::refuse))
+            .route("/v1/compile/task", get(compile::task))
+            .route(
+                "/v1/compile/blobs/{digest}",
+                get(compile::get_blob).put(compile::put_blob),
+            )
+            .route("/v1/compile/progress", post(compile::progress))
+            .route("/v1/compile/report", put(compile::report))
             .fallback(routes::unknown)
             .method_not_allowed_fallback(routes::method)
             .with_state(self)

@@ -7,14 +7,14 @@ use zkinfer_crds::wire::Problem;
 
 /// An error answer: status, stable word, sentence.
 #[derive(Debug)]
-pub(super) struct Reject {
+pub(crate) struct Reject {
     status: StatusCode,
     reason: &'static str,
     message: String,
 }
 
 impl Reject {
-    pub(super) fn new(status: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(status: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
         Self {
             status,
             reason,
@@ -22,7 +22,7 @@ impl Reject {
         }
     }
 
-    pub(super) fn unknown_token() -> Self {
+    pub(crate) fn unknown_token() -> Self {
         Self::new(
             StatusCode::UNAUTHORIZED,
             "UnknownToken",
@@ -30,12 +30,21 @@ impl Reject {
         )
     }
 
-    pub(super) fn gone() -> Self {
+    pub(crate) fn gone() -> Self {
         let message = "the lease has ended, or the request is over: ask for another slice";
         Self::new(StatusCode::GONE, "ClaimOver", message)
     }
 
-    pub(super) fn store(error: &dyn std::fmt::Display) -> Self {
+    pub(crate) fn unavailable(error: &dyn std::fmt::Display) -> Self {
+        tracing::warn!(%error, "authentication");
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "AuthenticationUnavailable",
+            "nobody could be asked whose token this is: try again",
+        )
+    }
+
+    pub(crate) fn store(error: &dyn std::fmt::Display) -> Self {
         // What the store says may name its insides; that is for the log.
         tracing::warn!(%error, "artifact store");
         Self::new(

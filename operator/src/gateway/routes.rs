@@ -19,16 +19,18 @@ use crate::artifacts::ArtifactError;
 use crate::dispatch::{ClaimAnswer, ClaimToken, SubmitAnswer, WorkerAuth};
 
 /// Largest blob that a worker is given.
-const MAX_BLOB_BYTES: u64 = 8 << 30;
+pub(super) const MAX_BLOB_BYTES: u64 = 8 << 30;
 
-type Answer = Result<Response, Reject>;
+pub(super) type Answer = Result<Response, Reject>;
 /// What the path names; an error is for the handler to answer, once it knows who asks.
-type Named = Result<Path<String>, PathRejection>;
+pub(super) type Named = Result<Path<String>, PathRejection>;
 
-fn worker(gateway: &Gateway, headers: &HeaderMap) -> Result<WorkerAuth, Reject> {
-    bearer(headers)
-        .and_then(|b| gateway.authenticator.authenticate(b))
-        .ok_or_else(Reject::unknown_token)
+async fn worker(gateway: &Gateway, headers: &HeaderMap) -> Result<WorkerAuth, Reject> {
+    let token = bearer(headers).ok_or_else(Reject::unknown_token)?;
+    match gateway.authenticator.authenticate(token).await {
+        Ok(known) => known.ok_or_else(Reject::unknown_token),
+        Err(unavailable) => Err(Reject::unavailable(&unavailable)),
+    }
 }
 
 /// The token of the claim that the path names.
@@ -49,7 +51,7 @@ fn claim_token(gateway: &Gateway, headers: &HeaderMap, path: &Named) -> Result<C
 }
 
 pub(super) async fn claim(State(gateway): State<Gateway>, headers: HeaderMap, body: Body) -> Answer {
-    let auth = worker(&gateway, &headers)?;
+    let auth = worker(&gateway, &headers).await?;
     let request: ClaimRequest = json(&gateway, &headers, body).await?;
     if request.worker.len() > MAX_TEXT {
         let message = format!("worker: at most {MAX_TEXT} bytes");
@@ -69,7 +71,7 @@ pub(super) async fn claim(State(gateway): State<Gateway>, headers: HeaderMap, bo
 }
 
 pub(super) async fn blob(State(gateway): State<Gateway>, headers: HeaderMap, digest: Named) -> Answer {
-    let auth = worker(&gateway, &headers)?;
+    let auth = worker(&gateway, &headers).await?;
     // The same answer for a blob that is absent and one that is not this pool's: a digest is no permission.
     let not_found = || {
         Reject::new(
@@ -83,13 +85,24 @@ pub(super) async fn blob(State(gateway): State<Gateway>, headers: HeaderMap, dig
     if !gateway.dispatcher.may_read(&auth.pool, &digest) {
         return Err(not_found());
     }
+    send_blob(&gateway, &digest, not_found).await
+}
+
+/// The worker compares the digest, and a model's keys may be large: they pass through as they come.
+pub(super) async fn send_blob(gateway: &Gateway, digest: &Digest, not_found: impl Fn() -> Reject) -> Answer {
     match gateway
         .dispatcher
         .artifacts()
-        .get_blob(&digest, MAX_BLOB_BYTES)
+        .stream_blob(digest, MAX_BLOB_BYTES)
         .await
     {
-        Ok(bytes) => Ok(([(CONTENT_TYPE, "application/octet-stream")], bytes).into_response()),
+        Ok((size, stream)) => {
+            let headers = [
+                (CONTENT_TYPE, "application/octet-stream".to_owned()),
+                (CONTENT_LENGTH, size.to_string()),
+            ];
+            Ok((headers, Body::from_stream(stream)).into_response())
+        }
         Err(ArtifactError::NotFound(_)) => Err(not_found()),
         Err(e) => Err(Reject::store(&e)),
     }
@@ -156,7 +169,7 @@ pub(super) async fn method(request: Request) -> Reject {
     Reject::new(StatusCode::METHOD_NOT_ALLOWED, "UnknownMethod", message)
 }
 
-enum ReadError {
+pub(super) enum ReadError {
     TooLarge,
     TooSlow,
     BrokenOff,
@@ -177,7 +190,12 @@ impl From<ReadError> for Reject {
 }
 
 /// Reads a body of at most `max` bytes, within the gateway's time; nothing past the cap is read.
-async fn read(gateway: &Gateway, headers: &HeaderMap, body: Body, max: usize) -> Result<Bytes, ReadError> {
+pub(super) async fn read(
+    gateway: &Gateway,
+    headers: &HeaderMap,
+    body: Body,
+    max: usize,
+) -> Result<Bytes, ReadError> {
     let stated = headers
         .get(CONTENT_LENGTH)
         .and_then(|v| v.to_str().ok())

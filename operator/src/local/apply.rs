@@ -9,12 +9,12 @@ use zkinfer_crds::k8s::request_status::ReceiptRef;
 
 use super::compiler::Job;
 use super::objects::Key;
-use super::source::{self, SourceError};
 use super::world::{Done, ModelRecord, World};
 use crate::controllers::model::{CompileState, SourceState};
 use crate::controllers::request::{RunEnd, RunState};
 use crate::dispatch::PoolId;
 use crate::runs::{CompiledModel, Run};
+use crate::sources::{self, SourceError};
 
 /// The network id of local mode.
 const NETWORK: &str = "local";
@@ -23,7 +23,7 @@ impl World {
     /// Reads every Model's file. In local mode objects do not change, so once is enough.
     pub(super) async fn load_sources(&mut self) {
         for (key, object) in &self.objects.models {
-            let found = source::model(
+            let found = sources::model(
                 &self.objects,
                 &self.artifacts,
                 &key.namespace,
@@ -32,14 +32,14 @@ impl World {
             .await;
             let (source, onnx) = match found {
                 Ok(onnx) => (SourceState::Found(zkinfer_crds::Digest::of(&onnx)), onnx),
-                Err(e) => (source_state(e), Vec::new()),
+                Err(e) => (e.into(), Vec::new()),
             };
             let calibration = match &object.spec.quantization.calibration {
                 None => Ok(None),
-                Some(at) => source::calibration(&self.objects, &self.artifacts, &key.namespace, at)
+                Some(at) => sources::calibration(&self.objects, &self.artifacts, &key.namespace, at)
                     .await
                     .map(Some)
-                    .map_err(text),
+                    .map_err(SourceError::into_text),
             };
             let record = ModelRecord {
                 source,
@@ -110,7 +110,7 @@ impl World {
             return;
         };
         record.preparing = true;
-        record.pools = pools;
+        record.view.pools = pools;
         let (artifacts, input) = (self.artifacts.clone(), object.spec.input.clone());
         let only = match compiled.manifest.inputs.as_slice() {
             [id] => compiled.manifest.tensor(*id).map(|t| t.name.clone()),
@@ -118,7 +118,7 @@ impl World {
         };
         // Inputs are read here: the objects stay with the loop.
         let objects = &self.objects;
-        let given = source::input(objects, &artifacts, &key.namespace, &input, only.as_deref()).await;
+        let given = sources::input(objects, &artifacts, &key.namespace, &input, only.as_deref()).await;
         let (key, done) = (key.clone(), self.done.0.clone());
         tokio::spawn(async move {
             let prepared = match given {
@@ -132,7 +132,7 @@ impl World {
                 Err(SourceError::NotFound(message)) => Err(RunState::InputNotFound(message)),
                 Err(e) => Err(RunState::Refused {
                     reason: reason::INVALID_INPUT,
-                    message: text(e),
+                    message: e.into_text(),
                 }),
             };
             let _ = done.send(Done::Prepared(key, prepared));
@@ -151,7 +151,18 @@ impl World {
         record.state = RunState::Active(record.view.clone());
         record.run = Some(Arc::clone(&run));
         self.dispatcher
-            .add(run, priority, redundancy, record.pools.clone());
+            .add(run, priority, redundancy, record.view.pools.clone());
+    }
+
+    /// Other pools for a run.
+    pub(super) fn retarget(&mut self, key: &Key, pools: Vec<PoolId>) {
+        let Some(record) = self.requests.get_mut(key) else {
+            return;
+        };
+        if let Some(run) = &record.run {
+            self.dispatcher.retarget(run.uid, pools.clone());
+        }
+        record.view.pools = pools;
     }
 
     /// Takes a run out of the queue.
@@ -208,7 +219,7 @@ impl World {
             .map_err(|e| format!("cannot write {}: {e}", path.display()))?;
         let digest = self
             .artifacts
-            .put_receipt(bytes.into())
+            .put_receipt(bytes.into(), &key.namespace)
             .await
             .map_err(|e| e.to_string())?;
         let receipt = ReceiptRef {
@@ -220,24 +231,5 @@ impl World {
             receipt,
             output: run.output().clone(),
         })
-    }
-}
-
-fn source_state(error: SourceError) -> SourceState {
-    match error {
-        SourceError::NotFound(m) => SourceState::NotFound(m),
-        SourceError::NotAllowed(m) | SourceError::Invalid(m) => SourceState::NotAllowed(m),
-        SourceError::TooLarge(m) => SourceState::TooLarge(m),
-        SourceError::Unavailable(m) => SourceState::Unavailable(m),
-    }
-}
-
-fn text(error: SourceError) -> String {
-    match error {
-        SourceError::NotFound(m)
-        | SourceError::NotAllowed(m)
-        | SourceError::TooLarge(m)
-        | SourceError::Invalid(m)
-        | SourceError::Unavailable(m) => m,
     }
 }

@@ -11,7 +11,6 @@ use tokio::process::Command;
 use zkinfer_crds::Digest;
 use zkinfer_crds::compile_report::{CompileOutcome, CompileReport};
 use zkinfer_crds::k8s::ModelSpec;
-use zkinfer_crds::wire::BlobRef;
 
 use crate::artifacts::Artifacts;
 
@@ -154,7 +153,7 @@ impl Compiler {
         let CompileOutcome::Compiled(report) = serde_json::from_slice(&report).ok()? else {
             return None;
         };
-        for blob in blobs(&report) {
+        for blob in report.blobs() {
             if !artifacts.has_blob(blob).await.ok()? {
                 return None;
             }
@@ -163,20 +162,9 @@ impl Compiler {
     }
 }
 
-fn blobs(report: &CompileReport) -> Vec<&BlobRef> {
-    let of_slices = report
-        .slices
-        .iter()
-        .flat_map(|s| [&s.verifying_key, &s.proving_key, &s.srs]);
-    [&report.manifest, &report.graph]
-        .into_iter()
-        .chain(of_slices)
-        .collect()
-}
-
 /// Takes the compiler's files into the store; a digest that is not the file's is an error here.
 async fn store(dir: &Path, report: &CompileReport, artifacts: &Artifacts) -> Result<(), String> {
-    for blob in blobs(report) {
+    for blob in report.blobs() {
         let path = dir.join("blobs").join("sha256").join(blob.digest.hex());
         let bytes = tokio::fs::read(&path)
             .await

@@ -6,12 +6,11 @@ mod compiler;
 mod objects;
 mod print;
 mod progress;
-mod source;
 mod submit;
 mod workers;
 mod world;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +20,7 @@ use tokio::net::TcpListener;
 use zkinfer_crds::Digest;
 use zkml::halo2::{Srs, SrsError, SrsSource, development_srs_digest};
 
-pub use objects::{ObjectError, Objects};
+pub use objects::{ObjectError, Objects, now};
 pub use print::{Format, render};
 pub use submit::{SubmitError, SubmitOptions, objects as submit_objects};
 
@@ -109,7 +108,7 @@ pub struct Outcome {
 /// A machine that is not set up; everything about objects is in their status.
 pub async fn run(objects: Objects, options: &Options) -> Result<Outcome, LocalError> {
     let progress = Progress::new(options.quiet);
-    let source = srs_source(options)?;
+    let source = srs_source(options.srs.as_deref(), options.allow_dev_srs)?;
     let worker = worker_binary(options)?;
     let setup = SetupPolicy {
         srs: source.digest(),
@@ -199,22 +198,25 @@ pub async fn run(objects: Objects, options: &Options) -> Result<Outcome, LocalEr
     Ok(Outcome { objects, succeeded })
 }
 
-fn srs_source(options: &Options) -> Result<SrsSource, LocalError> {
-    match &options.srs {
-        Some(path) => {
-            let bytes = std::fs::read(path).map_err(|source| LocalError::Path {
-                path: path.clone(),
-                source,
-            })?;
-            let srs = Srs::read(&bytes).map_err(|source| LocalError::Srs {
-                path: path.clone(),
-                source,
-            })?;
-            Ok(SrsSource::Points(Box::new(srs)))
-        }
-        None if options.allow_dev_srs => Ok(SrsSource::Development),
-        None => Err(LocalError::NoSrs),
-    }
+/// The trusted setup that the flags name.
+///
+/// # Errors
+/// None, or a file that is none.
+pub fn srs_source(file: Option<&Path>, allow_dev_srs: bool) -> Result<SrsSource, LocalError> {
+    let Some(path) = file else {
+        return if allow_dev_srs {
+            Ok(SrsSource::Development)
+        } else {
+            Err(LocalError::NoSrs)
+        };
+    };
+    let path = path.to_owned();
+    let bytes = std::fs::read(&path).map_err(|source| LocalError::Path {
+        path: path.clone(),
+        source,
+    })?;
+    let srs = Srs::read(&bytes).map_err(|source| LocalError::Srs { path, source })?;
+    Ok(SrsSource::Points(Box::new(srs)))
 }
 
 fn worker_binary(options: &Options) -> Result<PathBuf, LocalError> {
@@ -241,7 +243,7 @@ fn file_digest(path: &PathBuf) -> Result<Digest, LocalError> {
 fn pool_processes(
     objects: &Objects,
     options: &Options,
-    worker: &std::path::Path,
+    worker: &Path,
 ) -> Result<Vec<PoolProcesses>, LocalError> {
     let known: Vec<String> = objects.pools.keys().map(ToString::to_string).collect();
     if let Some((unknown, _)) = options.provers.iter().find(|(p, _)| !known.contains(p)) {

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
@@ -12,6 +14,7 @@ use zkinfer_crds::RequestUid;
 use zkinfer_crds::k8s::{Document, DocumentError, InferenceRequest, MinerPool, Model, parse_documents};
 
 use crate::dispatch::PoolId;
+use crate::sources::ConfigMaps;
 
 /// The namespace of objects that name none.
 pub const DEFAULT_NAMESPACE: &str = "default";
@@ -155,6 +158,20 @@ impl Objects {
                 Ok(())
             }
         }
+    }
+}
+
+impl ConfigMaps for Objects {
+    fn get<'a>(
+        &'a self,
+        namespace: &'a str,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Option<ConfigMap>, String>> {
+        let key = Key {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        };
+        std::future::ready(Ok(self.config_maps.get(&key).cloned())).boxed()
     }
 }
 

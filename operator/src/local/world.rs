@@ -10,7 +10,6 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use zkinfer_crds::RequestUid;
 use zkinfer_crds::compile_report::CompileOutcome;
-use zkinfer_crds::k8s::request_status::{RecentSlice, SliceCounts, SliceVerdict};
 use zkml::halo2::VerifierSrs;
 
 use super::compiler::Compiler;
@@ -21,7 +20,7 @@ use crate::artifacts::Artifacts;
 use crate::controllers::model::{self, CompileState, SetupPolicy, SourceState};
 use crate::controllers::pool;
 use crate::controllers::request::{self, ModelState, PoolView, RunEnd, RunState, RunView};
-use crate::dispatch::{Attempt, AttemptEnd, Dispatcher, PoolId};
+use crate::dispatch::Dispatcher;
 use crate::runs::{CompiledModel, Run};
 use crate::scoring::{self, Entry};
 
@@ -53,7 +52,6 @@ pub(super) struct RequestRecord {
     pub(super) state: RunState,
     pub(super) run: Option<Arc<Run>>,
     pub(super) preparing: bool,
-    pub(super) pools: Vec<PoolId>,
     pub(super) view: RunView,
 }
 
@@ -263,6 +261,7 @@ impl World {
             object.status = Some(plan.status);
             match plan.action {
                 Some(request::Action::Start(pools)) => self.prepare(&key, pools).await,
+                Some(request::Action::Retarget(pools)) => self.retarget(&key, pools),
                 Some(request::Action::Stop) => self.stop(&key),
                 None => {}
             }
@@ -303,18 +302,7 @@ impl World {
             .unwrap_or_default();
         match (&record.compiled, &record.compile) {
             _ if record.failed => ModelState::Failed(message),
-            (Some(compiled), _) if ready.is_some_and(|c| c.status == "True") => ModelState::Ready {
-                model: compiled.manifest.model,
-                manifest: compiled.report.manifest.digest,
-                slices: compiled.report.slices.len() as u32,
-                memory_bytes: compiled
-                    .report
-                    .slices
-                    .iter()
-                    .map(|s| s.predicted_memory_bytes)
-                    .max()
-                    .unwrap_or(0),
-            },
+            (Some(compiled), _) if ready.is_some_and(|c| c.status == "True") => ModelState::ready(compiled),
             (_, CompileState::Running(line)) => ModelState::Compiling(line.clone()),
             (_, CompileState::Done(_)) => ModelState::Failed(message),
             _ => ModelState::NotReady(message),
@@ -335,7 +323,7 @@ impl World {
             self.progress
                 .attempt(&key, &attempt, counts.verified, counts.total);
             if let Some(record) = self.requests.get_mut(&key) {
-                record.view.recent.push(row(&attempt));
+                record.view.recent.push((&attempt).into());
             }
         }
         for record in self.requests.values_mut() {
@@ -343,20 +331,7 @@ impl World {
                 continue;
             };
             if let Some(counts) = self.dispatcher.counts(run.uid) {
-                let crate::dispatch::SliceCounts {
-                    total,
-                    queued,
-                    claimed,
-                    proved,
-                    verified,
-                } = counts;
-                record.view.counts = SliceCounts {
-                    total,
-                    queued,
-                    claimed,
-                    proved,
-                    verified,
-                };
+                record.view.counts = counts;
                 record.state = RunState::Active(record.view.clone());
             }
         }
@@ -383,32 +358,7 @@ impl RequestRecord {
             state: RunState::None,
             run: None,
             preparing: false,
-            pools: Vec::new(),
             view: RunView::default(),
         }
-    }
-}
-
-fn row(attempt: &Attempt) -> RecentSlice {
-    let verdict = match &attempt.end {
-        AttemptEnd::Verified => SliceVerdict::Verified,
-        AttemptEnd::Invalid(_) | AttemptEnd::TooLarge => SliceVerdict::Invalid,
-        AttemptEnd::LeaseExpired => SliceVerdict::Late,
-        AttemptEnd::HandedBack(..) => SliceVerdict::Refused,
-        AttemptEnd::Operator(_) | AttemptEnd::Cancelled => SliceVerdict::Lost,
-    };
-    let cause = attempt
-        .end
-        .cause()
-        .map(|c| format!("{c}: {}", attempt.end.message()));
-    RecentSlice {
-        slice: attempt.slice,
-        pool: attempt.pool.to_string(),
-        identity: attempt.identity,
-        attempt: attempt.number,
-        millis: attempt.elapsed.as_millis() as u64,
-        bytes: attempt.bytes,
-        verdict,
-        message: cause.unwrap_or_default(),
     }
 }

@@ -48,6 +48,9 @@ pub enum PrepareError {
     /// The graph refuses the input.
     #[error(transparent)]
     Evaluate(#[from] EvaluateError),
+    /// The evaluation stopped.
+    #[error("the evaluation of the model stopped")]
+    Stopped,
     /// The receipt cannot be begun.
     #[error(transparent)]
     Build(#[from] BuildError),
@@ -69,7 +72,7 @@ impl PrepareError {
             Self::Names { .. } | Self::Input { .. } | Self::Inconsistent { .. } | Self::Evaluate(_) => {
                 reason::INVALID_INPUT
             }
-            Self::Build(_) | Self::Artifact(_) => reason::INTERNAL_ERROR,
+            Self::Stopped | Self::Build(_) | Self::Artifact(_) => reason::INTERNAL_ERROR,
         }
     }
 }
@@ -111,7 +114,10 @@ impl Run {
         artifacts: &Artifacts,
     ) -> Result<Self, PrepareError> {
         let quantised = quantise(&model, inputs)?;
-        let tensors = model.graph.evaluate(&quantised)?;
+        let evaluating = Arc::clone(&model);
+        let tensors = tokio::task::spawn_blocking(move || evaluating.graph.evaluate(&quantised))
+            .await
+            .map_err(|_| PrepareError::Stopped)??;
         let receipt = ReceiptBuilder::new(&model.manifest, network, uid, &tensors)?;
         let mut blobs = Vec::new();
         for slice in &model.manifest.slices {
@@ -141,6 +147,12 @@ impl Run {
     #[must_use]
     pub fn inputs(&self, slice: SliceIndex) -> Option<&BlobRef> {
         self.inputs.get(slice.0 as usize)
+    }
+
+    /// Everything of this run that is in the store.
+    #[must_use]
+    pub fn blobs(&self) -> &[BlobRef] {
+        &self.inputs
     }
 
     /// What a proof of this claim must be bound to.

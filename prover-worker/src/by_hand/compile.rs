@@ -2,49 +2,28 @@
 //!
 //! Progress goes to standard error, one line per slice; with `-o json` the report goes to standard output.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use zkinfer_crds::compile_report::{CompileOutcome, CompileReport, CompiledSlice};
 use zkinfer_crds::wire::BlobRef;
 use zkml::compile::{CompileError, Compiled, Plan, compile};
-use zkml::halo2::SrsSet;
+use zkml::halo2::{SrsSet, SrsSource};
 
 use super::model;
-use crate::args::{CompileArgs, Format};
+use crate::args::{CompileArgs, Format, ModelArgs};
 use crate::exit::{Exit, UsageError};
 use crate::files;
 
 pub(crate) fn run(args: &CompileArgs, format: Format) -> Result<Exit, UsageError> {
     let source = files::srs_source(&args.srs)?.ok_or_else(|| UsageError::new(files::NO_SRS))?;
-    let started = Instant::now();
-    let (onnx, planned) = model::load(&args.model)?;
-    let made = planned.and_then(|plan| {
-        let count = plan.slices.len();
-        eprintln!(
-            "{:>6.2} s  planned {count} slices",
-            started.elapsed().as_secs_f64()
-        );
-        let srs = SrsSet::new(&source, plan.slices.iter().map(|s| s.parameters.k))?;
-        let finished = AtomicUsize::new(0);
-        let done = |slice: usize| {
-            let n = finished.fetch_add(1, Ordering::Relaxed) + 1;
-            eprintln!(
-                "{:>6.2} s  keys of slice {slice} ({n}/{count})",
-                started.elapsed().as_secs_f64()
-            );
-        };
-        let compiled = compile(&plan, &srs, &done)?;
-        Ok::<_, CompileError>((plan, srs, compiled))
-    });
-    let outcome = match made {
-        Ok((plan, srs, compiled)) => CompileOutcome::Compiled(store(args, &onnx, &plan, &srs, &compiled)?),
-        Err(e) => CompileOutcome::Failed(model::failure(&e)),
-    };
-    let json = serde_json::to_string_pretty(&outcome).map_err(UsageError::new)?;
-    files::write(&args.out.join("compile.json"), json.as_bytes())?;
+    let outcome = compile_to(&args.model, &source, &args.out, &|line| eprintln!("{line}"))?;
     match (&outcome, format) {
-        (_, Format::Json) => println!("{json}"),
+        (_, Format::Json) => println!(
+            "{}",
+            serde_json::to_string_pretty(&outcome).map_err(UsageError::new)?
+        ),
         (CompileOutcome::Compiled(report), Format::Text) => println!(
             "manifest {} of {} slices in {}",
             report.manifest.digest,
@@ -60,9 +39,42 @@ pub(crate) fn run(args: &CompileArgs, format: Format) -> Result<Exit, UsageError
     })
 }
 
+/// Compiles into a folder, and tells each step with the seconds since the beginning.
+pub(crate) fn compile_to(
+    args: &ModelArgs,
+    source: &SrsSource,
+    out: &Path,
+    progress: &(dyn Fn(String) + Sync),
+) -> Result<CompileOutcome, UsageError> {
+    let started = Instant::now();
+    let say = |what: &dyn std::fmt::Display| {
+        progress(format!("{:>6.2} s  {what}", started.elapsed().as_secs_f64()))
+    };
+    let (onnx, planned) = model::load(args)?;
+    let made = planned.and_then(|plan| {
+        let count = plan.slices.len();
+        say(&format_args!("planned {count} slices"));
+        let srs = SrsSet::new(source, plan.slices.iter().map(|s| s.parameters.k))?;
+        let finished = AtomicUsize::new(0);
+        let done = |slice: usize| {
+            let n = finished.fetch_add(1, Ordering::Relaxed) + 1;
+            say(&format_args!("keys of slice {slice} ({n}/{count})"));
+        };
+        let compiled = compile(&plan, &srs, &done)?;
+        Ok::<_, CompileError>((plan, srs, compiled))
+    });
+    let outcome = match made {
+        Ok((plan, srs, compiled)) => CompileOutcome::Compiled(store(out, &onnx, &plan, &srs, &compiled)?),
+        Err(e) => CompileOutcome::Failed(model::failure(&e)),
+    };
+    let json = serde_json::to_string_pretty(&outcome).map_err(UsageError::new)?;
+    files::write(&out.join("compile.json"), json.as_bytes())?;
+    Ok(outcome)
+}
+
 /// Writes every file, the manifest last: a manifest's files are there when it is.
 fn store(
-    args: &CompileArgs,
+    out: &Path,
     onnx: &[u8],
     plan: &Plan,
     srs: &SrsSet,
@@ -70,7 +82,7 @@ fn store(
 ) -> Result<CompileReport, UsageError> {
     let blob = |bytes: &[u8]| -> Result<BlobRef, UsageError> {
         Ok(BlobRef {
-            digest: files::write_blob(&args.out, bytes)?,
+            digest: files::write_blob(out, bytes)?,
             size: bytes.len() as u64,
         })
     };
@@ -98,7 +110,7 @@ fn store(
     }
     let bytes = compiled.manifest.to_bytes();
     let manifest = blob(&bytes)?;
-    files::write(&args.out.join("manifest.cbor"), &bytes)?;
+    files::write(&out.join("manifest.cbor"), &bytes)?;
     Ok(CompileReport {
         model: plan.model,
         manifest,

@@ -19,7 +19,7 @@ const MAX_BLOB: u64 = 8 << 30;
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CallError {
+pub(crate) enum CallError {
     /// No answer.
     #[error("no answer: {0}")]
     Transport(#[from] reqwest::Error),
@@ -172,7 +172,7 @@ impl Client {
     }
 }
 
-async fn body(answer: Response, max: u64) -> Result<Vec<u8>, CallError> {
+pub(crate) async fn body(answer: Response, max: u64) -> Result<Vec<u8>, CallError> {
     let too_long = || CallError::Unexpected(format!("more than {max} bytes"));
     if answer.content_length().is_some_and(|n| n > max) {
         return Err(too_long());
@@ -188,7 +188,7 @@ async fn body(answer: Response, max: u64) -> Result<Vec<u8>, CallError> {
     Ok(bytes)
 }
 
-async fn refused(answer: Response) -> CallError {
+pub(crate) async fn refused(answer: Response) -> CallError {
     let status = answer.status();
     let body = body(answer, MAX_JSON).await.unwrap_or_default();
     let message = match serde_json::from_slice::<Problem>(&body) {

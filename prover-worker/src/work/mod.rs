@@ -10,7 +10,7 @@
 //! that the worker has not verified.
 
 mod cache;
-mod client;
+pub(crate) mod client;
 mod task;
 
 use std::sync::Arc;

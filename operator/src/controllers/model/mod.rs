@@ -1,6 +1,9 @@
 //! A Model's way: source found → compiled → ready. Its status tells each step, and each obstacle by name.
 
+mod apply;
+mod gather;
 mod plan;
 mod status;
 
+pub use apply::reconcile;
 pub use plan::{Action, CompileState, Observed, Plan, SetupPolicy, SourceState, plan};

@@ -7,6 +7,7 @@ use zkinfer_crds::k8s::Truth;
 use zkinfer_crds::k8s::model::{ModelSpec, ModelStatus, reason};
 
 use super::status;
+use crate::sources::SourceError;
 
 /// What is known of the ONNX file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +22,17 @@ pub enum SourceState {
     Unavailable(String),
     /// It is here.
     Found(Digest),
+}
+
+impl From<SourceError> for SourceState {
+    fn from(error: SourceError) -> Self {
+        match error {
+            SourceError::NotFound(m) => Self::NotFound(m),
+            SourceError::NotAllowed(m) | SourceError::Invalid(m) => Self::NotAllowed(m),
+            SourceError::TooLarge(m) => Self::TooLarge(m),
+            SourceError::Unavailable(m) => Self::Unavailable(m),
+        }
+    }
 }
 
 /// What is known of the compilation.

@@ -1,6 +1,10 @@
 //! An InferenceRequest's way: accepted → planned → proving → a receipt, or a reason why not.
 
+mod apply;
+mod gather;
+mod news;
 mod plan;
 mod status;
 
+pub use apply::reconcile;
 pub use plan::{Action, ModelState, Observed, Plan, PoolView, RunEnd, RunState, RunView, plan};

@@ -14,6 +14,7 @@ use zkinfer_crds::k8s::request_status::{ReceiptRef, RecentSlice, RequestOutput, 
 
 use super::status::Writer;
 use crate::dispatch::PoolId;
+use crate::runs::CompiledModel;
 
 /// At most this many pools prove one request: each further one costs more in queueing than it brings.
 const MAX_POOLS: usize = 4;
@@ -40,6 +41,20 @@ pub enum ModelState {
         /// Memory that the largest slice needs.
         memory_bytes: u64,
     },
+}
+
+impl ModelState {
+    /// Of a compiled model that is ready.
+    #[must_use]
+    pub fn ready(compiled: &CompiledModel) -> Self {
+        let slices = &compiled.report.slices;
+        Self::Ready {
+            model: compiled.manifest.model,
+            manifest: compiled.report.manifest.digest,
+            slices: slices.len() as u32,
+            memory_bytes: slices.iter().map(|s| s.predicted_memory_bytes).max().unwrap_or(0),
+        }
+    }
 }
 
 /// What is known of a pool.
@@ -85,6 +100,8 @@ pub struct RunView {
     pub counts: SliceCounts,
     /// The latest attempts, oldest first.
     pub recent: Vec<RecentSlice>,
+    /// The pools that are given its slices.
+    pub pools: Vec<PoolId>,
 }
 
 /// What is known of the run.
@@ -135,6 +152,8 @@ pub struct Observed<'a> {
 pub enum Action {
     /// Evaluate the model on the input and queue the slices, for these pools in this order.
     Start(Vec<PoolId>),
+    /// Give the slices that are left to these pools: others than before fit.
+    Retarget(Vec<PoolId>),
     /// Take the slices out of the queue.
     Stop,
 }
@@ -195,9 +214,13 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
             to.failed(reason, message);
             None
         }
-        RunState::Active(_) => {
-            to.proving();
+        RunState::Active(_) if observed.spec.suspend => {
+            to.suspended();
             None
+        }
+        RunState::Active(view) => {
+            to.proving();
+            retarget(observed, view).map(Action::Retarget)
         }
         RunState::InputNotFound(message) => {
             to.waiting(RequestPhase::Pending, reason::INPUT_NOT_FOUND, message);
@@ -265,8 +288,43 @@ fn start(observed: &Observed<'_>, to: &mut Writer<'_>) -> Option<Action> {
     Some(Action::Start(pools))
 }
 
-/// The pools that fit, best score first; ties by name, so that every planner chooses the same.
+/// Do other pools fit than when the run was started? Those that still do stay first, so that nobody who is at work is
+/// sent away for a better score; when none is left, the old ones stay until one comes.
+fn retarget(observed: &Observed<'_>, view: &RunView) -> Option<Vec<PoolId>> {
+    let ModelState::Ready {
+        slices, memory_bytes, ..
+    } = observed.model
+    else {
+        return None;
+    };
+    let fitting = fitting(observed, memory_bytes);
+    let (mut pools, new): (Vec<_>, Vec<_>) = fitting.into_iter().partition(|p| view.pools.contains(p));
+    pools.sort_by_key(|p| view.pools.iter().position(|old| old == p));
+    pools.extend(new);
+    pools.truncate(most_pools(slices));
+    (!pools.is_empty() && pools != view.pools).then_some(pools)
+}
+
+const fn most_pools(slices: u32) -> usize {
+    let slices = slices as usize;
+    if slices == 0 {
+        1
+    } else if slices < MAX_POOLS {
+        slices
+    } else {
+        MAX_POOLS
+    }
+}
+
+/// The pools that a run begins with.
 fn choose(observed: &Observed<'_>, slices: u32, memory: u64) -> Vec<PoolId> {
+    let mut pools = fitting(observed, memory);
+    pools.truncate(most_pools(slices));
+    pools
+}
+
+/// The pools that fit, best score first; ties by name, so that every planner chooses the same.
+fn fitting(observed: &Observed<'_>, memory: u64) -> Vec<PoolId> {
     let selected = |p: &&PoolView| {
         observed
             .spec
@@ -285,6 +343,5 @@ fn choose(observed: &Observed<'_>, slices: u32, memory: u64) -> Vec<PoolId> {
             .cmp(&a.score_millionths)
             .then_with(|| a.id.cmp(&b.id))
     });
-    fitting.truncate(MAX_POOLS.min(slices as usize).max(1));
     fitting.into_iter().map(|p| p.id.clone()).collect()
 }

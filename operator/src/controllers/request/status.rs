@@ -96,6 +96,13 @@ impl<'a> Writer<'a> {
         );
     }
 
+    /// Slices are queued, and nobody is given any.
+    pub(super) fn suspended(&mut self) {
+        self.proving();
+        let message = "spec.suspend is set: no slices are handed out";
+        self.set(condition::READY, Truth::False, reason::SUSPENDED, message);
+    }
+
     pub(super) fn succeeded(&mut self, receipt: &ReceiptRef, output: &RequestOutput) {
         self.status.phase = RequestPhase::Succeeded;
         self.status.receipt = Some(receipt.clone());

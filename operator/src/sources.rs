@@ -1,7 +1,11 @@
-//! Where a Model's file, calibration data and a request's input come from, without a cluster.
+//! Where a Model's file, calibration data and a request's input come from.
+//!
+//! Invariants: whatever is read is bounded before it is read; nothing is fetched from an address that a stranger wrote
+//! into a resource.
 
 use std::collections::BTreeMap;
 
+use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::ConfigMap;
 use zkinfer_crds::Digest;
 use zkinfer_crds::k8s::ConfigMapKey;
@@ -9,7 +13,6 @@ use zkinfer_crds::k8s::inference_request::{InlineTensor, RequestInput};
 use zkinfer_crds::k8s::model::{Calibration, ModelSource};
 use zkml::graph::tensor_file::{FloatInput, read_json_by_name, read_npy};
 
-use super::objects::{Key, Objects};
 use crate::artifacts::{ArtifactError, Artifacts};
 
 /// Largest model, calibration file and input, in bytes and values.
@@ -19,8 +22,8 @@ const MAX_VALUES: usize = 1 << 22;
 
 /// Why something is not there.
 #[derive(Debug)]
-pub(super) enum SourceError {
-    /// It may come.
+pub enum SourceError {
+    /// It may come later.
     NotFound(String),
     /// It cannot be fetched from there.
     NotAllowed(String),
@@ -32,40 +35,62 @@ pub(super) enum SourceError {
     Unavailable(String),
 }
 
+impl SourceError {
+    /// The sentence.
+    #[must_use]
+    pub fn into_text(self) -> String {
+        match self {
+            Self::NotFound(m)
+            | Self::NotAllowed(m)
+            | Self::TooLarge(m)
+            | Self::Invalid(m)
+            | Self::Unavailable(m) => m,
+        }
+    }
+}
+
+/// Where ConfigMaps are: the API server, or the files of local mode.
+pub trait ConfigMaps: Sync {
+    /// The ConfigMap of this name; `None` where there is none.
+    ///
+    /// # Errors
+    /// Why nobody can tell, for people.
+    fn get<'a>(
+        &'a self,
+        namespace: &'a str,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Option<ConfigMap>, String>>;
+}
+
 impl From<ArtifactError> for SourceError {
     fn from(error: ArtifactError) -> Self {
         match error {
             ArtifactError::NotFound(_) => Self::NotFound(error.to_string()),
             ArtifactError::TooLarge { .. } => Self::TooLarge(error.to_string()),
-            ArtifactError::Damaged { .. } | ArtifactError::Store(_) => Self::Unavailable(error.to_string()),
+            ArtifactError::Damaged { .. } | ArtifactError::BrokenOff(_) | ArtifactError::Store(_) => {
+                Self::Unavailable(error.to_string())
+            }
         }
     }
 }
 
-fn config_map(objects: &Objects, namespace: &str, at: &ConfigMapKey) -> Result<Vec<u8>, SourceError> {
-    let key = Key {
-        namespace: namespace.to_owned(),
-        name: at.name.clone(),
-    };
-    let not_found = |what: String| SourceError::NotFound(what);
-    let map: &ConfigMap = objects
-        .config_maps
-        .get(&key)
-        .ok_or_else(|| not_found(format!("there is no ConfigMap {key}")))?;
-    let binary = map
-        .binary_data
-        .as_ref()
-        .and_then(|d| d.get(&at.key))
-        .map(|b| b.0.clone());
-    let text = || {
-        map.data
-            .as_ref()
-            .and_then(|d| d.get(&at.key))
-            .map(|t| t.clone().into_bytes())
-    };
+async fn config_map(
+    maps: &dyn ConfigMaps,
+    namespace: &str,
+    at: &ConfigMapKey,
+) -> Result<Vec<u8>, SourceError> {
+    let (name, key) = (&at.name, &at.key);
+    let map = maps
+        .get(namespace, name)
+        .await
+        .map_err(SourceError::Unavailable)?;
+    let map =
+        map.ok_or_else(|| SourceError::NotFound(format!("there is no ConfigMap {namespace}/{name}")))?;
+    let binary = map.binary_data.and_then(|mut d| d.remove(key)).map(|b| b.0);
+    let text = || map.data.and_then(|mut d| d.remove(key)).map(String::into_bytes);
     binary
         .or_else(text)
-        .ok_or_else(|| not_found(format!("ConfigMap {key} has no key `{}`", at.key)))
+        .ok_or_else(|| SourceError::NotFound(format!("ConfigMap {namespace}/{name} has no key `{key}`")))
 }
 
 async fn artifact(artifacts: &Artifacts, digest: &Digest, max: u64) -> Result<Vec<u8>, SourceError> {
@@ -73,8 +98,8 @@ async fn artifact(artifacts: &Artifacts, digest: &Digest, max: u64) -> Result<Ve
 }
 
 /// A Model's ONNX file.
-pub(super) async fn model(
-    objects: &Objects,
+pub async fn model(
+    maps: &dyn ConfigMaps,
     artifacts: &Artifacts,
     namespace: &str,
     source: &ModelSource,
@@ -82,30 +107,30 @@ pub(super) async fn model(
     match source {
         ModelSource {
             config_map: Some(at), ..
-        } => config_map(objects, namespace, at),
+        } => config_map(maps, namespace, at).await,
         ModelSource {
             artifact: Some(digest),
             ..
         } => artifact(artifacts, digest, MAX_MODEL_BYTES).await,
         ModelSource { url: Some(url), .. } => Err(SourceError::NotAllowed(format!(
-            "local mode fetches nothing: give the model by configMap or artifact, not by {url}"
+            "this operator fetches nothing: give the model by configMap or artifact, not by {url}"
         ))),
         ModelSource { oci: Some(oci), .. } => Err(SourceError::NotAllowed(format!(
-            "local mode fetches nothing: give the model by configMap or artifact, not by {oci}"
+            "this operator fetches nothing: give the model by configMap or artifact, not by {oci}"
         ))),
         _ => Err(SourceError::Invalid("the source names nothing".to_owned())),
     }
 }
 
 /// A Model's calibration data; npy or JSON, as a file for the compiler.
-pub(super) async fn calibration(
-    objects: &Objects,
+pub async fn calibration(
+    maps: &dyn ConfigMaps,
     artifacts: &Artifacts,
     namespace: &str,
     calibration: &Calibration,
 ) -> Result<(&'static str, Vec<u8>), SourceError> {
     let bytes = match (&calibration.config_map, &calibration.artifact) {
-        (Some(at), _) => config_map(objects, namespace, at)?,
+        (Some(at), _) => config_map(maps, namespace, at).await?,
         (None, Some(digest)) => artifact(artifacts, digest, MAX_INPUT_BYTES).await?,
         (None, None) => return Err(SourceError::Invalid("the calibration names nothing".to_owned())),
     };
@@ -120,8 +145,8 @@ pub(super) async fn calibration(
 }
 
 /// A request's input tensors by name. A file holds the tensor of the one input `only`, or JSON by input name.
-pub(super) async fn input(
-    objects: &Objects,
+pub async fn input(
+    maps: &dyn ConfigMaps,
     artifacts: &Artifacts,
     namespace: &str,
     input: &RequestInput,
@@ -134,7 +159,7 @@ pub(super) async fn input(
         } => return Ok(tensors.clone()),
         RequestInput {
             config_map: Some(at), ..
-        } => config_map(objects, namespace, at)?,
+        } => config_map(maps, namespace, at).await?,
         RequestInput {
             artifact: Some(digest),
             ..
@@ -145,7 +170,7 @@ pub(super) async fn input(
 }
 
 /// The tensors of a file: JSON by input name, or the tensor of the model's only input.
-pub(super) fn file(bytes: &[u8], only: Option<&str>) -> Result<BTreeMap<String, InlineTensor>, String> {
+pub fn file(bytes: &[u8], only: Option<&str>) -> Result<BTreeMap<String, InlineTensor>, String> {
     let tensors = if bytes.starts_with(b"\x93NUMPY") {
         let only = only.ok_or("the model has several inputs: give a JSON object of tensors by input name")?;
         BTreeMap::from([(

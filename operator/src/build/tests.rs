@@ -1,0 +1,153 @@
+//! The objects, byte for byte, and what must hold of every pod.
+
+use super::*;
+use k8s_openapi::api::core::v1::PodSpec;
+use serde_json::json;
+use zkinfer_crds::RequestUid;
+
+fn settings() -> WorkerSettings {
+    WorkerSettings {
+        gateway: "http://zkinfer-gateway.zkinfer-system.svc:8080".to_owned(),
+        namespace: "zkinfer-system".to_owned(),
+    }
+}
+
+fn pool() -> MinerPool {
+    serde_json::from_value(json!({
+        "apiVersion": "zkinfer.dev/v1alpha1", "kind": "MinerPool",
+        "metadata": { "name": "alpha", "namespace": "miner-alpha", "uid": "6a3e3b5e-0000-4000-8000-000000000001" },
+        "spec": {
+            "image": "zkinfer.dev/prover-worker:dev", "allowUnpinnedImage": true, "parallelism": 4, "warm": 2,
+            "queueName": "cpu",
+            "pod": { "tolerations": [{ "key": "miner", "operator": "Equal", "value": "yes", "effect": "NoSchedule" }] },
+        },
+    }))
+    .unwrap()
+}
+
+fn job_for() -> JobFor {
+    JobFor {
+        request: RequestUid::new([7; 16]),
+        key: ("default".to_owned(), "digit-7".to_owned()),
+        round: 0,
+        workers: 2,
+        seconds_left: 3600,
+    }
+}
+
+fn compile() -> k8s_openapi::api::batch::v1::Job {
+    let compile = CompileSettings {
+        image: "zkinfer.dev/prover-worker:dev".to_owned(),
+        cpu: "1".to_owned(),
+        memory: "4Gi".to_owned(),
+        scratch: "8Gi".to_owned(),
+        seconds: 3600,
+    };
+    compile_job(
+        ("default", "digits"),
+        "6a3e3b5e-0000-4000-8000-000000000002",
+        "token",
+        &compile,
+        &settings(),
+    )
+}
+
+/// Compares with `golden/NAME.yaml`; `ZKINFER_UPDATE=1` writes it.
+fn golden(name: &str, object: &impl serde::Serialize) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/build/golden/{name}.yaml"));
+    let text = serde_yaml::to_string(object).unwrap();
+    if std::env::var_os("ZKINFER_UPDATE").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &text).unwrap();
+    }
+    let there = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(text, there, "{}: ZKINFER_UPDATE=1 writes it anew", path.display());
+}
+
+#[test]
+fn the_objects_are_these() {
+    golden("worker_job", &worker_job(&pool(), &job_for(), &settings()));
+    golden("warm_workers", &warm_workers(&pool(), &settings()));
+    golden("service_account", &service_account(&pool()));
+    golden("network_policy", &network_policy(&pool(), &settings()));
+    golden("compile_job", &compile());
+}
+
+#[test]
+fn every_pod_is_restricted_and_has_no_access_to_the_api_server() {
+    let pods: Vec<PodSpec> = vec![
+        worker_job(&pool(), &job_for(), &settings())
+            .spec
+            .unwrap()
+            .template
+            .spec
+            .unwrap(),
+        warm_workers(&pool(), &settings())
+            .spec
+            .unwrap()
+            .template
+            .spec
+            .unwrap(),
+        compile().spec.unwrap().template.spec.unwrap(),
+    ];
+    for pod in pods {
+        assert_eq!(pod.automount_service_account_token, Some(false));
+        assert_eq!(pod.enable_service_links, Some(false));
+        let security = pod.security_context.unwrap();
+        assert_eq!(security.run_as_non_root, Some(true));
+        assert_eq!(security.seccomp_profile.unwrap().type_, "RuntimeDefault");
+        assert_eq!(pod.containers.len(), 1);
+        let container = &pod.containers[0];
+        let own = container.security_context.as_ref().unwrap();
+        assert_eq!(own.allow_privilege_escalation, Some(false));
+        assert_eq!(own.read_only_root_filesystem, Some(true));
+        assert_eq!(
+            own.capabilities.as_ref().unwrap().drop.as_deref(),
+            Some(&["ALL".to_owned()][..])
+        );
+        let resources = container.resources.as_ref().unwrap();
+        let limits = resources.limits.as_ref().unwrap();
+        for what in ["cpu", "memory", "ephemeral-storage"] {
+            assert!(limits.contains_key(what), "{what} is limited");
+        }
+        assert!(pod.host_network.is_none() && pod.host_pid.is_none());
+        for volume in pod.volumes.unwrap() {
+            let sized = volume.empty_dir.as_ref().is_some_and(|e| e.size_limit.is_some());
+            assert!(
+                sized || volume.projected.is_some(),
+                "{}: sized, or the token",
+                volume.name
+            );
+        }
+    }
+}
+
+#[test]
+fn a_service_account_names_its_pool() {
+    let username = format!(
+        "system:serviceaccount:miner-alpha:{}",
+        service_account_name("alpha")
+    );
+    assert_eq!(pool_of(&username).unwrap().as_str(), "miner-alpha/alpha");
+    for other in [
+        "system:serviceaccount:miner-alpha:default",
+        "zkinfer-miner-alpha",
+        "system:node:zkinfer-miner-alpha",
+    ] {
+        assert!(pool_of(other).is_none(), "{other}");
+    }
+}
+
+#[test]
+fn a_jobs_name_tells_request_pool_and_round_apart() {
+    let name = |job: &JobFor| job.name(&pool());
+    let (one, mut two) = (job_for(), job_for());
+    assert_eq!(name(&one), name(&job_for()));
+    two.round = 1;
+    assert_ne!(name(&one), name(&two));
+    two = job_for();
+    two.request = RequestUid::new([8; 16]);
+    assert_ne!(name(&one), name(&two));
+    two.key.1 = "x".repeat(63);
+    assert!(name(&two).len() <= 63);
+}

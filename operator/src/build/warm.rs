@@ -1,0 +1,44 @@
+//! The workers that a pool keeps running while there is nothing to do: a Deployment.
+
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use kube::ResourceExt;
+use zkinfer_crds::k8s::MinerPool;
+
+use super::{WorkerSettings, labels, owner, pod, service_account_name};
+
+/// Builds the Deployment; a pool that is being drained keeps nobody.
+#[must_use]
+pub fn warm_workers(pool: &MinerPool, settings: &WorkerSettings) -> Deployment {
+    let name = pool.name_any();
+    let mut labels = labels::of(labels::WORKER);
+    labels.insert(labels::POOL.to_owned(), name.clone());
+    labels.insert(labels::WARM.to_owned(), "true".to_owned());
+    let replicas = if pool.spec.drain { 0 } else { pool.spec.warm };
+    Deployment {
+        metadata: ObjectMeta {
+            name: Some(service_account_name(&name)),
+            namespace: pool.namespace(),
+            labels: Some(labels.clone()),
+            owner_references: owner(pool),
+            ..ObjectMeta::default()
+        },
+        spec: DeploymentSpec {
+            replicas: Some(replicas as i32),
+            selector: LabelSelector {
+                match_labels: Some(labels.clone()),
+                match_expressions: None,
+            },
+            template: PodTemplateSpec {
+                metadata: Some(ObjectMeta {
+                    labels: Some(labels),
+                    ..ObjectMeta::default()
+                }),
+                spec: Some(pod::worker(&name, &pool.spec, settings, None)),
+            },
+            ..DeploymentSpec::default()
+        },
+        status: None,
+    }
+}

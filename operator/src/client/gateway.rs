@@ -1,0 +1,162 @@
+//! Reaching the gateway: at an address, or through the API server's port-forward; with a token of the caller.
+
+use std::path::Path;
+
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
+use kube::api::{Api, ListParams, PostParams};
+use kube::{Client, Config, ResourceExt};
+use secrecy::ExposeSecret;
+use tokio::net::TcpListener;
+use zkinfer_crds::wire::Problem;
+
+use super::ClientError;
+
+/// Where the gateway's pod is and on which port it listens.
+const SELECTOR: &str = "app.kubernetes.io/name=zkinfer,app.kubernetes.io/component=operator";
+const PORT: u16 = 8080;
+/// A ServiceAccount that may read requests and receipts, for callers whose kubeconfig holds a certificate and no token.
+const READER: &str = "zkinfer-client";
+/// A token for a few calls.
+const TOKEN_SECONDS: i64 = 600;
+/// Largest file that is fetched.
+const MAX_BYTES: u64 = 1 << 30;
+
+pub(super) struct Gateway {
+    address: String,
+    token: String,
+    http: reqwest::Client,
+}
+
+impl Gateway {
+    pub(super) async fn connect(
+        config: &Config,
+        client: &Client,
+        operator_namespace: &str,
+        address: Option<&str>,
+        token_file: Option<&Path>,
+    ) -> Result<Self, ClientError> {
+        let token = token(config, client, operator_namespace, token_file).await?;
+        let address = match address {
+            Some(address) => address.trim_end_matches('/').to_owned(),
+            None => forward(client, operator_namespace).await?,
+        };
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|e| ClientError::Gateway(e.to_string()))?;
+        Ok(Self { address, token, http })
+    }
+
+    /// Fetches a file.
+    pub(super) async fn get(&self, path: &str) -> Result<Vec<u8>, ClientError> {
+        let failed = |e: reqwest::Error| ClientError::Gateway(e.to_string());
+        let answer = self
+            .http
+            .get(format!("{}{path}", self.address))
+            .bearer_auth(&self.token)
+            .send()
+            .await
+            .map_err(failed)?;
+        let status = answer.status();
+        if answer.content_length().is_some_and(|n| n > MAX_BYTES) {
+            return Err(ClientError::Gateway(format!("more than {MAX_BYTES} bytes")));
+        }
+        let bytes = answer.bytes().await.map_err(failed)?;
+        if status.is_success() {
+            return Ok(bytes.to_vec());
+        }
+        let problem = serde_json::from_slice::<Problem>(&bytes);
+        Err(ClientError::Gateway(problem.map_or_else(
+            |_| status.to_string(),
+            |p| format!("{}: {}", p.reason, p.message),
+        )))
+    }
+}
+
+/// A token of the caller: a file's, the kubeconfig's, or one of a reader that the caller may ask for.
+async fn token(
+    config: &Config,
+    client: &Client,
+    operator_namespace: &str,
+    file: Option<&Path>,
+) -> Result<String, ClientError> {
+    let read = |path: &Path| {
+        std::fs::read_to_string(path)
+            .map(|t| t.trim().to_owned())
+            .map_err(|source| ClientError::Path {
+                path: path.to_owned(),
+                source,
+            })
+    };
+    if let Some(file) = file {
+        return read(file);
+    }
+    if let Some(token) = &config.auth_info.token {
+        return Ok(token.expose_secret().to_owned());
+    }
+    if let Some(file) = &config.auth_info.token_file {
+        return read(Path::new(file));
+    }
+    let api: Api<ServiceAccount> = Api::namespaced(client.clone(), operator_namespace);
+    let request = TokenRequest {
+        spec: Some(TokenRequestSpec {
+            expiration_seconds: Some(TOKEN_SECONDS),
+            ..TokenRequestSpec::default()
+        }),
+        ..TokenRequest::default()
+    };
+    let made = api
+        .create_token_request(READER, &PostParams::default(), &request)
+        .await;
+    let made = made.map_err(|e| {
+        ClientError::Other(format!(
+            "your kubeconfig holds no token, and none could be made for ServiceAccount {operator_namespace}/{READER}: \
+             {e}; give one with --token-file"
+        ))
+    })?;
+    let token = made.status.and_then(|s| s.token).filter(|t| !t.is_empty());
+    token.ok_or_else(|| ClientError::Other("the API server made an empty token".to_owned()))
+}
+
+/// A port of this machine that leads to the operator's pod, as long as this program runs.
+async fn forward(client: &Client, namespace: &str) -> Result<String, ClientError> {
+    let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let pods = api.list(&ListParams::default().labels(SELECTOR)).await?;
+    let ready = |pod: &Pod| {
+        let conditions = pod.status.iter().flat_map(|s| s.conditions.iter().flatten());
+        conditions
+            .into_iter()
+            .any(|c| c.type_ == "Ready" && c.status == "True")
+    };
+    let pod = pods.items.into_iter().find(ready).ok_or_else(|| {
+        ClientError::Other(format!(
+            "no operator is ready in namespace {namespace} (--operator-namespace names another)"
+        ))
+    })?;
+    let name = pod.name_any();
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await;
+    let listener = listener.map_err(|e| ClientError::Gateway(e.to_string()))?;
+    let address = listener
+        .local_addr()
+        .map_err(|e| ClientError::Gateway(e.to_string()))?;
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            let (api, name) = (api.clone(), name.clone());
+            tokio::spawn(async move {
+                let forwarded = async {
+                    let mut forwarder = api.portforward(&name, &[PORT]).await.map_err(|e| e.to_string())?;
+                    let mut far = forwarder.take_stream(PORT).ok_or("no stream")?;
+                    tokio::io::copy_bidirectional(&mut near, &mut far)
+                        .await
+                        .map_err(|e| e.to_string())?;
+                    Ok::<_, String>(())
+                };
+                if let Err(error) = forwarded.await {
+                    tracing::warn!(%error, "port-forward");
+                }
+            });
+        }
+    });
+    Ok(format!("http://{address}"))
+}

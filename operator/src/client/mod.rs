@@ -1,0 +1,83 @@
+//! A client's verbs on a cluster: submit a request and follow it, fetch its receipt.
+
+mod follow;
+mod gateway;
+mod receipt;
+mod submit;
+
+use std::path::PathBuf;
+
+use kube::config::KubeConfigOptions;
+use kube::{Client, Config};
+
+pub use receipt::{ReceiptOptions, receipt};
+pub use submit::{ClusterSubmit, submit};
+
+use crate::local::SubmitError;
+
+/// Why a client's verb failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// No cluster.
+    #[error("no cluster: {0}")]
+    Config(Box<dyn std::error::Error + Send + Sync>),
+    /// The API server.
+    #[error("the API server: {0}")]
+    Api(Box<kube::Error>),
+    /// The objects.
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+    /// A path.
+    #[error("{}: {source}", path.display())]
+    Path {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The gateway.
+    #[error("the gateway: {0}")]
+    Gateway(String),
+    /// Something that is not as it should be, in a sentence.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl From<kube::Error> for ClientError {
+    fn from(error: kube::Error) -> Self {
+        Self::Api(Box::new(error))
+    }
+}
+
+/// Which cluster, and where in it.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    /// The kubeconfig's context; absent: the current one.
+    pub context: Option<String>,
+    /// The namespace; absent: the context's.
+    pub namespace: Option<String>,
+}
+
+impl Cluster {
+    async fn connect(&self) -> Result<(Config, Client, String), ClientError> {
+        let failed = |e: Box<dyn std::error::Error + Send + Sync>| ClientError::Config(e);
+        let config = match &self.context {
+            None => Config::infer().await.map_err(|e| failed(Box::new(e)))?,
+            Some(context) => {
+                let options = KubeConfigOptions {
+                    context: Some(context.clone()),
+                    ..KubeConfigOptions::default()
+                };
+                Config::from_kubeconfig(&options)
+                    .await
+                    .map_err(|e| failed(Box::new(e)))?
+            }
+        };
+        let namespace = self
+            .namespace
+            .clone()
+            .unwrap_or_else(|| config.default_namespace.clone());
+        let client = Client::try_from(config.clone()).map_err(|e| failed(Box::new(e)))?;
+        Ok((config, client, namespace))
+    }
+}

@@ -1,0 +1,99 @@
+//! `receipt NAME -o FILE`: the proof of an answer, for a stranger.
+//!
+//! Invariant: what is written is what the request's status names: its digest is compared.
+
+use std::path::{Path, PathBuf};
+
+use kube::Api;
+use zkinfer_crds::Digest;
+use zkinfer_crds::k8s::{InferenceRequest, find_condition};
+use zkml::manifest::Manifest;
+
+use super::gateway::Gateway;
+use super::{ClientError, Cluster};
+
+/// Which receipt, and where to.
+#[derive(Debug, Clone)]
+pub struct ReceiptOptions {
+    /// The request's name.
+    pub name: String,
+    /// Where the receipt is written.
+    pub out: PathBuf,
+    /// Where manifest and the files that it names are written, for a verifier.
+    pub files: Option<PathBuf>,
+    /// The cluster.
+    pub cluster: Cluster,
+    /// The operator's namespace.
+    pub operator_namespace: String,
+    /// The gateway's address; absent: through the API server.
+    pub gateway: Option<String>,
+    /// A file with the caller's token.
+    pub token_file: Option<PathBuf>,
+}
+
+/// Fetches a receipt; its digest.
+///
+/// # Errors
+/// A request without one, a gateway that refuses, a path.
+pub async fn receipt(options: &ReceiptOptions) -> Result<Digest, ClientError> {
+    let (config, client, namespace) = options.cluster.connect().await?;
+    let api: Api<InferenceRequest> = Api::namespaced(client.clone(), &namespace);
+    let (name, out) = (&options.name, &options.out);
+    let request = api.get_opt(name).await?.ok_or_else(|| {
+        ClientError::Other(format!(
+            "there is no InferenceRequest {name} in namespace {namespace}"
+        ))
+    })?;
+    let status = request.status.unwrap_or_default();
+    let Some(receipt) = status.receipt else {
+        let ready = find_condition(&status.conditions, "Ready");
+        let why = ready
+            .map(|c| format!(" ({}: {})", c.reason, c.message))
+            .unwrap_or_default();
+        let message = format!(
+            "InferenceRequest {name} is {:?} and has no receipt{why}",
+            status.phase
+        );
+        return Err(ClientError::Other(message));
+    };
+    let gateway = Gateway::connect(
+        &config,
+        &client,
+        &options.operator_namespace,
+        options.gateway.as_deref(),
+        options.token_file.as_deref(),
+    )
+    .await?;
+    let path = format!("/v1/receipts/{}?namespace={namespace}", receipt.digest);
+    let bytes = checked(gateway.get(&path).await?, &receipt.digest)?;
+    write(out, &bytes)?;
+    if let (Some(dir), Some(manifest)) = (&options.files, status.manifest_digest) {
+        let model = &request.spec.model_ref.name;
+        let path = |digest: &Digest| format!("/v1/models/{namespace}/{model}/files/{digest}");
+        let bytes = checked(gateway.get(&path(&manifest)).await?, &manifest)?;
+        write(&dir.join("manifest.cbor"), &bytes)?;
+        let manifest = Manifest::from_bytes(&bytes).map_err(|e| ClientError::Other(e.to_string()))?;
+        for digest in manifest.slices.iter().map(|s| s.vk).chain([manifest.graph]) {
+            let bytes = checked(gateway.get(&path(&digest)).await?, &digest)?;
+            write(&dir.join("blobs").join("sha256").join(digest.hex()), &bytes)?;
+        }
+    }
+    Ok(receipt.digest)
+}
+
+fn checked(bytes: Vec<u8>, expected: &Digest) -> Result<Vec<u8>, ClientError> {
+    match Digest::of(&bytes) {
+        got if got == *expected => Ok(bytes),
+        got => Err(ClientError::Gateway(format!("{expected} arrived as {got}"))),
+    }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), ClientError> {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
+    let made = parent.map_or(Ok(()), std::fs::create_dir_all);
+    made.and_then(|()| std::fs::write(path, bytes))
+        .map_err(|source| ClientError::Path {
+            path: path.to_owned(),
+            source,
+        })
+}

@@ -1,0 +1,167 @@
+//! `submit MODEL --input FILE` on a cluster.
+//!
+//! The same model file with the same options is the same Model, so that a second request finds its keys.
+
+use std::path::PathBuf;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::{Resource, ResourceExt};
+use serde_json::json;
+use zkinfer_crds::Digest;
+use zkinfer_crds::k8s::{InferenceRequest, Model, RequestPhase};
+
+use super::follow::follow;
+use super::{ClientError, Cluster};
+use crate::local::{SubmitOptions, submit_objects};
+
+/// A ConfigMap holds no more.
+const MAX_CONFIG_MAP: usize = 1_000_000;
+
+/// What to submit, and how.
+#[derive(Debug, Clone)]
+pub struct ClusterSubmit {
+    /// The files; the model may be the name of a Model that is there.
+    pub what: SubmitOptions,
+    /// Where to.
+    pub cluster: Cluster,
+    /// Wait for the end.
+    pub wait: bool,
+    /// No progress on standard error.
+    pub quiet: bool,
+}
+
+/// Makes the objects; with `wait`, follows the request to its end. The request as it is then, and whether it succeeded
+/// (or was merely made).
+///
+/// # Errors
+/// A file, or an API server that refuses.
+pub async fn submit(options: &ClusterSubmit) -> Result<(InferenceRequest, bool), ClientError> {
+    let (_, client, namespace) = options.cluster.connect().await?;
+    let read = |path: &PathBuf| {
+        std::fs::read(path).map_err(|source| ClientError::Path {
+            path: path.clone(),
+            source,
+        })
+    };
+    let input = read(&options.what.input)?;
+    let model = if options.what.model.is_file() {
+        model_of_file(&client, &namespace, &options.what).await?
+    } else {
+        let name = options.what.model.display().to_string();
+        let api: Api<Model> = Api::namespaced(client.clone(), &namespace);
+        if api.get_opt(&name).await?.is_none() {
+            let message = format!("`{name}` is neither a file nor a Model in namespace {namespace}");
+            return Err(ClientError::Other(message));
+        }
+        name
+    };
+    let request = request(&client, &namespace, &model, input).await?;
+    if !options.quiet {
+        eprintln!("inferencerequest.zkinfer.dev/{} created", request.name_any());
+    }
+    if !options.wait {
+        return Ok((request, true));
+    }
+    let request = follow(&client, &namespace, &request.name_any(), options.quiet).await?;
+    let phase = request.status.as_ref().map(|s| s.phase);
+    Ok((request, phase == Some(RequestPhase::Succeeded)))
+}
+
+/// The Model of a file, made unless it is there.
+async fn model_of_file(
+    client: &kube::Client,
+    namespace: &str,
+    what: &SubmitOptions,
+) -> Result<String, ClientError> {
+    let objects = submit_objects(what)?;
+    let found = objects
+        .models
+        .into_iter()
+        .next()
+        .zip(objects.config_maps.into_iter().next());
+    let Some(((_, mut model), (_, mut files))) = found else {
+        return Err(ClientError::Other("there is no model to submit".to_owned()));
+    };
+    // The input is the request's, not the model's.
+    if let Some(data) = files.binary_data.as_mut() {
+        data.remove("input");
+    }
+    let size: usize = files.binary_data.iter().flatten().map(|(_, v)| v.0.len()).sum();
+    if size > MAX_CONFIG_MAP {
+        return Err(ClientError::Other(format!(
+            "model and calibration data have {size} bytes, more than a ConfigMap holds: put them into the artifact \
+             store and name them in a Model by digest"
+        )));
+    }
+    let all = serde_json::to_vec(&(&files.binary_data, &model.spec)).unwrap_or_default();
+    let name = format!("{}-{}", model.name_any(), &Digest::of(&all).hex()[..8]);
+    for meta in [&mut files.metadata, &mut model.metadata] {
+        *meta = kube::api::ObjectMeta {
+            name: Some(name.clone()),
+            ..kube::api::ObjectMeta::default()
+        };
+    }
+    let rename = |at: &mut zkinfer_crds::k8s::ConfigMapKey| at.name.clone_from(&name);
+    model.spec.source.config_map.iter_mut().for_each(rename);
+    let calibration = model.spec.quantization.calibration.as_mut();
+    calibration
+        .and_then(|c| c.config_map.as_mut())
+        .into_iter()
+        .for_each(|at| at.name.clone_from(&name));
+    files.immutable = Some(true);
+    create_or_find(&Api::<ConfigMap>::namespaced(client.clone(), namespace), &files).await?;
+    create_or_find(&Api::<Model>::namespaced(client.clone(), namespace), &model).await?;
+    Ok(name)
+}
+
+async fn create_or_find<K>(api: &Api<K>, object: &K) -> Result<(), ClientError>
+where
+    K: serde::Serialize + serde::de::DeserializeOwned + Clone + std::fmt::Debug,
+{
+    match api.create(&PostParams::default(), object).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// The request with its input in a ConfigMap that goes when it goes.
+async fn request(
+    client: &kube::Client,
+    namespace: &str,
+    model: &str,
+    input: Vec<u8>,
+) -> Result<InferenceRequest, ClientError> {
+    if input.len() > MAX_CONFIG_MAP {
+        return Err(ClientError::Other(format!(
+            "the input has {} bytes, more than a ConfigMap holds",
+            input.len()
+        )));
+    }
+    let name = format!("{model}-{:05x}", rand::random::<u32>() & 0xf_ffff);
+    let files = format!("{name}-input");
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+    let map = ConfigMap {
+        metadata: kube::api::ObjectMeta {
+            name: Some(files.clone()),
+            ..kube::api::ObjectMeta::default()
+        },
+        binary_data: Some([("input".to_owned(), ByteString(input))].into()),
+        immutable: Some(true),
+        ..ConfigMap::default()
+    };
+    maps.create(&PostParams::default(), &map).await?;
+    let request: InferenceRequest = serde_json::from_value(json!({
+        "apiVersion": "zkinfer.dev/v1alpha1", "kind": "InferenceRequest", "metadata": { "name": name },
+        "spec": { "modelRef": { "name": model }, "input": { "configMap": { "name": files, "key": "input" } } },
+    }))
+    .map_err(|e| ClientError::Other(e.to_string()))?;
+    let api: Api<InferenceRequest> = Api::namespaced(client.clone(), namespace);
+    let made = api.create(&PostParams::default(), &request).await?;
+    let owner = json!({ "metadata": { "ownerReferences": [made.owner_ref(&())] } });
+    maps.patch(&files, &PatchParams::default(), &Patch::Merge(owner))
+        .await?;
+    Ok(made)
+}

@@ -1,0 +1,67 @@
+//! What becomes of claims: into the ledger first, then where statuses are made from.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::runtime::reflector::ObjectRef;
+
+use super::Context;
+use super::settings::RunError;
+use crate::artifacts::Artifacts;
+use crate::scoring::{self, Entry};
+
+/// Leases end by time.
+const TICK: Duration = Duration::from_millis(250);
+
+/// The ledger as it is in the store.
+pub(super) async fn ledger(artifacts: &Artifacts) -> Result<Vec<Entry>, RunError> {
+    let read = artifacts.ledger().await?;
+    let mut entries: Vec<Entry> = Vec::with_capacity(read.len());
+    for json in read {
+        match serde_json::from_slice(&json) {
+            Ok(entry) => entries.push(entry),
+            Err(error) => tracing::warn!(%error, "a ledger entry cannot be read"),
+        }
+    }
+    entries.sort_by_key(|e| e.at);
+    Ok(entries)
+}
+
+/// Follows the dispatcher, for ever.
+pub(super) async fn run(ctx: Arc<Context>) {
+    loop {
+        let _ = tokio::time::timeout(TICK, ctx.dispatcher.progressed()).await;
+        for attempt in ctx.dispatcher.take_ended() {
+            // An attempt that is not in the ledger would be scored by nobody: it is tried until it is.
+            let entry = loop {
+                match scoring::record(&ctx.artifacts, &attempt).await {
+                    Ok(entry) => break entry,
+                    Err(error) => {
+                        tracing::error!(%error, "the ledger entry was not written, trying again");
+                        tokio::time::sleep(Duration::from_secs(1)).await;
+                    }
+                }
+            };
+            ctx.metrics.attempt(&attempt, entry.is_some());
+            if let Some(entry) = entry {
+                ctx.ledger().push(entry);
+            }
+            if let Some((namespace, name)) = attempt.pool.as_str().split_once('/') {
+                ctx.wake.pool(ObjectRef::new(name).within(namespace));
+            }
+            if let Some(record) = ctx.runs().get_mut(&attempt.request) {
+                let row: zkinfer_crds::k8s::request_status::RecentSlice = (&attempt).into();
+                // After a restart a proof is verified again; its row may be there.
+                let same = |old: &&mut zkinfer_crds::k8s::request_status::RecentSlice| {
+                    (old.slice, old.attempt, &old.pool) == (row.slice, row.attempt, &row.pool)
+                };
+                match record.view.recent.iter_mut().find(same) {
+                    Some(old) => *old = row,
+                    None => record.view.recent.push(row),
+                }
+                ctx.wake.request(record.key.clone());
+            }
+            ctx.fleet.notify_one();
+        }
+    }
+}

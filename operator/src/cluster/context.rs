@@ -1,0 +1,256 @@
+//! What the controllers share.
+//!
+//! Invariant: everything here can be rebuilt from the API server and the artifact store; nothing is true because it is
+//! here.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Client;
+use kube::runtime::events::Recorder;
+use kube::runtime::reflector::{ObjectRef, Store};
+use tokio::sync::{Notify, mpsc};
+use zkinfer_crds::RequestUid;
+use zkinfer_crds::compile_report::CompileOutcome;
+use zkinfer_crds::k8s::{
+    InferenceRequest, InferenceRequestStatus, MinerPool, MinerPoolStatus, Model, ModelStatus,
+};
+use zkinfer_crds::wire::BlobRef;
+use zkml::halo2::VerifierSrs;
+
+use super::metrics::Metrics;
+use crate::artifacts::Artifacts;
+use crate::build::{CompileSettings, WorkerSettings};
+use crate::controllers::model::SetupPolicy;
+use crate::controllers::request::{RunState, RunView};
+use crate::dispatch::{Dispatcher, PoolId};
+use crate::fleet::JobIndex;
+use crate::runs::{CompiledModel, Run};
+use crate::scoring::Entry;
+use crate::sources::ConfigMaps;
+
+/// The objects as the watches have them.
+pub struct Stores {
+    /// Models.
+    pub models: Store<Model>,
+    /// Requests.
+    pub requests: Store<InferenceRequest>,
+    /// Pools.
+    pub pools: Store<MinerPool>,
+}
+
+/// Asks for reconciliations.
+pub struct Wake {
+    pub(super) models: mpsc::UnboundedSender<ObjectRef<Model>>,
+    pub(super) requests: mpsc::UnboundedSender<ObjectRef<InferenceRequest>>,
+    pub(super) pools: mpsc::UnboundedSender<ObjectRef<MinerPool>>,
+}
+
+impl Wake {
+    /// Of a Model. Nobody listens any more while the operator ends.
+    pub fn model(&self, model: ObjectRef<Model>) {
+        let _ = self.models.send(model);
+    }
+
+    /// Of a request.
+    pub fn request(&self, request: ObjectRef<InferenceRequest>) {
+        let _ = self.requests.send(request);
+    }
+
+    /// Of a pool.
+    pub fn pool(&self, pool: ObjectRef<MinerPool>) {
+        let _ = self.pools.send(pool);
+    }
+}
+
+/// What is known of a Model beside its status.
+#[derive(Default)]
+pub struct ModelRecord {
+    /// It was looked for in the store.
+    pub looked: bool,
+    /// The ONNX file, once it was found.
+    pub onnx: Option<BlobRef>,
+    /// The calibration data, once it was found.
+    pub calibration: Option<BlobRef>,
+    /// What the compiler last said.
+    pub progress: String,
+    /// What the compiler reported.
+    pub outcome: Option<CompileOutcome>,
+    /// The compiled model, loaded.
+    pub compiled: Option<Arc<CompiledModel>>,
+    /// The Model will not become ready.
+    pub failed: bool,
+    /// The status as written last, and when.
+    pub written: Option<(ModelStatus, Instant)>,
+}
+
+/// What is known of a request beside its status.
+pub struct RunRecord {
+    /// The object.
+    pub key: ObjectRef<InferenceRequest>,
+    /// The run.
+    pub run: Option<Arc<Run>>,
+    /// As the planner sees it.
+    pub state: RunState,
+    /// Progress.
+    pub view: RunView,
+    /// The status as written last, and when.
+    pub written: Option<(InferenceRequestStatus, Instant)>,
+}
+
+/// What is known of a pool beside its status.
+#[derive(Default)]
+pub struct PoolRecord {
+    /// The generation whose objects were applied.
+    pub applied: Option<i64>,
+    /// Warm workers that are up.
+    pub warm_ready: u32,
+    /// Why its Jobs or its objects cannot be made.
+    pub trouble: Option<String>,
+    /// What requests choose by, as it was when they were last told.
+    pub told: Option<String>,
+    /// The status as written last, and when.
+    pub written: Option<(MinerPoolStatus, Instant)>,
+}
+
+/// What the operator waits for before it answers workers.
+#[derive(Debug, Default)]
+pub struct Ready {
+    jobs: AtomicBool,
+    gateway: AtomicBool,
+}
+
+impl Ready {
+    /// Every Job that exists is known.
+    pub fn jobs(&self) {
+        self.jobs.store(true, Ordering::SeqCst);
+    }
+
+    /// The gateway answers.
+    pub fn gateway(&self) {
+        self.gateway.store(true, Ordering::SeqCst);
+    }
+
+    /// Every Job that exists is known.
+    #[must_use]
+    pub fn has_jobs(&self) -> bool {
+        self.jobs.load(Ordering::SeqCst)
+    }
+
+    /// The gateway answers.
+    #[must_use]
+    pub fn has_gateway(&self) -> bool {
+        self.gateway.load(Ordering::SeqCst)
+    }
+}
+
+/// See the module.
+pub struct Context {
+    /// The API server.
+    pub client: Client,
+    /// Queue, claims, verification.
+    pub dispatcher: Arc<Dispatcher>,
+    /// The artifact store.
+    pub artifacts: Artifacts,
+    /// The trusted setup.
+    pub setup: SetupPolicy,
+    /// Its verifier part.
+    pub srs: VerifierSrs,
+    /// Its file for compilers; absent: the development setup.
+    pub srs_file: Option<BlobRef>,
+    /// The network id in statements.
+    pub network: String,
+    /// For every worker's pod.
+    pub workers: WorkerSettings,
+    /// For compilers.
+    pub compile: CompileSettings,
+    /// The objects.
+    pub stores: Stores,
+    /// Asks for reconciliations.
+    pub wake: Wake,
+    /// Asks for a pass of the fleet.
+    pub fleet: Notify,
+    /// The operator's Jobs.
+    pub jobs: JobIndex,
+    /// Writes events.
+    pub recorder: Recorder,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// What has come up.
+    pub ready: Ready,
+    /// When the operator started.
+    pub started: Instant,
+    pub(super) models: Mutex<BTreeMap<String, ModelRecord>>,
+    pub(super) runs: Mutex<BTreeMap<RequestUid, RunRecord>>,
+    pub(super) pools: Mutex<BTreeMap<PoolId, PoolRecord>>,
+    pub(super) ledger: Mutex<Vec<Entry>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Context {
+    /// Models by uid.
+    pub fn models(&self) -> MutexGuard<'_, BTreeMap<String, ModelRecord>> {
+        lock(&self.models)
+    }
+
+    /// Runs by request.
+    pub fn runs(&self) -> MutexGuard<'_, BTreeMap<RequestUid, RunRecord>> {
+        lock(&self.runs)
+    }
+
+    /// Pools.
+    pub fn pools(&self) -> MutexGuard<'_, BTreeMap<PoolId, PoolRecord>> {
+        lock(&self.pools)
+    }
+
+    /// Every ledger entry.
+    pub fn ledger(&self) -> MutexGuard<'_, Vec<Entry>> {
+        lock(&self.ledger)
+    }
+
+    /// Warm workers of a pool that are up.
+    #[must_use]
+    pub fn warm(&self, pool: &PoolId) -> u32 {
+        self.pools().get(pool).map_or(0, |p| p.warm_ready)
+    }
+
+    /// A pool's workers cannot be started.
+    pub fn pool_trouble(&self, pool: &PoolId, why: String) {
+        self.pools().entry(pool.clone()).or_default().trouble = Some(why);
+        if let Some((namespace, name)) = pool.as_str().split_once('/') {
+            self.wake.pool(ObjectRef::new(name).within(namespace));
+        }
+    }
+
+    /// Every request that is not over has something new to look at.
+    pub fn wake_requests(&self, which: impl Fn(&InferenceRequest) -> bool) {
+        for request in self.stores.requests.state() {
+            let over = request.status.as_ref().is_some_and(|s| s.phase.is_over());
+            if !over && which(&request) {
+                self.wake.request(ObjectRef::from_obj(&*request));
+            }
+        }
+    }
+}
+
+/// ConfigMaps of the API server, read when they are needed: a watch would let the operator read everybody's.
+pub struct ApiConfigMaps(pub Client);
+
+impl ConfigMaps for ApiConfigMaps {
+    fn get<'a>(
+        &'a self,
+        namespace: &'a str,
+        name: &'a str,
+    ) -> futures::future::BoxFuture<'a, Result<Option<ConfigMap>, String>> {
+        Box::pin(async move {
+            let api: kube::Api<ConfigMap> = kube::Api::namespaced(self.0.clone(), namespace);
+            api.get_opt(name).await.map_err(|e| e.to_string())
+        })
+    }
+}

@@ -1,0 +1,44 @@
+//! Probes and Prometheus.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+
+use super::Context;
+
+/// Serves for ever.
+pub(super) async fn serve(listener: TcpListener, ctx: Arc<Context>) {
+    let router = Router::new()
+        .route("/healthz", get(|| std::future::ready("ok")))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(ctx);
+    if let Err(error) = axum::serve(listener, router).await {
+        tracing::error!(%error, "probes are not answered any more");
+    }
+}
+
+async fn ready(State(ctx): State<Arc<Context>>) -> Response {
+    if ctx.ready.has_gateway() {
+        "ok".into_response()
+    } else {
+        let message = "waiting for the API server, and for requests from before the restart";
+        (StatusCode::SERVICE_UNAVAILABLE, message).into_response()
+    }
+}
+
+async fn metrics(State(ctx): State<Arc<Context>>) -> Response {
+    match ctx.metrics.text(&ctx) {
+        Ok(text) => {
+            let type_ = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            ([(CONTENT_TYPE, type_)], text).into_response()
+        }
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}

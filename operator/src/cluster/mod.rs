@@ -1,0 +1,276 @@
+//! `operator run`: the same planners, queue, gateway and verification as local mode, on a cluster.
+//!
+//! ```text
+//!  watches ──▶ controllers (gather → plan → apply → status → events)      fleet: Jobs per request and pool
+//!                   │ start, stop, retarget        ▲ wake                        ▲
+//!                   ▼                              │                             │
+//!              dispatcher ──▶ attempts ──▶ ledger ─┴─────────────────────────────┘
+//!                   ▲
+//!              gateway ◀── workers, compilers, clients
+//! ```
+//!
+//! Invariants: one process writes (one replica, Recreate); workers are answered only once everything that was at work
+//! before a restart is known again; a ledger entry exists before any status that tells of it.
+
+mod attempts;
+mod auth;
+mod clients;
+mod compilations;
+mod context;
+mod health;
+mod metrics;
+mod settings;
+mod streams;
+mod sweep;
+mod write;
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::core::PartialObjectMeta;
+use kube::runtime::controller::Action as Requeue;
+use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::{Controller, watcher};
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
+use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model, RequestPhase};
+
+pub use context::{ApiConfigMaps, Context, ModelRecord, PoolRecord, RunRecord, Stores, Wake};
+pub use settings::{RunError, RunOptions};
+pub use write::{MANAGER, ReconcileError, patch_status, tell};
+
+use self::auth::TokenReviews;
+use self::compilations::Models;
+use self::metrics::Metrics;
+use self::settings::{Stop, stopped};
+use crate::build::labels;
+use crate::controllers::{model, pool, request};
+use crate::dispatch::Dispatcher;
+use crate::fleet;
+use crate::gateway::Gateway;
+
+/// One reconciliation may take so long; reading a large model takes seconds.
+const RECONCILE_TIME: Duration = Duration::from_secs(120);
+/// How long the gateway waits for runs from before a restart.
+const RESUME_TIME: Duration = Duration::from_secs(30);
+/// Time for open calls when the operator is told to stop.
+const SHUTDOWN_TIME: Duration = Duration::from_secs(5);
+/// Pause before a reconciliation that failed is tried again, on average.
+const RETRY: Duration = Duration::from_secs(2);
+/// How often something that nobody tells of is looked at while the operator starts.
+const LOOK: Duration = Duration::from_millis(20);
+/// Reconciliations at once. Requests evaluate models.
+const CONCURRENCY: (u16, u16, u16) = (2, 8, 4);
+
+/// Runs until it is told to stop.
+///
+/// # Errors
+/// A machine or cluster that is not set up; everything about objects is in their status.
+pub async fn run(options: RunOptions) -> Result<(), RunError> {
+    let metrics = Arc::new(Metrics::new());
+    let client = settings::client(&metrics).await?;
+    let artifacts = settings::artifacts(&options)?;
+    let key = settings::token_key(&client, &options.namespace).await?;
+    let setup = settings::setup(&options, &artifacts).await?;
+    if setup.policy.development {
+        tracing::warn!("the development SRS is in use: everything proved here is FORGEABLE BY ANYONE");
+    }
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let dispatcher = Dispatcher::new(artifacts.clone(), key, options.least_lease, threads);
+    let entries = attempts::ledger(&artifacts).await?;
+    let (models, models_writer) = streams::store();
+    let (requests, requests_writer) = streams::store();
+    let (pools, pools_writer) = streams::store();
+    let (wake_models, asked_models) = mpsc::unbounded_channel();
+    let (wake_requests, asked_requests) = mpsc::unbounded_channel();
+    let (wake_pools, asked_pools) = mpsc::unbounded_channel();
+    let reporter = Reporter {
+        controller: MANAGER.to_owned(),
+        instance: std::env::var("HOSTNAME").ok(),
+    };
+    let ctx = Arc::new(Context {
+        recorder: Recorder::new(client.clone(), reporter),
+        client: client.clone(),
+        dispatcher: Arc::clone(&dispatcher),
+        artifacts,
+        setup: setup.policy,
+        srs: setup.verifier,
+        srs_file: setup.file,
+        network: options.network.clone(),
+        workers: options.workers.clone(),
+        compile: options.compile.clone(),
+        stores: Stores {
+            models,
+            requests,
+            pools,
+        },
+        wake: Wake {
+            models: wake_models,
+            requests: wake_requests,
+            pools: wake_pools,
+        },
+        fleet: Notify::new(),
+        jobs: fleet::JobIndex::default(),
+        metrics,
+        ready: context::Ready::default(),
+        started: Instant::now(),
+        models: Default::default(),
+        runs: Default::default(),
+        pools: Default::default(),
+        ledger: std::sync::Mutex::new(entries),
+    });
+    let health = TcpListener::bind(&options.health_address)
+        .await
+        .map_err(|e| RunError::Listen(options.health_address.clone(), e))?;
+    let gateway = TcpListener::bind(&options.gateway_address)
+        .await
+        .map_err(|e| RunError::Listen(options.gateway_address.clone(), e))?;
+    let stop = settings::stop_signal()?;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(health::serve(health, Arc::clone(&ctx)));
+    tasks.spawn(attempts::run(Arc::clone(&ctx)));
+    tasks.spawn(fleet::watch_jobs(Arc::clone(&ctx)));
+    tasks.spawn(sweep::run(Arc::clone(&ctx)));
+    let answering = tokio::spawn(answer(Arc::clone(&ctx), gateway, stop.clone()));
+
+    let gone = Arc::clone(&ctx);
+    let models = streams::controller(
+        Api::all(client.clone()),
+        models_writer,
+        asked_models,
+        CONCURRENCY.0,
+        move |model: &Model| sweep::model_gone(&gone, model),
+    );
+    let gone = Arc::clone(&ctx);
+    let requests = streams::controller(
+        Api::all(client.clone()),
+        requests_writer,
+        asked_requests,
+        CONCURRENCY.1,
+        move |request: &InferenceRequest| sweep::request_gone(&gone, request),
+    );
+    let gone = Arc::clone(&ctx);
+    let deployments: Api<PartialObjectMeta<Deployment>> = Api::all(client.clone());
+    let pools = streams::controller(
+        Api::all(client),
+        pools_writer,
+        asked_pools,
+        CONCURRENCY.2,
+        move |pool: &MinerPool| sweep::pool_gone(&gone, pool),
+    )
+    .owns(deployments, watcher::Config::default().labels(&labels::managed()));
+    futures::join!(
+        drive(models, "Model", model::reconcile, &ctx, &stop),
+        drive(requests, "InferenceRequest", request::reconcile, &ctx, &stop),
+        drive(pools, "MinerPool", pool::reconcile, &ctx, &stop),
+    );
+    // Workers that wait for work lose their call, and make it again at the next operator.
+    let _ = tokio::time::timeout(SHUTDOWN_TIME, answering).await;
+    tasks.shutdown().await;
+    Ok(())
+}
+
+/// Runs one controller until the operator is told to stop and its last reconciliation has ended.
+async fn drive<K, F>(
+    controller: Controller<K>,
+    kind: &'static str,
+    reconcile: impl Fn(Arc<K>, Arc<Context>) -> F + Send + Sync + 'static,
+    ctx: &Arc<Context>,
+    stop: &Stop,
+) where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    F: Future<Output = Result<Requeue, ReconcileError>> + Send + 'static,
+{
+    let reconcile = move |object: Arc<K>, ctx: Arc<Context>| {
+        let name = ObjectRef::from_obj(&*object).to_string();
+        let reconciled = reconcile(object, Arc::clone(&ctx));
+        async move {
+            let began = Instant::now();
+            let result = tokio::time::timeout(RECONCILE_TIME, reconciled)
+                .await
+                .unwrap_or(Err(ReconcileError::TooSlow));
+            ctx.metrics.reconciled(kind, began.elapsed(), result.is_ok());
+            if let Err(error) = &result {
+                tracing::warn!(object = %name, %error, "reconciling");
+            }
+            result
+        }
+    };
+    let again = |_: Arc<K>, _: &ReconcileError, _: Arc<Context>| {
+        Requeue::requeue(RETRY.mul_f64(0.5 + rand::random::<f64>()))
+    };
+    controller
+        .graceful_shutdown_on(stopped(stop.clone()))
+        .run(reconcile, again, Arc::clone(ctx))
+        .for_each(|_| std::future::ready(()))
+        .await;
+}
+
+/// Answers workers, compilers and clients, once all that was at work before a restart is known again: before that, a
+/// claim of an honest worker would look like one of a request that is over.
+async fn answer(ctx: Arc<Context>, listener: TcpListener, stop: Stop) {
+    let known = async {
+        let Stores {
+            models,
+            requests,
+            pools,
+        } = &ctx.stores;
+        let synced = futures::join!(
+            models.wait_until_ready(),
+            requests.wait_until_ready(),
+            pools.wait_until_ready()
+        );
+        while !ctx.ready.has_jobs() {
+            tokio::time::sleep(LOOK).await;
+        }
+        synced
+    };
+    tokio::select! {
+        _ = known => {}
+        () = stopped(stop.clone()) => return,
+    }
+    let resumed = async {
+        while !all_resumed(&ctx) {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    if tokio::time::timeout(RESUME_TIME, resumed).await.is_err() {
+        tracing::warn!("some requests from before the restart cannot go on yet; the others do");
+    }
+    let fleet = tokio::spawn(fleet::run(Arc::clone(&ctx)));
+    let gateway = Gateway::new(
+        Arc::clone(&ctx.dispatcher),
+        Arc::new(TokenReviews::new(Arc::clone(&ctx))),
+    )
+    .with_compilations(Arc::new(Models(Arc::clone(&ctx))));
+    let router = gateway.router().merge(clients::router(Arc::clone(&ctx)));
+    ctx.ready.gateway();
+    tracing::info!(address = ?listener.local_addr().ok(), "answering");
+    if let Err(error) = axum::serve(listener, router)
+        .with_graceful_shutdown(stopped(stop))
+        .await
+    {
+        tracing::error!(%error, "the gateway stopped");
+    }
+    fleet.abort();
+}
+
+/// Every request that was being proved when the operator started has its run, or cannot have one.
+fn all_resumed(ctx: &Context) -> bool {
+    let runs = ctx.runs();
+    ctx.stores.requests.state().iter().all(|request| {
+        let proving = request
+            .status
+            .as_ref()
+            .is_some_and(|s| s.phase == RequestPhase::Proving);
+        let uid = request.uid().and_then(|uid| uid.parse().ok());
+        !proving || uid.is_none_or(|uid| runs.contains_key(&uid))
+    })
+}

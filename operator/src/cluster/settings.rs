@@ -1,0 +1,187 @@
+//! What the operator needs before it can begin, each with an error that says what to do.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, ObjectMeta, PostParams};
+use kube::client::ClientBuilder;
+use kube::{Client, Config};
+use rand::RngCore;
+use rand::rngs::OsRng;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tower::util::MapRequestLayer;
+use zkinfer_crds::wire::BlobRef;
+use zkml::halo2::{SrsSource, VerifierSrs, development_srs_digest};
+
+use super::metrics::Metrics;
+use crate::artifacts::{ArtifactError, Artifacts};
+use crate::build::{CompileSettings, WorkerSettings};
+use crate::controllers::model::SetupPolicy;
+use crate::dispatch::TokenKey;
+use crate::local::{LocalError, srs_source};
+
+const SECRET: &str = "zkinfer-token-key";
+const SECRET_KEY: &str = "key";
+
+/// How to run.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// The operator's namespace.
+    pub namespace: String,
+    /// URL of the artifact store.
+    pub artifacts: String,
+    /// Where workers, compilers and clients are answered.
+    pub gateway_address: String,
+    /// Where probes and Prometheus are answered.
+    pub health_address: String,
+    /// For every worker's pod.
+    pub workers: WorkerSettings,
+    /// For compilers.
+    pub compile: CompileSettings,
+    /// The network id in statements.
+    pub network: String,
+    /// An SRS file.
+    pub srs: Option<PathBuf>,
+    /// Use the development SRS, which is FORGEABLE BY ANYONE.
+    pub allow_dev_srs: bool,
+    /// Shortest lease of a claim.
+    pub least_lease: Duration,
+}
+
+/// Why the operator does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// No cluster.
+    #[error("no cluster: {0} (in a pod its ServiceAccount is used, else $KUBECONFIG or ~/.kube/config)")]
+    Config(Box<dyn std::error::Error + Send + Sync>),
+    /// The API server.
+    #[error("the API server: {0}")]
+    Api(#[from] Box<kube::Error>),
+    /// The trusted setup.
+    #[error(transparent)]
+    Setup(#[from] LocalError),
+    /// The artifact store.
+    #[error(transparent)]
+    Artifacts(#[from] ArtifactError),
+    /// A Secret that is not the operator's.
+    #[error(
+        "Secret {0}/{SECRET} has no 32 bytes under `{SECRET_KEY}`; delete it and the operator makes another"
+    )]
+    BadSecret(String),
+    /// An address.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(String, std::io::Error),
+    /// Signals.
+    #[error("signals: {0}")]
+    Signal(std::io::Error),
+}
+
+/// A client that counts what it writes.
+pub(super) async fn client(metrics: &Arc<Metrics>) -> Result<Client, RunError> {
+    let config = Config::infer().await.map_err(|e| RunError::Config(Box::new(e)))?;
+    let builder = ClientBuilder::try_from(config).map_err(|e| RunError::Config(Box::new(e)))?;
+    let metrics = Arc::clone(metrics);
+    let count = MapRequestLayer::new(move |request: http::Request<_>| {
+        metrics.called(request.method(), request.uri().path());
+        request
+    });
+    Ok(builder.with_layer(&count).build())
+}
+
+pub(super) fn artifacts(options: &RunOptions) -> Result<Artifacts, RunError> {
+    Ok(Artifacts::url(&options.artifacts)?)
+}
+
+/// The key of claim and compile tokens, made once per deployment.
+pub(super) async fn token_key(client: &Client, namespace: &str) -> Result<TokenKey, RunError> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let failed = |e| RunError::Api(Box::new(e));
+    let mut fresh = [0; 32];
+    OsRng.fill_bytes(&mut fresh);
+    let secret = match api.get_opt(SECRET).await.map_err(failed)? {
+        Some(secret) => secret,
+        None => {
+            let secret = Secret {
+                metadata: ObjectMeta {
+                    name: Some(SECRET.to_owned()),
+                    namespace: Some(namespace.to_owned()),
+                    labels: Some(
+                        [(
+                            crate::build::labels::MANAGED_BY.to_owned(),
+                            crate::build::labels::MANAGER.to_owned(),
+                        )]
+                        .into(),
+                    ),
+                    ..ObjectMeta::default()
+                },
+                data: Some([(SECRET_KEY.to_owned(), ByteString(fresh.to_vec()))].into()),
+                ..Secret::default()
+            };
+            match api.create(&PostParams::default(), &secret).await {
+                // Somebody else was first: theirs counts.
+                Err(kube::Error::Api(status)) if status.code == 409 => api.get(SECRET).await,
+                made => made,
+            }
+            .map_err(failed)?
+        }
+    };
+    let key = secret.data.and_then(|mut d| d.remove(SECRET_KEY));
+    key.and_then(|k| k.0.try_into().ok())
+        .map(TokenKey::new)
+        .ok_or_else(|| RunError::BadSecret(namespace.to_owned()))
+}
+
+/// The trusted setup in use.
+pub(super) struct Setup {
+    pub(super) policy: SetupPolicy,
+    pub(super) verifier: VerifierSrs,
+    /// For compilers; absent: they make the development setup themselves.
+    pub(super) file: Option<BlobRef>,
+}
+
+pub(super) async fn setup(options: &RunOptions, artifacts: &Artifacts) -> Result<Setup, RunError> {
+    let source = srs_source(options.srs.as_deref(), options.allow_dev_srs)?;
+    let file = match &source {
+        SrsSource::Development => None,
+        SrsSource::Points(srs) => Some(artifacts.put_blob(srs.write()).await?),
+    };
+    Ok(Setup {
+        policy: SetupPolicy {
+            srs: source.digest(),
+            development: source.digest() == development_srs_digest(),
+        },
+        verifier: source.verifier(),
+        file,
+    })
+}
+
+/// Tells when the operator shall stop.
+pub(super) type Stop = watch::Receiver<bool>;
+
+pub(super) fn stop_signal() -> Result<Stop, RunError> {
+    let (sender, receiver) = watch::channel(false);
+    let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signal)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signal)?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("told to stop");
+        let _ = sender.send(true);
+        // Receivers would take a dropped sender for nothing.
+        std::future::pending::<()>().await;
+    });
+    Ok(receiver)
+}
+
+/// Done when the operator shall stop.
+pub(super) async fn stopped(mut stop: Stop) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,0 +1,131 @@
+//! Removing what belongs to objects that are gone. There are no finalizers, so that an uninstall never hangs: what a
+//! deletion's event does not clean up, a later sweep does.
+//!
+//! Invariant: a blob is removed only if nothing names it and it is older than [`GRACE`]; receipts and the ledger stay.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::ResourceExt;
+use zkinfer_crds::compile_report::CompileOutcome;
+use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model};
+use zkinfer_crds::{Digest, RequestUid};
+
+use super::Context;
+use crate::artifacts::{ArtifactError, CompiledName};
+use crate::dispatch::PoolId;
+
+/// How often everything is looked through.
+const EVERY: Duration = Duration::from_secs(600);
+/// Blobs younger than this may be about to be named.
+const GRACE: Duration = Duration::from_secs(24 * 3600);
+
+/// A request was deleted.
+pub(super) fn request_gone(ctx: &Arc<Context>, request: &InferenceRequest) {
+    let Some(uid) = request.uid().and_then(|uid| uid.parse().ok()) else {
+        return;
+    };
+    ctx.dispatcher.remove(uid);
+    ctx.runs().remove(&uid);
+    ctx.fleet.notify_one();
+    let ctx = Arc::clone(ctx);
+    tokio::spawn(async move {
+        if let Err(error) = ctx.artifacts.delete_request(uid).await {
+            tracing::warn!(request = %uid, %error, "its artifacts are removed later");
+        }
+    });
+}
+
+/// A Model was deleted: requests that wait for it have to know.
+pub(super) fn model_gone(ctx: &Arc<Context>, model: &Model) {
+    let (namespace, name) = (model.namespace(), model.name_any());
+    let uid = model.uid().unwrap_or_default();
+    ctx.models().remove(&uid);
+    ctx.wake_requests(|r| r.namespace() == namespace && r.spec.model_ref.name == name);
+    let ctx = Arc::clone(ctx);
+    tokio::spawn(async move {
+        if let Err(error) = ctx.artifacts.remove_compiled(CompiledName::Model(&uid)).await {
+            tracing::warn!(model = name, %error, "its report is not removed");
+        }
+    });
+}
+
+/// A pool was deleted: requests that it was to serve go to others.
+pub(super) fn pool_gone(ctx: &Arc<Context>, pool: &MinerPool) {
+    let id = PoolId::new(&pool.namespace().unwrap_or_default(), &pool.name_any());
+    ctx.pools().remove(&id);
+    ctx.wake_requests(|_| true);
+    ctx.fleet.notify_one();
+}
+
+/// Looks through the store now and then, for ever.
+pub(super) async fn run(ctx: Arc<Context>) {
+    let stores = &ctx.stores;
+    if stores.requests.wait_until_ready().await.is_err() || stores.models.wait_until_ready().await.is_err() {
+        return;
+    }
+    loop {
+        if let Err(error) = sweep(&ctx).await {
+            tracing::warn!(%error, "sweeping the artifact store");
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+async fn sweep(ctx: &Context) -> Result<(), ArtifactError> {
+    // Listed before the objects are looked at: what is made meanwhile is not in the list.
+    let kept = ctx.artifacts.requests().await?;
+    let living: BTreeSet<RequestUid> = ctx
+        .stores
+        .requests
+        .state()
+        .iter()
+        .filter_map(|r| r.uid()?.parse().ok())
+        .collect();
+    for uid in kept.into_iter().filter(|uid| !living.contains(uid)) {
+        tracing::info!(request = %uid, "removing the artifacts of a request that is gone");
+        ctx.artifacts.delete_request(uid).await?;
+    }
+    let old = ctx.artifacts.blobs_older_than(GRACE).await?;
+    if old.is_empty() {
+        return Ok(());
+    }
+    let named = named(ctx).await?;
+    for digest in old.into_iter().filter(|d| !named.contains(d)) {
+        ctx.artifacts.remove_blob(&digest).await?;
+    }
+    Ok(())
+}
+
+/// Every blob that an object, a compiled model or a run names.
+async fn named(ctx: &Context) -> Result<BTreeSet<Digest>, ArtifactError> {
+    let mut named = BTreeSet::new();
+    named.extend(ctx.srs_file.as_ref().map(|b| b.digest));
+    for model in ctx.stores.models.state() {
+        named.extend(model.spec.source.artifact);
+        let calibration = model.spec.quantization.calibration.as_ref();
+        named.extend(calibration.and_then(|c| c.artifact));
+        named.extend(model.status.as_ref().and_then(|s| s.model_digest));
+        let uid = model.uid().unwrap_or_default();
+        {
+            let models = ctx.models();
+            let record = models.get(&uid);
+            let files = record.map(|m| [m.onnx.as_ref(), m.calibration.as_ref()]);
+            named.extend(files.into_iter().flatten().flatten().map(|b| b.digest));
+        }
+        let outcome = ctx.artifacts.compiled(CompiledName::Model(&uid)).await?;
+        let outcome = outcome.and_then(|json| serde_json::from_slice::<CompileOutcome>(&json).ok());
+        if let Some(CompileOutcome::Compiled(report)) = outcome {
+            named.insert(report.model);
+            named.extend(report.blobs().map(|b| b.digest));
+        }
+    }
+    for request in ctx.stores.requests.state() {
+        named.extend(request.spec.input.artifact);
+    }
+    for record in ctx.runs().values() {
+        named.extend(record.run.iter().flat_map(|run| run.blobs()).map(|b| b.digest));
+    }
+    Ok(named)
+}

@@ -1,0 +1,95 @@
+//! Writing to the API server: statuses, then events.
+
+use std::fmt::Debug;
+
+use k8s_openapi::NamespaceResourceScope;
+use kube::api::{Api, Patch, PatchParams};
+use kube::runtime::events::{Event, EventType};
+use kube::{Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::Context;
+use crate::artifacts::ArtifactError;
+
+/// The operator's field manager, and the name under which it writes events.
+pub const MANAGER: &str = "zkinfer-operator";
+/// The longest note of an event, in bytes.
+const MAX_NOTE: usize = 1000;
+
+/// Why a reconciliation failed; each is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// The API server.
+    #[error("the API server: {0}")]
+    Api(Box<kube::Error>),
+    /// The store.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// A file that cannot be read just now.
+    #[error("{0}")]
+    Source(String),
+    /// It took too long.
+    #[error("it took too long")]
+    TooSlow,
+}
+
+impl From<kube::Error> for ReconcileError {
+    fn from(error: kube::Error) -> Self {
+        Self::Api(Box::new(error))
+    }
+}
+
+/// Writes the whole status. An object that is gone, or is another by now, has none to write.
+///
+/// # Errors
+/// The API server.
+pub async fn patch_status<K, S>(ctx: &Context, object: &K, status: &S) -> Result<(), kube::Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+    S: Serialize,
+{
+    let api: Api<K> = Api::namespaced(ctx.client.clone(), &object.namespace().unwrap_or_default());
+    let body = json!({
+        "apiVersion": K::api_version(&()),
+        "kind": K::kind(&()),
+        "metadata": { "uid": object.uid() },
+        "status": status,
+    });
+    let params = PatchParams::apply(MANAGER).force();
+    match api
+        .patch_status(&object.name_any(), &params, &Patch::Apply(body))
+        .await
+    {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => {
+            tracing::info!(name = object.name_any(), "it is gone; its status is not written");
+            Ok(())
+        }
+        Err(e) => Err(e),
+    }
+}
+
+/// Tells people what has happened. An event that cannot be written is no reason to stop.
+pub async fn tell<K>(ctx: &Context, object: &K, type_: EventType, reason: &str, action: &str, note: &str)
+where
+    K: Resource<DynamicType = ()>,
+{
+    let mut note = note.to_owned();
+    let mut end = note.len().min(MAX_NOTE);
+    while !note.is_char_boundary(end) {
+        end -= 1;
+    }
+    note.truncate(end);
+    let event = Event {
+        type_,
+        reason: reason.to_owned(),
+        note: Some(note),
+        action: action.to_owned(),
+        secondary: None,
+    };
+    if let Err(error) = ctx.recorder.publish(&event, &object.object_ref(&())).await {
+        tracing::warn!(%error, reason, "an event was not written");
+    }
+}

@@ -1,0 +1,139 @@
+//! Carries a Model's plan out: starts the compiler, writes the status, then tells of it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::batch::v1::Job;
+use kube::ResourceExt;
+use kube::api::{Api, PostParams};
+use kube::runtime::controller::Action as Requeue;
+use kube::runtime::events::EventType;
+use zkinfer_crds::k8s::model::condition;
+use zkinfer_crds::k8s::{Model, ModelStatus, find_condition, same_conditions};
+
+use super::gather::gather;
+use super::plan::{Action, Observed, Plan, SourceState, plan};
+use crate::build::compile_job;
+use crate::cluster::{Context, ReconcileError, patch_status, tell};
+use crate::dispatch::CompileToken;
+use crate::fleet::JobView;
+use crate::local::now;
+
+/// What is not there yet is looked for again after this.
+const AGAIN: Duration = Duration::from_secs(3);
+/// A compiler's progress is written no more often than this.
+const PROGRESS: Duration = Duration::from_secs(2);
+
+/// One reconciliation.
+///
+/// # Errors
+/// The API server or the store; it is tried again.
+pub async fn reconcile(object: Arc<Model>, ctx: Arc<Context>) -> Result<Requeue, ReconcileError> {
+    let uid = object.uid().unwrap_or_default();
+    if object.metadata.deletion_timestamp.is_some() {
+        return Ok(Requeue::await_change());
+    }
+    let gathered = gather(&ctx, &object).await?;
+    let written = ctx.models().get(&uid).and_then(|m| m.written.clone());
+    let old = written
+        .as_ref()
+        .map(|(status, _)| status.clone())
+        .or_else(|| object.status.clone())
+        .unwrap_or_default();
+    let observed = Observed {
+        spec: &object.spec,
+        generation: object.metadata.generation,
+        status: &old,
+        source: gathered.source,
+        calibration: gathered.calibration,
+        compile: gathered.compile,
+        setup: ctx.setup,
+    };
+    let waiting = !matches!(observed.source, SourceState::Found(_)) || observed.calibration.is_err();
+    let Plan {
+        status,
+        action,
+        failed,
+    } = plan(&observed, &now());
+    if let (Some(Action::Compile), Some((task, key))) = (action, gathered.task) {
+        let token = CompileToken {
+            model: (object.namespace().unwrap_or_default(), object.name_any()),
+            uid: uid.clone(),
+            key,
+            task,
+        };
+        start(&ctx, &token).await?;
+    }
+    ctx.models().entry(uid.clone()).or_default().failed = failed;
+    let progress_only = same_kind(&old, &status);
+    let since = written.map_or(Duration::MAX, |(_, at)| at.elapsed());
+    if status != old && progress_only && since < PROGRESS {
+        return Ok(Requeue::requeue(PROGRESS - since));
+    }
+    if status != old {
+        patch_status(&ctx, &*object, &status).await?;
+        ctx.models().entry(uid).or_default().written = Some((status.clone(), Instant::now()));
+        if !progress_only {
+            said(&ctx, &object, &status).await;
+            let (namespace, name) = (object.namespace(), object.name_any());
+            ctx.wake_requests(|r| r.namespace() == namespace && r.spec.model_ref.name == name);
+        }
+    }
+    Ok(if waiting {
+        Requeue::requeue(AGAIN)
+    } else {
+        Requeue::await_change()
+    })
+}
+
+/// Makes the compile Job. The same key has the same name: two Models, or two starts of the operator, make one Job.
+async fn start(ctx: &Context, token: &CompileToken) -> Result<(), ReconcileError> {
+    let sealed = ctx.dispatcher.seal_compile(token);
+    let model = (token.model.0.as_str(), token.model.1.as_str());
+    let job = compile_job(model, &token.uid, &sealed, &ctx.compile, &ctx.workers);
+    let api: Api<Job> = Api::namespaced(ctx.client.clone(), &ctx.workers.namespace);
+    match api.create(&PostParams::default(), &job).await {
+        Ok(made) => {
+            if let Some(view) = JobView::of(&made) {
+                ctx.jobs.insert(view, ctx.started.elapsed());
+            }
+            Ok(())
+        }
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Whether two statuses differ in what a compiler says of its progress only.
+fn same_kind(a: &ModelStatus, b: &ModelStatus) -> bool {
+    let strip = |status: &ModelStatus| {
+        let mut status = status.clone();
+        for c in &mut status.conditions {
+            c.message.clear();
+        }
+        status
+    };
+    let (a, b) = (strip(a), strip(b));
+    same_conditions(&a.conditions, &b.conditions)
+        && ModelStatus {
+            conditions: Vec::new(),
+            ..a
+        } == ModelStatus {
+            conditions: Vec::new(),
+            ..b
+        }
+}
+
+async fn said(ctx: &Context, object: &Model, status: &ModelStatus) {
+    let Some(ready) = find_condition(&status.conditions, condition::READY) else {
+        return;
+    };
+    let compiled = find_condition(&status.conditions, condition::COMPILED);
+    let bad = ready.status != "True" && compiled.is_some_and(|c| c.status == "False");
+    let type_ = if bad {
+        EventType::Warning
+    } else {
+        EventType::Normal
+    };
+    tell(ctx, object, type_, &ready.reason, "Compile", &ready.message).await;
+}

@@ -1,0 +1,188 @@
+//! What is known of a Model: its files, and how far the compiler is.
+
+use kube::ResourceExt;
+use sha2::{Digest as _, Sha256};
+use zkinfer_crds::Digest;
+use zkinfer_crds::compile_report::CompileOutcome;
+use zkinfer_crds::k8s::{Model, ModelSpec};
+use zkinfer_crds::wire::{BlobRef, CompileTask};
+
+use super::plan::{CompileState, SourceState};
+use crate::artifacts::{ArtifactError, CompiledName};
+use crate::cluster::{ApiConfigMaps, Context};
+use crate::fleet::JobState;
+use crate::runs::CompiledModel;
+use crate::sources::{self, SourceError};
+
+/// What [`gather`] found, with what a compiler would be told.
+pub(super) struct Gathered {
+    pub(super) source: SourceState,
+    pub(super) calibration: Result<(), String>,
+    pub(super) compile: CompileState,
+    /// The task and the key of all that its result depends on; once both files are there.
+    pub(super) task: Option<(CompileTask, Digest)>,
+}
+
+/// Looks.
+///
+/// # Errors
+/// A store that fails; it is looked again.
+pub(super) async fn gather(ctx: &Context, object: &Model) -> Result<Gathered, ArtifactError> {
+    let uid = object.uid().unwrap_or_default();
+    if let Some(outcome) = known(ctx, &uid).await? {
+        return Ok(Gathered {
+            source: SourceState::Found(match (&outcome, &object.status) {
+                (CompileOutcome::Compiled(report), _) => report.model,
+                (CompileOutcome::Failed(_), status) => status
+                    .as_ref()
+                    .and_then(|s| s.model_digest)
+                    .or(object.spec.sha256)
+                    .unwrap_or_else(|| Digest::new([0; 32])),
+            }),
+            calibration: Ok(()),
+            compile: load(ctx, &uid, outcome).await,
+            task: None,
+        });
+    }
+    let maps = ApiConfigMaps(ctx.client.clone());
+    let namespace = object.namespace().unwrap_or_default();
+    // Guards end with their statements: nothing is awaited under a lock.
+    let (onnx, calibration) = {
+        let models = ctx.models();
+        let record = models.get(&uid);
+        (
+            record.and_then(|m| m.onnx.clone()),
+            record.and_then(|m| m.calibration.clone()),
+        )
+    };
+    let onnx = match onnx {
+        Some(blob) => Ok(blob),
+        None => match sources::model(&maps, &ctx.artifacts, &namespace, &object.spec.source).await {
+            Ok(bytes) => Ok(ctx.artifacts.put_blob(bytes).await?),
+            Err(e) => Err(e),
+        },
+    };
+    let calibration = match (calibration, &object.spec.quantization.calibration) {
+        (Some(blob), _) => Ok(Some(blob)),
+        (None, None) => Ok(None),
+        (None, Some(at)) => match sources::calibration(&maps, &ctx.artifacts, &namespace, at).await {
+            Ok((_, bytes)) => Ok(Some(ctx.artifacts.put_blob(bytes).await?)),
+            Err(e) => Err(e),
+        },
+    };
+    {
+        let mut models = ctx.models();
+        let record = models.entry(uid.clone()).or_default();
+        record.onnx = onnx.as_ref().ok().cloned();
+        record.calibration = calibration.as_ref().ok().cloned().flatten();
+    }
+    let mut gathered = Gathered {
+        source: match &onnx {
+            Ok(blob) => SourceState::Found(blob.digest),
+            Err(_) => SourceState::NotFound(String::new()),
+        },
+        calibration: Ok(()),
+        compile: CompileState::None,
+        task: None,
+    };
+    match (onnx, calibration) {
+        (Err(e), _) => gathered.source = e.into(),
+        (Ok(_), Err(e)) => gathered.calibration = Err(SourceError::into_text(e)),
+        (Ok(onnx), Ok(calibration)) => {
+            let task = task(ctx, &object.spec, onnx, calibration);
+            let key = key(ctx, &task);
+            gathered.compile = compiling(ctx, &uid, &key).await?;
+            gathered.task = Some((task, key));
+        }
+    }
+    Ok(gathered)
+}
+
+/// What the compiler reported for this Model, now or before the operator was started.
+async fn known(ctx: &Context, uid: &str) -> Result<Option<CompileOutcome>, ArtifactError> {
+    let looked = {
+        let models = ctx.models();
+        let record = models.get(uid);
+        if let Some(outcome) = record.and_then(|m| m.outcome.clone()) {
+            return Ok(Some(outcome));
+        }
+        record.is_some_and(|m| m.looked)
+    };
+    if looked {
+        return Ok(None);
+    }
+    let found = ctx.artifacts.compiled(CompiledName::Model(uid)).await?;
+    let outcome = found.and_then(|json| serde_json::from_slice::<CompileOutcome>(&json).ok());
+    let mut models = ctx.models();
+    let record = models.entry(uid.to_owned()).or_default();
+    record.looked = true;
+    record.outcome = outcome.clone();
+    Ok(outcome)
+}
+
+/// The compiled model is loaded once; a result that cannot be loaded is none.
+async fn load(ctx: &Context, uid: &str, outcome: CompileOutcome) -> CompileState {
+    let CompileOutcome::Compiled(report) = &outcome else {
+        return CompileState::Done(outcome);
+    };
+    if ctx.models().get(uid).is_some_and(|m| m.compiled.is_some()) {
+        return CompileState::Done(outcome);
+    }
+    match CompiledModel::load(&ctx.artifacts, report.clone(), ctx.srs.clone()).await {
+        Ok(compiled) => {
+            ctx.models().entry(uid.to_owned()).or_default().compiled = Some(std::sync::Arc::new(compiled));
+            CompileState::Done(outcome)
+        }
+        Err(e) => CompileState::Crashed(format!("what was compiled cannot be loaded: {e}")),
+    }
+}
+
+/// Is there a result under the key, or a compiler at work?
+async fn compiling(ctx: &Context, uid: &str, key: &Digest) -> Result<CompileState, ArtifactError> {
+    if let Some(json) = ctx.artifacts.compiled(CompiledName::Key(key)).await?
+        && let Ok(outcome) = serde_json::from_slice::<CompileOutcome>(&json)
+    {
+        ctx.artifacts
+            .put_compiled(CompiledName::Model(uid), json.to_vec())
+            .await?;
+        ctx.models().entry(uid.to_owned()).or_default().outcome = Some(outcome.clone());
+        return Ok(load(ctx, uid, outcome).await);
+    }
+    Ok(match ctx.jobs.compiling(uid) {
+        None => CompileState::None,
+        Some(JobState::Running) => {
+            let said = ctx
+                .models()
+                .get(uid)
+                .map(|m| m.progress.clone())
+                .unwrap_or_default();
+            CompileState::Running(if said.is_empty() {
+                "the compiler's pod is starting".to_owned()
+            } else {
+                said
+            })
+        }
+        Some(JobState::Ended) => {
+            CompileState::Crashed("the compiler's Job ended and has reported nothing".to_owned())
+        }
+        Some(JobState::Failed(why)) => CompileState::Crashed(format!("the compiler's Job failed: {why}")),
+    })
+}
+
+fn task(ctx: &Context, spec: &ModelSpec, model: BlobRef, calibration: Option<BlobRef>) -> CompileTask {
+    CompileTask {
+        model,
+        calibration,
+        profile: spec.quantization.profile.map(|p| format!("{p:?}").to_lowercase()),
+        error_budget_millionths: spec.quantization.error_budget_millionths,
+        parallelism: spec.slicing.parallelism,
+        memory_mib: spec.slicing.memory_per_worker.as_ref().map(|m| m.bytes() >> 20),
+        srs: ctx.srs_file.clone(),
+    }
+}
+
+/// Everything that a result depends on: another compiler may make other keys.
+fn key(ctx: &Context, task: &CompileTask) -> Digest {
+    let parts = (task, ctx.setup.srs, &ctx.compile.image, env!("CARGO_PKG_VERSION"));
+    Digest::new(Sha256::digest(serde_json::to_vec(&parts).unwrap_or_default()).into())
+}

@@ -1,0 +1,196 @@
+//! Carries a pool's plan out: who its workers are, what they may reach, those that are kept warm; then the status.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::ResourceExt;
+use kube::api::{Api, Patch, PatchParams};
+use kube::runtime::controller::Action as Requeue;
+use kube::runtime::events::EventType;
+use zkinfer_crds::k8s::miner_pool::condition;
+use zkinfer_crds::k8s::{MinerPool, MinerPoolStatus, find_condition, is_true};
+
+use super::plan::{Observed, plan};
+use crate::build::{network_policy, service_account, service_account_name, warm_workers};
+use crate::cluster::{Context, MANAGER, ReconcileError, patch_status, tell};
+use crate::dispatch::PoolId;
+use crate::local::now;
+use crate::scoring;
+
+/// Scores are written no more often than this.
+const SCORES: Duration = Duration::from_secs(5);
+
+/// One reconciliation.
+///
+/// # Errors
+/// The API server; it is tried again.
+pub async fn reconcile(object: Arc<MinerPool>, ctx: Arc<Context>) -> Result<Requeue, ReconcileError> {
+    let id = PoolId::new(&object.namespace().unwrap_or_default(), &object.name_any());
+    if object.metadata.deletion_timestamp.is_some() {
+        return Ok(Requeue::await_change());
+    }
+    let mut trouble = ctx.pools().get(&id).and_then(|p| p.trouble.clone());
+    match children(&ctx, &id, &object).await {
+        Ok(()) => {}
+        // The pool's owner can do something about what is refused; everything else passes.
+        Err(kube::Error::Api(status)) if (400..500).contains(&status.code) && status.code != 409 => {
+            trouble = Some(format!("its objects cannot be made: {}", status.message));
+        }
+        Err(e) => return Err(e.into()),
+    }
+    let written = ctx.pools().get(&id).and_then(|p| p.written.clone());
+    let old = written
+        .as_ref()
+        .map(|(status, _)| status.clone())
+        .or_else(|| object.status.clone())
+        .unwrap_or_default();
+    let score = {
+        let ledger = ctx.ledger();
+        let least = ledger.iter().filter(|e| e.verified).filter_map(|e| e.bytes).min();
+        scoring::score(ledger.iter().filter(|e| e.pool == id), least)
+    };
+    let observed = Observed {
+        spec: &object.spec,
+        generation: object.metadata.generation,
+        uid: object.metadata.uid.as_deref().unwrap_or_default(),
+        status: &old,
+        identity_taken_by: identity_taken_by(&ctx, &object),
+        score,
+        start_error: trouble.clone(),
+    };
+    let status = plan(&observed, &now());
+    let scores_only = facts(&old) == facts(&status);
+    let since = written.map_or(Duration::MAX, |(_, at)| at.elapsed());
+    if status != old && scores_only && since < SCORES {
+        return Ok(Requeue::requeue(SCORES - since));
+    }
+    if status != old {
+        patch_status(&ctx, &*object, &status).await?;
+        if !scores_only {
+            said(&ctx, &object, &status).await;
+        }
+    }
+    let choice = choice(&object, &status);
+    let news = {
+        let mut pools = ctx.pools();
+        let record = pools.entry(id).or_default();
+        if status != old {
+            record.written = Some((status, Instant::now()));
+        }
+        // Trouble with Jobs is over when the next one can be made; it is looked at again then.
+        record.trouble = None;
+        let news = record.told.as_ref() != Some(&choice);
+        record.told = Some(choice);
+        news
+    };
+    if news {
+        ctx.wake_requests(|_| true);
+        ctx.fleet.notify_one();
+    }
+    Ok(if trouble.is_some() {
+        Requeue::requeue(Duration::from_secs(30))
+    } else {
+        Requeue::await_change()
+    })
+}
+
+/// What requests choose a pool by.
+fn choice(object: &MinerPool, status: &MinerPoolStatus) -> String {
+    format!(
+        "{:?} {:?} {:?} {} {}",
+        object.metadata.labels,
+        object.spec.allowed_namespaces,
+        object.spec.resources.memory,
+        is_true(&status.conditions, condition::READY),
+        object.spec.drain,
+    )
+}
+
+fn facts(status: &MinerPoolStatus) -> Vec<(String, String, String, Option<i64>)> {
+    let fact = |c: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| {
+        (
+            c.type_.clone(),
+            c.status.clone(),
+            c.reason.clone(),
+            c.observed_generation,
+        )
+    };
+    status.conditions.iter().map(fact).collect()
+}
+
+/// The objects of a pool, made when its spec has changed, and how many warm workers are up.
+async fn children(ctx: &Context, id: &PoolId, object: &MinerPool) -> Result<(), kube::Error> {
+    let namespace = object.namespace().unwrap_or_default();
+    let name = service_account_name(&object.name_any());
+    let deployments: Api<Deployment> = Api::namespaced(ctx.client.clone(), &namespace);
+    let current = deployments.get_opt(&name).await?;
+    let applied = ctx.pools().get(id).and_then(|p| p.applied);
+    let wants_warm = object.spec.warm > 0;
+    if applied != object.metadata.generation || (wants_warm && current.is_none()) {
+        let params = PatchParams::apply(MANAGER).force();
+        let accounts: Api<ServiceAccount> = Api::namespaced(ctx.client.clone(), &namespace);
+        accounts
+            .patch(&name, &params, &Patch::Apply(service_account(object)))
+            .await?;
+        let policies: Api<NetworkPolicy> = Api::namespaced(ctx.client.clone(), &namespace);
+        policies
+            .patch(
+                &name,
+                &params,
+                &Patch::Apply(network_policy(object, &ctx.workers)),
+            )
+            .await?;
+        if wants_warm || current.is_some() {
+            deployments
+                .patch(&name, &params, &Patch::Apply(warm_workers(object, &ctx.workers)))
+                .await?;
+        }
+    }
+    let up = current.and_then(|d| d.status).and_then(|s| s.ready_replicas);
+    let up = up.unwrap_or(0).max(0) as u32;
+    let changed = {
+        let mut pools = ctx.pools();
+        let record = pools.entry(id.clone()).or_default();
+        record.applied = object.metadata.generation;
+        std::mem::replace(&mut record.warm_ready, up) != up
+    };
+    if changed {
+        ctx.fleet.notify_one();
+    }
+    Ok(())
+}
+
+/// The oldest other pool with the same stated identity; of two that are as old, the one that sorts first.
+fn identity_taken_by(ctx: &Context, object: &MinerPool) -> Option<String> {
+    let identity = object.spec.identity?;
+    let age = |p: &MinerPool| {
+        (
+            p.creation_timestamp().map(|t| t.0),
+            p.namespace().unwrap_or_default(),
+            p.name_any(),
+        )
+    };
+    let own = age(object);
+    let others = ctx.stores.pools.state();
+    let older = others
+        .iter()
+        .filter(|p| p.spec.identity == Some(identity) && age(p) < own)
+        .map(|p| age(p))
+        .min()?;
+    Some(format!("{}/{}", older.1, older.2))
+}
+
+async fn said(ctx: &Context, object: &MinerPool, status: &MinerPoolStatus) {
+    let Some(ready) = find_condition(&status.conditions, condition::READY) else {
+        return;
+    };
+    let type_ = if ready.status == "True" || object.spec.drain {
+        EventType::Normal
+    } else {
+        EventType::Warning
+    };
+    tell(ctx, object, type_, &ready.reason, "Serve", &ready.message).await;
+}

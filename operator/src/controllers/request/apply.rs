@@ -1,0 +1,237 @@
+//! Carries a request's plan out: queues and stops runs, writes the status, then tells of it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kube::ResourceExt;
+use kube::api::{Api, DeleteParams, Preconditions};
+use kube::runtime::controller::Action as Requeue;
+use kube::runtime::reflector::ObjectRef;
+use zkinfer_crds::RequestUid;
+use zkinfer_crds::k8s::inference_request::reason;
+use zkinfer_crds::k8s::{InferenceRequest, InferenceRequestStatus};
+
+use super::gather;
+use super::news::{Urgency, news, urgency};
+use super::plan::{Action, Observed, Plan, RunState, RunView, plan};
+use crate::cluster::{ApiConfigMaps, Context, ReconcileError, RunRecord, patch_status, tell};
+use crate::dispatch::PoolId;
+use crate::local::now;
+use crate::runs::Run;
+use crate::sources::{self, SourceError};
+
+/// What is not there yet is looked for again after this.
+const AGAIN: Duration = Duration::from_secs(3);
+/// Progress is written no more often than this.
+const PROGRESS: Duration = Duration::from_secs(1);
+
+/// One reconciliation.
+///
+/// # Errors
+/// The API server or the store; it is tried again.
+pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Context>) -> Result<Requeue, ReconcileError> {
+    let Some(uid) = object.uid().and_then(|u| u.parse::<RequestUid>().ok()) else {
+        return Ok(Requeue::await_change());
+    };
+    let seen = object.status.clone().unwrap_or_default();
+    if object.metadata.deletion_timestamp.is_some() {
+        return Ok(Requeue::await_change());
+    }
+    if seen.phase.is_over() {
+        ctx.dispatcher.remove(uid);
+        ctx.runs().remove(&uid);
+        return expire(&ctx, &object, &seen).await;
+    }
+    // The watch may be behind: what was written last counts.
+    let written = ctx.runs().get(&uid).and_then(|r| r.written.clone());
+    let old = written
+        .as_ref()
+        .map_or_else(|| seen, |(status, _)| status.clone());
+    if old.phase.is_over() {
+        return Ok(Requeue::await_change());
+    }
+    let mut status = old.clone();
+    let created = object.metadata.creation_timestamp.clone().unwrap_or_else(now);
+    let mut run = gather::run(&ctx, uid).await;
+    // A start changes what is known, so that is planned for at once, and written once.
+    for _ in 0..2 {
+        let observed = Observed {
+            spec: &object.spec,
+            generation: object.metadata.generation,
+            created: &created,
+            status: &status,
+            model: gather::model(&ctx, &object),
+            pools: gather::pools(&ctx, &object),
+            run: run.clone(),
+        };
+        let Plan { status: next, action } = plan(&observed, &now());
+        status = next;
+        match action {
+            Some(Action::Start(pools)) => run = start(&ctx, &object, uid, pools, &status).await?,
+            Some(Action::Retarget(pools)) => {
+                ctx.dispatcher.retarget(uid, pools.clone());
+                if let Some(record) = ctx.runs().get_mut(&uid) {
+                    record.view.pools = pools;
+                }
+                ctx.fleet.notify_one();
+                break;
+            }
+            Some(Action::Stop) => {
+                ctx.dispatcher.remove(uid);
+                break;
+            }
+            None => break,
+        }
+    }
+    if matches!(run, RunState::Active(_)) {
+        ctx.dispatcher.suspend(uid, object.spec.suspend);
+    }
+    let since = written.map_or(Duration::MAX, |(_, at)| at.elapsed());
+    let write = match urgency(&old, &status) {
+        Urgency::Nothing => false,
+        Urgency::Progress => since >= PROGRESS,
+        Urgency::Now => true,
+    };
+    if write {
+        patch_status(&ctx, &*object, &status).await?;
+        if let Some(record) = ctx.runs().get_mut(&uid) {
+            record.written = Some((status.clone(), Instant::now()));
+        }
+        for (type_, reason, action, note) in news(&old, &status) {
+            tell(&ctx, &*object, type_, &reason, action, &note).await;
+        }
+        ctx.metrics.request(&old, &status);
+    }
+    if status.phase.is_over() {
+        // Workers that wait for its slices are told that it is over.
+        ctx.dispatcher.remove(uid);
+        ctx.fleet.notify_one();
+        return Ok(Requeue::await_change());
+    }
+    Ok(Requeue::requeue(next_look(&object, &status, &run, write, since)))
+}
+
+/// When to look without being woken: at the deadline, and earlier for what nobody tells of.
+fn next_look(
+    object: &InferenceRequest,
+    status: &InferenceRequestStatus,
+    run: &RunState,
+    written: bool,
+    since: Duration,
+) -> Duration {
+    let created = object.creation_timestamp().map_or(0, |t| t.0.as_second());
+    let deadline = created + object.spec.deadline.seconds() as i64;
+    let left = (deadline - now().0.as_second()).max(0) as u64;
+    let mut next = Duration::from_secs(left) + Duration::from_millis(50);
+    if matches!(run, RunState::InputNotFound(_)) {
+        next = next.min(AGAIN);
+    }
+    if matches!(run, RunState::Active(_)) && !written && since < PROGRESS && status.slices.is_some() {
+        next = next.min(PROGRESS - since);
+    }
+    next
+}
+
+/// Evaluates the model on the input and queues the slices.
+async fn start(
+    ctx: &Arc<Context>,
+    object: &InferenceRequest,
+    uid: RequestUid,
+    pools: Vec<PoolId>,
+    status: &InferenceRequestStatus,
+) -> Result<RunState, ReconcileError> {
+    let namespace = object.namespace().unwrap_or_default();
+    let name = &object.spec.model_ref.name;
+    let model = ctx
+        .stores
+        .models
+        .find(|m| m.namespace().as_ref() == Some(&namespace) && m.name_any() == *name);
+    let model_uid = model.as_ref().and_then(|m| m.uid()).unwrap_or_default();
+    let compiled = ctx.models().get(&model_uid).and_then(|m| m.compiled.clone());
+    let (Some(model), Some(compiled)) = (model, compiled) else {
+        // It went away between the plan and here; its own change wakes the request.
+        return Ok(RunState::None);
+    };
+    let only = match compiled.manifest.inputs.as_slice() {
+        [id] => compiled.manifest.tensor(*id).map(|t| t.name.clone()),
+        _ => None,
+    };
+    let maps = ApiConfigMaps(ctx.client.clone());
+    let given = sources::input(
+        &maps,
+        &ctx.artifacts,
+        &namespace,
+        &object.spec.input,
+        only.as_deref(),
+    )
+    .await;
+    let refused = |reason, message| RunState::Refused { reason, message };
+    let given = match given {
+        Ok(given) => given,
+        Err(SourceError::NotFound(message)) => return Ok(RunState::InputNotFound(message)),
+        Err(SourceError::Unavailable(message)) => return Err(ReconcileError::Source(message)),
+        Err(e) => return Ok(refused(reason::INVALID_INPUT, e.into_text())),
+    };
+    let run = Run::prepare(
+        uid,
+        &ctx.network,
+        compiled,
+        &given,
+        &model.spec.classes,
+        &ctx.artifacts,
+    )
+    .await;
+    let run = match run {
+        Ok(run) => Arc::new(run),
+        Err(e) if e.reason() == reason::INTERNAL_ERROR => return Err(ReconcileError::Source(e.to_string())),
+        Err(e) => return Ok(refused(e.reason(), e.to_string())),
+    };
+    let (priority, redundancy) = (object.spec.priority, object.spec.redundancy);
+    let mut view = RunView {
+        pools: pools.clone(),
+        recent: status.recent_slices.clone(),
+        ..RunView::default()
+    };
+    // The record comes first: attempts that end at once are put into it.
+    ctx.runs().entry(uid).or_insert_with(|| RunRecord {
+        key: ObjectRef::from_obj(object),
+        run: Some(Arc::clone(&run)),
+        state: RunState::Active(view.clone()),
+        view: view.clone(),
+        written: None,
+    });
+    ctx.dispatcher.resume(run, priority, redundancy, pools).await?;
+    view.counts = ctx.dispatcher.counts(uid).unwrap_or_default();
+    ctx.fleet.notify_one();
+    Ok(RunState::Active(view))
+}
+
+/// Deletes a request whose time after its end is over.
+async fn expire(
+    ctx: &Context,
+    object: &InferenceRequest,
+    status: &InferenceRequestStatus,
+) -> Result<Requeue, ReconcileError> {
+    let (Some(ttl), Some(finished)) = (object.spec.ttl_seconds_after_finished, &status.finished_at) else {
+        return Ok(Requeue::await_change());
+    };
+    let left = finished.0.as_second() + i64::from(ttl) - now().0.as_second();
+    if left > 0 {
+        return Ok(Requeue::requeue(Duration::from_secs(left as u64)));
+    }
+    let api: Api<InferenceRequest> =
+        Api::namespaced(ctx.client.clone(), &object.namespace().unwrap_or_default());
+    let this_one = DeleteParams {
+        preconditions: Some(Preconditions {
+            uid: object.uid(),
+            resource_version: None,
+        }),
+        ..DeleteParams::background()
+    };
+    match api.delete(&object.name_any(), &this_one).await {
+        Ok(_) => {}
+        Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => {}
+        Err(e) => return Err(e.into()),
+    }
+    Ok(Requeue::await_change())
+}

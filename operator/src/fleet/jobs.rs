@@ -1,0 +1,160 @@
+//! The operator's Jobs, as far as it needs to know them.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use k8s_openapi::api::batch::v1::Job;
+use kube::ResourceExt;
+use zkinfer_crds::RequestUid;
+
+use crate::build::labels;
+use crate::dispatch::PoolId;
+
+/// What a Job is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Purpose {
+    /// Slices of a request.
+    Prove {
+        /// The request.
+        request: RequestUid,
+        /// Whose workers they are.
+        pool: PoolId,
+        /// Which Job of the pool for the request it is, from 0.
+        round: u32,
+        /// Workers at once.
+        workers: u32,
+    },
+    /// A Model's keys.
+    Compile {
+        /// The Model's uid.
+        uid: String,
+        /// Its namespace and name.
+        model: (String, String),
+    },
+}
+
+/// Whether a Job will start pods again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobState {
+    /// It may.
+    Running,
+    /// It is complete.
+    Ended,
+    /// It gave up; why.
+    Failed(String),
+}
+
+/// A Job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobView {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// Whether it goes on.
+    pub state: JobState,
+    /// When it was first seen ended, as time since the operator started.
+    pub ended: Option<Duration>,
+}
+
+impl JobView {
+    /// From the object; `None` for a Job whose labels are not the operator's.
+    #[must_use]
+    pub fn of(job: &Job) -> Option<Self> {
+        let (found, annotations) = (job.labels(), job.annotations());
+        let of = annotations.get(labels::FOR).and_then(|key| key.split_once('/'));
+        let namespace = job.namespace()?;
+        let purpose = if let Some(uid) = found.get(labels::MODEL_UID) {
+            let (model_namespace, name) = of?;
+            Purpose::Compile {
+                uid: uid.clone(),
+                model: (model_namespace.to_owned(), name.to_owned()),
+            }
+        } else {
+            Purpose::Prove {
+                request: labels::request_uid(found)?,
+                pool: PoolId::new(&namespace, found.get(labels::POOL)?),
+                round: found.get(labels::ROUND)?.parse().ok()?,
+                workers: found.get(labels::WORKERS)?.parse().ok()?,
+            }
+        };
+        let conditions = job.status.iter().flat_map(|s| s.conditions.iter().flatten());
+        let state = conditions
+            .filter(|c| c.status == "True")
+            .find_map(|c| match c.type_.as_str() {
+                "Complete" | "SuccessCriteriaMet" => Some(JobState::Ended),
+                "Failed" | "FailureTarget" => Some(JobState::Failed(
+                    [&c.reason, &c.message]
+                        .into_iter()
+                        .flatten()
+                        .map(String::as_str)
+                        .collect::<Vec<_>>()
+                        .join(": "),
+                )),
+                _ => None,
+            });
+        let deleted = job.metadata.deletion_timestamp.is_some();
+        Some(Self {
+            namespace,
+            name: job.name_any(),
+            purpose,
+            state: state.unwrap_or(if deleted {
+                JobState::Ended
+            } else {
+                JobState::Running
+            }),
+            ended: None,
+        })
+    }
+}
+
+/// Every Job that is known, by namespace and name.
+#[derive(Debug, Default)]
+pub struct JobIndex {
+    jobs: Mutex<BTreeMap<(String, String), JobView>>,
+}
+
+impl JobIndex {
+    fn jobs(&self) -> MutexGuard<'_, BTreeMap<(String, String), JobView>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Knows a Job from now on. The moment when it was first seen ended stays.
+    pub fn insert(&self, mut view: JobView, now: Duration) {
+        let key = (view.namespace.clone(), view.name.clone());
+        let mut jobs = self.jobs();
+        if view.state != JobState::Running {
+            view.ended = jobs.get(&key).and_then(|old| old.ended).or(Some(now));
+        }
+        jobs.insert(key, view);
+    }
+
+    /// Forgets a Job.
+    pub fn remove(&self, namespace: &str, name: &str) -> Option<JobView> {
+        self.jobs().remove(&(namespace.to_owned(), name.to_owned()))
+    }
+
+    /// Forgets every Job but these.
+    pub fn retain(&self, names: &std::collections::BTreeSet<(String, String)>) {
+        self.jobs().retain(|key, _| names.contains(key));
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> Vec<JobView> {
+        self.jobs().values().cloned().collect()
+    }
+
+    /// The state of a Model's compile Job; a running one before an ended one.
+    #[must_use]
+    pub fn compiling(&self, uid: &str) -> Option<JobState> {
+        let jobs = self.jobs();
+        let of_model = |j: &&JobView| matches!(&j.purpose, Purpose::Compile { uid: of, .. } if of == uid);
+        let mut states: Vec<&JobState> = jobs.values().filter(of_model).map(|j| &j.state).collect();
+        states.sort_by_key(|s| **s != JobState::Running);
+        states.first().map(|s| (*s).clone())
+    }
+}

@@ -1,0 +1,364 @@
+//! Which Jobs to make and to remove.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use zkinfer_crds::RequestUid;
+
+use super::jobs::{JobState, JobView, Purpose};
+use crate::dispatch::{PoolId, RequestLoad};
+
+/// Pause before the second round of a pool that ended its first with slices left; it doubles with each round.
+const ROUND_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// Workers of a request that is over are told so by the gateway; a Job that is still there after this has none that asks.
+const TIME_TO_END: Duration = Duration::from_secs(15);
+
+/// A pool's room for workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolView {
+    /// Most workers at once.
+    pub parallelism: u32,
+    /// Workers that are kept running.
+    pub warm: u32,
+    /// Those of them that are up.
+    pub warm_ready: u32,
+    /// It may be given slices.
+    pub usable: bool,
+}
+
+/// What became of a request, as far as its Jobs are concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is not over.
+    Alive,
+    /// It ended, this long ago.
+    Over(Duration),
+    /// Nobody wants it any more: it was cancelled.
+    Cancelled,
+}
+
+/// Everything that a plan is made from.
+#[derive(Debug)]
+pub struct Observed<'a> {
+    /// The queue, in order.
+    pub loads: &'a [RequestLoad],
+    /// Open claims by pool.
+    pub busy: &'a BTreeMap<PoolId, u32>,
+    /// The pools.
+    pub pools: &'a BTreeMap<PoolId, PoolView>,
+    /// The Jobs for requests.
+    pub jobs: &'a [JobView],
+    /// Requests that exist; a Job of any other is removed.
+    pub requests: &'a BTreeMap<RequestUid, Fate>,
+    /// Time since any fixed moment.
+    pub now: Duration,
+}
+
+/// A Job to make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Start {
+    /// For this request.
+    pub request: RequestUid,
+    /// With workers of this pool.
+    pub pool: PoolId,
+    /// Which Job of the pool for the request it is, from 0.
+    pub round: u32,
+    /// So many at once.
+    pub workers: u32,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Plan {
+    /// Jobs to make.
+    pub start: Vec<Start>,
+    /// Jobs to remove, as namespace and name.
+    pub remove: Vec<(String, String)>,
+}
+
+/// Decides.
+#[must_use]
+pub fn plan(observed: &Observed<'_>) -> Plan {
+    Plan {
+        start: start(observed),
+        remove: observed
+            .jobs
+            .iter()
+            .filter(|job| unwanted(observed, job))
+            .map(|job| (job.namespace.clone(), job.name.clone()))
+            .collect(),
+    }
+}
+
+fn unwanted(observed: &Observed<'_>, job: &JobView) -> bool {
+    let Purpose::Prove { request, .. } = &job.purpose else {
+        return false;
+    };
+    match observed.requests.get(request) {
+        None => true,
+        Some(Fate::Alive) => false,
+        Some(Fate::Cancelled) => job.state == JobState::Running,
+        Some(Fate::Over(since)) => job.state == JobState::Running && *since >= TIME_TO_END,
+    }
+}
+
+/// A pool's workers while Jobs are handed out.
+struct Room {
+    /// Workers that may still be made.
+    free: u32,
+    /// Workers that have nothing to do.
+    idle: u32,
+}
+
+fn start(observed: &Observed<'_>) -> Vec<Start> {
+    let mut rooms: BTreeMap<&PoolId, Room> = BTreeMap::new();
+    for (id, pool) in observed.pools {
+        let in_jobs: u32 = running(observed)
+            .filter(|(_, of, _, _)| *of == id)
+            .map(|(_, _, _, n)| n)
+            .sum();
+        let busy = observed.busy.get(id).copied().unwrap_or(0);
+        let room = Room {
+            free: pool
+                .parallelism
+                .saturating_sub(pool.warm.max(pool.warm_ready) + in_jobs),
+            // Workers of Jobs are there for their own request alone.
+            idle: pool.warm_ready.saturating_sub(busy),
+        };
+        rooms.insert(id, room);
+    }
+    let mut starts = Vec::new();
+    for load in observed.loads {
+        let serving: Vec<&PoolId> = load.pools.iter().filter(|p| p.serves).map(|p| &p.id).collect();
+        let mut open = load.open;
+        for (place, id) in serving.iter().enumerate() {
+            let left = (serving.len() - place) as u32;
+            let share = open.div_ceil(left);
+            let (Some(room), Some(pool)) = (rooms.get_mut(*id), observed.pools.get(*id)) else {
+                continue;
+            };
+            let warm = share.min(room.idle);
+            room.idle -= warm;
+            open = open.saturating_sub(share);
+            let (round, at_work) = round(observed, load.uid, id);
+            let Some(round) = round.filter(|_| pool.usable && !at_work) else {
+                continue;
+            };
+            let workers = (share - warm).min(room.free);
+            if workers > 0 {
+                room.free -= workers;
+                starts.push(Start {
+                    request: load.uid,
+                    pool: (*id).clone(),
+                    round,
+                    workers,
+                });
+            }
+        }
+    }
+    starts
+}
+
+/// Jobs at work: request, pool, round, workers.
+fn running<'a>(observed: &'a Observed<'_>) -> impl Iterator<Item = (RequestUid, &'a PoolId, u32, u32)> {
+    let jobs = observed.jobs.iter().filter(|j| j.state == JobState::Running);
+    jobs.filter_map(|j| match &j.purpose {
+        Purpose::Prove {
+            request,
+            pool,
+            round,
+            workers,
+        } => Some((*request, pool, *round, *workers)),
+        Purpose::Compile { .. } => None,
+    })
+}
+
+/// The next round of a pool for a request, unless it is too early for one; and whether a Job is at work.
+fn round(observed: &Observed<'_>, uid: RequestUid, id: &PoolId) -> (Option<u32>, bool) {
+    let at_work = running(observed).any(|(request, pool, _, _)| request == uid && pool == id);
+    let last = observed
+        .jobs
+        .iter()
+        .filter_map(|j| match &j.purpose {
+            Purpose::Prove {
+                request, pool, round, ..
+            } if *request == uid && pool == id => Some((*round, j.ended)),
+            _ => None,
+        })
+        .max_by_key(|(round, _)| *round);
+    let next = match last {
+        None => Some(0),
+        Some((round, ended)) => {
+            let pause = (ROUND_PAUSE * 2u32.saturating_pow(round)).min(LONGEST_PAUSE);
+            let over = ended.is_some_and(|at| observed.now >= at + pause);
+            over.then_some(round + 1)
+        }
+    };
+    (next, at_work)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dispatch::PoolLoad;
+
+    const UID: RequestUid = RequestUid::new([1; 16]);
+
+    fn id(name: &str) -> PoolId {
+        PoolId::new("miners", name)
+    }
+
+    fn load(uid: RequestUid, open: u32, pools: &[&str]) -> RequestLoad {
+        let pool = |name: &&str| PoolLoad {
+            id: id(name),
+            serves: true,
+        };
+        RequestLoad {
+            uid,
+            open,
+            pools: pools.iter().map(pool).collect(),
+        }
+    }
+
+    fn pool(parallelism: u32, warm: u32, warm_ready: u32) -> PoolView {
+        PoolView {
+            parallelism,
+            warm,
+            warm_ready,
+            usable: true,
+        }
+    }
+
+    fn job(pool: &str, round: u32, state: JobState, ended: Option<Duration>) -> JobView {
+        JobView {
+            namespace: "miners".to_owned(),
+            name: format!("{pool}-{round}"),
+            purpose: Purpose::Prove {
+                request: UID,
+                pool: id(pool),
+                round,
+                workers: 2,
+            },
+            state,
+            ended,
+        }
+    }
+
+    struct Case {
+        loads: Vec<RequestLoad>,
+        busy: BTreeMap<PoolId, u32>,
+        pools: BTreeMap<PoolId, PoolView>,
+        jobs: Vec<JobView>,
+        fate: Option<Fate>,
+        now: Duration,
+    }
+
+    impl Case {
+        fn new(open: u32, pools: &[(&str, PoolView)]) -> Self {
+            let names: Vec<&str> = pools.iter().map(|(n, _)| *n).collect();
+            Self {
+                loads: vec![load(UID, open, &names)],
+                busy: BTreeMap::new(),
+                pools: pools.iter().map(|(n, p)| (id(n), *p)).collect(),
+                jobs: Vec::new(),
+                fate: Some(Fate::Alive),
+                now: Duration::from_secs(100),
+            }
+        }
+
+        fn plan(&self) -> Plan {
+            plan(&Observed {
+                loads: &self.loads,
+                busy: &self.busy,
+                pools: &self.pools,
+                jobs: &self.jobs,
+                requests: &self.fate.map(|f| (UID, f)).into_iter().collect(),
+                now: self.now,
+            })
+        }
+
+        fn started(&self) -> Vec<(String, u32, u32)> {
+            let start = |s: Start| (s.pool.to_string(), s.round, s.workers);
+            self.plan().start.into_iter().map(start).collect()
+        }
+    }
+
+    #[test]
+    fn slices_are_shared_between_the_pools() {
+        let case = Case::new(5, &[("a", pool(8, 0, 0)), ("b", pool(8, 0, 0))]);
+        assert_eq!(
+            case.started(),
+            [("miners/a".to_owned(), 0, 3), ("miners/b".to_owned(), 0, 2)]
+        );
+    }
+
+    #[test]
+    fn warm_workers_go_first_and_a_pool_keeps_its_limit() {
+        let mut case = Case::new(4, &[("a", pool(3, 2, 2))]);
+        assert_eq!(
+            case.started(),
+            [("miners/a".to_owned(), 0, 1)],
+            "two are warm, one may be made"
+        );
+        case.busy = [(id("a"), 2)].into();
+        assert_eq!(case.started(), [("miners/a".to_owned(), 0, 1)]);
+        let case = Case::new(2, &[("a", pool(3, 2, 2))]);
+        assert!(case.started().is_empty(), "the warm ones are enough");
+        let case = Case::new(4, &[("a", pool(2, 2, 0))]);
+        assert!(case.started().is_empty(), "they are coming");
+    }
+
+    #[test]
+    fn later_requests_get_what_is_left() {
+        let mut case = Case::new(2, &[("a", pool(3, 0, 0))]);
+        let other = RequestUid::new([2; 16]);
+        case.loads.push(load(other, 4, &["a"]));
+        let workers: Vec<(RequestUid, u32)> =
+            case.plan().start.iter().map(|s| (s.request, s.workers)).collect();
+        assert_eq!(workers, [(UID, 2), (other, 1)]);
+    }
+
+    #[test]
+    fn a_job_that_ended_with_slices_left_is_followed_by_another_round_after_a_pause() {
+        let ended = Duration::from_secs(98);
+        let mut case = Case::new(2, &[("a", pool(4, 0, 0))]);
+        case.jobs = vec![job("a", 0, JobState::Running, None)];
+        assert!(case.started().is_empty());
+        case.jobs = vec![job("a", 0, JobState::Ended, Some(ended))];
+        assert!(case.started().is_empty(), "too early");
+        case.now = Duration::from_secs(103);
+        assert_eq!(case.started(), [("miners/a".to_owned(), 1, 2)]);
+        case.jobs.push(job("a", 1, JobState::Ended, Some(ended)));
+        assert!(case.started().is_empty(), "the pause doubles");
+    }
+
+    #[test]
+    fn nobody_is_started_for_a_pool_that_may_not_be_given_slices() {
+        let mut case = Case::new(2, &[("a", pool(4, 0, 0))]);
+        case.pools.insert(
+            id("a"),
+            PoolView {
+                usable: false,
+                ..pool(4, 0, 0)
+            },
+        );
+        assert!(case.started().is_empty());
+    }
+
+    #[test]
+    fn jobs_of_requests_that_are_gone_are_removed() {
+        let mut case = Case::new(0, &[]);
+        case.jobs = vec![job("a", 0, JobState::Running, None)];
+        let removed = |case: &Case| !case.plan().remove.is_empty();
+        assert!(!removed(&case));
+        case.fate = Some(Fate::Over(Duration::from_secs(1)));
+        assert!(!removed(&case), "its workers are told by the gateway");
+        case.fate = Some(Fate::Over(Duration::from_secs(20)));
+        assert!(removed(&case));
+        case.fate = Some(Fate::Cancelled);
+        assert!(removed(&case));
+        case.fate = None;
+        assert!(removed(&case));
+    }
+}

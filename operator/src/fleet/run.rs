@@ -1,0 +1,211 @@
+//! Carries the fleet's plans out, and follows the Jobs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use k8s_openapi::api::batch::v1::Job;
+use kube::api::{Api, DeleteParams, PostParams};
+use kube::core::PartialObjectMeta;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Resource, ResourceExt};
+use zkinfer_crds::RequestUid;
+use zkinfer_crds::k8s::inference_request::RequestPhase;
+use zkinfer_crds::k8s::{InferenceRequest, MinerPool, is_true};
+
+use super::jobs::{JobState, JobView, Purpose};
+use super::plan::{Fate, Observed, PoolView, Start, plan};
+use crate::build::{JobFor, labels, worker_job};
+use crate::cluster::Context;
+use crate::dispatch::PoolId;
+
+/// How often the plan is made without being asked for: rounds begin and requests end by time.
+const TICK: Duration = Duration::from_secs(1);
+/// Things that happen together are planned together.
+const TOGETHER: Duration = Duration::from_millis(15);
+
+/// Plans whenever something has changed, for ever.
+pub async fn run(ctx: Arc<Context>) {
+    loop {
+        let _ = tokio::time::timeout(TICK, ctx.fleet.notified()).await;
+        tokio::time::sleep(TOGETHER).await;
+        pass(&ctx).await;
+    }
+}
+
+async fn pass(ctx: &Context) {
+    let (loads, busy) = ctx.dispatcher.loads();
+    let requests: BTreeMap<RequestUid, Arc<InferenceRequest>> = ctx
+        .stores
+        .requests
+        .state()
+        .into_iter()
+        .filter_map(|r| Some((r.metadata.uid.as_deref()?.parse().ok()?, r)))
+        .collect();
+    let pools: BTreeMap<PoolId, Arc<MinerPool>> = ctx
+        .stores
+        .pools
+        .state()
+        .into_iter()
+        .map(|p| (pool_id(&p), p))
+        .collect();
+    let jobs = ctx.jobs.all();
+    let views = pools
+        .iter()
+        .map(|(id, pool)| (id.clone(), view(ctx, id, pool)))
+        .collect();
+    let fates = requests.iter().map(|(uid, r)| (*uid, fate(r))).collect();
+    let plan = plan(&Observed {
+        loads: &loads,
+        busy: &busy,
+        pools: &views,
+        jobs: &jobs,
+        requests: &fates,
+        now: ctx.started.elapsed(),
+    });
+    for start in plan.start {
+        if let (Some(request), Some(pool)) = (requests.get(&start.request), pools.get(&start.pool)) {
+            make(ctx, &start, request, pool).await;
+        }
+    }
+    for (namespace, name) in plan.remove {
+        remove(ctx, &namespace, &name).await;
+    }
+}
+
+/// The pool's id.
+fn pool_id(pool: &MinerPool) -> PoolId {
+    PoolId::new(&pool.namespace().unwrap_or_default(), &pool.name_any())
+}
+
+fn view(ctx: &Context, id: &PoolId, pool: &MinerPool) -> PoolView {
+    let status = pool.status.as_ref();
+    let ready = status.is_some_and(|s| is_true(&s.conditions, "Ready"));
+    PoolView {
+        parallelism: pool.spec.parallelism,
+        warm: pool.spec.warm,
+        warm_ready: ctx.warm(id),
+        usable: ready && !pool.spec.drain && pool.metadata.deletion_timestamp.is_none(),
+    }
+}
+
+fn fate(request: &InferenceRequest) -> Fate {
+    let Some(status) = request.status.as_ref().filter(|s| s.phase.is_over()) else {
+        return Fate::Alive;
+    };
+    let since = status.finished_at.as_ref().map_or(i64::MAX, |at| {
+        k8s_openapi::jiff::Timestamp::now().as_second() - at.0.as_second()
+    });
+    if status.phase == RequestPhase::Cancelled {
+        Fate::Cancelled
+    } else {
+        Fate::Over(Duration::from_secs(since.max(0) as u64))
+    }
+}
+
+async fn make(ctx: &Context, start: &Start, request: &InferenceRequest, pool: &MinerPool) {
+    let seconds_left = request.spec.deadline.seconds() as i64
+        - request.creation_timestamp().map_or(0, |at| {
+            k8s_openapi::jiff::Timestamp::now().as_second() - at.0.as_second()
+        });
+    let job = JobFor {
+        request: start.request,
+        key: (request.namespace().unwrap_or_default(), request.name_any()),
+        round: start.round,
+        workers: start.workers,
+        seconds_left,
+    };
+    let job = worker_job(pool, &job, &ctx.workers);
+    let namespace = pool.namespace().unwrap_or_default();
+    let api: Api<Job> = Api::namespaced(ctx.client.clone(), &namespace);
+    match api.create(&PostParams::default(), &job).await {
+        Ok(made) => {
+            tracing::info!(job = %ObjectRef::from_obj(&made), workers = start.workers, "made");
+            if let Some(view) = JobView::of(&made) {
+                ctx.jobs.insert(view, ctx.started.elapsed());
+            }
+        }
+        // The same round was made before a restart; the watch brings it.
+        Err(kube::Error::Api(status)) if status.code == 409 => {}
+        Err(error) => {
+            tracing::warn!(pool = %start.pool, %error, "a Job cannot be made");
+            ctx.pool_trouble(&start.pool, format!("its Jobs cannot be made: {error}"));
+        }
+    }
+}
+
+async fn remove(ctx: &Context, namespace: &str, name: &str) {
+    let api: Api<Job> = Api::namespaced(ctx.client.clone(), namespace);
+    match api.delete(name, &DeleteParams::background()).await {
+        Ok(_) => {}
+        Err(kube::Error::Api(status)) if status.code == 404 => {}
+        Err(error) => {
+            tracing::warn!(namespace, name, %error, "a Job cannot be removed; it is tried again");
+            return;
+        }
+    }
+    ctx.jobs.remove(namespace, name);
+}
+
+/// Follows the operator's Jobs by their metadata, and reads the status of those that change, for ever.
+pub async fn watch_jobs(ctx: Arc<Context>) {
+    let api: Api<PartialObjectMeta<Job>> = Api::all(ctx.client.clone());
+    let config = watcher::Config::default()
+        .labels(&labels::managed())
+        .any_semantic();
+    let mut listed = BTreeSet::new();
+    let mut events = std::pin::pin!(watcher(api, config).default_backoff());
+    loop {
+        match events.try_next().await {
+            Ok(Some(Event::Init)) => listed.clear(),
+            Ok(Some(Event::InitApply(meta))) => {
+                listed.insert((meta.namespace().unwrap_or_default(), meta.name_any()));
+                look(&ctx, &meta).await;
+            }
+            Ok(Some(Event::InitDone)) => {
+                ctx.jobs.retain(&listed);
+                ctx.ready.jobs();
+                ctx.fleet.notify_one();
+            }
+            Ok(Some(Event::Apply(meta))) => look(&ctx, &meta).await,
+            Ok(Some(Event::Delete(meta))) => {
+                let gone = ctx
+                    .jobs
+                    .remove(&meta.namespace().unwrap_or_default(), &meta.name_any());
+                wake(&ctx, gone.as_ref());
+            }
+            Ok(None) => return,
+            Err(error) => tracing::warn!(%error, "watching Jobs"),
+        }
+    }
+}
+
+/// The status is not in the metadata; a Job's end is.
+async fn look(ctx: &Context, meta: &PartialObjectMeta<Job>) {
+    let (namespace, name) = (meta.namespace().unwrap_or_default(), meta.name_any());
+    let api: Api<Job> = Api::namespaced(ctx.client.clone(), &namespace);
+    match api.get_opt(&name).await {
+        Ok(Some(job)) if job.meta().uid == meta.metadata.uid => {
+            if let Some(view) = JobView::of(&job) {
+                ctx.jobs.insert(view.clone(), ctx.started.elapsed());
+                wake(ctx, Some(&view));
+            }
+        }
+        // The next event tells more.
+        Ok(_) => {}
+        Err(error) => tracing::warn!(namespace, name, %error, "a Job cannot be read"),
+    }
+}
+
+fn wake(ctx: &Context, job: Option<&JobView>) {
+    match job.map(|j| (&j.purpose, &j.state)) {
+        Some((Purpose::Compile { model, .. }, _)) => {
+            ctx.wake.model(ObjectRef::new(&model.1).within(&model.0));
+        }
+        Some((Purpose::Prove { .. }, JobState::Running)) => {}
+        Some((Purpose::Prove { .. }, _)) | None => ctx.fleet.notify_one(),
+    }
+}

@@ -1,0 +1,164 @@
+//! `compile-job`: what `compile` does, for an operator: the task, the model and its calibration data come from the
+//! gateway by digest, and everything that was made goes there, the report last.
+//!
+//! Invariant: exit 0 means that the operator has a report, a good one or the reasons why there is none. Everything else
+//! is a failure of the machine, which the operator's Job tries again.
+
+mod client;
+
+use std::path::Path;
+
+use tokio::sync::mpsc;
+use zkinfer_crds::Digest;
+use zkinfer_crds::compile_report::{CompileFailure, CompileOutcome, FailureKind};
+use zkinfer_crds::wire::{BlobRef, CompileTask};
+use zkml::halo2::{Srs, SrsSource};
+
+use self::client::Client;
+use crate::args::{CompileJobArgs, ModelArgs, ProfileArg};
+use crate::by_hand::compile::compile_to;
+use crate::exit::{Exit, UsageError};
+use crate::files;
+use crate::work::client::CallError;
+
+pub(crate) fn run(args: &CompileJobArgs) -> Result<Exit, UsageError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(UsageError::new)?;
+    let client = Client::new(&args.gateway, &args.token)?;
+    match runtime.block_on(compile_for(&client, &args.scratch)) {
+        Ok(()) => Ok(Exit::Done),
+        Err(JobError::Usage(e)) => Err(e),
+        Err(JobError::Call(e)) => {
+            eprintln!("error: {e}");
+            Ok(Exit::Bad)
+        }
+    }
+}
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+enum JobError {
+    #[error(transparent)]
+    Usage(#[from] UsageError),
+    #[error(transparent)]
+    Call(#[from] CallError),
+}
+
+async fn compile_for(client: &Client, scratch: &Path) -> Result<(), JobError> {
+    let task = client.task().await?;
+    let (progress, mut lines) = mpsc::unbounded_channel::<String>();
+    let telling = {
+        let client = client.clone();
+        tokio::spawn(async move {
+            while let Some(mut line) = lines.recv().await {
+                // Only the latest matters when they come faster than they can be sent.
+                while let Ok(newer) = lines.try_recv() {
+                    line = newer;
+                }
+                eprintln!("{line}");
+                if let Err(e) = client.progress(line).await {
+                    eprintln!("progress was not taken: {e}");
+                }
+            }
+        })
+    };
+    let srs = match &task.srs {
+        None => SrsSource::Development,
+        Some(blob) => {
+            let bytes = fetch(client, blob).await?;
+            let srs = Srs::read(&bytes).map_err(|e| UsageError::new(format!("the trusted setup: {e}")))?;
+            SrsSource::Points(Box::new(srs))
+        }
+    };
+    let outcome = match model(client, &task, scratch).await? {
+        Ok(args) => {
+            let out = scratch.join("out");
+            let compile = move || {
+                compile_to(&args, &srs, &out, &|line| {
+                    let _ = progress.send(line);
+                })
+            };
+            let compiled = tokio::task::spawn_blocking(compile).await;
+            compiled.unwrap_or_else(|_| Ok(failed(FailureKind::Other, "the compiler panicked")))?
+        }
+        Err(failure) => {
+            drop(progress);
+            failure
+        }
+    };
+    // The last lines are told before the report, so that none comes after it.
+    let _ = telling.await;
+    if let CompileOutcome::Compiled(report) = &outcome {
+        for blob in report.blobs() {
+            client
+                .put_blob(blob, &files::blob_path(&scratch.join("out"), &blob.digest))
+                .await?;
+        }
+    }
+    client.report(&outcome).await?;
+    Ok(())
+}
+
+fn failed(kind: FailureKind, message: &str) -> CompileOutcome {
+    CompileOutcome::Failed(CompileFailure {
+        kind,
+        message: message.to_owned(),
+        unsupported: Vec::new(),
+    })
+}
+
+/// Puts the model and its calibration data where `compile` finds them. A calibration file that is none is the model's
+/// fault, not the machine's.
+async fn model(
+    client: &Client,
+    task: &CompileTask,
+    scratch: &Path,
+) -> Result<Result<ModelArgs, CompileOutcome>, JobError> {
+    let model = scratch.join("model.onnx");
+    files::write(&model, &fetch(client, &task.model).await?)?;
+    let calibration = match &task.calibration {
+        None => None,
+        Some(blob) => {
+            let bytes = fetch(client, blob).await?;
+            let npy = bytes.starts_with(b"\x93NUMPY");
+            let path = scratch.join(if npy {
+                "calibration.npy"
+            } else {
+                "calibration.json"
+            });
+            files::write(&path, &bytes)?;
+            if let Err(e) = files::tensor(&path) {
+                return Ok(Err(failed(FailureKind::InvalidCalibration, &e.to_string())));
+            }
+            Some(path)
+        }
+    };
+    let profile = match task.profile.as_deref() {
+        None => None,
+        Some("p8") => Some(ProfileArg::P8),
+        Some("p12") => Some(ProfileArg::P12),
+        Some("p16") => Some(ProfileArg::P16),
+        Some(other) => return Err(UsageError::new(format!("there is no profile `{other}`")).into()),
+    };
+    Ok(Ok(ModelArgs {
+        model,
+        calibration,
+        profile,
+        error_budget: task.error_budget_millionths,
+        parallelism: task.parallelism,
+        memory_mib: task.memory_mib,
+    }))
+}
+
+async fn fetch(client: &Client, blob: &BlobRef) -> Result<Vec<u8>, JobError> {
+    let bytes = client.blob(blob).await?;
+    let got = Digest::of(&bytes);
+    if got == blob.digest {
+        Ok(bytes)
+    } else {
+        Err(CallError::Unexpected(format!("blob {} arrived as {got}", blob.digest)).into())
+    }
+}
