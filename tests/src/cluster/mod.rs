@@ -38,7 +38,7 @@ pub(crate) use control_plane::pod_api_server;
 pub use error::Error;
 pub use namespace::Namespace;
 pub use process::Process;
-pub use rustix::process::Signal;
+pub use nix::sys::signal::Signal;
 pub use sandbox::{ProcessInfo, Sandbox};
 pub use tools::{Tools, can_run};
 pub use wait::wait_for;
@@ -229,7 +229,7 @@ impl Cluster {
 
     /// Kills a component (`kill -9`): `etcd`, `kube-apiserver`, `kubelet`, …
     pub async fn kill(&self, component: &str) -> Result<(), Error> {
-        self.sandbox.stop(component, Signal::KILL).await
+        self.sandbox.stop(component, Signal::SIGKILL).await
     }
 
     /// Starts a component that was killed.

@@ -86,8 +86,8 @@ pub(super) fn start_node(
     let (authority, cgroup) = (pki.file("ca", "crt"), sandbox.cgroup());
     let (certificate, key) = (pki.file("kubelet", "crt"), pki.file("kubelet", "key"));
     // The default of a million open files cannot be set where the hard limit is lower and may not be raised.
-    let hard = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
-    let files = hard.unwrap_or(1_000_000).min(1_000_000);
+    let limit = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE);
+    let files = limit.map_or(20_000, |(_, hard)| hard.min(1_000_000));
     let plugins = state.join("volume-plugins");
     let plugins = plugins.display();
     let config = format!(

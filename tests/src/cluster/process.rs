@@ -76,7 +76,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.signal(Signal::KILL);
+        let _ = self.signal(Signal::SIGKILL);
         // nsenter ends as its child has; were there no child, it could only be nsenter itself that hangs.
         if self.pid.is_none() {
             let _ = self.nsenter.kill();

@@ -19,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::Pid;
+use nix::{errno::Errno, sys::signal::Signal, unistd::Pid};
 
 use super::{Error, tools::search_path};
 
@@ -149,7 +149,7 @@ impl Sandbox {
     }
 
     /// Sends a signal to a daemon and waits until it has ended.
-    pub async fn stop(&self, name: &str, signal: rustix::process::Signal) -> Result<(), Error> {
+    pub async fn stop(&self, name: &str, signal: Signal) -> Result<(), Error> {
         let run = self.state.join("run");
         let inner = fs::read_to_string(run.join(format!("{name}.pid"))).map_err(Error::io(format!("{name}.pid")))?;
         let inner = inner.trim().parse::<u32>().unwrap_or_default();
@@ -237,11 +237,10 @@ pub fn inner_pid(nsenter: u32) -> Option<u32> {
 }
 
 /// Sends a signal to a process. One that has gone already is no error.
-pub fn send(pid: u32, signal: rustix::process::Signal) -> Result<(), Error> {
-    let target = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    let Some(target) = target else { return Ok(()) };
-    match rustix::process::kill_process(target, signal) {
-        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+pub fn send(pid: u32, signal: Signal) -> Result<(), Error> {
+    let Ok(target) = i32::try_from(pid) else { return Ok(()) };
+    match nix::sys::signal::kill(Pid::from_raw(target), signal) {
+        Ok(()) | Err(Errno::ESRCH) => Ok(()),
         Err(error) => Err(Error::Io { what: format!("signal to process {pid}"), source: error.into() }),
     }
 }

@@ -1,6 +1,6 @@
 //! The programs that a cluster is made of, and whether this machine has them.
 //!
-//! Invariant: a test that cannot run says so where nobody can miss it, and fails if `ZKINFER_REQUIRE_KUBE=1`. Nothing
+//! Invariant: a test that cannot run says so where nobody can miss it, and fails if `ZKINFER_REQUIRE_CLUSTER=1`. Nothing
 //! is installed from here: `scripts/kube.sh` does that.
 
 use std::{
@@ -28,7 +28,7 @@ const BUILT: [&str; 9] = [
 
 /// From Debian packages. `ctr` comes with containerd.
 const INSTALLED: [&str; 12] = [
-    "etcd", "containerd", "ctr", "runc", "nft", "iptables", "ip", "nsenter", "unshare", "setsid", "openssl", "tar",
+    "etcd", "containerd", "ctr", "runc", "nft", "iptables", "ip", "nsenter", "unshare", "setsid", "openssl", "buildah",
 ];
 
 /// Where Debian installs the CNI plugins.
@@ -49,7 +49,7 @@ impl Tools {
     pub fn find() -> Result<Self, Error> {
         let folder = folder().ok_or_else(|| Error::Unavailable("neither ZKINFER_KUBE_BIN nor HOME is set".into()))?;
         let mut missing = Vec::new();
-        if !rustix::process::geteuid().is_root() {
+        if !nix::unistd::geteuid().is_root() {
             missing.push("root (namespaces and containers need it)".to_owned());
         }
         missing.extend(BUILT.iter().filter(|name| !folder.join(name).is_file()).map(|name| {
@@ -120,12 +120,12 @@ fn containerd_major() -> Result<u32, Error> {
 /// ```
 ///
 /// # Panics
-/// With `ZKINFER_REQUIRE_KUBE=1`, where they cannot.
+/// With `ZKINFER_REQUIRE_CLUSTER=1`, where they cannot.
 pub fn can_run() -> bool {
     static MISSING: OnceLock<Option<String>> = OnceLock::new();
     let missing = MISSING.get_or_init(|| Tools::find().err().map(|error| error.to_string()));
     let Some(missing) = missing else { return true };
-    assert!(env::var_os("ZKINFER_REQUIRE_KUBE").is_none_or(|value| value != "1"), "{missing}");
+    assert!(env::var_os("ZKINFER_REQUIRE_CLUSTER").is_none_or(|value| value != "1"), "{missing}");
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     // Not eprintln!: the test runner keeps that to itself while a test passes.
     let _ = writeln!(std::io::stderr(), "\n*** NOT RUN: {test}: {missing}\n");
