@@ -92,15 +92,6 @@ pub(super) fn start_controllers(
     sandbox.start("kube-scheduler", &command)
 }
 
-/// What a pod in the sandbox's own network (the fake node's) finds in its environment, as every pod does.
-pub(crate) fn pod_api_server(sandbox: &Sandbox) -> [(String, String); 2] {
-    // No proxy serves the service address in the API tier, so it is the server's own.
-    [
-        ("KUBERNETES_SERVICE_HOST".into(), sandbox.address().to_string()),
-        ("KUBERNETES_SERVICE_PORT".into(), "6443".into()),
-    ]
-}
-
 pub(super) fn path(tools: &Tools, name: &str) -> String {
     tools.path(name).display().to_string()
 }

@@ -34,11 +34,11 @@ use k8s_openapi::api::core::v1::{Node, ServiceAccount};
 use kube::{Api, Client, Config, config::Kubeconfig};
 use tokio::io::AsyncWriteExt as _;
 
-pub(crate) use control_plane::pod_api_server;
 pub use error::Error;
 pub use namespace::Namespace;
 pub use process::Process;
 pub use nix::sys::signal::Signal;
+pub(crate) use sandbox::inner_pid;
 pub use sandbox::{ProcessInfo, Sandbox};
 pub use tools::{Tools, can_run};
 pub use wait::wait_for;
@@ -329,7 +329,7 @@ impl Drop for Cluster {
     }
 }
 
-async fn client_from(kubeconfig: &Path) -> Result<Client, Error> {
+pub(crate) async fn client_from(kubeconfig: &Path) -> Result<Client, Error> {
     let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
     let config = Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await?;
     Ok(Client::try_from(config)?)

@@ -180,6 +180,14 @@ impl Sandbox {
         command
     }
 
+    /// A command that sees the machine (its network, its files) and yet ends with the sandbox, since it is in the
+    /// sandbox's PID namespace.
+    pub fn command_outside(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new("/usr/bin/nsenter");
+        command.arg(format!("--target={}", self.init)).args(["--pid", "--"]).arg(program).stdin(Stdio::null());
+        command
+    }
+
     /// Every process in the sandbox's PID namespace and in those of its pods.
     pub fn processes(&self) -> Vec<ProcessInfo> {
         let namespace = |pid: u32| fs::read_link(format!("/proc/{pid}/ns/pid_for_children")).ok();
