@@ -45,7 +45,8 @@ impl FakeNode {
 
     /// Waits until a pod whose name starts with `prefix` (as the pods of a Job do) has a process.
     pub async fn wait_for_process(&self, namespace: &str, prefix: &str, limit: Duration) -> Result<Running, Error> {
-        let found = wait_for(&format!("a process of {namespace}/{prefix}*"), limit, async || {
+        let what = format!("a process of {namespace}/{prefix}*");
+        let found = wait_for(&what, limit, async || {
             let fits = |pod: &Running| pod.namespace == namespace && pod.name.starts_with(prefix);
             self.running().into_iter().find(fits).ok_or("none runs")
         });
@@ -92,7 +93,9 @@ impl FakeNode {
     /// Sends the pod's process a signal.
     pub fn signal(&self, namespace: &str, name: &str, signal: Signal) -> Result<(), Error> {
         // That it has ended meanwhile will be told by the pod's status.
-        self.with(namespace, name, |_, program| drop(kill(program, signal)))
+        self.with(namespace, name, |_, program| {
+            let _ = kill(program, signal);
+        })
     }
 
     /// Evicts the pod through the API, as a drain does: the pod gets the condition `DisruptionTarget` and is deleted.

@@ -1,6 +1,9 @@
 //! The Node object and its Lease, by which the control plane knows that the node lives.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use k8s_openapi::{
     api::{
@@ -17,10 +20,13 @@ use kube::{
 use serde_json::json;
 
 use super::{Config, Error, status::ADDRESS};
-use crate::cluster::wait_for;
+use crate::cluster;
 
 /// As often as a kubelet, scaled to a node that counts as lost after 10 s.
 const INTERVAL: Duration = Duration::from_secs(3);
+
+/// How long the control plane may take to accept the node.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// Makes the node anew, Ready from the start, and waits until pods may be scheduled to it.
 pub(super) async fn register(client: &Client, config: &Config) -> Result<(), Error> {
@@ -55,18 +61,27 @@ pub(super) async fn register(client: &Client, config: &Config) -> Result<(), Err
     });
     let node = serde_json::from_value(node).map_err(|error| Error::io("the Node object")(error.into()))?;
     nodes.create(&PostParams::default(), &node).await?;
-    let limit = Duration::from_secs(30);
-    wait_for("the fake node's lease", limit, async || renew(client, &config.name).await).await?;
-    // Admission taints every new node; the node controller takes the taint away when it has seen that it is Ready.
-    wait_for("the fake node without taints", limit, async || {
-        let node = nodes.get(&config.name).await.map_err(|error| error.to_string())?;
-        match node.spec.and_then(|spec| spec.taints).filter(|taints| !taints.is_empty()) {
-            None => Ok(()),
-            Some(taints) => Err(format!("{taints:?}")),
+    let start = Instant::now();
+    loop {
+        let last = match is_usable(client, &config.name).await {
+            Ok(None) => return Ok(()),
+            Ok(Some(taints)) => format!("taints {taints}"),
+            Err(error) => error.to_string(),
+        };
+        if start.elapsed() > LIMIT {
+            return Err(cluster::Error::Timeout { what: format!("node {}", config.name), limit: LIMIT, last }.into());
         }
-    })
-    .await?;
-    Ok(())
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The taints, if there still are any. Admission puts one on every new node; the node controller takes it away when it
+/// has seen that the node is Ready.
+async fn is_usable(client: &Client, name: &str) -> Result<Option<String>, kube::Error> {
+    renew(client, name).await?;
+    let node = Api::<Node>::all(client.clone()).get(name).await?;
+    let taints = node.spec.and_then(|spec| spec.taints).unwrap_or_default();
+    Ok((!taints.is_empty()).then(|| taints.into_iter().map(|taint| taint.key).collect::<Vec<_>>().join(", ")))
 }
 
 /// Renews the lease for ever. A renewal that fails is tried again: only silence means that the node is lost.

@@ -120,7 +120,6 @@ impl Builder<'_> {
 }
 
 /// A running fake node. Dropping it kills its processes and takes it out of the cluster.
-#[derive(Debug)]
 pub struct FakeNode {
     runtime: Mutex<Option<Runtime>>,
     client: Client,

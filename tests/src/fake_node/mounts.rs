@@ -247,9 +247,10 @@ impl Renewal {
             api: Api::namespaced(source.client.clone(), source.namespace),
             account: spec.and_then(|spec| spec.service_account_name.clone()).unwrap_or_else(|| "default".into()),
             spec: TokenRequestSpec {
-                audiences: token.audience.iter().cloned().collect(),
+                audiences: token.audience.iter().cloned().collect::<Vec<_>>().into(),
                 bound_object_ref: Some(bound),
                 expiration_seconds: token.expiration_seconds,
+                ..Default::default()
             },
             file: place.join(&token.path),
         }
@@ -259,9 +260,12 @@ impl Renewal {
     async fn renew(&self) -> Result<Duration, Error> {
         let request = TokenRequest { spec: Some(self.spec.clone()), ..Default::default() };
         let answer = self.api.create_token_request(&self.account, &PostParams::default(), &request).await?;
-        let status = answer.status.ok_or_else(|| Error::Missing("the token in the answer".into()))?;
-        write(&self.file, status.token.as_bytes())?;
-        Ok(pause(Timestamp::now(), status.expiration_timestamp.0))
+        let status = answer.status.unwrap_or_default();
+        let (Some(token), Some(expires)) = (status.token, status.expiration_timestamp) else {
+            return Err(Error::Missing("the token in the answer".into()));
+        };
+        write(&self.file, token.as_bytes())?;
+        Ok(pause(Timestamp::now(), expires.0))
     }
 
     async fn keep(self, mut wait: Duration) {

@@ -83,14 +83,14 @@ impl Life {
     /// From Pending to Succeeded or Failed, or until the pod is to be deleted.
     async fn work(&mut self) {
         let slots = Arc::clone(&self.shared.slots);
-        let mut fate = self.fate.clone();
         let _slot = tokio::select! {
             slot = slots.acquire_owned() => slot,
-            _ = fate.wait_for(|fate| *fate != Fate::Live) => return,
+            _ = condemned(self.fate.clone()) => return,
         };
+        let fate = self.fate.clone();
         let mounts = tokio::select! {
             mounts = self.prepare() => mounts,
-            _ = fate.wait_for(|fate| *fate != Fate::Live) => return,
+            _ = condemned(fate) => return,
         };
         let Some(mounts) = mounts else { return };
         loop {
@@ -169,15 +169,14 @@ impl Life {
         if let Some(entry) = self.shared.registry().pods.get_mut(&self.uid) {
             entry.program = program.and_then(pid);
         }
-        let mut fate = self.fate.clone();
         let limit = self.pod.spec.as_ref().and_then(|spec| spec.active_deadline_seconds);
         let limit = limit.and_then(|seconds| u64::try_from(seconds).ok()).map_or(Duration::MAX, Duration::from_secs);
-        let reported = self.report(&State::Running { since: started }, false, None);
+        let running = State::Running { since: started };
+        let reported = self.report(&running, false, None);
         let watched = async {
             tokio::select! {
                 status = child.wait() => (status, None),
-                now = fate.wait_for(|fate| *fate != Fate::Live) => {
-                    let now = now.map_or(Fate::Gone, |fate| *fate);
+                now = condemned(self.fate.clone()) => {
                     (self.end(&mut child, program, now).await, Some(now))
                 }
                 () = sleep(limit) => {
@@ -240,13 +239,12 @@ impl Life {
 
     /// SIGTERM, and SIGKILL after the grace time or when the object is gone.
     async fn end(&self, child: &mut Child, program: Option<u32>, fate: Fate) -> std::io::Result<ExitStatus> {
-        let mut now = self.fate.clone();
         if let (Fate::Terminate(grace), Some(program)) = (fate, program.and_then(pid)) {
             // To the program alone: whoever waits for it must live to tell how it ended.
             let _ = nix::sys::signal::kill(program, Signal::SIGTERM);
             tokio::select! {
                 status = child.wait() => return status,
-                _ = now.wait_for(|fate| *fate == Fate::Gone) => {}
+                () = gone(self.fate.clone()) => {}
                 () = sleep(grace) => {}
             }
         }
@@ -277,10 +275,9 @@ impl Life {
             self.report(&State::Waiting { reason: "CrashLoopBackOff", message }, false, None).await;
         }
         self.restarts += 1;
-        let mut fate = self.fate.clone();
         tokio::select! {
             () = sleep(wait) => true,
-            _ = fate.wait_for(|fate| *fate != Fate::Live) => false,
+            _ = condemned(self.fate.clone()) => false,
         }
     }
 
@@ -345,6 +342,16 @@ impl Life {
     fn pods(&self) -> Api<Pod> {
         Api::namespaced(self.client.clone(), &self.pod.namespace().unwrap_or_default())
     }
+}
+
+/// Waits until the pod is to be deleted.
+async fn condemned(mut fate: watch::Receiver<Fate>) -> Fate {
+    fate.wait_for(|fate| *fate != Fate::Live).await.map_or(Fate::Gone, |fate| *fate)
+}
+
+/// Waits until the pod's object is gone.
+async fn gone(mut fate: watch::Receiver<Fate>) {
+    let _ = fate.wait_for(|fate| *fate == Fate::Gone).await;
 }
 
 fn pid(number: u32) -> Option<Pid> {
