@@ -11,7 +11,12 @@ use super::{Builder, Error, pki::Pki, sandbox::Sandbox, tools::Tools};
 const SERVICE_RANGE: &str = "10.96.0.0/24";
 
 /// etcd and the API server, which waits for etcd by itself.
-pub(super) fn start_storage(sandbox: &Sandbox, tools: &Tools, pki: &Pki, options: &Builder) -> Result<(), Error> {
+pub(super) fn start_storage(
+    sandbox: &Sandbox,
+    tools: &Tools,
+    pki: &Pki,
+    options: &Builder,
+) -> Result<(), Error> {
     // In memory (a tmpfs of the sandbox): what is measured should not be the disk's fsync.
     sandbox.start(
         "etcd",
@@ -38,8 +43,14 @@ pub(super) fn start_storage(sandbox: &Sandbox, tools: &Tools, pki: &Pki, options
         format!("--tls-private-key-file={}", pki.file("apiserver", "key")),
         // One file for both: the public half is in it.
         format!("--service-account-key-file={}", pki.file("account", "key")),
-        format!("--service-account-signing-key-file={}", pki.file("account", "key")),
-        format!("--kubelet-client-certificate={}", pki.file("apiserver-kubelet", "crt")),
+        format!(
+            "--service-account-signing-key-file={}",
+            pki.file("account", "key")
+        ),
+        format!(
+            "--kubelet-client-certificate={}",
+            pki.file("apiserver-kubelet", "crt")
+        ),
         format!("--kubelet-client-key={}", pki.file("apiserver-kubelet", "key")),
         format!("--kubelet-certificate-authority={}", pki.file("ca", "crt")),
     ]);
@@ -62,7 +73,10 @@ pub(super) fn start_controllers(
     let mut command = vec![path(tools, "kube-controller-manager")];
     command.extend(client_flags(pki, "controller-manager"));
     command.extend([
-        format!("--service-account-private-key-file={}", pki.file("account", "key")),
+        format!(
+            "--service-account-private-key-file={}",
+            pki.file("account", "key")
+        ),
         format!("--root-ca-file={}", pki.file("ca", "crt")),
         format!("--cluster-signing-cert-file={}", pki.file("ca", "crt")),
         format!("--cluster-signing-key-file={}", pki.file("ca", "key")),
@@ -73,7 +87,9 @@ pub(super) fn start_controllers(
         "--kube-api-qps=300 --kube-api-burst=600",
     ]));
     if options.quick_node_loss {
-        command.extend(words(&["--node-monitor-period=1s --node-monitor-grace-period=10s"]));
+        command.extend(words(&[
+            "--node-monitor-period=1s --node-monitor-grace-period=10s",
+        ]));
     }
     sandbox.start("kube-controller-manager", &command)?;
 
@@ -97,12 +113,20 @@ pub(super) fn path(tools: &Tools, name: &str) -> String {
 }
 
 pub(super) fn words(lines: &[&str]) -> Vec<String> {
-    lines.iter().flat_map(|line| line.split_whitespace()).map(str::to_owned).collect()
+    lines
+        .iter()
+        .flat_map(|line| line.split_whitespace())
+        .map(str::to_owned)
+        .collect()
 }
 
 fn client_flags(pki: &Pki, name: &str) -> impl Iterator<Item = String> {
     let file = pki.kubeconfig(name).display().to_string();
-    ["kubeconfig", "authentication-kubeconfig", "authorization-kubeconfig"]
-        .into_iter()
-        .map(move |flag| format!("--{flag}={file}"))
+    [
+        "kubeconfig",
+        "authentication-kubeconfig",
+        "authorization-kubeconfig",
+    ]
+    .into_iter()
+    .map(move |flag| format!("--{flag}={file}"))
 }

@@ -23,7 +23,10 @@ pub(super) fn is_binary(file: &Path) -> Result<bool, Error> {
 
 /// Wraps a static binary as an OCI archive in `work`: entry point `/<file name>`, user 65532, nothing else inside.
 pub(super) fn wrap(binary: &Path, name: &str, work: &Path) -> Result<PathBuf, Error> {
-    let file_name = binary.file_name().and_then(|name| name.to_str()).unwrap_or("program");
+    let file_name = binary
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or("program");
     let layout = work.join("layout");
     let blobs = layout.join("blobs/sha256");
     fs::create_dir_all(&blobs).map_err(Error::io("image layout"))?;
@@ -64,7 +67,8 @@ pub(super) fn wrap(binary: &Path, name: &str, work: &Path) -> Result<PathBuf, Er
     )?;
     let mut entry = manifest.descriptor(MANIFEST);
     entry["platform"] = json!({"os": "linux", "architecture": architecture});
-    entry["annotations"] = json!({"io.containerd.image.name": name, "org.opencontainers.image.ref.name": name});
+    entry["annotations"] =
+        json!({"io.containerd.image.name": name, "org.opencontainers.image.ref.name": name});
     let index = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [entry]});
     fs::write(layout.join("index.json"), json_bytes(&index)).map_err(Error::io("index.json"))?;
     let version = json!({"imageLayoutVersion": "1.0.0"});
@@ -85,7 +89,10 @@ impl Blob {
     fn new(blobs: &Path, bytes: &[u8]) -> Result<Self, Error> {
         let hex = hex::encode(Sha256::digest(bytes));
         fs::write(blobs.join(&hex), bytes).map_err(Error::io(hex.clone()))?;
-        Ok(Self { digest: format!("sha256:{hex}"), size: bytes.len() })
+        Ok(Self {
+            digest: format!("sha256:{hex}"),
+            size: bytes.len(),
+        })
     }
 
     fn descriptor(&self, media_type: &str) -> serde_json::Value {
@@ -99,7 +106,14 @@ fn json_bytes(value: &serde_json::Value) -> Vec<u8> {
 
 fn tar(folder: &Path, archive: &Path, entries: &[&str]) -> Result<(), Error> {
     let output = Command::new("tar")
-        .args(["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner", "--format=ustar"])
+        .args([
+            "--sort=name",
+            "--mtime=@0",
+            "--owner=0",
+            "--group=0",
+            "--numeric-owner",
+            "--format=ustar",
+        ])
         .arg("-C")
         .arg(folder)
         .arg("-cf")
@@ -112,5 +126,9 @@ fn tar(folder: &Path, archive: &Path, entries: &[&str]) -> Result<(), Error> {
         return Ok(());
     }
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    Err(Error::Command { command: "tar".into(), status: output.status, stderr })
+    Err(Error::Command {
+        command: "tar".into(),
+        status: output.status,
+        stderr,
+    })
 }

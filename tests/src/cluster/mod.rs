@@ -36,8 +36,8 @@ use tokio::io::AsyncWriteExt as _;
 
 pub use error::Error;
 pub use namespace::Namespace;
-pub use process::Process;
 pub use nix::sys::signal::Signal;
+pub use process::Process;
 pub(crate) use sandbox::inner_pid;
 pub use sandbox::{ProcessInfo, Sandbox};
 pub use tools::{Tools, can_run};
@@ -84,10 +84,18 @@ impl Builder {
     pub async fn start(self) -> Result<Cluster, Error> {
         let start = Instant::now();
         let tools = Tools::find()?;
-        let state = tempfile::Builder::new().prefix("zkinfer-cluster-").tempdir().map_err(Error::io("temporary folder"))?;
-        if ["/run", "/var/lib", "/var/log"].iter().any(|hidden| state.path().starts_with(hidden)) {
+        let state = tempfile::Builder::new()
+            .prefix("zkinfer-cluster-")
+            .tempdir()
+            .map_err(Error::io("temporary folder"))?;
+        if ["/run", "/var/lib", "/var/log"]
+            .iter()
+            .any(|hidden| state.path().starts_with(hidden))
+        {
             let path = state.path().display();
-            return Err(Error::Unavailable(format!("TMPDIR is in a folder that clusters replace by their own: {path}")));
+            return Err(Error::Unavailable(format!(
+                "TMPDIR is in a folder that clusters replace by their own: {path}"
+            )));
         }
         let folder = state.path().to_owned();
         let sandbox = blocking(move || Sandbox::new(&folder)).await?;
@@ -95,8 +103,14 @@ impl Builder {
         let state = state.keep();
         let (folder, address) = (state.clone(), sandbox.address());
         let pki = blocking(move || pki::Pki::new(&folder, address)).await?;
-        let mut cluster =
-            Cluster { sandbox: Arc::new(sandbox), tools, pki, state, has_node: self.node, milestones: Vec::new() };
+        let mut cluster = Cluster {
+            sandbox: Arc::new(sandbox),
+            tools,
+            pki,
+            state,
+            has_node: self.node,
+            milestones: Vec::new(),
+        };
         cluster.reached("namespaces and certificates", start);
         cluster.start_components(&self, start).await?;
         Ok(cluster)
@@ -162,14 +176,18 @@ impl Cluster {
 
     /// A kubeconfig of a service account (a token of one hour, no certificate), as a local process gets it that would
     /// otherwise be a pod of that account.
-    pub async fn kubeconfig_for(&self, namespace: &str, account: &str) -> Result<PathBuf, Error> {
+    pub async fn kubeconfig_for_service_account(
+        &self,
+        namespace: &str,
+        account: &str,
+    ) -> Result<PathBuf, Error> {
         let token = namespace::token(&self.client().await?, namespace, account).await?;
         self.kubeconfig_for_token(&format!("{namespace}.{account}"), &token, namespace)
     }
 
     /// A client as a service account.
-    pub async fn client_for(&self, namespace: &str, account: &str) -> Result<Client, Error> {
-        client_from(&self.kubeconfig_for(namespace, account).await?).await
+    pub async fn client_for_service_account(&self, namespace: &str, account: &str) -> Result<Client, Error> {
+        client_from(&self.kubeconfig_for_service_account(namespace, account).await?).await
     }
 
     /// A client with a bearer token.
@@ -178,7 +196,8 @@ impl Cluster {
     }
 
     fn kubeconfig_for_token(&self, name: &str, token: &str, namespace: &str) -> Result<PathBuf, Error> {
-        self.pki.write_kubeconfig(name, &format!("token: {token}"), namespace)
+        self.pki
+            .write_kubeconfig(name, &format!("token: {token}"), namespace)
     }
 
     /// Runs `kubectl` as administrator; its standard output.
@@ -199,7 +218,11 @@ impl Cluster {
     async fn tool(&self, name: &str, arguments: &[&str], input: &str) -> Result<String, Error> {
         let mut command = tokio::process::Command::new(self.tools.path(name));
         command.args(arguments).env("KUBECONFIG", self.kubeconfig());
-        for (name, folder) in [("HELM_CACHE_HOME", "cache"), ("HELM_CONFIG_HOME", "config"), ("HELM_DATA_HOME", "data")] {
+        for (name, folder) in [
+            ("HELM_CACHE_HOME", "cache"),
+            ("HELM_CONFIG_HOME", "config"),
+            ("HELM_DATA_HOME", "data"),
+        ] {
             command.env(name, self.state.join("helm").join(folder));
         }
         run(command, format!("{name} {}", arguments.join(" ")), input).await
@@ -217,13 +240,20 @@ impl Cluster {
             file.to_owned()
         };
         let mut ctr = self.sandbox.command("ctr");
-        ctr.args(["--namespace=k8s.io", "images", "import", "--index-name", name]).arg(&archive);
-        run(ctr.into(), format!("ctr images import {name}"), "").await.map(drop)
+        ctr.args(["--namespace=k8s.io", "images", "import", "--index-name", name])
+            .arg(&archive);
+        run(ctr.into(), format!("ctr images import {name}"), "")
+            .await
+            .map(drop)
     }
 
     /// Runs a program in the cluster's network, such as an operator with a kubeconfig from [`Self::kubeconfig_for`].
     /// Its output goes to `NAME.log` in the logs' folder; it ends with the cluster.
-    pub fn spawn(&self, name: &str, command: impl FnOnce(&Sandbox) -> std::process::Command) -> Result<Process, Error> {
+    pub fn spawn(
+        &self,
+        name: &str,
+        command: impl FnOnce(&Sandbox) -> std::process::Command,
+    ) -> Result<Process, Error> {
         Process::spawn(command(&self.sandbox), name, &self.sandbox.log(name))
     }
 
@@ -251,7 +281,11 @@ impl Cluster {
         let ready = || http::Request::get("/readyz").body(Vec::new());
         self.until("the API server", &["etcd", "kube-apiserver"], async || {
             let request = ready().map_err(|error| error.to_string())?;
-            client.request_text(request).await.map(drop).map_err(|error| error.to_string())
+            client
+                .request_text(request)
+                .await
+                .map(drop)
+                .map_err(|error| error.to_string())
         })
         .await?;
         self.reached("API server ready", start);
@@ -265,14 +299,21 @@ impl Cluster {
             self.apply(&node::dns_service(&sandbox)).await?;
             self.until("containerd", &["containerd"], async || {
                 let socket = format!("/proc/{}/root/run/containerd/containerd.sock", sandbox.init());
-                Path::new(&socket).exists().then_some(()).ok_or_else(|| "no socket".to_owned())
+                Path::new(&socket)
+                    .exists()
+                    .then_some(())
+                    .ok_or_else(|| "no socket".to_owned())
             })
             .await?;
             self.load_image(node::PAUSE, &tools.path("pause")).await?;
         }
         let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), "default");
         self.until("the default service account", &daemons, async || {
-            accounts.get("default").await.map(drop).map_err(|error| error.to_string())
+            accounts
+                .get("default")
+                .await
+                .map(drop)
+                .map_err(|error| error.to_string())
         })
         .await?;
         self.reached("controllers work", start);
@@ -280,8 +321,13 @@ impl Cluster {
             let nodes: Api<Node> = Api::all(client);
             self.until("the node", &daemons, async || {
                 let node = nodes.get(node::NAME).await.map_err(|error| error.to_string())?;
-                let conditions = node.status.and_then(|status| status.conditions).unwrap_or_default();
-                let ready = conditions.into_iter().find(|condition| condition.type_ == "Ready");
+                let conditions = node
+                    .status
+                    .and_then(|status| status.conditions)
+                    .unwrap_or_default();
+                let ready = conditions
+                    .into_iter()
+                    .find(|condition| condition.type_ == "Ready");
                 match ready {
                     Some(ready) if ready.status == "True" => Ok(()),
                     other => Err(other.and_then(|condition| condition.message).unwrap_or_default()),
@@ -305,7 +351,11 @@ impl Cluster {
             let Err(last) = probe().await else { return Ok(()) };
             daemons.iter().try_for_each(|daemon| self.sandbox.check(daemon))?;
             if start.elapsed() > START {
-                return Err(Error::Timeout { what: what.to_owned(), limit: START, last });
+                return Err(Error::Timeout {
+                    what: what.to_owned(),
+                    limit: START,
+                    last,
+                });
             }
             tokio::time::sleep(Duration::from_millis(30)).await;
         }
@@ -336,16 +386,25 @@ pub(crate) async fn client_from(kubeconfig: &Path) -> Result<Client, Error> {
 }
 
 /// Runs work that waits for processes off the runtime's threads.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
-        Err(error) => Err(Error::Io { what: "a blocking task".into(), source: error.into() }),
+        Err(error) => Err(Error::Io {
+            what: "a blocking task".into(),
+            source: error.into(),
+        }),
     }
 }
 
 /// Runs a command to its end; its standard output.
 async fn run(mut command: tokio::process::Command, shown: String, input: &str) -> Result<String, Error> {
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
     let mut child = command.spawn().map_err(Error::io(shown.clone()))?;
     let mut stdin = child.stdin.take();
     let work = async {
@@ -355,12 +414,20 @@ async fn run(mut command: tokio::process::Command, shown: String, input: &str) -
         }
         child.wait_with_output().await
     };
-    let timeout = Error::Timeout { what: shown.clone(), limit: COMMAND, last: "still running".into() };
+    let timeout = Error::Timeout {
+        what: shown.clone(),
+        limit: COMMAND,
+        last: "still running".into(),
+    };
     let output = tokio::time::timeout(COMMAND, work).await.map_err(|_| timeout)?;
     let output = output.map_err(Error::io(shown.clone()))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    Err(Error::Command { command: shown, status: output.status, stderr })
+    Err(Error::Command {
+        command: shown,
+        status: output.status,
+        stderr,
+    })
 }

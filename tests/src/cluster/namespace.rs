@@ -25,18 +25,32 @@ impl<'a> Namespace<'a> {
     }
 
     /// The same with labels, such as `pod-security.kubernetes.io/enforce`.
-    pub async fn labelled(cluster: &'a Cluster, prefix: &str, labels: &[(&str, &str)]) -> Result<Self, Error> {
+    pub async fn labelled(
+        cluster: &'a Cluster,
+        prefix: &str,
+        labels: &[(&str, &str)],
+    ) -> Result<Self, Error> {
         let client = cluster.client().await?;
         let mut namespace = KubeNamespace::default();
         namespace.metadata.generate_name = Some(format!("{prefix}-"));
-        let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let labels = labels
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         namespace.metadata.labels = Some(labels.collect());
         let api: Api<KubeNamespace> = Api::all(client.clone());
-        let name = api.create(&PostParams::default(), &namespace).await?.metadata.name.unwrap_or_default();
+        let name = api
+            .create(&PostParams::default(), &namespace)
+            .await?
+            .metadata
+            .name
+            .unwrap_or_default();
         let namespace = Self { name, cluster };
         let accounts: Api<ServiceAccount> = Api::namespaced(client, &namespace.name);
         let limit = Duration::from_secs(30);
-        wait_for("the default service account", limit, async || accounts.get("default").await).await?;
+        wait_for("the default service account", limit, async || {
+            accounts.get("default").await
+        })
+        .await?;
         Ok(namespace)
     }
 
@@ -60,10 +74,27 @@ impl<'a> Namespace<'a> {
         self.cluster.kubectl(&all).await
     }
 
+    /// `kubectl apply` in this namespace with these documents, in JSON or YAML.
+    pub async fn apply(&self, documents: &str) -> Result<String, Error> {
+        self.cluster
+            .tool(
+                "kubectl",
+                &["apply", "--namespace", &self.name, "-f", "-"],
+                documents,
+            )
+            .await
+    }
+
     fn kubectl_now(&self, arguments: &[&str]) -> String {
         let mut kubectl = Command::new(self.cluster.tools.path("kubectl"));
-        kubectl.env("KUBECONFIG", self.cluster.kubeconfig()).args(["--request-timeout=10s"]).args(arguments);
-        kubectl.output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
+        kubectl
+            .env("KUBECONFIG", self.cluster.kubeconfig())
+            .args(["--request-timeout=10s"])
+            .args(arguments);
+        kubectl
+            .output()
+            .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+            .unwrap_or_default()
     }
 }
 
@@ -73,7 +104,10 @@ impl Drop for Namespace<'_> {
             let name = &self.name;
             eprintln!("Namespace {name} of the failed test:");
             eprintln!("{}", self.kubectl_now(&["get", "all", "-o", "wide", "-n", name]));
-            eprintln!("{}", self.kubectl_now(&["get", "events", "--sort-by=.lastTimestamp", "-n", name]));
+            eprintln!(
+                "{}",
+                self.kubectl_now(&["get", "events", "--sort-by=.lastTimestamp", "-n", name])
+            );
         }
         self.kubectl_now(&["delete", "namespace", &self.name, "--wait=false"]);
     }
@@ -82,12 +116,24 @@ impl Drop for Namespace<'_> {
 /// A token of a service account for the API server, valid for an hour.
 pub(super) async fn token(client: &Client, namespace: &str, account: &str) -> Result<String, Error> {
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
-    let spec = TokenRequestSpec { expiration_seconds: Some(3600), ..Default::default() };
-    let request = TokenRequest { spec: Some(spec), ..Default::default() };
-    let answer = accounts.create_token_request(account, &PostParams::default(), &request).await?;
+    let spec = TokenRequestSpec {
+        expiration_seconds: Some(3600),
+        ..Default::default()
+    };
+    let request = TokenRequest {
+        spec: Some(spec),
+        ..Default::default()
+    };
+    let answer = accounts
+        .create_token_request(account, &PostParams::default(), &request)
+        .await?;
     let token = answer.status.and_then(|status| status.token);
     token.ok_or_else(|| {
         let what = format!("the token of {namespace}/{account}");
-        Error::Timeout { what, limit: Duration::ZERO, last: json!(answer.metadata).to_string() }
+        Error::Timeout {
+            what,
+            limit: Duration::ZERO,
+            last: json!(answer.metadata).to_string(),
+        }
     })
 }

@@ -71,7 +71,13 @@ state = "/run/containerd"
     fs::write(cni.join("10-pods.conflist"), bridge).map_err(Error::io("CNI configuration"))?;
     let file = state.join("containerd.toml");
     fs::write(&file, config).map_err(Error::io("containerd's configuration"))?;
-    sandbox.start("containerd", &words(&["containerd --log-level=warn --config", &file.display().to_string()]))
+    sandbox.start(
+        "containerd",
+        &words(&[
+            "containerd --log-level=warn --config",
+            &file.display().to_string(),
+        ]),
+    )
 }
 
 /// The kubelet, the proxy and the DNS server.
@@ -138,7 +144,10 @@ conntrack: {{maxPerCore: 0, min: 0}}
         pki.kubeconfig("proxy").display()
     );
     let file = write(state, "kube-proxy.yaml", &config)?;
-    sandbox.start("kube-proxy", &[path(tools, "kube-proxy"), format!("--config={file}")])?;
+    sandbox.start(
+        "kube-proxy",
+        &[path(tools, "kube-proxy"), format!("--config={file}")],
+    )?;
 
     let config = format!(
         ".:53 {{\n bind {address}\n errors\n kubernetes cluster.local in-addr.arpa {{\n  kubeconfig {}\n  \

@@ -20,7 +20,11 @@ pub(super) const SERVICE_IP: &str = "10.96.0.1";
 /// Certificate names, subjects, and whether a kubeconfig is wanted.
 const CLIENTS: [(&str, &str, bool); 6] = [
     ("admin", "/O=system:masters/CN=admin", true),
-    ("apiserver-kubelet", "/O=system:masters/CN=apiserver-kubelet", false),
+    (
+        "apiserver-kubelet",
+        "/O=system:masters/CN=apiserver-kubelet",
+        false,
+    ),
     ("controller-manager", "/CN=system:kube-controller-manager", true),
     ("scheduler", "/CN=system:kube-scheduler", true),
     ("proxy", "/CN=system:kube-proxy", true),
@@ -37,10 +41,16 @@ pub(super) struct Pki {
 impl Pki {
     /// Makes everything for a cluster whose API server has this address.
     pub(super) fn new(state: &Path, address: Ipv4Addr) -> Result<Self, Error> {
-        let pki = Self { folder: state.join("pki"), server: format!("https://{address}:6443") };
+        let pki = Self {
+            folder: state.join("pki"),
+            server: format!("https://{address}:6443"),
+        };
         fs::create_dir_all(&pki.folder).map_err(Error::io("pki"))?;
         let authority = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n";
-        finish(vec![pki.certificate("ca", "/CN=zkinfer-test", authority, false)?, pki.account_key()?])?;
+        finish(vec![
+            pki.certificate("ca", "/CN=zkinfer-test", authority, false)?,
+            pki.account_key()?,
+        ])?;
 
         let usage = "basicConstraints=critical,CA:FALSE\nextendedKeyUsage=serverAuth,clientAuth\n";
         let names = format!(
@@ -57,8 +67,11 @@ impl Pki {
         }
         finish(running)?;
         for (name, _, _) in CLIENTS.iter().filter(|client| client.2) {
-            let user =
-                format!("client-certificate: {}, client-key: {}", pki.file(name, "crt"), pki.file(name, "key"));
+            let user = format!(
+                "client-certificate: {}, client-key: {}",
+                pki.file(name, "crt"),
+                pki.file(name, "key")
+            );
             pki.write_kubeconfig(name, &user, "default")?;
         }
         Ok(pki)
@@ -95,9 +108,24 @@ impl Pki {
         let text = format!("[req]\ndistinguished_name=subject\n[subject]\n[extensions]\n{extensions}");
         fs::write(&config, text).map_err(Error::io(config.clone()))?;
         let mut openssl = openssl();
-        openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3"]);
+        openssl.args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "3",
+        ]);
         openssl.args(["-config", &config, "-extensions", "extensions", "-subj", subject]);
-        openssl.args(["-keyout", &self.file(name, "key"), "-out", &self.file(name, "crt")]);
+        openssl.args([
+            "-keyout",
+            &self.file(name, "key"),
+            "-out",
+            &self.file(name, "crt"),
+        ]);
         if signed {
             openssl.args(["-CA", &self.file("ca", "crt"), "-CAkey", &self.file("ca", "key")]);
         }
@@ -107,14 +135,26 @@ impl Pki {
     /// The key that signs service-account tokens; the API server takes the public half from the same file.
     fn account_key(&self) -> Result<Child, Error> {
         let mut openssl = openssl();
-        openssl.args(["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", &self.file("account", "key")]);
+        openssl.args([
+            "ecparam",
+            "-name",
+            "prime256v1",
+            "-genkey",
+            "-noout",
+            "-out",
+            &self.file("account", "key"),
+        ]);
         openssl.spawn().map_err(Error::io("openssl"))
     }
 }
 
 fn openssl() -> Command {
     let mut command = Command::new("openssl");
-    command.env("PATH", search_path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+        .env("PATH", search_path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
     command
 }
 
@@ -123,7 +163,11 @@ fn finish(running: Vec<Child>) -> Result<(), Error> {
         let output = child.wait_with_output().map_err(Error::io("openssl"))?;
         if !output.status.success() {
             let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-            return Err(Error::Command { command: "openssl".into(), status: output.status, stderr });
+            return Err(Error::Command {
+                command: "openssl".into(),
+                status: output.status,
+                stderr,
+            });
         }
     }
     Ok(())

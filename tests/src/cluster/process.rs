@@ -32,7 +32,12 @@ impl Process {
         let err = out.try_clone().map_err(Error::io(log.display().to_string()))?;
         let nsenter = command.stdout(out).stderr(err).spawn().map_err(Error::io(name))?;
         let pid = inner_pid(nsenter.id());
-        Ok(Self { name: name.to_owned(), nsenter, pid, log: log.to_owned() })
+        Ok(Self {
+            name: name.to_owned(),
+            nsenter,
+            pid,
+            log: log.to_owned(),
+        })
     }
 
     /// The program's number outside the sandbox; `None` if it ended at once.
@@ -67,7 +72,11 @@ impl Process {
             }
             if start.elapsed() > limit {
                 let what = format!("the end of {}", self.name);
-                return Err(Error::Timeout { what, limit, last: "alive".into() });
+                return Err(Error::Timeout {
+                    what,
+                    limit,
+                    last: "alive".into(),
+                });
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

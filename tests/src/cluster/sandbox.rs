@@ -78,7 +78,9 @@ impl Sandbox {
         let pipe = supervisor.stdin.take();
         let mut line = String::new();
         if let Some(stdout) = supervisor.stdout.take() {
-            BufReader::new(stdout).read_line(&mut line).map_err(Error::io("the supervisor's answer"))?;
+            BufReader::new(stdout)
+                .read_line(&mut line)
+                .map_err(Error::io("the supervisor's answer"))?;
         }
         let mut words = line.split_whitespace().skip(1).map(str::parse::<u32>);
         let (Some(Ok(slot)), Some(Ok(init))) = (words.next(), words.next()) else {
@@ -87,7 +89,13 @@ impl Sandbox {
             return Err(Error::Sandbox(read_from_start(log)));
         };
         let slot = u8::try_from(slot).map_err(|_| Error::Sandbox(line.clone()))?;
-        Ok(Self { slot, init, state: state.to_owned(), pipe: Mutex::new(pipe), supervisor: Mutex::new(supervisor) })
+        Ok(Self {
+            slot,
+            init,
+            state: state.to_owned(),
+            pipe: Mutex::new(pipe),
+            supervisor: Mutex::new(supervisor),
+        })
     }
 
     /// This cluster's number on the machine, from 1.
@@ -126,7 +134,10 @@ impl Sandbox {
         let file = self.state.join("run").join(name);
         let at = file.display();
         // The files beside the script tell the inner PID, and the exit code once there is one.
-        let script = format!("rm -f {at}.ended\n{} &\necho $! >{at}.pid\nwait $!\necho $? >{at}.ended\n", words.join(" "));
+        let script = format!(
+            "rm -f {at}.ended\n{} &\necho $! >{at}.pid\nwait $!\necho $? >{at}.ended\n",
+            words.join(" ")
+        );
         fs::write(&file, script).map_err(Error::io(file.display().to_string()))?;
         self.start_again(name)
     }
@@ -135,7 +146,9 @@ impl Sandbox {
     pub fn start_again(&self, name: &str) -> Result<(), Error> {
         let _ = fs::remove_file(self.state.join("run").join(format!("{name}.ended")));
         let mut pipe = self.pipe.lock().unwrap_or_else(PoisonError::into_inner);
-        let pipe = pipe.as_mut().ok_or_else(|| Error::Sandbox("already gone".into()))?;
+        let pipe = pipe
+            .as_mut()
+            .ok_or_else(|| Error::Sandbox("already gone".into()))?;
         writeln!(pipe, "{name}").map_err(Error::io(format!("starting {name}")))
     }
 
@@ -145,22 +158,35 @@ impl Sandbox {
             return Ok(());
         }
         let log = self.log(name);
-        Err(Error::Ended { daemon: name.to_owned(), tail: tail(&log, 15), log })
+        Err(Error::Ended {
+            daemon: name.to_owned(),
+            tail: tail(&log, 15),
+            log,
+        })
     }
 
     /// Sends a signal to a daemon and waits until it has ended.
     pub async fn stop(&self, name: &str, signal: Signal) -> Result<(), Error> {
         let run = self.state.join("run");
-        let inner = fs::read_to_string(run.join(format!("{name}.pid"))).map_err(Error::io(format!("{name}.pid")))?;
+        let inner =
+            fs::read_to_string(run.join(format!("{name}.pid"))).map_err(Error::io(format!("{name}.pid")))?;
         let inner = inner.trim().parse::<u32>().unwrap_or_default();
-        if let Some(process) = self.processes().into_iter().find(|process| process.inner == inner) {
+        if let Some(process) = self
+            .processes()
+            .into_iter()
+            .find(|process| process.inner == inner)
+        {
             send(process.pid, signal)?;
         }
         let limit = Duration::from_secs(20);
         let start = Instant::now();
         while !run.join(format!("{name}.ended")).exists() {
             if start.elapsed() > limit {
-                return Err(Error::Timeout { what: format!("the end of {name}"), limit, last: "alive".into() });
+                return Err(Error::Timeout {
+                    what: format!("the end of {name}"),
+                    limit,
+                    last: "alive".into(),
+                });
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -184,21 +210,32 @@ impl Sandbox {
     /// sandbox's PID namespace.
     pub fn command_outside(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("/usr/bin/nsenter");
-        command.arg(format!("--target={}", self.init)).args(["--pid", "--"]).arg(program).stdin(Stdio::null());
+        command
+            .arg(format!("--target={}", self.init))
+            .args(["--pid", "--"])
+            .arg(program)
+            .stdin(Stdio::null());
         command
     }
 
     /// Every process in the sandbox's PID namespace and in those of its pods.
     pub fn processes(&self) -> Vec<ProcessInfo> {
         let namespace = |pid: u32| fs::read_link(format!("/proc/{pid}/ns/pid_for_children")).ok();
-        let Some(ours) = namespace(self.init) else { return Vec::new() };
-        let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+        let Some(ours) = namespace(self.init) else {
+            return Vec::new();
+        };
+        let Ok(entries) = fs::read_dir("/proc") else {
+            return Vec::new();
+        };
         let all: Vec<(ProcessInfo, u32)> = entries
             .flatten()
             .filter_map(|entry| entry.file_name().to_str().and_then(|pid| pid.parse().ok()))
             .filter_map(process_info)
             .collect();
-        let parents: HashMap<u32, u32> = all.iter().map(|(process, parent)| (process.pid, *parent)).collect();
+        let parents: HashMap<u32, u32> = all
+            .iter()
+            .map(|(process, parent)| (process.pid, *parent))
+            .collect();
         let descends = |pid: u32| {
             std::iter::successors(Some(pid), |pid| parents.get(pid).copied()).any(|pid| pid == self.init)
         };
@@ -233,10 +270,17 @@ pub fn inner_pid(nsenter: u32) -> Option<u32> {
     // nsenter forks at once; the loop is for the moment before.
     for _ in 0..200 {
         let children = fs::read_to_string(format!("/proc/{nsenter}/task/{nsenter}/children")).ok()?;
-        if let Some(pid) = children.split_whitespace().next().and_then(|pid| pid.parse().ok()) {
+        if let Some(pid) = children
+            .split_whitespace()
+            .next()
+            .and_then(|pid| pid.parse().ok())
+        {
             return Some(pid);
         }
-        if fs::read_to_string(format!("/proc/{nsenter}/stat")).ok()?.contains(") Z ") {
+        if fs::read_to_string(format!("/proc/{nsenter}/stat"))
+            .ok()?
+            .contains(") Z ")
+        {
             return None;
         }
         std::thread::sleep(Duration::from_millis(5));
@@ -246,10 +290,15 @@ pub fn inner_pid(nsenter: u32) -> Option<u32> {
 
 /// Sends a signal to a process. One that has gone already is no error.
 pub fn send(pid: u32, signal: Signal) -> Result<(), Error> {
-    let Ok(target) = i32::try_from(pid) else { return Ok(()) };
+    let Ok(target) = i32::try_from(pid) else {
+        return Ok(());
+    };
     match nix::sys::signal::kill(Pid::from_raw(target), signal) {
         Ok(()) | Err(Errno::ESRCH) => Ok(()),
-        Err(error) => Err(Error::Io { what: format!("signal to process {pid}"), source: error.into() }),
+        Err(error) => Err(Error::Io {
+            what: format!("signal to process {pid}"),
+            source: error.into(),
+        }),
     }
 }
 
@@ -264,12 +313,25 @@ pub fn tail(file: &Path, lines: usize) -> String {
 /// A process and its parent's number.
 fn process_info(pid: u32) -> Option<(ProcessInfo, u32)> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    let field = |name: &str| {
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .map(str::trim)
+    };
     // One number per namespace, from ours inwards; a process of ours has one only.
-    let inner = field("NSpid:")?.split_whitespace().nth(1).and_then(|pid| pid.parse().ok()).unwrap_or_default();
+    let inner = field("NSpid:")?
+        .split_whitespace()
+        .nth(1)
+        .and_then(|pid| pid.parse().ok())
+        .unwrap_or_default();
     let rss = field("VmRSS:").and_then(|rss| rss.split_whitespace().next()?.parse().ok());
-    let process =
-        ProcessInfo { pid, inner, name: field("Name:")?.to_owned(), rss_kib: rss.unwrap_or_default() };
+    let process = ProcessInfo {
+        pid,
+        inner,
+        name: field("Name:")?.to_owned(),
+        rss_kib: rss.unwrap_or_default(),
+    };
     Some((process, field("PPid:")?.parse().ok()?))
 }
 

@@ -28,7 +28,18 @@ const BUILT: [&str; 9] = [
 
 /// From Debian packages. `ctr` comes with containerd.
 const INSTALLED: [&str; 12] = [
-    "etcd", "containerd", "ctr", "runc", "nft", "iptables", "ip", "nsenter", "unshare", "setsid", "openssl", "buildah",
+    "etcd",
+    "containerd",
+    "ctr",
+    "runc",
+    "nft",
+    "iptables",
+    "ip",
+    "nsenter",
+    "unshare",
+    "setsid",
+    "openssl",
+    "buildah",
 ];
 
 /// Where Debian installs the CNI plugins.
@@ -47,25 +58,45 @@ pub struct Tools {
 impl Tools {
     /// Looks for everything that a cluster needs; the error names all that is missing.
     pub fn find() -> Result<Self, Error> {
-        let folder = folder().ok_or_else(|| Error::Unavailable("neither ZKINFER_KUBE_BIN nor HOME is set".into()))?;
+        let folder =
+            folder().ok_or_else(|| Error::Unavailable("neither ZKINFER_KUBE_BIN nor HOME is set".into()))?;
         let mut missing = Vec::new();
         if !nix::unistd::geteuid().is_root() {
             missing.push("root (namespaces and containers need it)".to_owned());
         }
-        missing.extend(BUILT.iter().filter(|name| !folder.join(name).is_file()).map(|name| {
-            let file = folder.join(name);
-            file.display().to_string()
-        }));
-        let on_path = |name: &&str| search_path().split(':').any(|dir| Path::new(dir).join(name).is_file());
-        missing.extend(INSTALLED.iter().filter(|name| !on_path(name)).map(|name| (*name).to_owned()));
+        missing.extend(
+            BUILT
+                .iter()
+                .filter(|name| !folder.join(name).is_file())
+                .map(|name| {
+                    let file = folder.join(name);
+                    file.display().to_string()
+                }),
+        );
+        let on_path = |name: &&str| {
+            search_path()
+                .split(':')
+                .any(|dir| Path::new(dir).join(name).is_file())
+        };
+        missing.extend(
+            INSTALLED
+                .iter()
+                .filter(|name| !on_path(name))
+                .map(|name| (*name).to_owned()),
+        );
         if !Path::new(CNI).join("bridge").is_file() {
             missing.push(format!("{CNI}/bridge"));
         }
         if !missing.is_empty() {
             let list = missing.join(", ");
-            return Err(Error::Unavailable(format!("missing: {list}. `scripts/kube.sh` installs what can be installed")));
+            return Err(Error::Unavailable(format!(
+                "missing: {list}. `scripts/kube.sh` installs what can be installed"
+            )));
         }
-        Ok(Self { folder, containerd_major: containerd_major()? })
+        Ok(Self {
+            folder,
+            containerd_major: containerd_major()?,
+        })
     }
 
     /// The path of a binary that `scripts/kube.sh` built.
@@ -89,7 +120,11 @@ pub(super) fn search_path() -> String {
 
 /// The same folder as in `scripts/kube.sh`.
 fn folder() -> Option<PathBuf> {
-    let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let set = |name: &str| {
+        env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     set("ZKINFER_KUBE_BIN").or_else(|| {
         let cache = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
         cache.map(|cache| cache.join("zkinfer/kube"))
@@ -97,11 +132,18 @@ fn folder() -> Option<PathBuf> {
 }
 
 fn containerd_major() -> Result<u32, Error> {
-    let output = Command::new("containerd").env("PATH", search_path()).arg("--version").output();
+    let output = Command::new("containerd")
+        .env("PATH", search_path())
+        .arg("--version")
+        .output();
     let text = output.map_err(Error::io("containerd --version"))?.stdout;
     // "containerd github.com/containerd/containerd 1.6.20~ds1 …" or "… v2.1.9 …"
     let text = String::from_utf8_lossy(&text).into_owned();
-    let version = text.split_whitespace().nth(2).unwrap_or_default().trim_start_matches('v');
+    let version = text
+        .split_whitespace()
+        .nth(2)
+        .unwrap_or_default()
+        .trim_start_matches('v');
     version
         .split('.')
         .next()
@@ -125,7 +167,10 @@ pub fn can_run() -> bool {
     static MISSING: OnceLock<Option<String>> = OnceLock::new();
     let missing = MISSING.get_or_init(|| Tools::find().err().map(|error| error.to_string()));
     let Some(missing) = missing else { return true };
-    assert!(env::var_os("ZKINFER_REQUIRE_CLUSTER").is_none_or(|value| value != "1"), "{missing}");
+    assert!(
+        env::var_os("ZKINFER_REQUIRE_CLUSTER").is_none_or(|value| value != "1"),
+        "{missing}"
+    );
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     // Not eprintln!: the test runner keeps that to itself while a test passes.
     let _ = writeln!(std::io::stderr(), "\n*** NOT RUN: {test}: {missing}\n");

@@ -29,7 +29,11 @@ pub async fn wait_for<T, E: ToString>(
             Err(_) => "no answer to the probe".to_owned(),
         };
         if start.elapsed() >= limit {
-            return Err(Error::Timeout { what: what.to_owned(), limit, last });
+            return Err(Error::Timeout {
+                what: what.to_owned(),
+                limit,
+                last,
+            });
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

@@ -8,8 +8,16 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 use super::{Error, mounts::Mounts, status::ADDRESS};
 
 /// The container's environment, with paths of mounts replaced by their folders.
-pub(super) fn environment(pod: &Pod, container: &Container, mounts: &Mounts) -> Result<Vec<(String, String)>, Error> {
-    if container.env_from.as_ref().is_some_and(|sources| !sources.is_empty()) {
+pub(super) fn environment(
+    pod: &Pod,
+    container: &Container,
+    mounts: &Mounts,
+) -> Result<Vec<(String, String)>, Error> {
+    if container
+        .env_from
+        .as_ref()
+        .is_some_and(|sources| !sources.is_empty())
+    {
         return Err(Error::Unsupported("envFrom".into()));
     }
     let mut environment: Vec<(String, String)> = Vec::new();
@@ -18,7 +26,12 @@ pub(super) fn environment(pod: &Pod, container: &Container, mounts: &Mounts) -> 
             None => expand(variable.value.as_deref().unwrap_or_default(), &environment),
             Some(source) => match &source.field_ref {
                 Some(field_ref) => field(pod, &field_ref.field_path)?,
-                None => return Err(Error::Unsupported(format!("the source of variable {}", variable.name))),
+                None => {
+                    return Err(Error::Unsupported(format!(
+                        "the source of variable {}",
+                        variable.name
+                    )));
+                }
             },
         };
         environment.push((variable.name.clone(), mounts.localise(&value)));
@@ -28,10 +41,16 @@ pub(super) fn environment(pod: &Pod, container: &Container, mounts: &Mounts) -> 
 
 /// The container's arguments. The first word of `command` is the image's own entry point, which the node's map of
 /// images replaces.
-pub(super) fn arguments(container: &Container, mounts: &Mounts, environment: &[(String, String)]) -> Vec<String> {
+pub(super) fn arguments(
+    container: &Container,
+    mounts: &Mounts,
+    environment: &[(String, String)],
+) -> Vec<String> {
     let command = container.command.iter().flatten().skip(1);
     let words = command.chain(container.args.iter().flatten());
-    words.map(|word| mounts.localise(&expand(word, environment))).collect()
+    words
+        .map(|word| mounts.localise(&expand(word, environment)))
+        .collect()
 }
 
 /// A field of the pod, as `fieldRef` names it.
@@ -46,10 +65,18 @@ pub(super) fn field(pod: &Pod, path: &str) -> Result<String, Error> {
         "spec.serviceAccountName" => spec.service_account_name,
         "status.podIP" | "status.podIPs" | "status.hostIP" => Some(ADDRESS.to_owned()),
         _ => match (keyed("metadata.labels"), keyed("metadata.annotations")) {
-            (Some(key), _) => metadata.labels.iter().flatten().find(|entry| entry.0 == key).map(|entry| entry.1.clone()),
-            (_, Some(key)) => {
-                metadata.annotations.iter().flatten().find(|entry| entry.0 == key).map(|entry| entry.1.clone())
-            }
+            (Some(key), _) => metadata
+                .labels
+                .iter()
+                .flatten()
+                .find(|entry| entry.0 == key)
+                .map(|entry| entry.1.clone()),
+            (_, Some(key)) => metadata
+                .annotations
+                .iter()
+                .flatten()
+                .find(|entry| entry.0 == key)
+                .map(|entry| entry.1.clone()),
             _ => return Err(Error::Unsupported(format!("the field {path}"))),
         },
     };
@@ -94,7 +121,10 @@ mod tests {
         pod.metadata.name = Some("p".into());
         pod.metadata.labels = Some([("app.kubernetes.io/name".to_owned(), "x".to_owned())].into());
         assert_eq!(field(&pod, "metadata.name").unwrap(), "p");
-        assert_eq!(field(&pod, "metadata.labels['app.kubernetes.io/name']").unwrap(), "x");
+        assert_eq!(
+            field(&pod, "metadata.labels['app.kubernetes.io/name']").unwrap(),
+            "x"
+        );
         assert!(field(&pod, "metadata.generation").is_err());
     }
 }

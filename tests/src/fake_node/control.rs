@@ -38,13 +38,23 @@ impl FakeNode {
         let registry = self.shared.registry();
         let running = registry.pods.iter().filter_map(|(uid, entry)| {
             let pid = u32::try_from(entry.program?.as_raw()).ok()?;
-            Some(Running { namespace: entry.namespace.clone(), name: entry.name.clone(), uid: uid.clone(), pid })
+            Some(Running {
+                namespace: entry.namespace.clone(),
+                name: entry.name.clone(),
+                uid: uid.clone(),
+                pid,
+            })
         });
         running.collect()
     }
 
     /// Waits until a pod whose name starts with `prefix` (as the pods of a Job do) has a process.
-    pub async fn wait_for_process(&self, namespace: &str, prefix: &str, limit: Duration) -> Result<Running, Error> {
+    pub async fn wait_for_process(
+        &self,
+        namespace: &str,
+        prefix: &str,
+        limit: Duration,
+    ) -> Result<Running, Error> {
         let what = format!("a process of {namespace}/{prefix}*");
         let found = wait_for(&what, limit, async || {
             let fits = |pod: &Running| pod.namespace == namespace && pod.name.starts_with(prefix);
@@ -56,9 +66,14 @@ impl FakeNode {
     /// What the pod's process has printed, in all its runs. It can be read after the pod is gone.
     pub fn log(&self, namespace: &str, name: &str) -> String {
         let prefix = format!("{namespace}.{name}.");
-        let Ok(entries) = fs::read_dir(&self.shared.config.logs) else { return String::new() };
-        let files = entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix));
-        let texts = files.map(|entry| String::from_utf8_lossy(&fs::read(entry.path()).unwrap_or_default()).into_owned());
+        let Ok(entries) = fs::read_dir(&self.shared.config.logs) else {
+            return String::new();
+        };
+        let files = entries
+            .flatten()
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix));
+        let texts = files
+            .map(|entry| String::from_utf8_lossy(&fs::read(entry.path()).unwrap_or_default()).into_owned());
         texts.collect()
     }
 
@@ -102,7 +117,8 @@ impl FakeNode {
     pub async fn evict(&self, namespace: &str, name: &str) -> Result<(), Error> {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
         let name = name.to_owned();
-        self.run(async move { Ok(pods.evict(&name, &EvictParams::default()).await.map(drop)?) }).await
+        self.run(async move { Ok(pods.evict(&name, &EvictParams::default()).await.map(drop)?) })
+            .await
     }
 
     /// Cordons the node and evicts every pod that is not over, whoever owns it.
@@ -112,7 +128,9 @@ impl FakeNode {
         let pods: Vec<_> = {
             let registry = self.shared.registry();
             let entries = registry.pods.values().filter(live);
-            entries.map(|entry| (entry.namespace.clone(), entry.name.clone())).collect()
+            entries
+                .map(|entry| (entry.namespace.clone(), entry.name.clone()))
+                .collect()
         };
         for (namespace, name) in pods {
             match self.evict(&namespace, &name).await {
@@ -128,7 +146,13 @@ impl FakeNode {
         let nodes: Api<Node> = Api::all(self.client.clone());
         let name = self.name().to_owned();
         let patch = Patch::Merge(json!({"spec": {"unschedulable": unschedulable}}));
-        self.run(async move { Ok(nodes.patch(&name, &PatchParams::default(), &patch).await.map(drop)?) }).await
+        self.run(async move {
+            Ok(nodes
+                .patch(&name, &PatchParams::default(), &patch)
+                .await
+                .map(drop)?)
+        })
+        .await
     }
 
     /// The machine is gone, without a word: every process is killed, nothing is reported, no lease renewed. The Node
@@ -146,7 +170,9 @@ impl FakeNode {
         let mut registry = self.shared.registry();
         let mut entries = registry.pods.values_mut();
         let found = entries.find_map(|entry| {
-            let program = entry.program.filter(|_| entry.namespace == namespace && entry.name == name)?;
+            let program = entry
+                .program
+                .filter(|_| entry.namespace == namespace && entry.name == name)?;
             Some((entry, program))
         });
         let (entry, program) = found.ok_or_else(|| Error::NoProcess(format!("{namespace}/{name}")))?;
@@ -158,5 +184,7 @@ impl FakeNode {
 /// Where a pod's output goes; of two pods of one name each has a file.
 pub(super) fn log_file(config: &Config, pod: &Pod) -> std::path::PathBuf {
     let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
-    config.logs.join(format!("{namespace}.{name}.{}", pod.uid().unwrap_or_default()))
+    config
+        .logs
+        .join(format!("{namespace}.{name}.{}", pod.uid().unwrap_or_default()))
 }

@@ -47,7 +47,8 @@ pub(super) async fn register(client: &Client, config: &Config) -> Result<(), Err
         ("kubernetes.io/arch".to_owned(), "amd64".to_owned()),
     ]);
     labels.extend(config.labels.clone());
-    let capacity = json!({"cpu": config.cpu, "memory": config.memory, "pods": "1000", "ephemeral-storage": "500Gi"});
+    let capacity =
+        json!({"cpu": config.cpu, "memory": config.memory, "pods": "1000", "ephemeral-storage": "500Gi"});
     let node = json!({
         "apiVersion": "v1",
         "kind": "Node",
@@ -69,7 +70,12 @@ pub(super) async fn register(client: &Client, config: &Config) -> Result<(), Err
             Err(error) => error.to_string(),
         };
         if start.elapsed() > LIMIT {
-            return Err(cluster::Error::Timeout { what: format!("node {}", config.name), limit: LIMIT, last }.into());
+            return Err(cluster::Error::Timeout {
+                what: format!("node {}", config.name),
+                limit: LIMIT,
+                last,
+            }
+            .into());
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -81,13 +87,23 @@ async fn is_usable(client: &Client, name: &str) -> Result<Option<String>, kube::
     renew(client, name).await?;
     let node = Api::<Node>::all(client.clone()).get(name).await?;
     let taints = node.spec.and_then(|spec| spec.taints).unwrap_or_default();
-    Ok((!taints.is_empty()).then(|| taints.into_iter().map(|taint| taint.key).collect::<Vec<_>>().join(", ")))
+    Ok((!taints.is_empty()).then(|| {
+        taints
+            .into_iter()
+            .map(|taint| taint.key)
+            .collect::<Vec<_>>()
+            .join(", ")
+    }))
 }
 
 /// Renews the lease for ever. A renewal that fails is tried again: only silence means that the node is lost.
 pub(super) async fn beat(client: Client, name: String) {
     loop {
-        let wait = if renew(&client, &name).await.is_ok() { INTERVAL } else { INTERVAL / 6 };
+        let wait = if renew(&client, &name).await.is_ok() {
+            INTERVAL
+        } else {
+            INTERVAL / 6
+        };
         tokio::time::sleep(wait).await;
     }
 }
@@ -100,7 +116,12 @@ pub(super) async fn remove(client: &Client, name: &str) -> Result<(), Error> {
     };
     let nodes: Api<Node> = Api::all(client.clone());
     gone(nodes.delete(name, &DeleteParams::default()).await.map(drop))?;
-    gone(leases(client).delete(name, &DeleteParams::default()).await.map(drop))?;
+    gone(
+        leases(client)
+            .delete(name, &DeleteParams::default())
+            .await
+            .map(drop),
+    )?;
     Ok(())
 }
 
@@ -115,7 +136,16 @@ async fn renew(client: &Client, name: &str) -> Result<(), kube::Error> {
         renew_time: Some(MicroTime(Timestamp::now())),
         ..Default::default()
     };
-    let lease = Lease { metadata: ObjectMeta { name: Some(name.to_owned()), ..Default::default() }, spec: Some(spec) };
+    let lease = Lease {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            ..Default::default()
+        },
+        spec: Some(spec),
+    };
     let parameters = PatchParams::apply("fake-node").force();
-    leases(client).patch(&lease.name_any(), &parameters, &Patch::Apply(&lease)).await.map(drop)
+    leases(client)
+        .patch(&lease.name_any(), &parameters, &Patch::Apply(&lease))
+        .await
+        .map(drop)
 }

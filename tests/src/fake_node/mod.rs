@@ -99,14 +99,23 @@ impl Builder<'_> {
         for folder in [&self.config.folder, &self.config.logs] {
             fs::create_dir_all(folder).map_err(Error::io(folder.display().to_string()))?;
         }
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build();
         let runtime = runtime.map_err(Error::io("the fake node's threads"))?;
         let kubeconfig = self.cluster.kubeconfig();
         // A client belongs to the runtime on which it is made.
-        let client = runtime.spawn(async move { cluster::client_from(&kubeconfig).await }).await;
+        let client = runtime
+            .spawn(async move { cluster::client_from(&kubeconfig).await })
+            .await;
         let client = client.map_err(|error| Error::io("a task of the fake node")(error.into()))??;
         let shared = Arc::new(Shared::new(self.config, Arc::clone(self.cluster.sandbox())));
-        let node = FakeNode { runtime: Mutex::new(Some(runtime)), client, shared };
+        let node = FakeNode {
+            runtime: Mutex::new(Some(runtime)),
+            client,
+            shared,
+        };
         let (client, shared) = (node.client.clone(), Arc::clone(&node.shared));
         node.run(async move {
             heartbeat::register(&client, &shared.config).await?;
@@ -159,7 +168,11 @@ impl FakeNode {
         &self,
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
-        let task = self.runtime().as_ref().map(|runtime| runtime.spawn(work)).ok_or(Error::Lost)?;
+        let task = self
+            .runtime()
+            .as_ref()
+            .map(|runtime| runtime.spawn(work))
+            .ok_or(Error::Lost)?;
         // A task that was cancelled: the node was lost meanwhile.
         task.await.unwrap_or(Err(Error::Lost))
     }
@@ -172,7 +185,9 @@ impl FakeNode {
 impl Drop for FakeNode {
     fn drop(&mut self) {
         self.shared.close();
-        let Some(runtime) = self.runtime().take() else { return };
+        let Some(runtime) = self.runtime().take() else {
+            return;
+        };
         // On a thread of its own, since this one may belong to a runtime, which must not be blocked on.
         let (client, name) = (self.client.clone(), self.name().to_owned());
         let removal = std::thread::spawn(move || {

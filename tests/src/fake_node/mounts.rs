@@ -49,7 +49,11 @@ impl Mounts {
         folder: &Path,
         shared: &Path,
     ) -> Result<Self, Error> {
-        let source = Source { client, pod, namespace: pod.metadata.namespace.as_deref().unwrap_or_default() };
+        let source = Source {
+            client,
+            pod,
+            namespace: pod.metadata.namespace.as_deref().unwrap_or_default(),
+        };
         let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
         let volumes: BTreeMap<&str, &Volume> = volumes.map(|volume| (volume.name.as_str(), volume)).collect();
         let mut mounts = Self::default();
@@ -73,16 +77,23 @@ impl Mounts {
                     fs::create_dir_all(&place).map_err(Error::io(place.display().to_string()))?;
                 }
             }
-            mounts.places.push((mount.mount_path.trim_end_matches('/').to_owned(), place));
+            mounts
+                .places
+                .push((mount.mount_path.trim_end_matches('/').to_owned(), place));
         }
         // The longest first: of two that fit, the inner one is meant.
-        mounts.places.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
+        mounts
+            .places
+            .sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
         Ok(mounts)
     }
 
     /// The folder of a mount.
     pub(super) fn place(&self, path: &str) -> Option<&Path> {
-        self.places.iter().find(|(mounted, _)| mounted == path).map(|(_, place)| place.as_path())
+        self.places
+            .iter()
+            .find(|(mounted, _)| mounted == path)
+            .map(|(_, place)| place.as_path())
     }
 
     /// Replaces each whole path under a mount: `--in=/work/x` under `/work`, but neither `/workshop` nor
@@ -117,7 +128,10 @@ impl Source<'_> {
         }
         if let Some(map) = &volume.config_map {
             let optional = map.optional.unwrap_or_default();
-            return write_all(place, self.config_map(&map.name, map.items.as_deref(), optional).await?);
+            return write_all(
+                place,
+                self.config_map(&map.name, map.items.as_deref(), optional).await?,
+            );
         }
         if let Some(secret) = &volume.secret {
             let name = secret.secret_name.as_deref().unwrap_or_default();
@@ -148,10 +162,17 @@ impl Source<'_> {
             renewals.spawn(renewal.keep(wait));
         } else if let Some(map) = &projection.config_map {
             let optional = map.optional.unwrap_or_default();
-            write_all(place, self.config_map(&map.name, map.items.as_deref(), optional).await?)?;
+            write_all(
+                place,
+                self.config_map(&map.name, map.items.as_deref(), optional).await?,
+            )?;
         } else if let Some(secret) = &projection.secret {
             let optional = secret.optional.unwrap_or_default();
-            write_all(place, self.secret(&secret.name, secret.items.as_deref(), optional).await?)?;
+            write_all(
+                place,
+                self.secret(&secret.name, secret.items.as_deref(), optional)
+                    .await?,
+            )?;
         } else if let Some(fields) = &projection.downward_api {
             write_all(place, self.fields(fields.items.as_deref())?)?;
         } else {
@@ -160,11 +181,26 @@ impl Source<'_> {
         Ok(())
     }
 
-    async fn config_map(&self, name: &str, items: Option<&[KeyToPath]>, optional: bool) -> Result<Files, Error> {
+    async fn config_map(
+        &self,
+        name: &str,
+        items: Option<&[KeyToPath]>,
+        optional: bool,
+    ) -> Result<Files, Error> {
         let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), self.namespace);
         let object = api.get_opt(name).await?.map(|map| {
-            let text = map.data.into_iter().flatten().map(|(key, text)| (key, text.into_bytes()));
-            text.chain(map.binary_data.into_iter().flatten().map(|(key, bytes)| (key, bytes.0))).collect()
+            let text = map
+                .data
+                .into_iter()
+                .flatten()
+                .map(|(key, text)| (key, text.into_bytes()));
+            text.chain(
+                map.binary_data
+                    .into_iter()
+                    .flatten()
+                    .map(|(key, bytes)| (key, bytes.0)),
+            )
+            .collect()
         });
         select(&format!("ConfigMap {name}"), object, items, optional)
     }
@@ -172,14 +208,26 @@ impl Source<'_> {
     async fn secret(&self, name: &str, items: Option<&[KeyToPath]>, optional: bool) -> Result<Files, Error> {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), self.namespace);
         let object = api.get_opt(name).await?;
-        let data = object.map(|secret| secret.data.into_iter().flatten().map(|(key, bytes)| (key, bytes.0)).collect());
+        let data = object.map(|secret| {
+            secret
+                .data
+                .into_iter()
+                .flatten()
+                .map(|(key, bytes)| (key, bytes.0))
+                .collect()
+        });
         select(&format!("Secret {name}"), data, items, optional)
     }
 
     fn fields(&self, items: Option<&[DownwardAPIVolumeFile]>) -> Result<Files, Error> {
         let files = items.unwrap_or_default().iter().map(|item| {
-            let Some(source) = &item.field_ref else { return Err(Error::Unsupported("resourceFieldRef".into())) };
-            Ok((item.path.clone(), field(self.pod, &source.field_path)?.into_bytes()))
+            let Some(source) = &item.field_ref else {
+                return Err(Error::Unsupported("resourceFieldRef".into()));
+            };
+            Ok((
+                item.path.clone(),
+                field(self.pod, &source.field_path)?.into_bytes(),
+            ))
         });
         files.collect()
     }
@@ -195,9 +243,15 @@ fn select(
     optional: bool,
 ) -> Result<Files, Error> {
     let Some(mut data) = object else {
-        return if optional { Ok(Files::new()) } else { Err(Error::Missing(what.to_owned())) };
+        return if optional {
+            Ok(Files::new())
+        } else {
+            Err(Error::Missing(what.to_owned()))
+        };
     };
-    let Some(items) = items.filter(|items| !items.is_empty()) else { return Ok(data) };
+    let Some(items) = items.filter(|items| !items.is_empty()) else {
+        return Ok(data);
+    };
     let mut files = Files::new();
     for item in items {
         match data.remove(&item.key) {
@@ -210,7 +264,9 @@ fn select(
 }
 
 fn write_all(place: &Path, files: Files) -> Result<(), Error> {
-    files.into_iter().try_for_each(|(path, bytes)| write(&place.join(path), &bytes))
+    files
+        .into_iter()
+        .try_for_each(|(path, bytes)| write(&place.join(path), &bytes))
 }
 
 /// Writes a file beside its place and moves it there.
@@ -245,7 +301,9 @@ impl Renewal {
         };
         Self {
             api: Api::namespaced(source.client.clone(), source.namespace),
-            account: spec.and_then(|spec| spec.service_account_name.clone()).unwrap_or_else(|| "default".into()),
+            account: spec
+                .and_then(|spec| spec.service_account_name.clone())
+                .unwrap_or_else(|| "default".into()),
             spec: TokenRequestSpec {
                 audiences: token.audience.iter().cloned().collect::<Vec<_>>().into(),
                 bound_object_ref: Some(bound),
@@ -258,8 +316,14 @@ impl Renewal {
 
     /// Writes a new token; how long to wait until the next.
     async fn renew(&self) -> Result<Duration, Error> {
-        let request = TokenRequest { spec: Some(self.spec.clone()), ..Default::default() };
-        let answer = self.api.create_token_request(&self.account, &PostParams::default(), &request).await?;
+        let request = TokenRequest {
+            spec: Some(self.spec.clone()),
+            ..Default::default()
+        };
+        let answer = self
+            .api
+            .create_token_request(&self.account, &PostParams::default(), &request)
+            .await?;
         let status = answer.status.unwrap_or_default();
         let (Some(token), Some(expires)) = (status.token, status.expiration_timestamp) else {
             return Err(Error::Missing("the token in the answer".into()));
@@ -288,8 +352,14 @@ mod tests {
 
     #[test]
     fn whole_paths_are_replaced() {
-        let places = vec![("/work/in".into(), PathBuf::from("/t/b")), ("/work".into(), PathBuf::from("/t/work"))];
-        let mounts = Mounts { places, ..Default::default() };
+        let places = vec![
+            ("/work/in".into(), PathBuf::from("/t/b")),
+            ("/work".into(), PathBuf::from("/t/work")),
+        ];
+        let mounts = Mounts {
+            places,
+            ..Default::default()
+        };
         for (text, expected) in [
             ("/work", "/t/work"),
             ("--dir=/work/x", "--dir=/t/work/x"),
@@ -314,7 +384,11 @@ mod tests {
 
     #[test]
     fn a_missing_key_is_named() {
-        let items = [KeyToPath { key: "k".into(), path: "p".into(), mode: None }];
+        let items = [KeyToPath {
+            key: "k".into(),
+            path: "p".into(),
+            mode: None,
+        }];
         let error = select("Secret s", Some(Files::new()), Some(&items), false).unwrap_err();
         assert_eq!(error.to_string(), "not found: key k of Secret s");
         assert!(select("Secret s", None, None, true).unwrap().is_empty());

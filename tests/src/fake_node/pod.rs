@@ -62,12 +62,32 @@ enum Run {
 /// Lives a pod's life from the moment when the node sees it until its object is gone.
 pub(super) async fn live(shared: Arc<Shared>, client: Client, pod: Pod, fate: watch::Receiver<Fate>) {
     let uid = pod.uid().unwrap_or_default();
-    let containers = pod.spec.as_ref().map(|spec| spec.containers.clone()).unwrap_or_default();
+    let containers = pod
+        .spec
+        .as_ref()
+        .map(|spec| spec.containers.clone())
+        .unwrap_or_default();
     let folder = shared.config.folder.join(&uid);
     let container = containers.into_iter().next().unwrap_or_default();
     let (started, restarts, last) = (Timestamp::now(), 0, None);
-    let mut life = Life { shared, client, pod, container, uid, folder, fate, started, restarts, last };
-    let phase = life.pod.status.as_ref().and_then(|status| status.phase.clone()).unwrap_or_default();
+    let mut life = Life {
+        shared,
+        client,
+        pod,
+        container,
+        uid,
+        folder,
+        fate,
+        started,
+        restarts,
+        last,
+    };
+    let phase = life
+        .pod
+        .status
+        .as_ref()
+        .and_then(|status| status.phase.clone())
+        .unwrap_or_default();
     if !["Succeeded", "Failed"].contains(&phase.as_str()) {
         life.work().await;
     }
@@ -129,7 +149,15 @@ impl Life {
             };
             let message = error.to_string();
             if told != message {
-                self.report(&State::Waiting { reason: error.reason(), message: message.clone() }, false, None).await;
+                self.report(
+                    &State::Waiting {
+                        reason: error.reason(),
+                        message: message.clone(),
+                    },
+                    false,
+                    None,
+                )
+                .await;
                 told = message;
             }
             sleep(RETRY).await;
@@ -138,7 +166,11 @@ impl Life {
 
     async fn try_prepare(&self) -> Result<Mounts, Error> {
         let spec = self.pod.spec.clone().unwrap_or_default();
-        if spec.containers.len() != 1 || spec.init_containers.is_some_and(|containers| !containers.is_empty()) {
+        if spec.containers.len() != 1
+            || spec
+                .init_containers
+                .is_some_and(|containers| !containers.is_empty())
+        {
             return Err(Error::Unsupported("pods of more than one container".into()));
         }
         self.program()?;
@@ -153,7 +185,10 @@ impl Life {
     fn program(&self) -> Result<&PathBuf, Error> {
         let image = self.container.image.clone().unwrap_or_default();
         let programs = &self.shared.config.programs;
-        let found = programs.iter().filter(|(prefix, _)| image.starts_with(prefix)).max_by_key(|(prefix, _)| prefix.len());
+        let found = programs
+            .iter()
+            .filter(|(prefix, _)| image.starts_with(prefix))
+            .max_by_key(|(prefix, _)| prefix.len());
         found.map(|(_, program)| program).ok_or(Error::NoProgram(image))
     }
 
@@ -163,14 +198,23 @@ impl Life {
         let mut child = self.spawn(mounts)?;
         let group = child.id();
         let program = match group {
-            Some(group) => tokio::task::spawn_blocking(move || inner_pid(group)).await.ok().flatten(),
+            Some(group) => tokio::task::spawn_blocking(move || inner_pid(group))
+                .await
+                .ok()
+                .flatten(),
             None => None,
         };
         if let Some(entry) = self.shared.registry().pods.get_mut(&self.uid) {
             entry.program = program.and_then(pid);
         }
-        let limit = self.pod.spec.as_ref().and_then(|spec| spec.active_deadline_seconds);
-        let limit = limit.and_then(|seconds| u64::try_from(seconds).ok()).map_or(Duration::MAX, Duration::from_secs);
+        let limit = self
+            .pod
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.active_deadline_seconds);
+        let limit = limit
+            .and_then(|seconds| u64::try_from(seconds).ok())
+            .map_or(Duration::MAX, Duration::from_secs);
         let running = State::Running { since: started };
         let reported = self.report(&running, false, None);
         let watched = async {
@@ -202,7 +246,12 @@ impl Life {
             137 if out_of_memory => "OOMKilled",
             _ => "Error",
         };
-        let termination = Termination { exit_code, reason, started, finished: Timestamp::now() };
+        let termination = Termination {
+            exit_code,
+            reason,
+            started,
+            finished: Timestamp::now(),
+        };
         let elapsed = Duration::try_from(Timestamp::now().duration_since(started)).unwrap_or_default();
         Ok(match deleted {
             Some(_) => Run::Deleted(termination),
@@ -216,21 +265,32 @@ impl Life {
         let environment = container::environment(&self.pod, &self.container, mounts)?;
         let mut command = self.shared.sandbox.command_outside(self.program()?);
         command.args(container::arguments(&self.container, mounts, &environment));
-        command.env_clear().envs(self.shared.config.environment.iter().cloned());
+        command
+            .env_clear()
+            .envs(self.shared.config.environment.iter().cloned());
         if let Some(folder) = mounts.place("/tmp") {
             command.env("TMPDIR", folder);
         }
         command.envs(environment).current_dir(self.folder.join("work"));
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let log = super::control::log_file(&self.shared.config, &self.pod);
-        let log = fs::OpenOptions::new().create(true).append(true).open(&log).map_err(Error::io("the pod's log"))?;
-        command.stdout(log.try_clone().map_err(Error::io("the pod's log"))?).stderr(log).stdin(Stdio::null());
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .map_err(Error::io("the pod's log"))?;
+        command
+            .stdout(log.try_clone().map_err(Error::io("the pod's log"))?)
+            .stderr(log)
+            .stdin(Stdio::null());
 
         let mut registry = self.shared.registry();
         if registry.closed {
             return Err(Error::Lost);
         }
-        let child = tokio::process::Command::from(command).spawn().map_err(Error::io("the pod's process"))?;
+        let child = tokio::process::Command::from(command)
+            .spawn()
+            .map_err(Error::io("the pod's process"))?;
         if let Some(entry) = registry.pods.get_mut(&self.uid) {
             entry.group = child.id().and_then(pid);
         }
@@ -255,7 +315,12 @@ impl Life {
     }
 
     fn restarts_after(&self, termination: &Termination) -> bool {
-        match self.pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()) {
+        match self
+            .pod
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.restart_policy.as_deref())
+        {
             Some("Never") => false,
             Some("OnFailure") => termination.exit_code != 0,
             _ => true,
@@ -272,7 +337,15 @@ impl Life {
         self.last = Some(termination);
         if !wait.is_zero() {
             let message = format!("back-off {wait:?} after exit code {code}");
-            self.report(&State::Waiting { reason: "CrashLoopBackOff", message }, false, None).await;
+            self.report(
+                &State::Waiting {
+                    reason: "CrashLoopBackOff",
+                    message,
+                },
+                false,
+                None,
+            )
+            .await;
         }
         self.restarts += 1;
         tokio::select! {
@@ -283,7 +356,10 @@ impl Life {
 
     async fn fail(&mut self, error: &Error) {
         let message = error.to_string();
-        let state = State::Waiting { reason: error.reason(), message: message.clone() };
+        let state = State::Waiting {
+            reason: error.reason(),
+            message: message.clone(),
+        };
         self.report(&state, true, Some(("FakeNode", message))).await;
     }
 
@@ -302,7 +378,11 @@ impl Life {
         };
         let patch = Patch::Strategic(report.patch());
         while *self.fate.borrow() != Fate::Gone {
-            match self.pods().patch_status(&self.pod.name_any(), &PatchParams::default(), &patch).await {
+            match self
+                .pods()
+                .patch_status(&self.pod.name_any(), &PatchParams::default(), &patch)
+                .await
+            {
                 Ok(_) => return,
                 Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => return,
                 Err(error) => {
@@ -321,8 +401,14 @@ impl Life {
                 return;
             }
             if fate != Fate::Live {
-                let only_this = Preconditions { uid: Some(self.uid.clone()), resource_version: None };
-                let now = DeleteParams { preconditions: Some(only_this), ..DeleteParams::default().grace_period(0) };
+                let only_this = Preconditions {
+                    uid: Some(self.uid.clone()),
+                    resource_version: None,
+                };
+                let now = DeleteParams {
+                    preconditions: Some(only_this),
+                    ..DeleteParams::default().grace_period(0)
+                };
                 match self.pods().delete(&self.pod.name_any(), &now).await {
                     Ok(_) => {}
                     Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => return,
@@ -346,7 +432,9 @@ impl Life {
 
 /// Waits until the pod is to be deleted.
 async fn condemned(mut fate: watch::Receiver<Fate>) -> Fate {
-    fate.wait_for(|fate| *fate != Fate::Live).await.map_or(Fate::Gone, |fate| *fate)
+    fate.wait_for(|fate| *fate != Fate::Live)
+        .await
+        .map_or(Fate::Gone, |fate| *fate)
 }
 
 /// Waits until the pod's object is gone.
@@ -360,5 +448,7 @@ fn pid(number: u32) -> Option<Pid> {
 
 /// As a container runtime tells it: a signal counts from 128.
 fn exit_code(status: ExitStatus) -> i32 {
-    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
+    status
+        .code()
+        .unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
 }

@@ -79,7 +79,12 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(config: Config, sandbox: Arc<Sandbox>) -> Self {
         let slots = Arc::new(Semaphore::new(config.at_most));
-        Self { config, sandbox, slots, registry: Mutex::default() }
+        Self {
+            config,
+            sandbox,
+            slots,
+            registry: Mutex::default(),
+        }
     }
 
     pub(super) fn registry(&self) -> MutexGuard<'_, Registry> {
@@ -137,7 +142,11 @@ fn observe(shared: &Arc<Shared>, client: &Client, pod: Pod) {
     let uid = pod.uid().unwrap_or_default();
     let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or_default();
     let grace = Duration::from_secs(u64::try_from(grace).unwrap_or_default());
-    let fate = if pod.metadata.deletion_timestamp.is_some() { Fate::Terminate(grace) } else { Fate::Live };
+    let fate = if pod.metadata.deletion_timestamp.is_some() {
+        Fate::Terminate(grace)
+    } else {
+        Fate::Live
+    };
     {
         let mut registry = shared.registry();
         if registry.closed {

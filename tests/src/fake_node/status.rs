@@ -132,14 +132,33 @@ mod tests {
     fn phase(state: &State, last: Option<&Termination>, is_over: bool) -> &'static str {
         let started = Timestamp::UNIX_EPOCH;
         let (uid, container, image) = ("u", "c", "i");
-        Report { uid, container, image, started, restarts: 0, state, last, is_over, failure: None }.phase()
+        Report {
+            uid,
+            container,
+            image,
+            started,
+            restarts: 0,
+            state,
+            last,
+            is_over,
+            failure: None,
+        }
+        .phase()
     }
 
     #[test]
     fn phases_follow_the_process() {
         let at = Timestamp::UNIX_EPOCH;
-        let ended = |exit_code| Termination { exit_code, reason: "Error", started: at, finished: at };
-        let waiting = State::Waiting { reason: "CrashLoopBackOff", message: String::new() };
+        let ended = |exit_code| Termination {
+            exit_code,
+            reason: "Error",
+            started: at,
+            finished: at,
+        };
+        let waiting = State::Waiting {
+            reason: "CrashLoopBackOff",
+            message: String::new(),
+        };
         assert_eq!(phase(&waiting, None, false), "Pending");
         assert_eq!(phase(&State::Running { since: at }, None, false), "Running");
         assert_eq!(phase(&waiting, Some(&ended(1)), false), "Running");
