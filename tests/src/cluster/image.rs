@@ -1,134 +1,59 @@
-//! Images without a registry: an archive made elsewhere, or one static binary wrapped as an image FROM scratch.
+//! Images without a registry: built FROM scratch by buildah, and imported into a cluster's node.
 //!
-//! Invariant: the same binary under the same name gives the same bytes, hence the same digest.
+//! Invariant: nothing is pulled and no step runs a program (there is no network, and static binaries need no steps), so
+//! an image is a function of its Containerfile and build context. buildah works in the sandbox, which takes whatever it
+//! leaves along.
 
 use std::{
     fs,
-    io::Read as _,
     path::{Path, PathBuf},
-    process::Command,
 };
 
-use serde_json::json;
-use sha2::{Digest as _, Sha256};
+use super::{Cluster, Error, run};
 
-use super::{Error, tools::search_path};
-
-/// Whether the file is a program, and not an archive.
-pub(super) fn is_binary(file: &Path) -> Result<bool, Error> {
-    let mut magic = [0; 4];
-    let mut file_handle = fs::File::open(file).map_err(Error::io(file.display().to_string()))?;
-    Ok(file_handle.read_exact(&mut magic).is_ok() && magic == *b"\x7fELF")
-}
-
-/// Wraps a static binary as an OCI archive in `work`: entry point `/<file name>`, user 65532, nothing else inside.
-pub(super) fn wrap(binary: &Path, name: &str, work: &Path) -> Result<PathBuf, Error> {
-    let file_name = binary
-        .file_name()
-        .and_then(|name| name.to_str())
-        .unwrap_or("program");
-    let layout = work.join("layout");
-    let blobs = layout.join("blobs/sha256");
-    fs::create_dir_all(&blobs).map_err(Error::io("image layout"))?;
-
-    // Under its plain name and mode, whatever the build folder says.
-    let root = work.join("root");
-    fs::create_dir_all(&root).map_err(Error::io("image root"))?;
-    let program = root.join(file_name);
-    fs::copy(binary, &program).map_err(Error::io(binary.display().to_string()))?;
-    let mode = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o755);
-    fs::set_permissions(&program, mode).map_err(Error::io(file_name))?;
-    let layer_file = work.join("layer.tar");
-    tar(&root, &layer_file, &[file_name])?;
-
-    let layer = Blob::new(&blobs, &fs::read(&layer_file).map_err(Error::io("layer.tar"))?)?;
-    let architecture = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    };
-    let config = Blob::new(
-        &blobs,
-        &json_bytes(&json!({
-            "architecture": architecture,
-            "os": "linux",
-            "config": {"User": "65532:65532", "Entrypoint": [format!("/{file_name}")], "WorkingDir": "/"},
-            "rootfs": {"type": "layers", "diff_ids": [layer.digest]},
-        })),
-    )?;
-    let manifest = Blob::new(
-        &blobs,
-        &json_bytes(&json!({
-            "schemaVersion": 2,
-            "mediaType": MANIFEST,
-            "config": config.descriptor("application/vnd.oci.image.config.v1+json"),
-            "layers": [layer.descriptor("application/vnd.oci.image.layer.v1.tar")],
-        })),
-    )?;
-    let mut entry = manifest.descriptor(MANIFEST);
-    entry["platform"] = json!({"os": "linux", "architecture": architecture});
-    entry["annotations"] =
-        json!({"io.containerd.image.name": name, "org.opencontainers.image.ref.name": name});
-    let index = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [entry]});
-    fs::write(layout.join("index.json"), json_bytes(&index)).map_err(Error::io("index.json"))?;
-    let version = json!({"imageLayoutVersion": "1.0.0"});
-    fs::write(layout.join("oci-layout"), json_bytes(&version)).map_err(Error::io("oci-layout"))?;
-    let archive = work.join("image.tar");
-    tar(&layout, &archive, &["oci-layout", "index.json", "blobs"])?;
-    Ok(archive)
-}
-
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-
-struct Blob {
-    digest: String,
-    size: usize,
-}
-
-impl Blob {
-    fn new(blobs: &Path, bytes: &[u8]) -> Result<Self, Error> {
-        let hex = hex::encode(Sha256::digest(bytes));
-        fs::write(blobs.join(&hex), bytes).map_err(Error::io(hex.clone()))?;
-        Ok(Self {
-            digest: format!("sha256:{hex}"),
-            size: bytes.len(),
-        })
+impl Cluster {
+    /// Builds an image from a Containerfile and the folder that it copies from; the path of a Docker archive, which
+    /// lives as long as this cluster and can be imported by others too. `name` needs a host part and a tag, such as
+    /// `zkinfer.test/worker:v1`.
+    pub async fn build_image(&self, name: &str, containerfile: &Path, context: &Path) -> Result<PathBuf, Error> {
+        let work = tempfile::tempdir_in(&self.state).map_err(Error::io("temporary folder"))?;
+        let (root, temporary) = (work.path().join("root"), work.path().join("run"));
+        let archive = self.state.join(format!("{}.tar", name.replace(['/', ':'], "_")));
+        // A driver that copies works on every file system, and these images are one layer.
+        let buildah = || {
+            let mut buildah = self.sandbox.command("buildah");
+            buildah.arg("--root").arg(&root).arg("--runroot").arg(&temporary).arg("--storage-driver=vfs");
+            buildah
+        };
+        let mut build = buildah();
+        build.args(["bud", "--quiet", "--network=none", "--pull-never", "--timestamp=0", "--tag", name]);
+        build.arg("--file").arg(containerfile).arg(context);
+        run(build.into(), format!("buildah bud {name}"), "").await?;
+        // An archive that is there already would be added to.
+        let _ = fs::remove_file(&archive);
+        let mut push = buildah();
+        push.args(["push", "--quiet", name]).arg(format!("docker-archive:{}:{name}", archive.display()));
+        run(push.into(), format!("buildah push {name}"), "").await?;
+        Ok(archive)
     }
 
-    fn descriptor(&self, media_type: &str) -> serde_json::Value {
-        json!({"mediaType": media_type, "digest": self.digest, "size": self.size})
+    /// Builds an image of one static binary: entry point `/<file name>`, user 65532, nothing else inside.
+    pub async fn wrap_binary(&self, name: &str, binary: &Path) -> Result<PathBuf, Error> {
+        let work = tempfile::tempdir_in(&self.state).map_err(Error::io("temporary folder"))?;
+        let (containerfile, context) = (work.path().join("Containerfile"), work.path().join("context"));
+        let program = binary.file_name().and_then(|name| name.to_str()).unwrap_or("program");
+        let text = format!("FROM scratch\nCOPY {program} /{program}\nUSER 65532:65532\nENTRYPOINT [\"/{program}\"]\n");
+        fs::write(&containerfile, text).map_err(Error::io("Containerfile"))?;
+        fs::create_dir(&context).map_err(Error::io("build context"))?;
+        fs::copy(binary, context.join(program)).map_err(Error::io(binary.display().to_string()))?;
+        self.build_image(name, &containerfile, &context).await
     }
-}
 
-fn json_bytes(value: &serde_json::Value) -> Vec<u8> {
-    value.to_string().into_bytes()
-}
-
-fn tar(folder: &Path, archive: &Path, entries: &[&str]) -> Result<(), Error> {
-    let output = Command::new("tar")
-        .args([
-            "--sort=name",
-            "--mtime=@0",
-            "--owner=0",
-            "--group=0",
-            "--numeric-owner",
-            "--format=ustar",
-        ])
-        .arg("-C")
-        .arg(folder)
-        .arg("-cf")
-        .arg(archive)
-        .args(entries)
-        .env("PATH", search_path())
-        .output()
-        .map_err(Error::io("tar"))?;
-    if output.status.success() {
-        return Ok(());
+    /// Makes the images of a Docker or OCI archive known to the node. Pods of them need an `imagePullPolicy` other than
+    /// `Always`.
+    pub async fn import_image(&self, archive: &Path) -> Result<(), Error> {
+        let mut ctr = self.sandbox.command("ctr");
+        ctr.args(["--namespace=k8s.io", "images", "import"]).arg(archive);
+        run(ctr.into(), format!("ctr images import {}", archive.display()), "").await.map(drop)
     }
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    Err(Error::Command {
-        command: "tar".into(),
-        status: output.status,
-        stderr,
-    })
 }
