@@ -8,6 +8,7 @@ use std::{
 
 use k8s_openapi::api::core::v1::{Node, ServiceAccount};
 use kube::{Api, Client};
+use tokio::sync::OnceCell;
 
 use super::{Cluster, Error, Sandbox, Tools, command::blocking, control_plane, node, pki};
 
@@ -82,6 +83,15 @@ impl Builder {
 }
 
 impl Cluster {
+    /// The one API-tier cluster of this test binary, started by the first test that asks. It ends with the process.
+    ///
+    /// Tests that share it keep apart by [`Namespace`](super::Namespace), and by `nodeSelector` where each has a fake
+    /// node of its own.
+    pub async fn shared() -> Result<&'static Self, Error> {
+        static SHARED: OnceCell<Cluster> = OnceCell::const_new();
+        SHARED.get_or_try_init(Self::api).await
+    }
+
     fn reached(&mut self, what: &'static str, start: Instant) {
         self.milestones.push((what, start.elapsed()));
     }
@@ -105,7 +115,11 @@ impl Cluster {
         }
         let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), "default");
         self.until("the default service account", &daemons, async || {
-            accounts.get("default").await.map(drop).map_err(|error| error.to_string())
+            accounts
+                .get("default")
+                .await
+                .map(drop)
+                .map_err(|error| error.to_string())
         })
         .await?;
         self.reached("controllers work", start);
@@ -113,8 +127,14 @@ impl Cluster {
             let nodes: Api<Node> = Api::all(client);
             self.until("the node", &daemons, async || {
                 let node = nodes.get(node::NAME).await.map_err(|error| error.to_string())?;
-                let conditions = node.status.and_then(|status| status.conditions).unwrap_or_default();
-                match conditions.into_iter().find(|condition| condition.type_ == "Ready") {
+                let conditions = node
+                    .status
+                    .and_then(|status| status.conditions)
+                    .unwrap_or_default();
+                match conditions
+                    .into_iter()
+                    .find(|condition| condition.type_ == "Ready")
+                {
                     Some(ready) if ready.status == "True" => Ok(()),
                     other => Err(other.and_then(|condition| condition.message).unwrap_or_default()),
                 }
@@ -128,8 +148,14 @@ impl Cluster {
     async fn until_api_server(&self) -> Result<Client, Error> {
         let client = self.client().await?;
         self.until("the API server", &["etcd", "kube-apiserver"], async || {
-            let request = http::Request::get("/readyz").body(Vec::new()).map_err(|error| error.to_string())?;
-            client.request_text(request).await.map(drop).map_err(|error| error.to_string())
+            let request = http::Request::get("/readyz")
+                .body(Vec::new())
+                .map_err(|error| error.to_string())?;
+            client
+                .request_text(request)
+                .await
+                .map(drop)
+                .map_err(|error| error.to_string())
         })
         .await?;
         Ok(client)
@@ -141,9 +167,15 @@ impl Cluster {
             return Ok(());
         }
         let archive = self.wrap_binary(node::PAUSE, &self.tools.path("pause")).await?;
-        let socket = format!("/proc/{}/root/run/containerd/containerd.sock", self.sandbox.init());
+        let socket = format!(
+            "/proc/{}/root/run/containerd/containerd.sock",
+            self.sandbox.init()
+        );
         self.until("containerd", &["containerd"], async || {
-            Path::new(&socket).exists().then_some(()).ok_or_else(|| "no socket".to_owned())
+            Path::new(&socket)
+                .exists()
+                .then_some(())
+                .ok_or_else(|| "no socket".to_owned())
         })
         .await?;
         self.import_image(&archive).await
@@ -161,7 +193,11 @@ impl Cluster {
             let Err(last) = probe().await else { return Ok(()) };
             daemons.iter().try_for_each(|daemon| self.sandbox.check(daemon))?;
             if start.elapsed() > START {
-                return Err(Error::Timeout { what: what.to_owned(), limit: START, last });
+                return Err(Error::Timeout {
+                    what: what.to_owned(),
+                    limit: START,
+                    last,
+                });
             }
             tokio::time::sleep(Duration::from_millis(30)).await;
         }

@@ -23,7 +23,11 @@ pub(super) async fn blocking<T: Send + 'static>(
 }
 
 /// Runs a command to its end; its standard output.
-pub(super) async fn run(mut command: tokio::process::Command, shown: String, input: &str) -> Result<String, Error> {
+pub(super) async fn run(
+    mut command: tokio::process::Command,
+    shown: String,
+    input: &str,
+) -> Result<String, Error> {
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -156,7 +156,9 @@ impl Cluster {
 
     /// Runs a command in the cluster's network, from which services and pods can be reached; its standard output.
     pub async fn run_inside(&self, command: &[&str]) -> Result<String, Error> {
-        let (program, arguments) = command.split_first().map_or(("true", command), |(first, rest)| (*first, rest));
+        let (program, arguments) = command
+            .split_first()
+            .map_or(("true", command), |(first, rest)| (*first, rest));
         let mut inside = self.sandbox.command(program);
         inside.args(arguments);
         run(inside.into(), command.join(" "), "").await
@@ -205,4 +207,3 @@ pub(crate) async fn client_from(kubeconfig: &Path) -> Result<Client, Error> {
     let config = Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await?;
     Ok(Client::try_from(config)?)
 }
-
