@@ -142,16 +142,24 @@ impl Cluster {
     }
 
     async fn tool(&self, name: &str, arguments: &[&str], input: &str) -> Result<String, Error> {
-        let mut command = tokio::process::Command::new(self.tools.path(name));
-        command.args(arguments).env("KUBECONFIG", self.kubeconfig());
-        for (name, folder) in [
-            ("HELM_CACHE_HOME", "cache"),
-            ("HELM_CONFIG_HOME", "config"),
-            ("HELM_DATA_HOME", "data"),
-        ] {
-            command.env(name, self.state.join("helm").join(folder));
-        }
-        run(command, format!("{name} {}", arguments.join(" ")), input).await
+        let mut command = self.client_command(name);
+        command.args(arguments);
+        run(command.into(), format!("{name} {}", arguments.join(" ")), input).await
+    }
+
+    /// `kubectl` or `helm` as administrator. It ends with the cluster, and what it caches is in the cluster's folder:
+    /// the next cluster with this address is another one.
+    fn client_command(&self, name: &str) -> std::process::Command {
+        let mut command = self.sandbox.command_outside(self.tools.path(name));
+        command.env("KUBECONFIG", self.kubeconfig());
+        let variables = [
+            "KUBECACHEDIR",
+            "HELM_CACHE_HOME",
+            "HELM_CONFIG_HOME",
+            "HELM_DATA_HOME",
+        ];
+        command.envs(variables.map(|variable| (variable, self.state.join("clients").join(variable))));
+        command
     }
 
     /// Runs a command in the cluster's network, from which services and pods can be reached; its standard output.

@@ -1,6 +1,6 @@
 //! One namespace per test, and tokens of its service accounts.
 
-use std::{process::Command, time::Duration};
+use std::time::Duration;
 
 use k8s_openapi::api::{
     authentication::v1::{TokenRequest, TokenRequestSpec},
@@ -86,11 +86,8 @@ impl<'a> Namespace<'a> {
     }
 
     fn kubectl_now(&self, arguments: &[&str]) -> String {
-        let mut kubectl = Command::new(self.cluster.tools.path("kubectl"));
-        kubectl
-            .env("KUBECONFIG", self.cluster.kubeconfig())
-            .args(["--request-timeout=10s"])
-            .args(arguments);
+        let mut kubectl = self.cluster.client_command("kubectl");
+        kubectl.arg("--request-timeout=10s").args(arguments);
         kubectl
             .output()
             .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())

@@ -17,6 +17,8 @@ mod mounts;
 mod pod;
 mod registry;
 mod status;
+mod token;
+mod volumes;
 
 use std::{
     collections::BTreeMap,

@@ -4,7 +4,10 @@
 //! in here, and none starts once the node is closed.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{
+        HashMap, HashSet,
+        hash_map::Entry::{Occupied as Known, Vacant as New},
+    },
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -51,6 +54,17 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    fn set_fate(&self, fate: Fate) {
+        self.fate.send_if_modified(|now| {
+            // Once gone, a pod does not come back; a late event must not say otherwise.
+            let changes = *now != fate && *now != Fate::Gone;
+            if changes {
+                *now = fate;
+            }
+            changes
+        });
+    }
+
     /// Kills everything that the pod started.
     pub(super) fn kill(&self) {
         if let Some(group) = self.group {
@@ -98,16 +112,9 @@ impl Shared {
         registry.pods.values().for_each(Entry::kill);
     }
 
-    fn set_fate(&self, uid: &str, fate: Fate) {
+    fn is_gone(&self, uid: &str) {
         if let Some(entry) = self.registry().pods.get(uid) {
-            entry.fate.send_if_modified(|now| {
-                // Once gone, a pod does not come back; a late event must not say otherwise.
-                let changes = *now != fate && *now != Fate::Gone;
-                if changes {
-                    *now = fate;
-                }
-                changes
-            });
+            entry.set_fate(Fate::Gone);
         }
     }
 }
@@ -121,7 +128,7 @@ pub(super) async fn follow(shared: Arc<Shared>, client: Client) {
     while let Some(event) = events.next().await {
         match event {
             Ok(Event::Apply(pod)) => observe(&shared, &client, pod),
-            Ok(Event::Delete(pod)) => shared.set_fate(&pod.uid().unwrap_or_default(), Fate::Gone),
+            Ok(Event::Delete(pod)) => shared.is_gone(&pod.uid().unwrap_or_default()),
             Ok(Event::Init) => listed.clear(),
             Ok(Event::InitApply(pod)) => {
                 listed.extend(pod.uid());
@@ -130,7 +137,7 @@ pub(super) async fn follow(shared: Arc<Shared>, client: Client) {
             Ok(Event::InitDone) => {
                 let known: Vec<String> = shared.registry().pods.keys().cloned().collect();
                 let gone = known.iter().filter(|uid| !listed.contains(*uid));
-                gone.for_each(|uid| shared.set_fate(uid, Fate::Gone));
+                gone.for_each(|uid| shared.is_gone(uid));
             }
             // The stream waits a little and lists again.
             Err(_) => {}
@@ -147,27 +154,24 @@ fn observe(shared: &Arc<Shared>, client: &Client, pod: Pod) {
     } else {
         Fate::Live
     };
-    {
-        let mut registry = shared.registry();
-        if registry.closed {
-            return;
-        }
-        if !registry.pods.contains_key(&uid) {
+    let mut registry = shared.registry();
+    if registry.closed {
+        return;
+    }
+    match registry.pods.entry(uid) {
+        Known(entry) if fate != Fate::Live => entry.get().set_fate(fate),
+        Known(_) => {}
+        New(place) => {
             let (sender, receiver) = watch::channel(fate);
-            let entry = Entry {
+            place.insert(Entry {
                 namespace: pod.namespace().unwrap_or_default(),
                 name: pod.name_any(),
                 fate: sender,
                 group: None,
                 program: None,
                 out_of_memory: false,
-            };
-            registry.pods.insert(uid, entry);
+            });
             tokio::spawn(pod::live(Arc::clone(shared), client.clone(), pod, receiver));
-            return;
         }
-    }
-    if fate != Fate::Live {
-        shared.set_fate(&uid, fate);
     }
 }
