@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     Error, Signal,
-    sandbox::{inner_pid, send},
+    pids::{inner_pid, send},
 };
 
 /// A running program; dropping it kills it.

@@ -8,7 +8,6 @@
 //! [`Sandbox::command`] for programs whose output and exit code the test wants.
 
 use std::{
-    collections::HashMap,
     ffi::OsStr,
     fs,
     io::{BufRead as _, BufReader, Write as _},
@@ -19,28 +18,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::{errno::Errno, sys::signal::Signal, unistd::Pid};
+use nix::sys::signal::Signal;
 
-use super::{Error, tools::search_path};
+use super::{Error, pids::send, tools::search_path};
 
 const SUPERVISOR: &str = include_str!("supervisor.sh");
 const INIT: &str = include_str!("init.sh");
 
 /// How long the supervisor may take to remove everything before [`Drop`] stops waiting for it (it goes on by itself).
 const TEARDOWN: Duration = Duration::from_secs(30);
-
-/// One process as the machine sees it from outside the sandbox.
-#[derive(Debug, Clone)]
-pub struct ProcessInfo {
-    /// Its number outside.
-    pub pid: u32,
-    /// Its number inside.
-    pub inner: u32,
-    /// Its name, cut to 15 characters by the kernel.
-    pub name: String,
-    /// Its resident memory in KiB.
-    pub rss_kib: u64,
-}
 
 /// A running sandbox; dropping it removes everything in it.
 #[derive(Debug)]
@@ -194,7 +180,7 @@ impl Sandbox {
     }
 
     /// A command that runs in the sandbox's network, mount and PID namespaces, in the folder `/`. The process that it
-    /// starts is `nsenter`; [`inner_pid`] finds the program itself, to which signals must go.
+    /// starts is `nsenter`; [`inner_pid`](super::inner_pid) finds the program itself, to which signals must go.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("/usr/bin/nsenter");
         command
@@ -218,35 +204,6 @@ impl Sandbox {
         command
     }
 
-    /// Every process in the sandbox's PID namespace and in those of its pods.
-    pub fn processes(&self) -> Vec<ProcessInfo> {
-        let namespace = |pid: u32| fs::read_link(format!("/proc/{pid}/ns/pid_for_children")).ok();
-        let Some(ours) = namespace(self.init) else {
-            return Vec::new();
-        };
-        let Ok(entries) = fs::read_dir("/proc") else {
-            return Vec::new();
-        };
-        let all: Vec<(ProcessInfo, u32)> = entries
-            .flatten()
-            .filter_map(|entry| entry.file_name().to_str().and_then(|pid| pid.parse().ok()))
-            .filter_map(process_info)
-            .collect();
-        let parents: HashMap<u32, u32> = all
-            .iter()
-            .map(|(process, parent)| (process.pid, *parent))
-            .collect();
-        let descends = |pid: u32| {
-            std::iter::successors(Some(pid), |pid| parents.get(pid).copied()).any(|pid| pid == self.init)
-        };
-        all.into_iter()
-            .map(|(process, _)| process)
-            .filter(|process| descends(process.pid) || namespace(process.pid).as_ref() == Some(&ours))
-            // nsenter itself lives outside, only its children do not.
-            .filter(|process| process.inner != 0)
-            .collect()
-    }
-
     /// Asks the supervisor to leave the logs where they are when it removes everything else.
     pub fn keep_logs(&self) -> PathBuf {
         let _ = fs::write(self.state.join("keep"), "");
@@ -265,74 +222,12 @@ impl Drop for Sandbox {
     }
 }
 
-/// The program behind a child that [`Sandbox::command`] started, as seen from outside; `None` once it has ended.
-pub fn inner_pid(nsenter: u32) -> Option<u32> {
-    // nsenter forks at once; the loop is for the moment before.
-    for _ in 0..200 {
-        let children = fs::read_to_string(format!("/proc/{nsenter}/task/{nsenter}/children")).ok()?;
-        if let Some(pid) = children
-            .split_whitespace()
-            .next()
-            .and_then(|pid| pid.parse().ok())
-        {
-            return Some(pid);
-        }
-        if fs::read_to_string(format!("/proc/{nsenter}/stat"))
-            .ok()?
-            .contains(") Z ")
-        {
-            return None;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    None
-}
-
-/// Sends a signal to a process. One that has gone already is no error.
-pub fn send(pid: u32, signal: Signal) -> Result<(), Error> {
-    let Ok(target) = i32::try_from(pid) else {
-        return Ok(());
-    };
-    match nix::sys::signal::kill(Pid::from_raw(target), signal) {
-        Ok(()) | Err(Errno::ESRCH) => Ok(()),
-        Err(error) => Err(Error::Io {
-            what: format!("signal to process {pid}"),
-            source: error.into(),
-        }),
-    }
-}
-
 /// The last lines of a file; empty if it cannot be read.
 pub fn tail(file: &Path, lines: usize) -> String {
     let text = fs::read(file).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let all: Vec<&str> = text.lines().collect();
     all[all.len().saturating_sub(lines)..].join("\n")
-}
-
-/// A process and its parent's number.
-fn process_info(pid: u32) -> Option<(ProcessInfo, u32)> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let field = |name: &str| {
-        status
-            .lines()
-            .find_map(|line| line.strip_prefix(name))
-            .map(str::trim)
-    };
-    // One number per namespace, from ours inwards; a process of ours has one only.
-    let inner = field("NSpid:")?
-        .split_whitespace()
-        .nth(1)
-        .and_then(|pid| pid.parse().ok())
-        .unwrap_or_default();
-    let rss = field("VmRSS:").and_then(|rss| rss.split_whitespace().next()?.parse().ok());
-    let process = ProcessInfo {
-        pid,
-        inner,
-        name: field("Name:")?.to_owned(),
-        rss_kib: rss.unwrap_or_default(),
-    };
-    Some((process, field("PPid:")?.parse().ok()?))
 }
 
 fn quote(word: &str) -> String {

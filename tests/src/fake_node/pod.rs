@@ -3,51 +3,42 @@
 //! Invariant: the status that the API server has is true of the process, or soon will be: a report is repeated until it
 //! is taken or the pod is gone. When the life ends, the process group is killed and the pod's folder removed.
 
-use std::{
-    fs,
-    os::unix::process::ExitStatusExt as _,
-    path::PathBuf,
-    process::{ExitStatus, Stdio},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, path::PathBuf, process::Command, sync::Arc, time::Duration};
 
 use k8s_openapi::{
     api::core::v1::{Container, Pod},
     jiff::Timestamp,
 };
-use kube::{
-    Api, Client, ResourceExt as _,
-    api::{DeleteParams, Patch, PatchParams, Preconditions},
-};
-use nix::{sys::signal::Signal, unistd::Pid};
-use tokio::{process::Child, sync::watch, time::sleep};
+use kube::{Client, ResourceExt as _};
+use tokio::{sync::watch, time::sleep};
 
 use super::{
     Error, container,
+    control::log_file,
     mounts::Mounts,
+    process::{self, Process},
     registry::{Fate, Shared},
-    status::{Report, State, Termination},
+    status::{State, Termination},
 };
-use crate::cluster::inner_pid;
 
 /// The longest wait before a process is started again; a kubelet's is 5 minutes.
 const BACK_OFF: Duration = Duration::from_secs(10);
 
 /// Between two attempts to prepare a pod, or to report.
-const RETRY: Duration = Duration::from_millis(500);
+pub(super) const RETRY: Duration = Duration::from_millis(500);
 
-struct Life {
-    shared: Arc<Shared>,
-    client: Client,
-    pod: Pod,
-    container: Container,
-    uid: String,
-    folder: PathBuf,
-    fate: watch::Receiver<Fate>,
-    started: Timestamp,
-    restarts: u32,
-    last: Option<Termination>,
+/// A pod, and what has become of it so far.
+pub(super) struct Life {
+    pub(super) shared: Arc<Shared>,
+    pub(super) client: Client,
+    pub(super) pod: Pod,
+    pub(super) container: Container,
+    pub(super) uid: String,
+    pub(super) folder: PathBuf,
+    pub(super) fate: watch::Receiver<Fate>,
+    pub(super) started: Timestamp,
+    pub(super) restarts: u32,
+    pub(super) last: Option<Termination>,
 }
 
 /// What one run of the process came to.
@@ -105,12 +96,12 @@ impl Life {
         let slots = Arc::clone(&self.shared.slots);
         let _slot = tokio::select! {
             slot = slots.acquire_owned() => slot,
-            _ = condemned(self.fate.clone()) => return,
+            _ = condemned(self.fate.clone()) => return self.give_up().await,
         };
         let fate = self.fate.clone();
         let mounts = tokio::select! {
             mounts = self.prepare() => mounts,
-            _ = condemned(fate) => return,
+            _ = condemned(fate) => return self.give_up().await,
         };
         let Some(mounts) = mounts else { return };
         loop {
@@ -194,53 +185,33 @@ impl Life {
 
     /// Runs the process once.
     async fn run(&mut self, mounts: &Mounts) -> Result<Run, Error> {
-        let started = Timestamp::now();
-        let mut child = self.spawn(mounts)?;
-        let group = child.id();
-        let program = match group {
-            Some(group) => tokio::task::spawn_blocking(move || inner_pid(group))
-                .await
-                .ok()
-                .flatten(),
-            None => None,
-        };
-        if let Some(entry) = self.shared.registry().pods.get_mut(&self.uid) {
-            entry.program = program.and_then(pid);
-        }
-        let limit = self
-            .pod
-            .spec
-            .as_ref()
-            .and_then(|spec| spec.active_deadline_seconds);
-        let limit = limit
-            .and_then(|seconds| u64::try_from(seconds).ok())
-            .map_or(Duration::MAX, Duration::from_secs);
-        let running = State::Running { since: started };
-        let reported = self.report(&running, false, None);
+        let (started, shared) = (Timestamp::now(), Arc::clone(&self.shared));
+        let mut process = Process::start(&shared, &self.uid, self.command(mounts)?).await?;
+        let spec = self.pod.spec.as_ref();
+        let limit = seconds(spec.and_then(|spec| spec.active_deadline_seconds)).unwrap_or(Duration::MAX);
+        let grace = seconds(spec.and_then(|spec| spec.termination_grace_period_seconds));
+        let grace = grace.unwrap_or(Duration::from_secs(30));
         let watched = async {
-            tokio::select! {
-                status = child.wait() => (status, None),
-                now = condemned(self.fate.clone()) => {
-                    (self.end(&mut child, program, now).await, Some(now))
-                }
-                () = sleep(limit) => {
-                    let grace = self.pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds);
-                    let grace = Duration::from_secs(grace.and_then(|grace| u64::try_from(grace).ok()).unwrap_or(30));
-                    (self.end(&mut child, program, Fate::Terminate(grace)).await, None)
-                }
-            }
+            let (fate, out_of_time) = tokio::select! {
+                status = process.wait() => return (status, None, false),
+                fate = condemned(self.fate.clone()) => (fate, false),
+                () = sleep(limit) => (Fate::Terminate(grace), true),
+            };
+            let grace = if let Fate::Terminate(grace) = fate {
+                grace
+            } else {
+                Duration::ZERO
+            };
+            let status = process
+                .terminate(&shared, &self.uid, grace, gone(self.fate.clone()))
+                .await;
+            (status, Some(fate), out_of_time)
         };
         // The report comes first: a process that ends at once has been Running all the same.
-        let ((), (status, deleted)) = tokio::join!(reported, watched);
-        let mut out_of_memory = false;
-        if let Some(entry) = self.shared.registry().pods.get_mut(&self.uid) {
-            // Whatever the program has left behind goes with it, as in a container.
-            entry.kill();
-            (entry.group, entry.program) = (None, None);
-            out_of_memory = std::mem::take(&mut entry.out_of_memory);
-        }
-        let status = status.map_err(Error::io("waiting for the process"))?;
-        let exit_code = exit_code(status);
+        let running = State::Running { since: started };
+        let ((), (status, fate, out_of_time)) = tokio::join!(self.report(&running, false, None), watched);
+        let out_of_memory = process::clear(&shared, &self.uid);
+        let exit_code = process::exit_code(status.map_err(Error::io("waiting for the process"))?);
         let reason = match exit_code {
             0 => "Completed",
             137 if out_of_memory => "OOMKilled",
@@ -252,16 +223,15 @@ impl Life {
             started,
             finished: Timestamp::now(),
         };
-        let elapsed = Duration::try_from(Timestamp::now().duration_since(started)).unwrap_or_default();
-        Ok(match deleted {
-            Some(_) => Run::Deleted(termination),
-            None if elapsed >= limit => Run::OutOfTime(termination),
+        Ok(match fate {
             None => Run::Ended(termination),
+            Some(_) if out_of_time => Run::OutOfTime(termination),
+            Some(_) => Run::Deleted(termination),
         })
     }
 
-    /// Starts the process as the leader of a group of its own, unless the node is closed.
-    fn spawn(&self, mounts: &Mounts) -> Result<Child, Error> {
+    /// The command with all that the pod's spec says of it.
+    fn command(&self, mounts: &Mounts) -> Result<Command, Error> {
         let environment = container::environment(&self.pod, &self.container, mounts)?;
         let mut command = self.shared.sandbox.command_outside(self.program()?);
         command.args(container::arguments(&self.container, mounts, &environment));
@@ -272,46 +242,13 @@ impl Life {
             command.env("TMPDIR", folder);
         }
         command.envs(environment).current_dir(self.folder.join("work"));
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let log = super::control::log_file(&self.shared.config, &self.pod);
-        let log = fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&log)
-            .map_err(Error::io("the pod's log"))?;
+        let log = log_file(&self.shared.config, &self.pod);
+        let log = fs::OpenOptions::new().create(true).append(true).open(&log);
+        let log = log.map_err(Error::io("the pod's log"))?;
         command
             .stdout(log.try_clone().map_err(Error::io("the pod's log"))?)
-            .stderr(log)
-            .stdin(Stdio::null());
-
-        let mut registry = self.shared.registry();
-        if registry.closed {
-            return Err(Error::Lost);
-        }
-        let child = tokio::process::Command::from(command)
-            .spawn()
-            .map_err(Error::io("the pod's process"))?;
-        if let Some(entry) = registry.pods.get_mut(&self.uid) {
-            entry.group = child.id().and_then(pid);
-        }
-        Ok(child)
-    }
-
-    /// SIGTERM, and SIGKILL after the grace time or when the object is gone.
-    async fn end(&self, child: &mut Child, program: Option<u32>, fate: Fate) -> std::io::Result<ExitStatus> {
-        if let (Fate::Terminate(grace), Some(program)) = (fate, program.and_then(pid)) {
-            // To the program alone: whoever waits for it must live to tell how it ended.
-            let _ = nix::sys::signal::kill(program, Signal::SIGTERM);
-            tokio::select! {
-                status = child.wait() => return status,
-                () = gone(self.fate.clone()) => {}
-                () = sleep(grace) => {}
-            }
-        }
-        if let Some(entry) = self.shared.registry().pods.get(&self.uid) {
-            entry.kill();
-        }
-        child.wait().await
+            .stderr(log);
+        Ok(command)
     }
 
     fn restarts_after(&self, termination: &Termination) -> bool {
@@ -354,6 +291,15 @@ impl Life {
         }
     }
 
+    /// The pod is deleted before anything ran: a Job that owns it must see that it is over.
+    async fn give_up(&self) {
+        let state = State::Waiting {
+            reason: "ContainerCreating",
+            message: String::new(),
+        };
+        self.report(&state, true, None).await;
+    }
+
     async fn fail(&mut self, error: &Error) {
         let message = error.to_string();
         let state = State::Waiting {
@@ -361,72 +307,6 @@ impl Life {
             message: message.clone(),
         };
         self.report(&state, true, Some(("FakeNode", message))).await;
-    }
-
-    /// Writes the status, until the API server has taken it or has no such pod any more.
-    async fn report(&self, state: &State, is_over: bool, failure: Option<(&'static str, String)>) {
-        let report = Report {
-            uid: &self.uid,
-            container: &self.container.name,
-            image: self.container.image.as_deref().unwrap_or_default(),
-            started: self.started,
-            restarts: self.restarts,
-            state,
-            last: self.last.as_ref(),
-            is_over,
-            failure,
-        };
-        let patch = Patch::Strategic(report.patch());
-        while *self.fate.borrow() != Fate::Gone {
-            match self
-                .pods()
-                .patch_status(&self.pod.name_any(), &PatchParams::default(), &patch)
-                .await
-            {
-                Ok(_) => return,
-                Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => return,
-                Err(error) => {
-                    eprintln!("fake node: the status of {}: {error}", self.pod.name_any());
-                    sleep(RETRY).await;
-                }
-            }
-        }
-    }
-
-    /// Waits until the pod is to be deleted, deletes it for good, and waits until it is gone.
-    async fn wait_for_end(&mut self) {
-        loop {
-            let fate = *self.fate.borrow_and_update();
-            if fate == Fate::Gone {
-                return;
-            }
-            if fate != Fate::Live {
-                let only_this = Preconditions {
-                    uid: Some(self.uid.clone()),
-                    resource_version: None,
-                };
-                let now = DeleteParams {
-                    preconditions: Some(only_this),
-                    ..DeleteParams::default().grace_period(0)
-                };
-                match self.pods().delete(&self.pod.name_any(), &now).await {
-                    Ok(_) => {}
-                    Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => return,
-                    Err(_) => {
-                        sleep(RETRY).await;
-                        continue;
-                    }
-                }
-            }
-            // A finalizer may keep the object for a while; the watch tells when it is gone.
-            if self.fate.changed().await.is_err() {
-                return;
-            }
-        }
-    }
-
-    fn pods(&self) -> Api<Pod> {
-        Api::namespaced(self.client.clone(), &self.pod.namespace().unwrap_or_default())
     }
 }
 
@@ -442,13 +322,8 @@ async fn gone(mut fate: watch::Receiver<Fate>) {
     let _ = fate.wait_for(|fate| *fate == Fate::Gone).await;
 }
 
-fn pid(number: u32) -> Option<Pid> {
-    i32::try_from(number).ok().map(Pid::from_raw)
-}
-
-/// As a container runtime tells it: a signal counts from 128.
-fn exit_code(status: ExitStatus) -> i32 {
-    status
-        .code()
-        .unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
+fn seconds(value: Option<i64>) -> Option<Duration> {
+    value
+        .and_then(|seconds| u64::try_from(seconds).ok())
+        .map(Duration::from_secs)
 }

@@ -8,4 +8,5 @@
 
 mod clusters;
 mod fake_node;
+mod objects;
 mod remains;
