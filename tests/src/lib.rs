@@ -1,3 +1,6 @@
 //! Helpers shared by the behaviour tests: one place for each thing that more than one test needs.
 
+pub mod cluster;
+pub mod fake_node;
 pub mod local;
+pub mod operator;
