@@ -49,7 +49,13 @@ pub async fn install(cluster: &Cluster) -> Result<(), Error> {
         .collect();
     cluster.apply(&wanted.join("\n---\n")).await?;
     cluster
-        .kubectl(&["wait", "--for=condition=Established", "--timeout=20s", "crd", "--all"])
+        .kubectl(&[
+            "wait",
+            "--for=condition=Established",
+            "--timeout=20s",
+            "crd",
+            "--all",
+        ])
         .await?;
     Ok(())
 }
@@ -85,7 +91,10 @@ impl Operator {
         let sandbox = std::sync::Arc::clone(cluster.sandbox());
         let command = move || {
             let mut command = sandbox.command_outside(program("operator"));
-            command.args(&line).env("KUBECONFIG", &kubeconfig).env("RUST_BACKTRACE", "1");
+            command
+                .args(&line)
+                .env("KUBECONFIG", &kubeconfig)
+                .env("RUST_BACKTRACE", "1");
             command
         };
         let log = cluster.sandbox().log("operator");
@@ -281,12 +290,7 @@ impl Objects {
     ///
     /// # Errors
     /// An object that does not; the error shows its status.
-    pub async fn until<K>(
-        &self,
-        name: &str,
-        limit: Duration,
-        good: impl Fn(&K) -> bool,
-    ) -> Result<K, Error>
+    pub async fn until<K>(&self, name: &str, limit: Duration, good: impl Fn(&K) -> bool) -> Result<K, Error>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
             + Clone
@@ -295,15 +299,19 @@ impl Objects {
             + serde::Serialize,
     {
         let api = self.api::<K>();
-        wait_for(&format!("{} {}/{name}", K::kind(&()), self.namespace), limit, async || {
-            let object = api.get(name).await.map_err(|e| e.to_string())?;
-            if good(&object) {
-                Ok(object)
-            } else {
-                let value = serde_json::to_value(&object).unwrap_or_default();
-                Err(value["status"].to_string())
-            }
-        })
+        wait_for(
+            &format!("{} {}/{name}", K::kind(&()), self.namespace),
+            limit,
+            async || {
+                let object = api.get(name).await.map_err(|e| e.to_string())?;
+                if good(&object) {
+                    Ok(object)
+                } else {
+                    let value = serde_json::to_value(&object).unwrap_or_default();
+                    Err(value["status"].to_string())
+                }
+            },
+        )
         .await
     }
 

@@ -1,0 +1,202 @@
+//! What the API server takes and refuses, and what the gateway lets whom see.
+
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model};
+use zkinfer_tests::operator::{Objects, SYSTEM, WINE};
+
+use crate::world::{LONG, World};
+
+#[tokio::test]
+async fn defaults_come_from_the_schema_and_what_fixes_a_circuit_cannot_change() {
+    let world = World::shared().await;
+    let objects = Objects::new(&world.cluster, "schema").await.unwrap();
+    world
+        .cluster
+        .apply(&objects.model("wine", "wine.onnx", 2))
+        .await
+        .unwrap();
+    world
+        .cluster
+        .apply(&objects.pool("pool", &json!({})))
+        .await
+        .unwrap();
+    world
+        .cluster
+        .apply(&objects.wine_request("one", "wine", &json!({})))
+        .await
+        .unwrap();
+    let request = objects.api::<InferenceRequest>().get("one").await.unwrap();
+    assert_eq!(
+        (request.spec.redundancy, request.spec.deadline.to_string()),
+        (1, "1h".to_owned())
+    );
+
+    let refused = async |result: Result<(), kube::Error>, word: &str| match result {
+        Err(kube::Error::Api(status)) => assert!(status.message.contains(word), "{}", status.message),
+        other => panic!("{word}: {other:?}"),
+    };
+    let merge = |spec: serde_json::Value| Patch::Merge(json!({ "spec": spec }));
+    let params = PatchParams::default();
+    let changed = objects
+        .api::<Model>()
+        .patch(
+            "wine",
+            &params,
+            &merge(json!({ "slicing": { "parallelism": 3 } })),
+        )
+        .await;
+    refused(changed.map(drop), "slicing is immutable").await;
+    let changed = objects
+        .api::<InferenceRequest>()
+        .patch("one", &params, &merge(json!({ "priority": 3 })))
+        .await;
+    refused(changed.map(drop), "priority is immutable").await;
+    let changed = objects
+        .api::<MinerPool>()
+        .patch("pool", &params, &merge(json!({ "allowUnpinnedImage": false })))
+        .await;
+    refused(changed.map(drop), "image must be pinned by digest").await;
+    let bad = objects.wine_request("bad", "wine", &json!({ "deadline": "0s" }));
+    let error = world.cluster.apply(&bad).await.unwrap_err().to_string();
+    assert!(error.contains("deadline must be more than 0"), "{error}");
+}
+
+/// A token of a ServiceAccount that is bound to a ClusterRole in a namespace, or to none.
+async fn token(world: &World, namespace: &str, account: &str, role: Option<&str>) -> String {
+    let cluster = &world.cluster;
+    cluster
+        .kubectl(&["create", "serviceaccount", account, "-n", namespace])
+        .await
+        .unwrap();
+    if let Some(role) = role {
+        let subject = format!("--serviceaccount={namespace}:{account}");
+        let role = format!("--clusterrole={role}");
+        cluster
+            .kubectl(&["create", "rolebinding", account, "-n", namespace, &role, &subject])
+            .await
+            .unwrap();
+    }
+    let token = cluster
+        .kubectl(&["create", "token", account, "-n", namespace])
+        .await
+        .unwrap();
+    token.trim().to_owned()
+}
+
+#[tokio::test]
+async fn clients_see_and_make_what_the_api_server_would_let_them() {
+    let world = World::shared().await;
+    let objects = world.with_pool("clients").await;
+    let editor = token(world, "clients", "editor", Some("edit")).await;
+    let viewer = token(world, "clients", "viewer", Some("view")).await;
+    let stranger = token(world, "clients", "stranger", None).await;
+    let http = reqwest::Client::new();
+    let gateway = &world.operator.gateway;
+    let body = json!({
+        "apiVersion": "zkinfer.dev/v1alpha1", "kind": "InferenceRequest",
+        "metadata": { "name": "asked", "namespace": "clients" },
+        "spec": {
+            "modelRef": { "name": "wine" },
+            "input": { "inline": { "features": { "shape": [1, 13], "data": WINE } } },
+        },
+    });
+    let post = async |token: &str| {
+        let call = http
+            .post(format!("{gateway}/v1/requests"))
+            .bearer_auth(token)
+            .json(&body);
+        call.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(post("nonsense").await, 401);
+    assert_eq!(post(&stranger).await, 403);
+    assert_eq!(post(&viewer).await, 403);
+    assert_eq!(post(&editor).await, 201);
+    assert_eq!(post(&editor).await, 409);
+    let over = objects.over("asked", LONG).await.unwrap();
+    let digest = over.status.unwrap().receipt.unwrap().digest;
+    let get = async |token: &str, path: &str| {
+        let answer = http
+            .get(format!("{gateway}{path}"))
+            .bearer_auth(token)
+            .send()
+            .await
+            .unwrap();
+        (answer.status().as_u16(), answer.bytes().await.unwrap())
+    };
+    let request = "/v1/requests/clients/asked";
+    assert_eq!(get(&viewer, request).await.0, 200);
+    assert_eq!(get(&stranger, request).await.0, 403);
+    let receipt = format!("/v1/receipts/{digest}?namespace=clients");
+    let (status, bytes) = get(&viewer, &receipt).await;
+    assert_eq!((status, zkinfer_crds::Digest::of(&bytes)), (200, digest));
+    assert_eq!(get(&stranger, &receipt).await.0, 403, "a digest is no permission");
+    // Whoever may read one namespace gets no receipts of another by naming it.
+    Objects::new(&world.cluster, "elsewhere").await.unwrap();
+    let other = token(world, "elsewhere", "viewer", Some("view")).await;
+    assert_eq!(
+        get(&other, &format!("/v1/receipts/{digest}?namespace=elsewhere"))
+            .await
+            .0,
+        404
+    );
+    assert_eq!(get(&other, &receipt).await.0, 403);
+}
+
+#[tokio::test]
+async fn only_a_pools_own_account_with_the_gateways_audience_is_a_worker() {
+    let world = World::shared().await;
+    let _objects = world.with_pool("workers").await;
+    let cluster = &world.cluster;
+    let http = reqwest::Client::new();
+    let claim = async |token: &str| {
+        let body = json!({ "worker": "w", "parameters": [], "memoryBytes": 1, "waitSeconds": 0 });
+        let url = format!("{}/v1/work/claims", world.operator.gateway);
+        http.post(url)
+            .bearer_auth(token.trim())
+            .json(&body)
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .as_u16()
+    };
+    let account = "zkinfer-miner-own";
+    let good = [
+        "create",
+        "token",
+        account,
+        "-n",
+        "workers",
+        "--audience",
+        "zkinfer-gateway",
+    ];
+    assert_eq!(claim(&cluster.kubectl(&good).await.unwrap()).await, 204);
+    let other_audience = ["create", "token", account, "-n", "workers"];
+    assert_eq!(claim(&cluster.kubectl(&other_audience).await.unwrap()).await, 401);
+    let other_account = [
+        "create",
+        "token",
+        "default",
+        "-n",
+        "workers",
+        "--audience",
+        "zkinfer-gateway",
+    ];
+    assert_eq!(claim(&cluster.kubectl(&other_account).await.unwrap()).await, 401);
+    // An account of the right name in a namespace that has no such pool.
+    cluster
+        .kubectl(&["create", "serviceaccount", "zkinfer-miner-own", "-n", SYSTEM])
+        .await
+        .unwrap();
+    let elsewhere = [
+        "create",
+        "token",
+        account,
+        "-n",
+        SYSTEM,
+        "--audience",
+        "zkinfer-gateway",
+    ];
+    assert_eq!(claim(&cluster.kubectl(&elsewhere).await.unwrap()).await, 401);
+}

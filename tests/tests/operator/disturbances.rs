@@ -1,0 +1,152 @@
+//! Workers that die, stall, run out of memory, are evicted; pools that are drained mid-run.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use kube::api::{ListParams, Patch, PatchParams};
+use serde_json::json;
+use zkinfer_crds::k8s::request_status::SliceVerdict;
+use zkinfer_crds::k8s::{InferenceRequest, MinerPool, RequestPhase};
+use zkinfer_tests::cluster::wait_for;
+use zkinfer_tests::operator::{Objects, phase, pool_ready};
+
+use crate::world::{LONG, World};
+
+/// The name of a worker's pod of a pool, once its process runs.
+async fn worker(world: &World, objects: &Objects, pool: &str) -> String {
+    let pods = objects.api::<Pod>();
+    let of_pool = ListParams::default().labels(&format!("zkinfer.dev/pool={pool}"));
+    wait_for("a worker", LONG, async || {
+        let list = pods.list(&of_pool).await.map_err(|e| e.to_string())?;
+        let running = world.node.running();
+        let name = list.items.iter().map(ResourceExt::name_any).find(|name| {
+            running
+                .iter()
+                .any(|r| r.name == *name && r.namespace == objects.namespace)
+        });
+        name.ok_or("none runs".to_owned())
+    })
+    .await
+    .unwrap()
+}
+
+async fn succeeds(objects: &Objects, name: &str) -> InferenceRequest {
+    let over = objects.over(name, LONG).await.unwrap();
+    assert_eq!(phase(&over), Some(RequestPhase::Succeeded), "{:?}", over.status);
+    over
+}
+
+#[tokio::test]
+async fn a_worker_that_is_evicted_is_replaced_and_costs_nothing() {
+    let world = World::shared().await;
+    let objects = world.with_pool("evicted").await;
+    let suspended = json!({ "suspend": false });
+    world
+        .cluster
+        .apply(&objects.wine_request("one", "wine", &suspended))
+        .await
+        .unwrap();
+    let name = worker(world, &objects, "own").await;
+    // It may have finished by then, which is as good.
+    let _ = world.node.evict("evicted", &name).await;
+    let over = succeeds(&objects, "one").await;
+    let rows = over.status.unwrap().recent_slices;
+    assert!(
+        rows.iter()
+            .all(|r| matches!(r.verdict, SliceVerdict::Verified | SliceVerdict::Refused)),
+        "{rows:?}"
+    );
+    let pool = objects.until("own", LONG, pool_ready).await.unwrap();
+    assert_eq!(
+        pool.status.unwrap().success_millionths.unwrap_or(1_000_000),
+        1_000_000
+    );
+}
+
+#[tokio::test]
+async fn slices_of_a_stalled_worker_go_to_another_pool_when_its_leases_end() {
+    let world = World::shared().await;
+    let objects = world.with_model("stalled").await;
+    world
+        .cluster
+        .apply(&objects.pool("slow", &json!({ "warm": 2 })))
+        .await
+        .unwrap();
+    objects.until("slow", LONG, pool_ready).await.unwrap();
+    let stalled = worker(world, &objects, "slow").await;
+    // A worker that has claimed and then never moves: stopped before there is work, it claims nothing; so it is stopped
+    // as soon as the request is there.
+    world
+        .cluster
+        .apply(&objects.wine_request("one", "wine", &json!({})))
+        .await
+        .unwrap();
+    world.node.stall("stalled", &stalled).unwrap();
+    world
+        .cluster
+        .apply(&objects.pool("quick", &json!({})))
+        .await
+        .unwrap();
+    let over = objects.over("one", Duration::from_secs(120)).await.unwrap();
+    assert_eq!(phase(&over), Some(RequestPhase::Succeeded), "{:?}", over.status);
+    let _ = world.node.resume("stalled", &stalled);
+}
+
+#[tokio::test]
+async fn a_worker_out_of_memory_does_not_end_the_request() {
+    let world = World::shared().await;
+    let objects = world.with_pool("memory").await;
+    world
+        .cluster
+        .apply(&objects.pool("other", &json!({})))
+        .await
+        .unwrap();
+    objects.until("other", LONG, pool_ready).await.unwrap();
+    world
+        .cluster
+        .apply(&objects.wine_request("one", "wine", &json!({})))
+        .await
+        .unwrap();
+    let name = worker(world, &objects, "own").await;
+    let _ = world.node.run_out_of_memory("memory", &name);
+    succeeds(&objects, "one").await;
+}
+
+#[tokio::test]
+async fn a_pool_that_is_drained_mid_run_leaves_its_slices_to_another() {
+    let world = World::shared().await;
+    let objects = world.with_model("drained").await;
+    let nowhere = json!({ "pod": { "nodeSelector": { "there": "is-none" } } });
+    world
+        .cluster
+        .apply(&objects.pool("first", &nowhere))
+        .await
+        .unwrap();
+    objects.until("first", LONG, pool_ready).await.unwrap();
+    world
+        .cluster
+        .apply(&objects.wine_request("one", "wine", &json!({})))
+        .await
+        .unwrap();
+    let proving = |r: &InferenceRequest| phase(r) == Some(RequestPhase::Proving);
+    objects.until("one", LONG, proving).await.unwrap();
+    let drain = Patch::Merge(json!({ "spec": { "drain": true } }));
+    objects
+        .api::<MinerPool>()
+        .patch("first", &PatchParams::default(), &drain)
+        .await
+        .unwrap();
+    objects
+        .until("first", LONG, |p: &MinerPool| !pool_ready(p))
+        .await
+        .unwrap();
+    world
+        .cluster
+        .apply(&objects.pool("second", &json!({})))
+        .await
+        .unwrap();
+    let over = succeeds(&objects, "one").await;
+    let rows = over.status.unwrap().recent_slices;
+    assert!(rows.iter().all(|r| r.pool == "drained/second"), "{rows:?}");
+}

@@ -1,0 +1,97 @@
+//! Two hundred requests at once, with real proofs.
+
+use std::time::{Duration, Instant};
+
+use kube::api::ListParams;
+use serde_json::json;
+use zkinfer_crds::k8s::{InferenceRequest, RequestPhase};
+use zkinfer_tests::cluster::wait_for;
+use zkinfer_tests::operator::{peak_resident, phase, pool_ready};
+
+use crate::world::{LONG, World};
+
+const REQUESTS: u32 = 200;
+const MOST_WRITES: f64 = 12.0;
+const MOST_MEMORY: u64 = 150 << 20;
+
+#[tokio::test]
+async fn two_hundred_requests_at_once_all_succeed_within_the_bars() {
+    let world = World::new(&[]).await;
+    let objects = world.with_model("load").await;
+    for pool in ["alpha", "beta"] {
+        world
+            .cluster
+            .apply(&objects.pool(pool, &json!({ "warm": 1, "parallelism": 1 })))
+            .await
+            .unwrap();
+        objects.until(pool, LONG, pool_ready).await.unwrap();
+    }
+    let all: Vec<String> = (0..REQUESTS)
+        .map(|n| objects.wine_request(&format!("r-{n}"), "wine", &json!({})))
+        .collect();
+    let writes = async || {
+        world
+            .operator
+            .metric("zkinfer_api_writes_total", "")
+            .await
+            .unwrap()
+    };
+    let (before, cpu) = (writes().await, cpu_seconds(&world));
+    let began = Instant::now();
+    world.cluster.apply(&all.join("\n---\n")).await.unwrap();
+    let api = objects.api::<InferenceRequest>();
+    let mut slices = 0;
+    wait_for("all requests", Duration::from_secs(600), async || {
+        let list = api
+            .list(&ListParams::default())
+            .await
+            .map_err(|e| e.to_string())?;
+        let over = list
+            .items
+            .iter()
+            .filter(|r| phase(r).is_some_and(RequestPhase::is_over))
+            .count();
+        let bad = list
+            .items
+            .iter()
+            .find(|r| matches!(phase(r), Some(RequestPhase::Failed | RequestPhase::Cancelled)));
+        assert!(bad.is_none(), "{bad:?}");
+        slices = list
+            .items
+            .iter()
+            .filter_map(|r| Some(r.status.as_ref()?.slices?.total))
+            .min()
+            .unwrap_or(0);
+        if over == REQUESTS as usize {
+            Ok(())
+        } else {
+            Err(format!("{over} of {REQUESTS} are over"))
+        }
+    })
+    .await
+    .unwrap();
+    let took = began.elapsed().as_secs_f64();
+    let writes = (writes().await - before) / f64::from(REQUESTS);
+    let cpu = (cpu_seconds(&world) - cpu) / f64::from(REQUESTS);
+    let memory = peak_resident(world.operator.pid().unwrap()).unwrap();
+    println!(
+        "{REQUESTS} requests of {slices} slices in {took:.1} s: {:.2} requests/s, {writes:.1} API writes and {:.1} ms of \
+         the operator's CPU per request, {:.0} MB peak",
+        f64::from(REQUESTS) / took,
+        cpu * 1e3,
+        memory as f64 / 1e6
+    );
+    assert_eq!(slices, 4);
+    assert!(writes <= MOST_WRITES, "{writes} API writes per request");
+    assert!(memory <= MOST_MEMORY, "{memory} bytes");
+}
+
+/// User and system time of the operator so far.
+fn cpu_seconds(world: &World) -> f64 {
+    let stat = format!("/proc/{}/stat", world.operator.pid().unwrap());
+    let stat = std::fs::read_to_string(stat).unwrap();
+    let after_name = stat.rsplit_once(')').unwrap().1;
+    let fields: Vec<&str> = after_name.split_whitespace().collect();
+    // Fields 14 and 15 of proc(5), in ticks of a hundredth of a second.
+    (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
+}

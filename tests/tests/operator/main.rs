@@ -1,0 +1,14 @@
+//! The operator against a real API server, with workers that a fake node runs as processes: one file per behaviour.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test says by panicking what is wrong"
+)]
+
+mod api;
+mod disturbances;
+mod load;
+mod requests;
+mod restart;
+mod rights;
+mod world;

@@ -1,0 +1,67 @@
+//! The cluster, operator and node that most tests share; each test has namespaces of its own.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::sync::OnceCell;
+use zkinfer_tests::cluster::Cluster;
+use zkinfer_tests::fake_node::FakeNode;
+use zkinfer_tests::operator::{Objects, Operator, install, model_ready, pool_ready, workers};
+
+/// Longer than anything takes on a busy machine.
+pub const LONG: Duration = Duration::from_secs(90);
+
+/// A cluster with an operator and a node.
+pub struct World {
+    pub cluster: Cluster,
+    pub operator: Operator,
+    pub node: FakeNode,
+}
+
+impl World {
+    /// One of its own.
+    pub async fn new(arguments: &[&str]) -> Self {
+        let cluster = Cluster::api().await.unwrap();
+        Self::on(cluster, arguments).await
+    }
+
+    /// On a cluster that is there.
+    pub async fn on(cluster: Cluster, arguments: &[&str]) -> Self {
+        install(&cluster).await.unwrap();
+        let node = workers(&cluster).await.unwrap();
+        let operator = Operator::start(&cluster, arguments).await.unwrap();
+        Self {
+            cluster,
+            operator,
+            node,
+        }
+    }
+
+    /// The shared one.
+    pub async fn shared() -> &'static Self {
+        static SHARED: OnceCell<World> = OnceCell::const_new();
+        SHARED.get_or_init(|| Self::new(&[])).await
+    }
+
+    /// A namespace with the wine model, compiled.
+    pub async fn with_model(&self, namespace: &str) -> Objects {
+        let objects = Objects::new(&self.cluster, namespace).await.unwrap();
+        self.cluster
+            .apply(&objects.model("wine", "wine.onnx", 4))
+            .await
+            .unwrap();
+        objects.until("wine", LONG, model_ready).await.unwrap();
+        objects
+    }
+
+    /// A namespace with the wine model and a pool of two workers.
+    pub async fn with_pool(&self, namespace: &str) -> Objects {
+        let objects = self.with_model(namespace).await;
+        self.cluster
+            .apply(&objects.pool("own", &json!({})))
+            .await
+            .unwrap();
+        objects.until("own", LONG, pool_ready).await.unwrap();
+        objects
+    }
+}
