@@ -123,6 +123,7 @@ async fn two_nodes_run_pods_side_by_side() {
         assert_eq!(namespace.kubectl(&["logs", "client"]).await.unwrap(), "reached\n");
     };
     tokio::join!(run(&clusters[0]), run(&clusters[1]));
+    assert_eq!(settings(), before);
     let start = Instant::now();
     drop(clusters);
     eprintln!("gone after {:?}", start.elapsed());
@@ -246,11 +247,15 @@ async fn a_lost_node_is_noticed() {
     }
     let _turn = ONE_AT_A_TIME.lock().await;
     let cluster = Cluster::builder().quick_node_loss().start().await.unwrap();
-    let node = FakeNode::builder(&cluster, "fake")
-        .program("zkinfer.test/sh", "/bin/sh")
-        .start()
-        .await
-        .unwrap();
+    let start = async |name| {
+        FakeNode::builder(&cluster, name)
+            .program("zkinfer.test/sh", "/bin/sh")
+            .start()
+            .await
+    };
+    let node = start("fake").await.unwrap();
+    // Where no node at all is healthy, Kubernetes blames the network and evicts nothing.
+    let _other = start("other").await.unwrap();
     let namespace = Namespace::temporary(&cluster, "x").await.unwrap();
     namespace
         .apply(&objects::pod("worker", &shell("fake", "sleep 1000")))
@@ -260,6 +265,7 @@ async fn a_lost_node_is_noticed() {
         .wait_for_process(namespace.name(), "worker", LIMIT)
         .await
         .unwrap();
+    wait_until(&namespace, "worker", "Running", phase("Running")).await;
     node.lose();
     let process = PathBuf::from(format!("/proc/{}", worker.pid));
     let gone = async || if process.exists() { Err("there") } else { Ok(()) };
