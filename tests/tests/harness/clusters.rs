@@ -79,6 +79,17 @@ async fn an_api_cluster_leaves_nothing() {
         .await
         .unwrap_err();
     assert!(refused.to_string().contains("Forbidden"), "{refused}");
+    // Components can be killed and started again; what was stored stays.
+    cluster.kill("kube-apiserver").await.unwrap();
+    assert!(
+        namespace
+            .kubectl(&["get", "serviceaccount", "default"])
+            .await
+            .is_err()
+    );
+    cluster.revive("kube-apiserver").unwrap();
+    let probe = async || namespace.kubectl(&["get", "serviceaccount", "default"]).await;
+    wait_for("the API server", LIMIT, probe).await.unwrap();
     drop(namespace);
     let start = Instant::now();
     drop(cluster);
@@ -122,6 +133,8 @@ async fn two_nodes_run_pods_side_by_side() {
             .await
             .unwrap();
         wait_until(&namespace, "client", "Succeeded", phase("Succeeded")).await;
+        let services = cluster.run_inside(&["nft", "list", "tables"]).await.unwrap();
+        assert!(services.contains("kube-proxy"), "{services}");
         // Through the API server to the kubelet.
         assert_eq!(namespace.kubectl(&["logs", "client"]).await.unwrap(), "reached\n");
     };
