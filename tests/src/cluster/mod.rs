@@ -8,8 +8,9 @@
 //! cluster, and ends with the test process. Whatever waits here has a limit.
 //!
 //! Network: the sandbox is 10.213.N.1 ([`Sandbox::address`]) and the test process 10.213.N.2, N the cluster's number on
-//! the machine. The API server listens on port 6443 of the former. A server under test that pods or fake pods must
-//! reach runs in the sandbox too ([`Cluster::spawn`]) or listens on the latter. No route leads further.
+//! the machine. The API server listens on port 6443 of the former. A server under test that real pods must reach runs in
+//! the sandbox too ([`Cluster::spawn`]) or listens on the latter; fake pods are in the machine's network and reach any
+//! of its addresses. No route leads further.
 
 mod builder;
 mod command;
@@ -174,8 +175,11 @@ impl Cluster {
         run(inside.into(), command.join(" "), "").await
     }
 
-    /// Runs a program in the cluster's network, such as an operator with a kubeconfig from [`Self::kubeconfig_for`].
-    /// Its output goes to `NAME.log` in the logs' folder; it ends with the cluster.
+    /// Starts a program that ends with the cluster, such as an operator with a kubeconfig from
+    /// [`Self::kubeconfig_for_service_account`]. Its output goes to `NAME.log` in the logs' folder.
+    ///
+    /// Real pods reach it inside ([`Sandbox::command`]), fake pods, which are processes of this machine, also outside
+    /// ([`Sandbox::command_outside`]).
     pub fn spawn(
         &self,
         name: &str,

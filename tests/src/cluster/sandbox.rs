@@ -180,7 +180,7 @@ impl Sandbox {
     }
 
     /// A command that runs in the sandbox's network, mount and PID namespaces, in the folder `/`. The process that it
-    /// starts is `nsenter`; [`inner_pid`](super::inner_pid) finds the program itself, to which signals must go.
+    /// starts is `nsenter`; [`Process`](super::Process) finds the program itself, to which signals must go.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("/usr/bin/nsenter");
         command

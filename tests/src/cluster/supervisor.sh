@@ -92,7 +92,8 @@ until [ -e "$state/sandbox.ready" ]; do
 done
 read -r init _ </proc/$child/task/$child/children || [ -n "$init" ] # the line has no end
 
-# The only way in and out (services have a route so that processes of the sandbox reach them as pods do): the API server at .1 inside, the test process at .2 outside. No route leads further.
+# The only way in and out: the API server at .1 inside, the test process at .2 outside. No route leads further; services
+# have one so that processes of the sandbox reach them as pods do.
 ip link add "zk$n" type veth peer name eth0 netns "$init"
 ip addr add "10.213.$n.2/30" dev "zk$n"
 ip link set "zk$n" up

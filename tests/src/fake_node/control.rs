@@ -157,7 +157,7 @@ impl FakeNode {
 
     /// The machine is gone, without a word: every process is killed, nothing is reported, no lease renewed. The Node
     /// object stays; [`Builder::quick_node_loss`](crate::cluster::Builder::quick_node_loss) makes the control plane
-    /// notice within seconds.
+    /// notice within seconds, and evict if another node is healthy.
     pub fn lose(&self) {
         // First the threads, so that none reports the deaths.
         if let Some(runtime) = self.runtime().take() {

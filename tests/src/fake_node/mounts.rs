@@ -79,8 +79,8 @@ impl Mounts {
             .map(|(_, place)| place.as_path())
     }
 
-    /// Replaces each whole path under a mount: `--in=/work/x` under `/work`, but neither `/workshop` nor
-    /// `http://host/work`.
+    /// Replaces each whole path under a mount: `--in=/data/x` under `/data`, but neither `/database` nor
+    /// `http://host/data`.
     pub(super) fn localise(&self, text: &str) -> String {
         let part_of_path = |char: char| char.is_alphanumeric() || "._-/".contains(char);
         let mut out = String::with_capacity(text.len());
@@ -111,22 +111,22 @@ mod tests {
     #[test]
     fn whole_paths_are_replaced() {
         let places = vec![
-            ("/work/in".into(), PathBuf::from("/t/b")),
-            ("/work".into(), PathBuf::from("/t/work")),
+            ("/data/in".into(), PathBuf::from("/t/b")),
+            ("/data".into(), PathBuf::from("/t/data")),
         ];
         let mounts = Mounts {
             places,
             ..Default::default()
         };
         for (text, expected) in [
-            ("/work", "/t/work"),
-            ("--dir=/work/x", "--dir=/t/work/x"),
-            ("/work/in/x:/work", "/t/b/x:/t/work"),
-            ("/work/inner", "/t/work/inner"),
-            ("/workshop", "/workshop"),
-            ("http://host/work", "http://host/work"),
-            ("file:///work/y", "file:///t/work/y"),
-            ("café /work/", "café /t/work/"),
+            ("/data", "/t/data"),
+            ("--dir=/data/x", "--dir=/t/data/x"),
+            ("/data/in/x:/data", "/t/b/x:/t/data"),
+            ("/data/inner", "/t/data/inner"),
+            ("/database", "/database"),
+            ("http://host/data", "http://host/data"),
+            ("file:///data/y", "file:///t/data/y"),
+            ("café /data/", "café /t/data/"),
         ] {
             assert_eq!(mounts.localise(text), expected);
         }

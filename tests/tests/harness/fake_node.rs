@@ -132,7 +132,7 @@ async fn mounts_are_folders_and_tokens_are_the_pods_own() {
         .kubectl(&["create", "configmap", "words", "--from-literal=key=from the map"])
         .await
         .unwrap();
-    let script = "cat $MAP/key; echo; echo x > /work/x; cat /work/x; echo $NAME $(NAME); cat /token/t";
+    let script = "cat $MAP/key; echo; echo x > /data/x; cat /data/x; echo $NAME $(NAME); cat /token/t";
     let mut spec = shell("mounts", script);
     spec["containers"][0]["env"] = json!([
         {"name": "MAP", "value": "/etc/map"},
@@ -140,7 +140,7 @@ async fn mounts_are_folders_and_tokens_are_the_pods_own() {
     ]);
     spec["containers"][0]["volumeMounts"] = json!([
         {"name": "map", "mountPath": "/etc/map"},
-        {"name": "work", "mountPath": "/work"},
+        {"name": "work", "mountPath": "/data"},
         {"name": "token", "mountPath": "/token"},
     ]);
     spec["volumes"] = json!([
