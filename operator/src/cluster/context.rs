@@ -4,9 +4,9 @@
 //! here.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Client;
@@ -31,6 +31,9 @@ use crate::fleet::JobIndex;
 use crate::runs::{CompiledModel, Run};
 use crate::scoring::Entry;
 use crate::sources::ConfigMaps;
+
+/// How often something that nobody tells of is looked at while the operator starts.
+pub(super) const LOOK: Duration = Duration::from_millis(20);
 
 /// The objects as the watches have them.
 pub struct Stores {
@@ -116,34 +119,42 @@ pub struct PoolRecord {
     pub written: Option<(MinerPoolStatus, Instant)>,
 }
 
-/// What the operator waits for before it answers workers.
-#[derive(Debug, Default)]
-pub struct Ready {
-    jobs: AtomicBool,
-    gateway: AtomicBool,
+/// A part of the operator that comes up by itself.
+#[derive(Debug, Clone, Copy)]
+pub enum Part {
+    /// Every Model is known.
+    Models = 1,
+    /// Every request is known.
+    Requests = 2,
+    /// Every pool is known.
+    Pools = 4,
+    /// Every Job is known.
+    Jobs = 8,
+    /// The gateway answers.
+    Gateway = 16,
 }
 
+/// What has come up.
+#[derive(Debug, Default)]
+pub struct Ready(AtomicU8);
+
 impl Ready {
-    /// Every Job that exists is known.
-    pub fn jobs(&self) {
-        self.jobs.store(true, Ordering::SeqCst);
+    /// It has come up.
+    pub fn set(&self, part: Part) {
+        self.0.fetch_or(part as u8, Ordering::SeqCst);
     }
 
-    /// The gateway answers.
-    pub fn gateway(&self) {
-        self.gateway.store(true, Ordering::SeqCst);
-    }
-
-    /// Every Job that exists is known.
+    /// Whether it has.
     #[must_use]
-    pub fn has_jobs(&self) -> bool {
-        self.jobs.load(Ordering::SeqCst)
+    pub fn is(&self, part: Part) -> bool {
+        self.0.load(Ordering::SeqCst) & part as u8 != 0
     }
 
-    /// The gateway answers.
-    #[must_use]
-    pub fn has_gateway(&self) -> bool {
-        self.gateway.load(Ordering::SeqCst)
+    /// Waits until these have.
+    pub async fn wait(&self, parts: &[Part]) {
+        while !parts.iter().all(|part| self.is(*part)) {
+            tokio::time::sleep(LOOK).await;
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
-use super::Context;
+use super::{Context, Part};
 
 /// Serves for ever.
 pub(super) async fn serve(listener: TcpListener, ctx: Arc<Context>) {
@@ -25,7 +25,7 @@ pub(super) async fn serve(listener: TcpListener, ctx: Arc<Context>) {
 }
 
 async fn ready(State(ctx): State<Arc<Context>>) -> Response {
-    if ctx.ready.has_gateway() {
+    if ctx.ready.is(Part::Gateway) {
         "ok".into_response()
     } else {
         let message = "waiting for the API server, and for requests from before the restart";

@@ -42,12 +42,13 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model, RequestPhase};
 
-pub use context::{ApiConfigMaps, Context, ModelRecord, PoolRecord, RunRecord, Stores, Wake};
+pub use context::{ApiConfigMaps, Context, ModelRecord, Part, PoolRecord, RunRecord, Stores, Wake};
 pub use settings::{RunError, RunOptions};
 pub use write::{MANAGER, ReconcileError, patch_status, tell};
 
 use self::auth::TokenReviews;
 use self::compilations::Models;
+use self::context::LOOK;
 use self::metrics::Metrics;
 use self::settings::{Stop, stopped};
 use crate::build::labels;
@@ -64,8 +65,6 @@ const RESUME_TIME: Duration = Duration::from_secs(30);
 const SHUTDOWN_TIME: Duration = Duration::from_secs(5);
 /// Pause before a reconciliation that failed is tried again, on average.
 const RETRY: Duration = Duration::from_secs(2);
-/// How often something that nobody tells of is looked at while the operator starts.
-const LOOK: Duration = Duration::from_millis(20);
 /// Reconciliations at once. Requests evaluate models.
 const CONCURRENCY: (u16, u16, u16) = (2, 8, 4);
 
@@ -146,6 +145,7 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
         models_writer,
         asked_models,
         CONCURRENCY.0,
+        listed(&ctx, Part::Models),
         move |model: &Model| sweep::model_gone(&gone, model),
     );
     let gone = Arc::clone(&ctx);
@@ -154,6 +154,7 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
         requests_writer,
         asked_requests,
         CONCURRENCY.1,
+        listed(&ctx, Part::Requests),
         move |request: &InferenceRequest| sweep::request_gone(&gone, request),
     );
     let gone = Arc::clone(&ctx);
@@ -163,6 +164,7 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
         pools_writer,
         asked_pools,
         CONCURRENCY.2,
+        listed(&ctx, Part::Pools),
         move |pool: &MinerPool| sweep::pool_gone(&gone, pool),
     )
     .owns(deployments, watcher::Config::default().labels(&labels::managed()));
@@ -175,6 +177,11 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
     let _ = tokio::time::timeout(SHUTDOWN_TIME, answering).await;
     tasks.shutdown().await;
     Ok(())
+}
+
+fn listed(ctx: &Arc<Context>, part: Part) -> impl Fn() + Send + 'static {
+    let ctx = Arc::clone(ctx);
+    move || ctx.ready.set(part)
 }
 
 /// Runs one controller until the operator is told to stop and its last reconciliation has ended.
@@ -216,24 +223,11 @@ async fn drive<K, F>(
 /// Answers workers, compilers and clients, once all that was at work before a restart is known again: before that, a
 /// claim of an honest worker would look like one of a request that is over.
 async fn answer(ctx: Arc<Context>, listener: TcpListener, stop: Stop) {
-    let known = async {
-        let Stores {
-            models,
-            requests,
-            pools,
-        } = &ctx.stores;
-        let synced = futures::join!(
-            models.wait_until_ready(),
-            requests.wait_until_ready(),
-            pools.wait_until_ready()
-        );
-        while !ctx.ready.has_jobs() {
-            tokio::time::sleep(LOOK).await;
-        }
-        synced
-    };
+    let known = ctx
+        .ready
+        .wait(&[Part::Models, Part::Requests, Part::Pools, Part::Jobs]);
     tokio::select! {
-        _ = known => {}
+        () = known => {}
         () = stopped(stop.clone()) => return,
     }
     let resumed = async {
@@ -251,7 +245,7 @@ async fn answer(ctx: Arc<Context>, listener: TcpListener, stop: Stop) {
     )
     .with_compilations(Arc::new(Models(Arc::clone(&ctx))));
     let router = gateway.router().merge(clients::router(Arc::clone(&ctx)));
-    ctx.ready.gateway();
+    ctx.ready.set(Part::Gateway);
     tracing::info!(address = ?listener.local_addr().ok(), "answering");
     if let Err(error) = axum::serve(listener, router)
         .with_graceful_shutdown(stopped(stop))

@@ -21,12 +21,15 @@ where
     reflector::store()
 }
 
-/// A controller of `K` that also reconciles what comes from `asked`, and tells of every object that is deleted.
+/// A controller of `K` that also reconciles what comes from `asked`; it tells when the store holds every object, and of
+/// every object that is deleted. (`Store::wait_until_ready` is of no use here: of several who wait it wakes the last one,
+/// and the controller waits.)
 pub(super) fn controller<K>(
     api: Api<K>,
     writer: Writer<K>,
     asked: UnboundedReceiver<ObjectRef<K>>,
     concurrency: u16,
+    listed: impl Fn() + Send + 'static,
     deleted: impl Fn(&K) + Send + 'static,
 ) -> Controller<K>
 where
@@ -39,10 +42,10 @@ where
         // Nothing reads them, and they are the larger half of an object.
         .modify(|object| object.meta_mut().managed_fields = None)
         .reflect(writer)
-        .inspect_ok(move |event| {
-            if let Event::Delete(object) = event {
-                deleted(object);
-            }
+        .inspect_ok(move |event| match event {
+            Event::InitDone => listed(),
+            Event::Delete(object) => deleted(object),
+            Event::Init | Event::InitApply(_) | Event::Apply(_) => {}
         })
         .touched_objects();
     let asked = futures::stream::unfold(asked, |mut asked| async move {

@@ -12,7 +12,7 @@ use zkinfer_crds::compile_report::CompileOutcome;
 use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model};
 use zkinfer_crds::{Digest, RequestUid};
 
-use super::Context;
+use super::{Context, Part};
 use crate::artifacts::{ArtifactError, CompiledName};
 use crate::dispatch::PoolId;
 
@@ -61,10 +61,7 @@ pub(super) fn pool_gone(ctx: &Arc<Context>, pool: &MinerPool) {
 
 /// Looks through the store now and then, for ever.
 pub(super) async fn run(ctx: Arc<Context>) {
-    let stores = &ctx.stores;
-    if stores.requests.wait_until_ready().await.is_err() || stores.models.wait_until_ready().await.is_err() {
-        return;
-    }
+    ctx.ready.wait(&[Part::Models, Part::Requests]).await;
     loop {
         if let Err(error) = sweep(&ctx).await {
             tracing::warn!(%error, "sweeping the artifact store");

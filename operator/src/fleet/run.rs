@@ -19,7 +19,7 @@ use zkinfer_crds::k8s::{InferenceRequest, MinerPool, is_true};
 use super::jobs::{JobState, JobView, Purpose};
 use super::plan::{Fate, Observed, PoolView, Start, plan};
 use crate::build::{JobFor, labels, worker_job};
-use crate::cluster::Context;
+use crate::cluster::{Context, Part};
 use crate::dispatch::PoolId;
 
 /// How often the plan is made without being asked for: rounds begin and requests end by time.
@@ -167,7 +167,7 @@ pub async fn watch_jobs(ctx: Arc<Context>) {
             }
             Ok(Some(Event::InitDone)) => {
                 ctx.jobs.retain(&listed);
-                ctx.ready.jobs();
+                ctx.ready.set(Part::Jobs);
                 ctx.fleet.notify_one();
             }
             Ok(Some(Event::Apply(meta))) => look(&ctx, &meta).await,
