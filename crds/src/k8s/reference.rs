@@ -32,12 +32,12 @@ pub fn reference() -> String {
     let mut text = format!(
         "<!-- Generated from crds/src/k8s: `ZKINFER_UPDATE=1 cargo test -p zkinfer-crds`. Do not edit. -->\n\
          # API reference\n\n\
-         Group `{GROUP}`, version `{VERSION}`; every kind is namespaced. `kubectl get {CATEGORY}` lists all of them, and \
-         `kubectl explain` shows\nthe same fields. Whoever applies an object writes its `spec`; only the operator writes a \
-         `status`.\n\n\
-         `[]` is an item of a list, `{{}}` a value of a map. *Immutable*: it cannot be changed after creation. Rules in code \
-         are\n[CEL](https://kubernetes.io/docs/reference/using-api/cel/), checked by the API server. Conditions have the \
-         fields of Kubernetes'\n`metav1.Condition`.\n"
+         Group `{GROUP}`, version `{VERSION}`; every kind is namespaced. `kubectl get {CATEGORY}` lists all of them, \
+         `kubectl explain`\nshows the same fields. Whoever applies an object writes its `spec`; only the operator writes \
+         a `status`.\n\n\
+         `[]` is an item of a list, `{{}}` a value of a map. *Immutable*: it cannot be changed after creation. Rules are\n\
+         [CEL](https://kubernetes.io/docs/reference/using-api/cel/), checked by the API server. Conditions are \
+         Kubernetes' own type.\n"
     );
     for crd in crds() {
         kind(&mut text, &crd);
@@ -64,7 +64,7 @@ fn kind(text: &mut String, crd: &CustomResourceDefinition) {
         short.collect::<Vec<_>>().join(", ")
     ));
     for rule in rules(schema) {
-        text.push_str(&format!("\n{}: {}\n", sentence(rule), code(&rule.rule)));
+        text.push_str(&format!("\nRule: {} ({}).\n", sentence(rule), code(&rule.rule)));
     }
     let part = |name: &str| schema.properties.as_ref().and_then(|p| p.get(name));
     if let Some(spec) = part("spec") {
@@ -140,7 +140,7 @@ fn inner(field: &JSONSchemaProps) -> Option<(&JSONSchemaProps, &'static str)> {
 
 fn row(text: &mut String, field: &JSONSchemaProps, path: &str, required: bool, spec: bool) {
     let mut type_ = type_name(field);
-    let limits = limits(field);
+    let limits = limits(field, spec);
     if !limits.is_empty() {
         type_ = format!("{type_}; {}", limits.join(", "));
     }
@@ -176,7 +176,7 @@ fn type_name(field: &JSONSchemaProps) -> String {
 }
 
 /// What the schema allows, in words.
-fn limits(field: &JSONSchemaProps) -> Vec<String> {
+fn limits(field: &JSONSchemaProps, spec: bool) -> Vec<String> {
     let mut limits = Vec::new();
     let values = field
         .enum_
@@ -194,7 +194,10 @@ fn limits(field: &JSONSchemaProps) -> Vec<String> {
     let max = field.maximum.filter(|max| *max < f64::from(i32::MAX));
     match (field.minimum, max) {
         (Some(min), Some(max)) => limits.push(format!("{min} to {max}")),
-        (Some(min), None) if min > f64::from(i32::MIN) => limits.push(format!("at least {min}")),
+        // That a count in a status is none below 0 is no news.
+        (Some(min), None) if min > f64::from(i32::MIN) && (spec || min > 0.0) => {
+            limits.push(format!("at least {min}"))
+        }
         (None, Some(max)) => limits.push(format!("at most {max}")),
         _ => {}
     }
@@ -211,7 +214,7 @@ fn limits(field: &JSONSchemaProps) -> Vec<String> {
         }
     }
     if let Some((item, _)) = inner(field) {
-        let of_items = limits_of_items(item);
+        let of_items = limits_of_items(item, spec);
         if !of_items.is_empty() {
             limits.push(format!("each {}", of_items.join(", ")));
         }
@@ -220,11 +223,11 @@ fn limits(field: &JSONSchemaProps) -> Vec<String> {
 }
 
 /// Items that are objects have rows of their own.
-fn limits_of_items(item: &JSONSchemaProps) -> Vec<String> {
+fn limits_of_items(item: &JSONSchemaProps, spec: bool) -> Vec<String> {
     if item.properties.is_some() {
         Vec::new()
     } else {
-        limits(item)
+        limits(item, spec)
     }
 }
 
