@@ -161,7 +161,7 @@ pub struct CompileTask {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
-    /// A stable word for programs, such as `LeaseExpired`.
+    /// A stable word for programs, such as `ClaimOver`.
     pub reason: String,
     /// A sentence for people.
     pub message: String,
