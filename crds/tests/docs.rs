@@ -148,8 +148,8 @@ fn the_openapi_document_has_exactly_the_gateways_routes() {
     assert_eq!(served, documented);
 }
 
-/// Every first group of `pattern` in the files stands in the document.
-fn names_all(document: &str, files: &[&str], pattern: &str, least: usize) {
+/// Every first group of `pattern` in the files stands in the document as code, with `prefix` before it.
+fn names_all(document: &str, files: &[&str], pattern: &str, prefix: &str, least: usize) {
     let (text, pattern) = (read(document), Regex::new(pattern).unwrap());
     let mut found = BTreeSet::new();
     for file in files {
@@ -158,7 +158,7 @@ fn names_all(document: &str, files: &[&str], pattern: &str, least: usize) {
     assert!(found.len() >= least, "{files:?}: {found:?}");
     for word in found {
         assert!(
-            text.contains(&format!("`{word}")),
+            text.contains(&format!("`{prefix}{word}")),
             "{document} does not name `{word}`"
         );
     }
@@ -171,13 +171,14 @@ fn the_worker_protocol_names_what_a_worker_meets() {
         document,
         &["operator/src/build/pod.rs"],
         r#"\b(?:env\(|name: )"(ZKINFER_[A-Z_]+|RAYON_NUM_THREADS)""#,
+        "",
         6,
     );
     let gateway = [
         "operator/src/gateway/routes.rs",
         "operator/src/gateway/problem.rs",
     ];
-    names_all(document, &gateway, r#"StatusCode::[A-Z_]+,\s*"([A-Za-z]+)""#, 10);
+    names_all(document, &gateway, r#"StatusCode::[A-Z_]+,\s*"([A-Za-z]+)""#, "", 10);
 }
 
 #[test]
@@ -187,12 +188,14 @@ fn the_guide_to_installing_names_every_setting_and_metric() {
         document,
         &["operator/src/cluster/metrics.rs"],
         r#"register\(\s*"([a-z_]+)""#,
+        "zkinfer_",
         9,
     );
     names_all(
         document,
         &["charts/zkinfer/values.yaml"],
         r"(?m)^([a-zA-Z]+):",
+        "",
         12,
     );
     // The flags of `operator run`: the fields of its arguments, in kebab case.
