@@ -178,7 +178,13 @@ fn the_worker_protocol_names_what_a_worker_meets() {
         "operator/src/gateway/routes.rs",
         "operator/src/gateway/problem.rs",
     ];
-    names_all(document, &gateway, r#"StatusCode::[A-Z_]+,\s*"([A-Za-z]+)""#, "", 10);
+    names_all(
+        document,
+        &gateway,
+        r#"StatusCode::[A-Z_]+,\s*"([A-Za-z]+)""#,
+        "",
+        10,
+    );
 }
 
 #[test]
