@@ -1,13 +1,14 @@
 //! What compiling a model reports: written by `prover-worker compile -o json`, read by the operator into a Model's
 //! status. Integers only; fractions are in millionths.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::wire::BlobRef;
 use crate::words::Digest;
 
 /// How compiling ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum CompileOutcome {
     /// Manifest, graph and keys were written.
@@ -17,7 +18,7 @@ pub enum CompileOutcome {
 }
 
 /// A compiled model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CompileReport {
     /// SHA-256 of the ONNX file.
@@ -44,7 +45,7 @@ impl CompileReport {
 }
 
 /// A slice of a compiled model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CompiledSlice {
     /// Names of its nodes, in order.
@@ -68,7 +69,7 @@ pub struct CompiledSlice {
 }
 
 /// The integer graph against the float model, on the calibration samples.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Accuracy {
     /// The profile that was chosen or found.
@@ -90,7 +91,7 @@ pub struct Accuracy {
 }
 
 /// What kind of thing is wrong with a model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum FailureKind {
     /// The file is not a model that can be read.
     InvalidModel,
@@ -105,7 +106,7 @@ pub enum FailureKind {
 }
 
 /// A model that cannot be compiled.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CompileFailure {
     /// The kind of reason.
@@ -118,7 +119,7 @@ pub struct CompileFailure {
 }
 
 /// A node that has no circuit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UnsupportedOp {
     /// The node's name in the model.

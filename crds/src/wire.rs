@@ -21,6 +21,7 @@
 //! `Authorization: Bearer`. Every other answer carries a [`Problem`]. Nothing here assumes that worker and gateway
 //! share a cluster; time is measured by the gateway's clock.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::words::{ClaimId, Digest, Identity, ParameterId, RequestUid, SliceIndex};
@@ -41,10 +42,11 @@ pub const MAX_TEXT: usize = 256;
 pub const EXIT_DRAINED: u8 = 75;
 
 /// A worker asks for a slice to prove.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClaimRequest {
-    /// The worker's name (a pod's name), for people.
+    /// The worker's name (a pod's name), for people; at most 256 bytes.
+    #[schemars(length(max = 256))]
     pub worker: String,
     /// What the worker can prove with.
     pub parameters: Vec<ParameterId>,
@@ -53,12 +55,12 @@ pub struct ClaimRequest {
     /// Only slices of this request; absent: of any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<RequestUid>,
-    /// How long the gateway may hold the answer while it has nothing, in seconds.
+    /// How long the gateway may hold the answer while it has nothing, in seconds; more than 30 is as good as 30.
     pub wait_seconds: u32,
 }
 
 /// A blob by digest and size.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BlobRef {
     /// SHA-256 of the bytes.
@@ -68,7 +70,7 @@ pub struct BlobRef {
 }
 
 /// The right to prove one slice once, for a limited time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClaimGrant {
     /// The claim's token: proves the right to submit or to hand back.
@@ -106,7 +108,7 @@ pub struct ClaimGrant {
 }
 
 /// Why a worker hands a claim back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum RefuseReason {
     /// The slice needs more memory than the worker has.
     TooLittleMemory,
@@ -121,17 +123,18 @@ pub enum RefuseReason {
 }
 
 /// A claim handed back before its lease ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Refusal {
     /// The kind of reason.
     pub reason: RefuseReason,
-    /// For people; at most [`MAX_TEXT`] bytes.
+    /// For people; at most 256 bytes.
+    #[schemars(length(max = 256))]
     pub message: String,
 }
 
 /// What a compiler shall make.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CompileTask {
     /// The ONNX file.
@@ -155,10 +158,10 @@ pub struct CompileTask {
 }
 
 /// The body of every answer that is an error.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
-    /// A stable word for programs, such as `LeaseExpired`.
+    /// A stable word for programs, such as `ClaimOver`.
     pub reason: String,
     /// A sentence for people.
     pub message: String,

@@ -241,6 +241,18 @@ impl<'de> Deserialize<'de> for RequestUid {
     }
 }
 
+impl JsonSchema for RequestUid {
+    fn schema_name() -> Cow<'static, str> {
+        "RequestUid".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$" })
+    }
+}
+
 /// The place of a slice in its model's manifest, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]

@@ -12,6 +12,7 @@ pub mod documents;
 pub mod inference_request;
 pub mod miner_pool;
 pub mod model;
+mod reference;
 pub mod request_status;
 mod schema;
 
@@ -22,6 +23,7 @@ pub use documents::{Document, DocumentError, parse_documents};
 pub use inference_request::{InferenceRequest, InferenceRequestSpec, InferenceRequestStatus, RequestPhase};
 pub use miner_pool::{MinerPool, MinerPoolSpec, MinerPoolStatus};
 pub use model::{Model, ModelSpec, ModelStatus};
+pub use reference::reference;
 
 /// The API group.
 pub const GROUP: &str = "zkinfer.dev";
@@ -30,14 +32,35 @@ pub const VERSION: &str = "v1alpha1";
 /// The category: `kubectl get zkinfer`.
 pub const CATEGORY: &str = "zkinfer";
 
-/// A module of string constants and the list of them all, so that a test can go through them.
+/// A word of the API with what it means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Word {
+    /// The word, as it is in an object.
+    pub value: &'static str,
+    /// What it means, as in the source: lines joined, each with a space before it.
+    doc: &'static str,
+}
+
+impl Word {
+    /// What it means, in a sentence.
+    #[must_use]
+    pub fn doc(&self) -> &'static str {
+        self.doc.trim_start()
+    }
+}
+
+/// A module of string constants and the lists of them all: the words, for tests that go through them, and the words
+/// with their docs, for the reference.
 macro_rules! string_consts {
-    ($(#[$doc:meta])* pub mod $module:ident { $($(#[$item:meta])* $name:ident = $text:literal;)+ }) => {
+    ($(#[$doc:meta])* pub mod $module:ident { $($(#[doc = $text:literal])+ $name:ident = $value:literal;)+ }) => {
         $(#[$doc])*
         pub mod $module {
-            $($(#[$item])* pub const $name: &str = $text;)+
+            $($(#[doc = $text])+ pub const $name: &str = $value;)+
             /// All of them.
             pub const ALL: &[&str] = &[$($name),+];
+            /// All of them with what they mean.
+            pub const WORDS: &[$crate::k8s::Word] =
+                &[$($crate::k8s::Word { value: $name, doc: concat!($($text),+) }),+];
         }
     };
 }

@@ -231,7 +231,7 @@ pub struct Calibration {
 #[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Slicing {
-    /// Memory that proving one slice may take. Absent: the operator's default.
+    /// Memory that proving one slice may take. Absent: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_per_worker: Option<Memory>,
     /// The least number of slices, wherever the graph allows it.
@@ -296,7 +296,7 @@ pub struct ModelStatus {
     /// How far the integer graph is from the float model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<Accuracy>,
-    /// Nodes that cannot be proved; at most [`MAX_UNSUPPORTED`].
+    /// Nodes that cannot be proved; at most 64.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unsupported: Vec<UnsupportedNode>,
     /// The conditions.

@@ -27,7 +27,7 @@ pub struct RequestOutput {
     /// Its dimensions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub shape: Vec<u32>,
-    /// Its values, row-major; only while there are at most [`MAX_INLINE_VALUES`].
+    /// Its values, row-major; only while there are at most 256.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub values: Option<Vec<f64>>,
     /// The artifact that holds all outputs; only where they are too many to be here.
@@ -112,7 +112,7 @@ pub struct RecentSlice {
     pub bytes: Option<u64>,
     /// What became of it.
     pub verdict: SliceVerdict,
-    /// Why, where the verdict does not say all; at most [`MAX_ROW_MESSAGE`] characters.
+    /// Why, where the verdict does not say all; at most 120 characters.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
 }
