@@ -57,11 +57,12 @@ async fn a_worker_that_is_evicted_is_replaced_and_costs_nothing() {
             .all(|r| matches!(r.verdict, SliceVerdict::Verified | SliceVerdict::Refused)),
         "{rows:?}"
     );
-    let pool = objects.until("own", LONG, pool_ready).await.unwrap();
-    assert_eq!(
-        pool.status.unwrap().success_millionths.unwrap_or(1_000_000),
-        1_000_000
-    );
+    let told = |p: &MinerPool| {
+        let claims = p.status.as_ref().and_then(|s| s.claims.as_ref());
+        claims.is_some_and(|c| c.verified > 0)
+    };
+    let pool = objects.until("own", LONG, told).await.unwrap();
+    assert_eq!(pool.status.unwrap().success_millionths, Some(1_000_000));
 }
 
 #[tokio::test]

@@ -22,6 +22,8 @@ use crate::sources::{self, SourceError};
 
 /// What is not there yet is looked for again after this.
 const AGAIN: Duration = Duration::from_secs(3);
+/// A Model that is being loaded is looked for again after this.
+const SOON: Duration = Duration::from_millis(100);
 /// Progress is written no more often than this.
 const PROGRESS: Duration = Duration::from_secs(1);
 
@@ -53,6 +55,9 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Context>) -> Resu
     let mut status = old.clone();
     let created = object.metadata.creation_timestamp.clone().unwrap_or_else(now);
     let mut run = gather::run(&ctx, uid).await;
+    let Some(model) = gather::model(&ctx, &object) else {
+        return Ok(Requeue::requeue(SOON));
+    };
     // A start changes what is known, so that is planned for at once, and written once.
     for _ in 0..2 {
         let observed = Observed {
@@ -60,7 +65,7 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Context>) -> Resu
             generation: object.metadata.generation,
             created: &created,
             status: &status,
-            model: gather::model(&ctx, &object),
+            model: model.clone(),
             pools: gather::pools(&ctx, &object),
             run: run.clone(),
         };

@@ -11,8 +11,9 @@ use crate::cluster::Context;
 use crate::dispatch::PoolId;
 use crate::runs::Run;
 
-/// The Model, as far as requests are concerned.
-pub(super) fn model(ctx: &Context, object: &InferenceRequest) -> ModelState {
+/// The Model, as far as requests are concerned; `None` while the operator, just started, has not looked at it yet: what
+/// its status says is not known to be true before that.
+pub(super) fn model(ctx: &Context, object: &InferenceRequest) -> Option<ModelState> {
     let namespace = object.namespace();
     let name = &object.spec.model_ref.name;
     let found = ctx
@@ -20,12 +21,10 @@ pub(super) fn model(ctx: &Context, object: &InferenceRequest) -> ModelState {
         .models
         .find(|m| m.metadata.namespace == namespace && m.metadata.name.as_ref() == Some(name));
     let Some(model) = found.filter(|m| m.metadata.deletion_timestamp.is_none()) else {
-        return ModelState::NotFound;
+        return Some(ModelState::NotFound);
     };
     let models = ctx.models();
-    let Some(record) = models.get(model.uid().as_deref().unwrap_or_default()) else {
-        return ModelState::NotReady("it is being looked at".to_owned());
-    };
+    let record = models.get(model.uid().as_deref().unwrap_or_default())?;
     let status = record
         .written
         .as_ref()
@@ -36,15 +35,17 @@ pub(super) fn model(ctx: &Context, object: &InferenceRequest) -> ModelState {
     let message = ready
         .map(|c| format!("{}: {}", c.reason, c.message))
         .unwrap_or_default();
-    match &record.compiled {
+    let is_ready = ready.is_some_and(|c| c.status == "True");
+    Some(match &record.compiled {
         _ if record.failed => ModelState::Failed(message),
-        Some(compiled) if ready.is_some_and(|c| c.status == "True") => ModelState::ready(compiled),
+        Some(compiled) if is_ready => ModelState::ready(compiled),
         Some(_) => ModelState::Failed(message),
+        None if is_ready => return None,
         None if ready.is_some_and(|c| c.reason == "Compiling") => {
             ModelState::Compiling(ready.map(|c| c.message.clone()).unwrap_or_default())
         }
         None => ModelState::NotReady(message),
-    }
+    })
 }
 
 /// Every pool.

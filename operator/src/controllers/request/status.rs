@@ -51,11 +51,13 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Something is not there yet.
+    /// Something is not there yet, or not any more: what was accepted once stays so.
     pub(super) fn waiting(&mut self, phase: RequestPhase, reason: &str, message: &str) {
-        self.status.phase = phase;
         self.set(condition::READY, Truth::False, reason, message);
-        self.set(condition::ACCEPTED, Truth::Unknown, reason, message);
+        if self.status.phase != RequestPhase::Proving {
+            self.status.phase = phase;
+            self.set(condition::ACCEPTED, Truth::Unknown, reason, message);
+        }
     }
 
     /// Model, input and pools are good; the slices go into the queue.
