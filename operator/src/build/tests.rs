@@ -82,12 +82,7 @@ fn every_pod_is_restricted_and_has_no_access_to_the_api_server() {
             .template
             .spec
             .unwrap(),
-        warm_workers(&pool(), &settings())
-            .spec
-            .unwrap()
-            .template
-            .spec
-            .unwrap(),
+        warm_workers(&pool(), &settings()).spec.template.spec.unwrap(),
         compile().spec.unwrap().template.spec.unwrap(),
     ];
     for pod in pods {

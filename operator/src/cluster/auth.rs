@@ -61,11 +61,14 @@ pub(super) async fn review(
         .filter(|_| status.authenticated == Some(true) && for_us))
 }
 
+/// What the API server said, and when.
+type Answer = (Option<PoolId>, Instant);
+
 /// See the module.
 pub(super) struct TokenReviews {
     ctx: Arc<Context>,
     /// By SHA-256 of the token.
-    known: Mutex<HashMap<[u8; 32], (Option<PoolId>, Instant)>>,
+    known: Mutex<HashMap<[u8; 32], Answer>>,
 }
 
 impl TokenReviews {

@@ -8,7 +8,7 @@ use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
 use zkinfer_crds::k8s::request_status::SliceVerdict;
 use zkinfer_crds::k8s::{InferenceRequest, MinerPool, RequestPhase};
-use zkinfer_tests::cluster::wait_for;
+use zkinfer_tests::cluster::{can_run, wait_for};
 use zkinfer_tests::operator::{Objects, phase, pool_ready};
 
 use crate::world::{LONG, World};
@@ -39,6 +39,9 @@ async fn succeeds(objects: &Objects, name: &str) -> InferenceRequest {
 
 #[tokio::test]
 async fn a_worker_that_is_evicted_is_replaced_and_costs_nothing() {
+    if !can_run() {
+        return;
+    }
     let world = World::shared().await;
     let objects = world.with_pool("evicted").await;
     let suspended = json!({ "suspend": false });
@@ -67,6 +70,9 @@ async fn a_worker_that_is_evicted_is_replaced_and_costs_nothing() {
 
 #[tokio::test]
 async fn slices_of_a_stalled_worker_go_to_another_pool_when_its_leases_end() {
+    if !can_run() {
+        return;
+    }
     let world = World::shared().await;
     let objects = world.with_model("stalled").await;
     world
@@ -96,6 +102,9 @@ async fn slices_of_a_stalled_worker_go_to_another_pool_when_its_leases_end() {
 
 #[tokio::test]
 async fn a_worker_out_of_memory_does_not_end_the_request() {
+    if !can_run() {
+        return;
+    }
     let world = World::shared().await;
     let objects = world.with_pool("memory").await;
     world
@@ -116,6 +125,9 @@ async fn a_worker_out_of_memory_does_not_end_the_request() {
 
 #[tokio::test]
 async fn a_pool_that_is_drained_mid_run_leaves_its_slices_to_another() {
+    if !can_run() {
+        return;
+    }
     let world = World::shared().await;
     let objects = world.with_model("drained").await;
     let nowhere = json!({ "pod": { "nodeSelector": { "there": "is-none" } } });

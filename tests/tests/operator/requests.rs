@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
 use zkinfer_crds::k8s::{InferenceRequest, MinerPool, RequestPhase, is_true};
-use zkinfer_tests::cluster::wait_for;
+use zkinfer_tests::cluster::{can_run, wait_for};
 use zkinfer_tests::local::{model_file, program, run};
 use zkinfer_tests::operator::{Objects, phase, pool_ready, reason};
 
@@ -17,6 +17,9 @@ use crate::world::{LONG, World};
 
 #[tokio::test]
 async fn a_request_is_proved_by_jobs_of_two_pools_and_a_stranger_verifies_its_receipt() {
+    if !can_run() {
+        return;
+    }
     let world = World::shared().await;
     let objects = world.with_model("proved").await;
     let miner = Objects::new(&world.cluster, "proved-miner").await.unwrap();
@@ -95,6 +98,9 @@ async fn a_request_is_proved_by_jobs_of_two_pools_and_a_stranger_verifies_its_re
 
 #[tokio::test]
 async fn a_second_request_reuses_the_keys_and_warm_workers_need_no_job() {
+    if !can_run() {
+        return;
+    }
     let world = World::shared().await;
     let objects = world.with_model("warm").await;
     world
@@ -150,6 +156,9 @@ async fn a_second_request_reuses_the_keys_and_warm_workers_need_no_job() {
 
 #[tokio::test]
 async fn a_request_waits_for_its_model_and_its_pool_in_any_order() {
+    if !can_run() {
+        return;
+    }
     let world = World::shared().await;
     let objects = Objects::new(&world.cluster, "any-order").await.unwrap();
     world
@@ -192,6 +201,9 @@ fn nobody(objects: &Objects) -> String {
 
 #[tokio::test]
 async fn cancel_ends_a_request_and_removes_its_jobs() {
+    if !can_run() {
+        return;
+    }
     let world = World::shared().await;
     let objects = world.with_model("cancel").await;
     world.cluster.apply(&nobody(&objects)).await.unwrap();
@@ -213,6 +225,9 @@ async fn cancel_ends_a_request_and_removes_its_jobs() {
 
 #[tokio::test]
 async fn a_suspended_request_gets_no_workers_until_it_is_resumed() {
+    if !can_run() {
+        return;
+    }
     let world = World::shared().await;
     let objects = world.with_pool("suspend").await;
     let suspended = objects.wine_request("later", "wine", &json!({ "suspend": true }));
@@ -230,6 +245,9 @@ async fn a_suspended_request_gets_no_workers_until_it_is_resumed() {
 
 #[tokio::test]
 async fn a_deadline_ends_a_request_that_nobody_proves() {
+    if !can_run() {
+        return;
+    }
     let world = World::shared().await;
     let objects = world.with_model("deadline").await;
     world.cluster.apply(&nobody(&objects)).await.unwrap();
@@ -246,6 +264,9 @@ async fn a_deadline_ends_a_request_that_nobody_proves() {
 
 #[tokio::test]
 async fn a_request_is_deleted_when_its_time_after_the_end_is_over() {
+    if !can_run() {
+        return;
+    }
     let world = World::shared().await;
     let objects = world.with_pool("ttl").await;
     let request = objects.wine_request("gone", "wine", &json!({ "ttlSecondsAfterFinished": 2 }));
@@ -271,6 +292,9 @@ async fn a_request_is_deleted_when_its_time_after_the_end_is_over() {
 
 #[tokio::test]
 async fn deleting_a_request_removes_its_jobs_and_artifacts_and_not_its_receipt() {
+    if !can_run() {
+        return;
+    }
     let world = World::shared().await;
     let objects = world.with_pool("delete").await;
     world
@@ -302,6 +326,9 @@ async fn deleting_a_request_removes_its_jobs_and_artifacts_and_not_its_receipt()
 
 #[tokio::test]
 async fn what_a_pool_owns_goes_with_it() {
+    if !can_run() {
+        return;
+    }
     let world = World::shared().await;
     let objects = world.with_pool("owned").await;
     let accounts = objects.api::<ServiceAccount>();
@@ -323,6 +350,9 @@ async fn what_a_pool_owns_goes_with_it() {
 
 #[tokio::test]
 async fn an_input_out_of_range_fails_by_name_before_anything_is_queued() {
+    if !can_run() {
+        return;
+    }
     let world = World::shared().await;
     let objects = world.with_pool("range").await;
     let far = json!({ "input": { "inline": { "features": { "shape": [1, 13], "data": vec![1e6; 13] } } } });
