@@ -114,7 +114,8 @@ impl Artifacts {
         };
         std::fs::create_dir_all(root).map_err(generic)?;
         Ok(Self {
-            store: Arc::new(LocalFileSystem::new_with_prefix(root)?),
+            // Folders that hold nothing any more would be listed as requests.
+            store: Arc::new(LocalFileSystem::new_with_prefix(root)?.with_automatic_cleanup(true)),
         })
     }
 
