@@ -49,17 +49,28 @@ impl SourceError {
     }
 }
 
-/// Where ConfigMaps are: the API server, or the files of local mode.
-pub trait ConfigMaps: Sync {
+/// What the objects of a namespace may name: of the API server, or of the files of local mode.
+pub trait NamespaceFiles: Sync {
     /// The ConfigMap of this name; `None` where there is none.
     ///
     /// # Errors
     /// Why nobody can tell, for people.
-    fn get<'a>(
+    fn config_map<'a>(
         &'a self,
         namespace: &'a str,
         name: &'a str,
     ) -> BoxFuture<'a, Result<Option<ConfigMap>, String>>;
+
+    /// Whether the artifact is this namespace's to name. A digest is no permission: whoever knows it could read, through
+    /// a Model of their own, what is made of somebody else's file.
+    ///
+    /// # Errors
+    /// A failing store.
+    fn may_name<'a>(
+        &'a self,
+        namespace: &'a str,
+        digest: &'a Digest,
+    ) -> BoxFuture<'a, Result<bool, ArtifactError>>;
 }
 
 impl From<ArtifactError> for SourceError {
@@ -75,13 +86,13 @@ impl From<ArtifactError> for SourceError {
 }
 
 async fn config_map(
-    maps: &dyn ConfigMaps,
+    files: &dyn NamespaceFiles,
     namespace: &str,
     at: &ConfigMapKey,
 ) -> Result<Vec<u8>, SourceError> {
     let (name, key) = (&at.name, &at.key);
-    let map = maps
-        .get(namespace, name)
+    let map = files
+        .config_map(namespace, name)
         .await
         .map_err(SourceError::Unavailable)?;
     let map =
@@ -93,13 +104,23 @@ async fn config_map(
         .ok_or_else(|| SourceError::NotFound(format!("ConfigMap {namespace}/{name} has no key `{key}`")))
 }
 
-async fn artifact(artifacts: &Artifacts, digest: &Digest, max: u64) -> Result<Vec<u8>, SourceError> {
+async fn artifact(
+    files: &dyn NamespaceFiles,
+    namespace: &str,
+    artifacts: &Artifacts,
+    digest: &Digest,
+    max: u64,
+) -> Result<Vec<u8>, SourceError> {
+    // The same answer for an artifact that is absent and one that is somebody else's.
+    if !files.may_name(namespace, digest).await? {
+        return Err(ArtifactError::NotFound(*digest).into());
+    }
     Ok(artifacts.get_blob(digest, max).await?.to_vec())
 }
 
 /// A Model's ONNX file.
 pub async fn model(
-    maps: &dyn ConfigMaps,
+    files: &dyn NamespaceFiles,
     artifacts: &Artifacts,
     namespace: &str,
     source: &ModelSource,
@@ -107,11 +128,11 @@ pub async fn model(
     match source {
         ModelSource {
             config_map: Some(at), ..
-        } => config_map(maps, namespace, at).await,
+        } => config_map(files, namespace, at).await,
         ModelSource {
             artifact: Some(digest),
             ..
-        } => artifact(artifacts, digest, MAX_MODEL_BYTES).await,
+        } => artifact(files, namespace, artifacts, digest, MAX_MODEL_BYTES).await,
         ModelSource { url: Some(url), .. } => Err(SourceError::NotAllowed(format!(
             "this operator fetches nothing: give the model by configMap or artifact, not by {url}"
         ))),
@@ -124,14 +145,14 @@ pub async fn model(
 
 /// A Model's calibration data; npy or JSON, as a file for the compiler.
 pub async fn calibration(
-    maps: &dyn ConfigMaps,
+    files: &dyn NamespaceFiles,
     artifacts: &Artifacts,
     namespace: &str,
     calibration: &Calibration,
 ) -> Result<(&'static str, Vec<u8>), SourceError> {
     let bytes = match (&calibration.config_map, &calibration.artifact) {
-        (Some(at), _) => config_map(maps, namespace, at).await?,
-        (None, Some(digest)) => artifact(artifacts, digest, MAX_INPUT_BYTES).await?,
+        (Some(at), _) => config_map(files, namespace, at).await?,
+        (None, Some(digest)) => artifact(files, namespace, artifacts, digest, MAX_INPUT_BYTES).await?,
         (None, None) => return Err(SourceError::Invalid("the calibration names nothing".to_owned())),
     };
     Ok((
@@ -146,7 +167,7 @@ pub async fn calibration(
 
 /// A request's input tensors by name. A file holds the tensor of the one input `only`, or JSON by input name.
 pub async fn input(
-    maps: &dyn ConfigMaps,
+    files: &dyn NamespaceFiles,
     artifacts: &Artifacts,
     namespace: &str,
     input: &RequestInput,
@@ -159,11 +180,11 @@ pub async fn input(
         } => return Ok(tensors.clone()),
         RequestInput {
             config_map: Some(at), ..
-        } => config_map(maps, namespace, at).await?,
+        } => config_map(files, namespace, at).await?,
         RequestInput {
             artifact: Some(digest),
             ..
-        } => artifact(artifacts, digest, MAX_INPUT_BYTES).await?,
+        } => artifact(files, namespace, artifacts, digest, MAX_INPUT_BYTES).await?,
         _ => return Err(SourceError::Invalid("the input names nothing".to_owned())),
     };
     file(&bytes, only).map_err(SourceError::Invalid)

@@ -116,7 +116,7 @@ spec:
   allowUnpinnedImage: true
   parallelism: 2
   resources:
-    cpu: "1"
+    cpu: 400m # four workers fit on a machine with two cores
     memory: 2Gi
   allowedNamespaces: [{NAMESPACE}]
 """

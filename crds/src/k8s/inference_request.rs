@@ -49,6 +49,8 @@ string_consts! {
         MODEL_NOT_FOUND = "ModelNotFound";
         /// The Model is not ready yet.
         MODEL_NOT_READY = "ModelNotReady";
+        /// The Model is being compiled.
+        MODEL_COMPILING = "ModelCompiling";
         /// The Model cannot become ready.
         MODEL_FAILED = "ModelFailed";
         /// The ConfigMap or the artifact is not there yet.

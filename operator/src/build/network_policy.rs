@@ -3,12 +3,12 @@
 use k8s_openapi::api::networking::v1::{
     NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 use zkinfer_crds::k8s::MinerPool;
 
-use super::{WorkerSettings, labels, owner, service_account_name};
+use super::{WorkerSettings, labels, pool_metadata};
 
 /// The port on which the gateway listens in its pod, by name.
 const GATEWAY_PORT: &str = "gateway";
@@ -32,8 +32,6 @@ fn port(protocol: &str, port: IntOrString) -> NetworkPolicyPort {
 #[must_use]
 pub fn network_policy(pool: &MinerPool, settings: &WorkerSettings) -> NetworkPolicy {
     let name = pool.name_any();
-    let mut labels = labels::of(labels::WORKER);
-    labels.insert(labels::POOL.to_owned(), name.clone());
     let gateway = NetworkPolicyEgressRule {
         to: Some(vec![NetworkPolicyPeer {
             namespace_selector: Some(selector([(
@@ -53,13 +51,7 @@ pub fn network_policy(pool: &MinerPool, settings: &WorkerSettings) -> NetworkPol
         ]),
     };
     NetworkPolicy {
-        metadata: ObjectMeta {
-            name: Some(service_account_name(&name)),
-            namespace: pool.namespace(),
-            labels: Some(labels),
-            owner_references: owner(pool),
-            ..ObjectMeta::default()
-        },
+        metadata: pool_metadata(pool),
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(selector([
                 (labels::COMPONENT, labels::WORKER.to_owned()),

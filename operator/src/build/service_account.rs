@@ -2,11 +2,9 @@
 //! pool that a token belongs to.
 
 use k8s_openapi::api::core::v1::ServiceAccount;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::ResourceExt;
 use zkinfer_crds::k8s::MinerPool;
 
-use super::{labels, owner};
+use super::pool_metadata;
 use crate::dispatch::PoolId;
 
 const PREFIX: &str = "zkinfer-miner-";
@@ -27,17 +25,8 @@ pub fn pool_of(username: &str) -> Option<PoolId> {
 /// Builds the ServiceAccount.
 #[must_use]
 pub fn service_account(pool: &MinerPool) -> ServiceAccount {
-    let name = pool.name_any();
-    let mut labels = labels::of(labels::WORKER);
-    labels.insert(labels::POOL.to_owned(), name.clone());
     ServiceAccount {
-        metadata: ObjectMeta {
-            name: Some(service_account_name(&name)),
-            namespace: pool.namespace(),
-            labels: Some(labels),
-            owner_references: owner(pool),
-            ..ObjectMeta::default()
-        },
+        metadata: pool_metadata(pool),
         automount_service_account_token: Some(false),
         ..ServiceAccount::default()
     }

@@ -6,24 +6,19 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use kube::ResourceExt;
 use zkinfer_crds::k8s::MinerPool;
 
-use super::{WorkerSettings, labels, owner, pod, service_account_name};
+use super::{WorkerSettings, labels, pod, pool_metadata};
 
 /// Builds the Deployment; a pool that is being drained keeps nobody.
 #[must_use]
 pub fn warm_workers(pool: &MinerPool, settings: &WorkerSettings) -> Deployment {
     let name = pool.name_any();
-    let mut labels = labels::of(labels::WORKER);
-    labels.insert(labels::POOL.to_owned(), name.clone());
+    let mut metadata = pool_metadata(pool);
+    let labels = metadata.labels.get_or_insert_default();
     labels.insert(labels::WARM.to_owned(), "true".to_owned());
+    let labels = labels.clone();
     let replicas = if pool.spec.drain { 0 } else { pool.spec.warm };
     Deployment {
-        metadata: ObjectMeta {
-            name: Some(service_account_name(&name)),
-            namespace: pool.namespace(),
-            labels: Some(labels.clone()),
-            owner_references: owner(pool),
-            ..ObjectMeta::default()
-        },
+        metadata,
         spec: DeploymentSpec {
             replicas: Some(replicas as i32),
             selector: LabelSelector {

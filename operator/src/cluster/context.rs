@@ -8,21 +8,22 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Client;
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::{Notify, mpsc};
-use zkinfer_crds::RequestUid;
 use zkinfer_crds::compile_report::CompileOutcome;
 use zkinfer_crds::k8s::{
     InferenceRequest, InferenceRequestStatus, MinerPool, MinerPoolStatus, Model, ModelStatus,
 };
 use zkinfer_crds::wire::BlobRef;
+use zkinfer_crds::{Digest, RequestUid};
 use zkml::halo2::VerifierSrs;
 
 use super::metrics::Metrics;
-use crate::artifacts::Artifacts;
+use crate::artifacts::{ArtifactError, Artifacts};
 use crate::build::{CompileSettings, WorkerSettings};
 use crate::controllers::model::SetupPolicy;
 use crate::controllers::request::{RunState, RunView};
@@ -30,7 +31,7 @@ use crate::dispatch::{Dispatcher, PoolId};
 use crate::fleet::JobIndex;
 use crate::runs::{CompiledModel, Run};
 use crate::scoring::Entry;
-use crate::sources::ConfigMaps;
+use crate::sources::NamespaceFiles;
 
 /// How often something that nobody tells of is looked at while the operator starts.
 pub(super) const LOOK: Duration = Duration::from_millis(20);
@@ -80,8 +81,8 @@ pub struct ModelRecord {
     pub calibration: Option<BlobRef>,
     /// What the compiler last said.
     pub progress: String,
-    /// What the compiler reported.
-    pub outcome: Option<CompileOutcome>,
+    /// Which ONNX file was compiled, and what the compiler reported.
+    pub outcome: Option<(Digest, CompileOutcome)>,
     /// The compiled model, loaded.
     pub compiled: Option<Arc<CompiledModel>>,
     /// The Model will not become ready.
@@ -250,18 +251,24 @@ impl Context {
     }
 }
 
-/// ConfigMaps of the API server, read when they are needed: a watch would let the operator read everybody's.
-pub struct ApiConfigMaps(pub Client);
-
-impl ConfigMaps for ApiConfigMaps {
-    fn get<'a>(
+impl NamespaceFiles for Context {
+    /// Read when they are needed: a watch would have the operator hold everybody's.
+    fn config_map<'a>(
         &'a self,
         namespace: &'a str,
         name: &'a str,
-    ) -> futures::future::BoxFuture<'a, Result<Option<ConfigMap>, String>> {
+    ) -> BoxFuture<'a, Result<Option<ConfigMap>, String>> {
         Box::pin(async move {
-            let api: kube::Api<ConfigMap> = kube::Api::namespaced(self.0.clone(), namespace);
+            let api: kube::Api<ConfigMap> = kube::Api::namespaced(self.client.clone(), namespace);
             api.get_opt(name).await.map_err(|e| e.to_string())
         })
+    }
+
+    fn may_name<'a>(
+        &'a self,
+        namespace: &'a str,
+        digest: &'a Digest,
+    ) -> BoxFuture<'a, Result<bool, ArtifactError>> {
+        Box::pin(self.artifacts.blob_is_of(digest, namespace))
     }
 }

@@ -42,7 +42,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model, RequestPhase};
 
-pub use context::{ApiConfigMaps, Context, ModelRecord, Part, PoolRecord, RunRecord, Stores, Wake};
+pub use context::{Context, ModelRecord, Part, PoolRecord, RunRecord, Stores, Wake};
 pub use settings::{RunError, RunOptions};
 pub use write::{MANAGER, ReconcileError, patch_status, tell};
 

@@ -112,10 +112,12 @@ async fn named(ctx: &Context) -> Result<BTreeSet<Digest>, ArtifactError> {
             named.extend(files.into_iter().flatten().flatten().map(|b| b.digest));
         }
         let outcome = ctx.artifacts.compiled(CompiledName::Model(&uid)).await?;
-        let outcome = outcome.and_then(|json| serde_json::from_slice::<CompileOutcome>(&json).ok());
-        if let Some(CompileOutcome::Compiled(report)) = outcome {
-            named.insert(report.model);
-            named.extend(report.blobs().map(|b| b.digest));
+        let outcome = outcome.and_then(|json| serde_json::from_slice::<(Digest, CompileOutcome)>(&json).ok());
+        if let Some((onnx, outcome)) = outcome {
+            named.insert(onnx);
+            if let CompileOutcome::Compiled(report) = outcome {
+                named.extend(report.blobs().map(|b| b.digest));
+            }
         }
     }
     for request in ctx.stores.requests.state() {

@@ -116,7 +116,10 @@ impl Worker {
                         return Exit::Bad;
                     }
                     tracing::warn!(error = %e, "asking for work failed, trying again in {pause:?}");
-                    tokio::time::sleep(pause.mul_f64(0.5 + rand::random::<f64>())).await;
+                    tokio::select! {
+                        () = tokio::time::sleep(pause.mul_f64(0.5 + rand::random::<f64>())) => {}
+                        _ = stop.recv() => return Exit::Drained,
+                    }
                     pause = (pause * 2).min(BACKOFF.1);
                 }
             }

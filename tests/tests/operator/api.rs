@@ -4,7 +4,8 @@ use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model};
 use zkinfer_tests::cluster::can_run;
-use zkinfer_tests::operator::{Objects, SYSTEM, WINE};
+use zkinfer_tests::local::model_file;
+use zkinfer_tests::operator::{Objects, SYSTEM, WINE, model_ready};
 
 use crate::world::{LONG, World};
 
@@ -209,4 +210,33 @@ async fn only_a_pools_own_account_with_the_gateways_audience_is_a_worker() {
         "zkinfer-gateway",
     ];
     assert_eq!(claim(&cluster.kubectl(&elsewhere).await.unwrap()).await, 401);
+}
+
+#[tokio::test]
+async fn a_digest_is_no_permission_to_name_another_namespaces_file() {
+    if !can_run() {
+        return;
+    }
+    let world = World::shared().await;
+    let owner = world.with_model("owner").await;
+    let thief = Objects::new(&world.cluster, "thief").await.unwrap();
+    let file = std::fs::read(model_file("wine.onnx")).unwrap();
+    let by_digest = |objects: &Objects| {
+        let spec = json!({
+            "source": { "artifact": zkinfer_crds::Digest::of(&file) },
+            "quantization": { "errorBudgetMillionths": 200_000 },
+            "slicing": { "parallelism": 4 }, "proofSystem": "Halo2Kzg",
+        });
+        objects.object("Model", "by-digest", &spec)
+    };
+    for objects in [&owner, &thief] {
+        world.cluster.apply(&by_digest(objects)).await.unwrap();
+    }
+    owner.until("by-digest", LONG, model_ready).await.unwrap();
+    let refused = |m: &Model| {
+        let status = m.status.as_ref();
+        let ready = status.and_then(|s| zkinfer_crds::k8s::find_condition(&s.conditions, "Ready"));
+        ready.is_some_and(|c| c.reason == "SourceNotFound")
+    };
+    thief.until("by-digest", LONG, refused).await.unwrap();
 }

@@ -9,7 +9,7 @@ use zkinfer_crds::wire::{BlobRef, CompileTask};
 
 use super::plan::{CompileState, SourceState};
 use crate::artifacts::{ArtifactError, CompiledName};
-use crate::cluster::{ApiConfigMaps, Context};
+use crate::cluster::Context;
 use crate::fleet::JobState;
 use crate::runs::CompiledModel;
 use crate::sources::{self, SourceError};
@@ -29,22 +29,14 @@ pub(super) struct Gathered {
 /// A store that fails; it is looked again.
 pub(super) async fn gather(ctx: &Context, object: &Model) -> Result<Gathered, ArtifactError> {
     let uid = object.uid().unwrap_or_default();
-    if let Some(outcome) = known(ctx, &uid).await? {
+    if let Some((onnx, outcome)) = known(ctx, &uid).await? {
         return Ok(Gathered {
-            source: SourceState::Found(match (&outcome, &object.status) {
-                (CompileOutcome::Compiled(report), _) => report.model,
-                (CompileOutcome::Failed(_), status) => status
-                    .as_ref()
-                    .and_then(|s| s.model_digest)
-                    .or(object.spec.sha256)
-                    .unwrap_or_else(|| Digest::new([0; 32])),
-            }),
+            source: SourceState::Found(onnx),
             calibration: Ok(()),
-            compile: load(ctx, &uid, outcome).await,
+            compile: load(ctx, &uid, onnx, outcome).await,
             task: None,
         });
     }
-    let maps = ApiConfigMaps(ctx.client.clone());
     let namespace = object.namespace().unwrap_or_default();
     // Guards end with their statements: nothing is awaited under a lock.
     let (onnx, calibration) = {
@@ -57,16 +49,16 @@ pub(super) async fn gather(ctx: &Context, object: &Model) -> Result<Gathered, Ar
     };
     let onnx = match onnx {
         Some(blob) => Ok(blob),
-        None => match sources::model(&maps, &ctx.artifacts, &namespace, &object.spec.source).await {
-            Ok(bytes) => Ok(ctx.artifacts.put_blob(bytes).await?),
+        None => match sources::model(ctx, &ctx.artifacts, &namespace, &object.spec.source).await {
+            Ok(bytes) => Ok(keep(ctx, &namespace, bytes).await?),
             Err(e) => Err(e),
         },
     };
     let calibration = match (calibration, &object.spec.quantization.calibration) {
         (Some(blob), _) => Ok(Some(blob)),
         (None, None) => Ok(None),
-        (None, Some(at)) => match sources::calibration(&maps, &ctx.artifacts, &namespace, at).await {
-            Ok((_, bytes)) => Ok(Some(ctx.artifacts.put_blob(bytes).await?)),
+        (None, Some(at)) => match sources::calibration(ctx, &ctx.artifacts, &namespace, at).await {
+            Ok((_, bytes)) => Ok(Some(keep(ctx, &namespace, bytes).await?)),
             Err(e) => Err(e),
         },
     };
@@ -89,17 +81,25 @@ pub(super) async fn gather(ctx: &Context, object: &Model) -> Result<Gathered, Ar
         (Err(e), _) => gathered.source = e.into(),
         (Ok(_), Err(e)) => gathered.calibration = Err(SourceError::into_text(e)),
         (Ok(onnx), Ok(calibration)) => {
+            let digest = onnx.digest;
             let task = task(ctx, &object.spec, onnx, calibration);
             let key = key(ctx, &task);
-            gathered.compile = compiling(ctx, &uid, &key).await?;
+            gathered.compile = compiling(ctx, &uid, digest, &key).await?;
             gathered.task = Some((task, key));
         }
     }
     Ok(gathered)
 }
 
-/// What the compiler reported for this Model, now or before the operator was started.
-async fn known(ctx: &Context, uid: &str) -> Result<Option<CompileOutcome>, ArtifactError> {
+/// Stores a file that came from a namespace, which may name it from then on.
+async fn keep(ctx: &Context, namespace: &str, bytes: Vec<u8>) -> Result<BlobRef, ArtifactError> {
+    let blob = ctx.artifacts.put_blob(bytes).await?;
+    ctx.artifacts.grant_blob(&blob.digest, namespace).await?;
+    Ok(blob)
+}
+
+/// Which file was compiled for this Model and what the compiler reported, now or before the operator was started.
+async fn known(ctx: &Context, uid: &str) -> Result<Option<(Digest, CompileOutcome)>, ArtifactError> {
     let looked = {
         let models = ctx.models();
         let record = models.get(uid);
@@ -112,7 +112,7 @@ async fn known(ctx: &Context, uid: &str) -> Result<Option<CompileOutcome>, Artif
         return Ok(None);
     }
     let found = ctx.artifacts.compiled(CompiledName::Model(uid)).await?;
-    let outcome = found.and_then(|json| serde_json::from_slice::<CompileOutcome>(&json).ok());
+    let outcome: Option<(Digest, CompileOutcome)> = found.and_then(|json| serde_json::from_slice(&json).ok());
     let mut models = ctx.models();
     let record = models.entry(uid.to_owned()).or_default();
     record.looked = true;
@@ -120,8 +120,9 @@ async fn known(ctx: &Context, uid: &str) -> Result<Option<CompileOutcome>, Artif
     Ok(outcome)
 }
 
-/// The compiled model is loaded once; a result that cannot be loaded is none.
-async fn load(ctx: &Context, uid: &str, outcome: CompileOutcome) -> CompileState {
+/// The compiled model is loaded once; a result that cannot be loaded, or is of another file than the compiler was given,
+/// is none.
+async fn load(ctx: &Context, uid: &str, onnx: Digest, outcome: CompileOutcome) -> CompileState {
     let CompileOutcome::Compiled(report) = &outcome else {
         return CompileState::Done(outcome);
     };
@@ -129,6 +130,10 @@ async fn load(ctx: &Context, uid: &str, outcome: CompileOutcome) -> CompileState
         return CompileState::Done(outcome);
     }
     match CompiledModel::load(&ctx.artifacts, report.clone(), ctx.srs.clone()).await {
+        Ok(compiled) if compiled.manifest.model != onnx => {
+            let of = compiled.manifest.model;
+            CompileState::Crashed(format!("what was compiled is of {of}, not of {onnx}"))
+        }
         Ok(compiled) => {
             ctx.models().entry(uid.to_owned()).or_default().compiled = Some(std::sync::Arc::new(compiled));
             CompileState::Done(outcome)
@@ -138,15 +143,23 @@ async fn load(ctx: &Context, uid: &str, outcome: CompileOutcome) -> CompileState
 }
 
 /// Is there a result under the key, or a compiler at work?
-async fn compiling(ctx: &Context, uid: &str, key: &Digest) -> Result<CompileState, ArtifactError> {
+async fn compiling(
+    ctx: &Context,
+    uid: &str,
+    onnx: Digest,
+    key: &Digest,
+) -> Result<CompileState, ArtifactError> {
     if let Some(json) = ctx.artifacts.compiled(CompiledName::Key(key)).await?
         && let Ok(outcome) = serde_json::from_slice::<CompileOutcome>(&json)
     {
         ctx.artifacts
-            .put_compiled(CompiledName::Model(uid), json.to_vec())
+            .put_compiled(
+                CompiledName::Model(uid),
+                serde_json::to_vec(&(onnx, &outcome)).unwrap_or_default(),
+            )
             .await?;
-        ctx.models().entry(uid.to_owned()).or_default().outcome = Some(outcome.clone());
-        return Ok(load(ctx, uid, outcome).await);
+        ctx.models().entry(uid.to_owned()).or_default().outcome = Some((onnx, outcome.clone()));
+        return Ok(load(ctx, uid, onnx, outcome).await);
     }
     Ok(match ctx.jobs.compiling(uid) {
         None => CompileState::None,

@@ -94,6 +94,7 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> MinerPoolStatus {
         ),
     };
     set(condition::DEGRADED, Truth::from(unsuccessful), why, &message);
+    let was_drained = zkinfer_crds::k8s::find_condition(&observed.status.conditions, condition::DRAINING);
     if observed.spec.drain {
         set(
             condition::DRAINING,
@@ -101,6 +102,9 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> MinerPoolStatus {
             reason::DRAINING,
             "the pool gets no new slices",
         );
+    } else if was_drained.is_some() {
+        let message = "spec.drain is not set any more";
+        set(condition::DRAINING, Truth::False, reason::SERVING, message);
     }
     status
 }
@@ -121,4 +125,36 @@ fn ready(observed: &Observed<'_>) -> (bool, &'static str, String) {
         return (false, reason::DRAINING, "spec.drain is set".to_owned());
     }
     (true, reason::SERVING, "the pool may be given slices".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zkinfer_crds::k8s::find_condition;
+
+    #[test]
+    fn a_pool_that_is_drained_no_longer_says_so() {
+        let mut spec: MinerPoolSpec =
+            serde_json::from_value(serde_json::json!({ "image": "x", "drain": true })).unwrap();
+        let planned = |spec: &MinerPoolSpec, status: &MinerPoolStatus| {
+            let observed = Observed {
+                spec,
+                generation: Some(1),
+                uid: "uid",
+                status,
+                identity_taken_by: None,
+                score: PoolScore::default(),
+                start_error: None,
+            };
+            plan(&observed, &crate::local::now())
+        };
+        let draining = |status: &MinerPoolStatus| {
+            find_condition(&status.conditions, condition::DRAINING).map(|c| c.status.clone())
+        };
+        let drained = planned(&spec, &MinerPoolStatus::default());
+        assert_eq!(draining(&drained).as_deref(), Some("True"));
+        spec.drain = false;
+        assert_eq!(draining(&planned(&spec, &drained)).as_deref(), Some("False"));
+        assert_eq!(draining(&planned(&spec, &MinerPoolStatus::default())), None);
+    }
 }

@@ -14,7 +14,7 @@ use zkinfer_crds::k8s::{InferenceRequest, InferenceRequestStatus};
 use super::gather;
 use super::news::{Urgency, news, urgency};
 use super::plan::{Action, Observed, Plan, RunState, RunView, plan};
-use crate::cluster::{ApiConfigMaps, Context, ReconcileError, RunRecord, patch_status, tell};
+use crate::cluster::{Context, ReconcileError, RunRecord, patch_status, tell};
 use crate::dispatch::PoolId;
 use crate::local::now;
 use crate::runs::Run;
@@ -161,9 +161,8 @@ async fn start(
         [id] => compiled.manifest.tensor(*id).map(|t| t.name.clone()),
         _ => None,
     };
-    let maps = ApiConfigMaps(ctx.client.clone());
     let given = sources::input(
-        &maps,
+        &**ctx,
         &ctx.artifacts,
         &namespace,
         &object.spec.input,

@@ -32,9 +32,10 @@ pub(super) fn model(ctx: &Context, object: &InferenceRequest) -> Option<ModelSta
         .or_else(|| model.status.clone())
         .unwrap_or_default();
     let ready = find_condition(&status.conditions, "Ready");
-    let message = ready
-        .map(|c| format!("{}: {}", c.reason, c.message))
-        .unwrap_or_default();
+    let message = ready.map_or_else(
+        || "it is being looked at".to_owned(),
+        |c| format!("{}: {}", c.reason, c.message),
+    );
     let is_ready = ready.is_some_and(|c| c.status == "True");
     Some(match &record.compiled {
         _ if record.failed => ModelState::Failed(message),

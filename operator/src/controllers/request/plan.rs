@@ -250,7 +250,7 @@ fn start(observed: &Observed<'_>, to: &mut Writer<'_>) -> Option<Action> {
         ModelState::Compiling(message) => {
             to.waiting(
                 RequestPhase::Compiling,
-                reason::MODEL_NOT_READY,
+                reason::MODEL_COMPILING,
                 &format!("Model `{name}`: {message}"),
             );
             return None;

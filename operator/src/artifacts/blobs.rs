@@ -1,0 +1,199 @@
+//! Immutable blobs by digest.
+//!
+//! Invariant: a blob is under its digest only once its bytes were compared with it.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::{Error as StoreError, ObjectStoreExt, WriteMultipart};
+use sha2::{Digest as _, Sha256};
+use zkinfer_crds::Digest;
+use zkinfer_crds::wire::BlobRef;
+
+use super::{ArtifactError, Artifacts, READ_AT_ONCE};
+
+impl Artifacts {
+    fn blob_path(digest: &Digest) -> Path {
+        Path::from(format!("blobs/sha256/{}", digest.hex()))
+    }
+
+    /// Stores a blob under its digest. The same blob again is no work.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn put_blob(&self, bytes: impl Into<Bytes>) -> Result<BlobRef, ArtifactError> {
+        let bytes = bytes.into();
+        let blob = BlobRef {
+            digest: Digest::of(&bytes),
+            size: bytes.len() as u64,
+        };
+        self.create(&Self::blob_path(&blob.digest), bytes).await?;
+        Ok(blob)
+    }
+
+    /// Objects of this namespace may name the blob from now on: it came from there.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn grant_blob(&self, digest: &Digest, namespace: &str) -> Result<(), ArtifactError> {
+        let path = Self::blob_of(digest, namespace);
+        self.create(&path, Bytes::new()).await.map(|_| ())
+    }
+
+    /// Whether objects of this namespace may name the blob.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn blob_is_of(&self, digest: &Digest, namespace: &str) -> Result<bool, ArtifactError> {
+        self.is_there(&Self::blob_of(digest, namespace)).await
+    }
+
+    fn blob_of(digest: &Digest, namespace: &str) -> Path {
+        Path::from_iter(["blobs-of", namespace, &digest.hex()])
+    }
+
+    /// Whether a blob of this size is there. Its contents are compared when it is read.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn has_blob(&self, blob: &BlobRef) -> Result<bool, ArtifactError> {
+        match self.store.head(&Self::blob_path(&blob.digest)).await {
+            Ok(meta) => Ok(meta.size == blob.size),
+            Err(StoreError::NotFound { .. }) => Ok(false),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Stores a blob as it comes, without ever holding all of it. It is under its digest only once that was compared.
+    ///
+    /// # Errors
+    /// Other bytes than the digest names, more than `max`, a stream that breaks off, or a failing store; nothing stays.
+    pub async fn put_blob_stream<E: std::fmt::Display>(
+        &self,
+        digest: &Digest,
+        max: u64,
+        mut stream: impl Stream<Item = Result<Bytes, E>> + Unpin,
+    ) -> Result<BlobRef, ArtifactError> {
+        let incoming = Path::from(format!(
+            "incoming/{}-{:016x}",
+            digest.hex(),
+            rand::random::<u64>()
+        ));
+        let mut upload = WriteMultipart::new(self.store.put_multipart(&incoming).await?);
+        let (mut hash, mut size) = (Sha256::new(), 0);
+        let taken = async {
+            while let Some(chunk) = stream.next().await {
+                let chunk = chunk.map_err(|e| ArtifactError::BrokenOff(e.to_string()))?;
+                size += chunk.len() as u64;
+                if size > max {
+                    return Err(ArtifactError::TooLarge {
+                        digest: *digest,
+                        size,
+                        max,
+                    });
+                }
+                hash.update(&chunk);
+                upload.put(chunk);
+                upload.wait_for_capacity(READ_AT_ONCE).await?;
+            }
+            match Digest::new(hash.finalize().into()) {
+                got if got == *digest => Ok(()),
+                got => Err(ArtifactError::Damaged {
+                    expected: *digest,
+                    got,
+                }),
+            }
+        };
+        if let Err(e) = taken.await {
+            upload.abort().await?;
+            return Err(e);
+        }
+        upload.finish().await?;
+        self.store.rename(&incoming, &Self::blob_path(digest)).await?;
+        Ok(BlobRef {
+            digest: *digest,
+            size,
+        })
+    }
+
+    /// A blob of at most `max` bytes as a stream, with its size. Nobody has compared it with its digest: the reader does.
+    ///
+    /// # Errors
+    /// A blob that is absent or too large, or a failing store.
+    pub async fn stream_blob(
+        &self,
+        digest: &Digest,
+        max: u64,
+    ) -> Result<(u64, BoxStream<'static, Result<Bytes, StoreError>>), ArtifactError> {
+        let found = match self.store.get(&Self::blob_path(digest)).await {
+            Err(StoreError::NotFound { .. }) => return Err(ArtifactError::NotFound(*digest)),
+            found => found?,
+        };
+        let size = found.meta.size;
+        if size > max {
+            return Err(ArtifactError::TooLarge {
+                digest: *digest,
+                size,
+                max,
+            });
+        }
+        Ok((size, found.into_stream()))
+    }
+
+    /// Reads a blob of at most `max` bytes.
+    ///
+    /// # Errors
+    /// A blob that is absent, too large or damaged, or a failing store.
+    pub async fn get_blob(&self, digest: &Digest, max: u64) -> Result<Bytes, ArtifactError> {
+        let found = match self.store.get(&Self::blob_path(digest)).await {
+            Err(StoreError::NotFound { .. }) => return Err(ArtifactError::NotFound(*digest)),
+            found => found?,
+        };
+        if found.meta.size > max {
+            return Err(ArtifactError::TooLarge {
+                digest: *digest,
+                size: found.meta.size,
+                max,
+            });
+        }
+        let bytes = found.bytes().await?;
+        let got = Digest::of(&bytes);
+        if got == *digest {
+            Ok(bytes)
+        } else {
+            Err(ArtifactError::Damaged {
+                expected: *digest,
+                got,
+            })
+        }
+    }
+
+    /// Blobs that were stored longer ago than this.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn blobs_older_than(&self, age: Duration) -> Result<Vec<Digest>, ArtifactError> {
+        let prefix = Path::from("blobs/sha256");
+        let listed: Vec<_> = self.store.list(Some(&prefix)).try_collect().await?;
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |d| d.as_millis() as i64);
+        let old = listed
+            .iter()
+            .filter(|meta| now - meta.last_modified.timestamp_millis() > age.as_millis() as i64);
+        let digest =
+            |meta: &object_store::ObjectMeta| format!("sha256:{}", meta.location.filename()?).parse().ok();
+        Ok(old.filter_map(digest).collect())
+    }
+
+    /// Removes a blob that nothing names any more.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn remove_blob(&self, digest: &Digest) -> Result<(), ArtifactError> {
+        self.remove(&Self::blob_path(digest)).await
+    }
+}

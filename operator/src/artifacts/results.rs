@@ -1,0 +1,126 @@
+//! What outlives a request: receipts, the ledger, and what compilers reported.
+
+use bytes::Bytes;
+use object_store::path::Path;
+use object_store::{ObjectStoreExt, PutPayload};
+use zkinfer_crds::{ClaimId, Digest};
+
+use super::{ArtifactError, Artifacts};
+
+/// Under what name a compiler's report is kept.
+#[derive(Debug, Clone, Copy)]
+pub enum CompiledName<'a> {
+    /// All that the result depends on.
+    Key(&'a Digest),
+    /// The uid of a Model.
+    Model(&'a str),
+}
+
+impl CompiledName<'_> {
+    fn path(self) -> Path {
+        match self {
+            Self::Key(key) => Path::from(format!("compiled/{}", key.hex())),
+            Self::Model(uid) => Path::from(format!("models/{uid}")),
+        }
+    }
+}
+
+impl Artifacts {
+    /// Stores a receipt of a request of a namespace under its digest.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn put_receipt(&self, bytes: Bytes, namespace: &str) -> Result<Digest, ArtifactError> {
+        let digest = Digest::of(&bytes);
+        self.create(&Path::from(format!("receipts/{}", digest.hex())), bytes)
+            .await?;
+        self.create(&Self::receipt_of(&digest, namespace), Bytes::new())
+            .await?;
+        Ok(digest)
+    }
+
+    fn receipt_of(digest: &Digest, namespace: &str) -> Path {
+        Path::from_iter(["receipts-of", namespace, &digest.hex()])
+    }
+
+    /// Whether a request of this namespace has ended with this receipt.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn receipt_is_of(&self, digest: &Digest, namespace: &str) -> Result<bool, ArtifactError> {
+        self.is_there(&Self::receipt_of(digest, namespace)).await
+    }
+
+    /// Reads a receipt.
+    ///
+    /// # Errors
+    /// A receipt that is absent or damaged, or a failing store.
+    pub async fn receipt(&self, digest: &Digest) -> Result<Bytes, ArtifactError> {
+        let bytes = match self
+            .read(&Path::from(format!("receipts/{}", digest.hex())))
+            .await?
+        {
+            Some(bytes) => bytes,
+            None => return Err(ArtifactError::NotFound(*digest)),
+        };
+        match Digest::of(&bytes) {
+            got if got == *digest => Ok(bytes),
+            got => Err(ArtifactError::Damaged {
+                expected: *digest,
+                got,
+            }),
+        }
+    }
+
+    /// Writes a ledger entry; `false` when the claim has been scored before.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn create_ledger_entry(&self, claim: ClaimId, json: Vec<u8>) -> Result<bool, ArtifactError> {
+        self.create(&Path::from(format!("ledger/{claim}")), json.into())
+            .await
+    }
+
+    /// Whether a claim has been scored.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn has_ledger_entry(&self, claim: ClaimId) -> Result<bool, ArtifactError> {
+        self.is_there(&Path::from(format!("ledger/{claim}"))).await
+    }
+
+    /// Every ledger entry.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn ledger(&self) -> Result<Vec<Bytes>, ArtifactError> {
+        self.read_all(&Path::from("ledger")).await
+    }
+
+    /// Keeps what the compiler reported under the key of all that it depends on, and what a Model was compiled to.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn put_compiled(&self, name: CompiledName<'_>, json: Vec<u8>) -> Result<(), ArtifactError> {
+        self.store
+            .put(&name.path(), PutPayload::from_bytes(json.into()))
+            .await?;
+        Ok(())
+    }
+
+    /// What [`Artifacts::put_compiled`] kept.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn compiled(&self, name: CompiledName<'_>) -> Result<Option<Bytes>, ArtifactError> {
+        self.read(&name.path()).await
+    }
+
+    /// Removes a compiler's report.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn remove_compiled(&self, name: CompiledName<'_>) -> Result<(), ArtifactError> {
+        self.remove(&name.path()).await
+    }
+}
