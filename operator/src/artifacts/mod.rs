@@ -126,6 +126,21 @@ impl Artifacts {
         }
     }
 
+    /// Memory that takes this long to write anything.
+    #[cfg(test)]
+    pub(crate) fn slow(write: std::time::Duration) -> Self {
+        let config = object_store::throttle::ThrottleConfig {
+            wait_put_per_call: write,
+            ..Default::default()
+        };
+        Self {
+            store: Arc::new(object_store::throttle::ThrottledStore::new(
+                InMemory::new(),
+                config,
+            )),
+        }
+    }
+
     /// Writes a slot that was empty; `false` when it was not.
     async fn create(&self, path: &Path, bytes: Bytes) -> Result<bool, ArtifactError> {
         let options = PutOptions {

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use rand::RngCore;
 use rand::rngs::OsRng;
 use tokio::sync::{Notify, Semaphore};
-use zkinfer_crds::wire::{ClaimGrant, ClaimRequest, MAX_WAIT_SECONDS, Refusal};
+use zkinfer_crds::wire::{ClaimGrant, ClaimRequest, MAX_WAIT_SECONDS, Refusal, RefuseReason};
 use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex};
 
 use super::attempt::{Attempt, AttemptEnd};
@@ -260,11 +260,19 @@ impl Dispatcher {
             self.collect();
             match claimed {
                 Claimed::Slice(claimed) => {
+                    let mut unanswered = Unanswered {
+                        dispatcher: self,
+                        claimed: Some((claimed.request, claimed.claim)),
+                    };
                     let why = match self.grant(auth, &claimed, &worker.name).await {
-                        Ok(Some(grant)) => return ClaimAnswer::Grant(Box::new(grant)),
+                        Ok(Some(grant)) => {
+                            unanswered.claimed = None;
+                            return ClaimAnswer::Grant(Box::new(grant));
+                        }
                         Ok(None) => "the slice's files are not known".to_owned(),
                         Err(e) => format!("the claim cannot be kept: {e}"),
                     };
+                    unanswered.claimed = None;
                     self.end(claimed.request, claimed.claim, AttemptEnd::Operator(why));
                     // A store that fails is not asked again at once.
                     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -471,6 +479,23 @@ impl Dispatcher {
         let ended = lock(&self.queue).end(uid, claim, end, self.now());
         self.collect();
         ended
+    }
+}
+
+/// A claim whose worker has no answer yet. When the call is dropped meanwhile, because the worker has gone, the slice is
+/// free again, and nobody is to blame.
+struct Unanswered<'a> {
+    dispatcher: &'a Dispatcher,
+    claimed: Option<(RequestUid, ClaimId)>,
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if let Some((request, claim)) = self.claimed {
+            let message = "the worker left before it had its answer".to_owned();
+            let end = AttemptEnd::HandedBack(RefuseReason::Draining, message);
+            self.dispatcher.end(request, claim, end);
+        }
     }
 }
 

@@ -29,6 +29,8 @@ use crate::exit::{Exit, UsageError};
 
 /// Shortest and longest pause after a call that failed.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+/// How long a worker that was told to stop waits for the answer to a claim that it has made.
+const LAST_ANSWER: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(args: WorkArgs) -> Result<Exit, UsageError> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
@@ -89,9 +91,16 @@ impl Worker {
         };
         let (mut last_answer, mut pause) = (Instant::now(), BACKOFF.0);
         loop {
+            let mut call = std::pin::pin!(self.client.claim(&self.request));
             let claimed = tokio::select! {
-                claimed = self.client.claim(&self.request) => claimed,
-                _ = stop.recv() => return Exit::Drained,
+                claimed = &mut call => claimed,
+                _ = stop.recv() => {
+                    // The answer may be on its way: a slice that is granted and not handed back is a slice lost.
+                    if let Ok(Ok(Claimed::Slice(grant))) = tokio::time::timeout(LAST_ANSWER, call).await {
+                        self.hand_back(&grant).await;
+                    }
+                    return Exit::Drained;
+                }
             };
             match claimed {
                 Ok(Claimed::Over) => return Exit::Done,
@@ -101,7 +110,7 @@ impl Worker {
                     tokio::select! {
                         () = self.serve(&grant) => {}
                         _ = stop.recv() => {
-                            self.refuse(&grant, RefuseReason::Draining, "the worker was told to stop").await;
+                            self.hand_back(&grant).await;
                             return Exit::Drained;
                         }
                     }
@@ -143,6 +152,11 @@ impl Worker {
                 self.refuse(grant, reason(&e), &e.to_string()).await;
             }
         }
+    }
+
+    async fn hand_back(&self, grant: &ClaimGrant) {
+        self.refuse(grant, RefuseReason::Draining, "the worker was told to stop")
+            .await;
     }
 
     async fn refuse(&self, grant: &ClaimGrant, reason: RefuseReason, message: &str) {

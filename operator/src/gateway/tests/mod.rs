@@ -1,5 +1,6 @@
 //! Behaviour of the gateway, over HTTP, with a real model and real proofs.
 
+mod leaving;
 mod world;
 
 use std::time::Instant;

@@ -123,7 +123,11 @@ pub(super) fn identity(name: &str) -> Identity {
 impl World {
     /// Without work.
     pub(super) async fn idle(least_lease: Duration, body_time: Duration) -> Self {
-        let artifacts = Artifacts::memory();
+        Self::on(Artifacts::memory(), least_lease, body_time).await
+    }
+
+    /// On a store of the test's choice; without work.
+    pub(super) async fn on(artifacts: Artifacts, least_lease: Duration, body_time: Duration) -> Self {
         let dispatcher = Dispatcher::new(artifacts.clone(), TokenKey::new([3; 32]), least_lease, 2);
         let auth = |name: &str| WorkerAuth {
             pool: pool(name),
