@@ -17,3 +17,4 @@ pub mod receipt;
 pub mod relations;
 pub mod slice;
 pub mod statement;
+pub mod sumcheck;
