@@ -78,6 +78,7 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
             cluster,
             calibration,
             classes,
+            proof_system,
             parallelism,
             error_budget,
             options,
@@ -87,6 +88,7 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
                 input,
                 calibration,
                 classes,
+                proof_system,
                 parallelism,
                 error_budget,
             };

@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use zkinfer_crds::{Digest, ParameterId, ProofSystem};
 
+use crate::backend::{self, Circuit};
 use crate::canonical::{self, CanonicalError};
-use crate::graph::{IntRange, QuantisationPlan, TensorId, TensorInfo};
-use crate::halo2::{CircuitShape, SliceParameters};
+use crate::graph::{IntGraph, IntRange, QuantisationPlan, TensorId, TensorInfo};
 use crate::relations::SliceTensor;
 
 /// The version that this code writes and reads.
@@ -36,21 +36,12 @@ pub struct ManifestSlice {
     /// Tensors that leave.
     pub outputs: Vec<TensorId>,
     /// Limb width, and with Halo2Kzg k and columns.
-    pub circuit: CircuitShape,
+    pub circuit: Circuit,
     /// SHA-256 of the verifying key.
     pub vk: Digest,
 }
 
 impl ManifestSlice {
-    /// The backend's parameters.
-    #[must_use]
-    pub fn parameters(&self) -> SliceParameters {
-        SliceParameters {
-            limb_bits: self.circuit.limb_bits,
-            k: self.circuit.k,
-        }
-    }
-
     /// The slice's place in [`crate::graph::IntGraph::nodes`].
     #[must_use]
     pub fn nodes(&self) -> std::ops::Range<usize> {
@@ -101,6 +92,24 @@ pub struct Manifest {
     pub slices: Vec<ManifestSlice>,
 }
 
+/// Boundary tensors of all slices as the graph describes them, by ascending id.
+#[must_use]
+pub fn boundary(graph: &IntGraph, slices: &[ManifestSlice]) -> Vec<BoundaryTensor> {
+    let ids: BTreeSet<TensorId> = slices
+        .iter()
+        .flat_map(|s| s.inputs.iter().chain(&s.outputs))
+        .copied()
+        .collect();
+    ids.into_iter()
+        .filter_map(|id| {
+            graph.tensors.get(id.0 as usize).map(|info| BoundaryTensor {
+                id,
+                info: info.clone(),
+            })
+        })
+        .collect()
+}
+
 /// Why a manifest is not well-formed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
@@ -117,6 +126,24 @@ pub enum ManifestError {
         proof_system: ProofSystem,
         /// The parameter id.
         parameter_id: ParameterId,
+    },
+    /// An SRS where the proof system has none, or none where it has one.
+    #[error("manifest: {proof_system} {needs}, and the SRS digest says otherwise")]
+    Srs {
+        /// The proof system.
+        proof_system: ProofSystem,
+        /// What it needs.
+        needs: &'static str,
+    },
+    /// A slice's parameters are another proof system's.
+    #[error("manifest: slice {slice} has the parameters of {got}, the model is proved with {proof_system}")]
+    Circuit {
+        /// The slice.
+        slice: usize,
+        /// The manifest's proof system.
+        proof_system: ProofSystem,
+        /// The slice's.
+        got: ProofSystem,
     },
     /// A number is outside its limits.
     #[error("manifest: {0} is outside its limits")]
@@ -192,6 +219,21 @@ impl Manifest {
             .filter(|t| !self.inputs.contains(&t.id) && !self.outputs.contains(&t.id))
     }
 
+    /// The files that verifying a receipt of this manifest takes: verifying keys, where they are files, and the integer
+    /// graph.
+    pub fn files(&self) -> impl Iterator<Item = Digest> {
+        let keys = (!backend::derives_keys(self.proof_system)).then(|| self.slices.iter().map(|s| s.vk));
+        keys.into_iter().flatten().chain([self.graph])
+    }
+
+    /// Whether the description of nodes, inputs, outputs and boundary is that of the graph.
+    #[must_use]
+    pub fn describes(&self, graph: &IntGraph) -> bool {
+        graph.nodes.len() == self.node_count as usize
+            && (&graph.inputs, &graph.outputs) == (&self.inputs, &self.outputs)
+            && boundary(graph, &self.slices) == self.boundary
+    }
+
     /// Checks everything that the module's invariant states.
     ///
     /// # Errors
@@ -214,12 +256,37 @@ impl Manifest {
         if self.slices.is_empty() || self.slices.len() > MAX_SLICES {
             return Err(ManifestError::Limit("the number of slices"));
         }
-        if self.slices.iter().any(|s| !s.circuit.check()) {
-            return Err(ManifestError::Limit("a slice's circuit"));
-        }
+        self.check_system()?;
         self.check_tensors()?;
         self.check_cover()?;
         self.check_wiring()
+    }
+
+    /// Every part is of the one proof system.
+    fn check_system(&self) -> Result<(), ManifestError> {
+        let proof_system = self.proof_system;
+        let needs = match (backend::needs_srs(proof_system), self.srs == backend::NO_SRS) {
+            (true, true) => Some("needs a trusted setup"),
+            (false, false) => Some("has no trusted setup"),
+            _ => None,
+        };
+        if let Some(needs) = needs {
+            return Err(ManifestError::Srs { proof_system, needs });
+        }
+        for (slice, s) in self.slices.iter().enumerate() {
+            let got = s.circuit.proof_system();
+            if got != proof_system {
+                return Err(ManifestError::Circuit {
+                    slice,
+                    proof_system,
+                    got,
+                });
+            }
+            if !s.circuit.check() {
+                return Err(ManifestError::Limit("a slice's circuit"));
+            }
+        }
+        Ok(())
     }
 
     fn check_tensors(&self) -> Result<(), ManifestError> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use reqwest::{Body, Client, StatusCode};
 use zkinfer_crds::wire::{BLOBS_PATH, BlobRef, CLAIMS_PATH, ClaimGrant, ClaimRequest};
 use zkinfer_crds::{Digest, ParameterId};
+use zkml::backend::ProvingFiles;
 use zkml::canonical;
 use zkml::envelope::Envelope;
 use zkml::graph::IntGraph;
@@ -143,14 +144,17 @@ impl Rogue {
     }
 
     async fn prove(&self, grant: &ClaimGrant) -> Fallible<Vec<u8>> {
-        let pk = self
-            .blob(grant.proving_key.as_ref().ok_or("no proving key")?)
-            .await?;
-        let srs = self.blob(grant.srs.as_ref().ok_or("no SRS")?).await?;
+        let files = match (&grant.proving_key, &grant.srs) {
+            (Some(pk), Some(srs)) => Some((self.blob(pk).await?, self.blob(srs).await?)),
+            _ => None,
+        };
         let manifest = Manifest::from_bytes(&self.blob(&grant.manifest).await?)?;
         let graph: IntGraph = canonical::from_bytes(&self.blob(&grant.graph).await?, 1 << 28)?;
         let inputs: Vec<Vec<i64>> = canonical::from_bytes(&self.blob(&grant.inputs).await?, 1 << 28)?;
-        let prover = SliceProver::new(&manifest, &graph, grant.slice, &pk, &srs)?;
+        let prover = {
+            let files = files.as_ref().map(|(pk, srs)| ProvingFiles { pk, srs });
+            SliceProver::new(&manifest, &graph, grant.slice, files)?
+        };
         Ok(prover.prove(&grant.statement, &inputs, rand::rngs::OsRng)?.0)
     }
 

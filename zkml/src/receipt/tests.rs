@@ -1,18 +1,19 @@
 //! A receipt convinces; whatever is done to it does not.
 
-use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use rand::rngs::OsRng;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 
+use zkinfer_crds::ProofSystem;
+
 use super::*;
+use crate::backend::{Circuit, Setup};
 use crate::compile::{CompileOptions, Compiled, Plan, compile, plan};
 use crate::graph::tests::{Onnx, network};
 use crate::graph::{FloatInput, IntTensor, dequantise, synthetic_samples};
-use crate::halo2::{SrsSet, SrsSource};
-use crate::proof::SliceProver;
+use crate::halo2::SrsSource;
 use crate::slice::SlicingOptions;
 
 /// A compiled model with the files that its manifest names.
@@ -20,8 +21,7 @@ struct Model {
     onnx: Vec<u8>,
     plan: Plan,
     compiled: Compiled,
-    srs: SrsSet,
-    files: BTreeMap<Digest, Vec<u8>>,
+    setup: Setup,
 }
 
 impl Model {
@@ -29,29 +29,20 @@ impl Model {
         let options = CompileOptions {
             profile: None,
             error_budget_millionths: 200_000,
+            proof_system: ProofSystem::Halo2Kzg,
             slicing: SlicingOptions {
                 parallelism,
                 memory_per_worker: None,
             },
         };
         let plan = plan(&onnx, None, options).unwrap();
-        let srs = SrsSet::new(
-            &SrsSource::Development,
-            plan.slices.iter().map(|s| s.parameters.k),
-        )
-        .unwrap();
-        let compiled = compile(&plan, &srs, &|_| ()).unwrap();
-        let files = compiled
-            .keys
-            .iter()
-            .map(|k| (Digest::of(&k.vk), k.vk.clone()))
-            .collect();
+        let setup = plan.setup(Some(&SrsSource::Development)).unwrap();
+        let compiled = compile(&plan, &setup, &|_| ()).unwrap();
         Self {
             onnx,
             plan,
             compiled,
-            srs,
-            files,
+            setup,
         }
     }
 
@@ -61,11 +52,12 @@ impl Model {
         let tensors = self.plan.graph.evaluate(std::slice::from_ref(input)).unwrap();
         let request = RequestUid::new([request; 16]);
         let mut builder = ReceiptBuilder::new(manifest, "test", request, &tensors).unwrap();
-        for (index, keys) in self.compiled.keys.iter().enumerate() {
+        for index in 0..manifest.slices.len() {
             let slice = SliceIndex(index as u32);
-            let k = manifest.slices[index].circuit.k;
-            let srs = self.srs.of(k).unwrap().write();
-            let prover = SliceProver::new(manifest, &self.plan.graph, slice, &keys.pk, &srs).unwrap();
+            let prover = self
+                .compiled
+                .prover(&self.plan.graph, &self.setup, slice)
+                .unwrap();
             let claim = ClaimId::new(OsRng.r#gen());
             let identity = Identity::new([index as u8; 32]);
             let inputs: Vec<Vec<i64>> = builder
@@ -93,7 +85,7 @@ impl Model {
 
     /// Depth (a), with the development SRS allowed.
     fn verify(&self, bytes: &[u8]) -> Report {
-        let files = |digest: Digest| self.files.get(&digest).cloned();
+        let files = |digest: Digest| self.compiled.file(digest);
         let against = Against::Manifest {
             manifest: &self.compiled.manifest,
             files: &files,
@@ -148,7 +140,7 @@ fn an_honest_receipt_is_valid_at_every_depth() {
     };
     let against = Against::Model {
         onnx: &model.onnx,
-        srs: &SrsSource::Development,
+        srs: Some(&SrsSource::Development),
         manifest: None,
     };
     let with_model = Verification {
@@ -177,7 +169,7 @@ fn an_honest_receipt_is_valid_at_every_depth() {
 #[test]
 fn the_development_srs_is_refused_unless_it_is_allowed() {
     let model = model();
-    let files = |digest: Digest| model.files.get(&digest).cloned();
+    let files = |digest: Digest| model.compiled.file(digest);
     let against = Against::Manifest {
         manifest: &model.compiled.manifest,
         files: &files,
@@ -352,7 +344,7 @@ fn rejects_another_models_manifest_and_manifests_that_do_not_hang_together() {
     assert!(!report.valid() && said(&report).contains("not for yours"));
     let against = Against::Model {
         onnx: &other.onnx,
-        srs: &SrsSource::Development,
+        srs: Some(&SrsSource::Development),
         manifest: None,
     };
     let report = verify(
@@ -374,7 +366,7 @@ fn a_model_whose_weights_round_to_nothing_is_not_the_genuine_one() {
     bad.manifest.quantisation.shifts.iter_mut().for_each(|s| *s = 0);
     let against = Against::Model {
         onnx: &model().onnx,
-        srs: &SrsSource::Development,
+        srs: Some(&SrsSource::Development),
         manifest: None,
     };
     let verification = Verification {
@@ -426,10 +418,13 @@ fn keys_and_manifest_do_not_depend_on_the_number_of_threads() {
 #[test]
 fn a_receipt_cannot_keep_a_verifier_busy_with_a_needlessly_large_circuit() {
     let mut bad = receipt().clone();
-    bad.manifest.slices[0].circuit.k = crate::halo2::MAX_K;
+    let Circuit::Halo2Kzg(shape) = &mut bad.manifest.slices[0].circuit else {
+        panic!("a halo2 circuit");
+    };
+    shape.k = crate::halo2::MAX_K;
     let against = Against::Model {
         onnx: &model().onnx,
-        srs: &SrsSource::Development,
+        srs: Some(&SrsSource::Development),
         manifest: None,
     };
     let verification = Verification {

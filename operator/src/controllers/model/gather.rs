@@ -2,10 +2,11 @@
 
 use kube::ResourceExt;
 use sha2::{Digest as _, Sha256};
-use zkinfer_crds::Digest;
 use zkinfer_crds::compile_report::CompileOutcome;
 use zkinfer_crds::k8s::{Model, ModelSpec};
 use zkinfer_crds::wire::{BlobRef, CompileTask};
+use zkinfer_crds::{Digest, ProofSystem};
+use zkml::backend::needs_srs;
 
 use super::plan::{CompileState, SourceState};
 use crate::artifacts::{ArtifactError, CompiledName};
@@ -33,7 +34,7 @@ pub(super) async fn gather(ctx: &Context, object: &Model) -> Result<Gathered, Ar
         return Ok(Gathered {
             source: SourceState::Found(onnx),
             calibration: Ok(()),
-            compile: load(ctx, &uid, onnx, outcome).await,
+            compile: load(ctx, &uid, object.spec.proof_system, onnx, outcome).await,
             task: None,
         });
     }
@@ -84,7 +85,7 @@ pub(super) async fn gather(ctx: &Context, object: &Model) -> Result<Gathered, Ar
             let digest = onnx.digest;
             let task = task(ctx, &object.spec, onnx, calibration);
             let key = key(ctx, &task);
-            gathered.compile = compiling(ctx, &uid, digest, &key).await?;
+            gathered.compile = compiling(ctx, &uid, digest, &task, &key).await?;
             gathered.task = Some((task, key));
         }
     }
@@ -122,14 +123,20 @@ async fn known(ctx: &Context, uid: &str) -> Result<Option<(Digest, CompileOutcom
 
 /// The compiled model is loaded once; a result that cannot be loaded, or is of another file than the compiler was given,
 /// is none.
-async fn load(ctx: &Context, uid: &str, onnx: Digest, outcome: CompileOutcome) -> CompileState {
+async fn load(
+    ctx: &Context,
+    uid: &str,
+    system: ProofSystem,
+    onnx: Digest,
+    outcome: CompileOutcome,
+) -> CompileState {
     let CompileOutcome::Compiled(report) = &outcome else {
         return CompileState::Done(outcome);
     };
     if ctx.models().get(uid).is_some_and(|m| m.compiled.is_some()) {
         return CompileState::Done(outcome);
     }
-    match CompiledModel::load(&ctx.artifacts, report.clone(), ctx.srs.clone()).await {
+    match CompiledModel::load(&ctx.artifacts, report.clone(), system, ctx.srs.clone()).await {
         Ok(compiled) if compiled.manifest.model != onnx => {
             let of = compiled.manifest.model;
             CompileState::Crashed(format!("what was compiled is of {of}, not of {onnx}"))
@@ -147,6 +154,7 @@ async fn compiling(
     ctx: &Context,
     uid: &str,
     onnx: Digest,
+    task: &CompileTask,
     key: &Digest,
 ) -> Result<CompileState, ArtifactError> {
     if let Some(json) = ctx.artifacts.compiled(CompiledName::Key(key)).await?
@@ -159,7 +167,7 @@ async fn compiling(
             )
             .await?;
         ctx.models().entry(uid.to_owned()).or_default().outcome = Some((onnx, outcome.clone()));
-        return Ok(load(ctx, uid, onnx, outcome).await);
+        return Ok(load(ctx, uid, task.proof_system, onnx, outcome).await);
     }
     Ok(match ctx.jobs.compiling(uid) {
         None => CompileState::None,
@@ -190,12 +198,14 @@ fn task(ctx: &Context, spec: &ModelSpec, model: BlobRef, calibration: Option<Blo
         error_budget_millionths: spec.quantization.error_budget_millionths,
         parallelism: spec.slicing.parallelism,
         memory_mib: spec.slicing.memory_per_worker.as_ref().map(|m| m.bytes() >> 20),
-        srs: ctx.srs_file.clone(),
+        proof_system: spec.proof_system,
+        srs: ctx.srs_file.clone().filter(|_| needs_srs(spec.proof_system)),
     }
 }
 
 /// Everything that a result depends on: another compiler may make other keys.
 fn key(ctx: &Context, task: &CompileTask) -> Digest {
-    let parts = (task, ctx.setup.srs, &ctx.compile.image, env!("CARGO_PKG_VERSION"));
+    let srs = ctx.setup.filter(|_| needs_srs(task.proof_system)).map(|s| s.srs);
+    let parts = (task, srs, &ctx.compile.image, env!("CARGO_PKG_VERSION"));
     Digest::new(Sha256::digest(serde_json::to_vec(&parts).unwrap_or_default()).into())
 }
