@@ -38,6 +38,10 @@ pub(crate) fn run(args: WorkArgs) -> Result<Exit, UsageError> {
         .with_writer(std::io::stderr)
         .with_env_filter(filter)
         .init();
+    tracing::info!(
+        build = zkml::backend::instruction_set(),
+        "proving with this build"
+    );
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

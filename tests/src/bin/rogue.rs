@@ -1,7 +1,7 @@
 //! A worker that breaks the protocol in one chosen way, for tests of the operator. It speaks to the gateway that its
 //! environment names, as any prover of a third party does.
 //!
-//! `rogue die | stall | garbage | empty | envelope | huge | swap | replay | vanish`
+//! `rogue die | stall | garbage | empty | envelope | other-system | huge | swap | replay | vanish`
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -52,8 +52,18 @@ async fn misbehave(mode: &str) -> Fallible<()> {
             "empty" => rogue.submit(&grant, Vec::new()).await?,
             // Well-formed, with a proof of noise.
             "envelope" => {
-                let noise = Envelope::new(ParameterId::Halo2KzgBn254V1, vec![7; 1500]).to_bytes();
+                let noise = Envelope::new(grant.parameter_id, vec![7; 1500]).to_bytes();
                 rogue.submit(&grant, noise).await?;
+            }
+            // An honest proof that calls itself another proof system's.
+            "other-system" => {
+                let mut envelope = Envelope::from_bytes(&rogue.prove(&grant).await?)?;
+                envelope.parameter_id = match grant.parameter_id {
+                    ParameterId::Halo2KzgBn254V1 => ParameterId::SumcheckWhirGoldilocksV1,
+                    ParameterId::SumcheckWhirGoldilocksV1 => ParameterId::Halo2KzgBn254V1,
+                };
+                envelope.proof_system = envelope.parameter_id.proof_system();
+                rogue.submit(&grant, envelope.to_bytes()).await?;
             }
             "huge" => rogue.huge(&grant).await?,
             "swap" => rogue.swap(&grant).await?,
@@ -70,7 +80,10 @@ impl Rogue {
     async fn claim(&self) -> Fallible<Option<ClaimGrant>> {
         let request = ClaimRequest {
             worker: "rogue".to_owned(),
-            parameters: vec![ParameterId::Halo2KzgBn254V1],
+            parameters: vec![
+                ParameterId::SumcheckWhirGoldilocksV1,
+                ParameterId::Halo2KzgBn254V1,
+            ],
             memory_bytes: 8 << 30,
             request: None,
             wait_seconds: 10,
