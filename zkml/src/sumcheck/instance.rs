@@ -1,6 +1,9 @@
 //! The public values of a slice: exact counts, lengths and ranges, checked before anything else.
 
+use zkinfer_crds::Digest;
+
 use super::error::InstanceError;
+use super::transcript::{Label, Transcript};
 use crate::relations::SliceTensor;
 
 /// Checks the number of tensors, their lengths, and that every value lies in its range.
@@ -43,4 +46,19 @@ pub(super) fn check_values(
         }
     }
     Ok(())
+}
+
+/// Absorbs all that is public: the statement first, then the key (relations, weights, tables, parameters), then every value.
+pub(super) fn absorb(
+    transcript: &mut Transcript,
+    statement: &Digest,
+    key: &Digest,
+    inputs: &[&[i64]],
+    outputs: &[&[i64]],
+) {
+    transcript.digest(Label::Statement, statement);
+    transcript.digest(Label::Key, key);
+    for values in inputs.iter().chain(outputs) {
+        transcript.values(Label::Public, values);
+    }
 }

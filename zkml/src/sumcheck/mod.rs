@@ -16,18 +16,35 @@
 //! Public tensors are never committed: a claim on one is computed by the verifier from the values that the statement
 //! names. So nothing that a prover sends stands between a public value and the relations.
 
+mod axes;
+mod channel;
+mod commitment;
+mod description;
 mod error;
+mod field;
+mod gkr;
 mod instance;
 mod key;
+mod logup;
 mod parameters;
+mod plan;
 mod prover;
+mod relation;
+mod shapes;
+mod sums;
+mod table;
+mod transcript;
 mod verifier;
+mod witness;
+
+#[cfg(test)]
+mod tests;
 
 pub use error::{InstanceError, LayoutError, ProveError, VerifyError};
 pub use key::{Key, Security, security};
 pub use parameters::{Cost, SliceParameters, choose_parameters, cost};
 pub use prover::{Proved, prove};
-pub use verifier::verify;
+pub use verifier::{MAX_PROOF_BYTES, verify};
 
 /// The name of the one parameter set of this proof system: field, extension, hash, code, rate, folding and level.
 pub const PARAMETER_ID: &str = "sumcheck-whir-goldilocks/v1";
