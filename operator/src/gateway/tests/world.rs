@@ -13,7 +13,7 @@ use zkinfer_crds::compile_report::{Accuracy, CompileReport, CompiledSlice, Halo2
 use zkinfer_crds::k8s::inference_request::InlineTensor;
 use zkinfer_crds::wire::{BlobRef, ClaimGrant, Problem};
 use zkinfer_crds::{ClaimId, Digest, Identity, ProofSystem, RequestUid};
-use zkml::backend::{ProvingFiles, SliceKeys};
+use zkml::backend::{ProvingFiles, SliceKeys, needs_srs};
 use zkml::canonical;
 use zkml::compile::{CompileOptions, compile, plan};
 use zkml::halo2::SrsSource;
@@ -40,12 +40,17 @@ pub(super) struct Files {
     blobs: Vec<Bytes>,
 }
 
+/// Of the model with Halo2Kzg.
 pub(super) fn files() -> &'static Files {
-    static FILES: OnceLock<Files> = OnceLock::new();
-    FILES.get_or_init(compiled)
+    files_of(ProofSystem::Halo2Kzg)
 }
 
-pub(super) fn compiled() -> Files {
+pub(super) fn files_of(system: ProofSystem) -> &'static Files {
+    static FILES: [OnceLock<Files>; 2] = [OnceLock::new(), OnceLock::new()];
+    FILES[system as usize].get_or_init(|| compiled(system))
+}
+
+fn compiled(proof_system: ProofSystem) -> Files {
     let slicing = SlicingOptions {
         parallelism: 2,
         memory_per_worker: None,
@@ -53,7 +58,7 @@ pub(super) fn compiled() -> Files {
     let options = CompileOptions {
         profile: None,
         error_budget_millionths: 200_000,
-        proof_system: ProofSystem::Halo2Kzg,
+        proof_system,
         slicing,
     };
     let plan = plan(MODEL, None, options).unwrap();
@@ -159,17 +164,24 @@ impl World {
         world
     }
 
+    /// With a request of a model with this proof system; no trusted setup is given where it has none.
+    pub(super) async fn with(system: ProofSystem, pools: &[&str]) -> Self {
+        let world = Self::idle(LONG_LEASE, PATIENCE).await;
+        world.add_of(system, pools).await;
+        world
+    }
+
     pub(super) async fn add(&self, pools: &[&str]) {
-        for blob in &files().blobs {
+        self.add_of(ProofSystem::Halo2Kzg, pools).await;
+    }
+
+    async fn add_of(&self, system: ProofSystem, pools: &[&str]) {
+        let files = files_of(system);
+        for blob in &files.blobs {
             self.artifacts.put_blob(blob.clone()).await.unwrap();
         }
-        let srs = Some(SrsSource::Development.verifier());
-        let model = CompiledModel::load(
-            &self.artifacts,
-            files().report.clone(),
-            ProofSystem::Halo2Kzg,
-            srs,
-        );
+        let srs = needs_srs(system).then(|| SrsSource::Development.verifier());
+        let model = CompiledModel::load(&self.artifacts, files.report.clone(), system, srs);
         let model = Arc::new(model.await.unwrap());
         let input = |id| {
             let info = model.manifest.tensor(id).unwrap();
@@ -275,7 +287,7 @@ pub(super) fn proof_path(claim: ClaimId) -> String {
 pub(super) fn claim_request(wait_seconds: u32) -> Value {
     json!({
         "worker": "w-0",
-        "parameters": ["halo2-kzg-bn254/v1"],
+        "parameters": ["halo2-kzg-bn254/v1", "sumcheck-whir-goldilocks/v1"],
         "memoryBytes": 8u64 << 30,
         "waitSeconds": wait_seconds,
     })
