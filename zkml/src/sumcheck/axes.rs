@@ -15,6 +15,9 @@ use p3_field::PrimeCharacteristicRing;
 /// Least number of coordinates of a tensor.
 pub(super) const MIN_ARITY: usize = 4;
 
+/// Coordinates of the inner of two tables that a long axis is evaluated with.
+const LOW_COORDINATES: usize = 9;
+
 /// One axis: `len` entries on `2^log` places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Axis {
@@ -193,13 +196,20 @@ impl Part<'_> {
                 .map_or(EF::ZERO, |&v| EF::from(super::field::signed(v)));
         };
         let (head, tail) = point.split_at(point.len() - last.log);
-        let row = eq_table_below(tail, last.len);
-        Part(outer)
-            .eq(head)
-            .into_iter()
-            .zip(values.chunks(last.len))
-            .map(|(weight, values)| weight * super::field::dot_integers(&row, values))
-            .sum()
+        // A long axis is cut once more, so that two short tables do for its equality vector.
+        let low = last.log.min(LOW_COORDINATES);
+        let (middle, tail) = tail.split_at(last.log - low);
+        let row = eq_table_below(tail, last.len.min(1 << low));
+        let rows = eq_table_below(middle, last.len.div_ceil(1 << low));
+        let mut sum = EF::ZERO;
+        for (weight, values) in Part(outer).eq(head).into_iter().zip(values.chunks(last.len)) {
+            let parts = rows.iter().zip(values.chunks(1 << low));
+            sum += weight
+                * parts
+                    .map(|(&e, v)| e * super::field::dot_integers(&row, v))
+                    .sum::<EF>();
+        }
+        sum
     }
 }
 
@@ -222,6 +232,7 @@ mod tests {
             (5, vec![]),
             (64, vec![8, 32]),
             (7, vec![7]),
+            (3000, vec![1500]),
         ] {
             let axes = Axes::new(len, &cuts);
             assert_eq!(axes.len(), len);

@@ -6,7 +6,6 @@
 use p3_blake3::Blake3;
 use p3_challenger::{CanObserve, CanSample, FieldChallenger, HashChallenger, SerializingChallenger64};
 use p3_field::PrimeCharacteristicRing;
-use p3_symmetric::CryptographicHasher;
 use zkinfer_crds::Digest;
 
 use super::field::{EF, F};
@@ -111,8 +110,7 @@ impl Transcript {
         for value in values {
             bytes.extend(value.to_le_bytes());
         }
-        let hash: [u8; 32] = Blake3.hash_slice(&bytes);
-        self.bytes(label, &hash);
+        self.bytes(label, blake3::hash(&bytes).as_bytes());
     }
 
     fn bytes(&mut self, label: Label, bytes: &[u8; 32]) {

@@ -4,7 +4,10 @@
 //! from it, [`tampered`] changes what was said, [`measure`] prints what it costs.
 
 mod honest;
+mod lying;
+mod measure;
 mod slices;
+mod tampered;
 
 use super::transcript::Event;
 

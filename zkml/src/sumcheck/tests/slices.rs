@@ -301,3 +301,37 @@ pub(super) fn random(seed: u64) -> SliceRelations {
     }
     b.slice
 }
+
+/// A digit classifier on 8×8 images: two convolutions, a pool, two dense layers.
+pub(super) fn digits() -> SliceRelations {
+    let mut b = Builder::new(4);
+    let x = b.input(64, IntRange::unsigned(8));
+    let requantised = |b: &mut Builder, x: usize, map, activation| {
+        let y = b.linear(&[x], map, 7, activation);
+        if let Some(Relation::Requantised { requantise, .. }) = b.slice.relations.last_mut() {
+            requantise.shift += requantise.bits.saturating_sub(9);
+            requantise.bits = requantise.bits.min(9);
+            b.tensors[y].1 = requantise.output_range();
+        }
+        y
+    };
+    let map = conv(&mut b, [1, 8, 8], 8, [3, 3], [1, 1], [1, 1], 1);
+    let y = requantised(&mut b, x, map, Activation::Relu);
+    let windows = (0..128u32)
+        .map(|t| {
+            [0, 1, 8, 9]
+                .map(|d| t / 16 * 64 + t / 4 % 4 * 16 + t % 4 * 2 + d)
+                .to_vec()
+        })
+        .collect();
+    let m = b.maximum(y, windows);
+    let map = conv(&mut b, [8, 4, 4], 16, [3, 3], [1, 1], [1, 1], 1);
+    let y = requantised(&mut b, m, map, Activation::Relu);
+    let flat = b.wired(y, None);
+    let map = b.dense(flat, 32, 1);
+    let y = requantised(&mut b, flat, map, Activation::Relu);
+    let map = b.dense(y, 10, 1);
+    let z = requantised(&mut b, y, map, Activation::Identity);
+    b.output(z);
+    b.slice
+}
