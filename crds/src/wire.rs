@@ -89,6 +89,8 @@ pub struct ClaimGrant {
     pub max_bytes: u64,
     /// What to prove with.
     pub parameter_id: ParameterId,
+    /// Memory that proving is predicted to take, in bytes.
+    pub memory_bytes: u64,
     /// The miner in the statement.
     pub identity: Identity,
     /// The statement digest that the proof must be bound to.

@@ -68,9 +68,12 @@ pub(crate) struct WorkArgs {
     /// This worker's name, for people.
     #[arg(long, env = "ZKINFER_WORKER", default_value = "worker")]
     pub(crate) name: String,
-    /// Memory that a slice may use, in MiB.
+    /// Memory that all slices in hand may use together, in MiB.
     #[arg(long, env = "ZKINFER_MEMORY_MIB", default_value_t = 512)]
     pub(crate) memory_mib: u64,
+    /// How many slices to prove side by side, memory permitting: one per core. They share keys.
+    #[arg(long, env = "ZKINFER_CLAIMS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) claims: u32,
     /// Keep fetched blobs here, by digest, for other workers too.
     #[arg(long, env = "ZKINFER_CACHE")]
     pub(crate) cache: Option<PathBuf>,

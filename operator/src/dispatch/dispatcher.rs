@@ -324,6 +324,7 @@ impl Dispatcher {
             lease_seconds: lease_seconds as u32,
             max_bytes: claimed.max_bytes,
             parameter_id: run.model.manifest.parameter_id,
+            memory_bytes: compiled.predicted_memory_bytes,
             identity: auth.identity,
             statement: run.statement(claimed.slice, claimed.claim, auth.identity),
             manifest: run.model.report.manifest.clone(),

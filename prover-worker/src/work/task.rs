@@ -41,6 +41,8 @@ pub(super) enum TaskError {
 pub(super) struct Prover {
     cache: Cache,
     loaded: Mutex<BTreeMap<(Digest, SliceIndex), Arc<SliceProver>>>,
+    /// Held by who loads: the same keys are never derived twice side by side.
+    loading: tokio::sync::Mutex<()>,
 }
 
 impl Prover {
@@ -48,6 +50,7 @@ impl Prover {
         Self {
             cache,
             loaded: Mutex::default(),
+            loading: tokio::sync::Mutex::default(),
         }
     }
 
@@ -68,13 +71,13 @@ impl Prover {
     /// The slice's keys, from memory, disk or the gateway.
     async fn load(&self, client: &Client, grant: &ClaimGrant) -> Result<Arc<SliceProver>, TaskError> {
         let key = (grant.manifest.digest, grant.slice);
-        if let Some(prover) = self
-            .loaded
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&key)
-        {
-            return Ok(Arc::clone(prover));
+        let _one = self.loading.lock().await;
+        let loaded = {
+            let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+            loaded.get(&key).map(Arc::clone)
+        };
+        if let Some(prover) = loaded {
+            return Ok(prover);
         }
         let manifest = self.blob(client, &grant.manifest, true).await?;
         let graph = self.blob(client, &grant.graph, true).await?;
