@@ -21,6 +21,9 @@ pub(super) const LIMB_BITS: std::ops::RangeInclusive<u8> = 4..=16;
 /// What limbs can express stays below 2^62, as accumulators do.
 const MAX_EXPRESSED_BITS: u32 = 62;
 
+/// Most pairs of a tournament: each is two limbed columns.
+const MAX_ROUNDS: usize = 1 << 12;
+
 /// Where a claim on a tensor is settled.
 #[derive(Debug, Clone)]
 pub(super) enum Home {
@@ -529,6 +532,13 @@ impl Builder {
                 input,
                 output,
                 same: false,
+            });
+        }
+        if rounds > MAX_ROUNDS {
+            return Err(LayoutError::Large {
+                what: "entries in one window",
+                got: rounds as u64 + 1,
+                limit: MAX_ROUNDS as u64 + 1,
             });
         }
         let axes = shapes
