@@ -27,6 +27,7 @@ mod instance;
 mod key;
 mod logup;
 mod parameters;
+mod place;
 mod plan;
 mod prover;
 mod relation;

@@ -115,7 +115,7 @@ fn relation_work(plan: &Plan, relations: &SliceRelations) -> u64 {
     let mut work = 0;
     for group in &plan.groups {
         let columns: usize = group.openings.iter().map(Vec::len).sum();
-        work += 12 * (columns as u64) << group.axes.arity();
+        work += 12 * ((columns as u64) << group.axes.arity());
     }
     for (step, relation) in plan.steps.iter().zip(&relations.relations) {
         work += match (step, relation) {
