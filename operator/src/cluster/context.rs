@@ -29,6 +29,7 @@ use crate::controllers::model::SetupPolicy;
 use crate::controllers::request::{RunState, RunView};
 use crate::dispatch::{Dispatcher, PoolId};
 use crate::fleet::JobIndex;
+use crate::remote::AllowedUrl;
 use crate::runs::{CompiledModel, Run};
 use crate::scoring::Entry;
 use crate::sources::NamespaceFiles;
@@ -169,6 +170,8 @@ pub struct Context {
     pub artifacts: Artifacts,
     /// The trusted setup.
     pub setup: SetupPolicy,
+    /// The addresses under which models may be fetched.
+    pub source_urls: Vec<AllowedUrl>,
     /// Its verifier part.
     pub srs: VerifierSrs,
     /// Its file for compilers; absent: the development setup.
@@ -270,5 +273,9 @@ impl NamespaceFiles for Context {
         digest: &'a Digest,
     ) -> BoxFuture<'a, Result<bool, ArtifactError>> {
         Box::pin(self.artifacts.blob_is_of(digest, namespace))
+    }
+
+    fn addresses(&self) -> &[AllowedUrl] {
+        &self.source_urls
     }
 }

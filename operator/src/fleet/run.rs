@@ -94,7 +94,11 @@ fn view(ctx: &Context, id: &PoolId, pool: &MinerPool) -> PoolView {
 
 fn fate(request: &InferenceRequest) -> Fate {
     let Some(status) = request.status.as_ref().filter(|s| s.phase.is_over()) else {
-        return Fate::Alive;
+        return if request.spec.suspend {
+            Fate::Suspended
+        } else {
+            Fate::Alive
+        };
     };
     let since = status.finished_at.as_ref().map_or(i64::MAX, |at| {
         k8s_openapi::jiff::Timestamp::now().as_second() - at.0.as_second()
