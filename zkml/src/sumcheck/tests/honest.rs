@@ -86,8 +86,11 @@ fn refuses_slices_without_a_layout() {
             LayoutError::Parameters { .. }
         ));
     }
-    let unmade: [&dyn Fn(&mut SliceRelations); 5] = [
+    let unmade: [&dyn Fn(&mut SliceRelations); 7] = [
         &|s| s.inputs.clear(),
+        // Listed twice: only one copy would be checked.
+        &|s| s.outputs.push(s.outputs[0].clone()),
+        &|s| s.inputs.push(s.inputs[0].clone()),
         &|s| s.relations.swap(1, 2),
         &|s| s.outputs[0].len += 1,
         &|s| s.outputs[0].range.bits += 1,
