@@ -7,9 +7,10 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use zkinfer_crds::ProofSystem;
 use zkinfer_crds::k8s::{Cpu, Memory};
 use zkinfer_operator::build::{CompileSettings, WorkerSettings};
-use zkinfer_operator::client::Cluster;
+use zkinfer_operator::client::{Cluster, GatewayAccess};
 use zkinfer_operator::cluster::RunOptions;
 use zkinfer_operator::local::Format;
+use zkinfer_operator::remote::AllowedUrl;
 
 /// Slices models, has miners prove the slices, verifies every proof, and answers with a receipt.
 #[derive(Debug, Parser)]
@@ -83,15 +84,20 @@ pub(crate) enum Command {
         files: Option<PathBuf>,
         #[command(flatten)]
         cluster: ClusterArgs,
-        /// The operator's namespace.
-        #[arg(long, default_value = "zkinfer-system")]
-        operator_namespace: String,
-        /// The gateway's address; without: through the API server's port-forward.
-        #[arg(long, value_name = "URL")]
-        gateway: Option<String>,
-        /// A file with your token; without: the kubeconfig's, else one of the ServiceAccount zkinfer-client.
-        #[arg(long, value_name = "FILE")]
-        token_file: Option<PathBuf>,
+        #[command(flatten)]
+        access: GatewayArgs,
+    },
+    /// Upload a model, calibration data or an input that is too large for a ConfigMap, and print the digest by which
+    /// objects of the namespace may name it (`artifact: sha256:…`).
+    ///
+    /// What no object names is removed after a day. Exit codes: 0 it is there, 1 it was refused, 2 wrong use.
+    Upload {
+        /// The file: ONNX, .npy or .json, of at most 64 MiB.
+        file: PathBuf,
+        #[command(flatten)]
+        cluster: ClusterArgs,
+        #[command(flatten)]
+        access: GatewayArgs,
     },
     /// Print the CustomResourceDefinitions, or write one file each.
     Crds {
@@ -147,6 +153,30 @@ impl From<ClusterArgs> for Cluster {
     }
 }
 
+/// How to reach the operator's gateway.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct GatewayArgs {
+    /// The operator's namespace.
+    #[arg(long, default_value = "zkinfer-system")]
+    operator_namespace: String,
+    /// The gateway's address; without: through the API server's port-forward.
+    #[arg(long, value_name = "URL")]
+    gateway: Option<String>,
+    /// A file with your token; without: the kubeconfig's, else one of the ServiceAccount zkinfer-client.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+impl From<GatewayArgs> for GatewayAccess {
+    fn from(args: GatewayArgs) -> Self {
+        Self {
+            operator_namespace: args.operator_namespace,
+            address: args.gateway,
+            token_file: args.token_file,
+        }
+    }
+}
+
 /// How to run in a cluster.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct RunArgs {
@@ -189,6 +219,15 @@ pub(crate) struct RunArgs {
     /// Use the development SRS. Everything proved with it is FORGEABLE BY ANYONE.
     #[arg(long, conflicts_with = "srs")]
     allow_dev_srs: bool,
+    /// An address under which models may be fetched (`source.url`): https://…, s3://…, gs://…, az://…, with the
+    /// operator's credentials. May be given several times.
+    #[arg(
+        long,
+        env = "ZKINFER_ALLOW_SOURCE_URLS",
+        value_name = "URL",
+        value_delimiter = ','
+    )]
+    allow_source_url: Vec<AllowedUrl>,
     /// Shortest lease of a claim, in seconds.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
     least_lease: u64,
@@ -210,6 +249,7 @@ impl From<RunArgs> for RunOptions {
             network,
             srs,
             allow_dev_srs,
+            allow_source_url,
             least_lease,
         } = args;
         Self {
@@ -231,6 +271,7 @@ impl From<RunArgs> for RunOptions {
             network,
             srs,
             allow_dev_srs,
+            source_urls: allow_source_url,
             least_lease: Duration::from_secs(least_lease),
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
-use zkinfer_operator::client::{self, ClusterSubmit, ReceiptOptions};
+use zkinfer_operator::client::{self, ClusterSubmit, ReceiptOptions, UploadOptions};
 use zkinfer_operator::cluster;
 use zkinfer_operator::local::{self, Objects, Options, SubmitOptions};
 
@@ -46,29 +46,32 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
             out,
             files,
             cluster,
-            operator_namespace,
-            gateway,
-            token_file,
+            access,
         } => {
             let options = ReceiptOptions {
                 name,
                 out,
                 files,
                 cluster: cluster.into(),
-                operator_namespace,
-                gateway,
-                token_file,
+                access: access.into(),
             };
-            Ok(match runtime()?.block_on(client::receipt(&options)) {
-                Ok(digest) => {
-                    println!("{digest} in {}", options.out.display());
-                    ExitCode::SUCCESS
-                }
-                Err(error) => {
-                    eprintln!("error: {error}");
-                    ExitCode::from(FAILED)
-                }
-            })
+            let digest = runtime()?.block_on(client::receipt(&options));
+            Ok(told(
+                digest.map(|digest| format!("{digest} in {}", options.out.display())),
+            ))
+        }
+        Command::Upload {
+            file,
+            cluster,
+            access,
+        } => {
+            let options = UploadOptions {
+                file,
+                cluster: cluster.into(),
+                access: access.into(),
+            };
+            let digest = runtime()?.block_on(client::upload(&options));
+            Ok(told(digest.map(|digest| digest.to_string())))
         }
         Command::Submit {
             model,
@@ -123,6 +126,20 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
                 }
             }
             Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Prints a line, or why there is none.
+fn told(result: Result<String, client::ClientError>) -> ExitCode {
+    match result {
+        Ok(line) => {
+            println!("{line}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(FAILED)
         }
     }
 }

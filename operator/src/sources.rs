@@ -1,7 +1,7 @@
 //! Where a Model's file, calibration data and a request's input come from.
 //!
 //! Invariants: whatever is read is bounded before it is read; nothing is fetched from an address that a stranger wrote
-//! into a resource.
+//! into a resource, unless the operator's owner listed it.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +14,11 @@ use zkinfer_crds::k8s::model::{Calibration, ModelSource};
 use zkml::graph::tensor_file::{FloatInput, read_json_by_name, read_npy};
 
 use crate::artifacts::{ArtifactError, Artifacts};
+use crate::remote::{self, AllowedUrl};
 
-/// Largest model, calibration file and input, in bytes and values.
-const MAX_MODEL_BYTES: u64 = 64 << 20;
-const MAX_INPUT_BYTES: u64 = 64 << 20;
+/// Largest model, calibration file and input, in bytes.
+pub const MAX_FILE_BYTES: u64 = 64 << 20;
+/// Most values of an input.
 const MAX_VALUES: usize = 1 << 22;
 
 /// Why something is not there.
@@ -71,6 +72,9 @@ pub trait NamespaceFiles: Sync {
         namespace: &'a str,
         digest: &'a Digest,
     ) -> BoxFuture<'a, Result<bool, ArtifactError>>;
+
+    /// The addresses under which models may be fetched.
+    fn addresses(&self) -> &[AllowedUrl];
 }
 
 impl From<ArtifactError> for SourceError {
@@ -132,13 +136,8 @@ pub async fn model(
         ModelSource {
             artifact: Some(digest),
             ..
-        } => artifact(files, namespace, artifacts, digest, MAX_MODEL_BYTES).await,
-        ModelSource { url: Some(url), .. } => Err(SourceError::NotAllowed(format!(
-            "this operator fetches nothing: give the model by configMap or artifact, not by {url}"
-        ))),
-        ModelSource { oci: Some(oci), .. } => Err(SourceError::NotAllowed(format!(
-            "this operator fetches nothing: give the model by configMap or artifact, not by {oci}"
-        ))),
+        } => artifact(files, namespace, artifacts, digest, MAX_FILE_BYTES).await,
+        ModelSource { url: Some(url), .. } => remote::fetch(url, files.addresses(), MAX_FILE_BYTES).await,
         _ => Err(SourceError::Invalid("the source names nothing".to_owned())),
     }
 }
@@ -152,7 +151,7 @@ pub async fn calibration(
 ) -> Result<(&'static str, Vec<u8>), SourceError> {
     let bytes = match (&calibration.config_map, &calibration.artifact) {
         (Some(at), _) => config_map(files, namespace, at).await?,
-        (None, Some(digest)) => artifact(files, namespace, artifacts, digest, MAX_INPUT_BYTES).await?,
+        (None, Some(digest)) => artifact(files, namespace, artifacts, digest, MAX_FILE_BYTES).await?,
         (None, None) => return Err(SourceError::Invalid("the calibration names nothing".to_owned())),
     };
     Ok((
@@ -184,7 +183,7 @@ pub async fn input(
         RequestInput {
             artifact: Some(digest),
             ..
-        } => artifact(files, namespace, artifacts, digest, MAX_INPUT_BYTES).await?,
+        } => artifact(files, namespace, artifacts, digest, MAX_FILE_BYTES).await?,
         _ => return Err(SourceError::Invalid("the input names nothing".to_owned())),
     };
     file(&bytes, only).map_err(SourceError::Invalid)

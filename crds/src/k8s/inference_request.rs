@@ -152,7 +152,7 @@ pub struct InferenceRequestSpec {
     /// Only pools with these labels. Absent: any pool that serves this namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool_selector: Option<PoolSelector>,
-    /// Hand out no slices for now. The deadline goes on.
+    /// Hand out no slices for now, and remove the Jobs made for this request. The deadline goes on.
     #[serde(default)]
     pub suspend: bool,
     /// Give the request up. This cannot be undone.

@@ -43,6 +43,8 @@ string_consts! {
         UNPINNED_IMAGE = "UnpinnedImage";
         /// The image cannot be fetched or started.
         IMAGE_UNAVAILABLE = "ImageUnavailable";
+        /// The API server refuses the Jobs or other objects of the pool.
+        WORKERS_REFUSED = "WorkersRefused";
         /// Pods are not scheduled.
         UNSCHEDULABLE = "Unschedulable";
         /// The recent proofs were wrong too often.

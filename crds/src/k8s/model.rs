@@ -38,7 +38,7 @@ string_consts! {
         FETCHING_SOURCE = "FetchingSource";
         /// The ConfigMap or the key is not there yet.
         SOURCE_NOT_FOUND = "SourceNotFound";
-        /// The source's host or scheme is not on the operator's list.
+        /// The source's address is under none that the operator allows.
         SOURCE_NOT_ALLOWED = "SourceNotAllowed";
         /// The source could not be read; it will be tried again.
         SOURCE_UNAVAILABLE = "SourceUnavailable";
@@ -58,7 +58,7 @@ string_consts! {
         UNSUPPORTED_NODES = "UnsupportedNodes";
         /// No cut of the graph fits `slicing.memoryPerWorker`.
         SLICE_TOO_LARGE = "SliceTooLarge";
-        /// The compiler stopped with an error; it will be tried again.
+        /// The compiler stopped with an error. It is tried again once its Job is gone: ten minutes later, or when removed.
         COMPILE_FAILED = "CompileFailed";
         /// The error was measured on the calibration data and is within the budget.
         WITHIN_BUDGET = "WithinBudget";
@@ -145,33 +145,24 @@ pub struct ModelSpec {
 /// Where the ONNX file is: exactly one of the fields.
 #[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Default)]
 #[x_kube(validation = (
-    "[has(self.configMap), has(self.artifact), has(self.url), has(self.oci)].exists_one(x, x)",
-    "exactly one of configMap, artifact, url and oci must be set"
+    "[has(self.configMap), has(self.artifact), has(self.url)].exists_one(x, x)",
+    "exactly one of configMap, artifact and url must be set"
 ))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ModelSource {
     /// A key of a ConfigMap in the same namespace: for models below 1 MiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_map: Option<ConfigMapKey>,
-    /// The digest of a file that is in the operator's artifact store already.
+    /// The digest of a file that was uploaded to this namespace (`operator upload`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact: Option<Digest>,
-    /// An https, s3, gs or az address that the operator allows.
+    /// An https, s3, gs or az address under one that the operator allows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(max = 2048),
         regex(pattern = r"^(https|s3|gs|az)://[A-Za-z0-9.:_-]+(/[!-~]*)?$")
     )]
     pub url: Option<String>,
-    /// An OCI artifact: `registry/repository:tag` or `registry/repository@sha256:...`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        length(max = 512),
-        regex(
-            pattern = r"^[a-z0-9.-]+(:[0-9]{1,5})?(/[a-z0-9._-]+)+(:[A-Za-z0-9_.-]{1,128})?(@sha256:[0-9a-f]{64})?$"
-        )
-    )]
-    pub oci: Option<String>,
 }
 
 /// How many bits the integers have.

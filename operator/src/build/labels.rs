@@ -24,6 +24,8 @@ pub const MODEL_UID: &str = "zkinfer.dev/model-uid";
 pub const ROUND: &str = "zkinfer.dev/round";
 /// How many workers a Job has at once.
 pub const WORKERS: &str = "zkinfer.dev/workers";
+/// Which generation of the MinerPool a Job's pods were made from.
+pub const GENERATION: &str = "zkinfer.dev/pool-generation";
 /// The workers are kept running while there is nothing to do.
 pub const WARM: &str = "zkinfer.dev/warm";
 /// The Kueue queue that admits a Job.
@@ -35,6 +37,12 @@ pub const FOR: &str = "zkinfer.dev/for";
 #[must_use]
 pub fn managed() -> String {
     format!("{MANAGED_BY}={MANAGER}")
+}
+
+/// Selects the workers of a pool in its namespace.
+#[must_use]
+pub fn workers_of(pool: &str) -> String {
+    format!("{},{COMPONENT}={WORKER},{POOL}={pool}", managed())
 }
 
 /// Labels of a part.

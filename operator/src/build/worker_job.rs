@@ -69,6 +69,9 @@ pub fn worker_job(pool: &MinerPool, job: &JobFor, settings: &WorkerSettings) -> 
     let mut labels = labels::of(labels::WORKER);
     labels.insert(labels::POOL.to_owned(), pool_name.clone());
     labels.insert(labels::REQUEST_UID.to_owned(), job.request.to_string());
+    if let Some(generation) = pool.metadata.generation {
+        labels.insert(labels::GENERATION.to_owned(), generation.to_string());
+    }
     let pod_labels = labels.clone();
     labels.insert(labels::ROUND.to_owned(), job.round.to_string());
     labels.insert(labels::WORKERS.to_owned(), job.workers.to_string());

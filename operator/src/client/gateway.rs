@@ -10,7 +10,7 @@ use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use zkinfer_crds::wire::Problem;
 
-use super::ClientError;
+use super::{ClientError, GatewayAccess};
 
 /// Where the gateway's pod is and on which port it listens.
 const SELECTOR: &str = "app.kubernetes.io/name=zkinfer,app.kubernetes.io/component=operator";
@@ -32,14 +32,18 @@ impl Gateway {
     pub(super) async fn connect(
         config: &Config,
         client: &Client,
-        operator_namespace: &str,
-        address: Option<&str>,
-        token_file: Option<&Path>,
+        access: &GatewayAccess,
     ) -> Result<Self, ClientError> {
-        let token = token(config, client, operator_namespace, token_file).await?;
-        let address = match address {
+        let token = token(
+            config,
+            client,
+            &access.operator_namespace,
+            access.token_file.as_deref(),
+        )
+        .await?;
+        let address = match &access.address {
             Some(address) => address.trim_end_matches('/').to_owned(),
-            None => forward(client, operator_namespace).await?,
+            None => forward(client, &access.operator_namespace).await?,
         };
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -50,14 +54,18 @@ impl Gateway {
 
     /// Fetches a file.
     pub(super) async fn get(&self, path: &str) -> Result<Vec<u8>, ClientError> {
+        self.call(self.http.get(format!("{}{path}", self.address))).await
+    }
+
+    /// Hands a file in.
+    pub(super) async fn put(&self, path: &str, bytes: Vec<u8>) -> Result<(), ClientError> {
+        let call = self.http.put(format!("{}{path}", self.address)).body(bytes);
+        self.call(call).await.map(|_| ())
+    }
+
+    async fn call(&self, call: reqwest::RequestBuilder) -> Result<Vec<u8>, ClientError> {
         let failed = |e: reqwest::Error| ClientError::Gateway(e.to_string());
-        let answer = self
-            .http
-            .get(format!("{}{path}", self.address))
-            .bearer_auth(&self.token)
-            .send()
-            .await
-            .map_err(failed)?;
+        let answer = call.bearer_auth(&self.token).send().await.map_err(failed)?;
         let status = answer.status();
         if answer.content_length().is_some_and(|n| n > MAX_BYTES) {
             return Err(ClientError::Gateway(format!("more than {MAX_BYTES} bytes")));

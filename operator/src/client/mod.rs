@@ -4,6 +4,7 @@ mod follow;
 mod gateway;
 mod receipt;
 mod submit;
+mod upload;
 
 use std::path::PathBuf;
 
@@ -12,6 +13,7 @@ use kube::{Client, Config};
 
 pub use receipt::{ReceiptOptions, receipt};
 pub use submit::{ClusterSubmit, submit};
+pub use upload::{UploadOptions, upload};
 
 use crate::local::SubmitError;
 
@@ -56,6 +58,17 @@ pub struct Cluster {
     pub context: Option<String>,
     /// The namespace; absent: the context's.
     pub namespace: Option<String>,
+}
+
+/// How to reach the gateway.
+#[derive(Debug, Clone)]
+pub struct GatewayAccess {
+    /// The operator's namespace.
+    pub operator_namespace: String,
+    /// The gateway's address; absent: through the API server's port-forward.
+    pub address: Option<String>,
+    /// A file with the caller's token.
+    pub token_file: Option<PathBuf>,
 }
 
 impl Cluster {

@@ -10,7 +10,7 @@ use zkinfer_crds::k8s::{InferenceRequest, find_condition};
 use zkml::manifest::Manifest;
 
 use super::gateway::Gateway;
-use super::{ClientError, Cluster};
+use super::{ClientError, Cluster, GatewayAccess};
 
 /// Which receipt, and where to.
 #[derive(Debug, Clone)]
@@ -23,12 +23,8 @@ pub struct ReceiptOptions {
     pub files: Option<PathBuf>,
     /// The cluster.
     pub cluster: Cluster,
-    /// The operator's namespace.
-    pub operator_namespace: String,
-    /// The gateway's address; absent: through the API server.
-    pub gateway: Option<String>,
-    /// A file with the caller's token.
-    pub token_file: Option<PathBuf>,
+    /// How to reach the gateway.
+    pub access: GatewayAccess,
 }
 
 /// Fetches a receipt; its digest.
@@ -56,14 +52,7 @@ pub async fn receipt(options: &ReceiptOptions) -> Result<Digest, ClientError> {
         );
         return Err(ClientError::Other(message));
     };
-    let gateway = Gateway::connect(
-        &config,
-        &client,
-        &options.operator_namespace,
-        options.gateway.as_deref(),
-        options.token_file.as_deref(),
-    )
-    .await?;
+    let gateway = Gateway::connect(&config, &client, &options.access).await?;
     let path = format!("/v1/receipts/{}?namespace={namespace}", receipt.digest);
     let bytes = checked(gateway.get(&path).await?, &receipt.digest)?;
     write(out, &bytes)?;

@@ -91,8 +91,8 @@ async fn model_of_file(
     let size: usize = files.binary_data.iter().flatten().map(|(_, v)| v.0.len()).sum();
     if size > MAX_CONFIG_MAP {
         return Err(ClientError::Other(format!(
-            "model and calibration data have {size} bytes, more than a ConfigMap holds: put them into the artifact \
-             store and name them in a Model by digest"
+            "model and calibration data have {size} bytes, more than a ConfigMap holds: `operator upload` them, apply \
+             a Model that names the digests, and submit by its name"
         )));
     }
     let all = serde_json::to_vec(&(&files.binary_data, &model.spec)).unwrap_or_default();
@@ -136,7 +136,8 @@ async fn request(
 ) -> Result<InferenceRequest, ClientError> {
     if input.len() > MAX_CONFIG_MAP {
         return Err(ClientError::Other(format!(
-            "the input has {} bytes, more than a ConfigMap holds",
+            "the input has {} bytes, more than a ConfigMap holds: `operator upload` it, and apply an InferenceRequest \
+             whose input names the digest",
             input.len()
         )));
     }

@@ -1,4 +1,4 @@
-//! HTTP for clients: requests and receipts, with the caller's own Kubernetes token.
+//! HTTP for clients: requests, receipts and uploads, with the caller's own Kubernetes token.
 //!
 //! Invariant: the gateway lets nobody see or make what the API server would not let them see or make: each call is
 //! answered only after a TokenReview and a SubjectAccessReview. A digest is no permission.
@@ -9,7 +9,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use k8s_openapi::api::authentication::v1::UserInfo;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
@@ -19,20 +19,20 @@ use serde::Deserialize;
 use zkinfer_crds::Digest;
 use zkinfer_crds::k8s::{GROUP, InferenceRequest};
 
-use super::Context;
 use super::auth::review;
+use super::{Context, uploads};
 use crate::artifacts::ArtifactError;
 use crate::gateway::{Reject, bearer};
 
-const REQUESTS: &str = "inferencerequests";
-const MODELS: &str = "models";
+pub(super) const REQUESTS: &str = "inferencerequests";
+pub(super) const MODELS: &str = "models";
 /// Largest request body: inputs are inline.
 const MAX_REQUEST_BYTES: usize = 3 << 20;
 
 /// Largest file of a model that a client is given.
 const MAX_FILE_BYTES: u64 = 256 << 20;
 
-type Answer = Result<Response, Reject>;
+pub(super) type Answer = Result<Response, Reject>;
 
 /// The routes.
 pub(super) fn router(ctx: Arc<Context>) -> Router {
@@ -44,10 +44,12 @@ pub(super) fn router(ctx: Arc<Context>) -> Router {
         .route("/v1/requests/{namespace}/{name}", get(read))
         .route("/v1/receipts/{digest}", get(receipt))
         .route("/v1/models/{namespace}/{name}/files/{digest}", get(file))
+        .route("/v1/artifacts/{namespace}/{digest}", put(uploads::upload))
         .with_state(ctx)
 }
 
-async fn allowed(
+/// Whether the caller may do this, by the API server's word.
+pub(super) async fn allowed(
     ctx: &Context,
     headers: &HeaderMap,
     (verb, resource): (&str, &str),

@@ -3,7 +3,7 @@
 //! Invariant: everything here can be rebuilt from the API server and the artifact store; nothing is true because it is
 //! here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -26,9 +26,11 @@ use super::metrics::Metrics;
 use crate::artifacts::{ArtifactError, Artifacts};
 use crate::build::{CompileSettings, WorkerSettings};
 use crate::controllers::model::SetupPolicy;
+use crate::controllers::pool::Trouble;
 use crate::controllers::request::{RunState, RunView};
 use crate::dispatch::{Dispatcher, PoolId};
 use crate::fleet::JobIndex;
+use crate::remote::AllowedUrl;
 use crate::runs::{CompiledModel, Run};
 use crate::scoring::Entry;
 use crate::sources::NamespaceFiles;
@@ -112,8 +114,12 @@ pub struct PoolRecord {
     pub applied: Option<i64>,
     /// Warm workers that are up.
     pub warm_ready: u32,
-    /// Why its Jobs or its objects cannot be made.
-    pub trouble: Option<String>,
+    /// What keeps workers from starting.
+    pub trouble: Option<Trouble>,
+    /// Requests that were told of the trouble.
+    pub warned: BTreeSet<RequestUid>,
+    /// It is looked at again soon, for pods that are to come.
+    pub looking: bool,
     /// What requests choose by, as it was when they were last told.
     pub told: Option<String>,
     /// The status as written last, and when.
@@ -173,6 +179,8 @@ pub struct Context {
     pub srs: Option<VerifierSrs>,
     /// Its file for compilers; absent: the development setup, or none.
     pub srs_file: Option<BlobRef>,
+    /// The addresses under which models may be fetched.
+    pub source_urls: Vec<AllowedUrl>,
     /// The network id in statements.
     pub network: String,
     /// For every worker's pod.
@@ -232,9 +240,8 @@ impl Context {
         self.pools().get(pool).map_or(0, |p| p.warm_ready)
     }
 
-    /// A pool's workers cannot be started.
-    pub fn pool_trouble(&self, pool: &PoolId, why: String) {
-        self.pools().entry(pool.clone()).or_default().trouble = Some(why);
+    /// A pool has new trouble, or pods that are to be looked at.
+    pub fn wake_pool(&self, pool: &PoolId) {
         if let Some((namespace, name)) = pool.as_str().split_once('/') {
             self.wake.pool(ObjectRef::new(name).within(namespace));
         }
@@ -270,5 +277,9 @@ impl NamespaceFiles for Context {
         digest: &'a Digest,
     ) -> BoxFuture<'a, Result<bool, ArtifactError>> {
         Box::pin(self.artifacts.blob_is_of(digest, namespace))
+    }
+
+    fn addresses(&self) -> &[AllowedUrl] {
+        &self.source_urls
     }
 }

@@ -22,6 +22,7 @@ mod metrics;
 mod settings;
 mod streams;
 mod sweep;
+mod uploads;
 mod write;
 
 use std::fmt::Debug;
@@ -104,6 +105,7 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
         setup: setup.policy,
         srs: setup.verifier,
         srs_file: setup.file,
+        source_urls: options.source_urls.clone(),
         network: options.network.clone(),
         workers: options.workers.clone(),
         compile: options.compile.clone(),

@@ -23,6 +23,7 @@ use crate::build::{CompileSettings, WorkerSettings};
 use crate::controllers::model::SetupPolicy;
 use crate::dispatch::TokenKey;
 use crate::local::{LocalError, srs_source};
+use crate::remote::AllowedUrl;
 
 const SECRET: &str = "zkinfer-token-key";
 const SECRET_KEY: &str = "key";
@@ -38,6 +39,8 @@ pub struct RunOptions {
     pub gateway_address: String,
     /// Where probes and Prometheus are answered.
     pub health_address: String,
+    /// The addresses under which models may be fetched.
+    pub source_urls: Vec<AllowedUrl>,
     /// For every worker's pod.
     pub workers: WorkerSettings,
     /// For compilers.

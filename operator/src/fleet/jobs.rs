@@ -148,6 +148,14 @@ impl JobIndex {
         self.jobs().values().cloned().collect()
     }
 
+    /// Whether a Job with workers of this pool is at work.
+    #[must_use]
+    pub fn proving_with(&self, id: &PoolId) -> bool {
+        self.jobs().values().any(|j| {
+            j.state == JobState::Running && matches!(&j.purpose, Purpose::Prove { pool, .. } if pool == id)
+        })
+    }
+
     /// The state of a Model's compile Job; a running one before an ended one.
     #[must_use]
     pub fn compiling(&self, uid: &str) -> Option<JobState> {

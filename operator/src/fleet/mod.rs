@@ -9,4 +9,4 @@ mod run;
 
 pub use jobs::{JobIndex, JobState, JobView, Purpose};
 pub use plan::{Fate, Observed, Plan, PoolView, Start, plan};
-pub use run::{run, watch_jobs};
+pub use run::{run, start_over, watch_jobs};

@@ -32,6 +32,8 @@ pub struct PoolView {
 pub enum Fate {
     /// It is not over.
     Alive,
+    /// It is not over, and nobody works for it until it is resumed.
+    Suspended,
     /// It ended, this long ago.
     Over(Duration),
     /// Nobody wants it any more: it was cancelled.
@@ -98,7 +100,7 @@ fn unwanted(observed: &Observed<'_>, job: &JobView) -> bool {
     match observed.requests.get(request) {
         None => true,
         Some(Fate::Alive) => false,
-        Some(Fate::Cancelled) => job.state == JobState::Running,
+        Some(Fate::Suspended | Fate::Cancelled) => job.state == JobState::Running,
         Some(Fate::Over(since)) => job.state == JobState::Running && *since >= TIME_TO_END,
     }
 }
@@ -129,7 +131,8 @@ fn start(observed: &Observed<'_>) -> Vec<Start> {
         rooms.insert(id, room);
     }
     let mut starts = Vec::new();
-    for load in observed.loads {
+    let wanted = |load: &&RequestLoad| observed.requests.get(&load.uid) != Some(&Fate::Suspended);
+    for load in observed.loads.iter().filter(wanted) {
         let serving: Vec<&PoolId> = load.pools.iter().filter(|p| p.serves).map(|p| &p.id).collect();
         let mut open = load.open;
         for (place, id) in serving.iter().enumerate() {
@@ -360,5 +363,17 @@ mod tests {
         assert!(removed(&case));
         case.fate = None;
         assert!(removed(&case));
+    }
+
+    #[test]
+    fn a_suspended_request_keeps_no_workers_and_gets_none() {
+        let mut case = Case::new(2, &[("a", pool(4, 0, 0))]);
+        case.fate = Some(Fate::Suspended);
+        assert!(case.started().is_empty());
+        case.jobs = vec![job("a", 0, JobState::Running, None)];
+        assert_eq!(case.plan().remove.len(), 1);
+        case.jobs.clear();
+        case.fate = Some(Fate::Alive);
+        assert_eq!(case.started(), [("miners/a".to_owned(), 0, 2)]);
     }
 }

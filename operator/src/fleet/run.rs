@@ -20,10 +20,13 @@ use super::jobs::{JobState, JobView, Purpose};
 use super::plan::{Fate, Observed, PoolView, Start, plan};
 use crate::build::{JobFor, labels, worker_job};
 use crate::cluster::{Context, Part};
+use crate::controllers::pool::{Cause, Trouble};
 use crate::dispatch::PoolId;
 
 /// How often the plan is made without being asked for: rounds begin and requests end by time.
 const TICK: Duration = Duration::from_secs(1);
+/// A pool whose Jobs were refused is not asked for more before this.
+const REFUSED: Duration = Duration::from_secs(30);
 /// Things that happen together are planned together.
 const TOGETHER: Duration = Duration::from_millis(15);
 
@@ -83,7 +86,7 @@ fn pool_id(pool: &MinerPool) -> PoolId {
 
 fn view(ctx: &Context, id: &PoolId, pool: &MinerPool) -> PoolView {
     let status = pool.status.as_ref();
-    let ready = status.is_some_and(|s| is_true(&s.conditions, "Ready"));
+    let ready = status.is_some_and(|s| is_true(&s.conditions, "Ready")) || try_again(ctx, id);
     PoolView {
         parallelism: pool.spec.parallelism,
         warm: pool.spec.warm,
@@ -92,9 +95,43 @@ fn view(ctx: &Context, id: &PoolId, pool: &MinerPool) -> PoolView {
     }
 }
 
+/// Requests that have no other pool wait for this one, whose Jobs were refused: is it time to ask again?
+fn try_again(ctx: &Context, id: &PoolId) -> bool {
+    let pools = ctx.pools();
+    let trouble = pools.get(id).and_then(|p| p.trouble.as_ref());
+    trouble.is_some_and(|t| t.cause == Cause::Jobs && ctx.started.elapsed().saturating_sub(t.seen) >= REFUSED)
+}
+
+/// What the API server says of a pool's Job, if it says something new.
+fn note(ctx: &Context, pool: &MinerPool, refused: Option<String>) {
+    let id = pool_id(pool);
+    {
+        let mut pools = ctx.pools();
+        let record = pools.entry(id.clone()).or_default();
+        if let Some(message) = refused {
+            record.trouble = Some(Trouble {
+                cause: Cause::Jobs,
+                message,
+                idle: true,
+                generation: pool.metadata.generation,
+                seen: ctx.started.elapsed(),
+            });
+        } else if record.trouble.as_ref().is_some_and(|t| t.cause == Cause::Jobs) {
+            record.trouble = None;
+        } else if record.looking {
+            return;
+        }
+    }
+    ctx.wake_pool(&id);
+}
+
 fn fate(request: &InferenceRequest) -> Fate {
     let Some(status) = request.status.as_ref().filter(|s| s.phase.is_over()) else {
-        return Fate::Alive;
+        return if request.spec.suspend {
+            Fate::Suspended
+        } else {
+            Fate::Alive
+        };
     };
     let since = status.finished_at.as_ref().map_or(i64::MAX, |at| {
         k8s_openapi::jiff::Timestamp::now().as_second() - at.0.as_second()
@@ -127,14 +164,29 @@ async fn make(ctx: &Context, start: &Start, request: &InferenceRequest, pool: &M
             if let Some(view) = JobView::of(&made) {
                 ctx.jobs.insert(view, ctx.started.elapsed());
             }
+            note(ctx, pool, None);
         }
         // The same round was made before a restart; the watch brings it.
         Err(kube::Error::Api(status)) if status.code == 409 => {}
-        Err(error) => {
-            tracing::warn!(pool = %start.pool, %error, "a Job cannot be made");
-            ctx.pool_trouble(&start.pool, format!("its Jobs cannot be made: {error}"));
+        // The pool's owner can do something about what is refused; everything else passes, and is tried at the next pass.
+        Err(kube::Error::Api(status)) if (400..500).contains(&status.code) && status.code != 429 => {
+            let message = format!("its Jobs cannot be made: {}", status.message);
+            tracing::warn!(pool = %start.pool, message);
+            note(ctx, pool, Some(message));
+        }
+        Err(error) => tracing::warn!(pool = %start.pool, %error, "a Job cannot be made just now"),
+    }
+}
+
+/// Removes the Jobs of a pool of which no worker is up, so that the next ones are made as its spec is now.
+pub async fn start_over(ctx: &Context, id: &PoolId) {
+    for job in ctx.jobs.all() {
+        let stuck = matches!(&job.purpose, Purpose::Prove { pool, .. } if pool == id);
+        if stuck && job.state == JobState::Running {
+            remove(ctx, &job.namespace, &job.name).await;
         }
     }
+    ctx.fleet.notify_one();
 }
 
 async fn remove(ctx: &Context, namespace: &str, name: &str) {

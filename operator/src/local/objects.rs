@@ -15,6 +15,7 @@ use zkinfer_crds::{Digest, RequestUid};
 
 use crate::artifacts::ArtifactError;
 use crate::dispatch::PoolId;
+use crate::remote::AllowedUrl;
 use crate::sources::NamespaceFiles;
 
 /// The namespace of objects that name none.
@@ -182,6 +183,11 @@ impl NamespaceFiles for Objects {
         _digest: &'a Digest,
     ) -> BoxFuture<'a, Result<bool, ArtifactError>> {
         std::future::ready(Ok(true)).boxed()
+    }
+
+    /// Files of this machine are given as they are.
+    fn addresses(&self) -> &[AllowedUrl] {
+        &[]
     }
 }
 

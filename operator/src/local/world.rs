@@ -195,7 +195,13 @@ impl World {
                 status: &status,
                 identity_taken_by: taken,
                 score: scoring::score(entries, least),
-                start_error: errors.get(&id).cloned(),
+                trouble: errors.get(&id).map(|message| pool::Trouble {
+                    cause: pool::Cause::Image,
+                    message: message.clone(),
+                    idle: true,
+                    generation: object.metadata.generation,
+                    seen: Duration::ZERO,
+                }),
             };
             object.status = Some(pool::plan(&observed, &now()));
         }

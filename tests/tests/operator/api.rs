@@ -1,11 +1,13 @@
 //! What the API server takes and refuses, and what the gateway lets whom see.
 
+use std::process::Command;
+
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
-use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model};
+use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model, RequestPhase};
 use zkinfer_tests::cluster::can_run;
-use zkinfer_tests::local::model_file;
-use zkinfer_tests::operator::{Objects, SYSTEM, WINE, model_ready};
+use zkinfer_tests::local::{model_file, program, run};
+use zkinfer_tests::operator::{Objects, SYSTEM, WINE, model_ready, phase, reason};
 
 use crate::world::{LONG, World};
 
@@ -239,4 +241,62 @@ async fn a_digest_is_no_permission_to_name_another_namespaces_file() {
         ready.is_some_and(|c| c.reason == "SourceNotFound")
     };
     thief.until("by-digest", LONG, refused).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_uploaded_file_may_be_named_in_the_namespace_that_it_was_uploaded_to() {
+    if !can_run() {
+        return;
+    }
+    let world = World::shared().await;
+    let objects = world.with_pool("uploads").await;
+    let input = json!({ "features": { "shape": [1, 13], "data": WINE } }).to_string();
+    let digest = zkinfer_crds::Digest::of(input.as_bytes());
+    let put = async |token: &str, bytes: Vec<u8>| {
+        let call = reqwest::Client::new()
+            .put(format!(
+                "{}/v1/artifacts/uploads/{digest}",
+                world.operator.gateway
+            ))
+            .bearer_auth(token)
+            .body(bytes);
+        call.send().await.unwrap().status().as_u16()
+    };
+    let viewer = token(world, "uploads", "viewer", Some("view")).await;
+    assert_eq!(put("nonsense", input.clone().into_bytes()).await, 401);
+    assert_eq!(put(&viewer, input.clone().into_bytes()).await, 403);
+    let editor = token(world, "uploads", "editor", Some("edit")).await;
+    assert_eq!(put(&editor, b"other bytes".to_vec()).await, 422);
+    assert_eq!(put(&editor, vec![0; (64 << 20) + 1]).await, 413);
+    let request = |name: &str| {
+        let spec = json!({ "modelRef": { "name": "wine" }, "input": { "artifact": digest } });
+        objects.object("InferenceRequest", name, &spec)
+    };
+    world.cluster.apply(&request("named")).await.unwrap();
+    let waits = |r: &InferenceRequest| reason(r, "Ready").as_deref() == Some("InputNotFound");
+    objects.until("named", LONG, waits).await.unwrap();
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let (input, token) = (file("input.json", &input), file("token", &editor));
+    let done = run(Command::new(program("operator"))
+        .args([
+            "upload",
+            &input,
+            "-n",
+            "uploads",
+            "--token-file",
+            &token,
+            "--gateway",
+        ])
+        .arg(&world.operator.gateway)
+        .env("KUBECONFIG", world.cluster.kubeconfig()));
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert_eq!(done.stdout.trim(), digest.to_string());
+    let over = objects.over("named", LONG).await.unwrap();
+    assert_eq!(phase(&over), Some(RequestPhase::Succeeded), "{:?}", over.status);
 }

@@ -2,34 +2,14 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use zkinfer_crds::k8s::request_status::SliceVerdict;
 use zkinfer_crds::k8s::{InferenceRequest, MinerPool, RequestPhase};
-use zkinfer_tests::cluster::{can_run, wait_for};
+use zkinfer_tests::cluster::can_run;
 use zkinfer_tests::operator::{Objects, phase, pool_ready};
 
-use crate::world::{LONG, World};
-
-/// The name of a worker's pod of a pool, once its process runs.
-async fn worker(world: &World, objects: &Objects, pool: &str) -> String {
-    let pods = objects.api::<Pod>();
-    let of_pool = ListParams::default().labels(&format!("zkinfer.dev/pool={pool}"));
-    wait_for("a worker", LONG, async || {
-        let list = pods.list(&of_pool).await.map_err(|e| e.to_string())?;
-        let running = world.node.running();
-        let name = list.items.iter().map(ResourceExt::name_any).find(|name| {
-            running
-                .iter()
-                .any(|r| r.name == *name && r.namespace == objects.namespace)
-        });
-        name.ok_or("none runs".to_owned())
-    })
-    .await
-    .unwrap()
-}
+use crate::world::{LONG, World, worker};
 
 async fn succeeds(objects: &Objects, name: &str) -> InferenceRequest {
     let over = objects.over(name, LONG).await.unwrap();

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use kube::api::ListParams;
 use serde_json::json;
 use tokio::sync::OnceCell;
-use zkinfer_tests::cluster::Cluster;
+use zkinfer_tests::cluster::{Cluster, wait_for};
 use zkinfer_tests::fake_node::FakeNode;
 use zkinfer_tests::operator::{Objects, Operator, install, model_ready, pool_ready, workers};
 
@@ -64,4 +67,22 @@ impl World {
         objects.until("own", LONG, pool_ready).await.unwrap();
         objects
     }
+}
+
+/// The name of a worker's pod of a pool, once its process runs.
+pub async fn worker(world: &World, objects: &Objects, pool: &str) -> String {
+    let pods = objects.api::<Pod>();
+    let of_pool = ListParams::default().labels(&format!("zkinfer.dev/pool={pool}"));
+    wait_for("a worker", LONG, async || {
+        let list = pods.list(&of_pool).await.map_err(|e| e.to_string())?;
+        let running = world.node.running();
+        let name = list.items.iter().map(ResourceExt::name_any).find(|name| {
+            running
+                .iter()
+                .any(|r| r.name == *name && r.namespace == objects.namespace)
+        });
+        name.ok_or("none runs".to_owned())
+    })
+    .await
+    .unwrap()
 }

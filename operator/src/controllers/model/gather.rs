@@ -12,7 +12,7 @@ use super::plan::{CompileState, SourceState};
 use crate::artifacts::{ArtifactError, CompiledName};
 use crate::cluster::Context;
 use crate::fleet::JobState;
-use crate::runs::CompiledModel;
+use crate::runs::{CompiledModel, LoadError};
 use crate::sources::{self, SourceError};
 
 /// What [`gather`] found, with what a compiler would be told.
@@ -31,12 +31,21 @@ pub(super) struct Gathered {
 pub(super) async fn gather(ctx: &Context, object: &Model) -> Result<Gathered, ArtifactError> {
     let uid = object.uid().unwrap_or_default();
     if let Some((onnx, outcome)) = known(ctx, &uid).await? {
-        return Ok(Gathered {
-            source: SourceState::Found(onnx),
-            calibration: Ok(()),
-            compile: load(ctx, &uid, object.spec.proof_system, onnx, outcome).await,
-            task: None,
-        });
+        match load(ctx, &uid, object.spec.proof_system, onnx, outcome).await? {
+            // Keys of another setup, or files that were lost: the Model is compiled again.
+            CompileState::Crashed(why) => {
+                tracing::warn!(model = object.name_any(), why, "compiling again");
+                forget(ctx, &uid).await?;
+            }
+            compile => {
+                return Ok(Gathered {
+                    source: SourceState::Found(onnx),
+                    calibration: Ok(()),
+                    compile,
+                    task: None,
+                });
+            }
+        }
     }
     let namespace = object.namespace().unwrap_or_default();
     // Guards end with their statements: nothing is awaited under a lock.
@@ -121,6 +130,15 @@ async fn known(ctx: &Context, uid: &str) -> Result<Option<(Digest, CompileOutcom
     Ok(outcome)
 }
 
+/// What was compiled for this Model counts no more.
+async fn forget(ctx: &Context, uid: &str) -> Result<(), ArtifactError> {
+    ctx.artifacts.remove_compiled(CompiledName::Model(uid)).await?;
+    if let Some(record) = ctx.models().get_mut(uid) {
+        record.outcome = None;
+    }
+    Ok(())
+}
+
 /// The compiled model is loaded once; a result that cannot be loaded, or is of another file than the compiler was given,
 /// is none.
 async fn load(
@@ -129,24 +147,29 @@ async fn load(
     system: ProofSystem,
     onnx: Digest,
     outcome: CompileOutcome,
-) -> CompileState {
+) -> Result<CompileState, ArtifactError> {
     let CompileOutcome::Compiled(report) = &outcome else {
-        return CompileState::Done(outcome);
+        return Ok(CompileState::Done(outcome));
     };
     if ctx.models().get(uid).is_some_and(|m| m.compiled.is_some()) {
-        return CompileState::Done(outcome);
+        return Ok(CompileState::Done(outcome));
     }
-    match CompiledModel::load(&ctx.artifacts, report.clone(), system, ctx.srs.clone()).await {
-        Ok(compiled) if compiled.manifest.model != onnx => {
-            let of = compiled.manifest.model;
-            CompileState::Crashed(format!("what was compiled is of {of}, not of {onnx}"))
-        }
-        Ok(compiled) => {
-            ctx.models().entry(uid.to_owned()).or_default().compiled = Some(std::sync::Arc::new(compiled));
-            CompileState::Done(outcome)
-        }
-        Err(e) => CompileState::Crashed(format!("what was compiled cannot be loaded: {e}")),
-    }
+    Ok(
+        match CompiledModel::load(&ctx.artifacts, report.clone(), system, ctx.srs.clone()).await {
+            Ok(compiled) if compiled.manifest.model != onnx => {
+                let of = compiled.manifest.model;
+                CompileState::Crashed(format!("what was compiled is of {of}, not of {onnx}"))
+            }
+            Ok(compiled) => {
+                ctx.models().entry(uid.to_owned()).or_default().compiled =
+                    Some(std::sync::Arc::new(compiled));
+                CompileState::Done(outcome)
+            }
+            // The store will be back.
+            Err(LoadError::Artifact(e @ ArtifactError::Store(_))) => return Err(e),
+            Err(e) => CompileState::Crashed(format!("what was compiled cannot be loaded: {e}")),
+        },
+    )
 }
 
 /// Is there a result under the key, or a compiler at work?
@@ -159,6 +182,7 @@ async fn compiling(
 ) -> Result<CompileState, ArtifactError> {
     if let Some(json) = ctx.artifacts.compiled(CompiledName::Key(key)).await?
         && let Ok(outcome) = serde_json::from_slice::<CompileOutcome>(&json)
+        && still_there(ctx, &outcome).await?
     {
         ctx.artifacts
             .put_compiled(
@@ -167,7 +191,7 @@ async fn compiling(
             )
             .await?;
         ctx.models().entry(uid.to_owned()).or_default().outcome = Some((onnx, outcome.clone()));
-        return Ok(load(ctx, uid, task.proof_system, onnx, outcome).await);
+        return load(ctx, uid, task.proof_system, onnx, outcome).await;
     }
     Ok(match ctx.jobs.compiling(uid) {
         None => CompileState::None,
@@ -188,6 +212,18 @@ async fn compiling(
         }
         Some(JobState::Failed(why)) => CompileState::Crashed(format!("the compiler's Job failed: {why}")),
     })
+}
+
+/// What the last Model with this key left behind was swept, if it is long gone.
+async fn still_there(ctx: &Context, outcome: &CompileOutcome) -> Result<bool, ArtifactError> {
+    if let CompileOutcome::Compiled(report) = outcome {
+        for blob in report.blobs() {
+            if !ctx.artifacts.has_blob(blob).await? {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
 }
 
 fn task(ctx: &Context, spec: &ModelSpec, model: BlobRef, calibration: Option<BlobRef>) -> CompileTask {

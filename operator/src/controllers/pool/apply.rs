@@ -10,16 +10,24 @@ use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams};
 use kube::runtime::controller::Action as Requeue;
 use kube::runtime::events::EventType;
+use zkinfer_crds::RequestUid;
 use zkinfer_crds::k8s::miner_pool::condition;
 use zkinfer_crds::k8s::{MinerPool, MinerPoolStatus, find_condition, is_true};
 
+use super::gather;
 use super::plan::{Observed, plan};
+use super::trouble::{Cause, FORGET, PodView, Trouble, trouble};
 use crate::build::{network_policy, service_account, service_account_name, warm_workers};
 use crate::cluster::{Context, MANAGER, ReconcileError, patch_status, tell};
 use crate::dispatch::PoolId;
+use crate::fleet;
 use crate::local::now;
 use crate::scoring;
 
+/// Pods that are to come are looked at again after this.
+const LOOK: Duration = Duration::from_secs(3);
+/// What the API server refused is tried again after this.
+const AGAIN: Duration = Duration::from_secs(30);
 /// Scores are written no more often than this.
 const SCORES: Duration = Duration::from_secs(5);
 
@@ -32,15 +40,20 @@ pub async fn reconcile(object: Arc<MinerPool>, ctx: Arc<Context>) -> Result<Requ
     if object.metadata.deletion_timestamp.is_some() {
         return Ok(Requeue::await_change());
     }
-    let mut trouble = ctx.pools().get(&id).and_then(|p| p.trouble.clone());
-    match children(&ctx, &id, &object).await {
-        Ok(()) => {}
+    let refused = match children(&ctx, &id, &object).await {
+        Ok(()) => None,
         // The pool's owner can do something about what is refused; everything else passes.
         Err(kube::Error::Api(status)) if (400..500).contains(&status.code) && status.code != 409 => {
-            trouble = Some(format!("its objects cannot be made: {}", status.message));
+            Some(format!("its objects cannot be made: {}", status.message))
         }
         Err(e) => return Err(e.into()),
+    };
+    let before = ctx.pools().get(&id).and_then(|p| p.trouble.clone());
+    if before.is_some_and(|t| t.is_of_an_older_spec(object.metadata.generation)) {
+        fleet::start_over(&ctx, &id).await;
     }
+    let pods = gather::pods(&ctx, &id, &object).await?;
+    let trouble = keep(&ctx, &id, &object, refused, pods.as_deref());
     let written = ctx.pools().get(&id).and_then(|p| p.written.clone());
     let old = written
         .as_ref()
@@ -59,18 +72,19 @@ pub async fn reconcile(object: Arc<MinerPool>, ctx: Arc<Context>) -> Result<Requ
         status: &old,
         identity_taken_by: identity_taken_by(&ctx, &object),
         score,
-        start_error: trouble.clone(),
+        trouble: trouble.clone(),
     };
     let status = plan(&observed, &now());
     let scores_only = facts(&old) == facts(&status);
     let since = written.map_or(Duration::MAX, |(_, at)| at.elapsed());
+    warn(&ctx, &id, trouble.as_ref(), pods.as_deref().unwrap_or_default()).await;
     if status != old && scores_only && since < SCORES {
         return Ok(Requeue::requeue(SCORES - since));
     }
     if status != old {
         patch_status(&ctx, &*object, &status).await?;
         if !scores_only {
-            said(&ctx, &object, &status).await;
+            said(&ctx, &object, &status, trouble.as_ref()).await;
         }
     }
     let choice = choice(&object, &status);
@@ -80,8 +94,6 @@ pub async fn reconcile(object: Arc<MinerPool>, ctx: Arc<Context>) -> Result<Requ
         if status != old {
             record.written = Some((status, Instant::now()));
         }
-        // Trouble with Jobs is over when the next one can be made; it is looked at again then.
-        record.trouble = None;
         let news = record.told.as_ref() != Some(&choice);
         record.told = Some(choice);
         news
@@ -90,11 +102,78 @@ pub async fn reconcile(object: Arc<MinerPool>, ctx: Arc<Context>) -> Result<Requ
         ctx.wake_requests(|_| true);
         ctx.fleet.notify_one();
     }
-    Ok(if trouble.is_some() {
-        Requeue::requeue(Duration::from_secs(30))
-    } else {
-        Requeue::await_change()
+    Ok(match trouble.map(|t| t.cause) {
+        _ if pods.is_some() => Requeue::requeue(LOOK),
+        None => Requeue::await_change(),
+        Some(Cause::Objects) => Requeue::requeue(AGAIN),
+        Some(_) => Requeue::requeue(FORGET),
     })
+}
+
+/// Keeps what is known of the pool's trouble, and returns it.
+fn keep(
+    ctx: &Context,
+    id: &PoolId,
+    object: &MinerPool,
+    refused: Option<String>,
+    pods: Option<&[PodView]>,
+) -> Option<Trouble> {
+    let (generation, now) = (object.metadata.generation, ctx.started.elapsed());
+    let mut pools = ctx.pools();
+    let record = pools.entry(id.clone()).or_default();
+    record.looking = pods.is_some();
+    let before = record.trouble.as_ref().map(|t| t.cause);
+    record.trouble = match refused {
+        Some(message) => Some(Trouble {
+            cause: Cause::Objects,
+            message,
+            idle: true,
+            generation,
+            seen: now,
+        }),
+        None => {
+            let old = record.trouble.take().filter(|t| t.cause != Cause::Objects);
+            trouble(old, pods, generation, now)
+        }
+    };
+    if record.trouble.as_ref().map(|t| t.cause) != before {
+        record.warned.clear();
+    }
+    record.trouble.clone()
+}
+
+/// Tells the requests whose pods do not start, each once.
+async fn warn(ctx: &Context, id: &PoolId, trouble: Option<&Trouble>, pods: &[PodView]) {
+    let Some(trouble) = trouble else { return };
+    let affected = pods
+        .iter()
+        .filter(|p| p.trouble.is_some())
+        .filter_map(|p| p.request);
+    let new: Vec<RequestUid> = {
+        let mut pools = ctx.pools();
+        let Some(record) = pools.get_mut(id) else { return };
+        affected.filter(|uid| record.warned.insert(*uid)).collect()
+    };
+    for uid in new {
+        let uid = uid.to_string();
+        let Some(request) = ctx
+            .stores
+            .requests
+            .find(|r| r.metadata.uid.as_ref() == Some(&uid))
+        else {
+            continue;
+        };
+        let note = format!("workers of pool {id} do not start: {}", trouble.message);
+        tell(
+            ctx,
+            &*request,
+            EventType::Warning,
+            trouble.cause.reason(),
+            "Prove",
+            &note,
+        )
+        .await;
+    }
 }
 
 /// What requests choose a pool by.
@@ -183,7 +262,11 @@ fn identity_taken_by(ctx: &Context, object: &MinerPool) -> Option<String> {
     Some(format!("{}/{}", older.1, older.2))
 }
 
-async fn said(ctx: &Context, object: &MinerPool, status: &MinerPoolStatus) {
+async fn said(ctx: &Context, object: &MinerPool, status: &MinerPoolStatus, trouble: Option<&Trouble>) {
+    if let Some(trouble) = trouble {
+        let (reason, message) = (trouble.cause.reason(), &trouble.message);
+        return tell(ctx, object, EventType::Warning, reason, "Serve", message).await;
+    }
     let Some(ready) = find_condition(&status.conditions, condition::READY) else {
         return;
     };

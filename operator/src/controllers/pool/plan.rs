@@ -6,6 +6,7 @@ use zkinfer_crds::Identity;
 use zkinfer_crds::k8s::miner_pool::{ClaimCounts, MinerPoolSpec, MinerPoolStatus, condition, reason};
 use zkinfer_crds::k8s::{Truth, set_condition};
 
+use super::trouble::Trouble;
 use crate::scoring::PoolScore;
 
 /// Share of claims below which a pool is degraded, in millionths.
@@ -28,8 +29,8 @@ pub struct Observed<'a> {
     pub identity_taken_by: Option<String>,
     /// From the ledger.
     pub score: PoolScore,
-    /// Why no worker runs, if none can be started.
-    pub start_error: Option<String>,
+    /// What keeps workers from starting.
+    pub trouble: Option<Trouble>,
 }
 
 /// The identity of a pool that states none: it names the pool, and nobody holds a key for it.
@@ -79,13 +80,15 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> MinerPoolStatus {
     set(condition::READY, ready.into(), why, &message);
     let ended = score.verified + score.invalid + score.late + score.lost;
     let unsuccessful = ended >= ENOUGH && score.success_millionths < DEGRADED_BELOW;
-    let (why, message) = match (unsuccessful, score.invalid >= score.late + score.lost) {
-        (false, _) => (reason::AS_EXPECTED, "nothing is wrong".to_owned()),
-        (true, true) => (
+    let mostly_wrong = score.invalid >= score.late + score.lost;
+    let (why, message) = match (&observed.trouble, unsuccessful, mostly_wrong) {
+        (Some(trouble), _, _) => (trouble.cause.reason(), trouble.message.clone()),
+        (None, false, _) => (reason::AS_EXPECTED, "nothing is wrong".to_owned()),
+        (None, true, true) => (
             reason::INVALID_PROOFS,
             format!("{} of {ended} claims ended with a wrong proof", score.invalid),
         ),
-        (true, false) => (
+        (None, true, false) => (
             reason::LOST_CLAIMS,
             format!(
                 "{} of {ended} claims ended without a proof",
@@ -93,7 +96,8 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> MinerPoolStatus {
             ),
         ),
     };
-    set(condition::DEGRADED, Truth::from(unsuccessful), why, &message);
+    let degraded = unsuccessful || observed.trouble.is_some();
+    set(condition::DEGRADED, Truth::from(degraded), why, &message);
     let was_drained = zkinfer_crds::k8s::find_condition(&observed.status.conditions, condition::DRAINING);
     if observed.spec.drain {
         set(
@@ -118,8 +122,8 @@ fn ready(observed: &Observed<'_>) -> (bool, &'static str, String) {
             format!("the older pool {older} has this identity"),
         );
     }
-    if let Some(error) = &observed.start_error {
-        return (false, reason::IMAGE_UNAVAILABLE, error.clone());
+    if let Some(trouble) = observed.trouble.as_ref().filter(|t| t.stops()) {
+        return (false, trouble.cause.reason(), trouble.message.clone());
     }
     if observed.spec.drain {
         return (false, reason::DRAINING, "spec.drain is set".to_owned());
@@ -129,7 +133,10 @@ fn ready(observed: &Observed<'_>) -> (bool, &'static str, String) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::controllers::pool::Cause;
     use zkinfer_crds::k8s::find_condition;
 
     #[test]
@@ -144,7 +151,7 @@ mod tests {
                 status,
                 identity_taken_by: None,
                 score: PoolScore::default(),
-                start_error: None,
+                trouble: None,
             };
             plan(&observed, &crate::local::now())
         };
@@ -156,5 +163,42 @@ mod tests {
         spec.drain = false;
         assert_eq!(draining(&planned(&spec, &drained)).as_deref(), Some("False"));
         assert_eq!(draining(&planned(&spec, &MinerPoolStatus::default())), None);
+    }
+    #[test]
+    fn trouble_shows_in_the_conditions_and_stops_the_pool_only_if_no_worker_is_up() {
+        let spec: MinerPoolSpec = serde_json::from_value(serde_json::json!({ "image": "x" })).unwrap();
+        for (cause, idle, stops) in [
+            (Cause::Image, true, true),
+            (Cause::Image, false, false),
+            (Cause::Unschedulable, true, false),
+        ] {
+            let observed = Observed {
+                spec: &spec,
+                generation: Some(1),
+                uid: "uid",
+                status: &MinerPoolStatus::default(),
+                identity_taken_by: None,
+                score: PoolScore::default(),
+                trouble: Some(Trouble {
+                    cause,
+                    message: "why".to_owned(),
+                    idle,
+                    generation: Some(1),
+                    seen: Duration::ZERO,
+                }),
+            };
+            let status = plan(&observed, &crate::local::now());
+            let degraded = find_condition(&status.conditions, condition::DEGRADED).unwrap();
+            assert_eq!(
+                (
+                    degraded.status.as_str(),
+                    degraded.reason.as_str(),
+                    degraded.message.as_str()
+                ),
+                ("True", cause.reason(), "why")
+            );
+            let ready = find_condition(&status.conditions, condition::READY).unwrap();
+            assert_eq!(ready.status, if stops { "False" } else { "True" });
+        }
     }
 }

@@ -101,7 +101,7 @@ impl<'a> Writer<'a> {
     /// Slices are queued, and nobody is given any.
     pub(super) fn suspended(&mut self) {
         self.proving();
-        let message = "spec.suspend is set: no slices are handed out";
+        let message = "spec.suspend is set: no slices are handed out, and the Jobs made for it are removed";
         self.set(condition::READY, Truth::False, reason::SUSPENDED, message);
     }
 
