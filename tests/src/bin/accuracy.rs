@@ -27,7 +27,7 @@ struct Args {
     #[arg(default_value = "digits")]
     model: String,
     /// What to prove them with.
-    #[arg(long, default_value_t = ProofSystem::Halo2Kzg)]
+    #[arg(long, default_value_t = ProofSystem::SumcheckWhir)]
     proof_system: ProofSystem,
     /// How many answers to prove and verify, slice by slice.
     #[arg(long, default_value_t = 20)]
