@@ -3,6 +3,8 @@
 #   scripts/images.sh [DIR]    writes DIR/operator.tar and DIR/prover-worker.tar (DIR: $ZKINFER_IMAGES, else target/images)
 # TAG is in $ZKINFER_TAG (dev). Load them into a node:
 #   ctr -n k8s.io images import FILE      or      kind load image-archive FILE
+# The worker's image also holds builds for wider instruction sets, which its program starts where the processor has them:
+# $ZKINFER_BUILDS (x86-64-v3 x86-64-v4). Each builds all dependencies once more; empty: only the one that runs everywhere.
 # Needs buildah (Debian: apt-get install buildah) and the C library's static files (libc6-dev).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,18 +17,21 @@ mkdir -p "$out"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 store=(--root "$work/storage" --runroot "$work/run" --storage-driver vfs)
+take() { # built, to
+    strip -o "$2" "$1"
+    if readelf --program-headers "$2" | grep -q INTERP; then
+        echo "images: $1 is not static; was it built by somebody else meanwhile?" >&2
+        exit 1
+    fi
+}
 image() { # name, package
     # Static and position-independent: runs in an image that holds nothing else, and resolves names itself. The C library
     # is chosen when the program is linked, so the libraries of `cargo build --release` are used as they are: the operator
     # costs one crate. The worker alone needs less of some dependencies than it shares with the operator's; those are
     # built once more, for the first image.
     cargo rustc --release --locked --package "$2" --bin "$1" -- -C target-feature=+crt-static
-    mkdir "$work/$1"
-    strip -o "$work/$1/$1" "$target/release/$1"
-    if readelf --program-headers "$work/$1/$1" | grep -q INTERP; then
-        echo "images: $target/release/$1 is not static; was it built by somebody else meanwhile?" >&2
-        exit 1
-    fi
+    mkdir -p "$work/$1"
+    take "$target/release/$1" "$work/$1/$1"
     local name=zkinfer.dev/$1:$tag
     buildah "${store[@]}" bud --quiet --network none --timestamp 0 --tag "$name" \
         --file "images/$1.Containerfile" "$work/$1" >/dev/null
@@ -37,4 +42,14 @@ image() { # name, package
         "$(stat -c %s "$out/$1.tar" | awk '{print $1 / 1e6}')" "$out/$1.tar"
 }
 image operator zkinfer-operator
+machine=$(uname -m)
+if [ "$machine" = x86_64 ]; then
+    mkdir -p "$work/prover-worker"
+    for build in ${ZKINFER_BUILDS-x86-64-v3 x86-64-v4}; do
+        # With --target the flags are the program's alone: what runs while it is built runs on this processor.
+        CARGO_TARGET_DIR=$target/$build CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-C target-cpu=$build -C target-feature=+crt-static" \
+            cargo build --release --locked --package prover-worker --bin prover-worker --target x86_64-unknown-linux-gnu
+        take "$target/$build/x86_64-unknown-linux-gnu/release/prover-worker" "$work/prover-worker/prover-worker.$build"
+    done
+fi
 image prover-worker prover-worker

@@ -36,11 +36,10 @@ pub struct CompileReport {
 impl CompileReport {
     /// Every file that it names.
     pub fn blobs(&self) -> impl Iterator<Item = &BlobRef> {
-        let of_slices = self
-            .slices
-            .iter()
-            .flat_map(|s| [&s.verifying_key, &s.proving_key, &s.srs]);
-        [&self.manifest, &self.graph].into_iter().chain(of_slices)
+        let of_slices = self.slices.iter().filter_map(|s| s.halo2.as_ref());
+        [&self.manifest, &self.graph]
+            .into_iter()
+            .chain(of_slices.flat_map(Halo2Files::blobs))
     }
 }
 
@@ -50,6 +49,26 @@ impl CompileReport {
 pub struct CompiledSlice {
     /// Names of its nodes, in order.
     pub nodes: Vec<String>,
+    /// SHA-256 of the verifying key.
+    pub vk: Digest,
+    /// Circuit and keys; only with Halo2Kzg. Other proof systems derive their keys from the integer graph.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halo2: Option<Halo2Files>,
+    /// Values that are committed to; only with SumcheckWhir.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cells: Option<u64>,
+    /// Predicted CPU time to prove, one core of the reference machine.
+    pub predicted_micros: u64,
+    /// Predicted peak memory to prove.
+    pub predicted_memory_bytes: u64,
+    /// Predicted size of a proof.
+    pub predicted_proof_bytes: u64,
+}
+
+/// Circuit and keys of a slice that is proved with Halo2Kzg.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Halo2Files {
     /// log2 of the circuit's rows.
     pub k: u8,
     /// Rows used.
@@ -60,12 +79,13 @@ pub struct CompiledSlice {
     pub proving_key: BlobRef,
     /// The prover's points of its size.
     pub srs: BlobRef,
-    /// Predicted CPU time to prove, one core of the reference machine.
-    pub predicted_millis: u32,
-    /// Predicted peak memory to prove.
-    pub predicted_memory_bytes: u64,
-    /// Predicted size of a proof.
-    pub predicted_proof_bytes: u32,
+}
+
+impl Halo2Files {
+    /// Every file that it names.
+    pub fn blobs(&self) -> [&BlobRef; 3] {
+        [&self.verifying_key, &self.proving_key, &self.srs]
+    }
 }
 
 /// The integer graph against the float model, on the calibration samples.

@@ -24,7 +24,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::words::{ClaimId, Digest, Identity, ParameterId, RequestUid, SliceIndex};
+use crate::words::{ClaimId, Digest, Identity, ParameterId, ProofSystem, RequestUid, SliceIndex};
 
 /// Where claims are asked for.
 pub const CLAIMS_PATH: &str = "/v1/work/claims";
@@ -89,6 +89,8 @@ pub struct ClaimGrant {
     pub max_bytes: u64,
     /// What to prove with.
     pub parameter_id: ParameterId,
+    /// Memory that proving is predicted to take, in bytes.
+    pub memory_bytes: u64,
     /// The miner in the statement.
     pub identity: Identity,
     /// The statement digest that the proof must be bound to.
@@ -152,7 +154,10 @@ pub struct CompileTask {
     /// Most memory that proving one slice may need, in MiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_mib: Option<u64>,
-    /// The trusted setup's file; absent: the development setup, which is FORGEABLE BY ANYONE.
+    /// What the slices are proved with.
+    pub proof_system: ProofSystem,
+    /// The trusted setup's file; only with Halo2Kzg, and absent where the development setup is used, which is FORGEABLE BY
+    /// ANYONE.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub srs: Option<BlobRef>,
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
+use zkinfer_crds::ProofSystem;
 use zkinfer_crds::k8s::{Cpu, Memory};
 use zkinfer_operator::build::{CompileSettings, WorkerSettings};
 use zkinfer_operator::client::{Cluster, GatewayAccess};
@@ -57,6 +58,9 @@ pub(crate) enum Command {
         /// A JSON list of the classes' names.
         #[arg(long)]
         classes: Option<PathBuf>,
+        /// What the slices are proved with: SumcheckWhir, or Halo2Kzg, which needs a trusted setup.
+        #[arg(long, value_name = "SYSTEM", default_value_t = ProofSystem::SumcheckWhir)]
+        proof_system: ProofSystem,
         /// Least number of slices.
         #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
         parallelism: u32,

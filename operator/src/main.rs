@@ -81,6 +81,7 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
             cluster,
             calibration,
             classes,
+            proof_system,
             parallelism,
             error_budget,
             options,
@@ -90,6 +91,7 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
                 input,
                 calibration,
                 classes,
+                proof_system,
                 parallelism,
                 error_budget,
             };

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use zkinfer_crds::RequestUid;
+use zkinfer_crds::{ProofSystem, RequestUid};
 use zkml::graph::Profile;
 
 /// Proves slices of models, and checks the receipts of whole runs.
@@ -68,9 +68,12 @@ pub(crate) struct WorkArgs {
     /// This worker's name, for people.
     #[arg(long, env = "ZKINFER_WORKER", default_value = "worker")]
     pub(crate) name: String,
-    /// Memory that a slice may use, in MiB.
+    /// Memory that all slices in hand may use together, in MiB.
     #[arg(long, env = "ZKINFER_MEMORY_MIB", default_value_t = 512)]
     pub(crate) memory_mib: u64,
+    /// How many slices to prove side by side, memory permitting: one per core. They share keys.
+    #[arg(long, env = "ZKINFER_CLAIMS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) claims: u32,
     /// Keep fetched blobs here, by digest, for other workers too.
     #[arg(long, env = "ZKINFER_CACHE")]
     pub(crate) cache: Option<PathBuf>,
@@ -137,9 +140,12 @@ pub(crate) struct ModelArgs {
 pub(crate) struct InspectArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
+    /// Show this proof system only.
+    #[arg(long, value_name = "SYSTEM")]
+    pub(crate) proof_system: Option<ProofSystem>,
 }
 
-/// Where the trusted setup comes from.
+/// Where the trusted setup comes from. Without effect where the proof system has none.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct SrsArgs {
     /// An SRS file that you trust (see `prover-worker srs import`).
@@ -154,6 +160,9 @@ pub(crate) struct SrsArgs {
 pub(crate) struct CompileArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
+    /// What the slices are proved with: SumcheckWhir or Halo2Kzg.
+    #[arg(long, value_name = "SYSTEM", default_value_t = ProofSystem::SumcheckWhir)]
+    pub(crate) proof_system: ProofSystem,
     #[command(flatten)]
     pub(crate) srs: SrsArgs,
     /// Where to write manifest.cbor, compile.json and blobs/sha256/…

@@ -6,6 +6,7 @@ mod by_hand;
 mod compile_job;
 mod exit;
 mod files;
+mod launch;
 mod work;
 
 use clap::Parser;
@@ -14,6 +15,7 @@ use crate::args::{Args, Command};
 use crate::exit::Exit;
 
 fn main() -> std::process::ExitCode {
+    launch::launch();
     let args = Args::parse();
     let format = args.output;
     let done = match args.command {

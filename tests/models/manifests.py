@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes `manifests/quickstart/` and `manifests/examples/` from the models and data beside this file.
+"""Writes `manifests/quickstart/`, `manifests/quickstart-halo2/` and `manifests/examples/` from the models and data beside this file.
 
     python3 tests/models/manifests.py           write them
     python3 tests/models/manifests.py --check   fail if a file is not what would be written
@@ -31,7 +31,7 @@ def names(file):
     return json.dumps(json.loads((DATA / file).read_text()))
 
 
-def model(name, data, parallelism):
+def model(name, data, parallelism, system="SumcheckWhir"):
     """A ConfigMap with a model and its calibration data, and the Model that reads it."""
     return f"""\
 apiVersion: v1
@@ -61,7 +61,7 @@ spec:
         key: calibration.npy
   slicing:
     parallelism: {parallelism}
-  proofSystem: Halo2Kzg
+  proofSystem: {system}
   classes: {names(f"{data}-classes.json")}
 """
 
@@ -130,19 +130,25 @@ def files():
         json.loads((DATA / "wine-test-labels.json").read_text())[0]
     ]
     pools = [namespace(miner) for miner in MINERS] + [pool(miner) for miner in MINERS]
+    pools = ("Two miners, each in a namespace of its own, who prove slices of requests in the namespace default.", pools)
+    seven_request = (
+        "One image of a 7, which the model was not trained on, to be read and proved.",
+        [request("digit-7", "digits", "image", seven, 8)],
+    )
     texts = {
         "quickstart/model.yaml": (
             "A small convolutional network that reads 8x8 images of handwritten digits.",
             [model("digits", "digits", 4)],
         ),
-        "quickstart/pools.yaml": (
-            "Two miners, each in a namespace of its own, who prove slices of requests in the namespace default.",
-            pools,
+        "quickstart/pools.yaml": pools,
+        "quickstart/request.yaml": seven_request,
+        "quickstart-halo2/model.yaml": (
+            "The network of manifests/quickstart, proved with small proofs that hide what is inside a slice and rest on a "
+            "trusted setup.",
+            [model("digits", "digits", 4, "Halo2Kzg")],
         ),
-        "quickstart/request.yaml": (
-            "One image of a 7, which the model was not trained on, to be read and proved.",
-            [request("digit-7", "digits", "image", seven, 8)],
-        ),
+        "quickstart-halo2/pools.yaml": pools,
+        "quickstart-halo2/request.yaml": seven_request,
         "examples/residual.yaml": (
             "A network with a skip connection, and a request; proved by the pools of manifests/quickstart/pools.yaml.",
             [

@@ -140,11 +140,17 @@ impl LocalRuns {
     /// `operator local` with these arguments; the development SRS is allowed.
     #[must_use]
     pub fn operator(&self, arguments: &[&str]) -> Objects {
+        self.operator_without_flags(&[arguments, &["--allow-dev-srs"]].concat())
+    }
+
+    /// `operator local` with these arguments; no trusted setup is given.
+    #[must_use]
+    pub fn operator_without_flags(&self, arguments: &[&str]) -> Objects {
         let mut command = Command::new(program("operator"));
         command
             .arg("local")
             .args(arguments)
-            .args(["-o", "json", "--allow-dev-srs", "--state"])
+            .args(["-o", "json", "--state"])
             .arg(self.path().join("state"));
         let ran = run(&mut command);
         let items = match serde_json::from_str::<Value>(&ran.stdout) {

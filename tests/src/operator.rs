@@ -12,6 +12,7 @@ use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use zkinfer_crds::ProofSystem;
 use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model, RequestPhase, find_condition};
 
 use crate::cluster::{Cluster, Error, Process, Signal, wait_for};
@@ -235,9 +236,16 @@ impl Objects {
         .to_string()
     }
 
-    /// A ConfigMap with an example model, and a Model of it in this many slices at least.
+    /// A ConfigMap with an example model, and a Model of it in this many slices at least, with Halo2Kzg: its slices take
+    /// long enough to be disturbed.
     #[must_use]
     pub fn model(&self, name: &str, file: &str, slices: u32) -> String {
+        self.model_of(name, file, slices, ProofSystem::Halo2Kzg)
+    }
+
+    /// [`Objects::model`] with a proof system of the test's choice.
+    #[must_use]
+    pub fn model_of(&self, name: &str, file: &str, slices: u32, system: ProofSystem) -> String {
         let bytes = std::fs::read(model_file(file)).unwrap_or_default();
         let map = json!({
             "apiVersion": "v1", "kind": "ConfigMap", "metadata": self.meta(name),
@@ -249,7 +257,7 @@ impl Objects {
             &json!({
                 "source": { "configMap": { "name": name, "key": "model.onnx" } },
                 "quantization": { "errorBudgetMillionths": 200_000 },
-                "slicing": { "parallelism": slices }, "proofSystem": "Halo2Kzg",
+                "slicing": { "parallelism": slices }, "proofSystem": system,
             }),
         );
         format!("{map}\n---\n{model}")

@@ -40,7 +40,7 @@ binaryData: {{model.onnx: "{onnx}"}}
 apiVersion: zkinfer.dev/v1alpha1
 kind: Model
 metadata: {{name: m}}
-spec: {{source: {{configMap: {{name: files, key: model.onnx}}}}, proofSystem: Halo2Kzg {model}}}
+spec: {{source: {{configMap: {{name: files, key: model.onnx}}}}, proofSystem: SumcheckWhir {model}}}
 ---
 apiVersion: zkinfer.dev/v1alpha1
 kind: InferenceRequest
@@ -212,7 +212,7 @@ fn an_unknown_field_a_wrong_type_and_two_sources_are_refused_by_name() {
         &["Model m", "colour"],
     );
     refused(
-        &good.replace("proofSystem: Halo2Kzg", "proofSystem: Magic"),
+        &good.replace("proofSystem: SumcheckWhir", "proofSystem: Magic"),
         &["Model m", "proofSystem"],
     );
     refused(
@@ -254,8 +254,16 @@ fn inspect_shows_the_cut_or_every_unsupported_node() {
         .arg(model_file("digits.onnx"))
         .args(["--parallelism", "4"]));
     assert_eq!(digits.code, 0, "{}", digits.stderr);
+    let shown = [
+        "relu1",
+        "CPU ms",
+        "with SumcheckWhir",
+        "cells",
+        "with Halo2Kzg",
+        "rows",
+    ];
     assert!(
-        digits.stdout.contains("relu1") && digits.stdout.contains("CPU ms"),
+        shown.iter().all(|s| digits.stdout.contains(s)),
         "{}",
         digits.stdout
     );
@@ -265,27 +273,31 @@ fn inspect_shows_the_cut_or_every_unsupported_node() {
     assert_eq!(readme.code, 1, "{}", readme.stderr);
 }
 
-#[test]
-fn a_model_is_compiled_proved_and_verified_by_hand() {
+/// Compiles, proves and verifies a model by hand in one proof system, with these flags where a setup is asked for.
+fn by_hand(system: &str, flags: &[&str]) {
     let runs = LocalRuns::new();
     let (out, receipt) = (runs.path().join("compiled"), runs.path().join("receipt.cbor"));
     let worker = || Command::new(program("prover-worker"));
-    let compile = |more: &[&str]| {
+    let calibration = model_file("data/wine-calibration.npy");
+    let compile = |flags: &[&str]| {
         run(worker()
             .arg("compile")
             .arg(model_file("wine.onnx"))
-            .arg("--out")
+            .arg("--calibration")
+            .arg(&calibration)
+            .args(["--proof-system", system, "--out"])
             .arg(&out)
-            .args(more))
+            .args(flags))
     };
-    let refused = compile(&[]);
-    assert!(
-        refused.code == 2 && refused.stderr.contains("srs import"),
-        "{}",
-        refused.stderr
-    );
-    let calibration = model_file("data/wine-calibration.npy").display().to_string();
-    let compiled = compile(&["--allow-dev-srs", "--calibration", &calibration]);
+    if !flags.is_empty() {
+        let refused = compile(&[]);
+        assert!(
+            refused.code == 2 && refused.stderr.contains("srs import"),
+            "{}",
+            refused.stderr
+        );
+    }
+    let compiled = compile(flags);
     assert_eq!(compiled.code, 0, "{}", compiled.stderr);
     let input = runs.file("input.json", format!("[[{ZEROS}]]"));
     let proved = run(worker()
@@ -296,15 +308,56 @@ fn a_model_is_compiled_proved_and_verified_by_hand() {
         .arg("--out")
         .arg(&receipt));
     assert_eq!(proved.code, 0, "{}", proved.stderr);
-    let manifest = out.join("manifest.cbor");
     let verified = run(worker()
         .arg("verify")
         .arg(&receipt)
         .arg("--manifest")
-        .arg(manifest)
-        .args(["--allow-dev-srs", "--input"])
+        .arg(out.join("manifest.cbor"))
+        .args(flags)
+        .arg("--input")
         .arg(&input));
     assert_eq!(verified.code, 0, "{}", verified.stdout);
+    assert!(verified.stdout.contains(system), "{}", verified.stdout);
+}
+
+#[test]
+fn a_model_is_compiled_proved_and_verified_by_hand_without_a_trusted_setup() {
+    by_hand("SumcheckWhir", &[]);
+}
+
+#[test]
+fn a_halo2_model_is_compiled_proved_and_verified_by_hand_with_a_trusted_setup() {
+    by_hand("Halo2Kzg", &["--allow-dev-srs"]);
+}
+
+#[test]
+fn the_flag_for_the_development_setup_changes_nothing_where_there_is_no_setup() {
+    let runs = LocalRuns::new();
+    let compile = |name: &str, flags: &[&str]| {
+        let out = runs.path().join(name);
+        let ran = run(Command::new(program("prover-worker"))
+            .arg("compile")
+            .arg(model_file("wine.onnx"))
+            .arg("--out")
+            .arg(&out)
+            .args(flags));
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        std::fs::read(out.join("manifest.cbor")).unwrap()
+    };
+    assert_eq!(compile("plain", &[]), compile("flag", &["--allow-dev-srs"]));
+}
+
+#[test]
+fn a_proof_system_that_is_none_is_refused_by_name() {
+    let ran = run(Command::new(program("prover-worker"))
+        .arg("compile")
+        .arg(model_file("wine.onnx"))
+        .args(["--proof-system", "Groth16", "--out", "/nowhere"]));
+    assert!(
+        ran.code == 2 && ran.stderr.contains("Groth16") && ran.stderr.contains("SumcheckWhir"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]

@@ -8,10 +8,14 @@
 use std::process::Command;
 
 use serde_json::Value;
-use zkinfer_tests::local::{LocalRuns, Objects, model_file, program, repository, run};
+use zkinfer_tests::local::{LocalRuns, Objects, Ran, model_file, program, repository, run};
 
-fn quickstart() -> String {
-    repository().join("manifests/quickstart").display().to_string()
+/// The quickstart of each proof system.
+const QUICKSTART: &str = "quickstart";
+const HALO2: &str = "quickstart-halo2";
+
+fn manifests(folder: &str) -> String {
+    repository().join("manifests").join(folder).display().to_string()
 }
 
 /// Every slice of the quickstart's request with the attempts at it.
@@ -22,102 +26,129 @@ fn recent(objects: &Objects) -> Vec<Value> {
         .unwrap_or_default()
 }
 
-#[test]
-fn the_quickstart_succeeds_within_its_bounds_and_again_faster() {
+/// Runs a quickstart twice in one folder; the first run has everything to make.
+fn twice(folder: &str, run: impl Fn(&LocalRuns, &str) -> Objects) -> [Objects; 2] {
     let runs = LocalRuns::new();
-    let first = runs.operator(&["-f", &quickstart()]);
+    let first = run(&runs, &manifests(folder));
     assert_eq!(first.ran.code, 0, "{}", first.ran.stderr);
     let status = &first.get("InferenceRequest", "digit-7")["status"];
     assert_eq!(status["phase"], "Succeeded");
     assert_eq!(status["output"]["label"], "7");
     assert!(status["slices"]["total"].as_u64() >= Some(4), "{status}");
     assert_eq!(status["slices"]["verified"], status["slices"]["total"]);
-    let rows = recent(&first);
-    let pools: std::collections::BTreeSet<_> = rows.iter().filter_map(|r| r["pool"].as_str()).collect();
-    assert_eq!(pools.len(), 2, "both pools prove: {rows:?}");
-    assert!(
-        rows.iter()
-            .all(|r| r["bytes"].as_u64().is_some_and(|b| b <= 6 << 10)),
-        "{rows:?}"
-    );
-    assert!(
-        first
-            .condition("Model", "digits", "TrustedSetup")
-            .starts_with("False/DevelopmentSetup")
-    );
     assert!(
         first
             .condition("Model", "digits", "AccuracyWithinBudget")
             .starts_with("True/WithinBudget")
     );
-    assert!(first.ran.stderr.contains("FORGEABLE BY ANYONE"));
     assert!(
         first.ran.stderr.contains("slice 0  verified"),
         "progress is shown: {}",
         first.ran.stderr
     );
-    let second = runs.operator(&["-f", &quickstart()]);
+    let second = run(&runs, &manifests(folder));
     assert_eq!(second.ran.code, 0, "{}", second.ran.stderr);
+    assert!(second.ran.stderr.contains("found compiled"));
     println!(
-        "first {:.2} s, second {:.2} s",
+        "{folder}: first {:.2} s, second {:.2} s",
         first.ran.took.as_secs_f64(),
         second.ran.took.as_secs_f64()
     );
-    assert!(second.ran.stderr.contains("found compiled"));
-    assert!(second.ran.took < first.ran.took, "keys are kept");
+    [first, second]
+}
+
+fn proof_bytes(objects: &Objects) -> Vec<u64> {
+    recent(objects)
+        .iter()
+        .map(|r| r["bytes"].as_u64().unwrap_or(u64::MAX))
+        .collect()
 }
 
 #[test]
-fn the_receipt_verifies_offline_at_three_depths_and_a_changed_one_does_not() {
+fn the_quickstart_succeeds_without_a_trusted_setup_and_without_a_flag() {
+    let [first, _] = twice(QUICKSTART, |runs, folder| {
+        runs.operator_without_flags(&["-f", folder])
+    });
+    let bytes = proof_bytes(&first);
+    assert!(bytes.iter().all(|b| *b <= 140 << 10), "{bytes:?}");
+    assert!(
+        first
+            .condition("Model", "digits", "TrustedSetup")
+            .starts_with("True/NotRequired")
+    );
+    assert!(!first.ran.stderr.contains("FORGEABLE"), "{}", first.ran.stderr);
+    let model = &first.get("Model", "digits")["status"];
+    assert!(model["srsDigest"].is_null(), "{model}");
+    assert!(model["slices"][0]["cells"].as_u64() > Some(0), "{model}");
+    assert!(model["slices"][0]["provingKeyDigest"].is_null(), "{model}");
+}
+
+#[test]
+fn the_halo2_quickstart_has_small_proofs_and_keeps_its_keys() {
+    let [first, second] = twice(HALO2, |runs, folder| runs.operator(&["-f", folder]));
+    let rows = recent(&first);
+    let pools: std::collections::BTreeSet<_> = rows.iter().filter_map(|r| r["pool"].as_str()).collect();
+    assert_eq!(pools.len(), 2, "both pools prove: {rows:?}");
+    let bytes = proof_bytes(&first);
+    assert!(bytes.iter().all(|b| *b <= 6 << 10), "{bytes:?}");
+    assert!(
+        first
+            .condition("Model", "digits", "TrustedSetup")
+            .starts_with("False/DevelopmentSetup")
+    );
+    assert!(first.ran.stderr.contains("FORGEABLE BY ANYONE"));
+    assert!(second.ran.took < first.ran.took, "keys are kept");
+}
+
+fn os(text: &'static str) -> &'static std::ffi::OsStr {
+    std::ffi::OsStr::new(text)
+}
+
+/// `prover-worker verify` with these arguments.
+fn verify(arguments: &[&std::ffi::OsStr]) -> Ran {
+    run(Command::new(program("prover-worker"))
+        .arg("verify")
+        .args(arguments))
+}
+
+/// Checks a quickstart's receipt at the three depths, with `flags`, and that changed ones do not pass.
+fn at_three_depths(folder: &str, flags: &[&'static str]) {
     let runs = LocalRuns::new();
-    let objects = runs.operator(&["-f", &quickstart()]);
+    let objects = runs.operator(&["-f", &manifests(folder)]);
     let receipt = objects.get("InferenceRequest", "digit-7")["status"]["receipt"]["path"]
         .as_str()
         .unwrap()
         .to_owned();
     let manifest = runs.path().join("state/models/default/digits/manifest.cbor");
     let (model, input) = (model_file("digits.onnx"), model_file("data/digit-7.json"));
-    let verify = |arguments: &[&std::ffi::OsStr]| {
-        run(Command::new(program("prover-worker"))
-            .arg("verify")
-            .args(arguments))
-    };
-    let os = |text: &'static str| std::ffi::OsStr::new(text);
     let (receipt, manifest) = (std::ffi::OsString::from(receipt), manifest.into_os_string());
-    let fast = verify(&[&receipt, os("--manifest"), &manifest, os("--allow-dev-srs")]);
+    let verify = |arguments: &[&std::ffi::OsStr]| {
+        let flags: Vec<_> = flags.iter().map(|f| os(f)).collect();
+        verify(&[arguments, &flags].concat())
+    };
+    let fast = verify(&[&receipt, os("--manifest"), &manifest]);
     assert_eq!(fast.code, 0, "{}{}", fast.stdout, fast.stderr);
-    assert!(fast.stdout.contains("not checked") && fast.stdout.contains("FORGEABLE BY ANYONE"));
+    assert!(fast.stdout.contains("not checked"));
+    assert_eq!(fast.stdout.contains("FORGEABLE BY ANYONE"), !flags.is_empty());
     let deep = [
         &receipt,
         os("--model"),
         model.as_os_str(),
         os("--input"),
         input.as_os_str(),
-        os("--allow-dev-srs"),
     ];
     let deep = verify(&deep);
     assert_eq!(deep.code, 0, "{}{}", deep.stdout, deep.stderr);
     assert!(!deep.stdout.contains("not checked"), "{}", deep.stdout);
     assert!(deep.stdout.contains("greatest error against the float model"));
-    let json = verify(&[
-        &receipt,
-        os("--manifest"),
-        &manifest,
-        os("--allow-dev-srs"),
-        os("-o"),
-        os("json"),
-    ]);
+    let json = verify(&[&receipt, os("--manifest"), &manifest, os("-o"), os("json")]);
     assert_eq!(
         serde_json::from_str::<Value>(&json.stdout).unwrap()["verdict"],
         "valid"
     );
-    // Without the flag, with another's model, with another's input, with a changed byte.
-    assert_eq!(verify(&[&receipt, os("--manifest"), &manifest]).code, 1);
+    // With another's model, with another's input, with a changed byte, without the files.
     let wine = model_file("wine.onnx");
-    assert_eq!(
-        verify(&[&receipt, os("--model"), wine.as_os_str(), os("--allow-dev-srs")]).code,
-        1
-    );
+    assert_eq!(verify(&[&receipt, os("--model"), wine.as_os_str()]).code, 1);
     let blank = runs.file(
         "blank.json",
         format!("[[{}]]", ["[0,0,0,0,0,0,0,0]"; 8].join(",")),
@@ -126,7 +157,6 @@ fn the_receipt_verifies_offline_at_three_depths_and_a_changed_one_does_not() {
         &receipt,
         os("--manifest"),
         &manifest,
-        os("--allow-dev-srs"),
         os("--input"),
         blank.as_os_str(),
     ]);
@@ -139,19 +169,99 @@ fn the_receipt_verifies_offline_at_three_depths_and_a_changed_one_does_not() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     let changed = runs.file("changed.cbor", &bytes);
-    assert_eq!(
-        verify(&[
-            changed.as_os_str(),
-            os("--manifest"),
-            &manifest,
-            os("--allow-dev-srs")
-        ])
-        .code,
-        1
+    let changed = verify(&[changed.as_os_str(), os("--manifest"), &manifest]);
+    assert_eq!(changed.code, 1, "{}", changed.stdout);
+    let nowhere = verify(&[
+        &receipt,
+        os("--manifest"),
+        &manifest,
+        os("--files"),
+        os("/nowhere"),
+    ]);
+    assert!(
+        nowhere.code == 1 && nowhere.stdout.contains("is not among the files"),
+        "{}",
+        nowhere.stdout
+    );
+}
+
+#[test]
+fn a_receipt_verifies_offline_at_three_depths_without_any_trusted_setup() {
+    at_three_depths(QUICKSTART, &[]);
+}
+
+#[test]
+fn a_halo2_receipt_verifies_offline_at_three_depths_and_only_with_its_flag() {
+    at_three_depths(HALO2, &["--allow-dev-srs"]);
+    let runs = LocalRuns::new();
+    let objects = runs.operator(&["-f", &manifests(HALO2)]);
+    let status = &objects.get("InferenceRequest", "digit-7")["status"];
+    let receipt = std::ffi::OsString::from(status["receipt"]["path"].as_str().unwrap());
+    let manifest = runs.path().join("state/models/default/digits/manifest.cbor");
+    let without = verify(&[&receipt, os("--manifest"), manifest.as_os_str()]);
+    assert!(
+        without.code == 1 && without.stdout.contains("FORGEABLE BY ANYONE"),
+        "{}",
+        without.stdout
     );
     // Wrong use.
     assert_eq!(verify(&[&receipt]).code, 2);
-    assert_eq!(verify(&[os("/nowhere"), os("--manifest"), &manifest]).code, 2);
+    assert_eq!(
+        verify(&[os("/nowhere"), os("--manifest"), manifest.as_os_str()]).code,
+        2
+    );
+}
+
+#[test]
+fn one_run_serves_models_of_both_proof_systems() {
+    let runs = LocalRuns::new();
+    let rename = |text: String| {
+        text.replace("name: digits", "name: small")
+            .replace("digit-7", "small-7")
+    };
+    let halo2 = |file: &str| {
+        let path = repository().join("manifests").join(HALO2).join(file);
+        let name = format!("small-{file}");
+        runs.file(&name, rename(std::fs::read_to_string(path).unwrap()))
+            .display()
+            .to_string()
+    };
+    let (model, request) = (halo2("model.yaml"), halo2("request.yaml"));
+    let objects = runs.operator(&["-f", &manifests(QUICKSTART), "-f", &model, "-f", &request]);
+    assert_eq!(objects.ran.code, 0, "{}", objects.ran.stderr);
+    for (model, trusted) in [
+        ("digits", "True/NotRequired"),
+        ("small", "False/DevelopmentSetup"),
+    ] {
+        assert!(
+            objects
+                .condition("Model", model, "TrustedSetup")
+                .starts_with(trusted)
+        );
+    }
+    let receipt = |name: &str| {
+        let path = &objects.get("InferenceRequest", name)["status"]["receipt"]["path"];
+        std::ffi::OsString::from(path.as_str().unwrap())
+    };
+    let manifest = |model: &str| {
+        let path = runs.path().join("state/models/default").join(model);
+        path.join("manifest.cbor").into_os_string()
+    };
+    // Each against its own manifest, and not against the other's.
+    for (request, model, code) in [
+        ("digit-7", "digits", 0),
+        ("small-7", "small", 0),
+        ("digit-7", "small", 1),
+        ("small-7", "digits", 1),
+    ] {
+        let checked = verify(&[
+            &receipt(request),
+            os("--manifest"),
+            &manifest(model),
+            os("--allow-dev-srs"),
+        ]);
+        assert_eq!(checked.code, code, "{request} {model}: {}", checked.stdout);
+    }
 }
 
 #[test]
@@ -165,7 +275,7 @@ fn any_model_is_proved_in_one_line() {
             .arg("--input")
             .arg(model_file(input));
         command
-            .args(["--local", "--allow-dev-srs", "-o", "json", "--state"])
+            .args(["--local", "-o", "json", "--state"])
             .arg(runs.path().join("state"))
             .args(more);
         run(&mut command)
@@ -177,6 +287,16 @@ fn any_model_is_proved_in_one_line() {
         assert!(ran.stdout.contains("\"Succeeded\""), "{}", ran.stdout);
         assert!(ran.stdout.contains("\"class\": 7"), "{}", ran.stdout);
     }
+    let halo2 = ["--calibration", &calibration, "--proof-system", "Halo2Kzg"];
+    let refused = submit("digits.onnx", "data/digit-7.json", &halo2);
+    assert!(
+        refused.code == 2 && refused.stderr.contains("srs import"),
+        "{}",
+        refused.stderr
+    );
+    let allowed = [&halo2[..], &["--allow-dev-srs"]].concat();
+    let ran = submit("digits.onnx", "data/digit-7.json", &allowed);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
 }
 
 #[test]
@@ -194,11 +314,11 @@ fn the_examples_succeed() {
 }
 
 #[test]
-fn without_a_trusted_setup_it_says_how_to_get_one() {
+fn where_a_model_needs_a_trusted_setup_it_says_how_to_get_one() {
     let runs = LocalRuns::new();
     let mut command = Command::new(program("operator"));
     command
-        .args(["local", "-f", &quickstart(), "--state"])
+        .args(["local", "-f", &manifests(HALO2), "--state"])
         .arg(runs.path().join("state"));
     let ran = run(&mut command);
     assert_eq!(ran.code, 2);
@@ -209,23 +329,11 @@ fn without_a_trusted_setup_it_says_how_to_get_one() {
     );
 }
 
-#[test]
-fn a_pool_that_misbehaves_is_named_and_the_other_proves() {
+/// Runs a quickstart with one pool that misbehaves in this way.
+fn misbehaving(runs: &LocalRuns, folder: &str, mode: &str, cause: &str) {
     let rogue = program("rogue").display().to_string();
-    let cases = [
-        ("die", "LeaseExpired"),
-        ("stall", "LeaseExpired"),
-        ("vanish", "LeaseExpired"),
-        ("garbage", "InvalidProof"),
-        ("empty", "InvalidProof"),
-        ("envelope", "InvalidProof"),
-        ("swap", "InvalidProof"),
-        ("replay", "InvalidProof"),
-        ("huge", "TooLarge"),
-    ];
-    let runs = LocalRuns::new();
     // One worker each, so that a worker can hold two slices of the four.
-    let folder = repository().join("manifests/quickstart");
+    let folder = repository().join("manifests").join(folder);
     let pools = std::fs::read_to_string(folder.join("pools.yaml"))
         .unwrap()
         .replace("parallelism: 2", "parallelism: 1");
@@ -235,28 +343,54 @@ fn a_pool_that_misbehaves_is_named_and_the_other_proves() {
         folder.join("request.yaml"),
     );
     let [pools, model, request] = [pools, model, request].map(|path| path.display().to_string());
+    let prover = format!("miner-alpha/alpha={rogue} {mode}");
+    // Who never answers is found out by the end of the lease; the others need time to prove something first.
+    let lease = if cause == "LeaseExpired" { "2" } else { "15" };
+    let files = ["-f", &pools, "-f", &model, "-f", &request];
+    let objects = runs.operator(&[&files[..], &["--prover", &prover, "--least-lease", lease]].concat());
+    assert_eq!(objects.ran.code, 0, "{mode}: {}", objects.ran.stderr);
+    let rows = recent(&objects);
+    let bad = rows
+        .iter()
+        .filter(|r| r["pool"] == "miner-alpha/alpha" && r["verdict"] != "Verified");
+    let causes: Vec<_> = bad.filter_map(|r| r["message"].as_str()).collect();
+    assert!(causes.iter().any(|c| c.starts_with(cause)), "{mode}: {causes:?}");
+    let good = rows.iter().filter(|r| r["verdict"] == "Verified");
+    assert!(
+        good.into_iter().all(|r| r["pool"] == "miner-beta/beta"),
+        "{mode}: {rows:?}"
+    );
+    let failures = &objects.get("MinerPool", "alpha")["status"]["failures"];
+    assert!(
+        failures[cause].as_u64() >= Some(1),
+        "{mode}: the pool's status counts it: {failures}"
+    );
+}
+
+#[test]
+fn a_pool_that_misbehaves_is_named_and_the_other_proves() {
+    let cases = [
+        ("die", "LeaseExpired"),
+        ("stall", "LeaseExpired"),
+        ("vanish", "LeaseExpired"),
+        ("garbage", "InvalidProof"),
+        ("empty", "InvalidProof"),
+        ("envelope", "InvalidProof"),
+        ("other-system", "InvalidProof"),
+        ("swap", "InvalidProof"),
+        ("replay", "InvalidProof"),
+        ("huge", "TooLarge"),
+    ];
+    let runs = LocalRuns::new();
     for (mode, cause) in cases {
-        let prover = format!("miner-alpha/alpha={rogue} {mode}");
-        // Who never answers is found out by the end of the lease; the others need time to prove something first.
-        let lease = if cause == "LeaseExpired" { "2" } else { "15" };
-        let files = ["-f", &pools, "-f", &model, "-f", &request];
-        let objects = runs.operator(&[&files[..], &["--prover", &prover, "--least-lease", lease]].concat());
-        assert_eq!(objects.ran.code, 0, "{mode}: {}", objects.ran.stderr);
-        let rows = recent(&objects);
-        let bad = rows
-            .iter()
-            .filter(|r| r["pool"] == "miner-alpha/alpha" && r["verdict"] != "Verified");
-        let causes: Vec<_> = bad.filter_map(|r| r["message"].as_str()).collect();
-        assert!(causes.iter().any(|c| c.starts_with(cause)), "{mode}: {causes:?}");
-        let good = rows.iter().filter(|r| r["verdict"] == "Verified");
-        assert!(
-            good.into_iter().all(|r| r["pool"] == "miner-beta/beta"),
-            "{mode}: {rows:?}"
-        );
-        let failures = &objects.get("MinerPool", "alpha")["status"]["failures"];
-        assert!(
-            failures[cause].as_u64() >= Some(1),
-            "{mode}: the pool's status counts it: {failures}"
-        );
+        misbehaving(&runs, QUICKSTART, mode, cause);
+    }
+}
+
+#[test]
+fn a_bad_halo2_proof_is_named_and_the_other_pool_proves() {
+    let runs = LocalRuns::new();
+    for mode in ["envelope", "other-system", "swap", "replay"] {
+        misbehaving(&runs, HALO2, mode, "InvalidProof");
     }
 }

@@ -60,6 +60,7 @@ fn grant() -> ClaimGrant {
         lease_seconds: 20,
         max_bytes: 1024,
         parameter_id: ParameterId::Halo2KzgBn254V1,
+        memory_bytes: 1 << 20,
         identity: Identity::new([3; 32]),
         statement: Digest::of(b"statement"),
         manifest: blob(),

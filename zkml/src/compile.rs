@@ -4,8 +4,9 @@
 //! integers alone, on any machine.
 
 use rayon::prelude::*;
-use zkinfer_crds::{Digest, ParameterId};
+use zkinfer_crds::{Digest, ProofSystem, SliceIndex};
 
+use crate::backend::{self, KeyError, LayoutError, ProvingFiles, Setup, SetupError, SliceKeys, Verifier};
 use crate::canonical;
 use crate::graph::calibrate::{
     AccuracyReport, CalibrateError, CalibrationOptions, calibrate, synthetic_samples,
@@ -14,8 +15,9 @@ use crate::graph::float::FloatGraph;
 use crate::graph::import::{ImportError, import};
 use crate::graph::quantise::{self, QuantiseError};
 use crate::graph::{IntGraph, Profile, QuantisationPlan, TensorId};
-use crate::halo2::{self, KeyError, LayoutError, SrsError, SrsSet, SrsSource};
-use crate::manifest::{self, BoundaryTensor, Manifest, ManifestError, ManifestSlice};
+use crate::halo2::SrsSource;
+use crate::manifest::{self, Manifest, ManifestError, ManifestSlice};
+use crate::proof::{SliceProver, SliceProverError, SliceVerifier, SliceVerifyError};
 use crate::relations::{self, LowerError, SliceRelations};
 use crate::slice::{self, SliceError, SlicePlan, SlicingOptions};
 
@@ -30,6 +32,8 @@ pub struct CompileOptions {
     pub profile: Option<Profile>,
     /// In millionths of max(1, max |y|).
     pub error_budget_millionths: u32,
+    /// What the slices are proved with.
+    pub proof_system: ProofSystem,
     /// How to cut.
     pub slicing: SlicingOptions,
 }
@@ -60,9 +64,17 @@ pub enum CompileError {
         /// Why.
         source: KeyError,
     },
-    /// The SRS.
+    /// A verifying key that is not the manifest's.
+    #[error("slice {slice}: {source}")]
+    Verifier {
+        /// The slice.
+        slice: usize,
+        /// Why.
+        source: SliceVerifyError,
+    },
+    /// The trusted setup.
     #[error(transparent)]
-    Srs(#[from] SrsError),
+    Setup(#[from] SetupError),
     /// The manifest.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
@@ -97,6 +109,8 @@ pub struct Plan {
     pub accuracy: AccuracyReport,
     /// Whether the samples were made up.
     pub synthetic: bool,
+    /// What the slices are proved with.
+    pub proof_system: ProofSystem,
     /// The cut.
     pub slices: Vec<SlicePlan>,
     /// The budget that the manifest will state.
@@ -126,7 +140,7 @@ pub fn plan(onnx: &[u8], samples: Option<&[Sample]>, options: CompileOptions) ->
     };
     let (quantisation, accuracy) = calibrate(&float, samples, &calibration)?;
     let graph = quantise::apply(&float, &quantisation)?;
-    let slices = slice::plan(&graph, options.slicing)?;
+    let slices = slice::plan(&graph, options.proof_system, options.slicing)?;
     Ok(Plan {
         model: Digest::of(onnx),
         float,
@@ -134,18 +148,20 @@ pub fn plan(onnx: &[u8], samples: Option<&[Sample]>, options: CompileOptions) ->
         graph,
         accuracy,
         synthetic,
+        proof_system: options.proof_system,
         slices,
         error_budget_millionths: options.error_budget_millionths,
     })
 }
 
-/// The keys of one slice, encoded.
-#[derive(Debug, Clone)]
-pub struct SliceKeys {
-    /// The proving key.
-    pub pk: Vec<u8>,
-    /// The verifying key.
-    pub vk: Vec<u8>,
+impl Plan {
+    /// The setup that its keys are made with. A source is without effect where the proof system needs none.
+    ///
+    /// # Errors
+    /// No source where one is needed, or one with too few points.
+    pub fn setup(&self, source: Option<&SrsSource>) -> Result<Setup, SetupError> {
+        Setup::new(self.slices.iter().map(|s| s.parameters), source)
+    }
 }
 
 /// A compiled model: its manifest and the files that it names.
@@ -163,28 +179,21 @@ pub struct Compiled {
 ///
 /// # Errors
 /// An SRS that is too small, or a failing key generation.
-pub fn compile(plan: &Plan, srs: &SrsSet, done: &(dyn Fn(usize) + Sync)) -> Result<Compiled, CompileError> {
+pub fn compile(plan: &Plan, setup: &Setup, done: &(dyn Fn(usize) + Sync)) -> Result<Compiled, CompileError> {
     let made: Vec<(ManifestSlice, SliceKeys)> = plan
         .slices
         .par_iter()
         .enumerate()
         .map(|(index, s)| {
-            let pk = srs
-                .of(s.parameters.k)
-                .and_then(|srs| halo2::keygen(&s.relations, s.parameters, srs))
+            let keys = backend::keygen(&s.relations, s.parameters, setup)
                 .map_err(|source| CompileError::Key { slice: index, source })?;
-            let vk = pk.verifying_key();
             let slice = ManifestSlice {
                 first_node: s.nodes.start as u32,
                 node_count: s.nodes.len() as u32,
                 inputs: ids(&s.relations.inputs),
                 outputs: ids(&s.relations.outputs),
-                circuit: pk.shape().clone(),
-                vk: vk.digest(),
-            };
-            let keys = SliceKeys {
-                pk: pk.to_bytes(),
-                vk: vk.to_bytes(),
+                circuit: keys.circuit.clone(),
+                vk: keys.vk,
             };
             done(index);
             Ok((slice, keys))
@@ -192,7 +201,7 @@ pub fn compile(plan: &Plan, srs: &SrsSet, done: &(dyn Fn(usize) + Sync)) -> Resu
         .collect::<Result<_, CompileError>>()?;
     let (slices, keys): (Vec<_>, Vec<_>) = made.into_iter().unzip();
     let graph = canonical::to_bytes(&plan.graph);
-    let parameter_id = ParameterId::Halo2KzgBn254V1;
+    let parameter_id = backend::parameter_id(plan.proof_system);
     let manifest = Manifest {
         version: manifest::VERSION,
         model: plan.model,
@@ -202,10 +211,10 @@ pub fn compile(plan: &Plan, srs: &SrsSet, done: &(dyn Fn(usize) + Sync)) -> Resu
         error_budget_millionths: plan.error_budget_millionths,
         proof_system: parameter_id.proof_system(),
         parameter_id,
-        srs: srs.digest(),
+        srs: setup.digest(),
         inputs: plan.graph.inputs.clone(),
         outputs: plan.graph.outputs.clone(),
-        boundary: boundary(&plan.graph, &slices),
+        boundary: manifest::boundary(&plan.graph, &slices),
         slices,
     };
     manifest.check()?;
@@ -220,21 +229,39 @@ fn ids(tensors: &[relations::SliceTensor]) -> Vec<TensorId> {
     tensors.iter().map(|t| t.id).collect()
 }
 
-/// Every tensor that a slice reads or makes for others, by ascending id.
-fn boundary(graph: &IntGraph, slices: &[ManifestSlice]) -> Vec<BoundaryTensor> {
-    let ids: std::collections::BTreeSet<TensorId> = slices
-        .iter()
-        .flat_map(|s| s.inputs.iter().chain(&s.outputs))
-        .copied()
-        .collect();
-    ids.into_iter()
-        .filter_map(|id| {
-            graph.tensors.get(id.0 as usize).map(|info| BoundaryTensor {
-                id,
-                info: info.clone(),
-            })
-        })
-        .collect()
+impl Compiled {
+    /// The prover of a slice, from what was compiled. `setup` is the one that the keys were made with.
+    ///
+    /// # Errors
+    /// A slice that does not exist, or another setup.
+    pub fn prover(
+        &self,
+        graph: &IntGraph,
+        setup: &Setup,
+        slice: SliceIndex,
+    ) -> Result<SliceProver, SliceProverError> {
+        let files = self.keys.get(slice.0 as usize).and_then(|k| k.files.as_ref());
+        let points = files
+            .and_then(|f| setup.points(f.k))
+            .map(crate::halo2::Srs::write);
+        let files = files
+            .zip(points.as_ref())
+            .map(|(f, srs)| ProvingFiles { pk: &f.pk, srs });
+        SliceProver::new(&self.manifest, graph, slice, files)
+    }
+
+    /// A file that the manifest names, by its digest.
+    #[must_use]
+    pub fn file(&self, digest: Digest) -> Option<Vec<u8>> {
+        if digest == self.manifest.graph {
+            return Some(self.graph.clone());
+        }
+        let named = self.keys.iter().filter(|k| k.vk == digest);
+        named
+            .filter_map(|k| k.files.as_ref())
+            .map(|f| f.vk.clone())
+            .next()
+    }
 }
 
 /// What follows from ONNX bytes and a manifest's integers.
@@ -244,15 +271,15 @@ pub struct Derived {
     pub float: FloatGraph,
     /// The function that is proved.
     pub graph: IntGraph,
-    /// The verifying keys, by slice.
-    pub vks: Vec<halo2::VerifyingKey>,
+    /// By slice.
+    pub verifiers: Vec<SliceVerifier>,
 }
 
 /// Derives integer graph, boundary, circuits and verifying keys again and compares each with the manifest.
 ///
 /// # Errors
 /// Another model, integers outside the profile's limits, or anything that differs; it is named.
-pub fn derive(onnx: &[u8], manifest: &Manifest, srs: &SrsSource) -> Result<Derived, CompileError> {
+pub fn derive(onnx: &[u8], manifest: &Manifest, srs: Option<&SrsSource>) -> Result<Derived, CompileError> {
     manifest.check()?;
     let got = Digest::of(onnx);
     if got != manifest.model {
@@ -267,13 +294,11 @@ pub fn derive(onnx: &[u8], manifest: &Manifest, srs: &SrsSource) -> Result<Deriv
     if canonical::digest(&graph) != manifest.graph {
         return Err(differs("the integer graph".to_owned()));
     }
-    if graph.nodes.len() != manifest.node_count as usize
-        || (&graph.inputs, &graph.outputs) != (&manifest.inputs, &manifest.outputs)
-        || boundary(&graph, &manifest.slices) != manifest.boundary
-    {
+    if !manifest.describes(&graph) {
         return Err(differs("the description of the boundary".to_owned()));
     }
-    if srs.digest() != manifest.srs {
+    let rests_on = backend::needs_srs(manifest.proof_system).then_some(manifest.srs);
+    if srs.map(SrsSource::digest).filter(|_| rests_on.is_some()) != rests_on {
         return Err(differs("the SRS".to_owned()));
     }
     // What costs nothing comes first: the manifest may be a stranger's, who would like a verifier to be busy.
@@ -287,29 +312,33 @@ pub fn derive(onnx: &[u8], manifest: &Manifest, srs: &SrsSource) -> Result<Deriv
             slice: index,
             source: e.into(),
         };
-        if !halo2::is_least(&relations, s.parameters()).map_err(key)? {
+        if !backend::is_least(&relations, s.circuit.parameters()).map_err(key)? {
             return Err(differs(format!("the size of slice {index}'s circuit")));
         }
         Ok(relations)
     });
     let lowered: Vec<SliceRelations> = lowered.collect::<Result<_, _>>()?;
-    let srs = SrsSet::new(srs, manifest.slices.iter().map(|s| s.circuit.k))?;
-    let vks = (&manifest.slices, &lowered)
-        .into_par_iter()
-        .enumerate()
-        .map(|(index, (s, relations))| {
-            let (vk, shape) = srs
-                .of(s.circuit.k)
-                .and_then(|srs| halo2::keygen_verifier(relations, s.parameters(), srs))
-                .map_err(|source| CompileError::Key { slice: index, source })?;
-            if shape != s.circuit {
-                return Err(differs(format!("the circuit of slice {index}")));
-            }
-            if vk.digest() != s.vk {
-                return Err(differs(format!("the verifying key of slice {index}")));
-            }
-            Ok(vk)
-        });
-    let vks = vks.collect::<Result<_, _>>()?;
-    Ok(Derived { float, graph, vks })
+    let setup = Setup::new(manifest.slices.iter().map(|s| s.circuit.parameters()), srs)?;
+    let verifiers =
+        (&manifest.slices, &lowered)
+            .into_par_iter()
+            .enumerate()
+            .map(|(index, (s, relations))| {
+                let (verifier, circuit) = Verifier::derive(relations, s.circuit.parameters(), &setup)
+                    .map_err(|source| CompileError::Key { slice: index, source })?;
+                if circuit != s.circuit {
+                    return Err(differs(format!("the circuit of slice {index}")));
+                }
+                if verifier.vk_digest() != s.vk {
+                    return Err(differs(format!("the verifying key of slice {index}")));
+                }
+                SliceVerifier::of(manifest, SliceIndex(index as u32), verifier)
+                    .map_err(|source| CompileError::Verifier { slice: index, source })
+            });
+    let verifiers = verifiers.collect::<Result<_, _>>()?;
+    Ok(Derived {
+        float,
+        graph,
+        verifiers,
+    })
 }

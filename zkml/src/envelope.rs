@@ -67,6 +67,18 @@ mod tests {
     }
 
     #[test]
+    fn the_other_proof_systems_encoding_matches_its_golden_vector() {
+        let envelope = Envelope::new(ParameterId::SumcheckWhirGoldilocksV1, vec![1, 2, 3]);
+        let text = String::from_utf8_lossy(&envelope.to_bytes()).into_owned();
+        assert!(
+            text.ends_with(
+                "eproofC\u{1}\u{2}\u{3}lparameter_idx\u{1b}sumcheck-whir-goldilocks/v1lproof_systemlSumcheckWhir"
+            ),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn refuses_other_bytes() {
         let good = Envelope::new(ParameterId::Halo2KzgBn254V1, vec![1; 40]).to_bytes();
         for len in 0..good.len() {

@@ -24,7 +24,7 @@ string_consts! {
         COMPILED = "Compiled";
         /// The integer graph's error against the float model is within the spec's budget.
         ACCURACY_WITHIN_BUDGET = "AccuracyWithinBudget";
-        /// The keys come from a public trusted setup that the operator accepts.
+        /// The keys come from a public trusted setup that the operator accepts, or the proof system needs none.
         TRUSTED_SETUP = "TrustedSetup";
     }
 }
@@ -72,6 +72,10 @@ string_consts! {
         DEVELOPMENT_SETUP = "DevelopmentSetup";
         /// The setup is not on the operator's list.
         SETUP_NOT_ALLOWED = "SetupNotAllowed";
+        /// The proof system has no trusted setup.
+        NOT_REQUIRED = "NotRequired";
+        /// The proof system needs a trusted setup, and the operator was given none.
+        NO_TRUSTED_SETUP = "NoTrustedSetup";
     }
 }
 
@@ -269,7 +273,7 @@ pub struct ModelStatus {
     /// SHA-256 of the integer graph.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub graph_digest: Option<Digest>,
-    /// The digest of the trusted setup.
+    /// The digest of the trusted setup; absent where the proof system has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub srs_digest: Option<Digest>,
     /// The inputs' names and shapes.
@@ -314,17 +318,23 @@ pub struct ModelSlice {
     pub index: SliceIndex,
     /// Its first and last node by name: `conv1..relu2`.
     pub nodes: String,
-    /// The circuit has `2^k` rows.
-    pub k: u32,
-    /// How many of the rows are used.
-    pub rows: u64,
     /// SHA-256 of the verifying key.
     pub vk_digest: Digest,
-    /// SHA-256 of the proving key.
+    /// The circuit has `2^k` rows; only with Halo2Kzg.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub k: Option<u32>,
+    /// How many of the rows are used; only with Halo2Kzg.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    /// SHA-256 of the proving key; only with Halo2Kzg.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proving_key_digest: Option<Digest>,
-    /// The proving key's size.
-    pub proving_key_bytes: u64,
+    /// The proving key's size; only with Halo2Kzg.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proving_key_bytes: Option<u64>,
+    /// How many values are committed to; only with SumcheckWhir.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cells: Option<u64>,
     /// Memory that proving is expected to take.
     pub predicted_memory_bytes: u64,
     /// Time that proving is expected to take on one core.

@@ -139,13 +139,15 @@ pub(super) fn worker(
             ..EnvVarSource::default()
         }),
     };
+    let cores = cpu.millicores().div_ceil(1000).to_string();
     let mut environment = vec![
         env("ZKINFER_GATEWAY", settings.gateway.as_str()),
         env("ZKINFER_TOKEN_FILE", format!("{TOKEN_DIR}/token")),
         pod_name,
         env("ZKINFER_MEMORY_MIB", (memory.bytes() >> 20).to_string()),
         env("ZKINFER_CACHE", CACHE_DIR),
-        env("RAYON_NUM_THREADS", cpu.millicores().div_ceil(1000).to_string()),
+        env("ZKINFER_CLAIMS", cores.clone()),
+        env("RAYON_NUM_THREADS", cores),
     ];
     environment.extend(request.map(|uid| env("ZKINFER_REQUEST", uid.to_string())));
     let container = Container {

@@ -62,7 +62,7 @@ pub async fn receipt(options: &ReceiptOptions) -> Result<Digest, ClientError> {
         let bytes = checked(gateway.get(&path(&manifest)).await?, &manifest)?;
         write(&dir.join("manifest.cbor"), &bytes)?;
         let manifest = Manifest::from_bytes(&bytes).map_err(|e| ClientError::Other(e.to_string()))?;
-        for digest in manifest.slices.iter().map(|s| s.vk).chain([manifest.graph]) {
+        for digest in manifest.files() {
             let bytes = checked(gateway.get(&path(&digest)).await?, &digest)?;
             write(&dir.join("blobs").join("sha256").join(digest.hex()), &bytes)?;
         }

@@ -170,7 +170,7 @@ async fn receipt(
     }
 }
 
-/// What a verifier needs of a compiled model: manifest, integer graph, verifying keys.
+/// What a verifier needs of a compiled model: manifest, integer graph, and verifying keys that are files.
 async fn file(
     State(ctx): State<Arc<Context>>,
     headers: HeaderMap,
@@ -188,12 +188,8 @@ async fn file(
         .get(&uid)
         .and_then(|m| m.compiled.clone())
         .ok_or_else(absent)?;
-    let report = &compiled.report;
-    let keys = report.slices.iter().map(|s| &s.verifying_key);
-    if !keys
-        .chain([&report.manifest, &report.graph])
-        .any(|b| b.digest == digest)
-    {
+    let manifest = [compiled.report.manifest.digest];
+    if !compiled.manifest.files().chain(manifest).any(|d| d == digest) {
         return Err(absent());
     }
     match ctx.artifacts.get_blob(&digest, MAX_FILE_BYTES).await {

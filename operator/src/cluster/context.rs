@@ -173,13 +173,13 @@ pub struct Context {
     pub dispatcher: Arc<Dispatcher>,
     /// The artifact store.
     pub artifacts: Artifacts,
-    /// The trusted setup.
-    pub setup: SetupPolicy,
+    /// The trusted setup; absent where none was given, which serves proof systems without one.
+    pub setup: Option<SetupPolicy>,
     /// The addresses under which models may be fetched.
     pub source_urls: Vec<AllowedUrl>,
     /// Its verifier part.
-    pub srs: VerifierSrs,
-    /// Its file for compilers; absent: the development setup.
+    pub srs: Option<VerifierSrs>,
+    /// Its file for compilers; absent: the development setup, or none.
     pub srs_file: Option<BlobRef>,
     /// The network id in statements.
     pub network: String,

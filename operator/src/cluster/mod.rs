@@ -79,8 +79,10 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
     let artifacts = settings::artifacts(&options)?;
     let key = settings::token_key(&client, &options.namespace).await?;
     let setup = settings::setup(&options, &artifacts).await?;
-    if setup.policy.development {
-        tracing::warn!("the development SRS is in use: everything proved here is FORGEABLE BY ANYONE");
+    if setup.policy.is_some_and(|p| p.development) {
+        tracing::warn!(
+            "the development SRS is in use: everything proved with Halo2Kzg is FORGEABLE BY ANYONE"
+        );
     }
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let dispatcher = Dispatcher::new(artifacts.clone(), key, options.least_lease, threads);

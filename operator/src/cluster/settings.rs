@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tower::util::MapRequestLayer;
 use zkinfer_crds::wire::BlobRef;
-use zkml::halo2::{SrsSource, VerifierSrs, development_srs_digest};
+use zkml::halo2::{SrsSource, VerifierSrs};
 
 use super::metrics::Metrics;
 use crate::artifacts::{ArtifactError, Artifacts};
@@ -138,10 +138,10 @@ pub(super) async fn token_key(client: &Client, namespace: &str) -> Result<TokenK
         .ok_or_else(|| RunError::BadSecret(namespace.to_owned()))
 }
 
-/// The trusted setup in use.
+/// The trusted setup in use, if any.
 pub(super) struct Setup {
-    pub(super) policy: SetupPolicy,
-    pub(super) verifier: VerifierSrs,
+    pub(super) policy: Option<SetupPolicy>,
+    pub(super) verifier: Option<VerifierSrs>,
     /// For compilers; absent: they make the development setup themselves.
     pub(super) file: Option<BlobRef>,
 }
@@ -149,15 +149,12 @@ pub(super) struct Setup {
 pub(super) async fn setup(options: &RunOptions, artifacts: &Artifacts) -> Result<Setup, RunError> {
     let source = srs_source(options.srs.as_deref(), options.allow_dev_srs)?;
     let file = match &source {
-        SrsSource::Development => None,
-        SrsSource::Points(srs) => Some(artifacts.put_blob(srs.write()).await?),
+        Some(SrsSource::Points(srs)) => Some(artifacts.put_blob(srs.write()).await?),
+        Some(SrsSource::Development) | None => None,
     };
     Ok(Setup {
-        policy: SetupPolicy {
-            srs: source.digest(),
-            development: source.digest() == development_srs_digest(),
-        },
-        verifier: source.verifier(),
+        policy: source.as_ref().map(SetupPolicy::of),
+        verifier: source.as_ref().map(SrsSource::verifier),
         file,
     })
 }

@@ -324,13 +324,14 @@ impl Dispatcher {
             lease_seconds: lease_seconds as u32,
             max_bytes: claimed.max_bytes,
             parameter_id: run.model.manifest.parameter_id,
+            memory_bytes: compiled.predicted_memory_bytes,
             identity: auth.identity,
             statement: run.statement(claimed.slice, claimed.claim, auth.identity),
             manifest: run.model.report.manifest.clone(),
             graph: run.model.report.graph.clone(),
             inputs,
-            proving_key: Some(compiled.proving_key.clone()),
-            srs: Some(compiled.srs.clone()),
+            proving_key: compiled.halo2.as_ref().map(|h| h.proving_key.clone()),
+            srs: compiled.halo2.as_ref().map(|h| h.srs.clone()),
         };
         self.allow(claimed.request, &auth.pool, &run, claimed.slice);
         let record = ClaimRecord {
@@ -348,7 +349,8 @@ impl Dispatcher {
     /// Lets a pool read what a slice is proved from.
     fn allow(&self, uid: RequestUid, pool: &PoolId, run: &Run, slice: SliceIndex) {
         let report = &run.model.report;
-        let of_slice = run.model.slice(slice).map(|s| [&s.proving_key, &s.srs]);
+        let halo2 = run.model.slice(slice).and_then(|s| s.halo2.as_ref());
+        let of_slice = halo2.map(|h| [&h.proving_key, &h.srs]);
         let blobs = [Some(&report.manifest), Some(&report.graph), run.inputs(slice)];
         lock(&self.granted)
             .entry(uid)
@@ -503,7 +505,7 @@ fn queued(run: &Run, priority: i32, redundancy: u32, pools: Vec<PoolId>) -> Queu
     let parameter_id = run.model.manifest.parameter_id;
     let slice = |(index, s): (usize, &zkinfer_crds::compile_report::CompiledSlice)| QueuedSlice {
         index: zkinfer_crds::SliceIndex(index as u32),
-        predicted_millis: u64::from(s.predicted_millis),
+        predicted_millis: s.predicted_micros.div_ceil(1000).max(1),
         memory_bytes: s.predicted_memory_bytes,
         parameter_id,
     };

@@ -65,6 +65,7 @@ impl World {
             spec: object.spec.clone(),
             dir: folder.join(&key.namespace).join(&key.name),
         };
+        let system = job.spec.proof_system;
         let (compiler, artifacts, srs) = (self.compiler.clone(), self.artifacts.clone(), self.srs.clone());
         let (key, done) = (key.clone(), self.done.0.clone());
         tokio::spawn(async move {
@@ -74,7 +75,7 @@ impl World {
             let outcome = compiler.run(&job, &artifacts, say).await;
             let loaded = match outcome {
                 Ok(CompileOutcome::Compiled(report)) => {
-                    let loaded = CompiledModel::load(&artifacts, report.clone(), srs).await;
+                    let loaded = CompiledModel::load(&artifacts, report.clone(), system, srs).await;
                     loaded
                         .map(|m| (CompileOutcome::Compiled(report), Some(Arc::new(m))))
                         .map_err(|e| e.to_string())

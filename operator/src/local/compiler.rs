@@ -11,6 +11,7 @@ use tokio::process::Command;
 use zkinfer_crds::Digest;
 use zkinfer_crds::compile_report::{CompileOutcome, CompileReport};
 use zkinfer_crds::k8s::ModelSpec;
+use zkml::backend::needs_srs;
 
 use crate::artifacts::Artifacts;
 
@@ -24,9 +25,9 @@ pub(super) struct Compiler {
     pub(super) worker: PathBuf,
     /// SHA-256 of the binary: other programs make other keys.
     pub(super) worker_digest: Digest,
-    /// Flags for the trusted setup, and its digest.
+    /// Flags for the trusted setup, and its digest: for proof systems that have one.
     pub(super) srs: Vec<String>,
-    pub(super) srs_digest: Digest,
+    pub(super) srs_digest: Option<Digest>,
 }
 
 /// One model to compile.
@@ -54,7 +55,10 @@ impl Compiler {
         if let Some(memory) = &spec.slicing.memory_per_worker {
             flags.extend(["--memory-mib".to_owned(), (memory.bytes() >> 20).to_string()]);
         }
-        flags.extend(self.srs.clone());
+        flags.extend(["--proof-system".to_owned(), spec.proof_system.to_string()]);
+        if needs_srs(spec.proof_system) {
+            flags.extend(self.srs.clone());
+        }
         flags
     }
 
@@ -64,7 +68,7 @@ impl Compiler {
             Digest::of(&job.onnx),
             calibration,
             self.flags(job),
-            self.srs_digest,
+            self.srs_digest.filter(|_| needs_srs(job.spec.proof_system)),
             self.worker_digest,
         );
         Digest::of(&serde_json::to_vec(&parts).unwrap_or_default()).to_string()

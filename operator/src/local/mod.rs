@@ -18,7 +18,8 @@ use rand::RngCore;
 use rand::rngs::OsRng;
 use tokio::net::TcpListener;
 use zkinfer_crds::Digest;
-use zkml::halo2::{Srs, SrsError, SrsSource, development_srs_digest};
+use zkml::backend::needs_srs;
+use zkml::halo2::{Srs, SrsError, SrsSource};
 
 pub use objects::{ObjectError, Objects, now};
 pub use print::{Format, render};
@@ -56,9 +57,9 @@ pub struct Options {
 /// Why local mode did not run.
 #[derive(Debug, thiserror::Error)]
 pub enum LocalError {
-    /// Neither an SRS nor the flag.
+    /// A Model is proved with Halo2Kzg, and there is neither an SRS nor the flag.
     #[error(
-        "no trusted setup was given. Import one from a public ceremony (docs/trusted-setup.md):\n    \
+        "no trusted setup was given, and proofs of Halo2Kzg rest on one. Import one from a public ceremony (docs/trusted-setup.md):\n    \
          prover-worker srs import powersOfTau28_hez_final_16.ptau --k 16 --out srs-16.bin\n\
          and give --srs srs-16.bin; or give --allow-dev-srs for a try-out whose proofs are FORGEABLE BY ANYONE"
     )]
@@ -110,12 +111,14 @@ pub async fn run(objects: Objects, options: &Options) -> Result<Outcome, LocalEr
     let progress = Progress::new(options.quiet);
     let source = srs_source(options.srs.as_deref(), options.allow_dev_srs)?;
     let worker = worker_binary(options)?;
-    let setup = SetupPolicy {
-        srs: source.digest(),
-        development: source.digest() == development_srs_digest(),
-    };
-    if setup.development {
-        progress.say("the development SRS is in use: everything proved here is FORGEABLE BY ANYONE");
+    let setup = source.as_ref().map(SetupPolicy::of);
+    let mut systems = objects.models.values().map(|m| m.spec.proof_system);
+    if systems.any(needs_srs) {
+        let setup = setup.ok_or(LocalError::NoSrs)?;
+        if setup.development {
+            progress
+                .say("the development SRS is in use: everything proved with Halo2Kzg is FORGEABLE BY ANYONE");
+        }
     }
     let folder = |name: &str| {
         let path = options.state.join(name);
@@ -169,9 +172,10 @@ pub async fn run(objects: Objects, options: &Options) -> Result<Outcome, LocalEr
         worker,
         srs: match &options.srs {
             Some(path) => vec!["--srs".to_owned(), path.display().to_string()],
-            None => vec!["--allow-dev-srs".to_owned()],
+            None if options.allow_dev_srs => vec!["--allow-dev-srs".to_owned()],
+            None => Vec::new(),
         },
-        srs_digest: setup.srs,
+        srs_digest: setup.map(|s| s.srs),
     };
     let world = World::new(
         objects,
@@ -179,7 +183,7 @@ pub async fn run(objects: Objects, options: &Options) -> Result<Outcome, LocalEr
         artifacts,
         compiler,
         setup,
-        source.verifier(),
+        source.as_ref().map(SrsSource::verifier),
         progress,
     );
     let objects = world
@@ -198,17 +202,13 @@ pub async fn run(objects: Objects, options: &Options) -> Result<Outcome, LocalEr
     Ok(Outcome { objects, succeeded })
 }
 
-/// The trusted setup that the flags name.
+/// The trusted setup that the flags name; none where they name none.
 ///
 /// # Errors
-/// None, or a file that is none.
-pub fn srs_source(file: Option<&Path>, allow_dev_srs: bool) -> Result<SrsSource, LocalError> {
+/// A file that is no SRS.
+pub fn srs_source(file: Option<&Path>, allow_dev_srs: bool) -> Result<Option<SrsSource>, LocalError> {
     let Some(path) = file else {
-        return if allow_dev_srs {
-            Ok(SrsSource::Development)
-        } else {
-            Err(LocalError::NoSrs)
-        };
+        return Ok(allow_dev_srs.then_some(SrsSource::Development));
     };
     let path = path.to_owned();
     let bytes = std::fs::read(&path).map_err(|source| LocalError::Path {
@@ -216,7 +216,7 @@ pub fn srs_source(file: Option<&Path>, allow_dev_srs: bool) -> Result<SrsSource,
         source,
     })?;
     let srs = Srs::read(&bytes).map_err(|source| LocalError::Srs { path, source })?;
-    Ok(SrsSource::Points(Box::new(srs)))
+    Ok(Some(SrsSource::Points(Box::new(srs))))
 }
 
 fn worker_binary(options: &Options) -> Result<PathBuf, LocalError> {

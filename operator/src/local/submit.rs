@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::json;
+use zkinfer_crds::ProofSystem;
 use zkinfer_crds::k8s::{Document, InferenceRequest, MinerPool, Model};
 
 use super::objects::{ObjectError, Objects};
@@ -21,6 +22,8 @@ pub struct SubmitOptions {
     pub calibration: Option<PathBuf>,
     /// A JSON list of class names.
     pub classes: Option<PathBuf>,
+    /// What the slices are proved with.
+    pub proof_system: ProofSystem,
     /// Least number of slices.
     pub parallelism: u32,
     /// Greatest error against the float model, in millionths.
@@ -93,7 +96,7 @@ pub fn objects(options: &SubmitOptions) -> Result<Objects, SubmitError> {
         "spec": {
             "source": { "configMap": { "name": name, "key": "model.onnx" } },
             "quantization": quantization, "slicing": { "parallelism": options.parallelism },
-            "proofSystem": "Halo2Kzg", "classes": classes,
+            "proofSystem": options.proof_system, "classes": classes,
         },
     }))?;
     let request: InferenceRequest = serde_json::from_value(json!({

@@ -111,6 +111,7 @@ impl Worker {
         let open = || std::fs::File::options().create(true).append(true).open(&log);
         let file = open().map_err(|e| format!("cannot write {}: {e}", log.display()))?;
         let resources = &self.pool.spec.resources;
+        let cores = resources.cpu.millicores().div_ceil(1000).to_string();
         Command::new(program)
             .args(arguments)
             .env("ZKINFER_GATEWAY", &self.gateway)
@@ -118,10 +119,8 @@ impl Worker {
             .env("ZKINFER_WORKER", &self.name)
             .env("ZKINFER_MEMORY_MIB", (resources.memory.bytes() >> 20).to_string())
             .env("ZKINFER_CACHE", &self.cache)
-            .env(
-                "RAYON_NUM_THREADS",
-                resources.cpu.millicores().div_ceil(1000).to_string(),
-            )
+            .env("ZKINFER_CLAIMS", &cores)
+            .env("RAYON_NUM_THREADS", &cores)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(file)

@@ -60,8 +60,8 @@ pub(super) struct World {
     pub(super) dispatcher: Arc<Dispatcher>,
     pub(super) artifacts: Artifacts,
     pub(super) compiler: Compiler,
-    pub(super) setup: SetupPolicy,
-    pub(super) srs: VerifierSrs,
+    pub(super) setup: Option<SetupPolicy>,
+    pub(super) srs: Option<VerifierSrs>,
     pub(super) progress: Progress,
     pub(super) models: BTreeMap<Key, ModelRecord>,
     pub(super) requests: BTreeMap<Key, RequestRecord>,
@@ -75,8 +75,8 @@ impl World {
         dispatcher: Arc<Dispatcher>,
         artifacts: Artifacts,
         compiler: Compiler,
-        setup: SetupPolicy,
-        srs: VerifierSrs,
+        setup: Option<SetupPolicy>,
+        srs: Option<VerifierSrs>,
         progress: Progress,
     ) -> Self {
         let requests = objects

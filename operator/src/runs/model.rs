@@ -1,13 +1,16 @@
 //! A compiled model as the operator holds it: manifest, integer graph, and a verifier per slice.
 
-use zkinfer_crds::SliceIndex;
+use std::collections::BTreeMap;
+
 use zkinfer_crds::compile_report::{CompileReport, CompiledSlice};
+use zkinfer_crds::{ProofSystem, SliceIndex};
+use zkml::backend::needs_srs;
 use zkml::canonical::{self, CanonicalError};
 use zkml::graph::IntGraph;
 use zkml::graph::validate::GraphError;
 use zkml::halo2::VerifierSrs;
 use zkml::manifest::{Manifest, ManifestError};
-use zkml::proof::{SliceVerifier, SliceVerifyError};
+use zkml::proof::{KeySources, SliceKeyError, SliceVerifier, slice_verifiers};
 
 use crate::artifacts::{ArtifactError, Artifacts};
 
@@ -30,13 +33,19 @@ pub enum LoadError {
     /// The graph.
     #[error("integer graph: {0}")]
     Graph(#[from] GraphError),
-    /// A verifying key.
-    #[error("slice {slice}: {source}")]
-    Key {
-        /// The slice.
-        slice: usize,
-        /// Why.
-        source: SliceVerifyError,
+    /// The verifying keys.
+    #[error(transparent)]
+    Keys(#[from] SliceKeyError),
+    /// Deriving them ended badly.
+    #[error("deriving the verifying keys was broken off")]
+    BrokenOff,
+    /// The compiler took another proof system than the Model's.
+    #[error("it was compiled for {got}, the Model asks for {expected}")]
+    ProofSystem {
+        /// The Model's.
+        expected: ProofSystem,
+        /// The manifest's.
+        got: ProofSystem,
     },
     /// Manifest, graph and report do not belong together.
     #[error("the compile report does not fit the manifest: {0} differs")]
@@ -64,32 +73,51 @@ impl CompiledModel {
     pub async fn load(
         artifacts: &Artifacts,
         report: CompileReport,
-        srs: VerifierSrs,
+        expected: ProofSystem,
+        srs: Option<VerifierSrs>,
     ) -> Result<Self, LoadError> {
         let bytes = artifacts
             .get_blob(&report.manifest.digest, zkml::manifest::MAX_MANIFEST_BYTES as u64)
             .await?;
         let manifest = Manifest::from_bytes(&bytes)?;
+        let got = manifest.proof_system;
+        if got != expected {
+            return Err(LoadError::ProofSystem { expected, got });
+        }
         if manifest.graph != report.graph.digest {
             return Err(LoadError::Report("the integer graph"));
         }
         if manifest.slices.len() != report.slices.len() {
             return Err(LoadError::Report("the number of slices"));
         }
+        let of_slices = manifest.slices.iter().zip(&report.slices);
+        if of_slices.into_iter().any(|(m, r)| m.vk != r.vk) {
+            return Err(LoadError::Report("a verifying key"));
+        }
+        if report.slices.iter().any(|s| s.halo2.is_some() != needs_srs(got)) {
+            return Err(LoadError::Report("whether keys are files"));
+        }
         let bytes = artifacts.get_blob(&manifest.graph, MAX_GRAPH_BYTES).await?;
         let graph: IntGraph = canonical::from_bytes(&bytes, MAX_GRAPH_BYTES as usize)?;
         graph.validate()?;
-        if (&graph.inputs, &graph.outputs) != (&manifest.inputs, &manifest.outputs)
-            || graph.nodes.len() != manifest.node_count as usize
-        {
-            return Err(LoadError::Report("the graph's interface"));
+        if !manifest.describes(&graph) {
+            return Err(LoadError::Report("the graph's description"));
         }
-        let mut verifiers = Vec::new();
-        for (slice, entry) in manifest.slices.iter().enumerate() {
-            let vk = artifacts.get_blob(&entry.vk, MAX_KEY_BYTES).await?;
-            let verifier = SliceVerifier::new(&manifest, SliceIndex(slice as u32), &vk, srs.clone());
-            verifiers.push(verifier.map_err(|source| LoadError::Key { slice, source })?);
+        let mut vks = BTreeMap::new();
+        for slice in report.slices.iter().filter(|s| s.halo2.is_some()) {
+            vks.insert(slice.vk, artifacts.get_blob(&slice.vk, MAX_KEY_BYTES).await?);
         }
+        let derive = move || {
+            let sources = KeySources {
+                files: &|digest| vks.get(&digest).map(|vk| vk.to_vec()),
+                srs: srs.as_ref(),
+                graph: Some(&graph),
+            };
+            let verifiers = slice_verifiers(&manifest, &sources)?;
+            Ok::<_, SliceKeyError>((manifest, graph, verifiers))
+        };
+        let derived = tokio::task::spawn_blocking(derive).await;
+        let (manifest, graph, verifiers) = derived.map_err(|_| LoadError::BrokenOff)??;
         Ok(Self {
             report,
             manifest,

@@ -6,10 +6,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use zkinfer_crds::compile_report::{CompileOutcome, CompileReport, CompiledSlice};
+use zkinfer_crds::ProofSystem;
+use zkinfer_crds::compile_report::{CompileOutcome, CompileReport, CompiledSlice, Halo2Files};
 use zkinfer_crds::wire::BlobRef;
+use zkml::backend::{Setup, Size, needs_srs};
 use zkml::compile::{CompileError, Compiled, Plan, compile};
-use zkml::halo2::{SrsSet, SrsSource};
+use zkml::halo2::SrsSource;
 
 use super::model;
 use crate::args::{CompileArgs, Format, ModelArgs};
@@ -17,8 +19,17 @@ use crate::exit::{Exit, UsageError};
 use crate::files;
 
 pub(crate) fn run(args: &CompileArgs, format: Format) -> Result<Exit, UsageError> {
-    let source = files::srs_source(&args.srs)?.ok_or_else(|| UsageError::new(files::NO_SRS))?;
-    let outcome = compile_to(&args.model, &source, &args.out, &|line| eprintln!("{line}"))?;
+    let source = files::srs_source(&args.srs)?;
+    if source.is_none() && needs_srs(args.proof_system) {
+        return Err(UsageError::new(files::NO_SRS));
+    }
+    let outcome = compile_to(
+        &args.model,
+        args.proof_system,
+        source.as_ref(),
+        &args.out,
+        &|line| eprintln!("{line}"),
+    )?;
     match (&outcome, format) {
         (_, Format::Json) => println!(
             "{}",
@@ -42,7 +53,8 @@ pub(crate) fn run(args: &CompileArgs, format: Format) -> Result<Exit, UsageError
 /// Compiles into a folder, and tells each step with the seconds since the beginning.
 pub(crate) fn compile_to(
     args: &ModelArgs,
-    source: &SrsSource,
+    proof_system: ProofSystem,
+    source: Option<&SrsSource>,
     out: &Path,
     progress: &(dyn Fn(String) + Sync),
 ) -> Result<CompileOutcome, UsageError> {
@@ -50,21 +62,21 @@ pub(crate) fn compile_to(
     let say = |what: &dyn std::fmt::Display| {
         progress(format!("{:>6.2} s  {what}", started.elapsed().as_secs_f64()))
     };
-    let (onnx, planned) = model::load(args)?;
+    let (onnx, planned) = model::load(args, proof_system)?;
     let made = planned.and_then(|plan| {
         let count = plan.slices.len();
         say(&format_args!("planned {count} slices"));
-        let srs = SrsSet::new(source, plan.slices.iter().map(|s| s.parameters.k))?;
+        let setup = plan.setup(source)?;
         let finished = AtomicUsize::new(0);
         let done = |slice: usize| {
             let n = finished.fetch_add(1, Ordering::Relaxed) + 1;
             say(&format_args!("keys of slice {slice} ({n}/{count})"));
         };
-        let compiled = compile(&plan, &srs, &done)?;
-        Ok::<_, CompileError>((plan, srs, compiled))
+        let compiled = compile(&plan, &setup, &done)?;
+        Ok::<_, CompileError>((plan, setup, compiled))
     });
     let outcome = match made {
-        Ok((plan, srs, compiled)) => CompileOutcome::Compiled(store(out, &onnx, &plan, &srs, &compiled)?),
+        Ok((plan, setup, compiled)) => CompileOutcome::Compiled(store(out, &onnx, &plan, &setup, &compiled)?),
         Err(e) => CompileOutcome::Failed(model::failure(&e)),
     };
     let json = serde_json::to_string_pretty(&outcome).map_err(UsageError::new)?;
@@ -77,7 +89,7 @@ fn store(
     out: &Path,
     onnx: &[u8],
     plan: &Plan,
-    srs: &SrsSet,
+    setup: &Setup,
     compiled: &Compiled,
 ) -> Result<CompileReport, UsageError> {
     let blob = |bytes: &[u8]| -> Result<BlobRef, UsageError> {
@@ -88,22 +100,36 @@ fn store(
     };
     blob(onnx)?;
     let graph = blob(&compiled.graph)?;
-    let points = srs
+    let points = setup
         .sizes()
         .map(|(k, srs)| Ok((k, blob(&srs.write())?)))
         .collect::<Result<Vec<_>, UsageError>>()?;
     let mut slices = Vec::new();
-    for (index, (s, keys)) in plan.slices.iter().zip(&compiled.keys).enumerate() {
-        let of_size = points.iter().find(|(k, _)| *k == s.parameters.k);
-        let (_, srs) = of_size.ok_or_else(|| UsageError::new(format!("no SRS of k = {}", s.parameters.k)))?;
+    for (s, keys) in plan.slices.iter().zip(&compiled.keys) {
+        let halo2 = match (&keys.files, s.cost.size) {
+            (Some(files), Size::Halo2Kzg { k, rows, .. }) => {
+                let of_size = points.iter().find(|(of, _)| *of == k);
+                let (_, srs) = of_size.ok_or_else(|| UsageError::new(format!("no SRS of k = {k}")))?;
+                Some(Halo2Files {
+                    k,
+                    rows,
+                    verifying_key: blob(&files.vk)?,
+                    proving_key: blob(&files.pk)?,
+                    srs: srs.clone(),
+                })
+            }
+            _ => None,
+        };
+        let cells = match s.cost.size {
+            Size::SumcheckWhir { cells } => Some(cells),
+            Size::Halo2Kzg { .. } => None,
+        };
         slices.push(CompiledSlice {
-            nodes: model::node_names(plan, index),
-            k: s.parameters.k,
-            rows: s.cost.rows as u64,
-            verifying_key: blob(&keys.vk)?,
-            proving_key: blob(&keys.pk)?,
-            srs: srs.clone(),
-            predicted_millis: s.cost.cpu_ms,
+            nodes: model::node_names(plan, s),
+            vk: keys.vk,
+            halo2,
+            cells,
+            predicted_micros: s.cost.cpu_us,
             predicted_memory_bytes: s.cost.memory_bytes,
             predicted_proof_bytes: s.cost.proof_bytes,
         });

@@ -1,28 +1,54 @@
-//! `inspect`: what proving a model would take.
+//! `inspect`: what proving a model would take, with each proof system.
 
 use serde_json::json;
-use zkml::compile::Plan;
+use zkinfer_crds::ProofSystem;
+use zkml::backend::Size;
+use zkml::compile::{CompileError, Plan};
 use zkml::graph::Op;
+use zkml::slice::{self, SliceError, SlicePlan};
 
 use super::model;
 use crate::args::{Format, InspectArgs};
 use crate::exit::{Exit, UsageError};
 
+/// How a model is cut for one proof system, or why not.
+type Cut = (ProofSystem, Result<Vec<SlicePlan>, SliceError>);
+
+const BOTH: [ProofSystem; 2] = [ProofSystem::SumcheckWhir, ProofSystem::Halo2Kzg];
+
 pub(crate) fn run(args: &InspectArgs, format: Format) -> Result<Exit, UsageError> {
-    let (_, planned) = model::load(&args.model)?;
-    match (planned, format) {
-        (Ok(plan), Format::Text) => print!("{}", text(&plan)),
-        (Ok(plan), Format::Json) => println!("{:#}", json(&plan)),
-        (Err(e), Format::Text) => {
-            model::print_failure(&model::failure(&e));
-            return Ok(Exit::Bad);
+    let systems = args.proof_system.map_or(BOTH.to_vec(), |one| vec![one]);
+    let mut refused: Vec<Cut> = Vec::new();
+    for (at, &system) in systems.iter().enumerate() {
+        let (_, planned) = model::load(&args.model, system)?;
+        let plan = match planned {
+            Ok(plan) => plan,
+            // Another proof system may have a place for what this one has not.
+            Err(CompileError::Slice(e)) if at + 1 < systems.len() => {
+                refused.push((system, Err(e)));
+                continue;
+            }
+            Err(e) => {
+                let failure = model::failure(&e);
+                match format {
+                    Format::Text => model::print_failure(&failure),
+                    Format::Json => println!("{:#}", json!({ "failed": failure })),
+                }
+                return Ok(Exit::Bad);
+            }
+        };
+        let mut cuts = std::mem::take(&mut refused);
+        cuts.push((system, Ok(plan.slices.clone())));
+        let slicing = model::slicing(&args.model);
+        let others = systems.iter().skip(at + 1);
+        cuts.extend(others.map(|&other| (other, slice::plan(&plan.graph, other, slicing))));
+        match format {
+            Format::Text => print!("{}", text(&plan, &cuts)),
+            Format::Json => println!("{:#}", json(&plan, &cuts)),
         }
-        (Err(e), Format::Json) => {
-            println!("{:#}", json!({ "failed": model::failure(&e) }));
-            return Ok(Exit::Bad);
-        }
+        return Ok(Exit::Done);
     }
-    Ok(Exit::Done)
+    Ok(Exit::Bad)
 }
 
 fn shape(shape: &[u32]) -> String {
@@ -48,7 +74,7 @@ fn op(op: &Op) -> &'static str {
     }
 }
 
-fn text(plan: &Plan) -> String {
+fn text(plan: &Plan, cuts: &[Cut]) -> String {
     use std::fmt::Write;
     let mut out = String::new();
     let accuracy = model::accuracy(plan);
@@ -83,35 +109,50 @@ fn text(plan: &Plan) -> String {
             t.exponent
         );
     }
-    let _ = writeln!(
-        out,
-        "\n{:>5}  {:<9} {:>3} {:>8} {:>6} {:>8} {:>9} {:>8} {:>9}",
-        "slice", "nodes", "k", "rows", "limb", "CPU ms", "memory", "proof", "pk"
-    );
-    for (i, s) in plan.slices.iter().enumerate() {
-        let _ = writeln!(
-            out,
-            "{i:>5}  {:<9} {:>3} {:>8} {:>6} {:>8} {:>5} MiB {:>6} B {:>5} KiB",
-            format!("{}..{}", s.nodes.start, s.nodes.end - 1),
-            s.parameters.k,
-            s.cost.rows,
-            s.parameters.limb_bits,
-            s.cost.cpu_ms,
-            s.cost.memory_bytes >> 20,
-            s.cost.proof_bytes,
-            s.cost.pk_bytes >> 10,
-        );
+    for (system, cut) in cuts {
+        match cut {
+            Ok(slices) => slices_text(&mut out, *system, slices),
+            Err(e) => {
+                let _ = writeln!(out, "\nwith {system}: {e}");
+            }
+        }
     }
-    let total: u64 = plan.slices.iter().map(|s| u64::from(s.cost.cpu_ms)).sum();
-    let _ = writeln!(
-        out,
-        "\npredicted: {:.2} CPU seconds in all, on one core of the reference machine",
-        total as f64 / 1e3
-    );
     out
 }
 
-fn json(plan: &Plan) -> serde_json::Value {
+fn slices_text(out: &mut String, system: ProofSystem, slices: &[SlicePlan]) {
+    use std::fmt::Write;
+    let _ = writeln!(
+        out,
+        "\n{:>5}  {:<9} {:>22} {:>6} {:>8} {:>9} {:>9}  proving key",
+        "slice", "nodes", "size", "limb", "CPU ms", "memory", "proof"
+    );
+    for (i, s) in slices.iter().enumerate() {
+        let (size, key) = match s.cost.size {
+            Size::Halo2Kzg { k, rows, pk_bytes } => {
+                (format!("{rows} rows, k = {k}"), format!("{} KiB", pk_bytes >> 10))
+            }
+            Size::SumcheckWhir { cells } => (format!("{cells} cells"), "none".to_owned()),
+        };
+        let _ = writeln!(
+            out,
+            "{i:>5}  {:<9} {size:>22} {:>6} {:>8.1} {:>5} MiB {:>5.1} KiB  {key}",
+            format!("{}..{}", s.nodes.start, s.nodes.end - 1),
+            s.parameters.limb_bits(),
+            s.cost.cpu_us as f64 / 1e3,
+            s.cost.memory_bytes >> 20,
+            s.cost.proof_bytes as f64 / 1024.0,
+        );
+    }
+    let total: u64 = slices.iter().map(|s| s.cost.cpu_us).sum();
+    let _ = writeln!(
+        out,
+        "predicted with {system}: {:.3} CPU seconds in all, on one core of the reference machine",
+        total as f64 / 1e6
+    );
+}
+
+fn json(plan: &Plan, cuts: &[Cut]) -> serde_json::Value {
     let nodes: Vec<_> = plan
         .graph
         .nodes
@@ -119,17 +160,36 @@ fn json(plan: &Plan) -> serde_json::Value {
         .filter_map(|n| plan.graph.tensors.get(n.output.0 as usize).map(|t| (n, t)))
         .map(|(n, t)| json!({ "name": n.name, "op": op(&n.op), "shape": t.shape, "bits": t.range.bits, "signed": t.range.signed, "exponent": t.exponent }))
         .collect();
-    let slices: Vec<_> = plan
-        .slices
+    let systems: serde_json::Map<_, _> = cuts
         .iter()
-        .enumerate()
-        .map(|(i, s)| {
-            json!({
-                "nodes": model::node_names(plan, i), "k": s.parameters.k, "rows": s.cost.rows, "limbBits": s.parameters.limb_bits,
-                "predictedMillis": s.cost.cpu_ms, "predictedMemoryBytes": s.cost.memory_bytes,
-                "predictedProofBytes": s.cost.proof_bytes, "predictedProvingKeyBytes": s.cost.pk_bytes,
-            })
+        .map(|(system, cut)| {
+            let of_system = match cut {
+                Ok(slices) => json!({
+                    "slices": slices.iter().map(|s| slice_json(plan, s)).collect::<Vec<_>>(),
+                    "predictedMicros": slices.iter().map(|s| s.cost.cpu_us).sum::<u64>(),
+                }),
+                Err(e) => json!({ "failed": e.to_string() }),
+            };
+            (system.to_string(), of_system)
         })
         .collect();
-    json!({ "model": plan.model, "accuracy": model::accuracy(plan), "nodes": nodes, "slices": slices })
+    json!({ "model": plan.model, "accuracy": model::accuracy(plan), "nodes": nodes, "proofSystems": systems })
+}
+
+fn slice_json(plan: &Plan, s: &SlicePlan) -> serde_json::Value {
+    let mut slice = json!({
+        "nodes": model::node_names(plan, s), "limbBits": s.parameters.limb_bits(),
+        "predictedMicros": s.cost.cpu_us, "predictedMemoryBytes": s.cost.memory_bytes,
+        "predictedProofBytes": s.cost.proof_bytes,
+    });
+    let size = match s.cost.size {
+        Size::Halo2Kzg { k, rows, pk_bytes } => {
+            json!({ "k": k, "rows": rows, "predictedProvingKeyBytes": pk_bytes })
+        }
+        Size::SumcheckWhir { cells } => json!({ "cells": cells }),
+    };
+    if let (Some(slice), Some(size)) = (slice.as_object_mut(), size.as_object()) {
+        slice.extend(size.clone());
+    }
+    slice
 }

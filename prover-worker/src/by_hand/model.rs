@@ -1,17 +1,21 @@
 //! From the model arguments to a plan, for `inspect` and `compile`.
 
+use zkinfer_crds::ProofSystem;
 use zkinfer_crds::compile_report::{Accuracy, CompileFailure, FailureKind, UnsupportedOp};
 use zkml::compile::{CompileError, CompileOptions, Plan, Sample, plan};
 use zkml::graph::import::ImportError;
 use zkml::graph::tensor_file::FloatInput;
-use zkml::slice::{SliceError, SlicingOptions};
+use zkml::slice::{SliceError, SlicePlan, SlicingOptions};
 
 use crate::args::ModelArgs;
 use crate::exit::UsageError;
 use crate::files;
 
 /// Reads the model and its calibration data and plans; the inner result is about the model.
-pub(super) fn load(args: &ModelArgs) -> Result<(Vec<u8>, Result<Plan, CompileError>), UsageError> {
+pub(super) fn load(
+    args: &ModelArgs,
+    proof_system: ProofSystem,
+) -> Result<(Vec<u8>, Result<Plan, CompileError>), UsageError> {
     let onnx = files::read(&args.model)?;
     let samples = match &args.calibration {
         Some(path) => Some(
@@ -23,13 +27,19 @@ pub(super) fn load(args: &ModelArgs) -> Result<(Vec<u8>, Result<Plan, CompileErr
     let options = CompileOptions {
         profile: args.profile.map(Into::into),
         error_budget_millionths: args.error_budget,
-        slicing: SlicingOptions {
-            parallelism: args.parallelism,
-            memory_per_worker: args.memory_mib.map(|mib| mib << 20),
-        },
+        proof_system,
+        slicing: slicing(args),
     };
     let planned = plan(&onnx, samples.as_deref(), options);
     Ok((onnx, planned))
+}
+
+/// How the arguments ask to cut.
+pub(super) fn slicing(args: &ModelArgs) -> SlicingOptions {
+    SlicingOptions {
+        parallelism: args.parallelism,
+        memory_per_worker: args.memory_mib.map(|mib| mib << 20),
+    }
 }
 
 /// The first axis counts samples of a model with one input.
@@ -62,9 +72,9 @@ pub(super) fn failure(error: &CompileError) -> CompileFailure {
         CompileError::Import(ImportError::Unsupported(_)) => FailureKind::UnsupportedNodes,
         CompileError::Import(_) => FailureKind::InvalidModel,
         CompileError::Calibrate(_) => FailureKind::InvalidCalibration,
-        CompileError::Slice(SliceError::Memory { .. } | SliceError::Layout { .. }) => {
-            FailureKind::SliceTooLarge
-        }
+        CompileError::Slice(
+            SliceError::Memory { .. } | SliceError::Layout { .. } | SliceError::Weights { .. },
+        ) => FailureKind::SliceTooLarge,
         _ => FailureKind::Other,
     };
     CompileFailure {
@@ -99,10 +109,7 @@ pub(super) fn accuracy(plan: &Plan) -> Accuracy {
 }
 
 /// Names of a slice's nodes.
-pub(super) fn node_names(plan: &Plan, slice: usize) -> Vec<String> {
-    let nodes = plan
-        .slices
-        .get(slice)
-        .and_then(|s| plan.graph.nodes.get(s.nodes.clone()));
+pub(super) fn node_names(plan: &Plan, slice: &SlicePlan) -> Vec<String> {
+    let nodes = plan.graph.nodes.get(slice.nodes.clone());
     nodes.unwrap_or_default().iter().map(|n| n.name.clone()).collect()
 }

@@ -7,19 +7,17 @@ use rand::rngs::OsRng;
 use serde_json::json;
 use zkinfer_crds::compile_report::CompileOutcome;
 use zkinfer_crds::{ClaimId, Identity, RequestUid, SliceIndex};
+use zkml::backend::ProvingFiles;
 use zkml::canonical;
 use zkml::graph::tensor_file::{dequantise, quantise_input};
 use zkml::graph::{IntGraph, IntTensor, TensorId};
 use zkml::manifest::Manifest;
-use zkml::proof::SliceProver;
+use zkml::proof::{MAX_GRAPH_BYTES, SliceProver};
 use zkml::receipt::{Receipt, ReceiptBuilder};
 
 use crate::args::{Format, ProveArgs};
 use crate::exit::{Exit, UsageError, say};
 use crate::files;
-
-/// Largest integer graph that is read, in bytes.
-const MAX_GRAPH_BYTES: usize = 512 << 20;
 
 pub(crate) fn run(args: &ProveArgs, format: Format) -> Result<Exit, UsageError> {
     let path = args.dir.join("manifest.cbor");
@@ -111,9 +109,15 @@ fn prove(
         let started = Instant::now();
         let slice = SliceIndex(index as u32);
         let named = |e: &dyn std::fmt::Display| UsageError::new(format!("slice {slice}: {e}"));
-        let pk = files::read_blob(&args.dir, &compiled.proving_key.digest)?;
-        let srs = files::read_blob(&args.dir, &compiled.srs.digest)?;
-        let prover = SliceProver::new(manifest, graph, slice, &pk, &srs).map_err(|e| named(&e))?;
+        let read = match &compiled.halo2 {
+            Some(halo2) => Some((
+                files::read_blob(&args.dir, &halo2.proving_key.digest)?,
+                files::read_blob(&args.dir, &halo2.srs.digest)?,
+            )),
+            None => None,
+        };
+        let files = read.as_ref().map(|(pk, srs)| ProvingFiles { pk, srs });
+        let prover = SliceProver::new(manifest, graph, slice, files).map_err(|e| named(&e))?;
         let claim = ClaimId::new(random());
         let statement = builder.statement(slice, claim, identity);
         let inputs: Vec<Vec<i64>> = entry

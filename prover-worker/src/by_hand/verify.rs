@@ -40,12 +40,10 @@ pub(crate) fn run(args: &VerifyArgs, format: Format) -> Result<Exit, UsageError>
     };
     let dir = args.files.clone().or_else(beside).unwrap_or_default();
     let load = move |digest: Digest| files::read_blob(&dir, &digest).ok();
-    // Without a source, the receipt's SRS is refused before any key is derived with this one.
-    let derive_with = source.clone().unwrap_or(SrsSource::Development);
     let against = match (&model, &manifest) {
         (Some(onnx), manifest) => Against::Model {
             onnx,
-            srs: &derive_with,
+            srs: source.as_ref(),
             manifest: manifest.as_ref(),
         },
         (None, Some(manifest)) => Against::Manifest {

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use zkinfer_crds::Digest;
 use zkinfer_crds::compile_report::{CompileFailure, CompileOutcome, FailureKind};
 use zkinfer_crds::wire::{BlobRef, CompileTask};
+use zkml::backend::needs_srs;
 use zkml::halo2::{Srs, SrsSource};
 
 use self::client::Client;
@@ -66,18 +67,19 @@ async fn compile_for(client: &Client, scratch: &Path) -> Result<(), JobError> {
         })
     };
     let srs = match &task.srs {
-        None => SrsSource::Development,
+        _ if !needs_srs(task.proof_system) => None,
+        None => Some(SrsSource::Development),
         Some(blob) => {
             let bytes = fetch(client, blob).await?;
             let srs = Srs::read(&bytes).map_err(|e| UsageError::new(format!("the trusted setup: {e}")))?;
-            SrsSource::Points(Box::new(srs))
+            Some(SrsSource::Points(Box::new(srs)))
         }
     };
     let outcome = match model(client, &task, scratch).await? {
         Ok(args) => {
-            let out = scratch.join("out");
+            let (out, system) = (scratch.join("out"), task.proof_system);
             let compile = move || {
-                compile_to(&args, &srs, &out, &|line| {
+                compile_to(&args, system, srs.as_ref(), &out, &|line| {
                     let _ = progress.send(line);
                 })
             };

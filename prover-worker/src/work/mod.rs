@@ -6,6 +6,9 @@
 //!   │410: exit 0         └─ refuse ─┘──▶ claim …            SIGTERM: refuse, exit 75
 //! ```
 //!
+//! Several such loops may run side by side; they share keys, and together they never hold slices whose predicted memory is
+//! more than the worker has.
+//!
 //! Invariants: exit 0 only on 410. Every blob is compared with its digest before it is used. Nothing is submitted
 //! that the worker has not verified.
 
@@ -14,8 +17,10 @@ pub(crate) mod client;
 mod task;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use futures::future::join_all;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use zkinfer_crds::ParameterId;
@@ -29,6 +34,8 @@ use crate::exit::{Exit, UsageError};
 
 /// Shortest and longest pause after a call that failed.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+/// How long an answer is waited for while other slices are being proved.
+const BUSY_WAIT_SECONDS: u32 = 2;
 /// How long a worker that was told to stop waits for the answer to a claim that it has made.
 const LAST_ANSWER: Duration = Duration::from_secs(1);
 
@@ -38,23 +45,41 @@ pub(crate) fn run(args: WorkArgs) -> Result<Exit, UsageError> {
         .with_writer(std::io::stderr)
         .with_env_filter(filter)
         .init();
+    tracing::info!(
+        build = zkml::backend::instruction_set(),
+        "proving with this build"
+    );
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build();
     let runtime = runtime.map_err(UsageError::new)?;
     let worker = Worker::new(args)?;
-    let exit = runtime.block_on(worker.until_over());
+    let exit = runtime.block_on(worker.run());
     // A proof that nobody waits for any more must not keep the process.
     runtime.shutdown_background();
     Ok(exit)
 }
 
+/// What the lanes have in hand together.
+#[derive(Default)]
+struct Hand {
+    /// Held by the lane that asks.
+    turn: tokio::sync::Mutex<()>,
+    /// Predicted memory of all slices in hand.
+    memory: AtomicU64,
+    /// The worker was told to stop: nothing more is asked for.
+    stopping: AtomicBool,
+}
+
 struct Worker {
     client: Client,
     prover: Arc<Prover>,
+    /// With all of the worker's memory.
     request: ClaimRequest,
     patience: Duration,
+    lanes: u32,
+    hand: Hand,
 }
 
 impl Worker {
@@ -66,6 +91,7 @@ impl Worker {
             request,
             name,
             memory_mib,
+            claims,
             cache,
             patience,
         } = args;
@@ -76,13 +102,47 @@ impl Worker {
             client,
             request: ClaimRequest {
                 worker: name,
-                parameters: vec![ParameterId::Halo2KzgBn254V1],
+                parameters: vec![
+                    ParameterId::SumcheckWhirGoldilocksV1,
+                    ParameterId::Halo2KzgBn254V1,
+                ],
                 memory_bytes: memory_mib << 20,
                 request,
                 wait_seconds: MAX_WAIT_SECONDS.min(20),
             },
             patience: Duration::from_secs(patience),
+            lanes: claims,
+            hand: Hand::default(),
         })
+    }
+
+    /// Runs all lanes to their end.
+    async fn run(&self) -> Exit {
+        let ends = join_all((0..self.lanes).map(|_| self.until_over())).await;
+        let worst = [Exit::Usage, Exit::Bad, Exit::Drained];
+        let found = worst.into_iter().find(|e| ends.contains(e));
+        found.unwrap_or(Exit::Done)
+    }
+
+    /// Asks for a slice that fits into the memory that is left. One lane asks at a time, so that two are not promised the
+    /// same memory.
+    async fn claim(&self) -> Result<Claimed, CallError> {
+        let _turn = self.hand.turn.lock().await;
+        if self.hand.stopping.load(Ordering::Relaxed) {
+            return Ok(Claimed::Nothing);
+        }
+        let used = self.hand.memory.load(Ordering::Relaxed);
+        let mut request = self.request.clone();
+        request.memory_bytes = request.memory_bytes.saturating_sub(used);
+        if used > 0 {
+            // Soon there is more memory to ask with.
+            request.wait_seconds = request.wait_seconds.min(BUSY_WAIT_SECONDS);
+        }
+        let claimed = self.client.claim(&request).await?;
+        if let Claimed::Slice(grant) = &claimed {
+            self.hand.memory.fetch_add(grant.memory_bytes, Ordering::Relaxed);
+        }
+        Ok(claimed)
     }
 
     async fn until_over(&self) -> Exit {
@@ -91,10 +151,11 @@ impl Worker {
         };
         let (mut last_answer, mut pause) = (Instant::now(), BACKOFF.0);
         loop {
-            let mut call = std::pin::pin!(self.client.claim(&self.request));
+            let mut call = std::pin::pin!(self.claim());
             let claimed = tokio::select! {
                 claimed = &mut call => claimed,
                 _ = stop.recv() => {
+                    self.hand.stopping.store(true, Ordering::Relaxed);
                     // The answer may be on its way: a slice that is granted and not handed back is a slice lost.
                     if let Ok(Ok(Claimed::Slice(grant))) = tokio::time::timeout(LAST_ANSWER, call).await {
                         self.hand_back(&grant).await;
@@ -110,10 +171,12 @@ impl Worker {
                     tokio::select! {
                         () = self.serve(&grant) => {}
                         _ = stop.recv() => {
+                            self.hand.stopping.store(true, Ordering::Relaxed);
                             self.hand_back(&grant).await;
                             return Exit::Drained;
                         }
                     }
+                    self.hand.memory.fetch_sub(grant.memory_bytes, Ordering::Relaxed);
                 }
                 Err(CallError::Forbidden(why)) => {
                     tracing::error!(%why, "the gateway does not know this worker");

@@ -6,17 +6,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rand::rngs::OsRng;
 use zkinfer_crds::wire::{BlobRef, ClaimGrant};
 use zkinfer_crds::{Digest, SliceIndex};
+use zkml::backend::ProvingFiles;
 use zkml::canonical;
 use zkml::graph::IntGraph;
 use zkml::manifest::Manifest;
-use zkml::proof::{MAX_INPUTS_BYTES, SliceProver};
+use zkml::proof::{MAX_GRAPH_BYTES, MAX_INPUTS_BYTES, SliceProver};
 
 use super::cache::Cache;
 use super::client::{CallError, Client};
 
 /// Provers that stay loaded: their keys are read once, not for every proof.
 const MAX_LOADED: usize = 8;
-const MAX_GRAPH_BYTES: usize = 512 << 20;
 
 /// Why a slice is handed back.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +41,8 @@ pub(super) enum TaskError {
 pub(super) struct Prover {
     cache: Cache,
     loaded: Mutex<BTreeMap<(Digest, SliceIndex), Arc<SliceProver>>>,
+    /// Held by who loads: the same keys are never derived twice side by side.
+    loading: tokio::sync::Mutex<()>,
 }
 
 impl Prover {
@@ -48,6 +50,7 @@ impl Prover {
         Self {
             cache,
             loaded: Mutex::default(),
+            loading: tokio::sync::Mutex::default(),
         }
     }
 
@@ -67,22 +70,28 @@ impl Prover {
 
     /// The slice's keys, from memory, disk or the gateway.
     async fn load(&self, client: &Client, grant: &ClaimGrant) -> Result<Arc<SliceProver>, TaskError> {
-        let missing = || TaskError::Unsupported("the grant names no proving key or no SRS".to_owned());
-        let pk = grant.proving_key.as_ref().ok_or_else(missing)?;
-        let srs = grant.srs.as_ref().ok_or_else(missing)?;
         let key = (grant.manifest.digest, grant.slice);
-        if let Some(prover) = self
-            .loaded
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&key)
-        {
-            return Ok(Arc::clone(prover));
+        let _one = self.loading.lock().await;
+        let loaded = {
+            let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+            loaded.get(&key).map(Arc::clone)
+        };
+        if let Some(prover) = loaded {
+            return Ok(prover);
         }
         let manifest = self.blob(client, &grant.manifest, true).await?;
         let graph = self.blob(client, &grant.graph, true).await?;
-        let pk_bytes = self.blob(client, pk, true).await?;
-        let srs_bytes = self.blob(client, srs, true).await?;
+        let files = match (&grant.proving_key, &grant.srs) {
+            (Some(pk), Some(srs)) => Some((
+                self.blob(client, pk, true).await?,
+                self.blob(client, srs, true).await?,
+            )),
+            (None, None) => None,
+            _ => {
+                let half = "the grant names only one of proving key and SRS";
+                return Err(TaskError::Unsupported(half.to_owned()));
+            }
+        };
         let slice = grant.slice;
         let read = move || {
             let unsupported = |e: &dyn std::fmt::Display| TaskError::Unsupported(e.to_string());
@@ -90,7 +99,8 @@ impl Prover {
             let graph: IntGraph =
                 canonical::from_bytes(&graph, MAX_GRAPH_BYTES).map_err(|e| unsupported(&e))?;
             graph.validate().map_err(|e| unsupported(&e))?;
-            SliceProver::new(&manifest, &graph, slice, &pk_bytes, &srs_bytes).map_err(|e| unsupported(&e))
+            let files = files.as_ref().map(|(pk, srs)| ProvingFiles { pk, srs });
+            SliceProver::new(&manifest, &graph, slice, files).map_err(|e| unsupported(&e))
         };
         let prover = Arc::new(
             tokio::task::spawn_blocking(read)

@@ -11,13 +11,12 @@ use std::time::Instant;
 use clap::Parser;
 use rand::Rng;
 use rand::rngs::OsRng;
-use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex};
+use zkinfer_crds::{ClaimId, Digest, Identity, ProofSystem, RequestUid, SliceIndex};
 use zkinfer_tests::local::model_file;
-use zkml::compile::{CompileOptions, Compiled, Plan, Sample, compile, plan};
+use zkml::compile::{CompileOptions, Plan, Sample, compile, plan};
 use zkml::graph::tensor_file::read_npy;
 use zkml::graph::{FloatInput, IntTensor, dequantise, quantise_input};
-use zkml::halo2::{SrsSet, SrsSource};
-use zkml::proof::SliceProver;
+use zkml::halo2::SrsSource;
 use zkml::receipt::{Against, ReceiptBuilder, Verification, verify};
 use zkml::slice::SlicingOptions;
 
@@ -27,6 +26,9 @@ struct Args {
     /// The model: digits, digits-residual or wine.
     #[arg(default_value = "digits")]
     model: String,
+    /// What to prove them with.
+    #[arg(long, default_value_t = ProofSystem::Halo2Kzg)]
+    proof_system: ProofSystem,
     /// How many answers to prove and verify, slice by slice.
     #[arg(long, default_value_t = 20)]
     proved: usize,
@@ -88,6 +90,7 @@ fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
     let options = CompileOptions {
         profile: None,
         error_budget_millionths: 20_000,
+        proof_system: args.proof_system,
         slicing,
     };
     let plan = plan(&onnx, Some(&calibration), options)?;
@@ -147,32 +150,17 @@ fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
 
 /// Proves every slice of each answer and verifies the receipts.
 fn prove(plan: &Plan, answers: &[Vec<IntTensor>]) -> Result<bool, Box<dyn Error>> {
-    let srs = SrsSet::new(
-        &SrsSource::Development,
-        plan.slices.iter().map(|s| s.parameters.k),
-    )?;
-    let Compiled { manifest, keys, .. } = compile(plan, &srs, &|_| ())?;
+    let setup = plan.setup(Some(&SrsSource::Development))?;
+    let compiled = compile(plan, &setup, &|_| ())?;
+    let manifest = &compiled.manifest;
     let mut provers = Vec::new();
-    for (index, keys) in keys.iter().enumerate() {
-        let points = srs.of(manifest.slices[index].circuit.k)?.write();
-        provers.push(SliceProver::new(
-            &manifest,
-            &plan.graph,
-            SliceIndex(index as u32),
-            &keys.pk,
-            &points,
-        )?);
+    for index in 0..manifest.slices.len() {
+        provers.push(compiled.prover(&plan.graph, &setup, SliceIndex(index as u32))?);
     }
-    let files = |digest: Digest| {
-        keys.iter()
-            .map(|k| &k.vk)
-            .find(|vk| Digest::of(vk) == digest)
-            .cloned()
-    };
+    let files = |digest: Digest| compiled.file(digest);
     let (mut valid, mut bytes, mut proving, mut verifying) = (0usize, 0usize, 0f64, 0f64);
     for tensors in answers {
-        let mut receipt =
-            ReceiptBuilder::new(&manifest, "accuracy", RequestUid::new(OsRng.r#gen()), tensors)?;
+        let mut receipt = ReceiptBuilder::new(manifest, "accuracy", RequestUid::new(OsRng.r#gen()), tensors)?;
         let started = Instant::now();
         for (index, prover) in provers.iter().enumerate() {
             let (slice, claim, identity) = (
@@ -190,7 +178,7 @@ fn prove(plan: &Plan, answers: &[Vec<IntTensor>]) -> Result<bool, Box<dyn Error>
         let receipt = receipt.finish()?.to_bytes();
         let started = Instant::now();
         let against = Against::Manifest {
-            manifest: &manifest,
+            manifest,
             files: &files,
         };
         let report = verify(

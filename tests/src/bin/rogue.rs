@@ -1,7 +1,7 @@
 //! A worker that breaks the protocol in one chosen way, for tests of the operator. It speaks to the gateway that its
 //! environment names, as any prover of a third party does.
 //!
-//! `rogue die | stall | garbage | empty | envelope | huge | swap | replay | vanish`
+//! `rogue die | stall | garbage | empty | envelope | other-system | huge | swap | replay | vanish`
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use reqwest::{Body, Client, StatusCode};
 use zkinfer_crds::wire::{BLOBS_PATH, BlobRef, CLAIMS_PATH, ClaimGrant, ClaimRequest};
 use zkinfer_crds::{Digest, ParameterId};
+use zkml::backend::ProvingFiles;
 use zkml::canonical;
 use zkml::envelope::Envelope;
 use zkml::graph::IntGraph;
@@ -51,8 +52,18 @@ async fn misbehave(mode: &str) -> Fallible<()> {
             "empty" => rogue.submit(&grant, Vec::new()).await?,
             // Well-formed, with a proof of noise.
             "envelope" => {
-                let noise = Envelope::new(ParameterId::Halo2KzgBn254V1, vec![7; 1500]).to_bytes();
+                let noise = Envelope::new(grant.parameter_id, vec![7; 1500]).to_bytes();
                 rogue.submit(&grant, noise).await?;
+            }
+            // An honest proof that calls itself another proof system's.
+            "other-system" => {
+                let mut envelope = Envelope::from_bytes(&rogue.prove(&grant).await?)?;
+                envelope.parameter_id = match grant.parameter_id {
+                    ParameterId::Halo2KzgBn254V1 => ParameterId::SumcheckWhirGoldilocksV1,
+                    ParameterId::SumcheckWhirGoldilocksV1 => ParameterId::Halo2KzgBn254V1,
+                };
+                envelope.proof_system = envelope.parameter_id.proof_system();
+                rogue.submit(&grant, envelope.to_bytes()).await?;
             }
             "huge" => rogue.huge(&grant).await?,
             "swap" => rogue.swap(&grant).await?,
@@ -69,7 +80,10 @@ impl Rogue {
     async fn claim(&self) -> Fallible<Option<ClaimGrant>> {
         let request = ClaimRequest {
             worker: "rogue".to_owned(),
-            parameters: vec![ParameterId::Halo2KzgBn254V1],
+            parameters: vec![
+                ParameterId::SumcheckWhirGoldilocksV1,
+                ParameterId::Halo2KzgBn254V1,
+            ],
             memory_bytes: 8 << 30,
             request: None,
             wait_seconds: 10,
@@ -143,14 +157,17 @@ impl Rogue {
     }
 
     async fn prove(&self, grant: &ClaimGrant) -> Fallible<Vec<u8>> {
-        let pk = self
-            .blob(grant.proving_key.as_ref().ok_or("no proving key")?)
-            .await?;
-        let srs = self.blob(grant.srs.as_ref().ok_or("no SRS")?).await?;
+        let files = match (&grant.proving_key, &grant.srs) {
+            (Some(pk), Some(srs)) => Some((self.blob(pk).await?, self.blob(srs).await?)),
+            _ => None,
+        };
         let manifest = Manifest::from_bytes(&self.blob(&grant.manifest).await?)?;
         let graph: IntGraph = canonical::from_bytes(&self.blob(&grant.graph).await?, 1 << 28)?;
         let inputs: Vec<Vec<i64>> = canonical::from_bytes(&self.blob(&grant.inputs).await?, 1 << 28)?;
-        let prover = SliceProver::new(&manifest, &graph, grant.slice, &pk, &srs)?;
+        let prover = {
+            let files = files.as_ref().map(|(pk, srs)| ProvingFiles { pk, srs });
+            SliceProver::new(&manifest, &graph, grant.slice, files)?
+        };
         Ok(prover.prove(&grant.statement, &inputs, rand::rngs::OsRng)?.0)
     }
 

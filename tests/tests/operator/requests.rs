@@ -8,7 +8,8 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::ResourceExt;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
-use zkinfer_crds::k8s::{InferenceRequest, MinerPool, RequestPhase, is_true};
+use zkinfer_crds::ProofSystem;
+use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model, RequestPhase, find_condition, is_true};
 use zkinfer_tests::cluster::{can_run, wait_for};
 use zkinfer_tests::local::{model_file, program, run};
 use zkinfer_tests::operator::{Objects, phase, pool_ready, reason};
@@ -93,6 +94,67 @@ async fn a_request_is_proved_by_jobs_of_two_pools_and_a_stranger_verifies_its_re
             .args(how)
             .arg("--allow-dev-srs"));
         assert_eq!(verified.code, 0, "{}{}", verified.stdout, verified.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_model_without_a_trusted_setup_is_proved_and_its_receipt_verified_without_a_flag() {
+    if !can_run() {
+        return;
+    }
+    let world = World::shared().await;
+    let objects = Objects::new(&world.cluster, "transparent").await.unwrap();
+    let model = objects.model_of("wine", "wine.onnx", 2, ProofSystem::SumcheckWhir);
+    for object in [
+        model,
+        objects.pool("pool", &json!({})),
+        objects.wine_request("one", "wine", &json!({})),
+    ] {
+        world.cluster.apply(&object).await.unwrap();
+    }
+    let request = objects.over("one", LONG).await.unwrap();
+    assert_eq!(
+        phase(&request),
+        Some(RequestPhase::Succeeded),
+        "{:?}",
+        request.status
+    );
+    let model: Model = objects.api().get("wine").await.unwrap();
+    let status = model.status.unwrap();
+    let trusted = find_condition(&status.conditions, "TrustedSetup").unwrap();
+    assert_eq!(
+        (trusted.status.as_str(), trusted.reason.as_str()),
+        ("True", "NotRequired")
+    );
+    assert_eq!(status.srs_digest, None);
+    assert!(
+        status
+            .slices
+            .iter()
+            .all(|s| s.cells.is_some() && s.proving_key_digest.is_none())
+    );
+
+    let out = world.cluster.folder().join("transparent.cbor");
+    let files = world.cluster.folder().join("transparent.files");
+    let fetched = run(Command::new(program("operator"))
+        .env("KUBECONFIG", world.cluster.kubeconfig())
+        .args(["receipt", "one", "-n", "transparent", "--gateway"])
+        .arg(&world.operator.gateway)
+        .arg("-o")
+        .arg(&out)
+        .arg("--files")
+        .arg(&files));
+    assert_eq!(fetched.code, 0, "{}", fetched.stderr);
+    for how in [
+        vec!["--model".into(), model_file("wine.onnx")],
+        vec!["--manifest".into(), files.join("manifest.cbor")],
+    ] {
+        let verified = run(Command::new(program("prover-worker"))
+            .arg("verify")
+            .arg(&out)
+            .args(how));
+        assert_eq!(verified.code, 0, "{}{}", verified.stdout, verified.stderr);
+        assert!(!verified.stdout.contains("FORGEABLE"), "{}", verified.stdout);
     }
 }
 

@@ -20,8 +20,8 @@ async fn runs_survive_kills_of_the_operator_at_twenty_moments() {
     }
     let mut world = World::new(&[]).await;
     let objects = Objects::new(&world.cluster, "restart").await.unwrap();
-    // The digits model: its slices take long enough to be killed in the middle of.
-    let quickstart = repository().join("manifests/quickstart/model.yaml");
+    // The digits model with Halo2Kzg: its slices take long enough to be killed in the middle of.
+    let quickstart = repository().join("manifests/quickstart-halo2/model.yaml");
     let model = std::fs::read_to_string(quickstart).unwrap();
     let model = model.replace("namespace: default", "namespace: restart");
     world.cluster.apply(&model).await.unwrap();

@@ -4,11 +4,11 @@ use rand::{CryptoRng, RngCore};
 use zkinfer_crds::{Digest, SliceIndex};
 
 use super::verifier::{SliceVerifier, SliceVerifyError};
+use crate::backend::{KeyError, ProveError, Prover, ProvingFiles};
 use crate::envelope::Envelope;
 use crate::graph::IntGraph;
-use crate::halo2::{self, KeyError, ProveError, ProvingKey, Srs, SrsError};
 use crate::manifest::Manifest;
-use crate::relations::{self, LowerError, SliceRelations};
+use crate::relations::{self, LowerError};
 
 /// Why a slice could not be proved.
 #[derive(Debug, thiserror::Error)]
@@ -22,30 +22,24 @@ pub enum SliceProverError {
     /// The keys are not those of the slice.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// The SRS is not readable.
-    #[error(transparent)]
-    Srs(#[from] SrsError),
     /// Proving failed.
     #[error(transparent)]
     Prove(#[from] ProveError),
-    /// The own proof does not verify: keys, SRS or machine are damaged.
-    #[error("the proof was made but does not verify, so it is not published: {0}")]
+    /// The own keys are not the manifest's, or the own proof does not verify: keys, SRS or machine are damaged.
+    #[error("what was made does not verify, so it is not published: {0}")]
     SelfCheck(#[from] SliceVerifyError),
 }
 
 /// Everything that proving a slice again and again needs.
 #[derive(Debug)]
 pub struct SliceProver {
-    manifest: Manifest,
-    relations: SliceRelations,
-    pk: ProvingKey,
-    srs: Srs,
+    prover: Prover,
     verifier: SliceVerifier,
 }
 
 impl SliceProver {
-    /// Reads keys. The bytes of `pk` and `srs` must have been compared with trusted digests: their points are not
-    /// checked again.
+    /// Reads or derives keys. The bytes of `files` must have been compared with trusted digests: their points are not
+    /// checked again. They are needed with Halo2Kzg and without effect otherwise.
     ///
     /// # Errors
     /// A slice that does not exist, or files that are not its.
@@ -53,24 +47,16 @@ impl SliceProver {
         manifest: &Manifest,
         graph: &IntGraph,
         slice: SliceIndex,
-        pk: &[u8],
-        srs: &[u8],
+        files: Option<ProvingFiles<'_>>,
     ) -> Result<Self, SliceProverError> {
         let entry = manifest
             .slices
             .get(slice.0 as usize)
             .ok_or(SliceProverError::NoSlice(slice))?;
         let relations = relations::lower(graph, entry.nodes(), &entry.inputs, &entry.outputs)?;
-        let pk = ProvingKey::from_bytes(pk, &relations, entry.parameters())?;
-        let srs = Srs::read_unchecked(srs)?;
-        let verifier = SliceVerifier::new(manifest, slice, &pk.verifying_key().to_bytes(), srs.verifier())?;
-        Ok(Self {
-            manifest: manifest.clone(),
-            relations,
-            pk,
-            srs,
-            verifier,
-        })
+        let prover = Prover::new(relations, entry.circuit.parameters(), files)?;
+        let verifier = SliceVerifier::of(manifest, slice, prover.verifier()?)?;
+        Ok(Self { prover, verifier })
     }
 
     /// Proves the slice for a statement and verifies the proof. Returns the envelope's bytes and the outputs.
@@ -84,10 +70,16 @@ impl SliceProver {
         rng: impl RngCore + CryptoRng,
     ) -> Result<(Vec<u8>, Vec<Vec<i64>>), SliceProverError> {
         let views: Vec<&[i64]> = inputs.iter().map(Vec::as_slice).collect();
-        let made = halo2::prove(&self.pk, &self.relations, &self.srs, statement, &views, rng)?;
-        let envelope = Envelope::new(self.manifest.parameter_id, made.proof).to_bytes();
-        let outputs: Vec<&[i64]> = made.outputs.iter().map(Vec::as_slice).collect();
-        self.verifier.verify(&envelope, statement, &views, &outputs)?;
-        Ok((envelope, made.outputs))
+        let (proof, outputs) = self.prover.prove(statement, &views, rng)?;
+        let envelope = Envelope::new(self.verifier.parameter_id(), proof).to_bytes();
+        let of_slice: Vec<&[i64]> = outputs.iter().map(Vec::as_slice).collect();
+        self.verifier.verify(&envelope, statement, &views, &of_slice)?;
+        Ok((envelope, outputs))
+    }
+
+    /// The verifier that belongs to it.
+    #[must_use]
+    pub fn verifier(&self) -> &SliceVerifier {
+        &self.verifier
     }
 }

@@ -1,12 +1,13 @@
 //! Verifies one slice.
 
-use zkinfer_crds::{Digest, SliceIndex};
+use zkinfer_crds::{Digest, ParameterId, SliceIndex};
 
+use super::keys::KeySources;
+use crate::backend::{self, KeyError, Setup, Verifier, VerifyError};
 use crate::canonical::CanonicalError;
 use crate::envelope::Envelope;
-use crate::halo2::{self, KeyError, VerifierSrs, VerifyError, VerifyingKey};
 use crate::manifest::Manifest;
-use crate::relations::{Boundary, SliceTensor};
+use crate::relations::{self, Boundary, LowerError, SliceTensor};
 
 /// Why a slice proof was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,9 +23,15 @@ pub enum SliceVerifyError {
         /// The given one.
         got: Digest,
     },
-    /// The key cannot be read.
+    /// The key cannot be read or derived.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The manifest's cut does not fit the graph.
+    #[error(transparent)]
+    Lower(#[from] LowerError),
+    /// A file or the integer graph is not there.
+    #[error("{0}")]
+    Missing(String),
     /// The SRS is not the manifest's.
     #[error("the SRS is {got}, the manifest names {expected}")]
     OtherSrs {
@@ -49,36 +56,70 @@ pub enum SliceVerifyError {
     Proof(#[from] VerifyError),
 }
 
-/// What verifying a slice again and again needs. It needs no graph and no weights.
+/// What verifying a slice again and again needs.
 #[derive(Debug, Clone)]
 pub struct SliceVerifier {
-    parameter_id: zkinfer_crds::ParameterId,
+    parameter_id: ParameterId,
     inputs: Vec<SliceTensor>,
     outputs: Vec<SliceTensor>,
-    vk: VerifyingKey,
-    srs: VerifierSrs,
+    verifier: Verifier,
 }
 
 impl SliceVerifier {
-    /// Reads a verifying key and compares it and the SRS with the manifest.
+    /// Reads or derives a verifying key and compares it, and the SRS, with the manifest.
     ///
     /// # Errors
-    /// A slice, key or SRS that is not the manifest's.
+    /// A slice, key or SRS that is not the manifest's, or something missing that the proof system needs.
     pub fn new(
         manifest: &Manifest,
         slice: SliceIndex,
-        vk: &[u8],
-        srs: VerifierSrs,
+        sources: &KeySources<'_>,
     ) -> Result<Self, SliceVerifyError> {
         let entry = manifest
             .slices
             .get(slice.0 as usize)
             .ok_or(SliceVerifyError::NoSlice(slice))?;
-        let (expected, got) = (entry.vk, Digest::of(vk));
+        if backend::derives_keys(manifest.proof_system) {
+            let graph = sources
+                .graph
+                .ok_or_else(|| SliceVerifyError::Missing("there is no integer graph".to_owned()))?;
+            let relations = relations::lower(graph, entry.nodes(), &entry.inputs, &entry.outputs)?;
+            let (verifier, _) =
+                Verifier::derive(&relations, entry.circuit.parameters(), &Setup::Transparent)?;
+            return Self::of(manifest, slice, verifier);
+        }
+        let srs = sources
+            .srs
+            .ok_or_else(|| SliceVerifyError::Missing("no trusted setup was given".to_owned()))?;
+        let (expected, got) = (manifest.srs, srs.digest());
+        if expected != got {
+            return Err(SliceVerifyError::OtherSrs { expected, got });
+        }
+        let vk = (sources.files)(entry.vk).ok_or_else(|| {
+            SliceVerifyError::Missing(format!("the verifying key {} is not among the files", entry.vk))
+        })?;
+        let (expected, got) = (entry.vk, Digest::of(&vk));
         if expected != got {
             return Err(SliceVerifyError::OtherKey { expected, got });
         }
-        let (expected, got) = (manifest.srs, srs.digest());
+        let verifier = Verifier::from_file(&vk, &entry.circuit, srs.clone())?;
+        Self::of(manifest, slice, verifier)
+    }
+
+    /// Takes a verifier that has been made, and compares it with the manifest.
+    ///
+    /// # Errors
+    /// A slice, key or SRS that is not the manifest's.
+    pub fn of(manifest: &Manifest, slice: SliceIndex, verifier: Verifier) -> Result<Self, SliceVerifyError> {
+        let entry = manifest
+            .slices
+            .get(slice.0 as usize)
+            .ok_or(SliceVerifyError::NoSlice(slice))?;
+        let (expected, got) = (entry.vk, verifier.vk_digest());
+        if expected != got {
+            return Err(SliceVerifyError::OtherKey { expected, got });
+        }
+        let (expected, got) = (manifest.srs, verifier.srs_digest());
         if expected != got {
             return Err(SliceVerifyError::OtherSrs { expected, got });
         }
@@ -86,8 +127,7 @@ impl SliceVerifier {
             parameter_id: manifest.parameter_id,
             inputs: manifest.slice_tensors(&entry.inputs),
             outputs: manifest.slice_tensors(&entry.outputs),
-            vk: VerifyingKey::from_bytes(vk, &entry.circuit)?,
-            srs,
+            verifier,
         })
     }
 
@@ -128,9 +168,15 @@ impl SliceVerifier {
             inputs: &self.inputs,
             outputs: &self.outputs,
         };
-        Ok(halo2::verify(
-            &self.vk, &self.srs, boundary, statement, inputs, outputs, proof,
-        )?)
+        Ok(self
+            .verifier
+            .verify(boundary, statement, inputs, outputs, proof)?)
+    }
+
+    /// What envelopes must name.
+    #[must_use]
+    pub fn parameter_id(&self) -> ParameterId {
+        self.parameter_id
     }
 
     /// The slice's input tensors.

@@ -16,7 +16,7 @@ use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex};
 
 pub use build::{BuildError, ReceiptBuilder, SliceValues};
 pub use report::{Outcome, Report, Sentence};
-pub use verify::{Against, KeyFiles, Verification, verify};
+pub use verify::{Against, Verification, verify};
 
 use crate::canonical::{self, CanonicalError};
 use crate::graph::{IntTensor, TensorId};

@@ -4,41 +4,40 @@
 //! integer graph's nodes of that slice give for its inputs. Slices cover the graph, and values are listed once per
 //! tensor, so the output is the integer graph's output for the input.
 //!
-//! Assumptions: the caller trusts the manifest (or the ONNX file) and the verifier part of the SRS that they give.
+//! Assumptions: the caller trusts the manifest (or the ONNX file) and, where the proof system has one, the verifier part of
+//! the SRS that they give.
 
 use rayon::prelude::*;
-use zkinfer_crds::{Digest, SliceIndex};
+use zkinfer_crds::SliceIndex;
 
 use super::report::Report;
 use super::{BoundaryValues, MAX_RECEIPT_BYTES, Receipt, RunStatement, VERSION};
+use crate::backend;
 use crate::canonical;
 use crate::compile::{Derived, derive};
 use crate::graph::tensor_file::{FloatInput, dequantise, quantise_input, relative_error};
 use crate::graph::{IntTensor, TensorInfo};
 use crate::halo2::{SrsSource, VerifierSrs, development_srs_digest};
-use crate::manifest::{Manifest, ManifestSlice};
-use crate::proof::SliceVerifier;
+use crate::manifest::Manifest;
+use crate::proof::{Files, KeySources, SliceVerifier, slice_verifiers};
 use crate::statement::MAX_NETWORK_ID;
-
-/// Files by digest: what a manifest names. Their bytes are compared with the digest before they are read.
-pub type KeyFiles<'a> = &'a (dyn Fn(Digest) -> Option<Vec<u8>> + Sync);
 
 /// What the caller trusts.
 #[derive(Clone, Copy)]
 pub enum Against<'a> {
-    /// A manifest; verifying keys come from files beside it.
+    /// A manifest; what it names by digest comes from files: verifying keys, or the integer graph that they follow from.
     Manifest {
         /// The trusted manifest.
         manifest: &'a Manifest,
         /// The files that it names.
-        files: KeyFiles<'a>,
+        files: Files<'a>,
     },
     /// An ONNX file: integer graph and keys are derived from it and the receipt's integers.
     Model {
         /// The file.
         onnx: &'a [u8],
-        /// The points that keys are derived with.
-        srs: &'a SrsSource,
+        /// The points that keys are derived with, where the proof system takes any.
+        srs: Option<&'a SrsSource>,
         /// A manifest that must be the receipt's too.
         manifest: Option<&'a Manifest>,
     },
@@ -74,7 +73,7 @@ fn stages(bytes: &[u8], verification: &Verification<'_>, report: &mut Report) ->
     let tensors = Tensors::new(&receipt, report)?;
     claims(&receipt, report)?;
     own_input(&receipt, &tensors, verification.input, report)?;
-    let (verifiers, derived) = keys(&receipt, &verification.against, &srs, report)?;
+    let (verifiers, derived) = keys(&receipt, &verification.against, srs.as_ref(), report)?;
     proofs(&receipt, &tensors, &verifiers, report)?;
     float_model(&receipt, &tensors, derived.as_ref(), report)
 }
@@ -136,15 +135,23 @@ fn trusted_manifest(receipt: &Receipt, against: &Against<'_>, report: &mut Repor
     Some(())
 }
 
+/// The SRS that the proofs rest on; `Some(None)` where the proof system has none.
 fn trusted_srs(
     receipt: &Receipt,
     verification: &Verification<'_>,
     report: &mut Report,
-) -> Option<VerifierSrs> {
-    let digest = receipt.srs;
+) -> Option<Option<VerifierSrs>> {
+    let (digest, system) = (receipt.srs, receipt.manifest.proof_system);
     if digest != receipt.manifest.srs {
         report.fails("The receipt names another SRS than its manifest.");
         return None;
+    }
+    report.holds(format!(
+        "The proofs are of {system}: {}.",
+        backend::rests_on(system)
+    ));
+    if !backend::needs_srs(system) {
+        return Some(None);
     }
     if digest == development_srs_digest() {
         if verification.allow_development_srs {
@@ -152,7 +159,7 @@ fn trusted_srs(
                 "Keys and proofs were made with the development SRS: this receipt is FORGEABLE BY ANYONE and convinces \
                  nobody. You allowed that.",
             );
-            return Some(VerifierSrs::development());
+            return Some(Some(VerifierSrs::development()));
         }
         report.fails(
             "Keys and proofs were made with the development SRS, so the receipt is FORGEABLE BY ANYONE. To look at it \
@@ -165,7 +172,7 @@ fn trusted_srs(
             report.holds(format!(
                 "The SRS {digest} is one that you trust; whoever knows its secret could forge."
             ));
-            Some(srs.clone())
+            Some(Some(srs.clone()))
         }
         None => {
             report.fails(format!(
@@ -318,52 +325,39 @@ fn own_input(
 fn keys(
     receipt: &Receipt,
     against: &Against<'_>,
-    srs: &VerifierSrs,
+    srs: Option<&VerifierSrs>,
     report: &mut Report,
 ) -> Option<(Vec<SliceVerifier>, Option<Derived>)> {
     let manifest = &receipt.manifest;
-    let read = |vk: &dyn Fn(usize, &ManifestSlice) -> Option<Vec<u8>>| -> Result<Vec<SliceVerifier>, String> {
-        let slices = manifest.slices.iter().enumerate();
-        let verifier = |(index, slice): (usize, &ManifestSlice)| {
-            let bytes = vk(index, slice).ok_or_else(|| {
-                format!(
-                    "Slice {index}: the verifying key {} is not among the files.",
-                    slice.vk
-                )
-            })?;
-            SliceVerifier::new(manifest, SliceIndex(index as u32), &bytes, srs.clone())
-                .map_err(|e| format!("Slice {index}: {e}."))
-        };
-        slices.map(verifier).collect()
-    };
     match against {
-        Against::Manifest { files, .. } => match read(&|_, slice| files(slice.vk)) {
-            Ok(verifiers) => Some((verifiers, None)),
-            Err(why) => {
-                report.fails(why);
-                None
-            }
-        },
-        Against::Model { onnx, srs, .. } => {
-            let derived = derive(onnx, manifest, srs)
-                .map_err(|e| format!("The receipt does not follow from your model: {e}."));
-            let read =
-                derived.and_then(|d| Ok((read(&|index, _| d.vks.get(index).map(|vk| vk.to_bytes()))?, d)));
-            match read {
-                Ok((verifiers, derived)) => {
-                    report.holds(format!(
-                        "The integer graph and all {} verifying keys follow from the model {} and the manifest's integers.",
-                        verifiers.len(),
-                        manifest.model
-                    ));
-                    Some((verifiers, Some(derived)))
-                }
+        Against::Manifest { files, .. } => {
+            let sources = KeySources {
+                files,
+                srs,
+                graph: None,
+            };
+            match slice_verifiers(manifest, &sources) {
+                Ok(verifiers) => Some((verifiers, None)),
                 Err(why) => {
-                    report.fails(why);
+                    report.fails(format!("The keys of the slices: {why}."));
                     None
                 }
             }
         }
+        Against::Model { onnx, srs, .. } => match derive(onnx, manifest, *srs) {
+            Ok(derived) => {
+                report.holds(format!(
+                    "The integer graph and all {} verifying keys follow from the model {} and the manifest's integers.",
+                    derived.verifiers.len(),
+                    manifest.model
+                ));
+                Some((derived.verifiers.clone(), Some(derived)))
+            }
+            Err(why) => {
+                report.fails(format!("The receipt does not follow from your model: {why}."));
+                None
+            }
+        },
     }
 }
 

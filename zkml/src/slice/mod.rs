@@ -1,4 +1,4 @@
-//! Cuts the integer graph into slices of consecutive nodes, one circuit and one proof each.
+//! Cuts the integer graph into slices of consecutive nodes, one key and one proof each, by the proof system's cost model.
 //!
 //! Invariants: slices cover every node once, in topological order; there are at least `parallelism` of them wherever
 //! the graph allows; none needs more memory than a worker has. The cut is a function of graph and options alone.
@@ -7,13 +7,14 @@
 
 mod balance;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use rayon::prelude::*;
+use zkinfer_crds::ProofSystem;
 
-use crate::graph::{IntGraph, Op, TensorId};
-use crate::halo2::{self, Cost, LayoutError, SliceParameters};
+use crate::backend::{self, Cost, CutRule, LayoutError, Parameters};
+use crate::graph::{IntGraph, LinearMap, Node, Op, TensorId};
 use crate::relations::{self, LowerError, SliceRelations};
 
 /// What a cut must respect.
@@ -32,8 +33,8 @@ pub struct SlicePlan {
     pub nodes: Range<usize>,
     /// What is claimed; its inputs and outputs are the slice's boundary.
     pub relations: SliceRelations,
-    /// Of the circuit.
-    pub parameters: SliceParameters,
+    /// Of the proof system.
+    pub parameters: Parameters,
     /// Of proving.
     pub cost: Cost,
 }
@@ -44,9 +45,11 @@ pub enum SliceError {
     /// The graph does not lower to relations.
     #[error(transparent)]
     Lower(#[from] LowerError),
-    /// A node has no circuit of its own.
-    #[error("node `{node}` has no circuit: {source}")]
+    /// A node cannot be proved by itself.
+    #[error("node `{node}` cannot be proved with {system}: {source}")]
     Layout {
+        /// The proof system.
+        system: ProofSystem,
         /// The node.
         node: String,
         /// Why.
@@ -62,20 +65,29 @@ pub enum SliceError {
         /// MiB given.
         have: u64,
     },
+    /// A node alone has more weights than a verifier reads.
+    #[error("node `{node}` alone has {have} weights; with {system} a slice has at most {most}")]
+    Weights {
+        /// The proof system.
+        system: ProofSystem,
+        /// The node.
+        node: String,
+        /// Its weights.
+        have: u64,
+        /// The most.
+        most: u64,
+    },
     /// There is nothing to prove.
     #[error("the graph computes nothing: every output is a rearranged input")]
     Empty,
 }
-
-/// Longest slice that is considered, in nodes: costs are asked for every range up to it.
-const MAX_NODES: usize = 24;
 
 /// The tensors that a range of nodes reads from outside, and those it makes for outside; ascending ids.
 #[must_use]
 pub fn boundary(graph: &IntGraph, nodes: &Range<usize>) -> (Vec<TensorId>, Vec<TensorId>) {
     let inside = graph.nodes.get(nodes.clone()).unwrap_or_default();
     let made: BTreeSet<TensorId> = inside.iter().map(|n| n.output).collect();
-    let read = |n: &[crate::graph::Node]| n.iter().flat_map(|n| n.inputs.clone()).collect::<BTreeSet<_>>();
+    let read = |n: &[Node]| n.iter().flat_map(|n| n.inputs.clone()).collect::<BTreeSet<_>>();
     let mut outside = read(graph.nodes.get(nodes.end..).unwrap_or_default());
     outside.extend(graph.outputs.iter().copied());
     let inputs = read(inside).difference(&made).copied().collect();
@@ -83,41 +95,76 @@ pub fn boundary(graph: &IntGraph, nodes: &Range<usize>) -> (Vec<TensorId>, Vec<T
     (inputs, outputs)
 }
 
-/// Cuts a graph: the number of slices is the least that options and memory allow, the heaviest slice is as light as
-/// it can be, and among such cuts the whole is cheapest.
+/// Cuts a graph. The number of slices is at least `parallelism` and else by the proof system's rule: the least that is
+/// feasible, or the one that is cheapest in all. The heaviest slice is as light as it can be, and among such cuts the
+/// whole is cheapest.
 ///
 /// # Errors
-/// A node without a circuit or too large for a worker; both name the node.
-pub fn plan(graph: &IntGraph, options: SlicingOptions) -> Result<Vec<SlicePlan>, SliceError> {
+/// A node that cannot be proved or is too large for a worker; both name the node.
+pub fn plan(
+    graph: &IntGraph,
+    system: ProofSystem,
+    options: SlicingOptions,
+) -> Result<Vec<SlicePlan>, SliceError> {
+    let rule = backend::cut_rule(system);
     let count = graph.nodes.len();
-    let ranges: Vec<Range<usize>> = (0..count)
-        .flat_map(|start| (start + 1..=count.min(start + MAX_NODES)).map(move |end| start..end))
-        .filter(|range| !only_wiring(graph, range))
-        .collect();
-    let planned: BTreeMap<(usize, usize), Result<SlicePlan, SliceError>> = ranges
+    let costs: Vec<Vec<Option<u64>>> = (0..count)
         .into_par_iter()
-        .map(|range| ((range.start, range.end), plan_slice(graph, range)))
-        .collect();
-    let fits = |p: &SlicePlan| {
-        options
-            .memory_per_worker
-            .is_none_or(|have| p.cost.memory_bytes <= have)
-    };
-    let costs = |range: &Range<usize>| match planned.get(&(range.start, range.end)) {
-        Some(Ok(p)) if fits(p) => Some(u64::from(p.cost.cpu_ms)),
-        _ => None,
-    };
-    let Some(cuts) = balance::partition(count, options.parallelism.max(1) as usize, costs) else {
-        return Err(why_not(graph, &planned, options));
-    };
-    cuts.into_iter()
-        .map(|r| {
-            planned
-                .get(&(r.start, r.end))
-                .cloned()
-                .unwrap_or(Err(SliceError::Empty))
+        .map(|start| {
+            feasible_ends(graph, start, rule)
+                .map(|end| {
+                    let nodes = start..end;
+                    if only_wiring(graph, &nodes) {
+                        return None;
+                    }
+                    let plan = plan_slice(graph, system, nodes).ok()?;
+                    fits(&plan.cost, options).then_some(plan.cost.cpu_us)
+                })
+                .collect()
         })
+        .collect();
+    let cost = |range: &Range<usize>| {
+        let of_start = costs.get(range.start)?;
+        of_start.get(range.len() - 1).copied().flatten()
+    };
+    let (parts, longest) = (options.parallelism.max(1) as usize, rule.max_nodes);
+    let Some(cuts) = balance::partition(count, parts, longest, rule.count, cost) else {
+        return Err(why_not(graph, system, options));
+    };
+    cuts.into_par_iter()
+        .map(|nodes| plan_slice(graph, system, nodes))
         .collect()
+}
+
+/// The ends of slices from `start` that the rule allows, in order.
+fn feasible_ends(graph: &IntGraph, start: usize, rule: CutRule) -> impl Iterator<Item = usize> {
+    let mut weights = 0u64;
+    let nodes = graph.nodes.iter().skip(start).take(rule.max_nodes);
+    nodes
+        .map_while(move |node| {
+            weights += node_weights(node);
+            (weights <= rule.max_weights).then_some(())
+        })
+        .enumerate()
+        .map(move |(i, ())| start + i + 1)
+}
+
+/// Constant coefficients of a node.
+fn node_weights(node: &Node) -> u64 {
+    let coefficients = match &node.op {
+        Op::Linear { map, .. } => match map {
+            LinearMap::Dense { weight, .. } | LinearMap::Conv2d { weight, .. } => weight.len(),
+            LinearMap::Affine { scale, .. } => scale.len(),
+        },
+        Op::Max { .. } | Op::Wiring { .. } => 0,
+    };
+    coefficients as u64
+}
+
+fn fits(cost: &Cost, options: SlicingOptions) -> bool {
+    options
+        .memory_per_worker
+        .is_none_or(|have| cost.memory_bytes <= have)
 }
 
 /// A slice of nothing but wiring would prove nothing.
@@ -127,12 +174,14 @@ fn only_wiring(graph: &IntGraph, range: &Range<usize>) -> bool {
         .all(|n| matches!(n.op, Op::Wiring { .. }))
 }
 
-fn plan_slice(graph: &IntGraph, nodes: Range<usize>) -> Result<SlicePlan, SliceError> {
+fn plan_slice(graph: &IntGraph, system: ProofSystem, nodes: Range<usize>) -> Result<SlicePlan, SliceError> {
     let (inputs, outputs) = boundary(graph, &nodes);
     let relations = relations::lower(graph, nodes.clone(), &inputs, &outputs)?;
-    let circuit = halo2::choose_parameters(&relations).and_then(|p| Ok((p, halo2::cost(&relations, p)?)));
-    let node = || graph.nodes[nodes.end - 1].name.clone();
-    let (parameters, cost) = circuit.map_err(|source| SliceError::Layout { node: node(), source })?;
+    let (parameters, cost) = backend::choose(system, &relations).map_err(|source| SliceError::Layout {
+        system,
+        node: graph.nodes[nodes.end - 1].name.clone(),
+        source,
+    })?;
     Ok(SlicePlan {
         nodes,
         relations,
@@ -142,26 +191,28 @@ fn plan_slice(graph: &IntGraph, nodes: Range<usize>) -> Result<SlicePlan, SliceE
 }
 
 /// The reason that a user can act on: a single node that cannot be proved.
-fn why_not(
-    graph: &IntGraph,
-    planned: &BTreeMap<(usize, usize), Result<SlicePlan, SliceError>>,
-    options: SlicingOptions,
-) -> SliceError {
+fn why_not(graph: &IntGraph, system: ProofSystem, options: SlicingOptions) -> SliceError {
+    let most = backend::cut_rule(system).max_weights;
     for (at, node) in graph.nodes.iter().enumerate() {
-        match planned.get(&(at, at + 1)) {
-            Some(Err(e)) => return e.clone(),
-            Some(Ok(p))
-                if options
-                    .memory_per_worker
-                    .is_some_and(|have| p.cost.memory_bytes > have) =>
-            {
+        let have = node_weights(node);
+        if have > most {
+            return SliceError::Weights {
+                system,
+                node: node.name.clone(),
+                have,
+                most,
+            };
+        }
+        match plan_slice(graph, system, at..at + 1) {
+            Err(e) => return e,
+            Ok(plan) if !fits(&plan.cost, options) => {
                 return SliceError::Memory {
                     node: node.name.clone(),
-                    need: p.cost.memory_bytes.div_ceil(1 << 20),
+                    need: plan.cost.memory_bytes.div_ceil(1 << 20),
                     have: options.memory_per_worker.unwrap_or_default() >> 20,
                 };
             }
-            _ => {}
+            Ok(_) => {}
         }
     }
     SliceError::Empty

@@ -2,10 +2,11 @@
 
 use kube::ResourceExt;
 use sha2::{Digest as _, Sha256};
-use zkinfer_crds::Digest;
 use zkinfer_crds::compile_report::CompileOutcome;
 use zkinfer_crds::k8s::{Model, ModelSpec};
 use zkinfer_crds::wire::{BlobRef, CompileTask};
+use zkinfer_crds::{Digest, ProofSystem};
+use zkml::backend::needs_srs;
 
 use super::plan::{CompileState, SourceState};
 use crate::artifacts::{ArtifactError, CompiledName};
@@ -30,7 +31,7 @@ pub(super) struct Gathered {
 pub(super) async fn gather(ctx: &Context, object: &Model) -> Result<Gathered, ArtifactError> {
     let uid = object.uid().unwrap_or_default();
     if let Some((onnx, outcome)) = known(ctx, &uid).await? {
-        match load(ctx, &uid, onnx, outcome).await? {
+        match load(ctx, &uid, object.spec.proof_system, onnx, outcome).await? {
             // Keys of another setup, or files that were lost: the Model is compiled again.
             CompileState::Crashed(why) => {
                 tracing::warn!(model = object.name_any(), why, "compiling again");
@@ -93,7 +94,7 @@ pub(super) async fn gather(ctx: &Context, object: &Model) -> Result<Gathered, Ar
             let digest = onnx.digest;
             let task = task(ctx, &object.spec, onnx, calibration);
             let key = key(ctx, &task);
-            gathered.compile = compiling(ctx, &uid, digest, &key).await?;
+            gathered.compile = compiling(ctx, &uid, digest, &task, &key).await?;
             gathered.task = Some((task, key));
         }
     }
@@ -143,6 +144,7 @@ async fn forget(ctx: &Context, uid: &str) -> Result<(), ArtifactError> {
 async fn load(
     ctx: &Context,
     uid: &str,
+    system: ProofSystem,
     onnx: Digest,
     outcome: CompileOutcome,
 ) -> Result<CompileState, ArtifactError> {
@@ -153,7 +155,7 @@ async fn load(
         return Ok(CompileState::Done(outcome));
     }
     Ok(
-        match CompiledModel::load(&ctx.artifacts, report.clone(), ctx.srs.clone()).await {
+        match CompiledModel::load(&ctx.artifacts, report.clone(), system, ctx.srs.clone()).await {
             Ok(compiled) if compiled.manifest.model != onnx => {
                 let of = compiled.manifest.model;
                 CompileState::Crashed(format!("what was compiled is of {of}, not of {onnx}"))
@@ -175,6 +177,7 @@ async fn compiling(
     ctx: &Context,
     uid: &str,
     onnx: Digest,
+    task: &CompileTask,
     key: &Digest,
 ) -> Result<CompileState, ArtifactError> {
     if let Some(json) = ctx.artifacts.compiled(CompiledName::Key(key)).await?
@@ -188,7 +191,7 @@ async fn compiling(
             )
             .await?;
         ctx.models().entry(uid.to_owned()).or_default().outcome = Some((onnx, outcome.clone()));
-        return load(ctx, uid, onnx, outcome).await;
+        return load(ctx, uid, task.proof_system, onnx, outcome).await;
     }
     Ok(match ctx.jobs.compiling(uid) {
         None => CompileState::None,
@@ -231,12 +234,14 @@ fn task(ctx: &Context, spec: &ModelSpec, model: BlobRef, calibration: Option<Blo
         error_budget_millionths: spec.quantization.error_budget_millionths,
         parallelism: spec.slicing.parallelism,
         memory_mib: spec.slicing.memory_per_worker.as_ref().map(|m| m.bytes() >> 20),
-        srs: ctx.srs_file.clone(),
+        proof_system: spec.proof_system,
+        srs: ctx.srs_file.clone().filter(|_| needs_srs(spec.proof_system)),
     }
 }
 
 /// Everything that a result depends on: another compiler may make other keys.
 fn key(ctx: &Context, task: &CompileTask) -> Digest {
-    let parts = (task, ctx.setup.srs, &ctx.compile.image, env!("CARGO_PKG_VERSION"));
+    let srs = ctx.setup.filter(|_| needs_srs(task.proof_system)).map(|s| s.srs);
+    let parts = (task, srs, &ctx.compile.image, env!("CARGO_PKG_VERSION"));
     Digest::new(Sha256::digest(serde_json::to_vec(&parts).unwrap_or_default()).into())
 }

@@ -5,6 +5,8 @@ use zkinfer_crds::Digest;
 use zkinfer_crds::compile_report::CompileOutcome;
 use zkinfer_crds::k8s::Truth;
 use zkinfer_crds::k8s::model::{ModelSpec, ModelStatus, reason};
+use zkml::backend::needs_srs;
+use zkml::halo2::{SrsSource, development_srs_digest};
 
 use super::status;
 use crate::sources::SourceError;
@@ -57,6 +59,18 @@ pub struct SetupPolicy {
     pub development: bool,
 }
 
+impl SetupPolicy {
+    /// The policy of an operator that was given this setup.
+    #[must_use]
+    pub fn of(source: &SrsSource) -> Self {
+        let srs = source.digest();
+        Self {
+            srs,
+            development: srs == development_srs_digest(),
+        }
+    }
+}
+
 /// Everything that a plan is made from.
 #[derive(Debug, Clone)]
 pub struct Observed<'a> {
@@ -72,8 +86,8 @@ pub struct Observed<'a> {
     pub calibration: Result<(), String>,
     /// The compilation.
     pub compile: CompileState,
-    /// The setup.
-    pub setup: SetupPolicy,
+    /// The setup; absent where the operator was given none.
+    pub setup: Option<SetupPolicy>,
 }
 
 /// What to do beside writing the status.
@@ -114,6 +128,18 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
         }
     };
     to.status.model_digest = Some(digest);
+    let setup = match (needs_srs(observed.spec.proof_system), observed.setup) {
+        (false, _) => None,
+        (true, Some(setup)) => Some(setup),
+        (true, None) => {
+            to.no_setup(observed.spec.proof_system);
+            return Plan {
+                status: to.status,
+                action: None,
+                failed: true,
+            };
+        }
+    };
     let (action, failed) = match &observed.compile {
         CompileState::None => {
             to.not_compiled(Truth::Unknown, reason::COMPILING, "the compiler is starting");
@@ -132,7 +158,7 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
             (None, true)
         }
         CompileState::Done(CompileOutcome::Compiled(report)) => {
-            to.compiled(report, observed.setup);
+            to.compiled(report, setup);
             (None, false)
         }
     };

@@ -1,12 +1,12 @@
 //! A Model's status, written in one piece.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use zkinfer_crds::SliceIndex;
 use zkinfer_crds::compile_report::{CompileFailure, CompileReport, FailureKind};
 use zkinfer_crds::k8s::model::{
     Accuracy, MAX_UNSUPPORTED, ModelSlice, ModelStatus, Profile, UnsupportedNode, condition, reason,
 };
 use zkinfer_crds::k8s::{Truth, set_condition};
+use zkinfer_crds::{ProofSystem, SliceIndex};
 
 use super::plan::{Observed, SetupPolicy};
 
@@ -45,6 +45,17 @@ impl<'a> Writer<'a> {
         self.set(condition::COMPILED, compiled, reason, message);
     }
 
+    /// The proof system needs a trusted setup, and there is none.
+    pub(super) fn no_setup(&mut self, system: ProofSystem) {
+        let message = format!(
+            "proofs of {system} rest on a trusted setup and the operator was given none: start it with --srs FILE (or with \
+             --allow-dev-srs for a try whose receipts are FORGEABLE BY ANYONE), or choose another proofSystem"
+        );
+        let why = reason::NO_TRUSTED_SETUP;
+        self.not_compiled(Truth::False, why, &message);
+        self.set(condition::TRUSTED_SETUP, Truth::False, why, &message);
+    }
+
     /// The model cannot be compiled.
     pub(super) fn failed(&mut self, failure: &CompileFailure) {
         let reason = match failure.kind {
@@ -68,11 +79,12 @@ impl<'a> Writer<'a> {
     }
 
     /// The model is compiled; it is ready unless its accuracy is over budget.
-    pub(super) fn compiled(&mut self, report: &CompileReport, setup: SetupPolicy) {
+    /// Compiled; `setup` is what the keys rest on, absent where the proof system has none.
+    pub(super) fn compiled(&mut self, report: &CompileReport, setup: Option<SetupPolicy>) {
         let accuracy = &report.accuracy;
         self.status.manifest_digest = Some(report.manifest.digest);
         self.status.graph_digest = Some(report.graph.digest);
-        self.status.srs_digest = Some(setup.srs);
+        self.status.srs_digest = setup.map(|s| s.srs);
         self.status.slice_count = Some(report.slices.len() as u32);
         self.status.slices = report.slices.iter().enumerate().map(slice).collect();
         self.status.accuracy = Some(Accuracy {
@@ -106,23 +118,20 @@ impl<'a> Writer<'a> {
             (false, false) => (Truth::False, reason::OVER_BUDGET),
         };
         self.set(condition::ACCURACY_WITHIN_BUDGET, truth, why, &measured);
-        if setup.development {
-            let message = "the development SRS is in use: receipts are FORGEABLE BY ANYONE";
-            self.set(
-                condition::TRUSTED_SETUP,
+        let (trusted, why, message) = match setup {
+            None => (
+                Truth::True,
+                reason::NOT_REQUIRED,
+                "the proof system has no trusted setup".to_owned(),
+            ),
+            Some(setup) if setup.development => (
                 Truth::False,
                 reason::DEVELOPMENT_SETUP,
-                message,
-            );
-        } else {
-            let message = format!("SRS {}", setup.srs);
-            self.set(
-                condition::TRUSTED_SETUP,
-                Truth::True,
-                reason::SETUP_ALLOWED,
-                &message,
-            );
-        }
+                "the development SRS is in use: receipts are FORGEABLE BY ANYONE".to_owned(),
+            ),
+            Some(setup) => (Truth::True, reason::SETUP_ALLOWED, format!("SRS {}", setup.srs)),
+        };
+        self.set(condition::TRUSTED_SETUP, trusted, why, &message);
         if truth == Truth::False {
             self.set(condition::READY, Truth::False, reason::OVER_BUDGET, &measured);
         } else {
@@ -142,15 +151,17 @@ fn slice((index, s): (usize, &zkinfer_crds::compile_report::CompiledSlice)) -> M
         (Some(only), _) => only.clone(),
         _ => String::new(),
     };
+    let halo2 = s.halo2.as_ref();
     ModelSlice {
         index: SliceIndex(index as u32),
         nodes,
-        k: u32::from(s.k),
-        rows: s.rows,
-        vk_digest: s.verifying_key.digest,
-        proving_key_digest: Some(s.proving_key.digest),
-        proving_key_bytes: s.proving_key.size,
+        vk_digest: s.vk,
+        k: halo2.map(|h| u32::from(h.k)),
+        rows: halo2.map(|h| h.rows),
+        proving_key_digest: halo2.map(|h| h.proving_key.digest),
+        proving_key_bytes: halo2.map(|h| h.proving_key.size),
+        cells: s.cells,
         predicted_memory_bytes: s.predicted_memory_bytes,
-        predicted_millis: u64::from(s.predicted_millis),
+        predicted_millis: s.predicted_micros.div_ceil(1000),
     }
 }

@@ -13,7 +13,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use zkinfer_crds::wire::{ClaimGrant, MAX_ENVELOPE_BYTES};
-use zkinfer_crds::{Digest, RequestUid};
+use zkinfer_crds::{Digest, ParameterId, ProofSystem, RequestUid};
+use zkml::envelope::Envelope;
 
 use self::world::*;
 use super::*;
@@ -78,8 +79,12 @@ async fn a_blob_is_read_only_by_a_pool_that_it_was_granted_to() {
         let bytes = response.bytes().await.unwrap();
         assert_eq!((Digest::of(&bytes), bytes.len() as u64), (blob.digest, blob.size));
     }
-    let other = report.slices.iter().find(|s| s.proving_key != *key).unwrap();
-    let never = other.proving_key.digest;
+    let mut keys = report
+        .slices
+        .iter()
+        .flat_map(|s| &s.halo2)
+        .map(|h| &h.proving_key);
+    let never = keys.find(|k| *k != key).unwrap().digest;
     assert_eq!(
         problem(world.blob(&alpha, never).await).await,
         absent,
@@ -92,11 +97,23 @@ async fn a_blob_is_read_only_by_a_pool_that_it_was_granted_to() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_honest_proof_is_verified() {
-    let world = World::new(&[ALPHA]).await;
-    let slices = files().report.slices.len();
+    all_slices_are_verified(ProofSystem::Halo2Kzg).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_honest_proof_without_a_trusted_setup_is_verified() {
+    all_slices_are_verified(ProofSystem::SumcheckWhir).await;
+}
+
+async fn all_slices_are_verified(system: ProofSystem) {
+    let world = World::with(system, &[ALPHA]).await;
+    let slices = files_of(system).report.slices.len();
     for left in (0..slices).rev() {
         let grant = world.grant(ALPHA).await;
+        let keys = system == ProofSystem::Halo2Kzg;
+        assert_eq!((grant.proving_key.is_some(), grant.srs.is_some()), (keys, keys));
         let proof = world.prove(ALPHA, &grant).await;
+        assert!(proof.len() as u64 <= grant.max_bytes);
         assert_eq!(world.submit(&grant, proof.clone()).await.status(), 201);
         assert_eq!(world.submit(&grant, proof.clone()).await.status(), 200);
         let mut other = proof.clone();
@@ -143,6 +160,38 @@ async fn a_wrong_proof_is_taken_and_judged_invalid() {
     assert_eq!(world.submit(&third, "").await.status(), 201);
     assert!(matches!(world.end_of(&third).await, AttemptEnd::Invalid(_)));
     assert!(!world.dispatcher.all_verified(REQUEST));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_envelope_of_another_proof_system_is_judged_invalid_by_its_name() {
+    for system in [ProofSystem::Halo2Kzg, ProofSystem::SumcheckWhir] {
+        let world = World::with(system, &[ALPHA]).await;
+        let grant = world.grant(ALPHA).await;
+        let mut envelope = Envelope::from_bytes(&world.prove(ALPHA, &grant).await).unwrap();
+        envelope.parameter_id = match system {
+            ProofSystem::Halo2Kzg => ParameterId::SumcheckWhirGoldilocksV1,
+            ProofSystem::SumcheckWhir => ParameterId::Halo2KzgBn254V1,
+        };
+        envelope.proof_system = envelope.parameter_id.proof_system();
+        assert_eq!(world.submit(&grant, envelope.to_bytes()).await.status(), 201);
+        let end = world.end_of(&grant).await;
+        let named = |why: &str| why.contains(envelope.parameter_id.as_str());
+        assert!(
+            matches!(&end, AttemptEnd::Invalid(why) if named(why)),
+            "{system}: {end:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_is_given_only_what_it_can_prove() {
+    let world = World::with(ProofSystem::SumcheckWhir, &[ALPHA]).await;
+    let mut request = claim_request(0);
+    request["parameters"] = json!(["halo2-kzg-bn254/v1"]);
+    let call = world.call(Method::POST, "/v1/work/claims", &worker(ALPHA));
+    assert_eq!(call.json(&request).send().await.unwrap().status(), 204);
+    let grant = world.grant(ALPHA).await;
+    assert_eq!(grant.parameter_id, ParameterId::SumcheckWhirGoldilocksV1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

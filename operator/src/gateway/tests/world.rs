@@ -9,16 +9,17 @@ use rand::rngs::OsRng;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
-use zkinfer_crds::compile_report::{Accuracy, CompileReport, CompiledSlice};
+use zkinfer_crds::compile_report::{Accuracy, CompileReport, CompiledSlice, Halo2Files};
 use zkinfer_crds::k8s::inference_request::InlineTensor;
 use zkinfer_crds::wire::{BlobRef, ClaimGrant, Problem};
-use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid};
+use zkinfer_crds::{ClaimId, Digest, Identity, ProofSystem, RequestUid};
+use zkml::backend::{ProvingFiles, SliceKeys, needs_srs};
 use zkml::canonical;
 use zkml::compile::{CompileOptions, compile, plan};
-use zkml::halo2::{SrsSet, SrsSource};
+use zkml::halo2::SrsSource;
 use zkml::manifest::Manifest;
 use zkml::proof::SliceProver;
-use zkml::slice::SlicingOptions;
+use zkml::slice::{SlicePlan, SlicingOptions};
 
 use super::super::*;
 use crate::artifacts::Artifacts;
@@ -39,12 +40,17 @@ pub(super) struct Files {
     blobs: Vec<Bytes>,
 }
 
+/// Of the model with Halo2Kzg.
 pub(super) fn files() -> &'static Files {
-    static FILES: OnceLock<Files> = OnceLock::new();
-    FILES.get_or_init(compiled)
+    files_of(ProofSystem::Halo2Kzg)
 }
 
-pub(super) fn compiled() -> Files {
+pub(super) fn files_of(system: ProofSystem) -> &'static Files {
+    static FILES: [OnceLock<Files>; 2] = [OnceLock::new(), OnceLock::new()];
+    FILES[system as usize].get_or_init(|| compiled(system))
+}
+
+fn compiled(proof_system: ProofSystem) -> Files {
     let slicing = SlicingOptions {
         parallelism: 2,
         memory_per_worker: None,
@@ -52,12 +58,12 @@ pub(super) fn compiled() -> Files {
     let options = CompileOptions {
         profile: None,
         error_budget_millionths: 200_000,
+        proof_system,
         slicing,
     };
     let plan = plan(MODEL, None, options).unwrap();
-    let sizes = plan.slices.iter().map(|s| s.parameters.k);
-    let srs = SrsSet::new(&SrsSource::Development, sizes).unwrap();
-    let compiled = compile(&plan, &srs, &|_| ()).unwrap();
+    let setup = plan.setup(Some(&SrsSource::Development)).unwrap();
+    let compiled = compile(&plan, &setup, &|_| ()).unwrap();
     let mut blobs = Vec::new();
     let mut blob = |bytes: Vec<u8>| {
         let blob = BlobRef {
@@ -67,15 +73,19 @@ pub(super) fn compiled() -> Files {
         blobs.push(Bytes::from(bytes));
         blob
     };
-    let slice = |(s, keys): (&zkml::slice::SlicePlan, &zkml::compile::SliceKeys)| CompiledSlice {
+    let slice = |(s, keys): (&SlicePlan, &SliceKeys)| CompiledSlice {
         nodes: Vec::new(),
-        k: s.parameters.k,
-        rows: s.cost.rows as u64,
-        verifying_key: blob(keys.vk.clone()),
-        proving_key: blob(keys.pk.clone()),
-        srs: blob(srs.of(s.parameters.k).unwrap().write()),
+        vk: keys.vk,
+        halo2: keys.files.as_ref().map(|files| Halo2Files {
+            k: files.k,
+            rows: 0,
+            verifying_key: blob(files.vk.clone()),
+            proving_key: blob(files.pk.clone()),
+            srs: blob(setup.points(files.k).unwrap().write()),
+        }),
+        cells: None,
         // So little that the least lease holds.
-        predicted_millis: 10,
+        predicted_micros: 10_000,
         predicted_memory_bytes: s.cost.memory_bytes,
         predicted_proof_bytes: s.cost.proof_bytes,
     };
@@ -154,12 +164,24 @@ impl World {
         world
     }
 
+    /// With a request of a model with this proof system; no trusted setup is given where it has none.
+    pub(super) async fn with(system: ProofSystem, pools: &[&str]) -> Self {
+        let world = Self::idle(LONG_LEASE, PATIENCE).await;
+        world.add_of(system, pools).await;
+        world
+    }
+
     pub(super) async fn add(&self, pools: &[&str]) {
-        for blob in &files().blobs {
+        self.add_of(ProofSystem::Halo2Kzg, pools).await;
+    }
+
+    async fn add_of(&self, system: ProofSystem, pools: &[&str]) {
+        let files = files_of(system);
+        for blob in &files.blobs {
             self.artifacts.put_blob(blob.clone()).await.unwrap();
         }
-        let srs = SrsSource::Development.verifier();
-        let model = CompiledModel::load(&self.artifacts, files().report.clone(), srs);
+        let srs = needs_srs(system).then(|| SrsSource::Development.verifier());
+        let model = CompiledModel::load(&self.artifacts, files.report.clone(), system, srs);
         let model = Arc::new(model.await.unwrap());
         let input = |id| {
             let info = model.manifest.tensor(id).unwrap();
@@ -217,11 +239,14 @@ impl World {
         let manifest = Manifest::from_bytes(&fetch(&grant.manifest).await).unwrap();
         let graph = canonical::from_bytes(&fetch(&grant.graph).await, 1 << 20).unwrap();
         let inputs: Vec<Vec<i64>> = canonical::from_bytes(&fetch(&grant.inputs).await, 1 << 20).unwrap();
-        let pk = fetch(grant.proving_key.as_ref().unwrap()).await;
-        let srs = fetch(grant.srs.as_ref().unwrap()).await;
+        let files = match (&grant.proving_key, &grant.srs) {
+            (Some(pk), Some(srs)) => Some((fetch(pk).await, fetch(srs).await)),
+            _ => None,
+        };
         let (slice, statement) = (grant.slice, grant.statement);
         let prove = move || {
-            let prover = SliceProver::new(&manifest, &graph, slice, &pk, &srs).unwrap();
+            let files = files.as_ref().map(|(pk, srs)| ProvingFiles { pk, srs });
+            let prover = SliceProver::new(&manifest, &graph, slice, files).unwrap();
             prover.prove(&statement, &inputs, OsRng).unwrap().0
         };
         tokio::task::spawn_blocking(prove).await.unwrap()
@@ -262,7 +287,7 @@ pub(super) fn proof_path(claim: ClaimId) -> String {
 pub(super) fn claim_request(wait_seconds: u32) -> Value {
     json!({
         "worker": "w-0",
-        "parameters": ["halo2-kzg-bn254/v1"],
+        "parameters": ["halo2-kzg-bn254/v1", "sumcheck-whir-goldilocks/v1"],
         "memoryBytes": 8u64 << 30,
         "waitSeconds": wait_seconds,
     })

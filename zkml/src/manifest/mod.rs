@@ -2,16 +2,22 @@
 //!
 //! Invariants, checked by [`Manifest::check`] before anything else is believed: slices cover every node once, in
 //! order; every boundary tensor has one producer, which stands before its consumers; every slice reads only the
-//! request's input and outputs of earlier slices. No float and no measurement is in it.
+//! request's input and outputs of earlier slices; SRS and parameters are of the one proof system. No float and no
+//! measurement is in it.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod check;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use zkinfer_crds::{Digest, ParameterId, ProofSystem};
 
+use crate::backend::{self, Circuit};
 use crate::canonical::{self, CanonicalError};
-use crate::graph::{IntRange, QuantisationPlan, TensorId, TensorInfo};
-use crate::halo2::{CircuitShape, SliceParameters};
+use crate::graph::{IntGraph, QuantisationPlan, TensorId, TensorInfo};
 use crate::relations::SliceTensor;
 
 /// The version that this code writes and reads.
@@ -36,21 +42,12 @@ pub struct ManifestSlice {
     /// Tensors that leave.
     pub outputs: Vec<TensorId>,
     /// Limb width, and with Halo2Kzg k and columns.
-    pub circuit: CircuitShape,
+    pub circuit: Circuit,
     /// SHA-256 of the verifying key.
     pub vk: Digest,
 }
 
 impl ManifestSlice {
-    /// The backend's parameters.
-    #[must_use]
-    pub fn parameters(&self) -> SliceParameters {
-        SliceParameters {
-            limb_bits: self.circuit.limb_bits,
-            k: self.circuit.k,
-        }
-    }
-
     /// The slice's place in [`crate::graph::IntGraph::nodes`].
     #[must_use]
     pub fn nodes(&self) -> std::ops::Range<usize> {
@@ -101,6 +98,24 @@ pub struct Manifest {
     pub slices: Vec<ManifestSlice>,
 }
 
+/// Boundary tensors of all slices as the graph describes them, by ascending id.
+#[must_use]
+pub fn boundary(graph: &IntGraph, slices: &[ManifestSlice]) -> Vec<BoundaryTensor> {
+    let ids: BTreeSet<TensorId> = slices
+        .iter()
+        .flat_map(|s| s.inputs.iter().chain(&s.outputs))
+        .copied()
+        .collect();
+    ids.into_iter()
+        .filter_map(|id| {
+            graph.tensors.get(id.0 as usize).map(|info| BoundaryTensor {
+                id,
+                info: info.clone(),
+            })
+        })
+        .collect()
+}
+
 /// Why a manifest is not well-formed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
@@ -117,6 +132,24 @@ pub enum ManifestError {
         proof_system: ProofSystem,
         /// The parameter id.
         parameter_id: ParameterId,
+    },
+    /// An SRS where the proof system has none, or none where it has one.
+    #[error("manifest: {proof_system} {needs}, and the SRS digest says otherwise")]
+    Srs {
+        /// The proof system.
+        proof_system: ProofSystem,
+        /// What it needs.
+        needs: &'static str,
+    },
+    /// A slice's parameters are another proof system's.
+    #[error("manifest: slice {slice} has the parameters of {got}, the model is proved with {proof_system}")]
+    Circuit {
+        /// The slice.
+        slice: usize,
+        /// The manifest's proof system.
+        proof_system: ProofSystem,
+        /// The slice's.
+        got: ProofSystem,
     },
     /// A number is outside its limits.
     #[error("manifest: {0} is outside its limits")]
@@ -192,120 +225,18 @@ impl Manifest {
             .filter(|t| !self.inputs.contains(&t.id) && !self.outputs.contains(&t.id))
     }
 
-    /// Checks everything that the module's invariant states.
-    ///
-    /// # Errors
-    /// The first thing that does not hold.
-    pub fn check(&self) -> Result<(), ManifestError> {
-        if self.version != VERSION {
-            return Err(ManifestError::Version(self.version));
-        }
-        if self.parameter_id.proof_system() != self.proof_system {
-            let Self {
-                proof_system,
-                parameter_id,
-                ..
-            } = *self;
-            return Err(ManifestError::Parameters {
-                proof_system,
-                parameter_id,
-            });
-        }
-        if self.slices.is_empty() || self.slices.len() > MAX_SLICES {
-            return Err(ManifestError::Limit("the number of slices"));
-        }
-        if self.slices.iter().any(|s| !s.circuit.check()) {
-            return Err(ManifestError::Limit("a slice's circuit"));
-        }
-        self.check_tensors()?;
-        self.check_cover()?;
-        self.check_wiring()
+    /// The files that verifying a receipt of this manifest takes: verifying keys, where they are files, and the integer
+    /// graph.
+    pub fn files(&self) -> impl Iterator<Item = Digest> {
+        let keys = (!backend::derives_keys(self.proof_system)).then(|| self.slices.iter().map(|s| s.vk));
+        keys.into_iter().flatten().chain([self.graph])
     }
 
-    fn check_tensors(&self) -> Result<(), ManifestError> {
-        if let Some(pair) = self.boundary.windows(2).find(|p| p[0].id >= p[1].id) {
-            return Err(ManifestError::Tensor(pair[1].id.0));
-        }
-        for BoundaryTensor { info, .. } in &self.boundary {
-            let len = info
-                .shape
-                .iter()
-                .try_fold(1usize, |len, &d| len.checked_mul(d as usize));
-            if info.shape.len() > 16 || !len.is_some_and(|len| (1..=MAX_TENSOR_LEN).contains(&len)) {
-                return Err(ManifestError::Limit("a tensor's shape"));
-            }
-            if !(1..=IntRange::MAX_BITS).contains(&info.range.bits) {
-                return Err(ManifestError::Limit("a tensor's range"));
-            }
-        }
-        Ok(())
-    }
-
-    fn check_cover(&self) -> Result<(), ManifestError> {
-        let mut next = 0u32;
-        for (slice, s) in self.slices.iter().enumerate() {
-            let end = s.first_node.checked_add(s.node_count);
-            match end {
-                Some(end) if s.first_node == next && s.node_count > 0 => next = end,
-                _ => return Err(ManifestError::Cover { slice }),
-            }
-        }
-        if next == self.node_count {
-            Ok(())
-        } else {
-            Err(ManifestError::Cover {
-                slice: self.slices.len() - 1,
-            })
-        }
-    }
-
-    /// One producer each, before every consumer; nothing described that is not used.
-    fn check_wiring(&self) -> Result<(), ManifestError> {
-        let wiring = |id: TensorId, what| ManifestError::Wiring { tensor: id.0, what };
-        // Producer of each tensor; the request itself stands before slice 0.
-        let mut made: BTreeMap<TensorId, ()> = BTreeMap::new();
-        let mut used: BTreeSet<TensorId> = self.outputs.iter().copied().collect();
-        if self.inputs.is_empty() || self.outputs.is_empty() || used.len() != self.outputs.len() {
-            return Err(ManifestError::Limit("the request's inputs or outputs"));
-        }
-        let mut make = |id: TensorId| {
-            self.tensor(id).ok_or(ManifestError::Tensor(id.0))?;
-            made.insert(id, ())
-                .map_or(Ok(()), |()| Err(wiring(id, "it is made twice")))?;
-            Ok::<(), ManifestError>(())
-        };
-        self.inputs.iter().try_for_each(|&id| make(id))?;
-        let mut available: BTreeSet<TensorId> = self.inputs.iter().copied().collect();
-        for slice in &self.slices {
-            if slice.inputs.is_empty() || slice.outputs.is_empty() {
-                return Err(ManifestError::Limit("a slice's inputs or outputs"));
-            }
-            for (i, &id) in slice.inputs.iter().enumerate() {
-                if !available.contains(&id) {
-                    return Err(wiring(id, "it is read before it is made"));
-                }
-                if slice.inputs[..i].contains(&id) {
-                    return Err(wiring(id, "a slice reads it twice"));
-                }
-                used.insert(id);
-            }
-            slice.outputs.iter().try_for_each(|&id| make(id))?;
-            available.extend(&slice.outputs);
-        }
-        if let Some(&id) = self
-            .outputs
-            .iter()
-            .find(|id| self.inputs.contains(id) || !available.contains(id))
-        {
-            return Err(wiring(id, "it is an output that no slice makes"));
-        }
-        match self
-            .boundary
-            .iter()
-            .find(|t| !used.contains(&t.id) || !available.contains(&t.id))
-        {
-            Some(t) => Err(wiring(t.id, "it is described and never used")),
-            None => Ok(()),
-        }
+    /// Whether the description of nodes, inputs, outputs and boundary is that of the graph.
+    #[must_use]
+    pub fn describes(&self, graph: &IntGraph) -> bool {
+        graph.nodes.len() == self.node_count as usize
+            && (&graph.inputs, &graph.outputs) == (&self.inputs, &self.outputs)
+            && boundary(graph, &self.slices) == self.boundary
     }
 }

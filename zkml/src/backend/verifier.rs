@@ -1,0 +1,111 @@
+//! Verifies one slice's proof.
+
+use zkinfer_crds::Digest;
+
+use super::keys::sumcheck_circuit;
+use super::{Circuit, KeyError, NO_SRS, Parameters, Setup, SetupError};
+use crate::halo2::{self, VerifierSrs};
+use crate::relations::{Boundary, SliceRelations};
+use crate::sumcheck;
+
+/// Why a proof was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyError {
+    /// The halo2 verifier.
+    #[error(transparent)]
+    Halo2Kzg(#[from] halo2::VerifyError),
+    /// The sum-check verifier.
+    #[error(transparent)]
+    SumcheckWhir(#[from] sumcheck::VerifyError),
+}
+
+/// What verifying a slice again and again needs.
+#[derive(Debug, Clone)]
+pub enum Verifier {
+    /// The key and the SRS's verifier part; no graph and no weights.
+    Halo2Kzg {
+        /// The verifying key.
+        vk: Box<halo2::VerifyingKey>,
+        /// The verifier's part of the SRS.
+        srs: VerifierSrs,
+    },
+    /// The key, with relations, weights and tables in it.
+    SumcheckWhir(sumcheck::Key),
+}
+
+impl Verifier {
+    /// Reads a verifying key that is a file.
+    ///
+    /// # Errors
+    /// Bytes that are no key of such a circuit.
+    pub fn from_file(vk: &[u8], circuit: &Circuit, srs: VerifierSrs) -> Result<Self, KeyError> {
+        match circuit {
+            Circuit::Halo2Kzg(shape) => Ok(Self::Halo2Kzg {
+                vk: Box::new(halo2::VerifyingKey::from_bytes(vk, shape)?),
+                srs,
+            }),
+            Circuit::SumcheckWhir(_) => Err(KeyError::NoFile),
+        }
+    }
+
+    /// Derives a verifying key from the slice's relations, and what a manifest must record of it.
+    ///
+    /// # Errors
+    /// A slice that cannot be proved with these parameters, or a setup that is missing or too small.
+    pub fn derive(
+        relations: &SliceRelations,
+        parameters: Parameters,
+        setup: &Setup,
+    ) -> Result<(Self, Circuit), KeyError> {
+        match parameters {
+            Parameters::Halo2Kzg(p) => {
+                let points = setup.points(p.k).ok_or(SetupError::Missing)?;
+                let (vk, shape) = halo2::keygen_verifier(relations, p, points)?;
+                let (vk, srs) = (Box::new(vk), points.verifier());
+                Ok((Self::Halo2Kzg { vk, srs }, Circuit::Halo2Kzg(shape)))
+            }
+            Parameters::SumcheckWhir(p) => Ok((
+                Self::SumcheckWhir(sumcheck::Key::new(relations, p)?),
+                sumcheck_circuit(p),
+            )),
+        }
+    }
+
+    /// The digest of the SRS that it rests on; all zero without one.
+    #[must_use]
+    pub fn srs_digest(&self) -> Digest {
+        match self {
+            Self::Halo2Kzg { srs, .. } => srs.digest(),
+            Self::SumcheckWhir(_) => NO_SRS,
+        }
+    }
+
+    /// The verifying key's name in a manifest.
+    #[must_use]
+    pub fn vk_digest(&self) -> Digest {
+        match self {
+            Self::Halo2Kzg { vk, .. } => vk.digest(),
+            Self::SumcheckWhir(key) => key.digest(),
+        }
+    }
+
+    /// Accepts a proof for a statement and the boundary's values.
+    ///
+    /// # Errors
+    /// A proof that does not hold, or values that are not the slice's.
+    pub fn verify(
+        &self,
+        boundary: Boundary<'_>,
+        statement: &Digest,
+        inputs: &[&[i64]],
+        outputs: &[&[i64]],
+        proof: &[u8],
+    ) -> Result<(), VerifyError> {
+        match self {
+            Self::Halo2Kzg { vk, srs } => Ok(halo2::verify(
+                vk, srs, boundary, statement, inputs, outputs, proof,
+            )?),
+            Self::SumcheckWhir(key) => Ok(sumcheck::verify(key, statement, inputs, outputs, proof)?),
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What makes a manifest well-formed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{BoundaryTensor, MAX_SLICES, MAX_TENSOR_LEN, Manifest, ManifestError, VERSION};
+use crate::backend;
+use crate::graph::{IntRange, TensorId};
+
+impl Manifest {
+    /// Checks everything that the module's invariant states.
+    ///
+    /// # Errors
+    /// The first thing that does not hold.
+    pub fn check(&self) -> Result<(), ManifestError> {
+        if self.version != VERSION {
+            return Err(ManifestError::Version(self.version));
+        }
+        if self.parameter_id.proof_system() != self.proof_system {
+            let Self {
+                proof_system,
+                parameter_id,
+                ..
+            } = *self;
+            return Err(ManifestError::Parameters {
+                proof_system,
+                parameter_id,
+            });
+        }
+        if self.slices.is_empty() || self.slices.len() > MAX_SLICES {
+            return Err(ManifestError::Limit("the number of slices"));
+        }
+        self.check_system()?;
+        self.check_tensors()?;
+        self.check_cover()?;
+        self.check_wiring()
+    }
+
+    /// Every part is of the one proof system.
+    fn check_system(&self) -> Result<(), ManifestError> {
+        let proof_system = self.proof_system;
+        let needs = match (backend::needs_srs(proof_system), self.srs == backend::NO_SRS) {
+            (true, true) => Some("needs a trusted setup"),
+            (false, false) => Some("has no trusted setup"),
+            _ => None,
+        };
+        if let Some(needs) = needs {
+            return Err(ManifestError::Srs { proof_system, needs });
+        }
+        for (slice, s) in self.slices.iter().enumerate() {
+            let got = s.circuit.proof_system();
+            if got != proof_system {
+                return Err(ManifestError::Circuit {
+                    slice,
+                    proof_system,
+                    got,
+                });
+            }
+            if !s.circuit.check() {
+                return Err(ManifestError::Limit("a slice's circuit"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_tensors(&self) -> Result<(), ManifestError> {
+        if let Some(pair) = self.boundary.windows(2).find(|p| p[0].id >= p[1].id) {
+            return Err(ManifestError::Tensor(pair[1].id.0));
+        }
+        for BoundaryTensor { info, .. } in &self.boundary {
+            let len = info
+                .shape
+                .iter()
+                .try_fold(1usize, |len, &d| len.checked_mul(d as usize));
+            if info.shape.len() > 16 || !len.is_some_and(|len| (1..=MAX_TENSOR_LEN).contains(&len)) {
+                return Err(ManifestError::Limit("a tensor's shape"));
+            }
+            if !(1..=IntRange::MAX_BITS).contains(&info.range.bits) {
+                return Err(ManifestError::Limit("a tensor's range"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_cover(&self) -> Result<(), ManifestError> {
+        let mut next = 0u32;
+        for (slice, s) in self.slices.iter().enumerate() {
+            let end = s.first_node.checked_add(s.node_count);
+            match end {
+                Some(end) if s.first_node == next && s.node_count > 0 => next = end,
+                _ => return Err(ManifestError::Cover { slice }),
+            }
+        }
+        if next == self.node_count {
+            Ok(())
+        } else {
+            Err(ManifestError::Cover {
+                slice: self.slices.len() - 1,
+            })
+        }
+    }
+
+    /// One producer each, before every consumer; nothing described that is not used.
+    fn check_wiring(&self) -> Result<(), ManifestError> {
+        let wiring = |id: TensorId, what| ManifestError::Wiring { tensor: id.0, what };
+        // Producer of each tensor; the request itself stands before slice 0.
+        let mut made: BTreeMap<TensorId, ()> = BTreeMap::new();
+        let mut used: BTreeSet<TensorId> = self.outputs.iter().copied().collect();
+        if self.inputs.is_empty() || self.outputs.is_empty() || used.len() != self.outputs.len() {
+            return Err(ManifestError::Limit("the request's inputs or outputs"));
+        }
+        let mut make = |id: TensorId| {
+            self.tensor(id).ok_or(ManifestError::Tensor(id.0))?;
+            made.insert(id, ())
+                .map_or(Ok(()), |()| Err(wiring(id, "it is made twice")))?;
+            Ok::<(), ManifestError>(())
+        };
+        self.inputs.iter().try_for_each(|&id| make(id))?;
+        let mut available: BTreeSet<TensorId> = self.inputs.iter().copied().collect();
+        for slice in &self.slices {
+            if slice.inputs.is_empty() || slice.outputs.is_empty() {
+                return Err(ManifestError::Limit("a slice's inputs or outputs"));
+            }
+            for (i, &id) in slice.inputs.iter().enumerate() {
+                if !available.contains(&id) {
+                    return Err(wiring(id, "it is read before it is made"));
+                }
+                if slice.inputs[..i].contains(&id) {
+                    return Err(wiring(id, "a slice reads it twice"));
+                }
+                used.insert(id);
+            }
+            slice.outputs.iter().try_for_each(|&id| make(id))?;
+            available.extend(&slice.outputs);
+        }
+        if let Some(&id) = self
+            .outputs
+            .iter()
+            .find(|id| self.inputs.contains(id) || !available.contains(id))
+        {
+            return Err(wiring(id, "it is an output that no slice makes"));
+        }
+        match self
+            .boundary
+            .iter()
+            .find(|t| !used.contains(&t.id) || !available.contains(&t.id))
+        {
+            Some(t) => Err(wiring(t.id, "it is described and never used")),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Encodings that must not change by accident, and manifests that are of no proof system.
+
+use zkinfer_crds::{Digest, ParameterId, ProofSystem};
+
+use super::*;
+use crate::backend::{Circuit, SumcheckShape};
+use crate::graph::{IntRange, Profile, QuantisationPlan, TensorId, TensorInfo};
+use crate::halo2::{CircuitShape, Role};
+
+/// One slice of one node, from tensor 0 to tensor 1.
+fn manifest(system: ProofSystem) -> Manifest {
+    let tensor = |id: u32| BoundaryTensor {
+        id: TensorId(id),
+        info: TensorInfo {
+            name: format!("t{id}"),
+            shape: vec![1, 2],
+            range: IntRange::signed(8),
+            exponent: 4,
+        },
+    };
+    let (srs, circuit) = match system {
+        ProofSystem::Halo2Kzg => (
+            Digest::of(b"srs"),
+            Circuit::Halo2Kzg(CircuitShape {
+                k: 9,
+                limb_bits: 8,
+                limb_columns: 2,
+                max_limbs: 0,
+                requantisations: Vec::new(),
+                roles: vec![Role::On, Role::Tag(1)],
+            }),
+        ),
+        ProofSystem::SumcheckWhir => (
+            backend::NO_SRS,
+            Circuit::SumcheckWhir(SumcheckShape { limb_bits: 8 }),
+        ),
+    };
+    Manifest {
+        version: VERSION,
+        model: Digest::of(b"model"),
+        quantisation: QuantisationPlan {
+            profile: Profile::P8,
+            tensors: Vec::new(),
+            shifts: Vec::new(),
+        },
+        graph: Digest::of(b"graph"),
+        node_count: 1,
+        error_budget_millionths: 20_000,
+        proof_system: system,
+        parameter_id: backend::parameter_id(system),
+        srs,
+        inputs: vec![TensorId(0)],
+        outputs: vec![TensorId(1)],
+        boundary: vec![tensor(0), tensor(1)],
+        slices: vec![ManifestSlice {
+            first_node: 0,
+            node_count: 1,
+            inputs: vec![TensorId(0)],
+            outputs: vec![TensorId(1)],
+            circuit,
+            vk: Digest::of(b"vk"),
+        }],
+    }
+}
+
+const BOTH: [ProofSystem; 2] = [ProofSystem::Halo2Kzg, ProofSystem::SumcheckWhir];
+
+#[test]
+fn a_slices_parameters_match_the_golden_vectors_and_are_told_by_their_fields() {
+    let encoded = |system: ProofSystem| {
+        let bytes = canonical::to_bytes(&manifest(system).slices[0].circuit);
+        let text: String = bytes
+            .iter()
+            .map(|b| {
+                if b.is_ascii_graphic() {
+                    char::from(*b).to_string()
+                } else {
+                    format!("<{b:02x}>")
+                }
+            })
+            .collect();
+        text
+    };
+    // {"k": 9, "roles": ["On", {"Tag": 1}], "limb_bits": 8, "max_limbs": 0, "limb_columns": 2, "requantisations": []}
+    assert_eq!(
+        encoded(ProofSystem::Halo2Kzg),
+        "<a6>ak<09>eroles<82>bOn<a1>cTag<01>ilimb_bits<08>imax_limbs<00>llimb_columns<02>orequantisations<80>"
+    );
+    // {"limb_bits": 8}
+    assert_eq!(encoded(ProofSystem::SumcheckWhir), "<a1>ilimb_bits<08>");
+}
+
+#[test]
+fn decodes_what_it_encodes_in_both_proof_systems() {
+    for system in BOTH {
+        let manifest = manifest(system);
+        assert_eq!(Manifest::from_bytes(&manifest.to_bytes()), Ok(manifest));
+    }
+}
+
+#[test]
+fn names_the_files_that_a_verifier_needs() {
+    let files = |system| manifest(system).files().collect::<Vec<_>>();
+    let (vk, graph) = (Digest::of(b"vk"), Digest::of(b"graph"));
+    assert_eq!(files(ProofSystem::Halo2Kzg), [vk, graph]);
+    assert_eq!(files(ProofSystem::SumcheckWhir), [graph]);
+}
+
+#[test]
+fn an_srs_is_named_exactly_where_the_proof_system_rests_on_one() {
+    for (system, srs) in [
+        (ProofSystem::Halo2Kzg, backend::NO_SRS),
+        (ProofSystem::SumcheckWhir, Digest::of(b"srs")),
+    ] {
+        let mut bad = manifest(system);
+        bad.srs = srs;
+        assert!(
+            matches!(bad.check(), Err(ManifestError::Srs { proof_system, .. }) if proof_system == system)
+        );
+        assert!(Manifest::from_bytes(&bad.to_bytes()).is_err());
+    }
+}
+
+#[test]
+fn parameters_of_another_proof_system_are_refused() {
+    for (system, other) in [(BOTH[0], BOTH[1]), (BOTH[1], BOTH[0])] {
+        let mut bad = manifest(system);
+        bad.slices[0].circuit = manifest(other).slices[0].circuit.clone();
+        assert_eq!(
+            bad.check(),
+            Err(ManifestError::Circuit {
+                slice: 0,
+                proof_system: system,
+                got: other
+            })
+        );
+        let mut bad = manifest(system);
+        bad.parameter_id = backend::parameter_id(other);
+        assert!(matches!(bad.check(), Err(ManifestError::Parameters { .. })));
+    }
+    let mut wide = manifest(ProofSystem::SumcheckWhir);
+    wide.slices[0].circuit = Circuit::SumcheckWhir(SumcheckShape { limb_bits: 64 });
+    assert_eq!(wide.check(), Err(ManifestError::Limit("a slice's circuit")));
+}
+
+#[test]
+fn every_parameter_id_is_of_the_proof_system_that_it_is_used_for() {
+    for system in BOTH {
+        assert_eq!(backend::parameter_id(system).proof_system(), system);
+        assert_eq!(backend::needs_srs(system), !backend::derives_keys(system));
+    }
+    assert_eq!(
+        backend::parameter_id(ProofSystem::SumcheckWhir),
+        ParameterId::SumcheckWhirGoldilocksV1
+    );
+}

@@ -1,0 +1,188 @@
+//! The verifying key: what a proof's relations are, in canonical CBOR.
+//!
+//! Invariant: two slices whose relations differ in anything, a weight, an index, a range, a limb width, have different bytes.
+//! Coefficients and indices stand in it by SHA-256 of their number and little-endian bytes.
+
+use serde::Serialize;
+use zkinfer_crds::Digest;
+
+use super::parameters::SliceParameters;
+use super::table::Table;
+use crate::canonical;
+use crate::graph::{IntRange, LinearMap, Requantise, TensorId};
+use crate::relations::{Relation, SliceRelations, SliceTensor};
+
+/// Raised when the argument changes, so that keys and statements of different versions differ.
+const VERSION: u8 = 1;
+
+#[derive(Serialize)]
+struct TensorDescription {
+    id: TensorId,
+    len: u64,
+    range: IntRange,
+}
+
+#[derive(Serialize)]
+enum MapDescription {
+    Dense {
+        inputs: u32,
+        outputs: u32,
+    },
+    Conv2d {
+        input: [u32; 3],
+        output: [u32; 3],
+        kernel: [u32; 2],
+        stride: [u32; 2],
+        dilation: [u32; 2],
+        pad: [u32; 2],
+        groups: u32,
+    },
+    Affine {
+        outer: u32,
+        channels: u32,
+        inner: u32,
+    },
+}
+
+#[derive(Serialize)]
+enum RelationDescription<'a> {
+    Range {
+        tensor: TensorId,
+        range: IntRange,
+    },
+    Requantised {
+        inputs: &'a [TensorId],
+        input_ranges: &'a [IntRange],
+        map: MapDescription,
+        weight: Digest,
+        bias: Digest,
+        requantise: Requantise,
+        output: TensorId,
+    },
+    Maximum {
+        input: TensorId,
+        range: IntRange,
+        windows: Digest,
+        output: TensorId,
+    },
+    Wired {
+        input: TensorId,
+        source: Option<Digest>,
+        output: TensorId,
+    },
+}
+
+/// The key's bytes.
+pub(super) fn describe(relations: &SliceRelations, parameters: SliceParameters, tables: &[Table]) -> Vec<u8> {
+    let tensors = |tensors: &[SliceTensor]| {
+        let describe = |t: &SliceTensor| TensorDescription {
+            id: t.id,
+            len: t.len as u64,
+            range: t.range,
+        };
+        tensors.iter().map(describe).collect::<Vec<_>>()
+    };
+    let claims: Vec<_> = relations.relations.iter().map(relation).collect();
+    let slice = (tensors(&relations.inputs), tensors(&relations.outputs), claims);
+    canonical::to_bytes(&(VERSION, super::PARAMETER_ID, parameters, slice, tables))
+}
+
+fn relation(relation: &Relation) -> RelationDescription<'_> {
+    match relation {
+        Relation::Range { tensor, range } => RelationDescription::Range {
+            tensor: *tensor,
+            range: *range,
+        },
+        Relation::Requantised {
+            inputs,
+            input_ranges,
+            map,
+            requantise,
+            output,
+            // A function of the map and the ranges.
+            bound: _,
+        } => RelationDescription::Requantised {
+            inputs,
+            input_ranges,
+            map: geometry(map),
+            weight: digest(map.weight().iter().map(|w| w.to_le_bytes())),
+            bias: digest(map.bias().iter().map(|b| b.to_le_bytes())),
+            requantise: *requantise,
+            output: *output,
+        },
+        Relation::Maximum {
+            input,
+            range,
+            windows,
+            output,
+        } => {
+            // Each window with its length in front, so that two cuts of one list differ.
+            let entries = windows
+                .iter()
+                .flat_map(|w| [w.len() as u32].into_iter().chain(w.iter().copied()));
+            RelationDescription::Maximum {
+                input: *input,
+                range: *range,
+                windows: digest(entries.map(u32::to_le_bytes)),
+                output: *output,
+            }
+        }
+        Relation::Wired {
+            input,
+            source,
+            output,
+        } => RelationDescription::Wired {
+            input: *input,
+            source: source.as_ref().map(|s| digest(s.iter().map(|i| i.to_le_bytes()))),
+            output: *output,
+        },
+    }
+}
+
+fn geometry(map: &LinearMap) -> MapDescription {
+    match map {
+        LinearMap::Dense { inputs, outputs, .. } => MapDescription::Dense {
+            inputs: *inputs,
+            outputs: *outputs,
+        },
+        LinearMap::Conv2d {
+            input,
+            output,
+            kernel,
+            stride,
+            dilation,
+            pad,
+            groups,
+            ..
+        } => MapDescription::Conv2d {
+            input: *input,
+            output: *output,
+            kernel: *kernel,
+            stride: *stride,
+            dilation: *dilation,
+            pad: *pad,
+            groups: *groups,
+        },
+        LinearMap::Affine {
+            outer,
+            channels,
+            inner,
+            ..
+        } => MapDescription::Affine {
+            outer: *outer,
+            channels: *channels,
+            inner: *inner,
+        },
+    }
+}
+
+fn digest<const N: usize>(items: impl Iterator<Item = [u8; N]>) -> Digest {
+    let mut bytes = vec![0; 8];
+    let mut count = 0u64;
+    for item in items {
+        bytes.extend(item);
+        count += 1;
+    }
+    bytes[..8].copy_from_slice(&count.to_le_bytes());
+    Digest::of(&bytes)
+}

@@ -1,0 +1,139 @@
+//! Why a slice has no key, an input no proof, a proof no acceptance.
+
+use crate::graph::linear::GeometryError;
+
+/// Why a slice cannot be laid out for this proof system.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LayoutError {
+    /// `limb_bits` is not a parameter of this proof system.
+    #[error("limb_bits = {limb_bits} is outside {min}..={max}")]
+    Parameters {
+        /// The given limb width.
+        limb_bits: u8,
+        /// The least that is allowed.
+        min: u8,
+        /// The greatest that is allowed.
+        max: u8,
+    },
+    /// A relation reads a tensor that no earlier relation makes, makes one twice, or an output is not made as described.
+    #[error("tensor {tensor} is not made once, before it is read, as the slice describes it")]
+    Unmade {
+        /// The tensor's id.
+        tensor: u32,
+    },
+    /// A linear map does not fit its tensors.
+    #[error("tensor {output}: {source}")]
+    Geometry {
+        /// The output tensor's id.
+        output: u32,
+        /// What does not fit.
+        source: GeometryError,
+    },
+    /// An index of a wiring or of a window lies outside the tensor, or a window is empty.
+    #[error("tensor {output}: an index is outside its input, or a window is empty")]
+    Index {
+        /// The output tensor's id.
+        output: u32,
+    },
+    /// The range that a relation states is not the one that its tensor has.
+    #[error("tensor {tensor}: a relation states a range that the tensor does not have")]
+    Range {
+        /// The tensor's id.
+        tensor: u32,
+    },
+    /// Accumulators, or what the limbs can express, do not stay below 2^62.
+    #[error("tensor {output}: accumulators of {bits} bits are too wide for this proof system")]
+    Wide {
+        /// The output tensor's id.
+        output: u32,
+        /// Their width.
+        bits: u32,
+    },
+    /// Too much of something for one slice.
+    #[error("the slice has {got} {what}, at most {limit} are supported; cut it into more slices")]
+    Large {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much.
+        got: u64,
+        /// How much is supported.
+        limit: u64,
+    },
+    /// The commitment scheme has no configuration of the required strength for this size.
+    #[error("the commitment scheme refuses this size: {0}")]
+    Library(String),
+    /// The commitment scheme's own account of this slice is below [`super::SECURITY_BITS`].
+    #[error("only {bits} bits of soundness")]
+    Security {
+        /// Whole bits.
+        bits: u32,
+    },
+}
+
+/// Why public values are not those of a slice.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InstanceError {
+    /// The number of tensors is not the slice's.
+    #[error("the slice has {expected} {side} tensors, got {got}")]
+    Count {
+        /// `input` or `output`.
+        side: &'static str,
+        /// The slice's number.
+        expected: usize,
+        /// The given number.
+        got: usize,
+    },
+    /// A tensor has the wrong number of values.
+    #[error("tensor {tensor} has {expected} values, got {got}")]
+    Length {
+        /// The tensor's id.
+        tensor: u32,
+        /// The slice's length.
+        expected: usize,
+        /// The given length.
+        got: usize,
+    },
+    /// A value lies outside its tensor's range.
+    #[error("tensor {tensor}: value {value} at {index} is out of range")]
+    Range {
+        /// The tensor's id.
+        tensor: u32,
+        /// Flat index.
+        index: usize,
+        /// The value.
+        value: i64,
+    },
+}
+
+/// Why no proof was made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProveError {
+    /// The inputs are not those of this slice.
+    #[error(transparent)]
+    Instance(#[from] InstanceError),
+    /// A quotient leaves its range: the input lies outside what the model was calibrated for.
+    #[error("tensor {tensor}: the quotient at {index} is out of range")]
+    OutOfRange {
+        /// The output tensor's id.
+        tensor: u32,
+        /// Flat index.
+        index: usize,
+    },
+    /// The library failed.
+    #[error("the prover failed: {0}")]
+    Prover(String),
+}
+
+/// Why a proof was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyError {
+    /// The public values are not those of this slice.
+    #[error(transparent)]
+    Instance(#[from] InstanceError),
+    /// The proof's bytes are too many, too few, or not canonical.
+    #[error("the proof is malformed: {0}")]
+    Malformed(&'static str),
+    /// The proof does not hold for this statement.
+    #[error("the proof does not hold for this statement: {0}")]
+    Invalid(&'static str),
+}

@@ -1,0 +1,159 @@
+//! The lookup argument: every looked-up cell is a row of its table. One argument for all tables and columns.
+//!
+//! A cell's fingerprint is `α + v + β·second + β²·tag`. Each cell of each looked-up column adds `1/fingerprint`, each row of each
+//! table takes `m/fingerprint` away, with `m` committed before α and β. If the sum is 0 at random α, β, then as functions of α and β
+//! the fractions cancel: every cell has the fingerprint of a row, tag and second part included. There are fewer cells than p, so
+//! no multiplicity can wrap. Error ≤ 2 · leaves / |EF|.
+//!
+//! Leaves: a block per column and per table, largest first, so that each block is a subcube and the last coordinates of the
+//! argument's point are the block's own point. Padding of a column is looked up like any cell: it must hold a row, and
+//! holds the row of 0 in an honest proof. Leaves beyond all blocks are 0/1.
+
+use p3_field::PrimeCharacteristicRing;
+
+use super::axes::log2_ceil;
+use super::channel::Receiver;
+use super::error::VerifyError;
+use super::field::{EF, F, eq_at};
+use super::gkr::Leaves;
+use super::plan::{Lookup, Plan, Second};
+use super::transcript::Label;
+
+/// What a block of leaves holds.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Content {
+    /// A looked-up column of a group.
+    Cells { group: usize, lookup: Lookup },
+    /// The rows of a table, with their multiplicities.
+    Rows { table: usize },
+}
+
+/// A subcube of the leaves.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Block {
+    pub(super) content: Content,
+    pub(super) arity: usize,
+    /// First leaf.
+    pub(super) offset: usize,
+}
+
+/// Where every block stands.
+#[derive(Debug, Clone)]
+pub(super) struct Blocks {
+    pub(super) blocks: Vec<Block>,
+    /// log2 of the number of leaves.
+    pub(super) layers: usize,
+}
+
+impl Blocks {
+    pub(super) fn new(plan: &Plan) -> Self {
+        let mut blocks = Vec::new();
+        let block = |content, arity| Block {
+            content,
+            arity,
+            offset: 0,
+        };
+        for (group, g) in plan.groups.iter().enumerate() {
+            let cells = g.lookups.iter().map(|&lookup| Content::Cells { group, lookup });
+            blocks.extend(cells.map(|content| block(content, g.axes.arity())));
+        }
+        for (table, t) in plan.tables.iter().enumerate() {
+            blocks.push(block(Content::Rows { table }, t.arity()));
+        }
+        blocks.sort_by_key(|b| std::cmp::Reverse(b.arity));
+        let mut offset = 0;
+        for block in &mut blocks {
+            block.offset = offset;
+            offset += 1 << block.arity;
+        }
+        Self {
+            blocks,
+            layers: log2_ceil(offset),
+        }
+    }
+}
+
+/// α and β.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fingerprint {
+    alpha: EF,
+    beta: EF,
+}
+
+impl Fingerprint {
+    /// From α and β, in the order in which they are drawn.
+    pub(super) fn new(alpha: EF, beta: EF) -> Self {
+        Self { alpha, beta }
+    }
+
+    /// `α + β²·tag`: what a table's fingerprints have in common.
+    pub(super) fn base(self, tag: u64) -> EF {
+        self.alpha + self.beta.square() * F::from_u64(tag)
+    }
+
+    /// The coefficient of the second part.
+    pub(super) fn beta(self) -> EF {
+        self.beta
+    }
+}
+
+/// Draws α and β.
+pub(super) fn draw(receiver: &mut Receiver<'_>) -> Fingerprint {
+    let alpha = receiver.draw(Label::Alpha);
+    Fingerprint::new(alpha, receiver.draw(Label::Beta))
+}
+
+/// Checks the leaves that the fractional sum-check ended in against the values of the columns at their points.
+///
+/// `values[g]` are those of group `g`'s columns at the last coordinates of the point; `output` computes the MLE of a public
+/// output, for which no value is taken from the proof.
+pub(super) fn check(
+    plan: &Plan,
+    blocks: &Blocks,
+    fingerprint: Fingerprint,
+    leaves: &Leaves,
+    values: &[&[EF]],
+    output: impl Fn(usize, &[EF]) -> EF,
+) -> Result<(), VerifyError> {
+    let (mut numerator, mut denominator, mut covered) = (EF::ZERO, EF::ZERO, EF::ZERO);
+    for block in &blocks.blocks {
+        let (prefix, point) = leaves.point.split_at(leaves.point.len() - block.arity);
+        let weight = eq_at(prefix, &bits(block.offset >> block.arity, prefix.len()));
+        covered += weight;
+        let (value, second, table, times) = match block.content {
+            Content::Cells { group, lookup } => {
+                let second = match lookup.second {
+                    Second::Zero => EF::ZERO,
+                    Second::Column(column) => values[group][column],
+                    Second::Output(index) => output(index, point),
+                };
+                (values[group][lookup.column], second, lookup.table, EF::ONE)
+            }
+            // The verifier computes the rows itself; only the multiplicities are the prover's.
+            Content::Rows { table } => {
+                let (value, second) = plan.tables[table].at(point);
+                (value, second, table, -values[plan.relation_groups + table][0])
+            }
+        };
+        numerator += weight * times;
+        denominator +=
+            weight * (fingerprint.base(plan.tables[table].tag()) + value + fingerprint.beta() * second);
+    }
+    // Every leaf beyond the blocks is 0/1.
+    denominator += EF::ONE - covered;
+    if numerator == leaves.numerator && denominator == leaves.denominator {
+        Ok(())
+    } else {
+        Err(VerifyError::Invalid(
+            "the columns are not those of the lookup argument",
+        ))
+    }
+}
+
+/// The bits of an index as a point, most significant first.
+fn bits(index: usize, count: usize) -> Vec<EF> {
+    (0..count)
+        .rev()
+        .map(|i| EF::from_bool((index >> i) & 1 == 1))
+        .collect()
+}

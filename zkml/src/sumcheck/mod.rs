@@ -1,0 +1,56 @@
+//! The `SumcheckWhir` backend: proofs of 60–130 KB without a trusted setup, two orders of magnitude lighter to make than
+//! `Halo2Kzg`'s. They hide nothing, and whoever verifies needs the weights.
+//!
+//! Nomenclature follows the literature: multilinear extension (MLE), sum-check, LogUp, GKR, WHIR, claim (a value that the
+//! MLE of a tensor is said to have at a point), transcript.
+//!
+//! The order of a proof, which is the order of its transcript:
+//!
+//! 1. statement digest, key digest, every public value ([`instance`]);
+//! 2. one WHIR commitment to every inner column: limbs, tensors that are no linear function of limbs, multiplicities;
+//! 3. challenges α, β; one LogUp argument for all tables and columns, by a fractional GKR ([`logup`]). It ends in one claim
+//!    per column at one point, whose last coordinates are the point of every smaller column;
+//! 4. the relations, last first ([`relation`]): each turns a claim on its output into claims on its inputs by a sum-check;
+//! 5. one WHIR opening of the commitment at all points ([`commitment`]).
+//!
+//! Public tensors are never committed: a claim on one is computed by the verifier from the values that the statement
+//! names. So nothing that a prover sends stands between a public value and the relations.
+
+mod axes;
+mod channel;
+mod commitment;
+mod description;
+mod error;
+mod field;
+mod gkr;
+mod instance;
+mod key;
+mod logup;
+mod parameters;
+mod plan;
+mod prover;
+mod relation;
+mod shapes;
+mod sums;
+mod table;
+mod transcript;
+mod verifier;
+mod witness;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::{InstanceError, LayoutError, ProveError, VerifyError};
+pub use key::{Key, Security, security};
+pub use parameters::{Cost, SliceParameters, choose_parameters, cost};
+pub use prover::{Proved, prove};
+pub use verifier::{MAX_PROOF_BYTES, verify};
+
+/// The name of the one parameter set of this proof system: field, extension, hash, code, rate, folding and level.
+pub const PARAMETER_ID: &str = "sumcheck-whir-goldilocks/v1";
+
+/// Every proof has at least this many bits of soundness, by the library's own account, or its key is refused.
+pub const SECURITY_BITS: u32 = 100;
+
+/// The regime in which [`SECURITY_BITS`] hold.
+pub const REGIME: &str = "proven: Johnson bound, Fiat-Shamir and Blake3 as random oracles";

@@ -1,0 +1,167 @@
+//! Convolutions: `acc[o, p] = Σ_{c, k} W[o, c, k] · x[g(o) + c, q(p, k)]`, absent outside the image. At `(ρ_o, ρ_p)`:
+//! `c(c, q) = Σ_k (Σ_o eq(ρ_o, o) · W[o, c, k]) · Σ_{p: q(p, k) = q} eq(ρ_p, p)`. Stride, dilation, groups and padding are all
+//! in `q(p, k)`, which both sides take from the map.
+
+use p3_field::PrimeCharacteristicRing;
+
+use super::super::axes::Axes;
+use super::super::field::{EF, combine_rows};
+use super::form::{Kind, Reading};
+use crate::graph::LinearMap;
+
+/// Both tensors are cut between channels and positions.
+pub(super) fn fit(image: usize, positions: usize, from: &Axes, to: &Axes) -> Option<Kind> {
+    let split = [from.cut(image)?, to.cut(positions)?];
+    Some(Kind::Convolve { split })
+}
+
+/// The numbers of a convolution.
+struct Geometry<'a> {
+    weight: &'a [i64],
+    groups: usize,
+    /// Output channels per group, input channels per group, taps.
+    sizes: [usize; 3],
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    dilation: [usize; 2],
+    pad: [usize; 2],
+    image: [usize; 2],
+    out: [usize; 2],
+}
+
+impl<'a> Geometry<'a> {
+    fn new(map: &'a LinearMap) -> Option<Self> {
+        let LinearMap::Conv2d {
+            input: [ic, h, w],
+            output: [oc, oh, ow],
+            kernel,
+            stride,
+            dilation,
+            pad,
+            groups,
+            weight,
+            ..
+        } = map
+        else {
+            return None;
+        };
+        let pair = |p: &[u32; 2]| p.map(|d| d as usize);
+        let kernel = pair(kernel);
+        Some(Self {
+            weight,
+            groups: *groups as usize,
+            sizes: [
+                (oc / groups) as usize,
+                (ic / groups) as usize,
+                kernel[0] * kernel[1],
+            ],
+            kernel,
+            stride: pair(stride),
+            dilation: pair(dilation),
+            pad: pair(pad),
+            image: pair(&[*h, *w]),
+            out: pair(&[*oh, *ow]),
+        })
+    }
+
+    /// The positions that read something through a tap: `(first, count)` on an axis, with the place that the first reads.
+    fn span(&self, axis: usize, tap: usize) -> (usize, usize, usize) {
+        let offset = tap * self.dilation[axis];
+        let (pad, stride, extent) = (self.pad[axis], self.stride[axis], self.image[axis]);
+        // Least y with y·stride + offset ≥ pad; then while it stays below pad + extent.
+        let first = pad.saturating_sub(offset).div_ceil(stride);
+        let end = (pad + extent)
+            .saturating_sub(offset)
+            .div_ceil(stride)
+            .min(self.out[axis]);
+        match end.checked_sub(first) {
+            Some(count) if count > 0 => (first, count, first * stride + offset - pad),
+            _ => (0, 0, 0),
+        }
+    }
+
+    /// Calls `visit(position, place)` for every pair that a tap joins.
+    fn pairs(&self, tap: usize, mut visit: impl FnMut(usize, usize)) {
+        let (y0, rows, u0) = self.span(0, tap / self.kernel[1]);
+        let (z0, columns, v0) = self.span(1, tap % self.kernel[1]);
+        for y in 0..rows {
+            let (position, place) = (
+                (y0 + y) * self.out[1] + z0,
+                (u0 + y * self.stride[0]) * self.image[1] + v0,
+            );
+            for z in 0..columns {
+                visit(position + z, place + z * self.stride[1]);
+            }
+        }
+    }
+}
+
+/// `Σ_k (Σ_{o, c} eq(ρ_o, o) · W[o, c, k] · eq(r_c, g(o) + c)) · (Σ_p eq(ρ_p, p) · eq(r_q, q(p, k)))`.
+pub(super) fn coefficient_at(
+    reading: &Reading<'_>,
+    split: [usize; 2],
+    output_point: &[EF],
+    chosen: &[EF],
+) -> EF {
+    let Some(geometry) = Geometry::new(reading.map) else {
+        return EF::ZERO;
+    };
+    let (from, to) = (reading.from, reading.to);
+    let (out_channel, out_position) = halves(to, split[1], output_point);
+    let (in_channel, in_place) = halves(from, split[0], chosen);
+    let [ocg, icg, taps] = geometry.sizes;
+    let mut total = vec![EF::ZERO; taps];
+    for group in 0..geometry.groups {
+        let outs = &out_channel[group * ocg..(group + 1) * ocg];
+        let ins = &in_channel[group * icg..(group + 1) * icg];
+        let weights = &geometry.weight[group * ocg * icg * taps..(group + 1) * ocg * icg * taps];
+        for (row, &e) in combine_rows(outs, weights, icg * taps).chunks(taps).zip(ins) {
+            for (total, &w) in total.iter_mut().zip(row) {
+                *total += e * w;
+            }
+        }
+    }
+    let mut sum = EF::ZERO;
+    for (tap, weight) in total.into_iter().enumerate() {
+        let mut joined = EF::ZERO;
+        geometry.pairs(tap, |position, place| {
+            joined += out_position[position] * in_place[place]
+        });
+        sum += weight * joined;
+    }
+    sum
+}
+
+/// `c(c, q)` on the input's cube, 0 on padding.
+pub(super) fn coefficients(reading: &Reading<'_>, split: [usize; 2], output_point: &[EF]) -> Vec<EF> {
+    let mut cube = EF::zero_vec(1 << reading.from.arity());
+    let Some(geometry) = Geometry::new(reading.map) else {
+        return cube;
+    };
+    let (out_channel, out_position) = halves(reading.to, split[1], output_point);
+    let [ocg, icg, taps] = geometry.sizes;
+    let image = geometry.image[0] * geometry.image[1];
+    let mut values = EF::zero_vec(geometry.groups * icg * image);
+    for group in 0..geometry.groups {
+        let outs = &out_channel[group * ocg..(group + 1) * ocg];
+        let weights = &geometry.weight[group * ocg * icg * taps..(group + 1) * ocg * icg * taps];
+        let combined = combine_rows(outs, weights, icg * taps);
+        let planes = values[group * icg * image..].chunks_mut(image);
+        for (row, plane) in combined.chunks(taps).zip(planes) {
+            for (tap, &weight) in row.iter().enumerate() {
+                geometry.pairs(tap, |position, place| {
+                    plane[place] += weight * out_position[position]
+                });
+            }
+        }
+    }
+    reading.from.scatter_with(&values, |v| v, &mut cube);
+    cube
+}
+
+/// Equality vectors of channels and positions.
+fn halves(axes: &Axes, split: usize, point: &[EF]) -> (Vec<EF>, Vec<EF>) {
+    let channels = axes.part(0..split);
+    let (head, tail) = point.split_at(channels.arity());
+    (channels.eq(head), axes.part(split..axes.count()).eq(tail))
+}

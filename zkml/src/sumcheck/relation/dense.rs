@@ -1,0 +1,57 @@
+//! Dense layers: `acc[b, o] = Σ_i W[o, i] · x[b, i]`. At `(ρ_b, ρ_o)` the batch's coordinates are kept and the sum-check
+//! runs over `i` alone: `c(i) = Σ_o eq(ρ_o, o) · W[o, i]`.
+
+use p3_field::PrimeCharacteristicRing;
+
+use super::super::axes::Axes;
+use super::super::field::{EF, combine_rows, dot_integers};
+use super::form::{Kind, Reading};
+
+/// Both tensors are cut where their rows begin, and what lies before is the same.
+pub(super) fn fit(inputs: usize, outputs: usize, from: &Axes, to: &Axes) -> Option<Kind> {
+    // A batch of one has no batch axis: the whole tensor is one row, however it is cut inside.
+    let split = [from.cut(inputs)?, to.cut(outputs)?];
+    (from.part(0..split[0]) == to.part(0..split[1])).then_some(Kind::Contract { split })
+}
+
+/// `Σ_{o, i} eq(ρ_o, o) · W[o, i] · eq(r, i)`, over values only: a padded input or output has no weight.
+pub(super) fn coefficient_at(
+    reading: &Reading<'_>,
+    split: [usize; 2],
+    output_point: &[EF],
+    chosen: &[EF],
+) -> EF {
+    let (from, to) = (reading.from, reading.to);
+    let columns = from.part(split[0]..from.count()).eq(chosen);
+    let outer = to.part(0..split[1]).arity();
+    let rows = to.part(split[1]..to.count()).eq(&output_point[outer..]);
+    let weights = reading.map.weight().chunks(columns.len());
+    rows.iter()
+        .zip(weights)
+        .map(|(&e, row)| e * dot_integers(&columns, row))
+        .sum()
+}
+
+/// `c(i)` and `Σ_b eq(ρ_b, b) · x[b, i]`.
+pub(super) fn factors(
+    reading: &Reading<'_>,
+    split: [usize; 2],
+    output_point: &[EF],
+    x: &[i64],
+) -> (Vec<EF>, Vec<EF>) {
+    let (from, to) = (reading.from, reading.to);
+    let row_axes = from.part(split[0]..from.count());
+    let (head, tail) = output_point.split_at(to.part(0..split[1]).arity());
+    let rows = to.part(split[1]..to.count()).eq(tail);
+    let batch = from.part(0..split[0]).eq(head);
+    let spread = |values: &[EF]| {
+        let mut cube = EF::zero_vec(1 << row_axes.arity());
+        row_axes.to_axes().scatter_with(values, |v| v, &mut cube);
+        cube
+    };
+    let coefficients = combine_rows(&rows, reading.map.weight(), row_axes.len());
+    (
+        spread(&coefficients),
+        spread(&combine_rows(&batch, x, row_axes.len())),
+    )
+}

@@ -1,0 +1,184 @@
+//! How a linear map reads one of its inputs: the coefficients that a claim on the output turns into.
+//!
+//! A claim on the accumulators at `ρ` says `Σ_t eq(ρ, t) · acc_t = …`, and `acc_t` is linear in the input, so it is a claim
+//! on `Σ_s c(s) · x_s`. A sum-check reduces that to one value of `x` at a point `r`, and one of `c`, which the verifier
+//! computes itself from the weights: never from anything that the prover sent.
+//!
+//! | form | sum-check over | cost of `c(r)` |
+//! |---|---|---|
+//! | [`Kind::Contract`]: dense rows, batch kept in place | the contracted axis | one pass over the weights |
+//! | [`Kind::Scale`]: one factor per channel | the channel axis | one pass over the channels |
+//! | [`Kind::Convolve`] | the whole image | weights, plus taps × positions |
+//! | [`Kind::General`]: any map, no axes needed | the whole input | one term per multiplication |
+
+use p3_field::PrimeCharacteristicRing;
+
+use super::super::axes::Axes;
+use super::super::error::LayoutError;
+use super::super::field::EF;
+use super::{conv, dense, general, scale};
+use crate::graph::{LinearMap, TensorId};
+
+/// How one input is read.
+#[derive(Debug, Clone)]
+pub(in super::super) struct Form {
+    pub(in super::super) input: TensorId,
+    pub(in super::super) kind: Kind,
+}
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub(in super::super) enum Kind {
+    /// Axes `[outer][inputs]` and `[outer][outputs]`; `split` is where the contracted axes begin, on either side.
+    Contract {
+        split: [usize; 2],
+    },
+    /// Equal axes `[outer][channels][inner]`; the channel axes.
+    Scale {
+        channels: std::ops::Range<usize>,
+    },
+    /// Axes `[channels][positions]` on either side, cut at `split`.
+    Convolve {
+        split: [usize; 2],
+    },
+    General,
+}
+
+impl Kind {
+    /// Coordinates of the input's point that a sum-check chooses; the others are coordinates of the output's point.
+    pub(in super::super) fn rounds(&self, from: &Axes) -> usize {
+        match self {
+            Self::Contract { split } => from.part(split[0]..from.count()).arity(),
+            Self::Scale { channels } => from.part(channels.clone()).arity(),
+            Self::Convolve { .. } | Self::General => from.arity(),
+        }
+    }
+}
+
+/// The most multiplications that a map without fitting axes may have: the verifier makes one step for each.
+const MAX_GENERAL: u64 = 1 << 21;
+
+impl Form {
+    /// The form in which a validated map reads an input.
+    ///
+    /// # Errors
+    /// Axes that do not fit and too many multiplications for the general form.
+    pub(in super::super) fn new(
+        map: &LinearMap,
+        input: TensorId,
+        from: &Axes,
+        to: &Axes,
+    ) -> Result<Self, LayoutError> {
+        let kind = match map {
+            LinearMap::Dense { inputs, outputs, .. } => {
+                dense::fit(*inputs as usize, *outputs as usize, from, to)
+            }
+            LinearMap::Affine { channels, inner, .. } => {
+                scale::fit(*channels as usize, *inner as usize, from, to)
+            }
+            LinearMap::Conv2d {
+                input: [_, h, w],
+                output: [_, oh, ow],
+                ..
+            } => conv::fit(*h as usize * *w as usize, *oh as usize * *ow as usize, from, to),
+        };
+        let products = map.multiplications(to.len());
+        match kind {
+            Some(kind) => Ok(Self { input, kind }),
+            None if products <= MAX_GENERAL => Ok(Self {
+                input,
+                kind: Kind::General,
+            }),
+            None => Err(LayoutError::Large {
+                what: "multiplications of a map whose axes do not fit",
+                got: products,
+                limit: MAX_GENERAL,
+            }),
+        }
+    }
+}
+
+/// A linear map between two tensors.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Reading<'a> {
+    pub(in super::super) map: &'a LinearMap,
+    /// Which of the map's inputs is read.
+    pub(in super::super) index: usize,
+    pub(in super::super) kind: &'a Kind,
+    pub(in super::super) from: &'a Axes,
+    pub(in super::super) to: &'a Axes,
+}
+
+impl Reading<'_> {
+    /// The input's point, from the output's point and that of the sum-check.
+    pub(in super::super) fn input_point(&self, output_point: &[EF], chosen: &[EF]) -> Vec<EF> {
+        match self.kind {
+            Kind::Contract { split } => {
+                let outer = self.to.part(0..split[1]).arity();
+                [&output_point[..outer], chosen].concat()
+            }
+            Kind::Scale { channels } => {
+                let [outer, _, inner] = self.to.split(output_point, channels.clone());
+                [outer, chosen, inner].concat()
+            }
+            Kind::Convolve { .. } | Kind::General => chosen.to_vec(),
+        }
+    }
+
+    /// `c` at the point of the sum-check: the verifier's own evaluation of the coefficients.
+    pub(in super::super) fn coefficient_at(&self, output_point: &[EF], chosen: &[EF]) -> EF {
+        match self.kind {
+            Kind::Contract { split } => dense::coefficient_at(self, *split, output_point, chosen),
+            Kind::Scale { channels } => scale::coefficient_at(self, channels, output_point, chosen),
+            Kind::Convolve { split } => conv::coefficient_at(self, *split, output_point, chosen),
+            Kind::General => general::coefficient_at(self, output_point, chosen),
+        }
+    }
+
+    /// The prover's factors: coefficients and values over the coordinates of the sum-check.
+    pub(in super::super) fn factors(&self, output_point: &[EF], x: &[i64]) -> (Vec<EF>, Vec<EF>) {
+        match self.kind {
+            Kind::Contract { split } => dense::factors(self, *split, output_point, x),
+            Kind::Scale { channels } => scale::factors(self, channels, output_point, x),
+            Kind::Convolve { split } => (conv::coefficients(self, *split, output_point), lift(self.from, x)),
+            Kind::General => (general::coefficients(self, output_point), lift(self.from, x)),
+        }
+    }
+}
+
+/// The MLE of the biases over all outputs at a point: what of an accumulator does not depend on the inputs.
+pub(in super::super) fn bias_at(map: &LinearMap, kind: &Kind, to: &Axes, point: &[EF]) -> EF {
+    let weighted = |part: std::ops::Range<usize>, point: &[EF]| to.part(part).evaluate(point, map.bias());
+    match kind {
+        Kind::Contract { split } => {
+            let outer = to.part(0..split[1]);
+            let (head, tail) = point.split_at(outer.arity());
+            outer.indicator(head) * weighted(split[1]..to.count(), tail)
+        }
+        Kind::Scale { channels } => {
+            let [head, middle, tail] = to.split(point, channels.clone());
+            let (outer, inner) = (to.part(0..channels.start), to.part(channels.end..to.count()));
+            outer.indicator(head) * weighted(channels.clone(), middle) * inner.indicator(tail)
+        }
+        Kind::Convolve { split } => {
+            let outer = to.part(0..split[1]);
+            let (head, tail) = point.split_at(outer.arity());
+            weighted(0..split[1], head) * to.part(split[1]..to.count()).indicator(tail)
+        }
+        Kind::General => {
+            let eq = to.all().eq(point);
+            let mut sum = EF::ZERO;
+            for (t, e) in eq.into_iter().enumerate() {
+                sum += e * super::super::field::signed(map.bias()[map.channel_of(t)]);
+            }
+            sum
+        }
+    }
+}
+
+/// A tensor's values on its cube, as extension elements.
+pub(in super::super) fn lift(axes: &Axes, values: &[i64]) -> Vec<EF> {
+    let mut cube = EF::zero_vec(1 << axes.arity());
+    axes.scatter_with(values, |v| EF::from(super::super::field::signed(v)), &mut cube);
+    cube
+}

@@ -1,0 +1,337 @@
+//! Slices of every relation, fixed and random.
+
+use rand::{Rng, RngCore, SeedableRng};
+use rand_chacha::ChaCha20Rng;
+use zkinfer_crds::Digest;
+
+use crate::graph::{Activation, IntRange, LinearMap, Requantise, TensorId};
+use crate::relations::{Relation, SliceRelations, SliceTensor, bound::accumulator_bound};
+
+pub(super) fn rng(seed: u64) -> ChaCha20Rng {
+    ChaCha20Rng::seed_from_u64(seed)
+}
+
+pub(super) fn statement() -> Digest {
+    Digest::of(b"a statement")
+}
+
+/// Builds a slice relation by relation.
+pub(super) struct Builder {
+    pub(super) rng: ChaCha20Rng,
+    pub(super) slice: SliceRelations,
+    /// Length and range of every tensor so far.
+    pub(super) tensors: Vec<(usize, IntRange)>,
+}
+
+impl Builder {
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            rng: rng(seed),
+            slice: SliceRelations {
+                inputs: Vec::new(),
+                outputs: Vec::new(),
+                relations: Vec::new(),
+            },
+            tensors: Vec::new(),
+        }
+    }
+
+    fn tensor(&mut self, len: usize, range: IntRange) -> usize {
+        self.tensors.push((len, range));
+        self.tensors.len() - 1
+    }
+
+    pub(super) fn id(i: usize) -> TensorId {
+        TensorId(i as u32)
+    }
+
+    pub(super) fn input(&mut self, len: usize, range: IntRange) -> usize {
+        let i = self.tensor(len, range);
+        let id = Self::id(i);
+        self.slice.inputs.push(SliceTensor { id, len, range });
+        self.slice.relations.push(Relation::Range { tensor: id, range });
+        i
+    }
+
+    pub(super) fn output(&mut self, i: usize) {
+        let (len, range) = self.tensors[i];
+        self.slice.outputs.push(SliceTensor {
+            id: Self::id(i),
+            len,
+            range,
+        });
+    }
+
+    /// A requantisation that every accumulator fits: `bits` as wide as the bound needs at this shift.
+    pub(super) fn linear(
+        &mut self,
+        inputs: &[usize],
+        map: LinearMap,
+        shift: u8,
+        activation: Activation,
+    ) -> usize {
+        let input_ranges: Vec<_> = inputs.iter().map(|&i| self.tensors[i].1).collect();
+        let bound = accumulator_bound(&map, &input_ranges).unwrap();
+        let bits = (66 - (bound as u64 >> shift).leading_zeros()) as u8;
+        let requantise = Requantise {
+            shift,
+            bits: bits.max(2),
+            activation,
+        };
+        let lens: Vec<_> = inputs.iter().map(|&i| self.tensors[i].0).collect();
+        let output = self.tensor(map.output_len(&lens).unwrap(), requantise.output_range());
+        self.slice.relations.push(Relation::Requantised {
+            inputs: inputs.iter().map(|&i| Self::id(i)).collect(),
+            input_ranges,
+            map,
+            requantise,
+            bound,
+            output: Self::id(output),
+        });
+        output
+    }
+
+    pub(super) fn weights(&mut self, len: usize, magnitude: i64) -> Vec<i64> {
+        (0..len)
+            .map(|_| self.rng.gen_range(-magnitude..=magnitude))
+            .collect()
+    }
+
+    pub(super) fn dense(&mut self, input: usize, outputs: usize, batch: usize) -> LinearMap {
+        let inputs = self.tensors[input].0 / batch;
+        LinearMap::Dense {
+            inputs: inputs as u32,
+            outputs: outputs as u32,
+            weight: self.weights(inputs * outputs, 20),
+            bias: self.weights(outputs, 500),
+        }
+    }
+
+    pub(super) fn affine(&mut self, inputs: usize, [outer, channels, inner]: [u32; 3]) -> LinearMap {
+        LinearMap::Affine {
+            outer,
+            channels,
+            inner,
+            scale: self.weights(inputs * channels as usize, 30),
+            bias: self.weights(channels as usize, 100),
+        }
+    }
+
+    pub(super) fn maximum(&mut self, input: usize, windows: Vec<Vec<u32>>) -> usize {
+        let range = self.tensors[input].1;
+        let output = self.tensor(windows.len(), range);
+        self.slice.relations.push(Relation::Maximum {
+            input: Self::id(input),
+            range,
+            windows,
+            output: Self::id(output),
+        });
+        output
+    }
+
+    pub(super) fn wired(&mut self, input: usize, source: Option<Vec<u32>>) -> usize {
+        let (len, range) = self.tensors[input];
+        let output = self.tensor(source.as_ref().map_or(len, Vec::len), range);
+        self.slice.relations.push(Relation::Wired {
+            input: Self::id(input),
+            source,
+            output: Self::id(output),
+        });
+        output
+    }
+}
+
+pub(super) fn conv(
+    b: &mut Builder,
+    input: [u32; 3],
+    oc: u32,
+    kernel: [u32; 2],
+    stride: [u32; 2],
+    pad: [u32; 2],
+    groups: u32,
+) -> LinearMap {
+    let out = |i: usize| (input[i + 1] + 2 * pad[i] - kernel[i]) / stride[i] + 1;
+    let weights = (oc * input[0] / groups * kernel[0] * kernel[1]) as usize;
+    LinearMap::Conv2d {
+        input,
+        output: [oc, out(0), out(1)],
+        kernel,
+        stride,
+        dilation: [1, 1],
+        pad,
+        groups,
+        weight: b.weights(weights, 15),
+        bias: b.weights(oc as usize, 50),
+    }
+}
+
+/// Every relation once, with a skip connection and a tensor that is both output and read on.
+pub(super) fn small() -> SliceRelations {
+    let mut b = Builder::new(7);
+    let x = b.input(32, IntRange::signed(6));
+    let map = conv(&mut b, [2, 4, 4], 3, [3, 3], [1, 1], [1, 1], 1);
+    let y = b.linear(&[x], map, 5, Activation::Relu);
+    let pooled = (0..12u32)
+        .map(|t| {
+            [0, 1, 4, 5]
+                .map(|d| t / 4 * 16 + t / 2 % 2 * 8 + t % 2 * 2 + d)
+                .to_vec()
+        })
+        .collect();
+    let m = b.maximum(y, pooled);
+    let skip = b.wired(x, Some((0..12).map(|i| (i * 5) % 32).collect()));
+    let map = b.affine(2, [1, 3, 4]);
+    let a = b.linear(&[m, skip], map, 3, Activation::Identity);
+    let flat = b.wired(a, None);
+    let map = b.dense(flat, 5, 1);
+    let z = b.linear(&[flat], map, 4, Activation::Identity);
+    b.output(z);
+    b.output(m);
+    b.slice
+}
+
+/// Values in range, among them the extremes.
+pub(super) fn inputs(slice: &SliceRelations, seed: u64) -> Vec<Vec<i64>> {
+    let mut rng = rng(seed);
+    let extreme = rng.next_u32() % 4;
+    slice
+        .inputs
+        .iter()
+        .map(|t| {
+            (0..t.len)
+                .map(|i| match extreme {
+                    0 => [t.range.lo(), t.range.hi()][i % 2],
+                    1 => t.range.lo(),
+                    _ => rng.gen_range(t.range.lo()..=t.range.hi()),
+                })
+                .collect()
+        })
+        .collect()
+}
+
+/// A random slice of a few relations on small shapes.
+pub(super) fn random(seed: u64) -> SliceRelations {
+    let mut b = Builder::new(seed);
+    let batch = [1, 1, 2, 3, 4][b.rng.gen_range(0..5)];
+    let row = b.rng.gen_range(1..=9) * 4;
+    let bits = b.rng.gen_range(1..=8);
+    let range = if b.rng.r#gen() && bits > 1 {
+        IntRange::signed(bits)
+    } else {
+        IntRange::unsigned(bits)
+    };
+    let mut last = b.input(batch * row, range);
+    for _ in 0..b.rng.gen_range(1..=4) {
+        let (len, range) = b.tensors[last];
+        let shift = b.rng.gen_range(0..=(range.bits / 2 + 6));
+        let activation = if b.rng.r#gen() {
+            Activation::Relu
+        } else {
+            Activation::Identity
+        };
+        last = match b.rng.gen_range(0..7) {
+            0 | 1 => {
+                let batch = if len.is_multiple_of(batch) { batch } else { 1 };
+                let outputs = b.rng.gen_range(1..=9);
+                let map = b.dense(last, outputs, batch);
+                b.linear(&[last], map, shift.max(7), activation)
+            }
+            2 => {
+                let (h, groups) = (
+                    [1, 2, 3][b.rng.gen_range(0..3)],
+                    1 + u32::from(len.is_multiple_of(2)),
+                );
+                let c = if groups == 2 { 2 } else { 1 };
+                let plane = len as u32 / c;
+                let h = if plane.is_multiple_of(h) { h } else { 1 };
+                let input = [c, h, plane / h];
+                let kernel = [
+                    b.rng.gen_range(1..=h.min(3)),
+                    b.rng.gen_range(1..=(plane / h).min(3)),
+                ];
+                let (stride, pad) = (
+                    [b.rng.gen_range(1..3), b.rng.gen_range(1..3)],
+                    [b.rng.gen_range(0..2), b.rng.gen_range(0..2)],
+                );
+                let map = conv(&mut b, input, c * 2, kernel, stride, pad, groups);
+                b.linear(&[last], map, shift.max(6), activation)
+            }
+            3 => {
+                let channels = [1, 2, 3, 4][b.rng.gen_range(0..4)];
+                let channels = if len.is_multiple_of(channels) { channels } else { 1 };
+                let outer = if len.is_multiple_of(2 * channels) && b.rng.r#gen() {
+                    2
+                } else {
+                    1
+                };
+                let shape = [outer, channels, len / channels / outer].map(|d| d as u32);
+                let map = b.affine(2, shape);
+                b.linear(&[last, last], map, shift.max(4), activation)
+            }
+            4 => {
+                let windows = (0..b.rng.gen_range(1..=len))
+                    .map(|_| {
+                        (0..b.rng.gen_range(1..=4))
+                            .map(|_| b.rng.gen_range(0..len as u32))
+                            .collect()
+                    })
+                    .collect();
+                b.maximum(last, windows)
+            }
+            5 => {
+                let source = (0..b.rng.gen_range(1..=2 * len))
+                    .map(|_| b.rng.gen_range(0..len as u32))
+                    .collect();
+                b.wired(last, Some(source))
+            }
+            _ => b.wired(last, None),
+        };
+        if b.tensors[last].1.bits > 26 {
+            break;
+        }
+        if b.rng.gen_range(0..4) == 0 {
+            b.output(last);
+        }
+    }
+    if !b.slice.outputs.iter().any(|t| t.id == Builder::id(last)) {
+        b.output(last);
+    }
+    if last == 0 {
+        b.slice.outputs.clear();
+    }
+    b.slice
+}
+
+/// A digit classifier on 8×8 images: two convolutions, a pool, two dense layers.
+pub(super) fn digits() -> SliceRelations {
+    let mut b = Builder::new(4);
+    let x = b.input(64, IntRange::unsigned(8));
+    let requantised = |b: &mut Builder, x: usize, map, activation| {
+        let y = b.linear(&[x], map, 7, activation);
+        if let Some(Relation::Requantised { requantise, .. }) = b.slice.relations.last_mut() {
+            requantise.shift += requantise.bits.saturating_sub(9);
+            requantise.bits = requantise.bits.min(9);
+            b.tensors[y].1 = requantise.output_range();
+        }
+        y
+    };
+    let map = conv(&mut b, [1, 8, 8], 8, [3, 3], [1, 1], [1, 1], 1);
+    let y = requantised(&mut b, x, map, Activation::Relu);
+    let windows = (0..128u32)
+        .map(|t| {
+            [0, 1, 8, 9]
+                .map(|d| t / 16 * 64 + t / 4 % 4 * 16 + t % 4 * 2 + d)
+                .to_vec()
+        })
+        .collect();
+    let m = b.maximum(y, windows);
+    let map = conv(&mut b, [8, 4, 4], 16, [3, 3], [1, 1], [1, 1], 1);
+    let y = requantised(&mut b, m, map, Activation::Relu);
+    let flat = b.wired(y, None);
+    let map = b.dense(flat, 32, 1);
+    let y = requantised(&mut b, flat, map, Activation::Relu);
+    let map = b.dense(y, 10, 1);
+    let z = requantised(&mut b, y, map, Activation::Identity);
+    b.output(z);
+    b.slice
+}

@@ -1,0 +1,348 @@
+//! Proofs that were changed after they were made, or are shown for something else.
+
+use rand::Rng;
+use zkinfer_crds::Digest;
+
+use super::slices::*;
+use super::{EVENTS, Event};
+use crate::relations::{Relation, SliceRelations};
+use crate::sumcheck::field::EF_BYTES;
+use crate::sumcheck::*;
+
+pub(super) struct Made {
+    pub(super) key: Key,
+    pub(super) inputs: Vec<Vec<i64>>,
+    pub(super) made: Proved,
+}
+
+impl Made {
+    pub(super) fn new(slice: &SliceRelations, seed: u64) -> Self {
+        let key = Key::new(slice, SliceParameters { limb_bits: 8 }).unwrap();
+        let inputs = inputs(slice, seed);
+        let views: Vec<&[i64]> = inputs.iter().map(Vec::as_slice).collect();
+        let made = prove(&key, &statement(), &views).unwrap();
+        Self { key, inputs, made }
+    }
+
+    pub(super) fn verify_as(&self, key: &Key, statement: &Digest, proof: &[u8]) -> Result<(), VerifyError> {
+        let inputs: Vec<&[i64]> = self.inputs.iter().map(Vec::as_slice).collect();
+        let outputs: Vec<&[i64]> = self.made.outputs.iter().map(Vec::as_slice).collect();
+        verify(key, statement, &inputs, &outputs, proof)
+    }
+
+    pub(super) fn verify(&self, proof: &[u8]) -> Result<(), VerifyError> {
+        self.verify_as(&self.key, &statement(), proof)
+    }
+
+    /// Where the scalars end and root and opening begin.
+    pub(super) fn tail(&self) -> usize {
+        self.key.inner.scalars * EF_BYTES
+    }
+}
+
+#[test]
+fn rejects_a_proof_for_another_statement() {
+    let made = Made::new(&small(), 3);
+    assert_eq!(made.verify(&made.made.proof), Ok(()));
+    assert!(
+        made.verify_as(&made.key, &Digest::of(b"another"), &made.made.proof)
+            .is_err()
+    );
+}
+
+#[test]
+fn rejects_a_proof_for_another_slice() {
+    let slice = small();
+    let made = Made::new(&slice, 3);
+    let mut changed = Vec::new();
+    for i in 0..slice.relations.len() {
+        let mut other = slice.clone();
+        match &mut other.relations[i] {
+            // A weight that meets a value 0, or a window's order, changes no output: the key alone tells.
+            Relation::Requantised {
+                map: crate::graph::LinearMap::Affine { bias, .. },
+                ..
+            } => bias[0] += 1,
+            Relation::Maximum { windows, .. } => windows[0].swap(0, 1),
+            Relation::Wired { source: Some(s), .. } => s[0] = 1,
+            _ => continue,
+        }
+        changed.push(other);
+    }
+    assert_eq!(changed.len(), 3);
+    for other in &changed {
+        let key = Key::new(other, SliceParameters { limb_bits: 8 }).unwrap();
+        assert_ne!(key.digest(), made.key.digest());
+        assert!(made.verify_as(&key, &statement(), &made.made.proof).is_err());
+    }
+    let wider = Key::new(&slice, SliceParameters { limb_bits: 9 }).unwrap();
+    assert_ne!(wider.digest(), made.key.digest());
+    assert!(made.verify_as(&wider, &statement(), &made.made.proof).is_err());
+}
+
+#[test]
+fn rejects_every_changed_public_value() {
+    let mut made = Made::new(&small(), 3);
+    let proof = made.made.proof.clone();
+    for i in 0..made.inputs[0].len() {
+        let old = made.inputs[0][i];
+        made.inputs[0][i] = if old == 31 { 30 } else { old + 1 };
+        assert!(made.verify(&proof).is_err(), "input {i}");
+        made.inputs[0][i] = old;
+    }
+    for t in 0..made.made.outputs.len() {
+        for i in 0..made.made.outputs[t].len() {
+            made.made.outputs[t][i] ^= 1;
+            assert!(made.verify(&proof).is_err(), "output {t} at {i}");
+            made.made.outputs[t][i] ^= 1;
+        }
+    }
+    assert_eq!(made.verify(&proof), Ok(()));
+}
+
+#[test]
+fn rejects_values_of_the_wrong_length_or_range() {
+    let mut made = Made::new(&small(), 3);
+    let proof = made.made.proof.clone();
+    made.inputs[0].push(0);
+    assert!(matches!(
+        made.verify(&proof),
+        Err(VerifyError::Instance(InstanceError::Length { .. }))
+    ));
+    made.inputs[0].pop();
+    made.inputs[0][3] = 32;
+    assert!(matches!(
+        made.verify(&proof),
+        Err(VerifyError::Instance(InstanceError::Range { .. }))
+    ));
+    made.inputs.push(Vec::new());
+    assert!(matches!(
+        made.verify(&proof),
+        Err(VerifyError::Instance(InstanceError::Count { .. }))
+    ));
+}
+
+#[test]
+fn rejects_values_swapped_between_two_instances() {
+    let (mut a, mut b) = (Made::new(&small(), 3), Made::new(&small(), 14));
+    assert_ne!(a.made.outputs, b.made.outputs);
+    std::mem::swap(&mut a.made.outputs[0], &mut b.made.outputs[0]);
+    let proofs = [a.made.proof.clone(), b.made.proof.clone()];
+    for proof in &proofs {
+        assert!(a.verify(proof).is_err() && b.verify(proof).is_err());
+    }
+}
+
+#[test]
+fn rejects_the_commitment_or_the_scalars_of_another_proof() {
+    let (a, b) = (Made::new(&small(), 3), Made::new(&small(), 14));
+    let tail = a.tail();
+    let mixed = [&a.made.proof[..tail], &b.made.proof[tail..]].concat();
+    assert!(a.verify(&mixed).is_err() && b.verify(&mixed).is_err());
+    // The root alone: one byte for their number, then the root itself.
+    let mut rooted = a.made.proof.clone();
+    assert_eq!(rooted[tail], 1);
+    rooted[tail + 1..tail + 33].copy_from_slice(&b.made.proof[tail + 1..tail + 33]);
+    assert!(a.verify(&rooted).is_err());
+}
+
+/// Every root, round polynomial, layer, claim, share and factor, one at a time.
+#[test]
+fn rejects_a_change_of_any_scalar() {
+    let made = Made::new(&small(), 3);
+    for scalar in 0..made.key.inner.scalars {
+        let mut proof = made.made.proof.clone();
+        let at = scalar * EF_BYTES + 8 * (scalar % 3);
+        // The low bit, so that the coefficient stays canonical.
+        proof[at] ^= 1;
+        assert!(made.verify(&proof).is_err(), "scalar {scalar}");
+    }
+}
+
+#[test]
+fn rejects_two_messages_in_each_others_place() {
+    let made = Made::new(&small(), 3);
+    let mut rng = rng(8);
+    for _ in 0..200 {
+        let mut proof = made.made.proof.clone();
+        let [a, b] = [0; 2].map(|_| rng.gen_range(0..made.key.inner.scalars) * EF_BYTES);
+        let (x, y) = (proof[a..a + EF_BYTES].to_vec(), proof[b..b + EF_BYTES].to_vec());
+        proof[a..a + EF_BYTES].copy_from_slice(&y);
+        proof[b..b + EF_BYTES].copy_from_slice(&x);
+        assert!(x == y || made.verify(&proof).is_err());
+    }
+}
+
+#[test]
+fn rejects_a_second_spelling_of_a_scalar() {
+    let made = Made::new(&small(), 3);
+    let small = (0..made.tail())
+        .step_by(8)
+        .find(|&at| made.made.proof[at + 4..at + 8] == [0; 4]);
+    let p = 0xffff_ffff_0000_0001u64;
+    let mut proof = made.made.proof.clone();
+    if let Some(at) = small {
+        let value = u64::from_le_bytes(proof[at..at + 8].try_into().unwrap());
+        proof[at..at + 8].copy_from_slice(&(value.wrapping_add(p)).to_le_bytes());
+        assert!(made.verify(&proof).is_err());
+    }
+    proof.copy_from_slice(&made.made.proof);
+    proof[..8].copy_from_slice(&p.to_le_bytes());
+    assert_eq!(
+        made.verify(&proof),
+        Err(VerifyError::Malformed("a field element is not canonical"))
+    );
+}
+
+#[test]
+fn rejects_long_spellings_and_trailing_bytes() {
+    let made = Made::new(&small(), 3);
+    let tail = made.tail();
+    // The number of roots, 1, as a varint of two bytes.
+    let mut long = made.made.proof.clone();
+    long.splice(tail..=tail, [0x81, 0x00]);
+    assert_eq!(
+        made.verify(&long),
+        Err(VerifyError::Malformed("the opening is not canonical"))
+    );
+    for extra in [1, 1000] {
+        let mut proof = made.made.proof.clone();
+        proof.resize(proof.len() + extra, 0);
+        assert!(matches!(made.verify(&proof), Err(VerifyError::Malformed(_))));
+    }
+    for len in [0, 1, tail - 1, tail, made.made.proof.len() - 1] {
+        assert!(matches!(
+            made.verify(&made.made.proof[..len]),
+            Err(VerifyError::Malformed(_))
+        ));
+    }
+    assert_eq!(
+        made.verify(&vec![0; MAX_PROOF_BYTES + 1]),
+        Err(VerifyError::Malformed("it is too long"))
+    );
+}
+
+/// Bits flipped, bytes changed, inserted, removed, and runs copied from another place.
+fn mutations(count: usize) {
+    let made = Made::new(&small(), 3);
+    let mut rng = rng(count as u64);
+    for _ in 0..count {
+        let mut proof = made.made.proof.clone();
+        let at = rng.gen_range(0..proof.len());
+        // Half of all changes go to the opening, whose shape is the library's.
+        let at = if rng.r#gen() {
+            rng.gen_range(made.tail()..proof.len())
+        } else {
+            at
+        };
+        match rng.gen_range(0..5) {
+            0 => proof[at] ^= 1 << rng.gen_range(0..8),
+            1 => proof[at] = rng.r#gen(),
+            2 => proof.insert(at, rng.r#gen()),
+            3 => {
+                proof.remove(at);
+            }
+            _ => {
+                let len = rng.gen_range(1..64).min(proof.len() - at);
+                let from = rng.gen_range(0..proof.len() - len);
+                proof.copy_within(from..from + len, at);
+            }
+        }
+        assert!(proof == made.made.proof || made.verify(&proof).is_err());
+    }
+}
+
+#[test]
+fn accepts_no_mutated_proof() {
+    mutations(1_000);
+}
+
+#[test]
+#[ignore = "minutes; the bars command runs it in release"]
+fn accepts_none_of_a_hundred_thousand_mutated_proofs() {
+    mutations(100_000);
+}
+
+#[test]
+fn refuses_rubbish_without_a_panic() {
+    let made = Made::new(&small(), 3);
+    let mut rng = rng(1);
+    for len in [
+        0,
+        1,
+        23,
+        24,
+        1000,
+        made.tail(),
+        made.tail() + 1,
+        made.made.proof.len(),
+        1 << 17,
+    ] {
+        for _ in 0..20 {
+            let bytes: Vec<u8> = (0..len).map(|_| rng.r#gen()).collect();
+            assert!(made.verify(&bytes).is_err());
+            assert!(made.verify(&vec![0; len]).is_err());
+            // An honest opening behind rubbish, and rubbish behind honest scalars.
+            let tail = made.tail().min(len);
+            assert!(
+                made.verify(&[&bytes[..tail], &made.made.proof[made.tail()..]].concat())
+                    .is_err()
+            );
+            assert!(
+                made.verify(&[&made.made.proof[..made.tail()], &bytes[tail..]].concat())
+                    .is_err()
+            );
+        }
+    }
+}
+
+#[test]
+fn says_everything_public_before_the_commitment_and_that_before_any_challenge() {
+    let made = Made::new(&small(), 3);
+    let events = EVENTS.with(|e| e.borrow().clone());
+    use transcript::Label::*;
+    let expected = [
+        Event::Absorb(Statement, 8),
+        Event::Absorb(Key, 8),
+        Event::Absorb(Public, 8),
+        Event::Absorb(Public, 8),
+        Event::Absorb(Public, 8),
+        Event::Absorb(Commitment, 0),
+        Event::Draw(Alpha),
+        Event::Draw(Beta),
+        Event::Absorb(Root, 1),
+    ];
+    assert_eq!(events[..expected.len()], expected);
+    assert_eq!(events.last(), Some(&Event::Absorb(Opening, 0)));
+    let absorbed: usize = events[8..]
+        .iter()
+        .map(|e| if let Event::Absorb(_, n) = e { *n } else { 0 })
+        .sum();
+    assert_eq!(absorbed, made.key.inner.scalars, "every scalar is absorbed once");
+    // The whole list: a change of it is another proof system, and needs another version.
+    let list: Vec<String> = events.iter().map(|e| format!("{e:?}")).collect();
+    assert_eq!(
+        Digest::of(list.join("\n").as_bytes()).to_string(),
+        include_str!("../testdata/events.sha256").trim()
+    );
+}
+
+#[test]
+fn a_stored_proof_still_verifies() {
+    let made = Made::new(&small(), 3);
+    assert_eq!(made.key.vk_bytes(), include_bytes!("../testdata/small.vk"));
+    assert_eq!(made.verify(include_bytes!("../testdata/small.proof")), Ok(()));
+}
+
+#[test]
+#[ignore = "writes the stored proof"]
+fn writes_the_stored_proof() {
+    let made = Made::new(&small(), 3);
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/sumcheck/testdata");
+    std::fs::write(format!("{folder}/small.vk"), made.key.vk_bytes()).unwrap();
+    std::fs::write(format!("{folder}/small.proof"), &made.made.proof).unwrap();
+    let events = EVENTS.with(|e| e.borrow().clone());
+    let list: Vec<String> = events.iter().map(|e| format!("{e:?}")).collect();
+    let digest = Digest::of(list.join("\n").as_bytes());
+    std::fs::write(format!("{folder}/events.sha256"), format!("{digest}\n")).unwrap();
+}
