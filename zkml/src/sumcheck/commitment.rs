@@ -33,8 +33,8 @@ const GRINDING_BITS: usize = 12;
 const LOG_INVERSE_RATE: usize = 2;
 /// Coordinates folded per round.
 const FOLDING: usize = 4;
-/// Smaller stacks are filled up to this many coordinates: below, the library has no rounds to derive.
-const MIN_STACK: usize = 10;
+/// Smaller stacks are filled up to this many coordinates: below, a codeword has too few places for its queries.
+const MIN_STACK: usize = 8;
 /// Most coordinates of a stack: 2^22 cells, 128 MiB of codeword.
 pub(super) const MAX_STACK: usize = 22;
 
@@ -80,7 +80,7 @@ impl Scheme {
                 limit: 1 << MAX_STACK,
             });
         }
-        let filler = (cells <= 1 << (MIN_STACK - 1)).then_some(MIN_STACK);
+        let filler = filler(cells);
         let derive = || {
             let protocol = OpeningProtocol::new(specs(plan, filler));
             let total = protocol.checked_num_cells().ok_or("too many cells".to_owned())?;
@@ -190,6 +190,19 @@ pub(super) fn column(committed: &Committed, group: usize, column: usize) -> &[F]
         .column(column)
         .as_dense()
         .unwrap_or_default()
+}
+
+/// Coordinates of a group of zeros beside so few cells.
+fn filler(cells: u64) -> Option<usize> {
+    match cells {
+        0 => Some(MIN_STACK),
+        _ => (cells <= 1 << (MIN_STACK - 1)).then_some(MIN_STACK - 1),
+    }
+}
+
+/// Coordinates of the stack of so many cells.
+pub(super) fn stack(cells: u64) -> usize {
+    log2_ceil(cells as usize).max(MIN_STACK)
 }
 
 /// One table of the library per group: the first opening is of all columns, at the point of the lookup argument.

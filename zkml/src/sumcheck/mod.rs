@@ -27,6 +27,7 @@ mod instance;
 mod key;
 mod logup;
 mod parameters;
+mod place;
 mod plan;
 mod prover;
 mod relation;
@@ -38,7 +39,7 @@ mod verifier;
 mod witness;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use error::{InstanceError, LayoutError, ProveError, VerifyError};
 pub use key::{Key, Security, security};

@@ -113,6 +113,12 @@ impl Shapes {
                 }
             }
         }
+        for relation in &relations.relations {
+            match_batches(relation, &class_of, &mut classes);
+        }
+        for relation in relations.relations.iter().rev() {
+            match_batches(relation, &class_of, &mut classes);
+        }
         let axes = |(&id, &len): (&TensorId, &usize)| {
             let cuts = classes.get(&root(&class_of, id)).map(|c| c.cuts.as_slice());
             (id, Axes::new(len, cuts.unwrap_or_default()))
@@ -124,6 +130,38 @@ impl Shapes {
 
     pub(super) fn axes(&self, id: TensorId) -> Option<Axes> {
         self.axes.get(&id).cloned()
+    }
+}
+
+/// Gives the batch of a dense layer the same cuts on both sides: it is kept in place.
+fn match_batches(
+    relation: &Relation,
+    class_of: &BTreeMap<TensorId, TensorId>,
+    classes: &mut BTreeMap<TensorId, Class>,
+) {
+    if let Relation::Requantised {
+        inputs,
+        map: LinearMap::Dense {
+            inputs: n,
+            outputs: m,
+            ..
+        },
+        output,
+        ..
+    } = relation
+        && let Some(&input) = inputs.first()
+    {
+        let (n, m) = (*n as usize, *m as usize);
+        let (from, to) = (root(class_of, input), root(class_of, *output));
+        for (from, to, n, m) in [(from, to, n, m), (to, from, m, n)] {
+            let outer = classes.get(&from).map(|c| c.cuts.clone()).unwrap_or_default();
+            if let Some(class) = classes.get_mut(&to) {
+                outer
+                    .iter()
+                    .filter(|c| **c > n)
+                    .for_each(|c| class.cut(c / n * m));
+            }
+        }
     }
 }
 

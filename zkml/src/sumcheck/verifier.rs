@@ -4,6 +4,7 @@
 //! one byte string is the encoding of a proof; it calls no prover code.
 
 use std::collections::BTreeMap;
+use std::panic::catch_unwind;
 
 use zkinfer_crds::Digest;
 
@@ -89,8 +90,11 @@ fn decode<'p>(key: &Inner, proof: &'p [u8]) -> Result<(&'p [u8], Commitment, Ope
     let (scalars, tail) = proof
         .split_at_checked(key.scalars * EF_BYTES)
         .ok_or(VerifyError::Malformed("it is too short"))?;
-    let (root, opening) = postcard::from_bytes::<(Commitment, Opening)>(tail)
-        .map_err(|_| VerifyError::Malformed("the opening does not decode"))?;
+    // Lengths in the bytes allocate nothing that the bytes do not fill; should a decoder panic, they are refused.
+    let (root, opening) = catch_unwind(|| postcard::from_bytes::<(Commitment, Opening)>(tail))
+        .ok()
+        .and_then(Result::ok)
+        .ok_or(VerifyError::Malformed("the opening does not decode"))?;
     // The library's decoder accepts long spellings of a number, and trailing bytes.
     let again = postcard::to_allocvec(&(&root, &opening)).ok();
     if again.as_deref() == Some(tail) {

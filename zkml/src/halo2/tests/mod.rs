@@ -359,3 +359,28 @@ fn rejects_a_damaged_key() {
     assert_eq!(read(&huge), Err(KeyError::Format("verifying")));
     assert!(ProvingKey::from_bytes(&vk, &relations, PARAMETERS).is_err());
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(16))]
+    /// The slices and values that the other backend is tested with: both accept what the plain checkers accept.
+    #[test]
+    fn agrees_with_the_plain_checkers_on_random_slices(seed in proptest::prelude::any::<u64>(), values in proptest::prelude::any::<u64>()) {
+        use crate::sumcheck::tests::slices;
+        let relations = slices::random(seed);
+        let inputs = slices::inputs(&relations, values);
+        let expected = slices::values(&relations, &inputs);
+        crate::relations::check(&relations, &expected).unwrap();
+        // Accumulators of 30 bits and more have no layout at every width here.
+        let Ok(parameters) = choose_parameters(&relations) else { return Ok(()) };
+        let layout = Arc::new(Layout::new(&relations, parameters).unwrap());
+        let views: Vec<&[i64]> = inputs.iter().map(Vec::as_slice).collect();
+        let witness = Witness::new(&layout, &relations, &views).unwrap();
+        for (tensor, got) in relations.outputs.iter().zip(&witness.outputs) {
+            proptest::prop_assert_eq!(got, &expected[&tensor.id]);
+        }
+        let outputs: Vec<&[i64]> = witness.outputs.iter().map(Vec::as_slice).collect();
+        let instance = instance(relations.boundary(), &statement(), &views, &outputs).unwrap();
+        let case = Case { relations, layout, witness, instance, lie: None };
+        proptest::prop_assert!(case.accepted());
+    }
+}

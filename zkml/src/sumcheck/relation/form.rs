@@ -56,7 +56,7 @@ impl Kind {
 }
 
 /// The most multiplications that a map without fitting axes may have: the verifier makes one step for each.
-const MAX_GENERAL: u64 = 1 << 21;
+const MAX_GENERAL: u64 = 1 << 20;
 
 impl Form {
     /// The form in which a validated map reads an input.

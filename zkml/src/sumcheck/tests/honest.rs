@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::slices::*;
-use crate::relations::{SliceRelations, check};
+use crate::relations::{Relation, SliceRelations, check};
 use crate::sumcheck::witness::Witness;
 use crate::sumcheck::*;
 use proptest::prelude::*;
@@ -45,4 +45,77 @@ proptest! {
         let slice = random(seed);
         round_trip(&slice, limb_bits, &inputs(&slice, values));
     }
+}
+
+#[test]
+fn the_chosen_parameters_are_the_cheapest_and_their_prediction_close() {
+    for slice in [small(), digits()] {
+        let chosen = choose_parameters(&slice).unwrap();
+        let least = cost(&slice, chosen).unwrap();
+        for limb_bits in 4..=16 {
+            let other = cost(&slice, SliceParameters { limb_bits }).unwrap();
+            assert!(other.cpu_us >= least.cpu_us);
+        }
+        let key = Key::new(&slice, chosen).unwrap();
+        assert!(security(&key).bits >= f64::from(SECURITY_BITS));
+        let made = prove(&key, &statement(), &views(&inputs(&slice, 3))).unwrap();
+        let (predicted, got) = (least.proof_bytes as f64, made.proof.len() as f64);
+        assert!(
+            (predicted / got - 1.0).abs() < 0.1,
+            "predicted {predicted}, got {got}"
+        );
+    }
+}
+
+#[test]
+fn refuses_slices_without_a_layout() {
+    let slice = small();
+    let refusal = |change: &dyn Fn(&mut SliceRelations), limb_bits| {
+        let mut slice = slice.clone();
+        change(&mut slice);
+        Key::new(&slice, SliceParameters { limb_bits }).unwrap_err()
+    };
+    for limb_bits in [0, 3, 17, 255] {
+        assert!(matches!(
+            refusal(&|_| (), limb_bits),
+            LayoutError::Parameters { .. }
+        ));
+    }
+    let unmade: [&dyn Fn(&mut SliceRelations); 5] = [
+        &|s| s.inputs.clear(),
+        &|s| s.relations.swap(1, 2),
+        &|s| s.outputs[0].len += 1,
+        &|s| s.outputs[0].range.bits += 1,
+        &|s| s.relations.push(s.relations[1].clone()),
+    ];
+    for change in unmade {
+        assert!(matches!(refusal(change, 8), LayoutError::Unmade { .. }));
+    }
+    let index = refusal(
+        &|s| {
+            if let Relation::Maximum { windows, .. } = &mut s.relations[2] {
+                windows[0].clear();
+            }
+        },
+        8,
+    );
+    assert!(matches!(index, LayoutError::Index { output: 2 }));
+    let range = refusal(
+        &|s| {
+            if let Relation::Requantised { input_ranges, .. } = &mut s.relations[1] {
+                input_ranges[0].bits = 2;
+            }
+        },
+        8,
+    );
+    assert!(matches!(range, LayoutError::Range { tensor: 0 }));
+    let wide = refusal(
+        &|s| {
+            if let Relation::Requantised { requantise, .. } = &mut s.relations[1] {
+                (requantise.shift, requantise.bits) = (40, 32);
+            }
+        },
+        8,
+    );
+    assert!(matches!(wide, LayoutError::Wide { output: 1, bits: 72 }));
 }

@@ -6,7 +6,7 @@
 mod honest;
 mod lying;
 mod measure;
-mod slices;
+pub(crate) mod slices;
 mod tampered;
 
 use super::transcript::Event;

@@ -1,11 +1,15 @@
 //! Slices of every relation, fixed and random.
 
+use std::collections::BTreeMap;
+
 use rand::{Rng, RngCore, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use zkinfer_crds::Digest;
 
 use crate::graph::{Activation, IntRange, LinearMap, Requantise, TensorId};
 use crate::relations::{Relation, SliceRelations, SliceTensor, bound::accumulator_bound};
+use crate::sumcheck::plan::Plan;
+use crate::sumcheck::witness::Witness;
 
 pub(super) fn rng(seed: u64) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(seed)
@@ -191,7 +195,7 @@ pub(super) fn small() -> SliceRelations {
 }
 
 /// Values in range, among them the extremes.
-pub(super) fn inputs(slice: &SliceRelations, seed: u64) -> Vec<Vec<i64>> {
+pub(crate) fn inputs(slice: &SliceRelations, seed: u64) -> Vec<Vec<i64>> {
     let mut rng = rng(seed);
     let extreme = rng.next_u32() % 4;
     slice
@@ -210,7 +214,7 @@ pub(super) fn inputs(slice: &SliceRelations, seed: u64) -> Vec<Vec<i64>> {
 }
 
 /// A random slice of a few relations on small shapes.
-pub(super) fn random(seed: u64) -> SliceRelations {
+pub(crate) fn random(seed: u64) -> SliceRelations {
     let mut b = Builder::new(seed);
     let batch = [1, 1, 2, 3, 4][b.rng.gen_range(0..5)];
     let row = b.rng.gen_range(1..=9) * 4;
@@ -334,4 +338,11 @@ pub(super) fn digits() -> SliceRelations {
     let z = requantised(&mut b, y, map, Activation::Identity);
     b.output(z);
     b.slice
+}
+
+/// Every tensor of a slice, as the prover computes it.
+pub(crate) fn values(slice: &SliceRelations, inputs: &[Vec<i64>]) -> BTreeMap<TensorId, Vec<i64>> {
+    let plan = Plan::new(slice, 8).unwrap();
+    let views: Vec<&[i64]> = inputs.iter().map(Vec::as_slice).collect();
+    Witness::new(&plan, slice, &views).unwrap().values
 }
