@@ -6,10 +6,22 @@ use serde_json::json;
 use tokio::sync::OnceCell;
 use zkinfer_tests::cluster::Cluster;
 use zkinfer_tests::fake_node::FakeNode;
+use zkinfer_tests::local::repository;
 use zkinfer_tests::operator::{Objects, Operator, install, model_ready, pool_ready, workers};
 
 /// Longer than anything takes on a busy machine.
 pub const LONG: Duration = Duration::from_secs(90);
+
+/// A file of the quickstart, for another namespace.
+fn quickstart(file: &str, namespace: &str) -> String {
+    let text = std::fs::read_to_string(repository().join("manifests/quickstart").join(file)).unwrap();
+    text.replace("namespace: default", &format!("namespace: {namespace}"))
+}
+
+/// The quickstart's request, under another name in another namespace.
+pub fn digits_request(name: &str, namespace: &str) -> String {
+    quickstart("request.yaml", namespace).replace("name: digit-7", &format!("name: {name}"))
+}
 
 /// A cluster with an operator and a node.
 pub struct World {
@@ -51,6 +63,15 @@ impl World {
             .await
             .unwrap();
         objects.until("wine", LONG, model_ready).await.unwrap();
+        objects
+    }
+
+    /// A namespace with the digits model of the quickstart, compiled: four slices that take a moment each.
+    pub async fn with_digits(&self, namespace: &str) -> Objects {
+        let objects = Objects::new(&self.cluster, namespace).await.unwrap();
+        let model = quickstart("model.yaml", namespace);
+        self.cluster.apply(&model).await.unwrap();
+        objects.until("digits", LONG, model_ready).await.unwrap();
         objects
     }
 
