@@ -32,6 +32,12 @@ pub enum LayoutError {
         /// Usable rows at that k.
         available: usize,
     },
+    /// A relation that this proof system does not prove.
+    #[error("tensor {output}: a product of two tensors is proved by SumcheckWhir only")]
+    Unsupported {
+        /// The output tensor's id.
+        output: u32,
+    },
     /// A linear map has no normal form: its padding is as large as its kernel.
     #[error("tensor {output}: padding as large as the kernel is not supported")]
     Padding {
@@ -224,6 +230,7 @@ pub(super) fn normal_forms(relations: &SliceRelations) -> Result<Vec<Correlation
                 forms.push(form);
                 (output, made)
             }
+            Relation::Product { output, .. } => return Err(LayoutError::Unsupported { output: output.0 }),
             Relation::Maximum {
                 input,
                 windows,
@@ -378,7 +385,8 @@ impl Plan {
                     source: source.clone(),
                 });
             }
-            Relation::Range { .. } | Relation::Requantised { .. } => {}
+            // Products were refused with the normal forms.
+            Relation::Range { .. } | Relation::Requantised { .. } | Relation::Product { .. } => {}
         }
     }
 

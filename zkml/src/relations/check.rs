@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Relation, SliceRelations};
-use crate::graph::{LinearMap, TensorId};
+use super::{Product, Relation, SliceRelations};
+use crate::graph::{IntRange, LinearMap, Requantise, TensorId};
 
 /// Which claim does not hold, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -94,14 +94,19 @@ fn check_one<'v>(
         } => {
             let tensors = inputs.iter().map(|id| get(*id)).collect::<Result<Vec<_>, _>>()?;
             let accumulators = linear(map, &tensors).ok_or(CheckError::Tensor(*output))?;
-            let range = crate::graph::IntRange::signed(requantise.bits);
-            let expected: Vec<_> = accumulators
-                .into_iter()
-                .map(|acc| {
-                    let q = requantise.quotient(acc);
-                    range.contains(q).then(|| q.max(requantise.output_range().lo()))
-                })
-                .collect();
+            let expected = requantised(*requantise, accumulators);
+            expect(*output, get(*output)?, &expected)
+        }
+        Relation::Product {
+            factors,
+            product,
+            requantise,
+            output,
+            ..
+        } => {
+            let accumulators = multiplied(*product, get(factors[0])?, get(factors[1])?);
+            let accumulators = accumulators.ok_or(CheckError::Tensor(*output))?;
+            let expected = requantised(*requantise, accumulators);
             expect(*output, get(*output)?, &expected)
         }
         Relation::Maximum {
@@ -130,6 +135,32 @@ fn check_one<'v>(
             expect(*output, get(*output)?, &expected)
         }
     }
+}
+
+/// What a requantisation gives for each accumulator; `None` where the quotient is out of its range.
+fn requantised(requantise: Requantise, accumulators: Vec<i64>) -> Vec<Option<i64>> {
+    let range = IntRange::signed(requantise.bits);
+    let activate = |acc| {
+        let q = requantise.quotient(acc);
+        range.contains(q).then(|| q.max(requantise.output_range().lo()))
+    };
+    accumulators.into_iter().map(activate).collect()
+}
+
+/// The accumulators of a product, written as its definition; `None` when a length does not fit.
+fn multiplied(product: Product, left: &[i64], right: &[i64]) -> Option<Vec<i64>> {
+    product.output_len(left.len(), right.len())?;
+    Some(match product {
+        Product::Elements => left.iter().zip(right).map(|(a, b)| a * b).collect(),
+        Product::Matrix { rows, inner, columns } => {
+            let (n, m) = (inner as usize, columns as usize);
+            let entry = |i: usize, j: usize| (0..n).map(|k| left[i * n + k] * right[k * m + j]).sum();
+            (0..rows as usize)
+                .flat_map(|i| (0..m).map(move |j| (i, j)))
+                .map(|(i, j)| entry(i, j))
+                .collect()
+        }
+    })
 }
 
 /// The accumulators of a linear map, written as its definition; `None` when a length does not fit.

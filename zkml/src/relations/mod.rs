@@ -10,6 +10,7 @@
 //! | [`Relation::Requantised`] | `z = activation(q)`, `q = floor((acc + 2^(S-1)) / 2^S)`, `q` in its signed range, where `acc` is the linear map of the inputs |
 //! | [`Relation::Maximum`] | `z` is the maximum of each window: a tournament of pairs, `m − a ≥ 0`, `m − b ≥ 0`, `(m − a)(m − b) = 0` |
 //! | [`Relation::Wired`] | `z[t] = x[source[t]]` |
+//! | [`Relation::Product`] | as [`Relation::Requantised`], where `acc` is a product of two tensors: element by element, or of matrices |
 //!
 //! Why these suffice: the integers are exact. Given the inputs, each relation has exactly one output that
 //! satisfies it (floor division with `0 ≤ remainder < 2^S` is unique, a maximum is unique), so a slice's
@@ -67,6 +68,19 @@ pub enum Relation {
         /// The tensor made.
         output: TensorId,
     },
+    /// The requantised product of two tensors of the slice. Only [`crate::sumcheck`] proves it.
+    Product {
+        /// The tensors multiplied.
+        factors: [TensorId; 2],
+        /// Their exact ranges.
+        ranges: [IntRange; 2],
+        /// How.
+        product: Product,
+        /// From accumulator to output.
+        requantise: Requantise,
+        /// The tensor made.
+        output: TensorId,
+    },
     /// `z[t] = x[source[t]]`.
     Wired {
         /// The tensor read.
@@ -76,6 +90,51 @@ pub enum Relation {
         /// The tensor made.
         output: TensorId,
     },
+}
+
+/// How two tensors are multiplied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub enum Product {
+    /// `acc[t] = left[t] · right[t]`. Broadcasting is a wiring before it.
+    Elements,
+    /// `acc[i, j] = Σ_k left[i, k] · right[k, j]`, row-major.
+    Matrix {
+        /// Rows of `left`.
+        rows: u32,
+        /// Columns of `left`, rows of `right`.
+        inner: u32,
+        /// Columns of `right`.
+        columns: u32,
+    },
+}
+
+impl Product {
+    /// The length of the product of tensors of these lengths, when they fit.
+    #[must_use]
+    pub fn output_len(self, left: usize, right: usize) -> Option<usize> {
+        match self {
+            Self::Elements => (left == right).then_some(left),
+            Self::Matrix { rows, inner, columns } => {
+                let [rows, inner, columns] = [rows, inner, columns].map(|d| d as usize);
+                let fits = left > 0
+                    && right > 0
+                    && rows.checked_mul(inner) == Some(left)
+                    && inner.checked_mul(columns) == Some(right);
+                if fits { rows.checked_mul(columns) } else { None }
+            }
+        }
+    }
+
+    /// Greatest |accumulator|; `None` when it could reach [`bound::LIMIT`].
+    #[must_use]
+    pub fn bound(self, ranges: [IntRange; 2]) -> Option<i64> {
+        let terms = match self {
+            Self::Elements => 1,
+            Self::Matrix { inner, .. } => i64::from(inner),
+        };
+        let product = ranges[0].magnitude().checked_mul(ranges[1].magnitude())?;
+        product.checked_mul(terms).filter(|b| *b < bound::LIMIT)
+    }
 }
 
 /// A tensor as the relations see it.

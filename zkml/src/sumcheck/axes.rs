@@ -4,8 +4,9 @@
 //! or a convolution over an axis is one over whole coordinates of a point. A tensor has at least [`MIN_ARITY`]
 //! coordinates, because the commitment folds that many at once.
 //!
-//! Invariant: the values of a tensor occupy distinct places, and every other place is padding. Nothing reads padding:
-//! every coefficient that meets one is 0 by construction of the equality vectors here, which run over values only.
+//! Invariant: the values of a tensor occupy distinct places, and every other place is padding. Coefficients are 0 where they
+//! meet padding, since the equality vectors here run over values only; where a sum-check does meet it, padding is proved to be
+//! 0 (see [`super::relation`]).
 
 use std::ops::Range;
 

@@ -10,7 +10,7 @@ use super::parameters::SliceParameters;
 use super::table::Table;
 use crate::canonical;
 use crate::graph::{IntRange, LinearMap, Requantise, TensorId};
-use crate::relations::{Relation, SliceRelations, SliceTensor};
+use crate::relations::{Product, Relation, SliceRelations, SliceTensor};
 
 /// Raised when the argument changes, so that keys and statements of different versions differ.
 const VERSION: u8 = 1;
@@ -56,6 +56,13 @@ enum RelationDescription<'a> {
         map: MapDescription,
         weight: Digest,
         bias: Digest,
+        requantise: Requantise,
+        output: TensorId,
+    },
+    Product {
+        factors: [TensorId; 2],
+        ranges: [IntRange; 2],
+        product: Product,
         requantise: Requantise,
         output: TensorId,
     },
@@ -107,6 +114,19 @@ fn relation(relation: &Relation) -> RelationDescription<'_> {
             map: geometry(map),
             weight: digest(map.weight().iter().map(|w| w.to_le_bytes())),
             bias: digest(map.bias().iter().map(|b| b.to_le_bytes())),
+            requantise: *requantise,
+            output: *output,
+        },
+        Relation::Product {
+            factors,
+            ranges,
+            product,
+            requantise,
+            output,
+        } => RelationDescription::Product {
+            factors: *factors,
+            ranges: *ranges,
+            product: *product,
             requantise: *requantise,
             output: *output,
         },

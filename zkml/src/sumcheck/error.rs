@@ -29,6 +29,12 @@ pub enum LayoutError {
         /// What does not fit.
         source: GeometryError,
     },
+    /// Factors of a product do not fit, or other relations cut their axes where the product does not.
+    #[error("tensor {output}: the factors' shapes do not fit")]
+    Factors {
+        /// The output tensor's id.
+        output: u32,
+    },
     /// An index of a wiring or of a window lies outside the tensor, or a window is empty.
     #[error("tensor {output}: an index is outside its input, or a window is empty")]
     Index {

@@ -12,7 +12,7 @@ use super::key::{check_layers, check_weights};
 use super::logup::Blocks;
 use super::plan::{LIMB_BITS, Plan, Quotient, Step};
 use super::relation::count::scalars;
-use crate::relations::{Relation, SliceRelations};
+use crate::relations::{Product, Relation, SliceRelations};
 
 /// What a manifest records of a slice's proof system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -128,6 +128,14 @@ fn relation_work(plan: &Plan, relations: &SliceRelations) -> u64 {
                 };
                 let inputs: u64 = step.forms.iter().map(|f| 40 * size(f.input)).sum();
                 map.multiplications(output) + 5 * map.weight().len() as u64 + inputs + signs
+            }
+            (Step::Requantised(step), Relation::Product { product, .. }) => {
+                let factors: u64 = step.factors().map(size).sum();
+                let terms = match product {
+                    Product::Elements => 1,
+                    Product::Matrix { inner, .. } => u64::from(*inner),
+                };
+                100 * factors + terms * size(step.output)
             }
             (Step::Maximum(step), _) => {
                 130 * step.above.len() as u64 * size(step.output) + 100 * size(step.input)

@@ -11,10 +11,11 @@ use super::plan::{
     Group, Home, LIMB_BITS, Limbs, Lookup, Maximum, Plan, Quotient, Requantised, Second, Step, Tensor,
 };
 use super::relation::form::Form;
+use super::relation::product::Factors;
 use super::shapes::{self, Shapes};
 use super::table::{Function, Table};
 use crate::graph::{Activation, IntRange, LinearMap, Requantise, TensorId};
-use crate::relations::{Relation, SliceRelations, bound::accumulator_bound, limb_widths};
+use crate::relations::{Product, Relation, SliceRelations, bound::accumulator_bound, limb_widths};
 
 /// What limbs can express stays below 2^62, as accumulators do.
 const MAX_EXPRESSED_BITS: u32 = 62;
@@ -175,7 +176,14 @@ impl Builder {
                 requantise,
                 output,
                 ..
-            } => self.place_requantised(shapes, inputs, input_ranges, map, *requantise, *output),
+            } => self.place_linear(shapes, inputs, input_ranges, map, *requantise, *output),
+            Relation::Product {
+                factors,
+                ranges,
+                product,
+                requantise,
+                output,
+            } => self.place_product(shapes, *factors, *ranges, *product, *requantise, *output),
             Relation::Maximum {
                 input,
                 range,
@@ -222,7 +230,7 @@ impl Builder {
         })
     }
 
-    fn place_requantised(
+    fn place_linear(
         &mut self,
         shapes: &Shapes,
         inputs: &[TensorId],
@@ -231,18 +239,61 @@ impl Builder {
         requantise: Requantise,
         output: TensorId,
     ) -> Result<Step, LayoutError> {
-        // The bound is computed from ranges that are proved, not from those that the relation states.
-        for (&id, range) in inputs.iter().zip(input_ranges) {
-            if self.get(id)?.range != *range {
+        self.check_ranges(inputs, input_ranges)?;
+        let bound = accumulator_bound(map, input_ranges);
+        let mut step = self.place_requantised(shapes, bound, requantise, output)?;
+        let axes = self.get(output)?.axes.clone();
+        for &input in inputs {
+            step.forms
+                .push(Form::new(map, input, &self.get(input)?.axes, &axes)?);
+        }
+        Ok(Step::Requantised(step))
+    }
+
+    fn place_product(
+        &mut self,
+        shapes: &Shapes,
+        factors: [TensorId; 2],
+        ranges: [IntRange; 2],
+        product: Product,
+        requantise: Requantise,
+        output: TensorId,
+    ) -> Result<Step, LayoutError> {
+        self.check_ranges(&factors, &ranges)?;
+        let mut step = self.place_requantised(shapes, product.bound(ranges), requantise, output)?;
+        let axes = [factors[0], factors[1], output].map(|id| self.get(id).map(|t| &t.axes));
+        let [left, right, to] = axes;
+        step.factors = Factors::new(factors, product, [left?, right?, to?]);
+        match step.factors {
+            Some(_) => Ok(Step::Requantised(step)),
+            None => Err(LayoutError::Factors { output: output.0 }),
+        }
+    }
+
+    /// Bounds are computed from ranges that are proved: what a relation states must be those.
+    fn check_ranges(&self, inputs: &[TensorId], ranges: &[IntRange]) -> Result<(), LayoutError> {
+        for (i, &id) in inputs.iter().enumerate() {
+            if ranges.get(i) != Some(&self.get(id)?.range) {
                 return Err(LayoutError::Range { tensor: id.0 });
             }
         }
+        Ok(())
+    }
+
+    /// The part of a requantised relation that does not depend on where its accumulators come from.
+    fn place_requantised(
+        &mut self,
+        shapes: &Shapes,
+        bound: Option<i64>,
+        requantise: Requantise,
+        output: TensorId,
+    ) -> Result<Requantised, LayoutError> {
         let (shift, bits) = (u32::from(requantise.shift), u32::from(requantise.bits));
         let wide = |bits| LayoutError::Wide {
             output: output.0,
             bits,
         };
-        if inputs.len() != input_ranges.len() || accumulator_bound(map, input_ranges).is_none() {
+        if bound.is_none() {
             return Err(wide(63));
         }
         if !(2..=32).contains(&bits) || bits + shift > MAX_EXPRESSED_BITS {
@@ -254,6 +305,7 @@ impl Builder {
         let public = self.public.get(&output).copied();
         let relu = requantise.activation == Activation::Relu;
         let group = (shift > 0 || relu || public.is_none()).then(|| self.open_group(&axes));
+        // For a public output `make` puts the statement's values in this place.
         let mut home = Home::Wired;
         let (mut remainder, mut quotient) = (Limbs::default(), Quotient::Public);
         if let Some(group) = group {
@@ -273,21 +325,16 @@ impl Builder {
                 (Quotient::Public, home)
             };
         }
-        let forms = (0..inputs.len())
-            .map(|k| {
-                let input = self.get(inputs[k])?;
-                Form::new(map, inputs[k], &input.axes, &axes)
-            })
-            .collect::<Result<Vec<_>, _>>()?;
         self.make(shapes, output, requantise.output_range(), home)?;
-        Ok(Step::Requantised(Requantised {
+        Ok(Requantised {
             output,
             requantise,
             group,
             remainder,
             quotient,
-            forms,
-        }))
+            forms: Vec::new(),
+            factors: None,
+        })
     }
 
     /// A narrow quotient is looked up with its rectified value; a wide one is cut, and its sign looked up.

@@ -10,6 +10,7 @@ use super::axes::Axes;
 use super::error::VerifyError;
 use super::field::{EF, power_of_two};
 use super::relation::form::Form;
+use super::relation::product::Factors;
 use super::table::Table;
 use crate::graph::{IntRange, Requantise, TensorId};
 
@@ -137,7 +138,7 @@ pub(super) enum Step {
     },
 }
 
-/// A requantised linear map.
+/// A requantised linear map or product.
 #[derive(Debug, Clone)]
 pub(super) struct Requantised {
     pub(super) output: TensorId,
@@ -146,8 +147,21 @@ pub(super) struct Requantised {
     pub(super) group: Option<usize>,
     pub(super) remainder: Limbs,
     pub(super) quotient: Quotient,
-    /// One per input, never empty.
+    /// One per input of a linear map; none for a product.
     pub(super) forms: Vec<Form>,
+    /// The factors, if the accumulator is a product.
+    pub(super) factors: Option<Factors>,
+}
+
+impl Requantised {
+    /// The tensors that a product reads.
+    pub(super) fn factors(&self) -> impl Iterator<Item = TensorId> + use<> {
+        self.factors
+            .iter()
+            .flat_map(|f| f.tensors)
+            .collect::<Vec<_>>()
+            .into_iter()
+    }
 }
 
 /// A tournament: per pair the limbs of `m_k − m_(k−1)` and of `m_k − x`.

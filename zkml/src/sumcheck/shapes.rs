@@ -11,7 +11,7 @@ use super::error::LayoutError;
 use super::plan::{Group, Home, Plan, Quotient, Step};
 use crate::graph::linear::MAX_TENSOR_LEN;
 use crate::graph::{LinearMap, TensorId};
-use crate::relations::{Relation, SliceRelations};
+use crate::relations::{Product, Relation, SliceRelations};
 
 /// Lengths and axes of every tensor.
 pub(super) struct Shapes {
@@ -61,6 +61,12 @@ impl Shapes {
                     source: None,
                     output,
                 } => join(&mut class_of, *input, *output),
+                Relation::Product {
+                    factors,
+                    product: Product::Elements,
+                    output,
+                    ..
+                } => factors.iter().for_each(|f| join(&mut class_of, *f, *output)),
                 _ => {}
             }
         }
@@ -73,6 +79,19 @@ impl Shapes {
             classes.entry(root(&class_of, id)).or_insert(class);
         }
         for relation in &relations.relations {
+            if let Relation::Product {
+                factors: [left, right],
+                product: Product::Matrix { inner, columns, .. },
+                output,
+                ..
+            } = relation
+            {
+                for (id, at) in [(left, inner), (right, columns), (output, columns)] {
+                    if let Some(class) = classes.get_mut(&root(&class_of, *id)) {
+                        class.cut(*at as usize);
+                    }
+                }
+            }
             if let Relation::Requantised {
                 inputs, map, output, ..
             } = relation
@@ -204,6 +223,15 @@ fn lengths(relations: &SliceRelations) -> Result<BTreeMap<TensorId, usize>, Layo
                 })?;
                 (output, made)
             }
+            Relation::Product {
+                factors,
+                product,
+                output,
+                ..
+            } => {
+                let made = product.output_len(len(&factors[0])?, len(&factors[1])?);
+                (output, made.ok_or(LayoutError::Factors { output: output.0 })?)
+            }
             Relation::Maximum {
                 input,
                 windows,
@@ -251,6 +279,7 @@ pub(super) fn count_claims(plan: &mut Plan) {
                     plan.groups[group].openings.push(factors);
                 }
                 step.forms.iter().for_each(|f| claim(plan, f.input));
+                step.factors().for_each(|id| claim(plan, id));
             }
             Step::Maximum(step) => {
                 plan.groups[step.group].openings.push(step.factors());

@@ -9,8 +9,8 @@ use p3_field::PrimeCharacteristicRing;
 use super::error::ProveError;
 use super::field::F;
 use super::plan::{Limbs, Plan, Quotient, Requantised, Step};
-use crate::graph::{LinearMap, TensorId};
-use crate::relations::{Relation, SliceRelations};
+use crate::graph::TensorId;
+use crate::relations::{Product, Relation, SliceRelations};
 
 /// See the module.
 pub(super) struct Witness {
@@ -115,7 +115,11 @@ fn step_values(
         }
         (Step::Requantised(step), Relation::Requantised { map, inputs, .. }) => {
             let x: Vec<&[i64]> = inputs.iter().map(get).collect();
-            Some((step.output, requantise(columns, step, map, &x)?))
+            Some((step.output, requantise(columns, step, map.accumulate(&x))?))
+        }
+        (Step::Requantised(step), Relation::Product { factors, product, .. }) => {
+            let accumulators = multiply(*product, get(&factors[0]), get(&factors[1]));
+            Some((step.output, requantise(columns, step, accumulators)?))
         }
         (Step::Maximum(step), Relation::Maximum { windows, .. }) => {
             let x = get(&step.input);
@@ -154,14 +158,13 @@ fn step_values(
 fn requantise(
     columns: &mut Columns<'_>,
     step: &Requantised,
-    map: &LinearMap,
-    x: &[&[i64]],
+    accumulators: Vec<i64>,
 ) -> Result<Vec<i64>, ProveError> {
     let (shift, bits) = (u32::from(step.requantise.shift), u32::from(step.requantise.bits));
     let half = 1i64 << (bits - 1);
     let offset = (half << shift) + if shift == 0 { 0 } else { 1 << (shift - 1) };
     let mut cut = Vec::new();
-    for (index, acc) in map.accumulate(x).into_iter().enumerate() {
+    for (index, acc) in accumulators.into_iter().enumerate() {
         match u64::try_from(acc + offset) {
             Ok(v) if v >> (bits + shift) == 0 => cut.push(v),
             _ => {
@@ -196,6 +199,25 @@ fn requantise(
         put_output(columns, step.output, &made);
     }
     Ok(made)
+}
+
+fn multiply(product: Product, left: &[i64], right: &[i64]) -> Vec<i64> {
+    match product {
+        Product::Elements => left.iter().zip(right).map(|(a, b)| a * b).collect(),
+        Product::Matrix { inner, columns, .. } => {
+            let mut made = Vec::new();
+            for row in left.chunks(inner as usize) {
+                let mut sums = vec![0; columns as usize];
+                for (a, values) in row.iter().zip(right.chunks(columns as usize)) {
+                    for (sum, b) in sums.iter_mut().zip(values) {
+                        *sum += a * b;
+                    }
+                }
+                made.extend(sums);
+            }
+            made
+        }
+    }
 }
 
 /// Commits to a tensor that has a column of its own. Its values are not negative or stand for themselves modulo p.

@@ -27,7 +27,10 @@ fn of_step(plan: &Plan, step: &Step) -> usize {
                 let rounds = plan.tensor(form.input).map_or(0, |t| form.kind.rounds(&t.axes));
                 2 * rounds + of_claim(plan, form.input)
             });
-            product + shares + rounds.sum::<usize>()
+            let factors = step.factors.as_ref().map_or(0, |f| {
+                2 * f.rounds(plan) + f.tensors.map(|id| of_claim(plan, id)).iter().sum::<usize>()
+            });
+            product + shares + factors + rounds.sum::<usize>()
         }
         Step::Maximum(step) => {
             2 * arity(step.output) + step.factors().len() + 2 * arity(step.input) + of_claim(plan, step.input)

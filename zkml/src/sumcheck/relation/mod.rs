@@ -4,6 +4,11 @@
 //! is settled where the tensor lives ([`Home`](super::plan::Home)): by the verifier itself for a public one, by the opening
 //! for a committed column, by the opening of its limbs for a quotient, later in the walk for a wiring.
 //!
+//! **Padding is 0, and proved to be.** Public tensors are padded by the verifier. A quotient's limbs at a padded place express an
+//! accumulator that is 0 there (no bias, and inputs whose padding is 0), as integers below 2^62, so every limb is 0, and so are
+//! the row's rectified value and sign. A maximum's pairs start from 0 and have `above = below` and `above · below = 0` there. A
+//! wiring's output is summed over values alone. A product of zeros is 0. Only matrix products and batches rely on it.
+//!
 //! Each file holds both sides of its relation; the verifier's calls nothing of the prover's.
 
 mod conv;
@@ -13,6 +18,7 @@ pub(super) mod form;
 mod general;
 mod linear;
 mod maximum;
+pub(super) mod product;
 mod range;
 mod requantised;
 mod scale;
@@ -37,12 +43,12 @@ pub(super) fn verify(state: &mut Verifying<'_>, step: &Step, relation: &Relation
             },
             _,
         ) => range::verify(state, *tensor, *group, limbs, *lo),
-        (Step::Requantised(step), Relation::Requantised { map, .. }) => requantised::verify(state, step, map),
+        (Step::Requantised(step), _) => requantised::verify(state, step, relation),
         (Step::Maximum(step), Relation::Maximum { windows, .. }) => maximum::verify(state, step, windows),
         (Step::Wired { input, output, .. }, _) => {
             wired::verify(state, *input, *output, &wired::Source::of(relation))
         }
-        (Step::Requantised(_) | Step::Maximum(_), _) => Err(VerifyError::Invalid("no such relation")),
+        (Step::Maximum(_), _) => Err(VerifyError::Invalid("no such relation")),
     }
 }
 
@@ -50,11 +56,11 @@ pub(super) fn verify(state: &mut Verifying<'_>, step: &Step, relation: &Relation
 pub(super) fn prove(state: &mut Proving<'_>, step: &Step, relation: &Relation) {
     match (step, relation) {
         (Step::InnerRange { tensor, group, .. }, _) => range::prove(state, *tensor, *group),
-        (Step::Requantised(step), Relation::Requantised { map, .. }) => requantised::prove(state, step, map),
+        (Step::Requantised(step), _) => requantised::prove(state, step, relation),
         (Step::Maximum(step), Relation::Maximum { windows, .. }) => maximum::prove(state, step, windows),
         (Step::Wired { input, output, .. }, _) => {
             wired::prove(state, *input, *output, &wired::Source::of(relation));
         }
-        (Step::PublicRange | Step::Requantised(_) | Step::Maximum(_), _) => {}
+        (Step::PublicRange | Step::Maximum(_), _) => {}
     }
 }

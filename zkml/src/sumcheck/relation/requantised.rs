@@ -1,4 +1,4 @@
-//! Requantised linear maps. The accumulator is not committed: it is a linear function of limbs, so its MLE at the point of the
+//! Requantised linear maps and products. The accumulator is not committed: it is a linear function of limbs, so its MLE at the point of the
 //! lookup argument follows from the limbs' claims there.
 //!
 //! `acc + 2^(S−1) + 2^(bits−1+S) = q' · 2^S + remainder` with `q' = q + 2^(bits−1)` in `[0, 2^bits)` and `remainder` in `[0, 2^S)`,
@@ -13,15 +13,15 @@ use super::super::sums::{prove_sum, verify_weighted_sum};
 use super::super::transcript::Label;
 use super::super::verifier::Verifying;
 use super::form::bias_at;
-use super::linear;
-use crate::graph::LinearMap;
+use super::{linear, product};
+use crate::relations::Relation;
 
 const ROUNDS: [Label; 2] = [Label::ProductRound, Label::ProductPoint];
 
 pub(super) fn verify(
     state: &mut Verifying<'_>,
     step: &Requantised,
-    map: &LinearMap,
+    relation: &Relation,
 ) -> Result<(), VerifyError> {
     let axes = state.plan().axes(step.output)?;
     let (shift, half) = (
@@ -53,8 +53,16 @@ pub(super) fn verify(
     let expressed = step.remainder.value(&values) + quotient * power_of_two(shift);
     let offset = half * power_of_two(shift) + signed(rounding);
     let accumulator = expressed - ones * offset;
-    let target = accumulator - bias_at(map, &step.forms[0].kind, axes, &point);
-    linear::verify(state, step, map, &point, target)
+    match (relation, &step.factors, step.forms.first()) {
+        (Relation::Requantised { map, .. }, None, Some(form)) => {
+            let target = accumulator - bias_at(map, &form.kind, axes, &point);
+            linear::verify(state, step, map, &point, target)
+        }
+        (Relation::Product { .. }, Some(factors), _) => {
+            product::verify(state, factors, step.output, &point, accumulator)
+        }
+        _ => Err(VerifyError::Invalid("no such relation")),
+    }
 }
 
 /// `z = sign · q` everywhere, where `sign` was looked up with the top limb of `q'`: 1 exactly if `q ≥ 0`.
@@ -91,7 +99,7 @@ fn verify_sign(
     }
 }
 
-pub(super) fn prove(state: &mut Proving<'_>, step: &Requantised, map: &LinearMap) {
+pub(super) fn prove(state: &mut Proving<'_>, step: &Requantised, relation: &Relation) {
     let point = match step.group {
         Some(group) => state.looked_up(group),
         None => {
@@ -115,5 +123,9 @@ pub(super) fn prove(state: &mut Proving<'_>, step: &Requantised, map: &LinearMap
         let columns: Vec<_> = limbs.columns().chain([*sign]).collect();
         state.open(group, &columns, Label::Factors, chosen);
     }
-    linear::prove(state, step, map, &point);
+    match (relation, &step.factors) {
+        (Relation::Requantised { map, .. }, None) => linear::prove(state, step, map, &point),
+        (_, Some(factors)) => product::prove(state, factors, step.output, &point),
+        _ => {}
+    }
 }

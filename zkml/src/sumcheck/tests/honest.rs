@@ -32,9 +32,12 @@ fn round_trip(slice: &SliceRelations, limb_bits: u8, inputs: &[Vec<i64>]) {
 
 #[test]
 fn proves_and_verifies_every_relation() {
-    let slice = small();
-    for limb_bits in [4, 8, 13] {
-        round_trip(&slice, limb_bits, &inputs(&slice, 3));
+    for slice in [small(), attention()] {
+        for limb_bits in [4, 8, 13] {
+            for seed in 0..4 {
+                round_trip(&slice, limb_bits, &inputs(&slice, seed));
+            }
+        }
     }
 }
 

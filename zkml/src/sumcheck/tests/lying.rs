@@ -88,7 +88,14 @@ fn padded() -> SliceRelations {
 
 fn slices() -> Vec<(SliceRelations, u8)> {
     // Limbs so narrow that activations are cut and need their sign, and so wide that they are looked up whole.
-    vec![(small(), 4), (small(), 13), (padded(), 4), (padded(), 14)]
+    vec![
+        (small(), 4),
+        (small(), 13),
+        (padded(), 4),
+        (padded(), 14),
+        (attention(), 4),
+        (attention(), 12),
+    ]
 }
 
 #[test]

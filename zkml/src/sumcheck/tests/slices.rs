@@ -7,7 +7,7 @@ use rand_chacha::ChaCha20Rng;
 use zkinfer_crds::Digest;
 
 use crate::graph::{Activation, IntRange, LinearMap, Requantise, TensorId};
-use crate::relations::{Relation, SliceRelations, SliceTensor, bound::accumulator_bound};
+use crate::relations::{Product, Relation, SliceRelations, SliceTensor, bound::accumulator_bound};
 use crate::sumcheck::plan::Plan;
 use crate::sumcheck::witness::Witness;
 
@@ -119,6 +119,34 @@ impl Builder {
             scale: self.weights(inputs * channels as usize, 30),
             bias: self.weights(channels as usize, 100),
         }
+    }
+
+    pub(super) fn product(
+        &mut self,
+        factors: [usize; 2],
+        product: Product,
+        shift: u8,
+        activation: Activation,
+    ) -> usize {
+        let ranges = factors.map(|i| self.tensors[i].1);
+        let bound = product.bound(ranges).unwrap();
+        let requantise = Requantise {
+            shift,
+            bits: ((66 - (bound as u64 >> shift).leading_zeros()) as u8).max(2),
+            activation,
+        };
+        let len = product
+            .output_len(self.tensors[factors[0]].0, self.tensors[factors[1]].0)
+            .unwrap();
+        let output = self.tensor(len, requantise.output_range());
+        self.slice.relations.push(Relation::Product {
+            factors: factors.map(Self::id),
+            ranges,
+            product,
+            requantise,
+            output: Self::id(output),
+        });
+        output
     }
 
     pub(super) fn maximum(&mut self, input: usize, windows: Vec<Vec<u32>>) -> usize {
@@ -345,4 +373,37 @@ pub(crate) fn values(slice: &SliceRelations, inputs: &[Vec<i64>]) -> BTreeMap<Te
     let plan = Plan::new(slice, 8).unwrap();
     let views: Vec<&[i64]> = inputs.iter().map(Vec::as_slice).collect();
     Witness::new(&plan, slice, &views).unwrap().values
+}
+
+/// Attention without its softmax: `A = Q·K`, `B = relu(A)·V`, `B ∘ B` at the end; no dimension is a power of two.
+pub(super) fn attention() -> SliceRelations {
+    let mut b = Builder::new(21);
+    let (tokens, width) = (3, 5);
+    let x = b.input(tokens * width, IntRange::signed(5));
+    let project = |b: &mut Builder| {
+        let map = b.dense(x, width, tokens);
+        b.linear(&[x], map, 6, Activation::Identity)
+    };
+    let [q, k, v] = [(); 3].map(|()| project(&mut b));
+    let turned = (0..width * tokens)
+        .map(|t| (t % tokens * width + t / tokens) as u32)
+        .collect();
+    let k = b.wired(k, Some(turned));
+    let [tokens, width] = [tokens as u32, width as u32];
+    let scores = Product::Matrix {
+        rows: tokens,
+        inner: width,
+        columns: tokens,
+    };
+    let a = b.product([q, k], scores, 5, Activation::Relu);
+    let mixed = Product::Matrix {
+        rows: tokens,
+        inner: tokens,
+        columns: width,
+    };
+    let m = b.product([a, v], mixed, 6, Activation::Identity);
+    let out = b.product([m, m], Product::Elements, 8, Activation::Relu);
+    b.output(out);
+    b.output(a);
+    b.slice
 }
