@@ -15,12 +15,11 @@ mkdir -p "$out"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 store=(--root "$work/storage" --runroot "$work/run" --storage-driver vfs)
-image() { # name, package
-    # Static and position-independent: runs in an image that holds nothing else, and resolves names itself. The C library
-    # is chosen when the program is linked, so the libraries of `cargo build --release` are used as they are: the operator
-    # costs one crate. The worker alone needs less of some dependencies than it shares with the operator's; those are
-    # built once more, for the first image.
-    cargo rustc --release --locked --package "$2" --bin "$1" -- -C target-feature=+crt-static
+# Static and position-independent: they run in an image that holds nothing else, and resolve names themselves. The C
+# library is chosen when a program is linked, so the libraries that `cargo build --release --workspace` has built are used
+# as they are, but for those of the workspace: they lie beside the others, so that neither build disturbs the other.
+RUSTC_WORKSPACE_WRAPPER=$PWD/scripts/static-program.sh cargo build --release --locked --workspace --bins
+image() { # name
     mkdir "$work/$1"
     strip -o "$work/$1/$1" "$target/release/$1"
     if readelf --program-headers "$work/$1/$1" | grep -q INTERP; then
@@ -36,5 +35,5 @@ image() { # name, package
         "$(stat -c %s "$work/$1/$1" | awk '{print $1 / 1e6}')" \
         "$(stat -c %s "$out/$1.tar" | awk '{print $1 / 1e6}')" "$out/$1.tar"
 }
-image operator zkinfer-operator
-image prover-worker prover-worker
+image operator
+image prover-worker
