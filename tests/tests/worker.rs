@@ -10,7 +10,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use zkinfer_crds::wire::{BlobRef, ClaimGrant, EXIT_DRAINED, Refusal, RefuseReason};
+use zkinfer_crds::wire::{BlobRef, ClaimGrant, ClaimRequest, EXIT_DRAINED, Refusal, RefuseReason};
 use zkinfer_crds::{ClaimId, Digest, Identity, ParameterId, RequestUid, SliceIndex};
 use zkinfer_tests::local::program;
 
@@ -73,6 +73,11 @@ fn grant() -> ClaimGrant {
 
 /// A gateway that listens, and a worker that calls it.
 fn claiming_worker() -> (TcpListener, Child) {
+    worker_with_claims(1)
+}
+
+/// A gateway that listens, and a worker that may hold so many claims.
+fn worker_with_claims(claims: u32) -> (TcpListener, Child) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let worker = Command::new(program("prover-worker"))
         .arg("work")
@@ -81,6 +86,7 @@ fn claiming_worker() -> (TcpListener, Child) {
             format!("http://{}", listener.local_addr().unwrap()),
         )
         .env("ZKINFER_TOKEN", "secret")
+        .env("ZKINFER_CLAIMS", claims.to_string())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
@@ -124,4 +130,29 @@ fn a_worker_told_to_stop_does_not_wait_for_work_to_come() {
     terminate(&worker);
     assert_eq!(worker.wait().unwrap().code(), Some(i32::from(EXIT_DRAINED)));
     assert!(told.elapsed() < Duration::from_secs(4), "{:?}", told.elapsed());
+}
+
+#[test]
+fn a_worker_with_two_cores_asks_for_a_second_slice_with_the_memory_that_is_left() {
+    let (listener, mut worker) = worker_with_claims(2);
+    let memory = |body: &[u8]| serde_json::from_slice::<ClaimRequest>(body).unwrap().memory_bytes;
+    let (claiming, _) = listener.accept().unwrap();
+    let (path, body) = call(&claiming);
+    assert_eq!((path.as_str(), memory(&body)), ("/v1/work/claims", 512 << 20));
+    answer(claiming, "200 OK", &serde_json::to_string(&grant()).unwrap());
+    // The first slice's file is fetched and never comes; meanwhile there is one more question, and no third.
+    let calls = [(); 2].map(|()| listener.accept().unwrap().0);
+    let asked: Vec<(String, Vec<u8>)> = calls.iter().map(call).collect();
+    let second: Vec<_> = asked
+        .iter()
+        .filter(|(path, _)| path == "/v1/work/claims")
+        .collect();
+    assert_eq!(second.len(), 1, "{asked:?}");
+    assert_eq!(memory(&second[0].1), (512 << 20) - grant().memory_bytes);
+    terminate(&worker);
+    let (refusing, _) = listener.accept().unwrap();
+    let (path, _) = call(&refusing);
+    assert!(path.ends_with("/refuse"), "{path}");
+    answer(refusing, "204 No Content", "");
+    assert_eq!(worker.wait().unwrap().code(), Some(i32::from(EXIT_DRAINED)));
 }

@@ -72,9 +72,9 @@ pub(super) fn failure(error: &CompileError) -> CompileFailure {
         CompileError::Import(ImportError::Unsupported(_)) => FailureKind::UnsupportedNodes,
         CompileError::Import(_) => FailureKind::InvalidModel,
         CompileError::Calibrate(_) => FailureKind::InvalidCalibration,
-        CompileError::Slice(
-            SliceError::Memory { .. } | SliceError::Layout { .. } | SliceError::Weights { .. },
-        ) => FailureKind::SliceTooLarge,
+        CompileError::Slice(SliceError::Memory { .. } | SliceError::Layout { .. }) => {
+            FailureKind::SliceTooLarge
+        }
         _ => FailureKind::Other,
     };
     CompileFailure {

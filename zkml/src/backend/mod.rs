@@ -243,10 +243,12 @@ pub fn choose(system: ProofSystem, relations: &SliceRelations) -> Result<(Parame
 pub struct CutRule {
     /// Longest slice that is considered, in nodes: costs are asked for every range up to it.
     pub max_nodes: usize,
-    /// Most constant coefficients of a slice.
+    /// Most constant coefficients of a slice of several linear maps.
     pub max_weights: u64,
     /// How many slices.
     pub count: SliceCount,
+    /// What one slice more costs beside its proof's work, in CPU microseconds: bytes, verification, a claim.
+    pub per_slice_us: u64,
 }
 
 /// How many slices a model is cut into where the owner asks for fewer.
@@ -266,13 +268,15 @@ pub const fn cut_rule(system: ProofSystem) -> CutRule {
             max_nodes: 24,
             max_weights: u64::MAX,
             count: SliceCount::Fewest,
+            per_slice_us: 0,
         },
-        // A proof has a floor of 10 to 20 ms and 60 to 80 KB, and cells are rounded up to a power of two: slices are large,
-        // and as many as cost least in all. A verifier evaluates the weights, 2.7 ns each.
+        // Cells are rounded up to a power of two, and every proof has 60 to 80 KB whatever is in it: slices are large, and as
+        // many as cost least in all. A verifier evaluates the weights, 2.7 ns each.
         ProofSystem::SumcheckWhir => CutRule {
             max_nodes: 64,
             max_weights: 2 << 20,
             count: SliceCount::Cheapest,
+            per_slice_us: 15_000,
         },
     }
 }

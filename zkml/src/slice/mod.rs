@@ -65,18 +65,6 @@ pub enum SliceError {
         /// MiB given.
         have: u64,
     },
-    /// A node alone has more weights than a verifier reads.
-    #[error("node `{node}` alone has {have} weights; with {system} a slice has at most {most}")]
-    Weights {
-        /// The proof system.
-        system: ProofSystem,
-        /// The node.
-        node: String,
-        /// Its weights.
-        have: u64,
-        /// The most.
-        most: u64,
-    },
     /// There is nothing to prove.
     #[error("the graph computes nothing: every output is a rearranged input")]
     Empty,
@@ -118,7 +106,7 @@ pub fn plan(
                         return None;
                     }
                     let plan = plan_slice(graph, system, nodes).ok()?;
-                    fits(&plan.cost, options).then_some(plan.cost.cpu_us)
+                    fits(&plan.cost, options).then_some(plan.cost.cpu_us + rule.per_slice_us)
                 })
                 .collect()
         })
@@ -136,14 +124,17 @@ pub fn plan(
         .collect()
 }
 
-/// The ends of slices from `start` that the rule allows, in order.
+/// The ends of slices from `start` that the rule allows, in order. A node with more weights than a slice should have has no
+/// smaller slice.
 fn feasible_ends(graph: &IntGraph, start: usize, rule: CutRule) -> impl Iterator<Item = usize> {
-    let mut weights = 0u64;
+    let (mut weights, mut maps) = (0u64, 0);
     let nodes = graph.nodes.iter().skip(start).take(rule.max_nodes);
     nodes
         .map_while(move |node| {
-            weights += node_weights(node);
-            (weights <= rule.max_weights).then_some(())
+            let of_node = node_weights(node);
+            weights += of_node;
+            maps += u32::from(of_node > 0);
+            (maps <= 1 || weights <= rule.max_weights).then_some(())
         })
         .enumerate()
         .map(move |(i, ())| start + i + 1)
@@ -192,17 +183,7 @@ fn plan_slice(graph: &IntGraph, system: ProofSystem, nodes: Range<usize>) -> Res
 
 /// The reason that a user can act on: a single node that cannot be proved.
 fn why_not(graph: &IntGraph, system: ProofSystem, options: SlicingOptions) -> SliceError {
-    let most = backend::cut_rule(system).max_weights;
     for (at, node) in graph.nodes.iter().enumerate() {
-        let have = node_weights(node);
-        if have > most {
-            return SliceError::Weights {
-                system,
-                node: node.name.clone(),
-                have,
-                most,
-            };
-        }
         match plan_slice(graph, system, at..at + 1) {
             Err(e) => return e,
             Ok(plan) if !fits(&plan.cost, options) => {
