@@ -68,7 +68,7 @@ pub enum Relation {
         /// The tensor made.
         output: TensorId,
     },
-    /// The requantised product of two tensors of the slice. Only [`crate::sumcheck`] proves it.
+    /// The requantised product of two tensors of the slice. Only the sum-check backend proves it.
     Product {
         /// The tensors multiplied.
         factors: [TensorId; 2],

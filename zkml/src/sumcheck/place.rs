@@ -65,10 +65,13 @@ impl Plan {
             let step = builder.place(&shapes, relation)?;
             builder.plan.steps.push(step);
         }
-        for output in &relations.outputs {
+        for (index, output) in relations.outputs.iter().enumerate() {
             let made = builder.plan.tensors.get(&output.id);
             let fits = |t: &Tensor| {
-                matches!(t.home, Home::Output(_)) && t.axes.len() == output.len && t.range == output.range
+                // The index too: of a tensor that is listed twice only one copy would be checked.
+                matches!(t.home, Home::Output(i) if i == index)
+                    && t.axes.len() == output.len
+                    && t.range == output.range
             };
             if !made.is_some_and(fits) {
                 return Err(LayoutError::Unmade { tensor: output.id.0 });

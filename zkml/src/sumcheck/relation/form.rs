@@ -182,3 +182,112 @@ pub(in super::super) fn lift(axes: &Axes, values: &[i64]) -> Vec<EF> {
     axes.scatter_with(values, |v| EF::from(super::super::field::signed(v)), &mut cube);
     cube
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::field::{F, dot, eq_table};
+    use super::*;
+
+    fn random_map(map: &LinearMap) -> LinearMap {
+        let mut seed = 1i64;
+        let mut next = || {
+            seed = (seed * 1_103_515_245 + 12_345) % (1 << 31);
+            Ok::<_, ()>(seed % 41 - 20)
+        };
+        map.try_map(|_, _| Ok(0), |_, _| Ok(0))
+            .and_then(|m| m.try_map(|_, _: &i64| next(), |_, _| Ok(0)))
+            .and_then(|m| m.try_map(|_, w| Ok(*w), |i, _| Ok(i as i64 * 3 - 4)))
+            .unwrap()
+    }
+
+    fn convolution(input: [u32; 3], output: [u32; 3], numbers: [[u32; 2]; 4], groups: u32) -> LinearMap {
+        let [kernel, stride, dilation, pad] = numbers;
+        LinearMap::Conv2d {
+            input,
+            output,
+            kernel,
+            stride,
+            dilation,
+            pad,
+            groups,
+            weight: vec![0; (output[0] * input[0] / groups * kernel[0] * kernel[1]) as usize],
+            bias: vec![0; output[0] as usize],
+        }
+    }
+
+    fn maps() -> Vec<(LinearMap, usize, Vec<usize>, Vec<usize>)> {
+        let dense = LinearMap::Dense {
+            inputs: 6,
+            outputs: 5,
+            weight: vec![0; 30],
+            bias: vec![0; 5],
+        };
+        let affine = LinearMap::Affine {
+            outer: 2,
+            channels: 3,
+            inner: 5,
+            scale: vec![0; 6],
+            bias: vec![0; 3],
+        };
+        let plain = convolution([2, 5, 4], [3, 3, 4], [[3, 3], [2, 1], [1, 1], [1, 1]], 1);
+        let grouped = convolution([4, 6, 6], [6, 4, 5], [[2, 3], [1, 1], [3, 2], [1, 1]], 2);
+        vec![
+            (dense.clone(), 6, vec![], vec![]),
+            (dense, 18, vec![6], vec![5]),
+            (affine, 30, vec![5, 15], vec![5, 15]),
+            (plain, 40, vec![20], vec![12]),
+            (grouped, 144, vec![36], vec![20]),
+        ]
+    }
+
+    /// What every form makes of a claim is what the map's definition makes of it.
+    #[test]
+    fn every_form_is_the_map_at_a_point() {
+        for (map, len, from_cuts, to_cuts) in maps() {
+            let map = random_map(&map);
+            let inputs = if matches!(map, LinearMap::Affine { .. }) {
+                2
+            } else {
+                1
+            };
+            let x: Vec<Vec<i64>> = (0..inputs)
+                .map(|k| (0..len as i64).map(|i| (i * i + 7 * k) % 23 - 9).collect())
+                .collect();
+            let views: Vec<&[i64]> = x.iter().map(Vec::as_slice).collect();
+            let accumulators = map.accumulate(&views);
+            let (from, to) = (
+                Axes::new(len, &from_cuts),
+                Axes::new(accumulators.len(), &to_cuts),
+            );
+            let point: Vec<EF> = (0..to.arity())
+                .map(|i| EF::from(F::from_usize(i * 991 + 17)))
+                .collect();
+            let fitting = Form::new(&map, TensorId(0), &from, &to).unwrap().kind;
+            assert!(!matches!(fitting, Kind::General));
+            for kind in [&fitting, &Kind::General] {
+                let mut sum = bias_at(&map, kind, &to, &point);
+                for (index, x) in x.iter().enumerate() {
+                    let reading = Reading {
+                        map: &map,
+                        index,
+                        kind,
+                        from: &from,
+                        to: &to,
+                    };
+                    let (c, values) = reading.factors(&point, x);
+                    let rounds = kind.rounds(&from);
+                    assert_eq!((c.len(), values.len()), (1 << rounds, 1 << rounds));
+                    sum += dot(&c, &values);
+                    let chosen: Vec<EF> = (0..rounds)
+                        .map(|i| EF::from(F::from_usize(i * 313 + 5)))
+                        .collect();
+                    let eq = eq_table(&chosen);
+                    assert_eq!(reading.coefficient_at(&point, &chosen), dot(&eq, &c));
+                    let at = reading.input_point(&point, &chosen);
+                    assert_eq!(from.all().evaluate(&at, x), dot(&eq, &values));
+                }
+                assert_eq!(sum, to.all().evaluate(&point, &accumulators));
+            }
+        }
+    }
+}

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::slices::*;
-use crate::relations::{Relation, SliceRelations, check};
+use crate::graph::{LinearMap, TensorId};
+use crate::relations::{Product, Relation, SliceRelations, check};
 use crate::sumcheck::witness::Witness;
 use crate::sumcheck::*;
 use proptest::prelude::*;
+use rand::Rng;
 
 fn views(values: &[Vec<i64>]) -> Vec<&[i64]> {
     values.iter().map(Vec::as_slice).collect()
@@ -84,8 +86,11 @@ fn refuses_slices_without_a_layout() {
             LayoutError::Parameters { .. }
         ));
     }
-    let unmade: [&dyn Fn(&mut SliceRelations); 5] = [
+    let unmade: [&dyn Fn(&mut SliceRelations); 7] = [
         &|s| s.inputs.clear(),
+        // Listed twice: only one copy would be checked.
+        &|s| s.outputs.push(s.outputs[0].clone()),
+        &|s| s.inputs.push(s.inputs[0].clone()),
         &|s| s.relations.swap(1, 2),
         &|s| s.outputs[0].len += 1,
         &|s| s.outputs[0].range.bits += 1,
@@ -121,4 +126,114 @@ fn refuses_slices_without_a_layout() {
         8,
     );
     assert!(matches!(wide, LayoutError::Wide { output: 1, bits: 72 }));
+}
+
+/// Changes one number of one relation to something that no compiler writes.
+fn spoil(slice: &mut SliceRelations, rng: &mut impl Rng) {
+    let n = [0, 1, 2, 3, 7, 1 << 12, 1 << 22, u32::MAX][rng.gen_range(0..8)];
+    let id = TensorId(rng.gen_range(0..4));
+    let bits = [0, 1, 31, 33, 64, 255][rng.gen_range(0..6)];
+    if rng.gen_range(0..6) == 0 {
+        match rng.gen_range(0..3) {
+            0 => slice.inputs[0].len = n as usize,
+            1 => slice.inputs[0].range.bits = bits,
+            _ => slice.inputs[0].id = id,
+        }
+        return;
+    }
+    let at = rng.gen_range(0..slice.relations.len());
+    match &mut slice.relations[at] {
+        Relation::Range { range, .. } => range.bits = bits,
+        Relation::Requantised {
+            inputs,
+            input_ranges,
+            map,
+            requantise,
+            output,
+            ..
+        } => match rng.gen_range(0..7) {
+            0 => inputs.clear(),
+            1 => inputs[0] = id,
+            2 => input_ranges[0].bits = bits,
+            3 => requantise.bits = bits,
+            4 => requantise.shift = bits,
+            5 => *output = id,
+            _ => match map {
+                LinearMap::Dense { inputs, outputs, .. } => *[inputs, outputs][rng.gen_range(0..2)] = n,
+                LinearMap::Affine {
+                    outer,
+                    channels,
+                    inner,
+                    ..
+                } => *[outer, channels, inner][rng.gen_range(0..3)] = n,
+                LinearMap::Conv2d {
+                    input,
+                    output,
+                    kernel,
+                    stride,
+                    pad,
+                    groups,
+                    ..
+                } => {
+                    let i = rng.gen_range(0..2);
+                    *[
+                        &mut input[i],
+                        &mut output[i],
+                        &mut kernel[i],
+                        &mut stride[i],
+                        &mut pad[i],
+                        groups,
+                    ][rng.gen_range(0..6)] = n;
+                }
+            },
+        },
+        Relation::Product {
+            factors,
+            ranges,
+            product,
+            requantise,
+            ..
+        } => match rng.gen_range(0..4) {
+            0 => factors[0] = id,
+            1 => ranges[1].bits = bits,
+            2 => requantise.bits = bits,
+            _ => {
+                *product = Product::Matrix {
+                    rows: n,
+                    inner: n,
+                    columns: n,
+                };
+            }
+        },
+        Relation::Maximum {
+            input,
+            windows,
+            range,
+            ..
+        } => match rng.gen_range(0..4) {
+            0 => *input = id,
+            1 => range.bits = bits,
+            2 => windows.clear(),
+            _ => windows[0] = vec![n; n.min(9000) as usize],
+        },
+        Relation::Wired { input, source, .. } => match rng.gen_range(0..2) {
+            0 => *input = id,
+            _ => *source = Some(vec![n]),
+        },
+    }
+}
+
+#[test]
+fn whatever_a_slice_says_a_key_is_made_or_refused_without_a_panic() {
+    let mut rng = rng(6);
+    let mut made = 0;
+    for seed in 0..400 {
+        let mut slice = [small(), attention(), random(seed)][rng.gen_range(0..3)].clone();
+        for _ in 0..rng.gen_range(1..3) {
+            spoil(&mut slice, &mut rng);
+        }
+        made += usize::from(Key::new(&slice, SliceParameters { limb_bits: 8 }).is_ok());
+        let _ = choose_parameters(&slice);
+    }
+    assert!(made < 300, "most of these are no slices");
 }

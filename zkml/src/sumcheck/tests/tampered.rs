@@ -1,12 +1,14 @@
 //! Proofs that were changed after they were made, or are shown for something else.
 
+use p3_field::PrimeCharacteristicRing;
 use rand::Rng;
 use zkinfer_crds::Digest;
 
 use super::slices::*;
 use super::{EVENTS, Event};
 use crate::relations::{Relation, SliceRelations};
-use crate::sumcheck::field::EF_BYTES;
+use crate::sumcheck::commitment::{Commitment, Opening};
+use crate::sumcheck::field::{EF, EF_BYTES, F};
 use crate::sumcheck::*;
 
 pub(super) struct Made {
@@ -220,6 +222,36 @@ fn rejects_long_spellings_and_trailing_bytes() {
         made.verify(&vec![0; MAX_PROOF_BYTES + 1]),
         Err(VerifyError::Malformed("it is too long"))
     );
+}
+
+/// A proof of work that nobody asked for has one spelling, one that was asked for is checked.
+#[test]
+fn rejects_another_witness_of_any_proof_of_work() {
+    let made = Made::new(&digits(), 3);
+    let (scalars, tail) = made.made.proof.split_at(made.tail());
+    let (root, opening): (Commitment, Opening) = postcard::from_bytes(tail).unwrap();
+    let with = |change: &dyn Fn(&mut Opening)| {
+        let mut opening = opening.clone();
+        change(&mut opening);
+        let tail = postcard::to_allocvec(&(&root, opening)).unwrap();
+        made.verify(&[scalars, &tail].concat())
+    };
+    assert_eq!(with(&|_| ()), Ok(()));
+    assert!(!opening.rounds.is_empty());
+    for round in 0..opening.rounds.len() {
+        assert!(with(&|o| o.rounds[round].pow_witness += F::ONE).is_err());
+        assert!(with(&|o| o.rounds[round].sumcheck.pow_witnesses.push(F::ZERO)).is_err());
+    }
+    assert!(with(&|o| o.final_pow_witness += F::ONE).is_err());
+    assert!(with(&|o| o.initial_sumcheck.pow_witnesses.push(F::ZERO)).is_err());
+    // Lists that are longer or shorter than the configuration says.
+    assert!(with(&|o| o.initial_ood_answers.clear()).is_err());
+    assert!(with(&|o| o.rounds.clear()).is_err());
+    assert!(with(&|o| o.rounds.push(o.rounds[0].clone())).is_err());
+    assert!(with(&|o| o.final_poly = None).is_err());
+    assert!(with(&|o| o.rounds[0].commitment = None).is_err());
+    assert!(with(&|o| o.rounds[0].ood_answers.push(EF::ZERO)).is_err());
+    assert!(with(&|o| o.final_openings = o.rounds[0].openings.clone()).is_err());
 }
 
 /// Bits flipped, bytes changed, inserted, removed, and runs copied from another place.
