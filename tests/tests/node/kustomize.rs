@@ -112,7 +112,7 @@ async fn every_namespace_refuses_pods_that_may_do_more(world: &World) {
 async fn kubectl_tells_the_story(world: &World) {
     let list = world.show("get models,inferencerequests,minerpools -A").await;
     for line in [
-        "default model.zkinfer.dev/digits True Compiled 4 True False",
+        "default model.zkinfer.dev/digits True Compiled 4 True True",
         "default inferencerequest.zkinfer.dev/digit-7 digits Succeeded 4/4 7 ReceiptWritten",
         "miner-alpha minerpool.zkinfer.dev/alpha True Serving 2",
         "miner-beta minerpool.zkinfer.dev/beta True Serving 2",
@@ -133,7 +133,7 @@ async fn kubectl_tells_the_story(world: &World) {
         assert!(story.contains(part), "`describe` does not say {part}:\n{story}");
     }
     let story = world.kubectl("describe model digits").await.unwrap();
-    for part in ["Compiling", "Compiled", "DevelopmentSetup", "FORGEABLE"] {
+    for part in ["Compiling", "Compiled", "SumcheckWhir", "NotRequired"] {
         assert!(story.contains(part), "`describe` does not say {part}:\n{story}");
     }
     let pool = world
@@ -159,7 +159,7 @@ fn a_stranger_verifies_the_receipt(world: &World, name: &str) {
             .arg(&receipt)
             .arg("--model")
             .arg(model_file("digits.onnx"));
-        run(verify.arg("--input").arg(input).arg("--allow-dev-srs"))
+        run(verify.arg("--input").arg(input))
     };
     let verified = verify(&model_file("data/digit-7.json"));
     println!("$ prover-worker verify …\n{}", verified.stdout);
