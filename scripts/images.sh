@@ -24,12 +24,11 @@ take() { # built, to
         exit 1
     fi
 }
-image() { # name, package
-    # Static and position-independent: runs in an image that holds nothing else, and resolves names itself. The C library
-    # is chosen when the program is linked, so the libraries of `cargo build --release` are used as they are: the operator
-    # costs one crate. The worker alone needs less of some dependencies than it shares with the operator's; those are
-    # built once more, for the first image.
-    cargo rustc --release --locked --package "$2" --bin "$1" -- -C target-feature=+crt-static
+# Static and position-independent: they run in an image that holds nothing else, and resolve names themselves. The C
+# library is chosen when a program is linked, so the libraries that `cargo build --release --workspace` has built are used
+# as they are, but for those of the workspace: they lie beside the others, so that neither build disturbs the other.
+RUSTC_WORKSPACE_WRAPPER=$PWD/scripts/static-program.sh cargo build --release --locked --workspace --bins
+image() { # name
     mkdir -p "$work/$1"
     take "$target/release/$1" "$work/$1/$1"
     local name=zkinfer.dev/$1:$tag
@@ -41,15 +40,15 @@ image() { # name, package
         "$(stat -c %s "$work/$1/$1" | awk '{print $1 / 1e6}')" \
         "$(stat -c %s "$out/$1.tar" | awk '{print $1 / 1e6}')" "$out/$1.tar"
 }
-image operator zkinfer-operator
-machine=$(uname -m)
-if [ "$machine" = x86_64 ]; then
-    mkdir -p "$work/prover-worker"
+image operator
+if [ "$(uname -m)" = x86_64 ]; then
+    mkdir "$work/prover-worker"
     for build in ${ZKINFER_BUILDS-x86-64-v3 x86-64-v4}; do
         # With --target the flags are the program's alone: what runs while it is built runs on this processor.
-        CARGO_TARGET_DIR=$target/$build CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-C target-cpu=$build -C target-feature=+crt-static" \
-            cargo build --release --locked --package prover-worker --bin prover-worker --target x86_64-unknown-linux-gnu
+        CARGO_TARGET_DIR=$target/$build \
+            CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-C target-cpu=$build -C target-feature=+crt-static" \
+            cargo build --release --locked --package prover-worker --target x86_64-unknown-linux-gnu
         take "$target/$build/x86_64-unknown-linux-gnu/release/prover-worker" "$work/prover-worker/prover-worker.$build"
     done
 fi
-image prover-worker prover-worker
+image prover-worker

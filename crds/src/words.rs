@@ -266,13 +266,16 @@ impl fmt::Display for SliceIndex {
 }
 
 /// Which proof system a model's slices are proved with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema,
+)]
 pub enum ProofSystem {
     /// halo2 with KZG commitments over bn254: proofs of a few kilobytes that hide what is inside a slice;
     /// needs a trusted setup.
     Halo2Kzg,
     /// Sum-checks over a 64-bit field with a hash-based commitment (WHIR): 50 to 300 times less work to prove, no trusted
     /// setup, proofs of 60 to 130 kilobytes. It hides nothing, and whoever verifies needs the weights.
+    #[default]
     SumcheckWhir,
 }
 

@@ -77,12 +77,12 @@ fn refuses_what_contradicts_itself() {
         (
             "Model",
             json!({ "source": { "artifact": digest } }),
-            "exactly one of configMap, artifact, url and oci",
+            "exactly one of configMap, artifact and url",
         ),
         (
             "Model",
             json!({ "source": { "configMap": null } }),
-            "exactly one of configMap, artifact, url and oci",
+            "exactly one of configMap, artifact and url",
         ),
         (
             "Model",

@@ -2,5 +2,6 @@
 
 pub mod cluster;
 pub mod fake_node;
+pub mod images;
 pub mod local;
 pub mod operator;

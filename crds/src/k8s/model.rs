@@ -131,6 +131,7 @@ pub struct ModelSpec {
     #[x_kube(validation = ("self == oldSelf", "slicing is immutable"))]
     pub slicing: Slicing,
     /// What the slices are proved with.
+    #[serde(default)]
     #[x_kube(validation = ("self == oldSelf", "proofSystem is immutable"))]
     pub proof_system: ProofSystem,
     /// Names of the outputs' entries, in order; the largest output's name becomes a request's label.

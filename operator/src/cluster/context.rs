@@ -175,12 +175,12 @@ pub struct Context {
     pub artifacts: Artifacts,
     /// The trusted setup; absent where none was given, which serves proof systems without one.
     pub setup: Option<SetupPolicy>,
+    /// The addresses under which models may be fetched.
+    pub source_urls: Vec<AllowedUrl>,
     /// Its verifier part.
     pub srs: Option<VerifierSrs>,
     /// Its file for compilers; absent: the development setup, or none.
     pub srs_file: Option<BlobRef>,
-    /// The addresses under which models may be fetched.
-    pub source_urls: Vec<AllowedUrl>,
     /// The network id in statements.
     pub network: String,
     /// For every worker's pod.

@@ -44,6 +44,7 @@ pub use pids::ProcessInfo;
 pub(crate) use pids::inner_pid;
 pub use process::Process;
 pub use sandbox::Sandbox;
+pub(crate) use tools::not_run;
 pub use tools::{Tools, can_run};
 pub use wait::wait_for;
 

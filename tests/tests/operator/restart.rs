@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use zkinfer_crds::ProofSystem;
 use zkinfer_crds::k8s::{MinerPool, RequestPhase};
 use zkinfer_tests::cluster::can_run;
-use zkinfer_tests::local::repository;
-use zkinfer_tests::operator::{Objects, model_ready, phase, pool_ready};
+use zkinfer_tests::operator::{phase, pool_ready};
 
-use crate::world::{LONG, World};
+use crate::world::{LONG, World, digits_request};
 
 const MOMENTS: u32 = 20;
 
@@ -19,24 +19,14 @@ async fn runs_survive_kills_of_the_operator_at_twenty_moments() {
         return;
     }
     let mut world = World::new(&[]).await;
-    let objects = Objects::new(&world.cluster, "restart").await.unwrap();
-    // The digits model with Halo2Kzg: its slices take long enough to be killed in the middle of.
-    let quickstart = repository().join("manifests/quickstart-halo2/model.yaml");
-    let model = std::fs::read_to_string(quickstart).unwrap();
-    let model = model.replace("namespace: default", "namespace: restart");
-    world.cluster.apply(&model).await.unwrap();
+    // These slices take long enough to be killed in the middle of.
+    let objects = world.with_digits("restart", ProofSystem::Halo2Kzg).await;
     for pool in ["alpha", "beta"] {
         let spec = json!({ "warm": 1, "resources": { "cpu": "1", "memory": "2Gi" } });
         world.cluster.apply(&objects.pool(pool, &spec)).await.unwrap();
         objects.until(pool, LONG, pool_ready).await.unwrap();
     }
-    objects.until("digits", LONG, model_ready).await.unwrap();
-    let request = std::fs::read_to_string(repository().join("manifests/quickstart/request.yaml")).unwrap();
-    let request = |name: &str| {
-        request
-            .replace("namespace: default", "namespace: restart")
-            .replace("name: digit-7", &format!("name: {name}"))
-    };
+    let request = |name: &str| digits_request(name, "restart");
     world.cluster.apply(&request("calm")).await.unwrap();
     let began = Instant::now();
     objects.over("calm", LONG).await.unwrap();

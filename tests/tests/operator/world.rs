@@ -7,12 +7,25 @@ use kube::ResourceExt;
 use kube::api::ListParams;
 use serde_json::json;
 use tokio::sync::OnceCell;
+use zkinfer_crds::ProofSystem;
 use zkinfer_tests::cluster::{Cluster, wait_for};
 use zkinfer_tests::fake_node::FakeNode;
+use zkinfer_tests::local::repository;
 use zkinfer_tests::operator::{Objects, Operator, install, model_ready, pool_ready, workers};
 
 /// Longer than anything takes on a busy machine.
 pub const LONG: Duration = Duration::from_secs(90);
+
+/// A file of a quickstart, for another namespace.
+fn quickstart(file: &str, namespace: &str) -> String {
+    let text = std::fs::read_to_string(repository().join("manifests").join(file)).unwrap();
+    text.replace("namespace: default", &format!("namespace: {namespace}"))
+}
+
+/// The quickstart's request, under another name in another namespace.
+pub fn digits_request(name: &str, namespace: &str) -> String {
+    quickstart("quickstart/request.yaml", namespace).replace("name: digit-7", &format!("name: {name}"))
+}
 
 /// A cluster with an operator and a node.
 pub struct World {
@@ -54,6 +67,19 @@ impl World {
             .await
             .unwrap();
         objects.until("wine", LONG, model_ready).await.unwrap();
+        objects
+    }
+
+    /// A namespace with the digits model of the quickstart, compiled: four slices that take a moment each.
+    pub async fn with_digits(&self, namespace: &str, system: ProofSystem) -> Objects {
+        let objects = Objects::new(&self.cluster, namespace).await.unwrap();
+        let file = match system {
+            ProofSystem::SumcheckWhir => "quickstart/model.yaml",
+            ProofSystem::Halo2Kzg => "quickstart-halo2/model.yaml",
+        };
+        let model = quickstart(file, namespace);
+        self.cluster.apply(&model).await.unwrap();
+        objects.until("digits", LONG, model_ready).await.unwrap();
         objects
     }
 

@@ -1,0 +1,182 @@
+//! The Helm chart: the same installation as kustomize's, refused with wrong values, gone without a trace.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use zkinfer_tests::cluster::{Tools, can_run};
+use zkinfer_tests::local::repository;
+
+use crate::remains;
+use crate::world::World;
+
+fn chart() -> PathBuf {
+    repository().join("charts/zkinfer")
+}
+
+/// A built tool, away from any cluster and from any configuration of this machine.
+fn tool(name: &str, arguments: &[&str]) -> Output {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = Command::new(Tools::find().unwrap().path(name));
+    command
+        .env_clear()
+        .env("HOME", home.path())
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn output(name: &str, arguments: &[&str]) -> String {
+    let output = tool(name, arguments);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name} {arguments:?}: {text}{errors}");
+    text
+}
+
+fn rendered(values: &[&str]) -> BTreeMap<String, Value> {
+    let chart = chart().display().to_string();
+    let fixed = ["template", "zkinfer", &chart, "--namespace", "zkinfer-system"];
+    objects(&output("helm", &[&fixed, values].concat()))
+}
+
+/// Documents by kind, namespace and name.
+fn objects(documents: &str) -> BTreeMap<String, Value> {
+    use serde::Deserialize as _;
+    serde_yaml::Deserializer::from_str(documents)
+        .map(|document| Value::deserialize(document).unwrap())
+        .filter(|object| !object.is_null())
+        .map(|object| {
+            let meta = &object["metadata"];
+            (
+                format!("{} {} {}", object["kind"], meta["namespace"], meta["name"]),
+                object,
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn lint_finds_nothing_in_the_chart() {
+    if can_run() {
+        let found = output("helm", &["lint", "--strict", &chart().display().to_string()]);
+        assert!(found.contains("1 chart(s) linted, 0 chart(s) failed"), "{found}");
+    }
+}
+
+#[test]
+fn values_that_mean_nothing_are_refused_by_name() {
+    if !can_run() {
+        return;
+    }
+    let chart = chart().display().to_string();
+    for (value, name) in [
+        ("image.digest=sha256:1", "image/digest"),
+        ("image.pullPolicy=Sometimes", "image/pullPolicy"),
+        ("artifacts.url=ftp://somewhere", "artifacts/url"),
+        ("artifacts.persistence.size=much", "artifacts/persistence/size"),
+        ("allowDevSrs=perhaps", "allowDevSrs"),
+        ("alowDevSrs=true", "alowDevSrs"),
+        ("network=", "network"),
+        ("crds.keep=1", "crds/keep"),
+    ] {
+        let got = tool("helm", &["template", "zkinfer", &chart, "--set", value]);
+        let errors = String::from_utf8_lossy(&got.stderr);
+        assert!(!got.status.success(), "{value} was taken");
+        let named = errors.contains(name) || errors.contains(&name.replace('/', "."));
+        assert!(named, "{value}: {name} is not named: {errors}");
+    }
+}
+
+#[test]
+fn the_chart_renders_the_objects_of_kustomize() {
+    if !can_run() {
+        return;
+    }
+    let folder = repository().join("manifests/default").display().to_string();
+    let mut wanted = objects(&output("kubectl", &["kustomize", &folder]));
+    // Helm makes the namespace itself, with --create-namespace.
+    let namespace = wanted.remove("\"Namespace\" null \"zkinfer-system\"");
+    assert!(namespace.is_some(), "{:?}", wanted.keys());
+    let got = rendered(&[]);
+    let names = |all: &BTreeMap<String, Value>| all.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&got), names(&wanted));
+    for (name, object) in &wanted {
+        assert_eq!(&got[name], object, "{name}");
+    }
+}
+
+#[test]
+fn values_reach_the_objects() {
+    if !can_run() {
+        return;
+    }
+    let digest = format!("image.digest=sha256:{}", "a".repeat(64));
+    let got = rendered(&[
+        "--set",
+        &digest,
+        "--set",
+        "srs=/srs/file.srs,network=other,crds.enabled=false,artifacts.url=s3://bucket/x",
+        "--set",
+        "artifacts.persistence.enabled=false,extraArgs={--compiler-memory=2Gi}",
+    ]);
+    let kinds: Vec<&str> = got.values().filter_map(|o| o["kind"].as_str()).collect();
+    assert!(!kinds.contains(&"CustomResourceDefinition") && !kinds.contains(&"PersistentVolumeClaim"));
+    let deployment = got.values().find(|o| o["kind"] == "Deployment").unwrap();
+    let pod = &deployment["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    assert!(
+        container["image"]
+            .as_str()
+            .unwrap()
+            .ends_with(&digest["image.digest=".len()..])
+    );
+    let arguments: Vec<&str> = container["args"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    for argument in [
+        "--srs=/srs/file.srs",
+        "--network=other",
+        "--artifacts=s3://bucket/x",
+        "--compiler-memory=2Gi",
+    ] {
+        assert!(arguments.contains(&argument), "{argument}: {arguments:?}");
+    }
+    assert!(!arguments.contains(&"--allow-dev-srs"), "{arguments:?}");
+    assert!(!pod.to_string().contains("zkinfer-artifacts"), "{pod}");
+}
+
+#[tokio::test]
+async fn installed_with_helm_it_answers_and_uninstalled_it_leaves_nothing() {
+    let Some(world) = World::new().await else { return };
+    let before = remains::all(&world).await.unwrap();
+    let chart = chart().display().to_string();
+    let place = ["--namespace", "zkinfer-system"];
+    let install = ["install", "zkinfer", &chart, "--create-namespace"];
+    let said = world
+        .cluster
+        .helm(&[&install[..], &place].concat())
+        .await
+        .unwrap();
+    assert!(said.contains("FORGEABLE BY ANYONE"), "{said}");
+    world.until_up().await;
+    world.quickstart().await;
+    // The definitions go with the chart, and every object of theirs with them.
+    world
+        .cluster
+        .helm(&[&["uninstall", "zkinfer"][..], &place].concat())
+        .await
+        .unwrap();
+    // What is a person's own: namespaces, and the ConfigMap of the model.
+    for words in [
+        "namespace zkinfer-system miner-alpha miner-beta",
+        "configmap digits",
+    ] {
+        world.kubectl(&format!("delete {words}")).await.unwrap();
+    }
+    remains::until_as(&world, &before).await;
+}
