@@ -51,6 +51,15 @@ enum Measure {
         /// How often.
         times: u32,
     },
+    /// What the cost model says of a row.
+    #[command(hide = true)]
+    Predict {
+        /// The work.
+        #[arg(value_enum)]
+        layer: Layer,
+        /// What proves it.
+        system: ProofSystem,
+    },
 }
 
 fn main() -> ExitCode {
@@ -65,11 +74,22 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
-    if let Some(Measure::Row { layer, system, times }) = args.command {
-        println!("{}", serde_json::to_string(&measure(layer, system, times)?)?);
-        return Ok(true);
+    match args.command {
+        Some(Measure::Row { layer, system, times }) => {
+            println!("{}", serde_json::to_string(&measure(layer, system, times)?)?);
+            return Ok(true);
+        }
+        Some(Measure::Predict { layer, system }) => {
+            println!("{}", predict(layer, system)?);
+            return Ok(true);
+        }
+        None => {}
     }
     let mut report = Report::default();
+    // First: the memory of a child is at least that of the greatest child before it.
+    if args.only.is_empty() {
+        report.quickstarts = quickstart::both()?;
+    }
     for layer in Layer::ALL {
         if !args.only.is_empty() && !args.only.contains(&layer) {
             continue;
@@ -86,7 +106,7 @@ fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
         let halo2_predicted = match &halo2 {
             Some(measured) => Some(measured.predicted_cpu_seconds),
             // A layer that halo2 cannot prove at all has no prediction either.
-            None => predict(layer, ProofSystem::Halo2Kzg).ok(),
+            None => predicted(layer, ProofSystem::Halo2Kzg).ok(),
         };
         report.rows.push(Row {
             layer,
@@ -94,9 +114,6 @@ fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
             halo2,
             halo2_predicted_cpu_seconds: halo2_predicted,
         });
-    }
-    if args.only.is_empty() {
-        report.quickstarts = quickstart::both()?;
     }
     report.judge();
     if !args.json {
@@ -107,18 +124,31 @@ fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
 }
 
 fn in_its_own_process(layer: Layer, system: ProofSystem, times: u32) -> Result<Measured, Box<dyn Error>> {
+    let said = this_program("row", layer, system, &[&times.to_string()])?;
+    Ok(serde_json::from_slice(&said)?)
+}
+
+fn predicted(layer: Layer, system: ProofSystem) -> Result<f64, Box<dyn Error>> {
+    let said = this_program("predict", layer, system, &[])?;
+    Ok(String::from_utf8(said)?.trim().parse()?)
+}
+
+/// Runs this program for one row. This process stays small: a child's greatest memory counts from its parent's.
+fn this_program(
+    what: &str,
+    layer: Layer,
+    system: ProofSystem,
+    more: &[&str],
+) -> Result<Vec<u8>, Box<dyn Error>> {
     let name = layer.to_possible_value().map(|v| v.get_name().to_owned());
     let ran = Command::new(std::env::current_exe()?)
-        .args([
-            "row",
-            &name.unwrap_or_default(),
-            &system.to_string(),
-            &times.to_string(),
-        ])
+        .args([what, &name.unwrap_or_default(), &system.to_string()])
+        .args(more)
         .stderr(Stdio::inherit())
         .output()?;
-    if !ran.status.success() {
-        return Err(format!("{} with {system} was not measured", layer.title()).into());
+    if ran.status.success() {
+        Ok(ran.stdout)
+    } else {
+        Err(format!("{} with {system} was not measured", layer.title()).into())
     }
-    Ok(serde_json::from_slice(&ran.stdout)?)
 }
