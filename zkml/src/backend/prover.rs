@@ -73,10 +73,7 @@ impl Prover {
     /// Keys that are damaged.
     pub fn verifier(&self) -> Result<Verifier, KeyError> {
         match self {
-            Self::Halo2Kzg(p) => Ok(Verifier::Halo2Kzg {
-                vk: Box::new(p.pk.verifying_key()),
-                srs: p.srs.verifier(),
-            }),
+            Self::Halo2Kzg(p) => Ok(Verifier::halo2(p.pk.verifying_key(), p.srs.verifier())),
             Self::SumcheckWhir(key) => Ok(Verifier::SumcheckWhir(key.clone())),
         }
     }

@@ -23,27 +23,32 @@ pub enum VerifyError {
 #[derive(Debug, Clone)]
 pub enum Verifier {
     /// The key and the SRS's verifier part; no graph and no weights.
-    Halo2Kzg {
-        /// The verifying key.
-        vk: Box<halo2::VerifyingKey>,
-        /// The verifier's part of the SRS.
-        srs: VerifierSrs,
-    },
+    Halo2Kzg(Box<Halo2Verifier>),
     /// The key, with relations, weights and tables in it.
     SumcheckWhir(sumcheck::Key),
 }
 
+/// See [`Verifier::Halo2Kzg`].
+#[derive(Debug, Clone)]
+pub struct Halo2Verifier {
+    /// The verifying key.
+    vk: halo2::VerifyingKey,
+    /// The verifier's part of the SRS.
+    srs: VerifierSrs,
+}
+
 impl Verifier {
+    pub(super) fn halo2(vk: halo2::VerifyingKey, srs: VerifierSrs) -> Self {
+        Self::Halo2Kzg(Box::new(Halo2Verifier { vk, srs }))
+    }
+
     /// Reads a verifying key that is a file.
     ///
     /// # Errors
     /// Bytes that are no key of such a circuit.
     pub fn from_file(vk: &[u8], circuit: &Circuit, srs: VerifierSrs) -> Result<Self, KeyError> {
         match circuit {
-            Circuit::Halo2Kzg(shape) => Ok(Self::Halo2Kzg {
-                vk: Box::new(halo2::VerifyingKey::from_bytes(vk, shape)?),
-                srs,
-            }),
+            Circuit::Halo2Kzg(shape) => Ok(Self::halo2(halo2::VerifyingKey::from_bytes(vk, shape)?, srs)),
             Circuit::SumcheckWhir(_) => Err(KeyError::NoFile),
         }
     }
@@ -61,8 +66,7 @@ impl Verifier {
             Parameters::Halo2Kzg(p) => {
                 let points = setup.points(p.k).ok_or(SetupError::Missing)?;
                 let (vk, shape) = halo2::keygen_verifier(relations, p, points)?;
-                let (vk, srs) = (Box::new(vk), points.verifier());
-                Ok((Self::Halo2Kzg { vk, srs }, Circuit::Halo2Kzg(shape)))
+                Ok((Self::halo2(vk, points.verifier()), Circuit::Halo2Kzg(shape)))
             }
             Parameters::SumcheckWhir(p) => Ok((
                 Self::SumcheckWhir(sumcheck::Key::new(relations, p)?),
@@ -75,7 +79,7 @@ impl Verifier {
     #[must_use]
     pub fn srs_digest(&self) -> Digest {
         match self {
-            Self::Halo2Kzg { srs, .. } => srs.digest(),
+            Self::Halo2Kzg(v) => v.srs.digest(),
             Self::SumcheckWhir(_) => NO_SRS,
         }
     }
@@ -84,7 +88,7 @@ impl Verifier {
     #[must_use]
     pub fn vk_digest(&self) -> Digest {
         match self {
-            Self::Halo2Kzg { vk, .. } => vk.digest(),
+            Self::Halo2Kzg(v) => v.vk.digest(),
             Self::SumcheckWhir(key) => key.digest(),
         }
     }
@@ -102,8 +106,8 @@ impl Verifier {
         proof: &[u8],
     ) -> Result<(), VerifyError> {
         match self {
-            Self::Halo2Kzg { vk, srs } => Ok(halo2::verify(
-                vk, srs, boundary, statement, inputs, outputs, proof,
+            Self::Halo2Kzg(v) => Ok(halo2::verify(
+                &v.vk, &v.srs, boundary, statement, inputs, outputs, proof,
             )?),
             Self::SumcheckWhir(key) => Ok(sumcheck::verify(key, statement, inputs, outputs, proof)?),
         }
