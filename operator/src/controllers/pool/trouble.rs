@@ -178,27 +178,27 @@ mod tests {
 
     const NOW: Duration = Duration::from_secs(100);
 
-    fn pod(status: Value) -> PodView {
+    fn pod(status: &Value) -> PodView {
         let pod: Pod = serde_json::from_value(json!({ "metadata": {}, "status": status })).unwrap();
         PodView::of(&pod, &Time("2026-01-01T00:00:10Z".parse().unwrap()))
     }
 
     fn waiting(reason: &str) -> PodView {
-        pod(json!({ "phase": "Pending", "containerStatuses": [{
+        pod(&json!({ "phase": "Pending", "containerStatuses": [{
             "name": "worker", "image": "x/y:z", "imageID": "", "ready": false, "restartCount": 0,
             "state": { "waiting": { "reason": reason, "message": format!("{reason}'s words") } },
         }] }))
     }
 
     fn unscheduled(since: &str) -> PodView {
-        pod(json!({ "phase": "Pending", "conditions": [{
+        pod(&json!({ "phase": "Pending", "conditions": [{
             "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
             "message": "0/1 nodes are available", "lastTransitionTime": since,
         }] }))
     }
 
     fn running() -> PodView {
-        pod(json!({ "phase": "Running" }))
+        pod(&json!({ "phase": "Running" }))
     }
 
     fn cause(trouble: Option<&Trouble>) -> Option<(Cause, bool)> {
