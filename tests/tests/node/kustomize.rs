@@ -43,7 +43,10 @@ async fn kubectl_apply_leads_to_a_verified_answer_and_kubectl_delete_to_nothing(
     a_deleted_request_takes_what_it_had_along_but_not_its_receipt(&world, &first).await;
 
     let folder = repository().join("manifests/default");
-    world.show(&format!("delete -f {}", file("").display())).await;
+    let quickstart = file("");
+    world
+        .show(&format!("delete -f {} --ignore-not-found", quickstart.display()))
+        .await;
     world.show(&format!("delete -k {}", folder.display())).await;
     remains::until_as(&world, &before).await;
 }
