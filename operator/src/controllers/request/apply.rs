@@ -72,7 +72,13 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Context>) -> Resu
         let Plan { status: next, action } = plan(&observed, &now());
         status = next;
         match action {
-            Some(Action::Start(pools)) => run = start(&ctx, &object, uid, pools, &status).await?,
+            Some(Action::Start(pools)) => {
+                run = start(&ctx, &object, uid, pools, &status).await?;
+                // Nothing was started, so nothing was accepted.
+                if matches!(run, RunState::InputNotFound(_)) {
+                    status = old.clone();
+                }
+            }
             Some(Action::Retarget(pools)) => {
                 ctx.dispatcher.retarget(uid, pools.clone());
                 if let Some(record) = ctx.runs().get_mut(&uid) {

@@ -222,9 +222,10 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
             to.proving();
             retarget(observed, view).map(Action::Retarget)
         }
+        // It is looked for again at the next look.
         RunState::InputNotFound(message) => {
             to.waiting(RequestPhase::Pending, reason::INPUT_NOT_FOUND, message);
-            start(observed, &mut to)
+            None
         }
         RunState::None | RunState::Ended(..) => start(observed, &mut to),
     };
