@@ -250,7 +250,7 @@ async fn an_uploaded_file_may_be_named_in_the_namespace_that_it_was_uploaded_to(
     }
     let world = World::shared().await;
     let objects = world.with_pool("uploads").await;
-    let input = json!({ "features": { "shape": [1, 13], "data": WINE } }).to_string();
+    let input = json!({ "features": [WINE] }).to_string();
     let digest = zkinfer_crds::Digest::of(input.as_bytes());
     let put = async |token: &str, bytes: Vec<u8>| {
         let call = reqwest::Client::new()

@@ -60,7 +60,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Model, input and pools are good; the slices go into the queue.
+    /// Model and pools are good; the input is read, and the slices go into the queue.
     pub(super) fn accepted(&mut self, model: Digest, manifest: Digest) {
         self.status.phase = RequestPhase::Proving;
         self.status.model_digest = Some(model);
@@ -75,7 +75,7 @@ impl<'a> Writer<'a> {
             condition::ACCEPTED,
             Truth::True,
             reason::ACCEPTED,
-            "model, input and pools were found good",
+            "the model is ready, and pools fit",
         );
         self.status.started_at.get_or_insert_with(|| self.now.clone());
     }
