@@ -7,7 +7,7 @@ use zkinfer_crds::k8s::request_status::ReceiptRef;
 use zkinfer_crds::k8s::{InferenceRequest, find_condition, is_true};
 
 use super::plan::{ModelState, PoolView, RunEnd, RunState};
-use crate::cluster::Context;
+use crate::cluster::{Context, Part};
 use crate::dispatch::PoolId;
 use crate::runs::Run;
 
@@ -21,7 +21,8 @@ pub(super) fn model(ctx: &Context, object: &InferenceRequest) -> Option<ModelSta
         .models
         .find(|m| m.metadata.namespace == namespace && m.metadata.name.as_ref() == Some(name));
     let Some(model) = found.filter(|m| m.metadata.deletion_timestamp.is_none()) else {
-        return Some(ModelState::NotFound);
+        // Before every Model is known, one that is not known may be there; nothing would wake the request later.
+        return ctx.ready.is(Part::Models).then_some(ModelState::NotFound);
     };
     let models = ctx.models();
     let record = models.get(model.uid().as_deref().unwrap_or_default())?;
