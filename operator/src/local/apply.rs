@@ -201,6 +201,8 @@ impl World {
             } else {
                 continue;
             };
+            // The last slice may have ended since attempts were looked at: a run takes all of its own along.
+            self.take_ended().await;
             self.dispatcher.remove(run.uid);
             self.ended(&key, end);
         }

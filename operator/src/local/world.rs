@@ -316,7 +316,7 @@ impl World {
     }
 
     /// Ended claims go to the ledger first, then into the status.
-    async fn take_ended(&mut self) {
+    pub(super) async fn take_ended(&mut self) {
         for attempt in self.dispatcher.take_ended() {
             match scoring::record(&self.artifacts, &attempt).await {
                 Ok(Some(entry)) => self.ledger.push(entry),
