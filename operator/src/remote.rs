@@ -4,11 +4,19 @@
 //! would otherwise choose what the operator, with its credentials and its place in the network, looks at.
 
 use std::str::FromStr;
+use std::time::Duration;
 
-use object_store::{Error as StoreError, ObjectStoreExt};
+use object_store::client::{HttpClient, HttpConnector};
+use object_store::http::HttpBuilder;
+use object_store::path::Path;
+use object_store::{ClientOptions, Error as StoreError, ObjectStore, ObjectStoreExt, ObjectStoreScheme};
 use reqwest::Url;
 
 use crate::sources::SourceError;
+
+/// Time to reach a server, and for the whole of a file.
+const CONNECT_TIME: Duration = Duration::from_secs(10);
+const TIME: Duration = Duration::from_secs(120);
 
 /// An address under which everything may be fetched: `https://models.example/public/`, `s3://bucket/models/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,11 +72,7 @@ pub(crate) async fn fetch(text: &str, allowed: &[AllowedUrl], max: u64) -> Resul
         StoreError::NotFound { .. } => SourceError::NotFound(format!("there is no {text}")),
         e => SourceError::Unavailable(format!("{text}: {e}")),
     };
-    // Settings and credentials are the operator's, by the names of the clouds' own tools.
-    let settings = std::env::vars()
-        .map(|(k, v)| (k.to_ascii_lowercase(), v))
-        .chain((url.scheme() == "http").then(|| ("allow_http".to_owned(), "true".to_owned())));
-    let (store, path) = object_store::parse_url_opts(&url, settings).map_err(|e| invalid(&e))?;
+    let (store, path) = open(&url).map_err(|e| invalid(&e))?;
     let found = store.get(&path).await.map_err(failed)?;
     if found.meta.size > max {
         let size = found.meta.size;
@@ -79,10 +83,43 @@ pub(crate) async fn fetch(text: &str, allowed: &[AllowedUrl], max: u64) -> Resul
     Ok(found.bytes().await.map_err(failed)?.to_vec())
 }
 
+fn open(url: &Url) -> Result<(Box<dyn ObjectStore>, Path), StoreError> {
+    let (scheme, path) = ObjectStoreScheme::parse(url)?;
+    if scheme == ObjectStoreScheme::Http {
+        let store = HttpBuilder::new()
+            .with_url(url.origin().ascii_serialization())
+            .with_http_connector(NoRedirects)
+            .build()?;
+        return Ok((Box::new(store), path));
+    }
+    // Settings and credentials are the operator's, by the names of the clouds' own tools.
+    let settings = std::env::vars().map(|(k, v)| (k.to_ascii_lowercase(), v));
+    object_store::parse_url_opts(url, settings)
+}
+
+/// A server that is listed does not choose what else is fetched.
+#[derive(Debug)]
+struct NoRedirects;
+
+impl HttpConnector for NoRedirects {
+    fn connect(&self, _: &ClientOptions) -> Result<HttpClient, StoreError> {
+        let client = reqwest_of_store::Client::builder()
+            .redirect(reqwest_of_store::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIME)
+            .timeout(TIME)
+            .build();
+        client.map(HttpClient::new).map_err(|e| StoreError::Generic {
+            store: "HTTP",
+            source: Box::new(e),
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use axum::Router;
+    use axum::response::Redirect;
     use axum::routing::get;
 
     fn covers(allowed: &str, url: &str) -> bool {
@@ -133,7 +170,13 @@ mod tests {
     async fn a_file_is_fetched_from_a_listed_address_alone_and_up_to_its_limit() {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let at = format!("http://{}", listener.local_addr().unwrap());
-        let router = Router::new().route("/models/a.onnx", get(|| async { vec![7u8; 100] }));
+        let router = Router::new()
+            .route("/models/a.onnx", get(|| async { vec![7u8; 100] }))
+            .route(
+                "/models/away.onnx",
+                get(|| async { Redirect::temporary("/inside") }),
+            )
+            .route("/inside", get(|| async { vec![9u8; 10] }));
         tokio::spawn(async move { axum::serve(listener, router).await });
         let allowed = [format!("{at}/models").parse().unwrap()];
         let file = fetch(&format!("{at}/models/a.onnx"), &allowed, 100)
@@ -153,5 +196,10 @@ mod tests {
             SourceError::NotFound(_)
         ));
         assert!(matches!(error("/a.onnx", 99).await, SourceError::NotAllowed(_)));
+        // Nor does a listed address lead to one that is not.
+        assert!(matches!(
+            error("/models/away.onnx", 99).await,
+            SourceError::Unavailable(_)
+        ));
     }
 }

@@ -10,7 +10,7 @@ use halo2_proofs::halo2curves::ff::Field;
 use zkinfer_crds::Digest;
 
 use crate::graph::IntRange;
-use crate::relations::{Boundary, SliceTensor};
+use crate::relations::{Boundary, InstanceError, check_values};
 
 /// Bits of an element that hold values: packed elements stay below 2^252, far below the field's modulus.
 const ELEMENT_BITS: usize = 252;
@@ -56,81 +56,6 @@ fn pack(range: IntRange, values: &[i64]) -> impl Iterator<Item = Fr> + '_ {
             acc * base + signed(i128::from(v) - i128::from(range.lo()))
         })
     })
-}
-
-/// Why public values do not form an instance of a slice.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum InstanceError {
-    /// The number of tensors is not the slice's.
-    #[error("the slice has {expected} {side} tensors, got {got}")]
-    Count {
-        /// `input` or `output`.
-        side: &'static str,
-        /// The slice's number.
-        expected: usize,
-        /// The given number.
-        got: usize,
-    },
-    /// A tensor has the wrong number of values.
-    #[error("tensor {tensor} has {expected} values, got {got}")]
-    Length {
-        /// The tensor's id.
-        tensor: u32,
-        /// The slice's length.
-        expected: usize,
-        /// The given length.
-        got: usize,
-    },
-    /// A value lies outside its tensor's range.
-    #[error("tensor {tensor}: value {value} at {index} is out of range")]
-    Range {
-        /// The tensor's id.
-        tensor: u32,
-        /// Flat index.
-        index: usize,
-        /// The value.
-        value: i64,
-    },
-}
-
-/// Checks the number of tensors, their lengths, and that every value lies in its range.
-///
-/// # Errors
-/// The first that does not fit.
-pub(super) fn check_values(
-    side: &'static str,
-    tensors: &[SliceTensor],
-    values: &[&[i64]],
-) -> Result<(), InstanceError> {
-    if tensors.len() != values.len() {
-        return Err(InstanceError::Count {
-            side,
-            expected: tensors.len(),
-            got: values.len(),
-        });
-    }
-    for (tensor, values) in tensors.iter().zip(values) {
-        let id = tensor.id.0;
-        if tensor.len != values.len() {
-            return Err(InstanceError::Length {
-                tensor: id,
-                expected: tensor.len,
-                got: values.len(),
-            });
-        }
-        if let Some((index, &value)) = values
-            .iter()
-            .enumerate()
-            .find(|(_, v)| !tensor.range.contains(**v))
-        {
-            return Err(InstanceError::Range {
-                tensor: id,
-                index,
-                value,
-            });
-        }
-    }
-    Ok(())
 }
 
 /// The instance column: exact lengths and ranges are checked here, for prover and verifier alike.

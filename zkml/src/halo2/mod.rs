@@ -26,7 +26,6 @@ mod witness;
 #[cfg(test)]
 mod tests;
 
-pub use instance::InstanceError;
 pub use keys::{KeyError, ProvingKey, VerifyingKey, keygen, keygen_verifier};
 pub use parameters::{Cost, SliceParameters, choose_parameters, cost, is_least};
 pub use plan::{LayoutError, MAX_K};

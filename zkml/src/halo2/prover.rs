@@ -11,12 +11,12 @@ use halo2_proofs::transcript::{Blake2bWrite, Challenge255, TranscriptWriterBuffe
 use rand::{CryptoRng, RngCore};
 use zkinfer_crds::Digest;
 
-use super::instance::{InstanceError, check_values, instance};
+use super::instance::instance;
 use super::keys::ProvingKey;
 use super::srs::{Srs, SrsError};
 use super::synthesize::SliceCircuit;
 use super::witness::{Witness, WitnessError};
-use crate::relations::SliceRelations;
+use crate::relations::{InstanceError, SliceRelations, check_values};
 
 /// Why no proof was made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -17,10 +17,10 @@ use halo2_proofs::poly::kzg::strategy::SingleStrategy;
 use halo2_proofs::transcript::{Blake2bRead, Challenge255, Transcript, TranscriptRead, TranscriptReadBuffer};
 use zkinfer_crds::Digest;
 
-use super::instance::{InstanceError, instance};
+use super::instance::instance;
 use super::keys::VerifyingKey;
 use super::srs::VerifierSrs;
-use crate::relations::Boundary;
+use crate::relations::{Boundary, InstanceError};
 
 /// Why a proof was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -20,10 +20,13 @@
 //! make the padded coefficient 0.
 
 pub mod bound;
+mod boundary;
 mod check;
 mod limbs;
 mod lower;
 
+pub(crate) use boundary::check_values;
+pub use boundary::{Boundary, InstanceError};
 pub use check::{CheckError, check};
 pub use limbs::{LimbPlan, limb_widths};
 pub use lower::{LowerError, lower};
@@ -157,15 +160,6 @@ pub struct SliceRelations {
     pub outputs: Vec<SliceTensor>,
     /// The claims, each reading only inputs and outputs of earlier ones.
     pub relations: Vec<Relation>,
-}
-
-/// The public tensors of a slice: all that a verifier sees of it beside keys and statement.
-#[derive(Debug, Clone, Copy)]
-pub struct Boundary<'a> {
-    /// See [`SliceRelations::inputs`].
-    pub inputs: &'a [SliceTensor],
-    /// See [`SliceRelations::outputs`].
-    pub outputs: &'a [SliceTensor],
 }
 
 impl SliceRelations {

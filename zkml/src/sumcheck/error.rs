@@ -1,6 +1,7 @@
 //! Why a slice has no key, an input no proof, a proof no acceptance.
 
 use crate::graph::linear::GeometryError;
+use crate::relations::InstanceError;
 
 /// Why a slice cannot be laid out for this proof system.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -73,41 +74,6 @@ pub enum LayoutError {
     Security {
         /// Whole bits.
         bits: u32,
-    },
-}
-
-/// Why public values are not those of a slice.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum InstanceError {
-    /// The number of tensors is not the slice's.
-    #[error("the slice has {expected} {side} tensors, got {got}")]
-    Count {
-        /// `input` or `output`.
-        side: &'static str,
-        /// The slice's number.
-        expected: usize,
-        /// The given number.
-        got: usize,
-    },
-    /// A tensor has the wrong number of values.
-    #[error("tensor {tensor} has {expected} values, got {got}")]
-    Length {
-        /// The tensor's id.
-        tensor: u32,
-        /// The slice's length.
-        expected: usize,
-        /// The given length.
-        got: usize,
-    },
-    /// A value lies outside its tensor's range.
-    #[error("tensor {tensor}: value {value} at {index} is out of range")]
-    Range {
-        /// The tensor's id.
-        tensor: u32,
-        /// Flat index.
-        index: usize,
-        /// The value.
-        value: i64,
     },
 }
 

@@ -41,7 +41,7 @@ mod witness;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use error::{InstanceError, LayoutError, ProveError, VerifyError};
+pub use error::{LayoutError, ProveError, VerifyError};
 pub use key::{Key, Security, security};
 pub use parameters::{Cost, SliceParameters, choose_parameters, cost};
 pub use prover::{Proved, prove};

@@ -11,7 +11,7 @@ use super::commitment::{self, Committed};
 use super::error::ProveError;
 use super::field::{EF, dot_base, eq_table};
 use super::gkr;
-use super::instance::{absorb, check_values};
+use super::instance::absorb;
 use super::key::{Inner, Key};
 use super::logup::{Content, Fingerprint};
 use super::plan::{Home, Limbs, Plan, Second};
@@ -19,6 +19,7 @@ use super::relation;
 use super::transcript::{Label, Transcript};
 use super::witness::Witness;
 use crate::graph::TensorId;
+use crate::relations::check_values;
 
 /// A slice proof with the outputs that it is for.
 #[derive(Debug, Clone)]

@@ -13,13 +13,14 @@ use super::commitment::{Commitment, Opened, Opening};
 use super::error::VerifyError;
 use super::field::{EF, EF_BYTES, signed};
 use super::gkr;
-use super::instance::{absorb, check_values};
+use super::instance::absorb;
 use super::key::{Inner, Key};
 use super::logup;
 use super::plan::{Home, Plan};
 use super::relation;
 use super::transcript::{Label, Transcript};
 use crate::graph::TensorId;
+use crate::relations::check_values;
 
 /// No proof is longer; an envelope holds no more.
 pub const MAX_PROOF_BYTES: usize = 512 << 10;

@@ -20,7 +20,7 @@ use super::synthesize::SliceCircuit;
 use super::witness::Witness;
 use super::*;
 use crate::graph::{Activation, IntRange, LinearMap, Requantise, TensorId};
-use crate::relations::{Relation, SliceRelations, SliceTensor, bound::accumulator_bound};
+use crate::relations::{InstanceError, Relation, SliceRelations, SliceTensor, bound::accumulator_bound};
 
 const PARAMETERS: SliceParameters = SliceParameters { limb_bits: 4, k: 9 };
 

@@ -1,11 +1,10 @@
 //! Honest provers are believed, lying ones are not.
 //!
 //! [`slices`] makes slices, [`honest`] compares with the plain checkers, [`lying`] lies in the witness and argues honestly
-//! from it, [`tampered`] changes what was said, [`measure`] prints what it costs.
+//! from it, [`tampered`] changes what was said.
 
 mod honest;
 mod lying;
-mod measure;
 pub(crate) mod slices;
 mod tampered;
 

@@ -1,0 +1,236 @@
+//! Who may call what, and read what; what is wrong with a call is named.
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refuses_a_worker_whose_token_is_not_known() {
+    let world = World::new(&[ALPHA]).await;
+    let granted = world.grant(ALPHA).await.manifest.digest;
+    for token in ["", "secret", &worker("gamma"), &worker(ALPHA).to_uppercase()] {
+        let refused = is(401, "UnknownToken");
+        assert_eq!(problem(world.claim(token, 0).await).await, refused, "{token:?}");
+        assert_eq!(
+            problem(world.blob(token, granted).await).await,
+            refused,
+            "{token:?}"
+        );
+    }
+    let url = format!("http://{}/v1/work/claims", world.address);
+    let without = world.client.post(url).json(&claim_request(0)).send();
+    assert_eq!(problem(without.await.unwrap()).await, is(401, "UnknownToken"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gives_a_slice_to_a_pool_of_the_request_and_nothing_to_another() {
+    let world = World::new(&[ALPHA]).await;
+    let response = world.claim(&worker(BETA), 0).await;
+    assert_eq!(response.status(), 204);
+    assert!(response.bytes().await.unwrap().is_empty());
+    let first = world.grant(ALPHA).await;
+    assert_eq!(
+        (first.request, first.identity, first.attempt),
+        (REQUEST, identity(ALPHA), 1)
+    );
+    let second = world.grant(ALPHA).await;
+    assert_ne!((first.slice, first.claim), (second.slice, second.claim));
+    assert_ne!(first.statement, second.statement);
+    assert_eq!(
+        world.claim(&worker(ALPHA), 0).await.status(),
+        204,
+        "every slice is claimed"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_is_read_only_by_a_pool_that_it_was_granted_to() {
+    let world = World::new(&[ALPHA]).await;
+    let report = &files().report;
+    let (alpha, beta) = (worker(ALPHA), worker(BETA));
+    let absent = is(404, "NotFound");
+    assert_eq!(
+        problem(world.blob(&alpha, report.graph.digest).await).await,
+        absent
+    );
+    let grant = world.grant(ALPHA).await;
+    let key = grant.proving_key.as_ref().unwrap();
+    let points = grant.srs.as_ref().unwrap();
+    for blob in [&grant.manifest, &grant.graph, &grant.inputs, key, points] {
+        assert_eq!(problem(world.blob(&beta, blob.digest).await).await, absent);
+        let response = world.blob(&alpha, blob.digest).await;
+        assert_eq!(response.status(), 200);
+        let bytes = response.bytes().await.unwrap();
+        assert_eq!((Digest::of(&bytes), bytes.len() as u64), (blob.digest, blob.size));
+    }
+    let mut keys = report
+        .slices
+        .iter()
+        .flat_map(|s| &s.halo2)
+        .map(|h| &h.proving_key);
+    let never = keys.find(|k| *k != key).unwrap().digest;
+    assert_eq!(
+        problem(world.blob(&alpha, never).await).await,
+        absent,
+        "of a slice that was not granted"
+    );
+    let nowhere = Digest::of(b"nowhere");
+    assert_eq!(problem(world.blob(&alpha, nowhere).await).await, absent);
+    assert_eq!(problem(world.blob(&alpha, "no-digest").await).await, absent);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claims_token_is_good_for_its_claim_only() {
+    let world = World::new(&[ALPHA]).await;
+    let (mine, other) = (world.grant(ALPHA).await, world.grant(ALPHA).await);
+    let mixed = ClaimGrant {
+        token: mine.token.clone(),
+        ..other.clone()
+    };
+    assert_eq!(
+        problem(world.submit(&mixed, "proof").await).await,
+        is(401, "OtherClaim")
+    );
+    assert_eq!(
+        problem(world.refuse(&mixed, "Draining").await).await,
+        is(401, "OtherClaim")
+    );
+    let no_claim = world.call(Method::PUT, "/v1/work/claims/x/proof", &mine.token);
+    assert_eq!(
+        problem(no_claim.send().await.unwrap()).await,
+        is(401, "OtherClaim")
+    );
+    // Neither kind of token stands in for the other, and a changed one is none.
+    let changed = format!("{}x", mine.token);
+    for token in [worker(ALPHA), changed] {
+        let with = ClaimGrant {
+            token,
+            ..mine.clone()
+        };
+        assert_eq!(
+            problem(world.submit(&with, "proof").await).await,
+            is(401, "UnknownToken")
+        );
+        assert_eq!(
+            problem(world.refuse(&with, "Draining").await).await,
+            is(401, "UnknownToken")
+        );
+    }
+    assert_eq!(
+        problem(world.claim(&mine.token, 0).await).await,
+        is(401, "UnknownToken")
+    );
+    let blob = world.blob(&mine.token, mine.graph.digest).await;
+    assert_eq!(problem(blob).await, is(401, "UnknownToken"));
+    world.nothing_ended().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_what_is_wrong_with_a_call() {
+    let world = World::new(&[ALPHA]).await;
+    let grant = world.grant(ALPHA).await;
+    let alpha = worker(ALPHA);
+    let refuse = format!("/v1/work/claims/{}/refuse", grant.claim);
+    let said = async |method: Method, path: &str, token: &str, body: String| {
+        let call = world.call(method, path, token).body(body);
+        problem(call.send().await.unwrap()).await
+    };
+    let claims = "/v1/work/claims";
+    for path in [
+        "/",
+        "/v1",
+        "/v2/work/claims",
+        "/v1/work/claims/",
+        "/v1/work/blobs",
+    ] {
+        assert_eq!(
+            said(Method::GET, path, &alpha, String::new()).await,
+            is(404, "UnknownPath"),
+            "{path}"
+        );
+    }
+    let blob = format!("/v1/work/blobs/{}", grant.graph.digest);
+    for (method, path) in [
+        (Method::GET, claims),
+        (Method::DELETE, blob.as_str()),
+        (Method::POST, &proof_path(grant.claim)),
+        (Method::PUT, refuse.as_str()),
+    ] {
+        assert_eq!(
+            said(method, path, &alpha, String::new()).await,
+            is(405, "UnknownMethod"),
+            "{path}"
+        );
+    }
+    // A path that is no text is a path like another.
+    let odd = |path: &str| path.replace("{}", "%ff%fe");
+    assert_eq!(
+        said(Method::GET, &odd("/v1/work/blobs/{}"), &alpha, String::new()).await,
+        is(404, "NotFound")
+    );
+    assert_eq!(
+        said(Method::GET, &odd("/v1/work/blobs/{}"), "who", String::new()).await,
+        is(401, "UnknownToken")
+    );
+    for (method, path) in [
+        (Method::PUT, "/v1/work/claims/{}/proof"),
+        (Method::POST, "/v1/work/claims/{}/refuse"),
+    ] {
+        assert_eq!(
+            said(method, &odd(path), &grant.token, String::new()).await,
+            is(401, "OtherClaim")
+        );
+    }
+    let changed = |key: &str, value: Value| {
+        let mut request = claim_request(0);
+        request[key] = value;
+        request.to_string()
+    };
+    let invalid = is(400, "InvalidBody");
+    for text in [
+        String::new(),
+        "{".to_owned(),
+        "[]".to_owned(),
+        claim_request(0).to_string() + "x",
+        changed("vorker", json!("w")),
+        changed("memoryBytes", json!(-1)),
+        changed("parameters", json!(["groth16"])),
+        changed("request", json!("no uid")),
+        changed("worker", json!("w".repeat(257))),
+    ] {
+        assert_eq!(
+            said(Method::POST, claims, &alpha, text.clone()).await,
+            invalid,
+            "{text}"
+        );
+    }
+    for refusal in [
+        json!({ "reason": "Bored", "message": "" }),
+        json!({ "reason": "Draining" }),
+        json!({ "reason": "Draining", "message": "", "more": 1 }),
+        json!({ "reason": "Draining", "message": "m".repeat(257) }),
+    ] {
+        let text = refusal.to_string();
+        assert_eq!(
+            said(Method::POST, &refuse, &grant.token, text).await,
+            invalid,
+            "{refusal}"
+        );
+    }
+    let long = changed("worker", json!("w".repeat(MAX_JSON_BYTES)));
+    assert_eq!(
+        said(Method::POST, claims, &alpha, long).await,
+        is(413, "TooLarge")
+    );
+    world.nothing_ended().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pools_right_to_read_ends_with_the_request() {
+    let world = World::new(&[ALPHA]).await;
+    let inputs = world.grant(ALPHA).await.inputs.digest;
+    assert_eq!(world.blob(&worker(ALPHA), inputs).await.status(), 200);
+    world.dispatcher.remove(REQUEST);
+    assert_eq!(
+        problem(world.blob(&worker(ALPHA), inputs).await).await,
+        is(404, "NotFound")
+    );
+}
