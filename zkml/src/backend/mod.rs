@@ -17,6 +17,8 @@ pub use prover::{ProveError, Prover, ProvingFiles};
 pub use setup::{Setup, SetupError};
 pub use verifier::{Verifier, VerifyError};
 
+pub use crate::sumcheck::Security;
+
 use crate::halo2;
 use crate::relations::SliceRelations;
 use crate::sumcheck;
@@ -141,7 +143,7 @@ impl Circuit {
     pub fn check(&self) -> bool {
         match self {
             Self::Halo2Kzg(shape) => shape.check(),
-            Self::SumcheckWhir(shape) => (2..=16).contains(&shape.limb_bits),
+            Self::SumcheckWhir(shape) => sumcheck::LIMB_BITS.contains(&shape.limb_bits),
         }
     }
 

@@ -93,6 +93,15 @@ impl Verifier {
         }
     }
 
+    /// The soundness of proofs, where the proof system computes it for every key.
+    #[must_use]
+    pub fn security(&self) -> Option<sumcheck::Security> {
+        match self {
+            Self::Halo2Kzg(_) => None,
+            Self::SumcheckWhir(key) => Some(sumcheck::security(key)),
+        }
+    }
+
     /// Accepts a proof for a statement and the boundary's values.
     ///
     /// # Errors

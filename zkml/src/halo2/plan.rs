@@ -33,7 +33,9 @@ pub enum LayoutError {
         available: usize,
     },
     /// A relation that this proof system does not prove.
-    #[error("tensor {output}: a product of two tensors is proved by SumcheckWhir only")]
+    #[error(
+        "tensor {output}: products of two tensors, computed reads and permutations are proved by SumcheckWhir only"
+    )]
     Unsupported {
         /// The output tensor's id.
         output: u32,
@@ -230,7 +232,11 @@ pub(super) fn normal_forms(relations: &SliceRelations) -> Result<Vec<Correlation
                 forms.push(form);
                 (output, made)
             }
-            Relation::Product { output, .. } => return Err(LayoutError::Unsupported { output: output.0 }),
+            Relation::Product { output, .. }
+            | Relation::Read { output, .. }
+            | Relation::Permutation { output, .. } => {
+                return Err(LayoutError::Unsupported { output: output.0 });
+            }
             Relation::Maximum {
                 input,
                 windows,
@@ -385,8 +391,9 @@ impl Plan {
                     source: source.clone(),
                 });
             }
-            // Products were refused with the normal forms.
-            Relation::Range { .. } | Relation::Requantised { .. } | Relation::Product { .. } => {}
+            Relation::Range { .. } | Relation::Requantised { .. } => {}
+            // They were refused with the normal forms.
+            Relation::Product { .. } | Relation::Read { .. } | Relation::Permutation { .. } => {}
         }
     }
 

@@ -3,7 +3,7 @@
 use zkinfer_crds::{Digest, ParameterId, SliceIndex};
 
 use super::keys::KeySources;
-use crate::backend::{self, KeyError, Setup, Verifier, VerifyError};
+use crate::backend::{self, KeyError, Security, Setup, Verifier, VerifyError};
 use crate::canonical::CanonicalError;
 use crate::envelope::Envelope;
 use crate::manifest::Manifest;
@@ -129,6 +129,12 @@ impl SliceVerifier {
             outputs: manifest.slice_tensors(&entry.outputs),
             verifier,
         })
+    }
+
+    /// The soundness of this slice's proofs, where the proof system's verifier computes it.
+    #[must_use]
+    pub fn security(&self) -> Option<Security> {
+        self.verifier.security()
     }
 
     /// Accepts an envelope for a statement and the slice's boundary values, and returns the proof in it.

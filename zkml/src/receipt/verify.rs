@@ -404,6 +404,13 @@ fn proofs(
         verdicts.len(),
         receipt.request
     ));
+    let accounts = verifiers.iter().filter_map(SliceVerifier::security);
+    if let Some(least) = accounts.min_by(|a, b| a.bits.total_cmp(&b.bits)) {
+        report.holds(format!(
+            "By the verifier's own account each of them has at least {:.1} bits of soundness, {}.",
+            least.bits, least.regime
+        ));
+    }
     Some(())
 }
 

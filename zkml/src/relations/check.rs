@@ -122,6 +122,21 @@ fn check_one<'v>(
                 .collect();
             expect(*output, get(*output)?, &expected)
         }
+        Relation::Read { input, index, output } => {
+            let x = get(*input)?;
+            let read = |&i: &i64| usize::try_from(i).ok().and_then(|i| x.get(i).copied());
+            let expected: Vec<_> = get(*index)?.iter().map(read).collect();
+            expect(*output, get(*output)?, &expected)
+        }
+        Relation::Permutation { input, output } => {
+            let ascending = |values: &[i64]| {
+                let mut values = values.to_vec();
+                values.sort_unstable();
+                values
+            };
+            let expected: Vec<_> = ascending(get(*input)?).into_iter().map(Some).collect();
+            expect(*output, &ascending(get(*output)?), &expected)
+        }
         Relation::Wired {
             input,
             source,

@@ -11,10 +11,13 @@
 //! | [`Relation::Maximum`] | `z` is the maximum of each window: a tournament of pairs, `m − a ≥ 0`, `m − b ≥ 0`, `(m − a)(m − b) = 0` |
 //! | [`Relation::Wired`] | `z[t] = x[source[t]]` |
 //! | [`Relation::Product`] | as [`Relation::Requantised`], where `acc` is a product of two tensors: element by element, or of matrices |
+//! | [`Relation::Read`] | `z[t] = x[i[t]]`, where the indices `i` are a tensor of the slice, each inside `x` |
+//! | [`Relation::Permutation`] | `z` has the values of `x`, each as often, in any order |
 //!
 //! Why these suffice: the integers are exact. Given the inputs, each relation has exactly one output that
 //! satisfies it (floor division with `0 ≤ remainder < 2^S` is unique, a maximum is unique), so a slice's
-//! relations determine its outputs: no tolerance, no freedom for a prover.
+//! relations determine its outputs: no tolerance, no freedom for a prover. A permutation alone is the exception: whoever
+//! uses one adds what fixes the order, as ascending order is fixed by differences that are not negative.
 //!
 //! **No relation reads a padded entry.** An index outside a tensor does not exist here; a backend that pads must
 //! make the padded coefficient 0.
@@ -81,6 +84,22 @@ pub enum Relation {
         product: Product,
         /// From accumulator to output.
         requantise: Requantise,
+        /// The tensor made.
+        output: TensorId,
+    },
+    /// `z[t] = x[index[t]]`, by computed indices. Only the sum-check backend proves it.
+    Read {
+        /// The tensor read.
+        input: TensorId,
+        /// The tensor of indices into the flattened input. An index outside it has no output.
+        index: TensorId,
+        /// The tensor made.
+        output: TensorId,
+    },
+    /// `z` has the values of `x`, each as often. Only the sum-check backend proves it; an honest prover's `z` ascends.
+    Permutation {
+        /// The tensor read.
+        input: TensorId,
         /// The tensor made.
         output: TensorId,
     },

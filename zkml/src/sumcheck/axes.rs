@@ -154,6 +154,13 @@ impl Part<'_> {
         self.0.iter().map(|a| a.log).sum()
     }
 
+    /// Coefficients on the cube, 0 on padding.
+    pub(super) fn spread(self, values: &[EF]) -> Vec<EF> {
+        let mut cube = EF::zero_vec(1 << self.arity());
+        self.to_axes().scatter_with(values, |v| v, &mut cube);
+        cube
+    }
+
     pub(super) fn len(self) -> usize {
         self.0.iter().map(|a| a.len).product()
     }

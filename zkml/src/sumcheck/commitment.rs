@@ -50,9 +50,10 @@ pub(super) type Committed = <Pcs as MultilinearPcs<EF, Challenger>>::ProverData;
 /// The opening without the opened values, which are scalars of the proof.
 pub(super) type Opening = WhirProof<F, EF, Mmcs>;
 
-/// A point with the values that a group's columns have there.
+/// A point with the values that some of a group's columns have there.
 #[derive(Debug, Clone)]
 pub(super) struct Opened {
+    pub(super) columns: Vec<usize>,
     pub(super) point: Vec<EF>,
     pub(super) values: Vec<EF>,
 }
@@ -148,7 +149,8 @@ impl Scheme {
 
     /// Accepts that the committed columns have these values at these points.
     ///
-    /// The opened values are the ones that the relations were checked with: there is no second copy in a proof.
+    /// The opened values are the ones that the relations were checked with: there is no second copy in a proof. So are their
+    /// columns: the walk that received them and the plan that foresaw them must name the same.
     pub(super) fn verify(
         &self,
         commitment: &Commitment,
@@ -162,7 +164,7 @@ impl Scheme {
                 .protocol
                 .iter_openings()
                 .zip(&opened)
-                .all(|((_, batch), o)| batch.len() == o.values.len());
+                .all(|((_, batch), o)| batch.current() == o.columns && o.columns.len() == o.values.len());
         if !fits {
             return Err(invalid);
         }

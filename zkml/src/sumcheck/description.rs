@@ -77,6 +77,15 @@ enum RelationDescription<'a> {
         source: Option<Digest>,
         output: TensorId,
     },
+    Read {
+        input: TensorId,
+        index: TensorId,
+        output: TensorId,
+    },
+    Permutation {
+        input: TensorId,
+        output: TensorId,
+    },
 }
 
 /// The key's bytes.
@@ -147,6 +156,15 @@ fn relation(relation: &Relation) -> RelationDescription<'_> {
                 output: *output,
             }
         }
+        Relation::Read { input, index, output } => RelationDescription::Read {
+            input: *input,
+            index: *index,
+            output: *output,
+        },
+        Relation::Permutation { input, output } => RelationDescription::Permutation {
+            input: *input,
+            output: *output,
+        },
         Relation::Wired {
             input,
             source,

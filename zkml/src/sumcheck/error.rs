@@ -91,6 +91,14 @@ pub enum ProveError {
         /// Flat index.
         index: usize,
     },
+    /// A computed index lies outside the tensor that it reads.
+    #[error("tensor {tensor}: the index at {index} lies outside the tensor that it reads")]
+    Index {
+        /// The tensor of indices.
+        tensor: u32,
+        /// Flat index of the wrong one.
+        index: usize,
+    },
     /// The library failed.
     #[error("the prover failed: {0}")]
     Prover(String),

@@ -13,7 +13,7 @@ use super::description::describe;
 use super::error::LayoutError;
 use super::logup::Blocks;
 use super::parameters::SliceParameters;
-use super::plan::Plan;
+use super::plan::{Plan, Step};
 use super::relation::count::scalars;
 use crate::relations::{Relation, SliceRelations};
 
@@ -21,7 +21,9 @@ use crate::relations::{Relation, SliceRelations};
 const MAX_WEIGHTS: u64 = 1 << 21;
 /// A single node that has more weights than that has no smaller slice.
 const MAX_NODE_WEIGHTS: u64 = 1 << 24;
-/// Leaves of the lookup argument: 200 bytes each while proving.
+/// Values that wirings read and make, once for each claim: the verifier walks them, 10 ns each.
+const MAX_WIRED: u64 = 1 << 24;
+/// Leaves of the lookup argument: 150 bytes each while proving.
 const MAX_LAYERS: usize = 22;
 
 /// Relations, weights, tables and configuration of one slice. Cheap to clone.
@@ -68,6 +70,7 @@ impl Key {
     pub fn new(relations: &SliceRelations, parameters: SliceParameters) -> Result<Self, LayoutError> {
         let plan = Plan::new(relations, parameters.limb_bits)?;
         check_weights(relations)?;
+        check_wirings(&plan)?;
         let blocks = Blocks::new(&plan);
         check_layers(&blocks)?;
         let scheme = Scheme::new(&plan, own_error_log2(&plan, &blocks))?;
@@ -121,6 +124,26 @@ pub(super) fn check_weights(relations: &SliceRelations) -> Result<(), LayoutErro
             what: "weights",
             got: total,
             limit,
+        });
+    }
+    Ok(())
+}
+
+/// Refuses more wiring than a verifier should walk: it costs a prover no cell, so nothing else bounds it.
+pub(super) fn check_wirings(plan: &Plan) -> Result<(), LayoutError> {
+    let values = |id| plan.tensor(id).map_or(0, |t| t.axes.len() as u64);
+    let walked = plan.steps.iter().map(|step| match step {
+        Step::Wired { input, output, .. } => {
+            plan.wired_claims(*output) as u64 * (values(*input) + values(*output))
+        }
+        _ => 0,
+    });
+    let walked: u64 = walked.sum();
+    if walked > MAX_WIRED {
+        return Err(LayoutError::Large {
+            what: "values read by wirings, once for each claim",
+            got: walked,
+            limit: MAX_WIRED,
         });
     }
     Ok(())

@@ -9,6 +9,8 @@
 //! argument's point are the block's own point. Padding of a column is looked up like any cell: it must hold a row, and
 //! holds the row of 0 in an honest proof. Leaves beyond all blocks are 0/1.
 
+use std::collections::BTreeMap;
+
 use p3_field::PrimeCharacteristicRing;
 
 use super::axes::log2_ceil;
@@ -16,8 +18,10 @@ use super::channel::Receiver;
 use super::error::VerifyError;
 use super::field::{EF, F, eq_at};
 use super::gkr::Leaves;
+use super::multiset::{self, Multiset, Side};
 use super::plan::{Lookup, Plan, Second};
 use super::transcript::Label;
+use crate::graph::TensorId;
 
 /// What a block of leaves holds.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +30,8 @@ pub(super) enum Content {
     Cells { group: usize, lookup: Lookup },
     /// The rows of a table, with their multiplicities.
     Rows { table: usize },
+    /// Entries of a permutation or a read, with their tag.
+    Entries { side: Side, tag: u64 },
 }
 
 /// A subcube of the leaves.
@@ -59,6 +65,11 @@ impl Blocks {
         }
         for (table, t) in plan.tables.iter().enumerate() {
             blocks.push(block(Content::Rows { table }, t.arity()));
+        }
+        for (instance, multiset) in plan.multisets().enumerate() {
+            let tag = Multiset::tag(instance);
+            let sides = multiset.sides(plan).into_iter();
+            blocks.extend(sides.map(|(side, arity)| block(Content::Entries { side, tag }, arity)));
         }
         blocks.sort_by_key(|b| std::cmp::Reverse(b.arity));
         let mut offset = 0;
@@ -105,14 +116,15 @@ pub(super) fn draw(receiver: &mut Receiver<'_>) -> Fingerprint {
 
 /// Checks the leaves that the fractional sum-check ended in against the values of the columns at their points.
 ///
-/// `values[g]` are those of group `g`'s columns at the last coordinates of the point; `output` computes the MLE of a public
-/// output, for which no value is taken from the proof.
+/// `values[g]` are those of group `g`'s columns at the last coordinates of the point, `tensors` those of compared tensors;
+/// `output` computes the MLE of a public output, for which no value is taken from the proof.
 pub(super) fn check(
     plan: &Plan,
     blocks: &Blocks,
     fingerprint: Fingerprint,
     leaves: &Leaves,
     values: &[&[EF]],
+    tensors: &BTreeMap<TensorId, EF>,
     output: impl Fn(usize, &[EF]) -> EF,
 ) -> Result<(), VerifyError> {
     let (mut numerator, mut denominator, mut covered) = (EF::ZERO, EF::ZERO, EF::ZERO);
@@ -120,24 +132,29 @@ pub(super) fn check(
         let (prefix, point) = leaves.point.split_at(leaves.point.len() - block.arity);
         let weight = eq_at(prefix, &bits(block.offset >> block.arity, prefix.len()));
         covered += weight;
-        let (value, second, table, times) = match block.content {
+        let at = |table: usize, value, second| {
+            fingerprint.base(plan.tables[table].tag()) + value + fingerprint.beta() * second
+        };
+        let (n, d) = match block.content {
             Content::Cells { group, lookup } => {
                 let second = match lookup.second {
                     Second::Zero => EF::ZERO,
                     Second::Column(column) => values[group][column],
                     Second::Output(index) => output(index, point),
                 };
-                (values[group][lookup.column], second, lookup.table, EF::ONE)
+                (EF::ONE, at(lookup.table, values[group][lookup.column], second))
             }
             // The verifier computes the rows itself; only the multiplicities are the prover's.
             Content::Rows { table } => {
                 let (value, second) = plan.tables[table].at(point);
-                (value, second, table, -values[plan.relation_groups + table][0])
+                (-values[plan.relation_groups + table][0], at(table, value, second))
+            }
+            Content::Entries { side, tag } => {
+                multiset::at(plan, (side, tag), fingerprint, point, tensors, values)
             }
         };
-        numerator += weight * times;
-        denominator +=
-            weight * (fingerprint.base(plan.tables[table].tag()) + value + fingerprint.beta() * second);
+        numerator += weight * n;
+        denominator += weight * d;
     }
     // Every leaf beyond the blocks is 0/1.
     denominator += EF::ONE - covered;

@@ -8,13 +8,17 @@
 //!
 //! 1. statement digest, key digest, every public value ([`instance`]);
 //! 2. one WHIR commitment to every inner column: limbs, tensors that are no linear function of limbs, multiplicities;
-//! 3. challenges α, β; one LogUp argument for all tables and columns, by a fractional GKR ([`logup`]). It ends in one claim
-//!    per column at one point, whose last coordinates are the point of every smaller column;
+//! 3. challenges α, β; one LogUp argument for all tables and columns, permutations and reads ([`multiset`]), by a fractional
+//!    GKR ([`logup`]). It ends in one claim per column at one point, whose last coordinates are the point of every smaller
+//!    column;
 //! 4. the relations, last first ([`relation`]): each turns a claim on its output into claims on its inputs by a sum-check;
 //! 5. one WHIR opening of the commitment at all points ([`commitment`]).
 //!
 //! Public tensors are never committed: a claim on one is computed by the verifier from the values that the statement
 //! names. So nothing that a prover sends stands between a public value and the relations.
+
+#[cfg(not(panic = "unwind"))]
+compile_error!("a verifier refuses where a library panics: build with panic = \"unwind\"");
 
 mod axes;
 mod channel;
@@ -26,6 +30,7 @@ mod gkr;
 mod instance;
 mod key;
 mod logup;
+mod multiset;
 mod parameters;
 mod place;
 mod plan;
@@ -44,6 +49,7 @@ pub(crate) mod tests;
 pub use error::{LayoutError, ProveError, VerifyError};
 pub use key::{Key, Security, security};
 pub use parameters::{Cost, SliceParameters, choose_parameters, cost};
+pub use plan::LIMB_BITS;
 pub use prover::{Proved, prove};
 pub use verifier::{MAX_PROOF_BYTES, verify};
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::commitment::{MAX_STACK, stack};
 use super::error::LayoutError;
 use super::field::EF_BYTES;
-use super::key::{check_layers, check_weights};
+use super::key::{check_layers, check_weights, check_wirings};
 use super::logup::Blocks;
 use super::plan::{LIMB_BITS, Plan, Quotient, Step};
 use super::relation::count::scalars;
@@ -67,6 +67,7 @@ pub fn choose_parameters(relations: &SliceRelations) -> Result<SliceParameters, 
 pub fn cost(relations: &SliceRelations, parameters: SliceParameters) -> Result<Cost, LayoutError> {
     let plan = Plan::new(relations, parameters.limb_bits)?;
     check_weights(relations)?;
+    check_wirings(&plan)?;
     let blocks = Blocks::new(&plan);
     check_layers(&blocks)?;
     let (cells, stack) = (plan.cells(), stack(plan.cells()));
@@ -140,6 +141,7 @@ fn relation_work(plan: &Plan, relations: &SliceRelations) -> u64 {
             (Step::Maximum(step), _) => {
                 130 * step.above.len() as u64 * size(step.output) + 100 * size(step.input)
             }
+            (Step::Multiset(multiset), _) => multiset.tensors().into_iter().map(|id| 60 * size(id)).sum(),
             (Step::Wired { input, output, .. }, _) => 60 * size(*input) + 20 * size(*output),
             _ => 0,
         };

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::axes::Axes;
 use super::error::LayoutError;
+use super::multiset::Multiset;
 use super::plan::{
     Group, Home, LIMB_BITS, Limbs, Lookup, Maximum, Plan, Quotient, Requantised, Second, Step, Tensor,
 };
@@ -193,6 +194,25 @@ impl Builder {
                 windows,
                 output,
             } => self.place_maximum(shapes, *input, *range, windows, *output),
+            Relation::Permutation { input, output } => {
+                self.make_with_values_of(shapes, *output, *input)?;
+                Ok(Step::Multiset(Multiset::Permutation {
+                    input: *input,
+                    output: *output,
+                }))
+            }
+            Relation::Read { input, index, output } => {
+                self.get(*index)?;
+                let counts = self.open_group(&self.get(*input)?.axes.clone());
+                self.column(counts);
+                self.make_with_values_of(shapes, *output, *input)?;
+                Ok(Step::Multiset(Multiset::Read {
+                    input: *input,
+                    index: *index,
+                    output: *output,
+                    counts,
+                }))
+            }
             Relation::Wired {
                 input,
                 source,
@@ -426,6 +446,30 @@ impl Builder {
             above,
             below,
         }))
+    }
+
+    /// A tensor whose values are shown to be another's: it has the same range, and a column unless it is public.
+    fn make_with_values_of(
+        &mut self,
+        shapes: &Shapes,
+        output: TensorId,
+        input: TensorId,
+    ) -> Result<(), LayoutError> {
+        let range = self.get(input)?.range;
+        let axes = shapes
+            .axes(output)
+            .ok_or(LayoutError::Unmade { tensor: output.0 })?;
+        let home = match self.public.get(&output) {
+            Some(_) => Home::Wired,
+            None => {
+                let group = self.open_group(&axes);
+                Home::Column {
+                    group,
+                    column: self.column(group),
+                }
+            }
+        };
+        self.make(shapes, output, range, home)
     }
 
     /// Gives tables their index and their multiplicities a group each, and counts claims and openings, last relation first.

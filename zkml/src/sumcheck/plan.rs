@@ -4,20 +4,21 @@
 //! every size; nothing of it is read from a proof. A plan exists only for relations whose integers cannot wrap modulo p:
 //! every accumulator stays below 2^62 and so does everything that limbs can express.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::axes::Axes;
 use super::error::VerifyError;
 use super::field::{EF, power_of_two};
+use super::multiset::Multiset;
 use super::relation::form::Form;
 use super::relation::product::Factors;
 use super::table::Table;
 use crate::graph::{IntRange, Requantise, TensorId};
 
 /// Narrowest and widest full limb.
-pub(super) const LIMB_BITS: std::ops::RangeInclusive<u8> = 4..=16;
+pub const LIMB_BITS: std::ops::RangeInclusive<u8> = 4..=16;
 
-/// Where a claim on a tensor is settled.
+/// Where a claim on a tensor is settled. In each of them padding is 0, and proved to be ([`super::relation`]).
 #[derive(Debug, Clone)]
 pub(super) enum Home {
     /// The statement names the values: the verifier computes the claim.
@@ -129,6 +130,8 @@ pub(super) enum Step {
     },
     Requantised(Requantised),
     Maximum(Maximum),
+    /// Shown by the lookup argument alone.
+    Multiset(Multiset),
     /// Also a maximum over windows of one entry each.
     Wired {
         input: TensorId,
@@ -206,6 +209,27 @@ impl Plan {
             Home::Column { group, column } => Some((group, column)),
             _ => None,
         }
+    }
+
+    /// Permutations and reads, in the order of their tags.
+    pub(super) fn multisets(&self) -> impl Iterator<Item = Multiset> + '_ {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Multiset(multiset) => Some(*multiset),
+            _ => None,
+        })
+    }
+
+    /// The tensors that the lookup argument compares, each once.
+    pub(super) fn compared(&self) -> BTreeSet<TensorId> {
+        self.multisets().flat_map(|m| m.tensors()).collect()
+    }
+
+    /// Claims on the output of a wiring that its turn settles: of a public one that at a point of the verifier's.
+    pub(super) fn wired_claims(&self, output: TensorId) -> usize {
+        self.tensor(output).map_or(0, |t| match t.home {
+            Home::Output(_) => 1,
+            _ => t.claims,
+        })
     }
 
     /// Committed cells.

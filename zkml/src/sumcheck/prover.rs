@@ -14,6 +14,7 @@ use super::gkr;
 use super::instance::absorb;
 use super::key::{Inner, Key};
 use super::logup::{Content, Fingerprint};
+use super::multiset;
 use super::plan::{Home, Limbs, Plan, Second};
 use super::relation;
 use super::transcript::{Label, Transcript};
@@ -78,6 +79,7 @@ fn argue(key: &Inner, mut transcript: Transcript, witness: Witness) -> Result<Ve
         pending: BTreeMap::new(),
     };
     state.send_columns(&rho);
+    state.claim_compared(&rho);
     for (step, relation) in key.plan.steps.iter().zip(&key.relations.relations).rev() {
         relation::prove(&mut state, step, relation);
     }
@@ -134,6 +136,14 @@ fn look_up(
                     *d += fingerprint.beta() * second;
                 }
             }
+            Content::Entries { side, tag } => multiset::fill(
+                &key.plan,
+                (side, tag),
+                fingerprint,
+                |id| cube(key, committed, values, id),
+                |group| commitment::column(committed, group, 0),
+                [numerators, denominators],
+            ),
             Content::Rows { table } => {
                 let kind = key.plan.tables[table];
                 let base = fingerprint.base(kind.tag());
@@ -147,7 +157,25 @@ fn look_up(
             }
         }
     }
-    gkr::prove(sender, [numerators, denominators])
+    let leaves = [numerators, denominators];
+    #[cfg(test)]
+    let leaves = super::tests::forge(fingerprint, leaves);
+    gkr::prove(sender, leaves)
+}
+
+/// The cells of a tensor: its committed column, or its values on its cube.
+fn cube(
+    key: &Inner,
+    committed: &Committed,
+    values: &BTreeMap<TensorId, Vec<i64>>,
+    id: TensorId,
+) -> Vec<super::field::F> {
+    if let Some((group, column)) = key.plan.column_of(id) {
+        return commitment::column(committed, group, column).to_vec();
+    }
+    let values = values.get(&id).map(Vec::as_slice).unwrap_or_default();
+    let axes = key.plan.tensor(id).map(|t| &t.axes);
+    axes.map_or_else(Vec::new, |a| a.scatter(values))
 }
 
 /// The prover's state while it walks the relations.
@@ -168,6 +196,10 @@ impl<'a> Proving<'a> {
     }
 
     pub(super) fn values(&self, id: TensorId) -> &'a [i64] {
+        #[cfg(test)]
+        if let Some(values) = super::tests::substitute(id) {
+            return values;
+        }
         self.values.get(&id).map(Vec::as_slice).unwrap_or_default()
     }
 
@@ -198,6 +230,17 @@ impl<'a> Proving<'a> {
                 .collect();
             self.sender.send(Label::Columns, &values);
             self.points.push(vec![point.to_vec()]);
+        }
+    }
+
+    /// Says what of the compared tensors does not follow from their columns.
+    fn claim_compared(&mut self, rho: &[EF]) {
+        for id in self.plan().compared() {
+            if let Some(tensor) = self.plan().tensor(id)
+                && let Home::Wired = tensor.home
+            {
+                self.claim(id, &rho[rho.len() - tensor.axes.arity()..]);
+            }
         }
     }
 

@@ -67,6 +67,10 @@ impl Shapes {
                     output,
                     ..
                 } => factors.iter().for_each(|f| join(&mut class_of, *f, *output)),
+                Relation::Permutation { input, output }
+                | Relation::Read {
+                    index: input, output, ..
+                } => join(&mut class_of, *input, *output),
                 _ => {}
             }
         }
@@ -246,6 +250,11 @@ fn lengths(relations: &SliceRelations) -> Result<BTreeMap<TensorId, usize>, Layo
                     return Err(LayoutError::Index { output: output.0 });
                 }
             }
+            Relation::Permutation { input, output } => (output, len(input)?),
+            Relation::Read { input, index, output } => {
+                len(input)?;
+                (output, len(index)?)
+            }
             Relation::Wired {
                 input,
                 source,
@@ -269,9 +278,15 @@ fn lengths(relations: &SliceRelations) -> Result<BTreeMap<TensorId, usize>, Layo
 /// Walks the relations as a proof does, last first, and notes every claim and every opening. A relation makes one claim on
 /// each tensor that it reads; a wiring whose output is neither public nor claimed makes none.
 pub(super) fn count_claims(plan: &mut Plan) {
+    // What the lookup argument compares it claims first, where it does not open a column anyway.
+    for id in plan.compared() {
+        if matches!(plan.tensor(id), Some(t) if matches!(t.home, Home::Wired)) {
+            claim(plan, id);
+        }
+    }
     for step in plan.steps.clone().iter().rev() {
         match step {
-            Step::PublicRange => {}
+            Step::PublicRange | Step::Multiset(_) => {}
             Step::InnerRange { tensor, .. } => claim(plan, *tensor),
             Step::Requantised(step) => {
                 if let (Some(group), Quotient::Signed { limbs, sign }) = (step.group, &step.quotient) {

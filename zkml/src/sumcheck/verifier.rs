@@ -37,9 +37,9 @@ pub fn verify(
     proof: &[u8],
 ) -> Result<(), VerifyError> {
     let inner = &*key.inner;
+    let (scalars, root, opening) = decode(inner, proof)?;
     check_values("input", &inner.relations.inputs, inputs)?;
     check_values("output", &inner.relations.outputs, outputs)?;
-    let (scalars, root, opening) = decode(inner, proof)?;
 
     // Everything that is public, then the commitment: no challenge is known before.
     let mut transcript = Transcript::new();
@@ -56,8 +56,13 @@ pub fn verify(
     let mut opened = Vec::new();
     for group in &inner.plan.groups {
         let point = leaves.point[leaves.point.len() - group.axes.arity()..].to_vec();
-        let values = receiver.receive(Label::Columns, group.columns)?;
-        opened.push(vec![Opened { point, values }]);
+        let columns: Vec<usize> = (0..group.columns).collect();
+        let values = receiver.receive(Label::Columns, columns.len())?;
+        opened.push(vec![Opened {
+            columns,
+            point,
+            values,
+        }]);
     }
     let mut state = Verifying {
         key: inner,
@@ -67,15 +72,36 @@ pub fn verify(
         opened,
         pending: BTreeMap::new(),
     };
+    let compared = inner.plan.compared().into_iter();
+    let tensors = compared
+        .map(|id| Ok((id, state.compared(id, &leaves.point)?)))
+        .collect::<Result<BTreeMap<_, _>, VerifyError>>()?;
     let values: Vec<&[EF]> = state.opened.iter().map(|o| o[0].values.as_slice()).collect();
     let output = |index, point: &[EF]| state.output(index, point);
-    logup::check(&inner.plan, &inner.blocks, fingerprint, &leaves, &values, output)?;
+    logup::check(
+        &inner.plan,
+        &inner.blocks,
+        fingerprint,
+        &leaves,
+        &values,
+        &tensors,
+        output,
+    )?;
 
     // Outputs first: each relation turns claims on what it makes into claims on what it reads.
     for (step, relation) in inner.plan.steps.iter().zip(&inner.relations.relations).rev() {
         relation::verify(&mut state, step, relation)?;
     }
-    let Verifying { receiver, opened, .. } = state;
+    let Verifying {
+        receiver,
+        opened,
+        pending,
+        ..
+    } = state;
+    // A claim that nobody has settled would be believed.
+    if !pending.is_empty() {
+        return Err(VerifyError::Invalid("a claim on a wiring is left open"));
+    }
     let mut transcript = receiver.finish()?;
     let opened = opened.into_iter().flatten().collect();
     inner
@@ -138,11 +164,12 @@ impl<'a> Verifying<'a> {
         &mut self,
         label: Label,
         group: usize,
-        columns: usize,
+        columns: Vec<usize>,
         point: &[EF],
     ) -> Result<Vec<EF>, VerifyError> {
-        let values = self.receiver.receive(label, columns)?;
+        let values = self.receiver.receive(label, columns.len())?;
         self.opened[group].push(Opened {
+            columns,
             point: point.to_vec(),
             values: values.clone(),
         });
@@ -156,7 +183,7 @@ impl<'a> Verifying<'a> {
         columns: &[usize],
         point: &[EF],
     ) -> Result<Vec<EF>, VerifyError> {
-        self.receive(Label::Factors, group, columns.len(), point)
+        self.receive(Label::Factors, group, columns.to_vec(), point)
     }
 
     /// The MLE of a public output, from the statement's values.
@@ -175,10 +202,12 @@ impl<'a> Verifying<'a> {
         match &tensor.home {
             Home::Input(index) => Ok(tensor.axes.all().evaluate(point, self.inputs[*index])),
             Home::Output(index) => Ok(self.output(*index, point)),
-            Home::Column { group, .. } => Ok(self.receive(Label::Claim, *group, 1, point)?[0]),
+            Home::Column { group, column } => {
+                Ok(self.receive(Label::Claim, *group, vec![*column], point)?[0])
+            }
             // z = q is not committed: it is what its limbs say, on values; its padding is 0.
             Home::Limbs { group, limbs, offset } => {
-                let parts = self.receive(Label::Claim, *group, limbs.parts.len(), point)?;
+                let parts = self.receive(Label::Claim, *group, limbs.columns().collect(), point)?;
                 Ok(limbs.value_of(&parts) - tensor.axes.all().indicator(point) * signed(*offset))
             }
             Home::Wired => {
@@ -186,6 +215,23 @@ impl<'a> Verifying<'a> {
                 self.pending.entry(id).or_default().push((point.to_vec(), value));
                 Ok(value)
             }
+        }
+    }
+
+    /// The value of a tensor at its last coordinates of the lookup argument's point, where its columns are open already.
+    fn compared(&mut self, id: TensorId, rho: &[EF]) -> Result<EF, VerifyError> {
+        let tensor = self
+            .plan()
+            .tensor(id)
+            .ok_or(VerifyError::Invalid("no such tensor"))?;
+        let point = &rho[rho.len() - tensor.axes.arity()..];
+        match &tensor.home {
+            Home::Column { group, column } => Ok(self.opened[*group][0].values[*column]),
+            Home::Limbs { group, limbs, offset } => {
+                let q = limbs.value(&self.opened[*group][0].values);
+                Ok(q - tensor.axes.all().indicator(point) * signed(*offset))
+            }
+            Home::Input(_) | Home::Output(_) | Home::Wired => self.claim(id, point),
         }
     }
 

@@ -8,7 +8,9 @@ use p3_field::PrimeCharacteristicRing;
 
 use super::error::ProveError;
 use super::field::F;
+use super::multiset::Multiset;
 use super::plan::{Limbs, Plan, Quotient, Requantised, Step};
+use super::relation::maximum::entry;
 use crate::graph::TensorId;
 use crate::relations::{Product, Relation, SliceRelations};
 
@@ -123,12 +125,11 @@ fn step_values(
         }
         (Step::Maximum(step), Relation::Maximum { windows, .. }) => {
             let x = get(&step.input);
-            let entry = |w: &[u32], k: usize| x[w[k.min(w.len() - 1)] as usize];
-            let mut m: Vec<i64> = windows.iter().map(|w| entry(w, 0)).collect();
+            let mut m: Vec<i64> = windows.iter().map(|w| x[entry(w, 0)]).collect();
             for (k, (above, below)) in step.above.iter().zip(&step.below).enumerate() {
                 let (mut up, mut down) = (Vec::with_capacity(m.len()), Vec::with_capacity(m.len()));
                 for (m, window) in m.iter_mut().zip(windows) {
-                    let x = entry(window, k + 1);
+                    let x = x[entry(window, k + 1)];
                     let next = x.max(*m);
                     up.push((next - *m) as u64);
                     down.push((next - x) as u64);
@@ -139,6 +140,36 @@ fn step_values(
             }
             put_output(columns, step.output, &m);
             Some((step.output, m))
+        }
+        (Step::Multiset(Multiset::Permutation { input, output }), _) => {
+            let mut made = get(input).to_vec();
+            made.sort_unstable();
+            put_output(columns, *output, &made);
+            Some((*output, made))
+        }
+        (
+            Step::Multiset(Multiset::Read {
+                input,
+                index,
+                output,
+                counts,
+            }),
+            _,
+        ) => {
+            let x = get(input);
+            let (mut made, mut read) = (Vec::new(), vec![0u64; x.len()]);
+            for (at, &i) in get(index).iter().enumerate() {
+                let inside = usize::try_from(i).ok().filter(|i| *i < x.len());
+                let i = inside.ok_or(ProveError::Index {
+                    tensor: index.0,
+                    index: at,
+                })?;
+                made.push(x[i]);
+                read[i] += 1;
+            }
+            columns.put(*counts, 0, &read, |v| v);
+            put_output(columns, *output, &made);
+            Some((*output, made))
         }
         (Step::Wired { input, output, .. }, relation) => {
             let x = get(input);

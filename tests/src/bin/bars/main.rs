@@ -2,8 +2,10 @@
 //! JSON.
 //!
 //! ```text
-//! cargo build --release --workspace --bins && target/release/bars
+//! cargo build --release --locked --workspace --bins && target/release/bars
 //! ```
+//!
+//! `scripts/bars.sh` does the same with the build that a worker's image starts on this processor: the bars are for that one.
 //!
 //! Exit 0 when every bar is met. CPU seconds are of one process per row; wall times need an idle machine with two cores.
 

@@ -90,10 +90,12 @@ impl Report {
             if let Some(cpu) = cpu {
                 self.most(format!("{title}: to prove"), s.cpu_seconds, cpu, "CPU s");
             }
-            let kib = s.proof_bytes as f64 / 1024.0;
-            self.most(format!("{title}: proof"), kib, 140.0, "KiB");
+            let kb = s.proof_bytes as f64 / 1000.0;
+            self.most(format!("{title}: proof"), kb, 140.0, "KB");
             self.most(format!("{title}: to verify"), s.verify_milliseconds, 8.0, "ms");
             self.most(format!("{title}: memory"), s.rss_mib, 500.0, "MiB");
+            let predicted = s.rss_mib / s.predicted_rss_mib;
+            self.most(format!("{title}: memory"), predicted, 1.25, "of predicted");
             let least = match row.layer {
                 Layer::Conv | Layer::Dense => Some(100.0),
                 Layer::Digits => Some(10.0),
@@ -133,6 +135,10 @@ impl Report {
 
     /// For people.
     pub(crate) fn print(&self) {
+        println!(
+            "This program's instruction set: {}.\n",
+            zkml::backend::instruction_set()
+        );
         println!(
             "{:<28} {:<13} {:>6} {:>10} {:>10} {:>10} {:>9} {:>9} {:>7}",
             "work", "system", "slices", "CPU s", "keys CPU s", "proof KiB", "verify ms", "RSS MiB", "ratio"

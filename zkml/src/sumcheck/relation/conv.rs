@@ -134,9 +134,8 @@ pub(super) fn coefficient_at(
 
 /// `c(c, q)` on the input's cube, 0 on padding.
 pub(super) fn coefficients(reading: &Reading<'_>, split: [usize; 2], output_point: &[EF]) -> Vec<EF> {
-    let mut cube = EF::zero_vec(1 << reading.from.arity());
     let Some(geometry) = Geometry::new(reading.map) else {
-        return cube;
+        return EF::zero_vec(1 << reading.from.arity());
     };
     let (out_channel, out_position) = halves(reading.to, split[1], output_point);
     let [ocg, icg, taps] = geometry.sizes;
@@ -155,8 +154,7 @@ pub(super) fn coefficients(reading: &Reading<'_>, split: [usize; 2], output_poin
             }
         }
     }
-    reading.from.scatter_with(&values, |v| v, &mut cube);
-    cube
+    reading.from.all().spread(&values)
 }
 
 /// Equality vectors of channels and positions.

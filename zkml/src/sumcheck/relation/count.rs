@@ -9,13 +9,15 @@ use crate::graph::TensorId;
 pub(in super::super) fn scalars(plan: &Plan, blocks: &Blocks) -> usize {
     let columns: usize = plan.groups.iter().map(|g| g.columns).sum();
     let steps: usize = plan.steps.iter().map(|step| of_step(plan, step)).sum();
-    gkr::scalars(blocks.layers) + columns + steps
+    let wired = |id: &TensorId| matches!(plan.tensor(*id), Some(t) if matches!(t.home, Home::Wired));
+    let compared = plan.compared().iter().filter(|id| wired(id)).count();
+    gkr::scalars(blocks.layers) + columns + compared + steps
 }
 
 fn of_step(plan: &Plan, step: &Step) -> usize {
     let arity = |id: TensorId| plan.tensor(id).map_or(0, |t| t.axes.arity());
     match step {
-        Step::PublicRange => 0,
+        Step::PublicRange | Step::Multiset(_) => 0,
         Step::InnerRange { tensor, .. } => of_claim(plan, *tensor),
         Step::Requantised(step) => {
             let product = match &step.quotient {
@@ -35,17 +37,11 @@ fn of_step(plan: &Plan, step: &Step) -> usize {
         Step::Maximum(step) => {
             2 * arity(step.output) + step.factors().len() + 2 * arity(step.input) + of_claim(plan, step.input)
         }
-        Step::Wired { input, output, same } => {
-            let claims = plan.tensor(*output).map_or(0, |t| match t.home {
-                Home::Output(_) => 1,
-                _ => t.claims,
-            });
-            match (claims, same) {
-                (0, _) => 0,
-                (1, true) => of_claim(plan, *input),
-                _ => 2 * arity(*input) + of_claim(plan, *input),
-            }
-        }
+        Step::Wired { input, output, same } => match (plan.wired_claims(*output), same) {
+            (0, _) => 0,
+            (1, true) => of_claim(plan, *input),
+            _ => 2 * arity(*input) + of_claim(plan, *input),
+        },
     }
 }
 

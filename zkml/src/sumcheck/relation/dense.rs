@@ -1,8 +1,6 @@
 //! Dense layers: `acc[b, o] = Σ_i W[o, i] · x[b, i]`. At `(ρ_b, ρ_o)` the batch's coordinates are kept and the sum-check
 //! runs over `i` alone: `c(i) = Σ_o eq(ρ_o, o) · W[o, i]`.
 
-use p3_field::PrimeCharacteristicRing;
-
 use super::super::axes::Axes;
 use super::super::field::{EF, combine_rows, dot_integers};
 use super::form::{Kind, Reading};
@@ -44,14 +42,9 @@ pub(super) fn factors(
     let (head, tail) = output_point.split_at(to.part(0..split[1]).arity());
     let rows = to.part(split[1]..to.count()).eq(tail);
     let batch = from.part(0..split[0]).eq(head);
-    let spread = |values: &[EF]| {
-        let mut cube = EF::zero_vec(1 << row_axes.arity());
-        row_axes.to_axes().scatter_with(values, |v| v, &mut cube);
-        cube
-    };
     let coefficients = combine_rows(&rows, reading.map.weight(), row_axes.len());
     (
-        spread(&coefficients),
-        spread(&combine_rows(&batch, x, row_axes.len())),
+        row_axes.spread(&coefficients),
+        row_axes.spread(&combine_rows(&batch, x, row_axes.len())),
     )
 }

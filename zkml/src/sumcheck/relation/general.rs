@@ -19,9 +19,7 @@ pub(super) fn coefficients(reading: &Reading<'_>, output_point: &[EF]) -> Vec<EF
     let out = reading.to.all().eq(output_point);
     let mut values = EF::zero_vec(reading.from.len());
     entries(reading, |t, s, w| values[s] += out[t] * signed(w));
-    let mut cube = EF::zero_vec(1 << reading.from.arity());
-    reading.from.scatter_with(&values, |v| v, &mut cube);
-    cube
+    reading.from.all().spread(&values)
 }
 
 /// Calls `visit(output, input, weight)` for every entry of the map's matrix, as the map is defined.

@@ -80,7 +80,7 @@ pub(super) fn verify(
 }
 
 /// Entry `k` of a window; the last is repeated.
-fn entry(window: &[u32], k: usize) -> usize {
+pub(in super::super) fn entry(window: &[u32], k: usize) -> usize {
     window[k.min(window.len() - 1)] as usize
 }
 
@@ -117,9 +117,7 @@ fn coefficients(windows: &[Vec<u32>], weights: &[EF], eq: &[EF], from: &Axes) ->
             values[entry(window, k)] += e * w;
         }
     }
-    let mut cube = EF::zero_vec(1 << from.arity());
-    from.scatter_with(&values, |v| v, &mut cube);
-    cube
+    from.all().spread(&values)
 }
 
 impl Maximum {

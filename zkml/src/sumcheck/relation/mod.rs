@@ -7,7 +7,9 @@
 //! **Padding is 0, and proved to be.** Public tensors are padded by the verifier. A quotient's limbs at a padded place express an
 //! accumulator that is 0 there (no bias, and inputs whose padding is 0), as integers below 2^62, so every limb is 0, and so are
 //! the row's rectified value and sign. A maximum's pairs start from 0 and have `above = below` and `above · below = 0` there. A
-//! wiring's output is summed over values alone. A product of zeros is 0. Only matrix products and batches rely on it.
+//! wiring's output is summed over values alone. A product of zeros is 0.
+//! A permutation's and a read's are compared with 0 ([`multiset`](super::multiset)). Only matrix products, batches and those two
+//! rely on it.
 //!
 //! Each file holds both sides of its relation; the verifier's calls nothing of the prover's.
 
@@ -17,7 +19,7 @@ mod dense;
 pub(super) mod form;
 mod general;
 mod linear;
-mod maximum;
+pub(super) mod maximum;
 pub(super) mod product;
 mod range;
 mod requantised;
@@ -33,7 +35,7 @@ use crate::relations::Relation;
 /// Checks one relation.
 pub(super) fn verify(state: &mut Verifying<'_>, step: &Step, relation: &Relation) -> Result<(), VerifyError> {
     match (step, relation) {
-        (Step::PublicRange, _) => Ok(()),
+        (Step::PublicRange | Step::Multiset(_), _) => Ok(()),
         (
             Step::InnerRange {
                 tensor,
@@ -61,6 +63,6 @@ pub(super) fn prove(state: &mut Proving<'_>, step: &Step, relation: &Relation) {
         (Step::Wired { input, output, .. }, _) => {
             wired::prove(state, *input, *output, &wired::Source::of(relation));
         }
-        (Step::PublicRange | Step::Maximum(_), _) => {}
+        (Step::PublicRange | Step::Multiset(_) | Step::Maximum(_), _) => {}
     }
 }

@@ -7,7 +7,7 @@
 
 use p3_field::PrimeCharacteristicRing;
 
-use super::super::axes::{Axes, Part};
+use super::super::axes::Axes;
 use super::super::error::VerifyError;
 use super::super::field::{EF, combine_rows, dot_integers};
 use super::super::plan::Plan;
@@ -147,18 +147,11 @@ pub(super) fn prove(state: &mut Proving<'_>, factors: &Factors, output: TensorId
             let mut a = combine_rows(&weights, x, inner.len());
             a.iter_mut().for_each(|a| *a *= filled);
             let b: Vec<EF> = y.chunks(last.len()).map(|row| dot_integers(&last, row)).collect();
-            let pairs = vec![[spread(inner, &a), spread(inner, &b)]];
+            let pairs = vec![[inner.spread(&a), inner.spread(&b)]];
             let chosen = prove_sum(&mut state.sender, ROUNDS, pairs, None);
             let [l, r] = points(*skip, rows, columns, &chosen);
             state.claim(left, &l);
             state.claim(right, &r);
         }
     }
-}
-
-/// Values on the cube of some axes.
-fn spread(part: Part<'_>, values: &[EF]) -> Vec<EF> {
-    let mut cube = EF::zero_vec(1 << part.arity());
-    part.to_axes().scatter_with(values, |v| v, &mut cube);
-    cube
 }

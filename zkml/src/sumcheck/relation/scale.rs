@@ -69,10 +69,5 @@ pub(super) fn factors(
     for (c, &s) in coefficients.iter_mut().zip(scale) {
         *c *= super::super::field::signed(s);
     }
-    let spread = |values: &[EF]| {
-        let mut cube = EF::zero_vec(1 << part.arity());
-        part.to_axes().scatter_with(values, |v| v, &mut cube);
-        cube
-    };
-    (spread(&coefficients), spread(&sums))
+    (part.spread(&coefficients), part.spread(&sums))
 }

@@ -125,7 +125,5 @@ fn coefficients(points: &[Vec<EF>], weights: &[EF], source: &Source<'_>, from: &
             values[source.at(t)] += e * weight;
         }
     }
-    let mut cube = EF::zero_vec(1 << from.arity());
-    from.scatter_with(&values, |v| v, &mut cube);
-    cube
+    from.all().spread(&values)
 }

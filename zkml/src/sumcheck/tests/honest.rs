@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::slices::*;
-use crate::graph::{LinearMap, TensorId};
+use crate::graph::{IntRange, LinearMap, TensorId};
 use crate::relations::{Product, Relation, SliceRelations, check};
 use crate::sumcheck::witness::Witness;
 use crate::sumcheck::*;
@@ -34,7 +34,7 @@ fn round_trip(slice: &SliceRelations, limb_bits: u8, inputs: &[Vec<i64>]) {
 
 #[test]
 fn proves_and_verifies_every_relation() {
-    for slice in [small(), attention()] {
+    for slice in [small(), attention(), sorting()] {
         for limb_bits in [4, 8, 13] {
             for seed in 0..4 {
                 round_trip(&slice, limb_bits, &inputs(&slice, seed));
@@ -47,7 +47,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 24 } else { 200 }))]
     #[test]
     fn agrees_with_the_plain_checkers_on_random_slices(seed in any::<u64>(), values in any::<u64>(), limb_bits in 4u8..=9) {
-        let slice = random(seed);
+        let slice = random_of_all(seed);
         round_trip(&slice, limb_bits, &inputs(&slice, values));
     }
 }
@@ -126,6 +126,92 @@ fn refuses_slices_without_a_layout() {
         8,
     );
     assert!(matches!(wide, LayoutError::Wide { output: 1, bits: 72 }));
+    let overflow = refusal(
+        &|s| {
+            if let Relation::Requantised {
+                map: LinearMap::Conv2d { weight, .. },
+                ..
+            } = &mut s.relations[1]
+            {
+                weight[0] = 1 << 60;
+            }
+        },
+        8,
+    );
+    assert!(matches!(overflow, LayoutError::Wide { output: 1, bits: 63 }));
+    let mut slice = attention();
+    for relation in &mut slice.relations {
+        if let Relation::Product {
+            product: Product::Matrix { rows, .. },
+            ..
+        } = relation
+        {
+            *rows += 1;
+        }
+    }
+    let factors = Key::new(&slice, SliceParameters { limb_bits: 8 }).unwrap_err();
+    assert!(matches!(factors, LayoutError::Factors { .. }));
+}
+
+#[test]
+fn refuses_slices_that_are_too_large_and_says_of_what() {
+    let refusal = |b: Builder| match Key::new(&b.slice, SliceParameters { limb_bits: 8 }) {
+        Err(LayoutError::Large { what, got, limit }) => {
+            assert!(got > limit);
+            what
+        }
+        other => panic!("{other:?}"),
+    };
+    let identity = crate::graph::Activation::Identity;
+    let mut b = Builder::new(1);
+    let mut x = b.input(1100, IntRange::signed(4));
+    for _ in 0..2 {
+        let map = b.dense(x, 1100, 1);
+        x = b.linear(&[x], map, 12, identity);
+    }
+    b.output(x);
+    assert_eq!(refusal(b), "weights");
+
+    let mut b = Builder::new(1);
+    let x = b.input(16, IntRange::signed(4));
+    let m = b.maximum(x, vec![vec![0; 5000]]);
+    b.output(m);
+    assert_eq!(refusal(b), "entries in one window");
+
+    let mut b = Builder::new(1);
+    let x = b.input(1 << 21, IntRange::signed(4));
+    let map = b.affine(1, [1, 1, 1 << 21]);
+    let y = b.linear(&[x], map, 2, identity);
+    b.output(y);
+    let z = b.wired(y, Some(vec![0]));
+    b.output(z);
+    let map = b.affine(1, [1, 1, 1 << 21]);
+    let y = b.linear(&[x], map, 9, identity);
+    b.output(y);
+    assert_eq!(refusal(b), "lookups");
+
+    // A wiring costs its prover no cell, but whoever verifies walks it once for each reader.
+    let mut b = Builder::new(1);
+    let x = b.input(1 << 21, IntRange::signed(4));
+    let w = b.wired(x, Some(vec![3; 1 << 21]));
+    for _ in 0..5 {
+        let v = b.wired(w, Some(vec![1, 2]));
+        b.output(v);
+    }
+    assert_eq!(refusal(b), "values read by wirings, once for each claim");
+}
+
+/// An error of the argument's own that leaves too little of the bits.
+#[test]
+fn refuses_a_key_below_the_required_soundness() {
+    use crate::sumcheck::commitment::Scheme;
+    let plan = crate::sumcheck::plan::Plan::new(&small(), 8).unwrap();
+    assert!(Scheme::new(&plan, -150.0).is_ok());
+    let weak = Scheme::new(&plan, -95.0).map(|s| s.bits);
+    assert!(
+        matches!(weak, Err(LayoutError::Security { bits: ..100 })),
+        "{weak:?}"
+    );
 }
 
 /// Changes one number of one relation to something that no compiler writes.
@@ -216,6 +302,8 @@ fn spoil(slice: &mut SliceRelations, rng: &mut impl Rng) {
             2 => windows.clear(),
             _ => windows[0] = vec![n; n.min(9000) as usize],
         },
+        Relation::Read { input, index, .. } => *[input, index][rng.gen_range(0..2)] = id,
+        Relation::Permutation { input, output } => *[input, output][rng.gen_range(0..2)] = id,
         Relation::Wired { input, source, .. } => match rng.gen_range(0..2) {
             0 => *input = id,
             _ => *source = Some(vec![n]),
@@ -228,7 +316,7 @@ fn whatever_a_slice_says_a_key_is_made_or_refused_without_a_panic() {
     let mut rng = rng(6);
     let mut made = 0;
     for seed in 0..400 {
-        let mut slice = [small(), attention(), random(seed)][rng.gen_range(0..3)].clone();
+        let mut slice = [small(), attention(), sorting(), random_of_all(seed)][rng.gen_range(0..4)].clone();
         for _ in 0..rng.gen_range(1..3) {
             spoil(&mut slice, &mut rng);
         }

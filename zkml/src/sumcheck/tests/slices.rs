@@ -161,6 +161,26 @@ impl Builder {
         output
     }
 
+    pub(super) fn permutation(&mut self, input: usize) -> usize {
+        let (len, range) = self.tensors[input];
+        let output = self.tensor(len, range);
+        self.slice.relations.push(Relation::Permutation {
+            input: Self::id(input),
+            output: Self::id(output),
+        });
+        output
+    }
+
+    pub(super) fn read(&mut self, input: usize, index: usize) -> usize {
+        let output = self.tensor(self.tensors[index].0, self.tensors[input].1);
+        self.slice.relations.push(Relation::Read {
+            input: Self::id(input),
+            index: Self::id(index),
+            output: Self::id(output),
+        });
+        output
+    }
+
     pub(super) fn wired(&mut self, input: usize, source: Option<Vec<u32>>) -> usize {
         let (len, range) = self.tensors[input];
         let output = self.tensor(source.as_ref().map_or(len, Vec::len), range);
@@ -197,7 +217,7 @@ pub(super) fn conv(
     }
 }
 
-/// Every relation once, with a skip connection and a tensor that is both output and read on.
+/// What a convolutional network is made of, with a skip connection and a tensor that is both output and read on.
 pub(super) fn small() -> SliceRelations {
     let mut b = Builder::new(7);
     let x = b.input(32, IntRange::signed(6));
@@ -225,7 +245,7 @@ pub(super) fn small() -> SliceRelations {
 /// Values in range, among them the extremes.
 pub(crate) fn inputs(slice: &SliceRelations, seed: u64) -> Vec<Vec<i64>> {
     let mut rng = rng(seed);
-    let extreme = rng.next_u32() % 4;
+    let extreme = rng.next_u32() % 5;
     slice
         .inputs
         .iter()
@@ -234,6 +254,7 @@ pub(crate) fn inputs(slice: &SliceRelations, seed: u64) -> Vec<Vec<i64>> {
                 .map(|i| match extreme {
                     0 => [t.range.lo(), t.range.hi()][i % 2],
                     1 => t.range.lo(),
+                    2 => t.range.hi(),
                     _ => rng.gen_range(t.range.lo()..=t.range.hi()),
                 })
                 .collect()
@@ -241,8 +262,17 @@ pub(crate) fn inputs(slice: &SliceRelations, seed: u64) -> Vec<Vec<i64>> {
         .collect()
 }
 
-/// A random slice of a few relations on small shapes.
+/// A random slice of a few relations on small shapes, of those that both proof systems prove.
 pub(crate) fn random(seed: u64) -> SliceRelations {
+    random_of(seed, 7)
+}
+
+/// As [`random`], of all relations.
+pub(super) fn random_of_all(seed: u64) -> SliceRelations {
+    random_of(seed, 10)
+}
+
+fn random_of(seed: u64, kinds: u32) -> SliceRelations {
     let mut b = Builder::new(seed);
     let batch = [1, 1, 2, 3, 4][b.rng.gen_range(0..5)];
     let row = b.rng.gen_range(1..=9) * 4;
@@ -261,7 +291,7 @@ pub(crate) fn random(seed: u64) -> SliceRelations {
         } else {
             Activation::Identity
         };
-        last = match b.rng.gen_range(0..7) {
+        last = match b.rng.gen_range(0..kinds) {
             0 | 1 => {
                 let batch = if len.is_multiple_of(batch) { batch } else { 1 };
                 let outputs = b.rng.gen_range(1..=9);
@@ -315,6 +345,14 @@ pub(crate) fn random(seed: u64) -> SliceRelations {
                     .map(|_| b.rng.gen_range(0..len as u32))
                     .collect();
                 b.wired(last, Some(source))
+            }
+            7 if range.bits <= 16 => b.product([last, last], Product::Elements, shift.max(8), activation),
+            8 => b.permutation(last),
+            9 if len > 1 => {
+                let bits = b.rng.gen_range(1..=len.ilog2().min(8)) as u8;
+                let reads = b.rng.gen_range(1..=20);
+                let index = b.input(reads, IntRange::unsigned(bits));
+                b.read(last, index)
             }
             _ => b.wired(last, None),
         };
@@ -375,8 +413,28 @@ pub(crate) fn values(slice: &SliceRelations, inputs: &[Vec<i64>]) -> BTreeMap<Te
     Witness::new(&plan, slice, &views).unwrap().values
 }
 
+/// `y`, and a dense layer that does not read its first value: nothing but `y`'s own relation is against a lie about that.
+pub(super) fn blind(shift: u8, activation: Activation) -> SliceRelations {
+    let mut b = Builder::new(3);
+    let x = b.input(16, IntRange::signed(6));
+    let map = b.dense(x, 16, 1);
+    let y = b.linear(&[x], map, shift, activation);
+    let mut map = b.dense(y, 3, 1);
+    if let LinearMap::Dense { weight, .. } = &mut map {
+        weight.iter_mut().step_by(16).for_each(|w| *w = 0);
+    }
+    let z = b.linear(&[y], map, 4, Activation::Identity);
+    b.output(z);
+    b.slice
+}
+
 /// Attention without its softmax: `A = Q·K`, `B = relu(A)·V`, `B ∘ B` at the end; no dimension is a power of two.
 pub(super) fn attention() -> SliceRelations {
+    attention_with(true)
+}
+
+/// As [`attention`], with its scores inside or public.
+pub(super) fn attention_with(public: bool) -> SliceRelations {
     let mut b = Builder::new(21);
     let (tokens, width) = (3, 5);
     let x = b.input(tokens * width, IntRange::signed(5));
@@ -404,6 +462,44 @@ pub(super) fn attention() -> SliceRelations {
     let m = b.product([a, v], mixed, 6, Activation::Identity);
     let out = b.product([m, m], Product::Elements, 8, Activation::Relu);
     b.output(out);
-    b.output(a);
+    if public {
+        b.output(a);
+    }
+    b.slice
+}
+
+/// `y` in ascending order, shown by differences that are not negative, and some of its greatest values by computed indices; the
+/// read values go into a dense layer, where their padding would count. A public permutation beside it.
+pub(super) fn sorting() -> SliceRelations {
+    let mut b = Builder::new(31);
+    let x = b.input(11, IntRange::signed(6));
+    let i = b.input(5, IntRange::unsigned(3));
+    let map = b.affine(1, [1, 1, 11]);
+    let y = b.linear(&[x], map, 2, Activation::Identity);
+    let sorted = b.permutation(y);
+    let low = b.wired(sorted, Some((0..10).collect()));
+    let high = b.wired(sorted, Some((1..11).collect()));
+    let difference = LinearMap::Affine {
+        outer: 1,
+        channels: 1,
+        inner: 10,
+        scale: vec![-1, 1],
+        bias: vec![0],
+    };
+    let rises = b.linear(&[low, high], difference, 0, Activation::Identity);
+    let bits = b.tensors[rises].1.bits;
+    b.slice.relations.push(Relation::Range {
+        tensor: Builder::id(rises),
+        range: IntRange::unsigned(bits),
+    });
+    let falling = b.wired(sorted, Some((0..11).rev().collect()));
+    let greatest = b.read(falling, i);
+    let map = b.dense(greatest, 3, 1);
+    let z = b.linear(&[greatest], map, 3, Activation::Relu);
+    let again = b.read(x, i);
+    let mixed = b.permutation(again);
+    b.output(z);
+    b.output(mixed);
+    b.output(again);
     b.slice
 }

@@ -1,0 +1,176 @@
+//! Permutations and reads: two lists with the same entries, compared in the lookup argument.
+//!
+//! An entry `(first, second)` has the fingerprint `α + first + β·second + β²·tag`, as a row of a table has ([`super::logup`]).
+//!
+//! | relation | adds | takes away | so, as the sum is 0 |
+//! |---|---|---|---|
+//! | permutation | `1/(z_t, 0)` | `1/(x_s, 0)` | each value is as often in `z` as in `x` |
+//! | read | `1/(i_t, z_t)` | `m_j/(j, x_j)`, with `m` committed | `i_t` is some `j`, and `z_t` is `x_j` |
+//!
+//! Every instance has a tag of its own: if two shared one, only the union would be proved, and values could change places
+//! between them. Values, indices and positions stay below 2^33 in absolute value, so equality modulo p is equality, and there
+//! are fewer entries than p, so no count wraps.
+//!
+//! **Padding** has the tag + 1. So no value is exchanged for a padded 0, and a row beyond the end is none that a value may read,
+//! whatever multiplicity the prover puts on it. And padding of what is made is 0, on which other relations rely: the tensors of a
+//! permutation have the same axes, so `z` has on its padding what `x` has, which is 0; what a read adds on its padding is taken
+//! away by one leaf of the verifier's, `places/(0, 0)`, while rows beyond the end are `(0, 0)` too.
+
+use std::collections::BTreeMap;
+
+use p3_field::PrimeCharacteristicRing;
+
+use super::axes::Axes;
+use super::field::{EF, F};
+use super::logup::Fingerprint;
+use super::plan::Plan;
+use crate::graph::TensorId;
+
+/// Tags of tables are smaller.
+const FIRST_TAG: u64 = 1 << 10;
+
+/// A relation between two lists of entries.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Multiset {
+    /// Equal axes.
+    Permutation { input: TensorId, output: TensorId },
+    /// `index` and `output` have equal axes. The one column of group `counts` has the axes of `input`.
+    Read {
+        input: TensorId,
+        index: TensorId,
+        output: TensorId,
+        counts: usize,
+    },
+}
+
+impl Multiset {
+    /// The tag of a plan's instance; the next one is that of its padding.
+    pub(super) fn tag(instance: usize) -> u64 {
+        FIRST_TAG + 2 * instance as u64
+    }
+
+    /// The tensors whose values at the point of the lookup argument are compared.
+    pub(super) fn tensors(&self) -> Vec<TensorId> {
+        match *self {
+            Self::Permutation { input, output } => vec![input, output],
+            Self::Read {
+                input, index, output, ..
+            } => vec![input, index, output],
+        }
+    }
+
+    /// Blocks of leaves, each with its coordinates.
+    pub(super) fn sides(&self, plan: &Plan) -> Vec<(Side, usize)> {
+        let axes = |id| plan.tensor(id).map(|t| &t.axes);
+        let arity = |id| axes(id).map_or(0, Axes::arity);
+        match *self {
+            Self::Permutation { input, output } => vec![
+                (Side::Output(output), arity(output)),
+                (Side::Input(input), arity(input)),
+            ],
+            Self::Read {
+                input,
+                index,
+                output,
+                counts,
+            } => {
+                let places = axes(output).map_or(0, |a| (1 << a.arity()) - a.len() as u64);
+                let mut sides = vec![
+                    (Side::Reads { index, output }, arity(output)),
+                    (Side::Rows { input, counts }, arity(input)),
+                ];
+                sides.extend((places > 0).then_some((Side::Padding { places }, 0)));
+                sides
+            }
+        }
+    }
+}
+
+/// One block of an instance's leaves.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Side {
+    /// What a permutation makes.
+    Output(TensorId),
+    /// What a permutation reads.
+    Input(TensorId),
+    /// Indices with the values read there.
+    Reads { index: TensorId, output: TensorId },
+    /// Positions with their values and multiplicities.
+    Rows { input: TensorId, counts: usize },
+    /// As many padded reads as there are.
+    Padding { places: u64 },
+}
+
+/// The MLEs of a block's numerators and denominators at a point. `tensors` are values of tensors at their own last coordinates
+/// of the argument's point, `columns` those of groups.
+pub(super) fn at(
+    plan: &Plan,
+    (side, tag): (Side, u64),
+    fingerprint: Fingerprint,
+    point: &[EF],
+    tensors: &BTreeMap<TensorId, EF>,
+    columns: &[&[EF]],
+) -> (EF, EF) {
+    let value = |id: TensorId| tensors.get(&id).copied().unwrap_or_default();
+    let axes = |id: TensorId| plan.tensor(id).map(|t| t.axes.all());
+    let padding = |id| EF::ONE - axes(id).map_or(EF::ZERO, |a| a.indicator(point));
+    let (times, padding, first, second) = match side {
+        Side::Output(id) => (EF::ONE, padding(id), value(id), EF::ZERO),
+        Side::Input(id) => (-EF::ONE, padding(id), value(id), EF::ZERO),
+        Side::Reads { index, output } => (EF::ONE, padding(output), value(index), value(output)),
+        Side::Rows { input, counts } => {
+            let position = axes(input).map_or(EF::ZERO, |a| a.evaluate(point, &positions(a.len())));
+            (-columns[counts][0], padding(input), position, value(input))
+        }
+        Side::Padding { places } => (-EF::from_u64(places), EF::ONE, EF::ZERO, EF::ZERO),
+    };
+    let base = fingerprint.base(tag);
+    let step = fingerprint.base(tag + 1) - base;
+    (times, base + padding * step + first + fingerprint.beta() * second)
+}
+
+/// The prover's leaves of a block; `cube` gives a tensor's cells and `column` a group's first column.
+pub(super) fn fill<'c>(
+    plan: &Plan,
+    (side, tag): (Side, u64),
+    fingerprint: Fingerprint,
+    cube: impl Fn(TensorId) -> Vec<F>,
+    column: impl Fn(usize) -> &'c [F],
+    [numerators, denominators]: [&mut [EF]; 2],
+) {
+    let scatter = |id, values: &dyn Fn(usize) -> Vec<i64>| {
+        let axes = plan.tensor(id).map(|t| &t.axes);
+        axes.map_or_else(Vec::new, |a| a.scatter(&values(a.len())))
+    };
+    let zeros = || F::zero_vec(denominators.len());
+    let (shape, first, second) = match side {
+        Side::Output(id) | Side::Input(id) => (id, cube(id), zeros()),
+        Side::Reads { index, output } => (output, cube(index), cube(output)),
+        Side::Rows { input, .. } => (input, scatter(input, &positions), cube(input)),
+        Side::Padding { places } => {
+            numerators.fill(-EF::from_u64(places));
+            denominators.fill(fingerprint.base(tag + 1));
+            return;
+        }
+    };
+    match side {
+        Side::Rows { counts, .. } => {
+            for (n, &count) in numerators.iter_mut().zip(column(counts)) {
+                *n = -EF::from(count);
+            }
+        }
+        Side::Input(_) => numerators.fill(-EF::ONE),
+        _ => numerators.fill(EF::ONE),
+    }
+    let bases = [fingerprint.base(tag + 1), fingerprint.base(tag)];
+    let inside = scatter(shape, &|len| vec![1; len]);
+    let cells = inside.iter().zip(&first).zip(&second);
+    for (d, ((&inside, &first), &second)) in denominators.iter_mut().zip(cells) {
+        *d = bases[usize::from(inside == F::ONE)] + first + fingerprint.beta() * second;
+    }
+}
+
+/// The position of each of `len` values.
+fn positions(len: usize) -> Vec<i64> {
+    (0..len as i64).collect()
+}
