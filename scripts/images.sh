@@ -52,3 +52,14 @@ if [ "$(uname -m)" = x86_64 ]; then
     done
 fi
 image prover-worker
+if compgen -G "$work/prover-worker/prover-worker.*" >/dev/null; then
+    # The folder is what the image holds: what its first program starts here is what it starts on a node with this processor.
+    runs=$("$work/prover-worker/prover-worker" --version 2>&1)
+    case $runs in
+    *"does not start"*)
+        echo "images: $runs" >&2
+        exit 1
+        ;;
+    esac
+    echo "images: on this processor the worker's image runs $runs"
+fi

@@ -119,11 +119,40 @@ fn refuses_what_contradicts_itself() {
             json!({ "identity": identity, "pod": { "tolerations": [{ "operator": "Exists", "value": "v" }] } }),
             "Exists takes no value",
         ),
+        (
+            "MinerPool",
+            json!({ "pod": { "tolerations": [{ "operator": "Equal", "value": "v" }] } }),
+            "Equal needs a key",
+        ),
+        (
+            "MinerPool",
+            json!({ "pod": { "tolerations": [{ "key": "k" }, { "value": "v" }] } }),
+            "Equal needs a key",
+        ),
     ] {
         let said = says(kind, object(kind, change.clone()), None);
         assert!(
             said.as_ref().is_err_and(|e| e.contains(expected)),
             "{kind} {change}: {said:?}"
+        );
+    }
+}
+
+/// Names become values of labels, which hold no more.
+#[test]
+fn names_are_as_long_as_a_label_and_no_longer() {
+    for kind in ["Model", "InferenceRequest", "MinerPool"] {
+        let named = |length: usize| {
+            let mut object = object(kind, json!({}));
+            object["metadata"]["name"] = json!("n".repeat(length));
+            says(kind, object, None)
+        };
+        assert_eq!(named(63), Ok(()), "{kind}");
+        let said = named(64);
+        let expected = "metadata.name must have at most 63 characters";
+        assert!(
+            said.as_ref().is_err_and(|e| e.contains(expected)),
+            "{kind}: {said:?}"
         );
     }
 }
@@ -157,10 +186,40 @@ fn what_fixes_the_circuits_and_what_is_asked_never_changes() {
             "sha256 cannot be changed",
         ),
         (
+            "Model",
+            json!({ "sha256": digest("1") }),
+            json!({ "sha256": null }),
+            "sha256 cannot be changed",
+        ),
+        (
+            "Model",
+            json!({}),
+            json!({ "proofSystem": "SumcheckWhir" }),
+            "proofSystem is immutable",
+        ),
+        (
             "InferenceRequest",
             json!({}),
             json!({ "modelRef": { "name": "n" } }),
             "modelRef is immutable",
+        ),
+        (
+            "InferenceRequest",
+            json!({}),
+            json!({ "input": { "inline": { "x": { "data": [0.25] } } } }),
+            "input is immutable",
+        ),
+        (
+            "InferenceRequest",
+            json!({}),
+            json!({ "input": { "inline": null, "artifact": digest("1") } }),
+            "input is immutable",
+        ),
+        (
+            "InferenceRequest",
+            json!({}),
+            json!({ "type": "Benchmark" }),
+            "type is immutable",
         ),
         (
             "InferenceRequest",
@@ -184,6 +243,12 @@ fn what_fixes_the_circuits_and_what_is_asked_never_changes() {
             "InferenceRequest",
             json!({}),
             json!({ "poolSelector": { "matchLabels": { "a": "b" } } }),
+            "poolSelector is immutable",
+        ),
+        (
+            "InferenceRequest",
+            json!({ "poolSelector": { "matchLabels": { "a": "b" } } }),
+            json!({ "poolSelector": null }),
             "poolSelector is immutable",
         ),
         (

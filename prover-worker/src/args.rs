@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use zkinfer_crds::{ProofSystem, RequestUid};
@@ -10,13 +11,22 @@ use zkml::graph::Profile;
 ///
 /// Exit codes: 0 done or valid, 1 bad model or invalid receipt, 2 wrong use or an unreadable path.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100)]
+#[command(version = version(), max_term_width = 100)]
 pub(crate) struct Args {
     /// How to print.
     #[arg(short, long, value_enum, default_value_t = Format::Text, global = true)]
     pub(crate) output: Format,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// The version, and which build of it runs here: an image holds several.
+fn version() -> &'static str {
+    static VERSION: LazyLock<String> = LazyLock::new(|| {
+        let build = zkml::backend::instruction_set();
+        format!("{} ({build})", env!("CARGO_PKG_VERSION"))
+    });
+    &VERSION
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -5,7 +5,7 @@
 //! `prover-worker.x86-64-v3`.
 //!
 //! Invariant: a build is started only on a processor that has all of its instructions, with the same arguments, environment
-//! and process id; where there is none, this program goes on as it is.
+//! and process id; where there is none, or one that does not start, this program goes on as it is.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,16 @@ use std::path::{Path, PathBuf};
 fn builds() -> [(&'static str, bool); 2] {
     #[cfg(target_arch = "x86_64")]
     {
-        let v3 = is_x86_feature_detected!("avx2")
+        // x86-64-v2, and what v3 and v4 add to it.
+        let v2 = is_x86_feature_detected!("cmpxchg16b")
+            && is_x86_feature_detected!("popcnt")
+            && is_x86_feature_detected!("sse3")
+            && is_x86_feature_detected!("ssse3")
+            && is_x86_feature_detected!("sse4.1")
+            && is_x86_feature_detected!("sse4.2");
+        let v3 = v2
+            && is_x86_feature_detected!("avx")
+            && is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("bmi1")
             && is_x86_feature_detected!("bmi2")
             && is_x86_feature_detected!("f16c")
@@ -62,11 +71,26 @@ pub(crate) fn launch() {
 
 #[cfg(unix)]
 fn become_program(best: &Path) {
-    use std::os::unix::process::CommandExt;
-    let error = std::process::Command::new(best)
-        .args(std::env::args_os().skip(1))
-        .exec();
+    let error = execute(best);
     eprintln!("{} does not start, going on without it: {error}", best.display());
+}
+
+/// Returns only where `best` cannot be executed. Not `CommandExt::exec`: what the kernel refuses as no program, such as an
+/// empty file, the C library's search for a program then gives to a shell, which does nothing and calls that a success.
+#[cfg(unix)]
+fn execute(best: &Path) -> std::io::Error {
+    use std::ffi::CString;
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let words = std::iter::once(best.as_os_str().to_owned()).chain(std::env::args_os().skip(1));
+    let words: Result<Vec<CString>, _> = words.map(|word| CString::new(word.as_bytes())).collect();
+    match words {
+        Ok(words) => {
+            let Err(error) = nix::unistd::execv(&words[0], &words);
+            error.into()
+        }
+        Err(error) => error.into(),
+    }
 }
 
 #[cfg(not(unix))]

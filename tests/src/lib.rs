@@ -5,3 +5,6 @@ pub mod fake_node;
 pub mod images;
 pub mod local;
 pub mod operator;
+mod tell;
+
+pub use tell::{measured, tell};

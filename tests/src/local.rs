@@ -54,6 +54,8 @@ pub struct Ran {
     pub stdout: String,
     /// Standard error.
     pub stderr: String,
+    /// The process id that it had.
+    pub pid: u32,
     /// Wall time.
     pub took: Duration,
 }
@@ -91,6 +93,7 @@ pub fn run(command: &mut Command) -> Ran {
         code: output.status.code().unwrap_or(-1),
         stdout,
         stderr,
+        pid: id,
         took: started.elapsed(),
     }
 }

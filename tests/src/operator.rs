@@ -4,7 +4,7 @@
 //! can do here it can do where it is installed.
 
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use kube::api::Api;
@@ -21,6 +21,8 @@ use crate::local::{model_file, program, repository};
 
 /// The operator's namespace.
 pub const SYSTEM: &str = "zkinfer-system";
+/// The operator's ServiceAccount, as the API server calls it.
+pub const ACCOUNT: &str = "system:serviceaccount:zkinfer-system:zkinfer-operator";
 /// The image that pods of workers name; the fake node runs the built `prover-worker` for it.
 pub const IMAGE: &str = "zkinfer.dev/prover-worker:test";
 
@@ -371,21 +373,11 @@ pub fn pool_ready(pool: &MinerPool) -> bool {
     status.is_some_and(|s| zkinfer_crds::k8s::is_true(&s.conditions, "Ready"))
 }
 
-/// The resident memory of a process, in bytes.
-#[must_use]
-pub fn resident(pid: u32) -> Option<u64> {
-    status_field(Path::new("/proc").join(pid.to_string()).as_path(), "VmRSS:")
-}
-
 /// The greatest resident memory of a process so far, in bytes.
 #[must_use]
 pub fn peak_resident(pid: u32) -> Option<u64> {
-    status_field(Path::new("/proc").join(pid.to_string()).as_path(), "VmHWM:")
-}
-
-fn status_field(dir: &Path, field: &str) -> Option<u64> {
-    let text = std::fs::read_to_string(dir.join("status")).ok()?;
-    let line = text.lines().find_map(|l| l.strip_prefix(field))?;
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = text.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
     let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
     Some(kib << 10)
 }

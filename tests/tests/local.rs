@@ -49,11 +49,11 @@ fn twice(folder: &str, run: impl Fn(&LocalRuns, &str) -> Objects) -> [Objects; 2
     let second = run(&runs, &manifests(folder));
     assert_eq!(second.ran.code, 0, "{}", second.ran.stderr);
     assert!(second.ran.stderr.contains("found compiled"));
-    println!(
-        "{folder}: first {:.2} s, second {:.2} s",
+    zkinfer_tests::measured(format_args!(
+        "operator local on {folder}: first {:.2} s, second {:.2} s",
         first.ran.took.as_secs_f64(),
         second.ran.took.as_secs_f64()
-    );
+    ));
     [first, second]
 }
 

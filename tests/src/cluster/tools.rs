@@ -5,7 +5,6 @@
 
 use std::{
     env,
-    io::Write as _,
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
@@ -176,7 +175,6 @@ pub(crate) fn not_run(missing: &str) -> bool {
         "{missing}"
     );
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
-    // Not eprintln!: the test runner keeps that to itself while a test passes.
-    let _ = writeln!(std::io::stderr(), "\n*** NOT RUN: {test}: {missing}\n");
+    crate::tell(format_args!("\n*** NOT RUN: {test}: {missing}\n"));
     false
 }

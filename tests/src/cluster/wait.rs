@@ -21,13 +21,15 @@ pub async fn wait_for<T, E: ToString>(
     mut probe: impl AsyncFnMut() -> Result<T, E>,
 ) -> Result<T, Error> {
     let start = Instant::now();
+    let mut last = "no probe before".to_owned();
     loop {
         let left = limit.saturating_sub(start.elapsed());
-        let last = match tokio::time::timeout(left.max(Duration::from_millis(100)), probe()).await {
+        match tokio::time::timeout(left.max(Duration::from_millis(100)), probe()).await {
             Ok(Ok(value)) => return Ok(value),
-            Ok(Err(last)) => last.to_string(),
-            Err(_) => "no answer to the probe".to_owned(),
-        };
+            Ok(Err(said)) => last = said.to_string(),
+            // The time was over: what the probe before said tells more.
+            Err(_) => last = format!("no answer to the probe; {last}"),
+        }
         if start.elapsed() >= limit {
             return Err(Error::Timeout {
                 what: what.to_owned(),

@@ -4,7 +4,7 @@ use std::{
     io::{BufRead as _, BufReader},
     path::PathBuf,
     process::{Child, Command, Stdio},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -14,6 +14,7 @@ use tokio::sync::Mutex;
 use zkinfer_tests::{
     cluster::{Cluster, Namespace, can_run, wait_for},
     fake_node::FakeNode,
+    measured,
 };
 
 use crate::{
@@ -27,12 +28,18 @@ const PART: &str = "ZKINFER_HARNESS_PART";
 /// Two cores carry two clusters well, and not all of these at once.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
+/// Clusters are started in seconds: longer than that on a machine that has much else to do.
+const MOST: Duration = Duration::from_secs(30);
+
 fn tell(cluster: &Cluster) {
     let milestones = cluster
         .milestones()
         .iter()
         .map(|(what, when)| format!("{what} {:.2} s", when.as_secs_f64()));
-    eprintln!("{}", milestones.collect::<Vec<_>>().join(", "));
+    measured(format_args!(
+        "cluster: {}",
+        milestones.collect::<Vec<_>>().join(", ")
+    ));
 }
 
 /// A pod of one container, run once.
@@ -58,8 +65,10 @@ async fn an_api_cluster_leaves_nothing() {
     }
     let _turn = ONE_AT_A_TIME.lock().await;
     let before = settings();
+    let start = Instant::now();
     let cluster = Cluster::api().await.unwrap();
     tell(&cluster);
+    assert!(start.elapsed() < MOST, "{:?}", start.elapsed());
     let place = Place::of(&cluster, before);
     assert!(place.remains().len() > 5, "{:?}", place.remains());
     // Usable at once: the namespace's default account exists, and an account's kubeconfig has its rights only.
@@ -93,7 +102,7 @@ async fn an_api_cluster_leaves_nothing() {
     drop(namespace);
     let start = Instant::now();
     drop(cluster);
-    eprintln!("gone after {:?}", start.elapsed());
+    measured(format_args!("cluster gone after {:?}", start.elapsed()));
     assert_eq!(place.remains(), Vec::<String>::new());
 }
 
@@ -142,7 +151,7 @@ async fn two_nodes_run_pods_side_by_side() {
     assert_eq!(settings(), before);
     let start = Instant::now();
     drop(clusters);
-    eprintln!("gone after {:?}", start.elapsed());
+    measured(format_args!("cluster gone after {:?}", start.elapsed()));
     for place in places {
         assert_eq!(place.remains(), Vec::<String>::new());
     }
@@ -304,7 +313,7 @@ async fn a_lost_node_is_noticed() {
             .any(|condition| condition.reason.as_deref() == Some("DeletionByTaintManager"))
     };
     wait_until(&namespace, "worker", "evicted", disrupted).await;
-    eprintln!("evicted after {:?}", start.elapsed());
+    measured(format_args!("pod evicted after {:?}", start.elapsed()));
     let nodes: Api<Node> = Api::all(cluster.client().await.unwrap());
     let conditions = nodes
         .get("fake")

@@ -1,16 +1,19 @@
 //! How long an answer takes on a node: the bars of a cluster with two cores that has nothing else to do.
+//!
+//! Every run is within the bar, not the run in the middle only; what was measured is said also where all is well.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 use kube::api::{Api, PostParams};
 use zkinfer_crds::k8s::InferenceRequest;
+use zkinfer_tests::measured;
 
 use crate::world::{LONG, World, file, request};
 
 /// Seconds from apply to Succeeded where every pod has yet to be started.
 const COLD: f64 = 8.0;
-/// Seconds that warm workers' answer takes beyond proving.
+/// Seconds that warm workers' answer takes beyond what the busiest of them has its slices in hand.
 const BEYOND_PROVING: f64 = 0.5;
 
 #[tokio::test]
@@ -28,10 +31,13 @@ async fn cold_pods_and_warm_workers_answer_within_their_bars() {
     world.kubectl(&ready).await.unwrap();
     let cold = cold(&world).await;
     let warm = warm(&world).await;
-    println!("cold pods, apply to Succeeded: {}", seconds(&cold));
-    println!("warm workers, beyond proving: {}", seconds(&warm));
-    assert!(median(&cold) < COLD, "{}", seconds(&cold));
-    assert!(median(&warm) < BEYOND_PROVING, "{}", seconds(&warm));
+    measured(format_args!("cold pods, apply to Succeeded: {}", seconds(&cold)));
+    measured(format_args!(
+        "warm workers, create to Succeeded beyond proving: {}",
+        seconds(&warm)
+    ));
+    assert!(cold.iter().all(|s| *s < COLD), "{}", seconds(&cold));
+    assert!(warm.iter().all(|s| *s < BEYOND_PROVING), "{}", seconds(&warm));
 }
 
 /// Three times, each with pods of its own.
@@ -51,7 +57,7 @@ async fn cold(world: &World) -> Vec<f64> {
     all
 }
 
-/// Five times, with workers that run already; the first requests, in which they fetch the keys, do not count.
+/// Eight times with workers that run already, each request once the one before is over.
 async fn warm(world: &World) -> Vec<f64> {
     let pools = std::fs::read_to_string(file("pools.yaml")).unwrap();
     let warm = pools.replace("  parallelism: 2\n", "  parallelism: 1\n  warm: 1\n");
@@ -75,10 +81,10 @@ async fn warm(world: &World) -> Vec<f64> {
         let request = world.until_succeeded(&name).await;
         let took = began.elapsed().as_secs_f64();
         let proving = proving(&request);
-        println!("{name}: {took:.3} s, of which proving {proving:.3} s");
-        if n >= 3 {
-            all.push(took - proving);
-        }
+        measured(format_args!(
+            "{name}: {took:.3} s, of which proving {proving:.3} s"
+        ));
+        all.push(took - proving);
     }
     let jobs = world
         .kubectl("get jobs -A -l app.kubernetes.io/component=worker -o name")
@@ -91,19 +97,15 @@ async fn warm(world: &World) -> Vec<f64> {
     all
 }
 
-/// Seconds that the busiest worker spent on its slices; each pool has one.
+/// Seconds that the busiest worker had its slices in hand; each pool has one worker. By the gateway's clock, from claim to
+/// proof: to fetch what is not in the worker's cache and to upload the proof is part of it, to wait for a claim and to verify
+/// is not.
 fn proving(request: &InferenceRequest) -> f64 {
     let mut by_pool: BTreeMap<&str, u64> = BTreeMap::new();
     for row in &request.status.as_ref().unwrap().recent_slices {
         *by_pool.entry(&row.pool).or_default() += row.millis;
     }
     by_pool.values().max().copied().unwrap_or(0) as f64 / 1e3
-}
-
-fn median(all: &[f64]) -> f64 {
-    let mut sorted = all.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted[sorted.len() / 2]
 }
 
 fn seconds(all: &[f64]) -> String {

@@ -1,4 +1,4 @@
-//! The Helm chart: the same installation as kustomize's, refused with wrong values, gone without a trace.
+//! The Helm chart: the same installation as kustomize's, refused with wrong values, gone but for what is said to stay.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,6 +10,9 @@ use zkinfer_tests::local::repository;
 
 use crate::remains;
 use crate::world::World;
+
+/// As in docs/install.md: Helm makes a namespace without labels. All that runs there runs restricted as well.
+const RESTRICT: &str = "label namespace zkinfer-system pod-security.kubernetes.io/enforce=restricted";
 
 fn chart() -> PathBuf {
     repository().join("charts/zkinfer")
@@ -108,6 +111,12 @@ fn the_chart_renders_the_objects_of_kustomize() {
 }
 
 #[test]
+fn the_command_that_labels_the_namespace_is_documented() {
+    let text = std::fs::read_to_string(repository().join("docs/install.md")).unwrap();
+    assert!(text.contains(&format!("$ kubectl {RESTRICT}\n")));
+}
+
+#[test]
 fn values_reach_the_objects() {
     if !can_run() {
         return;
@@ -151,7 +160,7 @@ fn values_reach_the_objects() {
 }
 
 #[tokio::test]
-async fn installed_with_helm_it_answers_and_uninstalled_it_leaves_nothing() {
+async fn installed_with_helm_it_answers_and_uninstalled_it_leaves_what_is_said_to_stay() {
     let Some(world) = World::new().await else { return };
     let before = remains::all(&world).await.unwrap();
     let chart = chart().display().to_string();
@@ -166,14 +175,48 @@ async fn installed_with_helm_it_answers_and_uninstalled_it_leaves_nothing() {
     // As installed there is no setup whose proofs anyone could forge.
     assert!(!said.contains("FORGEABLE"), "{said}");
     world.until_up().await;
+    world.kubectl(RESTRICT).await.unwrap();
+    let restarts = "-n zkinfer-system rollout restart deployment/zkinfer-operator";
+    world.kubectl(restarts).await.unwrap();
+    world.until_up().await;
     world.quickstart().await;
+    // What a pool owns goes with it, once the cluster's garbage collector has found the new kinds: up to half a minute.
+    world
+        .kubectl("delete minerpool alpha -n miner-alpha")
+        .await
+        .unwrap();
+    let owned = "jobs,pods,networkpolicies,serviceaccounts";
+    world.until_none(owned, "zkinfer.dev/pool=alpha").await;
+    let compilers = remains::all(&world).await.unwrap();
+    let compilers = compilers
+        .iter()
+        .filter(|o| o.contains(" zkinfer-system/compile-digits-"));
+    let compilers: Vec<String> = compilers.cloned().collect();
     // The definitions go with the chart, and every object of theirs with them.
     world
         .cluster
         .helm(&[&["uninstall", "zkinfer"][..], &place].concat())
         .await
         .unwrap();
-    // What is a person's own: namespaces, and the ConfigMap of the model.
+    // As docs/install.md says: the namespace, the key of claim tokens and Jobs of compilers in it, and what is a person's
+    // own, which is the miners' namespaces and the ConfigMap of the model. Each namespace has the account that the cluster
+    // makes for it.
+    let mut stays = before.clone();
+    stays.extend(
+        [
+            "Secret zkinfer-system/zkinfer-token-key",
+            "ConfigMap default/digits",
+        ]
+        .map(str::to_owned),
+    );
+    for namespace in ["zkinfer-system", "miner-alpha", "miner-beta"] {
+        stays.insert(format!("Namespace /{namespace}"));
+        stays.insert(format!("ServiceAccount {namespace}/default"));
+    }
+    let kinds: Vec<&str> = compilers.iter().filter_map(|o| o.split(' ').next()).collect();
+    assert_eq!(kinds, ["Job", "Pod"]);
+    stays.extend(compilers);
+    remains::until_as(&world, &stays).await;
     for words in [
         "namespace zkinfer-system miner-alpha miner-beta",
         "configmap digits",

@@ -11,4 +11,5 @@ mod load;
 mod requests;
 mod restart;
 mod rights;
+mod submit;
 mod world;
