@@ -6,6 +6,7 @@
 )]
 
 mod api;
+mod client;
 mod disturbances;
 mod load;
 mod requests;
