@@ -7,6 +7,7 @@
 
 mod api;
 mod client;
+mod compiler;
 mod disturbances;
 mod load;
 mod requests;
