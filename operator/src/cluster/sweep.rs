@@ -57,6 +57,7 @@ pub(super) fn model_gone(ctx: &Arc<Context>, model: &Model) {
 pub(super) fn pool_gone(ctx: &Arc<Context>, pool: &MinerPool) {
     let id = PoolId::new(&pool.namespace().unwrap_or_default(), &pool.name_any());
     ctx.pools().remove(&id);
+    ctx.dispatcher.drain(&id, false);
     ctx.wake_requests(|_| true);
     ctx.fleet.notify_one();
 }

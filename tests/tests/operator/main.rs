@@ -8,6 +8,7 @@
 mod api;
 mod client;
 mod compiler;
+mod conditions;
 mod disturbances;
 mod load;
 mod requests;
