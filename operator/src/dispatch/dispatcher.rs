@@ -160,8 +160,10 @@ impl Dispatcher {
 
     /// Gives a pool no new slices from now on, or does so again; open claims go on.
     pub fn drain(&self, pool: &PoolId, drained: bool) {
-        lock(&self.queue).drain(pool, drained);
-        self.work.notify_waiters();
+        let changed = lock(&self.queue).drain(pool, drained);
+        if changed {
+            self.work.notify_waiters();
+        }
     }
 
     /// What the queued requests ask of their pools, in order, and how many claims each pool has open.

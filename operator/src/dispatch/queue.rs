@@ -120,12 +120,12 @@ impl Queue {
         }
     }
 
-    /// Gives a pool no new slices, or does so again; open claims go on.
-    pub fn drain(&mut self, pool: &PoolId, drained: bool) {
+    /// Gives a pool no new slices, or does so again; open claims go on. Whether it did otherwise before.
+    pub fn drain(&mut self, pool: &PoolId, drained: bool) -> bool {
         if drained {
-            self.drained.insert(pool.clone());
+            self.drained.insert(pool.clone())
         } else {
-            self.drained.remove(pool);
+            self.drained.remove(pool)
         }
     }
 
