@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
 use zkinfer_crds::ProofSystem;
 use zkinfer_crds::k8s::{Cpu, Memory};
 use zkinfer_operator::build::{CompileSettings, WorkerSettings};
@@ -18,6 +20,39 @@ use zkinfer_operator::remote::AllowedUrl;
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// What is of use only where this program does the work itself.
+const LOCAL_ONLY: [&str; 7] = [
+    "output",
+    "allow_dev_srs",
+    "srs",
+    "state",
+    "worker",
+    "prover",
+    "least_lease",
+];
+
+impl Args {
+    /// The command line; wrong use ends the program.
+    pub(crate) fn read() -> Self {
+        Self::of(Self::command().get_matches()).unwrap_or_else(|e| e.exit())
+    }
+
+    fn of(mut matches: ArgMatches) -> Result<Self, clap::Error> {
+        if let Some(("submit", submit)) = matches.subcommand()
+            && !submit.get_flag("local")
+        {
+            let stated = |id: &&&str| submit.value_source(id) == Some(ValueSource::CommandLine);
+            if let Some(id) = LOCAL_ONLY.iter().find(stated) {
+                let flag = id.replace('_', "-");
+                let message =
+                    format!("--{flag} is for `submit --local`: on a cluster the operator has its own");
+                return Err(Self::command().error(ErrorKind::ArgumentConflict, message));
+            }
+        }
+        Self::from_arg_matches_mut(&mut matches)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -289,5 +324,36 @@ fn prover(text: &str) -> Result<(String, Vec<String>), String> {
         Err("the command is empty".to_owned())
     } else {
         Ok((pool, command))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn submit(more: &[&str]) -> Result<Args, String> {
+        let line = ["operator", "submit", "m.onnx", "--input", "x.npy"];
+        let matches = Args::command().try_get_matches_from(line.iter().chain(more));
+        matches.and_then(Args::of).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn what_is_for_local_mode_is_refused_on_a_cluster_by_name() {
+        for (flag, value) in [
+            ("--state", Some("dir")),
+            ("--srs", Some("file")),
+            ("--worker", Some("program")),
+            ("--prover", Some("a=b")),
+            ("--output", Some("json")),
+            ("--least-lease", Some("30")),
+            ("--allow-dev-srs", None),
+        ] {
+            let more: Vec<&str> = [flag].into_iter().chain(value).collect();
+            let error = submit(&more).unwrap_err();
+            assert!(error.contains(flag) && error.contains("--local"), "{error}");
+            let local: Vec<&str> = more.into_iter().chain(["--local"]).collect();
+            submit(&local).unwrap();
+        }
+        submit(&["--wait", "--quiet", "-n", "here"]).unwrap();
     }
 }

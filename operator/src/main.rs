@@ -5,9 +5,8 @@ mod args;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
 use tracing_subscriber::EnvFilter;
-use zkinfer_operator::client::{self, ClusterSubmit, ReceiptOptions, UploadOptions};
+use zkinfer_operator::client::{self, ClientError, ClusterSubmit, ReceiptOptions, UploadOptions};
 use zkinfer_operator::cluster;
 use zkinfer_operator::local::{self, Objects, Options, SubmitOptions};
 
@@ -25,7 +24,7 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_env_filter(filter)
         .init();
-    match run(Args::parse()) {
+    match run(Args::read()) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error}");
@@ -104,7 +103,10 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
                 wait,
                 quiet: options.quiet,
             };
-            let (request, good) = runtime()?.block_on(client::submit(&submit))?;
+            let (request, good) = match runtime()?.block_on(client::submit(&submit)) {
+                Err(error @ ClientError::Unfollowed(_)) => return Ok(told(Err(error))),
+                submitted => submitted?,
+            };
             if wait {
                 print!("{}", serde_yaml::to_string(&request)?);
             } else {
@@ -131,7 +133,7 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
 }
 
 /// Prints a line, or why there is none.
-fn told(result: Result<String, client::ClientError>) -> ExitCode {
+fn told(result: Result<String, ClientError>) -> ExitCode {
     match result {
         Ok(line) => {
             println!("{line}");

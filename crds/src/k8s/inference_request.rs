@@ -35,6 +35,8 @@ string_consts! {
         COMPLETE = "Complete";
         /// The request ended without one.
         FAILED = "Failed";
+        /// The request ended without a receipt: tools that wait (kstatus) take it as failed. Absent otherwise.
+        STALLED = "Stalled";
     }
 }
 
@@ -59,7 +61,7 @@ string_consts! {
         INVALID_INPUT = "InvalidInput";
         /// A tensor left the range for which the model was calibrated.
         OUT_OF_CALIBRATED_RANGE = "OutOfCalibratedRange";
-        /// No pool is selected, serves this namespace and has the memory.
+        /// No pool is ready, selected, serves this namespace and has the memory, or those at work were drained.
         NO_FITTING_POOL = "NoFittingPool";
         /// There are more requests than the operator takes at once.
         QUEUE_FULL = "QueueFull";

@@ -53,10 +53,8 @@ string_consts! {
         LOST_CLAIMS = "LostClaims";
         /// Nothing is wrong.
         AS_EXPECTED = "AsExpected";
-        /// `spec.drain` is set and claims are still open.
+        /// `spec.drain` is set: no new slices; open claims may end.
         DRAINING = "Draining";
-        /// `spec.drain` is set and no claim is open.
-        DRAINED = "Drained";
     }
 }
 

@@ -26,6 +26,8 @@ string_consts! {
         ACCURACY_WITHIN_BUDGET = "AccuracyWithinBudget";
         /// The keys come from a public trusted setup that the operator accepts, or the proof system needs none.
         TRUSTED_SETUP = "TrustedSetup";
+        /// Only a change will make it ready: tools that wait (kstatus) take it as failed. Absent otherwise.
+        STALLED = "Stalled";
     }
 }
 
@@ -58,7 +60,7 @@ string_consts! {
         UNSUPPORTED_NODES = "UnsupportedNodes";
         /// No cut of the graph fits `slicing.memoryPerWorker`.
         SLICE_TOO_LARGE = "SliceTooLarge";
-        /// The compiler stopped with an error. It is tried again once its Job is gone: ten minutes later, or when removed.
+        /// The compiler stopped. It starts again when the spec is changed, or with other resources for compilers.
         COMPILE_FAILED = "CompileFailed";
         /// The error was measured on the calibration data and is within the budget.
         WITHIN_BUDGET = "WithinBudget";

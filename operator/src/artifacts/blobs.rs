@@ -8,19 +8,26 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{Error as StoreError, ObjectStoreExt, WriteMultipart};
+use object_store::{Error as StoreError, ObjectStoreExt, PutPayload, WriteMultipart};
 use sha2::{Digest as _, Sha256};
 use zkinfer_crds::Digest;
 use zkinfer_crds::wire::BlobRef;
 
 use super::{ArtifactError, Artifacts, READ_AT_ONCE};
 
+/// Where blobs are, and where they are uploaded to.
+const BLOBS: &str = "blobs/sha256";
+const INCOMING: &str = "incoming";
+/// A blob older than this is stored again when it is handed in again; far less than the time after which it is swept.
+const OLD: Duration = Duration::from_secs(3600);
+
 impl Artifacts {
     fn blob_path(digest: &Digest) -> Path {
-        Path::from(format!("blobs/sha256/{}", digest.hex()))
+        Path::from(format!("{BLOBS}/{}", digest.hex()))
     }
 
-    /// Stores a blob under its digest. The same blob again is no work.
+    /// Stores a blob under its digest. The same blob again is no work, unless it is old: then it is as if it were new,
+    /// since what is old and not named yet may be swept.
     ///
     /// # Errors
     /// A failing store.
@@ -30,7 +37,10 @@ impl Artifacts {
             digest: Digest::of(&bytes),
             size: bytes.len() as u64,
         };
-        self.create(&Self::blob_path(&blob.digest), bytes).await?;
+        let path = Self::blob_path(&blob.digest);
+        if !self.create(&path, bytes.clone()).await? && self.is_older(&path, OLD).await? {
+            self.store.put(&path, PutPayload::from_bytes(bytes)).await?;
+        }
         Ok(blob)
     }
 
@@ -78,7 +88,7 @@ impl Artifacts {
         mut stream: impl Stream<Item = Result<Bytes, E>> + Unpin,
     ) -> Result<BlobRef, ArtifactError> {
         let incoming = Path::from(format!(
-            "incoming/{}-{:016x}",
+            "{INCOMING}/{}-{:016x}",
             digest.hex(),
             rand::random::<u64>()
         ));
@@ -176,24 +186,70 @@ impl Artifacts {
     /// # Errors
     /// A failing store.
     pub async fn blobs_older_than(&self, age: Duration) -> Result<Vec<Digest>, ArtifactError> {
-        let prefix = Path::from("blobs/sha256");
+        let prefix = Path::from(BLOBS);
         let listed: Vec<_> = self.store.list(Some(&prefix)).try_collect().await?;
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |d| d.as_millis() as i64);
-        let old = listed
-            .iter()
-            .filter(|meta| now - meta.last_modified.timestamp_millis() > age.as_millis() as i64);
+        let old = listed.iter().filter(|meta| is_older(meta, age));
         let digest =
             |meta: &object_store::ObjectMeta| format!("sha256:{}", meta.location.filename()?).parse().ok();
         Ok(old.filter_map(digest).collect())
     }
 
-    /// Removes a blob that nothing names any more.
+    /// Removes a blob that nothing names any more, unless it was stored again within this time.
     ///
     /// # Errors
     /// A failing store.
-    pub async fn remove_blob(&self, digest: &Digest) -> Result<(), ArtifactError> {
-        self.remove(&Self::blob_path(digest)).await
+    pub async fn remove_old_blob(&self, digest: &Digest, age: Duration) -> Result<(), ArtifactError> {
+        let path = Self::blob_path(digest);
+        if self.is_older(&path, age).await? {
+            self.remove(&path).await?;
+        }
+        Ok(())
     }
+
+    /// Removes what uploads and other writes left behind that were killed longer ago than this.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn remove_broken_uploads(&self, age: Duration) -> Result<(), ArtifactError> {
+        let listed: Vec<_> = self.store.list(Some(&Path::from(INCOMING))).try_collect().await?;
+        for meta in listed.iter().filter(|meta| is_older(meta, age)) {
+            self.remove(&meta.location).await?;
+        }
+        let Some(root) = &self.root else { return Ok(()) };
+        // In a folder, what is not whole yet has `#` in its name, and is not listed. Requests go with their folders.
+        for folder in [
+            INCOMING, BLOBS, "compiled", "crashes", "ledger", "models", "receipts",
+        ] {
+            for entry in std::fs::read_dir(root.join(folder))
+                .into_iter()
+                .flatten()
+                .flatten()
+            {
+                if !entry.file_name().to_string_lossy().contains('#') {
+                    continue;
+                }
+                let modified = entry.metadata().and_then(|m| m.modified());
+                if modified.is_ok_and(|at| at.elapsed().is_ok_and(|since| since > age)) {
+                    // Gone meanwhile, or looked at again.
+                    let _ = std::fs::remove_file(entry.path());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn is_older(&self, path: &Path, age: Duration) -> Result<bool, ArtifactError> {
+        match self.store.head(path).await {
+            Ok(meta) => Ok(is_older(&meta, age)),
+            Err(StoreError::NotFound { .. }) => Ok(false),
+            Err(e) => Err(e.into()),
+        }
+    }
+}
+
+fn is_older(meta: &object_store::ObjectMeta, age: Duration) -> bool {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_millis() as i64);
+    now - meta.last_modified.timestamp_millis() > age.as_millis() as i64
 }

@@ -10,6 +10,7 @@
 //! | `requests/<uid>/claims/<slice>/<claim>` | what was granted, so that claims survive a restart |
 //! | `requests/<uid>/proofs/<slice>/<claim>` | proof envelopes, as submitted |
 //! | `compiled/<key>`, `models/<uid>` | what the compiler reported, by all that it depends on and by Model |
+//! | `crashes/<uid>` | how the compiler of a Model ended that has reported nothing, so that it is not started for ever |
 //! | `receipts/<hex>` | receipts |
 //! | `receipts-of/<namespace>/<hex>` | an empty file: the receipt is of a request of this namespace |
 //! | `incoming/…` | blobs that are being uploaded |
@@ -19,7 +20,7 @@ mod blobs;
 mod requests;
 mod results;
 
-use std::path::Path as FilePath;
+use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -73,6 +74,8 @@ const READ_AT_ONCE: usize = 16;
 #[derive(Debug, Clone)]
 pub struct Artifacts {
     store: Arc<dyn ObjectStore>,
+    /// Where the store is a folder: what a killed upload leaves there is in no listing.
+    root: Option<PathBuf>,
 }
 
 impl Artifacts {
@@ -89,6 +92,7 @@ impl Artifacts {
         Ok(Self {
             // Folders that hold nothing any more would be listed as requests.
             store: Arc::new(LocalFileSystem::new_with_prefix(root)?.with_automatic_cleanup(true)),
+            root: Some(root.to_owned()),
         })
     }
 
@@ -115,6 +119,7 @@ impl Artifacts {
         )?;
         Ok(Self {
             store: Arc::new(PrefixStore::new(store, prefix)),
+            root: None,
         })
     }
 
@@ -123,6 +128,7 @@ impl Artifacts {
     pub fn memory() -> Self {
         Self {
             store: Arc::new(InMemory::new()),
+            root: None,
         }
     }
 
@@ -138,6 +144,7 @@ impl Artifacts {
                 InMemory::new(),
                 config,
             )),
+            root: None,
         }
     }
 

@@ -121,6 +121,10 @@ impl Artifacts {
         for meta in listed {
             self.store.delete(&meta.location).await?;
         }
+        if let Some(root) = &self.root {
+            // What a killed write left behind is in no listing, and would keep the folder.
+            let _ = std::fs::remove_dir_all(root.join(prefix.as_ref()));
+        }
         Ok(())
     }
 }

@@ -1,6 +1,9 @@
 //! What outlives a request: receipts, the ledger, and what compilers reported.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
+use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
 use zkinfer_crds::{ClaimId, Digest};
@@ -14,6 +17,8 @@ pub enum CompiledName<'a> {
     Key(&'a Digest),
     /// The uid of a Model.
     Model(&'a str),
+    /// The uid of a Model whose compiler ended without a report: what it was started with, and how it ended.
+    Crash(&'a str),
 }
 
 impl CompiledName<'_> {
@@ -21,6 +26,7 @@ impl CompiledName<'_> {
         match self {
             Self::Key(key) => Path::from(format!("compiled/{}", key.hex())),
             Self::Model(uid) => Path::from(format!("models/{uid}")),
+            Self::Crash(uid) => Path::from(format!("crashes/{uid}")),
         }
     }
 }
@@ -114,6 +120,32 @@ impl Artifacts {
     /// A failing store.
     pub async fn compiled(&self, name: CompiledName<'_>) -> Result<Option<Bytes>, ArtifactError> {
         self.read(&name.path()).await
+    }
+
+    /// The uids of the Models of which something is kept.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn models(&self) -> Result<BTreeSet<String>, ArtifactError> {
+        let mut uids = BTreeSet::new();
+        for folder in ["models", "crashes"] {
+            let listed: Vec<_> = self.store.list(Some(&Path::from(folder))).try_collect().await?;
+            uids.extend(
+                listed
+                    .iter()
+                    .filter_map(|meta| meta.location.filename().map(str::to_owned)),
+            );
+        }
+        Ok(uids)
+    }
+
+    /// Removes all that is kept of a Model; what other Models may share, under the key, stays.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn delete_model(&self, uid: &str) -> Result<(), ArtifactError> {
+        self.remove_compiled(CompiledName::Model(uid)).await?;
+        self.remove_compiled(CompiledName::Crash(uid)).await
     }
 
     /// Removes a compiler's report.

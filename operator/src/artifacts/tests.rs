@@ -1,5 +1,7 @@
 //! Every store behaves the same.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use zkinfer_crds::{ClaimId, Digest, RequestUid, SliceIndex};
 
@@ -68,5 +70,82 @@ async fn a_namespace_names_what_came_from_it() {
         store.grant_blob(&blob.digest, "one").await.unwrap();
         assert!(store.blob_is_of(&blob.digest, "one").await.unwrap());
         assert!(!store.blob_is_of(&blob.digest, "two").await.unwrap());
+    }
+}
+
+/// Makes a file look as if it had been written so many hours ago.
+fn age(path: &FilePath, hours: u64) {
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    let at = std::time::SystemTime::now() - Duration::from_secs(hours * 3600);
+    file.set_modified(at).unwrap();
+}
+
+#[tokio::test]
+async fn a_blob_that_is_handed_in_again_is_not_swept_as_an_old_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Artifacts::file(dir.path()).unwrap();
+    let day = Duration::from_secs(24 * 3600);
+    for again in [false, true] {
+        let blob = store.put_blob(&b"key"[..]).await.unwrap();
+        age(&dir.path().join("blobs/sha256").join(blob.digest.hex()), 48);
+        assert_eq!(store.blobs_older_than(day).await.unwrap(), [blob.digest]);
+        if again {
+            store.put_blob(&b"key"[..]).await.unwrap();
+            assert!(store.blobs_older_than(day).await.unwrap().is_empty());
+        }
+        // The sweep may have made its list before.
+        store.remove_old_blob(&blob.digest, day).await.unwrap();
+        assert_eq!(store.has_blob(&blob).await.unwrap(), again);
+    }
+}
+
+#[tokio::test]
+async fn what_killed_uploads_left_behind_goes_and_what_is_coming_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Artifacts::file(dir.path()).unwrap();
+    let file = |name: &str| {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, b"half").unwrap();
+        path
+    };
+    // Killed before the last byte, and between the last byte and the name.
+    let left = [
+        file("incoming/one-1#1"),
+        file("incoming/two-2"),
+        file("blobs/sha256/three#1"),
+        file("ledger/seven#1"),
+    ];
+    left.iter().for_each(|path| age(path, 3));
+    let coming = [
+        file("incoming/four-4#1"),
+        file("incoming/five-5"),
+        file("blobs/sha256/six#1"),
+    ];
+    store
+        .remove_broken_uploads(Duration::from_secs(2 * 3600))
+        .await
+        .unwrap();
+    assert!(left.iter().all(|path| !path.exists()), "{left:?}");
+    assert!(coming.iter().all(|path| path.exists()), "{coming:?}");
+    // A request's go with it, whatever their age.
+    let uid = RequestUid::new([1; 16]);
+    let half = file(&format!("requests/{uid}/claims/0/eight#1"));
+    store.delete_request(uid).await.unwrap();
+    assert!(!half.exists());
+    assert!(store.requests().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_kept_of_a_model_is_listed_and_removed_by_its_uid() {
+    let (_dir, stores) = stores();
+    for store in stores {
+        for name in [CompiledName::Model("one"), CompiledName::Crash("two")] {
+            store.put_compiled(name, b"{}".to_vec()).await.unwrap();
+        }
+        let uids = |uids: &[&str]| uids.iter().map(|u| (*u).to_owned()).collect();
+        assert_eq!(store.models().await.unwrap(), uids(&["one", "two"]));
+        store.delete_model("one").await.unwrap();
+        assert_eq!(store.models().await.unwrap(), uids(&["two"]));
     }
 }

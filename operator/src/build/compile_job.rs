@@ -5,6 +5,7 @@ use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use sha2::{Digest as _, Sha256};
+use zkinfer_crds::Digest;
 
 use super::pod::{empty_dir, env, mount, resources, restricted};
 use super::{WorkerSettings, labels};
@@ -31,18 +32,34 @@ pub struct CompileSettings {
     pub seconds: i64,
 }
 
-/// Builds the Job for one try at compiling a Model.
+/// One attempt at compiling a Model.
+#[derive(Debug, Clone, Copy)]
+pub struct CompileJob<'a> {
+    /// The Model's namespace and name.
+    pub model: (&'a str, &'a str),
+    /// Its uid.
+    pub uid: &'a str,
+    /// The compiler's token.
+    pub token: &'a str,
+    /// What tells this attempt from others; it is in the Job's name, and on it.
+    pub attempt: &'a Digest,
+}
+
+/// Builds the Job.
 #[must_use]
-pub fn compile_job(
-    model: (&str, &str),
-    uid: &str,
-    token: &str,
-    compile: &CompileSettings,
-    settings: &WorkerSettings,
-) -> Job {
+pub fn compile_job(job: &CompileJob<'_>, compile: &CompileSettings, settings: &WorkerSettings) -> Job {
+    let CompileJob {
+        model,
+        uid,
+        token,
+        attempt,
+    } = *job;
     let mut labels = labels::of(labels::COMPILER);
     labels.insert(labels::MODEL_UID.to_owned(), uid.to_owned());
-    let hash = hex::encode(&Sha256::digest(token.as_bytes())[..5]);
+    let mut hash = Sha256::new();
+    hash.update(token.as_bytes());
+    hash.update(attempt.hex().as_bytes());
+    let hash = hex::encode(&hash.finalize()[..5]);
     let name: String = model.1.chars().take(40).collect();
     let container = Container {
         name: "compiler".to_owned(),
@@ -70,7 +87,13 @@ pub fn compile_job(
             )),
             namespace: Some(settings.namespace.clone()),
             labels: Some(labels.clone()),
-            annotations: Some([(labels::FOR.to_owned(), format!("{}/{}", model.0, model.1))].into()),
+            annotations: Some(
+                [
+                    (labels::FOR.to_owned(), format!("{}/{}", model.0, model.1)),
+                    (labels::ATTEMPT.to_owned(), attempt.hex()),
+                ]
+                .into(),
+            ),
             ..ObjectMeta::default()
         },
         spec: Some(JobSpec {

@@ -33,6 +33,9 @@ pub const KUEUE_QUEUE: &str = "kueue.x-k8s.io/queue-name";
 /// An annotation: the object that it is for, as `namespace/name`.
 pub const FOR: &str = "zkinfer.dev/for";
 
+/// An annotation: what tells this attempt at compiling a Model from others.
+pub const ATTEMPT: &str = "zkinfer.dev/attempt";
+
 /// Selects everything that the operator made.
 #[must_use]
 pub fn managed() -> String {

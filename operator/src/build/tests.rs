@@ -2,6 +2,7 @@
 
 use super::*;
 use k8s_openapi::api::core::v1::PodSpec;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::json;
 use zkinfer_crds::RequestUid;
 
@@ -43,13 +44,13 @@ fn compile() -> k8s_openapi::api::batch::v1::Job {
         scratch: "8Gi".to_owned(),
         seconds: 3600,
     };
-    compile_job(
-        ("default", "digits"),
-        "6a3e3b5e-0000-4000-8000-000000000002",
-        "token",
-        &compile,
-        &settings(),
-    )
+    let job = CompileJob {
+        model: ("default", "digits"),
+        uid: "6a3e3b5e-0000-4000-8000-000000000002",
+        token: "token",
+        attempt: &zkinfer_crds::Digest::new([9; 32]),
+    };
+    compile_job(&job, &compile, &settings())
 }
 
 /// Compares with `golden/NAME.yaml`; `ZKINFER_UPDATE=1` writes it.
@@ -115,6 +116,15 @@ fn every_pod_is_restricted_and_has_no_access_to_the_api_server() {
             );
         }
     }
+}
+
+#[test]
+fn an_update_of_warm_workers_makes_no_more_of_them_than_the_pool_allows() {
+    let strategy = warm_workers(&pool(), &settings()).spec.strategy.unwrap();
+    let rolling = strategy.rolling_update.unwrap();
+    assert_eq!(strategy.type_.as_deref(), Some("RollingUpdate"));
+    assert_eq!(rolling.max_surge, Some(IntOrString::Int(0)));
+    assert_eq!(rolling.max_unavailable, Some(IntOrString::Int(1)));
 }
 
 #[test]

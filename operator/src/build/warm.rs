@@ -1,8 +1,9 @@
 //! The workers that a pool keeps running while there is nothing to do: a Deployment.
 
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 use zkinfer_crds::k8s::MinerPool;
 
@@ -21,6 +22,14 @@ pub fn warm_workers(pool: &MinerPool, settings: &WorkerSettings) -> Deployment {
         metadata,
         spec: DeploymentSpec {
             replicas: Some(replicas as i32),
+            // With one more than there were, the pool would have more workers than its spec allows.
+            strategy: Some(DeploymentStrategy {
+                type_: Some("RollingUpdate".to_owned()),
+                rolling_update: Some(RollingUpdateDeployment {
+                    max_surge: Some(IntOrString::Int(0)),
+                    max_unavailable: Some(IntOrString::Int(1)),
+                }),
+            }),
             selector: LabelSelector {
                 match_labels: Some(labels.clone()),
                 match_expressions: None,

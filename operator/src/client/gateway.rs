@@ -26,6 +26,8 @@ pub(super) struct Gateway {
     address: String,
     token: String,
     http: reqwest::Client,
+    /// Most bytes of an answer.
+    most: u64,
 }
 
 impl Gateway {
@@ -49,7 +51,12 @@ impl Gateway {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|e| ClientError::Gateway(e.to_string()))?;
-        Ok(Self { address, token, http })
+        Ok(Self {
+            address,
+            token,
+            http,
+            most: MAX_BYTES,
+        })
     }
 
     /// Fetches a file.
@@ -65,14 +72,22 @@ impl Gateway {
 
     async fn call(&self, call: reqwest::RequestBuilder) -> Result<Vec<u8>, ClientError> {
         let failed = |e: reqwest::Error| ClientError::Gateway(e.to_string());
-        let answer = call.bearer_auth(&self.token).send().await.map_err(failed)?;
+        let mut answer = call.bearer_auth(&self.token).send().await.map_err(failed)?;
         let status = answer.status();
-        if answer.content_length().is_some_and(|n| n > MAX_BYTES) {
-            return Err(ClientError::Gateway(format!("more than {MAX_BYTES} bytes")));
+        let too_large = || ClientError::Gateway(format!("its answer has more than {} bytes", self.most));
+        if answer.content_length().is_some_and(|n| n > self.most) {
+            return Err(too_large());
         }
-        let bytes = answer.bytes().await.map_err(failed)?;
+        // A body may come without saying how long it is.
+        let mut bytes = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(failed)? {
+            if (bytes.len() + chunk.len()) as u64 > self.most {
+                return Err(too_large());
+            }
+            bytes.extend_from_slice(&chunk);
+        }
         if status.is_success() {
-            return Ok(bytes.to_vec());
+            return Ok(bytes);
         }
         let problem = serde_json::from_slice::<Problem>(&bytes);
         Err(ClientError::Gateway(problem.map_or_else(
@@ -167,4 +182,34 @@ async fn forward(client: &Client, namespace: &str) -> Result<String, ClientError
         }
     });
     Ok(format!("http://{address}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_that_does_not_say_how_long_it_is_is_read_to_the_limit_only() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut call, _)) = listener.accept().await {
+                let _ = call.read(&mut [0; 4096]).await;
+                let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+                let body = "a\r\n0123456789\r\n".repeat(2);
+                let _ = call.write_all(format!("{head}{body}0\r\n\r\n").as_bytes()).await;
+            }
+        });
+        let gateway = |most| Gateway {
+            address: address.clone(),
+            token: "token".to_owned(),
+            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+            most,
+        };
+        assert_eq!(gateway(20).get("/").await.unwrap().len(), 20);
+        let error = gateway(19).get("/").await.unwrap_err().to_string();
+        assert!(error.contains("more than 19 bytes"), "{error}");
+    }
 }

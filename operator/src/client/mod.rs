@@ -40,6 +40,9 @@ pub enum ClientError {
     /// The gateway.
     #[error("the gateway: {0}")]
     Gateway(String),
+    /// A request was made, and how it ends cannot be known here; in a sentence.
+    #[error("{0}")]
+    Unfollowed(String),
     /// Something that is not as it should be, in a sentence.
     #[error("{0}")]
     Other(String),

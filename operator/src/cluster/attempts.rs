@@ -8,13 +8,13 @@ use kube::runtime::reflector::ObjectRef;
 use super::Context;
 use super::settings::RunError;
 use crate::artifacts::Artifacts;
-use crate::scoring::{self, Entry};
+use crate::scoring::{self, Entry, Totals};
 
 /// Leases end by time.
 const TICK: Duration = Duration::from_millis(250);
 
-/// The ledger as it is in the store.
-pub(super) async fn ledger(artifacts: &Artifacts) -> Result<Vec<Entry>, RunError> {
+/// What the ledger in the store adds up to.
+pub(super) async fn ledger(artifacts: &Artifacts) -> Result<Totals, RunError> {
     let read = artifacts.ledger().await?;
     let mut entries: Vec<Entry> = Vec::with_capacity(read.len());
     for json in read {
@@ -24,7 +24,7 @@ pub(super) async fn ledger(artifacts: &Artifacts) -> Result<Vec<Entry>, RunError
         }
     }
     entries.sort_by_key(|e| e.at);
-    Ok(entries)
+    Ok(entries.iter().collect())
 }
 
 /// Follows the dispatcher, for ever.
@@ -44,7 +44,7 @@ pub(super) async fn run(ctx: Arc<Context>) {
             };
             ctx.metrics.attempt(&attempt, entry.is_some());
             if let Some(entry) = entry {
-                ctx.ledger().push(entry);
+                ctx.ledger().add(&entry);
             }
             if let Some((namespace, name)) = attempt.pool.as_str().split_once('/') {
                 ctx.wake.pool(ObjectRef::new(name).within(namespace));

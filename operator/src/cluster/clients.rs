@@ -108,7 +108,7 @@ async fn create(
     body: Result<Json<InferenceRequest>, axum::extract::rejection::JsonRejection>,
 ) -> Answer {
     let invalid = |message: String| Reject::new(StatusCode::BAD_REQUEST, "InvalidBody", message);
-    // Who may create anything anywhere is asked before the body is looked at.
+    // A call without a token is refused before its body is looked at; where the caller may create, the body says.
     bearer(&headers).ok_or_else(Reject::unknown_token)?;
     let Json(mut request) = body.map_err(|e| invalid(e.body_text()))?;
     let namespace = request

@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::Client;
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Client, ResourceExt};
 use tokio::sync::{Notify, mpsc};
 use zkinfer_crds::compile_report::CompileOutcome;
 use zkinfer_crds::k8s::{
-    InferenceRequest, InferenceRequestStatus, MinerPool, MinerPoolStatus, Model, ModelStatus,
+    InferenceRequest, InferenceRequestStatus, MinerPool, MinerPoolStatus, Model, ModelStatus, RequestPhase,
 };
 use zkinfer_crds::wire::BlobRef;
 use zkinfer_crds::{Digest, RequestUid};
@@ -32,7 +32,7 @@ use crate::dispatch::{Dispatcher, PoolId};
 use crate::fleet::JobIndex;
 use crate::remote::AllowedUrl;
 use crate::runs::{CompiledModel, Run};
-use crate::scoring::Entry;
+use crate::scoring::Totals;
 use crate::sources::NamespaceFiles;
 
 /// How often something that nobody tells of is looked at while the operator starts.
@@ -206,7 +206,8 @@ pub struct Context {
     pub(super) models: Mutex<BTreeMap<String, ModelRecord>>,
     pub(super) runs: Mutex<BTreeMap<RequestUid, RunRecord>>,
     pub(super) pools: Mutex<BTreeMap<PoolId, PoolRecord>>,
-    pub(super) ledger: Mutex<Vec<Entry>>,
+    pub(super) ledger: Mutex<Totals>,
+    pub(super) looked_at: Mutex<BTreeSet<RequestUid>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -229,9 +230,28 @@ impl Context {
         lock(&self.pools)
     }
 
-    /// Every ledger entry.
-    pub fn ledger(&self) -> MutexGuard<'_, Vec<Entry>> {
+    /// What the ledger adds up to.
+    pub fn ledger(&self) -> MutexGuard<'_, Totals> {
         lock(&self.ledger)
+    }
+
+    /// A request was looked at with all that it needs known, and has no run for now. It is of no interest once the
+    /// gateway answers.
+    pub fn looked_at(&self, request: RequestUid) {
+        if !self.ready.is(Part::Gateway) {
+            lock(&self.looked_at).insert(request);
+        }
+    }
+
+    /// Whether the gateway has to wait for a request from before a restart: it was being proved, and will be again.
+    pub(super) fn awaits(&self, request: &InferenceRequest) -> bool {
+        let status = request.status.as_ref();
+        let proving = status.is_some_and(|s| s.phase == RequestPhase::Proving);
+        let at_rest = request.spec.suspend || request.metadata.deletion_timestamp.is_some();
+        let Some(uid) = request.uid().and_then(|uid| uid.parse().ok()) else {
+            return false;
+        };
+        proving && !at_rest && !self.runs().contains_key(&uid) && !lock(&self.looked_at).contains(&uid)
     }
 
     /// Warm workers of a pool that are up.

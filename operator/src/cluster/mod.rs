@@ -41,7 +41,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
-use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model, RequestPhase};
+use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model};
 
 pub use context::{Context, ModelRecord, Part, PoolRecord, RunRecord, Stores, Wake};
 pub use settings::{RunError, RunOptions};
@@ -54,7 +54,7 @@ use self::metrics::Metrics;
 use self::settings::{Stop, stopped};
 use crate::build::labels;
 use crate::controllers::{model, pool, request};
-use crate::dispatch::Dispatcher;
+use crate::dispatch::{Dispatcher, PoolId};
 use crate::fleet;
 use crate::gateway::Gateway;
 
@@ -62,8 +62,13 @@ use crate::gateway::Gateway;
 const RECONCILE_TIME: Duration = Duration::from_secs(120);
 /// How long the gateway waits for runs from before a restart.
 const RESUME_TIME: Duration = Duration::from_secs(30);
-/// Time for open calls when the operator is told to stop.
+/// Time for reconciliations that are at work when the operator is told to stop, and then for open calls. Kubernetes kills
+/// after [`GRACE`], and a reconciliation that is given up is made again.
+const DRAIN_TIME: Duration = Duration::from_secs(15);
 const SHUTDOWN_TIME: Duration = Duration::from_secs(5);
+/// The operator's pod has Kubernetes' default `terminationGracePeriodSeconds`.
+const GRACE: Duration = Duration::from_secs(30);
+const _: () = assert!(DRAIN_TIME.as_secs() + SHUTDOWN_TIME.as_secs() < GRACE.as_secs());
 /// Pause before a reconciliation that failed is tried again, on average.
 const RETRY: Duration = Duration::from_secs(2);
 /// Reconciliations at once. Requests evaluate models.
@@ -86,7 +91,7 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
     }
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let dispatcher = Dispatcher::new(artifacts.clone(), key, options.least_lease, threads);
-    let entries = attempts::ledger(&artifacts).await?;
+    let ledger = attempts::ledger(&artifacts).await?;
     let (models, models_writer) = streams::store();
     let (requests, requests_writer) = streams::store();
     let (pools, pools_writer) = streams::store();
@@ -127,7 +132,8 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
         models: Default::default(),
         runs: Default::default(),
         pools: Default::default(),
-        ledger: std::sync::Mutex::new(entries),
+        ledger: std::sync::Mutex::new(ledger),
+        looked_at: Default::default(),
     });
     let health = TcpListener::bind(&options.health_address)
         .await
@@ -150,6 +156,7 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
         asked_models,
         CONCURRENCY.0,
         listed(&ctx, Part::Models),
+        |_| {},
         move |model: &Model| sweep::model_gone(&gone, model),
     );
     let gone = Arc::clone(&ctx);
@@ -159,9 +166,10 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
         asked_requests,
         CONCURRENCY.1,
         listed(&ctx, Part::Requests),
+        |_| {},
         move |request: &InferenceRequest| sweep::request_gone(&gone, request),
     );
-    let gone = Arc::clone(&ctx);
+    let (seen, gone) = (Arc::clone(&ctx), Arc::clone(&ctx));
     let deployments: Api<PartialObjectMeta<Deployment>> = Api::all(client.clone());
     let pools = streams::controller(
         Api::all(client),
@@ -169,18 +177,33 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
         asked_pools,
         CONCURRENCY.2,
         listed(&ctx, Part::Pools),
+        // At once, and not when the pool's turn comes: workers ask all the time.
+        move |pool: &MinerPool| seen.dispatcher.drain(&pool_id(pool), pool.spec.drain),
         move |pool: &MinerPool| sweep::pool_gone(&gone, pool),
     )
     .owns(deployments, watcher::Config::default().labels(&labels::managed()));
-    futures::join!(
-        drive(models, "Model", model::reconcile, &ctx, &stop),
-        drive(requests, "InferenceRequest", request::reconcile, &ctx, &stop),
-        drive(pools, "MinerPool", pool::reconcile, &ctx, &stop),
-    );
+    let controllers = async {
+        futures::join!(
+            drive(models, "Model", model::reconcile, &ctx, &stop),
+            drive(requests, "InferenceRequest", request::reconcile, &ctx, &stop),
+            drive(pools, "MinerPool", pool::reconcile, &ctx, &stop),
+        )
+    };
+    if ends_in_time(controllers, stopped(stop.clone()), DRAIN_TIME)
+        .await
+        .is_none()
+    {
+        tracing::warn!("some reconciliations did not end in time; the next operator makes them again");
+    }
     // Workers that wait for work lose their call, and make it again at the next operator.
     let _ = tokio::time::timeout(SHUTDOWN_TIME, answering).await;
     tasks.shutdown().await;
     Ok(())
+}
+
+/// A pool's id.
+fn pool_id(pool: &MinerPool) -> PoolId {
+    PoolId::new(&pool.namespace().unwrap_or_default(), &pool.name_any())
 }
 
 fn listed(ctx: &Arc<Context>, part: Part) -> impl Fn() + Send + 'static {
@@ -224,6 +247,22 @@ async fn drive<K, F>(
         .await;
 }
 
+/// What `work` gives, unless it is still at work so long after it was told to stop.
+async fn ends_in_time<T>(
+    work: impl Future<Output = T>,
+    stopped: impl Future<Output = ()>,
+    limit: Duration,
+) -> Option<T> {
+    let late = async {
+        stopped.await;
+        tokio::time::sleep(limit).await;
+    };
+    tokio::select! {
+        done = work => Some(done),
+        () = late => None,
+    }
+}
+
 /// Answers workers, compilers and clients, once all that was at work before a restart is known again: before that, a
 /// claim of an honest worker would look like one of a request that is over.
 async fn answer(ctx: Arc<Context>, listener: TcpListener, stop: Stop) {
@@ -260,15 +299,28 @@ async fn answer(ctx: Arc<Context>, listener: TcpListener, stop: Stop) {
     fleet.abort();
 }
 
-/// Every request that was being proved when the operator started has its run, or cannot have one.
+/// Every request that was being proved when the operator started has its run, or has none for now.
 fn all_resumed(ctx: &Context) -> bool {
-    let runs = ctx.runs();
-    ctx.stores.requests.state().iter().all(|request| {
-        let proving = request
-            .status
-            .as_ref()
-            .is_some_and(|s| s.phase == RequestPhase::Proving);
-        let uid = request.uid().and_then(|uid| uid.parse().ok());
-        !proving || uid.is_none_or(|uid| runs.contains_key(&uid))
-    })
+    ctx.stores.requests.state().iter().all(|r| !ctx.awaits(r))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reconciliation_that_hangs_does_not_hold_the_operator_beyond_its_grace() {
+        let (told, limit) = (|| std::future::ready(()), Duration::from_millis(30));
+        let began = Instant::now();
+        let hung = ends_in_time(std::future::pending::<()>(), told(), limit).await;
+        assert!(hung.is_none() && began.elapsed() >= limit);
+        let at_work = async {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            7
+        };
+        assert_eq!(
+            ends_in_time(at_work, told(), Duration::from_secs(60)).await,
+            Some(7)
+        );
+    }
 }

@@ -21,8 +21,8 @@ where
     reflector::store()
 }
 
-/// A controller of `K` that also reconciles what comes from `asked`; it tells when the store holds every object, and of
-/// every object that is deleted. (`Store::wait_until_ready` is of no use here: of several who wait it wakes the last one,
+/// A controller of `K` that also reconciles what comes from `asked`; it tells when the store holds every object, and,
+/// before anything is reconciled, of every object that is as it was not before or is deleted. (`Store::wait_until_ready` is of no use here: of several who wait it wakes the last one,
 /// and the controller waits.)
 pub(super) fn controller<K>(
     api: Api<K>,
@@ -30,6 +30,7 @@ pub(super) fn controller<K>(
     asked: UnboundedReceiver<ObjectRef<K>>,
     concurrency: u16,
     listed: impl Fn() + Send + 'static,
+    changed: impl Fn(&K) + Send + 'static,
     deleted: impl Fn(&K) + Send + 'static,
 ) -> Controller<K>
 where
@@ -45,7 +46,8 @@ where
         .inspect_ok(move |event| match event {
             Event::InitDone => listed(),
             Event::Delete(object) => deleted(object),
-            Event::Init | Event::InitApply(_) | Event::Apply(_) => {}
+            Event::InitApply(object) | Event::Apply(object) => changed(object),
+            Event::Init => {}
         })
         .touched_objects();
     let asked = futures::stream::unfold(asked, |mut asked| async move {

@@ -1,5 +1,5 @@
 //! Removing what belongs to objects that are gone. There are no finalizers, so that an uninstall never hangs: what a
-//! deletion's event does not clean up, a later sweep does.
+//! deletion's event does not clean up, because the operator was away, a later sweep does; so for uploads that were killed.
 //!
 //! Invariant: a blob is removed only if nothing names it and it is older than [`GRACE`]; receipts and the ledger stay.
 
@@ -20,6 +20,8 @@ use crate::dispatch::PoolId;
 const EVERY: Duration = Duration::from_secs(600);
 /// Blobs younger than this may be about to be named.
 const GRACE: Duration = Duration::from_secs(24 * 3600);
+/// No upload takes as long as this.
+const UPLOAD: Duration = Duration::from_secs(2 * 3600);
 
 /// A request was deleted.
 pub(super) fn request_gone(ctx: &Arc<Context>, request: &InferenceRequest) {
@@ -45,7 +47,7 @@ pub(super) fn model_gone(ctx: &Arc<Context>, model: &Model) {
     ctx.wake_requests(|r| r.namespace() == namespace && r.spec.model_ref.name == name);
     let ctx = Arc::clone(ctx);
     tokio::spawn(async move {
-        if let Err(error) = ctx.artifacts.remove_compiled(CompiledName::Model(&uid)).await {
+        if let Err(error) = ctx.artifacts.delete_model(&uid).await {
             tracing::warn!(model = name, %error, "its report is not removed");
         }
     });
@@ -55,6 +57,7 @@ pub(super) fn model_gone(ctx: &Arc<Context>, model: &Model) {
 pub(super) fn pool_gone(ctx: &Arc<Context>, pool: &MinerPool) {
     let id = PoolId::new(&pool.namespace().unwrap_or_default(), &pool.name_any());
     ctx.pools().remove(&id);
+    ctx.dispatcher.drain(&id, false);
     ctx.wake_requests(|_| true);
     ctx.fleet.notify_one();
 }
@@ -72,7 +75,7 @@ pub(super) async fn run(ctx: Arc<Context>) {
 
 async fn sweep(ctx: &Context) -> Result<(), ArtifactError> {
     // Listed before the objects are looked at: what is made meanwhile is not in the list.
-    let kept = ctx.artifacts.requests().await?;
+    let (kept, compiled) = (ctx.artifacts.requests().await?, ctx.artifacts.models().await?);
     let living: BTreeSet<RequestUid> = ctx
         .stores
         .requests
@@ -84,13 +87,20 @@ async fn sweep(ctx: &Context) -> Result<(), ArtifactError> {
         tracing::info!(request = %uid, "removing the artifacts of a request that is gone");
         ctx.artifacts.delete_request(uid).await?;
     }
+    let models = ctx.stores.models.state();
+    let living: BTreeSet<&str> = models.iter().filter_map(|m| m.metadata.uid.as_deref()).collect();
+    for uid in compiled.iter().filter(|uid| !living.contains(uid.as_str())) {
+        tracing::info!(model = uid, "removing the report on a Model that is gone");
+        ctx.artifacts.delete_model(uid).await?;
+    }
+    ctx.artifacts.remove_broken_uploads(UPLOAD).await?;
     let old = ctx.artifacts.blobs_older_than(GRACE).await?;
     if old.is_empty() {
         return Ok(());
     }
     let named = named(ctx).await?;
     for digest in old.into_iter().filter(|d| !named.contains(d)) {
-        ctx.artifacts.remove_blob(&digest).await?;
+        ctx.artifacts.remove_old_blob(&digest, GRACE).await?;
     }
     Ok(())
 }

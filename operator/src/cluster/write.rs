@@ -41,11 +41,12 @@ impl From<kube::Error> for ReconcileError {
     }
 }
 
-/// Writes the whole status. An object that is gone, or is another by now, has none to write.
+/// Writes the whole status; whether it was written: an object that is gone, or is another by now, has none, and nobody is
+/// told of it.
 ///
 /// # Errors
 /// The API server.
-pub async fn patch_status<K, S>(ctx: &Context, object: &K, status: &S) -> Result<(), kube::Error>
+pub async fn patch_status<K, S>(ctx: &Context, object: &K, status: &S) -> Result<bool, kube::Error>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
     S: Serialize,
@@ -62,10 +63,10 @@ where
         .patch_status(&object.name_any(), &params, &Patch::Apply(body))
         .await
     {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(true),
         Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => {
             tracing::info!(name = object.name_any(), "it is gone; its status is not written");
-            Ok(())
+            Ok(false)
         }
         Err(e) => Err(e),
     }

@@ -158,6 +158,14 @@ impl Dispatcher {
         self.work.notify_waiters();
     }
 
+    /// Gives a pool no new slices from now on, or does so again; open claims go on.
+    pub fn drain(&self, pool: &PoolId, drained: bool) {
+        let changed = lock(&self.queue).drain(pool, drained);
+        if changed {
+            self.work.notify_waiters();
+        }
+    }
+
     /// What the queued requests ask of their pools, in order, and how many claims each pool has open.
     #[must_use]
     pub fn loads(&self) -> (Vec<RequestLoad>, BTreeMap<PoolId, u32>) {

@@ -1,6 +1,6 @@
 //! The queue. Every operation takes the time since the queue was made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use zkinfer_crds::{ClaimId, Identity, ParameterId, RequestUid, SliceIndex};
@@ -67,6 +67,8 @@ pub(super) struct RestoredClaim {
 pub struct Queue {
     requests: Vec<RequestEntry>,
     least_lease: Duration,
+    /// Pools that get no new slices.
+    drained: BTreeSet<PoolId>,
     ended: Vec<Attempt>,
 }
 
@@ -77,6 +79,7 @@ impl Queue {
         Self {
             requests: Vec::new(),
             least_lease,
+            drained: BTreeSet::new(),
             ended: Vec::new(),
         }
     }
@@ -114,6 +117,15 @@ impl Queue {
     pub fn retarget(&mut self, uid: RequestUid, pools: Vec<PoolId>) {
         if let Some(request) = self.find_mut(uid) {
             request.retarget(pools);
+        }
+    }
+
+    /// Gives a pool no new slices, or does so again; open claims go on. Whether it did otherwise before.
+    pub fn drain(&mut self, pool: &PoolId, drained: bool) -> bool {
+        if drained {
+            self.drained.insert(pool.clone())
+        } else {
+            self.drained.remove(pool)
         }
     }
 
@@ -192,12 +204,16 @@ impl Queue {
     ) -> Claimed {
         self.expire(now);
         let least = self.least_lease;
+        let drained = self.drained.contains(pool);
         // A pool that is no longer among the request's has nothing to wait for either.
         let over = |r: &RequestEntry| r.failed.is_some() || r.all_verified() || !r.pools.contains(pool);
         if let Some(uid) = worker.request
-            && self.find(uid).is_none_or(over)
+            && (drained || self.find(uid).is_none_or(over))
         {
             return Claimed::Over;
+        }
+        if drained {
+            return Claimed::Nothing;
         }
         let wanted = |r: &&mut RequestEntry| worker.request.is_none_or(|uid| uid == r.uid);
         for request in self.requests.iter_mut().filter(wanted) {

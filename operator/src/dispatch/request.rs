@@ -111,9 +111,10 @@ pub struct PoolLoad {
     pub serves: bool,
 }
 
-/// How many different pools can prove each slice.
+/// How many different pools can prove each slice. While there is none, nobody is content with less than was asked for.
 fn possible(redundancy: u32, pools: &[PoolId]) -> usize {
-    (redundancy as usize).clamp(1, pools.len().max(1))
+    let most = if pools.is_empty() { usize::MAX } else { pools.len() };
+    (redundancy as usize).clamp(1, most)
 }
 
 impl RequestEntry {

@@ -310,3 +310,39 @@ fn a_pool_that_hands_back_again_and_again_does_not_use_up_the_attempts() {
     );
     assert!(matches!(bench.ask("beta", now), Claimed::Slice(_)));
 }
+
+#[test]
+fn a_pool_that_is_drained_gets_no_new_slices_and_may_end_what_it_holds() {
+    let mut bench = Bench::new(vec![request(1, 2, &["a"])]);
+    let only = Worker {
+        request: Some(uid(1)),
+        ..worker()
+    };
+    let held = bench.take("a", seconds(0));
+    bench.queue.drain(&pool("a"), true);
+    assert_eq!(bench.ask("a", seconds(1)), Claimed::Nothing);
+    assert_eq!(
+        bench.ask_as("a", &only, seconds(1)),
+        Claimed::Over,
+        "a Job's worker goes home"
+    );
+    bench.verify(&held, seconds(2));
+    bench.queue.drain(&pool("a"), false);
+    bench.take("a", seconds(2));
+}
+
+#[test]
+fn a_request_without_pools_waits_and_is_not_content_with_less() {
+    let mut twice = request(1, 1, &["a", "b"]);
+    twice.redundancy = 2;
+    let mut bench = Bench::new(vec![twice]);
+    let first = bench.take("a", seconds(6));
+    bench.verify(&first, seconds(6));
+    bench.queue.retarget(uid(1), Vec::new());
+    assert!(!bench.queue.all_verified(uid(1)), "one of two has proved it");
+    assert_eq!(bench.ask("b", seconds(7)), Claimed::Nothing);
+    bench.queue.retarget(uid(1), vec![pool("a"), pool("c")]);
+    let second = bench.take("c", seconds(8));
+    bench.verify(&second, seconds(8));
+    assert!(bench.queue.all_verified(uid(1)));
+}

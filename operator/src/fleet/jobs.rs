@@ -31,6 +31,8 @@ pub enum Purpose {
         uid: String,
         /// Its namespace and name.
         model: (String, String),
+        /// What tells this attempt from others.
+        attempt: String,
     },
 }
 
@@ -39,6 +41,8 @@ pub enum Purpose {
 pub enum JobState {
     /// It may.
     Running,
+    /// It is being removed, and has not ended.
+    Removed,
     /// It is complete.
     Ended,
     /// It gave up; why.
@@ -72,6 +76,7 @@ impl JobView {
             Purpose::Compile {
                 uid: uid.clone(),
                 model: (model_namespace.to_owned(), name.to_owned()),
+                attempt: annotations.get(labels::ATTEMPT).cloned().unwrap_or_default(),
             }
         } else {
             Purpose::Prove {
@@ -102,7 +107,7 @@ impl JobView {
             name: job.name_any(),
             purpose,
             state: state.unwrap_or(if deleted {
-                JobState::Ended
+                JobState::Removed
             } else {
                 JobState::Running
             }),
@@ -156,13 +161,49 @@ impl JobIndex {
         })
     }
 
-    /// The state of a Model's compile Job; a running one before an ended one.
+    /// The state of a Model's compile Job: one at work, whatever for, else this attempt's.
     #[must_use]
-    pub fn compiling(&self, uid: &str) -> Option<JobState> {
+    pub fn compiling(&self, uid: &str, attempt: &str) -> Option<JobState> {
         let jobs = self.jobs();
-        let of_model = |j: &&JobView| matches!(&j.purpose, Purpose::Compile { uid: of, .. } if of == uid);
-        let mut states: Vec<&JobState> = jobs.values().filter(of_model).map(|j| &j.state).collect();
-        states.sort_by_key(|s| **s != JobState::Running);
-        states.first().map(|s| (*s).clone())
+        let of_model = |j: &JobView, any: bool| matches!(&j.purpose, Purpose::Compile { uid: of, attempt: a, .. } if of == uid && (any || a == attempt));
+        let mut found = jobs.values();
+        let at_work = found.find(|j| j.state == JobState::Running && of_model(j, true));
+        let job = at_work.or_else(|| jobs.values().find(|j| of_model(j, false)));
+        job.map(|j| j.state.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compile(attempt: &str, state: JobState) -> JobView {
+        JobView {
+            namespace: "system".to_owned(),
+            name: format!("compile-{attempt}"),
+            purpose: Purpose::Compile {
+                uid: "uid".to_owned(),
+                model: ("a".to_owned(), "m".to_owned()),
+                attempt: attempt.to_owned(),
+            },
+            state,
+            ended: None,
+        }
+    }
+
+    #[test]
+    fn an_attempt_that_failed_says_nothing_of_the_next() {
+        let index = JobIndex::default();
+        let failed = JobState::Failed("out of memory".to_owned());
+        index.insert(compile("one", failed.clone()), Duration::ZERO);
+        assert_eq!(index.compiling("uid", "one"), Some(failed));
+        assert_eq!(index.compiling("uid", "two"), None);
+        assert_eq!(index.compiling("other", "one"), None);
+        index.insert(compile("two", JobState::Running), Duration::ZERO);
+        assert_eq!(
+            index.compiling("uid", "one"),
+            Some(JobState::Running),
+            "one compiler of a Model at a time"
+        );
     }
 }

@@ -235,7 +235,7 @@ pub async fn watch_jobs(ctx: Arc<Context>) {
     }
 }
 
-/// The status is not in the metadata; a Job's end is.
+/// The watch brings metadata only: whether a Job has ended is read.
 async fn look(ctx: &Context, meta: &PartialObjectMeta<Job>) {
     let (namespace, name) = (meta.namespace().unwrap_or_default(), meta.name_any());
     let api: Api<Job> = Api::namespaced(ctx.client.clone(), &namespace);

@@ -22,7 +22,7 @@ use crate::controllers::pool;
 use crate::controllers::request::{self, ModelState, PoolView, RunEnd, RunState, RunView};
 use crate::dispatch::Dispatcher;
 use crate::runs::{CompiledModel, Run};
-use crate::scoring::{self, Entry};
+use crate::scoring::{self, Totals};
 
 /// How often the loop looks without being woken.
 const TICK: Duration = Duration::from_millis(50);
@@ -65,7 +65,7 @@ pub(super) struct World {
     pub(super) progress: Progress,
     pub(super) models: BTreeMap<Key, ModelRecord>,
     pub(super) requests: BTreeMap<Key, RequestRecord>,
-    pub(super) ledger: Vec<Entry>,
+    pub(super) ledger: Totals,
     pub(super) done: (mpsc::UnboundedSender<Done>, mpsc::UnboundedReceiver<Done>),
 }
 
@@ -94,7 +94,7 @@ impl World {
             progress,
             models: BTreeMap::new(),
             requests,
-            ledger: Vec::new(),
+            ledger: Totals::default(),
             done: mpsc::unbounded_channel(),
         }
     }
@@ -169,12 +169,6 @@ impl World {
     }
 
     fn plan_pools(&mut self, start_errors: &StartErrors) {
-        let least = self
-            .ledger
-            .iter()
-            .filter(|e| e.verified)
-            .filter_map(|e| e.bytes)
-            .min();
         let errors = start_errors
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -182,7 +176,6 @@ impl World {
         let mut identities: BTreeMap<_, String> = BTreeMap::new();
         for (key, object) in &mut self.objects.pools {
             let id = key.pool();
-            let entries = self.ledger.iter().filter(|e| e.pool == id);
             let status = object.status.clone().unwrap_or_default();
             let taken = object
                 .spec
@@ -194,7 +187,7 @@ impl World {
                 uid: object.metadata.uid.as_deref().unwrap_or_default(),
                 status: &status,
                 identity_taken_by: taken,
-                score: scoring::score(entries, least),
+                score: self.ledger.score(&id),
                 trouble: errors.get(&id).map(|message| pool::Trouble {
                     cause: pool::Cause::Image,
                     message: message.clone(),
@@ -281,6 +274,7 @@ impl World {
                 id: key.pool(),
                 labels: object.metadata.labels.clone().unwrap_or_default(),
                 ready: zkinfer_crds::k8s::is_true(&status.conditions, "Ready"),
+                draining: object.spec.drain,
                 serves: false,
                 memory_bytes: object.spec.resources.memory.bytes(),
                 score_millionths: status.score_millionths.unwrap_or_default(),
@@ -319,7 +313,7 @@ impl World {
     pub(super) async fn take_ended(&mut self) {
         for attempt in self.dispatcher.take_ended() {
             match scoring::record(&self.artifacts, &attempt).await {
-                Ok(Some(entry)) => self.ledger.push(entry),
+                Ok(Some(entry)) => self.ledger.add(&entry),
                 Ok(None) => {}
                 Err(error) => tracing::error!(%error, "the ledger entry was not written"),
             }

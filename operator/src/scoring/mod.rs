@@ -5,6 +5,8 @@
 
 mod ledger;
 mod score;
+mod totals;
 
 pub use ledger::{Entry, record};
-pub use score::{PoolScore, score};
+pub use score::PoolScore;
+pub use totals::Totals;

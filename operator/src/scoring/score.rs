@@ -6,11 +6,13 @@
 //!   machine. As fast as the reference: one half; ten times as fast: ten elevenths.
 //! - size: `least / mean` bytes, with the least proof that any verified claim in the entries had.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::ledger::Entry;
 
 const MILLION: u128 = 1_000_000;
+/// Quantiles are of this many claims.
+const RECENT: usize = 1024;
 
 /// What a pool has earned.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -31,58 +33,76 @@ pub struct PoolScore {
     pub lost: u64,
     /// Failures by cause.
     pub failures: BTreeMap<String, u64>,
-    /// Half of the verified claims took at most this long.
+    /// Half of the latest verified claims took at most this long.
     pub p50_millis: Option<u64>,
-    /// 95 % of the verified claims took at most this long.
+    /// 95 % of the latest verified claims took at most this long.
     pub p95_millis: Option<u64>,
 }
 
-/// Scores the entries of one pool; `least_bytes` is the smallest proof in the whole ledger.
-#[must_use]
-pub fn score<'a>(entries: impl IntoIterator<Item = &'a Entry>, least_bytes: Option<u64>) -> PoolScore {
-    let mut result = PoolScore::default();
-    let (mut faults, mut millis, mut bytes) = (0u128, Vec::new(), 0u128);
-    for entry in entries {
+/// What the entries of one pool add up to. Adding one costs the same however many there were.
+#[derive(Debug, Clone, Default)]
+pub(super) struct PoolTotals {
+    /// Counts and causes; the rest is filled in by [`PoolTotals::score`].
+    counts: PoolScore,
+    /// Claims that ended by the miner's fault.
+    faults: u64,
+    /// Milliseconds and bytes of all verified claims.
+    millis: u64,
+    bytes: u64,
+    /// Milliseconds of the latest verified claims, oldest first.
+    recent: VecDeque<u64>,
+}
+
+impl PoolTotals {
+    pub(super) fn add(&mut self, entry: &Entry) {
+        let counts = &mut self.counts;
         if entry.verified {
-            result.verified += 1;
-            result.work_delivered += entry.work;
-            millis.push(entry.millis);
-            bytes += u128::from(entry.bytes.unwrap_or_default());
-            continue;
+            counts.verified += 1;
+            counts.work_delivered += entry.work;
+            self.millis += entry.millis;
+            self.bytes += entry.bytes.unwrap_or_default();
+            if self.recent.len() == RECENT {
+                self.recent.pop_front();
+            }
+            self.recent.push_back(entry.millis);
+            return;
         }
-        faults += u128::from(entry.miners_fault);
+        self.faults += u64::from(entry.miners_fault);
         let cause = entry.cause.clone().unwrap_or_default();
         match cause.as_str() {
-            "InvalidProof" | "TooLarge" => result.invalid += 1,
-            "LeaseExpired" => result.late += 1,
-            _ => result.lost += 1,
+            "InvalidProof" | "TooLarge" => counts.invalid += 1,
+            "LeaseExpired" => counts.late += 1,
+            _ => counts.lost += 1,
         }
-        *result.failures.entry(cause).or_default() += 1;
+        *counts.failures.entry(cause).or_default() += 1;
     }
-    millis.sort_unstable();
-    let quantile = |percent: usize| {
-        millis
-            .get((millis.len().saturating_sub(1) * percent).div_ceil(100))
-            .copied()
-    };
-    (result.p50_millis, result.p95_millis) = (quantile(50), quantile(95));
-    let verified = u128::from(result.verified);
-    if verified == 0 {
-        return result;
+
+    /// The score; `least_bytes` is the smallest proof in the whole ledger.
+    pub(super) fn score(&self, least_bytes: Option<u64>) -> PoolScore {
+        let mut result = self.counts.clone();
+        let mut millis: Vec<u64> = self.recent.iter().copied().collect();
+        millis.sort_unstable();
+        let quantile = |percent: usize| {
+            millis
+                .get((millis.len().saturating_sub(1) * percent).div_ceil(100))
+                .copied()
+        };
+        (result.p50_millis, result.p95_millis) = (quantile(50), quantile(95));
+        let verified = u128::from(result.verified);
+        if verified == 0 {
+            return result;
+        }
+        let validity = verified * MILLION / (verified + u128::from(self.faults));
+        let (work, time) = (u128::from(result.work_delivered.max(1)), u128::from(self.millis));
+        let speed = work * MILLION / (work + time);
+        let size = (u128::from(least_bytes.unwrap_or_default()) * verified * MILLION)
+            .checked_div(u128::from(self.bytes))
+            .unwrap_or(0);
+        let quality = (7 * speed + 3 * size.min(MILLION)) / 10;
+        result.success_millionths = validity as u32;
+        result.score_millionths = (validity * validity / MILLION * quality / MILLION) as u32;
+        result
     }
-    let validity = verified * MILLION / (verified + faults);
-    let (work, time) = (
-        u128::from(result.work_delivered.max(1)),
-        millis.iter().map(|&m| u128::from(m)).sum::<u128>(),
-    );
-    let speed = work * MILLION / (work + time);
-    let size = (u128::from(least_bytes.unwrap_or_default()) * verified * MILLION)
-        .checked_div(bytes)
-        .unwrap_or(0);
-    let quality = (7 * speed + 3 * size.min(MILLION)) / 10;
-    result.success_millionths = validity as u32;
-    result.score_millionths = (validity * validity / MILLION * quality / MILLION) as u32;
-    result
 }
 
 #[cfg(test)]
@@ -107,6 +127,12 @@ mod tests {
             bytes: verified.then_some(2000),
             at: 0,
         }
+    }
+
+    fn score<'a>(entries: impl IntoIterator<Item = &'a Entry>, least_bytes: Option<u64>) -> PoolScore {
+        let mut totals = PoolTotals::default();
+        entries.into_iter().for_each(|entry| totals.add(entry));
+        totals.score(least_bytes)
     }
 
     #[test]
@@ -143,5 +169,25 @@ mod tests {
         assert!(of(10) > of(100) && of(100) > of(1000));
         let larger = score(&[entry(true, None, false, 100)], Some(1000)).score_millionths;
         assert!(larger < of(100));
+    }
+
+    #[test]
+    fn what_is_kept_of_a_pool_does_not_grow_with_its_claims() {
+        let mut totals = PoolTotals::default();
+        for _ in 0..RECENT {
+            totals.add(&entry(true, None, false, 900));
+        }
+        for _ in 0..RECENT {
+            totals.add(&entry(true, None, false, 100));
+        }
+        assert_eq!(totals.recent.len(), RECENT);
+        let score = totals.score(Some(2000));
+        assert_eq!(
+            (score.verified, score.p95_millis),
+            (2 * RECENT as u64, Some(100)),
+            "quantiles are of the latest"
+        );
+        // The score is of all: their mean is 500 ms, and 7 * 1/6 + 3 of 10 is 416666 millionths.
+        assert_eq!(score.score_millionths, 416_666);
     }
 }

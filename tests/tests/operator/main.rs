@@ -6,6 +6,9 @@
 )]
 
 mod api;
+mod client;
+mod compiler;
+mod conditions;
 mod disturbances;
 mod load;
 mod requests;

@@ -14,7 +14,7 @@ use zkinfer_tests::cluster::{can_run, wait_for};
 use zkinfer_tests::local::{model_file, program, run};
 use zkinfer_tests::operator::{Objects, phase, pool_ready, reason};
 
-use crate::world::{LONG, World, worker};
+use crate::world::{LONG, World};
 
 #[tokio::test]
 async fn a_request_is_proved_by_jobs_of_two_pools_and_a_stranger_verifies_its_receipt() {
@@ -289,25 +289,6 @@ async fn a_suspended_request_gets_no_workers_until_it_is_resumed() {
 }
 
 #[tokio::test]
-async fn suspending_a_request_mid_run_removes_its_workers() {
-    if !can_run() {
-        return;
-    }
-    let world = World::shared().await;
-    let objects = world.with_pool("suspend-late").await;
-    let request = objects.wine_request("later", "wine", &json!({}));
-    world.cluster.apply(&request).await.unwrap();
-    let name = worker(world, &objects, "own").await;
-    // Stopped, so that the request is not over before it is suspended.
-    let _ = world.node.stall(&objects.namespace, &name);
-    patch(&objects, "later", &json!({ "suspend": true })).await;
-    until_jobs(&objects.api::<Job>(), 0).await;
-    patch(&objects, "later", &json!({ "suspend": false })).await;
-    let over = objects.over("later", LONG).await.unwrap();
-    assert_eq!(phase(&over), Some(RequestPhase::Succeeded), "{:?}", over.status);
-}
-
-#[tokio::test]
 async fn a_deadline_ends_a_request_that_nobody_proves() {
     if !can_run() {
         return;
@@ -461,7 +442,8 @@ fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
         .collect()
 }
 
-async fn patch(objects: &Objects, name: &str, spec: &serde_json::Value) {
+/// Merges into a request's spec.
+pub async fn patch(objects: &Objects, name: &str, spec: &serde_json::Value) {
     let api = objects.api::<InferenceRequest>();
     api.patch(
         name,

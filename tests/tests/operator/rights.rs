@@ -37,7 +37,7 @@ async fn the_operator_needs_its_rights_and_no_others() {
     world.operator.stop().await.unwrap();
     drop(world.node);
 
-    let mut used = BTreeSet::new();
+    let (mut used, mut told) = (BTreeSet::new(), BTreeSet::new());
     for line in std::fs::read_to_string(&log).unwrap().lines() {
         let event: Value = serde_json::from_str(line).unwrap();
         if event["user"]["username"] != USER {
@@ -54,8 +54,23 @@ async fn the_operator_needs_its_rights_and_no_others() {
             event["responseStatus"]["code"], 403,
             "forbidden: {call:?}: {event}"
         );
+        // People are told of what an object's status says already, never before.
+        let (namespace, name) = (text(&object["namespace"]), text(&object["name"]));
+        if call.1.ends_with("/status") && event["responseStatus"]["code"] == 200 {
+            told.insert((namespace, name));
+        } else if call.1 == "events" && call.2 == "create" {
+            // An event is called as its object, with a suffix.
+            let of = name
+                .rsplit_once('.')
+                .map_or(name.clone(), |(of, _)| of.to_owned());
+            assert!(
+                told.contains(&(namespace, of)),
+                "an event before the status: {event}"
+            );
+        }
         used.insert(call);
     }
+    assert!(!told.is_empty());
     let manifest =
         std::fs::read_to_string(repository().join("manifests/default/operator-rbac.yaml")).unwrap();
     let mut unused = Vec::new();
@@ -91,7 +106,7 @@ fn each(rule: &Value) -> Vec<(String, String, String)> {
     all
 }
 
-/// All that an operator ever does.
+/// Everything for which the operator has a right of its own.
 async fn everything(world: &World) {
     let objects = world.with_pool("all").await;
     world

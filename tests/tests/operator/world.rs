@@ -1,11 +1,12 @@
 //! The cluster, operator and node that most tests share; each test has namespaces of its own.
 
+use std::path::Path;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::ListParams;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use zkinfer_crds::ProofSystem;
 use zkinfer_tests::cluster::{Cluster, wait_for};
@@ -108,6 +109,74 @@ pub async fn worker(world: &World, objects: &Objects, pool: &str) -> String {
                 .any(|r| r.name == *name && r.namespace == objects.namespace)
         });
         name.ok_or("none runs".to_owned())
+    })
+    .await
+    .unwrap()
+}
+
+/// A claim that was given to a worker, as the store has it.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    pub id: String,
+    pub slice: u32,
+    pub pool: String,
+    pub worker: String,
+    /// Its proof has come.
+    pub proved: bool,
+}
+
+/// Every claim of a request so far.
+pub fn claims(world: &World, request: &str) -> Vec<Claim> {
+    let folder = world.cluster.folder().join("artifacts/requests").join(request);
+    let entries = |path: &Path| std::fs::read_dir(path).into_iter().flatten().flatten();
+    let mut claims = Vec::new();
+    for slice in entries(&folder.join("claims")) {
+        for file in entries(&slice.path()) {
+            let id = file.file_name().to_string_lossy().into_owned();
+            let json = std::fs::read(file.path()).unwrap_or_default();
+            // One that is being written has another name.
+            let Ok(record) = serde_json::from_slice::<Value>(&json) else {
+                continue;
+            };
+            if id.contains('#') {
+                continue;
+            }
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            claims.push(Claim {
+                slice: record["token"]["slice"].as_u64().unwrap_or_default() as u32,
+                pool: text(&record["token"]["pool"]),
+                worker: text(&record["worker"]),
+                proved: folder.join("proofs").join(slice.file_name()).join(&id).exists(),
+                id,
+            });
+        }
+    }
+    claims
+}
+
+/// Stops a pool's worker while it holds a claim of a request that it has not proved; the worker's name, and the claim.
+pub async fn stall_at_work(world: &World, objects: &Objects, pool: &str, request: &str) -> (String, Claim) {
+    let (name, of) = (
+        worker(world, objects, pool).await,
+        format!("{}/{pool}", objects.namespace),
+    );
+    let open = || {
+        claims(world, request)
+            .into_iter()
+            .find(|c| c.pool == of && !c.proved)
+    };
+    wait_for("a worker at work", LONG, async || {
+        open().ok_or("it holds no claim")?;
+        let stalled = world.node.stall(&objects.namespace, &name);
+        stalled.map_err(|_| "its process is gone")?;
+        // A proof that was on its way arrives.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        if let Some(claim) = open() {
+            return Ok((name.clone(), claim));
+        }
+        let resumed = world.node.resume(&objects.namespace, &name);
+        resumed.map_err(|_| "its process is gone")?;
+        Err("it was done before it was stopped")
     })
     .await
     .unwrap()

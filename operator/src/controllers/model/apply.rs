@@ -8,12 +8,13 @@ use kube::ResourceExt;
 use kube::api::{Api, PostParams};
 use kube::runtime::controller::Action as Requeue;
 use kube::runtime::events::EventType;
+use zkinfer_crds::Digest;
 use zkinfer_crds::k8s::model::condition;
 use zkinfer_crds::k8s::{Model, ModelStatus, find_condition, same_conditions};
 
-use super::gather::gather;
+use super::gather::{Task, gather};
 use super::plan::{Action, Observed, Plan, SourceState, plan};
-use crate::build::compile_job;
+use crate::build::{CompileJob, compile_job};
 use crate::cluster::{Context, ReconcileError, patch_status, tell};
 use crate::dispatch::CompileToken;
 use crate::fleet::JobView;
@@ -55,14 +56,14 @@ pub async fn reconcile(object: Arc<Model>, ctx: Arc<Context>) -> Result<Requeue,
         action,
         failed,
     } = plan(&observed, &now());
-    if let (Some(Action::Compile), Some((task, key))) = (action, gathered.task) {
+    if let (Some(Action::Compile), Some(Task { task, key, attempt })) = (action, gathered.task) {
         let token = CompileToken {
             model: (object.namespace().unwrap_or_default(), object.name_any()),
             uid: uid.clone(),
             key,
             task,
         };
-        start(&ctx, &token).await?;
+        start(&ctx, &token, &attempt).await?;
     }
     ctx.models().entry(uid.clone()).or_default().failed = failed;
     let progress_only = same_kind(&old, &status);
@@ -70,8 +71,7 @@ pub async fn reconcile(object: Arc<Model>, ctx: Arc<Context>) -> Result<Requeue,
     if status != old && progress_only && since < PROGRESS {
         return Ok(Requeue::requeue(PROGRESS - since));
     }
-    if status != old {
-        patch_status(&ctx, &*object, &status).await?;
+    if status != old && patch_status(&ctx, &*object, &status).await? {
         ctx.models().entry(uid).or_default().written = Some((status.clone(), Instant::now()));
         if !progress_only {
             said(&ctx, &object, &status).await;
@@ -86,11 +86,17 @@ pub async fn reconcile(object: Arc<Model>, ctx: Arc<Context>) -> Result<Requeue,
     })
 }
 
-/// Makes the compile Job. The same key has the same name: two Models, or two starts of the operator, make one Job.
-async fn start(ctx: &Context, token: &CompileToken) -> Result<(), ReconcileError> {
+/// Makes the compile Job. The same attempt has the same name: two starts of the operator make one Job.
+async fn start(ctx: &Context, token: &CompileToken, attempt: &Digest) -> Result<(), ReconcileError> {
     let sealed = ctx.dispatcher.seal_compile(token);
     let model = (token.model.0.as_str(), token.model.1.as_str());
-    let job = compile_job(model, &token.uid, &sealed, &ctx.compile, &ctx.workers);
+    let job = CompileJob {
+        model,
+        uid: &token.uid,
+        token: &sealed,
+        attempt,
+    };
+    let job = compile_job(&job, &ctx.compile, &ctx.workers);
     let api: Api<Job> = Api::namespaced(ctx.client.clone(), &ctx.workers.namespace);
     match api.create(&PostParams::default(), &job).await {
         Ok(made) => {

@@ -1,6 +1,7 @@
 //! What is known of a Model: its files, and how far the compiler is.
 
 use kube::ResourceExt;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use zkinfer_crds::compile_report::CompileOutcome;
 use zkinfer_crds::k8s::{Model, ModelSpec};
@@ -20,8 +21,18 @@ pub(super) struct Gathered {
     pub(super) source: SourceState,
     pub(super) calibration: Result<(), String>,
     pub(super) compile: CompileState,
-    /// The task and the key of all that its result depends on; once both files are there.
-    pub(super) task: Option<(CompileTask, Digest)>,
+    /// What a compiler would be started with; once both files are there.
+    pub(super) task: Option<Task>,
+}
+
+/// What a compiler is started with.
+pub(super) struct Task {
+    /// What to compile.
+    pub(super) task: CompileTask,
+    /// Of all that the result depends on.
+    pub(super) key: Digest,
+    /// Of all that may make it end otherwise than it did: the same again would end the same.
+    pub(super) attempt: Digest,
 }
 
 /// Looks.
@@ -94,8 +105,10 @@ pub(super) async fn gather(ctx: &Context, object: &Model) -> Result<Gathered, Ar
             let digest = onnx.digest;
             let task = task(ctx, &object.spec, onnx, calibration);
             let key = key(ctx, &task);
-            gathered.compile = compiling(ctx, &uid, digest, &task, &key).await?;
-            gathered.task = Some((task, key));
+            let attempt = attempt(ctx, &key, object.metadata.generation);
+            let task = Task { task, key, attempt };
+            gathered.compile = compiling(ctx, &uid, digest, &task).await?;
+            gathered.task = Some(task);
         }
     }
     Ok(gathered)
@@ -173,14 +186,8 @@ async fn load(
 }
 
 /// Is there a result under the key, or a compiler at work?
-async fn compiling(
-    ctx: &Context,
-    uid: &str,
-    onnx: Digest,
-    task: &CompileTask,
-    key: &Digest,
-) -> Result<CompileState, ArtifactError> {
-    if let Some(json) = ctx.artifacts.compiled(CompiledName::Key(key)).await?
+async fn compiling(ctx: &Context, uid: &str, onnx: Digest, of: &Task) -> Result<CompileState, ArtifactError> {
+    if let Some(json) = ctx.artifacts.compiled(CompiledName::Key(&of.key)).await?
         && let Ok(outcome) = serde_json::from_slice::<CompileOutcome>(&json)
         && still_there(ctx, &outcome).await?
     {
@@ -191,27 +198,54 @@ async fn compiling(
             )
             .await?;
         ctx.models().entry(uid.to_owned()).or_default().outcome = Some((onnx, outcome.clone()));
-        return load(ctx, uid, task.proof_system, onnx, outcome).await;
+        return load(ctx, uid, of.task.proof_system, onnx, outcome).await;
     }
-    Ok(match ctx.jobs.compiling(uid) {
-        None => CompileState::None,
+    let crashed = match ctx.jobs.compiling(uid, &of.attempt.hex()) {
+        None => {
+            let crash = ctx.artifacts.compiled(CompiledName::Crash(uid)).await?;
+            let crash = crash.and_then(|json| serde_json::from_slice::<Crash>(&json).ok());
+            let same = crash.filter(|crash| crash.attempt == of.attempt);
+            return Ok(same.map_or(CompileState::None, |crash| CompileState::Crashed(crash.message)));
+        }
+        Some(JobState::Removed) => {
+            return Ok(CompileState::Running(
+                "the compiler's Job is being removed".to_owned(),
+            ));
+        }
         Some(JobState::Running) => {
             let said = ctx
                 .models()
                 .get(uid)
                 .map(|m| m.progress.clone())
                 .unwrap_or_default();
-            CompileState::Running(if said.is_empty() {
+            return Ok(CompileState::Running(if said.is_empty() {
                 "the compiler's pod is starting".to_owned()
             } else {
                 said
-            })
+            }));
         }
+        // It exits well only after its report: that was lost since, and is made again once the Job is gone.
         Some(JobState::Ended) => {
-            CompileState::Crashed("the compiler's Job ended and has reported nothing".to_owned())
+            let lost = "the compiler's Job ended, and its report is not there";
+            return Ok(CompileState::Crashed(lost.to_owned()));
         }
-        Some(JobState::Failed(why)) => CompileState::Crashed(format!("the compiler's Job failed: {why}")),
-    })
+        Some(JobState::Failed(why)) => format!("the compiler's Job failed: {why}"),
+    };
+    // The Job will be gone, and the operator may be.
+    let crash = Crash {
+        attempt: of.attempt,
+        message: crashed.clone(),
+    };
+    let json = serde_json::to_vec(&crash).unwrap_or_default();
+    ctx.artifacts.put_compiled(CompiledName::Crash(uid), json).await?;
+    Ok(CompileState::Crashed(crashed))
+}
+
+/// How a compiler ended that has reported nothing.
+#[derive(Serialize, Deserialize)]
+struct Crash {
+    attempt: Digest,
+    message: String,
 }
 
 /// What the last Model with this key left behind was swept, if it is long gone.
@@ -237,6 +271,14 @@ fn task(ctx: &Context, spec: &ModelSpec, model: BlobRef, calibration: Option<Blo
         proof_system: spec.proof_system,
         srs: ctx.srs_file.clone().filter(|_| needs_srs(spec.proof_system)),
     }
+}
+
+/// A change of the Model asks for another try, and so do other resources for compilers.
+fn attempt(ctx: &Context, key: &Digest, generation: Option<i64>) -> Digest {
+    let compile = &ctx.compile;
+    let resources = (&compile.cpu, &compile.memory, &compile.scratch, compile.seconds);
+    let parts = (key, generation, resources);
+    Digest::new(Sha256::digest(serde_json::to_vec(&parts).unwrap_or_default()).into())
 }
 
 /// Everything that a result depends on: another compiler may make other keys.

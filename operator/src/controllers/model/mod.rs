@@ -5,5 +5,8 @@ mod gather;
 mod plan;
 mod status;
 
+#[cfg(test)]
+mod tests;
+
 pub use apply::reconcile;
 pub use plan::{Action, CompileState, Observed, Plan, SetupPolicy, SourceState, plan};

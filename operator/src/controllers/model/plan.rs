@@ -3,8 +3,8 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use zkinfer_crds::Digest;
 use zkinfer_crds::compile_report::CompileOutcome;
-use zkinfer_crds::k8s::Truth;
-use zkinfer_crds::k8s::model::{ModelSpec, ModelStatus, reason};
+use zkinfer_crds::k8s::model::{ModelSpec, ModelStatus, condition, reason};
+use zkinfer_crds::k8s::{Truth, is_true};
 use zkml::backend::needs_srs;
 use zkml::halo2::{SrsSource, development_srs_digest};
 
@@ -46,7 +46,7 @@ pub enum CompileState {
     Running(String),
     /// Over.
     Done(CompileOutcome),
-    /// The compiler ended without a result.
+    /// The compiler ended without a result; it is not started again for the same spec.
     Crashed(String),
 }
 
@@ -120,11 +120,7 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
             failed,
         }) => {
             to.not_compiled(Truth::False, reason, &message);
-            return Plan {
-                status: to.status,
-                action: None,
-                failed,
-            };
+            return planned(to, None, failed);
         }
     };
     to.status.model_digest = Some(digest);
@@ -133,11 +129,7 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
         (true, Some(setup)) => Some(setup),
         (true, None) => {
             to.no_setup(observed.spec.proof_system);
-            return Plan {
-                status: to.status,
-                action: None,
-                failed: true,
-            };
+            return planned(to, None, true);
         }
     };
     let (action, failed) = match &observed.compile {
@@ -159,9 +151,14 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
         }
         CompileState::Done(CompileOutcome::Compiled(report)) => {
             to.compiled(report, setup);
-            (None, false)
+            (None, !is_true(&to.status.conditions, condition::READY))
         }
     };
+    planned(to, action, failed)
+}
+
+fn planned(mut to: status::Writer<'_>, action: Option<Action>, failed: bool) -> Plan {
+    to.stalled(failed);
     Plan {
         status: to.status,
         action,

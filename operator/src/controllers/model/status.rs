@@ -5,7 +5,7 @@ use zkinfer_crds::compile_report::{CompileFailure, CompileReport, FailureKind};
 use zkinfer_crds::k8s::model::{
     Accuracy, MAX_UNSUPPORTED, ModelSlice, ModelStatus, Profile, UnsupportedNode, condition, reason,
 };
-use zkinfer_crds::k8s::{Truth, set_condition};
+use zkinfer_crds::k8s::{Truth, find_condition, set_condition};
 use zkinfer_crds::{ProofSystem, SliceIndex};
 
 use super::plan::{Observed, SetupPolicy};
@@ -39,10 +39,24 @@ impl<'a> Writer<'a> {
         );
     }
 
-    /// Not compiled (yet), hence not ready.
+    /// Not compiled (yet), hence not ready. What was found of keys that were there before is not known of others.
     pub(super) fn not_compiled(&mut self, compiled: Truth, reason: &str, message: &str) {
         self.set(condition::READY, Truth::False, reason, message);
         self.set(condition::COMPILED, compiled, reason, message);
+        for type_ in [condition::ACCURACY_WITHIN_BUDGET, condition::TRUSTED_SETUP] {
+            if find_condition(&self.status.conditions, type_).is_some() {
+                self.set(type_, Truth::Unknown, reason, message);
+            }
+        }
+    }
+
+    /// Whether nothing will happen without a change: tools that wait for an object (kstatus) give up then.
+    pub(super) fn stalled(&mut self, stalled: bool) {
+        let ready = find_condition(&self.status.conditions, condition::READY).cloned();
+        match ready.filter(|_| stalled) {
+            Some(ready) => self.set(condition::STALLED, Truth::True, &ready.reason, &ready.message),
+            None => self.status.conditions.retain(|c| c.type_ != condition::STALLED),
+        }
     }
 
     /// The proof system needs a trusted setup, and there is none.
@@ -78,8 +92,8 @@ impl<'a> Writer<'a> {
             .collect();
     }
 
-    /// The model is compiled; it is ready unless its accuracy is over budget.
-    /// Compiled; `setup` is what the keys rest on, absent where the proof system has none.
+    /// The model is compiled; it is ready unless its accuracy is over budget. `setup` is what the keys rest on, absent
+    /// where the proof system has none.
     pub(super) fn compiled(&mut self, report: &CompileReport, setup: Option<SetupPolicy>) {
         let accuracy = &report.accuracy;
         self.status.manifest_digest = Some(report.manifest.digest);

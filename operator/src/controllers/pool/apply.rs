@@ -22,7 +22,6 @@ use crate::cluster::{Context, MANAGER, ReconcileError, patch_status, tell};
 use crate::dispatch::PoolId;
 use crate::fleet;
 use crate::local::now;
-use crate::scoring;
 
 /// Pods that are to come are looked at again after this.
 const LOOK: Duration = Duration::from_secs(3);
@@ -60,11 +59,7 @@ pub async fn reconcile(object: Arc<MinerPool>, ctx: Arc<Context>) -> Result<Requ
         .map(|(status, _)| status.clone())
         .or_else(|| object.status.clone())
         .unwrap_or_default();
-    let score = {
-        let ledger = ctx.ledger();
-        let least = ledger.iter().filter(|e| e.verified).filter_map(|e| e.bytes).min();
-        scoring::score(ledger.iter().filter(|e| e.pool == id), least)
-    };
+    let score = ctx.ledger().score(&id);
     let observed = Observed {
         spec: &object.spec,
         generation: object.metadata.generation,
@@ -77,15 +72,19 @@ pub async fn reconcile(object: Arc<MinerPool>, ctx: Arc<Context>) -> Result<Requ
     let status = plan(&observed, &now());
     let scores_only = facts(&old) == facts(&status);
     let since = written.map_or(Duration::MAX, |(_, at)| at.elapsed());
-    warn(&ctx, &id, trouble.as_ref(), pods.as_deref().unwrap_or_default()).await;
-    if status != old && scores_only && since < SCORES {
-        return Ok(Requeue::requeue(SCORES - since));
-    }
-    if status != old {
-        patch_status(&ctx, &*object, &status).await?;
+    let later = status != old && scores_only && since < SCORES;
+    if status != old && !later {
+        if !patch_status(&ctx, &*object, &status).await? {
+            return Ok(Requeue::await_change());
+        }
         if !scores_only {
             said(&ctx, &object, &status, trouble.as_ref()).await;
         }
+    }
+    // The trouble is in the pool's status by now: it is no score.
+    warn(&ctx, &id, trouble.as_ref(), pods.as_deref().unwrap_or_default()).await;
+    if later {
+        return Ok(Requeue::requeue(SCORES - since));
     }
     let choice = choice(&object, &status);
     let news = {

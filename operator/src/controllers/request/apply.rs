@@ -13,8 +13,9 @@ use zkinfer_crds::k8s::{InferenceRequest, InferenceRequestStatus};
 
 use super::gather;
 use super::news::{Urgency, news, urgency};
-use super::plan::{Action, Observed, Plan, RunState, RunView, plan};
-use crate::cluster::{Context, ReconcileError, RunRecord, patch_status, tell};
+use super::plan::{Action, ModelState, Observed, Plan, RunState, RunView, plan};
+use super::status::refreshed;
+use crate::cluster::{Context, Part, ReconcileError, RunRecord, patch_status, tell};
 use crate::dispatch::PoolId;
 use crate::local::now;
 use crate::runs::Run;
@@ -42,6 +43,10 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Context>) -> Resu
     if seen.phase.is_over() {
         ctx.dispatcher.remove(uid);
         ctx.runs().remove(&uid);
+        let generation = object.metadata.generation;
+        if seen.observed_generation != generation {
+            patch_status(&ctx, &*object, &refreshed(&seen, generation)).await?;
+        }
         return expire(&ctx, &object, &seen).await;
     }
     // The watch may be behind: what was written last counts.
@@ -54,10 +59,10 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Context>) -> Resu
     }
     let mut status = old.clone();
     let created = object.metadata.creation_timestamp.clone().unwrap_or_else(now);
+    // Asked before anything is looked at: what comes to be known meanwhile is not in what was found.
+    let all_known = ctx.ready.is(Part::Models) && ctx.ready.is(Part::Pools);
     let mut run = gather::run(&ctx, uid).await;
-    let Some(model) = gather::model(&ctx, &object) else {
-        return Ok(Requeue::requeue(SOON));
-    };
+    let model = gather::model(&ctx, &object);
     // A start changes what is known, so that is planned for at once, and written once.
     for _ in 0..2 {
         let observed = Observed {
@@ -96,6 +101,8 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Context>) -> Resu
     }
     if matches!(run, RunState::Active(_)) {
         ctx.dispatcher.suspend(uid, object.spec.suspend);
+    } else if all_known && model != ModelState::Unknown {
+        ctx.looked_at(uid);
     }
     let since = written.map_or(Duration::MAX, |(_, at)| at.elapsed());
     let write = match urgency(&old, &status) {
@@ -103,8 +110,7 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Context>) -> Resu
         Urgency::Progress => since >= PROGRESS,
         Urgency::Now => true,
     };
-    if write {
-        patch_status(&ctx, &*object, &status).await?;
+    if write && patch_status(&ctx, &*object, &status).await? {
         if let Some(record) = ctx.runs().get_mut(&uid) {
             record.written = Some((status.clone(), Instant::now()));
         }
@@ -119,7 +125,11 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Context>) -> Resu
         ctx.fleet.notify_one();
         return Ok(Requeue::await_change());
     }
-    Ok(Requeue::requeue(next_look(&object, &status, &run, write, since)))
+    let mut next = next_look(&object, &status, &run, write, since);
+    if model == ModelState::Unknown && run == RunState::None && !object.spec.suspend {
+        next = next.min(SOON);
+    }
+    Ok(Requeue::requeue(next))
 }
 
 /// When to look without being woken: at the deadline, and earlier for what nobody tells of.

@@ -11,9 +11,9 @@ use crate::cluster::{Context, Part};
 use crate::dispatch::PoolId;
 use crate::runs::Run;
 
-/// The Model, as far as requests are concerned; `None` while the operator, just started, has not looked at it yet: what
+/// The Model, as far as requests are concerned; unknown while the operator, just started, has not looked at it yet: what
 /// its status says is not known to be true before that.
-pub(super) fn model(ctx: &Context, object: &InferenceRequest) -> Option<ModelState> {
+pub(super) fn model(ctx: &Context, object: &InferenceRequest) -> ModelState {
     let namespace = object.namespace();
     let name = &object.spec.model_ref.name;
     let found = ctx
@@ -22,10 +22,16 @@ pub(super) fn model(ctx: &Context, object: &InferenceRequest) -> Option<ModelSta
         .find(|m| m.metadata.namespace == namespace && m.metadata.name.as_ref() == Some(name));
     let Some(model) = found.filter(|m| m.metadata.deletion_timestamp.is_none()) else {
         // Before every Model is known, one that is not known may be there; nothing would wake the request later.
-        return ctx.ready.is(Part::Models).then_some(ModelState::NotFound);
+        return if ctx.ready.is(Part::Models) {
+            ModelState::NotFound
+        } else {
+            ModelState::Unknown
+        };
     };
     let models = ctx.models();
-    let record = models.get(model.uid().as_deref().unwrap_or_default())?;
+    let Some(record) = models.get(model.uid().as_deref().unwrap_or_default()) else {
+        return ModelState::Unknown;
+    };
     let status = record
         .written
         .as_ref()
@@ -38,16 +44,16 @@ pub(super) fn model(ctx: &Context, object: &InferenceRequest) -> Option<ModelSta
         |c| format!("{}: {}", c.reason, c.message),
     );
     let is_ready = ready.is_some_and(|c| c.status == "True");
-    Some(match &record.compiled {
+    match &record.compiled {
         _ if record.failed => ModelState::Failed(message),
         Some(compiled) if is_ready => ModelState::ready(compiled),
         Some(_) => ModelState::Failed(message),
-        None if is_ready => return None,
+        None if is_ready => ModelState::Unknown,
         None if ready.is_some_and(|c| c.reason == "Compiling") => {
             ModelState::Compiling(ready.map(|c| c.message.clone()).unwrap_or_default())
         }
         None => ModelState::NotReady(message),
-    })
+    }
 }
 
 /// Every pool.
@@ -62,9 +68,8 @@ pub(super) fn pools(ctx: &Context, object: &InferenceRequest) -> Vec<PoolView> {
         let status = written.map(|(s, _)| s).or(pool.status.as_ref());
         PoolView {
             labels: pool.labels().clone(),
-            ready: status.is_some_and(|s| is_true(&s.conditions, "Ready"))
-                && !pool.spec.drain
-                && pool.metadata.deletion_timestamp.is_none(),
+            ready: status.is_some_and(|s| is_true(&s.conditions, "Ready")),
+            draining: pool.spec.drain || pool.metadata.deletion_timestamp.is_some(),
             serves: pool.spec.serves(&own, &namespace),
             memory_bytes: pool.spec.resources.memory.bytes(),
             score_millionths: status.and_then(|s| s.score_millionths).unwrap_or_default(),

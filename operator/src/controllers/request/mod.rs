@@ -6,5 +6,8 @@ mod news;
 mod plan;
 mod status;
 
+#[cfg(test)]
+mod tests;
+
 pub use apply::reconcile;
 pub use plan::{Action, ModelState, Observed, Plan, PoolView, RunEnd, RunState, RunView, plan};

@@ -22,6 +22,8 @@ const MAX_POOLS: usize = 4;
 /// What is known of the Model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ModelState {
+    /// The operator has just started and has not looked at it yet, or could not load it yet.
+    Unknown,
     /// There is none of this name yet.
     NotFound,
     /// It is being compiled.
@@ -66,6 +68,8 @@ pub struct PoolView {
     pub labels: BTreeMap<String, String>,
     /// It may be given slices.
     pub ready: bool,
+    /// It gets no new slices, by its owner's will: it is drained, or being deleted.
+    pub draining: bool,
     /// It serves the request's namespace.
     pub serves: bool,
     /// Memory of each worker.
@@ -209,6 +213,13 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
             action: stop,
         };
     }
+    // Nothing is known of the Model: nothing new can be said of what needs it.
+    if observed.model == ModelState::Unknown && observed.run == RunState::None && !observed.spec.suspend {
+        return Plan {
+            status: observed.status.clone(),
+            action: None,
+        };
+    }
     let action = match &observed.run {
         RunState::Refused { reason, message } => {
             to.failed(reason, message);
@@ -219,8 +230,12 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
             None
         }
         RunState::Active(view) => {
+            let pools = targets(observed, view);
             to.proving();
-            retarget(observed, view).map(Action::Retarget)
+            if pools.is_empty() {
+                to.without_pools(&no_fitting_pool(observed));
+            }
+            (pools != view.pools).then_some(Action::Retarget(pools))
         }
         // It is looked for again at the next look.
         RunState::InputNotFound(message) => {
@@ -243,6 +258,8 @@ fn start(observed: &Observed<'_>, to: &mut Writer<'_>) -> Option<Action> {
     }
     let name = &observed.spec.model_ref.name;
     let (model, manifest, slices, memory) = match &observed.model {
+        // Asked before.
+        ModelState::Unknown => return None,
         ModelState::NotFound => {
             let message = format!("there is no Model `{name}` yet");
             to.waiting(RequestPhase::Pending, reason::MODEL_NOT_FOUND, &message);
@@ -276,34 +293,63 @@ fn start(observed: &Observed<'_>, to: &mut Writer<'_>) -> Option<Action> {
         } => (*model, *manifest, *slices, *memory_bytes),
     };
     let pools = choose(observed, slices, memory);
-    if pools.is_empty() {
-        let message = format!(
-            "none of {} pools is ready, selected, serves this namespace and has {} MiB for the largest slice",
-            observed.pools.len(),
-            memory.div_ceil(1 << 20)
+    // What was begun before a restart goes on without a pool too: workers of pools that are drained may end what they
+    // hold.
+    if pools.is_empty() && observed.status.phase != RequestPhase::Proving {
+        to.waiting(
+            RequestPhase::Pending,
+            reason::NO_FITTING_POOL,
+            &no_fitting_pool(observed),
         );
-        to.waiting(RequestPhase::Pending, reason::NO_FITTING_POOL, &message);
         return None;
     }
     to.accepted(model, manifest);
     Some(Action::Start(pools))
 }
 
-/// Do other pools fit than when the run was started? Those that still do stay first, so that nobody who is at work is
-/// sent away for a better score; when none is left, the old ones stay until one comes.
-fn retarget(observed: &Observed<'_>, view: &RunView) -> Option<Vec<PoolId>> {
-    let ModelState::Ready {
+/// What a pool would have to be.
+fn no_fitting_pool(observed: &Observed<'_>) -> String {
+    let memory = match observed.model {
+        ModelState::Ready { memory_bytes, .. } => format!(
+            " and has {} MiB for the largest slice",
+            memory_bytes.div_ceil(1 << 20)
+        ),
+        _ => String::new(),
+    };
+    format!(
+        "none of {} pools is ready, not drained, selected, serves this namespace{memory}",
+        observed.pools.len()
+    )
+}
+
+/// The pools of a run at work. Those that still fit stay first, so that nobody who is at work is sent away for a better
+/// score. When none fits, the old ones stay until one comes, for their trouble may pass; but never one whose owner gives
+/// the request nothing more: that is drained, is gone, or does not serve the namespace any more.
+fn targets(observed: &Observed<'_>, view: &RunView) -> Vec<PoolId> {
+    if let ModelState::Ready {
         slices, memory_bytes, ..
     } = observed.model
-    else {
-        return None;
+    {
+        let fitting = fitting(observed, memory_bytes);
+        let (mut pools, new): (Vec<_>, Vec<_>) = fitting.into_iter().partition(|p| view.pools.contains(p));
+        pools.sort_by_key(|p| view.pools.iter().position(|old| old == p));
+        pools.extend(new);
+        pools.truncate(most_pools(slices));
+        if !pools.is_empty() {
+            return pools;
+        }
+    }
+    let willing = |id: &&PoolId| {
+        let mut pools = observed.pools.iter();
+        pools.any(|p| p.id == **id && !p.draining && p.serves && selected(observed, p))
     };
-    let fitting = fitting(observed, memory_bytes);
-    let (mut pools, new): (Vec<_>, Vec<_>) = fitting.into_iter().partition(|p| view.pools.contains(p));
-    pools.sort_by_key(|p| view.pools.iter().position(|old| old == p));
-    pools.extend(new);
-    pools.truncate(most_pools(slices));
-    (!pools.is_empty() && pools != view.pools).then_some(pools)
+    view.pools.iter().filter(willing).cloned().collect()
+}
+
+/// Whether the request is for this pool.
+fn selected(observed: &Observed<'_>, pool: &PoolView) -> bool {
+    let selector = observed.spec.pool_selector.as_ref();
+    selector.is_none_or(|s| s.matches(&pool.labels))
 }
 
 const fn most_pools(slices: u32) -> usize {
@@ -326,18 +372,11 @@ fn choose(observed: &Observed<'_>, slices: u32, memory: u64) -> Vec<PoolId> {
 
 /// The pools that fit, best score first; ties by name, so that every planner chooses the same.
 fn fitting(observed: &Observed<'_>, memory: u64) -> Vec<PoolId> {
-    let selected = |p: &&PoolView| {
-        observed
-            .spec
-            .pool_selector
-            .as_ref()
-            .is_none_or(|s| s.matches(&p.labels))
-    };
     let mut fitting: Vec<&PoolView> = observed
         .pools
         .iter()
-        .filter(|p| p.ready && p.serves && p.memory_bytes >= memory)
-        .filter(selected)
+        .filter(|p| p.ready && !p.draining && p.serves && p.memory_bytes >= memory)
+        .filter(|p| selected(observed, p))
         .collect();
     fitting.sort_by(|a, b| {
         b.score_millionths

@@ -8,6 +8,16 @@ use zkinfer_crds::k8s::{Truth, find_condition, set_condition};
 
 use super::plan::{Observed, RunView};
 
+/// The status, of a later generation of the spec. What was asked cannot change, so that what was found of it still holds.
+pub(super) fn refreshed(status: &InferenceRequestStatus, generation: Option<i64>) -> InferenceRequestStatus {
+    let mut status = status.clone();
+    status.observed_generation = generation;
+    for condition in &mut status.conditions {
+        condition.observed_generation = generation;
+    }
+    status
+}
+
 pub(super) struct Writer<'a> {
     pub(super) status: InferenceRequestStatus,
     generation: Option<i64>,
@@ -16,10 +26,8 @@ pub(super) struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     pub(super) fn new(observed: &Observed<'_>, now: &'a Time) -> Self {
-        let mut status = observed.status.clone();
-        status.observed_generation = observed.generation;
         Self {
-            status,
+            status: refreshed(observed.status, observed.generation),
             generation: observed.generation,
             now,
         }
@@ -98,6 +106,11 @@ impl<'a> Writer<'a> {
         );
     }
 
+    /// Slices are queued, and there is no pool that may be given any.
+    pub(super) fn without_pools(&mut self, message: &str) {
+        self.set(condition::READY, Truth::False, reason::NO_FITTING_POOL, message);
+    }
+
     /// Slices are queued, and nobody is given any.
     pub(super) fn suspended(&mut self) {
         self.proving();
@@ -142,6 +155,7 @@ impl<'a> Writer<'a> {
             self.set(condition::ACCEPTED, Truth::False, reason, message);
         }
         self.set(condition::FAILED, Truth::True, reason, message);
+        self.set(condition::STALLED, Truth::True, reason, message);
         self.set(condition::READY, Truth::False, reason, message);
         self.status.finished_at = Some(self.now.clone());
     }

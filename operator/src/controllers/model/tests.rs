@@ -1,0 +1,118 @@
+//! What the planner decides.
+
+use zkinfer_crds::compile_report::{CompileFailure, CompileOutcome, FailureKind};
+use zkinfer_crds::k8s::find_condition;
+use zkinfer_crds::k8s::model::{ModelSpec, ModelStatus, condition};
+use zkinfer_crds::k8s::{Truth, set_condition};
+use zkinfer_crds::{Digest, ProofSystem};
+
+use super::plan::*;
+use crate::local::now;
+
+/// A Model that was ready once.
+struct Case {
+    spec: ModelSpec,
+    generation: i64,
+    status: ModelStatus,
+    source: SourceState,
+    compile: CompileState,
+}
+
+impl Case {
+    fn new(compile: CompileState) -> Self {
+        let mut status = ModelStatus::default();
+        for type_ in [
+            condition::READY,
+            condition::COMPILED,
+            condition::ACCURACY_WITHIN_BUDGET,
+            condition::TRUSTED_SETUP,
+        ] {
+            set_condition(
+                &mut status.conditions,
+                type_,
+                Truth::True,
+                "Compiled",
+                "",
+                Some(1),
+                &now(),
+            );
+        }
+        let spec = serde_json::json!({
+            "source": { "artifact": Digest::new([1; 32]) }, "proofSystem": ProofSystem::SumcheckWhir,
+        });
+        Self {
+            spec: serde_json::from_value(spec).unwrap(),
+            generation: 2,
+            status,
+            source: SourceState::Found(Digest::new([1; 32])),
+            compile,
+        }
+    }
+
+    /// Plans, and goes on from the status that was planned.
+    fn plan(&mut self) -> (Option<Action>, bool) {
+        let observed = Observed {
+            spec: &self.spec,
+            generation: Some(self.generation),
+            status: &self.status,
+            source: self.source.clone(),
+            calibration: Ok(()),
+            compile: self.compile.clone(),
+            setup: None,
+        };
+        let Plan {
+            status,
+            action,
+            failed,
+        } = plan(&observed, &now());
+        self.status = status;
+        (action, failed)
+    }
+
+    /// Status and reason of a condition.
+    fn told(&self, type_: &str) -> Option<(&str, &str)> {
+        find_condition(&self.status.conditions, type_).map(|c| (c.status.as_str(), c.reason.as_str()))
+    }
+}
+
+#[test]
+fn nothing_is_known_of_keys_that_are_made_anew() {
+    let mut case = Case::new(CompileState::None);
+    assert_eq!(case.plan(), (Some(Action::Compile), false));
+    for type_ in ["Compiled", "AccuracyWithinBudget", "TrustedSetup"] {
+        assert_eq!(case.told(type_), Some(("Unknown", "Compiling")), "{type_}");
+    }
+    assert_eq!(case.told("Ready"), Some(("False", "Compiling")));
+    let of = |c: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| c.observed_generation;
+    assert!(case.status.conditions.iter().map(of).all(|g| g == Some(2)));
+}
+
+#[test]
+fn a_compiler_that_crashed_is_not_started_again_and_the_model_is_stalled() {
+    let mut case = Case::new(CompileState::Crashed("out of memory".to_owned()));
+    assert_eq!(case.plan(), (None, true));
+    assert_eq!(case.told("Stalled"), Some(("True", "CompileFailed")));
+    // Another attempt was asked for.
+    case.compile = CompileState::None;
+    case.plan();
+    assert_eq!(case.told("Stalled"), None);
+}
+
+#[test]
+fn only_what_waiting_does_not_mend_is_stalled() {
+    let mut case = Case::new(CompileState::None);
+    case.source = SourceState::NotFound("no ConfigMap".to_owned());
+    assert_eq!(case.plan(), (None, false));
+    assert_eq!(case.told("Stalled"), None);
+    case.source = SourceState::NotAllowed("no such address".to_owned());
+    case.plan();
+    assert_eq!(case.told("Stalled"), Some(("True", "SourceNotAllowed")));
+    case.source = SourceState::Found(Digest::new([1; 32]));
+    case.compile = CompileState::Done(CompileOutcome::Failed(CompileFailure {
+        kind: FailureKind::InvalidModel,
+        message: "not ONNX".to_owned(),
+        unsupported: Vec::new(),
+    }));
+    case.plan();
+    assert_eq!(case.told("Stalled"), Some(("True", "InvalidModel")));
+}

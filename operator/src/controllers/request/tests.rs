@@ -1,0 +1,224 @@
+//! What the planner decides.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use zkinfer_crds::Digest;
+use zkinfer_crds::k8s::inference_request::{
+    InferenceRequestSpec, InferenceRequestStatus, RequestPhase, condition,
+};
+use zkinfer_crds::k8s::{find_condition, is_true};
+
+use super::plan::*;
+use crate::dispatch::PoolId;
+
+fn id(name: &str) -> PoolId {
+    PoolId::new("miners", name)
+}
+
+fn pool(name: &str) -> PoolView {
+    PoolView {
+        id: id(name),
+        labels: BTreeMap::new(),
+        ready: true,
+        draining: false,
+        serves: true,
+        memory_bytes: 1 << 30,
+        score_millionths: 0,
+    }
+}
+
+fn draining(name: &str) -> PoolView {
+    PoolView {
+        draining: true,
+        ..pool(name)
+    }
+}
+
+fn model() -> ModelState {
+    ModelState::Ready {
+        model: Digest::new([1; 32]),
+        manifest: Digest::new([2; 32]),
+        slices: 4,
+        memory_bytes: 1 << 20,
+    }
+}
+
+fn active(pools: &[&str]) -> RunState {
+    RunState::Active(RunView {
+        pools: pools.iter().map(|name| id(name)).collect(),
+        ..RunView::default()
+    })
+}
+
+/// A request that was made at second 0, as it is at a later one.
+struct Case {
+    spec: InferenceRequestSpec,
+    generation: i64,
+    status: InferenceRequestStatus,
+    model: ModelState,
+    pools: Vec<PoolView>,
+    run: RunState,
+    second: i64,
+}
+
+impl Case {
+    fn new(run: RunState, pools: Vec<PoolView>) -> Self {
+        let spec = serde_json::json!({
+            "modelRef": { "name": "m" }, "input": { "artifact": Digest::new([3; 32]) }, "deadline": "60s",
+        });
+        Self {
+            spec: serde_json::from_value(spec).unwrap(),
+            generation: 1,
+            status: InferenceRequestStatus::default(),
+            model: model(),
+            pools,
+            run,
+            second: 1,
+        }
+    }
+
+    /// Plans, and goes on from the status that was planned.
+    fn plan(&mut self) -> Option<Action> {
+        let at = |second| Time(Timestamp::from_second(second).unwrap());
+        let planned = plan(
+            &Observed {
+                spec: &self.spec,
+                generation: Some(self.generation),
+                created: &at(0),
+                status: &self.status,
+                model: self.model.clone(),
+                pools: self.pools.clone(),
+                run: self.run.clone(),
+            },
+            &at(self.second),
+        );
+        self.status = planned.status;
+        planned.action
+    }
+
+    fn reason(&self, type_: &str) -> Option<&str> {
+        find_condition(&self.status.conditions, type_).map(|c| c.reason.as_str())
+    }
+}
+
+#[test]
+fn a_pool_that_is_drained_is_no_target_even_if_it_is_the_only_one() {
+    let mut case = Case::new(active(&["a"]), vec![pool("a")]);
+    assert_eq!(case.plan(), None);
+    case.pools = vec![draining("a")];
+    assert_eq!(case.plan(), Some(Action::Retarget(Vec::new())));
+    case.run = active(&[]);
+    assert_eq!(case.plan(), None);
+    assert_eq!(case.status.phase, RequestPhase::Proving);
+    assert_eq!(case.reason("Ready"), Some("NoFittingPool"));
+    // Another one comes, or the drain ends.
+    for there in [vec![draining("a"), pool("b")], vec![pool("b")]] {
+        case.pools = there;
+        assert_eq!(case.plan(), Some(Action::Retarget(vec![id("b")])));
+    }
+    case.pools = vec![pool("a")];
+    assert_eq!(case.plan(), Some(Action::Retarget(vec![id("a")])));
+    case.run = active(&["a"]);
+    assert_eq!(case.plan(), None);
+    assert_eq!(case.reason("Ready"), Some("Proving"));
+}
+
+#[test]
+fn a_pool_in_trouble_stays_a_target_until_another_fits_and_one_that_withdrew_does_not() {
+    let troubled = PoolView {
+        ready: false,
+        ..pool("a")
+    };
+    let mut case = Case::new(active(&["a", "b"]), vec![troubled.clone(), draining("b")]);
+    assert_eq!(case.plan(), Some(Action::Retarget(vec![id("a")])));
+    case.pools.push(pool("c"));
+    assert_eq!(case.plan(), Some(Action::Retarget(vec![id("c")])));
+    let elsewhere = PoolView {
+        serves: false,
+        ..troubled
+    };
+    let mut case = Case::new(active(&["a"]), vec![elsewhere]);
+    assert_eq!(
+        case.plan(),
+        Some(Action::Retarget(Vec::new())),
+        "it serves others now"
+    );
+    // Drained or not does not depend on what became of the Model.
+    let mut case = Case::new(active(&["a", "b"]), vec![pool("a"), draining("b")]);
+    case.model = ModelState::NotFound;
+    assert_eq!(case.plan(), Some(Action::Retarget(vec![id("a")])));
+}
+
+#[test]
+fn a_request_is_not_begun_without_a_pool_but_goes_on_after_a_restart() {
+    let mut case = Case::new(RunState::None, vec![draining("a")]);
+    assert_eq!(case.plan(), None);
+    assert_eq!(
+        (case.status.phase, case.reason("Ready")),
+        (RequestPhase::Pending, Some("NoFittingPool"))
+    );
+    // What workers of the drained pool hold, they may end.
+    case.status.phase = RequestPhase::Proving;
+    assert_eq!(case.plan(), Some(Action::Start(Vec::new())));
+}
+
+#[test]
+fn what_needs_no_model_is_decided_before_the_model_is_loaded() {
+    let unloaded = || Case {
+        model: ModelState::Unknown,
+        ..Case::new(RunState::None, vec![pool("a")])
+    };
+    let mut case = unloaded();
+    assert_eq!(case.plan(), None);
+    assert_eq!(
+        case.status,
+        InferenceRequestStatus::default(),
+        "nothing is said of a Model that is not known"
+    );
+    case.spec.cancel = true;
+    case.plan();
+    assert_eq!(case.status.phase, RequestPhase::Cancelled);
+
+    let mut case = unloaded();
+    case.second = 60;
+    case.plan();
+    assert_eq!(case.reason("Failed"), Some("DeadlineExceeded"));
+
+    let mut case = unloaded();
+    case.spec.suspend = true;
+    case.plan();
+    assert_eq!(case.reason("Ready"), Some("Suspended"));
+}
+
+#[test]
+fn every_condition_is_of_the_generation_that_was_looked_at() {
+    let mut case = Case::new(RunState::None, vec![pool("a")]);
+    case.plan();
+    case.run = active(&["a"]);
+    for (generation, suspend) in [(2, true), (3, false)] {
+        (case.generation, case.spec.suspend) = (generation, suspend);
+        case.plan();
+        let status = &case.status;
+        assert_eq!(status.observed_generation, Some(generation));
+        let conditions = status.conditions.iter();
+        let old: Vec<_> = conditions
+            .filter(|c| c.observed_generation != Some(generation))
+            .map(|c| &c.type_)
+            .collect();
+        assert!(old.is_empty(), "{old:?}");
+        assert!(is_true(&status.conditions, condition::ACCEPTED));
+    }
+}
+
+#[test]
+fn a_request_that_ended_without_a_receipt_is_stalled_and_no_other() {
+    let mut case = Case::new(active(&["a"]), vec![pool("a")]);
+    case.plan();
+    assert_eq!(case.reason("Stalled"), None);
+    case.spec.cancel = true;
+    assert_eq!(case.plan(), Some(Action::Stop));
+    assert!(is_true(&case.status.conditions, condition::STALLED));
+    assert_eq!(case.reason("Stalled"), Some("Cancelled"));
+}
