@@ -21,9 +21,9 @@ where
     reflector::store()
 }
 
-/// A controller of `K` that also reconciles what comes from `asked`; it tells when the store holds every object, and,
-/// before anything is reconciled, of every object that is as it was not before or is deleted. (`Store::wait_until_ready` is of no use here: of several who wait it wakes the last one,
-/// and the controller waits.)
+/// A controller of `K` that also reconciles what comes from `asked`; it tells when the store holds every object, and, before
+/// anything is reconciled, of every object that is as it was not before or is deleted. (`Store::wait_until_ready` is of no use
+/// here: of several who wait it wakes the last one, and the controller waits.)
 pub(super) fn controller<K>(
     api: Api<K>,
     writer: Writer<K>,
