@@ -5,14 +5,20 @@
     reason = "a test says by panicking what is wrong"
 )]
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use zkinfer_crds::wire::{BlobRef, ClaimGrant, ClaimRequest, EXIT_DRAINED, Refusal, RefuseReason};
-use zkinfer_crds::{ClaimId, Digest, Identity, ParameterId, RequestUid, SliceIndex};
-use zkinfer_tests::local::program;
+use zkinfer_crds::wire::{
+    BlobRef, CLAIMS_PATH, ClaimGrant, ClaimRequest, EXIT_DRAINED, Refusal, RefuseReason,
+};
+use zkinfer_crds::{ClaimId, Digest, Identity, ParameterId, ProofSystem, RequestUid, SliceIndex};
+use zkinfer_tests::local::{model_file, program};
+use zkml::canonical;
+use zkml::compile::{CompileOptions, compile, plan};
+use zkml::slice::SlicingOptions;
 
 /// Path and body of the next call.
 fn call(stream: &TcpStream) -> (String, Vec<u8>) {
@@ -37,13 +43,15 @@ fn call(stream: &TcpStream) -> (String, Vec<u8>) {
     (path, body)
 }
 
-fn answer(mut stream: TcpStream, status: &str, body: &str) {
+fn answer(mut stream: TcpStream, status: &str, body: impl AsRef<[u8]>) {
+    let body = body.as_ref();
     let length = body.len();
     write!(
         stream,
-        "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+        "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
     )
     .unwrap();
+    stream.write_all(body).unwrap();
 }
 
 fn grant() -> ClaimGrant {
@@ -111,7 +119,7 @@ fn a_worker_told_to_stop_hands_back_the_slice_that_is_on_its_way_to_it() {
     assert_eq!(call(&claiming).0, "/v1/work/claims");
     terminate(&worker);
     std::thread::sleep(Duration::from_millis(200));
-    answer(claiming, "200 OK", &serde_json::to_string(&grant()).unwrap());
+    answer(claiming, "200 OK", serde_json::to_string(&grant()).unwrap());
     let (refusing, _) = listener.accept().unwrap();
     let (path, body) = call(&refusing);
     assert!(path.ends_with("/refuse"), "{path}");
@@ -139,7 +147,7 @@ fn a_worker_with_two_cores_asks_for_a_second_slice_with_the_memory_that_is_left(
     let (claiming, _) = listener.accept().unwrap();
     let (path, body) = call(&claiming);
     assert_eq!((path.as_str(), memory(&body)), ("/v1/work/claims", 512 << 20));
-    answer(claiming, "200 OK", &serde_json::to_string(&grant()).unwrap());
+    answer(claiming, "200 OK", serde_json::to_string(&grant()).unwrap());
     // The first slice's file is fetched and never comes; meanwhile there is one more question, and no third.
     let calls = [(); 2].map(|()| listener.accept().unwrap().0);
     let asked: Vec<(String, Vec<u8>)> = calls.iter().map(call).collect();
@@ -155,4 +163,107 @@ fn a_worker_with_two_cores_asks_for_a_second_slice_with_the_memory_that_is_left(
     assert!(path.ends_with("/refuse"), "{path}");
     answer(refusing, "204 No Content", "");
     assert_eq!(worker.wait().unwrap().code(), Some(i32::from(EXIT_DRAINED)));
+}
+
+/// The wine model, compiled whole: the files that a grant names, and a grant without its own claim.
+fn provable() -> (BTreeMap<Digest, Vec<u8>>, ClaimGrant) {
+    let onnx = std::fs::read(model_file("wine.onnx")).unwrap();
+    let options = CompileOptions {
+        profile: None,
+        error_budget_millionths: 1_000_000,
+        proof_system: ProofSystem::SumcheckWhir,
+        slicing: SlicingOptions {
+            parallelism: 1,
+            memory_per_worker: None,
+        },
+    };
+    let plan = plan(&onnx, None, options).unwrap();
+    let setup = plan.setup(None).unwrap();
+    let compiled = compile(&plan, &setup, &|_| ()).unwrap();
+    let slice = &compiled.manifest.slices[0];
+    let tensors = compiled.manifest.slice_tensors(&slice.inputs);
+    let inputs: Vec<Vec<i64>> = tensors.iter().map(|t| vec![0; t.len]).collect();
+    let files = [
+        compiled.manifest.to_bytes(),
+        compiled.graph,
+        canonical::to_bytes(&inputs),
+    ];
+    let [manifest, graph, inputs] = files.each_ref().map(|bytes| BlobRef {
+        digest: Digest::of(bytes),
+        size: bytes.len() as u64,
+    });
+    let files = files
+        .into_iter()
+        .map(|bytes| (Digest::of(&bytes), bytes))
+        .collect();
+    let grant = ClaimGrant {
+        lease_seconds: 60,
+        max_bytes: 512 << 10,
+        parameter_id: ParameterId::SumcheckWhirGoldilocksV1,
+        manifest,
+        graph,
+        inputs,
+        proving_key: None,
+        srs: None,
+        ..grant()
+    };
+    (files, grant)
+}
+
+#[test]
+fn claims_of_one_slice_side_by_side_fetch_its_keys_once() {
+    let (files, grant) = provable();
+    let (listener, mut worker) = worker_with_claims(2);
+    listener.set_nonblocking(true).unwrap();
+    let (mut granted, mut proofs, mut fetched) = (0u8, 0, BTreeMap::<Digest, u32>::new());
+    // Nothing is handed out before both claims are made, so that they are in hand together.
+    let mut held = Vec::new();
+    let began = Instant::now();
+    let exit = loop {
+        assert!(
+            began.elapsed() < Duration::from_secs(60),
+            "{granted} granted, {proofs} proved"
+        );
+        if let Some(exit) = worker.try_wait().unwrap() {
+            break exit;
+        }
+        let Ok((stream, _)) = listener.accept() else {
+            std::thread::sleep(Duration::from_millis(2));
+            continue;
+        };
+        stream.set_nonblocking(false).unwrap();
+        let (path, body) = call(&stream);
+        if path == CLAIMS_PATH {
+            if granted < 2 {
+                granted += 1;
+                let grant = ClaimGrant {
+                    claim: ClaimId::new([granted; 16]),
+                    statement: Digest::of(&[granted]),
+                    ..grant.clone()
+                };
+                answer(stream, "200 OK", serde_json::to_string(&grant).unwrap());
+            } else {
+                let status = if proofs < 2 { "204 No Content" } else { "410 Gone" };
+                answer(stream, status, "");
+            }
+        } else if path.ends_with("/proof") {
+            assert!(body.len() > 1_000, "{} bytes", body.len());
+            proofs += 1;
+            answer(stream, "200 OK", "");
+        } else {
+            held.push((stream, path));
+        }
+        if granted == 2 {
+            for (stream, path) in held.drain(..) {
+                let digest: Digest = path.rsplit('/').next().unwrap().parse().unwrap();
+                *fetched.entry(digest).or_default() += 1;
+                answer(stream, "200 OK", &files[&digest]);
+            }
+        }
+    };
+    assert_eq!((exit.code(), proofs), (Some(0), 2));
+    assert_eq!(
+        (fetched[&grant.manifest.digest], fetched[&grant.graph.digest]),
+        (1, 1)
+    );
 }
