@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use rand::Rng;
 
 use super::slices::*;
-use super::{LIE, Lie};
+use super::{EVENTS, Event, LIE, Lie};
 use crate::graph::{Activation, IntRange, LinearMap, TensorId};
 use crate::relations::{Relation, SliceRelations, check};
 use crate::sumcheck::field::F;
@@ -348,6 +348,41 @@ fn rejects_a_wrong_output_where_nothing_is_looked_up() {
         assert!(case.plan().groups.is_empty());
         case.witness.values.get_mut(&TensorId(1)).unwrap()[7] += i64::from(wrong);
         assert_eq!(case.accepted(), !wrong);
+    }
+}
+
+/// Challenges that were drawn before what they must depend on.
+#[test]
+fn rejects_any_kind_of_message_that_is_said_after_its_challenges() {
+    use transcript::Label::*;
+    let slices = [small(), padded(), attention_with(false), sorting()];
+    for label in [
+        Statement,
+        Key,
+        Public,
+        Root,
+        FractionRound,
+        Layer,
+        Columns,
+        Contributions,
+        Round,
+        Claim,
+        ProductRound,
+        Factors,
+    ] {
+        let mut tried = 0;
+        for slice in &slices {
+            let case = || Case::new(slice, 5, 2);
+            assert!(case().accepted());
+            let said = |event: &Event| matches!(event, Event::Absorb(l, _) if *l == label);
+            if EVENTS.take().iter().any(said) {
+                let mut case = case();
+                case.lie.unsaid = Some(label);
+                assert!(!case.accepted(), "{label:?}");
+                tried += 1;
+            }
+        }
+        assert!(tried > 0, "{label:?}");
     }
 }
 

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::field::{EF, F};
 use super::logup::Fingerprint;
-use super::transcript::Event;
+use super::transcript::{Event, Label};
 use crate::graph::TensorId;
 
 /// What a prover does differently from an honest one that has its witness.
@@ -26,6 +26,8 @@ pub(super) struct Lie {
     leaves: Vec<(usize, [F; 3])>,
     /// What is argued with in place of a tensor's values, each time that they are asked for.
     values: BTreeMap<TensorId, VecDeque<Vec<i64>>>,
+    /// Messages that are sent and not absorbed: the challenges after them were known before.
+    unsaid: Option<Label>,
 }
 
 thread_local! {
@@ -50,6 +52,11 @@ pub(super) fn forge(
         }
     });
     [numerators, denominators]
+}
+
+/// Whether this thread's prover leaves such messages out of its transcript.
+pub(super) fn unsaid(label: Label) -> bool {
+    LIE.with_borrow(|lie| lie.unsaid == Some(label))
 }
 
 /// What this thread's prover argues with in place of a tensor's values.
