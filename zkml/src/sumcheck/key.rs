@@ -111,8 +111,8 @@ impl fmt::Debug for Key {
     }
 }
 
-/// Refuses more weights than a verifier should read.
-pub(super) fn check_weights(relations: &SliceRelations) -> Result<(), LayoutError> {
+/// The number of weights, unless it is more than a verifier should read.
+pub(super) fn check_weights(relations: &SliceRelations) -> Result<u64, LayoutError> {
     let weights = relations.relations.iter().filter_map(|relation| match relation {
         Relation::Requantised { map, .. } => Some(map.weight().len() as u64),
         _ => None,
@@ -126,7 +126,7 @@ pub(super) fn check_weights(relations: &SliceRelations) -> Result<(), LayoutErro
             limit,
         });
     }
-    Ok(())
+    Ok(total)
 }
 
 /// Refuses more wiring than a verifier should walk: it costs a prover no cell, so nothing else bounds it.

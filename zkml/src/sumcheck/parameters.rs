@@ -66,7 +66,7 @@ pub fn choose_parameters(relations: &SliceRelations) -> Result<SliceParameters, 
 /// A slice without a layout at these parameters.
 pub fn cost(relations: &SliceRelations, parameters: SliceParameters) -> Result<Cost, LayoutError> {
     let plan = Plan::new(relations, parameters.limb_bits)?;
-    check_weights(relations)?;
+    let weights = check_weights(relations)?;
     check_wirings(&plan)?;
     let blocks = Blocks::new(&plan);
     check_layers(&blocks)?;
@@ -84,8 +84,8 @@ pub fn cost(relations: &SliceRelations, parameters: SliceParameters) -> Result<C
         full * per_place(stack) + leaves * per_place(blocks.layers) + relation_work(&plan, relations);
     Ok(Cost {
         cpu_us: 700 + nanoseconds / 1000,
-        // The codeword with its copy, leaves with their tree, values.
-        memory_bytes: (12 << 20) + full * 100 + leaves * 150 + values as u64 * 60,
+        // The codeword with its copy, leaves with their tree, values; weights of graph, relations and key while these are made.
+        memory_bytes: (12 << 20) + full * 100 + leaves * 150 + values as u64 * 60 + weights * 24,
         proof_bytes: (scalars(&plan, &blocks) * EF_BYTES) as u64 + opening_bytes(stack),
         cells,
     })
