@@ -44,10 +44,11 @@ image operator
 if [ "$(uname -m)" = x86_64 ]; then
     mkdir "$work/prover-worker"
     for build in ${ZKINFER_BUILDS-x86-64-v3 x86-64-v4}; do
-        # With --target the flags are the program's alone: what runs while it is built runs on this processor.
+        # With --target the flags are the programs' alone: what runs while they are built runs on this processor. All of
+        # them, so that libraries have the same features as in the first build; scripts/bars.sh uses the same ones.
         CARGO_TARGET_DIR=$target/$build \
             CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-C target-cpu=$build -C target-feature=+crt-static" \
-            cargo build --release --locked --package prover-worker --target x86_64-unknown-linux-gnu
+            cargo build --release --locked --workspace --bins --target x86_64-unknown-linux-gnu
         take "$target/$build/x86_64-unknown-linux-gnu/release/prover-worker" "$work/prover-worker/prover-worker.$build"
     done
 fi
