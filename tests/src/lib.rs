@@ -2,6 +2,7 @@
 
 pub mod cluster;
 pub mod fake_node;
+pub mod files;
 pub mod images;
 pub mod local;
 pub mod operator;

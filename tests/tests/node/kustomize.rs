@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use serde_json::Value;
 use zkinfer_crds::k8s::InferenceRequest;
 use zkinfer_crds::k8s::request_status::SliceVerdict;
-use zkinfer_tests::cluster::wait_for;
+use zkinfer_tests::files::{files, until_no_files};
 use zkinfer_tests::local::{model_file, program, repository, run};
 
 use crate::remains;
@@ -185,26 +185,10 @@ async fn a_deleted_request_takes_what_it_had_along_but_not_its_receipt(
     assert!(!files(&own).is_empty() && receipt.exists(), "{own:?} {receipt:?}");
     world.show("delete inferencerequest digit-7").await;
     world.until_none("jobs,pods", &of(request)).await;
-    wait_for("no artifacts of the request", LONG, async || {
-        let left = files(&own);
-        if left.is_empty() {
-            Ok(())
-        } else {
-            Err(format!("{left:?}"))
-        }
-    })
-    .await
-    .unwrap();
+    until_no_files("no artifacts of the request", LONG, &[own])
+        .await
+        .unwrap();
     assert!(receipt.exists());
-}
-
-/// The files below a folder.
-fn files(folder: &Path) -> Vec<std::path::PathBuf> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let below = entries.map(|e| e.path());
-    below
-        .flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] })
-        .collect()
 }
 
 fn words(line: &str) -> String {

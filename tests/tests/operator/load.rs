@@ -4,17 +4,18 @@
 //! adds a Job per chosen pool. Witness of the writes is the API server's audit log, not what the operator says of itself;
 //! reviews of tokens are calls too, but nothing is written by them.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use kube::api::ListParams;
 use serde_json::{Value, json};
 use zkinfer_crds::ProofSystem;
 use zkinfer_crds::k8s::{InferenceRequest, RequestPhase};
-use zkinfer_tests::cluster::{Cluster, can_run, wait_for};
+use zkinfer_tests::cluster::{can_run, wait_for};
 use zkinfer_tests::measured;
 use zkinfer_tests::operator::{ACCOUNT, peak_resident, phase, pool_ready};
 
+use crate::audit::audited;
 use crate::world::{LONG, World, digits_request};
 
 const REQUESTS: u32 = 200;
@@ -30,7 +31,7 @@ async fn two_hundred_requests_at_once_all_succeed_within_the_bars() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let (cluster, log) = audited(folder.path()).await;
+    let (cluster, log) = audited(folder.path(), writes()).await;
     let world = World::on(cluster, &[]).await;
     let objects = world.with_digits("load", ProofSystem::SumcheckWhir).await;
     let spec = json!({ "warm": 1, "parallelism": 1, "resources": { "cpu": "1", "memory": "2Gi" } });
@@ -101,24 +102,12 @@ async fn two_hundred_requests_at_once_all_succeed_within_the_bars() {
     assert!(memory <= MOST_MEMORY, "{memory} bytes");
 }
 
-/// A cluster whose API server writes down each writing call of the operator, and where.
-async fn audited(folder: &Path) -> (Cluster, PathBuf) {
-    let (policy, log) = (folder.join("policy.yaml"), folder.join("audit.log"));
-    let rules = json!({
-        "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived", "ResponseStarted"],
-        "rules": [
-            { "level": "Metadata", "users": [ACCOUNT], "verbs": ["create", "update", "patch", "delete"] },
-            { "level": "None" },
-        ],
-    });
-    std::fs::write(&policy, rules.to_string()).unwrap();
-    let cluster = Cluster::builder()
-        .api_server_flag(format!("--audit-policy-file={}", policy.display()))
-        .api_server_flag(format!("--audit-log-path={}", log.display()))
-        .start()
-        .await
-        .unwrap();
-    (cluster, log)
+/// The writing calls of the operator.
+fn writes() -> Value {
+    json!([
+        { "level": "Metadata", "users": [ACCOUNT], "verbs": ["create", "update", "patch", "delete"] },
+        { "level": "None" },
+    ])
 }
 
 /// How many writing calls for objects of namespaces the log has. Reviews, which write nothing, are for none.

@@ -11,6 +11,7 @@ use serde_json::json;
 use zkinfer_crds::ProofSystem;
 use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model, RequestPhase, find_condition, is_true};
 use zkinfer_tests::cluster::{can_run, wait_for};
+use zkinfer_tests::files::until_no_files;
 use zkinfer_tests::local::{model_file, program, run};
 use zkinfer_tests::operator::{Objects, phase, pool_ready, reason};
 
@@ -356,16 +357,9 @@ async fn deleting_a_request_removes_its_jobs_and_artifacts_and_not_its_receipt()
     api.delete("one", &DeleteParams::default()).await.unwrap();
     until_jobs(&objects.api::<Job>(), 0).await;
     let files = artifacts.join("requests").join(&uid);
-    wait_for("the artifacts' end", LONG, async || {
-        let left = walk(&files);
-        if left.is_empty() {
-            Ok(())
-        } else {
-            Err(format!("{left:?}"))
-        }
-    })
-    .await
-    .unwrap();
+    until_no_files("the artifacts' end", LONG, &[files])
+        .await
+        .unwrap();
     assert!(artifacts.join("receipts").join(receipt.digest.hex()).is_file());
 }
 
@@ -430,16 +424,6 @@ async fn an_input_out_of_range_fails_by_name_before_anything_is_queued() {
         .unwrap();
     let over = objects.over("wrong", LONG).await.unwrap();
     assert_eq!(reason(&over, "Failed").as_deref(), Some("InvalidInput"));
-}
-
-fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
-    let Ok(entries) = std::fs::read_dir(dir) else {
-        return Vec::new();
-    };
-    let files = entries.flatten().map(|e| e.path());
-    files
-        .flat_map(|p| if p.is_dir() { walk(&p) } else { vec![p] })
-        .collect()
 }
 
 /// Merges into a request's spec.

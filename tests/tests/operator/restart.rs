@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use zkinfer_crds::ProofSystem;
 use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model, RequestPhase};
 use zkinfer_tests::cluster::{can_run, wait_for};
+use zkinfer_tests::files::until_no_files;
 use zkinfer_tests::operator::{model_ready, phase, pool_ready, reason};
 
 use crate::world::{LONG, World, digits_request};
@@ -193,15 +194,6 @@ async fn what_was_deleted_while_the_operator_was_away_is_swept() {
     requests.delete("one", &DeleteParams::default()).await.unwrap();
     models.delete("wine", &DeleteParams::default()).await.unwrap();
     world.operator.start_again().unwrap();
-    wait_for("the sweep", LONG, async || {
-        let left: Vec<_> = kept.iter().filter(|path| path.exists()).collect();
-        if left.is_empty() {
-            Ok(())
-        } else {
-            Err(format!("{left:?}"))
-        }
-    })
-    .await
-    .unwrap();
+    until_no_files("the sweep", LONG, &kept).await.unwrap();
     assert!(artifacts.join("receipts").join(receipt.hex()).is_file());
 }

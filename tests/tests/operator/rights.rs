@@ -6,14 +6,13 @@ use std::collections::BTreeSet;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use zkinfer_crds::k8s::{InferenceRequest, MinerPool, RequestPhase};
-use zkinfer_tests::cluster::{Cluster, can_run};
+use zkinfer_tests::cluster::can_run;
 use zkinfer_tests::local::repository;
-use zkinfer_tests::operator::{Objects, WINE, phase, pool_ready};
+use zkinfer_tests::operator::{ACCOUNT, Objects, WINE, phase, pool_ready};
 
+use crate::audit::audited;
 use crate::requests::until_jobs;
 use crate::world::{LONG, World};
-
-const USER: &str = "system:serviceaccount:zkinfer-system:zkinfer-operator";
 
 #[tokio::test]
 async fn the_operator_needs_its_rights_and_no_others() {
@@ -21,16 +20,7 @@ async fn the_operator_needs_its_rights_and_no_others() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let (policy, log) = (folder.path().join("policy.yaml"), folder.path().join("audit.log"));
-    let rules = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived, ResponseStarted]\nrules:\n\
-                 - level: Metadata\n";
-    std::fs::write(&policy, rules).unwrap();
-    let cluster = Cluster::builder()
-        .api_server_flag(format!("--audit-policy-file={}", policy.display()))
-        .api_server_flag(format!("--audit-log-path={}", log.display()))
-        .start()
-        .await
-        .unwrap();
+    let (cluster, log) = audited(folder.path(), json!([{ "level": "Metadata" }])).await;
     let world = World::on(cluster, &[]).await;
     everything(&world).await;
     let mut world = world;
@@ -40,7 +30,7 @@ async fn the_operator_needs_its_rights_and_no_others() {
     let (mut used, mut told) = (BTreeSet::new(), BTreeSet::new());
     for line in std::fs::read_to_string(&log).unwrap().lines() {
         let event: Value = serde_json::from_str(line).unwrap();
-        if event["user"]["username"] != USER {
+        if event["user"]["username"] != ACCOUNT {
             continue;
         }
         let object = &event["objectRef"];
