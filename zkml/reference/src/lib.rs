@@ -1,0 +1,12 @@
+//! An ONNX model as it stands in its file, evaluated in f64: what every answer is measured against.
+//!
+//! Invariant: the nodes evaluated are the file's, one to one and in the file's order, each by its operator's
+//! definition in the ONNX specification. Nothing is fused, folded or rewritten, and nothing is shared with the compiler
+//! but the protobuf format, so that a fault of the compiler cannot hide here. Any bytes give a model or an error, and a
+//! model with any inputs gives outputs or an error, within stated limits of size and work; never a panic.
+
+mod model;
+mod tensor;
+
+pub use model::{Dimension, EvaluateError, Model, Node, Port, ReadError};
+pub use tensor::{ElementType, Tensor, TensorError, Values};
