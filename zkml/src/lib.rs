@@ -6,6 +6,7 @@
 //!   relations and nothing else; they know nothing of ONNX.
 //! - A verifier takes every parameter from its own manifest, never from a proof, and never panics.
 
+pub mod accuracy;
 pub mod backend;
 pub mod canonical;
 pub mod compile;

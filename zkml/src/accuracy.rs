@@ -1,0 +1,185 @@
+//! How far an answer is from the float model's, and whether that is near enough.
+//!
+//! Invariant: nothing that whoever made the answer chose decides here: the rule is the judge's own. A value that is not
+//! finite is infinitely wrong. One rule for calibration, for the operator and for `verify`, so that what one of them
+//! accepts the next accepts too.
+
+/// The greatest error that is accepted unless somebody says otherwise, in millionths: 1 %.
+pub const DEFAULT_MAX_ERROR_MILLIONTHS: u32 = 10_000;
+
+/// What a judge accepts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rule {
+    /// The greatest error of any output, as [`output_error`] measures it.
+    pub max_error: f64,
+    /// By output: its natural magnitude, in units of the float model's output. Outputs beyond the list have 0.
+    pub output_scale: Vec<f64>,
+    /// Whether an output of shape `[1, n]`, n ≥ 2, must have its greatest value where the float model has it.
+    pub compare_top1: bool,
+}
+
+/// One output of the model, as proved (dequantised) and as the float model has it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Answer<'a> {
+    /// Its name in the model.
+    pub name: &'a str,
+    /// Its shape.
+    pub shape: &'a [u32],
+    /// The integers' values.
+    pub got: &'a [f64],
+    /// The float model's.
+    pub float: &'a [f64],
+}
+
+/// Another class than the float model's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherClass {
+    /// The output.
+    pub output: String,
+    /// Where the answer's greatest value is.
+    pub got: usize,
+    /// Where the float model's is.
+    pub float: usize,
+}
+
+/// An answer against the float model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// The greatest error of any output.
+    pub error: f64,
+    /// The first output with another class, where the rule compares classes.
+    pub other_class: Option<OtherClass>,
+    /// The rule's bound.
+    pub max_error: f64,
+}
+
+impl Verdict {
+    /// Whether the rule accepts the answer.
+    #[must_use]
+    pub fn accepted(&self) -> bool {
+        self.error <= self.max_error && self.other_class.is_none()
+    }
+}
+
+/// Judges an answer: every output of the model, in its order.
+#[must_use]
+pub fn judge(rule: &Rule, answers: &[Answer<'_>]) -> Verdict {
+    let (mut error, mut other_class) = (0f64, None);
+    for (at, answer) in answers.iter().enumerate() {
+        let scale = rule.output_scale.get(at).copied().unwrap_or(0.0);
+        error = error.max(output_error(answer.got, answer.float, scale));
+        if rule.compare_top1 && other_class.is_none() && names_classes(answer.shape) {
+            let (got, float) = (top1(answer.got), top1(answer.float));
+            if let (Some(got), Some(float)) = (got, float) {
+                let output = answer.name.to_owned();
+                other_class = (got != float).then_some(OtherClass { output, got, float });
+            }
+        }
+    }
+    Verdict {
+        error,
+        other_class,
+        max_error: rule.max_error,
+    }
+}
+
+/// `max |got − float| / max(max |float|, scale)`: the error of one output, relative to its own size or to its natural
+/// magnitude, whichever is greater, so that a regression near 0 is not refused. Infinite where a value is not finite, the
+/// lengths differ, or something is divided by nothing.
+#[must_use]
+pub fn output_error(got: &[f64], float: &[f64], scale: f64) -> f64 {
+    let finite = got.iter().chain(float).chain([&scale]).all(|v| v.is_finite());
+    if got.len() != float.len() || !finite {
+        return f64::INFINITY;
+    }
+    let greatest = float.iter().fold(scale.max(0.0), |m, v| m.max(v.abs()));
+    let difference = got.iter().zip(float).fold(0f64, |m, (a, b)| m.max((a - b).abs()));
+    if difference == 0.0 {
+        0.0
+    } else {
+        // By nothing, or beyond what f64 holds: infinite either way.
+        let error = difference / greatest;
+        if error.is_nan() { f64::INFINITY } else { error }
+    }
+}
+
+/// Whether a tensor of this shape holds one score per class.
+#[must_use]
+pub fn names_classes(shape: &[u32]) -> bool {
+    matches!(shape, [1, n] if *n >= 2)
+}
+
+/// Index of the greatest value, the lowest on ties.
+#[must_use]
+pub fn top1(values: &[f64]) -> Option<usize> {
+    (0..values.len()).reduce(|best, i| if values[i] > values[best] { i } else { best })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(max_error: f64, scale: f64) -> Rule {
+        Rule {
+            max_error,
+            output_scale: vec![scale],
+            compare_top1: true,
+        }
+    }
+
+    fn answer<'a>(shape: &'a [u32], got: &'a [f64], float: &'a [f64]) -> Answer<'a> {
+        Answer {
+            name: "y",
+            shape,
+            got,
+            float,
+        }
+    }
+
+    #[test]
+    fn an_error_is_relative_to_the_output_itself_or_to_its_natural_magnitude() {
+        assert_eq!(output_error(&[1.0, 3.0], &[1.0, 4.0], 0.0), 0.25);
+        assert_eq!(output_error(&[0.001], &[0.0], 1.0), 0.001);
+        assert_eq!(output_error(&[0.0; 8], &[0.001; 8], 0.0), 1.0);
+        assert_eq!(output_error(&[0.0], &[0.0], 0.0), 0.0);
+        assert_eq!(output_error(&[1e-9], &[0.0], 0.0), f64::INFINITY);
+    }
+
+    #[test]
+    fn what_is_not_finite_or_of_another_length_is_infinitely_wrong() {
+        for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            for (got, float, scale) in [(bad, 0.0, 1.0), (0.0, bad, 1.0), (bad, bad, 1.0), (0.0, 0.0, bad)] {
+                assert_eq!(output_error(&[got], &[float], scale), f64::INFINITY);
+            }
+        }
+        assert_eq!(output_error(&[1.0], &[1.0, 1.0], 1.0), f64::INFINITY);
+        assert_eq!(output_error(&[f64::MAX], &[f64::MIN], 0.0), f64::INFINITY);
+        let rule = rule(1e9, 1.0);
+        assert!(!judge(&rule, &[answer(&[1], &[f64::NAN], &[0.0])]).accepted());
+    }
+
+    #[test]
+    fn another_class_is_refused_whatever_the_error() {
+        let (got, float) = ([1.0, 1.0 + 1e-9], [1.0 + 1e-9, 1.0]);
+        let verdict = judge(&rule(0.5, 0.0), &[answer(&[1, 2], &got, &float)]);
+        let other = verdict.other_class.clone().unwrap();
+        assert_eq!((other.got, other.float), (1, 0));
+        assert!(verdict.error < 1e-8 && !verdict.accepted());
+        for shape in [&[2][..], &[2, 1], &[1, 1, 2]] {
+            assert!(judge(&rule(0.5, 0.0), &[answer(shape, &got, &float)]).accepted());
+        }
+        let lenient = Rule {
+            compare_top1: false,
+            ..rule(0.5, 0.0)
+        };
+        assert!(judge(&lenient, &[answer(&[1, 2], &got, &float)]).accepted());
+    }
+
+    #[test]
+    fn the_worst_output_decides() {
+        let good = answer(&[1], &[1.0], &[1.0]);
+        let bad = answer(&[1], &[1.1], &[1.0]);
+        let verdict = judge(&rule(0.05, 0.0), &[good, bad, good]);
+        assert!((verdict.error - 0.1).abs() < 1e-12 && !verdict.accepted());
+    }
+}
