@@ -77,8 +77,8 @@ impl Files {
         let setup = plan.setup(Some(&SrsSource::Development)).unwrap();
         let compiled = compile(plan, &setup, &|_| ()).unwrap();
         let given = Inputs::read(&read(input), 1 << 20).unwrap();
-        let floats = given.in_order(&["its input"]).unwrap()[0];
         let info = &plan.graph.tensors[plan.graph.inputs[0].0 as usize];
+        let floats = given.in_order(&[info.name.as_str()]).unwrap()[0];
         let tensors = plan
             .graph
             .evaluate(&[quantise_input(info, floats).unwrap()])

@@ -12,15 +12,17 @@
 //! 1. A tensor is *coarse* on this input where it is off by more than [`COARSE`] of its greatest float value. That covers
 //!    its own step, and what coefficients and biases lost on the way to it.
 //! 2. Coarse tensors are refused where they matter: the float graph is evaluated with the integer graph's values in
-//!    their places and floats everywhere else, and its answer must stay within twice the judge's greatest error.
+//!    their places and floats everywhere else, and its answer must stay within [`CANCELLED`] times the judge's greatest
+//!    error.
 //!
-//! No single bound on step 1 alone could do. Eight bits with a bit of headroom leave 64 steps for the greatest calibrated
-//! value; on an input where a tensor is sixteen times smaller than that (a nearly dead branch, a quiet recording), an honest
-//! tensor is off by an eighth of its greatest value, and it does no harm exactly where step 2 says so. An honest receipt
-//! passes: where no tensor is coarse there is nothing to refuse, and where one is, the answer of step 2 differs from the
-//! receipt's own, which is within the greatest error already, only by the rounding of what follows the coarse tensors;
-//! that is what the factor of two is for. A forger gains nothing by staying below step 1: with every tensor within an
-//! eighth of its magnitude the answer is still held to the greatest error, and classes must agree.
+//! No bound on step 1 alone could do. Eight bits with a bit of headroom leave 64 steps for the greatest calibrated value;
+//! on an input where a tensor is a sixteenth of that (a nearly dead branch, a quiet recording), an honest tensor is off by
+//! an eighth of its greatest value, and whether that does harm is what step 2 finds out.
+//!
+//! Why an honest receipt passes. Its answer is within the greatest error E already, and differs from the answer of step 2
+//! only by the rounding R of all that is not coarse; so step 2 is off by at most E + R. R is what calibration measures on
+//! ordinary inputs and keeps within the budget, about E. Nor can a forger use what is left: every answer that passes is
+//! within E of the float model's on the requester's own floats, with the same class.
 
 use crate::accuracy::{Rule, output_error};
 use crate::graph::float::FloatError;
@@ -29,6 +31,10 @@ use crate::graph::{FloatGraph, IntGraph, IntTensor, TensorId, dequantise};
 /// Off by more than this share of its greatest float value a tensor is coarse. One number for all profiles: the profile
 /// is the manifest's.
 pub const COARSE: f64 = 0.125;
+
+/// How many times the judge's greatest error the coarse tensors alone may put the answer off, where the rest brings it
+/// back. Once is what an answer may be off, once more is rounding elsewhere, and the double of that leaves room for chance.
+pub const CANCELLED: f64 = 4.0;
 
 /// A tensor on one input.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -61,7 +67,7 @@ impl Effect {
     /// Whether the rule accepts it.
     #[must_use]
     pub fn harmless(&self, rule: &Rule) -> bool {
-        self.error <= 2.0 * rule.max_error
+        self.error <= CANCELLED * rule.max_error
     }
 }
 

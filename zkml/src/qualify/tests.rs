@@ -70,7 +70,13 @@ fn an_honest_manifest_is_qualified_and_says_what_was_met() {
             .all(|t| t.range > 0.0 && t.range <= 1.0 && t.greatest_error >= t.mean_error)
     );
     let json = serde_json::to_vec(&found).unwrap();
-    assert_eq!(Qualification::from_json(&json).unwrap(), found);
+    let read = Qualification::from_json(&json).unwrap();
+    assert_eq!((read.manifest, read.same_class, read.tensors.len()), (found.manifest, found.same_class, found.tensors.len()));
+    assert!((read.greatest_error / found.greatest_error - 1.0).abs() < 1e-9);
+    let mut infinite = found.clone();
+    infinite.greatest_error = f64::INFINITY;
+    let read = Qualification::from_json(&serde_json::to_vec(&infinite).unwrap()).unwrap();
+    assert!(read.greatest_error == f64::INFINITY && read.refusal(&DEFAULT_RULE).is_some());
     assert!(Qualification::from_json(&json[1..]).is_err());
     let other = String::from_utf8(json)
         .unwrap()

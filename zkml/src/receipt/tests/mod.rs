@@ -50,7 +50,7 @@ fn planned(
 ) -> Plan {
     let options = CompileOptions {
         profile,
-        error_budget_millionths: 200_000,
+        error_budget_millionths: 10_000,
         proof_system,
         slicing: SlicingOptions {
             parallelism,
