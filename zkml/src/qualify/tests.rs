@@ -71,7 +71,10 @@ fn an_honest_manifest_is_qualified_and_says_what_was_met() {
     );
     let json = serde_json::to_vec(&found).unwrap();
     let read = Qualification::from_json(&json).unwrap();
-    assert_eq!((read.manifest, read.same_class, read.tensors.len()), (found.manifest, found.same_class, found.tensors.len()));
+    assert_eq!(
+        (read.manifest, read.same_class, read.tensors.len()),
+        (found.manifest, found.same_class, found.tensors.len())
+    );
     assert!((read.greatest_error / found.greatest_error - 1.0).abs() < 1e-9);
     let mut infinite = found.clone();
     infinite.greatest_error = f64::INFINITY;

@@ -200,13 +200,23 @@ fn honest_receipts_of_every_profile_are_valid(system: ProofSystem) {
 #[test]
 fn no_honest_answer_is_refused_for_the_scales_of_its_tensors() {
     let mut coarse = 0;
-    for (name, data) in [("digits", "digits"), ("digits-residual", "digits"), ("wine", "wine")] {
+    for (name, data) in [
+        ("digits", "digits"),
+        ("digits-residual", "digits"),
+        ("wine", "wine"),
+    ] {
         let onnx = example(&format!("{name}.onnx"));
         let calibration = flat(&samples(&format!("data/{data}-calibration.npy")));
         let tests = samples(&format!("data/{data}-test.npy"));
         let float_model = FloatModel::read(&onnx).unwrap();
         for profile in [Profile::P8, Profile::P12, Profile::P16] {
-            let plan = planned(&onnx, Some(&calibration), Some(profile), 1, ProofSystem::SumcheckWhir);
+            let plan = planned(
+                &onnx,
+                Some(&calibration),
+                Some(profile),
+                1,
+                ProofSystem::SumcheckWhir,
+            );
             let (float, int) = (&plan.float, &plan.graph);
             // Ordinary inputs, and faint ones, for which the scales are too coarse.
             let inputs = tests.iter().take(60);
