@@ -83,6 +83,8 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
             proof_system,
             parallelism,
             error_budget,
+            output_scale,
+            no_top1,
             options,
         } => {
             let submit = SubmitOptions {
@@ -93,6 +95,8 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
                 proof_system,
                 parallelism,
                 error_budget,
+                output_scale,
+                compare_top1: !no_top1,
             };
             if local {
                 return run_local(local::submit_objects(&submit)?, options);
@@ -159,6 +163,7 @@ fn run_local(objects: Objects, args: LocalArgs) -> Result<ExitCode, Box<dyn std:
         worker,
         prover,
         least_lease,
+        max_error,
         quiet,
     } = args;
     let options = Options {
@@ -168,6 +173,7 @@ fn run_local(objects: Objects, args: LocalArgs) -> Result<ExitCode, Box<dyn std:
         srs,
         allow_dev_srs,
         least_lease: Duration::from_secs(least_lease),
+        max_error,
         quiet,
     };
     let outcome = runtime()?.block_on(local::run(objects, &options))?;

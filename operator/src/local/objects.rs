@@ -96,6 +96,8 @@ pub struct Objects {
     pub pools: BTreeMap<Key, MinerPool>,
     /// By key.
     pub config_maps: BTreeMap<Key, ConfigMap>,
+    /// The person's own files, where there is one model and one request: the ONNX file and the input.
+    pub given: Option<(PathBuf, PathBuf)>,
 }
 
 impl Objects {

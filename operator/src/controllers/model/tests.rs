@@ -16,6 +16,8 @@ struct Case {
     status: ModelStatus,
     source: SourceState,
     compile: CompileState,
+    max_error: f64,
+    old_version: bool,
 }
 
 impl Case {
@@ -46,6 +48,8 @@ impl Case {
             status,
             source: SourceState::Found(Digest::new([1; 32])),
             compile,
+            max_error: 0.01,
+            old_version: false,
         }
     }
 
@@ -59,6 +63,8 @@ impl Case {
             calibration: Ok(()),
             compile: self.compile.clone(),
             setup: None,
+            max_error: self.max_error,
+            old_version: self.old_version,
         };
         let Plan {
             status,
