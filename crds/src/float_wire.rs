@@ -180,7 +180,11 @@ pub fn values_of(body: &[u8], lengths: impl IntoIterator<Item = u64>) -> Result<
         tensors.push(own.chunks(8).map(of_bytes).collect());
         rest = after;
     }
-    if rest.is_empty() { Ok(tensors) } else { Err(other()) }
+    if rest.is_empty() {
+        Ok(tensors)
+    } else {
+        Err(other())
+    }
 }
 
 /// The number of values of a shape; `None` beyond [`MAX_VALUES`].

@@ -142,11 +142,43 @@ pub(crate) enum Command {
         #[command(flatten)]
         access: GatewayArgs,
     },
+    /// A miner's key, and the proof that a MinerPool's identity is the miner's own.
+    #[command(subcommand)]
+    Identity(IdentityCommand),
     /// Print the CustomResourceDefinitions, or write one file each.
     Crds {
         /// Write here instead of printing.
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum IdentityCommand {
+    /// Make a key, and print the identity for `spec.identity`.
+    New {
+        /// Where to write it; a file that is there is not replaced. Whoever reads it can prove the identity.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+    },
+    /// Print a key's identity.
+    Show {
+        /// The key.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+    },
+    /// Print the signature for `spec.possession` of a MinerPool that is there: over its namespace, name and uid.
+    Prove {
+        /// The MinerPool.
+        pool: String,
+        /// The key.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// The pool's uid; without: asked of the cluster.
+        #[arg(long)]
+        uid: Option<String>,
+        #[command(flatten)]
+        cluster: ClusterArgs,
     },
 }
 

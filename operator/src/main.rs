@@ -6,11 +6,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
-use zkinfer_operator::client::{self, ClientError, ClusterSubmit, ReceiptOptions, UploadOptions};
+use zkinfer_operator::client::{
+    self, ClientError, ClusterSubmit, ProveOptions, ReceiptOptions, UploadOptions,
+};
 use zkinfer_operator::cluster;
 use zkinfer_operator::local::{self, Objects, Options, SubmitOptions};
 
-use crate::args::{Args, Command, LocalArgs};
+use crate::args::{Args, Command, IdentityCommand, LocalArgs};
 
 /// Exit codes: see the commands' help.
 const FAILED: u8 = 1;
@@ -122,6 +124,22 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
                 ExitCode::from(FAILED)
             })
         }
+        Command::Identity(IdentityCommand::New { key }) => Ok(told(printed(client::new_identity(&key)))),
+        Command::Identity(IdentityCommand::Show { key }) => Ok(told(printed(client::show_identity(&key)))),
+        Command::Identity(IdentityCommand::Prove {
+            pool,
+            key,
+            uid,
+            cluster,
+        }) => {
+            let options = ProveOptions {
+                pool,
+                key,
+                uid,
+                cluster: cluster.into(),
+            };
+            Ok(told(runtime()?.block_on(client::prove_identity(&options))))
+        }
         Command::Crds { dir } => {
             for (name, yaml) in zkinfer_crds::k8s::crd_yaml()? {
                 match &dir {
@@ -134,6 +152,10 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+fn printed(identity: Result<zkinfer_crds::Identity, ClientError>) -> Result<String, ClientError> {
+    identity.map(|identity| identity.to_string())
 }
 
 /// Prints a line, or why there is none.

@@ -121,7 +121,12 @@ async fn named(ctx: &Context) -> Result<BTreeSet<Digest>, ArtifactError> {
             let files = record.map(|m| [m.onnx.as_ref(), m.calibration.as_ref()]);
             named.extend(files.into_iter().flatten().flatten().map(|b| b.digest));
         }
-        match ctx.artifacts.compiled(CompiledName::Model(&uid)).await?.map(|json| Kept::read(&json)) {
+        match ctx
+            .artifacts
+            .compiled(CompiledName::Model(&uid))
+            .await?
+            .map(|json| Kept::read(&json))
+        {
             None => {}
             // What it is compiled from again.
             Some(Kept::Old { onnx, calibration }) => named.extend(onnx.into_iter().chain(calibration)),

@@ -238,8 +238,15 @@ impl World {
         written
             .await
             .map_err(|e| format!("cannot write {}: {e}", path.display()))?;
-        let model = self.objects.requests.get(key).map(|r| r.spec.model_ref.name.clone());
-        let model = models.join(&key.namespace).join(model.unwrap_or_default()).join("model.onnx");
+        let model = self
+            .objects
+            .requests
+            .get(key)
+            .map(|r| r.spec.model_ref.name.clone());
+        let model = models
+            .join(&key.namespace)
+            .join(model.unwrap_or_default())
+            .join("model.onnx");
         let (model, input) = self.objects.given.clone().unwrap_or((model, input));
         let verify = verify_command(
             &path.display().to_string(),

@@ -32,7 +32,7 @@ use self::workers::{PoolProcesses, Workers};
 use self::world::{Judge, World};
 use crate::artifacts::{ArtifactError, Artifacts};
 use crate::controllers::model::SetupPolicy;
-use crate::controllers::pool::derived_identity;
+use crate::controllers::pool::identity_of;
 use crate::dispatch::{Dispatcher, TokenKey, WorkerAuth};
 use crate::gateway::{Gateway, StaticTokens};
 
@@ -142,23 +142,13 @@ pub async fn run(objects: Objects, options: &Options) -> Result<Outcome, LocalEr
         threads,
     );
     let pools = pool_processes(&objects, options, &worker)?;
-    let tokens = pools.iter().map(|p| {
-        let uid = objects
-            .pools
-            .iter()
-            .find(|(k, _)| k.pool() == p.pool)
-            .and_then(|(_, o)| o.metadata.uid.clone());
-        let identity = p
-            .spec
-            .identity
-            .unwrap_or_else(|| derived_identity(&uid.unwrap_or_default()));
-        (
-            p.token.clone(),
-            WorkerAuth {
-                pool: p.pool.clone(),
-                identity,
-            },
-        )
+    let tokens = pools.iter().filter_map(|p| {
+        let (_, object) = objects.pools.iter().find(|(k, _)| k.pool() == p.pool)?;
+        let auth = WorkerAuth {
+            pool: p.pool.clone(),
+            identity: identity_of(object),
+        };
+        Some((p.token.clone(), auth))
     });
     let gateway = Gateway::new(
         Arc::clone(&dispatcher),

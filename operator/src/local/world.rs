@@ -3,6 +3,7 @@
 //! Slow work (compiling, evaluating) runs beside the loop and comes back as a [`Done`]; the loop alone changes objects.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -191,14 +192,26 @@ impl World {
         for (key, object) in &mut self.objects.pools {
             let id = key.pool();
             let status = object.status.clone().unwrap_or_default();
-            let taken = object
+            let uid = object.metadata.uid.as_deref().unwrap_or_default();
+            let possession = pool::possession(&object.spec, &key.namespace, &key.name, uid);
+            // The first keeps it.
+            let proven = object
                 .spec
                 .identity
-                .and_then(|i| identities.insert(i, key.to_string()));
+                .filter(|_| possession == pool::Possession::Proven);
+            let taken = proven.and_then(|i| match identities.entry(i) {
+                Entry::Occupied(first) => Some(first.get().clone()),
+                Entry::Vacant(free) => {
+                    free.insert(key.to_string());
+                    None
+                }
+            });
             let observed = pool::Observed {
                 spec: &object.spec,
                 generation: object.metadata.generation,
-                uid: object.metadata.uid.as_deref().unwrap_or_default(),
+                pool: (&key.namespace, &key.name, uid),
+                identity: pool::identity_of(object),
+                possession,
                 status: &status,
                 identity_taken_by: taken,
                 score: self.ledger.score(&id),
@@ -272,8 +285,13 @@ impl World {
             let plan = request::plan(&observed, &now());
             if plan.status.phase != status.phase {
                 self.progress.say(format_args!("{key}  {:?}", plan.status.phase));
+                if let Some(verify) = &plan.status.verify {
+                    self.progress.say(format_args!("check it: {verify}"));
+                }
             }
-            if let Some(why) = waits_for_floats(&plan.status).filter(|w| Some(w) != waits_for_floats(&status).as_ref()) {
+            if let Some(why) =
+                waits_for_floats(&plan.status).filter(|w| Some(w) != waits_for_floats(&status).as_ref())
+            {
                 self.progress.say(format_args!("{key}  {why}"));
             }
             object.status = Some(plan.status);

@@ -15,7 +15,15 @@ pub fn verify_command(
     system: ProofSystem,
     setup: Option<SetupPolicy>,
 ) -> String {
-    let mut words = vec!["prover-worker", "verify", receipt, "--model", files.0, "--input", files.1];
+    let mut words = vec![
+        "prover-worker",
+        "verify",
+        receipt,
+        "--model",
+        files.0,
+        "--input",
+        files.1,
+    ];
     words.extend(flags.iter().map(String::as_str));
     match setup.filter(|_| needs_srs(system)) {
         Some(setup) if setup.development => words.push("--allow-dev-srs"),

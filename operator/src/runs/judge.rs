@@ -106,7 +106,11 @@ impl Judgement {
             let scales: Vec<String> = terms.output_scale.iter().map(f64::to_string).collect();
             flags.push(format!("--output-scale={}", scales.join(",")));
         }
-        let scale = if scaled { terms.output_scale.as_slice() } else { &[] };
+        let scale = if scaled {
+            terms.output_scale.as_slice()
+        } else {
+            &[]
+        };
         if !accepts(default, scale, top1) {
             flags.push(format!("--max-error={}", terms.max_error));
         }
@@ -148,18 +152,23 @@ fn too_far(rule: &Rule, answers: &[Answer<'_>], error: f64) -> String {
     let far = |at: &usize| {
         let difference = (answer.got[*at] - answer.float[*at]).abs();
         // What is not a number is furthest.
-        if difference.is_nan() { f64::INFINITY } else { difference }
+        if difference.is_nan() {
+            f64::INFINITY
+        } else {
+            difference
+        }
     };
     let count = answer.got.len().min(answer.float.len());
     let at = (0..count).max_by(|a, b| far(a).total_cmp(&far(b)));
     let values = at.map_or_else(
-        || format!("{} values, the float model {}", answer.got.len(), answer.float.len()),
-        |at| {
+        || {
             format!(
-                "{} at {at}, the float model {}",
-                answer.got[at], answer.float[at]
+                "{} values, the float model {}",
+                answer.got.len(),
+                answer.float.len()
             )
         },
+        |at| format!("{} at {at}, the float model {}", answer.got[at], answer.float[at]),
     );
     format!(
         "output `{}` has {values}: the error is {error:.3e}, at most {:.3e} is accepted",
@@ -209,14 +218,19 @@ mod tests {
 
     #[test]
     fn another_class_is_refused_with_both() {
-        let why = judged(&terms(0.5, 0.0), &[1.0, 1.1], &[1.1, 1.0]).refusal.unwrap();
+        let why = judged(&terms(0.5, 0.0), &[1.0, 1.1], &[1.1, 1.0])
+            .refusal
+            .unwrap();
         assert_eq!(why, "output `y` is greatest at 1, the float model's at 0");
         let lenient = Terms {
             compare_top1: false,
             ..terms(0.1, 0.0)
         };
         let accepted = judged(&lenient, &[1.0, 1.001], &[1.001, 1.0]);
-        assert_eq!((accepted.refusal, accepted.flags), (None, vec!["--no-top1".to_owned()]));
+        assert_eq!(
+            (accepted.refusal, accepted.flags),
+            (None, vec!["--no-top1".to_owned()])
+        );
     }
 
     #[test]
@@ -226,7 +240,13 @@ mod tests {
             // Near 0 only the natural magnitude makes it small.
             (0.01, 1.0, [0.011, 0.0], [0.01, 0.0], vec!["--output-scale=1"]),
             (0.1, 0.0, [1.05, 0.0], [1.0, 0.0], vec!["--max-error=0.1"]),
-            (0.1, 2.0, [0.6, 0.0], [0.5, 0.0], vec!["--output-scale=2", "--max-error=0.1"]),
+            (
+                0.1,
+                2.0,
+                [0.6, 0.0],
+                [0.5, 0.0],
+                vec!["--output-scale=2", "--max-error=0.1"],
+            ),
         ] {
             let judged = judged(&terms(max_error, scale), &proved, &float);
             assert_eq!(judged.refusal, None, "{proved:?}");

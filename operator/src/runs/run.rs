@@ -311,7 +311,11 @@ fn quantise(
 
 /// The inputs as floats, in the model's order and shapes. Leading dimensions of 1 may be absent in what was given.
 fn floats(model: &CompiledModel, given: &BTreeMap<String, InlineTensor>) -> Vec<(Vec<u32>, Vec<f64>)> {
-    let infos = model.manifest.inputs.iter().filter_map(|id| model.manifest.tensor(*id));
+    let infos = model
+        .manifest
+        .inputs
+        .iter()
+        .filter_map(|id| model.manifest.tensor(*id));
     infos
         .filter_map(|info| Some((info.shape.clone(), given.get(&info.name)?.data.clone())))
         .collect()

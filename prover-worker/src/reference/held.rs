@@ -117,7 +117,9 @@ impl Held {
             } else {
                 let idle = places.iter().enumerate().filter(|(_, p)| p.evaluator.is_some());
                 let oldest = idle.min_by_key(|(_, p)| p.asked).map(|(at, _)| at);
-                let gone = oldest.filter(|_| places.len() >= self.most).map(|at| places.remove(at));
+                let gone = oldest
+                    .filter(|_| places.len() >= self.most)
+                    .map(|at| places.remove(at));
                 if places.len() < self.most {
                     places.push(Place {
                         model,
@@ -186,7 +188,9 @@ impl Evaluator {
         // Its socket closes a little before the process is gone.
         std::thread::sleep(Duration::from_millis(20));
         match self.child.try_wait() {
-            Ok(Some(status)) => format!(" ({status}; the least memory of an evaluator is --memory-mib / --models)"),
+            Ok(Some(status)) => {
+                format!(" ({status}; the least memory of an evaluator is --memory-mib / --models)")
+            }
             _ => String::new(),
         }
     }

@@ -101,7 +101,11 @@ pub(super) async fn run(ctx: &Context, uid: RequestUid) -> RunState {
         (run, record.key.clone())
     };
     let mut no_float = None;
-    let end = match ends(&run, ctx.dispatcher.failure(uid), ctx.dispatcher.all_verified(uid)) {
+    let end = match ends(
+        &run,
+        ctx.dispatcher.failure(uid),
+        ctx.dispatcher.all_verified(uid),
+    ) {
         Ends::No(why) => {
             no_float = why;
             None
