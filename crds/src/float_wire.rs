@@ -42,9 +42,19 @@ pub enum Call {
     Evaluate {
         /// SHA-256 of the ONNX file.
         model: Digest,
-        /// The inputs' shapes, in the model's order; the body has their values.
-        shapes: Vec<Vec<u32>>,
+        /// The inputs; the body has their values, in this order.
+        inputs: Vec<Input>,
     },
+}
+
+/// An input that is given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Input {
+    /// Its name in the model.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<u32>,
 }
 
 /// What the reference answers.
@@ -201,7 +211,12 @@ mod tests {
     fn evaluate() -> Call {
         Call::Evaluate {
             model: Digest::of(b"m"),
-            shapes: vec![vec![1, 2], vec![]],
+            inputs: [("x", vec![1, 2]), ("y", vec![])]
+                .map(|(name, shape)| Input {
+                    name: name.to_owned(),
+                    shape,
+                })
+                .into(),
         }
     }
 

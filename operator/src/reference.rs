@@ -10,10 +10,11 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::{Mutex, Semaphore};
 use zkinfer_crds::Digest;
 use zkinfer_crds::float_wire::{
-    Answer, CALL_SECONDS, Call, FrameError, MAX_MODEL_BYTES, MAX_VALUES_BYTES, read_frame, value_bytes,
-    values_of, write_frame,
+    Answer, CALL_SECONDS, Call, FrameError, Input, MAX_MODEL_BYTES, MAX_VALUES_BYTES, read_frame,
+    value_bytes, values_of, write_frame,
 };
 
 use crate::artifacts::Artifacts;
@@ -21,6 +22,8 @@ use crate::runs::Run;
 
 /// For one call and its answer: the reference waits for a free evaluator, and then for its answer.
 const CALL: Duration = Duration::from_secs(2 * CALL_SECONDS + 10);
+/// Calls at once; the others wait here.
+const CALLS: usize = 16;
 /// How often a model is loaded for one answer: others may push it out between load and call.
 const LOADS: usize = 3;
 /// Pauses between two tries: the first, and the longest.
@@ -31,6 +34,10 @@ const AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_
 pub struct Reference {
     /// The socket of `prover-worker reference`.
     socket: PathBuf,
+    /// Calls at once.
+    calls: Arc<Semaphore>,
+    /// Held while a model's file is handed over.
+    loading: Arc<Mutex<()>>,
 }
 
 /// Why there is no float answer.
@@ -55,15 +62,19 @@ impl From<FrameError> for ReferenceError {
 pub struct Question {
     /// SHA-256 of the ONNX file.
     pub model: Digest,
-    /// By input: its shape, and its values, row-major.
-    pub inputs: Vec<(Vec<u32>, Vec<f64>)>,
+    /// By input: its name and shape, and its values, row-major.
+    pub inputs: Vec<(Input, Vec<f64>)>,
 }
 
 impl Reference {
     /// A reference that listens there, now or later.
     #[must_use]
-    pub const fn new(socket: PathBuf) -> Self {
-        Self { socket }
+    pub fn new(socket: PathBuf) -> Self {
+        Self {
+            socket,
+            calls: Arc::new(Semaphore::new(CALLS)),
+            loading: Arc::default(),
+        }
     }
 
     /// The float model's outputs, in the model's order.
@@ -75,18 +86,26 @@ impl Reference {
         question: &Arc<Question>,
         artifacts: &Artifacts,
     ) -> Result<Vec<Vec<f64>>, ReferenceError> {
-        let mut onnx: Option<Bytes> = None;
-        for _ in 0..=LOADS {
-            let (socket, asked, file) = (self.socket.clone(), Arc::clone(question), onnx.clone());
-            let answer = tokio::task::spawn_blocking(move || ask(&socket, &asked, file.as_ref()));
-            let stopped = |e| ReferenceError::Unavailable(format!("asking the float reference: {e}"));
-            if let Some(outputs) = answer.await.map_err(stopped)?? {
+        let stopped = |e| ReferenceError::Unavailable(format!("asking the float reference: {e}"));
+        let ask = async |onnx: Option<Bytes>| {
+            let (socket, question) = (self.socket.clone(), Arc::clone(question));
+            let answer = tokio::task::spawn_blocking(move || ask(&socket, &question, onnx.as_ref()));
+            answer.await.map_err(stopped)?
+        };
+        let _one_of_few = self.calls.acquire().await;
+        if let Some(outputs) = ask(None).await? {
+            return Ok(outputs);
+        }
+        // One file at a time is in memory; whoever waited may find it loaded.
+        let _alone = self.loading.lock().await;
+        for _ in 0..LOADS {
+            if let Some(outputs) = ask(None).await? {
                 return Ok(outputs);
             }
-            if onnx.is_none() {
-                let file = artifacts.get_blob(&question.model, MAX_MODEL_BYTES).await;
-                let absent = |e| ReferenceError::Unavailable(format!("the model's file: {e}"));
-                onnx = Some(file.map_err(absent)?);
+            let file = artifacts.get_blob(&question.model, MAX_MODEL_BYTES).await;
+            let absent = |e| ReferenceError::Unavailable(format!("the model's file: {e}"));
+            if let Some(outputs) = ask(Some(file.map_err(absent)?)).await? {
+                return Ok(outputs);
             }
         }
         let busy = "the float reference holds other models meanwhile";
@@ -141,9 +160,9 @@ fn ask(
             other => return Err(no_answer(other)),
         }
     }
-    let shapes = question.inputs.iter().map(|(shape, _)| shape.clone()).collect();
+    let inputs = question.inputs.iter().map(|(input, _)| input.clone()).collect();
     let values = value_bytes(question.inputs.iter().map(|(_, values)| values.as_slice()));
-    write_frame(&mut stream, &Call::Evaluate { model, shapes }, &values)?;
+    write_frame(&mut stream, &Call::Evaluate { model, inputs }, &values)?;
     match read_frame::<Answer>(&mut stream, MAX_VALUES_BYTES)? {
         (Answer::Outputs { lengths }, body) => Ok(Some(values_of(&body, lengths)?)),
         (Answer::Unknown, _) => Ok(None),

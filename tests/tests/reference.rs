@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use zkinfer_crds::Digest;
 use zkinfer_crds::float_wire::{
-    Answer, Call, MAX_VALUES_BYTES, read_frame, value_bytes, values_of, write_frame,
+    Answer, Call, Input, MAX_VALUES_BYTES, read_frame, value_bytes, values_of, write_frame,
 };
 use zkinfer_tests::local::{model_file, program};
 
@@ -94,8 +94,15 @@ impl Client {
     }
 
     fn evaluate(&mut self, onnx: &[u8], shape: &[u32], values: &[f64]) -> (Answer, Vec<u8>) {
-        let (model, shapes) = (Digest::of(onnx), vec![shape.to_vec()]);
-        self.call(&Call::Evaluate { model, shapes }, &value_bytes([values]))
+        let (model, name) = (
+            Digest::of(onnx),
+            if onnx == wine() { "features" } else { "image" },
+        );
+        let inputs = vec![Input {
+            name: name.to_owned(),
+            shape: shape.to_vec(),
+        }];
+        self.call(&Call::Evaluate { model, inputs }, &value_bytes([values]))
     }
 
     /// The outputs of a model that is held.
@@ -167,7 +174,10 @@ fn an_evaluator_that_dies_is_a_failure_of_one_call() {
             .status()
             .unwrap()
     };
-    server.evaluators().iter().for_each(|pid| assert!(killed(pid).success()));
+    server
+        .evaluators()
+        .iter()
+        .for_each(|pid| assert!(killed(pid).success()));
     let (answer, _) = client.evaluate(&wine, &[1, 13], &WINE);
     assert!(matches!(answer, Answer::Failed { .. }), "{answer:?}");
     assert_eq!(client.evaluate(&wine, &[1, 13], &WINE).0, Answer::Unknown);

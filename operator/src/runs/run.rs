@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
+use zkinfer_crds::float_wire::Input;
 use zkinfer_crds::k8s::inference_request::{InlineTensor, reason};
 use zkinfer_crds::k8s::request_status::{MAX_INLINE_VALUES, RequestOutput};
 use zkinfer_crds::wire::BlobRef;
@@ -114,7 +115,7 @@ pub struct Run {
     inputs: Vec<BlobRef>,
     output: RequestOutput,
     /// The inputs as they were given, by the model's order.
-    floats: Vec<(Vec<u32>, Vec<f64>)>,
+    floats: Vec<(Input, Vec<f64>)>,
     outputs: Vec<Output>,
     terms: Terms,
     float: Mutex<Float>,
@@ -207,10 +208,8 @@ impl Run {
     /// The requester's input as a file for `verify --input`: nested lists of the only input, or an object by input name.
     #[must_use]
     pub fn input_json(&self) -> Vec<u8> {
-        let names = self.model.manifest.inputs.iter();
-        let names = names.filter_map(|id| Some(self.model.manifest.tensor(*id)?.name.clone()));
-        let tensors = self.floats.iter().map(|(shape, values)| nested(shape, values));
-        let mut all: serde_json::Map<String, Value> = names.zip(tensors).collect();
+        let named = |(input, values): &(Input, Vec<f64>)| (input.name.clone(), nested(&input.shape, values));
+        let mut all: serde_json::Map<String, Value> = self.floats.iter().map(named).collect();
         let file = match all.len() {
             1 => all.values_mut().next().map(Value::take).unwrap_or_default(),
             _ => Value::Object(all),
@@ -310,14 +309,17 @@ fn quantise(
 }
 
 /// The inputs as floats, in the model's order and shapes. Leading dimensions of 1 may be absent in what was given.
-fn floats(model: &CompiledModel, given: &BTreeMap<String, InlineTensor>) -> Vec<(Vec<u32>, Vec<f64>)> {
+fn floats(model: &CompiledModel, given: &BTreeMap<String, InlineTensor>) -> Vec<(Input, Vec<f64>)> {
     let infos = model
         .manifest
         .inputs
         .iter()
         .filter_map(|id| model.manifest.tensor(*id));
     infos
-        .filter_map(|info| Some((info.shape.clone(), given.get(&info.name)?.data.clone())))
+        .filter_map(|info| {
+            let (name, shape) = (info.name.clone(), info.shape.clone());
+            Some((Input { name, shape }, given.get(&info.name)?.data.clone()))
+        })
         .collect()
 }
 

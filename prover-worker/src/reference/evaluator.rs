@@ -7,10 +7,10 @@ use std::os::unix::net::UnixStream;
 
 use nix::sys::resource::{Resource, setrlimit};
 use zkinfer_crds::float_wire::{
-    Answer, Call, FrameError, MAX_MODEL_BYTES, MAX_VALUES, length_of, read_frame, value_bytes, values_of,
-    write_frame,
+    Answer, Call, FrameError, Input, MAX_MODEL_BYTES, MAX_VALUES, length_of, read_frame, value_bytes,
+    values_of, write_frame,
 };
-use zkml_reference::{Model, Tensor, Values};
+use zkml_reference::{Model, Port, Tensor, Values};
 
 use crate::exit::{Exit, UsageError};
 
@@ -37,9 +37,9 @@ pub(super) fn run(memory_mib: u64) -> Result<Exit, UsageError> {
                 }
                 Err(e) => refused(&e),
             },
-            Call::Evaluate { shapes, .. } => match &model {
+            Call::Evaluate { inputs, .. } => match &model {
                 None => (Answer::Unknown, Vec::new()),
-                Some(model) => evaluate(model, shapes, &body).unwrap_or_else(|e| refused(e.as_ref())),
+                Some(model) => evaluate(model, inputs, &body).unwrap_or_else(|e| refused(e.as_ref())),
             },
         };
         write_frame(&mut socket, &answer, &values).map_err(UsageError::new)?;
@@ -53,21 +53,25 @@ fn refused(why: &dyn std::fmt::Display) -> (Answer, Vec<u8>) {
 
 fn evaluate(
     model: &Model,
-    shapes: &[Vec<u32>],
+    given: &[Input],
     body: &[u8],
 ) -> Result<(Answer, Vec<u8>), Box<dyn std::error::Error>> {
-    let (expected, got) = (model.inputs().len(), shapes.len());
-    if expected != got {
-        return Err(format!("the model has {expected} inputs, {got} were given").into());
-    }
-    let values = values_of(body, shapes.iter().map(|s| length_of(s).unwrap_or(u64::MAX)))?;
-    let ports = model.inputs().iter().zip(shapes).zip(values);
-    let tensor = |((port, shape), values): ((&zkml_reference::Port, &Vec<u32>), Vec<f64>)| {
-        let shape = shape.iter().map(|&d| d as usize).collect();
-        let tensor = Tensor::new(port.element, shape, Values::Float(values));
+    let values = values_of(
+        body,
+        given.iter().map(|i| length_of(&i.shape).unwrap_or(u64::MAX)),
+    )?;
+    let tensor = |port: &Port| {
+        let own = given
+            .iter()
+            .zip(&values)
+            .find(|(input, _)| input.name == port.name);
+        let (input, values) =
+            own.ok_or_else(|| format!("the model's input `{}` was not given", port.name))?;
+        let shape = input.shape.iter().map(|&d| d as usize).collect();
+        let tensor = Tensor::new(port.element, shape, Values::Float(values.clone()));
         tensor.map_err(|e| format!("input `{}`: {e}", port.name))
     };
-    let inputs: Vec<Tensor> = ports.map(tensor).collect::<Result<_, _>>()?;
+    let inputs: Vec<Tensor> = model.inputs().iter().map(tensor).collect::<Result<_, _>>()?;
     let outputs: Vec<Vec<f64>> = model.evaluate(&inputs)?.iter().map(Tensor::to_f64).collect();
     let lengths: Vec<u64> = outputs.iter().map(|o| o.len() as u64).collect();
     if lengths.iter().sum::<u64>() > MAX_VALUES {

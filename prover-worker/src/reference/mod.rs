@@ -127,7 +127,7 @@ fn called(call: &Call, body: &[u8], held: &Held) -> (Answer, Vec<u8>) {
         Call::Load { model } if Digest::of(body) != *model => refused("the file has another digest"),
         Call::Load { model } => (held.load(*model, call, body), Vec::new()),
         Call::Evaluate { .. } if body.len() as u64 > MAX_VALUES_BYTES => refused("too many values"),
-        Call::Evaluate { shapes, .. } if shapes.iter().any(|s| length_of(s).is_none()) => {
+        Call::Evaluate { inputs, .. } if inputs.iter().any(|i| length_of(&i.shape).is_none()) => {
             refused("an input has too many values")
         }
         Call::Evaluate { model, .. } => held.evaluate(*model, call, body),
