@@ -129,8 +129,8 @@ fn a_model_is_loaded_once_and_answers_as_its_file_says() {
     assert_eq!(client.evaluate(&wine, &[1, 13], &WINE).0, Answer::Unknown);
     assert_eq!(client.load(&wine), Answer::Loaded);
     let float = zkml::graph::import::import(&wine).unwrap();
-    let reference = zkml::reference::Reference::new(&wine, &float).unwrap();
-    let expected = reference.outputs(&[WINE.to_vec()]).unwrap();
+    let reference = zkml::float_model::FloatModel::read(&wine).unwrap();
+    let expected = reference.outputs_of(&float, &[WINE.to_vec()]).unwrap();
     assert_eq!(expected[0].len(), 3);
     assert_eq!(client.outputs(&wine, &[1, 13], &WINE), expected);
     // Another connection finds it held.
