@@ -13,9 +13,9 @@ use zkinfer_crds::ProofSystem;
 use zkinfer_tests::local::{LocalRuns, Objects, Ran, model_file, program, repository, run};
 use zkml::accuracy::top1;
 use zkml::compile::{CompileOptions, plan};
+use zkml::float_model::FloatModel;
 use zkml::graph::Profile;
 use zkml::graph::tensor_file::{FloatInput, dequantise, quantise_input, read_npy};
-use zkml::reference::Reference;
 use zkml::slice::SlicingOptions;
 
 /// Runs a command of a status as a person would: by a shell that finds the programs.
@@ -97,8 +97,8 @@ fn misjudged() -> Vec<f64> {
     };
     let given: Vec<_> = samples.iter().map(|s| vec![s.clone()]).collect();
     let plan = plan(&onnx, Some(&given), &options).unwrap();
-    let reference = Reference::new(&onnx, &plan.float).unwrap();
-    let float = |x: &[f64]| top1(&reference.outputs(&[x.to_vec()]).unwrap()[0]).unwrap();
+    let reference = FloatModel::read(&onnx).unwrap();
+    let float = |x: &[f64]| top1(&reference.outputs_of(&plan.float, &[x.to_vec()]).unwrap()[0]).unwrap();
     let integers = |x: &[f64]| {
         let info = |id: &zkml::graph::TensorId| &plan.graph.tensors[id.0 as usize];
         let input = FloatInput::new(vec![1, 13], x.to_vec()).unwrap();

@@ -275,6 +275,6 @@ fn the_float_reference_has_its_socket_and_neither_token_nor_store() {
     );
     // What its models may take together leaves room for the process that starts them.
     let memory: u64 = told(reference, "--memory-mib=").unwrap().parse().unwrap();
-    assert_eq!(reference["resources"]["limits"]["memory"], "2Gi");
-    assert!(memory + 256 <= 2048, "{memory}");
+    assert_eq!(reference["resources"]["limits"]["memory"], "4Gi");
+    assert!(memory + 512 <= 4096, "{memory}");
 }
