@@ -4,7 +4,7 @@
 //! | call | body | answers |
 //! |---|---|---|
 //! | [`Call::Evaluate`] | the inputs' values | [`Answer::Outputs`] with values; [`Answer::Unknown`]: load the model first; [`Answer::Refused`]; [`Answer::Failed`] |
-//! | [`Call::Load`] | the ONNX file | [`Answer::Loaded`]; [`Answer::Refused`]; [`Answer::Failed`] |
+//! | [`Call::Load`] | ONNX file, manifest | [`Answer::Loaded`]; [`Answer::Refused`]; [`Answer::Failed`] |
 //!
 //! A frame is the header's length (u32, little-endian), the body's length (u64, little-endian), the header as JSON, and
 //! the body. Values are f64, little-endian, one tensor after the other, row-major.
@@ -22,6 +22,8 @@ use crate::words::Digest;
 pub const MAX_HEADER_BYTES: u32 = 64 << 10;
 /// The largest model, in bytes.
 pub const MAX_MODEL_BYTES: u64 = 64 << 20;
+/// The largest body of a model and its manifest, in bytes.
+pub const MAX_LOAD_BYTES: u64 = MAX_MODEL_BYTES + (16 << 20);
 /// The most values of all inputs, and of all outputs, together.
 pub const MAX_VALUES: u64 = 1 << 22;
 /// The largest body of values, in bytes.
@@ -30,20 +32,26 @@ pub const MAX_VALUES_BYTES: u64 = 8 * MAX_VALUES;
 pub const CALL_SECONDS: u64 = 60;
 
 /// What is asked of the reference.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum Call {
-    /// Hold a model: the body is the ONNX file of this digest.
+    /// Hold a model: the body is its ONNX file, then its manifest.
     Load {
-        /// SHA-256 of the body.
+        /// SHA-256 of the manifest, by which the model is known from then on.
+        manifest: Digest,
+        /// SHA-256 of the ONNX file.
         model: Digest,
+        /// Length of the ONNX file.
+        model_bytes: u64,
     },
     /// Evaluate a model on inputs.
     Evaluate {
-        /// SHA-256 of the ONNX file.
-        model: Digest,
+        /// SHA-256 of its manifest.
+        manifest: Digest,
         /// The inputs; the body has their values, in this order.
         inputs: Vec<Input>,
+        /// By output: its natural magnitude.
+        output_scale: Vec<f64>,
     },
 }
 
@@ -57,8 +65,22 @@ pub struct Input {
     pub shape: Vec<u32>,
 }
 
+/// Tensors that the integers hold too coarsely for an input, and what these alone do to the answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Coarse {
+    /// The first one.
+    pub tensor: String,
+    /// How many there are.
+    pub count: u32,
+    /// The error of the float answer with the integers in their places, with the outputs' scales.
+    pub error: f64,
+    /// The same, relative to the outputs' own size only.
+    pub bare_error: f64,
+}
+
 /// What the reference answers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum Answer {
     /// The model is held, for now.
@@ -69,6 +91,9 @@ pub enum Answer {
     Outputs {
         /// By output, in the model's order: how many values.
         lengths: Vec<u64>,
+        /// Tensors that are too coarse for the input, if any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        coarse: Option<Coarse>,
     },
     /// The model is none that the reference reads, or does not evaluate on these inputs; the same again ends the same.
     Refused {
@@ -210,7 +235,8 @@ mod tests {
 
     fn evaluate() -> Call {
         Call::Evaluate {
-            model: Digest::of(b"m"),
+            manifest: Digest::of(b"m"),
+            output_scale: vec![0.1],
             inputs: [("x", vec![1, 2]), ("y", vec![])]
                 .map(|(name, shape)| Input {
                     name: name.to_owned(),

@@ -13,9 +13,10 @@ use bytes::Bytes;
 use tokio::sync::{Mutex, Semaphore};
 use zkinfer_crds::Digest;
 use zkinfer_crds::float_wire::{
-    Answer, CALL_SECONDS, Call, FrameError, Input, MAX_MODEL_BYTES, MAX_VALUES_BYTES, read_frame,
+    Answer, CALL_SECONDS, Call, Coarse, FrameError, Input, MAX_MODEL_BYTES, MAX_VALUES_BYTES, read_frame,
     value_bytes, values_of, write_frame,
 };
+use zkml::manifest::MAX_MANIFEST_BYTES;
 
 use crate::artifacts::Artifacts;
 use crate::runs::Run;
@@ -57,13 +58,33 @@ impl From<FrameError> for ReferenceError {
     }
 }
 
-/// A question: the model's file, and the inputs in its order.
+/// A question: the model's files, and the inputs in its order.
 #[derive(Debug, Clone)]
 pub struct Question {
+    /// SHA-256 of the manifest.
+    pub manifest: Digest,
     /// SHA-256 of the ONNX file.
     pub model: Digest,
+    /// By output: its natural magnitude.
+    pub output_scale: Vec<f64>,
     /// By input: its name and shape, and its values, row-major.
     pub inputs: Vec<(Input, Vec<f64>)>,
+}
+
+/// What the float model says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FloatAnswer {
+    /// Its outputs, in the model's order.
+    pub outputs: Vec<Vec<f64>>,
+    /// Tensors that the integers hold too coarsely for this input, if any.
+    pub coarse: Option<Coarse>,
+}
+
+/// A model's files.
+#[derive(Debug, Clone)]
+struct Files {
+    onnx: Bytes,
+    manifest: Bytes,
 }
 
 impl Reference {
@@ -77,35 +98,42 @@ impl Reference {
         }
     }
 
-    /// The float model's outputs, in the model's order.
+    /// The float model's answer.
     ///
     /// # Errors
     /// A reference that is away, or one that refuses.
-    pub async fn outputs(
+    pub async fn answer(
         &self,
         question: &Arc<Question>,
         artifacts: &Artifacts,
-    ) -> Result<Vec<Vec<f64>>, ReferenceError> {
+    ) -> Result<FloatAnswer, ReferenceError> {
         let stopped = |e| ReferenceError::Unavailable(format!("asking the float reference: {e}"));
-        let ask = async |onnx: Option<Bytes>| {
+        let ask = async |files: Option<Files>| {
             let (socket, question) = (self.socket.clone(), Arc::clone(question));
-            let answer = tokio::task::spawn_blocking(move || ask(&socket, &question, onnx.as_ref()));
+            let answer = tokio::task::spawn_blocking(move || ask(&socket, &question, files.as_ref()));
             answer.await.map_err(stopped)?
         };
         let _one_of_few = self.calls.acquire().await;
-        if let Some(outputs) = ask(None).await? {
-            return Ok(outputs);
+        if let Some(answer) = ask(None).await? {
+            return Ok(answer);
         }
         // One file at a time is in memory; whoever waited may find it loaded.
         let _alone = self.loading.lock().await;
         for _ in 0..LOADS {
-            if let Some(outputs) = ask(None).await? {
-                return Ok(outputs);
+            if let Some(answer) = ask(None).await? {
+                return Ok(answer);
             }
-            let file = artifacts.get_blob(&question.model, MAX_MODEL_BYTES).await;
-            let absent = |e| ReferenceError::Unavailable(format!("the model's file: {e}"));
-            if let Some(outputs) = ask(Some(file.map_err(absent)?)).await? {
-                return Ok(outputs);
+            let absent = |e| ReferenceError::Unavailable(format!("the model's files: {e}"));
+            let onnx = artifacts.get_blob(&question.model, MAX_MODEL_BYTES).await;
+            let manifest = artifacts
+                .get_blob(&question.manifest, MAX_MANIFEST_BYTES as u64)
+                .await;
+            let files = Files {
+                onnx: onnx.map_err(absent)?,
+                manifest: manifest.map_err(absent)?,
+            };
+            if let Some(answer) = ask(Some(files)).await? {
+                return Ok(answer);
             }
         }
         let busy = "the float reference holds other models meanwhile";
@@ -120,7 +148,7 @@ impl Reference {
         tokio::spawn(async move {
             let mut pause = AGAIN.0;
             while run.strong_count() > 0 {
-                let answer = this.outputs(&question, &artifacts).await;
+                let answer = this.answer(&question, &artifacts).await;
                 let again = matches!(answer, Err(ReferenceError::Unavailable(_)));
                 let Some(run) = run.upgrade() else { return };
                 if let Err(error) = &answer {
@@ -139,12 +167,12 @@ impl Reference {
     }
 }
 
-/// Asks; `None` where the model is not held. With the file, it is loaded first.
+/// Asks; `None` where the model is not held. With the files, it is loaded first.
 fn ask(
     socket: &Path,
     question: &Question,
-    onnx: Option<&Bytes>,
-) -> Result<Option<Vec<Vec<f64>>>, ReferenceError> {
+    files: Option<&Files>,
+) -> Result<Option<FloatAnswer>, ReferenceError> {
     let away = |e: std::io::Error| {
         ReferenceError::Unavailable(format!("the float reference at {}: {e}", socket.display()))
     };
@@ -152,19 +180,30 @@ fn ask(
     for set in [UnixStream::set_read_timeout, UnixStream::set_write_timeout] {
         set(&stream, Some(CALL)).map_err(away)?;
     }
-    let model = question.model;
-    if let Some(onnx) = onnx {
-        write_frame(&mut stream, &Call::Load { model }, onnx)?;
+    if let Some(files) = files {
+        let load = Call::Load {
+            manifest: question.manifest,
+            model: question.model,
+            model_bytes: files.onnx.len() as u64,
+        };
+        write_frame(&mut stream, &load, &[&files.onnx[..], &files.manifest].concat())?;
         match read_frame::<Answer>(&mut stream, 0)?.0 {
             Answer::Loaded => {}
             other => return Err(no_answer(other)),
         }
     }
-    let inputs = question.inputs.iter().map(|(input, _)| input.clone()).collect();
+    let evaluate = Call::Evaluate {
+        manifest: question.manifest,
+        inputs: question.inputs.iter().map(|(input, _)| input.clone()).collect(),
+        output_scale: question.output_scale.clone(),
+    };
     let values = value_bytes(question.inputs.iter().map(|(_, values)| values.as_slice()));
-    write_frame(&mut stream, &Call::Evaluate { model, inputs }, &values)?;
+    write_frame(&mut stream, &evaluate, &values)?;
     match read_frame::<Answer>(&mut stream, MAX_VALUES_BYTES)? {
-        (Answer::Outputs { lengths }, body) => Ok(Some(values_of(&body, lengths)?)),
+        (Answer::Outputs { lengths, coarse }, body) => {
+            let outputs = values_of(&body, lengths)?;
+            Ok(Some(FloatAnswer { outputs, coarse }))
+        }
         (Answer::Unknown, _) => Ok(None),
         (other, _) => Err(no_answer(other)),
     }

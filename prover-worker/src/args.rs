@@ -125,7 +125,7 @@ pub(crate) struct ReferenceArgs {
     #[arg(long, default_value_t = 3)]
     pub(crate) models: usize,
     /// Memory that all models may take together, in MiB; each gets the same share.
-    #[arg(long, default_value_t = 1536)]
+    #[arg(long, default_value_t = 3072)]
     pub(crate) memory_mib: u64,
 }
 

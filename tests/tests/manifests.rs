@@ -231,6 +231,11 @@ fn every_pod_is_restricted_by_itself() {
     }
 }
 
+/// A help text without its line breaks.
+fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// The reference's container shares the operator's pod, since it shares a socket with it, and nothing else.
 #[test]
 fn the_float_reference_has_its_socket_and_neither_token_nor_store() {
@@ -268,13 +273,16 @@ fn the_float_reference_has_its_socket_and_neither_token_nor_store() {
     let help = zkinfer_tests::local::run(
         std::process::Command::new(zkinfer_tests::local::program("operator")).args(["run", "--help"]),
     );
-    assert!(help.stdout.contains(&format!("[default: {socket}]")), "{socket}");
+    assert!(
+        words(&help.stdout).contains(&format!("[default: {socket}]")),
+        "{socket}"
+    );
     assert_eq!(
         told(own, "--compiler-image="),
         reference["image"].as_str().map(str::to_owned)
     );
     // What its models may take together leaves room for the process that starts them.
     let memory: u64 = told(reference, "--memory-mib=").unwrap().parse().unwrap();
-    assert_eq!(reference["resources"]["limits"]["memory"], "2Gi");
-    assert!(memory + 256 <= 2048, "{memory}");
+    assert_eq!(reference["resources"]["limits"]["memory"], "4Gi");
+    assert!(memory + 512 <= 4096, "{memory}");
 }

@@ -10,11 +10,13 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use zkinfer_crds::Digest;
 use zkinfer_crds::float_wire::{
     Answer, Call, Input, MAX_VALUES_BYTES, read_frame, value_bytes, values_of, write_frame,
 };
+use zkinfer_crds::{Digest, ProofSystem};
 use zkinfer_tests::local::{model_file, program};
+use zkml::compile::{CompileOptions, compile, plan};
+use zkml::slice::SlicingOptions;
 
 const TIME: Duration = Duration::from_secs(20);
 /// The wine model's input.
@@ -88,38 +90,72 @@ impl Client {
         read_frame(&mut self.0, MAX_VALUES_BYTES).unwrap()
     }
 
-    fn load(&mut self, onnx: &[u8]) -> Answer {
-        let model = Digest::of(onnx);
-        self.call(&Call::Load { model }, onnx).0
+    fn load(&mut self, model: &Model) -> Answer {
+        let call = Call::Load {
+            manifest: Digest::of(&model.manifest),
+            model: Digest::of(&model.onnx),
+            model_bytes: model.onnx.len() as u64,
+        };
+        self.call(&call, &[&model.onnx[..], &model.manifest].concat()).0
     }
 
-    fn evaluate(&mut self, onnx: &[u8], shape: &[u32], values: &[f64]) -> (Answer, Vec<u8>) {
-        let (model, name) = (
-            Digest::of(onnx),
-            if onnx == wine() { "features" } else { "image" },
-        );
-        let inputs = vec![Input {
-            name: name.to_owned(),
-            shape: shape.to_vec(),
-        }];
-        self.call(&Call::Evaluate { model, inputs }, &value_bytes([values]))
+    fn evaluate(&mut self, model: &Model, shape: &[u32], values: &[f64]) -> (Answer, Vec<u8>) {
+        let call = Call::Evaluate {
+            manifest: Digest::of(&model.manifest),
+            inputs: vec![Input {
+                name: model.input.to_owned(),
+                shape: shape.to_vec(),
+            }],
+            output_scale: Vec::new(),
+        };
+        self.call(&call, &value_bytes([values]))
     }
 
     /// The outputs of a model that is held.
-    fn outputs(&mut self, onnx: &[u8], shape: &[u32], values: &[f64]) -> Vec<Vec<f64>> {
-        match self.evaluate(onnx, shape, values) {
-            (Answer::Outputs { lengths }, body) => values_of(&body, lengths).unwrap(),
+    fn outputs(&mut self, model: &Model, shape: &[u32], values: &[f64]) -> Vec<Vec<f64>> {
+        match self.evaluate(model, shape, values) {
+            (Answer::Outputs { lengths, .. }, body) => values_of(&body, lengths).unwrap(),
             (other, _) => panic!("{other:?}"),
         }
     }
 }
 
-fn wine() -> Vec<u8> {
-    std::fs::read(model_file("wine.onnx")).unwrap()
+/// An example model with its manifest.
+struct Model {
+    onnx: Vec<u8>,
+    manifest: Vec<u8>,
+    input: &'static str,
 }
 
-fn digits() -> Vec<u8> {
-    std::fs::read(model_file("digits.onnx")).unwrap()
+fn model(file: &str, input: &'static str) -> Model {
+    let onnx = std::fs::read(model_file(file)).unwrap();
+    let options = CompileOptions {
+        profile: None,
+        error_budget_millionths: 10_000,
+        output_scale: None,
+        compare_top1: true,
+        proof_system: ProofSystem::SumcheckWhir,
+        slicing: SlicingOptions {
+            parallelism: 1,
+            memory_per_worker: None,
+        },
+    };
+    let plan = plan(&onnx, None, &options).unwrap();
+    let setup = plan.setup(None).unwrap();
+    let compiled = compile(&plan, &setup, &|_| ()).unwrap();
+    Model {
+        manifest: compiled.manifest.to_bytes(),
+        onnx,
+        input,
+    }
+}
+
+fn wine() -> Model {
+    model("wine.onnx", "features")
+}
+
+fn digits() -> Model {
+    model("digits.onnx", "image")
 }
 
 #[test]
@@ -128,8 +164,8 @@ fn a_model_is_loaded_once_and_answers_as_its_file_says() {
     let (mut client, wine) = (server.client(), wine());
     assert_eq!(client.evaluate(&wine, &[1, 13], &WINE).0, Answer::Unknown);
     assert_eq!(client.load(&wine), Answer::Loaded);
-    let float = zkml::graph::import::import(&wine).unwrap();
-    let reference = zkml::float_model::FloatModel::read(&wine).unwrap();
+    let float = zkml::graph::import(&wine.onnx).unwrap();
+    let reference = zkml::float_model::FloatModel::read(&wine.onnx).unwrap();
     let expected = reference.outputs_of(&float, &[WINE.to_vec()]).unwrap();
     assert_eq!(expected[0].len(), 3);
     assert_eq!(client.outputs(&wine, &[1, 13], &WINE), expected);
@@ -146,9 +182,23 @@ fn what_is_no_model_or_no_input_of_it_is_refused_and_spoils_nothing() {
         Answer::Refused { message } => assert!(message.contains(what), "{message}"),
         other => panic!("{other:?}"),
     };
-    let model = Digest::of(b"other");
-    refused(client.call(&Call::Load { model }, &wine).0, "another digest");
-    refused(client.load(b"no model at all"), "not a valid ONNX model");
+    let swapped = Call::Load {
+        manifest: Digest::of(&wine.onnx),
+        model: Digest::of(&wine.manifest),
+        model_bytes: wine.onnx.len() as u64,
+    };
+    let files = [&wine.onnx[..], &wine.manifest].concat();
+    refused(client.call(&swapped, &files).0, "other digests");
+    let garbage = Model {
+        onnx: b"no model at all".to_vec(),
+        ..self::wine()
+    };
+    refused(client.load(&garbage), "not a valid ONNX model");
+    let garbage = Model {
+        manifest: b"no manifest".to_vec(),
+        ..self::wine()
+    };
+    refused(client.load(&garbage), "manifest");
     assert!(server.evaluators().is_empty(), "nobody holds what was refused");
     assert_eq!(client.load(&wine), Answer::Loaded);
     refused(
@@ -202,7 +252,10 @@ fn a_model_takes_no_more_memory_than_its_share() {
     let server = Server::start(&["--memory-mib=9", "--models=3"]);
     let mut client = server.client();
     // 16 MiB of nothing in the file alone.
-    let large = vec![0; 16 << 20];
+    let large = Model {
+        onnx: vec![0; 16 << 20],
+        ..wine()
+    };
     let answer = client.load(&large);
     assert!(matches!(answer, Answer::Failed { .. }), "{answer:?}");
     assert!(server.evaluators().is_empty());

@@ -4,6 +4,9 @@
 //! here is 1 % less than the one that is told.
 
 use zkml::accuracy::{Answer, DEFAULT_MAX_ERROR_MILLIONTHS, Rule, judge, output_error};
+use zkml::fidelity::CANCELLED;
+
+use crate::reference::FloatAnswer;
 
 /// Of a bound, what may be used: floats that were added in another order are no reason to refuse a receipt.
 const SPARE: f64 = 0.99;
@@ -56,7 +59,8 @@ pub struct Judgement {
 impl Judgement {
     /// Judges the proved outputs by the float model's.
     #[must_use]
-    pub fn new(terms: &Terms, proved: &[Output], float: &[Vec<f64>]) -> Self {
+    pub fn new(terms: &Terms, proved: &[Output], float: &FloatAnswer) -> Self {
+        let (float, coarse) = (&float.outputs, float.coarse.as_ref());
         if proved.len() != float.len() {
             let (ours, theirs) = (proved.len(), float.len());
             return Self::refused(
@@ -93,9 +97,32 @@ impl Judgement {
         if !verdict.accepted() {
             return Self::refused(verdict.error, too_far(&own, &answers, verdict.error));
         }
+        // Errors of coarse tensors that cancel on this input, by `verify`'s bound.
+        let harmless = |max_error: f64, scaled: bool| {
+            coarse.is_none_or(|c| {
+                let error = if scaled { c.error } else { c.bare_error };
+                error <= CANCELLED * SPARE * max_error
+            })
+        };
+        if let Some(coarse) = coarse.filter(|_| !harmless(terms.max_error, true)) {
+            return Self::refused(
+                verdict.error,
+                format!(
+                    "{} tensors are too coarse for this input, the first is `{}`: these alone put the answer {:.3e} off, at \
+                     most {:.3e} is accepted",
+                    coarse.count,
+                    coarse.tensor,
+                    coarse.error,
+                    CANCELLED * own.max_error
+                ),
+            );
+        }
         // What `verify` takes unless it is told otherwise, and the least that it must be told.
         let default = f64::from(DEFAULT_MAX_ERROR_MILLIONTHS) / 1e6;
-        let accepts = |max_error, scale, top1| judge(&rule(max_error, scale, top1), &answers).accepted();
+        let accepts = |max_error: f64, scale: &[f64], top1| {
+            let accepted = judge(&rule(max_error, scale, top1), &answers).accepted();
+            accepted && harmless(max_error, !scale.is_empty())
+        };
         let mut flags = Vec::new();
         let top1 = accepts(terms.max_error, &terms.output_scale, true);
         if !top1 {
@@ -178,6 +205,8 @@ fn too_far(rule: &Rule, answers: &[Answer<'_>], error: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use zkinfer_crds::float_wire::Coarse;
+
     use super::*;
 
     fn terms(max_error: f64, scale: f64) -> Terms {
@@ -185,6 +214,13 @@ mod tests {
             max_error,
             output_scale: vec![scale],
             compare_top1: true,
+        }
+    }
+
+    fn answer(outputs: Vec<Vec<f64>>) -> FloatAnswer {
+        FloatAnswer {
+            outputs,
+            coarse: None,
         }
     }
 
@@ -197,7 +233,7 @@ mod tests {
     }
 
     fn judged(terms: &Terms, proved: &[f64], float: &[f64]) -> Judgement {
-        Judgement::new(terms, &output(proved), &[float.to_vec()])
+        Judgement::new(terms, &output(proved), &answer(vec![float.to_vec()]))
     }
 
     #[test]
@@ -257,9 +293,36 @@ mod tests {
     #[test]
     fn what_is_not_finite_or_not_there_is_refused() {
         for float in [vec![vec![f64::NAN, 0.0]], vec![vec![1.0]], vec![]] {
-            let judged = Judgement::new(&terms(1e9, 1e9), &output(&[1.0, 0.0]), &float);
-            assert!(judged.refusal.is_some(), "{float:?}");
+            let judged = Judgement::new(&terms(1e9, 1e9), &output(&[1.0, 0.0]), &answer(float));
+            assert!(judged.refusal.is_some(), "{judged:?}");
             assert_eq!(judged.error_millionths, 1_000_000_000_000_000);
         }
+    }
+
+    #[test]
+    fn coarse_tensors_whose_errors_cancel_are_refused_by_verifys_bound() {
+        let coarse = |error: f64, bare_error: f64| FloatAnswer {
+            coarse: Some(Coarse {
+                tensor: "conv1".to_owned(),
+                count: 2,
+                error,
+                bare_error,
+            }),
+            ..answer(vec![vec![1.0, 0.0]])
+        };
+        let judged = |float: &FloatAnswer| Judgement::new(&terms(0.01, 1.0), &output(&[1.0, 0.0]), float);
+        let harmless = judged(&coarse(0.0395, 0.0395));
+        assert_eq!((harmless.refusal, harmless.flags), (None, vec![]));
+        let why = judged(&coarse(0.0397, 0.0397)).refusal.unwrap();
+        assert!(
+            why.contains("2 tensors are too coarse for this input, the first is `conv1`"),
+            "{why}"
+        );
+        // `verify` has to be told the scale with which it does no harm.
+        let scaled = judged(&coarse(0.01, 0.5));
+        assert_eq!(
+            (scaled.refusal, scaled.flags),
+            (None, vec!["--output-scale=1".to_owned()])
+        );
     }
 }

@@ -18,7 +18,7 @@ use zkml::receipt::{BuildError, Receipt, ReceiptBuilder};
 use super::judge::{Judgement, Output, Terms};
 use super::model::CompiledModel;
 use crate::artifacts::{ArtifactError, Artifacts};
-use crate::reference::{Question, ReferenceError};
+use crate::reference::{FloatAnswer, Question, ReferenceError};
 
 /// Why a request cannot be run; before anything is queued.
 #[derive(Debug, thiserror::Error)]
@@ -200,7 +200,9 @@ impl Run {
     #[must_use]
     pub fn question(&self) -> Question {
         Question {
+            manifest: self.model.report.manifest.digest,
             model: self.model.manifest.model,
+            output_scale: self.terms.output_scale.clone(),
             inputs: self.floats.clone(),
         }
     }
@@ -218,7 +220,7 @@ impl Run {
     }
 
     /// The float model's answer, or why there is none.
-    pub fn answered(&self, answer: Result<Vec<Vec<f64>>, ReferenceError>) {
+    pub fn answered(&self, answer: Result<FloatAnswer, ReferenceError>) {
         let float = match answer {
             Ok(float) => Float::Judged(Judgement::new(&self.terms, &self.outputs, &float)),
             Err(ReferenceError::Refused(why)) => Float::Refused(why),

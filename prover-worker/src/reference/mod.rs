@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use zkinfer_crds::Digest;
 use zkinfer_crds::float_wire::{
-    Answer, CALL_SECONDS, Call, FrameError, MAX_MODEL_BYTES, MAX_VALUES_BYTES, length_of, read_frame,
+    Answer, CALL_SECONDS, Call, FrameError, MAX_LOAD_BYTES, MAX_VALUES_BYTES, length_of, read_frame,
     write_frame,
 };
 
@@ -112,7 +112,7 @@ fn answer(mut connection: UnixStream, held: &Held) -> Result<(), FrameError> {
     connection.set_read_timeout(Some(IDLE))?;
     connection.set_write_timeout(Some(IDLE))?;
     loop {
-        let (call, body) = read_frame::<Call>(&mut connection, MAX_MODEL_BYTES)?;
+        let (call, body) = read_frame::<Call>(&mut connection, MAX_LOAD_BYTES)?;
         let (answer, values) = called(&call, &body, held);
         write_frame(&mut connection, &answer, &values)?;
     }
@@ -124,12 +124,23 @@ fn called(call: &Call, body: &[u8], held: &Held) -> (Answer, Vec<u8>) {
         (Answer::Refused { message }, Vec::new())
     };
     match call {
-        Call::Load { model } if Digest::of(body) != *model => refused("the file has another digest"),
-        Call::Load { model } => (held.load(*model, call, body), Vec::new()),
+        Call::Load {
+            manifest,
+            model,
+            model_bytes,
+        } => match usize::try_from(*model_bytes)
+            .ok()
+            .and_then(|n| body.split_at_checked(n))
+        {
+            Some((onnx, own)) if Digest::of(onnx) == *model && Digest::of(own) == *manifest => {
+                (held.load(*manifest, call, body), Vec::new())
+            }
+            _ => refused("the files have other digests"),
+        },
         Call::Evaluate { .. } if body.len() as u64 > MAX_VALUES_BYTES => refused("too many values"),
         Call::Evaluate { inputs, .. } if inputs.iter().any(|i| length_of(&i.shape).is_none()) => {
             refused("an input has too many values")
         }
-        Call::Evaluate { model, .. } => held.evaluate(*model, call, body),
+        Call::Evaluate { manifest, .. } => held.evaluate(*manifest, call, body),
     }
 }
