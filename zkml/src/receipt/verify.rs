@@ -7,16 +7,18 @@
 //! Assumptions: the caller trusts the manifest (or the ONNX file) and, where the proof system has one, the verifier part of
 //! the SRS that they give.
 
+use std::collections::BTreeMap;
+
 use rayon::prelude::*;
 use zkinfer_crds::SliceIndex;
 
 use super::report::Report;
-use super::{BoundaryValues, MAX_RECEIPT_BYTES, Receipt, RunStatement, VERSION};
+use super::{BoundaryValues, Receipt, RunStatement, VERSION};
 use crate::backend;
-use crate::canonical;
+use crate::canonical::CanonicalError;
 use crate::compile::{Derived, derive};
 use crate::graph::tensor_file::{FloatInput, dequantise, quantise_input, relative_error};
-use crate::graph::{IntTensor, TensorInfo};
+use crate::graph::{IntTensor, TensorId, TensorInfo};
 use crate::halo2::{SrsSource, VerifierSrs, development_srs_digest};
 use crate::manifest::Manifest;
 use crate::proof::{Files, KeySources, SliceVerifier, slice_verifiers};
@@ -59,47 +61,54 @@ pub struct Verification<'a> {
 /// Verifies a receipt. Never panics; whatever is wrong with the bytes is a sentence that fails.
 #[must_use]
 pub fn verify(bytes: &[u8], verification: &Verification<'_>) -> Report {
+    verify_decoded(&Receipt::from_bytes(bytes), verification)
+}
+
+/// As [`verify`], for whoever has decoded the bytes by [`Receipt::from_bytes`] and wants to say what stands in them, too:
+/// decoding a receipt of hundreds of megabytes twice is not for free.
+#[must_use]
+pub fn verify_decoded(decoded: &Result<Receipt, CanonicalError>, verification: &Verification<'_>) -> Report {
     let mut report = Report::default();
     // A stage that fails has said so in the report; what follows would rest on it.
-    let _ = stages(bytes, verification, &mut report);
+    let _ = stages(decoded, verification, &mut report);
     report
 }
 
 /// `None` ends the verification: a sentence that fails has been written.
-fn stages(bytes: &[u8], verification: &Verification<'_>, report: &mut Report) -> Option<()> {
-    let receipt = decode(bytes, report)?;
-    trusted_manifest(&receipt, &verification.against, report)?;
-    let srs = trusted_srs(&receipt, verification, report)?;
-    let tensors = Tensors::new(&receipt, report)?;
-    claims(&receipt, report)?;
-    own_input(&receipt, &tensors, verification.input, report)?;
-    let (verifiers, derived) = keys(&receipt, &verification.against, srs.as_ref(), report)?;
-    proofs(&receipt, &tensors, &verifiers, report)?;
-    float_model(&receipt, &tensors, derived.as_ref(), report)
+fn stages(
+    decoded: &Result<Receipt, CanonicalError>,
+    verification: &Verification<'_>,
+    report: &mut Report,
+) -> Option<()> {
+    let receipt = decode(decoded, report)?;
+    trusted_manifest(receipt, &verification.against, report)?;
+    let srs = trusted_srs(receipt, verification, report)?;
+    let tensors = Tensors::new(receipt, report)?;
+    claims(receipt, report)?;
+    own_input(receipt, &tensors, verification.input, report)?;
+    let (verifiers, derived) = keys(receipt, &verification.against, srs.as_ref(), report)?;
+    proofs(receipt, &tensors, &verifiers, report)?;
+    float_model(receipt, &tensors, derived.as_ref(), report)
 }
 
-fn decode(bytes: &[u8], report: &mut Report) -> Option<Receipt> {
-    let receipt: Receipt = match canonical::from_bytes(bytes, MAX_RECEIPT_BYTES) {
+fn decode<'r>(decoded: &'r Result<Receipt, CanonicalError>, report: &mut Report) -> Option<&'r Receipt> {
+    let receipt = match decoded {
         Ok(receipt) => receipt,
+        Err(e @ CanonicalError::Version { .. }) => {
+            report.fails(format!("The receipt cannot be read: {e}."));
+            return None;
+        }
         Err(e) => {
             report.fails(format!("The file is not a receipt: {e}."));
             return None;
         }
     };
-    if receipt.version != VERSION {
-        report.fails(format!(
-            "The receipt has version {}; this program knows version {VERSION}.",
-            receipt.version
-        ));
-        return None;
-    }
     if receipt.network.len() > MAX_NETWORK_ID {
         report.fails("The receipt's network id is too long.");
         return None;
     }
     report.holds(format!(
-        "The {} bytes are the one canonical encoding of a version {VERSION} receipt.",
-        bytes.len()
+        "The file is the one canonical encoding of a version {VERSION} receipt."
     ));
     Some(receipt)
 }
@@ -185,7 +194,7 @@ fn trusted_srs(
 
 /// The receipt's boundary tensors with the manifest's shapes, lengths and ranges checked.
 struct Tensors<'a> {
-    receipt: &'a Receipt,
+    values: BTreeMap<TensorId, &'a [i64]>,
     input: Vec<IntTensor>,
     output: Vec<IntTensor>,
 }
@@ -230,7 +239,7 @@ impl<'a> Tensors<'a> {
                 .collect()
         };
         Some(Self {
-            receipt,
+            values: receipt.values(),
             input: with_shape(&receipt.input),
             output: with_shape(&receipt.output),
         })
@@ -239,7 +248,7 @@ impl<'a> Tensors<'a> {
     fn values(&self, slice_tensors: &[crate::relations::SliceTensor]) -> Vec<&[i64]> {
         slice_tensors
             .iter()
-            .filter_map(|t| self.receipt.values(t.id))
+            .filter_map(|t| self.values.get(&t.id).copied())
             .collect()
     }
 }
