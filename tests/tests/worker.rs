@@ -16,7 +16,7 @@ use zkinfer_crds::wire::{
 };
 use zkinfer_crds::{ClaimId, Digest, Identity, ParameterId, ProofSystem, RequestUid, SliceIndex};
 use zkinfer_tests::local::{model_file, program};
-use zkml::canonical;
+use zkml::canonical::{self, Integers};
 use zkml::compile::{CompileOptions, compile, plan};
 use zkml::slice::SlicingOptions;
 
@@ -184,7 +184,7 @@ fn provable() -> (BTreeMap<Digest, Vec<u8>>, ClaimGrant) {
     let compiled = compile(&plan, &setup, &|_| ()).unwrap();
     let slice = &compiled.manifest.slices[0];
     let tensors = compiled.manifest.slice_tensors(&slice.inputs);
-    let inputs: Vec<Vec<i64>> = tensors.iter().map(|t| vec![0; t.len]).collect();
+    let inputs: Vec<Integers> = tensors.iter().map(|t| Integers(vec![0; t.len])).collect();
     let files = [
         compiled.manifest.to_bytes(),
         compiled.graph,

@@ -7,7 +7,6 @@ use rayon::prelude::*;
 use zkinfer_crds::{Digest, ProofSystem, SliceIndex};
 
 use crate::backend::{self, KeyError, LayoutError, ProvingFiles, Setup, SetupError, SliceKeys, Verifier};
-use crate::canonical;
 use crate::float_model::{FloatModel, FloatModelError};
 use crate::graph::calibrate::{
     AccuracyReport, CalibrateError, CalibrationOptions, calibrate, synthetic_samples,
@@ -227,7 +226,7 @@ pub fn compile(plan: &Plan, setup: &Setup, done: &(dyn Fn(usize) + Sync)) -> Res
         })
         .collect::<Result<_, CompileError>>()?;
     let (slices, keys): (Vec<_>, Vec<_>) = made.into_iter().unzip();
-    let graph = canonical::to_bytes(&plan.graph);
+    let graph = plan.graph.to_bytes();
     let parameter_id = backend::parameter_id(plan.proof_system);
     let manifest = Manifest {
         version: manifest::VERSION,
@@ -318,7 +317,7 @@ pub fn derive(onnx: &[u8], manifest: &Manifest, srs: Option<&SrsSource>) -> Resu
     let differs = |what: String| CompileError::Underived { what };
     let float = import(onnx)?;
     let graph = quantise::apply(&float, &manifest.quantisation)?;
-    if canonical::digest(&graph) != manifest.graph {
+    if graph.digest() != manifest.graph {
         return Err(differs("the integer graph".to_owned()));
     }
     if !manifest.describes(&graph) {

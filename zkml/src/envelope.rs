@@ -12,13 +12,13 @@ use crate::canonical::{self, CanonicalError};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Envelope {
-    /// The proof system.
-    pub proof_system: ProofSystem,
-    /// Its parameters.
-    pub parameter_id: ParameterId,
     /// The proof.
     #[serde(with = "serde_bytes")]
     pub proof: Vec<u8>,
+    /// Its system's parameters.
+    pub parameter_id: ParameterId,
+    /// Its system.
+    pub proof_system: ProofSystem,
 }
 
 impl Envelope {

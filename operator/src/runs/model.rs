@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use zkinfer_crds::compile_report::{CompileReport, CompiledSlice};
 use zkinfer_crds::{ProofSystem, SliceIndex};
 use zkml::backend::needs_srs;
-use zkml::canonical::{self, CanonicalError};
+use zkml::canonical::CanonicalError;
 use zkml::graph::IntGraph;
 use zkml::graph::validate::GraphError;
 use zkml::halo2::VerifierSrs;
@@ -106,7 +106,7 @@ impl CompiledModel {
             return Err(LoadError::Report("whether keys are files"));
         }
         let bytes = artifacts.get_blob(&manifest.graph, MAX_GRAPH_BYTES).await?;
-        let graph: IntGraph = canonical::from_bytes(&bytes, MAX_GRAPH_BYTES as usize)?;
+        let graph = IntGraph::from_bytes(&bytes, MAX_GRAPH_BYTES as usize)?;
         graph.validate()?;
         if !manifest.describes(&graph) {
             return Err(LoadError::Report("the graph's description"));

@@ -9,7 +9,7 @@ use zkinfer_crds::k8s::inference_request::{InlineTensor, reason};
 use zkinfer_crds::k8s::request_status::{MAX_INLINE_VALUES, RequestOutput};
 use zkinfer_crds::wire::BlobRef;
 use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex};
-use zkml::canonical;
+use zkml::canonical::{self, Integers};
 use zkml::graph::evaluate::EvaluateError;
 use zkml::graph::tensor_file::{FloatInput, InputError, dequantise, quantise_input};
 use zkml::graph::{IntTensor, TensorId};
@@ -145,11 +145,11 @@ impl Run {
         let receipt = ReceiptBuilder::new(&model.manifest, network, uid, &tensors)?;
         let mut blobs = Vec::new();
         for slice in &model.manifest.slices {
-            let values: Vec<&Vec<i64>> = slice
+            let values: Vec<Integers> = slice
                 .inputs
                 .iter()
                 .filter_map(|id| tensors.get(id.0 as usize))
-                .map(|t| &t.values)
+                .map(|t| Integers(t.values.clone()))
                 .collect();
             blobs.push(artifacts.put_blob(canonical::to_bytes(&values)).await?);
         }

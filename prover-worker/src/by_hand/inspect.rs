@@ -1,5 +1,7 @@
 //! `inspect`: what proving a model would take, with each proof system.
 
+use std::time::Instant;
+
 use serde_json::json;
 use zkinfer_crds::ProofSystem;
 use zkml::backend::Size;
@@ -18,10 +20,15 @@ const BOTH: [ProofSystem; 2] = [ProofSystem::SumcheckWhir, ProofSystem::Halo2Kzg
 
 pub(crate) fn run(args: &InspectArgs, format: Format) -> Result<Exit, UsageError> {
     let systems = args.proof_system.map_or(BOTH.to_vec(), |one| vec![one]);
+    let began = Instant::now();
+    let tell = |what: String| eprintln!("{:7.1} s  {what}", began.elapsed().as_secs_f64());
     let mut refused: Vec<Cut> = Vec::new();
     for (at, &system) in systems.iter().enumerate() {
+        tell(format!(
+            "reading and calibrating the model, cutting it for {system}"
+        ));
         let (_, planned) = model::load(&args.model, system)?;
-        let plan = match planned {
+        let mut plan = match planned {
             Ok(plan) => plan,
             // Another proof system may have a place for what this one has not.
             Err(CompileError::Slice(e)) if at + 1 < systems.len() => {
@@ -38,10 +45,14 @@ pub(crate) fn run(args: &InspectArgs, format: Format) -> Result<Exit, UsageError
             }
         };
         let mut cuts = std::mem::take(&mut refused);
-        cuts.push((system, Ok(plan.slices.clone())));
+        cuts.push((system, Ok(std::mem::take(&mut plan.slices))));
         let slicing = model::slicing(&args.model);
         let others = systems.iter().skip(at + 1);
-        cuts.extend(others.map(|&other| (other, slice::plan(&plan.graph, other, slicing))));
+        cuts.extend(others.map(|&other| {
+            tell(format!("cutting it for {other}"));
+            (other, slice::plan(&plan.graph, other, slicing))
+        }));
+        tell("done".to_owned());
         match format {
             Format::Text => print!("{}", text(&plan, &cuts)),
             Format::Json => println!("{:#}", json(&plan, &cuts)),

@@ -8,7 +8,6 @@ use serde_json::json;
 use zkinfer_crds::compile_report::CompileOutcome;
 use zkinfer_crds::{ClaimId, Identity, RequestUid, SliceIndex};
 use zkml::backend::ProvingFiles;
-use zkml::canonical;
 use zkml::graph::tensor_file::{dequantise, quantise_input};
 use zkml::graph::{Inputs, IntGraph, IntTensor, TensorId};
 use zkml::manifest::Manifest;
@@ -23,9 +22,8 @@ pub(crate) fn run(args: &ProveArgs, format: Format) -> Result<Exit, UsageError> 
     let path = args.dir.join("manifest.cbor");
     let named = |e: &dyn std::fmt::Display| UsageError::new(format!("{}: {e}", path.display()));
     let manifest = Manifest::from_bytes(&files::read(&path)?).map_err(|e| named(&e))?;
-    let graph: IntGraph =
-        canonical::from_bytes(&files::read_blob(&args.dir, &manifest.graph)?, MAX_GRAPH_BYTES)
-            .map_err(|e| named(&e))?;
+    let graph = IntGraph::from_bytes(&files::read_blob(&args.dir, &manifest.graph)?, MAX_GRAPH_BYTES)
+        .map_err(|e| named(&e))?;
     graph.validate().map_err(|e| named(&e))?;
     let report = files::read(&args.dir.join("compile.json"))?;
     let CompileOutcome::Compiled(report) = serde_json::from_slice(&report).map_err(|e| named(&e))? else {

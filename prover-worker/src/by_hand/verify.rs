@@ -6,7 +6,7 @@ use serde_json::json;
 use zkinfer_crds::Digest;
 use zkml::halo2::{SrsSource, VerifierSrs, development_srs_digest};
 use zkml::qualify::Qualification;
-use zkml::receipt::{Against, Expected, Outcome, Receipt, Report, Verification, verify};
+use zkml::receipt::{Against, Expected, Outcome, Receipt, Report, Verification, verify_decoded};
 
 use crate::args::{Format, VerifyArgs};
 use crate::exit::{Exit, UsageError};
@@ -51,8 +51,9 @@ pub(crate) fn run(args: &VerifyArgs, format: Format) -> Result<Exit, UsageError>
         (None, None) => return Err(UsageError::new("nothing to check against")),
     };
     let trusted: Vec<VerifierSrs> = source.iter().map(SrsSource::verifier).collect();
-    let report = verify(
-        &bytes,
+    let decoded = Receipt::from_bytes(&bytes);
+    let report = verify_decoded(
+        &decoded,
         &Verification {
             against,
             srs: &trusted,
@@ -67,7 +68,8 @@ pub(crate) fn run(args: &VerifyArgs, format: Format) -> Result<Exit, UsageError>
             qualification: qualification.as_ref(),
         },
     );
-    print(&bytes, &report, format);
+    // A receipt that is not even one names nothing.
+    print(decoded.as_ref().ok(), &report, format);
     Ok(if report.valid() { Exit::Done } else { Exit::Bad })
 }
 
@@ -76,14 +78,10 @@ fn qualification(path: &Path) -> Result<Qualification, UsageError> {
     read.map_err(|e| UsageError::new(format!("{}: {e}", path.display())))
 }
 
-fn print(bytes: &[u8], report: &Report, format: Format) {
-    // A receipt that is not even one names nothing.
-    let receipt = Receipt::from_bytes(bytes).ok();
-    let forgeable = receipt
-        .as_ref()
-        .is_some_and(|r| r.srs == development_srs_digest());
+fn print(receipt: Option<&Receipt>, report: &Report, format: Format) {
+    let forgeable = receipt.is_some_and(|r| r.srs == development_srs_digest());
     match format {
-        Format::Json => println!("{:#}", as_json(report, receipt.as_ref(), forgeable)),
+        Format::Json => println!("{:#}", as_json(report, receipt, forgeable)),
         Format::Text => {
             for s in &report.sentences {
                 let mark = match s.outcome {

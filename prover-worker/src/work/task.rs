@@ -7,7 +7,7 @@ use rand::rngs::OsRng;
 use zkinfer_crds::wire::{BlobRef, ClaimGrant};
 use zkinfer_crds::{Digest, SliceIndex};
 use zkml::backend::ProvingFiles;
-use zkml::canonical;
+use zkml::canonical::{self, Integers};
 use zkml::graph::IntGraph;
 use zkml::manifest::Manifest;
 use zkml::proof::{MAX_GRAPH_BYTES, MAX_INPUTS_BYTES, SliceProver};
@@ -58,8 +58,9 @@ impl Prover {
     pub(super) async fn prove(&self, client: &Client, grant: &ClaimGrant) -> Result<Vec<u8>, TaskError> {
         let prover = self.load(client, grant).await?;
         let inputs = self.blob(client, &grant.inputs, false).await?;
-        let inputs: Vec<Vec<i64>> = canonical::from_bytes(&inputs, MAX_INPUTS_BYTES)
+        let inputs: Vec<Integers> = canonical::from_bytes(&inputs, MAX_INPUTS_BYTES)
             .map_err(|e| TaskError::Unsupported(format!("the slice's inputs: {e}")))?;
+        let inputs: Vec<Vec<i64>> = inputs.into_iter().map(|i| i.0).collect();
         let statement = grant.statement;
         let proved = tokio::task::spawn_blocking(move || prover.prove(&statement, &inputs, OsRng)).await;
         let (envelope, _) = proved
@@ -96,8 +97,7 @@ impl Prover {
         let read = move || {
             let unsupported = |e: &dyn std::fmt::Display| TaskError::Unsupported(e.to_string());
             let manifest = Manifest::from_bytes(&manifest).map_err(|e| unsupported(&e))?;
-            let graph: IntGraph =
-                canonical::from_bytes(&graph, MAX_GRAPH_BYTES).map_err(|e| unsupported(&e))?;
+            let graph = IntGraph::from_bytes(&graph, MAX_GRAPH_BYTES).map_err(|e| unsupported(&e))?;
             graph.validate().map_err(|e| unsupported(&e))?;
             let files = files.as_ref().map(|(pk, srs)| ProvingFiles { pk, srs });
             SliceProver::new(&manifest, &graph, slice, files).map_err(|e| unsupported(&e))

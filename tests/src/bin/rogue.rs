@@ -10,7 +10,7 @@ use reqwest::{Body, Client, StatusCode};
 use zkinfer_crds::wire::{BLOBS_PATH, BlobRef, CLAIMS_PATH, ClaimGrant, ClaimRequest};
 use zkinfer_crds::{Digest, ParameterId};
 use zkml::backend::ProvingFiles;
-use zkml::canonical;
+use zkml::canonical::{self, Integers};
 use zkml::envelope::Envelope;
 use zkml::graph::IntGraph;
 use zkml::manifest::Manifest;
@@ -162,8 +162,9 @@ impl Rogue {
             _ => None,
         };
         let manifest = Manifest::from_bytes(&self.blob(&grant.manifest).await?)?;
-        let graph: IntGraph = canonical::from_bytes(&self.blob(&grant.graph).await?, 1 << 28)?;
-        let inputs: Vec<Vec<i64>> = canonical::from_bytes(&self.blob(&grant.inputs).await?, 1 << 28)?;
+        let graph = IntGraph::from_bytes(&self.blob(&grant.graph).await?, 1 << 28)?;
+        let inputs: Vec<Integers> = canonical::from_bytes(&self.blob(&grant.inputs).await?, 1 << 28)?;
+        let inputs: Vec<Vec<i64>> = inputs.into_iter().map(|i| i.0).collect();
         let prover = {
             let files = files.as_ref().map(|(pk, srs)| ProvingFiles { pk, srs });
             SliceProver::new(&manifest, &graph, grant.slice, files)?

@@ -112,12 +112,54 @@ impl Parameters {
 /// What a manifest records of one slice's parameters: all that a verifier needs of them. On the wire each form is told by
 /// its fields.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, try_from = "CircuitFields")]
 pub enum Circuit {
     /// Limb width, k and columns.
     Halo2Kzg(halo2::CircuitShape),
     /// Limb width; the rest follows from the relations.
     SumcheckWhir(SumcheckShape),
+}
+
+/// The fields of either form. To try one form after the other would take a copy of everything in it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CircuitFields {
+    k: Option<u8>,
+    roles: Option<Vec<halo2::Role>>,
+    limb_bits: u8,
+    max_limbs: Option<u8>,
+    limb_columns: Option<u8>,
+    requantisations: Option<Vec<crate::graph::Requantise>>,
+}
+
+impl TryFrom<CircuitFields> for Circuit {
+    type Error = &'static str;
+
+    fn try_from(fields: CircuitFields) -> Result<Self, Self::Error> {
+        let limb_bits = fields.limb_bits;
+        let CircuitFields {
+            k,
+            roles,
+            max_limbs,
+            limb_columns,
+            requantisations,
+            ..
+        } = fields;
+        match (k, roles, max_limbs, limb_columns, requantisations) {
+            (None, None, None, None, None) => Ok(Self::SumcheckWhir(SumcheckShape { limb_bits })),
+            (Some(k), Some(roles), Some(max_limbs), Some(limb_columns), Some(requantisations)) => {
+                Ok(Self::Halo2Kzg(halo2::CircuitShape {
+                    k,
+                    roles,
+                    limb_bits,
+                    max_limbs,
+                    limb_columns,
+                    requantisations,
+                }))
+            }
+            _ => Err("the circuit's fields are of no proof system"),
+        }
+    }
 }
 
 /// See [`Circuit::SumcheckWhir`].

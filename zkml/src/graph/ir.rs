@@ -5,6 +5,13 @@
 //! value, so equality modulo either backend's prime is equality over the integers.
 
 use serde::{Deserialize, Serialize};
+use zkinfer_crds::Digest;
+
+use crate::canonical::integers::Integer;
+use crate::canonical::{self, CanonicalError};
+
+/// The version of [`IntGraph::to_bytes`].
+pub const VERSION: u32 = 2;
 
 /// The place of a tensor in [`IntGraph::tensors`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -16,6 +23,7 @@ pub struct TensorId(pub u32);
 /// Widths are powers of two by construction, so that a decomposition into limbs of exact width proves
 /// membership and nothing more has to be checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct IntRange {
     /// log2 of the number of values; 1..=32.
     pub bits: u8,
@@ -66,13 +74,14 @@ impl IntRange {
 
 /// What is known of a tensor before any input: it is part of the integer graph's digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TensorInfo {
     /// The name in the model, or one derived from the node that makes it. For people; bound by the digest.
     pub name: String,
-    /// Dimensions, outermost first; row-major. Batch symbols are bound (to 1 unless told otherwise).
-    pub shape: Vec<u32>,
     /// The exact range of every value.
     pub range: IntRange,
+    /// Dimensions, outermost first; row-major. Batch symbols are bound (to 1 unless told otherwise).
+    pub shape: Vec<u32>,
     /// The float that value `v` stands for is `v · 2^-exponent`.
     pub exponent: i16,
 }
@@ -103,56 +112,66 @@ pub struct IntTensor {
 /// A linear map with constant coefficients: accumulator = coefficients · inputs + bias. Coefficients are integers in
 /// the integer graph and floats in the float graph before it; the geometry is one definition (`linear.rs`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(
+    bound(serialize = "T: Integer", deserialize = "T: Integer"),
+    deny_unknown_fields
+)]
 pub enum LinearMap<T = i64> {
     /// One input viewed as `[batch, inputs]` (all leading dimensions are batch), output `[batch, outputs]`:
     /// `acc[b, o] = Σ_i weight[o·inputs + i] · x[b, i] + bias[o]`.
     Dense {
+        /// `[outputs]`, at the accumulator's scale.
+        #[serde(with = "canonical::integers")]
+        bias: Vec<T>,
         /// Length of the contracted axis.
         inputs: u32,
+        /// Row-major `[outputs, inputs]`.
+        #[serde(with = "canonical::integers")]
+        weight: Vec<T>,
         /// Number of outputs.
         outputs: u32,
-        /// Row-major `[outputs, inputs]`.
-        weight: Vec<T>,
-        /// `[outputs]`, at the accumulator's scale.
-        bias: Vec<T>,
     },
     /// One input `[1, in_channels, h, w]`, output `[1, out_channels, oh, ow]`, cross-correlation as in ONNX Conv:
     /// `acc[o, y, x] = Σ_{c, a, b} weight[o, c, a, b] · in[g(o)·in_channels/groups + c, y·stride + a·dilation − pad_top, …] + bias[o]`,
     /// entries outside the image are absent. Shapes are views: only lengths must agree. Average pooling is this with `groups = channels` and weights all equal.
     Conv2d {
-        /// Input channels and image: `[channels, height, width]`.
-        input: [u32; 3],
-        /// Output channels and image.
-        output: [u32; 3],
-        /// `[height, width]` of the kernel.
-        kernel: [u32; 2],
-        /// `[vertical, horizontal]`.
-        stride: [u32; 2],
-        /// `[vertical, horizontal]`.
-        dilation: [u32; 2],
         /// Rows above and columns left of the image.
         pad: [u32; 2],
+        /// `[out_channels]`, at the accumulator's scale.
+        #[serde(with = "canonical::integers")]
+        bias: Vec<T>,
+        /// Input channels and image: `[channels, height, width]`.
+        input: [u32; 3],
         /// Number of groups; divides both channel counts.
         groups: u32,
+        /// `[height, width]` of the kernel.
+        kernel: [u32; 2],
+        /// Output channels and image.
+        output: [u32; 3],
+        /// `[vertical, horizontal]`.
+        stride: [u32; 2],
         /// Row-major `[out_channels, in_channels/groups, kernel height, kernel width]`.
+        #[serde(with = "canonical::integers")]
         weight: Vec<T>,
-        /// `[out_channels]`, at the accumulator's scale.
-        bias: Vec<T>,
+        /// `[vertical, horizontal]`.
+        dilation: [u32; 2],
     },
     /// Any number of inputs of the output's shape, element-wise, with one coefficient per (input, channel):
     /// `acc[c, i] = Σ_k scale[k·channels + c] · x_k[c, i] + bias[c]`. The tensor is viewed as
     /// `[outer, channels, inner]`, so that it covers residual additions, batch norm, and a lone requantisation.
     Affine {
-        /// Product of the dimensions before the channel axis.
-        outer: u32,
-        /// Number of channels.
-        channels: u32,
+        /// `[channels]`, at the accumulator's scale.
+        #[serde(with = "canonical::integers")]
+        bias: Vec<T>,
         /// Product of the dimensions after the channel axis.
         inner: u32,
+        /// Product of the dimensions before the channel axis.
+        outer: u32,
         /// Row-major `[inputs, channels]`.
+        #[serde(with = "canonical::integers")]
         scale: Vec<T>,
-        /// `[channels]`, at the accumulator's scale.
-        bias: Vec<T>,
+        /// Number of channels.
+        channels: u32,
     },
 }
 
@@ -171,11 +190,12 @@ pub enum Activation {
 /// There is one shift per tensor; a per-channel scale goes into the channel's coefficients. A `q` outside its
 /// range is a loss of completeness (the input is refused, naming the node), never a clamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Requantise {
-    /// Bits dropped from the accumulator; 0..=40.
-    pub shift: u8,
     /// Width of the signed `q`; 2..=32.
     pub bits: u8,
+    /// Bits dropped from the accumulator; 0..=40.
+    pub shift: u8,
     /// What follows.
     pub activation: Activation,
 }
@@ -201,8 +221,81 @@ impl Requantise {
     }
 }
 
+/// Windows of a maximum: per output value the indices that it is of, into the flattened input. One list for all of them, so
+/// that they are as long in memory as in a file.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(try_from = "Cuts")]
+pub struct Windows {
+    #[serde(with = "canonical::integers")]
+    ends: Vec<u32>,
+    #[serde(with = "canonical::integers")]
+    entries: Vec<u32>,
+}
+
+/// [`Windows`] whose ends may be anything.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Cuts {
+    #[serde(with = "canonical::integers")]
+    ends: Vec<u32>,
+    #[serde(with = "canonical::integers")]
+    entries: Vec<u32>,
+}
+
+impl TryFrom<Cuts> for Windows {
+    type Error = &'static str;
+
+    fn try_from(Cuts { ends, entries }: Cuts) -> Result<Self, Self::Error> {
+        let last = ends.last().copied().unwrap_or(0) as usize;
+        if ends.is_sorted() && last == entries.len() {
+            Ok(Self { ends, entries })
+        } else {
+            Err("the ends of windows do not cut their entries")
+        }
+    }
+}
+
+impl Windows {
+    /// Number of windows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is none (never in a valid graph).
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Indices of all windows.
+    #[must_use]
+    pub fn entries(&self) -> &[u32] {
+        &self.entries
+    }
+
+    /// Each window's indices, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &[u32]> {
+        let starts = [0].into_iter().chain(self.ends.iter().copied());
+        let cuts = starts.zip(&self.ends);
+        cuts.map(|(start, &end)| &self.entries[start as usize..end as usize])
+    }
+}
+
+impl<W: AsRef<[u32]>> FromIterator<W> for Windows {
+    fn from_iter<I: IntoIterator<Item = W>>(windows: I) -> Self {
+        let mut all = Self::default();
+        for window in windows {
+            all.entries.extend_from_slice(window.as_ref());
+            all.ends.push(all.entries.len() as u32);
+        }
+        all
+    }
+}
+
 /// What a node does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub enum Op {
     /// A linear map with constant coefficients, then a requantisation.
     Linear {
@@ -215,22 +308,24 @@ pub enum Op {
     /// Range and exponent of the output are the input's.
     Max {
         /// Indices of each output's window, each window sorted and without repeats.
-        windows: Vec<Vec<u32>>,
+        windows: Windows,
     },
     /// `z[t] = x[source[t]]`: reshape (`source` = None: the same order), transpose, slice.
     Wiring {
         /// Index into the flattened input per output value; `None` keeps the order.
+        #[serde(with = "canonical::integers::optional")]
         source: Option<Vec<u32>>,
     },
 }
 
 /// One operator with its tensors.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Node {
-    /// The model's name for the node (after fusion, the last fused one's).
-    pub name: String,
     /// What it does.
     pub op: Op,
+    /// The model's name for the node (after fusion, the last fused one's).
+    pub name: String,
     /// Tensors read, in the operator's order.
     pub inputs: Vec<TensorId>,
     /// The tensor made.
@@ -239,13 +334,54 @@ pub struct Node {
 
 /// The exact integer function that is proved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct IntGraph {
-    /// Every tensor; `TensorId` indexes it.
-    pub tensors: Vec<TensorInfo>,
     /// Operators in topological order.
     pub nodes: Vec<Node>,
     /// The request's inputs, in the model's order.
     pub inputs: Vec<TensorId>,
     /// The request's outputs, in the model's order.
     pub outputs: Vec<TensorId>,
+    /// Every tensor; `TensorId` indexes it.
+    pub tensors: Vec<TensorInfo>,
+}
+
+/// An integer graph as it is written: with its version.
+#[derive(Serialize)]
+struct Written<'a> {
+    graph: &'a IntGraph,
+    version: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Read {
+    graph: IntGraph,
+    version: u32,
+}
+
+impl IntGraph {
+    /// The canonical encoding, with [`VERSION`].
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        canonical::to_bytes(&Written {
+            graph: self,
+            version: VERSION,
+        })
+    }
+
+    /// SHA-256 of the canonical encoding: the graph's name in a manifest.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.to_bytes())
+    }
+
+    /// Decodes a graph; [`IntGraph::validate`] comes next.
+    ///
+    /// # Errors
+    /// More than `max` bytes, another version, or bytes that are no graph's encoding.
+    pub fn from_bytes(bytes: &[u8], max: usize) -> Result<Self, CanonicalError> {
+        let read: Read = canonical::from_bytes_of_version(bytes, max, VERSION)?;
+        Ok(read.graph)
+    }
 }

@@ -26,7 +26,7 @@ pub use evaluate::EvaluateError;
 pub use float::{FloatGraph, FloatMap, FloatNode, FloatOp, FloatTensor};
 pub use import::{ImportError, UnsupportedNode, import};
 pub use ir::{
-    Activation, IntGraph, IntRange, IntTensor, LinearMap, Node, Op, Requantise, TensorId, TensorInfo,
+    Activation, IntGraph, IntRange, IntTensor, LinearMap, Node, Op, Requantise, TensorId, TensorInfo, Windows,
 };
 pub use named::Inputs;
 pub use quantise::{QuantiseError, apply};

@@ -217,7 +217,7 @@ fn quantise_node(
             return quantise_linear(node, map, *activation, shift, (&inputs, output), plan.profile);
         }
         FloatOp::Max { windows } => Op::Max {
-            windows: windows.clone(),
+            windows: windows.iter().collect(),
         },
         FloatOp::Wiring { source } => Op::Wiring {
             source: source.clone(),

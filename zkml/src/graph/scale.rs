@@ -16,10 +16,10 @@ pub enum Profile {
 /// The scale of one tensor of the graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TensorScale {
-    /// Value `v` stands for `v · 2^-exponent`.
-    pub exponent: i16,
     /// Width of the signed value before an activation, headroom included.
     pub bits: u8,
+    /// Value `v` stands for `v · 2^-exponent`.
+    pub exponent: i16,
 }
 
 /// With the ONNX bytes, this fixes the integer graph: one scale per tensor, one shift per node.
@@ -28,10 +28,10 @@ pub struct TensorScale {
 /// `round(w · 2^(e + S − e_k))` and biases `round(b · 2^(e + S))`, ties away from zero.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuantisationPlan {
+    /// By node; 0 for nodes that are not linear.
+    pub shifts: Vec<u8>,
     /// Whose limits the integers obey.
     pub profile: Profile,
     /// By tensor id.
     pub tensors: Vec<TensorScale>,
-    /// By node; 0 for nodes that are not linear.
-    pub shifts: Vec<u8>,
 }

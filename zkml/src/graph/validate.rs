@@ -108,7 +108,7 @@ impl IntGraph {
                     multiplications += map.multiplications(output_len);
                     map.weight().len() + map.bias().len()
                 }
-                Op::Max { windows } => windows.iter().map(Vec::len).sum(),
+                Op::Max { windows } => windows.entries().len(),
                 Op::Wiring { source } => source.as_ref().map_or(0, Vec::len),
             };
             limit("coefficients and indices", coefficients, MAX_COEFFICIENTS)?;

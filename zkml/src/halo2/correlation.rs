@@ -20,8 +20,19 @@ pub(super) struct Channel {
     pub(super) pixels: Vec<u32>,
     /// Width of the image.
     pub(super) width: usize,
-    /// The taps that read this image.
+    /// Every offset that a tap of it may have.
+    pub(super) offsets: Vec<usize>,
+    /// The taps that read this image; none where only rows are planned.
     pub(super) taps: Vec<Tap>,
+}
+
+/// Whether taps are wanted: a copy of every weight, which whoever only counts rows and columns has no use for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taps {
+    /// None.
+    Counted,
+    /// All.
+    Placed,
 }
 
 /// One coefficient.
@@ -86,7 +97,7 @@ impl Correlation {
 
     /// The normal form of a validated map. `lens` are the lengths of the input tensors. `None` where the pad is as
     /// large as the kernel, which no exporter writes.
-    pub(super) fn new(map: &LinearMap, lens: &[usize]) -> Option<Self> {
+    pub(super) fn new(map: &LinearMap, lens: &[usize], wanted: Taps) -> Option<Self> {
         match map {
             LinearMap::Dense {
                 inputs,
@@ -100,7 +111,8 @@ impl Correlation {
                     tensor: 0,
                     pixels: (0..batch).map(|b| (b * n + i) as u32).collect(),
                     width: batch,
-                    taps: (0..m)
+                    offsets: vec![0],
+                    taps: (0..if wanted == Taps::Placed { m } else { 0 })
                         .map(|o| Tap {
                             output: o,
                             offset: 0,
@@ -125,6 +137,7 @@ impl Correlation {
                         tensor: k,
                         pixels: (0..inner).map(|i| (c * inner + i) as u32).collect(),
                         width: inner,
+                        offsets: vec![0],
                         taps: vec![Tap {
                             output: c,
                             offset: 0,
@@ -134,7 +147,7 @@ impl Correlation {
                 let bias = (0..flat).map(|c| bias[c % count]).collect();
                 Some(Self::pointwise(channels.collect(), flat, bias, inner, inner, 1))
             }
-            LinearMap::Conv2d { .. } => Self::convolution(map),
+            LinearMap::Conv2d { .. } => Self::convolution(map, wanted),
         }
     }
 
@@ -159,7 +172,7 @@ impl Correlation {
         }
     }
 
-    fn convolution(map: &LinearMap) -> Option<Self> {
+    fn convolution(map: &LinearMap, wanted: Taps) -> Option<Self> {
         let LinearMap::Conv2d {
             input,
             output,
@@ -206,23 +219,26 @@ impl Correlation {
                     h.saturating_sub(ph).div_ceil(sh),
                     w.saturating_sub(pw).div_ceil(sw),
                 );
-                let mut taps = Vec::new();
-                for o in (c / icg) * ocg..(c / icg + 1) * ocg {
-                    for (a, &(tr, pr)) in rows.iter().enumerate().filter(|(_, r)| r.1 == ph) {
-                        for (b, &(tc, pc)) in cols.iter().enumerate().filter(|(_, r)| r.1 == pw) {
-                            debug_assert!(pr == ph && pc == pw);
-                            let index = ((o * icg + c % icg) * rows.len() + a) * cols.len() + b;
-                            let offset = (row_max - tr) as usize * grid_w + (col_max - tc) as usize;
-                            taps.push(Tap {
-                                output: o,
-                                offset,
-                                weight: weight[index],
-                            });
-                        }
+                // Which places of the kernel read this phase, and at which offset.
+                let mut places = Vec::new();
+                for (a, &(tr, _)) in rows.iter().enumerate().filter(|(_, r)| r.1 == ph) {
+                    for (b, &(tc, _)) in cols.iter().enumerate().filter(|(_, r)| r.1 == pw) {
+                        let offset = (row_max - tr) as usize * grid_w + (col_max - tc) as usize;
+                        places.push((a * cols.len() + b, offset));
                     }
                 }
-                if height == 0 || width == 0 || taps.is_empty() {
+                if height == 0 || width == 0 || places.is_empty() {
                     continue;
+                }
+                let outputs = if wanted == Taps::Placed { ocg } else { 0 };
+                let mut taps = Vec::with_capacity(outputs * places.len());
+                for o in (c / icg) * ocg..(c / icg) * ocg + outputs {
+                    let first = (o * icg + c % icg) * rows.len() * cols.len();
+                    taps.extend(places.iter().map(|&(place, offset)| Tap {
+                        output: o,
+                        offset,
+                        weight: weight[first + place],
+                    }));
                 }
                 let pixels = (0..height)
                     .flat_map(|u| (0..width).map(move |v| (c * h + u * sh + ph) * w + v * sw + pw))
@@ -232,6 +248,7 @@ impl Correlation {
                     tensor: 0,
                     pixels,
                     width,
+                    offsets: places.iter().map(|p| p.1).collect(),
                     taps,
                 });
             }
@@ -270,7 +287,7 @@ mod tests {
             .map(|&n| (0..n).map(|_| rng.gen_range(-128..128)).collect())
             .collect();
         let views: Vec<&[i64]> = x.iter().map(Vec::as_slice).collect();
-        let form = Correlation::new(map, lens).unwrap();
+        let form = Correlation::new(map, lens, Taps::Placed).unwrap();
         let sums = form.sums(&views);
         let mut y = vec![i64::MIN; form.output_len()];
         for (position, pixel) in form.crop.iter().enumerate() {

@@ -2,16 +2,18 @@
 //!
 //! Invariant: nothing here depends on a witness, so a verifying key is a function of the relations and parameters.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use halo2_proofs::halo2curves::bn256::Fr;
 use halo2_proofs::halo2curves::ff::Field;
 
 use super::SliceParameters;
+use super::correlation::Taps;
 use super::instance::{power_of_two, signed, values_per_element};
 use super::plan::{LayoutError, LinearUnit, MAX_K, Placed, PlacedLinear, Plan, RESERVED_ROWS, normal_forms};
 use super::shape::{CircuitShape, Role};
-use crate::relations::{SliceRelations, limb_widths};
+use crate::graph::IntRange;
+use crate::relations::{SliceRelations, SliceTensor, limb_widths};
 
 /// Advice columns that copies join.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +53,7 @@ impl Layout {
         if !(2..=16).contains(&limb_bits) || !(4..=MAX_K).contains(&k) {
             return Err(LayoutError::Parameters { limb_bits, k });
         }
-        let forms = normal_forms(relations)?;
+        let forms = normal_forms(relations, Taps::Placed)?;
         let plan = Plan::new(relations, &forms, u32::from(limb_bits))?;
         let available = (1usize << k).saturating_sub(RESERVED_ROWS);
         if plan.rows > available {
@@ -151,6 +153,78 @@ impl Layout {
     }
 }
 
+/// The fixed columns that a plan's circuit has: those of its [`Layout`], told without a cell of theirs.
+pub(super) fn roles(plan: &Plan, relations: &SliceRelations) -> BTreeSet<Role> {
+    let mut roles = BTreeSet::from([Role::On, Role::Edge]);
+    roles.extend(
+        (!plan.widths.is_empty())
+            .then_some([Role::TableValue, Role::TableTag])
+            .into_iter()
+            .flatten(),
+    );
+    let tags = |first: usize, limbs: usize| {
+        (first..first + limbs)
+            .map(|i| Role::Tag(i as u8))
+            .collect::<Vec<_>>()
+    };
+    for placed in &plan.placed {
+        match placed {
+            Placed::Input { index, .. } => {
+                let SliceTensor { len, range, .. } = &relations.inputs[*index];
+                roles.insert(Role::Input);
+                roles.extend(tags(0, limb_widths(u32::from(range.bits), plan.limb_bits).len()));
+                roles.extend(packed_roles(*len, *range));
+            }
+            Placed::Output { index, .. } => {
+                let SliceTensor { len, range, .. } = &relations.outputs[*index];
+                roles.extend(packed_roles(*len, *range));
+            }
+            Placed::Linear(linear) => {
+                let kind = plan.requantisations.iter().position(|r| *r == linear.requantise);
+                roles.extend([
+                    Role::Requantise(kind.unwrap_or(0) as u8),
+                    Role::Factor,
+                    Role::Constant,
+                ]);
+                roles.extend(tags(0, linear.limbs.widths().count()));
+                let groups = linear.packing.groups;
+                let cropped = linear.form.crop.iter().any(Option::is_none);
+                roles.extend(cropped.then_some(Role::Witness));
+                roles.extend((linear.form.positions * groups > 1).then_some(Role::Step));
+                roles.extend((linear.packing.per_element > 1).then_some(Role::Keep));
+                roles.insert(Role::SumAdd);
+                roles.extend((linear.image_rows > 1).then_some(Role::SumKeep));
+                roles.extend((groups > 1).then_some(Role::WeightStep));
+                for channel in &linear.form.channels {
+                    let (pixels, width) = (channel.pixels.len(), channel.width);
+                    roles.extend((width > 1 && pixels > 1).then_some(Role::ImageStep(groups as u32)));
+                    let gap = linear.form.row_stride - width + 1;
+                    roles.extend((pixels > width).then_some(Role::ImageStep((groups * gap) as u32)));
+                    roles.extend(channel.offsets.iter().map(|o| Role::Weight((groups * o) as u32)));
+                }
+            }
+            Placed::Maximum { windows, range, .. } => {
+                let limbs = limb_widths(u32::from(range.bits), plan.limb_bits).len();
+                roles.insert(Role::TournamentStart);
+                if windows.iter().any(|w| w.len() > 1) {
+                    roles.insert(Role::TournamentStep);
+                    roles.extend(tags(0, limbs));
+                    roles.extend(tags(plan.max_limbs, limbs));
+                }
+            }
+            Placed::Wired { .. } => {}
+        }
+    }
+    roles
+}
+
+fn packed_roles(len: usize, range: IntRange) -> impl Iterator<Item = Role> {
+    let several = len.min(values_per_element(range)) > 1;
+    [Role::Pack, Role::Factor]
+        .into_iter()
+        .chain(several.then_some(Role::Keep))
+}
+
 struct Writer {
     on_rows: usize,
     fixed: BTreeMap<Role, Vec<Fr>>,
@@ -192,13 +266,7 @@ impl Writer {
 
     /// Accumulates `Σ 2^(w·t) · z` over the values of each element and joins it to the instance. Returns the next
     /// instance row.
-    fn pack(
-        &mut self,
-        row: usize,
-        len: usize,
-        range: crate::graph::IntRange,
-        mut instance_row: usize,
-    ) -> usize {
+    fn pack(&mut self, row: usize, len: usize, range: IntRange, mut instance_row: usize) -> usize {
         let per_element = values_per_element(range);
         for i in 0..len {
             let place = i % per_element;

@@ -6,7 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::circuit::LOOKUPS_PER_INVERSE;
-use super::layout::Layout;
+use super::correlation::Taps;
+use super::layout::roles;
 use super::plan::{LayoutError, MAX_K, Plan, RESERVED_ROWS, normal_forms};
 use crate::relations::SliceRelations;
 
@@ -42,7 +43,7 @@ const LIMB_BITS: std::ops::RangeInclusive<u8> = 4..=13;
 /// # Errors
 /// A slice that fits no circuit.
 pub fn choose_parameters(relations: &SliceRelations) -> Result<SliceParameters, LayoutError> {
-    let forms = normal_forms(relations)?;
+    let forms = normal_forms(relations, Taps::Counted)?;
     let mut best: Option<(u64, SliceParameters)> = None;
     let mut refused = None;
     for limb_bits in LIMB_BITS {
@@ -87,7 +88,11 @@ pub fn is_least(relations: &SliceRelations, parameters: SliceParameters) -> Resu
     if !LIMB_BITS.contains(&limb_bits) {
         return Err(LayoutError::Parameters { limb_bits, k });
     }
-    let plan = Plan::new(relations, &normal_forms(relations)?, u32::from(limb_bits))?;
+    let plan = Plan::new(
+        relations,
+        &normal_forms(relations, Taps::Counted)?,
+        u32::from(limb_bits),
+    )?;
     Ok(k == least_k(plan.rows))
 }
 
@@ -103,16 +108,32 @@ fn units(limb_columns: usize, fixed: usize) -> u32 {
 /// # Errors
 /// A slice without a circuit at these parameters.
 pub fn cost(relations: &SliceRelations, parameters: SliceParameters) -> Result<Cost, LayoutError> {
-    let layout = Layout::new(relations, parameters)?;
-    let (limbs, fixed) = (usize::from(layout.shape.limb_columns), layout.shape.roles.len());
-    let n = 1u64 << parameters.k;
+    let SliceParameters { limb_bits, k } = parameters;
+    if !LIMB_BITS.contains(&limb_bits) || !(4..=MAX_K).contains(&k) {
+        return Err(LayoutError::Parameters { limb_bits, k });
+    }
+    let plan = Plan::new(
+        relations,
+        &normal_forms(relations, Taps::Counted)?,
+        u32::from(limb_bits),
+    )?;
+    let available = (1usize << k).saturating_sub(RESERVED_ROWS);
+    if plan.rows > available {
+        return Err(LayoutError::Rows {
+            rows: plan.rows,
+            k,
+            available,
+        });
+    }
+    let (limbs, fixed) = (plan.limb_columns, roles(&plan, relations).len());
+    let n = 1u64 << k;
     let advice = limbs + 4 + 5 + limbs.div_ceil(LOOKUPS_PER_INVERSE);
     // Points: advice, 2 permutation products, random, 4 quotient pieces, 2 openings. Scalars: advice with 6
     // rotations, fixed, 5 sigmas, 5 of the products, random.
     let proof_bytes = 32 * (advice + 9 + advice + 6 + fixed + 5 + 5 + 1);
     let columns = (fixed + 5) as u64;
     Ok(Cost {
-        rows: layout.plan.rows,
+        rows: plan.rows,
         cpu_ms: (n * u64::from(units(limbs, fixed)) / 16384) as u32,
         memory_bytes: (24 << 20) + n * 32 * (3 * columns + 3 * advice as u64 + 40),
         proof_bytes: proof_bytes as u32,

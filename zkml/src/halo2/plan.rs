@@ -8,8 +8,10 @@
 //! Invariant: a plan is a function of the relations and `limb_bits` alone, so every machine makes the same one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use super::correlation::Correlation;
+use super::correlation::{Correlation, Taps};
+use super::instance::values_per_element;
 use crate::graph::{IntRange, Requantise, TensorId};
 use crate::relations::{LimbPlan, Relation, SliceRelations, limb_widths};
 
@@ -23,7 +25,7 @@ pub const MAX_K: u8 = 20;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LayoutError {
     /// The slice's rows do not fit 2^k.
-    #[error("the slice needs {rows} rows, k = {k} offers {available}; cut it into more slices")]
+    #[error("the slice needs {rows} rows, k = {k} offers {available}")]
     Rows {
         /// Rows needed.
         rows: usize,
@@ -59,6 +61,14 @@ pub enum LayoutError {
         output: u32,
         /// Their width.
         bits: u32,
+    },
+    /// More public values than a verifier should evaluate.
+    #[error("its inputs and outputs are {elements} field elements, at most {limit} are supported")]
+    Public {
+        /// Field elements.
+        elements: usize,
+        /// The most that are supported.
+        limit: usize,
     },
     /// `limb_bits` is outside 2..=16 or `k` outside 4..=20.
     #[error("limb_bits = {limb_bits}, k = {k} are not parameters of this proof system")]
@@ -105,7 +115,7 @@ impl Packing {
 /// A requantised linear map with its rows.
 #[derive(Debug, Clone)]
 pub(super) struct PlacedLinear {
-    pub(super) form: Correlation,
+    pub(super) form: Arc<Correlation>,
     pub(super) inputs: Vec<TensorId>,
     pub(super) input_ranges: Vec<IntRange>,
     pub(super) requantise: Requantise,
@@ -215,8 +225,32 @@ pub(super) struct Plan {
     pub(super) rows: usize,
 }
 
+/// Most field elements of public values: a verifier takes up to 4.9 µs for each.
+pub(super) const MAX_PUBLIC: usize = 10_000;
+
+/// Refuses more public values than a verifier should evaluate. They cost a prover rows, of which it has a million.
+fn check_public(relations: &SliceRelations) -> Result<(), LayoutError> {
+    let tensors = relations.inputs.iter().chain(&relations.outputs);
+    let elements = tensors.map(|t| match t.range.bits {
+        1..=IntRange::MAX_BITS => t.len.div_ceil(values_per_element(t.range)),
+        _ => t.len,
+    });
+    let elements = elements.fold(0usize, usize::saturating_add);
+    if elements <= MAX_PUBLIC {
+        return Ok(());
+    }
+    Err(LayoutError::Public {
+        elements,
+        limit: MAX_PUBLIC,
+    })
+}
+
 /// The normal forms of a slice's linear maps, in order: they do not depend on `limb_bits`.
-pub(super) fn normal_forms(relations: &SliceRelations) -> Result<Vec<Correlation>, LayoutError> {
+pub(super) fn normal_forms(
+    relations: &SliceRelations,
+    taps: Taps,
+) -> Result<Vec<Arc<Correlation>>, LayoutError> {
+    check_public(relations)?;
     let mut lens: BTreeMap<TensorId, usize> = relations.inputs.iter().map(|t| (t.id, t.len)).collect();
     let mut forms = Vec::new();
     for relation in &relations.relations {
@@ -227,9 +261,10 @@ pub(super) fn normal_forms(relations: &SliceRelations) -> Result<Vec<Correlation
                 inputs, map, output, ..
             } => {
                 let lens = inputs.iter().map(len).collect::<Result<Vec<_>, _>>()?;
-                let form = Correlation::new(map, &lens).ok_or(LayoutError::Padding { output: output.0 })?;
+                let form =
+                    Correlation::new(map, &lens, taps).ok_or(LayoutError::Padding { output: output.0 })?;
                 let made = form.output_len();
-                forms.push(form);
+                forms.push(Arc::new(form));
                 (output, made)
             }
             Relation::Product { output, .. }
@@ -264,7 +299,7 @@ impl Plan {
     /// A relation that has no layout; see [`LayoutError`].
     pub(super) fn new(
         relations: &SliceRelations,
-        forms: &[Correlation],
+        forms: &[Arc<Correlation>],
         limb_bits: u32,
     ) -> Result<Self, LayoutError> {
         let mut plan = Self {

@@ -56,19 +56,20 @@ pub enum Role {
 
 /// The circuit's parameters in halo2's sense, with its size.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct CircuitShape {
     /// log2 of the number of rows.
     pub k: u8,
-    /// Width of a full limb.
-    pub limb_bits: u8,
-    /// Advice columns for limbs.
-    pub limb_columns: u8,
-    /// Limbs of the widest difference in a tournament; 0 without one.
-    pub max_limbs: u8,
-    /// Kinds of requantisation.
-    pub requantisations: Vec<Requantise>,
     /// Fixed columns, in ascending order.
     pub roles: Vec<Role>,
+    /// Width of a full limb.
+    pub limb_bits: u8,
+    /// Limbs of the widest difference in a tournament; 0 without one.
+    pub max_limbs: u8,
+    /// Advice columns for limbs.
+    pub limb_columns: u8,
+    /// Kinds of requantisation.
+    pub requantisations: Vec<Requantise>,
 }
 
 impl CircuitShape {

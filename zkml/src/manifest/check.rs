@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{BoundaryTensor, MAX_SLICES, MAX_TENSOR_LEN, Manifest, ManifestError, VERSION};
+use super::{
+    BoundaryTensor, MAX_BOUNDARY, MAX_READS, MAX_SLICES, MAX_TENSOR_LEN, Manifest, ManifestError, VERSION,
+};
 use crate::backend;
 use crate::graph::{IntRange, TensorId};
 
@@ -28,6 +30,16 @@ impl Manifest {
         }
         if self.slices.is_empty() || self.slices.len() > MAX_SLICES {
             return Err(ManifestError::Limit("the number of slices"));
+        }
+        if self.boundary.len() > MAX_BOUNDARY {
+            return Err(ManifestError::Limit("the number of boundary tensors"));
+        }
+        let slices = self.slices.iter().map(|s| (s.inputs.len(), s.outputs.len()));
+        let (reads, makes) = slices.fold((0, 0), |(a, b), (c, d)| (a + c, b + d));
+        if reads > MAX_READS || makes.max(self.inputs.len()).max(self.outputs.len()) > MAX_BOUNDARY {
+            return Err(ManifestError::Limit(
+                "the number of tensors that slices read or make",
+            ));
         }
         self.check_system()?;
         self.check_tensors()?;
@@ -116,16 +128,18 @@ impl Manifest {
             Ok::<(), ManifestError>(())
         };
         self.inputs.iter().try_for_each(|&id| make(id))?;
-        let mut available: BTreeSet<TensorId> = self.inputs.iter().copied().collect();
+        let inputs: BTreeSet<TensorId> = self.inputs.iter().copied().collect();
+        let mut available = inputs.clone();
         for slice in &self.slices {
             if slice.inputs.is_empty() || slice.outputs.is_empty() {
                 return Err(ManifestError::Limit("a slice's inputs or outputs"));
             }
-            for (i, &id) in slice.inputs.iter().enumerate() {
+            let mut read = BTreeSet::new();
+            for &id in &slice.inputs {
                 if !available.contains(&id) {
                     return Err(wiring(id, "it is read before it is made"));
                 }
-                if slice.inputs[..i].contains(&id) {
+                if !read.insert(id) {
                     return Err(wiring(id, "a slice reads it twice"));
                 }
                 used.insert(id);
@@ -136,7 +150,7 @@ impl Manifest {
         if let Some(&id) = self
             .outputs
             .iter()
-            .find(|id| self.inputs.contains(id) || !available.contains(id))
+            .find(|id| inputs.contains(id) || !available.contains(id))
         {
             return Err(wiring(id, "it is an output that no slice makes"));
         }

@@ -21,11 +21,15 @@ use crate::graph::{IntGraph, QuantisationPlan, TensorId, TensorInfo};
 use crate::relations::SliceTensor;
 
 /// The version that this code writes and reads.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// The largest manifest that is read, in bytes.
 pub const MAX_MANIFEST_BYTES: usize = 16 << 20;
 /// Most slices of a model.
 pub const MAX_SLICES: usize = 4096;
+/// Most boundary tensors.
+pub const MAX_BOUNDARY: usize = crate::graph::validate::MAX_TENSORS;
+/// Most tensors that slices read, a tensor counted for each slice.
+pub const MAX_READS: usize = 1 << 16;
 /// Most values of one boundary tensor.
 pub const MAX_TENSOR_LEN: usize = 1 << 22;
 
@@ -33,18 +37,18 @@ pub const MAX_TENSOR_LEN: usize = 1 << 22;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ManifestSlice {
+    /// SHA-256 of the verifying key.
+    pub vk: Digest,
+    /// Tensors from outside, in the order of the statement's public values.
+    pub inputs: Vec<TensorId>,
+    /// Limb width, and with Halo2Kzg k and columns.
+    pub circuit: Circuit,
+    /// Tensors that leave.
+    pub outputs: Vec<TensorId>,
     /// First node.
     pub first_node: u32,
     /// Number of nodes.
     pub node_count: u32,
-    /// Tensors from outside, in the order of the statement's public values.
-    pub inputs: Vec<TensorId>,
-    /// Tensors that leave.
-    pub outputs: Vec<TensorId>,
-    /// Limb width, and with Halo2Kzg k and columns.
-    pub circuit: Circuit,
-    /// SHA-256 of the verifying key.
-    pub vk: Digest,
 }
 
 impl ManifestSlice {
@@ -70,32 +74,32 @@ pub struct BoundaryTensor {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// [`VERSION`].
-    pub version: u32,
-    /// SHA-256 of the ONNX file.
-    pub model: Digest,
-    /// The integers that quantise it.
-    pub quantisation: QuantisationPlan,
-    /// Digest of the integer graph.
-    pub graph: Digest,
-    /// Number of nodes of the integer graph.
-    pub node_count: u32,
-    /// Greatest allowed error against the float model, in millionths of max(1, max |y|).
-    pub error_budget_millionths: u32,
-    /// The proof system.
-    pub proof_system: ProofSystem,
-    /// Its parameters.
-    pub parameter_id: ParameterId,
     /// The verifier part of the SRS; all zero for a transparent proof system.
     pub srs: Digest,
+    /// Digest of the integer graph.
+    pub graph: Digest,
+    /// SHA-256 of the ONNX file.
+    pub model: Digest,
     /// The request's inputs.
     pub inputs: Vec<TensorId>,
-    /// The request's outputs.
-    pub outputs: Vec<TensorId>,
-    /// Every boundary tensor, by ascending id.
-    pub boundary: Vec<BoundaryTensor>,
     /// The slices, in topological order.
     pub slices: Vec<ManifestSlice>,
+    /// The request's outputs.
+    pub outputs: Vec<TensorId>,
+    /// [`VERSION`].
+    pub version: u32,
+    /// Every boundary tensor, by ascending id.
+    pub boundary: Vec<BoundaryTensor>,
+    /// Number of nodes of the integer graph.
+    pub node_count: u32,
+    /// Its parameters.
+    pub parameter_id: ParameterId,
+    /// The proof system.
+    pub proof_system: ProofSystem,
+    /// The integers that quantise it.
+    pub quantisation: QuantisationPlan,
+    /// Greatest allowed error against the float model, in millionths of max(1, max |y|).
+    pub error_budget_millionths: u32,
 }
 
 /// Boundary tensors of all slices, and inputs that no slice reads, as the graph describes them, by ascending id.
@@ -124,7 +128,7 @@ pub enum ManifestError {
     #[error("manifest: {0}")]
     Encoding(#[from] CanonicalError),
     /// A version that this code does not know.
-    #[error("manifest version {0} is not known (this program knows {VERSION})")]
+    #[error("manifest: it is of version {0}, {who}; this program reads version {VERSION}", who = canonical::readers(u64::from(*.0)))]
     Version(u32),
     /// Proof system and parameter id do not belong together.
     #[error("manifest: {parameter_id} is not a parameter id of {proof_system}")]
@@ -192,7 +196,7 @@ impl Manifest {
     /// # Errors
     /// Bytes that are not the encoding of a well-formed manifest.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ManifestError> {
-        let manifest: Self = canonical::from_bytes(bytes, MAX_MANIFEST_BYTES)?;
+        let manifest: Self = canonical::from_bytes_of_version(bytes, MAX_MANIFEST_BYTES, VERSION)?;
         manifest.check()?;
         Ok(manifest)
     }
@@ -221,9 +225,8 @@ impl Manifest {
 
     /// Boundary tensors that are neither the request's input nor its output, by ascending id.
     pub fn inner(&self) -> impl Iterator<Item = &BoundaryTensor> {
-        self.boundary
-            .iter()
-            .filter(|t| !self.inputs.contains(&t.id) && !self.outputs.contains(&t.id))
+        let ends: BTreeSet<TensorId> = self.inputs.iter().chain(&self.outputs).copied().collect();
+        self.boundary.iter().filter(move |t| !ends.contains(&t.id))
     }
 
     /// The files that verifying a receipt of this manifest takes: verifying keys, where they are files, and the integer

@@ -8,7 +8,6 @@ use zkinfer_crds::{Digest, SliceIndex};
 use super::MAX_GRAPH_BYTES;
 use super::verifier::{SliceVerifier, SliceVerifyError};
 use crate::backend;
-use crate::canonical;
 use crate::graph::IntGraph;
 use crate::halo2::VerifierSrs;
 use crate::manifest::Manifest;
@@ -59,8 +58,8 @@ pub fn graph_of(manifest: &Manifest, files: Files<'_>) -> Result<IntGraph, Slice
     if Digest::of(&bytes) != digest {
         return Err(graph("is damaged".to_owned()));
     }
-    let read: IntGraph =
-        canonical::from_bytes(&bytes, MAX_GRAPH_BYTES).map_err(|e| graph(format!("cannot be read: {e}")))?;
+    let read =
+        IntGraph::from_bytes(&bytes, MAX_GRAPH_BYTES).map_err(|e| graph(format!("cannot be read: {e}")))?;
     read.validate()
         .map_err(|e| graph(format!("is not well-formed: {e}")))?;
     if manifest.describes(&read) {

@@ -106,9 +106,10 @@ impl ReceiptBuilder {
             .slices
             .get(slice.0 as usize)
             .ok_or(BuildError::NoSlice(slice))?;
+        let all = self.receipt.values();
         let values = |ids: &[TensorId]| {
             ids.iter()
-                .map(|&id| self.receipt.values(id).ok_or(BuildError::Tensor(id.0)))
+                .map(|&id| all.get(&id).copied().ok_or(BuildError::Tensor(id.0)))
                 .collect::<Result<Vec<_>, _>>()
         };
         Ok((values(&entry.inputs)?, values(&entry.outputs)?))

@@ -11,12 +11,14 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex};
 
 pub use build::{BuildError, ReceiptBuilder, SliceValues};
 pub use report::{Judged, Outcome, Report, Scope, Sentence};
-pub use verify::{Against, DEFAULT_RULE, Expected, Verification, judge_outputs, verify};
+pub use verify::{Against, DEFAULT_RULE, Expected, Verification, judge_outputs, verify, verify_decoded};
 
 use crate::canonical::{self, CanonicalError};
 use crate::graph::{IntTensor, TensorId};
@@ -24,7 +26,7 @@ use crate::manifest::Manifest;
 use crate::statement::{Statement, tensors_digest};
 
 /// The version that this code writes and reads.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// The largest receipt that is read, in bytes.
 pub const MAX_RECEIPT_BYTES: usize = 256 << 20;
 
@@ -34,7 +36,8 @@ pub const MAX_RECEIPT_BYTES: usize = 256 << 20;
 pub struct BoundaryValues {
     /// The tensor.
     pub id: TensorId,
-    /// Row-major values; shape and range are the manifest's.
+    /// Row-major values, 8 bytes each; shape and range are the manifest's.
+    #[serde(with = "canonical::integers")]
     pub values: Vec<i64>,
 }
 
@@ -44,35 +47,35 @@ pub struct BoundaryValues {
 pub struct SliceReceipt {
     /// The claim that was proved.
     pub claim: ClaimId,
-    /// The miner that proved it.
-    pub identity: Identity,
     /// The proof, without its envelope: its ids are the manifest's.
     #[serde(with = "serde_bytes")]
     pub proof: Vec<u8>,
+    /// The miner that proved it.
+    pub identity: Identity,
 }
 
 /// See the module. No times, no scores.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Receipt {
-    /// [`VERSION`].
-    pub version: u32,
     /// The verifier part of the SRS; all zero for a transparent proof system.
     pub srs: Digest,
-    /// The manifest.
-    pub manifest: Manifest,
-    /// The request.
-    pub request: RequestUid,
-    /// The network that it was made on.
-    pub network: String,
-    /// The request's inputs, in the manifest's order.
-    pub input: Vec<BoundaryValues>,
     /// Boundary tensors between slices, by ascending id.
     pub inner: Vec<BoundaryValues>,
+    /// The request's inputs, in the manifest's order.
+    pub input: Vec<BoundaryValues>,
     /// The request's outputs, in the manifest's order.
     pub output: Vec<BoundaryValues>,
     /// By slice.
     pub slices: Vec<SliceReceipt>,
+    /// The network that it was made on.
+    pub network: String,
+    /// The request.
+    pub request: RequestUid,
+    /// [`VERSION`].
+    pub version: u32,
+    /// The manifest.
+    pub manifest: Manifest,
 }
 
 impl Receipt {
@@ -85,16 +88,16 @@ impl Receipt {
     /// Decodes a receipt; nothing in it is believed yet.
     ///
     /// # Errors
-    /// Bytes that are not the encoding of a receipt.
+    /// Another version, or bytes that are not the encoding of a receipt.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, CanonicalError> {
-        canonical::from_bytes(bytes, MAX_RECEIPT_BYTES)
+        canonical::from_bytes_of_version(bytes, MAX_RECEIPT_BYTES, VERSION)
     }
 
-    /// Values of a boundary tensor.
+    /// Values of every boundary tensor, to be looked up.
     #[must_use]
-    pub fn values(&self, id: TensorId) -> Option<&[i64]> {
+    pub fn values(&self) -> BTreeMap<TensorId, &[i64]> {
         let all = self.input.iter().chain(&self.inner).chain(&self.output);
-        all.into_iter().find(|b| b.id == id).map(|b| b.values.as_slice())
+        all.map(|b| (b.id, b.values.as_slice())).collect()
     }
 }
 

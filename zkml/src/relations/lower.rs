@@ -78,7 +78,7 @@ pub fn lower(
             Op::Max { windows } => Relation::Maximum {
                 input: first,
                 range: info(first)?.range,
-                windows: windows.clone(),
+                windows: windows.iter().map(<[u32]>::to_vec).collect(),
                 output: node.output,
             },
             Op::Wiring { source } => Relation::Wired {

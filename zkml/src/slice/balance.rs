@@ -4,6 +4,9 @@ use std::ops::Range;
 
 use crate::backend::SliceCount;
 
+/// Most parts that are tried where fewer were asked for and fewer will do.
+const MOST_PARTS: usize = 256;
+
 /// Splits `0..count` into at least `parts` ranges (fewer only if there are fewer feasible ones), each of at most `longest`
 /// items: as many as `rule` says, then the least greatest cost, then the least total cost. `cost` is `None` for ranges that
 /// may not be.
@@ -14,10 +17,12 @@ pub(super) fn partition(
     rule: SliceCount,
     cost: impl Fn(&Range<usize>) -> Option<u64>,
 ) -> Option<Vec<Range<usize>>> {
+    // More parts than these are no cheaper, and the search takes parts × items × the longest part.
+    let most = count.min(parts.max(MOST_PARTS).max(4 * count.div_ceil(longest.max(1))));
     // best[p][end]: (greatest, total, start of the last range) over partitions of 0..end into p ranges.
-    let mut best: Vec<Vec<Option<(u64, u64, usize)>>> = vec![vec![None; count + 1]; count + 1];
+    let mut best: Vec<Vec<Option<(u64, u64, usize)>>> = vec![vec![None; count + 1]; most + 1];
     best[0][0] = Some((0, 0, 0));
-    for p in 1..=count {
+    for p in 1..=most {
         for end in p..=count {
             for start in end.saturating_sub(longest).max(p - 1)..end {
                 let (Some((greatest, total, _)), Some(c)) = (best[p - 1][start], cost(&(start..end))) else {
@@ -31,7 +36,7 @@ pub(super) fn partition(
         }
     }
     let total = |p: usize| best[p][count].map(|(_, total, _)| total);
-    let mut enough = (parts.min(count)..=count).filter(|p| total(*p).is_some());
+    let mut enough = (parts.min(count)..=most).filter(|p| total(*p).is_some());
     let parts = match rule {
         SliceCount::Fewest => enough.next(),
         SliceCount::Cheapest => enough.min_by_key(|p| (total(*p), *p)),

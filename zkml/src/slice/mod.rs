@@ -73,14 +73,7 @@ pub enum SliceError {
 /// The tensors that a range of nodes reads from outside, and those it makes for outside; ascending ids.
 #[must_use]
 pub fn boundary(graph: &IntGraph, nodes: &Range<usize>) -> (Vec<TensorId>, Vec<TensorId>) {
-    let inside = graph.nodes.get(nodes.clone()).unwrap_or_default();
-    let made: BTreeSet<TensorId> = inside.iter().map(|n| n.output).collect();
-    let read = |n: &[Node]| n.iter().flat_map(|n| n.inputs.clone()).collect::<BTreeSet<_>>();
-    let mut outside = read(graph.nodes.get(nodes.end..).unwrap_or_default());
-    outside.extend(graph.outputs.iter().copied());
-    let inputs = read(inside).difference(&made).copied().collect();
-    let outputs = made.intersection(&outside).copied().collect();
-    (inputs, outputs)
+    boundary_of(graph, &last_readers(graph), nodes)
 }
 
 /// Cuts a graph. The number of slices is at least `parallelism` and else by the proof system's rule: the least that is
@@ -96,6 +89,8 @@ pub fn plan(
 ) -> Result<Vec<SlicePlan>, SliceError> {
     let rule = backend::cut_rule(system);
     let count = graph.nodes.len();
+    let readers = last_readers(graph);
+    let plan_slice = |nodes: Range<usize>| plan_slice(graph, &readers, system, nodes);
     let costs: Vec<Vec<Option<u64>>> = (0..count)
         .into_par_iter()
         .map(|start| {
@@ -105,7 +100,7 @@ pub fn plan(
                     if only_wiring(graph, &nodes) {
                         return None;
                     }
-                    let plan = plan_slice(graph, system, nodes).ok()?;
+                    let plan = plan_slice(nodes).ok()?;
                     fits(&plan.cost, options).then_some(plan.cost.cpu_us + rule.per_slice_us)
                 })
                 .collect()
@@ -117,11 +112,37 @@ pub fn plan(
     };
     let (parts, longest) = (options.parallelism.max(1) as usize, rule.max_nodes);
     let Some(cuts) = balance::partition(count, parts, longest, rule.count, cost) else {
-        return Err(why_not(graph, system, options));
+        return Err(why_not(graph, &readers, system, options));
     };
-    cuts.into_par_iter()
-        .map(|nodes| plan_slice(graph, system, nodes))
-        .collect()
+    cuts.into_par_iter().map(plan_slice).collect()
+}
+
+/// Per tensor the last node that reads it, or one beyond all where the request does.
+fn last_readers(graph: &IntGraph) -> Vec<usize> {
+    let mut last = vec![0; graph.tensors.len()];
+    for (at, node) in graph.nodes.iter().enumerate() {
+        for id in &node.inputs {
+            last.get_mut(id.0 as usize).into_iter().for_each(|l| *l = at);
+        }
+    }
+    for id in &graph.outputs {
+        last.get_mut(id.0 as usize)
+            .into_iter()
+            .for_each(|l| *l = graph.nodes.len());
+    }
+    last
+}
+
+/// As [`boundary`], by what is known of all readers: takes no longer than the range is.
+fn boundary_of(graph: &IntGraph, readers: &[usize], nodes: &Range<usize>) -> (Vec<TensorId>, Vec<TensorId>) {
+    let inside = graph.nodes.get(nodes.clone()).unwrap_or_default();
+    let made: BTreeSet<TensorId> = inside.iter().map(|n| n.output).collect();
+    let read: BTreeSet<TensorId> = inside.iter().flat_map(|n| n.inputs.iter().copied()).collect();
+    let leaves = |id: &TensorId| readers.get(id.0 as usize).is_some_and(|&last| last >= nodes.end);
+    (
+        read.difference(&made).copied().collect(),
+        made.iter().copied().filter(leaves).collect(),
+    )
 }
 
 /// The ends of slices from `start` that the rule allows, in order. A node with more weights than a slice should have has no
@@ -165,8 +186,13 @@ fn only_wiring(graph: &IntGraph, range: &Range<usize>) -> bool {
         .all(|n| matches!(n.op, Op::Wiring { .. }))
 }
 
-fn plan_slice(graph: &IntGraph, system: ProofSystem, nodes: Range<usize>) -> Result<SlicePlan, SliceError> {
-    let (inputs, outputs) = boundary(graph, &nodes);
+fn plan_slice(
+    graph: &IntGraph,
+    readers: &[usize],
+    system: ProofSystem,
+    nodes: Range<usize>,
+) -> Result<SlicePlan, SliceError> {
+    let (inputs, outputs) = boundary_of(graph, readers, &nodes);
     let relations = relations::lower(graph, nodes.clone(), &inputs, &outputs)?;
     let (parameters, cost) = backend::choose(system, &relations).map_err(|source| SliceError::Layout {
         system,
@@ -182,9 +208,9 @@ fn plan_slice(graph: &IntGraph, system: ProofSystem, nodes: Range<usize>) -> Res
 }
 
 /// The reason that a user can act on: a single node that cannot be proved.
-fn why_not(graph: &IntGraph, system: ProofSystem, options: SlicingOptions) -> SliceError {
+fn why_not(graph: &IntGraph, readers: &[usize], system: ProofSystem, options: SlicingOptions) -> SliceError {
     for (at, node) in graph.nodes.iter().enumerate() {
-        match plan_slice(graph, system, at..at + 1) {
+        match plan_slice(graph, readers, system, at..at + 1) {
             Err(e) => return e,
             Ok(plan) if !fits(&plan.cost, options) => {
                 return SliceError::Memory {

@@ -10,24 +10,23 @@
 
 use std::ops::Range;
 
-use super::field::{EF, F, eq_table_below, indicator};
+use serde::Serialize;
+
+use super::field::{EF, F, agreement, eq_table_below, indicator};
 use p3_field::PrimeCharacteristicRing;
 
 /// Least number of coordinates of a tensor.
 pub(super) const MIN_ARITY: usize = 4;
 
-/// Coordinates of the inner of two tables that a long axis is evaluated with.
-const LOW_COORDINATES: usize = 9;
-
 /// One axis: `len` entries on `2^log` places.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(super) struct Axis {
     pub(super) len: usize,
     pub(super) log: usize,
 }
 
 /// The axes of a tensor, outermost first.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Axes(Vec<Axis>);
 
 /// What a suffix of axes spans: coordinates of a point and values.
@@ -198,25 +197,171 @@ impl Part<'_> {
 
     /// The MLE of values, 0 on padding, at a point.
     pub(super) fn evaluate(self, point: &[EF], values: &[i64]) -> EF {
-        let Some((last, outer)) = self.0.split_last() else {
-            return values
-                .first()
-                .map_or(EF::ZERO, |&v| EF::from(super::field::signed(v)));
-        };
-        let (head, tail) = point.split_at(point.len() - last.log);
-        // A long axis is cut once more, so that two short tables do for its equality vector.
-        let low = last.log.min(LOW_COORDINATES);
-        let (middle, tail) = tail.split_at(last.log - low);
-        let row = eq_table_below(tail, last.len.min(1 << low));
-        let rows = eq_table_below(middle, last.len.div_ceil(1 << low));
-        let mut sum = EF::ZERO;
-        for (weight, values) in Part(outer).eq(head).into_iter().zip(values.chunks(last.len)) {
-            let parts = rows.iter().zip(values.chunks(1 << low));
-            sum += weight
-                * parts
-                    .map(|(&e, v)| e * super::field::dot_integers(&row, v))
-                    .sum::<EF>();
+        self.equality(point, 0).dot(values)
+    }
+
+    /// [`Part::eq`] without a table of it all, for `reads` single values.
+    pub(super) fn equality(self, point: &[EF], reads: usize) -> Equality {
+        Equality::new(self.0, point, reads)
+    }
+
+    /// `Σ_i eq(a, place of i) · eq(b, place of i)` over values.
+    pub(super) fn agreement(self, a: &[EF], b: &[EF]) -> EF {
+        let mut at = 0;
+        self.0
+            .iter()
+            .map(|axis| {
+                let range = at..at + axis.log;
+                at += axis.log;
+                agreement(&a[range.clone()], &b[range], axis.len)
+            })
+            .product()
+    }
+
+    /// The axes of two tensors one after the other: those of a matrix, from those of its rows and columns.
+    pub(super) fn joined(self, columns: Self) -> Axes {
+        Axes([self.0, columns.0].concat())
+    }
+
+    /// The axes in two, the second spanning `values` values, where the places allow it: an axis is cut there, or may be
+    /// because so many values are a power of two.
+    pub(super) fn in_two(self, values: usize) -> Option<[Axes; 2]> {
+        let mut inner = 1;
+        for (i, axis) in self.0.iter().enumerate().rev() {
+            let rest = values / inner;
+            if rest * inner != values {
+                return None;
+            }
+            if rest == 1 {
+                return Some([self.0[..=i].to_vec(), self.0[i + 1..].to_vec()].map(Axes));
+            }
+            if rest < axis.len {
+                let low = Axis {
+                    len: rest,
+                    log: log2_ceil(rest),
+                };
+                let fits = rest.is_power_of_two() && axis.len.is_multiple_of(rest);
+                let high = Axis {
+                    len: axis.len / rest,
+                    log: axis.log.checked_sub(low.log)?,
+                };
+                let outer = [&self.0[..i], &[high]].concat();
+                let inner = [&[low], &self.0[i + 1..]].concat();
+                return fits.then_some([Axes(outer), Axes(inner)]);
+            }
+            inner *= axis.len;
         }
+        (inner == values).then(|| [Axes(Vec::new()), Axes(self.0.to_vec())])
+    }
+}
+
+/// Most entries of the inner table of an [`Equality`], and of the whole where many values of it are read.
+const LOW_ENTRIES: usize = 1 << 10;
+pub(super) const WHOLE_ENTRIES: usize = 1 << 16;
+
+/// An equality vector as two short tables: value `i` has `high[…] · low[…]`. A vector of millions would have to be written
+/// to memory and read again, for a hundred nanoseconds an entry.
+pub(super) struct Equality {
+    high: Vec<EF>,
+    low: Vec<EF>,
+    /// Values that the axis which is cut spans, and those of its lower part.
+    span: usize,
+    low_span: usize,
+    /// Entries of `high` for each `span`.
+    rows: usize,
+}
+
+impl Equality {
+    fn new(axes: &[Axis], point: &[EF], reads: usize) -> Self {
+        let len: usize = axes.iter().map(|a| a.len).product();
+        let most = if len <= reads && len <= WHOLE_ENTRIES {
+            WHOLE_ENTRIES
+        } else {
+            LOW_ENTRIES
+        };
+        // The innermost axes that fit, and of the next one as many coordinates as fit.
+        let (mut inner, mut first) = (1, axes.len());
+        while let Some(axis) = first.checked_sub(1).map(|i| axes[i])
+            && inner * axis.len <= most
+        {
+            (inner, first) = (inner * axis.len, first - 1);
+        }
+        let (outer, cut) = match axes[..first].split_last() {
+            Some((cut, outer)) => (outer, *cut),
+            None => (&[][..], Axis { len: 1, log: 0 }),
+        };
+        let fits = |log: &usize| inner << log <= most;
+        let low_log = (0..=cut.log).take_while(fits).last().unwrap_or(0);
+        let (lower, upper) = (
+            Axis {
+                len: cut.len.min(1 << low_log),
+                log: low_log,
+            },
+            Axis {
+                len: cut.len.div_ceil(1 << low_log),
+                log: cut.log - low_log,
+            },
+        );
+        let (head, tail) = ([outer, &[upper]].concat(), [&[lower], &axes[first..]].concat());
+        let (head_point, tail_point) = point.split_at(head.iter().map(|a| a.log).sum());
+        Self {
+            high: Part(&head).eq(head_point),
+            low: Part(&tail).eq(tail_point),
+            span: cut.len * inner,
+            low_span: lower.len * inner,
+            rows: upper.len,
+        }
+    }
+
+    /// Entries of the tables.
+    #[cfg(test)]
+    fn entries(&self) -> usize {
+        self.high.len() + self.low.len()
+    }
+
+    /// The entry of value `i`.
+    pub(super) fn at(&self, i: usize) -> EF {
+        // The outer table of a vector that fits one is of no coordinates: 1.
+        if self.high.len() == 1 {
+            return self.low[i];
+        }
+        // 32 bits are enough for a place in a tensor, and quicker to divide.
+        let (i, span, low) = (i as u32, self.span as u32, self.low_span as u32);
+        let (row, rest) = (i / span, i % span);
+        self.high[row as usize * self.rows + (rest / low) as usize] * self.low[(rest % low) as usize]
+    }
+
+    /// Calls `visit` with every run of values that share an entry of the outer table: that entry, the first value, their
+    /// number, which is at most that of the inner table.
+    fn runs(&self, mut visit: impl FnMut(EF, usize, usize)) {
+        let mut first = 0;
+        for outer in self.high.chunks(self.rows) {
+            let mut left = self.span;
+            for &e in outer {
+                let count = left.min(self.low_span);
+                visit(e, first, count);
+                (first, left) = (first + count, left - count);
+            }
+        }
+    }
+
+    /// Calls `visit(i, entry)` for every value in order.
+    pub(super) fn each(&self, mut visit: impl FnMut(usize, EF)) {
+        self.runs(|e, first, count| {
+            for (i, &low) in self.low[..count].iter().enumerate() {
+                visit(first + i, e * low);
+            }
+        });
+    }
+
+    /// `Σ_i entry_i · values_i`.
+    pub(super) fn dot(&self, values: &[i64]) -> EF {
+        let mut sum = EF::ZERO;
+        self.runs(|e, first, count| {
+            if let Some(values) = values.get(first..first + count) {
+                sum += e * super::field::dot_integers(&self.low[..count], values);
+            }
+        });
         sum
     }
 }
@@ -241,6 +386,9 @@ mod tests {
             (64, vec![8, 32]),
             (7, vec![7]),
             (3000, vec![1500]),
+            (70_000, vec![]),
+            (90_000, vec![30, 9000]),
+            (12_000, vec![3000]),
         ] {
             let axes = Axes::new(len, &cuts);
             assert_eq!(axes.len(), len);
@@ -263,7 +411,52 @@ mod tests {
             assert_eq!(sparse, expected);
             let ones = axes.all().evaluate(&point, &vec![1; len]);
             assert_eq!(axes.all().indicator(&point), ones);
+            let eq = axes.all().eq(&point);
+            for reads in [0, len] {
+                let equality = axes.all().equality(&point, reads);
+                let singly: Vec<EF> = (0..len).map(|i| equality.at(i)).collect();
+                assert_eq!(singly, eq);
+                let mut each = Vec::new();
+                equality.each(|i, e| each.push((i, e)));
+                assert!(each.iter().map(|e| e.0).eq(0..len));
+                assert!(each.iter().map(|e| &e.1).eq(&eq));
+            }
+            let other: Vec<EF> = point.iter().map(|&p| p * p + EF::TWO).collect();
+            let both = super::super::field::dot(&eq, &axes.all().eq(&other));
+            assert_eq!(axes.all().agreement(&point, &other), both);
+            for values in 1..=len {
+                if let Some(parts) = axes.all().in_two(values) {
+                    assert_eq!(parts[1].len(), values);
+                    let (head, tail) = point.split_at(parts[0].arity());
+                    let columns = parts[1].all().eq(tail);
+                    let rows = parts[0].all().eq(head).into_iter();
+                    let product: Vec<EF> = rows.flat_map(|r| columns.iter().map(move |&c| r * c)).collect();
+                    assert_eq!(product, eq);
+                }
+            }
         }
+    }
+
+    #[test]
+    fn the_tables_of_a_long_equality_vector_are_short() {
+        for cuts in [vec![], vec![1 << 11], vec![3 << 9], vec![8, 3 << 20]] {
+            let axes = Axes::new(3 << 20, &cuts);
+            let point = vec![EF::TWO; axes.arity()];
+            assert!(axes.all().equality(&point, 0).entries() < 1 << 13);
+        }
+    }
+
+    #[test]
+    fn axes_are_cut_in_two_where_places_allow_it() {
+        let parts = |len, cuts: &[usize], at| {
+            let parts = Axes::new(len, cuts).all().in_two(at)?;
+            Some(parts.map(|a| a.len()))
+        };
+        assert_eq!(parts(784, &[28], 28), Some([28, 28]));
+        assert_eq!(parts(784, &[], 28), None);
+        assert_eq!(parts(96, &[], 32), Some([3, 32]));
+        assert_eq!(parts(96, &[], 1), Some([96, 1]));
+        assert_eq!(parts(96, &[], 96), Some([1, 96]));
     }
 
     #[test]

@@ -207,6 +207,20 @@ pub(super) fn stack(cells: u64) -> usize {
     log2_ceil(cells as usize).max(MIN_STACK)
 }
 
+/// Bytes of an opening, measured: a round more every four coordinates from 11 on.
+pub(super) fn opening_bytes(stack: usize) -> u64 {
+    const MEASURED: [u64; 15] = [
+        10_500, 14_500, 18_500, 36_500, 40_500, 46_000, 51_000, 68_500, 73_000, 78_500, 84_500, 99_000,
+        104_500, 110_500, 117_500,
+    ];
+    MEASURED[stack.clamp(8, 22) - 8]
+}
+
+/// Steps of a verifier for the opening of a stack: queries and hashes of every round, and decoding them. Measured.
+pub(super) fn steps(stack: usize) -> u64 {
+    300_000 + 60_000 * stack as u64
+}
+
 /// One table of the library per group: the first opening is of all columns, at the point of the lookup argument.
 fn specs(plan: &Plan, filler: Option<usize>) -> Vec<TableSpec> {
     let group = |group: &super::plan::Group| {

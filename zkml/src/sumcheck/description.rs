@@ -6,14 +6,15 @@
 use serde::Serialize;
 use zkinfer_crds::Digest;
 
+use super::logup::Blocks;
 use super::parameters::SliceParameters;
-use super::table::Table;
+use super::plan::Plan;
 use crate::canonical;
 use crate::graph::{IntRange, LinearMap, Requantise, TensorId};
 use crate::relations::{Product, Relation, SliceRelations, SliceTensor};
 
 /// Raised when the argument changes, so that keys and statements of different versions differ.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 #[derive(Serialize)]
 struct TensorDescription {
@@ -88,8 +89,14 @@ enum RelationDescription<'a> {
     },
 }
 
-/// The key's bytes.
-pub(super) fn describe(relations: &SliceRelations, parameters: SliceParameters, tables: &[Table]) -> Vec<u8> {
+/// The key's bytes. Where tensors, columns, lookups and claims stand follows from the rest by this program's code; its digest
+/// is in them, so that two programs which place otherwise do not believe that they have the same key.
+pub(super) fn describe(
+    relations: &SliceRelations,
+    parameters: SliceParameters,
+    plan: &Plan,
+    blocks: &Blocks,
+) -> Vec<u8> {
     let tensors = |tensors: &[SliceTensor]| {
         let describe = |t: &SliceTensor| TensorDescription {
             id: t.id,
@@ -100,7 +107,20 @@ pub(super) fn describe(relations: &SliceRelations, parameters: SliceParameters, 
     };
     let claims: Vec<_> = relations.relations.iter().map(relation).collect();
     let slice = (tensors(&relations.inputs), tensors(&relations.outputs), claims);
-    canonical::to_bytes(&(VERSION, super::PARAMETER_ID, parameters, slice, tables))
+    let placed = plan_digest(plan, blocks);
+    canonical::to_bytes(&(
+        VERSION,
+        super::PARAMETER_ID,
+        parameters,
+        slice,
+        &plan.tables,
+        placed,
+    ))
+}
+
+/// SHA-256 of the canonical encoding of how a proof is read.
+pub(super) fn plan_digest(plan: &Plan, blocks: &Blocks) -> Digest {
+    canonical::digest(&(plan, blocks))
 }
 
 fn relation(relation: &Relation) -> RelationDescription<'_> {

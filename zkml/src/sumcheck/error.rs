@@ -57,7 +57,7 @@ pub enum LayoutError {
         bits: u32,
     },
     /// Too much of something for one slice.
-    #[error("the slice has {got} {what}, at most {limit} are supported; cut it into more slices")]
+    #[error("the slice has {got} {what}, at most {limit} are supported")]
     Large {
         /// What there is too much of.
         what: &'static str,

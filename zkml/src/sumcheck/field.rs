@@ -83,6 +83,15 @@ pub(super) fn indicator(point: &[EF], len: usize) -> EF {
     product_sum_below(&factors, len)
 }
 
+/// `Σ_{i < len} eq(a, i) · eq(b, i)`.
+pub(super) fn agreement(a: &[EF], b: &[EF], len: usize) -> EF {
+    let factors = a.iter().zip(b);
+    let factors: Vec<_> = factors
+        .map(|(&a, &b)| ((EF::ONE - a) * (EF::ONE - b), a * b))
+        .collect();
+    product_sum_below(&factors, len)
+}
+
 /// `eq(a, b)`, extended to both arguments.
 pub(super) fn eq_at(a: &[EF], b: &[EF]) -> EF {
     a.iter()

@@ -8,21 +8,21 @@ use std::sync::Arc;
 
 use zkinfer_crds::Digest;
 
-use super::commitment::Scheme;
-use super::description::describe;
+use super::commitment::{MAX_STACK, Scheme, opening_bytes, stack};
+use super::description::{describe, plan_digest};
 use super::error::LayoutError;
+use super::field::EF_BYTES;
 use super::logup::Blocks;
 use super::parameters::SliceParameters;
-use super::plan::{Plan, Step};
+use super::plan::Plan;
 use super::relation::count::scalars;
+use super::verifier::MAX_PROOF_BYTES;
+use super::work::{self, Work};
 use crate::relations::{Relation, SliceRelations};
 
-/// The verifier reads every weight of a slice: 2.7 ns each.
+/// Weights of a slice of several linear maps; a map alone may have what a tensor may. A prover holds them all, and whoever
+/// derives the key hashes them.
 const MAX_WEIGHTS: u64 = 1 << 21;
-/// A single node that has more weights than that has no smaller slice.
-const MAX_NODE_WEIGHTS: u64 = 1 << 24;
-/// Values that wirings read and make, once for each claim: the verifier walks them, 10 ns each.
-const MAX_WIRED: u64 = 1 << 24;
 /// Leaves of the lookup argument: 150 bytes each while proving.
 const MAX_LAYERS: usize = 22;
 
@@ -69,13 +69,10 @@ impl Key {
     /// A slice that has no layout for this proof system; see [`LayoutError`].
     pub fn new(relations: &SliceRelations, parameters: SliceParameters) -> Result<Self, LayoutError> {
         let plan = Plan::new(relations, parameters.limb_bits)?;
-        check_weights(relations)?;
-        check_wirings(&plan)?;
         let blocks = Blocks::new(&plan);
-        check_layers(&blocks)?;
+        let (_, scalars) = check(relations, &plan, &blocks)?;
         let scheme = Scheme::new(&plan, own_error_log2(&plan, &blocks))?;
-        let scalars = scalars(&plan, &blocks);
-        let vk = describe(relations, parameters, &plan.tables);
+        let vk = describe(relations, parameters, &plan, &blocks);
         let digest = Digest::of(&vk);
         Ok(Self {
             inner: Arc::new(Inner {
@@ -90,10 +87,17 @@ impl Key {
         })
     }
 
-    /// The verifying key: canonical CBOR of version, parameter id, relations with shapes, tables, weight digests.
+    /// The verifying key: canonical CBOR of version, parameter id, relations with shapes, tables, weight
+    /// digests, and the digest of the plan.
     #[must_use]
     pub fn vk_bytes(&self) -> &[u8] {
         &self.inner.vk
+    }
+
+    /// SHA-256 of where its tensors, columns, lookups and claims stand. It is part of [`Key::vk_bytes`].
+    #[must_use]
+    pub fn plan_digest(&self) -> Digest {
+        plan_digest(&self.inner.plan, &self.inner.blocks)
     }
 
     /// SHA-256 of [`Key::vk_bytes`]: the key's name in a manifest.
@@ -111,46 +115,57 @@ impl fmt::Debug for Key {
     }
 }
 
-/// The number of weights, unless it is more than a verifier should read.
-pub(super) fn check_weights(relations: &SliceRelations) -> Result<u64, LayoutError> {
-    let weights = relations.relations.iter().filter_map(|relation| match relation {
-        Relation::Requantised { map, .. } => Some(map.weight().len() as u64),
-        _ => None,
-    });
-    let (count, total) = weights.fold((0, 0), |(n, sum), w| (n + 1, sum + w));
-    let limit = if count == 1 { MAX_NODE_WEIGHTS } else { MAX_WEIGHTS };
-    if total > limit {
+/// Refuses more weights than a slice of several maps should have.
+fn check_weights(relations: &SliceRelations, total: u64) -> Result<(), LayoutError> {
+    let maps = relations
+        .relations
+        .iter()
+        .filter(|r| matches!(r, Relation::Requantised { .. }));
+    if maps.count() > 1 && total > MAX_WEIGHTS {
         return Err(LayoutError::Large {
             what: "weights",
             got: total,
-            limit,
-        });
-    }
-    Ok(total)
-}
-
-/// Refuses more wiring than a verifier should walk: it costs a prover no cell, so nothing else bounds it.
-pub(super) fn check_wirings(plan: &Plan) -> Result<(), LayoutError> {
-    let values = |id| plan.tensor(id).map_or(0, |t| t.axes.len() as u64);
-    let walked = plan.steps.iter().map(|step| match step {
-        Step::Wired { input, output, .. } => {
-            plan.wired_claims(*output) as u64 * (values(*input) + values(*output))
-        }
-        _ => 0,
-    });
-    let walked: u64 = walked.sum();
-    if walked > MAX_WIRED {
-        return Err(LayoutError::Large {
-            what: "values read by wirings, once for each claim",
-            got: walked,
-            limit: MAX_WIRED,
+            limit: MAX_WEIGHTS,
         });
     }
     Ok(())
 }
 
+/// What every plan must keep: checked by whoever cuts slices and by whoever makes keys.
+pub(super) fn check(
+    relations: &SliceRelations,
+    plan: &Plan,
+    blocks: &Blocks,
+) -> Result<(Work, usize), LayoutError> {
+    check_layers(blocks)?;
+    let cells = plan.cells();
+    if stack(cells) > MAX_STACK {
+        return Err(LayoutError::Large {
+            what: "committed cells",
+            got: cells,
+            limit: 1 << MAX_STACK,
+        });
+    }
+    let work = work::check(plan, blocks, relations)?;
+    check_weights(relations, work.weights)?;
+    // Columns and claims: a proof that no envelope holds is of no use.
+    let scalars = scalars(plan, blocks);
+    let (bytes, limit) = (
+        (scalars * EF_BYTES) as u64 + opening_bytes(stack(cells)),
+        MAX_PROOF_BYTES as u64,
+    );
+    if bytes + bytes / 32 > limit {
+        return Err(LayoutError::Large {
+            what: "bytes in a proof",
+            got: bytes + bytes / 32,
+            limit,
+        });
+    }
+    Ok((work, scalars))
+}
+
 /// Refuses more leaves than fit in memory.
-pub(super) fn check_layers(blocks: &Blocks) -> Result<(), LayoutError> {
+fn check_layers(blocks: &Blocks) -> Result<(), LayoutError> {
     if blocks.layers > MAX_LAYERS {
         return Err(LayoutError::Large {
             what: "lookups",

@@ -12,6 +12,7 @@
 use std::collections::BTreeMap;
 
 use p3_field::PrimeCharacteristicRing;
+use serde::Serialize;
 
 use super::axes::log2_ceil;
 use super::channel::Receiver;
@@ -24,7 +25,7 @@ use super::transcript::Label;
 use crate::graph::TensorId;
 
 /// What a block of leaves holds.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub(super) enum Content {
     /// A looked-up column of a group.
     Cells { group: usize, lookup: Lookup },
@@ -35,7 +36,7 @@ pub(super) enum Content {
 }
 
 /// A subcube of the leaves.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub(super) struct Block {
     pub(super) content: Content,
     pub(super) arity: usize,
@@ -44,7 +45,7 @@ pub(super) struct Block {
 }
 
 /// Where every block stands.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub(super) struct Blocks {
     pub(super) blocks: Vec<Block>,
     /// log2 of the number of leaves.

@@ -42,6 +42,7 @@ mod table;
 mod transcript;
 mod verifier;
 mod witness;
+mod work;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -19,18 +19,20 @@
 use std::collections::BTreeMap;
 
 use p3_field::PrimeCharacteristicRing;
+use serde::Serialize;
 
 use super::axes::Axes;
 use super::field::{EF, F};
 use super::logup::Fingerprint;
 use super::plan::Plan;
+use super::work::evaluation;
 use crate::graph::TensorId;
 
 /// Tags of tables are smaller.
 const FIRST_TAG: u64 = 1 << 10;
 
 /// A relation between two lists of entries.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub(super) enum Multiset {
     /// Equal axes.
     Permutation { input: TensorId, output: TensorId },
@@ -87,7 +89,7 @@ impl Multiset {
 }
 
 /// One block of an instance's leaves.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub(super) enum Side {
     /// What a permutation makes.
     Output(TensorId),
@@ -127,6 +129,15 @@ pub(super) fn at(
     let base = fingerprint.base(tag);
     let step = fingerprint.base(tag + 1) - base;
     (times, base + padding * step + first + fingerprint.beta() * second)
+}
+
+/// Steps of a verifier for [`at`].
+pub(super) fn work(plan: &Plan, side: Side) -> u64 {
+    match side {
+        // Positions are written out first.
+        Side::Rows { input, .. } => plan.tensor(input).map_or(0, |t| 2 * evaluation(t.axes.len())),
+        Side::Output(_) | Side::Input(_) | Side::Reads { .. } | Side::Padding { .. } => 0,
+    }
 }
 
 /// The prover's leaves of a block; `cube` gives a tensor's cells and `column` a group's first column.

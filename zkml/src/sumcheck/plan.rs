@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Serialize;
+
 use super::axes::Axes;
 use super::error::VerifyError;
 use super::field::{EF, power_of_two};
@@ -19,7 +21,7 @@ use crate::graph::{IntRange, Requantise, TensorId};
 pub const LIMB_BITS: std::ops::RangeInclusive<u8> = 4..=16;
 
 /// Where a claim on a tensor is settled. In each of them padding is 0, and proved to be ([`super::relation`]).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub(super) enum Home {
     /// The statement names the values: the verifier computes the claim.
     Input(usize),
@@ -34,7 +36,7 @@ pub(super) enum Home {
 }
 
 /// Columns with their weights: a value cut into limbs.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Limbs {
     /// `(column, exponent of its weight, its width)`, lowest first.
     pub(super) parts: Vec<(usize, u32, u32)>,
@@ -65,7 +67,7 @@ impl Limbs {
 }
 
 /// A tensor of the slice.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub(super) struct Tensor {
     pub(super) range: IntRange,
     pub(super) axes: Axes,
@@ -75,7 +77,7 @@ pub(super) struct Tensor {
 }
 
 /// Second part of a fingerprint.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub(super) enum Second {
     /// None: the table is a range.
     Zero,
@@ -86,7 +88,7 @@ pub(super) enum Second {
 }
 
 /// One column that is looked up.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub(super) struct Lookup {
     pub(super) table: usize,
     pub(super) column: usize,
@@ -94,7 +96,7 @@ pub(super) struct Lookup {
 }
 
 /// Committed columns of one shape, all looked up at the same point.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub(super) struct Group {
     pub(super) axes: Axes,
     pub(super) columns: usize,
@@ -104,7 +106,7 @@ pub(super) struct Group {
 }
 
 /// How a requantised output follows from the quotient's limbs.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub(super) enum Quotient {
     /// `z = q`, inner: `q + 2^(bits−1)` is cut into limbs.
     Limbs(Limbs),
@@ -117,7 +119,7 @@ pub(super) enum Quotient {
 }
 
 /// A relation with its place.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub(super) enum Step {
     /// A public input: checked by the verifier before anything.
     PublicRange,
@@ -142,7 +144,7 @@ pub(super) enum Step {
 }
 
 /// A requantised linear map or product.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub(super) struct Requantised {
     pub(super) output: TensorId,
     pub(super) requantise: Requantise,
@@ -168,7 +170,7 @@ impl Requantised {
 }
 
 /// A tournament: per pair the limbs of `m_k − m_(k−1)` and of `m_k − x`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub(super) struct Maximum {
     pub(super) input: TensorId,
     pub(super) output: TensorId,
@@ -178,7 +180,7 @@ pub(super) struct Maximum {
 }
 
 /// See the module.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub(super) struct Plan {
     pub(super) tensors: BTreeMap<TensorId, Tensor>,
     /// Groups of relations, then one per table that holds its multiplicities.

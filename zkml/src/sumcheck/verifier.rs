@@ -122,6 +122,11 @@ fn decode<'p>(key: &Inner, proof: &'p [u8]) -> Result<(&'p [u8], Commitment, Ope
         .ok()
         .and_then(Result::ok)
         .ok_or(VerifyError::Malformed("the opening does not decode"))?;
+    // The library reads a list of roots and looks at the first: the others would be room for anything.
+    let rounds = opening.rounds.iter().filter_map(|r| r.commitment.as_ref());
+    if rounds.chain([&root]).any(|c| c.num_roots() != 1) {
+        return Err(VerifyError::Malformed("a commitment is not one root"));
+    }
     // The library's decoder accepts long spellings of a number, and trailing bytes.
     let again = postcard::to_allocvec(&(&root, &opening)).ok();
     if again.as_deref() == Some(tail) {

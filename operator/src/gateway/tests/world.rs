@@ -241,8 +241,10 @@ impl World {
             response.bytes().await.unwrap()
         };
         let manifest = Manifest::from_bytes(&fetch(&grant.manifest).await).unwrap();
-        let graph = canonical::from_bytes(&fetch(&grant.graph).await, 1 << 20).unwrap();
-        let inputs: Vec<Vec<i64>> = canonical::from_bytes(&fetch(&grant.inputs).await, 1 << 20).unwrap();
+        let graph = zkml::graph::IntGraph::from_bytes(&fetch(&grant.graph).await, 1 << 20).unwrap();
+        let inputs: Vec<canonical::Integers> =
+            canonical::from_bytes(&fetch(&grant.inputs).await, 1 << 20).unwrap();
+        let inputs: Vec<Vec<i64>> = inputs.into_iter().map(|i| i.0).collect();
         let files = match (&grant.proving_key, &grant.srs) {
             (Some(pk), Some(srs)) => Some((fetch(pk).await, fetch(srs).await)),
             _ => None,

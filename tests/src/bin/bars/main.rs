@@ -7,12 +7,15 @@
 //!
 //! `scripts/bars.sh` does the same with the build that a worker's image starts on this processor: the bars are for that one.
 //!
+//! `bars worst` searches for the slice that takes a verifier longest.
+//!
 //! Exit 0 when every bar is met. CPU seconds are of one process per row; wall times need an idle machine with two cores.
 
 mod layers;
 mod measure;
 mod quickstart;
 mod report;
+mod worst;
 
 use std::error::Error;
 use std::process::{Command, ExitCode, Stdio};
@@ -53,6 +56,8 @@ enum Measure {
         /// How often.
         times: u32,
     },
+    /// The slices that take a verifier of SumcheckWhir longest, against their budget.
+    Worst,
     /// What the cost model says of a row.
     #[command(hide = true)]
     Predict {
@@ -85,6 +90,7 @@ fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
             println!("{}", predict(layer, system)?);
             return Ok(true);
         }
+        Some(Measure::Worst) => return worst::run(),
         None => {}
     }
     let mut report = Report::default();

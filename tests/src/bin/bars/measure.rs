@@ -45,7 +45,7 @@ pub(crate) struct Measured {
 }
 
 /// CPU time of this process so far.
-fn cpu() -> Result<Duration, Box<dyn Error>> {
+pub(crate) fn cpu() -> Result<Duration, Box<dyn Error>> {
     let usage = getrusage(UsageWho::RUSAGE_SELF)?;
     let micros = |t: nix::sys::time::TimeVal| t.tv_sec() as u64 * 1_000_000 + t.tv_usec() as u64;
     Ok(Duration::from_micros(

@@ -252,6 +252,12 @@ fn proves_and_verifies_for_one_statement_only() {
         made.proof.len(),
         case.layout.shape.roles.len()
     );
+    assert_eq!(
+        super::layout::roles(&case.layout.plan, &case.relations)
+            .into_iter()
+            .collect::<Vec<_>>(),
+        case.layout.shape.roles
+    );
     assert!(made.proof.len() <= cost(&case.relations, PARAMETERS).unwrap().proof_bytes as usize + 96);
 
     assert_eq!(
@@ -375,6 +381,12 @@ proptest::proptest! {
             return Err(proptest::prelude::TestCaseError::reject("no layout"));
         };
         let layout = Arc::new(Layout::new(&relations, parameters).unwrap());
+        // What is predicted without a layout: a column more where every cell that it could have is 0.
+        let predicted = super::layout::roles(&layout.plan, &relations);
+        let had = layout.fixed.keys().copied().collect();
+        proptest::prop_assert!(predicted.is_superset(&had), "{predicted:?} {had:?}");
+        let more = predicted.difference(&had).filter(|r| !matches!(r, super::shape::Role::Weight(_) | super::shape::Role::Constant));
+        proptest::prop_assert_eq!(more.count(), 0, "{:?} {:?}", predicted, had);
         let views: Vec<&[i64]> = inputs.iter().map(Vec::as_slice).collect();
         let witness = Witness::new(&layout, &relations, &views).unwrap();
         for (tensor, got) in relations.outputs.iter().zip(&witness.outputs) {

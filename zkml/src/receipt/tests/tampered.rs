@@ -209,7 +209,8 @@ fn rejects_another_models_manifest_and_manifests_that_do_not_hang_together(syste
         |r| r.manifest.slices[0].inputs = r.manifest.outputs.clone(),
         "not well-formed",
     );
-    rejected(system, "another version", |r| r.version = 2, "version 2");
+    rejected(system, "another version", |r| r.version = 3, "version 3");
+    rejected(system, "the version before", |r| r.version = 1, "64208df");
     rejected(
         system,
         "a long network",

@@ -20,9 +20,9 @@ pub use float::judge_outputs;
 pub use parties::Expected;
 
 use super::report::Report;
-use super::{MAX_RECEIPT_BYTES, Receipt, VERSION};
+use super::{Receipt, VERSION};
 use crate::accuracy::{DEFAULT_MAX_ERROR_MILLIONTHS, Rule};
-use crate::canonical;
+use crate::canonical::CanonicalError;
 use crate::graph::Inputs;
 use crate::halo2::{SrsSource, VerifierSrs};
 use crate::manifest::Manifest;
@@ -96,54 +96,61 @@ impl<'a> Verification<'a> {
 /// Verifies a receipt. Never panics; whatever is wrong with the bytes is a sentence that fails.
 #[must_use]
 pub fn verify(bytes: &[u8], verification: &Verification<'_>) -> Report {
+    verify_decoded(&Receipt::from_bytes(bytes), verification)
+}
+
+/// As [`verify`], for whoever has decoded the bytes by [`Receipt::from_bytes`] and wants to say what stands in them, too:
+/// decoding a receipt of hundreds of megabytes twice is not for free.
+#[must_use]
+pub fn verify_decoded(decoded: &Result<Receipt, CanonicalError>, verification: &Verification<'_>) -> Report {
     let mut report = Report::default();
     // A stage that fails has said so in the report; what follows would rest on it.
-    let _ = stages(bytes, verification, &mut report);
+    let _ = stages(decoded, verification, &mut report);
     report
 }
 
 /// `None` ends the verification: a sentence that fails has been written.
-fn stages(bytes: &[u8], verification: &Verification<'_>, report: &mut Report) -> Option<()> {
-    let receipt = decode(bytes, report)?;
-    manifest::trusted(&receipt, &verification.against, report)?;
-    let srs = manifest::trusted_srs(&receipt, verification, report)?;
-    let rule = manifest::rule(&receipt, verification, report)?;
-    let tensors = tensors::Tensors::new(&receipt, report)?;
-    parties::claims(&receipt, report)?;
-    parties::expected(&receipt, &verification.expected, report)?;
-    let floats = input::own(&receipt, &tensors, verification, report)?;
-    let (verifiers, derived) = keys::keys(&receipt, &verification.against, srs.as_ref(), report)?;
-    proofs::proofs(&receipt, &tensors, &verifiers, report)?;
+fn stages(
+    decoded: &Result<Receipt, CanonicalError>,
+    verification: &Verification<'_>,
+    report: &mut Report,
+) -> Option<()> {
+    let receipt = decode(decoded, report)?;
+    manifest::trusted(receipt, &verification.against, report)?;
+    let srs = manifest::trusted_srs(receipt, verification, report)?;
+    let rule = manifest::rule(receipt, verification, report)?;
+    let tensors = tensors::Tensors::new(receipt, report)?;
+    parties::claims(receipt, report)?;
+    parties::expected(receipt, &verification.expected, report)?;
+    let floats = input::own(receipt, &tensors, verification, report)?;
+    let (verifiers, derived) = keys::keys(receipt, &verification.against, srs.as_ref(), report)?;
+    proofs::proofs(receipt, &tensors, &verifiers, report)?;
     match (derived, &verification.against) {
         (Some(derived), Against::Model { onnx, .. }) => {
-            float::judge(&receipt, &tensors, (onnx, &derived), &floats, &rule, report)
+            float::judge(receipt, &tensors, (onnx, &derived), &floats, &rule, report)
         }
         _ => Some(()),
     }
 }
 
-fn decode(bytes: &[u8], report: &mut Report) -> Option<Receipt> {
-    let receipt: Receipt = match canonical::from_bytes(bytes, MAX_RECEIPT_BYTES) {
+fn decode<'r>(decoded: &'r Result<Receipt, CanonicalError>, report: &mut Report) -> Option<&'r Receipt> {
+    let receipt = match decoded {
         Ok(receipt) => receipt,
+        Err(e @ CanonicalError::Version { .. }) => {
+            report.fails(format!("The receipt cannot be read: {e}."));
+            return None;
+        }
         Err(e) => {
             report.fails(format!("The file is not a receipt: {e}."));
             return None;
         }
     };
-    if receipt.version != VERSION {
-        report.fails(format!(
-            "The receipt has version {}; this program knows version {VERSION}.",
-            receipt.version
-        ));
-        return None;
-    }
     if receipt.network.len() > MAX_NETWORK_ID {
         report.fails("The receipt's network id is too long.");
         return None;
     }
     report.holds(format!(
-        "The {} bytes are the one canonical encoding of a version {VERSION} receipt.",
-        bytes.len()
+        "The file is the one canonical encoding of a version {VERSION} receipt."
     ));
     Some(receipt)
 }

@@ -1,13 +1,15 @@
 //! The tensors in a receipt, held against the manifest's description.
 
+use std::collections::BTreeMap;
+
 use super::super::report::Report;
-use crate::graph::{IntTensor, TensorInfo};
+use crate::graph::{IntTensor, TensorId, TensorInfo};
 use crate::receipt::{BoundaryValues, Receipt};
 use crate::relations::SliceTensor;
 
 /// The receipt's boundary tensors with the manifest's shapes, lengths and ranges checked.
 pub(super) struct Tensors<'a> {
-    receipt: &'a Receipt,
+    values: BTreeMap<TensorId, &'a [i64]>,
     /// The request's inputs.
     pub(super) input: Vec<IntTensor>,
     /// The request's outputs.
@@ -54,7 +56,7 @@ impl<'a> Tensors<'a> {
                 .collect()
         };
         Some(Self {
-            receipt,
+            values: receipt.values(),
             input: with_shape(&receipt.input),
             output: with_shape(&receipt.output),
         })
@@ -64,7 +66,7 @@ impl<'a> Tensors<'a> {
     pub(super) fn values(&self, slice_tensors: &[SliceTensor]) -> Vec<&[i64]> {
         slice_tensors
             .iter()
-            .filter_map(|t| self.receipt.values(t.id))
+            .filter_map(|t| self.values.get(&t.id).copied())
             .collect()
     }
 }

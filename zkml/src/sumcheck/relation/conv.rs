@@ -6,6 +6,7 @@ use p3_field::PrimeCharacteristicRing;
 
 use super::super::axes::Axes;
 use super::super::field::{EF, combine_rows};
+use super::super::work::{MULTIPLY, VALUE};
 use super::form::{Kind, Reading};
 use crate::graph::LinearMap;
 
@@ -107,8 +108,12 @@ pub(super) fn coefficient_at(
         return EF::ZERO;
     };
     let (from, to) = (reading.from, reading.to);
-    let (out_channel, out_position) = halves(to, split[1], output_point);
-    let (in_channel, in_place) = halves(from, split[0], chosen);
+    let channels = |axes: &Axes, split: usize, point: &[EF]| {
+        let part = axes.part(0..split);
+        part.eq(&point[..part.arity()])
+    };
+    let out_channel = channels(to, split[1], output_point);
+    let in_channel = channels(from, split[0], chosen);
     let [ocg, icg, taps] = geometry.sizes;
     let mut total = vec![EF::ZERO; taps];
     for group in 0..geometry.groups {
@@ -121,15 +126,85 @@ pub(super) fn coefficient_at(
             }
         }
     }
-    let mut sum = EF::ZERO;
-    for (tap, weight) in total.into_iter().enumerate() {
-        let mut joined = EF::ZERO;
-        geometry.pairs(tap, |position, place| {
-            joined += out_position[position] * in_place[place]
+    let tails = [
+        &chosen[from.part(0..split[0]).arity()..],
+        &output_point[to.part(0..split[1]).arity()..],
+    ];
+    let Some(axes) = in_rows(reading.map, split, from, to) else {
+        let places = from.part(split[0]..from.count()).eq(tails[0]);
+        let positions = to.part(split[1]..to.count()).eq(tails[1]);
+        let mut sum = EF::ZERO;
+        for (tap, weight) in total.into_iter().enumerate() {
+            let mut joined = EF::ZERO;
+            geometry.pairs(tap, |position, place| {
+                joined += positions[position] * places[place];
+            });
+            sum += weight * joined;
+        }
+        return sum;
+    };
+    // A tap joins rows with rows and columns with columns, so its sum is a product of one over either.
+    let [rows, columns] = [0, 1].map(|axis| {
+        let [place, position] = [0, 1].map(|side: usize| {
+            let (before, own) = (axes[side][0].arity(), &axes[side][axis]);
+            let from = if axis == 0 { 0 } else { before };
+            own.all().eq(&tails[side][from..from + own.arity()])
         });
-        sum += weight * joined;
+        (0..geometry.kernel[axis])
+            .map(|tap| {
+                let (first, count, read) = geometry.span(axis, tap);
+                let pairs = (0..count).map(|i| position[first + i] * place[read + i * geometry.stride[axis]]);
+                pairs.sum::<EF>()
+            })
+            .collect::<Vec<_>>()
+    });
+    let mut sum = EF::ZERO;
+    for (row, weights) in rows.iter().zip(total.chunks(geometry.kernel[1])) {
+        sum += *row * super::super::field::dot(weights, &columns);
     }
     sum
+}
+
+/// Steps of a verifier for [`coefficient_at`].
+pub(super) fn steps(reading: &Reading<'_>, split: [usize; 2]) -> u64 {
+    let Some(geometry) = Geometry::new(reading.map) else {
+        return 0;
+    };
+    let [ocg, icg, taps] = geometry.sizes;
+    let channels = geometry.groups * (ocg + icg);
+    // Each weight once; each row of weights and each combined coefficient by itself.
+    let weights = geometry.weight.len() as u64 * VALUE
+        + MULTIPLY * (2 * channels + geometry.groups * icg * taps + taps) as u64;
+    let pairs = |axis: usize| {
+        let counts = (0..geometry.kernel[axis]).map(|tap| geometry.span(axis, tap).1 as u64);
+        counts.sum::<u64>()
+    };
+    let sides = [geometry.image, geometry.out];
+    let joined = if in_rows(reading.map, split, reading.from, reading.to).is_some() {
+        pairs(0) + pairs(1) + sides.iter().flatten().sum::<usize>() as u64
+    } else {
+        // Whole equality vectors are written and read, and every pair is visited.
+        let entries: usize = sides.iter().map(|[rows, columns]| rows * columns).sum();
+        pairs(0)
+            .saturating_mul(pairs(1))
+            .saturating_add(3 * entries as u64)
+    };
+    weights.saturating_add(joined.saturating_mul(MULTIPLY))
+}
+
+/// The axes of places and of positions in rows and columns, where both can be cut so: `[[rows, columns]; 2]`.
+fn in_rows(map: &LinearMap, split: [usize; 2], from: &Axes, to: &Axes) -> Option<[[Axes; 2]; 2]> {
+    let LinearMap::Conv2d {
+        input: [_, _, w],
+        output: [_, _, ow],
+        ..
+    } = map
+    else {
+        return None;
+    };
+    let places = from.part(split[0]..from.count()).in_two(*w as usize)?;
+    let positions = to.part(split[1]..to.count()).in_two(*ow as usize)?;
+    Some([places, positions])
 }
 
 /// `c(c, q)` on the input's cube, 0 on padding.

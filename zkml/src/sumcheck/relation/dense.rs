@@ -2,7 +2,7 @@
 //! runs over `i` alone: `c(i) = Σ_o eq(ρ_o, o) · W[o, i]`.
 
 use super::super::axes::Axes;
-use super::super::field::{EF, combine_rows, dot_integers};
+use super::super::field::{EF, combine_rows};
 use super::form::{Kind, Reading};
 
 /// Both tensors are cut where their rows begin, and what lies before is the same.
@@ -20,14 +20,11 @@ pub(super) fn coefficient_at(
     chosen: &[EF],
 ) -> EF {
     let (from, to) = (reading.from, reading.to);
-    let columns = from.part(split[0]..from.count()).eq(chosen);
+    let (rows, columns) = (to.part(split[1]..to.count()), from.part(split[0]..from.count()));
     let outer = to.part(0..split[1]).arity();
-    let rows = to.part(split[1]..to.count()).eq(&output_point[outer..]);
-    let weights = reading.map.weight().chunks(columns.len());
-    rows.iter()
-        .zip(weights)
-        .map(|(&e, row)| e * dot_integers(&columns, row))
-        .sum()
+    let point = [&output_point[outer..], chosen].concat();
+    // The weights as a tensor of two axes: what is computed is its MLE.
+    rows.joined(columns).all().evaluate(&point, reading.map.weight())
 }
 
 /// `c(i)` and `Σ_b eq(ρ_b, b) · x[b, i]`.

@@ -8,26 +8,28 @@
 //! |---|---|---|
 //! | [`Kind::Contract`]: dense rows, batch kept in place | the contracted axis | one pass over the weights |
 //! | [`Kind::Scale`]: one factor per channel | the channel axis | one pass over the channels |
-//! | [`Kind::Convolve`] | the whole image | weights, plus taps × positions |
+//! | [`Kind::Convolve`] | the whole image | weights, plus taps × positions, or their rows and columns where axes allow it |
 //! | [`Kind::General`]: any map, no axes needed | the whole input | one term per multiplication |
 
 use p3_field::PrimeCharacteristicRing;
+use serde::Serialize;
 
 use super::super::axes::Axes;
 use super::super::error::LayoutError;
 use super::super::field::EF;
+use super::super::work::{MULTIPLY, evaluation, tables};
 use super::{conv, dense, general, scale};
 use crate::graph::{LinearMap, TensorId};
 
 /// How one input is read.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub(in super::super) struct Form {
     pub(in super::super) input: TensorId,
     pub(in super::super) kind: Kind,
 }
 
 /// See the module.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub(in super::super) enum Kind {
     /// Axes `[outer][inputs]` and `[outer][outputs]`; `split` is where the contracted axes begin, on either side.
     Contract {
@@ -135,6 +137,19 @@ impl Reading<'_> {
         }
     }
 
+    /// Steps of a verifier for [`Reading::coefficient_at`].
+    pub(in super::super) fn steps(&self) -> u64 {
+        match self.kind {
+            Kind::Contract { .. } => evaluation(self.map.weight().len()),
+            Kind::Scale { .. } => 5 * MULTIPLY * self.map.bias().len() as u64,
+            Kind::Convolve { split } => conv::steps(self, *split),
+            Kind::General => {
+                let products = self.map.multiplications(self.to.len());
+                4 * MULTIPLY * products + tables(self.from.len()) + tables(self.to.len())
+            }
+        }
+    }
+
     /// The prover's factors: coefficients and values over the coordinates of the sum-check.
     pub(in super::super) fn factors(&self, output_point: &[EF], x: &[i64]) -> (Vec<EF>, Vec<EF>) {
         match self.kind {
@@ -166,13 +181,20 @@ pub(in super::super) fn bias_at(map: &LinearMap, kind: &Kind, to: &Axes, point: 
             weighted(0..split[1], head) * to.part(split[1]..to.count()).indicator(tail)
         }
         Kind::General => {
-            let eq = to.all().eq(point);
             let mut sum = EF::ZERO;
-            for (t, e) in eq.into_iter().enumerate() {
+            to.all().equality(point, 0).each(|t, e| {
                 sum += e * super::super::field::signed(map.bias()[map.channel_of(t)]);
-            }
+            });
             sum
         }
+    }
+}
+
+/// Steps of a verifier for [`bias_at`].
+pub(in super::super) fn bias_steps(map: &LinearMap, kind: &Kind, to: &Axes) -> u64 {
+    match kind {
+        Kind::Contract { .. } | Kind::Scale { .. } | Kind::Convolve { .. } => evaluation(map.bias().len()),
+        Kind::General => 2 * MULTIPLY * to.len() as u64 + tables(to.len()),
     }
 }
 

@@ -8,9 +8,11 @@ use crate::graph::LinearMap;
 
 /// `Σ_{t, s} eq(ρ, t) · M[t, s] · eq(r, s)`, over values only.
 pub(super) fn coefficient_at(reading: &Reading<'_>, output_point: &[EF], chosen: &[EF]) -> EF {
-    let (out, x) = (reading.to.all().eq(output_point), reading.from.all().eq(chosen));
+    let (from, to) = (reading.from.all(), reading.to.all());
+    let reads = reading.map.multiplications(reading.to.len()) as usize;
+    let (out, x) = (to.equality(output_point, reads), from.equality(chosen, reads));
     let mut sum = EF::ZERO;
-    entries(reading, |t, s, w| sum += out[t] * x[s] * signed(w));
+    entries(reading, |t, s, w| sum += out.at(t) * x.at(s) * signed(w));
     sum
 }
 

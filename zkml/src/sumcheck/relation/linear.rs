@@ -3,12 +3,14 @@
 
 use super::super::error::VerifyError;
 use super::super::field::EF;
-use super::super::plan::Requantised;
+use super::super::plan::{Plan, Requantised};
 use super::super::prover::Proving;
 use super::super::sums::{prove_sum, verify_sum};
 use super::super::transcript::Label;
 use super::super::verifier::Verifying;
-use super::form::Reading;
+use super::super::work::{ROUND, Work, claim};
+use super::form::{Reading, bias_steps};
+use super::{size, values};
 use crate::graph::LinearMap;
 
 const ROUNDS: [Label; 2] = [Label::Round, Label::Point];
@@ -54,6 +56,33 @@ pub(super) fn verify(
         }
     }
     Ok(())
+}
+
+pub(super) fn work(plan: &Plan, step: &Requantised, map: &LinearMap) -> Work {
+    let output = values(plan, step.output);
+    let mut work = Work {
+        prover: map.multiplications(output) + 5 * map.weight().len() as u64,
+        verifier: 0,
+        weights: map.weight().len() as u64,
+    };
+    for (index, form) in step.forms.iter().enumerate() {
+        let (Ok(from), Ok(to)) = (plan.axes(form.input), plan.axes(step.output)) else {
+            continue;
+        };
+        let reading = Reading {
+            map,
+            index,
+            kind: &form.kind,
+            from,
+            to,
+        };
+        work.prover += 40 * size(plan, form.input);
+        work.verifier += ROUND * form.kind.rounds(from) as u64 + claim(plan, form.input) + reading.steps();
+        if index == 0 {
+            work.verifier += bias_steps(map, &form.kind, to);
+        }
+    }
+    work
 }
 
 pub(super) fn prove(state: &mut Proving<'_>, step: &Requantised, map: &LinearMap, point: &[EF]) {

@@ -9,12 +9,15 @@ use p3_field::PrimeCharacteristicRing;
 use super::super::axes::Axes;
 use super::super::error::VerifyError;
 use super::super::field::EF;
-use super::super::plan::{Limbs, Maximum};
+use super::super::plan::{Limbs, Maximum, Plan};
 use super::super::prover::Proving;
 use super::super::sums::{prove_sum, verify_sum, verify_weighted_sum};
 use super::super::transcript::Label;
 use super::super::verifier::Verifying;
+use super::super::work::{MULTIPLY, ROUND, Work, claim, opening, reading, tables};
 use super::form::lift;
+use super::{arity, size, values};
+use crate::relations::Relation;
 
 const PRODUCTS: [Label; 2] = [Label::ProductRound, Label::ProductPoint];
 const ROUNDS: [Label; 2] = [Label::Round, Label::Point];
@@ -65,17 +68,58 @@ pub(super) fn verify(
     let (end, chosen) = verify_sum(&mut state.receiver, ROUNDS, claim, from.arity())?;
     let x = state.claim(step.input, &chosen)?;
     // Which entries stand in which window is the verifier's own knowledge; an entry is never padding.
-    let eq = from.all().eq(&chosen);
     let weights: Vec<EF> = gamma.powers().take(step.above.len() + 1).collect();
-    let mut coefficient = EF::ZERO;
-    for (window, e) in windows.iter().zip(to.all().eq(&point)) {
-        let entries = weights.iter().enumerate().map(|(k, &w)| w * eq[entry(window, k)]);
-        coefficient += e * entries.sum::<EF>();
+    // The last entry of a short window stands for all that follow.
+    let mut last = weights.clone();
+    for k in (1..last.len()).rev() {
+        let tail = last[k];
+        last[k - 1] += tail;
     }
+    let entries = windows.iter().map(Vec::len).sum();
+    let eq = from.all().equality(&chosen, entries);
+    let mut coefficient = EF::ZERO;
+    to.all().equality(&point, 0).each(|t, e| {
+        if let Some((end, window)) = windows[t].split_last() {
+            let entries = window.iter().zip(&weights).map(|(&s, &w)| w * eq.at(s as usize));
+            coefficient += e * (entries.sum::<EF>() + last[window.len()] * eq.at(*end as usize));
+        }
+    });
     if coefficient * x == end {
         Ok(())
     } else {
         Err(VerifyError::Invalid("a maximum is not over its window"))
+    }
+}
+
+pub(super) fn work(plan: &Plan, step: &Maximum, relation: &Relation) -> Work {
+    let entries: usize = match relation {
+        Relation::Maximum { windows, .. } => windows.iter().map(Vec::len).sum(),
+        // No step of theirs is a maximum.
+        Relation::Range { .. }
+        | Relation::Requantised { .. }
+        | Relation::Product { .. }
+        | Relation::Read { .. }
+        | Relation::Permutation { .. }
+        | Relation::Wired { .. } => 0,
+    };
+    let (from, to) = (values(plan, step.input), values(plan, step.output));
+    let z = match plan.column_of(step.output) {
+        Some(_) => 0,
+        None => claim(plan, step.output),
+    };
+    let factors = step.factors().len();
+    let open = opening(&plan.groups[step.group].axes, factors) + 3 * MULTIPLY * factors as u64;
+    let rounds = arity(plan, step.output) + arity(plan, step.input);
+    Work {
+        prover: 130 * step.above.len() as u64 * size(plan, step.output) + 100 * size(plan, step.input),
+        verifier: z
+            + open
+            + ROUND * rounds
+            + claim(plan, step.input)
+            + reading(entries, from)
+            + 2 * MULTIPLY * to as u64
+            + tables(to),
+        weights: 0,
     }
 }
 

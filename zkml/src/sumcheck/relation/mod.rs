@@ -27,10 +27,43 @@ mod scale;
 mod wired;
 
 use super::error::VerifyError;
-use super::plan::Step;
+use super::plan::{Plan, Step};
 use super::prover::Proving;
 use super::verifier::Verifying;
+use super::work::Work;
+use crate::graph::TensorId;
 use crate::relations::Relation;
+
+/// What one relation takes. No relation is without: what is not counted here is not bounded.
+pub(super) fn work(plan: &Plan, step: &Step, relation: &Relation) -> Work {
+    match step {
+        Step::PublicRange => Work::default(),
+        Step::InnerRange { tensor, .. } => range::work(plan, *tensor),
+        Step::Requantised(step) => requantised::work(plan, step, relation),
+        Step::Maximum(step) => maximum::work(plan, step, relation),
+        Step::Multiset(multiset) => Work {
+            // What the lookup argument compares is counted with it.
+            prover: multiset.tensors().into_iter().map(|id| 60 * size(plan, id)).sum(),
+            ..Work::default()
+        },
+        Step::Wired { input, output, same } => wired::work(plan, *input, *output, *same),
+    }
+}
+
+/// Places of a tensor, padding included.
+fn size(plan: &Plan, id: TensorId) -> u64 {
+    plan.tensor(id).map_or(0, |t| 1 << t.axes.arity())
+}
+
+/// Values of a tensor.
+fn values(plan: &Plan, id: TensorId) -> usize {
+    plan.tensor(id).map_or(0, |t| t.axes.len())
+}
+
+/// Rounds of a sum-check over a whole tensor.
+fn arity(plan: &Plan, id: TensorId) -> u64 {
+    plan.tensor(id).map_or(0, |t| t.axes.arity() as u64)
+}
 
 /// Checks one relation.
 pub(super) fn verify(state: &mut Verifying<'_>, step: &Step, relation: &Relation) -> Result<(), VerifyError> {

@@ -6,16 +6,19 @@
 //! The sum over `k` meets the factors' padding. It adds nothing, because padding is proved to be 0 (see [`super`]).
 
 use p3_field::PrimeCharacteristicRing;
+use serde::Serialize;
 
 use super::super::axes::Axes;
 use super::super::error::VerifyError;
 use super::super::field::{EF, combine_rows, dot_integers};
-use super::super::plan::Plan;
+use super::super::plan::{Plan, Requantised};
 use super::super::prover::Proving;
 use super::super::sums::{prove_sum, verify_sum, verify_weighted_sum};
 use super::super::transcript::Label;
 use super::super::verifier::Verifying;
+use super::super::work::{ROUND, Work, claim};
 use super::form::lift;
+use super::size;
 use crate::graph::TensorId;
 use crate::relations::Product;
 
@@ -23,13 +26,13 @@ const WEIGHTED: [Label; 2] = [Label::ProductRound, Label::ProductPoint];
 const ROUNDS: [Label; 2] = [Label::Round, Label::Point];
 
 /// The factors of a product and where their axes are cut.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub(in super::super) struct Factors {
     pub(in super::super) tensors: [TensorId; 2],
     shape: Shape,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 enum Shape {
     /// Equal axes.
     Elements,
@@ -120,6 +123,19 @@ pub(super) fn verify(
                 Err(wrong)
             }
         }
+    }
+}
+
+pub(super) fn work(plan: &Plan, step: &Requantised, product: Product) -> Work {
+    let terms = match product {
+        Product::Elements => 1,
+        Product::Matrix { inner, .. } => u64::from(inner),
+    };
+    let rounds = step.factors.as_ref().map_or(0, |f| f.rounds(plan) as u64);
+    Work {
+        prover: 100 * step.factors().map(|id| size(plan, id)).sum::<u64>() + terms * size(plan, step.output),
+        verifier: ROUND * rounds + step.factors().map(|id| claim(plan, id)).sum::<u64>(),
+        weights: 0,
     }
 }
 

@@ -4,9 +4,10 @@
 //! sum is `v − lo` at the random point of the lookup argument means that it is so everywhere.
 
 use super::super::error::VerifyError;
-use super::super::plan::Limbs;
+use super::super::plan::{Limbs, Plan};
 use super::super::prover::Proving;
 use super::super::verifier::Verifying;
+use super::super::work::{Work, claim};
 use crate::graph::TensorId;
 
 pub(super) fn verify(
@@ -25,6 +26,13 @@ pub(super) fn verify(
         Err(VerifyError::Invalid(
             "limbs are not those of the value whose range they prove",
         ))
+    }
+}
+
+pub(super) fn work(plan: &Plan, tensor: TensorId) -> Work {
+    Work {
+        verifier: claim(plan, tensor),
+        ..Work::default()
     }
 }
 

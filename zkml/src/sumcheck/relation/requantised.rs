@@ -7,13 +7,14 @@
 
 use super::super::error::VerifyError;
 use super::super::field::{EF, power_of_two, signed};
-use super::super::plan::{Limbs, Quotient, Requantised};
+use super::super::plan::{Limbs, Plan, Quotient, Requantised};
 use super::super::prover::Proving;
 use super::super::sums::{prove_sum, verify_weighted_sum};
 use super::super::transcript::Label;
 use super::super::verifier::Verifying;
+use super::super::work::{ROUND, Work, claim, opening};
 use super::form::bias_at;
-use super::{linear, product};
+use super::{arity, linear, product, size};
 use crate::relations::Relation;
 
 const ROUNDS: [Label; 2] = [Label::ProductRound, Label::ProductPoint];
@@ -63,6 +64,40 @@ pub(super) fn verify(
         }
         _ => Err(VerifyError::Invalid("no such relation")),
     }
+}
+
+pub(super) fn work(plan: &Plan, step: &Requantised, relation: &Relation) -> Work {
+    let own = match &step.quotient {
+        Quotient::Limbs(_) | Quotient::Activation { .. } => Work::default(),
+        Quotient::Public => Work {
+            verifier: claim(plan, step.output),
+            ..Work::default()
+        },
+        Quotient::Signed { limbs, .. } => {
+            let z = match plan.column_of(step.output) {
+                Some(_) => 0,
+                None => claim(plan, step.output),
+            };
+            let axes = plan.tensor(step.output).map(|t| &t.axes);
+            let factors = axes.map_or(0, |axes| opening(axes, limbs.parts.len() + 1));
+            Work {
+                prover: 100 * size(plan, step.output),
+                verifier: z + factors + ROUND * arity(plan, step.output),
+                weights: 0,
+            }
+        }
+    };
+    let accumulator = match relation {
+        Relation::Requantised { map, .. } => linear::work(plan, step, map),
+        Relation::Product { product, .. } => product::work(plan, step, *product),
+        // No step of theirs is a requantisation.
+        Relation::Range { .. }
+        | Relation::Maximum { .. }
+        | Relation::Read { .. }
+        | Relation::Permutation { .. }
+        | Relation::Wired { .. } => Work::default(),
+    };
+    [own, accumulator].into_iter().sum()
 }
 
 /// `z = sign · q` everywhere, where `sign` was looked up with the top limb of `q'`: 1 exactly if `q ≥ 0`.

@@ -5,12 +5,14 @@ use p3_field::PrimeCharacteristicRing;
 use super::super::axes::Axes;
 use super::super::error::VerifyError;
 use super::super::field::EF;
-use super::super::plan::Home;
+use super::super::plan::{Home, Plan};
 use super::super::prover::Proving;
 use super::super::sums::{prove_sum, verify_sum};
 use super::super::transcript::Label;
 use super::super::verifier::Verifying;
+use super::super::work::{MULTIPLY, ROUND, Work, claim, reading, tables};
 use super::form::lift;
+use super::{arity, size, values};
 use crate::graph::TensorId;
 use crate::relations::Relation;
 
@@ -80,19 +82,52 @@ pub(super) fn verify(
         .sum();
     let (end, chosen) = verify_sum(&mut state.receiver, ROUNDS, joined, from.arity())?;
     let x = state.claim(input, &chosen)?;
-    let eq = from.all().eq(&chosen);
     let mut coefficient = EF::ZERO;
-    for ((point, _), weight) in claims.iter().zip(weights) {
-        let mut sum = EF::ZERO;
-        for (t, e) in to.all().eq(point).into_iter().enumerate() {
-            sum += e * eq[source.at(t)];
+    if matches!(source, Source::Same) {
+        // Both tensors have the same axes.
+        for ((point, _), weight) in claims.iter().zip(weights) {
+            coefficient += weight * from.all().agreement(point, &chosen);
         }
-        coefficient += weight * sum;
+    } else {
+        let eq = from.all().equality(&chosen, claims.len() * to.len());
+        for ((point, _), weight) in claims.iter().zip(weights) {
+            let mut sum = EF::ZERO;
+            to.all()
+                .equality(point, 0)
+                .each(|t, e| sum += e * eq.at(source.at(t)));
+            coefficient += weight * sum;
+        }
     }
     if coefficient * x == end {
         Ok(())
     } else {
         Err(wrong)
+    }
+}
+
+pub(super) fn work(plan: &Plan, input: TensorId, output: TensorId, same: bool) -> Work {
+    let claims = plan.wired_claims(output);
+    let (from, to) = (values(plan, input), values(plan, output));
+    let own = match plan.tensor(output).map(|t| &t.home) {
+        Some(Home::Output(_)) => claim(plan, output),
+        _ => 0,
+    };
+    let verifier = match (claims, same) {
+        (0, _) => 0,
+        (1, true) => own + claim(plan, input),
+        (_, true) => own + claim(plan, input) + (claims as u64 * 3 * MULTIPLY + ROUND) * arity(plan, input),
+        (_, false) => {
+            let each = tables(to) + 2 * MULTIPLY * to as u64;
+            own + claim(plan, input)
+                + ROUND * arity(plan, input)
+                + claims as u64 * each
+                + reading(claims.saturating_mul(to), from)
+        }
+    };
+    Work {
+        prover: 60 * size(plan, input) + 20 * size(plan, output),
+        verifier,
+        weights: 0,
     }
 }
 

@@ -190,7 +190,23 @@ fn refuses_slices_that_are_too_large_and_says_of_what() {
     b.output(y);
     assert_eq!(refusal(b), "lookups");
 
-    // A wiring costs its prover no cell, but whoever verifies walks it once for each reader.
+    let mut b = Builder::new(1);
+    let x = b.input(16, IntRange::signed(4));
+    for _ in 0..3000 {
+        let w = b.wired(x, Some(vec![1, 2]));
+        b.output(w);
+    }
+    assert_eq!(refusal(b), "bytes in a proof");
+}
+
+/// What costs a prover no cell meets no other limit, and whoever verifies would walk it.
+#[test]
+fn refuses_slices_that_keep_a_verifier_busy() {
+    let identity = crate::graph::Activation::Identity;
+    let refused = |name: &str, b: Builder| match Key::new(&b.slice, SliceParameters { limb_bits: 8 }) {
+        Err(LayoutError::Large { what, .. }) => assert_eq!(what, "steps of a verifier", "{name}"),
+        other => panic!("{name}: {other:?}"),
+    };
     let mut b = Builder::new(1);
     let x = b.input(1 << 21, IntRange::signed(4));
     let w = b.wired(x, Some(vec![3; 1 << 21]));
@@ -198,7 +214,80 @@ fn refuses_slices_that_are_too_large_and_says_of_what() {
         let v = b.wired(w, Some(vec![1, 2]));
         b.output(v);
     }
-    assert_eq!(refusal(b), "values read by wirings, once for each claim");
+    refused("a wiring that many read", b);
+
+    let mut b = Builder::new(1);
+    let x = b.input(1 << 22, IntRange::signed(4));
+    for i in 0..64 {
+        let m = b.maximum(x, vec![vec![i, i + 1]]);
+        b.output(m);
+    }
+    refused("a public tensor that many read", b);
+
+    // Neither side's rows are a power of two or pad as their tensor does.
+    let mut b = Builder::new(1);
+    let x = b.input(281 * 281, IntRange::signed(4));
+    let map = conv(&mut b, [1, 281, 281], 1, [33, 33], [1, 1], [0, 0], 1);
+    let y = b.linear(&[x], map, 5, identity);
+    b.output(y);
+    refused("a large kernel", b);
+
+    let mut b = Builder::new(1);
+    let x = b.input(1 << 22, IntRange::signed(4));
+    for _ in 0..2 {
+        let map = b.affine(1, [1, 1, 1 << 22]);
+        let y = b.linear(&[x], map, 0, identity);
+        b.output(y);
+    }
+    refused("public values", b);
+
+    let mut b = Builder::new(1);
+    let x = b.input(1 << 20, IntRange::signed(4));
+    let map = b.affine(1, [1, 1 << 20, 1]);
+    let y = b.linear(&[x], map, 0, identity);
+    b.output(y);
+    refused("a factor for each value", b);
+
+    let mut b = Builder::new(1);
+    let x = b.input(1 << 16, IntRange::signed(4));
+    for _ in 0..8 {
+        let m = b.maximum(
+            x,
+            (0..1u32 << 16)
+                .map(|t| vec![t, (t * 5 + 1) % (1 << 16)])
+                .collect(),
+        );
+        b.output(m);
+    }
+    refused("windows", b);
+}
+
+/// The budget stands in the way of no honest layer: 512 × 512 images, 4 M weights, a batch of them.
+#[test]
+fn large_honest_layers_have_a_key() {
+    let identity = crate::graph::Activation::Identity;
+    let mut b = Builder::new(1);
+    let x = b.input(2 * 512 * 512, IntRange::signed(4));
+    let map = conv(&mut b, [2, 512, 512], 2, [7, 7], [2, 2], [3, 3], 1);
+    let y = b.linear(&[x], map, 5, identity);
+    b.output(y);
+    // Rows and columns that would pad to twice as much: taps × positions.
+    let mut odd = Builder::new(1);
+    let x = odd.input(300 * 300, IntRange::signed(4));
+    let map = conv(&mut odd, [1, 300, 300], 1, [3, 3], [1, 1], [1, 1], 1);
+    let y = odd.linear(&[x], map, 5, identity);
+    odd.output(y);
+    let mut dense = Builder::new(1);
+    let x = dense.input(64 * 2048, IntRange::signed(4));
+    let map = dense.dense(x, 2048, 64);
+    let y = dense.linear(&[x], map, 12, identity);
+    dense.output(y);
+    for slice in [b.slice, odd.slice, dense.slice] {
+        let parameters = choose_parameters(&slice).unwrap();
+        let steps = cost(&slice, parameters).unwrap().verifier_steps;
+        assert!(steps < 30_000_000, "{steps}");
+        Key::new(&slice, parameters).unwrap();
+    }
 }
 
 /// An error of the argument's own that leaves too little of the bits.

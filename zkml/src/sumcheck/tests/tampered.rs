@@ -290,6 +290,32 @@ fn rejects_another_witness_of_any_proof_of_work() {
     assert!(with(&|o| o.final_openings = o.rounds[0].openings.clone()).is_err());
 }
 
+/// The library takes a list of roots and reads the first. A prover who absorbs the whole list could carry anything in it.
+#[test]
+fn rejects_a_commitment_of_more_than_one_root() {
+    let made = Made::new(&digits(), 3);
+    let (scalars, tail) = made.made.proof.split_at(made.tail());
+    let (root, opening): (Commitment, Opening) = postcard::from_bytes(tail).unwrap();
+    let junk = |root: &Commitment, roots: usize| {
+        let mut all = root.roots().to_vec();
+        all.resize(roots, [7; 32]);
+        Commitment::from(all)
+    };
+    let refused = Err(VerifyError::Malformed("a commitment is not one root"));
+    for roots in [2, 4, 1 << 13] {
+        let tail = postcard::to_allocvec(&(junk(&root, roots), &opening)).unwrap();
+        assert_eq!(made.verify(&[scalars, &tail].concat()), refused);
+        for round in 0..opening.rounds.len() {
+            let mut opening = opening.clone();
+            opening.rounds[round].commitment =
+                opening.rounds[round].commitment.as_ref().map(|c| junk(c, roots));
+            let tail = postcard::to_allocvec(&(&root, opening)).unwrap();
+            assert_eq!(made.verify(&[scalars, &tail].concat()), refused);
+        }
+    }
+    assert_eq!(made.verify(&made.made.proof), Ok(()));
+}
+
 /// Bits flipped, bytes changed, inserted, removed, and runs copied from another place.
 #[test]
 fn accepts_none_of_a_hundred_thousand_mutated_proofs() {

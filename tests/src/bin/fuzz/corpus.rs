@@ -1,0 +1,205 @@
+//! The decoders, and honest files that they read.
+
+use std::error::Error;
+
+use clap::ValueEnum;
+use rand::rngs::OsRng;
+use zkinfer_crds::{ClaimId, Identity, ProofSystem, RequestUid, SliceIndex};
+use zkinfer_tests::local::model_file;
+use zkml::backend::{Circuit, NO_SRS, parameter_id};
+use zkml::compile::{CompileOptions, compile, plan};
+use zkml::envelope::Envelope;
+use zkml::graph::{IntGraph, IntTensor, import, tensor_file};
+use zkml::halo2::{CircuitShape, Role};
+use zkml::manifest::Manifest;
+use zkml::receipt::{Receipt, ReceiptBuilder};
+use zkml::slice::SlicingOptions;
+
+/// A decoder of foreign bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Decoder {
+    /// A receipt, and the check of its manifest.
+    Receipt,
+    /// A manifest, with its check.
+    Manifest,
+    /// An integer graph, with its check.
+    Graph,
+    /// A proof's envelope.
+    Envelope,
+    /// An ONNX file.
+    Onnx,
+    /// A tensor in NumPy's format.
+    Npy,
+    /// A tensor in JSON.
+    Json,
+}
+
+/// No decoder is given more values than these.
+const MOST_VALUES: usize = 1 << 16;
+
+impl Decoder {
+    /// Memory that it may take beside a few times its input.
+    pub(super) const fn memory(self) -> usize {
+        match self {
+            Self::Receipt | Self::Manifest | Self::Graph | Self::Envelope | Self::Npy | Self::Json => {
+                64 << 20
+            }
+            // The library that types a model keeps a copy of every constant for each of its passes.
+            Self::Onnx => 256 << 20,
+        }
+    }
+
+    /// Whether it reads the bytes; an error if it reads what it does not write.
+    pub(super) fn read(self, bytes: &[u8]) -> Result<bool, String> {
+        let same = |again: Vec<u8>| {
+            if again == bytes {
+                Ok(true)
+            } else {
+                Err("a second spelling was read".to_owned())
+            }
+        };
+        match self {
+            Self::Receipt => Receipt::from_bytes(bytes).map_or(Ok(false), |r| {
+                let _ = (r.manifest.check(), r.values().len());
+                same(r.to_bytes())
+            }),
+            Self::Manifest => Manifest::from_bytes(bytes).map_or(Ok(false), |m| same(m.to_bytes())),
+            Self::Graph => IntGraph::from_bytes(bytes, 1 << 28).map_or(Ok(false), |g| {
+                let _ = g.validate();
+                same(g.to_bytes())
+            }),
+            Self::Envelope => Envelope::from_bytes(bytes).map_or(Ok(false), |e| same(e.to_bytes())),
+            Self::Onnx => Ok(import(bytes).is_ok()),
+            Self::Npy => Ok(tensor_file::read_npy(bytes, MOST_VALUES).is_ok()),
+            Self::Json => Ok(tensor_file::read_json(bytes, MOST_VALUES).is_ok()),
+        }
+    }
+}
+
+/// Honest files.
+pub(super) struct Corpus(Vec<(Decoder, Vec<Vec<u8>>)>);
+
+impl Corpus {
+    /// Compiles and proves two models.
+    pub(super) fn new() -> Result<Self, Box<dyn Error>> {
+        let (mut receipts, mut manifests, mut graphs, mut envelopes) = (vec![], vec![], vec![], vec![]);
+        for (model, parallelism) in [("wine.onnx", 1), ("digits-residual.onnx", 3)] {
+            let onnx = std::fs::read(model_file(model))?;
+            let options = CompileOptions {
+                profile: None,
+                error_budget_millionths: 1_000_000,
+                proof_system: ProofSystem::SumcheckWhir,
+                slicing: SlicingOptions {
+                    parallelism,
+                    memory_per_worker: None,
+                },
+            };
+            let plan = plan(&onnx, None, options)?;
+            let setup = plan.setup(None)?;
+            let compiled = compile(&plan, &setup, &|_| ())?;
+            let inputs: Vec<IntTensor> = plan
+                .graph
+                .inputs
+                .iter()
+                .map(|id| zeros(&plan.graph, id.0))
+                .collect();
+            let tensors = plan.graph.evaluate(&inputs)?;
+            let manifest = &compiled.manifest;
+            let mut builder = ReceiptBuilder::new(manifest, "fuzz", RequestUid::new([1; 16]), &tensors)?;
+            for slice in (0..manifest.slices.len() as u32).map(SliceIndex) {
+                let (claim, miner) = (ClaimId::new([slice.0 as u8; 16]), Identity::new([2; 32]));
+                let statement = builder.statement(slice, claim, miner);
+                let own: Vec<Vec<i64>> = builder
+                    .boundary(slice)?
+                    .0
+                    .into_iter()
+                    .map(<[i64]>::to_vec)
+                    .collect();
+                let prover = compiled.prover(&plan.graph, &setup, slice)?;
+                let (envelope, _) = prover.prove(&statement, &own, OsRng)?;
+                builder.add(slice, claim, miner, &envelope)?;
+                envelopes.push(envelope);
+            }
+            receipts.push(builder.finish()?.to_bytes());
+            manifests.push(manifest.to_bytes());
+            manifests.push(as_of_halo2(manifest).to_bytes());
+            graphs.push(compiled.graph);
+        }
+        let read = |name: &str| std::fs::read(model_file(name));
+        let json = [
+            "[[0.5,-1,2e3],[1,2,3]]",
+            r#"{"x":[[0.25,1],[2,3]],"y":[1]}"#,
+            r#"{"shape":[2,2],"data":[1,2,3,4]}"#,
+        ];
+        let mut jsons: Vec<Vec<u8>> = json.iter().map(|j| j.as_bytes().to_vec()).collect();
+        jsons.push(read("data/digit-7.json")?);
+        let npy = read("data/wine-test.npy")?;
+        Ok(Self(vec![
+            (Decoder::Receipt, receipts),
+            (Decoder::Manifest, manifests),
+            (Decoder::Graph, graphs),
+            (Decoder::Envelope, envelopes),
+            (
+                Decoder::Onnx,
+                vec![
+                    read("wine.onnx")?,
+                    read("digits.onnx")?,
+                    read("digits-residual.onnx")?,
+                ],
+            ),
+            (Decoder::Npy, vec![npy]),
+            (Decoder::Json, jsons),
+        ]))
+    }
+
+    /// Those of a decoder, at least one.
+    pub(super) fn files(&self, decoder: Decoder) -> &[Vec<u8>] {
+        self.0
+            .iter()
+            .find(|(d, _)| *d == decoder)
+            .map_or(&[], |(_, files)| files)
+    }
+
+    /// A receipt.
+    pub(super) fn receipt(&self) -> &[u8] {
+        &self.files(Decoder::Receipt)[0]
+    }
+
+    /// A manifest with circuits of Halo2Kzg.
+    pub(super) fn halo2_manifest(&self) -> &[u8] {
+        &self.files(Decoder::Manifest)[1]
+    }
+
+    /// An integer graph.
+    pub(super) fn graph(&self) -> &[u8] {
+        &self.files(Decoder::Graph)[0]
+    }
+}
+
+fn zeros(graph: &IntGraph, id: u32) -> IntTensor {
+    let info = &graph.tensors[id as usize];
+    IntTensor {
+        shape: info.shape.clone(),
+        values: vec![0; info.len()],
+    }
+}
+
+/// The manifest with the fields that the other proof system has.
+fn as_of_halo2(manifest: &Manifest) -> Manifest {
+    let mut manifest = manifest.clone();
+    manifest.proof_system = ProofSystem::Halo2Kzg;
+    manifest.parameter_id = parameter_id(ProofSystem::Halo2Kzg);
+    manifest.srs = manifest.graph;
+    debug_assert!(manifest.srs != NO_SRS);
+    for slice in &mut manifest.slices {
+        slice.circuit = Circuit::Halo2Kzg(CircuitShape {
+            k: 9,
+            limb_bits: 8,
+            limb_columns: 2,
+            max_limbs: 0,
+            requantisations: Vec::new(),
+            roles: vec![Role::On, Role::Tag(1), Role::Weight(7)],
+        });
+    }
+    manifest
+}

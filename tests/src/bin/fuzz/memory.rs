@@ -1,0 +1,145 @@
+//! How much memory decoding takes, from the kernel's own account: the greatest resident size since it was reset.
+
+use std::error::Error;
+use std::fs;
+
+use zkml::canonical::DECODING_MEMORY;
+use zkml::graph::IntGraph;
+use zkml::manifest::Manifest;
+use zkml::receipt::{MAX_RECEIPT_BYTES, Receipt};
+
+use super::corpus::Corpus;
+
+/// What an allocator and a stack may take beside.
+const SLACK: usize = 4 << 20;
+
+/// A measurement that has begun.
+pub(super) struct Memory(usize);
+
+impl Memory {
+    /// From now on.
+    pub(super) fn now() -> Result<Self, Box<dyn Error>> {
+        // Forgets the greatest size so far.
+        fs::write("/proc/self/clear_refs", "5")?;
+        Ok(Self(greatest()?))
+    }
+
+    /// Bytes more than when it began, at most.
+    pub(super) fn more(&self) -> Result<usize, Box<dyn Error>> {
+        Ok(greatest()?.saturating_sub(self.0))
+    }
+}
+
+/// The greatest resident size, in bytes.
+fn greatest() -> Result<usize, Box<dyn Error>> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|l| l.trim().strip_suffix(" kB"));
+    Ok(kib
+        .ok_or("no VmHWM in /proc/self/status")?
+        .trim()
+        .parse::<usize>()?
+        << 10)
+}
+
+/// A CBOR head of five bytes.
+fn head(major: u8, len: usize) -> Vec<u8> {
+    [&[major << 5 | 26][..], &(len as u32).to_be_bytes()].concat()
+}
+
+/// An honest file up to the value of a field, and then something else: the reader comes that far, and builds what follows
+/// before it misses the rest.
+fn cut(file: &[u8], key: &str, value: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
+    let key = [&[0x60 | key.len() as u8], key.as_bytes()].concat();
+    let at = file.windows(key.len()).position(|w| w == key);
+    let at = at.ok_or("the file has no such field")?;
+    Ok([&file[..at + key.len()], value].concat())
+}
+
+/// Large files: honest ones, and what is small in a file and large in memory.
+pub(super) fn run() -> Result<(), Box<dyn Error>> {
+    let corpus = Corpus::new()?;
+    let boundary = |values: Vec<u8>| [&b"\xa2\x62id\x00\x66values"[..], &values].concat();
+    let zeros = 40 << 20;
+    let list = |len: usize, item: &[u8]| [head(4, len), item.repeat(len)].concat();
+    let mut honest = Receipt::from_bytes(corpus.receipt())?;
+    let values = honest.inner.iter_mut().chain(&mut honest.input).next();
+    let values = values.ok_or("the receipt has no tensor")?;
+    values.values = (0..1 << 22).collect();
+    let mut many = honest.clone();
+    many.inner = vec![honest.input[0].clone(); 2];
+    let (receipt, manifest, graph) = (corpus.receipt(), corpus.halo2_manifest(), corpus.graph());
+    let inner = |items: usize, item: Vec<u8>| cut(receipt, "inner", &list(items, &item));
+    let many_values = [head(2, 64 << 20), vec![1; 64 << 20]].concat();
+    let cases: Vec<(&str, Vec<u8>)> = vec![
+        ("a receipt with a tensor of 2^22 values", honest.to_bytes()),
+        ("a receipt with 3 of them", many.to_bytes()),
+        (
+            "zeros where a receipt's values belong",
+            inner(1, boundary(list(zeros, &[0])))?,
+        ),
+        (
+            "empty tensors in a receipt",
+            inner((40 << 20) / 12, boundary(vec![0x40]))?,
+        ),
+        ("values in one tensor", inner(1, boundary(many_values))?),
+        ("empty proofs", cut(receipt, "slices", &list(1 << 20, &[0xa3]))?),
+        ("ids in a manifest", cut(manifest, "inputs", &list(zeros, &[0]))?),
+        (
+            "roles in a circuit",
+            cut(manifest, "roles", &list(zeros / 3, b"\x62On"))?,
+        ),
+        (
+            "requantisations in a circuit",
+            cut(manifest, "requantisations", &list(zeros, &[0xa3]))?,
+        ),
+        (
+            "tensors in a graph",
+            cut(graph, "tensors", &list(zeros, &[0xa4]))?,
+        ),
+        ("dimensions in a graph", cut(graph, "shape", &list(zeros, &[0]))?),
+        ("lists in lists", vec![0x81; 8 << 20]),
+        (
+            "lists that are said to be long",
+            [0x9a, 0xff, 0xff, 0xff, 0xff].repeat(8 << 20),
+        ),
+        (
+            "maps that are said to be long",
+            [0xba, 0x00, 0xff, 0xff, 0xff].repeat(8 << 20),
+        ),
+    ];
+    type Decode = fn(&[u8]) -> bool;
+    let decoders: [(&str, Decode); 3] = [
+        ("Receipt", |b| Receipt::from_bytes(b).is_ok()),
+        ("Manifest", |b| Manifest::from_bytes(b).is_ok()),
+        ("IntGraph", |b| IntGraph::from_bytes(b, MAX_RECEIPT_BYTES).is_ok()),
+    ];
+    let mut worst = 0;
+    for (name, bytes) in &cases {
+        for (decoder, decode) in decoders {
+            let memory = Memory::now()?;
+            let read = decode(bytes);
+            let taken = memory.more()?;
+            let limit = bytes.len() + DECODING_MEMORY + SLACK;
+            println!(
+                "{decoder:<8} {:>6.1} MiB more for {:>6.1} MiB of {name}{}",
+                taken as f64 / f64::from(1 << 20),
+                bytes.len() as f64 / f64::from(1 << 20),
+                if read { ": read" } else { "" }
+            );
+            worst = worst.max(taken.saturating_sub(bytes.len()));
+            if taken > limit {
+                return Err(format!("{decoder}, {name}: {taken} bytes of memory, at most {limit}").into());
+            }
+            // The honest ones must have been read, or nothing was measured.
+            if name.starts_with("a receipt") && decoder == "Receipt" && !read {
+                return Err(format!("{name} was not read").into());
+            }
+        }
+    }
+    println!(
+        "at most {:.1} MiB beside the file's own size",
+        worst as f64 / f64::from(1 << 20)
+    );
+    Ok(())
+}

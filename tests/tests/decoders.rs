@@ -1,0 +1,40 @@
+//! Decoders of foreign bytes: whatever they are given they answer, soon, within their memory, and they read one spelling.
+
+use std::process::Command;
+
+/// Seconds for each decoder in CI; `ZKINFER_FUZZ_INPUTS` asks for a number of inputs instead (`./check --long`: a million).
+const SECONDS: &str = "4";
+
+fn fuzz(arguments: &[&str]) -> String {
+    let ran = Command::new(env!("CARGO_BIN_EXE_fuzz"))
+        .args(arguments)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert!(
+        ran.status.success(),
+        "{said}{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
+    print!("{said}");
+    said
+}
+
+#[test]
+fn changed_files_are_answered_in_bounded_time_and_memory() {
+    let said = match std::env::var("ZKINFER_FUZZ_INPUTS") {
+        Ok(inputs) => fuzz(&["--inputs", &inputs]),
+        Err(_) => fuzz(&["--seconds", SECONDS]),
+    };
+    assert_eq!(
+        said.lines().count(),
+        7,
+        "each decoder says what it was given: {said}"
+    );
+}
+
+#[test]
+fn decoding_takes_as_much_memory_as_the_file_and_64_mib() {
+    let said = fuzz(&["memory"]);
+    assert!(said.lines().count() > 20, "{said}");
+}

@@ -1,0 +1,77 @@
+//! What the example models compile to: integer graph, plan and verifying keys in both proof systems, by digest. A manifest
+//! names them, so two programs that disagree on one do not believe each other's receipts. `ZKINFER_UPDATE=1` writes the file
+//! anew; a change of it is a change of version 2's bytes and belongs in CHANGELOG.md.
+
+use zkinfer_crds::{Digest, ProofSystem};
+use zkinfer_tests::local::model_file;
+use zkml::backend::Parameters;
+use zkml::canonical;
+use zkml::compile::{CompileOptions, Sample, compile, plan};
+use zkml::graph::{Profile, tensor_file::read_npy};
+use zkml::halo2::SrsSource;
+use zkml::slice::SlicingOptions;
+use zkml::sumcheck::Key;
+
+/// A model with its calibration data, as the examples of manifests/ have them.
+const MODELS: [(&str, &str); 3] = [
+    ("wine", "wine"),
+    ("digits", "digits"),
+    ("digits-residual", "digits"),
+];
+
+fn samples(name: &str) -> Vec<Sample> {
+    let file = std::fs::read(model_file(&format!("data/{name}-calibration.npy"))).unwrap();
+    let all = read_npy(&file, 1 << 24).unwrap();
+    let len = all.values.len() / all.shape[0];
+    all.values.chunks(len).map(|v| vec![v.to_vec()]).collect()
+}
+
+fn digests(name: &str, data: &str, system: ProofSystem) -> String {
+    let onnx = std::fs::read(model_file(&format!("{name}.onnx"))).unwrap();
+    let options = CompileOptions {
+        // Not the cheapest that is accurate enough: which one that is may change with how accuracy is measured.
+        profile: Some(Profile::P12),
+        error_budget_millionths: 10_000,
+        output_scale: None,
+        compare_top1: true,
+        proof_system: system,
+        slicing: SlicingOptions {
+            parallelism: 2,
+            memory_per_worker: None,
+        },
+    };
+    let plan = plan(&onnx, Some(&samples(data)), &options).unwrap();
+    let setup = plan.setup(Some(&SrsSource::Development)).unwrap();
+    let compiled = compile(&plan, &setup, &|_| ()).unwrap();
+    let mut text = format!("{name} {system}\n  graph {}\n", Digest::of(&compiled.graph));
+    for (slice, of_manifest) in plan.slices.iter().zip(&compiled.manifest.slices) {
+        let placed = match slice.parameters {
+            Parameters::SumcheckWhir(p) => Key::new(&slice.relations, p).unwrap().plan_digest(),
+            Parameters::Halo2Kzg(_) => canonical::digest(&of_manifest.circuit),
+        };
+        text += &format!(
+            "  nodes {:?}\n    plan {placed}\n    vk {}\n",
+            slice.nodes, of_manifest.vk
+        );
+    }
+    text
+}
+
+#[test]
+fn the_example_models_compile_to_the_stored_digests() {
+    let mut now = String::new();
+    for (name, data) in MODELS {
+        for system in [ProofSystem::SumcheckWhir, ProofSystem::Halo2Kzg] {
+            now += &digests(name, data, system);
+        }
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden.txt");
+    if std::env::var_os("ZKINFER_UPDATE").is_some() {
+        std::fs::write(path, &now).unwrap();
+    }
+    let stored = std::fs::read_to_string(path).unwrap_or_default();
+    assert_eq!(
+        now, stored,
+        "another key, graph or plan: if that is meant, ZKINFER_UPDATE=1 and CHANGELOG.md"
+    );
+}

@@ -1,0 +1,104 @@
+//! Lists of integers as byte strings: little-endian, each in the width of its type.
+//!
+//! A list in memory is then exactly as long as in a file, whatever stands in it, and is one item for the reader. A width that
+//! followed from the values would make files shorter, and a file of bytes a list of eight times its size.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Most bytes of one list: 2^22 values of 8 bytes, which is what a tensor may have, or 2^23 indices.
+pub const MAX_LIST_BYTES: usize = 32 << 20;
+
+/// An integer that has one little-endian form.
+pub trait Integer: Copy {
+    /// Appends it.
+    fn write(self, bytes: &mut Vec<u8>);
+    /// All of a byte string; `None` when its length is no multiple of the width.
+    fn read_all(bytes: &[u8]) -> Option<Vec<Self>>;
+}
+
+macro_rules! integer {
+    ($($type:ty),*) => {$(
+        impl Integer for $type {
+            fn write(self, bytes: &mut Vec<u8>) {
+                bytes.extend(self.to_le_bytes());
+            }
+
+            fn read_all(bytes: &[u8]) -> Option<Vec<Self>> {
+                let (values, rest) = bytes.as_chunks();
+                rest.is_empty().then(|| values.iter().map(|b| Self::from_le_bytes(*b)).collect())
+            }
+        }
+    )*};
+}
+integer!(i64, u32);
+
+/// For `#[serde(with = …)]`.
+pub fn serialize<T: Integer, S: Serializer>(values: &[T], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut bytes = Vec::with_capacity(std::mem::size_of_val(values));
+    values.iter().for_each(|v| v.write(&mut bytes));
+    serializer.serialize_bytes(&bytes)
+}
+
+/// For `#[serde(with = …)]`.
+pub fn deserialize<'de, T: Integer, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    struct List<T>(PhantomData<T>);
+
+    impl<T: Integer> Visitor<'_> for List<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a byte string of little-endian integers")
+        }
+
+        fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<T>, E> {
+            if bytes.len() > MAX_LIST_BYTES {
+                return Err(E::custom("a list of integers is too long"));
+            }
+            T::read_all(bytes).ok_or_else(|| E::invalid_length(bytes.len(), &self))
+        }
+    }
+
+    deserializer.deserialize_bytes(List(PhantomData))
+}
+
+/// The same for a list that may be absent.
+pub mod optional {
+    use super::*;
+
+    #[derive(Deserialize)]
+    #[serde(transparent, bound(deserialize = "T: Integer"))]
+    struct List<T>(#[serde(with = "super")] Vec<T>);
+
+    struct Borrowed<'a, T>(&'a [T]);
+
+    impl<T: Integer> Serialize for Borrowed<'_, T> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            super::serialize(self.0, serializer)
+        }
+    }
+
+    /// For `#[serde(with = …)]`.
+    pub fn serialize<T: Integer, S: Serializer>(
+        values: &Option<Vec<T>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        values.as_deref().map(Borrowed).serialize(serializer)
+    }
+
+    /// For `#[serde(with = …)]`.
+    pub fn deserialize<'de, T: Integer, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Vec<T>>, D::Error> {
+        let list: Option<List<T>> = Option::deserialize(deserializer)?;
+        Ok(list.map(|l| l.0))
+    }
+}
+
+/// The values of one tensor, as they travel alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Integers(#[serde(with = "super::integers")] pub Vec<i64>);
