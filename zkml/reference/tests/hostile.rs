@@ -346,8 +346,11 @@ fn inputs_that_do_not_fit_are_named() {
     assert!(got.contains("input `x`"), "{got}");
 }
 
+/// Operator, inputs, attributes by name, kind and numbers, and how many outputs.
+type ArbitraryNode = (String, Vec<usize>, Vec<(String, u8, Vec<i64>)>, u8);
+
 /// Operators with attributes and inputs that are none of theirs.
-fn arbitrary_node() -> impl Strategy<Value = (String, Vec<usize>, Vec<(String, u8, Vec<i64>)>, u8)> {
+fn arbitrary_node() -> impl Strategy<Value = ArbitraryNode> {
     let names = zkml_reference::operators();
     let attribute = prop::sample::select(vec![
         "axis",

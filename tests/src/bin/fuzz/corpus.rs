@@ -88,13 +88,15 @@ impl Corpus {
             let options = CompileOptions {
                 profile: None,
                 error_budget_millionths: 1_000_000,
+                output_scale: None,
+                compare_top1: true,
                 proof_system: ProofSystem::SumcheckWhir,
                 slicing: SlicingOptions {
                     parallelism,
                     memory_per_worker: None,
                 },
             };
-            let plan = plan(&onnx, None, options)?;
+            let plan = plan(&onnx, None, &options)?;
             let setup = plan.setup(None)?;
             let compiled = compile(&plan, &setup, &|_| ())?;
             let inputs: Vec<IntTensor> = plan
