@@ -3,7 +3,7 @@
 
     tests/soundness/account.py            print tests/soundness/account.json
     tests/soundness/account.py --markdown the tables of docs/soundness.md
-    tests/soundness/account.py --toml     docs/soundness/zkinfer.toml, an input of the calculator soundcalc
+    tests/soundness/account.py --toml     docs/soundness/soundcalc.toml, an input of the calculator soundcalc
 
 Nothing here is taken from the library that the programs use: parameters are derived again from the two numbers that
 zkinfer fixes (104 bits a term, 12 of them ground) and from the size of a key. A Rust test compares three figures: the
@@ -189,6 +189,10 @@ def report():
                 "bitsOpening": round(account.total(only=lambda n: not is_own(n)), 6),
                 "bitsOwn": round(account.total(only=is_own), 6),
                 "bitsWithoutGrinding": round(account.total(grinding=False), 6),
+                "terms": [
+                    {"name": name, "bits": round(g - log, 6), "ground": g, "times": n}
+                    for name, _, log, g, n in stated.terms
+                ],
                 "weakestTerm": [round(account.least(True)[0], 6), account.least(True)[1]],
                 "bitsWithOlderProximityGap": round(older.total(), 6),
                 "olderProximityGap": round(
@@ -238,6 +242,7 @@ def toml():
         text += f"""
 [[circuits]]
 name = "{name}"
+protocol_family = "WHIR"
 log_inv_rate = {LOG_INVERSE_RATE}
 num_iterations = {len(s["foldings"])}
 folding_factors = {s["foldings"]}

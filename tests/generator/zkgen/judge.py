@@ -5,8 +5,11 @@ import re
 import numpy as np
 
 MAX_ERROR = 0.01
+FUNCTION_ERROR = 0.05
+"""Beyond it, it is not rounding that makes an answer wrong."""
 REFUSED = "refused"
 PROVED = "proved"
+INACCURATE = "inaccurate"
 WRONG = ("wrong value", "wrong class", "wrong shape")
 CRASHED = "crashed"
 EXCEEDED = ("AccuracyExceeded", "OverBudget", "BudgetAboveOperator")
@@ -44,7 +47,7 @@ def judge(outputs, expected, scales):
             return "wrong shape", float("inf")
         worst = max(worst, error_of(got, y, scale))
     if worst > MAX_ERROR:
-        return "wrong value", worst
+        return "wrong value" if worst > FUNCTION_ERROR else INACCURATE, worst
     for (name, y), scale in zip(expected.items(), scales):
         if other_class(outputs[name], y, scale):
             return "wrong class", worst

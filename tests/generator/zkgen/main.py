@@ -79,6 +79,7 @@ def arguments():
     parser.add_argument("--batch", type=int, default=40, help="graphs in one run of the operator")
     parser.add_argument("--jobs", type=int, default=2, help="operators at a time")
     parser.add_argument("--verify", type=float, default=0.05, help="share of receipts that are verified as well")
+    parser.add_argument("--only", metavar="REGEX", help="only targets of this kind, such as 'pair Conv > Sub'")
     parser.add_argument("--again", metavar="ID", action="append", help="only these graphs, by the ids that a run printed")
     parser.add_argument("--system", choices=SYSTEMS, default=SYSTEMS[0], help="with --again")
     return parser.parse_args()
@@ -93,7 +94,7 @@ class Run:
         self.out.mkdir(parents=True, exist_ok=True)
         self.programs = Programs(args.bin)
         self.seed = args.seed or str(int(time.time()))
-        self.plan = Plan(self.seed)
+        self.plan = Plan(self.seed, args.only)
         self.began = time.monotonic()
         self.outcomes = {s: Counter() for s in SYSTEMS}
         self.reasons = defaultdict(Counter)

@@ -1,6 +1,7 @@
 """Chooses what each graph of a run aims at, so that rare pairs are met as often as common ones."""
 
 import random
+import re
 from collections import Counter
 
 from .targets import LEAST, known_refused, valid_cells, valid_pairs
@@ -14,7 +15,7 @@ ANY = 0.15
 class Plan:
     """Counts what the graphs made so far have met. A function of its seed."""
 
-    def __init__(self, seed):
+    def __init__(self, seed, only=None):
         self.rng = random.Random(f"plan/{seed}")
         self.seed = seed
         self.pairs, self.cells = Counter(), Counter()
@@ -25,6 +26,9 @@ class Plan:
         for cell in valid_cells():
             need = REFUSED_LEAST if cell[0] == "Div" and cell[1] == "c,x" else LEAST + MORE
             self.targets.append((self.cells, cell, need, "cell " + "|".join(map(str, cell))))
+        if only:
+            self.targets = [t for t in self.targets if re.search(only, t[3])]
+        self.only = only
         self.made = 0
         self._queue = []
         self._empty = False
@@ -35,6 +39,8 @@ class Plan:
         return f"{self.seed}.{self.made}/{self._target()}"
 
     def _target(self):
+        if self.only:
+            return self.rng.choice(self.targets)[3]
         if self._empty or self.rng.random() < ANY:
             return "any"
         while True:
