@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use zkinfer_crds::{ProofSystem, RequestUid};
+use zkml::accuracy::DEFAULT_MAX_ERROR_MILLIONTHS;
 use zkml::graph::Profile;
 
 /// Proves slices of models, and checks the receipts of whole runs.
@@ -135,9 +136,15 @@ pub(crate) struct ModelArgs {
     /// Precision. Without: the cheapest that keeps the error budget.
     #[arg(long, value_enum)]
     pub(crate) profile: Option<ProfileArg>,
-    /// Greatest error against the float model, in millionths of max(1, max |y|).
-    #[arg(long, default_value_t = 20_000, value_name = "MILLIONTHS")]
+    /// Greatest error of any output against the float model, in millionths of its size or of --output-scale.
+    #[arg(long, default_value_t = DEFAULT_MAX_ERROR_MILLIONTHS, value_name = "MILLIONTHS")]
     pub(crate) error_budget: u32,
+    /// The outputs' natural magnitudes, one for each. Without: the greatest that the float model reaches on the samples.
+    #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
+    pub(crate) output_scale: Vec<f64>,
+    /// Outputs of shape [1, n] are no scores of classes: their greatest value may be elsewhere.
+    #[arg(long)]
+    pub(crate) no_top1: bool,
     /// Least number of slices, wherever the graph allows.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) parallelism: u32,

@@ -171,13 +171,15 @@ fn provable() -> (BTreeMap<Digest, Vec<u8>>, ClaimGrant) {
     let options = CompileOptions {
         profile: None,
         error_budget_millionths: 1_000_000,
+        output_scale: None,
+        compare_top1: true,
         proof_system: ProofSystem::SumcheckWhir,
         slicing: SlicingOptions {
             parallelism: 1,
             memory_per_worker: None,
         },
     };
-    let plan = plan(&onnx, None, options).unwrap();
+    let plan = plan(&onnx, None, &options).unwrap();
     let setup = plan.setup(None).unwrap();
     let compiled = compile(&plan, &setup, &|_| ()).unwrap();
     let slice = &compiled.manifest.slices[0];

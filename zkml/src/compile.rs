@@ -18,6 +18,7 @@ use crate::graph::{IntGraph, Profile, QuantisationPlan, TensorId};
 use crate::halo2::SrsSource;
 use crate::manifest::{self, Manifest, ManifestError, ManifestSlice};
 use crate::proof::{SliceProver, SliceProverError, SliceVerifier, SliceVerifyError};
+use crate::reference::{Reference, ReferenceError};
 use crate::relations::{self, LowerError, SliceRelations};
 use crate::slice::{self, SliceError, SlicePlan, SlicingOptions};
 
@@ -26,12 +27,16 @@ pub const SYNTHETIC_SAMPLES: usize = 64;
 const SYNTHETIC_SEED: u64 = 1;
 
 /// What a model's owner chooses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CompileOptions {
-    /// Absent: the cheapest profile within the error budget.
+    /// Absent: the cheapest profile that keeps the error budget.
     pub profile: Option<Profile>,
-    /// In millionths of max(1, max |y|).
+    /// The greatest error of any output, in millionths ([`accuracy::output_error`](crate::accuracy::output_error)).
     pub error_budget_millionths: u32,
+    /// By output: its natural magnitude. Absent: the greatest of the float model's values over the samples.
+    pub output_scale: Option<Vec<f64>>,
+    /// Whether an output of classes must have its greatest value where the float model has it.
+    pub compare_top1: bool,
     /// What the slices are proved with.
     pub proof_system: ProofSystem,
     /// How to cut.
@@ -44,6 +49,9 @@ pub enum CompileError {
     /// The ONNX file.
     #[error(transparent)]
     Import(#[from] ImportError),
+    /// The float model.
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
     /// Calibration.
     #[error(transparent)]
     Calibrate(#[from] CalibrateError),
@@ -124,8 +132,9 @@ pub type Sample = Vec<Vec<f64>>;
 ///
 /// # Errors
 /// Everything about the model that cannot be proved, each naming its node.
-pub fn plan(onnx: &[u8], samples: Option<&[Sample]>, options: CompileOptions) -> Result<Plan, CompileError> {
+pub fn plan(onnx: &[u8], samples: Option<&[Sample]>, options: &CompileOptions) -> Result<Plan, CompileError> {
     let float = import(onnx)?;
+    let reference = Reference::new(onnx, &float)?;
     let made_up;
     let (samples, synthetic) = match samples {
         Some(samples) => (samples, false),
@@ -137,8 +146,15 @@ pub fn plan(onnx: &[u8], samples: Option<&[Sample]>, options: CompileOptions) ->
     let calibration = CalibrationOptions {
         profile: options.profile,
         error_budget: f64::from(options.error_budget_millionths) / 1e6,
+        output_scale: options.output_scale.clone(),
+        compare_top1: options.compare_top1,
     };
-    let (quantisation, accuracy) = calibrate(&float, samples, &calibration)?;
+    let expected: Vec<Sample> = samples
+        .par_iter()
+        .map(|sample| reference.outputs(sample))
+        .collect::<Result<_, _>>()?;
+    let calibrated = calibrate(&float, samples, &expected, &calibration);
+    let (quantisation, accuracy) = calibrated.map_err(|e| named(e, &float, &reference, samples))?;
     let graph = quantise::apply(&float, &quantisation)?;
     let slices = slice::plan(&graph, options.proof_system, options.slicing)?;
     Ok(Plan {
@@ -152,6 +168,22 @@ pub fn plan(onnx: &[u8], samples: Option<&[Sample]>, options: CompileOptions) ->
         slices,
         error_budget_millionths: options.error_budget_millionths,
     })
+}
+
+/// A graph that differs from its file, by the first node that does.
+fn named(
+    why: CalibrateError,
+    float: &FloatGraph,
+    reference: &Reference,
+    samples: &[Sample],
+) -> CalibrateError {
+    let CalibrateError::Differs(mut differs) = why else {
+        return why;
+    };
+    if let Some(node) = samples.first().and_then(|s| reference.first_difference(float, s)) {
+        differs.node = node;
+    }
+    CalibrateError::Differs(differs)
 }
 
 impl Plan {

@@ -16,6 +16,7 @@ pub mod halo2;
 pub mod manifest;
 pub mod proof;
 pub mod receipt;
+pub mod reference;
 pub mod relations;
 pub mod slice;
 pub mod statement;

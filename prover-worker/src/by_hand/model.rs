@@ -3,6 +3,7 @@
 use zkinfer_crds::ProofSystem;
 use zkinfer_crds::compile_report::{Accuracy, CompileFailure, FailureKind, UnsupportedOp};
 use zkml::compile::{CompileError, CompileOptions, Plan, Sample, plan};
+use zkml::graph::CalibrateError;
 use zkml::graph::import::ImportError;
 use zkml::graph::tensor_file::FloatInput;
 use zkml::slice::{SliceError, SlicePlan, SlicingOptions};
@@ -27,10 +28,12 @@ pub(super) fn load(
     let options = CompileOptions {
         profile: args.profile.map(Into::into),
         error_budget_millionths: args.error_budget,
+        output_scale: (!args.output_scale.is_empty()).then(|| args.output_scale.clone()),
+        compare_top1: !args.no_top1,
         proof_system,
         slicing: slicing(args),
     };
-    let planned = plan(&onnx, samples.as_deref(), options);
+    let planned = plan(&onnx, samples.as_deref(), &options);
     Ok((onnx, planned))
 }
 
@@ -71,6 +74,9 @@ pub(super) fn failure(error: &CompileError) -> CompileFailure {
     let kind = match error {
         CompileError::Import(ImportError::Unsupported(_)) => FailureKind::UnsupportedNodes,
         CompileError::Import(_) => FailureKind::InvalidModel,
+        CompileError::Calibrate(CalibrateError::Differs(_)) | CompileError::Reference(_) => {
+            FailureKind::Other
+        }
         CompileError::Calibrate(_) => FailureKind::InvalidCalibration,
         CompileError::Slice(SliceError::Memory { .. } | SliceError::Layout { .. }) => {
             FailureKind::SliceTooLarge

@@ -150,6 +150,8 @@ async fn model(
         calibration,
         profile,
         error_budget: task.error_budget_millionths,
+        output_scale: Vec::new(),
+        no_top1: false,
         parallelism: task.parallelism,
         memory_mib: task.memory_mib,
     }))

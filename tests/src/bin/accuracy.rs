@@ -89,11 +89,13 @@ fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
     };
     let options = CompileOptions {
         profile: None,
-        error_budget_millionths: 20_000,
+        error_budget_millionths: 10_000,
+        output_scale: None,
+        compare_top1: true,
         proof_system: args.proof_system,
         slicing,
     };
-    let plan = plan(&onnx, Some(&calibration), options)?;
+    let plan = plan(&onnx, Some(&calibration), &options)?;
 
     let (mut agree, mut float_right, mut int_right, mut refused) = (0usize, 0usize, 0usize, 0usize);
     let (mut worst, mut sum, mut count, mut largest) = (0f64, 0f64, 0usize, 0f64);

@@ -79,7 +79,10 @@ impl ElementType {
     /// Whether values of this type are [`Values::Float`].
     #[must_use]
     pub fn is_float(self) -> bool {
-        matches!(self, Self::Float16 | Self::BFloat16 | Self::Float32 | Self::Float64)
+        matches!(
+            self,
+            Self::Float16 | Self::BFloat16 | Self::Float32 | Self::Float64
+        )
     }
 }
 
@@ -99,7 +102,11 @@ impl Tensor {
             Values::Int(_) => !element.is_float() && element != ElementType::Bool,
         };
         if fits {
-            Ok(Self { element, shape, values })
+            Ok(Self {
+                element,
+                shape,
+                values,
+            })
         } else {
             Err(TensorError::Kind(element))
         }

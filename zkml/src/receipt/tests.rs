@@ -29,13 +29,15 @@ impl Model {
         let options = CompileOptions {
             profile: None,
             error_budget_millionths: 200_000,
+            output_scale: None,
+            compare_top1: true,
             proof_system,
             slicing: SlicingOptions {
                 parallelism,
                 memory_per_worker: None,
             },
         };
-        let plan = plan(&onnx, None, options).unwrap();
+        let plan = plan(&onnx, None, &options).unwrap();
         let setup = plan.setup(Some(&SrsSource::Development)).unwrap();
         let compiled = compile(&plan, &setup, &|_| ()).unwrap();
         Self {

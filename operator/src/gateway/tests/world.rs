@@ -58,10 +58,12 @@ fn compiled(proof_system: ProofSystem) -> Files {
     let options = CompileOptions {
         profile: None,
         error_budget_millionths: 200_000,
+        output_scale: None,
+        compare_top1: true,
         proof_system,
         slicing,
     };
-    let plan = plan(MODEL, None, options).unwrap();
+    let plan = plan(MODEL, None, &options).unwrap();
     let setup = plan.setup(Some(&SrsSource::Development)).unwrap();
     let compiled = compile(&plan, &setup, &|_| ()).unwrap();
     let mut blobs = Vec::new();

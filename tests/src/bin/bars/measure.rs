@@ -71,11 +71,13 @@ fn work(layer: Layer, system: ProofSystem) -> Result<(IntGraph, IntTensor, Vec<S
         .collect();
     let options = CompileOptions {
         profile: None,
-        error_budget_millionths: 20_000,
+        error_budget_millionths: 10_000,
+        output_scale: None,
+        compare_top1: true,
         proof_system: system,
         slicing: SLICING,
     };
-    let plan = plan(&onnx, Some(&samples), options)?;
+    let plan = plan(&onnx, Some(&samples), &options)?;
     let given = read_json(&std::fs::read(model_file("data/digit-7.json"))?, 1 << 20)?;
     let input = quantise_input(&plan.graph.tensors[plan.graph.inputs[0].0 as usize], &given)?;
     Ok((plan.graph, input, plan.slices))

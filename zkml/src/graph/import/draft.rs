@@ -57,6 +57,20 @@ impl Constant {
     }
 }
 
+/// The integers of a constant: bounds, indices, axes.
+pub(super) fn integers(tensor: &Tensor) -> Result<Vec<i64>, Refusal> {
+    if tensor.len() > MAX_TENSOR_LEN {
+        return Err(Refusal::TooLarge);
+    }
+    if tensor.datum_type().is_float() {
+        return unsupported("a constant of floats where integers are expected");
+    }
+    tensor
+        .cast_to::<i64>()
+        .and_then(|t| Ok(t.to_plain_array_view::<i64>()?.iter().copied().collect()))
+        .map_err(|_| Refusal::Unsupported("a constant that is not fixed".into()))
+}
+
 /// What a place in the typed model holds.
 #[derive(Debug, Clone)]
 pub(super) enum Value {

@@ -1,12 +1,13 @@
 //! ONNX bytes → [`FloatGraph`].
 //!
 //! Invariant: any bytes give a graph or an error, in bounded time and memory. The file is admitted first (sizes,
-//! operators, constants; `admit`), then typed by tract (shapes, constant folding; never `into_optimized`), then every
+//! operators, constants; `admit`), then typed by tract (shapes and constant folding; none of its rewriting), then every
 //! typed operator is translated (`translate`), then fused (`fuse`). All operators without an integer form are named
 //! in one error. Coefficients are taken from the file's constants and recomputed in scalar f64.
 
 mod admit;
 mod binary;
+mod concat;
 mod conv;
 mod draft;
 mod einsum;
@@ -20,6 +21,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::{Framework, InferenceModelExt, TypedModel};
+use tract_onnx::tract_core::optim::Optimizer;
 
 use super::float::FloatGraph;
 
@@ -136,12 +138,16 @@ pub fn import(onnx: &[u8]) -> Result<FloatGraph, ImportError> {
 }
 
 /// Shapes and constants by tract. Output types and `value_info` in the file are claims that nothing needs.
+///
+/// Constants are folded and nothing else: tract's other rewriting ("declutter") is for speed, and one that is wrong
+/// changes the function that is proved (0.23.9 makes `c − Conv(x)` a `c + Conv(x)`).
 fn type_model(proto: &ModelProto) -> tract_onnx::prelude::TractResult<TypedModel> {
-    tract_onnx::onnx()
+    let mut model = tract_onnx::onnx()
         .with_ignore_output_shapes(true)
         .with_ignore_output_types(true)
         .with_ignore_value_info(true)
         .model_for_proto_model(proto)?
-        .into_typed()?
-        .into_decluttered()
+        .into_typed()?;
+    Optimizer::prop_consts().optimize(&mut model)?;
+    Ok(model)
 }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use tract_onnx::prelude::{Node, OutletId, TypedFact, TypedModel, TypedOp};
-use tract_onnx::tract_core::ops::array::{MultiBroadcastTo, Slice, TypedConcat};
+use tract_onnx::tract_core::ops::array::{Gather, MultiBroadcastTo, Slice, StridedSlice, TypedConcat};
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::cast::Cast;
 use tract_onnx::tract_core::ops::change_axes::AxisOp;
@@ -19,8 +19,8 @@ use tract_onnx::tract_core::ops::math::Neg;
 use tract_onnx::tract_core::ops::nn::Reduce;
 
 use super::admit::Admitted;
-use super::draft::{Constant, Draft, Refusal, Value, unsupported};
-use super::{ImportError, MAX_NODES, UnsupportedNode, binary, conv, einsum, pool, wiring};
+use super::draft::{Constant, Draft, Refusal, Value, integers, unsupported};
+use super::{ImportError, MAX_NODES, UnsupportedNode, binary, concat, conv, einsum, pool, wiring};
 use crate::graph::TensorId;
 
 type TypedNode = Node<TypedFact, Box<dyn TypedOp>>;
@@ -45,6 +45,15 @@ impl Operands<'_> {
         match self.values.get(at) {
             Some(Value::Constant(tensor)) => Constant::new(tensor),
             Some(Value::Computed(_)) => unsupported("a computed tensor where only a constant is supported"),
+            None => unsupported("an operand is missing"),
+        }
+    }
+
+    /// The operand's integers; it must be a constant.
+    pub(super) fn integers(&self, at: usize) -> Result<Vec<i64>, Refusal> {
+        match self.values.get(at) {
+            Some(Value::Constant(tensor)) => integers(tensor),
+            Some(Value::Computed(_)) => unsupported("computed numbers where only constants are supported"),
             None => unsupported("an operand is missing"),
         }
     }
@@ -220,8 +229,14 @@ fn one(
         let x = binary::aligned(draft, name, operands.computed(0)?, shape.len())?;
         return wiring::broadcast(draft, name, x, shape);
     }
-    if op.downcast_ref::<TypedConcat>().is_some() {
-        return unsupported("concatenation of computed tensors");
+    if let Some(op) = op.downcast_ref::<StridedSlice>() {
+        return wiring::strided_slice(draft, operands, name, op, shape);
+    }
+    if let Some(op) = op.downcast_ref::<Gather>() {
+        return wiring::gather(draft, operands, name, op.axis, shape);
+    }
+    if let Some(op) = op.downcast_ref::<TypedConcat>() {
+        return concat::concat(draft, operands, name, op.axis, shape);
     }
     if let Some(op) = op.downcast_ref::<TypedBinOp>() {
         return binary::binary(draft, operands, name, op.0.name(), shape);

@@ -228,6 +228,45 @@ fn an_output_that_is_an_input_or_another_output_has_a_node_of_its_own() {
     );
 }
 
+/// Calibrates with the graph's own answers as the expected ones.
+fn calibrated(
+    graph: &FloatGraph,
+    samples: &[Vec<Vec<f64>>],
+    options: &CalibrationOptions,
+) -> Result<(QuantisationPlan, AccuracyReport), CalibrateError> {
+    let answer = |sample: &Vec<Vec<f64>>| {
+        let values = graph.evaluate(sample).unwrap();
+        graph
+            .outputs
+            .iter()
+            .map(|id| values[id.0 as usize].clone())
+            .collect()
+    };
+    let expected: Vec<_> = samples.iter().map(answer).collect();
+    calibrate(graph, samples, &expected, options)
+}
+
+#[test]
+fn a_graph_whose_answers_are_not_the_files_is_refused() {
+    let graph = import(&network().bytes()).unwrap();
+    let samples = synthetic_samples(&graph, 4, 1);
+    let values: Vec<_> = samples.iter().map(|s| graph.evaluate(s).unwrap()).collect();
+    let output = graph.outputs[0].0 as usize;
+    let mut expected: Vec<_> = values.iter().map(|v| vec![v[output].clone()]).collect();
+    let options = CalibrationOptions {
+        profile: None,
+        error_budget: 1.0,
+        output_scale: None,
+        compare_top1: false,
+    };
+    assert!(calibrate(&graph, &samples, &expected, &options).is_ok());
+    expected[3][0][2] *= 1.001;
+    match calibrate(&graph, &samples, &expected, &options) {
+        Err(CalibrateError::Differs(differs)) => assert!(differs.error > 1e-5, "{differs}"),
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn the_integer_graph_follows_the_float_graph_within_each_profiles_error() {
     let graph = import(&network().bytes()).unwrap();
@@ -236,8 +275,10 @@ fn the_integer_graph_follows_the_float_graph_within_each_profiles_error() {
         let options = CalibrationOptions {
             profile: Some(profile),
             error_budget: bound,
+            output_scale: None,
+            compare_top1: true,
         };
-        let (plan, accuracy) = calibrate(&graph, &samples, &options).unwrap();
+        let (plan, accuracy) = calibrated(&graph, &samples, &options).unwrap();
         assert!(accuracy.within_budget, "{profile:?}: {accuracy:?}");
         let int = apply(&graph, &plan).unwrap();
         let inputs: Vec<_> = graph
@@ -273,12 +314,14 @@ fn the_budget_chooses_the_profile() {
     let graph = import(&network().bytes()).unwrap();
     let samples = synthetic_samples(&graph, 20, 2);
     let chosen = |error_budget| {
-        let (plan, accuracy) = calibrate(
+        let (plan, accuracy) = calibrated(
             &graph,
             &samples,
             &CalibrationOptions {
                 profile: None,
                 error_budget,
+                output_scale: None,
+                compare_top1: true,
             },
         )
         .unwrap();
@@ -295,8 +338,10 @@ fn a_plan_with_weights_that_round_to_nothing_is_refused() {
     let options = CalibrationOptions {
         profile: Some(Profile::P8),
         error_budget: 1.0,
+        output_scale: None,
+        compare_top1: true,
     };
-    let (good, _) = calibrate(&graph, &synthetic_samples(&graph, 4, 1), &options).unwrap();
+    let (good, _) = calibrated(&graph, &synthetic_samples(&graph, 4, 1), &options).unwrap();
     let mut plan = good.clone();
     plan.shifts[0] = plan.shifts[0].saturating_sub(6);
     assert!(matches!(
@@ -408,8 +453,10 @@ fn an_input_outside_the_calibrated_range_names_the_node() {
     let options = CalibrationOptions {
         profile: Some(Profile::P12),
         error_budget: 1.0,
+        output_scale: None,
+        compare_top1: true,
     };
-    let (plan, _) = calibrate(&graph, &samples, &options).unwrap();
+    let (plan, _) = calibrated(&graph, &samples, &options).unwrap();
     let int = apply(&graph, &plan).unwrap();
     let info = &int.tensors[0];
     let extreme = IntTensor {
@@ -430,13 +477,16 @@ fn calibration_refuses_samples_that_are_not_inputs() {
     let options = CalibrationOptions {
         profile: None,
         error_budget: 0.1,
+        output_scale: None,
+        compare_top1: true,
     };
     assert_eq!(
-        calibrate(&graph, &[], &options).unwrap_err(),
+        calibrate(&graph, &[], &[], &options).unwrap_err(),
         CalibrateError::Count(0)
     );
-    let short = calibrate(&graph, &[vec![vec![0.0; 5]]], &options).unwrap_err();
+    let answer = [vec![vec![0.0; 5]]];
+    let short = calibrate(&graph, &[vec![vec![0.0; 5]]], &answer, &options).unwrap_err();
     assert!(matches!(short, CalibrateError::Sample { index: 0, .. }));
-    let nan = calibrate(&graph, &[vec![vec![f64::NAN; 72]]], &options).unwrap_err();
+    let nan = calibrate(&graph, &[vec![vec![f64::NAN; 72]]], &answer, &options).unwrap_err();
     assert!(matches!(nan, CalibrateError::NonFinite { index: 0, .. }));
 }
