@@ -47,7 +47,7 @@ class Builder:
         self.inputs = []
         self.tensors = []
         self.outputs = []
-        self.must_be_linear = None  # a concatenation that only a linear node may read
+        self.constant_shapes = {}  # of constants that nodes compute
         self._names = 0
 
     def name(self, stem):
@@ -81,14 +81,48 @@ class Builder:
         return tensor
 
     def constant(self, values, stem="c"):
-        """The name of a constant: an initializer, or a Constant node."""
+        """The name of a constant: an initializer, a Constant node, or a node that computes it from constants."""
         values = np.asarray(values)
+        if values.dtype == np.float32 and self.chance(0.08):
+            return self._computed_constant(values)
         name = self.name(stem)
         if self.chance(0.25):
             value = numpy_helper.from_array(values, name)
             self.nodes.append(helper.make_node("Constant", [], [name], name=name, value=value))
         else:
             self.initializers.append(numpy_helper.from_array(values, name))
+        return name
+
+    def _computed_constant(self, values):
+        """The same values by an operator that the importer folds; every step is exact."""
+        how = self.rng.choice(["Identity", "Neg", "Cast", "Sub", "Div", "Reshape", "Transpose", "Concat"])
+        if values.ndim == 0 and how in ("Transpose", "Concat"):
+            how = "Neg"
+        attributes = {}
+        if how == "Neg":
+            sources = [-values]
+        elif how == "Cast":
+            sources, attributes = [values.astype(np.float64)], {"to": 1}
+        elif how == "Sub":
+            sources = [values, np.zeros(values.shape[-1:], np.float32)]
+        elif how == "Div":
+            sources = [values * 4, np.float32(4)]
+        elif how == "Reshape":
+            sources = [values.ravel(), np.asarray(values.shape, dtype=np.int64)]
+        elif how == "Transpose":
+            sources = [np.ascontiguousarray(values.T)]
+        elif how == "Concat":
+            at = self.rng.randint(0, values.shape[0])
+            sources, attributes = [p for p in (values[:at], values[at:]) if len(p)], {"axis": 0}
+        else:
+            sources = [values]
+        names = []
+        for source in sources:
+            names.append(self.name("c"))
+            self.initializers.append(numpy_helper.from_array(np.asarray(source), names[-1]))
+        name = self.name("folded")
+        self.nodes.append(helper.make_node(how, names, [name], name=f"{how}_{name}", **attributes))
+        self.constant_shapes[name] = values.shape
         return name
 
     def ints(self, values, stem="i"):

@@ -171,6 +171,10 @@ KINDS = {
 }
 
 
+OFTEN = ("[C,1…]", "[1,C,1…]")
+"""What exporters write after a convolution: importers are tempted to merge it."""
+
+
 def kind_of(constant, tensor):
     """The kind of a constant's shape beside a tensor's: the first name that fits."""
     out = np.broadcast_shapes(constant, tensor)
@@ -223,7 +227,7 @@ def partner(b, x):
     """Another computed tensor whose shape broadcasts with x's: an older one, or one branched off from x."""
     fits = []
     for t in b.tensors:
-        if t.name == x.name or t is b.must_be_linear:
+        if t.name == x.name:
             continue
         try:
             shape = broadcast(t.shape, x.shape)
@@ -247,9 +251,7 @@ def _binary(op, side):
     def emit(b, x):
         if side == "x,y":
             return with_tensor(b, op, x)
-        kinds = list(KINDS)
-        b.rng.shuffle(kinds)
-        for kind in kinds:
+        for kind in sorted(KINDS, key=lambda k: b.rng.random() ** (1 / (3 if k in OFTEN else 1)), reverse=True):
             try:
                 return with_constant(b, op, side, x, kind)
             except Unfit:
@@ -261,7 +263,8 @@ def _binary(op, side):
 
 for _op in BINARY:
     for _side in SIDES:
-        operator(f"{_op}({_side})", scalar=True)(_binary(_op, _side))
+        _form = f"{_op}({_side})"
+        operator(_form, refused=_form in ("Mul(x,y)", "Div(x,y)", "Div(c,x)"))(_binary(_op, _side))
 
 
 @operator("Sum")

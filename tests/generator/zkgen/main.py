@@ -36,7 +36,7 @@ class Case:
             return
         self.model, builder = made
         self.shapes = {t.name: t.shape for t in builder.tensors}
-        self.pairs, self.cells = features(self.model, self.shapes)
+        self.pairs, self.cells = features(self.model, {**self.shapes, **builder.constant_shapes})
         self.inputs = models.inputs_of(self.model, identity, "input")
         asked = oracle.Oracle(self.model)
         self.departures = asked.departures
@@ -168,7 +168,9 @@ class Run:
                 self.proved_pairs.update(case.pairs)
                 self.proved_cells.update(case.cells)
                 self.errors.append(case.error)
-            elif case.outcome == judge.REFUSED:
+                continue
+            self.plan.not_proved(case.pairs, case.cells)
+            if case.outcome == judge.REFUSED:
                 self.reasons[system][case.why] += 1
             else:
                 self._failed(case, system)

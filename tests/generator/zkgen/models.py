@@ -52,8 +52,6 @@ def _build(rng, target):
     if not ends and not refused:
         for _ in range(rng.choice([0, 1, 1, 2, 2, 3] if kind != "any" else [1, 2, 3, 4, 5])):
             b.last = _step(b)
-    if b.must_be_linear is not None and not refused:
-        b.last = _linear(b, b.must_be_linear)
     _outputs(b)
     if aim is not None and aim not in b.needed():
         # The steps after the target went another way.
@@ -71,13 +69,12 @@ def _pair(b, producer, consumer):
         x = b.input(_fitting(b, consumer))
     else:
         forms = [f for f in FORMS if op_of(f) == producer and f != "Max(x)"]
-        plain = [f for f in forms if not FORMS[f].refused and f not in ("Mul(x,y)", "Div(x,y)", "Div(c,x)")]
+        plain = [f for f in forms if not FORMS[f].refused]
         form = b.pick(plain or forms)
         x = _emit(b, form, _prefix(b, None, FORMS[form].fits))
     if consumer == "Output":
         b.last = x
         return
-    b.must_be_linear = None
     if not FORMS[consumer].fits(x):
         raise Unfit(consumer)
     b.last = _emit(b, consumer, x)
@@ -93,11 +90,7 @@ def _fitting(b, consumer):
 
 def _emit(b, form, x):
     made = FORMS[form].emit(b, x)
-    if isinstance(made, list):
-        made = made[0]
-    if form == "Concat":
-        b.must_be_linear = made
-    return made
+    return made[0] if isinstance(made, list) else made
 
 
 def _prefix(b, rank, fits=lambda x: True):
@@ -108,8 +101,6 @@ def _prefix(b, rank, fits=lambda x: True):
     b.last = x
     for _ in range(b.rng.choice([0, 0, 1, 1, 2])):
         b.last = _step(b)
-    if b.must_be_linear is not None:
-        b.last = _linear(b, b.must_be_linear)
     x = b.last
     if rank and x.rank != rank:
         x = reshape_to(b, x, factors(b.rng, x.len, rank))
@@ -125,21 +116,10 @@ def _prefix(b, rank, fits=lambda x: True):
 
 def _step(b):
     """One more node, on the last tensor or on an older one."""
-    if b.must_be_linear is not None:
-        return _linear(b, b.must_be_linear)
     x = b.last if b.chance(0.8) else b.pick(b.tensors[-6:])
-    usable = [f for f in FORMS.values() if f.fits(x) and not f.refused and not known_refused(("Input", f.name))]
+    usable = [f for f in FORMS.values() if f.fits(x) and not f.refused]
     form = b.rng.choices(usable, [f.weight for f in usable])[0]
     return _emit(b, form.name, x)
-
-
-def _linear(b, x):
-    """What may follow a concatenation."""
-    b.must_be_linear = None
-    usable = [f for f in ("Conv", "Gemm", "MatMul", "MatMul(vector)") if FORMS[f].fits(x)]
-    if not usable:
-        raise Unfit("no linear operator")
-    return _emit(b, b.pick(usable), x)
 
 
 def _outputs(b):
@@ -147,8 +127,8 @@ def _outputs(b):
     last = b.last
     b.outputs = [last]
     read = {i for n in b.nodes for i in n.input}
-    loose = [t for t in b.tensors if t.maker not in ("Input", "Concat", "Gather") and t.name not in read and t != last]
-    older = [t for t in b.tensors if t.maker not in ("Input", "Concat", "Gather", "Cast") and t != last]
+    loose = [t for t in b.tensors if t.maker != "Input" and t.name not in read and t != last]
+    older = [t for t in b.tensors if t.maker != "Input" and t != last]
     if loose and b.chance(0.4):
         b.outputs.append(b.pick(loose))
     elif older and b.chance(0.1):

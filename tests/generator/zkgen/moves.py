@@ -166,7 +166,7 @@ def slice_of(b, x):
     return _slice(b, x, stepped=False)
 
 
-@operator("Slice(step)", scalar=False, refused=True)
+@operator("Slice(step)", scalar=False)
 def stepped_slice(b, x):
     return _slice(b, x, stepped=True)
 
@@ -194,7 +194,7 @@ def split(b, x):
     return made
 
 
-@operator("Gather", scalar=False, refused=True)
+@operator("Gather", scalar=False)
 def gather(b, x):
     axis = b.rng.randrange(x.rank)
     size = x.shape[axis]
@@ -214,7 +214,7 @@ def gather(b, x):
 def concat(b, x):
     axis = b.rng.randrange(x.rank)
     rest = lambda t: (t.rank, *t.shape[:axis], *t.shape[axis + 1 :])
-    others = [t for t in b.tensors if t.rank == x.rank and rest(t) == rest(x) and t is not b.must_be_linear]
+    others = [t for t in b.tensors if t.rank == x.rank and rest(t) == rest(x)]
     parts = [x]
     for _ in range(b.rng.randint(1, 2)):
         if b.chance(0.15):

@@ -65,8 +65,9 @@ def _write_out(model, node):
     attributes = attributes_of(node)
     kernel = attributes.get("kernel_shape")
     if kernel is None:
-        weights = next(t for t in _constants(model) if t.name == node.input[1])
-        kernel = list(weights.dims)[2:]
+        dims = {t.name: list(t.dims) for t in _constants(model)}
+        dims |= {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in inferred.value_info}
+        kernel = dims[node.input[1]][2:]
     n = len(kernel)
     strides, dilations = attributes.get("strides", [1] * n), attributes.get("dilations", [1] * n)
     pads = [0] * 2 * n
@@ -112,18 +113,17 @@ class Oracle:
 
 
 def all_values(model, inputs):
-    """Every float tensor of a graph, by name: for cutting a graph into pieces."""
+    """Every float tensor of a graph that depends on an input, by name: for cutting a graph into pieces."""
     whole = _copy(model)
     have = {o.name for o in whole.graph.output}
-    from_shape = set()
+    computed, from_shape = set(inputs), set()
     for node in model.graph.node:
-        if node.op_type == "Constant":
-            continue
         if node.op_type == "Shape" or any(i in from_shape for i in node.input[:1]):
             from_shape.update(node.output)
-            continue
-        for name in node.output:
-            if name and name not in have:
-                whole.graph.output.append(helper.make_empty_tensor_value_info(name))
+        elif any(i in computed for i in node.input):
+            computed.update(node.output)
+            for name in node.output:
+                if name and name not in have:
+                    whole.graph.output.append(helper.make_empty_tensor_value_info(name))
     oracle = Oracle(whole)
     return dict(zip(oracle.names, oracle.answer(inputs)))

@@ -16,8 +16,6 @@ from .registry import FORMS, op_of
 SIDES = ("x,c", "c,x")
 RANKS = (1, 2, 3, 4, 5)
 LEAST = 20
-REFUSED_PRODUCERS = {"Gather"}
-"""Producers that only refused graphs have."""
 
 
 def shapes_to_try(rng):
@@ -105,12 +103,8 @@ def valid_cells():
 
 def known_refused(pair):
     """Whether the importer takes no graph with that pair, as far as its documentation says."""
-    producer, consumer = pair
-    if producer in REFUSED_PRODUCERS or (consumer in FORMS and FORMS[consumer].refused):
-        return True
-    if consumer in ("Mul(x,y)", "Div(x,y)", "Div(c,x)"):
-        return True
-    return producer == "Concat" and op_of(consumer) not in ("Gemm", "MatMul", "Conv")
+    consumer = pair[1]
+    return consumer in FORMS and FORMS[consumer].refused
 
 
 def form_of(node, computed, constants, shapes):
@@ -131,7 +125,7 @@ def form_of(node, computed, constants, shapes):
 
 
 def features(model, shapes):
-    """(pairs, cells) of a model. `shapes` are those of all float tensors."""
+    """(pairs, cells) of a model. `shapes` are those of all float tensors, and of constants that nodes compute."""
     graph = model.graph
     maker = {i.name: "Input" for i in graph.input}
     constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
@@ -146,6 +140,8 @@ def features(model, shapes):
             continue
         if node.op_type == "Shape" or any(i in from_shape for i in node.input[:1]):
             from_shape.update(node.output)
+            continue
+        if not any(i in computed for i in node.input):
             continue
         form = form_of(node, computed, constants, shapes)
         if node.op_type == "Reshape" and node.input[1] in from_shape:

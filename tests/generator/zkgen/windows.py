@@ -101,7 +101,7 @@ def _conv(b, x, geometry):
 def conv(b, x):
     geometry = Geometry(b, x.shape[2:], pool=False, dilate=True, ceil=False)
     if _is_strided_point(geometry):
-        raise Unfit("refused: see the form below")
+        raise Unfit("the form below")
     return _conv(b, x, geometry)
 
 
@@ -110,7 +110,7 @@ def _is_strided_point(g):
     return any(k == 1 and s > 1 for k, s in zip(g.kernel, g.strides)) and all(k == 1 for k in g.kernel)
 
 
-@operator("Conv(1×1, stride)", fits=image, refused=True)
+@operator("Conv(1×1, stride)", fits=image)
 def strided_point(b, x):
     geometry = Geometry(b, x.shape[2:], pool=False, dilate=False, ceil=False)
     if not _is_strided_point(geometry):
