@@ -125,8 +125,10 @@ class Account:
         m, r = stack, LOG_INVERSE_RATE
         queries_target = TERM_BITS - GRINDING_BITS
         samples = self._out_of_domain("commitment", m, r)
-        self._term("commitment: claims combined by powers of a challenge", "[SZ], [J]", (claims + samples - 1) * list_size(r))
-        ood, queries, ground, ground_folds = [samples], [], [], [self._fold("commitment", m, r, folds[0])]
+        combined = (claims + samples - 1) * list_size(r)
+        self._term("commitment: claims combined by powers of a challenge", "[SZ], [J]", combined)
+        ood, queries, ground = [samples], [], []
+        ground_folds = [self._fold("commitment", m, r, folds[0])]
         for i, fold in enumerate(folds[:-1], 1):
             where = f"round {i}"
             t = math.ceil(queries_target / -math.log2(agreement(r)))
@@ -209,7 +211,8 @@ def report():
 def markdown():
     chosen = [s for s in sizes() if s[0] in ("smallest", "largest")]
     accounts = [Account(*size) for _, *size in chosen]
-    lines = ["| term | source | " + " | ".join(f"{n}: bits, of these ground" for n, *_ in chosen) + " |", "|---|---|---|---|"]
+    heads = " | ".join(f"{n}: bits, of these ground" for n, *_ in chosen)
+    lines = [f"| term | source | {heads} |", "|---|---|---|---|"]
     keep = {}
     for at, account in enumerate(accounts):
         for name, source, log, grinding, times in account.terms:
@@ -227,7 +230,8 @@ def markdown():
         lines.append(f"| {name} | {source} | " + " | ".join(cells) + " |")
     whole = [f"{a.total():.1f}" for a in accounts]
     bare = [f"{a.total(grinding=False):.1f}" for a in accounts]
-    lines.append("| **all together: attack work** | sum of the probabilities | " + " | ".join(f"**{w}**" for w in whole) + " |")
+    cells = " | ".join(f"**{w}**" for w in whole)
+    lines.append(f"| **all together: attack work** | sum of the probabilities | {cells} |")
     lines.append("| all together, without grinding: interactive soundness | | " + " | ".join(bare) + " |")
     return "\n".join(lines)
 

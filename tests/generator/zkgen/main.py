@@ -36,7 +36,7 @@ class Case:
             return
         self.model, builder = made
         self.shapes = {t.name: t.shape for t in builder.tensors}
-        self.pairs, self.cells = features(self.model, {**self.shapes, **builder.constant_shapes})
+        self.met = features(self.model, {**self.shapes, **builder.constant_shapes})
         self.inputs = models.inputs_of(self.model, identity, "input")
         asked = oracle.Oracle(self.model)
         self.departures = asked.departures
@@ -80,7 +80,7 @@ def arguments():
     parser.add_argument("--jobs", type=int, default=2, help="operators at a time")
     parser.add_argument("--verify", type=float, default=0.05, help="share of receipts that are verified as well")
     parser.add_argument("--only", metavar="REGEX", help="only targets of this kind, such as 'pair Conv > Sub'")
-    parser.add_argument("--again", metavar="ID", action="append", help="only these graphs, by the ids that a run printed")
+    parser.add_argument("--again", metavar="ID", action="append", help="only this graph, by the id that a run printed")
     parser.add_argument("--system", choices=SYSTEMS, default=SYSTEMS[0], help="with --again")
     return parser.parse_args()
 
@@ -98,7 +98,7 @@ class Run:
         self.began = time.monotonic()
         self.outcomes = {s: Counter() for s in SYSTEMS}
         self.reasons = defaultdict(Counter)
-        self.proved_pairs, self.proved_cells = Counter(), Counter()
+        self.proved = Counter()
         self.departures, self.unmade = Counter(), []
         self.errors, self.failures, self.verified = [], [], Counter()
 
@@ -123,7 +123,7 @@ class Run:
         if case.model is None:
             self.unmade.append(case.id)
             return None
-        self.plan.count(case.pairs, case.cells)
+        self.plan.count(case.met)
         self.departures.update(case.departures)
         return case
 
@@ -165,11 +165,10 @@ class Run:
             if hasattr(case, "verified"):
                 self.verified[case.verified] += 1
             if case.outcome == judge.PROVED:
-                self.proved_pairs.update(case.pairs)
-                self.proved_cells.update(case.cells)
+                self.proved.update(case.met)
                 self.errors.append(case.error)
                 continue
-            self.plan.not_proved(case.pairs, case.cells)
+            self.plan.not_proved(case.met)
             if case.outcome == judge.REFUSED:
                 self.reasons[system][case.why] += 1
             else:

@@ -15,7 +15,8 @@ def gemm(b, x):
     if constant_left:
         rows, inner = inner, rows
     other = b.rng.randint(1, 8)
-    shape = (other, inner) if flags["transA" if constant_left else "transB"] == (0 if constant_left else 1) else (inner, other)
+    turned = flags["transA"] == 0 if constant_left else flags["transB"] == 1
+    shape = (other, inner) if turned else (inner, other)
     constant = b.constant(b.normal(shape, 1 / math.sqrt(inner)))
     m, n = (other, rows) if constant_left else (rows, other)
     operands = [constant, x] if constant_left else [x, constant]

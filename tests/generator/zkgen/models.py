@@ -8,7 +8,7 @@ import random
 import numpy as np
 
 from .builder import OPSETS, Builder, Unfit
-from .elementwise import BINARY, KINDS, with_constant
+from .elementwise import with_constant
 from .moves import factors, reshape_to
 from .registry import FORMS, op_of
 from .targets import known_refused, of_rank, shapes_to_try

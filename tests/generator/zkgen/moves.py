@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from onnx import helper
 
 from .builder import Unfit
 from .registry import operator
@@ -73,8 +74,6 @@ def reshape_by_shape(b, x):
 
 
 def _raw(b, op, inputs, outputs, **attributes):
-    from onnx import helper
-
     b.nodes.append(helper.make_node(op, inputs, outputs, name=f"{op}_{outputs[0]}", **attributes))
 
 
@@ -141,24 +140,24 @@ def _slice(b, x, stepped):
         else:
             shape[a] = -(-(end - start) // step)
             starts.append(start - size if b.chance(0.3) and start < size else start)
-            ends.append(2**31 - 1 if end == size and b.chance(0.5) else (end - size if end < size and b.chance(0.3) else end))
+            if end == size and b.chance(0.5):
+                end = 2**31 - 1
+            elif end < size and b.chance(0.3):
+                end -= size
+            ends.append(end)
         steps.append(step)
     if b.opset < 10:
         if stepped:
             raise Unfit("no steps")
         every = axes == list(range(len(axes))) and b.chance(0.3)
         attributes = {} if every else {"axes": axes}
-        return b.node("Slice", [x], shape_of(shape), starts=starts, ends=ends, **attributes)
+        return b.node("Slice", [x], tuple(shape), starts=starts, ends=ends, **attributes)
     inputs = [x, b.ints(starts), b.ints(ends)]
     if axes != list(range(len(axes))) or stepped or b.chance(0.8):
         inputs.append(b.ints([b.axis(a, x.rank) for a in axes]))
         if stepped or b.chance(0.4):
             inputs.append(b.ints(steps))
-    return b.node("Slice", inputs, shape_of(shape))
-
-
-def shape_of(shape):
-    return tuple(shape)
+    return b.node("Slice", inputs, tuple(shape))
 
 
 @operator("Slice", scalar=False)

@@ -19,9 +19,10 @@ def attributes_of(node):
 def _same(node):
     """The name of the departure of a window with auto_pad SAME, or None.
 
-    The specification: the output has ceil(size / stride) places, whatever kernel and dilation, and padding makes up for
-    what is missing. onnxruntime 1.32 forgets the dilation (pools) or refuses it (Conv), and refuses a pool whose stride is
-    so much longer than its kernel that the padding would be negative. ONNX's reference evaluator forgets the dilation too.
+    The specification: the output has ceil(size / stride) places, whatever kernel and dilation, and padding makes up
+    for what is missing. onnxruntime 1.32 forgets the dilation (pools) or refuses it (Conv), and refuses a pool whose
+    stride is so much longer than its kernel that the padding would be negative. ONNX's reference evaluator forgets the
+    dilation, too.
     """
     attributes = attributes_of(node)
     if node.op_type not in ("Conv", "MaxPool", "AveragePool"):
@@ -36,7 +37,7 @@ def _same(node):
 
 
 def in_other_words(model):
-    """(the model with such padding written out, names of the departures). Sizes come from shape inference, node by node."""
+    """(the model with such padding written out, names of the departures). Sizes are inferred, node by node."""
     names = sorted({n for n in map(_same, model.graph.node) if n})
     if not names:
         return model, names

@@ -3,6 +3,7 @@
 import random
 import re
 from collections import Counter
+from dataclasses import dataclass
 
 from .targets import LEAST, known_refused, valid_cells, valid_pairs
 
@@ -11,72 +12,72 @@ REFUSED_LEAST = 3
 TRIES = 4
 """A target that is refused is tried so many times as often as it should be proved."""
 ANY = 0.15
+"""Share of graphs that aim at nothing."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A pair or a cell (see `targets`), and its name in a graph's id."""
+
+    key: tuple
+    name: str
+    refused: bool
 
 
 class Plan:
-    """Counts what the graphs made so far have met. A function of its seed."""
+    """Counts what the graphs made so far have met, and how often they were refused. A function of its seed, and of what
+    became of the graphs."""
 
     def __init__(self, seed, only=None):
         self.rng = random.Random(f"plan/{seed}")
         self.seed = seed
-        self.pairs, self.cells = Counter(), Counter()
-        self.failed = Counter()
-        self.targets = []
-        for pair in valid_pairs():
-            need = REFUSED_LEAST if known_refused(pair) else LEAST
-            self.targets.append((self.pairs, pair, need, "pair " + " > ".join(pair)))
-        for cell in valid_cells():
-            need = REFUSED_LEAST if cell[0] == "Div" and cell[1] == "c,x" else LEAST
-            self.targets.append((self.cells, cell, need, "cell " + "|".join(map(str, cell))))
-        if only:
-            self.targets = [t for t in self.targets if re.search(only, t[3])]
-        self.only = only
-        self.made = 0
+        self.made, self.failed = Counter(), Counter()
+        self.pairs = [Target(p, "pair " + " > ".join(p), known_refused(p)) for p in valid_pairs()]
+        refused = lambda cell: known_refused((None, f"{cell[0]}({cell[1]})"))
+        self.cells = [Target(c, "cell " + "|".join(map(str, c)), refused(c)) for c in valid_cells()]
+        self.only = [t for t in [*self.pairs, *self.cells] if only and re.search(only, t.name)]
+        if only and not self.only:
+            raise SystemExit(f"no target is called {only!r}")
+        self._number = 0
         self._queue = []
-        self._empty = False
 
     def next(self):
         """The id of the next graph."""
-        self.made += 1
-        return f"{self.seed}.{self.made}/{self._target()}"
+        self._number += 1
+        return f"{self.seed}.{self._number}/{self._target()}"
 
     def _target(self):
         if self.only:
-            return self.rng.choice(self.targets)[3]
-        if self._empty or self.rng.random() < ANY:
+            return self.rng.choice(self.only).name
+        if self.rng.random() < ANY:
             return "any"
         while True:
             while self._queue:
-                counter, key, need, name = self._queue.pop()
-                if self._lacks(counter, key, need):
-                    return name
-            missing = [t for t in self.targets if self._lacks(*t[:3])]
+                target = self._queue.pop()
+                if self._lacks(target):
+                    return target.name
+            missing = [t for t in [*self.pairs, *self.cells] if self._lacks(t)]
             if not missing:
-                self._empty = True
                 return "any"
             # Those that lack most come first, each once before any comes again.
-            share = lambda t: self._good(t[0], t[1]) / t[2]
-            least = min(map(share, missing))
-            self._queue = [t for t in missing if share(t) <= least + 0.15]
+            least = min(map(self._share, missing))
+            self._queue = [t for t in missing if self._share(t) <= least + 0.15]
             self.rng.shuffle(self._queue)
 
-    def _good(self, counter, key):
+    def _good(self, target):
         """Graphs that met a target and were not refused, as far as that is known yet."""
-        return counter[key] - self.failed[key]
+        return self.made[target.key] - self.failed[target.key]
 
-    def _lacks(self, counter, key, need):
-        if need == REFUSED_LEAST:
-            return counter[key] < need
-        return self._good(counter, key) < need and counter[key] < TRIES * need
+    def _share(self, target):
+        return self.made[target.key] / REFUSED_LEAST if target.refused else self._good(target) / LEAST
 
-    def count(self, pairs, cells):
-        """A graph has been made."""
-        self.pairs.update(pairs)
-        self.cells.update(cells)
-        self._empty = False
+    def _lacks(self, target):
+        return self._share(target) < 1 and self.made[target.key] < TRIES * LEAST
 
-    def not_proved(self, pairs, cells):
+    def count(self, met):
+        """A graph has been made that meets these targets."""
+        self.made.update(met)
+
+    def not_proved(self, met):
         """It was refused: it does not count."""
-        self.failed.update(pairs)
-        self.failed.update(cells)
-        self._empty = False
+        self.failed.update(met)

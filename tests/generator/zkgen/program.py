@@ -48,7 +48,8 @@ class Programs:
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / "objects.yaml"
         file.write_text("\n---\n".join(json.dumps(d) for d in documents(cases, system)))
-        command = [self.operator, "local", "-f", file, "--state", folder / "state", "--worker", self.worker, "-o", "json", "-q"]
+        command = [self.operator, "local", "-f", file, "--state", folder / "state", "--worker", self.worker]
+        command += ["-o", "json", "-q"]
         if system == "Halo2Kzg":
             command.append("--allow-dev-srs")
         ran = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)

@@ -1,17 +1,15 @@
 """What a run found, as JSON and for people."""
 
 from . import judge
-from .targets import LEAST, known_refused
+from .targets import LEAST
 
 
 def report(run, seconds):
-    pairs, cells = [t[1] for t in run.plan.targets if t[0] is run.plan.pairs], []
-    cells = [t[1] for t in run.plan.targets if t[0] is run.plan.cells]
     total = sum(sum(o.values()) for o in run.outcomes.values())
     errors = sorted(run.errors)
     at = lambda q: errors[min(len(errors) - 1, int(q * len(errors)))] if errors else None
-    row = lambda key, made, proved, refused: {
-        "of": list(key), "made": made[key], "proved": proved[key], "knownRefused": refused,
+    row = lambda t: {
+        "of": list(t.key), "made": run.plan.made[t.key], "proved": run.proved[t.key], "knownRefused": t.refused,
     }
     return {
         "seed": run.seed,
@@ -25,10 +23,8 @@ def report(run, seconds):
         "onnxruntimeDeparts": dict(run.departures),
         "notMade": run.unmade,
         "failures": run.failures,
-        "pairs": [row(p, run.plan.pairs, run.proved_pairs, known_refused(p)) for p in pairs],
-        "cells": [
-            row(c, run.plan.cells, run.proved_cells, c[0] == "Div" and c[1] == "c,x") for c in cells
-        ],
+        "pairs": [row(t) for t in run.plan.pairs],
+        "cells": [row(t) for t in run.plan.cells],
     }
 
 
@@ -40,7 +36,8 @@ def _coverage(rows):
 
 def summary(report):
     """A few lines."""
-    lines = [f"{report['graphs']} graphs in {report['seconds']} s ({report['graphsPerSecond']} a second), seed {report['seed']}"]
+    speed = f"{report['seconds']} s ({report['graphsPerSecond']} a second)"
+    lines = [f"{report['graphs']} graphs in {speed}, seed {report['seed']}"]
     for system, outcomes in report["outcomes"].items():
         total = sum(outcomes.values())
         parts = ", ".join(f"{n} {o}" for o, n in sorted(outcomes.items(), key=lambda i: -i[1]))
@@ -62,7 +59,8 @@ def markdown(report):
     lines = ["# Random graphs", "", summary(report).replace("\n", "\n\n"), ""]
     errors = report["errors"]
     if errors["median"] is not None:
-        lines += [f"Error: median {errors['median']:.1e}, 99 % below {errors['p99']:.1e}, greatest {errors['greatest']:.1e}.", ""]
+        median, p99, greatest = (f"{errors[q]:.1e}" for q in ("median", "p99", "greatest"))
+        lines += [f"Error: median {median}, 99 % below {p99}, greatest {greatest}.", ""]
     if report["onnxruntimeDeparts"]:
         lines += ["onnxruntime departs from the specification and was asked in other words:", ""]
         lines += [f"- {name}: {n} graphs" for name, n in report["onnxruntimeDeparts"].items()] + [""]
@@ -71,13 +69,15 @@ def markdown(report):
         lines += [f"| {why.replace('|', '/')} | {n} |" for why, n in reasons.items()] + [""]
     if report["failures"]:
         lines += ["## Failures", "", "| id | system | outcome | error | operators |", "|---|---|---|---|---|"]
-        lines += [
-            f"| `{f['id']}` | {f['system']} | {f['outcome']} | {f['error']} | {' '.join(f.get('smallest') or f['operators'])} |"
-            for f in report["failures"]
-        ] + [""]
-    lines += ["## Pairs: made / proved", "", "Rows produce, columns consume; empty where no such pair exists, `r` where it is known to be refused.", ""]
+        for f in report["failures"]:
+            operators = " ".join(f.get("smallest") or f["operators"])
+            lines.append(f"| `{f['id']}` | {f['system']} | {f['outcome']} | {f['error']} | {operators} |")
+        lines.append("")
+    lines += ["## Pairs: made / proved", ""]
+    lines += ["Rows produce, columns consume; empty where no such pair exists, `r` where the importer refuses it.", ""]
     lines += _matrix(report["pairs"], lambda r: (r["of"][0], r["of"][1])) + [""]
-    lines += ["## Binary operators with a constant: made / proved", "", "Columns are the rank of the computed operand.", ""]
+    lines += ["## Binary operators with a constant: made / proved", ""]
+    lines += ["Columns are the rank of the computed operand.", ""]
     lines += _matrix(report["cells"], lambda r: (f"{r['of'][0]}({r['of'][1]}) {r['of'][2]}", str(r["of"][3])))
     return "\n".join(lines) + "\n"
 

@@ -125,13 +125,16 @@ def form_of(node, computed, constants, shapes):
 
 
 def features(model, shapes):
-    """(pairs, cells) of a model. `shapes` are those of all float tensors, and of constants that nodes compute."""
+    """Pairs and cells of a model, with how often each is there.
+
+    `shapes` are those of all float tensors, and of constants that nodes compute.
+    """
     graph = model.graph
     maker = {i.name: "Input" for i in graph.input}
     constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
     computed = set(maker)
     shapes = {**shapes, **{n: c.shape for n, c in constants.items()}}
-    pairs, cells = Counter(), Counter()
+    met = Counter()
     from_shape = set()
     for node in graph.node:
         if node.op_type == "Constant":
@@ -150,17 +153,17 @@ def features(model, shapes):
             form = windows_form(node, shapes)
         for name in node.input:
             if name in computed:
-                pairs[(maker[name], form)] += 1
+                met[(maker[name], form)] += 1
         if node.op_type in BINARY and len(node.input) == 2 and not form.endswith("(x,y)"):
             side = form[len(node.op_type) + 1 : -1]
             x, c = node.input if side == "x,c" else reversed(node.input)
-            cells[(node.op_type, side, kind_of(shapes[c], shapes[x]), len(shapes[x]))] += 1
+            met[(node.op_type, side, kind_of(shapes[c], shapes[x]), len(shapes[x]))] += 1
         for name in node.output:
             maker[name] = node.op_type
             computed.add(name)
     for output in graph.output:
-        pairs[(maker[output.name], "Output")] += 1
-    return pairs, cells
+        met[(maker[output.name], "Output")] += 1
+    return met
 
 
 def windows_form(node, shapes):
