@@ -13,11 +13,11 @@ def minimise(programs, system, model, inputs, outcome, folder):
     """The smallest (model, inputs) found."""
     for n in range(ROUNDS):
         candidates = list(_smaller(model, inputs))[:AT_ONCE]
-        cases = [(f"m{i}", m.SerializeToString(), x) for i, (m, x) in enumerate(candidates)]
+        cases = [(f"m{i}", m.SerializeToString(), x, True) for i, (m, x) in enumerate(candidates)]
         if not cases:
             break
         answers = programs.run(cases, system, folder / f"minimise-{n}")
-        for (name, _, x), (smaller, _) in zip(cases, candidates):
+        for (name, _, x, _), (smaller, _) in zip(cases, candidates):
             if _fails(answers[name], smaller, x, outcome):
                 model, inputs = smaller, x
                 break
@@ -32,7 +32,7 @@ def _fails(answer, model, inputs, outcome):
     asked = oracle.Oracle(model)
     expected = dict(zip(asked.names, asked.answer(inputs)))
     scales = [float(np.abs(y).max()) for y in expected.values()]
-    return judge.judge(answer.outputs, expected, scales)[0] == outcome
+    return judge.judge(answer.outputs, expected, scales, True)[0] == outcome
 
 
 def _smaller(model, inputs):

@@ -43,11 +43,16 @@ class Programs:
         usage = subprocess.run([self.worker, "verify", "--help"], capture_output=True, text=True)
         self.flags = set(re.findall(r"--[a-z0-9-]+", usage.stdout))
 
+    @property
+    def compares(self):
+        """Whether a Model may say that its outputs are no classes."""
+        return "--no-top1" in self.flags
+
     def run(self, cases, system, folder):
-        """One run of local mode over many models: [(name, model, inputs)] → {name: Answer}."""
+        """One run of local mode over many models: [(name, model, inputs, compare classes)] → {name: Answer}."""
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / "objects.yaml"
-        file.write_text("\n---\n".join(json.dumps(d) for d in documents(cases, system)))
+        file.write_text("\n---\n".join(json.dumps(d) for d in documents(cases, system, self.compares)))
         command = [self.operator, "local", "-f", file, "--state", folder / "state", "--worker", self.worker]
         command += ["-o", "json", "-q"]
         if system == "Halo2Kzg":
@@ -62,7 +67,7 @@ class Programs:
         by = {(i["kind"], i["metadata"]["name"]): i for i in items}
         return {
             name: answer(by[("InferenceRequest", name)], by[("Model", name)])
-            for name, _, _ in cases
+            for name, *_ in cases
         }
 
     def verify(self, receipt, model, inputs, scale, system, compare):
@@ -75,9 +80,8 @@ class Programs:
         input_file.write_text(json.dumps(named if len(named) > 1 else next(iter(named.values()))))
         command = [self.worker, "verify", receipt, "--model", model_file, "--input", input_file]
         if "--output-scale" in self.flags:
-            for s in scale:
-                command += ["--output-scale", repr(float(s))]
-        if "--no-top1" in self.flags and not compare:
+            command += ["--output-scale", ",".join(repr(float(s)) for s in scale)]
+        if self.compares and not compare:
             command.append("--no-top1")
         if system == "Halo2Kzg":
             command.append("--allow-dev-srs")
@@ -85,20 +89,20 @@ class Programs:
         return ran.returncode, ran.stdout + ran.stderr
 
 
-def documents(cases, system):
+def documents(cases, system, compares):
     """The objects of a run."""
     for pool in ("alpha", "beta"):
         spec = {"image": "prover-worker", "allowUnpinnedImage": True, "resources": {"cpu": "1", "memory": "2Gi"}}
         yield {"apiVersion": API, "kind": "MinerPool", "metadata": {"name": pool}, "spec": spec}
-    for name, model, inputs in cases:
+    for name, model, inputs, compare in cases:
         meta = {"name": name}
         binary = {"model.onnx": base64.b64encode(model).decode()}
         yield {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "binaryData": binary}
-        spec = {
-            "source": {"configMap": {"name": name, "key": "model.onnx"}},
-            "quantization": {"errorBudgetMillionths": BUDGET_MILLIONTHS},
-            "proofSystem": system,
-        }
+        quantization = {"errorBudgetMillionths": BUDGET_MILLIONTHS}
+        if compares:
+            quantization["compareTop1"] = compare
+        source = {"configMap": {"name": name, "key": "model.onnx"}}
+        spec = {"source": source, "quantization": quantization, "proofSystem": system}
         yield {"apiVersion": API, "kind": "Model", "metadata": meta, "spec": spec}
         inline = {
             n: {"shape": list(v.shape), "data": [float(x) for x in v.ravel()]} for n, v in inputs.items()
@@ -115,6 +119,11 @@ def answer(request, model):
         receipt = status["receipt"]["path"]
         done = Answer(phase, receipt=receipt, outputs=outputs_of(Path(receipt).read_bytes()))
         done.scale = (model.get("status", {}).get("accuracy") or {}).get("outputScale")
+        shown = status.get("output") or {}
+        if shown.get("values") is not None and shown.get("name") in done.outputs:
+            proved = done.outputs[shown["name"]].ravel()
+            if len(proved) != len(shown["values"]) or not np.allclose(proved, shown["values"], rtol=1e-9, atol=0):
+                return Answer(phase, "InternalError", "status shows other values than the receipt has")
         return done
     conditions = lambda o: {c["type"]: c for c in (o.get("status") or {}).get("conditions", [])}
     mine, its = conditions(request), conditions(model)

@@ -6,7 +6,7 @@ use p3_whir::SecurityAssumption;
 use serde_json::Value;
 
 use super::super::commitment::{bits, configuration, scheme};
-use super::super::key::own_error_log2;
+use super::super::key::own_terms_log2;
 use super::super::{Key, SECURITY_BITS, choose_parameters, security};
 use super::slices::{digits, small};
 
@@ -40,7 +40,7 @@ impl Size {
         let openings = (0..self.claims).map(|_| opening()).collect();
         let protocol = OpeningProtocol::new(vec![TableSpec::new(TableShape::new(self.stack, 1), openings)]);
         let pcs = scheme(self.stack).unwrap();
-        bits(&pcs, &protocol, own_error_log2(self.steps, self.layers)).unwrap()
+        bits(&pcs, &protocol, own_terms_log2(self.steps, self.layers)).unwrap()
     }
 
     /// Every term by p3-security, in the script's order: its name, its bits with grinding, how often it is charged.
