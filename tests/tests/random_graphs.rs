@@ -30,8 +30,13 @@ fn random_graphs_answer_as_onnxruntime_does() {
     // The seed above all: a new one each run, and the one way back to what failed.
     tell(format_args!("{}", ran.stdout.trim()));
     let results = std::fs::read(out.path().join("results.json"));
-    let results: Value = serde_json::from_slice(&results.unwrap_or_else(|e| panic!("{e}\n{}", ran.stderr))).unwrap();
-    assert_eq!(ran.code, 0, "{}{}\n{:#}", ran.stdout, ran.stderr, results["failures"]);
+    let results: Value =
+        serde_json::from_slice(&results.unwrap_or_else(|e| panic!("{e}\n{}", ran.stderr))).unwrap();
+    assert_eq!(
+        ran.code, 0,
+        "{}{}\n{:#}",
+        ran.stdout, ran.stderr, results["failures"]
+    );
     let proved = |system: &str| results["outcomes"][system]["proved"].as_u64().unwrap_or(0);
     let graphs = results["graphs"].as_u64().unwrap();
     let all = proved("SumcheckWhir") + proved("Halo2Kzg");
@@ -41,7 +46,11 @@ fn random_graphs_answer_as_onnxruntime_does() {
         results["seed"]
     ));
     // Nothing was shown by graphs that were all refused, or never made.
-    assert!(graphs >= 100 && all * 2 > graphs && proved("Halo2Kzg") > 0, "{:#}", results["outcomes"]);
+    assert!(
+        graphs >= 100 && all * 2 > graphs && proved("Halo2Kzg") > 0,
+        "{:#}",
+        results["outcomes"]
+    );
     assert!(results["receiptsVerified"]["valid"].as_u64() > Some(0));
     assert_eq!(results["notMade"], serde_json::json!([]));
 }

@@ -50,38 +50,75 @@ impl Size {
         let mut term = |place: &str, name: &str, bits: f64, times: usize| {
             terms.push((format!("{place}: {name}"), bits, times as f64));
         };
-        let fold = |term: &mut dyn FnMut(&str, &str, f64, usize), place: &str, left, rate, folds, ground: usize| {
-            let gap = JOHNSON.prox_gaps_error(left, rate, FIELD, 2) + ground as f64;
-            let check = JOHNSON.fold_sumcheck_error(FIELD, left, rate) + ground as f64;
-            term(place, "folding, proximity gap", gap, folds);
-            term(place, "folding, sum-check", check, folds);
-        };
+        let fold =
+            |term: &mut dyn FnMut(&str, &str, f64, usize), place: &str, left, rate, folds, ground: usize| {
+                let gap = JOHNSON.prox_gaps_error(left, rate, FIELD, 2) + ground as f64;
+                let check = JOHNSON.fold_sumcheck_error(FIELD, left, rate) + ground as f64;
+                term(place, "folding, proximity gap", gap, folds);
+                term(place, "folding, sum-check", check, folds);
+            };
         let samples = config.commitment_ood_samples();
         let outside = JOHNSON.ood_error(self.stack, rate, FIELD, samples);
         term("commitment", "samples outside the domain", outside, 1);
         let claims = JOHNSON.initial_claims_error(FIELD, self.stack, rate, self.claims + samples);
-        term("commitment", "claims combined by powers of a challenge", claims, 1);
+        term(
+            "commitment",
+            "claims combined by powers of a challenge",
+            claims,
+            1,
+        );
         let (folds, ground) = (config.folding_schedule(), config.starting_folding_pow_bits());
         fold(&mut term, "commitment", self.stack, rate, folds[0], ground);
         for (at, round) in config.round_parameters().iter().enumerate() {
-            let (place, left, next) = (format!("round {}", at + 1), round.num_variables, round.log_inv_rate);
+            let (place, left, next) = (
+                format!("round {}", at + 1),
+                round.num_variables,
+                round.log_inv_rate,
+            );
             let (samples, queries, ground) = (round.ood_samples, round.num_queries, round.pow_bits as f64);
-            term(&place, "samples outside the domain", JOHNSON.ood_error(left, next, FIELD, samples), 1);
-            term(&place, &format!("{queries} queries"), JOHNSON.queries_error(rate, queries) + ground, 1);
+            term(
+                &place,
+                "samples outside the domain",
+                JOHNSON.ood_error(left, next, FIELD, samples),
+                1,
+            );
+            term(
+                &place,
+                &format!("{queries} queries"),
+                JOHNSON.queries_error(rate, queries) + ground,
+                1,
+            );
             let combined = JOHNSON.queries_combination_error(FIELD, left, next, samples, queries);
             term(&place, "queries combined", combined + ground, 1);
-            fold(&mut term, &place, left, next, folds[at + 1], round.folding_pow_bits);
+            fold(
+                &mut term,
+                &place,
+                left,
+                next,
+                folds[at + 1],
+                round.folding_pow_bits,
+            );
             rate = next;
         }
         let end = config.terminal();
         let queries = JOHNSON.queries_error(rate, end.num_queries) + end.pow_bits as f64;
         term("end", &format!("{} queries", end.num_queries), queries, 1);
         let ground = config.final_folding_pow_bits();
-        term("end", "sum-check", (FIELD - 1 + ground) as f64, config.final_sumcheck_rounds());
+        term(
+            "end",
+            "sum-check",
+            (FIELD - 1 + ground) as f64,
+            config.final_sumcheck_rounds(),
+        );
         let words = JOHNSON.list_size_bits(self.stack, config.params().starting_log_inv_rate);
         let own = |degree: f64| FIELD as f64 - degree.log2() - words;
         term("lookups", "fractions", own(2f64.powi(self.layers as i32 + 1)), 1);
-        term("lookups", "layers of the sum", own((self.layers * (self.layers + 2)) as f64), 1);
+        term(
+            "lookups",
+            "layers of the sum",
+            own((self.layers * (self.layers + 2)) as f64),
+            1,
+        );
         let relations = own((self.steps + 1) as f64 * 2f64.powi(24));
         term("relations", "sum-checks and points", relations, 1);
         terms
@@ -96,7 +133,11 @@ fn rows() -> Vec<Value> {
 }
 
 fn total(terms: &[(String, f64, f64)]) -> f64 {
-    -terms.iter().map(|(_, bits, times)| times * 2f64.powf(-bits)).sum::<f64>().log2()
+    -terms
+        .iter()
+        .map(|(_, bits, times)| times * 2f64.powf(-bits))
+        .sum::<f64>()
+        .log2()
 }
 
 #[test]
@@ -121,7 +162,11 @@ fn what_a_key_states_is_no_more_than_the_papers_give() {
         let (ours, library) = (size.ours(), total(&size.library()));
         let papers = row["bits"].as_f64().unwrap();
         assert!(ours >= f64::from(SECURITY_BITS), "{}: {ours}", row["key"]);
-        assert!(ours <= library + 1e-9 && library <= papers + 1e-4, "{}: {ours} {library} {papers}", row["key"]);
+        assert!(
+            ours <= library + 1e-9 && library <= papers + 1e-4,
+            "{}: {ours} {library} {papers}",
+            row["key"]
+        );
         assert!(papers - ours < 0.01, "{}: {ours} {papers}", row["key"]);
         // Of these bits, at most the stated number is proof of work.
         let ground = papers - row["bitsWithoutGrinding"].as_f64().unwrap();
