@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, State};
+use axum::body::Body;
+use axum::extract::{Extension, Path, Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -22,7 +23,7 @@ use zkinfer_crds::k8s::{GROUP, InferenceRequest};
 use super::auth::review;
 use super::{Context, uploads};
 use crate::artifacts::ArtifactError;
-use crate::gateway::{Reject, bearer};
+use crate::gateway::{Bodies, Reject, bearer};
 
 pub(super) const REQUESTS: &str = "inferencerequests";
 pub(super) const MODELS: &str = "models";
@@ -35,12 +36,9 @@ const MAX_FILE_BYTES: u64 = 256 << 20;
 pub(super) type Answer = Result<Response, Reject>;
 
 /// The routes.
-pub(super) fn router(ctx: Arc<Context>) -> Router {
+pub(super) fn router(ctx: Arc<Context>, bodies: Bodies) -> Router {
     Router::new()
-        .route(
-            "/v1/requests",
-            post(create).layer(axum::extract::DefaultBodyLimit::max(MAX_REQUEST_BYTES)),
-        )
+        .route("/v1/requests", post(create).layer(Extension(bodies)))
         .route("/v1/requests/{namespace}/{name}", get(read))
         .route("/v1/receipts/{digest}", get(receipt))
         .route("/v1/models/{namespace}/{name}/files/{digest}", get(file))
@@ -56,11 +54,26 @@ pub(super) async fn allowed(
     namespace: &str,
     name: Option<&str>,
 ) -> Result<(), Reject> {
+    let user = known(ctx, headers).await?;
+    may(ctx, user, (verb, resource), namespace, name).await
+}
+
+/// Who calls, by the API server's word.
+async fn known(ctx: &Context, headers: &HeaderMap) -> Result<UserInfo, Reject> {
     let token = bearer(headers).ok_or_else(Reject::unknown_token)?;
-    let user = review(ctx, token, None)
-        .await
-        .map_err(|e| Reject::unavailable(&e))?
-        .ok_or_else(Reject::unknown_token)?;
+    let user = review(ctx, token, None).await;
+    user.map_err(|e| Reject::unavailable(&e))?
+        .ok_or_else(Reject::unknown_token)
+}
+
+/// Whether this caller may do this, by the API server's word.
+async fn may(
+    ctx: &Context,
+    user: UserInfo,
+    (verb, resource): (&str, &str),
+    namespace: &str,
+    name: Option<&str>,
+) -> Result<(), Reject> {
     let UserInfo {
         username,
         groups,
@@ -104,17 +117,18 @@ fn not_found(what: impl Into<String>) -> Reject {
 
 async fn create(
     State(ctx): State<Arc<Context>>,
+    Extension(bodies): Extension<Bodies>,
     headers: HeaderMap,
-    body: Result<Json<InferenceRequest>, axum::extract::rejection::JsonRejection>,
+    body: Body,
 ) -> Answer {
     let invalid = |message: String| Reject::new(StatusCode::BAD_REQUEST, "InvalidBody", message);
-    // A call without a token is refused before its body is looked at; where the caller may create, the body says.
-    bearer(&headers).ok_or_else(Reject::unknown_token)?;
-    let Json(mut request) = body.map_err(|e| invalid(e.body_text()))?;
+    // Nobody unknown has a body read; where the caller may create, the body says.
+    let user = known(&ctx, &headers).await?;
+    let mut request: InferenceRequest = bodies.json(&headers, body, MAX_REQUEST_BYTES).await?;
     let namespace = request
         .namespace()
         .ok_or_else(|| invalid("metadata.namespace is missing".to_owned()))?;
-    allowed(&ctx, &headers, ("create", REQUESTS), &namespace, None).await?;
+    may(&ctx, user, ("create", REQUESTS), &namespace, None).await?;
     // Only what a client may state: a status is the operator's.
     request.status = None;
     request.metadata.owner_references = None;

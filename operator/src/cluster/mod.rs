@@ -287,7 +287,10 @@ async fn answer(ctx: Arc<Context>, listener: TcpListener, stop: Stop) {
         Arc::new(TokenReviews::new(Arc::clone(&ctx))),
     )
     .with_compilations(Arc::new(Models(Arc::clone(&ctx))));
-    let router = gateway.router().merge(clients::router(Arc::clone(&ctx)));
+    let router = {
+        let clients = clients::router(Arc::clone(&ctx), gateway.bodies());
+        gateway.router().merge(clients)
+    };
     ctx.ready.set(Part::Gateway);
     tracing::info!(address = ?listener.local_addr().ok(), "answering");
     if let Err(error) = axum::serve(listener, router)

@@ -131,7 +131,11 @@ fn start(observed: &Observed<'_>) -> Vec<Start> {
         rooms.insert(id, room);
     }
     let mut starts = Vec::new();
-    let wanted = |load: &&RequestLoad| observed.requests.get(&load.uid) != Some(&Fate::Suspended);
+    // A request that is suspended, or gone, is nobody's work and takes nobody's room.
+    let wanted = |load: &&RequestLoad| {
+        let fate = observed.requests.get(&load.uid);
+        fate.is_some_and(|fate| *fate != Fate::Suspended)
+    };
     for load in observed.loads.iter().filter(wanted) {
         let serving: Vec<&PoolId> = load.pools.iter().filter(|p| p.serves).map(|p| &p.id).collect();
         let mut open = load.open;
@@ -254,6 +258,8 @@ mod tests {
         pools: BTreeMap<PoolId, PoolView>,
         jobs: Vec<JobView>,
         fate: Option<Fate>,
+        /// Other requests that are alive.
+        others: Vec<RequestUid>,
         now: Duration,
     }
 
@@ -266,6 +272,7 @@ mod tests {
                 pools: pools.iter().map(|(n, p)| (id(n), *p)).collect(),
                 jobs: Vec::new(),
                 fate: Some(Fate::Alive),
+                others: Vec::new(),
                 now: Duration::from_secs(100),
             }
         }
@@ -276,7 +283,12 @@ mod tests {
                 busy: &self.busy,
                 pools: &self.pools,
                 jobs: &self.jobs,
-                requests: &self.fate.map(|f| (UID, f)).into_iter().collect(),
+                requests: &self
+                    .fate
+                    .map(|f| (UID, f))
+                    .into_iter()
+                    .chain(self.others.iter().map(|uid| (*uid, Fate::Alive)))
+                    .collect(),
                 now: self.now,
             })
         }
@@ -317,9 +329,20 @@ mod tests {
         let mut case = Case::new(2, &[("a", pool(3, 0, 0))]);
         let other = RequestUid::new([2; 16]);
         case.loads.push(load(other, 4, &["a"]));
+        case.others = vec![other];
         let workers: Vec<(RequestUid, u32)> =
             case.plan().start.iter().map(|s| (s.request, s.workers)).collect();
         assert_eq!(workers, [(UID, 2), (other, 1)]);
+    }
+
+    #[test]
+    fn a_request_that_is_gone_gets_no_workers_and_keeps_nobody_from_them() {
+        let mut case = Case::new(2, &[("a", pool(3, 0, 0))]);
+        let ghost = RequestUid::new([9; 16]);
+        case.loads.insert(0, load(ghost, 8, &["a"]));
+        let started: Vec<(RequestUid, u32)> =
+            case.plan().start.iter().map(|s| (s.request, s.workers)).collect();
+        assert_eq!(started, [(UID, 2)]);
     }
 
     #[test]

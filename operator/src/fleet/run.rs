@@ -40,7 +40,8 @@ pub async fn run(ctx: Arc<Context>) {
 }
 
 async fn pass(ctx: &Context) {
-    let (loads, busy) = ctx.dispatcher.loads();
+    // Looked at before the requests are: what is started meanwhile is of a request that is there.
+    let started: Vec<RequestUid> = ctx.runs().keys().copied().collect();
     let requests: BTreeMap<RequestUid, Arc<InferenceRequest>> = ctx
         .stores
         .requests
@@ -48,6 +49,8 @@ async fn pass(ctx: &Context) {
         .into_iter()
         .filter_map(|r| Some((r.metadata.uid.as_deref()?.parse().ok()?, r)))
         .collect();
+    forget_gone(ctx, started.into_iter().filter(|uid| !requests.contains_key(uid)));
+    let (loads, busy) = ctx.dispatcher.loads();
     let pools: BTreeMap<PoolId, Arc<MinerPool>> = ctx
         .stores
         .pools
@@ -76,6 +79,16 @@ async fn pass(ctx: &Context) {
     }
     for (namespace, name) in plan.remove {
         remove(ctx, &namespace, &name).await;
+    }
+}
+
+/// Takes out the runs whose request is gone. A deletion's event does that too, but it may come while the request is
+/// being started, or not at all where the watch broke off.
+fn forget_gone(ctx: &Context, gone: impl Iterator<Item = RequestUid>) {
+    for uid in gone {
+        tracing::info!(request = %uid, "taking out the run of a request that is gone");
+        ctx.dispatcher.remove(uid);
+        ctx.runs().remove(&uid);
     }
 }
 

@@ -12,7 +12,7 @@ use zkinfer_crds::compile_report::CompileOutcome;
 use super::Gateway;
 use super::auth::bearer;
 use super::problem::Reject;
-use super::routes::{Answer, MAX_BLOB_BYTES, Named, read, send_blob};
+use super::routes::{Answer, MAX_BLOB_BYTES, Named, send_blob};
 use crate::artifacts::{ArtifactError, CompiledName};
 use crate::dispatch::CompileToken;
 
@@ -93,7 +93,7 @@ pub(super) async fn put_blob(
 
 pub(super) async fn progress(State(gateway): State<Gateway>, headers: HeaderMap, body: Body) -> Answer {
     let token = token(&gateway, &headers)?;
-    let line = read(&gateway, &headers, body, MAX_PROGRESS_BYTES).await?;
+    let line = gateway.bodies.read(&headers, body, MAX_PROGRESS_BYTES).await?;
     let line = String::from_utf8_lossy(&line).trim().to_owned();
     if let Some(compilations) = &gateway.compilations {
         compilations.progress(&token, line);
@@ -103,7 +103,7 @@ pub(super) async fn progress(State(gateway): State<Gateway>, headers: HeaderMap,
 
 pub(super) async fn report(State(gateway): State<Gateway>, headers: HeaderMap, body: Body) -> Answer {
     let token = token(&gateway, &headers)?;
-    let json = read(&gateway, &headers, body, MAX_REPORT_BYTES).await?;
+    let json = gateway.bodies.read(&headers, body, MAX_REPORT_BYTES).await?;
     let unprocessable = |reason, message| Reject::new(StatusCode::UNPROCESSABLE_ENTITY, reason, message);
     let outcome: CompileOutcome =
         serde_json::from_slice(&json).map_err(|e| unprocessable("InvalidBody", e.to_string()))?;

@@ -4,6 +4,7 @@
 //! answer that is an error says what is wrong in a stable word and a sentence.
 
 mod auth;
+mod body;
 mod compile;
 mod problem;
 mod routes;
@@ -22,14 +23,13 @@ pub use auth::{AuthUnavailable, Authenticator, StaticTokens};
 pub use compile::Compilations;
 
 pub(crate) use auth::bearer;
+pub(crate) use body::Bodies;
 pub(crate) use problem::Reject;
 
 use crate::dispatch::Dispatcher;
 
 /// Largest JSON body.
 const MAX_JSON_BYTES: usize = 16 << 10;
-/// Time for the whole of a proof's body.
-const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -37,7 +37,7 @@ pub struct Gateway {
     dispatcher: Arc<Dispatcher>,
     authenticator: Arc<dyn Authenticator>,
     compilations: Option<Arc<dyn Compilations>>,
-    body_time: Duration,
+    bodies: Bodies,
 }
 
 impl Gateway {
@@ -48,7 +48,7 @@ impl Gateway {
             dispatcher,
             authenticator,
             compilations: None,
-            body_time: BODY_TIME,
+            bodies: Bodies::default(),
         }
     }
 
@@ -61,10 +61,16 @@ impl Gateway {
         }
     }
 
-    /// Another time for the body of a proof.
+    /// Another time for the whole of a body.
     #[must_use]
-    pub fn with_body_time(self, body_time: Duration) -> Self {
-        Self { body_time, ..self }
+    pub fn with_body_time(mut self, body_time: Duration) -> Self {
+        self.bodies = self.bodies.with_time(body_time);
+        self
+    }
+
+    /// The room for bodies, which whoever serves on the same address shares.
+    pub(crate) fn bodies(&self) -> Bodies {
+        self.bodies.clone()
     }
 
     /// The routes.

@@ -1,18 +1,17 @@
 //! One function per call.
 
 use axum::Json;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use futures::StreamExt;
-use serde::de::DeserializeOwned;
 use zkinfer_crds::wire::{ClaimRequest, MAX_TEXT, Refusal};
 use zkinfer_crds::{ClaimId, Digest};
 
 use super::auth::bearer;
+use super::body::ReadError;
 use super::problem::Reject;
 use super::{Gateway, MAX_JSON_BYTES};
 use crate::artifacts::ArtifactError;
@@ -52,7 +51,7 @@ fn claim_token(gateway: &Gateway, headers: &HeaderMap, path: &Named) -> Result<C
 
 pub(super) async fn claim(State(gateway): State<Gateway>, headers: HeaderMap, body: Body) -> Answer {
     let auth = worker(&gateway, &headers).await?;
-    let request: ClaimRequest = json(&gateway, &headers, body).await?;
+    let request: ClaimRequest = gateway.bodies.json(&headers, body, MAX_JSON_BYTES).await?;
     if request.worker.len() > MAX_TEXT {
         let message = format!("worker: at most {MAX_TEXT} bytes");
         return Err(Reject::new(StatusCode::BAD_REQUEST, "InvalidBody", message));
@@ -116,8 +115,8 @@ pub(super) async fn proof(
 ) -> Answer {
     let token = claim_token(&gateway, &headers, &claim)?;
     let max = token.max_bytes as usize;
-    let bytes = match read(&gateway, &headers, body, max).await {
-        Ok(bytes) => bytes,
+    let body = match gateway.bodies.read(&headers, body, max).await {
+        Ok(body) => body,
         Err(ReadError::TooLarge) => {
             gateway.dispatcher.too_large(&token);
             let message = format!("a proof has at most {max} bytes");
@@ -125,7 +124,7 @@ pub(super) async fn proof(
         }
         Err(e) => return Err(e.into()),
     };
-    match gateway.dispatcher.submit(token, bytes).await {
+    match gateway.dispatcher.submit(token, body.clone()).await {
         Ok(SubmitAnswer::Taken) => Ok(StatusCode::CREATED.into_response()),
         Ok(SubmitAnswer::Again) => Ok(StatusCode::OK.into_response()),
         Ok(SubmitAnswer::Conflict) => {
@@ -144,7 +143,7 @@ pub(super) async fn refuse(
     body: Body,
 ) -> Answer {
     let token = claim_token(&gateway, &headers, &claim)?;
-    let refusal: Refusal = json(&gateway, &headers, body).await?;
+    let refusal: Refusal = gateway.bodies.json(&headers, body, MAX_JSON_BYTES).await?;
     if refusal.message.len() > MAX_TEXT {
         let message = format!("message: at most {MAX_TEXT} bytes");
         return Err(Reject::new(StatusCode::BAD_REQUEST, "InvalidBody", message));
@@ -167,61 +166,4 @@ pub(super) async fn unknown(request: Request) -> Reject {
 pub(super) async fn method(request: Request) -> Reject {
     let message = format!("{} has no {}", request.uri().path(), request.method());
     Reject::new(StatusCode::METHOD_NOT_ALLOWED, "UnknownMethod", message)
-}
-
-pub(super) enum ReadError {
-    TooLarge,
-    TooSlow,
-    BrokenOff,
-}
-
-impl From<ReadError> for Reject {
-    fn from(error: ReadError) -> Self {
-        match error {
-            ReadError::TooLarge => {
-                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "TooLarge", "the body is too large")
-            }
-            ReadError::TooSlow => {
-                Self::new(StatusCode::REQUEST_TIMEOUT, "TooSlow", "the body came too slowly")
-            }
-            ReadError::BrokenOff => Self::new(StatusCode::BAD_REQUEST, "BrokenOff", "the body broke off"),
-        }
-    }
-}
-
-/// Reads a body of at most `max` bytes, within the gateway's time; nothing past the cap is read.
-pub(super) async fn read(
-    gateway: &Gateway,
-    headers: &HeaderMap,
-    body: Body,
-    max: usize,
-) -> Result<Bytes, ReadError> {
-    let stated = headers
-        .get(CONTENT_LENGTH)
-        .and_then(|v| v.to_str().ok())
-        .and_then(|v| v.parse::<u64>().ok());
-    if stated.is_some_and(|n| n > max as u64) {
-        return Err(ReadError::TooLarge);
-    }
-    let collect = async {
-        let mut bytes = Vec::new();
-        let mut stream = body.into_data_stream();
-        while let Some(chunk) = stream.next().await {
-            let chunk = chunk.map_err(|_| ReadError::BrokenOff)?;
-            if bytes.len() + chunk.len() > max {
-                return Err(ReadError::TooLarge);
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        Ok(bytes.into())
-    };
-    tokio::time::timeout(gateway.body_time, collect)
-        .await
-        .unwrap_or(Err(ReadError::TooSlow))
-}
-
-async fn json<T: DeserializeOwned>(gateway: &Gateway, headers: &HeaderMap, body: Body) -> Result<T, Reject> {
-    let bytes = read(gateway, headers, body, MAX_JSON_BYTES).await?;
-    serde_json::from_slice(&bytes)
-        .map_err(|e| Reject::new(StatusCode::BAD_REQUEST, "InvalidBody", e.to_string()))
 }

@@ -5,8 +5,21 @@
 //! but the protobuf format, so that a fault of the compiler cannot hide here. Any bytes give a model or an error, and a
 //! model with any inputs gives outputs or an error, within stated limits of size and work; never a panic.
 
+mod attribute;
+mod constant;
+mod element;
+mod evaluate;
+mod layout;
+mod limits;
 mod model;
+mod ops;
+mod proto;
+mod read;
 mod tensor;
 
-pub use model::{Dimension, EvaluateError, Model, Node, Port, ReadError};
+pub use model::{Dimension, EvaluateError, Model, Node, Port, ReadError, UnsupportedNode};
+pub use ops::operators;
 pub use tensor::{ElementType, Tensor, TensorError, Values};
+
+/// A result whose error says in a sentence what is wrong; the caller adds which node or value it is about.
+type Step<T> = Result<T, String>;

@@ -1,6 +1,8 @@
 //! The model: read from ONNX bytes, evaluated on tensors.
 
-use crate::{ElementType, Tensor};
+use std::{fmt, sync::Arc};
+
+use crate::{ElementType, Tensor, evaluate::evaluate, ops::Operation, read};
 
 /// A dimension of an input as the file states it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +41,34 @@ pub enum ReadError {
     /// The bytes are not an ONNX model, or it contradicts itself.
     #[error("not a valid ONNX model: {0}")]
     Malformed(String),
+    /// It has a form that the reference does not read, or is too large.
+    #[error("not a model that the reference reads: {0}")]
+    Unsupported(String),
+    /// Nodes that it does not evaluate, all of them.
+    #[error("the reference does not evaluate {}", list(.0))]
+    Nodes(Vec<UnsupportedNode>),
+}
+
+/// A node that the reference does not evaluate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnsupportedNode {
+    /// Its name, or its first output's where it has none.
+    pub node: String,
+    /// Its operator.
+    pub op: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl fmt::Display for UnsupportedNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "node `{}` ({}): {}", self.node, self.op, self.reason)
+    }
+}
+
+fn list(nodes: &[UnsupportedNode]) -> String {
+    let all: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+    all.join("; ")
 }
 
 /// Why a model does not evaluate.
@@ -54,14 +84,48 @@ pub enum EvaluateError {
         /// What is wrong.
         reason: String,
     },
+    /// Another number of inputs than the model has.
+    #[error("{got} inputs were given; the model has {wanted}")]
+    Inputs {
+        /// How many it has.
+        wanted: usize,
+        /// How many were given.
+        got: usize,
+    },
+    /// A tensor that does not fit the input that it is for.
+    #[error("input `{name}`: {reason}")]
+    Input {
+        /// The input.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An output that is not what the file says.
+    #[error("output `{name}`: {reason}")]
+    Output {
+        /// The output.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
 }
 
-/// A model as it stands in its file.
+/// A model as it stands in its file. Values are numbered; a name is only for messages.
 #[derive(Debug, Clone)]
 pub struct Model {
-    inputs: Vec<Port>,
-    outputs: Vec<Port>,
-    nodes: Vec<Node>,
+    pub(crate) inputs: Vec<Port>,
+    pub(crate) outputs: Vec<Port>,
+    pub(crate) nodes: Vec<Node>,
+    /// One per node.
+    pub(crate) operations: Vec<Operation>,
+    /// How many values there are: inputs, constants and what nodes make.
+    pub(crate) values: usize,
+    /// Value of each input, and of each output.
+    pub(crate) input_values: Vec<usize>,
+    pub(crate) output_values: Vec<usize>,
+    pub(crate) constants: Vec<(usize, Arc<Tensor>)>,
+    /// For each node, the values that nothing reads after it.
+    pub(crate) dying: Vec<Vec<usize>>,
 }
 
 impl Model {
@@ -69,8 +133,8 @@ impl Model {
     ///
     /// # Errors
     /// See [`ReadError`]; never a panic.
-    pub fn read(_onnx: &[u8]) -> Result<Self, ReadError> {
-        Err(ReadError::Malformed("not read yet".into()))
+    pub fn read(onnx: &[u8]) -> Result<Self, ReadError> {
+        read::model(onnx)
     }
 
     /// The inputs that a caller gives, in the file's order: those that are no initializers.
@@ -105,13 +169,9 @@ impl Model {
     /// As [`Model::evaluate`].
     pub fn evaluate_seeing(
         &self,
-        _inputs: &[Tensor],
-        _see: &mut dyn FnMut(&str, &Tensor),
+        inputs: &[Tensor],
+        see: &mut dyn FnMut(&str, &Tensor),
     ) -> Result<Vec<Tensor>, EvaluateError> {
-        Err(EvaluateError::Node {
-            node: String::new(),
-            op: String::new(),
-            reason: "not evaluated yet".into(),
-        })
+        evaluate(self, inputs, see)
     }
 }

@@ -2,10 +2,16 @@
 //!
 //! Invariant: there are as many values as the shape says.
 
+use std::sync::Arc;
+
+use prost::Message;
+
+use crate::{ReadError, Step, constant, proto::TensorProto};
+
 /// ONNX's element types that the reference knows. Floats are held in f64 whatever their width; a cast to a narrower
 /// type rounds to it, and integer arithmetic wraps at the width, as the specification's implementations do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
+#[allow(missing_docs)] // their names say all
 pub enum ElementType {
     Float16,
     BFloat16,
@@ -155,8 +161,88 @@ impl Tensor {
     pub fn to_f64(&self) -> Vec<f64> {
         match &self.values {
             Values::Float(v) => v.clone(),
-            Values::Int(v) => v.iter().map(|&i| i as f64).collect(),
+            Values::Int(v) => v.iter().map(|&i| self.element.number(i) as f64).collect(),
             Values::Bool(v) => v.iter().map(|&b| f64::from(u8::from(b))).collect(),
+        }
+    }
+
+    /// A tensor as the file format stores one (`TensorProto`).
+    ///
+    /// # Errors
+    /// Bytes that are no tensor of a known element type, in a sentence.
+    pub fn from_onnx(bytes: &[u8]) -> Result<Self, ReadError> {
+        let proto = TensorProto::decode(bytes).map_err(|e| ReadError::Malformed(e.to_string()))?;
+        let tensor = constant::read(&proto).map_err(ReadError::Unsupported)?;
+        Ok(Arc::unwrap_or_clone(tensor))
+    }
+
+    /// [`Tensor::new`] for operators.
+    pub(crate) fn make(element: ElementType, shape: Vec<usize>, values: Values) -> Step<Self> {
+        Self::new(element, shape, values).map_err(|e| e.to_string())
+    }
+
+    /// 64-bit integers.
+    pub(crate) fn int64(shape: Vec<usize>, values: Vec<i64>) -> Step<Self> {
+        Self::make(ElementType::Int64, shape, Values::Int(values))
+    }
+
+    /// Booleans.
+    pub(crate) fn bool(shape: Vec<usize>, values: Vec<bool>) -> Step<Self> {
+        Self::make(ElementType::Bool, shape, Values::Bool(values))
+    }
+
+    /// The same values in another shape.
+    pub(crate) fn with_shape(&self, shape: Vec<usize>) -> Step<Self> {
+        Self::make(self.element, shape, self.values.clone())
+    }
+
+    pub(crate) fn rank(&self) -> usize {
+        self.shape.len()
+    }
+
+    pub(crate) fn floats(&self) -> Step<&[f64]> {
+        match &self.values {
+            Values::Float(v) => Ok(v),
+            _ => Err(format!("a float tensor is wanted, not {:?}", self.element)),
+        }
+    }
+
+    pub(crate) fn ints(&self) -> Step<&[i64]> {
+        match &self.values {
+            Values::Int(v) => Ok(v),
+            _ => Err(format!("an integer tensor is wanted, not {:?}", self.element)),
+        }
+    }
+
+    pub(crate) fn bools(&self) -> Step<&[bool]> {
+        match &self.values {
+            Values::Bool(v) => Ok(v),
+            _ => Err(format!("a boolean tensor is wanted, not {:?}", self.element)),
+        }
+    }
+
+    /// The one integer of a tensor with one value.
+    pub(crate) fn one_int(&self) -> Step<i64> {
+        match self.ints()? {
+            [value] => Ok(*value),
+            values => Err(format!("one integer is wanted, not {}", values.len())),
+        }
+    }
+
+    /// The one value of a tensor, as a number.
+    pub(crate) fn one_number(&self) -> Step<f64> {
+        match self.len() {
+            1 => Ok(self.number(0)),
+            len => Err(format!("one number is wanted, not {len}")),
+        }
+    }
+
+    /// The value at a place as a number; 0 beyond the end.
+    pub(crate) fn number(&self, at: usize) -> f64 {
+        match &self.values {
+            Values::Float(v) => v.get(at).copied().unwrap_or(0.0),
+            Values::Int(v) => v.get(at).map_or(0.0, |&i| self.element.number(i) as f64),
+            Values::Bool(v) => v.get(at).map_or(0.0, |&b| f64::from(u8::from(b))),
         }
     }
 }

@@ -1,0 +1,253 @@
+//! Convolution: the windows as columns of a matrix, times the weights.
+
+use super::{
+    Call, Made, Operator, Step, Tensor,
+    matmul::{Matrix, product},
+    one, op, same_type, size,
+    window::{Axis, axes, kernel},
+};
+use crate::{
+    Values,
+    attribute::{Declared, int, ints, text},
+    limits::volume,
+};
+
+const WINDOWS: &[Declared] = &[
+    text("auto_pad"),
+    ints("dilations"),
+    int("group"),
+    ints("kernel_shape"),
+    ints("pads"),
+    ints("strides"),
+];
+
+pub(super) const OPERATORS: &[Operator] = &[op("Conv", 2, 3, conv).attributes(WINDOWS)];
+
+/// Values of a block of columns: what stays in the cache while it is multiplied.
+const BLOCK: usize = 1 << 16;
+
+fn conv(call: &Call) -> Made {
+    let (x, w) = (call.input(0)?, call.input(1)?);
+    same_type(x, w)?;
+    let bias = call.optional(2);
+    if let Some(b) = bias {
+        same_type(x, b)?;
+    }
+    let (shape, mut made) = convolve(call, (x.floats()?, x.shape()), (w.floats()?, w.shape()))?;
+    if let Some(b) = bias {
+        add_bias(&mut made, &shape, b)?;
+    }
+    one(Tensor::make(x.element(), shape, Values::Float(made))?)
+}
+
+/// Adds one value per channel, the second dimension.
+pub(super) fn add_bias(values: &mut [f64], shape: &[usize], bias: &Tensor) -> Step<()> {
+    let channels = shape.get(1).copied().unwrap_or(0);
+    let bias_values = bias.floats()?;
+    if bias.shape() != [channels] {
+        return Err(format!(
+            "a bias of shape {:?} for {channels} channels",
+            bias.shape()
+        ));
+    }
+    let inner: usize = shape.iter().skip(2).product();
+    if inner > 0 {
+        for (plane, b) in values.chunks_mut(inner).zip(bias_values.iter().cycle()) {
+            plane.iter_mut().for_each(|v| *v += b);
+        }
+    }
+    Ok(())
+}
+
+/// The convolution of inputs `[N, C, …]` with weights `[M, C / group, …]`, without a bias.
+pub(super) fn convolve(
+    call: &Call,
+    (x, x_shape): (&[f64], &[usize]),
+    (w, w_shape): (&[f64], &[usize]),
+) -> Step<(Vec<usize>, Vec<f64>)> {
+    let (&[batch, channels, ref input @ ..], &[maps, depth, ref window @ ..]) = (x_shape, w_shape) else {
+        return Err(format!(
+            "an input of shape {x_shape:?} with weights of shape {w_shape:?}"
+        ));
+    };
+    let kernel = kernel(call, Some(window))?;
+    let axes = axes(call, input, &kernel)?;
+    let groups = size(call.int("group", 1))?;
+    if groups == 0 || maps % groups != 0 || depth.checked_mul(groups) != Some(channels) {
+        return Err(format!(
+            "{channels} channels and {maps} maps of {depth} channels in {groups} groups"
+        ));
+    }
+    let mut shape = vec![batch, maps];
+    shape.extend(axes.iter().map(|a| a.output));
+    let len = call.room(&shape)?;
+    let mut made = vec![0.0; len];
+    if len == 0 {
+        return Ok((shape, made));
+    }
+    let (plane, maps_each) = (volume(input)?, maps / groups);
+    let taps = volume(&kernel)?;
+    let positions: usize = axes.iter().map(|a| a.output).product();
+    let terms = depth.checked_mul(taps).ok_or("too many weights")?;
+    if depth == 0 || plane == 0 {
+        return Ok((shape, made));
+    }
+    let conv = Windows {
+        axes: &axes,
+        plane,
+        taps,
+        positions,
+    };
+    let inputs = x.chunks_exact(depth * plane);
+    let outputs = made.chunks_exact_mut(maps_each * positions);
+    let weights = w.chunks_exact(maps_each * terms).cycle();
+    for ((input, out), w) in inputs.zip(outputs).zip(weights) {
+        if maps_each < 4 {
+            conv.direct(call, input, w, out)?;
+        } else {
+            conv.by_columns(call, input, w, maps_each, out)?;
+        }
+    }
+    Ok((shape, made))
+}
+
+/// The windows of a convolution over planes of the input.
+struct Windows<'a> {
+    axes: &'a [Axis],
+    /// Values of a plane of the input, taps of a window, number of windows.
+    plane: usize,
+    taps: usize,
+    positions: usize,
+}
+
+impl Windows<'_> {
+    /// A tap's place in the kernel along each axis.
+    fn tap(&self, mut tap: usize, at: &mut [usize]) {
+        for (axis, k) in self.axes.iter().zip(at).rev() {
+            *k = tap % axis.kernel;
+            tap /= axis.kernel;
+        }
+    }
+
+    /// Where the row of windows `outer` (all axes but the last) reads for a tap; none in the padding.
+    fn row(&self, mut outer: usize, tap: &[usize]) -> Option<usize> {
+        let (mut start, mut stride) = (0, self.last().input);
+        for (axis, &k) in self.axes.iter().zip(tap).rev().skip(1) {
+            start += axis.place(outer % axis.output, k)? * stride;
+            outer /= axis.output;
+            stride *= axis.input;
+        }
+        Some(start)
+    }
+
+    fn last(&self) -> &Axis {
+        // Windows have an axis at least.
+        &self.axes[self.axes.len() - 1]
+    }
+
+    /// Few maps: every tap adds a multiple of a row of the input.
+    fn direct(&self, call: &Call, input: &[f64], w: &[f64], out: &mut [f64]) -> Step<()> {
+        call.touch((w.len() as u64 as usize).saturating_mul(self.positions) / 4)?;
+        let last = self.last();
+        let mut at = vec![0; self.axes.len()];
+        let terms = input.len() / self.plane * self.taps;
+        for (out, w) in out.chunks_exact_mut(self.positions).zip(w.chunks_exact(terms)) {
+            for (plane, w) in input.chunks_exact(self.plane).zip(w.chunks_exact(self.taps)) {
+                for (tap, &w) in w.iter().enumerate() {
+                    self.tap(tap, &mut at);
+                    let (from, to, place) = last.windows(at[at.len() - 1]);
+                    for (outer, row) in out.chunks_exact_mut(last.output).enumerate() {
+                        let Some(start) = self.row(outer, &at) else {
+                            continue;
+                        };
+                        let read = &plane[start..start + last.input];
+                        let taken = read[place.min(last.input)..].iter().step_by(last.stride);
+                        row[from..to].iter_mut().zip(taken).for_each(|(o, x)| *o += w * x);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A block of windows at a time: its columns, then one product with the weights of all maps.
+    fn by_columns(&self, call: &Call, input: &[f64], w: &[f64], maps: usize, out: &mut [f64]) -> Step<()> {
+        let terms = input.len() / self.plane * self.taps;
+        let weights = Matrix::new(w, maps, terms);
+        if self.is_pointwise() {
+            let x = Matrix::new(input, terms, self.positions);
+            return product(call, 1.0, weights, x, 0.0, out, self.positions);
+        }
+        let width = self.last().output;
+        let (across, rows_each) = match BLOCK / terms {
+            columns if columns >= width => (width, columns / width),
+            columns => (columns.clamp(16.min(width), width), 1),
+        };
+        let rows = self.positions / width;
+        call.touch(self.positions.saturating_mul(terms) / 8)?;
+        let mut columns = vec![0.0; volume(&[terms, across, rows_each.min(rows)])?];
+        for first in (0..rows).step_by(rows_each) {
+            let count = rows_each.min(rows - first);
+            for from in (0..width).step_by(across) {
+                let to = (from + across).min(width);
+                let block = count * (to - from);
+                let columns = &mut columns[..terms * block];
+                self.fill(input, (first, count), (from, to), columns);
+                let at = first * width + from;
+                let x = Matrix::new(columns, terms, block);
+                product(call, 1.0, weights, x, 0.0, &mut out[at..], self.positions)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the columns are the input itself.
+    fn is_pointwise(&self) -> bool {
+        let one = |a: &Axis| a.kernel == 1 && a.stride == 1 && a.begin == 0 && a.end == 0;
+        self.axes.iter().all(one)
+    }
+
+    /// The columns of the windows `from..to` of `count` rows of windows.
+    fn fill(
+        &self,
+        input: &[f64],
+        (first, count): (usize, usize),
+        (from, to): (usize, usize),
+        columns: &mut [f64],
+    ) {
+        let last = self.last();
+        let mut at = vec![0; self.axes.len()];
+        let mut rows = columns.chunks_exact_mut(to - from);
+        for plane in input.chunks_exact(self.plane) {
+            for tap in 0..self.taps {
+                self.tap(tap, &mut at);
+                let (begin, end, place) = last.windows(at[at.len() - 1]);
+                // The windows of this block that read the input.
+                let (low, high) = (begin.max(from), end.min(to));
+                for outer in first..first + count {
+                    let Some(row) = rows.next() else { return };
+                    let start = self.row(outer, &at).filter(|_| low < high);
+                    let Some(start) = start else {
+                        row.fill(0.0);
+                        continue;
+                    };
+                    row[..low - from].fill(0.0);
+                    row[high - from..].fill(0.0);
+                    let at = start + place + (low - begin) * last.stride;
+                    let (row, read) = (&mut row[low - from..high - from], &input_from(plane, at));
+                    if last.stride == 1 {
+                        row.copy_from_slice(&read[..high - low]);
+                    } else {
+                        row.iter_mut()
+                            .zip(read.iter().step_by(last.stride))
+                            .for_each(|(c, x)| *c = *x);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn input_from(plane: &[f64], at: usize) -> &[f64] {
+    &plane[at.min(plane.len())..]
+}
