@@ -17,6 +17,21 @@ const HALO2: &str = "6";
 const SECONDS: &str = "75";
 
 #[test]
+fn the_generator_makes_valid_graphs_and_judges_as_it_says() {
+    if onnx::environment().is_none() {
+        return;
+    }
+    let ran = run(Command::new(repository().join("tests/generator/run")).arg("--selftest"));
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    assert_eq!(
+        ran.stdout.lines().filter(|l| l.starts_with("ok ")).count(),
+        8,
+        "{}",
+        ran.stdout
+    );
+}
+
+#[test]
 fn random_graphs_answer_as_onnxruntime_does() {
     if onnx::environment().is_none() {
         return;

@@ -1,3 +1,8 @@
-from .main import main
+import sys
 
-main()
+from . import main, selftest
+
+if "--selftest" in sys.argv:
+    selftest.main()
+else:
+    main.main()

@@ -55,6 +55,12 @@ def _smaller(model, inputs):
                 yield _with(model, inputs, bypass=(node.output[0], x), values=values)
 
 
+def _rename_output(nodes, name):
+    """What makes a tensor makes one of another name; other outputs of the node may still be needed."""
+    for n in nodes:
+        n.output[:] = [f"{o}_cut" if o == name else o for o in n.output]
+
+
 def _with(model, inputs, values, outputs=None, as_input=None, bypass=None):
     """A copy with these outputs, with a tensor that comes from outside, or without a node; then without dead parts."""
     graph = model.graph
@@ -64,13 +70,13 @@ def _with(model, inputs, values, outputs=None, as_input=None, bypass=None):
     wanted = outputs or [o.name for o in graph.output]
     if bypass:
         gone, instead = bypass
-        nodes = [n for n in nodes if gone not in n.output]
+        _rename_output(nodes, gone)
         for n in nodes:
             n.input[:] = [instead if i == gone else i for i in n.input]
         wanted = [instead if o == gone else o for o in wanted]
     given = dict(inputs)
     if as_input:
-        nodes = [n for n in nodes if as_input not in n.output]
+        _rename_output(nodes, as_input)
         draw = np.random.default_rng(len(nodes))
         given[as_input] = draw.standard_normal(values[as_input].shape).astype(np.float32)
     needed, kept = set(wanted), []
