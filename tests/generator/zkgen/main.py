@@ -20,6 +20,8 @@ from .targets import features
 
 SYSTEMS = ("SumcheckWhir", "Halo2Kzg")
 SAMPLES = 64
+EXAMPLES = 5
+"""Ids of graphs that are kept for each reason of a refusal."""
 MINIMISED = 6
 """Most failures that are made smaller: the first of each kind."""
 
@@ -99,7 +101,7 @@ class Run:
         self.plan = Plan(self.seed, args.only)
         self.began = time.monotonic()
         self.outcomes = {s: Counter() for s in SYSTEMS}
-        self.reasons = defaultdict(Counter)
+        self.reasons, self.examples = defaultdict(Counter), defaultdict(list)
         self.proved = Counter()
         self.departures, self.unmade = Counter(), []
         self.errors, self.failures, self.verified = [], [], Counter()
@@ -172,6 +174,7 @@ class Run:
             self.plan.not_proved(case.met)
             if case.outcome == judge.REFUSED:
                 self.reasons[system][case.why] += 1
+                self.examples[case.why] = [*self.examples[case.why], case.id][:EXAMPLES]
             else:
                 self._failed(case, system)
 

@@ -18,6 +18,7 @@ def report(run, seconds):
         "graphsPerSecond": round(total / seconds, 2),
         "outcomes": {s: dict(o) for s, o in run.outcomes.items() if o},
         "refused": {s: dict(r.most_common()) for s, r in run.reasons.items()},
+        "refusedExamples": dict(run.examples),
         "receiptsVerified": {"valid": run.verified[True], "invalid": run.verified[False]},
         "errors": {"median": at(0.5), "p99": at(0.99), "greatest": at(1.0)},
         "onnxruntimeDeparts": dict(run.departures),
