@@ -11,6 +11,7 @@ use tract_onnx::pb::{
 };
 
 /// An ONNX model in the making; random constants come from one seed.
+#[derive(Clone)]
 pub(crate) struct Onnx {
     pub(super) graph: GraphProto,
     rng: ChaCha20Rng,

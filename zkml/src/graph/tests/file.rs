@@ -1,0 +1,169 @@
+//! The graph is the file's function: every form below is compared with the reference, which reads the file by itself.
+
+use super::onnx::{Onnx, int, ints};
+use crate::compile::{CompileError, CompileOptions, plan};
+use crate::graph::import::ImportError;
+use crate::slice::SlicingOptions;
+use zkinfer_crds::ProofSystem;
+
+/// What compiling says: `Ok` only where the graph's answers are the reference's on every sample.
+fn compiled(onnx: &Onnx) -> Result<(), CompileError> {
+    let options = CompileOptions {
+        profile: None,
+        error_budget_millionths: 1_000_000,
+        output_scale: None,
+        compare_top1: false,
+        proof_system: ProofSystem::SumcheckWhir,
+        slicing: SlicingOptions {
+            parallelism: 1,
+            memory_per_worker: None,
+        },
+    };
+    plan(&onnx.bytes(), None, &options).map(|_| ())
+}
+
+/// A tensor `p` of shape [1, 4, 5, 5] made by each of the operators that readers like to fuse with what follows.
+fn producers() -> Vec<(&'static str, Onnx)> {
+    let image = || Onnx::new(&[1, 4, 5, 5]);
+    let conv = |kernel: i64, group: i64| {
+        let pad = kernel / 2;
+        image()
+            .random("k", &[4, 4 / group, kernel, kernel])
+            .random("kb", &[4])
+            .node(
+                "Conv",
+                &["x", "k", "kb"],
+                "p",
+                vec![ints("pads", &[pad, pad, pad, pad]), int("group", group)],
+            )
+    };
+    let normed = Onnx::new(&[1, 4, 5, 5])
+        .random("k", &[4, 4, 3, 3])
+        .node("Conv", &["x", "k"], "c", vec![ints("pads", &[1, 1, 1, 1])])
+        .random("s", &[4])
+        .random("o", &[4])
+        .constant("m", &[4], vec![0.1, -0.2, 0.3, 0.0])
+        .constant("v", &[4], vec![1.0, 0.5, 2.0, 1.5])
+        .node("BatchNormalization", &["c", "s", "o", "m", "v"], "p", vec![]);
+    let product = image()
+        .random("w", &[5, 5])
+        .node("MatMul", &["x", "w"], "p", vec![]);
+    let pooled = image().node(
+        "MaxPool",
+        &["x"],
+        "p",
+        vec![ints("kernel_shape", &[3, 3]), ints("pads", &[1, 1, 1, 1])],
+    );
+    vec![
+        ("Conv 3x3", conv(3, 1)),
+        ("Conv 1x1", conv(1, 1)),
+        ("Conv depthwise", conv(3, 4)),
+        ("BatchNormalization", normed),
+        ("MatMul", product),
+        ("MaxPool", pooled),
+        ("Relu", image().node("Relu", &["x"], "p", vec![])),
+        ("Neg", image().node("Neg", &["x"], "p", vec![])),
+        (
+            "Transpose",
+            image().node("Transpose", &["x"], "p", vec![ints("perm", &[0, 1, 3, 2])]),
+        ),
+    ]
+}
+
+#[test]
+fn a_constant_on_either_side_of_whatever_was_computed_is_proved_as_the_file_says() {
+    let shapes: [&[i64]; 7] = [&[], &[1], &[5], &[4, 1, 1], &[1, 4, 1, 1], &[5, 1], &[4, 5, 5]];
+    let mut proved = 0;
+    for (name, producer) in producers() {
+        for op in ["Add", "Sub", "Mul", "Div", "Max", "Min"] {
+            for left in [false, true] {
+                for shape in shapes {
+                    let operands = if left { ["d", "p"] } else { ["p", "d"] };
+                    let onnx = producer
+                        .clone()
+                        .random("d", shape)
+                        .node(op, &operands, "y", vec![]);
+                    let what = format!(
+                        "{name}, {op}, constant {shape:?} on the {}",
+                        if left { "left" } else { "right" }
+                    );
+                    match compiled(&onnx) {
+                        Ok(()) => {
+                            assert!(!(op == "Div" && left), "{what}: there is no such relation");
+                            proved += 1;
+                        }
+                        Err(CompileError::Import(ImportError::Unsupported(nodes))) => {
+                            assert!(op == "Div" && left, "{what}: {nodes:?}");
+                            assert!(
+                                nodes[0].reason.contains("division by a computed tensor"),
+                                "{what}: {nodes:?}"
+                            );
+                        }
+                        Err(e) => panic!("{what}: {e}"),
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!(proved, 9 * 7 * 11);
+}
+
+#[test]
+fn slices_gathers_and_concatenations_are_proved_as_the_file_says() {
+    let image = || Onnx::new(&[1, 3, 7, 4]);
+    let slice = |starts: &[i64], ends: &[i64], axes: &[i64], steps: &[i64]| {
+        let named = [("s", starts), ("e", ends), ("a", axes), ("t", steps)];
+        let onnx = named
+            .into_iter()
+            .fold(image(), |o, (name, v)| o.integers(name, v));
+        let onnx = onnx.node("Slice", &["x", "s", "e", "a", "t"], "c", vec![]);
+        onnx.node("Relu", &["c"], "y", vec![])
+    };
+    let gather = |axis: i64, indices: &[i64]| {
+        let onnx = image().integers("i", indices);
+        let onnx = onnx.node("Gather", &["x", "i"], "c", vec![int("axis", axis)]);
+        onnx.node("Neg", &["c"], "y", vec![])
+    };
+    let concat = |axis: i64, parts: &[&str]| {
+        image()
+            .node("Relu", &["x"], "r", vec![])
+            .random("d", &[1, 3, 7, 4])
+            .node("Concat", parts, "y", vec![int("axis", axis)])
+    };
+    let last_step = Onnx::new(&[1, 6, 5])
+        .integers("i", &[-1])
+        .node("Gather", &["x", "i"], "g", vec![int("axis", 1)])
+        .random("w", &[5, 3])
+        .node("MatMul", &["g", "w"], "y", vec![]);
+    let strided = Onnx::new(&[1, 4, 6, 6]).random("k", &[8, 4, 1, 1]).node(
+        "Conv",
+        &["x", "k"],
+        "y",
+        vec![ints("strides", &[2, 2])],
+    );
+    let max = i64::MAX;
+    let cases = vec![
+        slice(&[1], &[6], &[2], &[2]),
+        slice(&[0], &[max], &[2], &[3]),
+        slice(&[-1], &[-max], &[2], &[-1]),
+        slice(&[5, -2], &[0, -5], &[2, 3], &[-2, -1]),
+        slice(&[-100], &[100], &[-2], &[1]),
+        slice(&[1, 2], &[3, 7], &[1, 2], &[1, 4]),
+        gather(2, &[6, 0, 0, -1]),
+        gather(1, &[2]),
+        gather(-1, &[-4, 3]),
+        concat(1, &["x", "r"]),
+        concat(3, &["r", "x", "r"]),
+        concat(-2, &["x", "d", "r"]),
+        concat(0, &["d", "x"]),
+        last_step,
+        strided,
+    ];
+    for (at, onnx) in cases.iter().enumerate() {
+        if let Err(e) = compiled(onnx) {
+            panic!("case {at}: {e}");
+        }
+    }
+    let outside = gather(2, &[7]);
+    assert!(compiled(&outside).is_err());
+}
