@@ -75,6 +75,10 @@ fn drop_reshapes(draft: &mut Draft) {
         match producer.filter(|_| !draft.outputs.contains(&source)) {
             Some(producer) => {
                 producer.output = node.output;
+                // Reshapes of the source that have gone already stand for the output from now on.
+                for target in alias.values_mut().filter(|t| **t == source) {
+                    *target = node.output;
+                }
                 alias.insert(source, node.output);
                 for reader in &mut kept {
                     for input in reader.inputs.iter_mut().filter(|i| **i == source) {
