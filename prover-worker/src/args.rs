@@ -4,13 +4,15 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use zkinfer_crds::{ProofSystem, RequestUid};
-use zkml::accuracy::DEFAULT_MAX_ERROR_MILLIONTHS;
+use zkinfer_crds::{Identity, ProofSystem, RequestUid};
+use zkml::accuracy::{DEFAULT_MAX_ERROR_MILLIONTHS, Rule};
 use zkml::graph::Profile;
+use zkml::receipt::DEFAULT_RULE;
 
 /// Proves slices of models, and checks the receipts of whole runs.
 ///
-/// Exit codes: 0 done or valid, 1 bad model or invalid receipt, 2 wrong use or an unreadable path.
+/// Exit codes: 0 done, valid or qualified, 1 bad model, invalid receipt or manifest not qualified, 2 wrong use or an
+/// unreadable path.
 #[derive(Debug, Parser)]
 #[command(version = version(), max_term_width = 100)]
 pub(crate) struct Args {
@@ -52,6 +54,8 @@ pub(crate) enum Command {
     Prove(ProveArgs),
     /// Check a receipt, sentence by sentence.
     Verify(VerifyArgs),
+    /// Judge a manifest once on your own data, so that its receipts need no model from then on.
+    Qualify(QualifyArgs),
     /// Make, import or check a structured reference string (trusted setup).
     #[command(subcommand)]
     Srs(SrsCommand),
@@ -202,6 +206,45 @@ pub(crate) struct ProveArgs {
     pub(crate) network: String,
 }
 
+/// How an answer is judged against the float model's.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RuleArgs {
+    /// Greatest error that you accept: of an output's values against the float model's, as a share of the greatest of
+    /// them (or of --output-scale). Without: 0.01. What a manifest allows decides nothing.
+    #[arg(long, value_name = "ERROR", value_parser = magnitude)]
+    pub(crate) max_error: Option<f64>,
+    /// The outputs' natural magnitudes, one per output: errors are a share of these where an output is smaller. Without:
+    /// what a qualification measured, else 0.
+    #[arg(long, value_name = "NUMBERS", value_delimiter = ',', value_parser = magnitude)]
+    pub(crate) output_scale: Vec<f64>,
+    /// Do not compare where outputs of shape [1, n] are greatest: they are no classes.
+    #[arg(long)]
+    pub(crate) no_top1: bool,
+}
+
+impl RuleArgs {
+    /// Whether anything was said.
+    pub(crate) fn given(&self) -> bool {
+        self.max_error.is_some() || !self.output_scale.is_empty() || self.no_top1
+    }
+
+    pub(crate) fn rule(&self) -> Rule {
+        Rule {
+            max_error: self.max_error.unwrap_or(DEFAULT_RULE.max_error),
+            output_scale: self.output_scale.clone(),
+            compare_top1: !self.no_top1,
+        }
+    }
+}
+
+/// A finite number that is not negative.
+fn magnitude(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),
+        _ => Err("expected a number that is not negative".to_owned()),
+    }
+}
+
 #[derive(Debug, ClapArgs)]
 pub(crate) struct VerifyArgs {
     /// The receipt.
@@ -212,12 +255,46 @@ pub(crate) struct VerifyArgs {
     /// The files that the manifest names. Without: beside the manifest.
     #[arg(long, value_name = "DIR", requires = "manifest")]
     pub(crate) files: Option<PathBuf>,
+    /// What `qualify` wrote of the manifest: how far its integers are from the model on your own data.
+    #[arg(long, value_name = "FILE", requires = "manifest")]
+    pub(crate) qualified: Option<PathBuf>,
     /// An ONNX file that you trust: derives integer graph and keys from it and compares with the float model.
     #[arg(long, value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,
-    /// Your own input, .npy or .json: is it the one that was proved?
+    /// Your own input: .npy, nested JSON lists, or a JSON object by input name. Is it the one that was proved, and is the
+    /// answer the float model's to it?
     #[arg(long)]
     pub(crate) input: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) rule: RuleArgs,
+    /// The network that the receipt must name.
+    #[arg(long, value_name = "ID")]
+    pub(crate) network: Option<String>,
+    /// The request that the receipt must name.
+    #[arg(long, value_name = "UID")]
+    pub(crate) request: Option<RequestUid>,
+    /// The miner that every slice must name; may be given several times, for one of them.
+    #[arg(long, value_name = "IDENTITY")]
+    pub(crate) miner: Vec<Identity>,
+    #[command(flatten)]
+    pub(crate) srs: SrsArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct QualifyArgs {
+    /// The manifest.
+    pub(crate) manifest: PathBuf,
+    /// An ONNX file that you trust.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: PathBuf,
+    /// Your own data: .npy, nested JSON lists, or a JSON object by input name; the first axis counts the samples.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: PathBuf,
+    #[command(flatten)]
+    pub(crate) rule: RuleArgs,
+    /// Where to write what was found. Without: MANIFEST.qualified.json.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) srs: SrsArgs,
 }

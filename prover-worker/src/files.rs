@@ -4,8 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use zkinfer_crds::Digest;
+use zkml::graph::Inputs;
 use zkml::graph::tensor_file::{FloatInput, read_json, read_npy};
 use zkml::halo2::{Srs, SrsSource};
+use zkml::manifest::Manifest;
 
 use crate::args::SrsArgs;
 use crate::exit::UsageError;
@@ -82,6 +84,16 @@ pub(crate) fn tensor(path: &Path) -> Result<FloatInput, UsageError> {
         }
     };
     parsed.map_err(|e| UsageError::new(format!("{}: {e}", path.display())))
+}
+
+/// Reads a model's inputs: `.npy`, nested JSON lists, or a JSON object by input name.
+pub(crate) fn inputs(path: &Path) -> Result<Inputs, UsageError> {
+    Inputs::read(&read(path)?, MAX_VALUES).map_err(|e| UsageError::new(format!("{}: {e}", path.display())))
+}
+
+/// Reads a manifest.
+pub(crate) fn manifest(path: &Path) -> Result<Manifest, UsageError> {
+    Manifest::from_bytes(&read(path)?).map_err(|e| UsageError::new(format!("{}: {e}", path.display())))
 }
 
 /// The trusted setup that the flags name.

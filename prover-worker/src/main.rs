@@ -1,5 +1,5 @@
-//! `prover-worker`: proves slices and compiles models for a gateway, and by hand inspects, compiles, proves and verifies.
-//! This file parses and calls.
+//! `prover-worker`: proves slices and compiles models for a gateway, and by hand inspects, compiles, proves, verifies
+//! and qualifies. This file parses and calls.
 
 mod args;
 mod by_hand;
@@ -25,6 +25,7 @@ fn main() -> std::process::ExitCode {
         Command::Compile(args) => by_hand::compile::run(&args, format),
         Command::Prove(args) => by_hand::prove::run(&args, format),
         Command::Verify(args) => by_hand::verify::run(&args, format),
+        Command::Qualify(args) => by_hand::qualify::run(&args, format),
         Command::Srs(args) => by_hand::srs::run(&args, format),
     };
     done.unwrap_or_else(|error| {

@@ -8,6 +8,7 @@ use zkinfer_crds::{Digest, ProofSystem, SliceIndex};
 
 use crate::backend::{self, KeyError, LayoutError, ProvingFiles, Setup, SetupError, SliceKeys, Verifier};
 use crate::canonical;
+use crate::float_model::{FloatModel, FloatModelError};
 use crate::graph::calibrate::{
     AccuracyReport, CalibrateError, CalibrationOptions, calibrate, synthetic_samples,
 };
@@ -18,7 +19,6 @@ use crate::graph::{IntGraph, Profile, QuantisationPlan, TensorId};
 use crate::halo2::SrsSource;
 use crate::manifest::{self, Manifest, ManifestError, ManifestSlice};
 use crate::proof::{SliceProver, SliceProverError, SliceVerifier, SliceVerifyError};
-use crate::reference::{Reference, ReferenceError};
 use crate::relations::{self, LowerError, SliceRelations};
 use crate::slice::{self, SliceError, SlicePlan, SlicingOptions};
 
@@ -50,8 +50,8 @@ pub enum CompileError {
     #[error(transparent)]
     Import(#[from] ImportError),
     /// The float model.
-    #[error(transparent)]
-    Reference(#[from] ReferenceError),
+    #[error("the float model: {0}")]
+    FloatModel(#[from] FloatModelError),
     /// Calibration.
     #[error(transparent)]
     Calibrate(#[from] CalibrateError),
@@ -134,7 +134,7 @@ pub type Sample = Vec<Vec<f64>>;
 /// Everything about the model that cannot be proved, each naming its node.
 pub fn plan(onnx: &[u8], samples: Option<&[Sample]>, options: &CompileOptions) -> Result<Plan, CompileError> {
     let float = import(onnx)?;
-    let reference = Reference::new(onnx, &float)?;
+    let model = FloatModel::read(onnx)?;
     let made_up;
     let (samples, synthetic) = match samples {
         Some(samples) => (samples, false),
@@ -151,10 +151,10 @@ pub fn plan(onnx: &[u8], samples: Option<&[Sample]>, options: &CompileOptions) -
     };
     let expected: Vec<Sample> = samples
         .par_iter()
-        .map(|sample| reference.outputs(sample))
+        .map(|sample| model.outputs_of(&float, sample))
         .collect::<Result<_, _>>()?;
     let calibrated = calibrate(&float, samples, &expected, &calibration);
-    let (quantisation, accuracy) = calibrated.map_err(|e| named(e, &float, &reference, samples))?;
+    let (quantisation, accuracy) = calibrated.map_err(|e| named(e, &float, &model, samples))?;
     let graph = quantise::apply(&float, &quantisation)?;
     let slices = slice::plan(&graph, options.proof_system, options.slicing)?;
     Ok(Plan {
@@ -171,16 +171,11 @@ pub fn plan(onnx: &[u8], samples: Option<&[Sample]>, options: &CompileOptions) -
 }
 
 /// A graph that differs from its file, by the first node that does.
-fn named(
-    why: CalibrateError,
-    float: &FloatGraph,
-    reference: &Reference,
-    samples: &[Sample],
-) -> CalibrateError {
+fn named(why: CalibrateError, float: &FloatGraph, model: &FloatModel, samples: &[Sample]) -> CalibrateError {
     let CalibrateError::Differs(mut differs) = why else {
         return why;
     };
-    if let Some(node) = samples.first().and_then(|s| reference.first_difference(float, s)) {
+    if let Some(node) = samples.first().and_then(|s| model.first_difference(float, s)) {
         differs.node = node;
     }
     CalibrateError::Differs(differs)

@@ -4,5 +4,6 @@ pub(crate) mod compile;
 pub(crate) mod inspect;
 mod model;
 pub(crate) mod prove;
+pub(crate) mod qualify;
 pub(crate) mod srs;
 pub(crate) mod verify;

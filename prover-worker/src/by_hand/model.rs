@@ -74,7 +74,7 @@ pub(super) fn failure(error: &CompileError) -> CompileFailure {
     let kind = match error {
         CompileError::Import(ImportError::Unsupported(_)) => FailureKind::UnsupportedNodes,
         CompileError::Import(_) => FailureKind::InvalidModel,
-        CompileError::Calibrate(CalibrateError::Differs(_)) | CompileError::Reference(_) => {
+        CompileError::Calibrate(CalibrateError::Differs(_)) | CompileError::FloatModel(_) => {
             FailureKind::Other
         }
         CompileError::Calibrate(_) => FailureKind::InvalidCalibration,

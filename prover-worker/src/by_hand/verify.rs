@@ -1,10 +1,12 @@
 //! `verify`: checks a receipt, sentence by sentence.
 
+use std::path::Path;
+
 use serde_json::json;
 use zkinfer_crds::Digest;
 use zkml::halo2::{SrsSource, VerifierSrs, development_srs_digest};
-use zkml::manifest::Manifest;
-use zkml::receipt::{Against, Outcome, Receipt, Report, Verification, verify};
+use zkml::qualify::Qualification;
+use zkml::receipt::{Against, Expected, Outcome, Receipt, Report, Verification, verify};
 
 use crate::args::{Format, VerifyArgs};
 use crate::exit::{Exit, UsageError};
@@ -16,27 +18,23 @@ pub(crate) fn run(args: &VerifyArgs, format: Format) -> Result<Exit, UsageError>
             "a receipt is checked against something that you trust: give --manifest FILE or --model FILE.onnx",
         ));
     }
+    if args.rule.given() && args.model.is_none() && args.qualified.is_none() {
+        return Err(UsageError::new(
+            "--max-error, --output-scale and --no-top1 judge an answer against the float model: give --model FILE.onnx or \
+             --qualified FILE",
+        ));
+    }
     let bytes = files::read(&args.receipt)?;
-    let manifest = match &args.manifest {
-        Some(path) => {
-            let parsed = Manifest::from_bytes(&files::read(path)?);
-            Some(parsed.map_err(|e| UsageError::new(format!("{}: {e}", path.display())))?)
-        }
-        None => None,
-    };
+    let manifest = args.manifest.as_deref().map(files::manifest).transpose()?;
     let model = args.model.as_deref().map(files::read).transpose()?;
-    let input = args
-        .input
-        .as_deref()
-        .map(files::tensor)
-        .transpose()?
-        .map(|t| vec![t]);
+    let input = args.input.as_deref().map(files::inputs).transpose()?;
+    let qualification = args.qualified.as_deref().map(qualification).transpose()?;
     let source = files::srs_source(&args.srs)?;
     let beside = || {
         args.manifest
             .as_deref()
-            .and_then(|m| m.parent())
-            .map(std::path::Path::to_path_buf)
+            .and_then(Path::parent)
+            .map(Path::to_path_buf)
     };
     let dir = args.files.clone().or_else(beside).unwrap_or_default();
     let load = move |digest: Digest| files::read_blob(&dir, &digest).ok();
@@ -59,30 +57,33 @@ pub(crate) fn run(args: &VerifyArgs, format: Format) -> Result<Exit, UsageError>
             against,
             srs: &trusted,
             allow_development_srs: args.srs.allow_dev_srs,
-            input: input.as_deref(),
+            input: input.as_ref(),
+            expected: Expected {
+                network: args.network.as_deref(),
+                request: args.request,
+                miners: &args.miner,
+            },
+            rule: &args.rule.rule(),
+            qualification: qualification.as_ref(),
         },
     );
     print(&bytes, &report, format);
     Ok(if report.valid() { Exit::Done } else { Exit::Bad })
 }
 
+fn qualification(path: &Path) -> Result<Qualification, UsageError> {
+    let read = Qualification::from_json(&files::read(path)?);
+    read.map_err(|e| UsageError::new(format!("{}: {e}", path.display())))
+}
+
 fn print(bytes: &[u8], report: &Report, format: Format) {
-    let verdict = if report.valid() { "valid" } else { "invalid" };
     // A receipt that is not even one names nothing.
     let receipt = Receipt::from_bytes(bytes).ok();
     let forgeable = receipt
         .as_ref()
         .is_some_and(|r| r.srs == development_srs_digest());
     match format {
-        Format::Json => println!(
-            "{:#}",
-            json!({
-                "verdict": verdict, "forgeableByAnyone": forgeable, "sentences": report.sentences,
-                "errorVsFloat": report.error_vs_float,
-                "model": receipt.as_ref().map(|r| r.manifest.model), "request": receipt.as_ref().map(|r| r.request),
-                "network": receipt.as_ref().map(|r| r.network.clone()),
-            })
-        ),
+        Format::Json => println!("{:#}", as_json(report, receipt.as_ref(), forgeable)),
         Format::Text => {
             for s in &report.sentences {
                 let mark = match s.outcome {
@@ -92,15 +93,31 @@ fn print(bytes: &[u8], report: &Report, format: Format) {
                 };
                 println!("{mark}  {}", s.text);
             }
-            let warning = if forgeable {
-                ", but FORGEABLE BY ANYONE (development SRS)"
-            } else {
-                ""
-            };
-            println!(
-                "\nThe receipt is {verdict}{}.",
-                if report.valid() { warning } else { "" }
-            );
+            println!("\n{}", report.verdict());
+            if report.valid() && forgeable {
+                println!("But it is FORGEABLE BY ANYONE (development SRS).");
+            }
         }
     }
+}
+
+/// What a program reads. `errorVsFloat` is null where it was not measured and where it is infinite; the verdict tells.
+fn as_json(report: &Report, receipt: Option<&Receipt>, forgeable: bool) -> serde_json::Value {
+    let judged = report.judged.as_ref();
+    let other = judged.and_then(|j| j.verdict.other_class.as_ref());
+    json!({
+        "verdict": if report.valid() { "valid" } else { "invalid" },
+        "says": report.verdict(),
+        "forgeableByAnyone": forgeable,
+        "ownInput": report.scope.own_input,
+        "qualified": report.scope.qualified,
+        "sentences": report.sentences,
+        "errorVsFloat": judged.map(|j| j.verdict.error),
+        "maxError": judged.map(|j| j.verdict.max_error),
+        "outputScale": judged.map(|j| &j.output_scale),
+        "otherClass": other.map(|o| json!({ "output": o.output, "got": o.got, "float": o.float })),
+        "model": receipt.map(|r| r.manifest.model),
+        "request": receipt.map(|r| r.request),
+        "network": receipt.map(|r| r.network.clone()),
+    })
 }

@@ -186,10 +186,8 @@ fn prove(plan: &Plan, answers: &[Vec<IntTensor>]) -> Result<bool, Box<dyn Error>
         let report = verify(
             &receipt,
             &Verification {
-                against,
-                srs: &[],
                 allow_development_srs: true,
-                input: None,
+                ..Verification::new(against)
             },
         );
         verifying += started.elapsed().as_secs_f64();

@@ -134,7 +134,29 @@ impl FloatGraph {
     pub(super) fn evaluate_seeing(
         &self,
         inputs: &[Vec<f64>],
+        see: impl FnMut(&FloatNode, &[f64]),
+    ) -> Result<Vec<Vec<f64>>, FloatError> {
+        self.run(inputs, see, |_, _| ())
+    }
+
+    /// [`FloatGraph::evaluate`] where `change` may change each tensor's values, inputs included, before anything reads
+    /// them.
+    ///
+    /// # Errors
+    /// As [`FloatGraph::evaluate`].
+    pub fn evaluate_changing(
+        &self,
+        inputs: &[Vec<f64>],
+        change: impl FnMut(TensorId, &mut Vec<f64>),
+    ) -> Result<Vec<Vec<f64>>, FloatError> {
+        self.run(inputs, |_, _| (), change)
+    }
+
+    fn run(
+        &self,
+        inputs: &[Vec<f64>],
         mut see: impl FnMut(&FloatNode, &[f64]),
+        mut change: impl FnMut(TensorId, &mut Vec<f64>),
     ) -> Result<Vec<Vec<f64>>, FloatError> {
         if inputs.len() != self.inputs.len() {
             return Err(FloatError::InputCount {
@@ -153,10 +175,13 @@ impl FloatGraph {
                     got: input.len(),
                 });
             }
-            values[id.0 as usize].clone_from(input);
+            let value = &mut values[id.0 as usize];
+            value.clone_from(input);
+            change(*id, value);
         }
         for node in &self.nodes {
-            let made = evaluate_node(node, &values, &mut see)?;
+            let mut made = evaluate_node(node, &values, &mut see)?;
+            change(node.output, &mut made);
             *values
                 .get_mut(node.output.0 as usize)
                 .ok_or_else(|| absent(node))? = made;

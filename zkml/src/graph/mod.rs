@@ -12,6 +12,7 @@ pub mod float;
 pub mod import;
 pub mod ir;
 pub mod linear;
+pub mod named;
 pub mod npy;
 pub mod quantise;
 pub mod scale;
@@ -27,6 +28,7 @@ pub use import::{ImportError, UnsupportedNode, import};
 pub use ir::{
     Activation, IntGraph, IntRange, IntTensor, LinearMap, Node, Op, Requantise, TensorId, TensorInfo,
 };
+pub use named::Inputs;
 pub use quantise::{QuantiseError, apply};
 pub use scale::{Profile, QuantisationPlan, TensorScale};
 pub use tensor_file::{FloatInput, InputError, dequantise, quantise_input, relative_error};

@@ -99,7 +99,8 @@ impl Manifest {
         }
     }
 
-    /// One producer each, before every consumer; nothing described that is not used.
+    /// One producer each, before every consumer; nothing described that is not used, but for inputs that the model itself
+    /// does not use.
     fn check_wiring(&self) -> Result<(), ManifestError> {
         let wiring = |id: TensorId, what| ManifestError::Wiring { tensor: id.0, what };
         // Producer of each tensor; the request itself stands before slice 0.
@@ -139,6 +140,7 @@ impl Manifest {
         {
             return Err(wiring(id, "it is an output that no slice makes"));
         }
+        used.extend(&self.inputs);
         match self
             .boundary
             .iter()

@@ -98,12 +98,13 @@ pub struct Manifest {
     pub slices: Vec<ManifestSlice>,
 }
 
-/// Boundary tensors of all slices as the graph describes them, by ascending id.
+/// Boundary tensors of all slices, and inputs that no slice reads, as the graph describes them, by ascending id.
 #[must_use]
 pub fn boundary(graph: &IntGraph, slices: &[ManifestSlice]) -> Vec<BoundaryTensor> {
     let ids: BTreeSet<TensorId> = slices
         .iter()
         .flat_map(|s| s.inputs.iter().chain(&s.outputs))
+        .chain(&graph.inputs)
         .copied()
         .collect();
     ids.into_iter()

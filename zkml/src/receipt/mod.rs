@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex};
 
 pub use build::{BuildError, ReceiptBuilder, SliceValues};
-pub use report::{Outcome, Report, Sentence};
-pub use verify::{Against, Verification, verify};
+pub use report::{Judged, Outcome, Report, Scope, Sentence};
+pub use verify::{Against, DEFAULT_RULE, Expected, Verification, judge_outputs, verify};
 
 use crate::canonical::{self, CanonicalError};
 use crate::graph::{IntTensor, TensorId};

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::accuracy::Verdict;
+
 /// What became of one check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -23,14 +25,34 @@ pub struct Sentence {
     pub text: String,
 }
 
+/// What the verdict speaks of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// The input is the requester's own.
+    pub own_input: bool,
+    /// The manifest was qualified on the verifier's own data.
+    pub qualified: bool,
+}
+
+/// The answer against the float model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    /// Its error and class, and the greatest error that the verifier accepts.
+    pub verdict: Verdict,
+    /// The outputs' natural magnitudes by which it was judged; outputs beyond the list have 0.
+    pub output_scale: Vec<f64>,
+}
+
 /// All that was checked of a receipt.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Report {
-    /// In the order of checking. Checking ends with the first that fails, except that every slice is looked at.
+    /// In the order of checking. Checking ends with the first that fails, except that every slice is looked at, and an
+    /// answer that is wrong is looked at from every side.
     pub sentences: Vec<Sentence>,
-    /// Greatest error of the output against the float model, relative to max(1, max |y|); with `--model` only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error_vs_float: Option<f64>,
+    /// The answer against the float model; with a model only.
+    pub judged: Option<Judged>,
+    /// What the verdict speaks of.
+    pub scope: Scope,
 }
 
 impl Report {
@@ -41,24 +63,57 @@ impl Report {
             && self.sentences.iter().all(|s| s.outcome != Outcome::Fails)
     }
 
+    /// The verdict in a sentence that claims no more than what was checked.
+    #[must_use]
+    pub fn verdict(&self) -> &'static str {
+        let near = self.judged.is_some() || self.scope.qualified;
+        match (self.valid(), self.scope.own_input, near) {
+            (false, ..) => "The receipt is invalid.",
+            (true, true, true) => "The receipt is valid.",
+            (true, true, false) => {
+                "The receipt is valid for the manifest's integers; how far they are from a float model was not checked."
+            }
+            (true, false, true) => {
+                "The receipt is valid for the integers in it; whose input they are was not checked."
+            }
+            (true, false, false) => {
+                "The receipt is valid for the integers in it; whose input they are, and how far the answer is from a float \
+                 model's, was not checked."
+            }
+        }
+    }
+
     pub(super) fn holds(&mut self, text: impl Into<String>) {
-        self.sentences.push(Sentence {
-            outcome: Outcome::Holds,
-            text: text.into(),
-        });
+        self.say(Outcome::Holds, text);
     }
 
     pub(super) fn fails(&mut self, text: impl Into<String>) {
-        self.sentences.push(Sentence {
-            outcome: Outcome::Fails,
-            text: text.into(),
-        });
+        self.say(Outcome::Fails, text);
     }
 
     pub(super) fn not_checked(&mut self, text: impl Into<String>) {
-        self.sentences.push(Sentence {
-            outcome: Outcome::NotChecked,
-            text: text.into(),
-        });
+        self.say(Outcome::NotChecked, text);
+    }
+
+    fn say(&mut self, outcome: Outcome, text: impl Into<String>) {
+        let text = text.into();
+        self.sentences.push(Sentence { outcome, text });
+    }
+}
+
+/// A magnitude for people: plainly where it is short, else with its exponent.
+pub(super) fn number(value: f64) -> String {
+    if value == 0.0 || (1e-4..1e6).contains(&value.abs()) {
+        format!("{value}")
+    } else {
+        format!("{value:.2e}")
+    }
+}
+
+/// A share of a tensor's greatest value for people.
+pub(super) fn share(ratio: f64) -> String {
+    match ratio {
+        r if r.is_finite() && r < 1e4 => format!("{:.2} %", 100.0 * r),
+        _ => "more than 1000000 %".to_owned(),
     }
 }

@@ -79,6 +79,12 @@ impl Onnx {
         }
     }
 
+    /// One input more.
+    pub(crate) fn input(mut self, name: &str, dims: &[i64]) -> Self {
+        self.graph.input.push(value_info(name, dims));
+        self
+    }
+
     pub(crate) fn node(
         mut self,
         op: &str,
@@ -97,7 +103,7 @@ impl Onnx {
         self
     }
 
-    pub(super) fn constant(mut self, name: &str, dims: &[i64], values: Vec<f32>) -> Self {
+    pub(crate) fn constant(mut self, name: &str, dims: &[i64], values: Vec<f32>) -> Self {
         self.graph.initializer.push(TensorProto {
             name: name.into(),
             dims: dims.to_vec(),
@@ -108,7 +114,7 @@ impl Onnx {
         self
     }
 
-    pub(super) fn random(mut self, name: &str, dims: &[i64]) -> Self {
+    pub(crate) fn random(mut self, name: &str, dims: &[i64]) -> Self {
         let len = dims.iter().product::<i64>();
         let values = (0..len).map(|_| self.rng.gen_range(-1.0..1.0)).collect();
         self.constant(name, dims, values)

@@ -1,222 +1,19 @@
-//! A receipt convinces; whatever is done to it does not.
+//! No byte, slice, tensor or manifest of a receipt can be changed.
 
-use std::sync::OnceLock;
-
-use rand::rngs::OsRng;
-use rand::{Rng, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 
-use zkinfer_crds::ProofSystem;
-
 use super::*;
-use crate::backend::{self, Circuit, Setup};
-use crate::compile::{CompileOptions, Compiled, Plan, compile, plan};
-use crate::graph::tests::{Onnx, network};
-use crate::graph::{FloatInput, IntTensor, dequantise, synthetic_samples};
-use crate::halo2::SrsSource;
-use crate::slice::SlicingOptions;
-
-/// A compiled model with the files that its manifest names.
-struct Model {
-    onnx: Vec<u8>,
-    plan: Plan,
-    compiled: Compiled,
-    setup: Setup,
-}
-
-impl Model {
-    fn new(onnx: Vec<u8>, parallelism: u32, proof_system: ProofSystem) -> Self {
-        let options = CompileOptions {
-            profile: None,
-            error_budget_millionths: 200_000,
-            output_scale: None,
-            compare_top1: true,
-            proof_system,
-            slicing: SlicingOptions {
-                parallelism,
-                memory_per_worker: None,
-            },
-        };
-        let plan = plan(&onnx, None, &options).unwrap();
-        let setup = plan.setup(Some(&SrsSource::Development)).unwrap();
-        let compiled = compile(&plan, &setup, &|_| ()).unwrap();
-        Self {
-            onnx,
-            plan,
-            compiled,
-            setup,
-        }
-    }
-
-    /// Proves an answer; returns its receipt.
-    fn run(&self, input: &IntTensor, request: u8) -> Receipt {
-        let manifest = &self.compiled.manifest;
-        let tensors = self.plan.graph.evaluate(std::slice::from_ref(input)).unwrap();
-        let request = RequestUid::new([request; 16]);
-        let mut builder = ReceiptBuilder::new(manifest, "test", request, &tensors).unwrap();
-        for index in 0..manifest.slices.len() {
-            let slice = SliceIndex(index as u32);
-            let prover = self
-                .compiled
-                .prover(&self.plan.graph, &self.setup, slice)
-                .unwrap();
-            let claim = ClaimId::new(OsRng.r#gen());
-            let identity = Identity::new([index as u8; 32]);
-            let inputs: Vec<Vec<i64>> = builder
-                .boundary(slice)
-                .unwrap()
-                .0
-                .iter()
-                .map(|v| v.to_vec())
-                .collect();
-            let statement = builder.statement(slice, claim, identity);
-            let (envelope, _) = prover.prove(&statement, &inputs, OsRng).unwrap();
-            builder.add(slice, claim, identity, &envelope).unwrap();
-        }
-        builder.finish().unwrap()
-    }
-
-    fn input(&self, seed: u64) -> IntTensor {
-        let sample = synthetic_samples(&self.plan.float, 1, seed).remove(0).remove(0);
-        let info = &self.plan.graph.tensors[self.plan.graph.inputs[0].0 as usize];
-        let shape = info.shape.iter().map(|&d| d as usize).collect();
-        // Half the size of the calibration samples: surely in range.
-        let values = sample.iter().map(|v| v / 2.0).collect();
-        crate::graph::quantise_input(info, &FloatInput { shape, values }).unwrap()
-    }
-
-    /// Depth (a), with the development SRS allowed.
-    fn verify(&self, bytes: &[u8]) -> Report {
-        let files = |digest: Digest| self.compiled.file(digest);
-        let against = Against::Manifest {
-            manifest: &self.compiled.manifest,
-            files: &files,
-        };
-        verify(
-            bytes,
-            &Verification {
-                against,
-                srs: &[],
-                allow_development_srs: true,
-                input: None,
-            },
-        )
-    }
-}
-
-/// The residual network in at least four slices: a skip tensor crosses them.
-fn model(system: ProofSystem) -> &'static Model {
-    static MODELS: [OnceLock<Model>; 2] = [OnceLock::new(), OnceLock::new()];
-    MODELS[system as usize].get_or_init(|| Model::new(network().bytes(), 5, system))
-}
-
-fn receipt(system: ProofSystem) -> &'static Receipt {
-    static RECEIPTS: [OnceLock<Receipt>; 2] = [OnceLock::new(), OnceLock::new()];
-    let model = model(system);
-    RECEIPTS[system as usize].get_or_init(|| model.run(&model.input(1), 1))
-}
-
-fn srs(system: ProofSystem) -> Option<&'static SrsSource> {
-    backend::needs_srs(system).then_some(&SrsSource::Development)
-}
-
-/// Each of these must hold of both proof systems.
-macro_rules! in_both_proof_systems {
-    ($($name:ident,)*) => {
-        mod halo2_kzg {
-            $(#[test] fn $name() { super::$name(zkinfer_crds::ProofSystem::Halo2Kzg); })*
-        }
-        mod sumcheck_whir {
-            $(#[test] fn $name() { super::$name(zkinfer_crds::ProofSystem::SumcheckWhir); })*
-        }
-    };
-}
+use crate::backend::Circuit;
+use crate::graph::tests::Onnx;
 
 in_both_proof_systems! {
-    an_honest_receipt_is_valid_at_every_depth,
     rejects_any_changed_removed_or_added_byte,
     rejects_slices_left_out_doubled_swapped_or_from_another_request,
     rejects_forged_tensors_skip_connections_included,
     rejects_another_models_manifest_and_manifests_that_do_not_hang_together,
     a_model_whose_weights_round_to_nothing_is_not_the_genuine_one,
     missing_key_files_are_named,
-    keys_and_manifest_do_not_depend_on_the_number_of_threads,
-}
-
-fn said(report: &Report) -> String {
-    report
-        .sentences
-        .iter()
-        .map(|s| format!("{:?}: {}\n", s.outcome, s.text))
-        .collect()
-}
-
-fn an_honest_receipt_is_valid_at_every_depth(system: ProofSystem) {
-    let (model, bytes) = (model(system), receipt(system).to_bytes());
-    assert!(model.compiled.manifest.slices.len() >= 4);
-    let report = model.verify(&bytes);
-    assert!(report.valid(), "{}", said(&report));
-    assert_eq!(
-        said(&report).contains("FORGEABLE BY ANYONE"),
-        system == ProofSystem::Halo2Kzg
-    );
-    assert!(said(&report).contains(&format!("The proofs are of {system}")));
-    assert!(said(&report).contains("NotChecked: The input was not checked"));
-
-    let own: Vec<FloatInput> = {
-        let info = &model.plan.graph.tensors[0];
-        let values = dequantise(info, &receipt(system).input[0].values);
-        vec![FloatInput {
-            shape: info.shape.iter().map(|&d| d as usize).collect(),
-            values,
-        }]
-    };
-    let against = Against::Model {
-        onnx: &model.onnx,
-        srs: srs(system),
-        manifest: None,
-    };
-    let with_model = Verification {
-        against,
-        srs: &[],
-        allow_development_srs: true,
-        input: Some(&own),
-    };
-    let report = verify(&bytes, &with_model);
-    assert!(report.valid(), "{}", said(&report));
-    assert!(report.error_vs_float.is_some_and(|e| e < 0.2));
-    assert!(report.sentences.iter().all(|s| s.outcome == Outcome::Holds));
-
-    let mut other = own.clone();
-    other[0].values[0] += 0.5;
-    let report = verify(
-        &bytes,
-        &Verification {
-            input: Some(&other),
-            ..with_model
-        },
-    );
-    assert!(!report.valid() && said(&report).contains("is not your input"));
-}
-
-#[test]
-fn the_development_srs_is_refused_unless_it_is_allowed() {
-    let model = model(ProofSystem::Halo2Kzg);
-    let files = |digest: Digest| model.compiled.file(digest);
-    let against = Against::Manifest {
-        manifest: &model.compiled.manifest,
-        files: &files,
-    };
-    let report = verify(
-        &receipt(ProofSystem::Halo2Kzg).to_bytes(),
-        &Verification {
-            against,
-            srs: &[],
-            allow_development_srs: false,
-            input: None,
-        },
-    );
-    assert!(!report.valid() && said(&report).contains("FORGEABLE BY ANYONE"));
 }
 
 fn rejects_any_changed_removed_or_added_byte(system: ProofSystem) {
@@ -424,20 +221,7 @@ fn rejects_another_models_manifest_and_manifests_that_do_not_hang_together(syste
     let other = Model::new(dense.bytes(), 1, system);
     let report = other.verify(&receipt(system).to_bytes());
     assert!(!report.valid() && said(&report).contains("not for yours"));
-    let against = Against::Model {
-        onnx: &other.onnx,
-        srs: srs(system),
-        manifest: None,
-    };
-    let report = verify(
-        &receipt(system).to_bytes(),
-        &Verification {
-            against,
-            srs: &[],
-            allow_development_srs: true,
-            input: None,
-        },
-    );
+    let report = verify(&receipt(system).to_bytes(), &other.by_model());
     assert!(!report.valid() && said(&report).contains("does not follow from your model"));
 }
 
@@ -445,18 +229,7 @@ fn a_model_whose_weights_round_to_nothing_is_not_the_genuine_one(system: ProofSy
     // The attack: exponents so low that every weight is 0; the receipt would still name the genuine model.
     let mut bad = receipt(system).clone();
     bad.manifest.quantisation.shifts.iter_mut().for_each(|s| *s = 0);
-    let against = Against::Model {
-        onnx: &model(system).onnx,
-        srs: srs(system),
-        manifest: None,
-    };
-    let verification = Verification {
-        against,
-        srs: &[],
-        allow_development_srs: true,
-        input: None,
-    };
-    let report = verify(&bad.to_bytes(), &verification);
+    let report = verify(&bad.to_bytes(), &model(system).by_model());
     assert!(
         !report.valid() && said(&report).contains("lose more than"),
         "{}",
@@ -471,32 +244,12 @@ fn missing_key_files_are_named(system: ProofSystem) {
         manifest: &model.compiled.manifest,
         files: &none,
     };
-    let report = verify(
-        &receipt(system).to_bytes(),
-        &Verification {
-            against,
-            srs: &[],
-            allow_development_srs: true,
-            input: None,
-        },
-    );
-    assert!(!report.valid() && said(&report).contains("is not among the files"));
-}
-
-fn keys_and_manifest_do_not_depend_on_the_number_of_threads(system: ProofSystem) {
-    let digest = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .unwrap();
-        pool.install(|| {
-            Model::new(network().bytes(), 2, system)
-                .compiled
-                .manifest
-                .digest()
-        })
+    let verification = Verification {
+        allow_development_srs: true,
+        ..Verification::new(against)
     };
-    assert_eq!(digest(1), digest(2));
+    let report = verify(&receipt(system).to_bytes(), &verification);
+    assert!(!report.valid() && said(&report).contains("is not among the files"));
 }
 
 #[test]
@@ -548,19 +301,8 @@ fn a_receipt_cannot_keep_a_verifier_busy_with_a_needlessly_large_circuit() {
         panic!("a halo2 circuit");
     };
     shape.k = crate::halo2::MAX_K;
-    let against = Against::Model {
-        onnx: &model(ProofSystem::Halo2Kzg).onnx,
-        srs: Some(&SrsSource::Development),
-        manifest: None,
-    };
-    let verification = Verification {
-        against,
-        srs: &[],
-        allow_development_srs: true,
-        input: None,
-    };
     let started = std::time::Instant::now();
-    let report = verify(&bad.to_bytes(), &verification);
+    let report = verify(&bad.to_bytes(), &model(ProofSystem::Halo2Kzg).by_model());
     assert!(
         !report.valid() && said(&report).contains("the size of slice 0's circuit"),
         "{}",

@@ -1,0 +1,149 @@
+//! The receipt's verifier. Each stage takes what the stages before it have established; cheap checks come first.
+//!
+//! Guarantees, when the report is valid: for the boundary values in the receipt, each slice's outputs are what the
+//! integer graph's nodes of that slice give for its inputs. Slices cover the graph, and values are listed once per
+//! tensor, so the output is the integer graph's output for the input. With a model: that output is within the
+//! verifier's own greatest error of the float model's for the verifier's own input, and names the same class.
+//!
+//! Assumptions: the caller trusts the manifest (or the ONNX file) and, where the proof system has one, the verifier part of
+//! the SRS that they give. What a receipt or its manifest says of itself (budget, scales, names) decides nothing.
+
+mod float;
+mod input;
+mod keys;
+mod manifest;
+mod parties;
+mod proofs;
+mod tensors;
+
+pub use float::judge_outputs;
+pub use parties::Expected;
+
+use super::report::Report;
+use super::{MAX_RECEIPT_BYTES, Receipt, VERSION};
+use crate::accuracy::{DEFAULT_MAX_ERROR_MILLIONTHS, Rule};
+use crate::canonical;
+use crate::graph::Inputs;
+use crate::halo2::{SrsSource, VerifierSrs};
+use crate::manifest::Manifest;
+use crate::proof::Files;
+use crate::qualify::Qualification;
+use crate::statement::MAX_NETWORK_ID;
+
+/// How an answer is judged unless the verifier says otherwise.
+pub static DEFAULT_RULE: Rule = Rule {
+    max_error: DEFAULT_MAX_ERROR_MILLIONTHS as f64 / 1e6,
+    output_scale: Vec::new(),
+    compare_top1: true,
+};
+
+/// What the caller trusts.
+#[derive(Clone, Copy)]
+pub enum Against<'a> {
+    /// A manifest; what it names by digest comes from files: verifying keys, or the integer graph that they follow from.
+    Manifest {
+        /// The trusted manifest.
+        manifest: &'a Manifest,
+        /// The files that it names.
+        files: Files<'a>,
+    },
+    /// An ONNX file: integer graph and keys are derived from it and the receipt's integers.
+    Model {
+        /// The file.
+        onnx: &'a [u8],
+        /// The points that keys are derived with, where the proof system takes any.
+        srs: Option<&'a SrsSource>,
+        /// A manifest that must be the receipt's too.
+        manifest: Option<&'a Manifest>,
+    },
+}
+
+/// What to verify a receipt against, and how its answer is judged.
+#[derive(Clone, Copy)]
+pub struct Verification<'a> {
+    /// Depth (a) or (b).
+    pub against: Against<'a>,
+    /// Verifier parts that the caller trusts; the development SRS is one only if `allow_development_srs`.
+    pub srs: &'a [VerifierSrs],
+    /// Look at receipts that are forgeable by anyone.
+    pub allow_development_srs: bool,
+    /// Depth (c): the requester's own input.
+    pub input: Option<&'a Inputs>,
+    /// Whose names the receipt must bear.
+    pub expected: Expected<'a>,
+    /// How the answer is judged. Without output scales, those that a qualification measured count.
+    pub rule: &'a Rule,
+    /// What the verifier's own data said of the manifest.
+    pub qualification: Option<&'a Qualification>,
+}
+
+impl<'a> Verification<'a> {
+    /// Against this and nothing else, by the default rule.
+    #[must_use]
+    pub fn new(against: Against<'a>) -> Self {
+        Self {
+            against,
+            srs: &[],
+            allow_development_srs: false,
+            input: None,
+            expected: Expected::default(),
+            rule: &DEFAULT_RULE,
+            qualification: None,
+        }
+    }
+}
+
+/// Verifies a receipt. Never panics; whatever is wrong with the bytes is a sentence that fails.
+#[must_use]
+pub fn verify(bytes: &[u8], verification: &Verification<'_>) -> Report {
+    let mut report = Report::default();
+    // A stage that fails has said so in the report; what follows would rest on it.
+    let _ = stages(bytes, verification, &mut report);
+    report
+}
+
+/// `None` ends the verification: a sentence that fails has been written.
+fn stages(bytes: &[u8], verification: &Verification<'_>, report: &mut Report) -> Option<()> {
+    let receipt = decode(bytes, report)?;
+    manifest::trusted(&receipt, &verification.against, report)?;
+    let srs = manifest::trusted_srs(&receipt, verification, report)?;
+    let rule = manifest::rule(&receipt, verification, report)?;
+    let tensors = tensors::Tensors::new(&receipt, report)?;
+    parties::claims(&receipt, report)?;
+    parties::expected(&receipt, &verification.expected, report)?;
+    let floats = input::own(&receipt, &tensors, verification, report)?;
+    let (verifiers, derived) = keys::keys(&receipt, &verification.against, srs.as_ref(), report)?;
+    proofs::proofs(&receipt, &tensors, &verifiers, report)?;
+    match (derived, &verification.against) {
+        (Some(derived), Against::Model { onnx, .. }) => {
+            float::judge(&receipt, &tensors, (onnx, &derived), &floats, &rule, report)
+        }
+        _ => Some(()),
+    }
+}
+
+fn decode(bytes: &[u8], report: &mut Report) -> Option<Receipt> {
+    let receipt: Receipt = match canonical::from_bytes(bytes, MAX_RECEIPT_BYTES) {
+        Ok(receipt) => receipt,
+        Err(e) => {
+            report.fails(format!("The file is not a receipt: {e}."));
+            return None;
+        }
+    };
+    if receipt.version != VERSION {
+        report.fails(format!(
+            "The receipt has version {}; this program knows version {VERSION}.",
+            receipt.version
+        ));
+        return None;
+    }
+    if receipt.network.len() > MAX_NETWORK_ID {
+        report.fails("The receipt's network id is too long.");
+        return None;
+    }
+    report.holds(format!(
+        "The {} bytes are the one canonical encoding of a version {VERSION} receipt.",
+        bytes.len()
+    ));
+    Some(receipt)
+}
