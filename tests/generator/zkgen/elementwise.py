@@ -7,6 +7,7 @@ from .registry import operator
 
 BINARY = ("Add", "Sub", "Mul", "Div", "Max", "Min")
 SIDES = ("x,c", "c,x", "x,y")
+FLOAT, HALF, DOUBLE = 1, 10, 11
 
 
 @operator("Relu")
@@ -38,12 +39,18 @@ def dropout(b, x):
 
 @operator("Cast")
 def cast(b, x):
-    # To double or half and back: what comes out is single again.
-    if b.chance(0.4):
-        return b.node("Cast", [x], x.shape, to=1)
-    wide = b.node("Cast", [x], x.shape, to=b.pick([11, 11, 10]))
-    b.tensors.pop()
-    return b.node("Cast", [wide], x.shape, to=1)
+    return b.node("Cast", [x], x.shape, to=FLOAT) if b.chance(0.4) else _there_and_back(b, x, DOUBLE)
+
+
+@operator("Cast(half)", refused=True)
+def cast_to_half(b, x):
+    return _there_and_back(b, x, HALF)
+
+
+def _there_and_back(b, x, kind):
+    other = b.node("Cast", [x], x.shape, to=kind)
+    b.tensors.pop()  # of another type: nothing else may read it
+    return b.node("Cast", [other], x.shape, to=FLOAT)
 
 
 @operator("Clip")

@@ -59,9 +59,14 @@ def _build(rng, target):
             raise Unfit("the target is not in the graph")
         b.outputs.append(aim)
     model = b.model()
-    if not model.graph.input or (not refused and not any(n.op_type in ARITHMETIC for n in model.graph.node)):
+    if not model.graph.input or (not refused and not any(map(_computes, model.graph.node))):
         raise Unfit("it only moves values")
     return model, b
+
+
+def _computes(node):
+    """Whether a node does more than move values."""
+    return node.op_type in ARITHMETIC and not (node.op_type in ("Sum", "Max", "Min") and len(node.input) == 1)
 
 
 def _pair(b, producer, consumer):

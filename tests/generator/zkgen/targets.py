@@ -10,7 +10,7 @@ from onnx import numpy_helper
 
 from . import elementwise, matrices, moves, windows  # noqa: F401  (they fill the registry)
 from .builder import Builder, Unfit
-from .elementwise import BINARY, KINDS, broadcast, kind_of
+from .elementwise import BINARY, HALF, KINDS, broadcast, kind_of
 from .registry import FORMS, op_of
 
 SIDES = ("x,c", "c,x")
@@ -117,6 +117,8 @@ def form_of(node, computed, constants, shapes):
         if all(i in computed for i in node.input):
             return f"{op}(x,y)"
         return f"{op}(x,c)" if first in computed else f"{op}(c,x)"
+    if op == "Cast" and node.attribute[0].i == HALF:
+        return "Cast(half)"
     if op == "MatMul" and len(shapes.get(node.input[0], (0, 0))) == 1:
         return "MatMul(vector·vector)" if len(shapes[node.input[1]]) == 1 else "MatMul(vector)"
     if op == "Slice" and (len(node.input) == 5 and any(constants[node.input[4]] != 1)):
