@@ -123,9 +123,14 @@ class Run:
             yield [c for c in (self._case() for _ in range(size)) if c], system
 
     def _case(self):
-        case = Case(self.plan.next())
+        identity = self.plan.next()
+        try:
+            case = Case(identity)
+        except Exception as error:  # a fault of the generator's own: the run goes on, and says so
+            self.unmade.append(f"{identity}: {error}")
+            return None
         if case.model is None:
-            self.unmade.append(case.id)
+            self.unmade.append(f"{identity}: nothing of the kind exists")
             return None
         self.plan.count(case.met)
         self.departures.update(case.departures)

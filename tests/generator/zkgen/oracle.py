@@ -6,7 +6,7 @@ departure has a name here, and a run counts the graphs that have one.
 
 import numpy as np
 import onnxruntime
-from onnx import helper, shape_inference
+from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
 onnxruntime.set_default_logger_severity(4)
@@ -37,7 +37,7 @@ def _same(node):
 
 
 def in_other_words(model):
-    """(the model with such padding written out, names of the departures). Sizes are inferred, node by node."""
+    """(the model with such padding written out, names of the departures). Node by node, from the first."""
     names = sorted({n for n in map(_same, model.graph.node) if n})
     if not names:
         return model, names
@@ -56,19 +56,11 @@ def _copy(model):
 
 
 def _write_out(model, node):
-    before = _copy(model)
-    del before.graph.output[:]
-    last = list(before.graph.node).index(node)
-    del before.graph.node[last:]
-    inferred = shape_inference.infer_shapes(before, data_prop=True).graph
-    known = {v.name: v for v in [*inferred.value_info, *inferred.input]}
-    sizes = [d.dim_value for d in known[node.input[0]].type.tensor_type.shape.dim][2:]
+    sizes = _shape(model, node, node.input[0])[2:]
     attributes = attributes_of(node)
     kernel = attributes.get("kernel_shape")
     if kernel is None:
-        dims = {t.name: list(t.dims) for t in _constants(model)}
-        dims |= {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in inferred.value_info}
-        kernel = dims[node.input[1]][2:]
+        kernel = _shape(model, node, node.input[1])[2:]
     n = len(kernel)
     strides, dilations = attributes.get("strides", [1] * n), attributes.get("dilations", [1] * n)
     pads = [0] * 2 * n
@@ -82,13 +74,26 @@ def _write_out(model, node):
     node.attribute.append(helper.make_attribute("pads", pads))
 
 
-def _constants(model):
-    for node in model.graph.node:
-        if node.op_type == "Constant":
-            tensor = node.attribute[0].t
-            tensor.name = node.output[0]
-            yield tensor
-    yield from model.graph.initializer
+def _shape(model, node, name):
+    """The shape of a tensor that stands before a node: everything before it is evaluated on zeros."""
+    shapes = {i.name: [d.dim_value for d in i.type.tensor_type.shape.dim] for i in model.graph.input}
+    shapes |= {t.name: list(t.dims) for t in model.graph.initializer}
+    if name in shapes:
+        return shapes[name]
+    before = _copy(model)
+    del before.graph.node[list(model.graph.node).index(node) :]
+    del before.graph.output[:]
+    before.graph.output.append(helper.make_empty_tensor_value_info(name))
+    zeros = {i.name: np.zeros(shapes[i.name], dtype=np.float32) for i in model.graph.input}
+    return list(_session(before).run(None, zeros)[0].shape)
+
+
+def _session(model):
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 class Oracle:
@@ -96,14 +101,8 @@ class Oracle:
 
     def __init__(self, model):
         self.asked, self.departures = in_other_words(model)
-        options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4
         self.names = [o.name for o in model.graph.output]
-        self._session = onnxruntime.InferenceSession(
-            self.asked.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = _session(self.asked)
 
     def answer(self, inputs):
         return self._session.run(None, inputs)

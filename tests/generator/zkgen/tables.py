@@ -50,6 +50,8 @@ def summary(report):
     for what in ("pairs", "cells"):
         accepted, full, _ = _coverage(report[what])
         lines.append(f"{what}: {full} of {accepted} proved at least {LEAST} times")
+    if report["notMade"]:
+        lines.append(f"NOT MADE, by a fault of the generator: {len(report['notMade'])}, {report['notMade'][0]}")
     verified = report["receiptsVerified"]
     lines.append(f"receipts verified with --model --input: {verified['valid']} valid, {verified['invalid']} invalid")
     return "\n".join(lines)
