@@ -17,9 +17,10 @@ CRASHES = ("CompilerCrashed", "InternalError", "TooManyAttempts", "NoReason", "I
 
 
 def error_of(got, expected, scale):
-    """max |got − expected| / max(max |expected|, scale); infinite where something is not finite."""
+    """max |got − expected| / max(max |expected|, scale); infinite where something is not finite, or of another shape."""
     got, expected = np.asarray(got, dtype=np.float64), np.asarray(expected, dtype=np.float64)
-    if not (np.isfinite(got).all() and np.isfinite(expected).all()):
+    finite = np.isfinite(got).all() and np.isfinite(expected).all()
+    if got.shape != expected.shape or not finite:
         return float("inf")
     difference = np.abs(got - expected).max(initial=0.0)
     greatest = max(np.abs(expected).max(initial=0.0), scale)

@@ -42,11 +42,9 @@ class Programs:
                 raise SystemExit(f"{path} is not built: cargo build --release --workspace --bins")
         usage = subprocess.run([self.worker, "verify", "--help"], capture_output=True, text=True)
         self.flags = set(re.findall(r"--[a-z0-9-]+", usage.stdout))
-
-    @property
-    def compares(self):
+        schema = subprocess.run([self.operator, "crds"], capture_output=True, text=True)
+        self.compares = "compareTop1" in schema.stdout
         """Whether a Model may say that its outputs are no classes."""
-        return "--no-top1" in self.flags
 
     def run(self, cases, system, folder):
         """One run of local mode over many models: [(name, model, inputs, compare classes)] → {name: Answer}."""
@@ -58,6 +56,8 @@ class Programs:
         if system == "Halo2Kzg":
             command.append("--allow-dev-srs")
         ran = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+        if ran.returncode == 2:
+            raise SystemExit(f"the operator does not take the objects: {ran.stderr[-800:]}")
         try:
             items = json.loads(ran.stdout)["items"]
         except (ValueError, KeyError) as error:
@@ -81,7 +81,7 @@ class Programs:
         command = [self.worker, "verify", receipt, "--model", model_file, "--input", input_file]
         if "--output-scale" in self.flags:
             command += ["--output-scale", ",".join(repr(float(s)) for s in scale)]
-        if self.compares and not compare:
+        if "--no-top1" in self.flags and not compare:
             command.append("--no-top1")
         if system == "Halo2Kzg":
             command.append("--allow-dev-srs")
