@@ -8,7 +8,7 @@ use crate::wire::BlobRef;
 use crate::words::Digest;
 
 /// How compiling ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum CompileOutcome {
     /// Manifest, graph and keys were written.
@@ -18,7 +18,7 @@ pub enum CompileOutcome {
 }
 
 /// A compiled model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CompileReport {
     /// SHA-256 of the ONNX file.
@@ -89,7 +89,7 @@ impl Halo2Files {
 }
 
 /// The integer graph against the float model, on the calibration samples.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Accuracy {
     /// The profile that was chosen or found.
@@ -98,12 +98,14 @@ pub struct Accuracy {
     pub samples: u32,
     /// The samples were made up, because no calibration data was given.
     pub synthetic: bool,
-    /// Greatest error, relative to max(1, max |y|).
+    /// Greatest error of any output, relative to its greatest value or its scale.
     pub max_error_millionths: u64,
     /// Mean absolute error.
     pub mean_error_millionths: u64,
     /// Samples whose greatest output is the same.
     pub top1_agreement_millionths: u32,
+    /// By output, the natural magnitude that errors were measured with.
+    pub output_scale: Vec<f64>,
     /// The budget.
     pub budget_millionths: u32,
     /// Whether the greatest error is within it.

@@ -136,7 +136,7 @@ pub struct Refusal {
 }
 
 /// What a compiler shall make.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CompileTask {
     /// The ONNX file.
@@ -147,8 +147,13 @@ pub struct CompileTask {
     /// `p8`, `p12` or `p16`; absent: the cheapest within the budget.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
-    /// Greatest error against the float model, in millionths of max(1, max |y|).
+    /// Greatest error of any output against the float model, in millionths of its size or its scale.
     pub error_budget_millionths: u32,
+    /// By output, its natural magnitude; empty: the greatest of the float model's outputs over the samples.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub output_scale: Vec<f64>,
+    /// Whether an output of classes must have its greatest value where the float model has it.
+    pub compare_top1: bool,
     /// Least number of slices.
     pub parallelism: u32,
     /// Most memory that proving one slice may need, in MiB.

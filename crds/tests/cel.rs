@@ -218,12 +218,6 @@ fn what_fixes_the_circuits_and_what_is_asked_never_changes() {
         (
             "InferenceRequest",
             json!({}),
-            json!({ "type": "Benchmark" }),
-            "type is immutable",
-        ),
-        (
-            "InferenceRequest",
-            json!({}),
             json!({ "priority": 1 }),
             "priority is immutable",
         ),

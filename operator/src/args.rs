@@ -13,6 +13,7 @@ use zkinfer_operator::client::{Cluster, GatewayAccess};
 use zkinfer_operator::cluster::RunOptions;
 use zkinfer_operator::local::Format;
 use zkinfer_operator::remote::AllowedUrl;
+use zkml::accuracy::DEFAULT_MAX_ERROR_MILLIONTHS;
 
 /// Slices models, has miners prove the slices, verifies every proof, and answers with a receipt.
 #[derive(Debug, Parser)]
@@ -23,7 +24,7 @@ pub(crate) struct Args {
 }
 
 /// What is of use only where this program does the work itself.
-const LOCAL_ONLY: [&str; 7] = [
+const LOCAL_ONLY: [&str; 8] = [
     "output",
     "allow_dev_srs",
     "srs",
@@ -31,6 +32,7 @@ const LOCAL_ONLY: [&str; 7] = [
     "worker",
     "prover",
     "least_lease",
+    "max_error",
 ];
 
 impl Args {
@@ -99,9 +101,15 @@ pub(crate) enum Command {
         /// Least number of slices.
         #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
         parallelism: u32,
-        /// Greatest error against the float model, in millionths of max(1, max |y|).
-        #[arg(long, default_value_t = 20_000, value_name = "MILLIONTHS")]
+        /// Greatest error of any output against the float model, in millionths of its size or of --output-scale.
+        #[arg(long, default_value_t = DEFAULT_MAX_ERROR_MILLIONTHS, value_name = "MILLIONTHS")]
         error_budget: u32,
+        /// The outputs' natural magnitudes, one for each. Without: the greatest that the float model reaches on the samples.
+        #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
+        output_scale: Vec<f64>,
+        /// Outputs of shape [1, n] are no scores of classes: their greatest value may be elsewhere.
+        #[arg(long)]
+        no_top1: bool,
         #[command(flatten)]
         options: LocalArgs,
     },
@@ -134,11 +142,43 @@ pub(crate) enum Command {
         #[command(flatten)]
         access: GatewayArgs,
     },
+    /// A miner's key, and the proof that a MinerPool's identity is the miner's own.
+    #[command(subcommand)]
+    Identity(IdentityCommand),
     /// Print the CustomResourceDefinitions, or write one file each.
     Crds {
         /// Write here instead of printing.
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum IdentityCommand {
+    /// Make a key, and print the identity for `spec.identity`.
+    New {
+        /// Where to write it; a file that is there is not replaced. Whoever reads it can prove the identity.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+    },
+    /// Print a key's identity.
+    Show {
+        /// The key.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+    },
+    /// Print the signature for `spec.possession` of a MinerPool that is there: over its namespace, name and uid.
+    Prove {
+        /// The MinerPool.
+        pool: String,
+        /// The key.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// The pool's uid; without: asked of the cluster.
+        #[arg(long)]
+        uid: Option<String>,
+        #[command(flatten)]
+        cluster: ClusterArgs,
     },
 }
 
@@ -165,6 +205,10 @@ pub(crate) struct LocalArgs {
     /// Shortest lease of a claim, in seconds.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub(crate) least_lease: u64,
+    /// Greatest error of an answer: of an output's values against the float model's, as a share of the greatest of them
+    /// or of the output's scale. A Model that allows more is not served.
+    #[arg(long, default_value_t = DEFAULT_MAX_ERROR, value_name = "ERROR", value_parser = error)]
+    pub(crate) max_error: f64,
     /// Show no progress.
     #[arg(short, long)]
     pub(crate) quiet: bool,
@@ -248,6 +292,13 @@ pub(crate) struct RunArgs {
     /// The network id that every proof is bound to.
     #[arg(long, env = "ZKINFER_NETWORK", default_value = "default")]
     network: String,
+    /// Greatest error of an answer: of an output's values against the float model's, as a share of the greatest of them
+    /// or of the output's scale. A Model that allows more is not served.
+    #[arg(long, default_value_t = DEFAULT_MAX_ERROR, value_name = "ERROR", value_parser = error)]
+    max_error: f64,
+    /// The socket of `prover-worker reference`, which gives the float model's answers.
+    #[arg(long, default_value = "/run/zkinfer/reference.sock", value_name = "PATH")]
+    reference_socket: PathBuf,
     /// An SRS file that you trust (see `prover-worker srs import`).
     #[arg(long, value_name = "FILE")]
     srs: Option<PathBuf>,
@@ -282,6 +333,8 @@ impl From<RunArgs> for RunOptions {
             compiler_scratch,
             compiler_seconds,
             network,
+            max_error,
+            reference_socket,
             srs,
             allow_dev_srs,
             allow_source_url,
@@ -304,11 +357,23 @@ impl From<RunArgs> for RunOptions {
             gateway_address,
             health_address,
             network,
+            max_error,
+            reference_socket,
             srs,
             allow_dev_srs,
             source_urls: allow_source_url,
             least_lease: Duration::from_secs(least_lease),
         }
+    }
+}
+
+/// The greatest error that is accepted unless somebody says otherwise.
+const DEFAULT_MAX_ERROR: f64 = DEFAULT_MAX_ERROR_MILLIONTHS as f64 / 1e6;
+
+fn error(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() && value > 0.0 => Ok(value),
+        _ => Err("expected a positive number, such as 0.01".to_owned()),
     }
 }
 
@@ -346,6 +411,7 @@ mod tests {
             ("--prover", Some("a=b")),
             ("--output", Some("json")),
             ("--least-lease", Some("30")),
+            ("--max-error", Some("0.1")),
             ("--allow-dev-srs", None),
         ] {
             let more: Vec<&str> = [flag].into_iter().chain(value).collect();

@@ -2,8 +2,9 @@
 //!
 //! Rooms: `controllers` decide, one per kind; `dispatch` holds the queue; `gateway` speaks HTTP with workers; `runs`
 //! evaluates, states and verifies; `artifacts` stores; `scoring` keeps the ledger; `build` makes the objects of a
-//! cluster and `fleet` decides which Jobs there are; `sources` and `remote` read what objects name; `client` has the verbs
-//! of those who ask; `cluster` runs all of it on Kubernetes, `local` on one machine without.
+//! cluster and `fleet` decides which Jobs there are; `sources` and `remote` read what objects name, `reference`
+//! asks for the float model's answers; `client` has the verbs of those who ask; `cluster` runs all of it on Kubernetes,
+//! `local` on one machine without.
 
 pub mod artifacts;
 pub mod build;
@@ -14,6 +15,7 @@ pub mod dispatch;
 pub mod fleet;
 pub mod gateway;
 pub mod local;
+pub mod reference;
 pub mod remote;
 pub mod runs;
 pub mod scoring;

@@ -6,11 +6,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
-use zkinfer_operator::client::{self, ClientError, ClusterSubmit, ReceiptOptions, UploadOptions};
+use zkinfer_operator::client::{
+    self, ClientError, ClusterSubmit, ProveOptions, ReceiptOptions, UploadOptions,
+};
 use zkinfer_operator::cluster;
 use zkinfer_operator::local::{self, Objects, Options, SubmitOptions};
 
-use crate::args::{Args, Command, LocalArgs};
+use crate::args::{Args, Command, IdentityCommand, LocalArgs};
 
 /// Exit codes: see the commands' help.
 const FAILED: u8 = 1;
@@ -83,6 +85,8 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
             proof_system,
             parallelism,
             error_budget,
+            output_scale,
+            no_top1,
             options,
         } => {
             let submit = SubmitOptions {
@@ -93,6 +97,8 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
                 proof_system,
                 parallelism,
                 error_budget,
+                output_scale,
+                compare_top1: !no_top1,
             };
             if local {
                 return run_local(local::submit_objects(&submit)?, options);
@@ -118,6 +124,22 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
                 ExitCode::from(FAILED)
             })
         }
+        Command::Identity(IdentityCommand::New { key }) => Ok(told(printed(client::new_identity(&key)))),
+        Command::Identity(IdentityCommand::Show { key }) => Ok(told(printed(client::show_identity(&key)))),
+        Command::Identity(IdentityCommand::Prove {
+            pool,
+            key,
+            uid,
+            cluster,
+        }) => {
+            let options = ProveOptions {
+                pool,
+                key,
+                uid,
+                cluster: cluster.into(),
+            };
+            Ok(told(runtime()?.block_on(client::prove_identity(&options))))
+        }
         Command::Crds { dir } => {
             for (name, yaml) in zkinfer_crds::k8s::crd_yaml()? {
                 match &dir {
@@ -130,6 +152,10 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+fn printed(identity: Result<zkinfer_crds::Identity, ClientError>) -> Result<String, ClientError> {
+    identity.map(|identity| identity.to_string())
 }
 
 /// Prints a line, or why there is none.
@@ -159,6 +185,7 @@ fn run_local(objects: Objects, args: LocalArgs) -> Result<ExitCode, Box<dyn std:
         worker,
         prover,
         least_lease,
+        max_error,
         quiet,
     } = args;
     let options = Options {
@@ -168,6 +195,7 @@ fn run_local(objects: Objects, args: LocalArgs) -> Result<ExitCode, Box<dyn std:
         srs,
         allow_dev_srs,
         least_lease: Duration::from_secs(least_lease),
+        max_error,
         quiet,
     };
     let outcome = runtime()?.block_on(local::run(objects, &options))?;

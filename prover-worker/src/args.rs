@@ -46,6 +46,12 @@ pub(crate) enum Command {
     Work(WorkArgs),
     /// Compile one model for an operator that started this program for it.
     CompileJob(CompileJobArgs),
+    /// Evaluate models in floats, as they stand in their files, for an operator that asks over a Unix socket.
+    ///
+    /// It ends with the process that started it.
+    Reference(ReferenceArgs),
+    /// Read and evaluate one model, for `reference`, which starts it.
+    ReferenceEvaluator(EvaluatorArgs),
     /// Show what proving a model would take: nodes, slices, rows, time, memory; or all that is unsupported.
     Inspect(InspectArgs),
     /// Make manifest, integer graph and keys of a model.
@@ -108,6 +114,26 @@ pub(crate) struct CompileJobArgs {
     /// A folder for the model and what is made of it.
     #[arg(long, env = "ZKINFER_SCRATCH", value_name = "DIR")]
     pub(crate) scratch: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ReferenceArgs {
+    /// The socket to listen on; what is there is replaced.
+    #[arg(long, value_name = "PATH", default_value = "/run/zkinfer/reference.sock")]
+    pub(crate) socket: PathBuf,
+    /// How many models to hold at once, each in a process of its own.
+    #[arg(long, default_value_t = 3)]
+    pub(crate) models: usize,
+    /// Memory that all models may take together, in MiB; each gets the same share.
+    #[arg(long, default_value_t = 3072)]
+    pub(crate) memory_mib: u64,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct EvaluatorArgs {
+    /// Memory that it may take, in MiB.
+    #[arg(long)]
+    pub(crate) memory_mib: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -195,7 +221,7 @@ pub(crate) struct CompileArgs {
 pub(crate) struct ProveArgs {
     /// A folder that `compile` wrote.
     pub(crate) dir: PathBuf,
-    /// The model's input, .npy or .json.
+    /// The model's input: .npy, nested JSON lists, or a JSON object by input name.
     #[arg(long)]
     pub(crate) input: PathBuf,
     /// Where to write the receipt.

@@ -7,6 +7,7 @@ mod compile_job;
 mod exit;
 mod files;
 mod launch;
+mod reference;
 mod work;
 
 use clap::Parser;
@@ -21,6 +22,8 @@ fn main() -> std::process::ExitCode {
     let done = match args.command {
         Command::Work(args) => work::run(args),
         Command::CompileJob(args) => compile_job::run(&args),
+        Command::Reference(args) => reference::run(&args),
+        Command::ReferenceEvaluator(args) => reference::evaluate(&args),
         Command::Inspect(args) => by_hand::inspect::run(&args, format),
         Command::Compile(args) => by_hand::compile::run(&args, format),
         Command::Prove(args) => by_hand::prove::run(&args, format),

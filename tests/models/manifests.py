@@ -54,7 +54,7 @@ spec:
       name: {name}
       key: model.onnx
   quantization:
-    errorBudgetMillionths: 20000 # 2 %
+    errorBudgetMillionths: 10000 # 1 %
     calibration:
       configMap:
         name: {name}

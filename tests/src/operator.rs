@@ -26,10 +26,13 @@ pub const ACCOUNT: &str = "system:serviceaccount:zkinfer-system:zkinfer-operator
 /// The image that pods of workers name; the fake node runs the built `prover-worker` for it.
 pub const IMAGE: &str = "zkinfer.dev/prover-worker:test";
 
-/// A running operator.
+/// A running operator, with the float reference that shares its pod where it is installed.
 pub struct Operator {
     process: Process,
     command: Box<dyn Fn() -> std::process::Command + Send + Sync>,
+    reference: Process,
+    reference_command: Box<dyn Fn() -> std::process::Command + Send + Sync>,
+    reference_log: PathBuf,
     log: PathBuf,
     /// Where workers and clients are answered.
     pub gateway: String,
@@ -80,6 +83,7 @@ impl Operator {
             .await?;
         let (gateway, health) = (free_port(), free_port());
         let store = cluster.folder().join("artifacts");
+        let socket = cluster.folder().join("reference.sock");
         let mut line: Vec<String> = [
             "run".to_owned(),
             format!("--artifacts=file://{}", store.display()),
@@ -87,11 +91,19 @@ impl Operator {
             format!("--health-address=127.0.0.1:{health}"),
             format!("--gateway-url=http://127.0.0.1:{gateway}"),
             format!("--compiler-image={IMAGE}"),
+            format!("--reference-socket={}", socket.display()),
             "--allow-dev-srs".to_owned(),
         ]
         .into();
         line.extend(arguments.iter().map(|a| (*a).to_owned()));
         let sandbox = std::sync::Arc::clone(cluster.sandbox());
+        let reference_log = sandbox.log("reference");
+        let of_reference = std::sync::Arc::clone(&sandbox);
+        let reference_command = move || {
+            let mut command = of_reference.command_outside(program("prover-worker"));
+            command.arg("reference").arg("--socket").arg(&socket);
+            command
+        };
         let command = move || {
             let mut command = sandbox.command_outside(program("operator"));
             command
@@ -102,6 +114,9 @@ impl Operator {
         };
         let log = cluster.sandbox().log("operator");
         let operator = Self {
+            reference: Process::spawn(reference_command(), "reference", &reference_log)?,
+            reference_command: Box::new(reference_command),
+            reference_log,
             process: Process::spawn(command(), "operator", &log)?,
             command: Box::new(command),
             log,
@@ -124,6 +139,24 @@ impl Operator {
             }
         })
         .await
+    }
+
+    /// Starts the float reference again.
+    ///
+    /// # Errors
+    /// A program that cannot be started.
+    pub fn start_reference_again(&mut self) -> Result<(), Error> {
+        self.reference = Process::spawn((self.reference_command)(), "reference", &self.reference_log)?;
+        Ok(())
+    }
+
+    /// Ends the float reference; nobody starts it again by itself.
+    ///
+    /// # Errors
+    /// A process that does not end.
+    pub async fn kill_reference(&mut self) -> Result<(), Error> {
+        self.reference.signal(Signal::SIGKILL)?;
+        self.reference.wait(Duration::from_secs(10)).await.map(drop)
     }
 
     /// Its process, as the machine numbers it.
@@ -258,7 +291,6 @@ impl Objects {
             name,
             &json!({
                 "source": { "configMap": { "name": name, "key": "model.onnx" } },
-                "quantization": { "errorBudgetMillionths": 200_000 },
                 "slicing": { "parallelism": slices }, "proofSystem": system,
             }),
         );

@@ -230,3 +230,59 @@ fn every_pod_is_restricted_by_itself() {
         }
     }
 }
+
+/// A help text without its line breaks.
+fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The reference's container shares the operator's pod, since it shares a socket with it, and nothing else.
+#[test]
+fn the_float_reference_has_its_socket_and_neither_token_nor_store() {
+    let operator = operator();
+    let spec = &operator["spec"]["template"]["spec"];
+    assert_eq!(spec["automountServiceAccountToken"], false);
+    let [own, reference] = &spec["containers"].as_array().unwrap()[..] else {
+        panic!("{spec}");
+    };
+    let mounts = |container: &Value| -> Vec<String> {
+        let all = container["volumeMounts"].as_array().unwrap();
+        all.iter()
+            .map(|m| m["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(mounts(own), ["api-access", "reference", "artifacts"]);
+    assert_eq!(mounts(reference), ["reference"]);
+    assert_eq!(reference["env"], Value::Null);
+    assert_eq!(reference["envFrom"], Value::Null);
+    let volumes = spec["volumes"].as_array().unwrap();
+    let volume = |name: &str| volumes.iter().find(|v| v["name"] == name).unwrap();
+    assert!(volume("reference")["emptyDir"].is_object());
+    let sources = &volume("api-access")["projected"]["sources"];
+    assert_eq!(sources[0]["serviceAccountToken"]["path"], "token");
+    // The socket is where both look by themselves, and its container has the image in which models are compiled.
+    let told = |container: &Value, flag: &str| -> Option<String> {
+        let all = container["args"].as_array().unwrap();
+        let values = all
+            .iter()
+            .filter_map(|a| a.as_str()?.strip_prefix(flag).map(str::to_owned));
+        values.last()
+    };
+    let socket = told(reference, "--socket=").unwrap();
+    assert_eq!(told(own, "--reference-socket="), None);
+    let help = zkinfer_tests::local::run(
+        std::process::Command::new(zkinfer_tests::local::program("operator")).args(["run", "--help"]),
+    );
+    assert!(
+        words(&help.stdout).contains(&format!("[default: {socket}]")),
+        "{socket}"
+    );
+    assert_eq!(
+        told(own, "--compiler-image="),
+        reference["image"].as_str().map(str::to_owned)
+    );
+    // What its models may take together leaves room for the process that starts them.
+    let memory: u64 = told(reference, "--memory-mib=").unwrap().parse().unwrap();
+    assert_eq!(reference["resources"]["limits"]["memory"], "4Gi");
+    assert!(memory + 512 <= 4096, "{memory}");
+}

@@ -1,7 +1,8 @@
 //! `InferenceRequest`: one input to be run through a model and proved, and how far that is.
 //!
 //! Invariant: what is asked never changes; only whether it still is asked (`suspend`, `cancel`,
-//! `ttlSecondsAfterFinished`). A phase goes forward only:
+//! `ttlSecondsAfterFinished`). A phase goes forward only, but that `Proving` begins anew when the Model is compiled again
+//! after an upgrade:
 //!
 //! ```text
 //! Pending -> Compiling -> Proving -> Succeeded
@@ -43,8 +44,6 @@ string_consts! {
 string_consts! {
     /// The reasons of an InferenceRequest's conditions.
     pub mod reason {
-        /// Nothing was tried yet.
-        PENDING = "Pending";
         /// `spec.suspend` is set.
         SUSPENDED = "Suspended";
         /// There is no such Model yet.
@@ -63,8 +62,6 @@ string_consts! {
         OUT_OF_CALIBRATED_RANGE = "OutOfCalibratedRange";
         /// No pool is ready, selected, serves this namespace and has the memory, or those at work were drained.
         NO_FITTING_POOL = "NoFittingPool";
-        /// There are more requests than the operator takes at once.
-        QUEUE_FULL = "QueueFull";
         /// Model, input and pools were found good.
         ACCEPTED = "Accepted";
         /// The slices are queued.
@@ -73,6 +70,11 @@ string_consts! {
         PROVING = "Proving";
         /// Every slice's proof was verified.
         ALL_SLICES_VERIFIED = "AllSlicesVerified";
+        /// Every slice's proof was verified, and the float model's answer, which the proved one is judged by, is not there:
+        /// the reference is away or out of memory. It is asked again.
+        REFERENCE_UNAVAILABLE = "ReferenceUnavailable";
+        /// The integers' answer to this input is too far from the float model's, or of another class.
+        ACCURACY_EXCEEDED = "AccuracyExceeded";
         /// The receipt is written.
         RECEIPT_WRITTEN = "ReceiptWritten";
         /// The deadline passed first.
@@ -109,7 +111,6 @@ string_consts! {
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
     ),
-    printcolumn(name = "Type", type_ = "string", json_path = ".spec.type", priority = 1),
     printcolumn(name = "Priority", type_ = "integer", json_path = ".spec.priority", priority = 1),
     printcolumn(name = "Deadline", type_ = "string", json_path = ".spec.deadline", priority = 1),
     printcolumn(name = "Receipt", type_ = "string", json_path = ".status.receipt.digest", priority = 1),
@@ -127,10 +128,6 @@ pub struct InferenceRequestSpec {
     /// The input tensors.
     #[x_kube(validation = ("self == oldSelf", "input is immutable"))]
     pub input: RequestInput,
-    /// Who asks.
-    #[serde(rename = "type", default)]
-    #[x_kube(validation = ("self == oldSelf", "type is immutable"))]
-    pub type_: RequestType,
     /// Requests with a higher number go first.
     #[serde(default)]
     #[schemars(range(min = -2_147_483_648, max = 2_147_483_647))]
@@ -229,16 +226,6 @@ impl InlineTensor {
     }
 }
 
-/// Who asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
-pub enum RequestType {
-    /// Somebody who needs the answer.
-    #[default]
-    Organic,
-    /// The operator, to measure miners.
-    Benchmark,
-}
-
 /// Which pools may prove a request.
 #[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Default)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -315,9 +302,13 @@ pub struct InferenceRequestStatus {
     /// The latest attempts, oldest first; the ledger has all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub recent_slices: Vec<RecentSlice>,
-    /// The largest difference of the output to the float model's, in millionths.
+    /// The largest error of any output against the float model's answer to this input, in millionths, rounded up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_vs_float_millionths: Option<u64>,
+    /// The command that checks the receipt, with the flags without which it would refuse it. Names in capitals stand for
+    /// files of your own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verify: Option<String>,
     /// When the slices were queued.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,

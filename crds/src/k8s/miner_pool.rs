@@ -29,18 +29,12 @@ string_consts! {
 string_consts! {
     /// The reasons of a MinerPool's conditions.
     pub mod reason {
-        /// Nothing was tried yet.
-        PENDING = "Pending";
         /// The pool may be given slices.
         SERVING = "Serving";
-        /// The identity has no proof of possession yet.
-        POSSESSION_MISSING = "PossessionMissing";
-        /// The proof of possession is wrong for this namespace, name and uid.
-        POSSESSION_INVALID = "PossessionInvalid";
-        /// An older pool has this identity.
+        /// `spec.possession` is not there yet, or is not the identity's signature over this pool.
+        IDENTITY_NOT_PROVEN = "IdentityNotProven";
+        /// An older pool has proven that this identity is its own.
         IDENTITY_TAKEN = "IdentityTaken";
-        /// The operator does not allow images without a digest.
-        UNPINNED_IMAGE = "UnpinnedImage";
         /// The image cannot be fetched or started.
         IMAGE_UNAVAILABLE = "ImageUnavailable";
         /// The API server refuses the Jobs or other objects of the pool.
@@ -85,7 +79,6 @@ string_consts! {
         description = "in millionths"
     ),
     printcolumn(name = "Warm", type_ = "integer", json_path = ".spec.warm", priority = 1),
-    printcolumn(name = "Weight", type_ = "integer", json_path = ".status.weightMillionths", priority = 1),
     printcolumn(name = "Identity", type_ = "string", json_path = ".status.identity", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
@@ -99,10 +92,12 @@ string_consts! {
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MinerPoolSpec {
-    /// The miner's public key. Absent: one is derived from the pool's uid; it earns no network weight.
+    /// The miner's public key. The pool gets no slices until `possession` proves that it is the miner's. Absent: one is
+    /// derived from the pool's uid, for which nobody has a key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
-    /// The key's signature over namespace, name and uid of this pool, so it can be made only once the pool exists.
+    /// The key's signature over namespace, name and uid of this pool (`operator identity prove`), so it can be made only
+    /// once the pool exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^[0-9a-f]{128}$"))]
     pub possession: Option<String>,
@@ -271,15 +266,12 @@ pub struct MinerPoolStatus {
     /// The generation of the spec that this status describes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// The identity in use: the spec's, or the derived one.
+    /// The identity in use: the spec's once it is proven, else the derived one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
     /// The score, in millionths.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub score_millionths: Option<u32>,
-    /// The share of the network's weight, in millionths.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub weight_millionths: Option<u32>,
     /// Predicted milliseconds of all slices that were proved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub work_delivered: Option<u64>,

@@ -12,6 +12,7 @@ pub mod documents;
 pub mod inference_request;
 pub mod miner_pool;
 pub mod model;
+mod possession;
 mod reference;
 pub mod request_status;
 mod schema;
@@ -23,6 +24,7 @@ pub use documents::{Document, DocumentError, parse_documents};
 pub use inference_request::{InferenceRequest, InferenceRequestSpec, InferenceRequestStatus, RequestPhase};
 pub use miner_pool::{MinerPool, MinerPoolSpec, MinerPoolStatus};
 pub use model::{Model, ModelSpec, ModelStatus};
+pub use possession::possession_message;
 pub use reference::reference;
 
 /// The API group.

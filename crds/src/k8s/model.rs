@@ -26,6 +26,8 @@ string_consts! {
         ACCURACY_WITHIN_BUDGET = "AccuracyWithinBudget";
         /// The keys come from a public trusted setup that the operator accepts, or the proof system needs none.
         TRUSTED_SETUP = "TrustedSetup";
+        /// It was compiled by another version of this software and is being compiled again. Absent otherwise.
+        RECOMPILING = "Recompiling";
         /// Only a change will make it ready: tools that wait (kstatus) take it as failed. Absent otherwise.
         STALLED = "Stalled";
     }
@@ -34,10 +36,6 @@ string_consts! {
 string_consts! {
     /// The reasons of a Model's conditions.
     pub mod reason {
-        /// Nothing was tried yet.
-        PENDING = "Pending";
-        /// The source is being fetched.
-        FETCHING_SOURCE = "FetchingSource";
         /// The ConfigMap or the key is not there yet.
         SOURCE_NOT_FOUND = "SourceNotFound";
         /// The source's address is under none that the operator allows.
@@ -50,8 +48,12 @@ string_consts! {
         SOURCE_TOO_LARGE = "SourceTooLarge";
         /// The calibration data does not fit the model's inputs.
         INVALID_CALIBRATION = "InvalidCalibration";
+        /// The error budget is above what the operator accepts (`--max-error`).
+        BUDGET_ABOVE_OPERATOR = "BudgetAboveOperator";
         /// The compile Job is at work.
         COMPILING = "Compiling";
+        /// What was compiled is of another version than this operator reads.
+        OLD_VERSION = "OldVersion";
         /// Manifest, integer graph and keys exist.
         COMPILED = "Compiled";
         /// The file is not an ONNX model that can be read.
@@ -64,16 +66,14 @@ string_consts! {
         COMPILE_FAILED = "CompileFailed";
         /// The error was measured on the calibration data and is within the budget.
         WITHIN_BUDGET = "WithinBudget";
-        /// The error was measured on the calibration data and is above the budget.
+        /// No profile keeps the budget on the calibration data.
         OVER_BUDGET = "OverBudget";
-        /// There was no calibration data, so the error was measured on made-up inputs only.
+        /// There was no calibration data, so it is only known of made-up inputs that the error is within the budget.
         SYNTHETIC_CALIBRATION = "SyntheticCalibration";
         /// The setup is on the operator's list.
         SETUP_ALLOWED = "SetupAllowed";
         /// The development setup is in use: receipts are FORGEABLE BY ANYONE.
         DEVELOPMENT_SETUP = "DevelopmentSetup";
-        /// The setup is not on the operator's list.
-        SETUP_NOT_ALLOWED = "SetupNotAllowed";
         /// The proof system has no trusted setup.
         NOT_REQUIRED = "NotRequired";
         /// The proof system needs a trusted setup, and the operator was given none.
@@ -140,9 +140,6 @@ pub struct ModelSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4096), inner(length(min = 1, max = 128)))]
     pub classes: Vec<String>,
-    /// What users of the model expect of it. It changes nothing but alerts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub slo: Option<Slo>,
 }
 
 /// Where the ONNX file is: exactly one of the fields.
@@ -179,24 +176,38 @@ pub enum Profile {
     P16,
 }
 
-/// How floats become integers.
-#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+/// How floats become integers, and how near to the float model the answers must be.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Quantization {
     /// How many bits the integers have. Absent: the cheapest profile within the error budget.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<Profile>,
-    /// The largest error of any output value against the float model, in millionths of max(1, max |y|): 20000 is 2 %.
+    /// The largest error of any output against the float model, in millionths: 10000 is 1 %. The error of an output is
+    /// max |y - y_float| / max(max |y_float|, scale), with its `outputScale`. The operator's `--max-error` may be less.
     #[serde(default = "default_error_budget")]
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub error_budget_millionths: u32,
+    /// The natural magnitude of each output, in the model's order: what its errors are a share of where it is smaller.
+    /// Absent: the greatest magnitude of the float model's output over the calibration data; `status.accuracy` has it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(range(min = 1e-300, max = 1e300)))]
+    pub output_scale: Vec<f64>,
+    /// Whether an output of shape [1, n] must have its largest value where the float model has it. Set it to false where
+    /// outputs are no scores of classes.
+    #[serde(default = "default_compare_top1")]
+    pub compare_top1: bool,
     /// Inputs from which the ranges of all tensors are learnt. Absent: standard-normal inputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<Calibration>,
 }
 
 const fn default_error_budget() -> u32 {
-    20_000
+    10_000
+}
+
+const fn default_compare_top1() -> bool {
+    true
 }
 
 impl Default for Quantization {
@@ -204,6 +215,8 @@ impl Default for Quantization {
         Self {
             profile: None,
             error_budget_millionths: default_error_budget(),
+            output_scale: Vec::new(),
+            compare_top1: default_compare_top1(),
             calibration: None,
         }
     }
@@ -251,15 +264,6 @@ impl Default for Slicing {
     }
 }
 
-/// What users of a model expect of it.
-#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Slo {
-    /// A request should have its receipt after this many seconds.
-    #[schemars(range(min = 1, max = 604_800))]
-    pub deadline_seconds: u32,
-}
-
 /// What the compilation found.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Default)]
 #[serde(rename_all = "camelCase", default)]
@@ -279,12 +283,6 @@ pub struct ModelStatus {
     /// The digest of the trusted setup; absent where the proof system has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub srs_digest: Option<Digest>,
-    /// The inputs' names and shapes.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub inputs: Vec<TensorSignature>,
-    /// The outputs' names and shapes.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub outputs: Vec<TensorSignature>,
     /// The number of slices.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slice_count: Option<u32>,
@@ -301,16 +299,6 @@ pub struct ModelStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
-}
-
-/// The name and shape of an input or output.
-#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct TensorSignature {
-    /// The name in the ONNX file.
-    pub name: String,
-    /// The bound dimensions.
-    pub shape: Vec<u32>,
 }
 
 /// One slice of a compiled model.
@@ -345,7 +333,7 @@ pub struct ModelSlice {
 }
 
 /// How far the integer graph is from the float model, over the calibration inputs.
-#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Accuracy {
     /// The profile that was used.
@@ -359,6 +347,10 @@ pub struct Accuracy {
     pub max_abs_error_millionths: u64,
     /// The mean error over all outputs.
     pub mean_abs_error_millionths: u64,
+    /// By output, the natural magnitude that errors are measured with: the spec's, or the greatest of the float model's
+    /// outputs over the calibration inputs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub output_scale: Vec<f64>,
     /// How often both models agree on the largest output; absent where there is nothing to rank.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top1_agreement_millionths: Option<u32>,

@@ -14,6 +14,10 @@ use crate::words::{Digest, Identity, SliceIndex};
 pub const MAX_RECENT_SLICES: usize = 32;
 /// How many output values are written inline.
 pub const MAX_INLINE_VALUES: usize = 256;
+/// In [`InferenceRequestStatus::verify`]: the ONNX file that whoever verifies trusts.
+pub const MODEL_FILE: &str = "MODEL.onnx";
+/// In [`InferenceRequestStatus::verify`]: the input that whoever verifies has given.
+pub const INPUT_FILE: &str = "INPUT.json";
 /// The longest message in a row, in characters.
 pub const MAX_ROW_MESSAGE: usize = 120;
 
@@ -30,9 +34,6 @@ pub struct RequestOutput {
     /// Its values, row-major; only while there are at most 256.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub values: Option<Vec<f64>>,
-    /// The artifact that holds all outputs; only where they are too many to be here.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub digest: Option<Digest>,
     /// The place of the largest value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class: Option<u32>,

@@ -65,6 +65,21 @@ impl Artifacts {
         Path::from_iter(["blobs-of", namespace, &digest.hex()])
     }
 
+    /// A blob by its digest; `None` where it is not there. Its contents are compared when it is read.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn find_blob(&self, digest: &Digest) -> Result<Option<BlobRef>, ArtifactError> {
+        match self.store.head(&Self::blob_path(digest)).await {
+            Ok(meta) => Ok(Some(BlobRef {
+                digest: *digest,
+                size: meta.size,
+            })),
+            Err(StoreError::NotFound { .. }) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+
     /// Whether a blob of this size is there. Its contents are compared when it is read.
     ///
     /// # Errors

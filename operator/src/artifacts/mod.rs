@@ -33,7 +33,7 @@ use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, Pu
 use zkinfer_crds::Digest;
 
 pub use requests::PutOnce;
-pub use results::CompiledName;
+pub use results::{CompiledName, CompiledRecord, Kept};
 
 /// Why an artifact could not be read or written.
 #[derive(Debug, thiserror::Error)]

@@ -6,6 +6,10 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use zkinfer_crds::compile_report::CompileOutcome;
+use zkinfer_crds::wire::BlobRef;
 use zkinfer_crds::{ClaimId, Digest};
 
 use super::{ArtifactError, Artifacts};
@@ -19,6 +23,50 @@ pub enum CompiledName<'a> {
     Model(&'a str),
     /// The uid of a Model whose compiler ended without a report: what it was started with, and how it ended.
     Crash(&'a str),
+}
+
+/// What a Model was compiled to, and from what: enough to compile it again when everything else has changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CompiledRecord {
+    /// The ONNX file.
+    pub onnx: BlobRef,
+    /// The calibration data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<BlobRef>,
+    /// What the compiler reported.
+    pub outcome: CompileOutcome,
+}
+
+/// What is kept of a Model.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Kept {
+    /// As this version writes it.
+    Record(CompiledRecord),
+    /// As another version wrote it; the files that it was made from, as far as they are named.
+    Old {
+        /// The ONNX file.
+        onnx: Option<Digest>,
+        /// The calibration data.
+        calibration: Option<Digest>,
+    },
+}
+
+impl Kept {
+    /// Reads what is kept, whoever wrote it.
+    #[must_use]
+    pub fn read(json: &[u8]) -> Self {
+        if let Ok(record) = serde_json::from_slice(json) {
+            return Self::Record(record);
+        }
+        let value: Value = serde_json::from_slice(json).unwrap_or_default();
+        let digest = |value: &Value| value.as_str().and_then(|text| text.parse().ok());
+        Self::Old {
+            // The first version wrote `[digest of the ONNX file, what the compiler reported]`.
+            onnx: digest(&value["onnx"]["digest"]).or_else(|| digest(&value[0])),
+            calibration: digest(&value["calibration"]["digest"]),
+        }
+    }
 }
 
 impl CompiledName<'_> {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use zkinfer_crds::compile_report::{CompileFailure, CompileOutcome, FailureKind};
 use zkinfer_crds::{ClaimId, Digest, RequestUid, SliceIndex};
 
 use super::*;
@@ -148,4 +149,53 @@ async fn what_is_kept_of_a_model_is_listed_and_removed_by_its_uid() {
         store.delete_model("one").await.unwrap();
         assert_eq!(store.models().await.unwrap(), uids(&["two"]));
     }
+}
+
+#[test]
+fn what_another_version_kept_of_a_model_still_names_the_files_that_it_was_made_from() {
+    let (onnx, calibration) = (Digest::of(b"onnx"), Digest::of(b"calibration"));
+    let old = |json: String, calibration| {
+        assert_eq!(
+            Kept::read(json.as_bytes()),
+            Kept::Old {
+                onnx: Some(onnx),
+                calibration
+            },
+            "{json}"
+        );
+    };
+    // Version 1, good and bad.
+    old(
+        format!(r#"["{onnx}",{{"compiled":{{"model":"{onnx}","slices":[]}}}}]"#),
+        None,
+    );
+    old(
+        format!(r#"["{onnx}",{{"failed":{{"kind":"Other","message":"no"}}}}]"#),
+        None,
+    );
+    // A later one whose report nobody here reads.
+    let of = |d: &Digest| format!(r#"{{"digest":"{d}","size":4}}"#);
+    let (model, data) = (of(&onnx), of(&calibration));
+    old(
+        format!(r#"{{"onnx":{model},"calibration":{data},"outcome":{{"later":{{}}}}}}"#),
+        Some(calibration),
+    );
+    for garbage in ["", "7", "{}", r#"["sha256:short"]"#] {
+        let nothing = Kept::Old {
+            onnx: None,
+            calibration: None,
+        };
+        assert_eq!(Kept::read(garbage.as_bytes()), nothing, "{garbage}");
+    }
+    let record = CompiledRecord {
+        onnx: serde_json::from_str(&model).unwrap(),
+        calibration: None,
+        outcome: CompileOutcome::Failed(CompileFailure {
+            kind: FailureKind::Other,
+            message: "no".to_owned(),
+            unsupported: Vec::new(),
+        }),
+    };
+    let json = serde_json::to_vec(&record).unwrap();
+    assert_eq!(Kept::read(&json), Kept::Record(record));
 }

@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use zkinfer_crds::RequestUid;
 use zkinfer_crds::k8s::MinerPoolSpec;
+use zkinfer_crds::k8s::miner_pool::{PoolToleration, TaintEffect, TolerationOperator};
 
 use super::{TOKEN_AUDIENCE, WorkerSettings, service_account_name};
 
@@ -175,12 +176,25 @@ pub(super) fn worker(
     pod
 }
 
-fn toleration(t: &zkinfer_crds::k8s::miner_pool::PoolToleration) -> Toleration {
+fn toleration(t: &PoolToleration) -> Toleration {
     Toleration {
         key: t.key.clone(),
-        operator: Some(format!("{:?}", t.operator)),
+        operator: Some(
+            match t.operator {
+                TolerationOperator::Equal => "Equal",
+                TolerationOperator::Exists => "Exists",
+            }
+            .to_owned(),
+        ),
         value: t.value.clone(),
-        effect: t.effect.map(|e| format!("{e:?}")),
+        effect: t.effect.map(|effect| {
+            match effect {
+                TaintEffect::NoSchedule => "NoSchedule",
+                TaintEffect::PreferNoSchedule => "PreferNoSchedule",
+                TaintEffect::NoExecute => "NoExecute",
+            }
+            .to_owned()
+        }),
         toleration_seconds: t.toleration_seconds,
     }
 }

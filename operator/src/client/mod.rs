@@ -1,7 +1,8 @@
-//! A client's verbs on a cluster: submit a request and follow it, fetch its receipt.
+//! A client's verbs on a cluster: submit a request and follow it, fetch its receipt; and a miner's: prove an identity.
 
 mod follow;
 mod gateway;
+mod identity;
 mod receipt;
 mod submit;
 mod upload;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use kube::config::KubeConfigOptions;
 use kube::{Client, Config};
 
+pub use identity::{ProveOptions, new_identity, prove_identity, show_identity};
 pub use receipt::{ReceiptOptions, receipt};
 pub use submit::{ClusterSubmit, submit};
 pub use upload::{UploadOptions, upload};

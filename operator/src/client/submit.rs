@@ -10,11 +10,13 @@ use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::{Resource, ResourceExt};
 use serde_json::json;
 use zkinfer_crds::Digest;
+use zkinfer_crds::k8s::request_status::{INPUT_FILE, MODEL_FILE};
 use zkinfer_crds::k8s::{InferenceRequest, Model, RequestPhase};
 
 use super::follow::follow;
 use super::{ClientError, Cluster};
 use crate::local::{SubmitOptions, submit_objects};
+use crate::runs::quoted;
 
 /// A ConfigMap holds no more.
 const MAX_CONFIG_MAP: usize = 1_000_000;
@@ -66,7 +68,24 @@ pub async fn submit(options: &ClusterSubmit) -> Result<(InferenceRequest, bool),
     }
     let request = follow(&client, &namespace, &request.name_any(), options.quiet).await?;
     let phase = request.status.as_ref().map(|s| s.phase);
+    let verify = request.status.as_ref().and_then(|s| s.verify.as_deref());
+    if let Some(verify) = verify.filter(|_| !options.quiet) {
+        eprintln!(
+            "{}",
+            check_it(&request.name_any(), &namespace, verify, &options.what)
+        );
+    }
     Ok((request, phase == Some(RequestPhase::Succeeded)))
+}
+
+/// How to fetch and check the receipt, with the caller's own files where they are known.
+fn check_it(name: &str, namespace: &str, verify: &str, what: &SubmitOptions) -> String {
+    let path = |path: &PathBuf| quoted(&path.display().to_string());
+    let model = what.model.is_file().then(|| path(&what.model));
+    let verify = verify
+        .replace(MODEL_FILE, model.as_deref().unwrap_or(MODEL_FILE))
+        .replace(INPUT_FILE, &path(&what.input));
+    format!("check it: operator receipt {name} -n {namespace} -o {name}.cbor && {verify}")
 }
 
 /// The Model of a file, made unless it is there.

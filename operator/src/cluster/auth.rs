@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Context;
 use crate::build::{TOKEN_AUDIENCE, pool_of};
-use crate::controllers::pool::derived_identity;
+use crate::controllers::pool::identity_of;
 use crate::dispatch::{PoolId, WorkerAuth};
 use crate::gateway::{AuthUnavailable, Authenticator};
 
@@ -117,10 +117,7 @@ impl Authenticator for TokenReviews {
                 .pools
                 .find(|p| id == PoolId::new(&p.namespace().unwrap_or_default(), &p.name_any()));
             Ok(found.map(|pool| WorkerAuth {
-                identity: pool
-                    .spec
-                    .identity
-                    .unwrap_or_else(|| derived_identity(&pool.uid().unwrap_or_default())),
+                identity: identity_of(&pool),
                 pool: id,
             }))
         }

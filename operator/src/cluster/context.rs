@@ -14,7 +14,6 @@ use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, ResourceExt};
 use tokio::sync::{Notify, mpsc};
-use zkinfer_crds::compile_report::CompileOutcome;
 use zkinfer_crds::k8s::{
     InferenceRequest, InferenceRequestStatus, MinerPool, MinerPoolStatus, Model, ModelStatus, RequestPhase,
 };
@@ -23,13 +22,14 @@ use zkinfer_crds::{Digest, RequestUid};
 use zkml::halo2::VerifierSrs;
 
 use super::metrics::Metrics;
-use crate::artifacts::{ArtifactError, Artifacts};
+use crate::artifacts::{ArtifactError, Artifacts, CompiledRecord};
 use crate::build::{CompileSettings, WorkerSettings};
 use crate::controllers::model::SetupPolicy;
 use crate::controllers::pool::Trouble;
 use crate::controllers::request::{RunState, RunView};
 use crate::dispatch::{Dispatcher, PoolId};
 use crate::fleet::JobIndex;
+use crate::reference::Reference;
 use crate::remote::AllowedUrl;
 use crate::runs::{CompiledModel, Run};
 use crate::scoring::Totals;
@@ -83,8 +83,10 @@ pub struct ModelRecord {
     pub calibration: Option<BlobRef>,
     /// What the compiler last said.
     pub progress: String,
-    /// Which ONNX file was compiled, and what the compiler reported.
-    pub outcome: Option<(Digest, CompileOutcome)>,
+    /// What was compiled, and what the compiler reported.
+    pub outcome: Option<CompiledRecord>,
+    /// What was compiled before is of another version: it is compiled again.
+    pub old_version: bool,
     /// The compiled model, loaded.
     pub compiled: Option<Arc<CompiledModel>>,
     /// The Model will not become ready.
@@ -183,6 +185,10 @@ pub struct Context {
     pub srs_file: Option<BlobRef>,
     /// The network id in statements.
     pub network: String,
+    /// The greatest error of an answer that the operator accepts.
+    pub max_error: f64,
+    /// Where float answers come from.
+    pub reference: Reference,
     /// For every worker's pod.
     pub workers: WorkerSettings,
     /// For compilers.

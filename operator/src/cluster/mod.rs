@@ -57,6 +57,7 @@ use crate::controllers::{model, pool, request};
 use crate::dispatch::{Dispatcher, PoolId};
 use crate::fleet;
 use crate::gateway::Gateway;
+use crate::reference::Reference;
 
 /// One reconciliation may take so long; reading a large model takes seconds.
 const RECONCILE_TIME: Duration = Duration::from_secs(120);
@@ -112,6 +113,8 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
         srs_file: setup.file,
         source_urls: options.source_urls.clone(),
         network: options.network.clone(),
+        max_error: options.max_error,
+        reference: Reference::new(options.reference_socket.clone()),
         workers: options.workers.clone(),
         compile: options.compile.clone(),
         stores: Stores {

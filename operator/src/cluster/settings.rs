@@ -47,6 +47,10 @@ pub struct RunOptions {
     pub compile: CompileSettings,
     /// The network id in statements.
     pub network: String,
+    /// The greatest error of an answer that is accepted.
+    pub max_error: f64,
+    /// The socket of `prover-worker reference`.
+    pub reference_socket: PathBuf,
     /// An SRS file.
     pub srs: Option<PathBuf>,
     /// Use the development SRS, which is FORGEABLE BY ANYONE.

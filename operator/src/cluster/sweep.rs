@@ -13,7 +13,7 @@ use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model};
 use zkinfer_crds::{Digest, RequestUid};
 
 use super::{Context, Part};
-use crate::artifacts::{ArtifactError, CompiledName};
+use crate::artifacts::{ArtifactError, CompiledName, Kept};
 use crate::dispatch::PoolId;
 
 /// How often everything is looked through.
@@ -121,12 +121,21 @@ async fn named(ctx: &Context) -> Result<BTreeSet<Digest>, ArtifactError> {
             let files = record.map(|m| [m.onnx.as_ref(), m.calibration.as_ref()]);
             named.extend(files.into_iter().flatten().flatten().map(|b| b.digest));
         }
-        let outcome = ctx.artifacts.compiled(CompiledName::Model(&uid)).await?;
-        let outcome = outcome.and_then(|json| serde_json::from_slice::<(Digest, CompileOutcome)>(&json).ok());
-        if let Some((onnx, outcome)) = outcome {
-            named.insert(onnx);
-            if let CompileOutcome::Compiled(report) = outcome {
-                named.extend(report.blobs().map(|b| b.digest));
+        match ctx
+            .artifacts
+            .compiled(CompiledName::Model(&uid))
+            .await?
+            .map(|json| Kept::read(&json))
+        {
+            None => {}
+            // What it is compiled from again.
+            Some(Kept::Old { onnx, calibration }) => named.extend(onnx.into_iter().chain(calibration)),
+            Some(Kept::Record(record)) => {
+                named.insert(record.onnx.digest);
+                named.extend(record.calibration.map(|b| b.digest));
+                if let CompileOutcome::Compiled(report) = record.outcome {
+                    named.extend(report.blobs().map(|b| b.digest));
+                }
             }
         }
     }
@@ -135,6 +144,8 @@ async fn named(ctx: &Context) -> Result<BTreeSet<Digest>, ArtifactError> {
     }
     for record in ctx.runs().values() {
         named.extend(record.run.iter().flat_map(|run| run.blobs()).map(|b| b.digest));
+        // The float reference is handed it.
+        named.extend(record.run.iter().map(|run| run.model.manifest.model));
     }
     Ok(named)
 }

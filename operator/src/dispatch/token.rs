@@ -12,7 +12,7 @@ use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex};
 use super::PoolId;
 
 /// Longest token that is looked at, in bytes.
-const MAX_TOKEN: usize = 2048;
+const MAX_TOKEN: usize = 4096;
 
 /// The key that tokens are made with; kept in a Secret in a cluster.
 #[derive(Clone)]
@@ -108,7 +108,7 @@ impl ClaimToken {
 }
 
 /// The right to compile one model: it holds all that the compiler may read and under which key it reports.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CompileToken {
     /// The Model's namespace and name.

@@ -11,9 +11,9 @@ use super::compiler::Job;
 use super::objects::Key;
 use super::world::{Done, ModelRecord, World};
 use crate::controllers::model::{CompileState, SourceState};
-use crate::controllers::request::{RunEnd, RunState};
+use crate::controllers::request::{Ends, RunEnd, RunState, ends};
 use crate::dispatch::PoolId;
-use crate::runs::{CompiledModel, Run};
+use crate::runs::{CompiledModel, Judgement, Run, Terms, verify_command};
 use crate::sources::{self, SourceError};
 
 /// The network id of local mode.
@@ -31,7 +31,11 @@ impl World {
             )
             .await;
             let (source, onnx) = match found {
-                Ok(onnx) => (SourceState::Found(zkinfer_crds::Digest::of(&onnx)), onnx),
+                // The float reference is handed it from the store.
+                Ok(onnx) => match self.artifacts.put_blob(onnx.clone()).await {
+                    Ok(blob) => (SourceState::Found(blob.digest), onnx),
+                    Err(e) => (SourceState::Unavailable(e.to_string()), Vec::new()),
+                },
                 Err(e) => (e.into(), Vec::new()),
             };
             let calibration = match &object.spec.quantization.calibration {
@@ -97,16 +101,17 @@ impl World {
             name: object.spec.model_ref.name.clone(),
         };
         let compiled = self.models.get(&model).and_then(|m| m.compiled.clone());
-        let classes = self
-            .objects
-            .models
-            .get(&model)
-            .map(|m| m.spec.classes.clone())
-            .unwrap_or_default();
+        let spec = self.objects.models.get(&model).map(|m| m.spec.clone());
         let uid = object.metadata.uid.as_deref().and_then(|u| u.parse().ok());
-        let (Some(compiled), Some(uid)) = (compiled, uid) else {
+        let (Some(compiled), Some(spec), Some(uid)) = (compiled, spec, uid) else {
             return;
         };
+        let terms = Terms::new(
+            spec.quantization.error_budget_millionths,
+            self.judge.max_error,
+            &compiled.report.accuracy.output_scale,
+            spec.quantization.compare_top1,
+        );
         let Some(record) = self.requests.get_mut(key) else {
             return;
         };
@@ -123,7 +128,7 @@ impl World {
         let (key, done) = (key.clone(), self.done.0.clone());
         tokio::spawn(async move {
             let prepared = match given {
-                Ok(given) => Run::prepare(uid, NETWORK, compiled, &given, &classes, &artifacts)
+                Ok(given) => Run::prepare(uid, NETWORK, compiled, &given, &spec.classes, terms, &artifacts)
                     .await
                     .map(Arc::new)
                     .map_err(|e| RunState::Refused {
@@ -151,6 +156,8 @@ impl World {
         record.view.counts.queued = record.view.counts.total;
         record.state = RunState::Active(record.view.clone());
         record.run = Some(Arc::clone(&run));
+        // The loop looks often enough by itself.
+        self.judge.reference.follow(&run, &self.artifacts, || ());
         self.dispatcher
             .add(run, priority, redundancy, record.view.pools.clone());
     }
@@ -178,7 +185,7 @@ impl World {
     }
 
     /// Writes the receipt of every run whose slices are all verified; gives up those that cannot succeed.
-    pub(super) async fn finish_runs(&mut self, receipts: &Path) {
+    pub(super) async fn finish_runs(&mut self, models: &Path, receipts: &Path) {
         let active: Vec<_> = self
             .requests
             .iter()
@@ -186,20 +193,23 @@ impl World {
             .filter_map(|(k, r)| r.run.clone().map(|run| (k.clone(), run)))
             .collect();
         for (key, run) in active {
-            let end = if let Some(message) = self.dispatcher.failure(run.uid) {
-                RunEnd::Failed {
-                    reason: reason::TOO_MANY_ATTEMPTS,
-                    message,
+            let (failure, all) = (
+                self.dispatcher.failure(run.uid),
+                self.dispatcher.all_verified(run.uid),
+            );
+            let end = match ends(&run, failure, all) {
+                Ends::No(no_float) => {
+                    if let Some(record) = self.requests.get_mut(&key) {
+                        record.view.no_float = no_float;
+                        record.state = RunState::Active(record.view.clone());
+                    }
+                    continue;
                 }
-            } else if self.dispatcher.all_verified(run.uid) {
-                self.receipt(&key, &run, receipts)
-                    .await
-                    .unwrap_or_else(|message| RunEnd::Failed {
-                        reason: reason::INTERNAL_ERROR,
-                        message,
-                    })
-            } else {
-                continue;
+                Ends::Failed(end) => end,
+                Ends::Receipt(judgement) => {
+                    let written = self.receipt(&key, &run, &judgement, (models, receipts)).await;
+                    written.unwrap_or_else(|message| RunEnd::failed(reason::INTERNAL_ERROR, message))
+                }
             };
             // The last slice may have ended since attempts were looked at: a run takes all of its own along.
             self.take_ended().await;
@@ -208,18 +218,43 @@ impl World {
         }
     }
 
-    async fn receipt(&self, key: &Key, run: &Run, receipts: &Path) -> Result<RunEnd, String> {
+    async fn receipt(
+        &self,
+        key: &Key,
+        run: &Run,
+        judgement: &Judgement,
+        (models, receipts): (&Path, &Path),
+    ) -> Result<RunEnd, String> {
         let bytes = run.finish().map_err(|e| e.to_string())?.to_bytes();
         let size = bytes.len() as u64;
         let folder = receipts.join(&key.namespace);
         let path = folder.join(format!("{}.cbor", key.name));
+        let input = folder.join(format!("{}.input.json", key.name));
         let written = async {
             tokio::fs::create_dir_all(&folder).await?;
+            tokio::fs::write(&input, run.input_json()).await?;
             tokio::fs::write(&path, &bytes).await
         };
         written
             .await
             .map_err(|e| format!("cannot write {}: {e}", path.display()))?;
+        let model = self
+            .objects
+            .requests
+            .get(key)
+            .map(|r| r.spec.model_ref.name.clone());
+        let model = models
+            .join(&key.namespace)
+            .join(model.unwrap_or_default())
+            .join("model.onnx");
+        let (model, input) = self.objects.given.clone().unwrap_or((model, input));
+        let verify = verify_command(
+            &path.display().to_string(),
+            (&model.display().to_string(), &input.display().to_string()),
+            &judgement.flags,
+            run.model.manifest.proof_system,
+            self.setup,
+        );
         let digest = self
             .artifacts
             .put_receipt(bytes.into(), &key.namespace)
@@ -233,6 +268,8 @@ impl World {
         Ok(RunEnd::Receipt {
             receipt,
             output: run.output().clone(),
+            error_millionths: judgement.error_millionths,
+            verify,
         })
     }
 }

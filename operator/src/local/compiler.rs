@@ -49,6 +49,13 @@ impl Compiler {
             "--parallelism".to_owned(),
             spec.slicing.parallelism.to_string(),
         ];
+        if !spec.quantization.output_scale.is_empty() {
+            let scales = spec.quantization.output_scale.iter().map(f64::to_string);
+            flags.push(format!("--output-scale={}", scales.collect::<Vec<_>>().join(",")));
+        }
+        if !spec.quantization.compare_top1 {
+            flags.push("--no-top1".to_owned());
+        }
         if let Some(profile) = spec.quantization.profile {
             flags.extend(["--profile".to_owned(), format!("{profile:?}").to_lowercase()]);
         }

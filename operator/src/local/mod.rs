@@ -6,6 +6,7 @@ mod compiler;
 mod objects;
 mod print;
 mod progress;
+mod reference;
 mod submit;
 mod workers;
 mod world;
@@ -28,10 +29,10 @@ pub use submit::{SubmitError, SubmitOptions, objects as submit_objects};
 use self::compiler::Compiler;
 use self::progress::Progress;
 use self::workers::{PoolProcesses, Workers};
-use self::world::World;
+use self::world::{Judge, World};
 use crate::artifacts::{ArtifactError, Artifacts};
 use crate::controllers::model::SetupPolicy;
-use crate::controllers::pool::derived_identity;
+use crate::controllers::pool::identity_of;
 use crate::dispatch::{Dispatcher, TokenKey, WorkerAuth};
 use crate::gateway::{Gateway, StaticTokens};
 
@@ -50,6 +51,8 @@ pub struct Options {
     pub allow_dev_srs: bool,
     /// Shortest lease of a claim.
     pub least_lease: Duration,
+    /// The greatest error of an answer that is accepted.
+    pub max_error: f64,
     /// No progress on standard error.
     pub quiet: bool,
 }
@@ -92,6 +95,9 @@ pub enum LocalError {
     /// The gateway.
     #[error("gateway: {0}")]
     Gateway(std::io::Error),
+    /// There is no place for the float reference's socket.
+    #[error("a folder for the float reference's socket: {0}")]
+    Reference(std::io::Error),
 }
 
 /// What became of it all.
@@ -136,23 +142,13 @@ pub async fn run(objects: Objects, options: &Options) -> Result<Outcome, LocalEr
         threads,
     );
     let pools = pool_processes(&objects, options, &worker)?;
-    let tokens = pools.iter().map(|p| {
-        let uid = objects
-            .pools
-            .iter()
-            .find(|(k, _)| k.pool() == p.pool)
-            .and_then(|(_, o)| o.metadata.uid.clone());
-        let identity = p
-            .spec
-            .identity
-            .unwrap_or_else(|| derived_identity(&uid.unwrap_or_default()));
-        (
-            p.token.clone(),
-            WorkerAuth {
-                pool: p.pool.clone(),
-                identity,
-            },
-        )
+    let tokens = pools.iter().filter_map(|p| {
+        let (_, object) = objects.pools.iter().find(|(k, _)| k.pool() == p.pool)?;
+        let auth = WorkerAuth {
+            pool: p.pool.clone(),
+            identity: identity_of(object),
+        };
+        Some((p.token.clone(), auth))
     });
     let gateway = Gateway::new(
         Arc::clone(&dispatcher),
@@ -167,6 +163,7 @@ pub async fn run(objects: Objects, options: &Options) -> Result<Outcome, LocalEr
         let _ = stopped.await;
     }));
     let workers = Workers::start(pools, &address, &folder("logs")?, &folder("cache")?);
+    let floats = reference::start(&worker, &folder("logs")?).map_err(LocalError::Reference)?;
     let compiler = Compiler {
         worker_digest: file_digest(&worker)?,
         worker,
@@ -184,6 +181,10 @@ pub async fn run(objects: Objects, options: &Options) -> Result<Outcome, LocalEr
         compiler,
         setup,
         source.as_ref().map(SrsSource::verifier),
+        Judge {
+            max_error: options.max_error,
+            reference: floats.reference.clone(),
+        },
         progress,
     );
     let objects = world
@@ -191,6 +192,7 @@ pub async fn run(objects: Objects, options: &Options) -> Result<Outcome, LocalEr
         .await;
     dispatcher.close();
     workers.stop().await;
+    floats.stop().await;
     let _ = stop.send(());
     serving.abort();
     let requests = objects.requests.values();

@@ -96,6 +96,8 @@ pub struct Objects {
     pub pools: BTreeMap<Key, MinerPool>,
     /// By key.
     pub config_maps: BTreeMap<Key, ConfigMap>,
+    /// The person's own files, where there is one model and one request: the ONNX file and the input.
+    pub given: Option<(PathBuf, PathBuf)>,
 }
 
 impl Objects {
@@ -145,6 +147,7 @@ impl Objects {
             }
             Document::MinerPool(mut o) => {
                 let key = create(&mut o.metadata);
+                o.metadata.uid = Some(pool_uid(&key).to_string());
                 self.pools
                     .insert(key.clone(), *o)
                     .map_or(Ok(()), |_| Err(twice("MinerPool", key)))
@@ -228,13 +231,26 @@ fn create(meta: &mut ObjectMeta) -> Key {
     Key::of(meta)
 }
 
+/// The same for a pool in every run, so that a miner's signature over it holds in the next one.
+fn pool_uid(key: &Key) -> RequestUid {
+    let hash = Digest::of(format!("zkinfer/local-pool/v1\n{key}\n").as_bytes());
+    let mut bytes = [0u8; 16];
+    bytes.copy_from_slice(&hash.as_bytes()[..16]);
+    uuid(bytes, 8)
+}
+
+/// A UUID of this version.
+fn uuid(mut bytes: [u8; 16], version: u8) -> RequestUid {
+    bytes[6] = bytes[6] & 0x0f | version << 4;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    RequestUid::new(bytes)
+}
+
 /// A random UUID, version 4.
 fn random_uid() -> RequestUid {
     let mut bytes = [0u8; 16];
     OsRng.fill_bytes(&mut bytes);
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    RequestUid::new(bytes)
+    uuid(bytes, 4)
 }
 
 /// The time, in the form of the API.

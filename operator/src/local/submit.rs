@@ -28,6 +28,10 @@ pub struct SubmitOptions {
     pub parallelism: u32,
     /// Greatest error against the float model, in millionths.
     pub error_budget: u32,
+    /// The outputs' natural magnitudes; empty: by calibration.
+    pub output_scale: Vec<f64>,
+    /// Whether classes are compared.
+    pub compare_top1: bool,
 }
 
 /// Why nothing was submitted.
@@ -73,7 +77,10 @@ pub fn objects(options: &SubmitOptions) -> Result<Objects, SubmitError> {
         ("model.onnx".to_owned(), ByteString(read(&options.model)?)),
         ("input".to_owned(), ByteString(read(&options.input)?)),
     ]);
-    let mut quantization = json!({ "errorBudgetMillionths": options.error_budget });
+    let mut quantization = json!({
+        "errorBudgetMillionths": options.error_budget, "outputScale": options.output_scale,
+        "compareTop1": options.compare_top1,
+    });
     if let Some(path) = &options.calibration {
         files.insert("calibration".to_owned(), ByteString(read(path)?));
         quantization["calibration"] = json!({ "configMap": { "name": name, "key": "calibration" } });
@@ -85,7 +92,10 @@ pub fn objects(options: &SubmitOptions) -> Result<Objects, SubmitError> {
         })?,
         None => Vec::new(),
     };
-    let mut objects = Objects::default();
+    let mut objects = Objects {
+        given: Some((options.model.clone(), options.input.clone())),
+        ..Objects::default()
+    };
     let mut map = ConfigMap {
         binary_data: Some(files),
         ..ConfigMap::default()

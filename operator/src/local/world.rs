@@ -3,6 +3,7 @@
 //! Slow work (compiling, evaluating) runs beside the loop and comes back as a [`Done`]; the loop alone changes objects.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -10,6 +11,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use zkinfer_crds::RequestUid;
 use zkinfer_crds::compile_report::CompileOutcome;
+use zkinfer_crds::k8s::inference_request::{condition, reason};
+use zkinfer_crds::k8s::{InferenceRequestStatus, find_condition};
 use zkml::halo2::VerifierSrs;
 
 use super::compiler::Compiler;
@@ -21,6 +24,7 @@ use crate::controllers::model::{self, CompileState, SetupPolicy, SourceState};
 use crate::controllers::pool;
 use crate::controllers::request::{self, ModelState, PoolView, RunEnd, RunState, RunView};
 use crate::dispatch::Dispatcher;
+use crate::reference::Reference;
 use crate::runs::{CompiledModel, Run};
 use crate::scoring::{self, Totals};
 
@@ -55,6 +59,14 @@ pub(super) struct RequestRecord {
     pub(super) view: RunView,
 }
 
+/// What answers are judged by.
+pub(super) struct Judge {
+    /// The greatest error that is accepted.
+    pub(super) max_error: f64,
+    /// Where float answers come from.
+    pub(super) reference: Reference,
+}
+
 pub(super) struct World {
     pub(super) objects: Objects,
     pub(super) dispatcher: Arc<Dispatcher>,
@@ -62,6 +74,7 @@ pub(super) struct World {
     pub(super) compiler: Compiler,
     pub(super) setup: Option<SetupPolicy>,
     pub(super) srs: Option<VerifierSrs>,
+    pub(super) judge: Judge,
     pub(super) progress: Progress,
     pub(super) models: BTreeMap<Key, ModelRecord>,
     pub(super) requests: BTreeMap<Key, RequestRecord>,
@@ -77,6 +90,7 @@ impl World {
         compiler: Compiler,
         setup: Option<SetupPolicy>,
         srs: Option<VerifierSrs>,
+        judge: Judge,
         progress: Progress,
     ) -> Self {
         let requests = objects
@@ -91,6 +105,7 @@ impl World {
             compiler,
             setup,
             srs,
+            judge,
             progress,
             models: BTreeMap::new(),
             requests,
@@ -104,7 +119,7 @@ impl World {
         self.load_sources().await;
         loop {
             self.take_ended().await;
-            self.finish_runs(receipts).await;
+            self.finish_runs(models, receipts).await;
             self.plan_pools(start_errors);
             self.plan_models(models);
             self.plan_requests().await;
@@ -177,14 +192,26 @@ impl World {
         for (key, object) in &mut self.objects.pools {
             let id = key.pool();
             let status = object.status.clone().unwrap_or_default();
-            let taken = object
+            let uid = object.metadata.uid.as_deref().unwrap_or_default();
+            let possession = pool::possession(&object.spec, &key.namespace, &key.name, uid);
+            // The first keeps it.
+            let proven = object
                 .spec
                 .identity
-                .and_then(|i| identities.insert(i, key.to_string()));
+                .filter(|_| possession == pool::Possession::Proven);
+            let taken = proven.and_then(|i| match identities.entry(i) {
+                Entry::Occupied(first) => Some(first.get().clone()),
+                Entry::Vacant(free) => {
+                    free.insert(key.to_string());
+                    None
+                }
+            });
             let observed = pool::Observed {
                 spec: &object.spec,
                 generation: object.metadata.generation,
-                uid: object.metadata.uid.as_deref().unwrap_or_default(),
+                pool: (&key.namespace, &key.name, uid),
+                identity: pool::identity_of(object),
+                possession,
                 status: &status,
                 identity_taken_by: taken,
                 score: self.ledger.score(&id),
@@ -216,6 +243,8 @@ impl World {
                 calibration: record.calibration.as_ref().map(|_| ()).map_err(Clone::clone),
                 compile: record.compile.clone(),
                 setup: self.setup,
+                max_error: self.judge.max_error,
+                old_version: false,
             };
             let plan = model::plan(&observed, &now());
             object.status = Some(plan.status);
@@ -256,13 +285,22 @@ impl World {
             let plan = request::plan(&observed, &now());
             if plan.status.phase != status.phase {
                 self.progress.say(format_args!("{key}  {:?}", plan.status.phase));
+                if let Some(verify) = &plan.status.verify {
+                    self.progress.say(format_args!("check it: {verify}"));
+                }
+            }
+            if let Some(why) =
+                waits_for_floats(&plan.status).filter(|w| Some(w) != waits_for_floats(&status).as_ref())
+            {
+                self.progress.say(format_args!("{key}  {why}"));
             }
             object.status = Some(plan.status);
             match plan.action {
                 Some(request::Action::Start(pools)) => self.prepare(&key, pools).await,
                 Some(request::Action::Retarget(pools)) => self.retarget(&key, pools),
                 Some(request::Action::Stop) => self.stop(&key),
-                None => {}
+                // Nothing here is older than this program.
+                Some(request::Action::StartOver) | None => {}
             }
         }
     }
@@ -350,6 +388,12 @@ impl World {
             record.state = RunState::Ended(record.view.clone(), end);
         }
     }
+}
+
+/// Why all slices are verified and the request has no end.
+fn waits_for_floats(status: &InferenceRequestStatus) -> Option<String> {
+    let ready = find_condition(&status.conditions, condition::READY)?;
+    (ready.reason == reason::REFERENCE_UNAVAILABLE).then(|| ready.message.clone())
 }
 
 impl RequestRecord {

@@ -1,10 +1,15 @@
 //! The validator's side of a request: the compiled model, the evaluated integer graph, statements, verification.
 //!
 //! Invariants: the operator computes every boundary tensor and every statement itself; from a miner it takes an
-//! envelope and nothing else. A slice counts as verified only after its proof has been.
+//! envelope and nothing else. A slice counts as verified only after its proof has been, an answer as right only after it
+//! was compared with the float model's.
 
+mod command;
+mod judge;
 mod model;
 mod run;
 
+pub use command::{quoted, verify_command};
+pub use judge::{Judgement, Output, Terms};
 pub use model::{CompiledModel, LoadError};
-pub use run::{PrepareError, Run, VerifyOutcome};
+pub use run::{Float, PrepareError, Run, VerifyOutcome};

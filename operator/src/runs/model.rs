@@ -52,6 +52,14 @@ pub enum LoadError {
     Report(&'static str),
 }
 
+impl LoadError {
+    /// Whether the files are such as another version makes: this one does not read them.
+    #[must_use]
+    pub fn is_of_another_version(&self) -> bool {
+        matches!(self, Self::Manifest(_) | Self::Encoding(_) | Self::Graph(_))
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct CompiledModel {

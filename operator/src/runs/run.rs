@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde_json::Value;
+use zkinfer_crds::float_wire::Input;
 use zkinfer_crds::k8s::inference_request::{InlineTensor, reason};
 use zkinfer_crds::k8s::request_status::{MAX_INLINE_VALUES, RequestOutput};
 use zkinfer_crds::wire::BlobRef;
@@ -13,8 +15,10 @@ use zkml::graph::tensor_file::{FloatInput, InputError, dequantise, quantise_inpu
 use zkml::graph::{IntTensor, TensorId};
 use zkml::receipt::{BuildError, Receipt, ReceiptBuilder};
 
+use super::judge::{Judgement, Output, Terms};
 use super::model::CompiledModel;
 use crate::artifacts::{ArtifactError, Artifacts};
+use crate::reference::{FloatAnswer, Question, ReferenceError};
 
 /// Why a request cannot be run; before anything is queued.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +92,19 @@ pub enum VerifyOutcome {
     Operator(String),
 }
 
+/// What the float model says of the answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Float {
+    /// It was asked.
+    Asked,
+    /// It could not be asked yet, and is asked again.
+    Unavailable(String),
+    /// It has no answer to this input.
+    Refused(String),
+    /// Its answer is known, and the proved one was judged by it.
+    Judged(Judgement),
+}
+
 /// A request whose integer graph has been evaluated.
 pub struct Run {
     /// The request.
@@ -97,6 +114,11 @@ pub struct Run {
     /// By slice: its input tensors.
     inputs: Vec<BlobRef>,
     output: RequestOutput,
+    /// The inputs as they were given, by the model's order.
+    floats: Vec<(Input, Vec<f64>)>,
+    outputs: Vec<Output>,
+    terms: Terms,
+    float: Mutex<Float>,
     receipt: Mutex<ReceiptBuilder>,
 }
 
@@ -111,9 +133,11 @@ impl Run {
         model: Arc<CompiledModel>,
         inputs: &BTreeMap<String, InlineTensor>,
         classes: &[String],
+        terms: Terms,
         artifacts: &Artifacts,
     ) -> Result<Self, PrepareError> {
         let quantised = quantise(&model, inputs)?;
+        let floats = floats(&model, inputs);
         let evaluating = Arc::clone(&model);
         let tensors = tokio::task::spawn_blocking(move || evaluating.graph.evaluate(&quantised))
             .await
@@ -130,11 +154,16 @@ impl Run {
             blobs.push(artifacts.put_blob(canonical::to_bytes(&values)).await?);
         }
         let output = output(&model, &tensors, classes);
+        let outputs = outputs(&model, &tensors);
         Ok(Self {
             uid,
             model,
             inputs: blobs,
             output,
+            floats,
+            outputs,
+            terms,
+            float: Mutex::new(Float::Asked),
             receipt: Mutex::new(receipt),
         })
     }
@@ -165,6 +194,45 @@ impl Run {
     #[must_use]
     pub fn output(&self) -> &RequestOutput {
         &self.output
+    }
+
+    /// What the float model is asked: the requester's own floats, in the shapes that the model takes.
+    #[must_use]
+    pub fn question(&self) -> Question {
+        Question {
+            manifest: self.model.report.manifest.digest,
+            model: self.model.manifest.model,
+            output_scale: self.terms.output_scale.clone(),
+            inputs: self.floats.clone(),
+        }
+    }
+
+    /// The requester's input as a file for `verify --input`: nested lists of the only input, or an object by input name.
+    #[must_use]
+    pub fn input_json(&self) -> Vec<u8> {
+        let named = |(input, values): &(Input, Vec<f64>)| (input.name.clone(), nested(&input.shape, values));
+        let mut all: serde_json::Map<String, Value> = self.floats.iter().map(named).collect();
+        let file = match all.len() {
+            1 => all.values_mut().next().map(Value::take).unwrap_or_default(),
+            _ => Value::Object(all),
+        };
+        file.to_string().into_bytes()
+    }
+
+    /// The float model's answer, or why there is none.
+    pub fn answered(&self, answer: Result<FloatAnswer, ReferenceError>) {
+        let float = match answer {
+            Ok(float) => Float::Judged(Judgement::new(&self.terms, &self.outputs, &float)),
+            Err(ReferenceError::Refused(why)) => Float::Refused(why),
+            Err(ReferenceError::Unavailable(why)) => Float::Unavailable(why),
+        };
+        *self.float.lock().unwrap_or_else(PoisonError::into_inner) = float;
+    }
+
+    /// What the float model says of the answer.
+    #[must_use]
+    pub fn float(&self) -> Float {
+        self.float.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Verifies an envelope; a good one goes into the receipt. Takes milliseconds of CPU.
@@ -242,6 +310,48 @@ fn quantise(
     infos.iter().map(tensor).collect()
 }
 
+/// The inputs as floats, in the model's order and shapes. Leading dimensions of 1 may be absent in what was given.
+fn floats(model: &CompiledModel, given: &BTreeMap<String, InlineTensor>) -> Vec<(Input, Vec<f64>)> {
+    let infos = model
+        .manifest
+        .inputs
+        .iter()
+        .filter_map(|id| model.manifest.tensor(*id));
+    infos
+        .filter_map(|info| {
+            let (name, shape) = (info.name.clone(), info.shape.clone());
+            Some((Input { name, shape }, given.get(&info.name)?.data.clone()))
+        })
+        .collect()
+}
+
+/// A tensor as nested lists.
+fn nested(shape: &[u32], values: &[f64]) -> Value {
+    match shape.split_first() {
+        None => values.first().map_or(Value::Null, |v| (*v).into()),
+        Some((&first, inner)) => {
+            let each = values.len() / (first as usize).max(1);
+            let rows = values.chunks(each.max(1)).map(|row| nested(inner, row));
+            Value::Array(rows.collect())
+        }
+    }
+}
+
+/// Every output as it is proved.
+fn outputs(model: &CompiledModel, tensors: &[IntTensor]) -> Vec<Output> {
+    let outputs = model.manifest.outputs.iter();
+    outputs
+        .filter_map(|id| {
+            let (info, tensor) = (model.manifest.tensor(*id)?, tensors.get(id.0 as usize)?);
+            Some(Output {
+                name: info.name.clone(),
+                shape: info.shape.clone(),
+                values: dequantise(info, &tensor.values),
+            })
+        })
+        .collect()
+}
+
 /// The first output for the status: its values while they are few, and the class of the greatest one.
 fn output(model: &CompiledModel, tensors: &[IntTensor], classes: &[String]) -> RequestOutput {
     let Some(&id) = model.manifest.outputs.first() else {
@@ -259,7 +369,6 @@ fn output(model: &CompiledModel, tensors: &[IntTensor], classes: &[String]) -> R
         name: Some(info.name.clone()),
         shape: info.shape.clone(),
         values: (values.len() <= MAX_INLINE_VALUES).then_some(values),
-        digest: None,
         class: class.map(|c| c as u32),
         label,
     }

@@ -150,8 +150,8 @@ async fn model(
         calibration,
         profile,
         error_budget: task.error_budget_millionths,
-        output_scale: Vec::new(),
-        no_top1: false,
+        output_scale: task.output_scale.clone(),
+        no_top1: !task.compare_top1,
         parallelism: task.parallelism,
         memory_mib: task.memory_mib,
     }))

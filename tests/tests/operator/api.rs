@@ -22,11 +22,11 @@ async fn every_default_comes_from_the_schema() {
     let source = json!({ "configMap": { "name": "none", "key": "k" } });
     let asked = json!({ "inline": { "x": { "shape": [1], "data": [0.5] } } });
     let model = json!({
-        "source": source, "quantization": { "errorBudgetMillionths": 20_000 }, "slicing": { "parallelism": 1 },
+        "source": source, "quantization": { "errorBudgetMillionths": 10_000, "compareTop1": true }, "slicing": { "parallelism": 1 },
         "proofSystem": "SumcheckWhir",
     });
     let request = json!({
-        "modelRef": { "name": "none" }, "input": asked, "type": "Organic", "priority": 0, "deadline": "1h",
+        "modelRef": { "name": "none" }, "input": asked, "priority": 0, "deadline": "1h",
         "redundancy": 1, "suspend": false, "cancel": false,
     });
     let pool = json!({
@@ -278,7 +278,6 @@ async fn a_digest_is_no_permission_to_name_another_namespaces_file() {
     let by_digest = |objects: &Objects| {
         let spec = json!({
             "source": { "artifact": zkinfer_crds::Digest::of(&file) },
-            "quantization": { "errorBudgetMillionths": 200_000 },
             "slicing": { "parallelism": 4 }, "proofSystem": "Halo2Kzg",
         });
         objects.object("Model", "by-digest", &spec)

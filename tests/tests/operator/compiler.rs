@@ -67,7 +67,7 @@ async fn a_compiler_that_crashes_is_not_started_again_until_the_model_is_changed
     let model = objects.api::<Model>().get("crash").await.unwrap();
     assert!(failed(&model), "{:?}", model.status);
 
-    let patch = Patch::Merge(json!({ "spec": { "slo": { "deadlineSeconds": 60 } } }));
+    let patch = Patch::Merge(json!({ "spec": { "classes": ["a", "b", "c"] } }));
     let api = objects.api::<Model>();
     api.patch("crash", &PatchParams::default(), &patch).await.unwrap();
     let model = objects.until("crash", LONG, model_ready).await.unwrap();

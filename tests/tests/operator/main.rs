@@ -11,6 +11,7 @@ mod client;
 mod compiler;
 mod conditions;
 mod disturbances;
+mod judging;
 mod load;
 mod requests;
 mod restart;

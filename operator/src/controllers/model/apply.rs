@@ -49,6 +49,8 @@ pub async fn reconcile(object: Arc<Model>, ctx: Arc<Context>) -> Result<Requeue,
         calibration: gathered.calibration,
         compile: gathered.compile,
         setup: ctx.setup,
+        max_error: ctx.max_error,
+        old_version: gathered.old_version,
     };
     let waiting = !matches!(observed.source, SourceState::Found(_)) || observed.calibration.is_err();
     let Plan {

@@ -10,7 +10,7 @@ use zkinfer_crds::{Digest, ProofSystem};
 use zkml::backend::needs_srs;
 
 use super::plan::{CompileState, SourceState};
-use crate::artifacts::{ArtifactError, CompiledName};
+use crate::artifacts::{ArtifactError, CompiledName, CompiledRecord, Kept};
 use crate::cluster::Context;
 use crate::fleet::JobState;
 use crate::runs::{CompiledModel, LoadError};
@@ -23,6 +23,8 @@ pub(super) struct Gathered {
     pub(super) compile: CompileState,
     /// What a compiler would be started with; once both files are there.
     pub(super) task: Option<Task>,
+    /// What was compiled before is of another version.
+    pub(super) old_version: bool,
 }
 
 /// What a compiler is started with.
@@ -41,20 +43,23 @@ pub(super) struct Task {
 /// A store that fails; it is looked again.
 pub(super) async fn gather(ctx: &Context, object: &Model) -> Result<Gathered, ArtifactError> {
     let uid = object.uid().unwrap_or_default();
-    if let Some((onnx, outcome)) = known(ctx, &uid).await? {
-        match load(ctx, &uid, object.spec.proof_system, onnx, outcome).await? {
-            // Keys of another setup, or files that were lost: the Model is compiled again.
-            CompileState::Crashed(why) => {
-                tracing::warn!(model = object.name_any(), why, "compiling again");
-                forget(ctx, &uid).await?;
-            }
-            compile => {
+    if let Some(known) = known(ctx, &uid).await? {
+        let onnx = known.onnx.digest;
+        match load(ctx, &uid, object.spec.proof_system, &known).await? {
+            Loaded::Known(outcome) => {
                 return Ok(Gathered {
                     source: SourceState::Found(onnx),
                     calibration: Ok(()),
-                    compile,
+                    compile: CompileState::Done(outcome),
                     task: None,
+                    old_version: false,
                 });
+            }
+            // Keys of another setup, or files that were lost, or another version: the Model is compiled again.
+            Loaded::Not { why, old_version } => {
+                tracing::warn!(model = object.name_any(), why, "compiling again");
+                let calibration = known.calibration.map(|b| b.digest);
+                again(ctx, &uid, Some(onnx), calibration, old_version).await?;
             }
         }
     }
@@ -97,17 +102,17 @@ pub(super) async fn gather(ctx: &Context, object: &Model) -> Result<Gathered, Ar
         calibration: Ok(()),
         compile: CompileState::None,
         task: None,
+        old_version: ctx.models().get(&uid).is_some_and(|m| m.old_version),
     };
     match (onnx, calibration) {
         (Err(e), _) => gathered.source = e.into(),
         (Ok(_), Err(e)) => gathered.calibration = Err(SourceError::into_text(e)),
         (Ok(onnx), Ok(calibration)) => {
-            let digest = onnx.digest;
             let task = task(ctx, &object.spec, onnx, calibration);
             let key = key(ctx, &task);
             let attempt = attempt(ctx, &key, object.metadata.generation);
             let task = Task { task, key, attempt };
-            gathered.compile = compiling(ctx, &uid, digest, &task).await?;
+            gathered.compile = compiling(ctx, &uid, &task).await?;
             gathered.task = Some(task);
         }
     }
@@ -121,8 +126,8 @@ async fn keep(ctx: &Context, namespace: &str, bytes: Vec<u8>) -> Result<BlobRef,
     Ok(blob)
 }
 
-/// Which file was compiled for this Model and what the compiler reported, now or before the operator was started.
-async fn known(ctx: &Context, uid: &str) -> Result<Option<(Digest, CompileOutcome)>, ArtifactError> {
+/// What was compiled for this Model and what the compiler reported, now or before the operator was started.
+async fn known(ctx: &Context, uid: &str) -> Result<Option<CompiledRecord>, ArtifactError> {
     let looked = {
         let models = ctx.models();
         let record = models.get(uid);
@@ -135,7 +140,14 @@ async fn known(ctx: &Context, uid: &str) -> Result<Option<(Digest, CompileOutcom
         return Ok(None);
     }
     let found = ctx.artifacts.compiled(CompiledName::Model(uid)).await?;
-    let outcome: Option<(Digest, CompileOutcome)> = found.and_then(|json| serde_json::from_slice(&json).ok());
+    let outcome = match found.map(|json| Kept::read(&json)) {
+        None => None,
+        Some(Kept::Record(record)) => Some(record),
+        Some(Kept::Old { onnx, calibration }) => {
+            again(ctx, uid, onnx, calibration, true).await?;
+            None
+        }
+    };
     let mut models = ctx.models();
     let record = models.entry(uid.to_owned()).or_default();
     record.looked = true;
@@ -143,12 +155,27 @@ async fn known(ctx: &Context, uid: &str) -> Result<Option<(Digest, CompileOutcom
     Ok(outcome)
 }
 
-/// What was compiled for this Model counts no more.
-async fn forget(ctx: &Context, uid: &str) -> Result<(), ArtifactError> {
-    ctx.artifacts.remove_compiled(CompiledName::Model(uid)).await?;
-    if let Some(record) = ctx.models().get_mut(uid) {
-        record.outcome = None;
+/// What was compiled for this Model counts no more. It is compiled again from the files that it was compiled from, as far
+/// as they are in the store, whatever has become of where they came from. What is kept of it stays until it is replaced: it
+/// names them.
+async fn again(
+    ctx: &Context,
+    uid: &str,
+    onnx: Option<Digest>,
+    calibration: Option<Digest>,
+    old_version: bool,
+) -> Result<(), ArtifactError> {
+    let mut files = [None, None];
+    for (file, digest) in files.iter_mut().zip([onnx, calibration]) {
+        if let Some(digest) = digest {
+            *file = ctx.artifacts.find_blob(&digest).await?;
+        }
     }
+    let mut models = ctx.models();
+    let record = models.entry(uid.to_owned()).or_default();
+    [record.onnx, record.calibration] = files;
+    record.outcome = None;
+    record.old_version = old_version;
     Ok(())
 }
 
@@ -158,47 +185,68 @@ async fn load(
     ctx: &Context,
     uid: &str,
     system: ProofSystem,
-    onnx: Digest,
-    outcome: CompileOutcome,
-) -> Result<CompileState, ArtifactError> {
+    known: &CompiledRecord,
+) -> Result<Loaded, ArtifactError> {
+    let (onnx, outcome) = (known.onnx.digest, known.outcome.clone());
     let CompileOutcome::Compiled(report) = &outcome else {
-        return Ok(CompileState::Done(outcome));
+        return Ok(Loaded::Known(outcome));
     };
     if ctx.models().get(uid).is_some_and(|m| m.compiled.is_some()) {
-        return Ok(CompileState::Done(outcome));
+        return Ok(Loaded::Known(outcome));
     }
-    Ok(
-        match CompiledModel::load(&ctx.artifacts, report.clone(), system, ctx.srs.clone()).await {
-            Ok(compiled) if compiled.manifest.model != onnx => {
-                let of = compiled.manifest.model;
-                CompileState::Crashed(format!("what was compiled is of {of}, not of {onnx}"))
+    let loaded = CompiledModel::load(&ctx.artifacts, report.clone(), system, ctx.srs.clone()).await;
+    Ok(match loaded {
+        Ok(compiled) if compiled.manifest.model != onnx => {
+            let of = compiled.manifest.model;
+            Loaded::Not {
+                why: format!("what was compiled is of {of}, not of {onnx}"),
+                old_version: false,
             }
-            Ok(compiled) => {
-                ctx.models().entry(uid.to_owned()).or_default().compiled =
-                    Some(std::sync::Arc::new(compiled));
-                CompileState::Done(outcome)
-            }
-            // The store will be back.
-            Err(LoadError::Artifact(e @ ArtifactError::Store(_))) => return Err(e),
-            Err(e) => CompileState::Crashed(format!("what was compiled cannot be loaded: {e}")),
+        }
+        Ok(compiled) => {
+            ctx.models().entry(uid.to_owned()).or_default().compiled = Some(std::sync::Arc::new(compiled));
+            Loaded::Known(outcome)
+        }
+        // The store will be back.
+        Err(LoadError::Artifact(e @ ArtifactError::Store(_))) => return Err(e),
+        Err(e) => Loaded::Not {
+            why: format!("what was compiled cannot be loaded: {e}"),
+            old_version: e.is_of_another_version(),
         },
-    )
+    })
+}
+
+/// See [`load`].
+enum Loaded {
+    /// The outcome counts; a compiled model is loaded.
+    Known(CompileOutcome),
+    /// It does not.
+    Not { why: String, old_version: bool },
 }
 
 /// Is there a result under the key, or a compiler at work?
-async fn compiling(ctx: &Context, uid: &str, onnx: Digest, of: &Task) -> Result<CompileState, ArtifactError> {
+async fn compiling(ctx: &Context, uid: &str, of: &Task) -> Result<CompileState, ArtifactError> {
     if let Some(json) = ctx.artifacts.compiled(CompiledName::Key(&of.key)).await?
         && let Ok(outcome) = serde_json::from_slice::<CompileOutcome>(&json)
         && still_there(ctx, &outcome).await?
     {
-        ctx.artifacts
-            .put_compiled(
-                CompiledName::Model(uid),
-                serde_json::to_vec(&(onnx, &outcome)).unwrap_or_default(),
-            )
-            .await?;
-        ctx.models().entry(uid.to_owned()).or_default().outcome = Some((onnx, outcome.clone()));
-        return load(ctx, uid, of.task.proof_system, onnx, outcome).await;
+        let record = CompiledRecord {
+            onnx: of.task.model.clone(),
+            calibration: of.task.calibration.clone(),
+            outcome,
+        };
+        match load(ctx, uid, of.task.proof_system, &record).await? {
+            // Another image than the operator's compiles: the same again would end the same.
+            Loaded::Not { why, .. } => return Ok(CompileState::Crashed(why)),
+            Loaded::Known(outcome) => {
+                let json = serde_json::to_vec(&record).unwrap_or_default();
+                ctx.artifacts.put_compiled(CompiledName::Model(uid), json).await?;
+                let mut models = ctx.models();
+                let known = models.entry(uid.to_owned()).or_default();
+                (known.outcome, known.old_version) = (Some(record), false);
+                return Ok(CompileState::Done(outcome));
+            }
+        }
     }
     let crashed = match ctx.jobs.compiling(uid, &of.attempt.hex()) {
         None => {
@@ -266,6 +314,8 @@ fn task(ctx: &Context, spec: &ModelSpec, model: BlobRef, calibration: Option<Blo
         calibration,
         profile: spec.quantization.profile.map(|p| format!("{p:?}").to_lowercase()),
         error_budget_millionths: spec.quantization.error_budget_millionths,
+        output_scale: spec.quantization.output_scale.clone(),
+        compare_top1: spec.quantization.compare_top1,
         parallelism: spec.slicing.parallelism,
         memory_mib: spec.slicing.memory_per_worker.as_ref().map(|m| m.bytes() >> 20),
         proof_system: spec.proof_system,
@@ -284,6 +334,7 @@ fn attempt(ctx: &Context, key: &Digest, generation: Option<i64>) -> Digest {
 /// Everything that a result depends on: another compiler may make other keys.
 fn key(ctx: &Context, task: &CompileTask) -> Digest {
     let srs = ctx.setup.filter(|_| needs_srs(task.proof_system)).map(|s| s.srs);
-    let parts = (task, srs, &ctx.compile.image, env!("CARGO_PKG_VERSION"));
+    let version = (env!("CARGO_PKG_VERSION"), zkml::manifest::VERSION);
+    let parts = (task, srs, &ctx.compile.image, version);
     Digest::new(Sha256::digest(serde_json::to_vec(&parts).unwrap_or_default()).into())
 }

@@ -38,7 +38,7 @@ impl From<SourceError> for SourceState {
 }
 
 /// What is known of the compilation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum CompileState {
     /// Not begun.
     None,
@@ -88,6 +88,10 @@ pub struct Observed<'a> {
     pub compile: CompileState,
     /// The setup; absent where the operator was given none.
     pub setup: Option<SetupPolicy>,
+    /// The greatest error of an answer that the operator accepts.
+    pub max_error: f64,
+    /// What was compiled before is of another version than this operator reads.
+    pub old_version: bool,
 }
 
 /// What to do beside writing the status.
@@ -120,16 +124,21 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
             failed,
         }) => {
             to.not_compiled(Truth::False, reason, &message);
-            return planned(to, None, failed);
+            return planned(to, observed, None, failed);
         }
     };
     to.status.model_digest = Some(digest);
+    let budget = f64::from(observed.spec.quantization.error_budget_millionths) / 1e6;
+    if budget > observed.max_error {
+        to.budget_above_operator(budget, observed.max_error);
+        return planned(to, observed, None, true);
+    }
     let setup = match (needs_srs(observed.spec.proof_system), observed.setup) {
         (false, _) => None,
         (true, Some(setup)) => Some(setup),
         (true, None) => {
             to.no_setup(observed.spec.proof_system);
-            return planned(to, None, true);
+            return planned(to, observed, None, true);
         }
     };
     let (action, failed) = match &observed.compile {
@@ -154,10 +163,17 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
             (None, !is_true(&to.status.conditions, condition::READY))
         }
     };
-    planned(to, action, failed)
+    planned(to, observed, action, failed)
 }
 
-fn planned(mut to: status::Writer<'_>, action: Option<Action>, failed: bool) -> Plan {
+fn planned(
+    mut to: status::Writer<'_>,
+    observed: &Observed<'_>,
+    action: Option<Action>,
+    failed: bool,
+) -> Plan {
+    let ready = is_true(&to.status.conditions, condition::READY);
+    to.recompiling(observed.old_version && !ready && !failed);
     to.stalled(failed);
     Plan {
         status: to.status,

@@ -59,6 +59,31 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// Whether it is compiled again because of its version; what was begun with it begins anew.
+    pub(super) fn recompiling(&mut self, recompiling: bool) {
+        let type_ = condition::RECOMPILING;
+        if recompiling {
+            let message = format!(
+                "it was compiled by another version of this software; this one reads version {} of manifests",
+                zkml::manifest::VERSION
+            );
+            self.set(type_, Truth::True, reason::OLD_VERSION, &message);
+        } else {
+            self.status.conditions.retain(|c| c.type_ != type_);
+        }
+    }
+
+    /// Its answers may be further from the float model's than the operator accepts.
+    pub(super) fn budget_above_operator(&mut self, budget: f64, max_error: f64) {
+        let message = format!(
+            "quantization.errorBudgetMillionths allows an error of {budget}, the operator accepts at most {max_error}: make \
+             the Model anew with a smaller budget, or start the operator with --max-error={budget}"
+        );
+        let why = reason::BUDGET_ABOVE_OPERATOR;
+        self.not_compiled(Truth::False, why, &message);
+        self.set(condition::ACCURACY_WITHIN_BUDGET, Truth::False, why, &message);
+    }
+
     /// The proof system needs a trusted setup, and there is none.
     pub(super) fn no_setup(&mut self, system: ProofSystem) {
         let message = format!(
@@ -111,6 +136,7 @@ impl<'a> Writer<'a> {
             synthetic: accuracy.synthetic,
             max_abs_error_millionths: accuracy.max_error_millionths,
             mean_abs_error_millionths: accuracy.mean_error_millionths,
+            output_scale: accuracy.output_scale.clone(),
             top1_agreement_millionths: Some(accuracy.top1_agreement_millionths),
         });
         self.set(
@@ -127,9 +153,9 @@ impl<'a> Writer<'a> {
             accuracy.profile
         );
         let (truth, why) = match (accuracy.synthetic, accuracy.within_budget) {
-            (true, _) => (Truth::Unknown, reason::SYNTHETIC_CALIBRATION),
+            (_, false) => (Truth::False, reason::OVER_BUDGET),
+            (true, true) => (Truth::Unknown, reason::SYNTHETIC_CALIBRATION),
             (false, true) => (Truth::True, reason::WITHIN_BUDGET),
-            (false, false) => (Truth::False, reason::OVER_BUDGET),
         };
         self.set(condition::ACCURACY_WITHIN_BUDGET, truth, why, &measured);
         let (trusted, why, message) = match setup {
@@ -147,7 +173,8 @@ impl<'a> Writer<'a> {
         };
         self.set(condition::TRUSTED_SETUP, trusted, why, &message);
         if truth == Truth::False {
-            self.set(condition::READY, Truth::False, reason::OVER_BUDGET, &measured);
+            let message = format!("no profile keeps the budget: {measured}");
+            self.set(condition::READY, Truth::False, reason::OVER_BUDGET, &message);
         } else {
             self.set(
                 condition::READY,

@@ -1,9 +1,10 @@
 //! What the planner decides.
 
-use zkinfer_crds::compile_report::{CompileFailure, CompileOutcome, FailureKind};
+use zkinfer_crds::compile_report::{Accuracy, CompileFailure, CompileOutcome, CompileReport, FailureKind};
 use zkinfer_crds::k8s::find_condition;
 use zkinfer_crds::k8s::model::{ModelSpec, ModelStatus, condition};
 use zkinfer_crds::k8s::{Truth, set_condition};
+use zkinfer_crds::wire::BlobRef;
 use zkinfer_crds::{Digest, ProofSystem};
 
 use super::plan::*;
@@ -16,6 +17,8 @@ struct Case {
     status: ModelStatus,
     source: SourceState,
     compile: CompileState,
+    max_error: f64,
+    old_version: bool,
 }
 
 impl Case {
@@ -46,6 +49,8 @@ impl Case {
             status,
             source: SourceState::Found(Digest::new([1; 32])),
             compile,
+            max_error: 0.01,
+            old_version: false,
         }
     }
 
@@ -59,6 +64,8 @@ impl Case {
             calibration: Ok(()),
             compile: self.compile.clone(),
             setup: None,
+            max_error: self.max_error,
+            old_version: self.old_version,
         };
         let Plan {
             status,
@@ -115,4 +122,78 @@ fn only_what_waiting_does_not_mend_is_stalled() {
     }));
     case.plan();
     assert_eq!(case.told("Stalled"), Some(("True", "InvalidModel")));
+}
+
+/// A compiled model whose greatest error is so many millionths of a budget of 10000.
+fn compiled(max_error_millionths: u64, synthetic: bool) -> CompileState {
+    let blob = BlobRef {
+        digest: Digest::new([2; 32]),
+        size: 1,
+    };
+    CompileState::Done(CompileOutcome::Compiled(CompileReport {
+        model: Digest::new([1; 32]),
+        manifest: blob.clone(),
+        graph: blob,
+        slices: Vec::new(),
+        accuracy: Accuracy {
+            profile: "P16".to_owned(),
+            samples: 64,
+            synthetic,
+            max_error_millionths,
+            mean_error_millionths: 0,
+            top1_agreement_millionths: 1_000_000,
+            output_scale: vec![2.5],
+            budget_millionths: 10_000,
+            within_budget: max_error_millionths <= 10_000,
+        },
+    }))
+}
+
+#[test]
+fn a_model_that_allows_more_than_the_operator_is_not_served_even_if_it_was() {
+    let mut case = Case::new(compiled(100, false));
+    assert_eq!(case.plan(), (None, false));
+    assert_eq!(case.told("Ready"), Some(("True", "Compiled")));
+    let scale = |case: &Case| case.status.accuracy.as_ref().map(|a| a.output_scale.clone());
+    assert_eq!(scale(&case), Some(vec![2.5]));
+    case.spec.quantization.error_budget_millionths = 10_001;
+    assert_eq!(case.plan(), (None, true));
+    assert_eq!(case.told("Ready"), Some(("False", "BudgetAboveOperator")));
+    assert_eq!(case.told("Stalled"), Some(("True", "BudgetAboveOperator")));
+    // Nor is it compiled.
+    case.compile = CompileState::None;
+    assert_eq!(case.plan(), (None, true));
+    case.max_error = 0.02;
+    assert_eq!(case.plan(), (Some(Action::Compile), false));
+}
+
+#[test]
+fn a_model_whose_budget_no_profile_keeps_is_not_served_whatever_it_was_calibrated_with() {
+    for synthetic in [false, true] {
+        let mut case = Case::new(compiled(10_001, synthetic));
+        assert_eq!(case.plan(), (None, true));
+        assert_eq!(case.told("Ready"), Some(("False", "OverBudget")), "{synthetic}");
+        assert_eq!(case.told("AccuracyWithinBudget"), Some(("False", "OverBudget")));
+    }
+    let mut case = Case::new(compiled(10_000, true));
+    case.plan();
+    assert_eq!(case.told("Ready"), Some(("True", "Compiled")));
+    let within = case.told("AccuracyWithinBudget");
+    assert_eq!(within, Some(("Unknown", "SyntheticCalibration")));
+}
+
+#[test]
+fn a_model_of_another_version_says_so_until_it_is_compiled_again() {
+    let mut case = Case::new(CompileState::None);
+    case.old_version = true;
+    assert_eq!(case.plan(), (Some(Action::Compile), false));
+    assert_eq!(case.told("Recompiling"), Some(("True", "OldVersion")));
+    assert_eq!(case.told("Ready"), Some(("False", "Compiling")));
+    case.compile = CompileState::Running("planned 4 slices".to_owned());
+    case.plan();
+    assert_eq!(case.told("Recompiling"), Some(("True", "OldVersion")));
+    (case.compile, case.old_version) = (compiled(100, false), false);
+    case.plan();
+    assert_eq!(case.told("Recompiling"), None);
+    assert_eq!(case.told("Ready"), Some(("True", "Compiled")));
 }

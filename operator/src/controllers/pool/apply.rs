@@ -15,6 +15,7 @@ use zkinfer_crds::k8s::miner_pool::condition;
 use zkinfer_crds::k8s::{MinerPool, MinerPoolStatus, find_condition, is_true};
 
 use super::gather;
+use super::identity::{identity_of, possession};
 use super::plan::{Observed, plan};
 use super::trouble::{Cause, FORGET, PodView, Trouble, trouble};
 use crate::build::{network_policy, service_account, service_account_name, warm_workers};
@@ -60,10 +61,18 @@ pub async fn reconcile(object: Arc<MinerPool>, ctx: Arc<Context>) -> Result<Requ
         .or_else(|| object.status.clone())
         .unwrap_or_default();
     let score = ctx.ledger().score(&id);
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    let pool = (
+        namespace.as_str(),
+        name.as_str(),
+        object.metadata.uid.as_deref().unwrap_or_default(),
+    );
     let observed = Observed {
         spec: &object.spec,
         generation: object.metadata.generation,
-        uid: object.metadata.uid.as_deref().unwrap_or_default(),
+        pool,
+        identity: identity_of(&object),
+        possession: possession(&object.spec, pool.0, pool.1, pool.2),
         status: &old,
         identity_taken_by: identity_taken_by(&ctx, &object),
         score,
@@ -241,7 +250,7 @@ async fn children(ctx: &Context, id: &PoolId, object: &MinerPool) -> Result<(), 
     Ok(())
 }
 
-/// The oldest other pool with the same stated identity; of two that are as old, the one that sorts first.
+/// The oldest other pool that has proven the same identity; of two that are as old, the one that sorts first.
 fn identity_taken_by(ctx: &Context, object: &MinerPool) -> Option<String> {
     let identity = object.spec.identity?;
     let age = |p: &MinerPool| {
@@ -255,7 +264,7 @@ fn identity_taken_by(ctx: &Context, object: &MinerPool) -> Option<String> {
     let others = ctx.stores.pools.state();
     let older = others
         .iter()
-        .filter(|p| p.spec.identity == Some(identity) && age(p) < own)
+        .filter(|p| p.spec.identity == Some(identity) && age(p) < own && identity_of(p) == identity)
         .map(|p| age(p))
         .min()?;
     Some(format!("{}/{}", older.1, older.2))

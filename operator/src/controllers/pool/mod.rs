@@ -2,9 +2,11 @@
 
 mod apply;
 mod gather;
+mod identity;
 mod plan;
 mod trouble;
 
 pub use apply::reconcile;
-pub use plan::{Observed, derived_identity, plan};
+pub use identity::{Possession, identity, identity_of, possession};
+pub use plan::{Observed, plan};
 pub use trouble::{Cause, Trouble};

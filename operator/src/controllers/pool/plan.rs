@@ -1,11 +1,11 @@
 //! What is said of a pool.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use sha2::{Digest as _, Sha256};
 use zkinfer_crds::Identity;
 use zkinfer_crds::k8s::miner_pool::{ClaimCounts, MinerPoolSpec, MinerPoolStatus, condition, reason};
 use zkinfer_crds::k8s::{Truth, set_condition};
 
+use super::identity::Possession;
 use super::trouble::Trouble;
 use crate::scoring::PoolScore;
 
@@ -21,8 +21,12 @@ pub struct Observed<'a> {
     pub spec: &'a MinerPoolSpec,
     /// Its generation.
     pub generation: Option<i64>,
-    /// The pool's uid.
-    pub uid: &'a str,
+    /// Namespace, name and uid.
+    pub pool: (&'a str, &'a str, &'a str),
+    /// The miner that its proofs are bound to.
+    pub identity: Identity,
+    /// What is known of the stated one.
+    pub possession: Possession,
     /// The status as it is.
     pub status: &'a MinerPoolStatus,
     /// An older pool with the same identity, as `namespace/name`.
@@ -33,27 +37,13 @@ pub struct Observed<'a> {
     pub trouble: Option<Trouble>,
 }
 
-/// The identity of a pool that states none: it names the pool, and nobody holds a key for it.
-#[must_use]
-pub fn derived_identity(uid: &str) -> Identity {
-    let mut hash = Sha256::new();
-    hash.update(b"zkinfer/derived-identity/v1");
-    hash.update(uid.as_bytes());
-    Identity::new(hash.finalize().into())
-}
-
 /// Decides; the status to write.
 #[must_use]
 pub fn plan(observed: &Observed<'_>, now: &Time) -> MinerPoolStatus {
     let mut status = observed.status.clone();
     let score = &observed.score;
     status.observed_generation = observed.generation;
-    status.identity = Some(
-        observed
-            .spec
-            .identity
-            .unwrap_or_else(|| derived_identity(observed.uid)),
-    );
+    status.identity = Some(observed.identity);
     status.score_millionths = Some(score.score_millionths);
     status.work_delivered = Some(score.work_delivered);
     status.success_millionths = Some(score.success_millionths);
@@ -115,6 +105,17 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> MinerPoolStatus {
 
 /// May the pool be given slices?
 fn ready(observed: &Observed<'_>) -> (bool, &'static str, String) {
+    let (namespace, name, uid) = observed.pool;
+    let unproven = match observed.possession {
+        Possession::Derived | Possession::Proven => None,
+        Possession::Missing => Some("spec.possession is not there yet"),
+        Possession::Wrong => Some("spec.possession is no signature of the identity's key over this pool"),
+    };
+    if let Some(why) = unproven {
+        let remedy = format!("operator identity prove {name} -n {namespace} --uid {uid} --key FILE");
+        let message = format!("{why}: sign it with `{remedy}`");
+        return (false, reason::IDENTITY_NOT_PROVEN, message);
+    }
     if let Some(older) = &observed.identity_taken_by {
         return (
             false,
@@ -147,7 +148,9 @@ mod tests {
             let observed = Observed {
                 spec,
                 generation: Some(1),
-                uid: "uid",
+                pool: ("miners", "alpha", "uid"),
+                identity: Identity::new([1; 32]),
+                possession: Possession::Derived,
                 status,
                 identity_taken_by: None,
                 score: PoolScore::default(),
@@ -165,6 +168,34 @@ mod tests {
         assert_eq!(draining(&planned(&spec, &MinerPoolStatus::default())), None);
     }
     #[test]
+    fn a_pool_whose_identity_is_not_proven_gets_no_slices_and_is_told_how() {
+        let spec: MinerPoolSpec = serde_json::from_value(serde_json::json!({ "image": "x" })).unwrap();
+        for (possession, reason) in [
+            (Possession::Missing, "IdentityNotProven"),
+            (Possession::Wrong, "IdentityNotProven"),
+            (Possession::Proven, "Serving"),
+            (Possession::Derived, "Serving"),
+        ] {
+            let observed = Observed {
+                spec: &spec,
+                generation: Some(1),
+                pool: ("miners", "alpha", "uid"),
+                identity: Identity::new([1; 32]),
+                possession,
+                status: &MinerPoolStatus::default(),
+                identity_taken_by: None,
+                score: PoolScore::default(),
+                trouble: None,
+            };
+            let status = plan(&observed, &crate::local::now());
+            let ready = find_condition(&status.conditions, condition::READY).unwrap();
+            assert_eq!(ready.reason, reason);
+            let remedy = "operator identity prove alpha -n miners --uid uid --key FILE";
+            assert_eq!(ready.message.contains(remedy), reason == "IdentityNotProven");
+        }
+    }
+
+    #[test]
     fn trouble_shows_in_the_conditions_and_stops_the_pool_only_if_no_worker_is_up() {
         let spec: MinerPoolSpec = serde_json::from_value(serde_json::json!({ "image": "x" })).unwrap();
         for (cause, idle, stops) in [
@@ -175,7 +206,9 @@ mod tests {
             let observed = Observed {
                 spec: &spec,
                 generation: Some(1),
-                uid: "uid",
+                pool: ("miners", "alpha", "uid"),
+                identity: Identity::new([1; 32]),
+                possession: Possession::Derived,
                 status: &MinerPoolStatus::default(),
                 identity_taken_by: None,
                 score: PoolScore::default(),

@@ -18,7 +18,7 @@ use super::status::refreshed;
 use crate::cluster::{Context, Part, ReconcileError, RunRecord, patch_status, tell};
 use crate::dispatch::PoolId;
 use crate::local::now;
-use crate::runs::Run;
+use crate::runs::{Run, Terms};
 use crate::sources::{self, SourceError};
 
 /// What is not there yet is looked for again after this.
@@ -63,8 +63,8 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Context>) -> Resu
     let all_known = ctx.ready.is(Part::Models) && ctx.ready.is(Part::Pools);
     let mut run = gather::run(&ctx, uid).await;
     let model = gather::model(&ctx, &object);
-    // A start changes what is known, so that is planned for at once, and written once.
-    for _ in 0..2 {
+    // A start changes what is known, and so does a new beginning: that is planned for at once, and written once.
+    for _ in 0..3 {
         let observed = Observed {
             spec: &object.spec,
             generation: object.metadata.generation,
@@ -95,6 +95,10 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Context>) -> Resu
             Some(Action::Stop) => {
                 ctx.dispatcher.remove(uid);
                 break;
+            }
+            Some(Action::StartOver) => {
+                tracing::info!(request = %uid, "its Model was compiled again: it begins anew");
+                ctx.artifacts.delete_request(uid).await?;
             }
             None => break,
         }
@@ -192,12 +196,21 @@ async fn start(
         Err(SourceError::Unavailable(message)) => return Err(ReconcileError::Source(message)),
         Err(e) => return Ok(refused(reason::INVALID_INPUT, e.into_text())),
     };
+    let quantization = &model.spec.quantization;
+    let terms = Terms::new(
+        quantization.error_budget_millionths,
+        ctx.max_error,
+        &compiled.report.accuracy.output_scale,
+        quantization.compare_top1,
+    );
+    let classes = &model.spec.classes;
     let run = Run::prepare(
         uid,
         &ctx.network,
         compiled,
         &given,
-        &model.spec.classes,
+        classes,
+        terms,
         &ctx.artifacts,
     )
     .await;
@@ -220,6 +233,9 @@ async fn start(
         view: view.clone(),
         written: None,
     });
+    let (waking, key) = (Arc::clone(ctx), ObjectRef::from_obj(object));
+    ctx.reference
+        .follow(&run, &ctx.artifacts, move || waking.wake.request(key.clone()));
     ctx.dispatcher.resume(run, priority, redundancy, pools).await?;
     view.counts = ctx.dispatcher.counts(uid).unwrap_or_default();
     ctx.fleet.notify_one();

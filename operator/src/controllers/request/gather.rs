@@ -1,15 +1,18 @@
 //! What is known of a request's Model, pools and run.
 
 use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
 use zkinfer_crds::RequestUid;
 use zkinfer_crds::k8s::inference_request::reason;
-use zkinfer_crds::k8s::request_status::ReceiptRef;
+use zkinfer_crds::k8s::model::condition;
+use zkinfer_crds::k8s::request_status::{INPUT_FILE, MODEL_FILE, ReceiptRef};
 use zkinfer_crds::k8s::{InferenceRequest, find_condition, is_true};
 
+use super::end::{Ends, ends};
 use super::plan::{ModelState, PoolView, RunEnd, RunState};
 use crate::cluster::{Context, Part};
 use crate::dispatch::PoolId;
-use crate::runs::Run;
+use crate::runs::{Judgement, Run, verify_command};
 
 /// The Model, as far as requests are concerned; unknown while the operator, just started, has not looked at it yet: what
 /// its status says is not known to be true before that.
@@ -46,6 +49,7 @@ pub(super) fn model(ctx: &Context, object: &InferenceRequest) -> ModelState {
     let is_ready = ready.is_some_and(|c| c.status == "True");
     match &record.compiled {
         _ if record.failed => ModelState::Failed(message),
+        None if is_true(&status.conditions, condition::RECOMPILING) => ModelState::Recompiling(message),
         Some(compiled) if is_ready => ModelState::ready(compiled),
         Some(_) => ModelState::Failed(message),
         None if is_ready => ModelState::Unknown,
@@ -96,31 +100,41 @@ pub(super) async fn run(ctx: &Context, uid: RequestUid) -> RunState {
         record.state = RunState::Active(record.view.clone());
         (run, record.key.clone())
     };
-    let end = if let Some(message) = ctx.dispatcher.failure(uid) {
-        Some(RunEnd::Failed {
-            reason: reason::TOO_MANY_ATTEMPTS,
-            message,
-        })
-    } else if ctx.dispatcher.all_verified(uid) {
-        let written = receipt(ctx, &run, key.namespace.as_deref().unwrap_or_default()).await;
-        Some(written.unwrap_or_else(|message| RunEnd::Failed {
-            reason: reason::INTERNAL_ERROR,
-            message,
-        }))
-    } else {
-        None
+    let mut no_float = None;
+    let end = match ends(
+        &run,
+        ctx.dispatcher.failure(uid),
+        ctx.dispatcher.all_verified(uid),
+    ) {
+        Ends::No(why) => {
+            no_float = why;
+            None
+        }
+        Ends::Failed(end) => Some(end),
+        Ends::Receipt(judgement) => {
+            let written = receipt(ctx, &run, &key, &judgement).await;
+            Some(written.unwrap_or_else(|message| RunEnd::failed(reason::INTERNAL_ERROR, message)))
+        }
     };
     let mut runs = ctx.runs();
     let Some(record) = runs.get_mut(&uid) else {
         return RunState::None;
     };
-    if let Some(end) = end {
-        record.state = RunState::Ended(record.view.clone(), end);
-    }
+    record.view.no_float = no_float;
+    record.state = match end {
+        Some(end) => RunState::Ended(record.view.clone(), end),
+        None => RunState::Active(record.view.clone()),
+    };
     record.state.clone()
 }
 
-async fn receipt(ctx: &Context, run: &Run, namespace: &str) -> Result<RunEnd, String> {
+async fn receipt(
+    ctx: &Context,
+    run: &Run,
+    key: &ObjectRef<InferenceRequest>,
+    judgement: &Judgement,
+) -> Result<RunEnd, String> {
+    let namespace = key.namespace.as_deref().unwrap_or_default();
     let bytes = run.finish().map_err(|e| e.to_string())?.to_bytes();
     let size = bytes.len() as u64;
     let digest = ctx
@@ -135,5 +149,13 @@ async fn receipt(ctx: &Context, run: &Run, namespace: &str) -> Result<RunEnd, St
             path: None,
         },
         output: run.output().clone(),
+        error_millionths: judgement.error_millionths,
+        verify: verify_command(
+            &format!("{}.cbor", key.name),
+            (MODEL_FILE, INPUT_FILE),
+            &judgement.flags,
+            run.model.manifest.proof_system,
+            ctx.setup,
+        ),
     })
 }

@@ -1,6 +1,7 @@
 //! An InferenceRequest's way: accepted → planned → proving → a receipt, or a reason why not.
 
 mod apply;
+mod end;
 mod gather;
 mod news;
 mod plan;
@@ -10,4 +11,5 @@ mod status;
 mod tests;
 
 pub use apply::reconcile;
+pub use end::{Ends, ends};
 pub use plan::{Action, ModelState, Observed, Plan, PoolView, RunEnd, RunState, RunView, plan};

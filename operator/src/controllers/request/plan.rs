@@ -28,6 +28,8 @@ pub enum ModelState {
     NotFound,
     /// It is being compiled.
     Compiling(String),
+    /// It was compiled by another version, and is being compiled again: what was begun with it begins anew.
+    Recompiling(String),
     /// It waits for something else.
     NotReady(String),
     /// It cannot become ready.
@@ -81,12 +83,16 @@ pub struct PoolView {
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RunEnd {
-    /// Every slice is verified and the receipt is written.
+    /// Every slice is verified, the answer is near enough to the float model's, and the receipt is written.
     Receipt {
         /// Where it is.
         receipt: ReceiptRef,
         /// The answer.
         output: RequestOutput,
+        /// The greatest error against the float model, in millionths.
+        error_millionths: u64,
+        /// The command that accepts the receipt.
+        verify: String,
     },
     /// It ended without one.
     Failed {
@@ -94,7 +100,21 @@ pub enum RunEnd {
         reason: &'static str,
         /// For people.
         message: String,
+        /// The greatest error against the float model, in millionths, where that is why.
+        error_millionths: Option<u64>,
     },
+}
+
+impl RunEnd {
+    /// An end without a receipt that has nothing to do with the answer.
+    #[must_use]
+    pub fn failed(reason: &'static str, message: impl Into<String>) -> Self {
+        Self::Failed {
+            reason,
+            message: message.into(),
+            error_millionths: None,
+        }
+    }
 }
 
 /// A run at work.
@@ -106,6 +126,8 @@ pub struct RunView {
     pub recent: Vec<RecentSlice>,
     /// The pools that are given its slices.
     pub pools: Vec<PoolId>,
+    /// Every slice is verified, and the float model's answer is not there: why.
+    pub no_float: Option<String>,
 }
 
 /// What is known of the run.
@@ -160,6 +182,8 @@ pub enum Action {
     Retarget(Vec<PoolId>),
     /// Take the slices out of the queue.
     Stop,
+    /// Forget all claims and proofs: they are of a manifest that counts no more.
+    StartOver,
 }
 
 /// What to do.
@@ -188,8 +212,20 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
     }
     if let RunState::Ended(_, end) = &observed.run {
         match end {
-            RunEnd::Receipt { receipt, output } => to.succeeded(receipt, output),
-            RunEnd::Failed { reason, message } => to.failed(reason, message),
+            RunEnd::Receipt {
+                receipt,
+                output,
+                error_millionths,
+                verify,
+            } => to.succeeded(receipt, output, *error_millionths, verify),
+            RunEnd::Failed {
+                reason,
+                message,
+                error_millionths,
+            } => {
+                to.status.error_vs_float_millionths = *error_millionths;
+                to.failed(reason, message);
+            }
         }
         return Plan {
             status: to.status,
@@ -232,7 +268,9 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
         RunState::Active(view) => {
             let pools = targets(observed, view);
             to.proving();
-            if pools.is_empty() {
+            if let Some(why) = &view.no_float {
+                to.without_float(why);
+            } else if pools.is_empty() {
                 to.without_pools(&no_fitting_pool(observed));
             }
             (pools != view.pools).then_some(Action::Retarget(pools))
@@ -257,6 +295,10 @@ fn start(observed: &Observed<'_>, to: &mut Writer<'_>) -> Option<Action> {
         return None;
     }
     let name = &observed.spec.model_ref.name;
+    if observed.status.phase == RequestPhase::Proving && began_with_another(observed) {
+        to.start_over(&format!("Model `{name}` was compiled again"));
+        return Some(Action::StartOver);
+    }
     let (model, manifest, slices, memory) = match &observed.model {
         // Asked before.
         ModelState::Unknown => return None,
@@ -270,6 +312,14 @@ fn start(observed: &Observed<'_>, to: &mut Writer<'_>) -> Option<Action> {
                 RequestPhase::Compiling,
                 reason::MODEL_COMPILING,
                 &format!("Model `{name}`: {message}"),
+            );
+            return None;
+        }
+        ModelState::Recompiling(message) => {
+            to.waiting(
+                RequestPhase::Pending,
+                reason::MODEL_COMPILING,
+                &format!("Model `{name}` is compiled again: {message}"),
             );
             return None;
         }
@@ -305,6 +355,18 @@ fn start(observed: &Observed<'_>, to: &mut Writer<'_>) -> Option<Action> {
     }
     to.accepted(model, manifest);
     Some(Action::Start(pools))
+}
+
+/// Is what was begun before a restart of another manifest than the Model has now, or will have?
+fn began_with_another(observed: &Observed<'_>) -> bool {
+    match &observed.model {
+        ModelState::Recompiling(_) => true,
+        ModelState::Ready { manifest, .. } => {
+            let began = observed.status.manifest_digest;
+            began.is_some_and(|began| began != *manifest)
+        }
+        _ => false,
+    }
 }
 
 /// What a pool would have to be.

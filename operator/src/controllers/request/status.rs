@@ -1,4 +1,4 @@
-//! An InferenceRequest's status, written in one piece. A phase never goes back.
+//! An InferenceRequest's status, written in one piece. A phase never goes back, but where [`Writer::start_over`] says so.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use zkinfer_crds::Digest;
@@ -111,6 +111,29 @@ impl<'a> Writer<'a> {
         self.set(condition::READY, Truth::False, reason::NO_FITTING_POOL, message);
     }
 
+    /// Every slice is verified, and nobody knows yet whether the answer is right.
+    pub(super) fn without_float(&mut self, why: &str) {
+        let progress = self.status.progress.clone().unwrap_or_default();
+        let message = format!("{progress} slices verified; waiting for the float model's answer: {why}");
+        self.set(
+            condition::READY,
+            Truth::False,
+            reason::REFERENCE_UNAVAILABLE,
+            &message,
+        );
+    }
+
+    /// What was begun counts no more.
+    pub(super) fn start_over(&mut self, why: &str) {
+        let status = &mut self.status;
+        status.phase = RequestPhase::Pending;
+        (status.model_digest, status.manifest_digest) = (None, None);
+        (status.slices, status.progress, status.started_at) = (None, None, None);
+        status.recent_slices.clear();
+        status.conditions.retain(|c| c.type_ != condition::PLANNED);
+        self.waiting(RequestPhase::Pending, reason::MODEL_COMPILING, why);
+    }
+
     /// Slices are queued, and nobody is given any.
     pub(super) fn suspended(&mut self) {
         self.proving();
@@ -118,10 +141,18 @@ impl<'a> Writer<'a> {
         self.set(condition::READY, Truth::False, reason::SUSPENDED, message);
     }
 
-    pub(super) fn succeeded(&mut self, receipt: &ReceiptRef, output: &RequestOutput) {
+    pub(super) fn succeeded(
+        &mut self,
+        receipt: &ReceiptRef,
+        output: &RequestOutput,
+        error_millionths: u64,
+        verify: &str,
+    ) {
         self.status.phase = RequestPhase::Succeeded;
         self.status.receipt = Some(receipt.clone());
         self.status.output = Some(output.clone());
+        self.status.error_vs_float_millionths = Some(error_millionths);
+        self.status.verify = Some(verify.to_owned());
         self.set(
             condition::PLANNED,
             Truth::True,

@@ -8,6 +8,7 @@ use zkinfer_crds::Digest;
 use zkinfer_crds::k8s::inference_request::{
     InferenceRequestSpec, InferenceRequestStatus, RequestPhase, condition,
 };
+use zkinfer_crds::k8s::request_status::{ReceiptRef, RequestOutput};
 use zkinfer_crds::k8s::{find_condition, is_true};
 
 use super::plan::*;
@@ -221,4 +222,100 @@ fn a_request_that_ended_without_a_receipt_is_stalled_and_no_other() {
     assert_eq!(case.plan(), Some(Action::Stop));
     assert!(is_true(&case.status.conditions, condition::STALLED));
     assert_eq!(case.reason("Stalled"), Some("Cancelled"));
+}
+
+#[test]
+fn a_request_whose_float_answer_cannot_be_had_waits_until_its_deadline() {
+    let mut case = Case::new(active(&["a"]), vec![pool("a")]);
+    case.plan();
+    let away = RunState::Active(RunView {
+        pools: vec![id("a")],
+        no_float: Some("no such socket".to_owned()),
+        ..RunView::default()
+    });
+    case.run = away;
+    assert_eq!(case.plan(), None);
+    assert_eq!(case.reason("Ready"), Some("ReferenceUnavailable"));
+    assert_eq!(case.status.phase, RequestPhase::Proving);
+    case.second = 60;
+    assert_eq!(case.plan(), Some(Action::Stop));
+    let failed = find_condition(&case.status.conditions, condition::FAILED).unwrap();
+    assert_eq!(failed.reason, "DeadlineExceeded");
+    assert!(failed.message.contains("no such socket"), "{}", failed.message);
+}
+
+#[test]
+fn a_wrong_answer_fails_the_request_with_its_error_and_a_right_one_tells_how_to_check_it() {
+    let ended = |end| RunState::Ended(RunView::default(), end);
+    let mut case = Case::new(
+        ended(RunEnd::Failed {
+            reason: "AccuracyExceeded",
+            message: "1 at 0, the float model 2".to_owned(),
+            error_millionths: Some(500_000),
+        }),
+        vec![pool("a")],
+    );
+    case.plan();
+    assert_eq!(case.status.phase, RequestPhase::Failed);
+    assert_eq!(case.reason("Failed"), Some("AccuracyExceeded"));
+    assert_eq!(case.status.error_vs_float_millionths, Some(500_000));
+    let mut case = Case::new(
+        ended(RunEnd::Receipt {
+            receipt: ReceiptRef {
+                digest: Digest::new([4; 32]),
+                bytes: 1,
+                path: None,
+            },
+            output: RequestOutput::default(),
+            error_millionths: 7,
+            verify: "prover-worker verify r.cbor".to_owned(),
+        }),
+        vec![pool("a")],
+    );
+    case.plan();
+    assert_eq!(case.status.phase, RequestPhase::Succeeded);
+    assert_eq!(case.status.error_vs_float_millionths, Some(7));
+    assert_eq!(case.status.verify.as_deref(), Some("prover-worker verify r.cbor"));
+}
+
+#[test]
+fn what_was_begun_with_a_model_that_is_compiled_again_begins_anew() {
+    let proving = || {
+        let mut case = Case::new(RunState::None, vec![pool("a")]);
+        assert_eq!(case.plan(), Some(Action::Start(vec![id("a")])));
+        case.run = active(&["a"]);
+        case.plan();
+        // The operator is replaced by another version.
+        case.run = RunState::None;
+        case
+    };
+    let mut case = proving();
+    assert_eq!(
+        case.plan(),
+        Some(Action::Start(vec![id("a")])),
+        "the same manifest"
+    );
+
+    let mut case = proving();
+    case.model = ModelState::Recompiling("Compiling: planned 4 slices".to_owned());
+    assert_eq!(case.plan(), Some(Action::StartOver));
+    assert_eq!(case.status.phase, RequestPhase::Pending);
+    assert_eq!(case.status.manifest_digest, None);
+    assert_eq!(case.plan(), None, "once is enough");
+    assert_eq!(case.status.phase, RequestPhase::Pending);
+    case.model = model();
+    assert_eq!(case.plan(), Some(Action::Start(vec![id("a")])));
+    assert_eq!(case.status.phase, RequestPhase::Proving);
+
+    // The Model is ready again before anybody has looked.
+    let mut case = proving();
+    case.model = ModelState::Ready {
+        model: Digest::new([1; 32]),
+        manifest: Digest::new([9; 32]),
+        slices: 4,
+        memory_bytes: 1 << 20,
+    };
+    assert_eq!(case.plan(), Some(Action::StartOver));
+    assert_eq!(case.plan(), Some(Action::Start(vec![id("a")])));
+    assert_eq!(case.status.manifest_digest, Some(Digest::new([9; 32])));
 }

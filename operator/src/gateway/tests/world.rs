@@ -24,7 +24,7 @@ use zkml::slice::{SlicePlan, SlicingOptions};
 use super::super::*;
 use crate::artifacts::Artifacts;
 use crate::dispatch::{Attempt, AttemptEnd, PoolId, TokenKey, WorkerAuth};
-use crate::runs::{CompiledModel, Run};
+use crate::runs::{CompiledModel, Run, Terms};
 
 pub(super) const MODEL: &[u8] = include_bytes!("../../../../tests/models/wine.onnx");
 pub(super) const REQUEST: RequestUid = RequestUid::new([7; 16]);
@@ -104,6 +104,7 @@ fn compiled(proof_system: ProofSystem) -> Files {
             max_error_millionths: 0,
             mean_error_millionths: 0,
             top1_agreement_millionths: 0,
+            output_scale: Vec::new(),
             budget_millionths: 0,
             within_budget: true,
         },
@@ -192,7 +193,8 @@ impl World {
             (info.name.clone(), InlineTensor { shape, data })
         };
         let inputs = model.manifest.inputs.iter().copied().map(input).collect();
-        let run = Run::prepare(REQUEST, "test", Arc::clone(&model), &inputs, &[], &self.artifacts);
+        let (terms, model) = (Terms::new(10_000, 0.01, &[], true), Arc::clone(&model));
+        let run = Run::prepare(REQUEST, "test", model, &inputs, &[], terms, &self.artifacts);
         let pools = pools.iter().map(|name| pool(name)).collect();
         self.dispatcher.add(Arc::new(run.await.unwrap()), 0, 1, pools);
     }

@@ -1,0 +1,62 @@
+//! The command by which anybody checks a receipt.
+
+use zkinfer_crds::ProofSystem;
+use zkml::backend::needs_srs;
+
+use crate::controllers::model::SetupPolicy;
+
+/// `prover-worker verify` of a receipt with all that it must be told, as for a POSIX shell. `files` are the ONNX file and
+/// the requester's own input.
+#[must_use]
+pub fn verify_command(
+    receipt: &str,
+    files: (&str, &str),
+    flags: &[String],
+    system: ProofSystem,
+    setup: Option<SetupPolicy>,
+) -> String {
+    let mut words = vec![
+        "prover-worker",
+        "verify",
+        receipt,
+        "--model",
+        files.0,
+        "--input",
+        files.1,
+    ];
+    words.extend(flags.iter().map(String::as_str));
+    match setup.filter(|_| needs_srs(system)) {
+        Some(setup) if setup.development => words.push("--allow-dev-srs"),
+        Some(_) => words.extend(["--srs", "SRS.bin"]),
+        None => {}
+    }
+    let quoted: Vec<String> = words.into_iter().map(quoted).collect();
+    quoted.join(" ")
+}
+
+/// A word that a POSIX shell reads as it is.
+#[must_use]
+pub fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./=,:+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_is_whole_and_safe_in_a_shell() {
+        let files = ("it's a model.onnx", "x.json");
+        let flags = ["--max-error=0.1".to_owned()];
+        let command = verify_command("r.cbor", files, &flags, ProofSystem::SumcheckWhir, None);
+        assert_eq!(
+            command,
+            r"prover-worker verify r.cbor --model 'it'\''s a model.onnx' --input x.json --max-error=0.1"
+        );
+    }
+}

@@ -1,0 +1,328 @@
+//! Whether a proved answer may be called right: `verify`'s rule, applied by the operator before a request succeeds.
+//!
+//! Invariant: what passes here passes `prover-worker verify` with the flags that [`Judgement::flags`] names: the bound
+//! here is 1 % less than the one that is told.
+
+use zkml::accuracy::{Answer, DEFAULT_MAX_ERROR_MILLIONTHS, Rule, judge, output_error};
+use zkml::fidelity::CANCELLED;
+
+use crate::reference::FloatAnswer;
+
+/// Of a bound, what may be used: floats that were added in another order are no reason to refuse a receipt.
+const SPARE: f64 = 0.99;
+
+/// What the answers of a request must keep.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Terms {
+    /// The smaller of the Model's error budget and the operator's `--max-error`.
+    pub max_error: f64,
+    /// By output: its natural magnitude, as the Model's status has it.
+    pub output_scale: Vec<f64>,
+    /// Whether classes are compared.
+    pub compare_top1: bool,
+}
+
+impl Terms {
+    /// For a Model with this budget, at an operator with this bound.
+    #[must_use]
+    pub fn new(budget_millionths: u32, max_error: f64, output_scale: &[f64], compare_top1: bool) -> Self {
+        Self {
+            max_error: max_error.min(f64::from(budget_millionths) / 1e6),
+            output_scale: output_scale.to_vec(),
+            compare_top1,
+        }
+    }
+}
+
+/// An output as it is proved.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Output {
+    /// Its name in the model.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<u32>,
+    /// Its values.
+    pub values: Vec<f64>,
+}
+
+/// How an answer was judged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judgement {
+    /// The greatest error of any output, in millionths, rounded up.
+    pub error_millionths: u64,
+    /// Why the answer may not be called right, with both values.
+    pub refusal: Option<String>,
+    /// What `verify` must be told to accept it.
+    pub flags: Vec<String>,
+}
+
+impl Judgement {
+    /// Judges the proved outputs by the float model's.
+    #[must_use]
+    pub fn new(terms: &Terms, proved: &[Output], float: &FloatAnswer) -> Self {
+        let (float, coarse) = (&float.outputs, float.coarse.as_ref());
+        if proved.len() != float.len() {
+            let (ours, theirs) = (proved.len(), float.len());
+            return Self::refused(
+                f64::INFINITY,
+                format!("{ours} outputs are proved, the float model has {theirs}"),
+            );
+        }
+        let answers: Vec<Answer<'_>> = proved
+            .iter()
+            .zip(float)
+            .map(|(output, float)| Answer {
+                name: &output.name,
+                shape: &output.shape,
+                got: &output.values,
+                float,
+            })
+            .collect();
+        let rule = |max_error: f64, output_scale: &[f64], compare_top1| Rule {
+            max_error: SPARE * max_error,
+            output_scale: output_scale.to_vec(),
+            compare_top1,
+        };
+        let own = rule(terms.max_error, &terms.output_scale, terms.compare_top1);
+        let verdict = judge(&own, &answers);
+        if let Some(other) = &verdict.other_class {
+            return Self::refused(
+                verdict.error,
+                format!(
+                    "output `{}` is greatest at {}, the float model's at {}",
+                    other.output, other.got, other.float
+                ),
+            );
+        }
+        if !verdict.accepted() {
+            return Self::refused(verdict.error, too_far(&own, &answers, verdict.error));
+        }
+        // Errors of coarse tensors that cancel on this input, by `verify`'s bound.
+        let harmless = |max_error: f64, scaled: bool| {
+            coarse.is_none_or(|c| {
+                let error = if scaled { c.error } else { c.bare_error };
+                error <= CANCELLED * SPARE * max_error
+            })
+        };
+        if let Some(coarse) = coarse.filter(|_| !harmless(terms.max_error, true)) {
+            return Self::refused(
+                verdict.error,
+                format!(
+                    "{} tensors are too coarse for this input, the first is `{}`: these alone put the answer {:.3e} off, at \
+                     most {:.3e} is accepted",
+                    coarse.count,
+                    coarse.tensor,
+                    coarse.error,
+                    CANCELLED * own.max_error
+                ),
+            );
+        }
+        // What `verify` takes unless it is told otherwise, and the least that it must be told.
+        let default = f64::from(DEFAULT_MAX_ERROR_MILLIONTHS) / 1e6;
+        let accepts = |max_error: f64, scale: &[f64], top1| {
+            let accepted = judge(&rule(max_error, scale, top1), &answers).accepted();
+            accepted && harmless(max_error, !scale.is_empty())
+        };
+        let mut flags = Vec::new();
+        let top1 = accepts(terms.max_error, &terms.output_scale, true);
+        if !top1 {
+            flags.push("--no-top1".to_owned());
+        }
+        let scaled = !accepts(default.min(terms.max_error), &[], top1);
+        if scaled {
+            let scales: Vec<String> = terms.output_scale.iter().map(f64::to_string).collect();
+            flags.push(format!("--output-scale={}", scales.join(",")));
+        }
+        let scale = if scaled {
+            terms.output_scale.as_slice()
+        } else {
+            &[]
+        };
+        if !accepts(default, scale, top1) {
+            flags.push(format!("--max-error={}", terms.max_error));
+        }
+        Self {
+            error_millionths: millionths(verdict.error),
+            refusal: None,
+            flags,
+        }
+    }
+
+    fn refused(error: f64, why: String) -> Self {
+        Self {
+            error_millionths: millionths(error),
+            refusal: Some(why),
+            flags: Vec::new(),
+        }
+    }
+}
+
+/// In millionths, rounded up; an infinite error is the greatest number that is told.
+fn millionths(error: f64) -> u64 {
+    (error * 1e6).ceil().clamp(0.0, 1e15) as u64
+}
+
+/// Names the value that is furthest from the float model's.
+fn too_far(rule: &Rule, answers: &[Answer<'_>], error: f64) -> String {
+    let scale = |at: usize| rule.output_scale.get(at).copied().unwrap_or(0.0);
+    let worst = answers
+        .iter()
+        .enumerate()
+        .max_by(|(a, x), (b, y)| {
+            let of = |at, answer: &Answer<'_>| output_error(answer.got, answer.float, scale(at));
+            of(*a, x).total_cmp(&of(*b, y))
+        })
+        .map(|(_, answer)| answer);
+    let Some(answer) = worst else {
+        return "there are no outputs".to_owned();
+    };
+    let far = |at: &usize| {
+        let difference = (answer.got[*at] - answer.float[*at]).abs();
+        // What is not a number is furthest.
+        if difference.is_nan() {
+            f64::INFINITY
+        } else {
+            difference
+        }
+    };
+    let count = answer.got.len().min(answer.float.len());
+    let at = (0..count).max_by(|a, b| far(a).total_cmp(&far(b)));
+    let values = at.map_or_else(
+        || {
+            format!(
+                "{} values, the float model {}",
+                answer.got.len(),
+                answer.float.len()
+            )
+        },
+        |at| format!("{} at {at}, the float model {}", answer.got[at], answer.float[at]),
+    );
+    format!(
+        "output `{}` has {values}: the error is {error:.3e}, at most {:.3e} is accepted",
+        answer.name, rule.max_error
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use zkinfer_crds::float_wire::Coarse;
+
+    use super::*;
+
+    fn terms(max_error: f64, scale: f64) -> Terms {
+        Terms {
+            max_error,
+            output_scale: vec![scale],
+            compare_top1: true,
+        }
+    }
+
+    fn answer(outputs: Vec<Vec<f64>>) -> FloatAnswer {
+        FloatAnswer {
+            outputs,
+            coarse: None,
+        }
+    }
+
+    fn output(values: &[f64]) -> Vec<Output> {
+        vec![Output {
+            name: "y".to_owned(),
+            shape: vec![1, values.len() as u32],
+            values: values.to_vec(),
+        }]
+    }
+
+    fn judged(terms: &Terms, proved: &[f64], float: &[f64]) -> Judgement {
+        Judgement::new(terms, &output(proved), &answer(vec![float.to_vec()]))
+    }
+
+    #[test]
+    fn an_answer_within_the_bound_and_its_spare_is_accepted_and_no_other() {
+        let terms = terms(0.01, 0.0);
+        assert_eq!(judged(&terms, &[1.0098, 0.0], &[1.0, 0.0]).refusal, None);
+        let refused = judged(&terms, &[1.00995, 0.0], &[1.0, 0.0]);
+        let why = refused.refusal.unwrap();
+        assert!(why.contains("1.00995 at 0, the float model 1"), "{why}");
+        assert_eq!(refused.error_millionths, 9951);
+    }
+
+    #[test]
+    fn the_smaller_of_budget_and_bound_counts() {
+        assert_eq!(Terms::new(5_000, 0.01, &[], true).max_error, 0.005);
+        assert_eq!(Terms::new(50_000, 0.01, &[], true).max_error, 0.01);
+    }
+
+    #[test]
+    fn another_class_is_refused_with_both() {
+        let why = judged(&terms(0.5, 0.0), &[1.0, 1.1], &[1.1, 1.0])
+            .refusal
+            .unwrap();
+        assert_eq!(why, "output `y` is greatest at 1, the float model's at 0");
+        let lenient = Terms {
+            compare_top1: false,
+            ..terms(0.1, 0.0)
+        };
+        let accepted = judged(&lenient, &[1.0, 1.001], &[1.001, 1.0]);
+        assert_eq!(
+            (accepted.refusal, accepted.flags),
+            (None, vec!["--no-top1".to_owned()])
+        );
+    }
+
+    #[test]
+    fn the_flags_are_the_least_that_verify_must_be_told() {
+        for (max_error, scale, proved, float, flags) in [
+            (0.01, 1.0, [1.001, 0.0], [1.0, 0.0], vec![]),
+            // Near 0 only the natural magnitude makes it small.
+            (0.01, 1.0, [0.011, 0.0], [0.01, 0.0], vec!["--output-scale=1"]),
+            (0.1, 0.0, [1.05, 0.0], [1.0, 0.0], vec!["--max-error=0.1"]),
+            (
+                0.1,
+                2.0,
+                [0.6, 0.0],
+                [0.5, 0.0],
+                vec!["--output-scale=2", "--max-error=0.1"],
+            ),
+        ] {
+            let judged = judged(&terms(max_error, scale), &proved, &float);
+            assert_eq!(judged.refusal, None, "{proved:?}");
+            assert_eq!(judged.flags, flags, "{proved:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_finite_or_not_there_is_refused() {
+        for float in [vec![vec![f64::NAN, 0.0]], vec![vec![1.0]], vec![]] {
+            let judged = Judgement::new(&terms(1e9, 1e9), &output(&[1.0, 0.0]), &answer(float));
+            assert!(judged.refusal.is_some(), "{judged:?}");
+            assert_eq!(judged.error_millionths, 1_000_000_000_000_000);
+        }
+    }
+
+    #[test]
+    fn coarse_tensors_whose_errors_cancel_are_refused_by_verifys_bound() {
+        let coarse = |error: f64, bare_error: f64| FloatAnswer {
+            coarse: Some(Coarse {
+                tensor: "conv1".to_owned(),
+                count: 2,
+                error,
+                bare_error,
+            }),
+            ..answer(vec![vec![1.0, 0.0]])
+        };
+        let judged = |float: &FloatAnswer| Judgement::new(&terms(0.01, 1.0), &output(&[1.0, 0.0]), float);
+        let harmless = judged(&coarse(0.0395, 0.0395));
+        assert_eq!((harmless.refusal, harmless.flags), (None, vec![]));
+        let why = judged(&coarse(0.0397, 0.0397)).refusal.unwrap();
+        assert!(
+            why.contains("2 tensors are too coarse for this input, the first is `conv1`"),
+            "{why}"
+        );
+        // `verify` has to be told the scale with which it does no harm.
+        let scaled = judged(&coarse(0.01, 0.5));
+        assert_eq!(
+            (scaled.refusal, scaled.flags),
+            (None, vec!["--output-scale=1".to_owned()])
+        );
+    }
+}
