@@ -5,6 +5,7 @@ pub mod fake_node;
 pub mod files;
 pub mod images;
 pub mod local;
+pub mod onnx;
 pub mod operator;
 mod tell;
 

@@ -41,7 +41,7 @@ pub(super) const MAX_STACK: usize = 22;
 type Hash = SerializingHasher<Blake3>;
 type Mmcs = MerkleTreeMmcs<F, u8, Hash, CompressionFunctionFromHasher<Blake3, 2, 32>, 2, 32>;
 type Stack = PrefixProver<F, EF>;
-type Pcs = WhirProver<EF, F, Radix2DFTSmallBatch<F>, Mmcs, Challenger, Stack>;
+pub(super) type Pcs = WhirProver<EF, F, Radix2DFTSmallBatch<F>, Mmcs, Challenger, Stack>;
 
 /// A Merkle root.
 pub(super) type Commitment = <Pcs as MultilinearPcs<EF, Challenger>>::Commitment;
@@ -86,12 +86,7 @@ impl Scheme {
             let protocol = OpeningProtocol::new(specs(plan, filler));
             let total = protocol.checked_num_cells().ok_or("too many cells".to_owned())?;
             let pcs = scheme(log2_ceil(total)).map_err(|e| e.to_string())?;
-            let security = pcs
-                .prescribed_security(&protocol)
-                .ok_or("no account of its security".to_owned())?;
-            // What this argument draws after the commitment is charged for every polynomial that it leaves open.
-            let own = own_error_log2 + security.log2_max_candidates;
-            let bits = -(2f64.powf(-security.error().bits()) + 2f64.powf(own)).log2();
+            let bits = bits(&pcs, &protocol, own_error_log2)?;
             Ok::<_, String>(Self {
                 pcs,
                 protocol,
@@ -237,7 +232,18 @@ fn specs(plan: &Plan, filler: Option<usize>) -> Vec<TableSpec> {
     plan.groups.iter().map(group).chain(filler).collect()
 }
 
-fn scheme(coordinates: usize) -> Result<Pcs, String> {
+/// Bits of attack work: of the opening, by the library's account, and of this argument's own challenges together. What is
+/// drawn after the commitment is charged for every polynomial that the commitment leaves open.
+pub(super) fn bits(pcs: &Pcs, protocol: &OpeningProtocol, own_error_log2: f64) -> Result<f64, String> {
+    let security = pcs
+        .prescribed_security(protocol)
+        .ok_or("no account of its security".to_owned())?;
+    let own = own_error_log2 + security.log2_max_candidates;
+    Ok(-(2f64.powf(-security.error().bits()) + 2f64.powf(own)).log2())
+}
+
+/// The library's schedule for a stack of so many coordinates: rounds, queries, samples, proof of work.
+pub(super) fn configuration(coordinates: usize) -> Result<WhirConfig<EF, F, Challenger>, String> {
     let folding_factor = FoldingFactor::Constant(FOLDING);
     let schedule = folding_factor
         .compute_folding_schedule(coordinates)
@@ -255,7 +261,11 @@ fn scheme(coordinates: usize) -> Result<Pcs, String> {
         security_level: TERM_BITS,
         pow_bits: GRINDING_BITS,
     };
-    let config = WhirConfig::<EF, F, Challenger>::new(coordinates, parameters).map_err(|e| e.to_string())?;
+    WhirConfig::new(coordinates, parameters).map_err(|e| e.to_string())
+}
+
+pub(super) fn scheme(coordinates: usize) -> Result<Pcs, String> {
+    let config = configuration(coordinates)?;
     let dft = Radix2DFTSmallBatch::new(1 << config.max_fft_size());
     let mmcs = Mmcs::new(Hash::new(Blake3), CompressionFunctionFromHasher::new(Blake3), 0);
     Ok(Pcs::new(config, dft, mmcs))

@@ -181,7 +181,12 @@ fn check_layers(blocks: &Blocks) -> Result<(), LayoutError> {
 /// The lookup argument: 2 per leaf. Its layers: 2k + 2 each. Every relation: rounds of degree at most 3, MLE points, and powers
 /// of one γ, never more than there are values in a tensor (2^22): 2^24 covers each. Over |EF| > 2^191.
 fn own_error_log2(plan: &Plan, blocks: &Blocks) -> f64 {
-    let lookups = 2f64.powi(blocks.layers as i32 + 1);
-    let layers = (blocks.layers * (blocks.layers + 2)) as f64;
-    (lookups + layers + (plan.steps.len() + 1) as f64 * 2f64.powi(24)).log2() - 191.0
+    own_terms_log2(plan.steps.len(), blocks.layers)
+}
+
+/// The same by its sizes.
+pub(super) fn own_terms_log2(steps: usize, layers: usize) -> f64 {
+    let lookups = 2f64.powi(layers as i32 + 1);
+    let layers = (layers * (layers + 2)) as f64;
+    (lookups + layers + (steps + 1) as f64 * 2f64.powi(24)).log2() - 191.0
 }

@@ -80,6 +80,8 @@ const MAX_LIST_LEN: usize = 1 << 16;
 pub(super) struct Admitted {
     /// The model with the batch bound.
     pub proto: ModelProto,
+    /// Names of its inputs, without those that have a constant.
+    pub inputs: Vec<String>,
     /// Names of its outputs.
     pub outputs: Vec<String>,
     /// `(name or first output, operator)` of its nodes, to name a typed operator after its origin.
@@ -141,6 +143,12 @@ pub(super) fn admit(mut proto: ModelProto) -> Result<Admitted, ImportError> {
     }
     check_names(graph)?;
     check_folding(graph, constants)?;
+    let named: HashSet<&str> = graph.initializer.iter().map(|t| &*t.name).collect();
+    let inputs = graph.input.iter().map(|i| &i.name);
+    let inputs = inputs
+        .filter(|name| !named.contains(name.as_str()))
+        .cloned()
+        .collect();
     let outputs = graph.output.iter().map(|o| o.name.clone()).collect();
     let origins = graph
         .node
@@ -149,6 +157,7 @@ pub(super) fn admit(mut proto: ModelProto) -> Result<Admitted, ImportError> {
         .collect();
     Ok(Admitted {
         proto,
+        inputs,
         outputs,
         origins,
     })

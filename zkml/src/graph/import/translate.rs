@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use tract_onnx::prelude::{Node, OutletId, TypedFact, TypedModel, TypedOp};
+use tract_onnx::prelude::{DatumType, Node, OutletId, TypedFact, TypedModel, TypedOp};
 use tract_onnx::tract_core::ops::array::{Gather, MultiBroadcastTo, Slice, StridedSlice, TypedConcat};
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::cast::Cast;
@@ -58,6 +58,17 @@ impl Operands<'_> {
         }
     }
 
+    /// Whether some operand is a constant that says true.
+    fn any_true(&self) -> bool {
+        let says = |value: &&Value| match value {
+            Value::Constant(tensor) if tensor.datum_type() == DatumType::Bool => {
+                Constant::new(tensor).is_ok_and(|c| c.values.iter().any(|v| *v != 0.0))
+            }
+            _ => false,
+        };
+        self.values.iter().any(says)
+    }
+
     /// Whether the operand depends on the inputs.
     pub(super) fn is_computed(&self, at: usize) -> bool {
         matches!(self.values.get(at), Some(Value::Computed(_)))
@@ -81,8 +92,14 @@ pub(super) fn translate(model: &TypedModel, admitted: &Admitted) -> Result<Draft
     }
     let mut draft = Draft::default();
     let mut values: BTreeMap<OutletId, Value> = BTreeMap::new();
-    for &outlet in model.input_outlets().map_err(|e| malformed(&e))? {
-        let name = &model.node(outlet.node).name;
+    let outlets = model.input_outlets().map_err(|e| malformed(&e))?;
+    if outlets.len() != admitted.inputs.len() {
+        return Err(ImportError::Malformed(
+            "the inputs are not those of the file".into(),
+        ));
+    }
+    // By the file's names: folding gives an input the name of a node that does nothing to it.
+    for (&outlet, name) in outlets.iter().zip(&admitted.inputs) {
         let shape = concrete(model.outlet_fact(outlet).map_err(|e| malformed(&e))?).unwrap_or_default();
         let id = draft.tensor(name, &shape).map_err(|r| refused_input(name, &r))?;
         draft.inputs.push(id);
@@ -214,8 +231,15 @@ fn one(
         return operands.computed(0);
     }
     if let Some(op) = op.downcast_ref::<Cast>() {
-        if !op.to.is_float() {
+        // A cast to half precision rounds, which no integer form of ours does in the same places.
+        if ![DatumType::F32, DatumType::F64].contains(&op.to) {
             return unsupported(format!("a cast to {:?}", op.to));
+        }
+        return operands.computed(0);
+    }
+    if op.name() == "Dropout" {
+        if operands.any_true() {
+            return unsupported("dropout in training");
         }
         return operands.computed(0);
     }

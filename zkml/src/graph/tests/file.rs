@@ -1,6 +1,6 @@
 //! The graph is the file's function: every form below is compared with the reference, which reads the file by itself.
 
-use super::onnx::{Onnx, int, ints};
+use super::onnx::{Onnx, int, ints, value_info};
 use crate::compile::{CompileError, CompileOptions, plan};
 use crate::graph::import::ImportError;
 use crate::slice::SlicingOptions;
@@ -166,4 +166,47 @@ fn slices_gathers_and_concatenations_are_proved_as_the_file_says() {
     }
     let outside = gather(2, &[7]);
     assert!(compiled(&outside).is_err());
+}
+
+#[test]
+fn a_reshape_before_an_output_leaves_other_readers_of_its_source_alone() {
+    // Two reshapes of one tensor: one is read on, the other leads to an output.
+    let mut onnx = Onnx::new(&[1, 3, 4])
+        .random("w", &[4, 4])
+        .node("MatMul", &["x", "w"], "p", vec![])
+        .integers("flat", &[1, 12])
+        .integers("tall", &[12, 1])
+        .node("Reshape", &["p", "flat"], "f", vec![])
+        .node("Reshape", &["p", "tall"], "y", vec![])
+        .random("c", &[12])
+        .node("Add", &["f", "c"], "z", vec![]);
+    onnx.graph.output.push(value_info("z", &[]));
+    compiled(&onnx).unwrap();
+}
+
+#[test]
+fn dropout_passes_on_what_it_reads_and_casts_that_round_are_refused() {
+    let dropped = Onnx::new(&[1, 4])
+        .constant("ratio", &[], vec![0.4])
+        .node("Relu", &["x"], "r", vec![])
+        .node("Dropout", &["r", "ratio"], "y", vec![]);
+    compiled(&dropped).unwrap();
+    let half = Onnx::new(&[1, 4])
+        .node("Cast", &["x"], "h", vec![int("to", 10)])
+        .node("Cast", &["h"], "f", vec![int("to", 1)])
+        .node("Relu", &["f"], "y", vec![]);
+    let refused = compiled(&half).unwrap_err();
+    assert!(
+        matches!(&refused, CompileError::Import(ImportError::Unsupported(nodes)) if nodes[0].reason.contains("cast")),
+        "{refused}"
+    );
+}
+
+#[test]
+fn inputs_keep_the_files_names() {
+    let onnx = Onnx::new(&[4])
+        .node("Transpose", &["x"], "t", vec![ints("perm", &[0])])
+        .node("Relu", &["t"], "y", vec![]);
+    let graph = crate::graph::import::import(&onnx.bytes()).unwrap();
+    assert_eq!(graph.tensors[graph.inputs[0].0 as usize].name, "x");
 }

@@ -2,8 +2,9 @@
 //!
 //! [`slices`] makes slices, [`honest`] compares with the plain checkers, [`lying`] lies in the witness and argues honestly
 //! from it ([`multiset`] in permutations and reads), [`alone`] lies so well that only one check is left to refuse,
-//! [`tampered`] changes what was said.
+//! [`tampered`] changes what was said. [`account`] counts the bits again, by others' sums.
 
+mod account;
 mod alone;
 mod honest;
 mod lying;

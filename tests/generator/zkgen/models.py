@@ -1,0 +1,158 @@
+"""A graph from its id alone.
+
+An id is `SEED/TARGET`: the target is `any`, `pair PRODUCER > CONSUMER` or `cell OPERATOR|SIDE|KIND|RANK`.
+"""
+
+import random
+
+import numpy as np
+
+from .builder import OPSETS, Builder, Unfit
+from .elementwise import with_constant
+from .moves import factors, reshape_to
+from .registry import FORMS, op_of
+from .targets import known_refused, of_rank, shapes_to_try
+
+TRIES = 400
+ARITHMETIC = {
+    "Add", "Sub", "Mul", "Div", "Max", "Min", "Sum", "Neg", "Relu", "Clip", "BatchNormalization", "Conv", "Gemm",
+    "MatMul", "AveragePool", "MaxPool", "GlobalAveragePool", "GlobalMaxPool", "ReduceMax", "ReduceMean", "ReduceSum",
+}
+
+
+def make(identity):
+    """The model, or None where nothing of the kind exists."""
+    seed, target = identity.split("/", 1)
+    for attempt in range(TRIES):
+        rng = random.Random(f"{seed}/{target}/{attempt}")
+        try:
+            return _build(rng, target)
+        except Unfit:
+            continue
+    return None
+
+
+def _build(rng, target):
+    b = Builder(rng, rng.choice(OPSETS))
+    kind, _, rest = target.partition(" ")
+    if kind == "pair":
+        producer, consumer = rest.split(" > ")
+        _pair(b, producer, consumer)
+        refused = known_refused((producer, consumer))
+    elif kind == "cell":
+        op, side, name, rank = rest.split("|")
+        x = _prefix(b, int(rank))
+        b.last = with_constant(b, op, side, x, name)
+        refused = op == "Div" and side == "c,x"
+    else:
+        b.last = _prefix(b, None)
+        refused = False
+    aim = b.last if kind != "any" else None
+    ends = kind == "pair" and consumer == "Output"
+    if not ends and not refused:
+        for _ in range(rng.choice([0, 1, 1, 2, 2, 3] if kind != "any" else [1, 2, 3, 4, 5])):
+            b.last = _step(b)
+    _outputs(b)
+    if aim is not None and aim not in b.needed():
+        # The steps after the target went another way.
+        if len(b.outputs) > 1 or b.chance(0.5):
+            raise Unfit("the target is not in the graph")
+        b.outputs.append(aim)
+    model = b.model()
+    if not model.graph.input or (not refused and not any(map(_computes, model.graph.node))):
+        raise Unfit("it only moves values")
+    return model, b
+
+
+def _computes(node):
+    """Whether a node does more than move values."""
+    return node.op_type in ARITHMETIC and not (node.op_type in ("Sum", "Max", "Min") and len(node.input) == 1)
+
+
+def _pair(b, producer, consumer):
+    if producer == "Input":
+        x = b.input(_fitting(b, consumer))
+    else:
+        forms = [f for f in FORMS if op_of(f) == producer and f != "Max(x)"]
+        plain = [f for f in forms if not FORMS[f].refused]
+        form = b.pick(plain or forms)
+        x = _emit(b, form, _prefix(b, None, FORMS[form].fits))
+    if consumer == "Output":
+        b.last = x
+        return
+    if not FORMS[consumer].fits(x):
+        raise Unfit(consumer)
+    b.last = _emit(b, consumer, x)
+
+
+def _fitting(b, consumer):
+    for _ in range(50):
+        shape = shapes_to_try(b.rng)
+        if FORMS[consumer].fits(Builder(b.rng, b.opset).input(shape)):
+            return shape
+    raise Unfit(consumer)
+
+
+def _emit(b, form, x):
+    made = FORMS[form].emit(b, x)
+    return made[0] if isinstance(made, list) else made
+
+
+def _prefix(b, rank, fits=lambda x: True):
+    """An input and some steps; the last tensor has the rank, and fits."""
+    x = b.input(of_rank(b.rng, rank) if rank else shapes_to_try(b.rng))
+    if b.chance(0.15):
+        b.input(x.shape if b.chance(0.7) else shapes_to_try(b.rng))
+    b.last = x
+    for _ in range(b.rng.choice([0, 0, 1, 1, 2])):
+        b.last = _step(b)
+    x = b.last
+    if rank and x.rank != rank:
+        x = reshape_to(b, x, factors(b.rng, x.len, rank))
+    if not fits(x):
+        shape = factors(b.rng, x.len, b.rng.choice([2, 3, 4]))
+        if b.chance(0.7):
+            shape = (1, *factors(b.rng, x.len, b.rng.choice([2, 3])))
+        x = reshape_to(b, x, shape)
+    if not fits(x):
+        raise Unfit("no tensor fits")
+    return x
+
+
+def _step(b):
+    """One more node, on the last tensor or on an older one."""
+    x = b.last if b.chance(0.8) else b.pick(b.tensors[-6:])
+    usable = [f for f in FORMS.values() if f.fits(x) and not f.refused]
+    form = b.rng.choices(usable, [f.weight for f in usable])[0]
+    return _emit(b, form.name, x)
+
+
+def _outputs(b):
+    """The last tensor, sometimes as scores of classes, sometimes with a second output."""
+    last = b.last
+    b.outputs = [last]
+    read = {i for n in b.nodes for i in n.input}
+    loose = [t for t in b.tensors if t.maker != "Input" and t.name not in read and t != last]
+    older = [t for t in b.tensors if t.maker != "Input" and t != last]
+    if loose and b.chance(0.4):
+        b.outputs.append(b.pick(loose))
+    elif older and b.chance(0.1):
+        b.outputs.append(b.pick(older))
+    if len(b.outputs) > 1 and b.chance(0.5):
+        b.outputs.reverse()
+
+
+def inputs_of(model, identity, what, count=None):
+    """Standard-normal inputs: those that calibration makes up have this distribution too, and other values."""
+    seed = abs(hash_of(f"{what}/{identity}"))
+    draw = np.random.default_rng(seed)
+    sizes = {i.name: [d.dim_value for d in i.type.tensor_type.shape.dim] for i in model.graph.input}
+    one = lambda: {n: draw.standard_normal(s).astype(np.float32) for n, s in sizes.items()}
+    return one() if count is None else [one() for _ in range(count)]
+
+
+def hash_of(text):
+    """The same in every process."""
+    import hashlib
+
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")

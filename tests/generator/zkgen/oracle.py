@@ -1,0 +1,129 @@
+"""What a graph answers, by a program that is not ours: onnxruntime with its optimisations off.
+
+Where onnxruntime is known to depart from the specification it is asked the same question in other words; each such
+departure has a name here, and a run counts the graphs that have one.
+"""
+
+import numpy as np
+import onnxruntime
+from onnx import helper
+from onnx.reference import ReferenceEvaluator
+
+onnxruntime.set_default_logger_severity(4)
+
+
+def attributes_of(node):
+    return {a.name: helper.get_attribute_value(a) for a in node.attribute}
+
+
+def _same(node):
+    """The name of the departure of a window with auto_pad SAME, or None.
+
+    The specification: the output has ceil(size / stride) places, whatever kernel and dilation, and padding makes up
+    for what is missing. onnxruntime 1.32 forgets the dilation (pools) or refuses it (Conv), and refuses a pool whose
+    stride is so much longer than its kernel that the padding would be negative. ONNX's reference evaluator forgets the
+    dilation, too.
+    """
+    attributes = attributes_of(node)
+    if node.op_type not in ("Conv", "MaxPool", "AveragePool"):
+        return None
+    if not attributes.get("auto_pad", b"").startswith(b"SAME"):
+        return None
+    if max(attributes.get("dilations", [1])) > 1:
+        return f"{node.op_type}: auto_pad SAME with dilation"
+    if node.op_type != "Conv" and max(attributes.get("strides", [1])) > min(attributes["kernel_shape"]):
+        return f"{node.op_type}: auto_pad SAME with a stride longer than the kernel"
+    return None
+
+
+def in_other_words(model):
+    """(the model with such padding written out, names of the departures). Node by node, from the first."""
+    names = sorted({n for n in map(_same, model.graph.node) if n})
+    if not names:
+        return model, names
+    model = _copy(model)
+    while True:
+        at = next((i for i, n in enumerate(model.graph.node) if _same(n)), None)
+        if at is None:
+            return model, names
+        _write_out(model, model.graph.node[at])
+
+
+def _copy(model):
+    copy = type(model)()
+    copy.CopyFrom(model)
+    return copy
+
+
+def _write_out(model, node):
+    sizes = _shape(model, node, node.input[0])[2:]
+    attributes = attributes_of(node)
+    kernel = attributes.get("kernel_shape")
+    if kernel is None:
+        kernel = _shape(model, node, node.input[1])[2:]
+    n = len(kernel)
+    strides, dilations = attributes.get("strides", [1] * n), attributes.get("dilations", [1] * n)
+    pads = [0] * 2 * n
+    for i in range(n):
+        out = -(-sizes[i] // strides[i])
+        total = max(0, (out - 1) * strides[i] + (kernel[i] - 1) * dilations[i] + 1 - sizes[i])
+        less, more = total // 2, total - total // 2
+        pads[i], pads[n + i] = (less, more) if attributes["auto_pad"] == b"SAME_UPPER" else (more, less)
+    for attribute in [a for a in node.attribute if a.name in ("auto_pad", "pads")]:
+        node.attribute.remove(attribute)
+    node.attribute.append(helper.make_attribute("pads", pads))
+
+
+def _shape(model, node, name):
+    """The shape of a tensor that stands before a node: everything before it is evaluated on zeros."""
+    shapes = {i.name: [d.dim_value for d in i.type.tensor_type.shape.dim] for i in model.graph.input}
+    shapes |= {t.name: list(t.dims) for t in model.graph.initializer}
+    if name in shapes:
+        return shapes[name]
+    before = _copy(model)
+    del before.graph.node[list(model.graph.node).index(node) :]
+    del before.graph.output[:]
+    before.graph.output.append(helper.make_empty_tensor_value_info(name))
+    zeros = {i.name: np.zeros(shapes[i.name], dtype=np.float32) for i in model.graph.input}
+    return list(_session(before).run(None, zeros)[0].shape)
+
+
+def _session(model):
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+class Oracle:
+    """One model's answers."""
+
+    def __init__(self, model):
+        self.asked, self.departures = in_other_words(model)
+        self.names = [o.name for o in model.graph.output]
+        self._session = _session(self.asked)
+
+    def answer(self, inputs):
+        return self._session.run(None, inputs)
+
+    def second_opinion(self, inputs):
+        """ONNX's reference evaluator on the same question."""
+        return [np.asarray(y) for y in ReferenceEvaluator(self.asked).run(None, inputs)]
+
+
+def all_values(model, inputs):
+    """Every float tensor of a graph that depends on an input, by name: for cutting a graph into pieces."""
+    whole = _copy(model)
+    have = {o.name for o in whole.graph.output}
+    computed, from_shape = set(inputs), set()
+    for node in model.graph.node:
+        if node.op_type == "Shape" or any(i in from_shape for i in node.input[:1]):
+            from_shape.update(node.output)
+        elif any(i in computed for i in node.input):
+            computed.update(node.output)
+            for name in node.output:
+                if name and name not in have:
+                    whole.graph.output.append(helper.make_empty_tensor_value_info(name))
+    oracle = Oracle(whole)
+    return dict(zip(oracle.names, oracle.answer(inputs)))

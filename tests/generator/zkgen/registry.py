@@ -1,0 +1,37 @@
+"""The list of everything that a graph may hold, by the name that the tables give it."""
+
+from dataclasses import dataclass
+from typing import Callable
+
+
+@dataclass(frozen=True)
+class Form:
+    """A way to use an operator on a tensor."""
+
+    name: str
+    emit: Callable
+    fits: Callable
+    weight: float
+    refused: bool
+    """The importer is known to refuse it: it is generated only where the tables ask for it."""
+
+
+FORMS = {}
+
+
+def operator(name, fits=lambda x: True, weight=1.0, refused=False, scalar=True):
+    """Registers `emit(b, x) -> tensor or list of tensors`. `scalar`: a tensor without axes will do."""
+
+    def register(emit):
+        def may(x):
+            return (scalar or x.rank > 0) and fits(x)
+
+        FORMS[name] = Form(name, emit, may, weight, refused)
+        return emit
+
+    return register
+
+
+def op_of(form):
+    """The operator of a form's name."""
+    return form.split("(")[0]

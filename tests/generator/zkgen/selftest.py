@@ -1,0 +1,108 @@
+"""What the generator itself must get right: `tests/generator/run --selftest`."""
+
+import numpy as np
+import onnx
+
+from . import cbor, judge, models, oracle
+from .elementwise import kind_of
+from .main import Case
+from .minimise import _smaller
+from .targets import known_refused, valid_cells, valid_pairs
+
+
+def a_graph_is_a_function_of_its_id():
+    for identity in ("a.1/any", "a.2/pair Conv > Sub(c,x)", "a.3/cell Max|x,c|higher|3"):
+        first, second = (models.make(identity)[0].SerializeToString() for _ in range(2))
+        assert first == second, identity
+    assert models.make("a.1/any")[0] != models.make("b.1/any")[0]
+
+
+def every_target_can_be_made_and_is_met():
+    targets = [(p, "pair " + " > ".join(p)) for p in valid_pairs()][::37]
+    targets += [(c, "cell " + "|".join(map(str, c))) for c in valid_cells()][::23]
+    met = 0
+    for key, name in targets:
+        cases = [Case(f"t.{i}/{name}") for i in range(6)]
+        assert all(c.model is not None for c in cases), name
+        met += any(key in c.met for c in cases)
+    assert met >= len(targets) - 1, f"{met} of {len(targets)}"
+    assert known_refused(("Relu", "Div(c,x)")) and not known_refused(("Conv", "Sub(c,x)"))
+
+
+def graphs_are_valid_and_have_the_shapes_that_they_say():
+    for i in range(150):
+        case = Case(f"v.{i}/any")  # it compares shapes with onnxruntime's itself
+        onnx.checker.check_model(case.model)
+        assert all(np.isfinite(y).all() for y in case.expected.values())
+
+
+def answers_are_judged_by_shape_value_and_class():
+    y = {"y": np.asarray([[1.0, -4.0, 3.98]], dtype=np.float32)}
+    verdict = lambda got, compare=True: judge.judge({"y": np.asarray(got)}, y, [1.0], compare)[0]
+    assert verdict([[1.0, -4.0, 3.98]]) == judge.PROVED
+    assert verdict([1.0, -4.0, 3.98]) == "wrong shape" == verdict([[1.0, -4.0]])
+    assert verdict([[1.5, -4.0, 3.98]]) == "wrong value"
+    assert verdict([[1.1, -4.0, 3.98]]) == judge.INACCURATE
+    assert verdict([[float("nan"), -4.0, 3.98]]) == "wrong value"
+    assert judge.judge({}, y, [1.0], True)[0] == "wrong shape"
+    near = {"y": np.asarray([[1.0, 1.005]], dtype=np.float32)}
+    other = {"y": np.asarray([[1.005, 1.0]])}
+    assert judge.judge(other, near, [1.0], True)[0] == "wrong class"
+    assert judge.judge(other, near, [1.0], False)[0] == judge.PROVED
+    assert judge.error_of([0.001], [0.0], 1.0) == 0.001 and judge.error_of([1e-9], [0.0], 0.0) == float("inf")
+
+
+def constants_have_the_kind_that_the_tables_say():
+    kinds = {
+        (): "scalar", (1,): "[1]", (1, 1, 1, 1): "ones", (2, 3, 4, 5): "full", (5,): "last", (3, 1, 1): "[C,1…]",
+        (1, 3, 1, 1): "[1,C,1…]", (2, 1, 1, 1): "first", (3, 4, 5): "suffix", (1, 3, 4, 1): "middle two",
+        (2, 1, 4, 1): "two apart", (6, 2, 3, 4, 5): "higher",
+    }
+    for shape, kind in kinds.items():
+        assert kind_of(shape, (2, 3, 4, 5)) == kind, (shape, kind)
+    assert kind_of((4,), (2, 1)) == "wider"
+
+
+def padding_is_written_out_as_the_specification_says():
+    make = lambda **a: onnx.helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[2], dilations=[2], strides=[2], **a)
+    info = lambda n: onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [1, 1, 5 if n == "x" else 3])
+    for auto, pads in (("SAME_UPPER", [1, 1]), ("SAME_LOWER", [1, 1])):
+        graph = onnx.helper.make_graph([make(auto_pad=auto)], "g", [info("x")], [info("y")])
+        model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 12)], ir_version=8)
+        asked, names = oracle.in_other_words(model)
+        assert list(oracle.attributes_of(asked.graph.node[0])["pads"]) == pads
+        assert names == ["MaxPool: auto_pad SAME with dilation"]
+        x = np.arange(5, dtype=np.float32).reshape(1, 1, 5)
+        assert oracle.Oracle(model).answer({"x": x})[0].tolist() == [[[1.0, 3.0, 3.0]]]
+
+
+def smaller_graphs_are_graphs():
+    made = 0
+    for i in range(20):
+        case = Case(f"s.{i}/any")
+        for model, inputs in _smaller(case.model, case.inputs):
+            assert len(oracle.Oracle(model).answer(inputs)) == len(model.graph.output)
+            made += 1
+    assert made > 50
+
+
+def receipts_are_read():
+    data = bytes.fromhex("a3" + "616101" + "6162" + "820a3903e7" + "6163" + "43010203")
+    assert cbor.decode(data) == {"a": 1, "b": [10, -1000], "c": b"\x01\x02\x03"}
+    for bad in (data + b"\x00", data[:-1]):
+        try:
+            assert cbor.decode(bad) != cbor.decode(data)
+        except (ValueError, IndexError):
+            pass
+
+
+def main():
+    tests = [
+        a_graph_is_a_function_of_its_id, every_target_can_be_made_and_is_met,
+        graphs_are_valid_and_have_the_shapes_that_they_say, answers_are_judged_by_shape_value_and_class,
+        constants_have_the_kind_that_the_tables_say, padding_is_written_out_as_the_specification_says,
+        smaller_graphs_are_graphs, receipts_are_read,
+    ]
+    for test in tests:
+        test()
+        print("ok", test.__name__.replace("_", " "))

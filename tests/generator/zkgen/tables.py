@@ -1,0 +1,95 @@
+"""What a run found, as JSON and for people."""
+
+from . import judge
+from .targets import LEAST
+
+
+def report(run, seconds):
+    total = sum(sum(o.values()) for o in run.outcomes.values())
+    errors = sorted(run.errors)
+    at = lambda q: errors[min(len(errors) - 1, int(q * len(errors)))] if errors else None
+    row = lambda t: {
+        "of": list(t.key), "made": run.plan.made[t.key], "proved": run.proved[t.key], "knownRefused": t.refused,
+    }
+    return {
+        "seed": run.seed,
+        "graphs": total,
+        "seconds": round(seconds, 1),
+        "graphsPerSecond": round(total / seconds, 2),
+        "outcomes": {s: dict(o) for s, o in run.outcomes.items() if o},
+        "refused": {s: dict(r.most_common()) for s, r in run.reasons.items()},
+        "refusedExamples": dict(run.examples),
+        "receiptsVerified": {"valid": run.verified[True], "invalid": run.verified[False]},
+        "errors": {"median": at(0.5), "p99": at(0.99), "greatest": at(1.0)},
+        "onnxruntimeDeparts": dict(run.departures),
+        "notMade": run.unmade,
+        "failures": run.failures,
+        "pairs": [row(t) for t in run.plan.pairs],
+        "cells": [row(t) for t in run.plan.cells],
+    }
+
+
+def _coverage(rows):
+    accepted = [r for r in rows if not r["knownRefused"]]
+    short = [r for r in accepted if r["proved"] < LEAST]
+    return len(accepted), len(accepted) - len(short), short
+
+
+def summary(report):
+    """A few lines."""
+    speed = f"{report['seconds']} s ({report['graphsPerSecond']} a second)"
+    lines = [f"{report['graphs']} graphs in {speed}, seed {report['seed']}"]
+    for system, outcomes in report["outcomes"].items():
+        total = sum(outcomes.values())
+        parts = ", ".join(f"{n} {o}" for o, n in sorted(outcomes.items(), key=lambda i: -i[1]))
+        exceeded = sum(
+            n for why, n in report["refused"].get(system, {}).items() if why.split(":")[0] in judge.EXCEEDED
+        )
+        refused = outcomes.get(judge.REFUSED, 0)
+        lines.append(f"{system}: {parts}; refused {refused / total:.1%}, of these for accuracy {exceeded / total:.2%}")
+    for what in ("pairs", "cells"):
+        accepted, full, _ = _coverage(report[what])
+        lines.append(f"{what}: {full} of {accepted} proved at least {LEAST} times")
+    if report["notMade"]:
+        lines.append(f"NOT MADE, by a fault of the generator: {len(report['notMade'])}, {report['notMade'][0]}")
+    verified = report["receiptsVerified"]
+    lines.append(f"receipts verified with --model --input: {verified['valid']} valid, {verified['invalid']} invalid")
+    return "\n".join(lines)
+
+
+def markdown(report):
+    """The tables."""
+    lines = ["# Random graphs", "", summary(report).replace("\n", "\n\n"), ""]
+    errors = report["errors"]
+    if errors["median"] is not None:
+        median, p99, greatest = (f"{errors[q]:.1e}" for q in ("median", "p99", "greatest"))
+        lines += [f"Error: median {median}, 99 % below {p99}, greatest {greatest}.", ""]
+    if report["onnxruntimeDeparts"]:
+        lines += ["onnxruntime departs from the specification and was asked in other words:", ""]
+        lines += [f"- {name}: {n} graphs" for name, n in report["onnxruntimeDeparts"].items()] + [""]
+    for system, reasons in report["refused"].items():
+        lines += [f"## Refused with {system}", "", "| reason | graphs |", "|---|---|"]
+        lines += [f"| {why.replace('|', '/')} | {n} |" for why, n in reasons.items()] + [""]
+    if report["failures"]:
+        lines += ["## Failures", "", "| id | system | outcome | error | operators |", "|---|---|---|---|---|"]
+        for f in report["failures"]:
+            operators = " ".join(f.get("smallest") or f["operators"])
+            lines.append(f"| `{f['id']}` | {f['system']} | {f['outcome']} | {f['error']} | {operators} |")
+        lines.append("")
+    lines += ["## Pairs: made / proved", ""]
+    lines += ["Rows produce, columns consume; empty where no such pair exists, `r` where the importer refuses it.", ""]
+    lines += _matrix(report["pairs"], lambda r: (r["of"][0], r["of"][1])) + [""]
+    lines += ["## Binary operators with a constant: made / proved", ""]
+    lines += ["Columns are the rank of the computed operand.", ""]
+    lines += _matrix(report["cells"], lambda r: (f"{r['of'][0]}({r['of'][1]}) {r['of'][2]}", str(r["of"][3])))
+    return "\n".join(lines) + "\n"
+
+
+def _matrix(rows, place):
+    at = {place(r): r for r in rows}
+    names, columns = sorted({p[0] for p in at}), sorted({p[1] for p in at})
+    cell = lambda r: "" if r is None else f"{r['made']}/{r['proved']}" + (" r" if r["knownRefused"] else "")
+    lines = ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for name in names:
+        lines.append(f"| {name} | " + " | ".join(cell(at.get((name, c))) for c in columns) + " |")
+    return lines

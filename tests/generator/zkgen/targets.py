@@ -1,0 +1,198 @@
+"""What a run must have met: pairs of producer and consumer, and the forms of binary operators with a constant.
+
+Invariant: what a graph counts for is read off the finished model, not off what was asked of the generator.
+"""
+
+import random
+from collections import Counter
+
+from onnx import numpy_helper
+
+from . import elementwise, matrices, moves, windows  # noqa: F401  (they fill the registry)
+from .builder import Builder, Unfit
+from .elementwise import BINARY, HALF, KINDS, broadcast, kind_of
+from .registry import FORMS, op_of
+
+SIDES = ("x,c", "c,x")
+RANKS = (1, 2, 3, 4, 5)
+LEAST = 20
+
+
+def shapes_to_try(rng):
+    """Shapes of inputs and of tensors on the way, of every rank."""
+    d = lambda most=5: rng.randint(1, most)
+    return rng.choice(
+        [
+            (d(8),),
+            (1, rng.randint(2, 8)),
+            (d(), d(8)),
+            (1, d(), d(8)),
+            (d(), d(), d()),
+            (1, rng.randint(1, 4), rng.randint(3, 8), rng.randint(3, 8)),
+            (1, rng.randint(1, 4), rng.randint(3, 6), rng.randint(3, 6)),
+            (d(2), d(3), d(), d()),
+            (1, d(3), d(3), d(4), d(4)),
+            (d(2), d(2), d(3), d(3), d(3)),
+        ]
+    )
+
+
+def of_rank(rng, rank):
+    while True:
+        shape = shapes_to_try(rng)
+        if len(shape) == rank:
+            return shape
+
+
+def producers():
+    return sorted({op_of(f) for f in FORMS} - {"Max(x)"}) + ["Input"]
+
+
+def consumers():
+    return sorted(FORMS) + ["Output"]
+
+
+def valid_pairs():
+    """Pairs that can be built: some output of the producer is an operand that the consumer takes."""
+    made = {"Input": [_input(random.Random(i)) for i in range(60)]}
+    for name, form in FORMS.items():
+        found = made.setdefault(op_of(name), [])
+        for i in range(400):
+            rng = random.Random(f"{name}/{i}")
+            b = Builder(rng, rng.choice([9, 13, 19]))
+            x = b.input(shapes_to_try(rng))
+            try:
+                y = form.emit(b, x) if form.fits(x) else None
+            except Unfit:
+                continue
+            if y is not None:
+                found.append(y[0] if isinstance(y, list) else y)
+            if len(found) > 80:
+                break
+    pairs = set()
+    for producer, tensors in made.items():
+        if producer != "Input":
+            pairs.add((producer, "Output"))
+        for consumer, form in FORMS.items():
+            if any(form.fits(t) for t in tensors):
+                pairs.add((producer, consumer))
+    return sorted(pairs)
+
+
+def _input(rng):
+    return Builder(rng, 13).input(shapes_to_try(rng))
+
+
+def valid_cells():
+    """(operator, side, kind of constant, rank of the tensor) that exist."""
+    kinds = set()
+    for rank in RANKS:
+        for kind in KINDS:
+            for i in range(60):
+                rng = random.Random(f"{kind}{rank}{i}")
+                b = Builder(rng, 13)
+                x = b.input(of_rank(rng, rank))
+                try:
+                    c = KINDS[kind](b, x.shape)
+                    broadcast(c, x.shape)
+                except Unfit:
+                    continue
+                kinds.add((kind_of(c, x.shape), rank))
+    return sorted((op, side, kind, rank) for op in BINARY for side in SIDES for kind, rank in kinds)
+
+
+def known_refused(pair):
+    """Whether the importer takes no graph with that pair, as far as its documentation says."""
+    consumer = pair[1]
+    return consumer in FORMS and FORMS[consumer].refused
+
+
+def form_of(node, computed, constants, shapes):
+    """The name of a node's form in the tables."""
+    op = node.op_type
+    if op in BINARY:
+        first, *rest = node.input
+        if not rest:
+            return "Max(x)"
+        if all(i in computed for i in node.input):
+            return f"{op}(x,y)"
+        return f"{op}(x,c)" if first in computed else f"{op}(c,x)"
+    if op == "Cast" and node.attribute[0].i == HALF:
+        return "Cast(half)"
+    if op == "MatMul" and len(shapes.get(node.input[0], (0, 0))) == 1:
+        return "MatMul(vector·vector)" if len(shapes[node.input[1]]) == 1 else "MatMul(vector)"
+    if op == "Slice" and (len(node.input) == 5 and any(constants[node.input[4]] != 1)):
+        return "Slice(step)"
+    return op
+
+
+def features(model, shapes):
+    """Pairs and cells of a model, with how often each is there.
+
+    `shapes` are those of all float tensors, and of constants that nodes compute.
+    """
+    graph = model.graph
+    maker = {i.name: "Input" for i in graph.input}
+    constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
+    computed = set(maker)
+    shapes = {**shapes, **{n: c.shape for n, c in constants.items()}}
+    met = Counter()
+    from_shape = set()
+    for node in graph.node:
+        if node.op_type == "Constant":
+            constants[node.output[0]] = value = numpy_helper.to_array(node.attribute[0].t)
+            shapes[node.output[0]] = value.shape
+            continue
+        if node.op_type == "Shape" or any(i in from_shape for i in node.input[:1]):
+            from_shape.update(node.output)
+            continue
+        if not any(i in computed for i in node.input):
+            continue
+        form = form_of(node, computed, constants, shapes)
+        if node.op_type == "Reshape" and node.input[1] in from_shape:
+            form = "Reshape(Shape)"
+        if node.op_type in ("AveragePool", "Conv"):
+            form = windows_form(node, shapes)
+        for name in node.input:
+            if name in computed:
+                met[(maker[name], form)] += 1
+        if node.op_type in BINARY and len(node.input) == 2 and not form.endswith("(x,y)"):
+            side = form[len(node.op_type) + 1 : -1]
+            x, c = node.input if side == "x,c" else reversed(node.input)
+            met[(node.op_type, side, kind_of(shapes[c], shapes[x]), len(shapes[x]))] += 1
+        for name in node.output:
+            maker[name] = node.op_type
+            computed.add(name)
+    for output in graph.output:
+        met[(maker[output.name], "Output")] += 1
+    return met
+
+
+def windows_form(node, shapes):
+    """Conv and AveragePool have forms that are refused."""
+    from onnx import helper
+
+    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    strides = attributes.get("strides", [1])
+    if node.op_type == "Conv":
+        kernel = shapes[node.input[1]][2:]
+        return "Conv(1×1, stride)" if set(kernel) == {1} and max(strides) > 1 else "Conv"
+    kernel, n = attributes["kernel_shape"], len(attributes["kernel_shape"])
+    sizes, out = shapes[node.input[0]][2:], shapes[node.output[0]][2:]
+    pads = attributes.get("pads", [0] * 2 * n)
+    dilations = attributes.get("dilations", [1] * n)
+    strides = attributes.get("strides", [1] * n)
+    auto = attributes.get("auto_pad", b"NOTSET").decode()
+    partial = beyond = False
+    for i in range(n):
+        extent = (kernel[i] - 1) * dilations[i] + 1
+        before, after = pads[i], pads[n + i]
+        if auto.startswith("SAME"):
+            total = max(0, (out[i] - 1) * strides[i] + extent - sizes[i])
+            before = total // 2 if auto == "SAME_UPPER" else total - total // 2
+            after = total - before
+        last = (out[i] - 1) * strides[i] + extent
+        beyond |= last > sizes[i] + before + after
+        partial |= before > 0 or last > sizes[i] + before
+    include = attributes.get("count_include_pad", 0)
+    return "AveragePool(without padding)" if beyond or (partial and not include) else "AveragePool"
