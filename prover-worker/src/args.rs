@@ -221,7 +221,7 @@ pub(crate) struct CompileArgs {
 pub(crate) struct ProveArgs {
     /// A folder that `compile` wrote.
     pub(crate) dir: PathBuf,
-    /// The model's input, .npy or .json.
+    /// The model's input: .npy, nested JSON lists, or a JSON object by input name.
     #[arg(long)]
     pub(crate) input: PathBuf,
     /// Where to write the receipt.

@@ -10,7 +10,7 @@ use zkinfer_crds::{ClaimId, Identity, RequestUid, SliceIndex};
 use zkml::backend::ProvingFiles;
 use zkml::canonical;
 use zkml::graph::tensor_file::{dequantise, quantise_input};
-use zkml::graph::{IntGraph, IntTensor, TensorId};
+use zkml::graph::{Inputs, IntGraph, IntTensor, TensorId};
 use zkml::manifest::Manifest;
 use zkml::proof::{MAX_GRAPH_BYTES, SliceProver};
 use zkml::receipt::{Receipt, ReceiptBuilder};
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &ProveArgs, format: Format) -> Result<Exit, UsageError> 
             "compile.json reports a model that was not compiled",
         ));
     };
-    let input = files::tensor(&args.input)?;
+    let input = files::inputs(&args.input)?;
     let proved = match integers(&graph, &input) {
         Ok(tensors) => prove(args, &manifest, &graph, &report.slices, &tensors)?,
         Err(e) => {
@@ -77,22 +77,17 @@ fn floats(graph: &IntGraph, id: TensorId, values: &[i64]) -> Vec<f64> {
 }
 
 /// Every tensor of the integer graph for an input.
-fn integers(
-    graph: &IntGraph,
-    input: &zkml::graph::tensor_file::FloatInput,
-) -> Result<Vec<IntTensor>, String> {
-    let [id] = graph.inputs.as_slice() else {
-        return Err(format!(
-            "the model has {} inputs; by hand, models with one are proved",
-            graph.inputs.len()
-        ));
-    };
-    let info = graph
-        .tensors
-        .get(id.0 as usize)
-        .ok_or("the graph does not describe its input")?;
-    let quantised = quantise_input(info, input).map_err(|e| e.to_string())?;
-    graph.evaluate(&[quantised]).map_err(|e| e.to_string())
+fn integers(graph: &IntGraph, input: &Inputs) -> Result<Vec<IntTensor>, String> {
+    let infos = graph.inputs.iter().map(|id| graph.tensors.get(id.0 as usize));
+    let infos = infos.collect::<Option<Vec<_>>>();
+    let infos = infos.ok_or("the graph does not describe its inputs")?;
+    let names: Vec<&str> = infos.iter().map(|info| info.name.as_str()).collect();
+    let tensors = input.in_order(&names).map_err(|e| e.to_string())?;
+    let quantised = infos.iter().zip(tensors).map(|(info, tensor)| {
+        quantise_input(info, tensor).map_err(|e| format!("input `{}`: {e}", info.name))
+    });
+    let quantised: Vec<IntTensor> = quantised.collect::<Result<_, _>>()?;
+    graph.evaluate(&quantised).map_err(|e| e.to_string())
 }
 
 fn prove(

@@ -15,8 +15,8 @@ use crate::{
     proto::{self, GraphProto, ModelProto, NodeProto, ValueInfoProto},
 };
 
-/// Opsets whose operators are evaluated. Before 7 binary operators broadcast in another way.
-const OPSETS: std::ops::RangeInclusive<i64> = 7..=27;
+/// Opsets whose operators are evaluated. Those before 7 have only the operators that did not change in 7 or since.
+const OPSETS: std::ops::RangeInclusive<i64> = 1..=27;
 
 fn malformed(reason: impl Into<String>) -> ReadError {
     ReadError::Malformed(reason.into())
@@ -106,7 +106,8 @@ fn standard(domain: &str) -> bool {
     domain.is_empty() || domain == "ai.onnx"
 }
 
-fn opset(proto: &ModelProto) -> Result<i64, ReadError> {
+/// None where the file names none.
+fn opset(proto: &ModelProto) -> Result<Option<i64>, ReadError> {
     let mut found = None;
     for import in proto.opset_import.iter().filter(|o| standard(&o.domain)) {
         if found.replace(import.version).is_some() {
@@ -114,13 +115,12 @@ fn opset(proto: &ModelProto) -> Result<i64, ReadError> {
         }
     }
     match found {
-        Some(version) if OPSETS.contains(&version) => Ok(version),
-        Some(version) => Err(ReadError::Unsupported(format!(
+        Some(version) if !OPSETS.contains(&version) => Err(ReadError::Unsupported(format!(
             "its operators are those of opset {version}; {} to {} are evaluated",
             OPSETS.start(),
             OPSETS.end()
         ))),
-        None => Err(malformed("no version of ONNX's operators is stated")),
+        stated => Ok(stated),
     }
 }
 
@@ -158,7 +158,7 @@ impl Names {
 }
 
 /// The operators of all nodes with their attributes, or all nodes that have none.
-fn operators(graph: &GraphProto, opset: i64) -> Result<Vec<Operation>, ReadError> {
+fn operators(graph: &GraphProto, opset: Option<i64>) -> Result<Vec<Operation>, ReadError> {
     let (mut found, mut unsupported) = (Vec::new(), Vec::new());
     for node in &graph.node {
         match operator(node, opset) {
@@ -177,10 +177,11 @@ fn operators(graph: &GraphProto, opset: i64) -> Result<Vec<Operation>, ReadError
     }
 }
 
-fn operator(node: &NodeProto, opset: i64) -> Step<Operation> {
+fn operator(node: &NodeProto, opset: Option<i64>) -> Step<Operation> {
     if !standard(&node.domain) {
         return Err(format!("operators of domain `{}` are not evaluated", node.domain));
     }
+    let opset = opset.ok_or("the file states no version of ONNX's operators")?;
     if !node.overload.is_empty() {
         return Err("it calls a function".into());
     }

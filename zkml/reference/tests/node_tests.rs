@@ -1,5 +1,7 @@
 //! ONNX's own node tests: every one whose operators the reference has gives the outputs that ONNX expects.
 
+#![allow(clippy::expect_used)] // a test may
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -11,10 +13,28 @@ use zkml_reference::{ElementType, Model, ReadError, Tensor, Values, operators};
 mod onnx;
 
 /// Tests that are passed over though the reference has their operators, each for its reason.
-const LEFT_OUT: &[(&str, &str)] = &[];
+const LEFT_OUT: &[(&str, &str)] = &[
+    ("test_training_dropout", RANDOM),
+    ("test_training_dropout_default", RANDOM),
+    ("test_training_dropout_default_mask", RANDOM),
+    ("test_training_dropout_mask", RANDOM),
+];
+const RANDOM: &str = "what training drops is random";
+
+/// Tests whose expected values are coarser than their type, and by how much.
+const COARSE: &[(&str, f64)] = &[
+    // Written by hand with four decimals.
+    ("test_averagepool_2d_ceil_last_window_starts_on_pad", 1e-4),
+    // A value lies in the middle of two steps, and falls to either side by the rounding of 32-bit floats.
+    ("test_dynamicquantizelinear", 1.0),
+    ("test_dynamicquantizelinear_expanded", 1.0),
+];
+
+/// Operators that no test of ONNX has.
+const UNTESTED: &[&str] = &["GlobalLpPool"];
 
 /// At least so many tests are right, so that an empty folder does not pass.
-const RIGHT: usize = 1;
+const RIGHT: usize = 1284;
 
 /// Relative and absolute tolerance of a float output. The expected values are of that type, and so are the numbers
 /// between the nodes that they were computed from; the reference rounds neither.
@@ -77,7 +97,11 @@ fn run(folder: &Path) -> Outcome {
             if got.len() != wanted.len() || got.is_empty() {
                 return Err(format!("{} outputs, not {}", got.len(), wanted.len()));
             }
-            got.iter().zip(&wanted).try_for_each(|(g, w)| same(g, w))
+            let coarse = COARSE
+                .iter()
+                .find(|(name, _)| folder.ends_with(name))
+                .map_or(0.0, |c| c.1);
+            got.iter().zip(&wanted).try_for_each(|(g, w)| same(g, w, coarse))
         })();
         if let Err(why) = checked {
             return Outcome::Wrong(why);
@@ -91,7 +115,7 @@ fn run(folder: &Path) -> Outcome {
     }
 }
 
-fn same(got: &Tensor, wanted: &Tensor) -> Result<(), String> {
+fn same(got: &Tensor, wanted: &Tensor, coarse: f64) -> Result<(), String> {
     if (got.element(), got.shape()) != (wanted.element(), wanted.shape()) {
         return Err(format!(
             "{:?} of shape {:?}, not {:?} of {:?}",
@@ -102,14 +126,16 @@ fn same(got: &Tensor, wanted: &Tensor) -> Result<(), String> {
         ));
     }
     let (relative, absolute) = tolerance(got.element());
-    let agree = |g: f64, w: f64| {
-        g == w || (g.is_nan() && w.is_nan()) || (g - w).abs() <= absolute + relative * w.abs()
-    };
+    let near = |g: f64, w: f64| (g - w).abs() <= coarse.max(absolute) + relative * w.abs();
+    let agree = |g: f64, w: f64| g == w || (g.is_nan() && w.is_nan()) || near(g, w);
     match (got.values(), wanted.values()) {
         (Values::Float(g), Values::Float(w)) => match g.iter().zip(w).position(|(&g, &w)| !agree(g, w)) {
             Some(i) => Err(format!("value {i} is {}, not {}", g[i], w[i])),
             None => Ok(()),
         },
+        (Values::Int(g), Values::Int(w)) if g.iter().zip(w).all(|(g, w)| g.abs_diff(*w) as f64 <= coarse) => {
+            Ok(())
+        }
         (g, w) if g == w => Ok(()),
         (g, w) => Err(format!("{g:?}, not {w:?}").chars().take(300).collect()),
     }
@@ -167,5 +193,5 @@ fn every_node_test_of_the_operators_that_the_reference_has_is_right() {
         "tests are left out that are not there"
     );
     assert!(right >= RIGHT, "{right} right; at least {RIGHT} are expected");
-    assert!(untested.is_empty(), "no test has {untested:?}");
+    assert_eq!(untested, UNTESTED, "operators that no test has");
 }

@@ -101,12 +101,13 @@ impl Report {
     }
 }
 
-/// A magnitude for people: plainly where it is short, else with its exponent.
+/// A magnitude for people: exactly where that is short, as a step's is, else to three digits.
 pub(super) fn number(value: f64) -> String {
-    if value == 0.0 || (1e-4..1e6).contains(&value.abs()) {
-        format!("{value}")
-    } else {
-        format!("{value:.2e}")
+    let exactly = format!("{value}");
+    match value.abs() {
+        _ if exactly.len() <= 12 => exactly,
+        1e-2..1e6 => format!("{value:.3}"),
+        _ => format!("{value:.2e}"),
     }
 }
 

@@ -18,19 +18,23 @@ pub(super) const OPERATORS: &[Operator] = &[
     op("BitwiseAnd", 2, 2, |c| integers(c, |_, x, y| Some(x & y))).since(18),
     op("BitwiseOr", 2, 2, |c| integers(c, |_, x, y| Some(x | y))).since(18),
     op("BitwiseXor", 2, 2, |c| integers(c, |_, x, y| Some(x ^ y))).since(18),
-    op("Clip", 1, 3, clip).attributes(&[float("max").before(11), float("min").before(11)]),
+    op("Clip", 1, 3, clip)
+        .since(6)
+        .attributes(&[float("max").before(11), float("min").before(11)]),
     op("Div", 2, 2, |c| arithmetic(c, |x, y| x / y, divide)),
     op("Max", 1, MANY, |c| {
         fold(c, maximum, |e, x, y| {
             Some(if e.number(x) < e.number(y) { y } else { x })
         })
-    }),
-    op("Mean", 1, MANY, mean),
+    })
+    .since(6),
+    op("Mean", 1, MANY, mean).since(6),
     op("Min", 1, MANY, |c| {
         fold(c, minimum, |e, x, y| {
             Some(if e.number(y) < e.number(x) { y } else { x })
         })
-    }),
+    })
+    .since(6),
     op("Mod", 2, 2, modulo).since(10).attributes(&[int("fmod")]),
     op("Mul", 2, 2, |c| {
         arithmetic(c, |x, y| x * y, |_, x, y| Some(x.wrapping_mul(y)))
@@ -42,7 +46,8 @@ pub(super) const OPERATORS: &[Operator] = &[
     }),
     op("Sum", 1, MANY, |c| {
         fold(c, |x, y| x + y, |_, x, y| Some(x.wrapping_add(y)))
-    }),
+    })
+    .since(6),
 ];
 
 /// The greater value; NaN if either is.

@@ -8,7 +8,11 @@ use crate::{
 
 pub(super) const OPERATORS: &[Operator] = &[
     op("BitCast", 1, 1, bit_cast).since(26).attributes(&[int("to")]),
-    op("Cast", 1, 1, cast).attributes(&[text("round_mode").from(24), int("saturate").from(19), int("to")]),
+    op("Cast", 1, 1, cast).since(6).attributes(&[
+        text("round_mode").from(24),
+        int("saturate").from(19),
+        int("to"),
+    ]),
     op("CastLike", 2, 2, cast_like)
         .since(15)
         .attributes(&[text("round_mode").from(24), int("saturate").from(19)]),

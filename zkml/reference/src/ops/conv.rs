@@ -21,10 +21,12 @@ const WINDOWS: &[Declared] = &[
     ints("strides"),
 ];
 
-pub(super) const OPERATORS: &[Operator] = &[op("Conv", 2, 3, conv).attributes(WINDOWS)];
+pub(super) const OPERATORS: &[Operator] = &[op("Conv", 2, 3, conv).since(1).attributes(WINDOWS)];
 
 /// Values of a block of columns: what stays in the cache while it is multiplied.
 const BLOCK: usize = 1 << 16;
+/// Columns of a block at least: the weights are packed anew for each block.
+const COLUMNS: usize = 256;
 
 fn conv(call: &Call) -> Made {
     let (x, w) = (call.input(0)?, call.input(1)?);
@@ -112,12 +114,12 @@ pub(super) fn convolve(
 }
 
 /// The windows of a convolution over planes of the input.
-struct Windows<'a> {
-    axes: &'a [Axis],
+pub(super) struct Windows<'a> {
+    pub axes: &'a [Axis],
     /// Values of a plane of the input, taps of a window, number of windows.
-    plane: usize,
-    taps: usize,
-    positions: usize,
+    pub plane: usize,
+    pub taps: usize,
+    pub positions: usize,
 }
 
 impl Windows<'_> {
@@ -147,7 +149,7 @@ impl Windows<'_> {
 
     /// Few maps: every tap adds a multiple of a row of the input.
     fn direct(&self, call: &Call, input: &[f64], w: &[f64], out: &mut [f64]) -> Step<()> {
-        call.touch((w.len() as u64 as usize).saturating_mul(self.positions) / 4)?;
+        call.touch(w.len().saturating_mul(self.positions) / 4)?;
         let last = self.last();
         let mut at = vec![0; self.axes.len()];
         let terms = input.len() / self.plane * self.taps;
@@ -161,8 +163,13 @@ impl Windows<'_> {
                             continue;
                         };
                         let read = &plane[start..start + last.input];
-                        let taken = read[place.min(last.input)..].iter().step_by(last.stride);
-                        row[from..to].iter_mut().zip(taken).for_each(|(o, x)| *o += w * x);
+                        let (row, read) = (&mut row[from..to], &read[place.min(last.input)..]);
+                        if last.stride == 1 {
+                            row.iter_mut().zip(read).for_each(|(o, x)| *o += w * x);
+                        } else {
+                            let taken = read.iter().step_by(last.stride);
+                            row.iter_mut().zip(taken).for_each(|(o, x)| *o += w * x);
+                        }
                     }
                 }
             }
@@ -179,9 +186,9 @@ impl Windows<'_> {
             return product(call, 1.0, weights, x, 0.0, out, self.positions);
         }
         let width = self.last().output;
-        let (across, rows_each) = match BLOCK / terms {
+        let (across, rows_each) = match (BLOCK / terms).max(COLUMNS) {
             columns if columns >= width => (width, columns / width),
-            columns => (columns.clamp(16.min(width), width), 1),
+            columns => (columns, 1),
         };
         let rows = self.positions / width;
         call.touch(self.positions.saturating_mul(terms) / 8)?;
@@ -242,6 +249,32 @@ impl Windows<'_> {
                             .zip(read.iter().step_by(last.stride))
                             .for_each(|(c, x)| *c = *x);
                     }
+                }
+            }
+        }
+    }
+}
+
+impl Windows<'_> {
+    /// The reverse of columns: adds every value of a row per plane and tap to the place that its window's tap reads.
+    pub(super) fn add(&self, columns: &[f64], planes: &mut [f64]) {
+        let last = self.last();
+        let mut at = vec![0; self.axes.len()];
+        let mut rows = columns.chunks_exact(self.positions);
+        for plane in planes.chunks_exact_mut(self.plane) {
+            for tap in 0..self.taps {
+                let Some(row) = rows.next() else { return };
+                self.tap(tap, &mut at);
+                let (from, to, place) = last.windows(at[at.len() - 1]);
+                for (outer, row) in row.chunks_exact(last.output).enumerate() {
+                    let Some(start) = self.row(outer, &at) else {
+                        continue;
+                    };
+                    let places = plane[start..start + last.input]
+                        .iter_mut()
+                        .skip(place)
+                        .step_by(last.stride);
+                    places.zip(&row[from..to]).for_each(|(p, c)| *p += c);
                 }
             }
         }

@@ -12,7 +12,7 @@ const SCATTER: &[Declared] = &[int("axis"), text("reduction").from(16)];
 
 pub(super) const OPERATORS: &[Operator] = &[
     op("Compress", 2, 2, compress).since(9).attributes(&[int("axis")]),
-    op("Gather", 2, 2, gather).attributes(&[int("axis")]),
+    op("Gather", 2, 2, gather).since(1).attributes(&[int("axis")]),
     op("GatherElements", 2, 2, gather_elements)
         .since(11)
         .attributes(&[int("axis")]),

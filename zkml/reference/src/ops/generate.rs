@@ -10,7 +10,7 @@ use crate::{
 };
 
 pub(super) const OPERATORS: &[Operator] = &[
-    op("Constant", 0, 0, constant).attributes(&[
+    op("Constant", 0, 0, constant).since(1).attributes(&[
         tensor("value"),
         float("value_float").from(12),
         floats("value_floats").from(12),

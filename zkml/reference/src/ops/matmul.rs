@@ -1,6 +1,6 @@
 //! Matrix products. Floats by the GEMM of `ndarray` (matrixmultiply), integers one by one, wrapping.
 
-use ndarray::{ArrayView2, ArrayViewMut2, linalg::general_mat_mul};
+use ndarray::{ArrayView2, ArrayViewMut2, ShapeBuilder, linalg::general_mat_mul};
 
 use super::{Call, Made, Operator, Step, Tensor, binary, one, op, same_type};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 
 pub(super) const OPERATORS: &[Operator] = &[
     op("Gemm", 2, 3, gemm).attributes(&[float("alpha"), float("beta"), int("transA"), int("transB")]),
-    op("MatMul", 2, 2, matmul),
+    op("MatMul", 2, 2, matmul).since(1),
 ];
 
 /// A matrix in a slice: rows, columns, and whether it is stored transposed.
@@ -64,15 +64,51 @@ pub(super) fn product(
     if b.rows != k || n > stride {
         return Err("matrices of unlike sizes".into());
     }
-    use ndarray::ShapeBuilder;
+    if m == 1 && beta == 0.0 && !a.transposed && a.values.len() == k && b.values.len() == k.saturating_mul(n)
+    {
+        by_vector(alpha, a.values, b, out);
+        return Ok(());
+    }
     let mut out = ArrayViewMut2::from_shape(shape.strides((stride, 1)), out).map_err(|e| e.to_string())?;
     general_mat_mul(alpha, &a.view()?, &b.view()?, beta, &mut out);
     Ok(())
 }
 
+/// One row times a matrix: packing the matrix would cost more than the product.
+fn by_vector(alpha: f64, a: &[f64], b: Matrix, out: &mut [f64]) {
+    if a.is_empty() {
+        out.fill(0.0);
+    } else if b.transposed {
+        for (o, column) in out.iter_mut().zip(b.values.chunks_exact(a.len())) {
+            *o = alpha * dot(a, column);
+        }
+    } else {
+        out.fill(0.0);
+        for (&x, row) in a.iter().zip(b.values.chunks_exact(b.columns)) {
+            out.iter_mut().zip(row).for_each(|(o, y)| *o += alpha * x * y);
+        }
+    }
+}
+
+/// Eight sums side by side, so that none waits for the one before.
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let mut sums = [0.0; 8];
+    for (a, b) in a.iter().zip(b) {
+        for ((sum, x), y) in sums.iter_mut().zip(a).zip(b) {
+            *sum += x * y;
+        }
+    }
+    let rest: f64 = a_rest.iter().zip(b_rest).map(|(x, y)| x * y).sum();
+    sums.iter().sum::<f64>() + rest
+}
+
 /// Any rank, as numpy: the last two dimensions are matrices, those before broadcast; one dimension is a vector.
 fn matmul(call: &Call) -> Made {
-    let (a, b) = (call.input(0)?, call.input(1)?);
+    one(multiplied(call, call.input(0)?, call.input(1)?)?)
+}
+
+pub(super) fn multiplied(call: &Call, a: &Tensor, b: &Tensor) -> Step<Tensor> {
     same_type(a, b)?;
     let (mut a_shape, mut b_shape) = (a.shape().to_vec(), b.shape().to_vec());
     if a_shape.is_empty() || b_shape.is_empty() {
@@ -146,7 +182,7 @@ fn matmul(call: &Call) -> Made {
         }
         _ => return Err("booleans do not multiply".into()),
     };
-    one(Tensor::make(a.element(), shape, values)?)
+    Tensor::make(a.element(), shape, values)
 }
 
 impl<'a> Matrix<'a> {

@@ -16,14 +16,21 @@ mod binary;
 mod cast;
 mod compare;
 mod conv;
+mod conv_transpose;
+mod einsum;
 mod gather;
 mod generate;
+mod loss;
 mod matmul;
 mod normalise;
+mod order;
 mod pad;
 mod pool;
+mod quantize;
+mod recurrent;
 mod reduce;
 mod reshape;
+mod resize;
 mod slice;
 mod softmax;
 mod unary;
@@ -45,6 +52,13 @@ const FAMILIES: &[&[Operator]] = &[
     gather::OPERATORS,
     pad::OPERATORS,
     generate::OPERATORS,
+    conv_transpose::OPERATORS,
+    einsum::OPERATORS,
+    order::OPERATORS,
+    resize::OPERATORS,
+    quantize::OPERATORS,
+    recurrent::OPERATORS,
+    loss::OPERATORS,
 ];
 
 /// Any number of inputs.
@@ -65,12 +79,12 @@ pub(crate) struct Operator {
     run: fn(&Call) -> Made,
 }
 
-/// An operator of every opset that is evaluated.
+/// An operator since opset 7.
 const fn op(name: &'static str, least: usize, most: usize, run: fn(&Call) -> Made) -> Operator {
     Operator {
         name,
         inputs: (least, most),
-        opsets: (0, i64::MAX),
+        opsets: (7, i64::MAX),
         attributes: &[],
         run,
     }

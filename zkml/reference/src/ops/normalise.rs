@@ -20,14 +20,20 @@ pub(super) const OPERATORS: &[Operator] = &[
         int("num_groups"),
         int("stash_type").from(21),
     ]),
-    op("InstanceNormalization", 3, 3, instance).attributes(&[float("epsilon")]),
-    op("LRN", 1, 1, lrn).attributes(&[float("alpha"), float("beta"), float("bias"), int("size")]),
+    op("InstanceNormalization", 3, 3, instance)
+        .since(6)
+        .attributes(&[float("epsilon")]),
+    op("LRN", 1, 1, lrn)
+        .since(1)
+        .attributes(&[float("alpha"), float("beta"), float("bias"), int("size")]),
     op("LayerNormalization", 2, 3, layer).since(17).attributes(&[
         int("axis"),
         float("epsilon"),
         int("stash_type"),
     ]),
-    op("LpNormalization", 1, 1, lp).attributes(&[int("axis"), int("p")]),
+    op("LpNormalization", 1, 1, lp)
+        .since(1)
+        .attributes(&[int("axis"), int("p")]),
     op("MeanVarianceNormalization", 1, 1, mean_variance)
         .since(9)
         .attributes(&[ints("axes")]),
@@ -49,7 +55,7 @@ fn variance(run: &[f64], mean: f64) -> f64 {
 }
 
 /// A list of one float per channel.
-fn per_channel<'a>(t: &'a Tensor, channels: usize) -> Step<&'a [f64]> {
+fn per_channel(t: &Tensor, channels: usize) -> Step<&[f64]> {
     if t.shape() == [channels] {
         t.floats()
     } else {
@@ -75,49 +81,43 @@ fn batch(call: &Call) -> Made {
     let parameter = |i: usize| per_channel(call.input(i)?, channels);
     let (scale, shift) = (parameter(1)?, parameter(2)?);
     let (mut means, mut variances) = (parameter(3)?.to_vec(), parameter(4)?.to_vec());
-    let mut running = Vec::new();
-    if call.flag("training_mode", false)? {
-        let momentum = call.float("momentum", 0.9);
-        let count = (before * plane) as f64;
-        for c in 0..channels {
-            let of_channel = || (0..before).flat_map(|b| &v[(b * channels + c) * plane..][..plane]);
-            let mean = of_channel().sum::<f64>() / count;
-            let variance = of_channel().map(|x| (x - mean) * (x - mean)).sum::<f64>() / count;
-            running.push((means[c], variances[c], mean, variance));
-            (means[c], variances[c]) = (mean, variance);
-        }
-        let blend = |old: f64, new: f64| old * momentum + new * (1.0 - momentum);
-        let of = |f: &dyn Fn(&(f64, f64, f64, f64)) -> f64, like: usize| {
-            let like = call.input(like)?;
-            Tensor::make(
-                like.element(),
-                vec![channels],
-                Values::Float(running.iter().map(f).collect()),
-            )
-        };
-        let outputs = [of(&|r| blend(r.0, r.2), 3)?, of(&|r| blend(r.1, r.3), 4)?];
-        let made = normalised(call, x, (channels, plane), &means, &variances, scale, shift)?;
-        return Ok(std::iter::once(made).chain(outputs).collect());
+    let parameters = (scale, shift);
+    if !call.flag("training_mode", false)? {
+        return one(normalised(
+            call,
+            x,
+            (channels, plane),
+            (&means, &variances),
+            parameters,
+        )?);
     }
-    one(normalised(
-        call,
-        x,
-        (channels, plane),
-        &means,
-        &variances,
-        scale,
-        shift,
-    )?)
+    // The batch's own mean and variance, which move the running ones.
+    let momentum = call.float("momentum", 0.9);
+    let count = (before * plane) as f64;
+    let (mut running_means, mut running_variances) = (means.clone(), variances.clone());
+    for c in 0..channels {
+        let of_channel = || (0..before).flat_map(|b| &v[(b * channels + c) * plane..][..plane]);
+        let mean = of_channel().sum::<f64>() / count;
+        means[c] = mean;
+        variances[c] = of_channel().map(|x| (x - mean) * (x - mean)).sum::<f64>() / count;
+        let blend = |old: f64, new: f64| old * momentum + new * (1.0 - momentum);
+        running_means[c] = blend(running_means[c], means[c]);
+        running_variances[c] = blend(running_variances[c], variances[c]);
+    }
+    let like = |i: usize, values: Vec<f64>| {
+        let element = call.input(i)?.element();
+        Tensor::make(element, vec![channels], Values::Float(values))
+    };
+    let made = normalised(call, x, (channels, plane), (&means, &variances), parameters)?;
+    Ok(vec![made, like(3, running_means)?, like(4, running_variances)?])
 }
 
 fn normalised(
     call: &Call,
     x: &Tensor,
     (channels, plane): (usize, usize),
-    means: &[f64],
-    variances: &[f64],
-    scale: &[f64],
-    shift: &[f64],
+    (means, variances): (&[f64], &[f64]),
+    (scale, shift): (&[f64], &[f64]),
 ) -> Step<Tensor> {
     let epsilon = call.float("epsilon", EPSILON);
     let mut made = x.floats()?.to_vec();

@@ -5,10 +5,14 @@ use crate::{
     Values,
     attribute::{float, ints, text},
     layout::{around, axes},
+    limits::MAX_ELEMENTS,
 };
 
-pub(super) const OPERATORS: &[Operator] =
-    &[op("Pad", 1, 4, pad).attributes(&[text("mode"), ints("pads").before(11), float("value").before(11)])];
+pub(super) const OPERATORS: &[Operator] = &[op("Pad", 1, 4, pad).since(2).attributes(&[
+    text("mode"),
+    ints("pads").before(11),
+    float("value").before(11),
+])];
 
 fn pad(call: &Call) -> Made {
     let x = call.input(0)?;
@@ -36,6 +40,9 @@ type Source = fn(i64, i64) -> Option<i64>;
 
 fn along_axis(call: &Call, x: &Tensor, d: usize, (begin, end): (i64, i64)) -> Step<Tensor> {
     let (before, n, behind) = around(x.shape(), d);
+    if begin.unsigned_abs().max(end.unsigned_abs()) > MAX_ELEMENTS as u64 {
+        return Err(format!("{n} values padded by {begin} and {end}"));
+    }
     let size = (n as i64).checked_add(begin).and_then(|s| s.checked_add(end));
     let size = size.and_then(|s| usize::try_from(s).ok());
     let size = size.ok_or_else(|| format!("{n} values padded by {begin} and {end}"))?;

@@ -23,10 +23,12 @@ pub(super) const OPERATORS: &[Operator] = &[
         ints("pads"),
         ints("strides"),
     ]),
-    op("GlobalAveragePool", 1, 1, global_average),
-    op("GlobalLpPool", 1, 1, global_lp).attributes(&[int("p")]),
-    op("GlobalMaxPool", 1, 1, global_max),
-    op("LpPool", 1, 1, lp).attributes(&[
+    op("GlobalAveragePool", 1, 1, global_average).since(1),
+    op("GlobalLpPool", 1, 1, global_lp)
+        .since(2)
+        .attributes(&[int("p")]),
+    op("GlobalMaxPool", 1, 1, global_max).since(1),
+    op("LpPool", 1, 1, lp).since(2).attributes(&[
         text("auto_pad"),
         int("ceil_mode").from(18),
         ints("dilations").from(18),
@@ -35,7 +37,7 @@ pub(super) const OPERATORS: &[Operator] = &[
         ints("pads"),
         ints("strides"),
     ]),
-    op("MaxPool", 1, 1, max).attributes(&[
+    op("MaxPool", 1, 1, max).since(1).attributes(&[
         text("auto_pad"),
         int("ceil_mode").from(10),
         ints("dilations").from(10),
@@ -168,6 +170,8 @@ fn average(call: &Call) -> Made {
     let (axes, shape) = windows(call, x)?;
     let mut sums = fold(x.floats()?, x.shape(), &axes, 0.0, |sum, v| sum + v)?;
     let with_padding = call.flag("count_include_pad", false)?;
+    let taps = axes.iter().map(|a| a.output.saturating_mul(a.kernel));
+    call.touch(taps.fold(0, usize::saturating_add))?;
     // A window counts a product of places: of the input, or of it and its stated padding, but never what lies beyond.
     let counts: Vec<Vec<f64>> = axes.iter().map(|a| counts(a, with_padding)).collect();
     let positions = volume(&shape[2..])?;

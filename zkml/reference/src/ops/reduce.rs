@@ -24,18 +24,42 @@ const SINCE_13: &[Declared] = &[
 const ARG: &[Declared] = &[int("axis"), int("keepdims"), int("select_last_index").from(12)];
 
 pub(super) const OPERATORS: &[Operator] = &[
-    op("ArgMax", 1, 1, |c| arg(c, |best, next| next > best)).attributes(ARG),
-    op("ArgMin", 1, 1, |c| arg(c, |best, next| next < best)).attributes(ARG),
-    op("ReduceL1", 1, 2, |c| reduce(c, L1)).attributes(SINCE_18),
-    op("ReduceL2", 1, 2, |c| reduce(c, L2)).attributes(SINCE_18),
-    op("ReduceLogSum", 1, 2, |c| reduce(c, LOG_SUM)).attributes(SINCE_18),
-    op("ReduceLogSumExp", 1, 2, log_sum_exp).attributes(SINCE_18),
-    op("ReduceMax", 1, 2, |c| extreme(c, MAX, |a, b| a | b, false)).attributes(SINCE_18),
-    op("ReduceMean", 1, 2, |c| reduce(c, MEAN)).attributes(SINCE_18),
-    op("ReduceMin", 1, 2, |c| extreme(c, MIN, |a, b| a & b, true)).attributes(SINCE_18),
-    op("ReduceProd", 1, 2, |c| reduce(c, PROD)).attributes(SINCE_18),
-    op("ReduceSum", 1, 2, |c| reduce(c, SUM)).attributes(SINCE_13),
-    op("ReduceSumSquare", 1, 2, |c| reduce(c, SUM_SQUARE)).attributes(SINCE_18),
+    op("ArgMax", 1, 1, |c| arg(c, |best, next| next > best))
+        .since(1)
+        .attributes(ARG),
+    op("ArgMin", 1, 1, |c| arg(c, |best, next| next < best))
+        .since(1)
+        .attributes(ARG),
+    op("ReduceL1", 1, 2, |c| reduce(c, L1))
+        .since(1)
+        .attributes(SINCE_18),
+    op("ReduceL2", 1, 2, |c| reduce(c, L2))
+        .since(1)
+        .attributes(SINCE_18),
+    op("ReduceLogSum", 1, 2, |c| reduce(c, LOG_SUM))
+        .since(1)
+        .attributes(SINCE_18),
+    op("ReduceLogSumExp", 1, 2, log_sum_exp)
+        .since(1)
+        .attributes(SINCE_18),
+    op("ReduceMax", 1, 2, |c| extreme(c, MAX, |a, b| a | b, false))
+        .since(1)
+        .attributes(SINCE_18),
+    op("ReduceMean", 1, 2, |c| reduce(c, MEAN))
+        .since(1)
+        .attributes(SINCE_18),
+    op("ReduceMin", 1, 2, |c| extreme(c, MIN, |a, b| a & b, true))
+        .since(1)
+        .attributes(SINCE_18),
+    op("ReduceProd", 1, 2, |c| reduce(c, PROD))
+        .since(1)
+        .attributes(SINCE_18),
+    op("ReduceSum", 1, 2, |c| reduce(c, SUM))
+        .since(1)
+        .attributes(SINCE_13),
+    op("ReduceSumSquare", 1, 2, |c| reduce(c, SUM_SQUARE))
+        .since(1)
+        .attributes(SINCE_18),
 ];
 
 /// A reduction: what one value adds to what there is, from what it begins, and what becomes of the end.

@@ -9,21 +9,36 @@ use crate::{
 };
 
 pub(super) const OPERATORS: &[Operator] = &[
-    op("DepthToSpace", 1, 1, depth_to_space).attributes(&[int("blocksize"), text("mode").from(11)]),
+    op("DepthToSpace", 1, 1, depth_to_space)
+        .since(1)
+        .attributes(&[int("blocksize"), text("mode").from(11)]),
     op("Dropout", 1, 3, dropout).attributes(&[float("ratio").before(12), int("seed").from(12)]),
     op("Expand", 2, 2, expand).since(8),
-    op("Flatten", 1, 1, flatten).attributes(&[int("axis")]),
-    op("Identity", 1, 1, |c| one(c.input(0)?.clone())),
-    op("Reshape", 2, 2, reshape).attributes(&[int("allowzero").from(14)]),
-    op("Shape", 1, 1, shape).attributes(&[int("end").from(15), int("start").from(15)]),
+    op("Flatten", 1, 1, flatten).since(1).attributes(&[int("axis")]),
+    op("Identity", 1, 1, |c| one(c.input(0)?.clone())).since(1),
+    op("Reshape", 2, 2, reshape)
+        .since(5)
+        .attributes(&[int("allowzero").from(14)]),
+    op("Shape", 1, 1, shape)
+        .since(1)
+        .attributes(&[int("end").from(15), int("start").from(15)]),
     op("Size", 1, 1, |c| {
         one(Tensor::int64(vec![], vec![c.input(0)?.len() as i64])?)
-    }),
-    op("SpaceToDepth", 1, 1, space_to_depth).attributes(&[int("blocksize")]),
-    op("Squeeze", 1, 2, squeeze).attributes(&[ints("axes").before(13)]),
-    op("Tile", 2, 2, tile),
-    op("Transpose", 1, 1, transpose).attributes(&[ints("perm")]),
-    op("Unsqueeze", 1, 2, unsqueeze).attributes(&[ints("axes").before(13)]),
+    })
+    .since(1),
+    op("SpaceToDepth", 1, 1, space_to_depth)
+        .since(1)
+        .attributes(&[int("blocksize")]),
+    op("Squeeze", 1, 2, squeeze)
+        .since(1)
+        .attributes(&[ints("axes").before(13)]),
+    op("Tile", 2, 2, tile).since(6),
+    op("Transpose", 1, 1, transpose)
+        .since(1)
+        .attributes(&[ints("perm")]),
+    op("Unsqueeze", 1, 2, unsqueeze)
+        .since(1)
+        .attributes(&[ints("axes").before(13)]),
 ];
 
 /// The values of `x` walked with other strides, as a tensor of another shape.

@@ -8,13 +8,13 @@ use crate::{
 };
 
 pub(super) const OPERATORS: &[Operator] = &[
-    op("Concat", 1, MANY, concat).attributes(&[int("axis")]),
-    op("Slice", 1, 5, slice).attributes(&[
+    op("Concat", 1, MANY, concat).since(4).attributes(&[int("axis")]),
+    op("Slice", 1, 5, slice).since(1).attributes(&[
         ints("axes").before(10),
         ints("ends").before(10),
         ints("starts").before(10),
     ]),
-    op("Split", 1, 2, split).attributes(&[
+    op("Split", 1, 2, split).since(2).attributes(&[
         int("axis"),
         int("num_outputs").from(18),
         ints("split").before(13),

@@ -8,9 +8,15 @@ use crate::{
 };
 
 pub(super) const OPERATORS: &[Operator] = &[
-    op("Hardmax", 1, 1, |c| along(c, hardmax)).attributes(&[int("axis")]),
-    op("LogSoftmax", 1, 1, |c| along(c, log_softmax)).attributes(&[int("axis")]),
-    op("Softmax", 1, 1, |c| along(c, softmax)).attributes(&[int("axis")]),
+    op("Hardmax", 1, 1, |c| along(c, hardmax))
+        .since(1)
+        .attributes(&[int("axis")]),
+    op("LogSoftmax", 1, 1, |c| along(c, log_softmax))
+        .since(1)
+        .attributes(&[int("axis")]),
+    op("Softmax", 1, 1, |c| along(c, softmax))
+        .since(1)
+        .attributes(&[int("axis")]),
 ];
 
 /// Applies `f` to every run of values that belong together.

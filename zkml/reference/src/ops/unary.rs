@@ -1,13 +1,13 @@
 //! Functions of one value, element by element.
 
-use super::{Call, Made, Operator, Step, Tensor, one, op};
+use super::{Call, Made, Operator, Tensor, one, op};
 use crate::{
     ElementType, Values,
     attribute::{float, int, text},
 };
 
 pub(super) const OPERATORS: &[Operator] = &[
-    op("Abs", 1, 1, |c| numbers(c, f64::abs, |_, i| i.wrapping_abs())),
+    op("Abs", 1, 1, abs).since(6),
     op("Acos", 1, 1, |c| floats(c, f64::acos)),
     op("Acosh", 1, 1, |c| floats(c, f64::acosh)).since(9),
     op("Asin", 1, 1, |c| floats(c, f64::asin)),
@@ -15,18 +15,20 @@ pub(super) const OPERATORS: &[Operator] = &[
     op("Atan", 1, 1, |c| floats(c, f64::atan)),
     op("Atanh", 1, 1, |c| floats(c, f64::atanh)).since(9),
     op("BitwiseNot", 1, 1, |c| integers(c, |_, i| !i)).since(18),
-    op("Ceil", 1, 1, |c| floats(c, f64::ceil)),
+    op("Ceil", 1, 1, |c| floats(c, f64::ceil)).since(6),
     op("Celu", 1, 1, celu).since(12).attributes(&[float("alpha")]),
     op("Cos", 1, 1, |c| floats(c, f64::cos)),
     op("Cosh", 1, 1, |c| floats(c, f64::cosh)).since(9),
-    op("Elu", 1, 1, elu).attributes(&[float("alpha")]),
+    op("Elu", 1, 1, elu).since(6).attributes(&[float("alpha")]),
     op("Erf", 1, 1, |c| numbers(c, libm::erf, |_, i| i.signum())).since(9),
-    op("Exp", 1, 1, |c| floats(c, f64::exp)),
-    op("Floor", 1, 1, |c| floats(c, f64::floor)),
+    op("Exp", 1, 1, |c| floats(c, f64::exp)).since(6),
+    op("Floor", 1, 1, |c| floats(c, f64::floor)).since(6),
     op("Gelu", 1, 1, gelu)
         .since(20)
         .attributes(&[text("approximate")]),
-    op("HardSigmoid", 1, 1, hard_sigmoid).attributes(&[float("alpha"), float("beta")]),
+    op("HardSigmoid", 1, 1, hard_sigmoid)
+        .since(6)
+        .attributes(&[float("alpha"), float("beta")]),
     op("HardSwish", 1, 1, |c| {
         floats(c, |x| x * (x / 6.0 + 0.5).clamp(0.0, 1.0))
     })
@@ -35,32 +37,35 @@ pub(super) const OPERATORS: &[Operator] = &[
         .since(10)
         .attributes(&[int("detect_negative"), int("detect_positive")]),
     op("IsNaN", 1, 1, |c| tests(c, f64::is_nan)).since(9),
-    op("LeakyRelu", 1, 1, leaky_relu).attributes(&[float("alpha")]),
-    op("Log", 1, 1, |c| floats(c, f64::ln)),
+    op("LeakyRelu", 1, 1, leaky_relu)
+        .since(6)
+        .attributes(&[float("alpha")]),
+    op("Log", 1, 1, |c| floats(c, f64::ln)).since(6),
     op("Mish", 1, 1, |c| floats(c, |x| x * softplus(x).tanh())).since(18),
     op("Neg", 1, 1, |c| {
         numbers(c, |x| -x, |e, i| e.wrap(i.wrapping_neg()))
-    }),
-    op("Not", 1, 1, not),
-    op("Reciprocal", 1, 1, |c| floats(c, f64::recip)),
-    op("Relu", 1, 1, |c| {
-        numbers(c, |x| if x < 0.0 { 0.0 } else { x }, |_, i| i.max(0))
-    }),
+    })
+    .since(6),
+    op("Not", 1, 1, not).since(1),
+    op("Reciprocal", 1, 1, |c| floats(c, f64::recip)).since(6),
+    op("Relu", 1, 1, relu).since(6),
     op("Round", 1, 1, |c| floats(c, f64::round_ties_even)).since(11),
-    op("Selu", 1, 1, selu).attributes(&[float("alpha"), float("gamma")]),
+    op("Selu", 1, 1, selu)
+        .since(6)
+        .attributes(&[float("alpha"), float("gamma")]),
     op("Shrink", 1, 1, shrink)
         .since(9)
         .attributes(&[float("bias"), float("lambd")]),
-    op("Sigmoid", 1, 1, |c| floats(c, sigmoid)),
+    op("Sigmoid", 1, 1, |c| floats(c, sigmoid)).since(6),
     op("Sign", 1, 1, |c| numbers(c, sign, sign_int)).since(9),
     op("Sin", 1, 1, |c| floats(c, f64::sin)),
     op("Sinh", 1, 1, |c| floats(c, f64::sinh)).since(9),
-    op("Softplus", 1, 1, |c| floats(c, softplus)),
-    op("Softsign", 1, 1, |c| floats(c, |x| x / (1.0 + x.abs()))),
-    op("Sqrt", 1, 1, |c| floats(c, f64::sqrt)),
+    op("Softplus", 1, 1, |c| floats(c, softplus)).since(1),
+    op("Softsign", 1, 1, |c| floats(c, |x| x / (1.0 + x.abs()))).since(1),
+    op("Sqrt", 1, 1, |c| floats(c, f64::sqrt)).since(6),
     op("Swish", 1, 1, swish).since(24).attributes(&[float("alpha")]),
     op("Tan", 1, 1, |c| floats(c, f64::tan)),
-    op("Tanh", 1, 1, |c| floats(c, f64::tanh)),
+    op("Tanh", 1, 1, |c| floats(c, f64::tanh)).since(6),
     op("ThresholdedRelu", 1, 1, thresholded_relu)
         .since(10)
         .attributes(&[float("alpha")]),
@@ -123,6 +128,22 @@ fn numbers(call: &Call, f: impl Fn(f64) -> f64, i: impl Fn(ElementType, i64) -> 
     } else {
         floats(call, f)
     }
+}
+
+fn abs(call: &Call) -> Made {
+    numbers(
+        call,
+        f64::abs,
+        |e, i| if e.number(i) < 0 { i.wrapping_neg() } else { i },
+    )
+}
+
+fn relu(call: &Call) -> Made {
+    numbers(
+        call,
+        |x| if x < 0.0 { 0.0 } else { x },
+        |e, i| if e.number(i) < 0 { 0 } else { i },
+    )
 }
 
 fn tests(call: &Call, f: impl Fn(f64) -> bool) -> Made {
@@ -203,8 +224,7 @@ fn shrink(call: &Call) -> Made {
             0.0
         }
     };
-    let x: Step<&Tensor> = call.input(0);
-    if x?.element().is_int() {
+    if call.input(0)?.element().is_int() {
         integers(call, |e, i| e.truncate(f(e.number(i) as f64)))
     } else {
         floats(call, f)

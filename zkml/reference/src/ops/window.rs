@@ -20,11 +20,6 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// From the first to the last place of a window.
-    pub(super) fn extent(&self) -> usize {
-        (self.kernel - 1) * self.dilation + 1
-    }
-
     /// Where tap `k` of window `o` reads; none in the padding.
     pub(super) fn place(&self, o: usize, k: usize) -> Option<usize> {
         let at = (o * self.stride + k * self.dilation).checked_sub(self.begin)?;

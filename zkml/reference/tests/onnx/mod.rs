@@ -5,6 +5,7 @@
 
 use std::{
     env, fs,
+    io::Write as _,
     path::{Path, PathBuf},
 };
 
@@ -32,7 +33,8 @@ pub fn node_tests() -> Option<PathBuf> {
         env::var("ZKINFER_REQUIRE_CLUSTER").as_deref() != Ok("1"),
         "{what}"
     );
-    eprintln!("\n==== NOT TESTED: {what} ====\n");
+    // Not eprintln!: the test runner keeps that to itself unless the test fails.
+    let _ = writeln!(std::io::stderr(), "\n*** NOT RUN: {what}\n");
     None
 }
 

@@ -205,7 +205,7 @@ fn every_class_that_random_scales_give_is_refused() {
     for _ in 0..400 {
         let plan = forged(&honest, |q| {
             for node in &honest.float.nodes {
-                let lower = rng.gen_range(0..8);
+                let lower = rng.gen_range(0..16);
                 if matches!(node.op, FloatOp::Linear { .. }) {
                     let exponent = q.tensors[node.output.0 as usize].exponent - lower;
                     rescale(&honest, q, node.output, exponent);
