@@ -263,10 +263,8 @@ fn the_float_reference_has_its_socket_and_neither_token_nor_store() {
     // The socket is where both look by themselves, and its container has the image in which models are compiled.
     let told = |container: &Value, flag: &str| -> Option<String> {
         let all = container["args"].as_array().unwrap();
-        let values = all
-            .iter()
-            .filter_map(|a| a.as_str()?.strip_prefix(flag).map(str::to_owned));
-        values.last()
+        all.iter()
+            .find_map(|a| a.as_str()?.strip_prefix(flag).map(str::to_owned))
     };
     let socket = told(reference, "--socket=").unwrap();
     assert_eq!(told(own, "--reference-socket="), None);

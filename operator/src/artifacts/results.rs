@@ -42,7 +42,7 @@ pub struct CompiledRecord {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Kept {
     /// As this version writes it.
-    Record(CompiledRecord),
+    Record(Box<CompiledRecord>),
     /// As another version wrote it; the files that it was made from, as far as they are named.
     Old {
         /// The ONNX file.
@@ -57,7 +57,7 @@ impl Kept {
     #[must_use]
     pub fn read(json: &[u8]) -> Self {
         if let Ok(record) = serde_json::from_slice(json) {
-            return Self::Record(record);
+            return Self::Record(Box::new(record));
         }
         let value: Value = serde_json::from_slice(json).unwrap_or_default();
         let digest = |value: &Value| value.as_str().and_then(|text| text.parse().ok());

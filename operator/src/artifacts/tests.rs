@@ -197,5 +197,5 @@ fn what_another_version_kept_of_a_model_still_names_the_files_that_it_was_made_f
         }),
     };
     let json = serde_json::to_vec(&record).unwrap();
-    assert_eq!(Kept::read(&json), Kept::Record(record));
+    assert_eq!(Kept::read(&json), Kept::Record(Box::new(record)));
 }

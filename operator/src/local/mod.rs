@@ -179,8 +179,7 @@ pub async fn run(objects: Objects, options: &Options) -> Result<Outcome, LocalEr
         dispatcher.clone(),
         artifacts,
         compiler,
-        setup,
-        source.as_ref().map(SrsSource::verifier),
+        (setup, source.as_ref().map(SrsSource::verifier)),
         Judge {
             max_error: options.max_error,
             reference: floats.reference.clone(),

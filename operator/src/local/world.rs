@@ -88,8 +88,7 @@ impl World {
         dispatcher: Arc<Dispatcher>,
         artifacts: Artifacts,
         compiler: Compiler,
-        setup: Option<SetupPolicy>,
-        srs: Option<VerifierSrs>,
+        (setup, srs): (Option<SetupPolicy>, Option<VerifierSrs>),
         judge: Judge,
         progress: Progress,
     ) -> Self {

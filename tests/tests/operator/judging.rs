@@ -2,14 +2,15 @@
 
 use std::process::Command;
 
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model, RequestPhase, find_condition, is_true};
-use zkinfer_tests::cluster::can_run;
+use zkinfer_tests::cluster::{can_run, wait_for};
 use zkinfer_tests::local::{program, run};
-use zkinfer_tests::operator::{WINE, model_ready, phase, pool_ready, reason};
+use zkinfer_tests::operator::{SYSTEM, WINE, model_ready, phase, pool_ready, reason};
 
 use crate::world::{LONG, World};
 
@@ -26,7 +27,8 @@ async fn a_request_waits_while_the_float_reference_is_away_and_then_has_its_comm
     let waits = |r: &InferenceRequest| reason(r, "Ready").as_deref() == Some("ReferenceUnavailable");
     let waiting = objects.until("one", LONG, waits).await.unwrap();
     assert_eq!(phase(&waiting), Some(RequestPhase::Proving));
-    assert_eq!(waiting.status.unwrap().progress.as_deref(), Some("4/4"));
+    let slices = waiting.status.unwrap().slices.unwrap();
+    assert!(slices.total > 0 && slices.verified == slices.total, "{slices:?}");
     world.operator.start_reference_again().unwrap();
     let over = objects.over("one", LONG).await.unwrap();
     assert_eq!(phase(&over), Some(RequestPhase::Succeeded), "{:?}", over.status);
@@ -106,6 +108,18 @@ async fn a_model_of_another_version_is_compiled_again_from_the_store_and_its_req
         .join("claims/0");
     std::fs::create_dir_all(&claims).unwrap();
     std::fs::write(claims.join("of-version-1"), "{}").unwrap();
+    // Another version starts its compilers under other names.
+    let jobs: Api<Job> = Api::namespaced(objects.client.clone(), SYSTEM);
+    let of_model = format!("zkinfer.dev/model-uid={}", before.uid().unwrap());
+    let of_model = ListParams::default().labels(&of_model);
+    let params = DeleteParams::background();
+    jobs.delete_collection(&params, &of_model).await.unwrap();
+    wait_for("the Job's end", LONG, async || {
+        let left = jobs.list(&of_model).await.unwrap().items.len();
+        if left == 0 { Ok(()) } else { Err(left.to_string()) }
+    })
+    .await
+    .unwrap();
     // Its file is gone, and another of the same name is there.
     let maps = objects.api::<ConfigMap>();
     let other = json!({ "binaryData": { "model.onnx": k8s_openapi::ByteString(b"another".to_vec()) } });
@@ -183,7 +197,7 @@ async fn a_stated_identity_counts_once_its_key_has_signed_for_the_pool() {
     let over = objects.over("one", LONG).await.unwrap();
     let rows: Value = serde_json::to_value(over.status.unwrap().recent_slices).unwrap();
     let rows = rows.as_array().unwrap();
-    assert_eq!(rows.len(), 4, "{rows:?}");
+    assert!(!rows.is_empty());
     assert!(
         rows.iter()
             .all(|r| r["pool"] == "identities/owner" && r["identity"] == identity.as_str()),

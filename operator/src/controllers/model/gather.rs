@@ -142,7 +142,7 @@ async fn known(ctx: &Context, uid: &str) -> Result<Option<CompiledRecord>, Artif
     let found = ctx.artifacts.compiled(CompiledName::Model(uid)).await?;
     let outcome = match found.map(|json| Kept::read(&json)) {
         None => None,
-        Some(Kept::Record(record)) => Some(record),
+        Some(Kept::Record(record)) => Some(*record),
         Some(Kept::Old { onnx, calibration }) => {
             again(ctx, uid, onnx, calibration, true).await?;
             None
