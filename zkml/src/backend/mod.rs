@@ -68,7 +68,8 @@ pub const fn rests_on(system: ProofSystem) -> &'static str {
              (about 100 bits); what is inside a slice is hidden, input, output and boundary tensors are not"
         }
         ProofSystem::SumcheckWhir => {
-            "at least 100 bits are proven (Johnson bound; Blake3 as a random oracle), nothing rests on a trusted setup; \
+            "at least 100 bits of attack work are proven, 12 of them grinding (up to Johnson's bound; Blake3 as a random \
+             oracle), nothing rests on a trusted setup; \
              nothing is hidden, and verifying takes the weights"
         }
     }

@@ -28,7 +28,7 @@ use super::transcript::Challenger;
 /// Target of each error term. The library composes about 25 of them, which costs up to 2 bits: 104 leaves more than 100.
 const TERM_BITS: usize = 104;
 /// Proof of work per query round: more makes small proofs slower than it makes them shorter.
-const GRINDING_BITS: usize = 12;
+pub(super) const GRINDING_BITS: usize = 12;
 /// log2 of the code's inverse rate: 1/2 is 40 % faster and 40 % longer.
 const LOG_INVERSE_RATE: usize = 2;
 /// Coordinates folded per round.

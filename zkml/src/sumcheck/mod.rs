@@ -57,8 +57,9 @@ pub use verifier::{MAX_PROOF_BYTES, verify};
 /// The name of the one parameter set of this proof system: field, extension, hash, code, rate, folding and level.
 pub const PARAMETER_ID: &str = "sumcheck-whir-goldilocks/v1";
 
-/// Every proof has at least this many bits of soundness, by the library's own account, or its key is refused.
+/// Every key has at least this many bits of attack work, grinding included (docs/soundness.md), or it is refused.
 pub const SECURITY_BITS: u32 = 100;
 
 /// The regime in which [`SECURITY_BITS`] hold.
-pub const REGIME: &str = "proven: Johnson bound, Fiat-Shamir and Blake3 as random oracles";
+pub const REGIME: &str =
+    "12 of these bits grinding; proven up to Johnson's bound, with Blake3 as a random oracle";

@@ -57,7 +57,7 @@ pub(super) fn proofs(
     let accounts = verifiers.iter().filter_map(SliceVerifier::security);
     if let Some(least) = accounts.min_by(|a, b| a.bits.total_cmp(&b.bits)) {
         report.holds(format!(
-            "By the verifier's own account each of them has at least {:.1} bits of soundness, {}.",
+            "By the verifier's own account a wrong proof of any of them costs at least 2^{:.1} hashes of attack work, {}.",
             least.bits, least.regime
         ));
     }

@@ -5,7 +5,7 @@ use p3_sumcheck::table::{OpeningBatch, OpeningProtocol, TableShape, TableSpec};
 use p3_whir::SecurityAssumption;
 use serde_json::Value;
 
-use super::super::commitment::{bits, configuration, scheme};
+use super::super::commitment::{GRINDING_BITS, bits, configuration, scheme};
 use super::super::key::own_terms_log2;
 use super::super::{Key, SECURITY_BITS, choose_parameters, security};
 use super::slices::{digits, small};
@@ -184,4 +184,10 @@ fn keys_of_slices_lie_between_the_smallest_and_the_largest() {
         let bits = security(&key).bits;
         assert!((least - 0.01..=most + 0.01).contains(&bits), "{bits}");
     }
+}
+
+#[test]
+fn what_is_said_of_grinding_is_what_is_ground() {
+    let said = format!("{GRINDING_BITS} of these bits grinding");
+    assert!(crate::sumcheck::REGIME.starts_with(&said));
 }
