@@ -1,4 +1,5 @@
 //! Decoders of foreign bytes: whatever they are given they answer, soon, within their memory, and they read one spelling.
+#![allow(clippy::unwrap_used)]
 
 use std::process::Command;
 

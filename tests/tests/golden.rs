@@ -1,6 +1,7 @@
 //! What the example models compile to: integer graph, plan and verifying keys in both proof systems, by digest. A manifest
 //! names them, so two programs that disagree on one do not believe each other's receipts. `ZKINFER_UPDATE=1` writes the file
 //! anew; a change of it is a change of version 2's bytes and belongs in CHANGELOG.md.
+#![allow(clippy::unwrap_used)]
 
 use zkinfer_crds::{Digest, ProofSystem};
 use zkinfer_tests::local::model_file;

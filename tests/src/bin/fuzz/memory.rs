@@ -93,7 +93,10 @@ pub(super) fn run() -> Result<(), Box<dyn Error>> {
             "requantisations in a circuit",
             cut(manifest, "requantisations", &list(zeros, &[0xa3]))?,
         ),
-        ("tensors in a graph", cut(graph, "tensors", &list(zeros, &[0xa4]))?),
+        (
+            "tensors in a graph",
+            cut(graph, "tensors", &list(zeros, &[0xa4]))?,
+        ),
         ("dimensions in a graph", cut(graph, "shape", &list(zeros, &[0]))?),
         ("lists in lists", vec![0x81; 8 << 20]),
         (
