@@ -56,7 +56,7 @@ pub enum CanonicalError {
 #[must_use]
 pub const fn readers(version: u64) -> &'static str {
     match version {
-        1 => "which zkinfer wrote and read until November 2026 (the last commit to read it is 64208df)",
+        1 => "which zkinfer wrote and read until November 2026 (the last commit to read it is 6acf6bc)",
         _ => "which this program does not know",
     }
 }
@@ -248,7 +248,7 @@ mod tests {
         let one = bytes_of("a2 6161 83010203 6776657273696f6e 01");
         let refused = from_bytes_of_version::<Pair>(&one, 64, 2).unwrap_err();
         assert_eq!(refused, CanonicalError::Version { got: 1, reads: 2 });
-        assert!(refused.to_string().contains("64208df"), "{refused}");
+        assert!(refused.to_string().contains("6acf6bc"), "{refused}");
     }
 
     #[test]

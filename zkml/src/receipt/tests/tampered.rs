@@ -210,7 +210,7 @@ fn rejects_another_models_manifest_and_manifests_that_do_not_hang_together(syste
         "not well-formed",
     );
     rejected(system, "another version", |r| r.version = 3, "version 3");
-    rejected(system, "the version before", |r| r.version = 1, "64208df");
+    rejected(system, "the version before", |r| r.version = 1, "6acf6bc");
     rejected(
         system,
         "a long network",
