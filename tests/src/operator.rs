@@ -222,12 +222,25 @@ impl Operator {
 /// # Errors
 /// A node that cannot be registered.
 pub async fn workers(cluster: &Cluster) -> Result<FakeNode, fake_node::Error> {
-    FakeNode::builder(cluster, "fake-1")
+    let mut node = FakeNode::builder(cluster, "fake-1")
         .program("zkinfer.dev/prover-worker", program("prover-worker"))
-        .variable("RUST_LOG", "info")
-        .start()
-        .await
+        .variable("RUST_LOG", "info");
+    for mode in ROGUES {
+        let name = format!("rogue-{mode}");
+        let path = cluster.folder().join(&name);
+        if !path.exists() {
+            std::os::unix::fs::symlink(program("rogue"), &path).map_err(|source| fake_node::Error::Io {
+                what: format!("cannot link {}", path.display()),
+                source,
+            })?;
+        }
+        node = node.program(&format!("zkinfer.dev/{name}"), path);
+    }
+    node.start().await
 }
+
+/// Images `zkinfer.dev/rogue-MODE:test` of workers that misbehave.
+const ROGUES: [&str; 3] = ["stall", "hand-back", "die"];
 
 /// A namespace's objects by the words of a test.
 pub struct Objects {

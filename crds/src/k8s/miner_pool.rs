@@ -23,6 +23,8 @@ string_consts! {
         DEGRADED = "Degraded";
         /// The pool gets no new slices because `spec.drain` is set.
         DRAINING = "Draining";
+        /// The pool gets only what no other pool can prove, for what its claims have come to. Present once it was.
+        PAUSED = "Paused";
     }
 }
 
@@ -45,6 +47,10 @@ string_consts! {
         INVALID_PROOFS = "InvalidProofs";
         /// The recent claims ended without a proof too often.
         LOST_CLAIMS = "LostClaims";
+        /// The latest claims ended by the miner's fault.
+        TOO_MANY_FAULTS = "TooManyFaults";
+        /// More slices were handed back without blame than the pool's ration.
+        TOO_MANY_HAND_BACKS = "TooManyHandBacks";
         /// Nothing is wrong.
         AS_EXPECTED = "AsExpected";
         /// `spec.drain` is set: no new slices; open claims may end.
@@ -269,7 +275,7 @@ pub struct MinerPoolStatus {
     /// The identity in use: the spec's once it is proven, else the derived one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
-    /// The score, in millionths.
+    /// The miner's score, in millionths. It goes with the identity, whatever the pool is called.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub score_millionths: Option<u32>,
     /// Predicted milliseconds of all slices that were proved.

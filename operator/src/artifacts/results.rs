@@ -135,12 +135,12 @@ impl Artifacts {
             .await
     }
 
-    /// Whether a claim has been scored.
+    /// A claim's ledger entry; `None` for one that has not been scored.
     ///
     /// # Errors
     /// A failing store.
-    pub async fn has_ledger_entry(&self, claim: ClaimId) -> Result<bool, ArtifactError> {
-        self.is_there(&Path::from(format!("ledger/{claim}"))).await
+    pub async fn ledger_entry(&self, claim: ClaimId) -> Result<Option<Bytes>, ArtifactError> {
+        self.read(&Path::from(format!("ledger/{claim}"))).await
     }
 
     /// Every ledger entry.

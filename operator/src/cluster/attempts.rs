@@ -8,13 +8,14 @@ use kube::runtime::reflector::ObjectRef;
 use super::Context;
 use super::settings::RunError;
 use crate::artifacts::Artifacts;
+use crate::dispatch::Dispatcher;
 use crate::scoring::{self, Entry, Totals};
 
 /// Leases end by time.
 const TICK: Duration = Duration::from_millis(250);
 
-/// What the ledger in the store adds up to.
-pub(super) async fn ledger(artifacts: &Artifacts) -> Result<Totals, RunError> {
+/// What the ledger in the store adds up to; the dispatcher remembers the latest of it.
+pub(super) async fn ledger(artifacts: &Artifacts, dispatcher: &Dispatcher) -> Result<Totals, RunError> {
     let read = artifacts.ledger().await?;
     let mut entries: Vec<Entry> = Vec::with_capacity(read.len());
     for json in read {
@@ -24,6 +25,7 @@ pub(super) async fn ledger(artifacts: &Artifacts) -> Result<Totals, RunError> {
         }
     }
     entries.sort_by_key(|e| e.at);
+    dispatcher.remember(&entries);
     Ok(entries.iter().collect())
 }
 

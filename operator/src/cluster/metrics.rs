@@ -13,7 +13,7 @@ use prometheus_client::registry::Registry;
 use zkinfer_crds::k8s::InferenceRequestStatus;
 
 use super::Context;
-use crate::dispatch::Attempt;
+use crate::dispatch::{Attempt, Cause};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reconcile {
@@ -158,7 +158,7 @@ impl Metrics {
         }
         let labels = Verdict {
             pool: attempt.pool.to_string(),
-            verdict: attempt.end.cause().unwrap_or("Verified"),
+            verdict: attempt.end.cause().map_or("Verified", Cause::word),
         };
         self.attempts.get_or_create(&labels).inc();
         if attempt.end.cause().is_none() {

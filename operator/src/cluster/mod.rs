@@ -92,7 +92,7 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
     }
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let dispatcher = Dispatcher::new(artifacts.clone(), key, options.least_lease, threads);
-    let ledger = attempts::ledger(&artifacts).await?;
+    let ledger = attempts::ledger(&artifacts, &dispatcher).await?;
     let (models, models_writer) = streams::store();
     let (requests, requests_writer) = streams::store();
     let (pools, pools_writer) = streams::store();
@@ -181,7 +181,7 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
         CONCURRENCY.2,
         listed(&ctx, Part::Pools),
         // At once, and not when the pool's turn comes: workers ask all the time.
-        move |pool: &MinerPool| seen.dispatcher.drain(&pool_id(pool), pool.spec.drain),
+        move |pool: &MinerPool| seen.dispatcher.know(&pool_id(pool), pool::facts(pool)),
         move |pool: &MinerPool| sweep::pool_gone(&gone, pool),
     )
     .owns(deployments, watcher::Config::default().labels(&labels::managed()));

@@ -28,7 +28,7 @@ pub(super) fn request_gone(ctx: &Arc<Context>, request: &InferenceRequest) {
     let Some(uid) = request.uid().and_then(|uid| uid.parse().ok()) else {
         return;
     };
-    ctx.dispatcher.remove(uid);
+    ctx.dispatcher.remove(uid, false);
     ctx.runs().remove(&uid);
     ctx.fleet.notify_one();
     let ctx = Arc::clone(ctx);
@@ -57,7 +57,7 @@ pub(super) fn model_gone(ctx: &Arc<Context>, model: &Model) {
 pub(super) fn pool_gone(ctx: &Arc<Context>, pool: &MinerPool) {
     let id = PoolId::new(&pool.namespace().unwrap_or_default(), &pool.name_any());
     ctx.pools().remove(&id);
-    ctx.dispatcher.drain(&id, false);
+    ctx.dispatcher.forget(&id);
     ctx.wake_requests(|_| true);
     ctx.fleet.notify_one();
 }

@@ -4,24 +4,18 @@ use std::time::Duration;
 
 use zkinfer_crds::k8s::request_status::{RecentSlice, SliceVerdict};
 use zkinfer_crds::wire::RefuseReason;
-use zkinfer_crds::{ClaimId, Identity, RequestUid, SliceIndex};
+use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex};
 
 use super::PoolId;
-
-/// Whose fault a failed attempt is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Blame {
-    /// The miner's: it costs the miner.
-    Miner,
-    /// The validator's own, or the infrastructure's: it costs nobody.
-    Nobody,
-}
+use super::cause::{Blame, Cause};
 
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AttemptEnd {
     /// The proof holds.
     Verified,
+    /// The proof holds, and others' came first.
+    Overtaken,
     /// The proof does not hold, or is none.
     Invalid(String),
     /// More bytes than any proof has.
@@ -30,6 +24,8 @@ pub enum AttemptEnd {
     LeaseExpired,
     /// The worker handed the slice back.
     HandedBack(RefuseReason, String),
+    /// The worker handed the slice back when much of the lease was over.
+    HandedBackLate(RefuseReason, String),
     /// The validator could not verify.
     Operator(String),
     /// The request was over before the proof came.
@@ -37,36 +33,26 @@ pub enum AttemptEnd {
 }
 
 impl AttemptEnd {
+    /// Why the claim does not count; `None` for a good proof.
+    #[must_use]
+    pub const fn cause(&self) -> Option<Cause> {
+        Some(match self {
+            Self::Verified => return None,
+            Self::Overtaken => Cause::Overtaken,
+            Self::Invalid(_) => Cause::InvalidProof,
+            Self::TooLarge => Cause::TooLarge,
+            Self::LeaseExpired => Cause::LeaseExpired,
+            Self::HandedBack(reason, _) => Cause::of(*reason),
+            Self::HandedBackLate(..) => Cause::LateHandBack,
+            Self::Operator(_) => Cause::Operator,
+            Self::Cancelled => Cause::Cancelled,
+        })
+    }
+
     /// Who is to blame; `None` for a good proof.
     #[must_use]
     pub fn blame(&self) -> Option<Blame> {
-        match self {
-            Self::Verified => None,
-            Self::Invalid(_) | Self::TooLarge | Self::LeaseExpired => Some(Blame::Miner),
-            Self::HandedBack(reason, _) => Some(match reason {
-                RefuseReason::Failed | RefuseReason::Unsupported => Blame::Miner,
-                RefuseReason::TooLittleMemory | RefuseReason::Draining | RefuseReason::Fetch => Blame::Nobody,
-            }),
-            Self::Operator(_) | Self::Cancelled => Some(Blame::Nobody),
-        }
-    }
-
-    /// A stable word for the cause, as in a pool's `status.failures`; `None` for a good proof.
-    #[must_use]
-    pub fn cause(&self) -> Option<&'static str> {
-        match self {
-            Self::Verified => None,
-            Self::Invalid(_) => Some("InvalidProof"),
-            Self::TooLarge => Some("TooLarge"),
-            Self::LeaseExpired => Some("LeaseExpired"),
-            Self::HandedBack(RefuseReason::TooLittleMemory, _) => Some("TooLittleMemory"),
-            Self::HandedBack(RefuseReason::Unsupported, _) => Some("Unsupported"),
-            Self::HandedBack(RefuseReason::Draining, _) => Some("Draining"),
-            Self::HandedBack(RefuseReason::Fetch, _) => Some("Fetch"),
-            Self::HandedBack(RefuseReason::Failed, _) => Some("Failed"),
-            Self::Operator(_) => Some("Operator"),
-            Self::Cancelled => Some("Cancelled"),
-        }
+        self.cause().map(Cause::blame)
     }
 
     /// A sentence for people; empty for a good proof.
@@ -74,10 +60,14 @@ impl AttemptEnd {
     pub fn message(&self) -> String {
         match self {
             Self::Verified => String::new(),
+            Self::Overtaken => "the proof holds, and another pool's came first".to_owned(),
             Self::Invalid(why) | Self::Operator(why) => why.clone(),
             Self::TooLarge => "the body was larger than any proof and was cut off".to_owned(),
             Self::LeaseExpired => "no proof came while the lease lasted".to_owned(),
             Self::HandedBack(reason, message) => format!("handed back ({reason:?}): {message}"),
+            Self::HandedBackLate(reason, message) => {
+                format!("handed back ({reason:?}) after a quarter of the lease: {message}")
+            }
             Self::Cancelled => "the request was over before the proof came".to_owned(),
         }
     }
@@ -90,6 +80,8 @@ pub struct Attempt {
     pub request: RequestUid,
     /// The slice.
     pub slice: SliceIndex,
+    /// What tells the slice from others: its verifying key.
+    pub digest: Digest,
     /// The claim.
     pub claim: ClaimId,
     /// The pool.
@@ -104,8 +96,10 @@ pub struct Attempt {
     pub elapsed: Duration,
     /// Bytes of the envelope, if one came.
     pub bytes: Option<u64>,
-    /// Predicted milliseconds: the work that the slice is worth.
-    pub work: u64,
+    /// Predicted time: the work that the slice is worth.
+    pub work: Duration,
+    /// Miners of two owners were candidates for the slice when it was claimed.
+    pub contested: bool,
     /// How it ended.
     pub end: AttemptEnd,
 }
@@ -115,14 +109,14 @@ impl From<&Attempt> for RecentSlice {
         let verdict = match &attempt.end {
             AttemptEnd::Verified => SliceVerdict::Verified,
             AttemptEnd::Invalid(_) | AttemptEnd::TooLarge => SliceVerdict::Invalid,
-            AttemptEnd::LeaseExpired => SliceVerdict::Late,
-            AttemptEnd::HandedBack(..) => SliceVerdict::Refused,
+            AttemptEnd::LeaseExpired | AttemptEnd::Overtaken => SliceVerdict::Late,
+            AttemptEnd::HandedBack(..) | AttemptEnd::HandedBackLate(..) => SliceVerdict::Refused,
             AttemptEnd::Operator(_) | AttemptEnd::Cancelled => SliceVerdict::Lost,
         };
         let cause = attempt
             .end
             .cause()
-            .map(|c| format!("{c}: {}", attempt.end.message()));
+            .map(|c| format!("{}: {}", c.word(), attempt.end.message()));
         Self {
             slice: attempt.slice,
             pool: attempt.pool.to_string(),

@@ -1,28 +1,32 @@
-//! The queue at work: runs, tokens, waiting workers, verification.
+//! The queue at work: its runs, its clock, and what has ended.
 //!
-//! Invariants: a grant's statement is computed by the operator for its claim and identity; a proof is stored in its
-//! write-once slot before it is verified; every submitted proof is verified, in a bounded number of threads.
+//! Invariant: after every change the queue is settled: what is over is ended, who waits is given what is there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
+use futures::future::join_all;
 use rand::RngCore;
 use rand::rngs::OsRng;
-use tokio::sync::{Notify, Semaphore};
-use zkinfer_crds::wire::{ClaimGrant, ClaimRequest, MAX_WAIT_SECONDS, Refusal, RefuseReason};
-use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex};
+use tokio::sync::{Notify, Semaphore, oneshot};
+use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid};
 
+use super::assign::{Claimed, Ticket};
 use super::attempt::{Attempt, AttemptEnd};
-use super::queue::{Claimed, ClaimedSlice, Queue, Worker};
-use super::record::{self, ClaimRecord};
-use super::request::{QueuedRequest, QueuedSlice, RequestLoad};
+use super::breaker::Pause;
+use super::claims::left;
+use super::load::RequestLoad;
+use super::queue::{Past, Queue};
+use super::record;
+use super::request::{QueuedRequest, QueuedSlice};
+use super::standing::PoolFacts;
 use super::token::{ClaimToken, CompileToken, TokenError, TokenKey};
 use super::{PoolId, SliceCounts};
-use crate::artifacts::{ArtifactError, Artifacts, PutOnce};
-use crate::runs::{Run, VerifyOutcome};
+use crate::artifacts::{ArtifactError, Artifacts};
+use crate::runs::Run;
+use crate::scoring::Entry;
 
 /// Who a worker is, as the gateway has found out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,53 +37,38 @@ pub struct WorkerAuth {
     pub identity: Identity,
 }
 
-/// Answer to a claim.
-#[derive(Debug)]
-pub enum ClaimAnswer {
-    /// Prove this.
-    Grant(Box<ClaimGrant>),
-    /// Nothing while the worker waited.
-    Nothing,
-    /// There will be no more work.
-    Over,
-}
-
-/// Answer to a proof.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SubmitAnswer {
-    /// Taken; it will be verified.
-    Taken,
-    /// The same bytes were taken before.
-    Again,
-    /// Other bytes were taken before.
-    Conflict,
-    /// The lease has ended, or the request is over.
-    Gone,
+/// The queue, and who waits for its answers.
+pub(super) struct State {
+    pub(super) queue: Queue,
+    pub(super) answers: BTreeMap<Ticket, oneshot::Sender<Claimed>>,
+    pub(super) next_ticket: Ticket,
+    /// When the queue is next looked at by itself.
+    planned: Duration,
 }
 
 /// See the module.
 pub struct Dispatcher {
-    queue: Mutex<Queue>,
-    runs: Mutex<BTreeMap<RequestUid, Arc<Run>>>,
+    pub(super) state: Mutex<State>,
+    pub(super) runs: Mutex<BTreeMap<RequestUid, Arc<Run>>>,
     /// Blobs that were granted, by request and pool; they can be read as long as the request is here.
-    granted: Mutex<BTreeMap<RequestUid, BTreeMap<PoolId, BTreeSet<Digest>>>>,
+    pub(super) granted: Mutex<BTreeMap<RequestUid, BTreeMap<PoolId, BTreeSet<Digest>>>>,
     ended: Mutex<Vec<Attempt>>,
-    artifacts: Artifacts,
-    key: TokenKey,
+    pub(super) artifacts: Artifacts,
+    pub(super) key: TokenKey,
     started: Instant,
-    closed: AtomicBool,
-    /// Work may be there: waiting workers look again.
-    work: Notify,
+    pub(super) closed: AtomicBool,
+    /// Something happens in the queue sooner than was thought.
+    sooner: Arc<Notify>,
     /// Something has ended: whoever follows the runs looks again.
     progress: Notify,
-    verifying: Arc<Semaphore>,
+    pub(super) verifying: Arc<Semaphore>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn unix_millis() -> u64 {
+pub(super) fn unix_millis() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |d| d.as_millis() as u64)
@@ -87,13 +76,23 @@ fn unix_millis() -> u64 {
 
 /// The queue's time when the operator starts: claims from before it have times too.
 const START: Duration = Duration::from_secs(7 * 24 * 3600);
+/// What is older is forgotten: no pause is longer.
+const REMEMBERED: Duration = Duration::from_secs(3600);
+/// The queue is looked at so often at least, and at most.
+const TICK: Duration = Duration::from_secs(1);
+const SHORTEST: Duration = Duration::from_millis(2);
 
 impl Dispatcher {
-    /// A dispatcher without work. `threads` proofs are verified at once.
+    /// A dispatcher without work; it needs a runtime. `threads` proofs are verified at once.
     #[must_use]
     pub fn new(artifacts: Artifacts, key: TokenKey, least_lease: Duration, threads: usize) -> Arc<Self> {
-        Arc::new(Self {
-            queue: Mutex::new(Queue::new(least_lease)),
+        let this = Arc::new(Self {
+            state: Mutex::new(State {
+                queue: Queue::new(least_lease),
+                answers: BTreeMap::new(),
+                next_ticket: 0,
+                planned: Duration::ZERO,
+            }),
             runs: Mutex::default(),
             granted: Mutex::default(),
             ended: Mutex::default(),
@@ -101,13 +100,15 @@ impl Dispatcher {
             key,
             started: Instant::now(),
             closed: AtomicBool::new(false),
-            work: Notify::new(),
+            sooner: Arc::new(Notify::new()),
             progress: Notify::new(),
             verifying: Arc::new(Semaphore::new(threads.max(1))),
-        })
+        });
+        tokio::spawn(keep_time(Arc::downgrade(&this), Arc::clone(&this.sooner)));
+        this
     }
 
-    fn now(&self) -> Duration {
+    pub(super) fn now(&self) -> Duration {
         START + self.started.elapsed()
     }
 
@@ -117,12 +118,52 @@ impl Dispatcher {
         &self.artifacts
     }
 
+    /// What is known of a pool from now on; a pool of which nothing is known gets no slices.
+    pub fn know(&self, pool: &PoolId, facts: PoolFacts) {
+        let now = self.now();
+        let news = lock(&self.state).queue.know(pool, facts, now);
+        if news {
+            self.settle();
+        }
+    }
+
+    /// The pool is gone.
+    pub fn forget(&self, pool: &PoolId) {
+        lock(&self.state).queue.forget(pool);
+        self.settle();
+    }
+
+    /// What became of claims before this start, as the ledger has it, oldest first. An hour of it bears on what follows.
+    pub fn remember<'a>(&self, entries: impl IntoIterator<Item = &'a Entry>) {
+        let now = self.now();
+        let recent = entries.into_iter().filter(|e| e.ago() < REMEMBERED);
+        let past = recent.filter_map(|entry| {
+            let blame = match (entry.verified, entry.cause()) {
+                (true, _) => None,
+                (false, cause) => Some(cause?.blame()),
+            };
+            Some(Past {
+                pool: entry.pool.clone(),
+                at: now.saturating_sub(entry.ago()),
+                blame,
+            })
+        });
+        lock(&self.state).queue.remember(past.collect());
+    }
+
+    /// The pause of a pool that has failed or handed back too often.
+    #[must_use]
+    pub fn pause(&self, pool: &PoolId) -> Option<Pause> {
+        lock(&self.state).queue.pause(pool)
+    }
+
     /// Queues a run's slices.
     pub fn add(&self, run: Arc<Run>, priority: i32, redundancy: u32, pools: Vec<PoolId>) {
         let request = queued(&run, priority, redundancy, pools);
         lock(&self.runs).insert(run.uid, run);
-        lock(&self.queue).add(request, self.now());
-        self.work.notify_waiters();
+        let now = self.now();
+        lock(&self.state).queue.add(request, now);
+        self.settle();
     }
 
     /// Queues the slices of a run that may have been at work before the operator was started: open claims go on, and
@@ -143,88 +184,99 @@ impl Dispatcher {
         for claim in restored.claims.iter().filter(|c| c.open) {
             self.allow(run.uid, &claim.lease.pool, &run, claim.slice);
         }
-        lock(&self.queue).add_restored(request, restored.claims, self.now());
-        for (token, bytes) in restored.proofs {
-            let (this, run) = (Arc::clone(self), Arc::clone(&run));
-            tokio::spawn(async move { this.verify(run, token, bytes).await });
+        let now = self.now();
+        lock(&self.state)
+            .queue
+            .add_restored(request, restored.claims, now);
+        if !(restored.counted.is_empty() && restored.proofs.is_empty()) {
+            let this = Arc::clone(self);
+            tokio::spawn(async move {
+                // What has counted before counts first: another good proof of its slice came later then, too.
+                for proofs in [restored.counted, restored.proofs] {
+                    let one = |(token, bytes)| Arc::clone(&this).verify(Arc::clone(&run), token, bytes);
+                    join_all(proofs.into_iter().map(one)).await;
+                }
+            });
         }
-        self.work.notify_waiters();
+        self.settle();
         Ok(())
     }
 
     /// Other pools for a run; open claims go on.
     pub fn retarget(&self, uid: RequestUid, pools: Vec<PoolId>) {
-        lock(&self.queue).retarget(uid, pools);
-        self.work.notify_waiters();
-    }
-
-    /// Gives a pool no new slices from now on, or does so again; open claims go on.
-    pub fn drain(&self, pool: &PoolId, drained: bool) {
-        let changed = lock(&self.queue).drain(pool, drained);
-        if changed {
-            self.work.notify_waiters();
-        }
+        lock(&self.state).queue.retarget(uid, pools);
+        self.settle();
     }
 
     /// What the queued requests ask of their pools, in order, and how many claims each pool has open.
     #[must_use]
     pub fn loads(&self) -> (Vec<RequestLoad>, BTreeMap<PoolId, u32>) {
-        let queue = lock(&self.queue);
-        (queue.loads(), queue.busy())
+        let now = self.now();
+        let state = lock(&self.state);
+        (state.queue.loads(now), state.queue.busy())
     }
 
-    /// The runs that are here.
+    /// The pools whose workers may still deliver something for a request that is over.
+    #[must_use]
+    pub fn lingering(&self) -> BTreeSet<(RequestUid, PoolId)> {
+        lock(&self.state).queue.lingering()
+    }
+
+    /// The requests that are not over.
     #[must_use]
     pub fn uids(&self) -> Vec<RequestUid> {
-        lock(&self.runs).keys().copied().collect()
+        lock(&self.state).queue.uids()
     }
 
-    /// Takes a run out of the queue; open claims end without blame.
-    pub fn remove(&self, uid: RequestUid) {
-        lock(&self.queue).remove(uid, self.now());
-        lock(&self.runs).remove(&uid);
-        lock(&self.granted).remove(&uid);
-        self.collect();
+    /// Takes a run out of the queue. If it ended by itself its open claims go on until their leases end; otherwise they
+    /// end without blame.
+    pub fn remove(&self, uid: RequestUid, ended_by_itself: bool) {
+        let now = self.now();
+        let mut state = lock(&self.state);
+        state.queue.remove(uid, ended_by_itself, now);
+        let queued = state.queue.counts(uid).is_some();
+        drop(state);
+        if !queued {
+            lock(&self.runs).remove(&uid);
+            lock(&self.granted).remove(&uid);
+        }
+        self.settle();
     }
 
     /// Hands out no slices of a run, or does so again.
     pub fn suspend(&self, uid: RequestUid, suspended: bool) {
-        lock(&self.queue).suspend(uid, suspended);
-        self.work.notify_waiters();
+        lock(&self.state).queue.suspend(uid, suspended);
+        self.settle();
     }
 
     /// There will be no more work: every worker that asks is told so.
     pub fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
-        self.work.notify_waiters();
+        lock(&self.state).answers.clear();
     }
 
     /// Slices by state.
     #[must_use]
     pub fn counts(&self, uid: RequestUid) -> Option<SliceCounts> {
-        lock(&self.queue).counts(uid)
+        lock(&self.state).queue.counts(uid)
     }
 
     /// Why a run cannot succeed any more.
     #[must_use]
     pub fn failure(&self, uid: RequestUid) -> Option<String> {
-        lock(&self.queue).failure(uid).map(str::to_owned)
+        lock(&self.state).queue.failure(uid).map(str::to_owned)
     }
 
     /// Whether every slice is verified.
     #[must_use]
     pub fn all_verified(&self, uid: RequestUid) -> bool {
-        lock(&self.queue).all_verified(uid)
+        lock(&self.state).queue.all_verified(uid)
     }
 
     /// The attempts that have ended since the last call, in order.
     #[must_use]
     pub fn take_ended(&self) -> Vec<Attempt> {
-        {
-            let mut queue = lock(&self.queue);
-            queue.expire(self.now());
-        }
-        self.collect();
+        self.settle();
         std::mem::take(&mut lock(&self.ended))
     }
 
@@ -233,153 +285,50 @@ impl Dispatcher {
         self.progress.notified().await;
     }
 
-    fn collect(&self) {
-        let ended = lock(&self.queue).take_ended();
+    /// Brings the queue up to date.
+    pub(super) fn settle(&self) {
+        let now = self.now();
+        let mut state = lock(&self.state);
+        loop {
+            let mut gone = Vec::new();
+            for (ticket, claimed) in state.queue.assign(now, &mut || ClaimId::new(random())) {
+                // Who has gone meanwhile does not keep the slice.
+                let sent = state.answers.remove(&ticket).map(|answer| answer.send(claimed));
+                if let Some(Err(Claimed::Slice(slice))) = sent {
+                    gone.push((slice.request, slice.claim));
+                }
+            }
+            if gone.is_empty() {
+                break;
+            }
+            for (request, claim) in gone {
+                state.queue.end(request, claim, left(), now);
+            }
+        }
+        let (ended, gone) = (state.queue.take_ended(), state.queue.take_gone());
+        let sooner = state
+            .queue
+            .next_wakeup(now)
+            .is_some_and(|next| next < state.planned);
+        drop(state);
+        for uid in gone {
+            lock(&self.runs).remove(&uid);
+            lock(&self.granted).remove(&uid);
+        }
         if !ended.is_empty() {
             lock(&self.ended).extend(ended);
-            self.work.notify_waiters();
             self.progress.notify_one();
         }
-    }
-
-    /// Gives a worker a slice, waiting a while for one.
-    pub async fn claim(&self, auth: &WorkerAuth, request: &ClaimRequest) -> ClaimAnswer {
-        let wait = Duration::from_secs(u64::from(request.wait_seconds.min(MAX_WAIT_SECONDS)));
-        let deadline = self.now() + wait;
-        let worker = Worker {
-            name: request.worker.clone(),
-            parameters: request.parameters.clone(),
-            memory_bytes: request.memory_bytes,
-            request: request.request,
-        };
-        loop {
-            // Registered before looking, so that work which arrives in between is not missed.
-            let mut woken = std::pin::pin!(self.work.notified());
-            woken.as_mut().enable();
-            if self.closed.load(Ordering::SeqCst) {
-                return ClaimAnswer::Over;
-            }
-            let now = self.now();
-            let (claimed, wakeup) = {
-                let mut queue = lock(&self.queue);
-                let claimed = queue.claim(&auth.pool, auth.identity, &worker, ClaimId::new(random()), now);
-                (claimed, queue.next_wakeup(now))
-            };
-            self.collect();
-            match claimed {
-                Claimed::Slice(claimed) => {
-                    let mut unanswered = Unanswered {
-                        dispatcher: self,
-                        claimed: Some((claimed.request, claimed.claim)),
-                    };
-                    let why = match self.grant(auth, &claimed, &worker.name).await {
-                        Ok(Some(grant)) => {
-                            unanswered.claimed = None;
-                            return ClaimAnswer::Grant(Box::new(grant));
-                        }
-                        Ok(None) => "the slice's files are not known".to_owned(),
-                        Err(e) => format!("the claim cannot be kept: {e}"),
-                    };
-                    unanswered.claimed = None;
-                    self.end(claimed.request, claimed.claim, AttemptEnd::Operator(why));
-                    // A store that fails is not asked again at once.
-                    tokio::time::sleep(Duration::from_millis(500)).await;
-                }
-                Claimed::Over => return ClaimAnswer::Over,
-                Claimed::Nothing => {}
-            }
-            if self.now() >= deadline {
-                return ClaimAnswer::Nothing;
-            }
-            let until = wakeup
-                .map_or(deadline, |at| at.min(deadline))
-                .saturating_sub(self.now());
-            let _ = tokio::time::timeout(until.max(Duration::from_millis(1)), woken).await;
+        if sooner {
+            self.sooner.notify_one();
         }
     }
 
-    async fn grant(
-        &self,
-        auth: &WorkerAuth,
-        claimed: &ClaimedSlice,
-        worker: &str,
-    ) -> Result<Option<ClaimGrant>, ArtifactError> {
-        let run = lock(&self.runs).get(&claimed.request).cloned();
-        let Some((run, inputs)) = run.and_then(|r| r.inputs(claimed.slice).cloned().map(|i| (r, i))) else {
-            return Ok(None);
-        };
-        let Some(compiled) = run.model.slice(claimed.slice) else {
-            return Ok(None);
-        };
-        let issued = unix_millis() / 1000;
-        let lease_seconds = claimed.lease.as_secs().max(1);
-        let token = ClaimToken {
-            request: claimed.request,
-            slice: claimed.slice,
-            claim: claimed.claim,
-            pool: auth.pool.clone(),
-            identity: auth.identity,
-            issued,
-            expires: issued + lease_seconds,
-            max_bytes: claimed.max_bytes,
-        };
-        let grant = ClaimGrant {
-            token: token.seal(&self.key),
-            claim: claimed.claim,
-            request: claimed.request,
-            slice: claimed.slice,
-            attempt: claimed.attempt,
-            lease_seconds: lease_seconds as u32,
-            max_bytes: claimed.max_bytes,
-            parameter_id: run.model.manifest.parameter_id,
-            memory_bytes: compiled.predicted_memory_bytes,
-            identity: auth.identity,
-            statement: run.statement(claimed.slice, claimed.claim, auth.identity),
-            manifest: run.model.report.manifest.clone(),
-            graph: run.model.report.graph.clone(),
-            inputs,
-            proving_key: compiled.halo2.as_ref().map(|h| h.proving_key.clone()),
-            srs: compiled.halo2.as_ref().map(|h| h.srs.clone()),
-        };
-        self.allow(claimed.request, &auth.pool, &run, claimed.slice);
-        let record = ClaimRecord {
-            token,
-            attempt: claimed.attempt,
-            worker: worker.to_owned(),
-        };
-        let json = serde_json::to_vec(&record).unwrap_or_default();
-        self.artifacts
-            .put_claim(claimed.request, claimed.slice, claimed.claim, json)
-            .await?;
-        Ok(Some(grant))
-    }
-
-    /// Lets a pool read what a slice is proved from.
-    fn allow(&self, uid: RequestUid, pool: &PoolId, run: &Run, slice: SliceIndex) {
-        let report = &run.model.report;
-        let halo2 = run.model.slice(slice).and_then(|s| s.halo2.as_ref());
-        let of_slice = halo2.map(|h| [&h.proving_key, &h.srs]);
-        let blobs = [Some(&report.manifest), Some(&report.graph), run.inputs(slice)];
-        lock(&self.granted)
-            .entry(uid)
-            .or_default()
-            .entry(pool.clone())
-            .or_default()
-            .extend(
-                blobs
-                    .into_iter()
-                    .flatten()
-                    .chain(of_slice.into_iter().flatten())
-                    .map(|b| b.digest),
-            );
-    }
-
-    /// Whether a blob was granted to a pool, for a request that is still here.
-    #[must_use]
-    pub fn may_read(&self, pool: &PoolId, digest: &Digest) -> bool {
-        lock(&self.granted)
-            .values()
-            .any(|pools| pools.get(pool).is_some_and(|blobs| blobs.contains(digest)))
+    /// The worker behind a ticket waits no more.
+    pub(super) fn stop_waiting(&self, ticket: Ticket) {
+        let mut state = lock(&self.state);
+        state.answers.remove(&ticket);
+        state.queue.leave(ticket);
     }
 
     /// The right to compile a model, as text.
@@ -407,105 +356,32 @@ impl Dispatcher {
     /// Whether a claim still waits for its proof.
     #[must_use]
     pub fn is_open(&self, token: &ClaimToken) -> bool {
-        lock(&self.queue).is_open(token.request, token.claim, self.now())
+        lock(&self.state)
+            .queue
+            .is_open(token.request, token.claim, self.now())
     }
 
-    /// Takes a proof: stores it, then has it verified.
-    ///
-    /// # Errors
-    /// A failing store; nothing is burnt, the worker may try again.
-    pub async fn submit(
-        self: &Arc<Self>,
-        token: ClaimToken,
-        bytes: Bytes,
-    ) -> Result<SubmitAnswer, ArtifactError> {
-        let run = lock(&self.runs).get(&token.request).cloned();
-        let Some(run) = run else {
-            return Ok(SubmitAnswer::Gone);
-        };
-        let open = self.is_open(&token);
-        if !open
-            && !self
-                .artifacts
-                .has_proof(token.request, token.slice, token.claim)
-                .await?
-        {
-            return Ok(SubmitAnswer::Gone);
-        }
-        match self
-            .artifacts
-            .put_proof(token.request, token.slice, token.claim, bytes.clone())
-            .await?
-        {
-            PutOnce::Same => return Ok(SubmitAnswer::Again),
-            PutOnce::Different => return Ok(SubmitAnswer::Conflict),
-            PutOnce::Created => {}
-        }
-        if !lock(&self.queue).submitted(token.request, token.claim, bytes.len() as u64, self.now()) {
-            return Ok(SubmitAnswer::Gone);
-        }
-        let this = Arc::clone(self);
-        tokio::spawn(async move { this.verify(run, token, bytes).await });
-        Ok(SubmitAnswer::Taken)
-    }
-
-    async fn verify(self: Arc<Self>, run: Arc<Run>, token: ClaimToken, bytes: Bytes) {
-        let ClaimToken {
-            request,
-            slice,
-            claim,
-            identity,
-            ..
-        } = token;
-        let permit = Arc::clone(&self.verifying).acquire_owned().await;
-        let verdict = tokio::task::spawn_blocking(move || run.verify(slice, claim, identity, &bytes)).await;
-        drop(permit);
-        let end = match verdict {
-            Ok(VerifyOutcome::Verified) => AttemptEnd::Verified,
-            Ok(VerifyOutcome::Invalid(why)) => AttemptEnd::Invalid(why),
-            Ok(VerifyOutcome::Operator(why)) => AttemptEnd::Operator(why),
-            Err(_) => AttemptEnd::Operator("the verifier stopped".to_owned()),
-        };
-        self.end(request, claim, end);
-    }
-
-    /// Ends a claim whose body was larger than any proof, unless a proof has come before.
-    pub fn too_large(&self, token: &ClaimToken) {
-        self.give_up(token, AttemptEnd::TooLarge);
-    }
-
-    /// Takes a slice back. `false` when a proof has come, or the claim has ended before.
-    pub fn refuse(&self, token: &ClaimToken, refusal: Refusal) -> bool {
-        self.give_up(token, AttemptEnd::HandedBack(refusal.reason, refusal.message))
-    }
-
-    fn give_up(&self, token: &ClaimToken, end: AttemptEnd) -> bool {
-        let given_up = lock(&self.queue).give_up(token.request, token.claim, end, self.now());
-        self.collect();
-        given_up
-    }
-
-    fn end(&self, uid: RequestUid, claim: ClaimId, end: AttemptEnd) -> bool {
-        let ended = lock(&self.queue).end(uid, claim, end, self.now());
-        self.collect();
-        ended
+    pub(super) fn end(&self, uid: RequestUid, claim: ClaimId, end: AttemptEnd) {
+        let now = self.now();
+        lock(&self.state).queue.end(uid, claim, end, now);
+        self.settle();
     }
 }
 
-/// A claim whose worker has no answer yet. When the call is dropped meanwhile, because the worker has gone, the slice is
-/// free again, and nobody is to blame.
-struct Unanswered<'a> {
-    dispatcher: &'a Dispatcher,
-    claimed: Option<(RequestUid, ClaimId)>,
-}
-
-impl Drop for Unanswered<'_> {
-    fn drop(&mut self) {
-        if let Some((request, claim)) = self.claimed {
-            let message = "the worker left before it had its answer".to_owned();
-            let end = AttemptEnd::HandedBack(RefuseReason::Draining, message);
-            self.dispatcher.end(request, claim, end);
-        }
+/// Settles the queue when something happens in it by itself, as long as the dispatcher is there.
+async fn keep_time(dispatcher: Weak<Dispatcher>, sooner: Arc<Notify>) {
+    loop {
+        let Some(this) = dispatcher.upgrade() else { return };
+        this.settle();
+        let now = this.now();
+        let pause = {
+            let mut state = lock(&this.state);
+            let next = state.queue.next_wakeup(now).unwrap_or(now + TICK);
+            state.planned = next.min(now + TICK);
+            state.planned.saturating_sub(now)
+        };
+        drop(this);
+        let _ = tokio::time::timeout(pause.max(SHORTEST), sooner.notified()).await;
     }
 }
 
@@ -513,7 +389,13 @@ fn queued(run: &Run, priority: i32, redundancy: u32, pools: Vec<PoolId>) -> Queu
     let parameter_id = run.model.manifest.parameter_id;
     let slice = |(index, s): (usize, &zkinfer_crds::compile_report::CompiledSlice)| QueuedSlice {
         index: zkinfer_crds::SliceIndex(index as u32),
-        predicted_millis: s.predicted_micros.div_ceil(1000).max(1),
+        digest: run
+            .model
+            .manifest
+            .slices
+            .get(index)
+            .map_or(Digest::new([0; 32]), |s| s.vk),
+        predicted: Duration::from_micros(s.predicted_micros),
         memory_bytes: s.predicted_memory_bytes,
         parameter_id,
     };

@@ -1,16 +1,20 @@
-//! The queue. Every operation takes the time since the queue was made.
+//! The queue: claims from their grant to their end. Who is given what is in [`super::assign`]. Every operation takes the
+//! time since the queue was made.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use zkinfer_crds::{ClaimId, Identity, ParameterId, RequestUid, SliceIndex};
+use zkinfer_crds::wire::RefuseReason;
+use zkinfer_crds::{ClaimId, ParameterId, RequestUid, SliceIndex};
 
-use super::attempt::{Attempt, AttemptEnd, Blame};
-use super::request::{ELSEWHERE, Lease, MAX_ATTEMPTS, QueuedRequest, RequestEntry, RequestLoad, max_bytes};
+use super::assign::Waiting;
+use super::attempt::{Attempt, AttemptEnd};
+use super::breaker::Pause;
+use super::cause::Blame;
+use super::hedge::Granted;
+use super::request::{FAILED, HANDED_BACK, Lease, QueuedRequest, RequestEntry, SliceEntry};
+use super::standing::{Held, PoolFacts, Standings};
 use super::{PoolId, SliceCounts};
-
-/// A lease is this many times the predicted time, within limits: a slow but honest miner is not punished.
-const LEASE_FACTOR: u32 = 8;
 
 /// What a worker can do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,34 +29,6 @@ pub struct Worker {
     pub request: Option<RequestUid>,
 }
 
-/// A claimed slice.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClaimedSlice {
-    /// The request.
-    pub request: RequestUid,
-    /// The slice.
-    pub slice: SliceIndex,
-    /// The claim.
-    pub claim: ClaimId,
-    /// Which attempt at the slice it is, from 1.
-    pub attempt: u32,
-    /// How long the claim lasts.
-    pub lease: Duration,
-    /// Most bytes of an envelope.
-    pub max_bytes: u64,
-}
-
-/// Answer to a worker that asks for work.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Claimed {
-    /// Prove this.
-    Slice(ClaimedSlice),
-    /// Nothing now.
-    Nothing,
-    /// The request that was asked for is over.
-    Over,
-}
-
 /// A claim that was granted before the operator was started.
 #[derive(Debug)]
 pub(super) struct RestoredClaim {
@@ -60,16 +36,35 @@ pub(super) struct RestoredClaim {
     pub(super) lease: Lease,
     /// It waits for its proof or for the verdict.
     pub(super) open: bool,
+    /// It ended by the miner's fault.
+    pub(super) fault: bool,
+}
+
+/// A claim that has ended, as the ledger has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Past {
+    /// Whose it was.
+    pub pool: PoolId,
+    /// When it ended.
+    pub at: Duration,
+    /// Who was to blame; `None` for a proof that holds.
+    pub blame: Option<Blame>,
 }
 
 /// See [`super`].
 #[derive(Debug)]
 pub struct Queue {
-    requests: Vec<RequestEntry>,
-    least_lease: Duration,
-    /// Pools that get no new slices.
-    drained: BTreeSet<PoolId>,
+    pub(super) requests: Vec<RequestEntry>,
+    pub(super) least_lease: Duration,
+    pub(super) standings: Standings,
+    pub(super) granted: Granted,
+    /// Workers that wait for a slice, in the order in which they came.
+    pub(super) waiting: Vec<Waiting>,
+    /// What became of claims of pools that are not known yet.
+    past: BTreeMap<PoolId, Vec<Past>>,
     ended: Vec<Attempt>,
+    /// Requests of which nothing is left.
+    gone: Vec<RequestUid>,
 }
 
 impl Queue {
@@ -79,9 +74,54 @@ impl Queue {
         Self {
             requests: Vec::new(),
             least_lease,
-            drained: BTreeSet::new(),
+            standings: Standings::default(),
+            granted: Granted::default(),
+            waiting: Vec::new(),
+            past: BTreeMap::new(),
             ended: Vec::new(),
+            gone: Vec::new(),
         }
+    }
+
+    /// What is known of a pool from now on; a pool of which nothing is known gets no slices. Whether it is something new.
+    pub fn know(&mut self, pool: &PoolId, facts: PoolFacts, now: Duration) -> bool {
+        let news = self.standings.know(pool, facts, now);
+        for Past { at, blame, .. } in self.past.remove(pool).unwrap_or_default() {
+            self.judge(pool, blame, at);
+        }
+        news
+    }
+
+    /// The pool is gone: it gets no slices any more, and open claims may end.
+    pub fn forget(&mut self, pool: &PoolId) {
+        self.standings.forget(pool);
+    }
+
+    /// What became of claims before the operator was started, oldest first: breakers and rations go on from there.
+    pub fn remember(&mut self, past: Vec<Past>) {
+        for past in past {
+            self.granted.add(past.at);
+            self.past.entry(past.pool.clone()).or_default().push(past);
+        }
+    }
+
+    /// What the end of a claim says of its pool.
+    fn judge(&mut self, pool: &PoolId, blame: Option<Blame>, at: Duration) {
+        let Some(standing) = self.standings.get_mut(pool) else {
+            return;
+        };
+        match blame {
+            None => standing.delivered(at),
+            Some(Blame::Miner) => standing.fault(at),
+            Some(Blame::Infrastructure) => standing.breaker.handed_back(at),
+            Some(Blame::Operator | Blame::Nobody) => {}
+        }
+    }
+
+    /// The pause of a pool that has failed or handed back too often.
+    #[must_use]
+    pub fn pause(&self, pool: &PoolId) -> Option<Pause> {
+        self.standings.get(pool)?.breaker.pause()
     }
 
     /// Adds a request; one that is there already stays as it is.
@@ -101,12 +141,25 @@ impl Queue {
         }
         self.add(request, now);
         let Some(entry) = self.find_mut(uid) else { return };
-        for RestoredClaim { slice, lease, open } in claims {
+        for claim in claims {
+            let RestoredClaim {
+                slice,
+                lease,
+                open,
+                fault,
+            } = claim;
             let Some(slice) = entry.slices.get_mut(slice.0 as usize) else {
                 continue;
             };
             slice.attempts = slice.attempts.max(lease.number);
+            if fault {
+                slice.troubled(&lease.pool, true, Duration::ZERO, now);
+                *entry.faults.entry(lease.pool.clone()).or_default() += 1;
+            }
             if open {
+                if lease.stands_in {
+                    slice.leases.iter_mut().for_each(|l| l.hedged = true);
+                }
                 entry.arrived.insert(lease.pool.clone());
                 slice.leases.push(lease);
             }
@@ -120,37 +173,18 @@ impl Queue {
         }
     }
 
-    /// Gives a pool no new slices, or does so again; open claims go on. Whether it did otherwise before.
-    pub fn drain(&mut self, pool: &PoolId, drained: bool) -> bool {
-        if drained {
-            self.drained.insert(pool.clone())
-        } else {
-            self.drained.remove(pool)
-        }
-    }
-
-    /// What every request asks of its pools, in the order in which they are served.
-    #[must_use]
-    pub fn loads(&self) -> Vec<RequestLoad> {
-        self.requests.iter().map(RequestEntry::load).collect()
-    }
-
-    /// How many claims each pool has open.
-    #[must_use]
-    pub fn busy(&self) -> BTreeMap<PoolId, u32> {
-        let mut busy = BTreeMap::new();
-        let slices = self.requests.iter().flat_map(|r| &r.slices);
-        for lease in slices.flat_map(|s| &s.leases).filter(|l| l.submitted.is_none()) {
-            *busy.entry(lease.pool.clone()).or_default() += 1;
-        }
-        busy
-    }
-
-    /// Removes a request; open claims end without blame.
-    pub fn remove(&mut self, uid: RequestUid, now: Duration) {
+    /// Removes a request. Where it ended by itself, workers that hold claims may still deliver, or let their lease run
+    /// out: whoever hoards is not let off because others were quicker. Otherwise their claims end without blame.
+    pub fn remove(&mut self, uid: RequestUid, ended_by_itself: bool, now: Duration) {
         let Some(at) = self.requests.iter().position(|r| r.uid == uid) else {
             return;
         };
+        let request = &mut self.requests[at];
+        // Who says so twice says nothing new.
+        if ended_by_itself && (request.over || request.slices.iter().any(|s| !s.leases.is_empty())) {
+            request.over = true;
+            return;
+        }
         let request = self.requests.remove(at);
         for entry in &request.slices {
             for lease in &entry.leases {
@@ -158,6 +192,7 @@ impl Queue {
                     .push(ended(uid, entry, lease, now, AttemptEnd::Cancelled));
             }
         }
+        self.gone.push(uid);
     }
 
     /// Hands out no slices of a request, or does so again.
@@ -167,12 +202,44 @@ impl Queue {
         }
     }
 
-    fn find(&self, uid: RequestUid) -> Option<&RequestEntry> {
+    /// The pools whose workers may still deliver something for a request that is over.
+    #[must_use]
+    pub fn lingering(&self) -> BTreeSet<(RequestUid, PoolId)> {
+        let over = self.requests.iter().filter(|r| r.over);
+        let leases = over.flat_map(|r| r.slices.iter().flat_map(|s| &s.leases).map(|l| (r.uid, l)));
+        leases.map(|(uid, lease)| (uid, lease.pool.clone())).collect()
+    }
+
+    pub(super) fn find(&self, uid: RequestUid) -> Option<&RequestEntry> {
         self.requests.iter().find(|r| r.uid == uid)
     }
 
     fn find_mut(&mut self, uid: RequestUid) -> Option<&mut RequestEntry> {
         self.requests.iter_mut().find(|r| r.uid == uid)
+    }
+
+    pub(super) fn leases(&self) -> impl Iterator<Item = &Lease> {
+        self.requests
+            .iter()
+            .flat_map(|r| r.slices.iter().flat_map(|s| &s.leases))
+    }
+
+    /// What each pool holds.
+    pub(super) fn held(&self) -> BTreeMap<PoolId, Held> {
+        let mut held: BTreeMap<PoolId, Held> = BTreeMap::new();
+        for lease in self.leases().filter(|l| l.submitted.is_none()) {
+            let of_pool = held.entry(lease.pool.clone()).or_default();
+            of_pool.open += 1;
+            of_pool.hedged += u32::from(lease.hedged);
+        }
+        held
+    }
+
+    /// The requests that are not over.
+    #[must_use]
+    pub fn uids(&self) -> Vec<RequestUid> {
+        let here = self.requests.iter().filter(|r| !r.over);
+        here.map(|r| r.uid).collect()
     }
 
     /// Slices by state; `None` for a request that is not in the queue.
@@ -191,62 +258,6 @@ impl Queue {
     #[must_use]
     pub fn all_verified(&self, uid: RequestUid) -> bool {
         self.find(uid).is_some_and(RequestEntry::all_verified)
-    }
-
-    /// Gives a worker a slice, under a fresh claim id.
-    pub fn claim(
-        &mut self,
-        pool: &PoolId,
-        identity: Identity,
-        worker: &Worker,
-        claim: ClaimId,
-        now: Duration,
-    ) -> Claimed {
-        self.expire(now);
-        let least = self.least_lease;
-        let drained = self.drained.contains(pool);
-        // A pool that is no longer among the request's has nothing to wait for either.
-        let over = |r: &RequestEntry| r.failed.is_some() || r.all_verified() || !r.pools.contains(pool);
-        if let Some(uid) = worker.request
-            && (drained || self.find(uid).is_none_or(over))
-        {
-            return Claimed::Over;
-        }
-        if drained {
-            return Claimed::Nothing;
-        }
-        let wanted = |r: &&mut RequestEntry| worker.request.is_none_or(|uid| uid == r.uid);
-        for request in self.requests.iter_mut().filter(wanted) {
-            let Some(at) = request.next_for(pool, worker, now) else {
-                continue;
-            };
-            request.arrived.insert(pool.clone());
-            let uid = request.uid;
-            let entry = &mut request.slices[at];
-            entry.attempts += 1;
-            let predicted = Duration::from_millis(entry.slice.predicted_millis) * LEASE_FACTOR;
-            let lease = predicted.clamp(least, Duration::from_secs(600).max(least));
-            entry.leases.push(Lease {
-                claim,
-                pool: pool.clone(),
-                identity,
-                worker: worker.name.clone(),
-                number: entry.attempts,
-                since: now,
-                expires: now + lease,
-                submitted: None,
-                restored: false,
-            });
-            return Claimed::Slice(ClaimedSlice {
-                request: uid,
-                slice: entry.slice.index,
-                claim,
-                attempt: entry.attempts,
-                lease,
-                max_bytes: max_bytes(),
-            });
-        }
-        Claimed::Nothing
     }
 
     /// Whether a claim is open: neither ended nor expired.
@@ -274,45 +285,62 @@ impl Queue {
 
     /// Ends a claim. `false` when it has ended before.
     pub fn end(&mut self, uid: RequestUid, claim: ClaimId, end: AttemptEnd, now: Duration) -> bool {
-        let Some(request) = self.find_mut(uid) else {
+        let Some(index) = self.requests.iter().position(|r| r.uid == uid) else {
             return false;
         };
+        let request = &mut self.requests[index];
         let found = request.slices.iter().enumerate().find_map(|(at, s)| {
-            s.leases
-                .iter()
-                .position(|l| l.claim == claim)
-                .map(|lease| (at, lease))
+            let lease = s.leases.iter().position(|l| l.claim == claim);
+            lease.map(|lease| (at, lease))
         });
         let Some((at, lease)) = found else { return false };
-        let lease = request.slices[at].leases.remove(lease);
-        let attempt = ended(uid, &request.slices[at], &lease, now, end);
-        match attempt.end.blame() {
+        let enough = request.is_verified(&request.slices[at]);
+        let entry = &mut request.slices[at];
+        let lease = entry.leases.remove(lease);
+        let end = match end {
+            AttemptEnd::Verified if enough => AttemptEnd::Overtaken,
+            AttemptEnd::HandedBack(reason, message) if is_late(&lease, reason, now) => {
+                AttemptEnd::HandedBackLate(reason, message)
+            }
+            other => other,
+        };
+        let attempt = ended(uid, entry, &lease, now, end);
+        let (blame, pool) = (attempt.end.blame(), &lease.pool);
+        let fault = blame == Some(Blame::Miner);
+        match blame {
             None => {
-                request.slices[at].verified.insert(lease.pool.clone());
+                entry.verified.insert(pool.clone());
             }
-            Some(blame) => {
-                // A slice handed back goes to another pool first, whoever is to blame: one pool that hands back again
-                // and again must not use up the attempts.
-                let handed_back = matches!(attempt.end, AttemptEnd::HandedBack(..));
-                if blame == Blame::Miner || handed_back {
-                    request.slices[at]
-                        .elsewhere
-                        .insert(lease.pool.clone(), now + ELSEWHERE);
-                }
-                if blame == Blame::Miner {
-                    *request.faults.entry(lease.pool.clone()).or_default() += 1;
-                }
-                let attempts = request.slices[at].attempts;
-                if attempts >= MAX_ATTEMPTS && request.failed.is_none() {
-                    let slice = request.slices[at].slice.index;
-                    let last = attempt.end.message();
-                    request.failed = Some(format!(
-                        "slice {slice} was tried {attempts} times; last, by {}: {last}",
-                        lease.pool
-                    ));
-                }
+            Some(Blame::Miner) => entry.troubled(pool, true, FAILED, now),
+            // What did not fit once will not fit again.
+            Some(Blame::Infrastructure) => {
+                let no_room = matches!(
+                    attempt.end,
+                    AttemptEnd::HandedBack(RefuseReason::TooLittleMemory, _)
+                );
+                let others = if no_room { FAILED } else { HANDED_BACK };
+                entry.troubled(pool, false, others, now);
             }
+            Some(Blame::Operator) if !lease.restored => entry.failed_here(now),
+            Some(Blame::Operator | Blame::Nobody) => {}
         }
+        // Whoever stood in for it has its place now.
+        if blame.is_some()
+            && !lease.stands_in
+            && let Some(substitute) = entry.leases.iter_mut().find(|l| l.stands_in)
+        {
+            substitute.stands_in = false;
+        }
+        if fault {
+            *request.faults.entry(pool.clone()).or_default() += 1;
+            request.give_up(at, pool, &attempt.end.message());
+        }
+        if request.over && request.slices.iter().all(|s| s.leases.is_empty()) {
+            self.requests.remove(index);
+            self.gone.push(uid);
+        }
+        let delivered = matches!(attempt.end, AttemptEnd::Overtaken);
+        self.judge(&lease.pool, blame.filter(|_| !delivered), now);
         self.ended.push(attempt);
         true
     }
@@ -352,42 +380,37 @@ impl Queue {
         }
     }
 
-    /// When something next happens by itself: a lease or a reservation ends.
+    /// When something next happens by itself: a lease ends, a claim is late, a pause is over.
     #[must_use]
     pub fn next_wakeup(&self, now: Duration) -> Option<Duration> {
-        let leases = self
-            .requests
-            .iter()
-            .flat_map(|r| r.slices.iter().flat_map(|s| &s.leases));
-        let leases = leases.filter(|l| l.submitted.is_none()).map(|l| l.expires);
-        let reservations = self.requests.iter().map(|r| r.since + super::request::RESERVED);
-        let elsewhere = self
-            .requests
-            .iter()
-            .flat_map(|r| r.slices.iter().flat_map(|s| s.elsewhere.values().copied()));
-        leases
-            .chain(reservations)
-            .chain(elsewhere)
-            .filter(|at| *at > now)
-            .min()
+        let requests = self.requests.iter().flat_map(RequestEntry::wakeups);
+        let pauses = self.standings.iter().filter_map(|(_, s)| s.breaker.wakeup());
+        requests.chain(pauses).filter(|at| *at > now).min()
     }
 
     /// The attempts that have ended since the last call, in order.
     pub fn take_ended(&mut self) -> Vec<Attempt> {
         std::mem::take(&mut self.ended)
     }
+
+    /// The requests of which nothing has been left since the last call.
+    pub fn take_gone(&mut self) -> Vec<RequestUid> {
+        std::mem::take(&mut self.gone)
+    }
 }
 
-fn ended(
-    request: RequestUid,
-    entry: &super::request::SliceEntry,
-    lease: &Lease,
-    now: Duration,
-    end: AttemptEnd,
-) -> Attempt {
+/// Handing back costs nothing at once; who is honest would be done after twice the predicted time, a quarter of the lease.
+fn is_late(lease: &Lease, reason: RefuseReason, now: Duration) -> bool {
+    let free = super::Cause::of(reason).blame() != Blame::Miner;
+    let lasts = lease.expires.saturating_sub(lease.since);
+    free && !lease.restored && now.saturating_sub(lease.since) * 4 > lasts
+}
+
+fn ended(request: RequestUid, entry: &SliceEntry, lease: &Lease, now: Duration, end: AttemptEnd) -> Attempt {
     Attempt {
         request,
         slice: entry.slice.index,
+        digest: entry.slice.digest,
         claim: lease.claim,
         pool: lease.pool.clone(),
         identity: lease.identity,
@@ -398,7 +421,34 @@ fn ended(
             .map_or(now, |(at, _)| at)
             .saturating_sub(lease.since),
         bytes: lease.submitted.map(|(_, bytes)| bytes),
-        work: entry.slice.predicted_millis,
+        work: entry.slice.predicted,
+        contested: lease.contested,
         end,
+    }
+}
+
+impl Lease {
+    /// A claim that is granted now.
+    pub(super) fn new(
+        waiting: &Waiting,
+        claim: ClaimId,
+        number: u32,
+        now: Duration,
+        lasts: Duration,
+    ) -> Self {
+        Self {
+            claim,
+            pool: waiting.pool.clone(),
+            identity: waiting.identity,
+            worker: waiting.worker.name.clone(),
+            number,
+            since: now,
+            expires: now + lasts,
+            submitted: None,
+            restored: false,
+            contested: false,
+            stands_in: false,
+            hedged: false,
+        }
     }
 }

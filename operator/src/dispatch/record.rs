@@ -12,6 +12,7 @@ use super::queue::RestoredClaim;
 use super::request::Lease;
 use super::token::ClaimToken;
 use crate::artifacts::{ArtifactError, Artifacts};
+use crate::scoring::Entry;
 use zkinfer_crds::RequestUid;
 
 /// A granted claim.
@@ -24,6 +25,12 @@ pub(super) struct ClaimRecord {
     pub(super) attempt: u32,
     /// The worker's name.
     pub(super) worker: String,
+    /// Miners of two owners were candidates.
+    #[serde(default)]
+    pub(super) contested: bool,
+    /// It stands in for a claim that was late.
+    #[serde(default)]
+    pub(super) stands_in: bool,
 }
 
 /// What is left of the claims of a request that was being proved when the operator ended.
@@ -31,7 +38,9 @@ pub(super) struct ClaimRecord {
 pub(super) struct Restored {
     /// For the queue.
     pub(super) claims: Vec<RestoredClaim>,
-    /// Proofs that have to be verified (again).
+    /// Proofs that were verified and counted, and have to be verified again.
+    pub(super) counted: Vec<(ClaimToken, Bytes)>,
+    /// Proofs that have to be verified.
     pub(super) proofs: Vec<(ClaimToken, Bytes)>,
 }
 
@@ -56,10 +65,15 @@ pub(super) async fn restore(
             token,
             attempt,
             worker,
+            contested,
+            stands_in,
         } = record;
         let ago = |millis: u64| now.saturating_sub(Duration::from_millis(unix_millis.saturating_sub(millis)));
         let proof = artifacts.proof(uid, token.slice, token.claim).await?;
-        let scored = artifacts.has_ledger_entry(token.claim).await?;
+        let entry = artifacts.ledger_entry(token.claim).await?;
+        let scored = entry.is_some();
+        let entry = entry.and_then(|json| serde_json::from_slice::<Entry>(&json).ok());
+        let verified = entry.as_ref().is_some_and(|e| e.verified);
         let submitted = proof.as_ref().map(|(bytes, at)| (ago(*at), bytes.len() as u64));
         let expires = now + Duration::from_millis((token.expires * 1000).saturating_sub(unix_millis));
         let lease = Lease {
@@ -72,6 +86,9 @@ pub(super) async fn restore(
             expires,
             submitted,
             restored: true,
+            contested,
+            stands_in,
+            hedged: false,
         };
         // A proof is verified again even if it was scored: it belongs into the receipt, and nothing else says that
         // it holds.
@@ -80,9 +97,15 @@ pub(super) async fn restore(
             slice: token.slice,
             lease,
             open,
+            fault: entry.is_some_and(|e| e.miners_fault),
         });
         if let Some((bytes, _)) = proof {
-            restored.proofs.push((token, bytes));
+            let proofs = if verified {
+                &mut restored.counted
+            } else {
+                &mut restored.proofs
+            };
+            proofs.push((token, bytes));
         }
     }
     restored.claims.sort_by_key(|c| c.lease.number);

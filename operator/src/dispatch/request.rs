@@ -1,22 +1,24 @@
-//! A request in the queue: its slices, its pools, and which pool may take which slice.
+//! A request in the queue: its slices, its pools, and what is open of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use zkinfer_crds::k8s::request_status::SliceCounts;
 use zkinfer_crds::wire::MAX_ENVELOPE_BYTES;
-use zkinfer_crds::{ClaimId, Identity, ParameterId, RequestUid, SliceIndex};
+use zkinfer_crds::{ClaimId, Digest, Identity, ParameterId, RequestUid, SliceIndex};
 
 use super::PoolId;
-use super::queue::Worker;
+use super::hedge::late_after;
 
-/// How long a share of the slices is kept for a chosen pool that has not claimed yet.
-pub(super) const RESERVED: Duration = Duration::from_secs(5);
-/// How long a slice is kept from a pool that failed at it, so that another may take it.
-pub(super) const ELSEWHERE: Duration = Duration::from_secs(20);
+/// How long others go first at a slice that a pool failed at, and at one that it handed back without blame.
+pub(super) const FAILED: Duration = Duration::from_secs(20);
+pub(super) const HANDED_BACK: Duration = Duration::from_secs(2);
+/// Pause of a pool that nobody else stands in for, after its second trouble with a slice; it doubles with each.
+const PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// A pool with this many faults on a request gets no more of it while another is left.
 const MAX_FAULTS: u32 = 2;
-/// Attempts at one slice after which the request fails.
+/// Faults at one slice after which the request fails, once every pool has failed at it.
 pub(super) const MAX_ATTEMPTS: u32 = 8;
 
 /// A slice to be proved.
@@ -24,8 +26,10 @@ pub(super) const MAX_ATTEMPTS: u32 = 8;
 pub struct QueuedSlice {
     /// The slice.
     pub index: SliceIndex,
-    /// Predicted CPU milliseconds.
-    pub predicted_millis: u64,
+    /// What tells it from others: its verifying key.
+    pub digest: Digest,
+    /// Predicted CPU time.
+    pub predicted: Duration,
     /// Memory that proving needs.
     pub memory_bytes: u64,
     /// What proves it.
@@ -41,7 +45,7 @@ pub struct QueuedRequest {
     pub priority: i32,
     /// How many pools prove each slice; at most as many as there are pools.
     pub redundancy: u32,
-    /// The chosen pools, best first.
+    /// The pools that may prove it: every one that fits.
     pub pools: Vec<PoolId>,
     /// The slices.
     pub slices: Vec<QueuedSlice>,
@@ -61,6 +65,23 @@ pub(super) struct Lease {
     pub(super) submitted: Option<(Duration, u64)>,
     /// It was granted before the operator was started.
     pub(super) restored: bool,
+    /// Miners of two owners were candidates.
+    pub(super) contested: bool,
+    /// It stands in for one that is late.
+    pub(super) stands_in: bool,
+    /// Another one stands in for it.
+    pub(super) hedged: bool,
+}
+
+/// A pool's trouble with a slice.
+#[derive(Debug, Clone, Copy, Default)]
+struct Trouble {
+    times: u32,
+    faults: u32,
+    /// Others go first until then.
+    others_until: Duration,
+    /// Nothing until then, whoever else is there.
+    until: Duration,
 }
 
 #[derive(Debug, Clone)]
@@ -69,8 +90,67 @@ pub(super) struct SliceEntry {
     pub(super) leases: Vec<Lease>,
     pub(super) verified: BTreeSet<PoolId>,
     pub(super) attempts: u32,
-    /// Pools that failed at it, and until when others go first.
-    pub(super) elsewhere: BTreeMap<PoolId, Duration>,
+    /// Attempts that ended by a miner's fault.
+    pub(super) faults: u32,
+    trouble: BTreeMap<PoolId, Trouble>,
+    /// Times that the operator could do nothing with it, and how long it waits for that.
+    failed_here: u32,
+    not_before: Duration,
+}
+
+impl SliceEntry {
+    /// The pool failed at it, or handed it back. `others` go first for so long.
+    pub(super) fn troubled(&mut self, pool: &PoolId, fault: bool, others: Duration, now: Duration) {
+        let trouble = self.trouble.entry(pool.clone()).or_default();
+        let pause = match trouble.times {
+            0 => Duration::ZERO,
+            times => (PAUSE * 2u32.saturating_pow(times - 1)).min(LONGEST_PAUSE),
+        };
+        trouble.times += 1;
+        trouble.faults += u32::from(fault);
+        trouble.others_until = now + others;
+        trouble.until = now + pause;
+        self.faults += u32::from(fault);
+    }
+
+    /// The operator could not do its part: the slice waits, for a little longer each time.
+    pub(super) fn failed_here(&mut self, now: Duration) {
+        let pause = match self.failed_here {
+            0 => Duration::ZERO,
+            times => (PAUSE * 5 * 2u32.saturating_pow(times - 1)).min(LONGEST_PAUSE * 3),
+        };
+        self.failed_here += 1;
+        self.not_before = now + pause;
+    }
+
+    /// The pool has neither proved it nor is at work on it.
+    pub(super) fn is_new_to(&self, pool: &PoolId) -> bool {
+        !self.verified.contains(pool) && !self.leases.iter().any(|l| l.pool == *pool)
+    }
+
+    fn gives_way(&self, pool: &PoolId, now: Duration) -> bool {
+        self.trouble.get(pool).is_some_and(|t| now < t.others_until)
+    }
+
+    fn pauses(&self, pool: &PoolId, now: Duration) -> bool {
+        now < self.not_before || self.trouble.get(pool).is_some_and(|t| now < t.until)
+    }
+
+    /// The newest claim is late against its prediction, and nobody stands in for it yet.
+    pub(super) fn late(&self, now: Duration) -> Option<usize> {
+        let newest = self.leases.iter().enumerate().max_by_key(|(_, l)| l.since)?;
+        let (at, lease) = newest;
+        let waits = self.leases.iter().all(|l| l.submitted.is_none());
+        (waits && now >= lease.since + late_after(self.slice.predicted)).then_some(at)
+    }
+
+    fn wakeups(&self) -> impl Iterator<Item = Duration> {
+        let late = late_after(self.slice.predicted);
+        let leases = self.leases.iter().filter(|l| l.submitted.is_none());
+        let leases = leases.flat_map(move |l| [l.expires, l.since + late]);
+        let trouble = self.trouble.values().flat_map(|t| [t.others_until, t.until]);
+        leases.chain(trouble).chain([self.not_before])
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -84,31 +164,13 @@ pub(super) struct RequestEntry {
     pub(super) slices: Vec<SliceEntry>,
     pub(super) since: Duration,
     pub(super) suspended: bool,
-    /// Pools that have claimed at least once.
+    /// It is over, and claims of it are open whose workers may still deliver.
+    pub(super) over: bool,
+    /// Pools of which a worker has come for it.
     pub(super) arrived: BTreeSet<PoolId>,
     pub(super) faults: BTreeMap<PoolId, u32>,
     /// Why it cannot succeed any more.
     pub(super) failed: Option<String>,
-}
-
-/// What a queued request asks of its pools.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestLoad {
-    /// The request.
-    pub uid: RequestUid,
-    /// Slices that nobody is at work on, counted once per pool that shall prove them.
-    pub open: u32,
-    /// Its pools, best first.
-    pub pools: Vec<PoolLoad>,
-}
-
-/// A pool of a queued request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PoolLoad {
-    /// The pool.
-    pub id: PoolId,
-    /// It gets slices: it has not failed too often.
-    pub serves: bool,
 }
 
 /// How many different pools can prove each slice. While there is none, nobody is content with less than was asked for.
@@ -131,7 +193,10 @@ impl RequestEntry {
             leases: Vec::new(),
             verified: BTreeSet::new(),
             attempts: 0,
-            elsewhere: BTreeMap::new(),
+            faults: 0,
+            trouble: BTreeMap::new(),
+            failed_here: 0,
+            not_before: Duration::ZERO,
         };
         Self {
             uid,
@@ -142,6 +207,7 @@ impl RequestEntry {
             slices: slices.into_iter().map(entry).collect(),
             since: now,
             suspended: false,
+            over: false,
             arrived: BTreeSet::new(),
             faults: BTreeMap::new(),
             failed: None,
@@ -162,85 +228,56 @@ impl RequestEntry {
         self.slices.iter().all(|s| self.is_verified(s))
     }
 
-    /// Places of a slice that nobody holds.
-    fn open_places(&self, slice: &SliceEntry) -> usize {
-        self.redundancy
-            .saturating_sub(slice.leases.len() + slice.verified.len())
+    /// Whether slices of it are given out.
+    pub(super) fn is_active(&self) -> bool {
+        !self.over && !self.suspended && self.failed.is_none()
     }
 
-    fn faulty(&self, pool: &PoolId) -> bool {
+    /// Places of a slice that nobody holds. Who stands in for another takes no place of its own.
+    pub(super) fn open_places(&self, slice: &SliceEntry) -> usize {
+        let holders = slice.leases.iter().filter(|l| !l.stands_in).count();
+        self.redundancy.saturating_sub(holders + slice.verified.len())
+    }
+
+    /// Whether the pool has failed at the request too often.
+    pub(super) fn faulty(&self, pool: &PoolId) -> bool {
         self.faults.get(pool).is_some_and(|&n| n >= MAX_FAULTS)
     }
 
-    /// Whether the pool gets slices of this request at all.
-    fn serves(&self, pool: &PoolId) -> bool {
-        let others_left = || self.pools.iter().any(|p| p != pool && !self.faulty(p));
-        self.pools.contains(pool) && !(self.faulty(pool) && others_left())
-    }
-
-    /// What the request asks of its pools.
-    pub(super) fn load(&self) -> RequestLoad {
-        let open = if self.suspended || self.failed.is_some() {
-            0
-        } else {
-            self.slices.iter().map(|s| self.open_places(s)).sum()
+    /// Whether a pool may prove this slice now; `others` are there that could.
+    pub(super) fn may(
+        &self,
+        slice: &SliceEntry,
+        pool: &PoolId,
+        others: impl Fn(&PoolId) -> bool,
+        now: Duration,
+    ) -> bool {
+        let gives_way = || {
+            slice.gives_way(pool, now)
+                && self
+                    .pools
+                    .iter()
+                    .any(|p| p != pool && others(p) && slice.is_new_to(p) && !slice.gives_way(p, now))
         };
-        let pool = |id: &PoolId| PoolLoad {
-            id: id.clone(),
-            serves: self.serves(id),
-        };
-        RequestLoad {
-            uid: self.uid,
-            open: open as u32,
-            pools: self.pools.iter().map(pool).collect(),
+        !slice.pauses(pool, now) && slice.is_new_to(pool) && !gives_way()
+    }
+
+    /// Fails the request if the slice cannot be expected to be proved: enough attempts were wrong, and no pool is left
+    /// that has not failed at it.
+    pub(super) fn give_up(&mut self, at: usize, pool: &PoolId, last: &str) {
+        let entry = &self.slices[at];
+        let failed_at = |p: &PoolId| entry.trouble.get(p).is_some_and(|t| t.faults > 0);
+        if entry.faults >= MAX_ATTEMPTS && self.failed.is_none() && self.pools.iter().all(failed_at) {
+            let (slice, faults) = (entry.slice.index, entry.faults);
+            self.failed = Some(format!(
+                "slice {slice} was tried {faults} times in vain; last, by {pool}: {last}"
+            ));
         }
     }
 
-    /// Open places that are kept for pools that were chosen and have not come yet.
-    fn reserved_from(&self, pool: &PoolId, now: Duration) -> usize {
-        if now.saturating_sub(self.since) >= RESERVED || self.pools.is_empty() {
-            return 0;
-        }
-        let share = (self.slices.len() * self.redundancy / self.pools.len()).max(1);
-        let absent = self
-            .pools
-            .iter()
-            .filter(|p| *p != pool && !self.arrived.contains(*p) && !self.faulty(p))
-            .count();
-        absent * share
-    }
-
-    /// The slice that this worker should take: the heaviest that it may.
-    pub(super) fn next_for(&self, pool: &PoolId, worker: &Worker, now: Duration) -> Option<usize> {
-        if self.suspended || self.failed.is_some() || !self.serves(pool) {
-            return None;
-        }
-        let open: usize = self.slices.iter().map(|s| self.open_places(s)).sum();
-        if open <= self.reserved_from(pool, now) {
-            return None;
-        }
-        let may = |s: &SliceEntry| {
-            self.open_places(s) > 0
-                && s.slice.memory_bytes <= worker.memory_bytes
-                && worker.parameters.contains(&s.slice.parameter_id)
-                && !s.verified.contains(pool)
-                && !s.leases.iter().any(|l| l.pool == *pool && self.redundancy > 1)
-                && !self.elsewhere(s, pool, now)
-        };
-        let candidates = self.slices.iter().enumerate().filter(|(_, s)| may(s));
-        candidates
-            .max_by_key(|(at, s)| (s.slice.predicted_millis, usize::MAX - at))
-            .map(|(at, _)| at)
-    }
-
-    /// The pool failed at this slice a short while ago, and another pool could take it.
-    fn elsewhere(&self, slice: &SliceEntry, pool: &PoolId, now: Duration) -> bool {
-        let blocked = |p: &PoolId| slice.elsewhere.get(p).is_some_and(|until| *until > now);
-        blocked(pool)
-            && self
-                .pools
-                .iter()
-                .any(|p| p != pool && !blocked(p) && !self.faulty(p))
+    /// When something next happens by itself.
+    pub(super) fn wakeups(&self) -> impl Iterator<Item = Duration> {
+        self.slices.iter().flat_map(SliceEntry::wakeups)
     }
 
     pub(super) fn counts(&self) -> SliceCounts {

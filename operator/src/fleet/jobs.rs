@@ -60,6 +60,8 @@ pub struct JobView {
     pub purpose: Purpose,
     /// Whether it goes on.
     pub state: JobState,
+    /// When it was first seen, as time since the operator started.
+    pub seen: Duration,
     /// When it was first seen ended, as time since the operator started.
     pub ended: Option<Duration>,
 }
@@ -111,6 +113,7 @@ impl JobView {
             } else {
                 JobState::Running
             }),
+            seen: Duration::ZERO,
             ended: None,
         })
     }
@@ -131,6 +134,7 @@ impl JobIndex {
     pub fn insert(&self, mut view: JobView, now: Duration) {
         let key = (view.namespace.clone(), view.name.clone());
         let mut jobs = self.jobs();
+        view.seen = jobs.get(&key).map_or(now, |old| old.seen);
         if view.state != JobState::Running {
             view.ended = jobs.get(&key).and_then(|old| old.ended).or(Some(now));
         }
@@ -187,6 +191,7 @@ mod tests {
                 attempt: attempt.to_owned(),
             },
             state,
+            seen: Duration::ZERO,
             ended: None,
         }
     }

@@ -1,6 +1,14 @@
 //! Which Jobs to make and to remove.
+//!
+//! Invariants: a Job is made only for slices that nobody who is up, or on the way, can be expected to take; so a request
+//! of one slice gets one Job, in the pool whose turn it is, however many pools may prove it. A Job whose workers do not
+//! come covers its slices for 2 s, for twice as long with each further one of the request; then another pool has its turn.
+//!
+//! So many Jobs are made: none while warm workers are idle; else one for each slice that is open, in up to [`SPREAD`]
+//! pools (or as many as the request's redundancy) of so many workers each, and in more pools only where those have no
+//! room for more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use zkinfer_crds::RequestUid;
@@ -13,6 +21,11 @@ const ROUND_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// Workers of a request that is over are told so by the gateway; a Job that is still there after this has none that asks.
 const TIME_TO_END: Duration = Duration::from_secs(15);
+/// How long workers that are up, or begin to come, are waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
+const LONGEST_PATIENCE: Duration = Duration::from_secs(120);
+/// A request's Jobs are spread over so many pools: each further one costs more in starting than it brings.
+const SPREAD: u32 = 4;
 
 /// A pool's room for workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +38,8 @@ pub struct PoolView {
     pub warm_ready: u32,
     /// It may be given slices.
     pub usable: bool,
+    /// Something keeps its workers from starting: others go first.
+    pub troubled: bool,
 }
 
 /// What became of a request, as far as its Jobs are concerned.
@@ -53,6 +68,8 @@ pub struct Observed<'a> {
     pub jobs: &'a [JobView],
     /// Requests that exist; a Job of any other is removed.
     pub requests: &'a BTreeMap<RequestUid, Fate>,
+    /// Pools whose workers may still deliver something for a request that is over.
+    pub lingering: &'a BTreeSet<(RequestUid, PoolId)>,
     /// Time since any fixed moment.
     pub now: Duration,
 }
@@ -94,14 +111,17 @@ pub fn plan(observed: &Observed<'_>) -> Plan {
 }
 
 fn unwanted(observed: &Observed<'_>, job: &JobView) -> bool {
-    let Purpose::Prove { request, .. } = &job.purpose else {
+    let Purpose::Prove { request, pool, .. } = &job.purpose else {
         return false;
     };
     match observed.requests.get(request) {
         None => true,
         Some(Fate::Alive) => false,
         Some(Fate::Suspended | Fate::Cancelled) => job.state == JobState::Running,
-        Some(Fate::Over(since)) => job.state == JobState::Running && *since >= TIME_TO_END,
+        Some(Fate::Over(since)) => {
+            let lingers = observed.lingering.contains(&(*request, pool.clone()));
+            job.state == JobState::Running && *since >= TIME_TO_END && !lingers
+        }
     }
 }
 
@@ -111,6 +131,16 @@ struct Room {
     free: u32,
     /// Workers that have nothing to do.
     idle: u32,
+    /// Workers that are at work, or on the way.
+    used: u32,
+}
+
+impl Room {
+    /// How full the pool is, in thousandths.
+    fn fullness(&self) -> u32 {
+        let all = u64::from(self.used) + u64::from(self.free);
+        (u64::from(self.used) * 1000).checked_div(all).unwrap_or(1000) as u32
+    }
 }
 
 fn start(observed: &Observed<'_>) -> Vec<Start> {
@@ -118,7 +148,7 @@ fn start(observed: &Observed<'_>) -> Vec<Start> {
     for (id, pool) in observed.pools {
         let in_jobs: u32 = running(observed)
             .filter(|(_, of, _, _)| *of == id)
-            .map(|(_, _, _, n)| n)
+            .map(|(_, _, _, job)| job.workers)
             .sum();
         let busy = observed.busy.get(id).copied().unwrap_or(0);
         let room = Room {
@@ -127,6 +157,7 @@ fn start(observed: &Observed<'_>) -> Vec<Start> {
                 .saturating_sub(pool.warm.max(pool.warm_ready) + in_jobs),
             // Workers of Jobs are there for their own request alone.
             idle: pool.warm_ready.saturating_sub(busy),
+            used: in_jobs + busy.min(pool.warm_ready),
         };
         rooms.insert(id, room);
     }
@@ -134,41 +165,89 @@ fn start(observed: &Observed<'_>) -> Vec<Start> {
     // A request that is suspended, or gone, is nobody's work and takes nobody's room.
     let wanted = |load: &&RequestLoad| {
         let fate = observed.requests.get(&load.uid);
-        fate.is_some_and(|fate| *fate != Fate::Suspended)
+        load.open > 0 && fate.is_some_and(|fate| *fate != Fate::Suspended)
     };
     for load in observed.loads.iter().filter(wanted) {
-        let serving: Vec<&PoolId> = load.pools.iter().filter(|p| p.serves).map(|p| &p.id).collect();
-        let mut open = load.open;
-        for (place, id) in serving.iter().enumerate() {
-            let left = (serving.len() - place) as u32;
-            let share = open.div_ceil(left);
-            let (Some(room), Some(pool)) = (rooms.get_mut(*id), observed.pools.get(*id)) else {
-                continue;
-            };
-            let warm = share.min(room.idle);
-            room.idle -= warm;
-            open = open.saturating_sub(share);
-            let (round, at_work) = round(observed, load.uid, id);
-            let Some(round) = round.filter(|_| pool.usable && !at_work) else {
-                continue;
-            };
-            let workers = (share - warm).min(room.free);
-            if workers > 0 {
-                room.free -= workers;
-                starts.push(Start {
-                    request: load.uid,
-                    pool: (*id).clone(),
-                    round,
-                    workers,
-                });
+        let mut need = load.open.saturating_sub(coming(observed, load));
+        // Who is up and idle comes at once, or is not to be waited for.
+        if load.waited < PATIENCE {
+            for pool in load.pools.iter().filter(|p| p.serves) {
+                if let Some(room) = rooms.get_mut(&pool.id) {
+                    let warm = need.min(room.idle);
+                    room.idle -= warm;
+                    need -= warm;
+                }
             }
+        }
+        starts.extend(jobs_for(observed, load, need, &mut rooms));
+    }
+    starts
+}
+
+/// Workers of the request's Jobs that will take slices: they have come, or may be waited for a little longer.
+fn coming(observed: &Observed<'_>, load: &RequestLoad) -> u32 {
+    let jobs = || running(observed).filter(|(request, _, _, _)| *request == load.uid);
+    let of = |id: &PoolId| load.pools.iter().find(|p| p.id == *id);
+    let absent = jobs().filter(|(_, id, _, _)| of(id).is_some_and(|p| !p.arrived));
+    let patience = PATIENCE * 2u32.saturating_pow((absent.count() as u32).saturating_sub(1));
+    let comes = |(_, id, _, job): (RequestUid, &PoolId, u32, At)| {
+        let pool = of(id).filter(|p| p.serves)?;
+        let waits = observed.now.saturating_sub(job.seen) < patience.min(LONGEST_PATIENCE);
+        (pool.arrived || waits).then(|| job.workers.saturating_sub(pool.holds))
+    };
+    jobs().filter_map(comes).sum()
+}
+
+/// Jobs with so many workers, in the pools that are the least full; of those as full, first in the one whose turn it is.
+fn jobs_for(
+    observed: &Observed<'_>,
+    load: &RequestLoad,
+    mut need: u32,
+    rooms: &mut BTreeMap<&PoolId, Room>,
+) -> Vec<Start> {
+    let mut able: Vec<(&PoolId, u32)> = Vec::new();
+    for pool in load.pools.iter().filter(|p| p.serves && need > 0) {
+        let usable = observed.pools.get(&pool.id).is_some_and(|p| p.usable);
+        let free = rooms.get(&pool.id).is_some_and(|r| r.free > 0);
+        let (round, at_work) = round(observed, load.uid, &pool.id);
+        if let Some(round) = round.filter(|_| usable && free && !at_work) {
+            able.push((&pool.id, round));
+        }
+    }
+    able.sort_by_key(|(id, _)| {
+        let troubled = observed.pools.get(*id).is_some_and(|p| p.troubled);
+        (troubled, rooms.get(*id).map(Room::fullness))
+    });
+    let spread = SPREAD.max(load.redundancy).min(able.len() as u32);
+    let mut starts = Vec::new();
+    for (place, (id, round)) in able.into_iter().enumerate() {
+        let share = need.div_ceil(spread.saturating_sub(place as u32).max(1));
+        let Some(room) = rooms.get_mut(id) else { continue };
+        let workers = share.min(room.free);
+        if workers > 0 {
+            room.free -= workers;
+            room.used += workers;
+            need -= workers;
+            starts.push(Start {
+                request: load.uid,
+                pool: id.clone(),
+                round,
+                workers,
+            });
         }
     }
     starts
 }
 
-/// Jobs at work: request, pool, round, workers.
-fn running<'a>(observed: &'a Observed<'_>) -> impl Iterator<Item = (RequestUid, &'a PoolId, u32, u32)> {
+/// A Job at work.
+#[derive(Clone, Copy)]
+struct At {
+    workers: u32,
+    seen: Duration,
+}
+
+/// Jobs at work: request, pool, round.
+fn running<'a>(observed: &'a Observed<'_>) -> impl Iterator<Item = (RequestUid, &'a PoolId, u32, At)> {
     let jobs = observed.jobs.iter().filter(|j| j.state == JobState::Running);
     jobs.filter_map(|j| match &j.purpose {
         Purpose::Prove {
@@ -176,7 +255,13 @@ fn running<'a>(observed: &'a Observed<'_>) -> impl Iterator<Item = (RequestUid, 
             pool,
             round,
             workers,
-        } => Some((*request, pool, *round, *workers)),
+        } => {
+            let at = At {
+                workers: *workers,
+                seen: j.seen,
+            };
+            Some((*request, pool, *round, at))
+        }
         Purpose::Compile { .. } => None,
     })
 }
@@ -220,10 +305,14 @@ mod tests {
         let pool = |name: &&str| PoolLoad {
             id: id(name),
             serves: true,
+            arrived: true,
+            holds: 0,
         };
         RequestLoad {
             uid,
             open,
+            redundancy: 1,
+            waited: Duration::ZERO,
             pools: pools.iter().map(pool).collect(),
         }
     }
@@ -234,6 +323,7 @@ mod tests {
             warm,
             warm_ready,
             usable: true,
+            troubled: false,
         }
     }
 
@@ -248,6 +338,7 @@ mod tests {
                 workers: 2,
             },
             state,
+            seen: Duration::ZERO,
             ended,
         }
     }
@@ -260,6 +351,7 @@ mod tests {
         fate: Option<Fate>,
         /// Other requests that are alive.
         others: Vec<RequestUid>,
+        lingering: BTreeSet<(RequestUid, PoolId)>,
         now: Duration,
     }
 
@@ -273,6 +365,7 @@ mod tests {
                 jobs: Vec::new(),
                 fate: Some(Fate::Alive),
                 others: Vec::new(),
+                lingering: BTreeSet::new(),
                 now: Duration::from_secs(100),
             }
         }
@@ -289,6 +382,7 @@ mod tests {
                     .into_iter()
                     .chain(self.others.iter().map(|uid| (*uid, Fate::Alive)))
                     .collect(),
+                lingering: &self.lingering,
                 now: self.now,
             })
         }
@@ -306,6 +400,95 @@ mod tests {
             case.started(),
             [("miners/a".to_owned(), 0, 3), ("miners/b".to_owned(), 0, 2)]
         );
+    }
+
+    #[test]
+    fn one_slice_gets_one_job_however_many_pools_there_are_and_the_next_one_is_anothers() {
+        let pools: Vec<String> = (0..9).map(|n| format!("p{n}")).collect();
+        let pools: Vec<_> = pools.iter().map(|n| (n.as_str(), pool(1, 0, 0))).collect();
+        let mut case = Case::new(1, &pools);
+        assert_eq!(case.started(), [("miners/p0".to_owned(), 0, 1)]);
+        let names: Vec<&str> = pools.iter().map(|(n, _)| *n).collect();
+        let others: Vec<_> = (2..10).map(|n| RequestUid::new([n; 16])).collect();
+        case.loads.extend(others.iter().map(|uid| load(*uid, 1, &names)));
+        case.others = others;
+        let started: BTreeSet<_> = case.started().into_iter().map(|s| s.0).collect();
+        assert_eq!(started.len(), 9, "nine requests, nine pools");
+        let case = Case::new(100, &pools);
+        assert_eq!(
+            case.started().len(),
+            9,
+            "all of them, where there is work for all"
+        );
+        let roomy: Vec<_> = names.iter().map(|n| (*n, pool(50, 0, 0))).collect();
+        assert_eq!(Case::new(100, &roomy).started().len(), SPREAD as usize);
+    }
+
+    #[test]
+    fn another_pool_has_its_turn_when_the_first_ones_workers_do_not_come() {
+        let mut case = Case::new(
+            1,
+            &[("a", pool(1, 0, 0)), ("b", pool(1, 0, 0)), ("c", pool(1, 0, 0))],
+        );
+        let began = Duration::from_secs(100);
+        let made = |name: &str, at: u64| JobView {
+            purpose: Purpose::Prove {
+                request: UID,
+                pool: id(name),
+                round: 0,
+                workers: 1,
+            },
+            seen: began + Duration::from_secs(at),
+            ..job(name, 0, JobState::Running, None)
+        };
+        case.loads[0].pools.iter_mut().for_each(|p| p.arrived = false);
+        case.jobs = vec![made("a", 0)];
+        case.now = began + Duration::from_secs(1);
+        assert!(case.started().is_empty(), "it is on its way");
+        case.now = began + Duration::from_secs(2);
+        assert_eq!(case.started(), [("miners/b".to_owned(), 0, 1)]);
+        case.jobs.push(made("b", 2));
+        case.now = began + Duration::from_secs(5);
+        assert!(
+            case.started().is_empty(),
+            "each is given more time than the one before"
+        );
+        case.now = began + Duration::from_secs(6);
+        assert_eq!(case.started(), [("miners/c".to_owned(), 0, 1)]);
+        // A worker that has come covers its slice for good; one that is barred covers nothing.
+        case.loads[0].pools[0].arrived = true;
+        assert!(case.started().is_empty());
+        case.loads[0].pools[0].serves = false;
+        assert_eq!(case.started(), [("miners/c".to_owned(), 0, 1)]);
+    }
+
+    #[test]
+    fn idle_warm_workers_that_do_not_take_a_slice_are_not_waited_for() {
+        let mut case = Case::new(1, &[("a", pool(1, 1, 1)), ("b", pool(1, 0, 0))]);
+        assert!(case.started().is_empty());
+        case.loads[0].waited = PATIENCE;
+        assert_eq!(case.started(), [("miners/b".to_owned(), 0, 1)]);
+    }
+
+    #[test]
+    fn a_pool_in_trouble_comes_last() {
+        let troubled = PoolView {
+            troubled: true,
+            ..pool(1, 0, 0)
+        };
+        let case = Case::new(1, &[("a", troubled), ("b", pool(1, 0, 0))]);
+        assert_eq!(case.started(), [("miners/b".to_owned(), 0, 1)]);
+    }
+
+    #[test]
+    fn workers_that_may_still_deliver_are_let_go_on_when_the_request_is_over() {
+        let mut case = Case::new(0, &[]);
+        case.jobs = vec![job("a", 0, JobState::Running, None)];
+        case.fate = Some(Fate::Over(Duration::from_secs(20)));
+        case.lingering = [(UID, id("a"))].into();
+        assert!(case.plan().remove.is_empty());
+        case.fate = Some(Fate::Cancelled);
+        assert_eq!(case.plan().remove.len(), 1);
     }
 
     #[test]

@@ -51,6 +51,7 @@ async fn pass(ctx: &Context) {
         .collect();
     forget_gone(ctx, started.into_iter().filter(|uid| !requests.contains_key(uid)));
     let (loads, busy) = ctx.dispatcher.loads();
+    let lingering = ctx.dispatcher.lingering();
     let pools: BTreeMap<PoolId, Arc<MinerPool>> = ctx
         .stores
         .pools
@@ -70,6 +71,7 @@ async fn pass(ctx: &Context) {
         pools: &views,
         jobs: &jobs,
         requests: &fates,
+        lingering: &lingering,
         now: ctx.started.elapsed(),
     });
     for start in plan.start {
@@ -87,7 +89,7 @@ async fn pass(ctx: &Context) {
 fn forget_gone(ctx: &Context, gone: impl Iterator<Item = RequestUid>) {
     for uid in gone {
         tracing::info!(request = %uid, "taking out the run of a request that is gone");
-        ctx.dispatcher.remove(uid);
+        ctx.dispatcher.remove(uid, false);
         ctx.runs().remove(&uid);
     }
 }
@@ -100,10 +102,12 @@ fn pool_id(pool: &MinerPool) -> PoolId {
 fn view(ctx: &Context, id: &PoolId, pool: &MinerPool) -> PoolView {
     let status = pool.status.as_ref();
     let ready = status.is_some_and(|s| is_true(&s.conditions, "Ready")) || try_again(ctx, id);
+    let troubled = ctx.pools().get(id).is_some_and(|p| p.trouble.is_some());
     PoolView {
         parallelism: pool.spec.parallelism,
         warm: pool.spec.warm,
         warm_ready: ctx.warm(id),
+        troubled,
         usable: ready && !pool.spec.drain && pool.metadata.deletion_timestamp.is_none(),
     }
 }

@@ -9,7 +9,7 @@ use zkinfer_crds::k8s::request_status::ReceiptRef;
 
 use super::compiler::Job;
 use super::objects::Key;
-use super::world::{Done, ModelRecord, World};
+use super::world::{Done, ModelRecord, RequestRecord, World};
 use crate::controllers::model::{CompileState, SourceState};
 use crate::controllers::request::{Ends, RunEnd, RunState, ends};
 use crate::dispatch::PoolId;
@@ -179,7 +179,7 @@ impl World {
             return;
         };
         if let Some(run) = record.run.take() {
-            self.dispatcher.remove(run.uid);
+            self.dispatcher.remove(run.uid, false);
         }
         record.state = RunState::None;
     }
@@ -211,9 +211,12 @@ impl World {
                     written.unwrap_or_else(|message| RunEnd::failed(reason::INTERNAL_ERROR, message))
                 }
             };
+            // While others are at work, who holds a claim of it is held to it; with the last one everything ends.
+            let at_work = |r: &RequestRecord| r.preparing || matches!(r.state, RunState::Active(_));
+            let others = self.requests.iter().any(|(k, r)| *k != key && at_work(r));
+            self.dispatcher.remove(run.uid, others);
             // The last slice may have ended since attempts were looked at: a run takes all of its own along.
             self.take_ended().await;
-            self.dispatcher.remove(run.uid);
             self.ended(&key, end);
         }
     }

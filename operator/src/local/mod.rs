@@ -32,7 +32,7 @@ use self::workers::{PoolProcesses, Workers};
 use self::world::{Judge, World};
 use crate::artifacts::{ArtifactError, Artifacts};
 use crate::controllers::model::SetupPolicy;
-use crate::controllers::pool::identity_of;
+use crate::controllers::pool::{facts, identity_of};
 use crate::dispatch::{Dispatcher, TokenKey, WorkerAuth};
 use crate::gateway::{Gateway, StaticTokens};
 
@@ -141,6 +141,10 @@ pub async fn run(objects: Objects, options: &Options) -> Result<Outcome, LocalEr
         options.least_lease,
         threads,
     );
+    // Workers come before the loop has looked at their pools.
+    for (key, object) in &objects.pools {
+        dispatcher.know(&key.pool(), facts(object));
+    }
     let pools = pool_processes(&objects, options, &worker)?;
     let tokens = pools.iter().filter_map(|p| {
         let (_, object) = objects.pools.iter().find(|(k, _)| k.pool() == p.pool)?;

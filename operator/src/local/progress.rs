@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::objects::Key;
-use crate::dispatch::Attempt;
+use crate::dispatch::{Attempt, Cause};
 
 /// Prints lines, or nothing.
 #[derive(Debug, Clone, Copy)]
@@ -28,7 +28,7 @@ impl Progress {
 
     pub(super) fn attempt(&self, request: &Key, attempt: &Attempt, verified: u32, total: u32) {
         let size = attempt.bytes.map(|b| format!(", {b} B")).unwrap_or_default();
-        let verdict = attempt.end.cause().unwrap_or("verified");
+        let verdict = attempt.end.cause().map_or("verified", Cause::word);
         let why = attempt.end.message();
         let why = if why.is_empty() {
             String::new()

@@ -213,7 +213,8 @@ impl World {
                 possession,
                 status: &status,
                 identity_taken_by: taken,
-                score: self.ledger.score(&id),
+                score: self.ledger.score(&pool::identity_of(object)),
+                pause: self.dispatcher.pause(&id),
                 trouble: errors.get(&id).map(|message| pool::Trouble {
                     cause: pool::Cause::Image,
                     message: message.clone(),
@@ -223,6 +224,7 @@ impl World {
                 }),
             };
             object.status = Some(pool::plan(&observed, &now()));
+            self.dispatcher.know(&id, pool::facts(object));
         }
     }
 
@@ -314,7 +316,6 @@ impl World {
                 draining: object.spec.drain,
                 serves: false,
                 memory_bytes: object.spec.resources.memory.bytes(),
-                score_millionths: status.score_millionths.unwrap_or_default(),
             };
             (view, key.namespace.clone(), object.spec.clone())
         };

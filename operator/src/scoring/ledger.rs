@@ -1,12 +1,15 @@
 //! One entry per ended claim, created before any status write; already there means already scored.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
-use zkinfer_crds::{ClaimId, Identity, RequestUid, SliceIndex};
+use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex};
 
 use crate::artifacts::{ArtifactError, Artifacts};
-use crate::dispatch::{Attempt, Blame, PoolId};
+use crate::dispatch::{Attempt, Blame, Cause, PoolId};
+
+/// The least predicted work that scores: below it a claim's time is that of the calls around it.
+pub const LEAST_WORK: Duration = Duration::from_millis(5);
 
 /// An ended claim.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,28 +21,42 @@ pub struct Entry {
     pub request: RequestUid,
     /// The slice.
     pub slice: SliceIndex,
+    /// What tells the slice from others: its verifying key. Absent in entries of before it was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
     /// The pool.
     pub pool: PoolId,
     /// The miner.
     pub identity: Identity,
     /// Which attempt at the slice it was.
     pub attempt: u32,
-    /// The proof was verified.
+    /// The proof was verified, and counted.
     pub verified: bool,
     /// Why not; a stable word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
     /// It was the miner's fault.
     pub miners_fault: bool,
-    /// Predicted milliseconds of the slice.
-    pub work: u64,
-    /// From claim to proof, in milliseconds.
-    pub millis: u64,
+    /// It bears on the score: miners of two owners were candidates, and the work was worth it.
+    #[serde(default)]
+    pub scores: bool,
+    /// Predicted microseconds of the slice.
+    #[serde(default)]
+    pub work_micros: u64,
+    /// From claim to proof, in microseconds.
+    #[serde(default)]
+    pub micros: u64,
     /// Bytes of the envelope.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
     /// When it ended, in Unix milliseconds.
     pub at: u64,
+}
+
+fn unix_millis() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_millis() as u64)
 }
 
 impl From<&Attempt> for Entry {
@@ -49,19 +66,34 @@ impl From<&Attempt> for Entry {
             claim: attempt.claim,
             request: attempt.request,
             slice: attempt.slice,
+            digest: Some(attempt.digest),
             pool: attempt.pool.clone(),
             identity: attempt.identity,
             attempt: attempt.number,
             verified: blame.is_none(),
-            cause: attempt.end.cause().map(str::to_owned),
+            cause: attempt.end.cause().map(|c| c.word().to_owned()),
             miners_fault: blame == Some(Blame::Miner),
-            work: attempt.work,
-            millis: attempt.elapsed.as_millis() as u64,
+            scores: attempt.contested && attempt.work >= LEAST_WORK,
+            work_micros: attempt.work.as_micros() as u64,
+            micros: attempt.elapsed.as_micros() as u64,
             bytes: attempt.bytes,
-            at: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |d| d.as_millis() as u64),
+            at: unix_millis(),
         }
+    }
+}
+
+impl Entry {
+    /// How long ago it ended.
+    #[must_use]
+    pub fn ago(&self) -> Duration {
+        Duration::from_millis(unix_millis().saturating_sub(self.at))
+    }
+
+    /// Why it does not count; `None` for a proof that does, and for a word of another version.
+    #[must_use]
+    pub fn cause(&self) -> Option<Cause> {
+        let word = self.cause.as_deref()?;
+        Cause::ALL.iter().copied().find(|c| c.word() == word)
     }
 }
 

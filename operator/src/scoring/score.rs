@@ -1,12 +1,20 @@
 //! The score: `validity² · (7 · speed + 3 · size) / 10`, in millionths.
 //!
+//! A claim bears on it only if two miners without a common owner were candidates for the slice when it was claimed, and
+//! the slice's predicted work is at least [`super::LEAST_WORK`]: nobody scores by requests that only they could serve, nor
+//! by slices so small that their time says nothing. Speed and size are taken among the proofs of one slice (one verifying
+//! key), and averaged over the slices, each with the work that the miner has done of it: no model is worth more than
+//! another because it is quicker to prove than was predicted, or has small proofs.
+//!
 //! - validity: verified claims of those that ended verified or by the miner's fault. Squared: a miner that lies half of
 //!   the time earns a quarter, so that lying never pays.
-//! - speed: `work / (work + time)` over the verified claims, where work is the slices' predicted time on the reference
-//!   machine. As fast as the reference: one half; ten times as fast: ten elevenths.
-//! - size: `least / mean` bytes, with the least proof that any verified claim in the entries had.
+//! - speed: `usual / (usual + time)`, where time is the miner's mean for the slice and usual the mean of all miners' means.
+//!   As fast as the others, or alone: one half; ten times as fast: ten elevenths.
+//! - size: `least / mean` bytes, with the least proof of the slice that any miner has made.
 
 use std::collections::{BTreeMap, VecDeque};
+
+use zkinfer_crds::Digest;
 
 use super::ledger::Entry;
 
@@ -14,12 +22,12 @@ const MILLION: u128 = 1_000_000;
 /// Quantiles are of this many claims.
 const RECENT: usize = 1024;
 
-/// What a pool has earned.
+/// What a miner has earned.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct PoolScore {
+pub struct MinerScore {
     /// The score, in millionths.
     pub score_millionths: u32,
-    /// Verified claims of those that count, in millionths.
+    /// Verified claims of those that count, whether they bear on the score or not, in millionths.
     pub success_millionths: u32,
     /// Predicted milliseconds of all verified slices.
     pub work_delivered: u64,
@@ -39,32 +47,84 @@ pub struct PoolScore {
     pub p95_millis: Option<u64>,
 }
 
-/// What the entries of one pool add up to. Adding one costs the same however many there were.
+/// Sums over the proofs of one slice by one miner.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Sums {
+    proofs: u64,
+    micros: u64,
+    bytes: u64,
+    work_micros: u64,
+}
+
+impl Sums {
+    fn mean(self) -> u128 {
+        let micros = u128::from(self.micros).checked_div(u128::from(self.proofs));
+        micros.unwrap_or(0).max(1)
+    }
+}
+
+/// What all miners' proofs of one slice come to.
 #[derive(Debug, Clone, Default)]
-pub(super) struct PoolTotals {
-    /// Counts and causes; the rest is filled in by [`PoolTotals::score`].
-    counts: PoolScore,
+pub(super) struct OfSlice {
+    miners: u128,
+    /// The sum of the miners' mean times.
+    means: u128,
+    least_bytes: Option<u64>,
+}
+
+impl OfSlice {
+    /// Adds a proof to a miner's sums, and to everybody's.
+    pub(super) fn add(&mut self, own: &mut Sums, entry: &Entry) {
+        if own.proofs == 0 {
+            self.miners += 1;
+        } else {
+            self.means -= own.mean();
+        }
+        own.proofs += 1;
+        own.micros = own.micros.saturating_add(entry.micros);
+        own.bytes = own.bytes.saturating_add(entry.bytes.unwrap_or_default());
+        own.work_micros = own.work_micros.saturating_add(entry.work_micros);
+        self.means += own.mean();
+        self.least_bytes = self.least_bytes.into_iter().chain(entry.bytes).min();
+    }
+
+    /// Seven parts speed and three parts size, in millionths.
+    fn quality(&self, own: Sums) -> u128 {
+        let usual = (self.means / self.miners.max(1)).max(1);
+        let speed = usual * MILLION / (usual + own.mean());
+        let least = u128::from(self.least_bytes.unwrap_or_default());
+        let size = (least * u128::from(own.proofs) * MILLION).checked_div(u128::from(own.bytes));
+        (7 * speed + 3 * size.unwrap_or(0).min(MILLION)) / 10
+    }
+}
+
+/// What the entries of one miner add up to. Adding one costs the same however many there were.
+#[derive(Debug, Clone, Default)]
+pub(super) struct MinerTotals {
+    /// Counts and causes; the rest is filled in by [`MinerTotals::score`].
+    counts: MinerScore,
+    work_micros: u64,
     /// Claims that ended by the miner's fault.
     faults: u64,
-    /// Milliseconds and bytes of all verified claims.
-    millis: u64,
-    bytes: u64,
-    /// Milliseconds of the latest verified claims, oldest first.
+    /// Claims that bear on the score: verified, and ended by the miner's fault.
+    scoring: (u64, u64),
+    pub(super) slices: BTreeMap<Digest, Sums>,
+    /// Microseconds of the latest verified claims, oldest first.
     recent: VecDeque<u64>,
 }
 
-impl PoolTotals {
+impl MinerTotals {
     pub(super) fn add(&mut self, entry: &Entry) {
         let counts = &mut self.counts;
+        self.scoring.0 += u64::from(entry.scores && entry.verified);
+        self.scoring.1 += u64::from(entry.scores && entry.miners_fault);
         if entry.verified {
             counts.verified += 1;
-            counts.work_delivered += entry.work;
-            self.millis += entry.millis;
-            self.bytes += entry.bytes.unwrap_or_default();
+            self.work_micros = self.work_micros.saturating_add(entry.work_micros);
             if self.recent.len() == RECENT {
                 self.recent.pop_front();
             }
-            self.recent.push_back(entry.millis);
+            self.recent.push_back(entry.micros);
             return;
         }
         self.faults += u64::from(entry.miners_fault);
@@ -72,122 +132,39 @@ impl PoolTotals {
         match cause.as_str() {
             "InvalidProof" | "TooLarge" => counts.invalid += 1,
             "LeaseExpired" => counts.late += 1,
+            // It delivered; it is counted by its cause alone.
+            "Overtaken" => {}
             _ => counts.lost += 1,
         }
         *counts.failures.entry(cause).or_default() += 1;
     }
 
-    /// The score; `least_bytes` is the smallest proof in the whole ledger.
-    pub(super) fn score(&self, least_bytes: Option<u64>) -> PoolScore {
+    /// The score, given what everybody's proofs come to.
+    pub(super) fn score(&self, slices: &BTreeMap<Digest, OfSlice>) -> MinerScore {
         let mut result = self.counts.clone();
-        let mut millis: Vec<u64> = self.recent.iter().copied().collect();
-        millis.sort_unstable();
+        result.work_delivered = self.work_micros / 1000;
+        let mut micros: Vec<u64> = self.recent.iter().copied().collect();
+        micros.sort_unstable();
         let quantile = |percent: usize| {
-            millis
-                .get((millis.len().saturating_sub(1) * percent).div_ceil(100))
-                .copied()
+            let at = (micros.len().saturating_sub(1) * percent).div_ceil(100);
+            micros.get(at).map(|micros| micros.div_ceil(1000))
         };
         (result.p50_millis, result.p95_millis) = (quantile(50), quantile(95));
-        let verified = u128::from(result.verified);
-        if verified == 0 {
-            return result;
+        let validity = |verified: u64, faults: u64| {
+            let share = (u128::from(verified) * MILLION).checked_div(u128::from(verified + faults));
+            share.unwrap_or(0)
+        };
+        result.success_millionths = validity(result.verified, self.faults) as u32;
+        let mut quality = 0;
+        let mut work = 0;
+        for (digest, own) in &self.slices {
+            let Some(all) = slices.get(digest) else { continue };
+            quality += u128::from(own.work_micros) * all.quality(*own);
+            work += u128::from(own.work_micros);
         }
-        let validity = verified * MILLION / (verified + u128::from(self.faults));
-        let (work, time) = (u128::from(result.work_delivered.max(1)), u128::from(self.millis));
-        let speed = work * MILLION / (work + time);
-        let size = (u128::from(least_bytes.unwrap_or_default()) * verified * MILLION)
-            .checked_div(u128::from(self.bytes))
-            .unwrap_or(0);
-        let quality = (7 * speed + 3 * size.min(MILLION)) / 10;
-        result.success_millionths = validity as u32;
+        let quality = quality.checked_div(work).unwrap_or(0);
+        let validity = validity(self.scoring.0, self.scoring.1);
         result.score_millionths = (validity * validity / MILLION * quality / MILLION) as u32;
         result
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::dispatch::PoolId;
-    use zkinfer_crds::{ClaimId, Identity, RequestUid, SliceIndex};
-
-    fn entry(verified: bool, cause: Option<&str>, fault: bool, millis: u64) -> Entry {
-        Entry {
-            claim: ClaimId::new([0; 16]),
-            request: RequestUid::new([0; 16]),
-            slice: SliceIndex(0),
-            pool: PoolId::new("a", "b"),
-            identity: Identity::new([0; 32]),
-            attempt: 1,
-            verified,
-            cause: cause.map(str::to_owned),
-            miners_fault: fault,
-            work: 100,
-            millis,
-            bytes: verified.then_some(2000),
-            at: 0,
-        }
-    }
-
-    fn score<'a>(entries: impl IntoIterator<Item = &'a Entry>, least_bytes: Option<u64>) -> PoolScore {
-        let mut totals = PoolTotals::default();
-        entries.into_iter().for_each(|entry| totals.add(entry));
-        totals.score(least_bytes)
-    }
-
-    #[test]
-    fn a_miner_as_fast_as_the_reference_scores_sixty_five_percent() {
-        let good: Vec<_> = (0..4).map(|_| entry(true, None, false, 100)).collect();
-        let score = score(&good, Some(2000));
-        assert_eq!(score.score_millionths, 650_000);
-        assert_eq!(
-            (score.p50_millis, score.p95_millis, score.work_delivered),
-            (Some(100), Some(100), 400)
-        );
-    }
-
-    #[test]
-    fn half_lies_earn_a_quarter_and_others_faults_cost_nothing() {
-        let mixed = [
-            entry(true, None, false, 100),
-            entry(false, Some("InvalidProof"), true, 100),
-        ];
-        assert_eq!(score(&mixed, Some(2000)).score_millionths, 650_000 / 4);
-        let unlucky = [
-            entry(true, None, false, 100),
-            entry(false, Some("Operator"), false, 100),
-        ];
-        let score_of = score(&unlucky, Some(2000));
-        assert_eq!((score_of.score_millionths, score_of.lost), (650_000, 1));
-        assert_eq!(score_of.failures["Operator"], 1);
-        assert_eq!(score(&[], None), PoolScore::default());
-    }
-
-    #[test]
-    fn faster_and_smaller_scores_more() {
-        let of = |millis| score(&[entry(true, None, false, millis)], Some(2000)).score_millionths;
-        assert!(of(10) > of(100) && of(100) > of(1000));
-        let larger = score(&[entry(true, None, false, 100)], Some(1000)).score_millionths;
-        assert!(larger < of(100));
-    }
-
-    #[test]
-    fn what_is_kept_of_a_pool_does_not_grow_with_its_claims() {
-        let mut totals = PoolTotals::default();
-        for _ in 0..RECENT {
-            totals.add(&entry(true, None, false, 900));
-        }
-        for _ in 0..RECENT {
-            totals.add(&entry(true, None, false, 100));
-        }
-        assert_eq!(totals.recent.len(), RECENT);
-        let score = totals.score(Some(2000));
-        assert_eq!(
-            (score.verified, score.p95_millis),
-            (2 * RECENT as u64, Some(100)),
-            "quantiles are of the latest"
-        );
-        // The score is of all: their mean is 500 ms, and 7 * 1/6 + 3 of 10 is 416666 millionths.
-        assert_eq!(score.score_millionths, 416_666);
     }
 }

@@ -1,35 +1,40 @@
-//! What the whole ledger adds up to, pool by pool.
+//! What the whole ledger adds up to, miner by miner and slice by slice.
 //!
-//! Invariant: what is kept, and what a score costs, grows with the pools and not with the claims that they ended.
+//! Invariants: what is kept, and what a score costs, grows with the miners and the slices that they have proved, and not
+//! with the claims that they ended; a score belongs to an identity: a pool of another name with the same key goes on with
+//! it, one of the same name with another key begins anew.
 
 use std::collections::BTreeMap;
 
+use zkinfer_crds::{Digest, Identity};
+
 use super::ledger::Entry;
-use super::score::{PoolScore, PoolTotals};
-use crate::dispatch::PoolId;
+use super::score::{MinerScore, MinerTotals, OfSlice};
 
 /// See the module. Entries are added in the order in which claims ended, each once.
 #[derive(Debug, Clone, Default)]
 pub struct Totals {
-    pools: BTreeMap<PoolId, PoolTotals>,
-    /// The smallest proof that was verified.
-    least_bytes: Option<u64>,
+    miners: BTreeMap<Identity, MinerTotals>,
+    slices: BTreeMap<Digest, OfSlice>,
 }
 
 impl Totals {
     /// Adds a claim that has ended.
     pub fn add(&mut self, entry: &Entry) {
-        if entry.verified {
-            self.least_bytes = self.least_bytes.into_iter().chain(entry.bytes).min();
+        let miner = self.miners.entry(entry.identity).or_default();
+        miner.add(entry);
+        // Only what scores is compared with.
+        if let Some(digest) = entry.digest.filter(|_| entry.scores && entry.verified) {
+            let own = miner.slices.entry(digest).or_default();
+            self.slices.entry(digest).or_default().add(own, entry);
         }
-        self.pools.entry(entry.pool.clone()).or_default().add(entry);
     }
 
-    /// A pool's score.
+    /// A miner's score.
     #[must_use]
-    pub fn score(&self, pool: &PoolId) -> PoolScore {
-        let totals = self.pools.get(pool);
-        totals.map(|t| t.score(self.least_bytes)).unwrap_or_default()
+    pub fn score(&self, miner: &Identity) -> MinerScore {
+        let totals = self.miners.get(miner);
+        totals.map(|t| t.score(&self.slices)).unwrap_or_default()
     }
 }
 

@@ -1,14 +1,16 @@
 //! A worker that breaks the protocol in one chosen way, for tests of the operator. It speaks to the gateway that its
 //! environment names, as any prover of a third party does.
 //!
-//! `rogue die | stall | garbage | empty | envelope | other-system | huge | swap | replay | vanish`
+//! `rogue die | stall | hand-back | garbage | empty | envelope | other-system | huge | swap | replay | vanish`
+//!
+//! In a pod, where the argument is always `work`, the way is the end of the program's name: `rogue-stall work`.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use reqwest::{Body, Client, StatusCode};
-use zkinfer_crds::wire::{BLOBS_PATH, BlobRef, CLAIMS_PATH, ClaimGrant, ClaimRequest};
-use zkinfer_crds::{Digest, ParameterId};
+use zkinfer_crds::wire::{BLOBS_PATH, BlobRef, CLAIMS_PATH, ClaimGrant, ClaimRequest, Refusal, RefuseReason};
+use zkinfer_crds::{Digest, ParameterId, RequestUid};
 use zkml::backend::ProvingFiles;
 use zkml::canonical::{self, Integers};
 use zkml::envelope::Envelope;
@@ -21,12 +23,23 @@ type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
 struct Rogue {
     http: Client,
     gateway: String,
-    token: String,
+    request: Option<RequestUid>,
+}
+
+/// How to misbehave.
+fn mode() -> String {
+    let mut arguments = std::env::args();
+    let program = arguments.next().unwrap_or_default();
+    let argument = arguments.next().unwrap_or_default();
+    match program.rsplit_once("rogue-") {
+        Some((_, mode)) if argument == "work" => mode.to_owned(),
+        _ => argument,
+    }
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let mode = std::env::args().nth(1).unwrap_or_default();
+    let mode = mode();
     match misbehave(&mode).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
@@ -40,7 +53,10 @@ async fn misbehave(mode: &str) -> Fallible<()> {
     let rogue = Rogue {
         http: Client::new(),
         gateway: std::env::var("ZKINFER_GATEWAY")?,
-        token: std::env::var("ZKINFER_TOKEN")?,
+        request: std::env::var("ZKINFER_REQUEST")
+            .ok()
+            .map(|uid| uid.parse())
+            .transpose()?,
     };
     while let Some(grant) = rogue.claim().await? {
         match mode {
@@ -48,6 +64,7 @@ async fn misbehave(mode: &str) -> Fallible<()> {
             "die" => std::process::exit(137),
             // Never answers.
             "stall" => tokio::time::sleep(Duration::from_secs(3600)).await,
+            "hand-back" => rogue.hand_back(&grant).await?,
             "garbage" => rogue.submit(&grant, vec![0x5a; 3000]).await?,
             "empty" => rogue.submit(&grant, Vec::new()).await?,
             // Well-formed, with a proof of noise.
@@ -76,6 +93,14 @@ async fn misbehave(mode: &str) -> Fallible<()> {
     Ok(())
 }
 
+/// The worker's token. In a pod it is renewed every few minutes.
+fn token() -> Fallible<String> {
+    if let Ok(file) = std::env::var("ZKINFER_TOKEN_FILE") {
+        return Ok(std::fs::read_to_string(file)?.trim().to_owned());
+    }
+    Ok(std::env::var("ZKINFER_TOKEN")?)
+}
+
 impl Rogue {
     async fn claim(&self) -> Fallible<Option<ClaimGrant>> {
         let request = ClaimRequest {
@@ -85,7 +110,7 @@ impl Rogue {
                 ParameterId::Halo2KzgBn254V1,
             ],
             memory_bytes: 8 << 30,
-            request: None,
+            request: self.request,
             wait_seconds: 10,
         };
         loop {
@@ -93,7 +118,7 @@ impl Rogue {
             let answer = self
                 .http
                 .post(url)
-                .bearer_auth(&self.token)
+                .bearer_auth(token()?)
                 .json(&request)
                 .send()
                 .await?;
@@ -116,6 +141,17 @@ impl Rogue {
             .send()
             .await?
             .status())
+    }
+
+    async fn hand_back(&self, grant: &ClaimGrant) -> Fallible<()> {
+        let url = format!("{}{CLAIMS_PATH}/{}/refuse", self.gateway, grant.claim);
+        let refusal = Refusal {
+            reason: RefuseReason::Draining,
+            message: "no".to_owned(),
+        };
+        let call = self.http.post(url).bearer_auth(&grant.token);
+        call.json(&refusal).send().await?.error_for_status()?;
+        Ok(())
     }
 
     async fn submit(&self, grant: &ClaimGrant, envelope: Vec<u8>) -> Fallible<()> {
@@ -177,7 +213,7 @@ impl Rogue {
         Ok(self
             .http
             .get(url)
-            .bearer_auth(&self.token)
+            .bearer_auth(token()?)
             .send()
             .await?
             .error_for_status()?

@@ -60,7 +60,8 @@ pub async fn reconcile(object: Arc<MinerPool>, ctx: Arc<Context>) -> Result<Requ
         .map(|(status, _)| status.clone())
         .or_else(|| object.status.clone())
         .unwrap_or_default();
-    let score = ctx.ledger().score(&id);
+    let identity = identity_of(&object);
+    let score = ctx.ledger().score(&identity);
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     let pool = (
         namespace.as_str(),
@@ -71,11 +72,12 @@ pub async fn reconcile(object: Arc<MinerPool>, ctx: Arc<Context>) -> Result<Requ
         spec: &object.spec,
         generation: object.metadata.generation,
         pool,
-        identity: identity_of(&object),
+        identity,
         possession: possession(&object.spec, pool.0, pool.1, pool.2),
         status: &old,
         identity_taken_by: identity_taken_by(&ctx, &object),
         score,
+        pause: ctx.dispatcher.pause(&id),
         trouble: trouble.clone(),
     };
     let status = plan(&observed, &now());
@@ -88,6 +90,7 @@ pub async fn reconcile(object: Arc<MinerPool>, ctx: Arc<Context>) -> Result<Requ
         }
         if !scores_only {
             said(&ctx, &object, &status, trouble.as_ref()).await;
+            said_of_pause(&ctx, &object, &old, &status).await;
         }
     }
     // The trouble is in the pool's status by now: it is no score.
@@ -284,4 +287,22 @@ async fn said(ctx: &Context, object: &MinerPool, status: &MinerPoolStatus, troub
         EventType::Warning
     };
     tell(ctx, object, type_, &ready.reason, "Serve", &ready.message).await;
+}
+
+/// Tells of a pause that begins or ends.
+async fn said_of_pause(ctx: &Context, object: &MinerPool, old: &MinerPoolStatus, new: &MinerPoolStatus) {
+    let reason =
+        |s: &MinerPoolStatus| find_condition(&s.conditions, condition::PAUSED).map(|c| c.reason.clone());
+    let Some(paused) = find_condition(&new.conditions, condition::PAUSED) else {
+        return;
+    };
+    if reason(old).as_ref() == Some(&paused.reason) {
+        return;
+    }
+    let (type_, reason) = if paused.status == "True" {
+        (EventType::Warning, paused.reason.as_str())
+    } else {
+        (EventType::Normal, "Resumed")
+    };
+    tell(ctx, object, type_, reason, "Pause", &paused.message).await;
 }

@@ -5,9 +5,11 @@ use zkinfer_crds::Identity;
 use zkinfer_crds::k8s::miner_pool::{ClaimCounts, MinerPoolSpec, MinerPoolStatus, condition, reason};
 use zkinfer_crds::k8s::{Truth, set_condition};
 
+use super::facts::paused;
 use super::identity::Possession;
 use super::trouble::Trouble;
-use crate::scoring::PoolScore;
+use crate::dispatch::Pause;
+use crate::scoring::MinerScore;
 
 /// Share of claims below which a pool is degraded, in millionths.
 const DEGRADED_BELOW: u32 = 900_000;
@@ -32,7 +34,9 @@ pub struct Observed<'a> {
     /// An older pool with the same identity, as `namespace/name`.
     pub identity_taken_by: Option<String>,
     /// From the ledger.
-    pub score: PoolScore,
+    pub score: MinerScore,
+    /// The dispatcher's pause, for what its claims have come to.
+    pub pause: Option<Pause>,
     /// What keeps workers from starting.
     pub trouble: Option<Trouble>,
 }
@@ -88,6 +92,11 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> MinerPoolStatus {
     };
     let degraded = unsuccessful || observed.trouble.is_some();
     set(condition::DEGRADED, Truth::from(degraded), why, &message);
+    let was_paused = zkinfer_crds::k8s::find_condition(&observed.status.conditions, condition::PAUSED);
+    if observed.pause.is_some() || was_paused.is_some() {
+        let (truth, why, message) = paused(observed.pause);
+        set(condition::PAUSED, truth, why, &message);
+    }
     let was_drained = zkinfer_crds::k8s::find_condition(&observed.status.conditions, condition::DRAINING);
     if observed.spec.drain {
         set(
@@ -153,7 +162,8 @@ mod tests {
                 possession: Possession::Derived,
                 status,
                 identity_taken_by: None,
-                score: PoolScore::default(),
+                score: MinerScore::default(),
+                pause: None,
                 trouble: None,
             };
             plan(&observed, &crate::local::now())
@@ -167,6 +177,46 @@ mod tests {
         assert_eq!(draining(&planned(&spec, &drained)).as_deref(), Some("False"));
         assert_eq!(draining(&planned(&spec, &MinerPoolStatus::default())), None);
     }
+
+    #[test]
+    fn a_pause_shows_in_a_condition_and_its_end_too() {
+        let spec: MinerPoolSpec = serde_json::from_value(serde_json::json!({ "image": "x" })).unwrap();
+        let planned = |pause, status: &MinerPoolStatus| {
+            let observed = Observed {
+                spec: &spec,
+                generation: Some(1),
+                pool: ("miners", "alpha", "uid"),
+                identity: Identity::new([1; 32]),
+                possession: Possession::Derived,
+                status,
+                identity_taken_by: None,
+                score: MinerScore::default(),
+                pause,
+                trouble: None,
+            };
+            plan(&observed, &crate::local::now())
+        };
+        let pause = Pause {
+            cause: crate::dispatch::PauseCause::HandBacks,
+            length: Duration::from_secs(60),
+        };
+        let before = planned(None, &MinerPoolStatus::default());
+        assert!(find_condition(&before.conditions, condition::PAUSED).is_none());
+        let paused = planned(Some(pause), &before);
+        let said = find_condition(&paused.conditions, condition::PAUSED).unwrap();
+        assert_eq!(
+            (said.status.as_str(), said.reason.as_str()),
+            ("True", "TooManyHandBacks")
+        );
+        assert!(said.message.contains("after 60 s"), "{}", said.message);
+        let over = planned(None, &paused);
+        let said = find_condition(&over.conditions, condition::PAUSED).unwrap();
+        assert_eq!(
+            (said.status.as_str(), said.reason.as_str()),
+            ("False", "AsExpected")
+        );
+    }
+
     #[test]
     fn a_pool_whose_identity_is_not_proven_gets_no_slices_and_is_told_how() {
         let spec: MinerPoolSpec = serde_json::from_value(serde_json::json!({ "image": "x" })).unwrap();
@@ -184,7 +234,8 @@ mod tests {
                 possession,
                 status: &MinerPoolStatus::default(),
                 identity_taken_by: None,
-                score: PoolScore::default(),
+                score: MinerScore::default(),
+                pause: None,
                 trouble: None,
             };
             let status = plan(&observed, &crate::local::now());
@@ -211,7 +262,8 @@ mod tests {
                 possession: Possession::Derived,
                 status: &MinerPoolStatus::default(),
                 identity_taken_by: None,
-                score: PoolScore::default(),
+                score: MinerScore::default(),
+                pause: None,
                 trouble: Some(Trouble {
                     cause,
                     message: "why".to_owned(),

@@ -8,7 +8,7 @@ use kube::api::{Api, DeleteParams, Preconditions};
 use kube::runtime::controller::Action as Requeue;
 use kube::runtime::reflector::ObjectRef;
 use zkinfer_crds::RequestUid;
-use zkinfer_crds::k8s::inference_request::reason;
+use zkinfer_crds::k8s::inference_request::{RequestPhase, reason};
 use zkinfer_crds::k8s::{InferenceRequest, InferenceRequestStatus};
 
 use super::gather;
@@ -41,7 +41,7 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Context>) -> Resu
         return Ok(Requeue::await_change());
     }
     if seen.phase.is_over() {
-        ctx.dispatcher.remove(uid);
+        ctx.dispatcher.remove(uid, ended_by_itself(&seen));
         ctx.runs().remove(&uid);
         let generation = object.metadata.generation;
         if seen.observed_generation != generation {
@@ -93,7 +93,7 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Context>) -> Resu
                 break;
             }
             Some(Action::Stop) => {
-                ctx.dispatcher.remove(uid);
+                ctx.dispatcher.remove(uid, ended_by_itself(&status));
                 break;
             }
             Some(Action::StartOver) => {
@@ -125,7 +125,7 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Context>) -> Resu
     }
     if status.phase.is_over() {
         // Workers that wait for its slices are told that it is over.
-        ctx.dispatcher.remove(uid);
+        ctx.dispatcher.remove(uid, ended_by_itself(&status));
         ctx.fleet.notify_one();
         return Ok(Requeue::await_change());
     }
@@ -134,6 +134,11 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Context>) -> Resu
         next = next.min(SOON);
     }
     Ok(Requeue::requeue(next))
+}
+
+/// Nobody has called it off: who holds a claim of it is held to it.
+fn ended_by_itself(status: &InferenceRequestStatus) -> bool {
+    status.phase != RequestPhase::Cancelled
 }
 
 /// When to look without being woken: at the deadline, and earlier for what nobody tells of.

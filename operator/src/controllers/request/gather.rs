@@ -76,7 +76,6 @@ pub(super) fn pools(ctx: &Context, object: &InferenceRequest) -> Vec<PoolView> {
             draining: pool.spec.drain || pool.metadata.deletion_timestamp.is_some(),
             serves: pool.spec.serves(&own, &namespace),
             memory_bytes: pool.spec.resources.memory.bytes(),
-            score_millionths: status.and_then(|s| s.score_millionths).unwrap_or_default(),
             id,
         }
     };

@@ -16,9 +16,6 @@ use super::status::Writer;
 use crate::dispatch::PoolId;
 use crate::runs::CompiledModel;
 
-/// At most this many pools prove one request: each further one costs more in queueing than it brings.
-const MAX_POOLS: usize = 4;
-
 /// What is known of the Model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ModelState {
@@ -76,8 +73,6 @@ pub struct PoolView {
     pub serves: bool,
     /// Memory of each worker.
     pub memory_bytes: u64,
-    /// Its score.
-    pub score_millionths: u32,
 }
 
 /// How a run ended.
@@ -176,7 +171,7 @@ pub struct Observed<'a> {
 /// What to do beside writing the status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Evaluate the model on the input and queue the slices, for these pools in this order.
+    /// Evaluate the model on the input and queue the slices, for these pools.
     Start(Vec<PoolId>),
     /// Give the slices that are left to these pools: others than before fit.
     Retarget(Vec<PoolId>),
@@ -299,7 +294,7 @@ fn start(observed: &Observed<'_>, to: &mut Writer<'_>) -> Option<Action> {
         to.start_over(&format!("Model `{name}` was compiled again"));
         return Some(Action::StartOver);
     }
-    let (model, manifest, slices, memory) = match &observed.model {
+    let (model, manifest, memory) = match &observed.model {
         // Asked before.
         ModelState::Unknown => return None,
         ModelState::NotFound => {
@@ -338,11 +333,11 @@ fn start(observed: &Observed<'_>, to: &mut Writer<'_>) -> Option<Action> {
         ModelState::Ready {
             model,
             manifest,
-            slices,
             memory_bytes,
-        } => (*model, *manifest, *slices, *memory_bytes),
+            ..
+        } => (*model, *manifest, *memory_bytes),
     };
-    let pools = choose(observed, slices, memory);
+    let pools = fitting(observed, memory);
     // What was begun before a restart goes on without a pool too: workers of pools that are drained may end what they
     // hold.
     if pools.is_empty() && observed.status.phase != RequestPhase::Proving {
@@ -384,19 +379,11 @@ fn no_fitting_pool(observed: &Observed<'_>) -> String {
     )
 }
 
-/// The pools of a run at work. Those that still fit stay first, so that nobody who is at work is sent away for a better
-/// score. When none fits, the old ones stay until one comes, for their trouble may pass; but never one whose owner gives
+/// The pools of a run at work: all that fit. When none does, the old ones stay until one comes, for their trouble may pass; but never one whose owner gives
 /// the request nothing more: that is drained, is gone, or does not serve the namespace any more.
 fn targets(observed: &Observed<'_>, view: &RunView) -> Vec<PoolId> {
-    if let ModelState::Ready {
-        slices, memory_bytes, ..
-    } = observed.model
-    {
-        let fitting = fitting(observed, memory_bytes);
-        let (mut pools, new): (Vec<_>, Vec<_>) = fitting.into_iter().partition(|p| view.pools.contains(p));
-        pools.sort_by_key(|p| view.pools.iter().position(|old| old == p));
-        pools.extend(new);
-        pools.truncate(most_pools(slices));
+    if let ModelState::Ready { memory_bytes, .. } = observed.model {
+        let pools = fitting(observed, memory_bytes);
         if !pools.is_empty() {
             return pools;
         }
@@ -414,36 +401,15 @@ fn selected(observed: &Observed<'_>, pool: &PoolView) -> bool {
     selector.is_none_or(|s| s.matches(&pool.labels))
 }
 
-const fn most_pools(slices: u32) -> usize {
-    let slices = slices as usize;
-    if slices == 0 {
-        1
-    } else if slices < MAX_POOLS {
-        slices
-    } else {
-        MAX_POOLS
-    }
-}
-
-/// The pools that a run begins with.
-fn choose(observed: &Observed<'_>, slices: u32, memory: u64) -> Vec<PoolId> {
-    let mut pools = fitting(observed, memory);
-    pools.truncate(most_pools(slices));
-    pools
-}
-
-/// The pools that fit, best score first; ties by name, so that every planner chooses the same.
+/// The pools that fit: all of them are candidates for every slice, and the dispatcher chooses among them. By name, so that
+/// another order is no change.
 fn fitting(observed: &Observed<'_>, memory: u64) -> Vec<PoolId> {
-    let mut fitting: Vec<&PoolView> = observed
-        .pools
-        .iter()
-        .filter(|p| p.ready && !p.draining && p.serves && p.memory_bytes >= memory)
+    let fits = |p: &&PoolView| p.ready && !p.draining && p.serves && p.memory_bytes >= memory;
+    let pools = observed.pools.iter().filter(fits);
+    let mut fitting: Vec<PoolId> = pools
         .filter(|p| selected(observed, p))
+        .map(|p| p.id.clone())
         .collect();
-    fitting.sort_by(|a, b| {
-        b.score_millionths
-            .cmp(&a.score_millionths)
-            .then_with(|| a.id.cmp(&b.id))
-    });
-    fitting.into_iter().map(|p| p.id.clone()).collect()
+    fitting.sort();
+    fitting
 }

@@ -26,7 +26,6 @@ fn pool(name: &str) -> PoolView {
         draining: false,
         serves: true,
         memory_bytes: 1 << 30,
-        score_millionths: 0,
     }
 }
 

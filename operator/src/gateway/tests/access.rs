@@ -228,7 +228,7 @@ async fn a_pools_right_to_read_ends_with_the_request() {
     let world = World::new(&[ALPHA]).await;
     let inputs = world.grant(ALPHA).await.inputs.digest;
     assert_eq!(world.blob(&worker(ALPHA), inputs).await.status(), 200);
-    world.dispatcher.remove(REQUEST);
+    world.dispatcher.remove(REQUEST, false);
     assert_eq!(
         problem(world.blob(&worker(ALPHA), inputs).await).await,
         is(404, "NotFound")

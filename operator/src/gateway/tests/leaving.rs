@@ -24,7 +24,7 @@ async fn a_slice_whose_worker_left_before_its_answer_is_free_again_and_costs_nob
         matches!(end, AttemptEnd::HandedBack(RefuseReason::Draining, _)),
         "{end:?}"
     );
-    assert_eq!(end.blame(), Some(Blame::Nobody));
+    assert_eq!(end.blame(), Some(Blame::Infrastructure));
     assert!(ended[0].elapsed < LONG_LEASE);
     assert_eq!(
         world.grant(BETA).await.slice,

@@ -23,7 +23,7 @@ use zkml::slice::{SlicePlan, SlicingOptions};
 
 use super::super::*;
 use crate::artifacts::Artifacts;
-use crate::dispatch::{Attempt, AttemptEnd, PoolId, TokenKey, WorkerAuth};
+use crate::dispatch::{Attempt, AttemptEnd, PoolFacts, PoolId, TokenKey, WorkerAuth};
 use crate::runs::{CompiledModel, Run, Terms};
 
 pub(super) const MODEL: &[u8] = include_bytes!("../../../../tests/models/wine.onnx");
@@ -195,6 +195,15 @@ impl World {
         let inputs = model.manifest.inputs.iter().copied().map(input).collect();
         let (terms, model) = (Terms::new(10_000, 0.01, &[], true), Arc::clone(&model));
         let run = Run::prepare(REQUEST, "test", model, &inputs, &[], terms, &self.artifacts);
+        for name in pools {
+            let facts = PoolFacts {
+                identity: identity(name),
+                claims: 8,
+                score_millionths: 0,
+                drained: false,
+            };
+            self.dispatcher.know(&pool(name), facts);
+        }
         let pools = pools.iter().map(|name| pool(name)).collect();
         self.dispatcher.add(Arc::new(run.await.unwrap()), 0, 1, pools);
     }

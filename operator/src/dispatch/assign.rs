@@ -1,0 +1,288 @@
+//! Who is given what: slices in their order, each to the pool whose turn it is.
+//!
+//! Invariants: every pool of a request may be given every slice of it, and an idle worker that may prove a slice is never
+//! kept from it while one is open. Among the pools that have a worker free the one goes first that was given the least
+//! work, so that none starves; the score decides between equals and is worth a fifth at most. A pool is barred from what
+//! others can take while it has failed too often, and from everything while somebody stands in for it.
+//!
+//! Requests go by priority and age, a request's slices by weight, those that are late after those that nobody holds.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use zkinfer_crds::{ClaimId, Identity, RequestUid, SliceIndex};
+
+use super::PoolId;
+use super::queue::{Queue, Worker};
+use super::request::{Lease, RequestEntry, SliceEntry, max_bytes};
+use super::standing::Held;
+
+/// A lease is this many times the predicted time, within limits: a slow but honest miner is not punished.
+const LEASE_FACTOR: u32 = 8;
+const LONGEST_LEASE: Duration = Duration::from_secs(600);
+
+/// A worker that waits.
+pub type Ticket = u64;
+
+/// A claimed slice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimedSlice {
+    /// The request.
+    pub request: RequestUid,
+    /// The slice.
+    pub slice: SliceIndex,
+    /// The claim.
+    pub claim: ClaimId,
+    /// Which attempt at the slice it is, from 1.
+    pub attempt: u32,
+    /// How long the claim lasts.
+    pub lease: Duration,
+    /// Most bytes of an envelope.
+    pub max_bytes: u64,
+    /// Miners of two owners were candidates.
+    pub contested: bool,
+    /// It stands in for one that is late.
+    pub stands_in: bool,
+}
+
+/// Answer to a worker that asks for work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claimed {
+    /// Prove this.
+    Slice(ClaimedSlice),
+    /// The request that was asked for is over.
+    Over,
+}
+
+#[derive(Debug)]
+pub(super) struct Waiting {
+    ticket: Ticket,
+    pub(super) pool: PoolId,
+    pub(super) identity: Identity,
+    pub(super) worker: Worker,
+}
+
+impl Queue {
+    /// A worker waits for a slice from now on.
+    pub fn ask(
+        &mut self,
+        ticket: Ticket,
+        (pool, identity): (&PoolId, Identity),
+        worker: Worker,
+        now: Duration,
+    ) {
+        let holds = self.leases().any(|l| l.pool == *pool && l.submitted.is_none());
+        let idle = !holds && !self.waiting.iter().any(|w| w.pool == *pool);
+        self.standings.asks(pool, idle, now);
+        if let Some(uid) = worker.request
+            && let Some(request) = self.requests.iter_mut().find(|r| r.uid == uid)
+        {
+            request.arrived.insert(pool.clone());
+        }
+        self.waiting.push(Waiting {
+            ticket,
+            pool: pool.clone(),
+            identity,
+            worker,
+        });
+    }
+
+    /// A worker waits no more.
+    pub fn leave(&mut self, ticket: Ticket) {
+        self.waiting.retain(|w| w.ticket != ticket);
+    }
+
+    /// Gives slices to the workers that wait, under fresh claim ids; who has an answer waits no more.
+    pub fn assign(&mut self, now: Duration, fresh: &mut dyn FnMut() -> ClaimId) -> Vec<(Ticket, Claimed)> {
+        self.expire(now);
+        let mut answers = self.sent_home();
+        if self.waiting.is_empty() {
+            return answers;
+        }
+        let mut held = self.held();
+        let hedges = self.leases().filter(|l| l.stands_in && l.submitted.is_none());
+        let mut hedges = hedges.count() as u64;
+        for at in 0..self.requests.len() {
+            if self.waiting.is_empty() {
+                break;
+            }
+            let request = &self.requests[at];
+            if !request.is_active() {
+                continue;
+            }
+            for (slice, stands_in) in wanted(request, now) {
+                if stands_in && hedges >= self.granted.most_hedges(now) {
+                    continue;
+                }
+                let Some(index) = self.best(at, slice, &held, now) else {
+                    continue;
+                };
+                let waiting = self.waiting.remove(index);
+                let claimed = self.grant(at, slice, &waiting, stands_in, fresh(), now);
+                if stands_in {
+                    hedges += 1;
+                    // Its own late claims keep a pool from more.
+                    held = self.held();
+                } else {
+                    held.entry(waiting.pool.clone()).or_default().open += 1;
+                }
+                answers.push((waiting.ticket, Claimed::Slice(claimed)));
+            }
+        }
+        answers
+    }
+
+    /// Workers that are there for one request are sent home when it is over, or no longer their pool's.
+    fn sent_home(&mut self) -> Vec<(Ticket, Claimed)> {
+        let (requests, standings) = (&self.requests, &self.standings);
+        let over = |w: &Waiting| {
+            let Some(uid) = w.worker.request else { return false };
+            let drained = standings.get(&w.pool).is_none_or(|s| s.facts.drained);
+            let request = requests.iter().find(|r| r.uid == uid);
+            drained
+                || request.is_none_or(|r| {
+                    r.over || r.failed.is_some() || r.all_verified() || !r.pools.contains(&w.pool)
+                })
+        };
+        let tickets: Vec<Ticket> = self
+            .waiting
+            .iter()
+            .filter(|w| over(w))
+            .map(|w| w.ticket)
+            .collect();
+        self.waiting.retain(|w| !tickets.contains(&w.ticket));
+        tickets
+            .into_iter()
+            .map(|ticket| (ticket, Claimed::Over))
+            .collect()
+    }
+
+    /// The worker that a slice goes to.
+    fn best(&self, at: usize, slice: usize, held: &BTreeMap<PoolId, Held>, now: Duration) -> Option<usize> {
+        let request = &self.requests[at];
+        let entry = &request.slices[slice];
+        let fits = |w: &Waiting| {
+            w.worker.request.is_none_or(|uid| uid == request.uid)
+                && entry.slice.memory_bytes <= w.worker.memory_bytes
+                && w.worker.parameters.contains(&entry.slice.parameter_id)
+        };
+        // One worker of each pool: who is there for this request alone before others, then who came first.
+        let mut of_pool: BTreeMap<&PoolId, usize> = BTreeMap::new();
+        for (index, waiting) in self.waiting.iter().enumerate().filter(|(_, w)| fits(w)) {
+            let first = of_pool.entry(&waiting.pool).or_insert(index);
+            if waiting.worker.request.is_some() && self.waiting[*first].worker.request.is_none() {
+                *first = index;
+            }
+        }
+        let of_pool = of_pool.into_iter();
+        let may = of_pool.filter(|(pool, _)| self.may_take(request, entry, pool, held, now));
+        // Equal turns go by name, so that every planner chooses the same.
+        may.min_by_key(|(pool, _)| self.standings.get(pool).map(super::standing::Standing::turn))
+            .map(|(_, index)| index)
+    }
+
+    fn may_take(
+        &self,
+        request: &RequestEntry,
+        entry: &SliceEntry,
+        pool: &PoolId,
+        held: &BTreeMap<PoolId, Held>,
+        now: Duration,
+    ) -> bool {
+        let held = held.get(pool).copied().unwrap_or_default();
+        let has_room = self.standings.get(pool).is_some_and(|s| s.has_room(held));
+        has_room
+            && self.serves(request, entry, pool, held, now)
+            && request.may(entry, pool, |other| self.could(request, other, now), now)
+    }
+
+    /// Whether a pool may be given a slice at all: one that has failed too often gets only what no other can take.
+    pub(super) fn serves(
+        &self,
+        request: &RequestEntry,
+        entry: &SliceEntry,
+        pool: &PoolId,
+        held: Held,
+        now: Duration,
+    ) -> bool {
+        let Some(standing) = self.standings.get(pool) else {
+            return false;
+        };
+        let barred = request.faulty(pool) || !standing.breaker.lets(held.open, now);
+        let others = || {
+            let able = |p: &&PoolId| *p != pool && entry.is_new_to(p) && self.could(request, p, now);
+            request.pools.iter().any(|p| able(&p))
+        };
+        request.pools.contains(pool) && !(barred && others())
+    }
+
+    /// Whether another pool can be waited for: it is not barred itself, and is there, or may be expected to come.
+    fn could(&self, request: &RequestEntry, pool: &PoolId, now: Duration) -> bool {
+        let expected = now.saturating_sub(request.since) < super::standing::THERE;
+        self.standings.get(pool).is_some_and(|s| {
+            !s.facts.drained
+                && !request.faulty(pool)
+                && s.breaker.lets(0, now)
+                && (expected || s.is_there(now))
+        })
+    }
+
+    fn grant(
+        &mut self,
+        at: usize,
+        slice: usize,
+        waiting: &Waiting,
+        stands_in: bool,
+        claim: ClaimId,
+        now: Duration,
+    ) -> ClaimedSlice {
+        let request = &mut self.requests[at];
+        let contested = self.standings.contested(&request.pools);
+        request.arrived.insert(waiting.pool.clone());
+        let entry = &mut request.slices[slice];
+        entry.attempts += 1;
+        let predicted = entry.slice.predicted;
+        let least = self.least_lease;
+        let lasts = predicted
+            .saturating_mul(LEASE_FACTOR)
+            .clamp(least, LONGEST_LEASE.max(least));
+        if stands_in && let Some(late) = entry.late(now) {
+            entry.leases[late].hedged = true;
+            if let Some(standing) = self.standings.get_mut(&entry.leases[late].pool) {
+                standing.shrink();
+            }
+        }
+        entry.leases.push(Lease {
+            contested,
+            stands_in,
+            ..Lease::new(waiting, claim, entry.attempts, now, lasts)
+        });
+        self.standings.given(&waiting.pool, predicted);
+        self.granted.add(now);
+        ClaimedSlice {
+            request: request.uid,
+            slice: entry.slice.index,
+            claim,
+            attempt: entry.attempts,
+            lease: lasts,
+            max_bytes: max_bytes(),
+            contested,
+            stands_in,
+        }
+    }
+}
+
+/// The places of a request that are to be filled, in order: the slice, and whether somebody is to stand in.
+fn wanted(request: &RequestEntry, now: Duration) -> Vec<(usize, bool)> {
+    let mut wanted = Vec::new();
+    for (at, entry) in request.slices.iter().enumerate() {
+        let open = request.open_places(entry);
+        wanted.extend(std::iter::repeat_n((at, false), open));
+        if open == 0 && !request.is_verified(entry) && entry.late(now).is_some() {
+            wanted.push((at, true));
+        }
+    }
+    let weight = |at: usize| std::cmp::Reverse(request.slices[at].slice.predicted);
+    wanted.sort_by_key(|(at, stands_in)| (*stands_in, weight(*at), *at));
+    wanted
+}

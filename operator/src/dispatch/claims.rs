@@ -1,0 +1,216 @@
+//! A worker asks, waits, and is granted a slice.
+//!
+//! Invariants: a grant's statement is computed by the operator for its claim and identity; the claim is in the store
+//! before the worker has its grant; a pool can read what was granted to it, and nothing else.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use zkinfer_crds::wire::{ClaimGrant, ClaimRequest, MAX_WAIT_SECONDS, RefuseReason};
+use zkinfer_crds::{ClaimId, Digest, RequestUid, SliceIndex};
+
+use super::PoolId;
+use super::assign::{Claimed, ClaimedSlice, Ticket};
+use super::attempt::AttemptEnd;
+use super::dispatcher::{Dispatcher, WorkerAuth, lock, unix_millis};
+use super::queue::Worker;
+use super::record::ClaimRecord;
+use super::token::ClaimToken;
+use crate::artifacts::ArtifactError;
+use crate::runs::Run;
+
+/// Answer to a claim.
+#[derive(Debug)]
+pub enum ClaimAnswer {
+    /// Prove this.
+    Grant(Box<ClaimGrant>),
+    /// Nothing while the worker waited.
+    Nothing,
+    /// There will be no more work.
+    Over,
+}
+
+impl Dispatcher {
+    /// Gives a worker a slice, waiting a while for one.
+    pub async fn claim(&self, auth: &WorkerAuth, request: &ClaimRequest) -> ClaimAnswer {
+        if self.closed.load(Ordering::SeqCst) {
+            return ClaimAnswer::Over;
+        }
+        let wait = Duration::from_secs(u64::from(request.wait_seconds.min(MAX_WAIT_SECONDS)));
+        let worker = Worker {
+            name: request.worker.clone(),
+            parameters: request.parameters.clone(),
+            memory_bytes: request.memory_bytes,
+            request: request.request,
+        };
+        let deadline = tokio::time::Instant::now() + wait;
+        loop {
+            let mut asking = self.ask(auth, worker.clone());
+            if self.closed.load(Ordering::SeqCst) {
+                return ClaimAnswer::Over;
+            }
+            self.settle();
+            let claimed = match tokio::time::timeout_at(deadline, &mut asking.answer).await {
+                Ok(Ok(claimed)) => claimed,
+                Ok(Err(_)) => return ClaimAnswer::Over,
+                // It may have come at the last moment.
+                Err(_) => match asking.answer.try_recv() {
+                    Ok(claimed) => claimed,
+                    Err(_) => return ClaimAnswer::Nothing,
+                },
+            };
+            let Claimed::Slice(claimed) = claimed else {
+                return ClaimAnswer::Over;
+            };
+            asking.claimed = Some((claimed.request, claimed.claim));
+            let why = match self.grant(auth, &claimed, &worker.name).await {
+                Ok(Some(grant)) => {
+                    asking.claimed = None;
+                    return ClaimAnswer::Grant(Box::new(grant));
+                }
+                Ok(None) => "the slice's files are not known".to_owned(),
+                Err(e) => format!("the claim cannot be kept: {e}"),
+            };
+            asking.claimed = None;
+            self.end(claimed.request, claimed.claim, AttemptEnd::Operator(why));
+            // A store that fails is not asked again at once.
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            if tokio::time::Instant::now() >= deadline {
+                return ClaimAnswer::Nothing;
+            }
+        }
+    }
+
+    fn ask(&self, auth: &WorkerAuth, worker: Worker) -> Asking<'_> {
+        let (sender, answer) = oneshot::channel();
+        let now = self.now();
+        let mut state = lock(&self.state);
+        let ticket = state.next_ticket;
+        state.next_ticket += 1;
+        state.answers.insert(ticket, sender);
+        state.queue.ask(ticket, (&auth.pool, auth.identity), worker, now);
+        drop(state);
+        Asking {
+            dispatcher: self,
+            ticket,
+            answer,
+            claimed: None,
+        }
+    }
+
+    async fn grant(
+        &self,
+        auth: &WorkerAuth,
+        claimed: &ClaimedSlice,
+        worker: &str,
+    ) -> Result<Option<ClaimGrant>, ArtifactError> {
+        let run = lock(&self.runs).get(&claimed.request).cloned();
+        let Some((run, inputs)) = run.and_then(|r| r.inputs(claimed.slice).cloned().map(|i| (r, i))) else {
+            return Ok(None);
+        };
+        let Some(compiled) = run.model.slice(claimed.slice) else {
+            return Ok(None);
+        };
+        let issued = unix_millis() / 1000;
+        let lease_seconds = claimed.lease.as_secs().max(1);
+        let token = ClaimToken {
+            request: claimed.request,
+            slice: claimed.slice,
+            claim: claimed.claim,
+            pool: auth.pool.clone(),
+            identity: auth.identity,
+            issued,
+            expires: issued + lease_seconds,
+            max_bytes: claimed.max_bytes,
+        };
+        let grant = ClaimGrant {
+            token: token.seal(&self.key),
+            claim: claimed.claim,
+            request: claimed.request,
+            slice: claimed.slice,
+            attempt: claimed.attempt,
+            lease_seconds: lease_seconds as u32,
+            max_bytes: claimed.max_bytes,
+            parameter_id: run.model.manifest.parameter_id,
+            memory_bytes: compiled.predicted_memory_bytes,
+            identity: auth.identity,
+            statement: run.statement(claimed.slice, claimed.claim, auth.identity),
+            manifest: run.model.report.manifest.clone(),
+            graph: run.model.report.graph.clone(),
+            inputs,
+            proving_key: compiled.halo2.as_ref().map(|h| h.proving_key.clone()),
+            srs: compiled.halo2.as_ref().map(|h| h.srs.clone()),
+        };
+        self.allow(claimed.request, &auth.pool, &run, claimed.slice);
+        let record = ClaimRecord {
+            token,
+            attempt: claimed.attempt,
+            worker: worker.to_owned(),
+            contested: claimed.contested,
+            stands_in: claimed.stands_in,
+        };
+        let json = serde_json::to_vec(&record).unwrap_or_default();
+        self.artifacts
+            .put_claim(claimed.request, claimed.slice, claimed.claim, json)
+            .await?;
+        Ok(Some(grant))
+    }
+
+    /// Lets a pool read what a slice is proved from.
+    pub(super) fn allow(&self, uid: RequestUid, pool: &PoolId, run: &Run, slice: SliceIndex) {
+        let report = &run.model.report;
+        let halo2 = run.model.slice(slice).and_then(|s| s.halo2.as_ref());
+        let of_slice = halo2.map(|h| [&h.proving_key, &h.srs]);
+        let blobs = [Some(&report.manifest), Some(&report.graph), run.inputs(slice)];
+        lock(&self.granted)
+            .entry(uid)
+            .or_default()
+            .entry(pool.clone())
+            .or_default()
+            .extend(
+                blobs
+                    .into_iter()
+                    .flatten()
+                    .chain(of_slice.into_iter().flatten())
+                    .map(|b| b.digest),
+            );
+    }
+
+    /// Whether a blob was granted to a pool, for a request that is still here.
+    #[must_use]
+    pub fn may_read(&self, pool: &PoolId, digest: &Digest) -> bool {
+        lock(&self.granted)
+            .values()
+            .any(|pools| pools.get(pool).is_some_and(|blobs| blobs.contains(digest)))
+    }
+}
+
+/// A worker that waits, or that was given a slice and has no answer yet. When the call is dropped meanwhile, because the
+/// worker has gone, the slice is free again, and the miner is not to blame.
+struct Asking<'a> {
+    dispatcher: &'a Dispatcher,
+    ticket: Ticket,
+    answer: oneshot::Receiver<Claimed>,
+    claimed: Option<(RequestUid, ClaimId)>,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.dispatcher.stop_waiting(self.ticket);
+        // What was given and not seen yet.
+        self.answer.close();
+        if let Ok(Claimed::Slice(slice)) = self.answer.try_recv() {
+            self.claimed = Some((slice.request, slice.claim));
+        }
+        if let Some((request, claim)) = self.claimed {
+            self.dispatcher.end(request, claim, left());
+        }
+    }
+}
+
+/// How a claim ends whose worker has gone before it knew of it.
+pub(super) fn left() -> AttemptEnd {
+    let message = "the worker left before it had its answer".to_owned();
+    AttemptEnd::HandedBack(RefuseReason::Draining, message)
+}

@@ -1,0 +1,100 @@
+//! What the queue asks of pools that have no worker up.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use zkinfer_crds::RequestUid;
+
+use super::PoolId;
+use super::queue::Queue;
+use super::request::RequestEntry;
+use super::standing::Held;
+
+/// What a queued request asks of its pools.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestLoad {
+    /// The request.
+    pub uid: RequestUid,
+    /// Slices that nobody is at work on, counted once per pool that shall prove them, and those that are late.
+    pub open: u32,
+    /// How many pools shall prove each slice.
+    pub redundancy: u32,
+    /// How long it has been in the queue.
+    pub waited: Duration,
+    /// Its pools: those whose turn it is first.
+    pub pools: Vec<PoolLoad>,
+}
+
+/// A pool of a queued request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolLoad {
+    /// The pool.
+    pub id: PoolId,
+    /// It would be given slices of the request now.
+    pub serves: bool,
+    /// A worker of it has come for the request.
+    pub arrived: bool,
+    /// Claims of the request that it holds.
+    pub holds: u32,
+}
+
+impl Queue {
+    /// What every request asks of its pools, in the order in which they are served.
+    #[must_use]
+    pub fn loads(&self, now: Duration) -> Vec<RequestLoad> {
+        let held = self.held();
+        let requests = self.requests.iter().filter(|r| !r.over);
+        requests.map(|r| self.load(r, &held, now)).collect()
+    }
+
+    /// How many claims each pool has open.
+    #[must_use]
+    pub fn busy(&self) -> BTreeMap<PoolId, u32> {
+        let held = self.held().into_iter();
+        held.map(|(pool, held)| (pool, held.open)).collect()
+    }
+
+    fn load(&self, request: &RequestEntry, held: &BTreeMap<PoolId, Held>, now: Duration) -> RequestLoad {
+        let late = |s: &&super::request::SliceEntry| {
+            request.open_places(s) == 0 && !request.is_verified(s) && s.late(now).is_some()
+        };
+        let open = if request.is_active() {
+            let open: usize = request.slices.iter().map(|s| request.open_places(s)).sum();
+            let late = request.slices.iter().filter(late).count();
+            open + late.min(self.granted.most_hedges(now) as usize)
+        } else {
+            0
+        };
+        let mut pools: Vec<&PoolId> = request.pools.iter().collect();
+        pools.sort_by_key(|id| self.standings.get(id).map(super::standing::Standing::turn));
+        let pool = |id: &PoolId| {
+            let held = held.get(id).copied().unwrap_or_default();
+            let leases = || request.slices.iter().flat_map(|s| &s.leases);
+            let of_pool = || leases().filter(|l| l.pool == *id && l.submitted.is_none());
+            let late = request
+                .slices
+                .iter()
+                .filter_map(|s| Some(&s.leases[s.late(now)?]));
+            let is_late = late.into_iter().any(|l| l.pool == *id);
+            let standing = self.standings.get(id);
+            PoolLoad {
+                id: id.clone(),
+                serves: standing.is_some_and(|s| !s.facts.drained && held.hedged == 0)
+                    && !is_late
+                    && request
+                        .slices
+                        .iter()
+                        .any(|s| !request.is_verified(s) && self.serves(request, s, id, held, now)),
+                arrived: request.arrived.contains(id),
+                holds: of_pool().count() as u32,
+            }
+        };
+        RequestLoad {
+            uid: request.uid,
+            open: open as u32,
+            redundancy: request.redundancy.min(u32::MAX as usize) as u32,
+            waited: now.saturating_sub(request.since),
+            pools: pools.into_iter().map(pool).collect(),
+        }
+    }
+}

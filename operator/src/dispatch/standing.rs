@@ -1,0 +1,162 @@
+//! What the queue knows of a pool, whatever request it works for: how much it may hold, and whose turn it is.
+//!
+//! Invariants: a pool never holds more claims than its workers can, and at first only [`WINDOW`], one more for each proof
+//! that is verified and half as many after each fault, for nothing but proofs shows that workers are there. Whose turn it
+//! is follows from the work that was given to each pool, with its score worth a fifth at most; no pool gains by what it
+//! says of its size.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use zkinfer_crds::Identity;
+
+use super::PoolId;
+use super::breaker::Breaker;
+
+/// Claims that a pool may hold before anything is known of it.
+const WINDOW: u32 = 4;
+/// A pool that has asked within this time is there.
+pub(super) const THERE: Duration = Duration::from_secs(60);
+const MILLION: u64 = 1_000_000;
+
+/// What the operator's other rooms know of a pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolFacts {
+    /// The miner.
+    pub identity: Identity,
+    /// The most claims that its workers can hold: workers times what one of them may.
+    pub claims: u32,
+    /// Its score.
+    pub score_millionths: u32,
+    /// It gets no new slices.
+    pub drained: bool,
+}
+
+/// What a pool holds now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Held {
+    /// Claims without a proof.
+    pub(super) open: u32,
+    /// Those of them for which somebody else stands in.
+    pub(super) hedged: u32,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Standing {
+    pub(super) facts: PoolFacts,
+    pub(super) breaker: Breaker,
+    window: u32,
+    /// Microseconds of predicted work that it was given, by its own clock: see [`Standings::given`].
+    given: u64,
+    /// When it last asked.
+    asked: Option<Duration>,
+}
+
+impl Standing {
+    /// Whether it may hold one more claim.
+    pub(super) fn has_room(&self, held: Held) -> bool {
+        !self.facts.drained && held.hedged == 0 && held.open < self.facts.claims.min(self.window)
+    }
+
+    /// Whether its workers are there, as far as can be known.
+    pub(super) fn is_there(&self, now: Duration) -> bool {
+        self.asked.is_some_and(|at| now.saturating_sub(at) < THERE)
+    }
+
+    /// Whose turn it is: the least goes first.
+    pub(super) fn turn(&self) -> (u64, std::cmp::Reverse<u32>) {
+        (self.given, std::cmp::Reverse(self.facts.score_millionths))
+    }
+
+    /// A proof that holds.
+    pub(super) fn delivered(&mut self, now: Duration) {
+        self.window = self.window.saturating_add(1).min(self.facts.claims.max(WINDOW));
+        self.breaker.delivered(now);
+    }
+
+    /// A claim that ended by the miner's fault.
+    pub(super) fn fault(&mut self, now: Duration) {
+        self.shrink();
+        self.breaker.fault(now);
+    }
+
+    /// One of its claims is so late that somebody else stands in.
+    pub(super) fn shrink(&mut self) {
+        self.window = (self.window / 2).max(1);
+    }
+}
+
+/// Every pool.
+#[derive(Debug, Default)]
+pub(super) struct Standings {
+    pools: BTreeMap<PoolId, Standing>,
+    /// The turn of who was served last: who comes later begins there, and not at the beginning.
+    clock: u64,
+}
+
+impl Standings {
+    pub(super) fn get(&self, pool: &PoolId) -> Option<&Standing> {
+        self.pools.get(pool)
+    }
+
+    pub(super) fn get_mut(&mut self, pool: &PoolId) -> Option<&mut Standing> {
+        self.pools.get_mut(pool)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&PoolId, &Standing)> {
+        self.pools.iter()
+    }
+
+    /// Whether something is otherwise than before.
+    pub(super) fn know(&mut self, pool: &PoolId, facts: PoolFacts, now: Duration) -> bool {
+        if let Some(standing) = self.pools.get_mut(pool) {
+            return std::mem::replace(&mut standing.facts, facts.clone()) != facts;
+        }
+        let standing = Standing {
+            facts,
+            breaker: Breaker::new(now),
+            window: WINDOW,
+            given: self.clock,
+            asked: None,
+        };
+        self.pools.insert(pool.clone(), standing);
+        true
+    }
+
+    pub(super) fn forget(&mut self, pool: &PoolId) {
+        self.pools.remove(pool);
+    }
+
+    /// A worker of the pool asks. A pool that was away has saved nothing up.
+    pub(super) fn asks(&mut self, pool: &PoolId, idle: bool, now: Duration) {
+        if let Some(standing) = self.pools.get_mut(pool) {
+            standing.asked = Some(now);
+            if idle {
+                standing.given = standing.given.max(self.clock);
+            }
+        }
+    }
+
+    /// The pool is given work. A score of one makes the work count for a sixth less.
+    pub(super) fn given(&mut self, pool: &PoolId, work: Duration) {
+        let Some(standing) = self.pools.get_mut(pool) else {
+            return;
+        };
+        self.clock = self.clock.max(standing.given);
+        let work = (work.as_micros() as u64).clamp(1000, 3600 * MILLION);
+        let weight = MILLION + u64::from(standing.facts.score_millionths).min(MILLION) / 5;
+        standing.given = standing.given.saturating_add(work * MILLION / weight);
+    }
+
+    /// Whether two of these pools are of different miners and of different owners. A pool's owner is its namespace.
+    pub(super) fn contested(&self, pools: &[PoolId]) -> bool {
+        let known = || {
+            pools
+                .iter()
+                .filter_map(|id| Some((id.namespace(), self.pools.get(id)?)))
+                .filter(|(_, s)| !s.facts.drained)
+                .map(|(owner, s)| (owner, s.facts.identity))
+        };
+        known().any(|a| known().any(|b| a.0 != b.0 && a.1 != b.1))
+    }
+}

@@ -1,0 +1,137 @@
+//! A second pool stands in for one that is late.
+
+use super::*;
+
+#[test]
+fn a_late_claim_is_hedged_elsewhere_and_the_first_valid_proof_counts() {
+    let mut bench = Bench::new(vec![request(1, 1, &["slow", "quick"])]);
+    let first = bench.take("slow", seconds(0));
+    assert_eq!(bench.ask("quick", millis(999)), None);
+    assert_eq!(bench.queue.next_wakeup(millis(1)), Some(seconds(1)));
+    let second = bench.take("quick", seconds(1));
+    assert!(second.stands_in && !first.stands_in);
+    assert!(bench.queue.is_open(uid(1), first.claim, seconds(2)), "it lives");
+    bench.verify(&second, millis(1100));
+    assert!(bench.queue.all_verified(uid(1)));
+    // A later valid one within its lease earns and costs nothing, even when the request is over.
+    bench.queue.remove(uid(1), true, millis(1200));
+    assert_eq!(bench.queue.take_gone(), []);
+    assert_eq!(bench.queue.lingering(), [(uid(1), pool("slow"))].into());
+    assert!(bench.queue.loads(seconds(2)).is_empty());
+    bench.verify(&first, seconds(2));
+    assert_eq!(bench.causes(), [None, Some(Cause::Overtaken)]);
+    assert_eq!(bench.queue.take_gone(), [uid(1)]);
+}
+
+#[test]
+fn the_slow_one_may_be_first_after_all() {
+    let mut bench = Bench::new(vec![request(1, 1, &["slow", "quick"])]);
+    let first = bench.take("slow", seconds(0));
+    let second = bench.take("quick", seconds(1));
+    bench.verify(&first, seconds(2));
+    assert!(bench.queue.all_verified(uid(1)));
+    bench.verify(&second, seconds(2));
+    assert_eq!(bench.causes(), [None, Some(Cause::Overtaken)]);
+}
+
+#[test]
+fn who_never_delivers_is_late_even_when_the_request_is_over() {
+    let mut bench = Bench::new(vec![request(1, 1, &["hoard", "quick"])]);
+    bench.take("hoard", seconds(0));
+    let second = bench.take("quick", seconds(1));
+    bench.verify(&second, seconds(1));
+    bench.queue.remove(uid(1), true, seconds(1));
+    bench.queue.remove(uid(1), true, seconds(2));
+    bench.queue.expire(seconds(5));
+    assert_eq!(bench.causes(), [None, Some(Cause::LeaseExpired)]);
+    assert_eq!(bench.queue.take_gone(), [uid(1)]);
+}
+
+#[test]
+fn a_pool_with_a_hedged_claim_gets_nothing_until_it_delivers() {
+    let mut bench = Bench::new(vec![request(1, 1, &["a", "b"]), request(2, 3, &["a", "b"])]);
+    let late = bench.take("a", seconds(0));
+    bench.take("b", seconds(1));
+    assert_eq!(bench.ask("a", seconds(1)), None);
+    bench.submit(&late, seconds(2));
+    bench.take("a", seconds(2));
+}
+
+#[test]
+fn what_is_late_follows_from_the_prediction() {
+    let mut long = request(1, 1, &["a", "b"]);
+    long.slices[0].predicted = seconds(2);
+    let mut bench = Bench::new(vec![long]);
+    bench.take("a", seconds(0));
+    assert_eq!(bench.ask("b", millis(5999)), None);
+    bench.take("b", seconds(6));
+}
+
+#[test]
+fn a_pool_does_not_stand_in_for_itself_and_who_stands_in_may_be_late_too() {
+    let mut bench = Bench::new(vec![request(1, 1, &["a", "b", "c"])]);
+    bench.take("a", seconds(0));
+    assert_eq!(bench.ask("a", seconds(1)), None);
+    bench.take("b", seconds(1));
+    assert_eq!(bench.ask("c", millis(1999)), None);
+    bench.take("c", seconds(2));
+}
+
+#[test]
+fn at_most_eight_claims_are_hedged_at_a_time() {
+    let names: Vec<String> = (0..20).map(|n| format!("p{n}")).collect();
+    let pools: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut bench = Bench::new(vec![request(1, 10, &pools)]);
+    for name in &names[..10] {
+        bench.take(name, seconds(0));
+    }
+    names[10..].iter().for_each(|name| {
+        bench.wait(name, seconds(1));
+    });
+    assert_eq!(bench.assign(seconds(1)).len(), 8);
+    assert_eq!(bench.assign(millis(1500)).len(), 0);
+}
+
+#[test]
+fn the_place_of_a_claim_that_ends_is_taken_by_who_stands_in() {
+    let mut bench = Bench::new(vec![request(1, 1, &["a", "b", "c"])]);
+    let first = bench.take("a", seconds(0));
+    let second = bench.take("b", seconds(1));
+    bench.end(&first, invalid(), millis(1500));
+    assert_eq!(bench.ask("c", millis(1500)), None, "b is at work, and not late");
+    bench.verify(&second, millis(1900));
+    assert!(bench.queue.all_verified(uid(1)));
+}
+
+#[test]
+fn a_pool_that_hoards_delays_nobody_by_more_than_a_second() {
+    let mut bench = Bench::new(Vec::new());
+    let mut worst = Duration::ZERO;
+    let mut now = seconds(0);
+    for n in 1..=60 {
+        bench.add(request(n, 1, &["hoard", "honest"]), now);
+        let began = now;
+        bench.wait("hoard", now);
+        bench.wait("honest", now);
+        while !bench.queue.all_verified(uid(n)) {
+            assert!(now < began + seconds(10));
+            for (_, claimed) in bench.assign(now) {
+                let Claimed::Slice(s) = claimed else { continue };
+                let attempt = bench.queue.leases().find(|l| l.claim == s.claim).unwrap();
+                if attempt.pool == pool("honest") {
+                    bench.verify(&s, now);
+                }
+            }
+            now += millis(10);
+        }
+        bench.queue.remove(uid(n), true, now);
+        worst = worst.max(now - began);
+    }
+    assert!(worst <= millis(1020), "{worst:?}");
+    let hoarded = bench
+        .causes()
+        .iter()
+        .filter(|c| **c == Some(Cause::LeaseExpired))
+        .count();
+    assert!(hoarded <= 4, "the breaker holds: {hoarded}");
+}
