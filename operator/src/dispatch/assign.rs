@@ -74,11 +74,6 @@ impl Queue {
         let holds = self.leases().any(|l| l.pool == *pool && l.submitted.is_none());
         let idle = !holds && !self.waiting.iter().any(|w| w.pool == *pool);
         self.standings.asks(pool, idle, now);
-        if let Some(uid) = worker.request
-            && let Some(request) = self.requests.iter_mut().find(|r| r.uid == uid)
-        {
-            request.arrived.insert(pool.clone());
-        }
         self.waiting.push(Waiting {
             ticket,
             pool: pool.clone(),
@@ -217,7 +212,7 @@ impl Queue {
     }
 
     /// Whether another pool can be waited for: it is not barred itself, and is there, or may be expected to come.
-    fn could(&self, request: &RequestEntry, pool: &PoolId, now: Duration) -> bool {
+    pub(super) fn could(&self, request: &RequestEntry, pool: &PoolId, now: Duration) -> bool {
         let expected = now.saturating_sub(request.since) < super::standing::THERE;
         self.standings.get(pool).is_some_and(|s| {
             !s.facts.drained
@@ -238,7 +233,6 @@ impl Queue {
     ) -> ClaimedSlice {
         let request = &mut self.requests[at];
         let contested = self.standings.contested(&request.pools);
-        request.arrived.insert(waiting.pool.clone());
         let entry = &mut request.slices[slice];
         entry.attempts += 1;
         let predicted = entry.slice.predicted;

@@ -7,7 +7,7 @@ use zkinfer_crds::RequestUid;
 
 use super::PoolId;
 use super::queue::Queue;
-use super::request::RequestEntry;
+use super::request::{RequestEntry, SliceEntry};
 use super::standing::Held;
 
 /// What a queued request asks of its pools.
@@ -30,10 +30,8 @@ pub struct RequestLoad {
 pub struct PoolLoad {
     /// The pool.
     pub id: PoolId,
-    /// It would be given slices of the request now.
+    /// A worker of it would be given a slice of the request now.
     pub serves: bool,
-    /// A worker of it has come for the request.
-    pub arrived: bool,
     /// Claims of the request that it holds.
     pub holds: u32,
 }
@@ -55,12 +53,11 @@ impl Queue {
     }
 
     fn load(&self, request: &RequestEntry, held: &BTreeMap<PoolId, Held>, now: Duration) -> RequestLoad {
-        let late = |s: &&super::request::SliceEntry| {
-            request.open_places(s) == 0 && !request.is_verified(s) && s.late(now).is_some()
-        };
+        let late =
+            |s: &SliceEntry| request.open_places(s) == 0 && !request.is_verified(s) && s.late(now).is_some();
         let open = if request.is_active() {
             let open: usize = request.slices.iter().map(|s| request.open_places(s)).sum();
-            let late = request.slices.iter().filter(late).count();
+            let late = request.slices.iter().filter(|s| late(s)).count();
             open + late.min(self.granted.most_hedges(now) as usize)
         } else {
             0
@@ -69,24 +66,19 @@ impl Queue {
         pools.sort_by_key(|id| self.standings.get(id).map(super::standing::Standing::turn));
         let pool = |id: &PoolId| {
             let held = held.get(id).copied().unwrap_or_default();
-            let leases = || request.slices.iter().flat_map(|s| &s.leases);
-            let of_pool = || leases().filter(|l| l.pool == *id && l.submitted.is_none());
-            let late = request
-                .slices
-                .iter()
-                .filter_map(|s| Some(&s.leases[s.late(now)?]));
-            let is_late = late.into_iter().any(|l| l.pool == *id);
+            let may = |s: &SliceEntry| {
+                (request.open_places(s) > 0 || late(s))
+                    && self.serves(request, s, id, held, now)
+                    && request.may(s, id, |other| self.could(request, other, now), now)
+            };
+            let leases = request.slices.iter().flat_map(|s| &s.leases);
+            let of_pool = leases.filter(|l| l.pool == *id && l.submitted.is_none());
             let standing = self.standings.get(id);
             PoolLoad {
                 id: id.clone(),
                 serves: standing.is_some_and(|s| !s.facts.drained && held.hedged == 0)
-                    && !is_late
-                    && request
-                        .slices
-                        .iter()
-                        .any(|s| !request.is_verified(s) && self.serves(request, s, id, held, now)),
-                arrived: request.arrived.contains(id),
-                holds: of_pool().count() as u32,
+                    && request.slices.iter().any(may),
+                holds: of_pool.count() as u32,
             }
         };
         RequestLoad {

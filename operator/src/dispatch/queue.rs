@@ -160,7 +160,6 @@ impl Queue {
                 if lease.stands_in {
                     slice.leases.iter_mut().for_each(|l| l.hedged = true);
                 }
-                entry.arrived.insert(lease.pool.clone());
                 slice.leases.push(lease);
             }
         }

@@ -166,8 +166,6 @@ pub(super) struct RequestEntry {
     pub(super) suspended: bool,
     /// It is over, and claims of it are open whose workers may still deliver.
     pub(super) over: bool,
-    /// Pools of which a worker has come for it.
-    pub(super) arrived: BTreeSet<PoolId>,
     pub(super) faults: BTreeMap<PoolId, u32>,
     /// Why it cannot succeed any more.
     pub(super) failed: Option<String>,
@@ -208,7 +206,6 @@ impl RequestEntry {
             since: now,
             suspended: false,
             over: false,
-            arrived: BTreeSet::new(),
             faults: BTreeMap::new(),
             failed: None,
         }

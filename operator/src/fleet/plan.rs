@@ -184,16 +184,17 @@ fn start(observed: &Observed<'_>) -> Vec<Start> {
     starts
 }
 
-/// Workers of the request's Jobs that will take slices: they have come, or may be waited for a little longer.
+/// Workers of the request's Jobs that may be expected to come for slices. Those that are up are at work on one, or would
+/// have been given what is open: only the young ones are waited for.
 fn coming(observed: &Observed<'_>, load: &RequestLoad) -> u32 {
-    let jobs = || running(observed).filter(|(request, _, _, _)| *request == load.uid);
     let of = |id: &PoolId| load.pools.iter().find(|p| p.id == *id);
-    let absent = jobs().filter(|(_, id, _, _)| of(id).is_some_and(|p| !p.arrived));
+    let jobs = || running(observed).filter(|(request, _, _, _)| *request == load.uid);
+    let absent = jobs().filter(|(_, id, _, _)| of(id).is_some_and(|p| p.holds == 0));
     let patience = PATIENCE * 2u32.saturating_pow((absent.count() as u32).saturating_sub(1));
     let comes = |(_, id, _, job): (RequestUid, &PoolId, u32, At)| {
         let pool = of(id).filter(|p| p.serves)?;
-        let waits = observed.now.saturating_sub(job.seen) < patience.min(LONGEST_PATIENCE);
-        (pool.arrived || waits).then(|| job.workers.saturating_sub(pool.holds))
+        let young = observed.now.saturating_sub(job.seen) < patience.min(LONGEST_PATIENCE);
+        young.then(|| job.workers.saturating_sub(pool.holds))
     };
     jobs().filter_map(comes).sum()
 }
@@ -305,7 +306,6 @@ mod tests {
         let pool = |name: &&str| PoolLoad {
             id: id(name),
             serves: true,
-            arrived: true,
             holds: 0,
         };
         RequestLoad {
@@ -441,7 +441,6 @@ mod tests {
             seen: began + Duration::from_secs(at),
             ..job(name, 0, JobState::Running, None)
         };
-        case.loads[0].pools.iter_mut().for_each(|p| p.arrived = false);
         case.jobs = vec![made("a", 0)];
         case.now = began + Duration::from_secs(1);
         assert!(case.started().is_empty(), "it is on its way");
@@ -455,11 +454,11 @@ mod tests {
         );
         case.now = began + Duration::from_secs(6);
         assert_eq!(case.started(), [("miners/c".to_owned(), 0, 1)]);
-        // A worker that has come covers its slice for good; one that is barred covers nothing.
-        case.loads[0].pools[0].arrived = true;
-        assert!(case.started().is_empty());
+        // One whose workers would be given nothing is not waited for at all.
+        case.jobs.pop();
+        case.now = began + Duration::from_secs(1);
         case.loads[0].pools[0].serves = false;
-        assert_eq!(case.started(), [("miners/c".to_owned(), 0, 1)]);
+        assert_eq!(case.started(), [("miners/b".to_owned(), 0, 1)]);
     }
 
     #[test]
@@ -533,7 +532,7 @@ mod tests {
         let ended = Duration::from_secs(98);
         let mut case = Case::new(2, &[("a", pool(4, 0, 0))]);
         case.jobs = vec![job("a", 0, JobState::Running, None)];
-        assert!(case.started().is_empty());
+        assert!(case.started().is_empty(), "one Job of a pool at a time");
         case.jobs = vec![job("a", 0, JobState::Ended, Some(ended))];
         assert!(case.started().is_empty(), "too early");
         case.now = Duration::from_secs(103);

@@ -1,6 +1,6 @@
 //! One request being proved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
@@ -120,6 +120,8 @@ pub struct Run {
     terms: Terms,
     float: Mutex<Float>,
     receipt: Mutex<ReceiptBuilder>,
+    /// The slices whose proof is in the receipt.
+    proved: Mutex<BTreeSet<SliceIndex>>,
 }
 
 impl Run {
@@ -165,6 +167,7 @@ impl Run {
             terms,
             float: Mutex::new(Float::Asked),
             receipt: Mutex::new(receipt),
+            proved: Mutex::default(),
         })
     }
 
@@ -257,8 +260,16 @@ impl Run {
         if let Err(e) = verifier.verify(envelope, &statement, &inputs, &outputs) {
             return VerifyOutcome::Invalid(e.to_string());
         }
+        // The first good proof stays.
+        let mut proved = self.proved.lock().unwrap_or_else(PoisonError::into_inner);
+        if proved.contains(&slice) {
+            return VerifyOutcome::Verified;
+        }
         match self.receipt().add(slice, claim, identity, envelope) {
-            Ok(()) => VerifyOutcome::Verified,
+            Ok(()) => {
+                proved.insert(slice);
+                VerifyOutcome::Verified
+            }
             Err(e) => VerifyOutcome::Operator(e.to_string()),
         }
     }

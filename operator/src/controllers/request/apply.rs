@@ -119,7 +119,7 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Context>) -> Resu
             record.written = Some((status.clone(), Instant::now()));
         }
         for (type_, reason, action, note) in news(&old, &status) {
-            tell(&ctx, &*object, type_, &reason, action, &note).await;
+            tell(&ctx, &*object, type_, &reason, &action, &note).await;
         }
         ctx.metrics.request(&old, &status);
     }

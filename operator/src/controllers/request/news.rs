@@ -48,7 +48,7 @@ pub(super) fn urgency(old: &InferenceRequestStatus, new: &InferenceRequestStatus
 pub(super) fn news(
     old: &InferenceRequestStatus,
     new: &InferenceRequestStatus,
-) -> Vec<(EventType, String, &'static str, String)> {
+) -> Vec<(EventType, String, String, String)> {
     let mut news = Vec::new();
     let rows = new
         .recent_slices
@@ -58,7 +58,8 @@ pub(super) fn news(
         news.push((
             EventType::Warning,
             "InvalidProof".to_owned(),
-            "Verify",
+            // Events of one reason and action are folded into the first one's words: each proof has an action of its own.
+            format!("VerifySlice{}Attempt{}", row.slice, row.attempt),
             format!("slice {} by {}: {}", row.slice, row.pool, row.message),
         ));
     }
@@ -76,24 +77,21 @@ pub(super) fn news(
         .output
         .as_ref()
         .and_then(|o| o.label.clone().or(o.class.map(|c| c.to_string())));
-    news.push(match (new.phase, label) {
-        (RequestPhase::Failed, _) => (EventType::Warning, reason, "Prove", message),
-        (RequestPhase::Succeeded, Some(label)) => (
-            EventType::Normal,
-            reason,
-            "Prove",
-            format!("answer {label}, {message}"),
-        ),
-        _ => (EventType::Normal, reason, "Prove", message),
-    });
+    let (type_, note) = match (new.phase, label) {
+        (RequestPhase::Failed, _) => (EventType::Warning, message),
+        (RequestPhase::Succeeded, Some(label)) => (EventType::Normal, format!("answer {label}, {message}")),
+        _ => (EventType::Normal, message),
+    };
+    news.push((type_, reason, "Prove".to_owned(), note));
     news
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use zkinfer_crds::k8s::request_status::SliceCounts;
+    use zkinfer_crds::k8s::request_status::{RecentSlice, SliceCounts};
     use zkinfer_crds::k8s::{Truth, set_condition};
+    use zkinfer_crds::{Identity, SliceIndex};
 
     fn status(phase: RequestPhase, reason: &str, verified: u32, claimed: u32) -> InferenceRequestStatus {
         let mut status = InferenceRequestStatus {
@@ -142,5 +140,27 @@ mod tests {
             (told[0].0, told[0].1.as_str()),
             (EventType::Warning, "DeadlineExceeded")
         );
+    }
+
+    #[test]
+    fn wrong_proofs_are_told_of_one_by_one() {
+        let mut proving = status(RequestPhase::Proving, "Proving", 1, 0);
+        let before = proving.clone();
+        for slice in [0, 2] {
+            proving.recent_slices.push(RecentSlice {
+                slice: SliceIndex(slice),
+                pool: "a/b".to_owned(),
+                identity: Identity::new([1; 32]),
+                attempt: 1,
+                millis: 1,
+                bytes: None,
+                verdict: SliceVerdict::Invalid,
+                message: "InvalidProof: no".to_owned(),
+            });
+        }
+        let told = news(&before, &proving);
+        assert_eq!(told.len(), 2);
+        assert_ne!(told[0].2, told[1].2, "what has one action is folded");
+        assert!(told[1].3.contains("slice 2"), "{}", told[1].3);
     }
 }
