@@ -1,7 +1,7 @@
 //! Two hundred requests at once, of four slices each, with real proofs.
 //!
-//! The workers are warm, so the writes are those for requests alone: events and status. Where there are none, each request
-//! adds a Job per chosen pool. Witness of the writes is the API server's audit log, not what the operator says of itself;
+//! The workers are warm, so the writes are those for requests alone: events and status. Where there are none, a request
+//! adds Jobs. Witness of the writes is the API server's audit log, not what the operator says of itself;
 //! reviews of tokens are calls too, but nothing is written by them.
 
 use std::path::Path;
