@@ -24,8 +24,7 @@ pub(crate) struct Args {
 }
 
 /// What is of use only where this program does the work itself.
-const LOCAL_ONLY: [&str; 8] = [
-    "output",
+const LOCAL_ONLY: [&str; 7] = [
     "allow_dev_srs",
     "srs",
     "state",
@@ -184,8 +183,8 @@ pub(crate) enum IdentityCommand {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct LocalArgs {
-    /// How to print the objects.
-    #[arg(short, long, value_enum, default_value_t = Format::Yaml)]
+    /// What to print.
+    #[arg(short, long, value_enum, default_value_t = Format::Text)]
     pub(crate) output: Format,
     /// Use the development SRS. Everything proved with it is FORGEABLE BY ANYONE.
     #[arg(long)]
@@ -409,7 +408,6 @@ mod tests {
             ("--srs", Some("file")),
             ("--worker", Some("program")),
             ("--prover", Some("a=b")),
-            ("--output", Some("json")),
             ("--least-lease", Some("30")),
             ("--max-error", Some("0.1")),
             ("--allow-dev-srs", None),
@@ -420,6 +418,6 @@ mod tests {
             let local: Vec<&str> = more.into_iter().chain(["--local"]).collect();
             submit(&local).unwrap();
         }
-        submit(&["--wait", "--quiet", "-n", "here"]).unwrap();
+        submit(&["--wait", "--quiet", "-n", "here", "-o", "yaml"]).unwrap();
     }
 }

@@ -14,7 +14,7 @@ use kube::{Client, Config};
 
 pub use identity::{ProveOptions, new_identity, prove_identity, show_identity};
 pub use receipt::{ReceiptOptions, receipt};
-pub use submit::{ClusterSubmit, submit};
+pub use submit::{ClusterSubmit, Submitted, submit};
 pub use upload::{UploadOptions, upload};
 
 use crate::local::SubmitError;

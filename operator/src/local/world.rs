@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use zkinfer_crds::RequestUid;
 use zkinfer_crds::compile_report::CompileOutcome;
 use zkinfer_crds::k8s::inference_request::{condition, reason};
-use zkinfer_crds::k8s::{InferenceRequestStatus, find_condition};
+use zkinfer_crds::k8s::{InferenceRequestStatus, RequestPhase, find_condition};
 use zkml::halo2::VerifierSrs;
 
 use super::compiler::Compiler;
@@ -174,6 +174,7 @@ impl World {
                 record.preparing = false;
                 match result {
                     Ok(run) => {
+                        self.progress.say(format_args!("{key}  Proving"));
                         self.start(&key, run);
                     }
                     Err(state) => record.state = state,
@@ -282,11 +283,9 @@ impl World {
                 run: record.state.clone(),
             };
             let plan = request::plan(&observed, &now());
-            if plan.status.phase != status.phase {
+            // That it is being proved is said when its slices are in the queue: the input may be refused before.
+            if plan.status.phase != status.phase && plan.status.phase != RequestPhase::Proving {
                 self.progress.say(format_args!("{key}  {:?}", plan.status.phase));
-                if let Some(verify) = &plan.status.verify {
-                    self.progress.say(format_args!("check it: {verify}"));
-                }
             }
             if let Some(why) =
                 waits_for_floats(&plan.status).filter(|w| Some(w) != waits_for_floats(&status).as_ref())
