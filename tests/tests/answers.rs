@@ -86,14 +86,9 @@ fn misjudged() -> Vec<f64> {
     let samples = samples();
     let options = CompileOptions {
         profile: Some(Profile::P8),
-        error_budget_millionths: 10_000,
         output_scale: Some(vec![1000.0]),
-        compare_top1: true,
-        proof_system: ProofSystem::SumcheckWhir,
-        slicing: SlicingOptions {
-            parallelism: 2,
-            memory_per_worker: None,
-        },
+        slicing: SlicingOptions::at_least(2),
+        ..CompileOptions::new(ProofSystem::SumcheckWhir)
     };
     let given: Vec<_> = samples.iter().map(|s| vec![s.clone()]).collect();
     let plan = plan(&onnx, Some(&given), &options).unwrap();

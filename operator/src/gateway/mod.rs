@@ -28,9 +28,6 @@ pub(crate) use problem::Reject;
 
 use crate::dispatch::Dispatcher;
 
-/// Largest JSON body.
-const MAX_JSON_BYTES: usize = 16 << 10;
-
 /// What the handlers share.
 #[derive(Clone)]
 pub struct Gateway {

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use zkinfer_crds::wire::Problem;
+use zkinfer_crds::wire::{BodyError, Problem};
 
 /// An error answer: status, stable word, sentence.
 #[derive(Debug)]
@@ -52,6 +52,12 @@ impl Reject {
             "StoreUnavailable",
             "the artifact store failed: try again",
         )
+    }
+}
+
+impl From<BodyError> for Reject {
+    fn from(error: BodyError) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "InvalidBody", error.to_string())
     }
 }
 

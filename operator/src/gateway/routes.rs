@@ -7,13 +7,13 @@ use axum::extract::{Path, Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use zkinfer_crds::wire::{ClaimRequest, MAX_TEXT, Refusal};
+use zkinfer_crds::wire::{ClaimRequest, MAX_BODY_BYTES, Refusal};
 use zkinfer_crds::{ClaimId, Digest};
 
+use super::Gateway;
 use super::auth::bearer;
 use super::body::ReadError;
 use super::problem::Reject;
-use super::{Gateway, MAX_JSON_BYTES};
 use crate::artifacts::ArtifactError;
 use crate::dispatch::{ClaimAnswer, ClaimToken, SubmitAnswer, WorkerAuth};
 
@@ -51,11 +51,7 @@ fn claim_token(gateway: &Gateway, headers: &HeaderMap, path: &Named) -> Result<C
 
 pub(super) async fn claim(State(gateway): State<Gateway>, headers: HeaderMap, body: Body) -> Answer {
     let auth = worker(&gateway, &headers).await?;
-    let request: ClaimRequest = gateway.bodies.json(&headers, body, MAX_JSON_BYTES).await?;
-    if request.worker.len() > MAX_TEXT {
-        let message = format!("worker: at most {MAX_TEXT} bytes");
-        return Err(Reject::new(StatusCode::BAD_REQUEST, "InvalidBody", message));
-    }
+    let request = ClaimRequest::read(&gateway.bodies.read(&headers, body, MAX_BODY_BYTES).await?)?;
     Ok(match gateway.dispatcher.claim(&auth, &request).await {
         ClaimAnswer::Grant(grant) => Json(*grant).into_response(),
         ClaimAnswer::Nothing => StatusCode::NO_CONTENT.into_response(),
@@ -143,11 +139,7 @@ pub(super) async fn refuse(
     body: Body,
 ) -> Answer {
     let token = claim_token(&gateway, &headers, &claim)?;
-    let refusal: Refusal = gateway.bodies.json(&headers, body, MAX_JSON_BYTES).await?;
-    if refusal.message.len() > MAX_TEXT {
-        let message = format!("message: at most {MAX_TEXT} bytes");
-        return Err(Reject::new(StatusCode::BAD_REQUEST, "InvalidBody", message));
-    }
+    let refusal = Refusal::read(&gateway.bodies.read(&headers, body, MAX_BODY_BYTES).await?)?;
     if gateway.dispatcher.refuse(&token, refusal) {
         Ok(StatusCode::NO_CONTENT.into_response())
     } else {

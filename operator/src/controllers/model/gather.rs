@@ -73,6 +73,7 @@ pub(super) async fn gather(ctx: &Context, object: &Model) -> Result<Gathered, Ar
             record.and_then(|m| m.calibration.clone()),
         )
     };
+    let old_version = ctx.models().get(&uid).is_some_and(|m| m.old_version);
     let onnx = match onnx {
         Some(blob) => Ok(blob),
         None => match sources::model(ctx, &ctx.artifacts, &namespace, &object.spec.source).await {
@@ -85,6 +86,9 @@ pub(super) async fn gather(ctx: &Context, object: &Model) -> Result<Gathered, Ar
         (None, None) => Ok(None),
         (None, Some(at)) => match sources::calibration(ctx, &ctx.artifacts, &namespace, at).await {
             Ok((_, bytes)) => Ok(Some(keep(ctx, &namespace, bytes).await?)),
+            // Version 1 did not write down which data these were. The Model served until the upgrade, and serves again: its
+            // accuracy says that its inputs were made up, and why.
+            Err(SourceError::NotFound(_)) if old_version && onnx.is_ok() => Ok(None),
             Err(e) => Err(e),
         },
     };
@@ -102,7 +106,7 @@ pub(super) async fn gather(ctx: &Context, object: &Model) -> Result<Gathered, Ar
         calibration: Ok(()),
         compile: CompileState::None,
         task: None,
-        old_version: ctx.models().get(&uid).is_some_and(|m| m.old_version),
+        old_version,
     };
     match (onnx, calibration) {
         (Err(e), _) => gathered.source = e.into(),

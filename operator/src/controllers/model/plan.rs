@@ -159,7 +159,7 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
             (None, true)
         }
         CompileState::Done(CompileOutcome::Compiled(report)) => {
-            to.compiled(report, setup);
+            to.compiled(report, setup, observed.spec.quantization.calibration.is_some());
             (None, !is_true(&to.status.conditions, condition::READY))
         }
     };

@@ -118,8 +118,13 @@ impl<'a> Writer<'a> {
     }
 
     /// The model is compiled; it is ready unless its accuracy is over budget. `setup` is what the keys rest on, absent
-    /// where the proof system has none.
-    pub(super) fn compiled(&mut self, report: &CompileReport, setup: Option<SetupPolicy>) {
+    /// where the proof system has none; the spec names calibration data or does not.
+    pub(super) fn compiled(
+        &mut self,
+        report: &CompileReport,
+        setup: Option<SetupPolicy>,
+        names_calibration: bool,
+    ) {
         let accuracy = &report.accuracy;
         self.status.manifest_digest = Some(report.manifest.digest);
         self.status.graph_digest = Some(report.graph.digest);
@@ -145,8 +150,13 @@ impl<'a> Writer<'a> {
             reason::COMPILED,
             "manifest, integer graph and keys exist",
         );
+        let gone = if accuracy.synthetic && names_calibration {
+            "; they are made up: the calibration data was gone when the Model of an older version was compiled again"
+        } else {
+            ""
+        };
         let measured = format!(
-            "greatest error {:.6} of a budget of {:.6} on {} inputs, profile {}",
+            "greatest error {:.6} of a budget of {:.6} on {} inputs, profile {}{gone}",
             accuracy.max_error_millionths as f64 / 1e6,
             f64::from(accuracy.budget_millionths) / 1e6,
             accuracy.samples,

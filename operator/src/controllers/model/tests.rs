@@ -197,3 +197,23 @@ fn a_model_of_another_version_says_so_until_it_is_compiled_again() {
     assert_eq!(case.told("Recompiling"), None);
     assert_eq!(case.told("Ready"), Some(("True", "Compiled")));
 }
+
+#[test]
+fn a_model_whose_calibration_data_was_gone_says_that_its_inputs_are_made_up() {
+    let mut case = Case::new(compiled(100, true));
+    let said = |case: &mut Case| {
+        case.plan();
+        let condition = find_condition(&case.status.conditions, condition::ACCURACY_WITHIN_BUDGET);
+        condition.unwrap().message.contains("was gone")
+    };
+    assert!(!said(&mut case), "the spec names none");
+    let calibration = serde_json::json!({ "artifact": Digest::new([2; 32]) });
+    case.spec.quantization.calibration = Some(serde_json::from_value(calibration).unwrap());
+    assert!(said(&mut case));
+    assert_eq!(
+        case.told("AccuracyWithinBudget"),
+        Some(("Unknown", "SyntheticCalibration"))
+    );
+    case.compile = compiled(100, false);
+    assert!(!said(&mut case), "it is there");
+}

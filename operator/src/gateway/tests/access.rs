@@ -1,5 +1,7 @@
 //! Who may call what, and read what; what is wrong with a call is named.
 
+use zkinfer_crds::wire::MAX_BODY_BYTES;
+
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -215,7 +217,7 @@ async fn names_what_is_wrong_with_a_call() {
             "{refusal}"
         );
     }
-    let long = changed("worker", json!("w".repeat(MAX_JSON_BYTES)));
+    let long = changed("worker", json!("w".repeat(MAX_BODY_BYTES)));
     assert_eq!(
         said(Method::POST, claims, &alpha, long).await,
         is(413, "TooLarge")

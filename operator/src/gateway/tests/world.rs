@@ -51,17 +51,11 @@ pub(super) fn files_of(system: ProofSystem) -> &'static Files {
 }
 
 fn compiled(proof_system: ProofSystem) -> Files {
-    let slicing = SlicingOptions {
-        parallelism: 2,
-        memory_per_worker: None,
-    };
+    let slicing = SlicingOptions::at_least(2);
     let options = CompileOptions {
-        profile: None,
         error_budget_millionths: 200_000,
-        output_scale: None,
-        compare_top1: true,
-        proof_system,
         slicing,
+        ..CompileOptions::new(proof_system)
     };
     let plan = plan(MODEL, None, &options).unwrap();
     let setup = plan.setup(Some(&SrsSource::Development)).unwrap();
