@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
 use zkinfer_crds::ProofSystem;
-use zkinfer_crds::k8s::{Cpu, Memory};
+use zkinfer_crds::k8s::{Cpu, Memory, ServedBy, parse_served_by};
 use zkinfer_operator::build::{CompileSettings, WorkerSettings};
 use zkinfer_operator::client::{Cluster, GatewayAccess};
 use zkinfer_operator::cluster::RunOptions;
@@ -110,6 +110,11 @@ pub(crate) enum Command {
         /// Outputs of shape [1, n] are no scores of classes: their greatest value may be elsewhere.
         #[arg(long)]
         no_top1: bool,
+        /// A namespace whose pools may prove the model, which then see it and every input; with an identity, only this
+        /// miner's. May be given several times. Without: pools of its own namespace, and who else the namespace's or
+        /// operator's ConfigMap zkinfer-consent names.
+        #[arg(long, value_name = "NAMESPACE[=IDENTITY]", value_parser = served_by, conflicts_with = "local")]
+        served_by: Vec<ServedBy>,
         #[command(flatten)]
         options: LocalArgs,
     },
@@ -377,6 +382,17 @@ fn error(text: &str) -> Result<f64, String> {
     }
 }
 
+fn served_by(text: &str) -> Result<ServedBy, String> {
+    let (namespace, identity) = text.split_once('=').map_or((text, None), |(n, i)| (n, Some(i)));
+    let entry = match identity {
+        Some(identity) => format!("- {{ namespace: {namespace:?}, identity: {identity:?} }}"),
+        None => format!("- namespace: {namespace:?}"),
+    };
+    let mut list = parse_served_by(&entry)?;
+    list.pop()
+        .ok_or_else(|| "expected NAMESPACE or NAMESPACE=IDENTITY".to_owned())
+}
+
 fn prover(text: &str) -> Result<(String, Vec<String>), String> {
     let (pool, command) = text.split_once('=').ok_or("expected POOL=COMMAND")?;
     let pool = if pool.contains('/') {
@@ -421,5 +437,29 @@ mod tests {
             submit(&local).unwrap();
         }
         submit(&["--wait", "--quiet", "-n", "here"]).unwrap();
+    }
+
+    #[test]
+    fn who_may_serve_is_a_namespace_or_a_miner_in_one() {
+        let identity = format!("ed25519:{}", "1".repeat(64));
+        let both = format!("--served-by=beta={identity}");
+        let Command::Submit { served_by, .. } = submit(&["--served-by=alpha", &both]).unwrap().command else {
+            panic!("another command");
+        };
+        let of = |s: &ServedBy| (s.namespace.clone(), s.identity.map(|i| i.to_string()));
+        let all: Vec<_> = served_by.iter().map(of).collect();
+        assert_eq!(
+            all,
+            [("alpha".to_owned(), None), ("beta".to_owned(), Some(identity))]
+        );
+        for bad in [
+            "--served-by=*",
+            "--served-by=",
+            "--served-by=a=b",
+            "--served-by=a\nb",
+        ] {
+            submit(&[bad]).unwrap_err();
+        }
+        submit(&["--served-by=a", "--local"]).unwrap_err();
     }
 }

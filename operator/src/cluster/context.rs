@@ -16,11 +16,13 @@ use kube::{Client, ResourceExt};
 use tokio::sync::{Notify, mpsc};
 use zkinfer_crds::k8s::{
     InferenceRequest, InferenceRequestStatus, MinerPool, MinerPoolStatus, Model, ModelStatus, RequestPhase,
+    ServedBy,
 };
 use zkinfer_crds::wire::BlobRef;
 use zkinfer_crds::{Digest, RequestUid};
 use zkml::halo2::VerifierSrs;
 
+use super::consents::Consents;
 use super::metrics::Metrics;
 use crate::artifacts::{ArtifactError, Artifacts, CompiledRecord};
 use crate::build::{CompileSettings, WorkerSettings};
@@ -99,6 +101,10 @@ pub struct ModelRecord {
 pub struct RunRecord {
     /// The object.
     pub key: ObjectRef<InferenceRequest>,
+    /// Its Model's name.
+    pub model: String,
+    /// What the Model says of who may serve it, as it was last seen.
+    pub served_by: Option<Vec<ServedBy>>,
     /// The run.
     pub run: Option<Arc<Run>>,
     /// As the planner sees it.
@@ -141,6 +147,8 @@ pub enum Part {
     Jobs = 8,
     /// The gateway answers.
     Gateway = 16,
+    /// Every list of who may serve is known.
+    Consents = 32,
 }
 
 /// What has come up.
@@ -157,6 +165,23 @@ impl Ready {
     #[must_use]
     pub fn is(&self, part: Part) -> bool {
         self.0.load(Ordering::SeqCst) & part as u8 != 0
+    }
+
+    /// What the API server has not listed yet.
+    #[must_use]
+    pub fn missing(&self) -> Vec<&'static str> {
+        let lists = [
+            (Part::Models, "models"),
+            (Part::Requests, "inferencerequests"),
+            (Part::Pools, "minerpools"),
+            (Part::Jobs, "jobs"),
+            (Part::Consents, "configmaps zkinfer-consent"),
+        ];
+        lists
+            .into_iter()
+            .filter(|(part, _)| !self.is(*part))
+            .map(|(_, name)| name)
+            .collect()
     }
 
     /// Waits until these have.
@@ -201,6 +226,8 @@ pub struct Context {
     pub fleet: Notify,
     /// The operator's Jobs.
     pub jobs: JobIndex,
+    /// Who may serve.
+    pub consents: Consents,
     /// Writes events.
     pub recorder: Recorder,
     /// Counts.

@@ -28,7 +28,12 @@ async fn ready(State(ctx): State<Arc<Context>>) -> Response {
     if ctx.ready.is(Part::Gateway) {
         "ok".into_response()
     } else {
-        let message = "waiting for the API server, and for requests from before the restart";
+        let missing = ctx.ready.missing();
+        let message = if missing.is_empty() {
+            "waiting for requests from before the restart".to_owned()
+        } else {
+            format!("waiting for the API server's lists of {}", missing.join(", "))
+        };
         (StatusCode::SERVICE_UNAVAILABLE, message).into_response()
     }
 }

@@ -16,6 +16,7 @@ mod attempts;
 mod auth;
 mod clients;
 mod compilations;
+mod consents;
 mod context;
 mod health;
 mod metrics;
@@ -43,6 +44,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model};
 
+pub use consents::Consents;
 pub use context::{Context, ModelRecord, Part, PoolRecord, RunRecord, Stores, Wake};
 pub use settings::{RunError, RunOptions};
 pub use write::{MANAGER, ReconcileError, patch_status, tell};
@@ -129,6 +131,7 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
         },
         fleet: Notify::new(),
         jobs: fleet::JobIndex::default(),
+        consents: Consents::default(),
         metrics,
         ready: context::Ready::default(),
         started: Instant::now(),
@@ -150,16 +153,21 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
     tasks.spawn(attempts::run(Arc::clone(&ctx)));
     tasks.spawn(fleet::watch_jobs(Arc::clone(&ctx)));
     tasks.spawn(sweep::run(Arc::clone(&ctx)));
+    tasks.spawn(consents::run(Arc::clone(&ctx)));
     let answering = tokio::spawn(answer(Arc::clone(&ctx), gateway, stop.clone()));
 
-    let gone = Arc::clone(&ctx);
+    let (seen, gone, relisted) = (Arc::clone(&ctx), Arc::clone(&ctx), Arc::clone(&ctx));
     let models = streams::controller(
         Api::all(client.clone()),
         models_writer,
         asked_models,
         CONCURRENCY.0,
-        listed(&ctx, Part::Models),
-        |_| {},
+        move || {
+            relisted.ready.set(Part::Models);
+            relisted.models_listed();
+        },
+        // At once, and not when the Model's turn comes: who may see it no more has slices of it.
+        move |model: &Model| seen.model_seen(model),
         move |model: &Model| sweep::model_gone(&gone, model),
     );
     let gone = Arc::clone(&ctx);
@@ -269,9 +277,13 @@ async fn ends_in_time<T>(
 /// Answers workers, compilers and clients, once all that was at work before a restart is known again: before that, a
 /// claim of an honest worker would look like one of a request that is over.
 async fn answer(ctx: Arc<Context>, listener: TcpListener, stop: Stop) {
-    let known = ctx
-        .ready
-        .wait(&[Part::Models, Part::Requests, Part::Pools, Part::Jobs]);
+    let known = ctx.ready.wait(&[
+        Part::Models,
+        Part::Requests,
+        Part::Pools,
+        Part::Jobs,
+        Part::Consents,
+    ]);
     tokio::select! {
         () = known => {}
         () = stopped(stop.clone()) => return,

@@ -23,6 +23,8 @@ pub struct Worker {
     pub memory_bytes: u64,
     /// Only slices of this request.
     pub request: Option<RequestUid>,
+    /// Requests whose side does not let its pool see them.
+    pub barred: BTreeSet<RequestUid>,
 }
 
 /// A claimed slice.
@@ -167,6 +169,11 @@ impl Queue {
         }
     }
 
+    /// The requests that are in the queue.
+    pub fn uids(&self) -> impl Iterator<Item = RequestUid> {
+        self.requests.iter().map(|r| r.uid)
+    }
+
     fn find(&self, uid: RequestUid) -> Option<&RequestEntry> {
         self.requests.iter().find(|r| r.uid == uid)
     }
@@ -208,14 +215,16 @@ impl Queue {
         // A pool that is no longer among the request's has nothing to wait for either.
         let over = |r: &RequestEntry| r.failed.is_some() || r.all_verified() || !r.pools.contains(pool);
         if let Some(uid) = worker.request
-            && (drained || self.find(uid).is_none_or(over))
+            && (drained || worker.barred.contains(&uid) || self.find(uid).is_none_or(over))
         {
             return Claimed::Over;
         }
         if drained {
             return Claimed::Nothing;
         }
-        let wanted = |r: &&mut RequestEntry| worker.request.is_none_or(|uid| uid == r.uid);
+        let wanted = |r: &&mut RequestEntry| {
+            worker.request.is_none_or(|uid| uid == r.uid) && !worker.barred.contains(&r.uid)
+        };
         for request in self.requests.iter_mut().filter(wanted) {
             let Some(at) = request.next_for(pool, worker, now) else {
                 continue;
@@ -326,6 +335,21 @@ impl Queue {
             .find(uid)
             .is_some_and(|r| r.slices.iter().any(|s| s.leases.iter().any(waits)));
         waits && self.end(uid, claim, end, now)
+    }
+
+    /// Ends the claims of pools that may not see a request any more, where no proof has come.
+    pub fn withdraw(&mut self, uid: RequestUid, may: impl Fn(&PoolId, &Identity) -> bool, now: Duration) {
+        let leases = self
+            .find(uid)
+            .into_iter()
+            .flat_map(|r| r.slices.iter().flat_map(|s| &s.leases));
+        let barred: Vec<ClaimId> = leases
+            .filter(|l| l.submitted.is_none() && !may(&l.pool, &l.identity))
+            .map(|l| l.claim)
+            .collect();
+        for claim in barred {
+            self.end(uid, claim, AttemptEnd::ConsentWithdrawn, now);
+        }
     }
 
     /// Ends every claim whose lease is over without a proof.

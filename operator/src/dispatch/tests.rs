@@ -1,5 +1,6 @@
 //! Behaviour of the queue.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use zkinfer_crds::wire::RefuseReason;
@@ -23,6 +24,7 @@ fn worker() -> Worker {
         parameters: vec![PARAMETERS],
         memory_bytes: 1 << 30,
         request: None,
+        barred: BTreeSet::new(),
     }
 }
 

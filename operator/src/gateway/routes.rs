@@ -81,7 +81,7 @@ pub(super) async fn blob(State(gateway): State<Gateway>, headers: HeaderMap, dig
     };
     let Path(digest) = digest.map_err(|_| not_found())?;
     let digest: Digest = digest.parse().map_err(|_| not_found())?;
-    if !gateway.dispatcher.may_read(&auth.pool, &digest) {
+    if !gateway.dispatcher.may_read(&auth, &digest) {
         return Err(not_found());
     }
     send_blob(&gateway, &digest, not_found).await

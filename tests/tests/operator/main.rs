@@ -10,6 +10,7 @@ mod audit;
 mod client;
 mod compiler;
 mod conditions;
+mod consent;
 mod disturbances;
 mod judging;
 mod load;

@@ -51,6 +51,7 @@ pub async fn reconcile(object: Arc<Model>, ctx: Arc<Context>) -> Result<Requeue,
         setup: ctx.setup,
         max_error: ctx.max_error,
         old_version: gathered.old_version,
+        bad_consent: ctx.consent_of(&object).problem(),
     };
     let waiting = !matches!(observed.source, SourceState::Found(_)) || observed.calibration.is_err();
     let Plan {
@@ -76,7 +77,7 @@ pub async fn reconcile(object: Arc<Model>, ctx: Arc<Context>) -> Result<Requeue,
     if status != old && patch_status(&ctx, &*object, &status).await? {
         ctx.models().entry(uid).or_default().written = Some((status.clone(), Instant::now()));
         if !progress_only {
-            said(&ctx, &object, &status).await;
+            said(&ctx, &object, &old, &status).await;
             let (namespace, name) = (object.namespace(), object.name_any());
             ctx.wake_requests(|r| r.namespace() == namespace && r.spec.model_ref.name == name);
         }
@@ -132,7 +133,19 @@ fn same_kind(a: &ModelStatus, b: &ModelStatus) -> bool {
         }
 }
 
-async fn said(ctx: &Context, object: &Model, status: &ModelStatus) {
+async fn said(ctx: &Context, object: &Model, old: &ModelStatus, status: &ModelStatus) {
+    let of = |s: &ModelStatus, type_| {
+        find_condition(&s.conditions, type_).map(|c| (c.reason.clone(), c.message.clone()))
+    };
+    let bad_consent = of(status, condition::INVALID_CONSENT);
+    if let Some((reason, problem)) =
+        bad_consent.filter(|p| Some(p) != of(old, condition::INVALID_CONSENT).as_ref())
+    {
+        tell(ctx, object, EventType::Warning, &reason, "Consent", &problem).await;
+        if of(old, condition::READY) == of(status, condition::READY) {
+            return;
+        }
+    }
     let Some(ready) = find_condition(&status.conditions, condition::READY) else {
         return;
     };

@@ -92,6 +92,8 @@ pub struct Observed<'a> {
     pub max_error: f64,
     /// What was compiled before is of another version than this operator reads.
     pub old_version: bool,
+    /// What is wrong with the list that decides who may serve it.
+    pub bad_consent: Option<String>,
 }
 
 /// What to do beside writing the status.
@@ -175,6 +177,7 @@ fn planned(
     let ready = is_true(&to.status.conditions, condition::READY);
     to.recompiling(observed.old_version && !ready && !failed);
     to.stalled(failed);
+    to.consent(observed.bad_consent.as_deref());
     Plan {
         status: to.status,
         action,

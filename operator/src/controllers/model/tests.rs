@@ -19,6 +19,7 @@ struct Case {
     compile: CompileState,
     max_error: f64,
     old_version: bool,
+    bad_consent: Option<String>,
 }
 
 impl Case {
@@ -51,6 +52,7 @@ impl Case {
             compile,
             max_error: 0.01,
             old_version: false,
+            bad_consent: None,
         }
     }
 
@@ -66,6 +68,7 @@ impl Case {
             setup: None,
             max_error: self.max_error,
             old_version: self.old_version,
+            bad_consent: self.bad_consent.clone(),
         };
         let Plan {
             status,
@@ -196,4 +199,24 @@ fn a_model_of_another_version_says_so_until_it_is_compiled_again() {
     case.plan();
     assert_eq!(case.told("Recompiling"), None);
     assert_eq!(case.told("Ready"), Some(("True", "Compiled")));
+}
+
+#[test]
+fn a_list_of_who_may_serve_that_cannot_be_read_is_told_and_the_model_stays_ready() {
+    let mut case = Case::new(compiled(100, true));
+    case.bad_consent = Some("ConfigMap home/zkinfer-consent: it has no data.servedBy".to_owned());
+    case.plan();
+    let told = find_condition(&case.status.conditions, condition::INVALID_CONSENT).unwrap();
+    assert_eq!(
+        (told.status.as_str(), told.reason.as_str()),
+        ("True", "InvalidList")
+    );
+    assert!(told.message.contains("home/zkinfer-consent"));
+    assert!(zkinfer_crds::k8s::is_true(
+        &case.status.conditions,
+        condition::READY
+    ));
+    case.bad_consent = None;
+    case.plan();
+    assert!(find_condition(&case.status.conditions, condition::INVALID_CONSENT).is_none());
 }

@@ -60,7 +60,9 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Context>) -> Resu
     let mut status = old.clone();
     let created = object.metadata.creation_timestamp.clone().unwrap_or_else(now);
     // Asked before anything is looked at: what comes to be known meanwhile is not in what was found.
-    let all_known = ctx.ready.is(Part::Models) && ctx.ready.is(Part::Pools);
+    let all_known = [Part::Models, Part::Pools, Part::Consents]
+        .into_iter()
+        .all(|part| ctx.ready.is(part));
     let mut run = gather::run(&ctx, uid).await;
     let model = gather::model(&ctx, &object);
     // A start changes what is known, and so does a new beginning: that is planned for at once, and written once.
@@ -228,6 +230,8 @@ async fn start(
     // The record comes first: attempts that end at once are put into it.
     ctx.runs().entry(uid).or_insert_with(|| RunRecord {
         key: ObjectRef::from_obj(object),
+        model: name.clone(),
+        served_by: model.spec.served_by.clone(),
         run: Some(Arc::clone(&run)),
         state: RunState::Active(view.clone()),
         view: view.clone(),
@@ -236,6 +240,7 @@ async fn start(
     let (waking, key) = (Arc::clone(ctx), ObjectRef::from_obj(object));
     ctx.reference
         .follow(&run, &ctx.artifacts, move || waking.wake.request(key.clone()));
+    ctx.consent_to(uid);
     ctx.dispatcher.resume(run, priority, redundancy, pools).await?;
     view.counts = ctx.dispatcher.counts(uid).unwrap_or_default();
     ctx.fleet.notify_one();

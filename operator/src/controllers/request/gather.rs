@@ -11,6 +11,7 @@ use zkinfer_crds::k8s::{InferenceRequest, find_condition, is_true};
 use super::end::{Ends, ends};
 use super::plan::{ModelState, PoolView, RunEnd, RunState};
 use crate::cluster::{Context, Part};
+use crate::controllers::pool::identity_of;
 use crate::dispatch::PoolId;
 use crate::runs::{Judgement, Run, verify_command};
 
@@ -31,6 +32,10 @@ pub(super) fn model(ctx: &Context, object: &InferenceRequest) -> ModelState {
             ModelState::Unknown
         };
     };
+    // Nobody may be taken for one who may not see it only because the lists are not read yet.
+    if !ctx.ready.is(Part::Consents) {
+        return ModelState::Unknown;
+    }
     let models = ctx.models();
     let Some(record) = models.get(model.uid().as_deref().unwrap_or_default()) else {
         return ModelState::Unknown;
@@ -63,6 +68,11 @@ pub(super) fn model(ctx: &Context, object: &InferenceRequest) -> ModelState {
 /// Every pool.
 pub(super) fn pools(ctx: &Context, object: &InferenceRequest) -> Vec<PoolView> {
     let namespace = object.namespace().unwrap_or_default();
+    let name = &object.spec.model_ref.name;
+    let model = ctx.stores.models.find(|m| {
+        m.metadata.namespace == object.metadata.namespace && m.metadata.name.as_ref() == Some(name)
+    });
+    let consent = ctx.consent_for(object, model.as_deref());
     let pools = ctx.stores.pools.state();
     let records = ctx.pools();
     let view = |pool: &std::sync::Arc<zkinfer_crds::k8s::MinerPool>| {
@@ -75,6 +85,7 @@ pub(super) fn pools(ctx: &Context, object: &InferenceRequest) -> Vec<PoolView> {
             ready: status.is_some_and(|s| is_true(&s.conditions, "Ready")),
             draining: pool.spec.drain || pool.metadata.deletion_timestamp.is_some(),
             serves: pool.spec.serves(&own, &namespace),
+            barred: consent.refusal(&own, || identity_of(pool)),
             memory_bytes: pool.spec.resources.memory.bytes(),
             score_millionths: status.and_then(|s| s.score_millionths).unwrap_or_default(),
             id,
