@@ -13,6 +13,7 @@ use zkinfer_operator::client::{Cluster, GatewayAccess};
 use zkinfer_operator::cluster::RunOptions;
 use zkinfer_operator::local::Format;
 use zkinfer_operator::remote::AllowedUrl;
+use zkinfer_operator::runs::{ModelMemory, container_limit};
 use zkml::accuracy::DEFAULT_MAX_ERROR_MILLIONTHS;
 
 /// Slices models, has miners prove the slices, verifies every proof, and answers with a receipt.
@@ -319,6 +320,10 @@ pub(crate) struct RunArgs {
         value_delimiter = ','
     )]
     allow_source_url: Vec<AllowedUrl>,
+    /// Memory for compiled models. Without: what the container's memory limit (512Mi where there is none) leaves beside the
+    /// 192Mi of everything else, at least a quarter of it. Beyond half of it a namespace has one model loaded.
+    #[arg(long, value_name = "MEMORY")]
+    model_memory: Option<Memory>,
     /// Shortest lease of a claim, in seconds.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
     least_lease: u64,
@@ -343,6 +348,7 @@ impl From<RunArgs> for RunOptions {
             srs,
             allow_dev_srs,
             allow_source_url,
+            model_memory,
             least_lease,
         } = args;
         Self {
@@ -368,6 +374,7 @@ impl From<RunArgs> for RunOptions {
             allow_dev_srs,
             source_urls: allow_source_url,
             least_lease: Duration::from_secs(least_lease),
+            model_memory: ModelMemory::new(model_memory.map(|m| m.bytes()), container_limit()),
         }
     }
 }

@@ -67,6 +67,8 @@ string_consts! {
         UNSUPPORTED_NODES = "UnsupportedNodes";
         /// No cut of the graph fits `slicing.memoryPerWorker`.
         SLICE_TOO_LARGE = "SliceTooLarge";
+        /// The compiled model takes more memory than the operator has for models (`--model-memory`).
+        TOO_LARGE_FOR_OPERATOR = "TooLargeForOperator";
         /// The compiler stopped. It starts again when the spec is changed, or with other resources for compilers.
         COMPILE_FAILED = "CompileFailed";
         /// The error was measured on the calibration data and is within the budget.

@@ -25,7 +25,10 @@ pub(super) async fn serve(listener: TcpListener, ctx: Arc<Context>) {
 }
 
 async fn ready(State(ctx): State<Arc<Context>>) -> Response {
-    if ctx.ready.is(Part::Gateway) {
+    if let Some(problem) = ctx.store.problem() {
+        // Nothing is taken, so nobody need be sent here.
+        (StatusCode::SERVICE_UNAVAILABLE, problem).into_response()
+    } else if ctx.ready.is(Part::Gateway) {
         "ok".into_response()
     } else {
         let missing = ctx.ready.missing();

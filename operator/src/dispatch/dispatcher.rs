@@ -312,22 +312,24 @@ impl Dispatcher {
                         dispatcher: self,
                         claimed: Some((claimed.request, claimed.claim)),
                     };
-                    let why = match self.grant(auth, &claimed, &worker.name).await {
-                        // Its claim has ended, and nothing of it is told.
-                        Ok(_) if !self.may_see(claimed.request, auth) => {
-                            unanswered.claimed = None;
-                            continue;
-                        }
-                        Ok(Some(grant)) => {
-                            unanswered.claimed = None;
-                            return ClaimAnswer::Grant(Box::new(grant));
-                        }
-                        Ok(None) => "the slice's files are not known".to_owned(),
-                        Err(e) => format!("the claim cannot be kept: {e}"),
-                    };
+                    let granted = self.grant(auth, &claimed, &worker.name).await;
                     unanswered.claimed = None;
-                    self.end(claimed.request, claimed.claim, AttemptEnd::Operator(why));
-                    // A store that fails is not asked again at once.
+                    match granted {
+                        // Its claim has ended, and nothing of it is told.
+                        Ok(_) if !self.may_see(claimed.request, auth) => continue,
+                        Ok(Some(grant)) => return ClaimAnswer::Grant(Box::new(grant)),
+                        Ok(None) => {
+                            let why = "the slice's files are not known".to_owned();
+                            self.end(claimed.request, claimed.claim, AttemptEnd::Operator(why));
+                        }
+                        // What is not written down would not survive a restart, so it is not granted. The store will be
+                        // back; it is nobody's attempt.
+                        Err(error) => {
+                            tracing::warn!(%error, "a claim cannot be written down");
+                            lock(&self.queue).take_back(claimed.request, claimed.claim);
+                        }
+                    }
+                    // What failed is not tried again at once.
                     tokio::time::sleep(Duration::from_millis(500)).await;
                 }
                 Claimed::Over => return ClaimAnswer::Over,
@@ -476,18 +478,20 @@ impl Dispatcher {
             return Ok(SubmitAnswer::Gone);
         };
         let open = self.is_open(&token);
-        if !open
-            && !self
-                .artifacts
-                .has_proof(token.request, token.slice, token.claim)
-                .await?
-        {
+        // A worker whose proof was not taken is not to blame for its lease.
+        let excused = |e| {
+            lock(&self.queue).excuse(token.request, token.claim);
+            e
+        };
+        let there = self.artifacts.has_proof(token.request, token.slice, token.claim);
+        if !open && !there.await.map_err(excused)? {
             return Ok(SubmitAnswer::Gone);
         }
         match self
             .artifacts
             .put_proof(token.request, token.slice, token.claim, bytes.clone())
-            .await?
+            .await
+            .map_err(excused)?
         {
             PutOnce::Same => return Ok(SubmitAnswer::Again),
             PutOnce::Different => return Ok(SubmitAnswer::Conflict),

@@ -244,7 +244,7 @@ impl Queue {
                 since: now,
                 expires: now + lease,
                 submitted: None,
-                restored: false,
+                excused: false,
             });
             return Claimed::Slice(ClaimedSlice {
                 request: uid,
@@ -311,7 +311,15 @@ impl Queue {
                 if blame == Blame::Miner {
                     *request.faults.entry(lease.pool.clone()).or_default() += 1;
                 }
-                let attempts = request.slices[at].attempts;
+                // What the validator could not do, or its side did not want, says nothing of whether the slice can be proved.
+                if matches!(
+                    attempt.end,
+                    AttemptEnd::Operator(_) | AttemptEnd::ConsentWithdrawn
+                ) {
+                    let slice = &mut request.slices[at];
+                    slice.excused += 1;
+                }
+                let attempts = request.slices[at].attempts - request.slices[at].excused;
                 if attempts >= MAX_ATTEMPTS && request.failed.is_none() {
                     let slice = request.slices[at].slice.index;
                     let last = attempt.end.message();
@@ -335,6 +343,24 @@ impl Queue {
             .find(uid)
             .is_some_and(|r| r.slices.iter().any(|s| s.leases.iter().any(waits)));
         waits && self.end(uid, claim, end, now)
+    }
+
+    /// Takes a claim back that nobody has been told of: as if it had never been.
+    pub fn take_back(&mut self, uid: RequestUid, claim: ClaimId) {
+        let slices = self.find_mut(uid).into_iter().flat_map(|r| &mut r.slices);
+        for slice in slices {
+            let before = slice.leases.len();
+            slice.leases.retain(|l| l.claim != claim);
+            slice.attempts -= u32::from(slice.leases.len() < before);
+        }
+    }
+
+    /// A claim's proof could not be taken, and not for want of its worker: it is not to blame if none is taken.
+    pub fn excuse(&mut self, uid: RequestUid, claim: ClaimId) {
+        let slices = self.find_mut(uid).into_iter().flat_map(|r| &mut r.slices);
+        for lease in slices.flat_map(|s| &mut s.leases).filter(|l| l.claim == claim) {
+            lease.excused = true;
+        }
     }
 
     /// Ends the claims of pools that may not see a request any more, where no proof has come.
@@ -363,12 +389,13 @@ impl Queue {
                     .iter()
                     .flat_map(|s| &s.leases)
                     .filter(expired)
-                    .map(|l| (r.uid, l.claim, l.restored))
+                    .map(|l| (r.uid, l.claim, l.excused))
             })
             .collect();
-        for (uid, claim, restored) in late {
-            let end = if restored {
-                AttemptEnd::Operator("no proof came, and the operator was away for a while".to_owned())
+        for (uid, claim, excused) in late {
+            let end = if excused {
+                let why = "no proof came, and the operator or its store was away for a while";
+                AttemptEnd::Operator(why.to_owned())
             } else {
                 AttemptEnd::LeaseExpired
             };

@@ -264,6 +264,8 @@ impl World {
                 setup: self.setup,
                 max_error: self.judge.max_error,
                 old_version: false,
+                // The machine's owner runs it.
+                model_memory: u64::MAX,
                 bad_consent: consents.get(&key).and_then(Consent::problem),
             };
             let plan = model::plan(&observed, &now());
@@ -303,6 +305,7 @@ impl World {
                 model,
                 pools: pools.iter().map(serves).collect(),
                 run: record.state.clone(),
+                store: None,
             };
             let plan = request::plan(&observed, &now());
             if plan.status.phase != status.phase {
@@ -378,7 +381,9 @@ impl World {
             .unwrap_or_default();
         match (&record.compiled, &record.compile) {
             _ if record.failed => ModelState::Failed(message),
-            (Some(compiled), _) if ready.is_some_and(|c| c.status == "True") => ModelState::ready(compiled),
+            (Some(compiled), _) if ready.is_some_and(|c| c.status == "True") => {
+                ModelState::ready(compiled.manifest.model, &compiled.report)
+            }
             (_, CompileState::Running(line)) => ModelState::Compiling(line.clone()),
             (_, CompileState::Done(_)) => ModelState::Failed(message),
             _ => ModelState::NotReady(message),

@@ -12,6 +12,7 @@ mod compiler;
 mod conditions;
 mod consent;
 mod disturbances;
+mod doors;
 mod judging;
 mod load;
 mod requests;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
-use kube::api::{Api, PostParams};
+use kube::api::{Api, DeleteParams, PostParams};
 use kube::runtime::controller::Action as Requeue;
 use kube::runtime::events::EventType;
 use zkinfer_crds::Digest;
@@ -13,8 +14,9 @@ use zkinfer_crds::k8s::model::condition;
 use zkinfer_crds::k8s::{Model, ModelStatus, find_condition, same_conditions};
 
 use super::gather::{Task, gather};
-use super::plan::{Action, Observed, Plan, SourceState, plan};
-use crate::build::{CompileJob, compile_job};
+use super::plan::{Action, CompileState, Observed, Plan, SourceState, plan};
+use crate::artifacts::ArtifactError;
+use crate::build::{CompileJob, compile_job, compile_secret};
 use crate::cluster::{Context, ReconcileError, patch_status, tell};
 use crate::dispatch::CompileToken;
 use crate::fleet::JobView;
@@ -34,7 +36,15 @@ pub async fn reconcile(object: Arc<Model>, ctx: Arc<Context>) -> Result<Requeue,
     if object.metadata.deletion_timestamp.is_some() {
         return Ok(Requeue::await_change());
     }
-    let gathered = gather(&ctx, &object).await?;
+    let gathered = match gather(&ctx, &object).await {
+        Ok(gathered) => gathered,
+        Err(error @ ArtifactError::Store(_)) => {
+            ctx.store.failed();
+            without_store(&ctx, &object, &error).await?;
+            return Err(error.into());
+        }
+        Err(error) => return Err(error.into()),
+    };
     let written = ctx.models().get(&uid).and_then(|m| m.written.clone());
     let old = written
         .as_ref()
@@ -51,6 +61,7 @@ pub async fn reconcile(object: Arc<Model>, ctx: Arc<Context>) -> Result<Requeue,
         setup: ctx.setup,
         max_error: ctx.max_error,
         old_version: gathered.old_version,
+        model_memory: ctx.shelf.memory().bytes,
         bad_consent: ctx.consent_of(&object).problem(),
     };
     let waiting = !matches!(observed.source, SourceState::Found(_)) || observed.calibration.is_err();
@@ -89,6 +100,38 @@ pub async fn reconcile(object: Arc<Model>, ctx: Arc<Context>) -> Result<Requeue,
     })
 }
 
+/// The store cannot be asked now. A Model that is ready stays so, as far as anybody knows.
+async fn without_store(ctx: &Context, object: &Model, error: &ArtifactError) -> Result<(), ReconcileError> {
+    let uid = object.uid().unwrap_or_default();
+    let written = ctx.models().get(&uid).and_then(|m| m.written.clone());
+    let old = written
+        .map(|(status, _)| status)
+        .or_else(|| object.status.clone())
+        .unwrap_or_default();
+    if zkinfer_crds::k8s::is_true(&old.conditions, condition::READY) {
+        return Ok(());
+    }
+    let observed = Observed {
+        spec: &object.spec,
+        generation: object.metadata.generation,
+        status: &old,
+        source: SourceState::Unavailable(error.to_string()),
+        calibration: Ok(()),
+        compile: CompileState::None,
+        setup: ctx.setup,
+        max_error: ctx.max_error,
+        old_version: false,
+        model_memory: ctx.shelf.memory().bytes,
+        bad_consent: ctx.consent_of(object).problem(),
+    };
+    let status = plan(&observed, &now()).status;
+    if status != old && patch_status(ctx, object, &status).await? {
+        ctx.models().entry(uid).or_default().written = Some((status.clone(), Instant::now()));
+        said(ctx, object, &old, &status).await;
+    }
+    Ok(())
+}
+
 /// Makes the compile Job. The same attempt has the same name: two starts of the operator make one Job.
 async fn start(ctx: &Context, token: &CompileToken, attempt: &Digest) -> Result<(), ReconcileError> {
     let sealed = ctx.dispatcher.seal_compile(token);
@@ -101,16 +144,32 @@ async fn start(ctx: &Context, token: &CompileToken, attempt: &Digest) -> Result<
     };
     let job = compile_job(&job, &ctx.compile, &ctx.workers);
     let api: Api<Job> = Api::namespaced(ctx.client.clone(), &ctx.workers.namespace);
-    match api.create(&PostParams::default(), &job).await {
-        Ok(made) => {
-            if let Some(view) = JobView::of(&made) {
-                ctx.jobs.insert(view, ctx.started.elapsed());
-            }
-            Ok(())
+    let made = match api.create(&PostParams::default(), &job).await {
+        Ok(made) => made,
+        // Made before a restart; what follows may not have been.
+        Err(kube::Error::Api(status)) if status.code == 409 => match api.get_opt(&job.name_any()).await? {
+            Some(there) => there,
+            None => return Ok(()),
+        },
+        Err(e) => return Err(e.into()),
+    };
+    let secrets: Api<Secret> = Api::namespaced(ctx.client.clone(), &ctx.workers.namespace);
+    match secrets
+        .create(&PostParams::default(), &compile_secret(&made, &sealed))
+        .await
+    {
+        Ok(_) => {}
+        Err(kube::Error::Api(status)) if status.code == 409 => {}
+        // Without it the pod would wait for ever.
+        Err(e) => {
+            api.delete(&made.name_any(), &DeleteParams::background()).await?;
+            return Err(e.into());
         }
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
-        Err(e) => Err(e.into()),
     }
+    if let Some(view) = JobView::of(&made) {
+        ctx.jobs.insert(view, ctx.started.elapsed());
+    }
+    Ok(())
 }
 
 /// Whether two statuses differ in what a compiler says of its progress only.

@@ -9,6 +9,7 @@ use zkml::backend::needs_srs;
 use zkml::halo2::{SrsSource, development_srs_digest};
 
 use super::status;
+use crate::runs::{loaded_bytes, too_large};
 use crate::sources::SourceError;
 
 /// What is known of the ONNX file.
@@ -92,6 +93,8 @@ pub struct Observed<'a> {
     pub max_error: f64,
     /// What was compiled before is of another version than this operator reads.
     pub old_version: bool,
+    /// Memory that the operator has for compiled models.
+    pub model_memory: u64,
     /// What is wrong with the list that decides who may serve it.
     pub bad_consent: Option<String>,
 }
@@ -162,6 +165,10 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
         }
         CompileState::Done(CompileOutcome::Compiled(report)) => {
             to.compiled(report, setup);
+            let needs = loaded_bytes(report);
+            if needs > observed.model_memory {
+                to.too_large_for_operator(&too_large(needs, observed.model_memory));
+            }
             (None, !is_true(&to.status.conditions, condition::READY))
         }
     };

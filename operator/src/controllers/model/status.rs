@@ -73,6 +73,16 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// It is compiled, and the operator has not the memory to serve it.
+    pub(super) fn too_large_for_operator(&mut self, message: &str) {
+        self.set(
+            condition::READY,
+            Truth::False,
+            reason::TOO_LARGE_FOR_OPERATOR,
+            message,
+        );
+    }
+
     /// What is wrong with the list that decides who may serve it, if anything is.
     pub(super) fn consent(&mut self, problem: Option<&str>) {
         let type_ = condition::INVALID_CONSENT;

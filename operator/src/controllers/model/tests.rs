@@ -19,6 +19,7 @@ struct Case {
     compile: CompileState,
     max_error: f64,
     old_version: bool,
+    model_memory: u64,
     bad_consent: Option<String>,
 }
 
@@ -52,6 +53,7 @@ impl Case {
             compile,
             max_error: 0.01,
             old_version: false,
+            model_memory: 320 << 20,
             bad_consent: None,
         }
     }
@@ -68,6 +70,7 @@ impl Case {
             setup: None,
             max_error: self.max_error,
             old_version: self.old_version,
+            model_memory: self.model_memory,
             bad_consent: self.bad_consent.clone(),
         };
         let Plan {
@@ -219,4 +222,30 @@ fn a_list_of_who_may_serve_that_cannot_be_read_is_told_and_the_model_stays_ready
     case.bad_consent = None;
     case.plan();
     assert!(find_condition(&case.status.conditions, condition::INVALID_CONSENT).is_none());
+}
+
+#[test]
+fn a_model_that_the_operator_has_no_memory_for_is_not_ready_and_names_limit_and_flag() {
+    let mut outcome = compiled(100, true);
+    if let CompileState::Done(CompileOutcome::Compiled(report)) = &mut outcome {
+        report.graph.size = 200 << 20;
+    }
+    let mut case = Case::new(outcome);
+    let (_, failed) = case.plan();
+    assert!(failed, "waiting does not help");
+    let ready = find_condition(&case.status.conditions, condition::READY).unwrap();
+    assert_eq!(ready.reason, "TooLargeForOperator");
+    for word in ["404 MiB", "320 MiB", "--model-memory=404Mi", "memory limit"] {
+        assert!(ready.message.contains(word), "{word}: {}", ready.message);
+    }
+    assert!(zkinfer_crds::k8s::is_true(
+        &case.status.conditions,
+        condition::COMPILED
+    ));
+    case.model_memory = 1 << 30;
+    assert!(!case.plan().1);
+    assert!(zkinfer_crds::k8s::is_true(
+        &case.status.conditions,
+        condition::READY
+    ));
 }

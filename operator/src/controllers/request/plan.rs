@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use zkinfer_crds::Digest;
+use zkinfer_crds::compile_report::CompileReport;
 use zkinfer_crds::k8s::inference_request::{
     InferenceRequestSpec, InferenceRequestStatus, RequestPhase, reason,
 };
@@ -14,7 +15,6 @@ use zkinfer_crds::k8s::request_status::{ReceiptRef, RecentSlice, RequestOutput, 
 
 use super::status::Writer;
 use crate::dispatch::PoolId;
-use crate::runs::CompiledModel;
 
 /// At most this many pools prove one request: each further one costs more in queueing than it brings.
 const MAX_POOLS: usize = 4;
@@ -50,11 +50,11 @@ pub enum ModelState {
 impl ModelState {
     /// Of a compiled model that is ready.
     #[must_use]
-    pub fn ready(compiled: &CompiledModel) -> Self {
-        let slices = &compiled.report.slices;
+    pub fn ready(model: Digest, report: &CompileReport) -> Self {
+        let slices = &report.slices;
         Self::Ready {
-            model: compiled.manifest.model,
-            manifest: compiled.report.manifest.digest,
+            model,
+            manifest: report.manifest.digest,
             slices: slices.len() as u32,
             memory_bytes: slices.iter().map(|s| s.predicted_memory_bytes).max().unwrap_or(0),
         }
@@ -143,6 +143,8 @@ pub enum RunState {
     None,
     /// The input is not there yet.
     InputNotFound(String),
+    /// The operator has no room for its model just now.
+    NoRoom(String),
     /// The input was refused, before anything was queued.
     Refused {
         /// One of the request's reasons.
@@ -173,6 +175,8 @@ pub struct Observed<'a> {
     pub pools: Vec<PoolView>,
     /// The run.
     pub run: RunState,
+    /// Why the artifact store cannot be used now.
+    pub store: Option<String>,
 }
 
 /// What to do beside writing the status.
@@ -251,6 +255,14 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
             action: stop,
         };
     }
+    // Whatever would be looked at is not there to be looked at, which says nothing of it.
+    if let Some(why) = &observed.store {
+        to.without_store(why);
+        return Plan {
+            status: to.status,
+            action: None,
+        };
+    }
     // Nothing is known of the Model: nothing new can be said of what needs it.
     if observed.model == ModelState::Unknown && observed.run == RunState::None && !observed.spec.suspend {
         return Plan {
@@ -280,6 +292,11 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
         // It is looked for again at the next look.
         RunState::InputNotFound(message) => {
             to.waiting(RequestPhase::Pending, reason::INPUT_NOT_FOUND, message);
+            None
+        }
+        // As above, or when what is at work has ended.
+        RunState::NoRoom(message) => {
+            to.waiting(RequestPhase::Pending, reason::MODEL_MEMORY_FULL, message);
             None
         }
         RunState::None | RunState::Ended(..) => start(observed, &mut to),

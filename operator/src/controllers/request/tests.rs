@@ -62,6 +62,7 @@ struct Case {
     model: ModelState,
     pools: Vec<PoolView>,
     run: RunState,
+    store: Option<String>,
     second: i64,
 }
 
@@ -77,6 +78,7 @@ impl Case {
             model: model(),
             pools,
             run,
+            store: None,
             second: 1,
         }
     }
@@ -93,6 +95,7 @@ impl Case {
                 model: self.model.clone(),
                 pools: self.pools.clone(),
                 run: self.run.clone(),
+                store: self.store.clone(),
             },
             &at(self.second),
         );
@@ -364,4 +367,31 @@ fn a_pool_without_consent_is_none_that_fits_and_the_message_says_what_each_pool_
     );
     case.pools = vec![barred, large("d")];
     assert_eq!(case.plan(), Some(Action::Start(vec![id("d")])));
+}
+
+#[test]
+fn while_the_store_is_away_nothing_is_begun_and_nothing_final_is_said() {
+    let lost = || Some("artifact store: No space left on device".to_owned());
+    let mut case = Case::new(RunState::None, vec![pool("a")]);
+    case.store = lost();
+    case.model = ModelState::Failed("CompileFailed: its report is not there".to_owned());
+    assert_eq!(case.plan(), None);
+    assert_eq!(
+        (case.status.phase, case.reason("Ready")),
+        (RequestPhase::Pending, Some("StoreUnavailable"))
+    );
+    (case.store, case.model) = (None, model());
+    assert_eq!(case.plan(), Some(Action::Start(vec![id("a")])));
+    case.run = active(&["a"]);
+    case.plan();
+    case.store = lost();
+    assert_eq!(case.plan(), None);
+    assert_eq!(
+        (case.status.phase, case.reason("Ready")),
+        (RequestPhase::Proving, Some("StoreUnavailable"))
+    );
+    // Time goes on.
+    case.second = 60;
+    assert_eq!(case.plan(), Some(Action::Stop));
+    assert_eq!(case.reason("Failed"), Some("DeadlineExceeded"));
 }
