@@ -235,7 +235,7 @@ fn a_model_that_the_operator_has_no_memory_for_is_not_ready_and_names_limit_and_
     assert!(failed, "waiting does not help");
     let ready = find_condition(&case.status.conditions, condition::READY).unwrap();
     assert_eq!(ready.reason, "TooLargeForOperator");
-    for word in ["404 MiB", "320 MiB", "--model-memory=404Mi", "memory limit"] {
+    for word in ["405 MiB", "320 MiB", "--model-memory=405Mi", "memory limit"] {
         assert!(ready.message.contains(word), "{word}: {}", ready.message);
     }
     assert!(zkinfer_crds::k8s::is_true(
