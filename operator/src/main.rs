@@ -87,6 +87,7 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
             error_budget,
             output_scale,
             no_top1,
+            served_by,
             options,
         } => {
             let submit = SubmitOptions {
@@ -99,6 +100,7 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
                 error_budget,
                 output_scale,
                 compare_top1: !no_top1,
+                served_by,
             };
             if local {
                 return run_local(local::submit_objects(&submit)?, options);

@@ -128,7 +128,8 @@ pub struct MinerPoolSpec {
     #[serde(default)]
     #[schemars(range(min = 0, max = 256))]
     pub warm: u32,
-    /// Namespaces whose requests the pool serves; `*` is every one. Empty: its own only.
+    /// Namespaces whose requests the pool serves; `*` is every one. Empty: its own only. This is the miner's half: the
+    /// Model's side says whether the pool may (`spec.servedBy` of a Model).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256), inner(length(min = 1, max = 63)))]
     pub allowed_namespaces: Vec<String>,

@@ -25,10 +25,18 @@ pub(super) async fn serve(listener: TcpListener, ctx: Arc<Context>) {
 }
 
 async fn ready(State(ctx): State<Arc<Context>>) -> Response {
-    if ctx.ready.is(Part::Gateway) {
+    if let Some(problem) = ctx.store.problem() {
+        // Nothing is taken, so nobody need be sent here.
+        (StatusCode::SERVICE_UNAVAILABLE, problem).into_response()
+    } else if ctx.ready.is(Part::Gateway) {
         "ok".into_response()
     } else {
-        let message = "waiting for the API server, and for requests from before the restart";
+        let missing = ctx.ready.missing();
+        let message = if missing.is_empty() {
+            "waiting for requests from before the restart".to_owned()
+        } else {
+            format!("waiting for the API server's lists of {}", missing.join(", "))
+        };
         (StatusCode::SERVICE_UNAVAILABLE, message).into_response()
     }
 }

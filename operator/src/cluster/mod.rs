@@ -16,10 +16,13 @@ mod attempts;
 mod auth;
 mod clients;
 mod compilations;
+mod consents;
 mod context;
 mod health;
 mod metrics;
+mod reviews;
 mod settings;
+mod store;
 mod streams;
 mod sweep;
 mod uploads;
@@ -43,21 +46,25 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model};
 
+pub use consents::Consents;
 pub use context::{Context, ModelRecord, Part, PoolRecord, RunRecord, Stores, Wake};
 pub use settings::{RunError, RunOptions};
-pub use write::{MANAGER, ReconcileError, patch_status, tell};
+pub use store::StoreHealth;
+pub use write::{MANAGER, ReconcileError, is_too_large, patch_status, tell};
 
 use self::auth::TokenReviews;
 use self::compilations::Models;
 use self::context::LOOK;
 use self::metrics::Metrics;
+use self::reviews::Turns;
 use self::settings::{Stop, stopped};
 use crate::build::labels;
 use crate::controllers::{model, pool, request};
 use crate::dispatch::{Dispatcher, PoolId};
 use crate::fleet;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, serve};
 use crate::reference::Reference;
+use crate::runs::Shelf;
 
 /// One reconciliation may take so long; reading a large model takes seconds.
 const RECONCILE_TIME: Duration = Duration::from_secs(120);
@@ -129,6 +136,10 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
         },
         fleet: Notify::new(),
         jobs: fleet::JobIndex::default(),
+        shelf: Shelf::new(options.model_memory),
+        large: tokio::sync::Mutex::default(),
+        store: StoreHealth::default(),
+        consents: Consents::default(),
         metrics,
         ready: context::Ready::default(),
         started: Instant::now(),
@@ -137,6 +148,7 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
         pools: Default::default(),
         ledger: std::sync::Mutex::new(ledger),
         looked_at: Default::default(),
+        unwritable: Default::default(),
     });
     let health = TcpListener::bind(&options.health_address)
         .await
@@ -150,16 +162,22 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
     tasks.spawn(attempts::run(Arc::clone(&ctx)));
     tasks.spawn(fleet::watch_jobs(Arc::clone(&ctx)));
     tasks.spawn(sweep::run(Arc::clone(&ctx)));
+    tasks.spawn(consents::run(Arc::clone(&ctx)));
+    tasks.spawn(store::run(Arc::clone(&ctx)));
     let answering = tokio::spawn(answer(Arc::clone(&ctx), gateway, stop.clone()));
 
-    let gone = Arc::clone(&ctx);
+    let (seen, gone, relisted) = (Arc::clone(&ctx), Arc::clone(&ctx), Arc::clone(&ctx));
     let models = streams::controller(
         Api::all(client.clone()),
         models_writer,
         asked_models,
         CONCURRENCY.0,
-        listed(&ctx, Part::Models),
-        |_| {},
+        move || {
+            relisted.ready.set(Part::Models);
+            relisted.models_listed();
+        },
+        // At once, and not when the Model's turn comes: who may see it no more has slices of it.
+        move |model: &Model| seen.model_seen(model),
         move |model: &Model| sweep::model_gone(&gone, model),
     );
     let gone = Arc::clone(&ctx);
@@ -269,9 +287,13 @@ async fn ends_in_time<T>(
 /// Answers workers, compilers and clients, once all that was at work before a restart is known again: before that, a
 /// claim of an honest worker would look like one of a request that is over.
 async fn answer(ctx: Arc<Context>, listener: TcpListener, stop: Stop) {
-    let known = ctx
-        .ready
-        .wait(&[Part::Models, Part::Requests, Part::Pools, Part::Jobs]);
+    let known = ctx.ready.wait(&[
+        Part::Models,
+        Part::Requests,
+        Part::Pools,
+        Part::Jobs,
+        Part::Consents,
+    ]);
     tokio::select! {
         () = known => {}
         () = stopped(stop.clone()) => return,
@@ -285,21 +307,20 @@ async fn answer(ctx: Arc<Context>, listener: TcpListener, stop: Stop) {
         tracing::warn!("some requests from before the restart cannot go on yet; the others do");
     }
     let fleet = tokio::spawn(fleet::run(Arc::clone(&ctx)));
+    let turns = Turns::new();
     let gateway = Gateway::new(
         Arc::clone(&ctx.dispatcher),
-        Arc::new(TokenReviews::new(Arc::clone(&ctx))),
+        Arc::new(TokenReviews::new(Arc::clone(&ctx), Arc::clone(&turns))),
     )
     .with_compilations(Arc::new(Models(Arc::clone(&ctx))));
     let router = {
-        let clients = clients::router(Arc::clone(&ctx), gateway.bodies());
+        let reviews = auth::Clients::new(Arc::clone(&ctx), turns);
+        let clients = clients::router(Arc::clone(&ctx), reviews, gateway.bodies());
         gateway.router().merge(clients)
     };
     ctx.ready.set(Part::Gateway);
     tracing::info!(address = ?listener.local_addr().ok(), "answering");
-    if let Err(error) = axum::serve(listener, router)
-        .with_graceful_shutdown(stopped(stop))
-        .await
-    {
+    if let Err(error) = serve(listener, router, stopped(stop)).await {
         tracing::error!(%error, "the gateway stopped");
     }
     fleet.abort();

@@ -24,6 +24,7 @@ use crate::controllers::model::SetupPolicy;
 use crate::dispatch::TokenKey;
 use crate::local::{LocalError, srs_source};
 use crate::remote::AllowedUrl;
+use crate::runs::ModelMemory;
 
 const SECRET: &str = "zkinfer-token-key";
 const SECRET_KEY: &str = "key";
@@ -57,6 +58,8 @@ pub struct RunOptions {
     pub allow_dev_srs: bool,
     /// Shortest lease of a claim.
     pub least_lease: Duration,
+    /// How much memory compiled models may take.
+    pub model_memory: ModelMemory,
 }
 
 /// Why the operator does not run.

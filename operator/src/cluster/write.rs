@@ -41,6 +41,13 @@ impl From<kube::Error> for ReconcileError {
     }
 }
 
+/// Whether the API server cannot store the object because it would be too large.
+#[must_use]
+pub fn is_too_large(error: &kube::Error) -> bool {
+    let too_large = |status: &kube::core::Status| status.code == 413 || status.message.contains("too large");
+    matches!(error, kube::Error::Api(status) if too_large(status))
+}
+
 /// Writes the whole status; whether it was written: an object that is gone, or is another by now, has none, and nobody is
 /// told of it.
 ///

@@ -34,6 +34,8 @@ pub enum AttemptEnd {
     Operator(String),
     /// The request was over before the proof came.
     Cancelled,
+    /// The request's side let the pool see it no more.
+    ConsentWithdrawn,
 }
 
 impl AttemptEnd {
@@ -47,7 +49,7 @@ impl AttemptEnd {
                 RefuseReason::Failed | RefuseReason::Unsupported => Blame::Miner,
                 RefuseReason::TooLittleMemory | RefuseReason::Draining | RefuseReason::Fetch => Blame::Nobody,
             }),
-            Self::Operator(_) | Self::Cancelled => Some(Blame::Nobody),
+            Self::Operator(_) | Self::Cancelled | Self::ConsentWithdrawn => Some(Blame::Nobody),
         }
     }
 
@@ -66,6 +68,7 @@ impl AttemptEnd {
             Self::HandedBack(RefuseReason::Failed, _) => Some("Failed"),
             Self::Operator(_) => Some("Operator"),
             Self::Cancelled => Some("Cancelled"),
+            Self::ConsentWithdrawn => Some("ConsentWithdrawn"),
         }
     }
 
@@ -79,6 +82,7 @@ impl AttemptEnd {
             Self::LeaseExpired => "no proof came while the lease lasted".to_owned(),
             Self::HandedBack(reason, message) => format!("handed back ({reason:?}): {message}"),
             Self::Cancelled => "the request was over before the proof came".to_owned(),
+            Self::ConsentWithdrawn => "the pool may not see this model and its inputs any more".to_owned(),
         }
     }
 }
@@ -117,7 +121,9 @@ impl From<&Attempt> for RecentSlice {
             AttemptEnd::Invalid(_) | AttemptEnd::TooLarge => SliceVerdict::Invalid,
             AttemptEnd::LeaseExpired => SliceVerdict::Late,
             AttemptEnd::HandedBack(..) => SliceVerdict::Refused,
-            AttemptEnd::Operator(_) | AttemptEnd::Cancelled => SliceVerdict::Lost,
+            AttemptEnd::Operator(_) | AttemptEnd::Cancelled | AttemptEnd::ConsentWithdrawn => {
+                SliceVerdict::Lost
+            }
         };
         let cause = attempt
             .end

@@ -1,6 +1,7 @@
 //! The queue at work: runs, tokens, waiting workers, verification.
 //!
-//! Invariants: a grant's statement is computed by the operator for its claim and identity; a proof is stored in its
+//! Invariants: nobody is given a slice, or a file of one, whom the request's side does not let see it, and of a request of
+//! which no consent is known nobody is; a grant's statement is computed by the operator for its claim and identity; a proof is stored in its
 //! write-once slot before it is verified; every submitted proof is verified, in a bounded number of threads.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +23,7 @@ use super::request::{QueuedRequest, QueuedSlice, RequestLoad};
 use super::token::{ClaimToken, CompileToken, TokenError, TokenKey};
 use super::{PoolId, SliceCounts};
 use crate::artifacts::{ArtifactError, Artifacts, PutOnce};
+use crate::consent::Consent;
 use crate::runs::{Run, VerifyOutcome};
 
 /// Who a worker is, as the gateway has found out.
@@ -63,6 +65,8 @@ pub struct Dispatcher {
     runs: Mutex<BTreeMap<RequestUid, Arc<Run>>>,
     /// Blobs that were granted, by request and pool; they can be read as long as the request is here.
     granted: Mutex<BTreeMap<RequestUid, BTreeMap<PoolId, BTreeSet<Digest>>>>,
+    /// Who may see what of a request. Where both are locked, this is locked before the queue.
+    consents: Mutex<BTreeMap<RequestUid, Consent>>,
     ended: Mutex<Vec<Attempt>>,
     artifacts: Artifacts,
     key: TokenKey,
@@ -96,6 +100,7 @@ impl Dispatcher {
             queue: Mutex::new(Queue::new(least_lease)),
             runs: Mutex::default(),
             granted: Mutex::default(),
+            consents: Mutex::default(),
             ended: Mutex::default(),
             artifacts,
             key,
@@ -143,13 +148,41 @@ impl Dispatcher {
         for claim in restored.claims.iter().filter(|c| c.open) {
             self.allow(run.uid, &claim.lease.pool, &run, claim.slice);
         }
-        lock(&self.queue).add_restored(request, restored.claims, self.now());
+        {
+            let consents = lock(&self.consents);
+            let mut queue = lock(&self.queue);
+            queue.add_restored(request, restored.claims, self.now());
+            // It may have been withdrawn while the operator was away.
+            queue.withdraw(
+                run.uid,
+                |pool, identity| may(&consents, run.uid, pool, identity),
+                self.now(),
+            );
+        }
+        self.collect();
         for (token, bytes) in restored.proofs {
             let (this, run) = (Arc::clone(self), Arc::clone(&run));
             tokio::spawn(async move { this.verify(run, token, bytes).await });
         }
         self.work.notify_waiters();
         Ok(())
+    }
+
+    /// Who may see a request from now on; open claims of others end, without blame. It is said before the request is
+    /// added. Whether something else was said before.
+    pub fn consent(&self, uid: RequestUid, consent: Consent) -> bool {
+        {
+            let mut consents = lock(&self.consents);
+            if consents.get(&uid) == Some(&consent) {
+                return false;
+            }
+            consents.insert(uid, consent);
+            let may = |pool: &PoolId, identity: &Identity| may(&consents, uid, pool, identity);
+            lock(&self.queue).withdraw(uid, may, self.now());
+        }
+        self.collect();
+        self.work.notify_waiters();
+        true
     }
 
     /// Other pools for a run; open claims go on.
@@ -184,6 +217,7 @@ impl Dispatcher {
         lock(&self.queue).remove(uid, self.now());
         lock(&self.runs).remove(&uid);
         lock(&self.granted).remove(&uid);
+        lock(&self.consents).remove(&uid);
         self.collect();
     }
 
@@ -246,11 +280,12 @@ impl Dispatcher {
     pub async fn claim(&self, auth: &WorkerAuth, request: &ClaimRequest) -> ClaimAnswer {
         let wait = Duration::from_secs(u64::from(request.wait_seconds.min(MAX_WAIT_SECONDS)));
         let deadline = self.now() + wait;
-        let worker = Worker {
+        let mut worker = Worker {
             name: request.worker.clone(),
             parameters: request.parameters.clone(),
             memory_bytes: request.memory_bytes,
             request: request.request,
+            barred: BTreeSet::new(),
         };
         loop {
             // Registered before looking, so that work which arrives in between is not missed.
@@ -261,7 +296,12 @@ impl Dispatcher {
             }
             let now = self.now();
             let (claimed, wakeup) = {
+                let consents = lock(&self.consents);
                 let mut queue = lock(&self.queue);
+                worker.barred = queue
+                    .uids()
+                    .filter(|uid| !may(&consents, *uid, &auth.pool, &auth.identity))
+                    .collect();
                 let claimed = queue.claim(&auth.pool, auth.identity, &worker, ClaimId::new(random()), now);
                 (claimed, queue.next_wakeup(now))
             };
@@ -272,17 +312,24 @@ impl Dispatcher {
                         dispatcher: self,
                         claimed: Some((claimed.request, claimed.claim)),
                     };
-                    let why = match self.grant(auth, &claimed, &worker.name).await {
-                        Ok(Some(grant)) => {
-                            unanswered.claimed = None;
-                            return ClaimAnswer::Grant(Box::new(grant));
-                        }
-                        Ok(None) => "the slice's files are not known".to_owned(),
-                        Err(e) => format!("the claim cannot be kept: {e}"),
-                    };
+                    let granted = self.grant(auth, &claimed, &worker.name).await;
                     unanswered.claimed = None;
-                    self.end(claimed.request, claimed.claim, AttemptEnd::Operator(why));
-                    // A store that fails is not asked again at once.
+                    match granted {
+                        // Its claim has ended, and nothing of it is told.
+                        Ok(_) if !self.may_see(claimed.request, auth) => continue,
+                        Ok(Some(grant)) => return ClaimAnswer::Grant(Box::new(grant)),
+                        Ok(None) => {
+                            let why = "the slice's files are not known".to_owned();
+                            self.end(claimed.request, claimed.claim, AttemptEnd::Operator(why));
+                        }
+                        // What is not written down would not survive a restart, so it is not granted. The store will be
+                        // back; it is nobody's attempt.
+                        Err(error) => {
+                            tracing::warn!(%error, "a claim cannot be written down");
+                            lock(&self.queue).take_back(claimed.request, claimed.claim);
+                        }
+                    }
+                    // What failed is not tried again at once.
                     tokio::time::sleep(Duration::from_millis(500)).await;
                 }
                 Claimed::Over => return ClaimAnswer::Over,
@@ -374,12 +421,19 @@ impl Dispatcher {
             );
     }
 
-    /// Whether a blob was granted to a pool, for a request that is still here.
+    /// Whether the request's side lets a worker's pool see it.
+    fn may_see(&self, uid: RequestUid, auth: &WorkerAuth) -> bool {
+        may(&lock(&self.consents), uid, &auth.pool, &auth.identity)
+    }
+
+    /// Whether a blob was granted to a worker's pool, for a request that is still here and still lets it see that.
     #[must_use]
-    pub fn may_read(&self, pool: &PoolId, digest: &Digest) -> bool {
-        lock(&self.granted)
-            .values()
-            .any(|pools| pools.get(pool).is_some_and(|blobs| blobs.contains(digest)))
+    pub fn may_read(&self, auth: &WorkerAuth, digest: &Digest) -> bool {
+        let consents = lock(&self.consents);
+        lock(&self.granted).iter().any(|(uid, pools)| {
+            let granted = pools.get(&auth.pool).is_some_and(|blobs| blobs.contains(digest));
+            granted && may(&consents, *uid, &auth.pool, &auth.identity)
+        })
     }
 
     /// The right to compile a model, as text.
@@ -424,18 +478,20 @@ impl Dispatcher {
             return Ok(SubmitAnswer::Gone);
         };
         let open = self.is_open(&token);
-        if !open
-            && !self
-                .artifacts
-                .has_proof(token.request, token.slice, token.claim)
-                .await?
-        {
+        // A worker whose proof was not taken is not to blame for its lease.
+        let excused = |e| {
+            lock(&self.queue).excuse(token.request, token.claim);
+            e
+        };
+        let there = self.artifacts.has_proof(token.request, token.slice, token.claim);
+        if !open && !there.await.map_err(excused)? {
             return Ok(SubmitAnswer::Gone);
         }
         match self
             .artifacts
             .put_proof(token.request, token.slice, token.claim, bytes.clone())
-            .await?
+            .await
+            .map_err(excused)?
         {
             PutOnce::Same => return Ok(SubmitAnswer::Again),
             PutOnce::Different => return Ok(SubmitAnswer::Conflict),
@@ -507,6 +563,17 @@ impl Drop for Unanswered<'_> {
             self.dispatcher.end(request, claim, end);
         }
     }
+}
+
+/// Whether a pool may see a request.
+fn may(
+    consents: &BTreeMap<RequestUid, Consent>,
+    uid: RequestUid,
+    pool: &PoolId,
+    identity: &Identity,
+) -> bool {
+    let consent = consents.get(&uid);
+    consent.is_some_and(|consent| consent.allows(pool.namespace(), identity))
 }
 
 fn queued(run: &Run, priority: i32, redundancy: u32, pools: Vec<PoolId>) -> QueuedRequest {

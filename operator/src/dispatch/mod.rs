@@ -42,6 +42,12 @@ impl PoolId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Its namespace.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        self.0.split_once('/').map_or("", |(namespace, _)| namespace)
+    }
 }
 
 impl fmt::Display for PoolId {

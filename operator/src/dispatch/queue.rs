@@ -23,6 +23,8 @@ pub struct Worker {
     pub memory_bytes: u64,
     /// Only slices of this request.
     pub request: Option<RequestUid>,
+    /// Requests whose side does not let its pool see them.
+    pub barred: BTreeSet<RequestUid>,
 }
 
 /// A claimed slice.
@@ -167,6 +169,11 @@ impl Queue {
         }
     }
 
+    /// The requests that are in the queue.
+    pub fn uids(&self) -> impl Iterator<Item = RequestUid> {
+        self.requests.iter().map(|r| r.uid)
+    }
+
     fn find(&self, uid: RequestUid) -> Option<&RequestEntry> {
         self.requests.iter().find(|r| r.uid == uid)
     }
@@ -208,14 +215,16 @@ impl Queue {
         // A pool that is no longer among the request's has nothing to wait for either.
         let over = |r: &RequestEntry| r.failed.is_some() || r.all_verified() || !r.pools.contains(pool);
         if let Some(uid) = worker.request
-            && (drained || self.find(uid).is_none_or(over))
+            && (drained || worker.barred.contains(&uid) || self.find(uid).is_none_or(over))
         {
             return Claimed::Over;
         }
         if drained {
             return Claimed::Nothing;
         }
-        let wanted = |r: &&mut RequestEntry| worker.request.is_none_or(|uid| uid == r.uid);
+        let wanted = |r: &&mut RequestEntry| {
+            worker.request.is_none_or(|uid| uid == r.uid) && !worker.barred.contains(&r.uid)
+        };
         for request in self.requests.iter_mut().filter(wanted) {
             let Some(at) = request.next_for(pool, worker, now) else {
                 continue;
@@ -235,7 +244,7 @@ impl Queue {
                 since: now,
                 expires: now + lease,
                 submitted: None,
-                restored: false,
+                excused: false,
             });
             return Claimed::Slice(ClaimedSlice {
                 request: uid,
@@ -302,7 +311,15 @@ impl Queue {
                 if blame == Blame::Miner {
                     *request.faults.entry(lease.pool.clone()).or_default() += 1;
                 }
-                let attempts = request.slices[at].attempts;
+                // What the validator could not do, or its side did not want, says nothing of whether the slice can be proved.
+                if matches!(
+                    attempt.end,
+                    AttemptEnd::Operator(_) | AttemptEnd::ConsentWithdrawn
+                ) {
+                    let slice = &mut request.slices[at];
+                    slice.excused += 1;
+                }
+                let attempts = request.slices[at].attempts - request.slices[at].excused;
                 if attempts >= MAX_ATTEMPTS && request.failed.is_none() {
                     let slice = request.slices[at].slice.index;
                     let last = attempt.end.message();
@@ -328,6 +345,39 @@ impl Queue {
         waits && self.end(uid, claim, end, now)
     }
 
+    /// Takes a claim back that nobody has been told of: as if it had never been.
+    pub fn take_back(&mut self, uid: RequestUid, claim: ClaimId) {
+        let slices = self.find_mut(uid).into_iter().flat_map(|r| &mut r.slices);
+        for slice in slices {
+            let before = slice.leases.len();
+            slice.leases.retain(|l| l.claim != claim);
+            slice.attempts -= u32::from(slice.leases.len() < before);
+        }
+    }
+
+    /// A claim's proof could not be taken, and not for want of its worker: it is not to blame if none is taken.
+    pub fn excuse(&mut self, uid: RequestUid, claim: ClaimId) {
+        let slices = self.find_mut(uid).into_iter().flat_map(|r| &mut r.slices);
+        for lease in slices.flat_map(|s| &mut s.leases).filter(|l| l.claim == claim) {
+            lease.excused = true;
+        }
+    }
+
+    /// Ends the claims of pools that may not see a request any more, where no proof has come.
+    pub fn withdraw(&mut self, uid: RequestUid, may: impl Fn(&PoolId, &Identity) -> bool, now: Duration) {
+        let leases = self
+            .find(uid)
+            .into_iter()
+            .flat_map(|r| r.slices.iter().flat_map(|s| &s.leases));
+        let barred: Vec<ClaimId> = leases
+            .filter(|l| l.submitted.is_none() && !may(&l.pool, &l.identity))
+            .map(|l| l.claim)
+            .collect();
+        for claim in barred {
+            self.end(uid, claim, AttemptEnd::ConsentWithdrawn, now);
+        }
+    }
+
     /// Ends every claim whose lease is over without a proof.
     pub fn expire(&mut self, now: Duration) {
         let expired = |l: &&Lease| l.submitted.is_none() && l.expires <= now;
@@ -339,12 +389,13 @@ impl Queue {
                     .iter()
                     .flat_map(|s| &s.leases)
                     .filter(expired)
-                    .map(|l| (r.uid, l.claim, l.restored))
+                    .map(|l| (r.uid, l.claim, l.excused))
             })
             .collect();
-        for (uid, claim, restored) in late {
-            let end = if restored {
-                AttemptEnd::Operator("no proof came, and the operator was away for a while".to_owned())
+        for (uid, claim, excused) in late {
+            let end = if excused {
+                let why = "no proof came, and the operator or its store was away for a while";
+                AttemptEnd::Operator(why.to_owned())
             } else {
                 AttemptEnd::LeaseExpired
             };

@@ -59,8 +59,9 @@ pub(super) struct Lease {
     pub(super) expires: Duration,
     /// When the proof came, and its size; it is being verified.
     pub(super) submitted: Option<(Duration, u64)>,
-    /// It was granted before the operator was started.
-    pub(super) restored: bool,
+    /// If no proof comes, that is not its worker's fault: it was granted before the operator was started, or a proof was
+    /// refused for want of a store.
+    pub(super) excused: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -69,6 +70,8 @@ pub(super) struct SliceEntry {
     pub(super) leases: Vec<Lease>,
     pub(super) verified: BTreeSet<PoolId>,
     pub(super) attempts: u32,
+    /// How many of them failed for want of something that was not the provers'.
+    pub(super) excused: u32,
     /// Pools that failed at it, and until when others go first.
     pub(super) elsewhere: BTreeMap<PoolId, Duration>,
 }
@@ -131,6 +134,7 @@ impl RequestEntry {
             leases: Vec::new(),
             verified: BTreeSet::new(),
             attempts: 0,
+            excused: 0,
             elsewhere: BTreeMap::new(),
         };
         Self {

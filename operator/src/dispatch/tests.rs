@@ -1,5 +1,6 @@
 //! Behaviour of the queue.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use zkinfer_crds::wire::RefuseReason;
@@ -23,6 +24,7 @@ fn worker() -> Worker {
         parameters: vec![PARAMETERS],
         memory_bytes: 1 << 30,
         request: None,
+        barred: BTreeSet::new(),
     }
 }
 
@@ -345,4 +347,49 @@ fn a_request_without_pools_waits_and_is_not_content_with_less() {
     let second = bench.take("c", seconds(8));
     bench.verify(&second, seconds(8));
     assert!(bench.queue.all_verified(uid(1)));
+}
+
+#[test]
+fn who_may_see_a_request_no_more_loses_what_it_has_not_proved_and_nobody_is_to_blame() {
+    let mut bench = Bench::new(vec![request(1, 3, &["a"])]);
+    let (proved, held) = (bench.take("a", seconds(0)), bench.take("a", seconds(0)));
+    assert!(bench.queue.submitted(uid(1), proved.claim, 2000, seconds(1)));
+    bench.queue.withdraw(uid(1), |_, _| false, seconds(1));
+    let ended = bench.queue.take_ended();
+    assert_eq!(
+        (ended.len(), ended[0].claim, ended[0].end.blame()),
+        (1, held.claim, Some(Blame::Nobody))
+    );
+    let barred = Worker {
+        barred: [uid(1)].into(),
+        ..worker()
+    };
+    assert_eq!(bench.ask_as("a", &barred, seconds(1)), Claimed::Nothing);
+    let of_the_request = Worker {
+        request: Some(uid(1)),
+        ..barred
+    };
+    assert_eq!(bench.ask_as("a", &of_the_request, seconds(1)), Claimed::Over);
+    // However often that happens, the request does not fail of it.
+    for n in 0..20 {
+        bench.take("a", seconds(2 + n));
+        bench.queue.withdraw(uid(1), |_, _| false, seconds(2 + n));
+    }
+    assert_eq!(bench.queue.failure(uid(1)), None);
+}
+
+#[test]
+fn a_claim_that_was_taken_back_has_never_been_and_an_excused_one_costs_nobody() {
+    let mut bench = Bench::new(vec![request(1, 1, &["a"])]);
+    for _ in 0..20 {
+        let claimed = bench.take("a", seconds(0));
+        assert_eq!(claimed.attempt, 1);
+        bench.queue.take_back(uid(1), claimed.claim);
+    }
+    assert_eq!(bench.queue.take_ended(), []);
+    let claimed = bench.take("a", seconds(0));
+    bench.queue.excuse(uid(1), claimed.claim);
+    bench.queue.expire(seconds(60));
+    let ended = bench.queue.take_ended();
+    assert_eq!((ended.len(), ended[0].end.blame()), (1, Some(Blame::Nobody)));
 }

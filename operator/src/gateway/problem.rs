@@ -1,7 +1,8 @@
 //! Answers that are errors.
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use zkinfer_crds::wire::{BodyError, Problem};
 
@@ -67,6 +68,12 @@ impl IntoResponse for Reject {
             reason: self.reason.to_owned(),
             message: self.message,
         };
-        (self.status, Json(problem)).into_response()
+        let mut response = (self.status, Json(problem)).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            // Who is not known holds no line.
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+        }
+        response
     }
 }

@@ -28,7 +28,12 @@ pub(crate) fn run(args: &CompileJobArgs) -> Result<Exit, UsageError> {
         .enable_all()
         .build()
         .map_err(UsageError::new)?;
-    let client = Client::new(&args.gateway, &args.token)?;
+    let token = match (&args.token_file, &args.token) {
+        (Some(path), _) => std::fs::read_to_string(path)
+            .map_err(|e| UsageError::new(format!("--token-file {}: {e}", path.display())))?,
+        (None, token) => token.clone().unwrap_or_default(),
+    };
+    let client = Client::new(&args.gateway, token.trim())?;
     match runtime.block_on(compile_for(&client, &args.scratch)) {
         Ok(()) => Ok(Exit::Done),
         Err(JobError::Usage(e)) => Err(e),

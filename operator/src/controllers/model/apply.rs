@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
-use kube::api::{Api, PostParams};
+use kube::api::{Api, DeleteParams, PostParams};
 use kube::runtime::controller::Action as Requeue;
 use kube::runtime::events::EventType;
 use zkinfer_crds::Digest;
@@ -13,8 +14,9 @@ use zkinfer_crds::k8s::model::condition;
 use zkinfer_crds::k8s::{Model, ModelStatus, find_condition, same_conditions};
 
 use super::gather::{Task, gather};
-use super::plan::{Action, Observed, Plan, SourceState, plan};
-use crate::build::{CompileJob, compile_job};
+use super::plan::{Action, CompileState, Observed, Plan, SourceState, plan};
+use crate::artifacts::ArtifactError;
+use crate::build::{CompileJob, compile_job, compile_secret};
 use crate::cluster::{Context, ReconcileError, patch_status, tell};
 use crate::dispatch::CompileToken;
 use crate::fleet::JobView;
@@ -34,7 +36,15 @@ pub async fn reconcile(object: Arc<Model>, ctx: Arc<Context>) -> Result<Requeue,
     if object.metadata.deletion_timestamp.is_some() {
         return Ok(Requeue::await_change());
     }
-    let gathered = gather(&ctx, &object).await?;
+    let gathered = match gather(&ctx, &object).await {
+        Ok(gathered) => gathered,
+        Err(error @ ArtifactError::Store(_)) => {
+            ctx.store.failed();
+            without_store(&ctx, &object, &error).await?;
+            return Err(error.into());
+        }
+        Err(error) => return Err(error.into()),
+    };
     let written = ctx.models().get(&uid).and_then(|m| m.written.clone());
     let old = written
         .as_ref()
@@ -51,6 +61,8 @@ pub async fn reconcile(object: Arc<Model>, ctx: Arc<Context>) -> Result<Requeue,
         setup: ctx.setup,
         max_error: ctx.max_error,
         old_version: gathered.old_version,
+        model_memory: ctx.shelf.memory().bytes,
+        bad_consent: ctx.consent_of(&object).problem(),
     };
     let waiting = !matches!(observed.source, SourceState::Found(_)) || observed.calibration.is_err();
     let Plan {
@@ -76,7 +88,7 @@ pub async fn reconcile(object: Arc<Model>, ctx: Arc<Context>) -> Result<Requeue,
     if status != old && patch_status(&ctx, &*object, &status).await? {
         ctx.models().entry(uid).or_default().written = Some((status.clone(), Instant::now()));
         if !progress_only {
-            said(&ctx, &object, &status).await;
+            said(&ctx, &object, &old, &status).await;
             let (namespace, name) = (object.namespace(), object.name_any());
             ctx.wake_requests(|r| r.namespace() == namespace && r.spec.model_ref.name == name);
         }
@@ -86,6 +98,38 @@ pub async fn reconcile(object: Arc<Model>, ctx: Arc<Context>) -> Result<Requeue,
     } else {
         Requeue::await_change()
     })
+}
+
+/// The store cannot be asked now. A Model that is ready stays so, as far as anybody knows.
+async fn without_store(ctx: &Context, object: &Model, error: &ArtifactError) -> Result<(), ReconcileError> {
+    let uid = object.uid().unwrap_or_default();
+    let written = ctx.models().get(&uid).and_then(|m| m.written.clone());
+    let old = written
+        .map(|(status, _)| status)
+        .or_else(|| object.status.clone())
+        .unwrap_or_default();
+    if zkinfer_crds::k8s::is_true(&old.conditions, condition::READY) {
+        return Ok(());
+    }
+    let observed = Observed {
+        spec: &object.spec,
+        generation: object.metadata.generation,
+        status: &old,
+        source: SourceState::Unavailable(error.to_string()),
+        calibration: Ok(()),
+        compile: CompileState::None,
+        setup: ctx.setup,
+        max_error: ctx.max_error,
+        old_version: false,
+        model_memory: ctx.shelf.memory().bytes,
+        bad_consent: ctx.consent_of(object).problem(),
+    };
+    let status = plan(&observed, &now()).status;
+    if status != old && patch_status(ctx, object, &status).await? {
+        ctx.models().entry(uid).or_default().written = Some((status.clone(), Instant::now()));
+        said(ctx, object, &old, &status).await;
+    }
+    Ok(())
 }
 
 /// Makes the compile Job. The same attempt has the same name: two starts of the operator make one Job.
@@ -100,16 +144,32 @@ async fn start(ctx: &Context, token: &CompileToken, attempt: &Digest) -> Result<
     };
     let job = compile_job(&job, &ctx.compile, &ctx.workers);
     let api: Api<Job> = Api::namespaced(ctx.client.clone(), &ctx.workers.namespace);
-    match api.create(&PostParams::default(), &job).await {
-        Ok(made) => {
-            if let Some(view) = JobView::of(&made) {
-                ctx.jobs.insert(view, ctx.started.elapsed());
-            }
-            Ok(())
+    let made = match api.create(&PostParams::default(), &job).await {
+        Ok(made) => made,
+        // Made before a restart; what follows may not have been.
+        Err(kube::Error::Api(status)) if status.code == 409 => match api.get_opt(&job.name_any()).await? {
+            Some(there) => there,
+            None => return Ok(()),
+        },
+        Err(e) => return Err(e.into()),
+    };
+    let secrets: Api<Secret> = Api::namespaced(ctx.client.clone(), &ctx.workers.namespace);
+    match secrets
+        .create(&PostParams::default(), &compile_secret(&made, &sealed))
+        .await
+    {
+        Ok(_) => {}
+        Err(kube::Error::Api(status)) if status.code == 409 => {}
+        // Without it the pod would wait for ever.
+        Err(e) => {
+            api.delete(&made.name_any(), &DeleteParams::background()).await?;
+            return Err(e.into());
         }
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
-        Err(e) => Err(e.into()),
     }
+    if let Some(view) = JobView::of(&made) {
+        ctx.jobs.insert(view, ctx.started.elapsed());
+    }
+    Ok(())
 }
 
 /// Whether two statuses differ in what a compiler says of its progress only.
@@ -132,7 +192,19 @@ fn same_kind(a: &ModelStatus, b: &ModelStatus) -> bool {
         }
 }
 
-async fn said(ctx: &Context, object: &Model, status: &ModelStatus) {
+async fn said(ctx: &Context, object: &Model, old: &ModelStatus, status: &ModelStatus) {
+    let of = |s: &ModelStatus, type_| {
+        find_condition(&s.conditions, type_).map(|c| (c.reason.clone(), c.message.clone()))
+    };
+    let bad_consent = of(status, condition::INVALID_CONSENT);
+    if let Some((reason, problem)) =
+        bad_consent.filter(|p| Some(p) != of(old, condition::INVALID_CONSENT).as_ref())
+    {
+        tell(ctx, object, EventType::Warning, &reason, "Consent", &problem).await;
+        if of(old, condition::READY) == of(status, condition::READY) {
+            return;
+        }
+    }
     let Some(ready) = find_condition(&status.conditions, condition::READY) else {
         return;
     };

@@ -4,6 +4,7 @@ use kube::ResourceExt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use zkinfer_crds::compile_report::CompileOutcome;
+use zkinfer_crds::k8s::model::ModelSource;
 use zkinfer_crds::k8s::{Model, ModelSpec};
 use zkinfer_crds::wire::{BlobRef, CompileTask};
 use zkinfer_crds::{Digest, ProofSystem};
@@ -13,7 +14,7 @@ use super::plan::{CompileState, SourceState};
 use crate::artifacts::{ArtifactError, CompiledName, CompiledRecord, Kept};
 use crate::cluster::Context;
 use crate::fleet::JobState;
-use crate::runs::{CompiledModel, LoadError};
+use crate::runs::{CompiledModel, LoadError, ShelfError};
 use crate::sources::{self, SourceError};
 
 /// What [`gather`] found, with what a compiler would be told.
@@ -43,9 +44,11 @@ pub(super) struct Task {
 /// A store that fails; it is looked again.
 pub(super) async fn gather(ctx: &Context, object: &Model) -> Result<Gathered, ArtifactError> {
     let uid = object.uid().unwrap_or_default();
+    let namespace = object.namespace().unwrap_or_default();
     if let Some(known) = known(ctx, &uid).await? {
         let onnx = known.onnx.digest;
-        match load(ctx, &uid, object.spec.proof_system, &known).await? {
+        let of = (namespace.as_str(), object.spec.proof_system);
+        match look(ctx, &uid, of, &known, false).await? {
             Loaded::Known(outcome) => {
                 return Ok(Gathered {
                     source: SourceState::Found(onnx),
@@ -63,7 +66,6 @@ pub(super) async fn gather(ctx: &Context, object: &Model) -> Result<Gathered, Ar
             }
         }
     }
-    let namespace = object.namespace().unwrap_or_default();
     // Guards end with their statements: nothing is awaited under a lock.
     let (onnx, calibration) = {
         let models = ctx.models();
@@ -76,10 +78,7 @@ pub(super) async fn gather(ctx: &Context, object: &Model) -> Result<Gathered, Ar
     let old_version = ctx.models().get(&uid).is_some_and(|m| m.old_version);
     let onnx = match onnx {
         Some(blob) => Ok(blob),
-        None => match sources::model(ctx, &ctx.artifacts, &namespace, &object.spec.source).await {
-            Ok(bytes) => Ok(keep(ctx, &namespace, bytes).await?),
-            Err(e) => Err(e),
-        },
+        None => model_file(ctx, &namespace, &object.spec.source).await?,
     };
     let calibration = match (calibration, &object.spec.quantization.calibration) {
         (Some(blob), _) => Ok(Some(blob)),
@@ -116,11 +115,30 @@ pub(super) async fn gather(ctx: &Context, object: &Model) -> Result<Gathered, Ar
             let key = key(ctx, &task);
             let attempt = attempt(ctx, &key, object.metadata.generation);
             let task = Task { task, key, attempt };
-            gathered.compile = compiling(ctx, &uid, &task).await?;
+            gathered.compile = compiling(ctx, &uid, &namespace, &task).await?;
             gathered.task = Some(task);
         }
     }
     Ok(gathered)
+}
+
+/// A Model's ONNX file, in the store. One that was uploaded is there; of the others, which are in memory meanwhile, one is
+/// read at a time.
+async fn model_file(
+    ctx: &Context,
+    namespace: &str,
+    source: &ModelSource,
+) -> Result<Result<BlobRef, SourceError>, ArtifactError> {
+    if let Some(digest) = &source.artifact {
+        return Ok(sources::uploaded(ctx, namespace, &ctx.artifacts, digest).await);
+    }
+    let _one_at_a_time = ctx.large.lock().await;
+    Ok(
+        match sources::model(ctx, &ctx.artifacts, namespace, source).await {
+            Ok(bytes) => Ok(keep(ctx, namespace, bytes).await?),
+            Err(e) => Err(e),
+        },
+    )
 }
 
 /// Stores a file that came from a namespace, which may name it from then on.
@@ -178,37 +196,52 @@ async fn again(
     let mut models = ctx.models();
     let record = models.entry(uid.to_owned()).or_default();
     [record.onnx, record.calibration] = files;
-    record.outcome = None;
+    (record.outcome, record.good) = (None, false);
     record.old_version = old_version;
     Ok(())
 }
 
-/// The compiled model is loaded once; a result that cannot be loaded, or is of another file than the compiler was given,
-/// is none.
-async fn load(
+/// Whether what was compiled can be served. What the compiler has just handed in is loaded, if there is room for it; what
+/// was good before is looked at without its weights, which are read when a request needs them.
+async fn look(
     ctx: &Context,
     uid: &str,
-    system: ProofSystem,
+    (namespace, system): (&str, ProofSystem),
     known: &CompiledRecord,
+    fresh: bool,
 ) -> Result<Loaded, ArtifactError> {
     let (onnx, outcome) = (known.onnx.digest, known.outcome.clone());
     let CompileOutcome::Compiled(report) = &outcome else {
         return Ok(Loaded::Known(outcome));
     };
-    if ctx.models().get(uid).is_some_and(|m| m.compiled.is_some()) {
+    let (good, broken) = {
+        let mut models = ctx.models();
+        let record = models.entry(uid.to_owned()).or_default();
+        (record.good, record.broken.take())
+    };
+    if let Some((why, old_version)) = broken {
+        return Ok(Loaded::Not { why, old_version });
+    }
+    if good {
         return Ok(Loaded::Known(outcome));
     }
-    let loaded = CompiledModel::load(&ctx.artifacts, report.clone(), system, ctx.srs.clone()).await;
-    Ok(match loaded {
-        Ok(compiled) if compiled.manifest.model != onnx => {
-            let of = compiled.manifest.model;
-            Loaded::Not {
-                why: format!("what was compiled is of {of}, not of {onnx}"),
-                old_version: false,
-            }
+    let srs = ctx.setup.map(|setup| setup.srs);
+    let mut found = CompiledModel::look(&ctx.artifacts, report, system, srs)
+        .await
+        .map(|manifest| manifest.model);
+    if fresh && found.is_ok() {
+        match ctx.compiled(namespace, report, system).await {
+            Ok(_) | Err(ShelfError::TooLarge { .. } | ShelfError::Full { .. }) => {}
+            Err(ShelfError::Load(e)) => found = Err(e),
         }
-        Ok(compiled) => {
-            ctx.models().entry(uid.to_owned()).or_default().compiled = Some(std::sync::Arc::new(compiled));
+    }
+    Ok(match found {
+        Ok(of) if of != onnx => Loaded::Not {
+            why: format!("what was compiled is of {of}, not of {onnx}"),
+            old_version: false,
+        },
+        Ok(_) => {
+            ctx.models().entry(uid.to_owned()).or_default().good = true;
             Loaded::Known(outcome)
         }
         // The store will be back.
@@ -220,16 +253,21 @@ async fn load(
     })
 }
 
-/// See [`load`].
+/// See [`look`].
 enum Loaded {
-    /// The outcome counts; a compiled model is loaded.
+    /// The outcome counts.
     Known(CompileOutcome),
     /// It does not.
     Not { why: String, old_version: bool },
 }
 
 /// Is there a result under the key, or a compiler at work?
-async fn compiling(ctx: &Context, uid: &str, of: &Task) -> Result<CompileState, ArtifactError> {
+async fn compiling(
+    ctx: &Context,
+    uid: &str,
+    namespace: &str,
+    of: &Task,
+) -> Result<CompileState, ArtifactError> {
     if let Some(json) = ctx.artifacts.compiled(CompiledName::Key(&of.key)).await?
         && let Ok(outcome) = serde_json::from_slice::<CompileOutcome>(&json)
         && still_there(ctx, &outcome).await?
@@ -239,7 +277,7 @@ async fn compiling(ctx: &Context, uid: &str, of: &Task) -> Result<CompileState, 
             calibration: of.task.calibration.clone(),
             outcome,
         };
-        match load(ctx, uid, of.task.proof_system, &record).await? {
+        match look(ctx, uid, (namespace, of.task.proof_system), &record, true).await? {
             // Another image than the operator's compiles: the same again would end the same.
             Loaded::Not { why, .. } => return Ok(CompileState::Crashed(why)),
             Loaded::Known(outcome) => {
@@ -276,10 +314,12 @@ async fn compiling(ctx: &Context, uid: &str, of: &Task) -> Result<CompileState, 
                 said
             }));
         }
-        // It exits well only after its report: that was lost since, and is made again once the Job is gone.
+        // It exits well only after its report: the store has lost it since, or will show it again. Once the Job is removed
+        // the Model is compiled anew.
         Some(JobState::Ended) => {
-            let lost = "the compiler's Job ended, and its report is not there";
-            return Ok(CompileState::Crashed(lost.to_owned()));
+            let lost = "the compiler's Job ended, and its report is not in the artifact store: if it does not come back, the \
+                        Model is compiled again when the Job is removed, 10 min after its end";
+            return Ok(CompileState::Running(lost.to_owned()));
         }
         Some(JobState::Failed(why)) => format!("the compiler's Job failed: {why}"),
     };

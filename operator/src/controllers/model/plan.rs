@@ -9,6 +9,7 @@ use zkml::backend::needs_srs;
 use zkml::halo2::{SrsSource, development_srs_digest};
 
 use super::status;
+use crate::runs::{loaded_bytes, too_large};
 use crate::sources::SourceError;
 
 /// What is known of the ONNX file.
@@ -92,6 +93,10 @@ pub struct Observed<'a> {
     pub max_error: f64,
     /// What was compiled before is of another version than this operator reads.
     pub old_version: bool,
+    /// Memory that the operator has for compiled models.
+    pub model_memory: u64,
+    /// What is wrong with the list that decides who may serve it.
+    pub bad_consent: Option<String>,
 }
 
 /// What to do beside writing the status.
@@ -160,6 +165,10 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
         }
         CompileState::Done(CompileOutcome::Compiled(report)) => {
             to.compiled(report, setup, observed.spec.quantization.calibration.is_some());
+            let needs = loaded_bytes(report);
+            if needs > observed.model_memory {
+                to.too_large_for_operator(&too_large(needs, observed.model_memory));
+            }
             (None, !is_true(&to.status.conditions, condition::READY))
         }
     };
@@ -175,6 +184,7 @@ fn planned(
     let ready = is_true(&to.status.conditions, condition::READY);
     to.recompiling(observed.old_version && !ready && !failed);
     to.stalled(failed);
+    to.consent(observed.bad_consent.as_deref());
     Plan {
         status: to.status,
         action,

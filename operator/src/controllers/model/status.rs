@@ -73,6 +73,25 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// It is compiled, and the operator has not the memory to serve it.
+    pub(super) fn too_large_for_operator(&mut self, message: &str) {
+        self.set(
+            condition::READY,
+            Truth::False,
+            reason::TOO_LARGE_FOR_OPERATOR,
+            message,
+        );
+    }
+
+    /// What is wrong with the list that decides who may serve it, if anything is.
+    pub(super) fn consent(&mut self, problem: Option<&str>) {
+        let type_ = condition::INVALID_CONSENT;
+        match problem {
+            Some(problem) => self.set(type_, Truth::True, reason::INVALID_LIST, problem),
+            None => self.status.conditions.retain(|c| c.type_ != type_),
+        }
+    }
+
     /// Its answers may be further from the float model's than the operator accepts.
     pub(super) fn budget_above_operator(&mut self, budget: f64, max_error: f64) {
         let message = format!(

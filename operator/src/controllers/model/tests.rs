@@ -19,6 +19,8 @@ struct Case {
     compile: CompileState,
     max_error: f64,
     old_version: bool,
+    model_memory: u64,
+    bad_consent: Option<String>,
 }
 
 impl Case {
@@ -51,6 +53,8 @@ impl Case {
             compile,
             max_error: 0.01,
             old_version: false,
+            model_memory: 320 << 20,
+            bad_consent: None,
         }
     }
 
@@ -66,6 +70,8 @@ impl Case {
             setup: None,
             max_error: self.max_error,
             old_version: self.old_version,
+            model_memory: self.model_memory,
+            bad_consent: self.bad_consent.clone(),
         };
         let Plan {
             status,
@@ -216,4 +222,50 @@ fn a_model_whose_calibration_data_was_gone_says_that_its_inputs_are_made_up() {
     );
     case.compile = compiled(100, false);
     assert!(!said(&mut case), "it is there");
+}
+
+#[test]
+fn a_list_of_who_may_serve_that_cannot_be_read_is_told_and_the_model_stays_ready() {
+    let mut case = Case::new(compiled(100, true));
+    case.bad_consent = Some("ConfigMap home/zkinfer-consent: it has no data.servedBy".to_owned());
+    case.plan();
+    let told = find_condition(&case.status.conditions, condition::INVALID_CONSENT).unwrap();
+    assert_eq!(
+        (told.status.as_str(), told.reason.as_str()),
+        ("True", "InvalidList")
+    );
+    assert!(told.message.contains("home/zkinfer-consent"));
+    assert!(zkinfer_crds::k8s::is_true(
+        &case.status.conditions,
+        condition::READY
+    ));
+    case.bad_consent = None;
+    case.plan();
+    assert!(find_condition(&case.status.conditions, condition::INVALID_CONSENT).is_none());
+}
+
+#[test]
+fn a_model_that_the_operator_has_no_memory_for_is_not_ready_and_names_limit_and_flag() {
+    let mut outcome = compiled(100, true);
+    if let CompileState::Done(CompileOutcome::Compiled(report)) = &mut outcome {
+        report.graph.size = 200 << 20;
+    }
+    let mut case = Case::new(outcome);
+    let (_, failed) = case.plan();
+    assert!(failed, "waiting does not help");
+    let ready = find_condition(&case.status.conditions, condition::READY).unwrap();
+    assert_eq!(ready.reason, "TooLargeForOperator");
+    for word in ["405 MiB", "320 MiB", "--model-memory=405Mi", "memory limit"] {
+        assert!(ready.message.contains(word), "{word}: {}", ready.message);
+    }
+    assert!(zkinfer_crds::k8s::is_true(
+        &case.status.conditions,
+        condition::COMPILED
+    ));
+    case.model_memory = 1 << 30;
+    assert!(!case.plan().1);
+    assert!(zkinfer_crds::k8s::is_true(
+        &case.status.conditions,
+        condition::READY
+    ));
 }

@@ -2,7 +2,7 @@
 
 use kube::runtime::events::EventType;
 use zkinfer_crds::k8s::find_condition;
-use zkinfer_crds::k8s::inference_request::{InferenceRequestStatus, RequestPhase, condition};
+use zkinfer_crds::k8s::inference_request::{InferenceRequestStatus, RequestPhase, condition, reason};
 use zkinfer_crds::k8s::request_status::SliceVerdict;
 
 /// How soon a status is written.
@@ -30,8 +30,8 @@ pub(super) fn urgency(old: &InferenceRequestStatus, new: &InferenceRequestStatus
         let message = |c: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| c.message.clone();
         let facts: Vec<_> = s.conditions.iter().map(fact).collect();
         // While slices are proved the message counts them.
-        let why = (s.phase != RequestPhase::Proving)
-            .then(|| find_condition(&s.conditions, condition::READY).map(message));
+        let ready = find_condition(&s.conditions, condition::READY);
+        let why = ready.filter(|c| c.reason != reason::PROVING).map(message);
         (s.phase, s.observed_generation, facts, why)
     };
     let verified = |s: &InferenceRequestStatus| s.slices.map(|c| (c.total, c.verified));

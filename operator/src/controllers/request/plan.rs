@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use zkinfer_crds::Digest;
+use zkinfer_crds::compile_report::CompileReport;
 use zkinfer_crds::k8s::inference_request::{
     InferenceRequestSpec, InferenceRequestStatus, RequestPhase, reason,
 };
@@ -14,7 +15,6 @@ use zkinfer_crds::k8s::request_status::{ReceiptRef, RecentSlice, RequestOutput, 
 
 use super::status::Writer;
 use crate::dispatch::PoolId;
-use crate::runs::CompiledModel;
 
 /// At most this many pools prove one request: each further one costs more in queueing than it brings.
 const MAX_POOLS: usize = 4;
@@ -50,11 +50,11 @@ pub enum ModelState {
 impl ModelState {
     /// Of a compiled model that is ready.
     #[must_use]
-    pub fn ready(compiled: &CompiledModel) -> Self {
-        let slices = &compiled.report.slices;
+    pub fn ready(model: Digest, report: &CompileReport) -> Self {
+        let slices = &report.slices;
         Self::Ready {
-            model: compiled.manifest.model,
-            manifest: compiled.report.manifest.digest,
+            model,
+            manifest: report.manifest.digest,
             slices: slices.len() as u32,
             memory_bytes: slices.iter().map(|s| s.predicted_memory_bytes).max().unwrap_or(0),
         }
@@ -72,8 +72,10 @@ pub struct PoolView {
     pub ready: bool,
     /// It gets no new slices, by its owner's will: it is drained, or being deleted.
     pub draining: bool,
-    /// It serves the request's namespace.
+    /// It serves the request's namespace, by its owner's will.
     pub serves: bool,
+    /// Why the request's side does not let it see model and input.
+    pub barred: Option<String>,
     /// Memory of each worker.
     pub memory_bytes: u64,
     /// Its score.
@@ -141,6 +143,8 @@ pub enum RunState {
     None,
     /// The input is not there yet.
     InputNotFound(String),
+    /// The operator has no room for its model just now.
+    NoRoom(String),
     /// The input was refused, before anything was queued.
     Refused {
         /// One of the request's reasons.
@@ -171,6 +175,8 @@ pub struct Observed<'a> {
     pub pools: Vec<PoolView>,
     /// The run.
     pub run: RunState,
+    /// Why the artifact store cannot be used now.
+    pub store: Option<String>,
 }
 
 /// What to do beside writing the status.
@@ -249,6 +255,14 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
             action: stop,
         };
     }
+    // Whatever would be looked at is not there to be looked at, which says nothing of it.
+    if let Some(why) = &observed.store {
+        to.without_store(why);
+        return Plan {
+            status: to.status,
+            action: None,
+        };
+    }
     // Nothing is known of the Model: nothing new can be said of what needs it.
     if observed.model == ModelState::Unknown && observed.run == RunState::None && !observed.spec.suspend {
         return Plan {
@@ -278,6 +292,11 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
         // It is looked for again at the next look.
         RunState::InputNotFound(message) => {
             to.waiting(RequestPhase::Pending, reason::INPUT_NOT_FOUND, message);
+            None
+        }
+        // As above, or when what is at work has ended.
+        RunState::NoRoom(message) => {
+            to.waiting(RequestPhase::Pending, reason::MODEL_MEMORY_FULL, message);
             None
         }
         RunState::None | RunState::Ended(..) => start(observed, &mut to),
@@ -369,24 +388,62 @@ fn began_with_another(observed: &Observed<'_>) -> bool {
     }
 }
 
-/// What a pool would have to be.
+/// So many pools are named in a message.
+const MAX_NAMED: usize = 8;
+
+/// What keeps each pool from it. Pools that do not serve the namespace are nobody's business there: they are counted.
 fn no_fitting_pool(observed: &Observed<'_>) -> String {
     let memory = match observed.model {
-        ModelState::Ready { memory_bytes, .. } => format!(
-            " and has {} MiB for the largest slice",
-            memory_bytes.div_ceil(1 << 20)
-        ),
-        _ => String::new(),
+        ModelState::Ready { memory_bytes, .. } => memory_bytes,
+        _ => 0,
     };
-    format!(
-        "none of {} pools is ready, not drained, selected, serves this namespace{memory}",
-        observed.pools.len()
-    )
+    let (serving, others): (Vec<_>, Vec<_>) = observed.pools.iter().partition(|p| p.serves);
+    let mut parts: Vec<String> = serving
+        .iter()
+        .take(MAX_NAMED)
+        .map(|p| format!("{}: {}", p.id, lacks(observed, p, memory)))
+        .collect();
+    let more = serving.len().saturating_sub(MAX_NAMED);
+    if more > 0 {
+        parts.push(format!("{more} more that serve this namespace"));
+    }
+    if !others.is_empty() {
+        parts.push(format!(
+            "{} that do not serve this namespace (their allowedNamespaces)",
+            others.len()
+        ));
+    }
+    if parts.is_empty() {
+        "there is no MinerPool".to_owned()
+    } else {
+        format!("no pool fits: {}", parts.join("; "))
+    }
+}
+
+/// All that keeps a pool from proving the request, in words.
+fn lacks(observed: &Observed<'_>, pool: &PoolView, memory: u64) -> String {
+    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+    let own = mib(pool.memory_bytes);
+    let lacks = [
+        pool.barred.clone(),
+        pool.draining.then(|| "it is drained".to_owned()),
+        (!pool.ready && !pool.draining).then(|| "it is not ready".to_owned()),
+        (!selected(observed, pool)).then(|| "poolSelector does not select it".to_owned()),
+        (pool.memory_bytes < memory).then(|| {
+            format!(
+                "its workers have {own} MiB, the largest slice needs {}",
+                mib(memory)
+            )
+        }),
+    ];
+    let lacks: Vec<String> = lacks.into_iter().flatten().collect();
+    lacks.join(", and ")
 }
 
 /// The pools of a run at work. Those that still fit stay first, so that nobody who is at work is sent away for a better
 /// score. When none fits, the old ones stay until one comes, for their trouble may pass; but never one whose owner gives
-/// the request nothing more: that is drained, is gone, or does not serve the namespace any more.
+/// the request nothing more: that is drained, is gone, or does not serve the namespace
+/// any more; nor one that the request's side lets see it no more.
 fn targets(observed: &Observed<'_>, view: &RunView) -> Vec<PoolId> {
     if let ModelState::Ready {
         slices, memory_bytes, ..
@@ -403,7 +460,7 @@ fn targets(observed: &Observed<'_>, view: &RunView) -> Vec<PoolId> {
     }
     let willing = |id: &&PoolId| {
         let mut pools = observed.pools.iter();
-        pools.any(|p| p.id == **id && !p.draining && p.serves && selected(observed, p))
+        pools.any(|p| p.id == **id && !p.draining && p.serves && p.barred.is_none() && selected(observed, p))
     };
     view.pools.iter().filter(willing).cloned().collect()
 }
@@ -437,7 +494,7 @@ fn fitting(observed: &Observed<'_>, memory: u64) -> Vec<PoolId> {
     let mut fitting: Vec<&PoolView> = observed
         .pools
         .iter()
-        .filter(|p| p.ready && !p.draining && p.serves && p.memory_bytes >= memory)
+        .filter(|p| p.ready && !p.draining && p.serves && p.barred.is_none() && p.memory_bytes >= memory)
         .filter(|p| selected(observed, p))
         .collect();
     fitting.sort_by(|a, b| {

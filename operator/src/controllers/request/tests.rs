@@ -25,6 +25,7 @@ fn pool(name: &str) -> PoolView {
         ready: true,
         draining: false,
         serves: true,
+        barred: None,
         memory_bytes: 1 << 30,
         score_millionths: 0,
     }
@@ -61,6 +62,7 @@ struct Case {
     model: ModelState,
     pools: Vec<PoolView>,
     run: RunState,
+    store: Option<String>,
     second: i64,
 }
 
@@ -76,6 +78,7 @@ impl Case {
             model: model(),
             pools,
             run,
+            store: None,
             second: 1,
         }
     }
@@ -92,6 +95,7 @@ impl Case {
                 model: self.model.clone(),
                 pools: self.pools.clone(),
                 run: self.run.clone(),
+                store: self.store.clone(),
             },
             &at(self.second),
         );
@@ -145,6 +149,16 @@ fn a_pool_in_trouble_stays_a_target_until_another_fits_and_one_that_withdrew_doe
         case.plan(),
         Some(Action::Retarget(Vec::new())),
         "it serves others now"
+    );
+    let barred = PoolView {
+        barred: Some("nobody has consented".to_owned()),
+        ..pool("a")
+    };
+    let mut case = Case::new(active(&["a"]), vec![barred]);
+    assert_eq!(
+        case.plan(),
+        Some(Action::Retarget(Vec::new())),
+        "it may not see it any more"
     );
     // Drained or not does not depend on what became of the Model.
     let mut case = Case::new(active(&["a", "b"]), vec![pool("a"), draining("b")]);
@@ -318,4 +332,66 @@ fn what_was_begun_with_a_model_that_is_compiled_again_begins_anew() {
     assert_eq!(case.plan(), Some(Action::StartOver));
     assert_eq!(case.plan(), Some(Action::Start(vec![id("a")])));
     assert_eq!(case.status.manifest_digest, Some(Digest::new([9; 32])));
+}
+
+#[test]
+fn a_pool_without_consent_is_none_that_fits_and_the_message_says_what_each_pool_lacks() {
+    let large = |name| PoolView {
+        memory_bytes: 4 << 30,
+        ..pool(name)
+    };
+    let barred = PoolView {
+        barred: Some("spec.servedBy of Model `m` does not name namespace `miners`".to_owned()),
+        ..large("a")
+    };
+    let small = PoolView {
+        ready: false,
+        ..pool("b")
+    };
+    let elsewhere = PoolView {
+        serves: false,
+        ..large("c")
+    };
+    let mut case = Case::new(RunState::None, vec![barred.clone(), small, elsewhere]);
+    if let ModelState::Ready { memory_bytes, .. } = &mut case.model {
+        *memory_bytes = 2 << 30;
+    }
+    assert_eq!(case.plan(), None);
+    assert_eq!(case.reason("Ready"), Some("NoFittingPool"));
+    let ready = find_condition(&case.status.conditions, condition::READY).unwrap();
+    assert_eq!(
+        ready.message,
+        "no pool fits: miners/a: spec.servedBy of Model `m` does not name namespace `miners`; miners/b: it is not ready, \
+         and its workers have 1024 MiB, the largest slice needs 2048; 1 that do not serve this namespace (their \
+         allowedNamespaces)"
+    );
+    case.pools = vec![barred, large("d")];
+    assert_eq!(case.plan(), Some(Action::Start(vec![id("d")])));
+}
+
+#[test]
+fn while_the_store_is_away_nothing_is_begun_and_nothing_final_is_said() {
+    let lost = || Some("artifact store: No space left on device".to_owned());
+    let mut case = Case::new(RunState::None, vec![pool("a")]);
+    case.store = lost();
+    case.model = ModelState::Failed("CompileFailed: its report is not there".to_owned());
+    assert_eq!(case.plan(), None);
+    assert_eq!(
+        (case.status.phase, case.reason("Ready")),
+        (RequestPhase::Pending, Some("StoreUnavailable"))
+    );
+    (case.store, case.model) = (None, model());
+    assert_eq!(case.plan(), Some(Action::Start(vec![id("a")])));
+    case.run = active(&["a"]);
+    case.plan();
+    case.store = lost();
+    assert_eq!(case.plan(), None);
+    assert_eq!(
+        (case.status.phase, case.reason("Ready")),
+        (RequestPhase::Proving, Some("StoreUnavailable"))
+    );
+    // Time goes on.
+    case.second = 60;
+    assert_eq!(case.plan(), Some(Action::Stop));
+    assert_eq!(case.reason("Failed"), Some("DeadlineExceeded"));
 }

@@ -10,6 +10,7 @@ use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 use zkinfer_crds::compile_report::{Accuracy, CompileReport, CompiledSlice, Halo2Files};
+use zkinfer_crds::k8s::ServedBy;
 use zkinfer_crds::k8s::inference_request::InlineTensor;
 use zkinfer_crds::wire::{BlobRef, ClaimGrant, Problem};
 use zkinfer_crds::{ClaimId, Digest, Identity, ProofSystem, RequestUid};
@@ -23,6 +24,7 @@ use zkml::slice::{SlicePlan, SlicingOptions};
 
 use super::super::*;
 use crate::artifacts::Artifacts;
+use crate::consent::{Lists, decide};
 use crate::dispatch::{Attempt, AttemptEnd, PoolId, TokenKey, WorkerAuth};
 use crate::runs::{CompiledModel, Run, Terms};
 
@@ -190,7 +192,20 @@ impl World {
         let (terms, model) = (Terms::new(10_000, 0.01, &[], true), Arc::clone(&model));
         let run = Run::prepare(REQUEST, "test", model, &inputs, &[], terms, &self.artifacts);
         let pools = pools.iter().map(|name| pool(name)).collect();
+        // The pools' own.
+        self.consent("default", &[]);
         self.dispatcher.add(Arc::new(run.await.unwrap()), 0, 1, pools);
+    }
+
+    /// The request's Model is in this namespace and says this of who may serve it.
+    pub(super) fn consent(&self, namespace: &str, served_by: &[ServedBy]) {
+        let lists = Lists {
+            own: None,
+            operator_namespace: "system",
+            operator: None,
+        };
+        let consent = decide(namespace, "wine", Some(served_by), &lists);
+        self.dispatcher.consent(REQUEST, consent);
     }
 
     pub(super) fn call(&self, method: Method, path: &str, token: &str) -> RequestBuilder {
