@@ -12,6 +12,7 @@ use zkinfer_operator::build::{CompileSettings, WorkerSettings};
 use zkinfer_operator::client::{Cluster, GatewayAccess};
 use zkinfer_operator::cluster::RunOptions;
 use zkinfer_operator::local::Format;
+use zkinfer_operator::logging::LogFormat;
 use zkinfer_operator::remote::AllowedUrl;
 use zkml::accuracy::DEFAULT_MAX_ERROR_MILLIONTHS;
 
@@ -19,6 +20,16 @@ use zkml::accuracy::DEFAULT_MAX_ERROR_MILLIONTHS;
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 pub(crate) struct Args {
+    /// How log lines are written.
+    #[arg(
+        long,
+        global = true,
+        env = "ZKINFER_LOG_FORMAT",
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT"
+    )]
+    pub(crate) log_format: LogFormat,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -244,6 +255,10 @@ pub(crate) struct GatewayArgs {
     /// A file with your token; without: the kubeconfig's, else one of the ServiceAccount zkinfer-client.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// A ServiceAccount whose token is used instead of yours, as NAME in the namespace or NAMESPACE/NAME: you must be
+    /// allowed to make tokens for it (create serviceaccounts/token).
+    #[arg(long, value_name = "ACCOUNT", conflicts_with = "token_file")]
+    service_account: Option<String>,
 }
 
 impl From<GatewayArgs> for GatewayAccess {
@@ -252,6 +267,7 @@ impl From<GatewayArgs> for GatewayAccess {
             operator_namespace: args.operator_namespace,
             address: args.gateway,
             token_file: args.token_file,
+            service_account: args.service_account,
         }
     }
 }

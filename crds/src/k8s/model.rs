@@ -28,6 +28,8 @@ string_consts! {
         TRUSTED_SETUP = "TrustedSetup";
         /// It was compiled by another version of this software and is being compiled again. Absent otherwise.
         RECOMPILING = "Recompiling";
+        /// The ConfigMap that it was compiled from holds other bytes by now; the Model stays as it is. Absent otherwise.
+        SOURCE_CHANGED = "SourceChanged";
         /// Only a change will make it ready: tools that wait (kstatus) take it as failed. Absent otherwise.
         STALLED = "Stalled";
     }
@@ -52,6 +54,8 @@ string_consts! {
         BUDGET_ABOVE_OPERATOR = "BudgetAboveOperator";
         /// The compile Job is at work.
         COMPILING = "Compiling";
+        /// The ConfigMap that it was compiled from holds other bytes by now.
+        SOURCE_CHANGED = "SourceChanged";
         /// What was compiled is of another version than this operator reads.
         OLD_VERSION = "OldVersion";
         /// Manifest, integer graph and keys exist.

@@ -97,6 +97,9 @@ fn unwanted(observed: &Observed<'_>, job: &JobView) -> bool {
     let Purpose::Prove { request, .. } = &job.purpose else {
         return false;
     };
+    if job.state == JobState::Lost {
+        return true;
+    }
     match observed.requests.get(request) {
         None => true,
         Some(Fate::Alive) => false,
@@ -249,6 +252,8 @@ mod tests {
             },
             state,
             ended,
+            queue: None,
+            pods: Default::default(),
         }
     }
 

@@ -214,13 +214,9 @@ impl World {
                 status: &status,
                 identity_taken_by: taken,
                 score: self.ledger.score(&id),
-                trouble: errors.get(&id).map(|message| pool::Trouble {
-                    cause: pool::Cause::Image,
-                    message: message.clone(),
-                    idle: true,
-                    generation: object.metadata.generation,
-                    seen: Duration::ZERO,
-                }),
+                trouble: errors
+                    .get(&id)
+                    .map(|message| pool::Trouble::not_started(message.clone(), object.metadata.generation)),
             };
             object.status = Some(pool::plan(&observed, &now()));
         }
@@ -244,6 +240,7 @@ impl World {
                 setup: self.setup,
                 max_error: self.judge.max_error,
                 old_version: false,
+                changed: None,
             };
             let plan = model::plan(&observed, &now());
             object.status = Some(plan.status);
@@ -315,6 +312,7 @@ impl World {
                 serves: false,
                 memory_bytes: object.spec.resources.memory.bytes(),
                 score_millionths: status.score_millionths.unwrap_or_default(),
+                because: PoolView::because(&status.conditions),
             };
             (view, key.namespace.clone(), object.spec.clone())
         };

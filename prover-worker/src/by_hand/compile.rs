@@ -62,6 +62,7 @@ pub(crate) fn compile_to(
     let say = |what: &dyn std::fmt::Display| {
         progress(format!("{:>6.2} s  {what}", started.elapsed().as_secs_f64()))
     };
+    say(&"reading, quantising and cutting the model");
     let (onnx, planned) = model::load(args, proof_system)?;
     let made = planned.and_then(|plan| {
         let count = plan.slices.len();

@@ -9,12 +9,16 @@ use zkinfer_crds::wire::{BlobRef, CompileTask};
 use zkinfer_crds::{Digest, ProofSystem};
 use zkml::backend::needs_srs;
 
+use super::changed;
 use super::plan::{CompileState, SourceState};
 use crate::artifacts::{ArtifactError, CompiledName, CompiledRecord, Kept};
 use crate::cluster::Context;
-use crate::fleet::JobState;
+use crate::fleet::{self, Finding, JobState, Whose, diagnose};
 use crate::runs::{CompiledModel, LoadError};
 use crate::sources::{self, SourceError};
+
+/// A compiler at work says something every few seconds.
+const SILENT: std::time::Duration = std::time::Duration::from_secs(15);
 
 /// What [`gather`] found, with what a compiler would be told.
 pub(super) struct Gathered {
@@ -25,6 +29,8 @@ pub(super) struct Gathered {
     pub(super) task: Option<Task>,
     /// What was compiled before is of another version.
     pub(super) old_version: bool,
+    /// Which file is another by now, in a sentence.
+    pub(super) changed: Option<String>,
 }
 
 /// What a compiler is started with.
@@ -47,7 +53,9 @@ pub(super) async fn gather(ctx: &Context, object: &Model) -> Result<Gathered, Ar
         let onnx = known.onnx.digest;
         match load(ctx, &uid, object.spec.proof_system, &known).await? {
             Loaded::Known(outcome) => {
+                let changed = changed::look(ctx, object, &known).await;
                 return Ok(Gathered {
+                    changed,
                     source: SourceState::Found(onnx),
                     calibration: Ok(()),
                     compile: CompileState::Done(outcome),
@@ -103,6 +111,7 @@ pub(super) async fn gather(ctx: &Context, object: &Model) -> Result<Gathered, Ar
         compile: CompileState::None,
         task: None,
         old_version: ctx.models().get(&uid).is_some_and(|m| m.old_version),
+        changed: None,
     };
     match (onnx, calibration) {
         (Err(e), _) => gathered.source = e.into(),
@@ -252,32 +261,28 @@ async fn compiling(ctx: &Context, uid: &str, of: &Task) -> Result<CompileState, 
         None => {
             let crash = ctx.artifacts.compiled(CompiledName::Crash(uid)).await?;
             let crash = crash.and_then(|json| serde_json::from_slice::<Crash>(&json).ok());
-            let same = crash.filter(|crash| crash.attempt == of.attempt);
-            return Ok(same.map_or(CompileState::None, |crash| CompileState::Crashed(crash.message)));
+            if let Some(crash) = crash.filter(|crash| crash.attempt == of.attempt) {
+                return Ok(CompileState::Crashed(crash.message));
+            }
+            let refused = ctx.models().get(uid).and_then(|m| m.refused.clone());
+            let refused = refused.filter(|refusal| !refusal.is_due(ctx.started.elapsed()));
+            return Ok(refused.map_or(CompileState::None, |refusal| CompileState::refused(&refusal)));
         }
         Some(JobState::Removed) => {
             return Ok(CompileState::Running(
                 "the compiler's Job is being removed".to_owned(),
             ));
         }
-        Some(JobState::Running) => {
-            let said = ctx
-                .models()
-                .get(uid)
-                .map(|m| m.progress.clone())
-                .unwrap_or_default();
-            return Ok(CompileState::Running(if said.is_empty() {
-                "the compiler's pod is starting".to_owned()
-            } else {
-                said
-            }));
-        }
+        Some(JobState::Running | JobState::Lost) => return Ok(at_work(ctx, uid).await),
         // It exits well only after its report: that was lost since, and is made again once the Job is gone.
         Some(JobState::Ended) => {
             let lost = "the compiler's Job ended, and its report is not there";
             return Ok(CompileState::Crashed(lost.to_owned()));
         }
-        Some(JobState::Failed(why)) => format!("the compiler's Job failed: {why}"),
+        Some(JobState::Failed(why)) => match trouble(ctx, uid).await {
+            Some(finding) => format!("the compiler's Job failed: {why}. {}", finding.message),
+            None => format!("the compiler's Job failed: {why}"),
+        },
     };
     // The Job will be gone, and the operator may be.
     let crash = Crash {
@@ -287,6 +292,33 @@ async fn compiling(ctx: &Context, uid: &str, of: &Task) -> Result<CompileState, 
     let json = serde_json::to_vec(&crash).unwrap_or_default();
     ctx.artifacts.put_compiled(CompiledName::Crash(uid), json).await?;
     Ok(CompileState::Crashed(crashed))
+}
+
+/// A compiler that says nothing may not be there.
+async fn at_work(ctx: &Context, uid: &str) -> CompileState {
+    let progress = ctx.models().get(uid).and_then(|m| m.progress.clone());
+    let said = match progress {
+        Some((said, at)) if at.elapsed() < SILENT => return CompileState::Running(said),
+        other => other.map(|(said, _)| said),
+    };
+    match (trouble(ctx, uid).await, said) {
+        (Some(finding), _) => CompileState::Blocked(finding),
+        (None, Some(said)) => CompileState::Silent(format!(
+            "the compiler says nothing any more; it last said: {said}"
+        )),
+        (None, None) => CompileState::Silent("the compiler's pod is starting".to_owned()),
+    }
+}
+
+/// What is wrong with the compiler's pods.
+async fn trouble(ctx: &Context, uid: &str) -> Option<Finding> {
+    match fleet::at_compiler(ctx, uid).await {
+        Ok(look) => diagnose(&look.seen.evidence, Whose::Compiler),
+        Err(error) => {
+            tracing::warn!(uid, %error, "the compiler's pods cannot be looked at");
+            None
+        }
+    }
 }
 
 /// How a compiler ended that has reported nothing.

@@ -8,6 +8,7 @@ use zkinfer_crds::wire::BlobRef;
 use zkinfer_crds::{Digest, ProofSystem};
 
 use super::plan::*;
+use crate::fleet::{Finding, Mends};
 use crate::local::now;
 
 /// A Model that was ready once.
@@ -19,6 +20,7 @@ struct Case {
     compile: CompileState,
     max_error: f64,
     old_version: bool,
+    changed: Option<String>,
 }
 
 impl Case {
@@ -51,6 +53,7 @@ impl Case {
             compile,
             max_error: 0.01,
             old_version: false,
+            changed: None,
         }
     }
 
@@ -66,6 +69,7 @@ impl Case {
             setup: None,
             max_error: self.max_error,
             old_version: self.old_version,
+            changed: self.changed.clone(),
         };
         let Plan {
             status,
@@ -196,4 +200,39 @@ fn a_model_of_another_version_says_so_until_it_is_compiled_again() {
     case.plan();
     assert_eq!(case.told("Recompiling"), None);
     assert_eq!(case.told("Ready"), Some(("True", "Compiled")));
+}
+
+#[test]
+fn a_file_that_is_another_by_now_is_told_of_and_changes_nothing() {
+    let mut case = Case::new(CompileState::Crashed("why".to_owned()));
+    case.changed = Some("it is another".to_owned());
+    case.plan();
+    assert_eq!(case.told("SourceChanged"), Some(("True", "SourceChanged")));
+    assert_eq!(case.told("Ready"), Some(("False", "CompileFailed")));
+    case.changed = None;
+    case.plan();
+    assert_eq!(case.told("SourceChanged"), None);
+}
+
+#[test]
+fn a_compiler_that_cannot_start_is_no_failure_of_the_model_and_stalled_where_a_person_has_to_act() {
+    let blocked = |mends| {
+        CompileState::Blocked(Finding {
+            reason: "QuotaExceeded",
+            message: "no room. Make some".to_owned(),
+            mends,
+            lasts: false,
+        })
+    };
+    let mut case = Case::new(blocked(Mends::Time));
+    assert_eq!(case.plan(), (None, false), "its requests wait");
+    assert_eq!(case.told("Ready"), Some(("False", "QuotaExceeded")));
+    assert_eq!(case.told("Compiled"), Some(("Unknown", "QuotaExceeded")));
+    assert_eq!(case.told("Stalled"), None);
+    case.compile = blocked(Mends::Person);
+    assert_eq!(case.plan(), (None, false));
+    assert_eq!(case.told("Stalled"), Some(("True", "QuotaExceeded")));
+    case.compile = CompileState::Running("planned 4 slices".to_owned());
+    case.plan();
+    assert_eq!(case.told("Stalled"), None);
 }

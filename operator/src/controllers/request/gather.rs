@@ -77,6 +77,7 @@ pub(super) fn pools(ctx: &Context, object: &InferenceRequest) -> Vec<PoolView> {
             serves: pool.spec.serves(&own, &namespace),
             memory_bytes: pool.spec.resources.memory.bytes(),
             score_millionths: status.and_then(|s| s.score_millionths).unwrap_or_default(),
+            because: status.and_then(|s| PoolView::because(&s.conditions)),
             id,
         }
     };

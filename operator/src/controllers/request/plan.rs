@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use zkinfer_crds::Digest;
+use zkinfer_crds::k8s::find_condition;
 use zkinfer_crds::k8s::inference_request::{
     InferenceRequestSpec, InferenceRequestStatus, RequestPhase, reason,
 };
@@ -78,6 +79,26 @@ pub struct PoolView {
     pub memory_bytes: u64,
     /// Its score.
     pub score_millionths: u32,
+    /// Why it is as ready as it is: reason and message of its condition.
+    pub because: Option<String>,
+}
+
+impl PoolView {
+    /// Longest reason that a request repeats of a pool.
+    const BECAUSE: usize = 200;
+
+    /// Reason and message of a pool's `Ready`, shortened.
+    #[must_use]
+    pub fn because(conditions: &[Condition]) -> Option<String> {
+        let ready = find_condition(conditions, "Ready")?;
+        let text = format!("{}: {}", ready.reason, ready.message);
+        let short: String = text.chars().take(Self::BECAUSE).collect();
+        Some(if short.len() < text.len() {
+            format!("{short} …")
+        } else {
+            short
+        })
+    }
 }
 
 /// How a run ended.
@@ -303,7 +324,7 @@ fn start(observed: &Observed<'_>, to: &mut Writer<'_>) -> Option<Action> {
         // Asked before.
         ModelState::Unknown => return None,
         ModelState::NotFound => {
-            let message = format!("there is no Model `{name}` yet");
+            let message = format!("there is no Model `{name}` in this request's namespace yet");
             to.waiting(RequestPhase::Pending, reason::MODEL_NOT_FOUND, &message);
             return None;
         }
@@ -369,19 +390,65 @@ fn began_with_another(observed: &Observed<'_>) -> bool {
     }
 }
 
-/// What a pool would have to be.
+/// Pools that a message names.
+const NAMED_POOLS: usize = 6;
+
+/// Why no pool fits, pool by pool; those with the fewest obstacles first, since they are the nearest to it.
 fn no_fitting_pool(observed: &Observed<'_>) -> String {
     let memory = match observed.model {
-        ModelState::Ready { memory_bytes, .. } => format!(
-            " and has {} MiB for the largest slice",
-            memory_bytes.div_ceil(1 << 20)
-        ),
-        _ => String::new(),
+        ModelState::Ready { memory_bytes, .. } => memory_bytes,
+        _ => 0,
     };
-    format!(
-        "none of {} pools is ready, not drained, selected, serves this namespace{memory}",
-        observed.pools.len()
-    )
+    if observed.pools.is_empty() {
+        return "there is no MinerPool: make one in this namespace, or one elsewhere that serves it"
+            .to_owned();
+    }
+    let mut pools: Vec<(Vec<String>, &PoolView)> = observed
+        .pools
+        .iter()
+        .map(|p| (obstacles(observed, p, memory), p))
+        .collect();
+    pools.sort_by(|(a, p), (b, q)| (a.len(), &p.id).cmp(&(b.len(), &q.id)));
+    let named = pools.iter().take(NAMED_POOLS);
+    let named: Vec<String> = named
+        .map(|(why, pool)| match why.as_slice() {
+            // It has fitted when the slices were handed out.
+            [] => format!("{} fits", pool.id),
+            why => format!("{}: {}", pool.id, why.join(", ")),
+        })
+        .collect();
+    let more = match pools.len().saturating_sub(NAMED_POOLS) {
+        0 => String::new(),
+        n => format!("; and {n} more"),
+    };
+    format!("none of {} pools fits: {}{more}", pools.len(), named.join("; "))
+}
+
+/// Why a pool is not for a request; nothing: it fits. The one list of what a pool must be.
+fn obstacles(observed: &Observed<'_>, pool: &PoolView, memory: u64) -> Vec<String> {
+    let mut why = Vec::new();
+    if !pool.serves {
+        // What else is wrong with it is not this namespace's to know.
+        return vec!["its spec.allowedNamespaces has not this namespace".to_owned()];
+    }
+    if !selected(observed, pool) {
+        why.push("it has not the labels of poolSelector".to_owned());
+    }
+    if pool.memory_bytes < memory {
+        let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+        why.push(format!(
+            "its workers have {} MiB of memory, the largest slice needs {} MiB",
+            pool.memory_bytes >> 20,
+            mib(memory)
+        ));
+    }
+    if pool.draining {
+        why.push("it is drained".to_owned());
+    } else if !pool.ready {
+        let because = pool.because.as_deref().unwrap_or("nothing is known of it yet");
+        why.push(format!("it is not Ready ({because})"));
+    }
+    why
 }
 
 /// The pools of a run at work. Those that still fit stay first, so that nobody who is at work is sent away for a better
@@ -437,8 +504,7 @@ fn fitting(observed: &Observed<'_>, memory: u64) -> Vec<PoolId> {
     let mut fitting: Vec<&PoolView> = observed
         .pools
         .iter()
-        .filter(|p| p.ready && !p.draining && p.serves && p.memory_bytes >= memory)
-        .filter(|p| selected(observed, p))
+        .filter(|p| obstacles(observed, p, memory).is_empty())
         .collect();
     fitting.sort_by(|a, b| {
         b.score_millionths

@@ -27,6 +27,7 @@ fn pool(name: &str) -> PoolView {
         serves: true,
         memory_bytes: 1 << 30,
         score_millionths: 0,
+        because: None,
     }
 }
 
@@ -318,4 +319,49 @@ fn what_was_begun_with_a_model_that_is_compiled_again_begins_anew() {
     assert_eq!(case.plan(), Some(Action::StartOver));
     assert_eq!(case.plan(), Some(Action::Start(vec![id("a")])));
     assert_eq!(case.status.manifest_digest, Some(Digest::new([9; 32])));
+}
+
+#[test]
+fn a_request_that_no_pool_fits_is_told_what_is_wrong_with_each() {
+    let mut case = Case::new(RunState::None, Vec::new());
+    let told = |case: &mut Case| {
+        case.plan();
+        let ready = find_condition(&case.status.conditions, condition::READY).unwrap();
+        assert_eq!(ready.reason, "NoFittingPool");
+        assert!(ready.message.len() <= zkinfer_crds::k8s::conditions::MAX_MESSAGE);
+        ready.message.clone()
+    };
+    assert!(told(&mut case).contains("there is no MinerPool"));
+    case.spec.pool_selector =
+        Some(serde_json::from_value(serde_json::json!({ "matchLabels": { "a": "b" } })).unwrap());
+    let selected = |name| PoolView {
+        labels: BTreeMap::from([("a".to_owned(), "b".to_owned())]),
+        ..pool(name)
+    };
+    case.pools = vec![
+        PoolView {
+            serves: false,
+            because: Some("Crashing: a secret".to_owned()),
+            ..selected("elsewhere")
+        },
+        PoolView {
+            memory_bytes: 1 << 10,
+            draining: true,
+            ..selected("small")
+        },
+        PoolView {
+            ready: false,
+            because: Some("ImageUnavailable: no such image".to_owned()),
+            ..selected("broken")
+        },
+        pool("other"),
+    ];
+    assert_eq!(
+        told(&mut case),
+        "none of 4 pools fits: miners/broken: it is not Ready (ImageUnavailable: no such image); miners/elsewhere: its \
+         spec.allowedNamespaces has not this namespace; miners/other: it has not the labels of poolSelector; miners/small: \
+         its workers have 0 MiB of memory, the largest slice needs 1 MiB, it is drained"
+    );
+    case.pools = (0..40).map(|n| pool(&format!("p{n}"))).collect();
+    assert!(told(&mut case).ends_with("; and 34 more"));
 }
