@@ -20,16 +20,6 @@ use zkml::accuracy::DEFAULT_MAX_ERROR_MILLIONTHS;
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 pub(crate) struct Args {
-    /// How log lines are written.
-    #[arg(
-        long,
-        global = true,
-        env = "ZKINFER_LOG_FORMAT",
-        value_enum,
-        default_value_t,
-        value_name = "FORMAT"
-    )]
-    pub(crate) log_format: LogFormat,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -333,6 +323,15 @@ pub(crate) struct RunArgs {
     /// Shortest lease of a claim, in seconds.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
     least_lease: u64,
+    /// How log lines are written.
+    #[arg(
+        long,
+        env = "ZKINFER_LOG_FORMAT",
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT"
+    )]
+    pub(crate) log_format: LogFormat,
 }
 
 impl From<RunArgs> for RunOptions {
@@ -355,6 +354,7 @@ impl From<RunArgs> for RunOptions {
             allow_dev_srs,
             allow_source_url,
             least_lease,
+            log_format: _,
         } = args;
         Self {
             workers: WorkerSettings {

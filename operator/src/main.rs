@@ -10,7 +10,7 @@ use zkinfer_operator::client::{
 };
 use zkinfer_operator::cluster;
 use zkinfer_operator::local::{self, Objects, Options, SubmitOptions};
-use zkinfer_operator::logging;
+use zkinfer_operator::logging::{self, LogFormat};
 
 use crate::args::{Args, Command, IdentityCommand, LocalArgs};
 
@@ -20,7 +20,10 @@ const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let args = Args::read();
-    logging::start(args.log_format);
+    logging::start(match &args.command {
+        Command::Run(run) => run.log_format,
+        _ => LogFormat::Text,
+    });
     match run(args) {
         Ok(code) => code,
         Err(error) => {

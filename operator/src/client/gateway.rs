@@ -341,7 +341,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_answer_of_a_gateway_that_closes_while_the_file_is_sent_is_told() {
-        let forbidden = "HTTP/1.1 403 Forbidden\r\ncontent-length: 55\r\nconnection: close\r\n\r\n\
+        let forbidden = "HTTP/1.1 403 Forbidden\r\ncontent-length: 54\r\nconnection: close\r\n\r\n\
                          {\"reason\":\"Forbidden\",\"message\":\"you may not do this\"}";
         let address = hasty(forbidden).await;
         let gateway = Gateway {

@@ -21,7 +21,7 @@ const EXPIRES: Duration = Duration::from_secs(15);
 /// Who has not renewed its Lease for so long ends.
 const RENEWED: Duration = Duration::from_secs(10);
 /// How often it is renewed, and looked at by who waits.
-const EVERY: Duration = Duration::from_secs(2);
+const EVERY: Duration = Duration::from_secs(3);
 
 /// What is seen of the Lease, and since when it has looked so.
 struct Seen {

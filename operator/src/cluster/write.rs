@@ -46,13 +46,15 @@ impl From<kube::Error> for ReconcileError {
     }
 }
 
+/// The uid of an object, a reason and a note.
+type Told = (String, String, String);
+
 /// Who writes events. The same note again is counted in the event that there is; another note of the same reason is
 /// another event, or nobody would ever read it.
 pub struct Events {
     client: Client,
     reporter: Reporter,
-    /// By object, reason and note.
-    recorders: Mutex<HashMap<(String, String, String), (Recorder, Instant)>>,
+    recorders: Mutex<HashMap<Told, (Recorder, Instant)>>,
 }
 
 impl Events {

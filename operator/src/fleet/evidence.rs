@@ -248,7 +248,12 @@ fn crash(container: &ContainerStatus, pod: &Pod, now: &Time) -> Option<Crash> {
     Some(Crash {
         ago,
         times: i64::from(container.restart_count).max(1),
-        sure: loops || ended.reason.as_deref().is_some_and(|r| r != "Error"),
+        // A status that nobody knows is of a node that came back, not of the program.
+        sure: loops
+            || ended
+                .reason
+                .as_deref()
+                .is_some_and(|r| !["Error", "ContainerStatusUnknown"].contains(&r)),
         image: container.image.clone(),
         how: how(&ended),
     })
@@ -362,17 +367,20 @@ mod tests {
                     "containerStatuses": container(&state, &json!({}), 0) })
         };
         let answers = pod(&json!({}), &status("True")).unwrap();
-        assert_eq!((answers.lost, told(&[answers.clone()])), (false, (None, true)));
+        assert_eq!(
+            (answers.lost, told(std::slice::from_ref(&answers))),
+            (false, (None, true))
+        );
         let lost = pod(&json!({}), &status("False")).unwrap();
         assert_eq!(
-            (lost.lost, told(&[lost.clone()])),
+            (lost.lost, told(std::slice::from_ref(&lost))),
             (true, (Some("NodeLost"), false))
         );
         let leaving = |until: &str| pod(&json!({ "deletionTimestamp": until }), &status("True"));
         assert_eq!(leaving("2026-01-01T00:00:55Z"), None, "it has a moment to go");
         let overdue = leaving("2026-01-01T00:00:30Z").unwrap();
         assert_eq!(
-            (overdue.lost, told(&[overdue.clone()])),
+            (overdue.lost, told(std::slice::from_ref(&overdue))),
             (true, (Some("NodeLost"), false))
         );
     }

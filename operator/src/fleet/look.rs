@@ -11,6 +11,7 @@ use kube::api::{Api, ListParams};
 
 use super::evidence::{PodView, Seen, together};
 use super::jobs::{JobView, Purpose};
+use super::refusal::without_name;
 use super::symptoms::{Evidence, Kind};
 use crate::build::labels;
 use crate::cluster::Context;
@@ -132,13 +133,17 @@ async fn look(
         match warning(ctx, namespace, "Job", &job.name).await {
             Some(words) => look.seen.evidence.push(Evidence {
                 kind: Kind::Refused,
-                text: format!("the pods of Job {namespace}/{} cannot be made: {words}", job.name),
+                text: format!(
+                    "the pods of Job {namespace}/{} cannot be made: {}",
+                    job.name,
+                    without_name(&words)
+                ),
             }),
             // A Job between two tries of a program that crashes has none, as it should be.
             None if age >= NONE && job.pods.failed == 0 && job.pods.active == 0 => {
                 look.seen.evidence.push(Evidence {
                     kind: Kind::NoPods,
-                    text: format!("Job {namespace}/{} has no pods for {age} s", job.name),
+                    text: format!("Job {namespace}/{} has no pods", job.name),
                 });
             }
             None => {}

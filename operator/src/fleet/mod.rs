@@ -17,6 +17,6 @@ pub use evidence::{PodView, Seen, together};
 pub use jobs::{JobIndex, JobPods, JobState, JobView, Purpose};
 pub use look::{Look, at_compiler, at_pool};
 pub use plan::{Fate, Observed, Plan, PoolView, Start, plan};
-pub use refusal::Refusal;
+pub use refusal::{Refusal, without_name};
 pub use run::{run, start_over, watch_jobs};
 pub use symptoms::{Evidence, Finding, Kind, Mends, Whose, diagnose};

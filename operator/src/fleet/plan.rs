@@ -394,6 +394,16 @@ mod tests {
     }
 
     #[test]
+    fn a_job_of_which_nothing_comes_any_more_makes_room_for_another() {
+        let mut case = Case::new(2, &[("a", pool(2, 0, 0))]);
+        case.jobs = vec![job("a", 0, JobState::Lost, None)];
+        assert_eq!(case.plan().remove.len(), 1);
+        assert!(case.started().is_empty(), "its name is taken");
+        case.jobs.clear();
+        assert_eq!(case.started(), [("miners/a".to_owned(), 0, 2)]);
+    }
+
+    #[test]
     fn a_suspended_request_keeps_no_workers_and_gets_none() {
         let mut case = Case::new(2, &[("a", pool(4, 0, 0))]);
         case.fate = Some(Fate::Suspended);

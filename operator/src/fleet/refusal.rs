@@ -61,9 +61,33 @@ impl Refusal {
     }
 }
 
+/// The reason in a refusal of a pod, without the pod's name: each try has another.
+#[must_use]
+pub fn without_name(words: &str) -> &str {
+    words
+        .split_once(" is forbidden: ")
+        .map_or(words, |(_, reason)| reason)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_try_at_a_pod_is_refused_in_the_same_words() {
+        let words = |name: &str| {
+            format!(
+                "Error creating: pods \"{name}\" is forbidden: exceeded quota: q, requested: pods=1, used: pods=0"
+            )
+        };
+        let (one, two) = (words("j-b5mkk"), words("j-gw8w6"));
+        assert_eq!(without_name(&one), without_name(&two));
+        assert_eq!(
+            without_name(&one),
+            "exceeded quota: q, requested: pods=1, used: pods=0"
+        );
+        assert_eq!(without_name("no such thing"), "no such thing");
+    }
 
     #[test]
     fn pauses_double_and_end_at_a_minute() {

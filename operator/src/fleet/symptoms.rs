@@ -137,7 +137,7 @@ const SYMPTOMS: &[Symptom] = &[
     ),
     symptom(
         Refused,
-        &["serviceaccount"],
+        &["error looking up service account"],
         reason::REFUSED,
         Person,
         "that ServiceAccount was removed: make it again as the operator's installation has it, or restart the operator, which makes those of pools",
@@ -151,10 +151,10 @@ const SYMPTOMS: &[Symptom] = &[
     ),
     symptom(
         Refused,
-        &["webhook"],
+        &["failed calling webhook"],
         reason::REFUSED,
         Time,
-        "ask whoever runs that admission webhook: it refuses, or does not answer",
+        "ask whoever runs that admission webhook: it does not answer",
     ),
     symptom(
         Refused,
@@ -455,8 +455,22 @@ mod tests {
                 Refused,
                 "admission webhook \"w\" denied the request: no",
                 "Refused",
+                Person,
+                "admission policies",
+            ),
+            (
+                Refused,
+                "failed calling webhook \"w\": connection refused",
+                "Refused",
                 Time,
-                "webhook",
+                "does not answer",
+            ),
+            (
+                Refused,
+                "jobs.batch is forbidden: User \"system:serviceaccount:a:b\" cannot create resource \"jobs\"",
+                "Refused",
+                Person,
+                "lacks that right",
             ),
             (
                 Waiting,

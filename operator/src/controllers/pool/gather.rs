@@ -36,7 +36,7 @@ pub(super) async fn look(
     if let Some(words) = ctx.pools().get(id).and_then(|p| p.warm_refused.clone()) {
         look.seen.evidence.push(Evidence {
             kind: Kind::Refused,
-            text: format!("its warm workers cannot be made: {words}"),
+            text: format!("its warm workers cannot be made: {}", fleet::without_name(&words)),
         });
     }
     Ok(Some(look))
