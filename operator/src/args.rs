@@ -12,6 +12,7 @@ use zkinfer_operator::build::{CompileSettings, WorkerSettings};
 use zkinfer_operator::client::{Cluster, GatewayAccess};
 use zkinfer_operator::cluster::RunOptions;
 use zkinfer_operator::local::Format;
+use zkinfer_operator::logging::LogFormat;
 use zkinfer_operator::remote::AllowedUrl;
 use zkinfer_operator::runs::{ModelMemory, container_limit};
 use zkml::accuracy::DEFAULT_MAX_ERROR_MILLIONTHS;
@@ -249,6 +250,10 @@ pub(crate) struct GatewayArgs {
     /// A file with your token; without: the kubeconfig's, else one of the ServiceAccount zkinfer-client.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// A ServiceAccount whose token is used instead of yours, as NAME in the namespace or NAMESPACE/NAME: you must be
+    /// allowed to make tokens for it (create serviceaccounts/token).
+    #[arg(long, value_name = "ACCOUNT", conflicts_with = "token_file")]
+    service_account: Option<String>,
 }
 
 impl From<GatewayArgs> for GatewayAccess {
@@ -257,6 +262,7 @@ impl From<GatewayArgs> for GatewayAccess {
             operator_namespace: args.operator_namespace,
             address: args.gateway,
             token_file: args.token_file,
+            service_account: args.service_account,
         }
     }
 }
@@ -326,6 +332,15 @@ pub(crate) struct RunArgs {
     /// Shortest lease of a claim, in seconds.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
     least_lease: u64,
+    /// How log lines are written.
+    #[arg(
+        long,
+        env = "ZKINFER_LOG_FORMAT",
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT"
+    )]
+    pub(crate) log_format: LogFormat,
 }
 
 impl From<RunArgs> for RunOptions {
@@ -349,6 +364,7 @@ impl From<RunArgs> for RunOptions {
             allow_source_url,
             model_memory,
             least_lease,
+            log_format: _,
         } = args;
         Self {
             workers: WorkerSettings {

@@ -17,6 +17,7 @@ pub mod dispatch;
 pub mod fleet;
 pub mod gateway;
 pub mod local;
+pub mod logging;
 pub mod reference;
 pub mod remote;
 pub mod runs;

@@ -5,12 +5,12 @@ mod args;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tracing_subscriber::EnvFilter;
 use zkinfer_operator::client::{
     self, ClientError, ClusterSubmit, ProveOptions, ReceiptOptions, UploadOptions,
 };
 use zkinfer_operator::cluster;
 use zkinfer_operator::local::{self, Format, Objects, Options, SubmitOptions};
+use zkinfer_operator::logging::{self, LogFormat};
 
 use crate::args::{Args, Command, IdentityCommand, LocalArgs};
 
@@ -19,14 +19,12 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
-        EnvFilter::new("warn,zkinfer_operator::cluster=info,zkinfer_operator::fleet=info")
+    let args = Args::read();
+    logging::start(match &args.command {
+        Command::Run(run) => run.log_format,
+        _ => LogFormat::Text,
     });
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(filter)
-        .init();
-    match run(Args::read()) {
+    match run(args) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error}");

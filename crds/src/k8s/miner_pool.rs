@@ -17,12 +17,14 @@ use crate::words::Identity;
 string_consts! {
     /// The types of a MinerPool's conditions.
     pub mod condition {
-        /// The pool may be given slices. Present from the first write.
+        /// The pool may be given slices, and its pods run as far as anybody knows. Present from the first write.
         READY = "Ready";
         /// The pool works worse than it should.
         DEGRADED = "Degraded";
         /// The pool gets no new slices because `spec.drain` is set.
         DRAINING = "Draining";
+        /// Only a person can make it ready: tools that wait (kstatus) take it as failed. Absent otherwise.
+        STALLED = "Stalled";
     }
 }
 
@@ -35,12 +37,6 @@ string_consts! {
         IDENTITY_NOT_PROVEN = "IdentityNotProven";
         /// An older pool has proven that this identity is its own.
         IDENTITY_TAKEN = "IdentityTaken";
-        /// The image cannot be fetched or started.
-        IMAGE_UNAVAILABLE = "ImageUnavailable";
-        /// The API server refuses the Jobs or other objects of the pool.
-        WORKERS_REFUSED = "WorkersRefused";
-        /// Pods are not scheduled.
-        UNSCHEDULABLE = "Unschedulable";
         /// The recent proofs were wrong too often.
         INVALID_PROOFS = "InvalidProofs";
         /// The recent claims ended without a proof too often.
@@ -68,7 +64,7 @@ string_consts! {
     validation = ("self.metadata.name.size() <= 63", "metadata.name must have at most 63 characters"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
-    printcolumn(name = "Workers", type_ = "integer", json_path = ".spec.parallelism"),
+    printcolumn(name = "Most", type_ = "integer", json_path = ".spec.parallelism", description = "workers at once"),
     printcolumn(name = "Verified", type_ = "integer", json_path = ".status.claims.verified"),
     printcolumn(name = "Invalid", type_ = "integer", json_path = ".status.claims.invalid"),
     printcolumn(name = "P50ms", type_ = "integer", json_path = ".status.p50Millis"),

@@ -13,6 +13,7 @@ pub mod documents;
 pub mod inference_request;
 pub mod miner_pool;
 pub mod model;
+pub mod pods;
 mod possession;
 mod reference;
 pub mod request_status;

@@ -31,6 +31,8 @@ string_consts! {
         RECOMPILING = "Recompiling";
         /// The list that decides who may serve it cannot be read: pools of its own namespace alone may. Absent otherwise.
         INVALID_CONSENT = "InvalidConsent";
+        /// The ConfigMap that it was compiled from holds other bytes by now; the Model stays as it is. Absent otherwise.
+        SOURCE_CHANGED = "SourceChanged";
         /// Only a change will make it ready: tools that wait (kstatus) take it as failed. Absent otherwise.
         STALLED = "Stalled";
     }
@@ -57,6 +59,8 @@ string_consts! {
         INVALID_LIST = "InvalidList";
         /// The compile Job is at work.
         COMPILING = "Compiling";
+        /// The ConfigMap that it was compiled from holds other bytes by now.
+        SOURCE_CHANGED = "SourceChanged";
         /// What was compiled is of another version than this operator reads.
         OLD_VERSION = "OldVersion";
         /// Manifest, integer graph and keys exist.

@@ -74,6 +74,8 @@ pub struct GatewayAccess {
     pub address: Option<String>,
     /// A file with the caller's token.
     pub token_file: Option<PathBuf>,
+    /// A ServiceAccount whose token is asked for: its name in the caller's namespace, or `namespace/name`.
+    pub service_account: Option<String>,
 }
 
 impl Cluster {

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, ResourceExt};
 use tokio::sync::{Notify, mpsc};
@@ -26,13 +25,14 @@ use zkml::halo2::VerifierSrs;
 use super::consents::Consents;
 use super::metrics::Metrics;
 use super::store::StoreHealth;
+use super::write::Events;
 use crate::artifacts::{ArtifactError, Artifacts, CompiledRecord};
 use crate::build::{CompileSettings, WorkerSettings};
-use crate::controllers::model::SetupPolicy;
+use crate::controllers::model::{SetupPolicy, SourceLook};
 use crate::controllers::pool::Trouble;
 use crate::controllers::request::{RunState, RunView};
 use crate::dispatch::{Dispatcher, PoolId};
-use crate::fleet::JobIndex;
+use crate::fleet::{JobIndex, Refusal};
 use crate::reference::Reference;
 use crate::remote::AllowedUrl;
 use crate::runs::{CompiledModel, Run, Shelf, ShelfError};
@@ -85,8 +85,10 @@ pub struct ModelRecord {
     pub onnx: Option<BlobRef>,
     /// The calibration data, once it was found.
     pub calibration: Option<BlobRef>,
-    /// What the compiler last said.
-    pub progress: String,
+    /// What the compiler last said, and when.
+    pub progress: Option<(String, Instant)>,
+    /// Its compile Job that the API server has refused.
+    pub refused: Option<Refusal>,
     /// What was compiled, and what the compiler reported.
     pub outcome: Option<CompiledRecord>,
     /// What was compiled before is of another version: it is compiled again.
@@ -95,6 +97,8 @@ pub struct ModelRecord {
     pub good: bool,
     /// It was tried to load it since, and why it cannot be; whether it is of another version.
     pub broken: Option<(String, bool)>,
+    /// What was seen of the ConfigMaps that it was compiled from.
+    pub source_look: SourceLook,
     /// The Model will not become ready.
     pub failed: bool,
     /// The status as written last, and when.
@@ -122,11 +126,19 @@ pub struct RunRecord {
 /// What is known of a pool beside its status.
 #[derive(Default)]
 pub struct PoolRecord {
+    /// The generation that was looked at last.
+    pub generation: Option<i64>,
     /// The generation whose objects were applied.
     pub applied: Option<i64>,
     /// Warm workers that are up.
     pub warm_ready: u32,
-    /// What keeps workers from starting.
+    /// Its objects that the API server has refused.
+    pub objects_refused: Option<Refusal>,
+    /// Its Jobs that the API server has refused.
+    pub jobs_refused: Option<Refusal>,
+    /// Why there are fewer warm workers than there should be, in the words of Kubernetes.
+    pub warm_refused: Option<String>,
+    /// What keeps workers from running.
     pub trouble: Option<Trouble>,
     /// Requests that were told of the trouble.
     pub warned: BTreeSet<RequestUid>,
@@ -239,7 +251,7 @@ pub struct Context {
     /// Who may serve.
     pub consents: Consents,
     /// Writes events.
-    pub recorder: Recorder,
+    pub events: Events,
     /// Counts.
     pub metrics: Arc<Metrics>,
     /// What has come up.

@@ -24,6 +24,23 @@ pub(super) async fn serve(listener: TcpListener, ctx: Arc<Context>) {
     }
 }
 
+/// Answers probes while another operator is at work, for ever.
+pub(super) async fn stand_by(address: &str) {
+    let ready = || std::future::ready((StatusCode::SERVICE_UNAVAILABLE, "another operator is at work"));
+    let router = Router::new()
+        .route("/healthz", get(|| std::future::ready("ok")))
+        .route("/readyz", get(ready));
+    match TcpListener::bind(address).await {
+        Ok(listener) => {
+            if let Err(error) = axum::serve(listener, router).await {
+                tracing::error!(%error, "probes are not answered");
+            }
+        }
+        Err(error) => tracing::error!(%error, address, "probes are not answered"),
+    }
+    std::future::pending::<()>().await;
+}
+
 async fn ready(State(ctx): State<Arc<Context>>) -> Response {
     if let Some(problem) = ctx.store.problem() {
         // Nothing is taken, so nobody need be sent here.

@@ -85,6 +85,11 @@ pub enum RunError {
     /// An address.
     #[error("cannot listen on {0}: {1}")]
     Listen(String, std::io::Error),
+    /// Another operator may act from now on.
+    #[error(
+        "the Lease is somebody else's, or could not be renewed: this operator ends before another one acts"
+    )]
+    NotLeader,
     /// Signals.
     #[error("signals: {0}")]
     Signal(std::io::Error),

@@ -234,13 +234,9 @@ impl World {
                 status: &status,
                 identity_taken_by: taken,
                 score: self.ledger.score(&id),
-                trouble: errors.get(&id).map(|message| pool::Trouble {
-                    cause: pool::Cause::Image,
-                    message: message.clone(),
-                    idle: true,
-                    generation: object.metadata.generation,
-                    seen: Duration::ZERO,
-                }),
+                trouble: errors
+                    .get(&id)
+                    .map(|message| pool::Trouble::not_started(message.clone(), object.metadata.generation)),
             };
             object.status = Some(pool::plan(&observed, &now()));
         }
@@ -268,6 +264,7 @@ impl World {
                 // The machine's owner runs it.
                 model_memory: u64::MAX,
                 bad_consent: consents.get(&key).and_then(Consent::problem),
+                changed: None,
             };
             let plan = model::plan(&observed, &now());
             object.status = Some(plan.status);
@@ -357,6 +354,7 @@ impl World {
                 barred: None,
                 memory_bytes: object.spec.resources.memory.bytes(),
                 score_millionths: status.score_millionths.unwrap_or_default(),
+                because: PoolView::because(&status.conditions),
             };
             (
                 view,

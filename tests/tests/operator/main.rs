@@ -18,5 +18,6 @@ mod load;
 mod requests;
 mod restart;
 mod rights;
+mod sight;
 mod submit;
 mod world;

@@ -13,17 +13,20 @@ use zkinfer_crds::Digest;
 use zkinfer_crds::k8s::model::condition;
 use zkinfer_crds::k8s::{Model, ModelStatus, find_condition, same_conditions};
 
+use super::changed;
 use super::gather::{Task, gather};
 use super::plan::{Action, CompileState, Observed, Plan, SourceState, plan};
 use crate::artifacts::ArtifactError;
 use crate::build::{CompileJob, compile_job, compile_secret};
 use crate::cluster::{Context, ReconcileError, patch_status, tell};
 use crate::dispatch::CompileToken;
-use crate::fleet::JobView;
+use crate::fleet::{JobView, Refusal};
 use crate::local::now;
 
 /// What is not there yet is looked for again after this.
 const AGAIN: Duration = Duration::from_secs(3);
+/// A compiler that has said nothing for so long is looked for.
+const SILENCE: Duration = Duration::from_secs(10);
 /// A compiler's progress is written no more often than this.
 const PROGRESS: Duration = Duration::from_secs(2);
 
@@ -63,22 +66,35 @@ pub async fn reconcile(object: Arc<Model>, ctx: Arc<Context>) -> Result<Requeue,
         old_version: gathered.old_version,
         model_memory: ctx.shelf.memory().bytes,
         bad_consent: ctx.consent_of(&object).problem(),
+        changed: gathered.changed,
     };
+    let mut observed = observed;
     let waiting = !matches!(observed.source, SourceState::Found(_)) || observed.calibration.is_err();
-    let Plan {
-        status,
-        action,
-        failed,
-    } = plan(&observed, &now());
-    if let (Some(Action::Compile), Some(Task { task, key, attempt })) = (action, gathered.task) {
+    let mut planned = plan(&observed, &now());
+    if let (Some(Action::Compile), Some(Task { task, key, attempt })) = (planned.action, gathered.task) {
         let token = CompileToken {
             model: (object.namespace().unwrap_or_default(), object.name_any()),
             uid: uid.clone(),
             key,
             task,
         };
-        start(&ctx, &token, &attempt).await?;
+        if let Some(refusal) = start(&ctx, &token, &attempt).await? {
+            observed.compile = CompileState::refused(&refusal);
+            planned = plan(&observed, &now());
+        }
     }
+    let again = match &observed.compile {
+        _ if waiting => Some(AGAIN),
+        CompileState::Running(_) => Some(SILENCE),
+        CompileState::Silent(_) | CompileState::Blocked(_) => {
+            let refused = ctx.models().get(&uid).and_then(|m| m.refused.clone());
+            Some(refused.map_or(AGAIN, |refusal| refusal.pause()))
+        }
+        CompileState::None => Some(SILENCE),
+        CompileState::Done(_) if changed::has_config_maps(&object) => Some(changed::EVERY),
+        CompileState::Done(_) | CompileState::Crashed(_) => None,
+    };
+    let Plan { status, failed, .. } = planned;
     ctx.models().entry(uid.clone()).or_default().failed = failed;
     let progress_only = same_kind(&old, &status);
     let since = written.map_or(Duration::MAX, |(_, at)| at.elapsed());
@@ -93,11 +109,7 @@ pub async fn reconcile(object: Arc<Model>, ctx: Arc<Context>) -> Result<Requeue,
             ctx.wake_requests(|r| r.namespace() == namespace && r.spec.model_ref.name == name);
         }
     }
-    Ok(if waiting {
-        Requeue::requeue(AGAIN)
-    } else {
-        Requeue::await_change()
-    })
+    Ok(again.map_or_else(Requeue::await_change, Requeue::requeue))
 }
 
 /// The store cannot be asked now. A Model that is ready stays so, as far as anybody knows.
@@ -123,6 +135,7 @@ async fn without_store(ctx: &Context, object: &Model, error: &ArtifactError) -> 
         old_version: false,
         model_memory: ctx.shelf.memory().bytes,
         bad_consent: ctx.consent_of(object).problem(),
+        changed: None,
     };
     let status = plan(&observed, &now()).status;
     if status != old && patch_status(ctx, object, &status).await? {
@@ -132,8 +145,13 @@ async fn without_store(ctx: &Context, object: &Model, error: &ArtifactError) -> 
     Ok(())
 }
 
-/// Makes the compile Job. The same attempt has the same name: two starts of the operator make one Job.
-async fn start(ctx: &Context, token: &CompileToken, attempt: &Digest) -> Result<(), ReconcileError> {
+/// Makes the compile Job. The same attempt has the same name: two starts of the operator make one Job. What the API server
+/// refuses is kept, and returned.
+async fn start(
+    ctx: &Context,
+    token: &CompileToken,
+    attempt: &Digest,
+) -> Result<Option<Refusal>, ReconcileError> {
     let sealed = ctx.dispatcher.seal_compile(token);
     let model = (token.model.0.as_str(), token.model.1.as_str());
     let job = CompileJob {
@@ -149,9 +167,21 @@ async fn start(ctx: &Context, token: &CompileToken, attempt: &Digest) -> Result<
         // Made before a restart; what follows may not have been.
         Err(kube::Error::Api(status)) if status.code == 409 => match api.get_opt(&job.name_any()).await? {
             Some(there) => there,
-            None => return Ok(()),
+            None => return Ok(None),
         },
-        Err(e) => return Err(e.into()),
+        Err(error) => {
+            let Some(words) = Refusal::words_of(&error).map(str::to_owned) else {
+                return Err(error.into());
+            };
+            let mut models = ctx.models();
+            let record = models.entry(token.uid.clone()).or_default();
+            let old = record.refused.take();
+            if old.as_ref().is_none_or(|old| old.words != words) {
+                tracing::warn!(model = ?token.model, words, "the compiler's Job cannot be made");
+            }
+            record.refused = Some(Refusal::after(old.as_ref(), words, ctx.started.elapsed()));
+            return Ok(record.refused.clone());
+        }
     };
     let secrets: Api<Secret> = Api::namespaced(ctx.client.clone(), &ctx.workers.namespace);
     match secrets
@@ -169,7 +199,11 @@ async fn start(ctx: &Context, token: &CompileToken, attempt: &Digest) -> Result<
     if let Some(view) = JobView::of(&made) {
         ctx.jobs.insert(view, ctx.started.elapsed());
     }
-    Ok(())
+    let mut models = ctx.models();
+    let record = models.entry(token.uid.clone()).or_default();
+    // What another compiler said is no word of this one.
+    (record.refused, record.progress) = (None, None);
+    Ok(None)
 }
 
 /// Whether two statuses differ in what a compiler says of its progress only.
@@ -205,11 +239,28 @@ async fn said(ctx: &Context, object: &Model, old: &ModelStatus, status: &ModelSt
             return;
         }
     }
+    let changed = |s: &ModelStatus| find_condition(&s.conditions, condition::SOURCE_CHANGED).cloned();
+    match (changed(old), changed(status)) {
+        (None, Some(new)) => {
+            return tell(
+                ctx,
+                object,
+                EventType::Warning,
+                &new.reason,
+                "Compile",
+                &new.message,
+            )
+            .await;
+        }
+        (Some(_), None) => return,
+        _ => {}
+    }
     let Some(ready) = find_condition(&status.conditions, condition::READY) else {
         return;
     };
     let compiled = find_condition(&status.conditions, condition::COMPILED);
-    let bad = ready.status != "True" && compiled.is_some_and(|c| c.status == "False");
+    let of_pods = zkinfer_crds::k8s::pods::reason::ALL.contains(&ready.reason.as_str());
+    let bad = ready.status != "True" && (of_pods || compiled.is_some_and(|c| c.status == "False"));
     let type_ = if bad {
         EventType::Warning
     } else {

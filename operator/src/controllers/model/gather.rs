@@ -10,12 +10,16 @@ use zkinfer_crds::wire::{BlobRef, CompileTask};
 use zkinfer_crds::{Digest, ProofSystem};
 use zkml::backend::needs_srs;
 
+use super::changed;
 use super::plan::{CompileState, SourceState};
 use crate::artifacts::{ArtifactError, CompiledName, CompiledRecord, Kept};
 use crate::cluster::Context;
-use crate::fleet::JobState;
+use crate::fleet::{self, Finding, JobState, Whose, diagnose};
 use crate::runs::{CompiledModel, LoadError, ShelfError};
 use crate::sources::{self, SourceError};
+
+/// A compiler at work says something every few seconds.
+const SILENT: std::time::Duration = std::time::Duration::from_secs(15);
 
 /// What [`gather`] found, with what a compiler would be told.
 pub(super) struct Gathered {
@@ -26,6 +30,8 @@ pub(super) struct Gathered {
     pub(super) task: Option<Task>,
     /// What was compiled before is of another version.
     pub(super) old_version: bool,
+    /// Which file is another by now, in a sentence.
+    pub(super) changed: Option<String>,
 }
 
 /// What a compiler is started with.
@@ -50,7 +56,9 @@ pub(super) async fn gather(ctx: &Context, object: &Model) -> Result<Gathered, Ar
         let of = (namespace.as_str(), object.spec.proof_system);
         match look(ctx, &uid, of, &known, false).await? {
             Loaded::Known(outcome) => {
+                let changed = changed::look(ctx, object, &known).await;
                 return Ok(Gathered {
+                    changed,
                     source: SourceState::Found(onnx),
                     calibration: Ok(()),
                     compile: CompileState::Done(outcome),
@@ -106,6 +114,7 @@ pub(super) async fn gather(ctx: &Context, object: &Model) -> Result<Gathered, Ar
         compile: CompileState::None,
         task: None,
         old_version,
+        changed: None,
     };
     match (onnx, calibration) {
         (Err(e), _) => gathered.source = e.into(),
@@ -294,26 +303,19 @@ async fn compiling(
         None => {
             let crash = ctx.artifacts.compiled(CompiledName::Crash(uid)).await?;
             let crash = crash.and_then(|json| serde_json::from_slice::<Crash>(&json).ok());
-            let same = crash.filter(|crash| crash.attempt == of.attempt);
-            return Ok(same.map_or(CompileState::None, |crash| CompileState::Crashed(crash.message)));
+            if let Some(crash) = crash.filter(|crash| crash.attempt == of.attempt) {
+                return Ok(CompileState::Crashed(crash.message));
+            }
+            let refused = ctx.models().get(uid).and_then(|m| m.refused.clone());
+            let refused = refused.filter(|refusal| !refusal.is_due(ctx.started.elapsed()));
+            return Ok(refused.map_or(CompileState::None, |refusal| CompileState::refused(&refusal)));
         }
         Some(JobState::Removed) => {
             return Ok(CompileState::Running(
                 "the compiler's Job is being removed".to_owned(),
             ));
         }
-        Some(JobState::Running) => {
-            let said = ctx
-                .models()
-                .get(uid)
-                .map(|m| m.progress.clone())
-                .unwrap_or_default();
-            return Ok(CompileState::Running(if said.is_empty() {
-                "the compiler's pod is starting".to_owned()
-            } else {
-                said
-            }));
-        }
+        Some(JobState::Running | JobState::Lost) => return Ok(at_work(ctx, uid).await),
         // It exits well only after its report: the store has lost it since, or will show it again. Once the Job is removed
         // the Model is compiled anew.
         Some(JobState::Ended) => {
@@ -321,7 +323,10 @@ async fn compiling(
                         Model is compiled again when the Job is removed, 10 min after its end";
             return Ok(CompileState::Running(lost.to_owned()));
         }
-        Some(JobState::Failed(why)) => format!("the compiler's Job failed: {why}"),
+        Some(JobState::Failed(why)) => match trouble(ctx, uid).await {
+            Some(finding) => format!("the compiler's Job failed: {why}. {}", finding.message),
+            None => format!("the compiler's Job failed: {why}"),
+        },
     };
     // The Job will be gone, and the operator may be.
     let crash = Crash {
@@ -331,6 +336,33 @@ async fn compiling(
     let json = serde_json::to_vec(&crash).unwrap_or_default();
     ctx.artifacts.put_compiled(CompiledName::Crash(uid), json).await?;
     Ok(CompileState::Crashed(crashed))
+}
+
+/// A compiler that says nothing may not be there.
+async fn at_work(ctx: &Context, uid: &str) -> CompileState {
+    let progress = ctx.models().get(uid).and_then(|m| m.progress.clone());
+    let said = match progress {
+        Some((said, at)) if at.elapsed() < SILENT => return CompileState::Running(said),
+        other => other.map(|(said, _)| said),
+    };
+    match (trouble(ctx, uid).await, said) {
+        (Some(finding), _) => CompileState::Blocked(finding),
+        (None, Some(said)) => CompileState::Silent(format!(
+            "the compiler says nothing any more; it last said: {said}"
+        )),
+        (None, None) => CompileState::Silent("the compiler's pod is starting".to_owned()),
+    }
+}
+
+/// What is wrong with the compiler's pods.
+async fn trouble(ctx: &Context, uid: &str) -> Option<Finding> {
+    match fleet::at_compiler(ctx, uid).await {
+        Ok(look) => diagnose(&look.seen.evidence, Whose::Compiler),
+        Err(error) => {
+            tracing::warn!(uid, %error, "the compiler's pods cannot be looked at");
+            None
+        }
+    }
 }
 
 /// How a compiler ended that has reported nothing.

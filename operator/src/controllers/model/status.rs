@@ -92,6 +92,15 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// Whether what it was compiled from is another file by now.
+    pub(super) fn source_changed(&mut self, changed: Option<&str>) {
+        let type_ = condition::SOURCE_CHANGED;
+        match changed {
+            Some(message) => self.set(type_, Truth::True, reason::SOURCE_CHANGED, message),
+            None => self.status.conditions.retain(|c| c.type_ != type_),
+        }
+    }
+
     /// Its answers may be further from the float model's than the operator accepts.
     pub(super) fn budget_above_operator(&mut self, budget: f64, max_error: f64) {
         let message = format!(

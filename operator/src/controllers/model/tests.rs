@@ -8,6 +8,7 @@ use zkinfer_crds::wire::BlobRef;
 use zkinfer_crds::{Digest, ProofSystem};
 
 use super::plan::*;
+use crate::fleet::{Finding, Mends};
 use crate::local::now;
 
 /// A Model that was ready once.
@@ -21,6 +22,7 @@ struct Case {
     old_version: bool,
     model_memory: u64,
     bad_consent: Option<String>,
+    changed: Option<String>,
 }
 
 impl Case {
@@ -55,6 +57,7 @@ impl Case {
             old_version: false,
             model_memory: 320 << 20,
             bad_consent: None,
+            changed: None,
         }
     }
 
@@ -72,6 +75,7 @@ impl Case {
             old_version: self.old_version,
             model_memory: self.model_memory,
             bad_consent: self.bad_consent.clone(),
+            changed: self.changed.clone(),
         };
         let Plan {
             status,
@@ -268,4 +272,39 @@ fn a_model_that_the_operator_has_no_memory_for_is_not_ready_and_names_limit_and_
         &case.status.conditions,
         condition::READY
     ));
+}
+
+#[test]
+fn a_file_that_is_another_by_now_is_told_of_and_changes_nothing() {
+    let mut case = Case::new(CompileState::Crashed("why".to_owned()));
+    case.changed = Some("it is another".to_owned());
+    case.plan();
+    assert_eq!(case.told("SourceChanged"), Some(("True", "SourceChanged")));
+    assert_eq!(case.told("Ready"), Some(("False", "CompileFailed")));
+    case.changed = None;
+    case.plan();
+    assert_eq!(case.told("SourceChanged"), None);
+}
+
+#[test]
+fn a_compiler_that_cannot_start_is_no_failure_of_the_model_and_stalled_where_a_person_has_to_act() {
+    let blocked = |mends| {
+        CompileState::Blocked(Finding {
+            reason: "QuotaExceeded",
+            message: "no room. Make some".to_owned(),
+            mends,
+            lasts: false,
+        })
+    };
+    let mut case = Case::new(blocked(Mends::Time));
+    assert_eq!(case.plan(), (None, false), "its requests wait");
+    assert_eq!(case.told("Ready"), Some(("False", "QuotaExceeded")));
+    assert_eq!(case.told("Compiled"), Some(("Unknown", "QuotaExceeded")));
+    assert_eq!(case.told("Stalled"), None);
+    case.compile = blocked(Mends::Person);
+    assert_eq!(case.plan(), (None, false));
+    assert_eq!(case.told("Stalled"), Some(("True", "QuotaExceeded")));
+    case.compile = CompileState::Running("planned 4 slices".to_owned());
+    case.plan();
+    assert_eq!(case.told("Stalled"), None);
 }

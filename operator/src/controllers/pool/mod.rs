@@ -9,4 +9,4 @@ mod trouble;
 pub use apply::reconcile;
 pub use identity::{Possession, identity, identity_of, possession};
 pub use plan::{Observed, plan};
-pub use trouble::{Cause, Trouble};
+pub use trouble::Trouble;

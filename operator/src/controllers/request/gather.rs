@@ -97,6 +97,7 @@ pub(super) fn pools(ctx: &Context, object: &InferenceRequest) -> Vec<PoolView> {
             barred: consent.refusal(&own, || identity_of(pool)),
             memory_bytes: pool.spec.resources.memory.bytes(),
             score_millionths: status.and_then(|s| s.score_millionths).unwrap_or_default(),
+            because: status.and_then(|s| PoolView::because(&s.conditions)),
             id,
         }
     };

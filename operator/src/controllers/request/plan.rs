@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use zkinfer_crds::Digest;
 use zkinfer_crds::compile_report::CompileReport;
+use zkinfer_crds::k8s::find_condition;
 use zkinfer_crds::k8s::inference_request::{
     InferenceRequestSpec, InferenceRequestStatus, RequestPhase, reason,
 };
@@ -80,6 +81,26 @@ pub struct PoolView {
     pub memory_bytes: u64,
     /// Its score.
     pub score_millionths: u32,
+    /// Why it is as ready as it is: reason and message of its condition.
+    pub because: Option<String>,
+}
+
+impl PoolView {
+    /// Longest reason that a request repeats of a pool.
+    const BECAUSE: usize = 200;
+
+    /// Reason and message of a pool's `Ready`, shortened.
+    #[must_use]
+    pub fn because(conditions: &[Condition]) -> Option<String> {
+        let ready = find_condition(conditions, "Ready")?;
+        let text = format!("{}: {}", ready.reason, ready.message);
+        let short: String = text.chars().take(Self::BECAUSE).collect();
+        Some(if short.len() < text.len() {
+            format!("{short} …")
+        } else {
+            short
+        })
+    }
 }
 
 /// How a run ended.
@@ -322,7 +343,7 @@ fn start(observed: &Observed<'_>, to: &mut Writer<'_>) -> Option<Action> {
         // Asked before.
         ModelState::Unknown => return None,
         ModelState::NotFound => {
-            let message = format!("there is no Model `{name}` yet");
+            let message = format!("there is no Model `{name}` in this request's namespace yet");
             to.waiting(RequestPhase::Pending, reason::MODEL_NOT_FOUND, &message);
             return None;
         }
@@ -388,56 +409,66 @@ fn began_with_another(observed: &Observed<'_>) -> bool {
     }
 }
 
-/// So many pools are named in a message.
-const MAX_NAMED: usize = 8;
+/// Pools that a message names.
+const NAMED_POOLS: usize = 6;
 
-/// What keeps each pool from it. Pools that do not serve the namespace are nobody's business there: they are counted.
+/// Why no pool fits, pool by pool; those with the fewest obstacles first, since they are the nearest to it.
 fn no_fitting_pool(observed: &Observed<'_>) -> String {
     let memory = match observed.model {
         ModelState::Ready { memory_bytes, .. } => memory_bytes,
         _ => 0,
     };
-    let (serving, others): (Vec<_>, Vec<_>) = observed.pools.iter().partition(|p| p.serves);
-    let mut parts: Vec<String> = serving
+    if observed.pools.is_empty() {
+        return "there is no MinerPool: make one in this namespace, or one elsewhere that serves it"
+            .to_owned();
+    }
+    let mut pools: Vec<(Vec<String>, &PoolView)> = observed
+        .pools
         .iter()
-        .take(MAX_NAMED)
-        .map(|p| format!("{}: {}", p.id, lacks(observed, p, memory)))
+        .map(|p| (obstacles(observed, p, memory), p))
         .collect();
-    let more = serving.len().saturating_sub(MAX_NAMED);
-    if more > 0 {
-        parts.push(format!("{more} more that serve this namespace"));
-    }
-    if !others.is_empty() {
-        parts.push(format!(
-            "{} that do not serve this namespace (their allowedNamespaces)",
-            others.len()
-        ));
-    }
-    if parts.is_empty() {
-        "there is no MinerPool".to_owned()
-    } else {
-        format!("no pool fits: {}", parts.join("; "))
-    }
+    pools.sort_by(|(a, p), (b, q)| (a.len(), &p.id).cmp(&(b.len(), &q.id)));
+    let named = pools.iter().take(NAMED_POOLS);
+    let named: Vec<String> = named
+        .map(|(why, pool)| match why.as_slice() {
+            // It has fitted when the slices were handed out.
+            [] => format!("{} fits", pool.id),
+            why => format!("{}: {}", pool.id, why.join(", ")),
+        })
+        .collect();
+    let more = match pools.len().saturating_sub(NAMED_POOLS) {
+        0 => String::new(),
+        n => format!("; and {n} more"),
+    };
+    format!("none of {} pools fits: {}{more}", pools.len(), named.join("; "))
 }
 
-/// All that keeps a pool from proving the request, in words.
-fn lacks(observed: &Observed<'_>, pool: &PoolView, memory: u64) -> String {
-    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
-    let own = mib(pool.memory_bytes);
-    let lacks = [
-        pool.barred.clone(),
-        pool.draining.then(|| "it is drained".to_owned()),
-        (!pool.ready && !pool.draining).then(|| "it is not ready".to_owned()),
-        (!selected(observed, pool)).then(|| "poolSelector does not select it".to_owned()),
-        (pool.memory_bytes < memory).then(|| {
-            format!(
-                "its workers have {own} MiB, the largest slice needs {}",
-                mib(memory)
-            )
-        }),
-    ];
-    let lacks: Vec<String> = lacks.into_iter().flatten().collect();
-    lacks.join(", and ")
+/// Why a pool is not for a request; nothing: it fits. The one list of what a pool must be.
+fn obstacles(observed: &Observed<'_>, pool: &PoolView, memory: u64) -> Vec<String> {
+    let mut why = Vec::new();
+    if !pool.serves {
+        // What else is wrong with it is not this namespace's to know.
+        return vec!["its spec.allowedNamespaces has not this namespace".to_owned()];
+    }
+    why.extend(pool.barred.clone());
+    if !selected(observed, pool) {
+        why.push("it has not the labels of poolSelector".to_owned());
+    }
+    if pool.memory_bytes < memory {
+        let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+        why.push(format!(
+            "its workers have {} MiB of memory, the largest slice needs {} MiB",
+            pool.memory_bytes >> 20,
+            mib(memory)
+        ));
+    }
+    if pool.draining {
+        why.push("it is drained".to_owned());
+    } else if !pool.ready {
+        let because = pool.because.as_deref().unwrap_or("nothing is known of it yet");
+        why.push(format!("it is not Ready ({because})"));
+    }
+    why
 }
 
 /// The pools of a run at work. Those that still fit stay first, so that nobody who is at work is sent away for a better
@@ -494,8 +525,7 @@ fn fitting(observed: &Observed<'_>, memory: u64) -> Vec<PoolId> {
     let mut fitting: Vec<&PoolView> = observed
         .pools
         .iter()
-        .filter(|p| p.ready && !p.draining && p.serves && p.barred.is_none() && p.memory_bytes >= memory)
-        .filter(|p| selected(observed, p))
+        .filter(|p| obstacles(observed, p, memory).is_empty())
         .collect();
     fitting.sort_by(|a, b| {
         b.score_millionths

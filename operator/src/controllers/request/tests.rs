@@ -28,6 +28,7 @@ fn pool(name: &str) -> PoolView {
         barred: None,
         memory_bytes: 1 << 30,
         score_millionths: 0,
+        because: None,
     }
 }
 
@@ -361,9 +362,9 @@ fn a_pool_without_consent_is_none_that_fits_and_the_message_says_what_each_pool_
     let ready = find_condition(&case.status.conditions, condition::READY).unwrap();
     assert_eq!(
         ready.message,
-        "no pool fits: miners/a: spec.servedBy of Model `m` does not name namespace `miners`; miners/b: it is not ready, \
-         and its workers have 1024 MiB, the largest slice needs 2048; 1 that do not serve this namespace (their \
-         allowedNamespaces)"
+        "none of 3 pools fits: miners/a: spec.servedBy of Model `m` does not name namespace `miners`; miners/c: its \
+         spec.allowedNamespaces has not this namespace; miners/b: its workers have 1024 MiB of memory, the largest slice \
+         needs 2048 MiB, it is not Ready (nothing is known of it yet)"
     );
     case.pools = vec![barred, large("d")];
     assert_eq!(case.plan(), Some(Action::Start(vec![id("d")])));
@@ -394,4 +395,49 @@ fn while_the_store_is_away_nothing_is_begun_and_nothing_final_is_said() {
     case.second = 60;
     assert_eq!(case.plan(), Some(Action::Stop));
     assert_eq!(case.reason("Failed"), Some("DeadlineExceeded"));
+}
+
+#[test]
+fn a_request_that_no_pool_fits_is_told_what_is_wrong_with_each() {
+    let mut case = Case::new(RunState::None, Vec::new());
+    let told = |case: &mut Case| {
+        case.plan();
+        let ready = find_condition(&case.status.conditions, condition::READY).unwrap();
+        assert_eq!(ready.reason, "NoFittingPool");
+        assert!(ready.message.len() <= zkinfer_crds::k8s::conditions::MAX_MESSAGE);
+        ready.message.clone()
+    };
+    assert!(told(&mut case).contains("there is no MinerPool"));
+    case.spec.pool_selector =
+        Some(serde_json::from_value(serde_json::json!({ "matchLabels": { "a": "b" } })).unwrap());
+    let selected = |name| PoolView {
+        labels: BTreeMap::from([("a".to_owned(), "b".to_owned())]),
+        ..pool(name)
+    };
+    case.pools = vec![
+        PoolView {
+            serves: false,
+            because: Some("Crashing: a secret".to_owned()),
+            ..selected("elsewhere")
+        },
+        PoolView {
+            memory_bytes: 1 << 10,
+            draining: true,
+            ..selected("small")
+        },
+        PoolView {
+            ready: false,
+            because: Some("ImageUnavailable: no such image".to_owned()),
+            ..selected("broken")
+        },
+        pool("other"),
+    ];
+    assert_eq!(
+        told(&mut case),
+        "none of 4 pools fits: miners/broken: it is not Ready (ImageUnavailable: no such image); miners/elsewhere: its \
+         spec.allowedNamespaces has not this namespace; miners/other: it has not the labels of poolSelector; miners/small: \
+         its workers have 0 MiB of memory, the largest slice needs 1 MiB, it is drained"
+    );
+    case.pools = (0..40).map(|n| pool(&format!("p{n}"))).collect();
+    assert!(told(&mut case).ends_with("; and 34 more"));
 }
