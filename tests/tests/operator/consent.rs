@@ -192,10 +192,9 @@ async fn a_pool_that_serves_everybody_sees_nothing_of_a_namespace_that_has_not_c
         client: objects.client.clone(),
         namespace: "evil".to_owned(),
     };
-    let pool: MinerPool = evil.api().get("spy").await.unwrap();
-    let failures = pool.status.unwrap().failures;
-    assert_eq!(
-        failures.keys().map(String::as_str).collect::<Vec<_>>(),
-        ["ConsentWithdrawn"]
-    );
+    let told = |p: &MinerPool| {
+        let failures = p.status.iter().flat_map(|s| s.failures.keys());
+        failures.eq(["ConsentWithdrawn"])
+    };
+    evil.until("spy", LONG, told).await.unwrap();
 }
