@@ -5,11 +5,13 @@
 #   ctr -n k8s.io images import FILE      or      kind load image-archive FILE
 # The worker's image also holds builds for wider instruction sets, which its program starts where the processor has them:
 # $ZKINFER_BUILDS (x86-64-v3 x86-64-v4). Each builds all dependencies once more; empty: only the one that runs everywhere.
+# The programs are built with cargo's profile `dist`: all of it optimised, and linked as a whole. $ZKINFER_PROFILE=release takes
+# what `./quickstart` and the tests build: less work for the compiler, larger images.
 # Needs buildah (Debian: apt-get install buildah) and the C library's static files (libc6-dev).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/toolchain.sh
-tag=${ZKINFER_TAG:-dev} target=${CARGO_TARGET_DIR:-target}
+tag=${ZKINFER_TAG:-dev} target=${CARGO_TARGET_DIR:-target} profile=${ZKINFER_PROFILE:-dist}
 out=${1:-${ZKINFER_IMAGES:-$target/images}}
 command -v buildah >/dev/null || { echo "images: this machine lacks buildah (as root: apt-get install buildah)" >&2; exit 2; }
 
@@ -25,12 +27,12 @@ take() { # built, to
     fi
 }
 # Static and position-independent: they run in an image that holds nothing else, and resolve names themselves. The C
-# library is chosen when a program is linked, so the libraries that `cargo build --release --workspace` has built are used
-# as they are, but for those of the workspace: they lie beside the others, so that neither build disturbs the other.
-RUSTC_WORKSPACE_WRAPPER=$PWD/scripts/static-program.sh cargo build --release --locked --workspace --bins
+# library is chosen when a program is linked, so the libraries that `cargo build --workspace` has built with this profile are
+# used as they are, but for those of the workspace: they lie beside the others, so that neither build disturbs the other.
+RUSTC_WORKSPACE_WRAPPER=$PWD/scripts/static-program.sh cargo build --profile "$profile" --locked --workspace --bins
 image() { # name
     mkdir -p "$work/$1"
-    take "$target/release/$1" "$work/$1/$1"
+    take "$target/$profile/$1" "$work/$1/$1"
     local name=zkinfer.dev/$1:$tag
     buildah "${store[@]}" bud --quiet --network none --timestamp 0 --tag "$name" \
         --file "images/$1.Containerfile" "$work/$1" >/dev/null
@@ -48,8 +50,8 @@ if [ "$(uname -m)" = x86_64 ]; then
         # them, so that libraries have the same features as in the first build; scripts/bars.sh uses the same ones.
         CARGO_TARGET_DIR=$target/$build \
             CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-C target-cpu=$build -C target-feature=+crt-static" \
-            cargo build --release --locked --workspace --bins --target x86_64-unknown-linux-gnu
-        take "$target/$build/x86_64-unknown-linux-gnu/release/prover-worker" "$work/prover-worker/prover-worker.$build"
+            cargo build --profile "$profile" --locked --workspace --bins --target x86_64-unknown-linux-gnu
+        take "$target/$build/x86_64-unknown-linux-gnu/$profile/prover-worker" "$work/prover-worker/prover-worker.$build"
     done
 fi
 image prover-worker

@@ -17,6 +17,19 @@ pub enum CompileOutcome {
     Failed(CompileFailure),
 }
 
+/// The largest report that is read, in bytes.
+pub const MAX_REPORT_BYTES: usize = 4 << 20;
+
+impl CompileOutcome {
+    /// Reads a report, as the gateway does.
+    ///
+    /// # Errors
+    /// Bytes that are not the JSON of one.
+    pub fn read(json: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(json)
+    }
+}
+
 /// A compiled model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

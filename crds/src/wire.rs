@@ -22,6 +22,7 @@
 //! share a cluster; time is measured by the gateway's clock.
 
 use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::words::{ClaimId, Digest, Identity, ParameterId, ProofSystem, RequestUid, SliceIndex};
@@ -38,6 +39,8 @@ pub const MAX_ENVELOPE_BYTES: u64 = 512 << 10;
 pub const MAX_WAIT_SECONDS: u32 = 30;
 /// The longest worker name and message, in bytes.
 pub const MAX_TEXT: usize = 256;
+/// The largest [`ClaimRequest`] and [`Refusal`], in bytes.
+pub const MAX_BODY_BYTES: usize = 16 << 10;
 /// The exit code of a worker that handed its claim back because it was told to stop.
 pub const EXIT_DRAINED: u8 = 75;
 
@@ -57,6 +60,47 @@ pub struct ClaimRequest {
     pub request: Option<RequestUid>,
     /// How long the gateway may hold the answer while it has nothing, in seconds; more than 30 is as good as 30.
     pub wait_seconds: u32,
+}
+
+impl ClaimRequest {
+    /// Reads a body, as the gateway does.
+    ///
+    /// # Errors
+    /// Bytes that are no such body, or a name that is too long.
+    pub fn read(json: &[u8]) -> Result<Self, BodyError> {
+        let read: Self = body(json)?;
+        text("worker", &read.worker)?;
+        Ok(read)
+    }
+}
+
+/// Why bytes are not the body of a call.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// There are too many.
+    #[error("a body has at most {MAX_BODY_BYTES} bytes")]
+    TooLarge,
+    /// They are not the JSON of one.
+    #[error("{0}")]
+    Form(#[from] serde_json::Error),
+    /// A text is too long.
+    #[error("{0}: at most {MAX_TEXT} bytes")]
+    Text(&'static str),
+}
+
+fn body<T: DeserializeOwned>(json: &[u8]) -> Result<T, BodyError> {
+    if json.len() > MAX_BODY_BYTES {
+        return Err(BodyError::TooLarge);
+    }
+    Ok(serde_json::from_slice(json)?)
+}
+
+fn text(field: &'static str, text: &str) -> Result<(), BodyError> {
+    if text.len() <= MAX_TEXT {
+        Ok(())
+    } else {
+        Err(BodyError::Text(field))
+    }
 }
 
 /// A blob by digest and size.
@@ -133,6 +177,18 @@ pub struct Refusal {
     /// For people; at most 256 bytes.
     #[schemars(length(max = 256))]
     pub message: String,
+}
+
+impl Refusal {
+    /// Reads a body, as the gateway does.
+    ///
+    /// # Errors
+    /// Bytes that are no such body, or a message that is too long.
+    pub fn read(json: &[u8]) -> Result<Self, BodyError> {
+        let read: Self = body(json)?;
+        text("message", &read.message)?;
+        Ok(read)
+    }
 }
 
 /// What a compiler shall make.

@@ -270,6 +270,7 @@ fn what_may_change_may() {
             "Model",
             json!({ "sha256": format!("sha256:{}", "1".repeat(64)), "classes": ["a"] }),
         ),
+        ("Model", json!({ "servedBy": [{ "namespace": "miner" }] })),
         ("InferenceRequest", json!({ "suspend": true })),
         (
             "InferenceRequest",

@@ -7,12 +7,14 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
 use zkinfer_crds::ProofSystem;
-use zkinfer_crds::k8s::{Cpu, Memory};
+use zkinfer_crds::k8s::{Cpu, Memory, ServedBy, parse_served_by};
 use zkinfer_operator::build::{CompileSettings, WorkerSettings};
 use zkinfer_operator::client::{Cluster, GatewayAccess};
 use zkinfer_operator::cluster::RunOptions;
 use zkinfer_operator::local::Format;
+use zkinfer_operator::logging::LogFormat;
 use zkinfer_operator::remote::AllowedUrl;
+use zkinfer_operator::runs::{ModelMemory, container_limit};
 use zkml::accuracy::DEFAULT_MAX_ERROR_MILLIONTHS;
 
 /// Slices models, has miners prove the slices, verifies every proof, and answers with a receipt.
@@ -24,8 +26,7 @@ pub(crate) struct Args {
 }
 
 /// What is of use only where this program does the work itself.
-const LOCAL_ONLY: [&str; 8] = [
-    "output",
+const LOCAL_ONLY: [&str; 7] = [
     "allow_dev_srs",
     "srs",
     "state",
@@ -110,6 +111,11 @@ pub(crate) enum Command {
         /// Outputs of shape [1, n] are no scores of classes: their greatest value may be elsewhere.
         #[arg(long)]
         no_top1: bool,
+        /// A namespace whose pools may prove the model, which then see it and every input; with an identity, only this
+        /// miner's. May be given several times. Without: pools of its own namespace, and who else the namespace's or
+        /// operator's ConfigMap zkinfer-consent names.
+        #[arg(long, value_name = "NAMESPACE[=IDENTITY]", value_parser = served_by, conflicts_with = "local")]
+        served_by: Vec<ServedBy>,
         #[command(flatten)]
         options: LocalArgs,
     },
@@ -184,8 +190,8 @@ pub(crate) enum IdentityCommand {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct LocalArgs {
-    /// How to print the objects.
-    #[arg(short, long, value_enum, default_value_t = Format::Yaml)]
+    /// What to print.
+    #[arg(short, long, value_enum, default_value_t = Format::Text)]
     pub(crate) output: Format,
     /// Use the development SRS. Everything proved with it is FORGEABLE BY ANYONE.
     #[arg(long)]
@@ -244,6 +250,10 @@ pub(crate) struct GatewayArgs {
     /// A file with your token; without: the kubeconfig's, else one of the ServiceAccount zkinfer-client.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// A ServiceAccount whose token is used instead of yours, as NAME in the namespace or NAMESPACE/NAME: you must be
+    /// allowed to make tokens for it (create serviceaccounts/token).
+    #[arg(long, value_name = "ACCOUNT", conflicts_with = "token_file")]
+    service_account: Option<String>,
 }
 
 impl From<GatewayArgs> for GatewayAccess {
@@ -252,6 +262,7 @@ impl From<GatewayArgs> for GatewayAccess {
             operator_namespace: args.operator_namespace,
             address: args.gateway,
             token_file: args.token_file,
+            service_account: args.service_account,
         }
     }
 }
@@ -314,9 +325,22 @@ pub(crate) struct RunArgs {
         value_delimiter = ','
     )]
     allow_source_url: Vec<AllowedUrl>,
+    /// Memory for compiled models. Without: what the container's memory limit (512Mi where there is none) leaves beside the
+    /// 192Mi of everything else, at least a quarter of it. Beyond half of it a namespace has one model loaded.
+    #[arg(long, value_name = "MEMORY")]
+    model_memory: Option<Memory>,
     /// Shortest lease of a claim, in seconds.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
     least_lease: u64,
+    /// How log lines are written.
+    #[arg(
+        long,
+        env = "ZKINFER_LOG_FORMAT",
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT"
+    )]
+    pub(crate) log_format: LogFormat,
 }
 
 impl From<RunArgs> for RunOptions {
@@ -338,7 +362,9 @@ impl From<RunArgs> for RunOptions {
             srs,
             allow_dev_srs,
             allow_source_url,
+            model_memory,
             least_lease,
+            log_format: _,
         } = args;
         Self {
             workers: WorkerSettings {
@@ -363,6 +389,7 @@ impl From<RunArgs> for RunOptions {
             allow_dev_srs,
             source_urls: allow_source_url,
             least_lease: Duration::from_secs(least_lease),
+            model_memory: ModelMemory::new(model_memory.map(|m| m.bytes()), container_limit()),
         }
     }
 }
@@ -375,6 +402,17 @@ fn error(text: &str) -> Result<f64, String> {
         Ok(value) if value.is_finite() && value > 0.0 => Ok(value),
         _ => Err("expected a positive number, such as 0.01".to_owned()),
     }
+}
+
+fn served_by(text: &str) -> Result<ServedBy, String> {
+    let (namespace, identity) = text.split_once('=').map_or((text, None), |(n, i)| (n, Some(i)));
+    let entry = match identity {
+        Some(identity) => format!("- {{ namespace: {namespace:?}, identity: {identity:?} }}"),
+        None => format!("- namespace: {namespace:?}"),
+    };
+    let mut list = parse_served_by(&entry)?;
+    list.pop()
+        .ok_or_else(|| "expected NAMESPACE or NAMESPACE=IDENTITY".to_owned())
 }
 
 fn prover(text: &str) -> Result<(String, Vec<String>), String> {
@@ -409,7 +447,6 @@ mod tests {
             ("--srs", Some("file")),
             ("--worker", Some("program")),
             ("--prover", Some("a=b")),
-            ("--output", Some("json")),
             ("--least-lease", Some("30")),
             ("--max-error", Some("0.1")),
             ("--allow-dev-srs", None),
@@ -420,6 +457,30 @@ mod tests {
             let local: Vec<&str> = more.into_iter().chain(["--local"]).collect();
             submit(&local).unwrap();
         }
-        submit(&["--wait", "--quiet", "-n", "here"]).unwrap();
+        submit(&["--wait", "--quiet", "-n", "here", "-o", "yaml"]).unwrap();
+    }
+
+    #[test]
+    fn who_may_serve_is_a_namespace_or_a_miner_in_one() {
+        let identity = format!("ed25519:{}", "1".repeat(64));
+        let both = format!("--served-by=beta={identity}");
+        let Command::Submit { served_by, .. } = submit(&["--served-by=alpha", &both]).unwrap().command else {
+            panic!("another command");
+        };
+        let of = |s: &ServedBy| (s.namespace.clone(), s.identity.map(|i| i.to_string()));
+        let all: Vec<_> = served_by.iter().map(of).collect();
+        assert_eq!(
+            all,
+            [("alpha".to_owned(), None), ("beta".to_owned(), Some(identity))]
+        );
+        for bad in [
+            "--served-by=*",
+            "--served-by=",
+            "--served-by=a=b",
+            "--served-by=a\nb",
+        ] {
+            submit(&[bad]).unwrap_err();
+        }
+        submit(&["--served-by=a", "--local"]).unwrap_err();
     }
 }

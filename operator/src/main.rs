@@ -5,12 +5,12 @@ mod args;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tracing_subscriber::EnvFilter;
 use zkinfer_operator::client::{
     self, ClientError, ClusterSubmit, ProveOptions, ReceiptOptions, UploadOptions,
 };
 use zkinfer_operator::cluster;
-use zkinfer_operator::local::{self, Objects, Options, SubmitOptions};
+use zkinfer_operator::local::{self, Format, Objects, Options, SubmitOptions};
+use zkinfer_operator::logging::{self, LogFormat};
 
 use crate::args::{Args, Command, IdentityCommand, LocalArgs};
 
@@ -19,14 +19,12 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
-        EnvFilter::new("warn,zkinfer_operator::cluster=info,zkinfer_operator::fleet=info")
+    let args = Args::read();
+    logging::start(match &args.command {
+        Command::Run(run) => run.log_format,
+        _ => LogFormat::Text,
     });
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(filter)
-        .init();
-    match run(Args::read()) {
+    match run(args) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error}");
@@ -87,6 +85,7 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
             error_budget,
             output_scale,
             no_top1,
+            served_by,
             options,
         } => {
             let submit = SubmitOptions {
@@ -99,6 +98,7 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
                 error_budget,
                 output_scale,
                 compare_top1: !no_top1,
+                served_by,
             };
             if local {
                 return run_local(local::submit_objects(&submit)?, options);
@@ -109,19 +109,24 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
                 wait,
                 quiet: options.quiet,
             };
-            let (request, good) = match runtime()?.block_on(client::submit(&submit)) {
+            let submitted = match runtime()?.block_on(client::submit(&submit)) {
                 Err(error @ ClientError::Unfollowed(_)) => return Ok(told(Err(error))),
                 submitted => submitted?,
             };
-            if wait {
-                print!("{}", serde_yaml::to_string(&request)?);
-            } else {
-                println!("{}", kube::ResourceExt::name_any(&request));
+            match options.output {
+                Format::Yaml => print!("{}", serde_yaml::to_string(&submitted.request)?),
+                Format::Json => println!("{:#}", serde_json::to_value(&submitted.request)?),
+                Format::Text => match submitted.answer {
+                    Some(answer) => print!("{answer}"),
+                    None => println!("{}", kube::ResourceExt::name_any(&submitted.request)),
+                },
             }
-            Ok(if good {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::from(FAILED)
+            Ok(match submitted.failure {
+                Some(why) => {
+                    eprintln!("error: {why}");
+                    ExitCode::from(FAILED)
+                }
+                None => ExitCode::SUCCESS,
             })
         }
         Command::Identity(IdentityCommand::New { key }) => Ok(told(printed(client::new_identity(&key)))),
@@ -199,7 +204,10 @@ fn run_local(objects: Objects, args: LocalArgs) -> Result<ExitCode, Box<dyn std:
         quiet,
     };
     let outcome = runtime()?.block_on(local::run(objects, &options))?;
-    print!("{}", local::render(&outcome.objects, output));
+    print!("{}", local::render(&outcome.objects, output, &outcome.worker));
+    for why in local::failures(&outcome.objects) {
+        eprintln!("error: {why}");
+    }
     Ok(if outcome.succeeded {
         ExitCode::SUCCESS
     } else {

@@ -11,6 +11,7 @@ use zkinfer_crds::Digest;
 use zkinfer_crds::k8s::ConfigMapKey;
 use zkinfer_crds::k8s::inference_request::{InlineTensor, RequestInput};
 use zkinfer_crds::k8s::model::{Calibration, ModelSource};
+use zkinfer_crds::wire::BlobRef;
 use zkml::graph::tensor_file::{FloatInput, read_json_by_name, read_npy};
 
 use crate::artifacts::{ArtifactError, Artifacts};
@@ -120,6 +121,30 @@ async fn artifact(
         return Err(ArtifactError::NotFound(*digest).into());
     }
     Ok(artifacts.get_blob(digest, max).await?.to_vec())
+}
+
+/// A file that was uploaded to this namespace, without reading it.
+pub async fn uploaded(
+    files: &dyn NamespaceFiles,
+    namespace: &str,
+    artifacts: &Artifacts,
+    digest: &Digest,
+) -> Result<BlobRef, SourceError> {
+    // The same answer for an artifact that is absent and one that is somebody else's.
+    let found = match files.may_name(namespace, digest).await? {
+        true => artifacts.find_blob(digest).await?,
+        false => None,
+    };
+    match found {
+        Some(blob) if blob.size > MAX_FILE_BYTES => Err(ArtifactError::TooLarge {
+            digest: *digest,
+            size: blob.size,
+            max: MAX_FILE_BYTES,
+        }
+        .into()),
+        Some(blob) => Ok(blob),
+        None => Err(ArtifactError::NotFound(*digest).into()),
+    }
 }
 
 /// A Model's ONNX file.

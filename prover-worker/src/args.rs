@@ -109,8 +109,16 @@ pub(crate) struct CompileJobArgs {
     #[arg(long, env = "ZKINFER_GATEWAY")]
     pub(crate) gateway: String,
     /// The token that names the task.
-    #[arg(long, env = "ZKINFER_COMPILE_TOKEN", hide_env_values = true)]
-    pub(crate) token: String,
+    #[arg(
+        long,
+        env = "ZKINFER_COMPILE_TOKEN",
+        hide_env_values = true,
+        required_unless_present = "token_file"
+    )]
+    pub(crate) token: Option<String>,
+    /// A file with that token.
+    #[arg(long, env = "ZKINFER_COMPILE_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
     /// A folder for the model and what is made of it.
     #[arg(long, env = "ZKINFER_SCRATCH", value_name = "DIR")]
     pub(crate) scratch: PathBuf,

@@ -1,6 +1,7 @@
 //! Reading and writing files, every failure named.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use zkinfer_crds::Digest;
@@ -18,15 +19,27 @@ const MAX_VALUES: usize = 1 << 24;
 const MAX_FILE_BYTES: u64 = 2 << 30;
 
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, UsageError> {
+    read_up_to(path, MAX_FILE_BYTES)
+}
+
+/// What is read decides, not what the file system says: devices and pipes have no size.
+fn read_up_to(path: &Path, most: u64) -> Result<Vec<u8>, UsageError> {
     let bad = |e: std::io::Error| UsageError::new(format!("cannot read {}: {e}", path.display()));
-    let size = fs::metadata(path).map_err(bad)?.len();
-    if size > MAX_FILE_BYTES {
-        return Err(UsageError::new(format!(
-            "{} is larger than {MAX_FILE_BYTES} bytes",
-            path.display()
-        )));
+    let too_large = || UsageError::new(format!("{} is larger than {most} bytes", path.display()));
+    let mut file = File::open(path).map_err(bad)?;
+    let size = file.metadata().map_err(bad)?.len();
+    if size > most {
+        return Err(too_large());
     }
-    fs::read(path).map_err(bad)
+    let mut bytes = Vec::with_capacity(size as usize);
+    file.by_ref()
+        .take(most + 1)
+        .read_to_end(&mut bytes)
+        .map_err(bad)?;
+    if bytes.len() as u64 > most {
+        return Err(too_large());
+    }
+    Ok(bytes)
 }
 
 /// Writes beside the target and renames: a reader never sees half a file.
@@ -112,3 +125,15 @@ pub(crate) fn srs_source(args: &SrsArgs) -> Result<Option<SrsSource>, UsageError
 pub(crate) const NO_SRS: &str = "no trusted setup was given. Import one from a public ceremony, for example
     prover-worker srs import powersOfTau28_hez_final_16.ptau --k 16 --out srs-16.bin
 and give it with --srs srs-16.bin; or give --allow-dev-srs for a try-out whose proofs are FORGEABLE BY ANYONE";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_a_size_is_read_up_to_the_limit() {
+        let error = read_up_to(Path::new("/dev/zero"), 1 << 20).unwrap_err();
+        assert!(error.to_string().contains("larger than 1048576 bytes"), "{error}");
+        assert_eq!(read_up_to(Path::new("/dev/null"), 1).unwrap(), b"");
+    }
+}

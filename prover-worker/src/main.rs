@@ -17,6 +17,7 @@ use crate::exit::Exit;
 
 fn main() -> std::process::ExitCode {
     launch::launch();
+    be_silent_of_the_reader();
     let args = Args::parse();
     let format = args.output;
     let done = match args.command {
@@ -36,4 +37,14 @@ fn main() -> std::process::ExitCode {
         Exit::Usage
     })
     .into()
+}
+
+/// What makes the ONNX reader panic is caught, and told as an error.
+fn be_silent_of_the_reader() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !zkml::graph::import::reader_at_work() {
+            tell(panic);
+        }
+    }));
 }

@@ -62,6 +62,8 @@ spec:
   slicing:
     parallelism: {parallelism}
   proofSystem: {system}
+  # Whose pools may prove it: their miners see the model and every input. Pools of its own namespace always may.
+  servedBy: [{", ".join("{ namespace: miner-" + miner + " }" for miner in MINERS)}]
   classes: {names(f"{data}-classes.json")}
 """
 

@@ -86,14 +86,9 @@ fn misjudged() -> Vec<f64> {
     let samples = samples();
     let options = CompileOptions {
         profile: Some(Profile::P8),
-        error_budget_millionths: 10_000,
         output_scale: Some(vec![1000.0]),
-        compare_top1: true,
-        proof_system: ProofSystem::SumcheckWhir,
-        slicing: SlicingOptions {
-            parallelism: 2,
-            memory_per_worker: None,
-        },
+        slicing: SlicingOptions::at_least(2),
+        ..CompileOptions::new(ProofSystem::SumcheckWhir)
     };
     let given: Vec<_> = samples.iter().map(|s| vec![s.clone()]).collect();
     let plan = plan(&onnx, Some(&given), &options).unwrap();
@@ -165,8 +160,25 @@ fn submit_names_the_persons_own_files_in_the_command() {
         .arg(runs.path().join("state"));
     let ran = run(&mut submit);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    let said = ran.stderr.lines().find_map(|line| line.split_once("check it: "));
-    let command = said.expect("the command").1;
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    let of = |what: &str| {
+        lines
+            .iter()
+            .find_map(|line| line.trim().strip_prefix(what))
+            .map(str::trim)
+    };
+    let answer = of("answer").expect("an answer");
+    assert!(
+        answer.starts_with("class 7  (logits [1, 10]: greatest at 7 with "),
+        "{answer}"
+    );
+    assert!(
+        of("error").is_some_and(|e| e.ends_with("at most 1.00 % is accepted")),
+        "{lines:?}"
+    );
+    assert_eq!(of("proved"), Some("4 slices with SumcheckWhir, each verified"));
+    assert!(lines.len() <= 10, "{lines:?}");
+    let command = of("check it").expect("the command");
     let own = format!("--model {} --input {}", model.display(), input.display());
     assert!(command.contains(&own), "{command}");
     assert_eq!(shell(command).code, 0, "{command}");

@@ -30,17 +30,7 @@ fn honest(model: &str, data: &str, proof_system: ProofSystem) -> Plan {
     let samples = Inputs::read(&read(data), 1 << 20).unwrap();
     let samples = samples.samples(&["its input"]).unwrap();
     let samples: Vec<Sample> = samples.iter().map(|s| vec![s[0].values.clone()]).collect();
-    let options = CompileOptions {
-        profile: None,
-        error_budget_millionths: 10_000,
-        output_scale: None,
-        compare_top1: true,
-        proof_system,
-        slicing: SlicingOptions {
-            parallelism: 1,
-            memory_per_worker: None,
-        },
-    };
+    let options = CompileOptions::new(proof_system);
     plan(&read(model), Some(&samples), &options).unwrap()
 }
 
@@ -58,10 +48,7 @@ fn with_input_exponent(honest: &Plan, exponent: i16) -> Plan {
         }
     }
     forged.graph = quantise::apply(&forged.float, &forged.quantisation).unwrap();
-    let options = SlicingOptions {
-        parallelism: 1,
-        memory_per_worker: None,
-    };
+    let options = SlicingOptions::at_least(1);
     forged.slices = zkml::slice::plan(&forged.graph, forged.proof_system, options).unwrap();
     forged.error_budget_millionths = u32::MAX;
     forged

@@ -32,14 +32,8 @@ fn digests(name: &str, data: &str, system: ProofSystem) -> String {
     let options = CompileOptions {
         // Not the cheapest that is accurate enough: which one that is may change with how accuracy is measured.
         profile: Some(Profile::P12),
-        error_budget_millionths: 10_000,
-        output_scale: None,
-        compare_top1: true,
-        proof_system: system,
-        slicing: SlicingOptions {
-            parallelism: 2,
-            memory_per_worker: None,
-        },
+        slicing: SlicingOptions::at_least(2),
+        ..CompileOptions::new(system)
     };
     let plan = plan(&onnx, Some(&samples(data)), &options).unwrap();
     let setup = plan.setup(Some(&SrsSource::Development)).unwrap();

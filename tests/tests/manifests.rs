@@ -167,10 +167,14 @@ fn the_gateway_is_where_pods_are_told_that_it_is() {
     let selector = json!({ "matchLabels": service["spec"]["selector"] });
     assert!(selects(&selector, labels), "{selector} {labels}");
     assert!(selects(&operator["spec"]["selector"], labels));
-    let [way] = &service["spec"]["ports"].as_array().unwrap()[..] else {
+    let [way, metrics] = &service["spec"]["ports"].as_array().unwrap()[..] else {
         panic!("{service}");
     };
     assert_eq!(port(&way["targetPort"]), Some(8080));
+    assert_eq!(
+        (&metrics["name"], port(&metrics["targetPort"])),
+        (&json!("metrics"), Some(8081))
+    );
     let url = format!(
         "http://{}.{}.svc:{}",
         service["metadata"]["name"].as_str().unwrap(),

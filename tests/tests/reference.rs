@@ -16,7 +16,6 @@ use zkinfer_crds::float_wire::{
 use zkinfer_crds::{Digest, ProofSystem};
 use zkinfer_tests::local::{model_file, program};
 use zkml::compile::{CompileOptions, compile, plan};
-use zkml::slice::SlicingOptions;
 
 const TIME: Duration = Duration::from_secs(20);
 /// The wine model's input.
@@ -129,17 +128,7 @@ struct Model {
 
 fn model(file: &str, input: &'static str) -> Model {
     let onnx = std::fs::read(model_file(file)).unwrap();
-    let options = CompileOptions {
-        profile: None,
-        error_budget_millionths: 10_000,
-        output_scale: None,
-        compare_top1: true,
-        proof_system: ProofSystem::SumcheckWhir,
-        slicing: SlicingOptions {
-            parallelism: 1,
-            memory_per_worker: None,
-        },
-    };
+    let options = CompileOptions::new(ProofSystem::SumcheckWhir);
     let plan = plan(&onnx, None, &options).unwrap();
     let setup = plan.setup(None).unwrap();
     let compiled = compile(&plan, &setup, &|_| ()).unwrap();

@@ -18,7 +18,6 @@ use zkinfer_crds::{ClaimId, Digest, Identity, ParameterId, ProofSystem, RequestU
 use zkinfer_tests::local::{model_file, program};
 use zkml::canonical::{self, Integers};
 use zkml::compile::{CompileOptions, compile, plan};
-use zkml::slice::SlicingOptions;
 
 /// Path and body of the next call.
 fn call(stream: &TcpStream) -> (String, Vec<u8>) {
@@ -169,15 +168,8 @@ fn a_worker_with_two_cores_asks_for_a_second_slice_with_the_memory_that_is_left(
 fn provable() -> (BTreeMap<Digest, Vec<u8>>, ClaimGrant) {
     let onnx = std::fs::read(model_file("wine.onnx")).unwrap();
     let options = CompileOptions {
-        profile: None,
         error_budget_millionths: 1_000_000,
-        output_scale: None,
-        compare_top1: true,
-        proof_system: ProofSystem::SumcheckWhir,
-        slicing: SlicingOptions {
-            parallelism: 1,
-            memory_per_worker: None,
-        },
+        ..CompileOptions::new(ProofSystem::SumcheckWhir)
     };
     let plan = plan(&onnx, None, &options).unwrap();
     let setup = plan.setup(None).unwrap();

@@ -6,6 +6,7 @@
 use rayon::prelude::*;
 use zkinfer_crds::{Digest, ProofSystem, SliceIndex};
 
+use crate::accuracy::DEFAULT_MAX_ERROR_MILLIONTHS;
 use crate::backend::{self, KeyError, LayoutError, ProvingFiles, Setup, SetupError, SliceKeys, Verifier};
 use crate::float_model::{FloatModel, FloatModelError};
 use crate::graph::calibrate::{
@@ -17,12 +18,18 @@ use crate::graph::quantise::{self, QuantiseError};
 use crate::graph::{IntGraph, Profile, QuantisationPlan, TensorId};
 use crate::halo2::SrsSource;
 use crate::manifest::{self, Manifest, ManifestError, ManifestSlice};
+use crate::progress::{self, Counter, Listener, Stage};
 use crate::proof::{SliceProver, SliceProverError, SliceVerifier, SliceVerifyError};
 use crate::relations::{self, LowerError, SliceRelations};
 use crate::slice::{self, SliceError, SlicePlan, SlicingOptions};
 
 /// Samples that calibrate a model without calibration data.
 pub const SYNTHETIC_SAMPLES: usize = 64;
+/// Values of such samples and of the answers to them, all together: fewer samples of a model that has more. All of them are in
+/// memory at once.
+const SYNTHETIC_VALUES: usize = 1 << 24;
+/// But no fewer than these.
+const FEWEST_SYNTHETIC_SAMPLES: usize = 4;
 const SYNTHETIC_SEED: u64 = 1;
 
 /// What a model's owner chooses.
@@ -40,6 +47,21 @@ pub struct CompileOptions {
     pub proof_system: ProofSystem,
     /// How to cut.
     pub slicing: SlicingOptions,
+}
+
+impl CompileOptions {
+    /// What a model is compiled with whose owner chooses nothing but the proof system.
+    #[must_use]
+    pub const fn new(proof_system: ProofSystem) -> Self {
+        Self {
+            profile: None,
+            error_budget_millionths: DEFAULT_MAX_ERROR_MILLIONTHS,
+            output_scale: None,
+            compare_top1: true,
+            proof_system,
+            slicing: SlicingOptions::at_least(1),
+        }
+    }
 }
 
 /// Why a model was not compiled, or a manifest not found again.
@@ -132,13 +154,26 @@ pub type Sample = Vec<Vec<f64>>;
 /// # Errors
 /// Everything about the model that cannot be proved, each naming its node.
 pub fn plan(onnx: &[u8], samples: Option<&[Sample]>, options: &CompileOptions) -> Result<Plan, CompileError> {
+    plan_telling(onnx, samples, options, &progress::silent)
+}
+
+/// As [`plan`]; `listener` hears how far it has come.
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_telling(
+    onnx: &[u8],
+    samples: Option<&[Sample]>,
+    options: &CompileOptions,
+    listener: Listener<'_>,
+) -> Result<Plan, CompileError> {
     let float = import(onnx)?;
     let model = FloatModel::read(onnx)?;
     let made_up;
     let (samples, synthetic) = match samples {
         Some(samples) => (samples, false),
         None => {
-            made_up = synthetic_samples(&float, SYNTHETIC_SAMPLES, SYNTHETIC_SEED);
+            made_up = synthetic_samples(&float, synthetic_count(&float), SYNTHETIC_SEED);
             (made_up.as_slice(), true)
         }
     };
@@ -148,14 +183,17 @@ pub fn plan(onnx: &[u8], samples: Option<&[Sample]>, options: &CompileOptions) -
         output_scale: options.output_scale.clone(),
         compare_top1: options.compare_top1,
     };
-    let expected: Vec<Sample> = samples
-        .par_iter()
-        .map(|sample| model.outputs_of(&float, sample))
-        .collect::<Result<_, _>>()?;
-    let calibrated = calibrate(&float, samples, &expected, &calibration);
+    let counter = Counter::new(Stage::Answering, samples.len() as u64, listener);
+    let answer = |sample: &Sample| {
+        let answer = model.outputs_of(&float, sample);
+        counter.add(1);
+        answer
+    };
+    let expected: Vec<Sample> = samples.par_iter().map(answer).collect::<Result<_, _>>()?;
+    let calibrated = calibrate(&float, samples, &expected, &calibration, listener);
     let (quantisation, accuracy) = calibrated.map_err(|e| named(e, &float, &model, samples))?;
     let graph = quantise::apply(&float, &quantisation)?;
-    let slices = slice::plan(&graph, options.proof_system, options.slicing)?;
+    let slices = slice::plan_telling(&graph, options.proof_system, options.slicing, listener)?;
     Ok(Plan {
         model: Digest::of(onnx),
         float,
@@ -167,6 +205,13 @@ pub fn plan(onnx: &[u8], samples: Option<&[Sample]>, options: &CompileOptions) -
         slices,
         error_budget_millionths: options.error_budget_millionths,
     })
+}
+
+/// How many samples are made up for a model.
+pub(crate) fn synthetic_count(float: &FloatGraph) -> usize {
+    let len = |id: &TensorId| float.tensors.get(id.0 as usize).map_or(0, |t| t.len());
+    let values: usize = float.inputs.iter().chain(&float.outputs).map(len).sum();
+    (SYNTHETIC_VALUES / values.max(1)).clamp(FEWEST_SYNTHETIC_SAMPLES, SYNTHETIC_SAMPLES)
 }
 
 /// A graph that differs from its file, by the first node that does.

@@ -16,6 +16,7 @@ pub mod float_model;
 pub mod graph;
 pub mod halo2;
 pub mod manifest;
+pub mod progress;
 pub mod proof;
 pub mod qualify;
 pub mod receipt;

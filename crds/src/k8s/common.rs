@@ -21,8 +21,17 @@ pub struct AmountError {
     pub got: String,
 }
 
+/// An amount as people write it: `cpu: 1` is a number in YAML, and pods take it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Text(String),
+    Number(u64),
+}
+
+/// With `$number` a whole number stands for itself, as in pods.
 macro_rules! amount {
-    ($(#[$doc:meta])* $name:ident, $pattern:literal, $expected:literal, $parse:path) => {
+    ($(#[$doc:meta])* $name:ident, $pattern:literal, $expected:literal, $parse:path, $number:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash)]
         pub struct $name(String);
@@ -62,7 +71,11 @@ macro_rules! amount {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-                Cow::<str>::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+                match Written::deserialize(d)? {
+                    Written::Text(text) => text.parse(),
+                    Written::Number(number) => number.to_string().parse(),
+                }
+                .map_err(serde::de::Error::custom)
             }
         }
 
@@ -74,7 +87,14 @@ macro_rules! amount {
                 true
             }
             fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!({ "type": "string", "maxLength": 24, "pattern": $pattern })
+                if $number {
+                    json_schema!({
+                        "type": "string", "maxLength": 24, "pattern": $pattern, "minimum": 1,
+                        "x-kubernetes-int-or-string": true,
+                    })
+                } else {
+                    json_schema!({ "type": "string", "maxLength": 24, "pattern": $pattern })
+                }
             }
         }
     };
@@ -85,21 +105,24 @@ amount!(
     Memory,
     "^[1-9][0-9]{0,14}(k|M|G|T|Ki|Mi|Gi|Ti)?$",
     "an amount of memory such as 512Mi",
-    parse_memory
+    parse_memory,
+    true
 );
 amount!(
     /// Processor time as Kubernetes writes it: `2`, `500m`, `1.5`.
     Cpu,
     r"^([1-9][0-9]{0,6}m?|(0|[1-9][0-9]{0,3})\.[0-9]{0,2}[1-9])$",
     "an amount of processor time such as 2, 500m or 1.5",
-    parse_cpu
+    parse_cpu,
+    true
 );
 amount!(
     /// A length of time in hours, minutes and seconds, in this order: `1h`, `90s`, `1h30m`. The longest is 7 days.
     Deadline,
     "^([0-9]{1,5}h)?([0-9]{1,6}m)?([0-9]{1,7}s)?$",
     "a length of time such as 1h30m, more than 0 and at most 7 days",
-    parse_deadline
+    parse_deadline,
+    false
 );
 
 impl Memory {
@@ -236,6 +259,22 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Deadline>().unwrap().seconds(), seconds, "{text}");
         }
+    }
+
+    #[test]
+    fn a_whole_number_is_an_amount_as_in_pods_and_no_other_number_is() {
+        let cpu = |json| serde_json::from_value::<Cpu>(json).map(|c| c.millicores()).ok();
+        assert_eq!(cpu(serde_json::json!(2)), Some(2000));
+        assert_eq!(cpu(serde_json::json!("2")), Some(2000));
+        for no in [
+            serde_json::json!(0),
+            serde_json::json!(-1),
+            serde_json::json!(1.5),
+            serde_json::json!(true),
+        ] {
+            assert_eq!(cpu(no.clone()), None, "{no}");
+        }
+        assert!(serde_json::from_value::<Deadline>(serde_json::json!(60)).is_err());
     }
 
     #[test]

@@ -52,6 +52,10 @@ fn tidy(schema: &mut JSONSchemaProps, status: bool) {
     if status {
         schema.default = None;
     }
+    // Kubernetes' own type for it has no other.
+    if schema.x_kubernetes_int_or_string == Some(true) {
+        schema.type_ = None;
+    }
     // Kubernetes knows only signed formats and warns of others.
     match schema.format.as_deref() {
         Some("uint32") => {
@@ -76,7 +80,7 @@ fn tidy(schema: &mut JSONSchemaProps, status: bool) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{inference_request, miner_pool, model};
+    use super::super::{inference_request, miner_pool, model, pods};
     use super::*;
     use std::path::Path;
 
@@ -154,6 +158,7 @@ mod tests {
             inference_request::reason::ALL,
             miner_pool::condition::ALL,
             miner_pool::reason::ALL,
+            pods::reason::ALL,
         ];
         for list in lists {
             for (i, word) in list.iter().enumerate() {

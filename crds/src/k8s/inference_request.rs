@@ -60,6 +60,12 @@ string_consts! {
         INVALID_INPUT = "InvalidInput";
         /// A tensor left the range for which the model was calibrated.
         OUT_OF_CALIBRATED_RANGE = "OutOfCalibratedRange";
+        /// No status fits beside the input: it must be given by ConfigMap or artifact.
+        OBJECT_TOO_LARGE = "ObjectTooLarge";
+        /// The operator's artifact store fails: everything waits until it is back.
+        STORE_UNAVAILABLE = "StoreUnavailable";
+        /// The operator's memory for models is held by requests at work: it is tried again.
+        MODEL_MEMORY_FULL = "ModelMemoryFull";
         /// No pool is ready, selected, serves this namespace and has the memory, or those at work were drained.
         NO_FITTING_POOL = "NoFittingPool";
         /// Model, input and pools were found good.

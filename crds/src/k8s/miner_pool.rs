@@ -17,7 +17,7 @@ use crate::words::Identity;
 string_consts! {
     /// The types of a MinerPool's conditions.
     pub mod condition {
-        /// The pool may be given slices. Present from the first write.
+        /// The pool may be given slices, and its pods run as far as anybody knows. Present from the first write.
         READY = "Ready";
         /// The pool works worse than it should.
         DEGRADED = "Degraded";
@@ -25,6 +25,8 @@ string_consts! {
         DRAINING = "Draining";
         /// The pool gets only what no other pool can prove, for what its claims have come to. Present once it was.
         PAUSED = "Paused";
+        /// Only a person can make it ready: tools that wait (kstatus) take it as failed. Absent otherwise.
+        STALLED = "Stalled";
     }
 }
 
@@ -37,12 +39,6 @@ string_consts! {
         IDENTITY_NOT_PROVEN = "IdentityNotProven";
         /// An older pool has proven that this identity is its own.
         IDENTITY_TAKEN = "IdentityTaken";
-        /// The image cannot be fetched or started.
-        IMAGE_UNAVAILABLE = "ImageUnavailable";
-        /// The API server refuses the Jobs or other objects of the pool.
-        WORKERS_REFUSED = "WorkersRefused";
-        /// Pods are not scheduled.
-        UNSCHEDULABLE = "Unschedulable";
         /// The recent proofs were wrong too often.
         INVALID_PROOFS = "InvalidProofs";
         /// The recent claims ended without a proof too often.
@@ -74,7 +70,7 @@ string_consts! {
     validation = ("self.metadata.name.size() <= 63", "metadata.name must have at most 63 characters"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
-    printcolumn(name = "Workers", type_ = "integer", json_path = ".spec.parallelism"),
+    printcolumn(name = "Most", type_ = "integer", json_path = ".spec.parallelism", description = "workers at once"),
     printcolumn(name = "Verified", type_ = "integer", json_path = ".status.claims.verified"),
     printcolumn(name = "Invalid", type_ = "integer", json_path = ".status.claims.invalid"),
     printcolumn(name = "P50ms", type_ = "integer", json_path = ".status.p50Millis"),
@@ -134,7 +130,8 @@ pub struct MinerPoolSpec {
     #[serde(default)]
     #[schemars(range(min = 0, max = 256))]
     pub warm: u32,
-    /// Namespaces whose requests the pool serves; `*` is every one. Empty: its own only.
+    /// Namespaces whose requests the pool serves; `*` is every one. Empty: its own only. This is the miner's half: the
+    /// Model's side says whether the pool may (`spec.servedBy` of a Model).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256), inner(length(min = 1, max = 63)))]
     pub allowed_namespaces: Vec<String>,

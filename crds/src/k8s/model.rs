@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::common::{ConfigMapKey, Memory};
+use super::consent::ServedBy;
 use super::string_consts;
 use crate::words::{Digest, ProofSystem, SliceIndex};
 
@@ -28,6 +29,10 @@ string_consts! {
         TRUSTED_SETUP = "TrustedSetup";
         /// It was compiled by another version of this software and is being compiled again. Absent otherwise.
         RECOMPILING = "Recompiling";
+        /// The list that decides who may serve it cannot be read: pools of its own namespace alone may. Absent otherwise.
+        INVALID_CONSENT = "InvalidConsent";
+        /// The ConfigMap that it was compiled from holds other bytes by now; the Model stays as it is. Absent otherwise.
+        SOURCE_CHANGED = "SourceChanged";
         /// Only a change will make it ready: tools that wait (kstatus) take it as failed. Absent otherwise.
         STALLED = "Stalled";
     }
@@ -50,8 +55,12 @@ string_consts! {
         INVALID_CALIBRATION = "InvalidCalibration";
         /// The error budget is above what the operator accepts (`--max-error`).
         BUDGET_ABOVE_OPERATOR = "BudgetAboveOperator";
+        /// The list of who may serve it cannot be read.
+        INVALID_LIST = "InvalidList";
         /// The compile Job is at work.
         COMPILING = "Compiling";
+        /// The ConfigMap that it was compiled from holds other bytes by now.
+        SOURCE_CHANGED = "SourceChanged";
         /// What was compiled is of another version than this operator reads.
         OLD_VERSION = "OldVersion";
         /// Manifest, integer graph and keys exist.
@@ -62,6 +71,8 @@ string_consts! {
         UNSUPPORTED_NODES = "UnsupportedNodes";
         /// No cut of the graph fits `slicing.memoryPerWorker`.
         SLICE_TOO_LARGE = "SliceTooLarge";
+        /// The compiled model takes more memory than the operator has for models (`--model-memory`).
+        TOO_LARGE_FOR_OPERATOR = "TooLargeForOperator";
         /// The compiler stopped. It starts again when the spec is changed, or with other resources for compilers.
         COMPILE_FAILED = "CompileFailed";
         /// The error was measured on the calibration data and is within the budget.
@@ -140,6 +151,13 @@ pub struct ModelSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4096), inner(length(min = 1, max = 128)))]
     pub classes: Vec<String>,
+    /// The pools that may prove requests of this Model: their miners see its weights and every input. Pools of the Model's
+    /// own namespace always may; an empty list means them alone. Absent: the ConfigMap `zkinfer-consent` of this namespace
+    /// decides (`data.servedBy`, the same list as YAML), else the one of the operator's namespace, else the own namespace
+    /// alone. It may be changed at any time; what a pool may not see any more it is not given from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub served_by: Option<Vec<ServedBy>>,
 }
 
 /// Where the ONNX file is: exactly one of the fields.

@@ -9,7 +9,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 
 use super::definitions::crds;
-use super::{CATEGORY, GROUP, VERSION, Word, inference_request, miner_pool, model};
+use super::{CATEGORY, GROUP, VERSION, Word, inference_request, miner_pool, model, pods};
 
 /// The words of a kind's conditions: their types, and their reasons.
 const WORDS: [(&str, &[Word], &[Word]); 3] = [
@@ -42,6 +42,11 @@ pub fn reference() -> String {
     for crd in crds() {
         kind(&mut text, &crd);
     }
+    text.push_str(
+        "\n## Pods that do not run\n\nA MinerPool says it of its workers, in `Ready` and `Degraded`, a Model of its \
+         compiler, in `Ready` and `Compiled`. The\nmessage names the cause and a way out.\n",
+    );
+    words(&mut text, "Reasons of pods", "reason", pods::reason::WORDS);
     text
 }
 
@@ -166,6 +171,9 @@ fn row(text: &mut String, field: &JSONSchemaProps, path: &str, required: bool, s
 }
 
 fn type_name(field: &JSONSchemaProps) -> String {
+    if field.x_kubernetes_int_or_string == Some(true) {
+        return "integer or string".to_owned();
+    }
     let type_ = field.type_.as_deref().unwrap_or("any");
     match (inner(field), field.format.as_deref()) {
         (Some((item, "[]")), _) => format!("list of {}", type_name(item)),

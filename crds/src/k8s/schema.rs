@@ -108,6 +108,9 @@ fn normalise(schema: &JSONSchemaProps, value: &mut Value) {
                 items.iter_mut().for_each(|item| normalise(schema, item));
             }
         }
+        Value::Number(number) if schema.x_kubernetes_int_or_string == Some(true) && number.is_u64() => {
+            *value = number.to_string().into();
+        }
         Value::Number(number) if schema.type_.as_deref() == Some("integer") && number.is_f64() => {
             // Below 2^53 every float is exact, so the text names the same integer.
             if let Some(integer) = number.as_f64().filter(|f| f.fract() == 0.0 && f.abs() < 9e15)
@@ -138,7 +141,12 @@ fn check(schema: &JSONSchemaProps, value: &Value, path: &str, problems: &mut Vec
             message,
         })
     };
-    let expected = schema.type_.as_deref().unwrap_or("object");
+    // A number that stands for an amount is a text by now.
+    let text = schema.x_kubernetes_int_or_string == Some(true);
+    let expected = schema
+        .type_
+        .as_deref()
+        .unwrap_or(if text { "string" } else { "object" });
     let fits = match expected {
         "object" => value.is_object(),
         "array" => value.is_array(),
@@ -294,6 +302,7 @@ mod tests {
         "description",
         "title",
         "x-kubernetes-validations",
+        "x-kubernetes-int-or-string",
         "x-kubernetes-list-type",
         "x-kubernetes-list-map-keys",
     ];

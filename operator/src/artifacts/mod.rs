@@ -148,6 +148,27 @@ impl Artifacts {
         }
     }
 
+    /// Whether it takes and gives a few kilobytes now.
+    ///
+    /// # Errors
+    /// A store that fails, is full, or gives something else than it was given.
+    pub async fn try_it(&self) -> Result<(), ArtifactError> {
+        let path = Path::from("health/probe");
+        let given = Bytes::from(rand::random::<[u8; 32]>().repeat(128));
+        self.store
+            .put(&path, PutPayload::from_bytes(given.clone()))
+            .await?;
+        match self.read(&path).await? {
+            Some(got) if got == given => Ok(()),
+            // Another operator, or a folder that is another by now.
+            _ => Err(StoreError::Generic {
+                store: "artifact store",
+                source: "what was written a moment ago is not there".into(),
+            }
+            .into()),
+        }
+    }
+
     /// Writes a slot that was empty; `false` when it was not.
     async fn create(&self, path: &Path, bytes: Bytes) -> Result<bool, ArtifactError> {
         let options = PutOptions {

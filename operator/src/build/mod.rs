@@ -14,7 +14,7 @@ mod worker_job;
 #[cfg(test)]
 mod tests;
 
-pub use compile_job::{CompileJob, CompileSettings, compile_job};
+pub use compile_job::{CompileJob, CompileSettings, compile_job, compile_secret};
 pub use network_policy::network_policy;
 pub use service_account::{pool_of, service_account, service_account_name};
 pub use warm::warm_workers;

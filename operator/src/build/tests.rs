@@ -110,7 +110,7 @@ fn every_pod_is_restricted_and_has_no_access_to_the_api_server() {
         for volume in pod.volumes.unwrap() {
             let sized = volume.empty_dir.as_ref().is_some_and(|e| e.size_limit.is_some());
             assert!(
-                sized || volume.projected.is_some(),
+                sized || volume.projected.is_some() || volume.secret.is_some(),
                 "{}: sized, or the token",
                 volume.name
             );

@@ -1,13 +1,20 @@
 //! Reaching the gateway: at an address, or through the API server's port-forward; with a token of the caller.
 
 use std::path::Path;
+use std::time::Duration;
 
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use kube::api::{Api, ListParams, PostParams};
 use kube::{Client, Config, ResourceExt};
+use reqwest::StatusCode;
 use secrecy::ExposeSecret;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use zkinfer_crds::k8s::GROUP;
 use zkinfer_crds::wire::Problem;
 
 use super::{ClientError, GatewayAccess};
@@ -15,10 +22,13 @@ use super::{ClientError, GatewayAccess};
 /// Where the gateway's pod is and on which port it listens.
 const SELECTOR: &str = "app.kubernetes.io/name=zkinfer,app.kubernetes.io/component=operator";
 const PORT: u16 = 8080;
-/// A ServiceAccount that may read requests and receipts, for callers whose kubeconfig holds a certificate and no token.
-const READER: &str = "zkinfer-client";
+/// A ServiceAccount that may read requests and receipts and upload files, and make no object, for callers whose kubeconfig
+/// holds a certificate and no token.
+const CLIENT: &str = "zkinfer-client";
 /// A token for a few calls.
 const TOKEN_SECONDS: i64 = 600;
+/// How long what nobody reads any more is taken from a caller.
+const LINGER: Duration = Duration::from_secs(5);
 /// Largest file that is fetched.
 const MAX_BYTES: u64 = 1 << 30;
 
@@ -34,15 +44,10 @@ impl Gateway {
     pub(super) async fn connect(
         config: &Config,
         client: &Client,
+        namespace: &str,
         access: &GatewayAccess,
     ) -> Result<Self, ClientError> {
-        let token = token(
-            config,
-            client,
-            &access.operator_namespace,
-            access.token_file.as_deref(),
-        )
-        .await?;
+        let token = token(config, client, namespace, access).await?;
         let address = match &access.address {
             Some(address) => address.trim_end_matches('/').to_owned(),
             None => forward(client, &access.operator_namespace).await?,
@@ -61,20 +66,35 @@ impl Gateway {
 
     /// Fetches a file.
     pub(super) async fn get(&self, path: &str) -> Result<Vec<u8>, ClientError> {
-        self.call(self.http.get(format!("{}{path}", self.address))).await
+        let call = self.http.get(format!("{}{path}", self.address));
+        self.call(call).await.map_err(ClientError::from)
     }
 
     /// Hands a file in.
     pub(super) async fn put(&self, path: &str, bytes: Vec<u8>) -> Result<(), ClientError> {
-        let call = self.http.put(format!("{}{path}", self.address)).body(bytes);
-        self.call(call).await.map(|_| ())
+        let put = |bytes| self.http.put(format!("{}{path}", self.address)).body(bytes);
+        let broken = match self.call(put(bytes)).await {
+            Ok(_) => return Ok(()),
+            Err(broken @ CallError::Broken(_)) => broken,
+            Err(refused) => return Err(refused.into()),
+        };
+        // A gateway that refuses does so before it has read the file, and closes: its answer may be lost with the
+        // connection. It gives the same one to a call that has nothing to send.
+        match self.call(put(Vec::new())).await {
+            Err(refused @ CallError::Refused { status, .. })
+                if status != StatusCode::UNPROCESSABLE_ENTITY =>
+            {
+                Err(refused.into())
+            }
+            _ => Err(broken.into()),
+        }
     }
 
-    async fn call(&self, call: reqwest::RequestBuilder) -> Result<Vec<u8>, ClientError> {
-        let failed = |e: reqwest::Error| ClientError::Gateway(e.to_string());
+    async fn call(&self, call: reqwest::RequestBuilder) -> Result<Vec<u8>, CallError> {
+        let failed = |e: reqwest::Error| CallError::Broken(with_sources(&e));
         let mut answer = call.bearer_auth(&self.token).send().await.map_err(failed)?;
         let status = answer.status();
-        let too_large = || ClientError::Gateway(format!("its answer has more than {} bytes", self.most));
+        let too_large = || CallError::Broken(format!("its answer has more than {} bytes", self.most));
         if answer.content_length().is_some_and(|n| n > self.most) {
             return Err(too_large());
         }
@@ -90,19 +110,75 @@ impl Gateway {
             return Ok(bytes);
         }
         let problem = serde_json::from_slice::<Problem>(&bytes);
-        Err(ClientError::Gateway(problem.map_or_else(
-            |_| status.to_string(),
-            |p| format!("{}: {}", p.reason, p.message),
-        )))
+        let answer = problem.map_or_else(|_| status.to_string(), |p| format!("{}: {}", p.reason, p.message));
+        Err(CallError::Refused { status, answer })
     }
 }
 
-/// A token of the caller: a file's, the kubeconfig's, or one of a reader that the caller may ask for.
+/// Why a call came to nothing.
+#[derive(Debug, thiserror::Error)]
+enum CallError {
+    /// It was not sent, or not answered.
+    #[error("{0}")]
+    Broken(String),
+    /// The gateway's answer is a no.
+    #[error("{answer}")]
+    Refused { status: StatusCode, answer: String },
+}
+
+impl From<CallError> for ClientError {
+    fn from(error: CallError) -> Self {
+        Self::Gateway(error.to_string())
+    }
+}
+
+/// An error and what is behind it; the first says only that sending failed.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+/// Whether the caller may make what could name an uploaded file, by the API server's word. The token that a certificate's
+/// holder presents to the gateway is not his own, so he is asked here.
+pub(super) async fn may_upload(client: &Client, namespace: &str) -> Result<(), ClientError> {
+    let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
+    for resource in ["models", "inferencerequests"] {
+        let review = SelfSubjectAccessReview {
+            spec: SelfSubjectAccessReviewSpec {
+                resource_attributes: Some(ResourceAttributes {
+                    group: Some(GROUP.to_owned()),
+                    resource: Some(resource.to_owned()),
+                    namespace: Some(namespace.to_owned()),
+                    verb: Some("create".to_owned()),
+                    ..ResourceAttributes::default()
+                }),
+                ..SelfSubjectAccessReviewSpec::default()
+            },
+            ..SelfSubjectAccessReview::default()
+        };
+        let answer = api.create(&PostParams::default(), &review).await?;
+        if answer.status.is_some_and(|s| s.allowed) {
+            return Ok(());
+        }
+    }
+    Err(ClientError::Other(format!(
+        "you may create neither models.{GROUP} nor inferencerequests.{GROUP} in namespace {namespace}, so nothing of yours \
+         could name the file there (-n names another)"
+    )))
+}
+
+/// A token of the caller: a file's, one of the ServiceAccount that the caller names, the kubeconfig's, or, for kubeconfigs
+/// with a certificate (as kind, kubeadm, k3s and minikube write them), one of a ServiceAccount of the operator's.
 async fn token(
     config: &Config,
     client: &Client,
-    operator_namespace: &str,
-    file: Option<&Path>,
+    namespace: &str,
+    access: &GatewayAccess,
 ) -> Result<String, ClientError> {
     let read = |path: &Path| {
         std::fs::read_to_string(path)
@@ -112,8 +188,16 @@ async fn token(
                 source,
             })
     };
-    if let Some(file) = file {
+    if let Some(file) = &access.token_file {
         return read(file);
+    }
+    if let Some(account) = &access.service_account {
+        let (namespace, name) = account.split_once('/').unwrap_or((namespace, account));
+        return token_of(client, namespace, name).await.map_err(|e| {
+            ClientError::Other(format!(
+                "no token could be made for ServiceAccount {namespace}/{name}: {e}"
+            ))
+        });
     }
     if let Some(token) = &config.auth_info.token {
         return Ok(token.expose_secret().to_owned());
@@ -121,7 +205,18 @@ async fn token(
     if let Some(file) = &config.auth_info.token_file {
         return read(Path::new(file));
     }
-    let api: Api<ServiceAccount> = Api::namespaced(client.clone(), operator_namespace);
+    let system = &access.operator_namespace;
+    token_of(client, system, CLIENT).await.map_err(|e| {
+        ClientError::Other(format!(
+            "your kubeconfig holds no token, and none could be made for ServiceAccount {system}/{CLIENT}: {e}; name a \
+             ServiceAccount of yours with --service-account, or give a token with --token-file"
+        ))
+    })
+}
+
+/// A short token of a ServiceAccount, for which the caller needs the right to `create serviceaccounts/token`.
+async fn token_of(client: &Client, namespace: &str, name: &str) -> Result<String, ClientError> {
+    let api: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
     let request = TokenRequest {
         spec: Some(TokenRequestSpec {
             expiration_seconds: Some(TOKEN_SECONDS),
@@ -130,14 +225,8 @@ async fn token(
         ..TokenRequest::default()
     };
     let made = api
-        .create_token_request(READER, &PostParams::default(), &request)
-        .await;
-    let made = made.map_err(|e| {
-        ClientError::Other(format!(
-            "your kubeconfig holds no token, and none could be made for ServiceAccount {operator_namespace}/{READER}: \
-             {e}; give one with --token-file"
-        ))
-    })?;
+        .create_token_request(name, &PostParams::default(), &request)
+        .await?;
     let token = made.status.and_then(|s| s.token).filter(|t| !t.is_empty());
     token.ok_or_else(|| ClientError::Other("the API server made an empty token".to_owned()))
 }
@@ -164,15 +253,13 @@ async fn forward(client: &Client, namespace: &str) -> Result<String, ClientError
         .local_addr()
         .map_err(|e| ClientError::Gateway(e.to_string()))?;
     tokio::spawn(async move {
-        while let Ok((mut near, _)) = listener.accept().await {
+        while let Ok((near, _)) = listener.accept().await {
             let (api, name) = (api.clone(), name.clone());
             tokio::spawn(async move {
                 let forwarded = async {
                     let mut forwarder = api.portforward(&name, &[PORT]).await.map_err(|e| e.to_string())?;
-                    let mut far = forwarder.take_stream(PORT).ok_or("no stream")?;
-                    tokio::io::copy_bidirectional(&mut near, &mut far)
-                        .await
-                        .map_err(|e| e.to_string())?;
+                    let far = forwarder.take_stream(PORT).ok_or("no stream")?;
+                    relay(near, far).await;
                     Ok::<_, String>(())
                 };
                 if let Err(error) = forwarded.await {
@@ -182,6 +269,32 @@ async fn forward(client: &Client, namespace: &str) -> Result<String, ClientError
         }
     });
     Ok(format!("http://{address}"))
+}
+
+/// Carries bytes both ways. Where the far end takes no more, because it has answered and closed, the rest of what comes
+/// from here is read and dropped: a connection that broke would take the answer with it.
+async fn relay(near: TcpStream, far: impl AsyncRead + AsyncWrite) {
+    let (mut near_read, mut near_write) = near.into_split();
+    let (mut far_read, mut far_write) = tokio::io::split(far);
+    let there = async {
+        if tokio::io::copy(&mut near_read, &mut far_write).await.is_ok() {
+            let _ = far_write.shutdown().await;
+        } else {
+            let _ = tokio::io::copy(&mut near_read, &mut tokio::io::sink()).await;
+        }
+    };
+    let back = async {
+        let _ = tokio::io::copy(&mut far_read, &mut near_write).await;
+        let _ = near_write.shutdown().await;
+    };
+    let mut there = std::pin::pin!(there);
+    let mut back = std::pin::pin!(back);
+    tokio::select! {
+        () = &mut there => back.await,
+        () = &mut back => {
+            let _ = tokio::time::timeout(LINGER, there).await;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -211,5 +324,59 @@ mod tests {
         assert_eq!(gateway(20).get("/").await.unwrap().len(), 20);
         let error = gateway(19).get("/").await.unwrap_err().to_string();
         assert!(error.contains("more than 19 bytes"), "{error}");
+    }
+
+    /// Answers each call before it has read the body, and closes.
+    async fn hasty(answers: &'static str) -> String {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut call, _)) = listener.accept().await {
+                let _ = call.read(&mut [0; 512]).await;
+                let _ = call.write_all(answers.as_bytes()).await;
+            }
+        });
+        format!("http://{address}")
+    }
+
+    #[tokio::test]
+    async fn the_answer_of_a_gateway_that_closes_while_the_file_is_sent_is_told() {
+        let forbidden = "HTTP/1.1 403 Forbidden\r\ncontent-length: 54\r\nconnection: close\r\n\r\n\
+                         {\"reason\":\"Forbidden\",\"message\":\"you may not do this\"}";
+        let address = hasty(forbidden).await;
+        let gateway = Gateway {
+            address,
+            token: "token".to_owned(),
+            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+            most: 1000,
+        };
+        for _ in 0..20 {
+            let error = gateway.put("/", vec![7; 4 << 20]).await.unwrap_err().to_string();
+            assert_eq!(error, "the gateway: Forbidden: you may not do this");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_comes_through_a_relay_whose_far_end_has_closed() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let near = tokio::spawn(async move { TcpStream::connect(address).await.unwrap() });
+        let (server, _) = listener.accept().await.unwrap();
+        let mut near = near.await.unwrap();
+        let (far, mut gateway) = tokio::io::duplex(1024);
+        let relayed = tokio::spawn(relay(server, far));
+        let sending = tokio::spawn(async move {
+            for _ in 0..64 {
+                near.write_all(&[7; 65536]).await.unwrap();
+            }
+            let mut answer = String::new();
+            near.read_to_string(&mut answer).await.unwrap();
+            answer
+        });
+        gateway.read_exact(&mut [0; 100]).await.unwrap();
+        gateway.write_all(b"no").await.unwrap();
+        drop(gateway);
+        assert_eq!(sending.await.unwrap(), "no");
+        relayed.await.unwrap();
     }
 }

@@ -14,7 +14,7 @@ use kube::{Client, Config};
 
 pub use identity::{ProveOptions, new_identity, prove_identity, show_identity};
 pub use receipt::{ReceiptOptions, receipt};
-pub use submit::{ClusterSubmit, submit};
+pub use submit::{ClusterSubmit, Submitted, submit};
 pub use upload::{UploadOptions, upload};
 
 use crate::local::SubmitError;
@@ -74,6 +74,8 @@ pub struct GatewayAccess {
     pub address: Option<String>,
     /// A file with the caller's token.
     pub token_file: Option<PathBuf>,
+    /// A ServiceAccount whose token is asked for: its name in the caller's namespace, or `namespace/name`.
+    pub service_account: Option<String>,
 }
 
 impl Cluster {

@@ -52,7 +52,7 @@ pub async fn receipt(options: &ReceiptOptions) -> Result<Digest, ClientError> {
         );
         return Err(ClientError::Other(message));
     };
-    let gateway = Gateway::connect(&config, &client, &options.access).await?;
+    let gateway = Gateway::connect(&config, &client, &namespace, &options.access).await?;
     let path = format!("/v1/receipts/{}?namespace={namespace}", receipt.digest);
     let bytes = checked(gateway.get(&path).await?, &receipt.digest)?;
     write(out, &bytes)?;

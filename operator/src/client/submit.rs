@@ -15,6 +15,7 @@ use zkinfer_crds::k8s::{InferenceRequest, Model, RequestPhase};
 
 use super::follow::follow;
 use super::{ClientError, Cluster};
+use crate::answer;
 use crate::local::{SubmitOptions, submit_objects};
 use crate::runs::quoted;
 
@@ -34,12 +35,22 @@ pub struct ClusterSubmit {
     pub quiet: bool,
 }
 
-/// Makes the objects; with `wait`, follows the request to its end. The request as it is then, and whether it succeeded
-/// (or was merely made).
+/// What became of it.
+#[derive(Debug)]
+pub struct Submitted {
+    /// The request as it is now.
+    pub request: InferenceRequest,
+    /// The answer for people, once it has succeeded.
+    pub answer: Option<String>,
+    /// Why it has none, where it has ended without.
+    pub failure: Option<String>,
+}
+
+/// Makes the objects; with `wait`, follows the request to its end.
 ///
 /// # Errors
 /// A file, or an API server that refuses.
-pub async fn submit(options: &ClusterSubmit) -> Result<(InferenceRequest, bool), ClientError> {
+pub async fn submit(options: &ClusterSubmit) -> Result<Submitted, ClientError> {
     let (_, client, namespace) = options.cluster.connect().await?;
     let read = |path: &PathBuf| {
         std::fs::read(path).map_err(|source| ClientError::Path {
@@ -64,28 +75,52 @@ pub async fn submit(options: &ClusterSubmit) -> Result<(InferenceRequest, bool),
         eprintln!("inferencerequest.zkinfer.dev/{} created", request.name_any());
     }
     if !options.wait {
-        return Ok((request, true));
+        return Ok(Submitted {
+            request,
+            answer: None,
+            failure: None,
+        });
     }
-    let request = follow(&client, &namespace, &request.name_any(), options.quiet).await?;
-    let phase = request.status.as_ref().map(|s| s.phase);
-    let verify = request.status.as_ref().and_then(|s| s.verify.as_deref());
-    if let Some(verify) = verify.filter(|_| !options.quiet) {
-        eprintln!(
-            "{}",
-            check_it(&request.name_any(), &namespace, verify, &options.what)
-        );
+    let name = request.name_any();
+    let request = follow(&client, &namespace, &name, options.quiet).await?;
+    let full = format!("{namespace}/{name}");
+    let status = request.status.clone().unwrap_or_default();
+    if status.phase != RequestPhase::Succeeded {
+        let failure = Some(answer::failure(&full, &request));
+        return Ok(Submitted {
+            request,
+            answer: None,
+            failure,
+        });
     }
-    Ok((request, phase == Some(RequestPhase::Succeeded)))
+    // What it says of the budget and the proof system; who may not read Models is told the rest.
+    let model: Option<Model> = Api::namespaced(client, &namespace)
+        .get_opt(&model)
+        .await
+        .ok()
+        .flatten();
+    let verify = status.verify.as_deref().unwrap_or_default();
+    let answer = answer::answer(
+        &full,
+        &request,
+        model.as_ref(),
+        Some(&format!("operator receipt {name} -n {namespace} -o {name}.cbor")),
+        &verify_it(verify, &options.what),
+    );
+    Ok(Submitted {
+        request,
+        answer: Some(answer),
+        failure: None,
+    })
 }
 
-/// How to fetch and check the receipt, with the caller's own files where they are known.
-fn check_it(name: &str, namespace: &str, verify: &str, what: &SubmitOptions) -> String {
+/// How to check the receipt, with the caller's own files where they are known.
+fn verify_it(verify: &str, what: &SubmitOptions) -> String {
     let path = |path: &PathBuf| quoted(&path.display().to_string());
     let model = what.model.is_file().then(|| path(&what.model));
-    let verify = verify
+    verify
         .replace(MODEL_FILE, model.as_deref().unwrap_or(MODEL_FILE))
-        .replace(INPUT_FILE, &path(&what.input));
-    format!("check it: operator receipt {name} -n {namespace} -o {name}.cbor && {verify}")
+        .replace(INPUT_FILE, &path(&what.input))
 }
 
 /// The Model of a file, made unless it is there.

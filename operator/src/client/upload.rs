@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use zkinfer_crds::Digest;
 
-use super::gateway::Gateway;
+use super::gateway::{Gateway, may_upload};
 use super::{ClientError, Cluster, GatewayAccess};
 
 /// What to upload, and where to.
@@ -28,7 +28,8 @@ pub async fn upload(options: &UploadOptions) -> Result<Digest, ClientError> {
         source,
     })?;
     let (config, client, namespace) = options.cluster.connect().await?;
-    let gateway = Gateway::connect(&config, &client, &options.access).await?;
+    may_upload(&client, &namespace).await?;
+    let gateway = Gateway::connect(&config, &client, &namespace, &options.access).await?;
     let digest = Digest::of(&bytes);
     let path = format!("/v1/artifacts/{namespace}/{digest}");
     gateway.put(&path, bytes).await?;

@@ -1,18 +1,25 @@
 //! What becomes of claims: into the ledger first, then where statuses are made from.
+//!
+//! Invariant: an attempt is told of only once its entry is in the ledger. Each is written by itself, so that one that the
+//! store is slow with holds up no other.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use kube::runtime::reflector::ObjectRef;
+use zkinfer_crds::k8s::request_status::RecentSlice;
 
 use super::Context;
 use super::settings::RunError;
 use crate::artifacts::Artifacts;
-use crate::dispatch::Dispatcher;
+use crate::dispatch::{Attempt, Dispatcher};
 use crate::scoring::{self, Entry, Totals};
 
 /// Leases end by time.
 const TICK: Duration = Duration::from_millis(250);
+/// Pause before an entry is written again; it doubles up to [`LONGEST`].
+const AGAIN: Duration = Duration::from_millis(500);
+const LONGEST: Duration = Duration::from_secs(10);
 
 /// What the ledger in the store adds up to; the dispatcher remembers the latest of it.
 pub(super) async fn ledger(artifacts: &Artifacts, dispatcher: &Dispatcher) -> Result<Totals, RunError> {
@@ -34,36 +41,44 @@ pub(super) async fn run(ctx: Arc<Context>) {
     loop {
         let _ = tokio::time::timeout(TICK, ctx.dispatcher.progressed()).await;
         for attempt in ctx.dispatcher.take_ended() {
-            // An attempt that is not in the ledger would be scored by nobody: it is tried until it is.
-            let entry = loop {
-                match scoring::record(&ctx.artifacts, &attempt).await {
-                    Ok(entry) => break entry,
-                    Err(error) => {
-                        tracing::error!(%error, "the ledger entry was not written, trying again");
-                        tokio::time::sleep(Duration::from_secs(1)).await;
-                    }
-                }
-            };
-            ctx.metrics.attempt(&attempt, entry.is_some());
-            if let Some(entry) = entry {
-                ctx.ledger().add(&entry);
-            }
-            if let Some((namespace, name)) = attempt.pool.as_str().split_once('/') {
-                ctx.wake.pool(ObjectRef::new(name).within(namespace));
-            }
-            if let Some(record) = ctx.runs().get_mut(&attempt.request) {
-                let row: zkinfer_crds::k8s::request_status::RecentSlice = (&attempt).into();
-                // After a restart a proof is verified again; its row may be there.
-                let same = |old: &&mut zkinfer_crds::k8s::request_status::RecentSlice| {
-                    (old.slice, old.attempt, &old.pool) == (row.slice, row.attempt, &row.pool)
-                };
-                match record.view.recent.iter_mut().find(same) {
-                    Some(old) => *old = row,
-                    None => record.view.recent.push(row),
-                }
-                ctx.wake.request(record.key.clone());
-            }
-            ctx.fleet.notify_one();
+            // While the store takes nothing no claim is granted either: there are no more of these than open claims.
+            tokio::spawn(ended(Arc::clone(&ctx), attempt));
         }
     }
+}
+
+async fn ended(ctx: Arc<Context>, attempt: Attempt) {
+    let mut pause = AGAIN;
+    // An attempt that is not in the ledger would be scored by nobody: it is tried until it is.
+    let entry = loop {
+        match scoring::record(&ctx.artifacts, &attempt).await {
+            Ok(entry) => break entry,
+            Err(error) => {
+                tracing::error!(%error, claim = %attempt.claim, "the ledger entry was not written, trying again");
+                ctx.store.failed();
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST);
+            }
+        }
+    };
+    ctx.metrics.attempt(&attempt, entry.is_some());
+    if let Some(entry) = entry {
+        ctx.ledger().add(&entry);
+    }
+    if let Some((namespace, name)) = attempt.pool.as_str().split_once('/') {
+        ctx.wake.pool(ObjectRef::new(name).within(namespace));
+    }
+    if let Some(record) = ctx.runs().get_mut(&attempt.request) {
+        let row: RecentSlice = (&attempt).into();
+        // After a restart a proof is verified again; its row may be there.
+        let same = |old: &&mut RecentSlice| {
+            (old.slice, old.attempt, &old.pool) == (row.slice, row.attempt, &row.pool)
+        };
+        match record.view.recent.iter_mut().find(same) {
+            Some(old) => *old = row,
+            None => record.view.recent.push(row),
+        }
+        ctx.wake.request(record.key.clone());
+    }
+    ctx.fleet.notify_one();
 }

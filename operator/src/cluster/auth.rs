@@ -1,31 +1,34 @@
-//! Whose token it is: a pool's worker presents its pod's projected token, and the API server says which ServiceAccount
+//! Whose token it is, and what they may: a pool's worker presents its pod's projected token, and the API server says which ServiceAccount
 //! it is of. Which pool that is, is in its name; which miner, in the pool.
 //!
-//! Invariant: a token that the API server has not confirmed within [`FRESH`] counts for nothing.
+//! Invariant: a token that the API server has not confirmed within [`FRESH`] counts for nothing, nor a right that it has not
+//! granted within [`ALLOWED`].
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use kube::ResourceExt;
 use kube::api::{Api, PostParams};
 use sha2::{Digest as _, Sha256};
+use zkinfer_crds::k8s::GROUP;
 
 use super::Context;
+use super::reviews::{Remembered, Turns};
 use crate::build::{TOKEN_AUDIENCE, pool_of};
 use crate::controllers::pool::identity_of;
 use crate::dispatch::{PoolId, WorkerAuth};
-use crate::gateway::{AuthUnavailable, Authenticator};
+use crate::gateway::{AuthUnavailable, Authenticator, Peer};
 
 /// How long the API server's word counts.
 const FRESH: Duration = Duration::from_secs(60);
 /// How long a token that it did not know is not asked for again.
 const UNKNOWN: Duration = Duration::from_secs(5);
-/// Tokens that are remembered.
-const MAX_REMEMBERED: usize = 10_000;
+/// How long a right that it granted counts.
+const ALLOWED: Duration = Duration::from_secs(10);
 /// Longest token that is asked about.
 const MAX_TOKEN: usize = 8192;
 
@@ -33,7 +36,7 @@ const MAX_TOKEN: usize = 8192;
 ///
 /// # Errors
 /// An API server that does not answer.
-pub(super) async fn review(
+async fn review(
     ctx: &Context,
     token: &str,
     audience: Option<&str>,
@@ -61,42 +64,42 @@ pub(super) async fn review(
         .filter(|_| status.authenticated == Some(true) && for_us))
 }
 
-/// What the API server said, and when.
-type Answer = (Option<PoolId>, Instant);
-
-/// See the module.
+/// Workers' tokens. See the module.
 pub(super) struct TokenReviews {
     ctx: Arc<Context>,
+    turns: Arc<Turns>,
     /// By SHA-256 of the token.
-    known: Mutex<HashMap<[u8; 32], Answer>>,
+    known: Remembered<[u8; 32], Option<PoolId>>,
 }
 
 impl TokenReviews {
-    pub(super) fn new(ctx: Arc<Context>) -> Self {
+    pub(super) fn new(ctx: Arc<Context>, turns: Arc<Turns>) -> Self {
         Self {
             ctx,
-            known: Mutex::default(),
+            turns,
+            known: Remembered::new(),
         }
     }
 
-    async fn pool(&self, bearer: &str) -> Result<Option<PoolId>, AuthUnavailable> {
-        let hash: [u8; 32] = Sha256::digest(bearer.as_bytes()).into();
-        {
-            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some((pool, at)) = known.get(&hash)
-                && at.elapsed() < if pool.is_some() { FRESH } else { UNKNOWN }
-            {
-                return Ok(pool.clone());
+    async fn pool(&self, bearer: &str, from: Peer) -> Result<Option<PoolId>, AuthUnavailable> {
+        let hash = hash(bearer);
+        if let Some(known) = self.known.get(&hash) {
+            return Ok(known);
+        }
+        let turn = self.turns.take(from.0).await?;
+        // Somebody may have asked meanwhile.
+        let pool = match self.known.get(&hash) {
+            Some(known) => known,
+            None => {
+                let user = review(&self.ctx, bearer, Some(TOKEN_AUDIENCE)).await?;
+                let pool = user.and_then(|u| u.username).and_then(|name| pool_of(&name));
+                let time = if pool.is_some() { FRESH } else { UNKNOWN };
+                self.known.insert(hash, pool.clone(), time);
+                pool
             }
-        }
-        let user = review(&self.ctx, bearer, Some(TOKEN_AUDIENCE)).await?;
-        let pool = user.and_then(|u| u.username).and_then(|name| pool_of(&name));
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MAX_REMEMBERED {
-            known.retain(|_, (_, at)| at.elapsed() < UNKNOWN);
-        }
-        if known.len() < MAX_REMEMBERED {
-            known.insert(hash, (pool.clone(), Instant::now()));
+        };
+        if pool.is_some() {
+            turn.known();
         }
         Ok(pool)
     }
@@ -106,9 +109,10 @@ impl Authenticator for TokenReviews {
     fn authenticate<'a>(
         &'a self,
         bearer: &'a str,
+        from: Peer,
     ) -> BoxFuture<'a, Result<Option<WorkerAuth>, AuthUnavailable>> {
         async move {
-            let Some(id) = self.pool(bearer).await? else {
+            let Some(id) = self.pool(bearer, from).await? else {
                 return Ok(None);
             };
             let found = self
@@ -123,4 +127,106 @@ impl Authenticator for TokenReviews {
         }
         .boxed()
     }
+}
+
+/// What a client wants to do.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Access {
+    pub(super) verb: &'static str,
+    pub(super) resource: &'static str,
+    pub(super) namespace: String,
+    pub(super) name: Option<String>,
+}
+
+/// Clients' tokens and rights.
+pub(super) struct Clients {
+    ctx: Arc<Context>,
+    turns: Arc<Turns>,
+    users: Remembered<[u8; 32], Option<UserInfo>>,
+    rights: Remembered<([u8; 32], Access), bool>,
+}
+
+impl Clients {
+    pub(super) fn new(ctx: Arc<Context>, turns: Arc<Turns>) -> Self {
+        Self {
+            ctx,
+            turns,
+            users: Remembered::new(),
+            rights: Remembered::new(),
+        }
+    }
+
+    /// Whose token it is; `None` for nobody's.
+    pub(super) async fn user(&self, bearer: &str, from: Peer) -> Result<Option<UserInfo>, AuthUnavailable> {
+        let hash = hash(bearer);
+        if let Some(known) = self.users.get(&hash) {
+            return Ok(known);
+        }
+        let turn = self.turns.take(from.0).await?;
+        let user = match self.users.get(&hash) {
+            Some(known) => known,
+            None => {
+                let user = review(&self.ctx, bearer, None).await?;
+                let time = if user.is_some() { FRESH } else { UNKNOWN };
+                self.users.insert(hash, user.clone(), time);
+                user
+            }
+        };
+        if user.is_some() {
+            turn.known();
+        }
+        Ok(user)
+    }
+
+    /// Whether the token's user may do this.
+    pub(super) async fn may(
+        &self,
+        bearer: &str,
+        user: UserInfo,
+        access: Access,
+    ) -> Result<bool, AuthUnavailable> {
+        let key = (hash(bearer), access);
+        if let Some(known) = self.rights.get(&key) {
+            return Ok(known);
+        }
+        let allowed = access_review(&self.ctx, user, &key.1).await?;
+        self.rights
+            .insert(key, allowed, if allowed { ALLOWED } else { UNKNOWN });
+        Ok(allowed)
+    }
+}
+
+async fn access_review(ctx: &Context, user: UserInfo, access: &Access) -> Result<bool, AuthUnavailable> {
+    let UserInfo {
+        username,
+        groups,
+        uid,
+        extra,
+    } = user;
+    let api: Api<SubjectAccessReview> = Api::all(ctx.client.clone());
+    let review = SubjectAccessReview {
+        spec: SubjectAccessReviewSpec {
+            user: username,
+            groups,
+            uid,
+            extra,
+            resource_attributes: Some(ResourceAttributes {
+                group: Some(GROUP.to_owned()),
+                resource: Some(access.resource.to_owned()),
+                namespace: Some(access.namespace.clone()),
+                name: access.name.clone(),
+                verb: Some(access.verb.to_owned()),
+                ..ResourceAttributes::default()
+            }),
+            ..SubjectAccessReviewSpec::default()
+        },
+        ..SubjectAccessReview::default()
+    };
+    let answer = api.create(&PostParams::default(), &review).await;
+    let answer = answer.map_err(|e| AuthUnavailable(e.to_string()))?;
+    Ok(answer.status.is_some_and(|s| s.allowed))
+}
+
+fn hash(bearer: &str) -> [u8; 32] {
+    Sha256::digest(bearer.as_bytes()).into()
 }

@@ -6,24 +6,24 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use k8s_openapi::api::authentication::v1::UserInfo;
-use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use kube::ResourceExt;
 use kube::api::{Api, PostParams};
 use serde::Deserialize;
 use zkinfer_crds::Digest;
+use zkinfer_crds::compile_report::CompileOutcome;
 use zkinfer_crds::k8s::{GROUP, InferenceRequest};
 
-use super::auth::review;
+use super::auth::{Access, Clients};
 use super::{Context, uploads};
 use crate::artifacts::ArtifactError;
-use crate::gateway::{Bodies, Reject, bearer};
+use crate::gateway::{Bodies, Peer, Reject, bearer, blob};
 
 pub(super) const REQUESTS: &str = "inferencerequests";
 pub(super) const MODELS: &str = "models";
@@ -35,79 +35,73 @@ const MAX_FILE_BYTES: u64 = 256 << 20;
 
 pub(super) type Answer = Result<Response, Reject>;
 
+/// What the handlers share.
+#[derive(Clone)]
+pub(super) struct Front {
+    pub(super) ctx: Arc<Context>,
+    reviews: Arc<Clients>,
+    bodies: Bodies,
+}
+
 /// The routes.
-pub(super) fn router(ctx: Arc<Context>, bodies: Bodies) -> Router {
+pub(super) fn router(ctx: Arc<Context>, reviews: Clients, bodies: Bodies) -> Router {
     Router::new()
-        .route("/v1/requests", post(create).layer(Extension(bodies)))
+        .route("/v1/requests", post(create))
         .route("/v1/requests/{namespace}/{name}", get(read))
         .route("/v1/receipts/{digest}", get(receipt))
         .route("/v1/models/{namespace}/{name}/files/{digest}", get(file))
         .route("/v1/artifacts/{namespace}/{digest}", put(uploads::upload))
-        .with_state(ctx)
+        .with_state(Front {
+            ctx,
+            reviews: Arc::new(reviews),
+            bodies,
+        })
 }
 
-/// Whether the caller may do this, by the API server's word.
-pub(super) async fn allowed(
-    ctx: &Context,
-    headers: &HeaderMap,
-    (verb, resource): (&str, &str),
-    namespace: &str,
-    name: Option<&str>,
-) -> Result<(), Reject> {
-    let user = known(ctx, headers).await?;
-    may(ctx, user, (verb, resource), namespace, name).await
-}
+impl Front {
+    /// Whether the caller may do this, by the API server's word.
+    pub(super) async fn allowed(
+        &self,
+        (headers, from): (&HeaderMap, Peer),
+        action: (&'static str, &'static str),
+        namespace: &str,
+        name: Option<&str>,
+    ) -> Result<(), Reject> {
+        let user = self.known(headers, from).await?;
+        self.may(headers, user, action, namespace, name).await
+    }
 
-/// Who calls, by the API server's word.
-async fn known(ctx: &Context, headers: &HeaderMap) -> Result<UserInfo, Reject> {
-    let token = bearer(headers).ok_or_else(Reject::unknown_token)?;
-    let user = review(ctx, token, None).await;
-    user.map_err(|e| Reject::unavailable(&e))?
-        .ok_or_else(Reject::unknown_token)
-}
+    /// Who calls, by the API server's word.
+    async fn known(&self, headers: &HeaderMap, from: Peer) -> Result<UserInfo, Reject> {
+        let token = bearer(headers).ok_or_else(Reject::unknown_token)?;
+        let user = self.reviews.user(token, from).await;
+        user.map_err(|e| Reject::unavailable(&e))?
+            .ok_or_else(Reject::unknown_token)
+    }
 
-/// Whether this caller may do this, by the API server's word.
-async fn may(
-    ctx: &Context,
-    user: UserInfo,
-    (verb, resource): (&str, &str),
-    namespace: &str,
-    name: Option<&str>,
-) -> Result<(), Reject> {
-    let UserInfo {
-        username,
-        groups,
-        uid,
-        extra,
-    } = user;
-    let api: Api<SubjectAccessReview> = Api::all(ctx.client.clone());
-    let access = SubjectAccessReview {
-        spec: SubjectAccessReviewSpec {
-            user: username,
-            groups,
-            uid,
-            extra,
-            resource_attributes: Some(ResourceAttributes {
-                group: Some(GROUP.to_owned()),
-                resource: Some(resource.to_owned()),
-                namespace: Some(namespace.to_owned()),
-                name: name.map(str::to_owned),
-                verb: Some(verb.to_owned()),
-                ..ResourceAttributes::default()
-            }),
-            ..SubjectAccessReviewSpec::default()
-        },
-        ..SubjectAccessReview::default()
-    };
-    let answer = api
-        .create(&PostParams::default(), &access)
-        .await
-        .map_err(|e| Reject::unavailable(&e))?;
-    if answer.status.is_some_and(|s| s.allowed) {
-        Ok(())
-    } else {
-        let message = format!("you may not {verb} {resource}.{GROUP} in namespace `{namespace}`");
-        Err(Reject::new(StatusCode::FORBIDDEN, "Forbidden", message))
+    /// Whether this caller may do this, by the API server's word.
+    async fn may(
+        &self,
+        headers: &HeaderMap,
+        user: UserInfo,
+        (verb, resource): (&'static str, &'static str),
+        namespace: &str,
+        name: Option<&str>,
+    ) -> Result<(), Reject> {
+        let access = Access {
+            verb,
+            resource,
+            namespace: namespace.to_owned(),
+            name: name.map(str::to_owned),
+        };
+        let token = bearer(headers).ok_or_else(Reject::unknown_token)?;
+        let allowed = self.reviews.may(token, user, access).await;
+        if allowed.map_err(|e| Reject::unavailable(&e))? {
+            Ok(())
+        } else {
+            let message = format!("you may not {verb} {resource}.{GROUP} in namespace `{namespace}`");
+            Err(Reject::new(StatusCode::FORBIDDEN, "Forbidden", message))
+        }
     }
 }
 
@@ -115,25 +109,22 @@ fn not_found(what: impl Into<String>) -> Reject {
     Reject::new(StatusCode::NOT_FOUND, "NotFound", what)
 }
 
-async fn create(
-    State(ctx): State<Arc<Context>>,
-    Extension(bodies): Extension<Bodies>,
-    headers: HeaderMap,
-    body: Body,
-) -> Answer {
+async fn create(State(front): State<Front>, from: Peer, headers: HeaderMap, body: Body) -> Answer {
     let invalid = |message: String| Reject::new(StatusCode::BAD_REQUEST, "InvalidBody", message);
     // Nobody unknown has a body read; where the caller may create, the body says.
-    let user = known(&ctx, &headers).await?;
-    let mut request: InferenceRequest = bodies.json(&headers, body, MAX_REQUEST_BYTES).await?;
+    let user = front.known(&headers, from).await?;
+    let mut request: InferenceRequest = front.bodies.json(&headers, body, MAX_REQUEST_BYTES).await?;
     let namespace = request
         .namespace()
         .ok_or_else(|| invalid("metadata.namespace is missing".to_owned()))?;
-    may(&ctx, user, ("create", REQUESTS), &namespace, None).await?;
+    front
+        .may(&headers, user, ("create", REQUESTS), &namespace, None)
+        .await?;
     // Only what a client may state: a status is the operator's.
     request.status = None;
     request.metadata.owner_references = None;
     request.metadata.finalizers = None;
-    let api: Api<InferenceRequest> = Api::namespaced(ctx.client.clone(), &namespace);
+    let api: Api<InferenceRequest> = Api::namespaced(front.ctx.client.clone(), &namespace);
     match api.create(&PostParams::default(), &request).await {
         Ok(made) => Ok((StatusCode::CREATED, Json(made)).into_response()),
         Err(kube::Error::Api(status)) => {
@@ -145,12 +136,15 @@ async fn create(
 }
 
 async fn read(
-    State(ctx): State<Arc<Context>>,
+    State(front): State<Front>,
+    from: Peer,
     headers: HeaderMap,
     Path((namespace, name)): Path<(String, String)>,
 ) -> Answer {
-    allowed(&ctx, &headers, ("get", REQUESTS), &namespace, Some(&name)).await?;
-    let found = ctx.stores.requests.find(|r| {
+    front
+        .allowed((&headers, from), ("get", REQUESTS), &namespace, Some(&name))
+        .await?;
+    let found = front.ctx.stores.requests.find(|r| {
         r.metadata.namespace.as_ref() == Some(&namespace) && r.metadata.name.as_ref() == Some(&name)
     });
     let found = found.ok_or_else(|| not_found(format!("there is no InferenceRequest {namespace}/{name}")))?;
@@ -163,21 +157,24 @@ struct Of {
 }
 
 async fn receipt(
-    State(ctx): State<Arc<Context>>,
+    State(front): State<Front>,
+    from: Peer,
     headers: HeaderMap,
     Path(digest): Path<String>,
     of: Result<Query<Of>, axum::extract::rejection::QueryRejection>,
 ) -> Answer {
     let Query(Of { namespace }) =
         of.map_err(|e| Reject::new(StatusCode::BAD_REQUEST, "InvalidQuery", e.body_text()))?;
-    allowed(&ctx, &headers, ("get", REQUESTS), &namespace, None).await?;
+    front
+        .allowed((&headers, from), ("get", REQUESTS), &namespace, None)
+        .await?;
     let absent = || not_found(format!("namespace `{namespace}` has no receipt {digest}"));
     let parsed: Digest = digest.parse().map_err(|_| absent())?;
-    let of_namespace = ctx.artifacts.receipt_is_of(&parsed, &namespace).await;
+    let of_namespace = front.ctx.artifacts.receipt_is_of(&parsed, &namespace).await;
     if !of_namespace.map_err(|e| Reject::store(&e))? {
         return Err(absent());
     }
-    match ctx.artifacts.receipt(&parsed).await {
+    match front.ctx.artifacts.receipt(&parsed).await {
         Ok(bytes) => Ok(([(CONTENT_TYPE, "application/cbor")], bytes).into_response()),
         Err(ArtifactError::NotFound(_)) => Err(absent()),
         Err(e) => Err(Reject::store(&e)),
@@ -186,28 +183,38 @@ async fn receipt(
 
 /// What a verifier needs of a compiled model: manifest, integer graph, and verifying keys that are files.
 async fn file(
-    State(ctx): State<Arc<Context>>,
+    State(front): State<Front>,
+    from: Peer,
     headers: HeaderMap,
     Path((namespace, name, digest)): Path<(String, String, String)>,
 ) -> Answer {
-    allowed(&ctx, &headers, ("get", MODELS), &namespace, Some(&name)).await?;
+    front
+        .allowed((&headers, from), ("get", MODELS), &namespace, Some(&name))
+        .await?;
     let absent = || not_found(format!("Model {namespace}/{name} has no such file"));
     let digest: Digest = digest.parse().map_err(|_| absent())?;
-    let model = ctx.stores.models.find(|m| {
+    let model = front.ctx.stores.models.find(|m| {
         m.metadata.namespace.as_ref() == Some(&namespace) && m.metadata.name.as_ref() == Some(&name)
     });
     let uid = model.and_then(|m| m.uid()).unwrap_or_default();
-    let compiled = ctx
-        .models()
-        .get(&uid)
-        .and_then(|m| m.compiled.clone())
-        .ok_or_else(absent)?;
-    let manifest = [compiled.report.manifest.digest];
-    if !compiled.manifest.files().chain(manifest).any(|d| d == digest) {
+    let files: Vec<Digest> = {
+        let models = front.ctx.models();
+        let known = models.get(&uid).and_then(|m| m.outcome.as_ref());
+        match known.map(|known| &known.outcome) {
+            Some(CompileOutcome::Compiled(report)) => {
+                let keys = report.slices.iter().filter_map(|s| s.halo2.as_ref());
+                let keys = keys.map(|h| h.verifying_key.digest);
+                [report.manifest.digest, report.graph.digest]
+                    .into_iter()
+                    .chain(keys)
+                    .collect()
+            }
+            _ => Vec::new(),
+        }
+    };
+    if !files.contains(&digest) {
         return Err(absent());
     }
-    match ctx.artifacts.get_blob(&digest, MAX_FILE_BYTES).await {
-        Ok(bytes) => Ok(([(CONTENT_TYPE, "application/octet-stream")], bytes).into_response()),
-        Err(e) => Err(Reject::store(&e)),
-    }
+    // As it comes: a graph is as large as its model. Whoever asked compares the digest.
+    blob(&front.ctx.artifacts, &digest, MAX_FILE_BYTES, absent).await
 }

@@ -30,7 +30,14 @@ impl Compilations for Models {
     }
 
     fn progress(&self, token: &CompileToken, line: String) {
-        self.0.models().entry(token.uid.clone()).or_default().progress = line;
+        let (namespace, name) = &token.model;
+        tracing::info!(
+            model = format!("{namespace}/{name}"),
+            line = line.trim(),
+            "compiling"
+        );
+        let said = (line, std::time::Instant::now());
+        self.0.models().entry(token.uid.clone()).or_default().progress = Some(said);
         self.wake(token);
     }
 

@@ -10,28 +10,32 @@ use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, ResourceExt};
 use tokio::sync::{Notify, mpsc};
+use zkinfer_crds::compile_report::CompileReport;
 use zkinfer_crds::k8s::{
     InferenceRequest, InferenceRequestStatus, MinerPool, MinerPoolStatus, Model, ModelStatus, RequestPhase,
+    ServedBy,
 };
 use zkinfer_crds::wire::BlobRef;
-use zkinfer_crds::{Digest, RequestUid};
+use zkinfer_crds::{Digest, ProofSystem, RequestUid};
 use zkml::halo2::VerifierSrs;
 
+use super::consents::Consents;
 use super::metrics::Metrics;
+use super::store::StoreHealth;
+use super::write::Events;
 use crate::artifacts::{ArtifactError, Artifacts, CompiledRecord};
 use crate::build::{CompileSettings, WorkerSettings};
-use crate::controllers::model::SetupPolicy;
+use crate::controllers::model::{SetupPolicy, SourceLook};
 use crate::controllers::pool::Trouble;
 use crate::controllers::request::{RunState, RunView};
 use crate::dispatch::{Dispatcher, PoolId};
-use crate::fleet::JobIndex;
+use crate::fleet::{JobIndex, Refusal};
 use crate::reference::Reference;
 use crate::remote::AllowedUrl;
-use crate::runs::{CompiledModel, Run};
+use crate::runs::{CompiledModel, Run, Shelf, ShelfError};
 use crate::scoring::Totals;
 use crate::sources::NamespaceFiles;
 
@@ -81,14 +85,20 @@ pub struct ModelRecord {
     pub onnx: Option<BlobRef>,
     /// The calibration data, once it was found.
     pub calibration: Option<BlobRef>,
-    /// What the compiler last said.
-    pub progress: String,
+    /// What the compiler last said, and when.
+    pub progress: Option<(String, Instant)>,
+    /// Its compile Job that the API server has refused.
+    pub refused: Option<Refusal>,
     /// What was compiled, and what the compiler reported.
     pub outcome: Option<CompiledRecord>,
     /// What was compiled before is of another version: it is compiled again.
     pub old_version: bool,
-    /// The compiled model, loaded.
-    pub compiled: Option<Arc<CompiledModel>>,
+    /// What was compiled was found good since the operator started.
+    pub good: bool,
+    /// It was tried to load it since, and why it cannot be; whether it is of another version.
+    pub broken: Option<(String, bool)>,
+    /// What was seen of the ConfigMaps that it was compiled from.
+    pub source_look: SourceLook,
     /// The Model will not become ready.
     pub failed: bool,
     /// The status as written last, and when.
@@ -99,6 +109,10 @@ pub struct ModelRecord {
 pub struct RunRecord {
     /// The object.
     pub key: ObjectRef<InferenceRequest>,
+    /// Its Model's name.
+    pub model: String,
+    /// What the Model says of who may serve it, as it was last seen.
+    pub served_by: Option<Vec<ServedBy>>,
     /// The run.
     pub run: Option<Arc<Run>>,
     /// As the planner sees it.
@@ -112,11 +126,19 @@ pub struct RunRecord {
 /// What is known of a pool beside its status.
 #[derive(Default)]
 pub struct PoolRecord {
+    /// The generation that was looked at last.
+    pub generation: Option<i64>,
     /// The generation whose objects were applied.
     pub applied: Option<i64>,
     /// Warm workers that are up.
     pub warm_ready: u32,
-    /// What keeps workers from starting.
+    /// Its objects that the API server has refused.
+    pub objects_refused: Option<Refusal>,
+    /// Its Jobs that the API server has refused.
+    pub jobs_refused: Option<Refusal>,
+    /// Why there are fewer warm workers than there should be, in the words of Kubernetes.
+    pub warm_refused: Option<String>,
+    /// What keeps workers from running.
     pub trouble: Option<Trouble>,
     /// Requests that were told of the trouble.
     pub warned: BTreeSet<RequestUid>,
@@ -141,6 +163,8 @@ pub enum Part {
     Jobs = 8,
     /// The gateway answers.
     Gateway = 16,
+    /// Every list of who may serve is known.
+    Consents = 32,
 }
 
 /// What has come up.
@@ -157,6 +181,23 @@ impl Ready {
     #[must_use]
     pub fn is(&self, part: Part) -> bool {
         self.0.load(Ordering::SeqCst) & part as u8 != 0
+    }
+
+    /// What the API server has not listed yet.
+    #[must_use]
+    pub fn missing(&self) -> Vec<&'static str> {
+        let lists = [
+            (Part::Models, "models"),
+            (Part::Requests, "inferencerequests"),
+            (Part::Pools, "minerpools"),
+            (Part::Jobs, "jobs"),
+            (Part::Consents, "configmaps zkinfer-consent"),
+        ];
+        lists
+            .into_iter()
+            .filter(|(part, _)| !self.is(*part))
+            .map(|(_, name)| name)
+            .collect()
     }
 
     /// Waits until these have.
@@ -201,8 +242,16 @@ pub struct Context {
     pub fleet: Notify,
     /// The operator's Jobs.
     pub jobs: JobIndex,
+    /// The compiled models that are in memory.
+    pub shelf: Shelf,
+    /// Held by whoever has a large file in memory.
+    pub large: tokio::sync::Mutex<()>,
+    /// Whether the store works.
+    pub store: StoreHealth,
+    /// Who may serve.
+    pub consents: Consents,
     /// Writes events.
-    pub recorder: Recorder,
+    pub events: Events,
     /// Counts.
     pub metrics: Arc<Metrics>,
     /// What has come up.
@@ -214,6 +263,7 @@ pub struct Context {
     pub(super) pools: Mutex<BTreeMap<PoolId, PoolRecord>>,
     pub(super) ledger: Mutex<Totals>,
     pub(super) looked_at: Mutex<BTreeSet<RequestUid>>,
+    pub(super) unwritable: Mutex<BTreeSet<RequestUid>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -221,9 +271,28 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Context {
+    /// A compiled model, loaded when it is not in memory.
+    ///
+    /// # Errors
+    /// See [`ShelfError`].
+    pub async fn compiled(
+        &self,
+        namespace: &str,
+        report: &CompileReport,
+        system: ProofSystem,
+    ) -> Result<Arc<CompiledModel>, ShelfError> {
+        let load = CompiledModel::load(&self.artifacts, report.clone(), system, self.srs.clone());
+        self.shelf.get(namespace, report, load).await
+    }
+
     /// Models by uid.
     pub fn models(&self) -> MutexGuard<'_, BTreeMap<String, ModelRecord>> {
         lock(&self.models)
+    }
+
+    /// Requests that are so large that no status fits beside their spec.
+    pub fn unwritable(&self) -> MutexGuard<'_, BTreeSet<RequestUid>> {
+        lock(&self.unwritable)
     }
 
     /// Runs by request.

@@ -24,11 +24,36 @@ pub(super) async fn serve(listener: TcpListener, ctx: Arc<Context>) {
     }
 }
 
+/// Answers probes while another operator is at work, for ever.
+pub(super) async fn stand_by(address: &str) {
+    let ready = || std::future::ready((StatusCode::SERVICE_UNAVAILABLE, "another operator is at work"));
+    let router = Router::new()
+        .route("/healthz", get(|| std::future::ready("ok")))
+        .route("/readyz", get(ready));
+    match TcpListener::bind(address).await {
+        Ok(listener) => {
+            if let Err(error) = axum::serve(listener, router).await {
+                tracing::error!(%error, "probes are not answered");
+            }
+        }
+        Err(error) => tracing::error!(%error, address, "probes are not answered"),
+    }
+    std::future::pending::<()>().await;
+}
+
 async fn ready(State(ctx): State<Arc<Context>>) -> Response {
-    if ctx.ready.is(Part::Gateway) {
+    if let Some(problem) = ctx.store.problem() {
+        // Nothing is taken, so nobody need be sent here.
+        (StatusCode::SERVICE_UNAVAILABLE, problem).into_response()
+    } else if ctx.ready.is(Part::Gateway) {
         "ok".into_response()
     } else {
-        let message = "waiting for the API server, and for requests from before the restart";
+        let missing = ctx.ready.missing();
+        let message = if missing.is_empty() {
+            "waiting for requests from before the restart".to_owned()
+        } else {
+            format!("waiting for the API server's lists of {}", missing.join(", "))
+        };
         (StatusCode::SERVICE_UNAVAILABLE, message).into_response()
     }
 }

@@ -55,6 +55,8 @@ pub struct Metrics {
     requests: Family<Phase, Counter>,
     slices: Family<State, Gauge>,
     jobs: Gauge,
+    store_up: Gauge,
+    model_bytes: Gauge,
 }
 
 impl Metrics {
@@ -70,6 +72,8 @@ impl Metrics {
             requests: Family::default(),
             slices: Family::default(),
             jobs: Gauge::default(),
+            store_up: Gauge::default(),
+            model_bytes: Gauge::default(),
             registry: Mutex::default(),
         };
         registry.register(
@@ -113,6 +117,16 @@ impl Metrics {
             metrics.slices.clone(),
         );
         registry.register("jobs", "Jobs of the operator that exist", metrics.jobs.clone());
+        registry.register(
+            "store_up",
+            "Whether the artifact store takes and gives: 1, or 0",
+            metrics.store_up.clone(),
+        );
+        registry.register(
+            "model_memory_bytes",
+            "Memory that loaded models take, by the operator's account",
+            metrics.model_bytes.clone(),
+        );
         *metrics.lock() = registry;
         metrics
     }
@@ -198,6 +212,8 @@ impl Metrics {
             self.slices.get_or_create(&State { state }).set(i64::from(n));
         }
         self.jobs.set(ctx.jobs.all().len() as i64);
+        self.store_up.set(i64::from(ctx.store.problem().is_none()));
+        self.model_bytes.set(ctx.shelf.bytes() as i64);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.lock())?;
         Ok(text)

@@ -9,22 +9,27 @@
 //!              gateway ◀── workers, compilers, clients
 //! ```
 //!
-//! Invariants: one process writes (one replica, Recreate); workers are answered only once everything that was at work
+//! Invariants: one process writes (whoever holds the Lease); workers are answered only once everything that was at work
 //! before a restart is known again; a ledger entry exists before any status that tells of it.
 
 mod attempts;
 mod auth;
 mod clients;
 mod compilations;
+mod consents;
 mod context;
 mod health;
+mod lease;
 mod metrics;
+mod reviews;
 mod settings;
+mod store;
 mod streams;
 mod sweep;
 mod uploads;
 mod write;
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,7 +38,7 @@ use futures::StreamExt;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Action as Requeue;
-use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::events::Reporter;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::{Controller, watcher};
 use kube::{Api, Resource, ResourceExt};
@@ -43,21 +48,26 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model};
 
+pub use consents::Consents;
 pub use context::{Context, ModelRecord, Part, PoolRecord, RunRecord, Stores, Wake};
 pub use settings::{RunError, RunOptions};
-pub use write::{MANAGER, ReconcileError, patch_status, tell};
+pub use store::StoreHealth;
+pub use write::{MANAGER, ReconcileError, is_too_large, patch_status, tell};
 
 use self::auth::TokenReviews;
 use self::compilations::Models;
 use self::context::LOOK;
+use self::lease::Leadership;
 use self::metrics::Metrics;
+use self::reviews::Turns;
 use self::settings::{Stop, stopped};
 use crate::build::labels;
 use crate::controllers::{model, pool, request};
 use crate::dispatch::{Dispatcher, PoolId};
 use crate::fleet;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, serve};
 use crate::reference::Reference;
+use crate::runs::Shelf;
 
 /// One reconciliation may take so long; reading a large model takes seconds.
 const RECONCILE_TIME: Duration = Duration::from_secs(120);
@@ -70,8 +80,9 @@ const SHUTDOWN_TIME: Duration = Duration::from_secs(5);
 /// The operator's pod has Kubernetes' default `terminationGracePeriodSeconds`.
 const GRACE: Duration = Duration::from_secs(30);
 const _: () = assert!(DRAIN_TIME.as_secs() + SHUTDOWN_TIME.as_secs() < GRACE.as_secs());
-/// Pause before a reconciliation that failed is tried again, on average.
+/// Pause before a reconciliation that failed is tried again, on average; it doubles while it fails.
 const RETRY: Duration = Duration::from_secs(2);
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// Reconciliations at once. Requests evaluate models.
 const CONCURRENCY: (u16, u16, u16) = (2, 8, 4);
 
@@ -82,6 +93,14 @@ const CONCURRENCY: (u16, u16, u16) = (2, 8, 4);
 pub async fn run(options: RunOptions) -> Result<(), RunError> {
     let metrics = Arc::new(Metrics::new());
     let client = settings::client(&metrics).await?;
+    let stop = settings::stop_signal()?;
+    let leadership = Leadership::new(&client, &options.namespace);
+    tokio::select! {
+        acquired = leadership.acquire(&stop) => if !acquired? {
+            return Ok(());
+        },
+        () = health::stand_by(&options.health_address) => {}
+    }
     let artifacts = settings::artifacts(&options)?;
     let key = settings::token_key(&client, &options.namespace).await?;
     let setup = settings::setup(&options, &artifacts).await?;
@@ -104,7 +123,7 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
         instance: std::env::var("HOSTNAME").ok(),
     };
     let ctx = Arc::new(Context {
-        recorder: Recorder::new(client.clone(), reporter),
+        events: write::Events::new(client.clone(), reporter),
         client: client.clone(),
         dispatcher: Arc::clone(&dispatcher),
         artifacts,
@@ -129,6 +148,10 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
         },
         fleet: Notify::new(),
         jobs: fleet::JobIndex::default(),
+        shelf: Shelf::new(options.model_memory),
+        large: tokio::sync::Mutex::default(),
+        store: StoreHealth::default(),
+        consents: Consents::default(),
         metrics,
         ready: context::Ready::default(),
         started: Instant::now(),
@@ -137,6 +160,7 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
         pools: Default::default(),
         ledger: std::sync::Mutex::new(ledger),
         looked_at: Default::default(),
+        unwritable: Default::default(),
     });
     let health = TcpListener::bind(&options.health_address)
         .await
@@ -144,22 +168,27 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
     let gateway = TcpListener::bind(&options.gateway_address)
         .await
         .map_err(|e| RunError::Listen(options.gateway_address.clone(), e))?;
-    let stop = settings::stop_signal()?;
     let mut tasks = JoinSet::new();
     tasks.spawn(health::serve(health, Arc::clone(&ctx)));
     tasks.spawn(attempts::run(Arc::clone(&ctx)));
     tasks.spawn(fleet::watch_jobs(Arc::clone(&ctx)));
     tasks.spawn(sweep::run(Arc::clone(&ctx)));
+    tasks.spawn(consents::run(Arc::clone(&ctx)));
+    tasks.spawn(store::run(Arc::clone(&ctx)));
     let answering = tokio::spawn(answer(Arc::clone(&ctx), gateway, stop.clone()));
 
-    let gone = Arc::clone(&ctx);
+    let (seen, gone, relisted) = (Arc::clone(&ctx), Arc::clone(&ctx), Arc::clone(&ctx));
     let models = streams::controller(
         Api::all(client.clone()),
         models_writer,
         asked_models,
         CONCURRENCY.0,
-        listed(&ctx, Part::Models),
-        |_| {},
+        move || {
+            relisted.ready.set(Part::Models);
+            relisted.models_listed();
+        },
+        // At once, and not when the Model's turn comes: who may see it no more has slices of it.
+        move |model: &Model| seen.model_seen(model),
         move |model: &Model| sweep::model_gone(&gone, model),
     );
     let gone = Arc::clone(&ctx);
@@ -192,15 +221,17 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
             drive(pools, "MinerPool", pool::reconcile, &ctx, &stop),
         )
     };
-    if ends_in_time(controllers, stopped(stop.clone()), DRAIN_TIME)
-        .await
-        .is_none()
-    {
+    let ended = tokio::select! {
+        ended = ends_in_time(controllers, stopped(stop.clone()), DRAIN_TIME) => ended,
+        () = leadership.keep() => return Err(RunError::NotLeader),
+    };
+    if ended.is_none() {
         tracing::warn!("some reconciliations did not end in time; the next operator makes them again");
     }
     // Workers that wait for work lose their call, and make it again at the next operator.
     let _ = tokio::time::timeout(SHUTDOWN_TIME, answering).await;
     tasks.shutdown().await;
+    leadership.release().await;
     Ok(())
 }
 
@@ -225,29 +256,72 @@ async fn drive<K, F>(
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     F: Future<Output = Result<Requeue, ReconcileError>> + Send + 'static,
 {
+    let failures = Arc::new(Failures::default());
+    let counted = Arc::clone(&failures);
     let reconcile = move |object: Arc<K>, ctx: Arc<Context>| {
         let name = ObjectRef::from_obj(&*object).to_string();
         let reconciled = reconcile(object, Arc::clone(&ctx));
+        let failures = Arc::clone(&counted);
         async move {
             let began = Instant::now();
             let result = tokio::time::timeout(RECONCILE_TIME, reconciled)
                 .await
                 .unwrap_or(Err(ReconcileError::TooSlow));
             ctx.metrics.reconciled(kind, began.elapsed(), result.is_ok());
-            if let Err(error) = &result {
-                tracing::warn!(object = %name, %error, "reconciling");
+            match &result {
+                Ok(_) => failures.forget(&name),
+                Err(error) => {
+                    let times = failures.count(&name);
+                    // What goes on failing is told ever more seldom.
+                    if times.is_power_of_two() {
+                        tracing::warn!(object = %name, %error, times, "reconciling");
+                    }
+                }
             }
             result
         }
     };
-    let again = |_: Arc<K>, _: &ReconcileError, _: Arc<Context>| {
-        Requeue::requeue(RETRY.mul_f64(0.5 + rand::random::<f64>()))
+    let again = move |object: Arc<K>, _: &ReconcileError, _: Arc<Context>| {
+        let times = failures.times(&ObjectRef::from_obj(&*object).to_string());
+        Requeue::requeue(pause(times).mul_f64(0.5 + rand::random::<f64>()))
     };
     controller
         .graceful_shutdown_on(stopped(stop.clone()))
         .run(reconcile, again, Arc::clone(ctx))
         .for_each(|_| std::future::ready(()))
         .await;
+}
+
+/// How often in a row the reconciliations of an object have failed.
+#[derive(Default)]
+struct Failures(std::sync::Mutex<BTreeMap<String, u32>>);
+
+impl Failures {
+    fn all(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, u32>> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn forget(&self, name: &str) {
+        self.all().remove(name);
+    }
+
+    fn count(&self, name: &str) -> u32 {
+        let mut all = self.all();
+        let times = all.entry(name.to_owned()).or_default();
+        *times = times.saturating_add(1);
+        *times
+    }
+
+    fn times(&self, name: &str) -> u32 {
+        self.all().get(name).copied().unwrap_or(1)
+    }
+}
+
+/// Pause after so many failures in a row, on average.
+fn pause(times: u32) -> Duration {
+    RETRY
+        .saturating_mul(2u32.saturating_pow(times.saturating_sub(1)))
+        .min(LONGEST_RETRY)
 }
 
 /// What `work` gives, unless it is still at work so long after it was told to stop.
@@ -269,9 +343,13 @@ async fn ends_in_time<T>(
 /// Answers workers, compilers and clients, once all that was at work before a restart is known again: before that, a
 /// claim of an honest worker would look like one of a request that is over.
 async fn answer(ctx: Arc<Context>, listener: TcpListener, stop: Stop) {
-    let known = ctx
-        .ready
-        .wait(&[Part::Models, Part::Requests, Part::Pools, Part::Jobs]);
+    let known = ctx.ready.wait(&[
+        Part::Models,
+        Part::Requests,
+        Part::Pools,
+        Part::Jobs,
+        Part::Consents,
+    ]);
     tokio::select! {
         () = known => {}
         () = stopped(stop.clone()) => return,
@@ -285,21 +363,20 @@ async fn answer(ctx: Arc<Context>, listener: TcpListener, stop: Stop) {
         tracing::warn!("some requests from before the restart cannot go on yet; the others do");
     }
     let fleet = tokio::spawn(fleet::run(Arc::clone(&ctx)));
+    let turns = Turns::new();
     let gateway = Gateway::new(
         Arc::clone(&ctx.dispatcher),
-        Arc::new(TokenReviews::new(Arc::clone(&ctx))),
+        Arc::new(TokenReviews::new(Arc::clone(&ctx), Arc::clone(&turns))),
     )
     .with_compilations(Arc::new(Models(Arc::clone(&ctx))));
     let router = {
-        let clients = clients::router(Arc::clone(&ctx), gateway.bodies());
+        let reviews = auth::Clients::new(Arc::clone(&ctx), turns);
+        let clients = clients::router(Arc::clone(&ctx), reviews, gateway.bodies());
         gateway.router().merge(clients)
     };
     ctx.ready.set(Part::Gateway);
     tracing::info!(address = ?listener.local_addr().ok(), "answering");
-    if let Err(error) = axum::serve(listener, router)
-        .with_graceful_shutdown(stopped(stop))
-        .await
-    {
+    if let Err(error) = serve(listener, router, stopped(stop)).await {
         tracing::error!(%error, "the gateway stopped");
     }
     fleet.abort();
@@ -313,6 +390,19 @@ fn all_resumed(ctx: &Context) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_fails_again_and_again_is_tried_ever_more_seldom_and_never_given_up() {
+        let failures = Failures::default();
+        let mut pauses = Vec::new();
+        for _ in 0..40 {
+            pauses.push(pause(failures.count("a")).as_secs());
+        }
+        assert_eq!(pauses[..5], [2, 4, 8, 16, 30]);
+        assert!(pauses[5..].iter().all(|p| *p == 30));
+        failures.forget("a");
+        assert_eq!(failures.count("a"), 1);
+    }
 
     #[tokio::test]
     async fn a_reconciliation_that_hangs_does_not_hold_the_operator_beyond_its_grace() {

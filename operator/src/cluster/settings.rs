@@ -24,6 +24,7 @@ use crate::controllers::model::SetupPolicy;
 use crate::dispatch::TokenKey;
 use crate::local::{LocalError, srs_source};
 use crate::remote::AllowedUrl;
+use crate::runs::ModelMemory;
 
 const SECRET: &str = "zkinfer-token-key";
 const SECRET_KEY: &str = "key";
@@ -57,6 +58,8 @@ pub struct RunOptions {
     pub allow_dev_srs: bool,
     /// Shortest lease of a claim.
     pub least_lease: Duration,
+    /// How much memory compiled models may take.
+    pub model_memory: ModelMemory,
 }
 
 /// Why the operator does not run.
@@ -82,6 +85,11 @@ pub enum RunError {
     /// An address.
     #[error("cannot listen on {0}: {1}")]
     Listen(String, std::io::Error),
+    /// Another operator may act from now on.
+    #[error(
+        "the Lease is somebody else's, or could not be renewed: this operator ends before another one acts"
+    )]
+    NotLeader,
     /// Signals.
     #[error("signals: {0}")]
     Signal(std::io::Error),

@@ -30,6 +30,7 @@ pub(super) fn request_gone(ctx: &Arc<Context>, request: &InferenceRequest) {
     };
     ctx.dispatcher.remove(uid, false);
     ctx.runs().remove(&uid);
+    ctx.unwritable().remove(&uid);
     ctx.fleet.notify_one();
     let ctx = Arc::clone(ctx);
     tokio::spawn(async move {

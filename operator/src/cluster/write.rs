@@ -1,11 +1,14 @@
 //! Writing to the API server: statuses, then events.
 
+use std::collections::HashMap;
 use std::fmt::Debug;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{Api, Patch, PatchParams};
-use kube::runtime::events::{Event, EventType};
-use kube::{Resource, ResourceExt};
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -17,6 +20,8 @@ use crate::artifacts::ArtifactError;
 pub const MANAGER: &str = "zkinfer-operator";
 /// The longest note of an event, in bytes.
 const MAX_NOTE: usize = 1000;
+/// How long after an event the same one is counted in it.
+const FOLDED: Duration = Duration::from_secs(300);
 
 /// Why a reconciliation failed; each is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +43,49 @@ pub enum ReconcileError {
 impl From<kube::Error> for ReconcileError {
     fn from(error: kube::Error) -> Self {
         Self::Api(Box::new(error))
+    }
+}
+
+/// Whether the API server cannot store the object because it would be too large.
+#[must_use]
+pub fn is_too_large(error: &kube::Error) -> bool {
+    let too_large = |status: &kube::core::Status| status.code == 413 || status.message.contains("too large");
+    matches!(error, kube::Error::Api(status) if too_large(status))
+}
+
+/// The uid of an object, a reason and a note.
+type Told = (String, String, String);
+
+/// Who writes events. The same note again is counted in the event that there is; another note of the same reason is
+/// another event, or nobody would ever read it.
+pub struct Events {
+    client: Client,
+    reporter: Reporter,
+    recorders: Mutex<HashMap<Told, (Recorder, Instant)>>,
+}
+
+impl Events {
+    pub(super) fn new(client: Client, reporter: Reporter) -> Self {
+        Self {
+            client,
+            reporter,
+            recorders: Mutex::default(),
+        }
+    }
+
+    fn recorder(&self, uid: String, reason: &str, note: Option<&str>) -> Recorder {
+        let mut recorders = self.recorders.lock().unwrap_or_else(PoisonError::into_inner);
+        recorders.retain(|_, (_, used)| used.elapsed() < FOLDED);
+        let key = (uid, reason.to_owned(), note.unwrap_or_default().to_owned());
+        let fresh = || {
+            (
+                Recorder::new(self.client.clone(), self.reporter.clone()),
+                Instant::now(),
+            )
+        };
+        let (recorder, used) = recorders.entry(key).or_insert_with(fresh);
+        *used = Instant::now();
+        recorder.clone()
     }
 }
 
@@ -90,7 +138,10 @@ where
         action: action.to_owned(),
         secondary: None,
     };
-    if let Err(error) = ctx.recorder.publish(&event, &object.object_ref(&())).await {
+    let recorder = ctx
+        .events
+        .recorder(object.uid().unwrap_or_default(), reason, event.note.as_deref());
+    if let Err(error) = recorder.publish(&event, &object.object_ref(&())).await {
         tracing::warn!(%error, reason, "an event was not written");
     }
 }

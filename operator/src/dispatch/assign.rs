@@ -3,7 +3,8 @@
 //! Invariants: every pool of a request may be given every slice of it, and an idle worker that may prove a slice is never
 //! kept from it while one is open. Among the pools that have a worker free the one goes first that was given the least
 //! work, so that none starves; the score decides between equals and is worth a fifth at most. A pool is barred from what
-//! others can take while it has failed too often, and from everything while somebody stands in for it.
+//! others can take while it has failed too often, and from everything while somebody stands in for it. Pools that may not
+//! see a request are none of its pools.
 //!
 //! Requests go by priority and age, a request's slices by weight, those that are late after those that nobody holds.
 
@@ -127,7 +128,7 @@ impl Queue {
         answers
     }
 
-    /// Workers that are there for one request are sent home when it is over, or no longer their pool's.
+    /// Workers that are there for one request are sent home when it is over, or no longer their pool's or for its eyes.
     fn sent_home(&mut self) -> Vec<(Ticket, Claimed)> {
         let (requests, standings) = (&self.requests, &self.standings);
         let over = |w: &Waiting| {
@@ -138,6 +139,7 @@ impl Queue {
                 || request.is_none_or(|r| {
                     r.over || r.failed.is_some() || r.all_verified() || !r.pools.contains(&w.pool)
                 })
+                || !self.may_see(uid, &w.pool, &w.identity)
         };
         let tickets: Vec<Ticket> = self
             .waiting
@@ -158,8 +160,10 @@ impl Queue {
         let entry = &request.slices[slice];
         let fits = |w: &Waiting| {
             w.worker.request.is_none_or(|uid| uid == request.uid)
+                && request.pools.contains(&w.pool)
                 && entry.slice.memory_bytes <= w.worker.memory_bytes
                 && w.worker.parameters.contains(&entry.slice.parameter_id)
+                && self.may_see(request.uid, &w.pool, &w.identity)
         };
         // One worker of each pool: who is there for this request alone before others, then who came first.
         let mut of_pool: BTreeMap<&PoolId, usize> = BTreeMap::new();
@@ -208,7 +212,7 @@ impl Queue {
             let able = |p: &&PoolId| *p != pool && entry.is_new_to(p) && self.could(request, p, now);
             request.pools.iter().any(|p| able(&p))
         };
-        request.pools.contains(pool) && !(barred && others())
+        request.pools.contains(pool) && self.lets_see(request.uid, pool) && !(barred && others())
     }
 
     /// Whether another pool can be waited for: it is not barred itself, and is there, or may be expected to come.
@@ -219,6 +223,7 @@ impl Queue {
                 && !request.faulty(pool)
                 && s.breaker.lets(0, now)
                 && (expected || s.is_there(now))
+                && self.may_see(request.uid, pool, &s.facts.identity)
         })
     }
 
@@ -231,8 +236,10 @@ impl Queue {
         claim: ClaimId,
         now: Duration,
     ) -> ClaimedSlice {
+        let request = &self.requests[at];
+        let candidates = request.pools.iter().filter(|p| self.lets_see(request.uid, p));
+        let contested = self.standings.contested(&candidates.collect::<Vec<_>>());
         let request = &mut self.requests[at];
-        let contested = self.standings.contested(&request.pools);
         let entry = &mut request.slices[slice];
         entry.attempts += 1;
         let predicted = entry.slice.predicted;
@@ -241,8 +248,12 @@ impl Queue {
             .saturating_mul(LEASE_FACTOR)
             .clamp(least, LONGEST_LEASE.max(least));
         if stands_in && let Some(late) = entry.late(now) {
-            entry.leases[late].hedged = true;
-            if let Some(standing) = self.standings.get_mut(&entry.leases[late].pool) {
+            let late = &mut entry.leases[late];
+            late.hedged = true;
+            // Once for each claim: who stands in may be taken back, and others come.
+            if !std::mem::replace(&mut late.told_late, true)
+                && let Some(standing) = self.standings.get_mut(&late.pool)
+            {
                 standing.shrink();
             }
         }
@@ -279,4 +290,31 @@ fn wanted(request: &RequestEntry, now: Duration) -> Vec<(usize, bool)> {
     let weight = |at: usize| std::cmp::Reverse(request.slices[at].slice.predicted);
     wanted.sort_by_key(|(at, stands_in)| (*stands_in, weight(*at), *at));
     wanted
+}
+
+impl Lease {
+    /// A claim that is granted now.
+    pub(super) fn new(
+        waiting: &Waiting,
+        claim: ClaimId,
+        number: u32,
+        now: Duration,
+        lasts: Duration,
+    ) -> Self {
+        Self {
+            claim,
+            pool: waiting.pool.clone(),
+            identity: waiting.identity,
+            worker: waiting.worker.name.clone(),
+            number,
+            since: now,
+            expires: now + lasts,
+            submitted: None,
+            excused: false,
+            contested: false,
+            stands_in: false,
+            hedged: false,
+            told_late: false,
+        }
+    }
 }

@@ -30,6 +30,8 @@ pub enum AttemptEnd {
     Operator(String),
     /// The request was over before the proof came.
     Cancelled,
+    /// The request's side let the pool see it no more.
+    ConsentWithdrawn,
 }
 
 impl AttemptEnd {
@@ -46,6 +48,7 @@ impl AttemptEnd {
             Self::HandedBackLate(..) => Cause::LateHandBack,
             Self::Operator(_) => Cause::Operator,
             Self::Cancelled => Cause::Cancelled,
+            Self::ConsentWithdrawn => Cause::ConsentWithdrawn,
         })
     }
 
@@ -69,6 +72,7 @@ impl AttemptEnd {
                 format!("handed back ({reason:?}) after a quarter of the lease: {message}")
             }
             Self::Cancelled => "the request was over before the proof came".to_owned(),
+            Self::ConsentWithdrawn => "the pool may not see this model and its inputs any more".to_owned(),
         }
     }
 }
@@ -111,7 +115,9 @@ impl From<&Attempt> for RecentSlice {
             AttemptEnd::Invalid(_) | AttemptEnd::TooLarge => SliceVerdict::Invalid,
             AttemptEnd::LeaseExpired | AttemptEnd::Overtaken => SliceVerdict::Late,
             AttemptEnd::HandedBack(..) | AttemptEnd::HandedBackLate(..) => SliceVerdict::Refused,
-            AttemptEnd::Operator(_) | AttemptEnd::Cancelled => SliceVerdict::Lost,
+            AttemptEnd::Operator(_) | AttemptEnd::Cancelled | AttemptEnd::ConsentWithdrawn => {
+                SliceVerdict::Lost
+            }
         };
         let cause = attempt
             .end

@@ -82,7 +82,9 @@ causes! {
     Overtaken: Nobody, "nothing: it earns and costs nothing";
     /// the request ended first
     Cancelled: Nobody, "nothing";
-    /// the operator could not verify, keep the claim, or answer
+    /// the Model's side lets the pool see it no more
+    ConsentWithdrawn: Nobody, "nothing, or ask the Model's side for its [consent](install.md#who-may-see-models-and-inputs)";
+    /// the operator could not verify or answer, or it or its store was away while the proof was due
     Operator: Operator, "the operator's log";
 }
 

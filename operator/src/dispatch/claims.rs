@@ -1,14 +1,16 @@
 //! A worker asks, waits, and is granted a slice.
 //!
 //! Invariants: a grant's statement is computed by the operator for its claim and identity; the claim is in the store
-//! before the worker has its grant; a pool can read what was granted to it, and nothing else.
+//! before the worker has its grant, and one that the store does not take has never been; a pool can read what was granted
+//! to it, and nothing else. Who may be granted anything is looked at when it is given and again before it is told: see
+//! [`super::consents`].
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use zkinfer_crds::wire::{ClaimGrant, ClaimRequest, MAX_WAIT_SECONDS, RefuseReason};
-use zkinfer_crds::{ClaimId, Digest, RequestUid, SliceIndex};
+use zkinfer_crds::{ClaimId, RequestUid, SliceIndex};
 
 use super::PoolId;
 use super::assign::{Claimed, ClaimedSlice, Ticket};
@@ -64,17 +66,24 @@ impl Dispatcher {
                 return ClaimAnswer::Over;
             };
             asking.claimed = Some((claimed.request, claimed.claim));
-            let why = match self.grant(auth, &claimed, &worker.name).await {
-                Ok(Some(grant)) => {
-                    asking.claimed = None;
-                    return ClaimAnswer::Grant(Box::new(grant));
-                }
-                Ok(None) => "the slice's files are not known".to_owned(),
-                Err(e) => format!("the claim cannot be kept: {e}"),
-            };
+            let granted = self.grant(auth, &claimed, &worker.name).await;
             asking.claimed = None;
-            self.end(claimed.request, claimed.claim, AttemptEnd::Operator(why));
-            // A store that fails is not asked again at once.
+            match granted {
+                // Its claim has ended, and nothing of it is told.
+                Ok(_) if !self.may_see(claimed.request, auth) => continue,
+                Ok(Some(grant)) => return ClaimAnswer::Grant(Box::new(grant)),
+                Ok(None) => {
+                    let why = "the slice's files are not known".to_owned();
+                    self.end(claimed.request, claimed.claim, AttemptEnd::Operator(why));
+                }
+                // What is not written down would not survive a restart, so it is not granted. The store will be back; it
+                // is nobody's attempt.
+                Err(error) => {
+                    tracing::warn!(%error, "a claim cannot be written down");
+                    self.take_back(claimed.request, claimed.claim);
+                }
+            }
+            // What failed is not tried again at once.
             tokio::time::sleep(Duration::from_millis(500)).await;
             if tokio::time::Instant::now() >= deadline {
                 return ClaimAnswer::Nothing;
@@ -175,14 +184,6 @@ impl Dispatcher {
                     .chain(of_slice.into_iter().flatten())
                     .map(|b| b.digest),
             );
-    }
-
-    /// Whether a blob was granted to a pool, for a request that is still here.
-    #[must_use]
-    pub fn may_read(&self, pool: &PoolId, digest: &Digest) -> bool {
-        lock(&self.granted)
-            .values()
-            .any(|pools| pools.get(pool).is_some_and(|blobs| blobs.contains(digest)))
     }
 }
 

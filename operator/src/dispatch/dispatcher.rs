@@ -366,6 +366,11 @@ impl Dispatcher {
         lock(&self.state).queue.end(uid, claim, end, now);
         self.settle();
     }
+
+    pub(super) fn take_back(&self, uid: RequestUid, claim: ClaimId) {
+        lock(&self.state).queue.take_back(uid, claim);
+        self.settle();
+    }
 }
 
 /// Settles the queue when something happens in it by itself, as long as the dispatcher is there.

@@ -33,6 +33,13 @@ impl Granted {
         self.by_minute.retain(|at, _| at + MINUTES > minute);
     }
 
+    /// One that was granted then is taken back.
+    pub(super) fn take_back(&mut self, at: Duration) {
+        if let Some(n) = self.by_minute.get_mut(&(at.as_secs() / 60)) {
+            *n = n.saturating_sub(1);
+        }
+    }
+
     /// The most hedges at once.
     pub(super) fn most_hedges(&self, now: Duration) -> u64 {
         let minute = now.as_secs() / 60;

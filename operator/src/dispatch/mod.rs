@@ -5,13 +5,15 @@
 //! [`Queue`] is a pure state machine: the time is an argument, there is no I/O. [`Dispatcher`] puts it to work.
 //!
 //! The way of a claim: [`assign`] gives the slice, [`claims`] tells the worker, [`proofs`] takes what comes back, [`queue`]
-//! ends it; [`standing`] and [`breaker`] keep what that says of the pool, [`hedge`] says when somebody stands in.
+//! ends it; [`standing`] and [`breaker`] keep what that says of the pool, [`hedge`] says when somebody stands in, and
+//! [`consents`] who may see anything of it at all.
 
 mod assign;
 mod attempt;
 mod breaker;
 mod cause;
 mod claims;
+mod consents;
 mod dispatcher;
 mod hedge;
 mod load;
@@ -58,7 +60,7 @@ impl PoolId {
     /// The namespace: who may do as they like in it owns the pool.
     #[must_use]
     pub fn namespace(&self) -> &str {
-        self.0.split_once('/').map_or(&self.0, |(namespace, _)| namespace)
+        self.0.split_once('/').map_or("", |(namespace, _)| namespace)
     }
 
     /// `namespace/name`.

@@ -1,7 +1,7 @@
 //! A worker submits a proof, or hands its slice back.
 //!
 //! Invariants: a proof is stored in its write-once slot before it is verified; every submitted proof is verified, in a
-//! bounded number of threads.
+//! bounded number of threads; a worker whose proof the store did not take is not to blame if none comes.
 
 use std::sync::Arc;
 
@@ -42,18 +42,20 @@ impl Dispatcher {
             return Ok(SubmitAnswer::Gone);
         };
         let open = self.is_open(&token);
-        if !open
-            && !self
-                .artifacts
-                .has_proof(token.request, token.slice, token.claim)
-                .await?
-        {
+        // A worker whose proof was not taken is not to blame for its lease.
+        let excused = |e| {
+            lock(&self.state).queue.excuse(token.request, token.claim);
+            e
+        };
+        let there = self.artifacts.has_proof(token.request, token.slice, token.claim);
+        if !open && !there.await.map_err(excused)? {
             return Ok(SubmitAnswer::Gone);
         }
         match self
             .artifacts
             .put_proof(token.request, token.slice, token.claim, bytes.clone())
-            .await?
+            .await
+            .map_err(excused)?
         {
             PutOnce::Same => return Ok(SubmitAnswer::Again),
             PutOnce::Different => return Ok(SubmitAnswer::Conflict),

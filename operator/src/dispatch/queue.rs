@@ -15,6 +15,7 @@ use super::hedge::Granted;
 use super::request::{FAILED, HANDED_BACK, Lease, QueuedRequest, RequestEntry, SliceEntry};
 use super::standing::{Held, PoolFacts, Standings};
 use super::{PoolId, SliceCounts};
+use crate::consent::Consent;
 
 /// What a worker can do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +61,8 @@ pub struct Queue {
     pub(super) granted: Granted,
     /// Workers that wait for a slice, in the order in which they came.
     pub(super) waiting: Vec<Waiting>,
+    /// Who may see what of a request.
+    pub(super) consents: BTreeMap<RequestUid, Consent>,
     /// What became of claims of pools that are not known yet.
     past: BTreeMap<PoolId, Vec<Past>>,
     ended: Vec<Attempt>,
@@ -77,6 +80,7 @@ impl Queue {
             standings: Standings::default(),
             granted: Granted::default(),
             waiting: Vec::new(),
+            consents: BTreeMap::new(),
             past: BTreeMap::new(),
             ended: Vec::new(),
             gone: Vec::new(),
@@ -163,6 +167,8 @@ impl Queue {
                 slice.leases.push(lease);
             }
         }
+        // It may have been withdrawn while the operator was away.
+        self.withdraw(uid, now);
     }
 
     /// Other pools for a request; open claims go on.
@@ -176,6 +182,7 @@ impl Queue {
     /// out: whoever hoards is not let off because others were quicker. Otherwise their claims end without blame.
     pub fn remove(&mut self, uid: RequestUid, ended_by_itself: bool, now: Duration) {
         let Some(at) = self.requests.iter().position(|r| r.uid == uid) else {
+            self.consents.remove(&uid);
             return;
         };
         let request = &mut self.requests[at];
@@ -191,7 +198,18 @@ impl Queue {
                     .push(ended(uid, entry, lease, now, AttemptEnd::Cancelled));
             }
         }
+        self.consents.remove(&uid);
         self.gone.push(uid);
+    }
+
+    /// Forgets a request that is over when nobody holds a claim of it any more.
+    fn forget_if_left(&mut self, at: usize) {
+        let request = &self.requests[at];
+        if request.over && request.slices.iter().all(|s| s.leases.is_empty()) {
+            let uid = self.requests.remove(at).uid;
+            self.consents.remove(&uid);
+            self.gone.push(uid);
+        }
     }
 
     /// Hands out no slices of a request, or does so again.
@@ -320,24 +338,17 @@ impl Queue {
                 let others = if no_room { FAILED } else { HANDED_BACK };
                 entry.troubled(pool, false, others, now);
             }
-            Some(Blame::Operator) if !lease.restored => entry.failed_here(now),
+            Some(Blame::Operator) if !lease.excused => entry.failed_here(now),
             Some(Blame::Operator | Blame::Nobody) => {}
         }
-        // Whoever stood in for it has its place now.
-        if blame.is_some()
-            && !lease.stands_in
-            && let Some(substitute) = entry.leases.iter_mut().find(|l| l.stands_in)
-        {
-            substitute.stands_in = false;
+        if blame.is_some() && !lease.stands_in {
+            entry.move_up();
         }
         if fault {
             *request.faults.entry(pool.clone()).or_default() += 1;
             request.give_up(at, pool, &attempt.end.message());
         }
-        if request.over && request.slices.iter().all(|s| s.leases.is_empty()) {
-            self.requests.remove(index);
-            self.gone.push(uid);
-        }
+        self.forget_if_left(index);
         let delivered = matches!(attempt.end, AttemptEnd::Overtaken);
         self.judge(&lease.pool, blame.filter(|_| !delivered), now);
         self.ended.push(attempt);
@@ -355,6 +366,27 @@ impl Queue {
         waits && self.end(uid, claim, end, now)
     }
 
+    /// Takes a claim back that nobody has been told of: as if it had never been.
+    pub fn take_back(&mut self, uid: RequestUid, claim: ClaimId) {
+        let Some(index) = self.requests.iter().position(|r| r.uid == uid) else {
+            return;
+        };
+        let mut slices = self.requests[index].slices.iter_mut();
+        let taken = slices.find_map(|s| Some((s.take_back(claim)?, s.slice.predicted)));
+        let Some((lease, work)) = taken else { return };
+        self.standings.not_given(&lease.pool, work);
+        self.granted.take_back(lease.since);
+        self.forget_if_left(index);
+    }
+
+    /// A claim's proof could not be taken, and not for want of its worker: it is not to blame if none is taken.
+    pub fn excuse(&mut self, uid: RequestUid, claim: ClaimId) {
+        let slices = self.find_mut(uid).into_iter().flat_map(|r| &mut r.slices);
+        for lease in slices.flat_map(|s| &mut s.leases).filter(|l| l.claim == claim) {
+            lease.excused = true;
+        }
+    }
+
     /// Ends every claim whose lease is over without a proof.
     pub fn expire(&mut self, now: Duration) {
         let expired = |l: &&Lease| l.submitted.is_none() && l.expires <= now;
@@ -366,12 +398,13 @@ impl Queue {
                     .iter()
                     .flat_map(|s| &s.leases)
                     .filter(expired)
-                    .map(|l| (r.uid, l.claim, l.restored))
+                    .map(|l| (r.uid, l.claim, l.excused))
             })
             .collect();
-        for (uid, claim, restored) in late {
-            let end = if restored {
-                AttemptEnd::Operator("no proof came, and the operator was away for a while".to_owned())
+        for (uid, claim, excused) in late {
+            let end = if excused {
+                let why = "no proof came, and the operator or its store was away for a while";
+                AttemptEnd::Operator(why.to_owned())
             } else {
                 AttemptEnd::LeaseExpired
             };
@@ -402,7 +435,7 @@ impl Queue {
 fn is_late(lease: &Lease, reason: RefuseReason, now: Duration) -> bool {
     let free = super::Cause::of(reason).blame() != Blame::Miner;
     let lasts = lease.expires.saturating_sub(lease.since);
-    free && !lease.restored && now.saturating_sub(lease.since) * 4 > lasts
+    free && !lease.excused && now.saturating_sub(lease.since) * 4 > lasts
 }
 
 fn ended(request: RequestUid, entry: &SliceEntry, lease: &Lease, now: Duration, end: AttemptEnd) -> Attempt {
@@ -423,31 +456,5 @@ fn ended(request: RequestUid, entry: &SliceEntry, lease: &Lease, now: Duration, 
         work: entry.slice.predicted,
         contested: lease.contested,
         end,
-    }
-}
-
-impl Lease {
-    /// A claim that is granted now.
-    pub(super) fn new(
-        waiting: &Waiting,
-        claim: ClaimId,
-        number: u32,
-        now: Duration,
-        lasts: Duration,
-    ) -> Self {
-        Self {
-            claim,
-            pool: waiting.pool.clone(),
-            identity: waiting.identity,
-            worker: waiting.worker.name.clone(),
-            number,
-            since: now,
-            expires: now + lasts,
-            submitted: None,
-            restored: false,
-            contested: false,
-            stands_in: false,
-            hedged: false,
-        }
     }
 }

@@ -85,10 +85,11 @@ pub(super) async fn restore(
             since: ago(token.issued * 1000),
             expires,
             submitted,
-            restored: true,
+            excused: true,
             contested,
             stands_in,
             hedged: false,
+            told_late: false,
         };
         // A proof is verified again even if it was scored: it belongs into the receipt, and nothing else says that
         // it holds.

@@ -63,14 +63,17 @@ pub(super) struct Lease {
     pub(super) expires: Duration,
     /// When the proof came, and its size; it is being verified.
     pub(super) submitted: Option<(Duration, u64)>,
-    /// It was granted before the operator was started.
-    pub(super) restored: bool,
+    /// If no proof comes, that is not its worker's fault: it was granted before the operator was started, or a proof was
+    /// refused for want of a store.
+    pub(super) excused: bool,
     /// Miners of two owners were candidates.
     pub(super) contested: bool,
     /// It stands in for one that is late.
     pub(super) stands_in: bool,
     /// Another one stands in for it.
     pub(super) hedged: bool,
+    /// Its lateness has cost its pool room.
+    pub(super) told_late: bool,
 }
 
 /// A pool's trouble with a slice.
@@ -142,6 +145,29 @@ impl SliceEntry {
         let (at, lease) = newest;
         let waits = self.leases.iter().all(|l| l.submitted.is_none());
         (waits && now >= lease.since + late_after(self.slice.predicted)).then_some(at)
+    }
+
+    /// A claim has left its place: who stood in for it has it now.
+    pub(super) fn move_up(&mut self) {
+        if let Some(substitute) = self.leases.iter_mut().find(|l| l.stands_in) {
+            substitute.stands_in = false;
+        }
+    }
+
+    /// Takes a claim out as if it had never been.
+    pub(super) fn take_back(&mut self, claim: ClaimId) -> Option<Lease> {
+        let at = self.leases.iter().position(|l| l.claim == claim)?;
+        let lease = self.leases.remove(at);
+        // Others keep their numbers.
+        self.attempts -= u32::from(lease.number == self.attempts);
+        if !lease.stands_in {
+            self.move_up();
+        } else if let Some(late) = self.leases.iter_mut().max_by_key(|l| l.since)
+            && late.since <= lease.since
+        {
+            late.hedged = false;
+        }
+        Some(lease)
     }
 
     fn wakeups(&self) -> impl Iterator<Item = Duration> {

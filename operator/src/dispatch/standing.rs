@@ -68,6 +68,13 @@ impl Standing {
         (self.given, std::cmp::Reverse(self.facts.score_millionths))
     }
 
+    /// What work counts for in its turn. A score of one makes it count for a sixth less.
+    fn counts(&self, work: Duration) -> u64 {
+        let work = (work.as_micros() as u64).clamp(1000, 3600 * MILLION);
+        let weight = MILLION + u64::from(self.facts.score_millionths).min(MILLION) / 5;
+        work * MILLION / weight
+    }
+
     /// A proof that holds.
     pub(super) fn delivered(&mut self, now: Duration) {
         self.window = self.window.saturating_add(1).min(self.facts.claims.max(WINDOW));
@@ -137,23 +144,28 @@ impl Standings {
         }
     }
 
-    /// The pool is given work. A score of one makes the work count for a sixth less.
+    /// The pool is given work.
     pub(super) fn given(&mut self, pool: &PoolId, work: Duration) {
         let Some(standing) = self.pools.get_mut(pool) else {
             return;
         };
         self.clock = self.clock.max(standing.given);
-        let work = (work.as_micros() as u64).clamp(1000, 3600 * MILLION);
-        let weight = MILLION + u64::from(standing.facts.score_millionths).min(MILLION) / 5;
-        standing.given = standing.given.saturating_add(work * MILLION / weight);
+        standing.given = standing.given.saturating_add(standing.counts(work));
+    }
+
+    /// The pool was not given that work after all.
+    pub(super) fn not_given(&mut self, pool: &PoolId, work: Duration) {
+        if let Some(standing) = self.pools.get_mut(pool) {
+            standing.given = standing.given.saturating_sub(standing.counts(work));
+        }
     }
 
     /// Whether two of these pools are of different miners and of different owners. A pool's owner is its namespace.
-    pub(super) fn contested(&self, pools: &[PoolId]) -> bool {
+    pub(super) fn contested(&self, pools: &[&PoolId]) -> bool {
         let known = || {
             pools
                 .iter()
-                .filter_map(|id| Some((id.namespace(), self.pools.get(id)?)))
+                .filter_map(|id| Some((id.namespace(), self.pools.get(*id)?)))
                 .filter(|(_, s)| !s.facts.drained)
                 .map(|(owner, s)| (owner, s.facts.identity))
         };

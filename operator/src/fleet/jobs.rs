@@ -1,6 +1,6 @@
 //! The operator's Jobs, as far as it needs to know them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -41,6 +41,8 @@ pub enum Purpose {
 pub enum JobState {
     /// It may.
     Running,
+    /// It would, and every pod of it is on a node that does not answer: Kubernetes starts no other in their place.
+    Lost,
     /// It is being removed, and has not ended.
     Removed,
     /// It is complete.
@@ -64,9 +66,68 @@ pub struct JobView {
     pub seen: Duration,
     /// When it was first seen ended, as time since the operator started.
     pub ended: Option<Duration>,
+    /// The Kueue queue that it waits in, if any.
+    pub queue: Option<String>,
+    /// Its pods, as the Job controller counts them.
+    pub pods: JobPods,
+}
+
+/// A Job's pods by number, and its times in seconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct JobPods {
+    /// Wanted at once.
+    pub wanted: u32,
+    /// Pending or running.
+    pub active: u32,
+    /// Ended badly.
+    pub failed: u32,
+    /// Being deleted.
+    pub terminating: u32,
+    /// When the Job was made.
+    pub made: Option<i64>,
+    /// Since when somebody holds it back.
+    pub suspended: Option<i64>,
+}
+
+impl JobPods {
+    fn of(job: &Job) -> Self {
+        let status = job.status.clone().unwrap_or_default();
+        let count = |n: Option<i32>| n.unwrap_or(0).max(0) as u32;
+        let made = job.creation_timestamp().map(|t| t.0.as_second());
+        let held = status
+            .conditions
+            .iter()
+            .flatten()
+            .find(|c| c.type_ == "Suspended" && c.status == "True");
+        let since = held
+            .and_then(|c| c.last_transition_time.as_ref())
+            .map(|t| t.0.as_second());
+        let spec = job.spec.as_ref();
+        let suspended = spec.is_some_and(|s| s.suspend == Some(true));
+        Self {
+            wanted: count(spec.map(|s| s.parallelism.unwrap_or(1))),
+            active: count(status.active),
+            failed: count(status.failed),
+            terminating: count(status.terminating),
+            made,
+            suspended: if suspended { since.or(made) } else { None },
+        }
+    }
 }
 
 impl JobView {
+    /// Whether pods of it are to come or at work.
+    #[must_use]
+    pub fn works(&self) -> bool {
+        self.state == JobState::Running
+    }
+
+    /// Whether it has fewer pods than it should.
+    #[must_use]
+    pub const fn lacks_pods(&self) -> bool {
+        self.pods.active + self.pods.terminating < self.pods.wanted
+    }
+
     /// From the object; `None` for a Job whose labels are not the operator's.
     #[must_use]
     pub fn of(job: &Job) -> Option<Self> {
@@ -115,6 +176,8 @@ impl JobView {
             }),
             seen: Duration::ZERO,
             ended: None,
+            queue: found.get(labels::KUEUE_QUEUE).cloned(),
+            pods: JobPods::of(job),
         })
     }
 }
@@ -141,6 +204,17 @@ impl JobIndex {
         jobs.insert(key, view);
     }
 
+    /// Nothing comes of a Job any more; whether that is news.
+    pub fn lose(&self, namespace: &str, name: &str) -> bool {
+        let mut jobs = self.jobs();
+        let job = jobs.get_mut(&(namespace.to_owned(), name.to_owned()));
+        let Some(job) = job.filter(|j| j.works()) else {
+            return false;
+        };
+        job.state = JobState::Lost;
+        true
+    }
+
     /// Forgets a Job.
     pub fn remove(&self, namespace: &str, name: &str) -> Option<JobView> {
         self.jobs().remove(&(namespace.to_owned(), name.to_owned()))
@@ -163,6 +237,16 @@ impl JobIndex {
         self.jobs().values().any(|j| {
             j.state == JobState::Running && matches!(&j.purpose, Purpose::Prove { pool, .. } if pool == id)
         })
+    }
+
+    /// The requests that have a Job of this pool at work.
+    #[must_use]
+    pub fn requests_with(&self, id: &PoolId) -> BTreeSet<RequestUid> {
+        let request = |j: &JobView| match &j.purpose {
+            Purpose::Prove { pool, request, .. } if pool == id && j.works() => Some(*request),
+            _ => None,
+        };
+        self.jobs().values().filter_map(request).collect()
     }
 
     /// The state of a Model's compile Job: one at work, whatever for, else this attempt's.
@@ -193,6 +277,8 @@ mod tests {
             state,
             seen: Duration::ZERO,
             ended: None,
+            queue: None,
+            pods: JobPods::default(),
         }
     }
 

@@ -114,6 +114,9 @@ fn unwanted(observed: &Observed<'_>, job: &JobView) -> bool {
     let Purpose::Prove { request, pool, .. } = &job.purpose else {
         return false;
     };
+    if job.state == JobState::Lost {
+        return true;
+    }
     match observed.requests.get(request) {
         None => true,
         Some(Fate::Alive) => false,
@@ -340,6 +343,8 @@ mod tests {
             state,
             seen: Duration::ZERO,
             ended,
+            queue: None,
+            pods: Default::default(),
         }
     }
 
@@ -568,6 +573,16 @@ mod tests {
         assert!(removed(&case));
         case.fate = None;
         assert!(removed(&case));
+    }
+
+    #[test]
+    fn a_job_of_which_nothing_comes_any_more_makes_room_for_another() {
+        let mut case = Case::new(2, &[("a", pool(2, 0, 0))]);
+        case.jobs = vec![job("a", 0, JobState::Lost, None)];
+        assert_eq!(case.plan().remove.len(), 1);
+        assert!(case.started().is_empty(), "its name is taken");
+        case.jobs.clear();
+        assert_eq!(case.started(), [("miners/a".to_owned(), 0, 2)]);
     }
 
     #[test]

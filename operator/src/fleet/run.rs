@@ -18,15 +18,13 @@ use zkinfer_crds::k8s::{InferenceRequest, MinerPool, is_true};
 
 use super::jobs::{JobState, JobView, Purpose};
 use super::plan::{Fate, Observed, PoolView, Start, plan};
+use super::refusal::Refusal;
 use crate::build::{JobFor, labels, worker_job};
 use crate::cluster::{Context, Part};
-use crate::controllers::pool::{Cause, Trouble};
 use crate::dispatch::PoolId;
 
 /// How often the plan is made without being asked for: rounds begin and requests end by time.
 const TICK: Duration = Duration::from_secs(1);
-/// A pool whose Jobs were refused is not asked for more before this.
-const REFUSED: Duration = Duration::from_secs(30);
 /// Things that happen together are planned together.
 const TOGETHER: Duration = Duration::from_millis(15);
 
@@ -115,8 +113,10 @@ fn view(ctx: &Context, id: &PoolId, pool: &MinerPool) -> PoolView {
 /// Requests that have no other pool wait for this one, whose Jobs were refused: is it time to ask again?
 fn try_again(ctx: &Context, id: &PoolId) -> bool {
     let pools = ctx.pools();
-    let trouble = pools.get(id).and_then(|p| p.trouble.as_ref());
-    trouble.is_some_and(|t| t.cause == Cause::Jobs && ctx.started.elapsed().saturating_sub(t.seen) >= REFUSED)
+    let Some(record) = pools.get(id) else { return false };
+    let refused = record.trouble.as_ref().is_some_and(|t| t.refused) && record.objects_refused.is_none();
+    let due = |refusal: &Refusal| refusal.is_due(ctx.started.elapsed());
+    refused && record.jobs_refused.as_ref().is_some_and(due)
 }
 
 /// What the API server says of a pool's Job, if it says something new.
@@ -125,19 +125,18 @@ fn note(ctx: &Context, pool: &MinerPool, refused: Option<String>) {
     {
         let mut pools = ctx.pools();
         let record = pools.entry(id.clone()).or_default();
-        if let Some(message) = refused {
-            record.trouble = Some(Trouble {
-                cause: Cause::Jobs,
-                message,
-                idle: true,
-                generation: pool.metadata.generation,
-                seen: ctx.started.elapsed(),
-            });
-        } else if record.trouble.as_ref().is_some_and(|t| t.cause == Cause::Jobs) {
-            record.trouble = None;
-        } else if record.looking {
-            return;
+        let old = record.jobs_refused.take();
+        let Some(words) = refused else {
+            if old.is_none() && record.looking {
+                return;
+            }
+            drop(pools);
+            return ctx.wake_pool(&id);
+        };
+        if old.as_ref().is_none_or(|old| old.words != words) {
+            tracing::warn!(pool = %id, words);
         }
+        record.jobs_refused = Some(Refusal::after(old.as_ref(), words, ctx.started.elapsed()));
     }
     ctx.wake_pool(&id);
 }
@@ -186,12 +185,10 @@ async fn make(ctx: &Context, start: &Start, request: &InferenceRequest, pool: &M
         // The same round was made before a restart; the watch brings it.
         Err(kube::Error::Api(status)) if status.code == 409 => {}
         // The pool's owner can do something about what is refused; everything else passes, and is tried at the next pass.
-        Err(kube::Error::Api(status)) if (400..500).contains(&status.code) && status.code != 429 => {
-            let message = format!("its Jobs cannot be made: {}", status.message);
-            tracing::warn!(pool = %start.pool, message);
-            note(ctx, pool, Some(message));
-        }
-        Err(error) => tracing::warn!(pool = %start.pool, %error, "a Job cannot be made just now"),
+        Err(error) => match Refusal::words_of(&error) {
+            Some(words) => note(ctx, pool, Some(format!("its Jobs cannot be made: {words}"))),
+            None => tracing::warn!(pool = %start.pool, %error, "a Job cannot be made just now"),
+        },
     }
 }
 

@@ -8,6 +8,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
 
+use super::doors::Peer;
 use crate::dispatch::WorkerAuth;
 
 /// Nobody could be asked whose token it is; asking again may help.
@@ -21,6 +22,7 @@ pub trait Authenticator: Send + Sync + 'static {
     fn authenticate<'a>(
         &'a self,
         bearer: &'a str,
+        from: Peer,
     ) -> BoxFuture<'a, Result<Option<WorkerAuth>, AuthUnavailable>>;
 }
 
@@ -46,6 +48,7 @@ impl Authenticator for StaticTokens {
     fn authenticate<'a>(
         &'a self,
         bearer: &'a str,
+        _: Peer,
     ) -> BoxFuture<'a, Result<Option<WorkerAuth>, AuthUnavailable>> {
         let hash: [u8; 32] = Sha256::digest(bearer.as_bytes()).into();
         std::future::ready(Ok(self.by_hash.get(&hash).cloned())).boxed()

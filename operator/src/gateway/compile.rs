@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use zkinfer_crds::Digest;
-use zkinfer_crds::compile_report::CompileOutcome;
+use zkinfer_crds::compile_report::{CompileOutcome, MAX_REPORT_BYTES};
 
 use super::Gateway;
 use super::auth::bearer;
@@ -16,8 +16,7 @@ use super::routes::{Answer, MAX_BLOB_BYTES, Named, send_blob};
 use crate::artifacts::{ArtifactError, CompiledName};
 use crate::dispatch::CompileToken;
 
-/// Largest report, and longest line of progress, in bytes.
-const MAX_REPORT_BYTES: usize = 4 << 20;
+/// Longest line of progress, in bytes.
 const MAX_PROGRESS_BYTES: usize = 512;
 
 /// What the gateway tells whoever follows compilations.
@@ -105,8 +104,7 @@ pub(super) async fn report(State(gateway): State<Gateway>, headers: HeaderMap, b
     let token = token(&gateway, &headers)?;
     let json = gateway.bodies.read(&headers, body, MAX_REPORT_BYTES).await?;
     let unprocessable = |reason, message| Reject::new(StatusCode::UNPROCESSABLE_ENTITY, reason, message);
-    let outcome: CompileOutcome =
-        serde_json::from_slice(&json).map_err(|e| unprocessable("InvalidBody", e.to_string()))?;
+    let outcome = CompileOutcome::read(&json).map_err(|e| unprocessable("InvalidBody", e.to_string()))?;
     let artifacts = gateway.dispatcher.artifacts();
     if let CompileOutcome::Compiled(report) = &outcome {
         for blob in report.blobs() {

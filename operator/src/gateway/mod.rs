@@ -1,11 +1,12 @@
 //! HTTP for workers and compilers: the contract of `zkinfer_crds::wire`, and nothing else.
 //!
-//! Invariants: nobody is answered before they are known; a body is read only up to its cap, and within a time; every
+//! Invariants: nobody is answered before they are known, and who only holds a line has none for long; a body is read only up to its cap, and within a time; every
 //! answer that is an error says what is wrong in a stable word and a sentence.
 
 mod auth;
 mod body;
 mod compile;
+mod doors;
 mod problem;
 mod routes;
 
@@ -24,12 +25,13 @@ pub use compile::Compilations;
 
 pub(crate) use auth::bearer;
 pub(crate) use body::Bodies;
+pub use doors::Peer;
+
+pub(crate) use doors::serve;
 pub(crate) use problem::Reject;
+pub(crate) use routes::blob_of as blob;
 
 use crate::dispatch::Dispatcher;
-
-/// Largest JSON body.
-const MAX_JSON_BYTES: usize = 16 << 10;
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -101,8 +103,6 @@ impl Gateway {
         listener: TcpListener,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
-        axum::serve(listener, self.router())
-            .with_graceful_shutdown(shutdown)
-            .await
+        serve(listener, self.router(), shutdown).await
     }
 }

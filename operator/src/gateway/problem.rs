@@ -1,9 +1,10 @@
 //! Answers that are errors.
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use zkinfer_crds::wire::Problem;
+use zkinfer_crds::wire::{BodyError, Problem};
 
 /// An error answer: status, stable word, sentence.
 #[derive(Debug)]
@@ -55,12 +56,24 @@ impl Reject {
     }
 }
 
+impl From<BodyError> for Reject {
+    fn from(error: BodyError) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "InvalidBody", error.to_string())
+    }
+}
+
 impl IntoResponse for Reject {
     fn into_response(self) -> Response {
         let problem = Problem {
             reason: self.reason.to_owned(),
             message: self.message,
         };
-        (self.status, Json(problem)).into_response()
+        let mut response = (self.status, Json(problem)).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            // Who is not known holds no line.
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+        }
+        response
     }
 }

@@ -7,14 +7,15 @@ use axum::extract::{Path, Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use zkinfer_crds::wire::{ClaimRequest, MAX_TEXT, Refusal};
+use zkinfer_crds::wire::{ClaimRequest, MAX_BODY_BYTES, Refusal};
 use zkinfer_crds::{ClaimId, Digest};
 
+use super::Gateway;
 use super::auth::bearer;
 use super::body::ReadError;
+use super::doors::Peer;
 use super::problem::Reject;
-use super::{Gateway, MAX_JSON_BYTES};
-use crate::artifacts::ArtifactError;
+use crate::artifacts::{ArtifactError, Artifacts};
 use crate::dispatch::{ClaimAnswer, ClaimToken, SubmitAnswer, WorkerAuth};
 
 /// Largest blob that a worker is given.
@@ -24,9 +25,9 @@ pub(super) type Answer = Result<Response, Reject>;
 /// What the path names; an error is for the handler to answer, once it knows who asks.
 pub(super) type Named = Result<Path<String>, PathRejection>;
 
-async fn worker(gateway: &Gateway, headers: &HeaderMap) -> Result<WorkerAuth, Reject> {
+async fn worker(gateway: &Gateway, headers: &HeaderMap, from: Peer) -> Result<WorkerAuth, Reject> {
     let token = bearer(headers).ok_or_else(Reject::unknown_token)?;
-    match gateway.authenticator.authenticate(token).await {
+    match gateway.authenticator.authenticate(token, from).await {
         Ok(known) => known.ok_or_else(Reject::unknown_token),
         Err(unavailable) => Err(Reject::unavailable(&unavailable)),
     }
@@ -49,13 +50,14 @@ fn claim_token(gateway: &Gateway, headers: &HeaderMap, path: &Named) -> Result<C
     }
 }
 
-pub(super) async fn claim(State(gateway): State<Gateway>, headers: HeaderMap, body: Body) -> Answer {
-    let auth = worker(&gateway, &headers).await?;
-    let request: ClaimRequest = gateway.bodies.json(&headers, body, MAX_JSON_BYTES).await?;
-    if request.worker.len() > MAX_TEXT {
-        let message = format!("worker: at most {MAX_TEXT} bytes");
-        return Err(Reject::new(StatusCode::BAD_REQUEST, "InvalidBody", message));
-    }
+pub(super) async fn claim(
+    State(gateway): State<Gateway>,
+    from: Peer,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    let auth = worker(&gateway, &headers, from).await?;
+    let request = ClaimRequest::read(&gateway.bodies.read(&headers, body, MAX_BODY_BYTES).await?)?;
     Ok(match gateway.dispatcher.claim(&auth, &request).await {
         ClaimAnswer::Grant(grant) => Json(*grant).into_response(),
         ClaimAnswer::Nothing => StatusCode::NO_CONTENT.into_response(),
@@ -69,8 +71,13 @@ pub(super) async fn claim(State(gateway): State<Gateway>, headers: HeaderMap, bo
     })
 }
 
-pub(super) async fn blob(State(gateway): State<Gateway>, headers: HeaderMap, digest: Named) -> Answer {
-    let auth = worker(&gateway, &headers).await?;
+pub(super) async fn blob(
+    State(gateway): State<Gateway>,
+    from: Peer,
+    headers: HeaderMap,
+    digest: Named,
+) -> Answer {
+    let auth = worker(&gateway, &headers, from).await?;
     // The same answer for a blob that is absent and one that is not this pool's: a digest is no permission.
     let not_found = || {
         Reject::new(
@@ -81,7 +88,7 @@ pub(super) async fn blob(State(gateway): State<Gateway>, headers: HeaderMap, dig
     };
     let Path(digest) = digest.map_err(|_| not_found())?;
     let digest: Digest = digest.parse().map_err(|_| not_found())?;
-    if !gateway.dispatcher.may_read(&auth.pool, &digest) {
+    if !gateway.dispatcher.may_read(&auth, &digest) {
         return Err(not_found());
     }
     send_blob(&gateway, &digest, not_found).await
@@ -89,12 +96,17 @@ pub(super) async fn blob(State(gateway): State<Gateway>, headers: HeaderMap, dig
 
 /// The worker compares the digest, and a model's keys may be large: they pass through as they come.
 pub(super) async fn send_blob(gateway: &Gateway, digest: &Digest, not_found: impl Fn() -> Reject) -> Answer {
-    match gateway
-        .dispatcher
-        .artifacts()
-        .stream_blob(digest, MAX_BLOB_BYTES)
-        .await
-    {
+    blob_of(gateway.dispatcher.artifacts(), digest, MAX_BLOB_BYTES, not_found).await
+}
+
+/// A blob of at most `max` bytes as it comes from the store.
+pub(crate) async fn blob_of(
+    artifacts: &Artifacts,
+    digest: &Digest,
+    max: u64,
+    not_found: impl Fn() -> Reject,
+) -> Answer {
+    match artifacts.stream_blob(digest, max).await {
         Ok((size, stream)) => {
             let headers = [
                 (CONTENT_TYPE, "application/octet-stream".to_owned()),
@@ -143,11 +155,7 @@ pub(super) async fn refuse(
     body: Body,
 ) -> Answer {
     let token = claim_token(&gateway, &headers, &claim)?;
-    let refusal: Refusal = gateway.bodies.json(&headers, body, MAX_JSON_BYTES).await?;
-    if refusal.message.len() > MAX_TEXT {
-        let message = format!("message: at most {MAX_TEXT} bytes");
-        return Err(Reject::new(StatusCode::BAD_REQUEST, "InvalidBody", message));
-    }
+    let refusal = Refusal::read(&gateway.bodies.read(&headers, body, MAX_BODY_BYTES).await?)?;
     if gateway.dispatcher.refuse(&token, refusal) {
         Ok(StatusCode::NO_CONTENT.into_response())
     } else {

@@ -147,6 +147,8 @@ impl World {
 
     /// Queues a run's slices.
     pub(super) fn start(&mut self, key: &Key, run: Arc<Run>) {
+        let consent = self.consent(&self.model_of(key));
+        self.dispatcher.consent(run.uid, consent);
         let (Some(object), Some(record)) = (self.objects.requests.get(key), self.requests.get_mut(key))
         else {
             return;

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::Command;
 use zkinfer_crds::Digest;
 use zkinfer_crds::compile_report::{CompileOutcome, CompileReport};
@@ -17,6 +17,14 @@ use crate::artifacts::Artifacts;
 
 /// Longest line of progress, and of a failed compiler's last words.
 const MAX_LINE: usize = 500;
+/// What is kept of a compiler's standard output: a refusal fits.
+const MAX_SAID: u64 = 64 << 10;
+
+/// What `prover-worker -o json` prints of wrong use.
+#[derive(serde::Deserialize)]
+struct Refusal {
+    error: String,
+}
 
 /// What compiles.
 #[derive(Debug, Clone)]
@@ -130,28 +138,46 @@ impl Compiler {
         Ok(outcome)
     }
 
-    /// Runs the child; its standard error is progress. Returns its last line.
+    /// Runs the child; its standard error is progress, and a failure stands as JSON on its standard output. Returns the last
+    /// line of progress.
     async fn watch(&self, mut command: Command, progress: impl Fn(String)) -> Result<String, String> {
         command
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
         let mut child = command
             .spawn()
             .map_err(|e| format!("cannot start {}: {e}", self.worker.display()))?;
-        let mut last = String::new();
-        if let Some(stderr) = child.stderr.take() {
-            let mut lines = BufReader::new(stderr).lines();
-            while let Ok(Some(line)) = lines.next_line().await {
-                last = line.trim().chars().take(MAX_LINE).collect();
-                progress(last.clone());
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let told = async {
+            let mut last = String::new();
+            if let Some(stderr) = stderr {
+                let mut lines = BufReader::new(stderr).lines();
+                while let Ok(Some(line)) = lines.next_line().await {
+                    last = line.trim().chars().take(MAX_LINE).collect();
+                    progress(last.clone());
+                }
             }
-        }
+            last
+        };
+        let said = async {
+            let mut said = Vec::new();
+            if let Some(mut stdout) = stdout {
+                let _ = (&mut stdout).take(MAX_SAID).read_to_end(&mut said).await;
+                let _ = tokio::io::copy(&mut stdout, &mut tokio::io::sink()).await;
+            }
+            said
+        };
+        let (last, said) = tokio::join!(told, said);
         let status = child.wait().await.map_err(|e| e.to_string())?;
         match status.code() {
             Some(0 | 1) => Ok(last),
-            _ => Err(format!("the compiler ended with {status}: {last}")),
+            _ => {
+                let error = serde_json::from_slice::<Refusal>(&said).ok().map(|r| r.error);
+                let why: String = error.unwrap_or(last).chars().take(MAX_LINE).collect();
+                Err(format!("the compiler ended with {status}: {why}"))
+            }
         }
     }
 

@@ -23,7 +23,7 @@ use zkml::backend::needs_srs;
 use zkml::halo2::{Srs, SrsError, SrsSource};
 
 pub use objects::{ObjectError, Objects, now};
-pub use print::{Format, render};
+pub use print::{Format, failures, render};
 pub use submit::{SubmitError, SubmitOptions, objects as submit_objects};
 
 use self::compiler::Compiler;
@@ -105,6 +105,8 @@ pub enum LocalError {
 pub struct Outcome {
     /// The objects with their status.
     pub objects: Objects,
+    /// The program that has proved, and that verifies.
+    pub worker: PathBuf,
     /// Every request succeeded, and there was one.
     pub succeeded: bool,
 }
@@ -170,7 +172,7 @@ pub async fn run(objects: Objects, options: &Options) -> Result<Outcome, LocalEr
     let floats = reference::start(&worker, &folder("logs")?).map_err(LocalError::Reference)?;
     let compiler = Compiler {
         worker_digest: file_digest(&worker)?,
-        worker,
+        worker: worker.clone(),
         srs: match &options.srs {
             Some(path) => vec!["--srs".to_owned(), path.display().to_string()],
             None if options.allow_dev_srs => vec!["--allow-dev-srs".to_owned()],
@@ -204,7 +206,11 @@ pub async fn run(objects: Objects, options: &Options) -> Result<Outcome, LocalEr
         && requests
             .into_iter()
             .all(|r| phase(r) == Some(zkinfer_crds::k8s::RequestPhase::Succeeded));
-    Ok(Outcome { objects, succeeded })
+    Ok(Outcome {
+        objects,
+        worker,
+        succeeded,
+    })
 }
 
 /// The trusted setup that the flags name; none where they name none.

@@ -10,16 +10,22 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
 use rand::RngCore;
 use rand::rngs::OsRng;
-use zkinfer_crds::k8s::{Document, DocumentError, InferenceRequest, MinerPool, Model, parse_documents};
+use zkinfer_crds::k8s::{
+    CONSENT_CONFIG_MAP, Document, DocumentError, InferenceRequest, MinerPool, Model, ServedBy,
+    parse_documents,
+};
 use zkinfer_crds::{Digest, RequestUid};
 
 use crate::artifacts::ArtifactError;
+use crate::consent::{Consent, Listing, Lists, decide};
 use crate::dispatch::PoolId;
 use crate::remote::AllowedUrl;
 use crate::sources::NamespaceFiles;
 
 /// The namespace of objects that name none.
 pub const DEFAULT_NAMESPACE: &str = "default";
+/// The namespace in which an operator is installed, unless somebody chose another.
+const OPERATOR_NAMESPACE: &str = "zkinfer-system";
 
 /// Why objects cannot be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -163,6 +169,27 @@ impl Objects {
                 Ok(())
             }
         }
+    }
+}
+
+impl Objects {
+    /// Who may serve a Model: whoever runs the pools says so, unless a list is among the files.
+    #[must_use]
+    pub fn consent(&self, model: &Key, served_by: Option<&[ServedBy]>) -> Consent {
+        let list = |namespace: &str| {
+            let key = Key {
+                namespace: namespace.to_owned(),
+                name: CONSENT_CONFIG_MAP.to_owned(),
+            };
+            self.config_maps.get(&key).map(Listing::of)
+        };
+        let (own, operator) = (list(&model.namespace), list(OPERATOR_NAMESPACE));
+        let lists = Lists {
+            own: own.as_ref(),
+            operator_namespace: OPERATOR_NAMESPACE,
+            operator: operator.as_ref(),
+        };
+        decide(&model.namespace, &model.name, served_by, &lists).or_of_the_runner()
     }
 }
 

@@ -7,7 +7,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::json;
 use zkinfer_crds::ProofSystem;
-use zkinfer_crds::k8s::{Document, InferenceRequest, MinerPool, Model};
+use zkinfer_crds::k8s::{Document, InferenceRequest, MinerPool, Model, ServedBy};
 
 use super::objects::{ObjectError, Objects};
 
@@ -32,6 +32,8 @@ pub struct SubmitOptions {
     pub output_scale: Vec<f64>,
     /// Whether classes are compared.
     pub compare_top1: bool,
+    /// Whose pools may prove the model; empty: the Model says nothing of it.
+    pub served_by: Vec<ServedBy>,
 }
 
 /// Why nothing was submitted.
@@ -101,7 +103,7 @@ pub fn objects(options: &SubmitOptions) -> Result<Objects, SubmitError> {
         ..ConfigMap::default()
     };
     map.metadata.name = Some(name.clone());
-    let model: Model = serde_json::from_value(json!({
+    let mut model: Model = serde_json::from_value(json!({
         "apiVersion": "zkinfer.dev/v1alpha1", "kind": "Model", "metadata": { "name": name },
         "spec": {
             "source": { "configMap": { "name": name, "key": "model.onnx" } },
@@ -109,6 +111,7 @@ pub fn objects(options: &SubmitOptions) -> Result<Objects, SubmitError> {
             "proofSystem": options.proof_system, "classes": classes,
         },
     }))?;
+    model.spec.served_by = (!options.served_by.is_empty()).then(|| options.served_by.clone());
     let request: InferenceRequest = serde_json::from_value(json!({
         "apiVersion": "zkinfer.dev/v1alpha1", "kind": "InferenceRequest", "metadata": { "name": name },
         "spec": { "modelRef": { "name": name }, "input": { "configMap": { "name": name, "key": "input" } } },

@@ -9,10 +9,10 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use zkinfer_crds::RequestUid;
 use zkinfer_crds::compile_report::CompileOutcome;
 use zkinfer_crds::k8s::inference_request::{condition, reason};
-use zkinfer_crds::k8s::{InferenceRequestStatus, find_condition};
+use zkinfer_crds::k8s::{InferenceRequestStatus, RequestPhase, find_condition};
+use zkinfer_crds::{Identity, RequestUid};
 use zkml::halo2::VerifierSrs;
 
 use super::compiler::Compiler;
@@ -20,6 +20,7 @@ use super::objects::{Key, Objects, now};
 use super::progress::Progress;
 use super::workers::StartErrors;
 use crate::artifacts::Artifacts;
+use crate::consent::Consent;
 use crate::controllers::model::{self, CompileState, SetupPolicy, SourceState};
 use crate::controllers::pool;
 use crate::controllers::request::{self, ModelState, PoolView, RunEnd, RunState, RunView};
@@ -116,6 +117,7 @@ impl World {
     /// Runs to the end; the objects then hold their last status.
     pub(super) async fn run(mut self, models: &Path, receipts: &Path, start_errors: &StartErrors) -> Objects {
         self.load_sources().await;
+        self.say_who_consents();
         loop {
             self.take_ended().await;
             self.finish_runs(models, receipts).await;
@@ -130,6 +132,23 @@ impl World {
                 Some(done) = self.done.1.recv() => self.came_back(done),
                 () = tokio::time::sleep(TICK) => {}
             }
+        }
+    }
+
+    /// Where pools of other namespaces may serve only because one person runs all of it here.
+    fn say_who_consents(&self) {
+        let pools = &self.objects.pools;
+        let by_the_runner = self.objects.models.keys().any(|model| {
+            let elsewhere = |(key, pool): (&Key, &zkinfer_crds::k8s::MinerPool)| {
+                key.namespace != model.namespace && pool.spec.serves(&key.namespace, &model.namespace)
+            };
+            self.consent(model).is_of_the_runner() && pools.iter().any(elsewhere)
+        });
+        if by_the_runner {
+            self.progress.say(
+                "pools of other namespaces see models and inputs, since you run them all; on a cluster a Model's \
+                 spec.servedBy must name them",
+            );
         }
     }
 
@@ -174,6 +193,7 @@ impl World {
                 record.preparing = false;
                 match result {
                     Ok(run) => {
+                        self.progress.say(format_args!("{key}  Proving"));
                         self.start(&key, run);
                     }
                     Err(state) => record.state = state,
@@ -215,13 +235,9 @@ impl World {
                 identity_taken_by: taken,
                 score: self.ledger.score(&pool::identity_of(object)),
                 pause: self.dispatcher.pause(&id),
-                trouble: errors.get(&id).map(|message| pool::Trouble {
-                    cause: pool::Cause::Image,
-                    message: message.clone(),
-                    idle: true,
-                    generation: object.metadata.generation,
-                    seen: Duration::ZERO,
-                }),
+                trouble: errors
+                    .get(&id)
+                    .map(|message| pool::Trouble::not_started(message.clone(), object.metadata.generation)),
             };
             object.status = Some(pool::plan(&observed, &now()));
             self.dispatcher.know(&id, pool::facts(object));
@@ -230,6 +246,7 @@ impl World {
 
     fn plan_models(&mut self, folder: &Path) {
         let keys: Vec<Key> = self.objects.models.keys().cloned().collect();
+        let consents: BTreeMap<Key, Consent> = keys.iter().map(|k| (k.clone(), self.consent(k))).collect();
         for key in keys {
             let (Some(object), Some(record)) = (self.objects.models.get_mut(&key), self.models.get_mut(&key))
             else {
@@ -246,6 +263,10 @@ impl World {
                 setup: self.setup,
                 max_error: self.judge.max_error,
                 old_version: false,
+                // The machine's owner runs it.
+                model_memory: u64::MAX,
+                bad_consent: consents.get(&key).and_then(Consent::problem),
+                changed: None,
             };
             let plan = model::plan(&observed, &now());
             object.status = Some(plan.status);
@@ -261,6 +282,7 @@ impl World {
         let keys: Vec<Key> = self.objects.requests.keys().cloned().collect();
         for key in keys {
             let model = self.model_state(&key);
+            let consent = self.consent(&self.model_of(&key));
             let (Some(object), Some(record)) = (self.objects.requests.get_mut(&key), self.requests.get(&key))
             else {
                 continue;
@@ -270,8 +292,9 @@ impl World {
             }
             let status = object.status.clone().unwrap_or_default();
             let created = object.metadata.creation_timestamp.clone().unwrap_or_else(now);
-            let serves = |p: &(PoolView, String, zkinfer_crds::k8s::MinerPoolSpec)| PoolView {
+            let serves = |p: &(PoolView, String, zkinfer_crds::k8s::MinerPoolSpec, Identity)| PoolView {
                 serves: p.2.serves(&p.1, &key.namespace),
+                barred: consent.refusal(&p.1, || p.3),
                 ..p.0.clone()
             };
             let observed = request::Observed {
@@ -282,13 +305,12 @@ impl World {
                 model,
                 pools: pools.iter().map(serves).collect(),
                 run: record.state.clone(),
+                store: None,
             };
             let plan = request::plan(&observed, &now());
-            if plan.status.phase != status.phase {
+            // That it is being proved is said when its slices are in the queue: the input may be refused before.
+            if plan.status.phase != status.phase && plan.status.phase != RequestPhase::Proving {
                 self.progress.say(format_args!("{key}  {:?}", plan.status.phase));
-                if let Some(verify) = &plan.status.verify {
-                    self.progress.say(format_args!("check it: {verify}"));
-                }
             }
             if let Some(why) =
                 waits_for_floats(&plan.status).filter(|w| Some(w) != waits_for_floats(&status).as_ref())
@@ -306,7 +328,23 @@ impl World {
         }
     }
 
-    fn pool_views(&self) -> Vec<(PoolView, String, zkinfer_crds::k8s::MinerPoolSpec)> {
+    /// The key of a request's Model.
+    pub(super) fn model_of(&self, request: &Key) -> Key {
+        let object = self.objects.requests.get(request);
+        Key {
+            namespace: request.namespace.clone(),
+            name: object.map(|r| r.spec.model_ref.name.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// Who may serve a Model.
+    pub(super) fn consent(&self, model: &Key) -> Consent {
+        let spec = self.objects.models.get(model).map(|m| &m.spec);
+        self.objects
+            .consent(model, spec.and_then(|s| s.served_by.as_deref()))
+    }
+
+    fn pool_views(&self) -> Vec<(PoolView, String, zkinfer_crds::k8s::MinerPoolSpec, Identity)> {
         let view = |(key, object): (&Key, &zkinfer_crds::k8s::MinerPool)| {
             let status = object.status.clone().unwrap_or_default();
             let view = PoolView {
@@ -315,21 +353,22 @@ impl World {
                 ready: zkinfer_crds::k8s::is_true(&status.conditions, "Ready"),
                 draining: object.spec.drain,
                 serves: false,
+                barred: None,
                 memory_bytes: object.spec.resources.memory.bytes(),
+                because: PoolView::because(&status.conditions),
             };
-            (view, key.namespace.clone(), object.spec.clone())
+            (
+                view,
+                key.namespace.clone(),
+                object.spec.clone(),
+                pool::identity_of(object),
+            )
         };
         self.objects.pools.iter().map(view).collect()
     }
 
     fn model_state(&self, request: &Key) -> ModelState {
-        let Some(object) = self.objects.requests.get(request) else {
-            return ModelState::NotFound;
-        };
-        let key = Key {
-            namespace: request.namespace.clone(),
-            name: object.spec.model_ref.name.clone(),
-        };
+        let key = self.model_of(request);
         let (Some(object), Some(record)) = (self.objects.models.get(&key), self.models.get(&key)) else {
             return ModelState::NotFound;
         };
@@ -340,7 +379,9 @@ impl World {
             .unwrap_or_default();
         match (&record.compiled, &record.compile) {
             _ if record.failed => ModelState::Failed(message),
-            (Some(compiled), _) if ready.is_some_and(|c| c.status == "True") => ModelState::ready(compiled),
+            (Some(compiled), _) if ready.is_some_and(|c| c.status == "True") => {
+                ModelState::ready(compiled.manifest.model, &compiled.report)
+            }
             (_, CompileState::Running(line)) => ModelState::Compiling(line.clone()),
             (_, CompileState::Done(_)) => ModelState::Failed(message),
             _ => ModelState::NotReady(message),

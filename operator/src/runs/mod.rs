@@ -8,8 +8,10 @@ mod command;
 mod judge;
 mod model;
 mod run;
+mod shelf;
 
 pub use command::{quoted, verify_command};
 pub use judge::{Judgement, Output, Terms};
 pub use model::{CompiledModel, LoadError};
 pub use run::{Float, PrepareError, Run, VerifyOutcome};
+pub use shelf::{ModelMemory, Shelf, ShelfError, container_limit, loaded_bytes, too_large};

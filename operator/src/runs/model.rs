@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use zkinfer_crds::compile_report::{CompileReport, CompiledSlice};
-use zkinfer_crds::{ProofSystem, SliceIndex};
+use zkinfer_crds::{Digest, ProofSystem, SliceIndex};
 use zkml::backend::needs_srs;
 use zkml::canonical::CanonicalError;
 use zkml::graph::IntGraph;
@@ -47,6 +47,14 @@ pub enum LoadError {
         /// The manifest's.
         got: ProofSystem,
     },
+    /// It was compiled for another trusted setup.
+    #[error("it was compiled for the trusted setup {expected}, the operator has {given}")]
+    OtherSrs {
+        /// The manifest's.
+        expected: Digest,
+        /// The operator's.
+        given: Digest,
+    },
     /// Manifest, graph and report do not belong together.
     #[error("the compile report does not fit the manifest: {0} differs")]
     Report(&'static str),
@@ -73,6 +81,30 @@ pub struct CompiledModel {
 }
 
 impl CompiledModel {
+    /// Looks at all of a model but its graph and its keys, which are large: the manifest, and that the other files are
+    /// there. What is wrong with those is found when the model is loaded.
+    ///
+    /// # Errors
+    /// A missing or damaged file, or files that do not belong together.
+    pub async fn look(
+        artifacts: &Artifacts,
+        report: &CompileReport,
+        expected: ProofSystem,
+        srs: Option<Digest>,
+    ) -> Result<Manifest, LoadError> {
+        let manifest = manifest(artifacts, report, expected).await?;
+        if let Some(given) = srs.filter(|srs| needs_srs(expected) && manifest.srs != *srs) {
+            let expected = manifest.srs;
+            return Err(LoadError::OtherSrs { expected, given });
+        }
+        for blob in report.blobs() {
+            if !artifacts.has_blob(blob).await? {
+                return Err(ArtifactError::NotFound(blob.digest).into());
+            }
+        }
+        Ok(manifest)
+    }
+
     /// Loads a model from the artifact store. Nothing in it is believed: the compiler ran in a sandbox on a file that
     /// came from outside, so manifest and graph are decoded with bounds and checked.
     ///
@@ -84,45 +116,28 @@ impl CompiledModel {
         expected: ProofSystem,
         srs: Option<VerifierSrs>,
     ) -> Result<Self, LoadError> {
-        let bytes = artifacts
-            .get_blob(&report.manifest.digest, zkml::manifest::MAX_MANIFEST_BYTES as u64)
-            .await?;
-        let manifest = Manifest::from_bytes(&bytes)?;
-        let got = manifest.proof_system;
-        if got != expected {
-            return Err(LoadError::ProofSystem { expected, got });
-        }
-        if manifest.graph != report.graph.digest {
-            return Err(LoadError::Report("the integer graph"));
-        }
-        if manifest.slices.len() != report.slices.len() {
-            return Err(LoadError::Report("the number of slices"));
-        }
-        let of_slices = manifest.slices.iter().zip(&report.slices);
-        if of_slices.into_iter().any(|(m, r)| m.vk != r.vk) {
-            return Err(LoadError::Report("a verifying key"));
-        }
-        if report.slices.iter().any(|s| s.halo2.is_some() != needs_srs(got)) {
-            return Err(LoadError::Report("whether keys are files"));
-        }
-        let bytes = artifacts.get_blob(&manifest.graph, MAX_GRAPH_BYTES).await?;
-        let graph = IntGraph::from_bytes(&bytes, MAX_GRAPH_BYTES as usize)?;
-        graph.validate()?;
-        if !manifest.describes(&graph) {
-            return Err(LoadError::Report("the graph's description"));
-        }
+        let manifest = manifest(artifacts, &report, expected).await?;
         let mut vks = BTreeMap::new();
         for slice in report.slices.iter().filter(|s| s.halo2.is_some()) {
             vks.insert(slice.vk, artifacts.get_blob(&slice.vk, MAX_KEY_BYTES).await?);
         }
+        let bytes = artifacts.get_blob(&manifest.graph, MAX_GRAPH_BYTES).await?;
+        // Seconds for a large graph.
         let derive = move || {
+            let graph = IntGraph::from_bytes(&bytes, MAX_GRAPH_BYTES as usize)?;
+            // As large as the graph itself: not kept while the keys are derived.
+            drop(bytes);
+            graph.validate()?;
+            if !manifest.describes(&graph) {
+                return Err(LoadError::Report("the graph's description"));
+            }
             let sources = KeySources {
                 files: &|digest| vks.get(&digest).map(|vk| vk.to_vec()),
                 srs: srs.as_ref(),
                 graph: Some(&graph),
             };
             let verifiers = slice_verifiers(&manifest, &sources)?;
-            Ok::<_, SliceKeyError>((manifest, graph, verifiers))
+            Ok((manifest, graph, verifiers))
         };
         let derived = tokio::task::spawn_blocking(derive).await;
         let (manifest, graph, verifiers) = derived.map_err(|_| LoadError::BrokenOff)??;
@@ -145,4 +160,34 @@ impl CompiledModel {
     pub fn verifier(&self, slice: SliceIndex) -> Option<&SliceVerifier> {
         self.verifiers.get(slice.0 as usize)
     }
+}
+
+/// The manifest of a report, and whether the report fits it.
+async fn manifest(
+    artifacts: &Artifacts,
+    report: &CompileReport,
+    expected: ProofSystem,
+) -> Result<Manifest, LoadError> {
+    let bytes = artifacts
+        .get_blob(&report.manifest.digest, zkml::manifest::MAX_MANIFEST_BYTES as u64)
+        .await?;
+    let manifest = Manifest::from_bytes(&bytes)?;
+    let got = manifest.proof_system;
+    if got != expected {
+        return Err(LoadError::ProofSystem { expected, got });
+    }
+    if manifest.graph != report.graph.digest {
+        return Err(LoadError::Report("the integer graph"));
+    }
+    if manifest.slices.len() != report.slices.len() {
+        return Err(LoadError::Report("the number of slices"));
+    }
+    let of_slices = manifest.slices.iter().zip(&report.slices);
+    if of_slices.into_iter().any(|(m, r)| m.vk != r.vk) {
+        return Err(LoadError::Report("a verifying key"));
+    }
+    if report.slices.iter().any(|s| s.halo2.is_some() != needs_srs(got)) {
+        return Err(LoadError::Report("whether keys are files"));
+    }
+    Ok(manifest)
 }

@@ -39,6 +39,8 @@ pub struct MinerScore {
     pub late: u64,
     /// Claims that ended otherwise.
     pub lost: u64,
+    /// Those of all these that ended by the miner's fault.
+    pub faults: u64,
     /// Failures by cause.
     pub failures: BTreeMap<String, u64>,
     /// Half of the latest verified claims took at most this long.
@@ -104,8 +106,6 @@ pub(super) struct MinerTotals {
     /// Counts and causes; the rest is filled in by [`MinerTotals::score`].
     counts: MinerScore,
     work_micros: u64,
-    /// Claims that ended by the miner's fault.
-    faults: u64,
     /// Claims that bear on the score: verified, and ended by the miner's fault.
     scoring: (u64, u64),
     pub(super) slices: BTreeMap<Digest, Sums>,
@@ -127,7 +127,7 @@ impl MinerTotals {
             self.recent.push_back(entry.micros);
             return;
         }
-        self.faults += u64::from(entry.miners_fault);
+        counts.faults += u64::from(entry.miners_fault);
         let cause = entry.cause.clone().unwrap_or_default();
         match cause.as_str() {
             "InvalidProof" | "TooLarge" => counts.invalid += 1,
@@ -154,7 +154,7 @@ impl MinerTotals {
             let share = (u128::from(verified) * MILLION).checked_div(u128::from(verified + faults));
             share.unwrap_or(0)
         };
-        result.success_millionths = validity(result.verified, self.faults) as u32;
+        result.success_millionths = validity(result.verified, result.faults) as u32;
         let mut quality = 0;
         let mut work = 0;
         for (digest, own) in &self.slices {

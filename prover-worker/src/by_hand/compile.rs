@@ -14,6 +14,7 @@ use zkml::compile::{CompileError, Compiled, Plan, compile};
 use zkml::halo2::SrsSource;
 
 use super::model;
+use super::progress::telling;
 use crate::args::{CompileArgs, Format, ModelArgs};
 use crate::exit::{Exit, UsageError};
 use crate::files;
@@ -62,7 +63,9 @@ pub(crate) fn compile_to(
     let say = |what: &dyn std::fmt::Display| {
         progress(format!("{:>6.2} s  {what}", started.elapsed().as_secs_f64()))
     };
-    let (onnx, planned) = model::load(args, proof_system)?;
+    let (onnx, planned) = telling(&|line| say(&line), |listener| {
+        model::load(args, proof_system, listener)
+    })?;
     let made = planned.and_then(|plan| {
         let count = plan.slices.len();
         say(&format_args!("planned {count} slices"));

@@ -7,9 +7,11 @@ use zkinfer_crds::ProofSystem;
 use zkml::backend::Size;
 use zkml::compile::{CompileError, Plan};
 use zkml::graph::Op;
+use zkml::progress::Listener;
 use zkml::slice::{self, SliceError, SlicePlan};
 
 use super::model;
+use super::progress::telling;
 use crate::args::{Format, InspectArgs};
 use crate::exit::{Exit, UsageError};
 
@@ -27,7 +29,7 @@ pub(crate) fn run(args: &InspectArgs, format: Format) -> Result<Exit, UsageError
         tell(format!(
             "reading and calibrating the model, cutting it for {system}"
         ));
-        let (_, planned) = model::load(&args.model, system)?;
+        let (_, planned) = telling(&tell, |listener| model::load(&args.model, system, listener))?;
         let mut plan = match planned {
             Ok(plan) => plan,
             // Another proof system may have a place for what this one has not.
@@ -50,7 +52,8 @@ pub(crate) fn run(args: &InspectArgs, format: Format) -> Result<Exit, UsageError
         let others = systems.iter().skip(at + 1);
         cuts.extend(others.map(|&other| {
             tell(format!("cutting it for {other}"));
-            (other, slice::plan(&plan.graph, other, slicing))
+            let cut = |listener: Listener<'_>| slice::plan_telling(&plan.graph, other, slicing, listener);
+            (other, telling(&tell, cut))
         }));
         tell("done".to_owned());
         match format {

@@ -3,6 +3,7 @@
 pub(crate) mod compile;
 pub(crate) mod inspect;
 mod model;
+mod progress;
 pub(crate) mod prove;
 pub(crate) mod qualify;
 pub(crate) mod srs;

@@ -2,20 +2,22 @@
 
 use zkinfer_crds::ProofSystem;
 use zkinfer_crds::compile_report::{Accuracy, CompileFailure, FailureKind, UnsupportedOp};
-use zkml::compile::{CompileError, CompileOptions, Plan, Sample, plan};
+use zkml::compile::{CompileError, CompileOptions, Plan, Sample, plan_telling};
 use zkml::graph::CalibrateError;
 use zkml::graph::import::ImportError;
 use zkml::graph::tensor_file::FloatInput;
+use zkml::progress::Listener;
 use zkml::slice::{SliceError, SlicePlan, SlicingOptions};
 
 use crate::args::ModelArgs;
 use crate::exit::UsageError;
 use crate::files;
 
-/// Reads the model and its calibration data and plans; the inner result is about the model.
+/// Reads the model and its calibration data and plans; the inner result is about the model. `listener` hears how far it is.
 pub(super) fn load(
     args: &ModelArgs,
     proof_system: ProofSystem,
+    listener: Listener<'_>,
 ) -> Result<(Vec<u8>, Result<Plan, CompileError>), UsageError> {
     let onnx = files::read(&args.model)?;
     let samples = match &args.calibration {
@@ -33,7 +35,7 @@ pub(super) fn load(
         proof_system,
         slicing: slicing(args),
     };
-    let planned = plan(&onnx, samples.as_deref(), &options);
+    let planned = plan_telling(&onnx, samples.as_deref(), &options, listener);
     Ok((onnx, planned))
 }
 

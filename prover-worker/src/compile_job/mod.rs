@@ -7,6 +7,7 @@
 mod client;
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use zkinfer_crds::Digest;
@@ -22,13 +23,21 @@ use crate::exit::{Exit, UsageError};
 use crate::files;
 use crate::work::client::CallError;
 
+/// Whoever waits hears of a compiler at least so often.
+const STILL: Duration = Duration::from_secs(5);
+
 pub(crate) fn run(args: &CompileJobArgs) -> Result<Exit, UsageError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(UsageError::new)?;
-    let client = Client::new(&args.gateway, &args.token)?;
+    let token = match (&args.token_file, &args.token) {
+        (Some(path), _) => std::fs::read_to_string(path)
+            .map_err(|e| UsageError::new(format!("--token-file {}: {e}", path.display())))?,
+        (None, token) => token.clone().unwrap_or_default(),
+    };
+    let client = Client::new(&args.gateway, token.trim())?;
     match runtime.block_on(compile_for(&client, &args.scratch)) {
         Ok(()) => Ok(Exit::Done),
         Err(JobError::Usage(e)) => Err(e),
@@ -54,15 +63,27 @@ async fn compile_for(client: &Client, scratch: &Path) -> Result<(), JobError> {
     let telling = {
         let client = client.clone();
         tokio::spawn(async move {
-            while let Some(mut line) = lines.recv().await {
-                // Only the latest matters when they come faster than they can be sent.
-                while let Ok(newer) = lines.try_recv() {
-                    line = newer;
-                }
+            let mut last = "fetching the model".to_owned();
+            let started = Instant::now();
+            let mut line = last.clone();
+            loop {
                 eprintln!("{line}");
                 if let Err(e) = client.progress(line).await {
                     eprintln!("progress was not taken: {e}");
                 }
+                line = match tokio::time::timeout(STILL, lines.recv()).await {
+                    Ok(None) => break,
+                    Ok(Some(mut line)) => {
+                        // Only the latest matters when they come faster than they can be sent.
+                        while let Ok(newer) = lines.try_recv() {
+                            line = newer;
+                        }
+                        last.clone_from(&line);
+                        line
+                    }
+                    // A step that takes long is told from a compiler that hangs or is gone.
+                    Err(_) => format!("{}; at work for {} s", last.trim(), started.elapsed().as_secs()),
+                };
             }
         })
     };
@@ -133,7 +154,13 @@ async fn model(
             });
             files::write(&path, &bytes)?;
             if let Err(e) = files::tensor(&path) {
-                return Ok(Err(failed(FailureKind::InvalidCalibration, &e.to_string())));
+                // Where it lies here is of no interest to whoever wrote it.
+                let said = e.to_string();
+                let said = said
+                    .trim_start_matches(&path.display().to_string())
+                    .trim_start_matches([':', ' ']);
+                let message = format!("the calibration data (quantization.calibration): {said}");
+                return Ok(Err(failed(FailureKind::InvalidCalibration, &message)));
             }
             Some(path)
         }

@@ -83,17 +83,10 @@ fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
         .collect();
     let tests = inputs(&data(&args.model, "test.npy"))?;
     let labels: Vec<usize> = serde_json::from_slice(&std::fs::read(data(&args.model, "test-labels.json"))?)?;
-    let slicing = SlicingOptions {
-        parallelism: args.parallelism,
-        memory_per_worker: None,
-    };
+    let slicing = SlicingOptions::at_least(args.parallelism);
     let options = CompileOptions {
-        profile: None,
-        error_budget_millionths: 10_000,
-        output_scale: None,
-        compare_top1: true,
-        proof_system: args.proof_system,
         slicing,
+        ..CompileOptions::new(args.proof_system)
     };
     let plan = plan(&onnx, Some(&calibration), &options)?;
 

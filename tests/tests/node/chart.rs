@@ -14,6 +14,9 @@ use crate::world::World;
 /// As in docs/install.md: Helm makes a namespace without labels. All that runs there runs restricted as well.
 const RESTRICT: &str = "label namespace zkinfer-system pod-security.kubernetes.io/enforce=restricted";
 
+/// With these values nothing stays for the next installation.
+const GOES: &str = "crds.keep=false,artifacts.persistence.keep=false";
+
 fn chart() -> PathBuf {
     repository().join("charts/zkinfer")
 }
@@ -83,6 +86,7 @@ fn values_that_mean_nothing_are_refused_by_name() {
         ("alowDevSrs=true", "alowDevSrs"),
         ("network=", "network"),
         ("crds.keep=1", "crds/keep"),
+        ("serviceAccount.annotations=x", "serviceAccount/annotations"),
     ] {
         let got = tool("helm", &["template", "zkinfer", &chart, "--set", value]);
         let errors = String::from_utf8_lossy(&got.stderr);
@@ -102,12 +106,40 @@ fn the_chart_renders_the_objects_of_kustomize() {
     // Helm makes the namespace itself, with --create-namespace.
     let namespace = wanted.remove("\"Namespace\" null \"zkinfer-system\"");
     assert!(namespace.is_some(), "{:?}", wanted.keys());
-    let got = rendered(&[]);
+    let got = rendered(&["--set", GOES]);
     let names = |all: &BTreeMap<String, Value>| all.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&got), names(&wanted));
     for (name, object) in &wanted {
         assert_eq!(&got[name], object, "{name}");
     }
+}
+
+#[test]
+fn what_nobody_can_make_again_is_kept_unless_somebody_says_otherwise() {
+    if !can_run() {
+        return;
+    }
+    let kept = |values: &[&str]| -> Vec<String> {
+        let kept = |object: &&Value| object["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep";
+        let all = rendered(values);
+        let names = all
+            .values()
+            .filter(kept)
+            .map(|o| o["metadata"]["name"].as_str().unwrap().to_owned());
+        names.collect()
+    };
+    let mut named = kept(&[]);
+    named.sort();
+    assert_eq!(
+        named,
+        [
+            "inferencerequests.zkinfer.dev",
+            "minerpools.zkinfer.dev",
+            "models.zkinfer.dev",
+            "zkinfer-artifacts"
+        ]
+    );
+    assert!(kept(&["--set", GOES]).is_empty());
 }
 
 #[test]
@@ -129,7 +161,14 @@ fn values_reach_the_objects() {
         "srs=/srs/file.srs,network=other,crds.enabled=false,artifacts.url=s3://bucket/x",
         "--set",
         "artifacts.persistence.enabled=false,extraArgs={--compiler-memory=2Gi}",
+        "--set",
+        "serviceAccount.annotations.eks\\.amazonaws\\.com/role-arn=arn:aws:iam::1:role/x",
     ]);
+    let account = &got["\"ServiceAccount\" \"zkinfer-system\" \"zkinfer-operator\""];
+    assert_eq!(
+        account["metadata"]["annotations"]["eks.amazonaws.com/role-arn"],
+        "arn:aws:iam::1:role/x"
+    );
     let kinds: Vec<&str> = got.values().filter_map(|o| o["kind"].as_str()).collect();
     assert!(!kinds.contains(&"CustomResourceDefinition") && !kinds.contains(&"PersistentVolumeClaim"));
     let deployment = got.values().find(|o| o["kind"] == "Deployment").unwrap();
@@ -165,7 +204,7 @@ async fn installed_with_helm_it_answers_and_uninstalled_it_leaves_what_is_said_t
     let before = remains::all(&world).await.unwrap();
     let chart = chart().display().to_string();
     let place = ["--namespace", "zkinfer-system"];
-    let install = ["install", "zkinfer", &chart, "--create-namespace"];
+    let install = ["install", "zkinfer", &chart, "--create-namespace", "--set", GOES];
     let said = world
         .cluster
         .helm(&[&install[..], &place].concat())

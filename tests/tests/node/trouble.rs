@@ -29,7 +29,8 @@ async fn a_missing_image_and_a_full_node_are_told_of_by_pool_and_request() {
     until(&world, "missing", "Ready", "False", "ImageUnavailable").await;
     until(&world, "missing", "Degraded", "True", "ImageUnavailable").await;
     until(&world, "full", "Degraded", "True", "Unschedulable").await;
-    until(&world, "full", "Ready", "True", "Serving").await;
+    until(&world, "full", "Ready", "False", "Unschedulable").await;
+    until(&world, "missing", "Stalled", "True", "ImageUnavailable").await;
     for (name, reason, words) in [
         ("missing", "ImageUnavailable", "zkinfer.test/nowhere:v1"),
         ("full", "Unschedulable", "0/1 nodes are available"),
@@ -38,7 +39,7 @@ async fn a_missing_image_and_a_full_node_are_told_of_by_pool_and_request() {
         let story = wait_for("the request's event", LONG, async || {
             let story = world.kubectl(&format!("describe inferencerequest {name}")).await;
             let story = story.map_err(|e| e.to_string())?;
-            if story.contains(&format!("workers of pool default/{name} do not start")) {
+            if story.contains(&format!("workers of pool default/{name} do not run")) {
                 Ok(story)
             } else {
                 Err(story)

@@ -350,4 +350,30 @@ async fn an_uploaded_file_may_be_named_in_the_namespace_that_it_was_uploaded_to(
     assert_eq!(done.stdout.trim(), digest.to_string());
     let over = objects.over("named", LONG).await.unwrap();
     assert_eq!(phase(&over), Some(RequestPhase::Succeeded), "{:?}", over.status);
+
+    // The kubeconfigs that kind, kubeadm, k3s and minikube write hold a certificate, as the harness's does, and no token.
+    let kubeconfig = std::fs::read_to_string(world.cluster.kubeconfig()).unwrap();
+    assert!(kubeconfig.contains("client-certificate") && !kubeconfig.contains("token"));
+    let upload = |file: &str, more: &[&str]| {
+        run(Command::new(program("operator"))
+            .args(["upload", file, "-n", "uploads", "--gateway"])
+            .arg(&world.operator.gateway)
+            .args(more)
+            .env("KUBECONFIG", world.cluster.kubeconfig()))
+    };
+    let large = file("large", &"x".repeat(40 << 20));
+    let done = upload(&large, &[]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let done = upload(&large, &["--service-account", "editor"]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    // The answer comes through, although the gateway closes before it has read the file.
+    for account in ["viewer", "uploads/viewer"] {
+        let refused = upload(&large, &["--service-account", account]);
+        assert_eq!(refused.code, 1, "{}", refused.stderr);
+        assert!(
+            refused.stderr.contains("Forbidden: you may not create"),
+            "{}",
+            refused.stderr
+        );
+    }
 }

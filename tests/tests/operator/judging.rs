@@ -9,8 +9,8 @@ use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model, RequestPhase, find_condition, is_true};
 use zkinfer_tests::cluster::{can_run, wait_for};
-use zkinfer_tests::local::{program, run};
-use zkinfer_tests::operator::{SYSTEM, WINE, model_ready, phase, pool_ready, reason};
+use zkinfer_tests::local::{model_file, program, run};
+use zkinfer_tests::operator::{Objects, SYSTEM, WINE, model_ready, phase, pool_ready, reason};
 
 use crate::world::{LONG, World};
 
@@ -59,14 +59,30 @@ async fn a_request_waits_while_the_float_reference_is_away_and_then_has_its_comm
     assert_eq!(checked.code, 0, "{}{}", checked.stdout, checked.stderr);
 }
 
+/// The wine model, calibrated on data in a ConfigMap of their own.
+fn calibrated_wine(objects: &Objects) -> String {
+    let data = std::fs::read(model_file("data/wine-calibration.npy")).unwrap();
+    let map = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "wine-calibration", "namespace": objects.namespace },
+        "binaryData": { "samples.npy": k8s_openapi::ByteString(data) },
+    });
+    let documents = objects.model("wine", "wine.onnx", 4);
+    let (file, model) = documents.split_once("\n---\n").unwrap();
+    let mut model: Value = serde_json::from_str(model).unwrap();
+    let calibration = json!({ "configMap": { "name": "wine-calibration", "key": "samples.npy" } });
+    model["spec"]["quantization"] = json!({ "calibration": calibration });
+    format!("{map}\n---\n{file}\n---\n{model}")
+}
+
 #[tokio::test]
 async fn a_model_of_another_version_is_compiled_again_from_the_store_and_its_requests_begin_anew() {
     if !can_run() {
         return;
     }
     let mut world = World::new(&[]).await;
-    let objects = world.with_model("upgraded").await;
-    let before = objects.api::<Model>().get("wine").await.unwrap();
+    let objects = Objects::new(&world.cluster, "upgraded").await.unwrap();
+    world.cluster.apply(&calibrated_wine(&objects)).await.unwrap();
+    let before = objects.until("wine", LONG, model_ready).await.unwrap();
     let receipt = {
         let own = objects.pool("first", &json!({}));
         world.cluster.apply(&own).await.unwrap();
@@ -126,6 +142,10 @@ async fn a_model_of_another_version_is_compiled_again_from_the_store_and_its_req
     maps.patch("wine", &PatchParams::default(), &Patch::Merge(other))
         .await
         .unwrap();
+    // So is its calibration data; version 1 did not write down which data these were.
+    maps.delete("wine-calibration", &DeleteParams::default())
+        .await
+        .unwrap();
     world.operator.start_again().unwrap();
 
     let again = |m: &Model| {
@@ -148,6 +168,9 @@ async fn a_model_of_another_version_is_compiled_again_from_the_store_and_its_req
     let status = after.status.unwrap();
     assert_eq!(status.model_digest, Some(onnx), "the file that it was made from");
     assert!(!is_true(&status.conditions, "Recompiling"));
+    let accuracy = find_condition(&status.conditions, "AccuracyWithinBudget").unwrap();
+    assert_eq!(accuracy.reason, "SyntheticCalibration");
+    assert!(accuracy.message.contains("was gone"), "{}", accuracy.message);
     let own = objects.pool("own", &json!({}));
     world.cluster.apply(&own).await.unwrap();
     let over = objects.over("in-flight", LONG).await.unwrap();

@@ -25,6 +25,11 @@ async fn a_request_is_proved_by_jobs_of_two_pools_and_a_stranger_verifies_its_re
     let world = World::shared().await;
     let objects = world.with_model("proved").await;
     let miner = Objects::new(&world.cluster, "proved-miner").await.unwrap();
+    let consent = json!({ "spec": { "servedBy": [{ "namespace": "proved-miner" }] } });
+    let api = objects.api::<Model>();
+    api.patch("wine", &PatchParams::default(), &Patch::Merge(consent))
+        .await
+        .unwrap();
     for pool in [
         objects.pool("near", &json!({})),
         miner.pool("far", &json!({ "allowedNamespaces": ["proved"] })),

@@ -158,6 +158,12 @@ async fn everything(world: &World) {
         .unwrap();
     let spec = json!({ "pod": { "nodeSelector": { "there": "is-none" } } });
     world.cluster.apply(&nowhere.pool("nobody", &spec)).await.unwrap();
+    // Why a Job has no pods is read from its events.
+    let quota = json!({
+        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": { "name": "q", "namespace": "nowhere" },
+        "spec": { "hard": { "pods": "0" } },
+    });
+    world.cluster.apply(&quota.to_string()).await.unwrap();
     world
         .cluster
         .apply(&nowhere.wine_request("long", "wine", &json!({})))
@@ -165,6 +171,11 @@ async fn everything(world: &World) {
         .unwrap();
     let jobs = nowhere.api();
     until_jobs(&jobs, 1).await;
+    let refused = |p: &MinerPool| {
+        let status = p.status.as_ref();
+        status.is_some_and(|s| s.conditions.iter().any(|c| c.reason == "QuotaExceeded"))
+    };
+    nowhere.until("nobody", LONG, refused).await.unwrap();
     let api = nowhere.api::<InferenceRequest>();
     let cancel = Patch::Merge(json!({ "spec": { "cancel": true } }));
     api.patch("long", &PatchParams::default(), &cancel).await.unwrap();

@@ -49,6 +49,7 @@ async fn a_file_submitted_twice_is_one_model_compiled_once_and_answered_twice() 
         &calibration,
         "--classes",
         &classes,
+        "--output=yaml",
     ];
     let mut answers = Vec::new();
     for _ in 0..2 {
@@ -83,6 +84,16 @@ async fn a_file_submitted_twice_is_one_model_compiled_once_and_answered_twice() 
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let over = objects.over(ran.stdout.trim(), LONG).await.unwrap();
     assert_eq!(phase(&over), Some(RequestPhase::Succeeded), "{:?}", over.status);
+    // Waited for, people are told the answer and how to check it.
+    let ran = submit(world, &[&model.name_any(), "--wait"]).await;
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    for words in [
+        "  answer   7  (logits [1, 10]: ",
+        "  fetch it operator receipt ",
+        "  check it prover-worker verify ",
+    ] {
+        assert!(ran.stdout.contains(words), "no {words:?}: {}", ran.stdout);
+    }
     let ran = submit(world, &["nowhere.onnx"]).await;
     assert_eq!((ran.code, ran.stdout.as_str()), (2, ""));
     assert!(

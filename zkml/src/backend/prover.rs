@@ -63,7 +63,7 @@ impl Prover {
                 let srs = Srs::read_unchecked(files.srs).map_err(SetupError::from)?;
                 Ok(Self::Halo2Kzg(Box::new(Halo2Prover { relations, pk, srs })))
             }
-            Parameters::SumcheckWhir(p) => Ok(Self::SumcheckWhir(sumcheck::Key::new(&relations, p)?)),
+            Parameters::SumcheckWhir(p) => Ok(Self::SumcheckWhir(sumcheck::Key::owning(relations, p)?)),
         }
     }
 

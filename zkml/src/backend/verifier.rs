@@ -75,6 +75,24 @@ impl Verifier {
         }
     }
 
+    /// [`Verifier::derive`] of relations that nobody else needs: their weights are not copied.
+    ///
+    /// # Errors
+    /// As [`Verifier::derive`].
+    pub fn derive_owning(
+        relations: SliceRelations,
+        parameters: Parameters,
+        setup: &Setup,
+    ) -> Result<(Self, Circuit), KeyError> {
+        match parameters {
+            Parameters::Halo2Kzg(_) => Self::derive(&relations, parameters, setup),
+            Parameters::SumcheckWhir(p) => Ok((
+                Self::SumcheckWhir(sumcheck::Key::owning(relations, p)?),
+                sumcheck_circuit(p),
+            )),
+        }
+    }
+
     /// The digest of the SRS that it rests on; all zero without one.
     #[must_use]
     pub fn srs_digest(&self) -> Digest {

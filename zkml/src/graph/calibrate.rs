@@ -14,6 +14,7 @@ use super::quantise::{self, QuantiseError, power_of_two};
 use super::tensor_file::dequantise;
 use super::{IntGraph, IntTensor, Profile, QuantisationPlan, TensorScale};
 use crate::accuracy::{self, Answer, Rule};
+use crate::progress::{Counter, Listener, Stage};
 
 /// The most samples that are looked at.
 pub const MAX_SAMPLES: usize = 4096;
@@ -95,7 +96,7 @@ pub enum CalibrateError {
     },
 }
 
-/// Chooses a plan. `expected` is the float model's answer to each sample: by output, flat.
+/// Chooses a plan. `expected` is the float model's answer to each sample: by output, flat. `listener` hears of each sample.
 ///
 /// # Errors
 /// Samples that are not inputs of the model, a graph whose own answers are not the expected ones, or a model whose
@@ -105,6 +106,7 @@ pub fn calibrate(
     samples: &[Vec<Vec<f64>>],
     expected: &[Vec<Vec<f64>>],
     options: &CalibrationOptions,
+    listener: Listener<'_>,
 ) -> Result<(QuantisationPlan, AccuracyReport), CalibrateError> {
     if samples.is_empty() || samples.len() > MAX_SAMPLES {
         return Err(CalibrateError::Count(samples.len()));
@@ -112,7 +114,13 @@ pub fn calibrate(
     if expected.len() != samples.len() || expected.iter().any(|e| e.len() != graph.outputs.len()) {
         return Err(CalibrateError::Answers("not one answer per sample and output"));
     }
-    let observed = observe(graph, samples, expected)?;
+    let count = samples.len() as u64;
+    let observed = observe(
+        graph,
+        samples,
+        expected,
+        &Counter::new(Stage::Observing, count, listener),
+    )?;
     let rule = Rule {
         max_error: options.error_budget,
         output_scale: output_scale(graph, expected, options)?,
@@ -125,7 +133,8 @@ pub fn calibrate(
     let one = |profile: Profile| {
         let plan = plan(graph, &observed, profile);
         let int = quantise::apply(graph, &plan)?;
-        let accuracy = measure(graph, &int, samples, expected, &rule)?;
+        let counter = Counter::new(Stage::Measuring(profile), count, listener);
+        let accuracy = measure(graph, &int, samples, expected, &rule, &counter)?;
         Ok::<_, CalibrateError>((plan, accuracy))
     };
     // A profile that cannot hold the model says nothing about the next.
@@ -202,6 +211,7 @@ fn observe(
     graph: &FloatGraph,
     samples: &[Vec<Vec<f64>>],
     expected: &[Vec<Vec<f64>>],
+    counter: &Counter<'_>,
 ) -> Result<Vec<f64>, CalibrateError> {
     let one = |(index, sample): (usize, &Tensors)| {
         let mut magnitudes = vec![0f64; graph.tensors.len()];
@@ -220,6 +230,7 @@ fn observe(
             return Err(CalibrateError::NonFinite { index, tensor });
         }
         let output = |id: &super::TensorId| values[id.0 as usize].clone();
+        counter.add(1);
         Ok((magnitudes, graph.outputs.iter().map(output).collect()))
     };
     let all: Vec<(Vec<f64>, Tensors)> = samples
@@ -361,6 +372,7 @@ fn measure(
     samples: &[Vec<Vec<f64>>],
     expected: &[Vec<Vec<f64>>],
     rule: &Rule,
+    counter: &Counter<'_>,
 ) -> Result<AccuracyReport, CalibrateError> {
     // Classes are compared, and counted, whether or not the rule asks for it.
     let comparing = Rule {
@@ -397,6 +409,7 @@ fn measure(
                 })
             });
         let verdict = accuracy::judge(&comparing, &answers.collect::<Vec<_>>());
+        counter.add(1);
         Ok::<_, CalibrateError>((verdict.error, verdict.other_class.is_none()))
     };
     let all: Vec<(f64, bool)> = samples

@@ -4,7 +4,9 @@
 //! alike; a value that is not finite or lies outside the tensor's range is an error that names it, never a clamp.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::quantise::power_of_two;
@@ -91,7 +93,7 @@ pub fn read_npy(bytes: &[u8], max: usize) -> Result<FloatInput, InputError> {
 /// # Errors
 /// Bytes that are no JSON, lists of uneven length, anything but numbers in them, or more than `max` values.
 pub fn read_json(bytes: &[u8], max: usize) -> Result<FloatInput, InputError> {
-    nested(&parse(bytes)?, max)
+    nested(&parse::<Value>(bytes)?, max)
 }
 
 /// Reads a JSON object of nested lists by input name, or bare nested lists as the tensor of `only`.
@@ -103,16 +105,48 @@ pub fn read_json_by_name(
     only: Option<&str>,
     max: usize,
 ) -> Result<BTreeMap<String, FloatInput>, InputError> {
-    match parse(bytes)? {
-        Value::Object(tensors) => tensors
+    if bytes.trim_ascii_start().starts_with(b"{") {
+        let ByName(tensors) = parse(bytes)?;
+        return tensors
             .iter()
             .map(|(name, value)| Ok((name.clone(), nested(value, max).map_err(|e| e.of(name))?)))
-            .collect(),
-        bare => {
-            let several = "the model has several inputs: give an object of tensors by input name";
-            let only = only.ok_or_else(|| InputError::Malformed(several.to_owned()))?;
-            Ok(BTreeMap::from([(only.to_owned(), nested(&bare, max)?)]))
+            .collect();
+    }
+    let several = "the model has several inputs: give an object of tensors by input name";
+    let only = only.ok_or_else(|| InputError::Malformed(several.to_owned()))?;
+    Ok(BTreeMap::from([(
+        only.to_owned(),
+        nested(&parse::<Value>(bytes)?, max)?,
+    )]))
+}
+
+/// An object none of whose names stands twice: which of two tensors is meant is nobody's guess.
+struct ByName(BTreeMap<String, Value>);
+
+impl<'de> Deserialize<'de> for ByName {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(ByNameVisitor)
+    }
+}
+
+struct ByNameVisitor;
+
+impl<'de> Visitor<'de> for ByNameVisitor {
+    type Value = ByName;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of tensors by input name")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ByName, A::Error> {
+        let mut tensors = BTreeMap::new();
+        while let Some((name, tensor)) = map.next_entry::<String, Value>()? {
+            if tensors.contains_key(&name) {
+                return Err(A::Error::custom(format_args!("`{name}` stands there twice")));
+            }
+            tensors.insert(name, tensor);
         }
+        Ok(ByName(tensors))
     }
 }
 
@@ -122,7 +156,7 @@ impl InputError {
     }
 }
 
-fn parse(bytes: &[u8]) -> Result<Value, InputError> {
+fn parse<'b, T: Deserialize<'b>>(bytes: &'b [u8]) -> Result<T, InputError> {
     serde_json::from_slice(bytes).map_err(|e| InputError::Malformed(format!("not JSON: {e}")))
 }
 
@@ -347,6 +381,12 @@ mod tests {
         assert_eq!(
             read_json_by_name(b"[4]", Some("x"), 9).unwrap()["x"].values,
             [4.0]
+        );
+        assert!(
+            read_json_by_name(br#" {"a": [1], "b": [2], "a": [3]}"#, None, 9)
+                .unwrap_err()
+                .to_string()
+                .contains("`a` stands there twice")
         );
         assert!(
             read_json_by_name(b"[4]", None, 9)

@@ -85,7 +85,7 @@ impl SliceVerifier {
                 .ok_or_else(|| SliceVerifyError::Missing("there is no integer graph".to_owned()))?;
             let relations = relations::lower(graph, entry.nodes(), &entry.inputs, &entry.outputs)?;
             let (verifier, _) =
-                Verifier::derive(&relations, entry.circuit.parameters(), &Setup::Transparent)?;
+                Verifier::derive_owning(relations, entry.circuit.parameters(), &Setup::Transparent)?;
             return Self::of(manifest, slice, verifier);
         }
         let srs = sources

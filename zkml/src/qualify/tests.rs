@@ -5,7 +5,6 @@ use crate::accuracy::Rule;
 use crate::compile::{CompileOptions, Compiled, Sample, compile, plan};
 use crate::graph::Profile;
 use crate::receipt::DEFAULT_RULE;
-use crate::slice::SlicingOptions;
 use zkinfer_crds::ProofSystem;
 
 fn example(file: &str) -> Vec<u8> {
@@ -23,13 +22,7 @@ fn wine(profile: Profile, proof_system: ProofSystem) -> (Vec<u8>, Compiled) {
     let options = CompileOptions {
         profile: Some(profile),
         error_budget_millionths: 1_000_000,
-        output_scale: None,
-        compare_top1: true,
-        proof_system,
-        slicing: SlicingOptions {
-            parallelism: 1,
-            memory_per_worker: None,
-        },
+        ..CompileOptions::new(proof_system)
     };
     let onnx = example("wine.onnx");
     let plan = plan(&onnx, Some(&samples), &options).unwrap();

@@ -7,6 +7,9 @@
 
 mod balance;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -15,6 +18,7 @@ use zkinfer_crds::ProofSystem;
 
 use crate::backend::{self, Cost, CutRule, LayoutError, Parameters};
 use crate::graph::{IntGraph, LinearMap, Node, Op, TensorId};
+use crate::progress::{self, Counter, Listener, Stage};
 use crate::relations::{self, LowerError, SliceRelations};
 
 /// What a cut must respect.
@@ -24,6 +28,17 @@ pub struct SlicingOptions {
     pub parallelism: u32,
     /// Most memory that proving a slice may need, in bytes.
     pub memory_per_worker: Option<u64>,
+}
+
+impl SlicingOptions {
+    /// At least so many slices, whatever memory they take.
+    #[must_use]
+    pub const fn at_least(parallelism: u32) -> Self {
+        Self {
+            parallelism,
+            memory_per_worker: None,
+        }
+    }
 }
 
 /// A slice before it has keys.
@@ -87,14 +102,37 @@ pub fn plan(
     system: ProofSystem,
     options: SlicingOptions,
 ) -> Result<Vec<SlicePlan>, SliceError> {
+    plan_telling(graph, system, options, &progress::silent)
+}
+
+/// As [`plan`]; `listener` hears of the slices that are looked at, in nodes of theirs: for each node of the graph at most half
+/// the square of what a slice may have, so that ten times the nodes take ten times the work.
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_telling(
+    graph: &IntGraph,
+    system: ProofSystem,
+    options: SlicingOptions,
+    listener: Listener<'_>,
+) -> Result<Vec<SlicePlan>, SliceError> {
     let rule = backend::cut_rule(system);
     let count = graph.nodes.len();
     let readers = last_readers(graph);
     let plan_slice = |nodes: Range<usize>| plan_slice(graph, &readers, system, nodes);
-    let costs: Vec<Vec<Option<u64>>> = (0..count)
-        .into_par_iter()
+    let work: Vec<u64> = (0..count)
         .map(|start| {
             feasible_ends(graph, start, rule)
+                .map(|end| (end - start) as u64)
+                .sum()
+        })
+        .collect();
+    let counter = Counter::new(Stage::Cutting(system), work.iter().sum(), listener);
+    let costs: Vec<Vec<Option<u64>>> = work
+        .into_par_iter()
+        .enumerate()
+        .map(|(start, work)| {
+            let costs = feasible_ends(graph, start, rule)
                 .map(|end| {
                     let nodes = start..end;
                     if only_wiring(graph, &nodes) {
@@ -103,7 +141,9 @@ pub fn plan(
                     let plan = plan_slice(nodes).ok()?;
                     fits(&plan.cost, options).then_some(plan.cost.cpu_us + rule.per_slice_us)
                 })
-                .collect()
+                .collect();
+            counter.add(work);
+            costs
         })
         .collect();
     let cost = |range: &Range<usize>| {

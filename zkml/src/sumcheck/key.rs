@@ -68,15 +68,23 @@ impl Key {
     /// # Errors
     /// A slice that has no layout for this proof system; see [`LayoutError`].
     pub fn new(relations: &SliceRelations, parameters: SliceParameters) -> Result<Self, LayoutError> {
-        let plan = Plan::new(relations, parameters.limb_bits)?;
+        Self::owning(relations.clone(), parameters)
+    }
+
+    /// [`Key::new`] of relations that nobody else needs: their weights are not copied.
+    ///
+    /// # Errors
+    /// As [`Key::new`].
+    pub fn owning(relations: SliceRelations, parameters: SliceParameters) -> Result<Self, LayoutError> {
+        let plan = Plan::new(&relations, parameters.limb_bits)?;
         let blocks = Blocks::new(&plan);
-        let (_, scalars) = check(relations, &plan, &blocks)?;
+        let (_, scalars) = check(&relations, &plan, &blocks)?;
         let scheme = Scheme::new(&plan, own_error_log2(&plan, &blocks))?;
-        let vk = describe(relations, parameters, &plan, &blocks);
+        let vk = describe(&relations, parameters, &plan, &blocks);
         let digest = Digest::of(&vk);
         Ok(Self {
             inner: Arc::new(Inner {
-                relations: relations.clone(),
+                relations,
                 plan,
                 blocks,
                 scheme,

@@ -4,24 +4,29 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
-use kube::api::{Api, PostParams};
+use kube::api::{Api, DeleteParams, PostParams};
 use kube::runtime::controller::Action as Requeue;
 use kube::runtime::events::EventType;
 use zkinfer_crds::Digest;
 use zkinfer_crds::k8s::model::condition;
 use zkinfer_crds::k8s::{Model, ModelStatus, find_condition, same_conditions};
 
+use super::changed;
 use super::gather::{Task, gather};
-use super::plan::{Action, Observed, Plan, SourceState, plan};
-use crate::build::{CompileJob, compile_job};
+use super::plan::{Action, CompileState, Observed, Plan, SourceState, plan};
+use crate::artifacts::ArtifactError;
+use crate::build::{CompileJob, compile_job, compile_secret};
 use crate::cluster::{Context, ReconcileError, patch_status, tell};
 use crate::dispatch::CompileToken;
-use crate::fleet::JobView;
+use crate::fleet::{JobView, Refusal};
 use crate::local::now;
 
 /// What is not there yet is looked for again after this.
 const AGAIN: Duration = Duration::from_secs(3);
+/// A compiler that has said nothing for so long is looked for.
+const SILENCE: Duration = Duration::from_secs(10);
 /// A compiler's progress is written no more often than this.
 const PROGRESS: Duration = Duration::from_secs(2);
 
@@ -34,7 +39,15 @@ pub async fn reconcile(object: Arc<Model>, ctx: Arc<Context>) -> Result<Requeue,
     if object.metadata.deletion_timestamp.is_some() {
         return Ok(Requeue::await_change());
     }
-    let gathered = gather(&ctx, &object).await?;
+    let gathered = match gather(&ctx, &object).await {
+        Ok(gathered) => gathered,
+        Err(error @ ArtifactError::Store(_)) => {
+            ctx.store.failed();
+            without_store(&ctx, &object, &error).await?;
+            return Err(error.into());
+        }
+        Err(error) => return Err(error.into()),
+    };
     let written = ctx.models().get(&uid).and_then(|m| m.written.clone());
     let old = written
         .as_ref()
@@ -51,22 +64,37 @@ pub async fn reconcile(object: Arc<Model>, ctx: Arc<Context>) -> Result<Requeue,
         setup: ctx.setup,
         max_error: ctx.max_error,
         old_version: gathered.old_version,
+        model_memory: ctx.shelf.memory().bytes,
+        bad_consent: ctx.consent_of(&object).problem(),
+        changed: gathered.changed,
     };
+    let mut observed = observed;
     let waiting = !matches!(observed.source, SourceState::Found(_)) || observed.calibration.is_err();
-    let Plan {
-        status,
-        action,
-        failed,
-    } = plan(&observed, &now());
-    if let (Some(Action::Compile), Some(Task { task, key, attempt })) = (action, gathered.task) {
+    let mut planned = plan(&observed, &now());
+    if let (Some(Action::Compile), Some(Task { task, key, attempt })) = (planned.action, gathered.task) {
         let token = CompileToken {
             model: (object.namespace().unwrap_or_default(), object.name_any()),
             uid: uid.clone(),
             key,
             task,
         };
-        start(&ctx, &token, &attempt).await?;
+        if let Some(refusal) = start(&ctx, &token, &attempt).await? {
+            observed.compile = CompileState::refused(&refusal);
+            planned = plan(&observed, &now());
+        }
     }
+    let again = match &observed.compile {
+        _ if waiting => Some(AGAIN),
+        CompileState::Running(_) => Some(SILENCE),
+        CompileState::Silent(_) | CompileState::Blocked(_) => {
+            let refused = ctx.models().get(&uid).and_then(|m| m.refused.clone());
+            Some(refused.map_or(AGAIN, |refusal| refusal.pause()))
+        }
+        CompileState::None => Some(SILENCE),
+        CompileState::Done(_) if changed::has_config_maps(&object) => Some(changed::EVERY),
+        CompileState::Done(_) | CompileState::Crashed(_) => None,
+    };
+    let Plan { status, failed, .. } = planned;
     ctx.models().entry(uid.clone()).or_default().failed = failed;
     let progress_only = same_kind(&old, &status);
     let since = written.map_or(Duration::MAX, |(_, at)| at.elapsed());
@@ -76,20 +104,54 @@ pub async fn reconcile(object: Arc<Model>, ctx: Arc<Context>) -> Result<Requeue,
     if status != old && patch_status(&ctx, &*object, &status).await? {
         ctx.models().entry(uid).or_default().written = Some((status.clone(), Instant::now()));
         if !progress_only {
-            said(&ctx, &object, &status).await;
+            said(&ctx, &object, &old, &status).await;
             let (namespace, name) = (object.namespace(), object.name_any());
             ctx.wake_requests(|r| r.namespace() == namespace && r.spec.model_ref.name == name);
         }
     }
-    Ok(if waiting {
-        Requeue::requeue(AGAIN)
-    } else {
-        Requeue::await_change()
-    })
+    Ok(again.map_or_else(Requeue::await_change, Requeue::requeue))
 }
 
-/// Makes the compile Job. The same attempt has the same name: two starts of the operator make one Job.
-async fn start(ctx: &Context, token: &CompileToken, attempt: &Digest) -> Result<(), ReconcileError> {
+/// The store cannot be asked now. A Model that is ready stays so, as far as anybody knows.
+async fn without_store(ctx: &Context, object: &Model, error: &ArtifactError) -> Result<(), ReconcileError> {
+    let uid = object.uid().unwrap_or_default();
+    let written = ctx.models().get(&uid).and_then(|m| m.written.clone());
+    let old = written
+        .map(|(status, _)| status)
+        .or_else(|| object.status.clone())
+        .unwrap_or_default();
+    if zkinfer_crds::k8s::is_true(&old.conditions, condition::READY) {
+        return Ok(());
+    }
+    let observed = Observed {
+        spec: &object.spec,
+        generation: object.metadata.generation,
+        status: &old,
+        source: SourceState::Unavailable(error.to_string()),
+        calibration: Ok(()),
+        compile: CompileState::None,
+        setup: ctx.setup,
+        max_error: ctx.max_error,
+        old_version: false,
+        model_memory: ctx.shelf.memory().bytes,
+        bad_consent: ctx.consent_of(object).problem(),
+        changed: None,
+    };
+    let status = plan(&observed, &now()).status;
+    if status != old && patch_status(ctx, object, &status).await? {
+        ctx.models().entry(uid).or_default().written = Some((status.clone(), Instant::now()));
+        said(ctx, object, &old, &status).await;
+    }
+    Ok(())
+}
+
+/// Makes the compile Job. The same attempt has the same name: two starts of the operator make one Job. What the API server
+/// refuses is kept, and returned.
+async fn start(
+    ctx: &Context,
+    token: &CompileToken,
+    attempt: &Digest,
+) -> Result<Option<Refusal>, ReconcileError> {
     let sealed = ctx.dispatcher.seal_compile(token);
     let model = (token.model.0.as_str(), token.model.1.as_str());
     let job = CompileJob {
@@ -100,16 +162,48 @@ async fn start(ctx: &Context, token: &CompileToken, attempt: &Digest) -> Result<
     };
     let job = compile_job(&job, &ctx.compile, &ctx.workers);
     let api: Api<Job> = Api::namespaced(ctx.client.clone(), &ctx.workers.namespace);
-    match api.create(&PostParams::default(), &job).await {
-        Ok(made) => {
-            if let Some(view) = JobView::of(&made) {
-                ctx.jobs.insert(view, ctx.started.elapsed());
+    let made = match api.create(&PostParams::default(), &job).await {
+        Ok(made) => made,
+        // Made before a restart; what follows may not have been.
+        Err(kube::Error::Api(status)) if status.code == 409 => match api.get_opt(&job.name_any()).await? {
+            Some(there) => there,
+            None => return Ok(None),
+        },
+        Err(error) => {
+            let Some(words) = Refusal::words_of(&error).map(str::to_owned) else {
+                return Err(error.into());
+            };
+            let mut models = ctx.models();
+            let record = models.entry(token.uid.clone()).or_default();
+            let old = record.refused.take();
+            if old.as_ref().is_none_or(|old| old.words != words) {
+                tracing::warn!(model = ?token.model, words, "the compiler's Job cannot be made");
             }
-            Ok(())
+            record.refused = Some(Refusal::after(old.as_ref(), words, ctx.started.elapsed()));
+            return Ok(record.refused.clone());
         }
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
-        Err(e) => Err(e.into()),
+    };
+    let secrets: Api<Secret> = Api::namespaced(ctx.client.clone(), &ctx.workers.namespace);
+    match secrets
+        .create(&PostParams::default(), &compile_secret(&made, &sealed))
+        .await
+    {
+        Ok(_) => {}
+        Err(kube::Error::Api(status)) if status.code == 409 => {}
+        // Without it the pod would wait for ever.
+        Err(e) => {
+            api.delete(&made.name_any(), &DeleteParams::background()).await?;
+            return Err(e.into());
+        }
     }
+    if let Some(view) = JobView::of(&made) {
+        ctx.jobs.insert(view, ctx.started.elapsed());
+    }
+    let mut models = ctx.models();
+    let record = models.entry(token.uid.clone()).or_default();
+    // What another compiler said is no word of this one.
+    (record.refused, record.progress) = (None, None);
+    Ok(None)
 }
 
 /// Whether two statuses differ in what a compiler says of its progress only.
@@ -132,12 +226,41 @@ fn same_kind(a: &ModelStatus, b: &ModelStatus) -> bool {
         }
 }
 
-async fn said(ctx: &Context, object: &Model, status: &ModelStatus) {
+async fn said(ctx: &Context, object: &Model, old: &ModelStatus, status: &ModelStatus) {
+    let of = |s: &ModelStatus, type_| {
+        find_condition(&s.conditions, type_).map(|c| (c.reason.clone(), c.message.clone()))
+    };
+    let bad_consent = of(status, condition::INVALID_CONSENT);
+    if let Some((reason, problem)) =
+        bad_consent.filter(|p| Some(p) != of(old, condition::INVALID_CONSENT).as_ref())
+    {
+        tell(ctx, object, EventType::Warning, &reason, "Consent", &problem).await;
+        if of(old, condition::READY) == of(status, condition::READY) {
+            return;
+        }
+    }
+    let changed = |s: &ModelStatus| find_condition(&s.conditions, condition::SOURCE_CHANGED).cloned();
+    match (changed(old), changed(status)) {
+        (None, Some(new)) => {
+            return tell(
+                ctx,
+                object,
+                EventType::Warning,
+                &new.reason,
+                "Compile",
+                &new.message,
+            )
+            .await;
+        }
+        (Some(_), None) => return,
+        _ => {}
+    }
     let Some(ready) = find_condition(&status.conditions, condition::READY) else {
         return;
     };
     let compiled = find_condition(&status.conditions, condition::COMPILED);
-    let bad = ready.status != "True" && compiled.is_some_and(|c| c.status == "False");
+    let of_pods = zkinfer_crds::k8s::pods::reason::ALL.contains(&ready.reason.as_str());
+    let bad = ready.status != "True" && (of_pods || compiled.is_some_and(|c| c.status == "False"));
     let type_ = if bad {
         EventType::Warning
     } else {

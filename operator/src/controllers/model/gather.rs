@@ -4,17 +4,22 @@ use kube::ResourceExt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use zkinfer_crds::compile_report::CompileOutcome;
+use zkinfer_crds::k8s::model::ModelSource;
 use zkinfer_crds::k8s::{Model, ModelSpec};
 use zkinfer_crds::wire::{BlobRef, CompileTask};
 use zkinfer_crds::{Digest, ProofSystem};
 use zkml::backend::needs_srs;
 
+use super::changed;
 use super::plan::{CompileState, SourceState};
 use crate::artifacts::{ArtifactError, CompiledName, CompiledRecord, Kept};
 use crate::cluster::Context;
-use crate::fleet::JobState;
-use crate::runs::{CompiledModel, LoadError};
+use crate::fleet::{self, Finding, JobState, Whose, diagnose};
+use crate::runs::{CompiledModel, LoadError, ShelfError};
 use crate::sources::{self, SourceError};
+
+/// A compiler at work says something every few seconds.
+const SILENT: std::time::Duration = std::time::Duration::from_secs(15);
 
 /// What [`gather`] found, with what a compiler would be told.
 pub(super) struct Gathered {
@@ -25,6 +30,8 @@ pub(super) struct Gathered {
     pub(super) task: Option<Task>,
     /// What was compiled before is of another version.
     pub(super) old_version: bool,
+    /// Which file is another by now, in a sentence.
+    pub(super) changed: Option<String>,
 }
 
 /// What a compiler is started with.
@@ -43,11 +50,15 @@ pub(super) struct Task {
 /// A store that fails; it is looked again.
 pub(super) async fn gather(ctx: &Context, object: &Model) -> Result<Gathered, ArtifactError> {
     let uid = object.uid().unwrap_or_default();
+    let namespace = object.namespace().unwrap_or_default();
     if let Some(known) = known(ctx, &uid).await? {
         let onnx = known.onnx.digest;
-        match load(ctx, &uid, object.spec.proof_system, &known).await? {
+        let of = (namespace.as_str(), object.spec.proof_system);
+        match look(ctx, &uid, of, &known, false).await? {
             Loaded::Known(outcome) => {
+                let changed = changed::look(ctx, object, &known).await;
                 return Ok(Gathered {
+                    changed,
                     source: SourceState::Found(onnx),
                     calibration: Ok(()),
                     compile: CompileState::Done(outcome),
@@ -63,7 +74,6 @@ pub(super) async fn gather(ctx: &Context, object: &Model) -> Result<Gathered, Ar
             }
         }
     }
-    let namespace = object.namespace().unwrap_or_default();
     // Guards end with their statements: nothing is awaited under a lock.
     let (onnx, calibration) = {
         let models = ctx.models();
@@ -73,18 +83,19 @@ pub(super) async fn gather(ctx: &Context, object: &Model) -> Result<Gathered, Ar
             record.and_then(|m| m.calibration.clone()),
         )
     };
+    let old_version = ctx.models().get(&uid).is_some_and(|m| m.old_version);
     let onnx = match onnx {
         Some(blob) => Ok(blob),
-        None => match sources::model(ctx, &ctx.artifacts, &namespace, &object.spec.source).await {
-            Ok(bytes) => Ok(keep(ctx, &namespace, bytes).await?),
-            Err(e) => Err(e),
-        },
+        None => model_file(ctx, &namespace, &object.spec.source).await?,
     };
     let calibration = match (calibration, &object.spec.quantization.calibration) {
         (Some(blob), _) => Ok(Some(blob)),
         (None, None) => Ok(None),
         (None, Some(at)) => match sources::calibration(ctx, &ctx.artifacts, &namespace, at).await {
             Ok((_, bytes)) => Ok(Some(keep(ctx, &namespace, bytes).await?)),
+            // Version 1 did not write down which data these were. The Model served until the upgrade, and serves again: its
+            // accuracy says that its inputs were made up, and why.
+            Err(SourceError::NotFound(_)) if old_version && onnx.is_ok() => Ok(None),
             Err(e) => Err(e),
         },
     };
@@ -102,7 +113,8 @@ pub(super) async fn gather(ctx: &Context, object: &Model) -> Result<Gathered, Ar
         calibration: Ok(()),
         compile: CompileState::None,
         task: None,
-        old_version: ctx.models().get(&uid).is_some_and(|m| m.old_version),
+        old_version,
+        changed: None,
     };
     match (onnx, calibration) {
         (Err(e), _) => gathered.source = e.into(),
@@ -112,11 +124,30 @@ pub(super) async fn gather(ctx: &Context, object: &Model) -> Result<Gathered, Ar
             let key = key(ctx, &task);
             let attempt = attempt(ctx, &key, object.metadata.generation);
             let task = Task { task, key, attempt };
-            gathered.compile = compiling(ctx, &uid, &task).await?;
+            gathered.compile = compiling(ctx, &uid, &namespace, &task).await?;
             gathered.task = Some(task);
         }
     }
     Ok(gathered)
+}
+
+/// A Model's ONNX file, in the store. One that was uploaded is there; of the others, which are in memory meanwhile, one is
+/// read at a time.
+async fn model_file(
+    ctx: &Context,
+    namespace: &str,
+    source: &ModelSource,
+) -> Result<Result<BlobRef, SourceError>, ArtifactError> {
+    if let Some(digest) = &source.artifact {
+        return Ok(sources::uploaded(ctx, namespace, &ctx.artifacts, digest).await);
+    }
+    let _one_at_a_time = ctx.large.lock().await;
+    Ok(
+        match sources::model(ctx, &ctx.artifacts, namespace, source).await {
+            Ok(bytes) => Ok(keep(ctx, namespace, bytes).await?),
+            Err(e) => Err(e),
+        },
+    )
 }
 
 /// Stores a file that came from a namespace, which may name it from then on.
@@ -174,37 +205,52 @@ async fn again(
     let mut models = ctx.models();
     let record = models.entry(uid.to_owned()).or_default();
     [record.onnx, record.calibration] = files;
-    record.outcome = None;
+    (record.outcome, record.good) = (None, false);
     record.old_version = old_version;
     Ok(())
 }
 
-/// The compiled model is loaded once; a result that cannot be loaded, or is of another file than the compiler was given,
-/// is none.
-async fn load(
+/// Whether what was compiled can be served. What the compiler has just handed in is loaded, if there is room for it; what
+/// was good before is looked at without its weights, which are read when a request needs them.
+async fn look(
     ctx: &Context,
     uid: &str,
-    system: ProofSystem,
+    (namespace, system): (&str, ProofSystem),
     known: &CompiledRecord,
+    fresh: bool,
 ) -> Result<Loaded, ArtifactError> {
     let (onnx, outcome) = (known.onnx.digest, known.outcome.clone());
     let CompileOutcome::Compiled(report) = &outcome else {
         return Ok(Loaded::Known(outcome));
     };
-    if ctx.models().get(uid).is_some_and(|m| m.compiled.is_some()) {
+    let (good, broken) = {
+        let mut models = ctx.models();
+        let record = models.entry(uid.to_owned()).or_default();
+        (record.good, record.broken.take())
+    };
+    if let Some((why, old_version)) = broken {
+        return Ok(Loaded::Not { why, old_version });
+    }
+    if good {
         return Ok(Loaded::Known(outcome));
     }
-    let loaded = CompiledModel::load(&ctx.artifacts, report.clone(), system, ctx.srs.clone()).await;
-    Ok(match loaded {
-        Ok(compiled) if compiled.manifest.model != onnx => {
-            let of = compiled.manifest.model;
-            Loaded::Not {
-                why: format!("what was compiled is of {of}, not of {onnx}"),
-                old_version: false,
-            }
+    let srs = ctx.setup.map(|setup| setup.srs);
+    let mut found = CompiledModel::look(&ctx.artifacts, report, system, srs)
+        .await
+        .map(|manifest| manifest.model);
+    if fresh && found.is_ok() {
+        match ctx.compiled(namespace, report, system).await {
+            Ok(_) | Err(ShelfError::TooLarge { .. } | ShelfError::Full { .. }) => {}
+            Err(ShelfError::Load(e)) => found = Err(e),
         }
-        Ok(compiled) => {
-            ctx.models().entry(uid.to_owned()).or_default().compiled = Some(std::sync::Arc::new(compiled));
+    }
+    Ok(match found {
+        Ok(of) if of != onnx => Loaded::Not {
+            why: format!("what was compiled is of {of}, not of {onnx}"),
+            old_version: false,
+        },
+        Ok(_) => {
+            ctx.models().entry(uid.to_owned()).or_default().good = true;
             Loaded::Known(outcome)
         }
         // The store will be back.
@@ -216,16 +262,21 @@ async fn load(
     })
 }
 
-/// See [`load`].
+/// See [`look`].
 enum Loaded {
-    /// The outcome counts; a compiled model is loaded.
+    /// The outcome counts.
     Known(CompileOutcome),
     /// It does not.
     Not { why: String, old_version: bool },
 }
 
 /// Is there a result under the key, or a compiler at work?
-async fn compiling(ctx: &Context, uid: &str, of: &Task) -> Result<CompileState, ArtifactError> {
+async fn compiling(
+    ctx: &Context,
+    uid: &str,
+    namespace: &str,
+    of: &Task,
+) -> Result<CompileState, ArtifactError> {
     if let Some(json) = ctx.artifacts.compiled(CompiledName::Key(&of.key)).await?
         && let Ok(outcome) = serde_json::from_slice::<CompileOutcome>(&json)
         && still_there(ctx, &outcome).await?
@@ -235,7 +286,7 @@ async fn compiling(ctx: &Context, uid: &str, of: &Task) -> Result<CompileState, 
             calibration: of.task.calibration.clone(),
             outcome,
         };
-        match load(ctx, uid, of.task.proof_system, &record).await? {
+        match look(ctx, uid, (namespace, of.task.proof_system), &record, true).await? {
             // Another image than the operator's compiles: the same again would end the same.
             Loaded::Not { why, .. } => return Ok(CompileState::Crashed(why)),
             Loaded::Known(outcome) => {
@@ -252,32 +303,30 @@ async fn compiling(ctx: &Context, uid: &str, of: &Task) -> Result<CompileState, 
         None => {
             let crash = ctx.artifacts.compiled(CompiledName::Crash(uid)).await?;
             let crash = crash.and_then(|json| serde_json::from_slice::<Crash>(&json).ok());
-            let same = crash.filter(|crash| crash.attempt == of.attempt);
-            return Ok(same.map_or(CompileState::None, |crash| CompileState::Crashed(crash.message)));
+            if let Some(crash) = crash.filter(|crash| crash.attempt == of.attempt) {
+                return Ok(CompileState::Crashed(crash.message));
+            }
+            let refused = ctx.models().get(uid).and_then(|m| m.refused.clone());
+            let refused = refused.filter(|refusal| !refusal.is_due(ctx.started.elapsed()));
+            return Ok(refused.map_or(CompileState::None, |refusal| CompileState::refused(&refusal)));
         }
         Some(JobState::Removed) => {
             return Ok(CompileState::Running(
                 "the compiler's Job is being removed".to_owned(),
             ));
         }
-        Some(JobState::Running) => {
-            let said = ctx
-                .models()
-                .get(uid)
-                .map(|m| m.progress.clone())
-                .unwrap_or_default();
-            return Ok(CompileState::Running(if said.is_empty() {
-                "the compiler's pod is starting".to_owned()
-            } else {
-                said
-            }));
-        }
-        // It exits well only after its report: that was lost since, and is made again once the Job is gone.
+        Some(JobState::Running | JobState::Lost) => return Ok(at_work(ctx, uid).await),
+        // It exits well only after its report: the store has lost it since, or will show it again. Once the Job is removed
+        // the Model is compiled anew.
         Some(JobState::Ended) => {
-            let lost = "the compiler's Job ended, and its report is not there";
-            return Ok(CompileState::Crashed(lost.to_owned()));
+            let lost = "the compiler's Job ended, and its report is not in the artifact store: if it does not come back, the \
+                        Model is compiled again when the Job is removed, 10 min after its end";
+            return Ok(CompileState::Running(lost.to_owned()));
         }
-        Some(JobState::Failed(why)) => format!("the compiler's Job failed: {why}"),
+        Some(JobState::Failed(why)) => match trouble(ctx, uid).await {
+            Some(finding) => format!("the compiler's Job failed: {why}. {}", finding.message),
+            None => format!("the compiler's Job failed: {why}"),
+        },
     };
     // The Job will be gone, and the operator may be.
     let crash = Crash {
@@ -287,6 +336,33 @@ async fn compiling(ctx: &Context, uid: &str, of: &Task) -> Result<CompileState, 
     let json = serde_json::to_vec(&crash).unwrap_or_default();
     ctx.artifacts.put_compiled(CompiledName::Crash(uid), json).await?;
     Ok(CompileState::Crashed(crashed))
+}
+
+/// A compiler that says nothing may not be there.
+async fn at_work(ctx: &Context, uid: &str) -> CompileState {
+    let progress = ctx.models().get(uid).and_then(|m| m.progress.clone());
+    let said = match progress {
+        Some((said, at)) if at.elapsed() < SILENT => return CompileState::Running(said),
+        other => other.map(|(said, _)| said),
+    };
+    match (trouble(ctx, uid).await, said) {
+        (Some(finding), _) => CompileState::Blocked(finding),
+        (None, Some(said)) => CompileState::Silent(format!(
+            "the compiler says nothing any more; it last said: {said}"
+        )),
+        (None, None) => CompileState::Silent("the compiler's pod is starting".to_owned()),
+    }
+}
+
+/// What is wrong with the compiler's pods.
+async fn trouble(ctx: &Context, uid: &str) -> Option<Finding> {
+    match fleet::at_compiler(ctx, uid).await {
+        Ok(look) => diagnose(&look.seen.evidence, Whose::Compiler),
+        Err(error) => {
+            tracing::warn!(uid, %error, "the compiler's pods cannot be looked at");
+            None
+        }
+    }
 }
 
 /// How a compiler ended that has reported nothing.

@@ -1,6 +1,7 @@
 //! A Model's way: source found → compiled → ready. Its status tells each step, and each obstacle by name.
 
 mod apply;
+mod changed;
 mod gather;
 mod plan;
 mod status;
@@ -9,4 +10,5 @@ mod status;
 mod tests;
 
 pub use apply::reconcile;
+pub use changed::SourceLook;
 pub use plan::{Action, CompileState, Observed, Plan, SetupPolicy, SourceState, plan};

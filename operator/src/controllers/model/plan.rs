@@ -9,6 +9,8 @@ use zkml::backend::needs_srs;
 use zkml::halo2::{SrsSource, development_srs_digest};
 
 use super::status;
+use crate::fleet::{Evidence, Finding, Kind, Mends, Refusal, Whose, diagnose};
+use crate::runs::{loaded_bytes, too_large};
 use crate::sources::SourceError;
 
 /// What is known of the ONNX file.
@@ -44,10 +46,28 @@ pub enum CompileState {
     None,
     /// At work; what it last said of its progress.
     Running(String),
+    /// At work, as far as is known, and says nothing.
+    Silent(String),
+    /// Its Job or its pod does not run.
+    Blocked(Finding),
     /// Over.
     Done(CompileOutcome),
     /// The compiler ended without a result; it is not started again for the same spec.
     Crashed(String),
+}
+
+impl CompileState {
+    /// The API server refuses the compiler's Job.
+    #[must_use]
+    pub fn refused(refusal: &Refusal) -> Self {
+        let evidence = Evidence {
+            kind: Kind::Refused,
+            text: format!("the compiler's Job cannot be made: {}", refusal.words),
+        };
+        // There is a row for every refusal.
+        diagnose(&[evidence], Whose::Compiler)
+            .map_or_else(|| Self::Silent(refusal.words.clone()), Self::Blocked)
+    }
 }
 
 /// Which trusted setups are accepted.
@@ -92,6 +112,12 @@ pub struct Observed<'a> {
     pub max_error: f64,
     /// What was compiled before is of another version than this operator reads.
     pub old_version: bool,
+    /// Memory that the operator has for compiled models.
+    pub model_memory: u64,
+    /// What is wrong with the list that decides who may serve it.
+    pub bad_consent: Option<String>,
+    /// Which file is another by now than it was when it was compiled, in a sentence.
+    pub changed: Option<String>,
 }
 
 /// What to do beside writing the status.
@@ -146,8 +172,13 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
             to.not_compiled(Truth::Unknown, reason::COMPILING, "the compiler is starting");
             (Some(Action::Compile), false)
         }
-        CompileState::Running(progress) => {
+        CompileState::Running(progress) | CompileState::Silent(progress) => {
             to.not_compiled(Truth::Unknown, reason::COMPILING, progress);
+            (None, false)
+        }
+        // Requests wait: what is in the way is not in the Model.
+        CompileState::Blocked(finding) => {
+            to.not_compiled(Truth::Unknown, finding.reason, &finding.message);
             (None, false)
         }
         CompileState::Crashed(message) => {
@@ -159,7 +190,11 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
             (None, true)
         }
         CompileState::Done(CompileOutcome::Compiled(report)) => {
-            to.compiled(report, setup);
+            to.compiled(report, setup, observed.spec.quantization.calibration.is_some());
+            let needs = loaded_bytes(report);
+            if needs > observed.model_memory {
+                to.too_large_for_operator(&too_large(needs, observed.model_memory));
+            }
             (None, !is_true(&to.status.conditions, condition::READY))
         }
     };
@@ -173,8 +208,12 @@ fn planned(
     failed: bool,
 ) -> Plan {
     let ready = is_true(&to.status.conditions, condition::READY);
+    to.source_changed(observed.changed.as_deref());
     to.recompiling(observed.old_version && !ready && !failed);
-    to.stalled(failed);
+    let blocked = |finding: &Finding| finding.mends == Mends::Person;
+    let stalled = failed || matches!(&observed.compile, CompileState::Blocked(f) if blocked(f));
+    to.stalled(stalled);
+    to.consent(observed.bad_consent.as_deref());
     Plan {
         status: to.status,
         action,

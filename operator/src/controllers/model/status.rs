@@ -73,6 +73,34 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// It is compiled, and the operator has not the memory to serve it.
+    pub(super) fn too_large_for_operator(&mut self, message: &str) {
+        self.set(
+            condition::READY,
+            Truth::False,
+            reason::TOO_LARGE_FOR_OPERATOR,
+            message,
+        );
+    }
+
+    /// What is wrong with the list that decides who may serve it, if anything is.
+    pub(super) fn consent(&mut self, problem: Option<&str>) {
+        let type_ = condition::INVALID_CONSENT;
+        match problem {
+            Some(problem) => self.set(type_, Truth::True, reason::INVALID_LIST, problem),
+            None => self.status.conditions.retain(|c| c.type_ != type_),
+        }
+    }
+
+    /// Whether what it was compiled from is another file by now.
+    pub(super) fn source_changed(&mut self, changed: Option<&str>) {
+        let type_ = condition::SOURCE_CHANGED;
+        match changed {
+            Some(message) => self.set(type_, Truth::True, reason::SOURCE_CHANGED, message),
+            None => self.status.conditions.retain(|c| c.type_ != type_),
+        }
+    }
+
     /// Its answers may be further from the float model's than the operator accepts.
     pub(super) fn budget_above_operator(&mut self, budget: f64, max_error: f64) {
         let message = format!(
@@ -118,8 +146,13 @@ impl<'a> Writer<'a> {
     }
 
     /// The model is compiled; it is ready unless its accuracy is over budget. `setup` is what the keys rest on, absent
-    /// where the proof system has none.
-    pub(super) fn compiled(&mut self, report: &CompileReport, setup: Option<SetupPolicy>) {
+    /// where the proof system has none; the spec names calibration data or does not.
+    pub(super) fn compiled(
+        &mut self,
+        report: &CompileReport,
+        setup: Option<SetupPolicy>,
+        names_calibration: bool,
+    ) {
         let accuracy = &report.accuracy;
         self.status.manifest_digest = Some(report.manifest.digest);
         self.status.graph_digest = Some(report.graph.digest);
@@ -145,8 +178,13 @@ impl<'a> Writer<'a> {
             reason::COMPILED,
             "manifest, integer graph and keys exist",
         );
+        let gone = if accuracy.synthetic && names_calibration {
+            "; they are made up: the calibration data was gone when the Model of an older version was compiled again"
+        } else {
+            ""
+        };
         let measured = format!(
-            "greatest error {:.6} of a budget of {:.6} on {} inputs, profile {}",
+            "greatest error {:.6} of a budget of {:.6} on {} inputs, profile {}{gone}",
             accuracy.max_error_millionths as f64 / 1e6,
             f64::from(accuracy.budget_millionths) / 1e6,
             accuracy.samples,

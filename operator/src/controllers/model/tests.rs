@@ -8,6 +8,7 @@ use zkinfer_crds::wire::BlobRef;
 use zkinfer_crds::{Digest, ProofSystem};
 
 use super::plan::*;
+use crate::fleet::{Finding, Mends};
 use crate::local::now;
 
 /// A Model that was ready once.
@@ -19,6 +20,9 @@ struct Case {
     compile: CompileState,
     max_error: f64,
     old_version: bool,
+    model_memory: u64,
+    bad_consent: Option<String>,
+    changed: Option<String>,
 }
 
 impl Case {
@@ -51,6 +55,9 @@ impl Case {
             compile,
             max_error: 0.01,
             old_version: false,
+            model_memory: 320 << 20,
+            bad_consent: None,
+            changed: None,
         }
     }
 
@@ -66,6 +73,9 @@ impl Case {
             setup: None,
             max_error: self.max_error,
             old_version: self.old_version,
+            model_memory: self.model_memory,
+            bad_consent: self.bad_consent.clone(),
+            changed: self.changed.clone(),
         };
         let Plan {
             status,
@@ -196,4 +206,105 @@ fn a_model_of_another_version_says_so_until_it_is_compiled_again() {
     case.plan();
     assert_eq!(case.told("Recompiling"), None);
     assert_eq!(case.told("Ready"), Some(("True", "Compiled")));
+}
+
+#[test]
+fn a_model_whose_calibration_data_was_gone_says_that_its_inputs_are_made_up() {
+    let mut case = Case::new(compiled(100, true));
+    let said = |case: &mut Case| {
+        case.plan();
+        let condition = find_condition(&case.status.conditions, condition::ACCURACY_WITHIN_BUDGET);
+        condition.unwrap().message.contains("was gone")
+    };
+    assert!(!said(&mut case), "the spec names none");
+    let calibration = serde_json::json!({ "artifact": Digest::new([2; 32]) });
+    case.spec.quantization.calibration = Some(serde_json::from_value(calibration).unwrap());
+    assert!(said(&mut case));
+    assert_eq!(
+        case.told("AccuracyWithinBudget"),
+        Some(("Unknown", "SyntheticCalibration"))
+    );
+    case.compile = compiled(100, false);
+    assert!(!said(&mut case), "it is there");
+}
+
+#[test]
+fn a_list_of_who_may_serve_that_cannot_be_read_is_told_and_the_model_stays_ready() {
+    let mut case = Case::new(compiled(100, true));
+    case.bad_consent = Some("ConfigMap home/zkinfer-consent: it has no data.servedBy".to_owned());
+    case.plan();
+    let told = find_condition(&case.status.conditions, condition::INVALID_CONSENT).unwrap();
+    assert_eq!(
+        (told.status.as_str(), told.reason.as_str()),
+        ("True", "InvalidList")
+    );
+    assert!(told.message.contains("home/zkinfer-consent"));
+    assert!(zkinfer_crds::k8s::is_true(
+        &case.status.conditions,
+        condition::READY
+    ));
+    case.bad_consent = None;
+    case.plan();
+    assert!(find_condition(&case.status.conditions, condition::INVALID_CONSENT).is_none());
+}
+
+#[test]
+fn a_model_that_the_operator_has_no_memory_for_is_not_ready_and_names_limit_and_flag() {
+    let mut outcome = compiled(100, true);
+    if let CompileState::Done(CompileOutcome::Compiled(report)) = &mut outcome {
+        report.graph.size = 200 << 20;
+    }
+    let mut case = Case::new(outcome);
+    let (_, failed) = case.plan();
+    assert!(failed, "waiting does not help");
+    let ready = find_condition(&case.status.conditions, condition::READY).unwrap();
+    assert_eq!(ready.reason, "TooLargeForOperator");
+    for word in ["405 MiB", "320 MiB", "--model-memory=405Mi", "memory limit"] {
+        assert!(ready.message.contains(word), "{word}: {}", ready.message);
+    }
+    assert!(zkinfer_crds::k8s::is_true(
+        &case.status.conditions,
+        condition::COMPILED
+    ));
+    case.model_memory = 1 << 30;
+    assert!(!case.plan().1);
+    assert!(zkinfer_crds::k8s::is_true(
+        &case.status.conditions,
+        condition::READY
+    ));
+}
+
+#[test]
+fn a_file_that_is_another_by_now_is_told_of_and_changes_nothing() {
+    let mut case = Case::new(CompileState::Crashed("why".to_owned()));
+    case.changed = Some("it is another".to_owned());
+    case.plan();
+    assert_eq!(case.told("SourceChanged"), Some(("True", "SourceChanged")));
+    assert_eq!(case.told("Ready"), Some(("False", "CompileFailed")));
+    case.changed = None;
+    case.plan();
+    assert_eq!(case.told("SourceChanged"), None);
+}
+
+#[test]
+fn a_compiler_that_cannot_start_is_no_failure_of_the_model_and_stalled_where_a_person_has_to_act() {
+    let blocked = |mends| {
+        CompileState::Blocked(Finding {
+            reason: "QuotaExceeded",
+            message: "no room. Make some".to_owned(),
+            mends,
+            lasts: false,
+        })
+    };
+    let mut case = Case::new(blocked(Mends::Time));
+    assert_eq!(case.plan(), (None, false), "its requests wait");
+    assert_eq!(case.told("Ready"), Some(("False", "QuotaExceeded")));
+    assert_eq!(case.told("Compiled"), Some(("Unknown", "QuotaExceeded")));
+    assert_eq!(case.told("Stalled"), None);
+    case.compile = blocked(Mends::Person);
+    assert_eq!(case.plan(), (None, false));
+    assert_eq!(case.told("Stalled"), Some(("True", "QuotaExceeded")));
+    case.compile = CompileState::Running("planned 4 slices".to_owned());
+    case.plan();
+    assert_eq!(case.told("Stalled"), None);
 }

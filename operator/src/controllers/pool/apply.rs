@@ -1,9 +1,10 @@
 //! Carries a pool's plan out: who its workers are, what they may reach, those that are kept warm; then the status.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::ResourceExt;
@@ -17,17 +18,17 @@ use zkinfer_crds::k8s::{MinerPool, MinerPoolStatus, find_condition, is_true};
 use super::gather;
 use super::identity::{identity_of, possession};
 use super::plan::{Observed, plan};
-use super::trouble::{Cause, FORGET, PodView, Trouble, trouble};
+use super::trouble::{FORGET, Now, Trouble, trouble};
 use crate::build::{network_policy, service_account, service_account_name, warm_workers};
 use crate::cluster::{Context, MANAGER, ReconcileError, patch_status, tell};
 use crate::dispatch::PoolId;
-use crate::fleet;
+use crate::fleet::{self, Look, Refusal};
 use crate::local::now;
 
 /// Pods that are to come are looked at again after this.
 const LOOK: Duration = Duration::from_secs(3);
-/// What the API server refused is tried again after this.
-const AGAIN: Duration = Duration::from_secs(30);
+/// What is told of a while ago is looked at again after this.
+const TOLD: Duration = Duration::from_secs(60);
 /// Scores are written no more often than this.
 const SCORES: Duration = Duration::from_secs(5);
 
@@ -40,20 +41,15 @@ pub async fn reconcile(object: Arc<MinerPool>, ctx: Arc<Context>) -> Result<Requ
     if object.metadata.deletion_timestamp.is_some() {
         return Ok(Requeue::await_change());
     }
-    let refused = match children(&ctx, &id, &object).await {
-        Ok(()) => None,
-        // The pool's owner can do something about what is refused; everything else passes.
-        Err(kube::Error::Api(status)) if (400..500).contains(&status.code) && status.code != 409 => {
-            Some(format!("its objects cannot be made: {}", status.message))
-        }
-        Err(e) => return Err(e.into()),
-    };
+    if let Err(error) = children_in_time(&ctx, &id, &object).await {
+        return Err(error.into());
+    }
     let before = ctx.pools().get(&id).and_then(|p| p.trouble.clone());
     if before.is_some_and(|t| t.is_of_an_older_spec(object.metadata.generation)) {
         fleet::start_over(&ctx, &id).await;
     }
-    let pods = gather::pods(&ctx, &id, &object).await?;
-    let trouble = keep(&ctx, &id, &object, refused, pods.as_deref());
+    let look = gather::look(&ctx, &id, &object).await?;
+    let trouble = keep(&ctx, &id, &object, look.as_ref());
     let written = ctx.pools().get(&id).and_then(|p| p.written.clone());
     let old = written
         .as_ref()
@@ -94,14 +90,14 @@ pub async fn reconcile(object: Arc<MinerPool>, ctx: Arc<Context>) -> Result<Requ
         }
     }
     // The trouble is in the pool's status by now: it is no score.
-    warn(&ctx, &id, trouble.as_ref(), pods.as_deref().unwrap_or_default()).await;
+    warn(&ctx, &id, trouble.as_ref()).await;
     if later {
         return Ok(Requeue::requeue(SCORES - since));
     }
     let choice = choice(&object, &status);
     let news = {
         let mut pools = ctx.pools();
-        let record = pools.entry(id).or_default();
+        let record = pools.entry(id.clone()).or_default();
         if status != old {
             record.written = Some((status, Instant::now()));
         }
@@ -113,57 +109,92 @@ pub async fn reconcile(object: Arc<MinerPool>, ctx: Arc<Context>) -> Result<Requ
         ctx.wake_requests(|_| true);
         ctx.fleet.notify_one();
     }
-    Ok(match trouble.map(|t| t.cause) {
-        _ if pods.is_some() => Requeue::requeue(LOOK),
-        None => Requeue::await_change(),
-        Some(Cause::Objects) => Requeue::requeue(AGAIN),
-        Some(_) => Requeue::requeue(FORGET),
+    let asked_again = ctx
+        .pools()
+        .get(&id)
+        .and_then(|p| p.objects_refused.as_ref().map(Refusal::pause));
+    Ok(match (asked_again, trouble) {
+        (Some(pause), _) => Requeue::requeue(pause),
+        _ if look.is_some() => Requeue::requeue(LOOK),
+        (None, None) => Requeue::await_change(),
+        (None, Some(_)) => Requeue::requeue(FORGET.min(TOLD)),
     })
 }
 
-/// Keeps what is known of the pool's trouble, and returns it.
-fn keep(
-    ctx: &Context,
-    id: &PoolId,
-    object: &MinerPool,
-    refused: Option<String>,
-    pods: Option<&[PodView]>,
-) -> Option<Trouble> {
-    let (generation, now) = (object.metadata.generation, ctx.started.elapsed());
-    let mut pools = ctx.pools();
-    let record = pools.entry(id.clone()).or_default();
-    record.looking = pods.is_some();
-    let before = record.trouble.as_ref().map(|t| t.cause);
-    record.trouble = match refused {
-        Some(message) => Some(Trouble {
-            cause: Cause::Objects,
-            message,
-            idle: true,
-            generation,
-            seen: now,
-        }),
-        None => {
-            let old = record.trouble.take().filter(|t| t.cause != Cause::Objects);
-            trouble(old, pods, generation, now)
+/// Makes the pool's objects, unless it is too early to ask again for what was refused.
+async fn children_in_time(ctx: &Context, id: &PoolId, object: &MinerPool) -> Result<(), kube::Error> {
+    let now = ctx.started.elapsed();
+    let old = {
+        let mut pools = ctx.pools();
+        let record = pools.entry(id.clone()).or_default();
+        if record.generation != object.metadata.generation {
+            // Another spec may be taken.
+            (record.objects_refused, record.jobs_refused) = (None, None);
+            record.generation = object.metadata.generation;
         }
+        record.objects_refused.clone()
     };
-    if record.trouble.as_ref().map(|t| t.cause) != before {
-        record.warned.clear();
+    if old.as_ref().is_some_and(|refusal| !refusal.is_due(now)) {
+        return Ok(());
     }
-    record.trouble.clone()
+    let refused = match children(ctx, id, object).await {
+        Ok(()) => None,
+        Err(error) => match Refusal::words_of(&error) {
+            Some(words) => Some(format!("its objects cannot be made: {words}")),
+            None => return Err(error),
+        },
+    };
+    let refused = refused.map(|words| Refusal::after(old.as_ref(), words, now));
+    ctx.pools().entry(id.clone()).or_default().objects_refused = refused;
+    Ok(())
 }
 
-/// Tells the requests whose pods do not start, each once.
-async fn warn(ctx: &Context, id: &PoolId, trouble: Option<&Trouble>, pods: &[PodView]) {
+/// Keeps what is known of the pool's trouble, and returns it.
+fn keep(ctx: &Context, id: &PoolId, object: &MinerPool, look: Option<&Look>) -> Option<Trouble> {
+    let mut pools = ctx.pools();
+    let record = pools.entry(id.clone()).or_default();
+    record.looking = look.is_some();
+    if record
+        .jobs_refused
+        .as_ref()
+        .is_some_and(|r| r.is_stale(ctx.started.elapsed()))
+    {
+        record.jobs_refused = None;
+    }
+    let before = record.trouble.as_ref().map(|t| t.finding.reason);
+    let refused = [&record.objects_refused, &record.jobs_refused];
+    let now = Now {
+        refused: refused.into_iter().flatten().map(|r| r.words.as_str()).collect(),
+        seen: look.map(|l| &l.seen),
+        warm: record.warm_ready > 0,
+        generation: object.metadata.generation,
+        now: ctx.started.elapsed(),
+    };
+    let new = trouble(record.trouble.take(), &now);
+    record.trouble.clone_from(&new);
+    if new.as_ref().map(|t| t.finding.reason) != before {
+        record.warned.clear();
+    }
+    new
+}
+
+/// Tells the requests whose workers do not run, each once.
+async fn warn(ctx: &Context, id: &PoolId, trouble: Option<&Trouble>) {
     let Some(trouble) = trouble else { return };
-    let affected = pods
-        .iter()
-        .filter(|p| p.trouble.is_some())
-        .filter_map(|p| p.request);
+    // Those that have a Job of the pool, or would have one.
+    let mut affected: BTreeSet<RequestUid> = ctx.jobs.requests_with(id);
+    if trouble.refused {
+        let runs = ctx.runs();
+        let waiting = runs.iter().filter(|(_, record)| record.view.pools.contains(id));
+        affected.extend(waiting.map(|(uid, _)| *uid));
+    }
     let new: Vec<RequestUid> = {
         let mut pools = ctx.pools();
         let Some(record) = pools.get_mut(id) else { return };
-        affected.filter(|uid| record.warned.insert(*uid)).collect()
+        let new = affected
+            .into_iter()
+            .filter(|uid| trouble.idle && record.warned.insert(*uid));
+        new.collect()
     };
     for uid in new {
         let uid = uid.to_string();
@@ -174,16 +205,13 @@ async fn warn(ctx: &Context, id: &PoolId, trouble: Option<&Trouble>, pods: &[Pod
         else {
             continue;
         };
-        let note = format!("workers of pool {id} do not start: {}", trouble.message);
-        tell(
-            ctx,
-            &*request,
-            EventType::Warning,
-            trouble.cause.reason(),
-            "Prove",
-            &note,
-        )
-        .await;
+        // One that is over has claims that may end, and misses nobody.
+        if request.status.as_ref().is_some_and(|s| s.phase.is_over()) {
+            continue;
+        }
+        let note = format!("workers of pool {id} do not run: {}", trouble.finding.message);
+        let reason = trouble.finding.reason;
+        tell(ctx, &*request, EventType::Warning, reason, "Prove", &note).await;
     }
 }
 
@@ -239,12 +267,18 @@ async fn children(ctx: &Context, id: &PoolId, object: &MinerPool) -> Result<(), 
                 .await?;
         }
     }
-    let up = current.and_then(|d| d.status).and_then(|s| s.ready_replicas);
-    let up = up.unwrap_or(0).max(0) as u32;
+    let status: DeploymentStatus = current.and_then(|d| d.status).unwrap_or_default();
+    let up = status.ready_replicas.unwrap_or(0).max(0) as u32;
+    let refused = status
+        .conditions
+        .into_iter()
+        .flatten()
+        .find(|c| c.type_.as_deref() == Some("ReplicaFailure") && c.status.as_deref() == Some("True"));
     let changed = {
         let mut pools = ctx.pools();
         let record = pools.entry(id.clone()).or_default();
         record.applied = object.metadata.generation;
+        record.warm_refused = refused.and_then(|c| c.message);
         std::mem::replace(&mut record.warm_ready, up) != up
     };
     if changed {
@@ -275,7 +309,7 @@ fn identity_taken_by(ctx: &Context, object: &MinerPool) -> Option<String> {
 
 async fn said(ctx: &Context, object: &MinerPool, status: &MinerPoolStatus, trouble: Option<&Trouble>) {
     if let Some(trouble) = trouble {
-        let (reason, message) = (trouble.cause.reason(), &trouble.message);
+        let (reason, message) = (trouble.finding.reason, &trouble.finding.message);
         return tell(ctx, object, EventType::Warning, reason, "Serve", message).await;
     }
     let Some(ready) = find_condition(&status.conditions, condition::READY) else {

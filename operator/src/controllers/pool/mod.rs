@@ -11,4 +11,4 @@ pub use apply::reconcile;
 pub use facts::facts;
 pub use identity::{Possession, identity, identity_of, possession};
 pub use plan::{Observed, plan};
-pub use trouble::{Cause, Trouble};
+pub use trouble::Trouble;

@@ -72,11 +72,17 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> MinerPoolStatus {
     };
     let (ready, why, message) = ready(observed);
     set(condition::READY, ready.into(), why, &message);
+    let identity = [reason::IDENTITY_NOT_PROVEN, reason::IDENTITY_TAKEN].contains(&why);
+    let pods = !identity && observed.trouble.as_ref().is_some_and(Trouble::needs_a_person);
+    if identity || pods {
+        set(condition::STALLED, Truth::True, why, &message);
+    }
     let ended = score.verified + score.invalid + score.late + score.lost;
-    let unsuccessful = ended >= ENOUGH && score.success_millionths < DEGRADED_BELOW;
+    // Where none counts, such as after a consent that was withdrawn, there is no share of them.
+    let unsuccessful = ended >= ENOUGH && score.faults > 0 && score.success_millionths < DEGRADED_BELOW;
     let mostly_wrong = score.invalid >= score.late + score.lost;
     let (why, message) = match (&observed.trouble, unsuccessful, mostly_wrong) {
-        (Some(trouble), _, _) => (trouble.cause.reason(), trouble.message.clone()),
+        (Some(trouble), _, _) => (trouble.finding.reason, trouble.finding.message.clone()),
         (None, false, _) => (reason::AS_EXPECTED, "nothing is wrong".to_owned()),
         (None, true, true) => (
             reason::INVALID_PROOFS,
@@ -97,6 +103,7 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> MinerPoolStatus {
         let (truth, why, message) = paused(observed.pause);
         set(condition::PAUSED, truth, why, &message);
     }
+    let stalled = identity || pods;
     let was_drained = zkinfer_crds::k8s::find_condition(&observed.status.conditions, condition::DRAINING);
     if observed.spec.drain {
         set(
@@ -108,6 +115,9 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> MinerPoolStatus {
     } else if was_drained.is_some() {
         let message = "spec.drain is not set any more";
         set(condition::DRAINING, Truth::False, reason::SERVING, message);
+    }
+    if !stalled {
+        status.conditions.retain(|c| c.type_ != condition::STALLED);
     }
     status
 }
@@ -126,14 +136,13 @@ fn ready(observed: &Observed<'_>) -> (bool, &'static str, String) {
         return (false, reason::IDENTITY_NOT_PROVEN, message);
     }
     if let Some(older) = &observed.identity_taken_by {
-        return (
-            false,
-            reason::IDENTITY_TAKEN,
-            format!("the older pool {older} has this identity"),
+        let message = format!(
+            "the older pool {older} has this identity: remove one of them, or give this one an identity of its own"
         );
+        return (false, reason::IDENTITY_TAKEN, message);
     }
-    if let Some(trouble) = observed.trouble.as_ref().filter(|t| t.stops()) {
-        return (false, trouble.cause.reason(), trouble.message.clone());
+    if let Some(trouble) = observed.trouble.as_ref().filter(|t| t.idle) {
+        return (false, trouble.finding.reason, trouble.finding.message.clone());
     }
     if observed.spec.drain {
         return (false, reason::DRAINING, "spec.drain is set".to_owned());
@@ -146,7 +155,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::controllers::pool::Cause;
+    use crate::fleet::{Finding, Mends};
     use zkinfer_crds::k8s::find_condition;
 
     #[test]
@@ -247,13 +256,9 @@ mod tests {
     }
 
     #[test]
-    fn trouble_shows_in_the_conditions_and_stops_the_pool_only_if_no_worker_is_up() {
+    fn claims_that_ended_by_the_pools_fault_degrade_it_and_others_do_not() {
         let spec: MinerPoolSpec = serde_json::from_value(serde_json::json!({ "image": "x" })).unwrap();
-        for (cause, idle, stops) in [
-            (Cause::Image, true, true),
-            (Cause::Image, false, false),
-            (Cause::Unschedulable, true, false),
-        ] {
+        for (faults, degraded) in [(0, ("False", "AsExpected")), (3, ("True", "LostClaims"))] {
             let observed = Observed {
                 spec: &spec,
                 generation: Some(1),
@@ -262,28 +267,90 @@ mod tests {
                 possession: Possession::Derived,
                 status: &MinerPoolStatus::default(),
                 identity_taken_by: None,
+                score: MinerScore {
+                    lost: 3,
+                    faults,
+                    ..MinerScore::default()
+                },
+                pause: None,
+                trouble: None,
+            };
+            let status = plan(&observed, &crate::local::now());
+            let said = find_condition(&status.conditions, condition::DEGRADED).unwrap();
+            assert_eq!((said.status.as_str(), said.reason.as_str()), degraded);
+        }
+    }
+
+    #[test]
+    fn trouble_shows_in_the_conditions_and_stops_the_pool_only_if_no_worker_is_up() {
+        let spec: MinerPoolSpec = serde_json::from_value(serde_json::json!({ "image": "x" })).unwrap();
+        let mut status = MinerPoolStatus::default();
+        for (mends, idle, stalled) in [
+            (Mends::Person, true, true),
+            (Mends::Person, false, false),
+            (Mends::Time, true, false),
+        ] {
+            let trouble = Trouble::not_started("why".to_owned(), Some(1));
+            let finding = Finding {
+                mends,
+                ..trouble.finding
+            };
+            let observed = Observed {
+                spec: &spec,
+                generation: Some(1),
+                pool: ("miners", "alpha", "uid"),
+                identity: Identity::new([1; 32]),
+                possession: Possession::Derived,
+                status: &status,
+                identity_taken_by: None,
                 score: MinerScore::default(),
                 pause: None,
                 trouble: Some(Trouble {
-                    cause,
-                    message: "why".to_owned(),
+                    finding,
                     idle,
-                    generation: Some(1),
-                    seen: Duration::ZERO,
+                    ..trouble
                 }),
             };
-            let status = plan(&observed, &crate::local::now());
-            let degraded = find_condition(&status.conditions, condition::DEGRADED).unwrap();
+            let planned = plan(&observed, &crate::local::now());
+            let told = |type_| {
+                let c = find_condition(&planned.conditions, type_)?;
+                Some((c.status.clone(), c.reason.clone(), c.message.clone()))
+            };
+            let said = |truth: &str| Some((truth.to_owned(), "NotStarted".to_owned(), "why".to_owned()));
+            assert_eq!(told(condition::DEGRADED), said("True"));
+            let ready = told(condition::READY).unwrap();
+            assert_eq!(ready.0, if idle { "False" } else { "True" });
             assert_eq!(
-                (
-                    degraded.status.as_str(),
-                    degraded.reason.as_str(),
-                    degraded.message.as_str()
-                ),
-                ("True", cause.reason(), "why")
+                told(condition::STALLED),
+                if stalled { said("True") } else { None }
             );
-            let ready = find_condition(&status.conditions, condition::READY).unwrap();
-            assert_eq!(ready.status, if stops { "False" } else { "True" });
+            status = planned;
         }
+    }
+
+    #[test]
+    fn an_identity_that_only_its_owner_can_settle_is_stalled() {
+        let spec: MinerPoolSpec = serde_json::from_value(serde_json::json!({ "image": "x" })).unwrap();
+        let mut observed = Observed {
+            spec: &spec,
+            generation: Some(1),
+            pool: ("miners", "alpha", "uid"),
+            identity: Identity::new([1; 32]),
+            possession: Possession::Missing,
+            status: &MinerPoolStatus::default(),
+            identity_taken_by: None,
+            score: MinerScore::default(),
+            pause: None,
+            trouble: None,
+        };
+        let stalled = |observed: &Observed<'_>| {
+            let status = plan(observed, &crate::local::now());
+            find_condition(&status.conditions, condition::STALLED).map(|c| c.reason.clone())
+        };
+        assert_eq!(stalled(&observed).as_deref(), Some("IdentityNotProven"));
+        observed.possession = Possession::Proven;
+        assert_eq!(stalled(&observed), None);
+        observed.identity_taken_by = Some("a/older".to_owned());
+        assert_eq!(stalled(&observed).as_deref(), Some("IdentityTaken"));
     }
 }

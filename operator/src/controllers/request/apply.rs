@@ -6,19 +6,22 @@ use std::time::{Duration, Instant};
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, Preconditions};
 use kube::runtime::controller::Action as Requeue;
+use kube::runtime::events::EventType;
 use kube::runtime::reflector::ObjectRef;
 use zkinfer_crds::RequestUid;
+use zkinfer_crds::compile_report::CompileOutcome;
 use zkinfer_crds::k8s::inference_request::{RequestPhase, reason};
 use zkinfer_crds::k8s::{InferenceRequest, InferenceRequestStatus};
 
 use super::gather;
 use super::news::{Urgency, news, urgency};
 use super::plan::{Action, ModelState, Observed, Plan, RunState, RunView, plan};
-use super::status::refreshed;
-use crate::cluster::{Context, Part, ReconcileError, RunRecord, patch_status, tell};
+use super::status::{self, refreshed};
+use crate::artifacts::ArtifactError;
+use crate::cluster::{Context, Part, ReconcileError, RunRecord, is_too_large, patch_status, tell};
 use crate::dispatch::PoolId;
 use crate::local::now;
-use crate::runs::{Run, Terms};
+use crate::runs::{LoadError, Run, ShelfError, Terms};
 use crate::sources::{self, SourceError};
 
 /// What is not there yet is looked for again after this.
@@ -40,9 +43,15 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Context>) -> Resu
     if object.metadata.deletion_timestamp.is_some() {
         return Ok(Requeue::await_change());
     }
+    if ctx.unwritable().contains(&uid) {
+        return Ok(Requeue::await_change());
+    }
     if seen.phase.is_over() {
         ctx.dispatcher.remove(uid, ended_by_itself(&seen));
-        ctx.runs().remove(&uid);
+        // While claims of it are open its side may still say who may see it.
+        if ctx.dispatcher.counts(uid).is_none() {
+            ctx.runs().remove(&uid);
+        }
         let generation = object.metadata.generation;
         if seen.observed_generation != generation {
             patch_status(&ctx, &*object, &refreshed(&seen, generation)).await?;
@@ -60,7 +69,9 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Context>) -> Resu
     let mut status = old.clone();
     let created = object.metadata.creation_timestamp.clone().unwrap_or_else(now);
     // Asked before anything is looked at: what comes to be known meanwhile is not in what was found.
-    let all_known = ctx.ready.is(Part::Models) && ctx.ready.is(Part::Pools);
+    let all_known = [Part::Models, Part::Pools, Part::Consents]
+        .into_iter()
+        .all(|part| ctx.ready.is(part));
     let mut run = gather::run(&ctx, uid).await;
     let model = gather::model(&ctx, &object);
     // A start changes what is known, and so does a new beginning: that is planned for at once, and written once.
@@ -73,6 +84,7 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Context>) -> Resu
             model: model.clone(),
             pools: gather::pools(&ctx, &object),
             run: run.clone(),
+            store: ctx.store.problem(),
         };
         let Plan { status: next, action } = plan(&observed, &now());
         status = next;
@@ -80,7 +92,7 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Context>) -> Resu
             Some(Action::Start(pools)) => {
                 run = start(&ctx, &object, uid, pools, &status).await?;
                 // Nothing was started, so nothing was accepted.
-                if matches!(run, RunState::InputNotFound(_)) {
+                if matches!(run, RunState::InputNotFound(_) | RunState::NoRoom(_)) {
                     status = old.clone();
                 }
             }
@@ -114,12 +126,20 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Context>) -> Resu
         Urgency::Progress => since >= PROGRESS,
         Urgency::Now => true,
     };
-    if write && patch_status(&ctx, &*object, &status).await? {
+    let written = match write {
+        true => patch_status(&ctx, &*object, &status).await,
+        false => Ok(false),
+    };
+    let written = match written {
+        Err(error) if is_too_large(&error) => return too_large(&ctx, &object, uid).await,
+        written => written?,
+    };
+    if written {
         if let Some(record) = ctx.runs().get_mut(&uid) {
             record.written = Some((status.clone(), Instant::now()));
         }
         for (type_, reason, action, note) in news(&old, &status) {
-            tell(&ctx, &*object, type_, &reason, &action, &note).await;
+            tell(&ctx, &*object, type_, &reason, action, &note).await;
         }
         ctx.metrics.request(&old, &status);
     }
@@ -141,6 +161,35 @@ fn ended_by_itself(status: &InferenceRequestStatus) -> bool {
     status.phase != RequestPhase::Cancelled
 }
 
+/// Ends a request beside whose spec its status does not fit: with the shortest status, and where not even that fits with
+/// an event alone. It is not tried again: a spec does not change.
+async fn too_large(
+    ctx: &Context,
+    object: &InferenceRequest,
+    uid: RequestUid,
+) -> Result<Requeue, ReconcileError> {
+    ctx.dispatcher.remove(uid, false);
+    ctx.runs().remove(&uid);
+    ctx.fleet.notify_one();
+    match patch_status(
+        ctx,
+        object,
+        &status::too_large(object.metadata.generation, &now()),
+    )
+    .await
+    {
+        Ok(_) => {}
+        Err(error) if is_too_large(&error) => {
+            tracing::warn!(request = object.name_any(), "{}", status::TOO_LARGE);
+            ctx.unwritable().insert(uid);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let reason = reason::OBJECT_TOO_LARGE;
+    tell(ctx, object, EventType::Warning, reason, "Plan", status::TOO_LARGE).await;
+    Ok(Requeue::await_change())
+}
+
 /// When to look without being woken: at the deadline, and earlier for what nobody tells of.
 fn next_look(
     object: &InferenceRequest,
@@ -153,7 +202,14 @@ fn next_look(
     let deadline = created + object.spec.deadline.seconds() as i64;
     let left = (deadline - now().0.as_second()).max(0) as u64;
     let mut next = Duration::from_secs(left) + Duration::from_millis(50);
-    if matches!(run, RunState::InputNotFound(_)) {
+    if matches!(run, RunState::InputNotFound(_) | RunState::NoRoom(_)) {
+        next = next.min(AGAIN);
+    }
+    // Whatever keeps its receipt from being written.
+    if let RunState::Active(view) = run
+        && view.counts.total > 0
+        && view.counts.verified == view.counts.total
+    {
         next = next.min(AGAIN);
     }
     if matches!(run, RunState::Active(_)) && !written && since < PROGRESS && status.slices.is_some() {
@@ -176,11 +232,38 @@ async fn start(
         .stores
         .models
         .find(|m| m.namespace().as_ref() == Some(&namespace) && m.name_any() == *name);
-    let model_uid = model.as_ref().and_then(|m| m.uid()).unwrap_or_default();
-    let compiled = ctx.models().get(&model_uid).and_then(|m| m.compiled.clone());
-    let (Some(model), Some(compiled)) = (model, compiled) else {
+    let Some(model) = model else {
         // It went away between the plan and here; its own change wakes the request.
         return Ok(RunState::None);
+    };
+    let model_uid = model.uid().unwrap_or_default();
+    let report = ctx
+        .models()
+        .get(&model_uid)
+        .and_then(|m| match m.outcome.as_ref()?.outcome.clone() {
+            CompileOutcome::Compiled(report) => Some(report),
+            CompileOutcome::Failed(_) => None,
+        });
+    let Some(report) = report else {
+        return Ok(RunState::None);
+    };
+    let compiled = match ctx.compiled(&namespace, &report, model.spec.proof_system).await {
+        Ok(compiled) => compiled,
+        Err(e @ (ShelfError::Full { .. } | ShelfError::TooLarge { .. })) => {
+            return Ok(RunState::NoRoom(format!("Model `{name}`: {e}")));
+        }
+        Err(ShelfError::Load(LoadError::Artifact(e @ ArtifactError::Store(_)))) => return Err(e.into()),
+        // It is compiled again.
+        Err(ShelfError::Load(e)) => {
+            if let Some(record) = ctx.models().get_mut(&model_uid) {
+                record.broken = Some((
+                    format!("what was compiled cannot be loaded: {e}"),
+                    e.is_of_another_version(),
+                ));
+            }
+            ctx.wake.model(ObjectRef::from_obj(&*model));
+            return Ok(RunState::None);
+        }
     };
     let only = match compiled.manifest.inputs.as_slice() {
         [id] => compiled.manifest.tensor(*id).map(|t| t.name.clone()),
@@ -233,6 +316,8 @@ async fn start(
     // The record comes first: attempts that end at once are put into it.
     ctx.runs().entry(uid).or_insert_with(|| RunRecord {
         key: ObjectRef::from_obj(object),
+        model: name.clone(),
+        served_by: model.spec.served_by.clone(),
         run: Some(Arc::clone(&run)),
         state: RunState::Active(view.clone()),
         view: view.clone(),
@@ -241,6 +326,7 @@ async fn start(
     let (waking, key) = (Arc::clone(ctx), ObjectRef::from_obj(object));
     ctx.reference
         .follow(&run, &ctx.artifacts, move || waking.wake.request(key.clone()));
+    ctx.consent_to(uid);
     ctx.dispatcher.resume(run, priority, redundancy, pools).await?;
     view.counts = ctx.dispatcher.counts(uid).unwrap_or_default();
     ctx.fleet.notify_one();

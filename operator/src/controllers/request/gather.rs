@@ -3,14 +3,19 @@
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use zkinfer_crds::RequestUid;
+use zkinfer_crds::compile_report::CompileOutcome;
 use zkinfer_crds::k8s::inference_request::reason;
 use zkinfer_crds::k8s::model::condition;
 use zkinfer_crds::k8s::request_status::{INPUT_FILE, MODEL_FILE, ReceiptRef};
 use zkinfer_crds::k8s::{InferenceRequest, find_condition, is_true};
 
+use zkml::receipt::BuildError;
+
 use super::end::{Ends, ends};
 use super::plan::{ModelState, PoolView, RunEnd, RunState};
+use crate::artifacts::ArtifactError;
 use crate::cluster::{Context, Part};
+use crate::controllers::pool::identity_of;
 use crate::dispatch::PoolId;
 use crate::runs::{Judgement, Run, verify_command};
 
@@ -31,6 +36,10 @@ pub(super) fn model(ctx: &Context, object: &InferenceRequest) -> ModelState {
             ModelState::Unknown
         };
     };
+    // Nobody may be taken for one who may not see it only because the lists are not read yet.
+    if !ctx.ready.is(Part::Consents) {
+        return ModelState::Unknown;
+    }
     let models = ctx.models();
     let Some(record) = models.get(model.uid().as_deref().unwrap_or_default()) else {
         return ModelState::Unknown;
@@ -47,11 +56,16 @@ pub(super) fn model(ctx: &Context, object: &InferenceRequest) -> ModelState {
         |c| format!("{}: {}", c.reason, c.message),
     );
     let is_ready = ready.is_some_and(|c| c.status == "True");
-    match &record.compiled {
+    let compiled = record.outcome.as_ref().and_then(|known| match &known.outcome {
+        CompileOutcome::Compiled(report) if record.good => Some((known.onnx.digest, report)),
+        _ => None,
+    });
+    match compiled {
         _ if record.failed => ModelState::Failed(message),
         None if is_true(&status.conditions, condition::RECOMPILING) => ModelState::Recompiling(message),
-        Some(compiled) if is_ready => ModelState::ready(compiled),
-        Some(_) => ModelState::Failed(message),
+        Some((onnx, report)) if is_ready => ModelState::ready(onnx, report),
+        // Its status is about to say so.
+        Some(_) => ModelState::Unknown,
         None if is_ready => ModelState::Unknown,
         None if ready.is_some_and(|c| c.reason == "Compiling") => {
             ModelState::Compiling(ready.map(|c| c.message.clone()).unwrap_or_default())
@@ -63,6 +77,11 @@ pub(super) fn model(ctx: &Context, object: &InferenceRequest) -> ModelState {
 /// Every pool.
 pub(super) fn pools(ctx: &Context, object: &InferenceRequest) -> Vec<PoolView> {
     let namespace = object.namespace().unwrap_or_default();
+    let name = &object.spec.model_ref.name;
+    let model = ctx.stores.models.find(|m| {
+        m.metadata.namespace == object.metadata.namespace && m.metadata.name.as_ref() == Some(name)
+    });
+    let consent = ctx.consent_for(object, model.as_deref());
     let pools = ctx.stores.pools.state();
     let records = ctx.pools();
     let view = |pool: &std::sync::Arc<zkinfer_crds::k8s::MinerPool>| {
@@ -75,7 +94,9 @@ pub(super) fn pools(ctx: &Context, object: &InferenceRequest) -> Vec<PoolView> {
             ready: status.is_some_and(|s| is_true(&s.conditions, "Ready")),
             draining: pool.spec.drain || pool.metadata.deletion_timestamp.is_some(),
             serves: pool.spec.serves(&own, &namespace),
+            barred: consent.refusal(&own, || identity_of(pool)),
             memory_bytes: pool.spec.resources.memory.bytes(),
+            because: status.and_then(|s| PoolView::because(&s.conditions)),
             id,
         }
     };
@@ -111,8 +132,16 @@ pub(super) async fn run(ctx: &Context, uid: RequestUid) -> RunState {
         }
         Ends::Failed(end) => Some(end),
         Ends::Receipt(judgement) => {
-            let written = receipt(ctx, &run, &key, &judgement).await;
-            Some(written.unwrap_or_else(|message| RunEnd::failed(reason::INTERNAL_ERROR, message)))
+            match receipt(ctx, &run, &key, &judgement).await {
+                Ok(end) => Some(end),
+                Err(NoReceipt::Build(e)) => Some(RunEnd::failed(reason::INTERNAL_ERROR, e.to_string())),
+                // It will be back, and everything that the receipt is made of is here.
+                Err(NoReceipt::Store(error)) => {
+                    tracing::warn!(request = %key, %error, "the receipt was not written, trying again");
+                    ctx.store.failed();
+                    None
+                }
+            }
         }
     };
     let mut runs = ctx.runs();
@@ -127,20 +156,27 @@ pub(super) async fn run(ctx: &Context, uid: RequestUid) -> RunState {
     record.state.clone()
 }
 
+/// Why there is no receipt.
+#[derive(Debug, thiserror::Error)]
+enum NoReceipt {
+    /// It cannot be made.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// It cannot be stored now.
+    #[error(transparent)]
+    Store(#[from] ArtifactError),
+}
+
 async fn receipt(
     ctx: &Context,
     run: &Run,
     key: &ObjectRef<InferenceRequest>,
     judgement: &Judgement,
-) -> Result<RunEnd, String> {
+) -> Result<RunEnd, NoReceipt> {
     let namespace = key.namespace.as_deref().unwrap_or_default();
-    let bytes = run.finish().map_err(|e| e.to_string())?.to_bytes();
+    let bytes = run.finish()?.to_bytes();
     let size = bytes.len() as u64;
-    let digest = ctx
-        .artifacts
-        .put_receipt(bytes.into(), namespace)
-        .await
-        .map_err(|e| e.to_string())?;
+    let digest = ctx.artifacts.put_receipt(bytes.into(), namespace).await?;
     Ok(RunEnd::Receipt {
         receipt: ReceiptRef {
             digest,

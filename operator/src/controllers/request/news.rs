@@ -2,7 +2,7 @@
 
 use kube::runtime::events::EventType;
 use zkinfer_crds::k8s::find_condition;
-use zkinfer_crds::k8s::inference_request::{InferenceRequestStatus, RequestPhase, condition};
+use zkinfer_crds::k8s::inference_request::{InferenceRequestStatus, RequestPhase, condition, reason};
 use zkinfer_crds::k8s::request_status::SliceVerdict;
 
 /// How soon a status is written.
@@ -30,8 +30,8 @@ pub(super) fn urgency(old: &InferenceRequestStatus, new: &InferenceRequestStatus
         let message = |c: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| c.message.clone();
         let facts: Vec<_> = s.conditions.iter().map(fact).collect();
         // While slices are proved the message counts them.
-        let why = (s.phase != RequestPhase::Proving)
-            .then(|| find_condition(&s.conditions, condition::READY).map(message));
+        let ready = find_condition(&s.conditions, condition::READY);
+        let why = ready.filter(|c| c.reason != reason::PROVING).map(message);
         (s.phase, s.observed_generation, facts, why)
     };
     let verified = |s: &InferenceRequestStatus| s.slices.map(|c| (c.total, c.verified));
@@ -48,7 +48,7 @@ pub(super) fn urgency(old: &InferenceRequestStatus, new: &InferenceRequestStatus
 pub(super) fn news(
     old: &InferenceRequestStatus,
     new: &InferenceRequestStatus,
-) -> Vec<(EventType, String, String, String)> {
+) -> Vec<(EventType, String, &'static str, String)> {
     let mut news = Vec::new();
     let rows = new
         .recent_slices
@@ -58,8 +58,7 @@ pub(super) fn news(
         news.push((
             EventType::Warning,
             "InvalidProof".to_owned(),
-            // Events of one reason and action are folded into the first one's words: each proof has an action of its own.
-            format!("VerifySlice{}Attempt{}", row.slice, row.attempt),
+            "Verify",
             format!("slice {} by {}: {}", row.slice, row.pool, row.message),
         ));
     }
@@ -82,7 +81,7 @@ pub(super) fn news(
         (RequestPhase::Succeeded, Some(label)) => (EventType::Normal, format!("answer {label}, {message}")),
         _ => (EventType::Normal, message),
     };
-    news.push((type_, reason, "Prove".to_owned(), note));
+    news.push((type_, reason, "Prove", note));
     news
 }
 
@@ -160,7 +159,7 @@ mod tests {
         }
         let told = news(&before, &proving);
         assert_eq!(told.len(), 2);
-        assert_ne!(told[0].2, told[1].2, "what has one action is folded");
+        assert_ne!(told[0].3, told[1].3, "another note is another event");
         assert!(told[1].3.contains("slice 2"), "{}", told[1].3);
     }
 }

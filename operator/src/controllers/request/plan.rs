@@ -5,8 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use zkinfer_crds::Digest;
+use zkinfer_crds::compile_report::CompileReport;
+use zkinfer_crds::k8s::find_condition;
 use zkinfer_crds::k8s::inference_request::{
     InferenceRequestSpec, InferenceRequestStatus, RequestPhase, reason,
 };
@@ -14,7 +16,6 @@ use zkinfer_crds::k8s::request_status::{ReceiptRef, RecentSlice, RequestOutput, 
 
 use super::status::Writer;
 use crate::dispatch::PoolId;
-use crate::runs::CompiledModel;
 
 /// What is known of the Model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,11 +48,11 @@ pub enum ModelState {
 impl ModelState {
     /// Of a compiled model that is ready.
     #[must_use]
-    pub fn ready(compiled: &CompiledModel) -> Self {
-        let slices = &compiled.report.slices;
+    pub fn ready(model: Digest, report: &CompileReport) -> Self {
+        let slices = &report.slices;
         Self::Ready {
-            model: compiled.manifest.model,
-            manifest: compiled.report.manifest.digest,
+            model,
+            manifest: report.manifest.digest,
             slices: slices.len() as u32,
             memory_bytes: slices.iter().map(|s| s.predicted_memory_bytes).max().unwrap_or(0),
         }
@@ -69,10 +70,32 @@ pub struct PoolView {
     pub ready: bool,
     /// It gets no new slices, by its owner's will: it is drained, or being deleted.
     pub draining: bool,
-    /// It serves the request's namespace.
+    /// It serves the request's namespace, by its owner's will.
     pub serves: bool,
+    /// Why the request's side does not let it see model and input.
+    pub barred: Option<String>,
     /// Memory of each worker.
     pub memory_bytes: u64,
+    /// Why it is as ready as it is: reason and message of its condition.
+    pub because: Option<String>,
+}
+
+impl PoolView {
+    /// Longest reason that a request repeats of a pool.
+    const BECAUSE: usize = 200;
+
+    /// Reason and message of a pool's `Ready`, shortened.
+    #[must_use]
+    pub fn because(conditions: &[Condition]) -> Option<String> {
+        let ready = find_condition(conditions, "Ready")?;
+        let text = format!("{}: {}", ready.reason, ready.message);
+        let short: String = text.chars().take(Self::BECAUSE).collect();
+        Some(if short.len() < text.len() {
+            format!("{short} …")
+        } else {
+            short
+        })
+    }
 }
 
 /// How a run ended.
@@ -136,6 +159,8 @@ pub enum RunState {
     None,
     /// The input is not there yet.
     InputNotFound(String),
+    /// The operator has no room for its model just now.
+    NoRoom(String),
     /// The input was refused, before anything was queued.
     Refused {
         /// One of the request's reasons.
@@ -166,6 +191,8 @@ pub struct Observed<'a> {
     pub pools: Vec<PoolView>,
     /// The run.
     pub run: RunState,
+    /// Why the artifact store cannot be used now.
+    pub store: Option<String>,
 }
 
 /// What to do beside writing the status.
@@ -244,6 +271,14 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
             action: stop,
         };
     }
+    // Whatever would be looked at is not there to be looked at, which says nothing of it.
+    if let Some(why) = &observed.store {
+        to.without_store(why);
+        return Plan {
+            status: to.status,
+            action: None,
+        };
+    }
     // Nothing is known of the Model: nothing new can be said of what needs it.
     if observed.model == ModelState::Unknown && observed.run == RunState::None && !observed.spec.suspend {
         return Plan {
@@ -275,6 +310,11 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
             to.waiting(RequestPhase::Pending, reason::INPUT_NOT_FOUND, message);
             None
         }
+        // As above, or when what is at work has ended.
+        RunState::NoRoom(message) => {
+            to.waiting(RequestPhase::Pending, reason::MODEL_MEMORY_FULL, message);
+            None
+        }
         RunState::None | RunState::Ended(..) => start(observed, &mut to),
     };
     Plan {
@@ -298,7 +338,7 @@ fn start(observed: &Observed<'_>, to: &mut Writer<'_>) -> Option<Action> {
         // Asked before.
         ModelState::Unknown => return None,
         ModelState::NotFound => {
-            let message = format!("there is no Model `{name}` yet");
+            let message = format!("there is no Model `{name}` in this request's namespace yet");
             to.waiting(RequestPhase::Pending, reason::MODEL_NOT_FOUND, &message);
             return None;
         }
@@ -364,23 +404,71 @@ fn began_with_another(observed: &Observed<'_>) -> bool {
     }
 }
 
-/// What a pool would have to be.
+/// Pools that a message names.
+const NAMED_POOLS: usize = 6;
+
+/// Why no pool fits, pool by pool; those with the fewest obstacles first, since they are the nearest to it.
 fn no_fitting_pool(observed: &Observed<'_>) -> String {
     let memory = match observed.model {
-        ModelState::Ready { memory_bytes, .. } => format!(
-            " and has {} MiB for the largest slice",
-            memory_bytes.div_ceil(1 << 20)
-        ),
-        _ => String::new(),
+        ModelState::Ready { memory_bytes, .. } => memory_bytes,
+        _ => 0,
     };
-    format!(
-        "none of {} pools is ready, not drained, selected, serves this namespace{memory}",
-        observed.pools.len()
-    )
+    if observed.pools.is_empty() {
+        return "there is no MinerPool: make one in this namespace, or one elsewhere that serves it"
+            .to_owned();
+    }
+    let mut pools: Vec<(Vec<String>, &PoolView)> = observed
+        .pools
+        .iter()
+        .map(|p| (obstacles(observed, p, memory), p))
+        .collect();
+    pools.sort_by(|(a, p), (b, q)| (a.len(), &p.id).cmp(&(b.len(), &q.id)));
+    let named = pools.iter().take(NAMED_POOLS);
+    let named: Vec<String> = named
+        .map(|(why, pool)| match why.as_slice() {
+            // It has fitted when the slices were handed out.
+            [] => format!("{} fits", pool.id),
+            why => format!("{}: {}", pool.id, why.join(", ")),
+        })
+        .collect();
+    let more = match pools.len().saturating_sub(NAMED_POOLS) {
+        0 => String::new(),
+        n => format!("; and {n} more"),
+    };
+    format!("none of {} pools fits: {}{more}", pools.len(), named.join("; "))
 }
 
-/// The pools of a run at work: all that fit. When none does, the old ones stay until one comes, for their trouble may pass; but never one whose owner gives
-/// the request nothing more: that is drained, is gone, or does not serve the namespace any more.
+/// Why a pool is not for a request; nothing: it fits. The one list of what a pool must be.
+fn obstacles(observed: &Observed<'_>, pool: &PoolView, memory: u64) -> Vec<String> {
+    let mut why = Vec::new();
+    if !pool.serves {
+        // What else is wrong with it is not this namespace's to know.
+        return vec!["its spec.allowedNamespaces has not this namespace".to_owned()];
+    }
+    why.extend(pool.barred.clone());
+    if !selected(observed, pool) {
+        why.push("it has not the labels of poolSelector".to_owned());
+    }
+    if pool.memory_bytes < memory {
+        let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+        why.push(format!(
+            "its workers have {} MiB of memory, the largest slice needs {} MiB",
+            pool.memory_bytes >> 20,
+            mib(memory)
+        ));
+    }
+    if pool.draining {
+        why.push("it is drained".to_owned());
+    } else if !pool.ready {
+        let because = pool.because.as_deref().unwrap_or("nothing is known of it yet");
+        why.push(format!("it is not Ready ({because})"));
+    }
+    why
+}
+
+/// The pools of a run at work: all that fit. When none does, the old ones stay until one comes, for their trouble may pass;
+/// but never one whose owner gives the request nothing more: that is drained, is gone, or does not serve the namespace any
+/// more; nor one that the request's side lets see it no more.
 fn targets(observed: &Observed<'_>, view: &RunView) -> Vec<PoolId> {
     if let ModelState::Ready { memory_bytes, .. } = observed.model {
         let pools = fitting(observed, memory_bytes);
@@ -390,7 +478,7 @@ fn targets(observed: &Observed<'_>, view: &RunView) -> Vec<PoolId> {
     }
     let willing = |id: &&PoolId| {
         let mut pools = observed.pools.iter();
-        pools.any(|p| p.id == **id && !p.draining && p.serves && selected(observed, p))
+        pools.any(|p| p.id == **id && !p.draining && p.serves && p.barred.is_none() && selected(observed, p))
     };
     view.pools.iter().filter(willing).cloned().collect()
 }
@@ -404,10 +492,10 @@ fn selected(observed: &Observed<'_>, pool: &PoolView) -> bool {
 /// The pools that fit: all of them are candidates for every slice, and the dispatcher chooses among them. By name, so that
 /// another order is no change.
 fn fitting(observed: &Observed<'_>, memory: u64) -> Vec<PoolId> {
-    let fits = |p: &&PoolView| p.ready && !p.draining && p.serves && p.memory_bytes >= memory;
-    let pools = observed.pools.iter().filter(fits);
-    let mut fitting: Vec<PoolId> = pools
-        .filter(|p| selected(observed, p))
+    let mut fitting: Vec<PoolId> = observed
+        .pools
+        .iter()
+        .filter(|p| obstacles(observed, p, memory).is_empty())
         .map(|p| p.id.clone())
         .collect();
     fitting.sort();

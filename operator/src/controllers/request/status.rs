@@ -18,6 +18,35 @@ pub(super) fn refreshed(status: &InferenceRequestStatus, generation: Option<i64>
     status
 }
 
+/// What is said of a request beside whose spec hardly anything fits.
+pub(super) const TOO_LARGE: &str =
+    "no status fits beside the input: give it by ConfigMap or `operator upload`";
+
+/// The shortest status that ends a request.
+pub(super) fn too_large(generation: Option<i64>, now: &Time) -> InferenceRequestStatus {
+    let mut status = InferenceRequestStatus {
+        phase: RequestPhase::Failed,
+        observed_generation: generation,
+        ..InferenceRequestStatus::default()
+    };
+    for (type_, truth, message) in [
+        (condition::READY, Truth::False, TOO_LARGE),
+        (condition::FAILED, Truth::True, ""),
+    ] {
+        let reason = reason::OBJECT_TOO_LARGE;
+        set_condition(
+            &mut status.conditions,
+            type_,
+            truth,
+            reason,
+            message,
+            generation,
+            now,
+        );
+    }
+    status
+}
+
 pub(super) struct Writer<'a> {
     pub(super) status: InferenceRequestStatus,
     generation: Option<i64>,
@@ -109,6 +138,14 @@ impl<'a> Writer<'a> {
     /// Slices are queued, and there is no pool that may be given any.
     pub(super) fn without_pools(&mut self, message: &str) {
         self.set(condition::READY, Truth::False, reason::NO_FITTING_POOL, message);
+    }
+
+    /// Nothing can be stored or read now; what was found before stays.
+    pub(super) fn without_store(&mut self, why: &str) {
+        self.set(condition::READY, Truth::False, reason::STORE_UNAVAILABLE, why);
+        if self.status.phase == RequestPhase::Pending {
+            self.waiting(RequestPhase::Pending, reason::STORE_UNAVAILABLE, why);
+        }
     }
 
     /// Every slice is verified, and nobody knows yet whether the answer is right.

@@ -283,3 +283,39 @@ fn a_claim_is_contested_only_by_another_miner_of_another_owner() {
     assert!(!contested(&["evil/a", "evil/b"], false), "one owner");
     assert!(!contested(&["evil/a", "other/b"], true), "one miner");
 }
+
+#[test]
+fn a_claim_that_was_taken_back_has_never_been_and_an_excused_one_costs_no_miner() {
+    let mut bench = Bench::new(vec![request(1, 1, &["a"])]);
+    for _ in 0..20 {
+        let claimed = bench.take("a", seconds(0));
+        assert_eq!(claimed.attempt, 1);
+        bench.queue.take_back(uid(1), claimed.claim);
+    }
+    assert_eq!(bench.queue.take_ended(), []);
+    let claimed = bench.take("a", seconds(0));
+    bench.queue.excuse(uid(1), claimed.claim);
+    bench.queue.expire(seconds(60));
+    assert_eq!(bench.causes(), [Some(Cause::Operator)]);
+    assert_eq!(Cause::Operator.blame(), Blame::Operator);
+    // Nor does it what its worker says in the end.
+    let claimed = bench.take("a", seconds(60));
+    bench.queue.excuse(uid(1), claimed.claim);
+    bench.end(&claimed, draining(), seconds(64));
+    assert_eq!(bench.causes(), [Some(Cause::Draining)], "not late");
+}
+
+#[test]
+fn taking_a_claim_back_leaves_turns_as_they_were() {
+    let mut bench = Bench::new(vec![request(1, 2, &["a", "b"])]);
+    for _ in 0..5 {
+        let (a, b) = (bench.wait("a", seconds(0)), bench.wait("b", seconds(0)));
+        let answers = bench.assign(seconds(0));
+        let got: Vec<Ticket> = answers.iter().map(|(ticket, _)| *ticket).collect();
+        assert_eq!(got, [a, b]);
+        for (_, claimed) in answers {
+            let Claimed::Slice(s) = claimed else { panic!() };
+            bench.queue.take_back(uid(1), s.claim);
+        }
+    }
+}

@@ -135,3 +135,23 @@ fn a_pool_that_hoards_delays_nobody_by_more_than_a_second() {
         .count();
     assert!(hoarded <= 4, "the breaker holds: {hoarded}");
 }
+
+#[test]
+fn a_stand_in_that_is_taken_back_leaves_the_late_one_as_it_was() {
+    let mut bench = Bench::new(vec![request(1, 1, &["slow", "quick"])]);
+    let late = bench.take("slow", seconds(0));
+    let hedge = bench.take("quick", seconds(1));
+    assert!(hedge.stands_in);
+    bench.queue.take_back(uid(1), hedge.claim);
+    bench.add(request(2, 1, &["slow", "quick"]), seconds(1));
+    let other = bench.take("slow", seconds(1));
+    assert_eq!(other.request, uid(2), "nobody stands in for it");
+    let hedge = bench.take("quick", seconds(1));
+    assert_eq!((hedge.request, hedge.stands_in, hedge.attempt), (uid(1), true, 2));
+    // The late one's claim is taken back: the other has its place.
+    bench.queue.take_back(uid(1), late.claim);
+    assert_eq!(bench.ask("slow", seconds(1)), None);
+    bench.verify(&hedge, seconds(1));
+    assert!(bench.queue.all_verified(uid(1)));
+    assert_eq!(bench.causes(), [None]);
+}

@@ -54,6 +54,9 @@ impl Storm {
 
     fn step(&mut self) {
         self.now += millis(self.random.gen_range(0..400));
+        if self.random.gen_bool(0.1) {
+            self.change_consent();
+        }
         for name in HOSTILE.iter().copied().chain([HONEST]) {
             if self.random.gen_bool(0.7) && self.waiting.values().filter(|n| **n == name).count() < 3 {
                 let ticket = self.bench.wait(name, self.now);
@@ -96,6 +99,19 @@ impl Storm {
             }
         }
         self.account();
+    }
+
+    /// Other pools than before may see a request; the honest one always may.
+    fn change_consent(&mut self) {
+        let uid = uid(self.random.gen_range(1..=12));
+        let who = match self.random.gen_range(0..3) {
+            0 => only(&["honest"]),
+            1 => only(&["honest", "crash"]),
+            _ => everybody(),
+        };
+        if self.bench.queue.find(uid).is_some() {
+            self.bench.queue.consent(uid, who, self.now);
+        }
     }
 
     /// What a holder does with its claim; whether it still holds it.
@@ -154,6 +170,9 @@ impl Storm {
                 assert_eq!(pools.len(), slice.leases.len(), "different pools");
                 let places = slice.leases.iter().filter(|l| !l.stands_in).count();
                 assert!(places <= request.redundancy);
+                for lease in slice.leases.iter().filter(|l| l.submitted.is_none()) {
+                    assert!(queue.may_see(request.uid, &lease.pool, &lease.identity));
+                }
             }
         }
         for lease in queue.leases().filter(|l| l.submitted.is_none()) {
@@ -204,6 +223,7 @@ fn invariants_hold_under_hostile_sequences_and_every_request_is_done() {
         }
         storm.account();
         assert!(storm.bench.queue.requests.is_empty(), "seed {seed}");
+        assert!(storm.bench.queue.consents.is_empty(), "seed {seed}");
     }
 }
 

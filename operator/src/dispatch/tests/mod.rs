@@ -1,16 +1,19 @@
 //! Behaviour of the queue, with the time as an argument.
 
 mod claims;
+mod consents;
 mod fairness;
 mod hedging;
 mod hostile;
 
 use std::time::Duration;
 
+use zkinfer_crds::k8s::ServedBy;
 use zkinfer_crds::wire::RefuseReason;
 use zkinfer_crds::{ClaimId, Digest, Identity, ParameterId, RequestUid, SliceIndex};
 
 use super::*;
+use crate::consent::{Consent, Lists, decide};
 
 const PARAMETERS: ParameterId = ParameterId::Halo2KzgBn254V1;
 
@@ -58,6 +61,30 @@ fn request(n: u8, slices: u32, pools: &[&str]) -> QueuedRequest {
     }
 }
 
+/// A Model of the namespace `home` is served by these namespaces too.
+fn only(namespaces: &[&str]) -> Consent {
+    let entry = |namespace: &&str| ServedBy {
+        namespace: (*namespace).to_owned(),
+        identity: None,
+    };
+    let served_by: Vec<ServedBy> = namespaces.iter().map(entry).collect();
+    consent(Some(&served_by))
+}
+
+/// Everybody may serve it.
+fn everybody() -> Consent {
+    consent(None).or_of_the_runner()
+}
+
+fn consent(served_by: Option<&[ServedBy]>) -> Consent {
+    let lists = Lists {
+        own: None,
+        operator_namespace: "system",
+        operator: None,
+    };
+    decide("home", "model", served_by, &lists)
+}
+
 fn invalid() -> AttemptEnd {
     AttemptEnd::Invalid("no".to_owned())
 }
@@ -86,7 +113,7 @@ fn facts(name: &str) -> PoolFacts {
 }
 
 impl Bench {
-    /// With these requests, and every pool that they name.
+    /// With these requests, and every pool that they name: each may see them.
     fn new(requests: Vec<QueuedRequest>) -> Self {
         let mut bench = Self {
             queue: Queue::new(seconds(5)),
@@ -104,6 +131,7 @@ impl Bench {
                 self.queue.know(id, facts(id.as_str()), now);
             }
         }
+        self.queue.consent(request.uid, everybody(), now);
         self.queue.add(request, now);
     }
 

@@ -1,5 +1,7 @@
 //! Who may call what, and read what; what is wrong with a call is named.
 
+use zkinfer_crds::wire::MAX_BODY_BYTES;
+
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -215,7 +217,7 @@ async fn names_what_is_wrong_with_a_call() {
             "{refusal}"
         );
     }
-    let long = changed("worker", json!("w".repeat(MAX_JSON_BYTES)));
+    let long = changed("worker", json!("w".repeat(MAX_BODY_BYTES)));
     assert_eq!(
         said(Method::POST, claims, &alpha, long).await,
         is(413, "TooLarge")
@@ -233,4 +235,56 @@ async fn a_pools_right_to_read_ends_with_the_request() {
         problem(world.blob(&worker(ALPHA), inputs).await).await,
         is(404, "NotFound")
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_see_a_request_no_more_loses_its_claim_and_its_files_and_is_not_to_blame() {
+    let world = World::new(&[ALPHA, BETA]).await;
+    let grant = world.grant(ALPHA).await;
+    assert_eq!(world.blob(&worker(ALPHA), grant.graph.digest).await.status(), 200);
+    let only = |name: &str| {
+        [ServedBy {
+            namespace: "default".to_owned(),
+            identity: Some(identity(name)),
+        }]
+    };
+    world.consent("elsewhere", &only(BETA));
+    let end = world.end_of(&grant).await;
+    assert_eq!(
+        (end.blame(), &end),
+        (Some(Blame::Nobody), &AttemptEnd::ConsentWithdrawn)
+    );
+    for blob in [&grant.manifest, &grant.graph, &grant.inputs] {
+        let refused = problem(world.blob(&worker(ALPHA), blob.digest).await).await;
+        assert_eq!(refused, is(404, "NotFound"));
+    }
+    assert_eq!(
+        problem(world.submit(&grant, "proof").await).await,
+        is(410, "ClaimOver")
+    );
+    assert_eq!(world.claim(&worker(ALPHA), 0).await.status(), 204);
+    let mut of_the_request = claim_request(0);
+    of_the_request["request"] = json!(REQUEST);
+    let call = world.call(Method::POST, "/v1/work/claims", &worker(ALPHA));
+    let told = call.json(&of_the_request).send().await.unwrap();
+    assert_eq!(
+        problem(told).await,
+        is(410, "Over"),
+        "its Job has nothing to wait for"
+    );
+    // The other pool takes it, and keeps it while nothing changes for it.
+    let other = world.grant(BETA).await;
+    assert_eq!(other.slice, grant.slice);
+    world.consent("elsewhere", &[only(ALPHA), only(BETA)].concat());
+    assert_eq!(world.blob(&worker(BETA), other.graph.digest).await.status(), 200);
+    // It may again: what it was granted before it may read again, and it is given more.
+    assert_eq!(world.blob(&worker(ALPHA), grant.graph.digest).await.status(), 200);
+    assert_ne!(world.grant(ALPHA).await.slice, other.slice);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_list_lets_no_other_namespaces_pool_in() {
+    let world = World::new(&[ALPHA]).await;
+    world.consent("elsewhere", &[]);
+    assert_eq!(world.claim(&worker(ALPHA), 0).await.status(), 204);
 }

@@ -16,10 +16,11 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
+use zkinfer_crds::k8s::ServedBy;
 use zkinfer_crds::wire::{ClaimGrant, MAX_ENVELOPE_BYTES};
 use zkinfer_crds::{Digest, ParameterId, ProofSystem, RequestUid};
 use zkml::envelope::Envelope;
 
 use self::world::*;
 use super::*;
-use crate::dispatch::AttemptEnd;
+use crate::dispatch::{AttemptEnd, Blame};

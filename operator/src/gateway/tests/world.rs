@@ -10,6 +10,7 @@ use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 use zkinfer_crds::compile_report::{Accuracy, CompileReport, CompiledSlice, Halo2Files};
+use zkinfer_crds::k8s::ServedBy;
 use zkinfer_crds::k8s::inference_request::InlineTensor;
 use zkinfer_crds::wire::{BlobRef, ClaimGrant, Problem};
 use zkinfer_crds::{ClaimId, Digest, Identity, ProofSystem, RequestUid};
@@ -23,6 +24,7 @@ use zkml::slice::{SlicePlan, SlicingOptions};
 
 use super::super::*;
 use crate::artifacts::Artifacts;
+use crate::consent::{Lists, decide};
 use crate::dispatch::{Attempt, AttemptEnd, PoolFacts, PoolId, TokenKey, WorkerAuth};
 use crate::runs::{CompiledModel, Run, Terms};
 
@@ -51,17 +53,11 @@ pub(super) fn files_of(system: ProofSystem) -> &'static Files {
 }
 
 fn compiled(proof_system: ProofSystem) -> Files {
-    let slicing = SlicingOptions {
-        parallelism: 2,
-        memory_per_worker: None,
-    };
+    let slicing = SlicingOptions::at_least(2);
     let options = CompileOptions {
-        profile: None,
         error_budget_millionths: 200_000,
-        output_scale: None,
-        compare_top1: true,
-        proof_system,
         slicing,
+        ..CompileOptions::new(proof_system)
     };
     let plan = plan(MODEL, None, &options).unwrap();
     let setup = plan.setup(Some(&SrsSource::Development)).unwrap();
@@ -205,7 +201,20 @@ impl World {
             self.dispatcher.know(&pool(name), facts);
         }
         let pools = pools.iter().map(|name| pool(name)).collect();
+        // The pools' own.
+        self.consent("default", &[]);
         self.dispatcher.add(Arc::new(run.await.unwrap()), 0, 1, pools);
+    }
+
+    /// The request's Model is in this namespace and says this of who may serve it.
+    pub(super) fn consent(&self, namespace: &str, served_by: &[ServedBy]) {
+        let lists = Lists {
+            own: None,
+            operator_namespace: "system",
+            operator: None,
+        };
+        let consent = decide(namespace, "wine", Some(served_by), &lists);
+        self.dispatcher.consent(REQUEST, consent);
     }
 
     pub(super) fn call(&self, method: Method, path: &str, token: &str) -> RequestBuilder {

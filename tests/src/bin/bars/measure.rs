@@ -17,10 +17,7 @@ use zkml::slice::{self, SlicePlan, SlicingOptions};
 
 use super::layers::{Layer, input};
 
-const SLICING: SlicingOptions = SlicingOptions {
-    parallelism: 1,
-    memory_per_worker: None,
-};
+const SLICING: SlicingOptions = SlicingOptions::at_least(1);
 
 /// What was measured; sums over the slices where nothing else is said.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -70,12 +67,8 @@ fn work(layer: Layer, system: ProofSystem) -> Result<(IntGraph, IntTensor, Vec<S
         .map(|v| vec![v.to_vec()])
         .collect();
     let options = CompileOptions {
-        profile: None,
-        error_budget_millionths: 10_000,
-        output_scale: None,
-        compare_top1: true,
-        proof_system: system,
         slicing: SLICING,
+        ..CompileOptions::new(system)
     };
     let plan = plan(&onnx, Some(&samples), &options)?;
     let given = read_json(&std::fs::read(model_file("data/digit-7.json"))?, 1 << 20)?;

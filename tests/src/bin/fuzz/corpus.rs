@@ -4,16 +4,21 @@ use std::error::Error;
 
 use clap::ValueEnum;
 use rand::rngs::OsRng;
+use zkinfer_crds::compile_report::CompileOutcome;
+use zkinfer_crds::wire::{ClaimRequest, Refusal};
 use zkinfer_crds::{ClaimId, Identity, ProofSystem, RequestUid, SliceIndex};
-use zkinfer_tests::local::model_file;
+use zkinfer_tests::local::{model_file, repository};
 use zkml::backend::{Circuit, NO_SRS, parameter_id};
 use zkml::compile::{CompileOptions, compile, plan};
 use zkml::envelope::Envelope;
-use zkml::graph::{IntGraph, IntTensor, import, tensor_file};
+use zkml::graph::import::OPERATORS;
+use zkml::graph::{Inputs, IntGraph, IntTensor, import, tensor_file};
 use zkml::halo2::{CircuitShape, Role};
 use zkml::manifest::Manifest;
 use zkml::receipt::{Receipt, ReceiptBuilder};
 use zkml::slice::SlicingOptions;
+
+use super::gateway;
 
 /// A decoder of foreign bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -32,6 +37,16 @@ pub(super) enum Decoder {
     Npy,
     /// A tensor in JSON.
     Json,
+    /// A worker's request for a claim.
+    Claim,
+    /// A claim that is handed back.
+    Refusal,
+    /// A compiler's report.
+    Report,
+    /// A claim's token.
+    ClaimToken,
+    /// A compiler's token.
+    CompileToken,
 }
 
 /// No decoder is given more values than these.
@@ -41,11 +56,9 @@ impl Decoder {
     /// Memory that it may take beside a few times its input.
     pub(super) const fn memory(self) -> usize {
         match self {
-            Self::Receipt | Self::Manifest | Self::Graph | Self::Envelope | Self::Npy | Self::Json => {
-                64 << 20
-            }
             // The library that types a model keeps a copy of every constant for each of its passes.
             Self::Onnx => 256 << 20,
+            _ => 64 << 20,
         }
     }
 
@@ -71,7 +84,12 @@ impl Decoder {
             Self::Envelope => Envelope::from_bytes(bytes).map_or(Ok(false), |e| same(e.to_bytes())),
             Self::Onnx => Ok(import(bytes).is_ok()),
             Self::Npy => Ok(tensor_file::read_npy(bytes, MOST_VALUES).is_ok()),
-            Self::Json => Ok(tensor_file::read_json(bytes, MOST_VALUES).is_ok()),
+            Self::Json => Ok(Inputs::read(bytes, MOST_VALUES).is_ok()),
+            Self::Claim => gateway::body(bytes, ClaimRequest::read),
+            Self::Refusal => gateway::body(bytes, Refusal::read),
+            Self::Report => gateway::body(bytes, CompileOutcome::read),
+            Self::ClaimToken => gateway::claim_token(bytes),
+            Self::CompileToken => gateway::compile_token(bytes),
         }
     }
 }
@@ -86,15 +104,9 @@ impl Corpus {
         for (model, parallelism) in [("wine.onnx", 1), ("digits-residual.onnx", 3)] {
             let onnx = std::fs::read(model_file(model))?;
             let options = CompileOptions {
-                profile: None,
                 error_budget_millionths: 1_000_000,
-                output_scale: None,
-                compare_top1: true,
-                proof_system: ProofSystem::SumcheckWhir,
-                slicing: SlicingOptions {
-                    parallelism,
-                    memory_per_worker: None,
-                },
+                slicing: SlicingOptions::at_least(parallelism),
+                ..CompileOptions::new(ProofSystem::SumcheckWhir)
             };
             let plan = plan(&onnx, None, &options)?;
             let setup = plan.setup(None)?;
@@ -128,6 +140,10 @@ impl Corpus {
             graphs.push(compiled.graph);
         }
         let read = |name: &str| std::fs::read(model_file(name));
+        let mut models = seeds()?;
+        for name in ["wine.onnx", "digits.onnx", "digits-residual.onnx"] {
+            models.push(read(name)?);
+        }
         let json = [
             "[[0.5,-1,2e3],[1,2,3]]",
             r#"{"x":[[0.25,1],[2,3]],"y":[1]}"#,
@@ -141,17 +157,27 @@ impl Corpus {
             (Decoder::Manifest, manifests),
             (Decoder::Graph, graphs),
             (Decoder::Envelope, envelopes),
-            (
-                Decoder::Onnx,
-                vec![
-                    read("wine.onnx")?,
-                    read("digits.onnx")?,
-                    read("digits-residual.onnx")?,
-                ],
-            ),
+            (Decoder::Onnx, models),
             (Decoder::Npy, vec![npy]),
             (Decoder::Json, jsons),
+            (Decoder::Claim, gateway::claims()),
+            (Decoder::Refusal, gateway::refusals()),
+            (Decoder::Report, gateway::reports()),
+            (Decoder::ClaimToken, gateway::claim_tokens()),
+            (Decoder::CompileToken, gateway::compile_tokens()),
         ]))
+    }
+
+    /// Every honest file is read: else what is made of it is refused at once, and nothing behind that is met.
+    pub(super) fn is_read(&self) -> Result<(), String> {
+        for (decoder, files) in &self.0 {
+            for (at, file) in files.iter().enumerate() {
+                if !decoder.read(file)? {
+                    return Err(format!("{decoder:?}: its honest file {at} is not read"));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Those of a decoder, at least one.
@@ -176,6 +202,24 @@ impl Corpus {
     pub(super) fn graph(&self) -> &[u8] {
         &self.files(Decoder::Graph)[0]
     }
+}
+
+/// The models of `tests/seeds/onnx`, which together have every operator that is read.
+fn seeds() -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
+    let mut files = std::fs::read_dir(repository().join("tests/seeds/onnx"))?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<Vec<_>, std::io::Error>>()?;
+    // An input is a function of its number, on every machine.
+    files.sort();
+    let models = files.iter().map(std::fs::read).collect::<Result<Vec<_>, _>>()?;
+    for operator in OPERATORS {
+        // A node's field 4, as protocol buffers write it.
+        let field = [&[0x22, operator.len() as u8][..], operator.as_bytes()].concat();
+        if !models.iter().any(|m| m.windows(field.len()).any(|w| w == field)) {
+            return Err(format!("no seed in tests/seeds/onnx has the operator {operator}").into());
+        }
+    }
+    Ok(models)
 }
 
 fn zeros(graph: &IntGraph, id: u32) -> IntTensor {

@@ -1,4 +1,5 @@
-//! Feeds every decoder of the engine that reads foreign bytes with changed files, and asserts what it may take.
+//! Feeds every decoder that reads foreign bytes, the engine's and the gateway's, with changed files, and asserts what it may
+//! take.
 //!
 //! ```text
 //! target/release/fuzz --inputs 1000000          # each decoder, which takes hours for ONNX files alone
@@ -10,6 +11,7 @@
 //! panic ends the run.
 
 mod corpus;
+mod gateway;
 mod memory;
 mod mutate;
 
@@ -70,6 +72,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     // The ONNX reader panics inside, which is caught there; its messages would drown all others.
     std::panic::set_hook(Box::new(|_| ()));
     let corpus = Corpus::new()?;
+    corpus.is_read()?;
     for &decoder in Decoder::value_variants() {
         if args.decoder.is_none_or(|only| only == decoder) {
             fuzz(args, decoder, &corpus)?;
@@ -102,7 +105,7 @@ fn fuzz(args: &Args, decoder: Decoder, corpus: &Corpus) -> Result<(), Box<dyn Er
     }
     let taken = memory.more()?;
     println!(
-        "{decoder:<9?} {:>8} inputs, {accepted} of them read; the longest took {longest:.1?}, all {:.0?}; at most {} KiB more memory",
+        "{decoder:<12?} {:>8} inputs, {accepted} of them read; the longest took {longest:.1?}, all {:.0?}; at most {} KiB more memory",
         number - args.first,
         began.elapsed(),
         taken >> 10,

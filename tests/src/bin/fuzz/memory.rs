@@ -3,12 +3,14 @@
 use std::error::Error;
 use std::fs;
 
+use zkinfer_crds::compile_report::CompileOutcome;
 use zkml::canonical::DECODING_MEMORY;
 use zkml::graph::IntGraph;
 use zkml::manifest::Manifest;
 use zkml::receipt::{MAX_RECEIPT_BYTES, Receipt};
 
 use super::corpus::Corpus;
+use super::gateway;
 
 /// What an allocator and a stack may take beside.
 const SLACK: usize = 4 << 20;
@@ -117,24 +119,19 @@ pub(super) fn run() -> Result<(), Box<dyn Error>> {
     let mut worst = 0;
     for (name, bytes) in &cases {
         for (decoder, decode) in decoders {
-            let memory = Memory::now()?;
-            let read = decode(bytes);
-            let taken = memory.more()?;
-            let limit = bytes.len() + DECODING_MEMORY + SLACK;
-            println!(
-                "{decoder:<8} {:>6.1} MiB more for {:>6.1} MiB of {name}{}",
-                taken as f64 / f64::from(1 << 20),
-                bytes.len() as f64 / f64::from(1 << 20),
-                if read { ": read" } else { "" }
-            );
-            worst = worst.max(taken.saturating_sub(bytes.len()));
-            if taken > limit {
-                return Err(format!("{decoder}, {name}: {taken} bytes of memory, at most {limit}").into());
-            }
+            let (read, beside) = decoded(decoder, name, bytes, decode)?;
+            worst = worst.max(beside);
             // The honest ones must have been read, or nothing was measured.
             if name.starts_with("a receipt") && decoder == "Receipt" && !read {
                 return Err(format!("{name} was not read").into());
             }
+        }
+    }
+    for (name, bytes) in gateway::large_reports() {
+        let (read, beside) = decoded("Report", name, &bytes, |b| CompileOutcome::read(b).is_ok())?;
+        worst = worst.max(beside);
+        if !read {
+            return Err(format!("the report of many {name} was not read").into());
         }
     }
     println!(
@@ -142,4 +139,27 @@ pub(super) fn run() -> Result<(), Box<dyn Error>> {
         worst as f64 / f64::from(1 << 20)
     );
     Ok(())
+}
+
+/// Whether a file was read, and the memory that this took beside its size; an error beyond the limit.
+fn decoded(
+    decoder: &str,
+    name: &str,
+    bytes: &[u8],
+    decode: fn(&[u8]) -> bool,
+) -> Result<(bool, usize), Box<dyn Error>> {
+    let memory = Memory::now()?;
+    let read = decode(bytes);
+    let taken = memory.more()?;
+    let limit = bytes.len() + DECODING_MEMORY + SLACK;
+    println!(
+        "{decoder:<8} {:>6.1} MiB more for {:>6.1} MiB of {name}{}",
+        taken as f64 / f64::from(1 << 20),
+        bytes.len() as f64 / f64::from(1 << 20),
+        if read { ": read" } else { "" }
+    );
+    if taken > limit {
+        return Err(format!("{decoder}, {name}: {taken} bytes of memory, at most {limit}").into());
+    }
+    Ok((read, taken.saturating_sub(bytes.len())))
 }

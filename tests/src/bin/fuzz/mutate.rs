@@ -6,6 +6,10 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
 use super::corpus::Decoder;
+use super::gateway;
+
+mod body;
+mod token;
 
 /// Numbers that are at some edge.
 const EDGES: [i128; 14] = [
@@ -41,6 +45,9 @@ pub(super) fn mutated(decoder: Decoder, files: &[Vec<u8>], rng: &mut StdRng) -> 
             Decoder::Onnx => protobuf(&bytes, rng, 0),
             Decoder::Npy => npy(&bytes, rng),
             Decoder::Json => json(&bytes, rng),
+            Decoder::Claim | Decoder::Refusal | Decoder::Report => body::changed(&bytes, rng),
+            Decoder::ClaimToken => token::changed(&bytes, files, &gateway::compile_tokens(), rng),
+            Decoder::CompileToken => token::changed(&bytes, files, &gateway::claim_tokens(), rng),
         };
     }
     if rng.gen_range(0..4) == 0 {

@@ -4,22 +4,9 @@ use super::{
     Call, Made, Operator, Step, Tensor,
     matmul::{Matrix, product},
     one, op, same_type, size,
-    window::{Axis, axes, kernel},
+    window::{Axis, WINDOWS, axes, kernel},
 };
-use crate::{
-    Values,
-    attribute::{Declared, int, ints, text},
-    limits::volume,
-};
-
-const WINDOWS: &[Declared] = &[
-    text("auto_pad"),
-    ints("dilations"),
-    int("group"),
-    ints("kernel_shape"),
-    ints("pads"),
-    ints("strides"),
-];
+use crate::{Values, limits::volume};
 
 pub(super) const OPERATORS: &[Operator] = &[op("Conv", 2, 3, conv).since(1).attributes(WINDOWS)];
 

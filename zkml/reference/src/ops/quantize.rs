@@ -2,21 +2,13 @@
 
 use super::{
     Call, Made, Operator, Step, Tensor, cast::named_type, conv::convolve, matmul::multiplied, one, op, size,
+    window::WINDOWS,
 };
 use crate::{
     ElementType, Values,
-    attribute::{Declared, int, ints, text},
+    attribute::int,
     layout::{axis, strides},
 };
-
-const WINDOWS: &[Declared] = &[
-    text("auto_pad"),
-    ints("dilations"),
-    int("group"),
-    ints("kernel_shape"),
-    ints("pads"),
-    ints("strides"),
-];
 
 pub(super) const OPERATORS: &[Operator] = &[
     op("ConvInteger", 2, 4, conv_integer)

@@ -17,35 +17,24 @@ pub(super) const OPERATORS: &[Operator] = &[
     op("RNN", 3, 6, |c| run(c, 1, &["Tanh"], rnn)).attributes(RNN),
 ];
 
-const RNN: &[Declared] = &[
-    floats("activation_alpha"),
-    floats("activation_beta"),
-    texts("activations"),
-    float("clip"),
-    text("direction"),
-    int("hidden_size"),
-    int("layout").from(14),
-];
-const GRU: &[Declared] = &[
-    floats("activation_alpha"),
-    floats("activation_beta"),
-    texts("activations"),
-    float("clip"),
-    text("direction"),
-    int("hidden_size"),
-    int("layout").from(14),
-    int("linear_before_reset"),
-];
-const LSTM: &[Declared] = &[
-    floats("activation_alpha"),
-    floats("activation_beta"),
-    texts("activations"),
-    float("clip"),
-    text("direction"),
-    int("hidden_size"),
-    int("input_forget"),
-    int("layout").from(14),
-];
+/// What all of them declare, and some more.
+macro_rules! declared {
+    ($($more:expr),*) => {
+        &[
+            floats("activation_alpha"),
+            floats("activation_beta"),
+            texts("activations"),
+            float("clip"),
+            text("direction"),
+            int("hidden_size"),
+            int("layout").from(14),
+            $($more),*
+        ]
+    };
+}
+const RNN: &[Declared] = declared![];
+const GRU: &[Declared] = declared![int("linear_before_reset")];
+const LSTM: &[Declared] = declared![int("input_forget")];
 
 type Activation = fn(f64) -> f64;
 

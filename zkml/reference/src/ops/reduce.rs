@@ -23,6 +23,11 @@ const SINCE_13: &[Declared] = &[
 ];
 const ARG: &[Declared] = &[int("axis"), int("keepdims"), int("select_last_index").from(12)];
 
+/// An operator that reduces over axes, which are an attribute before opset 18 and an input since.
+const fn reduction(name: &'static str, run: fn(&Call) -> Made) -> Operator {
+    op(name, 1, 2, run).since(1).attributes(SINCE_18)
+}
+
 pub(super) const OPERATORS: &[Operator] = &[
     op("ArgMax", 1, 1, |c| arg(c, |best, next| next > best))
         .since(1)
@@ -30,36 +35,18 @@ pub(super) const OPERATORS: &[Operator] = &[
     op("ArgMin", 1, 1, |c| arg(c, |best, next| next < best))
         .since(1)
         .attributes(ARG),
-    op("ReduceL1", 1, 2, |c| reduce(c, L1))
-        .since(1)
-        .attributes(SINCE_18),
-    op("ReduceL2", 1, 2, |c| reduce(c, L2))
-        .since(1)
-        .attributes(SINCE_18),
-    op("ReduceLogSum", 1, 2, |c| reduce(c, LOG_SUM))
-        .since(1)
-        .attributes(SINCE_18),
-    op("ReduceLogSumExp", 1, 2, log_sum_exp)
-        .since(1)
-        .attributes(SINCE_18),
-    op("ReduceMax", 1, 2, |c| extreme(c, MAX, |a, b| a | b, false))
-        .since(1)
-        .attributes(SINCE_18),
-    op("ReduceMean", 1, 2, |c| reduce(c, MEAN))
-        .since(1)
-        .attributes(SINCE_18),
-    op("ReduceMin", 1, 2, |c| extreme(c, MIN, |a, b| a & b, true))
-        .since(1)
-        .attributes(SINCE_18),
-    op("ReduceProd", 1, 2, |c| reduce(c, PROD))
-        .since(1)
-        .attributes(SINCE_18),
+    reduction("ReduceL1", |c| reduce(c, L1)),
+    reduction("ReduceL2", |c| reduce(c, L2)),
+    reduction("ReduceLogSum", |c| reduce(c, LOG_SUM)),
+    reduction("ReduceLogSumExp", log_sum_exp),
+    reduction("ReduceMax", |c| extreme(c, MAX, |a, b| a | b, false)),
+    reduction("ReduceMean", |c| reduce(c, MEAN)),
+    reduction("ReduceMin", |c| extreme(c, MIN, |a, b| a & b, true)),
+    reduction("ReduceProd", |c| reduce(c, PROD)),
     op("ReduceSum", 1, 2, |c| reduce(c, SUM))
         .since(1)
         .attributes(SINCE_13),
-    op("ReduceSumSquare", 1, 2, |c| reduce(c, SUM_SQUARE))
-        .since(1)
-        .attributes(SINCE_18),
+    reduction("ReduceSumSquare", |c| reduce(c, SUM_SQUARE)),
 ];
 
 /// A reduction: what one value adds to what there is, from what it begins, and what becomes of the end.

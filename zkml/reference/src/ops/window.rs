@@ -3,7 +3,20 @@
 //! Invariant: every window's places are stated along each axis on its own; places outside of the input are padding.
 
 use super::{Call, Step, size};
-use crate::limits::volume;
+use crate::{
+    attribute::{Declared, int, ints, text},
+    limits::volume,
+};
+
+/// What convolutions declare.
+pub(super) const WINDOWS: &[Declared] = &[
+    text("auto_pad"),
+    ints("dilations"),
+    int("group"),
+    ints("kernel_shape"),
+    ints("pads"),
+    ints("strides"),
+];
 
 /// Windows along one axis.
 #[derive(Debug, Clone, Copy)]
@@ -146,8 +159,14 @@ pub(super) fn axes(call: &Call, input: &[usize], kernel: &[usize]) -> Step<Vec<A
                 let free =
                     free.ok_or_else(|| format!("a window of {extent} on {padded} values of axis {i}"))?;
                 axis.output = free / axis.stride + 1;
-                // A window may begin in the input and end beyond the padding, but not begin behind the input.
                 let partial = ceil && free % axis.stride != 0;
+                // ONNX's text has whole windows only, its shape inference one more, and programs do either.
+                if partial && mode == "VALID" {
+                    return Err("auto_pad is `VALID` with ceil_mode: whether a last window that is not whole counts is \
+                                told in several ways"
+                        .into());
+                }
+                // A window may begin in the input and end beyond the padding, but not begin behind the input.
                 if partial && axis.output * axis.stride < axis.begin + input {
                     axis.output += 1;
                 }

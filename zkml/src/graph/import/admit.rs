@@ -73,6 +73,8 @@ const FOLDABLE: &[&str] = &[
 ];
 
 const MAX_RANK: usize = 8;
+/// Names that all nodes read and make: several for each, since a node of many operands becomes as many typed nodes.
+const MAX_LINKS: usize = 4 * MAX_NODES;
 const MAX_NAME_LEN: usize = super::super::validate::MAX_NAME_LEN;
 const MAX_LIST_LEN: usize = 1 << 16;
 
@@ -99,7 +101,7 @@ fn limit(place: &str, what: &'static str, got: usize, limit: usize) -> Result<()
         Err(ImportError::Limit {
             place: place.to_owned(),
             what,
-            limit,
+            limit: limit as u64,
         })
     }
 }
@@ -130,6 +132,7 @@ pub(super) fn admit(mut proto: ModelProto) -> Result<Admitted, ImportError> {
         return Err(malformed("there is no output"));
     }
     check_operators(graph)?;
+    check_forms(graph)?;
     let mut constants = HashMap::new();
     for tensor in &graph.initializer {
         constants.insert(tensor.name.clone(), check_tensor(&tensor.name, tensor)?);
@@ -200,6 +203,39 @@ fn check_operators(graph: &GraphProto) -> Result<(), ImportError> {
     } else {
         Err(ImportError::Unsupported(unsupported))
     }
+}
+
+/// Forms that typing would not come through, or not soon.
+fn check_forms(graph: &GraphProto) -> Result<(), ImportError> {
+    let links = graph.node.iter().map(|n| n.input.len() + n.output.len()).sum();
+    limit("model", "names that nodes read and make", links, MAX_LINKS)?;
+    for node in &graph.node {
+        let attribute = |name: &str| node.attribute.iter().find(|a| a.name == name);
+        match node.op_type.as_str() {
+            // With an axis twice tract never ends, and takes all memory.
+            "Transpose" => {
+                let perm = attribute("perm").map_or(&[][..], |a| &a.ints);
+                let axes: HashSet<i64> = perm.iter().copied().collect();
+                let all = (0..perm.len() as i64).all(|axis| axes.contains(&axis));
+                if !all {
+                    return Err(malformed(format!(
+                        "node `{}`: perm {perm:?} is no permutation of its axes",
+                        name_of(node)
+                    )));
+                }
+            }
+            // tract passes over the attribute; outputs beyond the first are those of training.
+            "BatchNormalization" if attribute("training_mode").is_some_and(|a| a.i != 0) => {
+                return Err(ImportError::Unsupported(vec![UnsupportedNode {
+                    node: name_of(node).to_owned(),
+                    op: node.op_type.clone(),
+                    reason: "normalisation by the batch, as in training".into(),
+                }]));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Every name that is read exists, and no name is made twice.

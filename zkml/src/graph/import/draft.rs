@@ -1,14 +1,20 @@
 //! The float graph under construction: tensors, nodes, and constants by their place in the typed model.
 //!
-//! Invariant: nodes stand in topological order; every tensor's length is within the limit.
+//! Invariant: nodes stand in topological order; every tensor's length is within the limit, and so is what all tensors hold
+//! and what all nodes keep: a constant that many nodes read is in the file once and in the graph for each of them.
 
 use std::sync::Arc;
 
 use tract_onnx::prelude::Tensor;
 
 use super::super::float::{FloatMap, FloatNode, FloatOp, FloatTensor};
+use super::super::validate::{MAX_COEFFICIENTS, MAX_TOTAL_LEN};
 use super::super::{Activation, TensorId};
 use super::MAX_TENSOR_LEN;
+
+/// Of the draft, which has more tensors than the graph: fusing and dropping come later.
+const MAX_DRAFT_LEN: usize = 2 * MAX_TOTAL_LEN;
+const MAX_DRAFT_COEFFICIENTS: usize = MAX_COEFFICIENTS;
 
 /// Why one node cannot be translated. The caller adds the node's name and goes on with the others.
 #[derive(Debug)]
@@ -19,6 +25,8 @@ pub(super) enum Refusal {
     NonFinite,
     /// A tensor is too large.
     TooLarge,
+    /// All of them together are: more than so many.
+    Together(&'static str, usize),
 }
 
 /// What `Refusal`s are made of in most places.
@@ -87,6 +95,20 @@ pub(super) struct Draft {
     pub nodes: Vec<FloatNode>,
     pub inputs: Vec<TensorId>,
     pub outputs: Vec<TensorId>,
+    /// Values of all tensors.
+    values: usize,
+    /// Coefficients and indices of all nodes.
+    kept: usize,
+}
+
+/// What a node keeps in memory.
+fn kept(op: &FloatOp) -> usize {
+    match op {
+        FloatOp::Linear { map, .. } => map.weight().len() + map.bias().len(),
+        // A list by itself is as much as six indices.
+        FloatOp::Max { windows } => windows.iter().map(|w| w.len() + 6).sum(),
+        FloatOp::Wiring { source } => source.as_ref().map_or(0, Vec::len),
+    }
 }
 
 impl Draft {
@@ -99,7 +121,10 @@ impl Draft {
         match len {
             None => return Err(Refusal::TooLarge),
             Some(0) => return unsupported("a tensor without values"),
-            Some(_) => {}
+            Some(len) => self.values += len,
+        }
+        if self.values > MAX_DRAFT_LEN {
+            return Err(Refusal::Together("values in all tensors", MAX_DRAFT_LEN));
         }
         let id = TensorId(self.tensors.len() as u32);
         // Every dimension divides the length, which fits.
@@ -127,6 +152,11 @@ impl Draft {
         shape: &[usize],
     ) -> Result<TensorId, Refusal> {
         let output = self.tensor(name, shape)?;
+        self.kept += kept(&op);
+        if self.kept > MAX_DRAFT_COEFFICIENTS {
+            let what = "coefficients and indices in all nodes";
+            return Err(Refusal::Together(what, MAX_DRAFT_COEFFICIENTS));
+        }
         if let FloatOp::Linear { map, .. } = &op {
             if !map.weight().iter().chain(map.bias()).all(|v| v.is_finite()) {
                 return Err(Refusal::NonFinite);

@@ -16,6 +16,7 @@ mod pool;
 mod translate;
 mod wiring;
 
+use std::cell::Cell;
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -23,7 +24,8 @@ use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::{Framework, InferenceModelExt, TypedModel};
 use tract_onnx::tract_core::optim::Optimizer;
 
-use super::float::FloatGraph;
+use super::float::{FloatGraph, FloatOp};
+use super::validate::{MAX_MULTIPLICATIONS, MAX_TOTAL_LEN};
 
 pub use admit::OPERATORS;
 
@@ -65,7 +67,7 @@ pub enum ImportError {
         /// What there is too much of.
         what: &'static str,
         /// The most that is accepted.
-        limit: usize,
+        limit: u64,
     },
     /// A tensor's data is in another file.
     #[error("tensor `{0}` keeps its data in another file; export the model as one file")]
@@ -115,10 +117,11 @@ pub fn import(onnx: &[u8]) -> Result<FloatGraph, ImportError> {
         return Err(ImportError::Limit {
             place: "file".into(),
             what: "bytes",
-            limit: MAX_BYTES,
+            limit: MAX_BYTES as u64,
         });
     }
     // tract and its protobuf decoder are made for files that one trusts: some malformed ones make them panic.
+    let at_work = AtWork::begin();
     let guarded = catch_unwind(AssertUnwindSafe(|| {
         let proto = tract_onnx::onnx()
             .proto_model_for_read(&mut Cursor::new(onnx))
@@ -126,15 +129,70 @@ pub fn import(onnx: &[u8]) -> Result<FloatGraph, ImportError> {
         let admitted = admit::admit(proto)?;
         let model = type_model(&admitted.proto).map_err(|e| ImportError::Malformed(format!("{e:#}")))?;
         let draft = translate::translate(&model, &admitted)?;
-        fuse::fuse(draft, &admitted.outputs)
+        let graph = fuse::fuse(draft, &admitted.outputs)?;
+        check_totals(&graph)?;
+        Ok(graph)
     }));
+    drop(at_work);
     guarded.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text
-            .or_else(|| panic.downcast_ref::<&str>().copied())
-            .unwrap_or("no message");
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        // What follows the first line is a trace of tract's.
+        let text = text.and_then(|t| t.lines().next()).unwrap_or("no message");
         Err(ImportError::Malformed(format!("the ONNX reader gave up: {text}")))
     })
+}
+
+thread_local! {
+    static AT_WORK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is in the reader, where a panic is caught and becomes an error: a program's panic hook has nothing
+/// to tell a person of it.
+#[must_use]
+pub fn reader_at_work() -> bool {
+    AT_WORK.get()
+}
+
+struct AtWork;
+
+impl AtWork {
+    fn begin() -> Self {
+        AT_WORK.set(true);
+        Self
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        AT_WORK.set(false);
+    }
+}
+
+/// What the integer graph may have in all, before anything is evaluated.
+fn check_totals(graph: &FloatGraph) -> Result<(), ImportError> {
+    let limit = |what: &'static str, got: u64, limit: u64| {
+        let place = "model".to_owned();
+        if got <= limit {
+            Ok(())
+        } else {
+            Err(ImportError::Limit { place, what, limit })
+        }
+    };
+    let values = graph.tensors.iter().map(|t| t.len() as u64).sum();
+    limit("values in all tensors", values, MAX_TOTAL_LEN as u64)?;
+    let of_node = |node: &super::float::FloatNode| match &node.op {
+        FloatOp::Linear { map, .. } => {
+            let output = graph.tensors.get(node.output.0 as usize);
+            map.multiplications(output.map_or(0, |t| t.len()))
+        }
+        FloatOp::Max { .. } | FloatOp::Wiring { .. } => 0,
+    };
+    let multiplications = graph
+        .nodes
+        .iter()
+        .fold(0u64, |n, node| n.saturating_add(of_node(node)));
+    limit("multiplications", multiplications, MAX_MULTIPLICATIONS)
 }
 
 /// Shapes and constants by tract. Output types and `value_info` in the file are claims that nothing needs.

@@ -87,7 +87,7 @@ pub(super) fn translate(model: &TypedModel, admitted: &Admitted) -> Result<Draft
         return Err(ImportError::Limit {
             place: "model".into(),
             what: "nodes after typing",
-            limit: MAX_NODES,
+            limit: MAX_NODES as u64,
         });
     }
     let mut draft = Draft::default();
@@ -122,7 +122,14 @@ pub(super) fn translate(model: &TypedModel, admitted: &Admitted) -> Result<Draft
                 return Err(ImportError::Limit {
                     place: name,
                     what: "values in a tensor",
-                    limit: super::MAX_TENSOR_LEN,
+                    limit: super::MAX_TENSOR_LEN as u64,
+                });
+            }
+            Err(Refusal::Together(what, limit)) => {
+                return Err(ImportError::Limit {
+                    place: name,
+                    what,
+                    limit: limit as u64,
                 });
             }
             Err(Refusal::Unsupported(reason)) => {
@@ -163,7 +170,12 @@ fn refused_input(name: &str, refusal: &Refusal) -> ImportError {
         Refusal::TooLarge => ImportError::Limit {
             place: name.to_owned(),
             what: "values",
-            limit: super::MAX_TENSOR_LEN,
+            limit: super::MAX_TENSOR_LEN as u64,
+        },
+        &Refusal::Together(what, limit) => ImportError::Limit {
+            place: name.to_owned(),
+            what,
+            limit: limit as u64,
         },
         _ => ImportError::Input {
             input: name.to_owned(),

@@ -3,21 +3,14 @@
 use super::onnx::{Onnx, int, ints, value_info};
 use crate::compile::{CompileError, CompileOptions, plan};
 use crate::graph::import::ImportError;
-use crate::slice::SlicingOptions;
 use zkinfer_crds::ProofSystem;
 
 /// What compiling says: `Ok` only where the graph's answers are the reference's on every sample.
 fn compiled(onnx: &Onnx) -> Result<(), CompileError> {
     let options = CompileOptions {
-        profile: None,
         error_budget_millionths: 1_000_000,
-        output_scale: None,
         compare_top1: false,
-        proof_system: ProofSystem::SumcheckWhir,
-        slicing: SlicingOptions {
-            parallelism: 1,
-            memory_per_worker: None,
-        },
+        ..CompileOptions::new(ProofSystem::SumcheckWhir)
     };
     plan(&onnx.bytes(), None, &options).map(|_| ())
 }
@@ -209,4 +202,26 @@ fn inputs_keep_the_files_names() {
         .node("Relu", &["t"], "y", vec![]);
     let graph = crate::graph::import::import(&onnx.bytes()).unwrap();
     assert_eq!(graph.tensors[graph.inputs[0].0 as usize].name, "x");
+}
+
+#[test]
+fn a_form_that_is_told_in_several_ways_is_refused_by_name() {
+    let pooled = |size: i64| {
+        let valid = tract_onnx::pb::AttributeProto {
+            name: "auto_pad".into(),
+            r#type: tract_onnx::pb::attribute_proto::AttributeType::String as i32,
+            s: b"VALID".to_vec(),
+            ..Default::default()
+        };
+        let attributes = vec![
+            ints("kernel_shape", &[2, 2]),
+            ints("strides", &[2, 2]),
+            int("ceil_mode", 1),
+            valid,
+        ];
+        compiled(&Onnx::new(&[1, 2, size, size]).node("MaxPool", &["x"], "y", attributes))
+    };
+    assert!(pooled(6).is_ok(), "all windows are whole");
+    let error = pooled(5).unwrap_err().to_string();
+    assert!(error.contains("told in several ways"), "{error}");
 }

@@ -1,5 +1,6 @@
 //! ONNX → floats → integers, against tract's own evaluation and against hostile files.
 
+mod bounded;
 mod file;
 mod onnx;
 
@@ -9,10 +10,11 @@ use tract_onnx::pb::StringStringEntryProto;
 use tract_onnx::pb::tensor_proto::DataLocation;
 use tract_onnx::prelude::*;
 
-pub(crate) use self::onnx::{Onnx, network};
-use self::onnx::{int, ints, value_info};
+pub(crate) use self::onnx::{Onnx, ints, network};
+use self::onnx::{int, value_info};
 use super::*;
 use crate::graph::import::ImportError;
+use crate::progress::silent;
 
 /// What tract computes for the first output.
 fn by_tract(onnx: &[u8], shape: &[usize], input: &[f64]) -> Vec<f64> {
@@ -244,7 +246,7 @@ fn calibrated(
             .collect()
     };
     let expected: Vec<_> = samples.iter().map(answer).collect();
-    calibrate(graph, samples, &expected, options)
+    calibrate(graph, samples, &expected, options, &silent)
 }
 
 #[test]
@@ -260,9 +262,9 @@ fn a_graph_whose_answers_are_not_the_files_is_refused() {
         output_scale: None,
         compare_top1: false,
     };
-    assert!(calibrate(&graph, &samples, &expected, &options).is_ok());
+    assert!(calibrate(&graph, &samples, &expected, &options, &silent).is_ok());
     expected[3][0][2] *= 1.001;
-    match calibrate(&graph, &samples, &expected, &options) {
+    match calibrate(&graph, &samples, &expected, &options, &silent) {
         Err(CalibrateError::Differs(differs)) => assert!(differs.error > 1e-5, "{differs}"),
         other => panic!("{other:?}"),
     }
@@ -482,12 +484,12 @@ fn calibration_refuses_samples_that_are_not_inputs() {
         compare_top1: true,
     };
     assert_eq!(
-        calibrate(&graph, &[], &[], &options).unwrap_err(),
+        calibrate(&graph, &[], &[], &options, &silent).unwrap_err(),
         CalibrateError::Count(0)
     );
     let answer = [vec![vec![0.0; 5]]];
-    let short = calibrate(&graph, &[vec![vec![0.0; 5]]], &answer, &options).unwrap_err();
+    let short = calibrate(&graph, &[vec![vec![0.0; 5]]], &answer, &options, &silent).unwrap_err();
     assert!(matches!(short, CalibrateError::Sample { index: 0, .. }));
-    let nan = calibrate(&graph, &[vec![vec![f64::NAN; 72]]], &answer, &options).unwrap_err();
+    let nan = calibrate(&graph, &[vec![vec![f64::NAN; 72]]], &answer, &options, &silent).unwrap_err();
     assert!(matches!(nan, CalibrateError::NonFinite { index: 0, .. }));
 }

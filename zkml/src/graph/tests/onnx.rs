@@ -47,7 +47,7 @@ pub(super) fn value_info(name: &str, dims: &[i64]) -> ValueInfoProto {
     }
 }
 
-pub(super) fn ints(name: &str, values: &[i64]) -> AttributeProto {
+pub(crate) fn ints(name: &str, values: &[i64]) -> AttributeProto {
     AttributeProto {
         name: name.into(),
         r#type: AttributeType::Ints as i32,
@@ -61,6 +61,15 @@ pub(super) fn int(name: &str, value: i64) -> AttributeProto {
         name: name.into(),
         r#type: AttributeType::Int as i32,
         i: value,
+        ..AttributeProto::default()
+    }
+}
+
+pub(super) fn float(name: &str, value: f32) -> AttributeProto {
+    AttributeProto {
+        name: name.into(),
+        r#type: AttributeType::Float as i32,
+        f: value,
         ..AttributeProto::default()
     }
 }

@@ -15,7 +15,7 @@ use zkinfer_crds::Digest;
 use super::circuit::DEGREE;
 use super::instance::instance;
 use super::layout::Layout;
-use super::plan::Placed;
+use super::plan::{LinearUnit, Placed};
 use super::synthesize::SliceCircuit;
 use super::witness::Witness;
 use super::*;
@@ -209,6 +209,81 @@ fn witness_agrees_with_the_plain_checkers() {
 #[test]
 fn accepts_an_honest_witness() {
     assert!(case().accepted());
+}
+
+/// A convolution of `[5, 1, 1]` whose taps lie two rows apart, read at every third row: both beside the one row there is.
+fn reads_only_padding() -> LinearMap {
+    LinearMap::Conv2d {
+        input: [5, 1, 1],
+        output: [5, 1, 1],
+        kernel: [2, 1],
+        stride: [3, 1],
+        dilation: [2, 1],
+        pad: [1, 0],
+        groups: 5,
+        weight: (1..11).collect(),
+        bias: vec![5, -6, 7, -8, 9],
+    }
+}
+
+#[test]
+fn a_convolution_that_reads_only_padding_is_its_bias_and_nothing_else() {
+    let range = IntRange::signed(6);
+    let keep = Requantise {
+        shift: 0,
+        bits: 6,
+        activation: Activation::Identity,
+    };
+    let scaled = LinearMap::Affine {
+        outer: 1,
+        channels: 5,
+        inner: 1,
+        scale: vec![1, -2, 1, 1, 2],
+        bias: vec![0; 5],
+    };
+    let tensor = |id| SliceTensor {
+        id: TensorId(id),
+        len: 5,
+        range,
+    };
+    let claim = Relation::Range {
+        tensor: TensorId(0),
+        range,
+    };
+    // First in the circuit, and after another map, whose sum is none of its business.
+    let alone = vec![requantised(&[(0, range)], reads_only_padding(), keep, 2)];
+    let after = vec![
+        requantised(&[(0, range)], scaled, keep, 1),
+        requantised(&[(1, range)], reads_only_padding(), keep, 2),
+    ];
+    for relations in [alone, after] {
+        let relations = SliceRelations {
+            inputs: vec![tensor(0)],
+            outputs: vec![tensor(2)],
+            relations: [vec![claim.clone()], relations].concat(),
+        };
+        let layout = Arc::new(Layout::new(&relations, PARAMETERS).unwrap());
+        let x = [3i64, -4, 5, 6, -7];
+        let witness = Witness::new(&layout, &relations, &[&x]).unwrap();
+        assert_eq!(witness.outputs, [vec![5, -6, 7, -8, 9]]);
+        let case = |y: &[i64]| Case {
+            instance: instance(relations.boundary(), &statement(), &[&x], &[y]).unwrap(),
+            relations: relations.clone(),
+            layout: Arc::clone(&layout),
+            witness: witness.clone(),
+            lie: None,
+        };
+        assert!(case(&[5, -6, 7, -8, 9]).accepted());
+        // Another answer than the bias, and its limbs with all that follows from them.
+        assert!(!case(&[5, -6, 7, -8, 10]).accepted());
+        let mut lying = case(&[5, -6, 7, -8, 9]);
+        let linear = lying.linear(2);
+        let output = |(unit, _): (LinearUnit, bool)| matches!(unit, LinearUnit::Output { .. });
+        let row = linear.unit_row + linear.units().position(output).unwrap();
+        lying.witness.limbs[0][row] ^= 1;
+        assert!(lying.recount(), "the limb is still one of the table's");
+        assert!(!lying.accepted());
+    }
 }
 
 #[test]

@@ -20,10 +20,7 @@ fn forged(honest: &Plan, change: impl FnOnce(&mut QuantisationPlan)) -> Option<P
     let mut plan = honest.clone();
     change(&mut plan.quantisation);
     plan.graph = quantise::apply(&plan.float, &plan.quantisation).ok()?;
-    let options = SlicingOptions {
-        parallelism: 1,
-        memory_per_worker: None,
-    };
+    let options = SlicingOptions::at_least(1);
     plan.slices = slice::plan(&plan.graph, plan.proof_system, options).ok()?;
     plan.error_budget_millionths = u32::MAX;
     Some(plan)

@@ -294,6 +294,14 @@ fn a_qualification_of_this_manifest_stands_for_the_model() {
     other.manifest = Digest::of(b"another");
     let report = with(&other, &lenient);
     assert!(!report.valid() && said(&report).contains("Your qualification is of manifest"));
+    let mut other = found.clone();
+    other.model = Digest::of(b"another");
+    let report = with(&other, &lenient);
+    assert!(!report.valid() && said(&report).contains("Your qualification is of the model"));
+    let mut other = found.clone();
+    other.output_scale.push(1.0);
+    let report = with(&other, &lenient);
+    assert!(!report.valid() && said(&report).contains("Your qualification has 2 output scales"));
     let report = model.by_manifest(|v| {
         verify(
             &bytes,

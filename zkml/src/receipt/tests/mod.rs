@@ -50,14 +50,8 @@ fn planned(
 ) -> Plan {
     let options = CompileOptions {
         profile,
-        error_budget_millionths: 10_000,
-        output_scale: None,
-        compare_top1: true,
-        proof_system,
-        slicing: SlicingOptions {
-            parallelism,
-            memory_per_worker: None,
-        },
+        slicing: SlicingOptions::at_least(parallelism),
+        ..CompileOptions::new(proof_system)
     };
     plan(onnx, samples, &options).unwrap()
 }

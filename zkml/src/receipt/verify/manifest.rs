@@ -116,6 +116,21 @@ pub(super) fn rule(receipt: &Receipt, verification: &Verification<'_>, report: &
         ));
         return None;
     }
+    // A file of these that was not written by `qualify` says of itself what it likes; it must not contradict the manifest.
+    if qualification.model != receipt.manifest.model {
+        report.fails(format!(
+            "Your qualification is of the model {}, the receipt's manifest of {}.",
+            qualification.model, receipt.manifest.model
+        ));
+        return None;
+    }
+    if qualification.output_scale.len() != outputs {
+        report.fails(format!(
+            "Your qualification has {} output scales, the model has {outputs} outputs.",
+            qualification.output_scale.len()
+        ));
+        return None;
+    }
     if let Some(why) = qualification.refusal(&rule) {
         report.fails(format!("The manifest is not qualified: {why}."));
         return None;

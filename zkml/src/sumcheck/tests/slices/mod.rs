@@ -1,199 +1,18 @@
 //! Slices of every relation, fixed and random.
 
+mod builder;
+
 use std::collections::BTreeMap;
 
-use rand::{Rng, RngCore, SeedableRng};
-use rand_chacha::ChaCha20Rng;
-use zkinfer_crds::Digest;
+use rand::{Rng, RngCore};
 
-use crate::graph::{Activation, IntRange, LinearMap, Requantise, TensorId};
-use crate::relations::{Product, Relation, SliceRelations, SliceTensor, bound::accumulator_bound};
+pub(crate) use self::builder::{Builder, rng, statement};
+use crate::graph::{Activation, IntRange, LinearMap, TensorId};
+use crate::relations::{Product, Relation, SliceRelations};
 use crate::sumcheck::plan::Plan;
 use crate::sumcheck::witness::Witness;
 
-pub(super) fn rng(seed: u64) -> ChaCha20Rng {
-    ChaCha20Rng::seed_from_u64(seed)
-}
-
-pub(super) fn statement() -> Digest {
-    Digest::of(b"a statement")
-}
-
-/// Builds a slice relation by relation.
-pub(super) struct Builder {
-    pub(super) rng: ChaCha20Rng,
-    pub(super) slice: SliceRelations,
-    /// Length and range of every tensor so far.
-    pub(super) tensors: Vec<(usize, IntRange)>,
-}
-
-impl Builder {
-    pub(super) fn new(seed: u64) -> Self {
-        Self {
-            rng: rng(seed),
-            slice: SliceRelations {
-                inputs: Vec::new(),
-                outputs: Vec::new(),
-                relations: Vec::new(),
-            },
-            tensors: Vec::new(),
-        }
-    }
-
-    fn tensor(&mut self, len: usize, range: IntRange) -> usize {
-        self.tensors.push((len, range));
-        self.tensors.len() - 1
-    }
-
-    pub(super) fn id(i: usize) -> TensorId {
-        TensorId(i as u32)
-    }
-
-    pub(super) fn input(&mut self, len: usize, range: IntRange) -> usize {
-        let i = self.tensor(len, range);
-        let id = Self::id(i);
-        self.slice.inputs.push(SliceTensor { id, len, range });
-        self.slice.relations.push(Relation::Range { tensor: id, range });
-        i
-    }
-
-    pub(super) fn output(&mut self, i: usize) {
-        let (len, range) = self.tensors[i];
-        self.slice.outputs.push(SliceTensor {
-            id: Self::id(i),
-            len,
-            range,
-        });
-    }
-
-    /// A requantisation that every accumulator fits: `bits` as wide as the bound needs at this shift.
-    pub(super) fn linear(
-        &mut self,
-        inputs: &[usize],
-        map: LinearMap,
-        shift: u8,
-        activation: Activation,
-    ) -> usize {
-        let input_ranges: Vec<_> = inputs.iter().map(|&i| self.tensors[i].1).collect();
-        let bound = accumulator_bound(&map, &input_ranges).unwrap();
-        let bits = (66 - (bound as u64 >> shift).leading_zeros()) as u8;
-        let requantise = Requantise {
-            shift,
-            bits: bits.max(2),
-            activation,
-        };
-        let lens: Vec<_> = inputs.iter().map(|&i| self.tensors[i].0).collect();
-        let output = self.tensor(map.output_len(&lens).unwrap(), requantise.output_range());
-        self.slice.relations.push(Relation::Requantised {
-            inputs: inputs.iter().map(|&i| Self::id(i)).collect(),
-            input_ranges,
-            map,
-            requantise,
-            bound,
-            output: Self::id(output),
-        });
-        output
-    }
-
-    pub(super) fn weights(&mut self, len: usize, magnitude: i64) -> Vec<i64> {
-        (0..len)
-            .map(|_| self.rng.gen_range(-magnitude..=magnitude))
-            .collect()
-    }
-
-    pub(super) fn dense(&mut self, input: usize, outputs: usize, batch: usize) -> LinearMap {
-        let inputs = self.tensors[input].0 / batch;
-        LinearMap::Dense {
-            inputs: inputs as u32,
-            outputs: outputs as u32,
-            weight: self.weights(inputs * outputs, 20),
-            bias: self.weights(outputs, 500),
-        }
-    }
-
-    pub(super) fn affine(&mut self, inputs: usize, [outer, channels, inner]: [u32; 3]) -> LinearMap {
-        LinearMap::Affine {
-            outer,
-            channels,
-            inner,
-            scale: self.weights(inputs * channels as usize, 30),
-            bias: self.weights(channels as usize, 100),
-        }
-    }
-
-    pub(super) fn product(
-        &mut self,
-        factors: [usize; 2],
-        product: Product,
-        shift: u8,
-        activation: Activation,
-    ) -> usize {
-        let ranges = factors.map(|i| self.tensors[i].1);
-        let bound = product.bound(ranges).unwrap();
-        let requantise = Requantise {
-            shift,
-            bits: ((66 - (bound as u64 >> shift).leading_zeros()) as u8).max(2),
-            activation,
-        };
-        let len = product
-            .output_len(self.tensors[factors[0]].0, self.tensors[factors[1]].0)
-            .unwrap();
-        let output = self.tensor(len, requantise.output_range());
-        self.slice.relations.push(Relation::Product {
-            factors: factors.map(Self::id),
-            ranges,
-            product,
-            requantise,
-            output: Self::id(output),
-        });
-        output
-    }
-
-    pub(super) fn maximum(&mut self, input: usize, windows: Vec<Vec<u32>>) -> usize {
-        let range = self.tensors[input].1;
-        let output = self.tensor(windows.len(), range);
-        self.slice.relations.push(Relation::Maximum {
-            input: Self::id(input),
-            range,
-            windows,
-            output: Self::id(output),
-        });
-        output
-    }
-
-    pub(super) fn permutation(&mut self, input: usize) -> usize {
-        let (len, range) = self.tensors[input];
-        let output = self.tensor(len, range);
-        self.slice.relations.push(Relation::Permutation {
-            input: Self::id(input),
-            output: Self::id(output),
-        });
-        output
-    }
-
-    pub(super) fn read(&mut self, input: usize, index: usize) -> usize {
-        let output = self.tensor(self.tensors[index].0, self.tensors[input].1);
-        self.slice.relations.push(Relation::Read {
-            input: Self::id(input),
-            index: Self::id(index),
-            output: Self::id(output),
-        });
-        output
-    }
-
-    pub(super) fn wired(&mut self, input: usize, source: Option<Vec<u32>>) -> usize {
-        let (len, range) = self.tensors[input];
-        let output = self.tensor(source.as_ref().map_or(len, Vec::len), range);
-        self.slice.relations.push(Relation::Wired {
-            input: Self::id(input),
-            source,
-            output: Self::id(output),
-        });
-        output
-    }
-}
-
-pub(super) fn conv(
+pub(crate) fn conv(
     b: &mut Builder,
     input: [u32; 3],
     oc: u32,
@@ -218,7 +37,7 @@ pub(super) fn conv(
 }
 
 /// What a convolutional network is made of, with a skip connection and a tensor that is both output and read on.
-pub(super) fn small() -> SliceRelations {
+pub(crate) fn small() -> SliceRelations {
     let mut b = Builder::new(7);
     let x = b.input(32, IntRange::signed(6));
     let map = conv(&mut b, [2, 4, 4], 3, [3, 3], [1, 1], [1, 1], 1);
@@ -268,7 +87,7 @@ pub(crate) fn random(seed: u64) -> SliceRelations {
 }
 
 /// As [`random`], of all relations.
-pub(super) fn random_of_all(seed: u64) -> SliceRelations {
+pub(crate) fn random_of_all(seed: u64) -> SliceRelations {
     random_of(seed, 10)
 }
 
@@ -373,7 +192,7 @@ fn random_of(seed: u64, kinds: u32) -> SliceRelations {
 }
 
 /// A digit classifier on 8×8 images: two convolutions, a pool, two dense layers.
-pub(super) fn digits() -> SliceRelations {
+pub(crate) fn digits() -> SliceRelations {
     let mut b = Builder::new(4);
     let x = b.input(64, IntRange::unsigned(8));
     let requantised = |b: &mut Builder, x: usize, map, activation| {
@@ -414,7 +233,7 @@ pub(crate) fn values(slice: &SliceRelations, inputs: &[Vec<i64>]) -> BTreeMap<Te
 }
 
 /// `y`, and a dense layer that does not read its first value: nothing but `y`'s own relation is against a lie about that.
-pub(super) fn blind(shift: u8, activation: Activation) -> SliceRelations {
+pub(crate) fn blind(shift: u8, activation: Activation) -> SliceRelations {
     let mut b = Builder::new(3);
     let x = b.input(16, IntRange::signed(6));
     let map = b.dense(x, 16, 1);
@@ -429,12 +248,12 @@ pub(super) fn blind(shift: u8, activation: Activation) -> SliceRelations {
 }
 
 /// Attention without its softmax: `A = Q·K`, `B = relu(A)·V`, `B ∘ B` at the end; no dimension is a power of two.
-pub(super) fn attention() -> SliceRelations {
+pub(crate) fn attention() -> SliceRelations {
     attention_with(true)
 }
 
 /// As [`attention`], with its scores inside or public.
-pub(super) fn attention_with(public: bool) -> SliceRelations {
+pub(crate) fn attention_with(public: bool) -> SliceRelations {
     let mut b = Builder::new(21);
     let (tokens, width) = (3, 5);
     let x = b.input(tokens * width, IntRange::signed(5));
@@ -470,7 +289,7 @@ pub(super) fn attention_with(public: bool) -> SliceRelations {
 
 /// `y` in ascending order, shown by differences that are not negative, and some of its greatest values by computed indices; the
 /// read values go into a dense layer, where their padding would count. A public permutation beside it.
-pub(super) fn sorting() -> SliceRelations {
+pub(crate) fn sorting() -> SliceRelations {
     let mut b = Builder::new(31);
     let x = b.input(11, IntRange::signed(6));
     let i = b.input(5, IntRange::unsigned(3));

@@ -1,0 +1,238 @@
+//! What a person is told at the end: the answer, how sure it is, who proved it and how to check it; or why there is none.
+//!
+//! Invariant: everything comes from the objects, so that local mode and a cluster say the same of the same status.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use zkinfer_crds::k8s::request_status::{RequestOutput, SliceVerdict};
+use zkinfer_crds::k8s::{InferenceRequest, Model, find_condition};
+
+/// How many of an output's values are written; the status has more.
+const SHOWN_VALUES: usize = 8;
+
+/// What the request was answered, in a few lines. `name` is how the reader knows it; `fetch` gets the receipt where it is
+/// not a file yet; `verify` checks it.
+#[must_use]
+pub fn answer(
+    name: &str,
+    request: &InferenceRequest,
+    model: Option<&Model>,
+    fetch: Option<&str>,
+    verify: &str,
+) -> String {
+    let Some(status) = &request.status else {
+        return String::new();
+    };
+    let mut text = String::new();
+    let mut line = |what: &str, value: String| {
+        let _ = writeln!(text, "  {what:<9}{value}");
+    };
+    if let Some(output) = &status.output {
+        line("answer", values(output));
+    }
+    if let Some(error) = status.error_vs_float_millionths {
+        let most = model.map(|m| m.spec.quantization.error_budget_millionths);
+        let most = most.map_or_else(String::new, |most| {
+            format!("; at most {} % is accepted", percent(u64::from(most)))
+        });
+        line(
+            "error",
+            format!("{} % against the float model{most}", percent(error)),
+        );
+    }
+    let total = status.slices.map_or(0, |s| s.total);
+    let system = model.map_or_else(String::new, |m| format!(" with {}", m.spec.proof_system));
+    line(
+        "proved",
+        format!("{}{system}, each verified", count(total, "slice")),
+    );
+    let verified: Vec<_> = status
+        .recent_slices
+        .iter()
+        .filter(|row| row.verdict == SliceVerdict::Verified)
+        .collect();
+    let mut miners: BTreeMap<&str, u32> = BTreeMap::new();
+    for row in &verified {
+        *miners.entry(&row.pool).or_default() += 1;
+    }
+    if !miners.is_empty() {
+        let miners: Vec<String> = miners.iter().map(|(pool, n)| format!("{pool} {n}")).collect();
+        line("miners", miners.join(", "));
+    }
+    let millis = verified.iter().map(|row| row.millis);
+    if let (Some(least), Some(most)) = (millis.clone().min(), millis.max()) {
+        line(
+            "time",
+            format!("{} a slice{}", range(least, most), whole(request)),
+        );
+    }
+    if let Some(receipt) = &status.receipt {
+        let place = receipt.path.clone().unwrap_or_else(|| receipt.digest.to_string());
+        line("receipt", format!("{place}, {} bytes", receipt.bytes));
+    }
+    if let Some(fetch) = fetch {
+        line("fetch it", fetch.to_owned());
+    }
+    line("check it", verify.to_owned());
+    format!("{name}\n{text}")
+}
+
+/// Why the request has no answer: its phase, reason and message.
+#[must_use]
+pub fn failure(name: &str, request: &InferenceRequest) -> String {
+    let status = request.status.clone().unwrap_or_default();
+    let ready = find_condition(&status.conditions, "Ready");
+    let why = ready.map(|c| format!(": {}: {}", c.reason, c.message));
+    format!("{name}: {:?}{}", status.phase, why.unwrap_or_default())
+}
+
+/// The class and how clear it is, or the values themselves.
+fn values(output: &RequestOutput) -> String {
+    let shape: Vec<String> = output.shape.iter().map(ToString::to_string).collect();
+    let named = format!(
+        "{} [{}]",
+        output.name.as_deref().unwrap_or("output"),
+        shape.join(", ")
+    );
+    let Some(values) = &output.values else {
+        return format!("{named}: more values than a status holds; `check it` below shows them");
+    };
+    match output.class {
+        Some(class) => {
+            let value = |at: u32| values.get(at as usize).copied().unwrap_or(f64::NAN);
+            let second = (0..values.len() as u32)
+                .filter(|at| *at != class)
+                .max_by(|a, b| value(*a).total_cmp(&value(*b)));
+            let second = second.map_or_else(String::new, |at| format!(", next {at} with {}", value(at)));
+            let name = output.label.clone().unwrap_or_else(|| format!("class {class}"));
+            format!(
+                "{name}  ({named}: greatest at {class} with {}{second})",
+                value(class)
+            )
+        }
+        None => {
+            let shown: Vec<String> = values
+                .iter()
+                .take(SHOWN_VALUES)
+                .map(ToString::to_string)
+                .collect();
+            let more = if values.len() > SHOWN_VALUES { ", …" } else { "" };
+            format!("{}{more}  ({named})", shown.join(", "))
+        }
+    }
+}
+
+fn percent(millionths: impl Into<u64>) -> String {
+    format!("{:.2}", millionths.into() as f64 / 1e4)
+}
+
+fn count(n: u32, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+fn range(least: u64, most: u64) -> String {
+    let seconds = |millis: u64| format!("{:.2}", millis as f64 / 1e3);
+    if seconds(least) == seconds(most) {
+        format!("{} s", seconds(most))
+    } else {
+        format!("{}–{} s", seconds(least), seconds(most))
+    }
+}
+
+/// From start to receipt; a status counts whole seconds, so less than one is not said.
+fn whole(request: &InferenceRequest) -> String {
+    let status = request.status.as_ref();
+    let started = status.and_then(|s| s.started_at.as_ref());
+    let finished = status.and_then(|s| s.finished_at.as_ref());
+    match started.zip(finished) {
+        Some((from, to)) if to.0.as_second() > from.0.as_second() => {
+            format!(
+                ", {} s from start to receipt",
+                to.0.as_second() - from.0.as_second()
+            )
+        }
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn request(status: serde_json::Value) -> InferenceRequest {
+        serde_json::from_value(json!({
+            "apiVersion": "zkinfer.dev/v1alpha1", "kind": "InferenceRequest", "metadata": { "name": "digit-7" },
+            "spec": { "modelRef": { "name": "digits" }, "input": {} },
+            "status": status,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn an_answer_says_what_who_how_sure_and_how_to_check() {
+        let identity = zkinfer_crds::Identity::new([7; 32]).to_string();
+        let row = |slice, pool: &str, verdict: &str, millis| json!({ "slice": slice, "pool": pool, "identity": identity, "attempt": 1, "millis": millis, "verdict": verdict });
+        let digest = zkinfer_crds::Digest::of(b"receipt").to_string();
+        let request = request(json!({
+            "phase": "Succeeded", "errorVsFloatMillionths": 1966,
+            "startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:00:03Z",
+            "output": { "name": "logits", "shape": [1, 3], "values": [-1.5, 10.25, 2.0], "class": 1, "label": "one" },
+            "slices": { "total": 2, "verified": 2 },
+            "recentSlices": [row(0, "a/x", "Verified", 107), row(1, "b/y", "Lost", 9000), row(1, "a/x", "Verified", 143)],
+            "receipt": { "digest": digest, "bytes": 162_503, "path": "r.cbor" },
+        }));
+        assert_eq!(
+            answer(
+                "default/digit-7",
+                &request,
+                None,
+                None,
+                "prover-worker verify r.cbor"
+            ),
+            "default/digit-7\n  \
+             answer   one  (logits [1, 3]: greatest at 1 with 10.25, next 2 with 2)\n  \
+             error    0.20 % against the float model\n  \
+             proved   2 slices, each verified\n  \
+             miners   a/x 2\n  \
+             time     0.11–0.14 s a slice, 3 s from start to receipt\n  \
+             receipt  r.cbor, 162503 bytes\n  \
+             check it prover-worker verify r.cbor\n"
+        );
+    }
+
+    #[test]
+    fn values_that_are_no_classes_are_shown_and_cut() {
+        let output = RequestOutput {
+            name: Some("y".to_owned()),
+            shape: vec![10],
+            values: Some((0..10).map(f64::from).collect()),
+            ..RequestOutput::default()
+        };
+        assert_eq!(values(&output), "0, 1, 2, 3, 4, 5, 6, 7, …  (y [10])");
+        let large = RequestOutput {
+            values: None,
+            ..output
+        };
+        assert!(
+            values(&large).starts_with("y [10]: more values than"),
+            "{}",
+            values(&large)
+        );
+    }
+
+    #[test]
+    fn a_failure_says_reason_and_message() {
+        let request = request(json!({
+            "phase": "Failed", "conditions": [{
+                "type": "Ready", "status": "False", "reason": "InvalidInput", "message": "it has 3 values",
+                "lastTransitionTime": "2026-01-01T00:00:00Z",
+            }],
+        }));
+        assert_eq!(
+            failure("default/x", &request),
+            "default/x: Failed: InvalidInput: it has 3 values"
+        );
+    }
+}

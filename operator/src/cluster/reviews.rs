@@ -1,0 +1,174 @@
+//! What the API server says of tokens and rights, remembered for a while, and asked for no more often than it bears.
+//!
+//! Invariants: what it has not said within its time counts for nothing; of one address only so many tokens a second are
+//! asked about that turn out to be nobody's, and what is known is answered whatever else comes from there.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::gateway::AuthUnavailable;
+
+/// Answers that are remembered, of one kind.
+const MOST: usize = 10_000;
+/// Reviews at once.
+const AT_ONCE: usize = 16;
+/// How long one waits for its turn.
+const TURN: Duration = Duration::from_secs(5);
+/// Unknown tokens of one address that are asked about at once, and each second from then on.
+const BURST: f64 = 20.0;
+const PER_SECOND: f64 = 5.0;
+
+/// Answers with the time until which they count.
+pub(super) struct Remembered<K, V> {
+    answers: Mutex<HashMap<K, (V, Instant)>>,
+}
+
+impl<K: Hash + Eq, V: Clone> Remembered<K, V> {
+    pub(super) fn new() -> Self {
+        Self {
+            answers: Mutex::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<K, (V, Instant)>> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn get(&self, key: &K) -> Option<V> {
+        let answers = self.lock();
+        let (answer, until) = answers.get(key)?;
+        (*until > Instant::now()).then(|| answer.clone())
+    }
+
+    /// Where too many are remembered, those that count no more are forgotten; if none is, this one is not remembered.
+    pub(super) fn insert(&self, key: K, answer: V, time: Duration) {
+        let (mut answers, now) = (self.lock(), Instant::now());
+        if answers.len() >= MOST {
+            answers.retain(|_, (_, until)| *until > now);
+        }
+        if answers.len() < MOST {
+            answers.insert(key, (answer, now + time));
+        }
+    }
+}
+
+/// Who may ask the API server now.
+pub(super) struct Turns {
+    turns: Semaphore,
+    unknown: Mutex<HashMap<IpAddr, (f64, Instant)>>,
+}
+
+/// A review's turn. It counts as one of an unknown token unless it turns out to be known.
+pub(super) struct Turn<'a> {
+    _permit: SemaphorePermit<'a>,
+    turns: &'a Turns,
+    address: Option<IpAddr>,
+}
+
+impl Turns {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            turns: Semaphore::new(AT_ONCE),
+            unknown: Mutex::default(),
+        })
+    }
+
+    /// Waits for a turn.
+    ///
+    /// # Errors
+    /// Too many unknown tokens from this address, or too much to ask in all.
+    pub(super) async fn take(&self, address: Option<IpAddr>) -> Result<Turn<'_>, AuthUnavailable> {
+        if !self.pay(address, Instant::now()) {
+            let many = "too many tokens that nobody knows came from this address";
+            return Err(AuthUnavailable(many.to_owned()));
+        }
+        let turn = tokio::time::timeout(TURN, self.turns.acquire()).await;
+        let permit = turn
+            .ok()
+            .and_then(Result::ok)
+            .ok_or_else(|| AuthUnavailable("too many tokens are being asked about".to_owned()))?;
+        Ok(Turn {
+            _permit: permit,
+            turns: self,
+            address,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, (f64, Instant)>> {
+        self.unknown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pay(&self, address: Option<IpAddr>, now: Instant) -> bool {
+        let Some(address) = address else { return true };
+        let mut unknown = self.lock();
+        if unknown.len() >= MOST {
+            unknown.retain(|_, (left, at)| refilled(*left, *at, now) < BURST);
+        }
+        let (left, at) = unknown.get(&address).copied().unwrap_or((BURST, now));
+        let left = refilled(left, at, now);
+        let pays = left >= 1.0;
+        unknown.insert(address, (if pays { left - 1.0 } else { left }, now));
+        pays
+    }
+}
+
+fn refilled(left: f64, at: Instant, now: Instant) -> f64 {
+    let since = now.saturating_duration_since(at).as_secs_f64();
+    (left + since * PER_SECOND).min(BURST)
+}
+
+impl Turn<'_> {
+    /// The token was somebody's: it costs its address nothing.
+    pub(super) fn known(self) {
+        let Some(address) = self.address else { return };
+        if let Some((left, _)) = self.turns.lock().get_mut(&address) {
+            *left = (*left + 1.0).min(BURST);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_unknown_tokens_of_one_address_are_rationed() {
+        let turns = Turns::new();
+        let (loud, calm) = (
+            Some(IpAddr::from([10, 0, 0, 1])),
+            Some(IpAddr::from([10, 0, 0, 2])),
+        );
+        for _ in 0..3 * BURST as u32 {
+            turns.take(loud).await.unwrap().known();
+        }
+        let mut asked = 0;
+        while turns.take(loud).await.is_ok() {
+            asked += 1;
+        }
+        assert!((20..=22).contains(&asked), "{asked}");
+        turns.take(calm).await.unwrap();
+        let later = Instant::now() + Duration::from_secs(2);
+        assert!(turns.pay(loud, later), "it may again");
+    }
+
+    #[test]
+    fn an_answer_counts_for_its_time() {
+        let known = Remembered::new();
+        known.insert(1, 'a', Duration::from_secs(60));
+        known.insert(2, 'b', Duration::ZERO);
+        assert_eq!(
+            (known.get(&1), known.get(&2), known.get(&3)),
+            (Some('a'), None, None)
+        );
+        for key in 0..2 * MOST {
+            known.insert(key + 10, 'c', Duration::from_secs(60));
+        }
+        assert!(known.lock().len() <= MOST);
+        assert_eq!(known.get(&1), Some('a'));
+    }
+}

@@ -1,0 +1,190 @@
+//! How the program tells what it does: lines of JSON where machines read them, text where people do.
+//!
+//! Invariant: a line of JSON is one event and one line, whatever a stranger has put into its fields; colours are written to
+//! terminals only.
+
+use std::fmt;
+use std::io::IsTerminal;
+
+use clap::ValueEnum;
+use k8s_openapi::jiff::Timestamp;
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum LogFormat {
+    /// JSON in a pod, text elsewhere.
+    #[default]
+    Auto,
+    /// An object in each line: time, level, target, message, and what belongs to it.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Writes log lines to stderr from now on.
+pub fn start(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
+        EnvFilter::new("warn,zkinfer_operator::cluster=info,zkinfer_operator::fleet=info")
+    });
+    let terminal = std::io::stderr().is_terminal();
+    let to = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(terminal && std::env::var_os("NO_COLOR").is_none())
+        .with_env_filter(filter);
+    if is_json(
+        format,
+        std::env::var_os("KUBERNETES_SERVICE_HOST").is_some(),
+        terminal,
+    ) {
+        to.event_format(Json).init();
+    } else {
+        to.init();
+    }
+}
+
+const fn is_json(format: LogFormat, pod: bool, terminal: bool) -> bool {
+    match format {
+        LogFormat::Json => true,
+        LogFormat::Text => false,
+        LogFormat::Auto => pod && !terminal,
+    }
+}
+
+/// See [`LogFormat::Json`].
+struct Json;
+
+impl<S, N> FormatEvent<S, N> for Json
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut fields = Fields(Map::new());
+        event.record(&mut fields);
+        let metadata = event.metadata();
+        let line = line(
+            &Timestamp::now().to_string(),
+            metadata.level().as_str(),
+            metadata.target(),
+            fields.0,
+        );
+        writeln!(writer, "{line}")
+    }
+}
+
+fn line(time: &str, level: &str, target: &str, fields: Map<String, Value>) -> Value {
+    let mut all = Map::new();
+    for (key, value) in [("time", time), ("level", level), ("target", target)] {
+        all.insert(key.to_owned(), value.into());
+    }
+    for (key, value) in fields {
+        // A field may be called as one of these.
+        let key = if all.contains_key(&key) {
+            format!("{key}_")
+        } else {
+            key
+        };
+        all.insert(key, value);
+    }
+    Value::Object(all)
+}
+
+struct Fields(Map<String, Value>);
+
+impl Fields {
+    fn set(&mut self, field: &Field, value: impl Into<Value>) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+}
+
+impl Visit for Fields {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.set(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.set(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.set(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.set(field, value);
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.set(field, value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.set(field, format!("{value:?}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[test]
+    fn json_is_for_pods_and_for_those_who_ask_for_it() {
+        assert!(is_json(LogFormat::Auto, true, false));
+        assert!(!is_json(LogFormat::Auto, false, false));
+        assert!(!is_json(LogFormat::Auto, true, true), "a person looks");
+        assert!(is_json(LogFormat::Json, false, true));
+        assert!(!is_json(LogFormat::Text, true, false));
+    }
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_event_is_one_line_whatever_is_in_its_fields() {
+        let lines = Lines::default();
+        let to = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || to.clone())
+            .event_format(Json)
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let error = "two\nlines, \u{1b}[31mred\u{1b}[0m";
+            tracing::warn!(name = "a\"b", n = 3, %error, level = "mine", "it is {}", "so");
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(!text.contains('\u{1b}'), "{text}");
+        let event: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(event["level"], "WARN");
+        assert_eq!(event["level_"], "mine");
+        assert_eq!(event["message"], "it is so");
+        assert_eq!((&event["name"], &event["n"]), (&"a\"b".into(), &3.into()));
+        assert!(event["error"].as_str().unwrap().contains('\n'));
+        assert!(event["time"].as_str().unwrap().ends_with('Z'));
+    }
+}

@@ -1,0 +1,231 @@
+//! What callers of the gateway send: the bodies of their calls, and the tokens that they bear.
+
+use serde_json::{Value, json};
+use zkinfer_crds::compile_report::{
+    Accuracy, CompileFailure, CompileOutcome, CompileReport, CompiledSlice, FailureKind, Halo2Files,
+    MAX_REPORT_BYTES, UnsupportedOp,
+};
+use zkinfer_crds::wire::{BlobRef, ClaimRequest, CompileTask, Refusal, RefuseReason};
+use zkinfer_crds::{ClaimId, Digest, Identity, ParameterId, ProofSystem, RequestUid, SliceIndex};
+use zkinfer_operator::dispatch::{ClaimToken, CompileToken, PoolId, TokenKey};
+
+const KEY: TokenKey = TokenKey::new([9; 32]);
+/// The most output scales that a Model may state.
+const MOST_SCALES: usize = 64;
+
+/// Requests for a claim.
+pub(super) fn claims() -> Vec<Vec<u8>> {
+    let one = |request, parameters: &[ParameterId], wait_seconds| ClaimRequest {
+        worker: "alpha-7c9d-x2v4k".to_owned(),
+        parameters: parameters.to_vec(),
+        memory_bytes: 512 << 20,
+        request,
+        wait_seconds,
+    };
+    let both = [
+        ParameterId::SumcheckWhirGoldilocksV1,
+        ParameterId::Halo2KzgBn254V1,
+    ];
+    let all = [
+        one(None, &both, 20),
+        one(Some(RequestUid::new([3; 16])), &both[..1], 0),
+    ];
+    all.iter().map(bytes).collect()
+}
+
+/// Claims that are handed back.
+pub(super) fn refusals() -> Vec<Vec<u8>> {
+    let one = |reason, message: &str| Refusal {
+        reason,
+        message: message.to_owned(),
+    };
+    let all = [
+        one(RefuseReason::TooLittleMemory, "it takes 3 GiB"),
+        one(RefuseReason::Draining, ""),
+        one(RefuseReason::Fetch, "connection reset\nby \"peer\" \u{fffd}"),
+    ];
+    all.iter().map(bytes).collect()
+}
+
+fn blob(tag: u8) -> BlobRef {
+    BlobRef {
+        digest: Digest::new([tag; 32]),
+        size: 1 << tag,
+    }
+}
+
+fn compiled() -> CompileOutcome {
+    let slice = |halo2: Option<Halo2Files>| CompiledSlice {
+        nodes: vec!["/conv1/Conv".to_owned(), "/relu/Relu".to_owned()],
+        vk: Digest::new([4; 32]),
+        cells: halo2.is_none().then_some(70_000),
+        halo2,
+        predicted_micros: 120_000,
+        predicted_memory_bytes: 90 << 20,
+        predicted_proof_bytes: 46_000,
+    };
+    let halo2 = Halo2Files {
+        k: 14,
+        rows: 12_345,
+        verifying_key: blob(5),
+        proving_key: blob(6),
+        srs: blob(7),
+    };
+    CompileOutcome::Compiled(CompileReport {
+        model: Digest::new([1; 32]),
+        manifest: blob(2),
+        graph: blob(3),
+        slices: vec![slice(None), slice(Some(halo2))],
+        accuracy: Accuracy {
+            profile: "P12".to_owned(),
+            samples: 64,
+            synthetic: true,
+            max_error_millionths: 4_680,
+            mean_error_millionths: 2_110,
+            top1_agreement_millionths: 1_000_000,
+            output_scale: vec![24.185_331_300_983_243, 1e-300],
+            budget_millionths: 10_000,
+            within_budget: true,
+        },
+    })
+}
+
+fn failed() -> CompileOutcome {
+    CompileOutcome::Failed(CompileFailure {
+        kind: FailureKind::UnsupportedNodes,
+        message: "1 unsupported node(s)".to_owned(),
+        unsupported: vec![UnsupportedOp {
+            node: "/sin/Sin".to_owned(),
+            op: "Sin".to_owned(),
+            reason: "the operator is not supported".to_owned(),
+        }],
+    })
+}
+
+/// A compiler's reports.
+pub(super) fn reports() -> Vec<Vec<u8>> {
+    [compiled(), failed()].iter().map(bytes).collect()
+}
+
+/// Reports of the largest size that are as dense as they can be: small in JSON and large in memory.
+pub(super) fn large_reports() -> Vec<(&'static str, Vec<u8>)> {
+    let filled = |mut report: Value, at: &str, item: &Value| {
+        let room = MAX_REPORT_BYTES - report.to_string().len();
+        let list = vec![item.clone(); room / (item.to_string().len() + 1)];
+        if let Some(place) = report.pointer_mut(at) {
+            *place = Value::Array(list);
+        }
+        bytes(&report)
+    };
+    let value = |outcome: CompileOutcome| serde_json::to_value(outcome).unwrap_or_default();
+    let unsupported = json!({ "node": "", "op": "", "reason": "" });
+    let slice = value(compiled())["compiled"]["slices"][0].clone();
+    let empty = json!([]);
+    let mut bare = slice.clone();
+    bare["nodes"] = empty;
+    vec![
+        (
+            "unsupported nodes",
+            filled(value(failed()), "/failed/unsupported", &unsupported),
+        ),
+        ("slices", filled(value(compiled()), "/compiled/slices", &bare)),
+        (
+            "names of a slice's nodes",
+            filled(value(compiled()), "/compiled/slices/0/nodes", &json!("")),
+        ),
+        (
+            "output scales",
+            filled(value(compiled()), "/compiled/accuracy/outputScale", &json!(1)),
+        ),
+    ]
+}
+
+/// Tokens of claims.
+pub(super) fn claim_tokens() -> Vec<Vec<u8>> {
+    let one = |pool, tag| ClaimToken {
+        request: RequestUid::new([tag; 16]),
+        slice: SliceIndex(u32::from(tag)),
+        claim: ClaimId::new([tag; 16]),
+        pool,
+        identity: Identity::new([tag; 32]),
+        issued: 1_790_000_000,
+        expires: 1_790_000_020,
+        max_bytes: 512 << 10,
+    };
+    let longest = PoolId::new(&"n".repeat(63), &"p".repeat(253));
+    let all = [one(PoolId::new("default", "alpha"), 1), one(longest, 255)];
+    all.iter().map(|t| t.seal(&KEY).into_bytes()).collect()
+}
+
+/// Tokens of compilers, the longest that a Model can ask for among them.
+pub(super) fn compile_tokens() -> Vec<Vec<u8>> {
+    let task = |output_scale: Vec<f64>| CompileTask {
+        model: blob(1),
+        calibration: Some(blob(2)),
+        profile: Some("p16".to_owned()),
+        error_budget_millionths: 10_000,
+        output_scale,
+        compare_top1: false,
+        parallelism: 64,
+        memory_mib: Some(u64::MAX >> 20),
+        proof_system: ProofSystem::Halo2Kzg,
+        srs: Some(blob(3)),
+    };
+    let one = |model: (String, String), output_scale| CompileToken {
+        model,
+        uid: "1e8d2f52-ca54-3331-c371-54de90a744ec".to_owned(),
+        key: Digest::new([8; 32]),
+        task: task(output_scale),
+    };
+    let long = -1.234_567_890_123_456_7e-300;
+    let all = [
+        one(("default".to_owned(), "digits".to_owned()), Vec::new()),
+        one(("n".repeat(63), "m".repeat(253)), vec![long; MOST_SCALES]),
+    ];
+    all.iter().map(|t| t.seal(&KEY).into_bytes()).collect()
+}
+
+fn bytes(body: &impl serde::Serialize) -> Vec<u8> {
+    serde_json::to_vec(body).unwrap_or_default()
+}
+
+/// Whether a body was read. What was read is written so that it is read again.
+pub(super) fn body<T: serde::Serialize, E>(
+    json: &[u8],
+    read: impl Fn(&[u8]) -> Result<T, E>,
+) -> Result<bool, String> {
+    let Ok(first) = read(json) else {
+        return Ok(false);
+    };
+    match read(&bytes(&first)) {
+        Ok(_) => Ok(true),
+        Err(_) => Err("what was read is not read again".to_owned()),
+    }
+}
+
+/// Whether a token was opened: of those that were sealed here, as the kind that it is, and in one spelling.
+pub(super) fn claim_token(text: &[u8]) -> Result<bool, String> {
+    opened(text, &claim_tokens, |t| ClaimToken::open(t, &KEY).is_ok())
+}
+
+/// As [`claim_token`].
+pub(super) fn compile_token(text: &[u8]) -> Result<bool, String> {
+    opened(text, &compile_tokens, |t| CompileToken::open(t, &KEY).is_ok())
+}
+
+fn opened(
+    text: &[u8],
+    sealed: &dyn Fn() -> Vec<Vec<u8>>,
+    open: impl Fn(&str) -> bool,
+) -> Result<bool, String> {
+    // A header that is no text reaches no decoder.
+    match std::str::from_utf8(text) {
+        Ok(token) if open(token) => {}
+        _ => return Ok(false),
+    }
+    if sealed().iter().any(|t| t == text) {
+        Ok(true)
+    } else {
+        Err("a token was opened that was not sealed here".to_owned())
+    }
+}

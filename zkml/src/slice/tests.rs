@@ -1,0 +1,87 @@
+use std::sync::Mutex;
+use std::time::Instant;
+
+use super::*;
+use crate::graph::calibrate::{CalibrationOptions, calibrate, synthetic_samples};
+use crate::graph::{Profile, apply, import};
+use crate::progress::{Progress, silent};
+
+const ALONE: SlicingOptions = SlicingOptions::at_least(1);
+
+/// A graph of nodes one after the other, none of which fuses with the next.
+fn chain(nodes: usize) -> IntGraph {
+    let name = |at: usize| match at {
+        0 => "x".to_owned(),
+        _ if at == nodes => "y".to_owned(),
+        _ => format!("h{at}"),
+    };
+    let ints = crate::graph::tests::ints;
+    let window = [ints("kernel_shape", &[1, 3]), ints("pads", &[0, 1, 0, 1])];
+    let onnx = (0..nodes).fold(crate::graph::tests::Onnx::new(&[1, 1, 2, 3]), |onnx, at| {
+        onnx.node("MaxPool", &[&name(at)], &name(at + 1), window.to_vec())
+    });
+    let float = import(&onnx.bytes()).unwrap();
+    let samples = synthetic_samples(&float, 1, 7);
+    let values = float.evaluate(&samples[0]).unwrap();
+    let expected = float.outputs.iter().map(|id| values[id.0 as usize].clone());
+    let options = CalibrationOptions {
+        profile: Some(Profile::P12),
+        error_budget: 1.0,
+        output_scale: None,
+        compare_top1: false,
+    };
+    let expected = [expected.collect()];
+    let (plan, _) = calibrate(&float, &samples, &expected, &options, &silent).unwrap();
+    let graph = apply(&float, &plan).unwrap();
+    assert_eq!(graph.nodes.len(), nodes);
+    graph
+}
+
+/// Seconds of a cut, and the work that it told of.
+fn cut(graph: &IntGraph, system: ProofSystem) -> (f64, u64) {
+    let told: Mutex<Vec<Progress>> = Mutex::new(Vec::new());
+    let began = Instant::now();
+    let listener = |p: Progress| told.lock().unwrap().push(p);
+    let slices = plan_telling(graph, system, ALONE, &listener).unwrap();
+    let seconds = began.elapsed().as_secs_f64();
+    let covered: usize = slices.iter().map(|s| s.nodes.len()).sum();
+    assert_eq!(covered, graph.nodes.len());
+    let told = told.into_inner().unwrap();
+    assert!(told.windows(2).all(|two| two[0].done < two[1].done));
+    let last = told.last().unwrap();
+    assert_eq!((told[0].done, last.done), (0, last.of));
+    // Often enough to be told of: once for every node.
+    assert_eq!(told.len(), graph.nodes.len() + 1);
+    (seconds, last.of)
+}
+
+#[test]
+fn cutting_takes_ten_times_as_long_for_ten_times_the_nodes() {
+    let graphs = [chain(100), chain(1000)];
+    for system in [ProofSystem::Halo2Kzg, ProofSystem::SumcheckWhir] {
+        let work = graphs.each_ref().map(|graph| {
+            let rule = backend::cut_rule(system);
+            let of = |start| {
+                feasible_ends(graph, start, rule)
+                    .map(|end| end - start)
+                    .sum::<usize>()
+            };
+            (0..graph.nodes.len()).map(of).sum::<usize>()
+        });
+        // The ends of the graph have fewer slices than the rest.
+        assert!(
+            work[1] > 9 * work[0] && work[1] < 20 * work[0],
+            "{system}: {work:?}"
+        );
+    }
+    // The proof system with the shorter slices, for the time that the test takes.
+    let [few, many] = graphs.each_ref().map(|g| cut(g, ProofSystem::Halo2Kzg));
+    // What is quadratic takes a hundred times as long.
+    assert!(
+        many.0 < 40.0 * few.0,
+        "{} s for 100 nodes, {} s for 1000",
+        few.0,
+        many.0
+    );
+    assert!(many.1 < 20 * few.1);
+}
