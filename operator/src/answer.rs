@@ -161,7 +161,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn request(status: serde_json::Value) -> InferenceRequest {
+    fn request(status: &serde_json::Value) -> InferenceRequest {
         serde_json::from_value(json!({
             "apiVersion": "zkinfer.dev/v1alpha1", "kind": "InferenceRequest", "metadata": { "name": "digit-7" },
             "spec": { "modelRef": { "name": "digits" }, "input": {} },
@@ -175,7 +175,7 @@ mod tests {
         let identity = zkinfer_crds::Identity::new([7; 32]).to_string();
         let row = |slice, pool: &str, verdict: &str, millis| json!({ "slice": slice, "pool": pool, "identity": identity, "attempt": 1, "millis": millis, "verdict": verdict });
         let digest = zkinfer_crds::Digest::of(b"receipt").to_string();
-        let request = request(json!({
+        let request = request(&json!({
             "phase": "Succeeded", "errorVsFloatMillionths": 1966,
             "startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:00:03Z",
             "output": { "name": "logits", "shape": [1, 3], "values": [-1.5, 10.25, 2.0], "class": 1, "label": "one" },
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_failure_says_reason_and_message() {
-        let request = request(json!({
+        let request = request(&json!({
             "phase": "Failed", "conditions": [{
                 "type": "Ready", "status": "False", "reason": "InvalidInput", "message": "it has 3 values",
                 "lastTransitionTime": "2026-01-01T00:00:00Z",

@@ -199,7 +199,8 @@ impl Places {
     /// all.
     fn make_room(&mut self, namespace: &str, needs: u64, memory: &ModelMemory) -> Result<(), ShelfError> {
         let own = |place: &Place| place.namespaces.iter().any(|n| n == namespace);
-        let bounds: [(u64, &dyn Fn(&Place) -> bool); 2] =
+        type Counts<'a> = &'a dyn Fn(&Place) -> bool;
+        let bounds: [(u64, Counts<'_>); 2] =
             [(memory.per_namespace.max(needs), &own), (memory.bytes, &|_| true)];
         for (budget, counts) in bounds {
             loop {

@@ -72,6 +72,10 @@ async fn warm(world: &World) -> Vec<f64> {
             .unwrap();
     }
     let api: Api<InferenceRequest> = Api::namespaced(world.client.clone(), "default");
+    // A Deployment is available when its containers run, and a worker is warm when it has asked for work: one that has
+    // answered has.
+    world.cluster.apply(&request("first")).await.unwrap();
+    world.until_succeeded("first").await;
     let mut all = Vec::new();
     for n in 0..8 {
         let name = format!("warm-{n}");

@@ -237,8 +237,8 @@ async fn installed_with_helm_it_answers_and_uninstalled_it_leaves_what_is_said_t
         .helm(&[&["uninstall", "zkinfer"][..], &place].concat())
         .await
         .unwrap();
-    // As docs/install.md says: the namespace, the key of claim tokens and Jobs of compilers in it, and what is a person's
-    // own, which is the miners' namespaces and the ConfigMap of the model. Each namespace has the account that the cluster
+    // As docs/install.md says: the namespace, the key of claim tokens and Jobs of compilers with their tokens in it, and what is a
+    // person's own, which is the miners' namespaces and the ConfigMap of the model. Each namespace has the account that the cluster
     // makes for it.
     let mut stays = before.clone();
     stays.extend(
@@ -253,7 +253,7 @@ async fn installed_with_helm_it_answers_and_uninstalled_it_leaves_what_is_said_t
         stays.insert(format!("ServiceAccount {namespace}/default"));
     }
     let kinds: Vec<&str> = compilers.iter().filter_map(|o| o.split(' ').next()).collect();
-    assert_eq!(kinds, ["Job", "Pod"]);
+    assert_eq!(kinds, ["Job", "Pod", "Secret"]);
     stays.extend(compilers);
     remains::until_as(&world, &stays).await;
     for words in [
