@@ -31,6 +31,8 @@ pub struct PoolScore {
     pub late: u64,
     /// Claims that ended otherwise.
     pub lost: u64,
+    /// Claims that ended by the miner's fault.
+    pub faults: u64,
     /// Failures by cause.
     pub failures: BTreeMap<String, u64>,
     /// Half of the latest verified claims took at most this long.
@@ -44,8 +46,6 @@ pub struct PoolScore {
 pub(super) struct PoolTotals {
     /// Counts and causes; the rest is filled in by [`PoolTotals::score`].
     counts: PoolScore,
-    /// Claims that ended by the miner's fault.
-    faults: u64,
     /// Milliseconds and bytes of all verified claims.
     millis: u64,
     bytes: u64,
@@ -67,7 +67,7 @@ impl PoolTotals {
             self.recent.push_back(entry.millis);
             return;
         }
-        self.faults += u64::from(entry.miners_fault);
+        counts.faults += u64::from(entry.miners_fault);
         let cause = entry.cause.clone().unwrap_or_default();
         match cause.as_str() {
             "InvalidProof" | "TooLarge" => counts.invalid += 1,
@@ -92,7 +92,7 @@ impl PoolTotals {
         if verified == 0 {
             return result;
         }
-        let validity = verified * MILLION / (verified + u128::from(self.faults));
+        let validity = verified * MILLION / (verified + u128::from(result.faults));
         let (work, time) = (u128::from(result.work_delivered.max(1)), u128::from(self.millis));
         let speed = work * MILLION / (work + time);
         let size = (u128::from(least_bytes.unwrap_or_default()) * verified * MILLION)

@@ -74,7 +74,8 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> MinerPoolStatus {
         set(condition::STALLED, Truth::True, why, &message);
     }
     let ended = score.verified + score.invalid + score.late + score.lost;
-    let unsuccessful = ended >= ENOUGH && score.success_millionths < DEGRADED_BELOW;
+    // Where no claim counts, such as after a consent that was withdrawn, there is no share of them.
+    let unsuccessful = ended >= ENOUGH && score.faults > 0 && score.success_millionths < DEGRADED_BELOW;
     let mostly_wrong = score.invalid >= score.late + score.lost;
     let (why, message) = match (&observed.trouble, unsuccessful, mostly_wrong) {
         (Some(trouble), _, _) => (trouble.finding.reason, trouble.finding.message.clone()),
@@ -245,6 +246,33 @@ mod tests {
             );
             status = planned;
         }
+    }
+
+    #[test]
+    fn claims_that_were_lost_by_nobodys_fault_are_no_trouble() {
+        let spec: MinerPoolSpec = serde_json::from_value(serde_json::json!({ "image": "x" })).unwrap();
+        let degraded = |faults| {
+            let observed = Observed {
+                spec: &spec,
+                generation: Some(1),
+                pool: ("miners", "alpha", "uid"),
+                identity: Identity::new([1; 32]),
+                possession: Possession::Derived,
+                status: &MinerPoolStatus::default(),
+                identity_taken_by: None,
+                score: PoolScore {
+                    lost: ENOUGH,
+                    faults,
+                    ..PoolScore::default()
+                },
+                trouble: None,
+            };
+            let status = plan(&observed, &crate::local::now());
+            let told = find_condition(&status.conditions, condition::DEGRADED).unwrap();
+            (told.status.clone(), told.reason.clone())
+        };
+        assert_eq!(degraded(0), ("False".to_owned(), "AsExpected".to_owned()));
+        assert_eq!(degraded(1), ("True".to_owned(), "LostClaims".to_owned()));
     }
 
     #[test]
