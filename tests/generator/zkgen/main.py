@@ -52,6 +52,7 @@ class Case:
         # Half of the models say that their outputs are no classes.
         self.compare = models.hash_of(f"compare/{identity}") % 2 == 0
         self.outcome, self.error, self.why = None, None, ""
+        self.zero = False
 
     @property
     def bytes(self):
@@ -68,8 +69,11 @@ class Case:
             self.outcome, self.why = judge.REFUSED, judge.reason_of(answer.reason, answer.message)
 
     def _stated(self, stated):
-        """The operator's scales; one that is far above what this graph's outputs are is not believed."""
-        return [min(s, 4 * own) for s, own in zip(stated, self.scales)]
+        """The operator's scales; one that is far above what this graph's outputs are is not believed. An output that is 0 on
+        every sample here (`x - Clip(x)`) has no size of its own: the input's stands in for it, and the run says how often."""
+        self.zero = not all(self.scales)
+        reach = max((float(np.abs(x).max(initial=0.0)) for x in self.inputs.values()), default=0.0)
+        return [min(s, 4 * own if own else reach) for s, own in zip(stated, self.scales)]
 
 
 def arguments():
@@ -105,6 +109,7 @@ class Run:
         self.proved = Counter()
         self.departures, self.unmade = Counter(), []
         self.errors, self.failures, self.verified = [], [], Counter()
+        self.zeros = 0
 
     def batches(self):
         """Lists of (cases, system). Cases are made when they are asked for."""
@@ -170,6 +175,7 @@ class Run:
         """Counts a batch."""
         for case in cases:
             self.outcomes[system][case.outcome] += 1
+            self.zeros += case.zero
             if hasattr(case, "verified"):
                 self.verified[case.verified] += 1
             if case.outcome == judge.PROVED:

@@ -55,7 +55,10 @@ class Programs:
         command += ["-o", "json", "-q"]
         if system == "Halo2Kzg":
             command.append("--allow-dev-srs")
-        ran = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+        try:
+            ran = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+        except subprocess.TimeoutExpired as late:
+            raise Crashed(f"no end within {SECONDS} s") from late
         if ran.returncode == 2:
             raise SystemExit(f"the operator does not take the objects: {ran.stderr[-800:]}")
         try:

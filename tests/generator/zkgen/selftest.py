@@ -52,6 +52,13 @@ def answers_are_judged_by_shape_value_and_class():
     assert judge.error_of([0.001], [0.0], 1.0) == 0.001 and judge.error_of([1e-9], [0.0], 0.0) == float("inf")
 
 
+def a_stated_scale_is_believed_only_near_what_the_samples_show():
+    case = object.__new__(Case)
+    case.scales, case.inputs = [2.0, 0.0], {"x": np.asarray([-3.0, 1.0])}
+    assert case._stated([1.0, 0.1]) == [1.0, 0.1]
+    assert case._stated([1e9, 1e9]) == [8.0, 3.0] and case.zero
+
+
 def constants_have_the_kind_that_the_tables_say():
     kinds = {
         (): "scalar", (1,): "[1]", (1, 1, 1, 1): "ones", (2, 3, 4, 5): "full", (5,): "last", (3, 1, 1): "[C,1…]",
@@ -100,6 +107,7 @@ def main():
     tests = [
         a_graph_is_a_function_of_its_id, every_target_can_be_made_and_is_met,
         graphs_are_valid_and_have_the_shapes_that_they_say, answers_are_judged_by_shape_value_and_class,
+        a_stated_scale_is_believed_only_near_what_the_samples_show,
         constants_have_the_kind_that_the_tables_say, padding_is_written_out_as_the_specification_says,
         smaller_graphs_are_graphs, receipts_are_read,
     ]

@@ -22,6 +22,7 @@ def report(run, seconds):
         "receiptsVerified": {"valid": run.verified[True], "invalid": run.verified[False]},
         "errors": {"median": at(0.5), "p99": at(0.99), "greatest": at(1.0)},
         "onnxruntimeDeparts": dict(run.departures),
+        "withoutASizeOfTheirOwn": run.zeros,
         "notMade": run.unmade,
         "failures": run.failures,
         "pairs": [row(t) for t in run.plan.pairs],
@@ -50,6 +51,8 @@ def summary(report):
     for what in ("pairs", "cells"):
         accepted, full, _ = _coverage(report[what])
         lines.append(f"{what}: {full} of {accepted} proved at least {LEAST} times")
+    if report["withoutASizeOfTheirOwn"]:
+        lines.append(f"an output that is 0 on every sample, judged by the input's size: {report['withoutASizeOfTheirOwn']}")
     if report["notMade"]:
         lines.append(f"NOT MADE, by a fault of the generator: {len(report['notMade'])}, {report['notMade'][0]}")
     verified = report["receiptsVerified"]
