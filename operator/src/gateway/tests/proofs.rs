@@ -92,8 +92,9 @@ async fn an_envelope_of_another_proof_system_is_judged_invalid_by_its_name() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_submitted_proof_is_judged_whatever_the_worker_says_next() {
-    let world = World::new(&[ALPHA]).await;
     for reason in ["Draining", "Fetch"] {
+        // A pool that lies twice is paused.
+        let world = World::new(&[ALPHA]).await;
         let grant = world.grant(ALPHA).await;
         let other = world.grant(ALPHA).await;
         let wrong = world.prove(ALPHA, &other).await;
@@ -107,6 +108,7 @@ async fn a_submitted_proof_is_judged_whatever_the_worker_says_next() {
         assert_eq!(world.refuse(&other, "Draining").await.status(), 204);
         let _ = world.end_of(&other).await;
     }
+    let world = World::new(&[ALPHA]).await;
     let grant = world.grant(ALPHA).await;
     let proof = world.prove(ALPHA, &grant).await;
     assert_eq!(world.submit(&grant, proof).await.status(), 201);
