@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
 use zkinfer_crds::ProofSystem;
-use zkinfer_crds::k8s::{Cpu, Memory, ServedBy, parse_served_by};
+use zkinfer_crds::k8s::{Cpu, Memory, ServedBy, is_namespace, parse_served_by};
 use zkinfer_operator::build::{CompileSettings, WorkerSettings};
 use zkinfer_operator::client::{Cluster, GatewayAccess};
 use zkinfer_operator::cluster::RunOptions;
@@ -273,6 +273,16 @@ pub(crate) struct RunArgs {
     /// The operator's own namespace: compilers run here.
     #[arg(long, env = "ZKINFER_NAMESPACE", default_value = "zkinfer-system")]
     namespace: String,
+    /// The namespaces to watch, separated by commas; the operator's own is always one. It then needs no rights elsewhere, and
+    /// Models, requests and pools elsewhere are not seen. Without: all of them.
+    #[arg(
+        long,
+        env = "ZKINFER_NAMESPACES",
+        value_name = "NAMES",
+        value_delimiter = ',',
+        value_parser = namespace_name
+    )]
+    namespaces: Vec<String>,
     /// The artifact store: file:///folder, s3://bucket/prefix, gs://…, az://… (credentials from the environment).
     #[arg(long, env = "ZKINFER_ARTIFACTS", value_name = "URL")]
     artifacts: String,
@@ -347,6 +357,7 @@ impl From<RunArgs> for RunOptions {
     fn from(args: RunArgs) -> Self {
         let RunArgs {
             namespace,
+            namespaces,
             artifacts,
             gateway_address,
             gateway_url,
@@ -379,6 +390,7 @@ impl From<RunArgs> for RunOptions {
                 seconds: i64::from(compiler_seconds),
             },
             namespace,
+            namespaces,
             artifacts,
             gateway_address,
             health_address,
@@ -401,6 +413,14 @@ fn error(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if value.is_finite() && value > 0.0 => Ok(value),
         _ => Err("expected a positive number, such as 0.01".to_owned()),
+    }
+}
+
+fn namespace_name(text: &str) -> Result<String, String> {
+    if is_namespace(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("not a namespace's name; there are no wildcards".to_owned())
     }
 }
 
@@ -458,6 +478,33 @@ mod tests {
             submit(&local).unwrap();
         }
         submit(&["--wait", "--quiet", "-n", "here", "-o", "yaml"]).unwrap();
+    }
+
+    #[test]
+    fn the_namespaces_to_watch_are_names_and_an_empty_list_is_not_all_of_them() {
+        let run = |more: &[&str]| {
+            let line = [
+                "operator",
+                "run",
+                "--artifacts=file:///a",
+                "--gateway-url=http://g",
+                "--compiler-image=i",
+            ];
+            let matches = Args::command().try_get_matches_from(line.iter().chain(more));
+            let Command::Run(run) = matches.and_then(Args::of).map_err(|e| e.to_string())?.command else {
+                panic!("another command");
+            };
+            Ok::<_, String>(RunOptions::from(run).namespaces)
+        };
+        assert_eq!(run(&[]).unwrap(), Vec::<String>::new());
+        assert_eq!(
+            run(&["--namespaces=a,b", "--namespaces=c"]).unwrap(),
+            ["a", "b", "c"]
+        );
+        for bad in ["", "a,", "*", "a b", "A"] {
+            let error = run(&[&format!("--namespaces={bad}")]).unwrap_err();
+            assert!(error.contains("--namespaces"), "{error}");
+        }
     }
 
     #[test]
