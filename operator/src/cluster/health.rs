@@ -56,6 +56,8 @@ async fn ready(State(ctx): State<Arc<Context>>) -> Response {
         } else {
             format!("waiting for the API server's lists of {}", missing.join(", "))
         };
+        let message = std::iter::once(message).chain(ctx.scope.problems());
+        let message = message.collect::<Vec<_>>().join("\n");
         (StatusCode::SERVICE_UNAVAILABLE, message).into_response()
     }
 }

@@ -10,16 +10,22 @@ use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
 
 /// The Role, and its binding, that the operator has in each namespace that it was told.
-pub(super) const ROLE: &str = "zkinfer-operator-objects";
+const ROLE: &str = "zkinfer-operator-objects";
+
+/// The ClusterRole, and its binding, that it has otherwise.
+const CLUSTER_ROLE: &str = "zkinfer-operator";
 
 /// See the module.
 #[derive(Debug)]
 pub struct Scope {
     /// Absent: every namespace.
     namespaces: Option<BTreeSet<String>>,
-    /// What may not be listed: namespace and resource.
-    refused: Mutex<BTreeSet<(String, &'static str)>>,
+    /// What may not be listed, and where.
+    refused: Mutex<BTreeSet<Refused>>,
 }
+
+/// A namespace, or none for the whole cluster, and a resource.
+type Refused = (Option<String>, &'static str);
 
 /// Where a watch is: in a namespace, or everywhere.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +37,25 @@ pub enum Place<'a> {
 }
 
 impl Place<'_> {
+    fn namespace(self) -> Option<String> {
+        match self {
+            Self::Everywhere => None,
+            Self::In(namespace) => Some(namespace.to_owned()),
+        }
+    }
+
+    /// What is missing where something is refused.
+    pub(super) fn lacks(self) -> String {
+        match self {
+            Self::Everywhere => {
+                format!("ClusterRole or ClusterRoleBinding `{CLUSTER_ROLE}` is missing or lacks it")
+            }
+            Self::In(_) => format!(
+                "Role or RoleBinding `{ROLE}` is missing in this namespace or lacks it, or there is no such namespace"
+            ),
+        }
+    }
+
     /// The API of a kind there.
     pub(crate) fn api<K>(self, client: &Client) -> Api<K>
     where
@@ -54,7 +79,7 @@ impl Scope {
         }
     }
 
-    fn refused(&self) -> MutexGuard<'_, BTreeSet<(String, &'static str)>> {
+    fn refused(&self) -> MutexGuard<'_, BTreeSet<Refused>> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -85,34 +110,40 @@ impl Scope {
     }
 
     /// A list or watch was refused; whether that is news.
-    pub(super) fn refuse(&self, namespace: &str, resource: &'static str) -> bool {
-        self.refused().insert((namespace.to_owned(), resource))
+    pub(super) fn refuse(&self, place: Place<'_>, resource: &'static str) -> bool {
+        self.refused().insert((place.namespace(), resource))
     }
 
     /// It was not; whether that is news.
-    pub(super) fn grant(&self, namespace: &str, resource: &'static str) -> bool {
-        self.refused().remove(&(namespace.to_owned(), resource))
+    pub(super) fn grant(&self, place: Place<'_>, resource: &'static str) -> bool {
+        self.refused().remove(&(place.namespace(), resource))
     }
 
     /// Whether everything in this namespace may be read, as far as was tried.
     #[must_use]
     pub fn is_readable(&self, namespace: &str) -> bool {
-        !self.refused().iter().any(|(of, _)| of == namespace)
+        !self
+            .refused()
+            .iter()
+            .any(|(of, _)| of.as_deref() == Some(namespace))
     }
 
     /// What is wrong, by namespace: what may not be read there, and what to do.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
-        let mut by_namespace: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        let mut by_namespace: BTreeMap<Option<String>, Vec<&str>> = BTreeMap::new();
         for (namespace, resource) in self.refused().iter() {
             by_namespace.entry(namespace.clone()).or_default().push(resource);
         }
-        let told = |(namespace, resources): (String, Vec<&str>)| {
-            format!(
-                "namespace `{namespace}` is not served: {} may not be listed there. Role and RoleBinding `{ROLE}` are missing in \
-                 it or lack that, or there is no such namespace",
-                resources.join(", ")
-            )
+        let told = |(namespace, resources): (Option<String>, Vec<&str>)| {
+            let resources = resources.join(", ");
+            match namespace {
+                Some(namespace) => format!(
+                    "namespace `{namespace}` is not served: {resources} may not be listed there. {}",
+                    Place::In(&namespace).lacks()
+                ),
+                None => format!("{resources} may not be listed. {}", Place::Everywhere.lacks()),
+            }
         };
         by_namespace.into_iter().map(told).collect()
     }
@@ -161,8 +192,9 @@ mod tests {
     #[test]
     fn a_namespace_is_readable_again_once_everything_in_it_is() {
         let some = scope(&["a", "b"]);
-        assert!(some.refuse("b", "models") && !some.refuse("b", "models"));
-        assert!(some.refuse("b", "jobs"));
+        let b = Place::In("b");
+        assert!(some.refuse(b, "models") && !some.refuse(b, "models"));
+        assert!(some.refuse(b, "jobs"));
         assert!(some.is_readable("a") && !some.is_readable("b"));
         let [problem] = &some.problems()[..] else {
             panic!("one namespace");
@@ -170,8 +202,11 @@ mod tests {
         for words in ["`b`", "jobs, models", "Role", "`zkinfer-operator-objects`"] {
             assert!(problem.contains(words), "{words}: {problem}");
         }
-        assert!(some.grant("b", "models") && !some.is_readable("b"));
-        assert!(some.grant("b", "jobs") && !some.grant("b", "jobs"));
+        assert!(some.grant(b, "models") && !some.is_readable("b"));
+        assert!(some.grant(b, "jobs") && !some.grant(b, "jobs"));
         assert!(some.is_readable("b") && some.problems().is_empty());
+        let all = scope(&[]);
+        assert!(all.refuse(Place::Everywhere, "models") && all.is_readable("b"));
+        assert!(all.problems()[0].contains("ClusterRole"), "{:?}", all.problems());
     }
 }

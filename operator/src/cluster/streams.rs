@@ -49,7 +49,15 @@ where
     S: Stream<Item = Result<Event<K>, watcher::Error>> + Send + 'static,
 {
     let Some(namespaces) = scope.namespaces() else {
-        return watch(Place::Everywhere).default_backoff().boxed();
+        let scope = Arc::clone(scope);
+        let events = watch(Place::Everywhere).default_backoff();
+        return events
+            .inspect(move |item| match item {
+                Ok(event) => granted(&scope, Place::Everywhere, resource, event),
+                Err(error) if is_forbidden(error) => refused(&scope, Place::Everywhere, resource, error),
+                Err(_) => {}
+            })
+            .boxed();
     };
     let watch = Arc::new(watch);
     let each = namespaces
@@ -67,23 +75,11 @@ where
                 let (namespace, item) = events.next().await?;
                 match item {
                     Ok(event) => {
-                        // `Init` comes before anything is asked.
-                        if !matches!(event, Event::Init) && scope.grant(&namespace, resource) {
-                            tracing::info!(namespace, resource, "may be read now");
-                        }
+                        granted(&scope, Place::In(&namespace), resource, &event);
                         merge.event(&namespace, event);
                     }
                     Err(error) if is_forbidden(&error) => {
-                        if scope.refuse(&namespace, resource) {
-                            tracing::warn!(
-                                namespace,
-                                resource,
-                                %error,
-                                "may not be read: Role and RoleBinding `{}` are missing in this namespace or lack it, or there \
-                                 is no such namespace; the others are served",
-                                super::scope::ROLE
-                            );
-                        }
+                        refused(&scope, Place::In(&namespace), resource, &error);
                         merge.refused(&namespace);
                     }
                     Err(error) => return Some((Err(error), (events, merge, last))),
@@ -133,6 +129,21 @@ where
             Some(((namespace, item), next))
         }
     })
+}
+
+/// It may be read, by what the API server has sent.
+fn granted<K>(scope: &Scope, place: Place<'_>, resource: &'static str, event: &Event<K>) {
+    // `Init` comes before anything is asked.
+    if !matches!(event, Event::Init) && scope.grant(place, resource) {
+        tracing::info!(?place, resource, "may be read now");
+    }
+}
+
+/// It may not; told once, and in `/readyz` for as long as it is so.
+fn refused(scope: &Scope, place: Place<'_>, resource: &'static str, error: &watcher::Error) {
+    if scope.refuse(place, resource) {
+        tracing::warn!(?place, resource, %error, "may not be read: {}", place.lacks());
+    }
 }
 
 fn is_forbidden(error: &watcher::Error) -> bool {
