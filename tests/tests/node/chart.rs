@@ -92,6 +92,8 @@ fn values_that_mean_nothing_are_refused_by_name() {
         ("serviceAccount.annotations=x", "serviceAccount/annotations"),
         ("namespaces=team-a", "namespaces"),
         ("namespaces={team-a,*}", "namespaces/1"),
+        // What Helm takes for a list of one empty name is not all of them.
+        ("namespaces={}", "namespaces/0"),
     ] {
         let got = tool("helm", &["template", "zkinfer", &chart, "--set", value]);
         let errors = String::from_utf8_lossy(&got.stderr);
@@ -106,7 +108,7 @@ fn the_chart_renders_the_objects_of_kustomize() {
     if !can_run() {
         return;
     }
-    for (folder, values) in [("default", "namespaces={}"), ("namespaced", QUICKSTART)] {
+    for (folder, values) in [("default", "network=default"), ("namespaced", QUICKSTART)] {
         let folder = repository().join("manifests").join(folder).display().to_string();
         let mut wanted = objects(&output("kubectl", &["kustomize", &folder]));
         // Helm makes the namespace itself, with --create-namespace.
@@ -166,7 +168,7 @@ fn for_some_namespaces_there_is_a_role_in_each_and_one_cluster_role_for_reviews(
     );
     let twice = "namespaces={team-a,zkinfer-system,team-a}";
     assert_eq!(places(twice), ["team-a", "zkinfer-system"]);
-    assert!(places("namespaces={}").is_empty());
+    assert!(places("network=default").is_empty());
 }
 
 #[test]
