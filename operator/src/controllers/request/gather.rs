@@ -106,6 +106,8 @@ pub(super) fn pools(ctx: &Context, object: &InferenceRequest) -> Vec<PoolView> {
 
 /// Which namespaces that its Model's side lets serve it are not watched, in a sentence.
 pub(super) fn unseen(ctx: &Context, object: &InferenceRequest) -> Option<String> {
+    // Where everything is watched nothing need be looked for.
+    ctx.scope.namespaces()?;
     let name = &object.spec.model_ref.name;
     let model = ctx.stores.models.find(|m| {
         m.metadata.namespace == object.metadata.namespace && m.metadata.name.as_ref() == Some(name)
