@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
 use zkinfer_crds::ProofSystem;
-use zkinfer_crds::k8s::{Cpu, Memory, ServedBy, parse_served_by};
+use zkinfer_crds::k8s::{Cpu, Memory, ServedBy, is_namespace, parse_served_by};
 use zkinfer_operator::build::{CompileSettings, WorkerSettings};
 use zkinfer_operator::client::{Cluster, GatewayAccess};
 use zkinfer_operator::cluster::RunOptions;
@@ -273,6 +273,16 @@ pub(crate) struct RunArgs {
     /// The operator's own namespace: compilers run here.
     #[arg(long, env = "ZKINFER_NAMESPACE", default_value = "zkinfer-system")]
     namespace: String,
+    /// The namespaces to watch, separated by commas; the operator's own is always one. It then needs no rights elsewhere, and
+    /// Models, requests and pools elsewhere are not seen. Without: all of them.
+    #[arg(
+        long,
+        env = "ZKINFER_NAMESPACES",
+        value_name = "NAMES",
+        value_delimiter = ',',
+        value_parser = namespace_name
+    )]
+    namespaces: Vec<String>,
     /// The artifact store: file:///folder, s3://bucket/prefix, gs://…, az://… (credentials from the environment).
     #[arg(long, env = "ZKINFER_ARTIFACTS", value_name = "URL")]
     artifacts: String,
@@ -347,6 +357,7 @@ impl From<RunArgs> for RunOptions {
     fn from(args: RunArgs) -> Self {
         let RunArgs {
             namespace,
+            namespaces,
             artifacts,
             gateway_address,
             gateway_url,
@@ -379,6 +390,7 @@ impl From<RunArgs> for RunOptions {
                 seconds: i64::from(compiler_seconds),
             },
             namespace,
+            namespaces,
             artifacts,
             gateway_address,
             health_address,
@@ -401,6 +413,14 @@ fn error(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if value.is_finite() && value > 0.0 => Ok(value),
         _ => Err("expected a positive number, such as 0.01".to_owned()),
+    }
+}
+
+fn namespace_name(text: &str) -> Result<String, String> {
+    if is_namespace(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("not a namespace's name; there are no wildcards".to_owned())
     }
 }
 
@@ -431,56 +451,4 @@ fn prover(text: &str) -> Result<(String, Vec<String>), String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn submit(more: &[&str]) -> Result<Args, String> {
-        let line = ["operator", "submit", "m.onnx", "--input", "x.npy"];
-        let matches = Args::command().try_get_matches_from(line.iter().chain(more));
-        matches.and_then(Args::of).map_err(|e| e.to_string())
-    }
-
-    #[test]
-    fn what_is_for_local_mode_is_refused_on_a_cluster_by_name() {
-        for (flag, value) in [
-            ("--state", Some("dir")),
-            ("--srs", Some("file")),
-            ("--worker", Some("program")),
-            ("--prover", Some("a=b")),
-            ("--least-lease", Some("30")),
-            ("--max-error", Some("0.1")),
-            ("--allow-dev-srs", None),
-        ] {
-            let more: Vec<&str> = [flag].into_iter().chain(value).collect();
-            let error = submit(&more).unwrap_err();
-            assert!(error.contains(flag) && error.contains("--local"), "{error}");
-            let local: Vec<&str> = more.into_iter().chain(["--local"]).collect();
-            submit(&local).unwrap();
-        }
-        submit(&["--wait", "--quiet", "-n", "here", "-o", "yaml"]).unwrap();
-    }
-
-    #[test]
-    fn who_may_serve_is_a_namespace_or_a_miner_in_one() {
-        let identity = format!("ed25519:{}", "1".repeat(64));
-        let both = format!("--served-by=beta={identity}");
-        let Command::Submit { served_by, .. } = submit(&["--served-by=alpha", &both]).unwrap().command else {
-            panic!("another command");
-        };
-        let of = |s: &ServedBy| (s.namespace.clone(), s.identity.map(|i| i.to_string()));
-        let all: Vec<_> = served_by.iter().map(of).collect();
-        assert_eq!(
-            all,
-            [("alpha".to_owned(), None), ("beta".to_owned(), Some(identity))]
-        );
-        for bad in [
-            "--served-by=*",
-            "--served-by=",
-            "--served-by=a=b",
-            "--served-by=a\nb",
-        ] {
-            submit(&[bad]).unwrap_err();
-        }
-        submit(&["--served-by=a", "--local"]).unwrap_err();
-    }
-}
+mod tests;

@@ -147,6 +147,15 @@ impl Consent {
         }
     }
 
+    /// Where the list is that decides, and the namespaces that it names; none where there is no list.
+    #[must_use]
+    pub fn list(&self) -> Option<(&str, impl Iterator<Item = &str>)> {
+        match &self.said {
+            Said::List(at, list) => Some((at, list.iter().map(|entry| entry.namespace.as_str()))),
+            Said::Nothing | Said::Unreadable(..) | Said::Runner => None,
+        }
+    }
+
     /// What is wrong with the list that decides.
     #[must_use]
     pub fn problem(&self) -> Option<String> {

@@ -31,7 +31,10 @@ pub enum LogFormat {
 /// Writes log lines to stderr from now on.
 pub fn start(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
-        EnvFilter::new("warn,zkinfer_operator::cluster=info,zkinfer_operator::fleet=info")
+        // What may not be watched the operator says itself, once.
+        EnvFilter::new(
+            "warn,kube_runtime::watcher=error,zkinfer_operator::cluster=info,zkinfer_operator::fleet=info",
+        )
     });
     let terminal = std::io::stderr().is_terminal();
     let to = tracing_subscriber::fmt()

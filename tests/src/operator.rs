@@ -49,6 +49,35 @@ pub async fn install(cluster: &Cluster) -> Result<(), Error> {
     let all = cluster
         .kubectl(&["kustomize", &folder.display().to_string()])
         .await?;
+    apply_without_pod(cluster, &all).await
+}
+
+/// Applies what the chart makes for these namespaces, which are made before, but the operator's own Deployment and its volume.
+///
+/// # Errors
+/// kubectl, Helm.
+pub async fn install_for(cluster: &Cluster, namespaces: &[&str]) -> Result<(), Error> {
+    for namespace in [&[SYSTEM], namespaces].concat() {
+        if namespace != "default" {
+            cluster.kubectl(&["create", "namespace", namespace]).await?;
+        }
+    }
+    let chart = repository().join("charts/zkinfer").display().to_string();
+    let namespaces = format!("namespaces={{{}}}", namespaces.join(","));
+    let template = [
+        "template",
+        "zkinfer",
+        &chart,
+        "--namespace",
+        SYSTEM,
+        "--set",
+        &namespaces,
+    ];
+    let all = cluster.helm(&template).await?;
+    apply_without_pod(cluster, &all).await
+}
+
+async fn apply_without_pod(cluster: &Cluster, all: &str) -> Result<(), Error> {
     let wanted: Vec<&str> = all
         .split("\n---\n")
         .filter(|d| !d.contains("kind: Deployment") && !d.contains("kind: PersistentVolumeClaim"))

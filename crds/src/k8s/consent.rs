@@ -57,8 +57,9 @@ pub fn parse_served_by(text: &str) -> Result<Vec<ServedBy>, String> {
     }
 }
 
-/// A DNS label (RFC 1123).
-fn is_namespace(name: &str) -> bool {
+/// Whether a namespace can have this name: a DNS label (RFC 1123).
+#[must_use]
+pub fn is_namespace(name: &str) -> bool {
     let inner = |c: u8| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'-');
     (1..=MAX_NAMESPACE).contains(&name.len())
         && name.bytes().all(inner)

@@ -31,6 +31,8 @@ string_consts! {
         RECOMPILING = "Recompiling";
         /// The list that decides who may serve it cannot be read: pools of its own namespace alone may. Absent otherwise.
         INVALID_CONSENT = "InvalidConsent";
+        /// The list that decides who may serve it names namespaces that the operator does not watch. Absent otherwise.
+        NAMESPACE_NOT_WATCHED = "NamespaceNotWatched";
         /// The ConfigMap that it was compiled from holds other bytes by now; the Model stays as it is. Absent otherwise.
         SOURCE_CHANGED = "SourceChanged";
         /// Only a change will make it ready: tools that wait (kstatus) take it as failed. Absent otherwise.
@@ -57,6 +59,8 @@ string_consts! {
         BUDGET_ABOVE_OPERATOR = "BudgetAboveOperator";
         /// The list of who may serve it cannot be read.
         INVALID_LIST = "InvalidList";
+        /// Pools of namespaces that the list of who may serve it names are not seen (`--namespaces`).
+        NAMESPACE_NOT_WATCHED = "NamespaceNotWatched";
         /// The compile Job is at work.
         COMPILING = "Compiling";
         /// The ConfigMap that it was compiled from holds other bytes by now.

@@ -105,6 +105,17 @@ impl Front {
     }
 }
 
+impl Front {
+    /// Whether there can be anything in this namespace, as far as the operator sees.
+    pub(super) fn watches(&self, namespace: &str) -> Result<(), Reject> {
+        if self.ctx.scope.sees(namespace) {
+            return Ok(());
+        }
+        let message = format!("this operator does not watch namespace `{namespace}` (--namespaces)");
+        Err(Reject::new(StatusCode::NOT_FOUND, "NamespaceNotWatched", message))
+    }
+}
+
 fn not_found(what: impl Into<String>) -> Reject {
     Reject::new(StatusCode::NOT_FOUND, "NotFound", what)
 }
@@ -120,6 +131,7 @@ async fn create(State(front): State<Front>, from: Peer, headers: HeaderMap, body
     front
         .may(&headers, user, ("create", REQUESTS), &namespace, None)
         .await?;
+    front.watches(&namespace)?;
     // Only what a client may state: a status is the operator's.
     request.status = None;
     request.metadata.owner_references = None;
@@ -144,6 +156,7 @@ async fn read(
     front
         .allowed((&headers, from), ("get", REQUESTS), &namespace, Some(&name))
         .await?;
+    front.watches(&namespace)?;
     let found = front.ctx.stores.requests.find(|r| {
         r.metadata.namespace.as_ref() == Some(&namespace) && r.metadata.name.as_ref() == Some(&name)
     });
@@ -191,6 +204,7 @@ async fn file(
     front
         .allowed((&headers, from), ("get", MODELS), &namespace, Some(&name))
         .await?;
+    front.watches(&namespace)?;
     let absent = || not_found(format!("Model {namespace}/{name} has no such file"));
     let digest: Digest = digest.parse().map_err(|_| absent())?;
     let model = front.ctx.stores.models.find(|m| {

@@ -8,14 +8,13 @@ use std::{collections::BTreeMap, mem};
 
 use futures::TryStreamExt;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::runtime::WatchStreamExt;
+use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Api, ResourceExt};
 use zkinfer_crds::RequestUid;
 use zkinfer_crds::k8s::{CONSENT_CONFIG_MAP, InferenceRequest, Model, ServedBy};
 
-use super::{Context, Part, RunRecord};
+use super::{Context, Part, RunRecord, follow, named};
 use crate::consent::{Consent, Listing, Lists, decide};
 
 /// ConfigMaps are up to 1 MiB: so many are read at once.
@@ -63,6 +62,14 @@ impl Context {
             operator: lists.get(operator),
         };
         decide(namespace, name, served_by, &lists)
+    }
+
+    /// Which namespaces of the list that decides are not watched, in a sentence.
+    #[must_use]
+    pub fn unseen(&self, consent: &Consent) -> Option<String> {
+        let (at, namespaces) = consent.list()?;
+        let unseen = self.scope.unseen(namespaces)?;
+        Some(format!("{at}: {unseen}"))
     }
 
     /// Tells the dispatcher who may see a run; whether that is something else than before. What a Model said last counts
@@ -129,12 +136,24 @@ impl Context {
 
 /// Follows the ConfigMaps of this one name, for ever.
 pub(super) async fn run(ctx: Arc<Context>) {
-    let api: Api<ConfigMap> = Api::all(ctx.client.clone());
-    let config = watcher::Config::default()
-        .fields(&format!("metadata.name={CONSENT_CONFIG_MAP}"))
-        .page_size(PAGE);
+    let client = ctx.client.clone();
     let mut listed = BTreeMap::new();
-    let mut events = std::pin::pin!(watcher(api, config).default_backoff());
+    let mut events = follow(
+        &ctx.scope,
+        "configmaps zkinfer-consent",
+        move |place| {
+            let config = watcher::Config::default()
+                .fields(&format!("metadata.name={CONSENT_CONFIG_MAP}"))
+                .page_size(PAGE);
+            watcher(place.api::<ConfigMap>(&client), config)
+        },
+        |namespace, name| {
+            Some(ConfigMap {
+                metadata: named(namespace, name),
+                ..ConfigMap::default()
+            })
+        },
+    );
     let read = |map: &ConfigMap| {
         let (namespace, listing) = (map.namespace().unwrap_or_default(), Listing::of(map));
         if let Listing::Unreadable(why) = &listing {

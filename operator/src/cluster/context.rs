@@ -24,6 +24,7 @@ use zkml::halo2::VerifierSrs;
 
 use super::consents::Consents;
 use super::metrics::Metrics;
+use super::scope::Scope;
 use super::store::StoreHealth;
 use super::write::Events;
 use crate::artifacts::{ArtifactError, Artifacts, CompiledRecord};
@@ -212,6 +213,8 @@ impl Ready {
 pub struct Context {
     /// The API server.
     pub client: Client,
+    /// The namespaces that are watched.
+    pub scope: Arc<Scope>,
     /// Queue, claims, verification.
     pub dispatcher: Arc<Dispatcher>,
     /// The artifact store.

@@ -46,7 +46,9 @@ async fn ready(State(ctx): State<Arc<Context>>) -> Response {
         // Nothing is taken, so nobody need be sent here.
         (StatusCode::SERVICE_UNAVAILABLE, problem).into_response()
     } else if ctx.ready.is(Part::Gateway) {
-        "ok".into_response()
+        // Whoever is served is served, whatever is missing elsewhere.
+        let told = std::iter::once("ok".to_owned()).chain(ctx.scope.problems());
+        told.collect::<Vec<_>>().join("\n").into_response()
     } else {
         let missing = ctx.ready.missing();
         let message = if missing.is_empty() {
@@ -54,6 +56,8 @@ async fn ready(State(ctx): State<Arc<Context>>) -> Response {
         } else {
             format!("waiting for the API server's lists of {}", missing.join(", "))
         };
+        let message = std::iter::once(message).chain(ctx.scope.problems());
+        let message = message.collect::<Vec<_>>().join("\n");
         (StatusCode::SERVICE_UNAVAILABLE, message).into_response()
     }
 }

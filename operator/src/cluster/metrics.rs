@@ -43,6 +43,11 @@ struct State {
     state: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Namespace {
+    namespace: String,
+}
+
 /// See the module.
 pub struct Metrics {
     registry: Mutex<Registry>,
@@ -56,6 +61,7 @@ pub struct Metrics {
     slices: Family<State, Gauge>,
     jobs: Gauge,
     store_up: Gauge,
+    namespace_up: Family<Namespace, Gauge>,
     model_bytes: Gauge,
 }
 
@@ -73,6 +79,7 @@ impl Metrics {
             slices: Family::default(),
             jobs: Gauge::default(),
             store_up: Gauge::default(),
+            namespace_up: Family::default(),
             model_bytes: Gauge::default(),
             registry: Mutex::default(),
         };
@@ -121,6 +128,11 @@ impl Metrics {
             "store_up",
             "Whether the artifact store takes and gives: 1, or 0",
             metrics.store_up.clone(),
+        );
+        registry.register(
+            "namespace_up",
+            "Whether a namespace of --namespaces may be read: 1, or 0",
+            metrics.namespace_up.clone(),
         );
         registry.register(
             "model_memory_bytes",
@@ -213,6 +225,11 @@ impl Metrics {
         }
         self.jobs.set(ctx.jobs.all().len() as i64);
         self.store_up.set(i64::from(ctx.store.problem().is_none()));
+        for namespace in ctx.scope.namespaces().into_iter().flatten() {
+            let up = i64::from(ctx.scope.is_readable(namespace));
+            let namespace = namespace.clone();
+            self.namespace_up.get_or_create(&Namespace { namespace }).set(up);
+        }
         self.model_bytes.set(ctx.shelf.bytes() as i64);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.lock())?;

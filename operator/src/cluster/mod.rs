@@ -20,8 +20,10 @@ mod consents;
 mod context;
 mod health;
 mod lease;
+mod merge;
 mod metrics;
 mod reviews;
+mod scope;
 mod settings;
 mod store;
 mod streams;
@@ -40,8 +42,9 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Action as Requeue;
 use kube::runtime::events::Reporter;
 use kube::runtime::reflector::ObjectRef;
-use kube::runtime::{Controller, watcher};
-use kube::{Api, Resource, ResourceExt};
+use kube::runtime::watcher::{self, watcher};
+use kube::runtime::{Controller, WatchStreamExt};
+use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
@@ -50,8 +53,10 @@ use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model};
 
 pub use consents::Consents;
 pub use context::{Context, ModelRecord, Part, PoolRecord, RunRecord, Stores, Wake};
+pub use scope::{Place, Scope};
 pub use settings::{RunError, RunOptions};
 pub use store::StoreHealth;
+pub(crate) use streams::{follow, named};
 pub use write::{MANAGER, ReconcileError, is_too_large, patch_status, tell};
 
 use self::auth::TokenReviews;
@@ -109,6 +114,15 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
             "the development SRS is in use: everything proved with Halo2Kzg is FORGEABLE BY ANYONE"
         );
     }
+    let scope = Arc::new(Scope::new(&options.namespace, &options.namespaces));
+    if let Some(seen) = scope.namespaces() {
+        let namespaces = seen.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        tracing::info!(
+            namespaces,
+            "only these namespaces are watched: Models, requests, pools and lists of consent elsewhere are not seen, and get no \
+             status"
+        );
+    }
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let dispatcher = Dispatcher::new(artifacts.clone(), key, options.least_lease, threads);
     let ledger = attempts::ledger(&artifacts, &dispatcher).await?;
@@ -125,6 +139,7 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
     let ctx = Arc::new(Context {
         events: write::Events::new(client.clone(), reporter),
         client: client.clone(),
+        scope: Arc::clone(&scope),
         dispatcher: Arc::clone(&dispatcher),
         artifacts,
         setup: setup.policy,
@@ -179,7 +194,7 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
 
     let (seen, gone, relisted) = (Arc::clone(&ctx), Arc::clone(&ctx), Arc::clone(&ctx));
     let models = streams::controller(
-        Api::all(client.clone()),
+        streams::objects(&client, &scope, "models", ctx.stores.models.clone()),
         models_writer,
         asked_models,
         CONCURRENCY.0,
@@ -193,7 +208,7 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
     );
     let gone = Arc::clone(&ctx);
     let requests = streams::controller(
-        Api::all(client.clone()),
+        streams::objects(&client, &scope, "inferencerequests", ctx.stores.requests.clone()),
         requests_writer,
         asked_requests,
         CONCURRENCY.1,
@@ -202,9 +217,8 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
         move |request: &InferenceRequest| sweep::request_gone(&gone, request),
     );
     let (seen, gone) = (Arc::clone(&ctx), Arc::clone(&ctx));
-    let deployments: Api<PartialObjectMeta<Deployment>> = Api::all(client.clone());
     let pools = streams::controller(
-        Api::all(client),
+        streams::objects(&client, &scope, "minerpools", ctx.stores.pools.clone()),
         pools_writer,
         asked_pools,
         CONCURRENCY.2,
@@ -213,7 +227,19 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
         move |pool: &MinerPool| seen.dispatcher.know(&pool_id(pool), pool::facts(pool)),
         move |pool: &MinerPool| sweep::pool_gone(&gone, pool),
     )
-    .owns(deployments, watcher::Config::default().labels(&labels::managed()));
+    .owns_stream(
+        follow(
+            &scope,
+            "deployments",
+            move |place| {
+                let managed = watcher::Config::default().labels(&labels::managed());
+                watcher(place.api::<PartialObjectMeta<Deployment>>(&client), managed)
+            },
+            // What has disappeared unseen wakes nobody, as in one watch.
+            |_, _| None,
+        )
+        .touched_objects(),
+    );
     let controllers = async {
         futures::join!(
             drive(models, "Model", model::reconcile, &ctx, &stop),

@@ -34,6 +34,8 @@ const SECRET_KEY: &str = "key";
 pub struct RunOptions {
     /// The operator's namespace.
     pub namespace: String,
+    /// The namespaces to watch, beside the operator's own; none: all.
+    pub namespaces: Vec<String>,
     /// URL of the artifact store.
     pub artifacts: String,
     /// Where workers, compilers and clients are answered.

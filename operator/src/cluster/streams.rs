@@ -1,17 +1,32 @@
-//! The parts of kube's runtime that are still unstable, all in one place: watches that tell of deletions, and
-//! reconciliations that are asked for from inside.
+//! The parts of kube's runtime that are still unstable, all in one place: watches that tell of deletions, reconciliations
+//! that are asked for from inside, and one watch in each namespace where the operator may not watch all.
 
 use std::fmt::Debug;
 use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
 
-use futures::{StreamExt, TryStreamExt};
+use futures::stream::{BoxStream, select_all, unfold};
+use futures::{Stream, StreamExt, TryStreamExt};
+use kube::api::ObjectMeta;
+use kube::core::NamespaceResourceScope;
 use kube::runtime::controller::Config;
 use kube::runtime::reflector::{self, ObjectRef, Store, store::Writer};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{Controller, WatchStreamExt};
-use kube::{Api, Resource};
+use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::merge::Merge;
+use super::scope::{Place, Scope};
+
+/// The first and the longest pause before what was refused is asked for again; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// What a watch brings.
+pub(crate) type Events<K> = BoxStream<'static, Result<Event<K>, watcher::Error>>;
 
 /// A store that will be filled by the controller that is made from its writer.
 pub(super) fn store<K>() -> (Store<K>, Writer<K>)
@@ -21,11 +36,159 @@ where
     reflector::store()
 }
 
+/// The watch of `resource` that `watch` makes of a place: of one for the whole cluster, or of one for each namespace, which
+/// then look like one. `last` is an object as it was last seen, or as much of it as its deletion needs.
+pub(crate) fn follow<K, S>(
+    scope: &Arc<Scope>,
+    resource: &'static str,
+    watch: impl Fn(Place<'_>) -> S + Send + Sync + 'static,
+    last: impl Fn(&str, &str) -> Option<K> + Send + 'static,
+) -> Events<K>
+where
+    K: Resource<DynamicType = ()> + Send + 'static,
+    S: Stream<Item = Result<Event<K>, watcher::Error>> + Send + 'static,
+{
+    let Some(namespaces) = scope.namespaces() else {
+        let scope = Arc::clone(scope);
+        let events = watch(Place::Everywhere).default_backoff();
+        return events
+            .inspect(move |item| match item {
+                Ok(event) => granted(&scope, Place::Everywhere, resource, event),
+                Err(error) if is_forbidden(error) => refused(&scope, Place::Everywhere, resource, error),
+                Err(_) => {}
+            })
+            .boxed();
+    };
+    let watch = Arc::new(watch);
+    let each = namespaces
+        .iter()
+        .map(|namespace| in_namespace(namespace.clone(), Arc::clone(&watch)).boxed());
+    let start = (select_all(each), Merge::new(namespaces.iter()), last);
+    let scope = Arc::clone(scope);
+    unfold(start, move |(mut events, mut merge, last)| {
+        let scope = Arc::clone(&scope);
+        async move {
+            loop {
+                if let Some(event) = merge.next(&last) {
+                    return Some((Ok(event), (events, merge, last)));
+                }
+                let (namespace, item) = events.next().await?;
+                match item {
+                    Ok(event) => {
+                        granted(&scope, Place::In(&namespace), resource, &event);
+                        merge.event(&namespace, event);
+                    }
+                    Err(error) if is_forbidden(&error) => {
+                        refused(&scope, Place::In(&namespace), resource, &error);
+                        merge.refused(&namespace);
+                    }
+                    Err(error) => return Some((Err(error), (events, merge, last))),
+                }
+            }
+        }
+    })
+    .boxed()
+}
+
+/// As much of an object as tells which one it was.
+pub(crate) fn named(namespace: &str, name: &str) -> ObjectMeta {
+    ObjectMeta {
+        namespace: Some(namespace.to_owned()),
+        name: Some(name.to_owned()),
+        ..ObjectMeta::default()
+    }
+}
+
+/// A watch of one namespace. What was refused is listed anew: kube's watch would go on without a word, and nobody would know
+/// that it may be read again.
+fn in_namespace<K, S>(
+    namespace: String,
+    watch: Arc<impl Fn(Place<'_>) -> S + Send + Sync + 'static>,
+) -> impl Stream<Item = (String, Result<Event<K>, watcher::Error>)> + Send + 'static
+where
+    K: Resource<DynamicType = ()> + Send + 'static,
+    S: Stream<Item = Result<Event<K>, watcher::Error>> + Send + 'static,
+{
+    let nothing: (Option<Events<K>>, Duration) = (None, Duration::ZERO);
+    unfold(nothing, move |(open, pause)| {
+        let (watch, namespace) = (Arc::clone(&watch), namespace.clone());
+        async move {
+            let mut events = match open {
+                Some(events) => events,
+                None => {
+                    tokio::time::sleep(pause).await;
+                    watch(Place::In(&namespace)).default_backoff().boxed()
+                }
+            };
+            let item = events.next().await?;
+            let next = match &item {
+                Err(error) if is_forbidden(error) => (None, (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE)),
+                Ok(Event::InitDone) => (Some(events), Duration::ZERO),
+                _ => (Some(events), pause),
+            };
+            Some(((namespace, item), next))
+        }
+    })
+}
+
+/// It may be read, by what the API server has sent.
+fn granted<K>(scope: &Scope, place: Place<'_>, resource: &'static str, event: &Event<K>) {
+    // `Init` comes before anything is asked.
+    if !matches!(event, Event::Init) && scope.grant(place, resource) {
+        tracing::info!(?place, resource, "may be read now");
+    }
+}
+
+/// It may not; told once, and in `/readyz` for as long as it is so.
+fn refused(scope: &Scope, place: Place<'_>, resource: &'static str, error: &watcher::Error) {
+    if scope.refuse(place, resource) {
+        tracing::warn!(?place, resource, %error, "may not be read: {}", place.lacks());
+    }
+}
+
+fn is_forbidden(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => status.code == 403,
+        _ => false,
+    }
+}
+
+/// Everything of a kind whose objects are kept in a store.
+pub(super) fn objects<K>(
+    client: &Client,
+    scope: &Arc<Scope>,
+    resource: &'static str,
+    store: Store<K>,
+) -> Events<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + Debug
+        + Send
+        + Sync
+        + 'static,
+{
+    let client = client.clone();
+    follow(
+        scope,
+        resource,
+        move |place| watcher(place.api::<K>(&client), watcher::Config::default().any_semantic()),
+        move |namespace, name| {
+            let last = store.get(&ObjectRef::new(name).within(namespace))?;
+            Some((*last).clone())
+        },
+    )
+}
+
 /// A controller of `K` that also reconciles what comes from `asked`; it tells when the store holds every object, and, before
 /// anything is reconciled, of every object that is as it was not before or is deleted. (`Store::wait_until_ready` is of no use
 /// here: of several who wait it wakes the last one, and the controller waits.)
 pub(super) fn controller<K>(
-    api: Api<K>,
+    events: Events<K>,
     writer: Writer<K>,
     asked: UnboundedReceiver<ObjectRef<K>>,
     concurrency: u16,
@@ -38,8 +201,7 @@ where
     K::DynamicType: Eq + Hash + Clone,
 {
     let reader = writer.as_reader();
-    let events = watcher(api, watcher::Config::default().any_semantic())
-        .default_backoff()
+    let events = events
         // Nothing reads them, and they are the larger half of an object.
         .modify(|object| object.meta_mut().managed_fields = None)
         .reflect(writer)
@@ -50,7 +212,7 @@ where
             Event::Init => {}
         })
         .touched_objects();
-    let asked = futures::stream::unfold(asked, |mut asked| async move {
+    let asked = unfold(asked, |mut asked| async move {
         asked.recv().await.map(|object| (object, asked))
     });
     Controller::for_stream(events, reader)

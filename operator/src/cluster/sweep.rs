@@ -67,7 +67,10 @@ pub(super) fn pool_gone(ctx: &Arc<Context>, pool: &MinerPool) {
 pub(super) async fn run(ctx: Arc<Context>) {
     ctx.ready.wait(&[Part::Models, Part::Requests]).await;
     loop {
-        if let Err(error) = sweep(&ctx).await {
+        // What cannot be seen is not gone.
+        if !ctx.scope.problems().is_empty() {
+            tracing::warn!("nothing is swept from the store while a namespace may not be read");
+        } else if let Err(error) = sweep(&ctx).await {
             tracing::warn!(%error, "sweeping the artifact store");
         }
         tokio::time::sleep(EVERY).await;

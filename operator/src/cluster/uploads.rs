@@ -48,6 +48,7 @@ pub(super) async fn upload(
             return Err(no);
         }
     }
+    front.watches(&namespace)?;
     let invalid = |message: String| Reject::new(StatusCode::BAD_REQUEST, "InvalidDigest", message);
     let digest: Digest = digest.parse().map_err(|e| invalid(format!("{digest}: {e}")))?;
     let stored = ctx

@@ -7,8 +7,7 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::{Api, DeleteParams, PostParams};
-use kube::core::PartialObjectMeta;
-use kube::runtime::WatchStreamExt;
+use kube::core::{PartialObjectMeta, PartialObjectMetaExt};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Resource, ResourceExt};
@@ -20,7 +19,7 @@ use super::jobs::{JobState, JobView, Purpose};
 use super::plan::{Fate, Observed, PoolView, Start, plan};
 use super::refusal::Refusal;
 use crate::build::{JobFor, labels, worker_job};
-use crate::cluster::{Context, Part};
+use crate::cluster::{Context, Part, follow, named};
 use crate::dispatch::PoolId;
 
 /// How often the plan is made without being asked for: rounds begin and requests end by time.
@@ -218,12 +217,19 @@ async fn remove(ctx: &Context, namespace: &str, name: &str) {
 
 /// Follows the operator's Jobs by their metadata, and reads the status of those that change, for ever.
 pub async fn watch_jobs(ctx: Arc<Context>) {
-    let api: Api<PartialObjectMeta<Job>> = Api::all(ctx.client.clone());
-    let config = watcher::Config::default()
-        .labels(&labels::managed())
-        .any_semantic();
+    let client = ctx.client.clone();
     let mut listed = BTreeSet::new();
-    let mut events = std::pin::pin!(watcher(api, config).default_backoff());
+    let mut events = follow(
+        &ctx.scope,
+        "jobs",
+        move |place| {
+            let config = watcher::Config::default()
+                .labels(&labels::managed())
+                .any_semantic();
+            watcher(place.api::<PartialObjectMeta<Job>>(&client), config)
+        },
+        |namespace, name| Some(named(namespace, name).into_response_partial()),
+    );
     loop {
         match events.try_next().await {
             Ok(Some(Event::Init)) => listed.clear(),

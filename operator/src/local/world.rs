@@ -266,6 +266,7 @@ impl World {
                 // The machine's owner runs it.
                 model_memory: u64::MAX,
                 bad_consent: consents.get(&key).and_then(Consent::problem),
+                unseen: None,
                 changed: None,
             };
             let plan = model::plan(&observed, &now());
@@ -306,6 +307,7 @@ impl World {
                 pools: pools.iter().map(serves).collect(),
                 run: record.state.clone(),
                 store: None,
+                unseen: None,
             };
             let plan = request::plan(&observed, &now());
             // That it is being proved is said when its slices are in the queue: the input may be refused before.

@@ -1,6 +1,6 @@
 //! The Helm chart: the same installation as kustomize's, refused with wrong values, gone but for what is said to stay.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
@@ -13,6 +13,9 @@ use crate::world::World;
 
 /// As in docs/install.md: Helm makes a namespace without labels. All that runs there runs restricted as well.
 const RESTRICT: &str = "label namespace zkinfer-system pod-security.kubernetes.io/enforce=restricted";
+
+/// The namespaces of the quickstart.
+const QUICKSTART: &str = "namespaces={default,miner-alpha,miner-beta}";
 
 /// With these values nothing stays for the next installation.
 const GOES: &str = "crds.keep=false,artifacts.persistence.keep=false";
@@ -87,6 +90,10 @@ fn values_that_mean_nothing_are_refused_by_name() {
         ("network=", "network"),
         ("crds.keep=1", "crds/keep"),
         ("serviceAccount.annotations=x", "serviceAccount/annotations"),
+        ("namespaces=team-a", "namespaces"),
+        ("namespaces={team-a,*}", "namespaces/1"),
+        // What Helm takes for a list of one empty name is not all of them.
+        ("namespaces={}", "namespaces/0"),
     ] {
         let got = tool("helm", &["template", "zkinfer", &chart, "--set", value]);
         let errors = String::from_utf8_lossy(&got.stderr);
@@ -101,17 +108,67 @@ fn the_chart_renders_the_objects_of_kustomize() {
     if !can_run() {
         return;
     }
-    let folder = repository().join("manifests/default").display().to_string();
-    let mut wanted = objects(&output("kubectl", &["kustomize", &folder]));
-    // Helm makes the namespace itself, with --create-namespace.
-    let namespace = wanted.remove("\"Namespace\" null \"zkinfer-system\"");
-    assert!(namespace.is_some(), "{:?}", wanted.keys());
-    let got = rendered(&["--set", GOES]);
-    let names = |all: &BTreeMap<String, Value>| all.keys().cloned().collect::<Vec<_>>();
-    assert_eq!(names(&got), names(&wanted));
-    for (name, object) in &wanted {
-        assert_eq!(&got[name], object, "{name}");
+    for (folder, values) in [("default", "network=default"), ("namespaced", QUICKSTART)] {
+        let folder = repository().join("manifests").join(folder).display().to_string();
+        let mut wanted = objects(&output("kubectl", &["kustomize", &folder]));
+        // Helm makes the namespace itself, with --create-namespace.
+        let namespace = wanted.remove("\"Namespace\" null \"zkinfer-system\"");
+        assert!(namespace.is_some(), "{:?}", wanted.keys());
+        let got = rendered(&["--set", GOES, "--set", values]);
+        let names = |all: &BTreeMap<String, Value>| all.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&got), names(&wanted));
+        for (name, object) in &wanted {
+            assert_eq!(&got[name], object, "{name}");
+        }
     }
+}
+
+/// What an administrator installs once, and what is left for whoever has some namespaces.
+#[test]
+fn for_some_namespaces_there_is_a_role_in_each_and_one_cluster_role_for_reviews() {
+    if !can_run() {
+        return;
+    }
+    let all = rendered(&["--set", QUICKSTART]);
+    let rest = rendered(&["--set", QUICKSTART, "--set", "crds.enabled=false"]);
+    let folder = repository().join("manifests/cluster").display().to_string();
+    let cluster = objects(&output("kubectl", &["kustomize", &folder]));
+    let names = |all: &BTreeMap<String, Value>| all.keys().cloned().collect::<BTreeSet<_>>();
+    assert_eq!(names(&all), &names(&rest) | &names(&cluster));
+    let of = |kind: &str| -> Vec<(&str, &Value)> {
+        let found = rest.iter().filter(|(_, o)| o["kind"] == kind);
+        found.map(|(name, o)| (name.as_str(), o)).collect()
+    };
+    let [(_, role)] = &of("ClusterRole")[..] else {
+        panic!("{:?}", rest.keys());
+    };
+    for rule in role["rules"].as_array().unwrap() {
+        assert_eq!(rule["verbs"], serde_json::json!(["create"]));
+    }
+    let asked: Vec<&Value> = role["rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| &r["resources"][0])
+        .collect();
+    assert_eq!(asked, ["tokenreviews", "subjectaccessreviews"]);
+    assert_eq!(of("ClusterRoleBinding").len(), 1);
+    // The release's own namespace is one of them, also where nobody has named it, or somebody twice.
+    let places = |values: &str| -> Vec<String> {
+        let all = rendered(&["--set", values]);
+        let roles = all.values().filter(|o| o["kind"] == "Role");
+        let roles = roles.filter(|o| o["metadata"]["name"] == "zkinfer-operator-objects");
+        roles
+            .map(|o| o["metadata"]["namespace"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(
+        places(QUICKSTART),
+        ["default", "miner-alpha", "miner-beta", "zkinfer-system"]
+    );
+    let twice = "namespaces={team-a,zkinfer-system,team-a}";
+    assert_eq!(places(twice), ["team-a", "zkinfer-system"]);
+    assert!(places("network=default").is_empty());
 }
 
 #[test]

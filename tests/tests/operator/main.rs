@@ -16,6 +16,7 @@ mod disturbances;
 mod doors;
 mod judging;
 mod load;
+mod namespaced;
 mod requests;
 mod restart;
 mod rights;

@@ -2,6 +2,7 @@
 //! log is the witness.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
@@ -28,11 +29,7 @@ async fn the_operator_needs_its_rights_and_no_others() {
     drop(world.node);
 
     let (mut used, mut told) = (BTreeSet::new(), BTreeSet::new());
-    for line in std::fs::read_to_string(&log).unwrap().lines() {
-        let event: Value = serde_json::from_str(line).unwrap();
-        if event["user"]["username"] != ACCOUNT {
-            continue;
-        }
+    for event in calls(&log) {
         let object = &event["objectRef"];
         let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
         let mut resource = text(&object["resource"]);
@@ -78,6 +75,14 @@ async fn the_operator_needs_its_rights_and_no_others() {
         }
     }
     assert!(unused.is_empty(), "granted and not needed: {unused:?}");
+}
+
+/// What the operator has asked of the API server.
+pub(crate) fn calls(log: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(log).unwrap();
+    let all = text.lines().map(|line| serde_json::from_str(line).unwrap());
+    all.filter(|event: &Value| event["user"]["username"] == ACCOUNT)
+        .collect()
 }
 
 fn each(rule: &Value) -> Vec<(String, String, String)> {

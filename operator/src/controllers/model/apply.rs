@@ -66,6 +66,7 @@ pub async fn reconcile(object: Arc<Model>, ctx: Arc<Context>) -> Result<Requeue,
         old_version: gathered.old_version,
         model_memory: ctx.shelf.memory().bytes,
         bad_consent: ctx.consent_of(&object).problem(),
+        unseen: ctx.unseen(&ctx.consent_of(&object)),
         changed: gathered.changed,
     };
     let mut observed = observed;
@@ -135,6 +136,7 @@ async fn without_store(ctx: &Context, object: &Model, error: &ArtifactError) -> 
         old_version: false,
         model_memory: ctx.shelf.memory().bytes,
         bad_consent: ctx.consent_of(object).problem(),
+        unseen: ctx.unseen(&ctx.consent_of(object)),
         changed: None,
     };
     let status = plan(&observed, &now()).status;
@@ -230,14 +232,15 @@ async fn said(ctx: &Context, object: &Model, old: &ModelStatus, status: &ModelSt
     let of = |s: &ModelStatus, type_| {
         find_condition(&s.conditions, type_).map(|c| (c.reason.clone(), c.message.clone()))
     };
-    let bad_consent = of(status, condition::INVALID_CONSENT);
-    if let Some((reason, problem)) =
-        bad_consent.filter(|p| Some(p) != of(old, condition::INVALID_CONSENT).as_ref())
-    {
+    let news = |type_| of(status, type_).filter(|now| Some(now) != of(old, type_).as_ref());
+    let of_consent = [condition::INVALID_CONSENT, condition::NAMESPACE_NOT_WATCHED].map(news);
+    let mut told = false;
+    for (reason, problem) in of_consent.into_iter().flatten() {
         tell(ctx, object, EventType::Warning, &reason, "Consent", &problem).await;
-        if of(old, condition::READY) == of(status, condition::READY) {
-            return;
-        }
+        told = true;
+    }
+    if told && of(old, condition::READY) == of(status, condition::READY) {
+        return;
     }
     let changed = |s: &ModelStatus| find_condition(&s.conditions, condition::SOURCE_CHANGED).cloned();
     match (changed(old), changed(status)) {

@@ -116,6 +116,8 @@ pub struct Observed<'a> {
     pub model_memory: u64,
     /// What is wrong with the list that decides who may serve it.
     pub bad_consent: Option<String>,
+    /// Which namespaces of that list the operator does not watch, in a sentence.
+    pub unseen: Option<String>,
     /// Which file is another by now than it was when it was compiled, in a sentence.
     pub changed: Option<String>,
 }
@@ -214,6 +216,7 @@ fn planned(
     let stalled = failed || matches!(&observed.compile, CompileState::Blocked(f) if blocked(f));
     to.stalled(stalled);
     to.consent(observed.bad_consent.as_deref());
+    to.not_watched(observed.unseen.as_deref());
     Plan {
         status: to.status,
         action,

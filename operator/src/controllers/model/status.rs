@@ -92,6 +92,15 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// Which namespaces of the list of who may serve it are not watched, if any is not.
+    pub(super) fn not_watched(&mut self, unseen: Option<&str>) {
+        let type_ = condition::NAMESPACE_NOT_WATCHED;
+        match unseen {
+            Some(message) => self.set(type_, Truth::True, reason::NAMESPACE_NOT_WATCHED, message),
+            None => self.status.conditions.retain(|c| c.type_ != type_),
+        }
+    }
+
     /// Whether what it was compiled from is another file by now.
     pub(super) fn source_changed(&mut self, changed: Option<&str>) {
         let type_ = condition::SOURCE_CHANGED;

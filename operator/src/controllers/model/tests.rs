@@ -22,6 +22,7 @@ struct Case {
     old_version: bool,
     model_memory: u64,
     bad_consent: Option<String>,
+    unseen: Option<String>,
     changed: Option<String>,
 }
 
@@ -57,6 +58,7 @@ impl Case {
             old_version: false,
             model_memory: 320 << 20,
             bad_consent: None,
+            unseen: None,
             changed: None,
         }
     }
@@ -75,6 +77,7 @@ impl Case {
             old_version: self.old_version,
             model_memory: self.model_memory,
             bad_consent: self.bad_consent.clone(),
+            unseen: self.unseen.clone(),
             changed: self.changed.clone(),
         };
         let Plan {
@@ -246,6 +249,26 @@ fn a_list_of_who_may_serve_that_cannot_be_read_is_told_and_the_model_stays_ready
     case.bad_consent = None;
     case.plan();
     assert!(find_condition(&case.status.conditions, condition::INVALID_CONSENT).is_none());
+}
+
+#[test]
+fn namespaces_of_the_list_that_are_not_watched_are_told_and_the_model_stays_ready() {
+    let mut case = Case::new(compiled(100, true));
+    case.unseen = Some("this operator does not watch namespace `far`".to_owned());
+    case.plan();
+    let told = find_condition(&case.status.conditions, condition::NAMESPACE_NOT_WATCHED).unwrap();
+    assert_eq!(
+        (told.status.as_str(), told.reason.as_str()),
+        ("True", "NamespaceNotWatched")
+    );
+    assert!(told.message.contains("`far`"));
+    assert!(zkinfer_crds::k8s::is_true(
+        &case.status.conditions,
+        condition::READY
+    ));
+    case.unseen = None;
+    case.plan();
+    assert!(find_condition(&case.status.conditions, condition::NAMESPACE_NOT_WATCHED).is_none());
 }
 
 #[test]

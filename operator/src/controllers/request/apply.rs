@@ -85,6 +85,7 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Context>) -> Resu
             pools: gather::pools(&ctx, &object),
             run: run.clone(),
             store: ctx.store.problem(),
+            unseen: gather::unseen(&ctx, &object),
         };
         let Plan { status: next, action } = plan(&observed, &now());
         status = next;

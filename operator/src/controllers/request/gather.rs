@@ -103,6 +103,17 @@ pub(super) fn pools(ctx: &Context, object: &InferenceRequest) -> Vec<PoolView> {
     pools.iter().map(view).collect()
 }
 
+/// Which namespaces that its Model's side lets serve it are not watched, in a sentence.
+pub(super) fn unseen(ctx: &Context, object: &InferenceRequest) -> Option<String> {
+    // Where everything is watched nothing need be looked for.
+    ctx.scope.namespaces()?;
+    let name = &object.spec.model_ref.name;
+    let model = ctx.stores.models.find(|m| {
+        m.metadata.namespace == object.metadata.namespace && m.metadata.name.as_ref() == Some(name)
+    });
+    ctx.unseen(&ctx.consent_for(object, model.as_deref()))
+}
+
 /// How the run is; one whose slices are all verified gets its receipt here.
 pub(super) async fn run(ctx: &Context, uid: RequestUid) -> RunState {
     let (run, key) = {

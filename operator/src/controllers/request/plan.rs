@@ -193,6 +193,8 @@ pub struct Observed<'a> {
     pub run: RunState,
     /// Why the artifact store cannot be used now.
     pub store: Option<String>,
+    /// Which namespaces whose pools may serve it are not watched, in a sentence.
+    pub unseen: Option<String>,
 }
 
 /// What to do beside writing the status.
@@ -413,9 +415,12 @@ fn no_fitting_pool(observed: &Observed<'_>) -> String {
         ModelState::Ready { memory_bytes, .. } => memory_bytes,
         _ => 0,
     };
+    let unseen = observed.unseen.iter().map(|unseen| format!("; {unseen}"));
+    let unseen: String = unseen.collect();
     if observed.pools.is_empty() {
-        return "there is no MinerPool: make one in this namespace, or one elsewhere that serves it"
-            .to_owned();
+        return format!(
+            "there is no MinerPool: make one in this namespace, or one elsewhere that serves it{unseen}"
+        );
     }
     let mut pools: Vec<(Vec<String>, &PoolView)> = observed
         .pools
@@ -435,7 +440,11 @@ fn no_fitting_pool(observed: &Observed<'_>) -> String {
         0 => String::new(),
         n => format!("; and {n} more"),
     };
-    format!("none of {} pools fits: {}{more}", pools.len(), named.join("; "))
+    format!(
+        "none of {} pools fits: {}{more}{unseen}",
+        pools.len(),
+        named.join("; ")
+    )
 }
 
 /// Why a pool is not for a request; nothing: it fits. The one list of what a pool must be.

@@ -63,6 +63,7 @@ struct Case {
     pools: Vec<PoolView>,
     run: RunState,
     store: Option<String>,
+    unseen: Option<String>,
     second: i64,
 }
 
@@ -79,6 +80,7 @@ impl Case {
             pools,
             run,
             store: None,
+            unseen: None,
             second: 1,
         }
     }
@@ -96,6 +98,7 @@ impl Case {
                 pools: self.pools.clone(),
                 run: self.run.clone(),
                 store: self.store.clone(),
+                unseen: self.unseen.clone(),
             },
             &at(self.second),
         );
@@ -407,6 +410,12 @@ fn a_request_that_no_pool_fits_is_told_what_is_wrong_with_each() {
         ready.message.clone()
     };
     assert!(told(&mut case).contains("there is no MinerPool"));
+    case.unseen = Some("this operator does not watch namespace `far`".to_owned());
+    assert!(
+        told(&mut case)
+            .ends_with("one elsewhere that serves it; this operator does not watch namespace `far`")
+    );
+    case.unseen = None;
     case.spec.pool_selector =
         Some(serde_json::from_value(serde_json::json!({ "matchLabels": { "a": "b" } })).unwrap());
     let selected = |name| PoolView {

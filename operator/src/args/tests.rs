@@ -1,0 +1,80 @@
+//! What is refused by name, and what lists are made of.
+
+use super::*;
+
+fn submit(more: &[&str]) -> Result<Args, String> {
+    let line = ["operator", "submit", "m.onnx", "--input", "x.npy"];
+    let matches = Args::command().try_get_matches_from(line.iter().chain(more));
+    matches.and_then(Args::of).map_err(|e| e.to_string())
+}
+
+#[test]
+fn what_is_for_local_mode_is_refused_on_a_cluster_by_name() {
+    for (flag, value) in [
+        ("--state", Some("dir")),
+        ("--srs", Some("file")),
+        ("--worker", Some("program")),
+        ("--prover", Some("a=b")),
+        ("--least-lease", Some("30")),
+        ("--max-error", Some("0.1")),
+        ("--allow-dev-srs", None),
+    ] {
+        let more: Vec<&str> = [flag].into_iter().chain(value).collect();
+        let error = submit(&more).unwrap_err();
+        assert!(error.contains(flag) && error.contains("--local"), "{error}");
+        let local: Vec<&str> = more.into_iter().chain(["--local"]).collect();
+        submit(&local).unwrap();
+    }
+    submit(&["--wait", "--quiet", "-n", "here", "-o", "yaml"]).unwrap();
+}
+
+#[test]
+fn the_namespaces_to_watch_are_names_and_an_empty_list_is_not_all_of_them() {
+    let run = |more: &[&str]| {
+        let line = [
+            "operator",
+            "run",
+            "--artifacts=file:///a",
+            "--gateway-url=http://g",
+            "--compiler-image=i",
+        ];
+        let matches = Args::command().try_get_matches_from(line.iter().chain(more));
+        let Command::Run(run) = matches.and_then(Args::of).map_err(|e| e.to_string())?.command else {
+            panic!("another command");
+        };
+        Ok::<_, String>(RunOptions::from(run).namespaces)
+    };
+    assert_eq!(run(&[]).unwrap(), Vec::<String>::new());
+    assert_eq!(
+        run(&["--namespaces=a,b", "--namespaces=c"]).unwrap(),
+        ["a", "b", "c"]
+    );
+    for bad in ["", "a,", "*", "a b", "A"] {
+        let error = run(&[&format!("--namespaces={bad}")]).unwrap_err();
+        assert!(error.contains("--namespaces"), "{error}");
+    }
+}
+
+#[test]
+fn who_may_serve_is_a_namespace_or_a_miner_in_one() {
+    let identity = format!("ed25519:{}", "1".repeat(64));
+    let both = format!("--served-by=beta={identity}");
+    let Command::Submit { served_by, .. } = submit(&["--served-by=alpha", &both]).unwrap().command else {
+        panic!("another command");
+    };
+    let of = |s: &ServedBy| (s.namespace.clone(), s.identity.map(|i| i.to_string()));
+    let all: Vec<_> = served_by.iter().map(of).collect();
+    assert_eq!(
+        all,
+        [("alpha".to_owned(), None), ("beta".to_owned(), Some(identity))]
+    );
+    for bad in [
+        "--served-by=*",
+        "--served-by=",
+        "--served-by=a=b",
+        "--served-by=a\nb",
+    ] {
+        submit(&[bad]).unwrap_err();
+    }
+    submit(&["--served-by=a", "--local"]).unwrap_err();
+}
