@@ -40,7 +40,7 @@ async fn a_request_is_proved_by_jobs_of_two_pools_and_a_stranger_verifies_its_re
     miner.until("far", LONG, pool_ready).await.unwrap();
     world
         .cluster
-        .apply(&objects.wine_request("one", "wine", &json!({})))
+        .apply(&objects.wine_request("one", "wine", &json!({ "redundancy": 2 })))
         .await
         .unwrap();
     let request = objects.over("one", LONG).await.unwrap();
