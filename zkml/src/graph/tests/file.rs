@@ -250,15 +250,7 @@ fn a_constant_that_onnx_leaves_open_is_refused_by_name() {
     ] {
         cast(value, to).unwrap_or_else(|e| panic!("{value} to {to}: {e}"));
     }
-    let open = [
-        (300.0, 3),
-        (-1.5, 2),
-        (7e4, 4),
-        (3e9, 6),
-        (1e19, 7),
-        (f32::NAN, 7),
-        (f32::INFINITY, 6),
-    ];
+    let open = [(300.0, 3), (-1.5, 2), (7e4, 4), (3e9, 6), (1e19, 7)];
     for (value, to) in open {
         let error = cast(value, to).unwrap_err().to_string();
         assert!(
