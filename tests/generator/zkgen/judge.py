@@ -12,6 +12,8 @@ PROVED = "proved"
 INACCURATE = "inaccurate"
 WRONG = ("wrong value", "wrong class", "wrong shape")
 CRASHED = "crashed"
+MISREAD = "misread"
+"""Compiling finds that its own graph is not the file's function: no form may be read so, so that it has no excuse."""
 EXCEEDED = ("AccuracyExceeded", "OverBudget", "BudgetAboveOperator")
 CRASHES = ("CompilerCrashed", "InternalError", "TooManyAttempts", "NoReason", "Internal")
 
@@ -53,6 +55,15 @@ def judge(outputs, expected, scales, compare):
         if compare and other_class(outputs[name], y, scale):
             return "wrong class", worst
     return PROVED, worst
+
+
+def unproved(reason, message):
+    """(outcome, why) of a graph that was not proved."""
+    if reason in CRASHES or "panicked" in message:
+        return CRASHED, f"{reason}: {message}"
+    if "as another function than the file states" in message:
+        return MISREAD, f"{reason}: {message}"
+    return REFUSED, reason_of(reason, message)
 
 
 def reason_of(reason, message):

@@ -63,10 +63,8 @@ class Case:
         if answer.phase == "Succeeded" and not answer.reason:
             scales = self.scales if answer.scale is None else self._stated(answer.scale)
             self.outcome, self.error = judge.judge(answer.outputs, self.expected, scales, self.compare)
-        elif answer.reason in judge.CRASHES or "panicked" in answer.message:
-            self.outcome, self.why = judge.CRASHED, f"{answer.reason}: {answer.message}"
         else:
-            self.outcome, self.why = judge.REFUSED, judge.reason_of(answer.reason, answer.message)
+            self.outcome, self.why = judge.unproved(answer.reason, answer.message)
 
     def _stated(self, stated):
         """The operator's scales; one that is far above what this graph's outputs are is not believed. An output that is 0 on
@@ -197,7 +195,7 @@ class Run:
         folder = self.out / "failures"
         folder.mkdir(exist_ok=True)
         self._save(folder / case.name, case.model, case.inputs)
-        if len(self.failures) < MINIMISED and case.outcome in (*judge.WRONG, judge.CRASHED):
+        if len(self.failures) < MINIMISED and case.outcome in (*judge.WRONG, judge.CRASHED, judge.MISREAD):
             scratch = Path(tempfile.mkdtemp(prefix="zkinfer-minimise-"))
             try:
                 small, inputs = minimise.minimise(

@@ -28,7 +28,7 @@ def minimise(programs, system, model, inputs, outcome, folder):
 
 def _fails(answer, model, inputs, outcome):
     if answer.phase != "Succeeded":
-        return outcome == judge.CRASHED and answer.reason in judge.CRASHES
+        return outcome != judge.REFUSED and judge.unproved(answer.reason, answer.message)[0] == outcome
     asked = oracle.Oracle(model)
     expected = dict(zip(asked.names, asked.answer(inputs)))
     scales = [float(np.abs(y).max()) for y in expected.values()]

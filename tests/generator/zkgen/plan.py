@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from .targets import LEAST, known_refused, valid_cells, valid_pairs
 
-REFUSED_LEAST = 3
-"""Graphs of a form that the importer is known to refuse."""
+REFUSED_LEAST = 10
+"""Graphs of a form that the importer is known to refuse. Some readers accept a few of them, as another function."""
 TRIES = 4
 """A target that is refused is tried so many times as often as it should be proved."""
 ANY = 0.15

@@ -59,6 +59,14 @@ def a_stated_scale_is_believed_only_near_what_the_samples_show():
     assert case._stated([1e9, 1e9]) == [8.0, 3.0] and case.zero
 
 
+def a_graph_that_is_read_as_another_function_is_no_refusal():
+    differs = "node `Sub_sub5`: this program reads the model as another function than the file states (it differs by 2.8e-5)"
+    assert judge.unproved("CompileFailed", differs)[0] == judge.MISREAD
+    assert judge.unproved("CompilerCrashed", differs)[0] == judge.CRASHED
+    refused = judge.unproved("UnsupportedNodes", "`Cast_cast4` (Cast): a cast to F16; the model has others")
+    assert refused == (judge.REFUSED, "UnsupportedNodes: Cast: a cast to F16")
+
+
 def constants_have_the_kind_that_the_tables_say():
     kinds = {
         (): "scalar", (1,): "[1]", (1, 1, 1, 1): "ones", (2, 3, 4, 5): "full", (5,): "last", (3, 1, 1): "[C,1…]",
@@ -108,6 +116,7 @@ def main():
         a_graph_is_a_function_of_its_id, every_target_can_be_made_and_is_met,
         graphs_are_valid_and_have_the_shapes_that_they_say, answers_are_judged_by_shape_value_and_class,
         a_stated_scale_is_believed_only_near_what_the_samples_show,
+        a_graph_that_is_read_as_another_function_is_no_refusal,
         constants_have_the_kind_that_the_tables_say, padding_is_written_out_as_the_specification_says,
         smaller_graphs_are_graphs, receipts_are_read,
     ]

@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     seconds.sort_by(f64::total_cmp);
     println!(
-        "{file}: median {:.6} s, least {:.6} s",
+        "{file}: median {:.7} s, least {:.7} s",
         seconds[seconds.len() / 2],
         seconds[0]
     );

@@ -93,6 +93,16 @@ impl ElementType {
             self.wrap(value as i64)
         }
     }
+
+    /// A float as an integer of this type, towards zero; none for one that the type does not hold, of which the
+    /// specification leaves open what a cast makes.
+    pub(crate) fn whole(self, value: f64) -> Option<i64> {
+        let (least, greatest) = self.range();
+        // It saturates, and leaves no integer for a NaN.
+        let whole = value as i128;
+        let fits = !value.is_nan() && (least..=greatest).contains(&whole);
+        fits.then_some(whole as i64)
+    }
 }
 
 /// Rounds to `precision` significant bits with the exponent at least `least`; beyond `greatest` is infinite.
@@ -161,5 +171,19 @@ mod tests {
         assert_eq!(ElementType::Int8.wrap(128), -128);
         assert_eq!(ElementType::Uint8.truncate(-1.5), 255);
         assert_eq!(ElementType::Uint64.number(-1), i128::from(u64::MAX));
+    }
+
+    #[test]
+    fn a_float_that_an_integer_type_does_not_hold_is_none_of_its_values() {
+        let int8 = |value| ElementType::Int8.whole(value);
+        assert_eq!((int8(-128.9), int8(127.9)), (Some(-128), Some(127)));
+        assert_eq!((int8(-129.0), int8(128.0), int8(1e300)), (None, None, None));
+        assert_eq!((int8(f64::NAN), int8(f64::NEG_INFINITY)), (None, None));
+        let uint8 = |value| ElementType::Uint8.whole(value);
+        assert_eq!((uint8(-0.5), uint8(-1.5)), (Some(0), None));
+        assert_eq!(ElementType::Int64.whole(2f64.powi(63)), None);
+        assert_eq!(ElementType::Int64.whole(-2f64.powi(63)), Some(i64::MIN));
+        assert_eq!(ElementType::Uint64.whole(2f64.powi(63)), Some(i64::MIN));
+        assert_eq!(ElementType::Uint64.whole(2f64.powi(64)), None);
     }
 }

@@ -56,6 +56,7 @@ pub(crate) fn model(onnx: &[u8]) -> Result<Model, ReadError> {
         }
     }
     let mut linked = Vec::new();
+    let mut computed: HashSet<usize> = input_values.iter().copied().collect();
     for (node, mut operation) in graph.node.iter().zip(operations) {
         for (i, name) in node.input.iter().enumerate() {
             let value = match names.0.get(name) {
@@ -71,6 +72,7 @@ pub(crate) fn model(onnx: &[u8]) -> Result<Model, ReadError> {
             };
             operation.inputs.push(value);
         }
+        operation.computed = operation.inputs.iter().flatten().any(|v| computed.contains(v));
         for name in &node.output {
             let value = if name.is_empty() {
                 None
@@ -78,6 +80,7 @@ pub(crate) fn model(onnx: &[u8]) -> Result<Model, ReadError> {
                 Some(names.make(name)?)
             };
             operation.outputs.push(value);
+            computed.extend(value.filter(|_| operation.computed));
         }
         linked.push(operation);
     }
@@ -202,6 +205,7 @@ fn operator(node: &NodeProto, opset: Option<i64>) -> Step<Operation> {
         attributes: attribute::read(operator.attributes, opset, &node.attribute)?,
         inputs: Vec::new(),
         outputs: Vec::new(),
+        computed: false,
     })
 }
 

@@ -121,11 +121,40 @@ impl Qualification {
         }
         let read: Self =
             serde_json::from_slice(bytes).map_err(|e| QualificationError::Encoding(e.to_string()))?;
-        if read.version == VERSION {
-            Ok(read)
-        } else {
-            Err(QualificationError::Version(read.version))
+        if read.version != VERSION {
+            return Err(QualificationError::Version(read.version));
         }
+        match read.impossible() {
+            Some(what) => Err(QualificationError::Encoding(format!("{what} is impossible"))),
+            None => Ok(read),
+        }
+    }
+
+    /// What nothing that was measured can be: the file was not written by `qualify`.
+    fn impossible(&self) -> Option<&'static str> {
+        let size = |v: f64| v >= 0.0;
+        let finite = |v: f64| v >= 0.0 && v.is_finite();
+        let rows = || self.tensors.iter();
+        let possible = [
+            ("`maxError`", size(self.max_error)),
+            ("`outOfRange`", self.out_of_range <= self.samples),
+            (
+                "`sameClass`",
+                self.same_class.is_none_or(|same| same <= self.accepted_samples()),
+            ),
+            ("`greatestError`", size(self.greatest_error)),
+            ("`meanError`", size(self.mean_error)),
+            ("`outputScale`", self.output_scale.iter().all(|&s| finite(s))),
+            ("`inputs`", self.inputs.iter().all(|i| finite(i.magnitude))),
+            (
+                "`tensors`",
+                rows().all(|t| size(t.magnitude) && size(t.greatest_error) && size(t.mean_error)),
+            ),
+        ];
+        possible
+            .iter()
+            .find(|(_, possible)| !possible)
+            .map(|(what, _)| *what)
     }
 
     /// Samples that the integer graph answers.

@@ -76,6 +76,20 @@ fn an_honest_manifest_is_qualified_and_says_what_was_met() {
     let read = Qualification::from_json(&serde_json::to_vec(&infinite).unwrap()).unwrap();
     assert!(read.greatest_error == f64::INFINITY && read.refusal(&DEFAULT_RULE).is_some());
     assert!(Qualification::from_json(&json[1..]).is_err());
+    for (member, value) in [
+        ("maxError", "-1"),
+        ("outOfRange", "4000000000"),
+        ("sameClass", "4000000000"),
+        ("greatestError", "-1"),
+        ("meanError", "-1e-9"),
+        ("outputScale", "[-1.0]"),
+        ("inputs", r#"[{"name": "features", "magnitude": -1}]"#),
+    ] {
+        let mut changed: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        changed[member] = serde_json::from_str(value).unwrap();
+        let error = Qualification::from_json(&serde_json::to_vec(&changed).unwrap()).unwrap_err();
+        assert!(error.to_string().contains(member), "{member}: {error}");
+    }
     let other = String::from_utf8(json)
         .unwrap()
         .replacen("\"version\":1", "\"version\":7", 1);

@@ -33,12 +33,29 @@ pub(super) fn named_type(call: &Call, name: &str, default: Option<ElementType>) 
 fn cast(call: &Call) -> Made {
     let to = named_type(call, "to", None)?;
     call.touch(call.input(0)?.len())?;
-    one(convert(call.input(0)?, to)?)
+    one(cast_to(call, to)?)
 }
 
 fn cast_like(call: &Call) -> Made {
     call.touch(call.input(0)?.len())?;
-    one(convert(call.input(0)?, call.input(1)?.element())?)
+    one(cast_to(call, call.input(1)?.element())?)
+}
+
+/// A computed tensor of 32-bit floats is not rounded by the node that makes it, nor by a cast from 64 bits: rounded there
+/// alone, `x - Cast(Cast(x))`, which is 0, would be what f64 has more of `x`. A constant is what the file says.
+fn cast_to(call: &Call, to: ElementType) -> Step<Tensor> {
+    let x = call.input(0)?;
+    match x.values() {
+        Values::Float(v) if call.operation.computed && to == ElementType::Float32 => {
+            let held = |&f: &f64| if to.round(f).is_infinite() { to.round(f) } else { f };
+            Tensor::make(
+                to,
+                x.shape().to_vec(),
+                Values::Float(v.iter().map(held).collect()),
+            )
+        }
+        _ => convert(x, to),
+    }
 }
 
 /// The tensor in another type. To a float type that holds every value of the old one, nothing is rounded.
@@ -49,7 +66,14 @@ pub(super) fn convert(x: &Tensor, to: ElementType) -> Step<Tensor> {
     }
     let values = match x.values() {
         Values::Float(v) if to.is_float() => Values::Float(v.iter().map(|&f| to.round(f)).collect()),
-        Values::Float(v) if to.is_int() => Values::Int(v.iter().map(|&f| to.truncate(f)).collect()),
+        Values::Float(v) if to.is_int() => {
+            let whole = |&f: &f64| {
+                let left_open =
+                    || format!("a cast of {f} to {to:?}, which ONNX leaves open: it is out of range");
+                to.whole(f).ok_or_else(left_open)
+            };
+            Values::Int(v.iter().map(whole).collect::<Step<_>>()?)
+        }
         Values::Float(v) => Values::Bool(v.iter().map(|&f| f != 0.0).collect()),
         Values::Int(v) if to.is_float() => {
             Values::Float(v.iter().map(|&i| to.round(from.number(i) as f64)).collect())

@@ -81,12 +81,7 @@ pub(super) fn convolve(
     if depth == 0 || plane == 0 {
         return Ok((shape, made));
     }
-    let conv = Windows {
-        axes: &axes,
-        plane,
-        taps,
-        positions,
-    };
+    let conv = Windows::new(call, &axes, (plane, taps, positions))?;
     let inputs = x.chunks_exact(depth * plane);
     let outputs = made.chunks_exact_mut(maps_each * positions);
     let weights = w.chunks_exact(maps_each * terms).cycle();
@@ -102,31 +97,48 @@ pub(super) fn convolve(
 
 /// The windows of a convolution over planes of the input.
 pub(super) struct Windows<'a> {
-    pub axes: &'a [Axis],
+    axes: &'a [Axis],
     /// Values of a plane of the input, taps of a window, number of windows.
-    pub plane: usize,
-    pub taps: usize,
-    pub positions: usize,
+    plane: usize,
+    taps: usize,
+    positions: usize,
+    /// Which windows of a row read the input, by tap: see [`Axis::windows`].
+    across: Vec<(usize, usize, usize)>,
+    /// Where a row of windows (all axes but the last) reads, by tap, then row; none in the padding. A plane has fewer
+    /// than 2^32 values.
+    starts: Vec<Option<u32>>,
 }
 
-impl Windows<'_> {
-    /// A tap's place in the kernel along each axis.
-    fn tap(&self, mut tap: usize, at: &mut [usize]) {
-        for (axis, k) in self.axes.iter().zip(at).rev() {
-            *k = tap % axis.kernel;
-            tap /= axis.kernel;
+impl<'a> Windows<'a> {
+    /// Values of a plane of the input, taps of a window and number of windows are stated; there is an axis at least.
+    pub(super) fn new(
+        call: &Call,
+        axes: &'a [Axis],
+        (plane, taps, positions): (usize, usize, usize),
+    ) -> Step<Self> {
+        let (last, leading) = axes.split_last().ok_or("a window of no dimensions")?;
+        let rows: usize = leading.iter().map(|a| a.output).product();
+        let mut starts = Vec::with_capacity(call.room(&[taps, rows])?);
+        let mut across = Vec::with_capacity(taps);
+        for tap in 0..taps {
+            across.push(last.windows(tap % last.kernel));
+            let outer_tap = tap / last.kernel;
+            starts.extend((0..rows).map(|row| start(leading, last.input, outer_tap, row)));
         }
+        Ok(Self {
+            axes,
+            plane,
+            taps,
+            positions,
+            across,
+            starts,
+        })
     }
 
-    /// Where the row of windows `outer` (all axes but the last) reads for a tap; none in the padding.
-    fn row(&self, mut outer: usize, tap: &[usize]) -> Option<usize> {
-        let (mut start, mut stride) = (0, self.last().input);
-        for (axis, &k) in self.axes.iter().zip(tap).rev().skip(1) {
-            start += axis.place(outer % axis.output, k)? * stride;
-            outer /= axis.output;
-            stride *= axis.input;
-        }
-        Some(start)
+    /// The places where the rows of windows read for a tap.
+    fn rows(&self, tap: usize) -> &[Option<u32>] {
+        let rows = self.starts.len() / self.taps;
+        &self.starts[tap * rows..(tap + 1) * rows]
     }
 
     fn last(&self) -> &Axis {
@@ -138,15 +150,13 @@ impl Windows<'_> {
     fn direct(&self, call: &Call, input: &[f64], w: &[f64], out: &mut [f64]) -> Step<()> {
         call.touch(w.len().saturating_mul(self.positions) / 4)?;
         let last = self.last();
-        let mut at = vec![0; self.axes.len()];
         let terms = input.len() / self.plane * self.taps;
         for (out, w) in out.chunks_exact_mut(self.positions).zip(w.chunks_exact(terms)) {
             for (plane, w) in input.chunks_exact(self.plane).zip(w.chunks_exact(self.taps)) {
                 for (tap, &w) in w.iter().enumerate() {
-                    self.tap(tap, &mut at);
-                    let (from, to, place) = last.windows(at[at.len() - 1]);
-                    for (outer, row) in out.chunks_exact_mut(last.output).enumerate() {
-                        let Some(start) = self.row(outer, &at) else {
+                    let (from, to, place) = self.across[tap];
+                    for (start, row) in self.rows(tap).iter().zip(out.chunks_exact_mut(last.output)) {
+                        let Some(start) = start.map(|s| s as usize) else {
                             continue;
                         };
                         let read = &plane[start..start + last.input];
@@ -210,18 +220,15 @@ impl Windows<'_> {
         columns: &mut [f64],
     ) {
         let last = self.last();
-        let mut at = vec![0; self.axes.len()];
         let mut rows = columns.chunks_exact_mut(to - from);
         for plane in input.chunks_exact(self.plane) {
             for tap in 0..self.taps {
-                self.tap(tap, &mut at);
-                let (begin, end, place) = last.windows(at[at.len() - 1]);
+                let (begin, end, place) = self.across[tap];
                 // The windows of this block that read the input.
                 let (low, high) = (begin.max(from), end.min(to));
-                for outer in first..first + count {
+                for start in &self.rows(tap)[first..first + count] {
                     let Some(row) = rows.next() else { return };
-                    let start = self.row(outer, &at).filter(|_| low < high);
-                    let Some(start) = start else {
+                    let Some(start) = start.map(|s| s as usize).filter(|_| low < high) else {
                         row.fill(0.0);
                         continue;
                     };
@@ -246,15 +253,13 @@ impl Windows<'_> {
     /// The reverse of columns: adds every value of a row per plane and tap to the place that its window's tap reads.
     pub(super) fn add(&self, columns: &[f64], planes: &mut [f64]) {
         let last = self.last();
-        let mut at = vec![0; self.axes.len()];
         let mut rows = columns.chunks_exact(self.positions);
         for plane in planes.chunks_exact_mut(self.plane) {
             for tap in 0..self.taps {
                 let Some(row) = rows.next() else { return };
-                self.tap(tap, &mut at);
-                let (from, to, place) = last.windows(at[at.len() - 1]);
-                for (outer, row) in row.chunks_exact(last.output).enumerate() {
-                    let Some(start) = self.row(outer, &at) else {
+                let (from, to, place) = self.across[tap];
+                for (start, row) in self.rows(tap).iter().zip(row.chunks_exact(last.output)) {
+                    let Some(start) = start.map(|s| s as usize) else {
                         continue;
                     };
                     let places = plane[start..start + last.input]
@@ -266,6 +271,17 @@ impl Windows<'_> {
             }
         }
     }
+}
+
+/// Where a row of windows reads for a tap, both counted over all axes but the last, which has so many values.
+fn start(leading: &[Axis], values: usize, mut tap: usize, mut row: usize) -> Option<u32> {
+    let (mut start, mut stride) = (0, values);
+    for axis in leading.iter().rev() {
+        start += axis.place(row % axis.output, tap % axis.kernel)? * stride;
+        (row, tap) = (row / axis.output, tap / axis.kernel);
+        stride *= axis.input;
+    }
+    u32::try_from(start).ok()
 }
 
 fn input_from(plane: &[f64], at: usize) -> &[f64] {

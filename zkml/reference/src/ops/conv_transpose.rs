@@ -123,12 +123,7 @@ fn conv_transpose(call: &Call) -> Made {
     let rows = maps_each.checked_mul(taps).ok_or("too many weights")?;
     let mut columns = vec![0.0; volume(&[rows, positions])?];
     if !made.is_empty() && each > 0 {
-        let windows = Windows {
-            axes: &axes,
-            plane,
-            taps,
-            positions,
-        };
+        let windows = Windows::new(call, &axes, (plane, taps, positions))?;
         let inputs = x.floats()?.chunks_exact(each * positions);
         let weights = w.floats()?.chunks_exact(each * rows).cycle();
         for ((x, w), out) in inputs.zip(weights).zip(made.chunks_exact_mut(maps_each * plane)) {

@@ -134,6 +134,8 @@ pub(crate) struct Operation {
     pub attributes: Attributes,
     pub inputs: Vec<Option<usize>>,
     pub outputs: Vec<Option<usize>>,
+    /// Whether it depends on an input of the model.
+    pub computed: bool,
 }
 
 /// An operator's application to values.

@@ -3,6 +3,7 @@
 use super::onnx::{Onnx, int, ints, value_info};
 use crate::compile::{CompileError, CompileOptions, plan};
 use crate::graph::import::ImportError;
+use tract_onnx::pb::{TensorProto, tensor_proto::DataType};
 use zkinfer_crds::ProofSystem;
 
 /// What compiling says: `Ok` only where the graph's answers are the reference's on every sample.
@@ -193,6 +194,70 @@ fn dropout_passes_on_what_it_reads_and_casts_that_round_are_refused() {
         matches!(&refused, CompileError::Import(ImportError::Unsupported(nodes)) if nodes[0].reason.contains("cast")),
         "{refused}"
     );
+}
+
+#[test]
+fn a_cast_to_64_bits_and_back_leaves_a_tensor_as_it_is() {
+    // The output is 0, whatever more f64 has of the convolution than 32 bits.
+    for operands in [["f", "p"], ["p", "f"]] {
+        let (_, conv) = producers().swap_remove(0);
+        let onnx = conv
+            .node("Cast", &["p"], "d", vec![int("to", 11)])
+            .node("Cast", &["d"], "f", vec![int("to", 1)])
+            .node("Sub", &operands, "y", vec![]);
+        compiled(&onnx).unwrap();
+    }
+}
+
+#[test]
+fn a_constant_that_a_cast_rounds_is_the_rounded_one() {
+    // 2^24 + 1 and the like: what is left of the subtraction is 0 for 32-bit floats.
+    let mut onnx = Onnx::new(&[1, 4]);
+    onnx.graph.initializer.push(TensorProto {
+        name: "d".into(),
+        dims: vec![4],
+        data_type: DataType::Double as i32,
+        double_data: vec![0.1, 0.7, -1.3, 2.9],
+        ..TensorProto::default()
+    });
+    let onnx = onnx
+        .constant("s", &[4], vec![0.1, 0.7, -1.3, 2.9])
+        .node("Cast", &["d"], "c", vec![int("to", 1)])
+        .node("Sub", &["x", "c"], "p", vec![])
+        .node("Sub", &["x", "s"], "q", vec![])
+        .node("Sub", &["p", "q"], "y", vec![]);
+    compiled(&onnx).unwrap();
+}
+
+#[test]
+fn a_constant_that_onnx_leaves_open_is_refused_by_name() {
+    let cast = |value: f32, to: i64| {
+        let onnx = Onnx::new(&[1, 4])
+            .constant("c", &[1], vec![value])
+            .node("Cast", &["c"], "i", vec![int("to", to)])
+            .node("Cast", &["i"], "f", vec![int("to", 1)])
+            .node("Add", &["x", "f"], "y", vec![]);
+        compiled(&onnx)
+    };
+    for (value, to) in [
+        (-128.9, 3),
+        (127.9, 3),
+        (255.0, 2),
+        (-0.5, 2),
+        (3e4, 5),
+        (1e9, 6),
+        (-1e6, 7),
+    ] {
+        cast(value, to).unwrap_or_else(|e| panic!("{value} to {to}: {e}"));
+    }
+    let open = [(300.0, 3), (-1.5, 2), (7e4, 4), (3e9, 6), (1e19, 7)];
+    for (value, to) in open {
+        let error = cast(value, to).unwrap_err().to_string();
+        assert!(
+            error.contains("i_Cast") && error.contains("leaves open"),
+            "{value} to {to}: {error}"
+        );
+    }
 }
 
 #[test]

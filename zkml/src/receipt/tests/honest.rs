@@ -290,6 +290,11 @@ fn a_qualification_of_this_manifest_stands_for_the_model() {
         "{}",
         said(&report)
     );
+    // What a stricter rule refused then is not qualified by a looser one now.
+    let strict = within(found.greatest_error / 2.0);
+    let refused = crate::qualify::qualify(&onnx, &model.compiled.manifest, None, &data, &strict).unwrap();
+    let report = with(&refused, &lenient);
+    assert!(!report.valid() && said(&report).contains("`qualify` found so when you accepted"));
     let mut other = found.clone();
     other.manifest = Digest::of(b"another");
     let report = with(&other, &lenient);

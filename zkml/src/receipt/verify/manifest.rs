@@ -131,7 +131,12 @@ pub(super) fn rule(receipt: &Receipt, verification: &Verification<'_>, report: &
         ));
         return None;
     }
-    if let Some(why) = qualification.refusal(&rule) {
+    let judged_then = || {
+        let by = number(qualification.max_error);
+        let why = format!("`qualify` found so when you accepted {by}; run it again with what you accept now");
+        (!qualification.qualified).then_some(why)
+    };
+    if let Some(why) = qualification.refusal(&rule).or_else(judged_then) {
         report.fails(format!("The manifest is not qualified: {why}."));
         return None;
     }
