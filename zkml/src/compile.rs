@@ -168,7 +168,7 @@ pub fn plan_telling(
     listener: Listener<'_>,
 ) -> Result<Plan, CompileError> {
     let float = import(onnx)?;
-    let model = FloatModel::read(onnx)?;
+    let model = FloatModel::read(onnx).map_err(of_file)?;
     let made_up;
     let (samples, synthetic) = match samples {
         Some(samples) => (samples, false),
@@ -205,6 +205,14 @@ pub fn plan_telling(
         slices,
         error_budget_millionths: options.error_budget_millionths,
     })
+}
+
+/// A file that the float model does not support is refused as one that the importer does not.
+fn of_file(error: FloatModelError) -> CompileError {
+    match error {
+        FloatModelError::Read(error) => CompileError::Import(error.into()),
+        other => other.into(),
+    }
 }
 
 /// How many samples are made up for a model.

@@ -10,6 +10,8 @@ use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension::Value as Dim};
 use tract_onnx::pb::type_proto::Value;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 
+use zkml_reference::element_name;
+
 use super::{ImportError, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode};
 
 /// ONNX operators that may stand in a model. Some forms of them are still unsupported; typing finds those.
@@ -90,6 +92,14 @@ pub(super) struct Admitted {
     pub origins: Vec<(String, String)>,
 }
 
+fn unsupported(node: &NodeProto, reason: String) -> ImportError {
+    ImportError::Unsupported(vec![UnsupportedNode {
+        node: name_of(node).to_owned(),
+        op: node.op_type.clone(),
+        reason,
+    }])
+}
+
 fn malformed(reason: impl Into<String>) -> ImportError {
     ImportError::Malformed(reason.into())
 }
@@ -126,10 +136,12 @@ pub(super) fn admit(mut proto: ModelProto) -> Result<Admitted, ImportError> {
         MAX_NODES,
     )?;
     if !graph.sparse_initializer.is_empty() {
-        return Err(malformed("sparse constants are not supported"));
+        return Err(ImportError::Form("the model has sparse constants".into()));
     }
     if graph.output.is_empty() {
-        return Err(malformed("there is no output"));
+        return Err(ImportError::Form(
+            "the model has no output, so that there is nothing to prove".into(),
+        ));
     }
     check_operators(graph)?;
     check_forms(graph)?;
@@ -145,7 +157,9 @@ pub(super) fn admit(mut proto: ModelProto) -> Result<Admitted, ImportError> {
         bind_input(input)?;
     }
     check_names(graph)?;
-    check_folding(graph, constants)?;
+    let constants = check_folding(graph, constants)?;
+    check_constant_operands(graph, &constants)?;
+    check_outputs(graph, &constants)?;
     let named: HashSet<&str> = graph.initializer.iter().map(|t| &*t.name).collect();
     let inputs = graph.input.iter().map(|i| &i.name);
     let inputs = inputs
@@ -218,19 +232,19 @@ fn check_forms(graph: &GraphProto) -> Result<(), ImportError> {
                 let axes: HashSet<i64> = perm.iter().copied().collect();
                 let all = (0..perm.len() as i64).all(|axis| axes.contains(&axis));
                 if !all {
-                    return Err(malformed(format!(
-                        "node `{}`: perm {perm:?} is no permutation of its axes",
-                        name_of(node)
-                    )));
+                    return Err(ImportError::Node {
+                        node: name_of(node).to_owned(),
+                        op: node.op_type.clone(),
+                        reason: format!("its perm {perm:?} is no permutation of axes"),
+                    });
                 }
             }
             // tract passes over the attribute; outputs beyond the first are those of training.
             "BatchNormalization" if attribute("training_mode").is_some_and(|a| a.i != 0) => {
-                return Err(ImportError::Unsupported(vec![UnsupportedNode {
-                    node: name_of(node).to_owned(),
-                    op: node.op_type.clone(),
-                    reason: "normalisation by the batch, as in training".into(),
-                }]));
+                return Err(unsupported(
+                    node,
+                    "normalisation by the batch, as in training".into(),
+                ));
             }
             _ => {}
         }
@@ -290,9 +304,14 @@ fn check_tensor(place: &str, tensor: &TensorProto) -> Result<usize, ImportError>
         DataType::Int32 => (4, tensor.int32_data.len()),
         DataType::Bool => (1, tensor.int32_data.len()),
         _ => {
-            return Err(malformed(format!(
-                "constant `{place}` has a type other than float, int or bool"
-            )));
+            return Err(ImportError::Constant {
+                constant: place.to_owned(),
+                reason: format!(
+                    "its type is {}; those of float, double, int32, int64 and bool are supported yet: convert the model to \
+                     float",
+                    element_name(tensor.data_type.into())
+                ),
+            });
         }
     };
     let fits = if tensor.raw_data.is_empty() {
@@ -338,30 +357,53 @@ fn check_tensor(place: &str, tensor: &TensorProto) -> Result<usize, ImportError>
 fn bind_input(input: &mut ValueInfoProto) -> Result<(), ImportError> {
     let name = input.name.clone();
     limit("model", "bytes in a name", name.len(), MAX_NAME_LEN)?;
-    let refuse = |reason| ImportError::Input {
+    let refuse = |reason: String| ImportError::Input {
         input: name.clone(),
         reason,
     };
     let kind = input.r#type.as_mut().and_then(|t| t.value.as_mut());
     let Some(Value::TensorType(tensor)) = kind else {
-        return Err(refuse("it is not a tensor"));
+        return Err(refuse("it is not a tensor".into()));
     };
     if ![DataType::Float as i32, DataType::Double as i32].contains(&tensor.elem_type) {
-        return Err(refuse("its type is not float"));
+        return Err(refuse(format!(
+            "its type is {}; only float and double inputs are supported yet. Convert the model, or cut it behind the nodes \
+             that read this input and give what they make",
+            element_name(tensor.elem_type.into())
+        )));
     }
     let shape = tensor
         .shape
         .as_mut()
-        .ok_or_else(|| refuse("its rank is not known"))?;
+        .ok_or_else(|| refuse("the file states no shape for it; export the model with fixed sizes".into()))?;
     limit(&name, "dimensions", shape.dim.len(), MAX_RANK)?;
     let mut len = 1usize;
     for (axis, Dimension { value, .. }) in shape.dim.iter_mut().enumerate() {
         let fixed = match value {
             Some(Dim::DimValue(v)) if *v > 0 => *v,
+            Some(Dim::DimValue(0)) => {
+                return Err(refuse(format!(
+                    "its dimension {axis} is 0, so that it has no values"
+                )));
+            }
+            Some(Dim::DimValue(v)) => {
+                return Err(refuse(format!(
+                    "its dimension {axis} is {v}; ONNX names a size that is left free, and leaves the first out or names it \
+                     where it is the batch"
+                )));
+            }
             _ if axis == 0 => 1,
-            _ => {
+            Some(Dim::DimParam(symbol)) => {
                 return Err(ImportError::DynamicDimension {
                     input: name.clone(),
+                    name: symbol.clone(),
+                    axis,
+                });
+            }
+            None => {
+                return Err(ImportError::DynamicDimension {
+                    input: name.clone(),
+                    name: String::new(),
                     axis,
                 });
             }
@@ -377,7 +419,12 @@ fn bind_input(input: &mut ValueInfoProto) -> Result<(), ImportError> {
 }
 
 /// Checks attributes, and bounds what folding constants could make: tract folds while it types.
-fn check_folding(graph: &GraphProto, mut constants: HashMap<String, usize>) -> Result<(), ImportError> {
+///
+/// Returns the lengths of all constants by name, those that nodes make of others among them.
+fn check_folding(
+    graph: &GraphProto,
+    mut constants: HashMap<String, usize>,
+) -> Result<HashMap<String, usize>, ImportError> {
     for node in &graph.node {
         let mut attribute_len = 1;
         for attribute in &node.attribute {
@@ -392,10 +439,11 @@ fn check_folding(graph: &GraphProto, mut constants: HashMap<String, usize>) -> R
             attribute_len = attribute_len.max(lists);
             let graphs = attribute.g.is_some() || !attribute.graphs.is_empty();
             if graphs || attribute.sparse_tensor.is_some() || !attribute.sparse_tensors.is_empty() {
-                return Err(malformed(format!(
-                    "node `{}` has an attribute that it cannot have",
-                    name_of(node)
-                )));
+                let what = if graphs { "a graph" } else { "a sparse tensor" };
+                return Err(unsupported(
+                    node,
+                    format!("its attribute `{}` is {what}", attribute.name),
+                ));
             }
             for tensor in attribute.t.iter().chain(&attribute.tensors) {
                 attribute_len = attribute_len.max(check_tensor(name_of(node), tensor)?);
@@ -432,14 +480,102 @@ fn check_folding(graph: &GraphProto, mut constants: HashMap<String, usize>) -> R
                 .unwrap_or(usize::MAX),
         };
         if !FOLDABLE.contains(&node.op_type.as_str()) {
-            return Err(ImportError::Unsupported(vec![UnsupportedNode {
-                node: name_of(node).to_owned(),
-                op: node.op_type.clone(),
-                reason: "it computes a constant; fold it before the export".into(),
-            }]));
+            return Err(unsupported(
+                node,
+                "it computes a constant; fold it before the export".into(),
+            ));
         }
         limit(name_of(node), "constant values", len, MAX_TENSOR_LEN)?;
         constants.extend(node.output.iter().map(|o| (o.clone(), len)));
     }
+    Ok(constants)
+}
+
+/// Inputs that must be constants, in ONNX's words: what depends on the model's inputs there decides shapes, or makes a product
+/// of two computed tensors.
+const CONSTANT_OPERANDS: &[(&str, &[(usize, &str)])] = &[
+    (
+        "BatchNormalization",
+        &[(1, "scale"), (2, "B"), (3, "mean"), (4, "var")],
+    ),
+    ("Conv", &[(1, "W")]),
+    ("Gather", &[(1, "indices")]),
+    ("ReduceMax", &[(1, "axes")]),
+    ("ReduceMean", &[(1, "axes")]),
+    ("ReduceSum", &[(1, "axes")]),
+    ("Reshape", &[(1, "shape")]),
+    ("Slice", &[(1, "starts"), (2, "ends"), (3, "axes"), (4, "steps")]),
+    ("Split", &[(1, "split")]),
+    ("Squeeze", &[(1, "axes")]),
+    ("Unsqueeze", &[(1, "axes")]),
+];
+
+/// All nodes that read a computed tensor where only a constant is supported, at once.
+fn check_constant_operands(
+    graph: &GraphProto,
+    constants: &HashMap<String, usize>,
+) -> Result<(), ImportError> {
+    let mut noted = Vec::new();
+    for node in &graph.node {
+        let operands = CONSTANT_OPERANDS.iter().find(|(op, _)| *op == node.op_type);
+        let computed = operands
+            .into_iter()
+            .flat_map(|(_, all)| *all)
+            .find_map(|(at, what)| {
+                let name = node.input.get(*at).filter(|name| !name.is_empty())?;
+                (!constants.contains_key(name)).then_some((what, name))
+            });
+        if let Some((what, name)) = computed {
+            noted.push(UnsupportedNode {
+                node: name_of(node).to_owned(),
+                op: node.op_type.clone(),
+                reason: format!(
+                    "its `{what}` is `{name}`, which is computed; only a constant is supported there"
+                ),
+            });
+        }
+    }
+    if noted.is_empty() {
+        Ok(())
+    } else {
+        Err(ImportError::Unsupported(noted))
+    }
+}
+
+/// Every output is computed from an input.
+fn check_outputs(graph: &GraphProto, constants: &HashMap<String, usize>) -> Result<(), ImportError> {
+    for output in &graph.output {
+        if constants.contains_key(&output.name) {
+            return Err(constant_output(&output.name));
+        }
+        if graph.input.iter().any(|input| input.name == output.name) {
+            return Err(ImportError::Output {
+                output: output.name.clone(),
+                reason: "it is an input of the model itself; take it out of the outputs",
+            });
+        }
+    }
     Ok(())
+}
+
+/// An output that is the same for every input.
+pub(super) fn constant_output(name: &str) -> ImportError {
+    ImportError::Output {
+        output: name.to_owned(),
+        reason: "it is a constant, whatever the inputs are; take it out of the outputs",
+    }
+}
+
+/// The name and operator of the file behind a part of a node: typing splits nodes and appends to their names.
+pub(super) fn origin<'a>(
+    origins: impl Iterator<Item = (&'a str, &'a str)>,
+    part: &str,
+) -> Option<(&'a str, &'a str)> {
+    let is_part = |name: &str| {
+        let rest = part.strip_prefix(name);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '_', '-', '/']))
+    };
+    origins
+        .filter(|(name, _)| is_part(name))
+        .max_by_key(|(name, _)| name.len())
 }
