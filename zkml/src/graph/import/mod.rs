@@ -11,6 +11,7 @@ mod concat;
 mod conv;
 mod draft;
 mod einsum;
+mod folding;
 mod fuse;
 mod pool;
 mod reader;

@@ -18,8 +18,9 @@ use tract_onnx::tract_core::ops::identity::Identity;
 use tract_onnx::tract_core::ops::math::Neg;
 use tract_onnx::tract_core::ops::nn::Reduce;
 
-use super::admit::{self, Admitted, constant_output};
+use super::admit::{self, Admitted};
 use super::draft::{Constant, Draft, OTHER_FORM, Refusal, Value, integers, type_name, unsupported};
+use super::folding::constant_output;
 use super::reader::Fault;
 use super::{ImportError, MAX_NODES, UnsupportedNode, binary, concat, conv, einsum, pool, wiring};
 use crate::graph::TensorId;
