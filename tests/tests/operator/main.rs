@@ -15,6 +15,7 @@ mod disturbances;
 mod doors;
 mod judging;
 mod load;
+mod mistakes;
 mod requests;
 mod restart;
 mod rights;
