@@ -119,7 +119,7 @@ pub fn read_json_by_name(
     only: Option<&str>,
     max: usize,
 ) -> Result<BTreeMap<String, FloatInput>, InputError> {
-    if bytes.trim_ascii_start().starts_with(b"{") {
+    if without_mark(bytes).trim_ascii_start().starts_with(b"{") {
         let ByName(tensors) = parse(bytes)?;
         return tensors
             .iter()
@@ -170,7 +170,13 @@ impl InputError {
     }
 }
 
+/// Without the mark that some editors put before a text.
+pub(super) fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
 fn parse<'b, T: Deserialize<'b>>(bytes: &'b [u8]) -> Result<T, InputError> {
+    let bytes = without_mark(bytes);
     serde_json::from_slice(bytes).map_err(|e| {
         let json = matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'['));
         InputError::Malformed(match other_file::recognise(bytes) {

@@ -143,7 +143,7 @@ pub(super) fn check_constant_operands(
                 node: name_of(node).to_owned(),
                 op: node.op_type.clone(),
                 reason: format!(
-                    "its `{what}` is `{name}`, which is computed; only a constant is supported there"
+                    "its `{what}` is `{name}`, which is computed: only a constant is supported there"
                 ),
             });
         }

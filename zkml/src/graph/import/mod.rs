@@ -129,9 +129,7 @@ pub enum ImportError {
         reason: String,
     },
     /// A constant is NaN or infinite.
-    #[error(
-        "`{node}`: a constant is NaN or infinite, or becomes so by a division by 0; nothing finite can be proved of it"
-    )]
+    #[error("`{node}`: a constant is not finite: it is NaN or infinite, or divided by 0")]
     NonFinite {
         /// The node that uses the constant, or the constant's name.
         node: String,

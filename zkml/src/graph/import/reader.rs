@@ -90,7 +90,7 @@ fn by_reference(onnx: &[u8], said: &str) -> ImportError {
         op: op.to_owned(),
         reason: format!(
             "this form of the operator is not supported yet (it reads {})",
-            inputs.join("; ")
+            inputs.join(" and ")
         ),
     }])
 }

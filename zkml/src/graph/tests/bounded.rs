@@ -63,7 +63,7 @@ fn a_node_of_many_operands_is_counted_by_its_operands() {
     let some = vec!["x"; 8_000];
     refused(
         &Onnx::new(&[1, 4]).node("Sum", &some, "y", vec![]),
-        "nodes after typing",
+        "operations that its nodes consist of",
     );
 }
 
