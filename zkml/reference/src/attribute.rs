@@ -84,7 +84,9 @@ pub(crate) fn read(declared: &[Declared], opset: i64, protos: &[AttributeProto])
         let name = &proto.name;
         let has = |d: &&Declared| d.name == name && d.from <= opset && opset < d.before;
         let Some(declared) = declared.iter().find(has) else {
-            return Err(format!("the operator has no attribute `{name}` in opset {opset}"));
+            return Err(format!(
+                "no attribute `{name}` of the operator is supported in opset {opset}"
+            ));
         };
         if !proto.ref_attr_name.is_empty() {
             return Err(format!("attribute `{name}` refers to one of a function"));

@@ -192,7 +192,7 @@ fn operator(node: &NodeProto, opset: Option<i64>) -> Step<Operation> {
     let (least, most) = operator.inputs;
     if !(least..=most).contains(&node.input.len()) {
         return Err(format!(
-            "{} inputs; the operator has {least} to {most}",
+            "{} inputs, the operator has {least} to {most}",
             node.input.len()
         ));
     }

@@ -368,8 +368,8 @@ fn bind_input(input: &mut ValueInfoProto) -> Result<(), ImportError> {
             }
             Some(Dim::DimValue(v)) => {
                 return Err(refuse(format!(
-                    "its dimension {axis} is {v}; ONNX names a size that is left free, and leaves the first out or names it \
-                     where it is the batch"
+                    "its dimension {axis} is {v}; give a size, or for the batch, the first, a name: ONNX leaves sizes free \
+                     by names"
                 )));
             }
             _ if axis == 0 => 1,
