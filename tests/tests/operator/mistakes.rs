@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use zkinfer_crds::k8s::{InferenceRequest, Model, find_condition};
 use zkinfer_tests::cluster::can_run;
 use zkinfer_tests::local::{model_file, program, run};
-use zkinfer_tests::operator::{Objects, WINE, model_ready};
+use zkinfer_tests::operator::{Objects, WINE, model_ready, pool_ready};
 
 use crate::world::{LONG, World};
 
@@ -82,7 +82,7 @@ async fn what_the_api_server_can_refuse_it_refuses_by_name() {
     }
     // YAML has a NaN, JSON has none.
     let nan = request("refused", &good).replacen("0.703", ".nan", 1);
-    refused(world, &nan, &["NaN"]).await;
+    refused(world, &format!("# not JSON\n{nan}"), &["NaN"]).await;
 
     // A model that no ConfigMap holds.
     let file = world.cluster.folder().join("large.onnx");
@@ -286,6 +286,13 @@ async fn what_is_wrong_with_a_model_or_a_request_is_its_condition() {
         ),
     ];
     objects.until("wine", LONG, model_ready).await.unwrap();
+    // An input is looked at once somebody could prove it.
+    world
+        .cluster
+        .apply(&objects.pool("own", &json!({})))
+        .await
+        .unwrap();
+    objects.until("own", LONG, pool_ready).await.unwrap();
     let all: Vec<String> = requests
         .iter()
         .map(|(name, model, more, _)| objects.wine_request(name, model, more))
