@@ -172,7 +172,7 @@ fn a_node_that_nobody_can_compute_is_named_with_its_operands() {
                 .node("Reshape", &["x", "s"], "y", vec![]),
             &[
                 "node `y_Reshape` (Reshape)",
-                "[1, 4]",
+                "4 values do not have the shape [2, 4]",
                 "1 for the sizes that it leaves free",
             ],
         ),
