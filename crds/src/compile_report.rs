@@ -128,8 +128,10 @@ pub struct Accuracy {
 /// What kind of thing is wrong with a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum FailureKind {
-    /// The file is not a model that can be read.
+    /// The file is not an ONNX model, or one that nobody can evaluate.
     InvalidModel,
+    /// The model is valid, and has something beyond its nodes that is not supported: the type of an input or constant, a size.
+    UnsupportedModel,
     /// Nodes without a circuit.
     UnsupportedNodes,
     /// The calibration data does not fit the model.

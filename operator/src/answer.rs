@@ -30,6 +30,17 @@ pub fn answer(
     };
     if let Some(output) = &status.output {
         line("answer", values(output));
+        let others = output.others.unwrap_or(0);
+        if output.values.is_none() || others > 0 {
+            let more = match others {
+                0 => "all values".to_owned(),
+                n => format!("{} more", count(n, "output")),
+            };
+            line(
+                "",
+                format!("{more}: the command of `check it` with `-o json` prints them"),
+            );
+        }
     }
     if let Some(error) = status.error_vs_float_millionths {
         let most = model.map(|m| m.spec.quantization.error_budget_millionths);
@@ -96,7 +107,7 @@ fn values(output: &RequestOutput) -> String {
         shape.join(", ")
     );
     let Some(values) = &output.values else {
-        return format!("{named}: more values than a status holds; `check it` below shows them");
+        return format!("{named}: more values than a status holds");
     };
     match output.class {
         Some(class) => {
@@ -220,6 +231,21 @@ mod tests {
             "{}",
             values(&large)
         );
+    }
+
+    #[test]
+    fn what_a_status_does_not_hold_is_told_with_the_way_to_it() {
+        let told = |output: serde_json::Value| {
+            let request = request(&json!({ "phase": "Succeeded", "output": output }));
+            answer("default/x", &request, None, None, "prover-worker verify r.cbor")
+        };
+        let large = told(json!({ "name": "y", "shape": [1, 300] }));
+        let second = "all values: the command of `check it` with `-o json` prints them";
+        assert!(large.contains(second), "{large}");
+        let two = told(json!({ "name": "y", "shape": [1], "values": [2.0], "others": 1 }));
+        assert!(two.contains("1 output more: the command"), "{two}");
+        let one = told(json!({ "name": "y", "shape": [1], "values": [2.0] }));
+        assert!(!one.contains("-o json"), "{one}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use zkinfer_crds::Digest;
 use zkml::graph::Inputs;
-use zkml::graph::tensor_file::{FloatInput, read_json, read_npy};
+use zkml::graph::tensor_file::FloatInput;
 use zkml::halo2::{Srs, SrsSource};
 use zkml::manifest::Manifest;
 
@@ -83,21 +83,19 @@ pub(crate) fn read_blob(dir: &Path, digest: &Digest) -> Result<Vec<u8>, UsageErr
     }
 }
 
-/// Reads a tensor by its extension.
-pub(crate) fn tensor(path: &Path) -> Result<FloatInput, UsageError> {
-    let bytes = read(path)?;
-    let parsed = match path.extension().and_then(|e| e.to_str()) {
-        Some("npy") => read_npy(&bytes, MAX_VALUES),
-        Some("json") => read_json(&bytes, MAX_VALUES),
-        _ => {
-            return Err(UsageError::new(format!(
-                "{}: expected a .npy or .json file",
-                path.display()
-            )));
-        }
-    };
-    parsed.map_err(|e| UsageError::new(format!("{}: {e}", path.display())))
+/// Reads calibration data: the samples of a model's only input.
+pub(crate) fn calibration(path: &Path) -> Result<FloatInput, UsageError> {
+    match Inputs::read(&read(path)?, MAX_VALUES) {
+        Ok(Inputs::One(samples)) => Ok(samples),
+        Ok(Inputs::ByName(_)) => Err(UsageError::new(format!("{}: {BY_NAME}", path.display()))),
+        Err(e) => Err(UsageError::new(format!("{}: {e}", path.display()))),
+    }
 }
+
+/// What calibration data is not yet.
+const BY_NAME: &str = "calibration data by input name is not supported yet. For a model with one input give a bare list \
+                       or a .npy file, whose first axis counts the samples; for a model with several inputs give no \
+                       calibration data: it is calibrated on made-up inputs";
 
 /// Reads a model's inputs: `.npy`, nested JSON lists, or a JSON object by input name.
 pub(crate) fn inputs(path: &Path) -> Result<Inputs, UsageError> {

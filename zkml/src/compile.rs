@@ -12,7 +12,7 @@ use crate::float_model::{FloatModel, FloatModelError};
 use crate::graph::calibrate::{
     AccuracyReport, CalibrateError, CalibrationOptions, calibrate, synthetic_samples,
 };
-use crate::graph::float::FloatGraph;
+use crate::graph::float::{FloatError, FloatGraph};
 use crate::graph::import::{ImportError, import};
 use crate::graph::quantise::{self, QuantiseError};
 use crate::graph::{IntGraph, Profile, QuantisationPlan, TensorId};
@@ -168,10 +168,13 @@ pub fn plan_telling(
     listener: Listener<'_>,
 ) -> Result<Plan, CompileError> {
     let float = import(onnx)?;
-    let model = FloatModel::read(onnx)?;
+    let model = FloatModel::read(onnx).map_err(of_file)?;
     let made_up;
     let (samples, synthetic) = match samples {
-        Some(samples) => (samples, false),
+        Some(samples) => {
+            check_samples(&float, samples)?;
+            (samples, false)
+        }
         None => {
             made_up = synthetic_samples(&float, synthetic_count(&float), SYNTHETIC_SEED);
             (made_up.as_slice(), true)
@@ -205,6 +208,37 @@ pub fn plan_telling(
         slices,
         error_budget_millionths: options.error_budget_millionths,
     })
+}
+
+/// Samples are inputs of the model.
+fn check_samples(float: &FloatGraph, samples: &[Sample]) -> Result<(), CalibrateError> {
+    let inputs = float
+        .inputs
+        .iter()
+        .filter_map(|id| float.tensors.get(id.0 as usize));
+    let inputs: Vec<_> = inputs.collect();
+    for (index, sample) in samples.iter().enumerate() {
+        if sample.len() != inputs.len() {
+            return Err(CalibrateError::Inputs(inputs.len()));
+        }
+        if let Some((input, values)) = inputs.iter().zip(sample).find(|(i, v)| i.len() != v.len()) {
+            let source = FloatError::InputLength {
+                name: input.name.clone(),
+                expected: input.len(),
+                got: values.len(),
+            };
+            return Err(CalibrateError::Sample { index, source });
+        }
+    }
+    Ok(())
+}
+
+/// A file that the float model does not support is refused as one that the importer does not.
+fn of_file(error: FloatModelError) -> CompileError {
+    match error {
+        FloatModelError::Read(error) => CompileError::Import(error.into()),
+        other => other.into(),
+    }
 }
 
 /// How many samples are made up for a model.

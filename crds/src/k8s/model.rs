@@ -69,8 +69,10 @@ string_consts! {
         OLD_VERSION = "OldVersion";
         /// Manifest, integer graph and keys exist.
         COMPILED = "Compiled";
-        /// The file is not an ONNX model that can be read.
+        /// The file is not an ONNX model, or one that nobody can evaluate.
         INVALID_MODEL = "InvalidModel";
+        /// The model is valid, and has something beyond its nodes that is not supported; the message says what.
+        UNSUPPORTED_MODEL = "UnsupportedModel";
         /// The model has nodes that cannot be proved; see `status.unsupported`.
         UNSUPPORTED_NODES = "UnsupportedNodes";
         /// No cut of the graph fits `slicing.memoryPerWorker`.

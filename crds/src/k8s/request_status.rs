@@ -34,6 +34,9 @@ pub struct RequestOutput {
     /// Its values, row-major; only while there are at most 256.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub values: Option<Vec<f64>>,
+    /// How many outputs the model has beside this one, its first; the receipt has them all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub others: Option<u32>,
     /// The place of the largest value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class: Option<u32>,

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::json;
 use zkinfer_crds::ProofSystem;
 use zkinfer_crds::k8s::{Document, InferenceRequest, MinerPool, Model, ServedBy};
+use zkml::graph::other_file::recognise;
 
 use super::objects::{ObjectError, Objects};
 
@@ -48,12 +49,12 @@ pub enum SubmitError {
         source: std::io::Error,
     },
     /// The class names.
-    #[error("{}: not a JSON list of names: {source}", path.display())]
+    #[error("{}: not a JSON list of names: {why}", path.display())]
     Classes {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: serde_json::Error,
+        why: String,
     },
     /// An object of ours is not well-formed: a file name that is none of Kubernetes' names, a number out of range.
     #[error("cannot make the objects: {0}")]
@@ -88,10 +89,16 @@ pub fn objects(options: &SubmitOptions) -> Result<Objects, SubmitError> {
         quantization["calibration"] = json!({ "configMap": { "name": name, "key": "calibration" } });
     }
     let classes: Vec<String> = match &options.classes {
-        Some(path) => serde_json::from_slice(&read(path)?).map_err(|source| SubmitError::Classes {
-            path: path.clone(),
-            source,
-        })?,
+        Some(path) => {
+            let bytes = read(path)?;
+            serde_json::from_slice(&bytes).map_err(|source| SubmitError::Classes {
+                path: path.clone(),
+                why: match recognise(&bytes) {
+                    Some(other) if !bytes.trim_ascii_start().starts_with(b"[") => format!("it is {other}"),
+                    _ => source.to_string(),
+                },
+            })?
+        }
         None => Vec::new(),
     };
     let mut objects = Objects {

@@ -380,6 +380,9 @@ fn output(model: &CompiledModel, tensors: &[IntTensor], classes: &[String]) -> R
         name: Some(info.name.clone()),
         shape: info.shape.clone(),
         values: (values.len() <= MAX_INLINE_VALUES).then_some(values),
+        others: u32::try_from(model.manifest.outputs.len().saturating_sub(1))
+            .ok()
+            .filter(|others| *others > 0),
         class: class.map(|c| c as u32),
         label,
     }

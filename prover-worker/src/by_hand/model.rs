@@ -22,7 +22,7 @@ pub(super) fn load(
     let onnx = files::read(&args.model)?;
     let samples = match &args.calibration {
         Some(path) => Some(
-            samples(&files::tensor(path)?)
+            samples(&files::calibration(path)?)
                 .map_err(|e| UsageError::new(format!("{}: {e}", path.display())))?,
         ),
         None => None,
@@ -75,14 +75,17 @@ pub(super) fn failure(error: &CompileError) -> CompileFailure {
     };
     let kind = match error {
         CompileError::Import(ImportError::Unsupported(_)) => FailureKind::UnsupportedNodes,
-        CompileError::Import(_) => FailureKind::InvalidModel,
+        CompileError::Import(
+            ImportError::Malformed(_) | ImportError::OtherFile(_) | ImportError::Node { .. },
+        ) => FailureKind::InvalidModel,
+        CompileError::Import(_) => FailureKind::UnsupportedModel,
         CompileError::Calibrate(CalibrateError::Differs(_)) | CompileError::FloatModel(_) => {
             FailureKind::Other
         }
         CompileError::Calibrate(_) => FailureKind::InvalidCalibration,
-        CompileError::Slice(SliceError::Memory { .. } | SliceError::Layout { .. }) => {
-            FailureKind::SliceTooLarge
-        }
+        CompileError::Slice(
+            SliceError::Memory { .. } | SliceError::Rows { .. } | SliceError::Layout { .. },
+        ) => FailureKind::SliceTooLarge,
         _ => FailureKind::Other,
     };
     CompileFailure {

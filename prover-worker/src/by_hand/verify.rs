@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 use zkinfer_crds::Digest;
+use zkml::graph::dequantise;
 use zkml::halo2::{SrsSource, VerifierSrs, development_srs_digest};
 use zkml::qualify::Qualification;
 use zkml::receipt::{Against, Expected, Outcome, Receipt, Report, Verification, verify_decoded};
@@ -99,7 +100,20 @@ fn print(receipt: Option<&Receipt>, report: &Report, format: Format) {
     }
 }
 
-/// What a program reads. `errorVsFloat` is null where it was not measured and where it is infinite; the verdict tells.
+/// The outputs of a receipt by name, as floats.
+fn outputs(receipt: &Receipt) -> serde_json::Map<String, serde_json::Value> {
+    let of = |boundary: &zkml::receipt::BoundaryValues| {
+        let info = receipt.manifest.tensor(boundary.id)?;
+        let values = dequantise(info, &boundary.values);
+        Some((
+            info.name.clone(),
+            json!({ "shape": info.shape, "values": values }),
+        ))
+    };
+    receipt.output.iter().filter_map(of).collect()
+}
+
+/// What a program reads. `outputs` is null of a receipt that is not valid. `errorVsFloat` is null where it was not measured and where it is infinite; the verdict tells.
 fn as_json(report: &Report, receipt: Option<&Receipt>, forgeable: bool) -> serde_json::Value {
     let judged = report.judged.as_ref();
     let other = judged.and_then(|j| j.verdict.other_class.as_ref());
@@ -114,6 +128,7 @@ fn as_json(report: &Report, receipt: Option<&Receipt>, forgeable: bool) -> serde
         "maxError": judged.map(|j| j.verdict.max_error),
         "outputScale": judged.map(|j| &j.output_scale),
         "otherClass": other.map(|o| json!({ "output": o.output, "got": o.got, "float": o.float })),
+        "outputs": receipt.filter(|_| report.valid()).map(outputs),
         "model": receipt.map(|r| r.manifest.model),
         "request": receipt.map(|r| r.request),
         "network": receipt.map(|r| r.network.clone()),

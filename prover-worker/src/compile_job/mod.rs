@@ -153,7 +153,7 @@ async fn model(
                 "calibration.json"
             });
             files::write(&path, &bytes)?;
-            if let Err(e) = files::tensor(&path) {
+            if let Err(e) = files::calibration(&path) {
                 // Where it lies here is of no interest to whoever wrote it.
                 let said = e.to_string();
                 let said = said

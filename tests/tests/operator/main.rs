@@ -16,6 +16,7 @@ mod disturbances;
 mod doors;
 mod judging;
 mod load;
+mod mistakes;
 mod namespaced;
 mod requests;
 mod restart;

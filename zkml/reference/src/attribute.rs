@@ -1,6 +1,6 @@
 //! The attributes of a node: of the names and kinds that its operator declares at the model's opset, each once.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crate::{Step, Tensor, constant, proto::AttributeProto};
 
@@ -14,6 +14,20 @@ pub(crate) enum Kind {
     Floats,
     Ints,
     Texts,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Float => "a float",
+            Self::Int => "an integer",
+            Self::Text => "a text",
+            Self::Tensor => "a tensor",
+            Self::Floats => "a list of floats",
+            Self::Ints => "a list of integers",
+            Self::Texts => "a list of texts",
+        })
+    }
 }
 
 /// An attribute that an operator has in some opsets.
@@ -70,14 +84,16 @@ pub(crate) fn read(declared: &[Declared], opset: i64, protos: &[AttributeProto])
         let name = &proto.name;
         let has = |d: &&Declared| d.name == name && d.from <= opset && opset < d.before;
         let Some(declared) = declared.iter().find(has) else {
-            return Err(format!("the operator has no attribute `{name}` in opset {opset}"));
+            return Err(format!(
+                "no attribute `{name}` of the operator is supported in opset {opset}"
+            ));
         };
         if !proto.ref_attr_name.is_empty() {
             return Err(format!("attribute `{name}` refers to one of a function"));
         }
         let value = value(proto).map_err(|reason| format!("attribute `{name}`: {reason}"))?;
         if kind(&value) != declared.kind {
-            return Err(format!("attribute `{name}` is not of kind {:?}", declared.kind));
+            return Err(format!("attribute `{name}` is not {}", declared.kind));
         }
         if attributes.insert(declared.name, value).is_some() {
             return Err(format!("attribute `{name}` is stated twice"));
@@ -111,6 +127,8 @@ fn value(proto: &AttributeProto) -> Step<Value> {
         6 => Value::Floats(proto.floats.iter().map(|&f| f.into()).collect()),
         7 => Value::Ints(proto.ints.clone()),
         8 => Value::Texts(proto.strings.iter().map(|s| utf8(s)).collect::<Step<_>>()?),
-        other => return Err(format!("kind {other} is not evaluated")),
+        5 | 10 => return Err("graphs are not evaluated".into()),
+        11 | 12 => return Err("sparse tensors are not evaluated".into()),
+        other => return Err(format!("ONNX has no attributes of type {other}")),
     })
 }

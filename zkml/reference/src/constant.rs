@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     ElementType, Step, Tensor, Values,
-    element::{bfloat16, float16},
+    element::{bfloat16, element_name, float16},
     limits::volume,
     proto::TensorProto,
 };
@@ -12,8 +12,12 @@ use crate::{
 /// Reads a tensor.
 pub(crate) fn read(proto: &TensorProto) -> Step<Arc<Tensor>> {
     let code = proto.data_type;
-    let element =
-        ElementType::from_onnx(code.into()).ok_or_else(|| format!("element type {code} is not evaluated"))?;
+    let element = ElementType::from_onnx(code.into()).ok_or_else(|| {
+        format!(
+            "its type is {}, which is not evaluated",
+            element_name(code.into())
+        )
+    })?;
     if proto.data_location != 0 || !proto.external_data.is_empty() {
         return Err("its data is in another file, which is not read".into());
     }
@@ -48,7 +52,7 @@ fn raw_values(element: ElementType, raw: &[u8], len: usize) -> Step<Values> {
     }
     if len.checked_mul(element.width()) != Some(raw.len()) {
         return Err(format!(
-            "{} bytes of data for {len} values of {element:?}",
+            "{} bytes of data for {len} values of {element}",
             raw.len()
         ));
     }
@@ -92,7 +96,7 @@ fn typed_values(element: ElementType, p: &TensorProto) -> Step<Values> {
         _ => narrow().collect(),
     };
     match integers.iter().find(|&&i| element.wrap(i) != i) {
-        Some(value) => Err(format!("{value} is no value of {element:?}")),
+        Some(value) => Err(format!("{value} is no value of {element}")),
         None => Ok(Values::Int(integers)),
     }
 }

@@ -1,6 +1,51 @@
-//! ONNX's element types: their numbers in a file, widths, and how a value is rounded or wrapped to one.
+//! ONNX's element types: their numbers in a file, names, widths, and how a value is rounded or wrapped to one.
+
+use std::fmt;
 
 use crate::ElementType;
+
+/// ONNX's names of all its element types, by `TensorProto.DataType`; those that have none here too.
+const NAMES: [&str; 24] = [
+    "undefined",
+    "float",
+    "uint8",
+    "int8",
+    "uint16",
+    "int16",
+    "int32",
+    "int64",
+    "string",
+    "bool",
+    "float16",
+    "double",
+    "uint32",
+    "uint64",
+    "complex64",
+    "complex128",
+    "bfloat16",
+    "float8e4m3fn",
+    "float8e4m3fnuz",
+    "float8e5m2",
+    "float8e5m2fnuz",
+    "uint4",
+    "int4",
+    "float4e2m1",
+];
+
+/// ONNX's name of an element type by its `TensorProto.DataType`, whether the reference knows it or not.
+#[must_use]
+pub fn element_name(code: i64) -> String {
+    let name = usize::try_from(code).ok().and_then(|code| NAMES.get(code));
+    name.map_or_else(|| format!("element type {code}"), |name| (*name).to_owned())
+}
+
+/// ONNX's name.
+impl fmt::Display for ElementType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = (1..NAMES.len() as i64).find(|&code| Self::from_onnx(code) == Some(*self));
+        f.write_str(&name.map_or_else(String::new, element_name))
+    }
+}
 
 impl ElementType {
     /// The type of a `TensorProto.DataType`; none for those that the reference does not know.

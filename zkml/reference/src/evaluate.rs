@@ -11,6 +11,7 @@ use crate::{
 pub(crate) fn evaluate(
     model: &Model,
     inputs: &[Tensor],
+    work: u64,
     see: &mut dyn FnMut(&str, &Tensor),
 ) -> Result<Vec<Tensor>, EvaluateError> {
     check_inputs(&model.inputs, inputs)?;
@@ -24,7 +25,7 @@ pub(crate) fn evaluate(
         live += tensor.len();
         values[*value] = Some(Arc::clone(tensor));
     }
-    let budget = Budget::new();
+    let budget = Budget::new(work);
     for ((node, operation), dying) in model.nodes.iter().zip(&model.operations).zip(&model.dying) {
         let wrong = |reason: String| EvaluateError::Node {
             node: node.name.clone(),
@@ -40,7 +41,14 @@ pub(crate) fn evaluate(
             inputs: &given.collect::<Vec<_>>(),
             budget: &budget,
         };
-        let made = call.run().map_err(wrong)?;
+        let made = call.run().map_err(|reason| match budget.is_spent() {
+            true => EvaluateError::Work {
+                node: node.name.clone(),
+                op: node.op.clone(),
+                most: work,
+            },
+            false => wrong(reason),
+        })?;
         for ((value, name), tensor) in operation.outputs.iter().zip(&node.outputs).zip(made) {
             let Some(value) = *value else { continue };
             see(name, &tensor);
@@ -67,7 +75,7 @@ pub(crate) fn evaluate(
             Ok(tensor.clone())
         } else {
             let reason = format!(
-                "it is {:?}, not {:?} as the file says",
+                "it is {}, not {} as the file says",
                 tensor.element(),
                 port.element
             );
@@ -97,7 +105,7 @@ fn check_inputs(ports: &[Port], inputs: &[Tensor]) -> Result<(), EvaluateError> 
 /// A free dimension takes the size of the first tensor that has it; the same name is the same size.
 fn check_input<'a>(port: &'a Port, tensor: &Tensor, sizes: &mut HashMap<&'a str, usize>) -> Step<()> {
     if tensor.element() != port.element {
-        return Err(format!("it is {:?}, not {:?}", tensor.element(), port.element));
+        return Err(format!("it is {}, not {}", tensor.element(), port.element));
     }
     volume(tensor.shape())?;
     let Some(shape) = &port.shape else { return Ok(()) };

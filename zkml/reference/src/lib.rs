@@ -17,6 +17,7 @@ mod proto;
 mod read;
 mod tensor;
 
+pub use element::element_name;
 pub use model::{Dimension, EvaluateError, Model, Node, Port, ReadError, UnsupportedNode};
 pub use ops::operators;
 pub use tensor::{ElementType, Tensor, TensorError, Values};

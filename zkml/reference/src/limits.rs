@@ -19,27 +19,41 @@ pub(crate) const MAX_LIVE: usize = 1 << 28;
 /// Dimensions of a tensor.
 pub(crate) const MAX_RANK: usize = 16;
 /// Multiply-adds of matrix products in one evaluation, everything else counted as [`STEP`] of them. Minutes at most.
-const MAX_WORK: u64 = 1 << 38;
+pub(crate) const MAX_WORK: u64 = 1 << 38;
 /// What one value costs in an operator that is no matrix product.
 pub(crate) const STEP: u64 = 8;
 
 /// What is left of an evaluation's work.
-pub(crate) struct Budget(Cell<u64>);
+pub(crate) struct Budget {
+    all: u64,
+    /// None once more was asked for than there was.
+    left: Cell<Option<u64>>,
+}
 
 impl Budget {
-    pub(crate) fn new() -> Self {
-        Self(Cell::new(MAX_WORK))
+    pub(crate) fn new(all: u64) -> Self {
+        Self {
+            all,
+            left: Cell::new(Some(all)),
+        }
+    }
+
+    /// Whether something was refused for want of it.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.left.get().is_none()
     }
 
     /// Takes `count` multiply-adds.
     pub(crate) fn spend(&self, count: u64) -> Step<()> {
-        let left = self
-            .0
-            .get()
-            .checked_sub(count)
-            .ok_or_else(|| format!("the evaluation takes more than {MAX_WORK} multiply-adds"))?;
-        self.0.set(left);
-        Ok(())
+        let left = self.left.get().and_then(|left| left.checked_sub(count));
+        self.left.set(left);
+        match left {
+            Some(_) => Ok(()),
+            None => Err(format!(
+                "the evaluation takes more than {} multiply-adds",
+                self.all
+            )),
+        }
     }
 }
 

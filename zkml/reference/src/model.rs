@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::{ElementType, Tensor, evaluate::evaluate, ops::Operation, read};
+use crate::{ElementType, Tensor, evaluate::evaluate, limits::MAX_WORK, ops::Operation, read};
 
 /// A dimension of an input as the file states it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct Node {
     pub name: String,
     /// Its operator.
     pub op: String,
+    /// The values that it reads, by name; an input that is left out is empty.
+    pub inputs: Vec<String>,
     /// The values that it makes, by name; an output that is left out is empty.
     pub outputs: Vec<String>,
 }
@@ -42,10 +44,10 @@ pub enum ReadError {
     #[error("not a valid ONNX model: {0}")]
     Malformed(String),
     /// It has a form that the reference does not read, or is too large.
-    #[error("not a model that the reference reads: {0}")]
+    #[error("not supported yet: {0}")]
     Unsupported(String),
     /// Nodes that it does not evaluate, all of them.
-    #[error("the reference does not evaluate {}", list(.0))]
+    #[error("not supported yet: {}", list(.0))]
     Nodes(Vec<UnsupportedNode>),
 }
 
@@ -83,6 +85,16 @@ pub enum EvaluateError {
         op: String,
         /// What is wrong.
         reason: String,
+    },
+    /// It takes longer than it may.
+    #[error("node `{node}` ({op}): the evaluation takes more than {most} multiply-adds")]
+    Work {
+        /// The node that nothing was left for.
+        node: String,
+        /// Its operator.
+        op: String,
+        /// What the evaluation may take.
+        most: u64,
     },
     /// Another number of inputs than the model has.
     #[error("{got} inputs were given; the model has {wanted}")]
@@ -172,6 +184,20 @@ impl Model {
         inputs: &[Tensor],
         see: &mut dyn FnMut(&str, &Tensor),
     ) -> Result<Vec<Tensor>, EvaluateError> {
-        evaluate(self, inputs, see)
+        evaluate(self, inputs, MAX_WORK, see)
+    }
+
+    /// [`Model::evaluate_seeing`] with at most `work` multiply-adds, every value that is made counted as eight: an answer
+    /// soon, or none.
+    ///
+    /// # Errors
+    /// As [`Model::evaluate`]; [`EvaluateError::Work`].
+    pub fn evaluate_within(
+        &self,
+        work: u64,
+        inputs: &[Tensor],
+        see: &mut dyn FnMut(&str, &Tensor),
+    ) -> Result<Vec<Tensor>, EvaluateError> {
+        evaluate(self, inputs, work.min(MAX_WORK), see)
     }
 }

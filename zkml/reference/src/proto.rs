@@ -195,7 +195,21 @@ pub(crate) fn model(bytes: &[u8]) -> Result<ModelProto, String> {
         return Err(format!("{} bytes; at most {MAX_FILE} are read", bytes.len()));
     }
     admit(bytes)?;
-    ModelProto::decode(bytes).map_err(|e| e.to_string())
+    ModelProto::decode(bytes).map_err(|e| damaged(&e.to_string()))
+}
+
+/// What a decoder says, by the innermost message and field that it names: `TensorProto.dims`.
+fn damaged(said: &str) -> String {
+    let is_field = |part: &&str| {
+        let field = part.split_once('.');
+        field.is_some_and(|(message, field)| {
+            message.ends_with("Proto") && field.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+        })
+    };
+    match said.split(": ").filter(is_field).last() {
+        Some(field) => format!("its field {field} is damaged"),
+        None => "it is no protobuf message, or a damaged one".into(),
+    }
 }
 
 /// Counts the records that decoding would allocate.
@@ -223,7 +237,7 @@ fn admit(bytes: &[u8]) -> Result<(), String> {
                         }
                     }
                 }
-                other => return Err(format!("wire type {other}, which ONNX does not use")),
+                _ => return Err("it is no protobuf message, or a damaged one".into()),
             }
         }
     }
@@ -234,7 +248,7 @@ fn take<'a>(rest: &mut &'a [u8], len: u64) -> Result<&'a [u8], String> {
     let split = usize::try_from(len)
         .ok()
         .and_then(|len| rest.split_at_checked(len));
-    let (inner, after) = split.ok_or("a record is longer than what holds it")?;
+    let (inner, after) = split.ok_or("it is cut off or damaged: a part of it is longer than the whole")?;
     *rest = after;
     Ok(inner)
 }
@@ -242,12 +256,14 @@ fn take<'a>(rest: &mut &'a [u8], len: u64) -> Result<&'a [u8], String> {
 fn varint(rest: &mut &[u8]) -> Result<u64, String> {
     let mut value = 0u64;
     for shift in (0..64).step_by(7) {
-        let (&byte, after) = rest.split_first().ok_or("a number is cut off")?;
+        let (&byte, after) = rest
+            .split_first()
+            .ok_or("it is cut off or damaged: it ends within a number")?;
         *rest = after;
         value |= u64::from(byte & 0x7f) << shift;
         if byte & 0x80 == 0 {
             return Ok(value);
         }
     }
-    Err("a number is longer than 64 bits".into())
+    Err("it is damaged: it has a number of more than 64 bits".into())
 }

@@ -10,6 +10,7 @@ use std::{
 
 use crate::{
     Dimension, ElementType, Model, Node, Port, ReadError, Step, Tensor, UnsupportedNode, attribute, constant,
+    element::element_name,
     limits::{MAX_LIVE, MAX_NODES, MAX_RANK},
     ops::{self, Operation},
     proto::{self, GraphProto, ModelProto, NodeProto, ValueInfoProto},
@@ -38,7 +39,7 @@ pub(crate) fn model(onnx: &[u8]) -> Result<Model, ReadError> {
         return Err(ReadError::Unsupported("it has sparse constants".into()));
     }
     if graph.output.is_empty() {
-        return Err(malformed("there is no output"));
+        return Err(ReadError::Unsupported("it has no output".into()));
     }
     let operations = operators(&graph, opset)?;
     let mut names = Names::default();
@@ -114,7 +115,8 @@ fn opset(proto: &ModelProto) -> Result<Option<i64>, ReadError> {
     let mut found = None;
     for import in proto.opset_import.iter().filter(|o| standard(&o.domain)) {
         if found.replace(import.version).is_some() {
-            return Err(malformed("the version of ONNX's operators is stated twice"));
+            let reason = "it states the version of ONNX's operators twice";
+            return Err(ReadError::Unsupported(reason.into()));
         }
     }
     match found {
@@ -139,6 +141,7 @@ fn described(node: &NodeProto) -> Node {
     Node {
         name: name_of(node).to_owned(),
         op: node.op_type.clone(),
+        inputs: node.input.clone(),
         outputs: node.output.clone(),
     }
 }
@@ -192,7 +195,7 @@ fn operator(node: &NodeProto, opset: Option<i64>) -> Step<Operation> {
     let (least, most) = operator.inputs;
     if !(least..=most).contains(&node.input.len()) {
         return Err(format!(
-            "{} inputs; the operator has {least} to {most}",
+            "{} inputs, the operator has {least} to {most}",
             node.input.len()
         ));
     }
@@ -230,8 +233,12 @@ fn port(what: &str, info: &ValueInfoProto) -> Result<Port, ReadError> {
     let tensor = info.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
     let tensor = tensor.ok_or_else(|| about("it is not stated to be a tensor".into()))?;
     let code = tensor.elem_type;
-    let element = ElementType::from_onnx(code.into())
-        .ok_or_else(|| about(format!("element type {code} is not evaluated")))?;
+    let element = ElementType::from_onnx(code.into()).ok_or_else(|| {
+        about(format!(
+            "its type is {}, which is not evaluated",
+            element_name(code.into())
+        ))
+    })?;
     let Some(shape) = &tensor.shape else {
         return Ok(Port {
             name: name.clone(),
@@ -246,7 +253,7 @@ fn port(what: &str, info: &ValueInfoProto) -> Result<Port, ReadError> {
     let dims = shape.dim.iter().map(|d| match d.dim_value {
         Some(size) => usize::try_from(size)
             .map(Dimension::Fixed)
-            .map_err(|_| malformed(format!("{what} `{name}` has a dimension of {size}"))),
+            .map_err(|_| about(format!("it has a dimension of {size}"))),
         None => Ok(Dimension::Free(d.dim_param.clone().unwrap_or_default())),
     });
     Ok(Port {

@@ -204,21 +204,21 @@ impl Tensor {
     pub(crate) fn floats(&self) -> Step<&[f64]> {
         match &self.values {
             Values::Float(v) => Ok(v),
-            _ => Err(format!("a float tensor is wanted, not {:?}", self.element)),
+            _ => Err(format!("a float tensor is wanted, not {}", self.element)),
         }
     }
 
     pub(crate) fn ints(&self) -> Step<&[i64]> {
         match &self.values {
             Values::Int(v) => Ok(v),
-            _ => Err(format!("an integer tensor is wanted, not {:?}", self.element)),
+            _ => Err(format!("an integer tensor is wanted, not {}", self.element)),
         }
     }
 
     pub(crate) fn bools(&self) -> Step<&[bool]> {
         match &self.values {
             Values::Bool(v) => Ok(v),
-            _ => Err(format!("a boolean tensor is wanted, not {:?}", self.element)),
+            _ => Err(format!("a boolean tensor is wanted, not {}", self.element)),
         }
     }
 

@@ -61,6 +61,12 @@ pub enum CalibrateError {
     /// Neither none nor more than the engine looks at.
     #[error("{0} calibration samples; 1 to {MAX_SAMPLES} are looked at")]
     Count(usize),
+    /// The model has another number of inputs than one, and calibration data is of one.
+    #[error(
+        "the model has {0} inputs, and calibration data for several is not supported yet: give none, and it is calibrated on \
+         made-up inputs"
+    )]
+    Inputs(usize),
     /// A sample is not one of the model's inputs.
     #[error("calibration sample {index}: {source}")]
     Sample {

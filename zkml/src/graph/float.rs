@@ -85,7 +85,7 @@ pub struct FloatGraph {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum FloatError {
     /// The wrong number of input tensors.
-    #[error("the model has {expected} inputs, {got} were given")]
+    #[error("the model has {expected} input(s), {got} were given")]
     InputCount {
         /// Inputs of the model.
         expected: usize,

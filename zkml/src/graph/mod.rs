@@ -14,6 +14,7 @@ pub mod ir;
 pub mod linear;
 pub mod named;
 pub mod npy;
+pub mod other_file;
 pub mod quantise;
 pub mod scale;
 pub mod tensor_file;

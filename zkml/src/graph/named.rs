@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::tensor_file::{read_json, read_json_by_name, read_npy};
+use super::tensor_file::{read_json, read_json_by_name, read_npy, without_mark};
 use super::{FloatInput, InputError};
 
 /// Inputs of a model, as given.
@@ -27,7 +27,7 @@ impl Inputs {
         if bytes.starts_with(b"\x93NUMPY") {
             return read_npy(bytes, max).map(Self::One);
         }
-        match bytes.iter().find(|b| !b.is_ascii_whitespace()) {
+        match without_mark(bytes).iter().find(|b| !b.is_ascii_whitespace()) {
             Some(b'{') => read_json_by_name(bytes, None, max).map(Self::ByName),
             _ => read_json(bytes, max).map(Self::One),
         }
@@ -121,6 +121,7 @@ mod tests {
             Inputs::read(&npy, 9),
             Ok(Inputs::One(FloatInput::new(vec![1], vec![3.0]).unwrap()))
         );
+        assert!(Inputs::read(b"\xef\xbb\xbf{\"a\": [1]}", 9).is_ok());
         assert!(Inputs::read(b"", 9).is_err() && Inputs::read(b"{", 9).is_err());
     }
 

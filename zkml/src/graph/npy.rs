@@ -3,6 +3,7 @@
 //! Invariant: nothing is allocated by a number in the file before it has been compared with the file's length and the
 //! caller's limit.
 
+use super::other_file;
 use super::tensor_file::{FloatInput, InputError};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
@@ -20,7 +21,14 @@ pub(super) fn read(bytes: &[u8], max: usize) -> Result<FloatInput, InputError> {
     let (length_bytes, start) = match version {
         Some([1, _]) => (2, 8),
         Some([2 | 3, _]) => (4, 8),
-        _ => return Err(malformed("no magic number or an unknown version")),
+        _ => {
+            return Err(match other_file::recognise(bytes) {
+                Some(other) if !bytes.starts_with(MAGIC) => {
+                    InputError::Malformed(format!("not a .npy file but {other}"))
+                }
+                _ => malformed("no magic number or an unknown version"),
+            });
+        }
     };
     let length = bytes
         .get(start..start + length_bytes)

@@ -10,7 +10,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::quantise::power_of_two;
-use super::{IntTensor, TensorInfo, npy};
+use super::{IntTensor, TensorInfo, npy, other_file};
 
 /// A tensor of finite floats, row-major.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,7 +40,7 @@ pub enum InputError {
         index: usize,
     },
     /// The shape is not the model's.
-    #[error("the model takes the shape {expected:?}, the tensor has {got:?}")]
+    #[error("the model takes the shape {expected:?}, the tensor has {got:?}{}", batch(.expected, .got))]
     Shape {
         /// The model's.
         expected: Vec<u32>,
@@ -59,6 +59,20 @@ pub enum InputError {
         /// Greatest accepted value.
         hi: f64,
     },
+}
+
+/// What to do with a batch, where the tensor is one.
+fn batch(expected: &[u32], got: &[usize]) -> String {
+    let one: Vec<usize> = expected.iter().map(|&d| d as usize).collect();
+    let one: Vec<usize> = one.into_iter().skip_while(|d| *d == 1).collect();
+    let front = got.strip_suffix(one.as_slice());
+    let many = front.and_then(|front| front.iter().try_fold(1usize, |n, &d| n.checked_mul(d)));
+    match many {
+        Some(many) if many > 1 => format!(
+            ": a batch of {many}, and a request is answered for one input; make a request for each of them"
+        ),
+        _ => String::new(),
+    }
 }
 
 impl FloatInput {
@@ -105,7 +119,7 @@ pub fn read_json_by_name(
     only: Option<&str>,
     max: usize,
 ) -> Result<BTreeMap<String, FloatInput>, InputError> {
-    if bytes.trim_ascii_start().starts_with(b"{") {
+    if without_mark(bytes).trim_ascii_start().starts_with(b"{") {
         let ByName(tensors) = parse(bytes)?;
         return tensors
             .iter()
@@ -156,8 +170,20 @@ impl InputError {
     }
 }
 
+/// Without the mark that some editors put before a text.
+pub(super) fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
 fn parse<'b, T: Deserialize<'b>>(bytes: &'b [u8]) -> Result<T, InputError> {
-    serde_json::from_slice(bytes).map_err(|e| InputError::Malformed(format!("not JSON: {e}")))
+    let bytes = without_mark(bytes);
+    serde_json::from_slice(bytes).map_err(|e| {
+        let json = matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'['));
+        InputError::Malformed(match other_file::recognise(bytes) {
+            Some(other) if !json => format!("neither a .npy file nor JSON but {other}"),
+            _ => format!("not JSON: {e}"),
+        })
+    })
 }
 
 fn nested(value: &Value, max: usize) -> Result<FloatInput, InputError> {
@@ -188,6 +214,9 @@ fn collect(value: &Value, shape: &[usize], max: usize, values: &mut Vec<f64>) ->
             Ok(())
         }
         (Value::Array(_), _) => Err(InputError::Malformed("lists of uneven length".to_owned())),
+        (Value::Object(_), _) => Err(InputError::Malformed(
+            "expected nested lists of numbers, found an object".to_owned(),
+        )),
         _ => Err(InputError::Malformed(format!(
             "expected nested lists of numbers; number {} is none",
             values.len()

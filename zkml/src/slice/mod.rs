@@ -18,6 +18,7 @@ use zkinfer_crds::ProofSystem;
 
 use crate::backend::{self, Cost, CutRule, LayoutError, Parameters};
 use crate::graph::{IntGraph, LinearMap, Node, Op, TensorId};
+use crate::halo2;
 use crate::progress::{self, Counter, Listener, Stage};
 use crate::relations::{self, LowerError, SliceRelations};
 
@@ -61,7 +62,7 @@ pub enum SliceError {
     #[error(transparent)]
     Lower(#[from] LowerError),
     /// A node cannot be proved by itself.
-    #[error("node `{node}` cannot be proved with {system}: {source}")]
+    #[error("node `{node}` cannot be proved with {system}: {source}{}", other(*.system))]
     Layout {
         /// The proof system.
         system: ProofSystem,
@@ -70,8 +71,24 @@ pub enum SliceError {
         /// Why.
         source: LayoutError,
     },
+    /// A node alone has more rows than a Halo2Kzg circuit.
+    #[error(
+        "node `{node}` alone needs {rows} rows, and a circuit of Halo2Kzg has at most {most}: no cut helps. Prove the model \
+         with SumcheckWhir (--proof-system, proofSystem), which has no rows, or make the layer smaller"
+    )]
+    Rows {
+        /// The node.
+        node: String,
+        /// Rows needed.
+        rows: usize,
+        /// Rows of the largest circuit.
+        most: usize,
+    },
     /// A node alone needs more memory than a worker has.
-    #[error("node `{node}` alone needs {need} MiB to prove, a worker has {have} MiB")]
+    #[error(
+        "node `{node}` alone needs {need} MiB to prove, a worker has {have} MiB: give workers more (--memory-mib, \
+         slicing.memoryPerWorker)"
+    )]
     Memory {
         /// The node.
         node: String,
@@ -83,6 +100,14 @@ pub enum SliceError {
     /// There is nothing to prove.
     #[error("the graph computes nothing: every output is a rearranged input")]
     Empty,
+}
+
+/// What may help where one proof system has no place for a node.
+fn other(system: ProofSystem) -> &'static str {
+    match system {
+        ProofSystem::Halo2Kzg => "; SumcheckWhir may prove it (--proof-system, proofSystem)",
+        ProofSystem::SumcheckWhir => "",
+    }
 }
 
 /// The tensors that a range of nodes reads from outside, and those it makes for outside; ascending ids.
@@ -251,6 +276,17 @@ fn plan_slice(
 fn why_not(graph: &IntGraph, readers: &[usize], system: ProofSystem, options: SlicingOptions) -> SliceError {
     for (at, node) in graph.nodes.iter().enumerate() {
         match plan_slice(graph, readers, system, at..at + 1) {
+            Err(SliceError::Layout {
+                source: LayoutError::Halo2Kzg(halo2::LayoutError::Rows { rows, available, .. }),
+                node,
+                ..
+            }) => {
+                return SliceError::Rows {
+                    node,
+                    rows,
+                    most: available,
+                };
+            }
             Err(e) => return e,
             Ok(plan) if !fits(&plan.cost, options) => {
                 return SliceError::Memory {

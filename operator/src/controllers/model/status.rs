@@ -136,6 +136,7 @@ impl<'a> Writer<'a> {
     pub(super) fn failed(&mut self, failure: &CompileFailure) {
         let reason = match failure.kind {
             FailureKind::InvalidModel => reason::INVALID_MODEL,
+            FailureKind::UnsupportedModel => reason::UNSUPPORTED_MODEL,
             FailureKind::UnsupportedNodes => reason::UNSUPPORTED_NODES,
             FailureKind::InvalidCalibration => reason::INVALID_CALIBRATION,
             FailureKind::SliceTooLarge => reason::SLICE_TOO_LARGE,

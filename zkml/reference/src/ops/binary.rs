@@ -215,7 +215,7 @@ fn unsigned(call: &Call, i: OfIntegers) -> Made {
         ElementType::Uint8 | ElementType::Uint16 | ElementType::Uint32 | ElementType::Uint64 => {
             integers(call, i)
         }
-        other => Err(format!("{other:?} is not unsigned")),
+        other => Err(format!("{other} is not unsigned")),
     }
 }
 

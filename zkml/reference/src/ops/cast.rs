@@ -4,6 +4,7 @@ use super::{Call, Made, Operator, Step, Tensor, one, op};
 use crate::{
     ElementType, Values,
     attribute::{int, text},
+    element::element_name,
 };
 
 pub(super) const OPERATORS: &[Operator] = &[
@@ -24,9 +25,8 @@ pub(super) fn named_type(call: &Call, name: &str, default: Option<ElementType>) 
     match (given, default) {
         (None, Some(default)) => Ok(default),
         (None, None) => Err(format!("attribute `{name}` is missing")),
-        (Some(code), _) => {
-            ElementType::from_onnx(code).ok_or_else(|| format!("element type {code} is not evaluated"))
-        }
+        (Some(code), _) => ElementType::from_onnx(code)
+            .ok_or_else(|| format!("the type {} is not evaluated", element_name(code))),
     }
 }
 
@@ -94,7 +94,7 @@ fn bit_cast(call: &Call) -> Made {
     call.touch(x.len())?;
     let from = x.element();
     if from.width() != to.width() {
-        return Err(format!("{from:?} and {to:?} have unlike widths"));
+        return Err(format!("{from} and {to} have unlike widths"));
     }
     let values = match (x.values(), to) {
         (_, to) if to == from => x.values().clone(),
@@ -103,7 +103,7 @@ fn bit_cast(call: &Call) -> Made {
             let bits = |f: f64| match from {
                 ElementType::Float32 => Ok(to.wrap(i64::from((f as f32).to_bits()))),
                 ElementType::Float64 => Ok(f.to_bits() as i64),
-                _ => Err(format!("the bits of {from:?} are not evaluated")),
+                _ => Err(format!("the bits of {from} are not evaluated")),
             };
             Values::Int(v.iter().map(|&f| bits(f)).collect::<Step<_>>()?)
         }
@@ -115,7 +115,7 @@ fn bit_cast(call: &Call) -> Made {
         }
         (Values::Bool(v), to) if to.is_int() => Values::Int(v.iter().map(|&b| i64::from(b)).collect()),
         (Values::Int(v), ElementType::Bool) => Values::Bool(v.iter().map(|&i| i != 0).collect()),
-        _ => return Err(format!("the bits of {from:?} as {to:?} are not evaluated")),
+        _ => return Err(format!("the bits of {from} as {to} are not evaluated")),
     };
     one(Tensor::make(to, x.shape().to_vec(), values)?)
 }

@@ -49,7 +49,7 @@ fn indices<'a>(call: &Call<'a>, i: usize) -> Step<&'a Tensor> {
     let tensor = call.input(i)?;
     match tensor.element() {
         ElementType::Int32 | ElementType::Int64 => Ok(tensor),
-        other => Err(format!("indices of type {other:?}")),
+        other => Err(format!("indices of type {other}")),
     }
 }
 
@@ -212,7 +212,7 @@ fn scattered(call: &Call, x: &Tensor, updates: &Tensor, places: &[usize]) -> Ste
         (Values::Int(v), Values::Int(u), "min") => {
             put(v, places, u, |v, u| if e.number(u) < e.number(v) { u } else { v });
         }
-        (_, _, other) => return Err(format!("reduction is `{other}` on {e:?}")),
+        (_, _, other) => return Err(format!("reduction is `{other}` on {e}")),
     }
     Tensor::make(e, x.shape().to_vec(), values)
 }

@@ -118,11 +118,18 @@ pub fn operators() -> Vec<&'static str> {
 /// The operator of a name in an opset.
 pub(crate) fn find(name: &str, opset: i64) -> Step<&'static Operator> {
     let operator = FAMILIES.iter().flat_map(|f| f.iter()).find(|o| o.name == name);
-    let operator = operator.ok_or("not an operator that the reference has")?;
+    let operator = operator.ok_or("the operator is not supported")?;
     if operator.opsets.0 <= opset && opset < operator.opsets.1 {
         Ok(operator)
     } else {
-        Err(format!("opset {opset} has no such operator"))
+        // Before it, ONNX had the operator in another form, or not at all.
+        Err(match opset < operator.opsets.0 {
+            true => format!(
+                "its form of opset {opset} is not supported, that of opset {} is",
+                operator.opsets.0
+            ),
+            false => format!("opset {opset} has the operator no longer"),
+        })
     }
 }
 
@@ -299,7 +306,7 @@ macro_rules! each_kind_of_two {
 use each_kind_of_two;
 
 fn unlike(a: &Tensor, b: &Tensor) -> String {
-    format!("inputs of unlike types, {:?} and {:?}", a.element(), b.element())
+    format!("inputs of unlike types, {} and {}", a.element(), b.element())
 }
 
 fn same_type(a: &Tensor, b: &Tensor) -> Step<()> {

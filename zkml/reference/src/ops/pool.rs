@@ -110,7 +110,7 @@ fn max(call: &Call) -> Made {
         Values::Int(v) if matches!(element, ElementType::Int8 | ElementType::Uint8) => {
             Values::Int(fold(v, x.shape(), &axes, element.range().0 as i64, i64::max)?)
         }
-        _ => return Err(format!("{element:?} is not pooled")),
+        _ => return Err(format!("{element} is not pooled")),
     };
     let mut made = vec![Tensor::make(element, shape.clone(), values)?];
     if call.asked() > 1 {

@@ -87,7 +87,7 @@ fn quantize(call: &Call) -> Made {
         None => ElementType::Uint8,
     };
     if !element.is_int() {
-        return Err(format!("values are not quantised to {element:?}"));
+        return Err(format!("values are not quantised to {element}"));
     }
     call.room(x.shape())?;
     let place = parameter_of(call, x, scale)?;

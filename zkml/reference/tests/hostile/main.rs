@@ -46,7 +46,7 @@ fn refuses_what_a_file_alone_shows_to_be_wrong_by_name() {
         ),
         (
             file(vec![node("Nonsense", &["x"], &["y"])], vec![]),
-            "node `y` (Nonsense): not an operator",
+            "node `y` (Nonsense): the operator is not supported",
         ),
         (
             file(vec![node("Relu", &["x", "x"], &["y"])], vec![]),
@@ -89,7 +89,7 @@ fn refuses_what_a_file_alone_shows_to_be_wrong_by_name() {
                     ..list("w", &[1], &[])
                 }],
             ),
-            "constant `w`: element type 8",
+            "constant `w`: its type is string",
         ),
         (file::Model::default().encode_to_vec(), "there is no graph"),
     ];
@@ -104,7 +104,7 @@ fn refuses_what_a_file_alone_shows_to_be_wrong_by_name() {
     softmax.attribute = vec![int("axis", 0), int("axis", 1)];
     assert!(refusal(&file(vec![softmax.clone()], vec![])).contains("`axis` is stated twice"));
     softmax.attribute = vec![ints("axis", &[0])];
-    assert!(refusal(&file(vec![softmax], vec![])).contains("`axis` is not of kind Int"));
+    assert!(refusal(&file(vec![softmax], vec![])).contains("`axis` is not an integer"));
 }
 
 #[test]

@@ -10,6 +10,9 @@ use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension::Value as Dim};
 use tract_onnx::pb::type_proto::Value;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 
+use zkml_reference::element_name;
+
+use super::folding::{check_constant_operands, check_folding, check_outputs};
 use super::{ImportError, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode};
 
 /// ONNX operators that may stand in a model. Some forms of them are still unsupported; typing finds those.
@@ -51,32 +54,11 @@ pub const OPERATORS: &[&str] = &[
     "Unsqueeze",
 ];
 
-/// Operators that may compute a constant from constants: their results are bounded by the sizes of what they read.
-const FOLDABLE: &[&str] = &[
-    "Add",
-    "Cast",
-    "Concat",
-    "Constant",
-    "Div",
-    "Flatten",
-    "Gather",
-    "Identity",
-    "Mul",
-    "Neg",
-    "Reshape",
-    "Shape",
-    "Slice",
-    "Squeeze",
-    "Sub",
-    "Transpose",
-    "Unsqueeze",
-];
-
-const MAX_RANK: usize = 8;
+pub(super) const MAX_RANK: usize = 8;
 /// Names that all nodes read and make: several for each, since a node of many operands becomes as many typed nodes.
 const MAX_LINKS: usize = 4 * MAX_NODES;
 const MAX_NAME_LEN: usize = super::super::validate::MAX_NAME_LEN;
-const MAX_LIST_LEN: usize = 1 << 16;
+pub(super) const MAX_LIST_LEN: usize = 1 << 16;
 
 /// A file that tract may read.
 pub(super) struct Admitted {
@@ -90,11 +72,19 @@ pub(super) struct Admitted {
     pub origins: Vec<(String, String)>,
 }
 
+pub(super) fn unsupported(node: &NodeProto, reason: String) -> ImportError {
+    ImportError::Unsupported(vec![UnsupportedNode {
+        node: name_of(node).to_owned(),
+        op: node.op_type.clone(),
+        reason,
+    }])
+}
+
 fn malformed(reason: impl Into<String>) -> ImportError {
     ImportError::Malformed(reason.into())
 }
 
-fn limit(place: &str, what: &'static str, got: usize, limit: usize) -> Result<(), ImportError> {
+pub(super) fn limit(place: &str, what: &'static str, got: usize, limit: usize) -> Result<(), ImportError> {
     if got <= limit {
         Ok(())
     } else {
@@ -126,10 +116,12 @@ pub(super) fn admit(mut proto: ModelProto) -> Result<Admitted, ImportError> {
         MAX_NODES,
     )?;
     if !graph.sparse_initializer.is_empty() {
-        return Err(malformed("sparse constants are not supported"));
+        return Err(ImportError::Form("the model has sparse constants".into()));
     }
     if graph.output.is_empty() {
-        return Err(malformed("there is no output"));
+        return Err(ImportError::Form(
+            "the model has no output, so that there is nothing to prove".into(),
+        ));
     }
     check_operators(graph)?;
     check_forms(graph)?;
@@ -145,7 +137,9 @@ pub(super) fn admit(mut proto: ModelProto) -> Result<Admitted, ImportError> {
         bind_input(input)?;
     }
     check_names(graph)?;
-    check_folding(graph, constants)?;
+    let constants = check_folding(graph, constants)?;
+    check_constant_operands(graph, &constants)?;
+    check_outputs(graph, &constants)?;
     let named: HashSet<&str> = graph.initializer.iter().map(|t| &*t.name).collect();
     let inputs = graph.input.iter().map(|i| &i.name);
     let inputs = inputs
@@ -166,7 +160,7 @@ pub(super) fn admit(mut proto: ModelProto) -> Result<Admitted, ImportError> {
     })
 }
 
-fn name_of(node: &NodeProto) -> &str {
+pub(super) fn name_of(node: &NodeProto) -> &str {
     if node.name.is_empty() {
         node.output.first().map_or("", String::as_str)
     } else {
@@ -218,19 +212,19 @@ fn check_forms(graph: &GraphProto) -> Result<(), ImportError> {
                 let axes: HashSet<i64> = perm.iter().copied().collect();
                 let all = (0..perm.len() as i64).all(|axis| axes.contains(&axis));
                 if !all {
-                    return Err(malformed(format!(
-                        "node `{}`: perm {perm:?} is no permutation of its axes",
-                        name_of(node)
-                    )));
+                    return Err(ImportError::Node {
+                        node: name_of(node).to_owned(),
+                        op: node.op_type.clone(),
+                        reason: format!("its perm {perm:?} is no permutation of axes"),
+                    });
                 }
             }
             // tract passes over the attribute; outputs beyond the first are those of training.
             "BatchNormalization" if attribute("training_mode").is_some_and(|a| a.i != 0) => {
-                return Err(ImportError::Unsupported(vec![UnsupportedNode {
-                    node: name_of(node).to_owned(),
-                    op: node.op_type.clone(),
-                    reason: "normalisation by the batch, as in training".into(),
-                }]));
+                return Err(unsupported(
+                    node,
+                    "normalisation by the batch, as in training".into(),
+                ));
             }
             _ => {}
         }
@@ -271,7 +265,7 @@ fn check_names(graph: &GraphProto) -> Result<(), ImportError> {
 }
 
 /// The constant's length; its data must be in the file, finite, and as long as its shape says.
-fn check_tensor(place: &str, tensor: &TensorProto) -> Result<usize, ImportError> {
+pub(super) fn check_tensor(place: &str, tensor: &TensorProto) -> Result<usize, ImportError> {
     if !tensor.external_data.is_empty() || tensor.data_location == Some(DataLocation::External as i32) {
         return Err(ImportError::ExternalData(place.to_owned()));
     }
@@ -290,9 +284,14 @@ fn check_tensor(place: &str, tensor: &TensorProto) -> Result<usize, ImportError>
         DataType::Int32 => (4, tensor.int32_data.len()),
         DataType::Bool => (1, tensor.int32_data.len()),
         _ => {
-            return Err(malformed(format!(
-                "constant `{place}` has a type other than float, int or bool"
-            )));
+            return Err(ImportError::Constant {
+                constant: place.to_owned(),
+                reason: format!(
+                    "its type is {}; those of float, double, int32, int64 and bool are supported yet: convert the model to \
+                     float",
+                    element_name(tensor.data_type.into())
+                ),
+            });
         }
     };
     let fits = if tensor.raw_data.is_empty() {
@@ -338,30 +337,53 @@ fn check_tensor(place: &str, tensor: &TensorProto) -> Result<usize, ImportError>
 fn bind_input(input: &mut ValueInfoProto) -> Result<(), ImportError> {
     let name = input.name.clone();
     limit("model", "bytes in a name", name.len(), MAX_NAME_LEN)?;
-    let refuse = |reason| ImportError::Input {
+    let refuse = |reason: String| ImportError::Input {
         input: name.clone(),
         reason,
     };
     let kind = input.r#type.as_mut().and_then(|t| t.value.as_mut());
     let Some(Value::TensorType(tensor)) = kind else {
-        return Err(refuse("it is not a tensor"));
+        return Err(refuse("it is not a tensor".into()));
     };
     if ![DataType::Float as i32, DataType::Double as i32].contains(&tensor.elem_type) {
-        return Err(refuse("its type is not float"));
+        return Err(refuse(format!(
+            "its type is {}; only float and double inputs are supported yet. Convert the model, or cut it behind the nodes \
+             that read this input and give what they make",
+            element_name(tensor.elem_type.into())
+        )));
     }
     let shape = tensor
         .shape
         .as_mut()
-        .ok_or_else(|| refuse("its rank is not known"))?;
+        .ok_or_else(|| refuse("the file states no shape for it; export the model with fixed sizes".into()))?;
     limit(&name, "dimensions", shape.dim.len(), MAX_RANK)?;
     let mut len = 1usize;
     for (axis, Dimension { value, .. }) in shape.dim.iter_mut().enumerate() {
         let fixed = match value {
             Some(Dim::DimValue(v)) if *v > 0 => *v,
+            Some(Dim::DimValue(0)) => {
+                return Err(refuse(format!(
+                    "its dimension {axis} is 0, so that it has no values"
+                )));
+            }
+            Some(Dim::DimValue(v)) => {
+                return Err(refuse(format!(
+                    "its dimension {axis} is {v}; give a size, or for the batch, the first, a name: ONNX leaves sizes free \
+                     by names"
+                )));
+            }
             _ if axis == 0 => 1,
-            _ => {
+            Some(Dim::DimParam(symbol)) => {
                 return Err(ImportError::DynamicDimension {
                     input: name.clone(),
+                    name: symbol.clone(),
+                    axis,
+                });
+            }
+            None => {
+                return Err(ImportError::DynamicDimension {
+                    input: name.clone(),
+                    name: String::new(),
                     axis,
                 });
             }
@@ -376,70 +398,16 @@ fn bind_input(input: &mut ValueInfoProto) -> Result<(), ImportError> {
     Ok(())
 }
 
-/// Checks attributes, and bounds what folding constants could make: tract folds while it types.
-fn check_folding(graph: &GraphProto, mut constants: HashMap<String, usize>) -> Result<(), ImportError> {
-    for node in &graph.node {
-        let mut attribute_len = 1;
-        for attribute in &node.attribute {
-            let lists = [
-                attribute.ints.len(),
-                attribute.floats.len(),
-                attribute.strings.len(),
-                attribute.s.len(),
-            ];
-            let lists = lists.into_iter().max().unwrap_or(0);
-            limit(name_of(node), "values in an attribute", lists, MAX_LIST_LEN)?;
-            attribute_len = attribute_len.max(lists);
-            let graphs = attribute.g.is_some() || !attribute.graphs.is_empty();
-            if graphs || attribute.sparse_tensor.is_some() || !attribute.sparse_tensors.is_empty() {
-                return Err(malformed(format!(
-                    "node `{}` has an attribute that it cannot have",
-                    name_of(node)
-                )));
-            }
-            for tensor in attribute.t.iter().chain(&attribute.tensors) {
-                attribute_len = attribute_len.max(check_tensor(name_of(node), tensor)?);
-            }
-            if !attribute
-                .floats
-                .iter()
-                .chain([&attribute.f])
-                .all(|v| v.is_finite())
-            {
-                return Err(ImportError::NonFinite {
-                    node: name_of(node).to_owned(),
-                });
-            }
-        }
-        let known: Option<Vec<usize>> = node
-            .input
-            .iter()
-            .filter(|i| !i.is_empty())
-            .map(|i| constants.get(i).copied())
-            .collect();
-        let len = match (node.op_type.as_str(), known) {
-            // The shape of anything is a short constant, even when the thing is not constant.
-            ("Shape", _) => MAX_RANK,
-            (_, None) => continue,
-            ("Constant", Some(_)) => attribute_len,
-            ("Concat", Some(known)) => known.iter().sum(),
-            ("Reshape" | "Squeeze" | "Unsqueeze" | "Slice" | "Transpose", Some(known)) => {
-                known.first().copied().unwrap_or(0)
-            }
-            (_, Some(known)) => known
-                .iter()
-                .try_fold(1usize, |n, &k| n.checked_mul(k))
-                .unwrap_or(usize::MAX),
-        };
-        if !FOLDABLE.contains(&node.op_type.as_str()) {
-            return Err(ImportError::Unsupported(vec![UnsupportedNode {
-                node: name_of(node).to_owned(),
-                op: node.op_type.clone(),
-                reason: "it computes a constant; fold it before the export".into(),
-            }]));
-        }
-        limit(name_of(node), "constant values", len, MAX_TENSOR_LEN)?;
-        constants.extend(node.output.iter().map(|o| (o.clone(), len)));
-    }
-    Ok(())
+/// The name and operator of the file behind a part of a node: typing splits nodes and appends to their names.
+pub(super) fn origin<'a>(
+    origins: impl Iterator<Item = (&'a str, &'a str)>,
+    part: &str,
+) -> Option<(&'a str, &'a str)> {
+    let is_part = |name: &str| {
+        let rest = part.strip_prefix(name);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '_', '-', '/']))
+    };
+    origins
+        .filter(|(name, _)| is_part(name))
+        .max_by_key(|(name, _)| name.len())
 }

@@ -5,7 +5,7 @@
 
 use super::super::float::{FloatMap, FloatOp};
 use super::super::{Activation, TensorId};
-use super::draft::{Constant, Draft, Refusal, small, unsupported};
+use super::draft::{Constant, Draft, OTHER_FORM, Refusal, small, unsupported};
 use super::translate::Operands;
 use super::wiring;
 
@@ -155,7 +155,7 @@ fn of_two(
             draft.linear(name, combination(len, vec![1.0, sign])?, &[b, over], shape)
         }
         "Mul" => unsupported("a product of two computed tensors"),
-        _ => unsupported(format!("the function {op} of two computed tensors")),
+        _ => unsupported("this function of two computed tensors"),
     }
 }
 
@@ -189,7 +189,7 @@ fn with_constant(
             return draft.linear(name, per.map(|_| -1.0, |c| c)?, &[under], shape);
         }
         "Div" => return unsupported("a division by a computed tensor"),
-        _ => return unsupported(format!("the function {op}")),
+        _ => return unsupported(OTHER_FORM),
     };
     draft.linear(name, map, &[x], shape)
 }

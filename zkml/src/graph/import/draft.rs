@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use tract_onnx::prelude::Tensor;
+use tract_onnx::prelude::{DatumType, Tensor};
 
 use super::super::float::{FloatMap, FloatNode, FloatOp, FloatTensor};
 use super::super::validate::{MAX_COEFFICIENTS, MAX_TOTAL_LEN};
@@ -34,6 +34,30 @@ pub(super) fn unsupported<T>(reason: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal::Unsupported(reason.into()))
 }
 
+/// Of an operator of the list whose form has no translation, and no better name.
+pub(super) const OTHER_FORM: &str = "this form of the operator is not supported";
+
+/// ONNX's name of an element type.
+pub(super) fn type_name(kind: DatumType) -> &'static str {
+    match kind {
+        DatumType::Bool => "bool",
+        DatumType::U8 => "uint8",
+        DatumType::U16 => "uint16",
+        DatumType::U32 => "uint32",
+        DatumType::U64 => "uint64",
+        DatumType::I8 => "int8",
+        DatumType::I16 => "int16",
+        DatumType::I32 => "int32",
+        // The reader's own type of sizes is what ONNX's int64 becomes.
+        DatumType::I64 | DatumType::TDim => "int64",
+        DatumType::F16 => "float16",
+        DatumType::F32 => "float",
+        DatumType::F64 => "double",
+        DatumType::String => "string",
+        _ => "another type than numbers have",
+    }
+}
+
 /// A constant of the model.
 #[derive(Debug, Clone)]
 pub(super) struct Constant {
@@ -47,7 +71,8 @@ impl Constant {
         if tensor.len() > MAX_TENSOR_LEN {
             return Err(Refusal::TooLarge);
         }
-        let unreadable = |_| Refusal::Unsupported(format!("a constant of type {:?}", tensor.datum_type()));
+        let unreadable =
+            |_| Refusal::Unsupported(format!("a constant of type {}", type_name(tensor.datum_type())));
         let values = match tensor.to_plain_array_view::<f32>() {
             Ok(view) => view.iter().map(|v| f64::from(*v)).collect::<Vec<_>>(),
             Err(_) => tensor

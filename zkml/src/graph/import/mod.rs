@@ -11,8 +11,10 @@ mod concat;
 mod conv;
 mod draft;
 mod einsum;
+mod folding;
 mod fuse;
 mod pool;
+mod reader;
 mod translate;
 mod wiring;
 
@@ -24,6 +26,7 @@ use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::{Framework, InferenceModelExt, TypedModel};
 use tract_onnx::tract_core::optim::Optimizer;
 
+use self::reader::Fault;
 use super::float::{FloatGraph, FloatOp};
 use super::validate::{MAX_MULTIPLICATIONS, MAX_TOTAL_LEN};
 
@@ -59,6 +62,38 @@ pub enum ImportError {
     /// The bytes are not an ONNX model, or the model contradicts itself.
     #[error("not a valid ONNX model: {0}")]
     Malformed(String),
+    /// The bytes are a file of another kind.
+    #[error("not an ONNX model but {0}")]
+    OtherFile(String),
+    /// A node that no implementation of ONNX can compute: its operands do not fit.
+    #[error("node `{node}` ({op}) cannot be computed: {reason}")]
+    Node {
+        /// Its name.
+        node: String,
+        /// Its operator.
+        op: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A valid model of a form that is not supported.
+    #[error("not supported yet: {0}")]
+    Form(String),
+    /// A constant of a type that is not supported.
+    #[error("constant `{constant}`: {reason}")]
+    Constant {
+        /// Its name.
+        constant: String,
+        /// What is not supported.
+        reason: String,
+    },
+    /// An output that is not computed.
+    #[error("output `{output}`: {reason}")]
+    Output {
+        /// Its name.
+        output: String,
+        /// What it is.
+        reason: &'static str,
+    },
     /// The model is larger than the engine accepts.
     #[error("{place}: more than {limit} {what}")]
     Limit {
@@ -70,13 +105,18 @@ pub enum ImportError {
         limit: u64,
     },
     /// A tensor's data is in another file.
-    #[error("tensor `{0}` keeps its data in another file; export the model as one file")]
+    #[error(
+        "tensor `{0}` keeps its data in another file; export the model as one file (torch.onnx.export: external_data=False; \
+         a model that is there: onnx.save(onnx.load(FILE), OTHER))"
+    )]
     ExternalData(String),
     /// A dimension that is neither fixed nor the batch.
-    #[error("input `{input}`: dimension {axis} is not fixed; export the model with fixed sizes")]
+    #[error("input `{input}`: dimension {axis} is not fixed{}; export the model with fixed sizes", symbol(.name))]
     DynamicDimension {
         /// The input.
         input: String,
+        /// What the file calls it; empty where it has no name.
+        name: String,
         /// The dimension, outermost 0.
         axis: usize,
     },
@@ -86,10 +126,10 @@ pub enum ImportError {
         /// The input.
         input: String,
         /// What is wrong with it.
-        reason: &'static str,
+        reason: String,
     },
     /// A constant is NaN or infinite.
-    #[error("node `{node}`: a constant is not finite")]
+    #[error("`{node}`: a constant is not finite: it is NaN or infinite, or divided by 0")]
     NonFinite {
         /// The node that uses the constant, or the constant's name.
         node: String,
@@ -97,6 +137,14 @@ pub enum ImportError {
     /// Operators without an integer form: all of them.
     #[error("{} unsupported node(s): {}", .0.len(), list(.0))]
     Unsupported(Vec<UnsupportedNode>),
+}
+
+fn symbol(name: &str) -> String {
+    if name.is_empty() {
+        String::new()
+    } else {
+        format!(" (`{name}`)")
+    }
 }
 
 fn list(nodes: &[UnsupportedNode]) -> String {
@@ -122,25 +170,24 @@ pub fn import(onnx: &[u8]) -> Result<FloatGraph, ImportError> {
     }
     // tract and its protobuf decoder are made for files that one trusts: some malformed ones make them panic.
     let at_work = AtWork::begin();
-    let guarded = catch_unwind(AssertUnwindSafe(|| {
+    let guarded = catch_unwind(AssertUnwindSafe(|| -> Result<FloatGraph, Fault> {
         let proto = tract_onnx::onnx()
             .proto_model_for_read(&mut Cursor::new(onnx))
-            .map_err(|e| ImportError::Malformed(format!("{e:#}")))?;
+            .map_err(|e| Fault::reader(&e))?;
         let admitted = admit::admit(proto)?;
-        let model = type_model(&admitted.proto).map_err(|e| ImportError::Malformed(format!("{e:#}")))?;
+        let model = type_model(&admitted.proto).map_err(|e| Fault::reader(&e))?;
         let draft = translate::translate(&model, &admitted)?;
         let graph = fuse::fuse(draft, &admitted.outputs)?;
         check_totals(&graph)?;
         Ok(graph)
     }));
     drop(at_work);
-    guarded.unwrap_or_else(|panic| {
+    let read = guarded.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-        // What follows the first line is a trace of tract's.
-        let text = text.and_then(|t| t.lines().next()).unwrap_or("no message");
-        Err(ImportError::Malformed(format!("the ONNX reader gave up: {text}")))
-    })
+        Err(Fault::Reader(text.unwrap_or_default().to_owned()))
+    });
+    read.map_err(|fault| fault.told(onnx))
 }
 
 thread_local! {

@@ -9,7 +9,7 @@ use tract_onnx::tract_core::ops::nn::{Reduce, Reducer};
 use super::super::TensorId;
 use super::super::float::{FloatMap, FloatOp};
 use super::conv::Window;
-use super::draft::{Draft, Refusal, small, unsupported};
+use super::draft::{Draft, OTHER_FORM, Refusal, small, unsupported};
 use super::translate::Operands;
 use super::wiring;
 
@@ -145,7 +145,7 @@ pub(super) fn reduce(
                 &[outputs],
             )?
         }
-        other => return unsupported(format!("the reduction {other:?}")),
+        _ => return unsupported(OTHER_FORM),
     };
     wiring::reshape(draft, name, y, shape)
 }

@@ -18,8 +18,10 @@ use tract_onnx::tract_core::ops::identity::Identity;
 use tract_onnx::tract_core::ops::math::Neg;
 use tract_onnx::tract_core::ops::nn::Reduce;
 
-use super::admit::Admitted;
-use super::draft::{Constant, Draft, Refusal, Value, integers, unsupported};
+use super::admit::{self, Admitted};
+use super::draft::{Constant, Draft, OTHER_FORM, Refusal, Value, integers, type_name, unsupported};
+use super::folding::constant_output;
+use super::reader::Fault;
 use super::{ImportError, MAX_NODES, UnsupportedNode, binary, concat, conv, einsum, pool, wiring};
 use crate::graph::TensorId;
 
@@ -81,22 +83,20 @@ impl Operands<'_> {
 }
 
 /// Translates a typed model.
-pub(super) fn translate(model: &TypedModel, admitted: &Admitted) -> Result<Draft, ImportError> {
-    let malformed = |e: &dyn std::fmt::Display| ImportError::Malformed(format!("{e:#}"));
+pub(super) fn translate(model: &TypedModel, admitted: &Admitted) -> Result<Draft, Fault> {
+    let malformed = |e: &dyn std::fmt::Display| Fault::reader(e);
     if model.nodes().len() > MAX_NODES {
-        return Err(ImportError::Limit {
+        return Err(Fault::Told(ImportError::Limit {
             place: "model".into(),
-            what: "nodes after typing",
+            what: "operations that its nodes consist of",
             limit: MAX_NODES as u64,
-        });
+        }));
     }
     let mut draft = Draft::default();
     let mut values: BTreeMap<OutletId, Value> = BTreeMap::new();
     let outlets = model.input_outlets().map_err(|e| malformed(&e))?;
     if outlets.len() != admitted.inputs.len() {
-        return Err(ImportError::Malformed(
-            "the inputs are not those of the file".into(),
-        ));
+        return Err(Fault::Reader("the inputs are not those of the file".into()));
     }
     // By the file's names: folding gives an input the name of a node that does nothing to it.
     for (&outlet, name) in outlets.iter().zip(&admitted.inputs) {
@@ -117,20 +117,22 @@ pub(super) fn translate(model: &TypedModel, admitted: &Admitted) -> Result<Draft
             Ok(made) => {
                 values.insert(OutletId::new(at, 0), made);
             }
-            Err(Refusal::NonFinite) => return Err(ImportError::NonFinite { node: name }),
+            Err(Refusal::NonFinite) => return Err(ImportError::NonFinite { node: name }.into()),
             Err(Refusal::TooLarge) => {
                 return Err(ImportError::Limit {
                     place: name,
                     what: "values in a tensor",
                     limit: super::MAX_TENSOR_LEN as u64,
-                });
+                }
+                .into());
             }
             Err(Refusal::Together(what, limit)) => {
                 return Err(ImportError::Limit {
                     place: name,
                     what,
                     limit: limit as u64,
-                });
+                }
+                .into());
             }
             Err(Refusal::Unsupported(reason)) => {
                 if named.insert(name.clone()) {
@@ -150,16 +152,13 @@ pub(super) fn translate(model: &TypedModel, admitted: &Admitted) -> Result<Draft
         }
     }
     if !noted.is_empty() {
-        return Err(ImportError::Unsupported(noted));
+        return Err(ImportError::Unsupported(noted).into());
     }
-    for outlet in model.output_outlets().map_err(|e| malformed(&e))? {
+    let outlets = model.output_outlets().map_err(|e| malformed(&e))?;
+    for (outlet, name) in outlets.iter().zip(&admitted.outputs) {
         match values.get(outlet) {
             Some(Value::Computed(id)) => draft.outputs.push(*id),
-            _ => {
-                return Err(ImportError::Malformed(
-                    "an output does not depend on any input".into(),
-                ));
-            }
+            _ => return Err(constant_output(name).into()),
         }
     }
     Ok(draft)
@@ -179,7 +178,7 @@ fn refused_input(name: &str, refusal: &Refusal) -> ImportError {
         },
         _ => ImportError::Input {
             input: name.to_owned(),
-            reason: "it has no values, or sizes that are not fixed",
+            reason: "it has no values, or sizes that are not fixed".into(),
         },
     }
 }
@@ -191,15 +190,11 @@ fn concrete(fact: &TypedFact) -> Option<Vec<usize>> {
 
 /// The model's own name and operator behind a typed node: typing splits nodes and appends to their names.
 fn origin(admitted: &Admitted, node: &TypedNode) -> (String, String) {
-    let is_part = |name: &str| {
-        node.name
-            .strip_prefix(name)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '_', '-', '/']))
-    };
-    let origins = admitted.origins.iter().filter(|(name, _)| is_part(name));
-    match origins.max_by_key(|(name, _)| name.len()) {
-        Some((name, op)) => (name.clone(), op.clone()),
-        None => (node.name.clone(), node.op.name().into_owned()),
+    let origins = admitted.origins.iter();
+    let origins = origins.map(|(name, op)| (name.as_str(), op.as_str()));
+    match admit::origin(origins, &node.name) {
+        Some((name, op)) => (name.to_owned(), op.to_owned()),
+        None => (node.name.clone(), "part of another node".to_owned()),
     }
 }
 
@@ -245,7 +240,7 @@ fn one(
     if let Some(op) = op.downcast_ref::<Cast>() {
         // A cast to half precision rounds, which no integer form of ours does in the same places.
         if ![DatumType::F32, DatumType::F64].contains(&op.to) {
-            return unsupported(format!("a cast to {:?}", op.to));
+            return unsupported(format!("a cast to {}", type_name(op.to)));
         }
         return operands.computed(0);
     }
@@ -280,7 +275,7 @@ fn one(
     if let Some(op) = op.downcast_ref::<ElementWiseOp>() {
         return match op.0.downcast_ref::<Neg>() {
             Some(_) => binary::scaled(draft, name, operands.computed(0)?, -1.0),
-            None => unsupported(format!("the function {}", op.0.name())),
+            None => unsupported(OTHER_FORM),
         };
     }
     if let Some(op) = op.downcast_ref::<EinSum>() {
@@ -298,5 +293,5 @@ fn one(
     if let Some(op) = op.downcast_ref::<Reduce>() {
         return pool::reduce(draft, operands, name, op, shape);
     }
-    unsupported(format!("the typed operator {}", op.name()))
+    unsupported(OTHER_FORM)
 }

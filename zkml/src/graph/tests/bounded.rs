@@ -44,12 +44,12 @@ fn a_transposition_that_is_none_is_an_error_and_not_endless() {
         &[0, 1, i64::MAX],
     ] {
         let onnx = Onnx::new(&[2, 3, 4]).node("Transpose", &["x"], "y", vec![ints("perm", perm)]);
-        refused(&onnx, "is no permutation of its axes");
+        refused(&onnx, "is no permutation of axes");
         let of_constant = Onnx::new(&[2, 3, 4])
             .random("c", &[2, 3, 4])
             .node("Transpose", &["c"], "t", vec![ints("perm", perm)])
             .node("Add", &["x", "t"], "y", vec![]);
-        refused(&of_constant, "is no permutation of its axes");
+        refused(&of_constant, "is no permutation of axes");
     }
 }
 
@@ -63,7 +63,7 @@ fn a_node_of_many_operands_is_counted_by_its_operands() {
     let some = vec!["x"; 8_000];
     refused(
         &Onnx::new(&[1, 4]).node("Sum", &some, "y", vec![]),
-        "nodes after typing",
+        "operations that its nodes consist of",
     );
 }
 

@@ -3,6 +3,7 @@
 mod bounded;
 mod file;
 mod onnx;
+mod words;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
@@ -445,7 +446,7 @@ fn damaged_files_are_errors_and_never_panics() {
         }
         let _ = import(&bad);
     }
-    assert!(matches!(import(b"not a model"), Err(ImportError::Malformed(_))));
+    assert!(matches!(import(b"not a model"), Err(ImportError::OtherFile(_))));
     assert!(import(&[]).is_err());
 }
 

@@ -1,0 +1,182 @@
+//! What people do wrong with the programs, and what they are told: each row is a mistake and the words that name it and the
+//! way out. Those that need a cluster are in `operator/mistakes.rs`; models in forms that are not supported in
+//! `zkml/src/graph/tests/words.rs`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a helper of a test may fail the test"
+)]
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+use zkinfer_tests::local::{LocalRuns, Ran, model_file, program, run};
+use zkinfer_tests::onnx;
+
+const POINTER: &str = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
+const LFS: &[&str] = &["a Git LFS pointer to a file of 12345 bytes", "`git lfs pull`"];
+const PAGE: &str = "<!DOCTYPE html>\n<html>404</html>\n";
+
+fn says(ran: &Ran, code: i32, words: &[&str]) {
+    let said = format!("{}{}", ran.stdout, ran.stderr);
+    let missing: Vec<_> = words.iter().filter(|w| !said.contains(*w)).collect();
+    assert!(missing.is_empty(), "no {missing:?}: {said}");
+    assert_eq!(ran.code, code, "{said}");
+}
+
+fn worker(command: &str, model: &Path, more: &[&str]) -> Ran {
+    run(Command::new(program("prover-worker"))
+        .arg(command)
+        .arg(model)
+        .args(["--proof-system", "SumcheckWhir"])
+        .args(more))
+}
+
+/// `operator submit --local`, as text.
+fn submit(runs: &LocalRuns, model: &Path, input: &Path, more: &[&str]) -> Ran {
+    let mut command = Command::new(program("operator"));
+    command.arg("submit").arg(model).arg("--input").arg(input);
+    command
+        .args(["--local", "--state"])
+        .arg(runs.path().join("state"))
+        .args(more);
+    run(&mut command)
+}
+
+#[test]
+fn a_file_that_is_no_model_is_named_for_what_it_is() {
+    let runs = LocalRuns::new();
+    let files: &[(&[u8], &[&str])] = &[
+        (POINTER.as_bytes(), LFS),
+        (PAGE.as_bytes(), &["a web page (HTML)"]),
+        (br#"{"graph": []}"#, &["a JSON file"]),
+        (b"PK\x03\x04 and so on", &["a zip archive"]),
+        (b"\x02\0\0\0\0\0\0\0{}", &["safetensors", "torch.onnx.export"]),
+        (b"\x80\x02}q\0.", &["a Python pickle", "torch.onnx.export"]),
+        (b"\x1f\x8b\x08\0", &["gzip", "gunzip"]),
+        (b"", &["an empty file"]),
+    ];
+    for (bytes, words) in files {
+        let file = runs.file("model.onnx", bytes);
+        let words = [&["not an ONNX model but "], *words].concat();
+        says(&worker("inspect", &file, &[]), 1, &words);
+    }
+    // The same words from `submit`, with the condition's reason.
+    let file = runs.file("model.onnx", POINTER);
+    let input = model_file("data/digit-7.json");
+    says(
+        &submit(&runs, &file, &input, &[]),
+        1,
+        &[&["InvalidModel", "not an ONNX model but "], LFS].concat(),
+    );
+}
+
+#[test]
+fn calibration_data_that_is_none_is_named_for_what_it_is() {
+    let runs = LocalRuns::new();
+    let by_name = r#"{"features": [[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]]}"#;
+    let rows: &[(&str, i32, &[&str])] = &[
+        (POINTER, 2, LFS),
+        (PAGE, 2, &["neither a .npy file nor JSON but a web page"]),
+        (
+            by_name,
+            2,
+            &[
+                "calibration data by input name is not supported yet",
+                "made-up inputs",
+            ],
+        ),
+        (
+            "[[1, 2]]",
+            1,
+            &["calibration sample 0: input `features` has 13 values, 2 were given"],
+        ),
+        ("3", 2, &["the first axis must count the samples"]),
+    ];
+    for (text, code, words) in rows {
+        let file = runs.file("calibration.json", text);
+        let given = ["--calibration", file.to_str().unwrap()];
+        says(&worker("inspect", &model_file("wine.onnx"), &given), *code, words);
+    }
+    // A failing compiler's last words are the Model's.
+    let file = runs.file("calibration.json", POINTER);
+    let given = ["--calibration", file.to_str().unwrap()];
+    let input = runs.file("input.json", "[[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]]");
+    says(&submit(&runs, &model_file("wine.onnx"), &input, &given), 1, LFS);
+}
+
+#[test]
+fn an_input_that_is_none_is_named_for_what_it_is() {
+    let runs = LocalRuns::new();
+    let zeros = "[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]";
+    let batch = format!("[{zeros}, {zeros}]");
+    let rows: &[(&str, &[&str])] = &[
+        (POINTER, LFS),
+        ("\u{feff}<html>", &["neither a .npy file nor JSON but a web page"]),
+        (&batch, &["a batch of 2", "a request for each"]),
+        (
+            r#"{"pixels": [1]}"#,
+            &["the model has the inputs features", "pixels"],
+        ),
+        ("[1, 2", &["not JSON"]),
+    ];
+    for (text, words) in rows {
+        let input = runs.file("input.json", text);
+        let words = [&["Failed: InvalidInput"], *words].concat();
+        says(&submit(&runs, &model_file("wine.onnx"), &input, &[]), 1, &words);
+    }
+    let classes = runs.file("classes.json", POINTER);
+    let input = runs.file("input.json", format!("[{zeros}]"));
+    let given = ["--classes", classes.to_str().unwrap()];
+    says(&submit(&runs, &model_file("wine.onnx"), &input, &given), 2, LFS);
+}
+
+/// Two inputs, two outputs, and more values than a status holds: the whole answer is where `submit` says.
+#[test]
+fn a_model_of_several_inputs_and_outputs_is_answered_and_checked_by_name() {
+    let runs = LocalRuns::new();
+    let sizes: &[u64] = &[1, 300];
+    let nodes: &[(&str, &[&str], &str)] = &[
+        ("Add", &["a", "b"], "s"),
+        ("Relu", &["s"], "y"),
+        ("Sub", &["a", "b"], "z"),
+    ];
+    let bytes = onnx::file(
+        nodes,
+        &[("a", sizes), ("b", sizes)],
+        &[("y", sizes), ("z", sizes)],
+    );
+    let model = runs.file("two.onnx", bytes);
+    let values = |value: f64| vec![vec![value; 300]];
+    let input = serde_json::json!({ "a": values(0.5), "b": values(0.25) }).to_string();
+    let input = runs.file("input.json", input);
+
+    let data = runs.file("calibration.json", format!("{:?}", [[0.0; 300]]));
+    let given = ["--calibration", data.to_str().unwrap()];
+    let words = ["the model has 2 inputs", "made-up inputs"];
+    says(&worker("inspect", &model, &given), 1, &words);
+
+    let ran = submit(&runs, &model, &input, &[]);
+    says(
+        &ran,
+        0,
+        &[
+            "y [1, 300]: more values than a status holds",
+            "1 output more",
+            "-o json",
+        ],
+    );
+    let command = ran.stdout.lines().find_map(|l| l.trim().strip_prefix("check it"));
+    let command = command.expect("how to check it").trim();
+    let ran = run(Command::new("sh").args(["-c", &format!("{command} -o json")]));
+    says(&ran, 0, &[]);
+    let said: Value = serde_json::from_str(&ran.stdout).unwrap();
+    for (name, value) in [("y", 0.75), ("z", 0.25)] {
+        let output = &said["outputs"][name];
+        assert_eq!(output["shape"], serde_json::json!([1, 300]), "{output}");
+        let values = output["values"].as_array().unwrap();
+        let near = |v: &Value| v.as_f64().is_some_and(|v| (v - value).abs() < 0.02);
+        assert!(values.len() == 300 && values.iter().all(near), "{output}");
+    }
+}

@@ -1,0 +1,309 @@
+//! What people do wrong on a cluster, and what they are told: each row is a mistake and the words that name it.
+//!
+//! Elsewhere, since they need other clusters: images that are not there and the want of a setup (node tier, `local.rs`), pools
+//! without room (`sight.rs`), a file of 50 MB (`client.rs`), an operator that is down (`restart.rs`).
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use serde_json::{Value, json};
+use zkinfer_crds::k8s::{InferenceRequest, Model, find_condition};
+use zkinfer_tests::cluster::can_run;
+use zkinfer_tests::local::{model_file, program, run};
+use zkinfer_tests::operator::{Objects, WINE, model_ready, pool_ready};
+
+use crate::world::{LONG, World};
+
+/// The API server refuses it with these words.
+async fn refused(world: &World, object: &str, words: &[&str]) {
+    let said = match world.cluster.apply(object).await {
+        Ok(said) => panic!("it was taken: {said}\n{object}"),
+        Err(error) => error.to_string(),
+    };
+    assert!(
+        words.iter().all(|w| said.contains(w)),
+        "{said}\nhas not {words:?}"
+    );
+}
+
+fn holds(conditions: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition], words: &[&str]) -> bool {
+    let ready = find_condition(conditions, "Ready");
+    let said = ready
+        .map(|c| format!("{}: {}", c.reason, c.message))
+        .unwrap_or_default();
+    words.iter().all(|w| said.contains(w))
+}
+
+#[tokio::test]
+async fn what_the_api_server_can_refuse_it_refuses_by_name() {
+    if !can_run() {
+        return;
+    }
+    let world = World::shared().await;
+    let objects = Objects::new(&world.cluster, "refusals").await.unwrap();
+    let request = |name: &str, spec: &Value| objects.object("InferenceRequest", name, spec);
+    let input = json!({ "inline": { "features": { "shape": [1, 13], "data": WINE } } });
+    let good = json!({ "modelRef": { "name": "wine" }, "input": input });
+    let with = |field: &str, value: Value| {
+        let mut spec = good.clone();
+        spec[field] = value;
+        request("refused", &spec)
+    };
+    let model = |source: &Value| {
+        let spec = json!({ "source": source, "proofSystem": "SumcheckWhir" });
+        objects.object("Model", "refused", &spec)
+    };
+    let unpinned = json!({ "image": "worker:1", "resources": { "memory": "1Gi" } });
+    let rows: &[(String, &[&str])] = &[
+        (
+            with("modelref", json!({ "name": "wine" })),
+            &["unknown field \"spec.modelref\""],
+        ),
+        (
+            request("refused", &good).replacen("0.703", "\"NaN\"", 1),
+            &["features.data[0]", "must be of type number"],
+        ),
+        (with("deadline", json!("5 minutes")), &["spec.deadline"]),
+        (
+            model(&json!({ "url": "oci://registry/model:1" })),
+            &["spec.source.url"],
+        ),
+        (
+            model(&json!({ "persistentVolumeClaim": { "claimName": "models" } })),
+            &["unknown field", "persistentVolumeClaim"],
+        ),
+        (
+            objects.object("MinerPool", "refused", &unpinned),
+            &["image must be pinned by digest"],
+        ),
+    ];
+    for (object, words) in rows {
+        refused(world, object, words).await;
+    }
+    // YAML has a NaN, JSON has none.
+    let nan = request("refused", &good).replacen("0.703", ".nan", 1);
+    refused(world, &format!("# not JSON\n{nan}"), &["NaN"]).await;
+
+    // A model that no ConfigMap holds.
+    let file = world.cluster.folder().join("large.onnx");
+    std::fs::write(&file, vec![0; 1_100_000]).unwrap();
+    let mut command = std::process::Command::new(program("operator"));
+    command
+        .arg("submit")
+        .arg(&file)
+        .arg("--input")
+        .arg(model_file("data/digit-7.json"));
+    command
+        .args(["--namespace", "refusals"])
+        .env("KUBECONFIG", world.cluster.kubeconfig());
+    let ran = tokio::task::spawn_blocking(move || run(&mut command))
+        .await
+        .unwrap();
+    assert!(
+        ran.code == 2
+            && ran
+                .stderr
+                .contains("more than a ConfigMap holds: `operator upload`"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_model_or_a_request_is_its_condition() {
+    if !can_run() {
+        return;
+    }
+    let world = World::shared().await;
+    let objects = Objects::new(&world.cluster, "mistakes").await.unwrap();
+    let wine = std::fs::read(model_file("wine.onnx")).unwrap();
+    let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n";
+    let files: BTreeMap<&str, ByteString> = [
+        ("wine.onnx", ByteString(wine)),
+        ("text.onnx", ByteString(b"no model".to_vec())),
+        ("pointer.onnx", ByteString(pointer.to_vec())),
+        ("short.json", ByteString(b"[[1, 2]]".to_vec())),
+        ("named.json", ByteString(b"{\"features\": [[1]]}".to_vec())),
+        ("pointer.npy", ByteString(pointer.to_vec())),
+    ]
+    .into();
+    let map = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "binaryData": files,
+        "metadata": { "name": "files", "namespace": "mistakes" },
+    });
+    let key = |name: &str, key: &str| json!({ "configMap": { "name": name, "key": key } });
+    let model = |name: &str, source: &Value, more: &Value| {
+        let mut spec = json!({ "source": source, "proofSystem": "SumcheckWhir" });
+        let more = more.as_object().cloned().unwrap_or_default();
+        spec.as_object_mut().unwrap().extend(more);
+        objects.object("Model", name, &spec)
+    };
+    let (plain, onnx) = (json!({}), key("files", "wine.onnx"));
+    let calibration = |file: &str| json!({ "quantization": { "calibration": key("files", file) } });
+    let absent = format!("sha256:{}", "0".repeat(64));
+    let models: &[(&str, Value, Value, &[&str])] = &[
+        (
+            "no-map",
+            key("nowhere", "m"),
+            plain.clone(),
+            &["SourceNotFound", "ConfigMap mistakes/nowhere"],
+        ),
+        (
+            "no-key",
+            key("files", "m"),
+            plain.clone(),
+            &["SourceNotFound", "no key `m`"],
+        ),
+        (
+            "no-artifact",
+            json!({ "artifact": absent }),
+            plain.clone(),
+            &["SourceNotFound", &absent],
+        ),
+        (
+            "url",
+            json!({ "url": "https://example.com/m.onnx" }),
+            plain.clone(),
+            &["SourceNotAllowed", "--allow-source-url"],
+        ),
+        (
+            "text",
+            key("files", "text.onnx"),
+            plain.clone(),
+            &["InvalidModel", "a text that begins with `no model`"],
+        ),
+        (
+            "pointer",
+            key("files", "pointer.onnx"),
+            plain.clone(),
+            &[
+                "InvalidModel",
+                "not an ONNX model but a Git LFS pointer",
+                "`git lfs pull`",
+            ],
+        ),
+        (
+            "pinned",
+            onnx.clone(),
+            json!({ "sha256": absent }),
+            &["DigestMismatch"],
+        ),
+        (
+            "tight",
+            onnx.clone(),
+            json!({ "quantization": { "errorBudgetMillionths": 1 } }),
+            &["OverBudget", "no profile keeps the budget"],
+        ),
+        (
+            "short",
+            onnx.clone(),
+            calibration("short.json"),
+            &["InvalidCalibration", "`features` has 13 values, 2 were given"],
+        ),
+        (
+            "named",
+            onnx.clone(),
+            calibration("named.json"),
+            &[
+                "InvalidCalibration",
+                "by input name is not supported yet",
+                "made-up inputs",
+            ],
+        ),
+        (
+            "pointed",
+            onnx.clone(),
+            calibration("pointer.npy"),
+            &["InvalidCalibration", "a Git LFS pointer", "`git lfs pull`"],
+        ),
+        ("wine", onnx.clone(), plain.clone(), &["Compiled"]),
+    ];
+    let all: Vec<String> = models
+        .iter()
+        .map(|(name, source, more, _)| model(name, source, more))
+        .collect();
+    world
+        .cluster
+        .apply(&format!("{map}\n---\n{}", all.join("\n---\n")))
+        .await
+        .unwrap();
+
+    let tensor = |name: &str, shape: &Value, data: &[f64]| json!({ "input": { "inline": { name: { "shape": shape, "data": data } } } });
+    let (one, far) = (json!([1, 13]), {
+        let mut far = WINE;
+        far[0] = 255.0;
+        far
+    });
+    let pair = [WINE, WINE].concat();
+    let requests: &[(&str, &str, Value, &[&str])] = &[
+        (
+            "other-namespace",
+            "digits",
+            plain.clone(),
+            &["ModelNotFound", "no Model `digits` in this request's namespace"],
+        ),
+        (
+            "shape",
+            "wine",
+            tensor("features", &json!([13, 1]), &WINE),
+            &["InvalidInput", "takes the shape [1, 13]", "[13, 1]"],
+        ),
+        (
+            "count",
+            "wine",
+            tensor("features", &one, &[1.0]),
+            &["InvalidInput", "says 13 values, it has 1"],
+        ),
+        (
+            "name",
+            "wine",
+            tensor("img", &one, &WINE),
+            &["InvalidInput", "the inputs features", "img"],
+        ),
+        (
+            "batch",
+            "wine",
+            tensor("features", &json!([2, 13]), &pair),
+            &["InvalidInput", "a batch of 2", "a request for each"],
+        ),
+        (
+            "range",
+            "wine",
+            tensor("features", &one, &far),
+            &["OutOfCalibratedRange", "the value 255 at 0"],
+        ),
+        (
+            "late",
+            "nothing",
+            json!({ "deadline": "1s" }),
+            &["DeadlineExceeded", "no Model `nothing`"],
+        ),
+        (
+            "no-pool",
+            "wine",
+            json!({ "poolSelector": { "matchLabels": { "there": "is-none" } } }),
+            &["NoFittingPool"],
+        ),
+    ];
+    objects.until("wine", LONG, model_ready).await.unwrap();
+    // An input is looked at once somebody could prove it.
+    world
+        .cluster
+        .apply(&objects.pool("own", &json!({})))
+        .await
+        .unwrap();
+    objects.until("own", LONG, pool_ready).await.unwrap();
+    let all: Vec<String> = requests
+        .iter()
+        .map(|(name, model, more, _)| objects.wine_request(name, model, more))
+        .collect();
+    world.cluster.apply(&all.join("\n---\n")).await.unwrap();
+    for (name, _, _, words) in models {
+        let said = |m: &Model| m.status.as_ref().is_some_and(|s| holds(&s.conditions, words));
+        objects.until(name, LONG, said).await.unwrap();
+    }
+    for (name, _, _, words) in requests {
+        let said = |r: &InferenceRequest| r.status.as_ref().is_some_and(|s| holds(&s.conditions, words));
+        objects.until(name, LONG, said).await.unwrap();
+    }
+}

@@ -1,0 +1,183 @@
+//! What is constant in a file: what folding it could make, where a constant is asked for, and what is no output.
+//!
+//! Invariant: of an admitted file, folding constants makes nothing larger than the limits, nothing computed stands where only
+//! a constant is supported, and every output is computed.
+
+use std::collections::HashMap;
+
+use tract_onnx::pb::GraphProto;
+
+use super::admit::{MAX_LIST_LEN, MAX_RANK, check_tensor, limit, name_of, unsupported};
+use super::{ImportError, MAX_TENSOR_LEN, UnsupportedNode};
+
+/// Operators that may compute a constant from constants: their results are bounded by the sizes of what they read.
+const FOLDABLE: &[&str] = &[
+    "Add",
+    "Cast",
+    "Concat",
+    "Constant",
+    "Div",
+    "Flatten",
+    "Gather",
+    "Identity",
+    "Mul",
+    "Neg",
+    "Reshape",
+    "Shape",
+    "Slice",
+    "Squeeze",
+    "Sub",
+    "Transpose",
+    "Unsqueeze",
+];
+
+/// Checks attributes, and bounds what folding constants could make: tract folds while it types.
+///
+/// Returns the lengths of all constants by name, those that nodes make of others among them.
+pub(super) fn check_folding(
+    graph: &GraphProto,
+    mut constants: HashMap<String, usize>,
+) -> Result<HashMap<String, usize>, ImportError> {
+    for node in &graph.node {
+        let mut attribute_len = 1;
+        for attribute in &node.attribute {
+            let lists = [
+                attribute.ints.len(),
+                attribute.floats.len(),
+                attribute.strings.len(),
+                attribute.s.len(),
+            ];
+            let lists = lists.into_iter().max().unwrap_or(0);
+            limit(name_of(node), "values in an attribute", lists, MAX_LIST_LEN)?;
+            attribute_len = attribute_len.max(lists);
+            let graphs = attribute.g.is_some() || !attribute.graphs.is_empty();
+            if graphs || attribute.sparse_tensor.is_some() || !attribute.sparse_tensors.is_empty() {
+                let what = if graphs { "a graph" } else { "a sparse tensor" };
+                return Err(unsupported(
+                    node,
+                    format!("its attribute `{}` is {what}", attribute.name),
+                ));
+            }
+            for tensor in attribute.t.iter().chain(&attribute.tensors) {
+                attribute_len = attribute_len.max(check_tensor(name_of(node), tensor)?);
+            }
+            if !attribute
+                .floats
+                .iter()
+                .chain([&attribute.f])
+                .all(|v| v.is_finite())
+            {
+                return Err(ImportError::NonFinite {
+                    node: name_of(node).to_owned(),
+                });
+            }
+        }
+        let known: Option<Vec<usize>> = node
+            .input
+            .iter()
+            .filter(|i| !i.is_empty())
+            .map(|i| constants.get(i).copied())
+            .collect();
+        let len = match (node.op_type.as_str(), known) {
+            // The shape of anything is a short constant, even when the thing is not constant.
+            ("Shape", _) => MAX_RANK,
+            (_, None) => continue,
+            ("Constant", Some(_)) => attribute_len,
+            ("Concat", Some(known)) => known.iter().sum(),
+            ("Reshape" | "Squeeze" | "Unsqueeze" | "Slice" | "Transpose", Some(known)) => {
+                known.first().copied().unwrap_or(0)
+            }
+            (_, Some(known)) => known
+                .iter()
+                .try_fold(1usize, |n, &k| n.checked_mul(k))
+                .unwrap_or(usize::MAX),
+        };
+        if !FOLDABLE.contains(&node.op_type.as_str()) {
+            return Err(unsupported(
+                node,
+                "it computes a constant; fold it before the export".into(),
+            ));
+        }
+        limit(name_of(node), "constant values", len, MAX_TENSOR_LEN)?;
+        constants.extend(node.output.iter().map(|o| (o.clone(), len)));
+    }
+    Ok(constants)
+}
+
+/// Inputs that must be constants, in ONNX's words: what depends on the model's inputs there decides shapes, or makes a product
+/// of two computed tensors.
+const CONSTANT_OPERANDS: &[(&str, &[(usize, &str)])] = &[
+    (
+        "BatchNormalization",
+        &[(1, "scale"), (2, "B"), (3, "mean"), (4, "var")],
+    ),
+    ("Conv", &[(1, "W")]),
+    ("Gather", &[(1, "indices")]),
+    ("ReduceMax", &[(1, "axes")]),
+    ("ReduceMean", &[(1, "axes")]),
+    ("ReduceSum", &[(1, "axes")]),
+    ("Reshape", &[(1, "shape")]),
+    ("Slice", &[(1, "starts"), (2, "ends"), (3, "axes"), (4, "steps")]),
+    ("Split", &[(1, "split")]),
+    ("Squeeze", &[(1, "axes")]),
+    ("Unsqueeze", &[(1, "axes")]),
+];
+
+/// All nodes that read a computed tensor where only a constant is supported, at once.
+pub(super) fn check_constant_operands(
+    graph: &GraphProto,
+    constants: &HashMap<String, usize>,
+) -> Result<(), ImportError> {
+    let mut noted = Vec::new();
+    for node in &graph.node {
+        let operands = CONSTANT_OPERANDS.iter().find(|(op, _)| *op == node.op_type);
+        let computed = operands
+            .into_iter()
+            .flat_map(|(_, all)| *all)
+            .find_map(|(at, what)| {
+                let name = node.input.get(*at).filter(|name| !name.is_empty())?;
+                (!constants.contains_key(name)).then_some((what, name))
+            });
+        if let Some((what, name)) = computed {
+            noted.push(UnsupportedNode {
+                node: name_of(node).to_owned(),
+                op: node.op_type.clone(),
+                reason: format!(
+                    "its `{what}` is `{name}`, which is computed: only a constant is supported there"
+                ),
+            });
+        }
+    }
+    if noted.is_empty() {
+        Ok(())
+    } else {
+        Err(ImportError::Unsupported(noted))
+    }
+}
+
+/// Every output is computed from an input.
+pub(super) fn check_outputs(
+    graph: &GraphProto,
+    constants: &HashMap<String, usize>,
+) -> Result<(), ImportError> {
+    for output in &graph.output {
+        if constants.contains_key(&output.name) {
+            return Err(constant_output(&output.name));
+        }
+        if graph.input.iter().any(|input| input.name == output.name) {
+            return Err(ImportError::Output {
+                output: output.name.clone(),
+                reason: "it is an input of the model itself; take it out of the outputs",
+            });
+        }
+    }
+    Ok(())
+}
+
+/// An output that is the same for every input.
+pub(super) fn constant_output(name: &str) -> ImportError {
+    ImportError::Output {
+        output: name.to_owned(),
+        reason: "it is a constant, whatever the inputs are; take it out of the outputs",
+    }
+}
