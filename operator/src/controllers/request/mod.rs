@@ -2,6 +2,7 @@
 
 mod apply;
 mod end;
+mod fitting;
 mod gather;
 mod news;
 mod plan;
