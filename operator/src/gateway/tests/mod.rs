@@ -18,7 +18,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use zkinfer_crds::k8s::ServedBy;
-use zkinfer_crds::wire::{ClaimGrant, INLINE_QUERY, MAX_ENVELOPE_BYTES, NEXT_HEADER, WORKER_TOKEN_HEADER};
+use zkinfer_crds::wire::{ClaimGrant, INLINE_QUERY, MAX_ENVELOPE_BYTES};
 use zkinfer_crds::{Digest, ParameterId, ProofSystem, RequestUid};
 use zkml::envelope::Envelope;
 
