@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `POST /v1/work/claims` | [`ClaimRequest`] | 200 [`ClaimGrant`]; 204 nothing now, ask again; **410 the request is over** |
 //! | `GET /v1/work/blobs/{digest}` | | 200 bytes; 404 no such blob, or not this pool's to read |
-//! | `PUT /v1/work/claims/{claim}/proof` | a proof envelope | 201 taken; 200 the same bytes again; 409 other bytes than before; 410 expired or over; 413 too large |
+//! | `PUT /v1/work/claims/{claim}/proof` | a proof envelope | 201 taken, with the next [`ClaimGrant`] where [`NEXT_HEADER`] asks for one and it is there at once; 200 the same bytes again; 409 other bytes than before; 410 expired or over; 413 too large |
 //! | `POST /v1/work/claims/{claim}/refuse` | [`Refusal`] | 204 handed back; 410 expired or over |
 //!
 //! A compiler, which the operator starts itself, has four calls of its own, under its compile token:
@@ -18,7 +18,8 @@
 //! | `PUT /v1/compile/report` | a [`CompileOutcome`](crate::compile_report::CompileOutcome) | 201 taken; 422 a blob that it names is missing |
 //!
 //! Claims and blobs are asked for with the worker's token, the last two calls with the claim's token, both as
-//! `Authorization: Bearer`. Every other answer carries a [`Problem`]. Nothing here assumes that worker and gateway
+//! `Authorization: Bearer`. With [`INLINE_QUERY`] a grant carries its inputs where they are small. Every other answer carries a
+//! [`Problem`]. Nothing here assumes that worker and gateway
 //! share a cluster; time is measured by the gateway's clock.
 
 use schemars::JsonSchema;
@@ -29,6 +30,14 @@ use crate::words::{ClaimId, Digest, Identity, ParameterId, ProofSystem, RequestU
 
 /// Where claims are asked for.
 pub const CLAIMS_PATH: &str = "/v1/work/claims";
+/// What a worker adds to a call that may be answered with a grant, if it reads [`ClaimGrant::inputs_bytes`].
+pub const INLINE_QUERY: &str = "inline=true";
+/// The most bytes of inputs that a grant carries.
+pub const MAX_INLINE_BYTES: u64 = 64 << 10;
+/// The header of a proof whose worker takes another slice: a [`ClaimRequest`]. The answer does not wait for one.
+pub const NEXT_HEADER: &str = "zkinfer-next";
+/// The header beside it with the worker's token, since the proof itself comes with the claim's.
+pub const WORKER_TOKEN_HEADER: &str = "zkinfer-worker-token";
 /// Where blobs are fetched.
 pub const BLOBS_PATH: &str = "/v1/work/blobs";
 /// Where a compiler calls.
@@ -113,9 +122,9 @@ pub struct BlobRef {
     pub size: u64,
 }
 
-/// The right to prove one slice once, for a limited time.
+/// The right to prove one slice once, for a limited time. A worker passes over fields that it does not know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct ClaimGrant {
     /// The claim's token: proves the right to submit or to hand back.
     pub token: String,
@@ -145,12 +154,35 @@ pub struct ClaimGrant {
     pub graph: BlobRef,
     /// The slice's input boundary tensors.
     pub inputs: BlobRef,
+    /// The bytes of `inputs`, which need not be fetched then: where the call said `inline=true` and they are at most 64 KiB.
+    /// They are compared with the digest like fetched ones.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "base64_text")]
+    #[schemars(with = "Option<String>", extend("contentEncoding" = "base64"))]
+    pub inputs_bytes: Option<Vec<u8>>,
     /// The slice's proving key; only with Halo2Kzg.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proving_key: Option<BlobRef>,
     /// The prover's points; only with Halo2Kzg.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub srs: Option<BlobRef>,
+}
+
+/// Bytes as base64 text.
+mod base64_text {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+    #[expect(clippy::ref_option, reason = "as serde calls it")]
+    pub(super) fn serialize<S: Serializer>(bytes: &Option<Vec<u8>>, to: S) -> Result<S::Ok, S::Error> {
+        bytes.as_ref().map(|b| STANDARD.encode(b)).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<u8>>, D::Error> {
+        let text = Option::<String>::deserialize(from)?;
+        let decoded = text.map(|t| STANDARD.decode(t)).transpose();
+        decoded.map_err(de::Error::custom)
+    }
 }
 
 /// Why a worker hands a claim back.

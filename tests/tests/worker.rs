@@ -12,7 +12,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use zkinfer_crds::wire::{
-    BlobRef, CLAIMS_PATH, ClaimGrant, ClaimRequest, EXIT_DRAINED, Refusal, RefuseReason,
+    BlobRef, CLAIMS_PATH, ClaimGrant, ClaimRequest, EXIT_DRAINED, NEXT_HEADER, Refusal, RefuseReason,
+    WORKER_TOKEN_HEADER,
 };
 use zkinfer_crds::{ClaimId, Digest, Identity, ParameterId, ProofSystem, RequestUid, SliceIndex};
 use zkinfer_tests::local::{model_file, program};
@@ -21,25 +22,46 @@ use zkml::compile::{CompileOptions, compile, plan};
 
 /// Path and body of the next call.
 fn call(stream: &TcpStream) -> (String, Vec<u8>) {
+    let Call { path, body, .. } = call_with_headers(stream);
+    (path, body)
+}
+
+/// The next call.
+struct Call {
+    path: String,
+    /// By name in small letters.
+    headers: BTreeMap<String, String>,
+    body: Vec<u8>,
+}
+
+fn call_with_headers(stream: &TcpStream) -> Call {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).unwrap();
     let path = line.split(' ').nth(1).unwrap().to_owned();
-    let mut length = 0;
+    let mut headers = BTreeMap::new();
     loop {
         line.clear();
         reader.read_line(&mut line).unwrap();
-        let header = line.trim().to_ascii_lowercase();
-        if header.is_empty() {
+        let Some((name, value)) = line.split_once(':') else {
             break;
-        }
-        if let Some(value) = header.strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
+        };
+        headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
     }
+    let length = headers.get("content-length").map_or(0, |n| n.parse().unwrap());
     let mut body = vec![0; length];
     reader.read_exact(&mut body).unwrap();
-    (path, body)
+    Call { path, headers, body }
+}
+
+fn is_claim(path: &str) -> bool {
+    path.split('?').next() == Some(CLAIMS_PATH)
+}
+
+fn is_proof(path: &str) -> bool {
+    path.split('?')
+        .next()
+        .is_some_and(|path| path.ends_with("/proof"))
 }
 
 fn answer(mut stream: TcpStream, status: &str, body: impl AsRef<[u8]>) {
@@ -73,6 +95,7 @@ fn grant() -> ClaimGrant {
         manifest: blob(),
         graph: blob(),
         inputs: blob(),
+        inputs_bytes: None,
         proving_key: Some(blob()),
         srs: Some(blob()),
     }
@@ -115,7 +138,7 @@ fn terminate(worker: &Child) {
 fn a_worker_told_to_stop_hands_back_the_slice_that_is_on_its_way_to_it() {
     let (listener, mut worker) = claiming_worker();
     let (claiming, _) = listener.accept().unwrap();
-    assert_eq!(call(&claiming).0, "/v1/work/claims");
+    assert!(is_claim(&call(&claiming).0));
     terminate(&worker);
     std::thread::sleep(Duration::from_millis(200));
     answer(claiming, "200 OK", serde_json::to_string(&grant()).unwrap());
@@ -145,15 +168,12 @@ fn a_worker_with_two_cores_asks_for_a_second_slice_with_the_memory_that_is_left(
     let memory = |body: &[u8]| serde_json::from_slice::<ClaimRequest>(body).unwrap().memory_bytes;
     let (claiming, _) = listener.accept().unwrap();
     let (path, body) = call(&claiming);
-    assert_eq!((path.as_str(), memory(&body)), ("/v1/work/claims", 512 << 20));
+    assert_eq!((is_claim(&path), memory(&body)), (true, 512 << 20));
     answer(claiming, "200 OK", serde_json::to_string(&grant()).unwrap());
     // The first slice's file is fetched and never comes; meanwhile there is one more question, and no third.
     let calls = [(); 2].map(|()| listener.accept().unwrap().0);
     let asked: Vec<(String, Vec<u8>)> = calls.iter().map(call).collect();
-    let second: Vec<_> = asked
-        .iter()
-        .filter(|(path, _)| path == "/v1/work/claims")
-        .collect();
+    let second: Vec<_> = asked.iter().filter(|(path, _)| is_claim(path)).collect();
     assert_eq!(second.len(), 1, "{asked:?}");
     assert_eq!(memory(&second[0].1), (512 << 20) - grant().memory_bytes);
     terminate(&worker);
@@ -227,7 +247,7 @@ fn claims_of_one_slice_side_by_side_fetch_its_keys_once() {
         };
         stream.set_nonblocking(false).unwrap();
         let (path, body) = call(&stream);
-        if path == CLAIMS_PATH {
+        if is_claim(&path) {
             if granted < 2 {
                 granted += 1;
                 let grant = ClaimGrant {
@@ -240,7 +260,7 @@ fn claims_of_one_slice_side_by_side_fetch_its_keys_once() {
                 let status = if proofs < 2 { "204 No Content" } else { "410 Gone" };
                 answer(stream, status, "");
             }
-        } else if path.ends_with("/proof") {
+        } else if is_proof(&path) {
             assert!(body.len() > 1_000, "{} bytes", body.len());
             proofs += 1;
             answer(stream, "200 OK", "");
@@ -260,4 +280,99 @@ fn claims_of_one_slice_side_by_side_fetch_its_keys_once() {
         (fetched[&grant.manifest.digest], fetched[&grant.graph.digest]),
         (1, 1)
     );
+}
+
+/// A grant under a claim of its own.
+fn given(grant: &ClaimGrant, number: u8) -> String {
+    let grant = ClaimGrant {
+        claim: ClaimId::new([number; 16]),
+        statement: Digest::of(&[number]),
+        ..grant.clone()
+    };
+    serde_json::to_string(&grant).unwrap()
+}
+
+/// Serves a worker until it goes: its first claim is granted, then each proof is answered by `proved`, which is told the
+/// call; later claims are answered with 410. How it went, the claims that it made, and the digests that it fetched.
+fn served(
+    (files, grant): (&BTreeMap<Digest, Vec<u8>>, &ClaimGrant),
+    mut proved: impl FnMut(&Call) -> String,
+) -> (Option<i32>, u32, Vec<Digest>) {
+    let (listener, mut worker) = claiming_worker();
+    listener.set_nonblocking(true).unwrap();
+    let (mut claims, mut fetched) = (0, Vec::new());
+    let began = Instant::now();
+    loop {
+        assert!(began.elapsed() < Duration::from_secs(60), "{claims} claims");
+        if let Some(exit) = worker.try_wait().unwrap() {
+            return (exit.code(), claims, fetched);
+        }
+        let Ok((stream, _)) = listener.accept() else {
+            std::thread::sleep(Duration::from_millis(2));
+            continue;
+        };
+        stream.set_nonblocking(false).unwrap();
+        let call = call_with_headers(&stream);
+        if is_claim(&call.path) {
+            claims += 1;
+            match claims {
+                1 => answer(stream, "200 OK", given(grant, 1)),
+                _ => answer(stream, "410 Gone", ""),
+            }
+        } else if is_proof(&call.path) {
+            answer(stream, "201 Created", proved(&call));
+        } else if call.path.ends_with("/refuse") {
+            let refusal: Refusal = serde_json::from_slice(&call.body).unwrap();
+            assert_eq!(refusal.reason, RefuseReason::Fetch, "{}", refusal.message);
+            answer(stream, "204 No Content", "");
+        } else {
+            let digest: Digest = call.path.rsplit('/').next().unwrap().parse().unwrap();
+            fetched.push(digest);
+            answer(stream, "200 OK", &files[&digest]);
+        }
+    }
+}
+
+#[test]
+fn a_worker_proves_what_comes_with_the_answer_to_a_proof_without_asking_again() {
+    let (files, grant) = provable();
+    let mut proofs = Vec::new();
+    let (exit, claims, _) = served((&files, &grant), |call| {
+        let next: ClaimRequest = serde_json::from_str(&call.headers[NEXT_HEADER]).unwrap();
+        assert_eq!(next.memory_bytes, 512 << 20, "with all of its memory");
+        assert_eq!(call.headers[WORKER_TOKEN_HEADER], "secret");
+        proofs.push(call.path.clone());
+        match proofs.len() {
+            1 => given(&grant, 2),
+            _ => String::new(),
+        }
+    });
+    assert_eq!((exit, claims, proofs.len()), (Some(0), 2, 2));
+    assert_ne!(proofs[0], proofs[1]);
+}
+
+#[test]
+fn a_worker_fetches_no_inputs_that_come_with_the_grant_and_none_that_are_others() {
+    let (files, grant) = provable();
+    let inputs = grant.inputs.digest;
+    let fetches = |bytes: Option<Vec<u8>>| {
+        let mut proofs = 0;
+        let grant = ClaimGrant {
+            inputs_bytes: bytes,
+            ..grant.clone()
+        };
+        let (exit, _, fetched) = served((&files, &grant), |_| {
+            proofs += 1;
+            String::new()
+        });
+        assert_eq!(exit, Some(0));
+        assert!(fetched.contains(&grant.graph.digest));
+        (proofs, fetched.contains(&inputs))
+    };
+    assert_eq!(fetches(None), (1, true));
+    assert_eq!(fetches(Some(files[&inputs].clone())), (1, false));
+    let mut damaged = files[&inputs].clone();
+    damaged[0] ^= 1;
+    // Handed back, as a damaged blob is.
+    assert_eq!(fetches(Some(damaged)), (0, false));
 }

@@ -1,18 +1,19 @@
 //! What becomes of claims: into the ledger first, then where statuses are made from.
 //!
 //! Invariant: an attempt is told of only once its entry is in the ledger. Each is written by itself, so that one that the
-//! store is slow with holds up no other.
+//! store is slow with holds up no other. Whatever went wrong is acted upon at once; proofs that were verified, of which there
+//! are many, are looked at together.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use kube::runtime::reflector::ObjectRef;
 use zkinfer_crds::k8s::request_status::RecentSlice;
 
 use super::Context;
 use super::settings::RunError;
 use crate::artifacts::Artifacts;
-use crate::dispatch::{Attempt, Dispatcher};
+use crate::dispatch::{Attempt, AttemptEnd, Dispatcher, PoolId};
 use crate::scoring::{self, Entry, Totals};
 
 /// Leases end by time.
@@ -20,6 +21,12 @@ const TICK: Duration = Duration::from_millis(250);
 /// Pause before an entry is written again; it doubles up to [`LONGEST`].
 const AGAIN: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(10);
+
+/// A pool is looked at this long after a verified proof, which bears on its score: no more often is it written.
+const SCORED: Duration = Duration::from_secs(1);
+
+/// The pools that will be looked at soon for their scores.
+type Scored = Mutex<BTreeSet<PoolId>>;
 
 /// What the ledger in the store adds up to; the dispatcher remembers the latest of it.
 pub(super) async fn ledger(artifacts: &Artifacts, dispatcher: &Dispatcher) -> Result<Totals, RunError> {
@@ -38,16 +45,17 @@ pub(super) async fn ledger(artifacts: &Artifacts, dispatcher: &Dispatcher) -> Re
 
 /// Follows the dispatcher, for ever.
 pub(super) async fn run(ctx: Arc<Context>) {
+    let scored = Arc::new(Scored::default());
     loop {
         let _ = tokio::time::timeout(TICK, ctx.dispatcher.progressed()).await;
         for attempt in ctx.dispatcher.take_ended() {
             // While the store takes nothing no claim is granted either: there are no more of these than open claims.
-            tokio::spawn(ended(Arc::clone(&ctx), attempt));
+            tokio::spawn(ended(Arc::clone(&ctx), Arc::clone(&scored), attempt));
         }
     }
 }
 
-async fn ended(ctx: Arc<Context>, attempt: Attempt) {
+async fn ended(ctx: Arc<Context>, scored: Arc<Scored>, attempt: Attempt) {
     let mut pause = AGAIN;
     // An attempt that is not in the ledger would be scored by nobody: it is tried until it is.
     let entry = loop {
@@ -65,8 +73,9 @@ async fn ended(ctx: Arc<Context>, attempt: Attempt) {
     if let Some(entry) = entry {
         ctx.ledger().add(&entry);
     }
-    if let Some((namespace, name)) = attempt.pool.as_str().split_once('/') {
-        ctx.wake.pool(ObjectRef::new(name).within(namespace));
+    let verified = attempt.end == AttemptEnd::Verified;
+    if !verified {
+        ctx.wake_pool(&attempt.pool);
     }
     if let Some(record) = ctx.runs().get_mut(&attempt.request) {
         let row: RecentSlice = (&attempt).into();
@@ -80,5 +89,21 @@ async fn ended(ctx: Arc<Context>, attempt: Attempt) {
         }
         ctx.wake.request(record.key.clone());
     }
-    ctx.fleet.notify_one();
+    if verified {
+        in_a_while(&ctx, &scored, attempt.pool).await;
+    } else {
+        // Of what goes well the fleet hears when a request is over, or at its next tick.
+        ctx.fleet.notify_one();
+    }
+}
+
+/// Wakes a pool once for all the proofs of a while.
+async fn in_a_while(ctx: &Context, scored: &Scored, pool: PoolId) {
+    let due = || scored.lock().unwrap_or_else(PoisonError::into_inner);
+    if !due().insert(pool.clone()) {
+        return;
+    }
+    tokio::time::sleep(SCORED).await;
+    due().remove(&pool);
+    ctx.wake_pool(&pool);
 }

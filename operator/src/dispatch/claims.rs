@@ -9,7 +9,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use zkinfer_crds::wire::{ClaimGrant, ClaimRequest, MAX_WAIT_SECONDS, RefuseReason};
+use zkinfer_crds::wire::{
+    BlobRef, ClaimGrant, ClaimRequest, MAX_INLINE_BYTES, MAX_WAIT_SECONDS, RefuseReason,
+};
 use zkinfer_crds::{ClaimId, RequestUid, SliceIndex};
 
 use super::PoolId;
@@ -33,55 +35,35 @@ pub enum ClaimAnswer {
     Over,
 }
 
+/// What came of asking once.
+enum Tried {
+    Answer(ClaimAnswer),
+    /// The worker may not see any more what it was given.
+    Barred,
+    /// By the operator's fault.
+    Failed,
+}
+
+fn worker(request: &ClaimRequest) -> Worker {
+    Worker {
+        name: request.worker.clone(),
+        parameters: request.parameters.clone(),
+        memory_bytes: request.memory_bytes,
+        request: request.request,
+    }
+}
+
 impl Dispatcher {
-    /// Gives a worker a slice, waiting a while for one.
-    pub async fn claim(&self, auth: &WorkerAuth, request: &ClaimRequest) -> ClaimAnswer {
-        if self.closed.load(Ordering::SeqCst) {
-            return ClaimAnswer::Over;
-        }
+    /// Gives a worker a slice, waiting a while for one; `inline`: with its inputs where they are small.
+    pub async fn claim(&self, auth: &WorkerAuth, request: &ClaimRequest, inline: bool) -> ClaimAnswer {
         let wait = Duration::from_secs(u64::from(request.wait_seconds.min(MAX_WAIT_SECONDS)));
-        let worker = Worker {
-            name: request.worker.clone(),
-            parameters: request.parameters.clone(),
-            memory_bytes: request.memory_bytes,
-            request: request.request,
-        };
+        let worker = worker(request);
         let deadline = tokio::time::Instant::now() + wait;
         loop {
-            let mut asking = self.ask(auth, worker.clone());
-            if self.closed.load(Ordering::SeqCst) {
-                return ClaimAnswer::Over;
-            }
-            self.settle();
-            let claimed = match tokio::time::timeout_at(deadline, &mut asking.answer).await {
-                Ok(Ok(claimed)) => claimed,
-                Ok(Err(_)) => return ClaimAnswer::Over,
-                // It may have come at the last moment.
-                Err(_) => match asking.answer.try_recv() {
-                    Ok(claimed) => claimed,
-                    Err(_) => return ClaimAnswer::Nothing,
-                },
-            };
-            let Claimed::Slice(claimed) = claimed else {
-                return ClaimAnswer::Over;
-            };
-            asking.claimed = Some((claimed.request, claimed.claim));
-            let granted = self.grant(auth, &claimed, &worker.name).await;
-            asking.claimed = None;
-            match granted {
-                // Its claim has ended, and nothing of it is told.
-                Ok(_) if !self.may_see(claimed.request, auth) => continue,
-                Ok(Some(grant)) => return ClaimAnswer::Grant(Box::new(grant)),
-                Ok(None) => {
-                    let why = "the slice's files are not known".to_owned();
-                    self.end(claimed.request, claimed.claim, AttemptEnd::Operator(why));
-                }
-                // What is not written down would not survive a restart, so it is not granted. The store will be back; it
-                // is nobody's attempt.
-                Err(error) => {
-                    tracing::warn!(%error, "a claim cannot be written down");
-                    self.take_back(claimed.request, claimed.claim);
-                }
+            match self.try_claim(auth, &worker, deadline, inline).await {
+                Tried::Answer(answer) => return answer,
+                Tried::Barred => continue,
+                Tried::Failed => {}
             }
             // What failed is not tried again at once.
             tokio::time::sleep(Duration::from_millis(500)).await;
@@ -89,6 +71,70 @@ impl Dispatcher {
                 return ClaimAnswer::Nothing;
             }
         }
+    }
+
+    /// Gives a worker the slice that is there for it now, if one is: what comes with the answer to a proof, which waits
+    /// for nothing.
+    pub async fn claim_now(
+        &self,
+        auth: &WorkerAuth,
+        request: &ClaimRequest,
+        inline: bool,
+    ) -> Option<Box<ClaimGrant>> {
+        let now = tokio::time::Instant::now();
+        match self.try_claim(auth, &worker(request), now, inline).await {
+            Tried::Answer(ClaimAnswer::Grant(grant)) => Some(grant),
+            _ => None,
+        }
+    }
+
+    /// Asks once, and waits until then for the queue's answer.
+    async fn try_claim(
+        &self,
+        auth: &WorkerAuth,
+        worker: &Worker,
+        deadline: tokio::time::Instant,
+        inline: bool,
+    ) -> Tried {
+        if self.closed.load(Ordering::SeqCst) {
+            return Tried::Answer(ClaimAnswer::Over);
+        }
+        let mut asking = self.ask(auth, worker.clone());
+        if self.closed.load(Ordering::SeqCst) {
+            return Tried::Answer(ClaimAnswer::Over);
+        }
+        self.settle();
+        let claimed = match tokio::time::timeout_at(deadline, &mut asking.answer).await {
+            Ok(Ok(claimed)) => claimed,
+            Ok(Err(_)) => return Tried::Answer(ClaimAnswer::Over),
+            // It may have come at the last moment.
+            Err(_) => match asking.answer.try_recv() {
+                Ok(claimed) => claimed,
+                Err(_) => return Tried::Answer(ClaimAnswer::Nothing),
+            },
+        };
+        let Claimed::Slice(claimed) = claimed else {
+            return Tried::Answer(ClaimAnswer::Over);
+        };
+        asking.claimed = Some((claimed.request, claimed.claim));
+        let granted = self.grant(auth, &claimed, &worker.name, inline).await;
+        asking.claimed = None;
+        match granted {
+            // Its claim has ended, and nothing of it is told.
+            Ok(_) if !self.may_see(claimed.request, auth) => return Tried::Barred,
+            Ok(Some(grant)) => return Tried::Answer(ClaimAnswer::Grant(Box::new(grant))),
+            Ok(None) => {
+                let why = "the slice's files are not known".to_owned();
+                self.end(claimed.request, claimed.claim, AttemptEnd::Operator(why));
+            }
+            // What is not written down would not survive a restart, so it is not granted. The store will be back; it
+            // is nobody's attempt.
+            Err(error) => {
+                tracing::warn!(%error, "a claim cannot be written down");
+                self.take_back(claimed.request, claimed.claim);
+            }
+        }
+        Tried::Failed
     }
 
     fn ask(&self, auth: &WorkerAuth, worker: Worker) -> Asking<'_> {
@@ -113,6 +159,7 @@ impl Dispatcher {
         auth: &WorkerAuth,
         claimed: &ClaimedSlice,
         worker: &str,
+        inline: bool,
     ) -> Result<Option<ClaimGrant>, ArtifactError> {
         let run = lock(&self.runs).get(&claimed.request).cloned();
         let Some((run, inputs)) = run.and_then(|r| r.inputs(claimed.slice).cloned().map(|i| (r, i))) else {
@@ -133,7 +180,7 @@ impl Dispatcher {
             expires: issued + lease_seconds,
             max_bytes: claimed.max_bytes,
         };
-        let grant = ClaimGrant {
+        let mut grant = ClaimGrant {
             token: token.seal(&self.key),
             claim: claimed.claim,
             request: claimed.request,
@@ -148,6 +195,7 @@ impl Dispatcher {
             manifest: run.model.report.manifest.clone(),
             graph: run.model.report.graph.clone(),
             inputs,
+            inputs_bytes: None,
             proving_key: compiled.halo2.as_ref().map(|h| h.proving_key.clone()),
             srs: compiled.halo2.as_ref().map(|h| h.srs.clone()),
         };
@@ -160,10 +208,28 @@ impl Dispatcher {
             stands_in: claimed.stands_in,
         };
         let json = serde_json::to_vec(&record).unwrap_or_default();
-        self.artifacts
-            .put_claim(claimed.request, claimed.slice, claimed.claim, json)
-            .await?;
+        let written = self
+            .artifacts
+            .put_claim(claimed.request, claimed.slice, claimed.claim, json);
+        let (written, bytes) = tokio::join!(written, self.small(&grant.inputs, inline));
+        written?;
+        grant.inputs_bytes = bytes;
         Ok(Some(grant))
+    }
+
+    /// The bytes of a blob that is small enough for a grant. Where they cannot be read the worker finds that out when it
+    /// fetches them, as with a large one.
+    async fn small(&self, blob: &BlobRef, inline: bool) -> Option<Vec<u8>> {
+        if !inline || blob.size > MAX_INLINE_BYTES {
+            return None;
+        }
+        match self.artifacts.get_blob(&blob.digest, MAX_INLINE_BYTES).await {
+            Ok(bytes) => Some(bytes.into()),
+            Err(error) => {
+                tracing::warn!(%error, "a grant goes without its inputs");
+                None
+            }
+        }
     }
 
     /// Lets a pool read what a slice is proved from.

@@ -1,13 +1,18 @@
 //! One function per call.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use zkinfer_crds::wire::{ClaimRequest, MAX_BODY_BYTES, Refusal};
+use tokio::time::timeout;
+use zkinfer_crds::wire::{
+    ClaimGrant, ClaimRequest, INLINE_QUERY, MAX_BODY_BYTES, NEXT_HEADER, Refusal, WORKER_TOKEN_HEADER,
+};
 use zkinfer_crds::{ClaimId, Digest};
 
 use super::Gateway;
@@ -18,6 +23,8 @@ use super::problem::Reject;
 use crate::artifacts::{ArtifactError, Artifacts};
 use crate::dispatch::{ClaimAnswer, ClaimToken, SubmitAnswer, WorkerAuth};
 
+/// How long the answer to a proof waits to learn whose worker asks for more: a token that is remembered takes none of it.
+const NEXT_TIME: Duration = Duration::from_millis(250);
 /// Largest blob that a worker is given.
 pub(super) const MAX_BLOB_BYTES: u64 = 8 << 30;
 
@@ -53,22 +60,25 @@ fn claim_token(gateway: &Gateway, headers: &HeaderMap, path: &Named) -> Result<C
 pub(super) async fn claim(
     State(gateway): State<Gateway>,
     from: Peer,
+    uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Answer {
     let auth = worker(&gateway, &headers, from).await?;
     let request = ClaimRequest::read(&gateway.bodies.read(&headers, body, MAX_BODY_BYTES).await?)?;
-    Ok(match gateway.dispatcher.claim(&auth, &request).await {
-        ClaimAnswer::Grant(grant) => Json(*grant).into_response(),
-        ClaimAnswer::Nothing => StatusCode::NO_CONTENT.into_response(),
-        ClaimAnswer::Over => {
-            return Err(Reject::new(
-                StatusCode::GONE,
-                "Over",
-                "there is no more work to wait for",
-            ));
-        }
-    })
+    Ok(
+        match gateway.dispatcher.claim(&auth, &request, inline(&uri)).await {
+            ClaimAnswer::Grant(grant) => Json(*grant).into_response(),
+            ClaimAnswer::Nothing => StatusCode::NO_CONTENT.into_response(),
+            ClaimAnswer::Over => {
+                return Err(Reject::new(
+                    StatusCode::GONE,
+                    "Over",
+                    "there is no more work to wait for",
+                ));
+            }
+        },
+    )
 }
 
 pub(super) async fn blob(
@@ -119,13 +129,43 @@ pub(crate) async fn blob_of(
     }
 }
 
+/// Whether a grant may carry its inputs.
+fn inline(uri: &Uri) -> bool {
+    uri.query()
+        .is_some_and(|q| q.split('&').any(|p| p == INLINE_QUERY))
+}
+
+/// What a worker takes next, if it says so with its proof.
+fn wanted(headers: &HeaderMap) -> Result<Option<ClaimRequest>, Reject> {
+    let said = headers.get(NEXT_HEADER);
+    Ok(said.map(|s| ClaimRequest::read(s.as_bytes())).transpose()?)
+}
+
+/// The grant that goes with the answer to a proof, for a worker that is known and where there is one at once. Without, the
+/// worker asks as ever, and is told then if it is not known.
+async fn next(
+    gateway: &Gateway,
+    headers: &HeaderMap,
+    from: Peer,
+    wanted: &ClaimRequest,
+    inline: bool,
+) -> Option<Box<ClaimGrant>> {
+    let token = headers.get(WORKER_TOKEN_HEADER)?.to_str().ok()?;
+    let known = timeout(NEXT_TIME, gateway.authenticator.authenticate(token, from)).await;
+    let auth = known.ok()?.ok()??;
+    gateway.dispatcher.claim_now(&auth, wanted, inline).await
+}
+
 pub(super) async fn proof(
     State(gateway): State<Gateway>,
+    from: Peer,
+    uri: Uri,
     headers: HeaderMap,
     claim: Named,
     body: Body,
 ) -> Answer {
     let token = claim_token(&gateway, &headers, &claim)?;
+    let wanted = wanted(&headers)?;
     let max = token.max_bytes as usize;
     let body = match gateway.bodies.read(&headers, body, max).await {
         Ok(body) => body,
@@ -136,16 +176,26 @@ pub(super) async fn proof(
         }
         Err(e) => return Err(e.into()),
     };
-    match gateway.dispatcher.submit(token, body.clone()).await {
-        Ok(SubmitAnswer::Taken) => Ok(StatusCode::CREATED.into_response()),
-        Ok(SubmitAnswer::Again) => Ok(StatusCode::OK.into_response()),
+    let status = match gateway.dispatcher.submit(token, body.clone()).await {
+        Ok(SubmitAnswer::Taken) => StatusCode::CREATED,
+        Ok(SubmitAnswer::Again) => StatusCode::OK,
         Ok(SubmitAnswer::Conflict) => {
             let message = "another proof was submitted for this claim; it stays";
-            Err(Reject::new(StatusCode::CONFLICT, "OtherProof", message))
+            return Err(Reject::new(StatusCode::CONFLICT, "OtherProof", message));
         }
-        Ok(SubmitAnswer::Gone) => Err(Reject::gone()),
-        Err(e) => Err(Reject::store(&e)),
-    }
+        Ok(SubmitAnswer::Gone) => return Err(Reject::gone()),
+        Err(e) => return Err(Reject::store(&e)),
+    };
+    // The proof is being judged meanwhile.
+    drop(body);
+    let next = match &wanted {
+        Some(wanted) => next(&gateway, &headers, from, wanted, inline(&uri)).await,
+        None => None,
+    };
+    Ok(match next {
+        Some(grant) => (status, Json(*grant)).into_response(),
+        None => status.into_response(),
+    })
 }
 
 pub(super) async fn refuse(

@@ -4,8 +4,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
+use reqwest::header::HeaderValue;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
-use zkinfer_crds::wire::{BLOBS_PATH, BlobRef, CLAIMS_PATH, ClaimGrant, ClaimRequest, Problem, Refusal};
+use zkinfer_crds::wire::{
+    BLOBS_PATH, BlobRef, CLAIMS_PATH, ClaimGrant, ClaimRequest, INLINE_QUERY, MAX_INLINE_BYTES, NEXT_HEADER,
+    Problem, Refusal, WORKER_TOKEN_HEADER,
+};
 
 use crate::exit::UsageError;
 
@@ -14,6 +18,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 const CALL: Duration = Duration::from_secs(60);
 /// Largest JSON answer.
 const MAX_JSON: u64 = 64 << 10;
+/// Largest grant: its inputs may be in it, as base64.
+const MAX_GRANT: u64 = MAX_JSON + MAX_INLINE_BYTES * 4 / 3 + 4;
 /// Largest blob.
 const MAX_BLOB: u64 = 8 << 30;
 
@@ -100,16 +106,18 @@ impl Client {
     pub(super) async fn claim(&self, request: &ClaimRequest) -> Result<Claimed, CallError> {
         let wait = Duration::from_secs(u64::from(request.wait_seconds)) + CALL;
         let call = self
-            .call(Method::POST, CLAIMS_PATH, &self.token()?)
+            .call(
+                Method::POST,
+                &format!("{CLAIMS_PATH}?{INLINE_QUERY}"),
+                &self.token()?,
+            )
             .timeout(wait)
             .json(request);
         let answer = call.send().await?;
         match answer.status() {
             StatusCode::OK => {
-                let body = body(answer, MAX_JSON).await?;
-                let grant =
-                    serde_json::from_slice(&body).map_err(|e| CallError::Unexpected(e.to_string()))?;
-                Ok(Claimed::Slice(Box::new(grant)))
+                let body = body(answer, MAX_GRANT).await?;
+                Ok(Claimed::Slice(Box::new(read_grant(&body)?)))
             }
             StatusCode::NO_CONTENT => Ok(Claimed::Nothing),
             StatusCode::GONE => Ok(Claimed::Over),
@@ -136,18 +144,25 @@ impl Client {
         body(answer, blob.size).await
     }
 
-    /// Submits a proof; a call without an answer is repeated while the lease lasts, with the same bytes.
+    /// Submits a proof; a call without an answer is repeated while the lease lasts, with the same bytes. The grant of what
+    /// is wanted next, if one came with the answer; only the first call asks for it, since an answer that is lost may
+    /// have had one.
     pub(super) async fn submit(
         &self,
         grant: &ClaimGrant,
         envelope: Vec<u8>,
         deadline: Instant,
-    ) -> Result<(), CallError> {
-        let path = format!("{CLAIMS_PATH}/{}/proof", grant.claim);
+        next: Option<&ClaimRequest>,
+    ) -> Result<Option<Box<ClaimGrant>>, CallError> {
+        let path = format!("{CLAIMS_PATH}/{}/proof?{INLINE_QUERY}", grant.claim);
+        let mut wanted = next.and_then(|next| self.next(next));
         loop {
-            let call = self.call(Method::PUT, &path, &grant.token).body(envelope.clone());
+            let mut call = self.call(Method::PUT, &path, &grant.token).body(envelope.clone());
+            if let Some((next, token)) = wanted.take() {
+                call = call.header(NEXT_HEADER, next).header(WORKER_TOKEN_HEADER, token);
+            }
             match call.send().await {
-                Ok(answer) if answer.status().is_success() => return Ok(()),
+                Ok(answer) if answer.status().is_success() => return Ok(next_grant(answer).await),
                 Ok(answer) if answer.status().is_server_error() && Instant::now() < deadline => {}
                 Ok(answer) => return Err(refused(answer).await),
                 Err(e) if Instant::now() >= deadline => return Err(e.into()),
@@ -155,6 +170,14 @@ impl Client {
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
+    }
+
+    /// The headers that ask for the next slice; none where they cannot be made: it is asked for by itself then.
+    fn next(&self, next: &ClaimRequest) -> Option<(HeaderValue, HeaderValue)> {
+        let next = HeaderValue::from_bytes(&serde_json::to_vec(next).ok()?).ok()?;
+        let mut token = HeaderValue::from_str(&self.token().ok()?).ok()?;
+        token.set_sensitive(true);
+        Some((next, token))
     }
 
     pub(super) async fn refuse(&self, grant: &ClaimGrant, refusal: &Refusal) -> Result<(), CallError> {
@@ -170,6 +193,22 @@ impl Client {
             Err(refused(answer).await)
         }
     }
+}
+
+fn read_grant(json: &[u8]) -> Result<ClaimGrant, CallError> {
+    serde_json::from_slice(json).map_err(|e| CallError::Unexpected(e.to_string()))
+}
+
+/// What came with the answer to a proof. The proof was taken, whatever it is.
+async fn next_grant(answer: Response) -> Option<Box<ClaimGrant>> {
+    let read = match body(answer, MAX_GRANT).await {
+        Ok(json) if json.is_empty() => return None,
+        Ok(json) => read_grant(&json),
+        Err(e) => Err(e),
+    };
+    read.inspect_err(|error| tracing::warn!(%error, "the next slice was not understood"))
+        .ok()
+        .map(Box::new)
 }
 
 pub(crate) async fn body(answer: Response, max: u64) -> Result<Vec<u8>, CallError> {

@@ -1,7 +1,7 @@
 //! `work`: claim, fetch, prove, submit, until the gateway says that it is over.
 //!
 //! ```text
-//! claim ──200──▶ fetch (cache first) ──▶ prove ──▶ verify ──▶ submit ──▶ claim …
+//! claim ──200──▶ fetch (cache first) ──▶ prove ──▶ verify ──▶ submit ──▶ claim …, or prove what came with the answer
 //!   │204: ask again      │ cannot │ cannot
 //!   │410: exit 0         └─ refuse ─┘──▶ claim …            SIGTERM: refuse, exit 75
 //! ```
@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use zkinfer_crds::ParameterId;
 use zkinfer_crds::wire::{ClaimGrant, ClaimRequest, MAX_WAIT_SECONDS, Refusal, RefuseReason};
@@ -72,6 +72,9 @@ struct Hand {
     /// The worker was told to stop: nothing more is asked for.
     stopping: AtomicBool,
 }
+
+/// The worker was told to stop.
+struct Stopped;
 
 struct Worker {
     client: Client,
@@ -169,15 +172,16 @@ impl Worker {
                 Ok(Claimed::Nothing) => (last_answer, pause) = (Instant::now(), BACKOFF.0),
                 Ok(Claimed::Slice(grant)) => {
                     (last_answer, pause) = (Instant::now(), BACKOFF.0);
-                    tokio::select! {
-                        () = self.serve(&grant) => {}
-                        _ = stop.recv() => {
-                            self.hand.stopping.store(true, Ordering::Relaxed);
-                            self.hand_back(&grant).await;
-                            return Exit::Drained;
+                    let mut next = Some(grant);
+                    while let Some(grant) = next {
+                        let served = self.serve(&grant, &mut stop).await;
+                        self.hand.memory.fetch_sub(grant.memory_bytes, Ordering::Relaxed);
+                        match served {
+                            Ok(more) => next = more,
+                            Err(Stopped) => return Exit::Drained,
                         }
+                        last_answer = Instant::now();
                     }
-                    self.hand.memory.fetch_sub(grant.memory_bytes, Ordering::Relaxed);
                 }
                 Err(CallError::Forbidden(why)) => {
                     tracing::error!(%why, "the gateway does not know this worker");
@@ -199,21 +203,79 @@ impl Worker {
         }
     }
 
-    /// Proves one granted slice and submits it, or hands it back with the reason.
-    async fn serve(&self, grant: &ClaimGrant) {
+    /// Proves one granted slice and submits it, or hands it back with the reason; the slice to prove next, if one came with
+    /// the answer. A worker that is told to stop hands back what it has.
+    async fn serve(&self, grant: &ClaimGrant, stop: &mut Signal) -> Result<Option<Box<ClaimGrant>>, Stopped> {
         let started = Instant::now();
         tracing::info!(request = %grant.request, slice = %grant.slice, attempt = grant.attempt, "claimed");
-        let deadline = started + Duration::from_secs(u64::from(grant.lease_seconds));
-        match self.prover.prove(&self.client, grant).await {
-            Ok(envelope) => match self.client.submit(grant, envelope, deadline).await {
-                Ok(()) => {
-                    tracing::info!(slice = %grant.slice, seconds = started.elapsed().as_secs_f64(), "submitted");
+        let proving = async {
+            match self.prover.prove(&self.client, grant).await {
+                Ok(envelope) => Some(envelope),
+                Err(e) => {
+                    tracing::warn!(slice = %grant.slice, error = %e, "handing the slice back");
+                    self.refuse(grant, reason(&e), &e.to_string()).await;
+                    None
                 }
-                Err(e) => tracing::warn!(slice = %grant.slice, error = %e, "the proof was not taken"),
-            },
+            }
+        };
+        let proved = tokio::select! {
+            proved = proving => proved,
+            _ = stop.recv() => {
+                self.hand.stopping.store(true, Ordering::Relaxed);
+                self.hand_back(grant).await;
+                return Err(Stopped);
+            }
+        };
+        let Some(envelope) = proved else { return Ok(None) };
+        let mut submitting = std::pin::pin!(self.submit(grant, envelope, started));
+        tokio::select! {
+            next = &mut submitting => Ok(next),
+            _ = stop.recv() => {
+                self.hand.stopping.store(true, Ordering::Relaxed);
+                // The next slice may be on its way.
+                match tokio::time::timeout(LAST_ANSWER, submitting).await {
+                    Ok(Some(next)) => self.hand_back(&next).await,
+                    Ok(None) => {}
+                    Err(_) => self.hand_back(grant).await,
+                }
+                Err(Stopped)
+            }
+        }
+    }
+
+    /// Submits a proof, and says that another slice is welcome.
+    async fn submit(
+        &self,
+        grant: &ClaimGrant,
+        envelope: Vec<u8>,
+        started: Instant,
+    ) -> Option<Box<ClaimGrant>> {
+        let deadline = started + Duration::from_secs(u64::from(grant.lease_seconds));
+        // While another lane asks, what is left is promised to it, and this one has only what its slice took.
+        let turn = self.hand.turn.try_lock();
+        let mut next = self.request.clone();
+        next.memory_bytes = if turn.is_ok() {
+            let others = self
+                .hand
+                .memory
+                .load(Ordering::Relaxed)
+                .saturating_sub(grant.memory_bytes);
+            next.memory_bytes.saturating_sub(others)
+        } else {
+            grant.memory_bytes
+        };
+        let wanted = (!self.hand.stopping.load(Ordering::Relaxed)).then_some(&next);
+        match self.client.submit(grant, envelope, deadline, wanted).await {
+            Ok(next) => {
+                tracing::info!(slice = %grant.slice, seconds = started.elapsed().as_secs_f64(), "submitted");
+                if let Some(next) = &next {
+                    self.hand.memory.fetch_add(next.memory_bytes, Ordering::Relaxed);
+                }
+                next
+            }
             Err(e) => {
-                tracing::warn!(slice = %grant.slice, error = %e, "handing the slice back");
-                self.refuse(grant, reason(&e), &e.to_string()).await;
+                tracing::warn!(slice = %grant.slice, error = %e, "the proof was not taken");
+                None
             }
         }
     }

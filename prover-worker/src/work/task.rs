@@ -57,7 +57,7 @@ impl Prover {
     /// Proves the granted slice; the envelope's bytes have been verified.
     pub(super) async fn prove(&self, client: &Client, grant: &ClaimGrant) -> Result<Vec<u8>, TaskError> {
         let prover = self.load(client, grant).await?;
-        let inputs = self.blob(client, &grant.inputs, false).await?;
+        let inputs = self.inputs(client, grant).await?;
         let inputs: Vec<Integers> = canonical::from_bytes(&inputs, MAX_INPUTS_BYTES)
             .map_err(|e| TaskError::Unsupported(format!("the slice's inputs: {e}")))?;
         let inputs: Vec<Vec<i64>> = inputs.into_iter().map(|i| i.0).collect();
@@ -115,21 +115,38 @@ impl Prover {
         Ok(prover)
     }
 
+    /// The slice's inputs, which came with the grant where they are small.
+    async fn inputs(&self, client: &Client, grant: &ClaimGrant) -> Result<Vec<u8>, TaskError> {
+        match &grant.inputs_bytes {
+            Some(bytes) => {
+                compared(&grant.inputs, bytes)?;
+                Ok(bytes.clone())
+            }
+            None => self.blob(client, &grant.inputs, false).await,
+        }
+    }
+
     async fn blob(&self, client: &Client, blob: &BlobRef, keep: bool) -> Result<Vec<u8>, TaskError> {
         if let Some(bytes) = self.cache.get(&blob.digest) {
             return Ok(bytes);
         }
         let bytes = client.blob(blob).await?;
-        let got = Digest::of(&bytes);
-        if got != blob.digest {
-            return Err(TaskError::Damaged {
-                expected: blob.digest,
-                got,
-            });
-        }
+        compared(blob, &bytes)?;
         if keep {
             self.cache.put(&blob.digest, &bytes);
         }
         Ok(bytes)
     }
+}
+
+/// Whether bytes are what the digest names.
+fn compared(blob: &BlobRef, bytes: &[u8]) -> Result<(), TaskError> {
+    let got = Digest::of(bytes);
+    if got == blob.digest {
+        return Ok(());
+    }
+    Err(TaskError::Damaged {
+        expected: blob.digest,
+        got,
+    })
 }

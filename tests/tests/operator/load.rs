@@ -4,14 +4,18 @@
 //! adds Jobs. Witness of the writes is the API server's audit log, not what the operator says of itself;
 //! reviews of tokens are calls too, but nothing is written by them.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use kube::api::ListParams;
+use futures::StreamExt;
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use zkinfer_crds::ProofSystem;
 use zkinfer_crds::k8s::{InferenceRequest, RequestPhase};
-use zkinfer_tests::cluster::{can_run, wait_for};
+use zkinfer_tests::cluster::can_run;
 use zkinfer_tests::measured;
 use zkinfer_tests::operator::{ACCOUNT, peak_resident, phase, pool_ready};
 
@@ -49,52 +53,34 @@ async fn two_hundred_requests_at_once_all_succeed_within_the_bars() {
             .await
             .unwrap()
     };
-    let (before, counted_before, cpu) = (written(&log), counted().await, cpu_seconds(&world));
+    let (before, counted_before, cpu) = (written(&log), counted().await, cpu_seconds());
     let began = Instant::now();
     world.cluster.apply(&all.join("\n---\n")).await.unwrap();
-    let api = objects.api::<InferenceRequest>();
-    let mut slices = 0;
-    wait_for("all requests", LIMIT, async || {
-        let list = api
-            .list(&ListParams::default())
-            .await
-            .map_err(|e| e.to_string())?;
-        let over = list
-            .items
-            .iter()
-            .filter(|r| phase(r).is_some_and(RequestPhase::is_over))
-            .count();
-        let bad = list
-            .items
-            .iter()
-            .find(|r| matches!(phase(r), Some(RequestPhase::Failed | RequestPhase::Cancelled)));
-        assert!(bad.is_none(), "{bad:?}");
-        slices = list
-            .items
-            .iter()
-            .filter_map(|r| Some(r.status.as_ref()?.slices?.total))
-            .min()
-            .unwrap_or(0);
-        if over == REQUESTS as usize {
-            Ok(())
-        } else {
-            // To look costs the cluster something too.
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            Err(format!("{over} of {REQUESTS} are over"))
-        }
-    })
-    .await
-    .unwrap();
+    let slices = tokio::time::timeout(LIMIT, until_over(objects.api::<InferenceRequest>()))
+        .await
+        .expect("all requests are over in time");
     let took = began.elapsed().as_secs_f64();
     let writes = f64::from(written(&log) - before) / f64::from(REQUESTS);
     let counted = (counted().await - counted_before) / f64::from(REQUESTS);
-    let cpu = (cpu_seconds(&world) - cpu) / f64::from(REQUESTS);
+    let cpu: BTreeMap<String, f64> = cpu_seconds()
+        .into_iter()
+        .map(|(program, after)| {
+            let used = after - cpu.get(&program).copied().unwrap_or(0.0);
+            (program, used * 1e3 / f64::from(REQUESTS))
+        })
+        .collect();
+    let parts: Vec<String> = cpu
+        .iter()
+        .filter(|(_, ms)| **ms >= 0.05)
+        .map(|(program, ms)| format!("{program} {ms:.1}"))
+        .collect();
     let memory = peak_resident(world.operator.pid().unwrap()).unwrap();
     measured(format_args!(
         "{REQUESTS} requests of {slices} slices in {took:.1} s: {:.2} requests/s, {writes:.1} API writes ({counted:.1} by \
-         the operator's own count) and {:.1} ms of the operator's CPU per request, {:.0} MB peak",
+         the operator's own count) and {:.1} ms of CPU per request ({}), {:.0} MB peak",
         f64::from(REQUESTS) / took,
-        cpu * 1e3,
+        cpu.values().sum::<f64>(),
+        parts.join(", "),
         memory as f64 / 1e6
     ));
     assert!(slices >= SLICES, "{slices} slices");
@@ -118,12 +104,70 @@ fn written(log: &Path) -> u32 {
     u32::try_from(written.count()).unwrap()
 }
 
-/// User and system time of the operator so far.
-fn cpu_seconds(world: &World) -> f64 {
-    let stat = format!("/proc/{}/stat", world.operator.pid().unwrap());
-    let stat = std::fs::read_to_string(stat).unwrap();
-    let after_name = stat.rsplit_once(')').unwrap().1;
-    let fields: Vec<&str> = after_name.split_whitespace().collect();
-    // Fields 14 and 15 of proc(5), in ticks of a hundredth of a second.
-    (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
+/// Waits until all requests are over, none of them badly: watched, since to list them costs the cluster more than to serve
+/// them. The least number of slices that any of them had.
+async fn until_over(api: Api<InferenceRequest>) -> u32 {
+    let mut events = pin!(watcher(api, watcher::Config::default()).applied_objects());
+    let mut over = BTreeMap::new();
+    while over.len() < REQUESTS as usize {
+        let request = events.next().await.unwrap().unwrap();
+        let Some(at) = phase(&request) else { continue };
+        assert!(
+            !matches!(at, RequestPhase::Failed | RequestPhase::Cancelled),
+            "{request:?}"
+        );
+        if at.is_over() {
+            let slices = request.status.as_ref().and_then(|s| Some(s.slices?.total));
+            over.insert(request.name_any(), slices.unwrap_or(0));
+        }
+    }
+    over.into_values().min().unwrap_or(0)
+}
+
+/// User and system time so far of this program's descendants that are alive, by program; of `prover-worker`, by what it
+/// does.
+fn cpu_seconds() -> BTreeMap<String, f64> {
+    let mut processes = BTreeMap::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else {
+            continue;
+        };
+        // Who has gone meanwhile is left out.
+        let read = |file: &str| std::fs::read_to_string(entry.path().join(file));
+        let (Ok(stat), Ok(line)) = (read("stat"), read("cmdline")) else {
+            continue;
+        };
+        let Some((_, after_name)) = stat.rsplit_once(')') else {
+            continue;
+        };
+        let fields: Vec<&str> = after_name.split_whitespace().collect();
+        // Fields 4, 14 and 15 of proc(5); the times in ticks of a hundredth of a second.
+        let number = |n: usize| fields.get(n).and_then(|f| f.parse::<u32>().ok()).unwrap_or(0);
+        let words: Vec<&str> = line.split('\0').collect();
+        let file = words[0].rsplit('/').next().unwrap_or_default();
+        let program = match file {
+            "prover-worker" => format!("{file} {}", words.get(1).copied().unwrap_or_default()),
+            _ => file.to_owned(),
+        };
+        processes.insert(
+            pid,
+            (number(1), program, f64::from(number(11) + number(12)) / 100.0),
+        );
+    }
+    let descends = |mut pid: u32| {
+        while let Some((parent, ..)) = processes.get(&pid) {
+            if *parent == std::process::id() {
+                return true;
+            }
+            pid = *parent;
+        }
+        false
+    };
+    let mut seconds = BTreeMap::new();
+    for (pid, (_, program, used)) in &processes {
+        if descends(*pid) {
+            *seconds.entry(program.clone()).or_default() += used;
+        }
+    }
+    seconds
 }

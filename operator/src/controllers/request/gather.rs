@@ -7,7 +7,7 @@ use zkinfer_crds::compile_report::CompileOutcome;
 use zkinfer_crds::k8s::inference_request::reason;
 use zkinfer_crds::k8s::model::condition;
 use zkinfer_crds::k8s::request_status::{INPUT_FILE, MODEL_FILE, ReceiptRef};
-use zkinfer_crds::k8s::{InferenceRequest, find_condition, is_true};
+use zkinfer_crds::k8s::{InferenceRequest, ModelStatus, find_condition, is_true};
 
 use zkml::receipt::BuildError;
 
@@ -44,12 +44,9 @@ pub(super) fn model(ctx: &Context, object: &InferenceRequest) -> ModelState {
     let Some(record) = models.get(model.uid().as_deref().unwrap_or_default()) else {
         return ModelState::Unknown;
     };
-    let status = record
-        .written
-        .as_ref()
-        .map(|(s, _)| s.clone())
-        .or_else(|| model.status.clone())
-        .unwrap_or_default();
+    let none = ModelStatus::default();
+    let written = record.written.as_ref().map(|(s, _)| s);
+    let status = written.or(model.status.as_ref()).unwrap_or(&none);
     let ready = find_condition(&status.conditions, "Ready");
     let message = ready.map_or_else(
         || "it is being looked at".to_owned(),

@@ -4,6 +4,7 @@ mod access;
 mod bodies;
 mod claims;
 mod leaving;
+mod next;
 mod proofs;
 mod world;
 
@@ -17,10 +18,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use zkinfer_crds::k8s::ServedBy;
-use zkinfer_crds::wire::{ClaimGrant, MAX_ENVELOPE_BYTES};
+use zkinfer_crds::wire::{ClaimGrant, INLINE_QUERY, MAX_ENVELOPE_BYTES};
 use zkinfer_crds::{Digest, ParameterId, ProofSystem, RequestUid};
 use zkml::envelope::Envelope;
 
 use self::world::*;
 use super::*;
-use crate::dispatch::{AttemptEnd, Blame};
+use crate::dispatch::{AttemptEnd, Blame, PoolFacts};

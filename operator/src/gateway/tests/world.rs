@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use zkinfer_crds::compile_report::{Accuracy, CompileReport, CompiledSlice, Halo2Files};
 use zkinfer_crds::k8s::ServedBy;
 use zkinfer_crds::k8s::inference_request::InlineTensor;
-use zkinfer_crds::wire::{BlobRef, ClaimGrant, Problem};
+use zkinfer_crds::wire::{BlobRef, ClaimGrant, NEXT_HEADER, Problem, WORKER_TOKEN_HEADER};
 use zkinfer_crds::{ClaimId, Digest, Identity, ProofSystem, RequestUid};
 use zkml::backend::{ProvingFiles, SliceKeys, needs_srs};
 use zkml::canonical;
@@ -242,6 +242,19 @@ impl World {
     pub(super) async fn submit(&self, grant: &ClaimGrant, body: impl Into<reqwest::Body>) -> Response {
         let call = self.call(Method::PUT, &proof_path(grant.claim), &grant.token);
         call.body(body).send().await.unwrap()
+    }
+
+    /// Submits, and says that this worker takes another slice.
+    pub(super) async fn submit_and_ask(
+        &self,
+        grant: &ClaimGrant,
+        body: impl Into<reqwest::Body>,
+        (token, next): (&str, &Value),
+    ) -> Response {
+        let call = self.call(Method::PUT, &proof_path(grant.claim), &grant.token);
+        let call = call.header(NEXT_HEADER, next.to_string());
+        let call = call.header(WORKER_TOKEN_HEADER, token).body(body);
+        call.send().await.unwrap()
     }
 
     pub(super) async fn refuse(&self, grant: &ClaimGrant, reason: &str) -> Response {
