@@ -38,7 +38,9 @@ pub async fn run(ctx: Arc<Context>) {
 
 async fn pass(ctx: &Context) {
     // Looked at before the requests are: what is started meanwhile is of a request that is there.
-    let started: Vec<RequestUid> = ctx.runs().keys().copied().collect();
+    // One that was taken out while it was being started may be in the dispatcher alone.
+    let mut started: BTreeSet<RequestUid> = ctx.runs().keys().copied().collect();
+    started.extend(ctx.dispatcher.uids());
     let requests: BTreeMap<RequestUid, Arc<InferenceRequest>> = ctx
         .stores
         .requests

@@ -44,6 +44,10 @@ remove() {
     done
     case $2 in
     */zkinfer-cluster-*)
+        # What a test has mounted in the folder.
+        while read -r _ mounted _; do
+            case $mounted in "$2"/*) umount -l "$mounted" || : ;; esac
+        done </proc/self/mounts
         if [ -e "$2/keep" ]; then
             find "$2" -xdev -mindepth 1 -maxdepth 1 ! -name log -exec rm -rf --one-file-system {} + || :
         else

@@ -15,6 +15,7 @@ mod dispatch;
 mod disturbances;
 mod doors;
 mod judging;
+mod limits;
 mod load;
 mod mistakes;
 mod namespaced;
