@@ -13,7 +13,7 @@ use zkinfer_crds::ProofSystem;
 use zkinfer_crds::k8s::{InferenceRequest, Model, RequestPhase, find_condition};
 use zkinfer_tests::cluster::{Cluster, can_run, wait_for};
 use zkinfer_tests::measured;
-use zkinfer_tests::operator::{model_ready, peak_resident, phase, pool_ready};
+use zkinfer_tests::operator::{model_ready, peak_resident, phase};
 
 use crate::world::{LONG, World, digits_request};
 
@@ -27,12 +27,7 @@ async fn requests_deleted_while_they_start_leave_nothing() {
     }
     let world = World::new(&[]).await;
     let objects = world.with_digits("ghosts", ProofSystem::SumcheckWhir).await;
-    world
-        .cluster
-        .apply(&objects.pool("own", &json!({})))
-        .await
-        .unwrap();
-    objects.until("own", LONG, pool_ready).await.unwrap();
+    world.own_pool(&objects).await;
     let queued = async || world.operator.metric("zkinfer_slices", "").await.unwrap();
     let api = objects.api::<InferenceRequest>();
     // The first are begun while the last are not; each round meets others at work.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use zkinfer_crds::k8s::{InferenceRequest, Model, find_condition};
 use zkinfer_tests::cluster::can_run;
 use zkinfer_tests::local::{model_file, program, run};
-use zkinfer_tests::operator::{Objects, WINE, model_ready, pool_ready};
+use zkinfer_tests::operator::{Objects, WINE, model_ready};
 
 use crate::world::{LONG, World};
 
@@ -287,12 +287,7 @@ async fn what_is_wrong_with_a_model_or_a_request_is_its_condition() {
     ];
     objects.until("wine", LONG, model_ready).await.unwrap();
     // An input is looked at once somebody could prove it.
-    world
-        .cluster
-        .apply(&objects.pool("own", &json!({})))
-        .await
-        .unwrap();
-    objects.until("own", LONG, pool_ready).await.unwrap();
+    world.own_pool(&objects).await;
     let all: Vec<String> = requests
         .iter()
         .map(|(name, model, more, _)| objects.wine_request(name, model, more))

@@ -89,12 +89,7 @@ async fn what_refuses_the_pods_of_a_pool_is_told_and_over_when_it_is() {
         &json!({ "limits.cpu": "50m", "limits.memory": "100Mi" }),
     );
     world.cluster.apply(&small).await.unwrap();
-    world
-        .cluster
-        .apply(&objects.pool("own", &json!({})))
-        .await
-        .unwrap();
-    objects.until("own", LONG, pool_ready).await.unwrap();
+    world.own_pool(&objects).await;
     world
         .cluster
         .apply(&objects.wine_request("waits", "wine", &json!({})))

@@ -4,11 +4,11 @@ use std::process::Command;
 
 use kube::ResourceExt;
 use kube::api::ListParams;
-use serde_json::{Value, json};
+use serde_json::Value;
 use zkinfer_crds::k8s::{InferenceRequest, Model, RequestPhase};
 use zkinfer_tests::cluster::can_run;
 use zkinfer_tests::local::{Ran, model_file, program, run};
-use zkinfer_tests::operator::{Objects, SYSTEM, phase, pool_ready};
+use zkinfer_tests::operator::{Objects, SYSTEM, phase};
 
 use crate::world::{LONG, World};
 
@@ -33,12 +33,7 @@ async fn a_file_submitted_twice_is_one_model_compiled_once_and_answered_twice() 
     }
     let world = World::shared().await;
     let objects = Objects::new(&world.cluster, "submits").await.unwrap();
-    world
-        .cluster
-        .apply(&objects.pool("own", &json!({})))
-        .await
-        .unwrap();
-    objects.until("own", LONG, pool_ready).await.unwrap();
+    world.own_pool(&objects).await;
     let path = |name: &str| model_file(name).display().to_string();
     let (model, calibration) = (path("digits.onnx"), path("data/digits-calibration.npy"));
     let classes = path("data/digits-classes.json");

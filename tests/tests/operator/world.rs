@@ -87,12 +87,17 @@ impl World {
     /// A namespace with the wine model and a pool of two workers.
     pub async fn with_pool(&self, namespace: &str) -> Objects {
         let objects = self.with_model(namespace).await;
+        self.own_pool(&objects).await;
+        objects
+    }
+
+    /// A pool of two workers in a namespace that there is, ready.
+    pub async fn own_pool(&self, objects: &Objects) {
         self.cluster
             .apply(&objects.pool("own", &json!({})))
             .await
             .unwrap();
         objects.until("own", LONG, pool_ready).await.unwrap();
-        objects
     }
 }
 
