@@ -1,4 +1,5 @@
-//! What is kept while a request lives: claims, and proofs in write-once slots.
+//! What is kept while a request lives: claims, and proofs in write-once slots. There is no folder for each slice,
+//! which would have to be made and removed.
 
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -21,7 +22,7 @@ pub enum PutOnce {
 
 impl Artifacts {
     fn slot_path(uid: RequestUid, slice: SliceIndex, claim: ClaimId) -> Path {
-        Path::from(format!("requests/{uid}/proofs/{slice}/{claim}"))
+        Path::from(format!("requests/{uid}/proofs/{slice}-{claim}"))
     }
 
     /// Writes a claim's proof.
@@ -86,7 +87,7 @@ impl Artifacts {
         claim: ClaimId,
         json: Vec<u8>,
     ) -> Result<(), ArtifactError> {
-        let path = Path::from(format!("requests/{uid}/claims/{slice}/{claim}"));
+        let path = Path::from(format!("requests/{uid}/claims/{slice}-{claim}"));
         self.create(&path, json.into()).await.map(|_| ())
     }
 

@@ -131,7 +131,7 @@ async fn what_killed_uploads_left_behind_goes_and_what_is_coming_stays() {
     assert!(coming.iter().all(|path| path.exists()), "{coming:?}");
     // A request's go with it, whatever their age.
     let uid = RequestUid::new([1; 16]);
-    let half = file(&format!("requests/{uid}/claims/0/eight#1"));
+    let half = file(&format!("requests/{uid}/claims/0-eight#1"));
     store.delete_request(uid).await.unwrap();
     assert!(!half.exists());
     assert!(store.requests().await.unwrap().is_empty());
