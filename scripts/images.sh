@@ -29,7 +29,8 @@ take() { # built, to
 # Static and position-independent: they run in an image that holds nothing else, and resolve names themselves. The C
 # library is chosen when a program is linked, so the libraries that `cargo build --workspace` has built with this profile are
 # used as they are, but for those of the workspace: they lie beside the others, so that neither build disturbs the other.
-RUSTC_WORKSPACE_WRAPPER=$PWD/scripts/static-program.sh cargo build --profile "$profile" --locked --workspace --bins
+RUSTC_WORKSPACE_WRAPPER=$PWD/scripts/static-program.sh \
+    cargo build --profile "$profile" --locked --workspace --bin operator --bin prover-worker
 image() { # name
     mkdir -p "$work/$1"
     take "$target/$profile/$1" "$work/$1/$1"
@@ -46,11 +47,11 @@ image operator
 if [ "$(uname -m)" = x86_64 ]; then
     mkdir "$work/prover-worker"
     for build in ${ZKINFER_BUILDS-x86-64-v3 x86-64-v4}; do
-        # With --target the flags are the programs' alone: what runs while they are built runs on this processor. All of
-        # them, so that libraries have the same features as in the first build; scripts/bars.sh uses the same ones.
+        # With --target the flags are the programs' alone: what runs while they are built runs on this processor. Of the
+        # whole workspace, so that libraries have the same features as in the first build.
         CARGO_TARGET_DIR=$target/$build \
             CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-C target-cpu=$build -C target-feature=+crt-static" \
-            cargo build --profile "$profile" --locked --workspace --bins --target x86_64-unknown-linux-gnu
+            cargo build --profile "$profile" --locked --workspace --bin prover-worker --target x86_64-unknown-linux-gnu
         take "$target/$build/x86_64-unknown-linux-gnu/$profile/prover-worker" "$work/prover-worker/prover-worker.$build"
     done
 fi

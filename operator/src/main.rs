@@ -14,6 +14,10 @@ use zkinfer_operator::logging::{self, LogFormat};
 
 use crate::args::{Args, Command, IdentityCommand, LocalArgs};
 
+/// Models of 100 MiB come and go: what is freed goes back to the system, so that an operator's memory is what it holds.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Exit codes: see the commands' help.
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;

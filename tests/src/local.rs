@@ -27,12 +27,18 @@ pub fn model_file(name: &str) -> PathBuf {
     repository().join("tests/models").join(name)
 }
 
-/// A built program of the workspace, found beside the running test.
+/// A built program of the workspace, found beside the running test, or in the folder `$ZKINFER_PROGRAMS`, which is for
+/// measuring another build (`target/dist`).
 ///
 /// # Panics
 /// When it has not been built: tests do not skip it silently.
 #[must_use]
 pub fn program(name: &str) -> PathBuf {
+    if let Some(folder) = std::env::var_os("ZKINFER_PROGRAMS") {
+        let path = std::path::absolute(PathBuf::from(folder).join(name)).unwrap_or_default();
+        assert!(path.is_file(), "ZKINFER_PROGRAMS has no {}", path.display());
+        return path;
+    }
     let test = std::env::current_exe().unwrap_or_default();
     let beside = test
         .ancestors()

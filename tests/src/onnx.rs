@@ -26,10 +26,14 @@ pub fn environment() -> Option<PathBuf> {
     not_run(&format!("{missing}run scripts/onnx.sh")).then(PathBuf::new)
 }
 
+/// Weights of a model: a name, sizes, values.
+pub type Weights<'a> = (&'a str, &'a [u64], &'a [f32]);
+
 /// An ONNX file of nodes without attributes: `(operator, inputs, output)`. Inputs and outputs are floats of these sizes.
 #[must_use]
 pub fn file(
     nodes: &[(&str, &[&str], &str)],
+    weights: &[Weights<'_>],
     inputs: &[(&str, &[u64])],
     outputs: &[(&str, &[u64])],
 ) -> Vec<u8> {
@@ -59,10 +63,17 @@ pub fn file(
         let rest = [field(2, output.as_bytes()), field(4, op.as_bytes())].concat();
         inputs.chain(rest).collect::<Vec<u8>>()
     };
+    let tensor = |(name, sizes, values): &Weights<'_>| {
+        let sizes = sizes.iter().flat_map(|&d| number(1, d));
+        let raw: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let rest = [number(2, 1), field(8, name.as_bytes()), field(9, &raw)].concat();
+        sizes.chain(rest).collect::<Vec<u8>>()
+    };
     let graph: Vec<u8> = nodes
         .iter()
         .flat_map(|n| field(1, &node(n)))
         .chain(field(2, b"g"))
+        .chain(weights.iter().flat_map(|w| field(5, &tensor(w))))
         .chain(inputs.iter().flat_map(|p| field(11, &port(p))))
         .chain(outputs.iter().flat_map(|p| field(12, &port(p))))
         .collect();

@@ -144,6 +144,7 @@ fn a_model_of_several_inputs_and_outputs_is_answered_and_checked_by_name() {
     ];
     let bytes = onnx::file(
         nodes,
+        &[],
         &[("a", sizes), ("b", sizes)],
         &[("y", sizes), ("z", sizes)],
     );

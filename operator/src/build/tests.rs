@@ -36,7 +36,7 @@ fn job_for() -> JobFor {
     }
 }
 
-fn compile() -> k8s_openapi::api::batch::v1::Job {
+fn compile(token: &str) -> k8s_openapi::api::batch::v1::Job {
     let compile = CompileSettings {
         image: "zkinfer.dev/prover-worker:dev".to_owned(),
         cpu: "1".to_owned(),
@@ -47,7 +47,7 @@ fn compile() -> k8s_openapi::api::batch::v1::Job {
     let job = CompileJob {
         model: ("default", "digits"),
         uid: "6a3e3b5e-0000-4000-8000-000000000002",
-        token: "token",
+        token,
         attempt: &zkinfer_crds::Digest::new([9; 32]),
     };
     compile_job(&job, &compile, &settings())
@@ -71,7 +71,7 @@ fn the_objects_are_these() {
     golden("warm_workers", &warm_workers(&pool(), &settings()));
     golden("service_account", &service_account(&pool()));
     golden("network_policy", &network_policy(&pool(), &settings()));
-    golden("compile_job", &compile());
+    golden("compile_job", &compile("token"));
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn every_pod_is_restricted_and_has_no_access_to_the_api_server() {
             .spec
             .unwrap(),
         warm_workers(&pool(), &settings()).spec.template.spec.unwrap(),
-        compile().spec.unwrap().template.spec.unwrap(),
+        compile("token").spec.unwrap().template.spec.unwrap(),
     ];
     for pod in pods {
         assert_eq!(pod.automount_service_account_token, Some(false));
@@ -155,4 +155,19 @@ fn a_jobs_name_tells_request_pool_and_round_apart() {
     assert_ne!(name(&one), name(&two));
     two.key.1 = "x".repeat(63);
     assert!(name(&two).len() <= 63);
+}
+
+#[test]
+fn a_compilers_token_is_nowhere_but_in_its_secret() {
+    let sealed = "sealed-by-the-operator";
+    let job = compile(sealed);
+    let text = serde_json::to_string(&job).unwrap();
+    assert!(!text.contains(sealed), "{text}");
+    let secret = compile_secret(&job, sealed);
+    let named = text.contains(&format!(
+        "\"secretName\":\"{}\"",
+        secret.metadata.name.as_ref().unwrap()
+    ));
+    assert!(named, "{text}");
+    assert!(secret.string_data.unwrap().values().any(|v| v == sealed));
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use zkinfer_crds::Digest;
+use zkml::graph::other_file::{OtherFile, recognise};
 
 use super::gateway::{Gateway, may_upload};
 use super::{ClientError, Cluster, GatewayAccess};
@@ -27,6 +28,12 @@ pub async fn upload(options: &UploadOptions) -> Result<Digest, ClientError> {
         path: options.file.clone(),
         source,
     })?;
+    if let Some(other) = useless(&bytes) {
+        let file = options.file.display();
+        return Err(ClientError::Other(format!(
+            "{file} is neither a model nor numbers but {other}"
+        )));
+    }
     let (config, client, namespace) = options.cluster.connect().await?;
     may_upload(&client, &namespace).await?;
     let gateway = Gateway::connect(&config, &client, &namespace, &options.access).await?;
@@ -34,4 +41,35 @@ pub async fn upload(options: &UploadOptions) -> Result<Digest, ClientError> {
     let path = format!("/v1/artifacts/{namespace}/{digest}");
     gateway.put(&path, bytes).await?;
     Ok(digest)
+}
+
+/// What a file is of which neither a model nor a tensor can be read: it would be taken, and refused when it is used.
+fn useless(bytes: &[u8]) -> Option<OtherFile> {
+    let json = bytes
+        .trim_ascii_start()
+        .first()
+        .is_some_and(|b| b"[{".contains(b));
+    let numbers = json || bytes.starts_with(b"\x93NUMPY");
+    if numbers { None } else { recognise(bytes) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pointer_or_a_page_is_useless_and_models_and_numbers_are_not() {
+        let says = |bytes: &[u8]| useless(bytes).map(|other| other.to_string()).unwrap_or_default();
+        let pointer = says(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n");
+        assert!(
+            pointer.contains("a Git LFS pointer to a file of 9 bytes"),
+            "{pointer}"
+        );
+        assert!(says(b"<!DOCTYPE html>").contains("a web page"));
+        assert!(says(b"").contains("an empty file"));
+        let model = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/models/wine.onnx")).unwrap();
+        for good in [&model[..], b" [[1, 2]]", br#"{"x": [1]}"#, b"\x93NUMPY\x01\0"] {
+            assert_eq!(says(good), "");
+        }
+    }
 }

@@ -7,6 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
@@ -14,7 +16,7 @@ use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessRevie
 use kube::ResourceExt;
 use kube::api::{Api, PostParams};
 use sha2::{Digest as _, Sha256};
-use zkinfer_crds::k8s::GROUP;
+use zkinfer_crds::k8s::{GROUP, MinerPool};
 
 use super::Context;
 use super::reviews::{Remembered, Turns};
@@ -86,7 +88,14 @@ impl TokenReviews {
         if let Some(known) = self.known.get(&hash) {
             return Ok(known);
         }
-        let turn = self.turns.take(from.0).await?;
+        // What does not even claim to be a pool's is nobody's, and who claims in vain takes turns from nobody but those who
+        // come from the same address with the same claim.
+        let claimed =
+            claimed_pool(bearer).filter(|id| self.ctx.stores.pools.find(|p| *id == id_of(p)).is_some());
+        let Some(claimed) = claimed else {
+            return Ok(None);
+        };
+        let turn = self.turns.take(from.0.map(|ip| (ip, Some(claimed)))).await?;
         // Somebody may have asked meanwhile.
         let pool = match self.known.get(&hash) {
             Some(known) => known,
@@ -115,11 +124,7 @@ impl Authenticator for TokenReviews {
             let Some(id) = self.pool(bearer, from).await? else {
                 return Ok(None);
             };
-            let found = self
-                .ctx
-                .stores
-                .pools
-                .find(|p| id == PoolId::new(&p.namespace().unwrap_or_default(), &p.name_any()));
+            let found = self.ctx.stores.pools.find(|p| id == id_of(p));
             Ok(found.map(|pool| WorkerAuth {
                 identity: identity_of(&pool),
                 pool: id,
@@ -162,7 +167,7 @@ impl Clients {
         if let Some(known) = self.users.get(&hash) {
             return Ok(known);
         }
-        let turn = self.turns.take(from.0).await?;
+        let turn = self.turns.take(from.0.map(|ip| (ip, None))).await?;
         let user = match self.users.get(&hash) {
             Some(known) => known,
             None => {
@@ -227,6 +232,56 @@ async fn access_review(ctx: &Context, user: UserInfo, access: &Access) -> Result
     Ok(answer.status.is_some_and(|s| s.allowed))
 }
 
+fn id_of(pool: &MinerPool) -> PoolId {
+    PoolId::new(&pool.namespace().unwrap_or_default(), &pool.name_any())
+}
+
+/// The pool whose a token says that it is: tokens of ServiceAccounts are JSON Web Tokens (RFC 7519) that name whose they are
+/// in `sub`. Anybody can write that; whether it is so only the API server says.
+fn claimed_pool(bearer: &str) -> Option<PoolId> {
+    #[derive(serde::Deserialize)]
+    struct Claims {
+        sub: String,
+    }
+    if bearer.len() > MAX_TOKEN {
+        return None;
+    }
+    let mut parts = bearer.split('.');
+    let (_header, claims) = (parts.next()?, parts.next()?);
+    let claims = URL_SAFE_NO_PAD.decode(claims).ok()?;
+    let Claims { sub } = serde_json::from_slice(&claims).ok()?;
+    pool_of(&sub)
+}
+
 fn hash(bearer: &str) -> [u8; 32] {
     Sha256::digest(bearer.as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_says_whose_it_is_or_is_nobodys() {
+        let token = |claims: &str| format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
+        let of = |sub: &str| claimed_pool(&token(&format!(r#"{{"aud": ["a"], "sub": "{sub}"}}"#)));
+        assert_eq!(
+            of("system:serviceaccount:miner:zkinfer-miner-own"),
+            Some(PoolId::new("miner", "own"))
+        );
+        assert_eq!(of("system:serviceaccount:miner:default"), None);
+        for nobody in [
+            "",
+            "..",
+            "nonsense",
+            &token("{}"),
+            &token("1"),
+            &token("é"),
+            "a.!.c",
+        ] {
+            assert_eq!(claimed_pool(nobody), None, "{nobody}");
+        }
+        let long = token(&format!(r#"{{"sub": "x{}"}}"#, "x".repeat(MAX_TOKEN)));
+        assert_eq!(claimed_pool(&long), None);
+    }
 }

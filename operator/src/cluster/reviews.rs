@@ -1,7 +1,8 @@
 //! What the API server says of tokens and rights, remembered for a while, and asked for no more often than it bears.
 //!
-//! Invariants: what it has not said within its time counts for nothing; of one address only so many tokens a second are
-//! asked about that turn out to be nobody's, and what is known is answered whatever else comes from there.
+//! Invariants: what it has not said within its time counts for nothing; of one address, and one whose they claim to be, only
+//! so many tokens a second are asked about that turn out to be nobody's, and what is known is answered whatever else comes
+//! from there.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::dispatch::PoolId;
 use crate::gateway::AuthUnavailable;
 
 /// Answers that are remembered, of one kind.
@@ -19,7 +21,7 @@ const MOST: usize = 10_000;
 const AT_ONCE: usize = 16;
 /// How long one waits for its turn.
 const TURN: Duration = Duration::from_secs(5);
-/// Unknown tokens of one address that are asked about at once, and each second from then on.
+/// Unknown tokens of one source that are asked about at once, and each second from then on.
 const BURST: f64 = 20.0;
 const PER_SECOND: f64 = 5.0;
 
@@ -57,17 +59,21 @@ impl<K: Hash + Eq, V: Clone> Remembered<K, V> {
     }
 }
 
+/// Where a token comes from, and the pool whose it claims to be, of which there are only so many: everybody who comes
+/// through a port-forward shares an address.
+pub(super) type Source = (IpAddr, Option<PoolId>);
+
 /// Who may ask the API server now.
 pub(super) struct Turns {
     turns: Semaphore,
-    unknown: Mutex<HashMap<IpAddr, (f64, Instant)>>,
+    unknown: Mutex<HashMap<Source, (f64, Instant)>>,
 }
 
 /// A review's turn. It counts as one of an unknown token unless it turns out to be known.
 pub(super) struct Turn<'a> {
     _permit: SemaphorePermit<'a>,
     turns: &'a Turns,
-    address: Option<IpAddr>,
+    source: Option<Source>,
 }
 
 impl Turns {
@@ -81,9 +87,9 @@ impl Turns {
     /// Waits for a turn.
     ///
     /// # Errors
-    /// Too many unknown tokens from this address, or too much to ask in all.
-    pub(super) async fn take(&self, address: Option<IpAddr>) -> Result<Turn<'_>, AuthUnavailable> {
-        if !self.pay(address, Instant::now()) {
+    /// Too many unknown tokens from there, or too much to ask in all.
+    pub(super) async fn take(&self, source: Option<Source>) -> Result<Turn<'_>, AuthUnavailable> {
+        if !self.pay(source.as_ref(), Instant::now()) {
             let many = "too many tokens that nobody knows came from this address";
             return Err(AuthUnavailable(many.to_owned()));
         }
@@ -95,24 +101,24 @@ impl Turns {
         Ok(Turn {
             _permit: permit,
             turns: self,
-            address,
+            source,
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, (f64, Instant)>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Source, (f64, Instant)>> {
         self.unknown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn pay(&self, address: Option<IpAddr>, now: Instant) -> bool {
-        let Some(address) = address else { return true };
+    fn pay(&self, source: Option<&Source>, now: Instant) -> bool {
+        let Some(source) = source else { return true };
         let mut unknown = self.lock();
         if unknown.len() >= MOST {
             unknown.retain(|_, (left, at)| refilled(*left, *at, now) < BURST);
         }
-        let (left, at) = unknown.get(&address).copied().unwrap_or((BURST, now));
+        let (left, at) = unknown.get(source).copied().unwrap_or((BURST, now));
         let left = refilled(left, at, now);
         let pays = left >= 1.0;
-        unknown.insert(address, (if pays { left - 1.0 } else { left }, now));
+        unknown.insert(source.clone(), (if pays { left - 1.0 } else { left }, now));
         pays
     }
 }
@@ -123,10 +129,10 @@ fn refilled(left: f64, at: Instant, now: Instant) -> f64 {
 }
 
 impl Turn<'_> {
-    /// The token was somebody's: it costs its address nothing.
+    /// The token was somebody's: it costs its source nothing.
     pub(super) fn known(self) {
-        let Some(address) = self.address else { return };
-        if let Some((left, _)) = self.turns.lock().get_mut(&address) {
+        let Some(source) = &self.source else { return };
+        if let Some((left, _)) = self.turns.lock().get_mut(source) {
             *left = (*left + 1.0).min(BURST);
         }
     }
@@ -137,23 +143,25 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn only_unknown_tokens_of_one_address_are_rationed() {
+    async fn only_unknown_tokens_of_one_source_are_rationed() {
         let turns = Turns::new();
-        let (loud, calm) = (
-            Some(IpAddr::from([10, 0, 0, 1])),
-            Some(IpAddr::from([10, 0, 0, 2])),
-        );
+        let loud = Some((IpAddr::from([10, 0, 0, 1]), None));
         for _ in 0..3 * BURST as u32 {
-            turns.take(loud).await.unwrap().known();
+            turns.take(loud.clone()).await.unwrap().known();
         }
         let mut asked = 0;
-        while turns.take(loud).await.is_ok() {
+        while turns.take(loud.clone()).await.is_ok() {
             asked += 1;
         }
         assert!((20..=22).contains(&asked), "{asked}");
-        turns.take(calm).await.unwrap();
+        for calm in [
+            (IpAddr::from([10, 0, 0, 2]), None),
+            (IpAddr::from([10, 0, 0, 1]), Some(PoolId::new("miner", "own"))),
+        ] {
+            turns.take(Some(calm)).await.unwrap();
+        }
         let later = Instant::now() + Duration::from_secs(2);
-        assert!(turns.pay(loud, later), "it may again");
+        assert!(turns.pay(loud.as_ref(), later), "it may again");
     }
 
     #[test]

@@ -145,3 +145,59 @@ where
         tracing::warn!(%error, reason, "an event was not written");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use kube::client::Body;
+    use serde_json::Value;
+
+    use super::*;
+
+    /// An API server that notes what it is called with, and takes it.
+    fn api_server(calls: &Arc<Mutex<Vec<(http::Method, Value)>>>) -> Client {
+        let calls = Arc::clone(calls);
+        let service = tower::service_fn(move |request: http::Request<Body>| {
+            let calls = Arc::clone(&calls);
+            async move {
+                let method = request.method().clone();
+                let body = request.into_body().collect_bytes().await?;
+                let object: Value = serde_json::from_slice(&body)?;
+                calls.lock().unwrap().push((method, object));
+                Ok::<_, tower::BoxError>(http::Response::new(Body::from(body.to_vec())))
+            }
+        });
+        Client::new(service, "default")
+    }
+
+    #[tokio::test]
+    async fn what_is_said_anew_is_an_event_of_its_own_and_what_was_said_is_counted() {
+        let calls = Arc::default();
+        let events = Events::new(api_server(&calls), Reporter::from(MANAGER));
+        let about = k8s_openapi::api::core::v1::ObjectReference {
+            namespace: Some("default".to_owned()),
+            ..Default::default()
+        };
+        let notes = ["slice 0 by a: no", "slice 2 by b: no", "slice 0 by a: no"];
+        for note in notes {
+            let event = Event {
+                type_: EventType::Warning,
+                reason: "InvalidProof".to_owned(),
+                note: Some(note.to_owned()),
+                action: "Verify".to_owned(),
+                secondary: None,
+            };
+            let recorder = events.recorder("uid".to_owned(), &event.reason, event.note.as_deref());
+            recorder.publish(&event, &about).await.unwrap();
+        }
+        let calls = calls.lock().unwrap();
+        let said: Vec<_> = calls
+            .iter()
+            .map(|(m, o)| (m.as_str(), o["note"].as_str()))
+            .collect();
+        assert_eq!(said[..2], [("POST", Some(notes[0])), ("POST", Some(notes[1]))]);
+        assert_eq!(said[2].0, "PATCH");
+        assert_eq!(calls[2].1["series"]["count"], 2);
+    }
+}

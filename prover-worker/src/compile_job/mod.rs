@@ -5,9 +5,10 @@
 //! is a failure of the machine, which the operator's Job tries again.
 
 mod client;
+mod progress;
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use zkinfer_crds::Digest;
@@ -59,33 +60,18 @@ enum JobError {
 
 async fn compile_for(client: &Client, scratch: &Path) -> Result<(), JobError> {
     let task = client.task().await?;
-    let (progress, mut lines) = mpsc::unbounded_channel::<String>();
+    let (progress, lines) = mpsc::unbounded_channel::<String>();
     let telling = {
         let client = client.clone();
-        tokio::spawn(async move {
-            let mut last = "fetching the model".to_owned();
-            let started = Instant::now();
-            let mut line = last.clone();
-            loop {
+        tokio::spawn(progress::relay(STILL, lines, move |line| {
+            let client = client.clone();
+            async move {
                 eprintln!("{line}");
                 if let Err(e) = client.progress(line).await {
                     eprintln!("progress was not taken: {e}");
                 }
-                line = match tokio::time::timeout(STILL, lines.recv()).await {
-                    Ok(None) => break,
-                    Ok(Some(mut line)) => {
-                        // Only the latest matters when they come faster than they can be sent.
-                        while let Ok(newer) = lines.try_recv() {
-                            line = newer;
-                        }
-                        last.clone_from(&line);
-                        line
-                    }
-                    // A step that takes long is told from a compiler that hangs or is gone.
-                    Err(_) => format!("{}; at work for {} s", last.trim(), started.elapsed().as_secs()),
-                };
             }
-        })
+        }))
     };
     let srs = match &task.srs {
         _ if !needs_srs(task.proof_system) => None,

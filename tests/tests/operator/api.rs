@@ -361,7 +361,7 @@ async fn an_uploaded_file_may_be_named_in_the_namespace_that_it_was_uploaded_to(
             .args(more)
             .env("KUBECONFIG", world.cluster.kubeconfig()))
     };
-    let large = file("large", &"x".repeat(40 << 20));
+    let large = file("large", &"\0".repeat(40 << 20));
     let done = upload(&large, &[]);
     assert_eq!(done.code, 0, "{}", done.stderr);
     let done = upload(&large, &["--service-account", "editor"]);

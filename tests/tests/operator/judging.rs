@@ -121,9 +121,9 @@ async fn a_model_of_another_version_is_compiled_again_from_the_store_and_its_req
     let claims = artifacts
         .join("requests")
         .join(asked.uid().unwrap())
-        .join("claims/0");
+        .join("claims");
     std::fs::create_dir_all(&claims).unwrap();
-    std::fs::write(claims.join("of-version-1"), "{}").unwrap();
+    std::fs::write(claims.join("0-of-version-1"), "{}").unwrap();
     // Another version starts its compilers under other names.
     let jobs: Api<Job> = Api::namespaced(objects.client.clone(), SYSTEM);
     let of_model = format!("zkinfer.dev/model-uid={}", before.uid().unwrap());

@@ -1,12 +1,9 @@
-//! What is deleted too early or has no room on its volume: nothing of it lasts, and nothing
+//! What is deleted too early, too large to be written, or has no volume or no room on it: nothing of it lasts, and nothing
 //! final comes of what passes.
 
-use std::fs::File;
-use std::io::Write as _;
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Event;
 use kube::api::{DeleteParams, ListParams};
 use serde_json::json;
 use zkinfer_crds::ProofSystem;
@@ -15,6 +12,7 @@ use zkinfer_tests::cluster::{Cluster, can_run, wait_for};
 use zkinfer_tests::measured;
 use zkinfer_tests::operator::{model_ready, peak_resident, phase};
 
+use crate::volume::Volume;
 use crate::world::{LONG, World, digits_request};
 
 /// A container that has no more is killed.
@@ -75,53 +73,13 @@ async fn requests_deleted_while_they_start_leave_nothing() {
     assert!(peak < LIMIT, "{} MiB", peak >> 20);
 }
 
-/// A small volume of memory; it is gone with this, and with the cluster whose folder it is in.
-struct Volume(PathBuf);
-
-impl Volume {
-    fn new(folder: PathBuf) -> Self {
-        std::fs::create_dir_all(&folder).unwrap();
-        let mut mount = Command::new("mount");
-        mount
-            .args(["-t", "tmpfs", "-o", "size=32m", "tmpfs"])
-            .arg(&folder);
-        assert!(mount.status().unwrap().success());
-        Self(folder)
-    }
-
-    fn filler(&self) -> PathBuf {
-        self.0.join("lost+found")
-    }
-
-    /// Writes until there is no room for a byte.
-    fn fill(&self) {
-        let mut file = File::create(self.filler()).unwrap();
-        let error = loop {
-            if let Err(error) = file.write_all(&[0; 4096]) {
-                break error;
-            }
-        };
-        assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
-    }
-
-    fn empty(&self) {
-        std::fs::remove_file(self.filler()).unwrap();
-    }
-}
-
-impl Drop for Volume {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
 #[tokio::test]
 async fn on_a_full_volume_nothing_final_is_said_and_all_goes_on_when_there_is_room() {
     if !can_run() {
         return;
     }
     let cluster = Cluster::api().await.unwrap();
-    let volume = Volume::new(cluster.folder().join("artifacts"));
+    let volume = Volume::new(cluster.folder().join("artifacts"), 32);
     let world = World::on(cluster, &[]).await;
     let objects = world.with_pool("full").await;
     let request = |name: &str| objects.wine_request(name, "wine", &json!({}));
@@ -186,4 +144,128 @@ async fn on_a_full_volume_nothing_final_is_said_and_all_goes_on_when_there_is_ro
     objects.until("later", LONG, model_ready).await.unwrap();
     assert_eq!(ready().await.0, 200);
     assert_eq!(world.operator.metric("zkinfer_store_up", "").await.unwrap(), 1.0);
+}
+
+#[tokio::test]
+async fn while_the_volume_is_away_nothing_final_is_said_and_all_goes_on_when_it_is_back() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new(&[]).await;
+    let objects = world.with_pool("away").await;
+    let (volume, away) = (
+        world.cluster.folder().join("artifacts"),
+        world.cluster.folder().join("away"),
+    );
+    std::fs::rename(&volume, &away).unwrap();
+    // A file where the folder was: nothing can be made there, whoever runs it.
+    std::fs::write(&volume, "").unwrap();
+    let later = objects.model("later", "wine.onnx", 2);
+    world.cluster.apply(&later).await.unwrap();
+    for n in 0..4 {
+        let request = objects.wine_request(&format!("away-{n}"), "wine", &json!({}));
+        world.cluster.apply(&request).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let not_over = async || {
+        let (api, all) = (objects.api::<InferenceRequest>(), ListParams::default());
+        let over = |r: &InferenceRequest| phase(r).is_some_and(RequestPhase::is_over);
+        let over = api.list(&all).await.unwrap().into_iter().find(over);
+        assert!(over.is_none(), "{:?}", over.and_then(|r| r.status));
+        let model = objects.api::<Model>().get("later").await.unwrap();
+        let conditions = model.status.iter().flat_map(|s| s.conditions.clone());
+        let stalled = conditions
+            .into_iter()
+            .any(|c| c.type_ == "Stalled" && c.status == "True");
+        assert!(!stalled && !model_ready(&model), "{:?}", model.status);
+    };
+    not_over().await;
+    assert_eq!(world.operator.metric("zkinfer_store_up", "").await.unwrap(), 0.0);
+
+    std::fs::remove_file(&volume).unwrap();
+    std::fs::rename(&away, &volume).unwrap();
+    for n in 0..4 {
+        let over = objects.over(&format!("away-{n}"), LONG).await.unwrap();
+        assert_eq!(phase(&over), Some(RequestPhase::Succeeded), "{:?}", over.status);
+    }
+    objects.until("later", LONG, model_ready).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_request_beside_which_no_status_fits_is_told_of() {
+    if !can_run() {
+        return;
+    }
+    let world = World::shared().await;
+    let objects = world.with_model("brim").await;
+    let api = objects.api::<InferenceRequest>();
+    // Values of 23 characters each: few, since the API server looks at each. They are sent as text, which is made once.
+    let values = ["-1.2345678901234567e-100"; 58_000].join(",");
+    let create = async |name: &str, padding: usize| {
+        // Annotations may take 256 KiB, the rest is input.
+        let object = json!({
+            "apiVersion": "zkinfer.dev/v1alpha1", "kind": "InferenceRequest",
+            "metadata": { "name": name, "annotations": { "padding": "x".repeat(padding) } },
+            "spec": {
+                "modelRef": { "name": "wine" },
+                "input": { "inline": { "features": { "shape": [1, 58_000], "data": "VALUES" } } },
+            },
+        });
+        let body = object.to_string().replace("\"VALUES\"", &format!("[{values}]"));
+        let call = http::Request::post("/apis/zkinfer.dev/v1alpha1/namespaces/brim/inferencerequests")
+            .header("content-type", "application/json")
+            .body(body.into_bytes())
+            .unwrap();
+        objects.client.request_text(call).await
+    };
+    // The largest that is taken.
+    let (mut taken, mut refused) = (0, 250_000);
+    let mut tries = 0;
+    while refused - taken > 128 {
+        let padding = usize::midpoint(taken, refused);
+        let name = format!("brim-{tries:02}");
+        tries += 1;
+        match create(&name, padding).await {
+            Ok(_) => {
+                taken = padding;
+                api.delete(&name, &DeleteParams::default()).await.unwrap();
+            }
+            Err(error) => {
+                assert!(error.to_string().contains("too large"), "{error}");
+                refused = padding;
+            }
+        }
+    }
+    assert!(
+        taken > 0 && refused < 250_000,
+        "the bound is not between: {taken}"
+    );
+    let events = objects.api::<Event>();
+    let told = async |name: &str| {
+        let of = ListParams::default().fields(&format!("involvedObject.name={name}"));
+        let list = events.list(&of).await.map_err(|e| e.to_string())?.items;
+        let too_large = list.iter().any(|e| e.reason.as_deref() == Some("ObjectTooLarge"));
+        if list.is_empty() {
+            Err("no event")
+        } else {
+            Ok(too_large)
+        }
+        .map_err(str::to_owned)
+    };
+    // From no room for any status to room for that of a request that waits for a pool.
+    let mut ended = 0;
+    for room in [0, 1100, 1250, 1400, 1550] {
+        let name = format!("room-{room}");
+        create(&name, taken - room).await.unwrap();
+        let too_large = wait_for("its event", LONG, async || told(&name).await);
+        let (too_large, at) = (too_large.await.unwrap(), phase(&api.get(&name).await.unwrap()));
+        match room {
+            0 => assert!(too_large && at.is_none(), "{at:?}"),
+            // An event alone, a status of its end, or one that waits.
+            _ => assert!(too_large || at.is_some(), "{name}: {at:?}"),
+        }
+        ended += u32::from(too_large && at == Some(RequestPhase::Failed));
+        api.delete(&name, &DeleteParams::default()).await.unwrap();
+    }
+    assert!(ended > 0, "none ended with the shortest status");
 }

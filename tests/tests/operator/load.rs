@@ -3,6 +3,9 @@
 //! The workers are warm, so the writes are those for requests alone: events and status. Where there are none, a request
 //! adds Jobs. Witness of the writes is the API server's audit log, not what the operator says of itself;
 //! reviews of tokens are calls too, but nothing is written by them.
+//!
+//! The store is in memory: ext4 without a journal, as many test machines have it, looks for an inode that was not freed
+//! in the last seconds, which takes longer than all that the operator does.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,6 +23,7 @@ use zkinfer_tests::measured;
 use zkinfer_tests::operator::{ACCOUNT, peak_resident, phase, pool_ready};
 
 use crate::audit::audited;
+use crate::volume::Volume;
 use crate::world::{LONG, World, digits_request};
 
 const REQUESTS: u32 = 200;
@@ -36,6 +40,7 @@ async fn two_hundred_requests_at_once_all_succeed_within_the_bars() {
     }
     let folder = tempfile::tempdir().unwrap();
     let (cluster, log) = audited(folder.path(), writes()).await;
+    let _store = Volume::new(cluster.folder().join("artifacts"), 256);
     let world = World::on(cluster, &[]).await;
     let objects = world.with_digits("load", ProofSystem::SumcheckWhir).await;
     let spec = json!({ "warm": 1, "parallelism": 1, "resources": { "cpu": "1", "memory": "2Gi" } });

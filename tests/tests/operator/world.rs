@@ -135,26 +135,24 @@ pub fn claims(world: &World, request: &str) -> Vec<Claim> {
     let folder = world.cluster.folder().join("artifacts/requests").join(request);
     let entries = |path: &Path| std::fs::read_dir(path).into_iter().flatten().flatten();
     let mut claims = Vec::new();
-    for slice in entries(&folder.join("claims")) {
-        for file in entries(&slice.path()) {
-            let id = file.file_name().to_string_lossy().into_owned();
-            let json = std::fs::read(file.path()).unwrap_or_default();
-            // One that is being written has another name.
-            let Ok(record) = serde_json::from_slice::<Value>(&json) else {
-                continue;
-            };
-            if id.contains('#') {
-                continue;
-            }
-            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-            claims.push(Claim {
-                slice: record["token"]["slice"].as_u64().unwrap_or_default() as u32,
-                pool: text(&record["token"]["pool"]),
-                worker: text(&record["worker"]),
-                proved: folder.join("proofs").join(slice.file_name()).join(&id).exists(),
-                id,
-            });
-        }
+    for file in entries(&folder.join("claims")) {
+        let name = file.file_name().to_string_lossy().into_owned();
+        let json = std::fs::read(file.path()).unwrap_or_default();
+        // One that is being written has another name.
+        let Ok(record) = serde_json::from_slice::<Value>(&json) else {
+            continue;
+        };
+        let Some((slice, id)) = name.split_once('-').filter(|_| !name.contains('#')) else {
+            continue;
+        };
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        claims.push(Claim {
+            slice: slice.parse().unwrap(),
+            pool: text(&record["token"]["pool"]),
+            worker: text(&record["worker"]),
+            proved: folder.join("proofs").join(&name).exists(),
+            id: id.to_owned(),
+        });
     }
     claims
 }

@@ -4,6 +4,7 @@
 //! Coefficients and indices stand in it by SHA-256 of their number and little-endian bytes.
 
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 use zkinfer_crds::Digest;
 
 use super::logup::Blocks;
@@ -15,6 +16,8 @@ use crate::relations::{Product, Relation, SliceRelations, SliceTensor};
 
 /// Raised when the argument changes, so that keys and statements of different versions differ.
 const VERSION: u8 = 2;
+/// Bytes of a list that are hashed at once.
+const HASHED_AT_ONCE: usize = 8192;
 
 #[derive(Serialize)]
 struct TensorDescription {
@@ -234,13 +237,18 @@ fn geometry(map: &LinearMap) -> MapDescription {
     }
 }
 
-fn digest<const N: usize>(items: impl Iterator<Item = [u8; N]>) -> Digest {
-    let mut bytes = vec![0; 8];
-    let mut count = 0u64;
+/// The number of items, then the items; hashed as they come, since a layer's weights fill 32 MiB.
+fn digest<const N: usize>(items: impl Iterator<Item = [u8; N]> + Clone) -> Digest {
+    let mut hash = Sha256::new();
+    hash.update((items.clone().count() as u64).to_le_bytes());
+    let mut buffer = Vec::with_capacity(HASHED_AT_ONCE + N);
     for item in items {
-        bytes.extend(item);
-        count += 1;
+        buffer.extend_from_slice(&item);
+        if buffer.len() >= HASHED_AT_ONCE {
+            hash.update(&buffer);
+            buffer.clear();
+        }
     }
-    bytes[..8].copy_from_slice(&count.to_le_bytes());
-    Digest::of(&bytes)
+    hash.update(&buffer);
+    Digest::new(hash.finalize().into())
 }

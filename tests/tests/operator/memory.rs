@@ -1,0 +1,171 @@
+//! Compiled models in the operator's memory: within its budget, in turn, and whoever does not fit is told.
+
+use std::process::Command;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+use zkinfer_crds::k8s::{Model, RequestPhase, find_condition};
+use zkinfer_tests::cluster::can_run;
+use zkinfer_tests::local::{program, run};
+use zkinfer_tests::operator::{Objects, model_ready, peak_resident, phase, pool_ready};
+use zkinfer_tests::{measured, onnx};
+
+use crate::world::{LONG, World};
+
+/// A container that has no more is killed.
+const LIMIT: u64 = 512 << 20;
+
+fn why_not_ready(model: &Model) -> (String, String) {
+    let conditions = model
+        .status
+        .iter()
+        .flat_map(|s| s.conditions.clone())
+        .collect::<Vec<_>>();
+    find_condition(&conditions, "Ready")
+        .map_or_else(Default::default, |c| (c.reason.clone(), c.message.clone()))
+}
+
+#[tokio::test]
+async fn models_take_turns_in_the_memory_that_there_is() {
+    if !can_run() {
+        return;
+    }
+    // Room for one of these, and for no two.
+    let world = World::new(&["--model-memory=7Mi"]).await;
+    let objects = Objects::new(&world.cluster, "turns").await.unwrap();
+    for (slices, name) in ["one", "two", "three"].iter().enumerate() {
+        let model = objects.model(name, "wine.onnx", slices as u32 + 1);
+        world.cluster.apply(&model).await.unwrap();
+    }
+    world
+        .cluster
+        .apply(&objects.pool("own", &json!({})))
+        .await
+        .unwrap();
+    for name in ["one", "two", "three"] {
+        objects.until(name, LONG, model_ready).await.unwrap();
+    }
+    objects.until("own", LONG, pool_ready).await.unwrap();
+    for (n, model) in ["one", "two", "one", "three"].iter().enumerate() {
+        let name = format!("{model}-{n}");
+        world
+            .cluster
+            .apply(&objects.wine_request(&name, model, &json!({})))
+            .await
+            .unwrap();
+        let over = objects.over(&name, LONG).await.unwrap();
+        assert_eq!(phase(&over), Some(RequestPhase::Succeeded), "{:?}", over.status);
+        let bytes = world
+            .operator
+            .metric("zkinfer_model_memory_bytes", "")
+            .await
+            .unwrap();
+        assert!(bytes > 0.0 && bytes <= f64::from(7 << 20), "{bytes}");
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_is_too_large_for_the_operator_says_so_and_others_are_served() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new(&["--model-memory=4Mi"]).await;
+    let objects = Objects::new(&world.cluster, "large").await.unwrap();
+    world
+        .cluster
+        .apply(&objects.model("wine", "wine.onnx", 1))
+        .await
+        .unwrap();
+    let told = |m: &Model| why_not_ready(m).0 == "TooLargeForOperator";
+    let model = objects.until("wine", LONG, told).await.unwrap();
+    let (_, message) = why_not_ready(&model);
+    assert!(
+        message.contains("4 MiB") && message.contains("--model-memory="),
+        "{message}"
+    );
+}
+
+/// A file of 54.8 MB, for input `x` of [`WIDTH`] values: four layers as large as layers may be.
+fn large_model(seed: u32) -> Vec<u8> {
+    let mut state = seed;
+    let mut weight = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (f64::from(state) / f64::from(u32::MAX) - 0.5) as f32 * 0.08
+    };
+    let values: Vec<Vec<f32>> = (0..4)
+        .map(|_| std::iter::repeat_with(&mut weight).take(WIDTH * WIDTH).collect())
+        .collect();
+    let (width, names) = (WIDTH as u64, ["a", "b", "c", "d"]);
+    let sizes = [width, width];
+    let weights: Vec<onnx::Weights<'_>> = names
+        .iter()
+        .zip(&values)
+        .map(|(name, values)| (*name, &sizes[..], &values[..]))
+        .collect();
+    let nodes: &[(&str, &[&str], &str)] = &[
+        ("MatMul", &["x", "a"], "ha"),
+        ("Relu", &["ha"], "ra"),
+        ("MatMul", &["ra", "b"], "hb"),
+        ("Relu", &["hb"], "rb"),
+        ("MatMul", &["rb", "c"], "hc"),
+        ("Relu", &["hc"], "rc"),
+        ("MatMul", &["rc", "d"], "y"),
+    ];
+    let row = [1, width];
+    onnx::file(nodes, &weights, &[("x", &row)], &[("y", &row)])
+}
+
+const WIDTH: usize = 1850;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_models_of_54_megabytes_are_compiled_and_answer_in_turn() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new(&[]).await;
+    let objects = Objects::new(&world.cluster, "three").await.unwrap();
+    let pool = json!({ "resources": { "cpu": "1", "memory": "3Gi" }, "parallelism": 1, "warm": 1 });
+    world.cluster.apply(&objects.pool("own", &pool)).await.unwrap();
+    let began = Instant::now();
+    for seed in 0..3 {
+        let file = world.cluster.folder().join(format!("large-{seed}.onnx"));
+        std::fs::write(&file, large_model(seed)).unwrap();
+        let uploaded = run(Command::new(program("operator"))
+            .args(["upload", "-n", "three", "--gateway", &world.operator.gateway])
+            .arg(&file)
+            .env("KUBECONFIG", world.cluster.kubeconfig()));
+        assert_eq!(uploaded.code, 0, "{}", uploaded.stderr);
+        std::fs::remove_file(file).unwrap();
+        let spec = json!({
+            "source": { "artifact": uploaded.stdout.trim() }, "proofSystem": "SumcheckWhir",
+        });
+        let model = objects.object("Model", &format!("large-{seed}"), &spec);
+        world.cluster.apply(&model).await.unwrap();
+    }
+    for seed in 0..3 {
+        let name = format!("large-{seed}");
+        objects.until(&name, 4 * LONG, model_ready).await.unwrap();
+    }
+    let compiled = began.elapsed();
+    let input: Vec<Value> = (0..WIDTH).map(|n| json!((n % 7) as f64 / 8.0 - 0.375)).collect();
+    let began = Instant::now();
+    for turn in 0..6 {
+        let name = format!("turn-{turn}");
+        let spec = json!({
+            "modelRef": { "name": format!("large-{}", turn % 3) },
+            "input": { "inline": { "x": { "shape": [1, WIDTH], "data": input } } },
+        });
+        let request = objects.object("InferenceRequest", &name, &spec);
+        world.cluster.apply(&request).await.unwrap();
+        let over = objects.over(&name, 2 * LONG).await.unwrap();
+        assert_eq!(phase(&over), Some(RequestPhase::Succeeded), "{:?}", over.status);
+    }
+    let peak = peak_resident(world.operator.pid().unwrap()).unwrap();
+    measured(format_args!(
+        "three models of 54 MB were compiled in {:.0} s and answered six requests in {:.0} s, by an operator of at most {} MiB",
+        compiled.as_secs_f64(),
+        began.elapsed().as_secs_f64(),
+        peak >> 20
+    ));
+    assert!(peak < LIMIT, "{} MiB", peak >> 20);
+}
