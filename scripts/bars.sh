@@ -20,11 +20,11 @@ if [ "$(uname -m)" = x86_64 ] && has avx2 bmi1 bmi2 f16c fma abm movbe; then
 fi
 target=${CARGO_TARGET_DIR:-target}
 if [ -z "$build" ]; then
-    cargo build --profile dist --locked --workspace --bins
+    cargo build --profile dist --locked --workspace --bin bars --bin prover-worker
     exec "$target/dist/bars" "$@"
 fi
 # The flags and the folder of scripts/images.sh, which compiles the same.
 export CARGO_TARGET_DIR=$target/$build
 CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-C target-cpu=$build -C target-feature=+crt-static" \
-    cargo build --profile dist --locked --workspace --bins --target x86_64-unknown-linux-gnu
+    cargo build --profile dist --locked --workspace --bin bars --bin prover-worker --target x86_64-unknown-linux-gnu
 exec "$CARGO_TARGET_DIR/x86_64-unknown-linux-gnu/dist/bars" "$@"
