@@ -10,6 +10,11 @@ const ALONE: SlicingOptions = SlicingOptions::at_least(1);
 
 /// A graph of nodes one after the other, none of which fuses with the next.
 fn chain(nodes: usize) -> IntGraph {
+    chain_of(nodes, [2, 3])
+}
+
+/// A [`chain`] on images of this size.
+fn chain_of(nodes: usize, [height, width]: [i64; 2]) -> IntGraph {
     let name = |at: usize| match at {
         0 => "x".to_owned(),
         _ if at == nodes => "y".to_owned(),
@@ -17,7 +22,7 @@ fn chain(nodes: usize) -> IntGraph {
     };
     let ints = crate::graph::tests::ints;
     let window = [ints("kernel_shape", &[1, 3]), ints("pads", &[0, 1, 0, 1])];
-    let onnx = (0..nodes).fold(crate::graph::tests::Onnx::new(&[1, 1, 2, 3]), |onnx, at| {
+    let onnx = (0..nodes).fold(crate::graph::tests::Onnx::new(&[1, 1, height, width]), |onnx, at| {
         onnx.node("MaxPool", &[&name(at)], &name(at + 1), window.to_vec())
     });
     let float = import(&onnx.bytes()).unwrap();
@@ -84,4 +89,14 @@ fn cutting_takes_ten_times_as_long_for_ten_times_the_nodes() {
         many.0
     );
     assert!(many.1 < 20 * few.1);
+}
+
+#[test]
+fn a_node_that_no_circuit_holds_is_named_and_no_cut_is_proposed() {
+    let graph = chain_of(1, [1024, 1024]);
+    let said = plan(&graph, ProofSystem::Halo2Kzg, ALONE).unwrap_err().to_string();
+    let node = format!("node `{}` alone needs", graph.nodes[0].name);
+    for words in [&node, "no cut helps", "--proof-system"] {
+        assert!(said.contains(words), "{said}");
+    }
 }
