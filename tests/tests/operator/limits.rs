@@ -10,7 +10,7 @@ use zkinfer_crds::ProofSystem;
 use zkinfer_crds::k8s::{InferenceRequest, Model, RequestPhase, find_condition};
 use zkinfer_tests::cluster::{Cluster, can_run, wait_for};
 use zkinfer_tests::measured;
-use zkinfer_tests::operator::{model_ready, peak_resident, phase};
+use zkinfer_tests::operator::{Objects, model_ready, peak_resident, phase};
 
 use crate::volume::Volume;
 use crate::world::{LONG, World, digits_request};
@@ -73,6 +73,16 @@ async fn requests_deleted_while_they_start_leave_nothing() {
     assert!(peak < LIMIT, "{} MiB", peak >> 20);
 }
 
+/// The Model is not ready, and nobody says that it stays so.
+async fn waits(objects: &Objects, name: &str) {
+    let model = objects.api::<Model>().get(name).await.unwrap();
+    let conditions = model.status.iter().flat_map(|s| &s.conditions);
+    let stalled = conditions
+        .into_iter()
+        .any(|c| c.type_ == "Stalled" && c.status == "True");
+    assert!(!stalled && !model_ready(&model), "{:?}", model.status);
+}
+
 #[tokio::test]
 async fn on_a_full_volume_nothing_final_is_said_and_all_goes_on_when_there_is_room() {
     if !can_run() {
@@ -129,12 +139,7 @@ async fn on_a_full_volume_nothing_final_is_said_and_all_goes_on_when_there_is_ro
         );
         assert!(!bad, "{name}: {:?}", request.status);
     }
-    let model = objects.api::<Model>().get("later").await.unwrap();
-    let conditions = model.status.iter().flat_map(|s| s.conditions.clone());
-    let stalled = conditions
-        .into_iter()
-        .any(|c| c.type_ == "Stalled" && c.status == "True");
-    assert!(!stalled && !model_ready(&model), "{:?}", model.status);
+    waits(&objects, "later").await;
 
     volume.empty();
     for name in ["during-1", "during-2", "meanwhile"] {
@@ -167,19 +172,11 @@ async fn while_the_volume_is_away_nothing_final_is_said_and_all_goes_on_when_it_
         world.cluster.apply(&request).await.unwrap();
     }
     tokio::time::sleep(Duration::from_secs(10)).await;
-    let not_over = async || {
-        let (api, all) = (objects.api::<InferenceRequest>(), ListParams::default());
-        let over = |r: &InferenceRequest| phase(r).is_some_and(RequestPhase::is_over);
-        let over = api.list(&all).await.unwrap().into_iter().find(over);
-        assert!(over.is_none(), "{:?}", over.and_then(|r| r.status));
-        let model = objects.api::<Model>().get("later").await.unwrap();
-        let conditions = model.status.iter().flat_map(|s| s.conditions.clone());
-        let stalled = conditions
-            .into_iter()
-            .any(|c| c.type_ == "Stalled" && c.status == "True");
-        assert!(!stalled && !model_ready(&model), "{:?}", model.status);
-    };
-    not_over().await;
+    let (api, all) = (objects.api::<InferenceRequest>(), ListParams::default());
+    let over = |r: &InferenceRequest| phase(r).is_some_and(RequestPhase::is_over);
+    let over = api.list(&all).await.unwrap().into_iter().find(over);
+    assert!(over.is_none(), "{:?}", over.and_then(|r| r.status));
+    waits(&objects, "later").await;
     assert_eq!(world.operator.metric("zkinfer_store_up", "").await.unwrap(), 0.0);
 
     std::fs::remove_file(&volume).unwrap();

@@ -4,7 +4,7 @@
 //! adds Jobs. Witness of the writes is the API server's audit log, not what the operator says of itself;
 //! reviews of tokens are calls too, but nothing is written by them.
 //!
-//! The store is in memory: ext4 without a journal, as many test machines have it, looks for an inode that was not freed
+//! The store is in memory: ext4 without a journal looks for an inode that was not freed
 //! in the last seconds, which takes longer than all that the operator does.
 
 use std::collections::BTreeMap;
