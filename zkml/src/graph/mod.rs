@@ -17,6 +17,7 @@ pub mod npy;
 pub mod other_file;
 pub mod quantise;
 pub mod scale;
+pub mod table;
 pub mod tensor_file;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -32,5 +33,6 @@ pub use ir::{
 pub use named::Inputs;
 pub use quantise::{QuantiseError, apply};
 pub use scale::{Profile, QuantisationPlan, TensorScale};
+pub use table::{Table, TableError};
 pub use tensor_file::{FloatInput, InputError, dequantise, quantise_input, relative_error};
 pub use validate::GraphError;

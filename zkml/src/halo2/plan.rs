@@ -267,7 +267,8 @@ pub(super) fn normal_forms(
                 forms.push(Arc::new(form));
                 (output, made)
             }
-            Relation::Product { output, .. }
+            Relation::Table { index: output, .. }
+            | Relation::Product { output, .. }
             | Relation::Read { output, .. }
             | Relation::Permutation { output, .. } => {
                 return Err(LayoutError::Unsupported { output: output.0 });
@@ -428,7 +429,10 @@ impl Plan {
             }
             Relation::Range { .. } | Relation::Requantised { .. } => {}
             // They were refused with the normal forms.
-            Relation::Product { .. } | Relation::Read { .. } | Relation::Permutation { .. } => {}
+            Relation::Product { .. }
+            | Relation::Read { .. }
+            | Relation::Permutation { .. }
+            | Relation::Table { .. } => {}
         }
     }
 

@@ -128,6 +128,22 @@ fn check_one<'v>(
             let expected: Vec<_> = get(*index)?.iter().map(read).collect();
             expect(*output, get(*output)?, &expected)
         }
+        Relation::Table {
+            table,
+            index,
+            outputs,
+        } => {
+            if outputs.len() != table.columns.len() {
+                return Err(CheckError::Tensor(*index));
+            }
+            let x = get(*index)?;
+            for (column, output) in table.columns.iter().zip(outputs) {
+                let entry = |&i: &i64| table.row(i).map(|row| column[row]);
+                let expected: Vec<_> = x.iter().map(entry).collect();
+                expect(*output, get(*output)?, &expected)?;
+            }
+            Ok(())
+        }
         Relation::Permutation { input, output } => {
             let ascending = |values: &[i64]| {
                 let mut values = values.to_vec();

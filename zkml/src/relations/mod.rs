@@ -12,6 +12,7 @@
 //! | [`Relation::Wired`] | `z[t] = x[source[t]]` |
 //! | [`Relation::Product`] | as [`Relation::Requantised`], where `acc` is a product of two tensors: element by element, or of matrices |
 //! | [`Relation::Read`] | `z[t] = x[i[t]]`, where the indices `i` are a tensor of the slice, each inside `x` |
+//! | [`Relation::Table`] | `z_c[t] = T_c[x[t]]`: each index is one of the table's, each output the entry of its column there |
 //! | [`Relation::Permutation`] | `z` has the values of `x`, each as often, in any order |
 //!
 //! Why these suffice: the integers are exact. Given the inputs, each relation has exactly one output that
@@ -34,7 +35,9 @@ pub use check::{CheckError, check};
 pub use limbs::{LimbPlan, limb_widths};
 pub use lower::{LowerError, lower};
 
-use crate::graph::{IntRange, LinearMap, Requantise, TensorId};
+use std::sync::Arc;
+
+use crate::graph::{IntRange, LinearMap, Requantise, Table, TensorId};
 
 /// One claim between integer tensors.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +105,15 @@ pub enum Relation {
         input: TensorId,
         /// The tensor made.
         output: TensorId,
+    },
+    /// `z_c[t] = T_c[x[t]]`. An index that is none of the table's has no output.
+    Table {
+        /// The rows.
+        table: Arc<Table>,
+        /// The tensor of indices: its range holds exactly the table's.
+        index: TensorId,
+        /// The tensors made: as many as the table has columns.
+        outputs: Vec<TensorId>,
     },
     /// `z[t] = x[source[t]]`.
     Wired {

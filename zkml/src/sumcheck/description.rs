@@ -90,6 +90,11 @@ enum RelationDescription<'a> {
         input: TensorId,
         output: TensorId,
     },
+    Table {
+        table: Digest,
+        index: TensorId,
+        outputs: &'a [TensorId],
+    },
 }
 
 /// The key's bytes. Where tensors, columns, lookups and claims stand follows from the rest by this program's code; its digest
@@ -183,6 +188,15 @@ fn relation(relation: &Relation) -> RelationDescription<'_> {
             input: *input,
             index: *index,
             output: *output,
+        },
+        Relation::Table {
+            table,
+            index,
+            outputs,
+        } => RelationDescription::Table {
+            table: table.digest(),
+            index: *index,
+            outputs,
         },
         Relation::Permutation { input, output } => RelationDescription::Permutation {
             input: *input,

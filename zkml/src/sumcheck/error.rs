@@ -48,6 +48,12 @@ pub enum LayoutError {
         /// The tensor's id.
         tensor: u32,
     },
+    /// A relation that this proof system does not prove.
+    #[error("tensor {tensor}: no such relation is proved by SumcheckWhir")]
+    Unsupported {
+        /// The tensor that it reads.
+        tensor: u32,
+    },
     /// Accumulators, or what the limbs can express, do not stay below 2^62.
     #[error("tensor {output}: accumulators of {bits} bits are too wide for this proof system")]
     Wide {

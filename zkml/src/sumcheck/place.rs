@@ -194,6 +194,7 @@ impl Builder {
                 windows,
                 output,
             } => self.place_maximum(shapes, *input, *range, windows, *output),
+            Relation::Table { index, .. } => Err(LayoutError::Unsupported { tensor: index.0 }),
             Relation::Permutation { input, output } => {
                 self.make_with_values_of(shapes, *output, *input)?;
                 Ok(Step::Multiset(Multiset::Permutation {

@@ -258,6 +258,7 @@ fn lengths(relations: &SliceRelations) -> Result<BTreeMap<TensorId, usize>, Layo
                 }
             }
             Relation::Permutation { input, output } => (output, len(input)?),
+            Relation::Table { index, .. } => return Err(LayoutError::Unsupported { tensor: index.0 }),
             Relation::Read { input, index, output } => {
                 len(input)?;
                 (output, len(index)?)

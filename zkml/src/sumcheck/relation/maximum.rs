@@ -100,6 +100,7 @@ pub(super) fn work(plan: &Plan, step: &Maximum, relation: &Relation) -> Work {
         | Relation::Product { .. }
         | Relation::Read { .. }
         | Relation::Permutation { .. }
+        | Relation::Table { .. }
         | Relation::Wired { .. } => 0,
     };
     let (from, to) = (values(plan, step.input), values(plan, step.output));

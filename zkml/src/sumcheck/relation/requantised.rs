@@ -95,6 +95,7 @@ pub(super) fn work(plan: &Plan, step: &Requantised, relation: &Relation) -> Work
         | Relation::Maximum { .. }
         | Relation::Read { .. }
         | Relation::Permutation { .. }
+        | Relation::Table { .. }
         | Relation::Wired { .. } => Work::default(),
     };
     [own, accumulator].into_iter().sum()

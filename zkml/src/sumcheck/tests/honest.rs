@@ -392,6 +392,10 @@ fn spoil(slice: &mut SliceRelations, rng: &mut impl Rng) {
             _ => windows[0] = vec![n; n.min(9000) as usize],
         },
         Relation::Read { input, index, .. } => *[input, index][rng.gen_range(0..2)] = id,
+        Relation::Table { index, outputs, .. } => match rng.gen_range(0..2) {
+            0 => *index = id,
+            _ => outputs.clear(),
+        },
         Relation::Permutation { input, output } => *[input, output][rng.gen_range(0..2)] = id,
         Relation::Wired { input, source, .. } => match rng.gen_range(0..2) {
             0 => *input = id,
