@@ -43,7 +43,7 @@ fn main() -> std::process::ExitCode {
 fn be_silent_of_the_reader() {
     let tell = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if !zkml::graph::import::reader_at_work() {
+        if !zkml_compile::import::reader_at_work() {
             tell(panic);
         }
     }));

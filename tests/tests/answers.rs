@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 use zkinfer_crds::ProofSystem;
 use zkinfer_tests::local::{LocalRuns, Objects, Ran, model_file, program, repository, run};
 use zkml::accuracy::top1;
-use zkml::compile::{CompileOptions, plan};
-use zkml::float_model::FloatModel;
 use zkml::graph::Profile;
 use zkml::graph::tensor_file::{FloatInput, dequantise, quantise_input, read_npy};
-use zkml::slice::SlicingOptions;
+use zkml_compile::compile::{CompileOptions, plan};
+use zkml_compile::float_model::FloatModel;
+use zkml_compile::slice::SlicingOptions;
 
 /// Runs a command of a status as a person would: by a shell that finds the programs.
 fn shell(line: &str) -> Ran {

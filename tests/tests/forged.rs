@@ -13,11 +13,12 @@ use rand::rngs::OsRng;
 use serde_json::Value;
 use zkinfer_crds::{ClaimId, Digest, Identity, ProofSystem, RequestUid, SliceIndex};
 use zkinfer_tests::local::{LocalRuns, Ran, model_file, program, run};
-use zkml::compile::{CompileOptions, Compiled, Plan, Sample, compile, plan};
-use zkml::graph::{Inputs, quantise, quantise_input};
+use zkml::graph::{Inputs, quantise_input};
 use zkml::halo2::SrsSource;
 use zkml::receipt::ReceiptBuilder;
-use zkml::slice::SlicingOptions;
+use zkml_compile::compile::{CompileOptions, Compiled, Plan, Sample, compile, plan};
+use zkml_compile::quantise;
+use zkml_compile::slice::SlicingOptions;
 
 const REQUEST: &str = "09090909-0909-0909-0909-090909090909";
 
@@ -49,7 +50,7 @@ fn with_input_exponent(honest: &Plan, exponent: i16) -> Plan {
     }
     forged.graph = quantise::apply(&forged.float, &forged.quantisation).unwrap();
     let options = SlicingOptions::at_least(1);
-    forged.slices = zkml::slice::plan(&forged.graph, forged.proof_system, options).unwrap();
+    forged.slices = zkml_compile::slice::plan(&forged.graph, forged.proof_system, options).unwrap();
     forged.error_budget_millionths = u32::MAX;
     forged
 }

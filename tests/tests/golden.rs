@@ -7,11 +7,11 @@ use zkinfer_crds::{Digest, ProofSystem};
 use zkinfer_tests::local::model_file;
 use zkml::backend::Parameters;
 use zkml::canonical;
-use zkml::compile::{CompileOptions, Sample, compile, plan};
 use zkml::graph::{Profile, tensor_file::read_npy};
 use zkml::halo2::SrsSource;
-use zkml::slice::SlicingOptions;
 use zkml::sumcheck::Key;
+use zkml_compile::compile::{CompileOptions, Sample, compile, plan};
+use zkml_compile::slice::SlicingOptions;
 
 /// A model with its calibration data, as the examples of manifests/ have them.
 const MODELS: [(&str, &str); 3] = [

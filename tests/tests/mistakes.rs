@@ -1,6 +1,6 @@
 //! What people do wrong with the programs, and what they are told: each row is a mistake and the words that name it and the
 //! way out. Those that need a cluster are in `operator/mistakes.rs`; models in forms that are not supported in
-//! `zkml/src/graph/tests/words.rs`.
+//! `zkml/compile/src/tests/words.rs`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -15,7 +15,7 @@ use zkinfer_crds::float_wire::{
 };
 use zkinfer_crds::{Digest, ProofSystem};
 use zkinfer_tests::local::{model_file, program};
-use zkml::compile::{CompileOptions, compile, plan};
+use zkml_compile::compile::{CompileOptions, compile, plan};
 
 const TIME: Duration = Duration::from_secs(20);
 /// The wine model's input.
@@ -153,8 +153,8 @@ fn a_model_is_loaded_once_and_answers_as_its_file_says() {
     let (mut client, wine) = (server.client(), wine());
     assert_eq!(client.evaluate(&wine, &[1, 13], &WINE).0, Answer::Unknown);
     assert_eq!(client.load(&wine), Answer::Loaded);
-    let float = zkml::graph::import(&wine.onnx).unwrap();
-    let reference = zkml::float_model::FloatModel::read(&wine.onnx).unwrap();
+    let float = zkml_compile::import::import(&wine.onnx).unwrap();
+    let reference = zkml_compile::float_model::FloatModel::read(&wine.onnx).unwrap();
     let expected = reference.outputs_of(&float, &[WINE.to_vec()]).unwrap();
     assert_eq!(expected[0].len(), 3);
     assert_eq!(client.outputs(&wine, &[1, 13], &WINE), expected);

@@ -18,7 +18,7 @@ use zkinfer_crds::wire::{
 use zkinfer_crds::{ClaimId, Digest, Identity, ParameterId, ProofSystem, RequestUid, SliceIndex};
 use zkinfer_tests::local::{model_file, program};
 use zkml::canonical::{self, Integers};
-use zkml::compile::{CompileOptions, compile, plan};
+use zkml_compile::compile::{CompileOptions, compile, plan};
 
 /// Path and body of the next call.
 fn call(stream: &TcpStream) -> (String, Vec<u8>) {

@@ -7,6 +7,14 @@
 /// The greatest error that is accepted unless somebody says otherwise, in millionths: 1 %.
 pub const DEFAULT_MAX_ERROR_MILLIONTHS: u32 = 10_000;
 
+/// Off by more than this share of its greatest float value a tensor is coarse on an input. One number for all profiles: the
+/// profile is the manifest's.
+pub const COARSE: f64 = 0.125;
+
+/// How many times the judge's greatest error the coarse tensors alone may put the answer off, where the rest brings it
+/// back. Once is what an answer may be off, once more is rounding elsewhere, and the double of that leaves room for chance.
+pub const CANCELLED: f64 = 4.0;
+
 /// What a judge accepts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {

@@ -1,4 +1,4 @@
-//! The proving engine: ONNX → integer graph → slices → circuits → keys → proofs → receipts, and their verifiers.
+//! The proving engine: integer graph → relations → keys → proofs → receipts, and their verifiers.
 //!
 //! Invariants of the whole crate:
 //! - It knows no Kubernetes, no HTTP, no clock and no environment: every function is one of its arguments.
@@ -9,18 +9,13 @@
 pub mod accuracy;
 pub mod backend;
 pub mod canonical;
-pub mod compile;
 pub mod envelope;
-pub mod fidelity;
-pub mod float_model;
 pub mod graph;
 pub mod halo2;
 pub mod manifest;
-pub mod progress;
 pub mod proof;
-pub mod qualify;
+pub mod qualification;
 pub mod receipt;
 pub mod relations;
-pub mod slice;
 pub mod statement;
 pub mod sumcheck;

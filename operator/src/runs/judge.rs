@@ -3,8 +3,7 @@
 //! Invariant: what passes here passes `prover-worker verify` with the flags that [`Judgement::flags`] names: the bound
 //! here is 1 % less than the one that is told.
 
-use zkml::accuracy::{Answer, DEFAULT_MAX_ERROR_MILLIONTHS, Rule, judge, output_error};
-use zkml::fidelity::CANCELLED;
+use zkml::accuracy::{Answer, CANCELLED, DEFAULT_MAX_ERROR_MILLIONTHS, Rule, judge, output_error};
 
 use crate::reference::FloatAnswer;
 

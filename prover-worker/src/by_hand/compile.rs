@@ -10,8 +10,8 @@ use zkinfer_crds::ProofSystem;
 use zkinfer_crds::compile_report::{CompileOutcome, CompileReport, CompiledSlice, Halo2Files};
 use zkinfer_crds::wire::BlobRef;
 use zkml::backend::{Setup, Size, needs_srs};
-use zkml::compile::{CompileError, Compiled, Plan, compile};
 use zkml::halo2::SrsSource;
+use zkml_compile::compile::{CompileError, Compiled, Plan, compile};
 
 use super::model;
 use super::progress::telling;

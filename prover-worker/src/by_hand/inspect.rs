@@ -5,10 +5,10 @@ use std::time::Instant;
 use serde_json::json;
 use zkinfer_crds::ProofSystem;
 use zkml::backend::Size;
-use zkml::compile::{CompileError, Plan};
 use zkml::graph::Op;
-use zkml::progress::Listener;
-use zkml::slice::{self, SliceError, SlicePlan};
+use zkml_compile::compile::{CompileError, Plan};
+use zkml_compile::progress::Listener;
+use zkml_compile::slice::{self, SliceError, SlicePlan};
 
 use super::model;
 use super::progress::telling;

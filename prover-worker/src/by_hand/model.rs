@@ -2,12 +2,12 @@
 
 use zkinfer_crds::ProofSystem;
 use zkinfer_crds::compile_report::{Accuracy, CompileFailure, FailureKind, UnsupportedOp};
-use zkml::compile::{CompileError, CompileOptions, Plan, Sample, plan_telling};
-use zkml::graph::CalibrateError;
-use zkml::graph::import::ImportError;
 use zkml::graph::tensor_file::FloatInput;
-use zkml::progress::Listener;
-use zkml::slice::{SliceError, SlicePlan, SlicingOptions};
+use zkml_compile::calibrate::CalibrateError;
+use zkml_compile::compile::{CompileError, CompileOptions, Plan, Sample, plan_telling};
+use zkml_compile::import::ImportError;
+use zkml_compile::progress::Listener;
+use zkml_compile::slice::{SliceError, SlicePlan, SlicingOptions};
 
 use crate::args::ModelArgs;
 use crate::exit::UsageError;

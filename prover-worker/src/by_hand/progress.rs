@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use zkml::progress::{Listener, Progress, Stage};
+use zkml_compile::progress::{Listener, Progress, Stage};
 
 /// Between two lines.
 const EVERY: Duration = Duration::from_secs(5);

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use zkml::qualify::{Qualification, qualify};
+use zkml::qualification::Qualification;
+use zkml_compile::qualify::qualify;
 
 use crate::args::{Format, QualifyArgs};
 use crate::exit::{Exit, UsageError, say};

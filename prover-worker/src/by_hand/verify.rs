@@ -6,8 +6,9 @@ use serde_json::json;
 use zkinfer_crds::Digest;
 use zkml::graph::dequantise;
 use zkml::halo2::{SrsSource, VerifierSrs, development_srs_digest};
-use zkml::qualify::Qualification;
+use zkml::qualification::Qualification;
 use zkml::receipt::{Against, Expected, Outcome, Receipt, Report, Verification, verify_decoded};
+use zkml_compile::verify::OnnxModel;
 
 use crate::args::{Format, VerifyArgs};
 use crate::exit::{Exit, UsageError};
@@ -39,10 +40,13 @@ pub(crate) fn run(args: &VerifyArgs, format: Format) -> Result<Exit, UsageError>
     };
     let dir = args.files.clone().or_else(beside).unwrap_or_default();
     let load = move |digest: Digest| files::read_blob(&dir, &digest).ok();
+    let model = model.as_deref().map(|onnx| OnnxModel {
+        onnx,
+        srs: source.as_ref(),
+    });
     let against = match (&model, &manifest) {
-        (Some(onnx), manifest) => Against::Model {
-            onnx,
-            srs: source.as_ref(),
+        (Some(model), manifest) => Against::Model {
+            model,
             manifest: manifest.as_ref(),
         },
         (None, Some(manifest)) => Against::Manifest {

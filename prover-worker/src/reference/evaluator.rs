@@ -14,11 +14,14 @@ use zkinfer_crds::float_wire::{
     values_of, write_frame,
 };
 use zkml::accuracy::Rule;
-use zkml::fidelity::Fidelity;
-use zkml::float_model::FloatModel;
-use zkml::graph::{FloatGraph, FloatInput, IntGraph, TensorInfo, apply, import, quantise_input};
+use zkml::graph::{FloatInput, IntGraph, TensorInfo, quantise_input};
 use zkml::manifest::Manifest;
 use zkml::receipt::DEFAULT_RULE;
+use zkml_compile::fidelity::Fidelity;
+use zkml_compile::float::FloatGraph;
+use zkml_compile::float_model::FloatModel;
+use zkml_compile::import::import;
+use zkml_compile::quantise::apply;
 
 use crate::exit::{Exit, UsageError};
 

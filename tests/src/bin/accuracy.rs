@@ -13,12 +13,12 @@ use rand::Rng;
 use rand::rngs::OsRng;
 use zkinfer_crds::{ClaimId, Digest, Identity, ProofSystem, RequestUid, SliceIndex};
 use zkinfer_tests::local::model_file;
-use zkml::compile::{CompileOptions, Plan, Sample, compile, plan};
 use zkml::graph::tensor_file::read_npy;
 use zkml::graph::{FloatInput, IntTensor, dequantise, quantise_input};
 use zkml::halo2::SrsSource;
 use zkml::receipt::{Against, ReceiptBuilder, Verification, verify};
-use zkml::slice::SlicingOptions;
+use zkml_compile::compile::{CompileOptions, Plan, Sample, compile, plan};
+use zkml_compile::slice::SlicingOptions;
 
 /// Compares an example model's integer graph with its float model on test data.
 #[derive(Debug, Parser)]

@@ -59,18 +59,39 @@ pub enum EvaluateError {
     },
 }
 
+/// A graph that has been validated, so that no index leaves a tensor and no integer overflows.
+#[derive(Debug, Clone, Copy)]
+pub struct Evaluator<'g>(&'g IntGraph);
+
+impl Evaluator<'_> {
+    /// As [`IntGraph::evaluate`].
+    ///
+    /// # Errors
+    /// Inputs that do not fit, or a value that leaves its calibrated range.
+    pub fn run(&self, inputs: &[IntTensor]) -> Result<Vec<IntTensor>, EvaluateError> {
+        self.0.evaluate_validated(inputs)
+    }
+}
+
 impl IntGraph {
     /// Every tensor by id, for inputs in the model's order.
     ///
     /// # Errors
     /// A graph that does not validate, inputs that do not fit, or a value that leaves its calibrated range.
     pub fn evaluate(&self, inputs: &[IntTensor]) -> Result<Vec<IntTensor>, EvaluateError> {
-        self.validate()?;
-        self.evaluate_validated(inputs)
+        self.evaluator()?.run(inputs)
     }
 
-    /// [`IntGraph::evaluate`] for a graph that has been validated: calibration evaluates one graph many times.
-    pub(super) fn evaluate_validated(&self, inputs: &[IntTensor]) -> Result<Vec<IntTensor>, EvaluateError> {
+    /// For whoever evaluates one graph many times: it is validated once.
+    ///
+    /// # Errors
+    /// A graph that does not validate.
+    pub fn evaluator(&self) -> Result<Evaluator<'_>, EvaluateError> {
+        self.validate()?;
+        Ok(Evaluator(self))
+    }
+
+    fn evaluate_validated(&self, inputs: &[IntTensor]) -> Result<Vec<IntTensor>, EvaluateError> {
         if inputs.len() != self.inputs.len() {
             return Err(EvaluateError::InputCount {
                 expected: self.inputs.len(),

@@ -93,6 +93,15 @@ impl TensorInfo {
         self.shape.iter().map(|&d| d as usize).product()
     }
 
+    /// The float between one integer and the next.
+    #[must_use]
+    pub fn step(&self) -> f64 {
+        super::dequantise(self, &[1])
+            .first()
+            .copied()
+            .unwrap_or(f64::INFINITY)
+    }
+
     /// Whether there is no value at all (never in a valid graph).
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -13,6 +13,65 @@ pub enum Profile {
     P16,
 }
 
+/// What a profile lets a plan say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProfileLimits {
+    /// Least exponent of a tensor.
+    pub min_exponent: i16,
+    /// Greatest exponent of a tensor.
+    pub max_exponent: i16,
+    /// Least width of a value before its activation.
+    pub min_bits: u8,
+    /// Greatest width of a value before its activation.
+    pub max_bits: u8,
+    /// Greatest shift of a node.
+    pub max_shift: u8,
+    /// Weight-resolution floor: for each tensor that a linear node reads, the rounding errors of the node's
+    /// coefficients for it, added up, must not exceed `2^-resolution` of the coefficients, added up (both absolute).
+    /// A plan with exponents so low that weights round to zero is refused by this rule, whatever the weights are.
+    pub resolution: u8,
+}
+
+impl Profile {
+    /// What a plan of this profile may say.
+    #[must_use]
+    pub const fn limits(self) -> ProfileLimits {
+        let resolution = match self {
+            Self::P8 => 5,
+            Self::P12 => 6,
+            Self::P16 => 7,
+        };
+        ProfileLimits {
+            min_exponent: -24,
+            max_exponent: 48,
+            min_bits: 2,
+            max_bits: 24,
+            max_shift: 40,
+            resolution,
+        }
+    }
+
+    /// Width that the greatest coefficient of a linear map is given, sign included.
+    #[must_use]
+    pub const fn weight_bits(self) -> i32 {
+        match self {
+            Self::P8 => 8,
+            Self::P12 => 12,
+            Self::P16 => 16,
+        }
+    }
+
+    /// Width of activations, headroom included, that calibration gives them.
+    #[must_use]
+    pub const fn activation_bits(self) -> u8 {
+        match self {
+            Self::P8 => 8,
+            Self::P12 => 12,
+            Self::P16 => 16,
+        }
+    }
+}
+
 /// The scale of one tensor of the graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TensorScale {
@@ -34,4 +93,10 @@ pub struct QuantisationPlan {
     pub profile: Profile,
     /// By tensor id.
     pub tensors: Vec<TensorScale>,
+}
+
+/// `2^exponent`, exactly; the exponent is clamped to the normal numbers of f64.
+#[must_use]
+pub fn power_of_two(exponent: i32) -> f64 {
+    f64::from_bits(((1023 + exponent.clamp(-1022, 1023)) as u64) << 52)
 }

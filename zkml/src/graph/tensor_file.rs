@@ -9,7 +9,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value;
 
-use super::quantise::power_of_two;
+use super::scale::power_of_two;
 use super::{IntTensor, TensorInfo, npy, other_file};
 
 /// A tensor of finite floats, row-major.

@@ -8,17 +8,17 @@ mod build;
 mod report;
 mod verify;
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex};
 
 pub use build::{BuildError, ReceiptBuilder, SliceValues};
-pub use report::{Judged, Outcome, Report, Scope, Sentence};
-pub use verify::{Against, DEFAULT_RULE, Expected, Verification, judge_outputs, verify, verify_decoded};
+pub use report::{Judged, Outcome, Report, Scope, Sentence, number, share};
+pub use verify::{
+    Against, DEFAULT_RULE, Derivation, Expected, Model, Proved, Verification, judge_outputs, verify,
+    verify_decoded,
+};
 
 use crate::canonical::{self, CanonicalError};
 use crate::graph::{IntTensor, TensorId};

@@ -83,15 +83,18 @@ impl Report {
         }
     }
 
-    pub(super) fn holds(&mut self, text: impl Into<String>) {
+    /// A check that holds.
+    pub fn holds(&mut self, text: impl Into<String>) {
         self.say(Outcome::Holds, text);
     }
 
-    pub(super) fn fails(&mut self, text: impl Into<String>) {
+    /// A check that does not hold: the receipt is invalid.
+    pub fn fails(&mut self, text: impl Into<String>) {
         self.say(Outcome::Fails, text);
     }
 
-    pub(super) fn not_checked(&mut self, text: impl Into<String>) {
+    /// What was not checked.
+    pub fn not_checked(&mut self, text: impl Into<String>) {
         self.say(Outcome::NotChecked, text);
     }
 
@@ -102,7 +105,8 @@ impl Report {
 }
 
 /// A magnitude for people: exactly where that is short, as a step's is, else to three digits.
-pub(super) fn number(value: f64) -> String {
+#[must_use]
+pub fn number(value: f64) -> String {
     let exactly = format!("{value}");
     match value.abs() {
         _ if exactly.len() <= 12 => exactly,
@@ -112,7 +116,8 @@ pub(super) fn number(value: f64) -> String {
 }
 
 /// A share of a tensor's greatest value for people.
-pub(super) fn share(ratio: f64) -> String {
+#[must_use]
+pub fn share(ratio: f64) -> String {
     match ratio {
         r if r.is_finite() && r < 1e4 => format!("{:.2} %", 100.0 * r),
         _ => "more than 1000000 %".to_owned(),

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use zkinfer_crds::{Digest, ProofSystem};
 use zkinfer_tests::local::model_file;
 use zkml::backend::{self, Prover, ProvingFiles, Setup};
-use zkml::compile::{CompileOptions, plan};
 use zkml::graph::tensor_file::{quantise_input, read_json};
 use zkml::graph::{IntGraph, IntTensor};
 use zkml::halo2::SrsSource;
-use zkml::slice::{self, SlicePlan, SlicingOptions};
+use zkml_compile::compile::{CompileOptions, plan};
+use zkml_compile::slice::{self, SlicePlan, SlicingOptions};
 
 use super::layers::{Layer, input};
 

@@ -9,14 +9,15 @@ use zkinfer_crds::wire::{ClaimRequest, Refusal};
 use zkinfer_crds::{ClaimId, Identity, ProofSystem, RequestUid, SliceIndex};
 use zkinfer_tests::local::{model_file, repository};
 use zkml::backend::{Circuit, NO_SRS, parameter_id};
-use zkml::compile::{CompileOptions, compile, plan};
 use zkml::envelope::Envelope;
-use zkml::graph::import::OPERATORS;
-use zkml::graph::{Inputs, IntGraph, IntTensor, import, tensor_file};
+use zkml::graph::{Inputs, IntGraph, IntTensor, tensor_file};
 use zkml::halo2::{CircuitShape, Role};
 use zkml::manifest::Manifest;
 use zkml::receipt::{Receipt, ReceiptBuilder};
-use zkml::slice::SlicingOptions;
+use zkml_compile::compile::{CompileOptions, compile, plan};
+use zkml_compile::import::OPERATORS;
+use zkml_compile::import::import;
+use zkml_compile::slice::SlicingOptions;
 
 use super::gateway;
 

@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use super::super::report::{Report, number, share};
 use super::tensors::Tensors;
 use super::{Against, Verification};
-use crate::accuracy::output_error;
-use crate::fidelity::COARSE;
+use crate::accuracy::{COARSE, output_error};
 use crate::graph::{FloatInput, IntTensor, TensorInfo, dequantise, quantise_input};
 use crate::receipt::Receipt;
 
@@ -85,14 +84,14 @@ fn one(
         return Err(format!(
             "Your input `{name}` was rounded to steps of {}, off by {} of its greatest value: the receipt answers another \
              input than yours (what that does to the answer, --model shows).",
-            number(step(info)),
+            number(info.step()),
             share(rounding)
         ));
     }
     let rounding = output_error(&values, &own.values, 0.0);
     Ok(format!(
         "`{name}` to steps of {}, {}",
-        number(step(info)),
+        number(info.step()),
         if rounding == 0.0 {
             "exactly".to_owned()
         } else {
@@ -101,17 +100,12 @@ fn one(
     ))
 }
 
-/// The float between one integer and the next.
-pub(super) fn step(info: &TensorInfo) -> f64 {
-    dequantise(info, &[1]).first().copied().unwrap_or(f64::INFINITY)
-}
-
 fn stepped(info: &TensorInfo, tensor: &IntTensor) -> String {
     let distinct: BTreeSet<i64> = tensor.values.iter().copied().collect();
     format!(
         "`{}` in steps of {} with {} distinct value{}",
         info.name,
-        number(step(info)),
+        number(info.step()),
         distinct.len(),
         if distinct.len() == 1 { "" } else { "s" }
     )

@@ -2,18 +2,35 @@
 
 use super::super::report::Report;
 use super::Against;
-use crate::compile::{Derived, derive};
+use super::model::Derivation;
 use crate::halo2::VerifierSrs;
 use crate::proof::{KeySources, SliceVerifier, slice_verifiers};
 use crate::receipt::Receipt;
 
+/// What the proofs are verified with.
+pub(super) enum Keys<'a> {
+    /// Read from files by digest.
+    Named(Vec<SliceVerifier>),
+    /// Derived from the verifier's own model, with what else that says.
+    Derived(Box<dyn Derivation + 'a>),
+}
+
+impl Keys<'_> {
+    pub(super) fn verifiers(&self) -> &[SliceVerifier] {
+        match self {
+            Self::Named(verifiers) => verifiers,
+            Self::Derived(derived) => derived.verifiers(),
+        }
+    }
+}
+
 /// The slices' verifiers, from files by digest or derived from the model.
-pub(super) fn keys(
+pub(super) fn keys<'a>(
     receipt: &Receipt,
-    against: &Against<'_>,
+    against: &Against<'a>,
     srs: Option<&VerifierSrs>,
     report: &mut Report,
-) -> Option<(Vec<SliceVerifier>, Option<Derived>)> {
+) -> Option<Keys<'a>> {
     let manifest = &receipt.manifest;
     match against {
         Against::Manifest { files, .. } => {
@@ -23,21 +40,21 @@ pub(super) fn keys(
                 graph: None,
             };
             match slice_verifiers(manifest, &sources) {
-                Ok(verifiers) => Some((verifiers, None)),
+                Ok(verifiers) => Some(Keys::Named(verifiers)),
                 Err(why) => {
                     report.fails(format!("The keys of the slices: {why}."));
                     None
                 }
             }
         }
-        Against::Model { onnx, srs, .. } => match derive(onnx, manifest, *srs) {
+        Against::Model { model, .. } => match model.derive(manifest) {
             Ok(derived) => {
                 report.holds(format!(
                     "The integer graph and all {} verifying keys follow from the model {} and the manifest's integers.",
-                    derived.verifiers.len(),
+                    derived.verifiers().len(),
                     manifest.model
                 ));
-                Some((derived.verifiers.clone(), Some(derived)))
+                Some(Keys::Derived(derived))
             }
             Err(why) => {
                 report.fails(format!("The receipt does not follow from your model: {why}."));

@@ -8,26 +8,27 @@
 //! Assumptions: the caller trusts the manifest (or the ONNX file) and, where the proof system has one, the verifier part of
 //! the SRS that they give. What a receipt or its manifest says of itself (budget, scales, names) decides nothing.
 
-mod float;
 mod input;
 mod keys;
 mod manifest;
+mod model;
 mod parties;
 mod proofs;
 mod tensors;
 
-pub use float::judge_outputs;
+pub use model::{Derivation, Model, Proved, judge_outputs};
 pub use parties::Expected;
 
+use self::keys::Keys;
 use super::report::Report;
 use super::{Receipt, VERSION};
 use crate::accuracy::{DEFAULT_MAX_ERROR_MILLIONTHS, Rule};
 use crate::canonical::CanonicalError;
 use crate::graph::Inputs;
-use crate::halo2::{SrsSource, VerifierSrs};
+use crate::halo2::VerifierSrs;
 use crate::manifest::Manifest;
 use crate::proof::Files;
-use crate::qualify::Qualification;
+use crate::qualification::Qualification;
 use crate::statement::MAX_NETWORK_ID;
 
 /// How an answer is judged unless the verifier says otherwise.
@@ -47,12 +48,10 @@ pub enum Against<'a> {
         /// The files that it names.
         files: Files<'a>,
     },
-    /// An ONNX file: integer graph and keys are derived from it and the receipt's integers.
+    /// A model: integer graph and keys are derived from it and the receipt's integers.
     Model {
-        /// The file.
-        onnx: &'a [u8],
-        /// The points that keys are derived with, where the proof system takes any.
-        srs: Option<&'a SrsSource>,
+        /// The model.
+        model: &'a dyn Model,
         /// A manifest that must be the receipt's too.
         manifest: Option<&'a Manifest>,
     },
@@ -123,13 +122,20 @@ fn stages(
     parties::claims(receipt, report)?;
     parties::expected(receipt, &verification.expected, report)?;
     let floats = input::own(receipt, &tensors, verification, report)?;
-    let (verifiers, derived) = keys::keys(receipt, &verification.against, srs.as_ref(), report)?;
-    proofs::proofs(receipt, &tensors, &verifiers, report)?;
-    match (derived, &verification.against) {
-        (Some(derived), Against::Model { onnx, .. }) => {
-            float::judge(receipt, &tensors, (onnx, &derived), &floats, &rule, report)
+    let keys = keys::keys(receipt, &verification.against, srs.as_ref(), report)?;
+    proofs::proofs(receipt, &tensors, keys.verifiers(), report)?;
+    match keys {
+        Keys::Named(_) => Some(()),
+        Keys::Derived(derived) => {
+            let proved = Proved {
+                receipt,
+                input: &tensors.input,
+                output: &tensors.output,
+                floats: &floats,
+                rule: &rule,
+            };
+            derived.judge(&proved, report)
         }
-        _ => Some(()),
     }
 }
 

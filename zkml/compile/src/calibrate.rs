@@ -1,0 +1,441 @@
+//! Chooses a [`QuantisationPlan`] from samples, and measures what it costs in accuracy.
+//!
+//! Invariant: whatever is chosen here is integers in the plan; nothing of a measurement reaches the integer graph any
+//! other way. The accuracy is always that of the integer graph, evaluated exactly, against the model as it stands in its
+//! file: the answers to the samples are the caller's, from the reference.
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha20Rng;
+use rayon::prelude::*;
+use zkml::accuracy::{self, Answer, Rule};
+use zkml::graph::evaluate::EvaluateError;
+use zkml::graph::scale::power_of_two;
+use zkml::graph::tensor_file::dequantise;
+use zkml::graph::{IntGraph, IntTensor, LinearMap, Profile, QuantisationPlan, TensorId, TensorScale};
+
+use crate::float::{FloatError, FloatGraph, FloatNode, FloatOp};
+use crate::progress::{Counter, Listener, Stage};
+use crate::quantise::{self, QuantiseError};
+
+/// The most samples that are looked at.
+pub const MAX_SAMPLES: usize = 4096;
+
+/// One sample or its outputs: flat values by tensor.
+type Tensors = Vec<Vec<f64>>;
+
+/// What calibration aims at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CalibrationOptions {
+    /// Absent: the cheapest profile that keeps the budget with room to spare, or the one with the least error.
+    pub profile: Option<Profile>,
+    /// Greatest error of any output, as [`accuracy::output_error`] measures it.
+    pub error_budget: f64,
+    /// By output: its natural magnitude. Absent: the greatest of the float model's values over the samples.
+    pub output_scale: Option<Vec<f64>>,
+    /// Whether an output of classes must have its greatest value where the float model has it.
+    pub compare_top1: bool,
+}
+
+/// Of the budget, what calibration leaves to inputs that it has not seen: their errors are greater than the samples'.
+const ROOM: f64 = 0.5;
+
+/// The integer graph against the float model, over the samples.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AccuracyReport {
+    /// Number of samples.
+    pub samples: usize,
+    /// Greatest error of any output of any sample, as [`accuracy::output_error`] measures it with `output_scale`.
+    pub max_error: f64,
+    /// Mean over the samples of their greatest error.
+    pub mean_error: f64,
+    /// Share of samples each of whose outputs of classes has its greatest value in the same place.
+    pub top1_agreement: f64,
+    /// By output: the natural magnitude that errors were measured with.
+    pub output_scale: Vec<f64>,
+    /// Whether `max_error` is within the budget.
+    pub within_budget: bool,
+}
+
+/// Why there is no plan.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum CalibrateError {
+    /// Neither none nor more than the engine looks at.
+    #[error("{0} calibration samples; 1 to {MAX_SAMPLES} are looked at")]
+    Count(usize),
+    /// The model has another number of inputs than one, and calibration data is of one.
+    #[error(
+        "the model has {0} inputs, and calibration data for several is not supported yet: give none, and it is calibrated on \
+         made-up inputs"
+    )]
+    Inputs(usize),
+    /// A sample is not one of the model's inputs.
+    #[error("calibration sample {index}: {source}")]
+    Sample {
+        /// Which.
+        index: usize,
+        /// Why.
+        source: FloatError,
+    },
+    /// The model or a sample is not finite.
+    #[error("calibration sample {index}: tensor `{tensor}` takes a value that is not finite")]
+    NonFinite {
+        /// Which.
+        index: usize,
+        /// Where.
+        tensor: String,
+    },
+    /// The expected answers are not those of the samples, or the output scales not one finite positive number each.
+    #[error("{0}")]
+    Answers(&'static str),
+    /// The graph that was read from the file computes something else than the file.
+    #[error(transparent)]
+    Differs(#[from] Differs),
+    /// No plan of the profile fits the model.
+    #[error(transparent)]
+    Quantise(#[from] QuantiseError),
+    /// The integer graph refuses a sample.
+    #[error("calibration sample {index}: {source}")]
+    Evaluate {
+        /// Which.
+        index: usize,
+        /// Why.
+        source: EvaluateError,
+    },
+}
+
+/// Chooses a plan. `expected` is the float model's answer to each sample: by output, flat. `listener` hears of each sample.
+///
+/// # Errors
+/// Samples that are not inputs of the model, a graph whose own answers are not the expected ones, or a model whose
+/// numbers no plan can hold.
+pub fn calibrate(
+    graph: &FloatGraph,
+    samples: &[Vec<Vec<f64>>],
+    expected: &[Vec<Vec<f64>>],
+    options: &CalibrationOptions,
+    listener: Listener<'_>,
+) -> Result<(QuantisationPlan, AccuracyReport), CalibrateError> {
+    if samples.is_empty() || samples.len() > MAX_SAMPLES {
+        return Err(CalibrateError::Count(samples.len()));
+    }
+    if expected.len() != samples.len() || expected.iter().any(|e| e.len() != graph.outputs.len()) {
+        return Err(CalibrateError::Answers("not one answer per sample and output"));
+    }
+    let count = samples.len() as u64;
+    let observed = observe(
+        graph,
+        samples,
+        expected,
+        &Counter::new(Stage::Observing, count, listener),
+    )?;
+    let rule = Rule {
+        max_error: options.error_budget,
+        output_scale: output_scale(graph, expected, options)?,
+        compare_top1: options.compare_top1,
+    };
+    let profiles = match &options.profile {
+        Some(profile) => std::slice::from_ref(profile),
+        None => &[Profile::P8, Profile::P12, Profile::P16],
+    };
+    let one = |profile: Profile| {
+        let plan = plan(graph, &observed, profile);
+        let int = quantise::apply(graph, &plan)?;
+        let counter = Counter::new(Stage::Measuring(profile), count, listener);
+        let accuracy = measure(graph, &int, samples, expected, &rule, &counter)?;
+        Ok::<_, CalibrateError>((plan, accuracy))
+    };
+    // A profile that cannot hold the model says nothing about the next.
+    let (mut best, mut refused) = (None::<(QuantisationPlan, AccuracyReport)>, None);
+    for profile in profiles {
+        match one(*profile) {
+            Ok((plan, accuracy)) => {
+                let comfortable = accuracy.max_error <= ROOM * options.error_budget
+                    && (!options.compare_top1 || accuracy.top1_agreement >= 1.0);
+                if comfortable {
+                    return Ok((plan, accuracy));
+                }
+                if best
+                    .as_ref()
+                    .is_none_or(|(_, b)| accuracy.max_error < b.max_error)
+                {
+                    best = Some((plan, accuracy));
+                }
+            }
+            Err(why) => refused = Some(why),
+        }
+    }
+    best.ok_or_else(|| refused.unwrap_or(CalibrateError::Count(0)))
+}
+
+/// The outputs' natural magnitudes: given, or the greatest that the float model's values reach.
+fn output_scale(
+    graph: &FloatGraph,
+    expected: &[Vec<Vec<f64>>],
+    options: &CalibrationOptions,
+) -> Result<Vec<f64>, CalibrateError> {
+    let Some(given) = &options.output_scale else {
+        let greatest = |at: usize| {
+            let values = expected.iter().filter_map(|e| e.get(at)).flatten();
+            values.fold(0f64, |m, v| m.max(v.abs()))
+        };
+        return Ok((0..graph.outputs.len()).map(greatest).collect());
+    };
+    if given.len() != graph.outputs.len() || given.iter().any(|s| !s.is_finite() || *s <= 0.0) {
+        return Err(CalibrateError::Answers(
+            "the output scales are not one positive number per output",
+        ));
+    }
+    Ok(given.clone())
+}
+
+/// Standard-normal inputs, the same for a seed everywhere.
+#[must_use]
+pub fn synthetic_samples(graph: &FloatGraph, count: usize, seed: u64) -> Vec<Vec<Vec<f64>>> {
+    let mut rng = ChaCha20Rng::seed_from_u64(seed);
+    // Box–Muller: two uniform numbers, the first not 0, give one normal one.
+    let mut normal = || {
+        let (u, v): (f64, f64) = (1.0 - rng.gen_range(0.0..1.0), rng.gen_range(0.0..1.0));
+        (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
+    };
+    let lengths: Vec<usize> = graph
+        .inputs
+        .iter()
+        .map(|id| graph.tensors[id.0 as usize].len())
+        .collect();
+    (0..count)
+        .map(|_| {
+            lengths
+                .iter()
+                .map(|&len| (0..len).map(|_| normal()).collect())
+                .collect()
+        })
+        .collect()
+}
+
+/// The greatest absolute value of each tensor over the samples, before the activation of the node that makes it. The
+/// graph's answers must be the expected ones.
+fn observe(
+    graph: &FloatGraph,
+    samples: &[Vec<Vec<f64>>],
+    expected: &[Vec<Vec<f64>>],
+    counter: &Counter<'_>,
+) -> Result<Vec<f64>, CalibrateError> {
+    let one = |(index, sample): (usize, &Tensors)| {
+        let mut magnitudes = vec![0f64; graph.tensors.len()];
+        // A maximum forgets a NaN: it counts as infinite.
+        let size = |v: &f64| if v.is_finite() { v.abs() } else { f64::INFINITY };
+        let greatest = |values: &[f64]| values.iter().fold(0f64, |m, v| m.max(size(v)));
+        let see = |node: &FloatNode, values: &[f64]| magnitudes[node.output.0 as usize] = greatest(values);
+        let values = graph
+            .evaluate_seeing(sample, see)
+            .map_err(|source| CalibrateError::Sample { index, source })?;
+        for (magnitude, values) in magnitudes.iter_mut().zip(&values) {
+            *magnitude = magnitude.max(greatest(values));
+        }
+        if let Some(at) = magnitudes.iter().position(|m| !m.is_finite()) {
+            let tensor = graph.tensors[at].name.clone();
+            return Err(CalibrateError::NonFinite { index, tensor });
+        }
+        let output = |id: &TensorId| values[id.0 as usize].clone();
+        counter.add(1);
+        Ok((magnitudes, graph.outputs.iter().map(output).collect()))
+    };
+    let all: Vec<(Vec<f64>, Tensors)> = samples
+        .par_iter()
+        .enumerate()
+        .map(one)
+        .collect::<Result<_, _>>()?;
+    let mut magnitudes = vec![0f64; graph.tensors.len()];
+    for (seen, _) in &all {
+        magnitudes.iter_mut().zip(seen).for_each(|(m, s)| *m = m.max(*s));
+    }
+    let answers: Vec<Tensors> = all.into_iter().map(|(_, outputs)| outputs).collect();
+    same_answers(graph, &answers, expected, &magnitudes)?;
+    Ok(magnitudes)
+}
+
+/// The graph that was read from the file computes something else than the file: a fault of the reader, never of the model.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error(
+    "node `{node}`: this program reads the model as another function than the file states (it differs by {error:.1e} of \
+     the output's size); please report it"
+)]
+pub struct Differs {
+    /// The first node whose values differ, where it is known, or the output.
+    pub node: String,
+    /// By how much an output differs, as [`accuracy::output_error`] measures it.
+    pub error: f64,
+}
+
+/// How far the graph's f64 answers may be from the reference's, which adds in another order and holds constants that
+/// the reader has folded in 32-bit floats: below the least step of the most precise profile, 2^-14 of a tensor's size.
+const SAME: f64 = 1e-5;
+/// Outputs that are what remains of far greater tensors are compared as a part of those: constants that are rounded to 32
+/// bits leave up to `SAME` of this part, which is 2^-23 of the greatest tensor.
+const REMAINS: f64 = 1e-2;
+
+fn same_answers(
+    graph: &FloatGraph,
+    answers: &[Tensors],
+    expected: &[Tensors],
+    magnitudes: &[f64],
+) -> Result<(), Differs> {
+    let floor = REMAINS * magnitudes.iter().fold(0f64, |m, v| m.max(*v));
+    for (at, id) in graph.outputs.iter().enumerate() {
+        let scale = magnitudes.get(id.0 as usize).map_or(floor, |m| m.max(floor));
+        for (own, expected) in answers.iter().zip(expected) {
+            let error = accuracy::output_error(&own[at], &expected[at], scale);
+            if error > SAME {
+                let node = graph.tensors[id.0 as usize].name.clone();
+                return Err(Differs { node, error });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The greatest exponent at which `magnitude` stays below `2^bits`.
+fn exponent_below(magnitude: f64, bits: i32) -> i32 {
+    // 2^(e + log2) < 2^bits; the loop ends the doubt that rounding of the logarithm leaves.
+    let mut exponent = bits - magnitude.log2().floor() as i32;
+    while exponent > -200 && magnitude * power_of_two(exponent) >= power_of_two(bits) {
+        exponent -= 1;
+    }
+    exponent
+}
+
+/// One scale per tensor from its magnitude, one shift per linear node from its coefficients. One bit of headroom:
+/// the error of a value just beyond the calibrated range is far greater than what the bit costs.
+fn plan(graph: &FloatGraph, magnitudes: &[f64], profile: Profile) -> QuantisationPlan {
+    let limits = profile.limits();
+    let bits = profile.activation_bits();
+    let scale = |magnitude: f64| {
+        // A tensor of zeros takes any scale.
+        let exponent = if magnitude == 0.0 {
+            0
+        } else {
+            exponent_below(magnitude, i32::from(bits) - 2)
+        };
+        TensorScale {
+            exponent: exponent.clamp(limits.min_exponent.into(), limits.max_exponent.into()) as i16,
+            bits,
+        }
+    };
+    let mut tensors: Vec<TensorScale> = magnitudes.iter().map(|&m| scale(m)).collect();
+    let mut shifts = Vec::with_capacity(graph.nodes.len());
+    for node in &graph.nodes {
+        let shift = match &node.op {
+            FloatOp::Linear { map, .. } => {
+                let output = i32::from(tensors[node.output.0 as usize].exponent);
+                let affine = matches!(map, LinearMap::Affine { .. });
+                let per_input = if affine {
+                    map.bias().len()
+                } else {
+                    map.weight().len()
+                };
+                let of_input = |(k, weights): (usize, &[f64])| {
+                    let greatest = weights.iter().fold(0f64, |m, w| m.max(w.abs()));
+                    let input = i32::from(tensors[node.inputs.get(k)?.0 as usize].exponent);
+                    // greatest · 2^(output + shift − input) just below 2^(weight bits − 1).
+                    (greatest > 0.0)
+                        .then(|| exponent_below(greatest, profile.weight_bits() - 1) - output + input)
+                };
+                let wanted = map
+                    .weight()
+                    .chunks(per_input.max(1))
+                    .enumerate()
+                    .filter_map(of_input)
+                    .max();
+                wanted.unwrap_or(0).clamp(0, limits.max_shift.into()) as u8
+            }
+            FloatOp::Max { .. } | FloatOp::Wiring { .. } => {
+                tensors[node.output.0 as usize] = tensors[node.inputs[0].0 as usize];
+                0
+            }
+        };
+        shifts.push(shift);
+    }
+    QuantisationPlan {
+        profile,
+        tensors,
+        shifts,
+    }
+}
+
+fn measure(
+    graph: &FloatGraph,
+    int: &IntGraph,
+    samples: &[Vec<Vec<f64>>],
+    expected: &[Vec<Vec<f64>>],
+    rule: &Rule,
+    counter: &Counter<'_>,
+) -> Result<AccuracyReport, CalibrateError> {
+    let evaluator = int
+        .evaluator()
+        .map_err(|source| CalibrateError::Evaluate { index: 0, source })?;
+    // Classes are compared, and counted, whether or not the rule asks for it.
+    let comparing = Rule {
+        compare_top1: true,
+        ..rule.clone()
+    };
+    let one = |(index, (sample, expected)): (usize, (&Tensors, &Tensors))| {
+        let inputs: Vec<IntTensor> = graph
+            .inputs
+            .iter()
+            .zip(sample)
+            .map(|(id, x)| nearest(int, id.0, x))
+            .collect();
+        let values = evaluator
+            .run(&inputs)
+            .map_err(|source| CalibrateError::Evaluate { index, source })?;
+        let info = |at: usize| graph.outputs.get(at).map(|id| &int.tensors[id.0 as usize]);
+        let got: Vec<Vec<f64>> = graph
+            .outputs
+            .iter()
+            .map(|id| dequantise(&int.tensors[id.0 as usize], &values[id.0 as usize].values))
+            .collect();
+        let answers = got
+            .iter()
+            .zip(expected)
+            .enumerate()
+            .filter_map(|(at, (got, float))| {
+                let info = info(at)?;
+                Some(Answer {
+                    name: &info.name,
+                    shape: &info.shape,
+                    got,
+                    float,
+                })
+            });
+        let verdict = accuracy::judge(&comparing, &answers.collect::<Vec<_>>());
+        counter.add(1);
+        Ok::<_, CalibrateError>((verdict.error, verdict.other_class.is_none()))
+    };
+    let all: Vec<(f64, bool)> = samples
+        .par_iter()
+        .zip(expected)
+        .enumerate()
+        .map(one)
+        .collect::<Result<_, _>>()?;
+    let count = all.len() as f64;
+    let max_error = all.iter().fold(0f64, |m, (e, _)| m.max(*e));
+    let top1_agreement = all.iter().filter(|(_, a)| *a).count() as f64 / count;
+    Ok(AccuracyReport {
+        samples: all.len(),
+        max_error,
+        mean_error: all.iter().map(|(e, _)| e).sum::<f64>() / count,
+        top1_agreement,
+        output_scale: rule.output_scale.clone(),
+        within_budget: max_error <= rule.max_error,
+    })
+}
+
+/// The integers of a sample: in range, because the scale was chosen from it.
+fn nearest(int: &IntGraph, tensor: u32, values: &[f64]) -> IntTensor {
+    let info = &int.tensors[tensor as usize];
+    let factor = power_of_two(info.exponent.into());
+    IntTensor {
+        shape: info.shape.clone(),
+        values: values.iter().map(|v| (v * factor).round() as i64).collect(),
+    }
+}

@@ -1,0 +1,445 @@
+//! From an ONNX file to a manifest and keys, and back: deriving a manifest's functions again from the ONNX bytes.
+//!
+//! Invariant: what [`compile`] puts into a manifest, [`derive`] finds again from the ONNX bytes and the manifest's
+//! integers alone, on any machine.
+
+use rayon::prelude::*;
+use zkinfer_crds::{Digest, ProofSystem, SliceIndex};
+use zkml::accuracy::DEFAULT_MAX_ERROR_MILLIONTHS;
+use zkml::backend::{self, KeyError, LayoutError, ProvingFiles, Setup, SetupError, SliceKeys, Verifier};
+use zkml::graph::{IntGraph, Profile, QuantisationPlan, TensorId};
+use zkml::halo2::SrsSource;
+use zkml::manifest::{self, Manifest, ManifestError, ManifestSlice};
+use zkml::proof::{SliceProver, SliceProverError, SliceVerifier, SliceVerifyError};
+use zkml::relations::{self, LowerError, SliceRelations};
+
+use crate::calibrate::{AccuracyReport, CalibrateError, CalibrationOptions, calibrate, synthetic_samples};
+use crate::float::{FloatError, FloatGraph};
+use crate::float_model::{FloatModel, FloatModelError};
+use crate::import::{ImportError, import};
+use crate::progress::{self, Counter, Listener, Stage};
+use crate::quantise::{self, QuantiseError};
+use crate::slice::{self, SliceError, SlicePlan, SlicingOptions};
+
+/// Samples that calibrate a model without calibration data.
+pub const SYNTHETIC_SAMPLES: usize = 64;
+/// Values of such samples and of the answers to them, all together: fewer samples of a model that has more. All of them are in
+/// memory at once.
+const SYNTHETIC_VALUES: usize = 1 << 24;
+/// But no fewer than these.
+const FEWEST_SYNTHETIC_SAMPLES: usize = 4;
+const SYNTHETIC_SEED: u64 = 1;
+
+/// What a model's owner chooses.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CompileOptions {
+    /// Absent: the cheapest profile that keeps the error budget.
+    pub profile: Option<Profile>,
+    /// The greatest error of any output, in millionths ([`accuracy::output_error`](zkml::accuracy::output_error)).
+    pub error_budget_millionths: u32,
+    /// By output: its natural magnitude. Absent: the greatest of the float model's values over the samples.
+    pub output_scale: Option<Vec<f64>>,
+    /// Whether an output of classes must have its greatest value where the float model has it.
+    pub compare_top1: bool,
+    /// What the slices are proved with.
+    pub proof_system: ProofSystem,
+    /// How to cut.
+    pub slicing: SlicingOptions,
+}
+
+impl CompileOptions {
+    /// What a model is compiled with whose owner chooses nothing but the proof system.
+    #[must_use]
+    pub const fn new(proof_system: ProofSystem) -> Self {
+        Self {
+            profile: None,
+            error_budget_millionths: DEFAULT_MAX_ERROR_MILLIONTHS,
+            output_scale: None,
+            compare_top1: true,
+            proof_system,
+            slicing: SlicingOptions::at_least(1),
+        }
+    }
+}
+
+/// Why a model was not compiled, or a manifest not found again.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// The ONNX file.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// The float model.
+    #[error("the float model: {0}")]
+    FloatModel(#[from] FloatModelError),
+    /// Calibration.
+    #[error(transparent)]
+    Calibrate(#[from] CalibrateError),
+    /// The quantisation plan.
+    #[error(transparent)]
+    Quantise(#[from] QuantiseError),
+    /// The cut.
+    #[error(transparent)]
+    Slice(#[from] SliceError),
+    /// A manifest's cut.
+    #[error(transparent)]
+    Lower(#[from] LowerError),
+    /// Keys.
+    #[error("slice {slice}: {source}")]
+    Key {
+        /// The slice.
+        slice: usize,
+        /// Why.
+        source: KeyError,
+    },
+    /// A verifying key that is not the manifest's.
+    #[error("slice {slice}: {source}")]
+    Verifier {
+        /// The slice.
+        slice: usize,
+        /// Why.
+        source: SliceVerifyError,
+    },
+    /// The trusted setup.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// The manifest.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The ONNX file is not the one that the manifest names.
+    #[error("the model is {got}, the manifest is of {expected}")]
+    OtherModel {
+        /// The manifest's.
+        expected: Digest,
+        /// The file's.
+        got: Digest,
+    },
+    /// Something that follows from model and integers is not what the manifest says.
+    #[error("the manifest does not follow from the model and its integers: {what} differs")]
+    Underived {
+        /// What differs.
+        what: String,
+    },
+}
+
+/// A model before it has keys: what `inspect` shows.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// SHA-256 of the ONNX file.
+    pub model: Digest,
+    /// The model in floats.
+    pub float: FloatGraph,
+    /// The integers.
+    pub quantisation: QuantisationPlan,
+    /// The function that is proved.
+    pub graph: IntGraph,
+    /// Against the float model, on the calibration samples.
+    pub accuracy: AccuracyReport,
+    /// Whether the samples were made up.
+    pub synthetic: bool,
+    /// What the slices are proved with.
+    pub proof_system: ProofSystem,
+    /// The cut.
+    pub slices: Vec<SlicePlan>,
+    /// The budget that the manifest will state.
+    pub error_budget_millionths: u32,
+}
+
+/// One input of the model, per input tensor row-major values.
+pub type Sample = Vec<Vec<f64>>;
+
+/// Imports, calibrates, quantises and cuts. Without samples, standard-normal inputs are made up.
+///
+/// # Errors
+/// Everything about the model that cannot be proved, each naming its node.
+pub fn plan(onnx: &[u8], samples: Option<&[Sample]>, options: &CompileOptions) -> Result<Plan, CompileError> {
+    plan_telling(onnx, samples, options, &progress::silent)
+}
+
+/// As [`plan`]; `listener` hears how far it has come.
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_telling(
+    onnx: &[u8],
+    samples: Option<&[Sample]>,
+    options: &CompileOptions,
+    listener: Listener<'_>,
+) -> Result<Plan, CompileError> {
+    let float = import(onnx)?;
+    let model = FloatModel::read(onnx).map_err(of_file)?;
+    let made_up;
+    let (samples, synthetic) = match samples {
+        Some(samples) => {
+            check_samples(&float, samples)?;
+            (samples, false)
+        }
+        None => {
+            made_up = synthetic_samples(&float, synthetic_count(&float), SYNTHETIC_SEED);
+            (made_up.as_slice(), true)
+        }
+    };
+    let calibration = CalibrationOptions {
+        profile: options.profile,
+        error_budget: f64::from(options.error_budget_millionths) / 1e6,
+        output_scale: options.output_scale.clone(),
+        compare_top1: options.compare_top1,
+    };
+    let counter = Counter::new(Stage::Answering, samples.len() as u64, listener);
+    let answer = |sample: &Sample| {
+        let answer = model.outputs_of(&float, sample);
+        counter.add(1);
+        answer
+    };
+    let expected: Vec<Sample> = samples.par_iter().map(answer).collect::<Result<_, _>>()?;
+    let calibrated = calibrate(&float, samples, &expected, &calibration, listener);
+    let (quantisation, accuracy) = calibrated.map_err(|e| named(e, &float, &model, samples))?;
+    let graph = quantise::apply(&float, &quantisation)?;
+    let slices = slice::plan_telling(&graph, options.proof_system, options.slicing, listener)?;
+    Ok(Plan {
+        model: Digest::of(onnx),
+        float,
+        quantisation,
+        graph,
+        accuracy,
+        synthetic,
+        proof_system: options.proof_system,
+        slices,
+        error_budget_millionths: options.error_budget_millionths,
+    })
+}
+
+/// Samples are inputs of the model.
+fn check_samples(float: &FloatGraph, samples: &[Sample]) -> Result<(), CalibrateError> {
+    let inputs = float
+        .inputs
+        .iter()
+        .filter_map(|id| float.tensors.get(id.0 as usize));
+    let inputs: Vec<_> = inputs.collect();
+    for (index, sample) in samples.iter().enumerate() {
+        if sample.len() != inputs.len() {
+            return Err(CalibrateError::Inputs(inputs.len()));
+        }
+        if let Some((input, values)) = inputs.iter().zip(sample).find(|(i, v)| i.len() != v.len()) {
+            let source = FloatError::InputLength {
+                name: input.name.clone(),
+                expected: input.len(),
+                got: values.len(),
+            };
+            return Err(CalibrateError::Sample { index, source });
+        }
+    }
+    Ok(())
+}
+
+/// A file that the float model does not support is refused as one that the importer does not.
+fn of_file(error: FloatModelError) -> CompileError {
+    match error {
+        FloatModelError::Read(error) => CompileError::Import(error.into()),
+        other => other.into(),
+    }
+}
+
+/// How many samples are made up for a model.
+pub(crate) fn synthetic_count(float: &FloatGraph) -> usize {
+    let len = |id: &TensorId| float.tensors.get(id.0 as usize).map_or(0, |t| t.len());
+    let values: usize = float.inputs.iter().chain(&float.outputs).map(len).sum();
+    (SYNTHETIC_VALUES / values.max(1)).clamp(FEWEST_SYNTHETIC_SAMPLES, SYNTHETIC_SAMPLES)
+}
+
+/// A graph that differs from its file, by the first node that does.
+fn named(why: CalibrateError, float: &FloatGraph, model: &FloatModel, samples: &[Sample]) -> CalibrateError {
+    let CalibrateError::Differs(mut differs) = why else {
+        return why;
+    };
+    if let Some(node) = samples.first().and_then(|s| model.first_difference(float, s)) {
+        differs.node = node;
+    }
+    CalibrateError::Differs(differs)
+}
+
+impl Plan {
+    /// The setup that its keys are made with. A source is without effect where the proof system needs none.
+    ///
+    /// # Errors
+    /// No source where one is needed, or one with too few points.
+    pub fn setup(&self, source: Option<&SrsSource>) -> Result<Setup, SetupError> {
+        Setup::new(self.slices.iter().map(|s| s.parameters), source)
+    }
+}
+
+/// A compiled model: its manifest and the files that it names.
+#[derive(Debug, Clone)]
+pub struct Compiled {
+    /// The manifest.
+    pub manifest: Manifest,
+    /// The integer graph's canonical encoding.
+    pub graph: Vec<u8>,
+    /// By slice.
+    pub keys: Vec<SliceKeys>,
+}
+
+/// Makes keys for every slice, side by side. `done` hears of each slice that has its keys.
+///
+/// # Errors
+/// An SRS that is too small, or a failing key generation.
+pub fn compile(plan: &Plan, setup: &Setup, done: &(dyn Fn(usize) + Sync)) -> Result<Compiled, CompileError> {
+    let made: Vec<(ManifestSlice, SliceKeys)> = plan
+        .slices
+        .par_iter()
+        .enumerate()
+        .map(|(index, s)| {
+            let keys = backend::keygen(&s.relations, s.parameters, setup)
+                .map_err(|source| CompileError::Key { slice: index, source })?;
+            let slice = ManifestSlice {
+                first_node: s.nodes.start as u32,
+                node_count: s.nodes.len() as u32,
+                inputs: ids(&s.relations.inputs),
+                outputs: ids(&s.relations.outputs),
+                circuit: keys.circuit.clone(),
+                vk: keys.vk,
+            };
+            done(index);
+            Ok((slice, keys))
+        })
+        .collect::<Result<_, CompileError>>()?;
+    let (slices, keys): (Vec<_>, Vec<_>) = made.into_iter().unzip();
+    let graph = plan.graph.to_bytes();
+    let parameter_id = backend::parameter_id(plan.proof_system);
+    let manifest = Manifest {
+        version: manifest::VERSION,
+        model: plan.model,
+        quantisation: plan.quantisation.clone(),
+        graph: Digest::of(&graph),
+        node_count: plan.graph.nodes.len() as u32,
+        error_budget_millionths: plan.error_budget_millionths,
+        proof_system: parameter_id.proof_system(),
+        parameter_id,
+        srs: setup.digest(),
+        inputs: plan.graph.inputs.clone(),
+        outputs: plan.graph.outputs.clone(),
+        boundary: manifest::boundary(&plan.graph, &slices),
+        slices,
+    };
+    manifest.check()?;
+    Ok(Compiled {
+        manifest,
+        graph,
+        keys,
+    })
+}
+
+fn ids(tensors: &[relations::SliceTensor]) -> Vec<TensorId> {
+    tensors.iter().map(|t| t.id).collect()
+}
+
+impl Compiled {
+    /// The prover of a slice, from what was compiled. `setup` is the one that the keys were made with.
+    ///
+    /// # Errors
+    /// A slice that does not exist, or another setup.
+    pub fn prover(
+        &self,
+        graph: &IntGraph,
+        setup: &Setup,
+        slice: SliceIndex,
+    ) -> Result<SliceProver, SliceProverError> {
+        let files = self.keys.get(slice.0 as usize).and_then(|k| k.files.as_ref());
+        let points = files.and_then(|f| setup.points(f.k)).map(zkml::halo2::Srs::write);
+        let files = files
+            .zip(points.as_ref())
+            .map(|(f, srs)| ProvingFiles { pk: &f.pk, srs });
+        SliceProver::new(&self.manifest, graph, slice, files)
+    }
+
+    /// A file that the manifest names, by its digest.
+    #[must_use]
+    pub fn file(&self, digest: Digest) -> Option<Vec<u8>> {
+        if digest == self.manifest.graph {
+            return Some(self.graph.clone());
+        }
+        let named = self.keys.iter().filter(|k| k.vk == digest);
+        named
+            .filter_map(|k| k.files.as_ref())
+            .map(|f| f.vk.clone())
+            .next()
+    }
+}
+
+/// What follows from ONNX bytes and a manifest's integers.
+#[derive(Debug, Clone)]
+pub struct Derived {
+    /// The model in floats.
+    pub float: FloatGraph,
+    /// The function that is proved.
+    pub graph: IntGraph,
+    /// By slice.
+    pub verifiers: Vec<SliceVerifier>,
+}
+
+/// Derives integer graph, boundary, circuits and verifying keys again and compares each with the manifest.
+///
+/// # Errors
+/// Another model, integers outside the profile's limits, or anything that differs; it is named.
+pub fn derive(onnx: &[u8], manifest: &Manifest, srs: Option<&SrsSource>) -> Result<Derived, CompileError> {
+    manifest.check()?;
+    let got = Digest::of(onnx);
+    if got != manifest.model {
+        return Err(CompileError::OtherModel {
+            expected: manifest.model,
+            got,
+        });
+    }
+    let differs = |what: String| CompileError::Underived { what };
+    let float = import(onnx)?;
+    let graph = quantise::apply(&float, &manifest.quantisation)?;
+    if graph.digest() != manifest.graph {
+        return Err(differs("the integer graph".to_owned()));
+    }
+    if !manifest.describes(&graph) {
+        return Err(differs("the description of the boundary".to_owned()));
+    }
+    let rests_on = backend::needs_srs(manifest.proof_system).then_some(manifest.srs);
+    if srs.map(SrsSource::digest).filter(|_| rests_on.is_some()) != rests_on {
+        return Err(differs("the SRS".to_owned()));
+    }
+    // What costs nothing comes first: the manifest may be a stranger's, who would like a verifier to be busy.
+    let lowered = manifest.slices.iter().enumerate().map(|(index, s)| {
+        let nodes = s.nodes();
+        if slice::boundary(&graph, &nodes) != (s.inputs.clone(), s.outputs.clone()) {
+            return Err(differs(format!("the boundary of slice {index}")));
+        }
+        let relations = relations::lower(&graph, nodes, &s.inputs, &s.outputs)?;
+        let key = |e: LayoutError| CompileError::Key {
+            slice: index,
+            source: e.into(),
+        };
+        if !backend::is_least(&relations, s.circuit.parameters()).map_err(key)? {
+            return Err(differs(format!("the size of slice {index}'s circuit")));
+        }
+        Ok(relations)
+    });
+    let lowered: Vec<SliceRelations> = lowered.collect::<Result<_, _>>()?;
+    let setup = Setup::new(manifest.slices.iter().map(|s| s.circuit.parameters()), srs)?;
+    let verifiers =
+        (&manifest.slices, &lowered)
+            .into_par_iter()
+            .enumerate()
+            .map(|(index, (s, relations))| {
+                let (verifier, circuit) = Verifier::derive(relations, s.circuit.parameters(), &setup)
+                    .map_err(|source| CompileError::Key { slice: index, source })?;
+                if circuit != s.circuit {
+                    return Err(differs(format!("the circuit of slice {index}")));
+                }
+                if verifier.vk_digest() != s.vk {
+                    return Err(differs(format!("the verifying key of slice {index}")));
+                }
+                SliceVerifier::of(manifest, SliceIndex(index as u32), verifier)
+                    .map_err(|source| CompileError::Verifier { slice: index, source })
+            });
+    let verifiers = verifiers.collect::<Result<_, _>>()?;
+    Ok(Derived {
+        float,
+        graph,
+        verifiers,
+    })
+}

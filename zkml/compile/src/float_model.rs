@@ -1,0 +1,153 @@
+//! The float model: the ONNX file as it stands, evaluated by the reference on floats.
+//!
+//! Invariant: nothing of the compiler is in its answers, so that a fault of the compiler does not hide in what its own
+//! answers are measured against. Inputs go to the file's inputs by name, outputs come in the file's order.
+
+use std::collections::BTreeMap;
+
+use zkml::accuracy::output_error;
+use zkml::graph::{IntGraph, TensorId, TensorInfo};
+use zkml_reference::{EvaluateError, Model, ReadError, Tensor};
+
+use crate::float::{FloatGraph, FloatTensor};
+
+/// Why the float model has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FloatModelError {
+    /// The file.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The evaluation.
+    #[error(transparent)]
+    Evaluate(#[from] EvaluateError),
+    /// The file asks for an input that was not given.
+    #[error("the model's input `{0}` was not given")]
+    Missing(String),
+    /// An input does not have its shape.
+    #[error("the model's input `{0}` was given with another number of values")]
+    Length(String),
+    /// The file has other outputs than the integer graph.
+    #[error("the model's outputs are not those of the integer graph: {0}")]
+    Outputs(String),
+}
+
+/// A model file, ready to be evaluated.
+#[derive(Debug, Clone)]
+pub struct FloatModel(Model);
+
+impl FloatModel {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// Bytes that are no model.
+    pub fn read(onnx: &[u8]) -> Result<Self, FloatModelError> {
+        Ok(Self(Model::read(onnx)?))
+    }
+
+    /// The outputs for flat inputs in the integer graph's order, which gives names and shapes.
+    ///
+    /// # Errors
+    /// Inputs that are not the file's, a node that cannot be evaluated, or outputs of other sizes than the graph's.
+    pub fn outputs(&self, graph: &IntGraph, inputs: &[Vec<f64>]) -> Result<Vec<Vec<f64>>, FloatModelError> {
+        let info = |id: &TensorId| graph.tensors.get(id.0 as usize);
+        let given = graph.inputs.iter().filter_map(info).zip(inputs);
+        let given = given.map(|(info, values)| (info.name.as_str(), info.shape.as_slice(), values));
+        let lengths = graph.outputs.iter().map(|id| info(id).map_or(0, TensorInfo::len));
+        self.answer(&given.collect::<Vec<_>>(), lengths)
+    }
+
+    /// The outputs for flat inputs in the order of the graph that was read from the same file.
+    ///
+    /// # Errors
+    /// As [`FloatModel::outputs`].
+    pub fn outputs_of(
+        &self,
+        graph: &FloatGraph,
+        inputs: &[Vec<f64>],
+    ) -> Result<Vec<Vec<f64>>, FloatModelError> {
+        let info = |id: &TensorId| graph.tensors.get(id.0 as usize);
+        let lengths = graph
+            .outputs
+            .iter()
+            .map(|id| info(id).map_or(0, FloatTensor::len));
+        self.answer(&named(graph, inputs), lengths)
+    }
+
+    fn answer(
+        &self,
+        given: &[(&str, &[u32], &Vec<f64>)],
+        lengths: impl ExactSizeIterator<Item = usize>,
+    ) -> Result<Vec<Vec<f64>>, FloatModelError> {
+        let made = self.0.evaluate(&self.tensors(given)?)?;
+        if made.len() != lengths.len() {
+            let counts = format!("{} instead of {}", made.len(), lengths.len());
+            return Err(FloatModelError::Outputs(counts));
+        }
+        for (port, (expected, tensor)) in self.0.outputs().iter().zip(lengths.zip(&made)) {
+            if tensor.len() != expected {
+                let (name, got) = (&port.name, tensor.len());
+                let lengths = format!("`{name}` has {got} values instead of {expected}");
+                return Err(FloatModelError::Outputs(lengths));
+            }
+        }
+        Ok(made.iter().map(Tensor::to_f64).collect())
+    }
+
+    /// The file's inputs in its order, from tensors by name.
+    fn tensors(&self, given: &[(&str, &[u32], &Vec<f64>)]) -> Result<Vec<Tensor>, FloatModelError> {
+        let tensor = |name: &str| {
+            let (_, shape, values) = given
+                .iter()
+                .find(|(of, _, _)| *of == name)
+                .ok_or_else(|| FloatModelError::Missing(name.to_owned()))?;
+            let shape = shape.iter().map(|&d| d as usize).collect();
+            Tensor::float(shape, (*values).clone()).map_err(|_| FloatModelError::Length(name.to_owned()))
+        };
+        self.0.inputs().iter().map(|port| tensor(&port.name)).collect()
+    }
+
+    /// The first node of the graph whose values on one sample are not those that the file's node of that name makes, where
+    /// any is found: nodes without a counterpart of the same length are passed over.
+    pub(crate) fn first_difference(&self, graph: &FloatGraph, sample: &[Vec<f64>]) -> Option<String> {
+        let mut made: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+        let see = &mut |value: &str, tensor: &Tensor| {
+            made.insert(value.to_owned(), tensor.to_f64());
+        };
+        let inputs = self.tensors(&named(graph, sample)).ok()?;
+        self.0.evaluate_seeing(&inputs, see).ok()?;
+        let by_node: BTreeMap<&str, &Vec<f64>> = self
+            .0
+            .nodes()
+            .iter()
+            .filter_map(|n| Some((n.name.as_str(), made.get(n.outputs.first()?)?)))
+            .collect();
+        let own = graph.evaluate(sample).ok()?;
+        // Of the nodes that share a name, the last makes what the file's node makes.
+        let nodes = graph.nodes.iter().enumerate();
+        let last: BTreeMap<&str, usize> = nodes.clone().map(|(at, n)| (n.name.as_str(), at)).collect();
+        nodes
+            .filter(|(at, node)| last.get(node.name.as_str()) == Some(at))
+            .find_map(|(_, node)| {
+                let theirs = by_node.get(node.name.as_str())?;
+                let ours = own.get(node.output.0 as usize)?;
+                let differs =
+                    ours.len() == theirs.len() && output_error(ours, theirs, f64::MIN_POSITIVE) > DIFFERENT;
+                differs.then(|| node.name.clone())
+            })
+    }
+}
+
+/// A node whose values are off by more than this share of their greatest is where a graph that differs begins to differ.
+const DIFFERENT: f64 = 1e-4;
+
+/// The graph's inputs with names and shapes.
+fn named<'a>(graph: &'a FloatGraph, inputs: &'a [Vec<f64>]) -> Vec<(&'a str, &'a [u32], &'a Vec<f64>)> {
+    let tensors = graph
+        .inputs
+        .iter()
+        .filter_map(|id| graph.tensors.get(id.0 as usize));
+    let given = tensors.zip(inputs);
+    given
+        .map(|(tensor, values)| (tensor.name.as_str(), tensor.shape.as_slice(), values))
+        .collect()
+}

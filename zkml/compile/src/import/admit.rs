@@ -1,0 +1,412 @@
+//! What is checked on the file itself, before tract computes anything with it.
+//!
+//! Invariant: of an admitted file, every constant has exactly the data that its shape says, every operator is one of
+//! [`OPERATORS`], every input has fixed sizes, and folding constants makes nothing larger than the limits.
+
+use std::collections::{HashMap, HashSet};
+
+use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
+use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension::Value as Dim};
+use tract_onnx::pb::type_proto::Value;
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
+use zkml_reference::element_name;
+
+use super::folding::{check_constant_operands, check_folding, check_outputs};
+use super::{ImportError, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode};
+
+/// ONNX operators that may stand in a model. Some forms of them are still unsupported; typing finds those.
+pub const OPERATORS: &[&str] = &[
+    "Add",
+    "AveragePool",
+    "BatchNormalization",
+    "Cast",
+    "Clip",
+    "Concat",
+    "Constant",
+    "Conv",
+    "Div",
+    "Dropout",
+    "Flatten",
+    "Gather",
+    "Gemm",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
+    "Identity",
+    "MatMul",
+    "Max",
+    "MaxPool",
+    "Min",
+    "Mul",
+    "Neg",
+    "ReduceMax",
+    "ReduceMean",
+    "ReduceSum",
+    "Relu",
+    "Reshape",
+    "Shape",
+    "Slice",
+    "Split",
+    "Squeeze",
+    "Sub",
+    "Sum",
+    "Transpose",
+    "Unsqueeze",
+];
+
+pub(super) const MAX_RANK: usize = 8;
+/// Names that all nodes read and make: several for each, since a node of many operands becomes as many typed nodes.
+const MAX_LINKS: usize = 4 * MAX_NODES;
+const MAX_NAME_LEN: usize = zkml::graph::validate::MAX_NAME_LEN;
+pub(super) const MAX_LIST_LEN: usize = 1 << 16;
+
+/// A file that tract may read.
+pub(super) struct Admitted {
+    /// The model with the batch bound.
+    pub proto: ModelProto,
+    /// Names of its inputs, without those that have a constant.
+    pub inputs: Vec<String>,
+    /// Names of its outputs.
+    pub outputs: Vec<String>,
+    /// `(name or first output, operator)` of its nodes, to name a typed operator after its origin.
+    pub origins: Vec<(String, String)>,
+}
+
+pub(super) fn unsupported(node: &NodeProto, reason: String) -> ImportError {
+    ImportError::Unsupported(vec![UnsupportedNode {
+        node: name_of(node).to_owned(),
+        op: node.op_type.clone(),
+        reason,
+    }])
+}
+
+fn malformed(reason: impl Into<String>) -> ImportError {
+    ImportError::Malformed(reason.into())
+}
+
+pub(super) fn limit(place: &str, what: &'static str, got: usize, limit: usize) -> Result<(), ImportError> {
+    if got <= limit {
+        Ok(())
+    } else {
+        Err(ImportError::Limit {
+            place: place.to_owned(),
+            what,
+            limit: limit as u64,
+        })
+    }
+}
+
+pub(super) fn admit(mut proto: ModelProto) -> Result<Admitted, ImportError> {
+    // Training graphs, functions and metadata are not part of what is computed.
+    proto.training_info.clear();
+    proto.functions.clear();
+    proto.metadata_props.clear();
+    let graph = proto
+        .graph
+        .as_mut()
+        .ok_or_else(|| malformed("there is no graph"))?;
+    graph.value_info.clear();
+    graph.quantization_annotation.clear();
+    limit("model", "nodes", graph.node.len(), MAX_NODES)?;
+    limit("model", "constants", graph.initializer.len(), 2 * MAX_NODES)?;
+    limit(
+        "model",
+        "inputs and outputs",
+        graph.input.len() + graph.output.len(),
+        MAX_NODES,
+    )?;
+    if !graph.sparse_initializer.is_empty() {
+        return Err(ImportError::Form("the model has sparse constants".into()));
+    }
+    if graph.output.is_empty() {
+        return Err(ImportError::Form(
+            "the model has no output, so that there is nothing to prove".into(),
+        ));
+    }
+    check_operators(graph)?;
+    check_forms(graph)?;
+    let mut constants = HashMap::new();
+    for tensor in &graph.initializer {
+        constants.insert(tensor.name.clone(), check_tensor(&tensor.name, tensor)?);
+    }
+    for input in graph
+        .input
+        .iter_mut()
+        .filter(|i| !constants.contains_key(&i.name))
+    {
+        bind_input(input)?;
+    }
+    check_names(graph)?;
+    let constants = check_folding(graph, constants)?;
+    check_constant_operands(graph, &constants)?;
+    check_outputs(graph, &constants)?;
+    let named: HashSet<&str> = graph.initializer.iter().map(|t| &*t.name).collect();
+    let inputs = graph.input.iter().map(|i| &i.name);
+    let inputs = inputs
+        .filter(|name| !named.contains(name.as_str()))
+        .cloned()
+        .collect();
+    let outputs = graph.output.iter().map(|o| o.name.clone()).collect();
+    let origins = graph
+        .node
+        .iter()
+        .map(|n| (name_of(n).to_owned(), n.op_type.clone()))
+        .collect();
+    Ok(Admitted {
+        proto,
+        inputs,
+        outputs,
+        origins,
+    })
+}
+
+pub(super) fn name_of(node: &NodeProto) -> &str {
+    if node.name.is_empty() {
+        node.output.first().map_or("", String::as_str)
+    } else {
+        &node.name
+    }
+}
+
+/// All nodes whose operator is not in [`OPERATORS`], at once.
+fn check_operators(graph: &GraphProto) -> Result<(), ImportError> {
+    let mut unsupported = Vec::new();
+    for node in &graph.node {
+        limit(
+            "model",
+            "bytes in a name",
+            node.op_type.len().max(node.name.len()),
+            MAX_NAME_LEN,
+        )?;
+        let standard = node.domain.is_empty() || node.domain == "ai.onnx";
+        let reason = if !standard {
+            format!("operators of domain `{}` are not supported", node.domain)
+        } else if !OPERATORS.contains(&node.op_type.as_str()) {
+            "the operator is not supported".to_owned()
+        } else {
+            continue;
+        };
+        unsupported.push(UnsupportedNode {
+            node: name_of(node).to_owned(),
+            op: node.op_type.clone(),
+            reason,
+        });
+    }
+    if unsupported.is_empty() {
+        Ok(())
+    } else {
+        Err(ImportError::Unsupported(unsupported))
+    }
+}
+
+/// Forms that typing would not come through, or not soon.
+fn check_forms(graph: &GraphProto) -> Result<(), ImportError> {
+    let links = graph.node.iter().map(|n| n.input.len() + n.output.len()).sum();
+    limit("model", "names that nodes read and make", links, MAX_LINKS)?;
+    for node in &graph.node {
+        let attribute = |name: &str| node.attribute.iter().find(|a| a.name == name);
+        match node.op_type.as_str() {
+            // With an axis twice tract never ends, and takes all memory.
+            "Transpose" => {
+                let perm = attribute("perm").map_or(&[][..], |a| &a.ints);
+                let axes: HashSet<i64> = perm.iter().copied().collect();
+                let all = (0..perm.len() as i64).all(|axis| axes.contains(&axis));
+                if !all {
+                    return Err(ImportError::Node {
+                        node: name_of(node).to_owned(),
+                        op: node.op_type.clone(),
+                        reason: format!("its perm {perm:?} is no permutation of axes"),
+                    });
+                }
+            }
+            // tract passes over the attribute; outputs beyond the first are those of training.
+            "BatchNormalization" if attribute("training_mode").is_some_and(|a| a.i != 0) => {
+                return Err(unsupported(
+                    node,
+                    "normalisation by the batch, as in training".into(),
+                ));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Every name that is read exists, and no name is made twice.
+fn check_names(graph: &GraphProto) -> Result<(), ImportError> {
+    let sources = graph.input.iter().map(|i| &i.name);
+    let mut known: HashSet<&str> = graph
+        .initializer
+        .iter()
+        .map(|t| &t.name)
+        .chain(sources)
+        .map(|n| &**n)
+        .collect();
+    for node in &graph.node {
+        for output in node.output.iter().filter(|o| !o.is_empty()) {
+            limit("model", "bytes in a name", output.len(), MAX_NAME_LEN)?;
+            if !known.insert(output) {
+                return Err(malformed(format!("`{output}` is made twice")));
+            }
+        }
+    }
+    let read = graph
+        .node
+        .iter()
+        .flat_map(|n| &n.input)
+        .chain(graph.output.iter().map(|o| &o.name));
+    match read
+        .filter(|n| !n.is_empty())
+        .find(|n| !known.contains(n.as_str()))
+    {
+        Some(name) => Err(malformed(format!("`{name}` is read and never made"))),
+        None => Ok(()),
+    }
+}
+
+/// The constant's length; its data must be in the file, finite, and as long as its shape says.
+pub(super) fn check_tensor(place: &str, tensor: &TensorProto) -> Result<usize, ImportError> {
+    if !tensor.external_data.is_empty() || tensor.data_location == Some(DataLocation::External as i32) {
+        return Err(ImportError::ExternalData(place.to_owned()));
+    }
+    limit(place, "dimensions", tensor.dims.len(), MAX_RANK)?;
+    let len = tensor
+        .dims
+        .iter()
+        .try_fold(1usize, |n, &d| n.checked_mul(usize::try_from(d).ok()?));
+    let len = len.unwrap_or(usize::MAX);
+    limit(place, "values", len, MAX_TENSOR_LEN)?;
+    let kind = DataType::try_from(tensor.data_type).unwrap_or(DataType::Undefined);
+    let (bytes, typed) = match kind {
+        DataType::Float => (4, tensor.float_data.len()),
+        DataType::Double => (8, tensor.double_data.len()),
+        DataType::Int64 => (8, tensor.int64_data.len()),
+        DataType::Int32 => (4, tensor.int32_data.len()),
+        DataType::Bool => (1, tensor.int32_data.len()),
+        _ => {
+            return Err(ImportError::Constant {
+                constant: place.to_owned(),
+                reason: format!(
+                    "its type is {}; those of float, double, int32, int64 and bool are supported yet: convert the model to \
+                     float",
+                    element_name(tensor.data_type.into())
+                ),
+            });
+        }
+    };
+    let fits = if tensor.raw_data.is_empty() {
+        typed == len
+    } else {
+        tensor.raw_data.len() == len * bytes
+    };
+    if !fits {
+        return Err(malformed(format!(
+            "constant `{place}` has more or less data than its shape says"
+        )));
+    }
+    let raw = &tensor.raw_data;
+    let finite = match kind {
+        DataType::Float => {
+            tensor.float_data.iter().all(|v| v.is_finite())
+                && raw
+                    .as_chunks()
+                    .0
+                    .iter()
+                    .all(|b| f32::from_le_bytes(*b).is_finite())
+        }
+        DataType::Double => {
+            tensor.double_data.iter().all(|v| v.is_finite())
+                && raw
+                    .as_chunks()
+                    .0
+                    .iter()
+                    .all(|b| f64::from_le_bytes(*b).is_finite())
+        }
+        _ => true,
+    };
+    if finite {
+        Ok(len)
+    } else {
+        Err(ImportError::NonFinite {
+            node: place.to_owned(),
+        })
+    }
+}
+
+/// Binds the batch of an input to 1. Every other dimension must be fixed.
+fn bind_input(input: &mut ValueInfoProto) -> Result<(), ImportError> {
+    let name = input.name.clone();
+    limit("model", "bytes in a name", name.len(), MAX_NAME_LEN)?;
+    let refuse = |reason: String| ImportError::Input {
+        input: name.clone(),
+        reason,
+    };
+    let kind = input.r#type.as_mut().and_then(|t| t.value.as_mut());
+    let Some(Value::TensorType(tensor)) = kind else {
+        return Err(refuse("it is not a tensor".into()));
+    };
+    if ![DataType::Float as i32, DataType::Double as i32].contains(&tensor.elem_type) {
+        return Err(refuse(format!(
+            "its type is {}; only float and double inputs are supported yet. Convert the model, or cut it behind the nodes \
+             that read this input and give what they make",
+            element_name(tensor.elem_type.into())
+        )));
+    }
+    let shape = tensor
+        .shape
+        .as_mut()
+        .ok_or_else(|| refuse("the file states no shape for it; export the model with fixed sizes".into()))?;
+    limit(&name, "dimensions", shape.dim.len(), MAX_RANK)?;
+    let mut len = 1usize;
+    for (axis, Dimension { value, .. }) in shape.dim.iter_mut().enumerate() {
+        let fixed = match value {
+            Some(Dim::DimValue(v)) if *v > 0 => *v,
+            Some(Dim::DimValue(0)) => {
+                return Err(refuse(format!(
+                    "its dimension {axis} is 0, so that it has no values"
+                )));
+            }
+            Some(Dim::DimValue(v)) => {
+                return Err(refuse(format!(
+                    "its dimension {axis} is {v}; give a size, or for the batch, the first, a name: ONNX leaves sizes free \
+                     by names"
+                )));
+            }
+            _ if axis == 0 => 1,
+            Some(Dim::DimParam(symbol)) => {
+                return Err(ImportError::DynamicDimension {
+                    input: name.clone(),
+                    name: symbol.clone(),
+                    axis,
+                });
+            }
+            None => {
+                return Err(ImportError::DynamicDimension {
+                    input: name.clone(),
+                    name: String::new(),
+                    axis,
+                });
+            }
+        };
+        *value = Some(Dim::DimValue(fixed));
+        len = usize::try_from(fixed)
+            .ok()
+            .and_then(|d| len.checked_mul(d))
+            .unwrap_or(usize::MAX);
+        limit(&name, "values", len, MAX_TENSOR_LEN)?;
+    }
+    Ok(())
+}
+
+/// The name and operator of the file behind a part of a node: typing splits nodes and appends to their names.
+pub(super) fn origin<'a>(
+    origins: impl Iterator<Item = (&'a str, &'a str)>,
+    part: &str,
+) -> Option<(&'a str, &'a str)> {
+    let is_part = |name: &str| {
+        let rest = part.strip_prefix(name);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '_', '-', '/']))
+    };
+    origins
+        .filter(|(name, _)| is_part(name))
+        .max_by_key(|(name, _)| name.len())
+}

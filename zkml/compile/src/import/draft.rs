@@ -1,0 +1,236 @@
+//! The float graph under construction: tensors, nodes, and constants by their place in the typed model.
+//!
+//! Invariant: nodes stand in topological order; every tensor's length is within the limit, and so is what all tensors hold
+//! and what all nodes keep: a constant that many nodes read is in the file once and in the graph for each of them.
+
+use std::sync::Arc;
+
+use tract_onnx::prelude::{DatumType, Tensor};
+use zkml::graph::validate::{MAX_COEFFICIENTS, MAX_TOTAL_LEN};
+use zkml::graph::{Activation, TensorId};
+
+use super::MAX_TENSOR_LEN;
+use crate::float::{FloatMap, FloatNode, FloatOp, FloatTensor};
+
+/// Of the draft, which has more tensors than the graph: fusing and dropping come later.
+const MAX_DRAFT_LEN: usize = 2 * MAX_TOTAL_LEN;
+const MAX_DRAFT_COEFFICIENTS: usize = MAX_COEFFICIENTS;
+
+/// Why one node cannot be translated. The caller adds the node's name and goes on with the others.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// No integer form, because.
+    Unsupported(String),
+    /// A constant is not finite.
+    NonFinite,
+    /// A tensor is too large.
+    TooLarge,
+    /// All of them together are: more than so many.
+    Together(&'static str, usize),
+}
+
+/// What `Refusal`s are made of in most places.
+pub(super) fn unsupported<T>(reason: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal::Unsupported(reason.into()))
+}
+
+/// Of an operator of the list whose form has no translation, and no better name.
+pub(super) const OTHER_FORM: &str = "this form of the operator is not supported";
+
+/// ONNX's name of an element type.
+pub(super) fn type_name(kind: DatumType) -> &'static str {
+    match kind {
+        DatumType::Bool => "bool",
+        DatumType::U8 => "uint8",
+        DatumType::U16 => "uint16",
+        DatumType::U32 => "uint32",
+        DatumType::U64 => "uint64",
+        DatumType::I8 => "int8",
+        DatumType::I16 => "int16",
+        DatumType::I32 => "int32",
+        // The reader's own type of sizes is what ONNX's int64 becomes.
+        DatumType::I64 | DatumType::TDim => "int64",
+        DatumType::F16 => "float16",
+        DatumType::F32 => "float",
+        DatumType::F64 => "double",
+        DatumType::String => "string",
+        _ => "another type than numbers have",
+    }
+}
+
+/// A constant of the model.
+#[derive(Debug, Clone)]
+pub(super) struct Constant {
+    pub shape: Vec<usize>,
+    pub values: Vec<f64>,
+}
+
+impl Constant {
+    /// Widens a tract constant to f64, value by value: exact for every type that is admitted but large integers.
+    pub(super) fn new(tensor: &Tensor) -> Result<Self, Refusal> {
+        if tensor.len() > MAX_TENSOR_LEN {
+            return Err(Refusal::TooLarge);
+        }
+        let unreadable =
+            |_| Refusal::Unsupported(format!("a constant of type {}", type_name(tensor.datum_type())));
+        let values = match tensor.to_plain_array_view::<f32>() {
+            Ok(view) => view.iter().map(|v| f64::from(*v)).collect::<Vec<_>>(),
+            Err(_) => tensor
+                .cast_to::<f64>()
+                .and_then(|t| Ok(t.to_plain_array_view::<f64>()?.iter().copied().collect()))
+                .map_err(unreadable)?,
+        };
+        if values.iter().any(|v| !v.is_finite()) {
+            return Err(Refusal::NonFinite);
+        }
+        Ok(Self {
+            shape: tensor.shape().to_vec(),
+            values,
+        })
+    }
+}
+
+/// The integers of a constant: bounds, indices, axes.
+pub(super) fn integers(tensor: &Tensor) -> Result<Vec<i64>, Refusal> {
+    if tensor.len() > MAX_TENSOR_LEN {
+        return Err(Refusal::TooLarge);
+    }
+    if tensor.datum_type().is_float() {
+        return unsupported("a constant of floats where integers are expected");
+    }
+    tensor
+        .cast_to::<i64>()
+        .and_then(|t| Ok(t.to_plain_array_view::<i64>()?.iter().copied().collect()))
+        .map_err(|_| Refusal::Unsupported("a constant that is not fixed".into()))
+}
+
+/// What a place in the typed model holds.
+#[derive(Debug, Clone)]
+pub(super) enum Value {
+    /// A tensor that depends on the inputs.
+    Computed(TensorId),
+    /// A constant.
+    Constant(Arc<Tensor>),
+}
+
+/// The graph so far.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub tensors: Vec<FloatTensor>,
+    pub nodes: Vec<FloatNode>,
+    pub inputs: Vec<TensorId>,
+    pub outputs: Vec<TensorId>,
+    /// Values of all tensors.
+    values: usize,
+    /// Coefficients and indices of all nodes.
+    kept: usize,
+}
+
+/// What a node keeps in memory.
+fn kept(op: &FloatOp) -> usize {
+    match op {
+        FloatOp::Linear { map, .. } => map.weight().len() + map.bias().len(),
+        // A list by itself is as much as six indices.
+        FloatOp::Max { windows } => windows.iter().map(|w| w.len() + 6).sum(),
+        FloatOp::Wiring { source } => source.as_ref().map_or(0, Vec::len),
+    }
+}
+
+impl Draft {
+    /// A new tensor.
+    pub(super) fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<TensorId, Refusal> {
+        let len = shape
+            .iter()
+            .try_fold(1usize, |n, &d| n.checked_mul(d))
+            .filter(|n| *n <= MAX_TENSOR_LEN);
+        match len {
+            None => return Err(Refusal::TooLarge),
+            Some(0) => return unsupported("a tensor without values"),
+            Some(len) => self.values += len,
+        }
+        if self.values > MAX_DRAFT_LEN {
+            return Err(Refusal::Together("values in all tensors", MAX_DRAFT_LEN));
+        }
+        let id = TensorId(self.tensors.len() as u32);
+        // Every dimension divides the length, which fits.
+        let shape = shape.iter().map(|&d| d as u32).collect();
+        self.tensors.push(FloatTensor {
+            name: name.to_owned(),
+            shape,
+        });
+        Ok(id)
+    }
+
+    /// The shape of a tensor.
+    pub(super) fn shape(&self, id: TensorId) -> Vec<usize> {
+        self.tensors
+            .get(id.0 as usize)
+            .map_or_else(Vec::new, |t| t.shape.iter().map(|&d| d as usize).collect())
+    }
+
+    /// A new node and its output.
+    pub(super) fn node(
+        &mut self,
+        name: &str,
+        op: FloatOp,
+        inputs: &[TensorId],
+        shape: &[usize],
+    ) -> Result<TensorId, Refusal> {
+        let output = self.tensor(name, shape)?;
+        self.kept += kept(&op);
+        if self.kept > MAX_DRAFT_COEFFICIENTS {
+            let what = "coefficients and indices in all nodes";
+            return Err(Refusal::Together(what, MAX_DRAFT_COEFFICIENTS));
+        }
+        if let FloatOp::Linear { map, .. } = &op {
+            if !map.weight().iter().chain(map.bias()).all(|v| v.is_finite()) {
+                return Err(Refusal::NonFinite);
+            }
+            let lengths: Vec<_> = inputs
+                .iter()
+                .map(|&id| self.tensors[id.0 as usize].len())
+                .collect();
+            let fits = map
+                .output_len(&lengths)
+                .map_err(|e| Refusal::Unsupported(e.to_string()))?;
+            if fits != self.tensors[output.0 as usize].len() {
+                return unsupported("the shapes do not fit the operator");
+            }
+        }
+        self.nodes.push(FloatNode {
+            name: name.to_owned(),
+            op,
+            inputs: inputs.to_vec(),
+            output,
+        });
+        Ok(output)
+    }
+
+    /// A linear node without activation.
+    pub(super) fn linear(
+        &mut self,
+        name: &str,
+        map: FloatMap,
+        inputs: &[TensorId],
+        shape: &[usize],
+    ) -> Result<TensorId, Refusal> {
+        self.node(
+            name,
+            FloatOp::Linear {
+                map,
+                activation: Activation::Identity,
+            },
+            inputs,
+            shape,
+        )
+    }
+}
+
+/// Numbers of a model as the map's; too large ones are refused.
+pub(super) fn small<const N: usize>(numbers: [usize; N]) -> Result<[u32; N], Refusal> {
+    let mut small = [0; N];
+    for (s, n) in small.iter_mut().zip(numbers) {
+        *s = u32::try_from(n).map_err(|_| Refusal::TooLarge)?;
+    }
+    Ok(small)
+}

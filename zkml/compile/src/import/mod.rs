@@ -1,0 +1,258 @@
+//! ONNX bytes → [`FloatGraph`].
+//!
+//! Invariant: any bytes give a graph or an error, in bounded time and memory. The file is admitted first (sizes,
+//! operators, constants; `admit`), then typed by tract (shapes and constant folding; none of its rewriting), then every
+//! typed operator is translated (`translate`), then fused (`fuse`). All operators without an integer form are named
+//! in one error. Coefficients are taken from the file's constants and recomputed in scalar f64.
+
+mod admit;
+mod binary;
+mod concat;
+mod conv;
+mod draft;
+mod einsum;
+mod folding;
+mod fuse;
+mod pool;
+mod reader;
+mod translate;
+mod wiring;
+
+use std::cell::Cell;
+use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tract_onnx::pb::ModelProto;
+use tract_onnx::prelude::{Framework, InferenceModelExt, TypedModel};
+use tract_onnx::tract_core::optim::Optimizer;
+use zkml::graph::validate::{MAX_MULTIPLICATIONS, MAX_TOTAL_LEN};
+
+use self::reader::Fault;
+use crate::float::{FloatGraph, FloatOp};
+
+pub use admit::OPERATORS;
+
+/// The largest file that is read, in bytes.
+pub const MAX_BYTES: usize = 64 << 20;
+/// The most nodes of a model, as written in the file and after typing.
+pub const MAX_NODES: usize = zkml::graph::validate::MAX_NODES;
+/// The most values of one tensor or constant.
+pub const MAX_TENSOR_LEN: usize = zkml::graph::linear::MAX_TENSOR_LEN;
+
+/// An operator without an integer form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnsupportedNode {
+    /// The node's name in the model.
+    pub node: String,
+    /// Its operator.
+    pub op: String,
+    /// What about it is not supported.
+    pub reason: String,
+}
+
+impl std::fmt::Display for UnsupportedNode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "`{}` ({}): {}", self.node, self.op, self.reason)
+    }
+}
+
+/// Why an ONNX file has no float graph.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ImportError {
+    /// The bytes are not an ONNX model, or the model contradicts itself.
+    #[error("not a valid ONNX model: {0}")]
+    Malformed(String),
+    /// The bytes are a file of another kind.
+    #[error("not an ONNX model but {0}")]
+    OtherFile(String),
+    /// A node that no implementation of ONNX can compute: its operands do not fit.
+    #[error("node `{node}` ({op}) cannot be computed: {reason}")]
+    Node {
+        /// Its name.
+        node: String,
+        /// Its operator.
+        op: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A valid model of a form that is not supported.
+    #[error("not supported yet: {0}")]
+    Form(String),
+    /// A constant of a type that is not supported.
+    #[error("constant `{constant}`: {reason}")]
+    Constant {
+        /// Its name.
+        constant: String,
+        /// What is not supported.
+        reason: String,
+    },
+    /// An output that is not computed.
+    #[error("output `{output}`: {reason}")]
+    Output {
+        /// Its name.
+        output: String,
+        /// What it is.
+        reason: &'static str,
+    },
+    /// The model is larger than the engine accepts.
+    #[error("{place}: more than {limit} {what}")]
+    Limit {
+        /// Where, by the model's names.
+        place: String,
+        /// What there is too much of.
+        what: &'static str,
+        /// The most that is accepted.
+        limit: u64,
+    },
+    /// A tensor's data is in another file.
+    #[error(
+        "tensor `{0}` keeps its data in another file; export the model as one file (torch.onnx.export: external_data=False; \
+         a model that is there: onnx.save(onnx.load(FILE), OTHER))"
+    )]
+    ExternalData(String),
+    /// A dimension that is neither fixed nor the batch.
+    #[error("input `{input}`: dimension {axis} is not fixed{}; export the model with fixed sizes", symbol(.name))]
+    DynamicDimension {
+        /// The input.
+        input: String,
+        /// What the file calls it; empty where it has no name.
+        name: String,
+        /// The dimension, outermost 0.
+        axis: usize,
+    },
+    /// An input that is not float, or not a tensor of known rank.
+    #[error("input `{input}`: {reason}")]
+    Input {
+        /// The input.
+        input: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A constant is NaN or infinite.
+    #[error("`{node}`: a constant is not finite: it is NaN or infinite, or divided by 0")]
+    NonFinite {
+        /// The node that uses the constant, or the constant's name.
+        node: String,
+    },
+    /// Operators without an integer form: all of them.
+    #[error("{} unsupported node(s): {}", .0.len(), list(.0))]
+    Unsupported(Vec<UnsupportedNode>),
+}
+
+fn symbol(name: &str) -> String {
+    if name.is_empty() {
+        String::new()
+    } else {
+        format!(" (`{name}`)")
+    }
+}
+
+fn list(nodes: &[UnsupportedNode]) -> String {
+    nodes
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+/// The float graph of an ONNX model, fused and 1:1 with its later integer graph. A symbolic or absent first dimension
+/// of an input is the batch, and is bound to 1.
+///
+/// # Errors
+/// See [`ImportError`]; never a panic.
+pub fn import(onnx: &[u8]) -> Result<FloatGraph, ImportError> {
+    if onnx.len() > MAX_BYTES {
+        return Err(ImportError::Limit {
+            place: "file".into(),
+            what: "bytes",
+            limit: MAX_BYTES as u64,
+        });
+    }
+    // tract and its protobuf decoder are made for files that one trusts: some malformed ones make them panic.
+    let at_work = AtWork::begin();
+    let guarded = catch_unwind(AssertUnwindSafe(|| -> Result<FloatGraph, Fault> {
+        let proto = tract_onnx::onnx()
+            .proto_model_for_read(&mut Cursor::new(onnx))
+            .map_err(|e| Fault::reader(&e))?;
+        let admitted = admit::admit(proto)?;
+        let model = type_model(&admitted.proto).map_err(|e| Fault::reader(&e))?;
+        let draft = translate::translate(&model, &admitted)?;
+        let graph = fuse::fuse(draft, &admitted.outputs)?;
+        check_totals(&graph)?;
+        Ok(graph)
+    }));
+    drop(at_work);
+    let read = guarded.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(Fault::Reader(text.unwrap_or_default().to_owned()))
+    });
+    read.map_err(|fault| fault.told(onnx))
+}
+
+thread_local! {
+    static AT_WORK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is in the reader, where a panic is caught and becomes an error: a program's panic hook has nothing
+/// to tell a person of it.
+#[must_use]
+pub fn reader_at_work() -> bool {
+    AT_WORK.get()
+}
+
+struct AtWork;
+
+impl AtWork {
+    fn begin() -> Self {
+        AT_WORK.set(true);
+        Self
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        AT_WORK.set(false);
+    }
+}
+
+/// What the integer graph may have in all, before anything is evaluated.
+fn check_totals(graph: &FloatGraph) -> Result<(), ImportError> {
+    let limit = |what: &'static str, got: u64, limit: u64| {
+        let place = "model".to_owned();
+        if got <= limit {
+            Ok(())
+        } else {
+            Err(ImportError::Limit { place, what, limit })
+        }
+    };
+    let values = graph.tensors.iter().map(|t| t.len() as u64).sum();
+    limit("values in all tensors", values, MAX_TOTAL_LEN as u64)?;
+    let of_node = |node: &super::float::FloatNode| match &node.op {
+        FloatOp::Linear { map, .. } => {
+            let output = graph.tensors.get(node.output.0 as usize);
+            map.multiplications(output.map_or(0, |t| t.len()))
+        }
+        FloatOp::Max { .. } | FloatOp::Wiring { .. } => 0,
+    };
+    let multiplications = graph
+        .nodes
+        .iter()
+        .fold(0u64, |n, node| n.saturating_add(of_node(node)));
+    limit("multiplications", multiplications, MAX_MULTIPLICATIONS)
+}
+
+/// Shapes and constants by tract. Output types and `value_info` in the file are claims that nothing needs.
+///
+/// Constants are folded and nothing else: tract's other rewriting ("declutter") is for speed, and one that is wrong
+/// changes the function that is proved (0.23.9 makes `c − Conv(x)` a `c + Conv(x)`).
+fn type_model(proto: &ModelProto) -> tract_onnx::prelude::TractResult<TypedModel> {
+    let mut model = tract_onnx::onnx()
+        .with_ignore_output_shapes(true)
+        .with_ignore_output_types(true)
+        .with_ignore_value_info(true)
+        .model_for_proto_model(proto)?
+        .into_typed()?;
+    Optimizer::prop_consts().optimize(&mut model)?;
+    Ok(model)
+}

@@ -1,0 +1,23 @@
+//! From an ONNX file to what is proved, and from a receipt back to the file: import, calibration, quantisation, slices, keys,
+//! and every check that needs the model.
+//!
+//! Invariants of the whole crate:
+//! - It knows no Kubernetes, no HTTP, no clock and no environment.
+//! - What [`compile`](compile::compile) puts into a manifest, [`derive`](compile::derive) finds again from the ONNX bytes and
+//!   the manifest's integers, on any machine.
+//! - ONNX is parsed here and in `zkml-reference` alone: whoever depends on `zkml` only carries no reader of models.
+
+pub mod calibrate;
+pub mod compile;
+pub mod fidelity;
+pub mod float;
+pub mod float_model;
+pub mod import;
+pub mod progress;
+pub mod qualify;
+pub mod quantise;
+pub mod slice;
+pub mod verify;
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,302 @@
+//! Cuts the integer graph into slices of consecutive nodes, one key and one proof each, by the proof system's cost model.
+//!
+//! Invariants: slices cover every node once, in topological order; there are at least `parallelism` of them wherever
+//! the graph allows; none needs more memory than a worker has. The cut is a function of graph and options alone.
+//! Graphs are DAGs: a slice has lists of input and output tensors, and a skip connection is a boundary tensor of
+//! every slice that it starts in, ends in or crosses into.
+
+mod balance;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use rayon::prelude::*;
+use zkinfer_crds::ProofSystem;
+use zkml::backend::{self, Cost, CutRule, LayoutError, Parameters};
+use zkml::graph::{IntGraph, LinearMap, Node, Op, TensorId};
+use zkml::halo2;
+use zkml::relations::{self, LowerError, SliceRelations};
+
+use crate::progress::{self, Counter, Listener, Stage};
+
+/// What a cut must respect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlicingOptions {
+    /// Least number of slices, wherever the graph allows.
+    pub parallelism: u32,
+    /// Most memory that proving a slice may need, in bytes.
+    pub memory_per_worker: Option<u64>,
+}
+
+impl SlicingOptions {
+    /// At least so many slices, whatever memory they take.
+    #[must_use]
+    pub const fn at_least(parallelism: u32) -> Self {
+        Self {
+            parallelism,
+            memory_per_worker: None,
+        }
+    }
+}
+
+/// A slice before it has keys.
+#[derive(Debug, Clone)]
+pub struct SlicePlan {
+    /// Nodes of the graph.
+    pub nodes: Range<usize>,
+    /// What is claimed; its inputs and outputs are the slice's boundary.
+    pub relations: SliceRelations,
+    /// Of the proof system.
+    pub parameters: Parameters,
+    /// Of proving.
+    pub cost: Cost,
+}
+
+/// Why a graph cannot be cut.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SliceError {
+    /// The graph does not lower to relations.
+    #[error(transparent)]
+    Lower(#[from] LowerError),
+    /// A node cannot be proved by itself.
+    #[error("node `{node}` cannot be proved with {system}: {source}{}", other(*.system))]
+    Layout {
+        /// The proof system.
+        system: ProofSystem,
+        /// The node.
+        node: String,
+        /// Why.
+        source: LayoutError,
+    },
+    /// A node alone has more rows than a Halo2Kzg circuit.
+    #[error(
+        "node `{node}` alone needs {rows} rows, and a circuit of Halo2Kzg has at most {most}: no cut helps. Prove the model \
+         with SumcheckWhir (--proof-system, proofSystem), which has no rows, or make the layer smaller"
+    )]
+    Rows {
+        /// The node.
+        node: String,
+        /// Rows needed.
+        rows: usize,
+        /// Rows of the largest circuit.
+        most: usize,
+    },
+    /// A node alone needs more memory than a worker has.
+    #[error(
+        "node `{node}` alone needs {need} MiB to prove, a worker has {have} MiB: give workers more (--memory-mib, \
+         slicing.memoryPerWorker)"
+    )]
+    Memory {
+        /// The node.
+        node: String,
+        /// MiB needed.
+        need: u64,
+        /// MiB given.
+        have: u64,
+    },
+    /// There is nothing to prove.
+    #[error("the graph computes nothing: every output is a rearranged input")]
+    Empty,
+}
+
+/// What may help where one proof system has no place for a node.
+fn other(system: ProofSystem) -> &'static str {
+    match system {
+        ProofSystem::Halo2Kzg => "; SumcheckWhir may prove it (--proof-system, proofSystem)",
+        ProofSystem::SumcheckWhir => "",
+    }
+}
+
+/// The tensors that a range of nodes reads from outside, and those it makes for outside; ascending ids.
+#[must_use]
+pub fn boundary(graph: &IntGraph, nodes: &Range<usize>) -> (Vec<TensorId>, Vec<TensorId>) {
+    boundary_of(graph, &last_readers(graph), nodes)
+}
+
+/// Cuts a graph. The number of slices is at least `parallelism` and else by the proof system's rule: the least that is
+/// feasible, or the one that is cheapest in all. The heaviest slice is as light as it can be, and among such cuts the
+/// whole is cheapest.
+///
+/// # Errors
+/// A node that cannot be proved or is too large for a worker; both name the node.
+pub fn plan(
+    graph: &IntGraph,
+    system: ProofSystem,
+    options: SlicingOptions,
+) -> Result<Vec<SlicePlan>, SliceError> {
+    plan_telling(graph, system, options, &progress::silent)
+}
+
+/// As [`plan`]; `listener` hears of the slices that are looked at, in nodes of theirs: for each node of the graph at most half
+/// the square of what a slice may have, so that ten times the nodes take ten times the work.
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_telling(
+    graph: &IntGraph,
+    system: ProofSystem,
+    options: SlicingOptions,
+    listener: Listener<'_>,
+) -> Result<Vec<SlicePlan>, SliceError> {
+    let rule = backend::cut_rule(system);
+    let count = graph.nodes.len();
+    let readers = last_readers(graph);
+    let plan_slice = |nodes: Range<usize>| plan_slice(graph, &readers, system, nodes);
+    let work: Vec<u64> = (0..count)
+        .map(|start| {
+            feasible_ends(graph, start, rule)
+                .map(|end| (end - start) as u64)
+                .sum()
+        })
+        .collect();
+    let counter = Counter::new(Stage::Cutting(system), work.iter().sum(), listener);
+    let costs: Vec<Vec<Option<u64>>> = work
+        .into_par_iter()
+        .enumerate()
+        .map(|(start, work)| {
+            let costs = feasible_ends(graph, start, rule)
+                .map(|end| {
+                    let nodes = start..end;
+                    if only_wiring(graph, &nodes) {
+                        return None;
+                    }
+                    let plan = plan_slice(nodes).ok()?;
+                    fits(&plan.cost, options).then_some(plan.cost.cpu_us + rule.per_slice_us)
+                })
+                .collect();
+            counter.add(work);
+            costs
+        })
+        .collect();
+    let cost = |range: &Range<usize>| {
+        let of_start = costs.get(range.start)?;
+        of_start.get(range.len() - 1).copied().flatten()
+    };
+    let (parts, longest) = (options.parallelism.max(1) as usize, rule.max_nodes);
+    let Some(cuts) = balance::partition(count, parts, longest, rule.count, cost) else {
+        return Err(why_not(graph, &readers, system, options));
+    };
+    cuts.into_par_iter().map(plan_slice).collect()
+}
+
+/// Per tensor the last node that reads it, or one beyond all where the request does.
+fn last_readers(graph: &IntGraph) -> Vec<usize> {
+    let mut last = vec![0; graph.tensors.len()];
+    for (at, node) in graph.nodes.iter().enumerate() {
+        for id in &node.inputs {
+            last.get_mut(id.0 as usize).into_iter().for_each(|l| *l = at);
+        }
+    }
+    for id in &graph.outputs {
+        last.get_mut(id.0 as usize)
+            .into_iter()
+            .for_each(|l| *l = graph.nodes.len());
+    }
+    last
+}
+
+/// As [`boundary`], by what is known of all readers: takes no longer than the range is.
+fn boundary_of(graph: &IntGraph, readers: &[usize], nodes: &Range<usize>) -> (Vec<TensorId>, Vec<TensorId>) {
+    let inside = graph.nodes.get(nodes.clone()).unwrap_or_default();
+    let made: BTreeSet<TensorId> = inside.iter().map(|n| n.output).collect();
+    let read: BTreeSet<TensorId> = inside.iter().flat_map(|n| n.inputs.iter().copied()).collect();
+    let leaves = |id: &TensorId| readers.get(id.0 as usize).is_some_and(|&last| last >= nodes.end);
+    (
+        read.difference(&made).copied().collect(),
+        made.iter().copied().filter(leaves).collect(),
+    )
+}
+
+/// The ends of slices from `start` that the rule allows, in order. A node with more weights than a slice should have has no
+/// smaller slice.
+fn feasible_ends(graph: &IntGraph, start: usize, rule: CutRule) -> impl Iterator<Item = usize> {
+    let (mut weights, mut maps) = (0u64, 0);
+    let nodes = graph.nodes.iter().skip(start).take(rule.max_nodes);
+    nodes
+        .map_while(move |node| {
+            let of_node = node_weights(node);
+            weights += of_node;
+            maps += u32::from(of_node > 0);
+            (maps <= 1 || weights <= rule.max_weights).then_some(())
+        })
+        .enumerate()
+        .map(move |(i, ())| start + i + 1)
+}
+
+/// Constant coefficients of a node.
+fn node_weights(node: &Node) -> u64 {
+    let coefficients = match &node.op {
+        Op::Linear { map, .. } => match map {
+            LinearMap::Dense { weight, .. } | LinearMap::Conv2d { weight, .. } => weight.len(),
+            LinearMap::Affine { scale, .. } => scale.len(),
+        },
+        Op::Max { .. } | Op::Wiring { .. } => 0,
+    };
+    coefficients as u64
+}
+
+fn fits(cost: &Cost, options: SlicingOptions) -> bool {
+    options
+        .memory_per_worker
+        .is_none_or(|have| cost.memory_bytes <= have)
+}
+
+/// A slice of nothing but wiring would prove nothing.
+fn only_wiring(graph: &IntGraph, range: &Range<usize>) -> bool {
+    graph.nodes[range.clone()]
+        .iter()
+        .all(|n| matches!(n.op, Op::Wiring { .. }))
+}
+
+fn plan_slice(
+    graph: &IntGraph,
+    readers: &[usize],
+    system: ProofSystem,
+    nodes: Range<usize>,
+) -> Result<SlicePlan, SliceError> {
+    let (inputs, outputs) = boundary_of(graph, readers, &nodes);
+    let relations = relations::lower(graph, nodes.clone(), &inputs, &outputs)?;
+    let (parameters, cost) = backend::choose(system, &relations).map_err(|source| SliceError::Layout {
+        system,
+        node: graph.nodes[nodes.end - 1].name.clone(),
+        source,
+    })?;
+    Ok(SlicePlan {
+        nodes,
+        relations,
+        parameters,
+        cost,
+    })
+}
+
+/// The reason that a user can act on: a single node that cannot be proved.
+fn why_not(graph: &IntGraph, readers: &[usize], system: ProofSystem, options: SlicingOptions) -> SliceError {
+    for (at, node) in graph.nodes.iter().enumerate() {
+        match plan_slice(graph, readers, system, at..at + 1) {
+            Err(SliceError::Layout {
+                source: LayoutError::Halo2Kzg(halo2::LayoutError::Rows { rows, available, .. }),
+                node,
+                ..
+            }) => {
+                return SliceError::Rows {
+                    node,
+                    rows,
+                    most: available,
+                };
+            }
+            Err(e) => return e,
+            Ok(plan) if !fits(&plan.cost, options) => {
+                return SliceError::Memory {
+                    node: node.name.clone(),
+                    need: plan.cost.memory_bytes.div_ceil(1 << 20),
+                    have: options.memory_per_worker.unwrap_or_default() >> 20,
+                };
+            }
+            Ok(_) => {}
+        }
+    }
+    SliceError::Empty
+}

@@ -1,0 +1,110 @@
+use std::sync::Mutex;
+use std::time::Instant;
+
+use zkml::graph::Profile;
+
+use super::*;
+use crate::calibrate::{CalibrationOptions, calibrate, synthetic_samples};
+use crate::import::import;
+use crate::progress::{Progress, silent};
+use crate::quantise::apply;
+
+const ALONE: SlicingOptions = SlicingOptions::at_least(1);
+
+/// A graph of nodes one after the other, none of which fuses with the next.
+fn chain(nodes: usize) -> IntGraph {
+    chain_of(nodes, [2, 3], 1)
+}
+
+/// A [`chain`] on images of this size, each node of which looks this far to both sides.
+fn chain_of(nodes: usize, [height, width]: [i64; 2], reach: i64) -> IntGraph {
+    let name = |at: usize| match at {
+        0 => "x".to_owned(),
+        _ if at == nodes => "y".to_owned(),
+        _ => format!("h{at}"),
+    };
+    let ints = crate::tests::ints;
+    let window = [
+        ints("kernel_shape", &[1, 2 * reach + 1]),
+        ints("pads", &[0, reach, 0, reach]),
+    ];
+    let onnx = (0..nodes).fold(crate::tests::Onnx::new(&[1, 1, height, width]), |onnx, at| {
+        onnx.node("MaxPool", &[&name(at)], &name(at + 1), window.to_vec())
+    });
+    let float = import(&onnx.bytes()).unwrap();
+    let samples = synthetic_samples(&float, 1, 7);
+    let values = float.evaluate(&samples[0]).unwrap();
+    let expected = float.outputs.iter().map(|id| values[id.0 as usize].clone());
+    let options = CalibrationOptions {
+        profile: Some(Profile::P12),
+        error_budget: 1.0,
+        output_scale: None,
+        compare_top1: false,
+    };
+    let expected = [expected.collect()];
+    let (plan, _) = calibrate(&float, &samples, &expected, &options, &silent).unwrap();
+    let graph = apply(&float, &plan).unwrap();
+    assert_eq!(graph.nodes.len(), nodes);
+    graph
+}
+
+/// Seconds of a cut, and the work that it told of.
+fn cut(graph: &IntGraph, system: ProofSystem) -> (f64, u64) {
+    let told: Mutex<Vec<Progress>> = Mutex::new(Vec::new());
+    let began = Instant::now();
+    let listener = |p: Progress| told.lock().unwrap().push(p);
+    let slices = plan_telling(graph, system, ALONE, &listener).unwrap();
+    let seconds = began.elapsed().as_secs_f64();
+    let covered: usize = slices.iter().map(|s| s.nodes.len()).sum();
+    assert_eq!(covered, graph.nodes.len());
+    let told = told.into_inner().unwrap();
+    assert!(told.windows(2).all(|two| two[0].done < two[1].done));
+    let last = told.last().unwrap();
+    assert_eq!((told[0].done, last.done), (0, last.of));
+    // Often enough to be told of: once for every node.
+    assert_eq!(told.len(), graph.nodes.len() + 1);
+    (seconds, last.of)
+}
+
+#[test]
+fn cutting_takes_ten_times_as_long_for_ten_times_the_nodes() {
+    let graphs = [chain(100), chain(1000)];
+    for system in [ProofSystem::Halo2Kzg, ProofSystem::SumcheckWhir] {
+        let work = graphs.each_ref().map(|graph| {
+            let rule = backend::cut_rule(system);
+            let of = |start| {
+                feasible_ends(graph, start, rule)
+                    .map(|end| end - start)
+                    .sum::<usize>()
+            };
+            (0..graph.nodes.len()).map(of).sum::<usize>()
+        });
+        // The ends of the graph have fewer slices than the rest.
+        assert!(
+            work[1] > 9 * work[0] && work[1] < 20 * work[0],
+            "{system}: {work:?}"
+        );
+    }
+    // The proof system with the shorter slices, for the time that the test takes.
+    let [few, many] = graphs.each_ref().map(|g| cut(g, ProofSystem::Halo2Kzg));
+    // What is quadratic takes a hundred times as long.
+    assert!(
+        many.0 < 40.0 * few.0,
+        "{} s for 100 nodes, {} s for 1000",
+        few.0,
+        many.0
+    );
+    assert!(many.1 < 20 * few.1);
+}
+
+#[test]
+fn a_node_that_no_circuit_holds_is_named_and_no_cut_is_proposed() {
+    let graph = chain_of(1, [256, 256], 15);
+    let said = plan(&graph, ProofSystem::Halo2Kzg, ALONE)
+        .unwrap_err()
+        .to_string();
+    let node = format!("node `{}` alone needs", graph.nodes[0].name);
+    for words in [&node, "no cut helps", "--proof-system"] {
+        assert!(said.contains(words), "{said}");
+    }
+}
