@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use zkinfer_crds::Digest;
 use zkml::graph::Inputs;
 use zkml::graph::tensor_file::FloatInput;
-use zkml::halo2::{Srs, SrsSource};
 use zkml::manifest::Manifest;
+use zkml::setup::{Srs, SrsSource};
 
 use crate::args::SrsArgs;
 use crate::exit::UsageError;

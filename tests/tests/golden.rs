@@ -8,7 +8,7 @@ use zkinfer_tests::local::model_file;
 use zkml::backend::Parameters;
 use zkml::canonical;
 use zkml::graph::{Profile, tensor_file::read_npy};
-use zkml::halo2::SrsSource;
+use zkml::setup::SrsSource;
 use zkml::sumcheck::Key;
 use zkml_compile::compile::{CompileOptions, Sample, compile, plan};
 use zkml_compile::slice::SlicingOptions;

@@ -17,5 +17,6 @@ pub mod proof;
 pub mod qualification;
 pub mod receipt;
 pub mod relations;
+pub mod setup;
 pub mod statement;
 pub mod sumcheck;

@@ -20,7 +20,7 @@ use zkinfer_crds::k8s::{
 };
 use zkinfer_crds::wire::BlobRef;
 use zkinfer_crds::{Digest, ProofSystem, RequestUid};
-use zkml::halo2::VerifierSrs;
+use zkml::setup::VerifierSrs;
 
 use super::consents::Consents;
 use super::metrics::Metrics;

@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tower::util::MapRequestLayer;
 use zkinfer_crds::wire::BlobRef;
-use zkml::halo2::{SrsSource, VerifierSrs};
+use zkml::setup::{SrsSource, VerifierSrs};
 
 use super::metrics::Metrics;
 use crate::artifacts::{ArtifactError, Artifacts};

@@ -20,7 +20,7 @@ use rand::rngs::OsRng;
 use tokio::net::TcpListener;
 use zkinfer_crds::Digest;
 use zkml::backend::needs_srs;
-use zkml::halo2::{Srs, SrsError, SrsSource};
+use zkml::setup::{Srs, SrsError, SrsSource};
 
 pub use objects::{ObjectError, Objects, now};
 pub use print::{Format, failures, render};

@@ -13,7 +13,7 @@ use zkinfer_crds::compile_report::CompileOutcome;
 use zkinfer_crds::k8s::inference_request::{condition, reason};
 use zkinfer_crds::k8s::{InferenceRequestStatus, RequestPhase, find_condition};
 use zkinfer_crds::{Identity, RequestUid};
-use zkml::halo2::VerifierSrs;
+use zkml::setup::VerifierSrs;
 
 use super::compiler::Compiler;
 use super::objects::{Key, Objects, now};

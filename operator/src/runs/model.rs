@@ -8,9 +8,9 @@ use zkml::backend::needs_srs;
 use zkml::canonical::CanonicalError;
 use zkml::graph::IntGraph;
 use zkml::graph::validate::GraphError;
-use zkml::halo2::VerifierSrs;
 use zkml::manifest::{Manifest, ManifestError};
 use zkml::proof::{KeySources, SliceKeyError, SliceVerifier, slice_verifiers};
+use zkml::setup::VerifierSrs;
 
 use crate::artifacts::{ArtifactError, Artifacts};
 

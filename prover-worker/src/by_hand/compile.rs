@@ -10,7 +10,7 @@ use zkinfer_crds::ProofSystem;
 use zkinfer_crds::compile_report::{CompileOutcome, CompileReport, CompiledSlice, Halo2Files};
 use zkinfer_crds::wire::BlobRef;
 use zkml::backend::{Setup, Size, needs_srs};
-use zkml::halo2::SrsSource;
+use zkml::setup::SrsSource;
 use zkml_compile::compile::{CompileError, Compiled, Plan, compile};
 
 use super::model;

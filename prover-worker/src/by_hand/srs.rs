@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 
 use serde_json::json;
-use zkml::halo2::{PtauError, Srs, development_srs_digest, import_ptau};
+use zkml::setup::{PtauError, Srs, development_srs_digest, import_ptau};
 
 use crate::args::{Format, SrsCommand};
 use crate::exit::{Exit, UsageError, say};

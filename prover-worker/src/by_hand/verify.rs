@@ -5,9 +5,9 @@ use std::path::Path;
 use serde_json::json;
 use zkinfer_crds::Digest;
 use zkml::graph::dequantise;
-use zkml::halo2::{SrsSource, VerifierSrs, development_srs_digest};
 use zkml::qualification::Qualification;
 use zkml::receipt::{Against, Expected, Outcome, Receipt, Report, Verification, verify_decoded};
+use zkml::setup::{SrsSource, VerifierSrs, development_srs_digest};
 use zkml_compile::verify::OnnxModel;
 
 use crate::args::{Format, VerifyArgs};

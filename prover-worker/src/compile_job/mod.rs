@@ -15,7 +15,7 @@ use zkinfer_crds::Digest;
 use zkinfer_crds::compile_report::{CompileFailure, CompileOutcome, FailureKind};
 use zkinfer_crds::wire::{BlobRef, CompileTask};
 use zkml::backend::needs_srs;
-use zkml::halo2::{Srs, SrsSource};
+use zkml::setup::{Srs, SrsSource};
 
 use self::client::Client;
 use crate::args::{CompileJobArgs, ModelArgs, ProfileArg};

@@ -15,8 +15,8 @@ use zkinfer_crds::{ClaimId, Digest, Identity, ProofSystem, RequestUid, SliceInde
 use zkinfer_tests::local::model_file;
 use zkml::graph::tensor_file::read_npy;
 use zkml::graph::{FloatInput, IntTensor, dequantise, quantise_input};
-use zkml::halo2::SrsSource;
 use zkml::receipt::{Against, ReceiptBuilder, Verification, verify};
+use zkml::setup::SrsSource;
 use zkml_compile::compile::{CompileOptions, Plan, Sample, compile, plan};
 use zkml_compile::slice::SlicingOptions;
 

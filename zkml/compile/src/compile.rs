@@ -8,10 +8,10 @@ use zkinfer_crds::{Digest, ProofSystem, SliceIndex};
 use zkml::accuracy::DEFAULT_MAX_ERROR_MILLIONTHS;
 use zkml::backend::{self, KeyError, LayoutError, ProvingFiles, Setup, SetupError, SliceKeys, Verifier};
 use zkml::graph::{IntGraph, Profile, QuantisationPlan, TensorId};
-use zkml::halo2::SrsSource;
 use zkml::manifest::{self, Manifest, ManifestError, ManifestSlice};
 use zkml::proof::{SliceProver, SliceProverError, SliceVerifier, SliceVerifyError};
 use zkml::relations::{self, LowerError, SliceRelations};
+use zkml::setup::SrsSource;
 
 use crate::calibrate::{AccuracyReport, CalibrateError, CalibrationOptions, calibrate, synthetic_samples};
 use crate::float::{FloatError, FloatGraph};
@@ -344,7 +344,7 @@ impl Compiled {
         slice: SliceIndex,
     ) -> Result<SliceProver, SliceProverError> {
         let files = self.keys.get(slice.0 as usize).and_then(|k| k.files.as_ref());
-        let points = files.and_then(|f| setup.points(f.k)).map(zkml::halo2::Srs::write);
+        let points = files.and_then(|f| setup.points(f.k)).map(zkml::setup::Srs::write);
         let files = files
             .zip(points.as_ref())
             .map(|(f, srs)| ProvingFiles { pk: &f.pk, srs });

@@ -4,8 +4,9 @@ use rand::{CryptoRng, RngCore};
 use zkinfer_crds::Digest;
 
 use super::{KeyError, Parameters, SetupError, Verifier};
-use crate::halo2::{self, Srs};
+use crate::halo2;
 use crate::relations::SliceRelations;
+use crate::setup::Srs;
 use crate::sumcheck;
 
 /// Why no proof was made.

@@ -3,7 +3,7 @@
 use zkinfer_crds::Digest;
 
 use super::{NO_SRS, Parameters};
-use crate::halo2::{Srs, SrsError, SrsSet, SrsSource};
+use crate::setup::{Srs, SrsError, SrsSet, SrsSource};
 
 /// Why there is no setup.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -4,8 +4,9 @@ use zkinfer_crds::Digest;
 
 use super::keys::sumcheck_circuit;
 use super::{Circuit, KeyError, NO_SRS, Parameters, Setup, SetupError};
-use crate::halo2::{self, VerifierSrs};
+use crate::halo2;
 use crate::relations::{Boundary, SliceRelations};
+use crate::setup::VerifierSrs;
 use crate::sumcheck;
 
 /// Why a proof was refused.

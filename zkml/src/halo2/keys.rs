@@ -18,9 +18,9 @@ use super::SliceParameters;
 use super::layout::Layout;
 use super::plan::LayoutError;
 use super::shape::CircuitShape;
-use super::srs::{Srs, SrsError};
 use super::synthesize::SliceCircuit;
 use crate::relations::SliceRelations;
+use crate::setup::{Srs, SrsError};
 
 /// Why keys could not be made or read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -4,8 +4,7 @@
 //! permutation (copies), challenges by phase, vk and pk, SRS.
 //!
 //! One file per idea: [`correlation`] (normal form of linear maps), [`plan`] (rows), [`layout`] (fixed cells), [`circuit`]
-//! (gates and their claims), [`witness`] and [`synthesize`] (the prover's cells), [`instance`] (public values), [`srs`],
-//! [`keys`], [`prover`], [`verifier`]. It knows relations only, nothing of ONNX.
+//! (gates and their claims), [`witness`] and [`synthesize`] (the prover's cells), [`instance`] (public values), [`keys`], [`prover`], [`verifier`]. It knows relations only, nothing of ONNX.
 
 mod circuit;
 mod correlation;
@@ -15,10 +14,7 @@ mod layout;
 mod parameters;
 mod plan;
 mod prover;
-mod ptau;
 mod shape;
-mod srs;
-mod srs_set;
 mod synthesize;
 mod verifier;
 mod witness;
@@ -30,9 +26,6 @@ pub use keys::{KeyError, ProvingKey, VerifyingKey, keygen, keygen_verifier};
 pub use parameters::{Cost, SliceParameters, choose_parameters, cost, is_least};
 pub use plan::{LayoutError, MAX_K};
 pub use prover::{ProveError, SliceProof, prove};
-pub use ptau::{PtauError, import_ptau};
 pub use shape::{CircuitShape, Role};
-pub use srs::{Srs, SrsError, VerifierSrs, development_srs_digest};
-pub use srs_set::{SrsSet, SrsSource};
 pub use verifier::{VerifyError, verify};
 pub use witness::WitnessError;

@@ -18,8 +18,8 @@ use crate::relations::{LimbPlan, Relation, SliceRelations, limb_widths};
 /// Rows that a circuit cannot use: five blinding rows, the row after them, and the row that closes the running sum.
 pub(super) const RESERVED_ROWS: usize = 7;
 
-/// Largest supported circuit: 2^20 rows.
-pub const MAX_K: u8 = 20;
+/// Largest supported circuit: a row for each point of the largest SRS.
+pub const MAX_K: u8 = crate::setup::MAX_K;
 
 /// Why a slice has no circuit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

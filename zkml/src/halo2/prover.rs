@@ -13,10 +13,10 @@ use zkinfer_crds::Digest;
 
 use super::instance::instance;
 use super::keys::ProvingKey;
-use super::srs::{Srs, SrsError};
 use super::synthesize::SliceCircuit;
 use super::witness::{Witness, WitnessError};
 use crate::relations::{InstanceError, SliceRelations, check_values};
+use crate::setup::{Srs, SrsError};
 
 /// Why no proof was made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

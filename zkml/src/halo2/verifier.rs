@@ -19,8 +19,8 @@ use zkinfer_crds::Digest;
 
 use super::instance::instance;
 use super::keys::VerifyingKey;
-use super::srs::VerifierSrs;
 use crate::relations::{Boundary, InstanceError};
+use crate::setup::VerifierSrs;
 
 /// Why a proof was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

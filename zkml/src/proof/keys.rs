@@ -9,8 +9,8 @@ use super::MAX_GRAPH_BYTES;
 use super::verifier::{SliceVerifier, SliceVerifyError};
 use crate::backend;
 use crate::graph::IntGraph;
-use crate::halo2::VerifierSrs;
 use crate::manifest::Manifest;
+use crate::setup::VerifierSrs;
 
 /// Files by digest: what a manifest names.
 pub type Files<'a> = &'a (dyn Fn(Digest) -> Option<Vec<u8>> + Sync);

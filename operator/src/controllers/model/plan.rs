@@ -6,7 +6,7 @@ use zkinfer_crds::compile_report::CompileOutcome;
 use zkinfer_crds::k8s::model::{ModelSpec, ModelStatus, condition, reason};
 use zkinfer_crds::k8s::{Truth, is_true};
 use zkml::backend::needs_srs;
-use zkml::halo2::{SrsSource, development_srs_digest};
+use zkml::setup::{SrsSource, development_srs_digest};
 
 use super::status;
 use crate::fleet::{Evidence, Finding, Kind, Mends, Refusal, Whose, diagnose};

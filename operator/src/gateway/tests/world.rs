@@ -16,9 +16,9 @@ use zkinfer_crds::wire::{BlobRef, ClaimGrant, NEXT_HEADER, Problem, WORKER_TOKEN
 use zkinfer_crds::{ClaimId, Digest, Identity, ProofSystem, RequestUid};
 use zkml::backend::{ProvingFiles, SliceKeys, needs_srs};
 use zkml::canonical;
-use zkml::halo2::SrsSource;
 use zkml::manifest::Manifest;
 use zkml::proof::SliceProver;
+use zkml::setup::SrsSource;
 use zkml_compile::compile::{CompileOptions, compile, plan};
 use zkml_compile::slice::{SlicePlan, SlicingOptions};
 

@@ -11,7 +11,7 @@ use zkinfer_tests::local::model_file;
 use zkml::backend::{self, Prover, ProvingFiles, Setup};
 use zkml::graph::tensor_file::{quantise_input, read_json};
 use zkml::graph::{IntGraph, IntTensor};
-use zkml::halo2::SrsSource;
+use zkml::setup::SrsSource;
 use zkml_compile::compile::{CompileOptions, plan};
 use zkml_compile::slice::{self, SlicePlan, SlicingOptions};
 

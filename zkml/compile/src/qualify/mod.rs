@@ -11,10 +11,10 @@ use rayon::prelude::*;
 use zkml::accuracy::{Rule, names_classes};
 use zkml::graph::tensor_file::quantise_input;
 use zkml::graph::{FloatInput, InputError, Inputs, IntTensor, TensorInfo};
-use zkml::halo2::SrsSource;
 use zkml::manifest::Manifest;
 use zkml::qualification::{InputRange, Qualification, TensorRow, VERSION};
 use zkml::receipt::judge_outputs;
+use zkml::setup::SrsSource;
 
 use crate::compile::{CompileError, Derived, derive};
 use crate::fidelity::Fidelity;

@@ -8,10 +8,10 @@ mod answer;
 #[cfg(test)]
 mod tests;
 
-use zkml::halo2::SrsSource;
 use zkml::manifest::Manifest;
 use zkml::proof::SliceVerifier;
 use zkml::receipt::{Derivation, Model, Proved, Report};
+use zkml::setup::SrsSource;
 
 use crate::compile::{Derived, derive};
 

@@ -21,6 +21,7 @@ use super::witness::Witness;
 use super::*;
 use crate::graph::{Activation, IntRange, LinearMap, Requantise, TensorId};
 use crate::relations::{InstanceError, Relation, SliceRelations, SliceTensor, bound::accumulator_bound};
+use crate::setup::Srs;
 
 const PARAMETERS: SliceParameters = SliceParameters { limb_bits: 4, k: 9 };
 

@@ -3,9 +3,9 @@
 use super::super::report::Report;
 use super::Against;
 use super::model::Derivation;
-use crate::halo2::VerifierSrs;
 use crate::proof::{KeySources, SliceVerifier, slice_verifiers};
 use crate::receipt::Receipt;
+use crate::setup::VerifierSrs;
 
 /// What the proofs are verified with.
 pub(super) enum Keys<'a> {

@@ -4,8 +4,8 @@ use super::super::report::{Report, number};
 use super::{Against, Verification};
 use crate::accuracy::Rule;
 use crate::backend;
-use crate::halo2::{VerifierSrs, development_srs_digest};
 use crate::receipt::Receipt;
+use crate::setup::{VerifierSrs, development_srs_digest};
 
 pub(super) fn trusted(receipt: &Receipt, against: &Against<'_>, report: &mut Report) -> Option<()> {
     if let Err(e) = receipt.manifest.check() {

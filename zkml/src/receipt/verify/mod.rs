@@ -25,10 +25,10 @@ use super::{Receipt, VERSION};
 use crate::accuracy::{DEFAULT_MAX_ERROR_MILLIONTHS, Rule};
 use crate::canonical::CanonicalError;
 use crate::graph::Inputs;
-use crate::halo2::VerifierSrs;
 use crate::manifest::Manifest;
 use crate::proof::Files;
 use crate::qualification::Qualification;
+use crate::setup::VerifierSrs;
 use crate::statement::MAX_NETWORK_ID;
 
 /// How an answer is judged unless the verifier says otherwise.

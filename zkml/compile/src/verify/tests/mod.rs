@@ -14,12 +14,12 @@ use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex};
 use zkml::backend::{self, Setup};
 use zkml::graph::TensorId;
 use zkml::graph::{FloatInput, Inputs, IntTensor, Profile, quantise_input};
-use zkml::halo2::SrsSource;
 use zkml::manifest::Manifest;
 use zkml::receipt::{
     Against, DEFAULT_RULE, Derivation, Expected, Outcome, Receipt, ReceiptBuilder, Report, Verification,
     judge_outputs, verify,
 };
+use zkml::setup::SrsSource;
 
 use super::follow;
 use crate::calibrate::synthetic_samples;

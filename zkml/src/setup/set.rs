@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use rayon::prelude::*;
 use zkinfer_crds::Digest;
 
-use super::keys::KeyError;
 use super::srs::{Srs, SrsError, VerifierSrs};
 
 /// Where an SRS comes from.
@@ -63,12 +62,12 @@ impl SrsSet {
     ///
     /// # Errors
     /// A size that the set was not made for.
-    pub fn of(&self, k: u8) -> Result<&Srs, KeyError> {
+    pub fn of(&self, k: u8) -> Result<&Srs, SrsError> {
         let have = self.by_k.keys().next_back().copied().map_or(0, u32::from);
-        self.by_k.get(&k).ok_or(KeyError::Srs(SrsError::TooSmall {
+        self.by_k.get(&k).ok_or(SrsError::TooSmall {
             have,
             need: u32::from(k),
-        }))
+        })
     }
 
     /// The sizes.

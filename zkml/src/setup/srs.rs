@@ -49,7 +49,7 @@ pub enum SrsError {
 
 /// The prover's points.
 #[derive(Debug, Clone)]
-pub struct Srs(pub(super) ParamsKZG<Bn256>);
+pub struct Srs(pub(crate) ParamsKZG<Bn256>);
 
 /// What a verifier needs: the two generators and `s·G2`.
 #[derive(Debug, Clone)]
@@ -225,7 +225,7 @@ impl VerifierSrs {
     }
 
     /// The same part as parameters of 2^k rows: the library takes the size of the evaluation domain from here.
-    pub(super) fn for_rows(&self, k: u32) -> ParamsKZG<Bn256> {
+    pub(crate) fn for_rows(&self, k: u32) -> ParamsKZG<Bn256> {
         let g = vec![self.0.get_g()[0]];
         self.0
             .from_parts(k, g.clone(), Some(g), self.0.g2(), self.0.s_g2())
