@@ -7,11 +7,7 @@ use zkml::receipt::DEFAULT_RULE;
 
 use super::*;
 use crate::compile::{CompileOptions, Compiled, Sample, compile, plan};
-
-fn example(file: &str) -> Vec<u8> {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/models");
-    std::fs::read(folder.join(file)).unwrap()
-}
+use crate::tests::example;
 
 fn data(file: &str) -> Inputs {
     Inputs::read(&example(file), 1 << 20).unwrap()

@@ -22,6 +22,12 @@ use crate::import::{ImportError, import};
 use crate::progress::silent;
 use crate::quantise::{QuantiseError, apply};
 
+/// A file of the example models.
+pub(crate) fn example(file: &str) -> Vec<u8> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/models");
+    std::fs::read(folder.join(file)).unwrap()
+}
+
 /// What tract computes for the first output.
 fn by_tract(onnx: &[u8], shape: &[usize], input: &[f64]) -> Vec<f64> {
     let data: Vec<f32> = input.iter().map(|&v| v as f32).collect();

@@ -4,7 +4,6 @@ mod forged;
 mod honest;
 mod tampered;
 
-use std::path::Path;
 use std::sync::OnceLock;
 
 use rand::Rng;
@@ -25,7 +24,7 @@ use super::follow;
 use crate::calibrate::synthetic_samples;
 use crate::compile::{CompileOptions, Compiled, Plan, Sample, compile, plan};
 use crate::slice::SlicingOptions;
-use crate::tests::network;
+use crate::tests::{example, network};
 
 /// Each of these must hold of both proof systems.
 macro_rules! in_both_proof_systems {
@@ -180,12 +179,6 @@ impl Model {
 /// The input of a model with one, as a person gives it.
 fn given(input: &[FloatInput]) -> Inputs {
     Inputs::One(input[0].clone())
-}
-
-/// A file of the example models.
-pub(crate) fn example(file: &str) -> Vec<u8> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/models");
-    std::fs::read(folder.join(file)).unwrap()
 }
 
 /// The samples of a file of the example models, in the order of one input.
