@@ -1,6 +1,8 @@
 //! What the programs are made of. The operator holds a store, tokens and everybody's requests: it verifies and evaluates
 //! integers, so no reader of models and no prover is in it. The worker has both, which shows that these tests see them.
 
+#![allow(clippy::unwrap_used, reason = "a test says by panicking what is wrong")]
+
 use std::process::Command;
 
 use zkinfer_tests::local::{program, repository};
