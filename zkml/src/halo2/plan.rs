@@ -35,9 +35,7 @@ pub enum LayoutError {
         available: usize,
     },
     /// A relation that this proof system does not prove.
-    #[error(
-        "tensor {output}: products of two tensors, computed reads and permutations are proved by SumcheckWhir only"
-    )]
+    #[error("tensor {output}: Halo2Kzg proves no such relation")]
     Unsupported {
         /// The output tensor's id.
         output: u32,

@@ -7,26 +7,19 @@ mod words;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
-use tract_onnx::pb::StringStringEntryProto;
-use tract_onnx::pb::tensor_proto::DataLocation;
+use tract_onnx::pb::{StringStringEntryProto, tensor_proto::DataLocation};
 use tract_onnx::prelude::*;
 use zkml::graph::{
     EvaluateError, FloatInput, IntTensor, Profile, QuantisationPlan, quantise_input, relative_error,
 };
 
-pub(crate) use self::onnx::{Onnx, ints, network};
+pub(crate) use self::onnx::{Onnx, example, ints, network};
 use self::onnx::{int, value_info};
 use crate::calibrate::{AccuracyReport, CalibrateError, CalibrationOptions, calibrate, synthetic_samples};
 use crate::float::FloatGraph;
 use crate::import::{ImportError, import};
 use crate::progress::silent;
 use crate::quantise::{QuantiseError, apply};
-
-/// A file of the example models.
-pub(crate) fn example(file: &str) -> Vec<u8> {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/models");
-    std::fs::read(folder.join(file)).unwrap()
-}
 
 /// What tract computes for the first output.
 fn by_tract(onnx: &[u8], shape: &[usize], input: &[f64]) -> Vec<f64> {

@@ -10,6 +10,12 @@ use tract_onnx::pb::{
     TypeProto, ValueInfoProto, attribute_proto::AttributeType, type_proto,
 };
 
+/// A file of the example models.
+pub(crate) fn example(file: &str) -> Vec<u8> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/models");
+    std::fs::read(folder.join(file)).unwrap()
+}
+
 /// An ONNX model in the making; random constants come from one seed.
 #[derive(Clone)]
 pub(crate) struct Onnx {
