@@ -1,5 +1,6 @@
 //! Why a slice has no key, an input no proof, a proof no acceptance.
 
+use crate::graph::TableError;
 use crate::graph::linear::GeometryError;
 use crate::relations::InstanceError;
 
@@ -47,6 +48,14 @@ pub enum LayoutError {
     Range {
         /// The tensor's id.
         tensor: u32,
+    },
+    /// The rows of a table are none of a table.
+    #[error("tensor {tensor}: {source}")]
+    Table {
+        /// The tensor of indices.
+        tensor: u32,
+        /// What is wrong with them.
+        source: TableError,
     },
     /// A relation that this proof system does not prove.
     #[error("tensor {tensor}: no such relation is proved by SumcheckWhir")]

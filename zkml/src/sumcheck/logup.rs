@@ -31,7 +31,7 @@ pub(super) enum Content {
     Cells { group: usize, lookup: Lookup },
     /// The rows of a table, with their multiplicities.
     Rows { table: usize },
-    /// Entries of a permutation or a read, with their tag.
+    /// Entries of a permutation, a read or an explicit table, with their tag.
     Entries { side: Side, tag: u64 },
 }
 
@@ -67,9 +67,9 @@ impl Blocks {
         for (table, t) in plan.tables.iter().enumerate() {
             blocks.push(block(Content::Rows { table }, t.arity()));
         }
-        for (instance, multiset) in plan.multisets().enumerate() {
+        for (instance, sides) in Multiset::instances(plan).enumerate() {
             let tag = Multiset::tag(instance);
-            let sides = multiset.sides(plan).into_iter();
+            let sides = sides.into_iter();
             blocks.extend(sides.map(|(side, arity)| block(Content::Entries { side, tag }, arity)));
         }
         blocks.sort_by_key(|b| std::cmp::Reverse(b.arity));

@@ -1,4 +1,4 @@
-//! Permutations and reads: two lists with the same entries, compared in the lookup argument.
+//! Permutations, reads and explicit tables: two lists with the same entries, compared in the lookup argument.
 //!
 //! An entry `(first, second)` has the fingerprint `α + first + β·second + β²·tag`, as a row of a table has ([`super::logup`]).
 //!
@@ -6,9 +6,10 @@
 //! |---|---|---|---|
 //! | permutation | `1/(z_t, 0)` | `1/(x_s, 0)` | each value is as often in `z` as in `x` |
 //! | read | `1/(i_t, z_t)` | `m_j/(j, x_j)`, with `m` committed | `i_t` is some `j`, and `z_t` is `x_j` |
+//! | table ([`super::relation::table`]) | `1/(x_t, z_t)` | `m_j/(first + j, T_j)`, with `m` committed | `x_t` is some `first + j`, and `z_t` is `T_j` |
 //!
 //! Every instance has a tag of its own: if two shared one, only the union would be proved, and values could change places
-//! between them. Values, indices and positions stay below 2^33 in absolute value, so equality modulo p is equality, and there
+//! between them. Values, indices and positions stay below 2^48 in absolute value, so equality modulo p is equality, and there
 //! are fewer entries than p, so no count wraps.
 //!
 //! **Padding** has the tag + 1. So no value is exchanged for a padded 0, and a row beyond the end is none that a value may read,
@@ -22,9 +23,12 @@ use p3_field::PrimeCharacteristicRing;
 use serde::Serialize;
 
 use super::axes::Axes;
+use super::error::LayoutError;
 use super::field::{EF, F};
 use super::logup::Fingerprint;
-use super::plan::Plan;
+use super::place::Builder;
+use super::plan::{Plan, Step};
+use super::shapes::Shapes;
 use super::work::evaluation;
 use crate::graph::TensorId;
 
@@ -51,6 +55,12 @@ impl Multiset {
         FIRST_TAG + 2 * instance as u64
     }
 
+    /// The instances of a plan, in the order of their tags: the blocks of each.
+    pub(super) fn instances(plan: &Plan) -> impl Iterator<Item = Vec<(Side, usize)>> + '_ {
+        let multisets = plan.multisets().map(|m| m.sides(plan));
+        multisets.chain((0..plan.explicit.len()).map(|table| explicit_sides(plan, table)))
+    }
+
     /// The tensors whose values at the point of the lookup argument are compared.
     pub(super) fn tensors(&self) -> Vec<TensorId> {
         match *self {
@@ -62,7 +72,7 @@ impl Multiset {
     }
 
     /// Blocks of leaves, each with its coordinates.
-    pub(super) fn sides(&self, plan: &Plan) -> Vec<(Side, usize)> {
+    fn sides(&self, plan: &Plan) -> Vec<(Side, usize)> {
         let axes = |id| plan.tensor(id).map(|t| &t.axes);
         let arity = |id| axes(id).map_or(0, Axes::arity);
         match *self {
@@ -76,7 +86,7 @@ impl Multiset {
                 output,
                 counts,
             } => {
-                let places = axes(output).map_or(0, |a| (1 << a.arity()) - a.len() as u64);
+                let places = padded(plan, output);
                 let mut sides = vec![
                     (Side::Reads { index, output }, arity(output)),
                     (Side::Rows { input, counts }, arity(input)),
@@ -86,6 +96,67 @@ impl Multiset {
             }
         }
     }
+}
+
+/// A tensor with the values of another.
+///
+/// # Errors
+/// A tensor that is not made once, before it is read.
+pub(super) fn place_permutation(
+    builder: &mut Builder,
+    shapes: &Shapes,
+    input: TensorId,
+    output: TensorId,
+) -> Result<Step, LayoutError> {
+    let range = builder.get(input)?.range;
+    builder.make_unbounded(shapes, output, range)?;
+    Ok(Step::Multiset(Multiset::Permutation { input, output }))
+}
+
+/// Values of a tensor by indices.
+///
+/// # Errors
+/// As [`place_permutation`].
+pub(super) fn place_read(
+    builder: &mut Builder,
+    shapes: &Shapes,
+    input: TensorId,
+    index: TensorId,
+    output: TensorId,
+) -> Result<Step, LayoutError> {
+    builder.get(index)?;
+    let read = builder.get(input)?;
+    let (axes, range) = (read.axes.clone(), read.range);
+    let counts = builder.open_group(&axes);
+    builder.column(counts);
+    builder.make_unbounded(shapes, output, range)?;
+    Ok(Step::Multiset(Multiset::Read {
+        input,
+        index,
+        output,
+        counts,
+    }))
+}
+
+/// Padded places of a tensor.
+fn padded(plan: &Plan, id: TensorId) -> u64 {
+    plan.tensor(id)
+        .map_or(0, |t| (1 << t.axes.arity()) - t.axes.len() as u64)
+}
+
+/// The blocks of an explicit table: each read, the rows, and one leaf for the padding of all reads.
+fn explicit_sides(plan: &Plan, table: usize) -> Vec<(Side, usize)> {
+    let explicit = &plan.explicit[table];
+    let arity = |id| plan.tensor(id).map_or(0, |t| t.axes.arity());
+    let mut sides: Vec<_> = explicit
+        .reads
+        .iter()
+        .map(|&[index, output]| (Side::Reads { index, output }, arity(output)))
+        .collect();
+    sides.push((Side::Constants { table }, explicit.axes.arity()));
+    let places: u64 = explicit.reads.iter().map(|&[_, z]| padded(plan, z)).sum();
+    sides.extend((places > 0).then_some((Side::Padding { places }, 0)));
+    sides
 }
 
 /// One block of an instance's leaves.
@@ -99,6 +170,8 @@ pub(super) enum Side {
     Reads { index: TensorId, output: TensorId },
     /// Positions with their values and multiplicities.
     Rows { input: TensorId, counts: usize },
+    /// Rows of an explicit table, with their multiplicities.
+    Constants { table: usize },
     /// As many padded reads as there are.
     Padding { places: u64 },
 }
@@ -124,6 +197,12 @@ pub(super) fn at(
             let position = axes(input).map_or(EF::ZERO, |a| a.evaluate(point, &positions(a.len())));
             (-columns[counts][0], padding(input), position, value(input))
         }
+        Side::Constants { table } => {
+            let table = &plan.explicit[table];
+            let [index, entry] = table.at(point);
+            let padding = EF::ONE - table.axes.all().indicator(point);
+            (-columns[table.counts][0], padding, index, entry)
+        }
         Side::Padding { places } => (-EF::from_u64(places), EF::ONE, EF::ZERO, EF::ZERO),
     };
     let base = fingerprint.base(tag);
@@ -136,6 +215,7 @@ pub(super) fn work(plan: &Plan, side: Side) -> u64 {
     match side {
         // Positions are written out first.
         Side::Rows { input, .. } => plan.tensor(input).map_or(0, |t| 2 * evaluation(t.axes.len())),
+        Side::Constants { table } => plan.explicit[table].work(),
         Side::Output(_) | Side::Input(_) | Side::Reads { .. } | Side::Padding { .. } => 0,
     }
 }
@@ -149,32 +229,39 @@ pub(super) fn fill<'c>(
     column: impl Fn(usize) -> &'c [F],
     [numerators, denominators]: [&mut [EF]; 2],
 ) {
-    let scatter = |id, values: &dyn Fn(usize) -> Vec<i64>| {
-        let axes = plan.tensor(id).map(|t| &t.axes);
-        axes.map_or_else(Vec::new, |a| a.scatter(&values(a.len())))
-    };
+    let axes = |id| plan.tensor(id).map(|t| &t.axes);
     let zeros = || F::zero_vec(denominators.len());
-    let (shape, first, second) = match side {
-        Side::Output(id) | Side::Input(id) => (id, cube(id), zeros()),
-        Side::Reads { index, output } => (output, cube(index), cube(output)),
-        Side::Rows { input, .. } => (input, scatter(input, &positions), cube(input)),
+    let (axes, first, second) = match side {
+        Side::Output(id) | Side::Input(id) => (axes(id), cube(id), zeros()),
+        Side::Reads { index, output } => (axes(output), cube(index), cube(output)),
+        Side::Rows { input, .. } => {
+            let positions = axes(input).map_or_else(Vec::new, |a| a.scatter(&positions(a.len())));
+            (axes(input), positions, cube(input))
+        }
+        Side::Constants { table } => {
+            let table = &plan.explicit[table];
+            let [indices, entries] = table.rows().map(|values| table.axes.scatter(&values));
+            (Some(&table.axes), indices, entries)
+        }
         Side::Padding { places } => {
             numerators.fill(-EF::from_u64(places));
             denominators.fill(fingerprint.base(tag + 1));
             return;
         }
     };
-    match side {
-        Side::Rows { counts, .. } => {
-            for (n, &count) in numerators.iter_mut().zip(column(counts)) {
-                *n = -EF::from(count);
-            }
+    let mut take_away = |counts| {
+        for (n, &count) in numerators.iter_mut().zip(column(counts)) {
+            *n = -EF::from(count);
         }
+    };
+    match side {
+        Side::Rows { counts, .. } => take_away(counts),
+        Side::Constants { table } => take_away(plan.explicit[table].counts),
         Side::Input(_) => numerators.fill(-EF::ONE),
-        _ => numerators.fill(EF::ONE),
+        Side::Output(_) | Side::Reads { .. } | Side::Padding { .. } => numerators.fill(EF::ONE),
     }
     let bases = [fingerprint.base(tag + 1), fingerprint.base(tag)];
-    let inside = scatter(shape, &|len| vec![1; len]);
+    let inside = axes.map_or_else(Vec::new, |a| a.scatter(&vec![1; a.len()]));
     let cells = inside.iter().zip(&first).zip(&second);
     for (d, ((&inside, &first), &second)) in denominators.iter_mut().zip(cells) {
         *d = bases[usize::from(inside == F::ONE)] + first + fingerprint.beta() * second;

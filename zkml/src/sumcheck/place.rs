@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::axes::Axes;
 use super::error::LayoutError;
-use super::multiset::Multiset;
+use super::multiset;
 use super::plan::{
     Group, Home, LIMB_BITS, Limbs, Lookup, Maximum, Plan, Quotient, Requantised, Second, Step, Tensor,
 };
 use super::relation::form::Form;
 use super::relation::product::Factors;
+use super::relation::table;
 use super::shapes::{self, Shapes};
 use super::table::{Function, Table};
 use crate::graph::{Activation, IntRange, LinearMap, Requantise, TensorId};
@@ -53,6 +54,7 @@ impl Plan {
                 groups: Vec::new(),
                 relation_groups: 0,
                 tables: Vec::new(),
+                explicit: Vec::new(),
                 steps: Vec::new(),
             },
         };
@@ -90,12 +92,13 @@ struct Wanted {
     second: Second,
 }
 
-struct Builder {
+/// A plan in the making.
+pub(super) struct Builder {
     limb_bits: u32,
     public: BTreeMap<TensorId, usize>,
     tables: BTreeSet<Table>,
     wanted: Vec<Wanted>,
-    plan: Plan,
+    pub(super) plan: Plan,
 }
 
 impl Builder {
@@ -125,12 +128,12 @@ impl Builder {
         }
     }
 
-    fn get(&self, id: TensorId) -> Result<&Tensor, LayoutError> {
+    pub(super) fn get(&self, id: TensorId) -> Result<&Tensor, LayoutError> {
         self.plan.tensor(id).ok_or(LayoutError::Unmade { tensor: id.0 })
     }
 
     /// The group that the next columns of this relation belong to.
-    fn open_group(&mut self, axes: &Axes) -> usize {
+    pub(super) fn open_group(&mut self, axes: &Axes) -> usize {
         self.plan.groups.push(Group {
             axes: axes.clone(),
             columns: 0,
@@ -140,7 +143,7 @@ impl Builder {
         self.plan.groups.len() - 1
     }
 
-    fn column(&mut self, group: usize) -> usize {
+    pub(super) fn column(&mut self, group: usize) -> usize {
         let group = &mut self.plan.groups[group];
         group.columns += 1;
         group.columns - 1
@@ -194,25 +197,16 @@ impl Builder {
                 windows,
                 output,
             } => self.place_maximum(shapes, *input, *range, windows, *output),
-            Relation::Table { index, .. } => Err(LayoutError::Unsupported { tensor: index.0 }),
+            Relation::Table {
+                table,
+                index,
+                outputs,
+            } => table::place(self, shapes, table, *index, outputs),
             Relation::Permutation { input, output } => {
-                self.make_with_values_of(shapes, *output, *input)?;
-                Ok(Step::Multiset(Multiset::Permutation {
-                    input: *input,
-                    output: *output,
-                }))
+                multiset::place_permutation(self, shapes, *input, *output)
             }
             Relation::Read { input, index, output } => {
-                self.get(*index)?;
-                let counts = self.open_group(&self.get(*input)?.axes.clone());
-                self.column(counts);
-                self.make_with_values_of(shapes, *output, *input)?;
-                Ok(Step::Multiset(Multiset::Read {
-                    input: *input,
-                    index: *index,
-                    output: *output,
-                    counts,
-                }))
+                multiset::place_read(self, shapes, *input, *index, *output)
             }
             Relation::Wired {
                 input,
@@ -449,14 +443,13 @@ impl Builder {
         }))
     }
 
-    /// A tensor whose values are shown to be another's: it has the same range, and a column unless it is public.
-    fn make_with_values_of(
+    /// A tensor whose range follows from what its values are shown to be: a column unless it is public.
+    pub(super) fn make_unbounded(
         &mut self,
         shapes: &Shapes,
         output: TensorId,
-        input: TensorId,
+        range: IntRange,
     ) -> Result<(), LayoutError> {
-        let range = self.get(input)?.range;
         let axes = shapes
             .axes(output)
             .ok_or(LayoutError::Unmade { tensor: output.0 })?;

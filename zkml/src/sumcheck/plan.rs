@@ -14,6 +14,7 @@ use super::field::{EF, power_of_two};
 use super::multiset::Multiset;
 use super::relation::form::Form;
 use super::relation::product::Factors;
+use super::relation::table::Explicit;
 use super::table::Table;
 use crate::graph::{IntRange, Requantise, TensorId};
 
@@ -134,6 +135,13 @@ pub(super) enum Step {
     Maximum(Maximum),
     /// Shown by the lookup argument alone.
     Multiset(Multiset),
+    /// Shown by the lookup argument alone, with all reads of its table.
+    Table {
+        /// Among the explicit ones.
+        table: usize,
+        index: TensorId,
+        output: TensorId,
+    },
     /// Also a maximum over windows of one entry each.
     Wired {
         input: TensorId,
@@ -188,6 +196,9 @@ pub(super) struct Plan {
     /// Number of groups that belong to relations.
     pub(super) relation_groups: usize,
     pub(super) tables: Vec<Table>,
+    /// Tables by their rows, in the order of their first reads.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) explicit: Vec<Explicit>,
     /// One per relation.
     pub(super) steps: Vec<Step>,
 }
@@ -223,7 +234,11 @@ impl Plan {
 
     /// The tensors that the lookup argument compares, each once.
     pub(super) fn compared(&self) -> BTreeSet<TensorId> {
-        self.multisets().flat_map(|m| m.tensors()).collect()
+        let reads = self.explicit.iter().flat_map(|t| t.reads.iter().flatten());
+        self.multisets()
+            .flat_map(|m| m.tensors())
+            .chain(reads.copied())
+            .collect()
     }
 
     /// Claims on the output of a wiring that its turn settles: of a public one that at a point of the verifier's.

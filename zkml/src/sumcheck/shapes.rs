@@ -71,6 +71,9 @@ impl Shapes {
                 | Relation::Read {
                     index: input, output, ..
                 } => join(&mut class_of, *input, *output),
+                Relation::Table { index, outputs, .. } => {
+                    outputs.iter().for_each(|o| join(&mut class_of, *index, *o));
+                }
                 _ => {}
             }
         }
@@ -258,7 +261,11 @@ fn lengths(relations: &SliceRelations) -> Result<BTreeMap<TensorId, usize>, Layo
                 }
             }
             Relation::Permutation { input, output } => (output, len(input)?),
-            Relation::Table { index, .. } => return Err(LayoutError::Unsupported { tensor: index.0 }),
+            // Each of several outputs has the index's length; the plan refuses what it does not prove.
+            Relation::Table { index, outputs, .. } => match outputs.as_slice() {
+                [output] => (output, len(index)?),
+                _ => return Err(LayoutError::Unsupported { tensor: index.0 }),
+            },
             Relation::Read { input, index, output } => {
                 len(input)?;
                 (output, len(index)?)
@@ -294,7 +301,7 @@ pub(super) fn count_claims(plan: &mut Plan) {
     }
     for step in plan.steps.clone().iter().rev() {
         match step {
-            Step::PublicRange | Step::Multiset(_) => {}
+            Step::PublicRange | Step::Multiset(_) | Step::Table { .. } => {}
             Step::InnerRange { tensor, .. } => claim(plan, *tensor),
             Step::Requantised(step) => {
                 if let (Some(group), Quotient::Signed { limbs, sign }) = (step.group, &step.quotient) {

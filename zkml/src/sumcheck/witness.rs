@@ -26,6 +26,8 @@ struct Columns<'a> {
     groups: Vec<(usize, Vec<F>)>,
     /// How often each row of each table is looked up.
     counts: Vec<Vec<u64>>,
+    /// The same of each explicit table.
+    reads: Vec<Vec<u64>>,
 }
 
 impl Columns<'_> {
@@ -75,11 +77,15 @@ impl Witness {
                 .map(|g| (g.axes.arity(), F::zero_vec(g.columns << g.axes.arity())))
                 .collect(),
             counts: plan.tables.iter().map(|t| vec![0; 1 << t.width]).collect(),
+            reads: plan.explicit.iter().map(|t| vec![0; t.axes.len()]).collect(),
         };
         for (step, relation) in plan.steps.iter().zip(&relations.relations) {
             if let Some((output, made)) = step_values(&mut columns, &values, step, relation)? {
                 values.insert(output, made);
             }
+        }
+        for (table, read) in plan.explicit.iter().zip(std::mem::take(&mut columns.reads)) {
+            columns.put(table.counts, 0, &read, |v| v);
         }
         let Columns {
             mut groups, counts, ..
@@ -168,6 +174,12 @@ fn step_values(
                 read[i] += 1;
             }
             columns.put(*counts, 0, &read, |v| v);
+            put_output(columns, *output, &made);
+            Some((*output, made))
+        }
+        (Step::Table { table, index, output }, _) => {
+            let explicit = &columns.plan.explicit[*table];
+            let made = explicit.fill(*index, get(index), &mut columns.reads[*table])?;
             put_output(columns, *output, &made);
             Some((*output, made))
         }

@@ -17,7 +17,7 @@ pub(in super::super) fn scalars(plan: &Plan, blocks: &Blocks) -> usize {
 fn of_step(plan: &Plan, step: &Step) -> usize {
     let arity = |id: TensorId| plan.tensor(id).map_or(0, |t| t.axes.arity());
     match step {
-        Step::PublicRange | Step::Multiset(_) => 0,
+        Step::PublicRange | Step::Multiset(_) | Step::Table { .. } => 0,
         Step::InnerRange { tensor, .. } => of_claim(plan, *tensor),
         Step::Requantised(step) => {
             let product = match &step.quotient {

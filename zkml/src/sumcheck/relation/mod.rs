@@ -8,8 +8,8 @@
 //! accumulator that is 0 there (no bias, and inputs whose padding is 0), as integers below 2^62, so every limb is 0, and so are
 //! the row's rectified value and sign. A maximum's pairs start from 0 and have `above = below` and `above · below = 0` there. A
 //! wiring's output is summed over values alone. A product of zeros is 0.
-//! A permutation's and a read's are compared with 0 ([`multiset`](super::multiset)). Only matrix products, batches and those two
-//! rely on it.
+//! A permutation's, a read's and a table's are compared with 0 ([`multiset`](super::multiset)). Only matrix products, batches and
+//! those three rely on it.
 //!
 //! Each file holds both sides of its relation; the verifier's calls nothing of the prover's.
 
@@ -24,6 +24,7 @@ pub(super) mod product;
 mod range;
 mod requantised;
 mod scale;
+pub(super) mod table;
 mod wired;
 
 use super::error::VerifyError;
@@ -46,6 +47,7 @@ pub(super) fn work(plan: &Plan, step: &Step, relation: &Relation) -> Work {
             prover: multiset.tensors().into_iter().map(|id| 60 * size(plan, id)).sum(),
             ..Work::default()
         },
+        Step::Table { index, output, .. } => table::work(plan, *index, *output),
         Step::Wired { input, output, same } => wired::work(plan, *input, *output, *same),
     }
 }
@@ -68,7 +70,7 @@ fn arity(plan: &Plan, id: TensorId) -> u64 {
 /// Checks one relation.
 pub(super) fn verify(state: &mut Verifying<'_>, step: &Step, relation: &Relation) -> Result<(), VerifyError> {
     match (step, relation) {
-        (Step::PublicRange | Step::Multiset(_), _) => Ok(()),
+        (Step::PublicRange | Step::Multiset(_) | Step::Table { .. }, _) => Ok(()),
         (
             Step::InnerRange {
                 tensor,
@@ -96,6 +98,6 @@ pub(super) fn prove(state: &mut Proving<'_>, step: &Step, relation: &Relation) {
         (Step::Wired { input, output, .. }, _) => {
             wired::prove(state, *input, *output, &wired::Source::of(relation));
         }
-        (Step::PublicRange | Step::Multiset(_) | Step::Maximum(_), _) => {}
+        (Step::PublicRange | Step::Multiset(_) | Step::Table { .. } | Step::Maximum(_), _) => {}
     }
 }

@@ -116,6 +116,8 @@ fn slices() -> Vec<(SliceRelations, u8)> {
         (attention(), 12),
         (sorting(), 5),
         (sorting(), 12),
+        (tables(), 4),
+        (tables(), 12),
     ]
 }
 

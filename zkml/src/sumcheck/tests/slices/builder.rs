@@ -1,10 +1,12 @@
 //! A slice, relation by relation.
 
+use std::sync::Arc;
+
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use zkinfer_crds::Digest;
 
-use crate::graph::{Activation, IntRange, LinearMap, Requantise, TensorId};
+use crate::graph::{Activation, IntRange, LinearMap, Requantise, Table, TensorId};
 use crate::relations::{Product, Relation, SliceRelations, SliceTensor, bound::accumulator_bound};
 
 pub(crate) fn rng(seed: u64) -> ChaCha20Rng {
@@ -173,6 +175,23 @@ impl Builder {
             input: Self::id(input),
             index: Self::id(index),
             output: Self::id(output),
+        });
+        output
+    }
+
+    /// A read of the table `entry` over all values of the input's range.
+    pub(crate) fn table(&mut self, input: usize, entry: impl Fn(i64) -> i64) -> usize {
+        let (len, range) = self.tensors[input];
+        let table = Table {
+            name: "a function".to_owned(),
+            first: range.lo(),
+            columns: vec![(range.lo()..=range.hi()).map(entry).collect()],
+        };
+        let output = self.tensor(len, table.column_range(0).unwrap());
+        self.slice.relations.push(Relation::Table {
+            table: Arc::new(table),
+            index: Self::id(input),
+            outputs: vec![Self::id(output)],
         });
         output
     }

@@ -88,7 +88,7 @@ pub(crate) fn random(seed: u64) -> SliceRelations {
 
 /// As [`random`], of all relations.
 pub(crate) fn random_of_all(seed: u64) -> SliceRelations {
-    random_of(seed, 10)
+    random_of(seed, 11)
 }
 
 fn random_of(seed: u64, kinds: u32) -> SliceRelations {
@@ -172,6 +172,10 @@ fn random_of(seed: u64, kinds: u32) -> SliceRelations {
                 let reads = b.rng.gen_range(1..=20);
                 let index = b.input(reads, IntRange::unsigned(bits));
                 b.read(last, index)
+            }
+            10 if range.bits <= 8 => {
+                let factor = b.rng.gen_range(-9..=9);
+                b.table(last, |v| v * v * factor - v)
             }
             _ => b.wired(last, None),
         };
@@ -320,5 +324,36 @@ pub(crate) fn sorting() -> SliceRelations {
     b.output(z);
     b.output(mixed);
     b.output(again);
+    b.slice
+}
+
+/// Two functions of one public tensor, the first of them read again from a wiring and public; a third of a tensor that is cut into
+/// limbs, whose values go into a dense layer, where their padding would count; one of two rows.
+pub(crate) fn tables() -> SliceRelations {
+    let mut b = Builder::new(41);
+    let x = b.input(11, IntRange::signed(5));
+    let bit = b.input(3, IntRange::unsigned(1));
+    let square = |v: i64| v * v - 7;
+    let a = b.table(x, square);
+    let c = b.table(x, |v| 100 - v);
+    let turned = b.wired(x, Some((0..5).rev().collect()));
+    let again = b.table(turned, square);
+    let map = LinearMap::Affine {
+        outer: 1,
+        channels: 1,
+        inner: 11,
+        scale: vec![1, 1],
+        bias: vec![3],
+    };
+    let sum = b.linear(&[a, c], map, 1, Activation::Identity);
+    let clipped = b.table(sum, |v| v.clamp(-9, 50) * 1000);
+    let map = b.dense(clipped, 3, 1);
+    let z = b.linear(&[clipped], map, 9, Activation::Relu);
+    let two = b.table(bit, |v| 5 - 12 * v);
+    let map = b.dense(two, 2, 1);
+    let y = b.linear(&[two], map, 3, Activation::Identity);
+    b.output(z);
+    b.output(again);
+    b.output(y);
     b.slice
 }
