@@ -20,7 +20,7 @@ use p3_whir::{
 };
 
 use super::axes::log2_ceil;
-use super::error::{LayoutError, VerifyError};
+use super::error::{LayoutError, Refutation, VerifyError};
 use super::field::{EF, F};
 use super::plan::Plan;
 use super::transcript::Challenger;
@@ -153,7 +153,7 @@ impl Scheme {
         opened: Vec<Opened>,
         challenger: &mut Challenger,
     ) -> Result<(), VerifyError> {
-        let invalid = VerifyError::Invalid("the columns do not open to the values that were claimed");
+        let invalid = VerifyError::from(Refutation::Opening);
         let fits = opened.len() == self.protocol.num_openings()
             && self
                 .protocol

@@ -1,7 +1,7 @@
 //! Why a slice has no key, an input no proof, a proof no acceptance.
 
-use crate::graph::TableError;
 use crate::graph::linear::GeometryError;
+use crate::graph::{TableError, TensorId};
 use crate::relations::InstanceError;
 
 /// Why a slice cannot be laid out for this proof system.
@@ -128,7 +128,94 @@ pub enum VerifyError {
     /// The proof's bytes are too many, too few, or not canonical.
     #[error("the proof is malformed: {0}")]
     Malformed(&'static str),
-    /// The proof does not hold for this statement.
+    /// The proof does not hold for this statement: a check that it should pass failed.
     #[error("the proof does not hold for this statement: {0}")]
-    Invalid(&'static str),
+    Refuted(#[from] Refutation),
+    /// No lie of a prover's: this program has a plan or relations that do not belong together.
+    #[error("a fault of this program, the proof was not judged: {0}")]
+    Fault(Fault),
+}
+
+/// Which check failed, and on what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refutation {
+    /// A check of one relation.
+    #[error("tensor {}: {claim}", tensor.0)]
+    Relation {
+        /// The tensor that the relation makes, or whose range it says.
+        tensor: TensorId,
+        /// What was claimed of it.
+        claim: Claim,
+    },
+    /// The sum of all fractions of the lookup argument is not 0, or one of its layers is not the sum of the one below.
+    #[error("layer {layer} of the lookup argument does not add up")]
+    Layer {
+        /// From the root down, which is 0.
+        layer: usize,
+    },
+    /// A fraction without a value makes 0/0 of any sum.
+    #[error("a denominator of the lookup argument is 0")]
+    Denominator,
+    /// What the lookup argument ended in is not what the columns and tables say.
+    #[error("the columns are not those of the lookup argument")]
+    Leaves,
+    /// A coordinate that has to be divided by is 0, which happens by chance once in 2^192.
+    #[error("a coordinate of the point is 0 in round {round}")]
+    Coordinate {
+        /// Of its sum-check.
+        round: usize,
+    },
+    /// Claims on committed columns, all at once.
+    #[error("the columns do not open to the values that were claimed")]
+    Opening,
+}
+
+/// What is claimed of the tensor that a relation makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Claim {
+    /// A value less the least of its range is a sum of limbs.
+    #[error("limbs are not those of the value whose range they prove")]
+    Range,
+    /// An accumulator is what several inputs contribute.
+    #[error("an accumulator is not the sum of its inputs' shares")]
+    Shares,
+    /// A share is the map of its input.
+    #[error("an accumulator is not the linear map of its inputs")]
+    Map,
+    /// An accumulator is a product of two tensors.
+    #[error("an accumulator is not the product of its factors")]
+    Product,
+    /// A value is 0 or the quotient, by the quotient's sign.
+    #[error("an activation is not the rectified quotient")]
+    Rectified,
+    /// A maximum of two is one of them.
+    #[error("a maximum is neither of the two that it is of")]
+    OneOfTwo,
+    /// Entries of a tournament are those of the window.
+    #[error("a maximum is not over its window")]
+    Window,
+    /// A value stands where the wiring says.
+    #[error("a wiring's output is not what it reads")]
+    Wiring,
+}
+
+impl Claim {
+    /// That it does not hold.
+    pub(super) fn refuted(self, tensor: TensorId) -> VerifyError {
+        Refutation::Relation { tensor, claim: self }.into()
+    }
+}
+
+/// What no proof can bring about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// A step of the plan names a tensor that the plan does not have.
+    #[error("tensor {} has no place", .0.0)]
+    NoTensor(TensorId),
+    /// A step of the plan is not that of its relation.
+    #[error("the step that makes tensor {} is not that of its relation", .0.0)]
+    OtherStep(TensorId),
+    /// No relation has settled a claim on a wiring, so it would be believed.
+    #[error("a claim on tensor {} is left open", .0.0)]
+    OpenClaim(TensorId),
 }

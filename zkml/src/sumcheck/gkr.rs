@@ -11,7 +11,7 @@
 use p3_field::{Algebra, PrimeCharacteristicRing};
 
 use super::channel::{Receiver, Sender};
-use super::error::VerifyError;
+use super::error::{Refutation, VerifyError};
 use super::field::{EF, eq_table};
 use super::sums::{Packed, WIDTH, bind, drop_coordinate, pack, total, unpack, verify_weighted_sum};
 use super::transcript::Label;
@@ -33,7 +33,7 @@ pub(super) fn verify(receiver: &mut Receiver<'_>, layers: usize) -> Result<Leave
     let [root] = receiver.receive_array(Label::Root)?;
     // Without this a zero denominator would make 0/0 of a sum that is not 0.
     if root == EF::ZERO {
-        return Err(VerifyError::Invalid("a denominator of the lookup argument is 0"));
+        return Err(Refutation::Denominator.into());
     }
     let mut claim = Leaves {
         point: Vec::new(),
@@ -41,7 +41,7 @@ pub(super) fn verify(receiver: &mut Receiver<'_>, layers: usize) -> Result<Leave
         numerator: EF::ZERO,
         denominator: root,
     };
-    for _ in 0..layers {
+    for layer in 0..layers {
         // λ joins the two claims into one: a wrong one survives with probability 1/|EF|.
         let lambda = receiver.draw(Label::Lambda);
         let labels = [Label::FractionRound, Label::FractionPoint];
@@ -50,9 +50,7 @@ pub(super) fn verify(receiver: &mut Receiver<'_>, layers: usize) -> Result<Leave
         let [n0, n1, d0, d1] = receiver.receive_array(Label::Layer)?;
         // The four values are consistent with the end of the sum-check: they are the layer below at (0, x) and (1, x).
         if (n0 + lambda * d0) * d1 + n1 * d0 != end {
-            return Err(VerifyError::Invalid(
-                "a layer of the lookup argument does not add up",
-            ));
+            return Err(Refutation::Layer { layer }.into());
         }
         // One point of the line through both halves: each of the four is wrong with probability 1/|EF| only.
         let branch = receiver.draw(Label::Branch);
@@ -257,7 +255,7 @@ mod tests {
     fn rejects_a_denominator_of_zero() {
         let mut zero = leaves(5, EF::ZERO);
         zero[1][9] = EF::ZERO;
-        let refused = VerifyError::Invalid("a denominator of the lookup argument is 0");
+        let refused = VerifyError::from(Refutation::Denominator);
         assert_eq!(argue(zero, 5).err(), Some(refused));
     }
 }

@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use super::axes::log2_ceil;
 use super::channel::Receiver;
-use super::error::VerifyError;
+use super::error::{Refutation, VerifyError};
 use super::field::{EF, F, eq_at};
 use super::gkr::Leaves;
 use super::multiset::{self, Multiset, Side};
@@ -162,9 +162,7 @@ pub(super) fn check(
     if numerator == leaves.numerator && denominator == leaves.denominator {
         Ok(())
     } else {
-        Err(VerifyError::Invalid(
-            "the columns are not those of the lookup argument",
-        ))
+        Err(Refutation::Leaves.into())
     }
 }
 

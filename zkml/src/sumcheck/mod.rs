@@ -47,7 +47,7 @@ mod work;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use error::{LayoutError, ProveError, VerifyError};
+pub use error::{Claim, Fault, LayoutError, ProveError, Refutation, VerifyError};
 pub use key::{Key, Security, security};
 pub use parameters::{Cost, SliceParameters, choose_parameters, cost};
 pub use plan::LIMB_BITS;

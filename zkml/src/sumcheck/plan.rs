@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::axes::Axes;
-use super::error::VerifyError;
+use super::error::{Fault, VerifyError};
 use super::field::{EF, power_of_two};
 use super::multiset::Multiset;
 use super::relation::form::Form;
@@ -213,7 +213,7 @@ impl Plan {
     pub(super) fn axes(&self, id: TensorId) -> Result<&Axes, VerifyError> {
         self.tensor(id)
             .map(|t| &t.axes)
-            .ok_or(VerifyError::Invalid("no such tensor"))
+            .ok_or(VerifyError::Fault(Fault::NoTensor(id)))
     }
 
     /// The committed column that holds a tensor, if one does.

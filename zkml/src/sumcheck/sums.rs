@@ -9,7 +9,7 @@
 use p3_field::{Algebra, ExtensionField, Field, PackedFieldExtension, PackedValue, PrimeCharacteristicRing};
 
 use super::channel::{Receiver, Sender};
-use super::error::VerifyError;
+use super::error::{Refutation, VerifyError};
 use super::field::{EF, F, eq_table};
 use super::transcript::Label;
 
@@ -63,13 +63,13 @@ pub(super) fn verify_weighted_sum(
     rho: &[EF],
 ) -> Result<(EF, Vec<EF>), VerifyError> {
     let mut chosen = Vec::with_capacity(rho.len());
-    for &coordinate in rho {
+    for (bound, &coordinate) in rho.iter().enumerate() {
         let [at_zero, leading] = receiver.receive_array(round)?;
         let challenge = receiver.draw(point);
         // (1 − ρ_i)·t(0) + ρ_i·t(1) is the claim. A coordinate is 0 with probability 2^-192; then nothing is proved.
         let inverse = coordinate
             .try_inverse()
-            .ok_or(VerifyError::Invalid("a coordinate of a point is 0"))?;
+            .ok_or(Refutation::Coordinate { round: bound })?;
         let at_one = (claim - (EF::ONE - coordinate) * at_zero) * inverse;
         claim = quadratic(at_zero, at_one, leading, challenge);
         chosen.push(challenge);

@@ -10,7 +10,7 @@ use zkinfer_crds::Digest;
 
 use super::channel::Receiver;
 use super::commitment::{Commitment, Opened, Opening};
-use super::error::VerifyError;
+use super::error::{Fault, VerifyError};
 use super::field::{EF, EF_BYTES, signed};
 use super::gkr;
 use super::instance::absorb;
@@ -99,8 +99,8 @@ pub fn verify(
         ..
     } = state;
     // A claim that nobody has settled would be believed.
-    if !pending.is_empty() {
-        return Err(VerifyError::Invalid("a claim on a wiring is left open"));
+    if let Some(&open) = pending.keys().next() {
+        return Err(VerifyError::Fault(Fault::OpenClaim(open)));
     }
     let mut transcript = receiver.finish()?;
     let opened = opened.into_iter().flatten().collect();
@@ -203,7 +203,7 @@ impl<'a> Verifying<'a> {
         let tensor = self
             .plan()
             .tensor(id)
-            .ok_or(VerifyError::Invalid("no such tensor"))?;
+            .ok_or(VerifyError::Fault(Fault::NoTensor(id)))?;
         match &tensor.home {
             Home::Input(index) => Ok(tensor.axes.all().evaluate(point, self.inputs[*index])),
             Home::Output(index) => Ok(self.output(*index, point)),
@@ -228,7 +228,7 @@ impl<'a> Verifying<'a> {
         let tensor = self
             .plan()
             .tensor(id)
-            .ok_or(VerifyError::Invalid("no such tensor"))?;
+            .ok_or(VerifyError::Fault(Fault::NoTensor(id)))?;
         let point = &rho[rho.len() - tensor.axes.arity()..];
         match &tensor.home {
             Home::Column { group, column } => Ok(self.opened[*group][0].values[*column]),

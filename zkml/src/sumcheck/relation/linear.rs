@@ -1,7 +1,7 @@
 //! A linear map of one or several inputs: the claim on its accumulators is split among the inputs, and each share becomes a
 //! claim on that input.
 
-use super::super::error::VerifyError;
+use super::super::error::{Claim, VerifyError};
 use super::super::field::EF;
 use super::super::plan::{Plan, Requantised};
 use super::super::prover::Proving;
@@ -29,9 +29,7 @@ pub(super) fn verify(
     } else {
         let shares = state.receiver.receive(Label::Contributions, step.forms.len())?;
         if shares.iter().copied().sum::<EF>() != target {
-            return Err(VerifyError::Invalid(
-                "an accumulator is not the sum of its inputs' shares",
-            ));
+            return Err(Claim::Shares.refuted(step.output));
         }
         shares
     };
@@ -50,9 +48,7 @@ pub(super) fn verify(
         let x = state.claim(form.input, &reading.input_point(point, &chosen))?;
         // … of which c(r) is the verifier's own: no weight comes from the proof.
         if reading.coefficient_at(point, &chosen) * x != end {
-            return Err(VerifyError::Invalid(
-                "an accumulator is not the linear map of its inputs",
-            ));
+            return Err(Claim::Map.refuted(step.output));
         }
     }
     Ok(())

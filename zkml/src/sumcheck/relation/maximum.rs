@@ -7,7 +7,7 @@
 use p3_field::PrimeCharacteristicRing;
 
 use super::super::axes::Axes;
-use super::super::error::VerifyError;
+use super::super::error::{Claim, VerifyError};
 use super::super::field::EF;
 use super::super::plan::{Limbs, Maximum, Plan};
 use super::super::prover::Proving;
@@ -50,9 +50,7 @@ pub(super) fn verify(
         products += weight * part(&step.above, above) * part(&step.below, below);
     }
     if products != end {
-        return Err(VerifyError::Invalid(
-            "a maximum is neither of the two that it is of",
-        ));
+        return Err(Claim::OneOfTwo.refuted(step.output));
     }
 
     // m_k = z − Σ_{i > k} above_i. So entry 0 of each window is m_0, and entry k is m_k − below_k: as many linear equations
@@ -87,7 +85,7 @@ pub(super) fn verify(
     if coefficient * x == end {
         Ok(())
     } else {
-        Err(VerifyError::Invalid("a maximum is not over its window"))
+        Err(Claim::Window.refuted(step.output))
     }
 }
 

@@ -27,7 +27,7 @@ mod scale;
 pub(super) mod table;
 mod wired;
 
-use super::error::VerifyError;
+use super::error::{Fault, VerifyError};
 use super::plan::{Plan, Step};
 use super::prover::Proving;
 use super::verifier::Verifying;
@@ -85,7 +85,7 @@ pub(super) fn verify(state: &mut Verifying<'_>, step: &Step, relation: &Relation
         (Step::Wired { input, output, .. }, _) => {
             wired::verify(state, *input, *output, &wired::Source::of(relation))
         }
-        (Step::Maximum(_), _) => Err(VerifyError::Invalid("no such relation")),
+        (Step::Maximum(step), _) => Err(VerifyError::Fault(Fault::OtherStep(step.output))),
     }
 }
 

@@ -9,7 +9,7 @@ use p3_field::PrimeCharacteristicRing;
 use serde::Serialize;
 
 use super::super::axes::Axes;
-use super::super::error::VerifyError;
+use super::super::error::{Claim, VerifyError};
 use super::super::field::{EF, combine_rows, dot_integers};
 use super::super::plan::{Plan, Requantised};
 use super::super::prover::Proving;
@@ -100,7 +100,7 @@ pub(super) fn verify(
     accumulator: EF,
 ) -> Result<(), VerifyError> {
     let [left, right] = factors.tensors;
-    let wrong = VerifyError::Invalid("an accumulator is not the product of its factors");
+    let wrong = Claim::Product.refuted(output);
     match &factors.shape {
         Shape::Elements => {
             let (end, chosen) = verify_weighted_sum(&mut state.receiver, WEIGHTED, accumulator, point)?;

@@ -3,7 +3,7 @@
 //! The sum of limbs of exact widths runs over `[0, 2^bits)` and nothing else, so `v` lies in `[lo, lo + 2^bits)`. That the
 //! sum is `v − lo` at the random point of the lookup argument means that it is so everywhere.
 
-use super::super::error::VerifyError;
+use super::super::error::{Claim, VerifyError};
 use super::super::plan::{Limbs, Plan};
 use super::super::prover::Proving;
 use super::super::verifier::Verifying;
@@ -23,9 +23,7 @@ pub(super) fn verify(
     if limbs.value(&opened.values) + ones * super::super::field::signed(lo) == claim {
         Ok(())
     } else {
-        Err(VerifyError::Invalid(
-            "limbs are not those of the value whose range they prove",
-        ))
+        Err(Claim::Range.refuted(tensor))
     }
 }
 

@@ -5,7 +5,7 @@
 //! both by limbs of exact width. The decomposition of a number below 2^(bits+S) ≤ 2^62 is unique, and `acc` is below 2^62 in
 //! absolute value, so equality modulo p is equality of integers and `q` is the one that the relation defines.
 
-use super::super::error::VerifyError;
+use super::super::error::{Claim, Fault, VerifyError};
 use super::super::field::{EF, power_of_two, signed};
 use super::super::plan::{Limbs, Plan, Quotient, Requantised};
 use super::super::prover::Proving;
@@ -62,7 +62,7 @@ pub(super) fn verify(
         (Relation::Product { .. }, Some(factors), _) => {
             product::verify(state, factors, step.output, &point, accumulator)
         }
-        _ => Err(VerifyError::Invalid("no such relation")),
+        _ => Err(VerifyError::Fault(Fault::OtherStep(step.output))),
     }
 }
 
@@ -111,7 +111,7 @@ fn verify_sign(
     values: &[EF],
 ) -> Result<(), VerifyError> {
     let Some(group) = step.group else {
-        return Err(VerifyError::Invalid("no such relation"));
+        return Err(VerifyError::Fault(Fault::OtherStep(step.output)));
     };
     // z at the point of the lookup argument: the column's claim, or the verifier's own.
     let z = match state.plan().column_of(step.output) {
@@ -125,13 +125,11 @@ fn verify_sign(
     let half = signed(1 << (step.requantise.bits - 1));
     let (sign, parts) = factors
         .split_last()
-        .ok_or(VerifyError::Invalid("no such relation"))?;
+        .ok_or(VerifyError::Fault(Fault::OtherStep(step.output)))?;
     if *sign * (limbs.value_of(parts) - half) == end {
         Ok(())
     } else {
-        Err(VerifyError::Invalid(
-            "an activation is not the rectified quotient",
-        ))
+        Err(Claim::Rectified.refuted(step.output))
     }
 }
 

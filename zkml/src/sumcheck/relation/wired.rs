@@ -3,7 +3,7 @@
 use p3_field::PrimeCharacteristicRing;
 
 use super::super::axes::Axes;
-use super::super::error::VerifyError;
+use super::super::error::{Claim, VerifyError};
 use super::super::field::EF;
 use super::super::plan::{Home, Plan};
 use super::super::prover::Proving;
@@ -63,7 +63,7 @@ pub(super) fn verify(
         let value = state.claim(output, &point)?;
         claims.push((point, value));
     }
-    let wrong = VerifyError::Invalid("a wiring's output is not what it reads");
+    let wrong = Claim::Wiring.refuted(output);
     let claims = match (claims.as_slice(), source) {
         ([], _) => return Ok(()),
         // The same places: the same MLE.

@@ -13,15 +13,13 @@ use crate::sumcheck::plan::{Limbs, Maximum, Quotient, Requantised, Second, Step}
 use crate::sumcheck::*;
 
 /// The end of the lookup argument is not what the columns and tables say.
-const LEAVES: &str = "the columns are not those of the lookup argument";
+const LEAVES: Refutation = Refutation::Leaves;
 
 const Y: TensorId = TensorId(1);
 
-fn refusal(case: Case) -> &'static str {
-    match case.verdict() {
-        Err(VerifyError::Invalid(reason)) => reason,
-        other => panic!("{other:?}"),
-    }
+/// That this claim on a tensor is refuted, and nothing before it.
+fn refuted(tensor: TensorId, claim: Claim) -> Refutation {
+    Refutation::Relation { tensor, claim }
 }
 
 impl Case {
@@ -86,7 +84,7 @@ fn cut_wrongly() -> (Case, Requantised) {
 fn a_remainder_is_below_its_power_of_two() {
     let (mut case, _) = cut_wrongly();
     case.recount();
-    assert_eq!(refusal(case), SUM);
+    assert_eq!(case.refusal(), SUM);
 }
 
 /// Rows beyond a narrow table's width repeat it: a multiplicity there vouches for no new value.
@@ -101,7 +99,7 @@ fn a_narrow_table_has_no_rows_beyond_its_width() {
     let row = case.cell(0, column, 0).as_canonical_u64() as usize;
     assert!((4..8).contains(&row), "on one of the table's 16 places");
     *case.cell(rows, 0, row) += F::ONE;
-    assert_eq!(refusal(case), SUM);
+    assert_eq!(case.refusal(), SUM);
 }
 
 /// A wider range table of the same slice has the row.
@@ -113,7 +111,7 @@ fn a_table_vouches_for_its_own_lookups_only() {
     let rows = case.plan().relation_groups + table;
     let row = case.cell(0, lowest(&step.remainder), 0).as_canonical_u64() as usize;
     *case.cell(rows, 0, row) += F::ONE;
-    assert_eq!(refusal(case), SUM);
+    assert_eq!(case.refusal(), SUM);
 }
 
 /// A lookup argument for other cells than the committed ones: its sum is 0, its end is wrong.
@@ -124,7 +122,7 @@ fn the_lookup_argument_is_about_the_committed_cells() {
     case.unseen(0, lowest(&step.remainder), 4);
     case.unseen(0, lowest(&quotient(&step)), -1);
     *case.value(Y, 0) -= 1;
-    assert_eq!(refusal(case), LEAVES);
+    assert_eq!(case.refusal(), LEAVES);
 }
 
 #[test]
@@ -133,7 +131,7 @@ fn the_lookup_argument_is_about_the_committed_second_parts() {
     let (group, column) = case.plan().column_of(Y).unwrap();
     case.unseen(group, column, 1);
     *case.value(Y, 0) += 1;
-    assert_eq!(refusal(case), LEAVES);
+    assert_eq!(case.refusal(), LEAVES);
 }
 
 #[test]
@@ -159,7 +157,7 @@ fn the_lookup_argument_is_about_the_tables_own_rows_and_committed_multiplicities
             *case.cell(group, 0, at) += F::ONE;
         }
         case.lie.leaves.push((leaf, lie.map(F::from_u64)));
-        assert_eq!(refusal(case), LEAVES, "{lie:?}");
+        assert_eq!(case.refusal(), LEAVES, "{lie:?}");
     }
 }
 
@@ -170,7 +168,7 @@ fn a_rectified_value_is_looked_up_with_its_quotient() {
     *case.cell(group, column, 0) += F::ONE;
     *case.value(Y, 0) += 1;
     case.recount();
-    assert_eq!(refusal(case), SUM);
+    assert_eq!(case.refusal(), SUM);
 }
 
 #[test]
@@ -180,7 +178,7 @@ fn a_value_whose_sign_is_looked_up_is_rectified() {
     *case.cell(group, column, 0) += F::ONE;
     *case.value(Y, 0) += 1;
     case.recount();
-    assert_eq!(refusal(case), "an activation is not the rectified quotient");
+    assert_eq!(case.refusal(), refuted(Y, Claim::Rectified));
 }
 
 #[test]
@@ -205,7 +203,7 @@ fn a_sign_is_that_of_the_top_limb() {
     *case.cell(group, column, 0) = field::signed(quotient);
     *case.value(Y, 0) = quotient;
     case.recount();
-    assert_eq!(refusal(case), SUM);
+    assert_eq!(case.refusal(), SUM);
 }
 
 /// Two values, their maximum public.
@@ -226,7 +224,7 @@ fn a_maximum_is_one_of_its_window() {
     *case.cell(step.group, lowest(&step.below[0]), 0) += F::ONE;
     *case.value(Y, 0) += 1;
     case.recount();
-    assert_eq!(refusal(case), "a maximum is neither of the two that it is of");
+    assert_eq!(case.refusal(), refuted(Y, Claim::OneOfTwo));
 }
 
 /// The lesser of the two: one difference is 0, the other is −1.
@@ -239,7 +237,7 @@ fn a_maximum_is_no_less_than_any_of_its_window() {
         *case.cell(step.group, lowest(&step.below[0]), 0) += field::signed(below);
         *case.value(Y, 0) -= 1;
         case.recount();
-        assert_eq!(refusal(case), SUM, "{pair:?}");
+        assert_eq!(case.refusal(), SUM, "{pair:?}");
     }
 }
 
@@ -252,7 +250,7 @@ fn a_maximum_is_over_its_own_window() {
     b.output(m);
     let mut case = Case::of(&b.slice, 8, vec![vec![1, 2, 4, 5]]);
     case.witness.values.insert(Y, vec![5, 2]);
-    assert_eq!(refusal(case), "a maximum is not over its window");
+    assert_eq!(case.refusal(), refuted(Y, Claim::Window));
 }
 
 /// A tensor of 16 values whose claimed range is narrower than its own.
@@ -287,8 +285,8 @@ fn an_inner_tensor_lies_in_its_exact_range() {
         }
         for outside in [range.lo() - 1, range.hi() + 1] {
             // Limbs that are in their tables, but of another value …
-            let limbs = "limbs are not those of the value whose range they prove";
-            assert_eq!(refusal(ranged(range, outside)), limbs, "{range:?}");
+            let limbs = refuted(Y, Claim::Range);
+            assert_eq!(ranged(range, outside).refusal(), limbs, "{range:?}");
             // … or of this value, but not in their tables.
             let mut case = ranged(range, outside);
             let Step::InnerRange { group, limbs, lo, .. } = case.plan().steps[2].clone() else {
@@ -299,7 +297,7 @@ fn an_inner_tensor_lies_in_its_exact_range() {
             }
             *case.cell(group, lowest(&limbs), 0) = field::signed(outside - lo);
             case.recount();
-            assert_eq!(refusal(case), SUM, "{range:?}");
+            assert_eq!(case.refusal(), SUM, "{range:?}");
         }
     }
 }
@@ -360,7 +358,7 @@ fn several_claims_on_a_wiring_are_each_right() {
         case.lie.values.insert(w, argued.into_iter().cloned().collect());
         match e {
             0 => assert_eq!(case.verdict(), Ok(())),
-            _ => assert_eq!(refusal(case), "a wiring's output is not what it reads"),
+            _ => assert_eq!(case.refusal(), refuted(w, Claim::Wiring)),
         }
     }
 }

@@ -14,8 +14,8 @@ use crate::sumcheck::prover::prove_witness;
 use crate::sumcheck::witness::Witness;
 use crate::sumcheck::*;
 
-/// What the verifier says where the fractions of the lookup argument do not add up to 0.
-pub(super) const SUM: &str = "a layer of the lookup argument does not add up";
+/// What the verifier says where the fractions of the lookup argument do not add up to 0: at the root, before any round.
+pub(super) const SUM: Refutation = Refutation::Layer { layer: 0 };
 
 /// A key, an honest instance, and its witness.
 pub(super) struct Case {
@@ -67,6 +67,14 @@ impl Case {
                     }
                 }
             }
+        }
+    }
+
+    /// Which check refuses.
+    pub(super) fn refusal(self) -> Refutation {
+        match self.verdict() {
+            Err(VerifyError::Refuted(refutation)) => refutation,
+            other => panic!("{other:?}"),
         }
     }
 
@@ -226,7 +234,7 @@ fn rejects_limbs_whose_sum_is_right_but_whose_widths_are_not() {
             *case.cell(group, low, 0) += F::from_u64(1 << width);
             *case.cell(group, high, 0) -= F::ONE;
             case.recount();
-            assert_eq!(case.verdict(), Err(VerifyError::Invalid(SUM)));
+            assert_eq!(case.verdict(), Err(SUM.into()));
             tried += 1;
         }
     }
@@ -283,8 +291,7 @@ fn rejects_a_fringe_beyond_an_image() {
         let mut case = Case::new(&padded(), 16, 2);
         one_on_padding(&mut case, 1, at);
         case.recount();
-        let reason = "an accumulator is not the linear map of its inputs";
-        assert_eq!(case.verdict(), Err(VerifyError::Invalid(reason)));
+        assert_eq!(case.verdict(), Err(Claim::Map.refuted(TensorId(2))));
     }
 }
 
@@ -305,8 +312,7 @@ fn rejects_padding_on_both_sides_of_a_product() {
     };
     *case.cell(group, limbs.parts[0].0, 3 << 3) = F::ONE;
     case.recount();
-    let reason = "an accumulator is not the product of its factors";
-    assert_eq!(case.verdict(), Err(VerifyError::Invalid(reason)));
+    assert_eq!(case.verdict(), Err(Claim::Product.refuted(TensorId(6))));
 }
 
 /// Two maxima exchanged, each right for the other's window.

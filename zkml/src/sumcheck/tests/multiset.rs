@@ -17,7 +17,7 @@ fn case(slice: &SliceRelations, inputs: &[&[i64]]) -> Case {
 
 /// Nothing refuses but the sum of all fractions.
 fn refused(case: Case) -> bool {
-    case.verdict() == Err(VerifyError::Invalid(SUM))
+    case.refusal() == SUM
 }
 
 /// Two permutations of 3 values on 16 places each, and something public.

@@ -13,8 +13,6 @@ use crate::sumcheck::logup::Content;
 use crate::sumcheck::multiset::Side;
 use crate::sumcheck::*;
 
-const LEAVES: &str = "the columns are not those of the lookup argument";
-
 /// Two tables with the same indices on 3 values that nothing else reads, and one of two rows; something public.
 fn slice() -> SliceRelations {
     let mut b = Builder::new(1);
@@ -65,13 +63,6 @@ fn row(index: i64) -> usize {
     (index + 16) as usize
 }
 
-fn refusal(case: Case) -> &'static str {
-    match case.verdict() {
-        Err(VerifyError::Invalid(reason)) => reason,
-        other => panic!("{other:?}"),
-    }
-}
-
 #[test]
 fn an_honest_case_is_accepted() {
     assert!(case().accepted());
@@ -86,7 +77,7 @@ fn rejects_the_entry_of_a_neighbour() {
             count(&mut case, 0, row(X[0]), -1);
             count(&mut case, 0, row(X[0] + 1), 1);
         }
-        assert_eq!(refusal(case), SUM);
+        assert_eq!(case.refusal(), SUM);
     }
 }
 
@@ -96,7 +87,7 @@ fn rejects_the_row_of_another_table() {
     put(&mut case, 0, 2, second(X[2]));
     count(&mut case, 0, row(X[2]), -1);
     count(&mut case, 1, row(X[2]), 1);
-    assert_eq!(refusal(case), SUM);
+    assert_eq!(case.refusal(), SUM);
 }
 
 #[test]
@@ -104,7 +95,7 @@ fn rejects_entries_swapped_between_two_tables() {
     let mut case = case();
     put(&mut case, 0, 1, second(X[1]));
     put(&mut case, 1, 1, first(X[1]));
-    assert_eq!(refusal(case), SUM);
+    assert_eq!(case.refusal(), SUM);
 }
 
 /// Padding of the index is 0, so `f(0)` there would be a true row, if padding were read like values.
@@ -116,7 +107,7 @@ fn rejects_an_entry_at_padding() {
             put(&mut case, 0, at, first(0));
             count(&mut case, 0, row(0), 1);
         }
-        assert_eq!(refusal(case), SUM);
+        assert_eq!(case.refusal(), SUM);
     }
 }
 
@@ -128,7 +119,7 @@ fn rejects_a_read_of_a_row_beyond_the_end() {
         put(&mut case, 2, 0, 0);
         count(&mut case, 2, 0, -1);
         count(&mut case, 2, row, 1);
-        assert_eq!(refusal(case), SUM, "row {row}");
+        assert_eq!(case.refusal(), SUM, "row {row}");
     }
 }
 
@@ -139,7 +130,7 @@ fn rejects_a_wrong_multiplicity_on_any_row() {
         for row in [0, 1, 2, rows / 2, rows - 1] {
             let mut case = case();
             count(&mut case, table, row, if row % 2 == 0 { 1 } else { -1 });
-            assert_eq!(refusal(case), SUM, "table {table}, row {row}");
+            assert_eq!(case.refusal(), SUM, "table {table}, row {row}");
         }
     }
 }
@@ -157,7 +148,7 @@ fn the_argument_is_about_the_keys_own_rows_and_the_committed_values() {
         // A row that nothing reads.
         let leaf = rows.unwrap().offset + row(X[0] + 1);
         case.lie.leaves.push((leaf, lie.map(F::from_u64)));
-        assert_eq!(refusal(case), LEAVES, "{lie:?}");
+        assert_eq!(case.refusal(), Refutation::Leaves, "{lie:?}");
     }
     let mut case = case();
     let read = case.plan().explicit[0].reads[0];
@@ -173,7 +164,7 @@ fn the_argument_is_about_the_keys_own_rows_and_the_committed_values() {
     case.lie
         .leaves
         .push((reads.unwrap().offset, [F::ZERO, F::ZERO, -F::ONE]));
-    assert_eq!(refusal(case), LEAVES);
+    assert_eq!(case.refusal(), Refutation::Leaves);
 }
 
 #[test]
