@@ -127,6 +127,7 @@ pub fn apply(graph: &FloatGraph, plan: &QuantisationPlan) -> Result<IntGraph, Qu
         tensors,
         nodes,
         inputs: graph.inputs.clone(),
+        tables: Vec::new(),
         outputs: graph.outputs.clone(),
     };
     graph.validate()?;

@@ -233,7 +233,7 @@ fn node_weights(node: &Node) -> u64 {
             LinearMap::Dense { weight, .. } | LinearMap::Conv2d { weight, .. } => weight.len(),
             LinearMap::Affine { scale, .. } => scale.len(),
         },
-        Op::Max { .. } | Op::Wiring { .. } => 0,
+        Op::Max { .. } | Op::Wiring { .. } | Op::Table { .. } => 0,
     };
     coefficients as u64
 }
