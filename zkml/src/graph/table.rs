@@ -189,10 +189,7 @@ mod columns {
         }
     }
 
-    pub(super) fn serialize<S: Serializer>(
-        columns: &[Arc<[i64]>],
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(columns: &[Arc<[i64]>], serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(columns.iter().map(|column| Integers(column.to_vec())))
     }
 
@@ -229,9 +226,7 @@ impl<'de> Visitor<'de> for Tables {
 ///
 /// # Errors
 /// More tables or rows than a graph has, or other data.
-pub(super) fn deserialize_tables<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Vec<Table>, D::Error> {
+pub(super) fn deserialize_tables<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Table>, D::Error> {
     deserializer.deserialize_seq(Tables)
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::linear::{GeometryError, MAX_TENSOR_LEN};
 use super::table::{MAX_TABLES, MAX_TOTAL_ROWS, TableError};
-use super::{IntGraph, IntRange, LinearMap, Node, Op, Requantise, TensorId, TensorInfo};
+use super::{IntGraph, IntRange, LinearMap, Node, Op, Requantise, Table, TensorId, TensorInfo, Windows};
 use crate::relations::bound::accumulator_bound;
 
 /// The most nodes of a graph.
@@ -190,76 +190,22 @@ impl IntGraph {
     }
 
     fn check_node(&self, node: &Node) -> Result<(), GraphError> {
-        let fail = |reason| {
-            Err(GraphError::Node {
-                node: node.name.clone(),
-                reason,
-            })
-        };
         let output = self.info(node.output)?;
-        let inputs = node
-            .inputs
-            .iter()
-            .map(|&id| self.info(id))
-            .collect::<Result<Vec<_>, _>>()?;
-        match &node.op {
-            Op::Linear { map, requantise } => self.check_linear(node, map, *requantise),
-            Op::Max { windows } => {
-                let input = one_like(&inputs, output).or_else(fail)?;
-                let inside = |i: &u32| (*i as usize) < input.len();
-                if windows.len() != output.len() {
-                    return fail("one window per output value");
-                }
-                let sorted = |w: &[u32]| w.windows(2).all(|p| p[0] < p[1]);
-                if windows
-                    .iter()
-                    .any(|w| w.is_empty() || !sorted(w) || !w.iter().all(inside))
-                {
-                    return fail("a window is empty, not sorted, or leaves the tensor");
-                }
-                Ok(())
-            }
-            Op::Wiring { source } => {
-                let input = one_like(&inputs, output).or_else(fail)?;
-                match source {
-                    None if input.len() != output.len() => fail("the length changes"),
-                    Some(source) if source.len() != output.len() => fail("one source per output value"),
-                    Some(source) if source.iter().any(|&i| i as usize >= input.len()) => {
-                        fail("a source leaves the tensor")
-                    }
-                    None | Some(_) => Ok(()),
-                }
-            }
-            Op::Table { table } => {
-                let Some(table) = self.tables.get(*table as usize) else {
-                    return fail("its table does not exist");
-                };
-                let [index] = inputs[..] else {
-                    return fail("the operator reads exactly one tensor");
-                };
-                if table.columns.len() != 1 {
-                    return fail("its table has two columns, and a node makes one tensor");
-                }
-                if table.index_range() != Some(index.range) {
-                    return fail("the range of its indices is not the table's");
-                }
-                if table.column_range(0) != Some(output.range) {
-                    return fail("the output's range is not the least that holds the table's column");
-                }
-                if index.shape != output.shape {
-                    return fail("the output's shape is not the input's");
-                }
-                Ok(())
-            }
-        }
+        let inputs = node.inputs.iter().map(|&id| self.info(id));
+        let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
+        let checked = match &node.op {
+            Op::Linear { map, requantise } => return self.check_linear(node, map, *requantise),
+            Op::Max { windows } => check_max(windows, &inputs, output),
+            Op::Wiring { source } => check_wiring(source.as_deref(), &inputs, output),
+            Op::Table { table } => check_read(self.tables.get(*table as usize), &inputs, output),
+        };
+        checked.map_err(|reason| GraphError::Node {
+            node: node.name.clone(),
+            reason,
+        })
     }
 
-    fn check_linear(
-        &self,
-        node: &Node,
-        map: &LinearMap,
-        requantise: Requantise,
-    ) -> Result<(), GraphError> {
+    fn check_linear(&self, node: &Node, map: &LinearMap, requantise: Requantise) -> Result<(), GraphError> {
         let fail = |reason| GraphError::Node {
             node: node.name.clone(),
             reason,
@@ -321,6 +267,62 @@ impl IntGraph {
         }
         Ok(rows)
     }
+}
+
+fn check_max(windows: &Windows, inputs: &[&TensorInfo], output: &TensorInfo) -> Result<(), &'static str> {
+    let input = one_like(inputs, output)?;
+    if windows.len() != output.len() {
+        return Err("one window per output value");
+    }
+    let sorted = |w: &[u32]| w.windows(2).all(|p| p[0] < p[1]);
+    let inside = |i: &u32| (*i as usize) < input.len();
+    if windows
+        .iter()
+        .any(|w| w.is_empty() || !sorted(w) || !w.iter().all(inside))
+    {
+        return Err("a window is empty, not sorted, or leaves the tensor");
+    }
+    Ok(())
+}
+
+fn check_wiring(
+    source: Option<&[u32]>,
+    inputs: &[&TensorInfo],
+    output: &TensorInfo,
+) -> Result<(), &'static str> {
+    let input = one_like(inputs, output)?;
+    match source {
+        None if input.len() != output.len() => Err("the length changes"),
+        Some(source) if source.len() != output.len() => Err("one source per output value"),
+        Some(source) if source.iter().any(|&i| i as usize >= input.len()) => {
+            Err("a source leaves the tensor")
+        }
+        None | Some(_) => Ok(()),
+    }
+}
+
+fn check_read(
+    table: Option<&Table>,
+    inputs: &[&TensorInfo],
+    output: &TensorInfo,
+) -> Result<(), &'static str> {
+    let table = table.ok_or("its table does not exist")?;
+    let [index] = inputs[..] else {
+        return Err("the operator reads exactly one tensor");
+    };
+    if table.columns.len() != 1 {
+        return Err("its table has two columns, and a node makes one tensor");
+    }
+    if table.index_range() != Some(index.range) {
+        return Err("the range of its indices is not the table's");
+    }
+    if table.column_range(0) != Some(output.range) {
+        return Err("the output's range is not the least that holds the table's column");
+    }
+    if index.len() != output.len() {
+        return Err("the length changes");
+    }
+    Ok(())
 }
 
 /// The one tensor that is read, with the output's range and exponent.

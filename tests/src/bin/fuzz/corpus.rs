@@ -15,8 +15,7 @@ use zkml::halo2::{CircuitShape, Role};
 use zkml::manifest::Manifest;
 use zkml::receipt::{Receipt, ReceiptBuilder};
 use zkml_compile::compile::{CompileOptions, compile, plan};
-use zkml_compile::import::OPERATORS;
-use zkml_compile::import::import;
+use zkml_compile::import::{import, operators};
 use zkml_compile::slice::SlicingOptions;
 
 use super::gateway;
@@ -213,7 +212,7 @@ fn seeds() -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
     // An input is a function of its number, on every machine.
     files.sort();
     let models = files.iter().map(std::fs::read).collect::<Result<Vec<_>, _>>()?;
-    for operator in OPERATORS {
+    for operator in operators() {
         // A node's field 4, as protocol buffers write it.
         let field = [&[0x22, operator.len() as u8][..], operator.as_bytes()].concat();
         if !models.iter().any(|m| m.windows(field.len()).any(|w| w == field)) {

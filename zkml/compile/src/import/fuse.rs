@@ -22,7 +22,32 @@ pub(super) fn fuse(draft: Draft, outputs: &[String]) -> Result<FloatGraph, Impor
     let mut draft = own_outputs(draft);
     drop_reshapes(&mut draft);
     fuse_chains(&mut draft);
+    guard_functions(&mut draft);
     Ok(renumber(draft, outputs))
+}
+
+/// Puts a requantisation behind every function whose rows may end at a clamp: it refuses them. It comes after fusing, so that
+/// nothing becomes one with it.
+fn guard_functions(draft: &mut Draft) {
+    let nodes = std::mem::take(&mut draft.nodes);
+    for mut node in nodes {
+        let grows = matches!(&node.op, FloatOp::Function { function } if function.grows());
+        if !grows {
+            draft.nodes.push(node);
+            continue;
+        }
+        let output = node.output;
+        let tensor = draft.tensors[output.0 as usize].clone();
+        let guard = FloatNode {
+            name: node.name.clone(),
+            op: FloatOp::guard(tensor.len()),
+            inputs: vec![TensorId(draft.tensors.len() as u32)],
+            output,
+        };
+        node.output = guard.inputs[0];
+        draft.tensors.push(tensor);
+        draft.nodes.extend([node, guard]);
+    }
 }
 
 /// Makes one node of each pair that can be one. Nodes are visited once, in order: what is fused stands at its consumer's place,
