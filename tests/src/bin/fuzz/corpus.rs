@@ -10,12 +10,15 @@ use zkinfer_crds::{ClaimId, Identity, ProofSystem, RequestUid, SliceIndex};
 use zkinfer_tests::local::{model_file, repository};
 use zkml::backend::{Circuit, NO_SRS, parameter_id};
 use zkml::envelope::Envelope;
-use zkml::graph::{Inputs, IntGraph, IntTensor, tensor_file};
+use zkml::graph::{Inputs, IntGraph, IntTensor, Profile, TensorId, tensor_file};
 use zkml::halo2::{CircuitShape, Role};
 use zkml::manifest::Manifest;
 use zkml::receipt::{Receipt, ReceiptBuilder};
+use zkml_compile::calibrate::{CalibrationOptions, calibrate, synthetic_samples};
 use zkml_compile::compile::{CompileOptions, compile, plan};
 use zkml_compile::import::{import, operators};
+use zkml_compile::progress::silent;
+use zkml_compile::quantise;
 use zkml_compile::slice::SlicingOptions;
 
 use super::gateway;
@@ -139,6 +142,7 @@ impl Corpus {
             manifests.push(as_of_halo2(manifest).to_bytes());
             graphs.push(compiled.graph);
         }
+        graphs.push(with_tables()?);
         let read = |name: &str| std::fs::read(model_file(name));
         let mut models = seeds()?;
         for name in ["wine.onnx", "digits.onnx", "digits-residual.onnx"] {
@@ -220,6 +224,28 @@ fn seeds() -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
         }
     }
     Ok(models)
+}
+
+/// A graph with a table for every function.
+fn with_tables() -> Result<Vec<u8>, Box<dyn Error>> {
+    let float = import(&std::fs::read(
+        repository().join("tests/seeds/onnx/functions-24.onnx"),
+    )?)?;
+    let samples = synthetic_samples(&float, 4, 1);
+    let mut answers = Vec::new();
+    for sample in &samples {
+        let values = float.evaluate(sample)?;
+        let output = |id: &TensorId| values.get(id.0 as usize).cloned().unwrap_or_default();
+        answers.push(float.outputs.iter().map(output).collect::<Vec<_>>());
+    }
+    let options = CalibrationOptions {
+        profile: Some(Profile::P8),
+        error_budget: 1.0,
+        output_scale: None,
+        compare_top1: false,
+    };
+    let (plan, _) = calibrate(&float, &samples, &answers, &options, &silent)?;
+    Ok(quantise::apply(&float, &plan)?.to_bytes())
 }
 
 fn zeros(graph: &IntGraph, id: u32) -> IntTensor {

@@ -93,6 +93,9 @@ fn gate(draft: &Draft, straight: &Chain, curved: &Chain) -> Option<(Function, f6
 /// What a constant of 32 bits, or one that was made of two, may be off.
 const ROUNDED: f64 = 1e-6;
 
+/// Most nodes of a chain.
+const LONGEST: usize = 8;
+
 /// `factor · root + offset`, with one factor for all values.
 struct Chain {
     root: TensorId,
@@ -101,14 +104,17 @@ struct Chain {
 }
 
 impl Chain {
-    /// The longest one that ends in this tensor.
+    /// The longest one that ends in this tensor, of a few nodes: more of them are no product that anybody exports.
     fn to(draft: &Draft, end: TensorId) -> Self {
         let mut chain = Self {
             root: end,
             factor: 1.0,
             offset: 0.0,
         };
-        while let Some((x, factor, offset)) = step(draft, chain.root) {
+        for _ in 0..LONGEST {
+            let Some((x, factor, offset)) = step(draft, chain.root) else {
+                break;
+            };
             chain = Self {
                 root: x,
                 factor: chain.factor * factor,
@@ -119,9 +125,10 @@ impl Chain {
     }
 }
 
-/// The node that makes a tensor. Nodes stand in order, and it is seldom far.
+/// The node that makes a tensor. Each node's output is younger than all tensors before it.
 fn producer(draft: &Draft, id: TensorId) -> Option<(&FloatOp, &[TensorId])> {
-    let node = draft.nodes.iter().rev().find(|n| n.output == id)?;
+    let at = draft.nodes.binary_search_by_key(&id, |n| n.output).ok()?;
+    let node = draft.nodes.get(at)?;
     Some((&node.op, &node.inputs))
 }
 
