@@ -85,6 +85,7 @@ fn op(op: &Op) -> &'static str {
         } => "Affine",
         Op::Max { .. } => "Max",
         Op::Wiring { .. } => "Wiring",
+        Op::Table { .. } => "Table",
     }
 }
 

@@ -4,6 +4,8 @@
 //! other way. The accuracy is always that of the integer graph, evaluated exactly, against the model as it stands in its
 //! file: the answers to the samples are the caller's, from the reference.
 
+use std::collections::BTreeSet;
+
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
@@ -11,9 +13,12 @@ use zkml::accuracy::{self, Answer, Rule};
 use zkml::graph::evaluate::EvaluateError;
 use zkml::graph::scale::power_of_two;
 use zkml::graph::tensor_file::dequantise;
-use zkml::graph::{IntGraph, IntTensor, LinearMap, Profile, QuantisationPlan, TensorId, TensorScale};
+use zkml::graph::{
+    Activation, IntGraph, IntRange, IntTensor, LinearMap, Profile, QuantisationPlan, TensorId, TensorScale,
+};
 
 use crate::float::{FloatError, FloatGraph, FloatNode, FloatOp};
+use crate::functions;
 use crate::progress::{Counter, Listener, Stage};
 use crate::quantise::{self, QuantiseError};
 
@@ -304,6 +309,19 @@ fn exponent_below(magnitude: f64, bits: i32) -> i32 {
     exponent
 }
 
+/// The greatest exponent at which values up to `reach` round to a signed number of so many bits.
+fn exponent_of_rows(reach: f64, bits: u8) -> i16 {
+    if reach == 0.0 {
+        return 0;
+    }
+    let width = i32::from(bits) - 1;
+    let most = power_of_two(width) - 1.0;
+    let exponent = exponent_below(reach, width);
+    let fits = (reach * power_of_two(exponent)).round() <= most;
+    // At most 248 in absolute value.
+    (exponent - i32::from(!fits)) as i16
+}
+
 /// One scale per tensor from its magnitude, one shift per linear node from its coefficients. One bit of headroom:
 /// the error of a value just beyond the calibrated range is far greater than what the bit costs.
 fn plan(graph: &FloatGraph, magnitudes: &[f64], profile: Profile) -> QuantisationPlan {
@@ -322,11 +340,22 @@ fn plan(graph: &FloatGraph, magnitudes: &[f64], profile: Profile) -> Quantisatio
         }
     };
     let mut tensors: Vec<TensorScale> = magnitudes.iter().map(|&m| scale(m)).collect();
+    let mut ranges: Vec<IntRange> = tensors.iter().map(|t| IntRange::signed(t.bits)).collect();
+    let mut guarded = BTreeSet::new();
     let mut shifts = Vec::with_capacity(graph.nodes.len());
     for node in &graph.nodes {
+        let (input, output) = (node.inputs[0].0 as usize, node.output.0 as usize);
         let shift = match &node.op {
-            FloatOp::Linear { map, .. } => {
-                let output = i32::from(tensors[node.output.0 as usize].exponent);
+            // Nothing is to be rounded: it refuses what has one bit too many.
+            FloatOp::Linear { .. } if guarded.contains(&input) => {
+                tensors[output].exponent = tensors[input].exponent;
+                0
+            }
+            FloatOp::Linear { map, activation } => {
+                if *activation == Activation::Relu {
+                    ranges[output] = IntRange::unsigned(bits - 1);
+                }
+                let output = i32::from(tensors[output].exponent);
                 let affine = matches!(map, LinearMap::Affine { .. });
                 let per_input = if affine {
                     map.bias().len()
@@ -349,7 +378,26 @@ fn plan(graph: &FloatGraph, magnitudes: &[f64], profile: Profile) -> Quantisatio
                 wanted.unwrap_or(0).clamp(0, limits.max_shift.into()) as u8
             }
             FloatOp::Max { .. } | FloatOp::Wiring { .. } => {
-                tensors[node.output.0 as usize] = tensors[node.inputs[0].0 as usize];
+                (tensors[output], ranges[output]) = (tensors[input], ranges[input]);
+                0
+            }
+            FloatOp::Function { function } => {
+                let (index, e_in) = (ranges[input], tensors[input].exponent);
+                if function.grows() {
+                    guarded.insert(output);
+                    tensors[output].bits += 1;
+                } else {
+                    // The whole range of the index has room: no row ends at the clamp.
+                    let reach = function.reach(index, e_in);
+                    tensors[output].exponent = exponent_of_rows(reach, bits);
+                }
+                let limits = functions::EXPONENTS_OUT;
+                let TensorScale { bits, exponent } = &mut tensors[output];
+                *exponent = (*exponent).clamp(*limits.start(), *limits.end());
+                // Where there is no table, quantising says so.
+                if let Ok(rows) = function.rows(index, e_in, *exponent, *bits) {
+                    ranges[output] = rows.range;
+                }
                 0
             }
         };

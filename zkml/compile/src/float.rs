@@ -7,6 +7,8 @@
 use zkml::graph::linear::GeometryError;
 use zkml::graph::{Activation, LinearMap, TensorId};
 
+use crate::functions::Function;
+
 /// A linear map with float coefficients; the geometry is the integer graph's.
 pub type FloatMap = LinearMap<f64>;
 
@@ -53,6 +55,39 @@ pub enum FloatOp {
         /// Index into the flattened input per output value.
         source: Option<Vec<u32>>,
     },
+    /// `z[t] = f(x[t])`.
+    Function {
+        /// f.
+        function: Function,
+    },
+}
+
+impl FloatOp {
+    /// The same values, each held by a requantisation of its own.
+    pub(crate) fn guard(len: usize) -> Self {
+        Self::Linear {
+            map: FloatMap::Affine {
+                outer: 1,
+                channels: 1,
+                // A tensor's length fits.
+                inner: len as u32,
+                scale: vec![1.0],
+                bias: vec![0.0],
+            },
+            activation: Activation::Identity,
+        }
+    }
+
+    /// Whether it is one.
+    pub(crate) fn is_guard(&self) -> bool {
+        match self {
+            Self::Linear { map, activation } => {
+                let affine = matches!(map, FloatMap::Affine { .. });
+                affine && map.weight() == [1.0] && map.bias() == [0.0] && *activation == Activation::Identity
+            }
+            Self::Max { .. } | Self::Wiring { .. } | Self::Function { .. } => false,
+        }
+    }
 }
 
 /// One operator with its tensors.
@@ -221,8 +256,9 @@ fn evaluate_node(
             })?;
             let mut acc = map.accumulate(&x);
             see(node, &acc);
-            if *activation == Activation::Relu {
-                acc.iter_mut().for_each(|v| *v = v.max(0.0));
+            match activation {
+                Activation::Identity => {}
+                Activation::Relu => acc.iter_mut().for_each(|v| *v = v.max(0.0)),
             }
             Ok(acc)
         }
@@ -242,5 +278,6 @@ fn evaluate_node(
             .map(|&i| first.get(i as usize).copied())
             .collect::<Option<_>>()
             .ok_or_else(|| absent(node)),
+        FloatOp::Function { function } => Ok(first.iter().map(|&v| function.of(v)).collect()),
     }
 }

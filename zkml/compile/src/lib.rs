@@ -12,6 +12,7 @@ pub mod compile;
 pub mod fidelity;
 pub mod float;
 pub mod float_model;
+pub mod functions;
 pub mod import;
 pub mod progress;
 pub mod qualify;

@@ -4,6 +4,8 @@
 //! A multiplication by a power of two is exact in f64 and so is the rounding after it: every machine makes the
 //! same integers.
 
+use std::collections::BTreeMap;
+
 use zkml::graph::scale::power_of_two;
 use zkml::graph::{
     Activation, GraphError, IntGraph, IntRange, Node, Op, Profile, QuantisationPlan, Requantise, TensorId,
@@ -11,6 +13,7 @@ use zkml::graph::{
 };
 
 use crate::float::{FloatGraph, FloatNode, FloatOp};
+use crate::functions::{Function, FunctionError, Rows};
 
 /// The greatest absolute coefficient of a linear map. Biases are at the accumulator's scale and may be larger.
 pub const MAX_COEFFICIENT: i64 = 1 << 31;
@@ -70,6 +73,20 @@ pub enum QuantiseError {
         /// The profile's floor.
         resolution: u8,
     },
+    /// A function has no table for the plan's integers.
+    #[error("node `{node}`: {source}")]
+    Function {
+        /// The node.
+        node: String,
+        /// Why not.
+        source: FunctionError,
+    },
+    /// Rows of a table end at a clamp, and nothing behind it refuses them.
+    #[error("node `{node}`: the function leaves the range that the plan gives its values")]
+    Clamped {
+        /// The node.
+        node: String,
+    },
     /// The integer graph breaks an invariant, e.g. an accumulator could reach 2^62.
     #[error(transparent)]
     Graph(#[from] GraphError),
@@ -109,9 +126,33 @@ pub fn apply(graph: &FloatGraph, plan: &QuantisationPlan) -> Result<IntGraph, Qu
         });
     }
     let mut nodes = Vec::with_capacity(graph.nodes.len());
+    let (mut tables, mut places) = (Vec::new(), BTreeMap::new());
     for (node, &shift) in graph.nodes.iter().zip(&plan.shifts) {
         within(&node.name, "shift", shift.into(), 0, limits.max_shift.into())?;
-        let (op, range) = quantise_node(node, shift, plan, &tensors)?;
+        let (op, range) = match &node.op {
+            FloatOp::Linear { map, activation } => {
+                let inputs = node.inputs.iter().map(|&id| scale_of(plan, id));
+                let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
+                let scales = (inputs.as_slice(), scale_of(plan, node.output)?);
+                quantise_linear(node, map, *activation, shift, scales, plan.profile)?
+            }
+            FloatOp::Max { windows } => {
+                let windows = windows.iter().collect();
+                (Op::Max { windows }, inherited(node, shift, plan, &tensors)?)
+            }
+            FloatOp::Wiring { source } => {
+                let source = source.clone();
+                (Op::Wiring { source }, inherited(node, shift, plan, &tensors)?)
+            }
+            FloatOp::Function { function } => {
+                let rows = quantise_function(node, function, shift, (graph, plan), &tensors)?;
+                let table = *places.entry(rows.table.digest()).or_insert_with(|| {
+                    tables.push(rows.table);
+                    tables.len() as u32 - 1
+                });
+                (Op::Table { table }, rows.range)
+            }
+        };
         let output = tensors
             .get_mut(node.output.0 as usize)
             .ok_or(GraphError::UnknownTensor(node.output))?;
@@ -127,6 +168,7 @@ pub fn apply(graph: &FloatGraph, plan: &QuantisationPlan) -> Result<IntGraph, Qu
         tensors,
         nodes,
         inputs: graph.inputs.clone(),
+        tables,
         outputs: graph.outputs.clone(),
     };
     graph.validate()?;
@@ -146,52 +188,78 @@ fn within(place: &str, what: &'static str, got: i64, min: i64, max: i64) -> Resu
     })
 }
 
-/// The integer operator and the range of its output.
-fn quantise_node(
+/// The table of a function. A row that ends at the clamp is another function than the model's: it is in a table only where the
+/// one node that reads it has fewer bits at the same scale, so that it refuses that row.
+fn quantise_function(
+    node: &FloatNode,
+    function: &Function,
+    shift: u8,
+    (graph, plan): (&FloatGraph, &QuantisationPlan),
+    tensors: &[TensorInfo],
+) -> Result<Rows, QuantiseError> {
+    let name = || node.name.clone();
+    linear_alone(node, shift)?;
+    let (index, output) = (
+        info_of(tensors, first_input(node)?)?,
+        scale_of(plan, node.output)?,
+    );
+    let rows = function
+        .rows(index.range, index.exponent, output.exponent, output.bits)
+        .map_err(|source| QuantiseError::Function { node: name(), source })?;
+    let refuses = |reader: &FloatNode| {
+        let made = scale_of(plan, reader.output)?;
+        let narrower = made.exponent == output.exponent && made.bits < output.bits;
+        Ok::<_, QuantiseError>(narrower && reader.op.is_guard())
+    };
+    let mut refused = !graph.outputs.contains(&node.output);
+    for reader in graph.nodes.iter().filter(|n| n.inputs.contains(&node.output)) {
+        refused &= refuses(reader)?;
+    }
+    if rows.clamped && !refused {
+        return Err(QuantiseError::Clamped { node: name() });
+    }
+    Ok(rows)
+}
+
+/// The range of what takes its values from another tensor.
+fn inherited(
     node: &FloatNode,
     shift: u8,
     plan: &QuantisationPlan,
     tensors: &[TensorInfo],
-) -> Result<(Op, IntRange), QuantiseError> {
-    let scale = |id: TensorId| {
-        plan.tensors
-            .get(id.0 as usize)
-            .copied()
-            .ok_or(QuantiseError::Graph(GraphError::UnknownTensor(id)))
-    };
-    let output = scale(node.output)?;
-    let op = match &node.op {
-        FloatOp::Linear { map, activation } => {
-            let inputs = node
-                .inputs
-                .iter()
-                .map(|&id| scale(id))
-                .collect::<Result<Vec<_>, _>>()?;
-            return quantise_linear(node, map, *activation, shift, (&inputs, output), plan.profile);
-        }
-        FloatOp::Max { windows } => Op::Max {
-            windows: windows.iter().collect(),
-        },
-        FloatOp::Wiring { source } => Op::Wiring {
-            source: source.clone(),
-        },
-    };
-    if shift != 0 {
-        return Err(QuantiseError::ShiftOfNonLinear {
-            node: node.name.clone(),
-        });
-    }
-    let absent = || QuantiseError::Graph(GraphError::UnknownTensor(node.output));
-    let input = *node.inputs.first().ok_or_else(absent)?;
-    if scale(input)? != output {
-        let tensor = tensors
-            .get(node.output.0 as usize)
-            .ok_or_else(absent)?
-            .name
-            .clone();
+) -> Result<IntRange, QuantiseError> {
+    linear_alone(node, shift)?;
+    let (input, output) = (first_input(node)?, node.output);
+    if scale_of(plan, input)? != scale_of(plan, output)? {
+        let tensor = info_of(tensors, output)?.name.clone();
         return Err(QuantiseError::NotInherited { tensor });
     }
-    Ok((op, tensors.get(input.0 as usize).ok_or_else(absent)?.range))
+    Ok(info_of(tensors, input)?.range)
+}
+
+/// Only a linear node has a shift.
+fn linear_alone(node: &FloatNode, shift: u8) -> Result<(), QuantiseError> {
+    match shift {
+        0 => Ok(()),
+        _ => Err(QuantiseError::ShiftOfNonLinear {
+            node: node.name.clone(),
+        }),
+    }
+}
+
+fn first_input(node: &FloatNode) -> Result<TensorId, QuantiseError> {
+    let absent = QuantiseError::Graph(GraphError::UnknownTensor(node.output));
+    node.inputs.first().copied().ok_or(absent)
+}
+
+fn scale_of(plan: &QuantisationPlan, id: TensorId) -> Result<TensorScale, QuantiseError> {
+    let scale = plan.tensors.get(id.0 as usize).copied();
+    scale.ok_or(QuantiseError::Graph(GraphError::UnknownTensor(id)))
+}
+
+fn info_of(tensors: &[TensorInfo], id: TensorId) -> Result<&TensorInfo, QuantiseError> {
+    let info = tensors.get(id.0 as usize);
+    info.ok_or(QuantiseError::Graph(GraphError::UnknownTensor(id)))
 }
 
 fn quantise_linear(

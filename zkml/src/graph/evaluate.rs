@@ -175,6 +175,12 @@ impl IntGraph {
                 .collect()),
             Op::Wiring { source: None } => Ok(x[0].to_vec()),
             Op::Wiring { source: Some(source) } => Ok(source.iter().map(|&i| x[0][i as usize]).collect()),
+            // The index's range is exactly the table's, so that every value has a row.
+            Op::Table { table } => {
+                let table = &self.tables[*table as usize];
+                let entry = |&i: &i64| table.row(i).map(|row| table.columns[0][row]);
+                Ok(x[0].iter().filter_map(entry).collect())
+            }
         }
     }
 }

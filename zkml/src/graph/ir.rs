@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 use zkinfer_crds::Digest;
 
+use super::table::Table;
 use crate::canonical::integers::Integer;
 use crate::canonical::{self, CanonicalError};
 
@@ -325,6 +326,12 @@ pub enum Op {
         #[serde(with = "canonical::integers::optional")]
         source: Option<Vec<u32>>,
     },
+    /// `z[t] = T[x[t]]`. The range of `x` holds exactly the table's indices, that of `z` is the least that holds its column;
+    /// exponents are for people, since the rows say all.
+    Table {
+        /// Its place in [`IntGraph::tables`].
+        table: u32,
+    },
 }
 
 /// One operator with its tensors.
@@ -349,6 +356,13 @@ pub struct IntGraph {
     pub nodes: Vec<Node>,
     /// The request's inputs, in the model's order.
     pub inputs: Vec<TensorId>,
+    /// The tables that nodes read, each once, in the order of the first nodes that read them. Not written where there is none.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "super::table::deserialize_tables"
+    )]
+    pub tables: Vec<Table>,
     /// The request's outputs, in the model's order.
     pub outputs: Vec<TensorId>,
     /// Every tensor; `TensorId` indexes it.

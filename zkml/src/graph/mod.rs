@@ -14,6 +14,9 @@ pub mod table;
 pub mod tensor_file;
 pub mod validate;
 
+#[cfg(test)]
+mod tests;
+
 pub use evaluate::EvaluateError;
 pub use ir::{
     Activation, IntGraph, IntRange, IntTensor, LinearMap, Node, Op, Requantise, TensorId, TensorInfo, Windows,

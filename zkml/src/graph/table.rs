@@ -3,30 +3,41 @@
 //! Invariant: the rows are the function. They are integers that stand in the graph itself, so neither a verifier nor another
 //! machine needs to know how they were made; the name is for people.
 
+use std::fmt;
 use std::sync::Arc;
 
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use zkinfer_crds::Digest;
 
 use super::ir::IntRange;
+use super::validate::MAX_NODES;
+use crate::canonical::Integers;
 
 /// Most rows of a table.
 pub const MAX_ROWS: usize = 1 << 16;
 /// Most columns: what a function gives for one index.
 pub const MAX_COLUMNS: usize = 2;
+/// Most rows of all tables of a graph.
+pub const MAX_TOTAL_ROWS: usize = 1 << 20;
+/// Most tables of a graph: each is read by a node.
+pub const MAX_TABLES: usize = MAX_NODES;
 /// Every entry is less than this in absolute value.
 pub const ENTRY_LIMIT: i64 = 1 << 48;
 /// What a digest's preimage begins with: no list, tensor or document of ours does ([`Table::digest`]).
 const DOMAIN: &[u8] = b"zkinfer/table/v1";
 
 /// `T_c[first], T_c[first + 1], …` for each column `c`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Table {
     /// What the function is called, with what it was made from. For people; bound by the graph's digest alone.
     pub name: String,
     /// The least index.
     pub first: i64,
     /// Values by index, a column for each output; all of one length.
+    #[serde(with = "columns")]
     pub columns: Vec<Arc<[i64]>>,
 }
 
@@ -151,6 +162,72 @@ impl Table {
         }
         Digest::new(hash.finalize().into())
     }
+}
+
+/// Columns as byte strings, for `#[serde(with = …)]`.
+mod columns {
+    use super::*;
+
+    struct Columns;
+
+    impl<'de> Visitor<'de> for Columns {
+        type Value = Vec<Arc<[i64]>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("at most two byte strings of little-endian integers")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut columns = Vec::new();
+            while let Some(Integers(column)) = list.next_element()? {
+                if columns.len() == MAX_COLUMNS || column.len() > MAX_ROWS {
+                    return Err(A::Error::custom("a table has too many columns or rows"));
+                }
+                columns.push(column.into());
+            }
+            Ok(columns)
+        }
+    }
+
+    pub(super) fn serialize<S: Serializer>(columns: &[Arc<[i64]>], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(columns.iter().map(|column| Integers(column.to_vec())))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<Arc<[i64]>>, D::Error> {
+        deserializer.deserialize_seq(Columns)
+    }
+}
+
+struct Tables;
+
+impl<'de> Visitor<'de> for Tables {
+    type Value = Vec<Table>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("tables")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let (mut tables, mut rows) = (Vec::<Table>::new(), 0);
+        while let Some(table) = list.next_element::<Table>()? {
+            rows += table.rows();
+            if tables.len() == MAX_TABLES || rows > MAX_TOTAL_ROWS {
+                return Err(A::Error::custom("there are too many tables or rows of them"));
+            }
+            tables.push(table);
+        }
+        Ok(tables)
+    }
+}
+
+/// The tables of a graph: no more than there may be, whatever the bytes say. For `#[serde(deserialize_with = …)]`.
+///
+/// # Errors
+/// More tables or rows than a graph has, or other data.
+pub(super) fn deserialize_tables<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Table>, D::Error> {
+    deserializer.deserialize_seq(Tables)
 }
 
 #[cfg(test)]

@@ -3,8 +3,11 @@
 //! Invariant: after [`IntGraph::validate`] succeeded, evaluating, lowering and proving form no index out of bounds
 //! and overflow no integer, and their work is bounded by the limits below. It never panics itself.
 
+use std::collections::BTreeSet;
+
 use super::linear::{GeometryError, MAX_TENSOR_LEN};
-use super::{IntGraph, IntRange, Node, Op, Requantise, TensorId, TensorInfo};
+use super::table::{MAX_TABLES, MAX_TOTAL_ROWS, TableError};
+use super::{IntGraph, IntRange, LinearMap, Node, Op, Requantise, Table, TensorId, TensorInfo, Windows};
 use crate::relations::bound::accumulator_bound;
 
 /// The most nodes of a graph.
@@ -13,7 +16,7 @@ pub const MAX_NODES: usize = 4096;
 pub const MAX_TENSORS: usize = 2 * MAX_NODES;
 /// The most values of all tensors together.
 pub const MAX_TOTAL_LEN: usize = 1 << 26;
-/// The most coefficients of all linear maps, and indices of all windows and wirings, together.
+/// The most coefficients of all linear maps, indices of all windows and wirings, and rows of all tables, together.
 pub const MAX_COEFFICIENTS: usize = 1 << 26;
 /// The most multiplications of one evaluation.
 pub const MAX_MULTIPLICATIONS: u64 = 1 << 36;
@@ -78,6 +81,17 @@ pub enum GraphError {
         /// The node.
         node: String,
     },
+    /// A table that no graph may have.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// A table does not have its one place.
+    #[error("table {table} {reason}")]
+    TablePlace {
+        /// Its place in the list.
+        table: usize,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
 }
 
 impl IntGraph {
@@ -98,7 +112,7 @@ impl IntGraph {
         }
         limit("values", total, MAX_TOTAL_LEN)?;
         self.check_order()?;
-        let (mut coefficients, mut multiplications) = (0usize, 0u64);
+        let (mut coefficients, mut multiplications) = (self.check_tables()?, 0u64);
         for node in &self.nodes {
             limit("bytes in a name", node.name.len(), MAX_NAME_LEN)?;
             self.check_node(node)?;
@@ -110,6 +124,8 @@ impl IntGraph {
                 }
                 Op::Max { windows } => windows.entries().len(),
                 Op::Wiring { source } => source.as_ref().map_or(0, Vec::len),
+                // Its rows were counted with the tables.
+                Op::Table { table: _ } => 0,
             };
             limit("coefficients and indices", coefficients, MAX_COEFFICIENTS)?;
             if multiplications > MAX_MULTIPLICATIONS {
@@ -174,68 +190,150 @@ impl IntGraph {
     }
 
     fn check_node(&self, node: &Node) -> Result<(), GraphError> {
-        let fail = |reason| {
-            Err(GraphError::Node {
-                node: node.name.clone(),
-                reason,
-            })
+        let output = self.info(node.output)?;
+        let inputs = node.inputs.iter().map(|&id| self.info(id));
+        let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
+        let checked = match &node.op {
+            Op::Linear { map, requantise } => return self.check_linear(node, map, *requantise),
+            Op::Max { windows } => check_max(windows, &inputs, output),
+            Op::Wiring { source } => check_wiring(source.as_deref(), &inputs, output),
+            Op::Table { table } => check_read(self.tables.get(*table as usize), &inputs, output),
+        };
+        checked.map_err(|reason| GraphError::Node {
+            node: node.name.clone(),
+            reason,
+        })
+    }
+
+    fn check_linear(&self, node: &Node, map: &LinearMap, requantise: Requantise) -> Result<(), GraphError> {
+        let fail = |reason| GraphError::Node {
+            node: node.name.clone(),
+            reason,
         };
         let output = self.info(node.output)?;
-        let inputs = node
-            .inputs
-            .iter()
-            .map(|&id| self.info(id))
-            .collect::<Result<Vec<_>, _>>()?;
-        if let Op::Linear { map, requantise } = &node.op {
-            let lengths: Vec<_> = inputs.iter().map(|t| t.len()).collect();
-            let geometry = |source| GraphError::Geometry {
+        let inputs = node.inputs.iter().map(|&id| self.info(id));
+        let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
+        let lengths: Vec<_> = inputs.iter().map(|t| t.len()).collect();
+        let fits = map.output_len(&lengths).map_err(|source| GraphError::Geometry {
+            node: node.name.clone(),
+            source,
+        })?;
+        if fits != output.len() {
+            return Err(fail("the output's length is not the map's"));
+        }
+        check_requantise(requantise).map_err(fail)?;
+        if output.range != requantise.output_range() {
+            return Err(fail("the output's range is not the requantisation's"));
+        }
+        let ranges: Vec<_> = inputs.iter().map(|t| t.range).collect();
+        match accumulator_bound(map, &ranges) {
+            Some(_) => Ok(()),
+            None => Err(GraphError::Overflow {
                 node: node.name.clone(),
-                source,
+            }),
+        }
+    }
+
+    /// Every table is one, is in the list once, and stands there in the order of the first nodes that read them. The number of
+    /// all rows.
+    fn check_tables(&self) -> Result<usize, GraphError> {
+        limit("tables", self.tables.len(), MAX_TABLES)?;
+        let (mut rows, mut digests) = (0, BTreeSet::new());
+        for (at, table) in self.tables.iter().enumerate() {
+            limit("bytes in a name", table.name.len(), MAX_NAME_LEN)?;
+            table.check()?;
+            rows += table.rows();
+            limit("rows in all tables", rows, MAX_TOTAL_ROWS)?;
+            if !digests.insert(table.digest()) {
+                let reason = "is in the list twice";
+                return Err(GraphError::TablePlace { table: at, reason });
+            }
+        }
+        let mut read = 0;
+        for node in &self.nodes {
+            let table = match node.op {
+                Op::Table { table } => table as usize,
+                Op::Linear { .. } | Op::Max { .. } | Op::Wiring { .. } => continue,
             };
-            if map.output_len(&lengths).map_err(geometry)? != output.len() {
-                return fail("the output's length is not the map's");
+            if table > read {
+                let reason = "is read before an earlier one of the list";
+                return Err(GraphError::TablePlace { table, reason });
             }
-            check_requantise(*requantise).map_err(|reason| GraphError::Node {
-                node: node.name.clone(),
-                reason,
-            })?;
-            if output.range != requantise.output_range() {
-                return fail("the output's range is not the requantisation's");
-            }
-            let ranges: Vec<_> = inputs.iter().map(|t| t.range).collect();
-            accumulator_bound(map, &ranges).ok_or_else(|| GraphError::Overflow {
-                node: node.name.clone(),
-            })?;
-            return Ok(());
+            read = read.max(table + 1);
         }
-        let [input] = inputs[..] else {
-            return fail("the operator reads exactly one tensor");
-        };
-        if (input.range, input.exponent) != (output.range, output.exponent) {
-            return fail("range and exponent of the output are not the input's");
+        if read < self.tables.len() {
+            let reason = "is read by no node";
+            return Err(GraphError::TablePlace { table: read, reason });
         }
-        let inside = |i: &u32| (*i as usize) < input.len();
-        match &node.op {
-            Op::Max { windows } if windows.len() != output.len() => fail("one window per output value"),
-            Op::Max { windows } => {
-                let sorted = |w: &[u32]| w.windows(2).all(|p| p[0] < p[1]);
-                if windows
-                    .iter()
-                    .any(|w| w.is_empty() || !sorted(w) || !w.iter().all(inside))
-                {
-                    return fail("a window is empty, not sorted, or leaves the tensor");
-                }
-                Ok(())
-            }
-            Op::Wiring { source: None } if input.len() != output.len() => fail("the length changes"),
-            Op::Wiring { source: Some(source) } if source.len() != output.len() => {
-                fail("one source per output value")
-            }
-            Op::Wiring { source: Some(source) } if !source.iter().all(inside) => {
-                fail("a source leaves the tensor")
-            }
-            Op::Wiring { .. } | Op::Linear { .. } => Ok(()),
+        Ok(rows)
+    }
+}
+
+fn check_max(windows: &Windows, inputs: &[&TensorInfo], output: &TensorInfo) -> Result<(), &'static str> {
+    let input = one_like(inputs, output)?;
+    if windows.len() != output.len() {
+        return Err("one window per output value");
+    }
+    let sorted = |w: &[u32]| w.windows(2).all(|p| p[0] < p[1]);
+    let inside = |i: &u32| (*i as usize) < input.len();
+    if windows
+        .iter()
+        .any(|w| w.is_empty() || !sorted(w) || !w.iter().all(inside))
+    {
+        return Err("a window is empty, not sorted, or leaves the tensor");
+    }
+    Ok(())
+}
+
+fn check_wiring(
+    source: Option<&[u32]>,
+    inputs: &[&TensorInfo],
+    output: &TensorInfo,
+) -> Result<(), &'static str> {
+    let input = one_like(inputs, output)?;
+    match source {
+        None if input.len() != output.len() => Err("the length changes"),
+        Some(source) if source.len() != output.len() => Err("one source per output value"),
+        Some(source) if source.iter().any(|&i| i as usize >= input.len()) => {
+            Err("a source leaves the tensor")
         }
+        None | Some(_) => Ok(()),
+    }
+}
+
+fn check_read(
+    table: Option<&Table>,
+    inputs: &[&TensorInfo],
+    output: &TensorInfo,
+) -> Result<(), &'static str> {
+    let table = table.ok_or("its table does not exist")?;
+    let [index] = inputs[..] else {
+        return Err("the operator reads exactly one tensor");
+    };
+    if table.columns.len() != 1 {
+        return Err("its table has two columns, and a node makes one tensor");
+    }
+    if table.index_range() != Some(index.range) {
+        return Err("the range of its indices is not the table's");
+    }
+    if table.column_range(0) != Some(output.range) {
+        return Err("the output's range is not the least that holds the table's column");
+    }
+    if index.len() != output.len() {
+        return Err("the length changes");
+    }
+    Ok(())
+}
+
+/// The one tensor that is read, with the output's range and exponent.
+fn one_like<'t>(inputs: &[&'t TensorInfo], output: &TensorInfo) -> Result<&'t TensorInfo, &'static str> {
+    let [input] = inputs[..] else {
+        return Err("the operator reads exactly one tensor");
+    };
+    if (input.range, input.exponent) == (output.range, output.exponent) {
+        Ok(input)
+    } else {
+        Err("range and exponent of the output are not the input's")
     }
 }
 

@@ -1,6 +1,7 @@
 //! From nodes of the integer graph to relations. The graph has been validated; this only names claims.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::{Relation, SliceRelations, SliceTensor};
 use crate::graph::{IntGraph, Op, TensorId};
@@ -8,8 +9,8 @@ use crate::graph::{IntGraph, Op, TensorId};
 /// Why nodes do not lower.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LowerError {
-    /// The node range or a tensor id is not in the graph.
-    #[error("nodes {0:?} or a tensor of theirs are not in the graph")]
+    /// The node range, a tensor id or a table is not in the graph.
+    #[error("nodes {0:?}, or a tensor or table of theirs, are not in the graph")]
     OutOfGraph(Range<usize>),
     /// An accumulator could reach 2^62.
     #[error("node `{node}`: an accumulator could reach 2^62")]
@@ -52,6 +53,8 @@ pub fn lower(
             range: t.range,
         })
         .collect();
+    // One table in memory, however many nodes read it.
+    let tables: Vec<_> = graph.tables.iter().cloned().map(Arc::new).collect();
     for node in graph.nodes.get(nodes.clone()).ok_or_else(outside)? {
         let first = *node.inputs.first().ok_or_else(outside)?;
         relations.push(match &node.op {
@@ -86,6 +89,14 @@ pub fn lower(
                 source: source.clone(),
                 output: node.output,
             },
+            Op::Table { table } => {
+                let table = tables.get(*table as usize).ok_or_else(outside)?;
+                Relation::Table {
+                    table: Arc::clone(table),
+                    index: first,
+                    outputs: vec![node.output],
+                }
+            }
         });
     }
     Ok(SliceRelations {

@@ -119,6 +119,7 @@ fn one_node(input: Vec<u32>, output: Vec<u32>, map: LinearMap, shift: u8) -> Int
             output: TensorId(1),
         }],
         inputs: vec![TensorId(0)],
+        tables: Vec::new(),
         outputs: vec![TensorId(1)],
     }
 }

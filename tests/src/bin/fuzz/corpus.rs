@@ -10,13 +10,15 @@ use zkinfer_crds::{ClaimId, Identity, ProofSystem, RequestUid, SliceIndex};
 use zkinfer_tests::local::{model_file, repository};
 use zkml::backend::{Circuit, NO_SRS, parameter_id};
 use zkml::envelope::Envelope;
-use zkml::graph::{Inputs, IntGraph, IntTensor, tensor_file};
+use zkml::graph::{Inputs, IntGraph, IntTensor, Profile, TensorId, tensor_file};
 use zkml::halo2::{CircuitShape, Role};
 use zkml::manifest::Manifest;
 use zkml::receipt::{Receipt, ReceiptBuilder};
+use zkml_compile::calibrate::{CalibrationOptions, calibrate, synthetic_samples};
 use zkml_compile::compile::{CompileOptions, compile, plan};
-use zkml_compile::import::OPERATORS;
-use zkml_compile::import::import;
+use zkml_compile::import::{import, operators};
+use zkml_compile::progress::silent;
+use zkml_compile::quantise;
 use zkml_compile::slice::SlicingOptions;
 
 use super::gateway;
@@ -140,6 +142,7 @@ impl Corpus {
             manifests.push(as_of_halo2(manifest).to_bytes());
             graphs.push(compiled.graph);
         }
+        graphs.push(with_tables()?);
         let read = |name: &str| std::fs::read(model_file(name));
         let mut models = seeds()?;
         for name in ["wine.onnx", "digits.onnx", "digits-residual.onnx"] {
@@ -213,7 +216,7 @@ fn seeds() -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
     // An input is a function of its number, on every machine.
     files.sort();
     let models = files.iter().map(std::fs::read).collect::<Result<Vec<_>, _>>()?;
-    for operator in OPERATORS {
+    for operator in operators() {
         // A node's field 4, as protocol buffers write it.
         let field = [&[0x22, operator.len() as u8][..], operator.as_bytes()].concat();
         if !models.iter().any(|m| m.windows(field.len()).any(|w| w == field)) {
@@ -221,6 +224,28 @@ fn seeds() -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
         }
     }
     Ok(models)
+}
+
+/// A graph with a table for every function.
+fn with_tables() -> Result<Vec<u8>, Box<dyn Error>> {
+    let float = import(&std::fs::read(
+        repository().join("tests/seeds/onnx/functions-24.onnx"),
+    )?)?;
+    let samples = synthetic_samples(&float, 4, 1);
+    let mut answers = Vec::new();
+    for sample in &samples {
+        let values = float.evaluate(sample)?;
+        let output = |id: &TensorId| values.get(id.0 as usize).cloned().unwrap_or_default();
+        answers.push(float.outputs.iter().map(output).collect::<Vec<_>>());
+    }
+    let options = CalibrationOptions {
+        profile: Some(Profile::P8),
+        error_budget: 1.0,
+        output_scale: None,
+        compare_top1: false,
+    };
+    let (plan, _) = calibrate(&float, &samples, &answers, &options, &silent)?;
+    Ok(quantise::apply(&float, &plan)?.to_bytes())
 }
 
 fn zeros(graph: &IntGraph, id: u32) -> IntTensor {

@@ -1,9 +1,9 @@
 //! What is checked on the file itself, before tract computes anything with it.
 //!
 //! Invariant: of an admitted file, every constant has exactly the data that its shape says, every operator is one of
-//! [`OPERATORS`], every input has fixed sizes, and folding constants makes nothing larger than the limits.
+//! [`operators`], every input has fixed sizes, and folding constants makes nothing larger than the limits.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension::Value as Dim};
@@ -13,9 +13,11 @@ use zkml_reference::element_name;
 
 use super::folding::{check_constant_operands, check_folding, check_outputs};
 use super::{ImportError, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode};
+use crate::functions;
 
-/// ONNX operators that may stand in a model. Some forms of them are still unsupported; typing finds those.
-pub const OPERATORS: &[&str] = &[
+/// ONNX operators that may stand in a model, beside functions of one value. Some forms of them are still unsupported; typing
+/// finds those.
+const OTHERS: &[&str] = &[
     "Add",
     "AveragePool",
     "BatchNormalization",
@@ -52,6 +54,13 @@ pub const OPERATORS: &[&str] = &[
     "Transpose",
     "Unsqueeze",
 ];
+
+/// All ONNX operators that may stand in a model.
+#[must_use]
+pub fn operators() -> BTreeSet<&'static str> {
+    let of_one_value = functions::operators().iter().map(|o| o.onnx);
+    of_one_value.chain(OTHERS.iter().copied()).collect()
+}
 
 pub(super) const MAX_RANK: usize = 8;
 /// Names that all nodes read and make: several for each, since a node of many operands becomes as many typed nodes.
@@ -167,9 +176,9 @@ pub(super) fn name_of(node: &NodeProto) -> &str {
     }
 }
 
-/// All nodes whose operator is not in [`OPERATORS`], at once.
+/// All nodes whose operator is not in [`operators`], at once, and those functions whose attributes are not ONNX's.
 fn check_operators(graph: &GraphProto) -> Result<(), ImportError> {
-    let mut unsupported = Vec::new();
+    let (operators, mut unsupported) = (operators(), Vec::new());
     for node in &graph.node {
         limit(
             "model",
@@ -180,10 +189,13 @@ fn check_operators(graph: &GraphProto) -> Result<(), ImportError> {
         let standard = node.domain.is_empty() || node.domain == "ai.onnx";
         let reason = if !standard {
             format!("operators of domain `{}` are not supported", node.domain)
-        } else if !OPERATORS.contains(&node.op_type.as_str()) {
+        } else if !operators.contains(node.op_type.as_str()) {
             "the operator is not supported".to_owned()
         } else {
-            continue;
+            match functions::read(node) {
+                Some(Err(reason)) => reason,
+                Some(Ok(_)) | None => continue,
+            }
         };
         unsupported.push(UnsupportedNode {
             node: name_of(node).to_owned(),

@@ -7,7 +7,7 @@ use zkml::graph::{Activation, TensorId};
 
 use super::draft::{Constant, Draft, OTHER_FORM, Refusal, small, unsupported};
 use super::translate::Operands;
-use super::wiring;
+use super::{function, wiring};
 use crate::float::{FloatMap, FloatOp};
 
 /// A tensor viewed as `[outer, channels, inner]`, and a constant that depends on the channel alone.
@@ -155,7 +155,10 @@ fn of_two(
             let over = draft.node(name, relu(combination(len, vec![sign, -sign])?), &[a, b], shape)?;
             draft.linear(name, combination(len, vec![1.0, sign])?, &[b, over], shape)
         }
-        "Mul" => unsupported("a product of two computed tensors"),
+        "Mul" => match function::product(draft, name, [a, b]) {
+            Some(made) => wiring::reshape(draft, name, made?, shape),
+            None => unsupported("a product of two computed tensors"),
+        },
         _ => unsupported("this function of two computed tensors"),
     }
 }

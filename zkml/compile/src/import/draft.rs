@@ -133,6 +133,7 @@ fn kept(op: &FloatOp) -> usize {
         // A list by itself is as much as six indices.
         FloatOp::Max { windows } => windows.iter().map(|w| w.len() + 6).sum(),
         FloatOp::Wiring { source } => source.as_ref().map_or(0, Vec::len),
+        FloatOp::Function { function: _ } => 0,
     }
 }
 

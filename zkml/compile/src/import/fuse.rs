@@ -22,7 +22,55 @@ pub(super) fn fuse(draft: Draft, outputs: &[String]) -> Result<FloatGraph, Impor
     let mut draft = own_outputs(draft);
     drop_reshapes(&mut draft);
     fuse_chains(&mut draft);
+    drop_identities(&mut draft);
+    guard_functions(&mut draft);
     Ok(renumber(draft, outputs))
+}
+
+/// Removes what is left of factors that make 1 behind a function: its table is at a scale of its own already.
+fn drop_identities(draft: &mut Draft) {
+    let mut readers: BTreeMap<TensorId, usize> = BTreeMap::new();
+    let read = draft.nodes.iter().flat_map(|n| &n.inputs).chain(&draft.outputs);
+    read.for_each(|id| *readers.entry(*id).or_default() += 1);
+    let mut functions: BTreeMap<TensorId, usize> = BTreeMap::new();
+    let mut kept: Vec<FloatNode> = Vec::with_capacity(draft.nodes.len());
+    for node in std::mem::take(&mut draft.nodes) {
+        let input = node.inputs.first().filter(|id| readers.get(id) == Some(&1));
+        let function = input.and_then(|id| functions.get(id)).copied();
+        if let Some(function) = function.filter(|_| node.op.is_guard()) {
+            kept[function].output = node.output;
+            continue;
+        }
+        if matches!(node.op, FloatOp::Function { .. }) {
+            functions.insert(node.output, kept.len());
+        }
+        kept.push(node);
+    }
+    draft.nodes = kept;
+}
+
+/// Puts a requantisation behind every function whose rows may end at a clamp: it refuses them. It comes after fusing, so that
+/// nothing becomes one with it.
+fn guard_functions(draft: &mut Draft) {
+    let nodes = std::mem::take(&mut draft.nodes);
+    for mut node in nodes {
+        let grows = matches!(&node.op, FloatOp::Function { function } if function.grows());
+        if !grows {
+            draft.nodes.push(node);
+            continue;
+        }
+        let output = node.output;
+        let tensor = draft.tensors[output.0 as usize].clone();
+        let guard = FloatNode {
+            name: node.name.clone(),
+            op: FloatOp::guard(tensor.len()),
+            inputs: vec![TensorId(draft.tensors.len() as u32)],
+            output,
+        };
+        node.output = guard.inputs[0];
+        draft.tensors.push(tensor);
+        draft.nodes.extend([node, guard]);
+    }
 }
 
 /// Makes one node of each pair that can be one. Nodes are visited once, in order: what is fused stands at its consumer's place,

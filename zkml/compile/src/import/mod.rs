@@ -12,6 +12,7 @@ mod conv;
 mod draft;
 mod einsum;
 mod folding;
+mod function;
 mod fuse;
 mod pool;
 mod reader;
@@ -30,7 +31,7 @@ use zkml::graph::validate::{MAX_MULTIPLICATIONS, MAX_TOTAL_LEN};
 use self::reader::Fault;
 use crate::float::{FloatGraph, FloatOp};
 
-pub use admit::OPERATORS;
+pub use admit::operators;
 
 /// The largest file that is read, in bytes.
 pub const MAX_BYTES: usize = 64 << 20;
@@ -233,7 +234,7 @@ fn check_totals(graph: &FloatGraph) -> Result<(), ImportError> {
             let output = graph.tensors.get(node.output.0 as usize);
             map.multiplications(output.map_or(0, |t| t.len()))
         }
-        FloatOp::Max { .. } | FloatOp::Wiring { .. } => 0,
+        FloatOp::Max { .. } | FloatOp::Wiring { .. } | FloatOp::Function { .. } => 0,
     };
     let multiplications = graph
         .nodes
@@ -247,7 +248,9 @@ fn check_totals(graph: &FloatGraph) -> Result<(), ImportError> {
 /// Constants are folded and nothing else: tract's other rewriting ("declutter") is for speed, and one that is wrong
 /// changes the function that is proved (0.23.9 makes `c − Conv(x)` a `c + Conv(x)`).
 fn type_model(proto: &ModelProto) -> tract_onnx::prelude::TractResult<TypedModel> {
-    let mut model = tract_onnx::onnx()
+    let mut onnx = tract_onnx::onnx();
+    function::register(&mut onnx.op_register);
+    let mut model = onnx
         .with_ignore_output_shapes(true)
         .with_ignore_output_types(true)
         .with_ignore_value_info(true)

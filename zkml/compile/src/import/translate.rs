@@ -23,7 +23,8 @@ use super::admit::{self, Admitted};
 use super::draft::{Constant, Draft, OTHER_FORM, Refusal, Value, integers, type_name, unsupported};
 use super::folding::constant_output;
 use super::reader::Fault;
-use super::{ImportError, MAX_NODES, UnsupportedNode, binary, concat, conv, einsum, pool, wiring};
+use super::{ImportError, MAX_NODES, UnsupportedNode, binary, concat, conv, einsum, function, pool, wiring};
+use crate::functions::Function;
 
 type TypedNode = Node<TypedFact, Box<dyn TypedOp>>;
 
@@ -273,8 +274,11 @@ fn one(
         return binary::binary(draft, operands, name, op.0.name(), shape);
     }
     if let Some(op) = op.downcast_ref::<ElementWiseOp>() {
-        return match op.0.downcast_ref::<Neg>() {
-            Some(_) => binary::scaled(draft, name, operands.computed(0)?, -1.0),
+        if op.0.downcast_ref::<Neg>().is_some() {
+            return binary::scaled(draft, name, operands.computed(0)?, -1.0);
+        }
+        return match op.0.downcast_ref::<Function>() {
+            Some(of) => function::function(draft, name, operands.computed(0)?, of.clone()),
             None => unsupported(OTHER_FORM),
         };
     }

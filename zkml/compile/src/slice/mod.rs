@@ -16,7 +16,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 use zkinfer_crds::ProofSystem;
 use zkml::backend::{self, Cost, CutRule, LayoutError, Parameters};
-use zkml::graph::{IntGraph, LinearMap, Node, Op, TensorId};
+use zkml::graph::{IntGraph, LinearMap, Node, Op, Table, TensorId};
 use zkml::halo2;
 use zkml::relations::{self, LowerError, SliceRelations};
 
@@ -217,7 +217,7 @@ fn feasible_ends(graph: &IntGraph, start: usize, rule: CutRule) -> impl Iterator
     let nodes = graph.nodes.iter().skip(start).take(rule.max_nodes);
     nodes
         .map_while(move |node| {
-            let of_node = node_weights(node);
+            let of_node = node_weights(graph, node);
             weights += of_node;
             maps += u32::from(of_node > 0);
             (maps <= 1 || weights <= rule.max_weights).then_some(())
@@ -226,13 +226,14 @@ fn feasible_ends(graph: &IntGraph, start: usize, rule: CutRule) -> impl Iterator
         .map(move |(i, ())| start + i + 1)
 }
 
-/// Constant coefficients of a node.
-fn node_weights(node: &Node) -> u64 {
+/// Constant coefficients of a node, or rows of its table: what a verifier evaluates.
+fn node_weights(graph: &IntGraph, node: &Node) -> u64 {
     let coefficients = match &node.op {
         Op::Linear { map, .. } => match map {
             LinearMap::Dense { weight, .. } | LinearMap::Conv2d { weight, .. } => weight.len(),
             LinearMap::Affine { scale, .. } => scale.len(),
         },
+        Op::Table { table } => graph.tables.get(*table as usize).map_or(0, Table::rows),
         Op::Max { .. } | Op::Wiring { .. } => 0,
     };
     coefficients as u64

@@ -21,6 +21,7 @@ pub(crate) fn example(file: &str) -> Vec<u8> {
 pub(crate) struct Onnx {
     pub(super) graph: GraphProto,
     rng: ChaCha20Rng,
+    opset: i64,
 }
 
 pub(super) fn value_info(name: &str, dims: &[i64]) -> ValueInfoProto {
@@ -91,7 +92,14 @@ impl Onnx {
         Self {
             graph,
             rng: ChaCha20Rng::seed_from_u64(5),
+            opset: 13,
         }
+    }
+
+    /// In another version of ONNX.
+    pub(super) fn opset(mut self, version: i64) -> Self {
+        self.opset = version;
+        self
     }
 
     /// One input more.
@@ -149,7 +157,7 @@ impl Onnx {
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let opset = OperatorSetIdProto {
             domain: String::new(),
-            version: 13,
+            version: self.opset,
         };
         let model = ModelProto {
             ir_version: 8,

@@ -1,0 +1,154 @@
+//! Integer arithmetic of functions: 60 fraction bits unless a name says otherwise.
+//!
+//! Invariant: no float, no division by 0, and no number of 2^126 or more, for arguments within the limits of
+//! [`Function::rows`](super::Function::rows). What is frozen is these steps, not "the nearest value": another step is another
+//! version of the rules that use it. Shifts to the right are floors.
+
+/// 1 at 60 fraction bits.
+pub(super) const ONE: i128 = 1 << 60;
+/// 1 at 44 fraction bits.
+pub(super) const ONE_44: i128 = 1 << 44;
+
+/// ⌊ln 2 · 2^100⌋.
+const LN_2: i128 = 878_668_439_483_319_573_618_263_538_048;
+/// ⌊2/√π · 2^60⌋.
+const TWO_OVER_ROOT_PI: i128 = 1_300_932_607_094_779_153;
+
+/// `v · 2^-exponent`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Argument {
+    /// At most 2^16 in absolute value.
+    pub v: i128,
+    /// From −8 to 48.
+    pub exponent: i32,
+}
+
+impl Argument {
+    /// The absolute value at so many fraction bits, times `factor`, which is not negative; `None` where that is 2^126 or more.
+    pub(super) fn magnitude(self, factor: i128, bits: i32) -> Option<i128> {
+        shifted(self.v.abs() * factor, bits - self.exponent)
+    }
+}
+
+/// `numerator / (divisor · 2^fraction)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Value {
+    /// Below 2^100 in absolute value.
+    pub numerator: i128,
+    pub divisor: u8,
+    pub fraction: i32,
+}
+
+impl Value {
+    pub(super) const fn new(numerator: i128, fraction: i32) -> Self {
+        Self {
+            numerator,
+            divisor: 1,
+            fraction,
+        }
+    }
+
+    /// With the other sign where it is asked for.
+    pub(super) const fn signed(self, negative: bool) -> Self {
+        let numerator = if negative { -self.numerator } else { self.numerator };
+        Self { numerator, ..self }
+    }
+
+    /// The nearest multiple of `2^-exponent`, half up; `None` where it is 2^62 or more in absolute value.
+    pub(super) fn rounded(self, exponent: i32) -> Option<i64> {
+        let Self {
+            numerator, fraction, ..
+        } = self;
+        let (divisor, shift) = (i128::from(self.divisor.max(1)), exponent - fraction);
+        if numerator == 0 {
+            return Some(0);
+        }
+        let (top, bottom) = if shift >= 0 {
+            if numerator.unsigned_abs().ilog2() as i32 + shift > 66 {
+                return None;
+            }
+            (numerator << shift, divisor)
+        } else if shift < -101 {
+            // Less than half of the last place.
+            return Some(0);
+        } else {
+            (numerator, divisor << -shift)
+        };
+        let nearest = (2 * top + bottom).div_euclid(2 * bottom);
+        i64::try_from(nearest).ok().filter(|v| v.unsigned_abs() < 1 << 62)
+    }
+}
+
+/// A number that is not negative, times `2^by`; `None` where that is 2^126 or more.
+pub(super) fn shifted(value: i128, by: i32) -> Option<i128> {
+    if value == 0 {
+        return Some(0);
+    }
+    if by < 0 {
+        return Some(if by <= -127 { 0 } else { value >> -by });
+    }
+    (value.ilog2() as i32 + by < 126).then(|| value << by)
+}
+
+/// `e^x` of an `x` at 100 fraction bits: `(m, k)` with the value `m · 2^(k − 60)` and `2^60 <= m < 2^61`.
+pub(super) fn exp(x: i128) -> (i128, i32) {
+    let k = x.div_euclid(LN_2);
+    let rest = (x - k * LN_2) >> 40;
+    let mut m = ONE;
+    for i in (1..=20).rev() {
+        m = ONE + ((rest * m) >> 60) / i;
+    }
+    // |x| < 2^126, so that |k| < 2^27.
+    (m, k as i32)
+}
+
+/// `e^-x` at 60 fraction bits, of an `x >= 0` at 100; 0 where `x` is too large to be written.
+pub(super) fn exp_of_minus(x: Option<i128>) -> i128 {
+    let Some(x) = x else { return 0 };
+    let (m, k) = exp(-x);
+    shifted(m, k).unwrap_or(ONE)
+}
+
+/// The logistic function at 60 fraction bits, from the absolute value at 100 fraction bits and the sign.
+pub(super) fn logistic(magnitude: Option<i128>, negative: bool) -> i128 {
+    let u = exp_of_minus(magnitude);
+    if negative {
+        u * ONE / (ONE + u)
+    } else {
+        // 2^120 / (2^60 + u).
+        (ONE * ONE) / (ONE + u)
+    }
+}
+
+/// The error function at 44 fraction bits, of an `a >= 0` at 44; 1 from 4.5 on.
+pub(super) fn error_function(a: Option<i128>) -> i128 {
+    let Some(a) = a.filter(|a| *a < 9 * ONE_44 / 2) else {
+        return ONE_44;
+    };
+    let q = (a * a) >> 44;
+    let (mut term, mut sum) = (a, a);
+    for i in 1.. {
+        term = ((2 * q * term) >> 44) / (2 * i + 1);
+        if term == 0 {
+            break;
+        }
+        sum += term;
+    }
+    let (m, k) = exp(-(q << 56));
+    let product = shifted(sum * (m >> 8), k - 52).unwrap_or(0);
+    (product * TWO_OVER_ROOT_PI) >> 60
+}
+
+/// `(m, k)` with `m · 2^k` the float exactly; finite floats only.
+pub(super) fn parts(float: f32) -> (i128, i32) {
+    let bits = float.to_bits();
+    let (exponent, low) = ((bits >> 23 & 0xff) as i32, i128::from(bits & 0x7f_ffff));
+    let (m, k) = match exponent {
+        0 => (low, -149),
+        _ => (low | 1 << 23, exponent - 150),
+    };
+    // The shortest form, so that 1 is 1 · 2^0.
+    let zeros = if m == 0 { 0 } else { m.trailing_zeros() as i32 };
+    let (m, k) = (m >> zeros, if m == 0 { 0 } else { k + zeros });
+    (if float.is_sign_negative() { -m } else { m }, k)
+}

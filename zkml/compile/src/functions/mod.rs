@@ -1,0 +1,172 @@
+//! Functions of one value: each is one file here, and one line in the list below.
+//!
+//! Invariant: a function's rows are made by integer arithmetic alone (`fixed.rs`), so that two machines make the same bytes; a
+//! rule's name has its version, and golden digests pin what it makes. Floats of the same function serve calibration and
+//! nothing else. What the importer knows of these operators, it knows from here.
+
+mod fixed;
+mod table;
+
+#[cfg(test)]
+mod tests;
+
+use tract_onnx::pb::NodeProto;
+use tract_onnx::pb::attribute_proto::AttributeType;
+
+use self::fixed::{Argument, Value};
+pub(crate) use self::table::EXPONENTS_OUT;
+pub use self::table::{FunctionError, MAX_BITS, Rows};
+
+/// Declares the files and lists their operators.
+macro_rules! functions {
+    ($($file:ident),* $(,)?) => {
+        $(mod $file;)*
+        /// Every operator that is a function of one value, by name.
+        const OPERATORS: &[Operator] = &[$($file::OPERATOR),*];
+    };
+}
+
+functions! {
+    erf,
+    exp,
+    gelu,
+    hard_swish,
+    leaky_relu,
+    sigmoid,
+    swish,
+    tanh,
+}
+
+/// An operator of ONNX.
+#[derive(Debug)]
+pub(crate) struct Operator {
+    /// Its name in ONNX.
+    pub onnx: &'static str,
+    /// The function of a node, from its attributes; or why there is none.
+    read: fn(&Attributes<'_>) -> Result<Function, String>,
+}
+
+/// How a function's values are made, for any parameters.
+#[derive(Debug)]
+struct Rule {
+    /// With the version of its integer arithmetic.
+    name: &'static str,
+    /// On floats.
+    float: fn(f64, &[f32]) -> f64,
+    /// On integers.
+    exact: fn(Argument, &[f32]) -> Value,
+    /// Whether it grows so fast that its greatest value over a whole range says nothing of those that occur. Then rows end at a
+    /// clamp, and the requantisation behind them refuses those rows.
+    grows: bool,
+}
+
+/// A function of one value.
+#[derive(Debug, Clone)]
+pub struct Function {
+    rule: &'static Rule,
+    parameters: Vec<f32>,
+}
+
+impl PartialEq for Function {
+    fn eq(&self, other: &Self) -> bool {
+        let bits = |f: &Self| f.parameters.iter().map(|p| p.to_bits()).collect::<Vec<_>>();
+        self.rule.name == other.rule.name && bits(self) == bits(other)
+    }
+}
+
+impl Eq for Function {}
+
+impl Function {
+    fn new(rule: &'static Rule, parameters: &[f32]) -> Self {
+        Self {
+            rule,
+            parameters: parameters.to_vec(),
+        }
+    }
+
+    /// `x · sigmoid(alpha · x)`.
+    pub(crate) fn swish(alpha: f32) -> Self {
+        Self::new(&swish::SWISH, &[alpha])
+    }
+
+    /// `x · (1 + erf(x/√2)) / 2`.
+    pub(crate) fn gelu() -> Self {
+        Self::new(&gelu::EXACT, &[])
+    }
+
+    /// Whether it is the logistic function.
+    pub(crate) fn is_sigmoid(&self) -> bool {
+        *self == Self::new(&sigmoid::SIGMOID, &[])
+    }
+
+    /// Whether it is the error function.
+    pub(crate) fn is_erf(&self) -> bool {
+        *self == Self::new(&erf::ERF, &[])
+    }
+
+    /// Whether rows may end at a clamp, which the node behind it refuses.
+    pub(crate) fn grows(&self) -> bool {
+        self.rule.grows
+    }
+
+    /// Its value in floats.
+    #[must_use]
+    pub fn of(&self, x: f64) -> f64 {
+        (self.rule.float)(x, &self.parameters)
+    }
+
+    /// With version and parameters: `leaky_relu/1(0.01)`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        if self.parameters.is_empty() {
+            return self.rule.name.to_owned();
+        }
+        let parameters: Vec<_> = self.parameters.iter().map(f32::to_string).collect();
+        format!("{}({})", self.rule.name, parameters.join(", "))
+    }
+}
+
+/// Every operator that is a function of one value, by name.
+pub(crate) fn operators() -> &'static [Operator] {
+    OPERATORS
+}
+
+/// The function of a node, where its operator is one of these.
+pub(crate) fn read(node: &NodeProto) -> Option<Result<Function, String>> {
+    let operator = OPERATORS.iter().find(|o| o.onnx == node.op_type)?;
+    Some((operator.read)(&Attributes(node)))
+}
+
+/// A node's attributes.
+struct Attributes<'a>(&'a NodeProto);
+
+impl Attributes<'_> {
+    fn find(
+        &self,
+        name: &str,
+        kind: AttributeType,
+    ) -> Result<Option<&tract_onnx::pb::AttributeProto>, String> {
+        match self.0.attribute.iter().find(|a| a.name == name) {
+            Some(found) if found.r#type != kind as i32 => Err(format!(
+                "its attribute `{name}` is of another type than ONNX says"
+            )),
+            found => Ok(found),
+        }
+    }
+
+    /// A float.
+    fn number(&self, name: &str, default: f32) -> Result<f32, String> {
+        let value = self.find(name, AttributeType::Float)?.map_or(default, |a| a.f);
+        if value.is_finite() {
+            Ok(value)
+        } else {
+            Err(format!("its attribute `{name}` is not finite"))
+        }
+    }
+
+    /// A text.
+    fn text(&self, name: &str, default: &str) -> Result<String, String> {
+        let found = self.find(name, AttributeType::String)?;
+        Ok(found.map_or(default.to_owned(), |a| String::from_utf8_lossy(&a.s).into_owned()))
+    }
+}

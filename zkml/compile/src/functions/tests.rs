@@ -1,0 +1,204 @@
+//! Rows against floats over their whole ranges, and against golden digests.
+
+use zkml::graph::IntRange;
+use zkml::graph::scale::power_of_two;
+
+use super::table::EXPONENTS_IN;
+use super::*;
+
+/// Every function of the list, with parameters that are met.
+fn all() -> Vec<Function> {
+    let mut all = vec![
+        Function::new(&erf::ERF, &[]),
+        Function::gelu(),
+        Function::new(&sigmoid::SIGMOID, &[]),
+        Function::swish(1.0),
+        Function::swish(1.702),
+        Function::swish(-0.5),
+    ];
+    let text = |value: &str| tract_onnx::pb::AttributeProto {
+        name: "approximate".into(),
+        r#type: AttributeType::String as i32,
+        s: value.as_bytes().to_vec(),
+        ..Default::default()
+    };
+    for (op, attributes) in [
+        ("Gelu", vec![text("tanh")]),
+        ("Exp", vec![]),
+        ("HardSwish", vec![]),
+        ("LeakyRelu", vec![]),
+        ("Tanh", vec![]),
+    ] {
+        all.push(of(op, attributes).unwrap());
+    }
+    all
+}
+
+fn of(op: &str, attribute: Vec<tract_onnx::pb::AttributeProto>) -> Result<Function, String> {
+    read(&NodeProto {
+        op_type: op.into(),
+        attribute,
+        ..NodeProto::default()
+    })
+    .unwrap()
+}
+
+/// Rows at a scale, each within a part of a step of the float function, beside the clamp's ends.
+fn follows_the_floats(function: &Function, index: IntRange, (e_in, e_out, bits): (i16, i16, u8), most: f64) {
+    let rows = function.rows(index, e_in, e_out, bits).unwrap();
+    rows.table.check().unwrap();
+    assert_eq!(rows.table.index_range(), Some(index));
+    let ends = IntRange::signed(bits);
+    let mut clamped = false;
+    for (v, &row) in (index.lo()..).zip(rows.table.columns[0].iter()) {
+        let exact = function.of(v as f64 * power_of_two((-e_in).into())) * power_of_two(e_out.into());
+        let end = exact.clamp(ends.lo() as f64, ends.hi() as f64);
+        clamped |= (end - exact).abs() > 0.5;
+        let name = function.name();
+        // A float has 53 bits itself.
+        let most = most + exact.abs() * 1e-15;
+        assert!(
+            (row as f64 - end).abs() <= most,
+            "{name} at {v} · 2^-{e_in}: {row} for {exact}"
+        );
+    }
+    assert_eq!(rows.clamped, clamped, "{}", function.name());
+}
+
+#[test]
+fn rows_are_the_nearest_values_over_the_whole_range() {
+    let half = 0.5 + 1e-6;
+    for function in all() {
+        for scale in [
+            (12, 14, 16),
+            (13, 12, 16),
+            (8, 10, 16),
+            (16, 15, 16),
+            (20, 24, 24),
+            (0, 2, 12),
+        ] {
+            follows_the_floats(&function, IntRange::signed(16), scale, half);
+        }
+        follows_the_floats(&function, IntRange::unsigned(12), (8, 14, 20), half);
+        follows_the_floats(&function, IntRange::signed(8), (4, 6, 8), half);
+        // At the finest scale a row has more digits than are exact in a step of the arithmetic.
+        follows_the_floats(&function, IntRange::signed(16), (12, 24, 32), 0.51);
+    }
+}
+
+#[test]
+fn every_scale_within_the_limits_has_rows() {
+    let mut extreme: Vec<Function> = all();
+    for parameter in [f32::MAX, f32::MIN, f32::MIN_POSITIVE, 1e-45, -1e-45, 0.0, -0.0] {
+        extreme.push(Function::swish(parameter));
+        extreme.push(Function::new(&leaky_relu::LEAKY_RELU, &[parameter]));
+    }
+    for function in extreme {
+        for e_in in EXPONENTS_IN {
+            for (e_out, bits) in [(-8, 2), (-8, 32), (24, 2), (24, 32)] {
+                let rows = function.rows(IntRange::signed(4), e_in, e_out, bits).unwrap();
+                rows.table.check().unwrap();
+            }
+        }
+        for (e_in, e_out) in [(-8, -8), (-8, 24), (48, -8), (48, 24)] {
+            for index in [IntRange::signed(16), IntRange::unsigned(16)] {
+                function.rows(index, e_in, e_out, 32).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn scales_outside_the_limits_are_refused_by_name() {
+    let sigmoid = Function::new(&sigmoid::SIGMOID, &[]);
+    let refused = |index, e_in, e_out, bits| {
+        let refused = sigmoid.rows(index, e_in, e_out, bits);
+        refused.unwrap_err().to_string()
+    };
+    let index = IntRange::signed(8);
+    assert!(refused(IntRange::signed(17), 0, 0, 8).contains("17 bits"));
+    assert!(refused(index, -9, 0, 8).contains("argument is -9"));
+    assert!(refused(index, 49, 0, 8).contains("argument is 49"));
+    assert!(refused(index, 0, -9, 8).contains("value is -9"));
+    assert!(refused(index, 0, 25, 8).contains("value is 25"));
+    assert!(refused(index, 0, 0, 1).contains("1 bits") && refused(index, 0, 0, 33).contains("33 bits"));
+}
+
+#[test]
+fn attributes_are_those_of_onnx() {
+    let float = |name: &str, f: f32| tract_onnx::pb::AttributeProto {
+        name: name.into(),
+        r#type: AttributeType::Float as i32,
+        f,
+        ..Default::default()
+    };
+    let text = |s: &[u8]| tract_onnx::pb::AttributeProto {
+        name: "approximate".into(),
+        r#type: AttributeType::String as i32,
+        s: s.to_vec(),
+        ..Default::default()
+    };
+    assert_eq!(of("LeakyRelu", vec![]).unwrap().name(), "leaky_relu/1(0.01)");
+    assert_eq!(
+        of("LeakyRelu", vec![float("alpha", 0.2)]).unwrap().name(),
+        "leaky_relu/1(0.2)"
+    );
+    assert_eq!(of("Swish", vec![]), Ok(Function::swish(1.0)));
+    assert_eq!(of("Gelu", vec![]), Ok(Function::gelu()));
+    assert_eq!(of("Gelu", vec![text(b"tanh")]).unwrap().name(), "gelu_tanh/1");
+    assert!(
+        of("Gelu", vec![text(b"\xff")])
+            .unwrap_err()
+            .contains("approximate")
+    );
+    assert!(
+        of("LeakyRelu", vec![float("alpha", f32::NAN)])
+            .unwrap_err()
+            .contains("not finite")
+    );
+    let mut integer = float("alpha", 0.0);
+    integer.r#type = AttributeType::Int as i32;
+    assert!(
+        of("LeakyRelu", vec![integer])
+            .unwrap_err()
+            .contains("another type")
+    );
+    assert!(read(&NodeProto::default()).is_none());
+}
+
+#[test]
+fn the_list_is_in_order_and_names_each_operator_once() {
+    let names: Vec<_> = operators().iter().map(|o| o.onnx).collect();
+    let mut sorted = names.clone();
+    sorted.sort_unstable();
+    sorted.dedup();
+    assert_eq!(names, sorted);
+}
+
+/// Digests of tables: another one is another function, and whoever has a manifest that names it finds it no more. A rule whose
+/// rows change gets another version.
+#[test]
+fn the_rows_are_those_of_their_version() {
+    let mut now = String::new();
+    for function in all() {
+        let mut bytes = Vec::new();
+        for (index, e_in, e_out, bits) in [
+            (IntRange::signed(16), 12, 14, 16),
+            (IntRange::signed(16), 13, 24, 32),
+            (IntRange::unsigned(15), 10, 8, 16),
+            (IntRange::signed(12), 8, 10, 12),
+            (IntRange::signed(8), 4, 6, 8),
+            (IntRange::signed(16), -8, -8, 24),
+            (IntRange::signed(16), 48, 24, 24),
+        ] {
+            let rows = function.rows(index, e_in, e_out, bits).unwrap();
+            bytes.extend(rows.table.digest().to_string().bytes());
+        }
+        now += &format!("{} {}\n", function.name(), zkinfer_crds::Digest::of(&bytes));
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/functions/golden.txt");
+    if std::env::var_os("ZKINFER_UPDATE").is_some() {
+        std::fs::write(path, &now).unwrap();
+    }
+    assert_eq!(now, std::fs::read_to_string(path).unwrap_or_default());
+}

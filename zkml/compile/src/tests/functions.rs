@@ -1,0 +1,349 @@
+//! Functions of one value: from ONNX to the rows of a table.
+
+use tract_onnx::pb::AttributeProto;
+use tract_onnx::pb::attribute_proto::AttributeType;
+use zkml::graph::{
+    EvaluateError, IntGraph, IntTensor, Op, Profile, QuantisationPlan, dequantise, relative_error,
+};
+
+use super::onnx::{Onnx, float};
+use crate::calibrate::{AccuracyReport, CalibrationOptions, calibrate, synthetic_samples};
+use crate::float::{FloatGraph, FloatOp};
+use crate::float_model::FloatModel;
+use crate::functions::operators;
+use crate::import::{ImportError, import};
+use crate::progress::silent;
+use crate::quantise::{QuantiseError, apply};
+
+fn text(name: &str, value: &str) -> AttributeProto {
+    AttributeProto {
+        name: name.into(),
+        r#type: AttributeType::String as i32,
+        s: value.as_bytes().to_vec(),
+        ..AttributeProto::default()
+    }
+}
+
+/// `op(x)`, in the first version of ONNX that has the operator.
+fn one(op: &str, attributes: Vec<AttributeProto>) -> Onnx {
+    Onnx::new(&[2, 3, 4]).opset(24).node(op, &["x"], "y", attributes)
+}
+
+/// Every operator of the list, in its forms.
+fn every() -> Vec<(&'static str, Vec<AttributeProto>)> {
+    let mut all: Vec<_> = operators().iter().map(|o| (o.onnx, Vec::new())).collect();
+    all.extend([
+        ("Gelu", vec![text("approximate", "none")]),
+        ("Gelu", vec![text("approximate", "tanh")]),
+        ("LeakyRelu", vec![float("alpha", 0.2)]),
+        ("LeakyRelu", vec![float("alpha", -1.5)]),
+        ("Swish", vec![float("alpha", 1.702)]),
+    ]);
+    all
+}
+
+/// Calibrated against the file's own answers, as `compile` does it.
+fn planned(
+    onnx: &Onnx,
+    profile: Profile,
+    count: usize,
+) -> (FloatGraph, QuantisationPlan, AccuracyReport, IntGraph) {
+    let bytes = onnx.bytes();
+    let (graph, model) = (import(&bytes).unwrap(), FloatModel::read(&bytes).unwrap());
+    let samples = synthetic_samples(&graph, count, 3);
+    let answer = |sample| model.outputs_of(&graph, sample).unwrap();
+    let expected: Vec<_> = samples.iter().map(answer).collect();
+    let options = CalibrationOptions {
+        profile: Some(profile),
+        error_budget: 1.0,
+        output_scale: None,
+        compare_top1: false,
+    };
+    let (plan, accuracy) = calibrate(&graph, &samples, &expected, &options, &silent).unwrap();
+    let int = apply(&graph, &plan).unwrap();
+    (graph, plan, accuracy, int)
+}
+
+fn tables(graph: &IntGraph) -> usize {
+    let is_table = |op: &Op| matches!(op, Op::Table { .. });
+    graph.nodes.iter().filter(|n| is_table(&n.op)).count()
+}
+
+#[test]
+fn every_function_becomes_a_table_and_follows_the_float_model() {
+    for (op, attributes) in every() {
+        let onnx = one(op, attributes);
+        for (profile, most) in [(Profile::P8, 0.08), (Profile::P12, 0.005), (Profile::P16, 0.0004)] {
+            let (_, _, accuracy, int) = planned(&onnx, profile, 30);
+            assert_eq!((tables(&int), int.tables.len()), (1, 1), "{op}");
+            assert!(
+                accuracy.max_error < most,
+                "{op} {profile:?}: {}",
+                accuracy.max_error
+            );
+            let bytes = int.to_bytes();
+            assert_eq!(IntGraph::from_bytes(&bytes, bytes.len()), Ok(int));
+        }
+    }
+}
+
+#[test]
+fn a_function_stands_anywhere_in_a_network() {
+    let onnx = Onnx::new(&[0, 2, 6, 6])
+        .opset(24)
+        .random("k", &[4, 2, 3, 3])
+        .node("Conv", &["x", "k"], "c", vec![])
+        .node("HardSwish", &["c"], "h", vec![])
+        .node("Flatten", &["h"], "f", vec![])
+        .node("Relu", &["f"], "r", vec![])
+        .node("Sigmoid", &["r"], "s", vec![])
+        .random("w", &[64, 6])
+        .node("MatMul", &["s", "w"], "m", vec![])
+        .node("Tanh", &["m"], "t", vec![])
+        .node("Tanh", &["t"], "u", vec![])
+        .node("Exp", &["u"], "e", vec![])
+        .random("v", &[6, 3])
+        .node("MatMul", &["e", "v"], "y", vec![]);
+    let (graph, _, accuracy, int) = planned(&onnx, Profile::P12, 30);
+    assert!(accuracy.max_error < 0.02, "{}", accuracy.max_error);
+    assert_eq!(tables(&int), 5);
+    // What is behind an exponential is a requantisation of its own, not yet the product.
+    assert_eq!(graph.nodes.iter().filter(|n| n.op.is_guard()).count(), 1);
+}
+
+#[test]
+fn two_nodes_with_one_function_at_one_scale_read_one_table() {
+    let onnx = Onnx::new(&[1, 8])
+        .node("Neg", &["x"], "n", vec![])
+        .node("Sigmoid", &["x"], "a", vec![])
+        .node("Sigmoid", &["n"], "b", vec![])
+        .node("Add", &["a", "b"], "y", vec![]);
+    let (_, _, _, int) = planned(&onnx, Profile::P12, 30);
+    assert_eq!((tables(&int), int.tables.len()), (2, 1));
+}
+
+/// Whatever the index is, the row is the function's value: no row ends at a clamp.
+#[test]
+fn every_value_of_the_range_has_its_own_row_and_none_beyond_is_accepted() {
+    for (op, attributes) in every() {
+        let (graph, _, _, int) = planned(&one(op, attributes), Profile::P12, 30);
+        let (input, output) = (&int.tensors[0], &int.tensors[int.outputs[0].0 as usize]);
+        let mut refused = 0;
+        for v in input.range.lo()..=input.range.hi() {
+            let values = vec![v; input.len()];
+            let floats = dequantise(input, &values);
+            let ran = int.evaluate(&[IntTensor {
+                shape: input.shape.clone(),
+                values,
+            }]);
+            let FloatOp::Function { function } = &graph.nodes[0].op else {
+                panic!("a function")
+            };
+            match ran {
+                Ok(all) => {
+                    let got = dequantise(output, &all[int.outputs[0].0 as usize].values);
+                    let error = (got[0] - function.of(floats[0])).abs();
+                    assert!(
+                        error <= 0.501 * output.step(),
+                        "{op} of {}: off by {error}",
+                        floats[0]
+                    );
+                }
+                Err(EvaluateError::OutOfCalibratedRange { .. }) if op == "Exp" => refused += 1,
+                Err(why) => panic!("{op}: {why}"),
+            }
+        }
+        assert_eq!(refused > 0, op == "Exp", "{op}: {refused}");
+        let beyond = IntTensor {
+            shape: input.shape.clone(),
+            values: vec![input.range.hi() + 1; input.len()],
+        };
+        assert!(matches!(
+            int.evaluate(&[beyond]),
+            Err(EvaluateError::InputRange { .. })
+        ));
+    }
+}
+
+#[test]
+fn a_plan_whose_rows_would_end_at_a_clamp_is_refused() {
+    let (graph, plan, _, _) = planned(&one("Sigmoid", vec![]), Profile::P12, 8);
+    let output = graph.outputs[0].0 as usize;
+    let mut finer = plan.clone();
+    finer.tensors[output].exponent += 1;
+    assert!(matches!(
+        apply(&graph, &finer),
+        Err(QuantiseError::Clamped { .. })
+    ));
+    let mut shifted = plan.clone();
+    shifted.shifts[0] = 1;
+    assert!(matches!(
+        apply(&graph, &shifted),
+        Err(QuantiseError::ShiftOfNonLinear { .. })
+    ));
+    let mut wide = plan.clone();
+    wide.tensors[0].bits = 17;
+    let said = apply(&graph, &wide).unwrap_err().to_string();
+    assert!(said.contains("`y_Sigmoid`") && said.contains("17 bits"), "{said}");
+    let mut coarse = plan;
+    coarse.tensors[0].exponent = -9;
+    let said = apply(&graph, &coarse).unwrap_err().to_string();
+    assert!(said.contains("exponent of a function's argument is -9"), "{said}");
+
+    // Behind an exponential stands what refuses the clamp; as wide as the table it would not.
+    let (graph, plan, _, _) = planned(&one("Exp", vec![]), Profile::P12, 8);
+    let guard = graph.nodes.iter().position(|n| n.op.is_guard()).unwrap();
+    let mut wide = plan.clone();
+    wide.tensors[graph.nodes[guard].output.0 as usize].bits += 1;
+    assert!(matches!(apply(&graph, &wide), Err(QuantiseError::Clamped { .. })));
+    let mut coarse = plan;
+    coarse.tensors[graph.nodes[guard].output.0 as usize].exponent -= 1;
+    assert!(matches!(
+        apply(&graph, &coarse),
+        Err(QuantiseError::Clamped { .. })
+    ));
+}
+
+/// The parts of a product as models have them that were exported before there were operators for them.
+#[test]
+fn a_product_that_is_a_function_of_one_tensor_becomes_one_table() {
+    let base = || {
+        Onnx::new(&[1, 12])
+            .constant("root", &[], vec![std::f32::consts::SQRT_2])
+            .constant("inverse", &[], vec![std::f32::consts::FRAC_1_SQRT_2])
+            .constant("one", &[], vec![1.0])
+            .constant("half", &[1], vec![0.5])
+            .constant("alpha", &[], vec![1.702])
+    };
+    let erf = |onnx: Onnx| {
+        onnx.node("Erf", &["d"], "e", vec![])
+            .node("Add", &["e", "one"], "a", vec![])
+    };
+    let silu = |inputs: &[&str]| {
+        base()
+            .node("Sigmoid", &["x"], "s", vec![])
+            .node("Mul", inputs, "y", vec![])
+    };
+    let divided = || erf(base().node("Div", &["x", "root"], "d", vec![]));
+    let cases = [
+        (silu(&["x", "s"]), "swish/1(1)"),
+        (silu(&["s", "x"]), "swish/1(1)"),
+        (
+            base()
+                .node("Mul", &["x", "alpha"], "d", vec![])
+                .node("Sigmoid", &["d"], "s", vec![])
+                .node("Mul", &["x", "s"], "y", vec![]),
+            "swish/1(1.702)",
+        ),
+        (
+            divided()
+                .node("Mul", &["x", "a"], "m", vec![])
+                .node("Mul", &["m", "half"], "y", vec![]),
+            "gelu/1",
+        ),
+        (
+            divided()
+                .node("Mul", &["x", "half"], "m", vec![])
+                .node("Mul", &["m", "a"], "y", vec![]),
+            "gelu/1",
+        ),
+        (
+            erf(base().node("Mul", &["x", "inverse"], "d", vec![]))
+                .node("Mul", &["a", "half"], "m", vec![])
+                .node("Mul", &["m", "x"], "y", vec![]),
+            "gelu/1",
+        ),
+    ];
+    for (onnx, name) in cases {
+        let (graph, _, accuracy, int) = planned(&onnx, Profile::P12, 20);
+        assert!(int.tables[0].name.starts_with(name), "{}", int.tables[0].name);
+        assert_eq!((tables(&int), int.tables.len()), (1, 1), "{name}");
+        assert_eq!(graph.nodes.len(), 1, "{name}: {:?}", graph.nodes);
+        assert!(accuracy.max_error < 0.005, "{name}: {}", accuracy.max_error);
+    }
+}
+
+#[test]
+fn a_product_that_only_resembles_one_is_refused() {
+    let cases = [
+        // Of another tensor.
+        Onnx::new(&[1, 4])
+            .node("Relu", &["x"], "r", vec![])
+            .node("Sigmoid", &["r"], "s", vec![])
+            .node("Mul", &["x", "s"], "y", vec![]),
+        // Shifted.
+        Onnx::new(&[1, 4])
+            .constant("c", &[], vec![0.5])
+            .node("Add", &["x", "c"], "a", vec![])
+            .node("Sigmoid", &["a"], "s", vec![])
+            .node("Mul", &["x", "s"], "y", vec![]),
+        // With a slope for each channel.
+        Onnx::new(&[1, 4])
+            .random("c", &[4])
+            .node("Mul", &["x", "c"], "a", vec![])
+            .node("Sigmoid", &["a"], "s", vec![])
+            .node("Mul", &["x", "s"], "y", vec![]),
+        // Without the 1, and with another root.
+        Onnx::new(&[1, 4])
+            .node("Erf", &["x"], "e", vec![])
+            .node("Mul", &["x", "e"], "y", vec![]),
+        Onnx::new(&[1, 4])
+            .constant("c", &[], vec![1.5])
+            .constant("one", &[], vec![1.0])
+            .node("Div", &["x", "c"], "d", vec![])
+            .node("Erf", &["d"], "e", vec![])
+            .node("Add", &["e", "one"], "a", vec![])
+            .node("Mul", &["x", "a"], "y", vec![]),
+        // Values in another order.
+        Onnx::new(&[2, 2])
+            .node("Transpose", &["x"], "t", vec![])
+            .node("Sigmoid", &["t"], "s", vec![])
+            .node("Mul", &["x", "s"], "y", vec![]),
+    ];
+    for onnx in cases {
+        match import(&onnx.bytes()) {
+            Err(ImportError::Unsupported(nodes)) => {
+                assert!(
+                    nodes[0].reason.contains("two computed tensors"),
+                    "{}",
+                    nodes[0].reason
+                );
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn attributes_that_onnx_does_not_have_are_refused_by_node() {
+    let said = |op: &str, attribute| {
+        let refused = import(&one(op, vec![attribute]).bytes());
+        refused.unwrap_err().to_string()
+    };
+    let gelu = said("Gelu", text("approximate", "sinh"));
+    assert!(gelu.contains("`y_Gelu`") && gelu.contains("`sinh`"), "{gelu}");
+    let leaky = said("LeakyRelu", text("alpha", "0.1"));
+    assert!(leaky.contains("`alpha`"), "{leaky}");
+}
+
+#[test]
+fn the_float_form_is_the_references() {
+    for (op, attributes) in every() {
+        let bytes = one(op, attributes).bytes();
+        let (graph, model) = (import(&bytes).unwrap(), FloatModel::read(&bytes).unwrap());
+        let sample = vec![(-12..12).map(|i| f64::from(i) * 0.75).collect::<Vec<_>>()];
+        let ours = graph.evaluate(&sample).unwrap();
+        let theirs = model.outputs_of(&graph, &sample).unwrap();
+        let error = relative_error(&ours[graph.outputs[0].0 as usize], &theirs[0]);
+        assert!(error < 1e-7, "{op}: {error}");
+    }
+}
+
+#[test]
+fn the_readme_names_every_function() {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    for operator in operators() {
+        assert!(readme.contains(operator.onnx), "README.md: {}", operator.onnx);
+    }
+}
