@@ -8,7 +8,7 @@ from collections import Counter
 
 from onnx import numpy_helper
 
-from . import elementwise, matrices, moves, windows  # noqa: F401  (they fill the registry)
+from . import elementwise, functions, matrices, moves, windows  # noqa: F401  (they fill the registry)
 from .builder import Builder, Unfit
 from .elementwise import BINARY, HALF, KINDS, broadcast, kind_of
 from .registry import FORMS, op_of
@@ -135,6 +135,7 @@ def features(model, shapes):
     maker = {i.name: "Input" for i in graph.input}
     constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
     computed = set(maker)
+    gates = {n.output[0]: n.input[0] for n in graph.node if n.op_type == "Sigmoid"}
     shapes = {**shapes, **{n: c.shape for n, c in constants.items()}}
     met = Counter()
     from_shape = set()
@@ -151,13 +152,15 @@ def features(model, shapes):
         form = form_of(node, computed, constants, shapes)
         if node.op_type == "Reshape" and node.input[1] in from_shape:
             form = "Reshape(Shape)"
+        if form == "Mul(x,y)" and any(gates.get(a) == b for a, b in (node.input, node.input[::-1])):
+            form = "Mul(silu)"
         if node.op_type in ("AveragePool", "Conv"):
             form = windows_form(node, shapes)
         for name in node.input:
             if name in computed:
                 met[(maker[name], form)] += 1
-        if node.op_type in BINARY and len(node.input) == 2 and not form.endswith("(x,y)"):
-            side = form[len(node.op_type) + 1 : -1]
+        side = form[len(node.op_type) + 1 : -1]
+        if node.op_type in BINARY and len(node.input) == 2 and side in SIDES:
             x, c = node.input if side == "x,c" else reversed(node.input)
             met[(node.op_type, side, kind_of(shapes[c], shapes[x]), len(shapes[x]))] += 1
         for name in node.output:

@@ -1,0 +1,55 @@
+"""Functions of one value."""
+
+from .builder import Unfit
+from .registry import operator
+
+
+def _since(b, opset):
+    if b.opset < opset:
+        raise Unfit("opset")
+
+
+@operator("Sigmoid")
+def sigmoid(b, x):
+    return b.node("Sigmoid", [x], x.shape)
+
+
+@operator("Tanh")
+def tanh(b, x):
+    return b.node("Tanh", [x], x.shape)
+
+
+@operator("Erf")
+def erf(b, x):
+    return b.node("Erf", [x], x.shape)
+
+
+@operator("Exp")
+def exp(b, x):
+    return b.node("Exp", [x], x.shape)
+
+
+@operator("LeakyRelu")
+def leaky_relu(b, x):
+    attributes = {} if b.chance(0.3) else {"alpha": b.pick([0.2, 0.05, 0.0, -0.5, 1.5])}
+    return b.node("LeakyRelu", [x], x.shape, **attributes)
+
+
+@operator("HardSwish")
+def hard_swish(b, x):
+    _since(b, 14)
+    return b.node("HardSwish", [x], x.shape)
+
+
+@operator("Gelu")
+def gelu(b, x):
+    _since(b, 20)
+    attributes = {} if b.chance(0.5) else {"approximate": b.pick(["none", "tanh"])}
+    return b.node("Gelu", [x], x.shape, **attributes)
+
+
+@operator("Mul(silu)")
+def silu(b, x):
+    gate = b.node("Sigmoid", [x], x.shape)
+    b.tensors.pop()  # the product is one function with it
+    return b.node("Mul", [x, gate], x.shape)
