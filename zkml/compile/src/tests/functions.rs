@@ -53,8 +53,8 @@ fn calibrated(
     let bytes = onnx.bytes();
     let (graph, model) = (import(&bytes).unwrap(), FloatModel::read(&bytes).unwrap());
     let samples = synthetic_samples(&graph, count, 3);
-    let answer = |sample| model.outputs_of(&graph, sample).unwrap();
-    let expected: Vec<_> = samples.iter().map(answer).collect();
+    let answers = samples.iter().map(|s| model.outputs_of(&graph, s).unwrap());
+    let expected: Vec<_> = answers.collect();
     let options = CalibrationOptions {
         profile,
         error_budget: budget,
