@@ -341,7 +341,7 @@ fn plan(graph: &FloatGraph, magnitudes: &[f64], profile: Profile) -> Quantisatio
     };
     let mut tensors: Vec<TensorScale> = magnitudes.iter().map(|&m| scale(m)).collect();
     let mut ranges: Vec<IntRange> = tensors.iter().map(|t| IntRange::signed(t.bits)).collect();
-    let mut guarded = BTreeSet::new();
+    let (mut guarded, mut made) = (BTreeSet::new(), functions::Tables::default());
     let mut shifts = Vec::with_capacity(graph.nodes.len());
     for node in &graph.nodes {
         let (input, output) = (node.inputs[0].0 as usize, node.output.0 as usize);
@@ -395,7 +395,7 @@ fn plan(graph: &FloatGraph, magnitudes: &[f64], profile: Profile) -> Quantisatio
                 let TensorScale { bits, exponent } = &mut tensors[output];
                 *exponent = (*exponent).clamp(*limits.start(), *limits.end());
                 // Where there is no table, quantising says so.
-                if let Ok(rows) = function.rows(index, e_in, *exponent, *bits) {
+                if let Ok(rows) = made.rows(function, index, e_in, (*exponent, *bits)) {
                     ranges[output] = rows.range;
                 }
                 0

@@ -13,7 +13,7 @@ use zkml::graph::{
 };
 
 use crate::float::{FloatGraph, FloatNode, FloatOp};
-use crate::functions::{Function, FunctionError, Rows};
+use crate::functions::{Function, FunctionError, Rows, Tables};
 
 /// The greatest absolute coefficient of a linear map. Biases are at the accumulator's scale and may be larger.
 pub const MAX_COEFFICIENT: i64 = 1 << 31;
@@ -126,7 +126,7 @@ pub fn apply(graph: &FloatGraph, plan: &QuantisationPlan) -> Result<IntGraph, Qu
         });
     }
     let mut nodes = Vec::with_capacity(graph.nodes.len());
-    let (mut tables, mut places) = (Vec::new(), BTreeMap::new());
+    let (mut tables, mut places, mut made) = (Vec::new(), BTreeMap::new(), Tables::default());
     for (node, &shift) in graph.nodes.iter().zip(&plan.shifts) {
         within(&node.name, "shift", shift.into(), 0, limits.max_shift.into())?;
         let (op, range) = match &node.op {
@@ -145,7 +145,7 @@ pub fn apply(graph: &FloatGraph, plan: &QuantisationPlan) -> Result<IntGraph, Qu
                 (Op::Wiring { source }, inherited(node, shift, plan, &tensors)?)
             }
             FloatOp::Function { function } => {
-                let rows = quantise_function(node, function, shift, (graph, plan), &tensors)?;
+                let rows = quantise_function(node, function, shift, (graph, plan), &tensors, &mut made)?;
                 let table = *places.entry(rows.table.digest()).or_insert_with(|| {
                     tables.push(rows.table);
                     tables.len() as u32 - 1
@@ -196,6 +196,7 @@ fn quantise_function(
     shift: u8,
     (graph, plan): (&FloatGraph, &QuantisationPlan),
     tensors: &[TensorInfo],
+    made: &mut Tables,
 ) -> Result<Rows, QuantiseError> {
     let name = || node.name.clone();
     linear_alone(node, shift)?;
@@ -203,8 +204,13 @@ fn quantise_function(
         info_of(tensors, first_input(node)?)?,
         scale_of(plan, node.output)?,
     );
-    let rows = function
-        .rows(index.range, index.exponent, output.exponent, output.bits)
+    let rows = made
+        .rows(
+            function,
+            index.range,
+            index.exponent,
+            (output.exponent, output.bits),
+        )
         .map_err(|source| QuantiseError::Function { node: name(), source })?;
     let refuses = |reader: &FloatNode| {
         let made = scale_of(plan, reader.output)?;

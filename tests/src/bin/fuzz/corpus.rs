@@ -202,6 +202,11 @@ impl Corpus {
         &self.files(Decoder::Manifest)[1]
     }
 
+    /// An integer graph with tables.
+    pub(super) fn graph_with_tables(&self) -> &[u8] {
+        self.files(Decoder::Graph).last().map_or(&[], Vec::as_slice)
+    }
+
     /// An integer graph.
     pub(super) fn graph(&self) -> &[u8] {
         &self.files(Decoder::Graph)[0]

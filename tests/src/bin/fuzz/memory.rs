@@ -71,8 +71,11 @@ pub(super) fn run() -> Result<(), Box<dyn Error>> {
     let mut many = honest.clone();
     many.inner = vec![honest.input[0].clone(); 2];
     let (receipt, manifest, graph) = (corpus.receipt(), corpus.halo2_manifest(), corpus.graph());
+    let tables = corpus.graph_with_tables();
     let inner = |items: usize, item: Vec<u8>| cut(receipt, "inner", &list(items, &item));
     let many_values = [head(2, 64 << 20), vec![1; 64 << 20]].concat();
+    let empty_table = [&b"\xa3\x64name\x60\x65first\x00\x67columns"[..], &[0x80]].concat();
+    let many_rows = [head(2, 32 << 20), vec![1; 32 << 20]].concat();
     let cases: Vec<(&str, Vec<u8>)> = vec![
         ("a receipt with a tensor of 2^22 values", honest.to_bytes()),
         ("a receipt with 3 of them", many.to_bytes()),
@@ -98,6 +101,18 @@ pub(super) fn run() -> Result<(), Box<dyn Error>> {
         (
             "tensors in a graph",
             cut(graph, "tensors", &list(zeros, &[0xa4]))?,
+        ),
+        (
+            "tables in a graph",
+            cut(tables, "tables", &list(1 << 20, &empty_table))?,
+        ),
+        (
+            "columns of a table",
+            cut(tables, "columns", &list(zeros, &[0x40]))?,
+        ),
+        (
+            "rows of a column",
+            cut(tables, "columns", &[&list(1, &[])[..], &many_rows].concat())?,
         ),
         ("dimensions in a graph", cut(graph, "shape", &list(zeros, &[0]))?),
         ("lists in lists", vec![0x81; 8 << 20]),

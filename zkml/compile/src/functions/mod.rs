@@ -14,7 +14,7 @@ use tract_onnx::pb::NodeProto;
 use tract_onnx::pb::attribute_proto::AttributeType;
 
 use self::fixed::{Argument, Value};
-pub(crate) use self::table::EXPONENTS_OUT;
+pub(crate) use self::table::{EXPONENTS_OUT, Tables};
 pub use self::table::{FunctionError, MAX_BITS, Rows};
 
 /// Declares the files and lists their operators.

@@ -3,10 +3,12 @@
 //! Invariant: `T[v] = clamp(round(f(v · 2^-e_in) · 2^e_out))`, half up, the clamp being that of a signed number of so many bits;
 //! whether some row is the clamp's end and not the function is said, so that nobody takes one for the other.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use zkml::graph::{IntRange, Table, table};
+use zkml::graph::table::{MAX_ROWS, MAX_TOTAL_ROWS};
+use zkml::graph::{IntRange, Table};
 
 use super::Function;
 use super::fixed::Argument;
@@ -16,7 +18,7 @@ pub(crate) const EXPONENTS_IN: RangeInclusive<i16> = -8..=48;
 /// Exponents of the value.
 pub(crate) const EXPONENTS_OUT: RangeInclusive<i16> = -8..=24;
 /// Widest index of a table, in bits.
-pub const MAX_BITS: u8 = table::MAX_ROWS.ilog2() as u8;
+pub const MAX_BITS: u8 = MAX_ROWS.ilog2() as u8;
 /// Bits of a value.
 const VALUE_BITS: RangeInclusive<u8> = 2..=32;
 
@@ -38,6 +40,11 @@ pub enum FunctionError {
         /// The greatest.
         max: i16,
     },
+    /// More rows than a graph may have.
+    #[error(
+        "the tables of the model's functions have more than {MAX_TOTAL_ROWS} rows together; a narrower profile makes fewer"
+    )]
+    Total,
     /// A width outside the limits.
     #[error("a function's value has {0} bits, and its table is made for 2 to 32")]
     Width(u8),
@@ -52,6 +59,42 @@ pub struct Rows {
     pub range: IntRange,
     /// Whether some row is the end of the clamp instead of the function's value.
     pub clamped: bool,
+}
+
+/// What tables have been made for, so that each is made once, and no more of them than a graph may have.
+#[derive(Debug, Default)]
+pub(crate) struct Tables {
+    made: BTreeMap<(String, u8, bool, i16, i16, u8), Rows>,
+    total: usize,
+}
+
+impl Tables {
+    /// As [`Function::rows`].
+    ///
+    /// # Errors
+    /// As there, and more rows in all than a graph may have.
+    pub(crate) fn rows(
+        &mut self,
+        function: &Function,
+        index: IntRange,
+        e_in: i16,
+        (e_out, bits): (i16, u8),
+    ) -> Result<Rows, FunctionError> {
+        let key = (function.name(), index.bits, index.signed, e_in, e_out, bits);
+        if let Some(made) = self.made.get(&key) {
+            return Ok(made.clone());
+        }
+        if self.total > MAX_TOTAL_ROWS {
+            return Err(FunctionError::Total);
+        }
+        let made = function.rows(index, e_in, e_out, bits)?;
+        self.total += made.table.rows();
+        self.made.insert(key, made.clone());
+        if self.total > MAX_TOTAL_ROWS {
+            return Err(FunctionError::Total);
+        }
+        Ok(made)
+    }
 }
 
 impl Function {

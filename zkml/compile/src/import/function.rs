@@ -57,7 +57,7 @@ pub(super) fn product(
     name: &str,
     factors: [TensorId; 2],
 ) -> Option<Result<TensorId, Refusal>> {
-    let [left, right] = factors.map(|id| Chain::to(draft, id));
+    let [left, right] = factors.map(|id| Chain::all_to(draft, id));
     let (found, factor, of) = gate(draft, &left, &right).or_else(|| gate(draft, &right, &left))?;
     let made = || {
         let y = function(draft, name, of, found)?;
@@ -70,21 +70,25 @@ pub(super) fn product(
 }
 
 /// The function that `straight · curved` is, times a number, of a tensor.
-fn gate(draft: &Draft, straight: &Chain, curved: &Chain) -> Option<(Function, f64, TensorId)> {
-    let function = function_of(draft, curved.root)?;
-    let argument = Chain::to(draft, function.1);
-    if straight.offset != 0.0 || argument.offset != 0.0 || argument.root != straight.root {
-        return None;
-    }
+fn gate(draft: &Draft, straight: &[Chain], curved: &[Chain]) -> Option<(Function, f64, TensorId)> {
+    let curved = curved.last()?;
+    let (function, argument) = function_of(draft, curved.root)?;
+    let arguments = Chain::all_to(draft, argument);
+    let pairs = straight
+        .iter()
+        .flat_map(|s| arguments.iter().map(move |a| (s, a)));
+    let (straight, argument) = pairs
+        .filter(|(s, a)| s.offset == 0.0 && a.offset == 0.0)
+        .find(|(s, a)| s.root == a.root)?;
     let factor = straight.factor * curved.factor;
-    if function.0.is_sigmoid() && curved.offset == 0.0 {
+    if function.is_sigmoid() && curved.offset == 0.0 {
         let alpha = argument.factor as f32;
         return alpha
             .is_finite()
             .then(|| (Function::swish(alpha), factor, straight.root));
     }
     let half = (argument.factor * std::f64::consts::SQRT_2 - 1.0).abs() < ROUNDED;
-    if function.0.is_erf() && curved.offset == curved.factor && half {
+    if function.is_erf() && curved.offset == curved.factor && half {
         return Some((Function::gelu(), 2.0 * factor, straight.root));
     }
     None
@@ -97,6 +101,7 @@ const ROUNDED: f64 = 1e-6;
 const LONGEST: usize = 8;
 
 /// `factor · root + offset`, with one factor for all values.
+#[derive(Clone, Copy)]
 struct Chain {
     root: TensorId,
     factor: f64,
@@ -104,24 +109,23 @@ struct Chain {
 }
 
 impl Chain {
-    /// The longest one that ends in this tensor, of a few nodes: more of them are no product that anybody exports.
-    fn to(draft: &Draft, end: TensorId) -> Self {
-        let mut chain = Self {
+    /// Those that end in this tensor, from the shortest on, of a few nodes: more of them are no product that anybody exports.
+    fn all_to(draft: &Draft, end: TensorId) -> Vec<Self> {
+        let mut last = Self {
             root: end,
             factor: 1.0,
             offset: 0.0,
         };
-        for _ in 0..LONGEST {
-            let Some((x, factor, offset)) = step(draft, chain.root) else {
-                break;
-            };
-            chain = Self {
+        let mut all = vec![last];
+        while let Some((x, factor, offset)) = step(draft, last.root).filter(|_| all.len() < LONGEST) {
+            last = Self {
                 root: x,
-                factor: chain.factor * factor,
-                offset: chain.offset + chain.factor * offset,
+                factor: last.factor * factor,
+                offset: last.offset + last.factor * offset,
             };
+            all.push(last);
         }
-        chain
+        all
     }
 }
 
@@ -153,7 +157,7 @@ fn step(draft: &Draft, id: TensorId) -> Option<(TensorId, f64, f64)> {
     }
 }
 
-/// The function that makes a tensor, and of what; reshapes are passed over.
+/// The function that makes a tensor, and of what.
 fn function_of(draft: &Draft, id: TensorId) -> Option<(&Function, TensorId)> {
     match producer(draft, id)? {
         (FloatOp::Function { function }, &[x]) => Some((function, x)),

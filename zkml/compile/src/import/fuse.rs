@@ -39,6 +39,7 @@ fn drop_identities(draft: &mut Draft) {
         let function = input.and_then(|id| functions.get(id)).copied();
         if let Some(function) = function.filter(|_| node.op.is_guard()) {
             kept[function].output = node.output;
+            functions.insert(node.output, function);
             continue;
         }
         if matches!(node.op, FloatOp::Function { .. }) {

@@ -5,7 +5,7 @@ use zkinfer_crds::ProofSystem;
 
 use super::onnx::{Onnx, int, ints, value_info};
 use crate::compile::{CompileError, CompileOptions, plan};
-use crate::import::ImportError;
+use crate::import::{ImportError, import};
 
 /// What compiling says: `Ok` only where the graph's answers are the reference's on every sample.
 fn compiled(onnx: &Onnx) -> Result<(), CompileError> {
@@ -290,4 +290,20 @@ fn a_form_that_is_told_in_several_ways_is_refused_by_name() {
     assert!(pooled(6).is_ok(), "all windows are whole");
     let error = pooled(5).unwrap_err().to_string();
     assert!(error.contains("told in several ways"), "{error}");
+}
+
+#[test]
+fn an_output_that_is_an_input_or_another_output_has_a_node_of_its_own() {
+    let mut onnx = Onnx::new(&[1, 4])
+        .node("Relu", &["x"], "y", vec![])
+        .node("Identity", &["y"], "z", vec![]);
+    onnx.graph.output.push(value_info("z", &[]));
+    let graph = import(&onnx.bytes()).unwrap();
+    assert_eq!(graph.outputs.len(), 2);
+    assert_ne!(graph.outputs[0], graph.outputs[1]);
+    let values = graph.evaluate(&[vec![1.0, -1.0, 0.5, 0.0]]).unwrap();
+    assert_eq!(
+        values[graph.outputs[0].0 as usize],
+        values[graph.outputs[1].0 as usize]
+    );
 }

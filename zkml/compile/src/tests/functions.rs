@@ -7,7 +7,7 @@ use zkml::graph::{
 };
 
 use super::onnx::{Onnx, float};
-use crate::calibrate::{AccuracyReport, CalibrationOptions, calibrate, synthetic_samples};
+use crate::calibrate::{AccuracyReport, CalibrateError, CalibrationOptions, calibrate, synthetic_samples};
 use crate::float::{FloatGraph, FloatOp};
 use crate::float_model::FloatModel;
 use crate::functions::operators;
@@ -42,26 +42,32 @@ fn every() -> Vec<(&'static str, Vec<AttributeProto>)> {
     all
 }
 
+type Planned = (FloatGraph, QuantisationPlan, AccuracyReport, IntGraph);
+
 /// Calibrated against the file's own answers, as `compile` does it.
-fn planned(
+fn calibrated(
     onnx: &Onnx,
-    profile: Profile,
-    count: usize,
-) -> (FloatGraph, QuantisationPlan, AccuracyReport, IntGraph) {
+    profile: Option<Profile>,
+    (count, budget): (usize, f64),
+) -> Result<Planned, CalibrateError> {
     let bytes = onnx.bytes();
     let (graph, model) = (import(&bytes).unwrap(), FloatModel::read(&bytes).unwrap());
     let samples = synthetic_samples(&graph, count, 3);
-    let answer = |sample| model.outputs_of(&graph, sample).unwrap();
-    let expected: Vec<_> = samples.iter().map(answer).collect();
+    let answers = samples.iter().map(|s| model.outputs_of(&graph, s).unwrap());
+    let expected: Vec<_> = answers.collect();
     let options = CalibrationOptions {
-        profile: Some(profile),
-        error_budget: 1.0,
+        profile,
+        error_budget: budget,
         output_scale: None,
         compare_top1: false,
     };
-    let (plan, accuracy) = calibrate(&graph, &samples, &expected, &options, &silent).unwrap();
-    let int = apply(&graph, &plan).unwrap();
-    (graph, plan, accuracy, int)
+    let (plan, accuracy) = calibrate(&graph, &samples, &expected, &options, &silent)?;
+    let int = apply(&graph, &plan)?;
+    Ok((graph, plan, accuracy, int))
+}
+
+fn planned(onnx: &Onnx, profile: Profile, count: usize) -> Planned {
+    calibrated(onnx, Some(profile), (count, 1.0)).unwrap()
 }
 
 fn tables(graph: &IntGraph) -> usize {
@@ -204,6 +210,22 @@ fn a_plan_whose_rows_would_end_at_a_clamp_is_refused() {
     ));
 }
 
+#[test]
+fn a_profile_with_too_many_rows_is_refused_and_a_narrower_one_taken() {
+    let mut onnx = Onnx::new(&[1, 4]);
+    for k in 0..17u8 {
+        let (from, to) = (format!("t{k}"), format!("t{}", k + 1));
+        let from = if k == 0 { "x" } else { from.as_str() };
+        let to = if k == 16 { "y" } else { to.as_str() };
+        let alpha = 1.0 - f32::from(k) / 64.0;
+        onnx = onnx.node("LeakyRelu", &[from], to, vec![float("alpha", alpha)]);
+    }
+    let refused = calibrated(&onnx, Some(Profile::P16), (4, 1.0)).unwrap_err();
+    assert!(refused.to_string().contains("narrower profile"), "{refused}");
+    let (_, plan, _, _) = calibrated(&onnx, None, (4, 1e-9)).unwrap();
+    assert_eq!(plan.profile, Profile::P12);
+}
+
 /// The parts of a product as models have them that were exported before there were operators for them.
 #[test]
 fn a_product_that_is_a_function_of_one_tensor_becomes_one_table() {
@@ -261,6 +283,14 @@ fn a_product_that_is_a_function_of_one_tensor_becomes_one_table() {
         assert_eq!(graph.nodes.len(), 1, "{name}: {:?}", graph.nodes);
         assert!(accuracy.max_error < 0.005, "{name}: {}", accuracy.max_error);
     }
+    // The tensor may be a shifted one itself.
+    let shifted = base()
+        .node("Add", &["x", "half"], "h", vec![])
+        .node("Sigmoid", &["h"], "s", vec![])
+        .node("Mul", &["s", "h"], "y", vec![]);
+    let (graph, _, _, int) = planned(&shifted, Profile::P12, 20);
+    assert!(int.tables[0].name.starts_with("swish/1(1)"));
+    assert_eq!(graph.nodes.len(), 2);
 }
 
 #[test]

@@ -221,22 +221,6 @@ fn agrees_with_tract_on_each_operator() {
     }
 }
 
-#[test]
-fn an_output_that_is_an_input_or_another_output_has_a_node_of_its_own() {
-    let mut onnx = Onnx::new(&[1, 4])
-        .node("Relu", &["x"], "y", vec![])
-        .node("Identity", &["y"], "z", vec![]);
-    onnx.graph.output.push(value_info("z", &[]));
-    let graph = import(&onnx.bytes()).unwrap();
-    assert_eq!(graph.outputs.len(), 2);
-    assert_ne!(graph.outputs[0], graph.outputs[1]);
-    let values = graph.evaluate(&[vec![1.0, -1.0, 0.5, 0.0]]).unwrap();
-    assert_eq!(
-        values[graph.outputs[0].0 as usize],
-        values[graph.outputs[1].0 as usize]
-    );
-}
-
 /// Calibrates with the graph's own answers as the expected ones.
 fn calibrated(
     graph: &FloatGraph,
