@@ -4,8 +4,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::slice_files::{Measures, SliceFile, SliceFiles};
 use crate::wire::BlobRef;
-use crate::words::Digest;
+use crate::words::{Digest, Profile};
 
 /// How compiling ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -48,11 +49,11 @@ pub struct CompileReport {
 
 impl CompileReport {
     /// Every file that it names.
-    pub fn blobs(&self) -> impl Iterator<Item = &BlobRef> {
-        let of_slices = self.slices.iter().filter_map(|s| s.halo2.as_ref());
-        [&self.manifest, &self.graph]
+    pub fn blobs(&self) -> impl Iterator<Item = BlobRef> {
+        let of_slices = self.slices.iter().flat_map(|slice| slice.files.iter());
+        [self.manifest.clone(), self.graph.clone()]
             .into_iter()
-            .chain(of_slices.flat_map(Halo2Files::blobs))
+            .chain(of_slices.map(SliceFile::blob))
     }
 }
 
@@ -64,12 +65,12 @@ pub struct CompiledSlice {
     pub nodes: Vec<String>,
     /// SHA-256 of the verifying key.
     pub vk: Digest,
-    /// Circuit and keys; only with Halo2Kzg. Other proof systems derive their keys from the integer graph.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub halo2: Option<Halo2Files>,
-    /// Values that are committed to; only with SumcheckWhir.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cells: Option<u64>,
+    /// Its files. None where prover and verifier derive their keys from the integer graph.
+    #[serde(default, skip_serializing_if = "SliceFiles::is_empty")]
+    pub files: SliceFiles,
+    /// How large it is.
+    #[serde(default, skip_serializing_if = "Measures::is_empty")]
+    pub measures: Measures,
     /// Predicted CPU time to prove, one core of the reference machine.
     pub predicted_micros: u64,
     /// Predicted peak memory to prove.
@@ -78,35 +79,12 @@ pub struct CompiledSlice {
     pub predicted_proof_bytes: u64,
 }
 
-/// Circuit and keys of a slice that is proved with Halo2Kzg.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Halo2Files {
-    /// log2 of the circuit's rows.
-    pub k: u8,
-    /// Rows used.
-    pub rows: u64,
-    /// The verifying key.
-    pub verifying_key: BlobRef,
-    /// The proving key.
-    pub proving_key: BlobRef,
-    /// The prover's points of its size.
-    pub srs: BlobRef,
-}
-
-impl Halo2Files {
-    /// Every file that it names.
-    pub fn blobs(&self) -> [&BlobRef; 3] {
-        [&self.verifying_key, &self.proving_key, &self.srs]
-    }
-}
-
 /// The integer graph against the float model, on the calibration samples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Accuracy {
     /// The profile that was chosen or found.
-    pub profile: String,
+    pub profile: Profile,
     /// Number of samples.
     pub samples: u32,
     /// The samples were made up, because no calibration data was given.

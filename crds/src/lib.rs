@@ -9,7 +9,10 @@ pub mod compile_report;
 pub mod float_wire;
 #[cfg(feature = "k8s")]
 pub mod k8s;
+pub mod slice_files;
 pub mod wire;
 pub mod words;
 
-pub use words::{ClaimId, Digest, Identity, ParameterId, ProofSystem, RequestUid, SliceIndex, WordError};
+pub use words::{
+    ClaimId, Digest, Identity, ParameterId, Profile, ProofSystem, RequestUid, SliceIndex, WordError,
+};

@@ -26,7 +26,10 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::words::{ClaimId, Digest, Identity, ParameterId, ProofSystem, RequestUid, SliceIndex};
+use crate::slice_files::SliceFiles;
+use crate::words::{
+    ClaimId, Digest, Identity, ParameterId, Profile, ProofSystem, RequestUid, SliceIndex, closed_word,
+};
 
 /// Where claims are asked for.
 pub const CLAIMS_PATH: &str = "/v1/work/claims";
@@ -159,12 +162,9 @@ pub struct ClaimGrant {
     #[serde(default, skip_serializing_if = "Option::is_none", with = "base64_text")]
     #[schemars(with = "Option<String>", extend("contentEncoding" = "base64"))]
     pub inputs_bytes: Option<Vec<u8>>,
-    /// The slice's proving key; only with Halo2Kzg.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub proving_key: Option<BlobRef>,
-    /// The prover's points; only with Halo2Kzg.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub srs: Option<BlobRef>,
+    /// What the slice is proved with beside them, by role: as its proof system asks.
+    #[serde(default, skip_serializing_if = "SliceFiles::is_empty")]
+    pub files: SliceFiles,
 }
 
 /// Bytes as base64 text.
@@ -185,19 +185,20 @@ mod base64_text {
     }
 }
 
-/// Why a worker hands a claim back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum RefuseReason {
-    /// The slice needs more memory than the worker has.
-    TooLittleMemory,
-    /// The worker does not know the parameter id or the relations.
-    Unsupported,
-    /// The worker was told to stop.
-    Draining,
-    /// A blob could not be fetched or was damaged.
-    Fetch,
-    /// Proving failed.
-    Failed,
+closed_word! {
+    /// Why a worker hands a claim back.
+    RefuseReason {
+        /// The slice needs more memory than the worker has.
+        TooLittleMemory = "TooLittleMemory",
+        /// The worker does not know the parameter id or the relations.
+        Unsupported = "Unsupported",
+        /// The worker was told to stop.
+        Draining = "Draining",
+        /// A blob could not be fetched or was damaged.
+        Fetch = "Fetch",
+        /// Proving failed.
+        Failed = "Failed",
+    }
 }
 
 /// A claim handed back before its lease ended.
@@ -232,9 +233,9 @@ pub struct CompileTask {
     /// Samples that calibrate the integers; absent: standard-normal inputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<BlobRef>,
-    /// `p8`, `p12` or `p16`; absent: the cheapest within the budget.
+    /// How many bits the integers have; absent: the cheapest profile within the budget.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub profile: Option<String>,
+    pub profile: Option<Profile>,
     /// Greatest error of any output against the float model, in millionths of its size or its scale.
     pub error_budget_millionths: u32,
     /// By output, its natural magnitude; empty: the greatest of the float model's outputs over the samples.
@@ -249,10 +250,10 @@ pub struct CompileTask {
     pub memory_mib: Option<u64>,
     /// What the slices are proved with.
     pub proof_system: ProofSystem,
-    /// The trusted setup's file; only with Halo2Kzg, and absent where the development setup is used, which is FORGEABLE BY
-    /// ANYONE.
+    /// The trusted setup's file. Absent where the proof system has none, and where the development setup is used, which is
+    /// FORGEABLE BY ANYONE.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub srs: Option<BlobRef>,
+    pub setup: Option<BlobRef>,
 }
 
 /// The body of every answer that is an error.

@@ -40,7 +40,7 @@ pub enum WordError {
         /// The kind of word.
         word: &'static str,
         /// The names that exist.
-        known: &'static str,
+        known: String,
         /// What was given, shortened.
         got: String,
     },
@@ -265,50 +265,86 @@ impl fmt::Display for SliceIndex {
     }
 }
 
-/// Which proof system a model's slices are proved with.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema,
-)]
-pub enum ProofSystem {
-    /// halo2 with KZG commitments over bn254: proofs of a few kilobytes that hide what is inside a slice;
-    /// needs a trusted setup.
-    Halo2Kzg,
-    /// Sum-checks over a 64-bit field with a hash-based commitment (WHIR): 50 to 300 times less work to prove, no trusted
-    /// setup, proofs of 60 to 130 kilobytes. It hides nothing, and whoever verifies needs the weights.
-    #[default]
-    SumcheckWhir,
-}
+/// A closed list of words: each has one text, in JSON as elsewhere, and no other text is one of them.
+macro_rules! closed_word {
+    ($(#[$about:meta])* $name:ident { $($(#[$of:meta])* $word:ident = $text:literal,)+ }) => {
+        $(#[$about])*
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+            schemars::JsonSchema,
+        )]
+        pub enum $name {
+            $($(#[$of])* #[serde(rename = $text)] $word,)+
+        }
 
-impl fmt::Display for ProofSystem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Halo2Kzg => "Halo2Kzg",
-            Self::SumcheckWhir => "SumcheckWhir",
-        })
+        impl $name {
+            /// All there are.
+            pub const ALL: &'static [Self] = &[$(Self::$word),+];
+
+            /// The text.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$word => $text,)+
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = $crate::words::WordError;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                let known = Self::ALL.iter().find(|word| word.as_str() == text);
+                known.copied().ok_or_else(|| {
+                    let all = Self::ALL.iter().map(|word| word.as_str());
+                    $crate::words::WordError::unknown(stringify!($name), all, text)
+                })
+            }
+        }
+    };
+}
+pub(crate) use closed_word;
+
+impl WordError {
+    pub(crate) fn unknown(word: &'static str, known: impl Iterator<Item = &'static str>, got: &str) -> Self {
+        Self::Unknown {
+            word,
+            known: known.collect::<Vec<_>>().join(", "),
+            got: shorten(got),
+        }
     }
 }
 
-/// A closed set of parameters of a proof system. A verifier knows every id; a proof never brings parameters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-pub enum ParameterId {
-    /// bn254, KZG with SHPLONK opening, Blake2b transcript, gates of degree 5, LogUp in groups of three.
-    #[serde(rename = "halo2-kzg-bn254/v1")]
-    Halo2KzgBn254V1,
-    /// Goldilocks with its cubic extension, Blake3, WHIR at rate 1/4 in the Johnson regime, LogUp by fractional GKR.
-    #[serde(rename = "sumcheck-whir-goldilocks/v1")]
-    SumcheckWhirGoldilocksV1,
+closed_word! {
+    /// Which proof system a model's slices are proved with.
+    #[derive(Default)]
+    ProofSystem {
+        /// halo2 with KZG commitments over bn254: proofs of a few kilobytes that hide what is inside a slice;
+        /// needs a trusted setup.
+        Halo2Kzg = "Halo2Kzg",
+        /// Sum-checks over a 64-bit field with a hash-based commitment (WHIR): 50 to 300 times less work to prove, no trusted
+        /// setup, proofs of 60 to 130 kilobytes. It hides nothing, and whoever verifies needs the weights.
+        #[default]
+        SumcheckWhir = "SumcheckWhir",
+    }
+}
+
+closed_word! {
+    /// A closed set of parameters of a proof system. A verifier knows every id; a proof never brings parameters.
+    ParameterId {
+        /// bn254, KZG with SHPLONK opening, Blake2b transcript, gates of degree 5, LogUp in groups of three.
+        Halo2KzgBn254V1 = "halo2-kzg-bn254/v1",
+        /// Goldilocks with its cubic extension, Blake3, WHIR at rate 1/4 in the Johnson regime, LogUp by fractional GKR.
+        SumcheckWhirGoldilocksV1 = "sumcheck-whir-goldilocks/v1",
+    }
 }
 
 impl ParameterId {
-    /// The text form that is bound into manifests and proof envelopes.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Halo2KzgBn254V1 => "halo2-kzg-bn254/v1",
-            Self::SumcheckWhirGoldilocksV1 => "sumcheck-whir-goldilocks/v1",
-        }
-    }
-
     /// The proof system whose parameters these are.
     #[must_use]
     pub const fn proof_system(self) -> ProofSystem {
@@ -319,39 +355,15 @@ impl ParameterId {
     }
 }
 
-impl fmt::Display for ParameterId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for ProofSystem {
-    type Err = WordError;
-    fn from_str(text: &str) -> Result<Self, WordError> {
-        match text {
-            "Halo2Kzg" => Ok(Self::Halo2Kzg),
-            "SumcheckWhir" => Ok(Self::SumcheckWhir),
-            _ => Err(WordError::Unknown {
-                word: "ProofSystem",
-                known: "Halo2Kzg, SumcheckWhir",
-                got: shorten(text),
-            }),
-        }
-    }
-}
-
-impl FromStr for ParameterId {
-    type Err = WordError;
-    fn from_str(text: &str) -> Result<Self, WordError> {
-        match text {
-            "halo2-kzg-bn254/v1" => Ok(Self::Halo2KzgBn254V1),
-            "sumcheck-whir-goldilocks/v1" => Ok(Self::SumcheckWhirGoldilocksV1),
-            _ => Err(WordError::Unknown {
-                word: "ParameterId",
-                known: "halo2-kzg-bn254/v1, sumcheck-whir-goldilocks/v1",
-                got: shorten(text),
-            }),
-        }
+closed_word! {
+    /// How many bits the integers have.
+    Profile {
+        /// 8 bits: cheapest, for models that were trained for it.
+        P8 = "P8",
+        /// 12 bits.
+        P12 = "P12",
+        /// 16 bits: closest to the float model.
+        P16 = "P16",
     }
 }
 
@@ -373,19 +385,25 @@ mod tests {
     }
 
     #[test]
-    fn proof_systems_and_parameter_ids_have_one_name_in_text_and_json() {
-        for system in [ProofSystem::Halo2Kzg, ProofSystem::SumcheckWhir] {
-            assert_eq!(system.to_string().parse(), Ok(system));
-            assert_eq!(serde_json::to_string(&system).unwrap(), format!("\"{system}\""));
+    fn closed_words_have_one_name_in_text_and_json() {
+        fn check<
+            T: serde::Serialize + FromStr<Err = WordError> + fmt::Display + PartialEq + Copy + fmt::Debug,
+        >(
+            all: &[T],
+        ) {
+            for word in all {
+                assert_eq!(word.to_string().parse(), Ok(*word));
+                assert_eq!(serde_json::to_string(word).unwrap(), format!("\"{word}\""));
+            }
         }
-        for id in [
-            ParameterId::Halo2KzgBn254V1,
-            ParameterId::SumcheckWhirGoldilocksV1,
-        ] {
-            assert_eq!(id.to_string().parse(), Ok(id));
-            assert_eq!(serde_json::to_string(&id).unwrap(), format!("\"{id}\""));
-        }
-        assert!("sumcheckwhir".parse::<ProofSystem>().is_err());
+        check(ProofSystem::ALL);
+        check(ParameterId::ALL);
+        check(Profile::ALL);
+        let error = "sumcheckwhir".parse::<ProofSystem>().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "ProofSystem: `sumcheckwhir` is not one of Halo2Kzg, SumcheckWhir"
+        );
     }
 
     #[test]

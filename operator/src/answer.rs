@@ -95,7 +95,7 @@ pub fn failure(name: &str, request: &InferenceRequest) -> String {
     let status = request.status.clone().unwrap_or_default();
     let ready = find_condition(&status.conditions, "Ready");
     let why = ready.map(|c| format!(": {}: {}", c.reason, c.message));
-    format!("{name}: {:?}{}", status.phase, why.unwrap_or_default())
+    format!("{name}: {}{}", status.phase, why.unwrap_or_default())
 }
 
 /// The class and how clear it is, or the values themselves.

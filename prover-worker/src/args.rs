@@ -4,9 +4,8 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use zkinfer_crds::{Identity, ProofSystem, RequestUid};
+use zkinfer_crds::{Identity, Profile, ProofSystem, RequestUid};
 use zkml::accuracy::{DEFAULT_MAX_ERROR_MILLIONTHS, Rule};
-use zkml::graph::Profile;
 use zkml::receipt::DEFAULT_RULE;
 
 /// Proves slices of models, and checks the receipts of whole runs.
@@ -144,26 +143,6 @@ pub(crate) struct EvaluatorArgs {
     pub(crate) memory_mib: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ProfileArg {
-    /// 8-bit activations: cheapest.
-    P8,
-    /// 12-bit activations.
-    P12,
-    /// 16-bit activations: most precise.
-    P16,
-}
-
-impl From<ProfileArg> for Profile {
-    fn from(arg: ProfileArg) -> Self {
-        match arg {
-            ProfileArg::P8 => Self::P8,
-            ProfileArg::P12 => Self::P12,
-            ProfileArg::P16 => Self::P16,
-        }
-    }
-}
-
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ModelArgs {
     /// The ONNX file.
@@ -171,9 +150,9 @@ pub(crate) struct ModelArgs {
     /// Samples that calibrate the integers, .npy or .json; the first axis counts them. Without: standard-normal inputs.
     #[arg(long)]
     pub(crate) calibration: Option<PathBuf>,
-    /// Precision. Without: the cheapest that keeps the error budget.
-    #[arg(long, value_enum)]
-    pub(crate) profile: Option<ProfileArg>,
+    /// Bits of the integers: P8, P12 or P16. Without: the fewest that keep the error budget.
+    #[arg(long)]
+    pub(crate) profile: Option<Profile>,
     /// Greatest error of any output against the float model, in millionths of its size or of --output-scale.
     #[arg(long, default_value_t = DEFAULT_MAX_ERROR_MILLIONTHS, value_name = "MILLIONTHS")]
     pub(crate) error_budget: u32,

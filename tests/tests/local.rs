@@ -84,8 +84,11 @@ fn the_quickstart_succeeds_without_a_trusted_setup_and_without_a_flag() {
     assert!(!first.ran.stderr.contains("FORGEABLE"), "{}", first.ran.stderr);
     let model = &first.get("Model", "digits")["status"];
     assert!(model["srsDigest"].is_null(), "{model}");
-    assert!(model["slices"][0]["cells"].as_u64() > Some(0), "{model}");
-    assert!(model["slices"][0]["provingKeyDigest"].is_null(), "{model}");
+    assert!(
+        model["slices"][0]["measures"]["cells"].as_u64() > Some(0),
+        "{model}"
+    );
+    assert!(model["slices"][0]["files"].is_null(), "{model}");
 }
 
 #[test]

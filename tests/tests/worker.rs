@@ -11,6 +11,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use zkinfer_crds::slice_files::{FileRole, SliceFile, SliceFiles};
 use zkinfer_crds::wire::{
     BlobRef, CLAIMS_PATH, ClaimGrant, ClaimRequest, EXIT_DRAINED, NEXT_HEADER, Refusal, RefuseReason,
     WORKER_TOKEN_HEADER,
@@ -80,6 +81,8 @@ fn grant() -> ClaimGrant {
         digest: Digest::of(b"x"),
         size: 1,
     };
+    let of_prover = [FileRole::ProvingKey, FileRole::Setup].into_iter();
+    let of_prover = of_prover.map(|role| SliceFile::new(role, &blob()));
     ClaimGrant {
         token: "token".to_owned(),
         claim: ClaimId::new([1; 16]),
@@ -96,8 +99,7 @@ fn grant() -> ClaimGrant {
         graph: blob(),
         inputs: blob(),
         inputs_bytes: None,
-        proving_key: Some(blob()),
-        srs: Some(blob()),
+        files: SliceFiles::new(of_prover.collect()).unwrap(),
     }
 }
 
@@ -217,8 +219,7 @@ fn provable() -> (BTreeMap<Digest, Vec<u8>>, ClaimGrant) {
         manifest,
         graph,
         inputs,
-        proving_key: None,
-        srs: None,
+        files: SliceFiles::default(),
         ..grant()
     };
     (files, grant)

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::common::{ConfigMapKey, Deadline};
 use super::request_status::{ReceiptRef, RecentSlice, RequestOutput, SliceCounts};
 use super::string_consts;
-use crate::words::Digest;
+use crate::words::{Digest, closed_word};
 
 string_consts! {
     /// The types of an InferenceRequest's conditions.
@@ -252,22 +252,24 @@ impl PoolSelector {
     }
 }
 
-/// Where a request is on its way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
-pub enum RequestPhase {
-    /// Something is not there yet; the conditions say what.
-    #[default]
-    Pending,
-    /// The Model is being compiled.
-    Compiling,
-    /// Slices are queued, proved and verified.
-    Proving,
-    /// Output and receipt are there.
-    Succeeded,
-    /// It ended without a receipt.
-    Failed,
-    /// It was given up by `spec.cancel`.
-    Cancelled,
+closed_word! {
+    /// Where a request is on its way.
+    #[derive(Default)]
+    RequestPhase {
+        /// Something is not there yet; the conditions say what.
+        #[default]
+        Pending = "Pending",
+        /// The Model is being compiled.
+        Compiling = "Compiling",
+        /// Slices are queued, proved and verified.
+        Proving = "Proving",
+        /// Output and receipt are there.
+        Succeeded = "Succeeded",
+        /// It ended without a receipt.
+        Failed = "Failed",
+        /// It was given up by `spec.cancel`.
+        Cancelled = "Cancelled",
+    }
 }
 
 impl RequestPhase {

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::common::{ConfigMapKey, Memory};
 use super::consent::ServedBy;
 use super::string_consts;
-use crate::words::{Digest, ProofSystem, SliceIndex};
+use crate::slice_files::{Measures, SliceFiles};
+use crate::words::{Digest, Profile, ProofSystem, SliceIndex};
 
 /// How many unsupported nodes a status lists.
 pub const MAX_UNSUPPORTED: usize = 64;
@@ -189,17 +190,6 @@ pub struct ModelSource {
     pub url: Option<String>,
 }
 
-/// How many bits the integers have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-pub enum Profile {
-    /// 8 bits: cheapest, for models that were trained for it.
-    P8,
-    /// 12 bits.
-    P12,
-    /// 16 bits: closest to the float model.
-    P16,
-}
-
 /// How floats become integers, and how near to the float model the answers must be.
 #[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -335,21 +325,12 @@ pub struct ModelSlice {
     pub nodes: String,
     /// SHA-256 of the verifying key.
     pub vk_digest: Digest,
-    /// The circuit has `2^k` rows; only with Halo2Kzg.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub k: Option<u32>,
-    /// How many of the rows are used; only with Halo2Kzg.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rows: Option<u64>,
-    /// SHA-256 of the proving key; only with Halo2Kzg.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub proving_key_digest: Option<Digest>,
-    /// The proving key's size; only with Halo2Kzg.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub proving_key_bytes: Option<u64>,
-    /// How many values are committed to; only with SumcheckWhir.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cells: Option<u64>,
+    /// Its files. None where prover and verifier derive their keys from the integer graph.
+    #[serde(default, skip_serializing_if = "SliceFiles::is_empty")]
+    pub files: SliceFiles,
+    /// How large it is, in the proof system's own measures.
+    #[serde(default, skip_serializing_if = "Measures::is_empty")]
+    pub measures: Measures,
     /// Memory that proving is expected to take.
     pub predicted_memory_bytes: u64,
     /// Time that proving is expected to take on one core.

@@ -180,6 +180,32 @@ fn what_another_version_kept_of_a_model_still_names_the_files_that_it_was_made_f
         format!(r#"{{"onnx":{model},"calibration":{data},"outcome":{{"later":{{}}}}}}"#),
         Some(calibration),
     );
+    // Reports before files and measures had their names.
+    let slice = format!(
+        r#"{{"nodes":["a"],"vk":"{onnx}","cells":7,"predictedMicros":1,"predictedMemoryBytes":1,"predictedProofBytes":1}}"#
+    );
+    let key = format!(r#""k":9,"rows":1,"verifyingKey":{model},"provingKey":{model},"srs":{model}"#);
+    for slice in [
+        slice.clone(),
+        slice.replace(r#""cells":7"#, &format!(r#""halo2":{{{key}}}"#)),
+    ] {
+        let accuracy = r#"{"profile":"P8","samples":1,"synthetic":false,"maxErrorMillionths":1,"meanErrorMillionths":1,
+            "top1AgreementMillionths":1,"outputScale":[1.0],"budgetMillionths":1,"withinBudget":true}"#;
+        let report = format!(
+            r#"{{"model":"{onnx}","manifest":{model},"graph":{model},"slices":[{slice}],"accuracy":{accuracy}}}"#
+        );
+        old(
+            format!(r#"{{"onnx":{model},"calibration":{data},"outcome":{{"compiled":{report}}}}}"#),
+            Some(calibration),
+        );
+        // It is the slice that is not read, nothing else.
+        let now = report.replace(&slice, "");
+        let outcome = format!(r#"{{"onnx":{model},"outcome":{{"compiled":{now}}}}}"#);
+        assert!(
+            matches!(Kept::read(outcome.as_bytes()), Kept::Record(_)),
+            "{outcome}"
+        );
+    }
     for garbage in ["", "7", "{}", r#"["sha256:short"]"#] {
         let nothing = Kept::Old {
             onnx: None,

@@ -58,7 +58,7 @@ pub(super) async fn follow(
         let Some(status) = &request.status else { continue };
         let ready = find_condition(&status.conditions, "Ready");
         let line = format!(
-            "{:?}  {}",
+            "{}  {}",
             status.phase,
             ready
                 .map(|c| format!("{}: {}", c.reason, c.message))

@@ -47,7 +47,7 @@ pub async fn receipt(options: &ReceiptOptions) -> Result<Digest, ClientError> {
             .map(|c| format!(" ({}: {})", c.reason, c.message))
             .unwrap_or_default();
         let message = format!(
-            "InferenceRequest {name} is {:?} and has no receipt{why}",
+            "InferenceRequest {name} is {} and has no receipt{why}",
             status.phase
         );
         return Err(ClientError::Other(message));

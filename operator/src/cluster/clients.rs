@@ -19,6 +19,7 @@ use serde::Deserialize;
 use zkinfer_crds::Digest;
 use zkinfer_crds::compile_report::CompileOutcome;
 use zkinfer_crds::k8s::{GROUP, InferenceRequest};
+use zkinfer_crds::slice_files::FileRole;
 
 use super::auth::{Access, Clients};
 use super::{Context, uploads};
@@ -216,8 +217,9 @@ async fn file(
         let known = models.get(&uid).and_then(|m| m.outcome.as_ref());
         match known.map(|known| &known.outcome) {
             Some(CompileOutcome::Compiled(report)) => {
-                let keys = report.slices.iter().filter_map(|s| s.halo2.as_ref());
-                let keys = keys.map(|h| h.verifying_key.digest);
+                let keys = report.slices.iter();
+                let keys = keys.filter_map(|s| s.files.get(FileRole::VerifyingKey));
+                let keys = keys.map(|key| key.digest);
                 [report.manifest.digest, report.graph.digest]
                     .into_iter()
                     .chain(keys)

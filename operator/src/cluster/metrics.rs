@@ -196,7 +196,7 @@ impl Metrics {
     /// A status was written.
     pub fn request(&self, old: &InferenceRequestStatus, new: &InferenceRequestStatus) {
         if new.phase.is_over() && !old.phase.is_over() {
-            let phase = format!("{:?}", new.phase);
+            let phase = new.phase.to_string();
             self.requests.get_or_create(&Phase { phase }).inc();
         }
     }

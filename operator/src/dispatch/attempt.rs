@@ -67,9 +67,9 @@ impl AttemptEnd {
             Self::Invalid(why) | Self::Operator(why) => why.clone(),
             Self::TooLarge => "the body was larger than any proof and was cut off".to_owned(),
             Self::LeaseExpired => "no proof came while the lease lasted".to_owned(),
-            Self::HandedBack(reason, message) => format!("handed back ({reason:?}): {message}"),
+            Self::HandedBack(reason, message) => format!("handed back ({reason}): {message}"),
             Self::HandedBackLate(reason, message) => {
-                format!("handed back ({reason:?}) after a quarter of the lease: {message}")
+                format!("handed back ({reason}) after a quarter of the lease: {message}")
             }
             Self::Cancelled => "the request was over before the proof came".to_owned(),
             Self::ConsentWithdrawn => "the pool may not see this model and its inputs any more".to_owned(),

@@ -196,8 +196,7 @@ impl Dispatcher {
             graph: run.model.report.graph.clone(),
             inputs,
             inputs_bytes: None,
-            proving_key: compiled.halo2.as_ref().map(|h| h.proving_key.clone()),
-            srs: compiled.halo2.as_ref().map(|h| h.srs.clone()),
+            files: compiled.files.for_provers(),
         };
         self.allow(claimed.request, &auth.pool, &run, claimed.slice);
         let record = ClaimRecord {
@@ -235,8 +234,8 @@ impl Dispatcher {
     /// Lets a pool read what a slice is proved from.
     pub(super) fn allow(&self, uid: RequestUid, pool: &PoolId, run: &Run, slice: SliceIndex) {
         let report = &run.model.report;
-        let halo2 = run.model.slice(slice).and_then(|s| s.halo2.as_ref());
-        let of_slice = halo2.map(|h| [&h.proving_key, &h.srs]);
+        let compiled = run.model.slice(slice).map(|s| s.files.iter());
+        let of_slice = compiled.into_iter().flatten().filter(|f| f.role.is_for_provers());
         let blobs = [Some(&report.manifest), Some(&report.graph), run.inputs(slice)];
         lock(&self.granted)
             .entry(uid)
@@ -247,8 +246,8 @@ impl Dispatcher {
                 blobs
                     .into_iter()
                     .flatten()
-                    .chain(of_slice.into_iter().flatten())
-                    .map(|b| b.digest),
+                    .map(|b| b.digest)
+                    .chain(of_slice.map(|f| f.digest)),
             );
     }
 }

@@ -59,7 +59,7 @@ pub(super) async fn get_blob(State(gateway): State<Gateway>, headers: HeaderMap,
     let token = token(&gateway, &headers)?;
     let digest = digest(named)?;
     let task = &token.task;
-    let named = [Some(&task.model), task.calibration.as_ref(), task.srs.as_ref()];
+    let named = [Some(&task.model), task.calibration.as_ref(), task.setup.as_ref()];
     if !named.into_iter().flatten().any(|b| b.digest == digest) {
         return Err(not_found());
     }
@@ -108,7 +108,7 @@ pub(super) async fn report(State(gateway): State<Gateway>, headers: HeaderMap, b
     let artifacts = gateway.dispatcher.artifacts();
     if let CompileOutcome::Compiled(report) = &outcome {
         for blob in report.blobs() {
-            if !artifacts.has_blob(blob).await.map_err(|e| Reject::store(&e))? {
+            if !artifacts.has_blob(&blob).await.map_err(|e| Reject::store(&e))? {
                 let message = format!("{} was not handed in", blob.digest);
                 return Err(unprocessable("BlobMissing", message));
             }

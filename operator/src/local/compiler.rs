@@ -65,7 +65,7 @@ impl Compiler {
             flags.push("--no-top1".to_owned());
         }
         if let Some(profile) = spec.quantization.profile {
-            flags.extend(["--profile".to_owned(), format!("{profile:?}").to_lowercase()]);
+            flags.extend(["--profile".to_owned(), profile.to_string()]);
         }
         if let Some(memory) = &spec.slicing.memory_per_worker {
             flags.extend(["--memory-mib".to_owned(), (memory.bytes() >> 20).to_string()]);
@@ -191,7 +191,7 @@ impl Compiler {
             return None;
         };
         for blob in report.blobs() {
-            if !artifacts.has_blob(blob).await.ok()? {
+            if !artifacts.has_blob(&blob).await.ok()? {
                 return None;
             }
         }
@@ -207,7 +207,7 @@ async fn store(dir: &Path, report: &CompileReport, artifacts: &Artifacts) -> Res
             .await
             .map_err(|e| format!("{}: {e}", path.display()))?;
         let stored = artifacts.put_blob(bytes).await.map_err(|e| e.to_string())?;
-        if stored != *blob {
+        if stored != blob {
             return Err(format!("the compiler's file {} is damaged", path.display()));
         }
     }

@@ -312,7 +312,7 @@ impl World {
             let plan = request::plan(&observed, &now());
             // That it is being proved is said when its slices are in the queue: the input may be refused before.
             if plan.status.phase != status.phase && plan.status.phase != RequestPhase::Proving {
-                self.progress.say(format_args!("{key}  {:?}", plan.status.phase));
+                self.progress.say(format_args!("{key}  {}", plan.status.phase));
             }
             if let Some(why) =
                 waits_for_floats(&plan.status).filter(|w| Some(w) != waits_for_floats(&status).as_ref())

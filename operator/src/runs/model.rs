@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use zkinfer_crds::compile_report::{CompileReport, CompiledSlice};
+use zkinfer_crds::slice_files::FileRole;
 use zkinfer_crds::{Digest, ProofSystem, SliceIndex};
-use zkml::backend::needs_srs;
+use zkml::backend::{file_roles, needs_srs};
 use zkml::canonical::CanonicalError;
 use zkml::graph::IntGraph;
 use zkml::graph::validate::GraphError;
@@ -98,7 +99,7 @@ impl CompiledModel {
             return Err(LoadError::OtherSrs { expected, given });
         }
         for blob in report.blobs() {
-            if !artifacts.has_blob(blob).await? {
+            if !artifacts.has_blob(&blob).await? {
                 return Err(ArtifactError::NotFound(blob.digest).into());
             }
         }
@@ -118,8 +119,9 @@ impl CompiledModel {
     ) -> Result<Self, LoadError> {
         let manifest = manifest(artifacts, &report, expected).await?;
         let mut vks = BTreeMap::new();
-        for slice in report.slices.iter().filter(|s| s.halo2.is_some()) {
-            vks.insert(slice.vk, artifacts.get_blob(&slice.vk, MAX_KEY_BYTES).await?);
+        let keys = report.slices.iter();
+        for key in keys.filter_map(|s| s.files.get(FileRole::VerifyingKey)) {
+            vks.insert(key.digest, artifacts.get_blob(&key.digest, MAX_KEY_BYTES).await?);
         }
         let bytes = artifacts.get_blob(&manifest.graph, MAX_GRAPH_BYTES).await?;
         // Seconds for a large graph.
@@ -186,8 +188,17 @@ async fn manifest(
     if of_slices.into_iter().any(|(m, r)| m.vk != r.vk) {
         return Err(LoadError::Report("a verifying key"));
     }
-    if report.slices.iter().any(|s| s.halo2.is_some() != needs_srs(got)) {
-        return Err(LoadError::Report("whether keys are files"));
+    let roles = file_roles(got).iter().copied();
+    let has_all = |s: &CompiledSlice| s.files.iter().map(|file| file.role).eq(roles.clone());
+    if !report.slices.iter().all(has_all) {
+        return Err(LoadError::Report("the list of a slice's files"));
+    }
+    let is_vk = |s: &CompiledSlice| {
+        let file = s.files.get(FileRole::VerifyingKey);
+        file.is_none_or(|file| file.digest == s.vk)
+    };
+    if !report.slices.iter().all(is_vk) {
+        return Err(LoadError::Report("the file of a verifying key"));
     }
     Ok(manifest)
 }

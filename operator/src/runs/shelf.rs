@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use zkinfer_crds::Digest;
 use zkinfer_crds::compile_report::CompileReport;
+use zkinfer_crds::slice_files::FileRole;
 
 use super::model::{CompiledModel, LoadError};
 
@@ -46,8 +47,9 @@ impl ModelMemory {
 /// relations, or as a file; and keys that are files, several times.
 #[must_use]
 pub fn loaded_bytes(report: &CompileReport) -> u64 {
-    let keys = report.slices.iter().filter_map(|s| s.halo2.as_ref());
-    let keys: u64 = keys.map(|h| h.verifying_key.size).sum();
+    let keys = report.slices.iter();
+    let keys = keys.filter_map(|s| s.files.get(FileRole::VerifyingKey));
+    let keys = keys.fold(0, |sum: u64, key| sum.saturating_add(key.size));
     OVERHEAD
         .saturating_add(report.graph.size.saturating_mul(2))
         .saturating_add(report.manifest.size.saturating_mul(8))

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use zkinfer_crds::ProofSystem;
-use zkinfer_crds::compile_report::{CompileOutcome, CompileReport, CompiledSlice, Halo2Files};
+use zkinfer_crds::compile_report::{CompileOutcome, CompileReport, CompiledSlice};
+use zkinfer_crds::slice_files::{FileRole, SliceFile, SliceFiles};
 use zkinfer_crds::wire::BlobRef;
-use zkml::backend::{Setup, Size, needs_srs};
+use zkml::backend::{Setup, needs_srs};
 use zkml::setup::SrsSource;
 use zkml_compile::compile::{CompileError, Compiled, Plan, compile};
 
@@ -109,29 +110,20 @@ fn store(
         .collect::<Result<Vec<_>, UsageError>>()?;
     let mut slices = Vec::new();
     for (s, keys) in plan.slices.iter().zip(&compiled.keys) {
-        let halo2 = match (&keys.files, s.cost.size) {
-            (Some(files), Size::Halo2Kzg { k, rows, .. }) => {
-                let of_size = points.iter().find(|(of, _)| *of == k);
-                let (_, srs) = of_size.ok_or_else(|| UsageError::new(format!("no SRS of k = {k}")))?;
-                Some(Halo2Files {
-                    k,
-                    rows,
-                    verifying_key: blob(&files.vk)?,
-                    proving_key: blob(&files.pk)?,
-                    srs: srs.clone(),
-                })
+        let mut files = Vec::new();
+        if let Some(keys) = &keys.files {
+            for (role, bytes) in keys.by_role() {
+                files.push(SliceFile::new(role, &blob(bytes)?));
             }
-            _ => None,
-        };
-        let cells = match s.cost.size {
-            Size::SumcheckWhir { cells } => Some(cells),
-            Size::Halo2Kzg { .. } => None,
-        };
+            let of_size = points.iter().find(|(k, _)| *k == keys.k);
+            let (_, points) = of_size.ok_or_else(|| UsageError::new(format!("no SRS of k = {}", keys.k)))?;
+            files.push(SliceFile::new(FileRole::Setup, points));
+        }
         slices.push(CompiledSlice {
             nodes: model::node_names(plan, s),
             vk: keys.vk,
-            halo2,
-            cells,
+            files: SliceFiles::new(files).map_err(UsageError::new)?,
+            measures: s.cost.measures,
             predicted_micros: s.cost.cpu_us,
             predicted_memory_bytes: s.cost.memory_bytes,
             predicted_proof_bytes: s.cost.proof_bytes,

@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use serde_json::json;
 use zkinfer_crds::ProofSystem;
-use zkml::backend::Size;
 use zkml::graph::Op;
 use zkml_compile::compile::{CompileError, Plan};
 use zkml_compile::progress::Listener;
@@ -143,11 +142,10 @@ fn slices_text(out: &mut String, system: ProofSystem, slices: &[SlicePlan]) {
         "slice", "nodes", "size", "limb", "CPU ms", "memory", "proof"
     );
     for (i, s) in slices.iter().enumerate() {
-        let (size, key) = match s.cost.size {
-            Size::Halo2Kzg { k, rows, pk_bytes } => {
-                (format!("{rows} rows, k = {k}"), format!("{} KiB", pk_bytes >> 10))
-            }
-            Size::SumcheckWhir { cells } => (format!("{cells} cells"), "none".to_owned()),
+        let size = s.cost.measures.to_string();
+        let key = match s.cost.key_bytes {
+            0 => "none".to_owned(),
+            bytes => format!("{} KiB", bytes >> 10),
         };
         let _ = writeln!(
             out,
@@ -192,19 +190,10 @@ fn json(plan: &Plan, cuts: &[Cut]) -> serde_json::Value {
 }
 
 fn slice_json(plan: &Plan, s: &SlicePlan) -> serde_json::Value {
-    let mut slice = json!({
+    json!({
         "nodes": model::node_names(plan, s), "limbBits": s.parameters.limb_bits(),
         "predictedMicros": s.cost.cpu_us, "predictedMemoryBytes": s.cost.memory_bytes,
-        "predictedProofBytes": s.cost.proof_bytes,
-    });
-    let size = match s.cost.size {
-        Size::Halo2Kzg { k, rows, pk_bytes } => {
-            json!({ "k": k, "rows": rows, "predictedProvingKeyBytes": pk_bytes })
-        }
-        Size::SumcheckWhir { cells } => json!({ "cells": cells }),
-    };
-    if let (Some(slice), Some(size)) = (slice.as_object_mut(), size.as_object()) {
-        slice.extend(size.clone());
-    }
-    slice
+        "predictedProofBytes": s.cost.proof_bytes, "predictedProvingKeyBytes": s.cost.key_bytes,
+        "measures": s.cost.measures,
+    })
 }

@@ -28,7 +28,7 @@ pub(super) fn load(
         None => None,
     };
     let options = CompileOptions {
-        profile: args.profile.map(Into::into),
+        profile: args.profile,
         error_budget_millionths: args.error_budget,
         output_scale: (!args.output_scale.is_empty()).then(|| args.output_scale.clone()),
         compare_top1: !args.no_top1,
@@ -108,7 +108,7 @@ pub(super) fn accuracy(plan: &Plan) -> Accuracy {
     let millionths = |v: f64| (v * 1e6).ceil().clamp(0.0, 1e15) as u64;
     let a = &plan.accuracy;
     Accuracy {
-        profile: format!("{:?}", plan.quantisation.profile),
+        profile: plan.quantisation.profile,
         samples: a.samples as u32,
         synthetic: plan.synthetic,
         max_error_millionths: millionths(a.max_error),

@@ -42,7 +42,7 @@ fn words(Progress { stage, done, of }: Progress) -> String {
     match stage {
         Stage::Answering => format!("calibrating: the float model has answered {done} of {of} samples"),
         Stage::Observing => format!("calibrating: ranges seen on {done} of {of} samples"),
-        Stage::Measuring(profile) => format!("calibrating: {profile:?} measured on {done} of {of} samples"),
+        Stage::Measuring(profile) => format!("calibrating: {profile} measured on {done} of {of} samples"),
         Stage::Cutting(system) => {
             let percent = (100 * done).checked_div(of).unwrap_or(100);
             format!("cutting it for {system}: {percent} % of the possible slices seen")

@@ -102,15 +102,11 @@ fn prove(
         let started = Instant::now();
         let slice = SliceIndex(index as u32);
         let named = |e: &dyn std::fmt::Display| UsageError::new(format!("slice {slice}: {e}"));
-        let read = match &compiled.halo2 {
-            Some(halo2) => Some((
-                files::read_blob(&args.dir, &halo2.proving_key.digest)?,
-                files::read_blob(&args.dir, &halo2.srs.digest)?,
-            )),
-            None => None,
-        };
-        let files = read.as_ref().map(|(pk, srs)| ProvingFiles { pk, srs });
-        let prover = SliceProver::new(manifest, graph, slice, files).map_err(|e| named(&e))?;
+        let mut of_slice = ProvingFiles::default();
+        for file in compiled.files.for_provers().iter() {
+            of_slice.insert(file.role, files::read_blob(&args.dir, &file.digest)?);
+        }
+        let prover = SliceProver::new(manifest, graph, slice, &of_slice).map_err(|e| named(&e))?;
         let claim = ClaimId::new(random());
         let statement = builder.statement(slice, claim, identity);
         let inputs: Vec<Vec<i64>> = entry

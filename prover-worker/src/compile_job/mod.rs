@@ -18,7 +18,7 @@ use zkml::backend::needs_srs;
 use zkml::setup::{Srs, SrsSource};
 
 use self::client::Client;
-use crate::args::{CompileJobArgs, ModelArgs, ProfileArg};
+use crate::args::{CompileJobArgs, ModelArgs};
 use crate::by_hand::compile::compile_to;
 use crate::exit::{Exit, UsageError};
 use crate::files;
@@ -73,7 +73,7 @@ async fn compile_for(client: &Client, scratch: &Path) -> Result<(), JobError> {
             }
         }))
     };
-    let srs = match &task.srs {
+    let srs = match &task.setup {
         _ if !needs_srs(task.proof_system) => None,
         None => Some(SrsSource::Development),
         Some(blob) => {
@@ -103,7 +103,7 @@ async fn compile_for(client: &Client, scratch: &Path) -> Result<(), JobError> {
     if let CompileOutcome::Compiled(report) = &outcome {
         for blob in report.blobs() {
             client
-                .put_blob(blob, &files::blob_path(&scratch.join("out"), &blob.digest))
+                .put_blob(&blob, &files::blob_path(&scratch.join("out"), &blob.digest))
                 .await?;
         }
     }
@@ -151,17 +151,10 @@ async fn model(
             Some(path)
         }
     };
-    let profile = match task.profile.as_deref() {
-        None => None,
-        Some("p8") => Some(ProfileArg::P8),
-        Some("p12") => Some(ProfileArg::P12),
-        Some("p16") => Some(ProfileArg::P16),
-        Some(other) => return Err(UsageError::new(format!("there is no profile `{other}`")).into()),
-    };
     Ok(Ok(ModelArgs {
         model,
         calibration,
-        profile,
+        profile: task.profile,
         error_budget: task.error_budget_millionths,
         output_scale: task.output_scale.clone(),
         no_top1: !task.compare_top1,

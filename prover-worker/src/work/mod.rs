@@ -106,10 +106,7 @@ impl Worker {
             client,
             request: ClaimRequest {
                 worker: name,
-                parameters: vec![
-                    ParameterId::SumcheckWhirGoldilocksV1,
-                    ParameterId::Halo2KzgBn254V1,
-                ],
+                parameters: ParameterId::ALL.to_vec(),
                 memory_bytes: memory_mib << 20,
                 request,
                 wait_seconds: MAX_WAIT_SECONDS.min(20),

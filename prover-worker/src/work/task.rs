@@ -82,25 +82,17 @@ impl Prover {
         }
         let manifest = self.blob(client, &grant.manifest, true).await?;
         let graph = self.blob(client, &grant.graph, true).await?;
-        let files = match (&grant.proving_key, &grant.srs) {
-            (Some(pk), Some(srs)) => Some((
-                self.blob(client, pk, true).await?,
-                self.blob(client, srs, true).await?,
-            )),
-            (None, None) => None,
-            _ => {
-                let half = "the grant names only one of proving key and SRS";
-                return Err(TaskError::Unsupported(half.to_owned()));
-            }
-        };
+        let mut files = ProvingFiles::default();
+        for file in grant.files.iter() {
+            files.insert(file.role, self.blob(client, &file.blob(), true).await?);
+        }
         let slice = grant.slice;
         let read = move || {
             let unsupported = |e: &dyn std::fmt::Display| TaskError::Unsupported(e.to_string());
             let manifest = Manifest::from_bytes(&manifest).map_err(|e| unsupported(&e))?;
             let graph = IntGraph::from_bytes(&graph, MAX_GRAPH_BYTES).map_err(|e| unsupported(&e))?;
             graph.validate().map_err(|e| unsupported(&e))?;
-            let files = files.as_ref().map(|(pk, srs)| ProvingFiles { pk, srs });
-            SliceProver::new(&manifest, &graph, slice, files).map_err(|e| unsupported(&e))
+            SliceProver::new(&manifest, &graph, slice, &files).map_err(|e| unsupported(&e))
         };
         let prover = Arc::new(
             tokio::task::spawn_blocking(read)

@@ -193,18 +193,15 @@ impl Rogue {
     }
 
     async fn prove(&self, grant: &ClaimGrant) -> Fallible<Vec<u8>> {
-        let files = match (&grant.proving_key, &grant.srs) {
-            (Some(pk), Some(srs)) => Some((self.blob(pk).await?, self.blob(srs).await?)),
-            _ => None,
-        };
+        let mut files = ProvingFiles::default();
+        for file in grant.files.iter() {
+            files.insert(file.role, self.blob(&file.blob()).await?);
+        }
         let manifest = Manifest::from_bytes(&self.blob(&grant.manifest).await?)?;
         let graph = IntGraph::from_bytes(&self.blob(&grant.graph).await?, 1 << 28)?;
         let inputs: Vec<Integers> = canonical::from_bytes(&self.blob(&grant.inputs).await?, 1 << 28)?;
         let inputs: Vec<Vec<i64>> = inputs.into_iter().map(|i| i.0).collect();
-        let prover = {
-            let files = files.as_ref().map(|(pk, srs)| ProvingFiles { pk, srs });
-            SliceProver::new(&manifest, &graph, grant.slice, files)?
-        };
+        let prover = SliceProver::new(&manifest, &graph, grant.slice, &files)?;
         Ok(prover.prove(&grant.statement, &inputs, rand::rngs::OsRng)?.0)
     }
 

@@ -10,6 +10,7 @@ use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
 use zkinfer_crds::ProofSystem;
 use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model, RequestPhase, find_condition, is_true};
+use zkinfer_crds::slice_files::Measure;
 use zkinfer_tests::cluster::{can_run, wait_for};
 use zkinfer_tests::files::until_no_files;
 use zkinfer_tests::local::{model_file, program, run};
@@ -110,7 +111,7 @@ async fn a_model_without_a_trusted_setup_is_proved_and_its_receipt_verified_with
         status
             .slices
             .iter()
-            .all(|s| s.cells.is_some() && s.proving_key_digest.is_none())
+            .all(|s| s.measures.get(Measure::Cells).is_some() && s.files.is_empty())
     );
 
     let told = a_stranger_verifies(world, "transparent", &[]);

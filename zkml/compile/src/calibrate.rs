@@ -14,7 +14,8 @@ use zkml::graph::evaluate::EvaluateError;
 use zkml::graph::scale::power_of_two;
 use zkml::graph::tensor_file::dequantise;
 use zkml::graph::{
-    Activation, IntGraph, IntRange, IntTensor, LinearMap, Profile, QuantisationPlan, TensorId, TensorScale,
+    Activation, IntGraph, IntRange, IntTensor, LinearMap, Profile, ProfileLimits, QuantisationPlan, TensorId,
+    TensorScale,
 };
 
 use crate::float::{FloatError, FloatGraph, FloatNode, FloatOp};
@@ -140,7 +141,7 @@ pub fn calibrate(
     };
     let profiles = match &options.profile {
         Some(profile) => std::slice::from_ref(profile),
-        None => &[Profile::P8, Profile::P12, Profile::P16],
+        None => Profile::ALL,
     };
     let one = |profile: Profile| {
         let plan = plan(graph, &observed, profile);
@@ -325,8 +326,8 @@ fn exponent_of_rows(reach: f64, bits: u8) -> i16 {
 /// One scale per tensor from its magnitude, one shift per linear node from its coefficients. One bit of headroom:
 /// the error of a value just beyond the calibrated range is far greater than what the bit costs.
 fn plan(graph: &FloatGraph, magnitudes: &[f64], profile: Profile) -> QuantisationPlan {
-    let limits = profile.limits();
-    let bits = profile.activation_bits();
+    let limits = ProfileLimits::of(profile);
+    let bits = limits.activation_bits;
     let scale = |magnitude: f64| {
         // A tensor of zeros takes any scale.
         let exponent = if magnitude == 0.0 {
@@ -367,7 +368,7 @@ fn plan(graph: &FloatGraph, magnitudes: &[f64], profile: Profile) -> Quantisatio
                     let input = i32::from(tensors[node.inputs.get(k)?.0 as usize].exponent);
                     // greatest · 2^(output + shift − input) just below 2^(weight bits − 1).
                     (greatest > 0.0)
-                        .then(|| exponent_below(greatest, profile.weight_bits() - 1) - output + input)
+                        .then(|| exponent_below(greatest, i32::from(limits.weight_bits) - 1) - output + input)
                 };
                 let wanted = map
                     .weight()

@@ -4,6 +4,7 @@
 //! integers alone, on any machine.
 
 use rayon::prelude::*;
+use zkinfer_crds::slice_files::FileRole;
 use zkinfer_crds::{Digest, ProofSystem, SliceIndex};
 use zkml::accuracy::DEFAULT_MAX_ERROR_MILLIONTHS;
 use zkml::backend::{self, KeyError, LayoutError, ProvingFiles, Setup, SetupError, SliceKeys, Verifier};
@@ -343,12 +344,14 @@ impl Compiled {
         setup: &Setup,
         slice: SliceIndex,
     ) -> Result<SliceProver, SliceProverError> {
-        let files = self.keys.get(slice.0 as usize).and_then(|k| k.files.as_ref());
-        let points = files.and_then(|f| setup.points(f.k)).map(zkml::setup::Srs::write);
-        let files = files
-            .zip(points.as_ref())
-            .map(|(f, srs)| ProvingFiles { pk: &f.pk, srs });
-        SliceProver::new(&self.manifest, graph, slice, files)
+        let mut files = ProvingFiles::default();
+        if let Some(keys) = self.keys.get(slice.0 as usize).and_then(|k| k.files.as_ref()) {
+            files.insert(FileRole::ProvingKey, &keys.pk);
+            if let Some(points) = setup.points(keys.k) {
+                files.insert(FileRole::Setup, points.write());
+            }
+        }
+        SliceProver::new(&self.manifest, graph, slice, &files)
     }
 
     /// A file that the manifest names, by its digest.

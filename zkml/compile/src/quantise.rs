@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use zkml::graph::scale::power_of_two;
 use zkml::graph::{
-    Activation, GraphError, IntGraph, IntRange, Node, Op, Profile, QuantisationPlan, Requantise, TensorId,
-    TensorInfo, TensorScale,
+    Activation, GraphError, IntGraph, IntRange, Node, Op, Profile, ProfileLimits, QuantisationPlan,
+    Requantise, TensorId, TensorInfo, TensorScale,
 };
 
 use crate::float::{FloatGraph, FloatNode, FloatOp};
@@ -106,7 +106,7 @@ pub fn apply(graph: &FloatGraph, plan: &QuantisationPlan) -> Result<IntGraph, Qu
     };
     length("tensors", graph.tensors.len(), plan.tensors.len())?;
     length("shifts", graph.nodes.len(), plan.shifts.len())?;
-    let limits = plan.profile.limits();
+    let limits = ProfileLimits::of(plan.profile);
     let mut tensors = Vec::with_capacity(graph.tensors.len());
     for (tensor, scale) in graph.tensors.iter().zip(&plan.tensors) {
         let check = |what, got: i64, min: i64, max: i64| within(&tensor.name, what, got, min, max);
@@ -293,7 +293,7 @@ fn quantise_linear(
         },
         |_, &b| Ok(round(node, b, accumulator, zkml::relations::bound::LIMIT)?.0),
     )?;
-    let resolution = profile.limits().resolution;
+    let resolution = ProfileLimits::of(profile).resolution;
     if sums
         .iter()
         .any(|(error, total)| *error > total * power_of_two(-i32::from(resolution)))

@@ -1,6 +1,7 @@
 //! Keys of a slice, for whoever compiles a model.
 
 use zkinfer_crds::Digest;
+use zkinfer_crds::slice_files::FileRole;
 
 use super::{Circuit, LayoutError, Parameters, Setup, SetupError, SumcheckShape};
 use crate::halo2;
@@ -16,6 +17,9 @@ pub enum KeyError {
     /// There is no setup.
     #[error(transparent)]
     Setup(#[from] SetupError),
+    /// A file that the prover needs is not there.
+    #[error("the slice's {0} is not among its files")]
+    NoSuchFile(FileRole),
     /// A halo2 key.
     #[error(transparent)]
     Halo2Kzg(#[from] halo2::KeyError),
@@ -47,6 +51,17 @@ pub struct KeyFiles {
     pub pk: Vec<u8>,
     /// The verifying key.
     pub vk: Vec<u8>,
+}
+
+impl KeyFiles {
+    /// The keys by what they are.
+    #[must_use]
+    pub fn by_role(&self) -> [(FileRole, &[u8]); 2] {
+        [
+            (FileRole::VerifyingKey, &self.vk),
+            (FileRole::ProvingKey, &self.pk),
+        ]
+    }
 }
 
 /// Makes the keys of a slice.

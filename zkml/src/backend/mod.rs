@@ -10,6 +10,7 @@ mod setup;
 mod verifier;
 
 use serde::{Deserialize, Serialize};
+use zkinfer_crds::slice_files::{FileRole, Measure, Measures};
 use zkinfer_crds::{Digest, ParameterId, ProofSystem};
 
 pub use keys::{KeyError, KeyFiles, SliceKeys, keygen};
@@ -79,6 +80,15 @@ pub const fn rests_on(system: ProofSystem) -> &'static str {
 #[must_use]
 pub const fn derives_keys(system: ProofSystem) -> bool {
     !needs_srs(system)
+}
+
+/// Which files a slice has, in the order of [`FileRole::ALL`].
+#[must_use]
+pub const fn file_roles(system: ProofSystem) -> &'static [FileRole] {
+    match system {
+        ProofSystem::Halo2Kzg => &[FileRole::VerifyingKey, FileRole::ProvingKey, FileRole::Setup],
+        ProofSystem::SumcheckWhir => &[],
+    }
 }
 
 /// What a proof system was told to do with one slice.
@@ -214,27 +224,10 @@ pub struct Cost {
     pub memory_bytes: u64,
     /// Bytes of a proof.
     pub proof_bytes: u64,
-    /// How large the slice is, in the proof system's own measure.
-    pub size: Size,
-}
-
-/// How large a slice is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Size {
-    /// Of a circuit of 2^k rows.
-    Halo2Kzg {
-        /// log2 of the circuit's rows.
-        k: u8,
-        /// Rows used.
-        rows: u64,
-        /// Bytes of the proving key.
-        pk_bytes: u64,
-    },
-    /// Of a commitment.
-    SumcheckWhir {
-        /// Values that are committed to, before they are rounded up to a power of two.
-        cells: u64,
-    },
+    /// Bytes of the proving key; 0 where it is derived from the integer graph.
+    pub key_bytes: u64,
+    /// How large the slice is, in the proof system's own measures.
+    pub measures: Measures,
 }
 
 /// Why a slice cannot be proved in a proof system.
@@ -261,11 +254,10 @@ pub fn choose(system: ProofSystem, relations: &SliceRelations) -> Result<(Parame
                 cpu_us: 1000 * u64::from(cost.cpu_ms),
                 memory_bytes: cost.memory_bytes,
                 proof_bytes: u64::from(cost.proof_bytes),
-                size: Size::Halo2Kzg {
-                    k: p.k,
-                    rows: cost.rows as u64,
-                    pk_bytes: cost.pk_bytes,
-                },
+                key_bytes: cost.pk_bytes,
+                measures: Measures::default()
+                    .with(Measure::K, u64::from(p.k))
+                    .with(Measure::Rows, cost.rows as u64),
             };
             Ok((Parameters::Halo2Kzg(p), cost))
         }
@@ -276,7 +268,9 @@ pub fn choose(system: ProofSystem, relations: &SliceRelations) -> Result<(Parame
                 cpu_us: cost.cpu_us,
                 memory_bytes: cost.memory_bytes,
                 proof_bytes: cost.proof_bytes,
-                size: Size::SumcheckWhir { cells: cost.cells },
+                key_bytes: 0,
+                // Before they are rounded up to a power of two.
+                measures: Measures::default().with(Measure::Cells, cost.cells),
             };
             Ok((Parameters::SumcheckWhir(p), cost))
         }

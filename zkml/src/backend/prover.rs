@@ -1,7 +1,11 @@
 //! Proves one slice's relations.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use rand::{CryptoRng, RngCore};
 use zkinfer_crds::Digest;
+use zkinfer_crds::slice_files::FileRole;
 
 use super::{KeyError, Parameters, SetupError, Verifier};
 use crate::halo2;
@@ -20,14 +24,21 @@ pub enum ProveError {
     SumcheckWhir(#[from] sumcheck::ProveError),
 }
 
-/// Files that a prover is given beside the integer graph. Their bytes must have been compared with trusted digests: points
-/// in them are not checked again.
-#[derive(Debug, Clone, Copy)]
-pub struct ProvingFiles<'a> {
-    /// The proving key.
-    pub pk: &'a [u8],
-    /// The SRS.
-    pub srs: &'a [u8],
+/// Files that a prover is given beside the integer graph, by what they are. Their bytes must have been compared with trusted
+/// digests: points in them are not checked again. Those that the proof system does not take are passed over.
+#[derive(Debug, Clone, Default)]
+pub struct ProvingFiles<'a>(BTreeMap<FileRole, Cow<'a, [u8]>>);
+
+impl<'a> ProvingFiles<'a> {
+    /// Adds a file; one of the same role before is forgotten.
+    pub fn insert(&mut self, role: FileRole, bytes: impl Into<Cow<'a, [u8]>>) {
+        self.0.insert(role, bytes.into());
+    }
+
+    fn get(&self, role: FileRole) -> Result<&[u8], KeyError> {
+        let bytes = self.0.get(&role).ok_or(KeyError::NoSuchFile(role))?;
+        Ok(bytes)
+    }
 }
 
 /// Everything that proving a slice again and again needs.
@@ -55,13 +66,12 @@ impl Prover {
     pub fn new(
         relations: SliceRelations,
         parameters: Parameters,
-        files: Option<ProvingFiles<'_>>,
+        files: &ProvingFiles<'_>,
     ) -> Result<Self, KeyError> {
         match parameters {
             Parameters::Halo2Kzg(p) => {
-                let files = files.ok_or(SetupError::Missing)?;
-                let pk = halo2::ProvingKey::from_bytes(files.pk, &relations, p)?;
-                let srs = Srs::read_unchecked(files.srs).map_err(SetupError::from)?;
+                let pk = halo2::ProvingKey::from_bytes(files.get(FileRole::ProvingKey)?, &relations, p)?;
+                let srs = Srs::read_unchecked(files.get(FileRole::Setup)?).map_err(SetupError::from)?;
                 Ok(Self::Halo2Kzg(Box::new(Halo2Prover { relations, pk, srs })))
             }
             Parameters::SumcheckWhir(p) => Ok(Self::SumcheckWhir(sumcheck::Key::owning(relations, p)?)),

@@ -22,7 +22,8 @@ pub use ir::{
     Activation, IntGraph, IntRange, IntTensor, LinearMap, Node, Op, Requantise, TensorId, TensorInfo, Windows,
 };
 pub use named::Inputs;
-pub use scale::{Profile, ProfileLimits, QuantisationPlan, TensorScale};
+pub use scale::{ProfileLimits, QuantisationPlan, TensorScale};
 pub use table::{Table, TableError};
 pub use tensor_file::{FloatInput, InputError, dequantise, quantise_input, relative_error};
 pub use validate::GraphError;
+pub use zkinfer_crds::Profile;

@@ -1,17 +1,7 @@
 //! The integers that turn a float graph into the integer graph. All of it stands in the manifest.
 
 use serde::{Deserialize, Serialize};
-
-/// How much precision is spent where.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Profile {
-    /// 8-bit activations: the cheapest proofs.
-    P8,
-    /// 12-bit activations.
-    P12,
-    /// 16-bit activations: the smallest error.
-    P16,
-}
+use zkinfer_crds::Profile;
 
 /// What a profile lets a plan say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,44 +20,30 @@ pub struct ProfileLimits {
     /// coefficients for it, added up, must not exceed `2^-resolution` of the coefficients, added up (both absolute).
     /// A plan with exponents so low that weights round to zero is refused by this rule, whatever the weights are.
     pub resolution: u8,
+    /// Width that the greatest coefficient of a linear map is given, sign included.
+    pub weight_bits: u8,
+    /// Width of activations, headroom included, that calibration gives them.
+    pub activation_bits: u8,
 }
 
-impl Profile {
+impl ProfileLimits {
     /// What a plan of this profile may say.
     #[must_use]
-    pub const fn limits(self) -> ProfileLimits {
-        let resolution = match self {
-            Self::P8 => 5,
-            Self::P12 => 6,
-            Self::P16 => 7,
+    pub const fn of(profile: Profile) -> Self {
+        let (resolution, activation_bits) = match profile {
+            Profile::P8 => (5, 8),
+            Profile::P12 => (6, 12),
+            Profile::P16 => (7, 16),
         };
-        ProfileLimits {
+        Self {
             min_exponent: -24,
             max_exponent: 48,
             min_bits: 2,
             max_bits: 24,
             max_shift: 40,
             resolution,
-        }
-    }
-
-    /// Width that the greatest coefficient of a linear map is given, sign included.
-    #[must_use]
-    pub const fn weight_bits(self) -> i32 {
-        match self {
-            Self::P8 => 8,
-            Self::P12 => 12,
-            Self::P16 => 16,
-        }
-    }
-
-    /// Width of activations, headroom included, that calibration gives them.
-    #[must_use]
-    pub const fn activation_bits(self) -> u8 {
-        match self {
-            Self::P8 => 8,
-            Self::P12 => 12,
-            Self::P16 => 16,
+            weight_bits: activation_bits,
+            activation_bits,
         }
     }
 }

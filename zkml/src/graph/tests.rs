@@ -132,6 +132,9 @@ fn a_hostile_list_of_tables_is_refused_while_it_is_read() {
     assert!(refused(&graph).contains("too many tables"));
 }
 
+/// What is done to a graph that is right.
+type Change<'a> = &'a dyn Fn(&mut IntGraph);
+
 #[test]
 fn what_no_graph_with_tables_may_be_is_refused_by_name() {
     assert_eq!(good().validate(), Ok(()));
@@ -140,7 +143,7 @@ fn what_no_graph_with_tables_may_be_is_refused_by_name() {
         change(&mut graph);
         graph.validate().unwrap_err().to_string()
     };
-    let cases: [(&dyn Fn(&mut IntGraph), &str); 15] = [
+    let cases: [(Change<'_>, &str); 15] = [
         (
             &|g| g.nodes[0].op = Op::Table { table: 2 },
             "before an earlier one",

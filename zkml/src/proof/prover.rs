@@ -39,7 +39,7 @@ pub struct SliceProver {
 
 impl SliceProver {
     /// Reads or derives keys. The bytes of `files` must have been compared with trusted digests: their points are not
-    /// checked again. They are needed with Halo2Kzg and without effect otherwise.
+    /// checked again. Which are needed is the proof system's matter; others are without effect.
     ///
     /// # Errors
     /// A slice that does not exist, or files that are not its.
@@ -47,7 +47,7 @@ impl SliceProver {
         manifest: &Manifest,
         graph: &IntGraph,
         slice: SliceIndex,
-        files: Option<ProvingFiles<'_>>,
+        files: &ProvingFiles<'_>,
     ) -> Result<Self, SliceProverError> {
         let entry = manifest
             .slices

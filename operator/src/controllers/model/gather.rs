@@ -376,7 +376,7 @@ struct Crash {
 async fn still_there(ctx: &Context, outcome: &CompileOutcome) -> Result<bool, ArtifactError> {
     if let CompileOutcome::Compiled(report) = outcome {
         for blob in report.blobs() {
-            if !ctx.artifacts.has_blob(blob).await? {
+            if !ctx.artifacts.has_blob(&blob).await? {
                 return Ok(false);
             }
         }
@@ -388,14 +388,14 @@ fn task(ctx: &Context, spec: &ModelSpec, model: BlobRef, calibration: Option<Blo
     CompileTask {
         model,
         calibration,
-        profile: spec.quantization.profile.map(|p| format!("{p:?}").to_lowercase()),
+        profile: spec.quantization.profile,
         error_budget_millionths: spec.quantization.error_budget_millionths,
         output_scale: spec.quantization.output_scale.clone(),
         compare_top1: spec.quantization.compare_top1,
         parallelism: spec.slicing.parallelism,
         memory_mib: spec.slicing.memory_per_worker.as_ref().map(|m| m.bytes() >> 20),
         proof_system: spec.proof_system,
-        srs: ctx.srs_file.clone().filter(|_| needs_srs(spec.proof_system)),
+        setup: ctx.srs_file.clone().filter(|_| needs_srs(spec.proof_system)),
     }
 }
 

@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use zkinfer_crds::compile_report::{CompileFailure, CompileReport, FailureKind};
 use zkinfer_crds::k8s::model::{
-    Accuracy, MAX_UNSUPPORTED, ModelSlice, ModelStatus, Profile, UnsupportedNode, condition, reason,
+    Accuracy, MAX_UNSUPPORTED, ModelSlice, ModelStatus, UnsupportedNode, condition, reason,
 };
 use zkinfer_crds::k8s::{Truth, find_condition, set_condition};
 use zkinfer_crds::{ProofSystem, SliceIndex};
@@ -170,11 +170,7 @@ impl<'a> Writer<'a> {
         self.status.slice_count = Some(report.slices.len() as u32);
         self.status.slices = report.slices.iter().enumerate().map(slice).collect();
         self.status.accuracy = Some(Accuracy {
-            profile: match accuracy.profile.as_str() {
-                "P8" => Profile::P8,
-                "P12" => Profile::P12,
-                _ => Profile::P16,
-            },
+            profile: accuracy.profile,
             samples: accuracy.samples,
             synthetic: accuracy.synthetic,
             max_abs_error_millionths: accuracy.max_error_millionths,
@@ -240,16 +236,12 @@ fn slice((index, s): (usize, &zkinfer_crds::compile_report::CompiledSlice)) -> M
         (Some(only), _) => only.clone(),
         _ => String::new(),
     };
-    let halo2 = s.halo2.as_ref();
     ModelSlice {
         index: SliceIndex(index as u32),
         nodes,
         vk_digest: s.vk,
-        k: halo2.map(|h| u32::from(h.k)),
-        rows: halo2.map(|h| h.rows),
-        proving_key_digest: halo2.map(|h| h.proving_key.digest),
-        proving_key_bytes: halo2.map(|h| h.proving_key.size),
-        cells: s.cells,
+        files: s.files.clone(),
+        measures: s.measures,
         predicted_memory_bytes: s.predicted_memory_bytes,
         predicted_millis: s.predicted_micros.div_ceil(1000),
     }

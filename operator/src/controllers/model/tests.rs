@@ -5,7 +5,7 @@ use zkinfer_crds::k8s::find_condition;
 use zkinfer_crds::k8s::model::{ModelSpec, ModelStatus, condition};
 use zkinfer_crds::k8s::{Truth, set_condition};
 use zkinfer_crds::wire::BlobRef;
-use zkinfer_crds::{Digest, ProofSystem};
+use zkinfer_crds::{Digest, Profile, ProofSystem};
 
 use super::plan::*;
 use crate::fleet::{Finding, Mends};
@@ -149,7 +149,7 @@ fn compiled(max_error_millionths: u64, synthetic: bool) -> CompileState {
         graph: blob,
         slices: Vec::new(),
         accuracy: Accuracy {
-            profile: "P16".to_owned(),
+            profile: Profile::P16,
             samples: 64,
             synthetic,
             max_error_millionths,

@@ -54,26 +54,31 @@ async fn a_blob_is_read_only_by_a_pool_that_it_was_granted_to() {
         absent
     );
     let grant = world.grant(ALPHA).await;
-    let key = grant.proving_key.as_ref().unwrap();
-    let points = grant.srs.as_ref().unwrap();
-    for blob in [&grant.manifest, &grant.graph, &grant.inputs, key, points] {
+    let file = |role| grant.files.get(role).unwrap().blob();
+    let (key, points) = (file(FileRole::ProvingKey), file(FileRole::Setup));
+    for blob in [&grant.manifest, &grant.graph, &grant.inputs, &key, &points] {
         assert_eq!(problem(world.blob(&beta, blob.digest).await).await, absent);
         let response = world.blob(&alpha, blob.digest).await;
         assert_eq!(response.status(), 200);
         let bytes = response.bytes().await.unwrap();
         assert_eq!((Digest::of(&bytes), bytes.len() as u64), (blob.digest, blob.size));
     }
-    let mut keys = report
-        .slices
-        .iter()
-        .flat_map(|s| &s.halo2)
-        .map(|h| &h.proving_key);
-    let never = keys.find(|k| *k != key).unwrap().digest;
+    let of_role = |role| report.slices.iter().filter_map(move |s| s.files.get(role));
+    let never = of_role(FileRole::ProvingKey).map(|file| file.digest);
+    let mut never = never.filter(|digest| *digest != key.digest);
     assert_eq!(
-        problem(world.blob(&alpha, never).await).await,
+        problem(world.blob(&alpha, never.next().unwrap()).await).await,
         absent,
         "of a slice that was not granted"
     );
+    assert_eq!(grant.files.get(FileRole::VerifyingKey), None);
+    for verifying in of_role(FileRole::VerifyingKey) {
+        assert_eq!(
+            problem(world.blob(&alpha, verifying.digest).await).await,
+            absent,
+            "what a verifier takes"
+        );
+    }
     let nowhere = Digest::of(b"nowhere");
     assert_eq!(problem(world.blob(&alpha, nowhere).await).await, absent);
     assert_eq!(problem(world.blob(&alpha, "no-digest").await).await, absent);

@@ -18,8 +18,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use zkinfer_crds::k8s::ServedBy;
+use zkinfer_crds::slice_files::FileRole;
 use zkinfer_crds::wire::{ClaimGrant, INLINE_QUERY, MAX_ENVELOPE_BYTES};
 use zkinfer_crds::{Digest, ParameterId, ProofSystem, RequestUid};
+use zkml::backend::file_roles;
 use zkml::envelope::Envelope;
 
 use self::world::*;

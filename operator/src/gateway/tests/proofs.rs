@@ -17,8 +17,11 @@ async fn all_slices_are_verified(system: ProofSystem) {
     let slices = files_of(system).report.slices.len();
     for left in (0..slices).rev() {
         let grant = world.grant(ALPHA).await;
-        let keys = system == ProofSystem::Halo2Kzg;
-        assert_eq!((grant.proving_key.is_some(), grant.srs.is_some()), (keys, keys));
+        let of_prover = file_roles(system)
+            .iter()
+            .copied()
+            .filter(|role| role.is_for_provers());
+        assert!(grant.files.iter().map(|file| file.role).eq(of_prover));
         let proof = world.prove(ALPHA, &grant).await;
         assert!(proof.len() as u64 <= grant.max_bytes);
         assert_eq!(world.submit(&grant, proof.clone()).await.status(), 201);

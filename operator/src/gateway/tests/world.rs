@@ -9,11 +9,12 @@ use rand::rngs::OsRng;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
-use zkinfer_crds::compile_report::{Accuracy, CompileReport, CompiledSlice, Halo2Files};
+use zkinfer_crds::compile_report::{Accuracy, CompileReport, CompiledSlice};
 use zkinfer_crds::k8s::ServedBy;
 use zkinfer_crds::k8s::inference_request::InlineTensor;
+use zkinfer_crds::slice_files::{FileRole, SliceFile, SliceFiles};
 use zkinfer_crds::wire::{BlobRef, ClaimGrant, NEXT_HEADER, Problem, WORKER_TOKEN_HEADER};
-use zkinfer_crds::{ClaimId, Digest, Identity, ProofSystem, RequestUid};
+use zkinfer_crds::{ClaimId, Digest, Identity, Profile, ProofSystem, RequestUid};
 use zkml::backend::{ProvingFiles, SliceKeys, needs_srs};
 use zkml::canonical;
 use zkml::manifest::Manifest;
@@ -74,14 +75,18 @@ fn compiled(proof_system: ProofSystem) -> Files {
     let slice = |(s, keys): (&SlicePlan, &SliceKeys)| CompiledSlice {
         nodes: Vec::new(),
         vk: keys.vk,
-        halo2: keys.files.as_ref().map(|files| Halo2Files {
-            k: files.k,
-            rows: 0,
-            verifying_key: blob(files.vk.clone()),
-            proving_key: blob(files.pk.clone()),
-            srs: blob(setup.points(files.k).unwrap().write()),
-        }),
-        cells: None,
+        files: SliceFiles::new(match &keys.files {
+            Some(keys) => {
+                let of_keys = keys.by_role().map(|(role, bytes)| (role, bytes.to_vec()));
+                let points = (FileRole::Setup, setup.points(keys.k).unwrap().write());
+                let all = of_keys.into_iter().chain([points]);
+                all.map(|(role, bytes)| SliceFile::new(role, &blob(bytes)))
+                    .collect()
+            }
+            None => Vec::new(),
+        })
+        .unwrap(),
+        measures: s.cost.measures,
         // So little that the least lease holds.
         predicted_micros: 10_000,
         predicted_memory_bytes: s.cost.memory_bytes,
@@ -94,7 +99,7 @@ fn compiled(proof_system: ProofSystem) -> Files {
         graph: blob(compiled.graph),
         slices,
         accuracy: Accuracy {
-            profile: String::new(),
+            profile: Profile::P12,
             samples: 0,
             synthetic: true,
             max_error_millionths: 0,
@@ -276,14 +281,13 @@ impl World {
         let inputs: Vec<canonical::Integers> =
             canonical::from_bytes(&fetch(&grant.inputs).await, 1 << 20).unwrap();
         let inputs: Vec<Vec<i64>> = inputs.into_iter().map(|i| i.0).collect();
-        let files = match (&grant.proving_key, &grant.srs) {
-            (Some(pk), Some(srs)) => Some((fetch(pk).await, fetch(srs).await)),
-            _ => None,
-        };
+        let mut files = ProvingFiles::default();
+        for file in grant.files.iter() {
+            files.insert(file.role, fetch(&file.blob()).await.to_vec());
+        }
         let (slice, statement) = (grant.slice, grant.statement);
         let prove = move || {
-            let files = files.as_ref().map(|(pk, srs)| ProvingFiles { pk, srs });
-            let prover = SliceProver::new(&manifest, &graph, slice, files).unwrap();
+            let prover = SliceProver::new(&manifest, &graph, slice, &files).unwrap();
             prover.prove(&statement, &inputs, OsRng).unwrap().0
         };
         tokio::task::spawn_blocking(prove).await.unwrap()

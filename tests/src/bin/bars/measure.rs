@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{UsageWho, getrusage};
 use rand::rngs::OsRng;
 use serde::{Deserialize, Serialize};
+use zkinfer_crds::slice_files::FileRole;
 use zkinfer_crds::{Digest, ProofSystem};
 use zkinfer_tests::local::model_file;
 use zkml::backend::{self, Prover, ProvingFiles, Setup};
@@ -109,14 +110,14 @@ fn one_slice(
 ) -> Result<(), Box<dyn Error>> {
     let started = cpu()?;
     let keys = backend::keygen(&s.relations, s.parameters, setup)?;
-    let points = keys
-        .files
-        .as_ref()
-        .and_then(|f| setup.points(f.k))
-        .map(|p| p.write());
-    let files = keys.files.as_ref().zip(points.as_ref());
-    let files = files.map(|(f, srs)| ProvingFiles { pk: &f.pk, srs });
-    let prover = Prover::new(s.relations.clone(), s.parameters, files)?;
+    let mut files = ProvingFiles::default();
+    if let Some(keys) = &keys.files {
+        files.insert(FileRole::ProvingKey, &keys.pk);
+        if let Some(points) = setup.points(keys.k) {
+            files.insert(FileRole::Setup, points.write());
+        }
+    }
+    let prover = Prover::new(s.relations.clone(), s.parameters, &files)?;
     let verifier = prover.verifier()?;
     measured.keys_cpu_seconds += (cpu()? - started).as_secs_f64();
     let values = |of: &[zkml::relations::SliceTensor]| -> Vec<&[i64]> {

@@ -2,11 +2,12 @@
 
 use serde_json::{Value, json};
 use zkinfer_crds::compile_report::{
-    Accuracy, CompileFailure, CompileOutcome, CompileReport, CompiledSlice, FailureKind, Halo2Files,
-    MAX_REPORT_BYTES, UnsupportedOp,
+    Accuracy, CompileFailure, CompileOutcome, CompileReport, CompiledSlice, FailureKind, MAX_REPORT_BYTES,
+    UnsupportedOp,
 };
+use zkinfer_crds::slice_files::{FileRole, Measure, Measures, SliceFile, SliceFiles};
 use zkinfer_crds::wire::{BlobRef, ClaimRequest, CompileTask, Refusal, RefuseReason};
-use zkinfer_crds::{ClaimId, Digest, Identity, ParameterId, ProofSystem, RequestUid, SliceIndex};
+use zkinfer_crds::{ClaimId, Digest, Identity, ParameterId, Profile, ProofSystem, RequestUid, SliceIndex};
 use zkinfer_operator::dispatch::{ClaimToken, CompileToken, PoolId, TokenKey};
 
 const KEY: TokenKey = TokenKey::new([9; 32]);
@@ -55,29 +56,30 @@ fn blob(tag: u8) -> BlobRef {
 }
 
 fn compiled() -> CompileOutcome {
-    let slice = |halo2: Option<Halo2Files>| CompiledSlice {
+    let slice = |files: Vec<SliceFile>, measures: Measures| CompiledSlice {
         nodes: vec!["/conv1/Conv".to_owned(), "/relu/Relu".to_owned()],
         vk: Digest::new([4; 32]),
-        cells: halo2.is_none().then_some(70_000),
-        halo2,
+        files: SliceFiles::new(files).unwrap_or_default(),
+        measures,
         predicted_micros: 120_000,
         predicted_memory_bytes: 90 << 20,
         predicted_proof_bytes: 46_000,
     };
-    let halo2 = Halo2Files {
-        k: 14,
-        rows: 12_345,
-        verifying_key: blob(5),
-        proving_key: blob(6),
-        srs: blob(7),
-    };
+    let files = FileRole::ALL.iter().zip(5..);
+    let files = files
+        .map(|(role, tag)| SliceFile::new(*role, &blob(tag)))
+        .collect();
+    let rows = Measures::default()
+        .with(Measure::K, 14)
+        .with(Measure::Rows, 12_345);
+    let cells = Measures::default().with(Measure::Cells, 70_000);
     CompileOutcome::Compiled(CompileReport {
         model: Digest::new([1; 32]),
         manifest: blob(2),
         graph: blob(3),
-        slices: vec![slice(None), slice(Some(halo2))],
+        slices: vec![slice(Vec::new(), cells), slice(files, rows)],
         accuracy: Accuracy {
-            profile: "P12".to_owned(),
+            profile: Profile::P12,
             samples: 64,
             synthetic: true,
             max_error_millionths: 4_680,
@@ -162,14 +164,14 @@ pub(super) fn compile_tokens() -> Vec<Vec<u8>> {
     let task = |output_scale: Vec<f64>| CompileTask {
         model: blob(1),
         calibration: Some(blob(2)),
-        profile: Some("p16".to_owned()),
+        profile: Some(Profile::P16),
         error_budget_millionths: 10_000,
         output_scale,
         compare_top1: false,
         parallelism: 64,
         memory_mib: Some(u64::MAX >> 20),
         proof_system: ProofSystem::Halo2Kzg,
-        srs: Some(blob(3)),
+        setup: Some(blob(3)),
     };
     let one = |model: (String, String), output_scale| CompileToken {
         model,
