@@ -147,7 +147,7 @@ fn every_field_is_read_or_written_and_every_enum_value_told_from_the_others() {
                             format!("self.{own}"),
                         ],
                         // A measure is a word that a proof system's cost names.
-                        _ if path.contains(".measures.") => vec![format!("Measure::{}", word(&own))],
+                        _ if path.contains(".measures.") => vec![format!("Measure::{}", word(own))],
                         _ => vec![format!(".{name}"), format!("{name}: "), format!("{name},")],
                     };
                     let defined = Regex::new(&format!("pub {name}: ")).unwrap();
