@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Cbor, File, Json, NoBody, NoQuery, Object, Reason, Reply, calls};
-use crate::k8s::InferenceRequest;
+use crate::k8s::{InferenceRequest, RequestPhase};
 use crate::wire::BlobRef;
 use crate::words::Digest;
 
@@ -29,6 +29,53 @@ pub struct ReceiptOf {
     pub namespace: String,
 }
 
+/// The most requests in one answer.
+pub const MAX_LISTED: u32 = 500;
+
+const fn max_listed() -> u32 {
+    MAX_LISTED
+}
+
+/// Which part of a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Page {
+    /// the most requests in the answer
+    #[serde(default = "max_listed")]
+    #[schemars(range(min = 1, max = 500))]
+    pub limit: u32,
+    /// the `continue` of the answer before; absent: from the beginning
+    #[serde(default, rename = "continue", skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+/// Requests of a namespace, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestList {
+    /// This part of them.
+    pub requests: Vec<ListedRequest>,
+    /// What asks for the next part; absent: this was the last. Requests that come and go meanwhile move no others.
+    #[serde(default, rename = "continue", skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+/// A request in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ListedRequest {
+    /// Its name.
+    pub name: String,
+    /// Where it is on its way.
+    pub phase: RequestPhase,
+    /// Its Model's name.
+    pub model: String,
+    /// Seconds since it was created.
+    pub age_seconds: u64,
+    /// The digest of its receipt, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Digest>,
+}
+
 calls! {
     /// Create an InferenceRequest
     ///
@@ -45,6 +92,24 @@ calls! {
         replies: &[
             Reply::Answer(201, "the request as it was created"),
             Reply::Problem(400, &[(Reason::InvalidBody, "not an InferenceRequest, or without a namespace")]),
+        ],
+    }
+
+    /// List the InferenceRequests of a namespace
+    ///
+    /// By name. Needs the right to list them.
+    ListRequests {
+        id: "listRequests",
+        call: Get "/v1/requests/{namespace}",
+        bearer: Kubernetes,
+        named: String,
+        query: Page,
+        headers: &[],
+        body: NoBody, "", 0;
+        answer: Json<RequestList>, 1 << 20;
+        replies: &[
+            Reply::Answer(200, "the requests, or a part of them"),
+            Reply::Problem(400, &[(Reason::InvalidQuery, "a limit that is not 1 to 500")]),
         ],
     }
 
