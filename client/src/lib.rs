@@ -134,7 +134,6 @@ impl Gateway {
     }
 
     /// Begins a call.
-    #[must_use]
     pub fn call<C: Call>(&self, named: &C::Named, bearer: &str) -> Calling<C> {
         let method = match C::METHOD {
             Method::Get => reqwest::Method::GET,

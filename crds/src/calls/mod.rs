@@ -215,6 +215,9 @@ fn encoded(value: &str) -> String {
 #[derive(Debug, Clone, Copy, Default, Serialize, JsonSchema)]
 pub struct NoQuery {}
 
+/// The media type of what is carried, absent where there is nothing, and its schema.
+pub type Carried = (Option<&'static str>, fn(&mut SchemaGenerator) -> Option<Schema>);
+
 /// A call as documents and tests see it.
 #[derive(Debug, Clone, Copy)]
 pub struct Described {
@@ -230,10 +233,10 @@ pub struct Described {
     pub about: About,
     /// The type of what stands behind the `?`.
     pub query: fn(&mut SchemaGenerator) -> Schema,
-    /// The media type of the body, absent where there is none, and its schema.
-    pub body: (Option<&'static str>, fn(&mut SchemaGenerator) -> Option<Schema>),
-    /// The same of the answer.
-    pub answer: (Option<&'static str>, fn(&mut SchemaGenerator) -> Option<Schema>),
+    /// What its body carries.
+    pub body: Carried,
+    /// What its answer carries.
+    pub answer: Carried,
 }
 
 impl Described {
