@@ -50,7 +50,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
 }
 
 /// An answer that carries what the call's answers carry.
-pub(super) fn carrying<C, T>(status: StatusCode, what: &T) -> Response
+pub(super) fn carrying<C, T>(_: C, status: StatusCode, what: &T) -> Response
 where
     C: Call<Answer: Carries<T>>,
     T: Serialize,

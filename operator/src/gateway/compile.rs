@@ -54,7 +54,7 @@ fn token(gateway: &Gateway, headers: &HeaderMap) -> Result<CompileToken, Reject>
 
 async fn task(State(gateway): State<Gateway>, headers: HeaderMap) -> Answer {
     let task = token(&gateway, &headers)?.task;
-    Ok(carrying::<Task, CompileTask>(StatusCode::OK, &task))
+    Ok(carrying::<_, CompileTask>(Task, StatusCode::OK, &task))
 }
 
 fn not_found() -> Reject {

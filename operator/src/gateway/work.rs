@@ -66,7 +66,7 @@ async fn claim(
     let auth = worker(&gateway, &headers, from).await?;
     let request = ClaimRequest::read(&gateway.bodies.of::<Claim>(&headers, body).await?)?;
     match gateway.dispatcher.claim(&auth, &request, inline(&uri)).await {
-        ClaimAnswer::Grant(grant) => Ok(carrying::<Claim, ClaimGrant>(StatusCode::OK, &grant)),
+        ClaimAnswer::Grant(grant) => Ok(carrying::<_, ClaimGrant>(Claim, StatusCode::OK, &grant)),
         ClaimAnswer::Nothing => Ok(StatusCode::NO_CONTENT.into_response()),
         ClaimAnswer::Over => Err(Reject::new(Reason::Over, "there is no more work to wait for")),
     }
@@ -167,7 +167,7 @@ async fn proof(
         None => None,
     };
     Ok(match next {
-        Some(grant) => carrying::<Submit, ClaimGrant>(status, &grant),
+        Some(grant) => carrying::<_, ClaimGrant>(Submit, status, &grant),
         None => status.into_response(),
     })
 }

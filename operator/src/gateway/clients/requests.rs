@@ -42,7 +42,7 @@ async fn create(State(front): State<Front>, from: Peer, headers: HeaderMap, body
     request.metadata.owner_references = None;
     request.metadata.finalizers = None;
     match front.directory.make(namespace, request).await {
-        Ok(made) => Ok(carrying::<CreateRequest, _>(StatusCode::CREATED, &made)),
+        Ok(made) => Ok(carrying::<_, _>(CreateRequest, StatusCode::CREATED, &made)),
         Err(NotMade::Refused { status, message }) => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
             Err(Reject::with(status, Reason::Refused, message))
@@ -64,7 +64,11 @@ async fn read(
     front.watches(&namespace)?;
     let found = front.directory.requests(&namespace, Some(&name));
     match found.first() {
-        Some(request) => Ok(carrying::<ReadRequest, InferenceRequest>(StatusCode::OK, request)),
+        Some(request) => Ok(carrying::<_, InferenceRequest>(
+            ReadRequest,
+            StatusCode::OK,
+            request,
+        )),
         None => Err(not_found(format!(
             "there is no InferenceRequest {namespace}/{name}"
         ))),
@@ -91,7 +95,7 @@ async fn list(
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.map_or(0, |d| d.as_secs());
     let part = part(front.directory.requests(&namespace, None), &page, now);
-    Ok(carrying::<ListRequests, _>(StatusCode::OK, &part))
+    Ok(carrying::<_, _>(ListRequests, StatusCode::OK, &part))
 }
 
 /// A part of these requests, at this time. Where it goes on is a name, and not a number: those that come and go meanwhile
