@@ -202,7 +202,7 @@ async fn clients_see_and_make_what_the_api_server_would_let_them() {
         .map(|r| (&*r.name, &*r.model, r.phase, r.receipt))
         .collect();
     assert_eq!(
-        (status, told, listed.after),
+        (status, told, listed.after.clone()),
         (
             200,
             vec![("asked", "wine", RequestPhase::Succeeded, Some(digest))],

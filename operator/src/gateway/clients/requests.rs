@@ -42,7 +42,7 @@ async fn create(State(front): State<Front>, from: Peer, headers: HeaderMap, body
     request.metadata.owner_references = None;
     request.metadata.finalizers = None;
     match front.directory.make(namespace, request).await {
-        Ok(made) => Ok(carrying::<_, _>(CreateRequest, StatusCode::CREATED, &made)),
+        Ok(made) => Ok(carrying(CreateRequest, StatusCode::CREATED, &made)),
         Err(NotMade::Refused { status, message }) => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
             Err(Reject::with(status, Reason::Refused, message))
@@ -95,7 +95,7 @@ async fn list(
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.map_or(0, |d| d.as_secs());
     let part = part(front.directory.requests(&namespace, None), &page, now);
-    Ok(carrying::<_, _>(ListRequests, StatusCode::OK, &part))
+    Ok(carrying(ListRequests, StatusCode::OK, &part))
 }
 
 /// A part of these requests, at this time. Where it goes on is a name, and not a number: those that come and go meanwhile
@@ -169,9 +169,9 @@ mod tests {
             (vec!["bb", "c"], Some("c"))
         );
         let last = part(of(&["a", "d"]), &page(2, Some("c")), 0);
-        assert_eq!((names(&last), last.after), (vec!["d"], None));
+        assert_eq!((names(&last), last.after.clone()), (vec!["d"], None));
         let whole = part(of(&["a", "b"]), &page(2, None), 0);
-        assert_eq!((names(&whole), whole.after), (vec!["a", "b"], None));
+        assert_eq!((names(&whole), whole.after.clone()), (vec!["a", "b"], None));
     }
 
     #[test]

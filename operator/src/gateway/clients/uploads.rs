@@ -76,5 +76,5 @@ async fn upload(
     };
     let granted = front.artifacts.grant_blob(&digest, &namespace).await;
     granted.map_err(|e| Reject::store(&e))?;
-    Ok(carrying::<_, _>(UploadArtifact, StatusCode::CREATED, &blob))
+    Ok(carrying(UploadArtifact, StatusCode::CREATED, &blob))
 }
