@@ -5,6 +5,7 @@
 //! Invariant: a word is valid by construction. Whatever parses has the right length and alphabet, and prints
 //! back to the same text.
 
+pub mod calls;
 pub mod compile_report;
 pub mod float_wire;
 #[cfg(feature = "k8s")]

@@ -1,26 +1,5 @@
-//! The wire contract between gateway and worker, version 1: HTTP with JSON bodies, blobs and proofs as bytes.
-//!
-//! | call | body | answers |
-//! |---|---|---|
-//! | `POST /v1/work/claims` | [`ClaimRequest`] | 200 [`ClaimGrant`]; 204 nothing now, ask again; **410 the request is over** |
-//! | `GET /v1/work/blobs/{digest}` | | 200 bytes; 404 no such blob, or not this pool's to read |
-//! | `PUT /v1/work/claims/{claim}/proof` | a proof envelope | 201 taken, with the next [`ClaimGrant`] where [`NEXT_HEADER`] asks for one and it is there at once; 200 the same bytes again; 409 other bytes than before; 410 expired or over; 413 too large |
-//! | `POST /v1/work/claims/{claim}/refuse` | [`Refusal`] | 204 handed back; 410 expired or over |
-//!
-//! A compiler, which the operator starts itself, has four calls of its own, under its compile token:
-//!
-//! | call | body | answers |
-//! |---|---|---|
-//! | `GET /v1/compile/task` | | 200 [`CompileTask`]; 410 not wanted any more |
-//! | `GET /v1/compile/blobs/{digest}` | | 200 bytes of a blob that the task names |
-//! | `PUT /v1/compile/blobs/{digest}` | bytes | 201 taken; 422 the digest is another |
-//! | `POST /v1/compile/progress` | a line of text | 204 |
-//! | `PUT /v1/compile/report` | a [`CompileOutcome`](crate::compile_report::CompileOutcome) | 201 taken; 422 a blob that it names is missing |
-//!
-//! Claims and blobs are asked for with the worker's token, the last two calls with the claim's token, both as
-//! `Authorization: Bearer`. With [`INLINE_QUERY`] a grant carries its inputs where they are small. Every other answer carries a
-//! [`Problem`]. Nothing here assumes that worker and gateway
-//! share a cluster; time is measured by the gateway's clock.
+//! The bodies of the calls between gateway and worker, version 1, and of a compiler's; [`calls`](crate::calls) says which call
+//! carries which. A worker passes over fields that it does not know; the gateway takes none of them.
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -31,20 +10,12 @@ use crate::words::{
     ClaimId, Digest, Identity, ParameterId, Profile, ProofSystem, RequestUid, SliceIndex, closed_word,
 };
 
-/// Where claims are asked for.
-pub const CLAIMS_PATH: &str = "/v1/work/claims";
-/// What a worker adds to a call that may be answered with a grant, if it reads [`ClaimGrant::inputs_bytes`].
-pub const INLINE_QUERY: &str = "inline=true";
 /// The most bytes of inputs that a grant carries.
 pub const MAX_INLINE_BYTES: u64 = 64 << 10;
 /// The header of a proof whose worker takes another slice: a [`ClaimRequest`]. The answer does not wait for one.
 pub const NEXT_HEADER: &str = "zkinfer-next";
 /// The header beside it with the worker's token, since the proof itself comes with the claim's.
 pub const WORKER_TOKEN_HEADER: &str = "zkinfer-worker-token";
-/// Where blobs are fetched.
-pub const BLOBS_PATH: &str = "/v1/work/blobs";
-/// Where a compiler calls.
-pub const COMPILE_PATH: &str = "/v1/compile";
 /// The largest proof envelope that any verifier reads, in bytes.
 pub const MAX_ENVELOPE_BYTES: u64 = 512 << 10;
 /// The longest that a claim request may wait, in seconds.

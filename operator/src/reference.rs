@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{Mutex, Semaphore};
+use zkinfer_client::Pauses;
 use zkinfer_crds::Digest;
 use zkinfer_crds::float_wire::{
     Answer, CALL_SECONDS, Call, Coarse, FrameError, Input, MAX_MODEL_BYTES, MAX_VALUES_BYTES, read_frame,
@@ -28,7 +29,7 @@ const CALLS: usize = 16;
 /// How often a model is loaded for one answer: others may push it out between load and call.
 const LOADS: usize = 3;
 /// Pauses between two tries: the first, and the longest.
-const AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(15));
+const AGAIN: Pauses = Pauses::new(Duration::from_millis(250), Duration::from_secs(15));
 
 /// Where float answers come from.
 #[derive(Debug, Clone)]
@@ -146,7 +147,7 @@ impl Reference {
         let (this, artifacts) = (self.clone(), artifacts.clone());
         let (question, run): (Arc<Question>, Weak<Run>) = (Arc::new(run.question()), Arc::downgrade(run));
         tokio::spawn(async move {
-            let mut pause = AGAIN.0;
+            let mut failures = 0u32;
             while run.strong_count() > 0 {
                 let answer = this.answer(&question, &artifacts).await;
                 let again = matches!(answer, Err(ReferenceError::Unavailable(_)));
@@ -160,8 +161,8 @@ impl Reference {
                 if !again {
                     return;
                 }
-                tokio::time::sleep(pause.mul_f64(0.5 + rand::random::<f64>())).await;
-                pause = (2 * pause).min(AGAIN.1);
+                failures = failures.saturating_add(1);
+                tokio::time::sleep(AGAIN.after(failures)).await;
             }
         });
     }

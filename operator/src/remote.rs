@@ -103,8 +103,8 @@ struct NoRedirects;
 
 impl HttpConnector for NoRedirects {
     fn connect(&self, _: &ClientOptions) -> Result<HttpClient, StoreError> {
-        let client = reqwest_of_store::Client::builder()
-            .redirect(reqwest_of_store::redirect::Policy::none())
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIME)
             .timeout(TIME)
             .build();

@@ -18,7 +18,7 @@ use crate::artifacts::{ArtifactError, Artifacts};
 use crate::remote::{self, AllowedUrl};
 
 /// Largest model, calibration file and input, in bytes.
-pub const MAX_FILE_BYTES: u64 = 64 << 20;
+pub const MAX_FILE_BYTES: u64 = zkinfer_crds::calls::clients::MAX_UPLOAD_BYTES;
 /// Most values of an input.
 const MAX_VALUES: usize = 1 << 22;
 

@@ -88,6 +88,15 @@ fn the_operator_depends_on_no_reader_of_models() {
 }
 
 #[test]
+fn the_client_of_the_gateway_has_no_engine_in_it() {
+    let client = tree("zkinfer-client");
+    assert!(has(&client, "zkinfer-crds"), "is that its name?");
+    for engine in ["zkml", "halo2-axiom", "p3-whir", "kube"].iter().chain(READERS) {
+        assert!(!has(&client, engine), "the client depends on {engine}");
+    }
+}
+
+#[test]
 fn no_reader_and_no_prover_is_linked_into_the_operator() {
     let fragments: Vec<&str> = PROVERS
         .iter()

@@ -11,10 +11,10 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use zkinfer_crds::calls::{Call as _, work};
 use zkinfer_crds::slice_files::{FileRole, SliceFile, SliceFiles};
 use zkinfer_crds::wire::{
-    BlobRef, CLAIMS_PATH, ClaimGrant, ClaimRequest, EXIT_DRAINED, NEXT_HEADER, Refusal, RefuseReason,
-    WORKER_TOKEN_HEADER,
+    BlobRef, ClaimGrant, ClaimRequest, EXIT_DRAINED, NEXT_HEADER, Refusal, RefuseReason, WORKER_TOKEN_HEADER,
 };
 use zkinfer_crds::{ClaimId, Digest, Identity, ParameterId, ProofSystem, RequestUid, SliceIndex};
 use zkinfer_tests::local::{model_file, program};
@@ -56,7 +56,7 @@ fn call_with_headers(stream: &TcpStream) -> Call {
 }
 
 fn is_claim(path: &str) -> bool {
-    path.split('?').next() == Some(CLAIMS_PATH)
+    path.split('?').next() == Some(work::Claim::PATH)
 }
 
 fn is_proof(path: &str) -> bool {

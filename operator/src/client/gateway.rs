@@ -10,12 +10,14 @@ use k8s_openapi::api::authorization::v1::{
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use kube::api::{Api, ListParams, PostParams};
 use kube::{Client, Config, ResourceExt};
-use reqwest::StatusCode;
 use secrecy::ExposeSecret;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use zkinfer_client::{Answer, CallError, Calling};
+use zkinfer_crds::Digest;
+use zkinfer_crds::calls::Call;
+use zkinfer_crds::calls::clients::{ReadModelFile, ReadReceipt, ReceiptOf, UploadArtifact};
 use zkinfer_crds::k8s::GROUP;
-use zkinfer_crds::wire::Problem;
 
 use super::{ClientError, GatewayAccess};
 
@@ -27,17 +29,14 @@ const PORT: u16 = 8080;
 const CLIENT: &str = "zkinfer-client";
 /// A token for a few calls.
 const TOKEN_SECONDS: i64 = 600;
+/// Time for a file.
+const FILE_TIME: Duration = Duration::from_secs(3600);
 /// How long what nobody reads any more is taken from a caller.
 const LINGER: Duration = Duration::from_secs(5);
-/// Largest file that is fetched.
-const MAX_BYTES: u64 = 1 << 30;
 
 pub(super) struct Gateway {
-    address: String,
+    gateway: zkinfer_client::Gateway,
     token: String,
-    http: reqwest::Client,
-    /// Most bytes of an answer.
-    most: u64,
 }
 
 impl Gateway {
@@ -49,98 +48,75 @@ impl Gateway {
     ) -> Result<Self, ClientError> {
         let token = token(config, client, namespace, access).await?;
         let address = match &access.address {
-            Some(address) => address.trim_end_matches('/').to_owned(),
+            Some(address) => address.clone(),
             None => forward(client, &access.operator_namespace).await?,
         };
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|e| ClientError::Gateway(e.to_string()))?;
-        Ok(Self {
-            address,
-            token,
-            http,
-            most: MAX_BYTES,
-        })
+        let gateway =
+            zkinfer_client::Gateway::new(&address).map_err(|e| ClientError::Gateway(e.to_string()))?;
+        Ok(Self { gateway, token })
     }
 
-    /// Fetches a file.
-    pub(super) async fn get(&self, path: &str) -> Result<Vec<u8>, ClientError> {
-        let call = self.http.get(format!("{}{path}", self.address));
-        self.call(call).await.map_err(ClientError::from)
+    /// Fetches a receipt of a namespace.
+    pub(super) async fn receipt(&self, namespace: &str, digest: &Digest) -> Result<Vec<u8>, ClientError> {
+        let of = ReceiptOf {
+            namespace: namespace.to_owned(),
+        };
+        let call = self.call::<ReadReceipt>(digest).query(&of);
+        Ok(sent(call).await?.bytes().await?)
+    }
+
+    /// Fetches a file of a Model.
+    pub(super) async fn model_file(
+        &self,
+        namespace: &str,
+        model: &str,
+        digest: &Digest,
+    ) -> Result<Vec<u8>, ClientError> {
+        let of = (namespace.to_owned(), model.to_owned(), *digest);
+        Ok(sent(self.call::<ReadModelFile>(&of)).await?.bytes().await?)
     }
 
     /// Hands a file in.
-    pub(super) async fn put(&self, path: &str, bytes: Vec<u8>) -> Result<(), ClientError> {
-        let put = |bytes| self.http.put(format!("{}{path}", self.address)).body(bytes);
-        let broken = match self.call(put(bytes)).await {
+    pub(super) async fn upload(
+        &self,
+        namespace: &str,
+        digest: &Digest,
+        bytes: Vec<u8>,
+    ) -> Result<(), ClientError> {
+        let to = (namespace.to_owned(), *digest);
+        let put = |bytes| sent(self.call::<UploadArtifact>(&to).bytes(bytes));
+        let broken = match put(bytes).await {
             Ok(_) => return Ok(()),
-            Err(broken @ CallError::Broken(_)) => broken,
+            Err(broken @ CallError::NoAnswer(_)) => broken,
             Err(refused) => return Err(refused.into()),
         };
         // A gateway that refuses does so before it has read the file, and closes: its answer may be lost with the
         // connection. It gives the same one to a call that has nothing to send.
-        match self.call(put(Vec::new())).await {
-            Err(refused @ CallError::Refused { status, .. })
-                if status != StatusCode::UNPROCESSABLE_ENTITY =>
-            {
-                Err(refused.into())
-            }
+        match put(Vec::new()).await {
+            Err(refused) if refused.status().is_some_and(|s| s != 422) => Err(refused.into()),
             _ => Err(broken.into()),
         }
     }
 
-    async fn call(&self, call: reqwest::RequestBuilder) -> Result<Vec<u8>, CallError> {
-        let failed = |e: reqwest::Error| CallError::Broken(with_sources(&e));
-        let mut answer = call.bearer_auth(&self.token).send().await.map_err(failed)?;
-        let status = answer.status();
-        let too_large = || CallError::Broken(format!("its answer has more than {} bytes", self.most));
-        if answer.content_length().is_some_and(|n| n > self.most) {
-            return Err(too_large());
-        }
-        // A body may come without saying how long it is.
-        let mut bytes = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(failed)? {
-            if (bytes.len() + chunk.len()) as u64 > self.most {
-                return Err(too_large());
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        if status.is_success() {
-            return Ok(bytes);
-        }
-        let problem = serde_json::from_slice::<Problem>(&bytes);
-        let answer = problem.map_or_else(|_| status.to_string(), |p| format!("{}: {}", p.reason, p.message));
-        Err(CallError::Refused { status, answer })
+    fn call<C: Call>(&self, named: &C::Named) -> Calling<C> {
+        self.gateway.call(named, &self.token)
     }
 }
 
-/// Why a call came to nothing.
-#[derive(Debug, thiserror::Error)]
-enum CallError {
-    /// It was not sent, or not answered.
-    #[error("{0}")]
-    Broken(String),
-    /// The gateway's answer is a no.
-    #[error("{answer}")]
-    Refused { status: StatusCode, answer: String },
+/// Files may be large, and the way to the gateway narrow.
+async fn sent<C: Call>(call: Calling<C>) -> Result<Answer<C>, CallError> {
+    call.time(FILE_TIME).send().await
 }
 
 impl From<CallError> for ClientError {
     fn from(error: CallError) -> Self {
-        Self::Gateway(error.to_string())
+        match error {
+            CallError::Forbidden { said, .. } | CallError::Refused { said, .. } => Self::Gateway(said),
+            e @ (CallError::NoAnswer(_) | CallError::Token(_) | CallError::Unexpected(_)) => {
+                Self::Gateway(e.to_string())
+            }
+        }
     }
-}
-
-/// An error and what is behind it; the first says only that sending failed.
-fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
 
 /// Whether the caller may make what could name an uploaded file, by the API server's word. The token that a certificate's
@@ -303,29 +279,6 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
-    async fn an_answer_that_does_not_say_how_long_it_is_is_read_to_the_limit_only() {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move {
-            while let Ok((mut call, _)) = listener.accept().await {
-                let _ = call.read(&mut [0; 4096]).await;
-                let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
-                let body = "a\r\n0123456789\r\n".repeat(2);
-                let _ = call.write_all(format!("{head}{body}0\r\n\r\n").as_bytes()).await;
-            }
-        });
-        let gateway = |most| Gateway {
-            address: address.clone(),
-            token: "token".to_owned(),
-            http: reqwest::Client::builder().no_proxy().build().unwrap(),
-            most,
-        };
-        assert_eq!(gateway(20).get("/").await.unwrap().len(), 20);
-        let error = gateway(19).get("/").await.unwrap_err().to_string();
-        assert!(error.contains("more than 19 bytes"), "{error}");
-    }
-
     /// Answers each call before it has read the body, and closes.
     async fn hasty(answers: &'static str) -> String {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -345,13 +298,12 @@ mod tests {
                          {\"reason\":\"Forbidden\",\"message\":\"you may not do this\"}";
         let address = hasty(forbidden).await;
         let gateway = Gateway {
-            address,
+            gateway: zkinfer_client::Gateway::new(&address).unwrap(),
             token: "token".to_owned(),
-            http: reqwest::Client::builder().no_proxy().build().unwrap(),
-            most: 1000,
         };
         for _ in 0..20 {
-            let error = gateway.put("/", vec![7; 4 << 20]).await.unwrap_err().to_string();
+            let sent = gateway.upload("here", &Digest::of(b""), vec![7; 4 << 20]).await;
+            let error = sent.unwrap_err().to_string();
             assert_eq!(error, "the gateway: Forbidden: you may not do this");
         }
     }

@@ -53,17 +53,20 @@ pub async fn receipt(options: &ReceiptOptions) -> Result<Digest, ClientError> {
         return Err(ClientError::Other(message));
     };
     let gateway = Gateway::connect(&config, &client, &namespace, &options.access).await?;
-    let path = format!("/v1/receipts/{}?namespace={namespace}", receipt.digest);
-    let bytes = checked(gateway.get(&path).await?, &receipt.digest)?;
+    let bytes = gateway.receipt(&namespace, &receipt.digest).await?;
+    let bytes = checked(bytes, &receipt.digest)?;
     write(out, &bytes)?;
     if let (Some(dir), Some(manifest)) = (&options.files, status.manifest_digest) {
         let model = &request.spec.model_ref.name;
-        let path = |digest: &Digest| format!("/v1/models/{namespace}/{model}/files/{digest}");
-        let bytes = checked(gateway.get(&path(&manifest)).await?, &manifest)?;
+        let file = async |digest: &Digest| {
+            let bytes = gateway.model_file(&namespace, model, digest).await?;
+            checked(bytes, digest)
+        };
+        let bytes = file(&manifest).await?;
         write(&dir.join("manifest.cbor"), &bytes)?;
         let manifest = Manifest::from_bytes(&bytes).map_err(|e| ClientError::Other(e.to_string()))?;
         for digest in manifest.files() {
-            let bytes = checked(gateway.get(&path(&digest)).await?, &digest)?;
+            let bytes = file(&digest).await?;
             write(&dir.join("blobs").join("sha256").join(digest.hex()), &bytes)?;
         }
     }

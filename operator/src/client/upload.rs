@@ -38,8 +38,7 @@ pub async fn upload(options: &UploadOptions) -> Result<Digest, ClientError> {
     may_upload(&client, &namespace).await?;
     let gateway = Gateway::connect(&config, &client, &namespace, &options.access).await?;
     let digest = Digest::of(&bytes);
-    let path = format!("/v1/artifacts/{namespace}/{digest}");
-    gateway.put(&path, bytes).await?;
+    gateway.upload(&namespace, &digest, bytes).await?;
     Ok(digest)
 }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use zkinfer_client::Pauses;
 use zkinfer_crds::k8s::request_status::RecentSlice;
 
 use super::Context;
@@ -18,9 +19,8 @@ use crate::scoring::{self, Entry, Totals};
 
 /// Leases end by time.
 const TICK: Duration = Duration::from_millis(250);
-/// Pause before an entry is written again; it doubles up to [`LONGEST`].
-const AGAIN: Duration = Duration::from_millis(500);
-const LONGEST: Duration = Duration::from_secs(10);
+/// Before an entry is written again.
+const AGAIN: Pauses = Pauses::new(Duration::from_millis(500), Duration::from_secs(10));
 
 /// A pool is looked at this long after a verified proof, which bears on its score: no more often is it written.
 const SCORED: Duration = Duration::from_secs(1);
@@ -56,7 +56,7 @@ pub(super) async fn run(ctx: Arc<Context>) {
 }
 
 async fn ended(ctx: Arc<Context>, scored: Arc<Scored>, attempt: Attempt) {
-    let mut pause = AGAIN;
+    let mut failures = 0u32;
     // An attempt that is not in the ledger would be scored by nobody: it is tried until it is.
     let entry = loop {
         match scoring::record(&ctx.artifacts, &attempt).await {
@@ -64,8 +64,8 @@ async fn ended(ctx: Arc<Context>, scored: Arc<Scored>, attempt: Attempt) {
             Err(error) => {
                 tracing::error!(%error, claim = %attempt.claim, "the ledger entry was not written, trying again");
                 ctx.store.failed();
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST);
+                failures = failures.saturating_add(1);
+                tokio::time::sleep(AGAIN.after(failures)).await;
             }
         }
     };

@@ -23,7 +23,7 @@ use super::reviews::{Remembered, Turns};
 use crate::build::{TOKEN_AUDIENCE, pool_of};
 use crate::controllers::pool::identity_of;
 use crate::dispatch::{PoolId, WorkerAuth};
-use crate::gateway::{AuthUnavailable, Authenticator, Peer};
+use crate::gateway::{Access, AuthUnavailable, Authenticator, Guard, Peer, Right};
 
 /// How long the API server's word counts.
 const FRESH: Duration = Duration::from_secs(60);
@@ -134,15 +134,6 @@ impl Authenticator for TokenReviews {
     }
 }
 
-/// What a client wants to do.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Access {
-    pub(super) verb: &'static str,
-    pub(super) resource: &'static str,
-    pub(super) namespace: String,
-    pub(super) name: Option<String>,
-}
-
 /// Clients' tokens and rights.
 pub(super) struct Clients {
     ctx: Arc<Context>,
@@ -162,7 +153,7 @@ impl Clients {
     }
 
     /// Whose token it is; `None` for nobody's.
-    pub(super) async fn user(&self, bearer: &str, from: Peer) -> Result<Option<UserInfo>, AuthUnavailable> {
+    async fn user(&self, bearer: &str, from: Peer) -> Result<Option<UserInfo>, AuthUnavailable> {
         let hash = hash(bearer);
         if let Some(known) = self.users.get(&hash) {
             return Ok(known);
@@ -184,12 +175,7 @@ impl Clients {
     }
 
     /// Whether the token's user may do this.
-    pub(super) async fn may(
-        &self,
-        bearer: &str,
-        user: UserInfo,
-        access: Access,
-    ) -> Result<bool, AuthUnavailable> {
+    async fn may(&self, bearer: &str, user: UserInfo, access: Access) -> Result<bool, AuthUnavailable> {
         let key = (hash(bearer), access);
         if let Some(known) = self.rights.get(&key) {
             return Ok(known);
@@ -198,6 +184,28 @@ impl Clients {
         self.rights
             .insert(key, allowed, if allowed { ALLOWED } else { UNKNOWN });
         Ok(allowed)
+    }
+}
+
+impl Guard for Clients {
+    fn knows<'a>(&'a self, bearer: &'a str, from: Peer) -> BoxFuture<'a, Result<bool, AuthUnavailable>> {
+        async move { Ok(self.user(bearer, from).await?.is_some()) }.boxed()
+    }
+
+    fn right<'a>(
+        &'a self,
+        bearer: &'a str,
+        from: Peer,
+        access: Access,
+    ) -> BoxFuture<'a, Result<Right, AuthUnavailable>> {
+        async move {
+            let Some(user) = self.user(bearer, from).await? else {
+                return Ok(Right::Unknown);
+            };
+            let allowed = self.may(bearer, user, access).await?;
+            Ok(if allowed { Right::Granted } else { Right::Denied })
+        }
+        .boxed()
     }
 }
 

@@ -14,10 +14,10 @@
 
 mod attempts;
 mod auth;
-mod clients;
 mod compilations;
 mod consents;
 mod context;
+mod directory;
 mod health;
 mod lease;
 mod merge;
@@ -28,7 +28,6 @@ mod settings;
 mod store;
 mod streams;
 mod sweep;
-mod uploads;
 mod write;
 
 use std::collections::BTreeMap;
@@ -49,6 +48,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
+use zkinfer_client::Pauses;
 use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model};
 
 pub use consents::Consents;
@@ -62,6 +62,7 @@ pub use write::{MANAGER, ReconcileError, is_too_large, patch_status, tell};
 use self::auth::TokenReviews;
 use self::compilations::Models;
 use self::context::LOOK;
+use self::directory::Objects;
 use self::lease::Leadership;
 use self::metrics::Metrics;
 use self::reviews::Turns;
@@ -70,7 +71,7 @@ use crate::build::labels;
 use crate::controllers::{model, pool, request};
 use crate::dispatch::{Dispatcher, PoolId};
 use crate::fleet;
-use crate::gateway::{Gateway, serve};
+use crate::gateway::{Clients, Gateway};
 use crate::reference::Reference;
 use crate::runs::Shelf;
 
@@ -85,9 +86,8 @@ const SHUTDOWN_TIME: Duration = Duration::from_secs(5);
 /// The operator's pod has Kubernetes' default `terminationGracePeriodSeconds`.
 const GRACE: Duration = Duration::from_secs(30);
 const _: () = assert!(DRAIN_TIME.as_secs() + SHUTDOWN_TIME.as_secs() < GRACE.as_secs());
-/// Pause before a reconciliation that failed is tried again, on average; it doubles while it fails.
-const RETRY: Duration = Duration::from_secs(2);
-const LONGEST_RETRY: Duration = Duration::from_secs(30);
+/// Before a reconciliation that failed is tried again.
+const RETRY: Pauses = Pauses::new(Duration::from_secs(2), Duration::from_secs(30));
 /// Reconciliations at once. Requests evaluate models.
 const CONCURRENCY: (u16, u16, u16) = (2, 8, 4);
 
@@ -309,7 +309,7 @@ async fn drive<K, F>(
     };
     let again = move |object: Arc<K>, _: &ReconcileError, _: Arc<Context>| {
         let times = failures.times(&ObjectRef::from_obj(&*object).to_string());
-        Requeue::requeue(pause(times).mul_f64(0.5 + rand::random::<f64>()))
+        Requeue::requeue(RETRY.after(times))
     };
     controller
         .graceful_shutdown_on(stopped(stop.clone()))
@@ -341,13 +341,6 @@ impl Failures {
     fn times(&self, name: &str) -> u32 {
         self.all().get(name).copied().unwrap_or(1)
     }
-}
-
-/// Pause after so many failures in a row, on average.
-fn pause(times: u32) -> Duration {
-    RETRY
-        .saturating_mul(2u32.saturating_pow(times.saturating_sub(1)))
-        .min(LONGEST_RETRY)
 }
 
 /// What `work` gives, unless it is still at work so long after it was told to stop.
@@ -394,15 +387,14 @@ async fn answer(ctx: Arc<Context>, listener: TcpListener, stop: Stop) {
         Arc::clone(&ctx.dispatcher),
         Arc::new(TokenReviews::new(Arc::clone(&ctx), Arc::clone(&turns))),
     )
-    .with_compilations(Arc::new(Models(Arc::clone(&ctx))));
-    let router = {
-        let reviews = auth::Clients::new(Arc::clone(&ctx), turns);
-        let clients = clients::router(Arc::clone(&ctx), reviews, gateway.bodies());
-        gateway.router().merge(clients)
-    };
+    .with_compilations(Arc::new(Models(Arc::clone(&ctx))))
+    .with_clients(Clients {
+        guard: Arc::new(auth::Clients::new(Arc::clone(&ctx), turns)),
+        directory: Arc::new(Objects(Arc::clone(&ctx))),
+    });
     ctx.ready.set(Part::Gateway);
     tracing::info!(address = ?listener.local_addr().ok(), "answering");
-    if let Err(error) = serve(listener, router, stopped(stop)).await {
+    if let Err(error) = gateway.serve(listener, stopped(stop)).await {
         tracing::error!(%error, "the gateway stopped");
     }
     fleet.abort();
@@ -422,7 +414,7 @@ mod tests {
         let failures = Failures::default();
         let mut pauses = Vec::new();
         for _ in 0..40 {
-            pauses.push(pause(failures.count("a")).as_secs());
+            pauses.push(RETRY.mean(failures.count("a")).as_secs());
         }
         assert_eq!(pauses[..5], [2, 4, 8, 16, 30]);
         assert!(pauses[5..].iter().all(|p| *p == 30));

@@ -17,13 +17,13 @@ use kube::runtime::{Controller, WatchStreamExt};
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::UnboundedReceiver;
+use zkinfer_client::Pauses;
 
 use super::merge::Merge;
 use super::scope::{Place, Scope};
 
-/// The first and the longest pause before what was refused is asked for again; it doubles.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Before what was refused is asked for again.
+const AGAIN: Pauses = Pauses::new(Duration::from_secs(1), Duration::from_secs(30));
 
 /// What a watch brings.
 pub(crate) type Events<K> = BoxStream<'static, Result<Event<K>, watcher::Error>>;
@@ -109,22 +109,22 @@ where
     K: Resource<DynamicType = ()> + Send + 'static,
     S: Stream<Item = Result<Event<K>, watcher::Error>> + Send + 'static,
 {
-    let nothing: (Option<Events<K>>, Duration) = (None, Duration::ZERO);
-    unfold(nothing, move |(open, pause)| {
+    let nothing: (Option<Events<K>>, u32) = (None, 0);
+    unfold(nothing, move |(open, refused)| {
         let (watch, namespace) = (Arc::clone(&watch), namespace.clone());
         async move {
             let mut events = match open {
                 Some(events) => events,
                 None => {
-                    tokio::time::sleep(pause).await;
+                    tokio::time::sleep(AGAIN.after(refused)).await;
                     watch(Place::In(&namespace)).default_backoff().boxed()
                 }
             };
             let item = events.next().await?;
             let next = match &item {
-                Err(error) if is_forbidden(error) => (None, (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE)),
-                Ok(Event::InitDone) => (Some(events), Duration::ZERO),
-                _ => (Some(events), pause),
+                Err(error) if is_forbidden(error) => (None, refused.saturating_add(1)),
+                Ok(Event::InitDone) => (Some(events), 0),
+                _ => (Some(events), refused),
             };
             Some(((namespace, item), next))
         }

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use zkinfer_client::Pauses;
 use zkinfer_crds::wire::{
     BlobRef, ClaimGrant, ClaimRequest, MAX_INLINE_BYTES, MAX_WAIT_SECONDS, RefuseReason,
 };
@@ -23,6 +24,9 @@ use super::record::ClaimRecord;
 use super::token::ClaimToken;
 use crate::artifacts::ArtifactError;
 use crate::runs::Run;
+
+/// Before a claim that could not be granted is tried again.
+const AGAIN: Pauses = Pauses::new(Duration::from_millis(500), Duration::from_secs(2));
 
 /// Answer to a claim.
 #[derive(Debug)]
@@ -59,6 +63,7 @@ impl Dispatcher {
         let wait = Duration::from_secs(u64::from(request.wait_seconds.min(MAX_WAIT_SECONDS)));
         let worker = worker(request);
         let deadline = tokio::time::Instant::now() + wait;
+        let mut failures = 0u32;
         loop {
             match self.try_claim(auth, &worker, deadline, inline).await {
                 Tried::Answer(answer) => return answer,
@@ -66,7 +71,8 @@ impl Dispatcher {
                 Tried::Failed => {}
             }
             // What failed is not tried again at once.
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            failures = failures.saturating_add(1);
+            tokio::time::sleep(AGAIN.after(failures)).await;
             if tokio::time::Instant::now() >= deadline {
                 return ClaimAnswer::Nothing;
             }

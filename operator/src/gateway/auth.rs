@@ -56,6 +56,6 @@ impl Authenticator for StaticTokens {
 }
 
 /// The bearer token of a call.
-pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
 }

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
+use axum::http::HeaderMap;
 use axum::http::header::CONTENT_LENGTH;
-use axum::http::{HeaderMap, StatusCode};
 use futures::StreamExt;
 use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
+use zkinfer_crds::calls::{Call, Carries, Reason};
 
 use super::problem::Reject;
 
@@ -23,13 +24,13 @@ const BUDGET_KIB: usize = 64 << 10;
 
 /// The room for bodies, shared by all routes.
 #[derive(Clone)]
-pub(crate) struct Bodies {
+pub(super) struct Bodies {
     budget: Arc<Semaphore>,
     time: Duration,
 }
 
 /// A body that was read; it takes its room until it is dropped.
-pub(crate) struct Held {
+pub(super) struct Held {
     bytes: Bytes,
     _room: OwnedSemaphorePermit,
 }
@@ -44,7 +45,7 @@ impl Deref for Held {
 
 /// Why there is no body.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum ReadError {
+pub(super) enum ReadError {
     TooLarge,
     TooSlow,
     BrokenOff,
@@ -53,17 +54,13 @@ pub(crate) enum ReadError {
 
 impl From<ReadError> for Reject {
     fn from(error: ReadError) -> Self {
-        let (status, reason, message) = match error {
-            ReadError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "TooLarge", "the body is too large"),
-            ReadError::TooSlow => (StatusCode::REQUEST_TIMEOUT, "TooSlow", "the body came too slowly"),
-            ReadError::BrokenOff => (StatusCode::BAD_REQUEST, "BrokenOff", "the body broke off"),
-            ReadError::NoRoom => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "Busy",
-                "too many bodies are being read: try again",
-            ),
+        let (reason, message) = match error {
+            ReadError::TooLarge => (Reason::TooLarge, "the body is too large"),
+            ReadError::TooSlow => (Reason::TooSlow, "the body came too slowly"),
+            ReadError::BrokenOff => (Reason::BrokenOff, "the body broke off"),
+            ReadError::NoRoom => (Reason::Busy, "too many bodies are being read: try again"),
         };
-        Self::new(status, reason, message)
+        Self::new(reason, message)
     }
 }
 
@@ -78,12 +75,12 @@ impl Default for Bodies {
 
 impl Bodies {
     /// The same room with another time for a body.
-    pub(crate) fn with_time(self, time: Duration) -> Self {
+    pub(super) fn with_time(self, time: Duration) -> Self {
         Self { time, ..self }
     }
 
     /// Reads a body of at most `max` bytes; nothing past the cap is read.
-    pub(crate) async fn read(&self, headers: &HeaderMap, body: Body, max: usize) -> Result<Held, ReadError> {
+    pub(super) async fn read(&self, headers: &HeaderMap, body: Body, max: usize) -> Result<Held, ReadError> {
         let stated = headers
             .get(CONTENT_LENGTH)
             .and_then(|v| v.to_str().ok())
@@ -118,16 +115,20 @@ impl Bodies {
         Ok(Held { bytes, _room: room })
     }
 
-    /// Reads a JSON body of at most `max` bytes.
-    pub(crate) async fn json<T: DeserializeOwned>(
-        &self,
-        headers: &HeaderMap,
-        body: Body,
-        max: usize,
-    ) -> Result<T, Reject> {
-        let bytes = self.read(headers, body, max).await?;
-        serde_json::from_slice(&bytes)
-            .map_err(|e| Reject::new(StatusCode::BAD_REQUEST, "InvalidBody", e.to_string()))
+    /// Reads the body of a call, up to the call's limit.
+    pub(super) async fn of<C: Call>(&self, headers: &HeaderMap, body: Body) -> Result<Held, ReadError> {
+        let max = usize::try_from(C::MAX_BODY).unwrap_or(usize::MAX);
+        self.read(headers, body, max).await
+    }
+
+    /// Reads the JSON that is the body of a call.
+    pub(super) async fn json<C, T>(&self, headers: &HeaderMap, body: Body) -> Result<T, Reject>
+    where
+        C: Call<Body: Carries<T>>,
+        T: DeserializeOwned,
+    {
+        let bytes = self.of::<C>(headers, body).await?;
+        serde_json::from_slice(&bytes).map_err(|e| Reject::new(Reason::InvalidBody, e.to_string()))
     }
 }
 

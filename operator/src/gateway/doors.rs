@@ -50,7 +50,7 @@ impl<S: Sync> FromRequestParts<S> for Peer {
 ///
 /// # Errors
 /// None: a connection that cannot be accepted is tried again.
-pub(crate) async fn serve(
+pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
     shutdown: impl Future<Output = ()> + Send,

@@ -1,14 +1,16 @@
-//! HTTP for workers and compilers: the contract of `zkinfer_crds::wire`, and nothing else.
+//! Every HTTP call: of workers, compilers and clients. The contract of `zkinfer_crds::calls`, and nothing else.
 //!
-//! Invariants: nobody is answered before they are known, and who only holds a line has none for long; a body is read only up to its cap, and within a time; every
-//! answer that is an error says what is wrong in a stable word and a sentence.
+//! Invariants: nobody is answered before they are known, and who only holds a line has none for long; a body is read only up
+//! to its cap, and within a time; every answer that is an error says what is wrong in a stable word and a sentence.
 
 mod auth;
 mod body;
+mod call;
+mod clients;
 mod compile;
 mod doors;
 mod problem;
-mod routes;
+mod work;
 
 #[cfg(test)]
 mod tests;
@@ -17,20 +19,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::routing::{get, post, put};
 use tokio::net::TcpListener;
 
 pub use auth::{AuthUnavailable, Authenticator, StaticTokens};
+pub use clients::{Access, Clients, Directory, Guard, NotMade, Right};
 pub use compile::Compilations;
-
-pub(crate) use auth::bearer;
-pub(crate) use body::Bodies;
 pub use doors::Peer;
 
-pub(crate) use doors::serve;
-pub(crate) use problem::Reject;
-pub(crate) use routes::blob_of as blob;
-
+use self::body::Bodies;
 use crate::dispatch::Dispatcher;
 
 /// What the handlers share.
@@ -39,6 +35,7 @@ pub struct Gateway {
     dispatcher: Arc<Dispatcher>,
     authenticator: Arc<dyn Authenticator>,
     compilations: Option<Arc<dyn Compilations>>,
+    clients: Option<Clients>,
     bodies: Bodies,
 }
 
@@ -50,6 +47,7 @@ impl Gateway {
             dispatcher,
             authenticator,
             compilations: None,
+            clients: None,
             bodies: Bodies::default(),
         }
     }
@@ -63,6 +61,15 @@ impl Gateway {
         }
     }
 
+    /// Serves clients too.
+    #[must_use]
+    pub fn with_clients(self, clients: Clients) -> Self {
+        Self {
+            clients: Some(clients),
+            ..self
+        }
+    }
+
     /// Another time for the whole of a body.
     #[must_use]
     pub fn with_body_time(mut self, body_time: Duration) -> Self {
@@ -70,28 +77,17 @@ impl Gateway {
         self
     }
 
-    /// The room for bodies, which whoever serves on the same address shares.
-    pub(crate) fn bodies(&self) -> Bodies {
-        self.bodies.clone()
-    }
-
     /// The routes.
     pub fn router(self) -> Router {
-        Router::new()
-            .route("/v1/work/claims", post(routes::claim))
-            .route("/v1/work/blobs/{digest}", get(routes::blob))
-            .route("/v1/work/claims/{claim}/proof", put(routes::proof))
-            .route("/v1/work/claims/{claim}/refuse", post(routes::refuse))
-            .route("/v1/compile/task", get(compile::task))
-            .route(
-                "/v1/compile/blobs/{digest}",
-                get(compile::get_blob).put(compile::put_blob),
-            )
-            .route("/v1/compile/progress", post(compile::progress))
-            .route("/v1/compile/report", put(compile::report))
-            .fallback(routes::unknown)
-            .method_not_allowed_fallback(routes::method)
-            .with_state(self)
+        let clients = self.clients.as_ref().map(|clients| {
+            let artifacts = self.dispatcher.artifacts().clone();
+            clients::router(clients.clone(), artifacts, self.bodies.clone())
+        });
+        work::router(self.clone())
+            .merge(compile::router(self))
+            .merge(clients.unwrap_or_default())
+            .fallback(problem::unknown_path)
+            .method_not_allowed_fallback(problem::unknown_method)
     }
 
     /// Serves until `shutdown` is done.
@@ -103,6 +99,6 @@ impl Gateway {
         listener: TcpListener,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
-        serve(listener, self.router(), shutdown).await
+        doors::serve(listener, self.router(), shutdown).await
     }
 }

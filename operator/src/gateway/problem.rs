@@ -1,21 +1,30 @@
 //! Answers that are errors.
 
 use axum::Json;
+use axum::extract::Request;
 use axum::http::header::CONNECTION;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use zkinfer_crds::calls::Reason;
 use zkinfer_crds::wire::{BodyError, Problem};
 
 /// An error answer: status, stable word, sentence.
 #[derive(Debug)]
-pub(crate) struct Reject {
+pub(super) struct Reject {
     status: StatusCode,
-    reason: &'static str,
+    reason: Reason,
     message: String,
 }
 
 impl Reject {
-    pub(crate) fn new(status: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn new(reason: Reason, message: impl Into<String>) -> Self {
+        // The list has statuses alone, as its test shows.
+        let status = StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self::with(status, reason, message)
+    }
+
+    /// With a status other than the reason's own.
+    pub(super) fn with(status: StatusCode, reason: Reason, message: impl Into<String>) -> Self {
         Self {
             status,
             reason,
@@ -23,49 +32,49 @@ impl Reject {
         }
     }
 
-    pub(crate) fn unknown_token() -> Self {
-        Self::new(
-            StatusCode::UNAUTHORIZED,
-            "UnknownToken",
-            "the bearer token is absent or not known here",
-        )
+    pub(super) fn unknown_token() -> Self {
+        let message = "the bearer token is absent or not known here";
+        Self::new(Reason::UnknownToken, message)
     }
 
-    pub(crate) fn gone() -> Self {
+    pub(super) fn gone() -> Self {
         let message = "the lease has ended, or the request is over: ask for another slice";
-        Self::new(StatusCode::GONE, "ClaimOver", message)
+        Self::new(Reason::ClaimOver, message)
     }
 
-    pub(crate) fn unavailable(error: &dyn std::fmt::Display) -> Self {
+    pub(super) fn unavailable(error: &dyn std::fmt::Display) -> Self {
         tracing::warn!(%error, "authentication");
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "AuthenticationUnavailable",
-            "nobody could be asked whose token this is: try again",
-        )
+        let message = "nobody could be asked whose token this is: try again";
+        Self::new(Reason::AuthenticationUnavailable, message)
     }
 
-    pub(crate) fn store(error: &dyn std::fmt::Display) -> Self {
+    pub(super) fn store(error: &dyn std::fmt::Display) -> Self {
         // What the store says may name its insides; that is for the log.
         tracing::warn!(%error, "artifact store");
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "StoreUnavailable",
-            "the artifact store failed: try again",
-        )
+        Self::new(Reason::StoreUnavailable, "the artifact store failed: try again")
     }
+}
+
+pub(super) async fn unknown_path(request: Request) -> Reject {
+    let message = format!("there is no {}", request.uri().path());
+    Reject::new(Reason::UnknownPath, message)
+}
+
+pub(super) async fn unknown_method(request: Request) -> Reject {
+    let message = format!("{} has no {}", request.uri().path(), request.method());
+    Reject::new(Reason::UnknownMethod, message)
 }
 
 impl From<BodyError> for Reject {
     fn from(error: BodyError) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "InvalidBody", error.to_string())
+        Self::new(Reason::InvalidBody, error.to_string())
     }
 }
 
 impl IntoResponse for Reject {
     fn into_response(self) -> Response {
         let problem = Problem {
-            reason: self.reason.to_owned(),
+            reason: self.reason.as_str().to_owned(),
             message: self.message,
         };
         let mut response = (self.status, Json(problem)).into_response();
@@ -75,5 +84,21 @@ impl IntoResponse for Reject {
             response.headers_mut().insert(CONNECTION, close);
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_the_status_of_an_error() {
+        for reason in Reason::ALL {
+            let status = StatusCode::from_u16(reason.status()).unwrap();
+            assert!(
+                status.is_client_error() || status.is_server_error(),
+                "{reason}: {status}"
+            );
+        }
     }
 }

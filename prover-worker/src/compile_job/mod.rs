@@ -11,6 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use zkinfer_client::CallError;
 use zkinfer_crds::Digest;
 use zkinfer_crds::compile_report::{CompileFailure, CompileOutcome, FailureKind};
 use zkinfer_crds::wire::{BlobRef, CompileTask};
@@ -22,7 +23,6 @@ use crate::args::{CompileJobArgs, ModelArgs};
 use crate::by_hand::compile::compile_to;
 use crate::exit::{Exit, UsageError};
 use crate::files;
-use crate::work::client::CallError;
 
 /// Whoever waits hears of a compiler at least so often.
 const STILL: Duration = Duration::from_secs(5);

@@ -13,7 +13,7 @@
 //! that the worker has not verified.
 
 mod cache;
-pub(crate) mod client;
+mod client;
 mod task;
 
 use std::sync::Arc;
@@ -23,17 +23,18 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+use zkinfer_client::{CallError, Pauses};
 use zkinfer_crds::ParameterId;
 use zkinfer_crds::wire::{ClaimGrant, ClaimRequest, MAX_WAIT_SECONDS, Refusal, RefuseReason};
 
 use self::cache::Cache;
-use self::client::{CallError, Claimed, Client};
+use self::client::{Claimed, Client};
 use self::task::{Prover, TaskError};
 use crate::args::WorkArgs;
 use crate::exit::{Exit, UsageError};
 
-/// Shortest and longest pause after a call that failed.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+/// Between calls that fail.
+const PAUSES: Pauses = Pauses::new(Duration::from_millis(200), Duration::from_secs(10));
 /// How long an answer is waited for while other slices are being proved.
 const BUSY_WAIT_SECONDS: u32 = 2;
 /// How long a worker that was told to stop waits for the answer to a claim that it has made.
@@ -150,7 +151,7 @@ impl Worker {
         let Ok(mut stop) = signal(SignalKind::terminate()) else {
             return Exit::Usage;
         };
-        let (mut last_answer, mut pause) = (Instant::now(), BACKOFF.0);
+        let (mut last_answer, mut failures) = (Instant::now(), 0u32);
         loop {
             let mut call = std::pin::pin!(self.claim());
             let claimed = tokio::select! {
@@ -166,9 +167,9 @@ impl Worker {
             };
             match claimed {
                 Ok(Claimed::Over) => return Exit::Done,
-                Ok(Claimed::Nothing) => (last_answer, pause) = (Instant::now(), BACKOFF.0),
+                Ok(Claimed::Nothing) => (last_answer, failures) = (Instant::now(), 0),
                 Ok(Claimed::Slice(grant)) => {
-                    (last_answer, pause) = (Instant::now(), BACKOFF.0);
+                    (last_answer, failures) = (Instant::now(), 0);
                     let mut next = Some(grant);
                     while let Some(grant) = next {
                         let served = self.serve(&grant, &mut stop).await;
@@ -180,7 +181,7 @@ impl Worker {
                         last_answer = Instant::now();
                     }
                 }
-                Err(CallError::Forbidden(why)) => {
+                Err(CallError::Forbidden { said: why, .. }) => {
                     tracing::error!(%why, "the gateway does not know this worker");
                     return Exit::Bad;
                 }
@@ -189,12 +190,13 @@ impl Worker {
                         tracing::error!(error = %e, "no answer for {} s", self.patience.as_secs());
                         return Exit::Bad;
                     }
-                    tracing::warn!(error = %e, "asking for work failed, trying again in {pause:?}");
+                    failures = failures.saturating_add(1);
+                    let pause = PAUSES.after(failures);
+                    tracing::warn!(error = %e, "asking for work failed, trying again in {} ms", pause.as_millis());
                     tokio::select! {
-                        () = tokio::time::sleep(pause.mul_f64(0.5 + rand::random::<f64>())) => {}
+                        () = tokio::time::sleep(pause) => {}
                         _ = stop.recv() => return Exit::Drained,
                     }
-                    pause = (pause * 2).min(BACKOFF.1);
                 }
             }
         }

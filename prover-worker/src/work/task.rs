@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rand::rngs::OsRng;
+use zkinfer_client::CallError;
 use zkinfer_crds::wire::{BlobRef, ClaimGrant};
 use zkinfer_crds::{Digest, SliceIndex};
 use zkml::backend::ProvingFiles;
@@ -13,7 +14,7 @@ use zkml::manifest::Manifest;
 use zkml::proof::{MAX_GRAPH_BYTES, MAX_INPUTS_BYTES, SliceProver};
 
 use super::cache::Cache;
-use super::client::{CallError, Client};
+use super::client::Client;
 
 /// Provers that stay loaded: their keys are read once, not for every proof.
 const MAX_LOADED: usize = 8;

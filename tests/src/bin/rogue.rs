@@ -9,7 +9,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use reqwest::{Body, Client, StatusCode};
-use zkinfer_crds::wire::{BLOBS_PATH, BlobRef, CLAIMS_PATH, ClaimGrant, ClaimRequest, Refusal, RefuseReason};
+use zkinfer_crds::calls::{Call, work};
+use zkinfer_crds::wire::{BlobRef, ClaimGrant, ClaimRequest, Refusal, RefuseReason};
 use zkinfer_crds::{Digest, ParameterId, RequestUid};
 use zkml::backend::ProvingFiles;
 use zkml::canonical::{self, Integers};
@@ -114,7 +115,7 @@ impl Rogue {
             wait_seconds: 10,
         };
         loop {
-            let url = format!("{}{CLAIMS_PATH}", self.gateway);
+            let url = format!("{}{}", self.gateway, work::Claim::PATH);
             let answer = self
                 .http
                 .post(url)
@@ -132,7 +133,7 @@ impl Rogue {
     }
 
     async fn put(&self, grant: &ClaimGrant, body: Body) -> Fallible<StatusCode> {
-        let url = format!("{}{CLAIMS_PATH}/{}/proof", self.gateway, grant.claim);
+        let url = format!("{}{}", self.gateway, work::Submit::path(&grant.claim));
         Ok(self
             .http
             .put(url)
@@ -144,7 +145,7 @@ impl Rogue {
     }
 
     async fn hand_back(&self, grant: &ClaimGrant) -> Fallible<()> {
-        let url = format!("{}{CLAIMS_PATH}/{}/refuse", self.gateway, grant.claim);
+        let url = format!("{}{}", self.gateway, work::Refuse::path(&grant.claim));
         let refusal = Refusal {
             reason: RefuseReason::Draining,
             message: "no".to_owned(),
@@ -206,7 +207,7 @@ impl Rogue {
     }
 
     async fn blob(&self, blob: &BlobRef) -> Fallible<Vec<u8>> {
-        let url = format!("{}{BLOBS_PATH}/{}", self.gateway, blob.digest);
+        let url = format!("{}{}", self.gateway, work::Fetch::path(&blob.digest));
         Ok(self
             .http
             .get(url)

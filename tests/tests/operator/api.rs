@@ -4,8 +4,9 @@ use std::process::Command;
 
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
+use zkinfer_crds::calls::clients::RequestList;
 use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model, RequestPhase};
-use zkinfer_tests::cluster::can_run;
+use zkinfer_tests::cluster::{can_run, wait_for};
 use zkinfer_tests::local::{model_file, program, run};
 use zkinfer_tests::operator::{Objects, SYSTEM, WINE, model_ready, phase, reason};
 
@@ -193,6 +194,21 @@ async fn clients_see_and_make_what_the_api_server_would_let_them() {
     let (status, bytes) = get(&viewer, &receipt).await;
     assert_eq!((status, zkinfer_crds::Digest::of(&bytes)), (200, digest));
     assert_eq!(get(&stranger, &receipt).await.0, 403, "a digest is no permission");
+    let (status, listed) = get(&viewer, "/v1/requests/clients").await;
+    let listed: RequestList = serde_json::from_slice(&listed).unwrap();
+    let told: Vec<_> = listed
+        .requests
+        .iter()
+        .map(|r| (&*r.name, &*r.model, r.phase, r.receipt))
+        .collect();
+    assert_eq!(
+        (status, told, listed.after.clone()),
+        (
+            200,
+            vec![("asked", "wine", RequestPhase::Succeeded, Some(digest))],
+            None
+        )
+    );
     // Whoever may read one namespace gets no receipts of another by naming it.
     Objects::new(&world.cluster, "elsewhere").await.unwrap();
     let other = token(world, "elsewhere", "viewer", Some("view")).await;
@@ -376,4 +392,63 @@ async fn an_uploaded_file_may_be_named_in_the_namespace_that_it_was_uploaded_to(
             refused.stderr
         );
     }
+}
+
+#[tokio::test]
+async fn the_requests_of_a_namespace_are_listed_page_by_page_for_who_may_list_them() {
+    if !can_run() {
+        return;
+    }
+    let world = World::shared().await;
+    let objects = Objects::new(&world.cluster, "lists").await.unwrap();
+    Objects::new(&world.cluster, "lists-elsewhere").await.unwrap();
+    for name in ["c", "a", "e", "b", "d"] {
+        let request = objects.wine_request(name, "none", &json!({}));
+        world.cluster.apply(&request).await.unwrap();
+    }
+    let viewer = token(world, "lists", "viewer", Some("view")).await;
+    let stranger = token(world, "lists", "stranger", None).await;
+    let other = token(world, "lists-elsewhere", "viewer", Some("view")).await;
+    let http = reqwest::Client::new();
+    let get = async |token: &str, more: &str| {
+        let url = format!("{}/v1/requests/lists{more}", world.operator.gateway);
+        let answer = http.get(url).bearer_auth(token).send().await.unwrap();
+        (answer.status().as_u16(), answer.bytes().await.unwrap())
+    };
+    let list = async |more: &str| {
+        let (status, body) = get(&viewer, more).await;
+        assert_eq!(status, 200);
+        let list: RequestList = serde_json::from_slice(&body).unwrap();
+        let names: String = list.requests.iter().map(|r| &*r.name).collect();
+        (names, list.after)
+    };
+    // The watch may be a little behind.
+    wait_for("five requests", LONG, async || match list("").await {
+        (names, None) if names == "abcde" => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await
+    .unwrap();
+    let mut pages = Vec::new();
+    let mut more = "?limit=2".to_owned();
+    loop {
+        let (names, after) = list(&more).await;
+        pages.push(names);
+        match after {
+            Some(after) => more = format!("?limit=2&continue={after}"),
+            None => break,
+        }
+    }
+    assert_eq!(pages, ["ab", "cd", "e"]);
+    for bad in ["?limit=0", "?limit=501", "?limit=many"] {
+        assert_eq!(get(&viewer, bad).await.0, 400, "{bad}");
+    }
+    assert_eq!(get(&viewer, "?limit=500").await.0, 200);
+    assert_eq!(get("nonsense", "").await.0, 401);
+    assert_eq!(get(&stranger, "").await.0, 403);
+    assert_eq!(
+        get(&other, "").await.0,
+        403,
+        "who may list one namespace may not list another"
+    );
 }

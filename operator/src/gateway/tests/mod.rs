@@ -6,6 +6,7 @@ mod claims;
 mod leaving;
 mod next;
 mod proofs;
+mod served;
 mod world;
 
 use std::time::Instant;
@@ -19,7 +20,7 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use zkinfer_crds::k8s::ServedBy;
 use zkinfer_crds::slice_files::FileRole;
-use zkinfer_crds::wire::{ClaimGrant, INLINE_QUERY, MAX_ENVELOPE_BYTES};
+use zkinfer_crds::wire::{ClaimGrant, MAX_ENVELOPE_BYTES};
 use zkinfer_crds::{Digest, ParameterId, ProofSystem, RequestUid};
 use zkml::backend::file_roles;
 use zkml::envelope::Envelope;

@@ -9,7 +9,7 @@ async fn a_grant_carries_small_inputs_for_who_says_that_it_reads_them_and_for_no
         let call = world.call(Method::POST, path, &worker(ALPHA));
         call.json(&claim_request(0)).send()
     };
-    let with = call(&format!("/v1/work/claims?{INLINE_QUERY}")).await.unwrap();
+    let with = call("/v1/work/claims?inline=true").await.unwrap();
     let with: ClaimGrant = with.json().await.unwrap();
     let fetched = world.blob(&worker(ALPHA), with.inputs.digest).await;
     let fetched = fetched.bytes().await.unwrap();

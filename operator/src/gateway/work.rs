@@ -1,23 +1,23 @@
-//! One function per call.
+//! The workers' calls, one function each.
 
 use std::time::Duration;
 
-use axum::Json;
+use axum::Router;
 use axum::body::Body;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, Query, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode, Uri};
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use tokio::time::timeout;
-use zkinfer_crds::wire::{
-    ClaimGrant, ClaimRequest, INLINE_QUERY, MAX_BODY_BYTES, NEXT_HEADER, Refusal, WORKER_TOKEN_HEADER,
-};
+use zkinfer_crds::calls::work::{Claim, Fetch, Inline, Refuse, Submit};
+use zkinfer_crds::calls::{Call, File, Reason};
+use zkinfer_crds::wire::{ClaimGrant, ClaimRequest, NEXT_HEADER, Refusal, WORKER_TOKEN_HEADER};
 use zkinfer_crds::{ClaimId, Digest};
 
 use super::Gateway;
 use super::auth::bearer;
 use super::body::ReadError;
+use super::call::{Answer, Named, Routes, carrying};
 use super::doors::Peer;
 use super::problem::Reject;
 use crate::artifacts::{ArtifactError, Artifacts};
@@ -25,12 +25,15 @@ use crate::dispatch::{ClaimAnswer, ClaimToken, SubmitAnswer, WorkerAuth};
 
 /// How long the answer to a proof waits to learn whose worker asks for more: a token that is remembered takes none of it.
 const NEXT_TIME: Duration = Duration::from_millis(250);
-/// Largest blob that a worker is given.
-pub(super) const MAX_BLOB_BYTES: u64 = 8 << 30;
 
-pub(super) type Answer = Result<Response, Reject>;
-/// What the path names; an error is for the handler to answer, once it knows who asks.
-pub(super) type Named = Result<Path<String>, PathRejection>;
+pub(super) fn router(gateway: Gateway) -> Router {
+    Routes::new()
+        .call(Claim, claim)
+        .call(Fetch, blob)
+        .call(Submit, proof)
+        .call(Refuse, refuse)
+        .router(gateway)
+}
 
 async fn worker(gateway: &Gateway, headers: &HeaderMap, from: Peer) -> Result<WorkerAuth, Reject> {
     let token = bearer(headers).ok_or_else(Reject::unknown_token)?;
@@ -49,15 +52,11 @@ fn claim_token(gateway: &Gateway, headers: &HeaderMap, path: &Named) -> Result<C
         .map_err(|_| Reject::unknown_token())?;
     match path.as_ref().map(|Path(claim)| claim.parse::<ClaimId>()) {
         Ok(Ok(claim)) if claim == token.claim => Ok(token),
-        _ => Err(Reject::new(
-            StatusCode::UNAUTHORIZED,
-            "OtherClaim",
-            "the token is of another claim",
-        )),
+        _ => Err(Reject::new(Reason::OtherClaim, "the token is of another claim")),
     }
 }
 
-pub(super) async fn claim(
+async fn claim(
     State(gateway): State<Gateway>,
     from: Peer,
     uri: Uri,
@@ -65,58 +64,34 @@ pub(super) async fn claim(
     body: Body,
 ) -> Answer {
     let auth = worker(&gateway, &headers, from).await?;
-    let request = ClaimRequest::read(&gateway.bodies.read(&headers, body, MAX_BODY_BYTES).await?)?;
-    Ok(
-        match gateway.dispatcher.claim(&auth, &request, inline(&uri)).await {
-            ClaimAnswer::Grant(grant) => Json(*grant).into_response(),
-            ClaimAnswer::Nothing => StatusCode::NO_CONTENT.into_response(),
-            ClaimAnswer::Over => {
-                return Err(Reject::new(
-                    StatusCode::GONE,
-                    "Over",
-                    "there is no more work to wait for",
-                ));
-            }
-        },
-    )
+    let request = ClaimRequest::read(&gateway.bodies.of::<Claim>(&headers, body).await?)?;
+    match gateway.dispatcher.claim(&auth, &request, inline(&uri)).await {
+        ClaimAnswer::Grant(grant) => Ok(carrying::<_, ClaimGrant>(Claim, StatusCode::OK, &grant)),
+        ClaimAnswer::Nothing => Ok(StatusCode::NO_CONTENT.into_response()),
+        ClaimAnswer::Over => Err(Reject::new(Reason::Over, "there is no more work to wait for")),
+    }
 }
 
-pub(super) async fn blob(
-    State(gateway): State<Gateway>,
-    from: Peer,
-    headers: HeaderMap,
-    digest: Named,
-) -> Answer {
+async fn blob(State(gateway): State<Gateway>, from: Peer, headers: HeaderMap, digest: Named) -> Answer {
     let auth = worker(&gateway, &headers, from).await?;
     // The same answer for a blob that is absent and one that is not this pool's: a digest is no permission.
-    let not_found = || {
-        Reject::new(
-            StatusCode::NOT_FOUND,
-            "NotFound",
-            "no such blob was granted to this pool",
-        )
-    };
+    let not_found = || Reject::new(Reason::NotFound, "no such blob was granted to this pool");
     let Path(digest) = digest.map_err(|_| not_found())?;
     let digest: Digest = digest.parse().map_err(|_| not_found())?;
     if !gateway.dispatcher.may_read(&auth, &digest) {
         return Err(not_found());
     }
-    send_blob(&gateway, &digest, not_found).await
+    send_blob::<Fetch>(gateway.dispatcher.artifacts(), &digest, not_found).await
 }
 
-/// The worker compares the digest, and a model's keys may be large: they pass through as they come.
-pub(super) async fn send_blob(gateway: &Gateway, digest: &Digest, not_found: impl Fn() -> Reject) -> Answer {
-    blob_of(gateway.dispatcher.artifacts(), digest, MAX_BLOB_BYTES, not_found).await
-}
-
-/// A blob of at most `max` bytes as it comes from the store.
-pub(crate) async fn blob_of(
+/// A blob as it comes from the store, as large as an answer to the call may be: a model's keys may be large, and whoever asks
+/// compares the digest.
+pub(super) async fn send_blob<C: Call<Answer = File>>(
     artifacts: &Artifacts,
     digest: &Digest,
-    max: u64,
     not_found: impl Fn() -> Reject,
 ) -> Answer {
-    match artifacts.stream_blob(digest, max).await {
+    match artifacts.stream_blob(digest, C::MAX_ANSWER).await {
         Ok((size, stream)) => {
             let headers = [
                 (CONTENT_TYPE, "application/octet-stream".to_owned()),
@@ -131,8 +106,7 @@ pub(crate) async fn blob_of(
 
 /// Whether a grant may carry its inputs.
 fn inline(uri: &Uri) -> bool {
-    uri.query()
-        .is_some_and(|q| q.split('&').any(|p| p == INLINE_QUERY))
+    Query::<Inline>::try_from_uri(uri).is_ok_and(|Query(query)| query.inline)
 }
 
 /// What a worker takes next, if it says so with its proof.
@@ -156,7 +130,7 @@ async fn next(
     gateway.dispatcher.claim_now(&auth, wanted, inline).await
 }
 
-pub(super) async fn proof(
+async fn proof(
     State(gateway): State<Gateway>,
     from: Peer,
     uri: Uri,
@@ -172,7 +146,7 @@ pub(super) async fn proof(
         Err(ReadError::TooLarge) => {
             gateway.dispatcher.too_large(&token);
             let message = format!("a proof has at most {max} bytes");
-            return Err(Reject::new(StatusCode::PAYLOAD_TOO_LARGE, "TooLarge", message));
+            return Err(Reject::new(Reason::TooLarge, message));
         }
         Err(e) => return Err(e.into()),
     };
@@ -181,7 +155,7 @@ pub(super) async fn proof(
         Ok(SubmitAnswer::Again) => StatusCode::OK,
         Ok(SubmitAnswer::Conflict) => {
             let message = "another proof was submitted for this claim; it stays";
-            return Err(Reject::new(StatusCode::CONFLICT, "OtherProof", message));
+            return Err(Reject::new(Reason::OtherProof, message));
         }
         Ok(SubmitAnswer::Gone) => return Err(Reject::gone()),
         Err(e) => return Err(Reject::store(&e)),
@@ -193,35 +167,17 @@ pub(super) async fn proof(
         None => None,
     };
     Ok(match next {
-        Some(grant) => (status, Json(*grant)).into_response(),
+        Some(grant) => carrying::<_, ClaimGrant>(Submit, status, &grant),
         None => status.into_response(),
     })
 }
 
-pub(super) async fn refuse(
-    State(gateway): State<Gateway>,
-    headers: HeaderMap,
-    claim: Named,
-    body: Body,
-) -> Answer {
+async fn refuse(State(gateway): State<Gateway>, headers: HeaderMap, claim: Named, body: Body) -> Answer {
     let token = claim_token(&gateway, &headers, &claim)?;
-    let refusal = Refusal::read(&gateway.bodies.read(&headers, body, MAX_BODY_BYTES).await?)?;
+    let refusal = Refusal::read(&gateway.bodies.of::<Refuse>(&headers, body).await?)?;
     if gateway.dispatcher.refuse(&token, refusal) {
         Ok(StatusCode::NO_CONTENT.into_response())
     } else {
         Err(Reject::gone())
     }
-}
-
-pub(super) async fn unknown(request: Request) -> Reject {
-    Reject::new(
-        StatusCode::NOT_FOUND,
-        "UnknownPath",
-        format!("there is no {}", request.uri().path()),
-    )
-}
-
-pub(super) async fn method(request: Request) -> Reject {
-    let message = format!("{} has no {}", request.uri().path(), request.method());
-    Reject::new(StatusCode::METHOD_NOT_ALLOWED, "UnknownMethod", message)
 }

@@ -5,32 +5,38 @@
 
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::IntoResponse;
 use zkinfer_crds::Digest;
+use zkinfer_crds::calls::clients::UploadArtifact;
+use zkinfer_crds::calls::{Call, Reason};
 
-use super::clients::{Answer, Front, MODELS, REQUESTS};
+use super::{Front, MODELS, REQUESTS};
 use crate::artifacts::ArtifactError;
-use crate::gateway::{Peer, Reject};
-use crate::sources::MAX_FILE_BYTES;
+use crate::gateway::call::{Answer, Named, Routes, carrying};
+use crate::gateway::doors::Peer;
+use crate::gateway::problem::Reject;
 
 /// The right to upload and to do nothing else: there are no objects of this name.
 const ARTIFACTS: &str = "artifacts";
 /// Time for the whole of a file.
 const TIME: Duration = Duration::from_secs(600);
 
+pub(super) fn routes(routes: Routes<Front>) -> Routes<Front> {
+    routes.call(UploadArtifact, upload)
+}
+
 /// Stores a file under its digest. The same file again is no error.
-pub(super) async fn upload(
+async fn upload(
     State(front): State<Front>,
     from: Peer,
     headers: HeaderMap,
-    Path((namespace, digest)): Path<(String, String)>,
+    named: Named<(String, String)>,
     body: Body,
 ) -> Answer {
-    let (ctx, caller) = (&front.ctx, (&headers, from));
+    let (namespace, digest) = front.named(&headers, from, named).await?;
+    let caller = (&headers, from);
     if let Err(no) = front
         .allowed(caller, ("create", REQUESTS), &namespace, None)
         .await
@@ -49,34 +55,26 @@ pub(super) async fn upload(
         }
     }
     front.watches(&namespace)?;
-    let invalid = |message: String| Reject::new(StatusCode::BAD_REQUEST, "InvalidDigest", message);
+    let invalid = |message: String| Reject::new(Reason::InvalidDigest, message);
     let digest: Digest = digest.parse().map_err(|e| invalid(format!("{digest}: {e}")))?;
-    let stored = ctx
+    let stored = front
         .artifacts
-        .put_blob_stream(&digest, MAX_FILE_BYTES, body.into_data_stream());
-    let slow = |_| Reject::new(StatusCode::REQUEST_TIMEOUT, "TooSlow", "the file came too slowly");
+        .put_blob_stream(&digest, UploadArtifact::MAX_BODY, body.into_data_stream());
+    let slow = |_| Reject::new(Reason::TooSlow, "the file came too slowly");
     let blob = match tokio::time::timeout(TIME, stored).await.map_err(slow)? {
         Ok(blob) => blob,
         Err(e @ ArtifactError::Damaged { .. }) => {
-            return Err(Reject::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "OtherDigest",
-                e.to_string(),
-            ));
+            return Err(Reject::new(Reason::OtherDigest, e.to_string()));
         }
         Err(e @ ArtifactError::TooLarge { .. }) => {
-            return Err(Reject::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "TooLarge",
-                e.to_string(),
-            ));
+            return Err(Reject::new(Reason::TooLarge, e.to_string()));
         }
         Err(e @ ArtifactError::BrokenOff(_)) => {
-            return Err(Reject::new(StatusCode::BAD_REQUEST, "BrokenOff", e.to_string()));
+            return Err(Reject::new(Reason::BrokenOff, e.to_string()));
         }
         Err(e) => return Err(Reject::store(&e)),
     };
-    let granted = ctx.artifacts.grant_blob(&digest, &namespace).await;
+    let granted = front.artifacts.grant_blob(&digest, &namespace).await;
     granted.map_err(|e| Reject::store(&e))?;
-    Ok((StatusCode::CREATED, Json(blob)).into_response())
+    Ok(carrying(UploadArtifact, StatusCode::CREATED, &blob))
 }

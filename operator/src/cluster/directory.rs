@@ -1,0 +1,76 @@
+//! The objects of a cluster as clients see them. Invariant: what is read is what the watches have; what is made, the API
+//! server makes.
+
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use kube::ResourceExt;
+use kube::api::{Api, PostParams};
+use kube::runtime::reflector::ObjectRef;
+use zkinfer_crds::Digest;
+use zkinfer_crds::compile_report::CompileOutcome;
+use zkinfer_crds::k8s::{InferenceRequest, Model};
+use zkinfer_crds::slice_files::FileRole;
+
+use super::Context;
+use crate::gateway::{Directory, NotMade};
+
+/// See the module.
+pub(super) struct Objects(pub(super) Arc<Context>);
+
+impl Directory for Objects {
+    fn sees(&self, namespace: &str) -> bool {
+        self.0.scope.sees(namespace)
+    }
+
+    fn requests(&self, namespace: &str, name: Option<&str>) -> Vec<Arc<InferenceRequest>> {
+        let store = &self.0.stores.requests;
+        match name {
+            Some(name) => {
+                let one = store.get(&ObjectRef::new(name).within(namespace));
+                one.into_iter().collect()
+            }
+            None => {
+                let all = store.state().into_iter();
+                all.filter(|r| r.metadata.namespace.as_deref() == Some(namespace))
+                    .collect()
+            }
+        }
+    }
+
+    fn make(
+        &self,
+        namespace: String,
+        request: InferenceRequest,
+    ) -> BoxFuture<'_, Result<InferenceRequest, NotMade>> {
+        let api: Api<InferenceRequest> = Api::namespaced(self.0.client.clone(), &namespace);
+        async move {
+            let made = api.create(&PostParams::default(), &request).await;
+            made.map_err(|e| match e {
+                kube::Error::Api(status) => NotMade::Refused {
+                    status: status.code,
+                    message: status.message.clone(),
+                },
+                e => NotMade::Unavailable(e.to_string()),
+            })
+        }
+        .boxed()
+    }
+
+    fn model_files(&self, namespace: &str, name: &str) -> Vec<Digest> {
+        let model = ObjectRef::<Model>::new(name).within(namespace);
+        let model = self.0.stores.models.get(&model);
+        let uid = model.and_then(|m| m.uid()).unwrap_or_default();
+        let models = self.0.models();
+        let known = models.get(&uid).and_then(|m| m.outcome.as_ref());
+        let Some(CompileOutcome::Compiled(report)) = known.map(|known| &known.outcome) else {
+            return Vec::new();
+        };
+        let keys = report.slices.iter();
+        let keys = keys.filter_map(|s| s.files.get(FileRole::VerifyingKey));
+        let keys = keys.map(|key| key.digest);
+        let all = [report.manifest.digest, report.graph.digest];
+        all.into_iter().chain(keys).collect()
+    }
+}
