@@ -67,7 +67,10 @@ fn run(graph: &IntGraph, x: [i64; 4]) -> Result<Vec<i64>, EvaluateError> {
 
 #[test]
 fn a_table_gives_the_row_of_each_index() {
-    assert_eq!(run(&chain(two(), &[0]), [-2, -1, 0, 1]), Ok(vec![1, 0, -1, -2]));
+    assert_eq!(
+        run(&chain(two()[..1].to_vec(), &[0]), [-2, -1, 0, 1]),
+        Ok(vec![1, 0, -1, -2])
+    );
     assert_eq!(run(&good(), [-2, -1, 0, 1]), Ok(vec![0, 1, -2, -1]));
     assert!(matches!(
         run(&good(), [2, 0, 0, 0]),
