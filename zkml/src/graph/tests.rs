@@ -143,7 +143,8 @@ fn what_no_graph_with_tables_may_be_is_refused_by_name() {
         change(&mut graph);
         graph.validate().unwrap_err().to_string()
     };
-    let cases: [(&dyn Fn(&mut IntGraph), &str); 15] = [
+    type Change<'a> = &'a dyn Fn(&mut IntGraph);
+    let cases: [(Change<'_>, &str); 15] = [
         (
             &|g| g.nodes[0].op = Op::Table { table: 2 },
             "before an earlier one",
