@@ -67,7 +67,10 @@ fn run(graph: &IntGraph, x: [i64; 4]) -> Result<Vec<i64>, EvaluateError> {
 
 #[test]
 fn a_table_gives_the_row_of_each_index() {
-    assert_eq!(run(&chain(two(), &[0]), [-2, -1, 0, 1]), Ok(vec![1, 0, -1, -2]));
+    assert_eq!(
+        run(&chain(two()[..1].to_vec(), &[0]), [-2, -1, 0, 1]),
+        Ok(vec![1, 0, -1, -2])
+    );
     assert_eq!(run(&good(), [-2, -1, 0, 1]), Ok(vec![0, 1, -2, -1]));
     assert!(matches!(
         run(&good(), [2, 0, 0, 0]),
@@ -132,9 +135,6 @@ fn a_hostile_list_of_tables_is_refused_while_it_is_read() {
     assert!(refused(&graph).contains("too many tables"));
 }
 
-/// What is done to a graph that is right.
-type Change<'a> = &'a dyn Fn(&mut IntGraph);
-
 #[test]
 fn what_no_graph_with_tables_may_be_is_refused_by_name() {
     assert_eq!(good().validate(), Ok(()));
@@ -143,6 +143,7 @@ fn what_no_graph_with_tables_may_be_is_refused_by_name() {
         change(&mut graph);
         graph.validate().unwrap_err().to_string()
     };
+    type Change<'a> = &'a dyn Fn(&mut IntGraph);
     let cases: [(Change<'_>, &str); 15] = [
         (
             &|g| g.nodes[0].op = Op::Table { table: 2 },
