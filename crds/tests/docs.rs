@@ -169,7 +169,7 @@ fn the_worker_protocol_names_what_a_worker_meets() {
     let document = "docs/worker-protocol.md";
     names_all(
         document,
-        &["operator/src/build/pod.rs"],
+        &["operator/src/specs/pod.rs"],
         r#"\b(?:env\(|name: )"(ZKINFER_[A-Z_]+|RAYON_NUM_THREADS)""#,
         "",
         6,

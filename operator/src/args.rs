@@ -8,7 +8,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
 use zkinfer_crds::ProofSystem;
 use zkinfer_crds::k8s::{Cpu, Memory, ServedBy, is_namespace, parse_served_by};
-use zkinfer_operator::build::{CompileSettings, WorkerSettings};
+use zkinfer_operator::specs::{CompileSettings, WorkerSettings};
 use zkinfer_operator::client::{Cluster, GatewayAccess};
 use zkinfer_operator::cluster::RunOptions;
 use zkinfer_operator::local::Format;

@@ -1,15 +1,15 @@
 //! The zkinfer operator: dispatches slices to miners, verifies their proofs, scores and answers.
 //!
 //! Rooms: `controllers` decide, one per kind; `dispatch` holds the queue; `gateway` speaks HTTP with workers; `runs`
-//! evaluates, states and verifies; `artifacts` stores; `scoring` keeps the ledger; `build` makes the objects of a
-//! cluster and `fleet` decides which Jobs there are; `sources` and `remote` read what objects name, `reference`
+//! evaluates, states and verifies; `artifacts` stores; `scoring` keeps the ledger; `specs` makes the objects of a
+//! cluster and `fleet` decides which Jobs there are; `sources` reads what objects name, `reference`
 //! asks for the float model's answers; `consent` says which pools may see what; `client` has the verbs of those who
 //! ask, `answer` what they are told; `cluster` runs all of it on Kubernetes, `local` on one machine without.
 
 pub mod answer;
 pub mod artifacts;
-pub mod build;
 pub mod client;
+pub mod clock;
 pub mod cluster;
 pub mod consent;
 pub mod controllers;
@@ -19,7 +19,8 @@ pub mod gateway;
 pub mod local;
 pub mod logging;
 pub mod reference;
-pub mod remote;
 pub mod runs;
 pub mod scoring;
+pub mod setup;
 pub mod sources;
+pub mod specs;

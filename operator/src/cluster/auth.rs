@@ -20,7 +20,7 @@ use zkinfer_crds::k8s::{GROUP, MinerPool};
 
 use super::Context;
 use super::reviews::{Remembered, Turns};
-use crate::build::{TOKEN_AUDIENCE, pool_of};
+use crate::specs::{TOKEN_AUDIENCE, pool_of};
 use crate::controllers::pool::identity_of;
 use crate::dispatch::{PoolId, WorkerAuth};
 use crate::gateway::{AuthUnavailable, Authenticator, Peer};
@@ -91,7 +91,7 @@ impl TokenReviews {
         // What does not even claim to be a pool's is nobody's, and who claims in vain takes turns from nobody but those who
         // come from the same address with the same claim.
         let claimed =
-            claimed_pool(bearer).filter(|id| self.ctx.stores.pools.find(|p| *id == id_of(p)).is_some());
+            claimed_pool(bearer).filter(|id| self.ctx.stores.pools.find(|p| *id == PoolId::from(&**p)).is_some());
         let Some(claimed) = claimed else {
             return Ok(None);
         };
@@ -124,7 +124,7 @@ impl Authenticator for TokenReviews {
             let Some(id) = self.pool(bearer, from).await? else {
                 return Ok(None);
             };
-            let found = self.ctx.stores.pools.find(|p| id == id_of(p));
+            let found = self.ctx.stores.pools.find(|p| id == PoolId::from(&**p));
             Ok(found.map(|pool| WorkerAuth {
                 identity: identity_of(&pool),
                 pool: id,
@@ -230,10 +230,6 @@ async fn access_review(ctx: &Context, user: UserInfo, access: &Access) -> Result
     let answer = api.create(&PostParams::default(), &review).await;
     let answer = answer.map_err(|e| AuthUnavailable(e.to_string()))?;
     Ok(answer.status.is_some_and(|s| s.allowed))
-}
-
-fn id_of(pool: &MinerPool) -> PoolId {
-    PoolId::new(&pool.namespace().unwrap_or_default(), &pool.name_any())
 }
 
 /// The pool whose a token says that it is: tokens of ServiceAccounts are JSON Web Tokens (RFC 7519) that name whose they are

@@ -28,16 +28,17 @@ use super::scope::Scope;
 use super::store::StoreHealth;
 use super::write::Events;
 use crate::artifacts::{ArtifactError, Artifacts, CompiledRecord};
-use crate::build::{CompileSettings, WorkerSettings};
-use crate::controllers::model::{SetupPolicy, SourceLook};
+use crate::specs::{CompileSettings, WorkerSettings};
+use crate::controllers::model::SourceLook;
 use crate::controllers::pool::Trouble;
 use crate::controllers::request::{RunState, RunView};
 use crate::dispatch::{Dispatcher, PoolId};
 use crate::fleet::{JobIndex, Refusal};
 use crate::reference::Reference;
-use crate::remote::AllowedUrl;
+use crate::sources::AllowedUrl;
 use crate::runs::{CompiledModel, Run, Shelf, ShelfError};
 use crate::scoring::Totals;
+use crate::setup::SetupPolicy;
 use crate::sources::NamespaceFiles;
 
 /// How often something that nobody tells of is looked at while the operator starts.
@@ -340,9 +341,7 @@ impl Context {
 
     /// A pool has new trouble, or pods that are to be looked at.
     pub fn wake_pool(&self, pool: &PoolId) {
-        if let Some((namespace, name)) = pool.as_str().split_once('/') {
-            self.wake.pool(ObjectRef::new(name).within(namespace));
-        }
+        self.wake.pool(pool.object());
     }
 
     /// Every request that is not over has something new to look at.

@@ -66,7 +66,7 @@ use self::lease::Leadership;
 use self::metrics::Metrics;
 use self::reviews::Turns;
 use self::settings::{Stop, stopped};
-use crate::build::labels;
+use crate::specs::labels;
 use crate::controllers::{model, pool, request};
 use crate::dispatch::{Dispatcher, PoolId};
 use crate::fleet;
@@ -224,7 +224,7 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
         CONCURRENCY.2,
         listed(&ctx, Part::Pools),
         // At once, and not when the pool's turn comes: workers ask all the time.
-        move |pool: &MinerPool| seen.dispatcher.know(&pool_id(pool), pool::facts(pool)),
+        move |pool: &MinerPool| seen.dispatcher.know(&PoolId::from(pool), pool::facts(pool)),
         move |pool: &MinerPool| sweep::pool_gone(&gone, pool),
     )
     .owns_stream(
@@ -259,11 +259,6 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
     tasks.shutdown().await;
     leadership.release().await;
     Ok(())
-}
-
-/// A pool's id.
-fn pool_id(pool: &MinerPool) -> PoolId {
-    PoolId::new(&pool.namespace().unwrap_or_default(), &pool.name_any())
 }
 
 fn listed(ctx: &Arc<Context>, part: Part) -> impl Fn() + Send + 'static {

@@ -56,7 +56,7 @@ pub(super) fn model_gone(ctx: &Arc<Context>, model: &Model) {
 
 /// A pool was deleted: requests that it was to serve go to others.
 pub(super) fn pool_gone(ctx: &Arc<Context>, pool: &MinerPool) {
-    let id = PoolId::new(&pool.namespace().unwrap_or_default(), &pool.name_any());
+    let id = PoolId::from(pool);
     ctx.pools().remove(&id);
     ctx.dispatcher.forget(&id);
     ctx.wake_requests(|_| true);

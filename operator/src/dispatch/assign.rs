@@ -14,8 +14,8 @@ use std::time::Duration;
 use zkinfer_crds::{ClaimId, Identity, RequestUid, SliceIndex};
 
 use super::PoolId;
-use super::queue::{Queue, Worker};
-use super::request::{Lease, RequestEntry, SliceEntry, max_bytes};
+use super::queue::Queue;
+use super::request::{Lease, RequestEntry, SliceEntry, Worker, max_bytes};
 use super::standing::Held;
 
 /// A lease is this many times the predicted time, within limits: a slow but honest miner is not punished.

@@ -18,7 +18,7 @@ use super::PoolId;
 use super::assign::{Claimed, ClaimedSlice, Ticket};
 use super::attempt::AttemptEnd;
 use super::dispatcher::{Dispatcher, WorkerAuth, lock, unix_millis};
-use super::queue::Worker;
+use super::request::Worker;
 use super::record::ClaimRecord;
 use super::token::ClaimToken;
 use crate::artifacts::ArtifactError;

@@ -17,19 +17,6 @@ use super::standing::{Held, PoolFacts, Standings};
 use super::{PoolId, SliceCounts};
 use crate::consent::Consent;
 
-/// What a worker can do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Worker {
-    /// Its name, for people.
-    pub name: String,
-    /// What it can prove with.
-    pub parameters: Vec<ParameterId>,
-    /// Memory that a slice may use.
-    pub memory_bytes: u64,
-    /// Only slices of this request.
-    pub request: Option<RequestUid>,
-}
-
 /// A claim that was granted before the operator was started.
 #[derive(Debug)]
 pub(super) struct RestoredClaim {

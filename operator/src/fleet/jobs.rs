@@ -8,7 +8,7 @@ use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt;
 use zkinfer_crds::RequestUid;
 
-use crate::build::labels;
+use crate::specs::labels;
 use crate::dispatch::PoolId;
 
 /// What a Job is for.

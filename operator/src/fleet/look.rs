@@ -13,10 +13,10 @@ use super::evidence::{PodView, Seen, together};
 use super::jobs::{JobView, Purpose};
 use super::refusal::without_name;
 use super::symptoms::{Evidence, Kind};
-use crate::build::labels;
+use crate::specs::labels;
 use crate::cluster::Context;
 use crate::dispatch::PoolId;
-use crate::local::now;
+use crate::clock::now;
 
 /// A Job has its pods before that.
 const PODS: i64 = 4;

@@ -18,7 +18,7 @@ use zkinfer_crds::k8s::{InferenceRequest, MinerPool, is_true};
 use super::jobs::{JobState, JobView, Purpose};
 use super::plan::{Fate, Observed, PoolView, Start, plan};
 use super::refusal::Refusal;
-use crate::build::{JobFor, labels, worker_job};
+use crate::specs::{JobFor, labels, worker_job};
 use crate::cluster::{Context, Part, follow, named};
 use crate::dispatch::PoolId;
 
@@ -56,7 +56,7 @@ async fn pass(ctx: &Context) {
         .pools
         .state()
         .into_iter()
-        .map(|p| (pool_id(&p), p))
+        .map(|p| (PoolId::from(&*p), p))
         .collect();
     let jobs = ctx.jobs.all();
     let views = pools
@@ -93,11 +93,6 @@ fn forget_gone(ctx: &Context, gone: impl Iterator<Item = RequestUid>) {
     }
 }
 
-/// The pool's id.
-fn pool_id(pool: &MinerPool) -> PoolId {
-    PoolId::new(&pool.namespace().unwrap_or_default(), &pool.name_any())
-}
-
 fn view(ctx: &Context, id: &PoolId, pool: &MinerPool) -> PoolView {
     let status = pool.status.as_ref();
     let ready = status.is_some_and(|s| is_true(&s.conditions, "Ready")) || try_again(ctx, id);
@@ -122,7 +117,7 @@ fn try_again(ctx: &Context, id: &PoolId) -> bool {
 
 /// What the API server says of a pool's Job, if it says something new.
 fn note(ctx: &Context, pool: &MinerPool, refused: Option<String>) {
-    let id = pool_id(pool);
+    let id = PoolId::from(pool);
     {
         let mut pools = ctx.pools();
         let record = pools.entry(id.clone()).or_default();

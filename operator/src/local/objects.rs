@@ -19,7 +19,7 @@ use zkinfer_crds::{Digest, RequestUid};
 use crate::artifacts::ArtifactError;
 use crate::consent::{Consent, Listing, Lists, decide};
 use crate::dispatch::PoolId;
-use crate::remote::AllowedUrl;
+use crate::sources::AllowedUrl;
 use crate::sources::NamespaceFiles;
 
 /// The namespace of objects that name none.
@@ -280,8 +280,3 @@ fn random_uid() -> RequestUid {
     uuid(bytes, 4)
 }
 
-/// The time, in the form of the API.
-#[must_use]
-pub fn now() -> Time {
-    Time(Timestamp::now())
-}

@@ -16,18 +16,20 @@ use zkinfer_crds::{Identity, RequestUid};
 use zkml::setup::VerifierSrs;
 
 use super::compiler::Compiler;
-use super::objects::{Key, Objects, now};
+use super::objects::{Key, Objects};
 use super::progress::Progress;
 use super::workers::StartErrors;
 use crate::artifacts::Artifacts;
+use crate::clock::now;
 use crate::consent::Consent;
-use crate::controllers::model::{self, CompileState, SetupPolicy, SourceState};
+use crate::controllers::model::{self, CompileState, SourceState};
 use crate::controllers::pool;
 use crate::controllers::request::{self, ModelState, PoolView, RunEnd, RunState, RunView};
 use crate::dispatch::Dispatcher;
 use crate::reference::Reference;
 use crate::runs::{CompiledModel, Run};
 use crate::scoring::{self, Totals};
+use crate::setup::SetupPolicy;
 
 /// How often the loop looks without being woken.
 const TICK: Duration = Duration::from_millis(50);

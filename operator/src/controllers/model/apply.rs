@@ -17,11 +17,11 @@ use super::changed;
 use super::gather::{Task, gather};
 use super::plan::{Action, CompileState, Observed, Plan, SourceState, plan};
 use crate::artifacts::ArtifactError;
-use crate::build::{CompileJob, compile_job, compile_secret};
+use crate::specs::{CompileJob, compile_job, compile_secret};
 use crate::cluster::{Context, ReconcileError, patch_status, tell};
 use crate::dispatch::CompileToken;
 use crate::fleet::{JobView, Refusal};
-use crate::local::now;
+use crate::clock::now;
 
 /// What is not there yet is looked for again after this.
 const AGAIN: Duration = Duration::from_secs(3);

@@ -11,4 +11,4 @@ mod tests;
 
 pub use apply::reconcile;
 pub use changed::SourceLook;
-pub use plan::{Action, CompileState, Observed, Plan, SetupPolicy, SourceState, plan};
+pub use plan::{Action, CompileState, Observed, Plan, SourceState, plan};

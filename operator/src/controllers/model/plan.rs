@@ -6,11 +6,11 @@ use zkinfer_crds::compile_report::CompileOutcome;
 use zkinfer_crds::k8s::model::{ModelSpec, ModelStatus, condition, reason};
 use zkinfer_crds::k8s::{Truth, is_true};
 use zkml::backend::needs_srs;
-use zkml::setup::{SrsSource, development_srs_digest};
 
 use super::status;
 use crate::fleet::{Evidence, Finding, Kind, Mends, Refusal, Whose, diagnose};
 use crate::runs::{loaded_bytes, too_large};
+use crate::setup::SetupPolicy;
 use crate::sources::SourceError;
 
 /// What is known of the ONNX file.
@@ -67,27 +67,6 @@ impl CompileState {
         // There is a row for every refusal.
         diagnose(&[evidence], Whose::Compiler)
             .map_or_else(|| Self::Silent(refusal.words.clone()), Self::Blocked)
-    }
-}
-
-/// Which trusted setups are accepted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SetupPolicy {
-    /// The setup in use.
-    pub srs: Digest,
-    /// It is the development setup.
-    pub development: bool,
-}
-
-impl SetupPolicy {
-    /// The policy of an operator that was given this setup.
-    #[must_use]
-    pub fn of(source: &SrsSource) -> Self {
-        let srs = source.digest();
-        Self {
-            srs,
-            development: srs == development_srs_digest(),
-        }
     }
 }
 

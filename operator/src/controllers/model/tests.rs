@@ -9,7 +9,7 @@ use zkinfer_crds::{Digest, ProofSystem};
 
 use super::plan::*;
 use crate::fleet::{Finding, Mends};
-use crate::local::now;
+use crate::clock::now;
 
 /// A Model that was ready once.
 struct Case {

@@ -19,11 +19,11 @@ use super::gather;
 use super::identity::{identity_of, possession};
 use super::plan::{Observed, plan};
 use super::trouble::{FORGET, Now, Trouble, trouble};
-use crate::build::{network_policy, service_account, service_account_name, warm_workers};
+use crate::specs::{network_policy, service_account, service_account_name, warm_workers};
 use crate::cluster::{Context, MANAGER, ReconcileError, patch_status, tell};
 use crate::dispatch::PoolId;
 use crate::fleet::{self, Look, Refusal};
-use crate::local::now;
+use crate::clock::now;
 
 /// Pods that are to come are looked at again after this.
 const LOOK: Duration = Duration::from_secs(3);
@@ -37,7 +37,7 @@ const SCORES: Duration = Duration::from_secs(5);
 /// # Errors
 /// The API server; it is tried again.
 pub async fn reconcile(object: Arc<MinerPool>, ctx: Arc<Context>) -> Result<Requeue, ReconcileError> {
-    let id = PoolId::new(&object.namespace().unwrap_or_default(), &object.name_any());
+    let id = PoolId::from(&*object);
     if object.metadata.deletion_timestamp.is_some() {
         return Ok(Requeue::await_change());
     }

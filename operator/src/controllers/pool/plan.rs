@@ -175,7 +175,7 @@ mod tests {
                 pause: None,
                 trouble: None,
             };
-            plan(&observed, &crate::local::now())
+            plan(&observed, &crate::clock::now())
         };
         let draining = |status: &MinerPoolStatus| {
             find_condition(&status.conditions, condition::DRAINING).map(|c| c.status.clone())
@@ -203,7 +203,7 @@ mod tests {
                 pause,
                 trouble: None,
             };
-            plan(&observed, &crate::local::now())
+            plan(&observed, &crate::clock::now())
         };
         let pause = Pause {
             cause: crate::dispatch::PauseCause::HandBacks,
@@ -247,7 +247,7 @@ mod tests {
                 pause: None,
                 trouble: None,
             };
-            let status = plan(&observed, &crate::local::now());
+            let status = plan(&observed, &crate::clock::now());
             let ready = find_condition(&status.conditions, condition::READY).unwrap();
             assert_eq!(ready.reason, reason);
             let remedy = "operator identity prove alpha -n miners --uid uid --key FILE";
@@ -275,7 +275,7 @@ mod tests {
                 pause: None,
                 trouble: None,
             };
-            let status = plan(&observed, &crate::local::now());
+            let status = plan(&observed, &crate::clock::now());
             let said = find_condition(&status.conditions, condition::DEGRADED).unwrap();
             assert_eq!((said.status.as_str(), said.reason.as_str()), degraded);
         }
@@ -311,7 +311,7 @@ mod tests {
                     ..trouble
                 }),
             };
-            let planned = plan(&observed, &crate::local::now());
+            let planned = plan(&observed, &crate::clock::now());
             let told = |type_| {
                 let c = find_condition(&planned.conditions, type_)?;
                 Some((c.status.clone(), c.reason.clone(), c.message.clone()))
@@ -344,7 +344,7 @@ mod tests {
             trouble: None,
         };
         let stalled = |observed: &Observed<'_>| {
-            let status = plan(observed, &crate::local::now());
+            let status = plan(observed, &crate::clock::now());
             find_condition(&status.conditions, condition::STALLED).map(|c| c.reason.clone())
         };
         assert_eq!(stalled(&observed).as_deref(), Some("IdentityNotProven"));

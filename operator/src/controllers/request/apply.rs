@@ -20,7 +20,7 @@ use super::status::{self, refreshed};
 use crate::artifacts::ArtifactError;
 use crate::cluster::{Context, Part, ReconcileError, RunRecord, is_too_large, patch_status, tell};
 use crate::dispatch::PoolId;
-use crate::local::now;
+use crate::clock::now;
 use crate::runs::{LoadError, Run, ShelfError, Terms};
 use crate::sources::{self, SourceError};
 

@@ -83,7 +83,7 @@ pub(super) fn pools(ctx: &Context, object: &InferenceRequest) -> Vec<PoolView> {
     let records = ctx.pools();
     let view = |pool: &std::sync::Arc<zkinfer_crds::k8s::MinerPool>| {
         let own = pool.namespace().unwrap_or_default();
-        let id = PoolId::new(&own, &pool.name_any());
+        let id = PoolId::from(&**pool);
         let written = records.get(&id).and_then(|r| r.written.as_ref());
         let status = written.map(|(s, _)| s).or(pool.status.as_ref());
         PoolView {

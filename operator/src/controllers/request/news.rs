@@ -104,7 +104,7 @@ mod tests {
             ..SliceCounts::default()
         });
         let message = format!("{verified}/4 slices verified");
-        let now = crate::local::now();
+        let now = crate::clock::now();
         set_condition(
             &mut status.conditions,
             "Ready",
