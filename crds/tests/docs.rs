@@ -192,8 +192,8 @@ fn the_guide_to_installing_names_every_setting_and_metric() {
     let document = "docs/install.md";
     names_all(
         document,
-        &["operator/src/cluster/metrics.rs"],
-        r#"register\(\s*"([a-z_]+)""#,
+        &["operator/src/metrics.rs"],
+        r#"family\(\s*r,\s*"([a-z_]+)""#,
         "zkinfer_",
         9,
     );

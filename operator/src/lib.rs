@@ -18,6 +18,7 @@ pub mod fleet;
 pub mod gateway;
 pub mod local;
 pub mod logging;
+pub mod metrics;
 pub mod reference;
 pub mod runs;
 pub mod scoring;

@@ -13,8 +13,9 @@ use zkinfer_crds::k8s::request_status::RecentSlice;
 use super::Context;
 use super::settings::RunError;
 use crate::artifacts::Artifacts;
-use crate::dispatch::{Attempt, AttemptEnd, Dispatcher, PoolId};
-use crate::scoring::{self, Entry, Totals};
+use crate::dispatch::{self, Attempt, AttemptEnd, Cause, Dispatcher, Entry, PoolId};
+use crate::metrics::Metrics;
+use crate::scoring::Totals;
 
 /// Leases end by time.
 const TICK: Duration = Duration::from_millis(250);
@@ -59,7 +60,7 @@ async fn ended(ctx: Arc<Context>, scored: Arc<Scored>, attempt: Attempt) {
     let mut pause = AGAIN;
     // An attempt that is not in the ledger would be scored by nobody: it is tried until it is.
     let entry = loop {
-        match scoring::record(&ctx.artifacts, &attempt).await {
+        match dispatch::record(&ctx.artifacts, &attempt).await {
             Ok(entry) => break entry,
             Err(error) => {
                 tracing::error!(%error, claim = %attempt.claim, "the ledger entry was not written, trying again");
@@ -69,8 +70,9 @@ async fn ended(ctx: Arc<Context>, scored: Arc<Scored>, attempt: Attempt) {
             }
         }
     };
-    ctx.metrics.attempt(&attempt, entry.is_some());
+    // The same claim again, after a restart, is counted no second time.
     if let Some(entry) = entry {
+        counted(&ctx.metrics, &attempt);
         ctx.ledger().add(&entry);
     }
     let verified = attempt.end == AttemptEnd::Verified;
@@ -94,6 +96,14 @@ async fn ended(ctx: Arc<Context>, scored: Arc<Scored>, attempt: Attempt) {
     } else {
         // Of what goes well the fleet hears when a request is over, or at its next tick.
         ctx.fleet.notify_one();
+    }
+}
+
+fn counted(metrics: &Metrics, attempt: &Attempt) {
+    let cause = attempt.end.cause();
+    metrics.claim(attempt.pool.to_string(), cause.map_or("Verified", Cause::word));
+    if cause.is_none() {
+        metrics.proof(attempt.elapsed, attempt.bytes.unwrap_or_default());
     }
 }
 

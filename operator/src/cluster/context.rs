@@ -23,7 +23,6 @@ use zkinfer_crds::{Digest, ProofSystem, RequestUid};
 use zkml::setup::VerifierSrs;
 
 use super::consents::Consents;
-use super::metrics::Metrics;
 use super::scope::Scope;
 use super::store::StoreHealth;
 use super::write::Events;
@@ -34,6 +33,7 @@ use crate::controllers::pool::Trouble;
 use crate::controllers::request::{RunState, RunView};
 use crate::dispatch::{Dispatcher, PoolId};
 use crate::fleet::{JobIndex, Refusal};
+use crate::metrics::Metrics;
 use crate::reference::Reference;
 use crate::sources::AllowedUrl;
 use crate::runs::{CompiledModel, Run, Shelf, ShelfError};

@@ -63,7 +63,12 @@ async fn ready(State(ctx): State<Arc<Context>>) -> Response {
 }
 
 async fn metrics(State(ctx): State<Arc<Context>>) -> Response {
-    match ctx.metrics.text(&ctx) {
+    ctx.dispatcher.count(&ctx.metrics);
+    ctx.jobs.count(&ctx.metrics);
+    ctx.store.count(&ctx.metrics);
+    ctx.scope.count(&ctx.metrics);
+    ctx.metrics.model_bytes(ctx.shelf.bytes());
+    match ctx.metrics.text() {
         Ok(text) => {
             let type_ = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             ([(CONTENT_TYPE, type_)], text).into_response()

@@ -21,7 +21,6 @@ mod context;
 mod health;
 mod lease;
 mod merge;
-mod metrics;
 mod reviews;
 mod scope;
 mod settings;
@@ -63,7 +62,6 @@ use self::auth::TokenReviews;
 use self::compilations::Models;
 use self::context::LOOK;
 use self::lease::Leadership;
-use self::metrics::Metrics;
 use self::reviews::Turns;
 use self::settings::{Stop, stopped};
 use crate::specs::labels;
@@ -71,6 +69,7 @@ use crate::controllers::{model, pool, request};
 use crate::dispatch::{Dispatcher, PoolId};
 use crate::fleet;
 use crate::gateway::{Gateway, serve};
+use crate::metrics::Metrics;
 use crate::reference::Reference;
 use crate::runs::Shelf;
 
@@ -96,7 +95,7 @@ const CONCURRENCY: (u16, u16, u16) = (2, 8, 4);
 /// # Errors
 /// A machine or cluster that is not set up; everything about objects is in their status.
 pub async fn run(options: RunOptions) -> Result<(), RunError> {
-    let metrics = Arc::new(Metrics::new());
+    let metrics = Arc::new(Metrics::default());
     let client = settings::client(&metrics).await?;
     let stop = settings::stop_signal()?;
     let leadership = Leadership::new(&client, &options.namespace);

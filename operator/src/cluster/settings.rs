@@ -17,11 +17,11 @@ use tower::util::MapRequestLayer;
 use zkinfer_crds::wire::BlobRef;
 use zkml::setup::{SrsSource, VerifierSrs};
 
-use super::metrics::Metrics;
 use crate::artifacts::{ArtifactError, Artifacts};
 use crate::specs::{CompileSettings, WorkerSettings};
 use crate::dispatch::TokenKey;
 use crate::sources::AllowedUrl;
+use crate::metrics::Metrics;
 use crate::runs::ModelMemory;
 use crate::setup::{SetupError, SetupPolicy, srs_source};
 

@@ -9,6 +9,7 @@ use kube::runtime::reflector::ObjectRef;
 use tokio::sync::Notify;
 
 use super::Context;
+use crate::metrics::Metrics;
 
 /// How often it is tried.
 const EVERY: Duration = Duration::from_secs(5);
@@ -31,6 +32,11 @@ impl StoreHealth {
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         self.lock().clone()
+    }
+
+    /// Says whether it does.
+    pub fn count(&self, metrics: &Metrics) {
+        metrics.store(self.problem().is_none());
     }
 
     /// Somebody was let down by it: it is tried at once.

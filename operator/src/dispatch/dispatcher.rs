@@ -17,6 +17,7 @@ use super::assign::{Claimed, Ticket};
 use super::attempt::{Attempt, AttemptEnd};
 use super::breaker::Pause;
 use super::claims::left;
+use super::ledger::Entry;
 use super::load::RequestLoad;
 use super::queue::{Past, Queue};
 use super::record;
@@ -25,8 +26,8 @@ use super::standing::PoolFacts;
 use super::token::{ClaimToken, CompileToken, TokenError, TokenKey};
 use super::{PoolId, SliceCounts};
 use crate::artifacts::{ArtifactError, Artifacts};
+use crate::metrics::Metrics;
 use crate::runs::Run;
-use crate::scoring::Entry;
 
 /// Who a worker is, as the gateway has found out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,6 +150,18 @@ impl Dispatcher {
             })
         });
         lock(&self.state).queue.remember(past.collect());
+    }
+
+    /// Says how far the slices of all requests are.
+    pub fn count(&self, metrics: &Metrics) {
+        let mut all = SliceCounts::default();
+        for counts in self.uids().into_iter().filter_map(|uid| self.counts(uid)) {
+            all.queued += counts.queued;
+            all.claimed += counts.claimed;
+            all.proved += counts.proved;
+            all.verified += counts.verified;
+        }
+        metrics.slices(all);
     }
 
     /// The pause of a pool that has failed or handed back too often.

@@ -10,6 +10,7 @@ use zkinfer_crds::RequestUid;
 
 use crate::specs::labels;
 use crate::dispatch::PoolId;
+use crate::metrics::Metrics;
 
 /// What a Job is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -229,6 +230,11 @@ impl JobIndex {
     #[must_use]
     pub fn all(&self) -> Vec<JobView> {
         self.jobs().values().cloned().collect()
+    }
+
+    /// Says how many there are.
+    pub fn count(&self, metrics: &Metrics) {
+        metrics.jobs(self.jobs().len());
     }
 
     /// Whether a Job with workers of this pool is at work.

@@ -15,7 +15,8 @@ use zkinfer_crds::k8s::{Model, ModelStatus, find_condition, same_conditions};
 
 use super::changed;
 use super::gather::{Task, gather};
-use super::plan::{Action, CompileState, Observed, Plan, SourceState, plan};
+use super::observed::{CompileState, Observed, SourceState};
+use super::plan::{Action, Plan, plan};
 use crate::artifacts::ArtifactError;
 use crate::specs::{CompileJob, compile_job, compile_secret};
 use crate::cluster::{Context, ReconcileError, patch_status, tell};

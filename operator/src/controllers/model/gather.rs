@@ -11,7 +11,7 @@ use zkinfer_crds::{Digest, ProofSystem};
 use zkml::backend::needs_srs;
 
 use super::changed;
-use super::plan::{CompileState, SourceState};
+use super::observed::{CompileState, SourceState};
 use crate::artifacts::{ArtifactError, CompiledName, CompiledRecord, Kept};
 use crate::cluster::Context;
 use crate::fleet::{self, Finding, JobState, Whose, diagnose};

@@ -3,6 +3,7 @@
 mod apply;
 mod changed;
 mod gather;
+mod observed;
 mod plan;
 mod status;
 
@@ -11,4 +12,5 @@ mod tests;
 
 pub use apply::reconcile;
 pub use changed::SourceLook;
-pub use plan::{Action, CompileState, Observed, Plan, SourceState, plan};
+pub use observed::{CompileState, Observed, SourceState};
+pub use plan::{Action, Plan, plan};

@@ -8,7 +8,7 @@ use zkinfer_crds::k8s::model::{
 use zkinfer_crds::k8s::{Truth, find_condition, set_condition};
 use zkinfer_crds::{ProofSystem, SliceIndex};
 
-use super::plan::Observed;
+use super::observed::Observed;
 use crate::setup::SetupPolicy;
 
 pub(super) struct Writer<'a> {

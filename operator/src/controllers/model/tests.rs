@@ -7,6 +7,7 @@ use zkinfer_crds::k8s::{Truth, set_condition};
 use zkinfer_crds::wire::BlobRef;
 use zkinfer_crds::{Digest, ProofSystem};
 
+use super::observed::*;
 use super::plan::*;
 use crate::fleet::{Finding, Mends};
 use crate::clock::now;

@@ -17,7 +17,8 @@ use zkinfer_crds::k8s::{MinerPool, MinerPoolStatus, find_condition, is_true};
 
 use super::gather;
 use super::identity::{identity_of, possession};
-use super::plan::{Observed, plan};
+use super::observed::Observed;
+use super::plan::plan;
 use super::trouble::{FORGET, Now, Trouble, trouble};
 use crate::specs::{network_policy, service_account, service_account_name, warm_workers};
 use crate::cluster::{Context, MANAGER, ReconcileError, patch_status, tell};

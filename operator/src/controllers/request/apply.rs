@@ -15,13 +15,14 @@ use zkinfer_crds::k8s::{InferenceRequest, InferenceRequestStatus};
 
 use super::gather;
 use super::news::{Urgency, news, urgency};
-use super::plan::{Action, ModelState, Observed, Plan, RunState, RunView, plan};
+use super::observed::{ModelState, Observed, RunState, RunView};
+use super::plan::{Action, Plan, plan};
 use super::status::{self, refreshed};
 use crate::artifacts::ArtifactError;
 use crate::cluster::{Context, Part, ReconcileError, RunRecord, is_too_large, patch_status, tell};
 use crate::dispatch::PoolId;
 use crate::clock::now;
-use crate::runs::{LoadError, Run, ShelfError, Terms};
+use crate::runs::{LoadError, Run, ShelfError, Terms, follow};
 use crate::sources::{self, SourceError};
 
 /// What is not there yet is looked for again after this.
@@ -325,8 +326,9 @@ async fn start(
         written: None,
     });
     let (waking, key) = (Arc::clone(ctx), ObjectRef::from_obj(object));
-    ctx.reference
-        .follow(&run, &ctx.artifacts, move || waking.wake.request(key.clone()));
+    follow(&ctx.reference, &run, &ctx.artifacts, move || {
+        waking.wake.request(key.clone());
+    });
     ctx.consent_to(uid);
     ctx.dispatcher.resume(run, priority, redundancy, pools).await?;
     view.counts = ctx.dispatcher.counts(uid).unwrap_or_default();

@@ -12,7 +12,7 @@ use zkinfer_crds::k8s::{InferenceRequest, ModelStatus, find_condition, is_true};
 use zkml::receipt::BuildError;
 
 use super::end::{Ends, ends};
-use super::plan::{ModelState, PoolView, RunEnd, RunState};
+use super::observed::{ModelState, PoolView, RunEnd, RunState};
 use crate::artifacts::ArtifactError;
 use crate::cluster::{Context, Part};
 use crate::controllers::pool::identity_of;

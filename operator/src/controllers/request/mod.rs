@@ -5,6 +5,7 @@ mod end;
 mod fitting;
 mod gather;
 mod news;
+mod observed;
 mod plan;
 mod status;
 
@@ -13,4 +14,5 @@ mod tests;
 
 pub use apply::reconcile;
 pub use end::{Ends, ends};
-pub use plan::{Action, ModelState, Observed, Plan, PoolView, RunEnd, RunState, RunView, plan};
+pub use observed::{ModelState, Observed, PoolView, RunEnd, RunState, RunView};
+pub use plan::{Action, Plan, plan};
