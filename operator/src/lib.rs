@@ -25,3 +25,4 @@ pub mod scoring;
 pub mod setup;
 pub mod sources;
 pub mod specs;
+pub mod world;

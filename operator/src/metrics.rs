@@ -12,8 +12,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry};
-use zkinfer_crds::k8s::{InferenceRequestStatus, RequestPhase};
 use zkinfer_crds::k8s::request_status::SliceCounts;
+use zkinfer_crds::k8s::{InferenceRequestStatus, RequestPhase};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reconcile {
@@ -112,12 +112,7 @@ impl Default for Metrics {
                 "Size of verified proofs",
                 Histogram::new(exponential_buckets(1024.0, 2.0, 10)),
             ),
-            requests: family(
-                r,
-                "requests",
-                "Requests that ended, by phase",
-                Family::default(),
-            ),
+            requests: family(r, "requests", "Requests that ended, by phase", Family::default()),
             slices: family(
                 r,
                 "slices",

@@ -21,7 +21,8 @@ use zkinfer_crds::compile_report::CompileOutcome;
 use zkinfer_crds::k8s::{GROUP, InferenceRequest};
 
 use super::auth::{Access, Clients};
-use super::{Context, uploads};
+use super::operator::Operator;
+use super::uploads;
 use crate::artifacts::ArtifactError;
 use crate::gateway::{Bodies, Peer, Reject, bearer, blob};
 
@@ -38,13 +39,13 @@ pub(super) type Answer = Result<Response, Reject>;
 /// What the handlers share.
 #[derive(Clone)]
 pub(super) struct Front {
-    pub(super) ctx: Arc<Context>,
+    pub(super) ctx: Arc<Operator>,
     reviews: Arc<Clients>,
     bodies: Bodies,
 }
 
 /// The routes.
-pub(super) fn router(ctx: Arc<Context>, reviews: Clients, bodies: Bodies) -> Router {
+pub(super) fn router(ctx: Arc<Operator>, reviews: Clients, bodies: Bodies) -> Router {
     Router::new()
         .route("/v1/requests", post(create))
         .route("/v1/requests/{namespace}/{name}", get(read))
@@ -108,7 +109,7 @@ impl Front {
 impl Front {
     /// Whether there can be anything in this namespace, as far as the operator sees.
     pub(super) fn watches(&self, namespace: &str) -> Result<(), Reject> {
-        if self.ctx.scope.sees(namespace) {
+        if self.ctx.world.scope.sees(namespace) {
             return Ok(());
         }
         let message = format!("this operator does not watch namespace `{namespace}` (--namespaces)");
@@ -136,7 +137,7 @@ async fn create(State(front): State<Front>, from: Peer, headers: HeaderMap, body
     request.status = None;
     request.metadata.owner_references = None;
     request.metadata.finalizers = None;
-    let api: Api<InferenceRequest> = Api::namespaced(front.ctx.client.clone(), &namespace);
+    let api: Api<InferenceRequest> = Api::namespaced(front.ctx.world.client.clone(), &namespace);
     match api.create(&PostParams::default(), &request).await {
         Ok(made) => Ok((StatusCode::CREATED, Json(made)).into_response()),
         Err(kube::Error::Api(status)) => {
@@ -157,7 +158,7 @@ async fn read(
         .allowed((&headers, from), ("get", REQUESTS), &namespace, Some(&name))
         .await?;
     front.watches(&namespace)?;
-    let found = front.ctx.stores.requests.find(|r| {
+    let found = front.ctx.world.stores.requests.find(|r| {
         r.metadata.namespace.as_ref() == Some(&namespace) && r.metadata.name.as_ref() == Some(&name)
     });
     let found = found.ok_or_else(|| not_found(format!("there is no InferenceRequest {namespace}/{name}")))?;
@@ -183,11 +184,11 @@ async fn receipt(
         .await?;
     let absent = || not_found(format!("namespace `{namespace}` has no receipt {digest}"));
     let parsed: Digest = digest.parse().map_err(|_| absent())?;
-    let of_namespace = front.ctx.artifacts.receipt_is_of(&parsed, &namespace).await;
+    let of_namespace = front.ctx.world.artifacts.receipt_is_of(&parsed, &namespace).await;
     if !of_namespace.map_err(|e| Reject::store(&e))? {
         return Err(absent());
     }
-    match front.ctx.artifacts.receipt(&parsed).await {
+    match front.ctx.world.artifacts.receipt(&parsed).await {
         Ok(bytes) => Ok(([(CONTENT_TYPE, "application/cbor")], bytes).into_response()),
         Err(ArtifactError::NotFound(_)) => Err(absent()),
         Err(e) => Err(Reject::store(&e)),
@@ -207,13 +208,13 @@ async fn file(
     front.watches(&namespace)?;
     let absent = || not_found(format!("Model {namespace}/{name} has no such file"));
     let digest: Digest = digest.parse().map_err(|_| absent())?;
-    let model = front.ctx.stores.models.find(|m| {
+    let model = front.ctx.world.stores.models.find(|m| {
         m.metadata.namespace.as_ref() == Some(&namespace) && m.metadata.name.as_ref() == Some(&name)
     });
     let uid = model.and_then(|m| m.uid()).unwrap_or_default();
     let files: Vec<Digest> = {
-        let models = front.ctx.models();
-        let known = models.get(&uid).and_then(|m| m.outcome.as_ref());
+        let models = front.ctx.models.records();
+        let known = models.get(&uid).and_then(|m| m.known.outcome.as_ref());
         match known.map(|known| &known.outcome) {
             Some(CompileOutcome::Compiled(report)) => {
                 let keys = report.slices.iter().filter_map(|s| s.halo2.as_ref());
@@ -230,5 +231,5 @@ async fn file(
         return Err(absent());
     }
     // As it comes: a graph is as large as its model. Whoever asked compares the digest.
-    blob(&front.ctx.artifacts, &digest, MAX_FILE_BYTES, absent).await
+    blob(&front.ctx.world.artifacts, &digest, MAX_FILE_BYTES, absent).await
 }

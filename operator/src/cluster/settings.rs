@@ -18,12 +18,12 @@ use zkinfer_crds::wire::BlobRef;
 use zkml::setup::{SrsSource, VerifierSrs};
 
 use crate::artifacts::{ArtifactError, Artifacts};
-use crate::specs::{CompileSettings, WorkerSettings};
 use crate::dispatch::TokenKey;
-use crate::sources::AllowedUrl;
 use crate::metrics::Metrics;
 use crate::runs::ModelMemory;
 use crate::setup::{SetupError, SetupPolicy, srs_source};
+use crate::sources::AllowedUrl;
+use crate::specs::{CompileSettings, WorkerSettings};
 
 const SECRET: &str = "zkinfer-token-key";
 const SECRET_KEY: &str = "key";

@@ -52,6 +52,7 @@ pub(super) async fn upload(
     let invalid = |message: String| Reject::new(StatusCode::BAD_REQUEST, "InvalidDigest", message);
     let digest: Digest = digest.parse().map_err(|e| invalid(format!("{digest}: {e}")))?;
     let stored = ctx
+        .world
         .artifacts
         .put_blob_stream(&digest, MAX_FILE_BYTES, body.into_data_stream());
     let slow = |_| Reject::new(StatusCode::REQUEST_TIMEOUT, "TooSlow", "the file came too slowly");
@@ -76,7 +77,7 @@ pub(super) async fn upload(
         }
         Err(e) => return Err(Reject::store(&e)),
     };
-    let granted = ctx.artifacts.grant_blob(&digest, &namespace).await;
+    let granted = ctx.world.artifacts.grant_blob(&digest, &namespace).await;
     granted.map_err(|e| Reject::store(&e))?;
     Ok((StatusCode::CREATED, Json(blob)).into_response())
 }

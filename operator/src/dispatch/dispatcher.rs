@@ -164,6 +164,12 @@ impl Dispatcher {
         metrics.slices(all);
     }
 
+    /// The requests whose slices this pool may be given.
+    #[must_use]
+    pub fn requests_of(&self, pool: &PoolId) -> Vec<RequestUid> {
+        lock(&self.state).queue.requests_of(pool)
+    }
+
     /// The pause of a pool that has failed or handed back too often.
     #[must_use]
     pub fn pause(&self, pool: &PoolId) -> Option<Pause> {

@@ -8,9 +8,9 @@ use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt;
 use zkinfer_crds::RequestUid;
 
-use crate::specs::labels;
 use crate::dispatch::PoolId;
 use crate::metrics::Metrics;
+use crate::specs::labels;
 
 /// What a Job is for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -279,4 +279,3 @@ fn random_uid() -> RequestUid {
     OsRng.fill_bytes(&mut bytes);
     uuid(bytes, 4)
 }
-

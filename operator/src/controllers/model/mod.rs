@@ -5,12 +5,13 @@ mod changed;
 mod gather;
 mod observed;
 mod plan;
+mod records;
 mod status;
 
 #[cfg(test)]
 mod tests;
 
 pub use apply::reconcile;
-pub use changed::SourceLook;
 pub use observed::{CompileState, Observed, SourceState};
 pub use plan::{Action, Plan, plan};
+pub use records::{Known, ModelRecord, Models};

@@ -9,8 +9,8 @@ use zkinfer_crds::{Digest, ProofSystem};
 
 use super::observed::*;
 use super::plan::*;
-use crate::fleet::{Finding, Mends};
 use crate::clock::now;
+use crate::fleet::{Finding, Mends};
 
 /// A Model that was ready once.
 struct Case {

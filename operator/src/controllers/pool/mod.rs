@@ -6,6 +6,7 @@ mod gather;
 mod identity;
 mod observed;
 mod plan;
+mod records;
 mod trouble;
 
 pub use apply::reconcile;
@@ -13,4 +14,5 @@ pub use facts::facts;
 pub use identity::{Possession, identity, identity_of, possession};
 pub use observed::Observed;
 pub use plan::plan;
+pub use records::{PoolRecord, Pools};
 pub use trouble::Trouble;

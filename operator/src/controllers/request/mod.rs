@@ -1,12 +1,15 @@
 //! An InferenceRequest's way: accepted → planned → proving → a receipt, or a reason why not.
 
 mod apply;
+mod consents;
 mod end;
 mod fitting;
 mod gather;
 mod news;
 mod observed;
 mod plan;
+mod records;
+mod settle;
 mod status;
 
 #[cfg(test)]
@@ -16,3 +19,4 @@ pub use apply::reconcile;
 pub use end::{Ends, ends};
 pub use observed::{ModelState, Observed, PoolView, RunEnd, RunState, RunView};
 pub use plan::{Action, Plan, plan};
+pub use records::{Requests, RunRecord};

@@ -59,7 +59,7 @@ impl Place<'_> {
     }
 
     /// The API of a kind there.
-    pub(crate) fn api<K>(self, client: &Client) -> Api<K>
+    pub fn api<K>(self, client: &Client) -> Api<K>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
