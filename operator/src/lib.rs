@@ -1,10 +1,11 @@
 //! The zkinfer operator: dispatches slices to miners, verifies their proofs, scores and answers.
 //!
-//! Rooms: `controllers` decide, one per kind; `dispatch` holds the queue; `gateway` speaks HTTP with workers; `runs`
-//! evaluates, states and verifies; `artifacts` stores; `scoring` keeps the ledger; `specs` makes the objects of a
-//! cluster and `fleet` decides which Jobs there are; `sources` reads what objects name, `reference`
-//! asks for the float model's answers; `consent` says which pools may see what; `client` has the verbs of those who
-//! ask, `answer` what they are told; `cluster` runs all of it on Kubernetes, `local` on one machine without.
+//! Rooms, each using only those named after it: `cluster` runs all on Kubernetes, `local` on one machine without; `client`
+//! has the verbs of those who ask, `answer` what they are told. `controllers` decide, one per kind, and share a `world`;
+//! `gateway` speaks HTTP. `fleet` decides which Jobs there are, `specs` makes the objects of a cluster, `scoring` says what
+//! the ledger is worth, `sources` reads what objects name. `dispatch` holds the queue, the claims and the ledger's entries;
+//! `runs` evaluates, states and verifies; `reference` asks for the float model's answers; `consent` says which pools may
+//! see what. At the bottom `artifacts` stores, `metrics` counts, and there are `setup` and `clock`.
 
 pub mod answer;
 pub mod artifacts;

@@ -13,10 +13,8 @@ use rand::rngs::OsRng;
 use tokio::sync::{Notify, Semaphore, oneshot};
 use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid};
 
-use super::assign::{Claimed, Ticket};
 use super::attempt::{Attempt, AttemptEnd};
 use super::breaker::Pause;
-use super::claims::left;
 use super::ledger::Entry;
 use super::load::RequestLoad;
 use super::queue::{Past, Queue};
@@ -24,6 +22,7 @@ use super::record;
 use super::request::{QueuedRequest, QueuedSlice};
 use super::standing::PoolFacts;
 use super::token::{ClaimToken, CompileToken, TokenError, TokenKey};
+use super::waiting::{Claimed, Ticket};
 use super::{PoolId, SliceCounts};
 use crate::artifacts::{ArtifactError, Artifacts};
 use crate::metrics::Metrics;
@@ -321,7 +320,7 @@ impl Dispatcher {
                 break;
             }
             for (request, claim) in gone {
-                state.queue.end(request, claim, left(), now);
+                state.queue.end(request, claim, AttemptEnd::left(), now);
             }
         }
         let (ended, gone) = (state.queue.take_ended(), state.queue.take_gone());

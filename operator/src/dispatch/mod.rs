@@ -25,11 +25,11 @@ mod record;
 mod request;
 mod standing;
 mod token;
+mod waiting;
 
 #[cfg(test)]
 mod tests;
 
-pub use assign::{Claimed, ClaimedSlice, Ticket};
 pub use attempt::{Attempt, AttemptEnd};
 pub use breaker::{Pause, PauseCause};
 pub use cause::{Blame, Cause};
@@ -43,4 +43,5 @@ pub use queue::{Past, Queue};
 pub use request::{QueuedRequest, QueuedSlice, Worker};
 pub use standing::PoolFacts;
 pub use token::{ClaimToken, CompileToken, TokenError, TokenKey};
+pub use waiting::{Claimed, ClaimedSlice, Ticket};
 pub use zkinfer_crds::k8s::request_status::SliceCounts;

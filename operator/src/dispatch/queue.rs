@@ -7,13 +7,13 @@ use std::time::Duration;
 use zkinfer_crds::wire::RefuseReason;
 use zkinfer_crds::{ClaimId, ParameterId, RequestUid, SliceIndex};
 
-use super::assign::Waiting;
 use super::attempt::{Attempt, AttemptEnd};
 use super::breaker::Pause;
 use super::cause::Blame;
 use super::hedge::Granted;
 use super::request::{FAILED, HANDED_BACK, Lease, QueuedRequest, RequestEntry, SliceEntry};
 use super::standing::{Held, PoolFacts, Standings};
+use super::waiting::Waiting;
 use super::{PoolId, SliceCounts};
 use crate::consent::Consent;
 
