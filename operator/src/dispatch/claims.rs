@@ -9,9 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use zkinfer_crds::wire::{
-    BlobRef, ClaimGrant, ClaimRequest, MAX_INLINE_BYTES, MAX_WAIT_SECONDS,
-};
+use zkinfer_crds::wire::{BlobRef, ClaimGrant, ClaimRequest, MAX_INLINE_BYTES, MAX_WAIT_SECONDS};
 use zkinfer_crds::{ClaimId, RequestUid, SliceIndex};
 
 use super::PoolId;

@@ -32,7 +32,7 @@ pub use scope::{Place, Scope};
 pub use store::StoreHealth;
 pub use stores::{Stores, Wake};
 pub use streams::{Watch, controller, follow, named, objects, store};
-pub use write::{Events, MANAGER, ReconcileError, is_too_large, patch_status};
+pub use write::{Events, MANAGER, News, ReconcileError, is_too_large, patch_status};
 
 use crate::artifacts::Artifacts;
 use crate::consent::Consent;

@@ -53,6 +53,9 @@ pub fn is_too_large(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if too_large(status))
 }
 
+/// An event that a change is worth: type, reason, action, note.
+pub type News = (EventType, String, &'static str, String);
+
 /// The uid of an object, a reason and a note.
 type Told = (String, String, String);
 
@@ -88,6 +91,16 @@ impl Events {
         let (recorder, used) = recorders.entry(key).or_insert_with(fresh);
         *used = Instant::now();
         recorder.clone()
+    }
+
+    /// Tells people all of this of an object.
+    pub async fn tell_all<K>(&self, object: &K, news: Vec<News>)
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        for (type_, reason, action, note) in news {
+            self.tell(object, type_, &reason, action, &note).await;
+        }
     }
 
     /// Tells people what has happened to an object. An event that cannot be written is no reason to stop.

@@ -8,13 +8,13 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, PostParams};
 use kube::runtime::controller::Action as Requeue;
-use kube::runtime::events::EventType;
 use zkinfer_crds::Digest;
+use zkinfer_crds::k8s::Model;
 use zkinfer_crds::k8s::model::condition;
-use zkinfer_crds::k8s::{Model, ModelStatus, find_condition, same_conditions};
 
 use super::changed;
 use super::gather::{Gathered, Keep, Task, gather};
+use super::news::{news, progress_only};
 use super::observed::{CompileState, Observed, SourceState};
 use super::plan::{Action, Plan, plan};
 use super::records::Models;
@@ -99,7 +99,7 @@ pub async fn reconcile(object: Arc<Model>, ctx: Arc<Models>) -> Result<Requeue, 
     };
     let Plan { status, failed, .. } = planned;
     ctx.records().entry(uid.clone()).or_default().failed = failed;
-    let progress_only = same_kind(&old, &status);
+    let progress_only = progress_only(&old, &status);
     let since = written.map_or(Duration::MAX, |(_, at)| at.elapsed());
     if status != old && progress_only && since < PROGRESS {
         return Ok(Requeue::requeue(PROGRESS - since));
@@ -107,7 +107,7 @@ pub async fn reconcile(object: Arc<Model>, ctx: Arc<Models>) -> Result<Requeue, 
     if status != old && patch_status(&ctx.world.client, &*object, &status).await? {
         ctx.records().entry(uid).or_default().written = Some((status.clone(), Instant::now()));
         if !progress_only {
-            said(&ctx, &object, &old, &status).await;
+            ctx.world.events.tell_all(&*object, news(&old, &status)).await;
             let (namespace, name) = (object.namespace(), object.name_any());
             ctx.world
                 .wake_requests(|r| r.namespace() == namespace && r.spec.model_ref.name == name);
@@ -180,7 +180,7 @@ async fn without_store(ctx: &Models, object: &Model, error: &ArtifactError) -> R
     let status = plan(&observed, &now()).status;
     if status != old && patch_status(&ctx.world.client, object, &status).await? {
         ctx.records().entry(uid).or_default().written = Some((status.clone(), Instant::now()));
-        said(ctx, object, &old, &status).await;
+        ctx.world.events.tell_all(object, news(&old, &status)).await;
     }
     Ok(())
 }
@@ -244,70 +244,4 @@ async fn start(
     // What another compiler said is no word of this one.
     (record.refused, record.progress) = (None, None);
     Ok(None)
-}
-
-/// Whether two statuses differ in what a compiler says of its progress only.
-fn same_kind(a: &ModelStatus, b: &ModelStatus) -> bool {
-    let strip = |status: &ModelStatus| {
-        let mut status = status.clone();
-        for c in &mut status.conditions {
-            c.message.clear();
-        }
-        status
-    };
-    let (a, b) = (strip(a), strip(b));
-    same_conditions(&a.conditions, &b.conditions)
-        && ModelStatus {
-            conditions: Vec::new(),
-            ..a
-        } == ModelStatus {
-            conditions: Vec::new(),
-            ..b
-        }
-}
-
-async fn said(ctx: &Models, object: &Model, old: &ModelStatus, status: &ModelStatus) {
-    let of = |s: &ModelStatus, type_| {
-        find_condition(&s.conditions, type_).map(|c| (c.reason.clone(), c.message.clone()))
-    };
-    let news = |type_| of(status, type_).filter(|now| Some(now) != of(old, type_).as_ref());
-    let of_consent = [condition::INVALID_CONSENT, condition::NAMESPACE_NOT_WATCHED].map(news);
-    let mut told = false;
-    for (reason, problem) in of_consent.into_iter().flatten() {
-        ctx.world
-            .events
-            .tell(object, EventType::Warning, &reason, "Consent", &problem)
-            .await;
-        told = true;
-    }
-    if told && of(old, condition::READY) == of(status, condition::READY) {
-        return;
-    }
-    let changed = |s: &ModelStatus| find_condition(&s.conditions, condition::SOURCE_CHANGED).cloned();
-    match (changed(old), changed(status)) {
-        (None, Some(new)) => {
-            return ctx
-                .world
-                .events
-                .tell(object, EventType::Warning, &new.reason, "Compile", &new.message)
-                .await;
-        }
-        (Some(_), None) => return,
-        _ => {}
-    }
-    let Some(ready) = find_condition(&status.conditions, condition::READY) else {
-        return;
-    };
-    let compiled = find_condition(&status.conditions, condition::COMPILED);
-    let of_pods = zkinfer_crds::k8s::pods::reason::ALL.contains(&ready.reason.as_str());
-    let bad = ready.status != "True" && (of_pods || compiled.is_some_and(|c| c.status == "False"));
-    let type_ = if bad {
-        EventType::Warning
-    } else {
-        EventType::Normal
-    };
-    ctx.world
-        .events
-        .tell(object, type_, &ready.reason, "Compile", &ready.message)
-        .await;
 }

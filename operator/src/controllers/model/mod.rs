@@ -3,6 +3,7 @@
 mod apply;
 mod changed;
 mod gather;
+mod news;
 mod observed;
 mod plan;
 mod records;

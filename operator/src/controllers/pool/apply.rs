@@ -12,11 +12,11 @@ use kube::api::{Api, Patch, PatchParams};
 use kube::runtime::controller::Action as Requeue;
 use kube::runtime::events::EventType;
 use zkinfer_crds::RequestUid;
-use zkinfer_crds::k8s::miner_pool::condition;
-use zkinfer_crds::k8s::{MinerPool, MinerPoolStatus, find_condition, is_true};
+use zkinfer_crds::k8s::MinerPool;
 
 use super::gather;
 use super::identity::{identity_of, possession};
+use super::news::{choice, facts, news};
 use super::observed::Observed;
 use super::plan::plan;
 use super::records::Pools;
@@ -89,8 +89,8 @@ pub async fn reconcile(object: Arc<MinerPool>, ctx: Arc<Pools>) -> Result<Requeu
             return Ok(Requeue::await_change());
         }
         if !scores_only {
-            said(&ctx, &object, &status, trouble.as_ref()).await;
-            said_of_pause(&ctx, &object, &old, &status).await;
+            let news = news(object.spec.drain, &old, &status, trouble.as_ref());
+            ctx.world.events.tell_all(&*object, news).await;
         }
     }
     // The trouble is in the pool's status by now: it is no score.
@@ -99,17 +99,17 @@ pub async fn reconcile(object: Arc<MinerPool>, ctx: Arc<Pools>) -> Result<Requeu
         return Ok(Requeue::requeue(SCORES - since));
     }
     let choice = choice(&object, &status);
-    let news = {
+    let changed = {
         let mut pools = ctx.records();
         let record = pools.entry(id.clone()).or_default();
         if status != old {
             record.written = Some((status, Instant::now()));
         }
-        let news = record.told.as_ref() != Some(&choice);
+        let changed = record.told.as_ref() != Some(&choice);
         record.told = Some(choice);
-        news
+        changed
     };
-    if news {
+    if changed {
         ctx.world.wake_requests(|_| true);
         ctx.world.fleet.notify_one();
     }
@@ -235,30 +235,6 @@ async fn warn(ctx: &Pools, id: &PoolId, trouble: Option<&Trouble>) {
     }
 }
 
-/// What requests choose a pool by.
-fn choice(object: &MinerPool, status: &MinerPoolStatus) -> String {
-    format!(
-        "{:?} {:?} {:?} {} {}",
-        object.metadata.labels,
-        object.spec.allowed_namespaces,
-        object.spec.resources.memory,
-        is_true(&status.conditions, condition::READY),
-        object.spec.drain,
-    )
-}
-
-fn facts(status: &MinerPoolStatus) -> Vec<(String, String, String, Option<i64>)> {
-    let fact = |c: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| {
-        (
-            c.type_.clone(),
-            c.status.clone(),
-            c.reason.clone(),
-            c.observed_generation,
-        )
-    };
-    status.conditions.iter().map(fact).collect()
-}
-
 /// The objects of a pool, made when its spec has changed, and how many warm workers are up.
 async fn children(ctx: &Pools, id: &PoolId, object: &MinerPool) -> Result<(), kube::Error> {
     let namespace = object.namespace().unwrap_or_default();
@@ -329,48 +305,4 @@ fn identity_taken_by(ctx: &Pools, object: &MinerPool) -> Option<String> {
         .map(|p| age(p))
         .min()?;
     Some(format!("{}/{}", older.1, older.2))
-}
-
-async fn said(ctx: &Pools, object: &MinerPool, status: &MinerPoolStatus, trouble: Option<&Trouble>) {
-    if let Some(trouble) = trouble {
-        let (reason, message) = (trouble.finding.reason, &trouble.finding.message);
-        return ctx
-            .world
-            .events
-            .tell(object, EventType::Warning, reason, "Serve", message)
-            .await;
-    }
-    let Some(ready) = find_condition(&status.conditions, condition::READY) else {
-        return;
-    };
-    let type_ = if ready.status == "True" || object.spec.drain {
-        EventType::Normal
-    } else {
-        EventType::Warning
-    };
-    ctx.world
-        .events
-        .tell(object, type_, &ready.reason, "Serve", &ready.message)
-        .await;
-}
-
-/// Tells of a pause that begins or ends.
-async fn said_of_pause(ctx: &Pools, object: &MinerPool, old: &MinerPoolStatus, new: &MinerPoolStatus) {
-    let reason =
-        |s: &MinerPoolStatus| find_condition(&s.conditions, condition::PAUSED).map(|c| c.reason.clone());
-    let Some(paused) = find_condition(&new.conditions, condition::PAUSED) else {
-        return;
-    };
-    if reason(old).as_ref() == Some(&paused.reason) {
-        return;
-    }
-    let (type_, reason) = if paused.status == "True" {
-        (EventType::Warning, paused.reason.as_str())
-    } else {
-        (EventType::Normal, "Resumed")
-    };
-    ctx.world
-        .events
-        .tell(object, type_, reason, "Pause", &paused.message)
-        .await;
 }

@@ -4,6 +4,7 @@ mod apply;
 mod facts;
 mod gather;
 mod identity;
+mod news;
 mod observed;
 mod plan;
 mod records;

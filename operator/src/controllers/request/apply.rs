@@ -149,12 +149,7 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Requests>) -> Res
         ctx.world.fleet.notify_one();
     }
     if written {
-        for (type_, reason, action, note) in news(&old, &status) {
-            ctx.world
-                .events
-                .tell(&*object, type_, &reason, action, &note)
-                .await;
-        }
+        ctx.world.events.tell_all(&*object, news(&old, &status)).await;
         ctx.world.metrics.request(&old, &status);
     }
     if status.phase.is_over() {
