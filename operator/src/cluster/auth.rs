@@ -13,10 +13,9 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
-use kube::ResourceExt;
 use kube::api::{Api, PostParams};
 use sha2::{Digest as _, Sha256};
-use zkinfer_crds::k8s::{GROUP, MinerPool};
+use zkinfer_crds::k8s::GROUP;
 
 use super::operator::Operator;
 use super::reviews::{Remembered, Turns};
@@ -90,14 +89,8 @@ impl TokenReviews {
         }
         // What does not even claim to be a pool's is nobody's, and who claims in vain takes turns from nobody but those who
         // come from the same address with the same claim.
-        let claimed = claimed_pool(bearer).filter(|id| {
-            self.ctx
-                .world
-                .stores
-                .pools
-                .find(|p| *id == PoolId::from(&**p))
-                .is_some()
-        });
+        let claimed =
+            claimed_pool(bearer).filter(|id| self.ctx.world.stores.pools.get(&id.object()).is_some());
         let Some(claimed) = claimed else {
             return Ok(None);
         };
@@ -130,7 +123,7 @@ impl Authenticator for TokenReviews {
             let Some(id) = self.pool(bearer, from).await? else {
                 return Ok(None);
             };
-            let found = self.ctx.world.stores.pools.find(|p| id == PoolId::from(&**p));
+            let found = self.ctx.world.stores.pools.get(&id.object());
             Ok(found.map(|pool| WorkerAuth {
                 identity: identity_of(&pool),
                 pool: id,

@@ -34,13 +34,13 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use k8s_openapi::api::apps::v1::Deployment;
+use kube::Resource;
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Action as Requeue;
 use kube::runtime::events::Reporter;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::{self, watcher};
 use kube::runtime::{Controller, WatchStreamExt};
-use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
@@ -423,7 +423,8 @@ async fn answer(ctx: Arc<Operator>, listener: TcpListener, stop: Stop) {
 
 /// Every request that was being proved when the operator started has its run, or has none for now.
 fn all_resumed(ctx: &Operator) -> bool {
-    world.stores.requests.state().iter().all(|r| !ctx.awaits(r))
+    let requests = ctx.world.stores.requests.state();
+    requests.iter().all(|r| !ctx.requests.awaits(r))
 }
 
 #[cfg(test)]

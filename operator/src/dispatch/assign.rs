@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use zkinfer_crds::{ClaimId, Identity, RequestUid, SliceIndex};
+use zkinfer_crds::{ClaimId, Identity};
 
 use super::PoolId;
 use super::queue::Queue;

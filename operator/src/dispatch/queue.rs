@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use zkinfer_crds::wire::RefuseReason;
-use zkinfer_crds::{ClaimId, ParameterId, RequestUid, SliceIndex};
+use zkinfer_crds::{ClaimId, RequestUid, SliceIndex};
 
 use super::attempt::{Attempt, AttemptEnd};
 use super::breaker::Pause;

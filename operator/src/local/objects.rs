@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::ConfigMap;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rand::RngCore;
 use rand::rngs::OsRng;
 use zkinfer_crds::k8s::{
@@ -17,6 +16,7 @@ use zkinfer_crds::k8s::{
 use zkinfer_crds::{Digest, RequestUid};
 
 use crate::artifacts::ArtifactError;
+use crate::clock::now;
 use crate::consent::{Consent, Listing, Lists, decide};
 use crate::dispatch::PoolId;
 use crate::sources::AllowedUrl;

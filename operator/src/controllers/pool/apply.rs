@@ -114,7 +114,7 @@ pub async fn reconcile(object: Arc<MinerPool>, ctx: Arc<Pools>) -> Result<Requeu
         ctx.world.fleet.notify_one();
     }
     let asked_again = ctx
-        .pools()
+        .records()
         .get(&id)
         .and_then(|p| p.objects_refused.as_ref().map(Refusal::pause));
     Ok(match (asked_again, trouble) {
