@@ -87,7 +87,7 @@ fn the_worker_protocol_names_what_a_worker_meets() {
     let document = "docs/worker-protocol.md";
     names_all(
         document,
-        &["operator/src/build/pod.rs"],
+        &["operator/src/specs/pod.rs"],
         r#"\b(?:env\(|name: )"(ZKINFER_[A-Z_]+|RAYON_NUM_THREADS)""#,
         "",
         6,
@@ -121,8 +121,8 @@ fn the_guide_to_installing_names_every_setting_and_metric() {
     let document = "docs/install.md";
     names_all(
         document,
-        &["operator/src/cluster/metrics.rs"],
-        r#"register\(\s*"([a-z_]+)""#,
+        &["operator/src/metrics.rs"],
+        r#"family\(\s*r,\s*"([a-z_]+)""#,
         "zkinfer_",
         9,
     );

@@ -8,13 +8,13 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
 use zkinfer_crds::ProofSystem;
 use zkinfer_crds::k8s::{Cpu, Memory, ServedBy, is_namespace, parse_served_by};
-use zkinfer_operator::build::{CompileSettings, WorkerSettings};
 use zkinfer_operator::client::{Cluster, GatewayAccess};
 use zkinfer_operator::cluster::RunOptions;
 use zkinfer_operator::local::Format;
 use zkinfer_operator::logging::LogFormat;
 use zkinfer_operator::remote::AllowedUrl;
 use zkinfer_operator::runs::{ModelMemory, container_limit};
+use zkinfer_operator::specs::{CompileSettings, WorkerSettings};
 use zkml::accuracy::DEFAULT_MAX_ERROR_MILLIONTHS;
 
 /// Slices models, has miners prove the slices, verifies every proof, and answers with a receipt.

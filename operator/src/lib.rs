@@ -1,15 +1,16 @@
 //! The zkinfer operator: dispatches slices to miners, verifies their proofs, scores and answers.
 //!
-//! Rooms: `controllers` decide, one per kind; `dispatch` holds the queue; `gateway` speaks HTTP with workers; `runs`
-//! evaluates, states and verifies; `artifacts` stores; `scoring` keeps the ledger; `build` makes the objects of a
-//! cluster and `fleet` decides which Jobs there are; `sources` and `remote` read what objects name, `reference`
-//! asks for the float model's answers; `consent` says which pools may see what; `client` has the verbs of those who
-//! ask, `answer` what they are told; `cluster` runs all of it on Kubernetes, `local` on one machine without.
+//! Rooms, each using only those named after it: `cluster` runs all on Kubernetes, `local` on one machine without; `client`
+//! has the verbs of those who ask, `answer` what they are told. `controllers` decide, one per kind, and share a `world`;
+//! `gateway` speaks HTTP. `fleet` decides which Jobs there are, `specs` makes the objects of a cluster, `scoring` says what
+//! the ledger is worth, `sources` reads what objects name. `dispatch` holds the queue, the claims and the ledger's entries;
+//! `runs` evaluates, states and verifies; `reference` asks for the float model's answers; `consent` says which pools may
+//! see what. At the bottom `artifacts` stores, `metrics` counts, and there are `setup` and `clock`.
 
 pub mod answer;
 pub mod artifacts;
-pub mod build;
 pub mod client;
+pub mod clock;
 pub mod cluster;
 pub mod consent;
 pub mod controllers;
@@ -18,8 +19,11 @@ pub mod fleet;
 pub mod gateway;
 pub mod local;
 pub mod logging;
+pub mod metrics;
 pub mod reference;
-pub mod remote;
 pub mod runs;
 pub mod scoring;
+pub mod setup;
 pub mod sources;
+pub mod specs;
+pub mod world;

@@ -1,17 +1,15 @@
 //! Asks `prover-worker reference` for the float model's answers. ONNX is read there, in processes without token or store;
 //! here a bounded number of floats comes back.
 //!
-//! Invariant: a reference that is away, slow or out of memory is asked again, ever more seldom, as long as somebody needs
-//! its answer; nothing takes the answer's place.
+//! Invariant: nothing takes the answer's place; whoever needs it asks again (`runs/follow.rs`).
 
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{Mutex, Semaphore};
-use zkinfer_client::Pauses;
 use zkinfer_crds::Digest;
 use zkinfer_crds::float_wire::{
     Answer, CALL_SECONDS, Call, Coarse, FrameError, Input, MAX_MODEL_BYTES, MAX_VALUES_BYTES, read_frame,
@@ -20,7 +18,6 @@ use zkinfer_crds::float_wire::{
 use zkml::manifest::MAX_MANIFEST_BYTES;
 
 use crate::artifacts::Artifacts;
-use crate::runs::Run;
 
 /// For one call and its answer: the reference waits for a free evaluator, and then for its answer.
 const CALL: Duration = Duration::from_secs(2 * CALL_SECONDS + 10);
@@ -28,8 +25,6 @@ const CALL: Duration = Duration::from_secs(2 * CALL_SECONDS + 10);
 const CALLS: usize = 16;
 /// How often a model is loaded for one answer: others may push it out between load and call.
 const LOADS: usize = 3;
-/// Pauses between two tries: the first, and the longest.
-const AGAIN: Pauses = Pauses::new(Duration::from_millis(250), Duration::from_secs(15));
 
 /// Where float answers come from.
 #[derive(Debug, Clone)]
@@ -139,32 +134,6 @@ impl Reference {
         }
         let busy = "the float reference holds other models meanwhile";
         Err(ReferenceError::Unavailable(busy.to_owned()))
-    }
-
-    /// Has a run judged as soon as the float answer is there; `news` is called when that, or why it is not there, is
-    /// known. Ends with the run.
-    pub fn follow(&self, run: &Arc<Run>, artifacts: &Artifacts, news: impl Fn() + Send + Sync + 'static) {
-        let (this, artifacts) = (self.clone(), artifacts.clone());
-        let (question, run): (Arc<Question>, Weak<Run>) = (Arc::new(run.question()), Arc::downgrade(run));
-        tokio::spawn(async move {
-            let mut failures = 0u32;
-            while run.strong_count() > 0 {
-                let answer = this.answer(&question, &artifacts).await;
-                let again = matches!(answer, Err(ReferenceError::Unavailable(_)));
-                let Some(run) = run.upgrade() else { return };
-                if let Err(error) = &answer {
-                    tracing::warn!(request = %run.uid, %error, "no float answer");
-                }
-                run.answered(answer);
-                drop(run);
-                news();
-                if !again {
-                    return;
-                }
-                failures = failures.saturating_add(1);
-                tokio::time::sleep(AGAIN.after(failures)).await;
-            }
-        });
     }
 }
 

@@ -24,7 +24,7 @@ fn installed(path: &str, name: &str) -> Value {
 }
 
 fn made(name: &str) -> Value {
-    file(&format!("operator/src/build/golden/{name}.yaml")).remove(0)
+    file(&format!("operator/src/specs/golden/{name}.yaml")).remove(0)
 }
 
 fn operator() -> Value {

@@ -11,11 +11,12 @@ use std::time::Duration;
 use zkinfer_client::Pauses;
 use zkinfer_crds::k8s::request_status::RecentSlice;
 
-use super::Context;
+use super::operator::Operator;
 use super::settings::RunError;
 use crate::artifacts::Artifacts;
-use crate::dispatch::{Attempt, AttemptEnd, Dispatcher, PoolId};
-use crate::scoring::{self, Entry, Totals};
+use crate::dispatch::{self, Attempt, AttemptEnd, Cause, Dispatcher, Entry, PoolId};
+use crate::metrics::Metrics;
+use crate::scoring::Totals;
 
 /// Leases end by time.
 const TICK: Duration = Duration::from_millis(250);
@@ -44,40 +45,41 @@ pub(super) async fn ledger(artifacts: &Artifacts, dispatcher: &Dispatcher) -> Re
 }
 
 /// Follows the dispatcher, for ever.
-pub(super) async fn run(ctx: Arc<Context>) {
+pub(super) async fn run(ctx: Arc<Operator>) {
     let scored = Arc::new(Scored::default());
     loop {
-        let _ = tokio::time::timeout(TICK, ctx.dispatcher.progressed()).await;
-        for attempt in ctx.dispatcher.take_ended() {
+        let _ = tokio::time::timeout(TICK, ctx.world.dispatcher.progressed()).await;
+        for attempt in ctx.world.dispatcher.take_ended() {
             // While the store takes nothing no claim is granted either: there are no more of these than open claims.
             tokio::spawn(ended(Arc::clone(&ctx), Arc::clone(&scored), attempt));
         }
     }
 }
 
-async fn ended(ctx: Arc<Context>, scored: Arc<Scored>, attempt: Attempt) {
+async fn ended(ctx: Arc<Operator>, scored: Arc<Scored>, attempt: Attempt) {
     let mut failures = 0u32;
     // An attempt that is not in the ledger would be scored by nobody: it is tried until it is.
     let entry = loop {
-        match scoring::record(&ctx.artifacts, &attempt).await {
+        match dispatch::record(&ctx.world.artifacts, &attempt).await {
             Ok(entry) => break entry,
             Err(error) => {
                 tracing::error!(%error, claim = %attempt.claim, "the ledger entry was not written, trying again");
-                ctx.store.failed();
+                ctx.world.store.failed();
                 failures = failures.saturating_add(1);
                 tokio::time::sleep(AGAIN.after(failures)).await;
             }
         }
     };
-    ctx.metrics.attempt(&attempt, entry.is_some());
+    // The same claim again, after a restart, is counted no second time.
     if let Some(entry) = entry {
-        ctx.ledger().add(&entry);
+        counted(&ctx.world.metrics, &attempt);
+        ctx.pools.ledger().add(&entry);
     }
     let verified = attempt.end == AttemptEnd::Verified;
     if !verified {
-        ctx.wake_pool(&attempt.pool);
+        ctx.world.wake_pool(&attempt.pool);
     }
-    if let Some(record) = ctx.runs().get_mut(&attempt.request) {
+    if let Some(record) = ctx.requests.runs().get_mut(&attempt.request) {
         let row: RecentSlice = (&attempt).into();
         // After a restart a proof is verified again; its row may be there.
         let same = |old: &&mut RecentSlice| {
@@ -87,23 +89,31 @@ async fn ended(ctx: Arc<Context>, scored: Arc<Scored>, attempt: Attempt) {
             Some(old) => *old = row,
             None => record.view.recent.push(row),
         }
-        ctx.wake.request(record.key.clone());
+        ctx.world.wake.request(record.key.clone());
     }
     if verified {
         in_a_while(&ctx, &scored, attempt.pool).await;
     } else {
         // Of what goes well the fleet hears when a request is over, or at its next tick.
-        ctx.fleet.notify_one();
+        ctx.world.fleet.notify_one();
+    }
+}
+
+fn counted(metrics: &Metrics, attempt: &Attempt) {
+    let cause = attempt.end.cause();
+    metrics.claim(attempt.pool.to_string(), cause.map_or("Verified", Cause::word));
+    if cause.is_none() {
+        metrics.proof(attempt.elapsed, attempt.bytes.unwrap_or_default());
     }
 }
 
 /// Wakes a pool once for all the proofs of a while.
-async fn in_a_while(ctx: &Context, scored: &Scored, pool: PoolId) {
+async fn in_a_while(ctx: &Operator, scored: &Scored, pool: PoolId) {
     let due = || scored.lock().unwrap_or_else(PoisonError::into_inner);
     if !due().insert(pool.clone()) {
         return;
     }
     tokio::time::sleep(SCORED).await;
     due().remove(&pool);
-    ctx.wake_pool(&pool);
+    ctx.world.wake_pool(&pool);
 }

@@ -13,17 +13,16 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
-use kube::ResourceExt;
 use kube::api::{Api, PostParams};
 use sha2::{Digest as _, Sha256};
-use zkinfer_crds::k8s::{GROUP, MinerPool};
+use zkinfer_crds::k8s::GROUP;
 
-use super::Context;
+use super::operator::Operator;
 use super::reviews::{Remembered, Turns};
-use crate::build::{TOKEN_AUDIENCE, pool_of};
 use crate::controllers::pool::identity_of;
 use crate::dispatch::{PoolId, WorkerAuth};
 use crate::gateway::{Access, AuthUnavailable, Authenticator, Guard, Peer, Right};
+use crate::specs::{TOKEN_AUDIENCE, pool_of};
 
 /// How long the API server's word counts.
 const FRESH: Duration = Duration::from_secs(60);
@@ -39,14 +38,14 @@ const MAX_TOKEN: usize = 8192;
 /// # Errors
 /// An API server that does not answer.
 async fn review(
-    ctx: &Context,
+    ctx: &Operator,
     token: &str,
     audience: Option<&str>,
 ) -> Result<Option<UserInfo>, AuthUnavailable> {
     if token.len() > MAX_TOKEN {
         return Ok(None);
     }
-    let api: Api<TokenReview> = Api::all(ctx.client.clone());
+    let api: Api<TokenReview> = Api::all(ctx.world.client.clone());
     let review = TokenReview {
         spec: TokenReviewSpec {
             token: token.to_owned(),
@@ -68,14 +67,14 @@ async fn review(
 
 /// Workers' tokens. See the module.
 pub(super) struct TokenReviews {
-    ctx: Arc<Context>,
+    ctx: Arc<Operator>,
     turns: Arc<Turns>,
     /// By SHA-256 of the token.
     known: Remembered<[u8; 32], Option<PoolId>>,
 }
 
 impl TokenReviews {
-    pub(super) fn new(ctx: Arc<Context>, turns: Arc<Turns>) -> Self {
+    pub(super) fn new(ctx: Arc<Operator>, turns: Arc<Turns>) -> Self {
         Self {
             ctx,
             turns,
@@ -91,7 +90,7 @@ impl TokenReviews {
         // What does not even claim to be a pool's is nobody's, and who claims in vain takes turns from nobody but those who
         // come from the same address with the same claim.
         let claimed =
-            claimed_pool(bearer).filter(|id| self.ctx.stores.pools.find(|p| *id == id_of(p)).is_some());
+            claimed_pool(bearer).filter(|id| self.ctx.world.stores.pools.get(&id.object()).is_some());
         let Some(claimed) = claimed else {
             return Ok(None);
         };
@@ -124,7 +123,7 @@ impl Authenticator for TokenReviews {
             let Some(id) = self.pool(bearer, from).await? else {
                 return Ok(None);
             };
-            let found = self.ctx.stores.pools.find(|p| id == id_of(p));
+            let found = self.ctx.world.stores.pools.get(&id.object());
             Ok(found.map(|pool| WorkerAuth {
                 identity: identity_of(&pool),
                 pool: id,
@@ -136,14 +135,14 @@ impl Authenticator for TokenReviews {
 
 /// Clients' tokens and rights.
 pub(super) struct Clients {
-    ctx: Arc<Context>,
+    ctx: Arc<Operator>,
     turns: Arc<Turns>,
     users: Remembered<[u8; 32], Option<UserInfo>>,
     rights: Remembered<([u8; 32], Access), bool>,
 }
 
 impl Clients {
-    pub(super) fn new(ctx: Arc<Context>, turns: Arc<Turns>) -> Self {
+    pub(super) fn new(ctx: Arc<Operator>, turns: Arc<Turns>) -> Self {
         Self {
             ctx,
             turns,
@@ -209,14 +208,14 @@ impl Guard for Clients {
     }
 }
 
-async fn access_review(ctx: &Context, user: UserInfo, access: &Access) -> Result<bool, AuthUnavailable> {
+async fn access_review(ctx: &Operator, user: UserInfo, access: &Access) -> Result<bool, AuthUnavailable> {
     let UserInfo {
         username,
         groups,
         uid,
         extra,
     } = user;
-    let api: Api<SubjectAccessReview> = Api::all(ctx.client.clone());
+    let api: Api<SubjectAccessReview> = Api::all(ctx.world.client.clone());
     let review = SubjectAccessReview {
         spec: SubjectAccessReviewSpec {
             user: username,
@@ -238,10 +237,6 @@ async fn access_review(ctx: &Context, user: UserInfo, access: &Access) -> Result
     let answer = api.create(&PostParams::default(), &review).await;
     let answer = answer.map_err(|e| AuthUnavailable(e.to_string()))?;
     Ok(answer.status.is_some_and(|s| s.allowed))
-}
-
-fn id_of(pool: &MinerPool) -> PoolId {
-    PoolId::new(&pool.namespace().unwrap_or_default(), &pool.name_any())
 }
 
 /// The pool whose a token says that it is: tokens of ServiceAccounts are JSON Web Tokens (RFC 7519) that name whose they are

@@ -4,28 +4,34 @@ use std::sync::Arc;
 
 use kube::runtime::reflector::ObjectRef;
 
-use super::Context;
+use super::operator::Operator;
 use crate::dispatch::CompileToken;
 use crate::gateway::Compilations;
 
-pub(super) struct Models(pub(super) Arc<Context>);
+pub(super) struct Compilers(pub(super) Arc<Operator>);
 
-impl Models {
+impl Compilers {
     fn wake(&self, token: &CompileToken) {
         let (namespace, name) = &token.model;
-        self.0.wake.model(ObjectRef::new(name).within(namespace));
+        self.0.world.wake.model(ObjectRef::new(name).within(namespace));
     }
 }
 
-impl Compilations for Models {
+impl Compilations for Compilers {
     fn wanted(&self, token: &CompileToken) -> bool {
         let uid = Some(token.uid.as_str());
-        let model = self.0.stores.models.find(|m| m.metadata.uid.as_deref() == uid);
+        let model = self
+            .0
+            .world
+            .stores
+            .models
+            .find(|m| m.metadata.uid.as_deref() == uid);
         let compiled = self
             .0
-            .models()
+            .models
+            .records()
             .get(&token.uid)
-            .is_some_and(|m| m.outcome.is_some());
+            .is_some_and(|m| m.known.outcome.is_some());
         model.is_some() && !compiled
     }
 
@@ -37,7 +43,12 @@ impl Compilations for Models {
             "compiling"
         );
         let said = (line, std::time::Instant::now());
-        self.0.models().entry(token.uid.clone()).or_default().progress = Some(said);
+        self.0
+            .models
+            .records()
+            .entry(token.uid.clone())
+            .or_default()
+            .progress = Some(said);
         self.wake(token);
     }
 

@@ -13,19 +13,19 @@ use zkinfer_crds::compile_report::CompileOutcome;
 use zkinfer_crds::k8s::{InferenceRequest, Model};
 use zkinfer_crds::slice_files::FileRole;
 
-use super::Context;
+use super::operator::Operator;
 use crate::gateway::{Directory, NotMade};
 
 /// See the module.
-pub(super) struct Objects(pub(super) Arc<Context>);
+pub(super) struct Objects(pub(super) Arc<Operator>);
 
 impl Directory for Objects {
     fn sees(&self, namespace: &str) -> bool {
-        self.0.scope.sees(namespace)
+        self.0.world.scope.sees(namespace)
     }
 
     fn requests(&self, namespace: &str, name: Option<&str>) -> Vec<Arc<InferenceRequest>> {
-        let store = &self.0.stores.requests;
+        let store = &self.0.world.stores.requests;
         match name {
             Some(name) => {
                 let one = store.get(&ObjectRef::new(name).within(namespace));
@@ -44,7 +44,7 @@ impl Directory for Objects {
         namespace: String,
         request: InferenceRequest,
     ) -> BoxFuture<'_, Result<InferenceRequest, NotMade>> {
-        let api: Api<InferenceRequest> = Api::namespaced(self.0.client.clone(), &namespace);
+        let api: Api<InferenceRequest> = Api::namespaced(self.0.world.client.clone(), &namespace);
         async move {
             let made = api.create(&PostParams::default(), &request).await;
             made.map_err(|e| match e {
@@ -60,10 +60,10 @@ impl Directory for Objects {
 
     fn model_files(&self, namespace: &str, name: &str) -> Vec<Digest> {
         let model = ObjectRef::<Model>::new(name).within(namespace);
-        let model = self.0.stores.models.get(&model);
+        let model = self.0.world.stores.models.get(&model);
         let uid = model.and_then(|m| m.uid()).unwrap_or_default();
-        let models = self.0.models();
-        let known = models.get(&uid).and_then(|m| m.outcome.as_ref());
+        let models = self.0.models.records();
+        let known = models.get(&uid).and_then(|m| m.known.outcome.as_ref());
         let Some(CompileOutcome::Compiled(report)) = known.map(|known| &known.outcome) else {
             return Vec::new();
         };

@@ -10,10 +10,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
-use super::{Context, Part};
+use super::operator::Operator;
+use crate::world::Part;
 
 /// Serves for ever.
-pub(super) async fn serve(listener: TcpListener, ctx: Arc<Context>) {
+pub(super) async fn serve(listener: TcpListener, ctx: Arc<Operator>) {
     let router = Router::new()
         .route("/healthz", get(|| std::future::ready("ok")))
         .route("/readyz", get(ready))
@@ -41,29 +42,34 @@ pub(super) async fn stand_by(address: &str) {
     std::future::pending::<()>().await;
 }
 
-async fn ready(State(ctx): State<Arc<Context>>) -> Response {
-    if let Some(problem) = ctx.store.problem() {
+async fn ready(State(ctx): State<Arc<Operator>>) -> Response {
+    if let Some(problem) = ctx.world.store.problem() {
         // Nothing is taken, so nobody need be sent here.
         (StatusCode::SERVICE_UNAVAILABLE, problem).into_response()
-    } else if ctx.ready.is(Part::Gateway) {
+    } else if ctx.world.ready.is(Part::Gateway) {
         // Whoever is served is served, whatever is missing elsewhere.
-        let told = std::iter::once("ok".to_owned()).chain(ctx.scope.problems());
+        let told = std::iter::once("ok".to_owned()).chain(ctx.world.scope.problems());
         told.collect::<Vec<_>>().join("\n").into_response()
     } else {
-        let missing = ctx.ready.missing();
+        let missing = ctx.world.ready.missing();
         let message = if missing.is_empty() {
             "waiting for requests from before the restart".to_owned()
         } else {
             format!("waiting for the API server's lists of {}", missing.join(", "))
         };
-        let message = std::iter::once(message).chain(ctx.scope.problems());
+        let message = std::iter::once(message).chain(ctx.world.scope.problems());
         let message = message.collect::<Vec<_>>().join("\n");
         (StatusCode::SERVICE_UNAVAILABLE, message).into_response()
     }
 }
 
-async fn metrics(State(ctx): State<Arc<Context>>) -> Response {
-    match ctx.metrics.text(&ctx) {
+async fn metrics(State(ctx): State<Arc<Operator>>) -> Response {
+    ctx.world.dispatcher.count(&ctx.world.metrics);
+    ctx.world.jobs.count(&ctx.world.metrics);
+    ctx.world.store.count(&ctx.world.metrics);
+    ctx.world.scope.count(&ctx.world.metrics);
+    ctx.world.metrics.model_bytes(ctx.world.shelf.bytes());
+    match ctx.world.metrics.text() {
         Ok(text) => {
             let type_ = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             ([(CONTENT_TYPE, type_)], text).into_response()

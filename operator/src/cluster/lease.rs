@@ -13,7 +13,7 @@ use kube::Client;
 use kube::api::{Api, ObjectMeta, PostParams};
 
 use super::settings::{RunError, Stop, stopped};
-use crate::build::labels;
+use crate::specs::labels;
 
 const NAME: &str = "zkinfer-operator";
 /// A Lease that was not renewed for so long is anybody's.

@@ -16,19 +16,15 @@ mod attempts;
 mod auth;
 mod compilations;
 mod consents;
-mod context;
 mod directory;
 mod health;
+mod jobs;
 mod lease;
-mod merge;
-mod metrics;
+mod operator;
 mod reviews;
-mod scope;
+mod rounds;
 mod settings;
-mod store;
-mod streams;
 mod sweep;
-mod write;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -37,13 +33,13 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use k8s_openapi::api::apps::v1::Deployment;
+use kube::Resource;
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Action as Requeue;
 use kube::runtime::events::Reporter;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::{self, watcher};
 use kube::runtime::{Controller, WatchStreamExt};
-use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
@@ -51,29 +47,29 @@ use tokio::task::JoinSet;
 use zkinfer_client::Pauses;
 use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model};
 
-pub use consents::Consents;
-pub use context::{Context, ModelRecord, Part, PoolRecord, RunRecord, Stores, Wake};
-pub use scope::{Place, Scope};
 pub use settings::{RunError, RunOptions};
-pub use store::StoreHealth;
-pub(crate) use streams::{follow, named};
-pub use write::{MANAGER, ReconcileError, is_too_large, patch_status, tell};
 
 use self::auth::TokenReviews;
-use self::compilations::Models;
-use self::context::LOOK;
+use self::compilations::Compilers;
 use self::directory::Objects;
 use self::lease::Leadership;
-use self::metrics::Metrics;
+use self::operator::Operator;
 use self::reviews::Turns;
 use self::settings::{Stop, stopped};
-use crate::build::labels;
-use crate::controllers::{model, pool, request};
+use crate::controllers::model::{self, Models};
+use crate::controllers::pool::{self, Pools};
+use crate::controllers::request::{self, Requests};
 use crate::dispatch::{Dispatcher, PoolId};
-use crate::fleet;
+use crate::fleet::JobIndex;
 use crate::gateway::{Clients, Gateway};
+use crate::metrics::Metrics;
 use crate::reference::Reference;
 use crate::runs::Shelf;
+use crate::specs::labels;
+use crate::world::{
+    self, Consents, Events, LOOK, MANAGER, Part, Ready, ReconcileError, Scope, StoreHealth, Stores, Wake,
+    World, follow,
+};
 
 /// One reconciliation may take so long; reading a large model takes seconds.
 const RECONCILE_TIME: Duration = Duration::from_secs(120);
@@ -96,7 +92,7 @@ const CONCURRENCY: (u16, u16, u16) = (2, 8, 4);
 /// # Errors
 /// A machine or cluster that is not set up; everything about objects is in their status.
 pub async fn run(options: RunOptions) -> Result<(), RunError> {
-    let metrics = Arc::new(Metrics::new());
+    let metrics = Arc::new(Metrics::default());
     let client = settings::client(&metrics).await?;
     let stop = settings::stop_signal()?;
     let leadership = Leadership::new(&client, &options.namespace);
@@ -126,9 +122,9 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let dispatcher = Dispatcher::new(artifacts.clone(), key, options.least_lease, threads);
     let ledger = attempts::ledger(&artifacts, &dispatcher).await?;
-    let (models, models_writer) = streams::store();
-    let (requests, requests_writer) = streams::store();
-    let (pools, pools_writer) = streams::store();
+    let (models, models_writer) = world::store();
+    let (requests, requests_writer) = world::store();
+    let (pools, pools_writer) = world::store();
     let (wake_models, asked_models) = mpsc::unbounded_channel();
     let (wake_requests, asked_requests) = mpsc::unbounded_channel();
     let (wake_pools, asked_pools) = mpsc::unbounded_channel();
@@ -136,21 +132,9 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
         controller: MANAGER.to_owned(),
         instance: std::env::var("HOSTNAME").ok(),
     };
-    let ctx = Arc::new(Context {
-        events: write::Events::new(client.clone(), reporter),
+    let world = Arc::new(World {
         client: client.clone(),
         scope: Arc::clone(&scope),
-        dispatcher: Arc::clone(&dispatcher),
-        artifacts,
-        setup: setup.policy,
-        srs: setup.verifier,
-        srs_file: setup.file,
-        source_urls: options.source_urls.clone(),
-        network: options.network.clone(),
-        max_error: options.max_error,
-        reference: Reference::new(options.reference_socket.clone()),
-        workers: options.workers.clone(),
-        compile: options.compile.clone(),
         stores: Stores {
             models,
             requests,
@@ -161,21 +145,40 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
             requests: wake_requests,
             pools: wake_pools,
         },
-        fleet: Notify::new(),
-        jobs: fleet::JobIndex::default(),
-        shelf: Shelf::new(options.model_memory),
-        large: tokio::sync::Mutex::default(),
-        store: StoreHealth::default(),
-        consents: Consents::default(),
-        metrics,
-        ready: context::Ready::default(),
+        ready: Ready::default(),
         started: Instant::now(),
-        models: Default::default(),
-        runs: Default::default(),
-        pools: Default::default(),
-        ledger: std::sync::Mutex::new(ledger),
-        looked_at: Default::default(),
-        unwritable: Default::default(),
+        events: Events::new(client.clone(), reporter),
+        consents: Consents::new(&options.workers.namespace),
+        artifacts,
+        store: StoreHealth::default(),
+        source_urls: options.source_urls.clone(),
+        dispatcher,
+        jobs: JobIndex::default(),
+        fleet: Notify::new(),
+        workers: options.workers.clone(),
+        shelf: Shelf::new(options.model_memory),
+        setup: setup.policy,
+        srs: setup.verifier,
+        max_error: options.max_error,
+        metrics,
+    });
+    let models = Arc::new(Models::new(
+        Arc::clone(&world),
+        options.compile.clone(),
+        setup.file,
+    ));
+    let pools = Arc::new(Pools::new(Arc::clone(&world), ledger));
+    let requests = Arc::new(Requests::new(
+        Arc::clone(&models),
+        Arc::clone(&pools),
+        options.network.clone(),
+        Reference::new(options.reference_socket.clone()),
+    ));
+    let ctx = Arc::new(Operator {
+        world: Arc::clone(&world),
+        models,
+        pools,
+        requests,
     });
     let health = TcpListener::bind(&options.health_address)
         .await
@@ -186,45 +189,52 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
     let mut tasks = JoinSet::new();
     tasks.spawn(health::serve(health, Arc::clone(&ctx)));
     tasks.spawn(attempts::run(Arc::clone(&ctx)));
-    tasks.spawn(fleet::watch_jobs(Arc::clone(&ctx)));
+    tasks.spawn(jobs::run(Arc::clone(&world)));
     tasks.spawn(sweep::run(Arc::clone(&ctx)));
     tasks.spawn(consents::run(Arc::clone(&ctx)));
-    tasks.spawn(store::run(Arc::clone(&ctx)));
+    let tried = Arc::clone(&world);
+    tasks.spawn(async move { tried.store.follow(&tried.artifacts, || tried.wake_all()).await });
     let answering = tokio::spawn(answer(Arc::clone(&ctx), gateway, stop.clone()));
 
     let (seen, gone, relisted) = (Arc::clone(&ctx), Arc::clone(&ctx), Arc::clone(&ctx));
-    let models = streams::controller(
-        streams::objects(&client, &scope, "models", ctx.stores.models.clone()),
+    let models = world::controller(
+        world::objects(&client, &scope, "models", world.stores.models.clone()),
         models_writer,
         asked_models,
         CONCURRENCY.0,
         move || {
-            relisted.ready.set(Part::Models);
-            relisted.models_listed();
+            relisted.world.ready.set(Part::Models);
+            // Everything that says who may serve was listed anew.
+            relisted.requests.consent_again(|_| true);
         },
         // At once, and not when the Model's turn comes: who may see it no more has slices of it.
-        move |model: &Model| seen.model_seen(model),
+        move |model: &Model| seen.requests.model_seen(model),
         move |model: &Model| sweep::model_gone(&gone, model),
     );
     let gone = Arc::clone(&ctx);
-    let requests = streams::controller(
-        streams::objects(&client, &scope, "inferencerequests", ctx.stores.requests.clone()),
+    let requests = world::controller(
+        world::objects(
+            &client,
+            &scope,
+            "inferencerequests",
+            world.stores.requests.clone(),
+        ),
         requests_writer,
         asked_requests,
         CONCURRENCY.1,
-        listed(&ctx, Part::Requests),
+        listed(&world, Part::Requests),
         |_| {},
         move |request: &InferenceRequest| sweep::request_gone(&gone, request),
     );
     let (seen, gone) = (Arc::clone(&ctx), Arc::clone(&ctx));
-    let pools = streams::controller(
-        streams::objects(&client, &scope, "minerpools", ctx.stores.pools.clone()),
+    let pools = world::controller(
+        world::objects(&client, &scope, "minerpools", world.stores.pools.clone()),
         pools_writer,
         asked_pools,
         CONCURRENCY.2,
-        listed(&ctx, Part::Pools),
+        listed(&world, Part::Pools),
         // At once, and not when the pool's turn comes: workers ask all the time.
-        move |pool: &MinerPool| seen.dispatcher.know(&pool_id(pool), pool::facts(pool)),
+        move |pool: &MinerPool| seen.world.dispatcher.know(&PoolId::from(pool), pool::facts(pool)),
         move |pool: &MinerPool| sweep::pool_gone(&gone, pool),
     )
     .owns_stream(
@@ -242,9 +252,15 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
     );
     let controllers = async {
         futures::join!(
-            drive(models, "Model", model::reconcile, &ctx, &stop),
-            drive(requests, "InferenceRequest", request::reconcile, &ctx, &stop),
-            drive(pools, "MinerPool", pool::reconcile, &ctx, &stop),
+            drive(models, "Model", model::reconcile, (&ctx.models, &world), &stop),
+            drive(
+                requests,
+                "InferenceRequest",
+                request::reconcile,
+                (&ctx.requests, &world),
+                &stop
+            ),
+            drive(pools, "MinerPool", pool::reconcile, (&ctx.pools, &world), &stop),
         )
     };
     let ended = tokio::select! {
@@ -261,39 +277,36 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
     Ok(())
 }
 
-/// A pool's id.
-fn pool_id(pool: &MinerPool) -> PoolId {
-    PoolId::new(&pool.namespace().unwrap_or_default(), &pool.name_any())
-}
-
-fn listed(ctx: &Arc<Context>, part: Part) -> impl Fn() + Send + 'static {
-    let ctx = Arc::clone(ctx);
-    move || ctx.ready.set(part)
+fn listed(world: &Arc<World>, part: Part) -> impl Fn() + Send + 'static {
+    let world = Arc::clone(world);
+    move || world.ready.set(part)
 }
 
 /// Runs one controller until the operator is told to stop and its last reconciliation has ended.
-async fn drive<K, F>(
+async fn drive<K, C, F>(
     controller: Controller<K>,
     kind: &'static str,
-    reconcile: impl Fn(Arc<K>, Arc<Context>) -> F + Send + Sync + 'static,
-    ctx: &Arc<Context>,
+    reconcile: impl Fn(Arc<K>, Arc<C>) -> F + Send + Sync + 'static,
+    (ctx, world): (&Arc<C>, &Arc<World>),
     stop: &Stop,
 ) where
+    C: Send + Sync + 'static,
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     F: Future<Output = Result<Requeue, ReconcileError>> + Send + 'static,
 {
     let failures = Arc::new(Failures::default());
     let counted = Arc::clone(&failures);
-    let reconcile = move |object: Arc<K>, ctx: Arc<Context>| {
+    let metrics = Arc::clone(&world.metrics);
+    let reconcile = move |object: Arc<K>, ctx: Arc<C>| {
         let name = ObjectRef::from_obj(&*object).to_string();
-        let reconciled = reconcile(object, Arc::clone(&ctx));
-        let failures = Arc::clone(&counted);
+        let reconciled = reconcile(object, ctx);
+        let (failures, metrics) = (Arc::clone(&counted), Arc::clone(&metrics));
         async move {
             let began = Instant::now();
             let result = tokio::time::timeout(RECONCILE_TIME, reconciled)
                 .await
                 .unwrap_or(Err(ReconcileError::TooSlow));
-            ctx.metrics.reconciled(kind, began.elapsed(), result.is_ok());
+            metrics.reconciled(kind, began.elapsed(), result.is_ok());
             match &result {
                 Ok(_) => failures.forget(&name),
                 Err(error) => {
@@ -307,7 +320,7 @@ async fn drive<K, F>(
             result
         }
     };
-    let again = move |object: Arc<K>, _: &ReconcileError, _: Arc<Context>| {
+    let again = move |object: Arc<K>, _: &ReconcileError, _: Arc<C>| {
         let times = failures.times(&ObjectRef::from_obj(&*object).to_string());
         Requeue::requeue(RETRY.after(times))
     };
@@ -361,8 +374,8 @@ async fn ends_in_time<T>(
 
 /// Answers workers, compilers and clients, once all that was at work before a restart is known again: before that, a
 /// claim of an honest worker would look like one of a request that is over.
-async fn answer(ctx: Arc<Context>, listener: TcpListener, stop: Stop) {
-    let known = ctx.ready.wait(&[
+async fn answer(ctx: Arc<Operator>, listener: TcpListener, stop: Stop) {
+    let known = ctx.world.ready.wait(&[
         Part::Models,
         Part::Requests,
         Part::Pools,
@@ -381,18 +394,18 @@ async fn answer(ctx: Arc<Context>, listener: TcpListener, stop: Stop) {
     if tokio::time::timeout(RESUME_TIME, resumed).await.is_err() {
         tracing::warn!("some requests from before the restart cannot go on yet; the others do");
     }
-    let fleet = tokio::spawn(fleet::run(Arc::clone(&ctx)));
+    let fleet = tokio::spawn(rounds::run(Arc::clone(&ctx)));
     let turns = Turns::new();
     let gateway = Gateway::new(
-        Arc::clone(&ctx.dispatcher),
+        Arc::clone(&ctx.world.dispatcher),
         Arc::new(TokenReviews::new(Arc::clone(&ctx), Arc::clone(&turns))),
     )
-    .with_compilations(Arc::new(Models(Arc::clone(&ctx))))
+    .with_compilations(Arc::new(Compilers(Arc::clone(&ctx))))
     .with_clients(Clients {
         guard: Arc::new(auth::Clients::new(Arc::clone(&ctx), turns)),
         directory: Arc::new(Objects(Arc::clone(&ctx))),
     });
-    ctx.ready.set(Part::Gateway);
+    ctx.world.ready.set(Part::Gateway);
     tracing::info!(address = ?listener.local_addr().ok(), "answering");
     if let Err(error) = gateway.serve(listener, stopped(stop)).await {
         tracing::error!(%error, "the gateway stopped");
@@ -401,8 +414,9 @@ async fn answer(ctx: Arc<Context>, listener: TcpListener, stop: Stop) {
 }
 
 /// Every request that was being proved when the operator started has its run, or has none for now.
-fn all_resumed(ctx: &Context) -> bool {
-    ctx.stores.requests.state().iter().all(|r| !ctx.awaits(r))
+fn all_resumed(ctx: &Operator) -> bool {
+    let requests = ctx.world.stores.requests.state();
+    requests.iter().all(|r| !ctx.requests.awaits(r))
 }
 
 #[cfg(test)]

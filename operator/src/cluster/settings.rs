@@ -17,14 +17,13 @@ use tower::util::MapRequestLayer;
 use zkinfer_crds::wire::BlobRef;
 use zkml::setup::{SrsSource, VerifierSrs};
 
-use super::metrics::Metrics;
 use crate::artifacts::{ArtifactError, Artifacts};
-use crate::build::{CompileSettings, WorkerSettings};
-use crate::controllers::model::SetupPolicy;
 use crate::dispatch::TokenKey;
-use crate::local::{LocalError, srs_source};
-use crate::remote::AllowedUrl;
+use crate::metrics::Metrics;
 use crate::runs::ModelMemory;
+use crate::setup::{SetupError, SetupPolicy, srs_source};
+use crate::sources::AllowedUrl;
+use crate::specs::{CompileSettings, WorkerSettings};
 
 const SECRET: &str = "zkinfer-token-key";
 const SECRET_KEY: &str = "key";
@@ -75,7 +74,7 @@ pub enum RunError {
     Api(#[from] Box<kube::Error>),
     /// The trusted setup.
     #[error(transparent)]
-    Setup(#[from] LocalError),
+    Setup(#[from] SetupError),
     /// The artifact store.
     #[error(transparent)]
     Artifacts(#[from] ArtifactError),
@@ -128,8 +127,8 @@ pub(super) async fn token_key(client: &Client, namespace: &str) -> Result<TokenK
                     namespace: Some(namespace.to_owned()),
                     labels: Some(
                         [(
-                            crate::build::labels::MANAGED_BY.to_owned(),
-                            crate::build::labels::MANAGER.to_owned(),
+                            crate::specs::labels::MANAGED_BY.to_owned(),
+                            crate::specs::labels::MANAGER.to_owned(),
                         )]
                         .into(),
                     ),

@@ -12,9 +12,10 @@ use zkinfer_crds::compile_report::CompileOutcome;
 use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model};
 use zkinfer_crds::{Digest, RequestUid};
 
-use super::{Context, Part};
+use super::operator::Operator;
 use crate::artifacts::{ArtifactError, CompiledName, Kept};
 use crate::dispatch::PoolId;
+use crate::world::Part;
 
 /// How often everything is looked through.
 const EVERY: Duration = Duration::from_secs(600);
@@ -24,51 +25,52 @@ const GRACE: Duration = Duration::from_secs(24 * 3600);
 const UPLOAD: Duration = Duration::from_secs(2 * 3600);
 
 /// A request was deleted.
-pub(super) fn request_gone(ctx: &Arc<Context>, request: &InferenceRequest) {
+pub(super) fn request_gone(ctx: &Arc<Operator>, request: &InferenceRequest) {
     let Some(uid) = request.uid().and_then(|uid| uid.parse().ok()) else {
         return;
     };
-    ctx.dispatcher.remove(uid, false);
-    ctx.runs().remove(&uid);
-    ctx.unwritable().remove(&uid);
-    ctx.fleet.notify_one();
+    ctx.world.dispatcher.remove(uid, false);
+    ctx.requests.runs().remove(&uid);
+    ctx.requests.unwritable().remove(&uid);
+    ctx.world.fleet.notify_one();
     let ctx = Arc::clone(ctx);
     tokio::spawn(async move {
-        if let Err(error) = ctx.artifacts.delete_request(uid).await {
+        if let Err(error) = ctx.world.artifacts.delete_request(uid).await {
             tracing::warn!(request = %uid, %error, "its artifacts are removed later");
         }
     });
 }
 
 /// A Model was deleted: requests that wait for it have to know.
-pub(super) fn model_gone(ctx: &Arc<Context>, model: &Model) {
+pub(super) fn model_gone(ctx: &Arc<Operator>, model: &Model) {
     let (namespace, name) = (model.namespace(), model.name_any());
     let uid = model.uid().unwrap_or_default();
-    ctx.models().remove(&uid);
-    ctx.wake_requests(|r| r.namespace() == namespace && r.spec.model_ref.name == name);
+    ctx.models.records().remove(&uid);
+    ctx.world
+        .wake_requests(|r| r.namespace() == namespace && r.spec.model_ref.name == name);
     let ctx = Arc::clone(ctx);
     tokio::spawn(async move {
-        if let Err(error) = ctx.artifacts.delete_model(&uid).await {
+        if let Err(error) = ctx.world.artifacts.delete_model(&uid).await {
             tracing::warn!(model = name, %error, "its report is not removed");
         }
     });
 }
 
 /// A pool was deleted: requests that it was to serve go to others.
-pub(super) fn pool_gone(ctx: &Arc<Context>, pool: &MinerPool) {
-    let id = PoolId::new(&pool.namespace().unwrap_or_default(), &pool.name_any());
-    ctx.pools().remove(&id);
-    ctx.dispatcher.forget(&id);
-    ctx.wake_requests(|_| true);
-    ctx.fleet.notify_one();
+pub(super) fn pool_gone(ctx: &Arc<Operator>, pool: &MinerPool) {
+    let id = PoolId::from(pool);
+    ctx.pools.records().remove(&id);
+    ctx.world.dispatcher.forget(&id);
+    ctx.world.wake_requests(|_| true);
+    ctx.world.fleet.notify_one();
 }
 
 /// Looks through the store now and then, for ever.
-pub(super) async fn run(ctx: Arc<Context>) {
-    ctx.ready.wait(&[Part::Models, Part::Requests]).await;
+pub(super) async fn run(ctx: Arc<Operator>) {
+    ctx.world.ready.wait(&[Part::Models, Part::Requests]).await;
     loop {
         // What cannot be seen is not gone.
-        if !ctx.scope.problems().is_empty() {
+        if !ctx.world.scope.problems().is_empty() {
             tracing::warn!("nothing is swept from the store while a namespace may not be read");
         } else if let Err(error) = sweep(&ctx).await {
             tracing::warn!(%error, "sweeping the artifact store");
@@ -77,10 +79,14 @@ pub(super) async fn run(ctx: Arc<Context>) {
     }
 }
 
-async fn sweep(ctx: &Context) -> Result<(), ArtifactError> {
+async fn sweep(ctx: &Operator) -> Result<(), ArtifactError> {
     // Listed before the objects are looked at: what is made meanwhile is not in the list.
-    let (kept, compiled) = (ctx.artifacts.requests().await?, ctx.artifacts.models().await?);
+    let (kept, compiled) = (
+        ctx.world.artifacts.requests().await?,
+        ctx.world.artifacts.models().await?,
+    );
     let living: BTreeSet<RequestUid> = ctx
+        .world
         .stores
         .requests
         .state()
@@ -89,43 +95,44 @@ async fn sweep(ctx: &Context) -> Result<(), ArtifactError> {
         .collect();
     for uid in kept.into_iter().filter(|uid| !living.contains(uid)) {
         tracing::info!(request = %uid, "removing the artifacts of a request that is gone");
-        ctx.artifacts.delete_request(uid).await?;
+        ctx.world.artifacts.delete_request(uid).await?;
     }
-    let models = ctx.stores.models.state();
+    let models = ctx.world.stores.models.state();
     let living: BTreeSet<&str> = models.iter().filter_map(|m| m.metadata.uid.as_deref()).collect();
     for uid in compiled.iter().filter(|uid| !living.contains(uid.as_str())) {
         tracing::info!(model = uid, "removing the report on a Model that is gone");
-        ctx.artifacts.delete_model(uid).await?;
+        ctx.world.artifacts.delete_model(uid).await?;
     }
-    ctx.artifacts.remove_broken_uploads(UPLOAD).await?;
-    let old = ctx.artifacts.blobs_older_than(GRACE).await?;
+    ctx.world.artifacts.remove_broken_uploads(UPLOAD).await?;
+    let old = ctx.world.artifacts.blobs_older_than(GRACE).await?;
     if old.is_empty() {
         return Ok(());
     }
     let named = named(ctx).await?;
     for digest in old.into_iter().filter(|d| !named.contains(d)) {
-        ctx.artifacts.remove_old_blob(&digest, GRACE).await?;
+        ctx.world.artifacts.remove_old_blob(&digest, GRACE).await?;
     }
     Ok(())
 }
 
 /// Every blob that an object, a compiled model or a run names.
-async fn named(ctx: &Context) -> Result<BTreeSet<Digest>, ArtifactError> {
+async fn named(ctx: &Operator) -> Result<BTreeSet<Digest>, ArtifactError> {
     let mut named = BTreeSet::new();
-    named.extend(ctx.srs_file.as_ref().map(|b| b.digest));
-    for model in ctx.stores.models.state() {
+    named.extend(ctx.models.srs_file.as_ref().map(|b| b.digest));
+    for model in ctx.world.stores.models.state() {
         named.extend(model.spec.source.artifact);
         let calibration = model.spec.quantization.calibration.as_ref();
         named.extend(calibration.and_then(|c| c.artifact));
         named.extend(model.status.as_ref().and_then(|s| s.model_digest));
         let uid = model.uid().unwrap_or_default();
         {
-            let models = ctx.models();
+            let models = ctx.models.records();
             let record = models.get(&uid);
-            let files = record.map(|m| [m.onnx.as_ref(), m.calibration.as_ref()]);
+            let files = record.map(|m| [m.known.onnx.as_ref(), m.known.calibration.as_ref()]);
             named.extend(files.into_iter().flatten().flatten().map(|b| b.digest));
         }
         match ctx
+            .world
             .artifacts
             .compiled(CompiledName::Model(&uid))
             .await?
@@ -143,10 +150,10 @@ async fn named(ctx: &Context) -> Result<BTreeSet<Digest>, ArtifactError> {
             }
         }
     }
-    for request in ctx.stores.requests.state() {
+    for request in ctx.world.stores.requests.state() {
         named.extend(request.spec.input.artifact);
     }
-    for record in ctx.runs().values() {
+    for record in ctx.requests.runs().values() {
         named.extend(record.run.iter().flat_map(|run| run.blobs()).map(|b| b.digest));
         // The float reference is handed it.
         named.extend(record.run.iter().map(|run| run.model.manifest.model));

@@ -1,5 +1,6 @@
-//! The controllers, one folder per kind: `gather` reads, `plan` is a pure function of what was observed and the time,
-//! `apply` is the only writer. The same plans serve a cluster and local mode.
+//! The controllers, one folder per kind. `gather` only reads; `observed` is what it found, and `plan` a pure function of
+//! that and the time; `apply` alone writes. `records` is what the controller works with. The same plans serve a cluster and
+//! local mode.
 
 pub mod model;
 pub mod pool;

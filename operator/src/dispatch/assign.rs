@@ -11,57 +11,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use zkinfer_crds::{ClaimId, Identity, RequestUid, SliceIndex};
+use zkinfer_crds::{ClaimId, Identity};
 
 use super::PoolId;
-use super::queue::{Queue, Worker};
-use super::request::{Lease, RequestEntry, SliceEntry, max_bytes};
+use super::queue::Queue;
+use super::request::{Lease, RequestEntry, SliceEntry, Worker, max_bytes};
 use super::standing::Held;
+use super::waiting::{Claimed, ClaimedSlice, Ticket, Waiting};
 
 /// A lease is this many times the predicted time, within limits: a slow but honest miner is not punished.
 const LEASE_FACTOR: u32 = 8;
 const LONGEST_LEASE: Duration = Duration::from_secs(600);
-
-/// A worker that waits.
-pub type Ticket = u64;
-
-/// A claimed slice.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClaimedSlice {
-    /// The request.
-    pub request: RequestUid,
-    /// The slice.
-    pub slice: SliceIndex,
-    /// The claim.
-    pub claim: ClaimId,
-    /// Which attempt at the slice it is, from 1.
-    pub attempt: u32,
-    /// How long the claim lasts.
-    pub lease: Duration,
-    /// Most bytes of an envelope.
-    pub max_bytes: u64,
-    /// Miners of two owners were candidates.
-    pub contested: bool,
-    /// It stands in for one that is late.
-    pub stands_in: bool,
-}
-
-/// Answer to a worker that asks for work.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Claimed {
-    /// Prove this.
-    Slice(ClaimedSlice),
-    /// The request that was asked for is over.
-    Over,
-}
-
-#[derive(Debug)]
-pub(super) struct Waiting {
-    ticket: Ticket,
-    pub(super) pool: PoolId,
-    pub(super) identity: Identity,
-    pub(super) worker: Worker,
-}
 
 impl Queue {
     /// A worker waits for a slice from now on.

@@ -35,6 +35,13 @@ pub enum AttemptEnd {
 }
 
 impl AttemptEnd {
+    /// How a claim ends whose worker has gone before it knew of it.
+    #[must_use]
+    pub fn left() -> Self {
+        let message = "the worker left before it had its answer".to_owned();
+        Self::HandedBack(RefuseReason::Draining, message)
+    }
+
     /// Why the claim does not count; `None` for a good proof.
     #[must_use]
     pub const fn cause(&self) -> Option<Cause> {

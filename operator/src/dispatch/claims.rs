@@ -10,18 +10,16 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use zkinfer_client::Pauses;
-use zkinfer_crds::wire::{
-    BlobRef, ClaimGrant, ClaimRequest, MAX_INLINE_BYTES, MAX_WAIT_SECONDS, RefuseReason,
-};
+use zkinfer_crds::wire::{BlobRef, ClaimGrant, ClaimRequest, MAX_INLINE_BYTES, MAX_WAIT_SECONDS};
 use zkinfer_crds::{ClaimId, RequestUid, SliceIndex};
 
 use super::PoolId;
-use super::assign::{Claimed, ClaimedSlice, Ticket};
 use super::attempt::AttemptEnd;
 use super::dispatcher::{Dispatcher, WorkerAuth, lock, unix_millis};
-use super::queue::Worker;
 use super::record::ClaimRecord;
+use super::request::Worker;
 use super::token::ClaimToken;
+use super::waiting::{Claimed, ClaimedSlice, Ticket};
 use crate::artifacts::ArtifactError;
 use crate::runs::Run;
 
@@ -276,13 +274,7 @@ impl Drop for Asking<'_> {
             self.claimed = Some((slice.request, slice.claim));
         }
         if let Some((request, claim)) = self.claimed {
-            self.dispatcher.end(request, claim, left());
+            self.dispatcher.end(request, claim, AttemptEnd::left());
         }
     }
-}
-
-/// How a claim ends whose worker has gone before it knew of it.
-pub(super) fn left() -> AttemptEnd {
-    let message = "the worker left before it had its answer".to_owned();
-    AttemptEnd::HandedBack(RefuseReason::Draining, message)
 }

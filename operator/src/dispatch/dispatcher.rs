@@ -13,20 +13,20 @@ use rand::rngs::OsRng;
 use tokio::sync::{Notify, Semaphore, oneshot};
 use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid};
 
-use super::assign::{Claimed, Ticket};
 use super::attempt::{Attempt, AttemptEnd};
 use super::breaker::Pause;
-use super::claims::left;
+use super::ledger::Entry;
 use super::load::RequestLoad;
 use super::queue::{Past, Queue};
 use super::record;
 use super::request::{QueuedRequest, QueuedSlice};
 use super::standing::PoolFacts;
 use super::token::{ClaimToken, CompileToken, TokenError, TokenKey};
+use super::waiting::{Claimed, Ticket};
 use super::{PoolId, SliceCounts};
 use crate::artifacts::{ArtifactError, Artifacts};
+use crate::metrics::Metrics;
 use crate::runs::Run;
-use crate::scoring::Entry;
 
 /// Who a worker is, as the gateway has found out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,6 +149,24 @@ impl Dispatcher {
             })
         });
         lock(&self.state).queue.remember(past.collect());
+    }
+
+    /// Says how far the slices of all requests are.
+    pub fn count(&self, metrics: &Metrics) {
+        let mut all = SliceCounts::default();
+        for counts in self.uids().into_iter().filter_map(|uid| self.counts(uid)) {
+            all.queued += counts.queued;
+            all.claimed += counts.claimed;
+            all.proved += counts.proved;
+            all.verified += counts.verified;
+        }
+        metrics.slices(all);
+    }
+
+    /// The requests whose slices this pool may be given.
+    #[must_use]
+    pub fn requests_of(&self, pool: &PoolId) -> Vec<RequestUid> {
+        lock(&self.state).queue.requests_of(pool)
     }
 
     /// The pause of a pool that has failed or handed back too often.
@@ -302,7 +320,7 @@ impl Dispatcher {
                 break;
             }
             for (request, claim) in gone {
-                state.queue.end(request, claim, left(), now);
+                state.queue.end(request, claim, AttemptEnd::left(), now);
             }
         }
         let (ended, gone) = (state.queue.take_ended(), state.queue.take_gone());

@@ -45,6 +45,13 @@ impl Queue {
         requests.map(|r| self.load(r, &held, now)).collect()
     }
 
+    /// The requests that a pool is one of the pools of.
+    #[must_use]
+    pub fn requests_of(&self, pool: &PoolId) -> Vec<RequestUid> {
+        let of_pool = self.requests.iter().filter(|r| r.pools.contains(pool));
+        of_pool.map(|r| r.uid).collect()
+    }
+
     /// How many claims each pool has open.
     #[must_use]
     pub fn busy(&self) -> BTreeMap<PoolId, u32> {

@@ -16,68 +16,32 @@ mod claims;
 mod consents;
 mod dispatcher;
 mod hedge;
+mod ledger;
 mod load;
+mod pool_id;
 mod proofs;
 mod queue;
 mod record;
 mod request;
 mod standing;
 mod token;
+mod waiting;
 
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
-
-pub use assign::{Claimed, ClaimedSlice, Ticket};
 pub use attempt::{Attempt, AttemptEnd};
 pub use breaker::{Pause, PauseCause};
 pub use cause::{Blame, Cause};
 pub use claims::ClaimAnswer;
 pub use dispatcher::{Dispatcher, WorkerAuth};
+pub use ledger::{Entry, LEAST_WORK, record};
 pub use load::{PoolLoad, RequestLoad};
+pub use pool_id::{BadPoolId, PoolId};
 pub use proofs::SubmitAnswer;
-pub use queue::{Past, Queue, Worker};
-pub use request::{QueuedRequest, QueuedSlice};
+pub use queue::{Past, Queue};
+pub use request::{QueuedRequest, QueuedSlice, Worker};
 pub use standing::PoolFacts;
 pub use token::{ClaimToken, CompileToken, TokenError, TokenKey};
+pub use waiting::{Claimed, ClaimedSlice, Ticket};
 pub use zkinfer_crds::k8s::request_status::SliceCounts;
-
-/// A pool, as `namespace/name`.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct PoolId(String);
-
-impl PoolId {
-    /// Names a pool.
-    #[must_use]
-    pub fn new(namespace: &str, name: &str) -> Self {
-        Self(format!("{namespace}/{name}"))
-    }
-
-    /// The namespace: who may do as they like in it owns the pool.
-    #[must_use]
-    pub fn namespace(&self) -> &str {
-        self.0.split_once('/').map_or("", |(namespace, _)| namespace)
-    }
-
-    /// `namespace/name`.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for PoolId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for PoolId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}

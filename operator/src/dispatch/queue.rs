@@ -5,30 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use zkinfer_crds::wire::RefuseReason;
-use zkinfer_crds::{ClaimId, ParameterId, RequestUid, SliceIndex};
+use zkinfer_crds::{ClaimId, RequestUid, SliceIndex};
 
-use super::assign::Waiting;
 use super::attempt::{Attempt, AttemptEnd};
 use super::breaker::Pause;
 use super::cause::Blame;
 use super::hedge::Granted;
 use super::request::{FAILED, HANDED_BACK, Lease, QueuedRequest, RequestEntry, SliceEntry};
 use super::standing::{Held, PoolFacts, Standings};
+use super::waiting::Waiting;
 use super::{PoolId, SliceCounts};
 use crate::consent::Consent;
-
-/// What a worker can do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Worker {
-    /// Its name, for people.
-    pub name: String,
-    /// What it can prove with.
-    pub parameters: Vec<ParameterId>,
-    /// Memory that a slice may use.
-    pub memory_bytes: u64,
-    /// Only slices of this request.
-    pub request: Option<RequestUid>,
-}
 
 /// A claim that was granted before the operator was started.
 #[derive(Debug)]

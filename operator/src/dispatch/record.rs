@@ -8,11 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::ledger::Entry;
 use super::queue::RestoredClaim;
 use super::request::Lease;
 use super::token::ClaimToken;
 use crate::artifacts::{ArtifactError, Artifacts};
-use crate::scoring::Entry;
 use zkinfer_crds::RequestUid;
 
 /// A granted claim.

@@ -21,6 +21,19 @@ const MAX_FAULTS: u32 = 2;
 /// Faults at one slice after which the request fails, once every pool has failed at it.
 pub(super) const MAX_ATTEMPTS: u32 = 8;
 
+/// What a worker can do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Worker {
+    /// Its name, for people.
+    pub name: String,
+    /// What it can prove with.
+    pub parameters: Vec<ParameterId>,
+    /// Memory that a slice may use.
+    pub memory_bytes: u64,
+    /// Only slices of this request.
+    pub request: Option<RequestUid>,
+}
+
 /// A slice to be proved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueuedSlice {

@@ -9,7 +9,7 @@ use zkinfer_crds::RequestUid;
 use zkinfer_crds::wire::EXIT_DRAINED;
 
 use super::symptoms::{Evidence, Kind};
-use crate::build::labels;
+use crate::specs::labels;
 
 /// The label with which the Job controller marks its pods.
 const JOB_NAME: &str = "batch.kubernetes.io/job-name";

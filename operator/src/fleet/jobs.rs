@@ -8,8 +8,9 @@ use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt;
 use zkinfer_crds::RequestUid;
 
-use crate::build::labels;
 use crate::dispatch::PoolId;
+use crate::metrics::Metrics;
+use crate::specs::labels;
 
 /// What a Job is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -229,6 +230,11 @@ impl JobIndex {
     #[must_use]
     pub fn all(&self) -> Vec<JobView> {
         self.jobs().values().cloned().collect()
+    }
+
+    /// Says how many there are.
+    pub fn count(&self, metrics: &Metrics) {
+        metrics.jobs(self.jobs().len());
     }
 
     /// Whether a Job with workers of this pool is at work.

@@ -6,17 +6,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{Event, Pod};
-use kube::ResourceExt;
 use kube::api::{Api, ListParams};
+use kube::{Client, ResourceExt};
 
 use super::evidence::{PodView, Seen, together};
-use super::jobs::{JobView, Purpose};
+use super::jobs::{JobIndex, JobView, Purpose};
 use super::refusal::without_name;
 use super::symptoms::{Evidence, Kind};
-use crate::build::labels;
-use crate::cluster::Context;
+use crate::clock::now;
 use crate::dispatch::PoolId;
-use crate::local::now;
+use crate::specs::labels;
 
 /// A Job has its pods before that.
 const PODS: i64 = 4;
@@ -43,35 +42,47 @@ pub struct Look {
 /// # Errors
 /// The API server.
 pub async fn at_pool(
-    ctx: &Context,
+    client: &Client,
+    jobs: &JobIndex,
     id: &PoolId,
-    (namespace, name): (&str, &str),
     generation: Option<i64>,
 ) -> Result<Look, kube::Error> {
-    let mut jobs = ctx.jobs.all();
+    let mut jobs = jobs.all();
     jobs.retain(|j| matches!(&j.purpose, Purpose::Prove { pool, .. } if pool == id) && j.works());
-    look(ctx, namespace, &labels::workers_of(name), generation, &jobs).await
+    look(
+        client,
+        id.namespace(),
+        &labels::workers_of(id.name()),
+        generation,
+        &jobs,
+    )
+    .await
 }
 
 /// Looks at the compiler of a Model.
 ///
 /// # Errors
 /// The API server.
-pub async fn at_compiler(ctx: &Context, uid: &str) -> Result<Look, kube::Error> {
-    let mut jobs = ctx.jobs.all();
+pub async fn at_compiler(
+    client: &Client,
+    jobs: &JobIndex,
+    namespace: &str,
+    uid: &str,
+) -> Result<Look, kube::Error> {
+    let mut jobs = jobs.all();
     jobs.retain(|j| matches!(&j.purpose, Purpose::Compile { uid: of, .. } if of == uid) && j.works());
     let labels = format!("{},{}={uid}", labels::managed(), labels::MODEL_UID);
-    look(ctx, &ctx.workers.namespace, &labels, None, &jobs).await
+    look(client, namespace, &labels, None, &jobs).await
 }
 
 async fn look(
-    ctx: &Context,
+    client: &Client,
     namespace: &str,
     labels: &str,
     generation: Option<i64>,
     jobs: &[JobView],
 ) -> Result<Look, kube::Error> {
-    let api: Api<Pod> = Api::namespaced(ctx.client.clone(), namespace);
+    let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let params = ListParams::default()
         .labels(labels)
         .fields("status.phase!=Succeeded");
@@ -102,7 +113,7 @@ async fn look(
         let words = if asked > MOST {
             None
         } else {
-            warning(ctx, namespace, "Pod", &pod.name).await
+            warning(client, namespace, "Pod", &pod.name).await
         };
         let words = words.unwrap_or_else(|| "it is still being created".to_owned());
         look.seen.evidence.push(Evidence {
@@ -130,7 +141,7 @@ async fn look(
             continue;
         }
         asked += 1;
-        match warning(ctx, namespace, "Job", &job.name).await {
+        match warning(client, namespace, "Job", &job.name).await {
             Some(words) => look.seen.evidence.push(Evidence {
                 kind: Kind::Refused,
                 text: format!(
@@ -168,8 +179,8 @@ fn lost(pods: &[PodView], jobs: &[JobView]) -> BTreeSet<String> {
 }
 
 /// The latest warning that was told of an object, if the operator may read it.
-async fn warning(ctx: &Context, namespace: &str, kind: &str, name: &str) -> Option<String> {
-    let api: Api<Event> = Api::namespaced(ctx.client.clone(), namespace);
+async fn warning(client: &Client, namespace: &str, kind: &str, name: &str) -> Option<String> {
+    let api: Api<Event> = Api::namespaced(client.clone(), namespace);
     let params = ListParams::default().fields(&format!(
         "involvedObject.kind={kind},involvedObject.name={name},type=Warning"
     ));

@@ -10,7 +10,7 @@ mod jobs;
 mod look;
 mod plan;
 mod refusal;
-mod run;
+mod remove;
 mod symptoms;
 
 pub use evidence::{PodView, Seen, together};
@@ -18,5 +18,5 @@ pub use jobs::{JobIndex, JobPods, JobState, JobView, Purpose};
 pub use look::{Look, at_compiler, at_pool};
 pub use plan::{Fate, Observed, Plan, PoolView, Start, plan};
 pub use refusal::{Refusal, without_name};
-pub use run::{run, start_over, watch_jobs};
+pub use remove::{remove, start_over};
 pub use symptoms::{Evidence, Finding, Kind, Mends, Whose, diagnose};

@@ -13,7 +13,7 @@ use super::world::{Done, ModelRecord, RequestRecord, World};
 use crate::controllers::model::{CompileState, SourceState};
 use crate::controllers::request::{Ends, RunEnd, RunState, ends};
 use crate::dispatch::PoolId;
-use crate::runs::{CompiledModel, Judgement, Run, Terms, verify_command};
+use crate::runs::{CompiledModel, Judgement, Run, Terms, follow, verify_command};
 use crate::sources::{self, SourceError};
 
 /// The network id of local mode.
@@ -159,7 +159,7 @@ impl World {
         record.state = RunState::Active(record.view.clone());
         record.run = Some(Arc::clone(&run));
         // The loop looks often enough by itself.
-        self.judge.reference.follow(&run, &self.artifacts, || ());
+        follow(&self.judge.reference, &run, &self.artifacts, || ());
         self.dispatcher
             .add(run, priority, redundancy, record.view.pools.clone());
     }

@@ -20,9 +20,9 @@ use rand::rngs::OsRng;
 use tokio::net::TcpListener;
 use zkinfer_crds::Digest;
 use zkml::backend::needs_srs;
-use zkml::setup::{Srs, SrsError, SrsSource};
+use zkml::setup::SrsSource;
 
-pub use objects::{ObjectError, Objects, now};
+pub use objects::{ObjectError, Objects};
 pub use print::{Format, failures, render};
 pub use submit::{SubmitError, SubmitOptions, objects as submit_objects};
 
@@ -31,10 +31,10 @@ use self::progress::Progress;
 use self::workers::{PoolProcesses, Workers};
 use self::world::{Judge, World};
 use crate::artifacts::{ArtifactError, Artifacts};
-use crate::controllers::model::SetupPolicy;
 use crate::controllers::pool::{facts, identity_of};
 use crate::dispatch::{Dispatcher, TokenKey, WorkerAuth};
 use crate::gateway::{Gateway, StaticTokens};
+use crate::setup::{SetupError, SetupPolicy, srs_source};
 
 /// How to run.
 #[derive(Debug, Clone)]
@@ -68,13 +68,8 @@ pub enum LocalError {
     )]
     NoSrs,
     /// The SRS file.
-    #[error("{}: {source}", path.display())]
-    Srs {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: SrsError,
-    },
+    #[error(transparent)]
+    Setup(#[from] SetupError),
     /// A path.
     #[error("{}: {source}", path.display())]
     Path {
@@ -211,23 +206,6 @@ pub async fn run(objects: Objects, options: &Options) -> Result<Outcome, LocalEr
         worker,
         succeeded,
     })
-}
-
-/// The trusted setup that the flags name; none where they name none.
-///
-/// # Errors
-/// A file that is no SRS.
-pub fn srs_source(file: Option<&Path>, allow_dev_srs: bool) -> Result<Option<SrsSource>, LocalError> {
-    let Some(path) = file else {
-        return Ok(allow_dev_srs.then_some(SrsSource::Development));
-    };
-    let path = path.to_owned();
-    let bytes = std::fs::read(&path).map_err(|source| LocalError::Path {
-        path: path.clone(),
-        source,
-    })?;
-    let srs = Srs::read(&bytes).map_err(|source| LocalError::Srs { path, source })?;
-    Ok(Some(SrsSource::Points(Box::new(srs))))
 }
 
 fn worker_binary(options: &Options) -> Result<PathBuf, LocalError> {

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::ConfigMap;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rand::RngCore;
 use rand::rngs::OsRng;
 use zkinfer_crds::k8s::{
@@ -17,9 +16,10 @@ use zkinfer_crds::k8s::{
 use zkinfer_crds::{Digest, RequestUid};
 
 use crate::artifacts::ArtifactError;
+use crate::clock::now;
 use crate::consent::{Consent, Listing, Lists, decide};
 use crate::dispatch::PoolId;
-use crate::remote::AllowedUrl;
+use crate::sources::AllowedUrl;
 use crate::sources::NamespaceFiles;
 
 /// The namespace of objects that name none.
@@ -278,10 +278,4 @@ fn random_uid() -> RequestUid {
     let mut bytes = [0u8; 16];
     OsRng.fill_bytes(&mut bytes);
     uuid(bytes, 4)
-}
-
-/// The time, in the form of the API.
-#[must_use]
-pub fn now() -> Time {
-    Time(Timestamp::now())
 }

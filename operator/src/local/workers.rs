@@ -45,7 +45,7 @@ impl Workers {
         for pool in pools.into_iter().filter(|p| !p.spec.drain) {
             for index in 0..pool.spec.parallelism {
                 let worker = Worker {
-                    name: format!("{}-{index}", pool.pool.as_str().replace('/', "-")),
+                    name: format!("{}-{index}", pool.pool.to_string().replace('/', "-")),
                     pool: pool.clone(),
                     gateway: gateway.to_owned(),
                     logs: logs.to_owned(),

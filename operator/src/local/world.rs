@@ -16,18 +16,20 @@ use zkinfer_crds::{Identity, RequestUid};
 use zkml::setup::VerifierSrs;
 
 use super::compiler::Compiler;
-use super::objects::{Key, Objects, now};
+use super::objects::{Key, Objects};
 use super::progress::Progress;
 use super::workers::StartErrors;
 use crate::artifacts::Artifacts;
+use crate::clock::now;
 use crate::consent::Consent;
-use crate::controllers::model::{self, CompileState, SetupPolicy, SourceState};
+use crate::controllers::model::{self, CompileState, SourceState};
 use crate::controllers::pool;
 use crate::controllers::request::{self, ModelState, PoolView, RunEnd, RunState, RunView};
-use crate::dispatch::Dispatcher;
+use crate::dispatch::{self, Dispatcher};
 use crate::reference::Reference;
 use crate::runs::{CompiledModel, Run};
-use crate::scoring::{self, Totals};
+use crate::scoring::Totals;
+use crate::setup::SetupPolicy;
 
 /// How often the loop looks without being woken.
 const TICK: Duration = Duration::from_millis(50);
@@ -393,7 +395,7 @@ impl World {
     /// Ended claims go to the ledger first, then into the status.
     pub(super) async fn take_ended(&mut self) {
         for attempt in self.dispatcher.take_ended() {
-            match scoring::record(&self.artifacts, &attempt).await {
+            match dispatch::record(&self.artifacts, &attempt).await {
                 Ok(Some(entry)) => self.ledger.add(&entry),
                 Ok(None) => {}
                 Err(error) => tracing::error!(%error, "the ledger entry was not written"),

@@ -3,7 +3,7 @@
 use zkinfer_crds::ProofSystem;
 use zkml::backend::needs_srs;
 
-use crate::controllers::model::SetupPolicy;
+use crate::setup::SetupPolicy;
 
 /// `prover-worker verify` of a receipt with all that it must be told, as for a POSIX shell. `files` are the ONNX file and
 /// the requester's own input.

@@ -5,12 +5,14 @@
 //! was compared with the float model's.
 
 mod command;
+mod follow;
 mod judge;
 mod model;
 mod run;
 mod shelf;
 
 pub use command::{quoted, verify_command};
+pub use follow::follow;
 pub use judge::{Judgement, Output, Terms};
 pub use model::{CompiledModel, LoadError};
 pub use run::{Float, PrepareError, Run, VerifyOutcome};

@@ -1,7 +1,7 @@
 //! The score: `validity² · (7 · speed + 3 · size) / 10`, in millionths.
 //!
 //! A claim bears on it only if two miners without a common owner were candidates for the slice when it was claimed, and
-//! the slice's predicted work is at least [`super::LEAST_WORK`]: nobody scores by requests that only they could serve, nor
+//! the slice's predicted work is at least [`crate::dispatch::LEAST_WORK`]: nobody scores by requests that only they could serve, nor
 //! by slices so small that their time says nothing. Speed and size are taken among the proofs of one slice (one verifying
 //! key), and averaged over the slices, each with the work that the miner has done of it: no model is worth more than
 //! another because it is quicker to prove than was predicted, or has small proofs.
@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use zkinfer_crds::Digest;
 
-use super::ledger::Entry;
+use crate::dispatch::Entry;
 
 const MILLION: u128 = 1_000_000;
 /// Quantiles are of this many claims.

@@ -2,8 +2,8 @@
 
 use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex};
 
-use super::{Entry, MinerScore, Totals};
-use crate::dispatch::PoolId;
+use super::{MinerScore, Totals};
+use crate::dispatch::{Entry, PoolId};
 
 const OWN: Identity = Identity::new([1; 32]);
 const OTHER: Identity = Identity::new([2; 32]);

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use zkinfer_crds::{Digest, Identity};
 
-use super::ledger::Entry;
 use super::score::{MinerScore, MinerTotals, OfSlice};
+use crate::dispatch::Entry;
 
 /// See the module. Entries are added in the order in which claims ended, each once.
 #[derive(Debug, Clone, Default)]

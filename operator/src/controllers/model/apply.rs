@@ -8,20 +8,22 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, PostParams};
 use kube::runtime::controller::Action as Requeue;
-use kube::runtime::events::EventType;
 use zkinfer_crds::Digest;
+use zkinfer_crds::k8s::Model;
 use zkinfer_crds::k8s::model::condition;
-use zkinfer_crds::k8s::{Model, ModelStatus, find_condition, same_conditions};
 
 use super::changed;
-use super::gather::{Task, gather};
-use super::plan::{Action, CompileState, Observed, Plan, SourceState, plan};
-use crate::artifacts::ArtifactError;
-use crate::build::{CompileJob, compile_job, compile_secret};
-use crate::cluster::{Context, ReconcileError, patch_status, tell};
+use super::gather::{Gathered, Keep, Task, gather};
+use super::news::{news, progress_only};
+use super::observed::{CompileState, Observed, SourceState};
+use super::plan::{Action, Plan, plan};
+use super::records::Models;
+use crate::artifacts::{ArtifactError, CompiledName};
+use crate::clock::now;
 use crate::dispatch::CompileToken;
 use crate::fleet::{JobView, Refusal};
-use crate::local::now;
+use crate::specs::{CompileJob, compile_job, compile_secret};
+use crate::world::{ReconcileError, patch_status};
 
 /// What is not there yet is looked for again after this.
 const AGAIN: Duration = Duration::from_secs(3);
@@ -34,21 +36,21 @@ const PROGRESS: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// The API server or the store; it is tried again.
-pub async fn reconcile(object: Arc<Model>, ctx: Arc<Context>) -> Result<Requeue, ReconcileError> {
+pub async fn reconcile(object: Arc<Model>, ctx: Arc<Models>) -> Result<Requeue, ReconcileError> {
     let uid = object.uid().unwrap_or_default();
     if object.metadata.deletion_timestamp.is_some() {
         return Ok(Requeue::await_change());
     }
-    let gathered = match gather(&ctx, &object).await {
+    let gathered = match look(&ctx, &object).await {
         Ok(gathered) => gathered,
         Err(error @ ArtifactError::Store(_)) => {
-            ctx.store.failed();
+            ctx.world.store.failed();
             without_store(&ctx, &object, &error).await?;
             return Err(error.into());
         }
         Err(error) => return Err(error.into()),
     };
-    let written = ctx.models().get(&uid).and_then(|m| m.written.clone());
+    let written = ctx.records().get(&uid).and_then(|m| m.written.clone());
     let old = written
         .as_ref()
         .map(|(status, _)| status.clone())
@@ -61,12 +63,12 @@ pub async fn reconcile(object: Arc<Model>, ctx: Arc<Context>) -> Result<Requeue,
         source: gathered.source,
         calibration: gathered.calibration,
         compile: gathered.compile,
-        setup: ctx.setup,
-        max_error: ctx.max_error,
-        old_version: gathered.old_version,
-        model_memory: ctx.shelf.memory().bytes,
-        bad_consent: ctx.consent_of(&object).problem(),
-        unseen: ctx.unseen(&ctx.consent_of(&object)),
+        setup: ctx.world.setup,
+        max_error: ctx.world.max_error,
+        old_version: gathered.known.old_version,
+        model_memory: ctx.world.shelf.memory().bytes,
+        bad_consent: ctx.world.consent_of(&object).problem(),
+        unseen: ctx.world.unseen(&ctx.world.consent_of(&object)),
         changed: gathered.changed,
     };
     let mut observed = observed;
@@ -88,7 +90,7 @@ pub async fn reconcile(object: Arc<Model>, ctx: Arc<Context>) -> Result<Requeue,
         _ if waiting => Some(AGAIN),
         CompileState::Running(_) => Some(SILENCE),
         CompileState::Silent(_) | CompileState::Blocked(_) => {
-            let refused = ctx.models().get(&uid).and_then(|m| m.refused.clone());
+            let refused = ctx.records().get(&uid).and_then(|m| m.refused.clone());
             Some(refused.map_or(AGAIN, |refusal| refusal.pause()))
         }
         CompileState::None => Some(SILENCE),
@@ -96,27 +98,63 @@ pub async fn reconcile(object: Arc<Model>, ctx: Arc<Context>) -> Result<Requeue,
         CompileState::Done(_) | CompileState::Crashed(_) => None,
     };
     let Plan { status, failed, .. } = planned;
-    ctx.models().entry(uid.clone()).or_default().failed = failed;
-    let progress_only = same_kind(&old, &status);
+    ctx.records().entry(uid.clone()).or_default().failed = failed;
+    let progress_only = progress_only(&old, &status);
     let since = written.map_or(Duration::MAX, |(_, at)| at.elapsed());
     if status != old && progress_only && since < PROGRESS {
         return Ok(Requeue::requeue(PROGRESS - since));
     }
-    if status != old && patch_status(&ctx, &*object, &status).await? {
-        ctx.models().entry(uid).or_default().written = Some((status.clone(), Instant::now()));
+    if status != old && patch_status(&ctx.world.client, &*object, &status).await? {
+        ctx.records().entry(uid).or_default().written = Some((status.clone(), Instant::now()));
         if !progress_only {
-            said(&ctx, &object, &old, &status).await;
+            ctx.world.events.tell_all(&*object, news(&old, &status)).await;
             let (namespace, name) = (object.namespace(), object.name_any());
-            ctx.wake_requests(|r| r.namespace() == namespace && r.spec.model_ref.name == name);
+            ctx.world
+                .wake_requests(|r| r.namespace() == namespace && r.spec.model_ref.name == name);
         }
     }
     Ok(again.map_or_else(Requeue::await_change, Requeue::requeue))
 }
 
-/// The store cannot be asked now. A Model that is ready stays so, as far as anybody knows.
-async fn without_store(ctx: &Context, object: &Model, error: &ArtifactError) -> Result<(), ReconcileError> {
+/// Looks, and keeps what was found.
+async fn look(ctx: &Models, object: &Model) -> Result<Gathered, ArtifactError> {
+    let mut gathered = gather(ctx, object).await?;
     let uid = object.uid().unwrap_or_default();
-    let written = ctx.models().get(&uid).and_then(|m| m.written.clone());
+    let namespace = object.namespace().unwrap_or_default();
+    keep(ctx, &uid, &namespace, std::mem::take(&mut gathered.keep)).await?;
+    let mut records = ctx.records();
+    let record = records.entry(uid).or_default();
+    record.known = gathered.known.clone();
+    if record.broken == gathered.broken {
+        record.broken = None;
+    }
+    Ok(gathered)
+}
+
+/// Puts what was found outside of the store into it.
+async fn keep(ctx: &Models, uid: &str, namespace: &str, keep: Keep) -> Result<(), ArtifactError> {
+    let artifacts = &ctx.world.artifacts;
+    for bytes in keep.files {
+        let blob = artifacts.put_blob(bytes).await?;
+        artifacts.grant_blob(&blob.digest, namespace).await?;
+    }
+    drop(keep.large);
+    if let Some(record) = keep.compiled {
+        let json = serde_json::to_vec(&record).unwrap_or_default();
+        artifacts.put_compiled(CompiledName::Model(uid), json).await?;
+    }
+    // The Job will be gone, and the operator may be.
+    if let Some(crash) = keep.crash {
+        let json = serde_json::to_vec(&crash).unwrap_or_default();
+        artifacts.put_compiled(CompiledName::Crash(uid), json).await?;
+    }
+    Ok(())
+}
+
+/// The store cannot be asked now. A Model that is ready stays so, as far as anybody knows.
+async fn without_store(ctx: &Models, object: &Model, error: &ArtifactError) -> Result<(), ReconcileError> {
+    let uid = object.uid().unwrap_or_default();
+    let written = ctx.records().get(&uid).and_then(|m| m.written.clone());
     let old = written
         .map(|(status, _)| status)
         .or_else(|| object.status.clone())
@@ -131,18 +169,18 @@ async fn without_store(ctx: &Context, object: &Model, error: &ArtifactError) -> 
         source: SourceState::Unavailable(error.to_string()),
         calibration: Ok(()),
         compile: CompileState::None,
-        setup: ctx.setup,
-        max_error: ctx.max_error,
+        setup: ctx.world.setup,
+        max_error: ctx.world.max_error,
         old_version: false,
-        model_memory: ctx.shelf.memory().bytes,
-        bad_consent: ctx.consent_of(object).problem(),
-        unseen: ctx.unseen(&ctx.consent_of(object)),
+        model_memory: ctx.world.shelf.memory().bytes,
+        bad_consent: ctx.world.consent_of(object).problem(),
+        unseen: ctx.world.unseen(&ctx.world.consent_of(object)),
         changed: None,
     };
     let status = plan(&observed, &now()).status;
-    if status != old && patch_status(ctx, object, &status).await? {
-        ctx.models().entry(uid).or_default().written = Some((status.clone(), Instant::now()));
-        said(ctx, object, &old, &status).await;
+    if status != old && patch_status(&ctx.world.client, object, &status).await? {
+        ctx.records().entry(uid).or_default().written = Some((status.clone(), Instant::now()));
+        ctx.world.events.tell_all(object, news(&old, &status)).await;
     }
     Ok(())
 }
@@ -150,11 +188,11 @@ async fn without_store(ctx: &Context, object: &Model, error: &ArtifactError) -> 
 /// Makes the compile Job. The same attempt has the same name: two starts of the operator make one Job. What the API server
 /// refuses is kept, and returned.
 async fn start(
-    ctx: &Context,
+    ctx: &Models,
     token: &CompileToken,
     attempt: &Digest,
 ) -> Result<Option<Refusal>, ReconcileError> {
-    let sealed = ctx.dispatcher.seal_compile(token);
+    let sealed = ctx.world.dispatcher.seal_compile(token);
     let model = (token.model.0.as_str(), token.model.1.as_str());
     let job = CompileJob {
         model,
@@ -162,8 +200,8 @@ async fn start(
         token: &sealed,
         attempt,
     };
-    let job = compile_job(&job, &ctx.compile, &ctx.workers);
-    let api: Api<Job> = Api::namespaced(ctx.client.clone(), &ctx.workers.namespace);
+    let job = compile_job(&job, &ctx.compile, &ctx.world.workers);
+    let api: Api<Job> = Api::namespaced(ctx.world.client.clone(), &ctx.world.workers.namespace);
     let made = match api.create(&PostParams::default(), &job).await {
         Ok(made) => made,
         // Made before a restart; what follows may not have been.
@@ -175,17 +213,17 @@ async fn start(
             let Some(words) = Refusal::words_of(&error).map(str::to_owned) else {
                 return Err(error.into());
             };
-            let mut models = ctx.models();
+            let mut models = ctx.records();
             let record = models.entry(token.uid.clone()).or_default();
             let old = record.refused.take();
             if old.as_ref().is_none_or(|old| old.words != words) {
                 tracing::warn!(model = ?token.model, words, "the compiler's Job cannot be made");
             }
-            record.refused = Some(Refusal::after(old.as_ref(), words, ctx.started.elapsed()));
+            record.refused = Some(Refusal::after(old.as_ref(), words, ctx.world.started.elapsed()));
             return Ok(record.refused.clone());
         }
     };
-    let secrets: Api<Secret> = Api::namespaced(ctx.client.clone(), &ctx.workers.namespace);
+    let secrets: Api<Secret> = Api::namespaced(ctx.world.client.clone(), &ctx.world.workers.namespace);
     match secrets
         .create(&PostParams::default(), &compile_secret(&made, &sealed))
         .await
@@ -199,75 +237,11 @@ async fn start(
         }
     }
     if let Some(view) = JobView::of(&made) {
-        ctx.jobs.insert(view, ctx.started.elapsed());
+        ctx.world.jobs.insert(view, ctx.world.started.elapsed());
     }
-    let mut models = ctx.models();
+    let mut models = ctx.records();
     let record = models.entry(token.uid.clone()).or_default();
     // What another compiler said is no word of this one.
     (record.refused, record.progress) = (None, None);
     Ok(None)
-}
-
-/// Whether two statuses differ in what a compiler says of its progress only.
-fn same_kind(a: &ModelStatus, b: &ModelStatus) -> bool {
-    let strip = |status: &ModelStatus| {
-        let mut status = status.clone();
-        for c in &mut status.conditions {
-            c.message.clear();
-        }
-        status
-    };
-    let (a, b) = (strip(a), strip(b));
-    same_conditions(&a.conditions, &b.conditions)
-        && ModelStatus {
-            conditions: Vec::new(),
-            ..a
-        } == ModelStatus {
-            conditions: Vec::new(),
-            ..b
-        }
-}
-
-async fn said(ctx: &Context, object: &Model, old: &ModelStatus, status: &ModelStatus) {
-    let of = |s: &ModelStatus, type_| {
-        find_condition(&s.conditions, type_).map(|c| (c.reason.clone(), c.message.clone()))
-    };
-    let news = |type_| of(status, type_).filter(|now| Some(now) != of(old, type_).as_ref());
-    let of_consent = [condition::INVALID_CONSENT, condition::NAMESPACE_NOT_WATCHED].map(news);
-    let mut told = false;
-    for (reason, problem) in of_consent.into_iter().flatten() {
-        tell(ctx, object, EventType::Warning, &reason, "Consent", &problem).await;
-        told = true;
-    }
-    if told && of(old, condition::READY) == of(status, condition::READY) {
-        return;
-    }
-    let changed = |s: &ModelStatus| find_condition(&s.conditions, condition::SOURCE_CHANGED).cloned();
-    match (changed(old), changed(status)) {
-        (None, Some(new)) => {
-            return tell(
-                ctx,
-                object,
-                EventType::Warning,
-                &new.reason,
-                "Compile",
-                &new.message,
-            )
-            .await;
-        }
-        (Some(_), None) => return,
-        _ => {}
-    }
-    let Some(ready) = find_condition(&status.conditions, condition::READY) else {
-        return;
-    };
-    let compiled = find_condition(&status.conditions, condition::COMPILED);
-    let of_pods = zkinfer_crds::k8s::pods::reason::ALL.contains(&ready.reason.as_str());
-    let bad = ready.status != "True" && (of_pods || compiled.is_some_and(|c| c.status == "False"));
-    let type_ = if bad {
-        EventType::Warning
-    } else {
-        EventType::Normal
-    };
-    tell(ctx, object, type_, &ready.reason, "Compile", &ready.message).await;
 }

@@ -10,20 +10,13 @@ use kube::{Api, ResourceExt};
 use zkinfer_crds::Digest;
 use zkinfer_crds::k8s::{ConfigMapKey, Model};
 
+use super::records::SourceLook;
 use crate::artifacts::CompiledRecord;
-use crate::cluster::Context;
 use crate::sources;
+use crate::world::World;
 
 /// How often a Model's ConfigMaps are looked at.
 pub(super) const EVERY: Duration = Duration::from_secs(30);
-
-/// What was seen of the ConfigMaps at the last look.
-#[derive(Debug, Clone, Default)]
-pub struct SourceLook {
-    at: Option<Instant>,
-    versions: Vec<Option<String>>,
-    changed: Option<String>,
-}
 
 /// Whether a Model has ConfigMaps to look at.
 pub(super) fn has_config_maps(object: &Model) -> bool {
@@ -39,59 +32,59 @@ fn config_maps(object: &Model) -> [Option<&ConfigMapKey>; 2] {
     ]
 }
 
-/// Which file is another by now, in a sentence. What cannot be read just now is as it was; what is gone is no other.
-pub(super) async fn look(ctx: &Context, object: &Model, known: &CompiledRecord) -> Option<String> {
+/// Which file is another by now, in a sentence, from what was seen at the last look. What cannot be read just now is as it
+/// was; what is gone is no other.
+pub(super) async fn look(
+    world: &World,
+    object: &Model,
+    known: &CompiledRecord,
+    last: SourceLook,
+) -> SourceLook {
     let maps = config_maps(object);
     if maps.iter().all(Option::is_none) {
-        return None;
+        return SourceLook {
+            changed: None,
+            ..last
+        };
     }
-    let uid = object.uid().unwrap_or_default();
-    let last = ctx
-        .models()
-        .get(&uid)
-        .map(|m| m.source_look.clone())
-        .unwrap_or_default();
     if last.at.is_some_and(|at| at.elapsed() < EVERY) {
-        return last.changed;
+        return last;
     }
     let namespace = object.namespace().unwrap_or_default();
-    let api: Api<ConfigMap> = Api::namespaced(ctx.client.clone(), &namespace);
+    let api: Api<ConfigMap> = Api::namespaced(world.client.clone(), &namespace);
     let mut versions = Vec::new();
     for map in maps {
         versions.push(match map {
             None => None,
             Some(map) => match api.get_metadata_opt(&map.name).await {
                 Ok(found) => found.and_then(|m| m.metadata.resource_version),
-                Err(_) => return last.changed,
+                Err(_) => return last,
             },
         });
     }
     let changed = if last.at.is_some() && last.versions == versions {
         last.changed
     } else {
-        compare(ctx, object, known, &namespace).await
+        compare(world, object, known, &namespace).await
     };
-    if let Some(record) = ctx.models().get_mut(&uid) {
-        record.source_look = SourceLook {
-            at: Some(Instant::now()),
-            versions,
-            changed: changed.clone(),
-        };
+    SourceLook {
+        at: Some(Instant::now()),
+        versions,
+        changed,
     }
-    changed
 }
 
-async fn compare(ctx: &Context, object: &Model, known: &CompiledRecord, namespace: &str) -> Option<String> {
+async fn compare(world: &World, object: &Model, known: &CompiledRecord, namespace: &str) -> Option<String> {
     let spec = &object.spec;
     if let Some(at) = &spec.source.config_map
-        && let Ok(bytes) = sources::model(ctx, &ctx.artifacts, namespace, &spec.source).await
+        && let Ok(bytes) = sources::model(world, &world.artifacts, namespace, &spec.source).await
         && let Some(told) = other(namespace, at, &bytes, known.onnx.digest)
     {
         return Some(told);
     }
     let calibration = spec.quantization.calibration.as_ref()?;
     let at = calibration.config_map.as_ref()?;
-    let (_, bytes) = sources::calibration(ctx, &ctx.artifacts, namespace, calibration)
+    let (_, bytes) = sources::calibration(world, &world.artifacts, namespace, calibration)
         .await
         .ok()?;
     other(namespace, at, &bytes, known.calibration.as_ref()?.digest)

@@ -1,8 +1,11 @@
 //! What is known of a Model: its files, and how far the compiler is.
 
+use std::sync::Arc;
+
 use kube::ResourceExt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::OwnedMutexGuard;
 use zkinfer_crds::compile_report::CompileOutcome;
 use zkinfer_crds::k8s::model::ModelSource;
 use zkinfer_crds::k8s::{Model, ModelSpec};
@@ -11,9 +14,9 @@ use zkinfer_crds::{Digest, ProofSystem};
 use zkml::backend::needs_srs;
 
 use super::changed;
-use super::plan::{CompileState, SourceState};
+use super::observed::{CompileState, SourceState};
+use super::records::{Known, Models};
 use crate::artifacts::{ArtifactError, CompiledName, CompiledRecord, Kept};
-use crate::cluster::Context;
 use crate::fleet::{self, Finding, JobState, Whose, diagnose};
 use crate::runs::{CompiledModel, LoadError, ShelfError};
 use crate::sources::{self, SourceError};
@@ -28,10 +31,27 @@ pub(super) struct Gathered {
     pub(super) compile: CompileState,
     /// What a compiler would be started with; once both files are there.
     pub(super) task: Option<Task>,
-    /// What was compiled before is of another version.
-    pub(super) old_version: bool,
     /// Which file is another by now, in a sentence.
     pub(super) changed: Option<String>,
+    /// What the next look begins with.
+    pub(super) known: Known,
+    /// Why what was compiled could not be loaded, which was looked at by this.
+    pub(super) broken: Option<(String, bool)>,
+    /// What has to be in the store before anything is made of this.
+    pub(super) keep: Keep,
+}
+
+/// What was found outside of the store.
+#[derive(Default)]
+pub(super) struct Keep {
+    /// Files of the Model's namespace, which may name them from then on.
+    pub(super) files: Vec<Vec<u8>>,
+    /// Held while a model's file is in memory.
+    pub(super) large: Option<OwnedMutexGuard<()>>,
+    /// What was compiled for the Model.
+    pub(super) compiled: Option<CompiledRecord>,
+    /// How its compiler ended, which has reported nothing.
+    pub(super) crash: Option<Crash>,
 }
 
 /// What a compiler is started with.
@@ -44,154 +64,147 @@ pub(super) struct Task {
     pub(super) attempt: Digest,
 }
 
-/// Looks.
+/// Looks. What the last look has left in the record is where this one begins; nothing is written.
 ///
 /// # Errors
 /// A store that fails; it is looked again.
-pub(super) async fn gather(ctx: &Context, object: &Model) -> Result<Gathered, ArtifactError> {
+pub(super) async fn gather(ctx: &Models, object: &Model) -> Result<Gathered, ArtifactError> {
     let uid = object.uid().unwrap_or_default();
     let namespace = object.namespace().unwrap_or_default();
-    if let Some(known) = known(ctx, &uid).await? {
-        let onnx = known.onnx.digest;
+    let (mut known, broken) = {
+        let records = ctx.records();
+        let record = records.get(&uid);
+        let known = record.map(|m| m.known.clone()).unwrap_or_default();
+        (known, record.and_then(|m| m.broken.clone()))
+    };
+    let mut keep = Keep::default();
+    find_outcome(ctx, &uid, &mut known).await?;
+    if let Some(compiled) = known.outcome.clone() {
+        let onnx = compiled.onnx.digest;
         let of = (namespace.as_str(), object.spec.proof_system);
-        match look(ctx, &uid, of, &known, false).await? {
+        match look(ctx, of, &compiled, &mut known, broken.clone(), false).await? {
             Loaded::Known(outcome) => {
-                let changed = changed::look(ctx, object, &known).await;
+                let last = std::mem::take(&mut known.source_look);
+                known.source_look = changed::look(&ctx.world, object, &compiled, last).await;
                 return Ok(Gathered {
-                    changed,
+                    changed: known.source_look.changed.clone(),
                     source: SourceState::Found(onnx),
                     calibration: Ok(()),
                     compile: CompileState::Done(outcome),
                     task: None,
-                    old_version: false,
+                    known,
+                    broken,
+                    keep,
                 });
             }
             // Keys of another setup, or files that were lost, or another version: the Model is compiled again.
             Loaded::Not { why, old_version } => {
                 tracing::warn!(model = object.name_any(), why, "compiling again");
-                let calibration = known.calibration.map(|b| b.digest);
-                again(ctx, &uid, Some(onnx), calibration, old_version).await?;
+                let calibration = compiled.calibration.map(|b| b.digest);
+                again(ctx, &mut known, Some(onnx), calibration, old_version).await?;
             }
         }
     }
-    // Guards end with their statements: nothing is awaited under a lock.
-    let (onnx, calibration) = {
-        let models = ctx.models();
-        let record = models.get(&uid);
-        (
-            record.and_then(|m| m.onnx.clone()),
-            record.and_then(|m| m.calibration.clone()),
-        )
-    };
-    let old_version = ctx.models().get(&uid).is_some_and(|m| m.old_version);
-    let onnx = match onnx {
+    let onnx = match known.onnx.take() {
         Some(blob) => Ok(blob),
-        None => model_file(ctx, &namespace, &object.spec.source).await?,
+        None => model_file(ctx, &namespace, &object.spec.source, &mut keep).await,
     };
-    let calibration = match (calibration, &object.spec.quantization.calibration) {
+    let calibration = match (known.calibration.take(), &object.spec.quantization.calibration) {
         (Some(blob), _) => Ok(Some(blob)),
         (None, None) => Ok(None),
-        (None, Some(at)) => match sources::calibration(ctx, &ctx.artifacts, &namespace, at).await {
-            Ok((_, bytes)) => Ok(Some(keep(ctx, &namespace, bytes).await?)),
-            // Version 1 did not write down which data these were. The Model served until the upgrade, and serves again: its
-            // accuracy says that its inputs were made up, and why.
-            Err(SourceError::NotFound(_)) if old_version && onnx.is_ok() => Ok(None),
-            Err(e) => Err(e),
-        },
+        (None, Some(at)) => {
+            let world = &*ctx.world;
+            match sources::calibration(world, &world.artifacts, &namespace, at).await {
+                Ok((_, bytes)) => Ok(Some(keep.file(bytes))),
+                // Version 1 did not write down which data these were. The Model served until the upgrade, and serves
+                // again: its accuracy says that its inputs were made up, and why.
+                Err(SourceError::NotFound(_)) if known.old_version && onnx.is_ok() => Ok(None),
+                Err(e) => Err(e),
+            }
+        }
     };
-    {
-        let mut models = ctx.models();
-        let record = models.entry(uid.clone()).or_default();
-        record.onnx = onnx.as_ref().ok().cloned();
-        record.calibration = calibration.as_ref().ok().cloned().flatten();
-    }
+    known.onnx = onnx.as_ref().ok().cloned();
+    known.calibration = calibration.as_ref().ok().cloned().flatten();
+    let (source, onnx) = match onnx {
+        Ok(blob) => (SourceState::Found(blob.digest), Some(blob)),
+        Err(e) => (e.into(), None),
+    };
     let mut gathered = Gathered {
-        source: match &onnx {
-            Ok(blob) => SourceState::Found(blob.digest),
-            Err(_) => SourceState::NotFound(String::new()),
-        },
+        source,
         calibration: Ok(()),
         compile: CompileState::None,
         task: None,
-        old_version,
         changed: None,
+        known,
+        broken,
+        keep,
     };
     match (onnx, calibration) {
-        (Err(e), _) => gathered.source = e.into(),
-        (Ok(_), Err(e)) => gathered.calibration = Err(SourceError::into_text(e)),
-        (Ok(onnx), Ok(calibration)) => {
+        (None, _) => {}
+        (Some(_), Err(e)) => gathered.calibration = Err(SourceError::into_text(e)),
+        (Some(onnx), Ok(calibration)) => {
             let task = task(ctx, &object.spec, onnx, calibration);
             let key = key(ctx, &task);
             let attempt = attempt(ctx, &key, object.metadata.generation);
             let task = Task { task, key, attempt };
-            gathered.compile = compiling(ctx, &uid, &namespace, &task).await?;
+            gathered.compile = compiling(ctx, &uid, &namespace, &task, &mut gathered).await?;
             gathered.task = Some(task);
         }
     }
     Ok(gathered)
 }
 
-/// A Model's ONNX file, in the store. One that was uploaded is there; of the others, which are in memory meanwhile, one is
-/// read at a time.
+/// A Model's ONNX file. One that was uploaded is in the store; of the others, which are in memory meanwhile, one is read at
+/// a time.
 async fn model_file(
-    ctx: &Context,
+    ctx: &Models,
     namespace: &str,
     source: &ModelSource,
-) -> Result<Result<BlobRef, SourceError>, ArtifactError> {
+    keep: &mut Keep,
+) -> Result<BlobRef, SourceError> {
+    let world = &*ctx.world;
     if let Some(digest) = &source.artifact {
-        return Ok(sources::uploaded(ctx, namespace, &ctx.artifacts, digest).await);
+        return sources::uploaded(world, namespace, &world.artifacts, digest).await;
     }
-    let _one_at_a_time = ctx.large.lock().await;
-    Ok(
-        match sources::model(ctx, &ctx.artifacts, namespace, source).await {
-            Ok(bytes) => Ok(keep(ctx, namespace, bytes).await?),
-            Err(e) => Err(e),
-        },
-    )
+    let one_at_a_time = Arc::clone(&ctx.large).lock_owned().await;
+    let bytes = sources::model(world, &world.artifacts, namespace, source).await?;
+    keep.large = Some(one_at_a_time);
+    Ok(keep.file(bytes))
 }
 
-/// Stores a file that came from a namespace, which may name it from then on.
-async fn keep(ctx: &Context, namespace: &str, bytes: Vec<u8>) -> Result<BlobRef, ArtifactError> {
-    let blob = ctx.artifacts.put_blob(bytes).await?;
-    ctx.artifacts.grant_blob(&blob.digest, namespace).await?;
-    Ok(blob)
+impl Keep {
+    /// A file that came from the Model's namespace.
+    fn file(&mut self, bytes: Vec<u8>) -> BlobRef {
+        let blob = BlobRef {
+            digest: Digest::of(&bytes),
+            size: bytes.len() as u64,
+        };
+        self.files.push(bytes);
+        blob
+    }
 }
 
-/// What was compiled for this Model and what the compiler reported, now or before the operator was started.
-async fn known(ctx: &Context, uid: &str) -> Result<Option<CompiledRecord>, ArtifactError> {
-    let looked = {
-        let models = ctx.models();
-        let record = models.get(uid);
-        if let Some(outcome) = record.and_then(|m| m.outcome.clone()) {
-            return Ok(Some(outcome));
-        }
-        record.is_some_and(|m| m.looked)
-    };
-    if looked {
-        return Ok(None);
+/// Looks once for what was compiled for this Model before the operator was started, and what the compiler reported.
+async fn find_outcome(ctx: &Models, uid: &str, known: &mut Known) -> Result<(), ArtifactError> {
+    if known.outcome.is_some() || known.looked {
+        return Ok(());
     }
-    let found = ctx.artifacts.compiled(CompiledName::Model(uid)).await?;
-    let outcome = match found.map(|json| Kept::read(&json)) {
-        None => None,
-        Some(Kept::Record(record)) => Some(*record),
-        Some(Kept::Old { onnx, calibration }) => {
-            again(ctx, uid, onnx, calibration, true).await?;
-            None
-        }
-    };
-    let mut models = ctx.models();
-    let record = models.entry(uid.to_owned()).or_default();
-    record.looked = true;
-    record.outcome = outcome.clone();
-    Ok(outcome)
+    let found = ctx.world.artifacts.compiled(CompiledName::Model(uid)).await?;
+    match found.map(|json| Kept::read(&json)) {
+        None => {}
+        Some(Kept::Record(record)) => known.outcome = Some(*record),
+        Some(Kept::Old { onnx, calibration }) => again(ctx, known, onnx, calibration, true).await?,
+    }
+    known.looked = true;
+    Ok(())
 }
 
 /// What was compiled for this Model counts no more. It is compiled again from the files that it was compiled from, as far
 /// as they are in the store, whatever has become of where they came from. What is kept of it stays until it is replaced: it
 /// names them.
 async fn again(
-    ctx: &Context,
-    uid: &str,
+    ctx: &Models,
+    known: &mut Known,
     onnx: Option<Digest>,
     calibration: Option<Digest>,
     old_version: bool,
@@ -199,47 +212,42 @@ async fn again(
     let mut files = [None, None];
     for (file, digest) in files.iter_mut().zip([onnx, calibration]) {
         if let Some(digest) = digest {
-            *file = ctx.artifacts.find_blob(&digest).await?;
+            *file = ctx.world.artifacts.find_blob(&digest).await?;
         }
     }
-    let mut models = ctx.models();
-    let record = models.entry(uid.to_owned()).or_default();
-    [record.onnx, record.calibration] = files;
-    (record.outcome, record.good) = (None, false);
-    record.old_version = old_version;
+    [known.onnx, known.calibration] = files;
+    (known.outcome, known.good) = (None, false);
+    known.old_version = old_version;
     Ok(())
 }
 
 /// Whether what was compiled can be served. What the compiler has just handed in is loaded, if there is room for it; what
 /// was good before is looked at without its weights, which are read when a request needs them.
 async fn look(
-    ctx: &Context,
-    uid: &str,
+    ctx: &Models,
     (namespace, system): (&str, ProofSystem),
-    known: &CompiledRecord,
+    compiled: &CompiledRecord,
+    known: &mut Known,
+    broken: Option<(String, bool)>,
     fresh: bool,
 ) -> Result<Loaded, ArtifactError> {
-    let (onnx, outcome) = (known.onnx.digest, known.outcome.clone());
+    let (onnx, outcome) = (compiled.onnx.digest, compiled.outcome.clone());
     let CompileOutcome::Compiled(report) = &outcome else {
         return Ok(Loaded::Known(outcome));
-    };
-    let (good, broken) = {
-        let mut models = ctx.models();
-        let record = models.entry(uid.to_owned()).or_default();
-        (record.good, record.broken.take())
     };
     if let Some((why, old_version)) = broken {
         return Ok(Loaded::Not { why, old_version });
     }
-    if good {
+    if known.good {
         return Ok(Loaded::Known(outcome));
     }
-    let srs = ctx.setup.map(|setup| setup.srs);
-    let mut found = CompiledModel::look(&ctx.artifacts, report, system, srs)
+    let world = &ctx.world;
+    let srs = world.setup.map(|setup| setup.srs);
+    let mut found = CompiledModel::look(&world.artifacts, report, system, srs)
         .await
         .map(|manifest| manifest.model);
     if fresh && found.is_ok() {
-        match ctx.compiled(namespace, report, system).await {
+        match world.compiled(namespace, report, system).await {
             Ok(_) | Err(ShelfError::TooLarge { .. } | ShelfError::Full { .. }) => {}
             Err(ShelfError::Load(e)) => found = Err(e),
         }
@@ -250,7 +258,7 @@ async fn look(
             old_version: false,
         },
         Ok(_) => {
-            ctx.models().entry(uid.to_owned()).or_default().good = true;
+            known.good = true;
             Loaded::Known(outcome)
         }
         // The store will be back.
@@ -272,12 +280,14 @@ enum Loaded {
 
 /// Is there a result under the key, or a compiler at work?
 async fn compiling(
-    ctx: &Context,
+    ctx: &Models,
     uid: &str,
     namespace: &str,
     of: &Task,
+    gathered: &mut Gathered,
 ) -> Result<CompileState, ArtifactError> {
-    if let Some(json) = ctx.artifacts.compiled(CompiledName::Key(&of.key)).await?
+    let artifacts = &ctx.world.artifacts;
+    if let Some(json) = artifacts.compiled(CompiledName::Key(&of.key)).await?
         && let Ok(outcome) = serde_json::from_slice::<CompileOutcome>(&json)
         && still_there(ctx, &outcome).await?
     {
@@ -286,28 +296,26 @@ async fn compiling(
             calibration: of.task.calibration.clone(),
             outcome,
         };
-        match look(ctx, uid, (namespace, of.task.proof_system), &record, true).await? {
+        let by = (namespace, of.task.proof_system);
+        match look(ctx, by, &record, &mut gathered.known, None, true).await? {
             // Another image than the operator's compiles: the same again would end the same.
             Loaded::Not { why, .. } => return Ok(CompileState::Crashed(why)),
             Loaded::Known(outcome) => {
-                let json = serde_json::to_vec(&record).unwrap_or_default();
-                ctx.artifacts.put_compiled(CompiledName::Model(uid), json).await?;
-                let mut models = ctx.models();
-                let known = models.entry(uid.to_owned()).or_default();
-                (known.outcome, known.old_version) = (Some(record), false);
+                gathered.keep.compiled = Some(record.clone());
+                (gathered.known.outcome, gathered.known.old_version) = (Some(record), false);
                 return Ok(CompileState::Done(outcome));
             }
         }
     }
-    let crashed = match ctx.jobs.compiling(uid, &of.attempt.hex()) {
+    let crashed = match ctx.world.jobs.compiling(uid, &of.attempt.hex()) {
         None => {
-            let crash = ctx.artifacts.compiled(CompiledName::Crash(uid)).await?;
+            let crash = artifacts.compiled(CompiledName::Crash(uid)).await?;
             let crash = crash.and_then(|json| serde_json::from_slice::<Crash>(&json).ok());
             if let Some(crash) = crash.filter(|crash| crash.attempt == of.attempt) {
                 return Ok(CompileState::Crashed(crash.message));
             }
-            let refused = ctx.models().get(uid).and_then(|m| m.refused.clone());
-            let refused = refused.filter(|refusal| !refusal.is_due(ctx.started.elapsed()));
+            let refused = ctx.records().get(uid).and_then(|m| m.refused.clone());
+            let refused = refused.filter(|refusal| !refusal.is_due(ctx.world.started.elapsed()));
             return Ok(refused.map_or(CompileState::None, |refusal| CompileState::refused(&refusal)));
         }
         Some(JobState::Removed) => {
@@ -329,18 +337,16 @@ async fn compiling(
         },
     };
     // The Job will be gone, and the operator may be.
-    let crash = Crash {
+    gathered.keep.crash = Some(Crash {
         attempt: of.attempt,
         message: crashed.clone(),
-    };
-    let json = serde_json::to_vec(&crash).unwrap_or_default();
-    ctx.artifacts.put_compiled(CompiledName::Crash(uid), json).await?;
+    });
     Ok(CompileState::Crashed(crashed))
 }
 
 /// A compiler that says nothing may not be there.
-async fn at_work(ctx: &Context, uid: &str) -> CompileState {
-    let progress = ctx.models().get(uid).and_then(|m| m.progress.clone());
+async fn at_work(ctx: &Models, uid: &str) -> CompileState {
+    let progress = ctx.records().get(uid).and_then(|m| m.progress.clone());
     let said = match progress {
         Some((said, at)) if at.elapsed() < SILENT => return CompileState::Running(said),
         other => other.map(|(said, _)| said),
@@ -355,8 +361,9 @@ async fn at_work(ctx: &Context, uid: &str) -> CompileState {
 }
 
 /// What is wrong with the compiler's pods.
-async fn trouble(ctx: &Context, uid: &str) -> Option<Finding> {
-    match fleet::at_compiler(ctx, uid).await {
+async fn trouble(ctx: &Models, uid: &str) -> Option<Finding> {
+    let world = &ctx.world;
+    match fleet::at_compiler(&world.client, &world.jobs, &world.workers.namespace, uid).await {
         Ok(look) => diagnose(&look.seen.evidence, Whose::Compiler),
         Err(error) => {
             tracing::warn!(uid, %error, "the compiler's pods cannot be looked at");
@@ -367,16 +374,16 @@ async fn trouble(ctx: &Context, uid: &str) -> Option<Finding> {
 
 /// How a compiler ended that has reported nothing.
 #[derive(Serialize, Deserialize)]
-struct Crash {
+pub(super) struct Crash {
     attempt: Digest,
     message: String,
 }
 
 /// What the last Model with this key left behind was swept, if it is long gone.
-async fn still_there(ctx: &Context, outcome: &CompileOutcome) -> Result<bool, ArtifactError> {
+async fn still_there(ctx: &Models, outcome: &CompileOutcome) -> Result<bool, ArtifactError> {
     if let CompileOutcome::Compiled(report) = outcome {
         for blob in report.blobs() {
-            if !ctx.artifacts.has_blob(&blob).await? {
+            if !ctx.world.artifacts.has_blob(&blob).await? {
                 return Ok(false);
             }
         }
@@ -384,7 +391,7 @@ async fn still_there(ctx: &Context, outcome: &CompileOutcome) -> Result<bool, Ar
     Ok(true)
 }
 
-fn task(ctx: &Context, spec: &ModelSpec, model: BlobRef, calibration: Option<BlobRef>) -> CompileTask {
+fn task(ctx: &Models, spec: &ModelSpec, model: BlobRef, calibration: Option<BlobRef>) -> CompileTask {
     CompileTask {
         model,
         calibration,
@@ -400,7 +407,7 @@ fn task(ctx: &Context, spec: &ModelSpec, model: BlobRef, calibration: Option<Blo
 }
 
 /// A change of the Model asks for another try, and so do other resources for compilers.
-fn attempt(ctx: &Context, key: &Digest, generation: Option<i64>) -> Digest {
+fn attempt(ctx: &Models, key: &Digest, generation: Option<i64>) -> Digest {
     let compile = &ctx.compile;
     let resources = (&compile.cpu, &compile.memory, &compile.scratch, compile.seconds);
     let parts = (key, generation, resources);
@@ -408,8 +415,12 @@ fn attempt(ctx: &Context, key: &Digest, generation: Option<i64>) -> Digest {
 }
 
 /// Everything that a result depends on: another compiler may make other keys.
-fn key(ctx: &Context, task: &CompileTask) -> Digest {
-    let srs = ctx.setup.filter(|_| needs_srs(task.proof_system)).map(|s| s.srs);
+fn key(ctx: &Models, task: &CompileTask) -> Digest {
+    let srs = ctx
+        .world
+        .setup
+        .filter(|_| needs_srs(task.proof_system))
+        .map(|s| s.srs);
     let version = (env!("CARGO_PKG_VERSION"), zkml::manifest::VERSION);
     let parts = (task, srs, &ctx.compile.image, version);
     Digest::new(Sha256::digest(serde_json::to_vec(&parts).unwrap_or_default()).into())

@@ -3,12 +3,16 @@
 mod apply;
 mod changed;
 mod gather;
+mod news;
+mod observed;
 mod plan;
+mod records;
 mod status;
 
 #[cfg(test)]
 mod tests;
 
 pub use apply::reconcile;
-pub use changed::SourceLook;
-pub use plan::{Action, CompileState, Observed, Plan, SetupPolicy, SourceState, plan};
+pub use observed::{CompileState, Observed, SourceState};
+pub use plan::{Action, Plan, plan};
+pub use records::{Known, ModelRecord, Models};

@@ -8,7 +8,8 @@ use zkinfer_crds::k8s::model::{
 use zkinfer_crds::k8s::{Truth, find_condition, set_condition};
 use zkinfer_crds::{ProofSystem, SliceIndex};
 
-use super::plan::{Observed, SetupPolicy};
+use super::observed::Observed;
+use crate::setup::SetupPolicy;
 
 pub(super) struct Writer<'a> {
     pub(super) status: ModelStatus,

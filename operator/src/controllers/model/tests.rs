@@ -7,9 +7,10 @@ use zkinfer_crds::k8s::{Truth, set_condition};
 use zkinfer_crds::wire::BlobRef;
 use zkinfer_crds::{Digest, Profile, ProofSystem};
 
+use super::observed::*;
 use super::plan::*;
+use crate::clock::now;
 use crate::fleet::{Finding, Mends};
-use crate::local::now;
 
 /// A Model that was ready once.
 struct Case {

@@ -12,18 +12,20 @@ use kube::api::{Api, Patch, PatchParams};
 use kube::runtime::controller::Action as Requeue;
 use kube::runtime::events::EventType;
 use zkinfer_crds::RequestUid;
-use zkinfer_crds::k8s::miner_pool::condition;
-use zkinfer_crds::k8s::{MinerPool, MinerPoolStatus, find_condition, is_true};
+use zkinfer_crds::k8s::MinerPool;
 
 use super::gather;
 use super::identity::{identity_of, possession};
-use super::plan::{Observed, plan};
+use super::news::{choice, facts, news};
+use super::observed::Observed;
+use super::plan::plan;
+use super::records::Pools;
 use super::trouble::{FORGET, Now, Trouble, trouble};
-use crate::build::{network_policy, service_account, service_account_name, warm_workers};
-use crate::cluster::{Context, MANAGER, ReconcileError, patch_status, tell};
+use crate::clock::now;
 use crate::dispatch::PoolId;
 use crate::fleet::{self, Look, Refusal};
-use crate::local::now;
+use crate::specs::{network_policy, service_account, service_account_name, warm_workers};
+use crate::world::{MANAGER, ReconcileError, patch_status};
 
 /// Pods that are to come are looked at again after this.
 const LOOK: Duration = Duration::from_secs(3);
@@ -36,21 +38,23 @@ const SCORES: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// The API server; it is tried again.
-pub async fn reconcile(object: Arc<MinerPool>, ctx: Arc<Context>) -> Result<Requeue, ReconcileError> {
-    let id = PoolId::new(&object.namespace().unwrap_or_default(), &object.name_any());
+pub async fn reconcile(object: Arc<MinerPool>, ctx: Arc<Pools>) -> Result<Requeue, ReconcileError> {
+    let id = PoolId::from(&*object);
     if object.metadata.deletion_timestamp.is_some() {
         return Ok(Requeue::await_change());
     }
     if let Err(error) = children_in_time(&ctx, &id, &object).await {
         return Err(error.into());
     }
-    let before = ctx.pools().get(&id).and_then(|p| p.trouble.clone());
+    let before = ctx.records().get(&id).and_then(|p| p.trouble.clone());
     if before.is_some_and(|t| t.is_of_an_older_spec(object.metadata.generation)) {
-        fleet::start_over(&ctx, &id).await;
+        fleet::start_over(&ctx.world.client, &ctx.world.jobs, &id).await;
+        ctx.world.fleet.notify_one();
     }
     let look = gather::look(&ctx, &id, &object).await?;
+    give_up(&ctx, &id, look.as_ref());
     let trouble = keep(&ctx, &id, &object, look.as_ref());
-    let written = ctx.pools().get(&id).and_then(|p| p.written.clone());
+    let written = ctx.records().get(&id).and_then(|p| p.written.clone());
     let old = written
         .as_ref()
         .map(|(status, _)| status.clone())
@@ -73,7 +77,7 @@ pub async fn reconcile(object: Arc<MinerPool>, ctx: Arc<Context>) -> Result<Requ
         status: &old,
         identity_taken_by: identity_taken_by(&ctx, &object),
         score,
-        pause: ctx.dispatcher.pause(&id),
+        pause: ctx.world.dispatcher.pause(&id),
         trouble: trouble.clone(),
     };
     let status = plan(&observed, &now());
@@ -81,12 +85,12 @@ pub async fn reconcile(object: Arc<MinerPool>, ctx: Arc<Context>) -> Result<Requ
     let since = written.map_or(Duration::MAX, |(_, at)| at.elapsed());
     let later = status != old && scores_only && since < SCORES;
     if status != old && !later {
-        if !patch_status(&ctx, &*object, &status).await? {
+        if !patch_status(&ctx.world.client, &*object, &status).await? {
             return Ok(Requeue::await_change());
         }
         if !scores_only {
-            said(&ctx, &object, &status, trouble.as_ref()).await;
-            said_of_pause(&ctx, &object, &old, &status).await;
+            let news = news(object.spec.drain, &old, &status, trouble.as_ref());
+            ctx.world.events.tell_all(&*object, news).await;
         }
     }
     // The trouble is in the pool's status by now: it is no score.
@@ -95,22 +99,22 @@ pub async fn reconcile(object: Arc<MinerPool>, ctx: Arc<Context>) -> Result<Requ
         return Ok(Requeue::requeue(SCORES - since));
     }
     let choice = choice(&object, &status);
-    let news = {
-        let mut pools = ctx.pools();
+    let changed = {
+        let mut pools = ctx.records();
         let record = pools.entry(id.clone()).or_default();
         if status != old {
             record.written = Some((status, Instant::now()));
         }
-        let news = record.told.as_ref() != Some(&choice);
+        let changed = record.told.as_ref() != Some(&choice);
         record.told = Some(choice);
-        news
+        changed
     };
-    if news {
-        ctx.wake_requests(|_| true);
-        ctx.fleet.notify_one();
+    if changed {
+        ctx.world.wake_requests(|_| true);
+        ctx.world.fleet.notify_one();
     }
     let asked_again = ctx
-        .pools()
+        .records()
         .get(&id)
         .and_then(|p| p.objects_refused.as_ref().map(Refusal::pause));
     Ok(match (asked_again, trouble) {
@@ -122,10 +126,10 @@ pub async fn reconcile(object: Arc<MinerPool>, ctx: Arc<Context>) -> Result<Requ
 }
 
 /// Makes the pool's objects, unless it is too early to ask again for what was refused.
-async fn children_in_time(ctx: &Context, id: &PoolId, object: &MinerPool) -> Result<(), kube::Error> {
-    let now = ctx.started.elapsed();
+async fn children_in_time(ctx: &Pools, id: &PoolId, object: &MinerPool) -> Result<(), kube::Error> {
+    let now = ctx.world.started.elapsed();
     let old = {
-        let mut pools = ctx.pools();
+        let mut pools = ctx.records();
         let record = pools.entry(id.clone()).or_default();
         if record.generation != object.metadata.generation {
             // Another spec may be taken.
@@ -145,19 +149,33 @@ async fn children_in_time(ctx: &Context, id: &PoolId, object: &MinerPool) -> Res
         },
     };
     let refused = refused.map(|words| Refusal::after(old.as_ref(), words, now));
-    ctx.pools().entry(id.clone()).or_default().objects_refused = refused;
+    ctx.records().entry(id.clone()).or_default().objects_refused = refused;
     Ok(())
 }
 
+/// Gives up the Jobs of which nothing comes any more.
+fn give_up(ctx: &Pools, id: &PoolId, look: Option<&Look>) {
+    for job in look.iter().flat_map(|look| &look.lost) {
+        if ctx.world.jobs.lose(id.namespace(), job) {
+            tracing::warn!(
+                namespace = id.namespace(),
+                job,
+                "its pods are on nodes that do not answer: it is given up"
+            );
+            ctx.world.fleet.notify_one();
+        }
+    }
+}
+
 /// Keeps what is known of the pool's trouble, and returns it.
-fn keep(ctx: &Context, id: &PoolId, object: &MinerPool, look: Option<&Look>) -> Option<Trouble> {
-    let mut pools = ctx.pools();
+fn keep(ctx: &Pools, id: &PoolId, object: &MinerPool, look: Option<&Look>) -> Option<Trouble> {
+    let mut pools = ctx.records();
     let record = pools.entry(id.clone()).or_default();
     record.looking = look.is_some();
     if record
         .jobs_refused
         .as_ref()
-        .is_some_and(|r| r.is_stale(ctx.started.elapsed()))
+        .is_some_and(|r| r.is_stale(ctx.world.started.elapsed()))
     {
         record.jobs_refused = None;
     }
@@ -168,7 +186,7 @@ fn keep(ctx: &Context, id: &PoolId, object: &MinerPool, look: Option<&Look>) -> 
         seen: look.map(|l| &l.seen),
         warm: record.warm_ready > 0,
         generation: object.metadata.generation,
-        now: ctx.started.elapsed(),
+        now: ctx.world.started.elapsed(),
     };
     let new = trouble(record.trouble.take(), &now);
     record.trouble.clone_from(&new);
@@ -179,17 +197,15 @@ fn keep(ctx: &Context, id: &PoolId, object: &MinerPool, look: Option<&Look>) -> 
 }
 
 /// Tells the requests whose workers do not run, each once.
-async fn warn(ctx: &Context, id: &PoolId, trouble: Option<&Trouble>) {
+async fn warn(ctx: &Pools, id: &PoolId, trouble: Option<&Trouble>) {
     let Some(trouble) = trouble else { return };
     // Those that have a Job of the pool, or would have one.
-    let mut affected: BTreeSet<RequestUid> = ctx.jobs.requests_with(id);
+    let mut affected: BTreeSet<RequestUid> = ctx.world.jobs.requests_with(id);
     if trouble.refused {
-        let runs = ctx.runs();
-        let waiting = runs.iter().filter(|(_, record)| record.view.pools.contains(id));
-        affected.extend(waiting.map(|(uid, _)| *uid));
+        affected.extend(ctx.world.dispatcher.requests_of(id));
     }
     let new: Vec<RequestUid> = {
-        let mut pools = ctx.pools();
+        let mut pools = ctx.records();
         let Some(record) = pools.get_mut(id) else { return };
         let new = affected
             .into_iter()
@@ -199,6 +215,7 @@ async fn warn(ctx: &Context, id: &PoolId, trouble: Option<&Trouble>) {
     for uid in new {
         let uid = uid.to_string();
         let Some(request) = ctx
+            .world
             .stores
             .requests
             .find(|r| r.metadata.uid.as_ref() == Some(&uid))
@@ -211,59 +228,42 @@ async fn warn(ctx: &Context, id: &PoolId, trouble: Option<&Trouble>) {
         }
         let note = format!("workers of pool {id} do not run: {}", trouble.finding.message);
         let reason = trouble.finding.reason;
-        tell(ctx, &*request, EventType::Warning, reason, "Prove", &note).await;
+        ctx.world
+            .events
+            .tell(&*request, EventType::Warning, reason, "Prove", &note)
+            .await;
     }
 }
 
-/// What requests choose a pool by.
-fn choice(object: &MinerPool, status: &MinerPoolStatus) -> String {
-    format!(
-        "{:?} {:?} {:?} {} {}",
-        object.metadata.labels,
-        object.spec.allowed_namespaces,
-        object.spec.resources.memory,
-        is_true(&status.conditions, condition::READY),
-        object.spec.drain,
-    )
-}
-
-fn facts(status: &MinerPoolStatus) -> Vec<(String, String, String, Option<i64>)> {
-    let fact = |c: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| {
-        (
-            c.type_.clone(),
-            c.status.clone(),
-            c.reason.clone(),
-            c.observed_generation,
-        )
-    };
-    status.conditions.iter().map(fact).collect()
-}
-
 /// The objects of a pool, made when its spec has changed, and how many warm workers are up.
-async fn children(ctx: &Context, id: &PoolId, object: &MinerPool) -> Result<(), kube::Error> {
+async fn children(ctx: &Pools, id: &PoolId, object: &MinerPool) -> Result<(), kube::Error> {
     let namespace = object.namespace().unwrap_or_default();
     let name = service_account_name(&object.name_any());
-    let deployments: Api<Deployment> = Api::namespaced(ctx.client.clone(), &namespace);
+    let deployments: Api<Deployment> = Api::namespaced(ctx.world.client.clone(), &namespace);
     let current = deployments.get_opt(&name).await?;
-    let applied = ctx.pools().get(id).and_then(|p| p.applied);
+    let applied = ctx.records().get(id).and_then(|p| p.applied);
     let wants_warm = object.spec.warm > 0;
     if applied != object.metadata.generation || (wants_warm && current.is_none()) {
         let params = PatchParams::apply(MANAGER).force();
-        let accounts: Api<ServiceAccount> = Api::namespaced(ctx.client.clone(), &namespace);
+        let accounts: Api<ServiceAccount> = Api::namespaced(ctx.world.client.clone(), &namespace);
         accounts
             .patch(&name, &params, &Patch::Apply(service_account(object)))
             .await?;
-        let policies: Api<NetworkPolicy> = Api::namespaced(ctx.client.clone(), &namespace);
+        let policies: Api<NetworkPolicy> = Api::namespaced(ctx.world.client.clone(), &namespace);
         policies
             .patch(
                 &name,
                 &params,
-                &Patch::Apply(network_policy(object, &ctx.workers)),
+                &Patch::Apply(network_policy(object, &ctx.world.workers)),
             )
             .await?;
         if wants_warm || current.is_some() {
             deployments
-                .patch(&name, &params, &Patch::Apply(warm_workers(object, &ctx.workers)))
+                .patch(
+                    &name,
+                    &params,
+                    &Patch::Apply(warm_workers(object, &ctx.world.workers)),
+                )
                 .await?;
         }
     }
@@ -275,20 +275,20 @@ async fn children(ctx: &Context, id: &PoolId, object: &MinerPool) -> Result<(), 
         .flatten()
         .find(|c| c.type_.as_deref() == Some("ReplicaFailure") && c.status.as_deref() == Some("True"));
     let changed = {
-        let mut pools = ctx.pools();
+        let mut pools = ctx.records();
         let record = pools.entry(id.clone()).or_default();
         record.applied = object.metadata.generation;
         record.warm_refused = refused.and_then(|c| c.message);
         std::mem::replace(&mut record.warm_ready, up) != up
     };
     if changed {
-        ctx.fleet.notify_one();
+        ctx.world.fleet.notify_one();
     }
     Ok(())
 }
 
 /// The oldest other pool that has proven the same identity; of two that are as old, the one that sorts first.
-fn identity_taken_by(ctx: &Context, object: &MinerPool) -> Option<String> {
+fn identity_taken_by(ctx: &Pools, object: &MinerPool) -> Option<String> {
     let identity = object.spec.identity?;
     let age = |p: &MinerPool| {
         (
@@ -298,45 +298,11 @@ fn identity_taken_by(ctx: &Context, object: &MinerPool) -> Option<String> {
         )
     };
     let own = age(object);
-    let others = ctx.stores.pools.state();
+    let others = ctx.world.stores.pools.state();
     let older = others
         .iter()
         .filter(|p| p.spec.identity == Some(identity) && age(p) < own && identity_of(p) == identity)
         .map(|p| age(p))
         .min()?;
     Some(format!("{}/{}", older.1, older.2))
-}
-
-async fn said(ctx: &Context, object: &MinerPool, status: &MinerPoolStatus, trouble: Option<&Trouble>) {
-    if let Some(trouble) = trouble {
-        let (reason, message) = (trouble.finding.reason, &trouble.finding.message);
-        return tell(ctx, object, EventType::Warning, reason, "Serve", message).await;
-    }
-    let Some(ready) = find_condition(&status.conditions, condition::READY) else {
-        return;
-    };
-    let type_ = if ready.status == "True" || object.spec.drain {
-        EventType::Normal
-    } else {
-        EventType::Warning
-    };
-    tell(ctx, object, type_, &ready.reason, "Serve", &ready.message).await;
-}
-
-/// Tells of a pause that begins or ends.
-async fn said_of_pause(ctx: &Context, object: &MinerPool, old: &MinerPoolStatus, new: &MinerPoolStatus) {
-    let reason =
-        |s: &MinerPoolStatus| find_condition(&s.conditions, condition::PAUSED).map(|c| c.reason.clone());
-    let Some(paused) = find_condition(&new.conditions, condition::PAUSED) else {
-        return;
-    };
-    if reason(old).as_ref() == Some(&paused.reason) {
-        return;
-    }
-    let (type_, reason) = if paused.status == "True" {
-        (EventType::Warning, paused.reason.as_str())
-    } else {
-        (EventType::Normal, "Resumed")
-    };
-    tell(ctx, object, type_, reason, "Pause", &paused.message).await;
 }

@@ -4,11 +4,16 @@ mod apply;
 mod facts;
 mod gather;
 mod identity;
+mod news;
+mod observed;
 mod plan;
+mod records;
 mod trouble;
 
 pub use apply::reconcile;
 pub use facts::facts;
 pub use identity::{Possession, identity, identity_of, possession};
-pub use plan::{Observed, plan};
+pub use observed::Observed;
+pub use plan::plan;
+pub use records::{PoolRecord, Pools};
 pub use trouble::Trouble;

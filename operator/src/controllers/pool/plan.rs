@@ -1,45 +1,18 @@
 //! What is said of a pool.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use zkinfer_crds::Identity;
-use zkinfer_crds::k8s::miner_pool::{ClaimCounts, MinerPoolSpec, MinerPoolStatus, condition, reason};
+use zkinfer_crds::k8s::miner_pool::{ClaimCounts, MinerPoolStatus, condition, reason};
 use zkinfer_crds::k8s::{Truth, set_condition};
 
 use super::facts::paused;
 use super::identity::Possession;
+use super::observed::Observed;
 use super::trouble::Trouble;
-use crate::dispatch::Pause;
-use crate::scoring::MinerScore;
 
 /// Share of claims below which a pool is degraded, in millionths.
 const DEGRADED_BELOW: u32 = 900_000;
 /// Ended claims before anything is said of success.
 const ENOUGH: u64 = 3;
-
-/// Everything that a plan is made from.
-#[derive(Debug, Clone)]
-pub struct Observed<'a> {
-    /// The spec.
-    pub spec: &'a MinerPoolSpec,
-    /// Its generation.
-    pub generation: Option<i64>,
-    /// Namespace, name and uid.
-    pub pool: (&'a str, &'a str, &'a str),
-    /// The miner that its proofs are bound to.
-    pub identity: Identity,
-    /// What is known of the stated one.
-    pub possession: Possession,
-    /// The status as it is.
-    pub status: &'a MinerPoolStatus,
-    /// An older pool with the same identity, as `namespace/name`.
-    pub identity_taken_by: Option<String>,
-    /// From the ledger.
-    pub score: MinerScore,
-    /// The dispatcher's pause, for what its claims have come to.
-    pub pause: Option<Pause>,
-    /// What keeps workers from starting.
-    pub trouble: Option<Trouble>,
-}
 
 /// Decides; the status to write.
 #[must_use]
@@ -154,9 +127,14 @@ fn ready(observed: &Observed<'_>) -> (bool, &'static str, String) {
 mod tests {
     use std::time::Duration;
 
-    use super::*;
-    use crate::fleet::{Finding, Mends};
+    use zkinfer_crds::Identity;
     use zkinfer_crds::k8s::find_condition;
+    use zkinfer_crds::k8s::miner_pool::MinerPoolSpec;
+
+    use super::*;
+    use crate::dispatch::Pause;
+    use crate::fleet::{Finding, Mends};
+    use crate::scoring::MinerScore;
 
     #[test]
     fn a_pool_that_is_drained_no_longer_says_so() {
@@ -175,7 +153,7 @@ mod tests {
                 pause: None,
                 trouble: None,
             };
-            plan(&observed, &crate::local::now())
+            plan(&observed, &crate::clock::now())
         };
         let draining = |status: &MinerPoolStatus| {
             find_condition(&status.conditions, condition::DRAINING).map(|c| c.status.clone())
@@ -203,7 +181,7 @@ mod tests {
                 pause,
                 trouble: None,
             };
-            plan(&observed, &crate::local::now())
+            plan(&observed, &crate::clock::now())
         };
         let pause = Pause {
             cause: crate::dispatch::PauseCause::HandBacks,
@@ -247,7 +225,7 @@ mod tests {
                 pause: None,
                 trouble: None,
             };
-            let status = plan(&observed, &crate::local::now());
+            let status = plan(&observed, &crate::clock::now());
             let ready = find_condition(&status.conditions, condition::READY).unwrap();
             assert_eq!(ready.reason, reason);
             let remedy = "operator identity prove alpha -n miners --uid uid --key FILE";
@@ -275,7 +253,7 @@ mod tests {
                 pause: None,
                 trouble: None,
             };
-            let status = plan(&observed, &crate::local::now());
+            let status = plan(&observed, &crate::clock::now());
             let said = find_condition(&status.conditions, condition::DEGRADED).unwrap();
             assert_eq!((said.status.as_str(), said.reason.as_str()), degraded);
         }
@@ -311,7 +289,7 @@ mod tests {
                     ..trouble
                 }),
             };
-            let planned = plan(&observed, &crate::local::now());
+            let planned = plan(&observed, &crate::clock::now());
             let told = |type_| {
                 let c = find_condition(&planned.conditions, type_)?;
                 Some((c.status.clone(), c.reason.clone(), c.message.clone()))
@@ -344,7 +322,7 @@ mod tests {
             trouble: None,
         };
         let stalled = |observed: &Observed<'_>| {
-            let status = plan(observed, &crate::local::now());
+            let status = plan(observed, &crate::clock::now());
             find_condition(&status.conditions, condition::STALLED).map(|c| c.reason.clone())
         };
         assert_eq!(stalled(&observed).as_deref(), Some("IdentityNotProven"));

@@ -15,14 +15,17 @@ use zkinfer_crds::k8s::{InferenceRequest, InferenceRequestStatus};
 
 use super::gather;
 use super::news::{Urgency, news, urgency};
-use super::plan::{Action, ModelState, Observed, Plan, RunState, RunView, plan};
+use super::observed::{ModelState, Observed, RunState, RunView};
+use super::plan::{Action, Plan, plan};
+use super::records::{Requests, RunRecord};
+use super::settle::settle;
 use super::status::{self, refreshed};
 use crate::artifacts::ArtifactError;
-use crate::cluster::{Context, Part, ReconcileError, RunRecord, is_too_large, patch_status, tell};
+use crate::clock::now;
 use crate::dispatch::PoolId;
-use crate::local::now;
-use crate::runs::{LoadError, Run, ShelfError, Terms};
+use crate::runs::{LoadError, Run, ShelfError, Terms, follow};
 use crate::sources::{self, SourceError};
+use crate::world::{Part, ReconcileError, is_too_large, patch_status};
 
 /// What is not there yet is looked for again after this.
 const AGAIN: Duration = Duration::from_secs(3);
@@ -35,7 +38,7 @@ const PROGRESS: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// The API server or the store; it is tried again.
-pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Context>) -> Result<Requeue, ReconcileError> {
+pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Requests>) -> Result<Requeue, ReconcileError> {
     let Some(uid) = object.uid().and_then(|u| u.parse::<RequestUid>().ok()) else {
         return Ok(Requeue::await_change());
     };
@@ -47,14 +50,14 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Context>) -> Resu
         return Ok(Requeue::await_change());
     }
     if seen.phase.is_over() {
-        ctx.dispatcher.remove(uid, ended_by_itself(&seen));
+        ctx.world.dispatcher.remove(uid, ended_by_itself(&seen));
         // While claims of it are open its side may still say who may see it.
-        if ctx.dispatcher.counts(uid).is_none() {
+        if ctx.world.dispatcher.counts(uid).is_none() {
             ctx.runs().remove(&uid);
         }
         let generation = object.metadata.generation;
         if seen.observed_generation != generation {
-            patch_status(&ctx, &*object, &refreshed(&seen, generation)).await?;
+            patch_status(&ctx.world.client, &*object, &refreshed(&seen, generation)).await?;
         }
         return expire(&ctx, &object, &seen).await;
     }
@@ -71,8 +74,8 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Context>) -> Resu
     // Asked before anything is looked at: what comes to be known meanwhile is not in what was found.
     let all_known = [Part::Models, Part::Pools, Part::Consents]
         .into_iter()
-        .all(|part| ctx.ready.is(part));
-    let mut run = gather::run(&ctx, uid).await;
+        .all(|part| ctx.world.ready.is(part));
+    let mut run = settle(&ctx, uid, gather::run(&ctx, uid)).await;
     let model = gather::model(&ctx, &object);
     // A start changes what is known, and so does a new beginning: that is planned for at once, and written once.
     for _ in 0..3 {
@@ -84,7 +87,7 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Context>) -> Resu
             model: model.clone(),
             pools: gather::pools(&ctx, &object),
             run: run.clone(),
-            store: ctx.store.problem(),
+            store: ctx.world.store.problem(),
             unseen: gather::unseen(&ctx, &object),
         };
         let Plan { status: next, action } = plan(&observed, &now());
@@ -98,26 +101,26 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Context>) -> Resu
                 }
             }
             Some(Action::Retarget(pools)) => {
-                ctx.dispatcher.retarget(uid, pools.clone());
+                ctx.world.dispatcher.retarget(uid, pools.clone());
                 if let Some(record) = ctx.runs().get_mut(&uid) {
                     record.view.pools = pools;
                 }
-                ctx.fleet.notify_one();
+                ctx.world.fleet.notify_one();
                 break;
             }
             Some(Action::Stop) => {
-                ctx.dispatcher.remove(uid, ended_by_itself(&status));
+                ctx.world.dispatcher.remove(uid, ended_by_itself(&status));
                 break;
             }
             Some(Action::StartOver) => {
                 tracing::info!(request = %uid, "its Model was compiled again: it begins anew");
-                ctx.artifacts.delete_request(uid).await?;
+                ctx.world.artifacts.delete_request(uid).await?;
             }
             None => break,
         }
     }
     if matches!(run, RunState::Active(_)) {
-        ctx.dispatcher.suspend(uid, object.spec.suspend);
+        ctx.world.dispatcher.suspend(uid, object.spec.suspend);
     } else if all_known && model != ModelState::Unknown {
         ctx.looked_at(uid);
     }
@@ -128,26 +131,26 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Context>) -> Resu
         Urgency::Now => true,
     };
     let written = match write {
-        true => patch_status(&ctx, &*object, &status).await,
+        true => patch_status(&ctx.world.client, &*object, &status).await,
         false => Ok(false),
     };
     let written = match written {
         Err(error) if is_too_large(&error) => return too_large(&ctx, &object, uid).await,
         written => written?,
     };
-    if written {
-        if let Some(record) = ctx.runs().get_mut(&uid) {
-            record.written = Some((status.clone(), Instant::now()));
-        }
-        for (type_, reason, action, note) in news(&old, &status) {
-            tell(&ctx, &*object, type_, &reason, action, &note).await;
-        }
-        ctx.metrics.request(&old, &status);
+    if written && let Some(record) = ctx.runs().get_mut(&uid) {
+        record.written = Some((status.clone(), Instant::now()));
     }
     if status.phase.is_over() {
-        // Workers that wait for its slices are told that it is over.
-        ctx.dispatcher.remove(uid, ended_by_itself(&status));
-        ctx.fleet.notify_one();
+        // Before anybody is told: workers that wait for its slices hear at once that it is over.
+        ctx.world.dispatcher.remove(uid, ended_by_itself(&status));
+        ctx.world.fleet.notify_one();
+    }
+    if written {
+        ctx.world.events.tell_all(&*object, news(&old, &status)).await;
+        ctx.world.metrics.request(&old, &status);
+    }
+    if status.phase.is_over() {
         return Ok(Requeue::await_change());
     }
     let mut next = next_look(&object, &status, &run, write, since);
@@ -165,15 +168,15 @@ fn ended_by_itself(status: &InferenceRequestStatus) -> bool {
 /// Ends a request beside whose spec its status does not fit: with the shortest status, and where not even that fits with
 /// an event alone. It is not tried again: a spec does not change.
 async fn too_large(
-    ctx: &Context,
+    ctx: &Requests,
     object: &InferenceRequest,
     uid: RequestUid,
 ) -> Result<Requeue, ReconcileError> {
-    ctx.dispatcher.remove(uid, false);
+    ctx.world.dispatcher.remove(uid, false);
     ctx.runs().remove(&uid);
-    ctx.fleet.notify_one();
+    ctx.world.fleet.notify_one();
     match patch_status(
-        ctx,
+        &ctx.world.client,
         object,
         &status::too_large(object.metadata.generation, &now()),
     )
@@ -187,7 +190,10 @@ async fn too_large(
         Err(error) => return Err(error.into()),
     }
     let reason = reason::OBJECT_TOO_LARGE;
-    tell(ctx, object, EventType::Warning, reason, "Plan", status::TOO_LARGE).await;
+    ctx.world
+        .events
+        .tell(object, EventType::Warning, reason, "Plan", status::TOO_LARGE)
+        .await;
     Ok(Requeue::await_change())
 }
 
@@ -221,7 +227,7 @@ fn next_look(
 
 /// Evaluates the model on the input and queues the slices.
 async fn start(
-    ctx: &Arc<Context>,
+    ctx: &Arc<Requests>,
     object: &InferenceRequest,
     uid: RequestUid,
     pools: Vec<PoolId>,
@@ -229,26 +235,28 @@ async fn start(
 ) -> Result<RunState, ReconcileError> {
     let namespace = object.namespace().unwrap_or_default();
     let name = &object.spec.model_ref.name;
-    let model = ctx
-        .stores
-        .models
-        .find(|m| m.namespace().as_ref() == Some(&namespace) && m.name_any() == *name);
+    let model = ctx.world.model(&namespace, name);
     let Some(model) = model else {
         // It went away between the plan and here; its own change wakes the request.
         return Ok(RunState::None);
     };
     let model_uid = model.uid().unwrap_or_default();
-    let report = ctx
-        .models()
-        .get(&model_uid)
-        .and_then(|m| match m.outcome.as_ref()?.outcome.clone() {
-            CompileOutcome::Compiled(report) => Some(report),
-            CompileOutcome::Failed(_) => None,
-        });
+    let report =
+        ctx.models
+            .records()
+            .get(&model_uid)
+            .and_then(|m| match m.known.outcome.as_ref()?.outcome.clone() {
+                CompileOutcome::Compiled(report) => Some(report),
+                CompileOutcome::Failed(_) => None,
+            });
     let Some(report) = report else {
         return Ok(RunState::None);
     };
-    let compiled = match ctx.compiled(&namespace, &report, model.spec.proof_system).await {
+    let compiled = match ctx
+        .world
+        .compiled(&namespace, &report, model.spec.proof_system)
+        .await
+    {
         Ok(compiled) => compiled,
         Err(e @ (ShelfError::Full { .. } | ShelfError::TooLarge { .. })) => {
             return Ok(RunState::NoRoom(format!("Model `{name}`: {e}")));
@@ -256,13 +264,13 @@ async fn start(
         Err(ShelfError::Load(LoadError::Artifact(e @ ArtifactError::Store(_)))) => return Err(e.into()),
         // It is compiled again.
         Err(ShelfError::Load(e)) => {
-            if let Some(record) = ctx.models().get_mut(&model_uid) {
+            if let Some(record) = ctx.models.records().get_mut(&model_uid) {
                 record.broken = Some((
                     format!("what was compiled cannot be loaded: {e}"),
                     e.is_of_another_version(),
                 ));
             }
-            ctx.wake.model(ObjectRef::from_obj(&*model));
+            ctx.world.wake.model(ObjectRef::from_obj(&*model));
             return Ok(RunState::None);
         }
     };
@@ -271,8 +279,8 @@ async fn start(
         _ => None,
     };
     let given = sources::input(
-        &**ctx,
-        &ctx.artifacts,
+        &*ctx.world,
+        &ctx.world.artifacts,
         &namespace,
         &object.spec.input,
         only.as_deref(),
@@ -288,7 +296,7 @@ async fn start(
     let quantization = &model.spec.quantization;
     let terms = Terms::new(
         quantization.error_budget_millionths,
-        ctx.max_error,
+        ctx.world.max_error,
         &compiled.report.accuracy.output_scale,
         quantization.compare_top1,
     );
@@ -300,7 +308,7 @@ async fn start(
         &given,
         classes,
         terms,
-        &ctx.artifacts,
+        &ctx.world.artifacts,
     )
     .await;
     let run = match run {
@@ -325,18 +333,22 @@ async fn start(
         written: None,
     });
     let (waking, key) = (Arc::clone(ctx), ObjectRef::from_obj(object));
-    ctx.reference
-        .follow(&run, &ctx.artifacts, move || waking.wake.request(key.clone()));
+    follow(&ctx.reference, &run, &ctx.world.artifacts, move || {
+        waking.world.wake.request(key.clone());
+    });
     ctx.consent_to(uid);
-    ctx.dispatcher.resume(run, priority, redundancy, pools).await?;
-    view.counts = ctx.dispatcher.counts(uid).unwrap_or_default();
-    ctx.fleet.notify_one();
+    ctx.world
+        .dispatcher
+        .resume(run, priority, redundancy, pools)
+        .await?;
+    view.counts = ctx.world.dispatcher.counts(uid).unwrap_or_default();
+    ctx.world.fleet.notify_one();
     Ok(RunState::Active(view))
 }
 
 /// Deletes a request whose time after its end is over.
 async fn expire(
-    ctx: &Context,
+    ctx: &Requests,
     object: &InferenceRequest,
     status: &InferenceRequestStatus,
 ) -> Result<Requeue, ReconcileError> {
@@ -348,7 +360,7 @@ async fn expire(
         return Ok(Requeue::requeue(Duration::from_secs(left as u64)));
     }
     let api: Api<InferenceRequest> =
-        Api::namespaced(ctx.client.clone(), &object.namespace().unwrap_or_default());
+        Api::namespaced(ctx.world.client.clone(), &object.namespace().unwrap_or_default());
     let this_one = DeleteParams {
         preconditions: Some(Preconditions {
             uid: object.uid(),

@@ -4,7 +4,7 @@
 
 use zkinfer_crds::k8s::inference_request::reason;
 
-use super::plan::RunEnd;
+use super::observed::RunEnd;
 use crate::runs::{Float, Judgement, Run};
 
 /// How far a run is.

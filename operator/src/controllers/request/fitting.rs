@@ -2,7 +2,7 @@
 //!
 //! Invariant: [`obstacles`] is the one list of what a pool must be; a pool that has none fits.
 
-use super::plan::{ModelState, Observed, PoolView, RunView};
+use super::observed::{ModelState, Observed, PoolView, RunView};
 use crate::dispatch::PoolId;
 
 /// Pools that a message names.

@@ -1,62 +1,61 @@
 //! What is known of a request's Model, pools and run.
 
+use std::sync::Arc;
+
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use zkinfer_crds::RequestUid;
 use zkinfer_crds::compile_report::CompileOutcome;
-use zkinfer_crds::k8s::inference_request::reason;
 use zkinfer_crds::k8s::model::condition;
-use zkinfer_crds::k8s::request_status::{INPUT_FILE, MODEL_FILE, ReceiptRef};
+use zkinfer_crds::k8s::request_status::SliceCounts;
 use zkinfer_crds::k8s::{InferenceRequest, ModelStatus, find_condition, is_true};
 
-use zkml::receipt::BuildError;
-
 use super::end::{Ends, ends};
-use super::plan::{ModelState, PoolView, RunEnd, RunState};
-use crate::artifacts::ArtifactError;
-use crate::cluster::{Context, Part};
+use super::observed::{ModelState, PoolView, RunState};
+use super::records::Requests;
 use crate::controllers::pool::identity_of;
 use crate::dispatch::PoolId;
-use crate::runs::{Judgement, Run, verify_command};
+use crate::runs::Run;
+use crate::world::Part;
 
 /// The Model, as far as requests are concerned; unknown while the operator, just started, has not looked at it yet: what
 /// its status says is not known to be true before that.
-pub(super) fn model(ctx: &Context, object: &InferenceRequest) -> ModelState {
-    let namespace = object.namespace();
-    let name = &object.spec.model_ref.name;
-    let found = ctx
-        .stores
-        .models
-        .find(|m| m.metadata.namespace == namespace && m.metadata.name.as_ref() == Some(name));
+pub(super) fn model(ctx: &Requests, object: &InferenceRequest) -> ModelState {
+    let namespace = object.namespace().unwrap_or_default();
+    let found = ctx.world.model(&namespace, &object.spec.model_ref.name);
     let Some(model) = found.filter(|m| m.metadata.deletion_timestamp.is_none()) else {
         // Before every Model is known, one that is not known may be there; nothing would wake the request later.
-        return if ctx.ready.is(Part::Models) {
+        return if ctx.world.ready.is(Part::Models) {
             ModelState::NotFound
         } else {
             ModelState::Unknown
         };
     };
     // Nobody may be taken for one who may not see it only because the lists are not read yet.
-    if !ctx.ready.is(Part::Consents) {
+    if !ctx.world.ready.is(Part::Consents) {
         return ModelState::Unknown;
     }
-    let models = ctx.models();
+    let models = ctx.models.records();
     let Some(record) = models.get(model.uid().as_deref().unwrap_or_default()) else {
         return ModelState::Unknown;
     };
     let none = ModelStatus::default();
     let written = record.written.as_ref().map(|(s, _)| s);
     let status = written.or(model.status.as_ref()).unwrap_or(&none);
-    let ready = find_condition(&status.conditions, "Ready");
+    let ready = find_condition(&status.conditions, condition::READY);
     let message = ready.map_or_else(
         || "it is being looked at".to_owned(),
         |c| format!("{}: {}", c.reason, c.message),
     );
     let is_ready = ready.is_some_and(|c| c.status == "True");
-    let compiled = record.outcome.as_ref().and_then(|known| match &known.outcome {
-        CompileOutcome::Compiled(report) if record.good => Some((known.onnx.digest, report)),
-        _ => None,
-    });
+    let compiled = record
+        .known
+        .outcome
+        .as_ref()
+        .and_then(|known| match &known.outcome {
+            CompileOutcome::Compiled(report) if record.known.good => Some((known.onnx.digest, report)),
+            _ => None,
+        });
     match compiled {
         _ if record.failed => ModelState::Failed(message),
         None if is_true(&status.conditions, condition::RECOMPILING) => ModelState::Recompiling(message),
@@ -72,23 +71,20 @@ pub(super) fn model(ctx: &Context, object: &InferenceRequest) -> ModelState {
 }
 
 /// Every pool.
-pub(super) fn pools(ctx: &Context, object: &InferenceRequest) -> Vec<PoolView> {
+pub(super) fn pools(ctx: &Requests, object: &InferenceRequest) -> Vec<PoolView> {
     let namespace = object.namespace().unwrap_or_default();
-    let name = &object.spec.model_ref.name;
-    let model = ctx.stores.models.find(|m| {
-        m.metadata.namespace == object.metadata.namespace && m.metadata.name.as_ref() == Some(name)
-    });
+    let model = ctx.world.model(&namespace, &object.spec.model_ref.name);
     let consent = ctx.consent_for(object, model.as_deref());
-    let pools = ctx.stores.pools.state();
-    let records = ctx.pools();
+    let pools = ctx.world.stores.pools.state();
+    let records = ctx.pools.records();
     let view = |pool: &std::sync::Arc<zkinfer_crds::k8s::MinerPool>| {
         let own = pool.namespace().unwrap_or_default();
-        let id = PoolId::new(&own, &pool.name_any());
+        let id = PoolId::from(&**pool);
         let written = records.get(&id).and_then(|r| r.written.as_ref());
         let status = written.map(|(s, _)| s).or(pool.status.as_ref());
         PoolView {
             labels: pool.labels().clone(),
-            ready: status.is_some_and(|s| is_true(&s.conditions, "Ready")),
+            ready: status.is_some_and(|s| is_true(&s.conditions, condition::READY)),
             draining: pool.spec.drain || pool.metadata.deletion_timestamp.is_some(),
             serves: pool.spec.serves(&own, &namespace),
             barred: consent.refusal(&own, || identity_of(pool)),
@@ -101,104 +97,50 @@ pub(super) fn pools(ctx: &Context, object: &InferenceRequest) -> Vec<PoolView> {
 }
 
 /// Which namespaces that its Model's side lets serve it are not watched, in a sentence.
-pub(super) fn unseen(ctx: &Context, object: &InferenceRequest) -> Option<String> {
+pub(super) fn unseen(ctx: &Requests, object: &InferenceRequest) -> Option<String> {
     // Where everything is watched nothing need be looked for.
-    ctx.scope.namespaces()?;
-    let name = &object.spec.model_ref.name;
-    let model = ctx.stores.models.find(|m| {
-        m.metadata.namespace == object.metadata.namespace && m.metadata.name.as_ref() == Some(name)
-    });
-    ctx.unseen(&ctx.consent_for(object, model.as_deref()))
+    ctx.world.scope.namespaces()?;
+    let namespace = object.namespace().unwrap_or_default();
+    let model = ctx.world.model(&namespace, &object.spec.model_ref.name);
+    ctx.world.unseen(&ctx.consent_for(object, model.as_deref()))
 }
 
-/// How the run is; one whose slices are all verified gets its receipt here.
-pub(super) async fn run(ctx: &Context, uid: RequestUid) -> RunState {
+/// How a run is.
+pub(super) enum Seen {
+    /// As it was, or as it ended.
+    Is(RunState),
+    /// At work until now.
+    AtWork {
+        /// The run.
+        run: Arc<Run>,
+        /// Its request.
+        key: ObjectRef<InferenceRequest>,
+        /// Slices by state; absent where the queue does not know it.
+        counts: Option<SliceCounts>,
+        /// Whether it ends now.
+        ends: Ends,
+    },
+}
+
+/// How the run is.
+pub(super) fn run(ctx: &Requests, uid: RequestUid) -> Seen {
     let (run, key) = {
-        let mut runs = ctx.runs();
-        let Some(record) = runs.get_mut(&uid) else {
-            return RunState::None;
+        let runs = ctx.runs();
+        let Some(record) = runs.get(&uid) else {
+            return Seen::Is(RunState::None);
         };
-        let run = match (&record.run, &record.state) {
-            (Some(run), RunState::Active(_)) => run.clone(),
-            _ => return record.state.clone(),
-        };
-        if let Some(counts) = ctx.dispatcher.counts(uid) {
-            record.view.counts = counts;
-        }
-        record.state = RunState::Active(record.view.clone());
-        (run, record.key.clone())
-    };
-    let mut no_float = None;
-    let end = match ends(
-        &run,
-        ctx.dispatcher.failure(uid),
-        ctx.dispatcher.all_verified(uid),
-    ) {
-        Ends::No(why) => {
-            no_float = why;
-            None
-        }
-        Ends::Failed(end) => Some(end),
-        Ends::Receipt(judgement) => {
-            match receipt(ctx, &run, &key, &judgement).await {
-                Ok(end) => Some(end),
-                Err(NoReceipt::Build(e)) => Some(RunEnd::failed(reason::INTERNAL_ERROR, e.to_string())),
-                // It will be back, and everything that the receipt is made of is here.
-                Err(NoReceipt::Store(error)) => {
-                    tracing::warn!(request = %key, %error, "the receipt was not written, trying again");
-                    ctx.store.failed();
-                    None
-                }
-            }
+        match (&record.run, &record.state) {
+            (Some(run), RunState::Active(_)) => (Arc::clone(run), record.key.clone()),
+            _ => return Seen::Is(record.state.clone()),
         }
     };
-    let mut runs = ctx.runs();
-    let Some(record) = runs.get_mut(&uid) else {
-        return RunState::None;
-    };
-    record.view.no_float = no_float;
-    record.state = match end {
-        Some(end) => RunState::Ended(record.view.clone(), end),
-        None => RunState::Active(record.view.clone()),
-    };
-    record.state.clone()
-}
-
-/// Why there is no receipt.
-#[derive(Debug, thiserror::Error)]
-enum NoReceipt {
-    /// It cannot be made.
-    #[error(transparent)]
-    Build(#[from] BuildError),
-    /// It cannot be stored now.
-    #[error(transparent)]
-    Store(#[from] ArtifactError),
-}
-
-async fn receipt(
-    ctx: &Context,
-    run: &Run,
-    key: &ObjectRef<InferenceRequest>,
-    judgement: &Judgement,
-) -> Result<RunEnd, NoReceipt> {
-    let namespace = key.namespace.as_deref().unwrap_or_default();
-    let bytes = run.finish()?.to_bytes();
-    let size = bytes.len() as u64;
-    let digest = ctx.artifacts.put_receipt(bytes.into(), namespace).await?;
-    Ok(RunEnd::Receipt {
-        receipt: ReceiptRef {
-            digest,
-            bytes: size,
-            path: None,
-        },
-        output: run.output().clone(),
-        error_millionths: judgement.error_millionths,
-        verify: verify_command(
-            &format!("{}.cbor", key.name),
-            (MODEL_FILE, INPUT_FILE),
-            &judgement.flags,
-            run.model.manifest.proof_system,
-            ctx.setup,
-        ),
-    })
+    let queue = &ctx.world.dispatcher;
+    let counts = queue.counts(uid);
+    let ends = ends(&run, queue.failure(uid), queue.all_verified(uid));
+    Seen::AtWork {
+        run,
+        key,
+        counts,
+        ends,
+    }
 }

@@ -1,11 +1,15 @@
 //! An InferenceRequest's way: accepted → planned → proving → a receipt, or a reason why not.
 
 mod apply;
+mod consents;
 mod end;
 mod fitting;
 mod gather;
 mod news;
+mod observed;
 mod plan;
+mod records;
+mod settle;
 mod status;
 
 #[cfg(test)]
@@ -13,4 +17,6 @@ mod tests;
 
 pub use apply::reconcile;
 pub use end::{Ends, ends};
-pub use plan::{Action, ModelState, Observed, Plan, PoolView, RunEnd, RunState, RunView, plan};
+pub use observed::{ModelState, Observed, PoolView, RunEnd, RunState, RunView};
+pub use plan::{Action, Plan, plan};
+pub use records::{Requests, RunRecord};

@@ -5,6 +5,8 @@ use zkinfer_crds::k8s::find_condition;
 use zkinfer_crds::k8s::inference_request::{InferenceRequestStatus, RequestPhase, condition, reason};
 use zkinfer_crds::k8s::request_status::SliceVerdict;
 
+use crate::world::News;
+
 /// How soon a status is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Urgency {
@@ -44,11 +46,8 @@ pub(super) fn urgency(old: &InferenceRequestStatus, new: &InferenceRequestStatus
     }
 }
 
-/// The events that the change is worth: type, reason, action, note.
-pub(super) fn news(
-    old: &InferenceRequestStatus,
-    new: &InferenceRequestStatus,
-) -> Vec<(EventType, String, &'static str, String)> {
+/// The events that the change is worth.
+pub(super) fn news(old: &InferenceRequestStatus, new: &InferenceRequestStatus) -> Vec<News> {
     let mut news = Vec::new();
     let rows = new
         .recent_slices
@@ -104,7 +103,7 @@ mod tests {
             ..SliceCounts::default()
         });
         let message = format!("{verified}/4 slices verified");
-        let now = crate::local::now();
+        let now = crate::clock::now();
         set_condition(
             &mut status.conditions,
             "Ready",

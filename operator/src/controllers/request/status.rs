@@ -6,7 +6,7 @@ use zkinfer_crds::k8s::inference_request::{InferenceRequestStatus, RequestPhase,
 use zkinfer_crds::k8s::request_status::{ReceiptRef, RequestOutput};
 use zkinfer_crds::k8s::{Truth, find_condition, set_condition};
 
-use super::plan::{Observed, RunView};
+use super::observed::{Observed, RunView};
 
 /// The status, of a later generation of the spec. What was asked cannot change, so that what was found of it still holds.
 pub(super) fn refreshed(status: &InferenceRequestStatus, generation: Option<i64>) -> InferenceRequestStatus {

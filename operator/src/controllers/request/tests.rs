@@ -11,6 +11,7 @@ use zkinfer_crds::k8s::inference_request::{
 use zkinfer_crds::k8s::request_status::{ReceiptRef, RequestOutput};
 use zkinfer_crds::k8s::{find_condition, is_true};
 
+use super::observed::*;
 use super::plan::*;
 use crate::dispatch::PoolId;
 

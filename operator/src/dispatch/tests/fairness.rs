@@ -183,6 +183,6 @@ fn what_is_asked_of_cold_pools_begins_with_the_one_whose_turn_it_is() {
     bench.add(request(2, 3, &["a", "b"]), seconds(0));
     let loads = bench.queue.loads(seconds(0));
     let of = loads.iter().find(|l| l.uid == uid(2)).unwrap();
-    let order: Vec<&str> = of.pools.iter().map(|p| p.id.as_str()).collect();
-    assert_eq!((of.open, order), (3, vec!["default/b", "default/a"]));
+    let order: Vec<&str> = of.pools.iter().map(|p| p.id.name()).collect();
+    assert_eq!((of.open, order), (3, vec!["b", "a"]));
 }

@@ -128,7 +128,7 @@ impl Bench {
     fn add(&mut self, request: QueuedRequest, now: Duration) {
         for id in &request.pools {
             if self.queue.standings.get(id).is_none() {
-                self.queue.know(id, facts(id.as_str()), now);
+                self.queue.know(id, facts(&id.to_string()), now);
             }
         }
         self.queue.consent(request.uid, everybody(), now);

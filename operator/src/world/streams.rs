@@ -26,10 +26,10 @@ use super::scope::{Place, Scope};
 const AGAIN: Pauses = Pauses::new(Duration::from_secs(1), Duration::from_secs(30));
 
 /// What a watch brings.
-pub(crate) type Events<K> = BoxStream<'static, Result<Event<K>, watcher::Error>>;
+pub type Watch<K> = BoxStream<'static, Result<Event<K>, watcher::Error>>;
 
 /// A store that will be filled by the controller that is made from its writer.
-pub(super) fn store<K>() -> (Store<K>, Writer<K>)
+pub fn store<K>() -> (Store<K>, Writer<K>)
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
@@ -38,12 +38,12 @@ where
 
 /// The watch of `resource` that `watch` makes of a place: of one for the whole cluster, or of one for each namespace, which
 /// then look like one. `last` is an object as it was last seen, or as much of it as its deletion needs.
-pub(crate) fn follow<K, S>(
+pub fn follow<K, S>(
     scope: &Arc<Scope>,
     resource: &'static str,
     watch: impl Fn(Place<'_>) -> S + Send + Sync + 'static,
     last: impl Fn(&str, &str) -> Option<K> + Send + 'static,
-) -> Events<K>
+) -> Watch<K>
 where
     K: Resource<DynamicType = ()> + Send + 'static,
     S: Stream<Item = Result<Event<K>, watcher::Error>> + Send + 'static,
@@ -91,7 +91,7 @@ where
 }
 
 /// As much of an object as tells which one it was.
-pub(crate) fn named(namespace: &str, name: &str) -> ObjectMeta {
+pub fn named(namespace: &str, name: &str) -> ObjectMeta {
     ObjectMeta {
         namespace: Some(namespace.to_owned()),
         name: Some(name.to_owned()),
@@ -109,7 +109,7 @@ where
     K: Resource<DynamicType = ()> + Send + 'static,
     S: Stream<Item = Result<Event<K>, watcher::Error>> + Send + 'static,
 {
-    let nothing: (Option<Events<K>>, u32) = (None, 0);
+    let nothing: (Option<Watch<K>>, u32) = (None, 0);
     unfold(nothing, move |(open, refused)| {
         let (watch, namespace) = (Arc::clone(&watch), namespace.clone());
         async move {
@@ -157,12 +157,7 @@ fn is_forbidden(error: &watcher::Error) -> bool {
 }
 
 /// Everything of a kind whose objects are kept in a store.
-pub(super) fn objects<K>(
-    client: &Client,
-    scope: &Arc<Scope>,
-    resource: &'static str,
-    store: Store<K>,
-) -> Events<K>
+pub fn objects<K>(client: &Client, scope: &Arc<Scope>, resource: &'static str, store: Store<K>) -> Watch<K>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + Clone
@@ -187,8 +182,8 @@ where
 /// A controller of `K` that also reconciles what comes from `asked`; it tells when the store holds every object, and, before
 /// anything is reconciled, of every object that is as it was not before or is deleted. (`Store::wait_until_ready` is of no use
 /// here: of several who wait it wakes the last one, and the controller waits.)
-pub(super) fn controller<K>(
-    events: Events<K>,
+pub fn controller<K>(
+    events: Watch<K>,
     writer: Writer<K>,
     asked: UnboundedReceiver<ObjectRef<K>>,
     concurrency: u16,

@@ -5,8 +5,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex};
 
+use super::PoolId;
+use super::attempt::Attempt;
+use super::cause::{Blame, Cause};
 use crate::artifacts::{ArtifactError, Artifacts};
-use crate::dispatch::{Attempt, Blame, Cause, PoolId};
 
 /// The least predicted work that scores: below it a claim's time is that of the calls around it.
 pub const LEAST_WORK: Duration = Duration::from_millis(5);

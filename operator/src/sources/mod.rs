@@ -3,6 +3,9 @@
 //! Invariants: whatever is read is bounded before it is read; nothing is fetched from an address that a stranger wrote
 //! into a resource, unless the operator's owner listed it.
 
+mod error;
+mod remote;
+
 use std::collections::BTreeMap;
 
 use futures::future::BoxFuture;
@@ -14,42 +17,15 @@ use zkinfer_crds::k8s::model::{Calibration, ModelSource};
 use zkinfer_crds::wire::BlobRef;
 use zkml::graph::tensor_file::{FloatInput, read_json_by_name, read_npy};
 
+pub use error::SourceError;
+pub use remote::AllowedUrl;
+
 use crate::artifacts::{ArtifactError, Artifacts};
-use crate::remote::{self, AllowedUrl};
 
 /// Largest model, calibration file and input, in bytes.
 pub const MAX_FILE_BYTES: u64 = zkinfer_crds::calls::clients::MAX_UPLOAD_BYTES;
 /// Most values of an input.
 const MAX_VALUES: usize = 1 << 22;
-
-/// Why something is not there.
-#[derive(Debug)]
-pub enum SourceError {
-    /// It may come later.
-    NotFound(String),
-    /// It cannot be fetched from there.
-    NotAllowed(String),
-    /// It is too large.
-    TooLarge(String),
-    /// It is there and is not what it should be.
-    Invalid(String),
-    /// The store failed.
-    Unavailable(String),
-}
-
-impl SourceError {
-    /// The sentence.
-    #[must_use]
-    pub fn into_text(self) -> String {
-        match self {
-            Self::NotFound(m)
-            | Self::NotAllowed(m)
-            | Self::TooLarge(m)
-            | Self::Invalid(m)
-            | Self::Unavailable(m) => m,
-        }
-    }
-}
 
 /// What the objects of a namespace may name: of the API server, or of the files of local mode.
 pub trait NamespaceFiles: Sync {
@@ -76,18 +52,6 @@ pub trait NamespaceFiles: Sync {
 
     /// The addresses under which models may be fetched.
     fn addresses(&self) -> &[AllowedUrl];
-}
-
-impl From<ArtifactError> for SourceError {
-    fn from(error: ArtifactError) -> Self {
-        match error {
-            ArtifactError::NotFound(_) => Self::NotFound(error.to_string()),
-            ArtifactError::TooLarge { .. } => Self::TooLarge(error.to_string()),
-            ArtifactError::Damaged { .. } | ArtifactError::BrokenOff(_) | ArtifactError::Store(_) => {
-                Self::Unavailable(error.to_string())
-            }
-        }
-    }
 }
 
 async fn config_map(

@@ -12,7 +12,7 @@ use object_store::path::Path;
 use object_store::{ClientOptions, Error as StoreError, ObjectStore, ObjectStoreExt, ObjectStoreScheme};
 use reqwest::Url;
 
-use crate::sources::SourceError;
+use super::error::SourceError;
 
 /// Time to reach a server, and for the whole of a file.
 const CONNECT_TIME: Duration = Duration::from_secs(10);

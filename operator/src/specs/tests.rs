@@ -55,7 +55,7 @@ fn compile(token: &str) -> k8s_openapi::api::batch::v1::Job {
 
 /// Compares with `golden/NAME.yaml`; `ZKINFER_UPDATE=1` writes it.
 fn golden(name: &str, object: &impl serde::Serialize) {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/build/golden/{name}.yaml"));
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/specs/golden/{name}.yaml"));
     let text = serde_yaml::to_string(object).unwrap();
     if std::env::var_os("ZKINFER_UPDATE").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -133,7 +133,7 @@ fn a_service_account_names_its_pool() {
         "system:serviceaccount:miner-alpha:{}",
         service_account_name("alpha")
     );
-    assert_eq!(pool_of(&username).unwrap().as_str(), "miner-alpha/alpha");
+    assert_eq!(pool_of(&username).unwrap().to_string(), "miner-alpha/alpha");
     for other in [
         "system:serviceaccount:miner-alpha:default",
         "zkinfer-miner-alpha",

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Debug;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::NamespaceResourceScope;
@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::Context;
+use super::records::lock;
 use crate::artifacts::ArtifactError;
 
 /// The operator's field manager, and the name under which it writes events.
@@ -53,6 +53,9 @@ pub fn is_too_large(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if too_large(status))
 }
 
+/// An event that a change is worth: type, reason, action, note.
+pub type News = (EventType, String, &'static str, String);
+
 /// The uid of an object, a reason and a note.
 type Told = (String, String, String);
 
@@ -65,7 +68,9 @@ pub struct Events {
 }
 
 impl Events {
-    pub(super) fn new(client: Client, reporter: Reporter) -> Self {
+    /// Writes in this name.
+    #[must_use]
+    pub fn new(client: Client, reporter: Reporter) -> Self {
         Self {
             client,
             reporter,
@@ -74,7 +79,7 @@ impl Events {
     }
 
     fn recorder(&self, uid: String, reason: &str, note: Option<&str>) -> Recorder {
-        let mut recorders = self.recorders.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recorders = lock(&self.recorders);
         recorders.retain(|_, (_, used)| used.elapsed() < FOLDED);
         let key = (uid, reason.to_owned(), note.unwrap_or_default().to_owned());
         let fresh = || {
@@ -87,6 +92,36 @@ impl Events {
         *used = Instant::now();
         recorder.clone()
     }
+
+    /// Tells people all of this of an object.
+    pub async fn tell_all<K>(&self, object: &K, news: Vec<News>)
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        for (type_, reason, action, note) in news {
+            self.tell(object, type_, &reason, action, &note).await;
+        }
+    }
+
+    /// Tells people what has happened to an object. An event that cannot be written is no reason to stop.
+    pub async fn tell<K>(&self, object: &K, type_: EventType, reason: &str, action: &str, note: &str)
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let note = note[..note.floor_char_boundary(MAX_NOTE)].to_owned();
+        let event = Event {
+            type_,
+            reason: reason.to_owned(),
+            note: Some(note),
+            action: action.to_owned(),
+            secondary: None,
+        };
+        let uid = object.uid().unwrap_or_default();
+        let recorder = self.recorder(uid, reason, event.note.as_deref());
+        if let Err(error) = recorder.publish(&event, &object.object_ref(&())).await {
+            tracing::warn!(%error, reason, "an event was not written");
+        }
+    }
 }
 
 /// Writes the whole status; whether it was written: an object that is gone, or is another by now, has none, and nobody is
@@ -94,12 +129,12 @@ impl Events {
 ///
 /// # Errors
 /// The API server.
-pub async fn patch_status<K, S>(ctx: &Context, object: &K, status: &S) -> Result<bool, kube::Error>
+pub async fn patch_status<K, S>(client: &Client, object: &K, status: &S) -> Result<bool, kube::Error>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
     S: Serialize,
 {
-    let api: Api<K> = Api::namespaced(ctx.client.clone(), &object.namespace().unwrap_or_default());
+    let api: Api<K> = Api::namespaced(client.clone(), &object.namespace().unwrap_or_default());
     let body = json!({
         "apiVersion": K::api_version(&()),
         "kind": K::kind(&()),
@@ -117,32 +152,6 @@ where
             Ok(false)
         }
         Err(e) => Err(e),
-    }
-}
-
-/// Tells people what has happened. An event that cannot be written is no reason to stop.
-pub async fn tell<K>(ctx: &Context, object: &K, type_: EventType, reason: &str, action: &str, note: &str)
-where
-    K: Resource<DynamicType = ()>,
-{
-    let mut note = note.to_owned();
-    let mut end = note.len().min(MAX_NOTE);
-    while !note.is_char_boundary(end) {
-        end -= 1;
-    }
-    note.truncate(end);
-    let event = Event {
-        type_,
-        reason: reason.to_owned(),
-        note: Some(note),
-        action: action.to_owned(),
-        secondary: None,
-    };
-    let recorder = ctx
-        .events
-        .recorder(object.uid().unwrap_or_default(), reason, event.note.as_deref());
-    if let Err(error) = recorder.publish(&event, &object.object_ref(&())).await {
-        tracing::warn!(%error, reason, "an event was not written");
     }
 }
 

@@ -9,6 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
 
+use crate::metrics::Metrics;
+
 /// The Role, and its binding, that the operator has in each namespace that it was told.
 const ROLE: &str = "zkinfer-operator-objects";
 
@@ -57,7 +59,7 @@ impl Place<'_> {
     }
 
     /// The API of a kind there.
-    pub(crate) fn api<K>(self, client: &Client) -> Api<K>
+    pub fn api<K>(self, client: &Client) -> Api<K>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
@@ -126,6 +128,13 @@ impl Scope {
             .refused()
             .iter()
             .any(|(of, _)| of.as_deref() == Some(namespace))
+    }
+
+    /// Says which of the namespaces that it was told may be read.
+    pub fn count(&self, metrics: &Metrics) {
+        for namespace in self.namespaces().into_iter().flatten() {
+            metrics.namespace(namespace, self.is_readable(namespace));
+        }
     }
 
     /// What is wrong, by namespace: what may not be read there, and what to do.

@@ -1,0 +1,64 @@
+//! What of a status is new, and worth an event.
+
+use kube::runtime::events::EventType;
+use zkinfer_crds::k8s::model::condition;
+use zkinfer_crds::k8s::{ModelStatus, find_condition, same_conditions};
+
+use crate::world::News;
+
+/// Whether two statuses differ in what a compiler says of its progress only.
+pub(super) fn progress_only(a: &ModelStatus, b: &ModelStatus) -> bool {
+    let strip = |status: &ModelStatus| {
+        let mut status = status.clone();
+        for c in &mut status.conditions {
+            c.message.clear();
+        }
+        status
+    };
+    let (a, b) = (strip(a), strip(b));
+    same_conditions(&a.conditions, &b.conditions)
+        && ModelStatus {
+            conditions: Vec::new(),
+            ..a
+        } == ModelStatus {
+            conditions: Vec::new(),
+            ..b
+        }
+}
+
+/// The events that the change is worth.
+pub(super) fn news(old: &ModelStatus, new: &ModelStatus) -> Vec<News> {
+    let of = |s: &ModelStatus, type_| {
+        find_condition(&s.conditions, type_).map(|c| (c.reason.clone(), c.message.clone()))
+    };
+    let mut news: Vec<News> = [condition::INVALID_CONSENT, condition::NAMESPACE_NOT_WATCHED]
+        .into_iter()
+        .filter_map(|type_| of(new, type_).filter(|now| Some(now) != of(old, type_).as_ref()))
+        .map(|(reason, problem)| (EventType::Warning, reason, "Consent", problem))
+        .collect();
+    if !news.is_empty() && of(old, condition::READY) == of(new, condition::READY) {
+        return news;
+    }
+    let changed = of(new, condition::SOURCE_CHANGED);
+    match (of(old, condition::SOURCE_CHANGED).is_some(), changed) {
+        (false, Some((reason, message))) => {
+            news.push((EventType::Warning, reason, "Compile", message));
+            return news;
+        }
+        (true, None) => return news,
+        (false, None) | (true, Some(_)) => {}
+    }
+    let Some(ready) = find_condition(&new.conditions, condition::READY) else {
+        return news;
+    };
+    let compiled = find_condition(&new.conditions, condition::COMPILED);
+    let of_pods = zkinfer_crds::k8s::pods::reason::ALL.contains(&ready.reason.as_str());
+    let bad = ready.status != "True" && (of_pods || compiled.is_some_and(|c| c.status == "False"));
+    let type_ = if bad {
+        EventType::Warning
+    } else {
+        EventType::Normal
+    };
+    news.push((type_, ready.reason.clone(), "Compile", ready.message.clone()));
+    news
+}

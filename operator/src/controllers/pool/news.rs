@@ -1,0 +1,77 @@
+//! What of a status is new, for whom, and worth an event.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::runtime::events::EventType;
+use zkinfer_crds::k8s::miner_pool::condition;
+use zkinfer_crds::k8s::{MinerPool, MinerPoolStatus, find_condition, is_true};
+
+use super::trouble::Trouble;
+use crate::world::News;
+
+/// What requests choose a pool by.
+pub(super) fn choice(object: &MinerPool, status: &MinerPoolStatus) -> String {
+    format!(
+        "{:?} {:?} {:?} {} {}",
+        object.metadata.labels,
+        object.spec.allowed_namespaces,
+        object.spec.resources.memory,
+        is_true(&status.conditions, condition::READY),
+        object.spec.drain,
+    )
+}
+
+/// What is said of it beside scores.
+pub(super) fn facts(status: &MinerPoolStatus) -> Vec<(String, String, String, Option<i64>)> {
+    let fact = |c: &Condition| {
+        (
+            c.type_.clone(),
+            c.status.clone(),
+            c.reason.clone(),
+            c.observed_generation,
+        )
+    };
+    status.conditions.iter().map(fact).collect()
+}
+
+/// The events that the change is worth.
+pub(super) fn news(
+    drained: bool,
+    old: &MinerPoolStatus,
+    new: &MinerPoolStatus,
+    trouble: Option<&Trouble>,
+) -> Vec<News> {
+    let ready = find_condition(&new.conditions, condition::READY);
+    let serves = match (trouble, ready) {
+        (Some(Trouble { finding, .. }), _) => Some((
+            EventType::Warning,
+            finding.reason.to_owned(),
+            "Serve",
+            finding.message.clone(),
+        )),
+        (None, Some(ready)) => {
+            let type_ = if ready.status == "True" || drained {
+                EventType::Normal
+            } else {
+                EventType::Warning
+            };
+            Some((type_, ready.reason.clone(), "Serve", ready.message.clone()))
+        }
+        (None, None) => None,
+    };
+    serves.into_iter().chain(of_pause(old, new)).collect()
+}
+
+/// A pause that begins or ends.
+fn of_pause(old: &MinerPoolStatus, new: &MinerPoolStatus) -> Option<News> {
+    let paused = find_condition(&new.conditions, condition::PAUSED)?;
+    let before = find_condition(&old.conditions, condition::PAUSED);
+    if before.is_some_and(|before| before.reason == paused.reason) {
+        return None;
+    }
+    let (type_, reason) = if paused.status == "True" {
+        (EventType::Warning, paused.reason.clone())
+    } else {
+        (EventType::Normal, "Resumed".to_owned())
+    };
+    Some((type_, reason, "Pause", paused.message.clone()))
+}

@@ -1,0 +1,102 @@
+//! What the requests' controller works with.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
+
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+use zkinfer_crds::RequestUid;
+use zkinfer_crds::k8s::{InferenceRequest, InferenceRequestStatus, RequestPhase, ServedBy};
+
+use super::observed::{RunState, RunView};
+use crate::controllers::model::Models;
+use crate::controllers::pool::Pools;
+use crate::reference::Reference;
+use crate::runs::Run;
+use crate::world::{Part, Records, World, lock};
+
+/// Of the requests' controller.
+pub struct Requests {
+    /// What all controllers share.
+    pub world: Arc<World>,
+    /// What is known of Models.
+    pub models: Arc<Models>,
+    /// What is known of pools.
+    pub pools: Arc<Pools>,
+    /// The network id in statements.
+    pub network: String,
+    /// Where float answers come from.
+    pub reference: Reference,
+    runs: Records<RequestUid, RunRecord>,
+    unwritable: Mutex<BTreeSet<RequestUid>>,
+    looked_at: Mutex<BTreeSet<RequestUid>>,
+    /// Held from looking to telling the dispatcher who may see a run, so that nobody tells it what was true before.
+    pub(super) deciding: Mutex<()>,
+}
+
+impl Requests {
+    /// Nothing is known yet.
+    #[must_use]
+    pub fn new(models: Arc<Models>, pools: Arc<Pools>, network: String, reference: Reference) -> Self {
+        Self {
+            world: Arc::clone(&models.world),
+            models,
+            pools,
+            network,
+            reference,
+            runs: Records::default(),
+            unwritable: Mutex::default(),
+            looked_at: Mutex::default(),
+            deciding: Mutex::default(),
+        }
+    }
+
+    /// Runs by request.
+    pub fn runs(&self) -> MutexGuard<'_, BTreeMap<RequestUid, RunRecord>> {
+        self.runs.lock()
+    }
+
+    /// Requests that are so large that no status fits beside their spec.
+    pub fn unwritable(&self) -> MutexGuard<'_, BTreeSet<RequestUid>> {
+        lock(&self.unwritable)
+    }
+
+    /// A request was looked at with all that it needs known, and has no run for now. It is of no interest once the
+    /// gateway answers.
+    pub fn looked_at(&self, request: RequestUid) {
+        if !self.world.ready.is(Part::Gateway) {
+            lock(&self.looked_at).insert(request);
+        }
+    }
+
+    /// Whether the gateway has to wait for a request from before a restart: it was being proved, and will be again.
+    #[must_use]
+    pub fn awaits(&self, request: &InferenceRequest) -> bool {
+        let status = request.status.as_ref();
+        let proving = status.is_some_and(|s| s.phase == RequestPhase::Proving);
+        let at_rest = request.spec.suspend || request.metadata.deletion_timestamp.is_some();
+        let Some(uid) = request.uid().and_then(|uid| uid.parse().ok()) else {
+            return false;
+        };
+        proving && !at_rest && !self.runs().contains_key(&uid) && !lock(&self.looked_at).contains(&uid)
+    }
+}
+
+/// What is known of a request beside its status.
+pub struct RunRecord {
+    /// The object.
+    pub key: ObjectRef<InferenceRequest>,
+    /// Its Model's name.
+    pub model: String,
+    /// What the Model says of who may serve it, as it was last seen.
+    pub served_by: Option<Vec<ServedBy>>,
+    /// The run.
+    pub run: Option<Arc<Run>>,
+    /// As the planner sees it.
+    pub state: RunState,
+    /// Progress.
+    pub view: RunView,
+    /// The status as written last, and when.
+    pub written: Option<(InferenceRequestStatus, Instant)>,
+}

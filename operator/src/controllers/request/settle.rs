@@ -1,0 +1,100 @@
+//! Carries out what the end of a run asks for: the receipt is written, and the end is kept.
+//!
+//! Invariant: a receipt is in the store before anything says that there is one.
+
+use kube::runtime::reflector::ObjectRef;
+use zkinfer_crds::RequestUid;
+use zkinfer_crds::k8s::InferenceRequest;
+use zkinfer_crds::k8s::inference_request::reason;
+use zkinfer_crds::k8s::request_status::{INPUT_FILE, MODEL_FILE, ReceiptRef};
+use zkml::receipt::BuildError;
+
+use super::end::Ends;
+use super::gather::Seen;
+use super::observed::{RunEnd, RunState};
+use super::records::Requests;
+use crate::artifacts::ArtifactError;
+use crate::runs::{Judgement, Run, verify_command};
+
+/// Keeps how the run is, and returns it; one whose slices are all verified gets its receipt here.
+pub(super) async fn settle(ctx: &Requests, uid: RequestUid, seen: Seen) -> RunState {
+    let (run, key, counts, ends) = match seen {
+        Seen::Is(state) => return state,
+        Seen::AtWork {
+            run,
+            key,
+            counts,
+            ends,
+        } => (run, key, counts, ends),
+    };
+    if let (Some(record), Some(counts)) = (ctx.runs().get_mut(&uid), counts) {
+        record.view.counts = counts;
+    }
+    let mut no_float = None;
+    let end = match ends {
+        Ends::No(why) => {
+            no_float = why;
+            None
+        }
+        Ends::Failed(end) => Some(end),
+        Ends::Receipt(judgement) => match receipt(ctx, &run, &key, &judgement).await {
+            Ok(end) => Some(end),
+            Err(NoReceipt::Build(e)) => Some(RunEnd::failed(reason::INTERNAL_ERROR, e.to_string())),
+            // It will be back, and everything that the receipt is made of is here.
+            Err(NoReceipt::Store(error)) => {
+                tracing::warn!(request = %key, %error, "the receipt was not written, trying again");
+                ctx.world.store.failed();
+                None
+            }
+        },
+    };
+    let mut runs = ctx.runs();
+    let Some(record) = runs.get_mut(&uid) else {
+        return RunState::None;
+    };
+    record.view.no_float = no_float;
+    record.state = match end {
+        Some(end) => RunState::Ended(record.view.clone(), end),
+        None => RunState::Active(record.view.clone()),
+    };
+    record.state.clone()
+}
+
+/// Why there is no receipt.
+#[derive(Debug, thiserror::Error)]
+enum NoReceipt {
+    /// It cannot be made.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// It cannot be stored now.
+    #[error(transparent)]
+    Store(#[from] ArtifactError),
+}
+
+async fn receipt(
+    ctx: &Requests,
+    run: &Run,
+    key: &ObjectRef<InferenceRequest>,
+    judgement: &Judgement,
+) -> Result<RunEnd, NoReceipt> {
+    let namespace = key.namespace.as_deref().unwrap_or_default();
+    let bytes = run.finish()?.to_bytes();
+    let size = bytes.len() as u64;
+    let digest = ctx.world.artifacts.put_receipt(bytes.into(), namespace).await?;
+    Ok(RunEnd::Receipt {
+        receipt: ReceiptRef {
+            digest,
+            bytes: size,
+            path: None,
+        },
+        output: run.output().clone(),
+        error_millionths: judgement.error_millionths,
+        verify: verify_command(
+            &format!("{}.cbor", key.name),
+            (MODEL_FILE, INPUT_FILE),
+            &judgement.flags,
+            run.model.manifest.proof_system,
+            ctx.world.setup,
+        ),
+    })
+}

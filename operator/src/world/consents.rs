@@ -1,0 +1,63 @@
+//! The lists of the ConfigMaps `zkinfer-consent` as the API server has them.
+//!
+//! Invariant: of a ConfigMap only the list is kept, so nobody's takes memory.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use zkinfer_crds::k8s::ServedBy;
+
+use super::records::lock;
+use crate::consent::{Consent, Listing, Lists, decide};
+
+/// The lists by namespace.
+#[derive(Debug)]
+pub struct Consents {
+    /// The operator's namespace: its list is for everybody.
+    operator: String,
+    lists: Mutex<BTreeMap<String, Listing>>,
+}
+
+impl Consents {
+    /// None yet.
+    #[must_use]
+    pub fn new(operator_namespace: &str) -> Self {
+        Self {
+            operator: operator_namespace.to_owned(),
+            lists: Mutex::default(),
+        }
+    }
+
+    /// Who may serve the requests of the Model of this name, by its `servedBy` and the lists.
+    #[must_use]
+    pub fn decide(&self, namespace: &str, name: &str, served_by: Option<&[ServedBy]>) -> Consent {
+        let lists = lock(&self.lists);
+        let lists = Lists {
+            own: lists.get(namespace),
+            operator_namespace: &self.operator,
+            operator: lists.get(&self.operator),
+        };
+        decide(namespace, name, served_by, &lists)
+    }
+
+    /// Whether the list of `changed` concerns what is in namespace `own`; `changed` is absent where all are another.
+    #[must_use]
+    pub fn concerns(&self, changed: Option<&str>, own: Option<&str>) -> bool {
+        changed.is_none_or(|n| Some(n) == own || n == self.operator)
+    }
+
+    /// All lists are these.
+    pub fn replace(&self, lists: BTreeMap<String, Listing>) {
+        *lock(&self.lists) = lists;
+    }
+
+    /// The list of a namespace is this.
+    pub fn set(&self, namespace: &str, listing: Listing) {
+        lock(&self.lists).insert(namespace.to_owned(), listing);
+    }
+
+    /// A namespace has none.
+    pub fn remove(&self, namespace: &str) {
+        lock(&self.lists).remove(namespace);
+    }
+}

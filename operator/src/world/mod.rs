@@ -1,0 +1,150 @@
+//! What all controllers share: the API server, its objects as the watches have them, the store, the queue.
+//!
+//! Invariants: everything here can be rebuilt from the API server and the artifact store; nothing is true because it is
+//! here. What one kind alone needs is its controller's.
+
+mod consents;
+mod files;
+mod merge;
+mod ready;
+mod records;
+mod scope;
+mod store;
+mod stores;
+mod streams;
+mod write;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use kube::runtime::reflector::ObjectRef;
+use kube::{Client, ResourceExt};
+use tokio::sync::Notify;
+use zkinfer_crds::ProofSystem;
+use zkinfer_crds::compile_report::CompileReport;
+use zkinfer_crds::k8s::{InferenceRequest, Model};
+use zkml::setup::VerifierSrs;
+
+pub use consents::Consents;
+pub use ready::{LOOK, Part, Ready};
+pub use records::{Records, lock};
+pub use scope::{Place, Scope};
+pub use store::StoreHealth;
+pub use stores::{Stores, Wake};
+pub use streams::{Watch, controller, follow, named, objects, store};
+pub use write::{Events, MANAGER, News, ReconcileError, is_too_large, patch_status};
+
+use crate::artifacts::Artifacts;
+use crate::consent::Consent;
+use crate::dispatch::{Dispatcher, PoolId};
+use crate::fleet::JobIndex;
+use crate::metrics::Metrics;
+use crate::runs::{CompiledModel, Shelf, ShelfError};
+use crate::setup::SetupPolicy;
+use crate::sources::AllowedUrl;
+use crate::specs::WorkerSettings;
+
+/// See the module.
+pub struct World {
+    /// The API server.
+    pub client: Client,
+    /// The namespaces that are watched.
+    pub scope: Arc<Scope>,
+    /// The objects.
+    pub stores: Stores,
+    /// Asks for reconciliations.
+    pub wake: Wake,
+    /// What has come up.
+    pub ready: Ready,
+    /// When the operator started.
+    pub started: Instant,
+    /// Writes events.
+    pub events: Events,
+    /// Who may serve.
+    pub consents: Consents,
+    /// The artifact store.
+    pub artifacts: Artifacts,
+    /// Whether it works.
+    pub store: StoreHealth,
+    /// The addresses under which models may be fetched.
+    pub source_urls: Vec<AllowedUrl>,
+    /// Queue, claims, verification.
+    pub dispatcher: Arc<Dispatcher>,
+    /// The operator's Jobs.
+    pub jobs: JobIndex,
+    /// Asks for a pass of the fleet.
+    pub fleet: Notify,
+    /// For every worker's pod.
+    pub workers: WorkerSettings,
+    /// The compiled models that are in memory.
+    pub shelf: Shelf,
+    /// The trusted setup; absent where none was given, which serves proof systems without one.
+    pub setup: Option<SetupPolicy>,
+    /// Its verifier part.
+    pub srs: Option<VerifierSrs>,
+    /// The greatest error of an answer that the operator accepts.
+    pub max_error: f64,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+}
+
+impl World {
+    /// A compiled model, loaded when it is not in memory.
+    ///
+    /// # Errors
+    /// See [`ShelfError`].
+    pub async fn compiled(
+        &self,
+        namespace: &str,
+        report: &CompileReport,
+        system: ProofSystem,
+    ) -> Result<Arc<CompiledModel>, ShelfError> {
+        let load = CompiledModel::load(&self.artifacts, report.clone(), system, self.srs.clone());
+        self.shelf.get(namespace, report, load).await
+    }
+
+    /// A Model by its name.
+    #[must_use]
+    pub fn model(&self, namespace: &str, name: &str) -> Option<Arc<Model>> {
+        self.stores.models.get(&ObjectRef::new(name).within(namespace))
+    }
+
+    /// Who may serve the requests of a Model.
+    #[must_use]
+    pub fn consent_of(&self, model: &Model) -> Consent {
+        let namespace = model.namespace().unwrap_or_default();
+        self.consents
+            .decide(&namespace, &model.name_any(), model.spec.served_by.as_deref())
+    }
+
+    /// Which namespaces of the list that decides are not watched, in a sentence.
+    #[must_use]
+    pub fn unseen(&self, consent: &Consent) -> Option<String> {
+        let (at, namespaces) = consent.list()?;
+        let unseen = self.scope.unseen(namespaces)?;
+        Some(format!("{at}: {unseen}"))
+    }
+
+    /// A pool has new trouble, or pods that are to be looked at.
+    pub fn wake_pool(&self, pool: &PoolId) {
+        self.wake.pool(pool.object());
+    }
+
+    /// Every request that is not over has something new to look at.
+    pub fn wake_requests(&self, which: impl Fn(&InferenceRequest) -> bool) {
+        for request in self.stores.requests.state() {
+            let over = request.status.as_ref().is_some_and(|s| s.phase.is_over());
+            if !over && which(&request) {
+                self.wake.request(ObjectRef::from_obj(&*request));
+            }
+        }
+    }
+
+    /// Everything has to be looked at again: what all of it needs is there again, or is not.
+    pub fn wake_all(&self) {
+        self.wake_requests(|_| true);
+        for model in self.stores.models.state() {
+            self.wake.model(ObjectRef::from_obj(&*model));
+        }
+    }
+}
