@@ -10,6 +10,7 @@
 //! | `accumulator` | 2 | unit lane: Horner sums of accumulators, or packed public values |
 //! | `image`, `weights`, `sum` | 2 | image lane |
 //! | `inverses[j]` | 2 | `Σ 1/(β + f_i)` over up to three lookups |
+//! | `reads` | 2 | `1/(β + f)` of a read of an explicit table; only in slices that have one |
 //! | `running` | 2 | LogUp's running sum |
 //!
 //! **Phases.** Every cell that a claim is about is committed in the first phase, before `r`, `θ`, `β` are drawn:
@@ -44,12 +45,13 @@ pub(super) struct Columns {
     pub(super) weights: Column<Advice>,
     pub(super) sum: Column<Advice>,
     pub(super) inverses: Vec<Column<Advice>>,
+    pub(super) reads: Option<Column<Advice>>,
     pub(super) running: Column<Advice>,
     pub(super) instance: Column<Instance>,
     pub(super) fixed: Vec<Column<Fixed>>,
     /// Evaluation point of every linear layer's polynomial identity.
     pub(super) r: Challenge,
-    /// Compresses (value, tag) to one field element.
+    /// Compresses (value, tag, outputs) to one field element.
     pub(super) theta: Challenge,
     /// LogUp's evaluation point.
     pub(super) beta: Challenge,
@@ -104,6 +106,12 @@ impl Gates<'_> {
         power
     }
 
+    /// `θ^exponent`, of degree 0.
+    fn theta(&self, cells: &mut VirtualCells<'_, Fr>, exponent: u32) -> Expression<Fr> {
+        let theta = cells.query_challenge(self.columns.theta);
+        (1..exponent).fold(theta.clone(), |power, _| power * theta.clone())
+    }
+
     /// What the accumulator of the row above contributes: 0 where a sum starts.
     fn carried(&self, cells: &mut VirtualCells<'_, Fr>) -> Expression<Fr> {
         let above = cells.query_advice(self.columns.accumulator, Rotation::prev());
@@ -142,6 +150,7 @@ pub(super) fn configure(meta: &mut ConstraintSystem<Fr>, shape: &CircuitShape) -
         sum: second(meta),
         inverses: limbs.chunks(LOOKUPS_PER_INVERSE).map(|_| second(meta)).collect(),
         running: second(meta),
+        reads: shape.reads_tables().then(|| second(meta)),
         limbs,
         instance: meta.instance_column(),
         fixed: shape.roles.iter().map(|_| meta.fixed_column()).collect(),
@@ -158,6 +167,7 @@ pub(super) fn configure(meta: &mut ConstraintSystem<Fr>, shape: &CircuitShape) -
         columns: &columns,
     };
     range_lookups(meta, &gates);
+    table_reads(meta, &gates);
     values(meta, &gates);
     tournaments(meta, &gates);
     linear_identity(meta, &gates);
@@ -199,7 +209,9 @@ fn range_lookups(meta: &mut ConstraintSystem<Fr>, gates: &Gates<'_>) {
     }
     // s' = s + Σ h − m/(β + t) on every row of the table's column, and s is 0 at both ends: so
     // Σ 1/(β + f) = Σ m/(β + t) as rational functions of β (up to soundness error rows·columns/p), hence every f is
-    // some t (Haböck, eprint 2022/1530, lemma 5; the number of lookups is far below p).
+    // some t (Haböck, eprint 2022/1530, lemma 5; the number of lookups is far below p). Rows of explicit tables stand in
+    // the same column: as polynomials in θ, of degree ≤ 3, (value, tag, out 0, out 1) are equal only part by part, so a
+    // limb equals rows of its own width's tag alone, and a read rows of its own table's.
     gate(meta, "the running sum takes in this row", |cells| {
         let on = gates.fixed(cells, Role::On);
         let (here, next) = (
@@ -212,14 +224,50 @@ fn range_lookups(meta: &mut ConstraintSystem<Fr>, gates: &Gates<'_>) {
             .fold(Expression::Constant(Fr::ZERO), |sum, &inverse| {
                 sum + cells.query_advice(inverse, Rotation::cur())
             });
+        let h = columns
+            .reads
+            .into_iter()
+            .fold(h, |sum, read| sum + cells.query_advice(read, Rotation::cur()));
         let table = cells.query_challenge(columns.beta)
             + gates.fixed(cells, Role::TableValue)
             + cells.query_challenge(columns.theta) * gates.fixed(cells, Role::TableTag);
+        let outs = [0, 1].into_iter().filter(|&c| gates.has(Role::TableOut(c)));
+        let outs: Vec<_> = outs.collect();
+        let table = outs.into_iter().fold(table, |sum, c| {
+            sum + gates.theta(cells, 2 + u32::from(c)) * gates.fixed(cells, Role::TableOut(c))
+        });
         let multiplicity = cells.query_advice(columns.multiplicity, Rotation::cur());
         vec![on * ((next - here - h) * table + multiplicity)]
     });
     gate(meta, "the running sum starts and ends at 0", |cells| {
         vec![gates.fixed(cells, Role::Edge) * cells.query_advice(columns.running, Rotation::cur())]
+    });
+}
+
+/// What is read of an explicit table is one of its rows: one more look-up of the running sum.
+fn table_reads(meta: &mut ConstraintSystem<Fr>, gates: &Gates<'_>) {
+    let columns = gates.columns;
+    let Some(inverse) = columns.reads else { return };
+    // On a row that reads, h = 1/(β + x + θ·tag + θ²·z + θ³·z'), elsewhere 0: so the running sum counts each read, and
+    // nothing else. x, z and z' are of the first phase and tag is fixed, so none of them was chosen after θ and β, and by
+    // the running sum they are the number, tag and outputs of a row. x is a copy of the index's cell `v − first`, since the
+    // index has exactly the table's range; rows with a tag have different numbers; and z is the output's own cell
+    // `v − lo`. So each output is the table's entry at its index, as integers. Without `two` the row below, another
+    // value's, would be looked up as a second output.
+    gate(meta, "a read's inverse is that of the row it looks up", |cells| {
+        let on = gates.fixed(cells, Role::On);
+        let h = cells.query_advice(inverse, Rotation::cur());
+        let x = cells.query_advice(columns.x, Rotation::cur());
+        let z = cells.query_advice(columns.z, Rotation::cur());
+        let mut f = cells.query_challenge(columns.beta)
+            + x
+            + gates.theta(cells, 1) * gates.fixed(cells, Role::ReadTag)
+            + gates.theta(cells, 2) * z;
+        if gates.has(Role::ReadTwo) {
+            let below = cells.query_advice(columns.z, Rotation::next());
+            f = f + gates.theta(cells, 3) * gates.fixed(cells, Role::ReadTwo) * below;
+        }
+        vec![on * (h * f - gates.fixed(cells, Role::Read))]
     });
 }
 

@@ -9,8 +9,9 @@ use halo2_proofs::halo2curves::ff::Field;
 
 use super::SliceParameters;
 use super::correlation::Taps;
+use super::forms::Forms;
 use super::instance::{power_of_two, signed, values_per_element};
-use super::plan::{LayoutError, LinearUnit, MAX_K, Placed, PlacedLinear, Plan, RESERVED_ROWS, normal_forms};
+use super::plan::{LayoutError, LinearUnit, MAX_K, Placed, PlacedLinear, Plan, RESERVED_ROWS};
 use super::shape::{CircuitShape, Role};
 use crate::graph::IntRange;
 use crate::relations::{SliceRelations, SliceTensor, limb_widths};
@@ -53,7 +54,7 @@ impl Layout {
         if !(2..=16).contains(&limb_bits) || !(4..=MAX_K).contains(&k) {
             return Err(LayoutError::Parameters { limb_bits, k });
         }
-        let forms = normal_forms(relations, Taps::Placed)?;
+        let forms = Forms::new(relations, Taps::Placed)?;
         let plan = Plan::new(relations, &forms, u32::from(limb_bits))?;
         let available = (1usize << k).saturating_sub(RESERVED_ROWS);
         if plan.rows > available {
@@ -124,6 +125,22 @@ impl Layout {
                         }
                     }
                 }
+                Placed::Table {
+                    number,
+                    index,
+                    outputs,
+                    row,
+                } => {
+                    let rows = (*row..).step_by(outputs.len());
+                    for (r, &source) in rows.zip(&plan.cells[index]) {
+                        writer.copies.push(((CopyColumn::Z, source), (CopyColumn::X, r)));
+                        writer.set(Role::Read, r, Fr::ONE);
+                        writer.set(Role::ReadTag, r, explicit_tag(*number));
+                        if outputs.len() > 1 {
+                            writer.set(Role::ReadTwo, r, Fr::ONE);
+                        }
+                    }
+                }
                 Placed::Wired { .. } => {}
             }
         }
@@ -157,11 +174,17 @@ impl Layout {
 pub(super) fn roles(plan: &Plan, relations: &SliceRelations) -> BTreeSet<Role> {
     let mut roles = BTreeSet::from([Role::On, Role::Edge]);
     roles.extend(
-        (!plan.widths.is_empty())
+        (!plan.widths.is_empty() || !plan.tables.is_empty())
             .then_some([Role::TableValue, Role::TableTag])
             .into_iter()
             .flatten(),
     );
+    for table in &plan.tables {
+        for (c, (column, range)) in table.table.columns.iter().zip(&table.ranges).enumerate() {
+            let any = column.iter().any(|entry| *entry != range.lo());
+            roles.extend(any.then_some(Role::TableOut(c as u8)));
+        }
+    }
     let tags = |first: usize, limbs: usize| {
         (first..first + limbs)
             .map(|i| Role::Tag(i as u8))
@@ -212,7 +235,11 @@ pub(super) fn roles(plan: &Plan, relations: &SliceRelations) -> BTreeSet<Role> {
                     roles.extend(tags(plan.max_limbs, limbs));
                 }
             }
-            Placed::Wired { .. } => {}
+            Placed::Table { index, outputs, .. } if !plan.cells[index].is_empty() => {
+                roles.extend([Role::Read, Role::ReadTag]);
+                roles.extend((outputs.len() > 1).then_some(Role::ReadTwo));
+            }
+            Placed::Wired { .. } | Placed::Table { .. } => {}
         }
     }
     roles
@@ -223,6 +250,11 @@ fn packed_roles(len: usize, range: IntRange) -> impl Iterator<Item = Role> {
     [Role::Pack, Role::Factor]
         .into_iter()
         .chain(several.then_some(Role::Keep))
+}
+
+/// The tag of an explicit table's rows and reads: limbs have their widths, at most 16, and 0.
+fn explicit_tag(number: usize) -> Fr {
+    Fr::from(17 + number as u64)
 }
 
 struct Writer {
@@ -246,8 +278,8 @@ impl Writer {
         }
     }
 
-    /// The range table: `(0, tag 0)` for idle limbs, then `[0, 2^w)` with tag `w` for each width. Further rows repeat
-    /// the first: each is a true row, so it does not matter which of them a multiplicity stands on.
+    /// The range table: `(0, tag 0)` for idle limbs, then `[0, 2^w)` with tag `w` for each width; after it the explicit
+    /// tables, each with a tag of its own. Further rows repeat the first: each is a true row, so it does not matter which of them a multiplicity stands on.
     fn table(&mut self, plan: &Plan) {
         for row in 0..self.on_rows {
             self.set(Role::On, row, Fr::ONE);
@@ -260,6 +292,17 @@ impl Writer {
                 self.set(Role::TableValue, row, Fr::from(v));
                 self.set(Role::TableTag, row, Fr::from(u64::from(w)));
                 row += 1;
+            }
+        }
+        for (number, table) in plan.tables.iter().enumerate() {
+            let start = plan.table_start(number);
+            for v in 0..table.table.rows() {
+                self.set(Role::TableValue, start + v, Fr::from(v as u64));
+                self.set(Role::TableTag, start + v, explicit_tag(number));
+                for c in 0..table.ranges.len() {
+                    let entry = Fr::from(table.entry(c, v));
+                    self.set(Role::TableOut(c as u8), start + v, entry);
+                }
             }
         }
     }

@@ -3,11 +3,13 @@
 //! Nomenclature follows the halo2 book: advice (witness) and fixed columns, instance (public values), gates,
 //! permutation (copies), challenges by phase, vk and pk, SRS.
 //!
-//! One file per idea: [`correlation`] (normal form of linear maps), [`plan`] (rows), [`layout`] (fixed cells), [`circuit`]
-//! (gates and their claims), [`witness`] and [`synthesize`] (the prover's cells), [`instance`] (public values), [`keys`], [`prover`], [`verifier`]. It knows relations only, nothing of ONNX.
+//! One file per idea: [`correlation`] (normal form of linear maps), [`forms`] (ranges, tables), [`plan`] (rows), [`layout`]
+//! (fixed cells), [`circuit`] (gates and their claims), [`witness`] and [`synthesize`] (the prover's cells), [`instance`]
+//! (public values), [`keys`], [`prover`], [`verifier`]. It knows relations only, nothing of ONNX.
 
 mod circuit;
 mod correlation;
+mod forms;
 mod instance;
 mod keys;
 mod layout;

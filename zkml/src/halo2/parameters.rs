@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::circuit::LOOKUPS_PER_INVERSE;
 use super::correlation::Taps;
+use super::forms::Forms;
 use super::layout::roles;
-use super::plan::{LayoutError, MAX_K, Plan, RESERVED_ROWS, normal_forms};
+use super::plan::{LayoutError, MAX_K, Plan, RESERVED_ROWS};
+use super::shape::Role;
 use crate::relations::SliceRelations;
 
 /// What a manifest records of a slice's circuit.
@@ -43,7 +45,7 @@ const LIMB_BITS: std::ops::RangeInclusive<u8> = 4..=13;
 /// # Errors
 /// A slice that fits no circuit.
 pub fn choose_parameters(relations: &SliceRelations) -> Result<SliceParameters, LayoutError> {
-    let forms = normal_forms(relations, Taps::Counted)?;
+    let forms = Forms::new(relations, Taps::Counted)?;
     let mut best: Option<(u64, SliceParameters)> = None;
     let mut refused = None;
     for limb_bits in LIMB_BITS {
@@ -58,7 +60,7 @@ pub fn choose_parameters(relations: &SliceRelations) -> Result<SliceParameters, 
             continue;
         }
         // Fixed columns hardly depend on the limb width beyond one tag each.
-        let work = (1u64 << k) * u64::from(units(plan.limb_columns, 20 + plan.limb_columns));
+        let work = (1u64 << k) * u64::from(units(&plan, 20 + plan.limb_columns));
         if best.is_none_or(|(least, _)| work < least) {
             best = Some((work, SliceParameters { limb_bits, k }));
         }
@@ -90,16 +92,21 @@ pub fn is_least(relations: &SliceRelations, parameters: SliceParameters) -> Resu
     }
     let plan = Plan::new(
         relations,
-        &normal_forms(relations, Taps::Counted)?,
+        &Forms::new(relations, Taps::Counted)?,
         u32::from(limb_bits),
     )?;
     Ok(k == least_k(plan.rows))
 }
 
+/// Columns of inverses: of limbs, and one of the reads of explicit tables.
+fn inverse_columns(plan: &Plan) -> usize {
+    plan.limb_columns.div_ceil(LOOKUPS_PER_INVERSE) + usize::from(!plan.tables.is_empty())
+}
+
 /// Cost units per 16384 rows.
-fn units(limb_columns: usize, fixed: usize) -> u32 {
-    let inverses = limb_columns.div_ceil(LOOKUPS_PER_INVERSE);
-    let (first, second, permutation) = (limb_columns + 4, 5 + inverses, 5);
+fn units(plan: &Plan, fixed: usize) -> u32 {
+    let inverses = inverse_columns(plan);
+    let (first, second, permutation) = (plan.limb_columns + 4, 5 + inverses, 5);
     (600 + 80 * (first + second) + 125 * permutation + 60 * inverses + 47 * fixed + 100 * second) as u32
 }
 
@@ -114,7 +121,7 @@ pub fn cost(relations: &SliceRelations, parameters: SliceParameters) -> Result<C
     }
     let plan = Plan::new(
         relations,
-        &normal_forms(relations, Taps::Counted)?,
+        &Forms::new(relations, Taps::Counted)?,
         u32::from(limb_bits),
     )?;
     let available = (1usize << k).saturating_sub(RESERVED_ROWS);
@@ -125,16 +132,18 @@ pub fn cost(relations: &SliceRelations, parameters: SliceParameters) -> Result<C
             available,
         });
     }
-    let (limbs, fixed) = (plan.limb_columns, roles(&plan, relations).len());
+    let roles = roles(&plan, relations);
+    let fixed = roles.len();
     let n = 1u64 << k;
-    let advice = limbs + 4 + 5 + limbs.div_ceil(LOOKUPS_PER_INVERSE);
+    let advice = plan.limb_columns + 4 + 5 + inverse_columns(&plan);
     // Points: advice, 2 permutation products, random, 4 quotient pieces, 2 openings. Scalars: advice with 6
-    // rotations, fixed, 5 sigmas, 5 of the products, random.
-    let proof_bytes = 32 * (advice + 9 + advice + 6 + fixed + 5 + 5 + 1);
+    // rotations and one more to second outputs, fixed, 5 sigmas, 5 of the products, random.
+    let rotations = 6 + usize::from(roles.contains(&Role::ReadTwo));
+    let proof_bytes = 32 * (advice + 9 + advice + rotations + fixed + 5 + 5 + 1);
     let columns = (fixed + 5) as u64;
     Ok(Cost {
         rows: plan.rows,
-        cpu_ms: (n * u64::from(units(limbs, fixed)) / 16384) as u32,
+        cpu_ms: (n * u64::from(units(&plan, fixed)) / 16384) as u32,
         memory_bytes: (24 << 20) + n * 32 * (3 * columns + 3 * advice as u64 + 40),
         proof_bytes: proof_bytes as u32,
         pk_bytes: 32 * n * (2 * columns + 3),

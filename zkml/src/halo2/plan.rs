@@ -3,16 +3,17 @@
 //! Two lanes share the rows. The **unit lane** (limbs, sign, `z`, accumulator) has one row per value that is
 //! range-checked: slice inputs, requantised outputs, witness positions of a full grid, tournament steps, packed
 //! outputs. The **image lane** (`x`, image and weight polynomials, their sum) has one block of rows per channel of a
-//! linear map. Tournament steps use `x` too, so they stand below the image lane.
+//! linear map. Tournament steps and reads of tables use `x` too, so they stand below the image lane. The rows of the tables
+//! themselves are fixed columns of their own, which begin at the top.
 //!
 //! Invariant: a plan is a function of the relations and `limb_bits` alone, so every machine makes the same one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::correlation::{Correlation, Taps};
-use super::instance::values_per_element;
-use crate::graph::{IntRange, Requantise, TensorId};
+use super::correlation::Correlation;
+use super::forms::{ExplicitTable, Forms};
+use crate::graph::{IntRange, Requantise, TableError, TensorId};
 use crate::relations::{LimbPlan, Relation, SliceRelations, limb_widths};
 
 /// Rows that a circuit cannot use: five blinding rows, the row after them, and the row that closes the running sum.
@@ -59,6 +60,34 @@ pub enum LayoutError {
         output: u32,
         /// Their width.
         bits: u32,
+    },
+    /// A relation or the boundary names a range that the tensor is not made with.
+    #[error("tensor {tensor} is used with another range than the one it is made with")]
+    Range {
+        /// The tensor's id.
+        tensor: u32,
+    },
+    /// What no table may be.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// A table's entries have no range.
+    #[error("table `{table}`: its entries lie in no range of at most 32 bits")]
+    Entries {
+        /// The table.
+        table: String,
+    },
+    /// The largest circuit has too few rows for the slice's tables.
+    #[error(
+        "table `{table}`: with it the slice's tables have {rows} rows, and a circuit of Halo2Kzg has at most {available}: \
+         read fewer tables in one slice, or smaller ones"
+    )]
+    Tables {
+        /// The first that does not fit.
+        table: String,
+        /// Rows of the tables up to it.
+        rows: usize,
+        /// Rows of the largest circuit.
+        available: usize,
     },
     /// More public values than a verifier should evaluate.
     #[error("its inputs and outputs are {elements} field elements, at most {limit} are supported")]
@@ -197,6 +226,13 @@ pub(super) enum Placed {
         output: TensorId,
         source: Option<Vec<u32>>,
     },
+    /// Reads of table `number`. One row per value, and one more below it where the table has a second column.
+    Table {
+        number: usize,
+        index: TensorId,
+        outputs: Vec<TensorId>,
+        row: usize,
+    },
     /// Slice output `index`: copied and packed into the instance.
     Output {
         index: usize,
@@ -216,79 +252,13 @@ pub(super) struct Plan {
     pub(super) requantisations: Vec<Requantise>,
     /// Widths that the range table holds.
     pub(super) widths: BTreeSet<u32>,
+    /// Explicit tables by number; their rows follow those of the range table.
+    pub(super) tables: Vec<ExplicitTable>,
     pub(super) placed: Vec<Placed>,
     /// Row in the unit lane of every value of every tensor.
     pub(super) cells: BTreeMap<TensorId, Vec<usize>>,
     /// Rows used by any lane or the table.
     pub(super) rows: usize,
-}
-
-/// Most field elements of public values: a verifier takes up to 4.9 µs for each.
-pub(super) const MAX_PUBLIC: usize = 10_000;
-
-/// Refuses more public values than a verifier should evaluate. They cost a prover rows, of which it has a million.
-fn check_public(relations: &SliceRelations) -> Result<(), LayoutError> {
-    let tensors = relations.inputs.iter().chain(&relations.outputs);
-    let elements = tensors.map(|t| match t.range.bits {
-        1..=IntRange::MAX_BITS => t.len.div_ceil(values_per_element(t.range)),
-        _ => t.len,
-    });
-    let elements = elements.fold(0usize, usize::saturating_add);
-    if elements <= MAX_PUBLIC {
-        return Ok(());
-    }
-    Err(LayoutError::Public {
-        elements,
-        limit: MAX_PUBLIC,
-    })
-}
-
-/// The normal forms of a slice's linear maps, in order: they do not depend on `limb_bits`.
-pub(super) fn normal_forms(
-    relations: &SliceRelations,
-    taps: Taps,
-) -> Result<Vec<Arc<Correlation>>, LayoutError> {
-    check_public(relations)?;
-    let mut lens: BTreeMap<TensorId, usize> = relations.inputs.iter().map(|t| (t.id, t.len)).collect();
-    let mut forms = Vec::new();
-    for relation in &relations.relations {
-        let len = |id: &TensorId| lens.get(id).copied().ok_or(LayoutError::Unmade { tensor: id.0 });
-        let (output, made) = match relation {
-            Relation::Range { .. } => continue,
-            Relation::Requantised {
-                inputs, map, output, ..
-            } => {
-                let lens = inputs.iter().map(len).collect::<Result<Vec<_>, _>>()?;
-                let form =
-                    Correlation::new(map, &lens, taps).ok_or(LayoutError::Padding { output: output.0 })?;
-                let made = form.output_len();
-                forms.push(Arc::new(form));
-                (output, made)
-            }
-            Relation::Table { index: output, .. }
-            | Relation::Product { output, .. }
-            | Relation::Read { output, .. }
-            | Relation::Permutation { output, .. } => {
-                return Err(LayoutError::Unsupported { output: output.0 });
-            }
-            Relation::Maximum {
-                input,
-                windows,
-                output,
-                ..
-            } => (output, len(input).map(|_| windows.len())?),
-            Relation::Wired {
-                input,
-                source,
-                output,
-            } => {
-                let n = len(input)?;
-                (output, source.as_ref().map_or(n, Vec::len))
-            }
-        };
-        lens.insert(*output, made);
-    }
-    Ok(forms)
 }
 
 impl Plan {
@@ -298,7 +268,7 @@ impl Plan {
     /// A relation that has no layout; see [`LayoutError`].
     pub(super) fn new(
         relations: &SliceRelations,
-        forms: &[Arc<Correlation>],
+        forms: &Forms,
         limb_bits: u32,
     ) -> Result<Self, LayoutError> {
         let mut plan = Self {
@@ -307,12 +277,13 @@ impl Plan {
             max_limbs: 0,
             requantisations: Vec::new(),
             widths: BTreeSet::new(),
+            tables: forms.tables.clone(),
             placed: Vec::new(),
             cells: BTreeMap::new(),
             rows: 0,
         };
         let (mut unit, mut image) = (0, 0);
-        let mut forms = forms.iter();
+        let mut linear_forms = forms.linear.iter();
         for (index, tensor) in relations.inputs.iter().enumerate() {
             plan.claim_limbs(&limb_widths(u32::from(tensor.range.bits), limb_bits), 1);
             plan.cells.insert(tensor.id, (unit..unit + tensor.len).collect());
@@ -329,7 +300,7 @@ impl Plan {
                 ..
             } = relation
             {
-                let form = forms
+                let form = linear_forms
                     .next()
                     .ok_or(LayoutError::Unmade { tensor: output.0 })?
                     .clone();
@@ -366,10 +337,10 @@ impl Plan {
                 plan.cells.insert(*output, rows);
                 plan.placed.push(Placed::Linear(Box::new(linear)));
             } else {
-                plan.place_later(relation);
+                plan.place_later(relation, forms)?;
             }
         }
-        // Tournaments stand below the image lane, since both use the column of copies.
+        // Tournaments and reads stand below the image lane, since all use the column of copies.
         let mut row = unit.max(image);
         let mut placed = std::mem::take(&mut plan.placed);
         for p in &mut placed {
@@ -383,9 +354,15 @@ impl Plan {
             row += tensor.len;
         }
         plan.placed = placed;
-        let table = 1 + plan.widths.iter().map(|w| 1usize << w).sum::<usize>();
-        plan.rows = row.max(table);
+        plan.rows = row.max(plan.table_start(plan.tables.len()));
         Ok(plan)
+    }
+
+    /// The row at which explicit table `number` begins; of the number after the last, the row after all tables.
+    pub(super) fn table_start(&self, number: usize) -> usize {
+        let limbs: usize = self.widths.iter().map(|w| 1usize << w).sum();
+        let before = self.tables.iter().take(number);
+        1 + limbs + before.map(|t| t.table.rows()).sum::<usize>()
     }
 
     fn claim_limbs(&mut self, widths: &[u32], times: usize) {
@@ -393,7 +370,7 @@ impl Plan {
         self.widths.extend(widths);
     }
 
-    fn place_later(&mut self, relation: &Relation) {
+    fn place_later(&mut self, relation: &Relation, forms: &Forms) -> Result<(), LayoutError> {
         match relation {
             Relation::Maximum {
                 input,
@@ -425,16 +402,29 @@ impl Plan {
                     source: source.clone(),
                 });
             }
+            Relation::Table {
+                table,
+                index,
+                outputs,
+            } => {
+                let number = forms
+                    .number(table)
+                    .ok_or(LayoutError::Unmade { tensor: index.0 })?;
+                self.placed.push(Placed::Table {
+                    number,
+                    index: *index,
+                    outputs: outputs.clone(),
+                    row: 0,
+                });
+            }
             Relation::Range { .. } | Relation::Requantised { .. } => {}
             // They were refused with the normal forms.
-            Relation::Product { .. }
-            | Relation::Read { .. }
-            | Relation::Permutation { .. }
-            | Relation::Table { .. } => {}
+            Relation::Product { .. } | Relation::Read { .. } | Relation::Permutation { .. } => {}
         }
+        Ok(())
     }
 
-    /// Gives tournaments their rows and wired tensors their cells, in order; checks that what is read is made.
+    /// Gives tournaments and reads their rows and wired tensors their cells, in order; checks that what is read is made.
     fn resolve(&mut self, placed: &mut Placed, next_row: &mut usize) -> Result<(), LayoutError> {
         let unmade = |id: &TensorId| LayoutError::Unmade { tensor: id.0 };
         match placed {
@@ -471,6 +461,18 @@ impl Plan {
                     Some(source) => source.iter().map(|&i| cells.get(i as usize).copied()).collect(),
                 };
                 self.cells.insert(*output, wired.ok_or_else(|| unmade(input))?);
+            }
+            Placed::Table {
+                index, outputs, row, ..
+            } => {
+                let len = self.cells.get(index).ok_or_else(|| unmade(index))?.len();
+                *row = *next_row;
+                let step = outputs.len();
+                *next_row += len * step;
+                for (column, output) in outputs.iter().enumerate() {
+                    let cells = (0..len).map(|t| *row + t * step + column);
+                    self.cells.insert(*output, cells.collect());
+                }
             }
             Placed::Linear(linear) => {
                 if let Some(id) = linear.inputs.iter().find(|id| !self.cells.contains_key(id)) {

@@ -16,10 +16,18 @@ pub enum Role {
     On,
     /// 1 on the first and on the closing row of the running sum.
     Edge,
-    /// Value and width of a row of the range table.
+    /// Value of a limb, or number of a row of an explicit table.
     TableValue,
-    /// See [`Role::TableValue`].
+    /// Width of the limb, or 17 + the explicit table's number.
     TableTag,
+    /// What column `c` of an explicit table has in this row, in offset form; 0 for limbs.
+    TableOut(u8),
+    /// The row is a read of an explicit table.
+    Read,
+    /// The table that the row reads: its [`Role::TableTag`].
+    ReadTag,
+    /// The read's second output stands in the row below.
+    ReadTwo,
     /// Width of limb `i` of this row; 0 where the limb is not used, which forces it to 0.
     Tag(u8),
     /// Factor of this row's value in the accumulator: a power of the packing base.
@@ -75,6 +83,11 @@ pub struct CircuitShape {
 impl CircuitShape {
     /// Most fixed columns of a circuit.
     pub const MAX_ROLES: usize = 1024;
+
+    /// Whether the slice reads an explicit table.
+    pub(super) fn reads_tables(&self) -> bool {
+        self.roles.binary_search(&Role::Read).is_ok()
+    }
 
     /// Whether the constraint system can be built: numbers in their limits, roles ascending.
     #[must_use]

@@ -41,6 +41,8 @@ pub(super) struct Second {
     pub(super) weights: Vec<Fr>,
     pub(super) sum: Vec<Fr>,
     pub(super) inverses: Vec<Vec<Fr>>,
+    /// Empty without a read.
+    pub(super) reads: Vec<Fr>,
     pub(super) running: Vec<Fr>,
 }
 
@@ -150,6 +152,9 @@ impl SliceCircuit {
         for (column, values) in columns.inverses.iter().zip(&second.inverses) {
             assign(region, *column, values);
         }
+        if let Some(column) = columns.reads {
+            assign(region, column, &second.reads);
+        }
         assign(region, columns.running, &second.running);
     }
 
@@ -225,13 +230,16 @@ impl Second {
             sum[row] =
                 above(&sum, row) * at(Role::SumKeep, row) + image[row] * weights[row] * at(Role::SumAdd, row);
         }
-        let (inverses, running) = log_up(layout, witness, theta, beta);
+        let inverses = limb_inverses(layout, witness, theta, beta);
+        let reads = read_inverses(layout, witness, theta, beta);
+        let running = running_sum(layout, witness, [theta, beta], &inverses, &reads);
         Self {
             accumulator,
             image,
             weights,
             sum,
             inverses,
+            reads,
             running,
         }
     }
@@ -262,15 +270,16 @@ fn unit_value(layout: &Layout, witness: &Witness, row: usize) -> Fr {
     Fr::ZERO
 }
 
-/// Inverse columns and running sum of the range lookups.
-fn log_up(layout: &Layout, witness: &Witness, theta: Fr, beta: Fr) -> (Vec<Vec<Fr>>, Vec<Fr>) {
+/// Inverse columns of the range lookups.
+fn limb_inverses(layout: &Layout, witness: &Witness, theta: Fr, beta: Fr) -> Vec<Vec<Fr>> {
     let rows = layout.on_rows;
-    let column = |role: Role| layout.fixed.get(&role);
     let mut inverses = Vec::new();
     for (group, limbs) in witness.limbs.chunks(LOOKUPS_PER_INVERSE).enumerate() {
         let mut total = vec![Fr::ZERO; rows];
         for (i, limb) in limbs.iter().enumerate() {
-            let tags = column(Role::Tag((group * LOOKUPS_PER_INVERSE + i) as u8));
+            let tags = layout
+                .fixed
+                .get(&Role::Tag((group * LOOKUPS_PER_INVERSE + i) as u8));
             let mut f: Vec<Fr> = (0..rows)
                 .map(|row| beta + Fr::from(limb[row]) + tags.map_or(Fr::ZERO, |t| theta * t[row]))
                 .collect();
@@ -279,15 +288,61 @@ fn log_up(layout: &Layout, witness: &Witness, theta: Fr, beta: Fr) -> (Vec<Vec<F
         }
         inverses.push(total);
     }
-    let (values, tags) = (column(Role::TableValue), column(Role::TableTag));
+    inverses
+}
+
+/// `1/(β + x + θ·tag + θ²·z + θ³·z')` on rows that read a table, 0 elsewhere.
+fn read_inverses(layout: &Layout, witness: &Witness, theta: Fr, beta: Fr) -> Vec<Fr> {
+    let column = |role: Role| layout.fixed.get(&role);
+    let Some(reads) = column(Role::Read) else {
+        return Vec::new();
+    };
+    let (tags, two) = (column(Role::ReadTag), column(Role::ReadTwo));
+    let below = |row: usize| witness.z.get(row + 1).copied().unwrap_or(Fr::ZERO);
+    let looked_up = |row: usize| {
+        let outs = witness.z[row] + two.map_or(Fr::ZERO, |t| theta * t[row] * below(row));
+        beta + witness.x[row] + theta * (tags.map_or(Fr::ZERO, |t| t[row]) + theta * outs)
+    };
+    // The library leaves 0 as it is.
+    let mut f: Vec<Fr> = (0..layout.on_rows)
+        .map(|row| reads[row] * looked_up(row))
+        .collect();
+    f.iter_mut().batch_invert();
+    f
+}
+
+fn running_sum(
+    layout: &Layout,
+    witness: &Witness,
+    [theta, beta]: [Fr; 2],
+    inverses: &[Vec<Fr>],
+    reads: &[Fr],
+) -> Vec<Fr> {
+    let rows = layout.on_rows;
+    // The table's columns by the power of θ that they stand at.
+    let columns: Vec<(&Vec<Fr>, Fr)> = [
+        Role::TableValue,
+        Role::TableTag,
+        Role::TableOut(0),
+        Role::TableOut(1),
+    ]
+    .iter()
+    .zip([Fr::ONE, theta, theta.square(), theta.square() * theta])
+    .filter_map(|(role, power)| layout.fixed.get(role).map(|column| (column, power)))
+    .collect();
     let mut table: Vec<Fr> = (0..rows)
-        .map(|row| beta + values.map_or(Fr::ZERO, |v| v[row]) + tags.map_or(Fr::ZERO, |t| theta * t[row]))
+        .map(|row| {
+            columns
+                .iter()
+                .fold(beta, |sum, (column, power)| sum + column[row] * power)
+        })
         .collect();
     table.iter_mut().batch_invert();
     let mut running = vec![Fr::ZERO; rows + 1];
     for row in 0..rows {
-        let h: Fr = inverses.iter().map(|column| column[row]).sum();
+        let limbs: Fr = inverses.iter().map(|column| column[row]).sum();
+        let h = limbs + reads.get(row).copied().unwrap_or(Fr::ZERO);
         running[row + 1] = running[row] + h - Fr::from(witness.multiplicity[row]) * table[row];
     }
-    (inverses, running)
+    running
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use halo2_proofs::halo2curves::bn256::Fr;
-use halo2_proofs::halo2curves::ff::Field;
+use halo2_proofs::halo2curves::ff::{Field, PrimeField};
 
 use super::instance::{power_of_two, signed};
 use super::layout::Layout;
@@ -89,7 +89,7 @@ impl Witness {
                 x[*to] = z[*from];
             }
         }
-        let multiplicity = multiplicities(layout, &limbs).ok_or(WitnessError::Inconsistent)?;
+        let multiplicity = multiplicities(layout, &limbs, &x, &z).ok_or(WitnessError::Inconsistent)?;
         let outputs = relations
             .outputs
             .iter()
@@ -148,6 +148,26 @@ impl Builder<'_> {
                     made.push(max);
                 }
                 self.values.insert(*output, (*range, made));
+            }
+            Placed::Table {
+                number,
+                index,
+                outputs,
+                row,
+            } => {
+                let table = &self.layout.plan.tables[*number];
+                let rows: Option<Vec<usize>> =
+                    self.values[index].1.iter().map(|&v| table.table.row(v)).collect();
+                // The index has exactly the table's range.
+                let rows = rows.ok_or(WitnessError::Inconsistent)?;
+                for (c, (output, &range)) in outputs.iter().zip(&table.ranges).enumerate() {
+                    let column = &table.table.columns[c];
+                    let made: Vec<i64> = rows.iter().map(|&j| column[j]).collect();
+                    for (r, &v) in (row + c..).step_by(outputs.len()).zip(&made) {
+                        self.offset_value(r, v, range);
+                    }
+                    self.values.insert(*output, (range, made));
+                }
             }
             Placed::Wired {
                 input,
@@ -235,8 +255,8 @@ impl Builder<'_> {
     }
 }
 
-/// How often each table row is looked up; `None` where a limb is in no table. Idle limbs look up row 0.
-fn multiplicities(layout: &Layout, limbs: &[Vec<u64>]) -> Option<Vec<u64>> {
+/// How often each table row is looked up; `None` where a limb or a read is in no table. Idle limbs look up row 0.
+fn multiplicities(layout: &Layout, limbs: &[Vec<u64>], x: &[Fr], z: &[Fr]) -> Option<Vec<u64>> {
     let mut tables = BTreeMap::from([(Fr::ZERO, (0usize, 1u64))]);
     let mut row = 1;
     for &w in &layout.plan.widths {
@@ -254,14 +274,42 @@ fn multiplicities(layout: &Layout, limbs: &[Vec<u64>]) -> Option<Vec<u64>> {
             multiplicity[start + limb as usize] += 1;
         }
     }
+    for placed in &layout.plan.placed {
+        let Placed::Table {
+            number,
+            index,
+            outputs,
+            row,
+        } = placed
+        else {
+            continue;
+        };
+        let (plan, columns) = (&layout.plan, outputs.len());
+        let table = &plan.tables[*number];
+        for r in (*row..).step_by(columns).take(plan.cells[index].len()) {
+            let read = row_number(x[r]).filter(|&j| j < table.table.rows())?;
+            if (0..columns).any(|c| z[r + c] != Fr::from(table.entry(c, read))) {
+                return None;
+            }
+            multiplicity[plan.table_start(*number) + read] += 1;
+        }
+    }
     Some(multiplicity)
+}
+
+/// The number that an element is, if it is one of a row: below 2^32.
+fn row_number(x: Fr) -> Option<usize> {
+    let bytes = x.to_repr();
+    let (low, high) = bytes.split_first_chunk::<4>()?;
+    let zero = high.iter().all(|b| *b == 0);
+    zero.then_some(u32::from_le_bytes(*low) as usize)
 }
 
 #[cfg(test)]
 impl Witness {
-    /// Counts multiplicities again after limbs were tampered; false when a limb has left its table.
+    /// Counts multiplicities again after cells were tampered; false when a limb or a read has left its table.
     pub(super) fn recount(&mut self, layout: &Layout) -> bool {
-        match multiplicities(layout, &self.limbs) {
+        match multiplicities(layout, &self.limbs, &self.x, &self.z) {
             Some(multiplicity) => {
                 self.multiplicity = multiplicity;
                 true

@@ -1,8 +1,10 @@
 //! Honest provers are believed, lying ones are not: [`lying`] tampers with the first phase and recomputes what follows
-//! honestly, [`gates`] shows for each gate a lie that it alone refuses.
+//! honestly, [`gates`] shows for each gate a lie that it alone refuses, [`table_lies`] is both for reads of tables.
 
 pub(super) mod gates;
 mod lying;
+mod table_lies;
+mod tables;
 
 use std::sync::Arc;
 
@@ -135,11 +137,14 @@ struct Case {
 }
 
 fn case() -> Case {
-    let relations = slice();
+    case_of(slice(), &[&input()])
+}
+
+fn case_of(relations: SliceRelations, inputs: &[&[i64]]) -> Case {
     let layout = Arc::new(Layout::new(&relations, PARAMETERS).unwrap());
-    let witness = Witness::new(&layout, &relations, &[&input()]).unwrap();
+    let witness = Witness::new(&layout, &relations, inputs).unwrap();
     let outputs: Vec<&[i64]> = witness.outputs.iter().map(Vec::as_slice).collect();
-    let instance = instance(relations.boundary(), &statement(), &[&input()], &outputs).unwrap();
+    let instance = instance(relations.boundary(), &statement(), inputs, &outputs).unwrap();
     Case {
         relations,
         layout,
