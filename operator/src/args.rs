@@ -12,8 +12,8 @@ use zkinfer_operator::client::{Cluster, GatewayAccess};
 use zkinfer_operator::cluster::RunOptions;
 use zkinfer_operator::local::Format;
 use zkinfer_operator::logging::LogFormat;
-use zkinfer_operator::remote::AllowedUrl;
 use zkinfer_operator::runs::{ModelMemory, container_limit};
+use zkinfer_operator::sources::AllowedUrl;
 use zkinfer_operator::specs::{CompileSettings, WorkerSettings};
 use zkml::accuracy::DEFAULT_MAX_ERROR_MILLIONTHS;
 
