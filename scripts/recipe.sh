@@ -3,7 +3,8 @@
 # how many they are. docs/adding.md states the counts.
 #   scripts/recipe.sh COMMIT
 # Tests are folders `tests` and `testdata` and files `tests.rs`; goldens are folders and files `golden`; generated are the
-# CRDs, the API reference, the OpenAPI document and Cargo.lock. A file that was renamed counts once, under its new name.
+# CRDs, the API reference, the OpenAPI document, the list of operators and Cargo.lock. A file that was renamed counts once,
+# under its new name.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if [ $# -ne 1 ]; then
@@ -21,7 +22,7 @@ kept=$(grep -Ev \
     -e '(^|/)golden\.[a-z]+$' \
     -e '^crds/yaml/' \
     -e '^charts/zkinfer/files/crds/' \
-    -e '^docs/(api-reference\.md|openapi\.yaml)$' \
+    -e '^docs/(api-reference\.md|openapi\.yaml|operators\.md)$' \
     -e '^Cargo\.lock$' <<<"$touched" || true)
 if [ -z "$kept" ]; then
     echo "0 files"

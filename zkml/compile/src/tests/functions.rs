@@ -1,5 +1,7 @@
 //! Functions of one value: from ONNX to the rows of a table.
 
+use std::collections::BTreeSet;
+
 use tract_onnx::pb::AttributeProto;
 use tract_onnx::pb::attribute_proto::AttributeType;
 use zkml::graph::{
@@ -11,7 +13,7 @@ use crate::calibrate::{AccuracyReport, CalibrateError, CalibrationOptions, calib
 use crate::float::{FloatGraph, FloatOp};
 use crate::float_model::FloatModel;
 use crate::functions::operators;
-use crate::import::{ImportError, import};
+use crate::import::{self, ImportError, import};
 use crate::progress::silent;
 use crate::quantise::{QuantiseError, apply};
 
@@ -369,11 +371,28 @@ fn the_float_form_is_the_references() {
     }
 }
 
+/// What people read is the lists that the importer asks.
 #[test]
-fn the_readme_names_every_function() {
-    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
-    let readme = std::fs::read_to_string(readme).unwrap();
-    for operator in operators() {
-        assert!(readme.contains(operator.onnx), "README.md: {}", operator.onnx);
+fn the_page_of_operators_is_current() {
+    let functions: BTreeSet<_> = operators().iter().map(|o| o.onnx).collect();
+    let all = import::operators();
+    let list = |names: &mut dyn Iterator<Item = &&str>| names.map(|n| format!("- {n}\n")).collect::<String>();
+    let page = format!(
+        "<!-- Generated from zkml/compile/src/functions and zkml/compile/src/import/admit.rs. -->\n\
+         # Operators\n\n\
+         The ONNX operators that a model may have. `prover-worker inspect model.onnx` says of a model of yours which of its nodes \
+         are not supported, and why; some operators have forms that are not.\n\n\
+         ## Functions of one value\n\n\
+         Proved by a table of all their values ([relations.md](relations.md#4-table)), also where a model has SiLU and GELU as \
+         products, `x · sigmoid(x)` and `x · (1 + erf(x/√2))`.\n\n{}\n\
+         ## All others\n\n\
+         Add and Sub take two computed tensors, or one and a constant; Mul one and a constant; Div divides by a constant.\n\n{}",
+        list(&mut functions.iter()),
+        list(&mut all.difference(&functions)),
+    );
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operators.md");
+    if std::env::var_os("ZKINFER_UPDATE").is_some() {
+        std::fs::write(path, &page).unwrap();
     }
+    assert_eq!(page, std::fs::read_to_string(path).unwrap_or_default());
 }
