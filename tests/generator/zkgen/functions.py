@@ -35,6 +35,12 @@ def leaky_relu(b, x):
     return b.node("LeakyRelu", [x], x.shape, **attributes)
 
 
+@operator("Elu")
+def elu(b, x):
+    attributes = {} if b.chance(0.3) else {"alpha": b.pick([0.5, 1.5, 0.0, -0.7])}
+    return b.node("Elu", [x], x.shape, **attributes)
+
+
 @operator("HardSwish")
 def hard_swish(b, x):
     _since(b, 14)

@@ -27,6 +27,7 @@ macro_rules! functions {
 }
 
 functions! {
+    elu,
     erf,
     exp,
     gelu,

@@ -28,6 +28,7 @@ fn all() -> Vec<Function> {
         ("HardSwish", vec![]),
         ("LeakyRelu", vec![]),
         ("Tanh", vec![]),
+        ("Elu", vec![]),
     ] {
         all.push(of(op, attributes).unwrap());
     }
@@ -92,6 +93,10 @@ fn every_scale_within_the_limits_has_rows() {
     for parameter in [f32::MAX, f32::MIN, f32::MIN_POSITIVE, 1e-45, -1e-45, 0.0, -0.0] {
         extreme.push(Function::swish(parameter));
         extreme.push(Function::new(&leaky_relu::LEAKY_RELU, &[parameter]));
+        extreme.push(Function::new(&elu::ELU, &[parameter]));
+        extreme.push(Function::new(
+            &[parameter, -parameter],
+        ));
     }
     for function in extreme {
         for e_in in EXPONENTS_IN {

@@ -40,6 +40,7 @@ fn every() -> Vec<(&'static str, Vec<AttributeProto>)> {
         ("LeakyRelu", vec![float("alpha", 0.2)]),
         ("LeakyRelu", vec![float("alpha", -1.5)]),
         ("Swish", vec![float("alpha", 1.702)]),
+        ("Elu", vec![float("alpha", 1.5)]),
     ]);
     all
 }
