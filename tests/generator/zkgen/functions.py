@@ -41,6 +41,12 @@ def elu(b, x):
     return b.node("Elu", [x], x.shape, **attributes)
 
 
+@operator("HardSigmoid")
+def hard_sigmoid(b, x):
+    attributes = {} if b.chance(0.3) else {"alpha": b.pick([0.3, 1.0, -0.2]), "beta": b.pick([0.0, 0.4, 0.9])}
+    return b.node("HardSigmoid", [x], x.shape, **attributes)
+
+
 @operator("HardSwish")
 def hard_swish(b, x):
     _since(b, 14)

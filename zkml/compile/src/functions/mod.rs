@@ -31,6 +31,7 @@ functions! {
     erf,
     exp,
     gelu,
+    hard_sigmoid,
     hard_swish,
     leaky_relu,
     sigmoid,

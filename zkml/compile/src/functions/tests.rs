@@ -29,6 +29,7 @@ fn all() -> Vec<Function> {
         ("LeakyRelu", vec![]),
         ("Tanh", vec![]),
         ("Elu", vec![]),
+        ("HardSigmoid", vec![]),
     ] {
         all.push(of(op, attributes).unwrap());
     }
@@ -95,6 +96,7 @@ fn every_scale_within_the_limits_has_rows() {
         extreme.push(Function::new(&leaky_relu::LEAKY_RELU, &[parameter]));
         extreme.push(Function::new(&elu::ELU, &[parameter]));
         extreme.push(Function::new(
+            &hard_sigmoid::HARD_SIGMOID,
             &[parameter, -parameter],
         ));
     }

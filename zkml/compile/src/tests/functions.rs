@@ -41,6 +41,7 @@ fn every() -> Vec<(&'static str, Vec<AttributeProto>)> {
         ("LeakyRelu", vec![float("alpha", -1.5)]),
         ("Swish", vec![float("alpha", 1.702)]),
         ("Elu", vec![float("alpha", 1.5)]),
+        ("HardSigmoid", vec![float("alpha", 0.3), float("beta", 0.4)]),
     ]);
     all
 }
