@@ -47,6 +47,11 @@ def hard_sigmoid(b, x):
     return b.node("HardSigmoid", [x], x.shape, **attributes)
 
 
+@operator("Softsign")
+def softsign(b, x):
+    return b.node("Softsign", [x], x.shape)
+
+
 @operator("HardSwish")
 def hard_swish(b, x):
     _since(b, 14)

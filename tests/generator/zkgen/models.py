@@ -17,7 +17,7 @@ TRIES = 400
 ARITHMETIC = {
     "Add", "Sub", "Mul", "Div", "Max", "Min", "Sum", "Neg", "Relu", "Clip", "BatchNormalization", "Conv", "Gemm",
     "MatMul", "AveragePool", "MaxPool", "GlobalAveragePool", "GlobalMaxPool", "ReduceMax", "ReduceMean", "ReduceSum",
-    "Sigmoid", "Tanh", "Erf", "Exp", "LeakyRelu", "HardSwish", "Gelu", "Elu", "HardSigmoid",
+    "Sigmoid", "Tanh", "Erf", "Exp", "LeakyRelu", "HardSwish", "Gelu", "Elu", "HardSigmoid", "Softsign",
 }
 
 

@@ -35,6 +35,7 @@ functions! {
     hard_swish,
     leaky_relu,
     sigmoid,
+    softsign,
     swish,
     tanh,
 }

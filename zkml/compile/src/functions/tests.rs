@@ -30,6 +30,7 @@ fn all() -> Vec<Function> {
         ("Tanh", vec![]),
         ("Elu", vec![]),
         ("HardSigmoid", vec![]),
+        ("Softsign", vec![]),
     ] {
         all.push(of(op, attributes).unwrap());
     }
