@@ -7,6 +7,7 @@
 
 pub mod calls;
 pub mod compile_report;
+mod encode;
 pub mod float_wire;
 #[cfg(feature = "k8s")]
 pub mod k8s;
@@ -14,6 +15,7 @@ pub mod slice_files;
 pub mod wire;
 pub mod words;
 
+pub use encode::encode;
 pub use words::{
     ClaimId, Digest, Identity, ParameterId, Profile, ProofSystem, RequestUid, SliceIndex, WordError,
 };

@@ -9,9 +9,9 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::{Resource, ResourceExt};
 use serde_json::json;
-use zkinfer_crds::Digest;
 use zkinfer_crds::k8s::request_status::{INPUT_FILE, MODEL_FILE};
 use zkinfer_crds::k8s::{InferenceRequest, Model, RequestPhase};
+use zkinfer_crds::{Digest, encode};
 
 use super::follow::follow;
 use super::{ClientError, Cluster};
@@ -149,7 +149,7 @@ async fn model_of_file(
              a Model that names the digests, and submit by its name"
         )));
     }
-    let all = serde_json::to_vec(&(&files.binary_data, &model.spec)).unwrap_or_default();
+    let all = encode(&(&files.binary_data, &model.spec));
     let name = format!("{}-{}", model.name_any(), &Digest::of(&all).hex()[..8]);
     for meta in [&mut files.metadata, &mut model.metadata] {
         *meta = kube::api::ObjectMeta {

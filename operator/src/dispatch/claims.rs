@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use zkinfer_client::Pauses;
 use zkinfer_crds::wire::{BlobRef, ClaimGrant, ClaimRequest, MAX_INLINE_BYTES, MAX_WAIT_SECONDS};
-use zkinfer_crds::{ClaimId, RequestUid, SliceIndex};
+use zkinfer_crds::{ClaimId, RequestUid, SliceIndex, encode};
 
 use super::PoolId;
 use super::attempt::AttemptEnd;
@@ -210,10 +210,9 @@ impl Dispatcher {
             contested: claimed.contested,
             stands_in: claimed.stands_in,
         };
-        let json = serde_json::to_vec(&record).unwrap_or_default();
-        let written = self
-            .artifacts
-            .put_claim(claimed.request, claimed.slice, claimed.claim, json);
+        let written =
+            self.artifacts
+                .put_claim(claimed.request, claimed.slice, claimed.claim, encode(&record));
         let (written, bytes) = tokio::join!(written, self.small(&grant.inputs, inline));
         written?;
         grant.inputs_bytes = bytes;

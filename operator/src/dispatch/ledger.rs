@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
-use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex};
+use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex, encode};
 
 use super::PoolId;
 use super::attempt::Attempt;
@@ -105,9 +105,8 @@ impl Entry {
 /// A failing store.
 pub async fn record(artifacts: &Artifacts, attempt: &Attempt) -> Result<Option<Entry>, ArtifactError> {
     let entry = Entry::from(attempt);
-    let json = serde_json::to_vec(&entry).unwrap_or_default();
     Ok(artifacts
-        .create_ledger_entry(entry.claim, json)
+        .create_ledger_entry(entry.claim, encode(&entry))
         .await?
         .then_some(entry))
 }

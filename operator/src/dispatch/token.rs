@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use zkinfer_crds::wire::CompileTask;
-use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex};
+use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex, encode};
 
 use super::PoolId;
 
@@ -68,7 +68,7 @@ fn mac(key: &TokenKey, domain: &str, body: &[u8]) -> Option<Hmac<Sha256>> {
 
 /// `<body>.<mac>`, both base64url. No domain is the beginning of another.
 fn seal(what: &impl Serialize, domain: &str, key: &TokenKey) -> String {
-    let body = serde_json::to_vec(what).unwrap_or_default();
+    let body = encode(what);
     let tag = mac(key, domain, &body)
         .map(|m| m.finalize().into_bytes().to_vec())
         .unwrap_or_default();

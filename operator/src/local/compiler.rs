@@ -8,9 +8,9 @@ use std::process::Stdio;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::Command;
-use zkinfer_crds::Digest;
 use zkinfer_crds::compile_report::{CompileOutcome, CompileReport};
 use zkinfer_crds::k8s::ModelSpec;
+use zkinfer_crds::{Digest, encode};
 use zkml::backend::needs_srs;
 
 use crate::artifacts::Artifacts;
@@ -86,7 +86,7 @@ impl Compiler {
             self.srs_digest.filter(|_| needs_srs(job.spec.proof_system)),
             self.worker_digest,
         );
-        Digest::of(&serde_json::to_vec(&parts).unwrap_or_default()).to_string()
+        Digest::of(&encode(&parts)).to_string()
     }
 
     /// Compiles, or finds what was compiled before; every file is in the store when this succeeds.

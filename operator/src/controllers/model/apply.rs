@@ -8,9 +8,9 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, PostParams};
 use kube::runtime::controller::Action as Requeue;
-use zkinfer_crds::Digest;
 use zkinfer_crds::k8s::Model;
 use zkinfer_crds::k8s::model::condition;
+use zkinfer_crds::{Digest, encode};
 
 use super::changed;
 use super::gather::{Gathered, Keep, Task, gather};
@@ -140,13 +140,15 @@ async fn keep(ctx: &Models, uid: &str, namespace: &str, keep: Keep) -> Result<()
     }
     drop(keep.large);
     if let Some(record) = keep.compiled {
-        let json = serde_json::to_vec(&record).unwrap_or_default();
-        artifacts.put_compiled(CompiledName::Model(uid), json).await?;
+        artifacts
+            .put_compiled(CompiledName::Model(uid), encode(&record))
+            .await?;
     }
     // The Job will be gone, and the operator may be.
     if let Some(crash) = keep.crash {
-        let json = serde_json::to_vec(&crash).unwrap_or_default();
-        artifacts.put_compiled(CompiledName::Crash(uid), json).await?;
+        artifacts
+            .put_compiled(CompiledName::Crash(uid), encode(&crash))
+            .await?;
     }
     Ok(())
 }

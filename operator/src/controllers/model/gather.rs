@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use kube::ResourceExt;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use tokio::sync::OwnedMutexGuard;
 use zkinfer_crds::compile_report::CompileOutcome;
 use zkinfer_crds::k8s::model::ModelSource;
 use zkinfer_crds::k8s::{Model, ModelSpec};
 use zkinfer_crds::wire::{BlobRef, CompileTask};
-use zkinfer_crds::{Digest, ProofSystem};
+use zkinfer_crds::{Digest, ProofSystem, encode};
 use zkml::backend::needs_srs;
 
 use super::changed;
@@ -411,7 +410,7 @@ fn attempt(ctx: &Models, key: &Digest, generation: Option<i64>) -> Digest {
     let compile = &ctx.compile;
     let resources = (&compile.cpu, &compile.memory, &compile.scratch, compile.seconds);
     let parts = (key, generation, resources);
-    Digest::new(Sha256::digest(serde_json::to_vec(&parts).unwrap_or_default()).into())
+    Digest::of(&encode(&parts))
 }
 
 /// Everything that a result depends on: another compiler may make other keys.
@@ -423,5 +422,5 @@ fn key(ctx: &Models, task: &CompileTask) -> Digest {
         .map(|s| s.srs);
     let version = (env!("CARGO_PKG_VERSION"), zkml::manifest::VERSION);
     let parts = (task, srs, &ctx.compile.image, version);
-    Digest::new(Sha256::digest(serde_json::to_vec(&parts).unwrap_or_default()).into())
+    Digest::of(&encode(&parts))
 }

@@ -16,7 +16,7 @@ use zkinfer_crds::k8s::MinerPool;
 
 use super::gather;
 use super::identity::{identity_of, possession};
-use super::news::{choice, facts, news};
+use super::news::{Choice, facts, news};
 use super::observed::Observed;
 use super::plan::plan;
 use super::records::Pools;
@@ -98,7 +98,7 @@ pub async fn reconcile(object: Arc<MinerPool>, ctx: Arc<Pools>) -> Result<Requeu
     if later {
         return Ok(Requeue::requeue(SCORES - since));
     }
-    let choice = choice(&object, &status);
+    let choice = Choice::of(&object, &status);
     let changed = {
         let mut pools = ctx.records();
         let record = pools.entry(id.clone()).or_default();

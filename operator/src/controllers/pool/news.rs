@@ -1,5 +1,7 @@
 //! What of a status is new, for whom, and worth an event.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::EventType;
 use zkinfer_crds::k8s::miner_pool::condition;
@@ -9,15 +11,25 @@ use super::trouble::Trouble;
 use crate::world::News;
 
 /// What requests choose a pool by.
-pub(super) fn choice(object: &MinerPool, status: &MinerPoolStatus) -> String {
-    format!(
-        "{:?} {:?} {:?} {} {}",
-        object.metadata.labels,
-        object.spec.allowed_namespaces,
-        object.spec.resources.memory,
-        is_true(&status.conditions, condition::READY),
-        object.spec.drain,
-    )
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    labels: Option<BTreeMap<String, String>>,
+    allowed_namespaces: Vec<String>,
+    memory: u64,
+    ready: bool,
+    drain: bool,
+}
+
+impl Choice {
+    pub(super) fn of(object: &MinerPool, status: &MinerPoolStatus) -> Self {
+        Self {
+            labels: object.metadata.labels.clone(),
+            allowed_namespaces: object.spec.allowed_namespaces.clone(),
+            memory: object.spec.resources.memory.bytes(),
+            ready: is_true(&status.conditions, condition::READY),
+            drain: object.spec.drain,
+        }
+    }
 }
 
 /// What is said of it beside scores.

@@ -7,6 +7,7 @@ use std::time::Instant;
 use zkinfer_crds::RequestUid;
 use zkinfer_crds::k8s::MinerPoolStatus;
 
+use super::news::Choice;
 use super::trouble::Trouble;
 use crate::dispatch::PoolId;
 use crate::fleet::Refusal;
@@ -71,7 +72,7 @@ pub struct PoolRecord {
     /// It is looked at again soon, for pods that are to come.
     pub looking: bool,
     /// What requests choose by, as it was when they were last told.
-    pub told: Option<String>,
+    pub told: Option<Choice>,
     /// The status as written last, and when.
     pub written: Option<(MinerPoolStatus, Instant)>,
 }
