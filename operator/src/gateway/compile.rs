@@ -12,23 +12,13 @@ use zkinfer_crds::calls::{Call, Reason};
 use zkinfer_crds::compile_report::CompileOutcome;
 use zkinfer_crds::wire::CompileTask;
 
-use super::Gateway;
 use super::auth::bearer;
+use super::blob::send_blob;
 use super::call::{Answer, Named, Routes, carrying};
 use super::problem::Reject;
-use super::work::send_blob;
+use super::shared::Gateway;
 use crate::artifacts::{ArtifactError, CompiledName};
 use crate::dispatch::CompileToken;
-
-/// What the gateway tells whoever follows compilations.
-pub trait Compilations: Send + Sync + 'static {
-    /// Whether the result is still waited for.
-    fn wanted(&self, token: &CompileToken) -> bool;
-    /// A compiler has said something.
-    fn progress(&self, token: &CompileToken, line: String);
-    /// A report is in the store.
-    fn reported(&self, token: &CompileToken);
-}
 
 pub(super) fn router(gateway: Gateway) -> Router {
     Routes::new()

@@ -5,22 +5,21 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::IntoResponse;
 use tokio::time::timeout;
+use zkinfer_crds::calls::Reason;
 use zkinfer_crds::calls::work::{Claim, Fetch, Inline, Refuse, Submit};
-use zkinfer_crds::calls::{Call, File, Reason};
 use zkinfer_crds::wire::{ClaimGrant, ClaimRequest, NEXT_HEADER, Refusal, WORKER_TOKEN_HEADER};
 use zkinfer_crds::{ClaimId, Digest};
 
-use super::Gateway;
 use super::auth::bearer;
+use super::blob::send_blob;
 use super::body::ReadError;
 use super::call::{Answer, Named, Routes, carrying};
 use super::doors::Peer;
 use super::problem::Reject;
-use crate::artifacts::{ArtifactError, Artifacts};
+use super::shared::Gateway;
 use crate::dispatch::{ClaimAnswer, ClaimToken, SubmitAnswer, WorkerAuth};
 
 /// How long the answer to a proof waits to learn whose worker asks for more: a token that is remembered takes none of it.
@@ -82,26 +81,6 @@ async fn blob(State(gateway): State<Gateway>, from: Peer, headers: HeaderMap, di
         return Err(not_found());
     }
     send_blob::<Fetch>(gateway.dispatcher.artifacts(), &digest, not_found).await
-}
-
-/// A blob as it comes from the store, as large as an answer to the call may be: a model's keys may be large, and whoever asks
-/// compares the digest.
-pub(super) async fn send_blob<C: Call<Answer = File>>(
-    artifacts: &Artifacts,
-    digest: &Digest,
-    not_found: impl Fn() -> Reject,
-) -> Answer {
-    match artifacts.stream_blob(digest, C::MAX_ANSWER).await {
-        Ok((size, stream)) => {
-            let headers = [
-                (CONTENT_TYPE, "application/octet-stream".to_owned()),
-                (CONTENT_LENGTH, size.to_string()),
-            ];
-            Ok((headers, Body::from_stream(stream)).into_response())
-        }
-        Err(ArtifactError::NotFound(_)) => Err(not_found()),
-        Err(e) => Err(Reject::store(&e)),
-    }
 }
 
 /// Whether a grant may carry its inputs.

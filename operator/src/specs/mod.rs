@@ -20,8 +20,8 @@ pub use service_account::{pool_of, service_account, service_account_name};
 pub use warm::warm_workers;
 pub use worker_job::{JobFor, worker_job};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use kube::{Resource, ResourceExt};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::Resource;
 use zkinfer_crds::k8s::MinerPool;
 
 /// The audience of the tokens that workers present.
@@ -34,20 +34,6 @@ pub struct WorkerSettings {
     pub gateway: String,
     /// The operator's namespace: there the gateway is.
     pub namespace: String,
-}
-
-/// Of an object that a pool has one of: it is called as its ServiceAccount.
-fn pool_metadata(pool: &MinerPool) -> ObjectMeta {
-    let name = pool.name_any();
-    let mut labels = labels::of(labels::WORKER);
-    labels.insert(labels::POOL.to_owned(), name.clone());
-    ObjectMeta {
-        name: Some(service_account_name(&name)),
-        namespace: pool.namespace(),
-        labels: Some(labels),
-        owner_references: owner(pool),
-        ..ObjectMeta::default()
-    }
 }
 
 /// The pool as owner and controller of an object in its namespace; `None` for a pool that was never created.

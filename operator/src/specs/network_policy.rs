@@ -8,7 +8,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 use zkinfer_crds::k8s::MinerPool;
 
-use super::{WorkerSettings, labels, pool_metadata};
+use super::service_account::pool_metadata;
+use super::{WorkerSettings, labels};
 
 /// The port on which the gateway listens in its pod, by name.
 const GATEWAY_PORT: &str = "gateway";

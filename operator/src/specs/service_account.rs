@@ -2,9 +2,11 @@
 //! pool that a token belongs to.
 
 use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt;
 use zkinfer_crds::k8s::MinerPool;
 
-use super::pool_metadata;
+use super::{labels, owner};
 use crate::dispatch::PoolId;
 
 const PREFIX: &str = "zkinfer-miner-";
@@ -29,5 +31,19 @@ pub fn service_account(pool: &MinerPool) -> ServiceAccount {
         metadata: pool_metadata(pool),
         automount_service_account_token: Some(false),
         ..ServiceAccount::default()
+    }
+}
+
+/// Of an object that a pool has one of: it is called as its ServiceAccount.
+pub(super) fn pool_metadata(pool: &MinerPool) -> ObjectMeta {
+    let name = pool.name_any();
+    let mut labels = labels::of(labels::WORKER);
+    labels.insert(labels::POOL.to_owned(), name.clone());
+    ObjectMeta {
+        name: Some(service_account_name(&name)),
+        namespace: pool.namespace(),
+        labels: Some(labels),
+        owner_references: owner(pool),
+        ..ObjectMeta::default()
     }
 }

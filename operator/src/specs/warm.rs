@@ -7,7 +7,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 use zkinfer_crds::k8s::MinerPool;
 
-use super::{WorkerSettings, labels, pod, pool_metadata};
+use super::service_account::pool_metadata;
+use super::{WorkerSettings, labels, pod};
 
 /// Builds the Deployment; a pool that is being drained keeps nobody.
 #[must_use]

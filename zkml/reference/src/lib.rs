@@ -8,6 +8,7 @@
 mod attribute;
 mod constant;
 mod element;
+mod error;
 mod evaluate;
 mod layout;
 mod limits;
@@ -18,7 +19,8 @@ mod read;
 mod tensor;
 
 pub use element::element_name;
-pub use model::{Dimension, EvaluateError, Model, Node, Port, ReadError, UnsupportedNode};
+pub use error::{EvaluateError, ReadError, UnsupportedNode};
+pub use model::{Dimension, Model, Node, Port};
 pub use ops::operators;
 pub use tensor::{ElementType, Tensor, TensorError, Values};
 

@@ -9,12 +9,12 @@ use zkinfer_crds::Digest;
 use zkinfer_crds::calls::clients::{ReadModelFile, ReadReceipt, ReceiptOf};
 use zkinfer_crds::calls::{Call, Content, Reason};
 
-use super::{Front, MODELS, REQUESTS, not_found};
+use super::front::{Front, MODELS, REQUESTS, not_found};
 use crate::artifacts::ArtifactError;
+use crate::gateway::blob::send_blob;
 use crate::gateway::call::{Answer, Named, Routes};
 use crate::gateway::doors::Peer;
 use crate::gateway::problem::Reject;
-use crate::gateway::work::send_blob;
 
 pub(super) fn routes(routes: Routes<Front>) -> Routes<Front> {
     routes.call(ReadReceipt, receipt).call(ReadModelFile, file)

@@ -14,7 +14,8 @@ use zkinfer_crds::calls::clients::{
 };
 use zkinfer_crds::k8s::InferenceRequest;
 
-use super::{Front, NotMade, REQUESTS, not_found};
+use super::directory::NotMade;
+use super::front::{Front, REQUESTS, not_found};
 use crate::gateway::call::{Answer, Named, Routes, carrying};
 use crate::gateway::doors::Peer;
 use crate::gateway::problem::Reject;

@@ -12,7 +12,7 @@ use zkinfer_crds::Digest;
 use zkinfer_crds::calls::clients::UploadArtifact;
 use zkinfer_crds::calls::{Call, Reason};
 
-use super::{Front, MODELS, REQUESTS};
+use super::front::{Front, MODELS, REQUESTS};
 use crate::artifacts::ArtifactError;
 use crate::gateway::call::{Answer, Named, Routes, carrying};
 use crate::gateway::doors::Peer;

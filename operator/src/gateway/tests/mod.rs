@@ -9,7 +9,8 @@ mod proofs;
 mod served;
 mod world;
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};

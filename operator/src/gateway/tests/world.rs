@@ -1,7 +1,8 @@
 //! A gateway with one request of a real model behind it, and a worker's calls. Every wait is bounded.
 
 use std::net::SocketAddr;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::Stream;
@@ -26,7 +27,7 @@ use zkml_compile::slice::{SlicePlan, SlicingOptions};
 use super::super::*;
 use crate::artifacts::Artifacts;
 use crate::consent::{Lists, decide};
-use crate::dispatch::{Attempt, AttemptEnd, PoolFacts, PoolId, TokenKey, WorkerAuth};
+use crate::dispatch::{Attempt, AttemptEnd, Dispatcher, PoolFacts, PoolId, TokenKey, WorkerAuth};
 use crate::runs::{CompiledModel, Run, Terms};
 
 pub(super) const MODEL: &[u8] = include_bytes!("../../../../tests/models/wine.onnx");

@@ -1,0 +1,102 @@
+//! What the handlers share: each asks it who calls, and whether they may, before anything else.
+
+use std::sync::Arc;
+
+use axum::extract::Path;
+use axum::http::HeaderMap;
+use zkinfer_crds::calls::Reason;
+use zkinfer_crds::k8s::GROUP;
+
+use super::access::{Access, Guard, Right};
+use super::directory::Directory;
+use crate::artifacts::Artifacts;
+use crate::gateway::auth::bearer;
+use crate::gateway::body::Bodies;
+use crate::gateway::call::Named;
+use crate::gateway::doors::Peer;
+use crate::gateway::problem::Reject;
+
+/// The resources that clients name.
+pub(super) const REQUESTS: &str = "inferencerequests";
+pub(super) const MODELS: &str = "models";
+
+/// What clients' calls need beside the store.
+#[derive(Clone)]
+pub struct Clients {
+    /// Who may what.
+    pub guard: Arc<dyn Guard>,
+    /// The objects.
+    pub directory: Arc<dyn Directory>,
+}
+
+/// What the handlers share.
+#[derive(Clone)]
+pub(super) struct Front {
+    pub(super) guard: Arc<dyn Guard>,
+    pub(super) directory: Arc<dyn Directory>,
+    pub(super) artifacts: Artifacts,
+    pub(super) bodies: Bodies,
+}
+
+impl Front {
+    /// The token of a caller who is known, whatever they may do.
+    pub(super) async fn known<'h>(&self, headers: &'h HeaderMap, from: Peer) -> Result<&'h str, Reject> {
+        let token = bearer(headers).ok_or_else(Reject::unknown_token)?;
+        match self.guard.knows(token, from).await {
+            Ok(true) => Ok(token),
+            Ok(false) => Err(Reject::unknown_token()),
+            Err(e) => Err(Reject::unavailable(&e)),
+        }
+    }
+
+    /// What the path names, for a caller who is known.
+    pub(super) async fn named<T>(
+        &self,
+        headers: &HeaderMap,
+        from: Peer,
+        named: Named<T>,
+    ) -> Result<T, Reject> {
+        self.known(headers, from).await?;
+        let Path(named) = named.map_err(|e| not_found(e.body_text()))?;
+        Ok(named)
+    }
+
+    /// Whether the caller may do this.
+    pub(super) async fn allowed(
+        &self,
+        (headers, from): (&HeaderMap, Peer),
+        (verb, resource): (&'static str, &'static str),
+        namespace: &str,
+        name: Option<&str>,
+    ) -> Result<(), Reject> {
+        let token = bearer(headers).ok_or_else(Reject::unknown_token)?;
+        let access = Access {
+            verb,
+            resource,
+            namespace: namespace.to_owned(),
+            name: name.map(str::to_owned),
+        };
+        match self.guard.right(token, from, access).await {
+            Ok(Right::Granted) => Ok(()),
+            Ok(Right::Denied) => {
+                let message = format!("you may not {verb} {resource}.{GROUP} in namespace `{namespace}`");
+                Err(Reject::new(Reason::Forbidden, message))
+            }
+            Ok(Right::Unknown) => Err(Reject::unknown_token()),
+            Err(e) => Err(Reject::unavailable(&e)),
+        }
+    }
+
+    /// Whether there can be anything in this namespace, as far as the operator sees.
+    pub(super) fn watches(&self, namespace: &str) -> Result<(), Reject> {
+        if self.directory.sees(namespace) {
+            return Ok(());
+        }
+        let message = format!("this operator does not watch namespace `{namespace}` (--namespaces)");
+        Err(Reject::new(Reason::NamespaceNotWatched, message))
+    }
+}
+
+pub(super) fn not_found(what: impl Into<String>) -> Reject {
+    Reject::new(Reason::NotFound, what)
+}
