@@ -392,10 +392,10 @@ fn plan(graph: &FloatGraph, magnitudes: &[f64], profile: Profile) -> Quantisatio
                     let reach = function.reach(index, e_in);
                     tensors[output].exponent = exponent_of_rows(reach, bits);
                 }
-                let limits = functions::EXPONENTS_OUT;
                 let TensorScale { bits, exponent } = &mut tensors[output];
-                *exponent = (*exponent).clamp(*limits.start(), *limits.end());
-                // Where there is no table, quantising says so.
+                // Fewer bits than there are rows for lose nothing but their own; a scale below the least would lose the
+                // greatest values. Where there is no table, quantising says so.
+                *exponent = (*exponent).min(*functions::EXPONENTS_OUT.end());
                 if let Ok(rows) = made.rows(function, index, e_in, (*exponent, *bits)) {
                     ranges[output] = rows.range;
                 }

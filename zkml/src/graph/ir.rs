@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use zkinfer_crds::Digest;
 
-use super::table::Table;
+use super::table::TableRef;
 use crate::canonical::integers::Integer;
 use crate::canonical::{self, CanonicalError};
 
@@ -362,7 +362,7 @@ pub struct IntGraph {
         skip_serializing_if = "Vec::is_empty",
         deserialize_with = "super::table::deserialize_tables"
     )]
-    pub tables: Vec<Table>,
+    pub tables: Vec<TableRef>,
     /// The request's outputs, in the model's order.
     pub outputs: Vec<TensorId>,
     /// Every tensor; `TensorId` indexes it.

@@ -23,7 +23,7 @@ pub use ir::{
 };
 pub use named::Inputs;
 pub use scale::{ProfileLimits, QuantisationPlan, TensorScale};
-pub use table::{Table, TableError};
+pub use table::{Table, TableError, TableRef};
 pub use tensor_file::{FloatInput, InputError, dequantise, quantise_input, relative_error};
 pub use validate::GraphError;
 pub use zkinfer_crds::Profile;

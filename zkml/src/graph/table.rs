@@ -4,6 +4,7 @@
 //! machine needs to know how they were made; the name is for people.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use serde::de::{Error as _, SeqAccess, Visitor};
@@ -164,6 +165,47 @@ impl Table {
     }
 }
 
+/// A table as graphs and relations hold it: it is not changed any more, and its digest is computed once. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct TableRef(Arc<(Table, Digest)>);
+
+impl TableRef {
+    /// Computes the digest.
+    #[must_use]
+    pub fn new(table: Table) -> Self {
+        let digest = table.digest();
+        Self(Arc::new((table, digest)))
+    }
+
+    /// [`Table::digest`], as it was computed once: a slice of thousands of reads asks for it at each.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.0.1
+    }
+}
+
+impl Deref for TableRef {
+    type Target = Table;
+
+    fn deref(&self) -> &Table {
+        &self.0.0
+    }
+}
+
+impl PartialEq for TableRef {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || **self == **other
+    }
+}
+
+impl Eq for TableRef {}
+
+impl Serialize for TableRef {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Table::serialize(self, serializer)
+    }
+}
+
 /// Columns as byte strings, for `#[serde(with = …)]`.
 mod columns {
     use super::*;
@@ -203,20 +245,20 @@ mod columns {
 struct Tables;
 
 impl<'de> Visitor<'de> for Tables {
-    type Value = Vec<Table>;
+    type Value = Vec<TableRef>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("tables")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let (mut tables, mut rows) = (Vec::<Table>::new(), 0);
+        let (mut tables, mut rows) = (Vec::<TableRef>::new(), 0);
         while let Some(table) = list.next_element::<Table>()? {
             rows += table.rows();
             if tables.len() == MAX_TABLES || rows > MAX_TOTAL_ROWS {
                 return Err(A::Error::custom("there are too many tables or rows of them"));
             }
-            tables.push(table);
+            tables.push(TableRef::new(table));
         }
         Ok(tables)
     }
@@ -226,7 +268,9 @@ impl<'de> Visitor<'de> for Tables {
 ///
 /// # Errors
 /// More tables or rows than a graph has, or other data.
-pub(super) fn deserialize_tables<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Table>, D::Error> {
+pub(super) fn deserialize_tables<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<TableRef>, D::Error> {
     deserializer.deserialize_seq(Tables)
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::linear::{GeometryError, MAX_TENSOR_LEN};
 use super::table::{MAX_TABLES, MAX_TOTAL_ROWS, TableError};
-use super::{IntGraph, IntRange, LinearMap, Node, Op, Requantise, Table, TensorId, TensorInfo, Windows};
+use super::{IntGraph, IntRange, LinearMap, Node, Op, Requantise, TableRef, TensorId, TensorInfo, Windows};
 use crate::relations::bound::accumulator_bound;
 
 /// The most nodes of a graph.
@@ -302,7 +302,7 @@ fn check_wiring(
 }
 
 fn check_read(
-    table: Option<&Table>,
+    table: Option<&TableRef>,
     inputs: &[&TensorInfo],
     output: &TensorInfo,
 ) -> Result<(), &'static str> {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::correlation::{Correlation, Taps};
 use super::instance::values_per_element;
 use super::plan::{LayoutError, MAX_K, RESERVED_ROWS};
-use crate::graph::{IntRange, Table, TensorId};
+use crate::graph::{IntRange, TableRef, TensorId};
 use crate::relations::{Relation, SliceRelations, SliceTensor};
 
 /// See the module.
@@ -25,7 +25,7 @@ pub(super) struct Forms {
 /// A table with the ranges of its columns.
 #[derive(Debug, Clone)]
 pub(super) struct ExplicitTable {
-    pub(super) table: Arc<Table>,
+    pub(super) table: TableRef,
     /// The range of each column: its entries stand in the circuit as `entry − lo`.
     pub(super) ranges: Vec<IntRange>,
 }
@@ -37,9 +37,8 @@ impl ExplicitTable {
     }
 
     /// Whether two tables are one function: all but the name, which is for people.
-    fn same(&self, table: &Arc<Table>) -> bool {
-        let equal = || self.table.first == table.first && self.table.columns == table.columns;
-        Arc::ptr_eq(&self.table, table) || equal()
+    fn same(&self, table: &TableRef) -> bool {
+        self.table.digest() == table.digest()
     }
 }
 
@@ -173,7 +172,7 @@ impl Forms {
     }
 
     /// The number of a table, a new one if it was not read before.
-    fn table(&mut self, table: &Arc<Table>) -> Result<usize, LayoutError> {
+    fn table(&mut self, table: &TableRef) -> Result<usize, LayoutError> {
         if let Some(number) = self.number(table) {
             return Ok(number);
         }
@@ -183,7 +182,7 @@ impl Forms {
             table: table.name.clone(),
         })?;
         self.tables.push(ExplicitTable {
-            table: Arc::clone(table),
+            table: table.clone(),
             ranges,
         });
         let rows = 1 + self.tables.iter().map(|t| t.table.rows()).sum::<usize>();
@@ -199,7 +198,7 @@ impl Forms {
     }
 
     /// The number of a table that is read.
-    pub(super) fn number(&self, table: &Arc<Table>) -> Option<usize> {
+    pub(super) fn number(&self, table: &TableRef) -> Option<usize> {
         self.tables.iter().position(|t| t.same(table))
     }
 }

@@ -138,7 +138,7 @@ fn check_one<'v>(
             }
             let x = get(*index)?;
             for (column, output) in table.columns.iter().zip(outputs) {
-                let entry = |&i: &i64| table.row(i).map(|row| column[row]);
+                let entry = |&i: &i64| table.row(i).and_then(|row| column.get(row).copied());
                 let expected: Vec<_> = x.iter().map(entry).collect();
                 expect(*output, get(*output)?, &expected)?;
             }

@@ -1,7 +1,6 @@
 //! From nodes of the integer graph to relations. The graph has been validated; this only names claims.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use super::{Relation, SliceRelations, SliceTensor};
 use crate::graph::{IntGraph, Op, TensorId};
@@ -53,8 +52,6 @@ pub fn lower(
             range: t.range,
         })
         .collect();
-    // One table in memory, however many nodes read it.
-    let tables: Vec<_> = graph.tables.iter().cloned().map(Arc::new).collect();
     for node in graph.nodes.get(nodes.clone()).ok_or_else(outside)? {
         let first = *node.inputs.first().ok_or_else(outside)?;
         relations.push(match &node.op {
@@ -90,9 +87,9 @@ pub fn lower(
                 output: node.output,
             },
             Op::Table { table } => {
-                let table = tables.get(*table as usize).ok_or_else(outside)?;
+                let table = graph.tables.get(*table as usize).ok_or_else(outside)?;
                 Relation::Table {
-                    table: Arc::clone(table),
+                    table: table.clone(),
                     index: first,
                     outputs: vec![node.output],
                 }

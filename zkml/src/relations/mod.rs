@@ -35,9 +35,7 @@ pub use check::{CheckError, check};
 pub use limbs::{LimbPlan, limb_widths};
 pub use lower::{LowerError, lower};
 
-use std::sync::Arc;
-
-use crate::graph::{IntRange, LinearMap, Requantise, Table, TensorId};
+use crate::graph::{IntRange, LinearMap, Requantise, TableRef, TensorId};
 
 /// One claim between integer tensors.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,7 +107,7 @@ pub enum Relation {
     /// `z_c[t] = T_c[x[t]]`. An index that is none of the table's has no output.
     Table {
         /// The rows.
-        table: Arc<Table>,
+        table: TableRef,
         /// The tensor of indices: its range holds exactly the table's.
         index: TensorId,
         /// The tensors made: as many as the table has columns.

@@ -57,6 +57,12 @@ pub enum LayoutError {
         /// What is wrong with them.
         source: TableError,
     },
+    /// Entries of a table that no tensor has: more than 32 bits.
+    #[error("tensor {tensor}: entries of the table that it is an index of have more than 32 bits")]
+    Entries {
+        /// The tensor of indices.
+        tensor: u32,
+    },
     /// A relation that this proof system does not prove.
     #[error("tensor {tensor}: no such relation is proved by SumcheckWhir")]
     Unsupported {
@@ -106,8 +112,8 @@ pub enum ProveError {
         /// Flat index.
         index: usize,
     },
-    /// A computed index lies outside the tensor that it reads.
-    #[error("tensor {tensor}: the index at {index} lies outside the tensor that it reads")]
+    /// A computed index lies outside the tensor or table that it reads.
+    #[error("tensor {tensor}: the index at {index} lies outside what it reads")]
     Index {
         /// The tensor of indices.
         tensor: u32,

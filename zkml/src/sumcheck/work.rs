@@ -75,6 +75,14 @@ pub(super) fn claim(plan: &Plan, id: TensorId) -> u64 {
     })
 }
 
+/// Steps for the value of a tensor at the lookup argument's point: its own columns are open there.
+fn comparison(plan: &Plan, id: TensorId) -> u64 {
+    plan.tensor(id).map_or(0, |t| match &t.home {
+        Home::Input(_) | Home::Output(_) => evaluation(t.axes.len()),
+        Home::Column { .. } | Home::Limbs { .. } | Home::Wired => 0,
+    })
+}
+
 /// Steps for opening some columns of a group at one more point: most are the library's own, for the transcript of an opening.
 pub(super) fn opening(axes: &Axes, columns: usize) -> u64 {
     50_000 + axes.arity() as u64 * 100 + columns as u64 * 900
@@ -131,7 +139,7 @@ fn common(plan: &Plan, blocks: &Blocks) -> u64 {
     };
     let layers = (blocks.layers * (blocks.layers + 3)) as u64 * ROUND;
     let groups = plan.groups.iter().map(|g| opening(&g.axes, g.columns));
-    let compared = plan.compared().into_iter().map(|id| claim(plan, id));
+    let compared = plan.compared().into_iter().map(|id| comparison(plan, id));
     let blocks: u64 = blocks.blocks.iter().map(block).sum();
     public.chain(groups).chain(compared).sum::<u64>()
         + layers

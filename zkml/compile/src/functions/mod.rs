@@ -149,7 +149,15 @@ impl Attributes<'_> {
         name: &str,
         kind: AttributeType,
     ) -> Result<Option<&tract_onnx::pb::AttributeProto>, String> {
-        match self.0.attribute.iter().find(|a| a.name == name) {
+        let mut named = self.0.attribute.iter().filter(|a| a.name == name);
+        let (found, again) = (named.next(), named.next());
+        if again.is_some() {
+            return Err(format!("its attribute `{name}` is given twice"));
+        }
+        match found {
+            Some(found) if !found.ref_attr_name.is_empty() => Err(format!(
+                "its attribute `{name}` refers to one of a function, and there is none around it"
+            )),
             Some(found) if found.r#type != kind as i32 => Err(format!(
                 "its attribute `{name}` is of another type than ONNX says"
             )),

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use zkml::graph::table::{MAX_ROWS, MAX_TOTAL_ROWS};
-use zkml::graph::{IntRange, Table};
+use zkml::graph::{IntRange, Table, TableRef};
 
 use super::Function;
 use super::fixed::Argument;
@@ -54,7 +54,7 @@ pub enum FunctionError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rows {
     /// The table.
-    pub table: Table,
+    pub table: TableRef,
     /// The range of its values.
     pub range: IntRange,
     /// Whether some row is the end of the clamp instead of the function's value.
@@ -135,7 +135,7 @@ impl Function {
         // Every value has at most 32 bits, so that there is a range.
         let range = table.column_range(0).ok_or(FunctionError::Width(bits))?;
         Ok(Rows {
-            table,
+            table: TableRef::new(table),
             range,
             clamped,
         })

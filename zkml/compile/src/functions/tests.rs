@@ -164,6 +164,11 @@ fn attributes_are_those_of_onnx() {
             .unwrap_err()
             .contains("not finite")
     );
+    let twice = of("LeakyRelu", vec![float("alpha", 0.2), float("alpha", 0.3)]);
+    assert!(twice.unwrap_err().contains("given twice"));
+    let mut referring = float("alpha", 0.2);
+    referring.ref_attr_name = "slope".into();
+    assert!(of("LeakyRelu", vec![referring]).unwrap_err().contains("refers"));
     let mut integer = float("alpha", 0.0);
     integer.r#type = AttributeType::Int as i32;
     assert!(

@@ -16,7 +16,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 use zkinfer_crds::ProofSystem;
 use zkml::backend::{self, Cost, CutRule, LayoutError, Parameters};
-use zkml::graph::{IntGraph, LinearMap, Node, Op, Table, TensorId};
+use zkml::graph::{IntGraph, LinearMap, Node, Op, TensorId};
 use zkml::halo2;
 use zkml::relations::{self, LowerError, SliceRelations};
 
@@ -233,7 +233,7 @@ fn node_weights(graph: &IntGraph, node: &Node) -> u64 {
             LinearMap::Dense { weight, .. } | LinearMap::Conv2d { weight, .. } => weight.len(),
             LinearMap::Affine { scale, .. } => scale.len(),
         },
-        Op::Table { table } => graph.tables.get(*table as usize).map_or(0, Table::rows),
+        Op::Table { table } => graph.tables.get(*table as usize).map_or(0, |t| t.rows()),
         Op::Max { .. } | Op::Wiring { .. } => 0,
     };
     coefficients as u64

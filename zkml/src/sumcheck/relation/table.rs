@@ -14,8 +14,6 @@
 //! The relation is satisfiable only by indices of the table, and the plan asks that the index's range, which its own maker
 //! proves, be exactly those: so a table is never what refuses an input.
 
-use std::sync::Arc;
-
 use serde::Serialize;
 use zkinfer_crds::Digest;
 
@@ -27,7 +25,7 @@ use super::super::plan::{Plan, Step};
 use super::super::shapes::Shapes;
 use super::super::work::{Work, evaluation};
 use super::size;
-use crate::graph::{Table, TensorId};
+use crate::graph::{TableRef, TensorId};
 
 /// A table with everything that reads it.
 #[derive(Debug, Clone, Serialize)]
@@ -35,7 +33,7 @@ pub(in super::super) struct Explicit {
     digest: Digest,
     /// Bound by the digest.
     #[serde(skip)]
-    table: Arc<Table>,
+    table: TableRef,
     /// Of the rows.
     pub(in super::super) axes: Axes,
     /// The group whose one column holds the multiplicities; it has the axes of the rows.
@@ -49,7 +47,7 @@ impl Explicit {
     ///
     /// # Errors
     /// Rows that are no table's, or more than one column, for which a node has no second output yet.
-    fn new(table: &Arc<Table>, index: TensorId, counts: usize) -> Result<Self, LayoutError> {
+    fn new(table: &TableRef, index: TensorId, counts: usize) -> Result<Self, LayoutError> {
         table.check().map_err(|source| LayoutError::Table {
             tensor: index.0,
             source,
@@ -59,7 +57,7 @@ impl Explicit {
         }
         Ok(Self {
             digest: table.digest(),
-            table: Arc::clone(table),
+            table: table.clone(),
             axes: Axes::new(table.rows(), &[]),
             counts,
             reads: Vec::new(),
@@ -67,8 +65,8 @@ impl Explicit {
     }
 
     /// Whether it is this table.
-    fn is(&self, table: &Arc<Table>) -> bool {
-        Arc::ptr_eq(&self.table, table) || self.digest == table.digest()
+    fn is(&self, table: &TableRef) -> bool {
+        self.digest == table.digest()
     }
 
     /// Reads them all: the entries, while each row that is read is counted.
@@ -135,7 +133,7 @@ impl Explicit {
 pub(in super::super) fn place(
     builder: &mut Builder,
     shapes: &Shapes,
-    table: &Arc<Table>,
+    table: &TableRef,
     index: TensorId,
     outputs: &[TensorId],
 ) -> Result<Step, LayoutError> {
@@ -158,7 +156,7 @@ pub(in super::super) fn place(
     }
     let range = table
         .column_range(0)
-        .ok_or(LayoutError::Range { tensor: output.0 })?;
+        .ok_or(LayoutError::Entries { tensor: index.0 })?;
     builder.make_unbounded(shapes, output, range)?;
     builder.plan.explicit[place].reads.push([index, output]);
     Ok(Step::Table {

@@ -6,7 +6,7 @@ use p3_field::PrimeCharacteristicRing;
 
 use super::lying::{Case, SUM};
 use super::slices::*;
-use crate::graph::{IntRange, Table, TableError, TensorId};
+use crate::graph::{IntRange, Table, TableError, TableRef, TensorId};
 use crate::relations::{Relation, SliceRelations};
 use crate::sumcheck::field::F;
 use crate::sumcheck::logup::Content;
@@ -181,7 +181,7 @@ fn one_changed_row_is_another_key() {
             let mut rows = changed.columns[0].to_vec();
             *rows.last_mut().unwrap() -= 1;
             changed.columns[0] = rows.into();
-            *table = Arc::new(changed);
+            *table = TableRef::new(changed);
             break;
         }
     }
@@ -203,7 +203,7 @@ fn all_reads_of_one_table_share_its_rows() {
     let mut apart = slice;
     for relation in &mut apart.relations {
         if let Relation::Table { table, .. } = relation {
-            *table = Arc::new(Table::clone(table));
+            *table = TableRef::new(Table::clone(table));
         }
     }
     let key = |slice| {
@@ -244,7 +244,7 @@ fn refuses_tables_that_are_none_and_indices_of_another_range() {
         let (table, outputs) = table.unwrap();
         let mut changed = Table::clone(table);
         change(&mut changed, outputs);
-        *table = Arc::new(changed);
+        *table = TableRef::new(changed);
         Key::new(&slice, SliceParameters { limb_bits: 8 }).unwrap_err()
     };
     let rows = |n: usize| -> Arc<[i64]> { vec![1; n].into() };
@@ -279,11 +279,39 @@ fn refuses_tables_that_are_none_and_indices_of_another_range() {
         rows[0] = 1 << 33;
         t.columns[0] = rows.into();
     };
-    assert!(matches!(refusal(&wide), LayoutError::Range { .. }));
+    assert_eq!(refusal(&wide), LayoutError::Entries { tensor: 0 });
 }
 
 fn table_error(source: TableError) -> LayoutError {
     LayoutError::Table { tensor: 0, source }
+}
+
+/// Tables are found by digests that are computed once, not by hashing rows at each read.
+#[test]
+fn thousands_of_tables_and_reads_are_planned_at_once() {
+    let mut b = Builder::new(1);
+    let bit = b.input(1, IntRange::unsigned(1));
+    let x = b.input(1, IntRange::unsigned(16));
+    for n in 0..1500 {
+        b.table(bit, |v| v * (n + 1));
+    }
+    let large = b.table(x, |v| v);
+    let read = b.slice.relations.last().cloned().unwrap();
+    for n in 0..1500 {
+        let mut again = read.clone();
+        if let Relation::Table { outputs, .. } = &mut again {
+            outputs[0] = TensorId(large as u32 + 1 + n);
+        }
+        b.slice.relations.push(again);
+    }
+    let since = std::time::Instant::now();
+    let plan = plan::Plan::new(&b.slice, 8).unwrap();
+    assert_eq!(
+        (plan.explicit.len(), plan.explicit[1500].reads.len()),
+        (1501, 1501)
+    );
+    // By hashing at each read it takes a quarter of an hour.
+    assert!(since.elapsed().as_secs() < 20, "{:?}", since.elapsed());
 }
 
 /// The largest table is light for a verifier; many of them are counted.

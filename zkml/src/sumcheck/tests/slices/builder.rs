@@ -1,12 +1,10 @@
 //! A slice, relation by relation.
 
-use std::sync::Arc;
-
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use zkinfer_crds::Digest;
 
-use crate::graph::{Activation, IntRange, LinearMap, Requantise, Table, TensorId};
+use crate::graph::{Activation, IntRange, LinearMap, Requantise, Table, TableRef, TensorId};
 use crate::relations::{Product, Relation, SliceRelations, SliceTensor, bound::accumulator_bound};
 
 pub(crate) fn rng(seed: u64) -> ChaCha20Rng {
@@ -189,7 +187,7 @@ impl Builder {
         };
         let output = self.tensor(len, table.column_range(0).unwrap());
         self.slice.relations.push(Relation::Table {
-            table: Arc::new(table),
+            table: TableRef::new(table),
             index: Self::id(input),
             outputs: vec![Self::id(output)],
         });
