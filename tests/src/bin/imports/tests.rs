@@ -61,8 +61,48 @@ fn passes_a_straight_tree() {
 }
 
 #[test]
+fn another_crates_names_are_nobodys() {
+    let lib = "fn cook(_: &kitchen::Stove) {}";
+    assert!(!is_ring(
+        lib,
+        "use std::fmt; fn f(_: &dyn fmt::Debug) -> std::io::Result<()> { tokio::join!() }"
+    ));
+    assert!(is_ring(lib, "fn f() { crate::cook(&Stove) }"));
+}
+
+#[test]
+fn re_exporting_what_stands_inside_is_no_use_of_it() {
+    let files = |kitchen: &str| {
+        rings_of(&[
+            ("lib.rs", "mod kitchen;"),
+            ("kitchen/mod.rs", kitchen),
+            (
+                "kitchen/oven/mod.rs",
+                "mod door; pub use door::Door; pub struct Oven(super::Heat); pub trait Bake {}",
+            ),
+            ("kitchen/oven/door.rs", "pub struct Door;"),
+        ])
+    };
+    let straight = (vec![], vec![]);
+    assert_eq!(
+        files("mod oven; pub use oven::{Door, Oven}; pub use oven::*; pub struct Heat;"),
+        straight
+    );
+    for used in [
+        "pub use oven::Oven; fn f(_: Oven) {}",
+        "use oven::Oven;",
+        "use oven::Oven as _;",
+        "use oven::*;",
+    ] {
+        let (folders, _) = files(&format!("mod oven; pub struct Heat; {used}"));
+        assert_eq!(folders.len(), 1, "{used}");
+    }
+}
+
+#[test]
 fn finds_a_ring_behind_a_re_export() {
     assert!(is_ring("", "use crate::cellar::Wine;"));
+    assert!(is_ring("", "pub use crate::cellar::Wine;"));
     assert!(is_ring("pub use cellar::Wine as Drop;", "use crate::Drop;"));
     assert!(is_ring(
         "pub use cellar as below;",
