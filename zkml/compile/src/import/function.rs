@@ -1,6 +1,7 @@
 //! Functions of one value, and products that are one.
 //!
-//! Invariant: exact in floats. The reader gets an operator of ours for each of them, which bears the function with the node's own
+//! Invariant: exact in floats, but for a product whose constants are rounded themselves (`ROUNDED`; a slope becomes the nearest
+//! float of 32 bits). The reader gets an operator of ours for each of them, which bears the function with the node's own
 //! attributes, so that what its own operators make of an attribute does not matter. A product of two computed tensors is taken
 //! for a function only where both are multiples of the same tensor or of a function of it.
 

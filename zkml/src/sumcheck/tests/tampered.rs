@@ -154,7 +154,7 @@ fn rejects_the_commitment_or_the_scalars_of_another_proof() {
 }
 
 /// Slices that together say every kind of message: the last one draws a point of its own.
-fn slices() -> [(&'static str, SliceRelations); 4] {
+fn slices() -> [(&'static str, SliceRelations); 5] {
     let mut b = Builder::new(3);
     let x = b.input(12, IntRange::signed(8));
     let map = b.affine(2, [1, 3, 4]);
@@ -164,6 +164,7 @@ fn slices() -> [(&'static str, SliceRelations); 4] {
         ("convolutional", small()),
         ("attention", attention_with(false)),
         ("sorting", sorting()),
+        ("tables", tables()),
         ("bare", b.slice),
     ]
 }
