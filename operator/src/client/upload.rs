@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use zkinfer_crds::Digest;
 use zkml::graph::other_file::{OtherFile, recognise};
+use zkml::graph::tensor_file::begins_as_numbers;
 
 use super::gateway::{Gateway, may_upload};
 use super::{ClientError, Cluster, GatewayAccess};
@@ -44,12 +45,7 @@ pub async fn upload(options: &UploadOptions) -> Result<Digest, ClientError> {
 
 /// What a file is of which neither a model nor a tensor can be read: it would be taken, and refused when it is used.
 fn useless(bytes: &[u8]) -> Option<OtherFile> {
-    let json = bytes
-        .trim_ascii_start()
-        .first()
-        .is_some_and(|b| b"[{".contains(b));
-    let numbers = json || bytes.starts_with(b"\x93NUMPY");
-    if numbers { None } else { recognise(bytes) }
+    if begins_as_numbers(bytes) { None } else { recognise(bytes) }
 }
 
 #[cfg(test)]
@@ -67,7 +63,7 @@ mod tests {
         assert!(says(b"<!DOCTYPE html>").contains("a web page"));
         assert!(says(b"").contains("an empty file"));
         let model = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/models/wine.onnx")).unwrap();
-        for good in [&model[..], b" [[1, 2]]", br#"{"x": [1]}"#, b"\x93NUMPY\x01\0"] {
+        for good in [&model[..], b" [[1, 2]]", br#"{"x": [1]}"#, b"\xef\xbb\xbf[1]", b"\x93NUMPY\x01\0"] {
             assert_eq!(says(good), "");
         }
     }

@@ -170,6 +170,13 @@ impl InputError {
     }
 }
 
+/// Whether a file begins as one of numbers does: a `.npy` array, or JSON.
+#[must_use]
+pub fn begins_as_numbers(bytes: &[u8]) -> bool {
+    let json = without_mark(bytes).trim_ascii_start().first();
+    bytes.starts_with(b"\x93NUMPY") || json.is_some_and(|b| b"[{".contains(b))
+}
+
 /// Without the mark that some editors put before a text.
 pub(super) fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
