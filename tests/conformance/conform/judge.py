@@ -10,12 +10,14 @@ CONSTANT = "constant"
 """An output that does not depend on the input: folded, so that nothing was proved."""
 INACCURATE = "inaccurate"
 """Lowered, but compiling says that the error is beyond the budget, or no verifier took the answer."""
+UNPROVABLE = "unprovable"
+"""Lowered, but not proved on this input: it leaves a calibrated range."""
 RIGHT = "right"
 """The right answer, and no valid proof."""
 PROVED = "proved"
 WRONG = "wrong"
-OUTCOMES = (PROVED, RIGHT, INACCURATE, REFUSED, CONSTANT, CRASHED, WRONG)
-LOWERED = (PROVED, RIGHT, INACCURATE, WRONG)
+OUTCOMES = (PROVED, RIGHT, UNPROVABLE, INACCURATE, REFUSED, CONSTANT, CRASHED, WRONG)
+LOWERED = (PROVED, RIGHT, UNPROVABLE, INACCURATE, WRONG)
 
 
 def distance(values, shapes, expected, ties=()):
@@ -43,7 +45,7 @@ def judge(case, proved, ties=()):
     if not proved.lowered:
         return REFUSED, None
     if not proved.values:
-        return INACCURATE if not proved.within_budget else REFUSED, None
+        return INACCURATE if not proved.within_budget else UNPROVABLE, None
     far = distance(proved.values, proved.shapes, case.expected, ties)
     if not proved.within_budget:
         # The operator does not serve such a model.
