@@ -244,7 +244,7 @@ fn measure(
         proof_bytes: envelopes.iter().map(Vec::len).sum(),
         verify_ms: median(verified),
         slices: slices.len(),
-        profile: plan.accuracy.profile.to_string(),
+        profile: plan.quantisation.profile.to_string(),
         within_budget: plan.accuracy.within_budget,
         outputs: outputs
             .map(|i| dequantise(&plan.graph.tensors[i], &tensors[i].values))

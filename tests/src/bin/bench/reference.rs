@@ -39,7 +39,7 @@ pub(super) fn time() -> Result<Reference, Box<dyn Error>> {
     for _ in 0..PRODUCTS {
         product *= black_box(factor);
     }
-    black_box(product);
+    let _ = black_box(product);
     let ended = cpu()?;
     Ok(Reference {
         hash_s: (hashed - started).as_secs_f64(),
