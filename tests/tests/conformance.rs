@@ -34,3 +34,15 @@ fn the_node_tests_of_onnx_that_were_proved_are_proved() {
         said.lines().next().unwrap_or_default()
     ));
 }
+
+#[test]
+fn the_page_of_benchmarks_says_what_was_measured() {
+    if onnx::environment().is_none() {
+        return;
+    }
+    let ran = Command::new(repository().join("tests/bench/run"))
+        .arg("--check-docs")
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+}

@@ -77,6 +77,7 @@ def measure(bench, folder, system, expected, args):
     error = max(float(np.abs(np.array(o) - e.ravel()).max()) for o, e in zip(outputs, expected))
     return row | {
         "origin": "measured",
+        "build": args.build,
         "reference_s": sum(row["reference_s"]) / 2,
         "max_abs_err": error,
         "largest_output": max(float(np.abs(e).max()) for e in expected),

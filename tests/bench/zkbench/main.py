@@ -25,6 +25,7 @@ def arguments():
     parser = argparse.ArgumentParser(prog="tests/bench/run", description=__doc__)
     parser.add_argument("--out", type=Path, help="folder for results.json, results.md, results.svg")
     parser.add_argument("--bench", type=Path, required=True, help="the built program `bench`")
+    parser.add_argument("--build", default="native", help="how it was built, for the rows")
     parser.add_argument("--ezkl", type=Path, help="the Python whose environment has ezkl")
     parser.add_argument("--cache", type=Path, required=True, help="where ezkl's setups are kept")
     parser.add_argument("--with-ezkl", action="store_true", help="measure ezkl as well, for the first four shapes")

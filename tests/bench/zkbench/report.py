@@ -41,7 +41,8 @@ def table(rows):
         if "reason" in r:
             missing.append(r)
             continue
-        system = r["system"] + ("" if r["origin"] == "measured" else " (quoted)" if comparable(r) else " (quoted, of other rows)")
+        system = r["system"] + (f" ({r['build']} build)" if r.get("build", "native") != "native" else "")
+        system += ("" if r["origin"] == "measured" else " (quoted)" if comparable(r) else " (quoted, of other rows)")
         ratio = times.get((r["shape"], r["system"]))
         lines.append([r["shape"], f"{r['macs']:,}", system, number(r.get("prove_cpu_s", r.get("prove_cpu_raw_s"))),
                       number(r.get("prove_wall_s")), number(r.get("keygen_cpu_s")), number(r.get("compile_cpu_s")),

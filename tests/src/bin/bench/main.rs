@@ -165,10 +165,7 @@ fn read_samples(path: &Path) -> Result<Vec<Sample>, Box<dyn Error>> {
 fn reason(error: &CompileError) -> String {
     match error {
         CompileError::Import(ImportError::Unsupported(nodes)) => {
-            let mut said: Vec<String> = nodes
-                .iter()
-                .map(|n| format!("{}: {}", n.op, n.reason))
-                .collect();
+            let mut said: Vec<String> = nodes.iter().map(|n| format!("{}: {}", n.op, n.reason)).collect();
             said.sort();
             said.dedup();
             said.join("; ")
@@ -270,7 +267,9 @@ fn evaluate(graph: &IntGraph, input: &Path) -> Result<Vec<IntTensor>, Box<dyn Er
 }
 
 fn values(tensors: &[IntTensor], ids: &[TensorId]) -> Vec<Vec<i64>> {
-    ids.iter().map(|id| tensors[id.0 as usize].values.clone()).collect()
+    ids.iter()
+        .map(|id| tensors[id.0 as usize].values.clone())
+        .collect()
 }
 
 fn views(of: &[Vec<i64>]) -> Vec<&[i64]> {
