@@ -383,7 +383,8 @@ fn the_page_of_operators_is_current() {
         "<!-- Generated from zkml/compile/src/functions and zkml/compile/src/import/admit.rs. -->\n\
          # Operators\n\n\
          The ONNX operators that a model may have. `prover-worker inspect model.onnx` says of a model of yours which of its nodes \
-         are not supported, and why; some operators have forms that are not.\n\n\
+         are not supported, and why; some operators have forms that are not. How many of ONNX's own tests are \
+         proved: [conformance](conformance.md).\n\n\
          ## Functions of one value\n\n\
          Proved by a table of all their values ([relations.md](relations.md#4-table)), also where a model has SiLU and GELU as \
          products, `x · sigmoid(x)` and `x · (1 + erf(x/√2))`.\n\n{}\n\

@@ -1,0 +1,150 @@
+"""Measures shape by shape, one process at a time, and writes results.json, results.md and results.svg."""
+
+import argparse
+import json
+import math
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from . import machine, net, report
+from .peers import Ezkl
+from .shapes import SHAPES
+
+HERE = Path(__file__).resolve().parent.parent
+NOMINAL = HERE / "nominal.json"
+KEPT = HERE / "results.json"
+DOCS = HERE.parent.parent / "docs"
+SYSTEMS = {"sumcheck-whir": "SumcheckWhir", "halo2-kzg": "Halo2Kzg"}
+MEASURED_WITH_EZKL = ("tiny-mlp", "mlp-10k", "small-cnn", "boosted-trees")
+SAMPLES = 32
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="tests/bench/run", description=__doc__)
+    parser.add_argument("--out", type=Path, help="folder for results.json, results.md, results.svg")
+    parser.add_argument("--bench", type=Path, required=True, help="the built program `bench`")
+    parser.add_argument("--build", default="native", help="how it was built, for the rows")
+    parser.add_argument("--ezkl", type=Path, help="the Python whose environment has ezkl")
+    parser.add_argument("--cache", type=Path, required=True, help="where ezkl's setups are kept")
+    parser.add_argument("--with-ezkl", action="store_true", help="measure ezkl as well, for the first four shapes")
+    parser.add_argument("--only", action="append", choices=SHAPES, metavar="SHAPE", help="only this shape")
+    parser.add_argument("--system", action="append", choices=SYSTEMS, help="only this one of our systems")
+    parser.add_argument("--times", type=int, default=20, help="proofs of which the median counts")
+    parser.add_argument("--seconds", type=int, default=600, help="begin no further proof of a row after these")
+    parser.add_argument("--limit", type=int, default=1800, help="longest wall time of a row")
+    parser.add_argument("--publish", action="store_true", help="keep the rows in tests/bench/results.json, beside what is there")
+    parser.add_argument("--docs", action="store_true", help="write docs/benchmarks.md and its plot from tests/bench/results.json")
+    parser.add_argument("--check-docs", action="store_true", help="exit 1 where they are others")
+    return parser.parse_args()
+
+
+def inputs(name, shape):
+    """(an input, calibration samples): standard-normal, a function of the shape's name."""
+    drawn = np.random.default_rng(net.seed(f"{name}/inputs")).normal(size=(SAMPLES + 1, *shape)).astype(np.float32)
+    return drawn[0], drawn[1:]
+
+
+def rows_of(name, args, ezkl):
+    """All rows of a shape."""
+    make, quoted = SHAPES[name]
+    model = make()
+    with tempfile.TemporaryDirectory(prefix="zkinfer-bench-") as folder:
+        folder = Path(folder)
+        (folder / "model.onnx").write_bytes(model.SerializeToString())
+        x, samples = inputs(name, [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim])
+        (folder / "input.json").write_text(json.dumps(x.tolist()))
+        (folder / "samples.json").write_text(json.dumps(samples.tolist()))
+        plain = machine.Float(model.SerializeToString())
+        expected = plain.answer(x)
+        same = {"shape": name, "macs": net.macs(model), "parameters": net.parameters(model),
+                "ort_us": plain.microseconds(x)}
+        for system in args.system or SYSTEMS:
+            yield attempt(same | {"system": system},
+                          lambda: machine.measure(args.bench, folder, SYSTEMS[system], expected, args))
+        if args.with_ezkl and name in MEASURED_WITH_EZKL:
+            yield attempt(same | {"system": "ezkl"}, lambda: ezkl.measure(folder, x, expected, args.bench))
+        elif quoted:
+            counted = {"ezkl_rows": ezkl.rows(folder)} if args.with_ezkl else {}
+            yield same | {"system": "ezkl"} | quoted_row(quoted) | counted
+
+
+def attempt(row, measure):
+    """The row with its figures, or with the reason why it has none."""
+    try:
+        return row | measure()
+    except machine.NotMeasured as why:
+        return row | {"reason": str(why)}
+
+
+def quoted_row(quoted):
+    return {
+        "origin": "quoted",
+        "prove_cpu_s": quoted.prove_cpu_s,
+        "keygen_cpu_s": quoted.keygen_cpu_s,
+        "peak_rss_mb": quoted.rss_mb,
+        "proof_bytes": quoted.proof_bytes,
+        "verify_ms": 1e3 * quoted.verify_s,
+        "class_rows": quoted.rows,
+    }
+
+
+def nominal(rows):
+    """Seconds of the reference job to which figures are scaled: committed by the first run with ezkl."""
+    if NOMINAL.is_file():
+        return json.loads(NOMINAL.read_text())["nominal_s"]
+    measured = {r["shape"]: r for r in rows if r["system"] == "ezkl" and "prove_cpu_raw_s" in r}
+    if set(measured) != set(MEASURED_WITH_EZKL):
+        return None
+    ratios = [SHAPES[s][1].prove_cpu_s / r["prove_cpu_raw_s"] for s, r in measured.items()]
+    geometric = math.exp(sum(map(math.log, ratios)) / len(ratios))
+    reference = sum(r["reference_s"] for r in measured.values()) / len(measured)
+    kept = {"nominal_s": reference * geometric, "reference_s": reference, "quoted_over_measured": geometric,
+            "by_shape": dict(zip(measured, ratios))}
+    NOMINAL.write_text(json.dumps(kept, indent=1) + "\n")
+    return kept["nominal_s"]
+
+
+def scale(rows, seconds):
+    for row in rows:
+        if "prove_cpu_raw_s" in row and seconds:
+            row["prove_cpu_s"] = row["prove_cpu_raw_s"] * seconds / row["reference_s"]
+
+
+def merged(old, new):
+    """Old rows, the new ones in their place, in the order of the shapes; a quoted one takes no measured one's place."""
+    kept = {(r["shape"], r["system"]): r for r in old}
+    for r in new:
+        before = kept.get((r["shape"], r["system"]))
+        if not (before and before.get("origin") == "measured" and r.get("origin") == "quoted"):
+            kept[r["shape"], r["system"]] = r
+    order = [*SYSTEMS, "ezkl"]
+    return sorted(kept.values(), key=lambda r: (list(SHAPES).index(r["shape"]), order.index(r["system"])))
+
+
+def main():
+    args = arguments()
+    if args.out or args.publish:
+        ezkl = Ezkl(args.ezkl, args.cache) if args.with_ezkl else None
+        rows = []
+        for name in args.only or SHAPES:
+            for row in rows_of(name, args, ezkl):
+                print(report.line(row), flush=True)
+                rows.append(row)
+        scale(rows, nominal(rows))
+        if args.out:
+            args.out.mkdir(parents=True, exist_ok=True)
+            (args.out / "results.json").write_text(json.dumps(rows, indent=1))
+            (args.out / "results.md").write_text(report.table(rows))
+            (args.out / "results.svg").write_text(report.plot(rows))
+        if args.publish:
+            old = json.loads(KEPT.read_text()) if KEPT.is_file() else []
+            KEPT.write_text(json.dumps(merged(old, rows), indent=1) + "\n")
+    if args.docs or args.check_docs:
+        rows = json.loads(KEPT.read_text())
+        for file, text in (("benchmarks.md", report.page(rows)), ("benchmarks.svg", report.plot(rows))):
+            if args.docs:
+                (DOCS / file).write_text(text)
+            elif (DOCS / file).read_text() != text:
+                raise SystemExit(f"docs/{file} is not what tests/bench/results.json says: tests/bench/run --docs")

@@ -1,0 +1,118 @@
+"""Rows for people: a line, a table, a plot, and the page of docs."""
+
+import math
+
+NEAR = 0.05
+"""How far a shape's rows may be from its class's, for quoted figures to be said of it."""
+COLOURS = {"sumcheck-whir": "#1f77b4", "halo2-kzg": "#ff7f0e"}
+
+
+def line(row):
+    """A row as it is measured."""
+    if "reason" in row:
+        return f"{row['shape']} {row['system']}: {row['reason'][:200]}"
+    cpu = row.get("prove_cpu_raw_s", row.get("prove_cpu_s"))
+    return f"{row['shape']} {row['system']} ({row['origin']}): {cpu:.3g} CPU s, error {row.get('max_abs_err', float('nan')):.2g}"
+
+
+def comparable(row):
+    """Whether ezkl's figures are those of this shape: measured, or quoted of a class of nearly as many rows."""
+    if row.get("origin") == "measured":
+        return True
+    counted = row.get("ezkl_rows")
+    return "prove_cpu_s" in row and (counted is None or abs(counted / row["class_rows"] - 1) <= NEAR)
+
+
+def ratios(rows):
+    """[(shape, system, ezkl's CPU seconds over ours)], where both have figures."""
+    ezkl = {r["shape"]: r["prove_cpu_s"] for r in rows if r["system"] == "ezkl" and "prove_cpu_s" in r and comparable(r)}
+    return [(r["shape"], r["system"], ezkl[r["shape"]] / r["prove_cpu_s"])
+            for r in rows if r["system"] in COLOURS and "prove_cpu_s" in r and r["shape"] in ezkl]
+
+
+def table(rows):
+    """All rows, those without figures after them with their reason."""
+    head = ["shape", "MACs", "system", "prove, CPU s", "wall s", "keys, CPU s", "compile, CPU s", "memory, MiB", "proof, bytes",
+            "verify, ms", "greatest error", "slices", "times ezkl"]
+    times = {(shape, system): ratio for shape, system, ratio in ratios(rows)}
+    lines = [head, ["---"] * len(head)]
+    missing = []
+    for r in rows:
+        if "reason" in r:
+            missing.append(r)
+            continue
+        system = r["system"] + (f" ({r['build']} build)" if r.get("build", "native") != "native" else "")
+        system += ("" if r["origin"] == "measured" else " (quoted)" if comparable(r) else " (quoted, of other rows)")
+        ratio = times.get((r["shape"], r["system"]))
+        lines.append([r["shape"], f"{r['macs']:,}", system, number(r.get("prove_cpu_s", r.get("prove_cpu_raw_s"))),
+                      number(r.get("prove_wall_s")), number(r.get("keygen_cpu_s")), number(r.get("compile_cpu_s")),
+                      number(r.get("peak_rss_mb")), f"{r['proof_bytes']:,}", number(r["verify_ms"]),
+                      number(r.get("max_abs_err")), str(r.get("slices", "")), f"{ratio:,.0f}" if ratio else ""])
+    text = "".join("| " + " | ".join(cells) + " |\n" for cells in lines)
+    if missing:
+        text += "\nNot proved:\n\n| shape | MACs | system | reason |\n| --- | --- | --- | --- |\n"
+        text += "".join(f"| {r['shape']} | {r['macs']:,} | {r['system']} | {_cell(r['reason'])} |\n" for r in missing)
+    return text
+
+
+def number(value):
+    """Three digits that say something."""
+    if value is None:
+        return ""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if value >= 0.001 or value == 0 else f"{value:.1e}"
+
+
+def _cell(text):
+    text = " ".join(text.replace("|", "\\|").split())
+    return text if len(text) <= 300 else text[:300] + " …"
+
+
+def plot(rows):
+    """Bars of the ratios on a logarithmic axis, as SVG."""
+    found = ratios(rows)
+    shapes = list(dict.fromkeys(shape for shape, _, _ in found))
+    left, wide, high, top = 130, 560, 34, 46
+    decades = max(1, math.ceil(max((math.log10(max(r, 1)) for _, _, r in found), default=1)))
+    at = lambda ratio: left + wide * max(0.0, math.log10(ratio)) / decades
+    height = top + high * len(shapes) + 30
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + wide + 70}" height="{height}" '
+           'font-family="sans-serif" font-size="12">',
+           '<rect width="100%" height="100%" fill="white"/>',
+           '<text x="10" y="18">CPU time of ezkl\'s proof, as a multiple of ours (logarithmic)</text>']
+    for i, (system, colour) in enumerate(COLOURS.items()):
+        x = left + 130 * i
+        out.append(f'<rect x="{x}" y="26" width="10" height="10" fill="{colour}"/><text x="{x + 15}" y="35">{system}</text>')
+    for decade in range(decades + 1):
+        x = at(10.0**decade)
+        out.append(f'<line x1="{x:.1f}" y1="{top}" x2="{x:.1f}" y2="{height - 22}" stroke="#ccc"/>'
+                   f'<text x="{x:.1f}" y="{height - 8}" text-anchor="middle">{10**decade:,}</text>')
+    for i, shape in enumerate(shapes):
+        y = top + high * i + 4
+        out.append(f'<text x="{left - 8}" y="{y + 17}" text-anchor="end">{shape}</text>')
+        for j, (system, colour) in enumerate(COLOURS.items()):
+            for ratio in (r for s, of, r in found if (s, of) == (shape, system)):
+                end = at(ratio)
+                out.append(f'<rect x="{left}" y="{y + 13 * j}" width="{end - left:.1f}" height="11" fill="{colour}"/>'
+                           f'<text x="{end + 4:.1f}" y="{y + 13 * j + 10}">{ratio:,.3g}</text>')
+    return "\n".join([*out, "</svg>"]) + "\n"
+
+
+def page(rows):
+    """docs/benchmarks.md."""
+    return (
+        "<!-- Generated from tests/bench/results.json by tests/bench/run --docs. -->\n"
+        "# Benchmarks\n\n"
+        "The same ONNX file and the same input, proved by both of this program's systems and by "
+        "[ezkl](https://github.com/zkonduit/ezkl) 23.0.5 from PyPI. Weights are random, of a fixed seed; forms and sizes are those "
+        "of public examples. How to run it: [tests/bench](../tests/bench/README.md).\n\n"
+        "![CPU time of ezkl's proof as a multiple of ours](benchmarks.svg)\n\n"
+        "CPU seconds are of one process, one thread, scaled by a job of known work that runs before and after (BLAKE3 of 256 MiB, "
+        "2²⁴ products in the cubic extension of the Goldilocks field); ours is the median of the proofs in one process after a "
+        "warm-up, each proof verified before it counts; ezkl's is the median of three, each a process with what it reads. \"Quoted\" "
+        "is a figure of ezkl 23.0.5 on a model of the same class, on 2 cores of AMD EPYC (Zen 4), 24 GiB; one whose `gen_settings` "
+        "counts more than 5 % other rows than this shape's is compared with nothing. The greatest error is against onnxruntime, "
+        "absolute. A halo2 proof hides what is inside a slice and has kilobytes; one of SumcheckWhir has no trusted setup and hides "
+        "nothing ([proof-systems.md](proof-systems.md)).\n\n"
+    ) + table(rows)
