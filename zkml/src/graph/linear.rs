@@ -6,12 +6,81 @@
 
 use std::ops::{AddAssign, Mul};
 
-use super::LinearMap;
+use serde::{Deserialize, Serialize};
+
+use crate::canonical;
+use crate::canonical::integers::Integer;
 
 /// The most values that one tensor may have.
 pub const MAX_TENSOR_LEN: usize = 1 << 22;
 /// The greatest kernel extent, stride, dilation and padding of a convolution.
 pub const MAX_WINDOW_EXTENT: u32 = 4096;
+
+/// A linear map with constant coefficients: accumulator = coefficients · inputs + bias. Coefficients are integers in
+/// the integer graph and floats in the float graph before it; the geometry is one definition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(
+    bound(serialize = "T: Integer", deserialize = "T: Integer"),
+    deny_unknown_fields
+)]
+pub enum LinearMap<T = i64> {
+    /// One input viewed as `[batch, inputs]` (all leading dimensions are batch), output `[batch, outputs]`:
+    /// `acc[b, o] = Σ_i weight[o·inputs + i] · x[b, i] + bias[o]`.
+    Dense {
+        /// `[outputs]`, at the accumulator's scale.
+        #[serde(with = "canonical::integers")]
+        bias: Vec<T>,
+        /// Length of the contracted axis.
+        inputs: u32,
+        /// Row-major `[outputs, inputs]`.
+        #[serde(with = "canonical::integers")]
+        weight: Vec<T>,
+        /// Number of outputs.
+        outputs: u32,
+    },
+    /// One input `[1, in_channels, h, w]`, output `[1, out_channels, oh, ow]`, cross-correlation as in ONNX Conv:
+    /// `acc[o, y, x] = Σ_{c, a, b} weight[o, c, a, b] · in[g(o)·in_channels/groups + c, y·stride + a·dilation − pad_top, …] + bias[o]`,
+    /// entries outside the image are absent. Shapes are views: only lengths must agree. Average pooling is this with `groups = channels` and weights all equal.
+    Conv2d {
+        /// Rows above and columns left of the image.
+        pad: [u32; 2],
+        /// `[out_channels]`, at the accumulator's scale.
+        #[serde(with = "canonical::integers")]
+        bias: Vec<T>,
+        /// Input channels and image: `[channels, height, width]`.
+        input: [u32; 3],
+        /// Number of groups; divides both channel counts.
+        groups: u32,
+        /// `[height, width]` of the kernel.
+        kernel: [u32; 2],
+        /// Output channels and image.
+        output: [u32; 3],
+        /// `[vertical, horizontal]`.
+        stride: [u32; 2],
+        /// Row-major `[out_channels, in_channels/groups, kernel height, kernel width]`.
+        #[serde(with = "canonical::integers")]
+        weight: Vec<T>,
+        /// `[vertical, horizontal]`.
+        dilation: [u32; 2],
+    },
+    /// Any number of inputs of the output's shape, element-wise, with one coefficient per (input, channel):
+    /// `acc[c, i] = Σ_k scale[k·channels + c] · x_k[c, i] + bias[c]`. The tensor is viewed as
+    /// `[outer, channels, inner]`, so that it covers residual additions, batch norm, and a lone requantisation.
+    Affine {
+        /// `[channels]`, at the accumulator's scale.
+        #[serde(with = "canonical::integers")]
+        bias: Vec<T>,
+        /// Product of the dimensions after the channel axis.
+        inner: u32,
+        /// Product of the dimensions before the channel axis.
+        outer: u32,
+        /// Row-major `[inputs, channels]`.
+        #[serde(with = "canonical::integers")]
+        scale: Vec<T>,
+        /// Number of channels.
+        channels: u32,
+    },
+}
 
 /// Why a linear map does not fit its tensors.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

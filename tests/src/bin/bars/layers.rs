@@ -6,7 +6,7 @@ use rand::Rng;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use zkml::graph::{
-    Activation, IntGraph, IntRange, IntTensor, LinearMap, Node, Op, Requantise, TensorId, TensorInfo,
+    Activation, IntGraph, IntRange, IntTensor, Linear, LinearMap, Node, Op, Requantise, TensorId, TensorInfo,
 };
 
 /// Bits of activations, and of the outputs' quotients.
@@ -114,7 +114,7 @@ fn one_node(input: Vec<u32>, output: Vec<u32>, map: LinearMap, shift: u8) -> Int
         ],
         nodes: vec![Node {
             name: "layer".to_owned(),
-            op: Op::Linear { map, requantise },
+            op: Op::Linear(Linear { map, requantise }),
             inputs: vec![TensorId(0)],
             output: TensorId(1),
         }],

@@ -21,8 +21,9 @@ use super::plan::{LinearUnit, Placed};
 use super::synthesize::SliceCircuit;
 use super::witness::Witness;
 use super::*;
+use crate::graph::bound::accumulator_bound;
 use crate::graph::{Activation, IntRange, LinearMap, Requantise, TensorId};
-use crate::relations::{InstanceError, Relation, SliceRelations, SliceTensor, bound::accumulator_bound};
+use crate::relations::{InstanceError, Relation, SliceRelations, SliceTensor};
 use crate::setup::Srs;
 
 const PARAMETERS: SliceParameters = SliceParameters { limb_bits: 4, k: 9 };

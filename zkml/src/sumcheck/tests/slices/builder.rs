@@ -4,8 +4,9 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use zkinfer_crds::Digest;
 
+use crate::graph::bound::accumulator_bound;
 use crate::graph::{Activation, IntRange, LinearMap, Requantise, Table, TableRef, TensorId};
-use crate::relations::{Product, Relation, SliceRelations, SliceTensor, bound::accumulator_bound};
+use crate::relations::{Product, Relation, SliceRelations, SliceTensor};
 
 pub(crate) fn rng(seed: u64) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(seed)
