@@ -4,12 +4,11 @@
 //! Invariant: after [`LinearMap::output_len`] succeeded, no index that [`LinearMap::accumulate`] forms is out of
 //! bounds and no size product overflows, whatever the numbers in the map (they may come from an untrusted file).
 
-use std::ops::{AddAssign, Mul};
+use std::ops::{AddAssign, Deref, Mul};
 
 use serde::{Deserialize, Serialize};
 
-use crate::canonical;
-use crate::canonical::integers::Integer;
+use super::shared::Shared;
 
 /// The most values that one tensor may have.
 pub const MAX_TENSOR_LEN: usize = 1 << 22;
@@ -17,24 +16,19 @@ pub const MAX_TENSOR_LEN: usize = 1 << 22;
 pub const MAX_WINDOW_EXTENT: u32 = 4096;
 
 /// A linear map with constant coefficients: accumulator = coefficients · inputs + bias. Coefficients are integers in
-/// the integer graph and floats in the float graph before it; the geometry is one definition.
+/// the integer graph, where a copy shares them, and floats in the float graph before it; the geometry is one definition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(
-    bound(serialize = "T: Integer", deserialize = "T: Integer"),
-    deny_unknown_fields
-)]
-pub enum LinearMap<T = i64> {
+#[serde(deny_unknown_fields)]
+pub enum LinearMap<V = Shared<i64>> {
     /// One input viewed as `[batch, inputs]` (all leading dimensions are batch), output `[batch, outputs]`:
     /// `acc[b, o] = Σ_i weight[o·inputs + i] · x[b, i] + bias[o]`.
     Dense {
         /// `[outputs]`, at the accumulator's scale.
-        #[serde(with = "canonical::integers")]
-        bias: Vec<T>,
+        bias: V,
         /// Length of the contracted axis.
         inputs: u32,
         /// Row-major `[outputs, inputs]`.
-        #[serde(with = "canonical::integers")]
-        weight: Vec<T>,
+        weight: V,
         /// Number of outputs.
         outputs: u32,
     },
@@ -45,8 +39,7 @@ pub enum LinearMap<T = i64> {
         /// Rows above and columns left of the image.
         pad: [u32; 2],
         /// `[out_channels]`, at the accumulator's scale.
-        #[serde(with = "canonical::integers")]
-        bias: Vec<T>,
+        bias: V,
         /// Input channels and image: `[channels, height, width]`.
         input: [u32; 3],
         /// Number of groups; divides both channel counts.
@@ -58,8 +51,7 @@ pub enum LinearMap<T = i64> {
         /// `[vertical, horizontal]`.
         stride: [u32; 2],
         /// Row-major `[out_channels, in_channels/groups, kernel height, kernel width]`.
-        #[serde(with = "canonical::integers")]
-        weight: Vec<T>,
+        weight: V,
         /// `[vertical, horizontal]`.
         dilation: [u32; 2],
     },
@@ -68,15 +60,13 @@ pub enum LinearMap<T = i64> {
     /// `[outer, channels, inner]`, so that it covers residual additions, batch norm, and a lone requantisation.
     Affine {
         /// `[channels]`, at the accumulator's scale.
-        #[serde(with = "canonical::integers")]
-        bias: Vec<T>,
+        bias: V,
         /// Product of the dimensions after the channel axis.
         inner: u32,
         /// Product of the dimensions before the channel axis.
         outer: u32,
         /// Row-major `[inputs, channels]`.
-        #[serde(with = "canonical::integers")]
-        scale: Vec<T>,
+        scale: V,
         /// Number of channels.
         channels: u32,
     },
@@ -133,7 +123,7 @@ fn length(what: &'static str, expected: usize, got: usize) -> Result<(), Geometr
     }
 }
 
-impl<T> LinearMap<T> {
+impl<T, V: Deref<Target = [T]>> LinearMap<V> {
     /// The coefficients, without biases.
     #[must_use]
     pub fn weight(&self) -> &[T] {
@@ -258,7 +248,7 @@ impl<T> LinearMap<T> {
         &self,
         mut weight: impl FnMut(usize, &T) -> Result<U, E>,
         mut bias: impl FnMut(usize, &T) -> Result<U, E>,
-    ) -> Result<LinearMap<U>, E> {
+    ) -> Result<LinearMap<Shared<U>>, E> {
         let channels = self.bias().len().max(1);
         let affine = matches!(self, Self::Affine { .. });
         let row = |i: usize| if affine { i / channels } else { 0 };
@@ -267,13 +257,13 @@ impl<T> LinearMap<T> {
             .iter()
             .enumerate()
             .map(|(i, w)| weight(row(i), w))
-            .collect::<Result<Vec<_>, _>>()?;
+            .collect::<Result<Shared<_>, _>>()?;
         let new_bias = self
             .bias()
             .iter()
             .enumerate()
             .map(|(c, b)| bias(c, b))
-            .collect::<Result<Vec<_>, _>>()?;
+            .collect::<Result<Shared<_>, _>>()?;
         Ok(match self {
             Self::Dense { inputs, outputs, .. } => LinearMap::Dense {
                 inputs: *inputs,
@@ -317,7 +307,7 @@ impl<T> LinearMap<T> {
     }
 }
 
-impl<T: Copy + AddAssign + Mul<Output = T>> LinearMap<T> {
+impl<T: Copy + AddAssign + Mul<Output = T>, V: Deref<Target = [T]>> LinearMap<V> {
     /// The accumulators of flat inputs. The order of additions is fixed, so that floats give one result.
     ///
     /// # Panics
@@ -330,7 +320,7 @@ impl<T: Copy + AddAssign + Mul<Output = T>> LinearMap<T> {
             } => {
                 let mut acc = Vec::with_capacity(x[0].len() / *inputs as usize * bias.len());
                 for row in x[0].chunks_exact(*inputs as usize) {
-                    for (weights, &bias) in weight.chunks_exact(*inputs as usize).zip(bias) {
+                    for (weights, &bias) in weight.chunks_exact(*inputs as usize).zip(bias.iter()) {
                         let mut sum = bias;
                         for (&w, &v) in weights.iter().zip(row) {
                             sum += w * v;

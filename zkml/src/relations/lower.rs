@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::{MAX_RELATIONS, MAX_TABLE_ROWS, Relation, SliceRelations, SliceTensor};
 use crate::graph::bound::accumulator_bound;
-use crate::graph::{Claims, IntGraph, LinearMap, Node, Requantise, TensorId, TensorInfo, Windows};
+use crate::graph::{Claims, IntGraph, LinearMap, Node, Requantise, Shared, TensorId, TensorInfo, Windows};
 
 /// Why nodes do not lower.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -151,10 +151,10 @@ impl Claims for Site<'_> {
         })
     }
 
-    fn wired(&self, source: Option<&[u32]>) -> Self::Claim {
+    fn wired(&self, source: Option<&Shared<u32>>) -> Self::Claim {
         Ok(Relation::Wired {
             input: self.input,
-            source: source.map(<[u32]>::to_vec),
+            source: source.cloned(),
             output: self.node.output,
         })
     }

@@ -47,7 +47,7 @@ pub use lower::{LowerError, lower};
 pub use product::Product;
 
 use self::check::Values;
-use crate::graph::{IntRange, LinearMap, Requantise, TableRef, TensorId};
+use crate::graph::{IntRange, LinearMap, Requantise, Shared, TableRef, TensorId};
 
 /// The most relations of a slice.
 pub const MAX_RELATIONS: usize = 8192;
@@ -135,7 +135,7 @@ pub enum Relation {
         /// The tensor read.
         input: TensorId,
         /// Index into the flattened input per output value; `None` keeps the order.
-        source: Option<Vec<u32>>,
+        source: Option<Shared<u32>>,
         /// The tensor made.
         output: TensorId,
     },

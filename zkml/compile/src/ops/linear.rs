@@ -10,7 +10,7 @@ use super::scales::exponent_below;
 use super::{Form, NoValues, Place, QuantiseError, Scales, TableList};
 
 /// A linear map with float coefficients; the geometry is the integer graph's.
-pub type FloatMap = LinearMap<f64>;
+pub type FloatMap = LinearMap<Vec<f64>>;
 
 /// The greatest absolute coefficient of a linear map. Biases are at the accumulator's scale and may be larger.
 const MAX_COEFFICIENT: i64 = 1 << 31;

@@ -24,7 +24,7 @@ impl Form for Wiring<'_> {
     }
 
     fn quantise(&self, place: &Place<'_>, _: &mut TableList) -> Result<(Op, IntRange), QuantiseError> {
-        let source = self.source.map(<[u32]>::to_vec);
+        let source = self.source.map(|s| s.iter().copied().collect());
         Ok((Op::Wiring(graph::Wiring { source }), place.inherited()?))
     }
 

@@ -74,8 +74,8 @@ fn dense(weights: usize) -> Op {
     let map = LinearMap::Dense {
         inputs: weights as u32,
         outputs: 1,
-        weight: vec![0; weights],
-        bias: vec![0],
+        weight: vec![0; weights].into(),
+        bias: vec![0].into(),
     };
     let requantise = Requantise {
         bits: 8,

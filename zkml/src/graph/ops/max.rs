@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Claims, Misfit, Operator, OutOfRange, Site};
-use crate::canonical;
+use crate::graph::shared::Shared;
 use crate::graph::table::TableRef;
 
 /// `z[t] = max over windows[t] of x`: indices into the flattened input, at least one per output.
@@ -72,20 +72,16 @@ impl Operator for Max {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "Cuts")]
 pub struct Windows {
-    #[serde(with = "canonical::integers")]
-    ends: Vec<u32>,
-    #[serde(with = "canonical::integers")]
-    entries: Vec<u32>,
+    ends: Shared<u32>,
+    entries: Shared<u32>,
 }
 
 /// [`Windows`] whose ends may be anything.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Cuts {
-    #[serde(with = "canonical::integers")]
-    ends: Vec<u32>,
-    #[serde(with = "canonical::integers")]
-    entries: Vec<u32>,
+    ends: Shared<u32>,
+    entries: Shared<u32>,
 }
 
 impl TryFrom<Cuts> for Windows {
@@ -123,18 +119,21 @@ impl Windows {
     /// Each window's indices, in order.
     pub fn iter(&self) -> impl Iterator<Item = &[u32]> {
         let starts = [0].into_iter().chain(self.ends.iter().copied());
-        let cuts = starts.zip(&self.ends);
+        let cuts = starts.zip(self.ends.iter());
         cuts.map(|(start, &end)| &self.entries[start as usize..end as usize])
     }
 }
 
 impl<W: AsRef<[u32]>> FromIterator<W> for Windows {
     fn from_iter<I: IntoIterator<Item = W>>(windows: I) -> Self {
-        let mut all = Self::default();
+        let (mut ends, mut entries) = (Vec::new(), Vec::new());
         for window in windows {
-            all.entries.extend_from_slice(window.as_ref());
-            all.ends.push(all.entries.len() as u32);
+            entries.extend_from_slice(window.as_ref());
+            ends.push(entries.len() as u32);
         }
-        all
+        Self {
+            ends: ends.into(),
+            entries: entries.into(),
+        }
     }
 }

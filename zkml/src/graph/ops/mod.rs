@@ -17,6 +17,7 @@ pub use self::table::Lookup;
 pub use self::wiring::Wiring;
 use super::linear::{GeometryError, LinearMap};
 use super::requantise::Requantise;
+use super::shared::Shared;
 use super::table::TableRef;
 use super::tensor::TensorInfo;
 
@@ -121,7 +122,7 @@ pub trait Claims {
     fn maximum(&self, windows: &Windows) -> Self::Claim;
 
     /// Each value is the input's at its source.
-    fn wired(&self, source: Option<&[u32]>) -> Self::Claim;
+    fn wired(&self, source: Option<&Shared<u32>>) -> Self::Claim;
 
     /// Each value is the table's at the input's.
     fn table(&self, table: u32) -> Self::Claim;

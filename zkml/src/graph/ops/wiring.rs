@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Claims, Misfit, Operator, OutOfRange, Site};
-use crate::canonical;
+use crate::graph::shared::Shared;
 use crate::graph::table::TableRef;
 
 /// `z[t] = x[source[t]]`: reshape (`source` = None: the same order), transpose, slice. Range and exponent of the output are the
@@ -12,13 +12,12 @@ use crate::graph::table::TableRef;
 #[serde(deny_unknown_fields)]
 pub struct Wiring {
     /// Index into the flattened input per output value; `None` keeps the order.
-    #[serde(with = "canonical::integers::optional")]
-    pub source: Option<Vec<u32>>,
+    pub source: Option<Shared<u32>>,
 }
 
 impl Wiring {
     pub(super) fn claim<C: Claims>(&self, claims: &C) -> C::Claim {
-        claims.wired(self.source.as_deref())
+        claims.wired(self.source.as_ref())
     }
 }
 
@@ -29,7 +28,7 @@ impl Operator for Wiring {
 
     fn check(&self, site: &Site<'_>) -> Result<(), Misfit> {
         let (input, output) = (site.one_like_output()?, site.output);
-        match &self.source {
+        match self.source.as_deref() {
             None if input.len() != output.len() => Err(Misfit::Reason("the length changes")),
             Some(source) if source.len() != output.len() => {
                 Err(Misfit::Reason("one source per output value"))
@@ -49,7 +48,7 @@ impl Operator for Wiring {
     }
 
     fn kept(&self) -> usize {
-        self.source.as_ref().map_or(0, Vec::len)
+        self.source.as_deref().map_or(0, <[u32]>::len)
     }
 
     fn multiplications(&self, _: usize) -> u64 {
