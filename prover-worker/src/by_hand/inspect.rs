@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use serde_json::json;
 use zkinfer_crds::ProofSystem;
-use zkml::graph::Op;
 use zkml_compile::compile::{CompileError, Plan};
 use zkml_compile::progress::Listener;
 use zkml_compile::slice::{self, SliceError, SlicePlan};
@@ -68,26 +67,6 @@ fn shape(shape: &[u32]) -> String {
     shape.iter().map(u32::to_string).collect::<Vec<_>>().join("x")
 }
 
-fn op(op: &Op) -> &'static str {
-    match op {
-        Op::Linear {
-            map: zkml::graph::LinearMap::Dense { .. },
-            ..
-        } => "Dense",
-        Op::Linear {
-            map: zkml::graph::LinearMap::Conv2d { .. },
-            ..
-        } => "Conv2d",
-        Op::Linear {
-            map: zkml::graph::LinearMap::Affine { .. },
-            ..
-        } => "Affine",
-        Op::Max { .. } => "Max",
-        Op::Wiring { .. } => "Wiring",
-        Op::Table { .. } => "Table",
-    }
-}
-
 fn text(plan: &Plan, cuts: &[Cut]) -> String {
     use std::fmt::Write;
     let mut out = String::new();
@@ -117,7 +96,7 @@ fn text(plan: &Plan, cuts: &[Cut]) -> String {
             out,
             "{i:>4}  {:<28} {:<8} {:<16} {:>4}{sign}  2^-{}",
             node.name,
-            op(&node.op),
+            node.op.name(),
             shape(&t.shape),
             t.range.bits,
             t.exponent
@@ -171,7 +150,7 @@ fn json(plan: &Plan, cuts: &[Cut]) -> serde_json::Value {
         .nodes
         .iter()
         .filter_map(|n| plan.graph.tensors.get(n.output.0 as usize).map(|t| (n, t)))
-        .map(|(n, t)| json!({ "name": n.name, "op": op(&n.op), "shape": t.shape, "bits": t.range.bits, "signed": t.range.signed, "exponent": t.exponent }))
+        .map(|(n, t)| json!({ "name": n.name, "op": n.op.name(), "shape": t.shape, "bits": t.range.bits, "signed": t.range.signed, "exponent": t.exponent }))
         .collect();
     let systems: serde_json::Map<_, _> = cuts
         .iter()

@@ -4,8 +4,6 @@
 //! other way. The accuracy is always that of the integer graph, evaluated exactly, against the model as it stands in its
 //! file: the answers to the samples are the caller's, from the reference.
 
-use std::collections::BTreeSet;
-
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
@@ -13,13 +11,10 @@ use zkml::accuracy::{self, Answer, Rule};
 use zkml::graph::evaluate::EvaluateError;
 use zkml::graph::scale::power_of_two;
 use zkml::graph::tensor_file::dequantise;
-use zkml::graph::{
-    Activation, IntGraph, IntRange, IntTensor, LinearMap, Profile, ProfileLimits, QuantisationPlan, TensorId,
-    TensorScale,
-};
+use zkml::graph::{IntGraph, IntTensor, Profile, QuantisationPlan, TensorId};
 
-use crate::float::{FloatError, FloatGraph, FloatNode, FloatOp};
-use crate::functions;
+use crate::float::{FloatError, FloatGraph, FloatNode};
+use crate::ops::Scales;
 use crate::progress::{Counter, Listener, Stage};
 use crate::quantise::{self, QuantiseError};
 
@@ -300,113 +295,14 @@ fn same_answers(
     Ok(())
 }
 
-/// The greatest exponent at which `magnitude` stays below `2^bits`.
-fn exponent_below(magnitude: f64, bits: i32) -> i32 {
-    // 2^(e + log2) < 2^bits; the loop ends the doubt that rounding of the logarithm leaves.
-    let mut exponent = bits - magnitude.log2().floor() as i32;
-    while exponent > -200 && magnitude * power_of_two(exponent) >= power_of_two(bits) {
-        exponent -= 1;
-    }
-    exponent
-}
-
-/// The greatest exponent at which values up to `reach` round to a signed number of so many bits.
-fn exponent_of_rows(reach: f64, bits: u8) -> i16 {
-    if reach == 0.0 {
-        return 0;
-    }
-    let width = i32::from(bits) - 1;
-    let most = power_of_two(width) - 1.0;
-    let exponent = exponent_below(reach, width);
-    let fits = (reach * power_of_two(exponent)).round() <= most;
-    // At most 248 in absolute value.
-    (exponent - i32::from(!fits)) as i16
-}
-
-/// One scale per tensor from its magnitude, one shift per linear node from its coefficients. One bit of headroom:
-/// the error of a value just beyond the calibrated range is far greater than what the bit costs.
+/// One scale per tensor from its magnitude, one shift per linear node from its coefficients.
 fn plan(graph: &FloatGraph, magnitudes: &[f64], profile: Profile) -> QuantisationPlan {
-    let limits = ProfileLimits::of(profile);
-    let bits = limits.activation_bits;
-    let scale = |magnitude: f64| {
-        // A tensor of zeros takes any scale.
-        let exponent = if magnitude == 0.0 {
-            0
-        } else {
-            exponent_below(magnitude, i32::from(bits) - 2)
-        };
-        TensorScale {
-            exponent: exponent.clamp(limits.min_exponent.into(), limits.max_exponent.into()) as i16,
-            bits,
-        }
-    };
-    let mut tensors: Vec<TensorScale> = magnitudes.iter().map(|&m| scale(m)).collect();
-    let mut ranges: Vec<IntRange> = tensors.iter().map(|t| IntRange::signed(t.bits)).collect();
-    let (mut guarded, mut made) = (BTreeSet::new(), functions::Tables::default());
-    let mut shifts = Vec::with_capacity(graph.nodes.len());
-    for node in &graph.nodes {
-        let (input, output) = (node.inputs[0].0 as usize, node.output.0 as usize);
-        let shift = match &node.op {
-            // Nothing is to be rounded: it refuses what has one bit too many.
-            FloatOp::Linear { .. } if guarded.contains(&input) => {
-                tensors[output].exponent = tensors[input].exponent;
-                0
-            }
-            FloatOp::Linear { map, activation } => {
-                if *activation == Activation::Relu {
-                    ranges[output] = IntRange::unsigned(bits - 1);
-                }
-                let output = i32::from(tensors[output].exponent);
-                let affine = matches!(map, LinearMap::Affine { .. });
-                let per_input = if affine {
-                    map.bias().len()
-                } else {
-                    map.weight().len()
-                };
-                let of_input = |(k, weights): (usize, &[f64])| {
-                    let greatest = weights.iter().fold(0f64, |m, w| m.max(w.abs()));
-                    let input = i32::from(tensors[node.inputs.get(k)?.0 as usize].exponent);
-                    // greatest · 2^(output + shift − input) just below 2^(weight bits − 1).
-                    (greatest > 0.0)
-                        .then(|| exponent_below(greatest, i32::from(limits.weight_bits) - 1) - output + input)
-                };
-                let wanted = map
-                    .weight()
-                    .chunks(per_input.max(1))
-                    .enumerate()
-                    .filter_map(of_input)
-                    .max();
-                wanted.unwrap_or(0).clamp(0, limits.max_shift.into()) as u8
-            }
-            FloatOp::Max { .. } | FloatOp::Wiring { .. } => {
-                (tensors[output], ranges[output]) = (tensors[input], ranges[input]);
-                0
-            }
-            FloatOp::Function { function } => {
-                let (index, e_in) = (ranges[input], tensors[input].exponent);
-                if function.grows() {
-                    guarded.insert(output);
-                    tensors[output].bits += 1;
-                } else {
-                    // The whole range of the index has room: no row ends at the clamp.
-                    let reach = function.reach(index, e_in);
-                    tensors[output].exponent = exponent_of_rows(reach, bits);
-                }
-                let TensorScale { bits, exponent } = &mut tensors[output];
-                // Fewer bits than there are rows for lose nothing but their own; a scale below the least would lose the
-                // greatest values. Where there is no table, quantising says so.
-                *exponent = (*exponent).min(*functions::EXPONENTS_OUT.end());
-                if let Ok(rows) = made.rows(function, index, e_in, (*exponent, *bits)) {
-                    ranges[output] = rows.range;
-                }
-                0
-            }
-        };
-        shifts.push(shift);
-    }
+    let mut scales = Scales::new(magnitudes, profile);
+    let mut shift = |node: &FloatNode| node.op.scale(&node.inputs, node.output, &mut scales);
+    let shifts = graph.nodes.iter().map(&mut shift).collect();
     QuantisationPlan {
         profile,
-        tensors,
+        tensors: scales.tensors,
         shifts,
     }
 }

@@ -4,13 +4,11 @@
 //! [`quantise`](super::quantise) makes of it. What can be fused has been fused here. All arithmetic is scalar f64 in
 //! one fixed order, so that the same model gives the same floats on every machine.
 
+use zkml::graph::TensorId;
 use zkml::graph::linear::GeometryError;
-use zkml::graph::{Activation, LinearMap, TensorId};
 
-use crate::functions::Function;
-
-/// A linear map with float coefficients; the geometry is the integer graph's.
-pub type FloatMap = LinearMap<f64>;
+use crate::ops::NoValues;
+pub use crate::ops::{FloatMap, FloatOp};
 
 /// A tensor of the float graph.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,61 +30,6 @@ impl FloatTensor {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-}
-
-/// What a node does, on floats.
-#[derive(Debug, Clone, PartialEq)]
-pub enum FloatOp {
-    /// A linear map, then an activation.
-    Linear {
-        /// The coefficients.
-        map: FloatMap,
-        /// What follows.
-        activation: Activation,
-    },
-    /// `z[t] = max over windows[t] of x`.
-    Max {
-        /// Indices into the flattened input per output value, sorted and without repeats; never empty.
-        windows: Vec<Vec<u32>>,
-    },
-    /// `z[t] = x[source[t]]`; `None` keeps the order.
-    Wiring {
-        /// Index into the flattened input per output value.
-        source: Option<Vec<u32>>,
-    },
-    /// `z[t] = f(x[t])`.
-    Function {
-        /// f.
-        function: Function,
-    },
-}
-
-impl FloatOp {
-    /// The same values, each held by a requantisation of its own.
-    pub(crate) fn guard(len: usize) -> Self {
-        Self::Linear {
-            map: FloatMap::Affine {
-                outer: 1,
-                channels: 1,
-                // A tensor's length fits.
-                inner: len as u32,
-                scale: vec![1.0],
-                bias: vec![0.0],
-            },
-            activation: Activation::Identity,
-        }
-    }
-
-    /// Whether it is one.
-    pub(crate) fn is_guard(&self) -> bool {
-        match self {
-            Self::Linear { map, activation } => {
-                let affine = matches!(map, FloatMap::Affine { .. });
-                affine && map.weight() == [1.0] && map.bias() == [0.0] && *activation == Activation::Identity
-            }
-            Self::Max { .. } | Self::Wiring { .. } | Self::Function { .. } => false,
-        }
     }
 }
 
@@ -246,38 +189,15 @@ fn evaluate_node(
                 .ok_or_else(|| absent(node))
         })
         .collect::<Result<_, _>>()?;
-    let first = *x.first().ok_or_else(|| absent(node))?;
-    match &node.op {
-        FloatOp::Linear { map, activation } => {
-            let lengths: Vec<_> = x.iter().map(|x| x.len()).collect();
-            map.output_len(&lengths).map_err(|source| FloatError::Geometry {
-                node: node.name.clone(),
-                source,
-            })?;
-            let mut acc = map.accumulate(&x);
-            see(node, &acc);
-            match activation {
-                Activation::Identity => {}
-                Activation::Relu => acc.iter_mut().for_each(|v| *v = v.max(0.0)),
-            }
-            Ok(acc)
-        }
-        FloatOp::Max { windows } => windows
-            .iter()
-            .map(|w| {
-                w.iter()
-                    .map(|&i| first.get(i as usize).copied())
-                    .reduce(|a, b| Some(a?.max(b?)))
-                    .flatten()
-            })
-            .collect::<Option<_>>()
-            .ok_or_else(|| absent(node)),
-        FloatOp::Wiring { source: None } => Ok(first.to_vec()),
-        FloatOp::Wiring { source: Some(source) } => source
-            .iter()
-            .map(|&i| first.get(i as usize).copied())
-            .collect::<Option<_>>()
-            .ok_or_else(|| absent(node)),
-        FloatOp::Function { function } => Ok(first.iter().map(|&v| function.of(v)).collect()),
+    if x.is_empty() {
+        return Err(absent(node));
     }
+    let made = node.op.evaluate(&x, &mut |before| see(node, before));
+    made.map_err(|why| match why {
+        NoValues::Absent => absent(node),
+        NoValues::Geometry(source) => FloatError::Geometry {
+            node: node.name.clone(),
+            source,
+        },
+    })
 }

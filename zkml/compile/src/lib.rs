@@ -14,6 +14,7 @@ pub mod float;
 pub mod float_model;
 pub mod functions;
 pub mod import;
+mod ops;
 pub mod progress;
 pub mod qualify;
 pub mod quantise;

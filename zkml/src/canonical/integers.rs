@@ -65,39 +65,6 @@ pub fn deserialize<'de, T: Integer, D: Deserializer<'de>>(deserializer: D) -> Re
     deserializer.deserialize_bytes(List(PhantomData))
 }
 
-/// The same for a list that may be absent.
-pub mod optional {
-    use super::*;
-
-    #[derive(Deserialize)]
-    #[serde(transparent, bound(deserialize = "T: Integer"))]
-    struct List<T>(#[serde(with = "super")] Vec<T>);
-
-    struct Borrowed<'a, T>(&'a [T]);
-
-    impl<T: Integer> Serialize for Borrowed<'_, T> {
-        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            super::serialize(self.0, serializer)
-        }
-    }
-
-    /// For `#[serde(with = …)]`.
-    pub fn serialize<T: Integer, S: Serializer>(
-        values: &Option<Vec<T>>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        values.as_deref().map(Borrowed).serialize(serializer)
-    }
-
-    /// For `#[serde(with = …)]`.
-    pub fn deserialize<'de, T: Integer, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Vec<T>>, D::Error> {
-        let list: Option<List<T>> = Option::deserialize(deserializer)?;
-        Ok(list.map(|l| l.0))
-    }
-}
-
 /// The values of one tensor, as they travel alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

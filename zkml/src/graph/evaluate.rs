@@ -1,9 +1,11 @@
-//! The integer graph as a function: plain loops. This is the specification of what is proved.
+//! The integer graph as a function: plain loops, each operator's in its file of `ops/`. This is the specification of what is
+//! proved.
 //!
 //! Invariant: values that [`IntGraph::evaluate`] returns satisfy every relation that the graph lowers to, and no
 //! other outputs do for the same inputs.
 
-use super::{GraphError, IntGraph, IntRange, IntTensor, Node, Op, TensorId};
+use super::ops::OutOfRange;
+use super::{GraphError, IntGraph, IntTensor, Node, TensorId};
 
 /// Why there is no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -149,38 +151,15 @@ impl IntGraph {
             .iter()
             .map(|id| values[id.0 as usize].values.as_slice())
             .collect();
-        match &node.op {
-            Op::Linear { map, requantise } => {
-                let (quotients, least) = (IntRange::signed(requantise.bits), requantise.output_range().lo());
-                let mut made = map.accumulate(&x);
-                for v in &mut made {
-                    let value = requantise.quotient(*v);
-                    if !quotients.contains(value) {
-                        return Err(EvaluateError::OutOfCalibratedRange {
-                            node: node.name.clone(),
-                            tensor: self.tensors[node.output.0 as usize].name.clone(),
-                            value,
-                            lo: quotients.lo(),
-                            hi: quotients.hi(),
-                        });
-                    }
-                    // The least output is 0 after ReLU and the least quotient otherwise.
-                    *v = value.max(least);
-                }
-                Ok(made)
-            }
-            Op::Max { windows } => Ok(windows
-                .iter()
-                .filter_map(|w| w.iter().map(|&i| x[0][i as usize]).max())
-                .collect()),
-            Op::Wiring { source: None } => Ok(x[0].to_vec()),
-            Op::Wiring { source: Some(source) } => Ok(source.iter().map(|&i| x[0][i as usize]).collect()),
-            // The index's range is exactly the table's, so that every value has a row.
-            Op::Table { table } => {
-                let table = &self.tables[*table as usize];
-                let entry = |&i: &i64| table.row(i).map(|row| table.columns[0][row]);
-                Ok(x[0].iter().filter_map(entry).collect())
-            }
-        }
+        let made = node.op.evaluate(&x, &self.tables);
+        made.map_err(
+            |OutOfRange { value, lo, hi }| EvaluateError::OutOfCalibratedRange {
+                node: node.name.clone(),
+                tensor: self.tensors[node.output.0 as usize].name.clone(),
+                value,
+                lo,
+                hi,
+            },
+        )
     }
 }

@@ -4,14 +4,73 @@
 //! Invariant: after [`LinearMap::output_len`] succeeded, no index that [`LinearMap::accumulate`] forms is out of
 //! bounds and no size product overflows, whatever the numbers in the map (they may come from an untrusted file).
 
-use std::ops::{AddAssign, Mul};
+use std::ops::{AddAssign, Deref, Mul};
 
-use super::LinearMap;
+use serde::{Deserialize, Serialize};
+
+use super::shared::Shared;
 
 /// The most values that one tensor may have.
 pub const MAX_TENSOR_LEN: usize = 1 << 22;
 /// The greatest kernel extent, stride, dilation and padding of a convolution.
 pub const MAX_WINDOW_EXTENT: u32 = 4096;
+
+/// A linear map with constant coefficients: accumulator = coefficients · inputs + bias. Coefficients are integers in
+/// the integer graph, where a copy shares them, and floats in the float graph before it; the geometry is one definition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum LinearMap<V = Shared<i64>> {
+    /// One input viewed as `[batch, inputs]` (all leading dimensions are batch), output `[batch, outputs]`:
+    /// `acc[b, o] = Σ_i weight[o·inputs + i] · x[b, i] + bias[o]`.
+    Dense {
+        /// `[outputs]`, at the accumulator's scale.
+        bias: V,
+        /// Length of the contracted axis.
+        inputs: u32,
+        /// Row-major `[outputs, inputs]`.
+        weight: V,
+        /// Number of outputs.
+        outputs: u32,
+    },
+    /// One input `[1, in_channels, h, w]`, output `[1, out_channels, oh, ow]`, cross-correlation as in ONNX Conv:
+    /// `acc[o, y, x] = Σ_{c, a, b} weight[o, c, a, b] · in[g(o)·in_channels/groups + c, y·stride + a·dilation − pad_top, …] + bias[o]`,
+    /// entries outside the image are absent. Shapes are views: only lengths must agree. Average pooling is this with `groups = channels` and weights all equal.
+    Conv2d {
+        /// Rows above and columns left of the image.
+        pad: [u32; 2],
+        /// `[out_channels]`, at the accumulator's scale.
+        bias: V,
+        /// Input channels and image: `[channels, height, width]`.
+        input: [u32; 3],
+        /// Number of groups; divides both channel counts.
+        groups: u32,
+        /// `[height, width]` of the kernel.
+        kernel: [u32; 2],
+        /// Output channels and image.
+        output: [u32; 3],
+        /// `[vertical, horizontal]`.
+        stride: [u32; 2],
+        /// Row-major `[out_channels, in_channels/groups, kernel height, kernel width]`.
+        weight: V,
+        /// `[vertical, horizontal]`.
+        dilation: [u32; 2],
+    },
+    /// Any number of inputs of the output's shape, element-wise, with one coefficient per (input, channel):
+    /// `acc[c, i] = Σ_k scale[k·channels + c] · x_k[c, i] + bias[c]`. The tensor is viewed as
+    /// `[outer, channels, inner]`, so that it covers residual additions, batch norm, and a lone requantisation.
+    Affine {
+        /// `[channels]`, at the accumulator's scale.
+        bias: V,
+        /// Product of the dimensions after the channel axis.
+        inner: u32,
+        /// Product of the dimensions before the channel axis.
+        outer: u32,
+        /// Row-major `[inputs, channels]`.
+        scale: V,
+        /// Number of channels.
+        channels: u32,
+    },
+}
 
 /// Why a linear map does not fit its tensors.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -64,7 +123,7 @@ fn length(what: &'static str, expected: usize, got: usize) -> Result<(), Geometr
     }
 }
 
-impl<T> LinearMap<T> {
+impl<T, V: Deref<Target = [T]>> LinearMap<V> {
     /// The coefficients, without biases.
     #[must_use]
     pub fn weight(&self) -> &[T] {
@@ -189,7 +248,7 @@ impl<T> LinearMap<T> {
         &self,
         mut weight: impl FnMut(usize, &T) -> Result<U, E>,
         mut bias: impl FnMut(usize, &T) -> Result<U, E>,
-    ) -> Result<LinearMap<U>, E> {
+    ) -> Result<LinearMap<Shared<U>>, E> {
         let channels = self.bias().len().max(1);
         let affine = matches!(self, Self::Affine { .. });
         let row = |i: usize| if affine { i / channels } else { 0 };
@@ -198,13 +257,13 @@ impl<T> LinearMap<T> {
             .iter()
             .enumerate()
             .map(|(i, w)| weight(row(i), w))
-            .collect::<Result<Vec<_>, _>>()?;
+            .collect::<Result<Shared<_>, _>>()?;
         let new_bias = self
             .bias()
             .iter()
             .enumerate()
             .map(|(c, b)| bias(c, b))
-            .collect::<Result<Vec<_>, _>>()?;
+            .collect::<Result<Shared<_>, _>>()?;
         Ok(match self {
             Self::Dense { inputs, outputs, .. } => LinearMap::Dense {
                 inputs: *inputs,
@@ -248,7 +307,7 @@ impl<T> LinearMap<T> {
     }
 }
 
-impl<T: Copy + AddAssign + Mul<Output = T>> LinearMap<T> {
+impl<T: Copy + AddAssign + Mul<Output = T>, V: Deref<Target = [T]>> LinearMap<V> {
     /// The accumulators of flat inputs. The order of additions is fixed, so that floats give one result.
     ///
     /// # Panics
@@ -261,7 +320,7 @@ impl<T: Copy + AddAssign + Mul<Output = T>> LinearMap<T> {
             } => {
                 let mut acc = Vec::with_capacity(x[0].len() / *inputs as usize * bias.len());
                 for row in x[0].chunks_exact(*inputs as usize) {
-                    for (weights, &bias) in weight.chunks_exact(*inputs as usize).zip(bias) {
+                    for (weights, &bias) in weight.chunks_exact(*inputs as usize).zip(bias.iter()) {
                         let mut sum = bias;
                         for (&w, &v) in weights.iter().zip(row) {
                             sum += w * v;

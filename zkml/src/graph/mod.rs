@@ -3,14 +3,19 @@
 //! Invariant: the integer graph is a function of integers alone. The same bytes give the same graph and the same values on
 //! every machine; no float and no measurement is in it. How one is made from an ONNX file is another crate's (`zkml-compile`).
 
+pub mod bound;
 pub mod evaluate;
 pub mod ir;
 pub mod linear;
 pub mod named;
 pub mod npy;
+mod ops;
 pub mod other_file;
+pub mod requantise;
 pub mod scale;
+mod shared;
 pub mod table;
+mod tensor;
 pub mod tensor_file;
 pub mod validate;
 
@@ -18,12 +23,15 @@ pub mod validate;
 mod tests;
 
 pub use evaluate::EvaluateError;
-pub use ir::{
-    Activation, IntGraph, IntRange, IntTensor, LinearMap, Node, Op, Requantise, TensorId, TensorInfo, Windows,
-};
+pub use ir::{IntGraph, Node};
+pub use linear::LinearMap;
 pub use named::Inputs;
+pub use ops::{Claims, Linear, Lookup, Max, Op, Windows, Wiring};
+pub use requantise::{Activation, Requantise};
 pub use scale::{ProfileLimits, QuantisationPlan, TensorScale};
+pub use shared::Shared;
 pub use table::{Table, TableError, TableRef};
+pub use tensor::{IntRange, IntTensor, TensorId, TensorInfo};
 pub use tensor_file::{FloatInput, InputError, dequantise, quantise_input, relative_error};
 pub use validate::GraphError;
 pub use zkinfer_crds::Profile;

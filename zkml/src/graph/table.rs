@@ -12,8 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use zkinfer_crds::Digest;
 
-use super::ir::IntRange;
-use super::validate::MAX_NODES;
+use super::tensor::IntRange;
 use crate::canonical::Integers;
 
 /// Most rows of a table.
@@ -23,7 +22,7 @@ pub const MAX_COLUMNS: usize = 2;
 /// Most rows of all tables of a graph.
 pub const MAX_TOTAL_ROWS: usize = 1 << 20;
 /// Most tables of a graph: each is read by a node.
-pub const MAX_TABLES: usize = MAX_NODES;
+pub const MAX_TABLES: usize = 4096;
 /// Every entry is less than this in absolute value.
 pub const ENTRY_LIMIT: i64 = 1 << 48;
 /// What a digest's preimage begins with: no list, tensor or document of ours does ([`Table::digest`]).

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::table::{MAX_ROWS, MAX_TOTAL_ROWS};
 use super::*;
 use crate::canonical::CanonicalError;
-use crate::relations::{Relation, lower};
+use crate::relations::{MAX_RELATIONS, MAX_TABLE_ROWS, Relation, lower};
 
 fn table(first: i64, column: &[i64]) -> TableRef {
     TableRef::new(Table {
@@ -39,7 +39,7 @@ fn chain(tables: Vec<TableRef>, reads: &[u32]) -> IntGraph {
         let range = tables[read as usize].column_range(0).unwrap();
         tensors.push(info(&format!("z{at}"), range));
         nodes.push(Node {
-            op: Op::Table { table: read },
+            op: Op::Table(Lookup { table: read }),
             name: format!("n{at}"),
             inputs: vec![TensorId(at as u32)],
             output: TensorId(at as u32 + 1),
@@ -157,15 +157,15 @@ fn what_no_graph_with_tables_may_be_is_refused_by_name() {
     type Change<'a> = &'a dyn Fn(&mut IntGraph);
     let cases: [(Change<'_>, &str); 15] = [
         (
-            &|g| g.nodes[0].op = Op::Table { table: 2 },
+            &|g| g.nodes[0].op = Op::Table(Lookup { table: 2 }),
             "before an earlier one",
         ),
         (
-            &|g| g.nodes[0].op = Op::Table { table: u32::MAX },
+            &|g| g.nodes[0].op = Op::Table(Lookup { table: u32::MAX }),
             "before an earlier one",
         ),
         (
-            &|g| g.nodes[2].op = Op::Table { table: 2 },
+            &|g| g.nodes[2].op = Op::Table(Lookup { table: 2 }),
             "table does not exist",
         ),
         (
@@ -234,4 +234,29 @@ fn what_no_graph_with_tables_may_be_is_refused_by_name() {
     assert_eq!(many(most).validate(), Ok(()));
     let said = many(most + 1).validate().unwrap_err().to_string();
     assert!(said.contains("rows in all tables"), "{said}");
+}
+
+#[test]
+fn a_slice_has_no_more_relations_and_rows_than_a_verifier_may_be_asked_for() {
+    let lower = |graph: &IntGraph| {
+        let nodes = 0..graph.nodes.len();
+        lower(graph, nodes, &graph.inputs, &graph.outputs).map(|slice| slice.relations.len())
+    };
+    let of = |k: usize| {
+        let mut column = vec![0; MAX_ROWS];
+        column[k] = 65_535;
+        table(0, &column)
+    };
+    let most = MAX_TABLE_ROWS / MAX_ROWS;
+    let tables: Vec<_> = (0..=most).map(of).collect();
+    // Each table is counted once, however often it is read. One relation is the input's range.
+    let reads: Vec<u32> = (0..most as u32).chain(0..most as u32).collect();
+    assert_eq!(lower(&chain(tables.clone(), &reads)), Ok(2 * most + 1));
+    let one_more: Vec<u32> = (0..=most as u32).collect();
+    let said = lower(&chain(tables, &one_more)).unwrap_err().to_string();
+    assert!(said.contains("more than 524288 rows in its tables"), "{said}");
+
+    assert_eq!(lower(&chain(two(), &[0; MAX_RELATIONS - 1])), Ok(MAX_RELATIONS));
+    let said = lower(&chain(two(), &[0; MAX_RELATIONS])).unwrap_err().to_string();
+    assert!(said.contains("more than 8192 relations"), "{said}");
 }

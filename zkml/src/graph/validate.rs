@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 
 use super::linear::{GeometryError, MAX_TENSOR_LEN};
+use super::ops::{Misfit, Site};
 use super::table::{MAX_TABLES, MAX_TOTAL_ROWS, TableError};
-use super::{IntGraph, IntRange, LinearMap, Node, Op, Requantise, TableRef, TensorId, TensorInfo, Windows};
-use crate::relations::bound::accumulator_bound;
+use super::{IntGraph, IntRange, Node, TensorId, TensorInfo};
 
 /// The most nodes of a graph.
 pub const MAX_NODES: usize = 4096;
@@ -24,10 +24,11 @@ pub const MAX_MULTIPLICATIONS: u64 = 1 << 36;
 pub const MAX_EXPONENT: i16 = 64;
 /// The longest name, in bytes.
 pub const MAX_NAME_LEN: usize = 1024;
-/// The greatest shift of a requantisation.
-pub const MAX_SHIFT: u8 = 40;
 
 const MAX_RANK: usize = 8;
+
+// Each table is read by a node.
+const _: () = assert!(MAX_TABLES == MAX_NODES);
 
 /// Which invariant a graph breaks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -117,16 +118,8 @@ impl IntGraph {
             limit("bytes in a name", node.name.len(), MAX_NAME_LEN)?;
             self.check_node(node)?;
             let output_len = self.info(node.output)?.len();
-            coefficients += match &node.op {
-                Op::Linear { map, .. } => {
-                    multiplications += map.multiplications(output_len);
-                    map.weight().len() + map.bias().len()
-                }
-                Op::Max { windows } => windows.entries().len(),
-                Op::Wiring { source } => source.as_ref().map_or(0, Vec::len),
-                // Its rows were counted with the tables.
-                Op::Table { table: _ } => 0,
-            };
+            multiplications += node.op.multiplications(output_len);
+            coefficients += node.op.kept();
             limit("coefficients and indices", coefficients, MAX_COEFFICIENTS)?;
             if multiplications > MAX_MULTIPLICATIONS {
                 return Err(GraphError::Limit {
@@ -190,48 +183,18 @@ impl IntGraph {
     }
 
     fn check_node(&self, node: &Node) -> Result<(), GraphError> {
-        let output = self.info(node.output)?;
         let inputs = node.inputs.iter().map(|&id| self.info(id));
-        let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
-        let checked = match &node.op {
-            Op::Linear { map, requantise } => return self.check_linear(node, map, *requantise),
-            Op::Max { windows } => check_max(windows, &inputs, output),
-            Op::Wiring { source } => check_wiring(source.as_deref(), &inputs, output),
-            Op::Table { table } => check_read(self.tables.get(*table as usize), &inputs, output),
+        let site = Site {
+            tables: &self.tables,
+            inputs: inputs.collect::<Result<_, _>>()?,
+            output: self.info(node.output)?,
         };
-        checked.map_err(|reason| GraphError::Node {
-            node: node.name.clone(),
-            reason,
+        let name = || node.name.clone();
+        node.op.check(&site).map_err(|misfit| match misfit {
+            Misfit::Reason(reason) => GraphError::Node { node: name(), reason },
+            Misfit::Geometry(source) => GraphError::Geometry { node: name(), source },
+            Misfit::Overflow => GraphError::Overflow { node: name() },
         })
-    }
-
-    fn check_linear(&self, node: &Node, map: &LinearMap, requantise: Requantise) -> Result<(), GraphError> {
-        let fail = |reason| GraphError::Node {
-            node: node.name.clone(),
-            reason,
-        };
-        let output = self.info(node.output)?;
-        let inputs = node.inputs.iter().map(|&id| self.info(id));
-        let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
-        let lengths: Vec<_> = inputs.iter().map(|t| t.len()).collect();
-        let fits = map.output_len(&lengths).map_err(|source| GraphError::Geometry {
-            node: node.name.clone(),
-            source,
-        })?;
-        if fits != output.len() {
-            return Err(fail("the output's length is not the map's"));
-        }
-        check_requantise(requantise).map_err(fail)?;
-        if output.range != requantise.output_range() {
-            return Err(fail("the output's range is not the requantisation's"));
-        }
-        let ranges: Vec<_> = inputs.iter().map(|t| t.range).collect();
-        match accumulator_bound(map, &ranges) {
-            Some(_) => Ok(()),
-            None => Err(GraphError::Overflow {
-                node: node.name.clone(),
-            }),
-        }
     }
 
     /// Every table is one, is in the list once, and stands there in the order of the first nodes that read them. The number of
@@ -251,10 +214,8 @@ impl IntGraph {
         }
         let mut read = 0;
         for node in &self.nodes {
-            let table = match node.op {
-                Op::Table { table } => table as usize,
-                Op::Linear { .. } | Op::Max { .. } | Op::Wiring { .. } => continue,
-            };
+            let Some(table) = node.op.table() else { continue };
+            let table = table as usize;
             if table > read {
                 let reason = "is read before an earlier one of the list";
                 return Err(GraphError::TablePlace { table, reason });
@@ -266,74 +227,6 @@ impl IntGraph {
             return Err(GraphError::TablePlace { table: read, reason });
         }
         Ok(rows)
-    }
-}
-
-fn check_max(windows: &Windows, inputs: &[&TensorInfo], output: &TensorInfo) -> Result<(), &'static str> {
-    let input = one_like(inputs, output)?;
-    if windows.len() != output.len() {
-        return Err("one window per output value");
-    }
-    let sorted = |w: &[u32]| w.windows(2).all(|p| p[0] < p[1]);
-    let inside = |i: &u32| (*i as usize) < input.len();
-    if windows
-        .iter()
-        .any(|w| w.is_empty() || !sorted(w) || !w.iter().all(inside))
-    {
-        return Err("a window is empty, not sorted, or leaves the tensor");
-    }
-    Ok(())
-}
-
-fn check_wiring(
-    source: Option<&[u32]>,
-    inputs: &[&TensorInfo],
-    output: &TensorInfo,
-) -> Result<(), &'static str> {
-    let input = one_like(inputs, output)?;
-    match source {
-        None if input.len() != output.len() => Err("the length changes"),
-        Some(source) if source.len() != output.len() => Err("one source per output value"),
-        Some(source) if source.iter().any(|&i| i as usize >= input.len()) => {
-            Err("a source leaves the tensor")
-        }
-        None | Some(_) => Ok(()),
-    }
-}
-
-fn check_read(
-    table: Option<&TableRef>,
-    inputs: &[&TensorInfo],
-    output: &TensorInfo,
-) -> Result<(), &'static str> {
-    let table = table.ok_or("its table does not exist")?;
-    let [index] = inputs[..] else {
-        return Err("the operator reads exactly one tensor");
-    };
-    if table.columns.len() != 1 {
-        return Err("its table has two columns, and a node makes one tensor");
-    }
-    if table.index_range() != Some(index.range) {
-        return Err("the range of its indices is not the table's");
-    }
-    if table.column_range(0) != Some(output.range) {
-        return Err("the output's range is not the least that holds the table's column");
-    }
-    if index.len() != output.len() {
-        return Err("the length changes");
-    }
-    Ok(())
-}
-
-/// The one tensor that is read, with the output's range and exponent.
-fn one_like<'t>(inputs: &[&'t TensorInfo], output: &TensorInfo) -> Result<&'t TensorInfo, &'static str> {
-    let [input] = inputs[..] else {
-        return Err("the operator reads exactly one tensor");
-    };
-    if (input.range, input.exponent) == (output.range, output.exponent) {
-        Ok(input)
-    } else {
-        Err("range and exponent of the output are not the input's")
     }
 }
 
@@ -369,19 +262,4 @@ fn check_tensor(tensor: &TensorInfo) -> Result<usize, &'static str> {
         .try_fold(1usize, |n, &d| n.checked_mul(d as usize));
     len.filter(|n| (1..=MAX_TENSOR_LEN).contains(n))
         .ok_or("it is empty or too large")
-}
-
-fn check_requantise(requantise: Requantise) -> Result<(), &'static str> {
-    let Requantise {
-        shift,
-        bits,
-        activation: _,
-    } = requantise;
-    if !(2..=IntRange::MAX_BITS).contains(&bits) {
-        return Err("the quotient is not 2..=32 bits wide");
-    }
-    if shift > MAX_SHIFT || bits + shift > 60 {
-        return Err("the shift is above 40, or bits and shift together above 60");
-    }
-    Ok(())
 }

@@ -120,7 +120,7 @@ impl Correlation {
                         })
                         .collect(),
                 });
-                Some(Self::pointwise(channels.collect(), m, bias.clone(), batch, 1, m))
+                Some(Self::pointwise(channels.collect(), m, bias.to_vec(), batch, 1, m))
             }
             LinearMap::Affine {
                 outer,
@@ -271,7 +271,7 @@ impl Correlation {
         Some(Self {
             channels,
             outputs: oc,
-            bias: bias.clone(),
+            bias: bias.to_vec(),
             positions: grid_h * grid_w,
             row_stride: grid_w,
             crop,
@@ -368,15 +368,15 @@ mod tests {
             inputs: 5,
             outputs: 3,
             weight: (0..15).map(|v| v - 7).collect(),
-            bias: vec![1, -2, 3],
+            bias: vec![1, -2, 3].into(),
         };
         agrees(&dense, &[20], 1);
         let affine = LinearMap::Affine {
             outer: 2,
             channels: 3,
             inner: 4,
-            scale: vec![1, 2, 3, -4, 5, -6],
-            bias: vec![7, 8, 9],
+            scale: vec![1, 2, 3, -4, 5, -6].into(),
+            bias: vec![7, 8, 9].into(),
         };
         agrees(&affine, &[24, 24], 2);
     }

@@ -143,7 +143,7 @@ impl Forms {
                 } => {
                     let (len, range) = made.get(*input)?;
                     made.0
-                        .insert(*output, (source.as_ref().map_or(len, Vec::len), range));
+                        .insert(*output, (source.as_deref().map_or(len, <[u32]>::len), range));
                 }
                 Relation::Table {
                     table,

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use super::correlation::Correlation;
 use super::forms::{ExplicitTable, Forms};
-use crate::graph::{IntRange, Requantise, TableError, TensorId};
+use crate::graph::{IntRange, Requantise, Shared, TableError, TensorId};
 use crate::relations::{LimbPlan, Relation, SliceRelations, limb_widths};
 
 /// Rows that a circuit cannot use: five blinding rows, the row after them, and the row that closes the running sum.
@@ -224,7 +224,7 @@ pub(super) enum Placed {
     Wired {
         input: TensorId,
         output: TensorId,
-        source: Option<Vec<u32>>,
+        source: Option<Shared<u32>>,
     },
     /// Reads of table `number`. One row per value, and one more below it where the table has a second column.
     Table {

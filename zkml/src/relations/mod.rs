@@ -1,8 +1,9 @@
 //! The one list of what is ever claimed between integer tensors. Nothing else is proved.
 //!
 //! Whoever audits soundness reads this folder first. It knows no proof system: no challenge, no field element,
-//! no column. Every relation has a plain integer checker ([`check`]) that reads like its definition; a backend
-//! is sound when it accepts exactly what the checkers accept.
+//! no column. Every relation is a file: what it claims, its bounds, what fixes its output, and a plain integer checker that
+//! reads like its definition. This file is the closed list and asks each file by its name ([`check`]); a backend is sound when
+//! it accepts exactly what the checkers accept.
 //!
 //! | relation | claim |
 //! |---|---|
@@ -23,19 +24,35 @@
 //! **No relation reads a padded entry.** An index outside a tensor does not exist here; a backend that pads must
 //! make the padded coefficient 0.
 
-pub mod bound;
 mod boundary;
 mod check;
 mod limbs;
 mod lower;
+mod maximum;
+mod permutation;
+mod product;
+mod range;
+mod read;
+mod requantised;
+mod table;
+mod wired;
+
+use std::collections::BTreeMap;
 
 pub(crate) use boundary::check_values;
 pub use boundary::{Boundary, InstanceError};
-pub use check::{CheckError, check};
+pub use check::CheckError;
 pub use limbs::{LimbPlan, limb_widths};
 pub use lower::{LowerError, lower};
+pub use product::Product;
 
-use crate::graph::{IntRange, LinearMap, Requantise, TableRef, TensorId};
+use self::check::Values;
+use crate::graph::{IntRange, LinearMap, Requantise, Shared, TableRef, TensorId};
+
+/// The most relations of a slice.
+pub const MAX_RELATIONS: usize = 8192;
+/// The most rows of all tables of a slice, each table counted once.
+pub const MAX_TABLE_ROWS: usize = 1 << 19;
 
 /// One claim between integer tensors.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,55 +135,10 @@ pub enum Relation {
         /// The tensor read.
         input: TensorId,
         /// Index into the flattened input per output value; `None` keeps the order.
-        source: Option<Vec<u32>>,
+        source: Option<Shared<u32>>,
         /// The tensor made.
         output: TensorId,
     },
-}
-
-/// How two tensors are multiplied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-pub enum Product {
-    /// `acc[t] = left[t] · right[t]`. Broadcasting is a wiring before it.
-    Elements,
-    /// `acc[i, j] = Σ_k left[i, k] · right[k, j]`, row-major.
-    Matrix {
-        /// Rows of `left`.
-        rows: u32,
-        /// Columns of `left`, rows of `right`.
-        inner: u32,
-        /// Columns of `right`.
-        columns: u32,
-    },
-}
-
-impl Product {
-    /// The length of the product of tensors of these lengths, when they fit.
-    #[must_use]
-    pub fn output_len(self, left: usize, right: usize) -> Option<usize> {
-        match self {
-            Self::Elements => (left == right).then_some(left),
-            Self::Matrix { rows, inner, columns } => {
-                let [rows, inner, columns] = [rows, inner, columns].map(|d| d as usize);
-                let fits = left > 0
-                    && right > 0
-                    && rows.checked_mul(inner) == Some(left)
-                    && inner.checked_mul(columns) == Some(right);
-                if fits { rows.checked_mul(columns) } else { None }
-            }
-        }
-    }
-
-    /// Greatest |accumulator|; `None` when it could reach [`bound::LIMIT`].
-    #[must_use]
-    pub fn bound(self, ranges: [IntRange; 2]) -> Option<i64> {
-        let terms = match self {
-            Self::Elements => 1,
-            Self::Matrix { inner, .. } => i64::from(inner),
-        };
-        let product = ranges[0].magnitude().checked_mul(ranges[1].magnitude())?;
-        product.checked_mul(terms).filter(|b| *b < bound::LIMIT)
-    }
 }
 
 /// A tensor as the relations see it.
@@ -200,4 +172,74 @@ impl SliceRelations {
             outputs: &self.outputs,
         }
     }
+}
+
+impl Relation {
+    /// The table that it is about.
+    fn table(&self) -> Option<&TableRef> {
+        match self {
+            Self::Table { table, .. } => Some(table),
+            Self::Range { .. }
+            | Self::Requantised { .. }
+            | Self::Maximum { .. }
+            | Self::Product { .. }
+            | Self::Read { .. }
+            | Self::Permutation { .. }
+            | Self::Wired { .. } => None,
+        }
+    }
+
+    /// Whether the claim holds for these values.
+    fn check(&self, values: &Values<'_>) -> Result<(), CheckError> {
+        match self {
+            Self::Range { tensor, range } => range::check(values, *tensor, *range),
+            Self::Requantised {
+                inputs,
+                input_ranges: _,
+                map,
+                requantise,
+                bound: _,
+                output,
+            } => requantised::check(values, inputs, map, *requantise, *output),
+            Self::Maximum {
+                input,
+                range: _,
+                windows,
+                output,
+            } => maximum::check(values, *input, windows, *output),
+            Self::Product {
+                factors,
+                ranges: _,
+                product,
+                requantise,
+                output,
+            } => product::check(values, *factors, *product, *requantise, *output),
+            Self::Read { input, index, output } => read::check(values, *input, *index, *output),
+            Self::Permutation { input, output } => permutation::check(values, *input, *output),
+            Self::Table {
+                table,
+                index,
+                outputs,
+            } => table::check(values, table, *index, outputs),
+            Self::Wired {
+                input,
+                source,
+                output,
+            } => wired::check(values, *input, source.as_deref(), *output),
+        }
+    }
+}
+
+/// Checks every relation of a slice against the values of all its tensors.
+///
+/// # Errors
+/// The first claim that does not hold.
+pub fn check(relations: &SliceRelations, values: &BTreeMap<TensorId, Vec<i64>>) -> Result<(), CheckError> {
+    let values = Values(values);
+    for tensor in relations.inputs.iter().chain(&relations.outputs) {
+        if values.of(tensor.id)?.len() != tensor.len {
+            return Err(CheckError::Tensor(tensor.id));
+        }
+    }
+    relations.relations.iter().try_for_each(|r| r.check(&values))
 }

@@ -16,8 +16,9 @@ use super::relation::product::Factors;
 use super::relation::table;
 use super::shapes::{self, Shapes};
 use super::table::{Function, Table};
+use crate::graph::bound::accumulator_bound;
 use crate::graph::{Activation, IntRange, LinearMap, Requantise, TensorId};
-use crate::relations::{Product, Relation, SliceRelations, bound::accumulator_bound, limb_widths};
+use crate::relations::{Product, Relation, SliceRelations, limb_widths};
 
 /// What limbs can express stays below 2^62, as accumulators do.
 const MAX_EXPRESSED_BITS: u32 = 62;

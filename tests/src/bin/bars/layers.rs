@@ -6,7 +6,7 @@ use rand::Rng;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use zkml::graph::{
-    Activation, IntGraph, IntRange, IntTensor, LinearMap, Node, Op, Requantise, TensorId, TensorInfo,
+    Activation, IntGraph, IntRange, IntTensor, Linear, LinearMap, Node, Op, Requantise, TensorId, TensorInfo,
 };
 
 /// Bits of activations, and of the outputs' quotients.
@@ -64,8 +64,8 @@ impl Layer {
                     dilation: [1, 1],
                     pad: [1, 1],
                     groups: 1,
-                    weight: draw(64 * 32 * 9, COEFFICIENT),
-                    bias: draw(64, 1 << 20),
+                    weight: draw(64 * 32 * 9, COEFFICIENT).into(),
+                    bias: draw(64, 1 << 20).into(),
                 };
                 (vec![1, 32, 16, 16], vec![1, 64, 16, 16], map, 18)
             }
@@ -74,8 +74,8 @@ impl Layer {
                 let map = LinearMap::Dense {
                     inputs: 1024,
                     outputs: 1024,
-                    weight: draw(1024 * 1024, COEFFICIENT),
-                    bias: draw(1024, 1 << 20),
+                    weight: draw(1024 * 1024, COEFFICIENT).into(),
+                    bias: draw(1024, 1 << 20).into(),
                 };
                 (vec![batch, 1024], vec![batch, 1024], map, 18)
             }
@@ -84,8 +84,8 @@ impl Layer {
                     outer: 1,
                     channels: 1,
                     inner: 1 << 17,
-                    scale: vec![(1 << 24) - 3],
-                    bias: vec![1 << 20],
+                    scale: vec![(1 << 24) - 3].into(),
+                    bias: vec![1 << 20].into(),
                 };
                 (vec![1, 1 << 17], vec![1, 1 << 17], map, 24)
             }
@@ -114,7 +114,7 @@ fn one_node(input: Vec<u32>, output: Vec<u32>, map: LinearMap, shift: u8) -> Int
         ],
         nodes: vec![Node {
             name: "layer".to_owned(),
-            op: Op::Linear { map, requantise },
+            op: Op::Linear(Linear { map, requantise }),
             inputs: vec![TensorId(0)],
             output: TensorId(1),
         }],

@@ -4,7 +4,7 @@
 use std::error::Error;
 
 use zkinfer_crds::Digest;
-use zkml::graph::{Activation, IntRange, LinearMap, Requantise, TensorId};
+use zkml::graph::{Activation, IntRange, LinearMap, Requantise, Shared, TensorId};
 use zkml::relations::{Product, Relation, SliceRelations, SliceTensor};
 use zkml::sumcheck::{Key, SliceParameters, cost, prove, verify};
 
@@ -135,7 +135,7 @@ impl Slice {
         let output = self.tensor(source.as_ref().map_or(len, Vec::len), range);
         self.relations.push(Relation::Wired {
             input,
-            source,
+            source: source.map(Shared::from),
             output,
         });
         output
@@ -159,8 +159,8 @@ fn conv(channels: usize, side: usize, kernel: usize) -> SliceRelations {
         dilation: [1, 1],
         pad: [0, 0],
         groups: c,
-        weight: weights(channels * kernel * kernel),
-        bias: weights(channels),
+        weight: weights(channels * kernel * kernel).into(),
+        bias: weights(channels).into(),
     };
     let y = s.linear(&[x], map, channels * out * out, 0);
     s.done(y)
@@ -171,8 +171,8 @@ fn dense(inputs: usize, outputs: usize, batch: usize) -> SliceRelations {
     let map = LinearMap::Dense {
         inputs: inputs as u32,
         outputs: outputs as u32,
-        weight: weights(inputs * outputs),
-        bias: weights(outputs),
+        weight: weights(inputs * outputs).into(),
+        bias: weights(outputs).into(),
     };
     let y = s.linear(&[x], map, outputs * batch, 0);
     s.done(y)
@@ -187,8 +187,8 @@ fn affine(len: usize, channels: usize, times: usize, shift: u8) -> SliceRelation
             outer: 1,
             channels: channels as u32,
             inner: (len / channels) as u32,
-            scale: weights(channels),
-            bias: weights(channels),
+            scale: weights(channels).into(),
+            bias: weights(channels).into(),
         };
         last = s.linear(&[x], map, len, shift);
         if at + 1 < times {
@@ -208,8 +208,8 @@ fn sum(len: usize, inputs: usize) -> SliceRelations {
         outer: 1,
         channels: 1,
         inner: len as u32,
-        scale: weights(inputs),
-        bias: vec![1],
+        scale: weights(inputs).into(),
+        bias: vec![1].into(),
     };
     let y = s.linear(&all, map, len, 0);
     s.done(y)
@@ -300,8 +300,8 @@ fn general(times: usize) -> SliceRelations {
         let map = LinearMap::Dense {
             inputs,
             outputs: 8,
-            weight: weights(8 * inputs as usize),
-            bias: weights(8),
+            weight: weights(8 * inputs as usize).into(),
+            bias: weights(8).into(),
         };
         last = s.linear(&[x], map, len / inputs as usize * 8, 0);
         if at + 1 < times {

@@ -126,17 +126,6 @@ pub(super) struct Draft {
     kept: usize,
 }
 
-/// What a node keeps in memory.
-fn kept(op: &FloatOp) -> usize {
-    match op {
-        FloatOp::Linear { map, .. } => map.weight().len() + map.bias().len(),
-        // A list by itself is as much as six indices.
-        FloatOp::Max { windows } => windows.iter().map(|w| w.len() + 6).sum(),
-        FloatOp::Wiring { source } => source.as_ref().map_or(0, Vec::len),
-        FloatOp::Function { function: _ } => 0,
-    }
-}
-
 impl Draft {
     /// A new tensor.
     pub(super) fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<TensorId, Refusal> {
@@ -178,7 +167,7 @@ impl Draft {
         shape: &[usize],
     ) -> Result<TensorId, Refusal> {
         let output = self.tensor(name, shape)?;
-        self.kept += kept(&op);
+        self.kept += op.kept();
         if self.kept > MAX_DRAFT_COEFFICIENTS {
             let what = "coefficients and indices in all nodes";
             return Err(Refusal::Together(what, MAX_DRAFT_COEFFICIENTS));

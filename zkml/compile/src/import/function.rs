@@ -7,16 +7,16 @@
 
 use tract_onnx::model::{OnnxOpRegister, ParsingContext};
 use tract_onnx::pb::NodeProto;
-use tract_onnx::prelude::{TractResult, tract_itertools::Itertools};
+use tract_onnx::prelude::TractResult;
 use tract_onnx::tract_core::internal::anyhow;
 use tract_onnx::tract_core::ops::element_wise::{ElementWiseMiniOp, ElementWiseOp};
 use tract_onnx::tract_hir::infer::InferenceOp;
 use tract_onnx::tract_hir::ops::element_wise::ElementWiseIntoHir;
-use zkml::graph::{Activation, TensorId};
+use zkml::graph::TensorId;
 
 use super::binary::scaled;
 use super::draft::{Draft, Refusal};
-use crate::float::{FloatMap, FloatOp};
+use crate::float::FloatOp;
 use crate::functions::{self, Function};
 
 impl ElementWiseMiniOp for Function {
@@ -139,32 +139,15 @@ fn producer(draft: &Draft, id: TensorId) -> Option<(&FloatOp, &[TensorId])> {
 
 /// `(x, a, b)` of a tensor that is `a·x + b`, value by value.
 fn step(draft: &Draft, id: TensorId) -> Option<(TensorId, f64, f64)> {
-    match producer(draft, id)? {
-        (FloatOp::Wiring { source: None }, &[x]) => Some((x, 1.0, 0.0)),
-        (
-            FloatOp::Linear {
-                map: FloatMap::Affine { scale, bias, .. },
-                activation: Activation::Identity,
-            },
-            &[x],
-        ) => {
-            let (factor, offset) = (scale.iter().all_equal_value(), bias.iter().all_equal_value());
-            Some((x, *factor.ok()?, *offset.ok()?))
-        }
-        (
-            FloatOp::Wiring { .. } | FloatOp::Linear { .. } | FloatOp::Max { .. } | FloatOp::Function { .. },
-            _,
-        ) => None,
-    }
+    let (op, inputs) = producer(draft, id)?;
+    let (factor, offset) = op.scaling()?;
+    let &[x] = inputs else { return None };
+    Some((x, factor, offset))
 }
 
 /// The function that makes a tensor, and of what.
 fn function_of(draft: &Draft, id: TensorId) -> Option<(&Function, TensorId)> {
-    match producer(draft, id)? {
-        (FloatOp::Function { function }, &[x]) => Some((function, x)),
-        (
-            FloatOp::Wiring { .. } | FloatOp::Linear { .. } | FloatOp::Max { .. } | FloatOp::Function { .. },
-            _,
-        ) => None,
-    }
+    let (op, inputs) = producer(draft, id)?;
+    let &[x] = inputs else { return None };
+    Some((op.function()?, x))
 }

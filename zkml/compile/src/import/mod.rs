@@ -29,7 +29,7 @@ use tract_onnx::tract_core::optim::Optimizer;
 use zkml::graph::validate::{MAX_MULTIPLICATIONS, MAX_TOTAL_LEN};
 
 use self::reader::Fault;
-use crate::float::{FloatGraph, FloatOp};
+use crate::float::FloatGraph;
 
 pub use admit::operators;
 
@@ -229,12 +229,9 @@ fn check_totals(graph: &FloatGraph) -> Result<(), ImportError> {
     };
     let values = graph.tensors.iter().map(|t| t.len() as u64).sum();
     limit("values in all tensors", values, MAX_TOTAL_LEN as u64)?;
-    let of_node = |node: &super::float::FloatNode| match &node.op {
-        FloatOp::Linear { map, .. } => {
-            let output = graph.tensors.get(node.output.0 as usize);
-            map.multiplications(output.map_or(0, |t| t.len()))
-        }
-        FloatOp::Max { .. } | FloatOp::Wiring { .. } | FloatOp::Function { .. } => 0,
+    let of_node = |node: &super::float::FloatNode| {
+        let output = graph.tensors.get(node.output.0 as usize);
+        node.op.multiplications(output.map_or(0, |t| t.len()))
     };
     let multiplications = graph
         .nodes

@@ -16,7 +16,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 use zkinfer_crds::ProofSystem;
 use zkml::backend::{self, Cost, CutRule, LayoutError, Parameters};
-use zkml::graph::{IntGraph, LinearMap, Node, Op, TensorId};
+use zkml::graph::{IntGraph, Op, TensorId};
 use zkml::halo2;
 use zkml::relations::{self, LowerError, SliceRelations};
 
@@ -210,33 +210,24 @@ fn boundary_of(graph: &IntGraph, readers: &[usize], nodes: &Range<usize>) -> (Ve
     )
 }
 
-/// The ends of slices from `start` that the rule allows, in order. A node with more weights than a slice should have has no
-/// smaller slice.
+/// The ends of slices from `start` that the rule allows, in order: weights are what a verifier evaluates, constant coefficients
+/// and rows of tables. A map with more weights than a slice should have has no smaller slice, and keeps the tables behind it.
 fn feasible_ends(graph: &IntGraph, start: usize, rule: CutRule) -> impl Iterator<Item = usize> {
-    let (mut weights, mut maps) = (0u64, 0);
+    let (mut weights, mut maps, mut tables) = (0u64, 0, BTreeSet::new());
     let nodes = graph.nodes.iter().skip(start).take(rule.max_nodes);
     nodes
         .map_while(move |node| {
-            let of_node = node_weights(graph, node);
-            weights += of_node;
-            maps += u32::from(of_node > 0);
+            let of_map = node.op.weights() as u64;
+            maps += u32::from(of_map > 0);
+            weights += of_map;
+            // A slice has a table once, however often it is read.
+            if let Some(table) = node.op.table().filter(|&t| tables.insert(t)) {
+                weights += graph.tables.get(table as usize).map_or(0, |t| t.rows() as u64);
+            }
             (maps <= 1 || weights <= rule.max_weights).then_some(())
         })
         .enumerate()
         .map(move |(i, ())| start + i + 1)
-}
-
-/// Constant coefficients of a node, or rows of its table: what a verifier evaluates.
-fn node_weights(graph: &IntGraph, node: &Node) -> u64 {
-    let coefficients = match &node.op {
-        Op::Linear { map, .. } => match map {
-            LinearMap::Dense { weight, .. } | LinearMap::Conv2d { weight, .. } => weight.len(),
-            LinearMap::Affine { scale, .. } => scale.len(),
-        },
-        Op::Table { table } => graph.tables.get(*table as usize).map_or(0, |t| t.rows()),
-        Op::Max { .. } | Op::Wiring { .. } => 0,
-    };
-    coefficients as u64
 }
 
 fn fits(cost: &Cost, options: SlicingOptions) -> bool {
@@ -249,7 +240,7 @@ fn fits(cost: &Cost, options: SlicingOptions) -> bool {
 fn only_wiring(graph: &IntGraph, range: &Range<usize>) -> bool {
     graph.nodes[range.clone()]
         .iter()
-        .all(|n| matches!(n.op, Op::Wiring { .. }))
+        .all(|n| matches!(n.op, Op::Wiring(_)))
 }
 
 fn plan_slice(

@@ -1,7 +1,7 @@
 use std::sync::Mutex;
 use std::time::Instant;
 
-use zkml::graph::Profile;
+use zkml::graph::{Activation, Linear, LinearMap, Lookup, Node, Profile, Requantise, Table, TableRef};
 
 use super::*;
 use crate::calibrate::{CalibrationOptions, calibrate, synthetic_samples};
@@ -46,6 +46,60 @@ fn chain_of(nodes: usize, [height, width]: [i64; 2], reach: i64) -> IntGraph {
     let graph = apply(&float, &plan).unwrap();
     assert_eq!(graph.nodes.len(), nodes);
     graph
+}
+
+/// Nodes that read no tensor of interest, for what a cut counts.
+fn nodes(ops: Vec<Op>) -> IntGraph {
+    let table = Table {
+        name: "f".to_owned(),
+        first: 0,
+        columns: vec![vec![0; 1 << 16].into()],
+    };
+    let node = |op| Node {
+        op,
+        name: String::new(),
+        inputs: Vec::new(),
+        output: TensorId(0),
+    };
+    IntGraph {
+        nodes: ops.into_iter().map(node).collect(),
+        inputs: Vec::new(),
+        tables: vec![TableRef::new(table)],
+        outputs: Vec::new(),
+        tensors: Vec::new(),
+    }
+}
+
+fn dense(weights: usize) -> Op {
+    let map = LinearMap::Dense {
+        inputs: weights as u32,
+        outputs: 1,
+        weight: vec![0; weights].into(),
+        bias: vec![0].into(),
+    };
+    let requantise = Requantise {
+        bits: 8,
+        shift: 0,
+        activation: Activation::Identity,
+    };
+    Op::Linear(Linear { map, requantise })
+}
+
+#[test]
+fn a_table_counts_once_in_a_slice_and_is_not_cut_from_a_large_map() {
+    let rule = backend::cut_rule(ProofSystem::SumcheckWhir);
+    let most = rule.max_weights as usize;
+    let ends = |ops| feasible_ends(&nodes(ops), 0, rule).last();
+    let read = || Op::Table(Lookup { table: 0 });
+    assert_eq!(ends(vec![dense(most + 1), read(), read()]), Some(3));
+    assert_eq!(ends(vec![dense(most + 1), read(), dense(1)]), Some(2));
+    let mut many = vec![dense(1)];
+    many.extend((0..40).map(|_| read()));
+    many.push(dense(1));
+    assert_eq!(ends(many), Some(42));
+    // Its rows are weights as any.
+    assert_eq!(ends(vec![dense(1), read(), dense(most - (1 << 16) - 1)]), Some(3));
+    assert_eq!(ends(vec![dense(1), read(), dense(most - (1 << 16))]), Some(2));
 }
 
 /// Seconds of a cut, and the work that it told of.

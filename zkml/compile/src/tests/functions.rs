@@ -75,7 +75,7 @@ fn planned(onnx: &Onnx, profile: Profile, count: usize) -> Planned {
 }
 
 fn tables(graph: &IntGraph) -> usize {
-    let is_table = |op: &Op| matches!(op, Op::Table { .. });
+    let is_table = |op: &Op| matches!(op, Op::Table(_));
     graph.nodes.iter().filter(|n| is_table(&n.op)).count()
 }
 

@@ -21,8 +21,9 @@ use super::plan::{LinearUnit, Placed};
 use super::synthesize::SliceCircuit;
 use super::witness::Witness;
 use super::*;
+use crate::graph::bound::accumulator_bound;
 use crate::graph::{Activation, IntRange, LinearMap, Requantise, TensorId};
-use crate::relations::{InstanceError, Relation, SliceRelations, SliceTensor, bound::accumulator_bound};
+use crate::relations::{InstanceError, Relation, SliceRelations, SliceTensor};
 use crate::setup::Srs;
 
 const PARAMETERS: SliceParameters = SliceParameters { limb_bits: 4, k: 9 };
@@ -63,7 +64,7 @@ fn slice() -> SliceRelations {
         pad: [1, 1],
         groups: 1,
         weight: (0..27).map(|_| rng.gen_range(-15..16)).collect(),
-        bias: vec![40, -30, 7],
+        bias: vec![40, -30, 7].into(),
     };
     let pooled: Vec<Vec<u32>> = (0..12u32)
         .map(|t| (t / 4, t / 2 % 2, t % 2))
@@ -74,14 +75,14 @@ fn slice() -> SliceRelations {
         outer: 1,
         channels: 1,
         inner: 12,
-        scale: vec![3, -5],
-        bias: vec![2],
+        scale: vec![3, -5].into(),
+        bias: vec![2].into(),
     };
     let dense = LinearMap::Dense {
         inputs: 12,
         outputs: 5,
         weight: (0..60).map(|_| rng.gen_range(-9..10)).collect(),
-        bias: vec![1, 2, 3, -4, -5],
+        bias: vec![1, 2, 3, -4, -5].into(),
     };
     let tensor = |id: u32, len, range| SliceTensor {
         id: TensorId(id),
@@ -108,7 +109,7 @@ fn slice() -> SliceRelations {
             },
             Relation::Wired {
                 input: TensorId(0),
-                source: Some(skip),
+                source: Some(skip.into()),
                 output: TensorId(3),
             },
             requantised(&[(2, relu.output_range()), (3, input)], add, linear, 4),
@@ -228,7 +229,7 @@ fn reads_only_padding() -> LinearMap {
         pad: [1, 0],
         groups: 5,
         weight: (1..11).collect(),
-        bias: vec![5, -6, 7, -8, 9],
+        bias: vec![5, -6, 7, -8, 9].into(),
     }
 }
 
@@ -244,8 +245,8 @@ fn a_convolution_that_reads_only_padding_is_its_bias_and_nothing_else() {
         outer: 1,
         channels: 5,
         inner: 1,
-        scale: vec![1, -2, 1, 1, 2],
-        bias: vec![0; 5],
+        scale: vec![1, -2, 1, 1, 2].into(),
+        bias: vec![0; 5].into(),
     };
     let tensor = |id| SliceTensor {
         id: TensorId(id),

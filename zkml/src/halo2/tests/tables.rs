@@ -97,14 +97,14 @@ fn deep() -> SliceRelations {
         inputs: 8,
         outputs: 6,
         weight: (0..48).map(|i| i * 7 % 9 - 4).collect(),
-        bias: vec![100, 50, -20, 0, 200, 30],
+        bias: vec![100, 50, -20, 0, 200, 30].into(),
     };
     let add = LinearMap::Affine {
         outer: 1,
         channels: 1,
         inner: 6,
-        scale: vec![2, -1],
-        bias: vec![5],
+        scale: vec![2, -1].into(),
+        bias: vec![5].into(),
     };
     let range = |t: &Table, c| t.column_range(c).unwrap();
     let (of_a, of_b) = (range(&a, 0), [range(&b, 0), range(&b, 1)]);
@@ -119,7 +119,7 @@ fn deep() -> SliceRelations {
             read(&a, 0, &[1]),
             Relation::Wired {
                 input: TensorId(0),
-                source: Some(vec![5, 4, 3, 2, 1, 0]),
+                source: Some(vec![5, 4, 3, 2, 1, 0].into()),
                 output: TensorId(2),
             },
             read(&renamed, 2, &[3]),

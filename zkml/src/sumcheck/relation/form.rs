@@ -232,8 +232,8 @@ mod tests {
             dilation,
             pad,
             groups,
-            weight: vec![0; (output[0] * input[0] / groups * kernel[0] * kernel[1]) as usize],
-            bias: vec![0; output[0] as usize],
+            weight: vec![0; (output[0] * input[0] / groups * kernel[0] * kernel[1]) as usize].into(),
+            bias: vec![0; output[0] as usize].into(),
         }
     }
 
@@ -241,15 +241,15 @@ mod tests {
         let dense = LinearMap::Dense {
             inputs: 6,
             outputs: 5,
-            weight: vec![0; 30],
-            bias: vec![0; 5],
+            weight: vec![0; 30].into(),
+            bias: vec![0; 5].into(),
         };
         let affine = LinearMap::Affine {
             outer: 2,
             channels: 3,
             inner: 5,
-            scale: vec![0; 6],
-            bias: vec![0; 3],
+            scale: vec![0; 6].into(),
+            bias: vec![0; 3].into(),
         };
         let plain = convolution([2, 5, 4], [3, 3, 4], [[3, 3], [2, 1], [1, 1], [1, 1]], 1);
         let grouped = convolution([4, 6, 6], [6, 4, 5], [[2, 3], [1, 1], [3, 2], [1, 1]], 2);

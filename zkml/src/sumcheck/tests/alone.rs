@@ -261,8 +261,8 @@ fn ranged(range: IntRange, first: i64) -> Case {
         outer: 1,
         channels: 1,
         inner: 16,
-        scale: vec![1],
-        bias: vec![0],
+        scale: vec![1].into(),
+        bias: vec![0].into(),
     };
     let y = b.linear(&[x], ones, 0, Activation::Identity);
     b.slice.relations.push(Relation::Range {
@@ -340,8 +340,8 @@ fn several_claims_on_a_wiring_are_each_right() {
         outer: 1,
         channels: 1,
         inner: 16,
-        scale: vec![1, 2],
-        bias: vec![0],
+        scale: vec![1, 2].into(),
+        bias: vec![0].into(),
     };
     let y = b.linear(&[w, w], sum, 0, Activation::Identity);
     b.output(y);

@@ -399,7 +399,7 @@ fn spoil(slice: &mut SliceRelations, rng: &mut impl Rng) {
         Relation::Permutation { input, output } => *[input, output][rng.gen_range(0..2)] = id,
         Relation::Wired { input, source, .. } => match rng.gen_range(0..2) {
             0 => *input = id,
-            _ => *source = Some(vec![n]),
+            _ => *source = Some(vec![n].into()),
         },
     }
 }

@@ -4,8 +4,9 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use zkinfer_crds::Digest;
 
-use crate::graph::{Activation, IntRange, LinearMap, Requantise, Table, TableRef, TensorId};
-use crate::relations::{Product, Relation, SliceRelations, SliceTensor, bound::accumulator_bound};
+use crate::graph::bound::accumulator_bound;
+use crate::graph::{Activation, IntRange, LinearMap, Requantise, Shared, Table, TableRef, TensorId};
+use crate::relations::{Product, Relation, SliceRelations, SliceTensor};
 
 pub(crate) fn rng(seed: u64) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(seed)
@@ -102,8 +103,8 @@ impl Builder {
         LinearMap::Dense {
             inputs: inputs as u32,
             outputs: outputs as u32,
-            weight: self.weights(inputs * outputs, 20),
-            bias: self.weights(outputs, 500),
+            weight: self.weights(inputs * outputs, 20).into(),
+            bias: self.weights(outputs, 500).into(),
         }
     }
 
@@ -112,8 +113,8 @@ impl Builder {
             outer,
             channels,
             inner,
-            scale: self.weights(inputs * channels as usize, 30),
-            bias: self.weights(channels as usize, 100),
+            scale: self.weights(inputs * channels as usize, 30).into(),
+            bias: self.weights(channels as usize, 100).into(),
         }
     }
 
@@ -199,7 +200,7 @@ impl Builder {
         let output = self.tensor(source.as_ref().map_or(len, Vec::len), range);
         self.slice.relations.push(Relation::Wired {
             input: Self::id(input),
-            source,
+            source: source.map(Shared::from),
             output: Self::id(output),
         });
         output

@@ -31,8 +31,8 @@ pub(crate) fn conv(
         dilation: [1, 1],
         pad,
         groups,
-        weight: b.weights(weights, 15),
-        bias: b.weights(oc as usize, 50),
+        weight: b.weights(weights, 15).into(),
+        bias: b.weights(oc as usize, 50).into(),
     }
 }
 
@@ -306,8 +306,8 @@ pub(crate) fn sorting() -> SliceRelations {
         outer: 1,
         channels: 1,
         inner: 10,
-        scale: vec![-1, 1],
-        bias: vec![0],
+        scale: vec![-1, 1].into(),
+        bias: vec![0].into(),
     };
     let rises = b.linear(&[low, high], difference, 0, Activation::Identity);
     let bits = b.tensors[rises].1.bits;
@@ -342,8 +342,8 @@ pub(crate) fn tables() -> SliceRelations {
         outer: 1,
         channels: 1,
         inner: 11,
-        scale: vec![1, 1],
-        bias: vec![3],
+        scale: vec![1, 1].into(),
+        bias: vec![3].into(),
     };
     let sum = b.linear(&[a, c], map, 1, Activation::Identity);
     let clipped = b.table(sum, |v| v.clamp(-9, 50) * 1000);

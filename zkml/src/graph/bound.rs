@@ -1,6 +1,7 @@
 //! Static bounds: how large an accumulator can get over all inputs in their exact ranges.
 
-use crate::graph::{IntRange, LinearMap};
+use super::linear::LinearMap;
+use super::tensor::IntRange;
 
 /// Every value, accumulator and product of a relation stays below this in absolute value.
 pub const LIMIT: i64 = 1 << 62;

@@ -1,0 +1,144 @@
+//! A linear map, then an activation.
+
+use zkml::graph::bound::LIMIT;
+use zkml::graph::scale::power_of_two;
+use zkml::graph::{
+    self, Activation, GraphError, IntRange, LinearMap, Op, ProfileLimits, Requantise, TensorId,
+};
+
+use super::scales::exponent_below;
+use super::{Form, NoValues, Place, QuantiseError, Scales, TableList};
+
+/// A linear map with float coefficients; the geometry is the integer graph's.
+pub type FloatMap = LinearMap<Vec<f64>>;
+
+/// The greatest absolute coefficient of a linear map. Biases are at the accumulator's scale and may be larger.
+const MAX_COEFFICIENT: i64 = 1 << 31;
+
+/// See [`FloatOp::Linear`](super::FloatOp::Linear).
+pub(super) struct Linear<'a> {
+    pub map: &'a FloatMap,
+    pub activation: Activation,
+}
+
+impl Form for Linear<'_> {
+    fn evaluate(&self, x: &[&[f64]], see: &mut dyn FnMut(&[f64])) -> Result<Vec<f64>, NoValues> {
+        let lengths: Vec<_> = x.iter().map(|x| x.len()).collect();
+        self.map.output_len(&lengths).map_err(NoValues::Geometry)?;
+        let mut acc = self.map.accumulate(x);
+        see(&acc);
+        match self.activation {
+            Activation::Identity => {}
+            Activation::Relu => acc.iter_mut().for_each(|v| *v = v.max(0.0)),
+        }
+        Ok(acc)
+    }
+
+    fn scale(&self, inputs: &[TensorId], output: TensorId, scales: &mut Scales) -> u8 {
+        let at = output.0 as usize;
+        // Nothing is to be rounded: it refuses what has one bit too many.
+        if scales.is_guarded(inputs[0]) {
+            scales.tensors[at].exponent = scales.tensors[inputs[0].0 as usize].exponent;
+            return 0;
+        }
+        if self.activation == Activation::Relu {
+            scales.ranges[at] = IntRange::unsigned(scales.limits.activation_bits - 1);
+        }
+        let made = i32::from(scales.tensors[at].exponent);
+        let width = i32::from(scales.limits.weight_bits) - 1;
+        let of_input = |(k, weights): (usize, &[f64])| {
+            let greatest = weights.iter().fold(0f64, |m, w| m.max(w.abs()));
+            let read = i32::from(scales.tensors[inputs.get(k)?.0 as usize].exponent);
+            // greatest · 2^(made + shift − read) just below 2^(weight bits − 1).
+            (greatest > 0.0).then(|| exponent_below(greatest, width) - made + read)
+        };
+        let of_inputs = self.map.weight().chunks(self.per_input().max(1));
+        let wanted = of_inputs.enumerate().filter_map(of_input).max();
+        wanted.unwrap_or(0).clamp(0, scales.limits.max_shift.into()) as u8
+    }
+
+    fn quantise(&self, place: &Place<'_>, _: &mut TableList) -> Result<(Op, IntRange), QuantiseError> {
+        let inputs = place.inputs.iter().map(|&id| place.scale(id));
+        let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
+        let output = place.scale(place.output)?;
+        let accumulator = i32::from(output.exponent) + i32::from(place.shift);
+        // Per tensor read: rounding errors and coefficients, added up.
+        let mut sums = vec![(0f64, 0f64); inputs.len()];
+        let absent = || GraphError::Node {
+            node: place.node(),
+            reason: "coefficients and inputs differ in number",
+        };
+        let map = self.map.try_map(
+            |k, &w| {
+                let exponent = accumulator - i32::from(inputs.get(k).ok_or_else(absent)?.exponent);
+                let (rounded, scaled) = round(place, w, exponent, MAX_COEFFICIENT)?;
+                let sum = sums.get_mut(k).ok_or_else(absent)?;
+                *sum = (sum.0 + (scaled - rounded as f64).abs(), sum.1 + scaled.abs());
+                Ok::<_, QuantiseError>(rounded)
+            },
+            |_, &b| Ok(round(place, b, accumulator, LIMIT)?.0),
+        )?;
+        let resolution = ProfileLimits::of(place.plan.profile).resolution;
+        let floor = power_of_two(-i32::from(resolution));
+        if sums.iter().any(|(error, total)| *error > total * floor) {
+            return Err(QuantiseError::Resolution {
+                node: place.node(),
+                resolution,
+            });
+        }
+        let requantise = Requantise {
+            shift: place.shift,
+            bits: output.bits,
+            activation: self.activation,
+        };
+        let op = Op::Linear(graph::Linear { map, requantise });
+        Ok((op, requantise.output_range()))
+    }
+
+    fn kept(&self) -> usize {
+        self.map.weight().len() + self.map.bias().len()
+    }
+
+    fn multiplications(&self, output_len: usize) -> u64 {
+        self.map.multiplications(output_len)
+    }
+
+    fn scaling(&self) -> Option<(f64, f64)> {
+        match (self.map, self.activation) {
+            (FloatMap::Affine { scale, bias, .. }, Activation::Identity) => {
+                Some((one_value(scale)?, one_value(bias)?))
+            }
+            (FloatMap::Dense { .. } | FloatMap::Conv2d { .. }, _)
+            | (FloatMap::Affine { .. }, Activation::Relu) => None,
+        }
+    }
+}
+
+impl Linear<'_> {
+    /// Coefficients for each tensor read.
+    fn per_input(&self) -> usize {
+        match self.map {
+            FloatMap::Affine { bias, .. } => bias.len(),
+            FloatMap::Dense { weight, .. } | FloatMap::Conv2d { weight, .. } => weight.len(),
+        }
+    }
+}
+
+/// What all values are.
+fn one_value(values: &[f64]) -> Option<f64> {
+    let (first, rest) = values.split_first()?;
+    rest.iter().all(|v| v == first).then_some(*first)
+}
+
+/// `(round(value · 2^exponent), value · 2^exponent)`.
+fn round(place: &Place<'_>, value: f64, exponent: i32, max: i64) -> Result<(i64, f64), QuantiseError> {
+    let scaled = value * power_of_two(exponent);
+    let rounded = scaled.round();
+    if rounded.is_nan() || rounded.abs() > max as f64 {
+        return Err(QuantiseError::Coefficient {
+            node: place.node(),
+            value: scaled,
+        });
+    }
+    Ok((rounded as i64, scaled))
+}

@@ -1,0 +1,42 @@
+//! The maximum of windows.
+
+use zkml::graph::{self, IntRange, Op, TensorId};
+
+use super::{Form, NoValues, Place, QuantiseError, Scales, TableList};
+
+/// See [`FloatOp::Max`](super::FloatOp::Max).
+pub(super) struct Max<'a> {
+    pub windows: &'a [Vec<u32>],
+}
+
+impl Form for Max<'_> {
+    fn evaluate(&self, x: &[&[f64]], _: &mut dyn FnMut(&[f64])) -> Result<Vec<f64>, NoValues> {
+        let value = |&i: &u32| x[0].get(i as usize).copied();
+        let greatest = |w: &Vec<u32>| w.iter().map(value).reduce(|a, b| Some(a?.max(b?))).flatten();
+        let made: Option<_> = self.windows.iter().map(greatest).collect();
+        made.ok_or(NoValues::Absent)
+    }
+
+    fn scale(&self, inputs: &[TensorId], output: TensorId, scales: &mut Scales) -> u8 {
+        scales.inherit(inputs[0], output);
+        0
+    }
+
+    fn quantise(&self, place: &Place<'_>, _: &mut TableList) -> Result<(Op, IntRange), QuantiseError> {
+        let windows = self.windows.iter().collect();
+        Ok((Op::Max(graph::Max { windows }), place.inherited()?))
+    }
+
+    /// A list by itself is as much as six indices.
+    fn kept(&self) -> usize {
+        self.windows.iter().map(|w| w.len() + 6).sum()
+    }
+
+    fn multiplications(&self, _: usize) -> u64 {
+        0
+    }
+
+    fn scaling(&self) -> Option<(f64, f64)> {
+        None
+    }
+}

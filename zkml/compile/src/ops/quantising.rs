@@ -1,0 +1,183 @@
+//! What an operator sees of a plan while it is quantised.
+
+use std::collections::BTreeMap;
+
+use zkinfer_crds::Digest;
+use zkml::graph::{GraphError, IntRange, QuantisationPlan, TableRef, TensorId, TensorInfo, TensorScale};
+
+use crate::functions::{Function, FunctionError, Rows, Tables};
+
+/// Why a plan does not turn a float graph into an integer graph.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum QuantiseError {
+    /// The plan is for another graph.
+    #[error("the plan has {got} {what}, the model has {expected}")]
+    PlanLength {
+        /// `tensors` or `shifts`.
+        what: &'static str,
+        /// The model's.
+        expected: usize,
+        /// The plan's.
+        got: usize,
+    },
+    /// A number of the plan is outside the profile's limits.
+    #[error("{place}: {what} is {got}, the profile allows {min} to {max}")]
+    Limit {
+        /// The tensor or node.
+        place: String,
+        /// Which number.
+        what: &'static str,
+        /// Its value.
+        got: i64,
+        /// Least accepted value.
+        min: i64,
+        /// Greatest accepted value.
+        max: i64,
+    },
+    /// The output of a node that is not linear has another scale than its input.
+    #[error("tensor `{tensor}` must have the scale of the tensor that it is taken from")]
+    NotInherited {
+        /// The tensor.
+        tensor: String,
+    },
+    /// A node that is not linear has a shift.
+    #[error("node `{node}` is not linear: its shift must be 0")]
+    ShiftOfNonLinear {
+        /// The node.
+        node: String,
+    },
+    /// A coefficient is not finite, or beyond ±2^31 (a bias: ±2^62) at the plan's scale.
+    #[error("node `{node}`: coefficient {value} is too large at the plan's scale")]
+    Coefficient {
+        /// The node.
+        node: String,
+        /// The scaled coefficient before rounding.
+        value: f64,
+    },
+    /// The plan's exponents leave too little of a node's weights.
+    #[error("node `{node}`: weights lose more than 2^-{resolution} of their sum by rounding")]
+    Resolution {
+        /// The node.
+        node: String,
+        /// The profile's floor.
+        resolution: u8,
+    },
+    /// A function has no table for the plan's integers.
+    #[error("node `{node}`: {source}")]
+    Function {
+        /// The node.
+        node: String,
+        /// Why not.
+        source: FunctionError,
+    },
+    /// Rows of a table end at a clamp, and nothing behind it refuses them.
+    #[error("node `{node}`: the function leaves the range that the plan gives its values")]
+    Clamped {
+        /// The node.
+        node: String,
+    },
+    /// The integer graph breaks an invariant, e.g. an accumulator could reach 2^62.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+}
+
+/// A node and its place in the plan.
+pub(crate) struct Place<'a> {
+    /// The node.
+    pub name: &'a str,
+    /// Tensors read.
+    pub inputs: &'a [TensorId],
+    /// The tensor made.
+    pub output: TensorId,
+    /// Of the plan.
+    pub shift: u8,
+    /// Scales of all tensors.
+    pub plan: &'a QuantisationPlan,
+    /// All tensors, with the ranges that the nodes before this one give theirs.
+    pub tensors: &'a [TensorInfo],
+    /// Whether whatever reads the output has fewer bits at the same scale, and so refuses what needs the highest one.
+    pub refused: &'a dyn Fn() -> Result<bool, QuantiseError>,
+}
+
+impl Place<'_> {
+    /// The node's name, for an error.
+    pub(super) fn node(&self) -> String {
+        self.name.to_owned()
+    }
+
+    /// The first tensor read.
+    pub(super) fn first_input(&self) -> Result<TensorId, QuantiseError> {
+        let absent = QuantiseError::Graph(GraphError::UnknownTensor(self.output));
+        self.inputs.first().copied().ok_or(absent)
+    }
+
+    /// The plan's scale of a tensor.
+    pub(super) fn scale(&self, id: TensorId) -> Result<TensorScale, QuantiseError> {
+        scale_of(self.plan, id)
+    }
+
+    /// A tensor as it will stand in the integer graph.
+    pub(super) fn info(&self, id: TensorId) -> Result<&TensorInfo, QuantiseError> {
+        let info = self.tensors.get(id.0 as usize);
+        info.ok_or(QuantiseError::Graph(GraphError::UnknownTensor(id)))
+    }
+
+    /// Only a linear node has a shift.
+    pub(super) fn no_shift(&self) -> Result<(), QuantiseError> {
+        match self.shift {
+            0 => Ok(()),
+            _ => Err(QuantiseError::ShiftOfNonLinear { node: self.node() }),
+        }
+    }
+
+    /// The range of what takes its values from the first tensor read.
+    pub(super) fn inherited(&self) -> Result<IntRange, QuantiseError> {
+        self.no_shift()?;
+        let input = self.first_input()?;
+        if self.scale(input)? != self.scale(self.output)? {
+            let tensor = self.info(self.output)?.name.clone();
+            return Err(QuantiseError::NotInherited { tensor });
+        }
+        Ok(self.info(input)?.range)
+    }
+}
+
+/// The plan's scale of a tensor.
+pub(crate) fn scale_of(plan: &QuantisationPlan, id: TensorId) -> Result<TensorScale, QuantiseError> {
+    let scale = plan.tensors.get(id.0 as usize).copied();
+    scale.ok_or(QuantiseError::Graph(GraphError::UnknownTensor(id)))
+}
+
+/// The tables of the graph that is made: each once, in the order of the first nodes that read them.
+#[derive(Default)]
+pub(crate) struct TableList {
+    tables: Vec<TableRef>,
+    places: BTreeMap<Digest, u32>,
+    made: Tables,
+}
+
+impl TableList {
+    /// A function's rows.
+    pub(super) fn rows(
+        &mut self,
+        function: &Function,
+        index: &TensorInfo,
+        output: TensorScale,
+    ) -> Result<Rows, FunctionError> {
+        let scale = (output.exponent, output.bits);
+        self.made.rows(function, index.range, index.exponent, scale)
+    }
+
+    /// The place of a table.
+    pub(super) fn place(&mut self, table: TableRef) -> u32 {
+        *self.places.entry(table.digest()).or_insert_with(|| {
+            self.tables.push(table);
+            self.tables.len() as u32 - 1
+        })
+    }
+
+    /// All of them.
+    pub(crate) fn into_tables(self) -> Vec<TableRef> {
+        self.tables
+    }
+}

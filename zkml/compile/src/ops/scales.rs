@@ -1,0 +1,91 @@
+//! Scales while they are chosen: what an operator sees of its tensors, and may change of the one that it makes.
+
+use std::collections::BTreeSet;
+
+use zkml::graph::scale::power_of_two;
+use zkml::graph::{IntRange, Profile, ProfileLimits, TensorId, TensorScale};
+
+use crate::functions;
+
+/// The scales of all tensors, as far as they are chosen.
+pub(crate) struct Scales {
+    /// Of the profile.
+    pub(super) limits: ProfileLimits,
+    /// By tensor.
+    pub(crate) tensors: Vec<TensorScale>,
+    /// By tensor, the range that its node gives it.
+    pub(super) ranges: Vec<IntRange>,
+    /// Tensors with one bit more than what reads them.
+    guarded: BTreeSet<TensorId>,
+    /// The rows that were made already.
+    pub(super) made: functions::Tables,
+}
+
+impl Scales {
+    /// One scale per tensor from its magnitude. One bit of headroom: the error of a value just beyond the calibrated range is
+    /// far greater than what the bit costs.
+    pub(crate) fn new(magnitudes: &[f64], profile: Profile) -> Self {
+        let limits = ProfileLimits::of(profile);
+        let bits = limits.activation_bits;
+        let scale = |&magnitude: &f64| {
+            // A tensor of zeros takes any scale.
+            let exponent = if magnitude == 0.0 {
+                0
+            } else {
+                exponent_below(magnitude, i32::from(bits) - 2)
+            };
+            TensorScale {
+                exponent: exponent.clamp(limits.min_exponent.into(), limits.max_exponent.into()) as i16,
+                bits,
+            }
+        };
+        let tensors: Vec<TensorScale> = magnitudes.iter().map(scale).collect();
+        Self {
+            ranges: tensors.iter().map(|t| IntRange::signed(t.bits)).collect(),
+            tensors,
+            limits,
+            guarded: BTreeSet::new(),
+            made: functions::Tables::default(),
+        }
+    }
+
+    /// Gives a tensor one bit more than the one behind it has, which refuses what needs it.
+    pub(super) fn guard(&mut self, id: TensorId) {
+        self.guarded.insert(id);
+        self.tensors[id.0 as usize].bits += 1;
+    }
+
+    /// Whether that was done.
+    pub(super) fn is_guarded(&self, id: TensorId) -> bool {
+        self.guarded.contains(&id)
+    }
+
+    /// Scale and range of what takes its values from another tensor.
+    pub(super) fn inherit(&mut self, input: TensorId, output: TensorId) {
+        let (input, output) = (input.0 as usize, output.0 as usize);
+        (self.tensors[output], self.ranges[output]) = (self.tensors[input], self.ranges[input]);
+    }
+}
+
+/// The greatest exponent at which `magnitude` stays below `2^bits`.
+pub(super) fn exponent_below(magnitude: f64, bits: i32) -> i32 {
+    // 2^(e + log2) < 2^bits; the loop ends the doubt that rounding of the logarithm leaves.
+    let mut exponent = bits - magnitude.log2().floor() as i32;
+    while exponent > -200 && magnitude * power_of_two(exponent) >= power_of_two(bits) {
+        exponent -= 1;
+    }
+    exponent
+}
+
+/// The greatest exponent at which values up to `reach` round to a signed number of so many bits.
+pub(super) fn exponent_of_rows(reach: f64, bits: u8) -> i16 {
+    if reach == 0.0 {
+        return 0;
+    }
+    let width = i32::from(bits) - 1;
+    let most = power_of_two(width) - 1.0;
+    let exponent = exponent_below(reach, width);
+    let fits = (reach * power_of_two(exponent)).round() <= most;
+    // At most 248 in absolute value.
+    (exponent - i32::from(!fits)) as i16
+}

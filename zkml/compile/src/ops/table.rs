@@ -1,0 +1,68 @@
+//! A function of one value: rows of a table in the integer graph.
+
+use zkml::graph::{self, IntRange, Op, TensorId, TensorScale};
+
+use super::scales::exponent_of_rows;
+use super::{Form, NoValues, Place, QuantiseError, Scales, TableList};
+use crate::functions::{self, Function};
+
+/// See [`FloatOp::Function`](super::FloatOp::Function).
+pub(super) struct Lookup<'a> {
+    pub function: &'a Function,
+}
+
+impl Form for Lookup<'_> {
+    fn evaluate(&self, x: &[&[f64]], _: &mut dyn FnMut(&[f64])) -> Result<Vec<f64>, NoValues> {
+        Ok(x[0].iter().map(|&v| self.function.of(v)).collect())
+    }
+
+    fn scale(&self, inputs: &[TensorId], output: TensorId, scales: &mut Scales) -> u8 {
+        let (input, at) = (inputs[0].0 as usize, output.0 as usize);
+        let (index, e_in) = (scales.ranges[input], scales.tensors[input].exponent);
+        if self.function.grows() {
+            scales.guard(output);
+        } else {
+            // The whole range of the index has room: no row ends at the clamp.
+            let reach = self.function.reach(index, e_in);
+            scales.tensors[at].exponent = exponent_of_rows(reach, scales.limits.activation_bits);
+        }
+        let TensorScale { bits, exponent } = &mut scales.tensors[at];
+        // Fewer bits than there are rows for lose nothing but their own; a scale below the least would lose the
+        // greatest values. Where there is no table, quantising says so.
+        *exponent = (*exponent).min(*functions::EXPONENTS_OUT.end());
+        if let Ok(rows) = scales.made.rows(self.function, index, e_in, (*exponent, *bits)) {
+            scales.ranges[at] = rows.range;
+        }
+        0
+    }
+
+    /// A row that ends at the clamp is another function than the model's: it is in a table only where the one node that reads
+    /// it has fewer bits at the same scale, so that it refuses that row.
+    fn quantise(&self, place: &Place<'_>, tables: &mut TableList) -> Result<(Op, IntRange), QuantiseError> {
+        place.no_shift()?;
+        let (index, output) = (place.info(place.first_input()?)?, place.scale(place.output)?);
+        let rows = tables
+            .rows(self.function, index, output)
+            .map_err(|source| QuantiseError::Function {
+                node: place.node(),
+                source,
+            })?;
+        if rows.clamped && !(place.refused)()? {
+            return Err(QuantiseError::Clamped { node: place.node() });
+        }
+        let table = tables.place(rows.table);
+        Ok((Op::Table(graph::Lookup { table }), rows.range))
+    }
+
+    fn kept(&self) -> usize {
+        0
+    }
+
+    fn multiplications(&self, _: usize) -> u64 {
+        0
+    }
+
+    fn scaling(&self) -> Option<(f64, f64)> {
+        None
+    }
+}

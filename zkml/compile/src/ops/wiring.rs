@@ -1,0 +1,42 @@
+//! Values moved.
+
+use zkml::graph::{self, IntRange, Op, TensorId};
+
+use super::{Form, NoValues, Place, QuantiseError, Scales, TableList};
+
+/// See [`FloatOp::Wiring`](super::FloatOp::Wiring).
+pub(super) struct Wiring<'a> {
+    pub source: Option<&'a [u32]>,
+}
+
+impl Form for Wiring<'_> {
+    fn evaluate(&self, x: &[&[f64]], _: &mut dyn FnMut(&[f64])) -> Result<Vec<f64>, NoValues> {
+        let Some(source) = self.source else {
+            return Ok(x[0].to_vec());
+        };
+        let made: Option<_> = source.iter().map(|&i| x[0].get(i as usize).copied()).collect();
+        made.ok_or(NoValues::Absent)
+    }
+
+    fn scale(&self, inputs: &[TensorId], output: TensorId, scales: &mut Scales) -> u8 {
+        scales.inherit(inputs[0], output);
+        0
+    }
+
+    fn quantise(&self, place: &Place<'_>, _: &mut TableList) -> Result<(Op, IntRange), QuantiseError> {
+        let source = self.source.map(|s| s.iter().copied().collect());
+        Ok((Op::Wiring(graph::Wiring { source }), place.inherited()?))
+    }
+
+    fn kept(&self) -> usize {
+        self.source.map_or(0, <[u32]>::len)
+    }
+
+    fn multiplications(&self, _: usize) -> u64 {
+        0
+    }
+
+    fn scaling(&self) -> Option<(f64, f64)> {
+        self.source.is_none().then_some((1.0, 0.0))
+    }
+}

@@ -1,0 +1,185 @@
+//! The operators of the integer graph: each is one file here, one variant of [`Op`] and one arm of each match below.
+//!
+//! Invariant: an operator's file says all that is known of it in integers: its parameters, which tensors it fits, what it
+//! computes, what is claimed of it, and what it costs. Nothing outside asks which operator a node is, but for what wiring
+//! alone is.
+
+mod linear;
+mod max;
+mod table;
+mod wiring;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::linear::Linear;
+pub use self::max::{Max, Windows};
+pub use self::table::Lookup;
+pub use self::wiring::Wiring;
+use super::linear::{GeometryError, LinearMap};
+use super::requantise::Requantise;
+use super::shared::Shared;
+use super::table::TableRef;
+use super::tensor::TensorInfo;
+
+/// What a node does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Op {
+    /// A linear map with constant coefficients, then a requantisation.
+    Linear(Linear),
+    /// The maximum of windows.
+    Max(Max),
+    /// A function of one value, by its rows.
+    Table(Lookup),
+    /// Values moved.
+    Wiring(Wiring),
+}
+
+/// What an operator sees of the graph around it.
+pub(super) struct Site<'g> {
+    /// Of the graph.
+    pub tables: &'g [TableRef],
+    /// The tensors read, in the operator's order.
+    pub inputs: Vec<&'g TensorInfo>,
+    /// The tensor made.
+    pub output: &'g TensorInfo,
+}
+
+impl<'g> Site<'g> {
+    /// The tensor read by an operator that reads one.
+    fn one_input(&self) -> Result<&'g TensorInfo, Misfit> {
+        match self.inputs[..] {
+            [input] => Ok(input),
+            _ => Err(Misfit::Reason("the operator reads exactly one tensor")),
+        }
+    }
+
+    /// The same, with the output's range and exponent.
+    fn one_like_output(&self) -> Result<&'g TensorInfo, Misfit> {
+        let input = self.one_input()?;
+        if (input.range, input.exponent) == (self.output.range, self.output.exponent) {
+            Ok(input)
+        } else {
+            Err(Misfit::Reason(
+                "range and exponent of the output are not the input's",
+            ))
+        }
+    }
+}
+
+/// Why an operator does not fit its tensors.
+pub(super) enum Misfit {
+    /// In words.
+    Reason(&'static str),
+    /// A linear map of other sizes.
+    Geometry(GeometryError),
+    /// An accumulator could reach 2^62.
+    Overflow,
+}
+
+/// A value that leaves its calibrated range: the operator has no output.
+pub(super) struct OutOfRange {
+    /// The quotient before the activation.
+    pub value: i64,
+    /// Least accepted quotient.
+    pub lo: i64,
+    /// Greatest accepted quotient.
+    pub hi: i64,
+}
+
+/// What every operator says of itself. Nothing has a default, so that none forgets it.
+trait Operator {
+    /// For people.
+    fn name(&self) -> &'static str;
+
+    /// Whether it fits its tensors. Afterwards [`Operator::evaluate`] leaves no tensor and overflows no integer.
+    fn check(&self, site: &Site<'_>) -> Result<(), Misfit>;
+
+    /// The output, in plain loops: the specification.
+    fn evaluate(&self, x: &[&[i64]], tables: &[TableRef]) -> Result<Vec<i64>, OutOfRange>;
+
+    /// Number of its coefficients and indices.
+    fn kept(&self) -> usize;
+
+    /// Number of multiplications for an output of so many values.
+    fn multiplications(&self, output_len: usize) -> u64;
+
+    /// Constant coefficients that a verifier evaluates, the biases left out; rows of tables are counted with the tables.
+    fn weights(&self) -> usize;
+
+    /// The place of the table that it reads.
+    fn table(&self) -> Option<u32>;
+}
+
+/// What can be claimed of a node's tensors: a method for each relation that an operator lowers to.
+pub trait Claims {
+    /// A claim.
+    type Claim;
+
+    /// The output is the requantised map of the inputs.
+    fn requantised(&self, map: &LinearMap, requantise: Requantise) -> Self::Claim;
+
+    /// Each value is the maximum of its window of the input.
+    fn maximum(&self, windows: &Windows) -> Self::Claim;
+
+    /// Each value is the input's at its source.
+    fn wired(&self, source: Option<&Shared<u32>>) -> Self::Claim;
+
+    /// Each value is the table's at the input's.
+    fn table(&self, table: u32) -> Self::Claim;
+}
+
+impl Op {
+    /// What is claimed of a node that does this.
+    pub fn claim<C: Claims>(&self, claims: &C) -> C::Claim {
+        match self {
+            Self::Linear(op) => op.claim(claims),
+            Self::Max(op) => op.claim(claims),
+            Self::Table(op) => op.claim(claims),
+            Self::Wiring(op) => op.claim(claims),
+        }
+    }
+
+    fn operator(&self) -> &dyn Operator {
+        match self {
+            Self::Linear(op) => op,
+            Self::Max(op) => op,
+            Self::Table(op) => op,
+            Self::Wiring(op) => op,
+        }
+    }
+
+    /// Its name, for people.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.operator().name()
+    }
+
+    /// Constant coefficients that a verifier evaluates, the biases left out. Rows of its table are not among them: slices and
+    /// graphs have a table once, however often it is read.
+    #[must_use]
+    pub fn weights(&self) -> usize {
+        self.operator().weights()
+    }
+
+    /// The place in [`IntGraph::tables`](super::IntGraph::tables) of the table that it reads.
+    #[must_use]
+    pub fn table(&self) -> Option<u32> {
+        self.operator().table()
+    }
+
+    pub(super) fn check(&self, site: &Site<'_>) -> Result<(), Misfit> {
+        self.operator().check(site)
+    }
+
+    pub(super) fn evaluate(&self, x: &[&[i64]], tables: &[TableRef]) -> Result<Vec<i64>, OutOfRange> {
+        self.operator().evaluate(x, tables)
+    }
+
+    pub(super) fn kept(&self) -> usize {
+        self.operator().kept()
+    }
+
+    pub(super) fn multiplications(&self, output_len: usize) -> u64 {
+        self.operator().multiplications(output_len)
+    }
+}

@@ -1,0 +1,20 @@
+//! `Maximum`: `z[t] = max(x[windows[t]])`.
+//!
+//! As a tournament of pairs: `m − a >= 0`, `m − b >= 0`, `(m − a)(m − b) = 0`. *Bounds:* windows are never empty, and input and
+//! output have one range, so differences are below its width. *Fixes its output:* a maximum is unique.
+
+use super::check::{CheckError, Values};
+use crate::graph::TensorId;
+
+/// Each value is the greatest of its window; a window that reads nothing of the tensor has none.
+pub(super) fn check(
+    values: &Values<'_>,
+    input: TensorId,
+    windows: &[Vec<u32>],
+    output: TensorId,
+) -> Result<(), CheckError> {
+    let x = values.of(input)?;
+    let greatest = |w: &Vec<u32>| w.iter().filter_map(|&i| x.get(i as usize).copied()).max();
+    let expected: Vec<_> = windows.iter().map(greatest).collect();
+    values.expect(output, &expected)
+}

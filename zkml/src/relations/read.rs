@@ -1,0 +1,20 @@
+//! `Read`: `z[t] = x[i[t]]`, where the indices `i` are a tensor of the slice, each inside `x`.
+//!
+//! *Bounds:* an index outside the input has no output. *Fixes its output:* `x` is a function of the index. Only the sum-check
+//! backend proves it.
+
+use super::check::{CheckError, Values};
+use crate::graph::TensorId;
+
+/// Each value is the input's at the index.
+pub(super) fn check(
+    values: &Values<'_>,
+    input: TensorId,
+    index: TensorId,
+    output: TensorId,
+) -> Result<(), CheckError> {
+    let x = values.of(input)?;
+    let read = |&i: &i64| usize::try_from(i).ok().and_then(|i| x.get(i).copied());
+    let expected: Vec<_> = values.of(index)?.iter().map(read).collect();
+    values.expect(output, &expected)
+}

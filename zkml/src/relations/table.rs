@@ -1,0 +1,27 @@
+//! `Table`: `z_c[t] = T_c[x[t]]`: each index is one of the table's, each output the entry of its column there.
+//!
+//! *Bounds:* entries are below 2^48, rows as [`Table::check`](crate::graph::Table::check) says; the index has exactly the
+//! table's range. *Fixes its outputs:* rows are integers of the graph and no index stands in two; an index that is none of the
+//! table's has no output.
+
+use super::check::{CheckError, Values};
+use crate::graph::{Table, TensorId};
+
+/// Each output is its column's entry in the row of the index.
+pub(super) fn check(
+    values: &Values<'_>,
+    table: &Table,
+    index: TensorId,
+    outputs: &[TensorId],
+) -> Result<(), CheckError> {
+    if outputs.len() != table.columns.len() {
+        return Err(CheckError::Tensor(index));
+    }
+    let x = values.of(index)?;
+    for (column, output) in table.columns.iter().zip(outputs) {
+        let entry = |&i: &i64| table.row(i).and_then(|row| column.get(row).copied());
+        let expected: Vec<_> = x.iter().map(entry).collect();
+        values.expect(*output, &expected)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,21 @@
+//! `Wired`: `z[t] = x[source[t]]`, by constant indices.
+//!
+//! *Bounds:* each index lies in the input. *Fixes its output:* it is a copy. No range has to be proved: the input's holds.
+
+use super::check::{CheckError, Values};
+use crate::graph::TensorId;
+
+/// Each value is the input's at its source; without sources, at its own place.
+pub(super) fn check(
+    values: &Values<'_>,
+    input: TensorId,
+    source: Option<&[u32]>,
+    output: TensorId,
+) -> Result<(), CheckError> {
+    let x = values.of(input)?;
+    let expected: Vec<_> = match source {
+        None => x.iter().map(|v| Some(*v)).collect(),
+        Some(source) => source.iter().map(|&i| x.get(i as usize).copied()).collect(),
+    };
+    values.expect(output, &expected)
+}
