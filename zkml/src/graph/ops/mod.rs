@@ -1,8 +1,8 @@
 //! The operators of the integer graph: each is one file here, one variant of [`Op`] and one arm of each match below.
 //!
 //! Invariant: an operator's file says all that is known of it in integers: its parameters, which tensors it fits, what it
-//! computes, what is claimed of it, and what it costs. Nothing outside asks which operator a node is, but for what wiring
-//! alone is.
+//! computes, what is claimed of it, and what it costs. Nothing outside asks which operator a node is, but whoever cuts
+//! slices: one of nothing but wiring would prove nothing.
 
 mod linear;
 mod max;
