@@ -6,16 +6,17 @@ use p3_field::{BasedVectorSpace, PrimeCharacteristicRing, PrimeField64};
 
 use super::error::VerifyError;
 use super::field::{DEGREE, EF, EF_BYTES, F};
-use super::transcript::{Label, Transcript};
+use super::transcript::{Challenges, Label, Recorder, Silent, Transcript};
+use crate::graph::TensorId;
 
 /// The prover's side.
-pub(super) struct Sender {
-    pub(super) transcript: Transcript,
+pub(super) struct Sender<R> {
+    pub(super) transcript: Transcript<R>,
     pub(super) scalars: Vec<EF>,
 }
 
-impl Sender {
-    pub(super) fn new(transcript: Transcript) -> Self {
+impl<R: Recorder> Sender<R> {
+    pub(super) fn new(transcript: Transcript<R>) -> Self {
         Self {
             transcript,
             scalars: Vec::new(),
@@ -26,29 +27,73 @@ impl Sender {
         self.transcript.absorb(label, scalars);
         self.scalars.extend_from_slice(scalars);
     }
+}
 
-    pub(super) fn draw(&mut self, label: Label) -> EF {
+impl<R: Recorder> Challenges for Sender<R> {
+    fn draw(&mut self, label: Label) -> EF {
         self.transcript.draw(label)
     }
 }
 
-/// The verifier's side.
+/// The verifier's side, as the verifier's code sees it: what it receives, what it computes itself, what it asks for.
+///
+/// A verification runs on a [`Receiver`]. The same code on a [`Tally`](super::tally::Tally) counts what every proof has: so what
+/// is received, and how often, may depend on nothing but the plan, and what takes time stands in closures.
+pub(super) trait Channel: Challenges {
+    /// Receives `count` scalars.
+    fn receive(&mut self, label: Label, count: usize) -> Result<Vec<EF>, VerifyError>;
+
+    /// Receives a fixed number of scalars.
+    fn receive_array<const N: usize>(&mut self, label: Label) -> Result<[EF; N], VerifyError> {
+        let scalars = self.receive(label, N)?;
+        <[EF; N]>::try_from(scalars).map_err(|_| VerifyError::Malformed("it is too short"))
+    }
+
+    /// What the verifier computes itself.
+    fn compute(&self, value: impl FnOnce() -> EF) -> EF;
+
+    /// A check: `refusal` unless it holds.
+    fn check(&self, refusal: impl Into<VerifyError>, holds: impl FnOnce() -> bool)
+    -> Result<(), VerifyError>;
+
+    /// A relation claims a value of a tensor.
+    fn claimed(&mut self, tensor: TensorId);
+}
+
+/// Receives a proof, and judges it.
 pub(super) struct Receiver<'a> {
-    pub(super) transcript: Transcript,
+    transcript: Transcript<Silent>,
     rest: &'a [u8],
 }
 
 impl<'a> Receiver<'a> {
     /// Over exactly the bytes of all scalars of a proof.
-    pub(super) fn new(transcript: Transcript, bytes: &'a [u8]) -> Self {
+    pub(super) fn new(transcript: Transcript<Silent>, bytes: &'a [u8]) -> Self {
         Self {
             transcript,
             rest: bytes,
         }
     }
 
-    /// Receives `count` scalars. A coefficient that is not below the modulus is refused: it would be a second spelling.
-    pub(super) fn receive(&mut self, label: Label, count: usize) -> Result<Vec<EF>, VerifyError> {
+    /// Nothing is left.
+    pub(super) fn finish(self) -> Result<Transcript<Silent>, VerifyError> {
+        if self.rest.is_empty() {
+            Ok(self.transcript)
+        } else {
+            Err(VerifyError::Malformed("it has more scalars than the argument"))
+        }
+    }
+}
+
+impl Challenges for Receiver<'_> {
+    fn draw(&mut self, label: Label) -> EF {
+        self.transcript.draw(label)
+    }
+}
+
+impl Channel for Receiver<'_> {
+    /// A coefficient that is not below the modulus is refused: it would be a second spelling.
+    fn receive(&mut self, label: Label, count: usize) -> Result<Vec<EF>, VerifyError> {
         let mut scalars = Vec::with_capacity(count.min(self.rest.len() / EF_BYTES));
         for _ in 0..count {
             let (bytes, rest) = self
@@ -62,24 +107,19 @@ impl<'a> Receiver<'a> {
         Ok(scalars)
     }
 
-    /// Receives a fixed number of scalars.
-    pub(super) fn receive_array<const N: usize>(&mut self, label: Label) -> Result<[EF; N], VerifyError> {
-        let scalars = self.receive(label, N)?;
-        <[EF; N]>::try_from(scalars).map_err(|_| VerifyError::Malformed("it is too short"))
+    fn compute(&self, value: impl FnOnce() -> EF) -> EF {
+        value()
     }
 
-    pub(super) fn draw(&mut self, label: Label) -> EF {
-        self.transcript.draw(label)
+    fn check(
+        &self,
+        refusal: impl Into<VerifyError>,
+        holds: impl FnOnce() -> bool,
+    ) -> Result<(), VerifyError> {
+        if holds() { Ok(()) } else { Err(refusal.into()) }
     }
 
-    /// Nothing is left.
-    pub(super) fn finish(self) -> Result<Transcript, VerifyError> {
-        if self.rest.is_empty() {
-            Ok(self.transcript)
-        } else {
-            Err(VerifyError::Malformed("it has more scalars than the argument"))
-        }
-    }
+    fn claimed(&mut self, _: TensorId) {}
 }
 
 /// Little-endian coefficients, lowest first.

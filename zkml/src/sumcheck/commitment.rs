@@ -1,6 +1,6 @@
 //! The one commitment of a proof and its opening: p3-whir over all columns, stacked.
 //!
-//! Invariants: every parameter comes from the plan, nothing from a proof; a configuration whose own account of its soundness
+//! Invariants: every parameter comes from the layout, nothing from a proof; a configuration whose own account of its soundness
 //! is below [`SECURITY_BITS`](super::SECURITY_BITS) does not exist; the library's panics are errors here.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,7 +12,7 @@ use p3_field::PrimeCharacteristicRing;
 use p3_matrix::dense::RowMajorMatrix;
 use p3_merkle_tree::MerkleTreeMmcs;
 use p3_multilinear_util::point::Point;
-use p3_sumcheck::layout::{Layout, PrefixProver, Table, TableShape};
+use p3_sumcheck::layout::{Layout as _, PrefixProver, Table, TableShape};
 use p3_sumcheck::{OpeningBatch, OpeningProtocol, PrescribedPointPcs, TableSpec};
 use p3_symmetric::{CompressionFunctionFromHasher, SerializingHasher};
 use p3_whir::{
@@ -22,7 +22,7 @@ use p3_whir::{
 use super::axes::log2_ceil;
 use super::error::{LayoutError, Refutation, VerifyError};
 use super::field::{EF, F};
-use super::plan::Plan;
+use super::layout::Layout;
 use super::transcript::Challenger;
 
 /// Target of each error term. The library composes about 25 of them, which costs up to 2 bits: 104 leaves more than 100.
@@ -58,7 +58,7 @@ pub(super) struct Opened {
     pub(super) values: Vec<EF>,
 }
 
-/// The configured scheme of one plan.
+/// The configured scheme of one layout.
 pub(super) struct Scheme {
     pcs: Pcs,
     protocol: OpeningProtocol,
@@ -72,8 +72,8 @@ impl Scheme {
     ///
     /// # Errors
     /// A stack that is too large, or one that the library cannot commit to at the required strength.
-    pub(super) fn new(plan: &Plan, own_error_log2: f64) -> Result<Self, LayoutError> {
-        let cells = plan.cells();
+    pub(super) fn new(layout: &Layout, own_error_log2: f64) -> Result<Self, LayoutError> {
+        let cells = layout.cells();
         if log2_ceil(cells as usize) > MAX_STACK {
             return Err(LayoutError::Large {
                 what: "committed cells",
@@ -83,7 +83,7 @@ impl Scheme {
         }
         let filler = filler(cells);
         let derive = || {
-            let protocol = OpeningProtocol::new(specs(plan, filler));
+            let protocol = OpeningProtocol::new(specs(layout, filler));
             let total = protocol.checked_num_cells().ok_or("too many cells".to_owned())?;
             let pcs = scheme(log2_ceil(total)).map_err(|e| e.to_string())?;
             let bits = bits(&pcs, &protocol, own_error_log2)?;
@@ -217,8 +217,8 @@ pub(super) fn steps(stack: usize) -> u64 {
 }
 
 /// One table of the library per group: the first opening is of all columns, at the point of the lookup argument.
-fn specs(plan: &Plan, filler: Option<usize>) -> Vec<TableSpec> {
-    let group = |group: &super::plan::Group| {
+fn specs(layout: &Layout, filler: Option<usize>) -> Vec<TableSpec> {
+    let group = |group: &super::layout::Group| {
         let all = (0..group.columns).collect();
         let batches = [all].into_iter().chain(group.openings.iter().cloned());
         TableSpec::new(
@@ -229,7 +229,7 @@ fn specs(plan: &Plan, filler: Option<usize>) -> Vec<TableSpec> {
         )
     };
     let filler = filler.map(|arity| TableSpec::new(TableShape::new(arity, 1), Vec::new()));
-    plan.groups.iter().map(group).chain(filler).collect()
+    layout.groups.iter().map(group).chain(filler).collect()
 }
 
 /// Bits of attack work: of the opening, by the library's account, and of this argument's own challenges together. What is

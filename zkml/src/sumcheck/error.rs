@@ -87,6 +87,9 @@ pub enum LayoutError {
         /// How much is supported.
         limit: u64,
     },
+    /// A verifier's walk over the plan ends early: this program's plan and relations do not belong together.
+    #[error("what a proof consists of cannot be counted: {0}")]
+    Uncounted(Box<VerifyError>),
     /// The commitment scheme has no configuration of the required strength for this size.
     #[error("the commitment scheme refuses this size: {0}")]
     Library(String),
@@ -123,6 +126,9 @@ pub enum ProveError {
     /// The library failed.
     #[error("the prover failed: {0}")]
     Prover(String),
+    /// This program has a plan or relations that do not belong together.
+    #[error("a fault of this program, nothing was proved: {0}")]
+    Fault(#[from] Fault),
 }
 
 /// Why a proof was refused.
@@ -139,7 +145,7 @@ pub enum VerifyError {
     Refuted(#[from] Refutation),
     /// No lie of a prover's: this program has a plan or relations that do not belong together.
     #[error("a fault of this program, the proof was not judged: {0}")]
-    Fault(Fault),
+    Fault(#[from] Fault),
 }
 
 /// Which check failed, and on what.
@@ -218,6 +224,9 @@ pub enum Fault {
     /// A step of the plan names a tensor that the plan does not have.
     #[error("tensor {} has no place", .0.0)]
     NoTensor(TensorId),
+    /// A relation takes a tensor for public that only a prover knows.
+    #[error("tensor {} is not public", .0.0)]
+    NotPublic(TensorId),
     /// A step of the plan is not that of its relation.
     #[error("the step that makes tensor {} is not that of its relation", .0.0)]
     OtherStep(TensorId),

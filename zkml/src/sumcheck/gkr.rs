@@ -10,11 +10,11 @@
 
 use p3_field::{Algebra, PrimeCharacteristicRing};
 
-use super::channel::{Receiver, Sender};
+use super::channel::{Channel, Sender};
 use super::error::{Refutation, VerifyError};
 use super::field::{EF, eq_table};
 use super::sums::{Packed, WIDTH, bind, drop_coordinate, pack, total, unpack, verify_weighted_sum};
-use super::transcript::Label;
+use super::transcript::{Challenges, Label, Recorder};
 
 /// What is left to check: the MLEs of numerators and denominators of the leaves at a point.
 pub(super) struct Leaves {
@@ -23,18 +23,11 @@ pub(super) struct Leaves {
     pub(super) denominator: EF,
 }
 
-/// Scalars of a proof over `2^layers` leaves.
-pub(super) fn scalars(layers: usize) -> usize {
-    1 + (0..layers).map(|k| 2 * k + 4).sum::<usize>()
-}
-
 /// The verifier's side.
-pub(super) fn verify(receiver: &mut Receiver<'_>, layers: usize) -> Result<Leaves, VerifyError> {
-    let [root] = receiver.receive_array(Label::Root)?;
+pub(super) fn verify(channel: &mut impl Channel, layers: usize) -> Result<Leaves, VerifyError> {
+    let [root] = channel.receive_array(Label::Root)?;
     // Without this a zero denominator would make 0/0 of a sum that is not 0.
-    if root == EF::ZERO {
-        return Err(Refutation::Denominator.into());
-    }
+    channel.check(Refutation::Denominator, || root != EF::ZERO)?;
     let mut claim = Leaves {
         point: Vec::new(),
         // The sum of all fractions is 0: this is what the lookup argument claims.
@@ -43,17 +36,17 @@ pub(super) fn verify(receiver: &mut Receiver<'_>, layers: usize) -> Result<Leave
     };
     for layer in 0..layers {
         // λ joins the two claims into one: a wrong one survives with probability 1/|EF|.
-        let lambda = receiver.draw(Label::Lambda);
+        let lambda = channel.draw(Label::Lambda);
         let labels = [Label::FractionRound, Label::FractionPoint];
         let joined = claim.numerator + lambda * claim.denominator;
-        let (end, mut point) = verify_weighted_sum(receiver, labels, joined, &claim.point)?;
-        let [n0, n1, d0, d1] = receiver.receive_array(Label::Layer)?;
+        let (end, mut point) = verify_weighted_sum(channel, labels, joined, &claim.point)?;
+        let [n0, n1, d0, d1] = channel.receive_array(Label::Layer)?;
         // The four values are consistent with the end of the sum-check: they are the layer below at (0, x) and (1, x).
-        if (n0 + lambda * d0) * d1 + n1 * d0 != end {
-            return Err(Refutation::Layer { layer }.into());
-        }
+        channel.check(Refutation::Layer { layer }, || {
+            (n0 + lambda * d0) * d1 + n1 * d0 == end
+        })?;
         // One point of the line through both halves: each of the four is wrong with probability 1/|EF| only.
-        let branch = receiver.draw(Label::Branch);
+        let branch = channel.draw(Label::Branch);
         claim.numerator = n0 + branch * (n1 - n0);
         claim.denominator = d0 + branch * (d1 - d0);
         point.insert(0, branch);
@@ -146,7 +139,7 @@ impl<T: Algebra<EF> + Copy> Halves<T> {
 }
 
 /// The prover's side: the point. Leaves are numerators and denominators.
-pub(super) fn prove(sender: &mut Sender, leaves: [Vec<EF>; 2]) -> Vec<EF> {
+pub(super) fn prove<R: Recorder>(sender: &mut Sender<R>, leaves: [Vec<EF>; 2]) -> Vec<EF> {
     let mut layers = if leaves[0].len() >= WIDTH {
         tree(leaves.map(|side| pack(&side)))
     } else {
@@ -169,9 +162,14 @@ pub(super) fn prove(sender: &mut Sender, leaves: [Vec<EF>; 2]) -> Vec<EF> {
     rho
 }
 
-fn prove_layer(sender: &mut Sender, layer: Layer, lambda: EF, weights: Vec<EF>) -> (Vec<EF>, [EF; 4]) {
+fn prove_layer<R: Recorder>(
+    sender: &mut Sender<R>,
+    layer: Layer,
+    lambda: EF,
+    weights: Vec<EF>,
+) -> (Vec<EF>, [EF; 4]) {
     let mut point = Vec::new();
-    let mut step = |sender: &mut Sender, sums: [EF; 2]| {
+    let mut step = |sender: &mut Sender<R>, sums: [EF; 2]| {
         sender.send(Label::FractionRound, &sums);
         let challenge = sender.draw(Label::FractionPoint);
         point.push(challenge);
@@ -203,9 +201,10 @@ fn prove_layer(sender: &mut Sender, layer: Layer, lambda: EF, weights: Vec<EF>) 
 
 #[cfg(test)]
 mod tests {
-    use super::super::channel::encode;
+    use super::super::channel::{Receiver, encode};
     use super::super::field::{dot, eq_table};
-    use super::super::transcript::Transcript;
+    use super::super::tally::Tally;
+    use super::super::transcript::{Silent, Transcript};
     use super::*;
 
     /// Numerators and denominators whose fractions cancel in pairs, but for `surplus`.
@@ -222,11 +221,13 @@ mod tests {
     }
 
     fn argue(leaves: [Vec<EF>; 2], layers: usize) -> Result<(Leaves, Vec<EF>), VerifyError> {
-        let mut sender = Sender::new(Transcript::new());
+        let mut sender = Sender::new(Transcript::new(Silent));
         let point = prove(&mut sender, leaves);
-        assert_eq!(sender.scalars.len(), scalars(layers));
+        let mut tally = Tally::default();
+        verify(&mut tally, layers)?;
+        assert_eq!(sender.scalars.len(), tally.scalars);
         let bytes: Vec<u8> = sender.scalars.iter().flat_map(encode).collect();
-        let mut receiver = Receiver::new(Transcript::new(), &bytes);
+        let mut receiver = Receiver::new(Transcript::new(Silent), &bytes);
         let claim = verify(&mut receiver, layers)?;
         receiver.finish()?;
         Ok((claim, point))

@@ -2,11 +2,11 @@
 
 use zkinfer_crds::Digest;
 
-use super::transcript::{Label, Transcript};
+use super::transcript::{Label, Recorder, Transcript};
 
 /// Absorbs all that is public: the statement first, then the key (relations, weights, tables, parameters), then every value.
-pub(super) fn absorb(
-    transcript: &mut Transcript,
+pub(super) fn absorb<R: Recorder>(
+    transcript: &mut Transcript<R>,
     statement: &Digest,
     key: &Digest,
     inputs: &[&[i64]],

@@ -8,16 +8,15 @@ use std::sync::Arc;
 
 use zkinfer_crds::Digest;
 
+use super::budget;
 use super::commitment::{MAX_STACK, Scheme, opening_bytes, stack};
 use super::description::{describe, plan_digest};
 use super::error::LayoutError;
 use super::field::EF_BYTES;
-use super::logup::Blocks;
 use super::parameters::SliceParameters;
 use super::plan::Plan;
-use super::relation::count::scalars;
 use super::verifier::MAX_PROOF_BYTES;
-use super::work::{self, Work};
+use super::work::Work;
 use crate::relations::{Relation, SliceRelations};
 
 /// Weights of a slice of several linear maps; a map alone may have what a tensor may. A prover holds them all, and whoever
@@ -36,10 +35,7 @@ pub struct Key {
 pub(super) struct Inner {
     pub(super) relations: SliceRelations,
     pub(super) plan: Plan,
-    pub(super) blocks: Blocks,
     pub(super) scheme: Scheme,
-    /// Number of scalars of every proof.
-    pub(super) scalars: usize,
     vk: Vec<u8>,
     digest: Digest,
 }
@@ -77,18 +73,15 @@ impl Key {
     /// As [`Key::new`].
     pub fn owning(relations: SliceRelations, parameters: SliceParameters) -> Result<Self, LayoutError> {
         let plan = Plan::new(&relations, parameters.limb_bits)?;
-        let blocks = Blocks::new(&plan);
-        let (_, scalars) = check(&relations, &plan, &blocks)?;
-        let scheme = Scheme::new(&plan, own_error_log2(&plan, &blocks))?;
-        let vk = describe(&relations, parameters, &plan, &blocks);
+        check(&relations, &plan)?;
+        let scheme = Scheme::new(&plan.layout, own_error_log2(&plan))?;
+        let vk = describe(&relations, parameters, &plan);
         let digest = Digest::of(&vk);
         Ok(Self {
             inner: Arc::new(Inner {
                 relations,
                 plan,
-                blocks,
                 scheme,
-                scalars,
                 vk,
                 digest,
             }),
@@ -105,7 +98,7 @@ impl Key {
     /// SHA-256 of where its tensors, columns, lookups and claims stand. It is part of [`Key::vk_bytes`].
     #[must_use]
     pub fn plan_digest(&self) -> Digest {
-        plan_digest(&self.inner.plan, &self.inner.blocks)
+        plan_digest(&self.inner.plan)
     }
 
     /// SHA-256 of [`Key::vk_bytes`]: the key's name in a manifest.
@@ -140,13 +133,9 @@ fn check_weights(relations: &SliceRelations, total: u64) -> Result<(), LayoutErr
 }
 
 /// What every plan must keep: checked by whoever cuts slices and by whoever makes keys.
-pub(super) fn check(
-    relations: &SliceRelations,
-    plan: &Plan,
-    blocks: &Blocks,
-) -> Result<(Work, usize), LayoutError> {
-    check_layers(blocks)?;
-    let cells = plan.cells();
+pub(super) fn check(relations: &SliceRelations, plan: &Plan) -> Result<Work, LayoutError> {
+    check_layers(plan.blocks.layers)?;
+    let cells = plan.layout.cells();
     if stack(cells) > MAX_STACK {
         return Err(LayoutError::Large {
             what: "committed cells",
@@ -154,12 +143,11 @@ pub(super) fn check(
             limit: 1 << MAX_STACK,
         });
     }
-    let work = work::check(plan, blocks, relations)?;
+    let work = budget::check(plan, relations)?;
     check_weights(relations, work.weights)?;
     // Columns and claims: a proof that no envelope holds is of no use.
-    let scalars = scalars(plan, blocks);
     let (bytes, limit) = (
-        (scalars * EF_BYTES) as u64 + opening_bytes(stack(cells)),
+        (plan.scalars * EF_BYTES) as u64 + opening_bytes(stack(cells)),
         MAX_PROOF_BYTES as u64,
     );
     if bytes + bytes / 32 > limit {
@@ -169,15 +157,15 @@ pub(super) fn check(
             limit,
         });
     }
-    Ok((work, scalars))
+    Ok(work)
 }
 
 /// Refuses more leaves than fit in memory.
-fn check_layers(blocks: &Blocks) -> Result<(), LayoutError> {
-    if blocks.layers > MAX_LAYERS {
+fn check_layers(layers: usize) -> Result<(), LayoutError> {
+    if layers > MAX_LAYERS {
         return Err(LayoutError::Large {
             what: "lookups",
-            got: 1 << blocks.layers,
+            got: 1 << layers,
             limit: 1 << MAX_LAYERS,
         });
     }
@@ -188,8 +176,8 @@ fn check_layers(blocks: &Blocks) -> Result<(), LayoutError> {
 ///
 /// The lookup argument: 2 per leaf. Its layers: 2k + 2 each. Every relation: rounds of degree at most 3, MLE points, and powers
 /// of one γ, never more than there are values in a tensor (2^22): 2^24 covers each. Over |EF| > 2^191.
-fn own_error_log2(plan: &Plan, blocks: &Blocks) -> f64 {
-    own_terms_log2(plan.steps.len(), blocks.layers)
+fn own_error_log2(plan: &Plan) -> f64 {
+    own_terms_log2(plan.steps.len(), plan.blocks.layers)
 }
 
 /// The same by its sizes.

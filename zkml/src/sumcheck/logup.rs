@@ -14,14 +14,12 @@ use std::collections::BTreeMap;
 use p3_field::PrimeCharacteristicRing;
 use serde::Serialize;
 
-use super::axes::log2_ceil;
-use super::channel::Receiver;
-use super::error::{Refutation, VerifyError};
-use super::field::{EF, F, eq_at};
+use super::axes::{Axes, log2_ceil};
+use super::field::{EF, eq_at};
+use super::fingerprint::Fingerprint;
 use super::gkr::Leaves;
-use super::multiset::{self, Multiset, Side};
-use super::plan::{Lookup, Plan, Second};
-use super::transcript::Label;
+use super::layout::{Layout, Lookup, Second, Side};
+use super::multiset;
 use crate::graph::TensorId;
 
 /// What a block of leaves holds.
@@ -53,22 +51,22 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    pub(super) fn new(plan: &Plan) -> Self {
+    pub(super) fn new(layout: &Layout) -> Self {
         let mut blocks = Vec::new();
         let block = |content, arity| Block {
             content,
             arity,
             offset: 0,
         };
-        for (group, g) in plan.groups.iter().enumerate() {
+        for (group, g) in layout.groups.iter().enumerate() {
             let cells = g.lookups.iter().map(|&lookup| Content::Cells { group, lookup });
             blocks.extend(cells.map(|content| block(content, g.axes.arity())));
         }
-        for (table, t) in plan.tables.iter().enumerate() {
+        for (table, t) in layout.tables.iter().enumerate() {
             blocks.push(block(Content::Rows { table }, t.arity()));
         }
-        for (instance, sides) in Multiset::instances(plan).enumerate() {
-            let tag = Multiset::tag(instance);
+        for (instance, sides) in multiset::instances(layout).enumerate() {
+            let tag = multiset::tag(instance);
             let sides = sides.into_iter();
             blocks.extend(sides.map(|(side, arity)| block(Content::Entries { side, tag }, arity)));
         }
@@ -85,73 +83,46 @@ impl Blocks {
     }
 }
 
-/// α and β.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Fingerprint {
-    alpha: EF,
-    beta: EF,
-}
-
-impl Fingerprint {
-    /// From α and β, in the order in which they are drawn.
-    pub(super) fn new(alpha: EF, beta: EF) -> Self {
-        Self { alpha, beta }
-    }
-
-    /// `α + β²·tag`: what a table's fingerprints have in common.
-    pub(super) fn base(self, tag: u64) -> EF {
-        self.alpha + self.beta.square() * F::from_u64(tag)
-    }
-
-    /// The coefficient of the second part.
-    pub(super) fn beta(self) -> EF {
-        self.beta
-    }
-}
-
-/// Draws α and β.
-pub(super) fn draw(receiver: &mut Receiver<'_>) -> Fingerprint {
-    let alpha = receiver.draw(Label::Alpha);
-    Fingerprint::new(alpha, receiver.draw(Label::Beta))
-}
-
-/// Checks the leaves that the fractional sum-check ended in against the values of the columns at their points.
+/// Compares the leaves that the fractional sum-check ended in with the values of the columns at their points.
 ///
 /// `values[g]` are those of group `g`'s columns at the last coordinates of the point, `tensors` those of compared tensors;
 /// `output` computes the MLE of a public output, for which no value is taken from the proof.
-pub(super) fn check(
-    plan: &Plan,
+pub(super) fn holds(
+    layout: &Layout,
     blocks: &Blocks,
     fingerprint: Fingerprint,
     leaves: &Leaves,
     values: &[&[EF]],
     tensors: &BTreeMap<TensorId, EF>,
-    output: impl Fn(usize, &[EF]) -> EF,
-) -> Result<(), VerifyError> {
+    output: impl Fn(usize, &Axes, &[EF]) -> EF,
+) -> bool {
     let (mut numerator, mut denominator, mut covered) = (EF::ZERO, EF::ZERO, EF::ZERO);
     for block in &blocks.blocks {
         let (prefix, point) = leaves.point.split_at(leaves.point.len() - block.arity);
         let weight = eq_at(prefix, &bits(block.offset >> block.arity, prefix.len()));
         covered += weight;
         let at = |table: usize, value, second| {
-            fingerprint.base(plan.tables[table].tag()) + value + fingerprint.beta() * second
+            fingerprint.base(layout.tables[table].tag()) + value + fingerprint.beta() * second
         };
         let (n, d) = match block.content {
             Content::Cells { group, lookup } => {
                 let second = match lookup.second {
                     Second::Zero => EF::ZERO,
                     Second::Column(column) => values[group][column],
-                    Second::Output(index) => output(index, point),
+                    Second::Output(index) => output(index, &layout.groups[group].axes, point),
                 };
                 (EF::ONE, at(lookup.table, values[group][lookup.column], second))
             }
             // The verifier computes the rows itself; only the multiplicities are the prover's.
             Content::Rows { table } => {
-                let (value, second) = plan.tables[table].at(point);
-                (-values[plan.relation_groups + table][0], at(table, value, second))
+                let (value, second) = layout.tables[table].at(point);
+                (
+                    -values[layout.relation_groups + table][0],
+                    at(table, value, second),
+                )
             }
             Content::Entries { side, tag } => {
-                multiset::at(plan, (side, tag), fingerprint, point, tensors, values)
+                multiset::at(layout, (side, tag), fingerprint, point, tensors, values)
             }
         };
         numerator += weight * n;
@@ -159,11 +130,7 @@ pub(super) fn check(
     }
     // Every leaf beyond the blocks is 0/1.
     denominator += EF::ONE - covered;
-    if numerator == leaves.numerator && denominator == leaves.denominator {
-        Ok(())
-    } else {
-        Err(Refutation::Leaves.into())
-    }
+    numerator == leaves.numerator && denominator == leaves.denominator
 }
 
 /// The bits of an index as a point, most significant first.

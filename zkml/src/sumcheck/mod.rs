@@ -21,26 +21,35 @@
 compile_error!("a verifier refuses where a library panics: build with panic = \"unwind\"");
 
 mod axes;
+mod budget;
 mod channel;
+mod columns;
 mod commitment;
 mod description;
 mod error;
+mod explicit;
 mod field;
+mod fingerprint;
 mod gkr;
 mod instance;
 mod key;
+mod layout;
 mod logup;
 mod multiset;
 mod parameters;
-mod place;
+mod placer;
 mod plan;
 mod prover;
+mod proving;
 mod relation;
 mod shapes;
 mod sums;
 mod table;
+mod tally;
 mod transcript;
 mod verifier;
+mod verifying;
+mod walk;
 mod witness;
 mod work;
 

@@ -1,4 +1,4 @@
-//! Permutations, reads and explicit tables: two lists with the same entries, compared in the lookup argument.
+//! Two lists with the same entries, compared in the lookup argument: permutations, reads and explicit tables.
 //!
 //! An entry `(first, second)` has the fingerprint `α + first + β·second + β²·tag`, as a row of a table has ([`super::logup`]).
 //!
@@ -20,166 +20,45 @@
 use std::collections::BTreeMap;
 
 use p3_field::PrimeCharacteristicRing;
-use serde::Serialize;
 
-use super::axes::Axes;
-use super::error::LayoutError;
 use super::field::{EF, F};
-use super::logup::Fingerprint;
-use super::place::Builder;
-use super::plan::{Plan, Step};
-use super::shapes::Shapes;
+use super::fingerprint::Fingerprint;
+use super::layout::{Layout, Side};
 use super::work::evaluation;
 use crate::graph::TensorId;
 
 /// Tags of tables are smaller.
 const FIRST_TAG: u64 = 1 << 10;
 
-/// A relation between two lists of entries.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub(super) enum Multiset {
-    /// Equal axes.
-    Permutation { input: TensorId, output: TensorId },
-    /// `index` and `output` have equal axes. The one column of group `counts` has the axes of `input`.
-    Read {
-        input: TensorId,
-        index: TensorId,
-        output: TensorId,
-        counts: usize,
-    },
+/// The tag of a layout's instance; the next one is that of its padding.
+pub(super) fn tag(instance: usize) -> u64 {
+    FIRST_TAG + 2 * instance as u64
 }
 
-impl Multiset {
-    /// The tag of a plan's instance; the next one is that of its padding.
-    pub(super) fn tag(instance: usize) -> u64 {
-        FIRST_TAG + 2 * instance as u64
-    }
-
-    /// The instances of a plan, in the order of their tags: the blocks of each.
-    pub(super) fn instances(plan: &Plan) -> impl Iterator<Item = Vec<(Side, usize)>> + '_ {
-        let multisets = plan.multisets().map(|m| m.sides(plan));
-        multisets.chain((0..plan.explicit.len()).map(|table| explicit_sides(plan, table)))
-    }
-
-    /// The tensors whose values at the point of the lookup argument are compared.
-    pub(super) fn tensors(&self) -> Vec<TensorId> {
-        match *self {
-            Self::Permutation { input, output } => vec![input, output],
-            Self::Read {
-                input, index, output, ..
-            } => vec![input, index, output],
-        }
-    }
-
-    /// Blocks of leaves, each with its coordinates.
-    fn sides(&self, plan: &Plan) -> Vec<(Side, usize)> {
-        let axes = |id| plan.tensor(id).map(|t| &t.axes);
-        let arity = |id| axes(id).map_or(0, Axes::arity);
-        match *self {
-            Self::Permutation { input, output } => vec![
-                (Side::Output(output), arity(output)),
-                (Side::Input(input), arity(input)),
-            ],
-            Self::Read {
-                input,
-                index,
-                output,
-                counts,
-            } => {
-                let places = padded(plan, output);
-                let mut sides = vec![
-                    (Side::Reads { index, output }, arity(output)),
-                    (Side::Rows { input, counts }, arity(input)),
-                ];
-                sides.extend((places > 0).then_some((Side::Padding { places }, 0)));
-                sides
-            }
-        }
-    }
-}
-
-/// A tensor with the values of another.
-///
-/// # Errors
-/// A tensor that is not made once, before it is read.
-pub(super) fn place_permutation(
-    builder: &mut Builder,
-    shapes: &Shapes,
-    input: TensorId,
-    output: TensorId,
-) -> Result<Step, LayoutError> {
-    let range = builder.get(input)?.range;
-    builder.make_unbounded(shapes, output, range)?;
-    Ok(Step::Multiset(Multiset::Permutation { input, output }))
-}
-
-/// Values of a tensor by indices.
-///
-/// # Errors
-/// As [`place_permutation`].
-pub(super) fn place_read(
-    builder: &mut Builder,
-    shapes: &Shapes,
-    input: TensorId,
-    index: TensorId,
-    output: TensorId,
-) -> Result<Step, LayoutError> {
-    builder.get(index)?;
-    let read = builder.get(input)?;
-    let (axes, range) = (read.axes.clone(), read.range);
-    let counts = builder.open_group(&axes);
-    builder.column(counts);
-    builder.make_unbounded(shapes, output, range)?;
-    Ok(Step::Multiset(Multiset::Read {
-        input,
-        index,
-        output,
-        counts,
-    }))
-}
-
-/// Padded places of a tensor.
-fn padded(plan: &Plan, id: TensorId) -> u64 {
-    plan.tensor(id)
-        .map_or(0, |t| (1 << t.axes.arity()) - t.axes.len() as u64)
+/// The instances of a layout, in the order of their tags: the blocks of each.
+pub(super) fn instances(layout: &Layout) -> impl Iterator<Item = Vec<(Side, usize)>> + '_ {
+    let lists = layout.multisets.iter().map(|m| m.sides.clone());
+    lists.chain((0..layout.explicit.len()).map(|table| explicit_sides(layout, table)))
 }
 
 /// The blocks of an explicit table: each read, the rows, and one leaf for the padding of all reads.
-fn explicit_sides(plan: &Plan, table: usize) -> Vec<(Side, usize)> {
-    let explicit = &plan.explicit[table];
-    let arity = |id| plan.tensor(id).map_or(0, |t| t.axes.arity());
+fn explicit_sides(layout: &Layout, table: usize) -> Vec<(Side, usize)> {
+    let explicit = &layout.explicit[table];
     let mut sides: Vec<_> = explicit
         .reads
         .iter()
-        .map(|&[index, output]| (Side::Reads { index, output }, arity(output)))
+        .map(|&[index, output]| (Side::Reads { index, output }, layout.arity(output)))
         .collect();
     sides.push((Side::Constants { table }, explicit.axes.arity()));
-    let places: u64 = explicit.reads.iter().map(|&[_, z]| padded(plan, z)).sum();
+    let places: u64 = explicit.reads.iter().map(|&[_, z]| layout.padded(z)).sum();
     sides.extend((places > 0).then_some((Side::Padding { places }, 0)));
     sides
-}
-
-/// One block of an instance's leaves.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub(super) enum Side {
-    /// What a permutation makes.
-    Output(TensorId),
-    /// What a permutation reads.
-    Input(TensorId),
-    /// Indices with the values read there.
-    Reads { index: TensorId, output: TensorId },
-    /// Positions with their values and multiplicities.
-    Rows { input: TensorId, counts: usize },
-    /// Rows of an explicit table, with their multiplicities.
-    Constants { table: usize },
-    /// As many padded reads as there are.
-    Padding { places: u64 },
 }
 
 /// The MLEs of a block's numerators and denominators at a point. `tensors` are values of tensors at their own last coordinates
 /// of the argument's point, `columns` those of groups.
 pub(super) fn at(
-    plan: &Plan,
+    layout: &Layout,
     (side, tag): (Side, u64),
     fingerprint: Fingerprint,
     point: &[EF],
@@ -187,7 +66,7 @@ pub(super) fn at(
     columns: &[&[EF]],
 ) -> (EF, EF) {
     let value = |id: TensorId| tensors.get(&id).copied().unwrap_or_default();
-    let axes = |id: TensorId| plan.tensor(id).map(|t| t.axes.all());
+    let axes = |id: TensorId| layout.tensor(id).map(|t| t.axes.all());
     let padding = |id| EF::ONE - axes(id).map_or(EF::ZERO, |a| a.indicator(point));
     let (times, padding, first, second) = match side {
         Side::Output(id) => (EF::ONE, padding(id), value(id), EF::ZERO),
@@ -198,7 +77,7 @@ pub(super) fn at(
             (-columns[counts][0], padding(input), position, value(input))
         }
         Side::Constants { table } => {
-            let table = &plan.explicit[table];
+            let table = &layout.explicit[table];
             let [index, entry] = table.at(point);
             let padding = EF::ONE - table.axes.all().indicator(point);
             (-columns[table.counts][0], padding, index, entry)
@@ -211,25 +90,25 @@ pub(super) fn at(
 }
 
 /// Steps of a verifier for [`at`].
-pub(super) fn work(plan: &Plan, side: Side) -> u64 {
+pub(super) fn work(layout: &Layout, side: Side) -> u64 {
     match side {
         // Positions are written out first.
-        Side::Rows { input, .. } => plan.tensor(input).map_or(0, |t| 2 * evaluation(t.axes.len())),
-        Side::Constants { table } => plan.explicit[table].work(),
+        Side::Rows { input, .. } => layout.tensor(input).map_or(0, |t| 2 * evaluation(t.axes.len())),
+        Side::Constants { table } => layout.explicit[table].work(),
         Side::Output(_) | Side::Input(_) | Side::Reads { .. } | Side::Padding { .. } => 0,
     }
 }
 
 /// The prover's leaves of a block; `cube` gives a tensor's cells and `column` a group's first column.
 pub(super) fn fill<'c>(
-    plan: &Plan,
+    layout: &Layout,
     (side, tag): (Side, u64),
     fingerprint: Fingerprint,
     cube: impl Fn(TensorId) -> Vec<F>,
     column: impl Fn(usize) -> &'c [F],
     [numerators, denominators]: [&mut [EF]; 2],
 ) {
-    let axes = |id| plan.tensor(id).map(|t| &t.axes);
+    let axes = |id| layout.tensor(id).map(|t| &t.axes);
     let zeros = || F::zero_vec(denominators.len());
     let (axes, first, second) = match side {
         Side::Output(id) | Side::Input(id) => (axes(id), cube(id), zeros()),
@@ -239,7 +118,7 @@ pub(super) fn fill<'c>(
             (axes(input), positions, cube(input))
         }
         Side::Constants { table } => {
-            let table = &plan.explicit[table];
+            let table = &layout.explicit[table];
             let [indices, entries] = table.rows().map(|values| table.axes.scatter(&values));
             (Some(&table.axes), indices, entries)
         }
@@ -256,7 +135,7 @@ pub(super) fn fill<'c>(
     };
     match side {
         Side::Rows { counts, .. } => take_away(counts),
-        Side::Constants { table } => take_away(plan.explicit[table].counts),
+        Side::Constants { table } => take_away(layout.explicit[table].counts),
         Side::Input(_) => numerators.fill(-EF::ONE),
         Side::Output(_) | Side::Reads { .. } | Side::Padding { .. } => numerators.fill(EF::ONE),
     }

@@ -9,7 +9,6 @@ use super::commitment::{opening_bytes, stack};
 use super::error::LayoutError;
 use super::field::EF_BYTES;
 use super::key::check;
-use super::logup::Blocks;
 use super::plan::{LIMB_BITS, Plan};
 use crate::relations::SliceRelations;
 
@@ -67,17 +66,17 @@ pub fn choose_parameters(relations: &SliceRelations) -> Result<SliceParameters, 
 /// A slice without a layout at these parameters.
 pub fn cost(relations: &SliceRelations, parameters: SliceParameters) -> Result<Cost, LayoutError> {
     let plan = Plan::new(relations, parameters.limb_bits)?;
-    let blocks = Blocks::new(&plan);
-    let (work, scalars) = check(relations, &plan, &blocks)?;
-    let (cells, stack) = (plan.cells(), stack(plan.cells()));
-    let values: usize = plan.tensors.values().map(|t| t.axes.len()).sum();
-    let (full, leaves) = (1u64 << stack, 1u64 << blocks.layers);
-    let nanoseconds = full * per_place(stack) + leaves * per_place(blocks.layers) + work.prover;
+    let work = check(relations, &plan)?;
+    let cells = plan.layout.cells();
+    let (stack, layers) = (stack(cells), plan.blocks.layers);
+    let values: usize = plan.layout.tensors.values().map(|t| t.axes.len()).sum();
+    let (full, leaves) = (1u64 << stack, 1u64 << layers);
+    let nanoseconds = full * per_place(stack) + leaves * per_place(layers) + work.prover;
     Ok(Cost {
         cpu_us: 700 + nanoseconds / 1000,
         // The codeword with its copy, leaves with their tree, values; weights of graph, relations and key while these are made.
         memory_bytes: (12 << 20) + full * 100 + leaves * 150 + values as u64 * 60 + work.weights * 24,
-        proof_bytes: (scalars * EF_BYTES) as u64 + opening_bytes(stack),
+        proof_bytes: (plan.scalars * EF_BYTES) as u64 + opening_bytes(stack),
         cells,
         verifier_steps: work.verifier,
     })

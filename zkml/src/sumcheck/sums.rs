@@ -8,10 +8,10 @@
 
 use p3_field::{Algebra, ExtensionField, Field, PackedFieldExtension, PackedValue, PrimeCharacteristicRing};
 
-use super::channel::{Receiver, Sender};
+use super::channel::{Channel, Sender};
 use super::error::{Refutation, VerifyError};
 use super::field::{EF, F, eq_table};
-use super::transcript::Label;
+use super::transcript::{Challenges, Label, Recorder};
 
 /// As many extension elements as the instruction set handles at once.
 pub(super) type Packed = <EF as ExtensionField<F>>::ExtensionPacking;
@@ -39,15 +39,15 @@ fn quadratic(at_zero: EF, at_one: EF, leading: EF, challenge: EF) -> EF {
 
 /// The verifier's rounds of `Σ_x g(x) = claim`: the reduced claim and the point.
 pub(super) fn verify_sum(
-    receiver: &mut Receiver<'_>,
+    channel: &mut impl Channel,
     [round, point]: [Label; 2],
     mut claim: EF,
     rounds: usize,
 ) -> Result<(EF, Vec<EF>), VerifyError> {
     let mut chosen = Vec::with_capacity(rounds);
     for _ in 0..rounds {
-        let [at_zero, leading] = receiver.receive_array(round)?;
-        let challenge = receiver.draw(point);
+        let [at_zero, leading] = channel.receive_array(round)?;
+        let challenge = channel.draw(point);
         // t(0) + t(1) is the claim.
         claim = quadratic(at_zero, claim - at_zero, leading, challenge);
         chosen.push(challenge);
@@ -57,15 +57,15 @@ pub(super) fn verify_sum(
 
 /// The verifier's rounds of `Σ_x eq(rho, x) · g(x) = claim`. The reduced claim is on `g` alone.
 pub(super) fn verify_weighted_sum(
-    receiver: &mut Receiver<'_>,
+    channel: &mut impl Channel,
     [round, point]: [Label; 2],
     mut claim: EF,
     rho: &[EF],
 ) -> Result<(EF, Vec<EF>), VerifyError> {
     let mut chosen = Vec::with_capacity(rho.len());
     for (bound, &coordinate) in rho.iter().enumerate() {
-        let [at_zero, leading] = receiver.receive_array(round)?;
-        let challenge = receiver.draw(point);
+        let [at_zero, leading] = channel.receive_array(round)?;
+        let challenge = channel.draw(point);
         // (1 − ρ_i)·t(0) + ρ_i·t(1) is the claim. A coordinate is 0 with probability 2^-192; then nothing is proved.
         let inverse = coordinate
             .try_inverse()
@@ -147,8 +147,8 @@ pub(super) fn drop_coordinate<T: Algebra<EF> + Copy>(weights: &mut Vec<T>) {
 }
 
 /// The prover's rounds; with `rho`, weighted by `eq(rho, ·)`. The point.
-pub(super) fn prove_sum(
-    sender: &mut Sender,
+pub(super) fn prove_sum<R: Recorder>(
+    sender: &mut Sender<R>,
     [round, point]: [Label; 2],
     pairs: Vec<[Vec<EF>; 2]>,
     rho: Option<&[EF]>,
@@ -156,7 +156,7 @@ pub(super) fn prove_sum(
     let weights = rho.map(|rho| eq_table(rho.get(1..).unwrap_or_default()));
     let mut scalar = Products { pairs, weights };
     let mut chosen = Vec::new();
-    let mut step = |sender: &mut Sender, sums: [EF; 2]| {
+    let mut step = |sender: &mut Sender<R>, sums: [EF; 2]| {
         sender.send(round, &sums);
         let challenge = sender.draw(point);
         chosen.push(challenge);

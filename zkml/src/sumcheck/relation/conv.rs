@@ -4,16 +4,30 @@
 
 use p3_field::PrimeCharacteristicRing;
 
-use super::super::axes::Axes;
-use super::super::field::{EF, combine_rows};
-use super::super::work::{MULTIPLY, VALUE};
 use super::form::{Kind, Reading};
-use crate::graph::LinearMap;
+use crate::graph::{LinearMap, TensorId};
+use crate::sumcheck::axes::Axes;
+use crate::sumcheck::field::{EF, combine_rows, dot};
+use crate::sumcheck::shapes::Classes;
+use crate::sumcheck::work::{MULTIPLY, VALUE};
 
 /// Both tensors are cut between channels and positions.
 pub(super) fn fit(image: usize, positions: usize, from: &Axes, to: &Axes) -> Option<Kind> {
     let split = [from.cut(image)?, to.cut(positions)?];
     Some(Kind::Convolve { split })
+}
+
+/// Between channels and positions, and, where that costs nothing, between rows and columns.
+pub(super) fn cut(classes: &mut Classes, sides: [(TensorId, u32, u32); 2]) {
+    for (id, h, w) in sides {
+        classes.cut(id, h.saturating_mul(w) as usize);
+        // Rows and columns apart make a verifier's work light, where they cost a prover no padding.
+        let padded = |d: u32| d.checked_next_power_of_two();
+        let apart = padded(h).and_then(|h| h.checked_mul(padded(w)?));
+        if apart.is_some() && apart == padded(h.saturating_mul(w)) {
+            classes.cut(id, w as usize);
+        }
+    }
 }
 
 /// The numbers of a convolution.
@@ -160,7 +174,7 @@ pub(super) fn coefficient_at(
     });
     let mut sum = EF::ZERO;
     for (row, weights) in rows.iter().zip(total.chunks(geometry.kernel[1])) {
-        sum += *row * super::super::field::dot(weights, &columns);
+        sum += *row * dot(weights, &columns);
     }
     sum
 }

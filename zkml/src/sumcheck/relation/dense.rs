@@ -1,15 +1,31 @@
 //! Dense layers: `acc[b, o] = Σ_i W[o, i] · x[b, i]`. At `(ρ_b, ρ_o)` the batch's coordinates are kept and the sum-check
 //! runs over `i` alone: `c(i) = Σ_o eq(ρ_o, o) · W[o, i]`.
 
-use super::super::axes::Axes;
-use super::super::field::{EF, combine_rows};
 use super::form::{Kind, Reading};
+use crate::graph::TensorId;
+use crate::sumcheck::axes::Axes;
+use crate::sumcheck::field::{EF, combine_rows};
+use crate::sumcheck::shapes::Classes;
 
 /// Both tensors are cut where their rows begin, and what lies before is the same.
 pub(super) fn fit(inputs: usize, outputs: usize, from: &Axes, to: &Axes) -> Option<Kind> {
     // A batch of one has no batch axis: the whole tensor is one row, however it is cut inside.
     let split = [from.cut(inputs)?, to.cut(outputs)?];
     (from.part(0..split[0]) == to.part(0..split[1])).then_some(Kind::Contract { split })
+}
+
+/// Rows of `inputs` and of `outputs` values.
+pub(super) fn cut(classes: &mut Classes, [input, output]: [TensorId; 2], [inputs, outputs]: [usize; 2]) {
+    classes.cut(input, inputs);
+    classes.cut(output, outputs);
+}
+
+/// Gives the batch the same cuts on both sides: it is kept in place.
+pub(super) fn keep(classes: &mut Classes, [input, output]: [TensorId; 2], [inputs, outputs]: [usize; 2]) {
+    for (from, to, n, m) in [(input, output, inputs, outputs), (output, input, outputs, inputs)] {
+        let outer: Vec<usize> = classes.cuts(from).iter().copied().filter(|c| *c > n).collect();
+        outer.into_iter().for_each(|c| classes.cut(to, c / n * m));
+    }
 }
 
 /// `Σ_{o, i} eq(ρ_o, o) · W[o, i] · eq(r, i)`, over values only: a padded input or output has no weight.

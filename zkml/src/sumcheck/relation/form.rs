@@ -14,23 +14,24 @@
 use p3_field::PrimeCharacteristicRing;
 use serde::Serialize;
 
-use super::super::axes::Axes;
-use super::super::error::LayoutError;
-use super::super::field::EF;
-use super::super::work::{MULTIPLY, evaluation, tables};
 use super::{conv, dense, general, scale};
 use crate::graph::{LinearMap, TensorId};
+use crate::sumcheck::axes::Axes;
+use crate::sumcheck::error::LayoutError;
+use crate::sumcheck::field::{EF, signed};
+use crate::sumcheck::shapes::Classes;
+use crate::sumcheck::work::{MULTIPLY, evaluation, tables};
 
 /// How one input is read.
 #[derive(Debug, Clone, Serialize)]
-pub(in super::super) struct Form {
-    pub(in super::super) input: TensorId,
-    pub(in super::super) kind: Kind,
+pub(in crate::sumcheck) struct Form {
+    pub(in crate::sumcheck) input: TensorId,
+    pub(super) kind: Kind,
 }
 
 /// See the module.
 #[derive(Debug, Clone, Serialize)]
-pub(in super::super) enum Kind {
+pub(super) enum Kind {
     /// Axes `[outer][inputs]` and `[outer][outputs]`; `split` is where the contracted axes begin, on either side.
     Contract {
         split: [usize; 2],
@@ -48,7 +49,7 @@ pub(in super::super) enum Kind {
 
 impl Kind {
     /// Coordinates of the input's point that a sum-check chooses; the others are coordinates of the output's point.
-    pub(in super::super) fn rounds(&self, from: &Axes) -> usize {
+    pub(super) fn rounds(&self, from: &Axes) -> usize {
         match self {
             Self::Contract { split } => from.part(split[0]..from.count()).arity(),
             Self::Scale { channels } => from.part(channels.clone()).arity(),
@@ -65,12 +66,7 @@ impl Form {
     ///
     /// # Errors
     /// Axes that do not fit and too many multiplications for the general form.
-    pub(in super::super) fn new(
-        map: &LinearMap,
-        input: TensorId,
-        from: &Axes,
-        to: &Axes,
-    ) -> Result<Self, LayoutError> {
+    pub(super) fn new(map: &LinearMap, input: TensorId, from: &Axes, to: &Axes) -> Result<Self, LayoutError> {
         let kind = match map {
             LinearMap::Dense { inputs, outputs, .. } => {
                 dense::fit(*inputs as usize, *outputs as usize, from, to)
@@ -100,20 +96,49 @@ impl Form {
     }
 }
 
+/// Where a map wants the axes of what it reads first, and of what it makes, to be cut.
+pub(super) fn cut(map: &LinearMap, input: Option<TensorId>, output: TensorId, classes: &mut Classes) {
+    match (map, input) {
+        (LinearMap::Dense { inputs, outputs, .. }, Some(input)) => {
+            dense::cut(classes, [input, output], [*inputs as usize, *outputs as usize]);
+        }
+        (
+            LinearMap::Conv2d {
+                input: [_, h, w],
+                output: [_, oh, ow],
+                ..
+            },
+            Some(input),
+        ) => conv::cut(classes, [(input, *h, *w), (output, *oh, *ow)]),
+        (LinearMap::Affine { channels, inner, .. }, _) => scale::cut(classes, output, *channels, *inner),
+        (LinearMap::Dense { .. } | LinearMap::Conv2d { .. }, None) => {}
+    }
+}
+
+/// Gives what a map keeps in place the same cuts on both sides.
+pub(super) fn keep(map: &LinearMap, input: Option<TensorId>, output: TensorId, classes: &mut Classes) {
+    match (map, input) {
+        (LinearMap::Dense { inputs, outputs, .. }, Some(input)) => {
+            dense::keep(classes, [input, output], [*inputs as usize, *outputs as usize]);
+        }
+        (LinearMap::Dense { .. }, None) | (LinearMap::Conv2d { .. } | LinearMap::Affine { .. }, _) => {}
+    }
+}
+
 /// A linear map between two tensors.
 #[derive(Clone, Copy)]
-pub(in super::super) struct Reading<'a> {
-    pub(in super::super) map: &'a LinearMap,
+pub(super) struct Reading<'a> {
+    pub(super) map: &'a LinearMap,
     /// Which of the map's inputs is read.
-    pub(in super::super) index: usize,
-    pub(in super::super) kind: &'a Kind,
-    pub(in super::super) from: &'a Axes,
-    pub(in super::super) to: &'a Axes,
+    pub(super) index: usize,
+    pub(super) kind: &'a Kind,
+    pub(super) from: &'a Axes,
+    pub(super) to: &'a Axes,
 }
 
 impl Reading<'_> {
     /// The input's point, from the output's point and that of the sum-check.
-    pub(in super::super) fn input_point(&self, output_point: &[EF], chosen: &[EF]) -> Vec<EF> {
+    pub(super) fn input_point(&self, output_point: &[EF], chosen: &[EF]) -> Vec<EF> {
         match self.kind {
             Kind::Contract { split } => {
                 let outer = self.to.part(0..split[1]).arity();
@@ -128,7 +153,7 @@ impl Reading<'_> {
     }
 
     /// `c` at the point of the sum-check: the verifier's own evaluation of the coefficients.
-    pub(in super::super) fn coefficient_at(&self, output_point: &[EF], chosen: &[EF]) -> EF {
+    pub(super) fn coefficient_at(&self, output_point: &[EF], chosen: &[EF]) -> EF {
         match self.kind {
             Kind::Contract { split } => dense::coefficient_at(self, *split, output_point, chosen),
             Kind::Scale { channels } => scale::coefficient_at(self, channels, output_point, chosen),
@@ -138,7 +163,7 @@ impl Reading<'_> {
     }
 
     /// Steps of a verifier for [`Reading::coefficient_at`].
-    pub(in super::super) fn steps(&self) -> u64 {
+    pub(super) fn steps(&self) -> u64 {
         match self.kind {
             Kind::Contract { .. } => evaluation(self.map.weight().len()),
             Kind::Scale { .. } => 5 * MULTIPLY * self.map.bias().len() as u64,
@@ -151,7 +176,7 @@ impl Reading<'_> {
     }
 
     /// The prover's factors: coefficients and values over the coordinates of the sum-check.
-    pub(in super::super) fn factors(&self, output_point: &[EF], x: &[i64]) -> (Vec<EF>, Vec<EF>) {
+    pub(super) fn factors(&self, output_point: &[EF], x: &[i64]) -> (Vec<EF>, Vec<EF>) {
         match self.kind {
             Kind::Contract { split } => dense::factors(self, *split, output_point, x),
             Kind::Scale { channels } => scale::factors(self, channels, output_point, x),
@@ -162,7 +187,7 @@ impl Reading<'_> {
 }
 
 /// The MLE of the biases over all outputs at a point: what of an accumulator does not depend on the inputs.
-pub(in super::super) fn bias_at(map: &LinearMap, kind: &Kind, to: &Axes, point: &[EF]) -> EF {
+pub(super) fn bias_at(map: &LinearMap, kind: &Kind, to: &Axes, point: &[EF]) -> EF {
     let weighted = |part: std::ops::Range<usize>, point: &[EF]| to.part(part).evaluate(point, map.bias());
     match kind {
         Kind::Contract { split } => {
@@ -183,7 +208,7 @@ pub(in super::super) fn bias_at(map: &LinearMap, kind: &Kind, to: &Axes, point: 
         Kind::General => {
             let mut sum = EF::ZERO;
             to.all().equality(point, 0).each(|t, e| {
-                sum += e * super::super::field::signed(map.bias()[map.channel_of(t)]);
+                sum += e * signed(map.bias()[map.channel_of(t)]);
             });
             sum
         }
@@ -191,7 +216,7 @@ pub(in super::super) fn bias_at(map: &LinearMap, kind: &Kind, to: &Axes, point: 
 }
 
 /// Steps of a verifier for [`bias_at`].
-pub(in super::super) fn bias_steps(map: &LinearMap, kind: &Kind, to: &Axes) -> u64 {
+pub(super) fn bias_steps(map: &LinearMap, kind: &Kind, to: &Axes) -> u64 {
     match kind {
         Kind::Contract { .. } | Kind::Scale { .. } | Kind::Convolve { .. } => evaluation(map.bias().len()),
         Kind::General => 2 * MULTIPLY * to.len() as u64 + tables(to.len()),
@@ -199,16 +224,16 @@ pub(in super::super) fn bias_steps(map: &LinearMap, kind: &Kind, to: &Axes) -> u
 }
 
 /// A tensor's values on its cube, as extension elements.
-pub(in super::super) fn lift(axes: &Axes, values: &[i64]) -> Vec<EF> {
+pub(super) fn lift(axes: &Axes, values: &[i64]) -> Vec<EF> {
     let mut cube = EF::zero_vec(1 << axes.arity());
-    axes.scatter_with(values, |v| EF::from(super::super::field::signed(v)), &mut cube);
+    axes.scatter_with(values, |v| EF::from(signed(v)), &mut cube);
     cube
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::field::{F, dot, eq_table};
     use super::*;
+    use crate::sumcheck::field::{F, dot, eq_table};
 
     fn random_map(map: &LinearMap) -> LinearMap {
         let mut seed = 1i64;

@@ -2,9 +2,9 @@
 
 use p3_field::PrimeCharacteristicRing;
 
-use super::super::field::{EF, signed};
 use super::form::Reading;
 use crate::graph::LinearMap;
+use crate::sumcheck::field::{EF, signed};
 
 /// `Σ_{t, s} eq(ρ, t) · M[t, s] · eq(r, s)`, over values only.
 pub(super) fn coefficient_at(reading: &Reading<'_>, output_point: &[EF], chosen: &[EF]) -> EF {

@@ -1,24 +1,150 @@
 //! A linear map of one or several inputs: the claim on its accumulators is split among the inputs, and each share becomes a
 //! claim on that input.
 
-use super::super::error::{Claim, VerifyError};
-use super::super::field::EF;
-use super::super::plan::{Plan, Requantised};
-use super::super::prover::Proving;
-use super::super::sums::{prove_sum, verify_sum};
-use super::super::transcript::Label;
-use super::super::verifier::Verifying;
-use super::super::work::{ROUND, Work, claim};
-use super::form::{Reading, bias_steps};
-use super::{size, values};
-use crate::graph::LinearMap;
+use serde::{Serialize, Serializer};
+
+use super::form::{self, Form, Reading, bias_steps};
+use super::requantised::{self, Placed};
+use super::{Lay, claim, digest, size, values};
+use crate::graph::{IntRange, LinearMap, Requantise, TensorId};
+use crate::graph::bound::accumulator_bound;
+use crate::sumcheck::channel::Channel;
+use crate::sumcheck::error::{Claim, LayoutError, VerifyError};
+use crate::sumcheck::field::{EF, dot};
+use crate::sumcheck::layout::Layout;
+use crate::sumcheck::placer::Placer;
+use crate::sumcheck::proving::{Proving, Voice};
+use crate::sumcheck::shapes::{Classes, Lengths};
+use crate::sumcheck::sums::{prove_sum, verify_sum};
+use crate::sumcheck::transcript::Label;
+use crate::sumcheck::verifying::Verifying;
+use crate::sumcheck::work::{ROUND, Work};
 
 const ROUNDS: [Label; 2] = [Label::Round, Label::Point];
 
+/// A linear map with constant coefficients, requantised.
+#[derive(Debug, Serialize)]
+pub(in crate::sumcheck) struct Stated<'a> {
+    pub(super) inputs: &'a [TensorId],
+    pub(super) input_ranges: &'a [IntRange],
+    #[serde(serialize_with = "geometry")]
+    pub(super) map: &'a LinearMap,
+    /// The map's.
+    #[serde(serialize_with = "digest::integers")]
+    pub(super) weight: &'a [i64],
+    /// The map's.
+    #[serde(serialize_with = "digest::integers")]
+    pub(super) bias: &'a [i64],
+    pub(super) requantise: Requantise,
+    pub(super) output: TensorId,
+}
+
+/// A map without its coefficients.
+#[derive(Serialize)]
+enum Geometry {
+    Dense {
+        inputs: u32,
+        outputs: u32,
+    },
+    Conv2d {
+        input: [u32; 3],
+        output: [u32; 3],
+        kernel: [u32; 2],
+        stride: [u32; 2],
+        dilation: [u32; 2],
+        pad: [u32; 2],
+        groups: u32,
+    },
+    Affine {
+        outer: u32,
+        channels: u32,
+        inner: u32,
+    },
+}
+
+fn geometry<S: Serializer>(map: &&LinearMap, serializer: S) -> Result<S::Ok, S::Error> {
+    let geometry = match map {
+        LinearMap::Dense { inputs, outputs, .. } => Geometry::Dense {
+            inputs: *inputs,
+            outputs: *outputs,
+        },
+        LinearMap::Conv2d {
+            input,
+            output,
+            kernel,
+            stride,
+            dilation,
+            pad,
+            groups,
+            ..
+        } => Geometry::Conv2d {
+            input: *input,
+            output: *output,
+            kernel: *kernel,
+            stride: *stride,
+            dilation: *dilation,
+            pad: *pad,
+            groups: *groups,
+        },
+        LinearMap::Affine {
+            outer,
+            channels,
+            inner,
+            ..
+        } => Geometry::Affine {
+            outer: *outer,
+            channels: *channels,
+            inner: *inner,
+        },
+    };
+    geometry.serialize(serializer)
+}
+
+impl Lay for Stated<'_> {
+    fn length(&self, lens: &Lengths) -> Result<Option<(TensorId, usize)>, LayoutError> {
+        let inputs = self.inputs.iter().map(|id| lens.of(*id));
+        let made = self
+            .map
+            .output_len(&inputs.collect::<Result<Vec<_>, _>>()?)
+            .map_err(|source| LayoutError::Geometry {
+                output: self.output.0,
+                source,
+            })?;
+        Ok(Some((self.output, made)))
+    }
+
+    fn join(&self, classes: &mut Classes) {
+        match self.map {
+            LinearMap::Affine { .. } => self.inputs.iter().for_each(|i| classes.join(*i, self.output)),
+            LinearMap::Dense { .. } | LinearMap::Conv2d { .. } => {}
+        }
+    }
+
+    fn cut(&self, classes: &mut Classes) {
+        form::cut(self.map, self.inputs.first().copied(), self.output, classes);
+    }
+
+    fn keep(&self, classes: &mut Classes) {
+        form::keep(self.map, self.inputs.first().copied(), self.output, classes);
+    }
+
+    fn place(&self, placer: &mut Placer<'_>) -> Result<super::Placed, LayoutError> {
+        placer.check_ranges(self.inputs, self.input_ranges)?;
+        let bound = accumulator_bound(self.map, self.input_ranges);
+        let mut step = requantised::place(placer, bound, self.requantise, self.output)?;
+        let axes = &placer.get(self.output)?.axes;
+        for &input in self.inputs {
+            step.forms
+                .push(Form::new(self.map, input, &placer.get(input)?.axes, axes)?);
+        }
+        Ok(super::Placed::Requantised(step))
+    }
+}
+
 /// `target` is what the accumulators without their biases are said to be at `point`.
-pub(super) fn verify(
-    state: &mut Verifying<'_>,
-    step: &Requantised,
+pub(super) fn verify<C: Channel>(
+    state: &mut Verifying<'_, C>,
+    step: &Placed,
     map: &LinearMap,
     point: &[EF],
     target: EF,
@@ -27,15 +153,15 @@ pub(super) fn verify(
     let shares = if step.forms.len() == 1 {
         vec![target]
     } else {
-        let shares = state.receiver.receive(Label::Contributions, step.forms.len())?;
-        if shares.iter().copied().sum::<EF>() != target {
-            return Err(Claim::Shares.refuted(step.output));
-        }
+        let shares = state.channel.receive(Label::Contributions, step.forms.len())?;
+        state.channel.check(Claim::Shares.refuted(step.output), || {
+            shares.iter().copied().sum::<EF>() == target
+        })?;
         shares
     };
-    let plan = state.plan();
+    let layout = state.layout();
     for (index, (form, share)) in step.forms.iter().zip(shares).enumerate() {
-        let (from, to) = (plan.axes(form.input)?, plan.axes(step.output)?);
+        let (from, to) = (layout.axes(form.input)?, layout.axes(step.output)?);
         let reading = Reading {
             map,
             index,
@@ -44,25 +170,25 @@ pub(super) fn verify(
             to,
         };
         // The share is Σ_s c(s)·x(s); its sum-check ends in c(r)·x(r) …
-        let (end, chosen) = verify_sum(&mut state.receiver, ROUNDS, share, form.kind.rounds(from))?;
+        let (end, chosen) = verify_sum(&mut state.channel, ROUNDS, share, form.kind.rounds(from))?;
         let x = state.claim(form.input, &reading.input_point(point, &chosen))?;
         // … of which c(r) is the verifier's own: no weight comes from the proof.
-        if reading.coefficient_at(point, &chosen) * x != end {
-            return Err(Claim::Map.refuted(step.output));
-        }
+        state.channel.check(Claim::Map.refuted(step.output), || {
+            reading.coefficient_at(point, &chosen) * x == end
+        })?;
     }
     Ok(())
 }
 
-pub(super) fn work(plan: &Plan, step: &Requantised, map: &LinearMap) -> Work {
-    let output = values(plan, step.output);
+pub(super) fn work(layout: &Layout, step: &Placed, map: &LinearMap) -> Work {
+    let output = values(layout, step.output);
     let mut work = Work {
         prover: map.multiplications(output) + 5 * map.weight().len() as u64,
         verifier: 0,
         weights: map.weight().len() as u64,
     };
     for (index, form) in step.forms.iter().enumerate() {
-        let (Ok(from), Ok(to)) = (plan.axes(form.input), plan.axes(step.output)) else {
+        let (Ok(from), Ok(to)) = (layout.axes(form.input), layout.axes(step.output)) else {
             continue;
         };
         let reading = Reading {
@@ -72,8 +198,8 @@ pub(super) fn work(plan: &Plan, step: &Requantised, map: &LinearMap) -> Work {
             from,
             to,
         };
-        work.prover += 40 * size(plan, form.input);
-        work.verifier += ROUND * form.kind.rounds(from) as u64 + claim(plan, form.input) + reading.steps();
+        work.prover += 40 * size(layout, form.input);
+        work.verifier += ROUND * form.kind.rounds(from) as u64 + claim(layout, form.input) + reading.steps();
         if index == 0 {
             work.verifier += bias_steps(map, &form.kind, to);
         }
@@ -81,14 +207,14 @@ pub(super) fn work(plan: &Plan, step: &Requantised, map: &LinearMap) -> Work {
     work
 }
 
-pub(super) fn prove(state: &mut Proving<'_>, step: &Requantised, map: &LinearMap, point: &[EF]) {
-    let plan = state.plan();
+pub(super) fn prove<V: Voice>(state: &mut Proving<'_, V>, step: &Placed, map: &LinearMap, point: &[EF]) {
+    let layout = state.layout();
     let factors: Vec<_> = step
         .forms
         .iter()
         .enumerate()
         .filter_map(|(index, form)| {
-            let (from, to) = (plan.axes(form.input).ok()?, plan.axes(step.output).ok()?);
+            let (from, to) = (layout.axes(form.input).ok()?, layout.axes(step.output).ok()?);
             let reading = Reading {
                 map,
                 index,
@@ -100,10 +226,7 @@ pub(super) fn prove(state: &mut Proving<'_>, step: &Requantised, map: &LinearMap
         })
         .collect();
     if factors.len() > 1 {
-        let shares: Vec<EF> = factors
-            .iter()
-            .map(|(_, _, (c, x))| super::super::field::dot(c, x))
-            .collect();
+        let shares: Vec<EF> = factors.iter().map(|(_, _, (c, x))| dot(c, x)).collect();
         state.sender.send(Label::Contributions, &shares);
     }
     for (form, reading, (c, x)) in factors {

@@ -5,151 +5,286 @@
 //! below 2^33, so nothing wraps. A window shorter than the longest repeats its last entry, which changes no maximum.
 
 use p3_field::PrimeCharacteristicRing;
+use serde::Serialize;
 
-use super::super::axes::Axes;
-use super::super::error::{Claim, VerifyError};
-use super::super::field::EF;
-use super::super::plan::{Limbs, Maximum, Plan};
-use super::super::prover::Proving;
-use super::super::sums::{prove_sum, verify_sum, verify_weighted_sum};
-use super::super::transcript::Label;
-use super::super::verifier::Verifying;
-use super::super::work::{MULTIPLY, ROUND, Work, claim, opening, reading, tables};
 use super::form::lift;
-use super::{arity, size, values};
+use super::{Argue, Lay, arity, claim, digest, size, values, wired};
+use crate::graph::{IntRange, TensorId};
 use crate::relations::Relation;
+use crate::sumcheck::axes::Axes;
+use crate::sumcheck::channel::Channel;
+use crate::sumcheck::columns::{Columns, Values, values_of};
+use crate::sumcheck::error::{Claim, Fault, LayoutError, ProveError, VerifyError};
+use crate::sumcheck::field::EF;
+use crate::sumcheck::layout::{Home, Layout, Limbs};
+use crate::sumcheck::placer::Placer;
+use crate::sumcheck::proving::{Proving, Voice};
+use crate::sumcheck::shapes::{Classes, Lengths};
+use crate::sumcheck::sums::{prove_sum, verify_sum, verify_weighted_sum};
+use crate::sumcheck::transcript::{Challenges, Label};
+use crate::sumcheck::verifying::Verifying;
+use crate::sumcheck::work::{MULTIPLY, ROUND, Work, opening, reading, tables};
 
 const PRODUCTS: [Label; 2] = [Label::ProductRound, Label::ProductPoint];
 const ROUNDS: [Label; 2] = [Label::Round, Label::Point];
 
-pub(super) fn verify(
-    state: &mut Verifying<'_>,
-    step: &Maximum,
-    windows: &[Vec<u32>],
-) -> Result<(), VerifyError> {
-    let plan = state.plan();
-    let (from, to) = (plan.axes(step.input)?, plan.axes(step.output)?);
-    let opened = state.looked_up(step.group);
-    let (point, values) = (opened.point, opened.values);
-    let z = match plan.column_of(step.output) {
-        Some((_, column)) => values[column],
-        None => state.claim(step.output, &point)?,
-    };
+/// Most pairs of a tournament: each is two limbed columns.
+const MAX_ROUNDS: usize = 1 << 12;
 
-    // Σ_t eq(ρ, t) · Σ_k γ^k · above_k(t) · below_k(t) = 0: each product is 0 everywhere.
-    let gamma = state.receiver.draw(Label::Gamma);
-    let (end, chosen) = verify_weighted_sum(&mut state.receiver, PRODUCTS, EF::ZERO, &point)?;
-    let factors = state.open(step.group, &step.factors(), &chosen)?;
-    let (above, below) = factors.split_at(factors.len() / 2);
-    let mut products = EF::ZERO;
-    for (k, weight) in gamma.powers().take(step.above.len()).enumerate() {
-        let part = |side: &[Limbs], values: &[EF]| {
-            let width = values.len() / side.len();
-            side[k].value_of(&values[k * width..(k + 1) * width])
-        };
-        products += weight * part(&step.above, above) * part(&step.below, below);
-    }
-    if products != end {
-        return Err(Claim::OneOfTwo.refuted(step.output));
-    }
+/// The greatest value of each window.
+#[derive(Debug, Serialize)]
+pub(in crate::sumcheck) struct Stated<'a> {
+    pub(super) input: TensorId,
+    pub(super) range: IntRange,
+    #[serde(serialize_with = "digest::windows")]
+    pub(super) windows: &'a [Vec<u32>],
+    pub(super) output: TensorId,
+}
 
-    // m_k = z − Σ_{i > k} above_i. So entry 0 of each window is m_0, and entry k is m_k − below_k: as many linear equations
-    // at ρ as there are entries, joined by powers of a new γ.
-    let gamma = state.receiver.draw(Label::Gamma);
-    let mut m = z - step.above.iter().map(|a| a.value(&values)).sum::<EF>();
-    let (mut claim, mut weight) = (m, EF::ONE);
-    for (above, below) in step.above.iter().zip(&step.below) {
-        m += above.value(&values);
-        weight *= gamma;
-        claim += weight * (m - below.value(&values));
-    }
-    let (end, chosen) = verify_sum(&mut state.receiver, ROUNDS, claim, from.arity())?;
-    let x = state.claim(step.input, &chosen)?;
-    // Which entries stand in which window is the verifier's own knowledge; an entry is never padding.
-    let weights: Vec<EF> = gamma.powers().take(step.above.len() + 1).collect();
-    // The last entry of a short window stands for all that follow.
-    let mut last = weights.clone();
-    for k in (1..last.len()).rev() {
-        let tail = last[k];
-        last[k - 1] += tail;
-    }
-    let entries = windows.iter().map(Vec::len).sum();
-    let eq = from.all().equality(&chosen, entries);
-    let mut coefficient = EF::ZERO;
-    to.all().equality(&point, 0).each(|t, e| {
-        if let Some((end, window)) = windows[t].split_last() {
-            let entries = window.iter().zip(&weights).map(|(&s, &w)| w * eq.at(s as usize));
-            coefficient += e * (entries.sum::<EF>() + last[window.len()] * eq.at(*end as usize));
+/// A tournament: per pair the limbs of `m_k − m_(k−1)` and of `m_k − x`.
+#[derive(Debug, Clone, Serialize)]
+pub(in crate::sumcheck) struct Placed {
+    pub(in crate::sumcheck) input: TensorId,
+    pub(in crate::sumcheck) output: TensorId,
+    pub(in crate::sumcheck) group: usize,
+    pub(in crate::sumcheck) above: Vec<Limbs>,
+    pub(in crate::sumcheck) below: Vec<Limbs>,
+}
+
+impl Lay for Stated<'_> {
+    fn length(&self, lens: &Lengths) -> Result<Option<(TensorId, usize)>, LayoutError> {
+        let n = lens.of(self.input)?;
+        let inside = |w: &Vec<u32>| !w.is_empty() && w.iter().all(|&i| (i as usize) < n);
+        if self.windows.iter().all(inside) {
+            Ok(Some((self.output, self.windows.len())))
+        } else {
+            Err(LayoutError::Index {
+                output: self.output.0,
+            })
         }
-    });
-    if coefficient * x == end {
-        Ok(())
-    } else {
-        Err(Claim::Window.refuted(step.output))
+    }
+
+    fn join(&self, _: &mut Classes) {}
+
+    fn cut(&self, _: &mut Classes) {}
+
+    fn keep(&self, _: &mut Classes) {}
+
+    fn place(&self, placer: &mut Placer<'_>) -> Result<super::Placed, LayoutError> {
+        let Self {
+            input,
+            range,
+            windows,
+            output,
+        } = *self;
+        if placer.get(input)?.range != range {
+            return Err(LayoutError::Range { tensor: input.0 });
+        }
+        let rounds = windows.iter().map(Vec::len).max().unwrap_or(0).saturating_sub(1);
+        if rounds == 0 {
+            // A window of one entry each: a wiring.
+            placer.make(output, range, Home::Wired)?;
+            return Ok(super::Placed::Wired(wired::Placed {
+                input,
+                output,
+                same: false,
+            }));
+        }
+        if rounds > MAX_ROUNDS {
+            return Err(LayoutError::Large {
+                what: "entries in one window",
+                got: rounds as u64 + 1,
+                limit: MAX_ROUNDS as u64 + 1,
+            });
+        }
+        let axes = placer.axes(output)?;
+        let group = placer.open_group(&axes);
+        let bits = u32::from(range.bits);
+        let above = (0..rounds).map(|_| placer.limbs(group, bits)).collect();
+        let below = (0..rounds).map(|_| placer.limbs(group, bits)).collect();
+        let home = match placer.public(output) {
+            Some(_) => Home::Wired,
+            None => Home::Column {
+                group,
+                column: placer.column(group),
+            },
+        };
+        placer.make(output, range, home)?;
+        Ok(super::Placed::Maximum(Placed {
+            input,
+            output,
+            group,
+            above,
+            below,
+        }))
     }
 }
 
-pub(super) fn work(plan: &Plan, step: &Maximum, relation: &Relation) -> Work {
-    let entries: usize = match relation {
-        Relation::Maximum { windows, .. } => windows.iter().map(Vec::len).sum(),
-        // No step of theirs is a maximum.
-        Relation::Range { .. }
-        | Relation::Requantised { .. }
-        | Relation::Product { .. }
-        | Relation::Read { .. }
-        | Relation::Permutation { .. }
-        | Relation::Table { .. }
-        | Relation::Wired { .. } => 0,
-    };
-    let (from, to) = (values(plan, step.input), values(plan, step.output));
-    let z = match plan.column_of(step.output) {
-        Some(_) => 0,
-        None => claim(plan, step.output),
-    };
-    let factors = step.factors().len();
-    let open = opening(&plan.groups[step.group].axes, factors) + 3 * MULTIPLY * factors as u64;
-    let rounds = arity(plan, step.output) + arity(plan, step.input);
-    Work {
-        prover: 130 * step.above.len() as u64 * size(plan, step.output) + 100 * size(plan, step.input),
-        verifier: z
-            + open
-            + ROUND * rounds
-            + claim(plan, step.input)
-            + reading(entries, from)
-            + 2 * MULTIPLY * to as u64
-            + tables(to),
-        weights: 0,
+impl Argue for Placed {
+    fn fill(
+        &self,
+        relation: &Relation,
+        columns: &mut Columns<'_>,
+        values: &Values,
+    ) -> Result<Option<(TensorId, Vec<i64>)>, ProveError> {
+        let Relation::Maximum { windows, .. } = relation else {
+            return Err(Fault::OtherStep(self.output).into());
+        };
+        let x = values_of(values, self.input);
+        let mut m: Vec<i64> = windows.iter().map(|w| x[entry(w, 0)]).collect();
+        for (k, (above, below)) in self.above.iter().zip(&self.below).enumerate() {
+            let (mut up, mut down) = (Vec::with_capacity(m.len()), Vec::with_capacity(m.len()));
+            for (m, window) in m.iter_mut().zip(windows) {
+                let x = x[entry(window, k + 1)];
+                let next = x.max(*m);
+                up.push((next - *m) as u64);
+                down.push((next - x) as u64);
+                *m = next;
+            }
+            columns.put_limbs(self.group, above, &up);
+            columns.put_limbs(self.group, below, &down);
+        }
+        columns.put_output(self.output, &m);
+        Ok(Some((self.output, m)))
+    }
+
+    fn prove<V: Voice>(&self, relation: &Relation, state: &mut Proving<'_, V>) {
+        let Relation::Maximum { windows, .. } = relation else {
+            return;
+        };
+        let point = state.looked_up(self.group);
+        let gamma = state.sender.draw(Label::Gamma);
+        let pairs = self.above.iter().zip(&self.below).zip(gamma.powers());
+        let pairs = pairs.map(|((above, below), weight)| {
+            let mut above = state.combine(self.group, above);
+            above.iter_mut().for_each(|a| *a *= weight);
+            [above, state.combine(self.group, below)]
+        });
+        let pairs = pairs.collect();
+        let chosen = prove_sum(&mut state.sender, PRODUCTS, pairs, Some(&point));
+        state.open(self.group, &self.factors(), Label::Factors, chosen);
+
+        let gamma = state.sender.draw(Label::Gamma);
+        let layout = state.layout();
+        let (Ok(from), Ok(to)) = (layout.axes(self.input), layout.axes(self.output)) else {
+            return;
+        };
+        let weights: Vec<EF> = gamma.powers().take(self.above.len() + 1).collect();
+        let coefficients = coefficients(windows, &weights, &to.all().eq(&point), from);
+        let x = lift(from, state.values(self.input));
+        let chosen = prove_sum(&mut state.sender, ROUNDS, vec![[coefficients, x]], None);
+        state.claim(self.input, &chosen);
+    }
+
+    fn verify<C: Channel>(
+        &self,
+        relation: &Relation,
+        state: &mut Verifying<'_, C>,
+    ) -> Result<(), VerifyError> {
+        let Relation::Maximum { windows, .. } = relation else {
+            return Err(VerifyError::Fault(Fault::OtherStep(self.output)));
+        };
+        let layout = state.layout();
+        let (from, to) = (layout.axes(self.input)?, layout.axes(self.output)?);
+        let opened = state.looked_up(self.group);
+        let (point, values) = (opened.point, opened.values);
+        let z = match layout.column_of(self.output) {
+            Some((_, column)) => values[column],
+            None => state.public(self.output, &point)?,
+        };
+
+        // Σ_t eq(ρ, t) · Σ_k γ^k · above_k(t) · below_k(t) = 0: each product is 0 everywhere.
+        let gamma = state.channel.draw(Label::Gamma);
+        let (end, chosen) = verify_weighted_sum(&mut state.channel, PRODUCTS, EF::ZERO, &point)?;
+        let factors = state.open(self.group, &self.factors(), &chosen)?;
+        state.channel.check(Claim::OneOfTwo.refuted(self.output), || {
+            let (above, below) = factors.split_at(factors.len() / 2);
+            let mut products = EF::ZERO;
+            for (k, weight) in gamma.powers().take(self.above.len()).enumerate() {
+                let part = |side: &[Limbs], values: &[EF]| {
+                    let width = values.len() / side.len();
+                    side[k].value_of(&values[k * width..(k + 1) * width])
+                };
+                products += weight * part(&self.above, above) * part(&self.below, below);
+            }
+            products == end
+        })?;
+
+        // m_k = z − Σ_{i > k} above_i. So entry 0 of each window is m_0, and entry k is m_k − below_k: as many linear equations
+        // at ρ as there are entries, joined by powers of a new γ.
+        let gamma = state.channel.draw(Label::Gamma);
+        let claim = state.channel.compute(|| {
+            let mut m = z - self.above.iter().map(|a| a.value(&values)).sum::<EF>();
+            let (mut claim, mut weight) = (m, EF::ONE);
+            for (above, below) in self.above.iter().zip(&self.below) {
+                m += above.value(&values);
+                weight *= gamma;
+                claim += weight * (m - below.value(&values));
+            }
+            claim
+        });
+        let (end, chosen) = verify_sum(&mut state.channel, ROUNDS, claim, from.arity())?;
+        let x = state.claim(self.input, &chosen)?;
+        state.channel.check(Claim::Window.refuted(self.output), || {
+            // Which entries stand in which window is the verifier's own knowledge; an entry is never padding.
+            let weights: Vec<EF> = gamma.powers().take(self.above.len() + 1).collect();
+            // The last entry of a short window stands for all that follow.
+            let mut last = weights.clone();
+            for k in (1..last.len()).rev() {
+                let tail = last[k];
+                last[k - 1] += tail;
+            }
+            let entries = windows.iter().map(Vec::len).sum();
+            let eq = from.all().equality(&chosen, entries);
+            let mut coefficient = EF::ZERO;
+            to.all().equality(&point, 0).each(|t, e| {
+                if let Some((end, window)) = windows[t].split_last() {
+                    let entries = window.iter().zip(&weights).map(|(&s, &w)| w * eq.at(s as usize));
+                    coefficient += e * (entries.sum::<EF>() + last[window.len()] * eq.at(*end as usize));
+                }
+            });
+            coefficient * x == end
+        })
+    }
+
+    fn work(&self, relation: &Relation, layout: &Layout) -> Work {
+        let entries: usize = match relation {
+            Relation::Maximum { windows, .. } => windows.iter().map(Vec::len).sum(),
+            // No step of theirs is a maximum.
+            Relation::Range { .. }
+            | Relation::Requantised { .. }
+            | Relation::Product { .. }
+            | Relation::Read { .. }
+            | Relation::Permutation { .. }
+            | Relation::Table { .. }
+            | Relation::Wired { .. } => 0,
+        };
+        let (from, to) = (values(layout, self.input), values(layout, self.output));
+        let z = match layout.column_of(self.output) {
+            Some(_) => 0,
+            None => claim(layout, self.output),
+        };
+        let factors = self.factors().len();
+        let open = opening(&layout.groups[self.group].axes, factors) + 3 * MULTIPLY * factors as u64;
+        let rounds = arity(layout, self.output) + arity(layout, self.input);
+        Work {
+            prover: 130 * self.above.len() as u64 * size(layout, self.output)
+                + 100 * size(layout, self.input),
+            verifier: z
+                + open
+                + ROUND * rounds
+                + claim(layout, self.input)
+                + reading(entries, from)
+                + 2 * MULTIPLY * to as u64
+                + tables(to),
+            weights: 0,
+        }
     }
 }
 
 /// Entry `k` of a window; the last is repeated.
-pub(in super::super) fn entry(window: &[u32], k: usize) -> usize {
+fn entry(window: &[u32], k: usize) -> usize {
     window[k.min(window.len() - 1)] as usize
-}
-
-pub(super) fn prove(state: &mut Proving<'_>, step: &Maximum, windows: &[Vec<u32>]) {
-    let point = state.looked_up(step.group);
-    let gamma = state.sender.draw(Label::Gamma);
-    let pairs = step.above.iter().zip(&step.below).zip(gamma.powers());
-    let pairs = pairs.map(|((above, below), weight)| {
-        let mut above = state.combine(step.group, above);
-        above.iter_mut().for_each(|a| *a *= weight);
-        [above, state.combine(step.group, below)]
-    });
-    let pairs = pairs.collect();
-    let chosen = prove_sum(&mut state.sender, PRODUCTS, pairs, Some(&point));
-    state.open(step.group, &step.factors(), Label::Factors, chosen);
-
-    let gamma = state.sender.draw(Label::Gamma);
-    let plan = state.plan();
-    let (Ok(from), Ok(to)) = (plan.axes(step.input), plan.axes(step.output)) else {
-        return;
-    };
-    let weights: Vec<EF> = gamma.powers().take(step.above.len() + 1).collect();
-    let coefficients = coefficients(windows, &weights, &to.all().eq(&point), from);
-    let x = lift(from, state.values(step.input));
-    let chosen = prove_sum(&mut state.sender, ROUNDS, vec![[coefficients, x]], None);
-    state.claim(step.input, &chosen);
 }
 
 /// `Σ_k γ^k Σ_{t: entry k of window t is s} eq(ρ, t)`.
@@ -163,9 +298,9 @@ fn coefficients(windows: &[Vec<u32>], weights: &[EF], eq: &[EF], from: &Axes) ->
     from.all().spread(&values)
 }
 
-impl Maximum {
+impl Placed {
     /// Columns that the product sum-check ends in: every limb of every `above`, then of every `below`.
-    pub(in super::super) fn factors(&self) -> Vec<usize> {
+    fn factors(&self) -> Vec<usize> {
         self.above
             .iter()
             .chain(&self.below)

@@ -1,7 +1,7 @@
 //! The relations, each as a reduction: claims on what it makes become claims on what it reads.
 //!
 //! A proof walks them last first, so when a relation's turn comes every claim on its output has been made. A claim on a tensor
-//! is settled where the tensor lives ([`Home`](super::plan::Home)): by the verifier itself for a public one, by the opening
+//! is settled where the tensor lives ([`Home`](super::layout::Home)): by the verifier itself for a public one, by the opening
 //! for a committed column, by the opening of its limbs for a quotient, later in the walk for a wiring.
 //!
 //! **Padding is 0, and proved to be.** Public tensors are padded by the verifier. A quotient's limbs at a padded place express an
@@ -11,93 +11,306 @@
 //! A permutation's, a read's and a table's are compared with 0 ([`multiset`](super::multiset)). Only matrix products, batches and
 //! those three rely on it.
 //!
-//! Each file holds both sides of its relation; the verifier's calls nothing of the prover's.
+//! Each file holds all that is known of its relation: what it says ([`Lay`]) and what is argued once it has a place ([`Argue`]).
+//! The lists here are the only ones; the verifier's side calls nothing of the prover's.
 
 mod conv;
-pub(super) mod count;
 mod dense;
-pub(super) mod form;
+mod digest;
+mod form;
 mod general;
 mod linear;
 pub(super) mod maximum;
-pub(super) mod product;
-mod range;
-mod requantised;
+pub(super) mod permutation;
+mod product;
+pub(super) mod range;
+pub(super) mod read;
+pub(super) mod requantised;
 mod scale;
-pub(super) mod table;
+mod table;
 mod wired;
 
-use super::error::{Fault, VerifyError};
-use super::plan::{Plan, Step};
-use super::prover::Proving;
-use super::verifier::Verifying;
-use super::work::Work;
+use serde::Serialize;
+
+use super::channel::Channel;
+use super::columns::{Columns, Values};
+use super::error::{LayoutError, ProveError, VerifyError};
+use super::layout::{Home, Layout};
+use super::placer::Placer;
+use super::proving::{Proving, Voice};
+use super::shapes::{Classes, Lengths};
+use super::verifying::Verifying;
+use super::work::{Work, evaluation, opening};
 use crate::graph::TensorId;
 use crate::relations::Relation;
 
-/// What one relation takes. No relation is without: what is not counted here is not bounded.
-pub(super) fn work(plan: &Plan, step: &Step, relation: &Relation) -> Work {
-    match step {
-        Step::PublicRange => Work::default(),
-        Step::InnerRange { tensor, .. } => range::work(plan, *tensor),
-        Step::Requantised(step) => requantised::work(plan, step, relation),
-        Step::Maximum(step) => maximum::work(plan, step, relation),
-        Step::Multiset(multiset) => Work {
-            // What the lookup argument compares is counted with it.
-            prover: multiset.tensors().into_iter().map(|id| 60 * size(plan, id)).sum(),
-            ..Work::default()
-        },
-        Step::Table { index, output, .. } => table::work(plan, *index, *output),
-        Step::Wired { input, output, same } => wired::work(plan, *input, *output, *same),
+/// What a relation says, before any of its tensors has a place. Nothing has a default: a relation says all of it.
+pub(super) trait Lay {
+    /// The tensor that it makes and its length; `None` if it makes none.
+    ///
+    /// # Errors
+    /// A tensor that is read before it is made, a map that does not fit, an index outside its tensor.
+    fn length(&self, lens: &Lengths) -> Result<Option<(TensorId, usize)>, LayoutError>;
+
+    /// Gives tensors whose positions it keeps the same axes.
+    fn join(&self, classes: &mut Classes);
+
+    /// Cuts axes where its own axes end.
+    fn cut(&self, classes: &mut Classes);
+
+    /// Gives what it keeps in place the same cuts on both sides.
+    fn keep(&self, classes: &mut Classes);
+
+    /// Places its columns, and the tensor that it makes.
+    ///
+    /// # Errors
+    /// What has no layout.
+    fn place(&self, placer: &mut Placer<'_>) -> Result<Placed, LayoutError>;
+}
+
+/// What is argued of a relation that has its place. Nothing has a default: what a relation does not count is not bounded.
+pub(super) trait Argue {
+    /// Fills the relation's columns; the tensor that it makes, `None` if it makes none.
+    ///
+    /// # Errors
+    /// Values that the relation has no output for.
+    fn fill(
+        &self,
+        relation: &Relation,
+        columns: &mut Columns<'_>,
+        values: &Values,
+    ) -> Result<Option<(TensorId, Vec<i64>)>, ProveError>;
+
+    /// Says what the verifier needs.
+    fn prove<V: Voice>(&self, relation: &Relation, state: &mut Proving<'_, V>);
+
+    /// Checks the relation.
+    ///
+    /// # Errors
+    /// The check that fails.
+    fn verify<C: Channel>(
+        &self,
+        relation: &Relation,
+        state: &mut Verifying<'_, C>,
+    ) -> Result<(), VerifyError>;
+
+    /// What it takes.
+    fn work(&self, relation: &Relation, layout: &Layout) -> Work;
+}
+
+/// A relation as it is said. In a key it stands by this encoding: coefficients and indices by their digests.
+#[derive(Debug, Serialize)]
+pub(super) enum Stated<'a> {
+    Range(range::Stated),
+    Requantised(linear::Stated<'a>),
+    Product(product::Stated),
+    Maximum(maximum::Stated<'a>),
+    Wired(wired::Stated<'a>),
+    Read(read::Stated),
+    Permutation(permutation::Stated),
+    Table(table::Stated<'a>),
+}
+
+impl<'a> Stated<'a> {
+    pub(super) fn of(relation: &'a Relation) -> Self {
+        match relation {
+            Relation::Range { tensor, range } => Self::Range(range::Stated {
+                tensor: *tensor,
+                range: *range,
+            }),
+            Relation::Requantised {
+                inputs,
+                input_ranges,
+                map,
+                requantise,
+                output,
+                // A function of the map and the ranges.
+                bound: _,
+            } => Self::Requantised(linear::Stated {
+                inputs,
+                input_ranges,
+                map,
+                weight: map.weight(),
+                bias: map.bias(),
+                requantise: *requantise,
+                output: *output,
+            }),
+            Relation::Product {
+                factors,
+                ranges,
+                product,
+                requantise,
+                output,
+            } => Self::Product(product::Stated {
+                factors: *factors,
+                ranges: *ranges,
+                product: *product,
+                requantise: *requantise,
+                output: *output,
+            }),
+            Relation::Maximum {
+                input,
+                range,
+                windows,
+                output,
+            } => Self::Maximum(maximum::Stated {
+                input: *input,
+                range: *range,
+                windows,
+                output: *output,
+            }),
+            Relation::Wired {
+                input,
+                source,
+                output,
+            } => Self::Wired(wired::Stated {
+                input: *input,
+                source: source.as_deref(),
+                output: *output,
+            }),
+            Relation::Read { input, index, output } => Self::Read(read::Stated {
+                input: *input,
+                index: *index,
+                output: *output,
+            }),
+            Relation::Permutation { input, output } => Self::Permutation(permutation::Stated {
+                input: *input,
+                output: *output,
+            }),
+            Relation::Table {
+                table,
+                index,
+                outputs,
+            } => Self::Table(table::Stated {
+                table,
+                index: *index,
+                outputs,
+            }),
+        }
+    }
+}
+
+/// A relation with its place. Its encoding is part of a plan's digest.
+#[derive(Debug, Clone, Serialize)]
+pub(super) enum Placed {
+    /// A linear map or a product, requantised.
+    Requantised(requantised::Placed),
+    Maximum(maximum::Placed),
+    /// Shown by the lookup argument alone, with all reads of its table.
+    Table(table::Placed),
+    /// Also a maximum over windows of one entry each.
+    Wired(wired::Placed),
+    #[serde(untagged)]
+    Range(range::Placed),
+    /// Shown by the lookup argument alone.
+    #[serde(untagged)]
+    Read(read::Placed),
+    /// Shown by the lookup argument alone.
+    #[serde(untagged)]
+    Permutation(permutation::Placed),
+}
+
+/// Calls the one that it is.
+macro_rules! stated {
+    ($self:expr, $one:ident => $call:expr) => {
+        match $self {
+            Self::Range($one) => $call,
+            Self::Requantised($one) => $call,
+            Self::Product($one) => $call,
+            Self::Maximum($one) => $call,
+            Self::Wired($one) => $call,
+            Self::Read($one) => $call,
+            Self::Permutation($one) => $call,
+            Self::Table($one) => $call,
+        }
+    };
+}
+
+/// Calls the one that it is.
+macro_rules! placed {
+    ($self:expr, $one:ident => $call:expr) => {
+        match $self {
+            Self::Range($one) => $call,
+            Self::Requantised($one) => $call,
+            Self::Maximum($one) => $call,
+            Self::Wired($one) => $call,
+            Self::Read($one) => $call,
+            Self::Permutation($one) => $call,
+            Self::Table($one) => $call,
+        }
+    };
+}
+
+impl Lay for Stated<'_> {
+    fn length(&self, lens: &Lengths) -> Result<Option<(TensorId, usize)>, LayoutError> {
+        stated!(self, one => one.length(lens))
+    }
+
+    fn join(&self, classes: &mut Classes) {
+        stated!(self, one => one.join(classes));
+    }
+
+    fn cut(&self, classes: &mut Classes) {
+        stated!(self, one => one.cut(classes));
+    }
+
+    fn keep(&self, classes: &mut Classes) {
+        stated!(self, one => one.keep(classes));
+    }
+
+    fn place(&self, placer: &mut Placer<'_>) -> Result<Placed, LayoutError> {
+        stated!(self, one => one.place(placer))
+    }
+}
+
+impl Argue for Placed {
+    fn fill(
+        &self,
+        relation: &Relation,
+        columns: &mut Columns<'_>,
+        values: &Values,
+    ) -> Result<Option<(TensorId, Vec<i64>)>, ProveError> {
+        placed!(self, one => one.fill(relation, columns, values))
+    }
+
+    fn prove<V: Voice>(&self, relation: &Relation, state: &mut Proving<'_, V>) {
+        placed!(self, one => one.prove(relation, state));
+    }
+
+    fn verify<C: Channel>(
+        &self,
+        relation: &Relation,
+        state: &mut Verifying<'_, C>,
+    ) -> Result<(), VerifyError> {
+        placed!(self, one => one.verify(relation, state))
+    }
+
+    fn work(&self, relation: &Relation, layout: &Layout) -> Work {
+        placed!(self, one => one.work(relation, layout))
     }
 }
 
 /// Places of a tensor, padding included.
-fn size(plan: &Plan, id: TensorId) -> u64 {
-    plan.tensor(id).map_or(0, |t| 1 << t.axes.arity())
+fn size(layout: &Layout, id: TensorId) -> u64 {
+    layout.tensor(id).map_or(0, |t| 1 << t.axes.arity())
 }
 
 /// Values of a tensor.
-fn values(plan: &Plan, id: TensorId) -> usize {
-    plan.tensor(id).map_or(0, |t| t.axes.len())
+fn values(layout: &Layout, id: TensorId) -> usize {
+    layout.tensor(id).map_or(0, |t| t.axes.len())
 }
 
 /// Rounds of a sum-check over a whole tensor.
-fn arity(plan: &Plan, id: TensorId) -> u64 {
-    plan.tensor(id).map_or(0, |t| t.axes.arity() as u64)
+fn arity(layout: &Layout, id: TensorId) -> u64 {
+    layout.arity(id) as u64
 }
 
-/// Checks one relation.
-pub(super) fn verify(state: &mut Verifying<'_>, step: &Step, relation: &Relation) -> Result<(), VerifyError> {
-    match (step, relation) {
-        (Step::PublicRange | Step::Multiset(_) | Step::Table { .. }, _) => Ok(()),
-        (
-            Step::InnerRange {
-                tensor,
-                group,
-                limbs,
-                lo,
-            },
-            _,
-        ) => range::verify(state, *tensor, *group, limbs, *lo),
-        (Step::Requantised(step), _) => requantised::verify(state, step, relation),
-        (Step::Maximum(step), Relation::Maximum { windows, .. }) => maximum::verify(state, step, windows),
-        (Step::Wired { input, output, .. }, _) => {
-            wired::verify(state, *input, *output, &wired::Source::of(relation))
-        }
-        (Step::Maximum(step), _) => Err(VerifyError::Fault(Fault::OtherStep(step.output))),
-    }
-}
-
-/// Says what the verifier needs for one relation.
-pub(super) fn prove(state: &mut Proving<'_>, step: &Step, relation: &Relation) {
-    match (step, relation) {
-        (Step::InnerRange { tensor, group, .. }, _) => range::prove(state, *tensor, *group),
-        (Step::Requantised(step), _) => requantised::prove(state, step, relation),
-        (Step::Maximum(step), Relation::Maximum { windows, .. }) => maximum::prove(state, step, windows),
-        (Step::Wired { input, output, .. }, _) => {
-            wired::prove(state, *input, *output, &wired::Source::of(relation));
-        }
-        (Step::PublicRange | Step::Multiset(_) | Step::Table { .. } | Step::Maximum(_), _) => {}
-    }
+/// Steps for one claim on a tensor: of a wiring's none, because they are counted there.
+fn claim(layout: &Layout, id: TensorId) -> u64 {
+    layout.tensor(id).map_or(0, |t| match &t.home {
+        Home::Input(_) | Home::Output(_) => evaluation(t.axes.len()),
+        Home::Column { .. } => opening(&t.axes, 1),
+        Home::Limbs { limbs, .. } => opening(&t.axes, limbs.parts.len()),
+        Home::Wired => 0,
+    })
 }

@@ -8,27 +8,106 @@
 use p3_field::PrimeCharacteristicRing;
 use serde::Serialize;
 
-use super::super::axes::Axes;
-use super::super::error::{Claim, VerifyError};
-use super::super::field::{EF, combine_rows, dot_integers};
-use super::super::plan::{Plan, Requantised};
-use super::super::prover::Proving;
-use super::super::sums::{prove_sum, verify_sum, verify_weighted_sum};
-use super::super::transcript::Label;
-use super::super::verifier::Verifying;
-use super::super::work::{ROUND, Work, claim};
 use super::form::lift;
-use super::size;
-use crate::graph::TensorId;
+use super::{Lay, claim, requantised, size};
+use crate::graph::{IntRange, Requantise, TensorId};
 use crate::relations::Product;
+use crate::sumcheck::axes::Axes;
+use crate::sumcheck::channel::Channel;
+use crate::sumcheck::error::{Claim, LayoutError, VerifyError};
+use crate::sumcheck::field::{EF, combine_rows, dot_integers};
+use crate::sumcheck::layout::Layout;
+use crate::sumcheck::placer::Placer;
+use crate::sumcheck::proving::{Proving, Voice};
+use crate::sumcheck::shapes::{Classes, Lengths};
+use crate::sumcheck::sums::{prove_sum, verify_sum, verify_weighted_sum};
+use crate::sumcheck::transcript::Label;
+use crate::sumcheck::verifying::Verifying;
+use crate::sumcheck::work::{ROUND, Work};
 
 const WEIGHTED: [Label; 2] = [Label::ProductRound, Label::ProductPoint];
 const ROUNDS: [Label; 2] = [Label::Round, Label::Point];
 
+/// The requantised product of two tensors.
+#[derive(Debug, Serialize)]
+pub(in crate::sumcheck) struct Stated {
+    pub(super) factors: [TensorId; 2],
+    pub(super) ranges: [IntRange; 2],
+    pub(super) product: Product,
+    pub(super) requantise: Requantise,
+    pub(super) output: TensorId,
+}
+
+impl Lay for Stated {
+    fn length(&self, lens: &Lengths) -> Result<Option<(TensorId, usize)>, LayoutError> {
+        let [left, right] = self.factors;
+        let made = self.product.output_len(lens.of(left)?, lens.of(right)?);
+        let unfit = LayoutError::Factors {
+            output: self.output.0,
+        };
+        Ok(Some((self.output, made.ok_or(unfit)?)))
+    }
+
+    fn join(&self, classes: &mut Classes) {
+        match self.product {
+            Product::Elements => self.factors.iter().for_each(|f| classes.join(*f, self.output)),
+            Product::Matrix { .. } => {}
+        }
+    }
+
+    fn cut(&self, classes: &mut Classes) {
+        match self.product {
+            Product::Elements => {}
+            Product::Matrix { inner, columns, .. } => {
+                let [left, right] = self.factors;
+                for (id, at) in [(left, inner), (right, columns), (self.output, columns)] {
+                    classes.cut(id, at as usize);
+                }
+            }
+        }
+    }
+
+    fn keep(&self, _: &mut Classes) {}
+
+    fn place(&self, placer: &mut Placer<'_>) -> Result<super::Placed, LayoutError> {
+        let (factors, output) = (self.factors, self.output);
+        placer.check_ranges(&factors, &self.ranges)?;
+        let bound = self.product.bound(self.ranges);
+        let mut step = requantised::place(placer, bound, self.requantise, output)?;
+        let axes = [factors[0], factors[1], output].map(|id| placer.get(id).map(|t| &t.axes));
+        let [left, right, to] = axes;
+        step.factors = Factors::new(factors, self.product, [left?, right?, to?]);
+        match step.factors {
+            Some(_) => Ok(super::Placed::Requantised(step)),
+            None => Err(LayoutError::Factors { output: output.0 }),
+        }
+    }
+}
+
+/// The accumulators.
+pub(super) fn multiply(product: Product, left: &[i64], right: &[i64]) -> Vec<i64> {
+    match product {
+        Product::Elements => left.iter().zip(right).map(|(a, b)| a * b).collect(),
+        Product::Matrix { inner, columns, .. } => {
+            let mut made = Vec::new();
+            for row in left.chunks(inner as usize) {
+                let mut sums = vec![0; columns as usize];
+                for (a, values) in row.iter().zip(right.chunks(columns as usize)) {
+                    for (sum, b) in sums.iter_mut().zip(values) {
+                        *sum += a * b;
+                    }
+                }
+                made.extend(sums);
+            }
+            made
+        }
+    }
+}
+
 /// The factors of a product and where their axes are cut.
 #[derive(Debug, Clone, Serialize)]
-pub(in super::super) struct Factors {
-    pub(in super::super) tensors: [TensorId; 2],
+pub(in crate::sumcheck) struct Factors {
+    pub(super) tensors: [TensorId; 2],
     shape: Shape,
 }
 
@@ -48,7 +127,7 @@ fn filler(axes: &Axes) -> usize {
 
 impl Factors {
     /// `axes` of left, right and output; `None` when they do not fit.
-    pub(in super::super) fn new(tensors: [TensorId; 2], product: Product, axes: [&Axes; 3]) -> Option<Self> {
+    pub(super) fn new(tensors: [TensorId; 2], product: Product, axes: [&Axes; 3]) -> Option<Self> {
         let [left, right, to] = axes;
         let shape = match product {
             Product::Elements => (left == to && right == to).then_some(Shape::Elements)?,
@@ -66,8 +145,8 @@ impl Factors {
     }
 
     /// Rounds of the sum-check.
-    pub(in super::super) fn rounds(&self, plan: &Plan) -> usize {
-        let axes = |id| plan.tensor(id).map(|t| &t.axes);
+    pub(super) fn rounds(&self, layout: &Layout) -> usize {
+        let axes = |id| layout.tensor(id).map(|t| &t.axes);
         match &self.shape {
             Shape::Elements => axes(self.tensors[0]).map_or(0, Axes::arity),
             Shape::Matrix { split, .. } => {
@@ -92,8 +171,8 @@ fn points(skip: [usize; 3], rows: &[EF], columns: &[EF], chosen: &[EF]) -> [Vec<
     ]
 }
 
-pub(super) fn verify(
-    state: &mut Verifying<'_>,
+pub(super) fn verify<C: Channel>(
+    state: &mut Verifying<'_, C>,
     factors: &Factors,
     output: TensorId,
     point: &[EF],
@@ -103,46 +182,45 @@ pub(super) fn verify(
     let wrong = Claim::Product.refuted(output);
     match &factors.shape {
         Shape::Elements => {
-            let (end, chosen) = verify_weighted_sum(&mut state.receiver, WEIGHTED, accumulator, point)?;
+            let (end, chosen) = verify_weighted_sum(&mut state.channel, WEIGHTED, accumulator, point)?;
             let product = state.claim(left, &chosen)? * state.claim(right, &chosen)?;
-            if product == end { Ok(()) } else { Err(wrong) }
+            state.channel.check(wrong, || product == end)
         }
         Shape::Matrix { split, skip } => {
-            let plan = state.plan();
-            let to = plan.axes(output)?;
+            let layout = state.layout();
+            let to = layout.axes(output)?;
             let [head, rows, columns] = cut(to, split[2], skip[2], point);
-            let rounds = factors.rounds(plan);
-            let (end, chosen) = verify_sum(&mut state.receiver, ROUNDS, accumulator, rounds)?;
+            let rounds = factors.rounds(layout);
+            let (end, chosen) = verify_sum(&mut state.channel, ROUNDS, accumulator, rounds)?;
             let [l, r] = points(*skip, rows, columns, &chosen);
             let product = state.claim(left, &l)? * state.claim(right, &r)?;
             // The output's filler: its values stand where those coordinates are 0.
-            let filled: EF = head.iter().map(|&p| EF::ONE - p).product();
-            if filled * product == end {
-                Ok(())
-            } else {
-                Err(wrong)
-            }
+            state.channel.check(wrong, || {
+                let filled: EF = head.iter().map(|&p| EF::ONE - p).product();
+                filled * product == end
+            })
         }
     }
 }
 
-pub(super) fn work(plan: &Plan, step: &Requantised, product: Product) -> Work {
+pub(super) fn work(layout: &Layout, step: &requantised::Placed, product: Product) -> Work {
     let terms = match product {
         Product::Elements => 1,
         Product::Matrix { inner, .. } => u64::from(inner),
     };
-    let rounds = step.factors.as_ref().map_or(0, |f| f.rounds(plan) as u64);
+    let rounds = step.factors.as_ref().map_or(0, |f| f.rounds(layout) as u64);
     Work {
-        prover: 100 * step.factors().map(|id| size(plan, id)).sum::<u64>() + terms * size(plan, step.output),
-        verifier: ROUND * rounds + step.factors().map(|id| claim(plan, id)).sum::<u64>(),
+        prover: 100 * step.factors().map(|id| size(layout, id)).sum::<u64>()
+            + terms * size(layout, step.output),
+        verifier: ROUND * rounds + step.factors().map(|id| claim(layout, id)).sum::<u64>(),
         weights: 0,
     }
 }
 
-pub(super) fn prove(state: &mut Proving<'_>, factors: &Factors, output: TensorId, point: &[EF]) {
+pub(super) fn prove<V: Voice>(state: &mut Proving<'_, V>, factors: &Factors, output: TensorId, point: &[EF]) {
     let [left, right] = factors.tensors;
-    let plan = state.plan();
-    let axes = [left, right, output].map(|id| plan.axes(id));
+    let layout = state.layout();
+    let axes = [left, right, output].map(|id| layout.axes(id));
     let [Ok(from), Ok(other), Ok(to)] = axes else {
         return;
     };

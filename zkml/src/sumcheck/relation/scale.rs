@@ -5,9 +5,11 @@ use std::ops::Range;
 
 use p3_field::PrimeCharacteristicRing;
 
-use super::super::axes::Axes;
-use super::super::field::{EF, dot_integers};
 use super::form::{Kind, Reading};
+use crate::graph::TensorId;
+use crate::sumcheck::axes::Axes;
+use crate::sumcheck::field::{EF, dot_integers, signed};
+use crate::sumcheck::shapes::Classes;
 
 /// Both tensors have the same axes, cut around the channels.
 pub(super) fn fit(channels: usize, inner: usize, from: &Axes, to: &Axes) -> Option<Kind> {
@@ -18,6 +20,14 @@ pub(super) fn fit(channels: usize, inner: usize, from: &Axes, to: &Axes) -> Opti
         to.cut(channels * inner)?
     };
     (from == to && start <= end).then_some(Kind::Scale { channels: start..end })
+}
+
+/// Around the channels, if there are several.
+pub(super) fn cut(classes: &mut Classes, output: TensorId, channels: u32, inner: u32) {
+    if channels > 1 {
+        classes.cut(output, inner as usize);
+        classes.cut(output, inner.saturating_mul(channels) as usize);
+    }
 }
 
 fn factors_of<'a>(reading: &Reading<'a>) -> &'a [i64] {
@@ -67,7 +77,7 @@ pub(super) fn factors(
     }
     let mut coefficients = part.eq(middle);
     for (c, &s) in coefficients.iter_mut().zip(scale) {
-        *c *= super::super::field::signed(s);
+        *c *= signed(s);
     }
     (part.spread(&coefficients), part.spread(&sums))
 }

@@ -1,6 +1,6 @@
 //! Explicit tables: `z = T[x]` by rows that stand in the key.
 //!
-//! A read whose rows are the verifier's own ([`multiset`](super::super::multiset)): each place adds `1/(x_t, z_t)`, each row takes
+//! A read whose rows are the verifier's own ([`multiset`](crate::sumcheck::multiset)): each place adds `1/(x_t, z_t)`, each row takes
 //! `m_j/(first + j, T_j)` away, with `m` committed before α and β. All reads of one table share its rows, its tag and one column
 //! of multiplicities.
 //!
@@ -14,162 +14,119 @@
 //! The relation is satisfiable only by indices of the table, and the plan asks that the index's range, which its own maker
 //! proves, be exactly those: so a table is never what refuses an input.
 
-use serde::Serialize;
-use zkinfer_crds::Digest;
+use serde::{Serialize, Serializer};
 
-use super::super::axes::Axes;
-use super::super::error::{LayoutError, ProveError};
-use super::super::field::{EF, index_at, signed};
-use super::super::place::Builder;
-use super::super::plan::{Plan, Step};
-use super::super::shapes::Shapes;
-use super::super::work::{Work, evaluation};
-use super::size;
+use super::{Argue, Lay, size};
 use crate::graph::{TableRef, TensorId};
+use crate::relations::Relation;
+use crate::sumcheck::channel::Channel;
+use crate::sumcheck::columns::{Columns, Values, values_of};
+use crate::sumcheck::error::{LayoutError, ProveError, VerifyError};
+use crate::sumcheck::explicit::Explicit;
+use crate::sumcheck::layout::Layout;
+use crate::sumcheck::placer::Placer;
+use crate::sumcheck::proving::{Proving, Voice};
+use crate::sumcheck::shapes::{Classes, Lengths};
+use crate::sumcheck::verifying::Verifying;
+use crate::sumcheck::work::Work;
 
-/// A table with everything that reads it.
-#[derive(Debug, Clone, Serialize)]
-pub(in super::super) struct Explicit {
-    digest: Digest,
-    /// Bound by the digest.
-    #[serde(skip)]
-    table: TableRef,
-    /// Of the rows.
-    pub(in super::super) axes: Axes,
-    /// The group whose one column holds the multiplicities; it has the axes of the rows.
-    pub(in super::super) counts: usize,
-    /// `(x, z)`, of equal axes.
-    pub(in super::super) reads: Vec<[TensorId; 2]>,
+/// Entries of a table by indices.
+#[derive(Debug, Serialize)]
+pub(in crate::sumcheck) struct Stated<'a> {
+    #[serde(serialize_with = "digest")]
+    pub(super) table: &'a TableRef,
+    pub(super) index: TensorId,
+    pub(super) outputs: &'a [TensorId],
 }
 
-impl Explicit {
-    /// A table that nothing reads yet.
-    ///
-    /// # Errors
-    /// Rows that are no table's, or more than one column, for which a node has no second output yet.
-    fn new(table: &TableRef, index: TensorId, counts: usize) -> Result<Self, LayoutError> {
-        table.check().map_err(|source| LayoutError::Table {
-            tensor: index.0,
-            source,
-        })?;
-        if table.columns.len() != 1 {
-            return Err(LayoutError::Unsupported { tensor: index.0 });
-        }
-        Ok(Self {
-            digest: table.digest(),
-            table: table.clone(),
-            axes: Axes::new(table.rows(), &[]),
-            counts,
-            reads: Vec::new(),
-        })
-    }
-
-    /// Whether it is this table.
-    fn is(&self, table: &TableRef) -> bool {
-        self.digest == table.digest()
-    }
-
-    /// Reads them all: the entries, while each row that is read is counted.
-    ///
-    /// # Errors
-    /// An index that is none of the table's.
-    pub(in super::super) fn fill(
-        &self,
-        index: TensorId,
-        values: &[i64],
-        counts: &mut [u64],
-    ) -> Result<Vec<i64>, ProveError> {
-        let entries = self.entries();
-        let read = |(at, &value): (usize, &i64)| {
-            let row = self.table.row(value).ok_or(ProveError::Index {
-                tensor: index.0,
-                index: at,
-            })?;
-            counts[row] += 1;
-            Ok(entries[row])
-        };
-        values.iter().enumerate().map(read).collect()
-    }
-
-    fn entries(&self) -> &[i64] {
-        self.table.columns.first().map(|c| &**c).unwrap_or_default()
-    }
-
-    /// Index and entry of each row.
-    pub(in super::super) fn rows(&self) -> [Vec<i64>; 2] {
-        let last = self.table.first + self.table.rows() as i64;
-        [(self.table.first..last).collect(), self.entries().to_vec()]
-    }
-
-    /// The MLEs of index and entry over the rows, 0 beyond them. Nothing of it is the prover's.
-    pub(in super::super) fn at(&self, point: &[EF]) -> [EF; 2] {
-        let rows = self.axes.all();
-        let position = if self.is_full() {
-            index_at(point)
-        } else {
-            let positions: Vec<i64> = (0..self.axes.len() as i64).collect();
-            rows.evaluate(point, &positions)
-        };
-        let index = rows.indicator(point) * signed(self.table.first) + position;
-        [index, rows.evaluate(point, self.entries())]
-    }
-
-    /// Steps of a verifier for [`Explicit::at`].
-    pub(in super::super) fn work(&self) -> u64 {
-        let passes = if self.is_full() { 1 } else { 2 };
-        passes * evaluation(self.axes.len())
-    }
-
-    /// No row is beyond the end.
-    fn is_full(&self) -> bool {
-        self.axes.len() == 1 << self.axes.arity()
-    }
+fn digest<S: Serializer>(table: &&TableRef, serializer: S) -> Result<S::Ok, S::Error> {
+    table.digest().serialize(serializer)
 }
 
 /// One read of a table.
-///
-/// # Errors
-/// What is no table, or an index of another range.
-pub(in super::super) fn place(
-    builder: &mut Builder,
-    shapes: &Shapes,
-    table: &TableRef,
+#[derive(Debug, Clone, Serialize)]
+pub(in crate::sumcheck) struct Placed {
+    /// Among the explicit ones.
+    table: usize,
     index: TensorId,
-    outputs: &[TensorId],
-) -> Result<Step, LayoutError> {
-    let &[output] = outputs else {
-        return Err(LayoutError::Unsupported { tensor: index.0 });
-    };
-    let place = match builder.plan.explicit.iter().position(|t| t.is(table)) {
-        Some(place) => place,
-        None => {
-            let explicit = Explicit::new(table, index, builder.plan.groups.len())?;
-            let counts = builder.open_group(&explicit.axes);
-            builder.column(counts);
-            builder.plan.explicit.push(explicit);
-            builder.plan.explicit.len() - 1
-        }
-    };
-    // A wider index would have values without an output; a narrower one is another function's.
-    if table.index_range() != Some(builder.get(index)?.range) {
-        return Err(LayoutError::Range { tensor: index.0 });
-    }
-    let range = table
-        .column_range(0)
-        .ok_or(LayoutError::Entries { tensor: index.0 })?;
-    builder.make_unbounded(shapes, output, range)?;
-    builder.plan.explicit[place].reads.push([index, output]);
-    Ok(Step::Table {
-        table: place,
-        index,
-        output,
-    })
+    output: TensorId,
 }
 
-/// What the lookup argument compares, and the rows, are counted with it.
-pub(super) fn work(plan: &Plan, index: TensorId, output: TensorId) -> Work {
-    Work {
-        prover: 60 * (size(plan, index) + size(plan, output)),
-        ..Work::default()
+impl Lay for Stated<'_> {
+    /// Each of several outputs has the index's length; the plan refuses what it does not prove.
+    fn length(&self, lens: &Lengths) -> Result<Option<(TensorId, usize)>, LayoutError> {
+        match self.outputs {
+            [output] => Ok(Some((*output, lens.of(self.index)?))),
+            _ => Err(LayoutError::Unsupported { tensor: self.index.0 }),
+        }
+    }
+
+    fn join(&self, classes: &mut Classes) {
+        self.outputs.iter().for_each(|o| classes.join(self.index, *o));
+    }
+
+    fn cut(&self, _: &mut Classes) {}
+
+    fn keep(&self, _: &mut Classes) {}
+
+    fn place(&self, placer: &mut Placer<'_>) -> Result<super::Placed, LayoutError> {
+        let (table, index) = (self.table, self.index);
+        let &[output] = self.outputs else {
+            return Err(LayoutError::Unsupported { tensor: index.0 });
+        };
+        let place = match placer.layout.explicit.iter().position(|t| t.is(table)) {
+            Some(place) => place,
+            None => {
+                let explicit = Explicit::new(table, index, placer.layout.groups.len())?;
+                let counts = placer.open_group(&explicit.axes);
+                placer.column(counts);
+                placer.layout.explicit.push(explicit);
+                placer.layout.explicit.len() - 1
+            }
+        };
+        // A wider index would have values without an output; a narrower one is another function's.
+        if table.index_range() != Some(placer.get(index)?.range) {
+            return Err(LayoutError::Range { tensor: index.0 });
+        }
+        let range = table
+            .column_range(0)
+            .ok_or(LayoutError::Entries { tensor: index.0 })?;
+        placer.make_unbounded(output, range)?;
+        placer.layout.explicit[place].reads.push([index, output]);
+        Ok(super::Placed::Table(Placed {
+            table: place,
+            index,
+            output,
+        }))
+    }
+}
+
+impl Argue for Placed {
+    fn fill(
+        &self,
+        _: &Relation,
+        columns: &mut Columns<'_>,
+        values: &Values,
+    ) -> Result<Option<(TensorId, Vec<i64>)>, ProveError> {
+        let explicit = &columns.layout.explicit[self.table];
+        let read = values_of(values, self.index);
+        let made = explicit.fill(self.index, read, &mut columns.reads[self.table])?;
+        columns.put_output(self.output, &made);
+        Ok(Some((self.output, made)))
+    }
+
+    fn prove<V: Voice>(&self, _: &Relation, _: &mut Proving<'_, V>) {}
+
+    /// The lookup argument has shown it.
+    fn verify<C: Channel>(&self, _: &Relation, _: &mut Verifying<'_, C>) -> Result<(), VerifyError> {
+        Ok(())
+    }
+
+    /// What the lookup argument compares, and the rows, are counted with it.
+    fn work(&self, _: &Relation, layout: &Layout) -> Work {
+        Work {
+            prover: 60 * (size(layout, self.index) + size(layout, self.output)),
+            ..Work::default()
+        }
     }
 }

@@ -8,8 +8,10 @@ use super::slices::*;
 use crate::graph::{Activation, IntRange, LinearMap, TensorId};
 use crate::relations::{InstanceError, Relation};
 use crate::sumcheck::field::F;
+use crate::sumcheck::layout::{Limbs, Second};
 use crate::sumcheck::logup::Content;
-use crate::sumcheck::plan::{Limbs, Maximum, Quotient, Requantised, Second, Step};
+use crate::sumcheck::relation::requantised::Quotient;
+use crate::sumcheck::relation::{Placed, maximum, range, requantised};
 use crate::sumcheck::*;
 
 /// The end of the lookup argument is not what the columns and tables say.
@@ -23,16 +25,16 @@ fn refuted(tensor: TensorId, claim: Claim) -> Refutation {
 }
 
 impl Case {
-    fn requantised(&self, step: usize) -> Requantised {
-        match &self.plan().steps[step] {
-            Step::Requantised(step) => step.clone(),
+    fn requantised(&self, step: usize) -> requantised::Placed {
+        match &self.steps()[step] {
+            Placed::Requantised(step) => step.clone(),
             _ => panic!("a requantisation"),
         }
     }
 
-    fn maximum(&self, step: usize) -> Maximum {
-        match &self.plan().steps[step] {
-            Step::Maximum(step) => step.clone(),
+    fn maximum(&self, step: usize) -> maximum::Placed {
+        match &self.steps()[step] {
+            Placed::Maximum(step) => step.clone(),
             _ => panic!("a maximum"),
         }
     }
@@ -45,7 +47,7 @@ impl Case {
     /// Adds to the first cell of a column, and takes it away again from what the lookup argument is made for.
     fn unseen(&mut self, group: usize, column: usize, delta: i64) {
         *self.cell(group, column, 0) += field::signed(delta);
-        for block in &self.key.inner.blocks.blocks {
+        for block in &self.key.inner.plan.blocks.blocks {
             if let Content::Cells { group: g, lookup } = block.content
                 && g == group
             {
@@ -63,7 +65,7 @@ fn lowest(limbs: &Limbs) -> usize {
 }
 
 /// The limbs of a quotient that is not rectified.
-fn quotient(step: &Requantised) -> Limbs {
+fn quotient(step: &requantised::Placed) -> Limbs {
     match &step.quotient {
         Quotient::Limbs(limbs) | Quotient::Signed { limbs, .. } => limbs.clone(),
         _ => panic!("limbs"),
@@ -71,7 +73,7 @@ fn quotient(step: &Requantised) -> Limbs {
 }
 
 /// `q − 1` with `remainder + 2^S`: the right accumulator, cut wrongly.
-fn cut_wrongly() -> (Case, Requantised) {
+fn cut_wrongly() -> (Case, requantised::Placed) {
     let mut case = Case::new(&blind(2, Activation::Identity), 8, 2);
     let step = case.requantised(1);
     *case.cell(0, lowest(&step.remainder), 0) += F::from_u64(4);
@@ -94,8 +96,8 @@ fn a_narrow_table_has_no_rows_beyond_its_width() {
     let (column, _, width) = step.remainder.parts[0];
     assert_eq!(width, 2);
     case.recount();
-    let table = case.plan().tables.iter().position(|t| t.width == 2).unwrap();
-    let rows = case.plan().relation_groups + table;
+    let table = case.layout().tables.iter().position(|t| t.width == 2).unwrap();
+    let rows = case.layout().relation_groups + table;
     let row = case.cell(0, column, 0).as_canonical_u64() as usize;
     assert!((4..8).contains(&row), "on one of the table's 16 places");
     *case.cell(rows, 0, row) += F::ONE;
@@ -107,8 +109,8 @@ fn a_narrow_table_has_no_rows_beyond_its_width() {
 fn a_table_vouches_for_its_own_lookups_only() {
     let (mut case, step) = cut_wrongly();
     case.recount();
-    let table = case.plan().tables.iter().position(|t| t.width > 2).unwrap();
-    let rows = case.plan().relation_groups + table;
+    let table = case.layout().tables.iter().position(|t| t.width > 2).unwrap();
+    let rows = case.layout().relation_groups + table;
     let row = case.cell(0, lowest(&step.remainder), 0).as_canonical_u64() as usize;
     *case.cell(rows, 0, row) += F::ONE;
     assert_eq!(case.refusal(), SUM);
@@ -128,7 +130,7 @@ fn the_lookup_argument_is_about_the_committed_cells() {
 #[test]
 fn the_lookup_argument_is_about_the_committed_second_parts() {
     let mut case = Case::new(&blind(2, Activation::Relu), 16, 2);
-    let (group, column) = case.plan().column_of(Y).unwrap();
+    let (group, column) = case.layout().column_of(Y).unwrap();
     case.unseen(group, column, 1);
     *case.value(Y, 0) += 1;
     assert_eq!(case.refusal(), LEAVES);
@@ -138,8 +140,8 @@ fn the_lookup_argument_is_about_the_committed_second_parts() {
 fn the_lookup_argument_is_about_the_tables_own_rows_and_committed_multiplicities() {
     for lie in [[1, 0, 0], [0, 1, 0], [0, 0, 1]] {
         let mut case = Case::new(&blind(2, Activation::Relu), 16, 2);
-        let plan = case.plan().clone();
-        let blocks = case.key.inner.blocks.blocks.clone();
+        let plan = case.layout().clone();
+        let blocks = case.key.inner.plan.blocks.blocks.clone();
         // A row that nothing looks up: its numerator is 0, so that the sum is 0 whatever its fingerprint is.
         let unused = |case: &mut Case| {
             blocks.iter().find_map(|block| {
@@ -164,7 +166,7 @@ fn the_lookup_argument_is_about_the_tables_own_rows_and_committed_multiplicities
 #[test]
 fn a_rectified_value_is_looked_up_with_its_quotient() {
     let mut case = Case::new(&blind(2, Activation::Relu), 16, 2);
-    let (group, column) = case.plan().column_of(Y).unwrap();
+    let (group, column) = case.layout().column_of(Y).unwrap();
     *case.cell(group, column, 0) += F::ONE;
     *case.value(Y, 0) += 1;
     case.recount();
@@ -174,7 +176,7 @@ fn a_rectified_value_is_looked_up_with_its_quotient() {
 #[test]
 fn a_value_whose_sign_is_looked_up_is_rectified() {
     let mut case = Case::new(&blind(2, Activation::Relu), 4, 2);
-    let (group, column) = case.plan().column_of(Y).unwrap();
+    let (group, column) = case.layout().column_of(Y).unwrap();
     *case.cell(group, column, 0) += F::ONE;
     *case.value(Y, 0) += 1;
     case.recount();
@@ -198,7 +200,7 @@ fn a_sign_is_that_of_the_top_limb() {
         panic!("a sign")
     };
     // The quotient itself as the value: it is `sign · q`.
-    let (group, column) = case.plan().column_of(Y).unwrap();
+    let (group, column) = case.layout().column_of(Y).unwrap();
     *case.cell(group, sign, 0) = F::ONE;
     *case.cell(group, column, 0) = field::signed(quotient);
     *case.value(Y, 0) = quotient;
@@ -289,7 +291,8 @@ fn an_inner_tensor_lies_in_its_exact_range() {
             assert_eq!(ranged(range, outside).refusal(), limbs, "{range:?}");
             // … or of this value, but not in their tables.
             let mut case = ranged(range, outside);
-            let Step::InnerRange { group, limbs, lo, .. } = case.plan().steps[2].clone() else {
+            let Placed::Range(range::Placed::InnerRange { group, limbs, lo, .. }) = case.steps()[2].clone()
+            else {
                 panic!("a range")
             };
             for (column, ..) in &limbs.parts {
@@ -355,7 +358,10 @@ fn several_claims_on_a_wiring_are_each_right() {
         *case.value(y, 0) -= e;
         // The factors of both sums, then both claims.
         let argued = [&shifted[0], &shifted[1], &shifted[0], &shifted[1]];
-        case.lie.values.insert(w, argued.into_iter().cloned().collect());
+        case.lie
+            .values
+            .get_mut()
+            .insert(w, argued.into_iter().cloned().collect());
         match e {
             0 => assert_eq!(case.verdict(), Ok(())),
             _ => assert_eq!(case.refusal(), refuted(w, Claim::Wiring)),

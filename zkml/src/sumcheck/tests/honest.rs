@@ -295,8 +295,8 @@ fn large_honest_layers_have_a_key() {
 fn refuses_a_key_below_the_required_soundness() {
     use crate::sumcheck::commitment::Scheme;
     let plan = crate::sumcheck::plan::Plan::new(&small(), 8).unwrap();
-    assert!(Scheme::new(&plan, -150.0).is_ok());
-    let weak = Scheme::new(&plan, -95.0).map(|s| s.bits);
+    assert!(Scheme::new(&plan.layout, -150.0).is_ok());
+    let weak = Scheme::new(&plan.layout, -95.0).map(|s| s.bits);
     assert!(
         matches!(weak, Err(LayoutError::Security { bits: ..100 })),
         "{weak:?}"

@@ -5,12 +5,14 @@ use proptest::prelude::*;
 use rand::Rng;
 
 use super::slices::*;
-use super::{EVENTS, Event, LIE, Lie};
+use super::{Event, Lie};
 use crate::graph::{Activation, IntRange, LinearMap, TensorId};
 use crate::relations::{Relation, SliceRelations, check};
 use crate::sumcheck::field::F;
-use crate::sumcheck::plan::Plan;
+use crate::sumcheck::layout::{Home, Layout};
 use crate::sumcheck::prover::prove_witness;
+use crate::sumcheck::relation::Placed;
+use crate::sumcheck::relation::requantised::Quotient;
 use crate::sumcheck::witness::Witness;
 use crate::sumcheck::*;
 
@@ -42,8 +44,13 @@ impl Case {
         }
     }
 
-    pub(super) fn plan(&self) -> &Plan {
-        &self.key.inner.plan
+    pub(super) fn layout(&self) -> &Layout {
+        &self.key.inner.plan.layout
+    }
+
+    /// One per relation.
+    pub(super) fn steps(&self) -> &[Placed] {
+        &self.key.inner.plan.steps
     }
 
     /// A cell of a committed column.
@@ -54,7 +61,7 @@ impl Case {
 
     /// Counts lookups again, as far as cells are in their tables: nothing else mends a multiplicity.
     pub(super) fn recount(&mut self) {
-        let plan = self.key.inner.plan.clone();
+        let plan = self.layout().clone();
         for table in 0..plan.tables.len() {
             self.witness.groups[plan.relation_groups + table].1.fill(F::ZERO);
         }
@@ -78,16 +85,28 @@ impl Case {
         }
     }
 
-    /// What the verifier says to what the witness now says, public outputs included.
-    pub(super) fn verdict(self) -> Result<(), VerifyError> {
+    /// What the verifier says, and what was said to it.
+    fn argued(self) -> (Result<(), VerifyError>, Vec<Event>) {
         let views: Vec<&[i64]> = self.inputs.iter().map(Vec::as_slice).collect();
         let digest = self.key.digest();
-        LIE.set(self.lie);
         // Whatever the witness is, the prover argues to the end: it is the verifier that refuses.
-        let made = prove_witness(&self.key.inner, &digest, &statement(), &views, self.witness).unwrap();
-        LIE.take();
+        let (made, lie) = prove_witness(
+            &self.key.inner,
+            &digest,
+            &statement(),
+            &views,
+            self.witness,
+            self.lie,
+        )
+        .unwrap();
         let outputs: Vec<&[i64]> = made.outputs.iter().map(Vec::as_slice).collect();
-        verify(&self.key, &statement(), &views, &outputs, &made.proof)
+        let verdict = verify(&self.key, &statement(), &views, &outputs, &made.proof);
+        (verdict, lie.events)
+    }
+
+    /// What the verifier says to what the witness now says, public outputs included.
+    pub(super) fn verdict(self) -> Result<(), VerifyError> {
+        self.argued().0
     }
 
     pub(super) fn accepted(self) -> bool {
@@ -156,7 +175,7 @@ fn rejects_every_wrong_output() {
 fn rejects_a_change_of_any_committed_cell_padding_included() {
     let mut rng = rng(5);
     for (slice, limb_bits) in slices() {
-        let plan = Case::new(&slice, limb_bits, 2).plan().clone();
+        let plan = Case::new(&slice, limb_bits, 2).layout().clone();
         for (group, g) in plan.groups.iter().enumerate().take(plan.relation_groups) {
             for column in 0..g.columns {
                 let size = 1usize << g.axes.arity();
@@ -181,7 +200,7 @@ proptest! {
         let slice = random_of_all(seed);
         let mut rng = rng(change);
         let case = || Case::new(&slice, limb_bits, change);
-        let plan = case().plan().clone();
+        let plan = case().layout().clone();
         if plan.relation_groups > 0 {
             let group = rng.gen_range(0..plan.relation_groups);
             let column = rng.gen_range(0..plan.groups[group].columns);
@@ -207,7 +226,7 @@ proptest! {
 #[test]
 fn rejects_a_wrong_multiplicity_of_any_table() {
     for (slice, limb_bits) in slices() {
-        let plan = Case::new(&slice, limb_bits, 2).plan().clone();
+        let plan = Case::new(&slice, limb_bits, 2).layout().clone();
         for table in 0..plan.tables.len() {
             let mut case = Case::new(&slice, limb_bits, 2);
             *case.cell(plan.relation_groups + table, 0, 1) += F::ONE;
@@ -221,9 +240,8 @@ fn rejects_a_wrong_multiplicity_of_any_table() {
 fn rejects_limbs_whose_sum_is_right_but_whose_widths_are_not() {
     let mut tried = 0;
     for (slice, limb_bits) in slices() {
-        let plan = Case::new(&slice, limb_bits, 2).plan().clone();
-        for step in &plan.steps {
-            let plan::Step::Requantised(step) = step else {
+        for step in Case::new(&slice, limb_bits, 2).steps() {
+            let Placed::Requantised(step) = step else {
                 continue;
             };
             let [(low, _, width), (high, _, _), ..] = step.remainder.parts[..] else {
@@ -246,7 +264,7 @@ fn rejects_limbs_whose_sum_is_right_but_whose_widths_are_not() {
 fn padding_of_an_inner_tensor_reaches_no_output() {
     let slice = padded();
     let case = Case::new(&slice, 14, 2);
-    let plan = case.plan().clone();
+    let plan = case.layout().clone();
     let mut tried = 0;
     for id in (1..5).map(TensorId) {
         let Some((group, column)) = plan.column_of(id) else {
@@ -273,13 +291,13 @@ fn padding_of_an_inner_tensor_reaches_no_output() {
 
 /// A row of the activation table, (q', z) = (half + 1, 1), on a padded place.
 fn one_on_padding(case: &mut Case, step: usize, at: usize) {
-    let plan::Step::Requantised(step) = case.plan().steps[step].clone() else {
+    let Placed::Requantised(step) = case.steps()[step].clone() else {
         panic!("a requantisation")
     };
-    let plan::Quotient::Activation { column } = step.quotient else {
+    let Quotient::Activation { column } = step.quotient else {
         panic!("an activation that is looked up whole")
     };
-    let (group, made) = case.plan().column_of(step.output).unwrap();
+    let (group, made) = case.layout().column_of(step.output).unwrap();
     *case.cell(group, column, at) = F::from_u64((1 << (step.requantise.bits - 1)) + 1);
     *case.cell(group, made, at) = F::ONE;
 }
@@ -302,12 +320,11 @@ fn rejects_padding_on_both_sides_of_a_product() {
     // Scores: 3 × 3 values on 4 × 4 places. Values: 3 × 5 on 4 × 8.
     let [scores, values] = [5, 3].map(TensorId);
     let step = case
-        .plan()
-        .steps
+        .steps()
         .iter()
-        .position(|s| matches!(s, plan::Step::Requantised(s) if s.output == scores));
+        .position(|s| matches!(s, Placed::Requantised(s) if s.output == scores));
     one_on_padding(&mut case, step.unwrap(), 3);
-    let plan::Home::Limbs { group, limbs, .. } = case.plan().tensor(values).unwrap().home.clone() else {
+    let Home::Limbs { group, limbs, .. } = case.layout().tensor(values).unwrap().home.clone() else {
         panic!("limbs")
     };
     *case.cell(group, limbs.parts[0].0, 3 << 3) = F::ONE;
@@ -353,7 +370,7 @@ fn rejects_a_wrong_output_where_nothing_is_looked_up() {
     b.output(y);
     for wrong in [false, true] {
         let mut case = Case::new(&b.slice, 8, 2);
-        assert!(case.plan().groups.is_empty());
+        assert!(case.layout().groups.is_empty());
         case.witness.values.get_mut(&TensorId(1)).unwrap()[7] += i64::from(wrong);
         assert_eq!(case.accepted(), !wrong);
     }
@@ -381,9 +398,10 @@ fn rejects_any_kind_of_message_that_is_said_after_its_challenges() {
         let mut tried = 0;
         for slice in &slices {
             let case = || Case::new(slice, 5, 2);
-            assert!(case().accepted());
+            let (verdict, events) = case().argued();
+            assert_eq!(verdict, Ok(()));
             let said = |event: &Event| matches!(event, Event::Absorb(l, _) if *l == label);
-            if EVENTS.take().iter().any(said) {
+            if events.iter().any(said) {
                 let mut case = case();
                 case.lie.unsaid = Some(label);
                 assert!(!case.accepted(), "{label:?}");

@@ -17,52 +17,65 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 
 use super::field::{EF, F};
-use super::logup::Fingerprint;
-use super::transcript::{Event, Label};
+use super::fingerprint::Fingerprint;
+use super::proving::Voice;
+use super::transcript::{Label, Recorder};
 use crate::graph::TensorId;
 
-/// What a prover does differently from an honest one that has its witness.
+/// One entry of a transcript's record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Event {
+    /// A message of so many field elements.
+    Absorb(Label, usize),
+    /// A challenge.
+    Draw(Label),
+}
+
+/// What a prover does differently from an honest one that has its witness, and what it said. By default an honest one.
 #[derive(Default)]
 pub(super) struct Lie {
+    /// The transcript.
+    events: Vec<Event>,
     /// Added to a leaf of the lookup argument: its place, its numerator, the first and the second part of its fingerprint.
     leaves: Vec<(usize, [F; 3])>,
     /// What is argued with in place of a tensor's values, each time that they are asked for.
-    values: BTreeMap<TensorId, VecDeque<Vec<i64>>>,
+    values: RefCell<BTreeMap<TensorId, VecDeque<Vec<i64>>>>,
     /// Messages that are sent and not absorbed: the challenges after them were known before.
     unsaid: Option<Label>,
 }
 
-thread_local! {
-    static EVENTS: RefCell<Vec<Event>> = const { RefCell::new(Vec::new()) };
-    static LIE: RefCell<Lie> = RefCell::default();
+impl Recorder for Lie {
+    fn absorbs(&self, label: Label) -> bool {
+        self.unsaid != Some(label)
+    }
+
+    fn absorbed(&mut self, label: Label, elements: usize) {
+        self.events.push(Event::Absorb(label, elements));
+    }
+
+    fn drawn(&mut self, label: Label) {
+        self.events.push(Event::Draw(label));
+    }
 }
 
-/// Keeps the transcript of the proof made last on this thread.
-pub(super) fn record(events: Vec<Event>) {
-    EVENTS.with(|e| *e.borrow_mut() = events);
-}
-
-/// The leaves that this thread's prover argues with.
-pub(super) fn forge(
-    fingerprint: Fingerprint,
-    [mut numerators, mut denominators]: [Vec<EF>; 2],
-) -> [Vec<EF>; 2] {
-    LIE.with_borrow(|lie| {
-        for &(at, [times, first, second]) in &lie.leaves {
+impl Voice for Lie {
+    fn leaves(
+        &self,
+        fingerprint: Fingerprint,
+        [mut numerators, mut denominators]: [Vec<EF>; 2],
+    ) -> [Vec<EF>; 2] {
+        for &(at, [times, first, second]) in &self.leaves {
             numerators[at] += times;
             denominators[at] += fingerprint.beta() * second + first;
         }
-    });
-    [numerators, denominators]
-}
+        [numerators, denominators]
+    }
 
-/// Whether this thread's prover leaves such messages out of its transcript.
-pub(super) fn unsaid(label: Label) -> bool {
-    LIE.with_borrow(|lie| lie.unsaid == Some(label))
-}
-
-/// What this thread's prover argues with in place of a tensor's values.
-pub(super) fn substitute(id: TensorId) -> Option<&'static [i64]> {
-    let values = LIE.with_borrow_mut(|lie| lie.values.get_mut(&id)?.pop_front())?;
-    Some(values.leak())
+    fn values<'v>(&self, tensor: TensorId, values: &'v [i64]) -> &'v [i64] {
+        let mut lies = self.values.borrow_mut();
+        match lies.get_mut(&tensor).and_then(VecDeque::pop_front) {
+            Some(lie) => lie.leak(),
+            None => values,
+        }
+    }
 }

@@ -7,7 +7,7 @@ use super::slices::*;
 use crate::graph::{IntRange, TensorId};
 use crate::relations::{CheckError, Relation, SliceRelations, check};
 use crate::sumcheck::field::F;
-use crate::sumcheck::multiset::Multiset;
+use crate::sumcheck::relation::{Placed, permutation, read};
 use crate::sumcheck::*;
 
 /// A case with these inputs, so that a lie can be built on them.
@@ -56,19 +56,30 @@ fn read() -> Case {
     case(&reads(), &[&LEFT, &RIGHT, &[4, 0, 4]])
 }
 
+/// The `n`th permutation or read.
+fn instance(case: &Case, n: usize) -> Placed {
+    let lists = |s: &&Placed| matches!(s, Placed::Permutation(_) | Placed::Read(_));
+    case.steps().iter().filter(lists).nth(n).unwrap().clone()
+}
+
 /// Group and column of what the `n`th instance makes.
 fn made(case: &Case, n: usize) -> (usize, usize) {
-    let id = match case.plan().multisets().nth(n).unwrap() {
-        Multiset::Permutation { output, .. } | Multiset::Read { output, .. } => output,
+    let id = match instance(case, n) {
+        Placed::Permutation(permutation::Placed::Multiset(lists)) => {
+            let permutation::Lists::Permutation { output, .. } = lists;
+            output
+        }
+        Placed::Read(read::Placed::Multiset(read::Lists::Read { output, .. })) => output,
+        other => panic!("{other:?}"),
     };
-    case.plan().column_of(id).unwrap()
+    case.layout().column_of(id).unwrap()
 }
 
 /// The group of a read's multiplicities.
 fn counts(case: &Case, n: usize) -> usize {
-    match case.plan().multisets().nth(n).unwrap() {
-        Multiset::Read { counts, .. } => counts,
-        Multiset::Permutation { .. } => panic!("a read"),
+    match instance(case, n) {
+        Placed::Read(read::Placed::Multiset(read::Lists::Read { counts, .. })) => counts,
+        other => panic!("{other:?}"),
     }
 }
 

@@ -9,8 +9,8 @@ use super::slices::*;
 use crate::graph::{IntRange, Table, TableError, TableRef, TensorId};
 use crate::relations::{Relation, SliceRelations};
 use crate::sumcheck::field::F;
+use crate::sumcheck::layout::Side;
 use crate::sumcheck::logup::Content;
-use crate::sumcheck::multiset::Side;
 use crate::sumcheck::*;
 
 /// Two tables with the same indices on 3 values that nothing else reads, and one of two rows; something public.
@@ -48,14 +48,14 @@ fn case() -> Case {
 
 /// Writes the cell of what the `n`th table makes.
 fn put(case: &mut Case, n: usize, at: usize, value: i64) {
-    let [_, output] = case.plan().explicit[n].reads[0];
-    let (group, column) = case.plan().column_of(output).unwrap();
+    let [_, output] = case.layout().explicit[n].reads[0];
+    let (group, column) = case.layout().column_of(output).unwrap();
     *case.cell(group, column, at) = field::signed(value);
 }
 
 /// Says that a row of the `n`th table is read so much more often.
 fn count(case: &mut Case, n: usize, row: usize, more: i64) {
-    let counts = case.plan().explicit[n].counts;
+    let counts = case.layout().explicit[n].counts;
     *case.cell(counts, 0, row) += field::signed(more);
 }
 
@@ -140,7 +140,7 @@ fn rejects_a_wrong_multiplicity_on_any_row() {
 fn the_argument_is_about_the_keys_own_rows_and_the_committed_values() {
     for lie in [[0, 1, 0], [0, 0, 1]] {
         let mut case = case();
-        let blocks = case.key.inner.blocks.blocks.clone();
+        let blocks = case.key.inner.plan.blocks.blocks.clone();
         let rows = blocks.iter().find(|b| {
             let side = |s| matches!(s, Side::Constants { table: 0 });
             matches!(b.content, Content::Entries { side: s, .. } if side(s))
@@ -151,9 +151,9 @@ fn the_argument_is_about_the_keys_own_rows_and_the_committed_values() {
         assert_eq!(case.refusal(), Refutation::Leaves, "{lie:?}");
     }
     let mut case = case();
-    let read = case.plan().explicit[0].reads[0];
+    let read = case.layout().explicit[0].reads[0];
     put(&mut case, 0, 0, first(X[0]) + 1);
-    let blocks = case.key.inner.blocks.blocks.clone();
+    let blocks = case.key.inner.plan.blocks.blocks.clone();
     let reads = blocks.iter().find(|b| match b.content {
         Content::Entries {
             side: Side::Reads { index, output },
@@ -197,7 +197,7 @@ fn one_changed_row_is_another_key() {
 fn all_reads_of_one_table_share_its_rows() {
     let slice = tables();
     let plan = plan::Plan::new(&slice, 8).unwrap();
-    let reads: Vec<usize> = plan.explicit.iter().map(|t| t.reads.len()).collect();
+    let reads: Vec<usize> = plan.layout.explicit.iter().map(|t| t.reads.len()).collect();
     assert_eq!(reads, [2, 1, 1, 1]);
     // An equal table made anew, not the same allocation.
     let mut apart = slice;
@@ -307,7 +307,7 @@ fn thousands_of_tables_and_reads_are_planned_at_once() {
     let since = std::time::Instant::now();
     let plan = plan::Plan::new(&b.slice, 8).unwrap();
     assert_eq!(
-        (plan.explicit.len(), plan.explicit[1500].reads.len()),
+        (plan.layout.explicit.len(), plan.layout.explicit[1500].reads.len()),
         (1501, 1501)
     );
     // By hashing at each read it takes a quarter of an hour.

@@ -9,17 +9,21 @@ use rand::Rng;
 use zkinfer_crds::Digest;
 
 use super::slices::*;
-use super::{EVENTS, Event};
+use super::{Event, Lie};
 use crate::graph::{Activation, IntRange};
 use crate::relations::{InstanceError, Relation, SliceRelations};
 use crate::sumcheck::commitment::{Commitment, Opening};
 use crate::sumcheck::field::{EF, EF_BYTES, F};
+use crate::sumcheck::prover::prove_witness;
+use crate::sumcheck::witness::Witness;
 use crate::sumcheck::*;
 
 pub(super) struct Made {
     pub(super) key: Key,
     pub(super) inputs: Vec<Vec<i64>>,
     pub(super) made: Proved,
+    /// What was said.
+    events: Vec<Event>,
 }
 
 impl Made {
@@ -28,7 +32,18 @@ impl Made {
         let inputs = inputs(slice, seed);
         let views: Vec<&[i64]> = inputs.iter().map(Vec::as_slice).collect();
         let made = prove(&key, &statement(), &views).unwrap();
-        Self { key, inputs, made }
+        // Whoever keeps the transcript makes the same proof.
+        let witness = Witness::new(&key.inner.plan, slice, &views).unwrap();
+        let digest = key.digest();
+        let kept = prove_witness(&key.inner, &digest, &statement(), &views, witness, Lie::default());
+        let (kept, Lie { events, .. }) = kept.unwrap();
+        assert_eq!(made.proof, kept.proof);
+        Self {
+            key,
+            inputs,
+            made,
+            events,
+        }
     }
 
     pub(super) fn verify_as(&self, key: &Key, statement: &Digest, proof: &[u8]) -> Result<(), VerifyError> {
@@ -43,7 +58,7 @@ impl Made {
 
     /// Where the scalars end and root and opening begin.
     pub(super) fn tail(&self) -> usize {
-        self.key.inner.scalars * EF_BYTES
+        self.key.inner.plan.scalars * EF_BYTES
     }
 }
 
@@ -178,7 +193,7 @@ fn rejects_a_change_of_any_scalar() {
 }
 
 fn reject_a_change_of_any_scalar(made: &Made) {
-    for scalar in 0..made.key.inner.scalars {
+    for scalar in 0..made.key.inner.plan.scalars {
         let mut proof = made.made.proof.clone();
         let at = scalar * EF_BYTES + 8 * (scalar % 3);
         // The low bit, so that the coefficient stays canonical.
@@ -194,7 +209,7 @@ fn rejects_two_messages_in_each_others_place() {
     for i in 0..400 {
         let made = &made[i % made.len()];
         let mut proof = made.made.proof.clone();
-        let [a, b] = [0; 2].map(|_| rng.gen_range(0..made.key.inner.scalars) * EF_BYTES);
+        let [a, b] = [0; 2].map(|_| rng.gen_range(0..made.key.inner.plan.scalars) * EF_BYTES);
         let (x, y) = (proof[a..a + EF_BYTES].to_vec(), proof[b..b + EF_BYTES].to_vec());
         proof[a..a + EF_BYTES].copy_from_slice(&y);
         proof[b..b + EF_BYTES].copy_from_slice(&x);
@@ -427,7 +442,7 @@ fn stored(name: &str, now: &[u8]) -> Vec<u8> {
 #[test]
 fn says_everything_public_before_the_commitment_and_that_before_any_challenge() {
     let made = Made::new(&small(), 3);
-    let events = EVENTS.with(|e| e.borrow().clone());
+    let events = &made.events;
     use transcript::Label::*;
     let expected = [
         Event::Absorb(Statement, 8),
@@ -446,7 +461,10 @@ fn says_everything_public_before_the_commitment_and_that_before_any_challenge() 
         .iter()
         .map(|e| if let Event::Absorb(_, n) = e { *n } else { 0 })
         .sum();
-    assert_eq!(absorbed, made.key.inner.scalars, "every scalar is absorbed once");
+    assert_eq!(
+        absorbed, made.key.inner.plan.scalars,
+        "every scalar is absorbed once"
+    );
 }
 
 /// What is said, in which order. A change of it is another proof system, and needs another version.
@@ -455,8 +473,7 @@ fn the_transcripts_order_is_the_stored_one() {
     let mut lists = String::new();
     for (name, slice) in slices() {
         lists += &format!("{name}\n");
-        Made::new(&slice, 3);
-        let mut events = EVENTS.take().into_iter().peekable();
+        let mut events = Made::new(&slice, 3).events.into_iter().peekable();
         while let Some(event) = events.next() {
             let mut times = 1;
             while events.next_if_eq(&event).is_some() {
