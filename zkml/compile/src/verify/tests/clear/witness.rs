@@ -141,8 +141,10 @@ pub(super) fn witness(
                 ..
             } => {
                 let x = get(input)?;
-                let of = |w: &[u32]| w.iter().filter_map(|&i| x.get(i as usize).copied()).max();
-                vec![(*output, windows.iter().filter_map(of).collect())]
+                let greatest = windows
+                    .iter()
+                    .filter_map(|w| w.iter().filter_map(|&i| x.get(i as usize).copied()).max());
+                vec![(*output, greatest.collect())]
             }
             Relation::Wired {
                 input,
@@ -162,11 +164,10 @@ pub(super) fn witness(
                 outputs,
             } => {
                 let x = get(index)?;
-                let read = |column: &Vec<i64>| {
+                let columns = table.columns.iter().map(|column| {
                     let entry = |&i: &i64| table.row(i).and_then(|row| column.get(row).copied());
                     x.iter().filter_map(entry).collect::<Vec<i64>>()
-                };
-                let columns = table.columns.iter().map(read);
+                });
                 outputs.iter().copied().zip(columns).collect()
             }
             Relation::Product { output, .. }
