@@ -25,7 +25,7 @@ pub(crate) struct Args {
 /// The version, and which build of it runs here: an image holds several.
 fn version() -> &'static str {
     static VERSION: LazyLock<String> = LazyLock::new(|| {
-        let build = zkml::backend::instruction_set();
+        let build = zkml::processor::instruction_set();
         format!("{} ({build})", env!("CARGO_PKG_VERSION"))
     });
     &VERSION

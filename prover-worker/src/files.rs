@@ -9,6 +9,7 @@ use zkml::graph::Inputs;
 use zkml::graph::tensor_file::FloatInput;
 use zkml::manifest::Manifest;
 use zkml::setup::{Srs, SrsSource};
+use zkml::systems::SYSTEMS;
 
 use crate::args::SrsArgs;
 use crate::exit::UsageError;
@@ -104,7 +105,8 @@ pub(crate) fn inputs(path: &Path) -> Result<Inputs, UsageError> {
 
 /// Reads a manifest.
 pub(crate) fn manifest(path: &Path) -> Result<Manifest, UsageError> {
-    Manifest::from_bytes(&read(path)?).map_err(|e| UsageError::new(format!("{}: {e}", path.display())))
+    Manifest::from_bytes(&read(path)?, SYSTEMS)
+        .map_err(|e| UsageError::new(format!("{}: {e}", path.display())))
 }
 
 /// The trusted setup that the flags name.

@@ -58,7 +58,7 @@ fn beside(program: &Path, builds: &[(&str, bool)]) -> Option<PathBuf> {
 
 /// Becomes the best build for this processor. Returns where there is none, and where this is one.
 pub(crate) fn launch() {
-    if zkml::backend::instruction_set() != zkml::backend::BASELINE {
+    if zkml::processor::instruction_set() != zkml::processor::BASELINE {
         return;
     }
     let Ok(program) = std::env::current_exe() else {

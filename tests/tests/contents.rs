@@ -3,8 +3,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says by panicking what is wrong")]
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
+use zkinfer_crds::ProofSystem;
 use zkinfer_tests::local::{program, repository};
 
 /// Crates that read models.
@@ -20,7 +22,6 @@ const READERS: &[&str] = &[
 const PROVERS: &[&str] = &[
     "4zkml8sumcheck6prover",
     "4zkml5halo26prover",
-    "4zkml7backend6prover",
     "4zkml5proof6prover",
 ];
 
@@ -49,14 +50,28 @@ fn has(tree: &[String], package: &str) -> bool {
     tree.iter().any(|line| line.split(' ').next() == Some(package))
 }
 
+/// The names of a program's symbols.
+fn names(program_name: &str) -> Vec<String> {
+    let bytes = std::fs::read(program(program_name)).unwrap();
+    let names = bytes.split(|b| *b == 0).filter(|s| s.starts_with(b"_"));
+    let texts = names.filter_map(|name| std::str::from_utf8(name).ok());
+    texts.map(str::to_owned).collect()
+}
+
+/// The types of ours that a program has with this trait, as the names of their functions say.
+fn implementors(program_name: &str, of: &str) -> BTreeSet<String> {
+    let after = ["$u20$as$u20$", of, "$GT$"].concat();
+    let types = names(program_name).into_iter().filter_map(|name| {
+        let (before, _) = name.split_once(&after)?;
+        Some(before.rsplit("..").next()?.to_owned())
+    });
+    types.collect()
+}
+
 /// Which of these fragments occur in the names of a program's symbols.
 fn symbols(name: &str, fragments: &[&'static str]) -> Vec<&'static str> {
-    let bytes = std::fs::read(program(name)).unwrap();
     let mut found: Vec<&str> = Vec::new();
-    for symbol in bytes.split(|b| *b == 0).filter(|s| s.starts_with(b"_")) {
-        let Ok(symbol) = std::str::from_utf8(symbol) else {
-            continue;
-        };
+    for symbol in names(name) {
         for fragment in fragments {
             if !found.contains(fragment) && symbol.contains(fragment) {
                 found.push(fragment);
@@ -114,4 +129,16 @@ fn no_reader_and_no_prover_is_linked_into_the_operator() {
     assert_eq!(symbols("operator", &fragments), Vec::<&str>::new());
     // Its verifiers are.
     assert_eq!(symbols("operator", &["4zkml8sumcheck8verifier"]).len(), 1);
+}
+
+/// Proof systems that the tests' lists have beside these (`Clear`) are in no program that is shipped.
+#[test]
+fn the_proof_systems_of_a_program_are_those_that_are_shipped() {
+    let (verifying, proving) = ("zkml..backend..System", "zkml..backend..prover..Proving");
+    let shipped: BTreeSet<String> = ProofSystem::ALL.iter().map(ToString::to_string).collect();
+    for name in ["operator", "prover-worker"] {
+        assert_eq!(implementors(name, verifying), shipped, "{name}");
+    }
+    assert_eq!(implementors("prover-worker", proving), shipped);
+    assert_eq!(implementors("operator", proving), BTreeSet::new());
 }

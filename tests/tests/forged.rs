@@ -50,7 +50,7 @@ fn with_input_exponent(honest: &Plan, exponent: i16) -> Plan {
     }
     forged.graph = quantise::apply(&forged.float, &forged.quantisation).unwrap();
     let options = SlicingOptions::at_least(1);
-    forged.slices = zkml_compile::slice::plan(&forged.graph, forged.proof_system, options).unwrap();
+    forged.slices = zkml_compile::slice::plan(&forged.graph, forged.system, options).unwrap();
     forged.error_budget_millionths = u32::MAX;
     forged
 }
@@ -117,7 +117,7 @@ impl Files {
 fn blobs(runs: LocalRuns, compiled: &Compiled) -> LocalRuns {
     let folder = runs.path().join("blobs/sha256");
     std::fs::create_dir_all(&folder).unwrap();
-    for digest in compiled.manifest.files() {
+    for digest in compiled.manifest.files(compiled.system) {
         let bytes = compiled.file(digest).unwrap();
         assert_eq!(Digest::of(&bytes), digest);
         std::fs::write(folder.join(digest.hex()), bytes).unwrap();

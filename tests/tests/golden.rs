@@ -5,11 +5,10 @@
 
 use zkinfer_crds::{Digest, ProofSystem};
 use zkinfer_tests::local::model_file;
-use zkml::backend::Parameters;
 use zkml::canonical;
 use zkml::graph::{Profile, tensor_file::read_npy};
 use zkml::setup::SrsSource;
-use zkml::sumcheck::Key;
+use zkml::sumcheck::{Key, SliceParameters};
 use zkml_compile::compile::{CompileOptions, Sample, compile, plan};
 use zkml_compile::slice::SlicingOptions;
 
@@ -40,9 +39,12 @@ fn digests(name: &str, data: &str, system: ProofSystem) -> String {
     let compiled = compile(&plan, &setup, &|_| ()).unwrap();
     let mut text = format!("{name} {system}\n  graph {}\n", Digest::of(&compiled.graph));
     for (slice, of_manifest) in plan.slices.iter().zip(&compiled.manifest.slices) {
-        let placed = match slice.parameters {
-            Parameters::SumcheckWhir(p) => Key::new(&slice.relations, p).unwrap().plan_digest(),
-            Parameters::Halo2Kzg(_) => canonical::digest(&of_manifest.circuit),
+        let limb_bits = slice.parameters.limb_bits;
+        let placed = match system {
+            ProofSystem::SumcheckWhir => Key::new(&slice.relations, SliceParameters { limb_bits })
+                .unwrap()
+                .plan_digest(),
+            ProofSystem::Halo2Kzg => canonical::digest(&of_manifest.circuit),
         };
         text += &format!(
             "  nodes {:?}\n    plan {placed}\n    vk {}\n",

@@ -4,8 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 use zkinfer_crds::wire::MAX_ENVELOPE_BYTES;
-use zkinfer_crds::{ParameterId, ProofSystem};
 
+use crate::backend::{ParametersId, SystemId};
 use crate::canonical::{self, CanonicalError};
 
 /// A proof with the names of what verifies it.
@@ -16,19 +16,19 @@ pub struct Envelope {
     #[serde(with = "serde_bytes")]
     pub proof: Vec<u8>,
     /// Its system's parameters.
-    pub parameter_id: ParameterId,
+    pub parameter_id: ParametersId,
     /// Its system.
-    pub proof_system: ProofSystem,
+    pub proof_system: SystemId,
 }
 
 impl Envelope {
     /// Wraps a proof.
     #[must_use]
-    pub fn new(parameter_id: ParameterId, proof: Vec<u8>) -> Self {
+    pub const fn new(proof_system: SystemId, parameter_id: ParametersId, proof: Vec<u8>) -> Self {
         Self {
-            proof_system: parameter_id.proof_system(),
-            parameter_id,
             proof,
+            parameter_id,
+            proof_system,
         }
     }
 
@@ -49,11 +49,17 @@ impl Envelope {
 
 #[cfg(test)]
 mod tests {
+    use zkinfer_crds::ParameterId;
+
     use super::*;
+
+    fn envelope(parameters: ParameterId, proof: Vec<u8>) -> Envelope {
+        Envelope::new(parameters.proof_system().into(), parameters.into(), proof)
+    }
 
     #[test]
     fn encoding_matches_the_golden_vector() {
-        let envelope = Envelope::new(ParameterId::Halo2KzgBn254V1, vec![1, 2, 3]);
+        let envelope = envelope(ParameterId::Halo2KzgBn254V1, vec![1, 2, 3]);
         let expected = format!(
             "a365{}43010203{}{}{}{}",
             hex::encode("proof"),
@@ -68,7 +74,7 @@ mod tests {
 
     #[test]
     fn the_other_proof_systems_encoding_matches_its_golden_vector() {
-        let envelope = Envelope::new(ParameterId::SumcheckWhirGoldilocksV1, vec![1, 2, 3]);
+        let envelope = envelope(ParameterId::SumcheckWhirGoldilocksV1, vec![1, 2, 3]);
         let text = String::from_utf8_lossy(&envelope.to_bytes()).into_owned();
         assert!(
             text.ends_with(
@@ -80,7 +86,7 @@ mod tests {
 
     #[test]
     fn refuses_other_bytes() {
-        let good = Envelope::new(ParameterId::Halo2KzgBn254V1, vec![1; 40]).to_bytes();
+        let good = envelope(ParameterId::Halo2KzgBn254V1, vec![1; 40]).to_bytes();
         for len in 0..good.len() {
             assert!(Envelope::from_bytes(&good[..len]).is_err());
         }

@@ -8,6 +8,7 @@ use kube::Api;
 use zkinfer_crds::Digest;
 use zkinfer_crds::k8s::{InferenceRequest, find_condition};
 use zkml::manifest::Manifest;
+use zkml::systems::SYSTEMS;
 
 use super::gateway::Gateway;
 use super::{ClientError, Cluster, GatewayAccess};
@@ -64,8 +65,10 @@ pub async fn receipt(options: &ReceiptOptions) -> Result<Digest, ClientError> {
         };
         let bytes = file(&manifest).await?;
         write(&dir.join("manifest.cbor"), &bytes)?;
-        let manifest = Manifest::from_bytes(&bytes).map_err(|e| ClientError::Other(e.to_string()))?;
-        for digest in manifest.files() {
+        let other = |e: &dyn std::fmt::Display| ClientError::Other(e.to_string());
+        let manifest = Manifest::from_bytes(&bytes, SYSTEMS).map_err(|e| other(&e))?;
+        let system = SYSTEMS.find(manifest.proof_system).map_err(|e| other(&e))?;
+        for digest in manifest.files(system) {
             let bytes = file(&digest).await?;
             write(&dir.join("blobs").join("sha256").join(digest.hex()), &bytes)?;
         }

@@ -192,7 +192,7 @@ impl Dispatcher {
             attempt: claimed.attempt,
             lease_seconds: lease_seconds as u32,
             max_bytes: claimed.max_bytes,
-            parameter_id: run.model.manifest.parameter_id,
+            parameter_id: run.model.parameter_id,
             memory_bytes: compiled.predicted_memory_bytes,
             identity: auth.identity,
             statement: run.statement(claimed.slice, claimed.claim, auth.identity),

@@ -409,7 +409,7 @@ async fn keep_time(dispatcher: Weak<Dispatcher>, sooner: Arc<Notify>) {
 }
 
 fn queued(run: &Run, priority: i32, redundancy: u32, pools: Vec<PoolId>) -> QueuedRequest {
-    let parameter_id = run.model.manifest.parameter_id;
+    let parameter_id = run.model.parameter_id;
     let slice = |(index, s): (usize, &zkinfer_crds::compile_report::CompiledSlice)| QueuedSlice {
         index: zkinfer_crds::SliceIndex(index as u32),
         digest: run

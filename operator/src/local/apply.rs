@@ -257,7 +257,7 @@ impl World {
             &path.display().to_string(),
             (&model.display().to_string(), &input.display().to_string()),
             &judgement.flags,
-            run.model.manifest.proof_system,
+            run.model.proof_system,
             self.setup,
         );
         let digest = self

@@ -11,7 +11,7 @@ use tokio::process::Command;
 use zkinfer_crds::compile_report::{CompileOutcome, CompileReport};
 use zkinfer_crds::k8s::ModelSpec;
 use zkinfer_crds::{Digest, encode};
-use zkml::backend::needs_srs;
+use zkml::systems;
 
 use crate::artifacts::Artifacts;
 
@@ -71,7 +71,7 @@ impl Compiler {
             flags.extend(["--memory-mib".to_owned(), (memory.bytes() >> 20).to_string()]);
         }
         flags.extend(["--proof-system".to_owned(), spec.proof_system.to_string()]);
-        if needs_srs(spec.proof_system) {
+        if systems::of(spec.proof_system).needs_srs() {
             flags.extend(self.srs.clone());
         }
         flags
@@ -83,7 +83,8 @@ impl Compiler {
             Digest::of(&job.onnx),
             calibration,
             self.flags(job),
-            self.srs_digest.filter(|_| needs_srs(job.spec.proof_system)),
+            self.srs_digest
+                .filter(|_| systems::of(job.spec.proof_system).needs_srs()),
             self.worker_digest,
         );
         Digest::of(&encode(&parts)).to_string()

@@ -19,8 +19,8 @@ use rand::RngCore;
 use rand::rngs::OsRng;
 use tokio::net::TcpListener;
 use zkinfer_crds::Digest;
-use zkml::backend::needs_srs;
 use zkml::setup::SrsSource;
+use zkml::systems;
 
 pub use objects::{ObjectError, Objects};
 pub use print::{Format, failures, render};
@@ -115,8 +115,8 @@ pub async fn run(objects: Objects, options: &Options) -> Result<Outcome, LocalEr
     let source = srs_source(options.srs.as_deref(), options.allow_dev_srs)?;
     let worker = worker_binary(options)?;
     let setup = source.as_ref().map(SetupPolicy::of);
-    let mut systems = objects.models.values().map(|m| m.spec.proof_system);
-    if systems.any(needs_srs) {
+    let mut words = objects.models.values().map(|m| m.spec.proof_system);
+    if words.any(|word| systems::of(word).needs_srs()) {
         let setup = setup.ok_or(LocalError::NoSrs)?;
         if setup.development {
             progress

@@ -1,7 +1,7 @@
 //! The command by which anybody checks a receipt.
 
 use zkinfer_crds::ProofSystem;
-use zkml::backend::needs_srs;
+use zkml::systems;
 
 use crate::setup::SetupPolicy;
 
@@ -25,7 +25,7 @@ pub fn verify_command(
         files.1,
     ];
     words.extend(flags.iter().map(String::as_str));
-    match setup.filter(|_| needs_srs(system)) {
+    match setup.filter(|_| systems::of(system).needs_srs()) {
         Some(setup) if setup.development => words.push("--allow-dev-srs"),
         Some(_) => words.extend(["--srs", "SRS.bin"]),
         None => {}

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use zkinfer_crds::compile_report::{CompileReport, CompiledSlice};
 use zkinfer_crds::slice_files::FileRole;
-use zkinfer_crds::{Digest, ProofSystem, SliceIndex};
-use zkml::backend::{file_roles, needs_srs};
+use zkinfer_crds::{Digest, ParameterId, ProofSystem, SliceIndex, WordError};
+use zkml::backend::SystemId;
 use zkml::canonical::CanonicalError;
 use zkml::graph::IntGraph;
 use zkml::graph::validate::GraphError;
 use zkml::manifest::{Manifest, ManifestError};
 use zkml::proof::{KeySources, SliceKeyError, SliceVerifier, slice_verifiers};
 use zkml::setup::VerifierSrs;
+use zkml::systems::{self, SYSTEMS};
 
 use crate::artifacts::{ArtifactError, Artifacts};
 
@@ -28,6 +29,9 @@ pub enum LoadError {
     /// The manifest.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// The name of the manifest's parameters.
+    #[error(transparent)]
+    Word(#[from] WordError),
     /// The graph's bytes.
     #[error("integer graph: {0}")]
     Encoding(#[from] CanonicalError),
@@ -46,7 +50,7 @@ pub enum LoadError {
         /// The Model's.
         expected: ProofSystem,
         /// The manifest's.
-        got: ProofSystem,
+        got: SystemId,
     },
     /// It was compiled for another trusted setup.
     #[error("it was compiled for the trusted setup {expected}, the operator has {given}")]
@@ -78,6 +82,10 @@ pub struct CompiledModel {
     pub manifest: Manifest,
     /// The function that is proved.
     pub graph: IntGraph,
+    /// What the slices are proved with.
+    pub proof_system: ProofSystem,
+    /// With these parameters.
+    pub parameter_id: ParameterId,
     verifiers: Vec<SliceVerifier>,
 }
 
@@ -94,7 +102,7 @@ impl CompiledModel {
         srs: Option<Digest>,
     ) -> Result<Manifest, LoadError> {
         let manifest = manifest(artifacts, report, expected).await?;
-        if let Some(given) = srs.filter(|srs| needs_srs(expected) && manifest.srs != *srs) {
+        if let Some(given) = srs.filter(|srs| systems::of(expected).needs_srs() && manifest.srs != *srs) {
             let expected = manifest.srs;
             return Err(LoadError::OtherSrs { expected, given });
         }
@@ -118,6 +126,7 @@ impl CompiledModel {
         srs: Option<VerifierSrs>,
     ) -> Result<Self, LoadError> {
         let manifest = manifest(artifacts, &report, expected).await?;
+        let parameter_id = ParameterId::try_from(manifest.parameter_id)?;
         let mut vks = BTreeMap::new();
         let keys = report.slices.iter();
         for key in keys.filter_map(|s| s.files.get(FileRole::VerifyingKey)) {
@@ -134,6 +143,7 @@ impl CompiledModel {
                 return Err(LoadError::Report("the graph's description"));
             }
             let sources = KeySources {
+                systems: SYSTEMS,
                 files: &|digest| vks.get(&digest).map(|vk| vk.to_vec()),
                 srs: srs.as_ref(),
                 graph: Some(&graph),
@@ -147,6 +157,8 @@ impl CompiledModel {
             report,
             manifest,
             graph,
+            proof_system: expected,
+            parameter_id,
             verifiers,
         })
     }
@@ -173,7 +185,7 @@ async fn manifest(
     let bytes = artifacts
         .get_blob(&report.manifest.digest, zkml::manifest::MAX_MANIFEST_BYTES as u64)
         .await?;
-    let manifest = Manifest::from_bytes(&bytes)?;
+    let manifest = Manifest::from_bytes(&bytes, SYSTEMS)?;
     let got = manifest.proof_system;
     if got != expected {
         return Err(LoadError::ProofSystem { expected, got });
@@ -188,7 +200,7 @@ async fn manifest(
     if of_slices.into_iter().any(|(m, r)| m.vk != r.vk) {
         return Err(LoadError::Report("a verifying key"));
     }
-    let roles = file_roles(got).iter().copied();
+    let roles = systems::of(expected).file_roles().iter().copied();
     let has_all = |s: &CompiledSlice| s.files.iter().map(|file| file.role).eq(roles.clone());
     if !report.slices.iter().all(has_all) {
         return Err(LoadError::Report("the list of a slice's files"));

@@ -10,8 +10,9 @@ use zkinfer_crds::ProofSystem;
 use zkinfer_crds::compile_report::{CompileOutcome, CompileReport, CompiledSlice};
 use zkinfer_crds::slice_files::{FileRole, SliceFile, SliceFiles};
 use zkinfer_crds::wire::BlobRef;
-use zkml::backend::{Setup, needs_srs};
+use zkml::backend::Setup;
 use zkml::setup::SrsSource;
+use zkml::systems;
 use zkml_compile::compile::{CompileError, Compiled, Plan, compile};
 
 use super::model;
@@ -22,7 +23,7 @@ use crate::files;
 
 pub(crate) fn run(args: &CompileArgs, format: Format) -> Result<Exit, UsageError> {
     let source = files::srs_source(&args.srs)?;
-    if source.is_none() && needs_srs(args.proof_system) {
+    if source.is_none() && systems::of(args.proof_system).needs_srs() {
         return Err(UsageError::new(files::NO_SRS));
     }
     let outcome = compile_to(

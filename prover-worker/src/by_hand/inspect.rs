@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use serde_json::json;
 use zkinfer_crds::ProofSystem;
+use zkml::systems;
 use zkml_compile::compile::{CompileError, Plan};
 use zkml_compile::progress::Listener;
 use zkml_compile::slice::{self, SliceError, SlicePlan};
@@ -16,10 +17,15 @@ use crate::exit::{Exit, UsageError};
 /// How a model is cut for one proof system, or why not.
 type Cut = (ProofSystem, Result<Vec<SlicePlan>, SliceError>);
 
-const BOTH: [ProofSystem; 2] = [ProofSystem::SumcheckWhir, ProofSystem::Halo2Kzg];
+/// All there are, the one that is taken by default first.
+fn all() -> Vec<ProofSystem> {
+    let mut all = ProofSystem::ALL.to_vec();
+    all.sort_by_key(|system| *system != ProofSystem::default());
+    all
+}
 
 pub(crate) fn run(args: &InspectArgs, format: Format) -> Result<Exit, UsageError> {
-    let systems = args.proof_system.map_or(BOTH.to_vec(), |one| vec![one]);
+    let systems = args.proof_system.map_or_else(all, |one| vec![one]);
     let began = Instant::now();
     let tell = |what: String| eprintln!("{:7.1} s  {what}", began.elapsed().as_secs_f64());
     let mut refused: Vec<Cut> = Vec::new();
@@ -50,7 +56,9 @@ pub(crate) fn run(args: &InspectArgs, format: Format) -> Result<Exit, UsageError
         let others = systems.iter().skip(at + 1);
         cuts.extend(others.map(|&other| {
             tell(format!("cutting it for {other}"));
-            let cut = |listener: Listener<'_>| slice::plan_telling(&plan.graph, other, slicing, listener);
+            let cut = |listener: Listener<'_>| {
+                slice::plan_telling(&plan.graph, systems::of(other), slicing, listener)
+            };
             (other, telling(&tell, cut))
         }));
         tell("done".to_owned());
@@ -130,7 +138,7 @@ fn slices_text(out: &mut String, system: ProofSystem, slices: &[SlicePlan]) {
             out,
             "{i:>5}  {:<9} {size:>22} {:>6} {:>8.1} {:>5} MiB {:>5.1} KiB  {key}",
             format!("{}..{}", s.nodes.start, s.nodes.end - 1),
-            s.parameters.limb_bits(),
+            s.parameters.limb_bits,
             s.cost.cpu_us as f64 / 1e3,
             s.cost.memory_bytes >> 20,
             s.cost.proof_bytes as f64 / 1024.0,
@@ -170,7 +178,7 @@ fn json(plan: &Plan, cuts: &[Cut]) -> serde_json::Value {
 
 fn slice_json(plan: &Plan, s: &SlicePlan) -> serde_json::Value {
     json!({
-        "nodes": model::node_names(plan, s), "limbBits": s.parameters.limb_bits(),
+        "nodes": model::node_names(plan, s), "limbBits": s.parameters.limb_bits,
         "predictedMicros": s.cost.cpu_us, "predictedMemoryBytes": s.cost.memory_bytes,
         "predictedProofBytes": s.cost.proof_bytes, "predictedProvingKeyBytes": s.cost.key_bytes,
         "measures": s.cost.measures,

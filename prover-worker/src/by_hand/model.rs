@@ -3,6 +3,7 @@
 use zkinfer_crds::ProofSystem;
 use zkinfer_crds::compile_report::{Accuracy, CompileFailure, FailureKind, UnsupportedOp};
 use zkml::graph::tensor_file::FloatInput;
+use zkml::systems;
 use zkml_compile::calibrate::CalibrateError;
 use zkml_compile::compile::{CompileError, CompileOptions, Plan, Sample, plan_telling};
 use zkml_compile::import::ImportError;
@@ -32,7 +33,7 @@ pub(super) fn load(
         error_budget_millionths: args.error_budget,
         output_scale: (!args.output_scale.is_empty()).then(|| args.output_scale.clone()),
         compare_top1: !args.no_top1,
-        proof_system,
+        system: systems::proving(proof_system),
         slicing: slicing(args),
     };
     let planned = plan_telling(&onnx, samples.as_deref(), &options, listener);

@@ -13,6 +13,7 @@ use zkml::graph::{Inputs, IntGraph, IntTensor, TensorId};
 use zkml::manifest::Manifest;
 use zkml::proof::{MAX_GRAPH_BYTES, SliceProver};
 use zkml::receipt::{Receipt, ReceiptBuilder};
+use zkml::systems::{PROVING, SYSTEMS};
 
 use crate::args::{Format, ProveArgs};
 use crate::exit::{Exit, UsageError, say};
@@ -21,7 +22,7 @@ use crate::files;
 pub(crate) fn run(args: &ProveArgs, format: Format) -> Result<Exit, UsageError> {
     let path = args.dir.join("manifest.cbor");
     let named = |e: &dyn std::fmt::Display| UsageError::new(format!("{}: {e}", path.display()));
-    let manifest = Manifest::from_bytes(&files::read(&path)?).map_err(|e| named(&e))?;
+    let manifest = Manifest::from_bytes(&files::read(&path)?, SYSTEMS).map_err(|e| named(&e))?;
     let graph = IntGraph::from_bytes(&files::read_blob(&args.dir, &manifest.graph)?, MAX_GRAPH_BYTES)
         .map_err(|e| named(&e))?;
     graph.validate().map_err(|e| named(&e))?;
@@ -106,7 +107,7 @@ fn prove(
         for file in compiled.files.for_provers().iter() {
             of_slice.insert(file.role, files::read_blob(&args.dir, &file.digest)?);
         }
-        let prover = SliceProver::new(manifest, graph, slice, &of_slice).map_err(|e| named(&e))?;
+        let prover = SliceProver::new(PROVING, manifest, graph, slice, &of_slice).map_err(|e| named(&e))?;
         let claim = ClaimId::new(random());
         let statement = builder.statement(slice, claim, identity);
         let inputs: Vec<Vec<i64>> = entry

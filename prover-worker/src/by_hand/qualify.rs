@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use zkml::qualification::Qualification;
+use zkml::receipt::number;
 use zkml_compile::qualify::qualify;
 
 use crate::args::{Format, QualifyArgs};
@@ -77,7 +78,8 @@ fn print(found: &Qualification, out: &Path) {
         found.mean_error,
         found.max_error
     );
-    println!("{:<28} {:?}", "natural size of the outputs", found.output_scale);
+    let scales: Vec<String> = found.output_scale.iter().map(|s| number(*s)).collect();
+    println!("{:<28} {}", "natural size of the outputs", scales.join(", "));
     match found.same_class {
         Some(same) => println!(
             "{:<28} {same} of {}",

@@ -60,7 +60,6 @@ pub(crate) fn run(args: &VerifyArgs, format: Format) -> Result<Exit, UsageError>
     let report = verify_decoded(
         &decoded,
         &Verification {
-            against,
             srs: &trusted,
             allow_development_srs: args.srs.allow_dev_srs,
             input: input.as_ref(),
@@ -71,6 +70,7 @@ pub(crate) fn run(args: &VerifyArgs, format: Format) -> Result<Exit, UsageError>
             },
             rule: &args.rule.rule(),
             qualification: qualification.as_ref(),
+            ..Verification::new(against)
         },
     );
     // A receipt that is not even one names nothing.

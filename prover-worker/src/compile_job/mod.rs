@@ -15,8 +15,8 @@ use zkinfer_client::CallError;
 use zkinfer_crds::Digest;
 use zkinfer_crds::compile_report::{CompileFailure, CompileOutcome, FailureKind};
 use zkinfer_crds::wire::{BlobRef, CompileTask};
-use zkml::backend::needs_srs;
 use zkml::setup::{Srs, SrsSource};
+use zkml::systems;
 
 use self::client::Client;
 use crate::args::{CompileJobArgs, ModelArgs};
@@ -74,7 +74,7 @@ async fn compile_for(client: &Client, scratch: &Path) -> Result<(), JobError> {
         }))
     };
     let srs = match &task.setup {
-        _ if !needs_srs(task.proof_system) => None,
+        _ if !systems::of(task.proof_system).needs_srs() => None,
         None => Some(SrsSource::Development),
         Some(blob) => {
             let bytes = fetch(client, blob).await?;

@@ -17,6 +17,7 @@ use zkml::accuracy::Rule;
 use zkml::graph::{FloatInput, IntGraph, TensorInfo, quantise_input};
 use zkml::manifest::Manifest;
 use zkml::receipt::DEFAULT_RULE;
+use zkml::systems::SYSTEMS;
 use zkml_compile::fidelity::Fidelity;
 use zkml_compile::float::FloatGraph;
 use zkml_compile::float_model::FloatModel;
@@ -83,7 +84,7 @@ impl Model {
         let (onnx, manifest) = files.ok_or("the file ends early")?;
         let float = FloatModel::read(onnx)?;
         let graph = import(onnx)?;
-        let integers = apply(&graph, &Manifest::from_bytes(manifest)?.quantisation)?;
+        let integers = apply(&graph, &Manifest::from_bytes(manifest, SYSTEMS)?.quantisation)?;
         Ok(Self {
             float,
             graph,

@@ -48,7 +48,7 @@ pub(crate) fn run(args: WorkArgs) -> Result<Exit, UsageError> {
         .with_env_filter(filter)
         .init();
     tracing::info!(
-        build = zkml::backend::instruction_set(),
+        build = zkml::processor::instruction_set(),
         "proving with this build"
     );
     let runtime = tokio::runtime::Builder::new_multi_thread()

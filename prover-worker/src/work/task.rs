@@ -12,6 +12,7 @@ use zkml::canonical::{self, Integers};
 use zkml::graph::IntGraph;
 use zkml::manifest::Manifest;
 use zkml::proof::{MAX_GRAPH_BYTES, MAX_INPUTS_BYTES, SliceProver};
+use zkml::systems::{PROVING, SYSTEMS};
 
 use super::cache::Cache;
 use super::client::Client;
@@ -90,10 +91,10 @@ impl Prover {
         let slice = grant.slice;
         let read = move || {
             let unsupported = |e: &dyn std::fmt::Display| TaskError::Unsupported(e.to_string());
-            let manifest = Manifest::from_bytes(&manifest).map_err(|e| unsupported(&e))?;
+            let manifest = Manifest::from_bytes(&manifest, SYSTEMS).map_err(|e| unsupported(&e))?;
             let graph = IntGraph::from_bytes(&graph, MAX_GRAPH_BYTES).map_err(|e| unsupported(&e))?;
             graph.validate().map_err(|e| unsupported(&e))?;
-            SliceProver::new(&manifest, &graph, slice, &files).map_err(|e| unsupported(&e))
+            SliceProver::new(PROVING, &manifest, &graph, slice, &files).map_err(|e| unsupported(&e))
         };
         let prover = Arc::new(
             tokio::task::spawn_blocking(read)

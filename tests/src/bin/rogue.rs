@@ -18,6 +18,7 @@ use zkml::envelope::Envelope;
 use zkml::graph::IntGraph;
 use zkml::manifest::Manifest;
 use zkml::proof::SliceProver;
+use zkml::systems::{PROVING, SYSTEMS};
 
 type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -70,17 +71,20 @@ async fn misbehave(mode: &str) -> Fallible<()> {
             "empty" => rogue.submit(&grant, Vec::new()).await?,
             // Well-formed, with a proof of noise.
             "envelope" => {
-                let noise = Envelope::new(grant.parameter_id, vec![7; 1500]).to_bytes();
+                let (parameters, noise) = (grant.parameter_id, vec![7; 1500]);
+                let noise = Envelope::new(parameters.proof_system().into(), parameters.into(), noise);
+                let noise = noise.to_bytes();
                 rogue.submit(&grant, noise).await?;
             }
             // An honest proof that calls itself another proof system's.
             "other-system" => {
                 let mut envelope = Envelope::from_bytes(&rogue.prove(&grant).await?)?;
-                envelope.parameter_id = match grant.parameter_id {
+                let other = match grant.parameter_id {
                     ParameterId::Halo2KzgBn254V1 => ParameterId::SumcheckWhirGoldilocksV1,
                     ParameterId::SumcheckWhirGoldilocksV1 => ParameterId::Halo2KzgBn254V1,
                 };
-                envelope.proof_system = envelope.parameter_id.proof_system();
+                envelope.parameter_id = other.into();
+                envelope.proof_system = other.proof_system().into();
                 rogue.submit(&grant, envelope.to_bytes()).await?;
             }
             "huge" => rogue.huge(&grant).await?,
@@ -198,11 +202,11 @@ impl Rogue {
         for file in grant.files.iter() {
             files.insert(file.role, self.blob(&file.blob()).await?);
         }
-        let manifest = Manifest::from_bytes(&self.blob(&grant.manifest).await?)?;
+        let manifest = Manifest::from_bytes(&self.blob(&grant.manifest).await?, SYSTEMS)?;
         let graph = IntGraph::from_bytes(&self.blob(&grant.graph).await?, 1 << 28)?;
         let inputs: Vec<Integers> = canonical::from_bytes(&self.blob(&grant.inputs).await?, 1 << 28)?;
         let inputs: Vec<Vec<i64>> = inputs.into_iter().map(|i| i.0).collect();
-        let prover = SliceProver::new(&manifest, &graph, grant.slice, &files)?;
+        let prover = SliceProver::new(PROVING, &manifest, &graph, grant.slice, &files)?;
         Ok(prover.prove(&grant.statement, &inputs, rand::rngs::OsRng)?.0)
     }
 

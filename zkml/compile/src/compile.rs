@@ -3,16 +3,22 @@
 //! Invariant: what [`compile`] puts into a manifest, [`derive`] finds again from the ONNX bytes and the manifest's
 //! integers alone, on any machine.
 
+use std::borrow::Cow;
+
 use rayon::prelude::*;
 use zkinfer_crds::slice_files::FileRole;
 use zkinfer_crds::{Digest, ProofSystem, SliceIndex};
 use zkml::accuracy::DEFAULT_MAX_ERROR_MILLIONTHS;
-use zkml::backend::{self, KeyError, LayoutError, ProvingFiles, Setup, SetupError, SliceKeys, Verifier};
+use zkml::backend::{
+    KeyError, LayoutError, Parameters, Proving, ProvingFiles, Setup, SetupError, SliceKeys, System, Systems,
+    UnknownSystem,
+};
 use zkml::graph::{IntGraph, Profile, QuantisationPlan, TensorId};
 use zkml::manifest::{self, Manifest, ManifestError, ManifestSlice};
 use zkml::proof::{SliceProver, SliceProverError, SliceVerifier, SliceVerifyError};
 use zkml::relations::{self, LowerError, SliceRelations};
 use zkml::setup::SrsSource;
+use zkml::systems;
 
 use crate::calibrate::{AccuracyReport, CalibrateError, CalibrationOptions, calibrate, synthetic_samples};
 use crate::float::{FloatError, FloatGraph};
@@ -32,7 +38,7 @@ const FEWEST_SYNTHETIC_SAMPLES: usize = 4;
 const SYNTHETIC_SEED: u64 = 1;
 
 /// What a model's owner chooses.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct CompileOptions {
     /// Absent: the cheapest profile that keeps the error budget.
     pub profile: Option<Profile>,
@@ -43,7 +49,7 @@ pub struct CompileOptions {
     /// Whether an output of classes must have its greatest value where the float model has it.
     pub compare_top1: bool,
     /// What the slices are proved with.
-    pub proof_system: ProofSystem,
+    pub system: &'static dyn Proving,
     /// How to cut.
     pub slicing: SlicingOptions,
 }
@@ -57,7 +63,7 @@ impl CompileOptions {
             error_budget_millionths: DEFAULT_MAX_ERROR_MILLIONTHS,
             output_scale: None,
             compare_top1: true,
-            proof_system,
+            system: systems::proving(proof_system),
             slicing: SlicingOptions::at_least(1),
         }
     }
@@ -100,6 +106,9 @@ pub enum CompileError {
         /// Why.
         source: SliceVerifyError,
     },
+    /// The proof system.
+    #[error(transparent)]
+    System(#[from] UnknownSystem),
     /// The trusted setup.
     #[error(transparent)]
     Setup(#[from] SetupError),
@@ -138,7 +147,7 @@ pub struct Plan {
     /// Whether the samples were made up.
     pub synthetic: bool,
     /// What the slices are proved with.
-    pub proof_system: ProofSystem,
+    pub system: &'static dyn Proving,
     /// The cut.
     pub slices: Vec<SlicePlan>,
     /// The budget that the manifest will state.
@@ -195,7 +204,7 @@ pub fn plan_telling(
     let calibrated = calibrate(&float, samples, &expected, &calibration, listener);
     let (quantisation, accuracy) = calibrated.map_err(|e| named(e, &float, &model, samples))?;
     let graph = quantise::apply(&float, &quantisation)?;
-    let slices = slice::plan_telling(&graph, options.proof_system, options.slicing, listener)?;
+    let slices = slice::plan_telling(&graph, options.system, options.slicing, listener)?;
     Ok(Plan {
         model: Digest::of(onnx),
         float,
@@ -203,7 +212,7 @@ pub fn plan_telling(
         graph,
         accuracy,
         synthetic,
-        proof_system: options.proof_system,
+        system: options.system,
         slices,
         error_budget_millionths: options.error_budget_millionths,
     })
@@ -271,6 +280,8 @@ impl Plan {
 /// A compiled model: its manifest and the files that it names.
 #[derive(Debug, Clone)]
 pub struct Compiled {
+    /// What the slices are proved with.
+    pub system: &'static dyn Proving,
     /// The manifest.
     pub manifest: Manifest,
     /// The integer graph's canonical encoding.
@@ -289,7 +300,9 @@ pub fn compile(plan: &Plan, setup: &Setup, done: &(dyn Fn(usize) + Sync)) -> Res
         .par_iter()
         .enumerate()
         .map(|(index, s)| {
-            let keys = backend::keygen(&s.relations, s.parameters, setup)
+            let keys = plan
+                .system
+                .keygen(&s.relations, s.parameters, setup)
                 .map_err(|source| CompileError::Key { slice: index, source })?;
             let slice = ManifestSlice {
                 first_node: s.nodes.start as u32,
@@ -305,7 +318,6 @@ pub fn compile(plan: &Plan, setup: &Setup, done: &(dyn Fn(usize) + Sync)) -> Res
         .collect::<Result<_, CompileError>>()?;
     let (slices, keys): (Vec<_>, Vec<_>) = made.into_iter().unzip();
     let graph = plan.graph.to_bytes();
-    let parameter_id = backend::parameter_id(plan.proof_system);
     let manifest = Manifest {
         version: manifest::VERSION,
         model: plan.model,
@@ -313,16 +325,18 @@ pub fn compile(plan: &Plan, setup: &Setup, done: &(dyn Fn(usize) + Sync)) -> Res
         graph: Digest::of(&graph),
         node_count: plan.graph.nodes.len() as u32,
         error_budget_millionths: plan.error_budget_millionths,
-        proof_system: parameter_id.proof_system(),
-        parameter_id,
+        proof_system: plan.system.id(),
+        parameter_id: plan.system.parameter_id(),
         srs: setup.digest(),
         inputs: plan.graph.inputs.clone(),
         outputs: plan.graph.outputs.clone(),
         boundary: manifest::boundary(&plan.graph, &slices),
         slices,
     };
-    manifest.check()?;
+    let own: &dyn System = plan.system;
+    manifest.check(Systems::new(&[own]))?;
     Ok(Compiled {
+        system: plan.system,
         manifest,
         graph,
         keys,
@@ -351,7 +365,7 @@ impl Compiled {
                 files.insert(FileRole::Setup, points.write());
             }
         }
-        SliceProver::new(&self.manifest, graph, slice, &files)
+        SliceProver::new(Systems::new(&[self.system]), &self.manifest, graph, slice, &files)
     }
 
     /// A file that the manifest names, by its digest.
@@ -379,12 +393,19 @@ pub struct Derived {
     pub verifiers: Vec<SliceVerifier>,
 }
 
-/// Derives integer graph, boundary, circuits and verifying keys again and compares each with the manifest.
+/// Derives integer graph, boundary, circuits and verifying keys again and compares each with the manifest, which is of one of
+/// these proof systems.
 ///
 /// # Errors
 /// Another model, integers outside the profile's limits, or anything that differs; it is named.
-pub fn derive(onnx: &[u8], manifest: &Manifest, srs: Option<&SrsSource>) -> Result<Derived, CompileError> {
-    manifest.check()?;
+pub fn derive(
+    onnx: &[u8],
+    manifest: &Manifest,
+    srs: Option<&SrsSource>,
+    systems: Systems<'_, dyn System>,
+) -> Result<Derived, CompileError> {
+    manifest.check(systems)?;
+    let system = systems.find(manifest.proof_system)?;
     let got = Digest::of(onnx);
     if got != manifest.model {
         return Err(CompileError::OtherModel {
@@ -401,7 +422,7 @@ pub fn derive(onnx: &[u8], manifest: &Manifest, srs: Option<&SrsSource>) -> Resu
     if !manifest.describes(&graph) {
         return Err(differs("the description of the boundary".to_owned()));
     }
-    let rests_on = backend::needs_srs(manifest.proof_system).then_some(manifest.srs);
+    let rests_on = system.needs_srs().then_some(manifest.srs);
     if srs.map(SrsSource::digest).filter(|_| rests_on.is_some()) != rests_on {
         return Err(differs("the SRS".to_owned()));
     }
@@ -412,33 +433,30 @@ pub fn derive(onnx: &[u8], manifest: &Manifest, srs: Option<&SrsSource>) -> Resu
             return Err(differs(format!("the boundary of slice {index}")));
         }
         let relations = relations::lower(&graph, nodes, &s.inputs, &s.outputs)?;
-        let key = |e: LayoutError| CompileError::Key {
-            slice: index,
-            source: e.into(),
-        };
-        if !backend::is_least(&relations, s.circuit.parameters()).map_err(key)? {
+        let key = |source: KeyError| CompileError::Key { slice: index, source };
+        let parameters = system.parameters(&s.circuit).map_err(|e| key(e.into()))?;
+        let least = system.is_least(&relations, parameters);
+        if !least.map_err(|e: LayoutError| key(e.into()))? {
             return Err(differs(format!("the size of slice {index}'s circuit")));
         }
-        Ok(relations)
+        Ok((relations, parameters))
     });
-    let lowered: Vec<SliceRelations> = lowered.collect::<Result<_, _>>()?;
-    let setup = Setup::new(manifest.slices.iter().map(|s| s.circuit.parameters()), srs)?;
-    let verifiers =
-        (&manifest.slices, &lowered)
-            .into_par_iter()
-            .enumerate()
-            .map(|(index, (s, relations))| {
-                let (verifier, circuit) = Verifier::derive(relations, s.circuit.parameters(), &setup)
-                    .map_err(|source| CompileError::Key { slice: index, source })?;
-                if circuit != s.circuit {
-                    return Err(differs(format!("the circuit of slice {index}")));
-                }
-                if verifier.vk_digest() != s.vk {
-                    return Err(differs(format!("the verifying key of slice {index}")));
-                }
-                SliceVerifier::of(manifest, SliceIndex(index as u32), verifier)
-                    .map_err(|source| CompileError::Verifier { slice: index, source })
-            });
+    let lowered: Vec<(SliceRelations, Parameters)> = lowered.collect::<Result<_, _>>()?;
+    let setup = Setup::new(lowered.iter().map(|(_, parameters)| *parameters), srs)?;
+    let verifiers = (&manifest.slices, &lowered).into_par_iter().enumerate().map(
+        |(index, (s, (relations, parameters)))| {
+            let derived = system.derive_verifier(Cow::Borrowed(relations), *parameters, &setup);
+            let (verifier, circuit) = derived.map_err(|source| CompileError::Key { slice: index, source })?;
+            if circuit != s.circuit {
+                return Err(differs(format!("the circuit of slice {index}")));
+            }
+            if verifier.vk_digest() != s.vk {
+                return Err(differs(format!("the verifying key of slice {index}")));
+            }
+            SliceVerifier::of(manifest, SliceIndex(index as u32), verifier)
+                .map_err(|source| CompileError::Verifier { slice: index, source })
+        },
+    );
     let verifiers = verifiers.collect::<Result<_, _>>()?;
     Ok(Derived {
         float,

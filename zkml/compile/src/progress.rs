@@ -4,7 +4,7 @@
 
 use std::sync::Mutex;
 
-use zkinfer_crds::ProofSystem;
+use zkml::backend::SystemId;
 use zkml::graph::Profile;
 
 /// What is being done.
@@ -17,7 +17,7 @@ pub enum Stage {
     /// The integer graph of a profile on each sample.
     Measuring(Profile),
     /// The costs of slices: counted in nodes of all slices that are looked at.
-    Cutting(ProofSystem),
+    Cutting(SystemId),
 }
 
 /// How far.

@@ -1,217 +1,182 @@
-//! The one place that knows which proof systems exist. Everything else of the engine asks here.
+//! What the rest of the engine asks of a proof system, whichever it is.
 //!
-//! Invariant: a proof system proves relations and nothing else. What it needs of a slice beyond them is here: parameters
-//! ([`Parameters`]), the part of them that a manifest records ([`Circuit`]), what proving costs ([`Cost`]), the trusted
-//! setup or none ([`Setup`]), keys ([`SliceKeys`]), a [`Prover`] and a [`Verifier`].
+//! Invariants: a proof system proves relations and nothing else. What it needs of a slice beyond them has one form for all:
+//! parameters ([`Parameters`]), the part of them that a manifest records ([`Circuit`]), what proving costs ([`Cost`]), the
+//! trusted setup or none ([`Setup`]), keys ([`SliceKeys`]), a [`Prover`] and a [`Verifier`]. No proof system is named here:
+//! whoever reads a document is given the list of those that it may be of ([`Systems`]), and a proof system that is not in
+//! the list does not exist. The list that is shipped stands in [`systems`](crate::systems).
 
+mod error;
 mod keys;
 mod prover;
 mod setup;
 mod verifier;
+mod words;
 
-use serde::{Deserialize, Serialize};
-use zkinfer_crds::slice_files::{FileRole, Measure, Measures};
-use zkinfer_crds::{Digest, ParameterId, ProofSystem};
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
 
-pub use keys::{KeyError, KeyFiles, SliceKeys, keygen};
-pub use prover::{ProveError, Prover, ProvingFiles};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use zkinfer_crds::Digest;
+use zkinfer_crds::slice_files::{FileRole, Measures};
+
+pub use error::{Cause, CircuitError, KeyError, LayoutError, ProveError, UnknownSystem, VerifyError};
+pub use keys::{KeyFiles, SliceKeys};
+pub use prover::{Proved, Prover, Proving, ProvingFiles, SecretRng};
 pub use setup::{Setup, SetupError};
-pub use verifier::{Verifier, VerifyError};
+pub use verifier::{Security, Verifier};
+pub use words::{NoWord, ParametersId, SystemId};
 
-pub use crate::sumcheck::Security;
-
-use crate::halo2;
+use crate::canonical::Item;
 use crate::relations::SliceRelations;
-use crate::sumcheck;
-
-/// The parameters that this program proves and verifies a proof system with.
-#[must_use]
-pub const fn parameter_id(system: ProofSystem) -> ParameterId {
-    match system {
-        ProofSystem::Halo2Kzg => ParameterId::Halo2KzgBn254V1,
-        ProofSystem::SumcheckWhir => ParameterId::SumcheckWhirGoldilocksV1,
-    }
-}
+use crate::setup::VerifierSrs;
 
 /// The SRS digest of a manifest without a trusted setup.
 pub const NO_SRS: Digest = Digest::new([0; 32]);
 
-/// Whether proofs of the system rest on a trusted setup.
-#[must_use]
-pub const fn needs_srs(system: ProofSystem) -> bool {
-    match system {
-        ProofSystem::Halo2Kzg => true,
-        ProofSystem::SumcheckWhir => false,
+/// A proof system, as far as whoever verifies needs it, or plans a cut.
+pub trait System: fmt::Debug + Send + Sync {
+    /// Its name.
+    fn id(&self) -> SystemId;
+
+    /// The parameters that this program proves and verifies with.
+    fn parameter_id(&self) -> ParametersId;
+
+    /// What a proof rests on and hides, in a sentence for people.
+    fn rests_on(&self) -> &'static str;
+
+    /// Whether proofs rest on a trusted setup.
+    fn needs_srs(&self) -> bool;
+
+    /// Which files a slice has, in the order of [`FileRole::ALL`].
+    fn file_roles(&self) -> &'static [FileRole];
+
+    /// Whether a verifier derives its keys from the integer graph, instead of reading them from files.
+    fn derives_keys(&self) -> bool {
+        !self.file_roles().contains(&FileRole::VerifyingKey)
+    }
+
+    /// What it asks of a cut.
+    fn cut_rule(&self) -> CutRule;
+
+    /// What may help where it has no place for a node, for people.
+    fn instead(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The parameters that a manifest records, every number within its limits.
+    ///
+    /// # Errors
+    /// What is not this proof system's.
+    fn parameters(&self, circuit: &Circuit) -> Result<Parameters, CircuitError>;
+
+    /// The parameters that its cost model chooses for a slice, and the cost with them.
+    ///
+    /// # Errors
+    /// A slice that it cannot prove.
+    fn choose(&self, relations: &SliceRelations) -> Result<(Parameters, Cost), LayoutError>;
+
+    /// Whether the parameters waste nothing. It costs little, so whoever derives keys for a manifest from outside asks this
+    /// first and is not made to work for needlessly large keys.
+    ///
+    /// # Errors
+    /// A slice that cannot be proved with these parameters.
+    fn is_least(&self, relations: &SliceRelations, parameters: Parameters) -> Result<bool, LayoutError>;
+
+    /// Reads a verifying key that is a file.
+    ///
+    /// # Errors
+    /// Bytes that are no key of such a circuit.
+    fn read_verifier(
+        &self,
+        vk: &[u8],
+        circuit: &Circuit,
+        srs: VerifierSrs,
+    ) -> Result<Arc<dyn Verifier>, KeyError>;
+
+    /// Derives a verifying key from the slice's relations, and what a manifest must record of it. Owned relations are not
+    /// copied, nor their weights.
+    ///
+    /// # Errors
+    /// A slice that cannot be proved with these parameters, or a setup that is missing or too small.
+    fn derive_verifier(
+        &self,
+        relations: Cow<'_, SliceRelations>,
+        parameters: Parameters,
+        setup: &Setup,
+    ) -> Result<(Arc<dyn Verifier>, Circuit), KeyError>;
+}
+
+/// The proof systems that there are, for whoever is given this list.
+pub struct Systems<'a, S: ?Sized + 'static>(&'a [&'static S]);
+
+impl<S: ?Sized> Clone for Systems<'_, S> {
+    fn clone(&self) -> Self {
+        *self
     }
 }
 
-/// [`instruction_set`] of a program that runs on every processor of its architecture.
-pub const BASELINE: &str = "baseline";
+impl<S: ?Sized> Copy for Systems<'_, S> {}
 
-/// The instruction set that this program was built for: what is chosen when it is compiled decides how fast it proves.
-#[must_use]
-pub const fn instruction_set() -> &'static str {
-    if cfg!(target_feature = "avx512f") {
-        "x86-64-v4"
-    } else if cfg!(target_feature = "avx2") {
-        "x86-64-v3"
-    } else {
-        BASELINE
+impl<'a, S: ?Sized> Systems<'a, S> {
+    /// A list.
+    #[must_use]
+    pub const fn new(list: &'a [&'static S]) -> Self {
+        Self(list)
+    }
+
+    /// In the list's order.
+    pub fn iter(self) -> impl Iterator<Item = &'static S> + 'a {
+        self.0.iter().copied()
     }
 }
 
-/// What a proof of the system rests on and hides, in a sentence for people.
-#[must_use]
-pub const fn rests_on(system: ProofSystem) -> &'static str {
-    match system {
-        ProofSystem::Halo2Kzg => {
-            "sound if nobody knows the secret of the trusted setup and by the hardness of discrete logarithms in bn254 \
-             (about 100 bits); what is inside a slice is hidden, input, output and boundary tensors are not"
-        }
-        ProofSystem::SumcheckWhir => {
-            "at least 100 bits of attack work are proven, 12 of them grinding (up to Johnson's bound; Blake3 as a random \
-             oracle), nothing rests on a trusted setup; \
-             nothing is hidden, and verifying takes the weights"
-        }
+impl<S: System + ?Sized> Systems<'_, S> {
+    /// The one of a name.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn find(self, id: SystemId) -> Result<&'static S, UnknownSystem> {
+        self.iter().find(|s| s.id() == id).ok_or(UnknownSystem(id))
     }
 }
 
-/// Whether a verifier derives its keys from the integer graph, instead of reading them from files.
-#[must_use]
-pub const fn derives_keys(system: ProofSystem) -> bool {
-    !needs_srs(system)
-}
-
-/// Which files a slice has, in the order of [`FileRole::ALL`].
-#[must_use]
-pub const fn file_roles(system: ProofSystem) -> &'static [FileRole] {
-    match system {
-        ProofSystem::Halo2Kzg => &[FileRole::VerifyingKey, FileRole::ProvingKey, FileRole::Setup],
-        ProofSystem::SumcheckWhir => &[],
+impl<S: System + ?Sized> fmt::Debug for Systems<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter().map(System::id)).finish()
     }
 }
 
-/// What a proof system was told to do with one slice.
+/// What a proof system was told to do with one slice. Each takes what it knows, and refuses what it does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Parameters {
-    /// Limb width and k.
-    Halo2Kzg(halo2::SliceParameters),
-    /// Limb width.
-    SumcheckWhir(sumcheck::SliceParameters),
-}
-
-impl Parameters {
-    /// Width of a full limb.
-    #[must_use]
-    pub const fn limb_bits(self) -> u8 {
-        match self {
-            Self::Halo2Kzg(p) => p.limb_bits,
-            Self::SumcheckWhir(p) => p.limb_bits,
-        }
-    }
-
-    /// log2 of the points that proving takes from the SRS.
-    #[must_use]
-    pub const fn k(self) -> Option<u8> {
-        match self {
-            Self::Halo2Kzg(p) => Some(p.k),
-            Self::SumcheckWhir(_) => None,
-        }
-    }
-}
-
-/// What a manifest records of one slice's parameters: all that a verifier needs of them. On the wire each form is told by
-/// its fields.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged, try_from = "CircuitFields")]
-pub enum Circuit {
-    /// Limb width, k and columns.
-    Halo2Kzg(halo2::CircuitShape),
-    /// Limb width; the rest follows from the relations.
-    SumcheckWhir(SumcheckShape),
-}
-
-/// The fields of either form. To try one form after the other would take a copy of everything in it.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CircuitFields {
-    k: Option<u8>,
-    roles: Option<Vec<halo2::Role>>,
-    limb_bits: u8,
-    max_limbs: Option<u8>,
-    limb_columns: Option<u8>,
-    requantisations: Option<Vec<crate::graph::Requantise>>,
-}
-
-impl TryFrom<CircuitFields> for Circuit {
-    type Error = &'static str;
-
-    fn try_from(fields: CircuitFields) -> Result<Self, Self::Error> {
-        let limb_bits = fields.limb_bits;
-        let CircuitFields {
-            k,
-            roles,
-            max_limbs,
-            limb_columns,
-            requantisations,
-            ..
-        } = fields;
-        match (k, roles, max_limbs, limb_columns, requantisations) {
-            (None, None, None, None, None) => Ok(Self::SumcheckWhir(SumcheckShape { limb_bits })),
-            (Some(k), Some(roles), Some(max_limbs), Some(limb_columns), Some(requantisations)) => {
-                Ok(Self::Halo2Kzg(halo2::CircuitShape {
-                    k,
-                    roles,
-                    limb_bits,
-                    max_limbs,
-                    limb_columns,
-                    requantisations,
-                }))
-            }
-            _ => Err("the circuit's fields are of no proof system"),
-        }
-    }
-}
-
-/// See [`Circuit::SumcheckWhir`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SumcheckShape {
-    /// Width of a full limb.
+pub struct Parameters {
+    /// Width of a full limb; 0 where values are not cut into limbs.
     pub limb_bits: u8,
+    /// log2 of the points that proving takes from the SRS.
+    pub k: Option<u8>,
 }
+
+/// What a manifest records of one slice's parameters: all that a verifier needs of them. Which fields it has is the proof
+/// system's matter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct Circuit(Item);
 
 impl Circuit {
-    /// Whose parameters these are.
+    /// A proof system's own form.
     #[must_use]
-    pub const fn proof_system(&self) -> ProofSystem {
-        match self {
-            Self::Halo2Kzg(_) => ProofSystem::Halo2Kzg,
-            Self::SumcheckWhir(_) => ProofSystem::SumcheckWhir,
-        }
+    pub fn of<T: Serialize>(form: &T) -> Self {
+        Self(Item::of(form))
     }
 
-    /// Whether every number is within its limits.
-    #[must_use]
-    pub fn check(&self) -> bool {
-        match self {
-            Self::Halo2Kzg(shape) => shape.check(),
-            Self::SumcheckWhir(shape) => sumcheck::LIMB_BITS.contains(&shape.limb_bits),
-        }
-    }
-
-    /// The parameters.
-    #[must_use]
-    pub fn parameters(&self) -> Parameters {
-        match self {
-            Self::Halo2Kzg(shape) => Parameters::Halo2Kzg(halo2::SliceParameters {
-                limb_bits: shape.limb_bits,
-                k: shape.k,
-            }),
-            Self::SumcheckWhir(shape) => Parameters::SumcheckWhir(sumcheck::SliceParameters {
-                limb_bits: shape.limb_bits,
-            }),
-        }
+    /// Read as a proof system's own form.
+    ///
+    /// # Errors
+    /// Other fields.
+    pub fn read<T: Serialize + DeserializeOwned>(&self) -> Result<T, CircuitError> {
+        Ok(self.0.read()?)
     }
 }
 
@@ -228,53 +193,6 @@ pub struct Cost {
     pub key_bytes: u64,
     /// How large the slice is, in the proof system's own measures.
     pub measures: Measures,
-}
-
-/// Why a slice cannot be proved in a proof system.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum LayoutError {
-    /// Its halo2 circuit.
-    #[error(transparent)]
-    Halo2Kzg(#[from] halo2::LayoutError),
-    /// Its layout for sum-checks.
-    #[error(transparent)]
-    SumcheckWhir(#[from] sumcheck::LayoutError),
-}
-
-/// The parameters that a proof system's cost model chooses for a slice, and the cost with them.
-///
-/// # Errors
-/// A slice that the proof system cannot prove.
-pub fn choose(system: ProofSystem, relations: &SliceRelations) -> Result<(Parameters, Cost), LayoutError> {
-    match system {
-        ProofSystem::Halo2Kzg => {
-            let p = halo2::choose_parameters(relations)?;
-            let cost = halo2::cost(relations, p)?;
-            let cost = Cost {
-                cpu_us: 1000 * u64::from(cost.cpu_ms),
-                memory_bytes: cost.memory_bytes,
-                proof_bytes: u64::from(cost.proof_bytes),
-                key_bytes: cost.pk_bytes,
-                measures: Measures::default()
-                    .with(Measure::K, u64::from(p.k))
-                    .with(Measure::Rows, cost.rows as u64),
-            };
-            Ok((Parameters::Halo2Kzg(p), cost))
-        }
-        ProofSystem::SumcheckWhir => {
-            let p = sumcheck::choose_parameters(relations)?;
-            let cost = sumcheck::cost(relations, p)?;
-            let cost = Cost {
-                cpu_us: cost.cpu_us,
-                memory_bytes: cost.memory_bytes,
-                proof_bytes: cost.proof_bytes,
-                key_bytes: 0,
-                // Before they are rounded up to a power of two.
-                measures: Measures::default().with(Measure::Cells, cost.cells),
-            };
-            Ok((Parameters::SumcheckWhir(p), cost))
-        }
-    }
 }
 
 /// What a proof system asks of a cut.
@@ -297,38 +215,4 @@ pub enum SliceCount {
     Fewest,
     /// The number that costs least in all.
     Cheapest,
-}
-
-/// What the proof system asks of a cut.
-#[must_use]
-pub const fn cut_rule(system: ProofSystem) -> CutRule {
-    match system {
-        ProofSystem::Halo2Kzg => CutRule {
-            max_nodes: 24,
-            max_weights: u64::MAX,
-            count: SliceCount::Fewest,
-            per_slice_us: 0,
-        },
-        // Cells are rounded up to a power of two, and every proof has 60 to 80 KB whatever is in it: slices are large, and as
-        // many as cost least in all. A verifier evaluates the weights, 2.7 ns each.
-        ProofSystem::SumcheckWhir => CutRule {
-            max_nodes: 64,
-            max_weights: 2 << 20,
-            count: SliceCount::Cheapest,
-            per_slice_us: 15_000,
-        },
-    }
-}
-
-/// Whether the parameters waste nothing. It costs little, so whoever derives keys for a manifest from outside asks this
-/// first and is not made to work for needlessly large keys.
-///
-/// # Errors
-/// A slice that cannot be proved with these parameters.
-pub fn is_least(relations: &SliceRelations, parameters: Parameters) -> Result<bool, LayoutError> {
-    match parameters {
-        Parameters::Halo2Kzg(p) => Ok(halo2::is_least(relations, p)?),
-        // Nothing in these keys is larger than the slice.
-        Parameters::SumcheckWhir(_) => Ok(true),
-    }
 }

@@ -1,27 +1,75 @@
-//! Proves one slice's relations.
+//! What proves one slice's relations.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
 
 use rand::{CryptoRng, RngCore};
 use zkinfer_crds::Digest;
 use zkinfer_crds::slice_files::FileRole;
 
-use super::{KeyError, Parameters, SetupError, Verifier};
-use crate::halo2;
+use super::{KeyError, Parameters, ProveError, Setup, SliceKeys, System, Verifier};
 use crate::relations::SliceRelations;
-use crate::setup::Srs;
-use crate::sumcheck;
 
-/// Why no proof was made.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ProveError {
-    /// The halo2 prover.
-    #[error(transparent)]
-    Halo2Kzg(#[from] halo2::ProveError),
-    /// The sum-check prover.
-    #[error(transparent)]
-    SumcheckWhir(#[from] sumcheck::ProveError),
+/// A proof system that a program proves with. Who only verifies has none of these in it.
+pub trait Proving: System {
+    /// Makes the keys of a slice.
+    ///
+    /// # Errors
+    /// A slice that cannot be proved, or a setup that is missing or too small.
+    fn keygen(
+        &self,
+        relations: &SliceRelations,
+        parameters: Parameters,
+        setup: &Setup,
+    ) -> Result<SliceKeys, KeyError>;
+
+    /// Reads or derives the keys that proving takes.
+    ///
+    /// # Errors
+    /// Files that are missing or not the slice's.
+    fn prover(
+        &self,
+        relations: SliceRelations,
+        parameters: Parameters,
+        files: &ProvingFiles<'_>,
+    ) -> Result<Box<dyn Prover>, KeyError>;
+}
+
+/// Everything that proving a slice again and again needs.
+pub trait Prover: fmt::Debug + Send + Sync {
+    /// The verifier that belongs to it; it shares the prover's keys.
+    ///
+    /// # Errors
+    /// Keys that are damaged.
+    fn verifier(&self) -> Result<Arc<dyn Verifier>, KeyError>;
+
+    /// Proves the slice for a statement. Where the proof system hides anything, `rng` does it: it must be cryptographic and
+    /// never seeded from the request.
+    ///
+    /// # Errors
+    /// Inputs that are not the slice's, or a failing library.
+    fn prove(
+        &self,
+        statement: &Digest,
+        inputs: &[&[i64]],
+        rng: &mut dyn SecretRng,
+    ) -> Result<Proved, ProveError>;
+}
+
+/// Numbers that nobody can foresee.
+pub trait SecretRng: RngCore + CryptoRng {}
+
+impl<R: RngCore + CryptoRng + ?Sized> SecretRng for R {}
+
+/// A proof with the outputs that it is for.
+#[derive(Debug, Clone)]
+pub struct Proved {
+    /// The proof.
+    pub proof: Vec<u8>,
+    /// Values of the slice's outputs, in the manifest's order.
+    pub outputs: Vec<Vec<i64>>,
 }
 
 /// Files that a prover is given beside the integer graph, by what they are. Their bytes must have been compared with trusted
@@ -35,80 +83,12 @@ impl<'a> ProvingFiles<'a> {
         self.0.insert(role, bytes.into());
     }
 
-    fn get(&self, role: FileRole) -> Result<&[u8], KeyError> {
+    /// The file of a role.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub fn get(&self, role: FileRole) -> Result<&[u8], KeyError> {
         let bytes = self.0.get(&role).ok_or(KeyError::NoSuchFile(role))?;
         Ok(bytes)
-    }
-}
-
-/// Everything that proving a slice again and again needs.
-#[derive(Debug)]
-pub enum Prover {
-    /// Key, relations and points.
-    Halo2Kzg(Box<Halo2Prover>),
-    /// The key, with relations, weights and tables in it.
-    SumcheckWhir(sumcheck::Key),
-}
-
-/// See [`Prover::Halo2Kzg`].
-#[derive(Debug)]
-pub struct Halo2Prover {
-    relations: SliceRelations,
-    pk: halo2::ProvingKey,
-    srs: Srs,
-}
-
-impl Prover {
-    /// Reads or derives the keys.
-    ///
-    /// # Errors
-    /// Files that are missing or not the slice's.
-    pub fn new(
-        relations: SliceRelations,
-        parameters: Parameters,
-        files: &ProvingFiles<'_>,
-    ) -> Result<Self, KeyError> {
-        match parameters {
-            Parameters::Halo2Kzg(p) => {
-                let pk = halo2::ProvingKey::from_bytes(files.get(FileRole::ProvingKey)?, &relations, p)?;
-                let srs = Srs::read_unchecked(files.get(FileRole::Setup)?).map_err(SetupError::from)?;
-                Ok(Self::Halo2Kzg(Box::new(Halo2Prover { relations, pk, srs })))
-            }
-            Parameters::SumcheckWhir(p) => Ok(Self::SumcheckWhir(sumcheck::Key::owning(relations, p)?)),
-        }
-    }
-
-    /// The verifier that belongs to it; it shares the prover's keys.
-    ///
-    /// # Errors
-    /// Keys that are damaged.
-    pub fn verifier(&self) -> Result<Verifier, KeyError> {
-        match self {
-            Self::Halo2Kzg(p) => Ok(Verifier::halo2(p.pk.verifying_key(), p.srs.verifier())),
-            Self::SumcheckWhir(key) => Ok(Verifier::SumcheckWhir(key.clone())),
-        }
-    }
-
-    /// Proves the slice for a statement; returns the proof and the outputs. Where the proof system hides anything, `rng`
-    /// does it: it must be cryptographic and never seeded from the request.
-    ///
-    /// # Errors
-    /// Inputs that are not the slice's, or a failing library.
-    pub fn prove(
-        &self,
-        statement: &Digest,
-        inputs: &[&[i64]],
-        rng: impl RngCore + CryptoRng,
-    ) -> Result<(Vec<u8>, Vec<Vec<i64>>), ProveError> {
-        match self {
-            Self::Halo2Kzg(p) => {
-                let made = halo2::prove(&p.pk, &p.relations, &p.srs, statement, inputs, rng)?;
-                Ok((made.proof, made.outputs))
-            }
-            Self::SumcheckWhir(key) => {
-                let made = sumcheck::prove(key, statement, inputs)?;
-                Ok((made.proof, made.outputs))
-            }
-        }
     }
 }

@@ -9,7 +9,7 @@ use crate::setup::{Srs, SrsError, SrsSet, SrsSource};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SetupError {
     /// The proof system needs one, and none was given.
-    #[error("proofs of Halo2Kzg rest on a trusted setup, and none was given")]
+    #[error("the proofs rest on a trusted setup, and none was given")]
     Missing,
     /// The SRS does not fit.
     #[error(transparent)]
@@ -34,7 +34,7 @@ impl Setup {
         slices: impl IntoIterator<Item = Parameters>,
         source: Option<&SrsSource>,
     ) -> Result<Self, SetupError> {
-        let sizes: Vec<u8> = slices.into_iter().filter_map(Parameters::k).collect();
+        let sizes: Vec<u8> = slices.into_iter().filter_map(|p| p.k).collect();
         if sizes.is_empty() {
             return Ok(Self::Transparent);
         }

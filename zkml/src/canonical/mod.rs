@@ -7,6 +7,7 @@
 //! A struct that is decoded declares its fields in the order of their encodings: shorter names first, then by the alphabet.
 
 pub mod integers;
+mod item;
 mod read;
 
 use std::io;
@@ -17,6 +18,7 @@ use serde::de::DeserializeOwned;
 use zkinfer_crds::Digest;
 
 pub use integers::Integers;
+pub use item::{Item, MAX_ITEM_BYTES};
 pub use read::{MAX_DEPTH, MAX_ITEMS};
 
 /// Most memory that decoding takes beside as much as there are bytes.

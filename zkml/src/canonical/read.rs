@@ -10,7 +10,7 @@ use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{self, DeserializeSeed, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::CanonicalError;
+use super::{CanonicalError, item};
 
 /// Deepest nesting that is followed.
 pub const MAX_DEPTH: usize = 32;
@@ -173,10 +173,15 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'de> {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _name: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, CanonicalError> {
-        visitor.visit_newtype_struct(self)
+        if name != item::NAME {
+            return visitor.visit_newtype_struct(self);
+        }
+        let before = self.rest;
+        self.skip()?;
+        visitor.visit_borrowed_bytes(&before[..before.len() - self.rest.len()])
     }
 
     /// A text is a variant without fields, a map of one entry a variant with some.

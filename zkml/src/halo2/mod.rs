@@ -18,6 +18,7 @@ mod plan;
 mod prover;
 mod shape;
 mod synthesize;
+mod system;
 mod verifier;
 mod witness;
 
@@ -29,5 +30,6 @@ pub use parameters::{Cost, SliceParameters, choose_parameters, cost, is_least};
 pub use plan::{LayoutError, MAX_K};
 pub use prover::{ProveError, SliceProof, prove};
 pub use shape::{CircuitShape, Role};
+pub use system::Halo2Kzg;
 pub use verifier::{VerifyError, verify};
 pub use witness::WitnessError;

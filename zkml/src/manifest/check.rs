@@ -5,19 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     BoundaryTensor, MAX_BOUNDARY, MAX_READS, MAX_SLICES, MAX_TENSOR_LEN, Manifest, ManifestError, VERSION,
 };
-use crate::backend;
+use crate::backend::{CircuitError, NO_SRS, System, Systems};
 use crate::graph::{IntRange, TensorId};
 
 impl Manifest {
-    /// Checks everything that the module's invariant states.
+    /// Checks everything that the module's invariant states, and that these proof systems have the manifest's.
     ///
     /// # Errors
     /// The first thing that does not hold.
-    pub fn check(&self) -> Result<(), ManifestError> {
+    pub fn check(&self, systems: Systems<'_, dyn System>) -> Result<(), ManifestError> {
         if self.version != VERSION {
             return Err(ManifestError::Version(self.version));
         }
-        if self.parameter_id.proof_system() != self.proof_system {
+        let system = systems.find(self.proof_system)?;
+        if self.parameter_id != system.parameter_id() {
             let Self {
                 proof_system,
                 parameter_id,
@@ -41,16 +42,20 @@ impl Manifest {
                 "the number of tensors that slices read or make",
             ));
         }
-        self.check_system()?;
+        self.check_system(system, systems)?;
         self.check_tensors()?;
         self.check_cover()?;
         self.check_wiring()
     }
 
     /// Every part is of the one proof system.
-    fn check_system(&self) -> Result<(), ManifestError> {
+    fn check_system(
+        &self,
+        system: &dyn System,
+        systems: Systems<'_, dyn System>,
+    ) -> Result<(), ManifestError> {
         let proof_system = self.proof_system;
-        let needs = match (backend::needs_srs(proof_system), self.srs == backend::NO_SRS) {
+        let needs = match (system.needs_srs(), self.srs == NO_SRS) {
             (true, true) => Some("needs a trusted setup"),
             (false, false) => Some("has no trusted setup"),
             _ => None,
@@ -59,16 +64,21 @@ impl Manifest {
             return Err(ManifestError::Srs { proof_system, needs });
         }
         for (slice, s) in self.slices.iter().enumerate() {
-            let got = s.circuit.proof_system();
-            if got != proof_system {
-                return Err(ManifestError::Circuit {
-                    slice,
-                    proof_system,
-                    got,
-                });
-            }
-            if !s.circuit.check() {
-                return Err(ManifestError::Limit("a slice's circuit"));
+            match system.parameters(&s.circuit) {
+                Ok(_) => {}
+                Err(CircuitError::Limits) => return Err(ManifestError::Limit("a slice's circuit")),
+                Err(CircuitError::Form(_)) => {
+                    let of_form =
+                        |o: &&dyn System| !matches!(o.parameters(&s.circuit), Err(CircuitError::Form(_)));
+                    return Err(match systems.iter().find(of_form) {
+                        Some(other) => ManifestError::Circuit {
+                            slice,
+                            proof_system,
+                            got: other.id(),
+                        },
+                        None => ManifestError::NoCircuit { slice, proof_system },
+                    });
+                }
             }
         }
         Ok(())

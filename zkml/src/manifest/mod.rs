@@ -13,9 +13,9 @@ mod tests;
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use zkinfer_crds::{Digest, ParameterId, ProofSystem};
+use zkinfer_crds::Digest;
 
-use crate::backend::{self, Circuit};
+use crate::backend::{Circuit, ParametersId, System, SystemId, Systems, UnknownSystem};
 use crate::canonical::{self, CanonicalError};
 use crate::graph::{IntGraph, QuantisationPlan, TensorId, TensorInfo};
 use crate::relations::SliceTensor;
@@ -41,7 +41,7 @@ pub struct ManifestSlice {
     pub vk: Digest,
     /// Tensors from outside, in the order of the statement's public values.
     pub inputs: Vec<TensorId>,
-    /// Limb width, and with Halo2Kzg k and columns.
+    /// The proof system's parameters for it.
     pub circuit: Circuit,
     /// Tensors that leave.
     pub outputs: Vec<TensorId>,
@@ -93,9 +93,9 @@ pub struct Manifest {
     /// Number of nodes of the integer graph.
     pub node_count: u32,
     /// Its parameters.
-    pub parameter_id: ParameterId,
+    pub parameter_id: ParametersId,
     /// The proof system.
-    pub proof_system: ProofSystem,
+    pub proof_system: SystemId,
     /// The integers that quantise it.
     pub quantisation: QuantisationPlan,
     /// Greatest allowed error against the float model, in millionths of max(1, max |y|).
@@ -134,17 +134,28 @@ pub enum ManifestError {
     #[error("manifest: {parameter_id} is not a parameter id of {proof_system}")]
     Parameters {
         /// The proof system.
-        proof_system: ProofSystem,
+        proof_system: SystemId,
         /// The parameter id.
-        parameter_id: ParameterId,
+        parameter_id: ParametersId,
     },
     /// An SRS where the proof system has none, or none where it has one.
     #[error("manifest: {proof_system} {needs}, and the SRS digest says otherwise")]
     Srs {
         /// The proof system.
-        proof_system: ProofSystem,
+        proof_system: SystemId,
         /// What it needs.
         needs: &'static str,
+    },
+    /// There is no such proof system.
+    #[error("manifest: {0}")]
+    System(#[from] UnknownSystem),
+    /// A slice's parameters have no proof system's form.
+    #[error("manifest: slice {slice} has no parameters of {proof_system}")]
+    NoCircuit {
+        /// The slice.
+        slice: usize,
+        /// The manifest's proof system.
+        proof_system: SystemId,
     },
     /// A slice's parameters are another proof system's.
     #[error("manifest: slice {slice} has the parameters of {got}, the model is proved with {proof_system}")]
@@ -152,9 +163,9 @@ pub enum ManifestError {
         /// The slice.
         slice: usize,
         /// The manifest's proof system.
-        proof_system: ProofSystem,
+        proof_system: SystemId,
         /// The slice's.
-        got: ProofSystem,
+        got: SystemId,
     },
     /// A number is outside its limits.
     #[error("manifest: {0} is outside its limits")]
@@ -191,13 +202,13 @@ impl Manifest {
         canonical::digest(self)
     }
 
-    /// Decodes and checks a manifest.
+    /// Decodes and checks a manifest, of one of these proof systems.
     ///
     /// # Errors
     /// Bytes that are not the encoding of a well-formed manifest.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ManifestError> {
+    pub fn from_bytes(bytes: &[u8], systems: Systems<'_, dyn System>) -> Result<Self, ManifestError> {
         let manifest: Self = canonical::from_bytes_of_version(bytes, MAX_MANIFEST_BYTES, VERSION)?;
-        manifest.check()?;
+        manifest.check(systems)?;
         Ok(manifest)
     }
 
@@ -229,10 +240,10 @@ impl Manifest {
         self.boundary.iter().filter(move |t| !ends.contains(&t.id))
     }
 
-    /// The files that verifying a receipt of this manifest takes: verifying keys, where they are files, and the integer
-    /// graph.
-    pub fn files(&self) -> impl Iterator<Item = Digest> {
-        let keys = (!backend::derives_keys(self.proof_system)).then(|| self.slices.iter().map(|s| s.vk));
+    /// The files that verifying a receipt of this manifest takes: verifying keys, where its proof system has them in files,
+    /// and the integer graph.
+    pub fn files(&self, system: &dyn System) -> impl Iterator<Item = Digest> {
+        let keys = (!system.derives_keys()).then(|| self.slices.iter().map(|s| s.vk));
         keys.into_iter().flatten().chain([self.graph])
     }
 

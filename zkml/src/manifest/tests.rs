@@ -1,11 +1,13 @@
 //! Encodings that must not change by accident, and manifests that are of no proof system.
 
-use zkinfer_crds::{Digest, ParameterId, ProofSystem};
+use zkinfer_crds::{Digest, ProofSystem};
 
 use super::*;
-use crate::backend::{Circuit, SumcheckShape};
+use crate::backend::{Circuit, NO_SRS};
 use crate::graph::{IntRange, Profile, QuantisationPlan, TensorId, TensorInfo};
 use crate::halo2::{CircuitShape, Role};
+use crate::sumcheck::SumcheckShape;
+use crate::systems::{self, SYSTEMS};
 
 /// One slice of one node, from tensor 0 to tensor 1.
 fn manifest(system: ProofSystem) -> Manifest {
@@ -21,7 +23,7 @@ fn manifest(system: ProofSystem) -> Manifest {
     let (srs, circuit) = match system {
         ProofSystem::Halo2Kzg => (
             Digest::of(b"srs"),
-            Circuit::Halo2Kzg(CircuitShape {
+            Circuit::of(&CircuitShape {
                 k: 9,
                 limb_bits: 8,
                 limb_columns: 2,
@@ -30,10 +32,7 @@ fn manifest(system: ProofSystem) -> Manifest {
                 roles: vec![Role::On, Role::Tag(1)],
             }),
         ),
-        ProofSystem::SumcheckWhir => (
-            backend::NO_SRS,
-            Circuit::SumcheckWhir(SumcheckShape { limb_bits: 8 }),
-        ),
+        ProofSystem::SumcheckWhir => (NO_SRS, Circuit::of(&SumcheckShape { limb_bits: 8 })),
     };
     Manifest {
         version: VERSION,
@@ -46,8 +45,8 @@ fn manifest(system: ProofSystem) -> Manifest {
         graph: Digest::of(b"graph"),
         node_count: 1,
         error_budget_millionths: 20_000,
-        proof_system: system,
-        parameter_id: backend::parameter_id(system),
+        proof_system: system.into(),
+        parameter_id: systems::of(system).parameter_id(),
         srs,
         inputs: vec![TensorId(0)],
         outputs: vec![TensorId(1)],
@@ -94,13 +93,13 @@ fn a_slices_parameters_match_the_golden_vectors_and_are_told_by_their_fields() {
 fn decodes_what_it_encodes_in_both_proof_systems() {
     for system in BOTH {
         let manifest = manifest(system);
-        assert_eq!(Manifest::from_bytes(&manifest.to_bytes()), Ok(manifest));
+        assert_eq!(Manifest::from_bytes(&manifest.to_bytes(), SYSTEMS), Ok(manifest));
     }
 }
 
 #[test]
 fn names_the_files_that_a_verifier_needs() {
-    let files = |system| manifest(system).files().collect::<Vec<_>>();
+    let files = |system| manifest(system).files(systems::of(system)).collect::<Vec<_>>();
     let (vk, graph) = (Digest::of(b"vk"), Digest::of(b"graph"));
     assert_eq!(files(ProofSystem::Halo2Kzg), [vk, graph]);
     assert_eq!(files(ProofSystem::SumcheckWhir), [graph]);
@@ -109,15 +108,15 @@ fn names_the_files_that_a_verifier_needs() {
 #[test]
 fn an_srs_is_named_exactly_where_the_proof_system_rests_on_one() {
     for (system, srs) in [
-        (ProofSystem::Halo2Kzg, backend::NO_SRS),
+        (ProofSystem::Halo2Kzg, NO_SRS),
         (ProofSystem::SumcheckWhir, Digest::of(b"srs")),
     ] {
         let mut bad = manifest(system);
         bad.srs = srs;
         assert!(
-            matches!(bad.check(), Err(ManifestError::Srs { proof_system, .. }) if proof_system == system)
+            matches!(bad.check(SYSTEMS), Err(ManifestError::Srs { proof_system, .. }) if proof_system == system)
         );
-        assert!(Manifest::from_bytes(&bad.to_bytes()).is_err());
+        assert!(Manifest::from_bytes(&bad.to_bytes(), SYSTEMS).is_err());
     }
 }
 
@@ -127,30 +126,43 @@ fn parameters_of_another_proof_system_are_refused() {
         let mut bad = manifest(system);
         bad.slices[0].circuit = manifest(other).slices[0].circuit.clone();
         assert_eq!(
-            bad.check(),
+            bad.check(SYSTEMS),
             Err(ManifestError::Circuit {
                 slice: 0,
-                proof_system: system,
-                got: other
+                proof_system: system.into(),
+                got: other.into()
             })
         );
         let mut bad = manifest(system);
-        bad.parameter_id = backend::parameter_id(other);
-        assert!(matches!(bad.check(), Err(ManifestError::Parameters { .. })));
+        bad.parameter_id = systems::of(other).parameter_id();
+        assert!(matches!(
+            bad.check(SYSTEMS),
+            Err(ManifestError::Parameters { .. })
+        ));
     }
     let mut wide = manifest(ProofSystem::SumcheckWhir);
-    wide.slices[0].circuit = Circuit::SumcheckWhir(SumcheckShape { limb_bits: 64 });
-    assert_eq!(wide.check(), Err(ManifestError::Limit("a slice's circuit")));
+    wide.slices[0].circuit = Circuit::of(&SumcheckShape { limb_bits: 64 });
+    assert_eq!(
+        wide.check(SYSTEMS),
+        Err(ManifestError::Limit("a slice's circuit"))
+    );
 }
 
 #[test]
-fn every_parameter_id_is_of_the_proof_system_that_it_is_used_for() {
-    for system in BOTH {
-        assert_eq!(backend::parameter_id(system).proof_system(), system);
-        assert_eq!(backend::needs_srs(system), !backend::derives_keys(system));
-    }
+fn a_manifest_is_of_a_proof_system_in_the_list_that_its_reader_was_given() {
+    let only: [&dyn System; 1] = [systems::of(ProofSystem::Halo2Kzg)];
+    let only = Systems::new(&only);
+    assert_eq!(manifest(ProofSystem::Halo2Kzg).check(only), Ok(()));
+    let other = manifest(ProofSystem::SumcheckWhir);
+    let unknown = ManifestError::System(UnknownSystem(ProofSystem::SumcheckWhir.into()));
+    assert_eq!(other.check(only), Err(unknown));
+    let mut of_none = manifest(ProofSystem::SumcheckWhir);
+    of_none.slices[0].circuit = Circuit::of(&[7]);
     assert_eq!(
-        backend::parameter_id(ProofSystem::SumcheckWhir),
-        ParameterId::SumcheckWhirGoldilocksV1
+        of_none.check(SYSTEMS),
+        Err(ManifestError::NoCircuit {
+            slice: 0,
+            proof_system: ProofSystem::SumcheckWhir.into()
+        })
     );
 }

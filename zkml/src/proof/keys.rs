@@ -7,7 +7,7 @@ use zkinfer_crds::{Digest, SliceIndex};
 
 use super::MAX_GRAPH_BYTES;
 use super::verifier::{SliceVerifier, SliceVerifyError};
-use crate::backend;
+use crate::backend::{System, Systems, UnknownSystem};
 use crate::graph::IntGraph;
 use crate::manifest::Manifest;
 use crate::setup::VerifierSrs;
@@ -18,7 +18,9 @@ pub type Files<'a> = &'a (dyn Fn(Digest) -> Option<Vec<u8>> + Sync);
 /// What verifying keys come from. A proof system takes what it needs and leaves the rest.
 #[derive(Clone, Copy)]
 pub struct KeySources<'a> {
-    /// The files that the manifest names: verifying keys with Halo2Kzg, the integer graph with SumcheckWhir.
+    /// The proof systems that there are.
+    pub systems: Systems<'a, dyn System>,
+    /// The files that the manifest names: verifying keys, or the integer graph where they are derived from it.
     pub files: Files<'a>,
     /// The verifier's part of the trusted setup.
     pub srs: Option<&'a VerifierSrs>,
@@ -29,6 +31,9 @@ pub struct KeySources<'a> {
 /// Why there are no verifying keys.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SliceKeyError {
+    /// The proof system.
+    #[error(transparent)]
+    System(#[from] UnknownSystem),
     /// The integer graph.
     #[error("the integer graph {digest} {why}")]
     Graph {
@@ -77,9 +82,10 @@ pub fn slice_verifiers(
     manifest: &Manifest,
     sources: &KeySources<'_>,
 ) -> Result<Vec<SliceVerifier>, SliceKeyError> {
+    let system = sources.systems.find(manifest.proof_system)?;
     let read;
     let graph = match sources.graph {
-        None if backend::derives_keys(manifest.proof_system) => {
+        None if system.derives_keys() => {
             read = graph_of(manifest, sources.files)?;
             Some(&read)
         }

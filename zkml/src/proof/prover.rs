@@ -4,8 +4,7 @@ use rand::{CryptoRng, RngCore};
 use zkinfer_crds::{Digest, SliceIndex};
 
 use super::verifier::{SliceVerifier, SliceVerifyError};
-use crate::backend::{KeyError, ProveError, Prover, ProvingFiles};
-use crate::envelope::Envelope;
+use crate::backend::{KeyError, ProveError, Proved, Prover, Proving, ProvingFiles, Systems, UnknownSystem};
 use crate::graph::IntGraph;
 use crate::manifest::Manifest;
 use crate::relations::{self, LowerError};
@@ -16,6 +15,9 @@ pub enum SliceProverError {
     /// The manifest has no such slice.
     #[error("the manifest has no slice {0}")]
     NoSlice(SliceIndex),
+    /// The proof system.
+    #[error(transparent)]
+    System(#[from] UnknownSystem),
     /// The manifest's cut does not fit the graph.
     #[error(transparent)]
     Lower(#[from] LowerError),
@@ -33,7 +35,7 @@ pub enum SliceProverError {
 /// Everything that proving a slice again and again needs.
 #[derive(Debug)]
 pub struct SliceProver {
-    prover: Prover,
+    prover: Box<dyn Prover>,
     verifier: SliceVerifier,
 }
 
@@ -42,8 +44,9 @@ impl SliceProver {
     /// checked again. Which are needed is the proof system's matter; others are without effect.
     ///
     /// # Errors
-    /// A slice that does not exist, or files that are not its.
+    /// A slice that does not exist, a proof system that is not in the list, or files that are not the slice's.
     pub fn new(
+        systems: Systems<'_, dyn Proving>,
         manifest: &Manifest,
         graph: &IntGraph,
         slice: SliceIndex,
@@ -54,7 +57,9 @@ impl SliceProver {
             .get(slice.0 as usize)
             .ok_or(SliceProverError::NoSlice(slice))?;
         let relations = relations::lower(graph, entry.nodes(), &entry.inputs, &entry.outputs)?;
-        let prover = Prover::new(relations, entry.circuit.parameters(), files)?;
+        let system = systems.find(manifest.proof_system)?;
+        let parameters = system.parameters(&entry.circuit).map_err(KeyError::from)?;
+        let prover = system.prover(relations, parameters, files)?;
         let verifier = SliceVerifier::of(manifest, slice, prover.verifier()?)?;
         Ok(Self { prover, verifier })
     }
@@ -67,11 +72,11 @@ impl SliceProver {
         &self,
         statement: &Digest,
         inputs: &[Vec<i64>],
-        rng: impl RngCore + CryptoRng,
+        mut rng: impl RngCore + CryptoRng,
     ) -> Result<(Vec<u8>, Vec<Vec<i64>>), SliceProverError> {
         let views: Vec<&[i64]> = inputs.iter().map(Vec::as_slice).collect();
-        let (proof, outputs) = self.prover.prove(statement, &views, rng)?;
-        let envelope = Envelope::new(self.verifier.parameter_id(), proof).to_bytes();
+        let Proved { proof, outputs } = self.prover.prove(statement, &views, &mut rng)?;
+        let envelope = self.verifier.envelope(proof).to_bytes();
         let of_slice: Vec<&[i64]> = outputs.iter().map(Vec::as_slice).collect();
         self.verifier.verify(&envelope, statement, &views, &of_slice)?;
         Ok((envelope, outputs))

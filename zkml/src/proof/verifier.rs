@@ -1,9 +1,14 @@
 //! Verifies one slice.
 
-use zkinfer_crds::{Digest, ParameterId, SliceIndex};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use zkinfer_crds::{Digest, SliceIndex};
 
 use super::keys::KeySources;
-use crate::backend::{self, KeyError, Security, Setup, Verifier, VerifyError};
+use crate::backend::{
+    KeyError, ParametersId, Security, Setup, SystemId, UnknownSystem, Verifier, VerifyError,
+};
 use crate::canonical::CanonicalError;
 use crate::envelope::Envelope;
 use crate::manifest::Manifest;
@@ -26,6 +31,9 @@ pub enum SliceVerifyError {
     /// The key cannot be read or derived.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The proof system.
+    #[error(transparent)]
+    System(#[from] UnknownSystem),
     /// The manifest's cut does not fit the graph.
     #[error(transparent)]
     Lower(#[from] LowerError),
@@ -47,9 +55,9 @@ pub enum SliceVerifyError {
     #[error("the envelope is of {got}, the manifest of {expected}")]
     Parameters {
         /// The manifest's parameter id.
-        expected: &'static str,
+        expected: ParametersId,
         /// The envelope's.
-        got: &'static str,
+        got: ParametersId,
     },
     /// The proof was refused.
     #[error(transparent)]
@@ -59,10 +67,11 @@ pub enum SliceVerifyError {
 /// What verifying a slice again and again needs.
 #[derive(Debug, Clone)]
 pub struct SliceVerifier {
-    parameter_id: ParameterId,
+    system: SystemId,
+    parameter_id: ParametersId,
     inputs: Vec<SliceTensor>,
     outputs: Vec<SliceTensor>,
-    verifier: Verifier,
+    verifier: Arc<dyn Verifier>,
 }
 
 impl SliceVerifier {
@@ -79,13 +88,15 @@ impl SliceVerifier {
             .slices
             .get(slice.0 as usize)
             .ok_or(SliceVerifyError::NoSlice(slice))?;
-        if backend::derives_keys(manifest.proof_system) {
+        let system = sources.systems.find(manifest.proof_system)?;
+        if system.derives_keys() {
             let graph = sources
                 .graph
                 .ok_or_else(|| SliceVerifyError::Missing("there is no integer graph".to_owned()))?;
             let relations = relations::lower(graph, entry.nodes(), &entry.inputs, &entry.outputs)?;
+            let parameters = system.parameters(&entry.circuit).map_err(KeyError::from)?;
             let (verifier, _) =
-                Verifier::derive_owning(relations, entry.circuit.parameters(), &Setup::Transparent)?;
+                system.derive_verifier(Cow::Owned(relations), parameters, &Setup::Transparent)?;
             return Self::of(manifest, slice, verifier);
         }
         let srs = sources
@@ -102,7 +113,7 @@ impl SliceVerifier {
         if expected != got {
             return Err(SliceVerifyError::OtherKey { expected, got });
         }
-        let verifier = Verifier::from_file(&vk, &entry.circuit, srs.clone())?;
+        let verifier = system.read_verifier(&vk, &entry.circuit, srs.clone())?;
         Self::of(manifest, slice, verifier)
     }
 
@@ -110,7 +121,11 @@ impl SliceVerifier {
     ///
     /// # Errors
     /// A slice, key or SRS that is not the manifest's.
-    pub fn of(manifest: &Manifest, slice: SliceIndex, verifier: Verifier) -> Result<Self, SliceVerifyError> {
+    pub fn of(
+        manifest: &Manifest,
+        slice: SliceIndex,
+        verifier: Arc<dyn Verifier>,
+    ) -> Result<Self, SliceVerifyError> {
         let entry = manifest
             .slices
             .get(slice.0 as usize)
@@ -124,6 +139,7 @@ impl SliceVerifier {
             return Err(SliceVerifyError::OtherSrs { expected, got });
         }
         Ok(Self {
+            system: manifest.proof_system,
             parameter_id: manifest.parameter_id,
             inputs: manifest.slice_tensors(&entry.inputs),
             outputs: manifest.slice_tensors(&entry.outputs),
@@ -149,10 +165,8 @@ impl SliceVerifier {
         outputs: &[&[i64]],
     ) -> Result<Vec<u8>, SliceVerifyError> {
         let envelope = Envelope::from_bytes(envelope)?;
-        if envelope.parameter_id != self.parameter_id
-            || envelope.proof_system != self.parameter_id.proof_system()
-        {
-            let (expected, got) = (self.parameter_id.as_str(), envelope.parameter_id.as_str());
+        if envelope.parameter_id != self.parameter_id || envelope.proof_system != self.system {
+            let (expected, got) = (self.parameter_id, envelope.parameter_id);
             return Err(SliceVerifyError::Parameters { expected, got });
         }
         self.verify_proof(&envelope.proof, statement, inputs, outputs)?;
@@ -179,10 +193,10 @@ impl SliceVerifier {
             .verify(boundary, statement, inputs, outputs, proof)?)
     }
 
-    /// What envelopes must name.
+    /// A proof with the names that [`SliceVerifier::verify`] asks for.
     #[must_use]
-    pub fn parameter_id(&self) -> ParameterId {
-        self.parameter_id
+    pub fn envelope(&self, proof: Vec<u8>) -> Envelope {
+        Envelope::new(self.system, self.parameter_id, proof)
     }
 
     /// The slice's input tensors.

@@ -44,6 +44,7 @@ mod proving;
 mod relation;
 mod shapes;
 mod sums;
+mod system;
 mod table;
 mod tally;
 mod transcript;
@@ -61,6 +62,7 @@ pub use key::{Key, Security, security};
 pub use parameters::{Cost, SliceParameters, choose_parameters, cost};
 pub use plan::LIMB_BITS;
 pub use prover::{Proved, prove};
+pub use system::{SumcheckShape, SumcheckWhir};
 pub use verifier::{MAX_PROOF_BYTES, verify};
 
 /// The name of the one parameter set of this proof system: field, extension, hash, code, rate, folding and level.

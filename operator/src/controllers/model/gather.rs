@@ -10,7 +10,7 @@ use zkinfer_crds::k8s::model::ModelSource;
 use zkinfer_crds::k8s::{Model, ModelSpec};
 use zkinfer_crds::wire::{BlobRef, CompileTask};
 use zkinfer_crds::{Digest, ProofSystem, encode};
-use zkml::backend::needs_srs;
+use zkml::systems;
 
 use super::changed;
 use super::observed::{CompileState, SourceState};
@@ -401,7 +401,10 @@ fn task(ctx: &Models, spec: &ModelSpec, model: BlobRef, calibration: Option<Blob
         parallelism: spec.slicing.parallelism,
         memory_mib: spec.slicing.memory_per_worker.as_ref().map(|m| m.bytes() >> 20),
         proof_system: spec.proof_system,
-        setup: ctx.srs_file.clone().filter(|_| needs_srs(spec.proof_system)),
+        setup: ctx
+            .srs_file
+            .clone()
+            .filter(|_| systems::of(spec.proof_system).needs_srs()),
     }
 }
 
@@ -418,7 +421,7 @@ fn key(ctx: &Models, task: &CompileTask) -> Digest {
     let srs = ctx
         .world
         .setup
-        .filter(|_| needs_srs(task.proof_system))
+        .filter(|_| systems::of(task.proof_system).needs_srs())
         .map(|s| s.srs);
     let version = (env!("CARGO_PKG_VERSION"), zkml::manifest::VERSION);
     let parts = (task, srs, &ctx.compile.image, version);

@@ -5,7 +5,7 @@ use zkinfer_crds::Digest;
 use zkinfer_crds::compile_report::CompileOutcome;
 use zkinfer_crds::k8s::model::{ModelStatus, condition, reason};
 use zkinfer_crds::k8s::{Truth, is_true};
-use zkml::backend::needs_srs;
+use zkml::systems;
 
 use super::observed::{CompileState, Observed, SourceState};
 use super::status;
@@ -51,7 +51,10 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
         to.budget_above_operator(budget, observed.max_error);
         return planned(to, observed, None, true);
     }
-    let setup = match (needs_srs(observed.spec.proof_system), observed.setup) {
+    let setup = match (
+        systems::of(observed.spec.proof_system).needs_srs(),
+        observed.setup,
+    ) {
         (false, _) => None,
         (true, Some(setup)) => Some(setup),
         (true, None) => {

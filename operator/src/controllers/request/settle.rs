@@ -93,7 +93,7 @@ async fn receipt(
             &format!("{}.cbor", key.name),
             (MODEL_FILE, INPUT_FILE),
             &judgement.flags,
-            run.model.manifest.proof_system,
+            run.model.proof_system,
             ctx.world.setup,
         ),
     })

@@ -23,8 +23,8 @@ use zkinfer_crds::k8s::ServedBy;
 use zkinfer_crds::slice_files::FileRole;
 use zkinfer_crds::wire::{ClaimGrant, MAX_ENVELOPE_BYTES};
 use zkinfer_crds::{Digest, ParameterId, ProofSystem, RequestUid};
-use zkml::backend::file_roles;
 use zkml::envelope::Envelope;
+use zkml::systems;
 
 use self::world::*;
 use super::*;

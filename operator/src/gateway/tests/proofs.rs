@@ -17,7 +17,8 @@ async fn all_slices_are_verified(system: ProofSystem) {
     let slices = files_of(system).report.slices.len();
     for left in (0..slices).rev() {
         let grant = world.grant(ALPHA).await;
-        let of_prover = file_roles(system)
+        let of_prover = systems::of(system)
+            .file_roles()
             .iter()
             .copied()
             .filter(|role| role.is_for_provers());
@@ -78,14 +79,15 @@ async fn an_envelope_of_another_proof_system_is_judged_invalid_by_its_name() {
         let world = World::with(system, &[ALPHA]).await;
         let grant = world.grant(ALPHA).await;
         let mut envelope = Envelope::from_bytes(&world.prove(ALPHA, &grant).await).unwrap();
-        envelope.parameter_id = match system {
+        let other = match system {
             ProofSystem::Halo2Kzg => ParameterId::SumcheckWhirGoldilocksV1,
             ProofSystem::SumcheckWhir => ParameterId::Halo2KzgBn254V1,
         };
-        envelope.proof_system = envelope.parameter_id.proof_system();
+        envelope.parameter_id = other.into();
+        envelope.proof_system = other.proof_system().into();
         assert_eq!(world.submit(&grant, envelope.to_bytes()).await.status(), 201);
         let end = world.end_of(&grant).await;
-        let named = |why: &str| why.contains(envelope.parameter_id.as_str());
+        let named = |why: &str| why.contains(other.as_str());
         assert!(
             matches!(&end, AttemptEnd::Invalid(why) if named(why)),
             "{system}: {end:?}"

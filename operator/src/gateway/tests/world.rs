@@ -16,11 +16,12 @@ use zkinfer_crds::k8s::inference_request::InlineTensor;
 use zkinfer_crds::slice_files::{FileRole, SliceFile, SliceFiles};
 use zkinfer_crds::wire::{BlobRef, ClaimGrant, NEXT_HEADER, Problem, WORKER_TOKEN_HEADER};
 use zkinfer_crds::{ClaimId, Digest, Identity, Profile, ProofSystem, RequestUid};
-use zkml::backend::{ProvingFiles, SliceKeys, needs_srs};
+use zkml::backend::{ProvingFiles, SliceKeys};
 use zkml::canonical;
 use zkml::manifest::Manifest;
 use zkml::proof::SliceProver;
 use zkml::setup::SrsSource;
+use zkml::systems::{self, PROVING, SYSTEMS};
 use zkml_compile::compile::{CompileOptions, compile, plan};
 use zkml_compile::slice::{SlicePlan, SlicingOptions};
 
@@ -185,7 +186,9 @@ impl World {
         for blob in &files.blobs {
             self.artifacts.put_blob(blob.clone()).await.unwrap();
         }
-        let srs = needs_srs(system).then(|| SrsSource::Development.verifier());
+        let srs = systems::of(system)
+            .needs_srs()
+            .then(|| SrsSource::Development.verifier());
         let model = CompiledModel::load(&self.artifacts, files.report.clone(), system, srs);
         let model = Arc::new(model.await.unwrap());
         let input = |id| {
@@ -277,7 +280,7 @@ impl World {
             assert_eq!(response.status(), 200);
             response.bytes().await.unwrap()
         };
-        let manifest = Manifest::from_bytes(&fetch(&grant.manifest).await).unwrap();
+        let manifest = Manifest::from_bytes(&fetch(&grant.manifest).await, SYSTEMS).unwrap();
         let graph = zkml::graph::IntGraph::from_bytes(&fetch(&grant.graph).await, 1 << 20).unwrap();
         let inputs: Vec<canonical::Integers> =
             canonical::from_bytes(&fetch(&grant.inputs).await, 1 << 20).unwrap();
@@ -288,7 +291,7 @@ impl World {
         }
         let (slice, statement) = (grant.slice, grant.statement);
         let prove = move || {
-            let prover = SliceProver::new(&manifest, &graph, slice, &files).unwrap();
+            let prover = SliceProver::new(PROVING, &manifest, &graph, slice, &files).unwrap();
             prover.prove(&statement, &inputs, OsRng).unwrap().0
         };
         tokio::task::spawn_blocking(prove).await.unwrap()

@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use zkinfer_crds::slice_files::FileRole;
 use zkinfer_crds::{Digest, ProofSystem};
 use zkinfer_tests::local::model_file;
-use zkml::backend::{self, Prover, ProvingFiles, Setup};
+use zkml::backend::{Proving, ProvingFiles, Setup};
 use zkml::graph::tensor_file::{quantise_input, read_json};
 use zkml::graph::{IntGraph, IntTensor};
 use zkml::setup::SrsSource;
+use zkml::systems;
 use zkml_compile::compile::{CompileOptions, plan};
 use zkml_compile::slice::{self, SlicePlan, SlicingOptions};
 
@@ -55,7 +56,7 @@ pub(crate) fn cpu() -> Result<Duration, Box<dyn Error>> {
 fn work(layer: Layer, system: ProofSystem) -> Result<(IntGraph, IntTensor, Vec<SlicePlan>), Box<dyn Error>> {
     if let Some(graph) = layer.graph() {
         graph.validate()?;
-        let slices = slice::plan(&graph, system, SLICING)?;
+        let slices = slice::plan(&graph, systems::of(system), SLICING)?;
         let input = input(&graph, 1 << 9);
         return Ok((graph, input, slices));
     }
@@ -95,13 +96,21 @@ pub(crate) fn measure(layer: Layer, system: ProofSystem, times: u32) -> Result<M
         predicted_rss_mib: 0.0,
     };
     for s in &slices {
-        one_slice(s, &setup, &tensors, times, &mut measured)?;
+        one_slice(
+            systems::proving(system),
+            s,
+            &setup,
+            &tensors,
+            times,
+            &mut measured,
+        )?;
     }
     measured.rss_mib = getrusage(UsageWho::RUSAGE_SELF)?.max_rss() as f64 / 1024.0;
     Ok(measured)
 }
 
 fn one_slice(
+    system: &dyn Proving,
     s: &SlicePlan,
     setup: &Setup,
     tensors: &[IntTensor],
@@ -109,7 +118,7 @@ fn one_slice(
     measured: &mut Measured,
 ) -> Result<(), Box<dyn Error>> {
     let started = cpu()?;
-    let keys = backend::keygen(&s.relations, s.parameters, setup)?;
+    let keys = system.keygen(&s.relations, s.parameters, setup)?;
     let mut files = ProvingFiles::default();
     if let Some(keys) = &keys.files {
         files.insert(FileRole::ProvingKey, &keys.pk);
@@ -117,7 +126,7 @@ fn one_slice(
             files.insert(FileRole::Setup, points.write());
         }
     }
-    let prover = Prover::new(s.relations.clone(), s.parameters, &files)?;
+    let prover = system.prover(s.relations.clone(), s.parameters, &files)?;
     let verifier = prover.verifier()?;
     measured.keys_cpu_seconds += (cpu()? - started).as_secs_f64();
     let values = |of: &[zkml::relations::SliceTensor]| -> Vec<&[i64]> {
@@ -130,9 +139,9 @@ fn one_slice(
     let (mut least, mut proof) = (f64::INFINITY, Vec::new());
     for _ in 0..times.max(1) {
         let started = cpu()?;
-        let (made, _) = prover.prove(&statement, &inputs, OsRng)?;
+        let made = prover.prove(&statement, &inputs, &mut OsRng)?;
         least = least.min((cpu()? - started).as_secs_f64());
-        proof = made;
+        proof = made.proof;
     }
     let mut verified = f64::INFINITY;
     for _ in 0..5 {

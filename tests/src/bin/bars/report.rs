@@ -140,7 +140,7 @@ impl Report {
     pub(crate) fn print(&self) {
         println!(
             "This program's instruction set: {}.\n",
-            zkml::backend::instruction_set()
+            zkml::processor::instruction_set()
         );
         println!(
             "{:<28} {:<13} {:>6} {:>10} {:>10} {:>10} {:>9} {:>9} {:>7}",
@@ -192,7 +192,7 @@ impl Report {
             })
             .collect();
         json!({
-            "instructionSet": zkml::backend::instruction_set(), "met": self.met(), "bars": self.bars, "work": rows,
+            "instructionSet": zkml::processor::instruction_set(), "met": self.met(), "bars": self.bars, "work": rows,
             "quickstarts": self.quickstarts,
         })
     }

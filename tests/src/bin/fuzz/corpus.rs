@@ -8,12 +8,13 @@ use zkinfer_crds::compile_report::CompileOutcome;
 use zkinfer_crds::wire::{ClaimRequest, Refusal};
 use zkinfer_crds::{ClaimId, Identity, ProofSystem, RequestUid, SliceIndex};
 use zkinfer_tests::local::{model_file, repository};
-use zkml::backend::{Circuit, NO_SRS, parameter_id};
+use zkml::backend::{Circuit, NO_SRS};
 use zkml::envelope::Envelope;
 use zkml::graph::{Inputs, IntGraph, IntTensor, Profile, TensorId, tensor_file};
 use zkml::halo2::{CircuitShape, Role};
 use zkml::manifest::Manifest;
 use zkml::receipt::{Receipt, ReceiptBuilder};
+use zkml::systems::{self, SYSTEMS};
 use zkml_compile::calibrate::{CalibrationOptions, calibrate, synthetic_samples};
 use zkml_compile::compile::{CompileOptions, compile, plan};
 use zkml_compile::import::{import, operators};
@@ -76,10 +77,10 @@ impl Decoder {
         };
         match self {
             Self::Receipt => Receipt::from_bytes(bytes).map_or(Ok(false), |r| {
-                let _ = (r.manifest.check(), r.values().len());
+                let _ = (r.manifest.check(SYSTEMS), r.values().len());
                 same(r.to_bytes())
             }),
-            Self::Manifest => Manifest::from_bytes(bytes).map_or(Ok(false), |m| same(m.to_bytes())),
+            Self::Manifest => Manifest::from_bytes(bytes, SYSTEMS).map_or(Ok(false), |m| same(m.to_bytes())),
             Self::Graph => IntGraph::from_bytes(bytes, 1 << 28).map_or(Ok(false), |g| {
                 let _ = g.validate();
                 same(g.to_bytes())
@@ -264,12 +265,12 @@ fn zeros(graph: &IntGraph, id: u32) -> IntTensor {
 /// The manifest with the fields that the other proof system has.
 fn as_of_halo2(manifest: &Manifest) -> Manifest {
     let mut manifest = manifest.clone();
-    manifest.proof_system = ProofSystem::Halo2Kzg;
-    manifest.parameter_id = parameter_id(ProofSystem::Halo2Kzg);
+    manifest.proof_system = ProofSystem::Halo2Kzg.into();
+    manifest.parameter_id = systems::of(ProofSystem::Halo2Kzg).parameter_id();
     manifest.srs = manifest.graph;
     debug_assert!(manifest.srs != NO_SRS);
     for slice in &mut manifest.slices {
-        slice.circuit = Circuit::Halo2Kzg(CircuitShape {
+        slice.circuit = Circuit::of(&CircuitShape {
             k: 9,
             limb_bits: 8,
             limb_columns: 2,

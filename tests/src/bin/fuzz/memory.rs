@@ -128,7 +128,9 @@ pub(super) fn run() -> Result<(), Box<dyn Error>> {
     type Decode = fn(&[u8]) -> bool;
     let decoders: [(&str, Decode); 3] = [
         ("Receipt", |b| Receipt::from_bytes(b).is_ok()),
-        ("Manifest", |b| Manifest::from_bytes(b).is_ok()),
+        ("Manifest", |b| {
+            Manifest::from_bytes(b, zkml::systems::SYSTEMS).is_ok()
+        }),
         ("IntGraph", |b| IntGraph::from_bytes(b, MAX_RECEIPT_BYTES).is_ok()),
     ];
     let mut worst = 0;

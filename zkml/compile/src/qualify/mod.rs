@@ -15,6 +15,7 @@ use zkml::manifest::Manifest;
 use zkml::qualification::{InputRange, Qualification, TensorRow, VERSION};
 use zkml::receipt::judge_outputs;
 use zkml::setup::SrsSource;
+use zkml::systems::SYSTEMS;
 
 use crate::compile::{CompileError, Derived, derive};
 use crate::fidelity::Fidelity;
@@ -68,7 +69,7 @@ pub fn qualify(
     data: &Inputs,
     rule: &Rule,
 ) -> Result<Qualification, QualifyError> {
-    let derived = derive(onnx, manifest, srs)?;
+    let derived = derive(onnx, manifest, srs, SYSTEMS)?;
     let graph = &derived.graph;
     let infos: Vec<&TensorInfo> = graph
         .inputs

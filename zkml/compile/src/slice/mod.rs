@@ -14,10 +14,8 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use rayon::prelude::*;
-use zkinfer_crds::ProofSystem;
-use zkml::backend::{self, Cost, CutRule, LayoutError, Parameters};
+use zkml::backend::{Cost, CutRule, LayoutError, Parameters, System, SystemId};
 use zkml::graph::{IntGraph, Op, TensorId};
-use zkml::halo2;
 use zkml::relations::{self, LowerError, SliceRelations};
 
 use crate::progress::{self, Counter, Listener, Stage};
@@ -62,21 +60,27 @@ pub enum SliceError {
     #[error(transparent)]
     Lower(#[from] LowerError),
     /// A node cannot be proved by itself.
-    #[error("node `{node}` cannot be proved with {system}: {source}{}", other(*.system))]
+    #[error("node `{node}` cannot be proved with {system}: {source}{}", other(*.instead))]
     Layout {
         /// The proof system.
-        system: ProofSystem,
+        system: SystemId,
+        /// One that may prove it.
+        instead: Option<&'static str>,
         /// The node.
         node: String,
         /// Why.
         source: LayoutError,
     },
-    /// A node alone has more rows than a Halo2Kzg circuit.
+    /// A node alone has more rows than the largest circuit.
     #[error(
-        "node `{node}` alone needs {rows} rows, and a circuit of Halo2Kzg has at most {most}: no cut helps. Prove the model \
-         with SumcheckWhir (--proof-system, proofSystem), which has no rows, or make the layer smaller"
+        "node `{node}` alone needs {rows} rows, and a circuit of {system} has at most {most}: no cut helps. {}ake the layer \
+         smaller", no_rows(*.instead)
     )]
     Rows {
+        /// The proof system.
+        system: SystemId,
+        /// One without rows.
+        instead: Option<&'static str>,
         /// The node.
         node: String,
         /// Rows needed.
@@ -103,11 +107,20 @@ pub enum SliceError {
 }
 
 /// What may help where one proof system has no place for a node.
-fn other(system: ProofSystem) -> &'static str {
-    match system {
-        ProofSystem::Halo2Kzg => "; SumcheckWhir may prove it (--proof-system, proofSystem)",
-        ProofSystem::SumcheckWhir => "",
-    }
+fn other(instead: Option<&str>) -> String {
+    instead.map_or_else(String::new, |other| {
+        format!("; {other} may prove it (--proof-system, proofSystem)")
+    })
+}
+
+/// The same where it is the rows that are too many, up to the word "make".
+fn no_rows(instead: Option<&str>) -> String {
+    instead.map_or_else(
+        || "M".to_owned(),
+        |other| {
+            format!("Prove the model with {other} (--proof-system, proofSystem), which has no rows, or m")
+        },
+    )
 }
 
 /// The tensors that a range of nodes reads from outside, and those it makes for outside; ascending ids.
@@ -124,7 +137,7 @@ pub fn boundary(graph: &IntGraph, nodes: &Range<usize>) -> (Vec<TensorId>, Vec<T
 /// A node that cannot be proved or is too large for a worker; both name the node.
 pub fn plan(
     graph: &IntGraph,
-    system: ProofSystem,
+    system: &dyn System,
     options: SlicingOptions,
 ) -> Result<Vec<SlicePlan>, SliceError> {
     plan_telling(graph, system, options, &progress::silent)
@@ -137,11 +150,11 @@ pub fn plan(
 /// As [`plan`].
 pub fn plan_telling(
     graph: &IntGraph,
-    system: ProofSystem,
+    system: &dyn System,
     options: SlicingOptions,
     listener: Listener<'_>,
 ) -> Result<Vec<SlicePlan>, SliceError> {
-    let rule = backend::cut_rule(system);
+    let rule = system.cut_rule();
     let count = graph.nodes.len();
     let readers = last_readers(graph);
     let plan_slice = |nodes: Range<usize>| plan_slice(graph, &readers, system, nodes);
@@ -152,7 +165,7 @@ pub fn plan_telling(
                 .sum()
         })
         .collect();
-    let counter = Counter::new(Stage::Cutting(system), work.iter().sum(), listener);
+    let counter = Counter::new(Stage::Cutting(system.id()), work.iter().sum(), listener);
     let costs: Vec<Vec<Option<u64>>> = work
         .into_par_iter()
         .enumerate()
@@ -246,13 +259,14 @@ fn only_wiring(graph: &IntGraph, range: &Range<usize>) -> bool {
 fn plan_slice(
     graph: &IntGraph,
     readers: &[usize],
-    system: ProofSystem,
+    system: &dyn System,
     nodes: Range<usize>,
 ) -> Result<SlicePlan, SliceError> {
     let (inputs, outputs) = boundary_of(graph, readers, &nodes);
     let relations = relations::lower(graph, nodes.clone(), &inputs, &outputs)?;
-    let (parameters, cost) = backend::choose(system, &relations).map_err(|source| SliceError::Layout {
-        system,
+    let (parameters, cost) = system.choose(&relations).map_err(|source| SliceError::Layout {
+        system: system.id(),
+        instead: system.instead(),
         node: graph.nodes[nodes.end - 1].name.clone(),
         source,
     })?;
@@ -265,18 +279,21 @@ fn plan_slice(
 }
 
 /// The reason that a user can act on: a single node that cannot be proved.
-fn why_not(graph: &IntGraph, readers: &[usize], system: ProofSystem, options: SlicingOptions) -> SliceError {
+fn why_not(graph: &IntGraph, readers: &[usize], system: &dyn System, options: SlicingOptions) -> SliceError {
     for (at, node) in graph.nodes.iter().enumerate() {
         match plan_slice(graph, readers, system, at..at + 1) {
             Err(SliceError::Layout {
-                source: LayoutError::Halo2Kzg(halo2::LayoutError::Rows { rows, available, .. }),
+                source: LayoutError::Rows { rows, most, .. },
                 node,
-                ..
+                system,
+                instead,
             }) => {
                 return SliceError::Rows {
+                    system,
+                    instead,
                     node,
                     rows,
-                    most: available,
+                    most,
                 };
             }
             Err(e) => return e,

@@ -1,7 +1,9 @@
 use std::sync::Mutex;
 use std::time::Instant;
 
+use zkinfer_crds::ProofSystem;
 use zkml::graph::{Activation, Linear, LinearMap, Lookup, Node, Profile, Requantise, Table, TableRef};
+use zkml::systems;
 
 use super::*;
 use crate::calibrate::{CalibrationOptions, calibrate, synthetic_samples};
@@ -107,7 +109,7 @@ fn cut(graph: &IntGraph, system: ProofSystem) -> (f64, u64) {
     let told: Mutex<Vec<Progress>> = Mutex::new(Vec::new());
     let began = Instant::now();
     let listener = |p: Progress| told.lock().unwrap().push(p);
-    let slices = plan_telling(graph, system, ALONE, &listener).unwrap();
+    let slices = plan_telling(graph, systems::of(system), ALONE, &listener).unwrap();
     let seconds = began.elapsed().as_secs_f64();
     let covered: usize = slices.iter().map(|s| s.nodes.len()).sum();
     assert_eq!(covered, graph.nodes.len());
@@ -125,7 +127,7 @@ fn cutting_takes_ten_times_as_long_for_ten_times_the_nodes() {
     let graphs = [chain(100), chain(1000)];
     for system in [ProofSystem::Halo2Kzg, ProofSystem::SumcheckWhir] {
         let work = graphs.each_ref().map(|graph| {
-            let rule = backend::cut_rule(system);
+            let rule = systems::of(system).cut_rule();
             let of = |start| {
                 feasible_ends(graph, start, rule)
                     .map(|end| end - start)
@@ -154,7 +156,7 @@ fn cutting_takes_ten_times_as_long_for_ten_times_the_nodes() {
 #[test]
 fn a_node_that_no_circuit_holds_is_named_and_no_cut_is_proposed() {
     let graph = chain_of(1, [256, 256], 15);
-    let said = plan(&graph, ProofSystem::Halo2Kzg, ALONE)
+    let said = plan(&graph, systems::of(ProofSystem::Halo2Kzg), ALONE)
         .unwrap_err()
         .to_string();
     let node = format!("node `{}` alone needs", graph.nodes[0].name);

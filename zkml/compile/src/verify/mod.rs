@@ -8,6 +8,7 @@ mod answer;
 #[cfg(test)]
 mod tests;
 
+use zkml::backend::{System, Systems};
 use zkml::manifest::Manifest;
 use zkml::proof::SliceVerifier;
 use zkml::receipt::{Derivation, Model, Proved, Report};
@@ -25,8 +26,12 @@ pub struct OnnxModel<'a> {
 }
 
 impl Model for OnnxModel<'_> {
-    fn derive(&self, manifest: &Manifest) -> Result<Box<dyn Derivation + '_>, String> {
-        follow(self.onnx, manifest, self.srs)
+    fn derive(
+        &self,
+        manifest: &Manifest,
+        systems: Systems<'_, dyn System>,
+    ) -> Result<Box<dyn Derivation + '_>, String> {
+        follow(self.onnx, manifest, self.srs, systems)
     }
 }
 
@@ -35,8 +40,9 @@ fn follow<'a>(
     onnx: &'a [u8],
     manifest: &Manifest,
     srs: Option<&SrsSource>,
+    systems: Systems<'_, dyn System>,
 ) -> Result<Box<dyn Derivation + 'a>, String> {
-    let derived = derive(onnx, manifest, srs).map_err(|e| e.to_string())?;
+    let derived = derive(onnx, manifest, srs, systems).map_err(|e| e.to_string())?;
     Ok(Box::new(OnnxDerivation { onnx, derived }))
 }
 

@@ -1,8 +1,8 @@
 //! The verifying keys of a receipt's slices.
 
 use super::super::report::Report;
-use super::Against;
 use super::model::Derivation;
+use super::{Against, Verification};
 use crate::proof::{KeySources, SliceVerifier, slice_verifiers};
 use crate::receipt::Receipt;
 use crate::setup::VerifierSrs;
@@ -27,14 +27,15 @@ impl Keys<'_> {
 /// The slices' verifiers, from files by digest or derived from the model.
 pub(super) fn keys<'a>(
     receipt: &Receipt,
-    against: &Against<'a>,
+    verification: &Verification<'a>,
     srs: Option<&VerifierSrs>,
     report: &mut Report,
 ) -> Option<Keys<'a>> {
     let manifest = &receipt.manifest;
-    match against {
+    match &verification.against {
         Against::Manifest { files, .. } => {
             let sources = KeySources {
+                systems: verification.systems,
                 files,
                 srs,
                 graph: None,
@@ -47,7 +48,7 @@ pub(super) fn keys<'a>(
                 }
             }
         }
-        Against::Model { model, .. } => match model.derive(manifest) {
+        Against::Model { model, .. } => match model.derive(manifest, verification.systems) {
             Ok(derived) => {
                 report.holds(format!(
                     "The integer graph and all {} verifying keys follow from the model {} and the manifest's integers.",

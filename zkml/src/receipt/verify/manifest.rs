@@ -3,12 +3,17 @@
 use super::super::report::{Report, number};
 use super::{Against, Verification};
 use crate::accuracy::Rule;
-use crate::backend;
+use crate::backend::{System, Systems};
 use crate::receipt::Receipt;
 use crate::setup::{VerifierSrs, development_srs_digest};
 
-pub(super) fn trusted(receipt: &Receipt, against: &Against<'_>, report: &mut Report) -> Option<()> {
-    if let Err(e) = receipt.manifest.check() {
+pub(super) fn trusted(
+    receipt: &Receipt,
+    against: &Against<'_>,
+    systems: Systems<'_, dyn System>,
+    report: &mut Report,
+) -> Option<()> {
+    if let Err(e) = receipt.manifest.check(systems) {
         report.fails(format!("The receipt's manifest is not well-formed: {e}."));
         return None;
     }
@@ -49,11 +54,15 @@ pub(super) fn trusted_srs(
         report.fails("The receipt names another SRS than its manifest.");
         return None;
     }
-    report.holds(format!(
-        "The proofs are of {system}: {}.",
-        backend::rests_on(system)
-    ));
-    if !backend::needs_srs(system) {
+    let of_proofs = match verification.systems.find(system) {
+        Ok(known) => known,
+        Err(e) => {
+            report.fails(format!("The proofs cannot be verified: {e}."));
+            return None;
+        }
+    };
+    report.holds(format!("The proofs are of {system}: {}.", of_proofs.rests_on()));
+    if !of_proofs.needs_srs() {
         return Some(None);
     }
     if digest == development_srs_digest() {

@@ -23,6 +23,7 @@ use self::keys::Keys;
 use super::report::Report;
 use super::{Receipt, VERSION};
 use crate::accuracy::{DEFAULT_MAX_ERROR_MILLIONTHS, Rule};
+use crate::backend::{System, Systems};
 use crate::canonical::CanonicalError;
 use crate::graph::Inputs;
 use crate::manifest::Manifest;
@@ -30,6 +31,7 @@ use crate::proof::Files;
 use crate::qualification::Qualification;
 use crate::setup::VerifierSrs;
 use crate::statement::MAX_NETWORK_ID;
+use crate::systems::SYSTEMS;
 
 /// How an answer is judged unless the verifier says otherwise.
 pub static DEFAULT_RULE: Rule = Rule {
@@ -74,10 +76,12 @@ pub struct Verification<'a> {
     pub rule: &'a Rule,
     /// What the verifier's own data said of the manifest.
     pub qualification: Option<&'a Qualification>,
+    /// The proof systems that the receipt may be of.
+    pub systems: Systems<'a, dyn System>,
 }
 
 impl<'a> Verification<'a> {
-    /// Against this and nothing else, by the default rule.
+    /// Against this and nothing else, by the default rule, in any proof system that is shipped.
     #[must_use]
     pub fn new(against: Against<'a>) -> Self {
         Self {
@@ -88,6 +92,7 @@ impl<'a> Verification<'a> {
             expected: Expected::default(),
             rule: &DEFAULT_RULE,
             qualification: None,
+            systems: SYSTEMS,
         }
     }
 }
@@ -115,14 +120,14 @@ fn stages(
     report: &mut Report,
 ) -> Option<()> {
     let receipt = decode(decoded, report)?;
-    manifest::trusted(receipt, &verification.against, report)?;
+    manifest::trusted(receipt, &verification.against, verification.systems, report)?;
     let srs = manifest::trusted_srs(receipt, verification, report)?;
     let rule = manifest::rule(receipt, verification, report)?;
     let tensors = tensors::Tensors::new(receipt, report)?;
     parties::claims(receipt, report)?;
     parties::expected(receipt, &verification.expected, report)?;
     let floats = input::own(receipt, &tensors, verification, report)?;
-    let keys = keys::keys(receipt, &verification.against, srs.as_ref(), report)?;
+    let keys = keys::keys(receipt, verification, srs.as_ref(), report)?;
     proofs::proofs(receipt, &tensors, keys.verifiers(), report)?;
     match keys {
         Keys::Named(_) => Some(()),

@@ -5,6 +5,7 @@
 
 use super::super::report::Report;
 use crate::accuracy::{self, Answer, Rule, Verdict};
+use crate::backend::{System, Systems};
 use crate::graph::{IntTensor, TensorInfo, dequantise};
 use crate::manifest::Manifest;
 use crate::proof::SliceVerifier;
@@ -12,11 +13,16 @@ use crate::receipt::Receipt;
 
 /// A model that the verifier trusts.
 pub trait Model: Sync {
-    /// Derives everything that follows from this model and the manifest's integers, and compares it with the manifest.
+    /// Derives everything that follows from this model and the manifest's integers, and compares it with the manifest, which
+    /// is of one of these proof systems.
     ///
     /// # Errors
     /// What does not follow, in words.
-    fn derive(&self, manifest: &Manifest) -> Result<Box<dyn Derivation + '_>, String>;
+    fn derive(
+        &self,
+        manifest: &Manifest,
+        systems: Systems<'_, dyn System>,
+    ) -> Result<Box<dyn Derivation + '_>, String>;
 }
 
 /// What follows from a model and a manifest's integers.

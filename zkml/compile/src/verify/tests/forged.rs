@@ -9,7 +9,7 @@ use crate::quantise;
 use crate::slice;
 use crate::tests::Onnx;
 
-in_both_proof_systems! {
+in_every_proof_system! {
     coarse_input_scales_are_refused,
     coarse_inner_scales_are_refused_by_name,
     a_budget_that_allows_everything_decides_nothing,
@@ -23,7 +23,7 @@ fn forged(honest: &Plan, change: impl FnOnce(&mut QuantisationPlan)) -> Option<P
     change(&mut plan.quantisation);
     plan.graph = quantise::apply(&plan.float, &plan.quantisation).ok()?;
     let options = SlicingOptions::at_least(1);
-    plan.slices = slice::plan(&plan.graph, plan.proof_system, options).ok()?;
+    plan.slices = slice::plan(&plan.graph, plan.system, options).ok()?;
     plan.error_budget_millionths = u32::MAX;
     Some(plan)
 }
@@ -86,7 +86,7 @@ fn class(plan: &Plan, input: &[FloatInput]) -> Option<usize> {
     (0..output.len()).reduce(|best, i| if output[i] > output[best] { i } else { best })
 }
 
-fn wine(system: ProofSystem) -> (Vec<u8>, Plan, Vec<Vec<FloatInput>>) {
+fn wine(system: Tested) -> (Vec<u8>, Plan, Vec<Vec<FloatInput>>) {
     let onnx = example("wine.onnx");
     let calibration = flat(&samples("data/wine-calibration.npy"));
     let plan = planned(&onnx, Some(&calibration), None, 1, system);
@@ -96,13 +96,13 @@ fn wine(system: ProofSystem) -> (Vec<u8>, Plan, Vec<Vec<FloatInput>>) {
 fn digits() -> (Vec<u8>, Plan, Vec<FloatInput>) {
     let onnx = example("digits.onnx");
     let calibration = flat(&samples("data/digits-calibration.npy"));
-    let plan = planned(&onnx, Some(&calibration), None, 1, ProofSystem::SumcheckWhir);
+    let plan = planned(&onnx, Some(&calibration), None, 1, SUMCHECK);
     let input = Inputs::read(&example("data/digit-7.json"), 64).unwrap();
     let input = input.in_order(&["the input"]).unwrap()[0].clone();
     (onnx, plan, vec![input])
 }
 
-fn coarse_input_scales_are_refused(system: ProofSystem) {
+fn coarse_input_scales_are_refused(system: Tested) {
     let (onnx, honest, tests) = wine(system);
     for exponent in [-8, 0] {
         let input = honest.graph.inputs[0];
@@ -166,7 +166,7 @@ fn the_answer_to_the_zero_image_is_valid_for_its_integers_only() {
     );
 }
 
-fn coarse_inner_scales_are_refused_by_name(system: ProofSystem) {
+fn coarse_inner_scales_are_refused_by_name(system: Tested) {
     let (onnx, honest, tests) = wine(system);
     // Of the first layer nothing is left: every wine is of one class.
     let hidden = honest.float.nodes[0].output;
@@ -229,7 +229,7 @@ fn every_class_that_random_scales_give_is_refused() {
     }
 }
 
-fn a_budget_that_allows_everything_decides_nothing(system: ProofSystem) {
+fn a_budget_that_allows_everything_decides_nothing(system: Tested) {
     let (onnx, honest, tests) = wine(system);
     let plan = forged(&honest, |_| ()).unwrap();
     assert_eq!(plan.error_budget_millionths, u32::MAX);
@@ -253,7 +253,7 @@ fn a_budget_that_allows_everything_decides_nothing(system: ProofSystem) {
     assert_eq!(receipt.manifest.error_budget_millionths, u32::MAX);
 }
 
-fn zeros_for_small_outputs_are_refused(system: ProofSystem) {
+fn zeros_for_small_outputs_are_refused(system: Tested) {
     // Outputs of about 10^-3: by a scale of max(1, |y|) an answer of zeros would be 0.1 % off.
     let onnx = Onnx::new(&[1, 4])
         .random("w", &[4, 3])
@@ -279,7 +279,7 @@ fn zeros_for_small_outputs_are_refused(system: ProofSystem) {
     assert!(report.valid(), "{}", said(&report));
 }
 
-fn a_bias_that_rounds_to_nothing_is_refused_by_name(system: ProofSystem) {
+fn a_bias_that_rounds_to_nothing_is_refused_by_name(system: Tested) {
     // On (8, 8) the weights cancel, so that the bias alone is the answer.
     let onnx = Onnx::new(&[1, 2])
         .constant("w", &[2, 2], vec![1.0, -1.0, -1.0, 1.0])

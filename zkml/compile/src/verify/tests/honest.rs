@@ -6,7 +6,7 @@ use super::*;
 use crate::fidelity::Fidelity;
 use crate::float_model::FloatModel;
 
-in_both_proof_systems! {
+in_every_proof_system! {
     an_honest_receipt_is_valid_at_every_depth,
     the_report_says_whose_the_names_are,
     keys_and_manifest_do_not_depend_on_the_number_of_threads,
@@ -21,16 +21,16 @@ fn within(max_error: f64) -> Rule {
     }
 }
 
-fn an_honest_receipt_is_valid_at_every_depth(system: ProofSystem) {
+fn an_honest_receipt_is_valid_at_every_depth(system: Tested) {
     let (model, bytes) = (model(system), receipt(system).to_bytes());
     assert!(model.compiled.manifest.slices.len() >= 4);
     let report = model.verify(&bytes);
     assert!(report.valid(), "{}", said(&report));
     assert_eq!(
         said(&report).contains("FORGEABLE BY ANYONE"),
-        system == ProofSystem::Halo2Kzg
+        system.id() == ProofSystem::Halo2Kzg
     );
-    assert!(said(&report).contains(&format!("The proofs are of {system}")));
+    assert!(said(&report).contains(&format!("The proofs are of {}", system.id())));
     assert!(said(&report).contains("NotChecked: Whose input this is was not checked"));
     assert!(said(&report).contains("NotChecked: Your manifest is not qualified"));
     assert!(
@@ -95,8 +95,8 @@ fn an_honest_receipt_is_valid_at_every_depth(system: ProofSystem) {
 
 #[test]
 fn the_development_srs_is_refused_unless_it_is_allowed() {
-    let model = model(ProofSystem::Halo2Kzg);
-    let bytes = receipt(ProofSystem::Halo2Kzg).to_bytes();
+    let model = model(HALO2);
+    let bytes = receipt(HALO2).to_bytes();
     let report = model.by_manifest(|v| {
         verify(
             &bytes,
@@ -109,7 +109,7 @@ fn the_development_srs_is_refused_unless_it_is_allowed() {
     assert!(!report.valid() && said(&report).contains("FORGEABLE BY ANYONE"));
 }
 
-fn the_report_says_whose_the_names_are(system: ProofSystem) {
+fn the_report_says_whose_the_names_are(system: Tested) {
     let (model, bytes) = (model(system), receipt(system).to_bytes());
     let report = model.verify(&bytes);
     assert!(
@@ -161,7 +161,7 @@ fn the_report_says_whose_the_names_are(system: ProofSystem) {
     );
 }
 
-fn keys_and_manifest_do_not_depend_on_the_number_of_threads(system: ProofSystem) {
+fn keys_and_manifest_do_not_depend_on_the_number_of_threads(system: Tested) {
     let digest = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
@@ -178,7 +178,7 @@ fn keys_and_manifest_do_not_depend_on_the_number_of_threads(system: ProofSystem)
 }
 
 /// The wine model, one slice: small enough for both systems.
-fn honest_receipts_of_every_profile_are_valid(system: ProofSystem) {
+fn honest_receipts_of_every_profile_are_valid(system: Tested) {
     let calibration = flat(&samples("data/wine-calibration.npy"));
     let sample = samples("data/wine-test.npy").remove(0);
     for profile in [Profile::P8, Profile::P12, Profile::P16] {
@@ -211,13 +211,7 @@ fn no_honest_answer_is_refused_for_the_scales_of_its_tensors() {
         let tests = samples(&format!("data/{data}-test.npy"));
         let float_model = FloatModel::read(&onnx).unwrap();
         for profile in [Profile::P8, Profile::P12, Profile::P16] {
-            let plan = planned(
-                &onnx,
-                Some(&calibration),
-                Some(profile),
-                1,
-                ProofSystem::SumcheckWhir,
-            );
+            let plan = planned(&onnx, Some(&calibration), Some(profile), 1, SUMCHECK);
             let (float, int) = (&plan.float, &plan.graph);
             // Ordinary inputs, and faint ones, for which the scales are too coarse.
             let inputs = tests.iter().take(60);
@@ -251,7 +245,7 @@ fn no_honest_answer_is_refused_for_the_scales_of_its_tensors() {
 /// Depth (a) with what the verifier's own data said of the manifest.
 #[test]
 fn a_qualification_of_this_manifest_stands_for_the_model() {
-    let system = ProofSystem::SumcheckWhir;
+    let system = SUMCHECK;
     let calibration = samples("data/wine-calibration.npy");
     let onnx = example("wine.onnx");
     let model = Model::of(
@@ -334,7 +328,7 @@ fn several_inputs_are_given_by_name() {
         .node("Add", &["x", "z"], "s", vec![])
         .node("MatMul", &["s", "w"], "y", vec![])
         .bytes();
-    let model = Model::new(onnx, 1, ProofSystem::SumcheckWhir);
+    let model = Model::new(onnx, 1, SUMCHECK);
     let named = |json: &[u8]| Inputs::read(json, 99).unwrap();
     let own = named(br#"{"z": [[0.5, 0.25, 1]], "x": [[1, -1, 0.5]]}"#);
     let floats: Vec<FloatInput> = own.in_order(&["x", "z"]).unwrap().into_iter().cloned().collect();
@@ -382,7 +376,7 @@ fn an_input_that_no_node_reads_is_bound_too() {
         .random("w", &[3, 2])
         .node("MatMul", &["x", "w"], "y", vec![])
         .bytes();
-    let model = Model::new(onnx, 1, ProofSystem::SumcheckWhir);
+    let model = Model::new(onnx, 1, SUMCHECK);
     let own = Inputs::read(br#"{"z": [[0.5, 0.25]], "x": [[1, -1, 0.5]]}"#, 99).unwrap();
     let floats: Vec<FloatInput> = own.in_order(&["x", "z"]).unwrap().into_iter().cloned().collect();
     let receipt = model.run_all(&model.quantised(&floats), 1);

@@ -1,16 +1,17 @@
 //! A receipt convinces; whatever is done to it does not, and nothing that a forger may choose makes a wrong answer right.
 
+mod clear;
 mod forged;
 mod honest;
 mod tampered;
 
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, OnceLock};
 
 use rand::Rng;
 use rand::rngs::OsRng;
-use zkinfer_crds::ProofSystem;
-use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex};
-use zkml::backend::{self, Setup};
+use zkinfer_crds::{ClaimId, Digest, Identity, ProofSystem, RequestUid, SliceIndex};
+use zkml::backend::{Proving, Setup, System, SystemId, Systems};
 use zkml::graph::TensorId;
 use zkml::graph::{FloatInput, Inputs, IntTensor, Profile, quantise_input};
 use zkml::manifest::Manifest;
@@ -19,6 +20,7 @@ use zkml::receipt::{
     judge_outputs, verify,
 };
 use zkml::setup::SrsSource;
+use zkml::systems;
 
 use super::follow;
 use crate::calibrate::synthetic_samples;
@@ -26,18 +28,57 @@ use crate::compile::{CompileOptions, Compiled, Plan, Sample, compile, plan};
 use crate::slice::SlicingOptions;
 use crate::tests::{example, network};
 
-/// Each of these must hold of both proof systems.
-macro_rules! in_both_proof_systems {
-    ($($name:ident,)*) => {
-        mod halo2_kzg {
-            $(#[test] fn $name() { super::$name(zkinfer_crds::ProofSystem::Halo2Kzg); })*
-        }
-        mod sumcheck_whir {
-            $(#[test] fn $name() { super::$name(zkinfer_crds::ProofSystem::SumcheckWhir); })*
+/// A proof system of the tests' list.
+type Tested = &'static dyn Proving;
+
+const HALO2: Tested = systems::proving(ProofSystem::Halo2Kzg);
+const SUMCHECK: Tested = systems::proving(ProofSystem::SumcheckWhir);
+
+/// The tests' list: the proof systems that are shipped, and those that are not. Handed to another macro after what that was
+/// given.
+macro_rules! proof_systems {
+    ($then:ident $given:tt) => {
+        $then! { $given
+            halo2_kzg: crate::verify::tests::HALO2,
+            sumcheck_whir: crate::verify::tests::SUMCHECK,
+            clear: &crate::verify::tests::clear::Clear,
         }
     };
 }
-pub(crate) use in_both_proof_systems;
+
+macro_rules! list_of {
+    ({} $($module:ident: $system:expr,)*) => { vec![$($system),*] };
+}
+
+macro_rules! tests_of {
+    ($names:tt $($module:ident: $system:expr,)*) => { $(tests_in! { $module $system, $names })* };
+}
+
+macro_rules! tests_in {
+    ($module:ident $system:expr, { $($name:ident,)* }) => {
+        mod $module {
+            $(#[test] fn $name() { super::$name($system); })*
+        }
+    };
+}
+
+/// Each of these must hold of every proof system of the list.
+macro_rules! in_every_proof_system {
+    ($($name:ident,)*) => { proof_systems! { tests_of { $($name,)* } } };
+}
+pub(crate) use {in_every_proof_system, proof_systems, tests_in, tests_of};
+
+/// The list, for whoever proves.
+fn tested() -> Vec<Tested> {
+    proof_systems! { list_of {} }
+}
+
+/// The list, for whoever verifies.
+fn known() -> Systems<'static, dyn System> {
+    static ALL: OnceLock<Vec<&'static dyn System>> = OnceLock::new();
+    let upcast = || tested().into_iter().map(|s| s as &'static dyn System).collect();
+    Systems::new(ALL.get_or_init(upcast))
+}
 
 /// A compiled model with the files that its manifest names.
 pub(crate) struct Model {
@@ -53,25 +94,30 @@ fn planned(
     samples: Option<&[Sample]>,
     profile: Option<Profile>,
     parallelism: u32,
-    proof_system: ProofSystem,
+    system: Tested,
 ) -> Plan {
     let options = CompileOptions {
         profile,
         slicing: SlicingOptions::at_least(parallelism),
-        ..CompileOptions::new(proof_system)
+        system,
+        ..CompileOptions::new(ProofSystem::SumcheckWhir)
     };
     plan(onnx, samples, &options).unwrap()
 }
 
 impl zkml::receipt::Model for Model {
-    fn derive(&self, manifest: &Manifest) -> Result<Box<dyn Derivation + '_>, String> {
-        follow(&self.onnx, manifest, srs(self.plan.proof_system))
+    fn derive(
+        &self,
+        manifest: &Manifest,
+        systems: Systems<'_, dyn System>,
+    ) -> Result<Box<dyn Derivation + '_>, String> {
+        follow(&self.onnx, manifest, srs(self.plan.system), systems)
     }
 }
 
 impl Model {
-    pub(crate) fn new(onnx: Vec<u8>, parallelism: u32, proof_system: ProofSystem) -> Self {
-        let plan = planned(&onnx, None, None, parallelism, proof_system);
+    pub(crate) fn new(onnx: Vec<u8>, parallelism: u32, system: Tested) -> Self {
+        let plan = planned(&onnx, None, None, parallelism, system);
         Self::of(onnx, plan)
     }
 
@@ -153,6 +199,7 @@ impl Model {
         };
         Verification {
             allow_development_srs: true,
+            systems: known(),
             ..Verification::new(against)
         }
     }
@@ -171,6 +218,7 @@ impl Model {
         };
         verified(Verification {
             allow_development_srs: true,
+            systems: known(),
             ..Verification::new(against)
         })
     }
@@ -195,20 +243,38 @@ fn flat(samples: &[Vec<FloatInput>]) -> Vec<Sample> {
         .collect()
 }
 
+/// One of each proof system, made when it is first asked for.
+struct Once<T: 'static>(Mutex<BTreeMap<SystemId, &'static OnceLock<T>>>);
+
+impl<T> Once<T> {
+    const fn new() -> Self {
+        Self(Mutex::new(BTreeMap::new()))
+    }
+
+    fn of(&self, system: Tested, make: impl FnOnce() -> T) -> &'static T {
+        let cell: &'static OnceLock<T> = {
+            let mut all = self.0.lock().unwrap();
+            all.entry(system.id())
+                .or_insert_with(|| Box::leak(Box::new(OnceLock::new())))
+        };
+        cell.get_or_init(make)
+    }
+}
+
 /// The residual network in at least four slices: a skip tensor crosses them.
-fn model(system: ProofSystem) -> &'static Model {
-    static MODELS: [OnceLock<Model>; 2] = [OnceLock::new(), OnceLock::new()];
-    MODELS[system as usize].get_or_init(|| Model::new(network().bytes(), 5, system))
+fn model(system: Tested) -> &'static Model {
+    static MODELS: Once<Model> = Once::new();
+    MODELS.of(system, || Model::new(network().bytes(), 5, system))
 }
 
-fn receipt(system: ProofSystem) -> &'static Receipt {
-    static RECEIPTS: [OnceLock<Receipt>; 2] = [OnceLock::new(), OnceLock::new()];
+fn receipt(system: Tested) -> &'static Receipt {
+    static RECEIPTS: Once<Receipt> = Once::new();
     let model = model(system);
-    RECEIPTS[system as usize].get_or_init(|| model.run(&model.input(1), 1))
+    RECEIPTS.of(system, || model.run(&model.input(1), 1))
 }
 
-fn srs(system: ProofSystem) -> Option<&'static SrsSource> {
-    backend::needs_srs(system).then_some(&SrsSource::Development)
+fn srs(system: Tested) -> Option<&'static SrsSource> {
+    system.needs_srs().then_some(&SrsSource::Development)
 }
 
 fn said(report: &Report) -> String {

@@ -2,12 +2,13 @@
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
-use zkml::backend::Circuit;
+use zkml::backend::{Circuit, NO_SRS};
+use zkml::halo2::CircuitShape;
 
 use super::*;
 use crate::tests::Onnx;
 
-in_both_proof_systems! {
+in_every_proof_system! {
     rejects_any_changed_removed_or_added_byte,
     rejects_slices_left_out_doubled_swapped_or_from_another_request,
     rejects_forged_tensors_skip_connections_included,
@@ -16,11 +17,15 @@ in_both_proof_systems! {
     missing_key_files_are_named,
 }
 
-fn rejects_any_changed_removed_or_added_byte(system: ProofSystem) {
+fn rejects_any_changed_removed_or_added_byte(system: Tested) {
     let (model, good) = (model(system), receipt(system).to_bytes());
     let mut rng = ChaCha20Rng::seed_from_u64(3);
     // A proof of SumcheckWhir is checked after its key was derived.
-    let flips = if system == ProofSystem::Halo2Kzg { 500 } else { 150 };
+    let flips = if system.id() == ProofSystem::Halo2Kzg {
+        500
+    } else {
+        150
+    };
     let step = (good.len() / flips).max(1);
     for at in (0..good.len()).step_by(step) {
         let mut bad = good.clone();
@@ -44,7 +49,7 @@ fn rejects_any_changed_removed_or_added_byte(system: ProofSystem) {
 }
 
 /// The receipt with a change, which must be rejected, and how that is said.
-fn rejected(system: ProofSystem, what: &str, change: impl FnOnce(&mut Receipt), expected: &str) {
+fn rejected(system: Tested, what: &str, change: impl FnOnce(&mut Receipt), expected: &str) {
     let mut bad = receipt(system).clone();
     change(&mut bad);
     let report = model(system).verify(&bad.to_bytes());
@@ -52,7 +57,7 @@ fn rejected(system: ProofSystem, what: &str, change: impl FnOnce(&mut Receipt), 
     assert!(said(&report).contains(expected), "{what}: {}", said(&report));
 }
 
-fn rejects_slices_left_out_doubled_swapped_or_from_another_request(system: ProofSystem) {
+fn rejects_slices_left_out_doubled_swapped_or_from_another_request(system: Tested) {
     let slices = receipt(system).slices.len();
     rejected(
         system,
@@ -115,7 +120,7 @@ fn rejects_slices_left_out_doubled_swapped_or_from_another_request(system: Proof
     );
 }
 
-fn rejects_forged_tensors_skip_connections_included(system: ProofSystem) {
+fn rejects_forged_tensors_skip_connections_included(system: Tested) {
     assert!(receipt(system).inner.len() >= 3);
     let skip = {
         let manifest = &receipt(system).manifest;
@@ -184,7 +189,7 @@ fn rejects_forged_tensors_skip_connections_included(system: ProofSystem) {
     );
 }
 
-fn rejects_another_models_manifest_and_manifests_that_do_not_hang_together(system: ProofSystem) {
+fn rejects_another_models_manifest_and_manifests_that_do_not_hang_together(system: Tested) {
     rejected(
         system,
         "other integers",
@@ -226,7 +231,7 @@ fn rejects_another_models_manifest_and_manifests_that_do_not_hang_together(syste
     assert!(!report.valid() && said(&report).contains("does not follow from your model"));
 }
 
-fn a_model_whose_weights_round_to_nothing_is_not_the_genuine_one(system: ProofSystem) {
+fn a_model_whose_weights_round_to_nothing_is_not_the_genuine_one(system: Tested) {
     // The attack: exponents so low that every weight is 0; the receipt would still name the genuine model.
     let mut bad = receipt(system).clone();
     bad.manifest.quantisation.shifts.iter_mut().for_each(|s| *s = 0);
@@ -238,7 +243,7 @@ fn a_model_whose_weights_round_to_nothing_is_not_the_genuine_one(system: ProofSy
     );
 }
 
-fn missing_key_files_are_named(system: ProofSystem) {
+fn missing_key_files_are_named(system: Tested) {
     let model = model(system);
     let none = |_: Digest| None;
     let against = Against::Manifest {
@@ -247,6 +252,7 @@ fn missing_key_files_are_named(system: ProofSystem) {
     };
     let verification = Verification {
         allow_development_srs: true,
+        systems: known(),
         ..Verification::new(against)
     };
     let report = verify(&receipt(system).to_bytes(), &verification);
@@ -255,8 +261,9 @@ fn missing_key_files_are_named(system: ProofSystem) {
 
 #[test]
 fn a_proof_of_one_system_is_none_of_the_other() {
-    let systems = [ProofSystem::Halo2Kzg, ProofSystem::SumcheckWhir];
-    for (system, other) in [(systems[0], systems[1]), (systems[1], systems[0])] {
+    let all = tested();
+    let pairs = all.iter().flat_map(|a| all.iter().map(move |b| (*a, *b)));
+    for (system, other) in pairs.filter(|(a, b)| a.id() != b.id()) {
         // The same statement's proof in the other system, then the other system's word in the manifest.
         rejected(
             system,
@@ -273,7 +280,7 @@ fn a_proof_of_one_system_is_none_of_the_other() {
         rejected(
             system,
             "another system's name",
-            |r| r.manifest.proof_system = other,
+            |r| r.manifest.proof_system = other.id(),
             "not well-formed",
         );
     }
@@ -282,28 +289,27 @@ fn a_proof_of_one_system_is_none_of_the_other() {
 #[test]
 fn where_there_is_no_trusted_setup_a_receipt_names_none() {
     rejected(
-        ProofSystem::SumcheckWhir,
+        SUMCHECK,
         "an SRS",
         |r| (r.srs, r.manifest.srs) = (Digest::of(b"srs"), Digest::of(b"srs")),
         "has no trusted setup",
     );
     rejected(
-        ProofSystem::Halo2Kzg,
+        HALO2,
         "no SRS",
-        |r| (r.srs, r.manifest.srs) = (backend::NO_SRS, backend::NO_SRS),
+        |r| (r.srs, r.manifest.srs) = (NO_SRS, NO_SRS),
         "needs a trusted setup",
     );
 }
 
 #[test]
 fn a_receipt_cannot_keep_a_verifier_busy_with_a_needlessly_large_circuit() {
-    let mut bad = receipt(ProofSystem::Halo2Kzg).clone();
-    let Circuit::Halo2Kzg(shape) = &mut bad.manifest.slices[0].circuit else {
-        panic!("a halo2 circuit");
-    };
+    let mut bad = receipt(HALO2).clone();
+    let mut shape: CircuitShape = bad.manifest.slices[0].circuit.read().unwrap();
     shape.k = zkml::halo2::MAX_K;
+    bad.manifest.slices[0].circuit = Circuit::of(&shape);
     let started = std::time::Instant::now();
-    let report = verify(&bad.to_bytes(), &model(ProofSystem::Halo2Kzg).by_model());
+    let report = verify(&bad.to_bytes(), &model(HALO2).by_model());
     assert!(
         !report.valid() && said(&report).contains("the size of slice 0's circuit"),
         "{}",
