@@ -89,7 +89,7 @@ fn dense(weights: usize) -> Op {
 
 #[test]
 fn a_table_counts_once_in_a_slice_and_is_not_cut_from_a_large_map() {
-    let rule = backend::cut_rule(ProofSystem::SumcheckWhir);
+    let rule = systems::of(ProofSystem::SumcheckWhir).cut_rule();
     let most = rule.max_weights as usize;
     let ends = |ops| feasible_ends(&nodes(ops), 0, rule).last();
     let read = || Op::Table(Lookup { table: 0 });

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use zkml::graph::{IntRange, TensorId};
+use zkml::graph::{IntRange, Shared, TensorId};
 use zkml::relations::{Relation, SliceRelations};
 
 use super::ClearError;
@@ -67,7 +67,7 @@ pub(super) fn made(relations: &SliceRelations) -> Result<Vec<Made>, ClearError> 
                 let read = find(input)?;
                 vec![Made {
                     id: *output,
-                    len: source.as_ref().map_or(read.len, Vec::len),
+                    len: source.as_ref().map_or(read.len, |s| s.len()),
                     range: read.range,
                 }]
             }
@@ -152,7 +152,7 @@ pub(super) fn witness(
                 output,
             } => {
                 let x = get(input)?;
-                let read = |source: &Vec<u32>| {
+                let read = |source: &Shared<u32>| {
                     let entries = source.iter();
                     entries.filter_map(|&i| x.get(i as usize).copied()).collect()
                 };
