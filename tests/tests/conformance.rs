@@ -36,6 +36,25 @@ fn the_node_tests_of_onnx_that_were_proved_are_proved() {
 }
 
 #[test]
+fn the_judge_of_conformance_is_as_strict_as_it_says() {
+    if onnx::environment().is_none() {
+        return;
+    }
+    let ran = Command::new(repository().join("tests/conformance/run"))
+        .env("ZKINFER_BIN", program("prover-worker").parent().unwrap())
+        .arg("--selftest")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success(), "{said}");
+    assert_eq!(
+        said.lines().filter(|l| l.starts_with("ok ")).count(),
+        16,
+        "{said}"
+    );
+}
+
+#[test]
 fn the_page_of_benchmarks_says_what_was_measured() {
     if onnx::environment().is_none() {
         return;

@@ -123,6 +123,17 @@ def merged(old, new):
     return sorted(kept.values(), key=lambda r: (list(SHAPES).index(r["shape"]), order.index(r["system"])))
 
 
+def kept():
+    return json.loads(KEPT.read_text()) if KEPT.is_file() else []
+
+
+def keep(rows):
+    """Into tests/bench/results.json, beside what is there; all rows are scaled alike."""
+    rows = merged(kept(), rows)
+    scale(rows, nominal(rows))
+    KEPT.write_text(json.dumps(rows, indent=1) + "\n")
+
+
 def main():
     args = arguments()
     if args.out or args.publish:
@@ -132,17 +143,19 @@ def main():
             for row in rows_of(name, args, ezkl):
                 print(report.line(row), flush=True)
                 rows.append(row)
-        scale(rows, nominal(rows))
+            # What was measured is kept, whatever becomes of the next.
+            if args.publish:
+                keep(rows)
+        scale(rows, nominal(kept() if args.publish else rows))
         if args.out:
             args.out.mkdir(parents=True, exist_ok=True)
             (args.out / "results.json").write_text(json.dumps(rows, indent=1))
             (args.out / "results.md").write_text(report.table(rows))
             (args.out / "results.svg").write_text(report.plot(rows))
         if args.publish:
-            old = json.loads(KEPT.read_text()) if KEPT.is_file() else []
-            KEPT.write_text(json.dumps(merged(old, rows), indent=1) + "\n")
+            keep(rows)
     if args.docs or args.check_docs:
-        rows = json.loads(KEPT.read_text())
+        rows = kept()
         for file, text in (("benchmarks.md", report.page(rows)), ("benchmarks.svg", report.plot(rows))):
             if args.docs:
                 (DOCS / file).write_text(text)

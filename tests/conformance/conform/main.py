@@ -13,7 +13,7 @@ from pathlib import Path
 import onnx
 
 from . import case as cases
-from . import judge, programs, suite, tables
+from . import judge, programs, selftest, suite, tables
 
 FLOOR = suite.HERE / "proved.txt"
 TIES = suite.HERE / "ties.txt"
@@ -33,6 +33,7 @@ def arguments():
     parser.add_argument("--docs", action="store_true", help="write docs/conformance.md from list.txt and proved.txt")
     parser.add_argument("--check-docs", action="store_true", help="exit 1 where docs/conformance.md is another page")
     parser.add_argument("--jobs", type=int, default=1, help="tests at a time")
+    parser.add_argument("--selftest", action="store_true", help="what the judge itself must get right")
     parser.add_argument("--make-list", action="store_true", help="make list.txt again by the rules")
     return parser.parse_args()
 
@@ -121,6 +122,8 @@ def main():
     if args.make_list:
         suite.make_list()
         return
+    if args.selftest:
+        sys.exit(0 if selftest.run() else 1)
     known = floor()
     if args.out or args.floor or args.update:
         worker = (args.bin / "prover-worker").resolve()
