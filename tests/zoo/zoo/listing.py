@@ -92,6 +92,8 @@ def shape(text):
 
 def read():
     """All entries, in the list's order."""
+    if digest(HERE / "list.tsv") != (HERE / "list.sha256").read_text().split()[0]:
+        raise SystemExit("list.tsv is another list than the frozen one")
     lines = (HERE / "list.tsv").read_text().splitlines()
     if tuple(lines[0].split("\t")) != COLUMNS:
         raise SystemExit("list.tsv has other columns than this program reads")

@@ -41,7 +41,7 @@ def refusal(said, stderr, what):
     nodes = [f"{u['op']}: {u['reason']}" for u in failed.get("unsupported") or []]
     text = failed.get("message") or stderr[-1000:] or "no reason given"
     if not nodes:
-        return Ended("refused", f"{what}: {text[:1000]}", [judge.reason_of(failed.get("kind", what), text)])
+        return Ended("refused", f"{what}: {text[:1000]}", [f"[{judge.reason_of(failed.get('kind', what), text)}]"])
     kinds = Counter(nodes)
     return Ended("refused", "; ".join(f"{n} × {k}" if n > 1 else k for k, n in kinds.most_common()), sorted(kinds))
 
@@ -121,7 +121,7 @@ def prove(model, programs, folder):
     worst = 0.0
     for number, (question, expected) in enumerate(zip(model.asked, model.expected)):
         file = folder / f"{number}.json"
-        named = {n: v.tolist() for n, v in question.items()}
+        named = {n: np.asarray(v, dtype=np.float64).tolist() for n, v in question.items()}
         file.write_text(json.dumps(named if len(named) > 1 else next(iter(named.values()))))
         receipt = folder / f"{number}.cbor"
         proved, code, said = run(

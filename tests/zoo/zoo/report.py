@@ -37,14 +37,13 @@ def summary(found):
 def blockers(model):
     """What stands in a model's way; a model that is too slow or too inexact has one of these for a blocker."""
     if model["outcome"] == "refused":
-        return frozenset(model.get("blockers") or [model["reason"]])
-    return frozenset([model["outcome"]])
+        return frozenset(model.get("blockers") or [f"[{model['reason']}]"])
+    return frozenset([f"[{model['outcome']}]"])
 
 
 def group(blocker):
-    """The operator alone: `Mul: takes a constant` and `Mul: …` are one piece of work to a reader of the table."""
-    operator, sep, _ = blocker.partition(": ")
-    return operator if sep and operator.isalnum() else blocker
+    """The operator alone, whatever it is about it that is refused; what is no operator stands in brackets."""
+    return blocker if blocker.startswith("[") else blocker.partition(": ")[0]
 
 
 def greedy(found):
