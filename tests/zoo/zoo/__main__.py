@@ -13,7 +13,8 @@ from pathlib import Path
 
 from . import listing, report
 
-SECONDS = 120
+SECONDS = 900
+"""Of one model in all, for what hangs without using a processor: `one` limits the processor time."""
 
 
 def arguments():

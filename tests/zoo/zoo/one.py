@@ -6,8 +6,10 @@ greatest value where an output is of shape [1, n], and exactly where an output i
 """
 
 import json
+import math
 import re
 import resource
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -23,8 +25,12 @@ from zkgen.program import outputs_of
 from . import inputs, listing
 
 MEMORY = 6 << 30
+PROCESSOR_SECONDS = 240
+"""Of one program, all its threads together: 120 s on two cores, however many others use them."""
+CALIBRATION_VALUES = 1 << 24
+"""Most values of a file of samples: large inputs are calibrated by fewer."""
 FOUND = "right", "refused", "over budget", "wrong", "crashed", "missing", "timeout"
-"""What may become of a model; `timeout` is the parent's word."""
+"""What may become of a model."""
 
 
 class Ended(Exception):
@@ -39,7 +45,7 @@ def refusal(said, stderr, what):
     """A program's own refusal: its words, and each thing that stands in the way once, without names and numbers."""
     failed = (said or {}).get("failed") or {}
     nodes = [f"{u['op']}: {u['reason']}" for u in failed.get("unsupported") or []]
-    text = failed.get("message") or stderr[-1000:] or "no reason given"
+    text = failed.get("message") or (said or {}).get("error") or stderr[-1000:] or "no reason given"
     if not nodes:
         return Ended("refused", f"{what}: {text[:1000]}", [f"[{judge.reason_of(failed.get('kind', what), text)}]"])
     kinds = Counter(nodes)
@@ -48,6 +54,7 @@ def refusal(said, stderr, what):
 
 def limit():
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR_SECONDS, PROCESSOR_SECONDS + 1))
 
 
 def run(command, what):
@@ -56,6 +63,8 @@ def run(command, what):
     said = ran.stderr.strip()
     if "memory allocation of" in said:
         raise Ended("refused", f"{what}: more than {MEMORY >> 30} GiB of memory")
+    if ran.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
+        raise Ended("timeout", f"{what}: more than {PROCESSOR_SECONDS} s of processor time")
     if ran.returncode < 0 or "panicked at" in said:
         raise Ended("crashed", f"{what}: exit {ran.returncode}: {said[-400:]}")
     try:
@@ -99,7 +108,8 @@ class Model:
         if len(names) != 1:
             # Samples of several inputs have no form yet; the made-up ones stand in.
             return []
-        samples = inputs.draw(self.entry, self.proto, self.shapes, "calibration", inputs.SAMPLES)
+        count = max(1, min(inputs.SAMPLES, CALIBRATION_VALUES // max(1, math.prod(self.shapes[names[0]]))))
+        samples = inputs.draw(self.entry, self.proto, self.shapes, "calibration", count)
         path = folder / "calibration.npy"
         np.save(path, np.stack([s[names[0]] for s in samples]).astype(np.float32))
         return ["--calibration", path]
