@@ -1,0 +1,1 @@
+"""Public models, put through the built programs and compared with onnxruntime."""
