@@ -196,6 +196,7 @@ fn run_local(objects: Objects, args: LocalArgs) -> Result<ExitCode, Box<dyn std:
         least_lease,
         max_error,
         quiet,
+        serve,
     } = args;
     let options = Options {
         state,
@@ -206,6 +207,7 @@ fn run_local(objects: Objects, args: LocalArgs) -> Result<ExitCode, Box<dyn std:
         least_lease: Duration::from_secs(least_lease),
         max_error,
         quiet,
+        serve,
     };
     let outcome = runtime()?.block_on(local::run(objects, &options))?;
     print!("{}", local::render(&outcome.objects, output, &outcome.worker));

@@ -23,9 +23,6 @@ const TICK: Duration = Duration::from_millis(250);
 /// Before an entry is written again.
 const AGAIN: Pauses = Pauses::new(Duration::from_millis(500), Duration::from_secs(10));
 
-/// A pool is looked at this long after a verified proof, which bears on its score: no more often is it written.
-const SCORED: Duration = Duration::from_secs(1);
-
 /// The pools that will be looked at soon for their scores.
 type Scored = Mutex<BTreeSet<PoolId>>;
 
@@ -113,7 +110,7 @@ async fn in_a_while(ctx: &Operator, scored: &Scored, pool: PoolId) {
     if !due().insert(pool.clone()) {
         return;
     }
-    tokio::time::sleep(SCORED).await;
+    tokio::time::sleep(ctx.world.pace.proofs).await;
     due().remove(&pool);
     ctx.world.wake_pool(&pool);
 }

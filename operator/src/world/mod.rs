@@ -6,6 +6,7 @@
 mod consents;
 mod files;
 mod merge;
+mod pace;
 mod ready;
 mod records;
 mod scope;
@@ -26,6 +27,7 @@ use zkinfer_crds::k8s::{InferenceRequest, Model};
 use zkml::setup::VerifierSrs;
 
 pub use consents::Consents;
+pub use pace::Pace;
 pub use ready::{LOOK, Part, Ready};
 pub use records::{Records, lock};
 pub use scope::{Place, Scope};
@@ -84,6 +86,8 @@ pub struct World {
     pub srs: Option<VerifierSrs>,
     /// The greatest error of an answer that the operator accepts.
     pub max_error: f64,
+    /// How often is written what changes all the time.
+    pub pace: Pace,
     /// Counts.
     pub metrics: Arc<Metrics>,
 }
