@@ -65,7 +65,12 @@ pub(crate) enum Command {
     /// Exit codes: 0 every request succeeded, 1 one did not, 2 wrong use or an unreadable file.
     Local {
         /// A file or folder of YAML, as for kubectl apply. May be given several times.
-        #[arg(short, long = "filename", required = true, value_name = "PATH")]
+        #[arg(
+            short,
+            long = "filename",
+            required_unless_present = "serve",
+            value_name = "PATH"
+        )]
         filename: Vec<PathBuf>,
         #[command(flatten)]
         local: LocalArgs,

@@ -24,10 +24,10 @@ const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let args = Args::read();
-    logging::start(match &args.command {
-        Command::Run(run) => run.log_format,
-        _ => LogFormat::Text,
-    });
+    match &args.command {
+        Command::Run(run) => logging::start(run.log_format, true),
+        _ => logging::start(LogFormat::Text, false),
+    }
     match run(args) {
         Ok(code) => code,
         Err(error) => {

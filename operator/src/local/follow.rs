@@ -22,7 +22,7 @@ use crate::specs::labels;
 /// Things that happen together are looked at together.
 const TOGETHER: Duration = Duration::from_millis(10);
 /// So long nothing has changed when what is to come has come: the last scores, or a reconciliation that something asked for.
-const DONE: Duration = Duration::from_millis(40);
+const DONE: Duration = Duration::from_millis(20);
 const STILL: Duration = Duration::from_millis(300);
 
 /// Prints lines with the time since the start, or nothing.

@@ -239,7 +239,9 @@ fn check(
         }
     }
     let known: Vec<String> = objects.pools.keys().map(ToString::to_string).collect();
-    if let Some((unknown, _)) = options.provers.iter().find(|(p, _)| !known.contains(p)) {
+    let unknown = options.provers.iter().find(|(p, _)| !known.contains(p));
+    // One that is served may come yet.
+    if let Some((unknown, _)) = unknown.filter(|_| !options.serve) {
         return Err(LocalError::UnknownPool(unknown.clone()));
     }
     if objects.are_consented_to_by_the_runner() {

@@ -9,6 +9,9 @@ mod refused;
 mod store;
 mod tokens;
 
+#[cfg(test)]
+mod tests;
+
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -156,6 +159,7 @@ impl ApiServer {
     /// The changes after a version, as they come, until its time is over.
     fn watch(&self, kind: Kind, namespace: Option<String>, query: Query) -> Response<Body> {
         let mut changed = self.store.changes();
+        // What came before it is looked for at once.
         changed.mark_changed();
         let time = query.seconds.map_or(WATCH, Duration::from_secs);
         let (cursor, first) = match query.version {
@@ -175,7 +179,6 @@ impl ApiServer {
                 let (mut cursor, mut changed) = at?;
                 loop {
                     changed.changed().await.ok()?;
-                    changed.mark_unchanged();
                     let Some(changes) = store.since(cursor) else {
                         return Some((line("ERROR", &Refused::expired().status()), None));
                     };

@@ -47,7 +47,8 @@ impl Tokens {
         self.lock().remove(&hash(token));
     }
 
-    pub(super) fn user(&self, token: &str) -> Option<String> {
+    /// Whose token it is.
+    pub(in crate::local) fn user(&self, token: &str) -> Option<String> {
         self.lock().get(&hash(token)).cloned()
     }
 

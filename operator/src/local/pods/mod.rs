@@ -10,6 +10,9 @@ mod job;
 mod pod;
 mod state;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
