@@ -109,7 +109,10 @@ async fn proving(objects: &Objects) {
 /// Waits until there is nothing of a kind that is still at work.
 async fn until_none<K>(objects: &Objects, over: impl Fn(&K) -> bool)
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + std::fmt::Debug,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug,
 {
     let what = format!("no {} in {}", K::kind(&()), objects.namespace);
     wait_for(&what, LONG, async || {
@@ -117,7 +120,11 @@ where
         let mut list = list.map_err(|e| e.to_string())?.items;
         list.retain(|o| !over(o));
         let left: Vec<String> = list.iter().map(ResourceExt::name_any).collect();
-        if left.is_empty() { Ok(()) } else { Err(left.join(", ")) }
+        if left.is_empty() {
+            Ok(())
+        } else {
+            Err(left.join(", "))
+        }
     })
     .await
     .unwrap();
@@ -274,7 +281,12 @@ pub async fn a_worker_that_crashes_is_a_failed_pod_and_another_pool_proves(place
         let pods = objects.api::<Pod>().list(&ListParams::default()).await;
         let failed = |pod: &Pod| pod.status.as_ref().and_then(|s| s.phase.as_deref()) == Some("Failed");
         let pods = pods.map_err(|e| e.to_string())?.items;
-        if pods.iter().any(failed) { Ok(()) } else { Err("there is none") }.map_err(str::to_owned)
+        if pods.iter().any(failed) {
+            Ok(())
+        } else {
+            Err("there is none")
+        }
+        .map_err(str::to_owned)
     })
     .await
     .unwrap();

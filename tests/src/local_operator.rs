@@ -42,7 +42,10 @@ impl LocalOperator {
         command.arg(folder.path().join("state"));
         for (namespace, pool, mode) in ROGUES {
             let rogue = program("rogue");
-            command.args(["--prover", &format!("{namespace}/{pool}={} {mode}", rogue.display())]);
+            command.args([
+                "--prover",
+                &format!("{namespace}/{pool}={} {mode}", rogue.display()),
+            ]);
         }
         let child = command
             .stdin(Stdio::null())
@@ -91,9 +94,17 @@ impl LocalOperator {
     pub fn children(&self) -> Vec<u32> {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id()));
         let of = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("children"));
-        let all = tasks.into_iter().flatten().flatten().filter_map(|task| of(task).ok());
-        all.flat_map(|text| text.split_whitespace().filter_map(|n| n.parse().ok()).collect::<Vec<_>>())
-            .collect()
+        let all = tasks
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|task| of(task).ok());
+        all.flat_map(|text| {
+            text.split_whitespace()
+                .filter_map(|n| n.parse().ok())
+                .collect::<Vec<_>>()
+        })
+        .collect()
     }
 
     /// Sends it a signal, and waits for its end.
@@ -146,12 +157,14 @@ impl Place for LocalOperator {
         for document in serde_yaml::Deserializer::from_str(yaml) {
             let object = DynamicObject::deserialize(document).map_err(not_yaml)?;
             let types = object.types.clone().unwrap_or_default();
-            let kind = GroupVersionKind::try_from(&types).map_err(|e| Error::io("kind")(std::io::Error::other(e)))?;
+            let kind = GroupVersionKind::try_from(&types)
+                .map_err(|e| Error::io("kind")(std::io::Error::other(e)))?;
             let resource = ApiResource::from_gvk(&kind);
             let namespace = object.namespace().unwrap_or_default();
             let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &namespace, &resource);
             let params = PatchParams::apply("test");
-            api.patch(&object.name_any(), &params, &Patch::Apply(&object)).await?;
+            api.patch(&object.name_any(), &params, &Patch::Apply(&object))
+                .await?;
         }
         Ok(())
     }

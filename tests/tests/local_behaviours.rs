@@ -48,7 +48,10 @@ async fn whoever_stops_it_ends_its_workers_too() {
     let status = local.end(Signal::SIGINT).unwrap();
     assert_eq!(status.code(), Some(1), "{}", local.output());
     for pid in children {
-        assert!(!Path::new("/proc").join(pid.to_string()).exists(), "{pid} is left");
+        assert!(
+            !Path::new("/proc").join(pid.to_string()).exists(),
+            "{pid} is left"
+        );
     }
 }
 

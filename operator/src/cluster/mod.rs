@@ -1,4 +1,4 @@
-//! `operator run`: the same planners, queue, gateway and verification as local mode, on a cluster.
+//! The operator, put together; and `operator run`, which runs it on a cluster.
 //!
 //! ```text
 //!  watches ──▶ controllers (gather → plan → apply → status → events)      fleet: Jobs per request and pool
@@ -33,9 +33,9 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Client;
 use kube::core::PartialObjectMeta;
+use kube::runtime::WatchStreamExt;
 use kube::runtime::events::Reporter;
 use kube::runtime::watcher::{self, watcher};
-use kube::runtime::WatchStreamExt;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
@@ -64,8 +64,7 @@ use crate::runs::{Outbox, Shelf};
 use crate::scoring::Totals;
 use crate::specs::labels;
 use crate::world::{
-    self, Consents, Events, LOOK, MANAGER, Pace, Part, Ready, Scope, StoreHealth, Stores, Wake,
-    World, follow,
+    self, Consents, Events, LOOK, MANAGER, Pace, Part, Ready, Scope, StoreHealth, Stores, Wake, World, follow,
 };
 
 /// How long the gateway waits for runs from before a restart.

@@ -173,7 +173,11 @@ pub struct Setup {
 ///
 /// # Errors
 /// A file that is none, a store that fails.
-pub async fn setup(srs: Option<&Path>, allow_dev_srs: bool, artifacts: &Artifacts) -> Result<Setup, RunError> {
+pub async fn setup(
+    srs: Option<&Path>,
+    allow_dev_srs: bool,
+    artifacts: &Artifacts,
+) -> Result<Setup, RunError> {
     let source = srs_source(srs, allow_dev_srs)?;
     let file = match &source {
         Some(SrsSource::Points(srs)) => Some(artifacts.put_blob(srs.write()).await?),

@@ -59,7 +59,11 @@ impl Files {
                     fs::copy(&from, &to).await?;
                 }
             }
-            fs::write(folder.join("compile.json"), serde_json::to_vec_pretty(&record.outcome)?).await?;
+            fs::write(
+                folder.join("compile.json"),
+                serde_json::to_vec_pretty(&record.outcome)?,
+            )
+            .await?;
             let whole = [(&record.onnx, "model.onnx"), (&report.manifest, "manifest.cbor")];
             for (blob, name) in whole {
                 fs::copy(Self::blob(&self.store, &blob.digest), folder.join(name)).await?;

@@ -100,11 +100,11 @@ impl Follower {
         }
     }
 
-    /// Follows until nothing can change any more, or for ever. What is asked for by `at_the_end` when every request is over
-    /// is waited for.
-    pub(super) async fn run(&mut self, at_work: &AtWork, forever: bool, at_the_end: impl Fn()) {
+    /// Follows until nothing can change any more, or for ever. When everything is at rest claims that are still open are
+    /// `let_go`; if there were any, what comes of that is waited for.
+    pub(super) async fn run(&mut self, at_work: &AtWork, forever: bool, let_go: impl Fn() -> bool) {
         let mut changes = self.store.changes();
-        let (mut rest, mut ended) = (Rest::AtWork, false);
+        let mut rest = Rest::AtWork;
         loop {
             let still = match rest {
                 Rest::Over => DONE,
@@ -115,13 +115,8 @@ impl Follower {
                     return;
                 },
                 () = tokio::time::sleep(still) => {
-                    if rest != Rest::AtWork && at_work.count() == 0 && !forever {
-                        if ended {
-                            return;
-                        }
-                        // Once more, for what comes of that.
-                        at_the_end();
-                        ended = true;
+                    if rest != Rest::AtWork && at_work.count() == 0 && !forever && !let_go() {
+                        return;
                     }
                     continue;
                 }

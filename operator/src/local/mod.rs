@@ -169,13 +169,20 @@ pub async fn run(mut objects: Objects, options: &Options) -> Result<Outcome, Loc
     let running = tokio::spawn(Arc::clone(&node).run());
     if options.serve {
         let told = serve(&api, &options.state).await?;
-        progress.say(format_args!("objects: KUBECONFIG={}; gateway: {address}", told.display()));
+        progress.say(format_args!(
+            "objects: KUBECONFIG={}; gateway: {address}",
+            told.display()
+        ));
     }
     let mut follower = Follower::new(Arc::clone(&api.store), files, progress);
     // With the last request everything ends: nobody is held to a claim any more.
-    let at_the_end = || dispatcher.uids().into_iter().for_each(|uid| dispatcher.remove(uid, false));
+    let let_go = || {
+        let held = dispatcher.lingering();
+        held.iter().for_each(|(uid, _)| dispatcher.remove(*uid, false));
+        !held.is_empty()
+    };
     tokio::select! {
-        () = follower.run(&at_work, options.serve, at_the_end) => {}
+        () = follower.run(&at_work, options.serve, let_go) => {}
         () = cluster::stopped(stop) => {}
     }
     dispatcher.close();
@@ -224,12 +231,7 @@ impl Folders {
 }
 
 /// Whether the machine has what the objects need.
-fn check(
-    objects: &Objects,
-    options: &Options,
-    setup: &Setup,
-    progress: Progress,
-) -> Result<(), LocalError> {
+fn check(objects: &Objects, options: &Options, setup: &Setup, progress: Progress) -> Result<(), LocalError> {
     let mut systems = objects.models.values().map(|m| m.spec.proof_system);
     if systems.any(needs_srs) {
         let policy = setup.policy.ok_or(LocalError::NoSrs)?;
@@ -317,7 +319,9 @@ fn site(
 }
 
 async fn listen() -> Result<TcpListener, LocalError> {
-    TcpListener::bind(("127.0.0.1", 0)).await.map_err(LocalError::Gateway)
+    TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .map_err(LocalError::Gateway)
 }
 
 fn address(listener: &TcpListener) -> Result<String, LocalError> {

@@ -80,11 +80,7 @@ async fn receipt(
     let namespace = key.namespace.as_deref().unwrap_or_default();
     let made = run.finish().map_err(|e| NoReceipt::Made(e.to_string()))?;
     let bytes = Bytes::from(made.to_bytes());
-    let digest = ctx
-        .world
-        .artifacts
-        .put_receipt(bytes.clone(), namespace)
-        .await?;
+    let digest = ctx.world.artifacts.put_receipt(bytes.clone(), namespace).await?;
     let model = ctx.runs().get(&run.uid).map(|r| r.model.clone());
     let of = OutboxOf {
         namespace,

@@ -29,7 +29,12 @@ const OURS: &str = "zkinfer.dev/v1alpha1";
 /// By the API version and plural under which it is asked for, with its name.
 const ALL: [(&str, &str, &str, Kind); 12] = [
     (OURS, "models", "Model", Kind::Model),
-    (OURS, "inferencerequests", "InferenceRequest", Kind::InferenceRequest),
+    (
+        OURS,
+        "inferencerequests",
+        "InferenceRequest",
+        Kind::InferenceRequest,
+    ),
     (OURS, "minerpools", "MinerPool", Kind::MinerPool),
     ("v1", "configmaps", "ConfigMap", Kind::ConfigMap),
     ("v1", "secrets", "Secret", Kind::Secret),
@@ -37,7 +42,12 @@ const ALL: [(&str, &str, &str, Kind); 12] = [
     ("v1", "pods", "Pod", Kind::Pod),
     ("batch/v1", "jobs", "Job", Kind::Job),
     ("apps/v1", "deployments", "Deployment", Kind::Deployment),
-    ("networking.k8s.io/v1", "networkpolicies", "NetworkPolicy", Kind::NetworkPolicy),
+    (
+        "networking.k8s.io/v1",
+        "networkpolicies",
+        "NetworkPolicy",
+        Kind::NetworkPolicy,
+    ),
     ("events.k8s.io/v1", "events", "Event", Kind::Event),
     // What the pods of local mode have to tell stands in their status: no event has an `involvedObject`.
     ("v1", "events", "Event", Kind::Event),
@@ -105,7 +115,12 @@ fn with_data(mut object: Value) -> Value {
     if let Some(Value::Object(texts)) = texts {
         let mut data = object["data"].as_object().cloned().unwrap_or_default();
         let bytes = |text: Value| json!(ByteString(text.as_str().unwrap_or_default().into()));
-        data.extend(texts.into_iter().map(|(k, text)| (k, bytes(text))).collect::<Map<_, _>>());
+        data.extend(
+            texts
+                .into_iter()
+                .map(|(k, text)| (k, bytes(text)))
+                .collect::<Map<_, _>>(),
+        );
         object["data"] = Value::Object(data);
     }
     object

@@ -12,7 +12,6 @@ mod tokens;
 #[cfg(test)]
 mod tests;
 
-
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,7 +105,10 @@ impl ApiServer {
         let namespace = namespace.ok_or_else(not_allowed)?;
         let id = Id::new(kind, &namespace, &name);
         let object = match *request.method() {
-            Method::GET => self.store.get(&id).ok_or_else(|| Refused::not_found(id.to_string()))?,
+            Method::GET => self
+                .store
+                .get(&id)
+                .ok_or_else(|| Refused::not_found(id.to_string()))?,
             Method::PUT => self.replace(&id, status, read(request.body())?)?,
             Method::PATCH => {
                 let content = request.headers().get(CONTENT_TYPE);
@@ -286,8 +288,8 @@ fn line(what: &str, object: &Value) -> Bytes {
 }
 
 fn read(body: &Bytes) -> Result<Value, Refused> {
-    let value: Value =
-        serde_json::from_slice(body).map_err(|e| Refused::bad_request(format!("the body is not JSON: {e}")))?;
+    let value: Value = serde_json::from_slice(body)
+        .map_err(|e| Refused::bad_request(format!("the body is not JSON: {e}")))?;
     // What is written into it is an object's field.
     if value.is_object() && (value["metadata"].is_object() || value.get("metadata").is_none()) {
         Ok(value)
@@ -301,7 +303,10 @@ fn until<S: Stream>(stream: S, time: Duration) -> impl Stream<Item = S::Item> {
     stream.take_until(tokio::time::sleep(time))
 }
 
-async fn from_outside(State(api): State<ApiServer>, request: axum::extract::Request) -> axum::response::Response {
+async fn from_outside(
+    State(api): State<ApiServer>,
+    request: axum::extract::Request,
+) -> axum::response::Response {
     let bearer = request.headers().get(AUTHORIZATION).and_then(|h| h.to_str().ok());
     let user = bearer.and_then(|b| api.tokens.user(b.strip_prefix("Bearer ")?));
     if user.as_deref() != Some(RUNNER) {

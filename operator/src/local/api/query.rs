@@ -105,8 +105,8 @@ impl Query {
         for part in text.split(',').filter(|p| !p.is_empty()) {
             let split = part.split_once("!=").map(|(k, v)| (k, false, v));
             let split = split.or_else(|| part.split_once('=').map(|(k, v)| (k, true, v)));
-            let (key, is, value) =
-                split.ok_or_else(|| Refused::bad_request(format!("the selector {part} is not understood here")))?;
+            let (key, is, value) = split
+                .ok_or_else(|| Refused::bad_request(format!("the selector {part} is not understood here")))?;
             self.selectors.push(Selector {
                 path: path(key.trim()),
                 is,
@@ -143,7 +143,10 @@ mod tests {
             name: Some("m".to_owned()),
             status: true,
         };
-        assert_eq!(of("/apis/zkinfer.dev/v1alpha1/namespaces/a/models/m/status"), Ok(status));
+        assert_eq!(
+            of("/apis/zkinfer.dev/v1alpha1/namespaces/a/models/m/status"),
+            Ok(status)
+        );
         assert_eq!(
             of("/apis/authentication.k8s.io/v1/tokenreviews"),
             Ok(Target::Review("tokenreviews".to_owned()))
@@ -164,7 +167,10 @@ mod tests {
     fn a_selector_selects_or_is_refused() {
         let pod = json!({ "metadata": { "labels": { "a": "b" } }, "status": { "phase": "Running" } });
         let wants = |query| Query::of(query).map(|q| q.wants(&pod)).map_err(|e| e.code);
-        assert_eq!(wants("labelSelector=a%3Db&fieldSelector=status.phase!%3DSucceeded"), Ok(true));
+        assert_eq!(
+            wants("labelSelector=a%3Db&fieldSelector=status.phase!%3DSucceeded"),
+            Ok(true)
+        );
         assert_eq!(wants("labelSelector=a%3Dc"), Ok(false));
         assert_eq!(wants("fieldSelector=status.phase!%3DRunning"), Ok(false));
         assert_eq!(wants("fieldSelector=involvedObject.kind%3DPod"), Ok(false));

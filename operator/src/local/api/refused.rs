@@ -50,7 +50,11 @@ impl Refused {
     }
 
     pub(super) fn not_understood(what: &str) -> Self {
-        Self::new(415, "UnsupportedMediaType", format!("{what} is not understood here"))
+        Self::new(
+            415,
+            "UnsupportedMediaType",
+            format!("{what} is not understood here"),
+        )
     }
 
     pub(super) fn invalid(message: impl Into<String>) -> Self {

@@ -106,7 +106,14 @@ impl Store {
         let inner = self.lock();
         let oldest = inner.log.front().map_or(inner.version + 1, |c| c.version);
         let known = version + 1 >= oldest && version <= inner.version;
-        known.then(|| inner.log.iter().filter(|c| c.version > version).cloned().collect())
+        known.then(|| {
+            inner
+                .log
+                .iter()
+                .filter(|c| c.version > version)
+                .cloned()
+                .collect()
+        })
     }
 
     /// Makes an object; a uid that it has is kept.
@@ -156,7 +163,14 @@ impl Store {
         let old = old.ok_or_else(|| Refused::not_found(id.to_string()))?;
         let mut new = (*old).clone();
         change(&mut new)?;
-        for field in ["name", "namespace", "uid", "creationTimestamp", "generation", "deletionTimestamp"] {
+        for field in [
+            "name",
+            "namespace",
+            "uid",
+            "creationTimestamp",
+            "generation",
+            "deletionTimestamp",
+        ] {
             match old["metadata"].get(field) {
                 Some(value) => new["metadata"][field] = value.clone(),
                 None => remove(&mut new["metadata"], field),

@@ -6,7 +6,9 @@ use futures::TryStreamExt;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::Resource;
-use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
+use kube::api::{
+    Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams,
+};
 use kube::core::NamespaceResourceScope;
 use kube::discovery::ApiResource;
 use serde::de::DeserializeOwned;
@@ -71,13 +73,25 @@ async fn a_status_is_written_apart_and_only_a_change_of_the_spec_is_a_generation
         }))
     };
     let uid = made.metadata.uid.as_deref().unwrap();
-    let written = api.patch_status("r", &params, &status(uid, "Proving")).await.unwrap();
+    let written = api
+        .patch_status("r", &params, &status(uid, "Proving"))
+        .await
+        .unwrap();
     assert_eq!((written.spec.priority, written.metadata.generation), (0, Some(1)));
     let version = written.metadata.resource_version.clone();
-    let same = api.patch_status("r", &params, &status(uid, "Proving")).await.unwrap();
+    let same = api
+        .patch_status("r", &params, &status(uid, "Proving"))
+        .await
+        .unwrap();
     assert_eq!(same.metadata.resource_version, version, "no change");
-    assert_eq!(refused(api.patch_status("r", &params, &status("another", "Failed")).await), 409);
-    assert_eq!(refused(api.patch_status("gone", &params, &status(uid, "Failed")).await), 404);
+    assert_eq!(
+        refused(api.patch_status("r", &params, &status("another", "Failed")).await),
+        409
+    );
+    assert_eq!(
+        refused(api.patch_status("gone", &params, &status(uid, "Failed")).await),
+        404
+    );
     let cancel = Patch::Merge(json!({ "spec": { "cancel": true }, "status": { "phase": "Failed" } }));
     let merged = api.patch("r", &PatchParams::default(), &cancel).await.unwrap();
     assert_eq!((merged.spec.cancel, merged.metadata.generation), (true, Some(2)));
@@ -101,7 +115,10 @@ async fn what_the_api_server_would_refuse_is_refused_with_all_that_is_wrong() {
     let typed = super::tests::api::<InferenceRequest>(&server);
     typed.create(&PostParams::default(), &request).await.unwrap();
     let spoilt = Patch::Merge(json!({ "spec": { "colour": "red" } }));
-    assert_eq!(refused(api.patch("r", &PatchParams::default(), &spoilt).await), 422);
+    assert_eq!(
+        refused(api.patch("r", &PatchParams::default(), &spoilt).await),
+        422
+    );
 }
 
 #[tokio::test]
@@ -109,9 +126,21 @@ async fn what_is_not_understood_is_refused() {
     let server = server();
     let pods = api::<Pod>(&server);
     let strategic = Patch::Strategic(json!({}));
-    assert_eq!(refused(pods.patch("p", &PatchParams::default(), &strategic).await), 415);
-    assert_eq!(refused(pods.logs("p", &kube::api::LogParams::default()).await), 404);
-    assert_eq!(refused(pods.delete_collection(&DeleteParams::default(), &ListParams::default()).await), 405);
+    assert_eq!(
+        refused(pods.patch("p", &PatchParams::default(), &strategic).await),
+        415
+    );
+    assert_eq!(
+        refused(pods.logs("p", &kube::api::LogParams::default()).await),
+        404
+    );
+    assert_eq!(
+        refused(
+            pods.delete_collection(&DeleteParams::default(), &ListParams::default())
+                .await
+        ),
+        405
+    );
     let nodes: Api<k8s_openapi::api::core::v1::Node> = Api::all(server.client());
     assert_eq!(refused(nodes.list(&ListParams::default()).await), 404);
     let dry = PostParams {
@@ -164,7 +193,10 @@ async fn a_deletion_of_another_object_of_the_name_is_refused() {
         },
         ..job("j")
     };
-    assert_eq!(refused(jobs.replace("j", &PostParams::default(), &stale).await), 409);
+    assert_eq!(
+        refused(jobs.replace("j", &PostParams::default(), &stale).await),
+        409
+    );
 }
 
 #[tokio::test]
@@ -182,7 +214,9 @@ async fn a_watch_tells_of_every_change_in_order_and_whoever_is_too_far_behind_li
     other.metadata.labels = None;
     jobs.create(&PostParams::default(), &other).await.unwrap();
     let suspend = Patch::Merge(json!({ "spec": { "suspend": true } }));
-    jobs.patch("two", &PatchParams::default(), &suspend).await.unwrap();
+    jobs.patch("two", &PatchParams::default(), &suspend)
+        .await
+        .unwrap();
     jobs.delete("one", &DeleteParams::default()).await.unwrap();
     let seen: Vec<String> = events
         .map_ok(|event| match event {
@@ -197,18 +231,27 @@ async fn a_watch_tells_of_every_change_in_order_and_whoever_is_too_far_behind_li
     assert_eq!(seen, ["+two", "*two", "-one"]);
     for i in 0..600 {
         let map: ConfigMap = object(json!({ "metadata": { "name": format!("m{i}") } }));
-        api::<ConfigMap>(&server).create(&PostParams::default(), &map).await.unwrap();
+        api::<ConfigMap>(&server)
+            .create(&PostParams::default(), &map)
+            .await
+            .unwrap();
     }
     let late = jobs.watch(&params, &version).await.unwrap();
     let late: Vec<_> = late.try_collect().await.unwrap();
-    assert!(matches!(&late[..], [WatchEvent::Error(e)] if e.code == 410), "{late:?}");
+    assert!(
+        matches!(&late[..], [WatchEvent::Error(e)] if e.code == 410),
+        "{late:?}"
+    );
 }
 
 #[tokio::test]
 async fn what_a_secret_is_given_as_text_is_its_data() {
     let server = server();
     let secret: Secret = object(json!({ "metadata": { "name": "s" }, "stringData": { "token": "t" } }));
-    let made = api::<Secret>(&server).create(&PostParams::default(), &secret).await.unwrap();
+    let made = api::<Secret>(&server)
+        .create(&PostParams::default(), &secret)
+        .await
+        .unwrap();
     assert_eq!(made.string_data, None);
     assert_eq!(made.data.unwrap()["token"].0, b"t");
 }
@@ -217,16 +260,27 @@ async fn what_a_secret_is_given_as_text_is_its_data() {
 async fn from_outside_only_the_runner_is_answered() {
     let server = server();
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let address = format!("http://{}/api/v1/namespaces/here/pods", listener.local_addr().unwrap());
+    let address = format!(
+        "http://{}/api/v1/namespaces/here/pods",
+        listener.local_addr().unwrap()
+    );
     let tokens = Arc::clone(&server.tokens);
     tokio::spawn(server.serve(listener));
     let code = async |token: &str| {
         let call = reqwest::Client::new().get(&address).bearer_auth(token);
-        call.timeout(Duration::from_secs(5)).send().await.unwrap().status().as_u16()
+        call.timeout(Duration::from_secs(5))
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .as_u16()
     };
     let worker = tokens.give("system:serviceaccount:a:zkinfer-miner-b");
     let runner = tokens.give(RUNNER);
-    assert_eq!((code("none").await, code(&worker).await, code(&runner).await), (401, 401, 200));
+    assert_eq!(
+        (code("none").await, code(&worker).await, code(&runner).await),
+        (401, 401, 200)
+    );
     tokens.take_back(&runner);
     assert_eq!(code(&runner).await, 401);
 }
@@ -235,7 +289,9 @@ async fn from_outside_only_the_runner_is_answered() {
 fn a_review_knows_the_tokens_that_were_given_and_the_runner_s_rights() {
     let tokens = Tokens::new();
     let token = tokens.give("somebody");
-    let review = |token: &str| tokens.review(json!({ "spec": { "token": token, "audiences": ["x"] } }))["status"].clone();
+    let review = |token: &str| {
+        tokens.review(json!({ "spec": { "token": token, "audiences": ["x"] } }))["status"].clone()
+    };
     let known = json!({ "authenticated": true, "user": { "username": "somebody" }, "audiences": ["x"] });
     assert_eq!(review(&token), known);
     assert_eq!(review("e30.e30.nothing")["authenticated"], false);

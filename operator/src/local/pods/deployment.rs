@@ -14,22 +14,37 @@ use crate::specs::labels;
 
 /// Runs a Deployment's pods while it is there.
 pub(super) async fn run(node: Arc<Node>, first: Deployment) {
-    let id = Id::new(Kind::Deployment, &first.namespace().unwrap_or_default(), &first.name_any());
+    let id = Id::new(
+        Kind::Deployment,
+        &first.namespace().unwrap_or_default(),
+        &first.name_any(),
+    );
     let uid = first.uid().unwrap_or_default();
     let (mut changes, mut pods) = (node.changes(), JoinSet::new());
     let mut made: (Option<i64>, Vec<Id>) = (None, Vec::new());
     while node.is_there(&id, &uid) {
-        let deployment = node.store.get(&id).and_then(|o| serde_json::from_value((*o).clone()).ok());
-        let Some(deployment): Option<Deployment> = deployment else { return };
+        let deployment = node
+            .store
+            .get(&id)
+            .and_then(|o| serde_json::from_value((*o).clone()).ok());
+        let Some(deployment): Option<Deployment> = deployment else {
+            return;
+        };
         if made.0 != deployment.metadata.generation {
             for pod in made.1.drain(..) {
                 let _ = node.store.delete(&pod, None);
             }
             while pods.join_next().await.is_some() {}
-            made = (deployment.metadata.generation, start(&node, &id, &deployment, &mut pods));
+            made = (
+                deployment.metadata.generation,
+                start(&node, &id, &deployment, &mut pods),
+            );
         }
         let running = made.1.iter().filter(|id| {
-            let pod = node.store.get(id).and_then(|o| serde_json::from_value((*o).clone()).ok());
+            let pod = node
+                .store
+                .get(id)
+                .and_then(|o| serde_json::from_value((*o).clone()).ok());
             pod.is_some_and(|pod: Pod| {
                 let status = pod.status.unwrap_or_default();
                 status.container_statuses.iter().flatten().any(|c| c.ready)

@@ -50,7 +50,9 @@ pub(super) fn program(node: &Node, pod: &Pod) -> Result<(String, Vec<String>), S
     let pool = pod.labels().get(labels::POOL);
     let pool = pool.map(|pool| format!("{}/{pool}", pod.namespace().unwrap_or_default()));
     if let Some(command) = pool.and_then(|pool| node.provers.get(&pool)) {
-        let (program, arguments) = command.split_first().ok_or("the pool's prover names no program")?;
+        let (program, arguments) = command
+            .split_first()
+            .ok_or("the pool's prover names no program")?;
         return Ok((program.clone(), arguments.to_vec()));
     }
     let (_, container) = parts(pod)?;
@@ -62,7 +64,8 @@ impl<'a> Files<'a> {
     /// Makes the volumes.
     pub(super) fn make(node: &'a Node, pod: &Pod) -> Result<Self, String> {
         let folder = tempfile::Builder::new().prefix("pod-").tempdir_in(&node.volumes);
-        let folder = folder.map_err(|e| format!("cannot make a folder in {}: {e}", node.volumes.display()))?;
+        let folder =
+            folder.map_err(|e| format!("cannot make a folder in {}: {e}", node.volumes.display()))?;
         let mut files = Self {
             node,
             folder,
@@ -105,7 +108,8 @@ impl<'a> Files<'a> {
             return Ok(place);
         }
         let sources = volume.projected.as_ref().and_then(|p| p.sources.as_ref());
-        let sources = sources.ok_or_else(|| format!("volume {} is of no kind that is known here", volume.name))?;
+        let sources =
+            sources.ok_or_else(|| format!("volume {} is of no kind that is known here", volume.name))?;
         for source in sources {
             let token = source.service_account_token.as_ref();
             let token = token.ok_or_else(|| format!("volume {} has more than a token", volume.name))?;
@@ -132,7 +136,12 @@ impl<'a> Files<'a> {
             let value = match field {
                 None => self.at_home(variable.value.as_deref().unwrap_or_default()),
                 Some(Some(field)) if field.field_path == "metadata.name" => pod.name_any(),
-                Some(_) => return Err(format!("the source of variable {} is not known here", variable.name)),
+                Some(_) => {
+                    return Err(format!(
+                        "the source of variable {} is not known here",
+                        variable.name
+                    ));
+                }
             };
             command.env(&variable.name, value);
         }

@@ -36,7 +36,9 @@ pub(super) async fn run(node: Arc<Node>, job: Job) {
     let Some(spec) = job.spec.clone() else { return };
     let mut pods = JoinSet::new();
     let ended = {
-        let deadline = spec.active_deadline_seconds.map_or(Duration::MAX, |s| Duration::from_secs(s.unsigned_abs()));
+        let deadline = spec
+            .active_deadline_seconds
+            .map_or(Duration::MAX, |s| Duration::from_secs(s.unsigned_abs()));
         let work = work(&node, &id, &job, &spec, &mut pods);
         tokio::select! {
             ended = work => Some(ended),
@@ -71,13 +73,7 @@ pub(super) async fn run(node: Arc<Node>, job: Job) {
 /// The Job's condition at its end: type, reason, message.
 type Ended = (&'static str, &'static str, &'static str);
 
-async fn work(
-    node: &Arc<Node>,
-    id: &Id,
-    job: &Job,
-    spec: &JobSpec,
-    pods: &mut JoinSet<(i32, End)>,
-) -> Ended {
+async fn work(node: &Arc<Node>, id: &Id, job: &Job, spec: &JobSpec, pods: &mut JoinSet<(i32, End)>) -> Ended {
     let (wanted, tries) = (spec.parallelism.unwrap_or(1), spec.backoff_limit.unwrap_or(6));
     let mut counts = Counts {
         active: wanted,
@@ -107,12 +103,20 @@ async fn work(
         };
         counts.failed += i32::from(failed);
         if counts.failed > tries {
-            return ("Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit");
+            return (
+                "Failed",
+                "BackoffLimitExceeded",
+                "Job has reached the specified backoff limit",
+            );
         }
         if counts.succeeded > 0 {
             counts.active -= 1;
         } else {
-            let wait = if failed { AGAIN.after(counts.failed.unsigned_abs()) } else { Duration::ZERO };
+            let wait = if failed {
+                AGAIN.after(counts.failed.unsigned_abs())
+            } else {
+                Duration::ZERO
+            };
             start(node, id, job, pods, index, wait);
         }
     }
@@ -154,7 +158,8 @@ fn report(node: &Node, id: &Id, counts: Counts, conditions: &Value) {
         failed,
         succeeded,
     } = counts;
-    let status = json!({ "active": active, "failed": failed, "succeeded": succeeded, "conditions": conditions });
+    let status =
+        json!({ "active": active, "failed": failed, "succeeded": succeeded, "conditions": conditions });
     // A Job that is gone has no status.
     let _ = node.store.set_status(id, status);
 }
@@ -162,8 +167,14 @@ fn report(node: &Node, id: &Id, counts: Counts, conditions: &Value) {
 /// The pods of a Job that has ended and are still at work.
 fn remove_pods(node: &Node, id: &Id) {
     let (_, pods) = node.store.list(Kind::Pod, Some(&id.namespace));
-    let over = |pod: &Value| ["Succeeded", "Failed"].map(Value::from).contains(&pod["status"]["phase"]);
-    let ours = pods.iter().filter(|p| p["metadata"]["labels"][JOB_NAME] == id.name.as_str());
+    let over = |pod: &Value| {
+        ["Succeeded", "Failed"]
+            .map(Value::from)
+            .contains(&pod["status"]["phase"])
+    };
+    let ours = pods
+        .iter()
+        .filter(|p| p["metadata"]["labels"][JOB_NAME] == id.name.as_str());
     for pod in ours.filter(|p| !over(p)) {
         let name = pod["metadata"]["name"].as_str().unwrap_or_default();
         let _ = node.store.delete(&Id::new(Kind::Pod, &id.namespace, name), None);

@@ -147,7 +147,11 @@ impl<'a> Life<'a> {
     }
 
     fn grace(&self) -> Duration {
-        let seconds = self.pod.spec.as_ref().and_then(|s| s.termination_grace_period_seconds);
+        let seconds = self
+            .pod
+            .spec
+            .as_ref()
+            .and_then(|s| s.termination_grace_period_seconds);
         Duration::from_secs(seconds.unwrap_or(30).unsigned_abs())
     }
 

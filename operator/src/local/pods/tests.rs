@@ -18,7 +18,11 @@ impl Place {
     fn new(script: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let worker = folder.path().join("worker");
-        std::fs::write(&worker, format!("#!/bin/sh\ncd {}\n{script}\n", folder.path().display())).unwrap();
+        std::fs::write(
+            &worker,
+            format!("#!/bin/sh\ncd {}\n{script}\n", folder.path().display()),
+        )
+        .unwrap();
         std::fs::set_permissions(&worker, std::fs::Permissions::from_mode(0o755)).unwrap();
         let place = || folder.path().to_owned();
         let node = Arc::new(Node {
@@ -69,7 +73,11 @@ impl Place {
             if let Some(found) = find(self) {
                 return found;
             }
-            assert!(began.elapsed() < Duration::from_secs(20), "{what}: {:?}", self.pods());
+            assert!(
+                began.elapsed() < Duration::from_secs(20),
+                "{what}: {:?}",
+                self.pods()
+            );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -119,8 +127,14 @@ async fn a_program_that_fails_is_tried_again_and_then_given_up() {
     let place = Place::new("echo x >> tries; exit 3");
     let job = place.job(json!({}));
     let condition = place.until("an end", |p| p.condition(&job)).await;
-    assert_eq!(condition, ("Failed".to_owned(), "BackoffLimitExceeded".to_owned()));
-    assert_eq!(std::fs::read_to_string(place.folder.path().join("tries")).unwrap(), "x\nx\n");
+    assert_eq!(
+        condition,
+        ("Failed".to_owned(), "BackoffLimitExceeded".to_owned())
+    );
+    assert_eq!(
+        std::fs::read_to_string(place.folder.path().join("tries")).unwrap(),
+        "x\nx\n"
+    );
     let pod = &place.pods()[0];
     assert_eq!(pod["status"]["phase"], "Failed");
     let ended = &pod["status"]["containerStatuses"][0]["state"]["terminated"];
@@ -149,11 +163,16 @@ async fn a_deadline_ends_the_job_and_its_processes() {
 
 #[tokio::test]
 async fn a_job_that_is_deleted_takes_its_processes_along() {
-    let place = Place::new("trap 'echo told > end; exit 0' TERM; echo $$ > pid; while :; do sleep 0.01; done");
+    let place =
+        Place::new("trap 'echo told > end; exit 0' TERM; echo $$ > pid; while :; do sleep 0.01; done");
     let job = place.job(json!({}));
     let pid = place.until("a process", |p| p.file("pid")).await;
     place.node.store.delete(&job, None).unwrap();
-    place.until("the process to go", |p| (!is_alive(&pid) && p.pods().is_empty()).then_some(())).await;
+    place
+        .until("the process to go", |p| {
+            (!is_alive(&pid) && p.pods().is_empty()).then_some(())
+        })
+        .await;
     assert_eq!(place.file("end").as_deref(), Some("told"));
 }
 
@@ -163,7 +182,9 @@ async fn nothing_outlives_the_node() {
     place.job(json!({}));
     let pid = place.until("a process", |p| p.file("pid")).await;
     place.running.abort();
-    place.until("the process to go", |_| (!is_alive(&pid)).then_some(())).await;
+    place
+        .until("the process to go", |_| (!is_alive(&pid)).then_some(()))
+        .await;
 }
 
 #[tokio::test]
@@ -176,7 +197,10 @@ async fn a_program_that_is_not_there_keeps_its_pod_waiting_and_says_why() {
         state["message"].as_str().map(str::to_owned)
     };
     let message = place.until("a word", waiting).await;
-    assert!(message.contains("cannot start") && message.contains("No such file"), "{message}");
+    assert!(
+        message.contains("cannot start") && message.contains("No such file"),
+        "{message}"
+    );
 }
 
 #[tokio::test]
@@ -187,7 +211,11 @@ async fn a_deployment_keeps_its_workers_and_makes_them_anew_when_it_changes() {
             "containers": [{ "name": "c" }],
         } } },
     });
-    place.node.store.create(Kind::Deployment, "here", deployment).unwrap();
+    place
+        .node
+        .store
+        .create(Kind::Deployment, "here", deployment)
+        .unwrap();
     let id = Id::new(Kind::Deployment, "here", "d");
     let ready = |p: &Place| (p.node.store.get(&id)?["status"]["readyReplicas"] == 1).then_some(());
     place.until("a worker", ready).await;
@@ -204,5 +232,7 @@ async fn a_deployment_keeps_its_workers_and_makes_them_anew_when_it_changes() {
             Ok(())
         })
         .unwrap();
-    place.until("no worker", |p| p.pods().is_empty().then_some(())).await;
+    place
+        .until("no worker", |p| p.pods().is_empty().then_some(()))
+        .await;
 }
