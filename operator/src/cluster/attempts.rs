@@ -48,7 +48,11 @@ pub(super) async fn run(ctx: Arc<Operator>) {
         let _ = tokio::time::timeout(TICK, ctx.world.dispatcher.progressed()).await;
         for attempt in ctx.world.dispatcher.take_ended() {
             // While the store takes nothing no claim is granted either: there are no more of these than open claims.
-            tokio::spawn(ended(Arc::clone(&ctx), Arc::clone(&scored), attempt));
+            let (ctx, scored, working) = (Arc::clone(&ctx), Arc::clone(&scored), ctx.world.at_work.begin());
+            tokio::spawn(async move {
+                ended(ctx, scored, attempt).await;
+                drop(working);
+            });
         }
     }
 }

@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
@@ -18,38 +17,12 @@ use zkinfer_client::Pauses;
 
 use super::settings::{Stop, stopped};
 use crate::metrics::Metrics;
-use crate::world::ReconcileError;
+use crate::world::{AtWork, ReconcileError};
 
 /// One reconciliation may take so long; reading a large model takes seconds.
 const RECONCILE_TIME: Duration = Duration::from_secs(120);
 /// Before a reconciliation that failed is tried again.
 const RETRY: Pauses = Pauses::new(Duration::from_secs(2), Duration::from_secs(30));
-
-/// Which reconciliations are going on.
-#[derive(Debug, Clone, Default)]
-pub struct AtWork(Arc<AtomicUsize>);
-
-impl AtWork {
-    /// How many.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.0.load(Ordering::SeqCst)
-    }
-
-    fn begin(&self) -> Working {
-        self.0.fetch_add(1, Ordering::SeqCst);
-        Working(Arc::clone(&self.0))
-    }
-}
-
-/// One of them.
-struct Working(Arc<AtomicUsize>);
-
-impl Drop for Working {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
 
 /// Runs one controller until the operator is told to stop and its last reconciliation has ended.
 pub(super) async fn drive<K, C, F>(

@@ -41,7 +41,6 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model};
 
-pub use drive::AtWork;
 pub use settings::{RunError, RunOptions, Settings, Setup, Stop, setup, stop_signal, stopped};
 
 use self::auth::TokenReviews;
@@ -64,7 +63,8 @@ use crate::runs::{Outbox, Shelf};
 use crate::scoring::Totals;
 use crate::specs::labels;
 use crate::world::{
-    self, Consents, Events, LOOK, MANAGER, Pace, Part, Ready, Scope, StoreHealth, Stores, Wake, World, follow,
+    self, AtWork, Consents, Events, LOOK, MANAGER, Pace, Part, Ready, Scope, StoreHealth, Stores, Wake,
+    World, follow,
 };
 
 /// How long the gateway waits for runs from before a restart.
@@ -97,7 +97,7 @@ pub struct Site {
     pub health: Option<TcpListener>,
     /// Counts.
     pub metrics: Arc<Metrics>,
-    /// Which reconciliations are going on.
+    /// What no status tells of yet.
     pub at_work: AtWork,
     /// Whose machine it is, where one person runs all of it.
     pub runner: Option<Runner>,
@@ -222,6 +222,7 @@ pub async fn operate(site: Site, options: Settings, stop: Stop) {
         setup: setup.policy,
         srs: setup.verifier,
         max_error: options.max_error,
+        at_work,
         pace: if runner.is_some() { Pace::OWN } else { Pace::SHARED },
         metrics,
     });
@@ -312,7 +313,7 @@ pub async fn operate(site: Site, options: Settings, stop: Stop) {
         )
         .touched_objects(),
     );
-    let with = (&world.metrics, &at_work);
+    let with = (&world.metrics, &world.at_work);
     let controllers = async {
         futures::join!(
             drive(models, "Model", model::reconcile, &ctx.models, with, &stop),

@@ -16,8 +16,8 @@ use zkinfer_crds::k8s::{InferenceRequestStatus, ModelStatus, RequestPhase, find_
 use super::api::{Kind, Store};
 use super::files::Files;
 use super::objects::Key;
-use crate::cluster::AtWork;
 use crate::specs::labels;
+use crate::world::AtWork;
 
 /// Things that happen together are looked at together.
 const TOGETHER: Duration = Duration::from_millis(10);
@@ -104,7 +104,7 @@ impl Follower {
     /// `let_go`; if there were any, what comes of that is waited for.
     pub(super) async fn run(&mut self, at_work: &AtWork, forever: bool, let_go: impl Fn() -> bool) {
         let mut changes = self.store.changes();
-        let mut rest = Rest::AtWork;
+        let mut rest = self.look().await;
         loop {
             let still = match rest {
                 Rest::Over => DONE,

@@ -7,12 +7,12 @@
 mod api;
 mod files;
 mod follow;
+mod names;
 mod objects;
 mod pods;
 mod print;
 mod reference;
 mod submit;
-mod uid;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,15 +32,16 @@ pub use submit::{SubmitError, SubmitOptions, objects as submit_objects};
 use self::api::{ApiServer, RUNNER, Store, Tokens};
 use self::files::Files;
 use self::follow::{Follower, Progress};
-use self::objects::{DEFAULT_NAMESPACE, OPERATOR_NAMESPACE};
+use self::names::{DEFAULT_NAMESPACE, OPERATOR_NAMESPACE};
 use self::pods::Node;
 use crate::artifacts::{ArtifactError, Artifacts};
-use crate::cluster::{self, AtWork, RunError, Runner, Settings, Setup, Site};
+use crate::cluster::{self, RunError, Runner, Settings, Setup, Site};
 use crate::dispatch::{Dispatcher, TokenKey};
 use crate::metrics::Metrics;
 use crate::runs::ModelMemory;
 use crate::scoring::Totals;
 use crate::specs::{CompileSettings, WorkerSettings};
+use crate::world::AtWork;
 
 /// The network id of local mode.
 const NETWORK: &str = "local";
@@ -166,7 +167,7 @@ pub async fn run(mut objects: Objects, options: &Options) -> Result<Outcome, Loc
     let settings = settings(options, &worker, &address, floats.socket.clone())?;
     let (site, dispatcher, at_work) = site(&api, artifacts, setup, gateway, &files, options.least_lease);
     let operating = tokio::spawn(cluster::operate(site, settings, stop.clone()));
-    let running = tokio::spawn(Arc::clone(&node).run());
+    let running = tokio::spawn(pods::run(Arc::clone(&node)));
     if options.serve {
         let told = serve(&api, &options.state).await?;
         progress.say(format_args!(

@@ -12,13 +12,8 @@ use zkinfer_crds::k8s::{
 };
 
 use super::api::{Kind, Store};
-use super::uid::pool_uid;
+use super::names::{DEFAULT_NAMESPACE, OPERATOR_NAMESPACE, pool_uid};
 use crate::consent::{Listing, Lists, decide};
-
-/// The namespace of objects that name none.
-pub const DEFAULT_NAMESPACE: &str = "default";
-/// The namespace in which an operator is installed, unless somebody chose another.
-pub(super) const OPERATOR_NAMESPACE: &str = "zkinfer-system";
 
 /// Why objects cannot be loaded.
 #[derive(Debug, thiserror::Error)]

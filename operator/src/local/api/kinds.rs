@@ -3,6 +3,10 @@
 //! Invariant: an object of ours, or a ConfigMap, is in the store only as `zkinfer_crds` admits it, defaults and all.
 
 use k8s_openapi::ByteString;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use zkinfer_crds::k8s::{Document, Problem, parse_document};
 
@@ -73,14 +77,18 @@ impl Kind {
         match self {
             Self::Model | Self::InferenceRequest | Self::MinerPool | Self::ConfigMap => admitted(object),
             Self::Secret => Ok(with_data(object)),
-            Self::ServiceAccount
-            | Self::Pod
-            | Self::Job
-            | Self::Deployment
-            | Self::NetworkPolicy
-            | Self::Event => Ok(object),
+            // What the node reads.
+            Self::Pod => typed::<Pod>(object),
+            Self::Job => typed::<Job>(object),
+            Self::Deployment => typed::<Deployment>(object),
+            Self::ServiceAccount | Self::NetworkPolicy | Self::Event => Ok(object),
         }
     }
+}
+
+fn typed<K: DeserializeOwned>(object: Value) -> Result<Value, Refused> {
+    K::deserialize(&object).map_err(|e| Refused::bad_request(e.to_string()))?;
+    Ok(object)
 }
 
 fn admitted(object: Value) -> Result<Value, Refused> {

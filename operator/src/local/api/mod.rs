@@ -22,12 +22,13 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use bytes::Bytes;
 use futures::StreamExt;
-use futures::stream::{self, Stream};
+use futures::stream;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{Method, Request, Response, StatusCode};
 use kube::Client;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::time::{Instant, timeout_at};
 use tower::service_fn;
 
 pub(super) use kinds::Kind;
@@ -36,6 +37,7 @@ pub(super) use store::{Id, Store};
 pub(super) use tokens::{RUNNER, Tokens};
 
 use self::query::{Query, Target};
+use super::names::DEFAULT_NAMESPACE;
 
 /// The largest body that is read.
 const MAX_BODY: usize = 4 << 20;
@@ -61,7 +63,7 @@ impl ApiServer {
                 Ok::<_, kube::Error>(api.answer(Request::from_parts(parts, body)))
             }
         });
-        Client::new(service, super::DEFAULT_NAMESPACE)
+        Client::new(service, DEFAULT_NAMESPACE)
     }
 
     /// Answers those who come with the runner's token, for ever.
@@ -163,7 +165,7 @@ impl ApiServer {
         let mut changed = self.store.changes();
         // What came before it is looked for at once.
         changed.mark_changed();
-        let time = query.seconds.map_or(WATCH, Duration::from_secs);
+        let until = Instant::now() + query.seconds.map_or(WATCH, Duration::from_secs);
         let (cursor, first) = match query.version {
             Some(version) => (version, Vec::new()),
             None => self.store.list(kind, namespace.as_deref()),
@@ -180,7 +182,11 @@ impl ApiServer {
             async move {
                 let (mut cursor, mut changed) = at?;
                 loop {
-                    changed.changed().await.ok()?;
+                    let Ok(changed_in_time) = timeout_at(until, changed.changed()).await else {
+                        // What it has been told of until now, for the next watch.
+                        return Some((bookmark(kind, cursor), None));
+                    };
+                    changed_in_time.ok()?;
                     let Some(changes) = store.since(cursor) else {
                         return Some((line("ERROR", &Refused::expired().status()), None));
                     };
@@ -193,8 +199,7 @@ impl ApiServer {
                 }
             }
         });
-        let events = stream::iter(first).chain(later);
-        let events = until(events, time).map(Ok::<_, Infallible>);
+        let events = stream::iter(first).chain(later).map(Ok::<_, Infallible>);
         let mut response = Response::new(Body::from_stream(events));
         response.headers_mut().insert(CONTENT_TYPE, JSON);
         response
@@ -287,6 +292,15 @@ fn line(what: &str, object: &Value) -> Bytes {
     format!("{{\"type\":\"{what}\",\"object\":{object}}}\n").into()
 }
 
+fn bookmark(kind: Kind, version: u64) -> Bytes {
+    let (api_version, name) = kind.types();
+    let metadata = json!({ "resourceVersion": version.to_string() });
+    line(
+        "BOOKMARK",
+        &json!({ "apiVersion": api_version, "kind": name, "metadata": metadata }),
+    )
+}
+
 fn read(body: &Bytes) -> Result<Value, Refused> {
     let value: Value = serde_json::from_slice(body)
         .map_err(|e| Refused::bad_request(format!("the body is not JSON: {e}")))?;
@@ -296,11 +310,6 @@ fn read(body: &Bytes) -> Result<Value, Refused> {
     } else {
         Err(Refused::bad_request("the body is no object"))
     }
-}
-
-/// What comes within this time.
-fn until<S: Stream>(stream: S, time: Duration) -> impl Stream<Item = S::Item> {
-    stream.take_until(tokio::time::sleep(time))
 }
 
 async fn from_outside(

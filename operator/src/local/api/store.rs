@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::kinds::Kind;
 use super::refused::Refused;
 use crate::clock::now;
-use crate::local::uid::random_uid;
+use crate::local::names::random_uid;
 
 /// Changes that are remembered for those who watch; who is further behind lists anew.
 const REMEMBERED: usize = 512;

@@ -228,7 +228,11 @@ async fn a_watch_tells_of_every_change_in_order_and_whoever_is_too_far_behind_li
         .try_collect()
         .await
         .unwrap();
-    assert_eq!(seen, ["+two", "*two", "-one"]);
+    let [changes @ .., bookmark] = &seen[..] else {
+        panic!("{seen:?}")
+    };
+    assert_eq!(changes, ["+two", "*two", "-one"]);
+    assert!(bookmark.starts_with("Bookmark"), "{bookmark}");
     for i in 0..600 {
         let map: ConfigMap = object(json!({ "metadata": { "name": format!("m{i}") } }));
         api::<ConfigMap>(&server)

@@ -8,7 +8,8 @@ use kube::ResourceExt;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::{Node, pod, pod_of};
+use super::node::{Node, pod_of};
+use super::pod;
 use crate::local::api::{Id, Kind};
 use crate::specs::labels;
 
@@ -20,7 +21,7 @@ pub(super) async fn run(node: Arc<Node>, first: Deployment) {
         &first.name_any(),
     );
     let uid = first.uid().unwrap_or_default();
-    let (mut changes, mut pods) = (node.changes(), JoinSet::new());
+    let (mut changes, mut pods) = (node.store.changes(), JoinSet::new());
     let mut made: (Option<i64>, Vec<Id>) = (None, Vec::new());
     while node.is_there(&id, &uid) {
         let deployment = node

@@ -10,7 +10,7 @@ use kube::ResourceExt;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use super::Node;
+use super::node::Node;
 use crate::local::api::{Id, Kind};
 use crate::specs::labels;
 

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use zkinfer_client::Pauses;
 
+use super::node::{Node, pod_of};
 use super::pod::{self, End};
-use super::{Node, pod_of};
 use crate::clock::now;
 use crate::local::api::{Id, Kind};
 use crate::specs::labels;

@@ -11,8 +11,8 @@ use serde_json::Value;
 use tokio::process::Child;
 use zkinfer_client::Pauses;
 
-use super::Node;
 use super::files::{Files, program};
+use super::node::Node;
 use super::state::{State, status};
 use crate::local::api::{Id, Kind};
 

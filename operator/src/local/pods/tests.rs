@@ -1,11 +1,14 @@
 //! The node, with shell scripts for programs.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::*;
+use crate::local::api::{Id, Store, Tokens};
 
 /// A node whose pods run this script.
 struct Place {
@@ -36,7 +39,7 @@ impl Place {
             processes: AtomicUsize::default(),
             closing: AtomicBool::default(),
         });
-        let running = tokio::spawn(Arc::clone(&node).run());
+        let running = tokio::spawn(run(Arc::clone(&node)));
         Self {
             node,
             folder,

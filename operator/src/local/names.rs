@@ -1,8 +1,13 @@
-//! What tells an object from others of its name.
+//! Namespaces, and what tells an object from others of its name.
 
 use rand::RngCore;
 use rand::rngs::OsRng;
 use zkinfer_crds::{Digest, RequestUid};
+
+/// The namespace of objects that name none.
+pub(super) const DEFAULT_NAMESPACE: &str = "default";
+/// The namespace in which an operator is installed, unless somebody chose another.
+pub(super) const OPERATOR_NAMESPACE: &str = "zkinfer-system";
 
 /// The same for a pool in every run, so that a miner's signature over it holds in the next one.
 pub(super) fn pool_uid(namespace: &str, name: &str) -> RequestUid {
