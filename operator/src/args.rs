@@ -9,7 +9,7 @@ use clap::{ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser,
 use zkinfer_crds::ProofSystem;
 use zkinfer_crds::k8s::{Cpu, Memory, ServedBy, is_namespace, parse_served_by};
 use zkinfer_operator::client::{Cluster, GatewayAccess};
-use zkinfer_operator::cluster::RunOptions;
+use zkinfer_operator::cluster::{RunOptions, Settings};
 use zkinfer_operator::local::Format;
 use zkinfer_operator::logging::LogFormat;
 use zkinfer_operator::runs::{ModelMemory, container_limit};
@@ -65,7 +65,12 @@ pub(crate) enum Command {
     /// Exit codes: 0 every request succeeded, 1 one did not, 2 wrong use or an unreadable file.
     Local {
         /// A file or folder of YAML, as for kubectl apply. May be given several times.
-        #[arg(short, long = "filename", required = true, value_name = "PATH")]
+        #[arg(
+            short,
+            long = "filename",
+            required_unless_present = "serve",
+            value_name = "PATH"
+        )]
         filename: Vec<PathBuf>,
         #[command(flatten)]
         local: LocalArgs,
@@ -218,6 +223,10 @@ pub(crate) struct LocalArgs {
     /// Show no progress.
     #[arg(short, long)]
     pub(crate) quiet: bool,
+    /// Stay until told to stop, and answer clients: `kubeconfig` below the state folder is for kube's clients, and the
+    /// gateway's address is told.
+    #[arg(long)]
+    pub(crate) serve: bool,
 }
 
 /// Which cluster, and where in it.
@@ -377,7 +386,7 @@ impl From<RunArgs> for RunOptions {
             least_lease,
             log_format: _,
         } = args;
-        Self {
+        let settings = Settings {
             workers: WorkerSettings {
                 gateway: gateway_url,
                 namespace: namespace.clone(),
@@ -391,17 +400,20 @@ impl From<RunArgs> for RunOptions {
             },
             namespace,
             namespaces,
-            artifacts,
-            gateway_address,
-            health_address,
             network,
             max_error,
             reference_socket,
+            source_urls: allow_source_url,
+            model_memory: ModelMemory::new(model_memory.map(|m| m.bytes()), container_limit()),
+        };
+        Self {
+            artifacts,
+            gateway_address,
+            health_address,
             srs,
             allow_dev_srs,
-            source_urls: allow_source_url,
             least_lease: Duration::from_secs(least_lease),
-            model_memory: ModelMemory::new(model_memory.map(|m| m.bytes()), container_limit()),
+            settings,
         }
     }
 }

@@ -28,14 +28,15 @@ pub enum LogFormat {
     Text,
 }
 
-/// Writes log lines to stderr from now on.
-pub fn start(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
-        // What may not be watched the operator says itself, once.
-        EnvFilter::new(
-            "warn,kube_runtime::watcher=error,zkinfer_operator::cluster=info,zkinfer_operator::fleet=info",
-        )
-    });
+/// What is told where nobody asked for more: what may not be watched the operator says itself, once.
+const BY_HAND: &str = "warn,kube_runtime::watcher=error";
+const IN_A_CLUSTER: &str =
+    "warn,kube_runtime::watcher=error,zkinfer_operator::cluster=info,zkinfer_operator::fleet=info";
+
+/// Writes log lines to stderr from now on: for those who run a cluster what the operator does, for others what goes wrong.
+pub fn start(format: LogFormat, in_a_cluster: bool) {
+    let told = if in_a_cluster { IN_A_CLUSTER } else { BY_HAND };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(told));
     let terminal = std::io::stderr().is_terminal();
     let to = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)

@@ -24,10 +24,10 @@ const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let args = Args::read();
-    logging::start(match &args.command {
-        Command::Run(run) => run.log_format,
-        _ => LogFormat::Text,
-    });
+    match &args.command {
+        Command::Run(run) => logging::start(run.log_format, true),
+        _ => logging::start(LogFormat::Text, false),
+    }
     match run(args) {
         Ok(code) => code,
         Err(error) => {
@@ -196,6 +196,7 @@ fn run_local(objects: Objects, args: LocalArgs) -> Result<ExitCode, Box<dyn std:
         least_lease,
         max_error,
         quiet,
+        serve,
     } = args;
     let options = Options {
         state,
@@ -206,6 +207,7 @@ fn run_local(objects: Objects, args: LocalArgs) -> Result<ExitCode, Box<dyn std:
         least_lease: Duration::from_secs(least_lease),
         max_error,
         quiet,
+        serve,
     };
     let outcome = runtime()?.block_on(local::run(objects, &options))?;
     print!("{}", local::render(&outcome.objects, output, &outcome.worker));

@@ -1,10 +1,12 @@
 //! Helpers shared by the behaviour tests: one place for each thing that more than one test needs.
 
+pub mod behaviours;
 pub mod cluster;
 pub mod fake_node;
 pub mod files;
 pub mod images;
 pub mod local;
+pub mod local_operator;
 pub mod onnx;
 pub mod operator;
 mod tell;

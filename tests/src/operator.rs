@@ -269,7 +269,7 @@ pub async fn workers(cluster: &Cluster) -> Result<FakeNode, fake_node::Error> {
 }
 
 /// Images `zkinfer.dev/rogue-MODE:test` of workers that misbehave.
-const ROGUES: [&str; 3] = ["stall", "hand-back", "die"];
+const ROGUES: [&str; 4] = ["stall", "hand-back", "die", "garbage"];
 
 /// A namespace's objects by the words of a test.
 pub struct Objects {

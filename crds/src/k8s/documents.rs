@@ -125,7 +125,11 @@ fn describe(value: &Value) -> Option<String> {
     })
 }
 
-fn parse_document(value: Value, file: &str) -> Result<Document, Vec<Problem>> {
+/// Reads one document as the API server would on creation; `file` is its file's name, which tells kustomize's own.
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn parse_document(value: Value, file: &str) -> Result<Document, Vec<Problem>> {
     let Value::Object(object) = value else {
         return Err(vec![problem(
             "",

@@ -23,7 +23,7 @@ pub use common::{ConfigMapKey, Cpu, Deadline, Memory};
 pub use conditions::{Truth, find_condition, is_true, same_conditions, set_condition};
 pub use consent::{CONSENT_CONFIG_MAP, CONSENT_KEY, ServedBy, is_namespace, parse_served_by};
 pub use definitions::{crd_yaml, crds};
-pub use documents::{Document, DocumentError, parse_documents};
+pub use documents::{Document, DocumentError, Problem, parse_document, parse_documents};
 pub use inference_request::{InferenceRequest, InferenceRequestSpec, InferenceRequestStatus, RequestPhase};
 pub use miner_pool::{MinerPool, MinerPoolSpec, MinerPoolStatus};
 pub use model::{Model, ModelSpec, ModelStatus};

@@ -42,7 +42,7 @@ fn the_namespaces_to_watch_are_names_and_an_empty_list_is_not_all_of_them() {
         let Command::Run(run) = matches.and_then(Args::of).map_err(|e| e.to_string())?.command else {
             panic!("another command");
         };
-        Ok::<_, String>(RunOptions::from(run).namespaces)
+        Ok::<_, String>(RunOptions::from(run).settings.namespaces)
     };
     assert_eq!(run(&[]).unwrap(), Vec::<String>::new());
     assert_eq!(

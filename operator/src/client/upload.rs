@@ -45,7 +45,11 @@ pub async fn upload(options: &UploadOptions) -> Result<Digest, ClientError> {
 
 /// What a file is of which neither a model nor a tensor can be read: it would be taken, and refused when it is used.
 fn useless(bytes: &[u8]) -> Option<OtherFile> {
-    if begins_as_numbers(bytes) { None } else { recognise(bytes) }
+    if begins_as_numbers(bytes) {
+        None
+    } else {
+        recognise(bytes)
+    }
 }
 
 #[cfg(test)]
@@ -63,7 +67,13 @@ mod tests {
         assert!(says(b"<!DOCTYPE html>").contains("a web page"));
         assert!(says(b"").contains("an empty file"));
         let model = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/models/wine.onnx")).unwrap();
-        for good in [&model[..], b" [[1, 2]]", br#"{"x": [1]}"#, b"\xef\xbb\xbf[1]", b"\x93NUMPY\x01\0"] {
+        for good in [
+            &model[..],
+            b" [[1, 2]]",
+            br#"{"x": [1]}"#,
+            b"\xef\xbb\xbf[1]",
+            b"\x93NUMPY\x01\0",
+        ] {
             assert_eq!(says(good), "");
         }
     }

@@ -23,9 +23,6 @@ const TICK: Duration = Duration::from_millis(250);
 /// Before an entry is written again.
 const AGAIN: Pauses = Pauses::new(Duration::from_millis(500), Duration::from_secs(10));
 
-/// A pool is looked at this long after a verified proof, which bears on its score: no more often is it written.
-const SCORED: Duration = Duration::from_secs(1);
-
 /// The pools that will be looked at soon for their scores.
 type Scored = Mutex<BTreeSet<PoolId>>;
 
@@ -51,7 +48,11 @@ pub(super) async fn run(ctx: Arc<Operator>) {
         let _ = tokio::time::timeout(TICK, ctx.world.dispatcher.progressed()).await;
         for attempt in ctx.world.dispatcher.take_ended() {
             // While the store takes nothing no claim is granted either: there are no more of these than open claims.
-            tokio::spawn(ended(Arc::clone(&ctx), Arc::clone(&scored), attempt));
+            let (ctx, scored, working) = (Arc::clone(&ctx), Arc::clone(&scored), ctx.world.at_work.begin());
+            tokio::spawn(async move {
+                ended(ctx, scored, attempt).await;
+                drop(working);
+            });
         }
     }
 }
@@ -113,7 +114,7 @@ async fn in_a_while(ctx: &Operator, scored: &Scored, pool: PoolId) {
     if !due().insert(pool.clone()) {
         return;
     }
-    tokio::time::sleep(SCORED).await;
+    tokio::time::sleep(ctx.world.pace.proofs).await;
     due().remove(&pool);
     ctx.world.wake_pool(&pool);
 }

@@ -1,4 +1,4 @@
-//! `operator run`: the same planners, queue, gateway and verification as local mode, on a cluster.
+//! The operator, put together; and `operator run`, which runs it on a cluster.
 //!
 //! ```text
 //!  watches ──▶ controllers (gather → plan → apply → status → events)      fleet: Jobs per request and pool
@@ -17,6 +17,7 @@ mod auth;
 mod compilations;
 mod consents;
 mod directory;
+mod drive;
 mod health;
 mod jobs;
 mod lease;
@@ -26,53 +27,46 @@ mod rounds;
 mod settings;
 mod sweep;
 
-use std::collections::BTreeMap;
-use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::StreamExt;
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::Resource;
+use kube::Client;
 use kube::core::PartialObjectMeta;
-use kube::runtime::controller::Action as Requeue;
+use kube::runtime::WatchStreamExt;
 use kube::runtime::events::Reporter;
-use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::{self, watcher};
-use kube::runtime::{Controller, WatchStreamExt};
-use serde::de::DeserializeOwned;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
-use zkinfer_client::Pauses;
 use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model};
 
-pub use settings::{RunError, RunOptions};
+pub use settings::{RunError, RunOptions, Settings, Setup, Stop, setup, stop_signal, stopped};
 
 use self::auth::TokenReviews;
 use self::compilations::Compilers;
 use self::directory::Objects;
+use self::drive::{drive, ends_in_time};
 use self::lease::Leadership;
 use self::operator::Operator;
 use self::reviews::Turns;
-use self::settings::{Stop, stopped};
+use crate::artifacts::Artifacts;
 use crate::controllers::model::{self, Models};
 use crate::controllers::pool::{self, Pools};
 use crate::controllers::request::{self, Requests};
-use crate::dispatch::{Dispatcher, PoolId};
+use crate::dispatch::{Dispatcher, PoolId, TokenKey};
 use crate::fleet::JobIndex;
 use crate::gateway::{Clients, Gateway};
 use crate::metrics::Metrics;
 use crate::reference::Reference;
-use crate::runs::Shelf;
+use crate::runs::{Outbox, Shelf};
+use crate::scoring::Totals;
 use crate::specs::labels;
 use crate::world::{
-    self, Consents, Events, LOOK, MANAGER, Part, Ready, ReconcileError, Scope, StoreHealth, Stores, Wake,
+    self, AtWork, Consents, Events, LOOK, MANAGER, Pace, Part, Ready, Scope, StoreHealth, Stores, Wake,
     World, follow,
 };
 
-/// One reconciliation may take so long; reading a large model takes seconds.
-const RECONCILE_TIME: Duration = Duration::from_secs(120);
 /// How long the gateway waits for runs from before a restart.
 const RESUME_TIME: Duration = Duration::from_secs(30);
 /// Time for reconciliations that are at work when the operator is told to stop, and then for open calls. Kubernetes kills
@@ -82,10 +76,39 @@ const SHUTDOWN_TIME: Duration = Duration::from_secs(5);
 /// The operator's pod has Kubernetes' default `terminationGracePeriodSeconds`.
 const GRACE: Duration = Duration::from_secs(30);
 const _: () = assert!(DRAIN_TIME.as_secs() + SHUTDOWN_TIME.as_secs() < GRACE.as_secs());
-/// Before a reconciliation that failed is tried again.
-const RETRY: Pauses = Pauses::new(Duration::from_secs(2), Duration::from_secs(30));
 /// Reconciliations at once. Requests evaluate models.
 const CONCURRENCY: (u16, u16, u16) = (2, 8, 4);
+
+/// What an operator acts on: the objects, the store, its addresses.
+pub struct Site {
+    /// The API server.
+    pub client: Client,
+    /// The artifact store.
+    pub artifacts: Artifacts,
+    /// Queue and claims; it remembers the latest of the ledger.
+    pub dispatcher: Arc<Dispatcher>,
+    /// What the ledger adds up to.
+    pub ledger: Totals,
+    /// The trusted setup.
+    pub setup: Setup,
+    /// Where workers, compilers and clients are answered.
+    pub gateway: TcpListener,
+    /// Where probes and Prometheus are answered; absent: nowhere.
+    pub health: Option<TcpListener>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// What no status tells of yet.
+    pub at_work: AtWork,
+    /// Whose machine it is, where one person runs all of it.
+    pub runner: Option<Runner>,
+}
+
+/// One person runs the operator and every pool. What is of others only because nobody spoke for them is that person's; the
+/// store, which other runs use too, is never swept.
+pub struct Runner {
+    /// Where receipts go beside the store.
+    pub outbox: Arc<dyn Outbox>,
+}
 
 /// Runs until it is told to stop.
 ///
@@ -95,7 +118,7 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
     let metrics = Arc::new(Metrics::default());
     let client = settings::client(&metrics).await?;
     let stop = settings::stop_signal()?;
-    let leadership = Leadership::new(&client, &options.namespace);
+    let leadership = Leadership::new(&client, &options.settings.namespace);
     tokio::select! {
         acquired = leadership.acquire(&stop) => if !acquired? {
             return Ok(());
@@ -103,13 +126,55 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
         () = health::stand_by(&options.health_address) => {}
     }
     let artifacts = settings::artifacts(&options)?;
-    let key = settings::token_key(&client, &options.namespace).await?;
-    let setup = settings::setup(&options, &artifacts).await?;
+    let key = settings::token_key(&client, &options.settings.namespace).await?;
+    let setup = settings::setup(options.srs.as_deref(), options.allow_dev_srs, &artifacts).await?;
     if setup.policy.is_some_and(|p| p.development) {
         tracing::warn!(
             "the development SRS is in use: everything proved with Halo2Kzg is FORGEABLE BY ANYONE"
         );
     }
+    let dispatcher = dispatcher(&artifacts, key, options.least_lease);
+    let site = Site {
+        ledger: attempts::ledger(&artifacts, &dispatcher).await?,
+        health: Some(settings::listen(&options.health_address).await?),
+        gateway: settings::listen(&options.gateway_address).await?,
+        at_work: AtWork::default(),
+        runner: None,
+        client,
+        artifacts,
+        dispatcher,
+        setup,
+        metrics,
+    };
+    tokio::select! {
+        () = operate(site, options.settings, stop) => {}
+        () = leadership.keep() => return Err(RunError::NotLeader),
+    }
+    leadership.release().await;
+    Ok(())
+}
+
+/// An empty queue.
+#[must_use]
+pub fn dispatcher(artifacts: &Artifacts, key: TokenKey, least_lease: Duration) -> Arc<Dispatcher> {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    Dispatcher::new(artifacts.clone(), key, least_lease, threads)
+}
+
+/// Puts the parts together, and runs them until the operator is told to stop.
+pub async fn operate(site: Site, options: Settings, stop: Stop) {
+    let Site {
+        client,
+        artifacts,
+        dispatcher,
+        ledger,
+        setup,
+        gateway,
+        health,
+        metrics,
+        at_work,
+        runner,
+    } = site;
     let scope = Arc::new(Scope::new(&options.namespace, &options.namespaces));
     if let Some(seen) = scope.namespaces() {
         let namespaces = seen.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -119,9 +184,6 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
              status"
         );
     }
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let dispatcher = Dispatcher::new(artifacts.clone(), key, options.least_lease, threads);
-    let ledger = attempts::ledger(&artifacts, &dispatcher).await?;
     let (models, models_writer) = world::store();
     let (requests, requests_writer) = world::store();
     let (pools, pools_writer) = world::store();
@@ -148,7 +210,7 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
         ready: Ready::default(),
         started: Instant::now(),
         events: Events::new(client.clone(), reporter),
-        consents: Consents::new(&options.workers.namespace),
+        consents: Consents::new(&options.workers.namespace, runner.is_some()),
         artifacts,
         store: StoreHealth::default(),
         source_urls: options.source_urls.clone(),
@@ -160,6 +222,8 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
         setup: setup.policy,
         srs: setup.verifier,
         max_error: options.max_error,
+        at_work,
+        pace: if runner.is_some() { Pace::OWN } else { Pace::SHARED },
         metrics,
     });
     let models = Arc::new(Models::new(
@@ -173,6 +237,7 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
         Arc::clone(&pools),
         options.network.clone(),
         Reference::new(options.reference_socket.clone()),
+        runner.as_ref().map(|runner| Arc::clone(&runner.outbox)),
     ));
     let ctx = Arc::new(Operator {
         world: Arc::clone(&world),
@@ -180,17 +245,15 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
         pools,
         requests,
     });
-    let health = TcpListener::bind(&options.health_address)
-        .await
-        .map_err(|e| RunError::Listen(options.health_address.clone(), e))?;
-    let gateway = TcpListener::bind(&options.gateway_address)
-        .await
-        .map_err(|e| RunError::Listen(options.gateway_address.clone(), e))?;
     let mut tasks = JoinSet::new();
-    tasks.spawn(health::serve(health, Arc::clone(&ctx)));
+    if let Some(health) = health {
+        tasks.spawn(health::serve(health, Arc::clone(&ctx)));
+    }
     tasks.spawn(attempts::run(Arc::clone(&ctx)));
     tasks.spawn(jobs::run(Arc::clone(&world)));
-    tasks.spawn(sweep::run(Arc::clone(&ctx)));
+    if runner.is_none() {
+        tasks.spawn(sweep::run(Arc::clone(&ctx)));
+    }
     tasks.spawn(consents::run(Arc::clone(&ctx)));
     let tried = Arc::clone(&world);
     tasks.spawn(async move { tried.store.follow(&tried.artifacts, || tried.wake_all()).await });
@@ -250,126 +313,33 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
         )
         .touched_objects(),
     );
+    let with = (&world.metrics, &world.at_work);
     let controllers = async {
         futures::join!(
-            drive(models, "Model", model::reconcile, (&ctx.models, &world), &stop),
+            drive(models, "Model", model::reconcile, &ctx.models, with, &stop),
             drive(
                 requests,
                 "InferenceRequest",
                 request::reconcile,
-                (&ctx.requests, &world),
+                &ctx.requests,
+                with,
                 &stop
             ),
-            drive(pools, "MinerPool", pool::reconcile, (&ctx.pools, &world), &stop),
+            drive(pools, "MinerPool", pool::reconcile, &ctx.pools, with, &stop),
         )
     };
-    let ended = tokio::select! {
-        ended = ends_in_time(controllers, stopped(stop.clone()), DRAIN_TIME) => ended,
-        () = leadership.keep() => return Err(RunError::NotLeader),
-    };
+    let ended = ends_in_time(controllers, stopped(stop.clone()), DRAIN_TIME).await;
     if ended.is_none() {
         tracing::warn!("some reconciliations did not end in time; the next operator makes them again");
     }
     // Workers that wait for work lose their call, and make it again at the next operator.
     let _ = tokio::time::timeout(SHUTDOWN_TIME, answering).await;
     tasks.shutdown().await;
-    leadership.release().await;
-    Ok(())
 }
 
 fn listed(world: &Arc<World>, part: Part) -> impl Fn() + Send + 'static {
     let world = Arc::clone(world);
     move || world.ready.set(part)
-}
-
-/// Runs one controller until the operator is told to stop and its last reconciliation has ended.
-async fn drive<K, C, F>(
-    controller: Controller<K>,
-    kind: &'static str,
-    reconcile: impl Fn(Arc<K>, Arc<C>) -> F + Send + Sync + 'static,
-    (ctx, world): (&Arc<C>, &Arc<World>),
-    stop: &Stop,
-) where
-    C: Send + Sync + 'static,
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
-    F: Future<Output = Result<Requeue, ReconcileError>> + Send + 'static,
-{
-    let failures = Arc::new(Failures::default());
-    let counted = Arc::clone(&failures);
-    let metrics = Arc::clone(&world.metrics);
-    let reconcile = move |object: Arc<K>, ctx: Arc<C>| {
-        let name = ObjectRef::from_obj(&*object).to_string();
-        let reconciled = reconcile(object, ctx);
-        let (failures, metrics) = (Arc::clone(&counted), Arc::clone(&metrics));
-        async move {
-            let began = Instant::now();
-            let result = tokio::time::timeout(RECONCILE_TIME, reconciled)
-                .await
-                .unwrap_or(Err(ReconcileError::TooSlow));
-            metrics.reconciled(kind, began.elapsed(), result.is_ok());
-            match &result {
-                Ok(_) => failures.forget(&name),
-                Err(error) => {
-                    let times = failures.count(&name);
-                    // What goes on failing is told ever more seldom.
-                    if times.is_power_of_two() {
-                        tracing::warn!(object = %name, %error, times, "reconciling");
-                    }
-                }
-            }
-            result
-        }
-    };
-    let again = move |object: Arc<K>, _: &ReconcileError, _: Arc<C>| {
-        let times = failures.times(&ObjectRef::from_obj(&*object).to_string());
-        Requeue::requeue(RETRY.after(times))
-    };
-    controller
-        .graceful_shutdown_on(stopped(stop.clone()))
-        .run(reconcile, again, Arc::clone(ctx))
-        .for_each(|_| std::future::ready(()))
-        .await;
-}
-
-/// How often in a row the reconciliations of an object have failed.
-#[derive(Default)]
-struct Failures(std::sync::Mutex<BTreeMap<String, u32>>);
-
-impl Failures {
-    fn all(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, u32>> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    fn forget(&self, name: &str) {
-        self.all().remove(name);
-    }
-
-    fn count(&self, name: &str) -> u32 {
-        let mut all = self.all();
-        let times = all.entry(name.to_owned()).or_default();
-        *times = times.saturating_add(1);
-        *times
-    }
-
-    fn times(&self, name: &str) -> u32 {
-        self.all().get(name).copied().unwrap_or(1)
-    }
-}
-
-/// What `work` gives, unless it is still at work so long after it was told to stop.
-async fn ends_in_time<T>(
-    work: impl Future<Output = T>,
-    stopped: impl Future<Output = ()>,
-    limit: Duration,
-) -> Option<T> {
-    let late = async {
-        stopped.await;
-        tokio::time::sleep(limit).await;
-    };
-    tokio::select! {
-        done = work => Some(done),
-        () = late => None,
-    }
 }
 
 /// Answers workers, compilers and clients, once all that was at work before a restart is known again: before that, a
@@ -417,38 +387,4 @@ async fn answer(ctx: Arc<Operator>, listener: TcpListener, stop: Stop) {
 fn all_resumed(ctx: &Operator) -> bool {
     let requests = ctx.world.stores.requests.state();
     requests.iter().all(|r| !ctx.requests.awaits(r))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_fails_again_and_again_is_tried_ever_more_seldom_and_never_given_up() {
-        let failures = Failures::default();
-        let mut pauses = Vec::new();
-        for _ in 0..40 {
-            pauses.push(RETRY.mean(failures.count("a")).as_secs());
-        }
-        assert_eq!(pauses[..5], [2, 4, 8, 16, 30]);
-        assert!(pauses[5..].iter().all(|p| *p == 30));
-        failures.forget("a");
-        assert_eq!(failures.count("a"), 1);
-    }
-
-    #[tokio::test]
-    async fn a_reconciliation_that_hangs_does_not_hold_the_operator_beyond_its_grace() {
-        let (told, limit) = (|| std::future::ready(()), Duration::from_millis(30));
-        let began = Instant::now();
-        let hung = ends_in_time(std::future::pending::<()>(), told(), limit).await;
-        assert!(hung.is_none() && began.elapsed() >= limit);
-        let at_work = async {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            7
-        };
-        assert_eq!(
-            ends_in_time(at_work, told(), Duration::from_secs(60)).await,
-            Some(7)
-        );
-    }
 }

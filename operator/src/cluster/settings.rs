@@ -1,6 +1,6 @@
 //! What the operator needs before it can begin, each with an error that says what to do.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use kube::client::ClientBuilder;
 use kube::{Client, Config};
 use rand::RngCore;
 use rand::rngs::OsRng;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tower::util::MapRequestLayer;
@@ -28,19 +29,32 @@ use crate::specs::{CompileSettings, WorkerSettings};
 const SECRET: &str = "zkinfer-token-key";
 const SECRET_KEY: &str = "key";
 
-/// How to run.
+/// How to run in a cluster.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
-    /// The operator's namespace.
-    pub namespace: String,
-    /// The namespaces to watch, beside the operator's own; none: all.
-    pub namespaces: Vec<String>,
     /// URL of the artifact store.
     pub artifacts: String,
     /// Where workers, compilers and clients are answered.
     pub gateway_address: String,
     /// Where probes and Prometheus are answered.
     pub health_address: String,
+    /// An SRS file.
+    pub srs: Option<PathBuf>,
+    /// Use the development SRS, which is FORGEABLE BY ANYONE.
+    pub allow_dev_srs: bool,
+    /// Shortest lease of a claim.
+    pub least_lease: Duration,
+    /// The rest.
+    pub settings: Settings,
+}
+
+/// How to run, wherever the objects are.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The operator's namespace.
+    pub namespace: String,
+    /// The namespaces to watch, beside the operator's own; none: all.
+    pub namespaces: Vec<String>,
     /// The addresses under which models may be fetched.
     pub source_urls: Vec<AllowedUrl>,
     /// For every worker's pod.
@@ -53,12 +67,6 @@ pub struct RunOptions {
     pub max_error: f64,
     /// The socket of `prover-worker reference`.
     pub reference_socket: PathBuf,
-    /// An SRS file.
-    pub srs: Option<PathBuf>,
-    /// Use the development SRS, which is FORGEABLE BY ANYONE.
-    pub allow_dev_srs: bool,
-    /// Shortest lease of a claim.
-    pub least_lease: Duration,
     /// How much memory compiled models may take.
     pub model_memory: ModelMemory,
 }
@@ -152,15 +160,25 @@ pub(super) async fn token_key(client: &Client, namespace: &str) -> Result<TokenK
 }
 
 /// The trusted setup in use, if any.
-pub(super) struct Setup {
-    pub(super) policy: Option<SetupPolicy>,
-    pub(super) verifier: Option<VerifierSrs>,
+pub struct Setup {
+    /// What is required of it.
+    pub policy: Option<SetupPolicy>,
+    /// Its verifier part.
+    pub verifier: Option<VerifierSrs>,
     /// For compilers; absent: they make the development setup themselves.
-    pub(super) file: Option<BlobRef>,
+    pub file: Option<BlobRef>,
 }
 
-pub(super) async fn setup(options: &RunOptions, artifacts: &Artifacts) -> Result<Setup, RunError> {
-    let source = srs_source(options.srs.as_deref(), options.allow_dev_srs)?;
+/// Reads the trusted setup, and puts it where compilers find it.
+///
+/// # Errors
+/// A file that is none, a store that fails.
+pub async fn setup(
+    srs: Option<&Path>,
+    allow_dev_srs: bool,
+    artifacts: &Artifacts,
+) -> Result<Setup, RunError> {
+    let source = srs_source(srs, allow_dev_srs)?;
     let file = match &source {
         Some(SrsSource::Points(srs)) => Some(artifacts.put_blob(srs.write()).await?),
         Some(SrsSource::Development) | None => None,
@@ -172,10 +190,20 @@ pub(super) async fn setup(options: &RunOptions, artifacts: &Artifacts) -> Result
     })
 }
 
-/// Tells when the operator shall stop.
-pub(super) type Stop = watch::Receiver<bool>;
+/// Listens.
+pub(super) async fn listen(address: &str) -> Result<TcpListener, RunError> {
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(|e| RunError::Listen(address.to_owned(), e))
+}
 
-pub(super) fn stop_signal() -> Result<Stop, RunError> {
+/// Tells when the operator shall stop.
+pub type Stop = watch::Receiver<bool>;
+
+/// Is told by SIGTERM or SIGINT.
+///
+/// # Errors
+/// A system without signals.
+pub fn stop_signal() -> Result<Stop, RunError> {
     let (sender, receiver) = watch::channel(false);
     let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signal)?;
@@ -193,7 +221,7 @@ pub(super) fn stop_signal() -> Result<Stop, RunError> {
 }
 
 /// Done when the operator shall stop.
-pub(super) async fn stopped(mut stop: Stop) {
+pub async fn stopped(mut stop: Stop) {
     if stop.wait_for(|stop| *stop).await.is_err() {
         std::future::pending::<()>().await;
     }

@@ -26,7 +26,7 @@ pub trait Authenticator: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Option<WorkerAuth>, AuthUnavailable>>;
 }
 
-/// Tokens that this process handed out itself: local mode.
+/// Tokens that this process handed out itself.
 #[derive(Debug, Default)]
 pub struct StaticTokens {
     /// By SHA-256, so that a look-up takes no time that depends on a secret.

@@ -1,15 +1,18 @@
-//! Local mode: the same objects, planners, gateway and workers as in a cluster, on one machine without one. Only the
-//! store of objects (memory) and the runner of pods (processes) differ.
+//! Local mode: the operator of a cluster, with its controllers, gateway and workers, on one machine without one.
+//!
+//! Invariant: nothing here decides anything about Models, requests and pools: they are in an API server of our own ([`api`],
+//! in memory), Jobs and Deployments are run by a node of our own ([`pods`], processes), and what is between is
+//! [`cluster::operate`].
 
-mod apply;
-mod compiler;
+mod api;
+mod files;
+mod follow;
+mod names;
 mod objects;
+mod pods;
 mod print;
-mod progress;
 mod reference;
 mod submit;
-mod workers;
-mod world;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,24 +20,33 @@ use std::time::Duration;
 
 use rand::RngCore;
 use rand::rngs::OsRng;
+use serde_json::json;
 use tokio::net::TcpListener;
 use zkinfer_crds::Digest;
-use zkml::setup::SrsSource;
 use zkml::systems;
 
 pub use objects::{ObjectError, Objects};
 pub use print::{Format, failures, render};
 pub use submit::{SubmitError, SubmitOptions, objects as submit_objects};
 
-use self::compiler::Compiler;
-use self::progress::Progress;
-use self::workers::{PoolProcesses, Workers};
-use self::world::{Judge, World};
+use self::api::{ApiServer, RUNNER, Store, Tokens};
+use self::files::Files;
+use self::follow::{Follower, Progress};
+use self::names::{DEFAULT_NAMESPACE, OPERATOR_NAMESPACE};
+use self::pods::Node;
 use crate::artifacts::{ArtifactError, Artifacts};
-use crate::controllers::pool::{facts, identity_of};
-use crate::dispatch::{Dispatcher, TokenKey, WorkerAuth};
-use crate::gateway::{Gateway, StaticTokens};
-use crate::setup::{SetupError, SetupPolicy, srs_source};
+use crate::cluster::{self, RunError, Runner, Settings, Setup, Site};
+use crate::dispatch::{Dispatcher, TokenKey};
+use crate::metrics::Metrics;
+use crate::runs::ModelMemory;
+use crate::scoring::Totals;
+use crate::specs::{CompileSettings, WorkerSettings};
+use crate::world::AtWork;
+
+/// The network id of local mode.
+const NETWORK: &str = "local";
+/// The longest that a compilation may take, in seconds.
+const COMPILE_SECONDS: i64 = 24 * 3600;
 
 /// How to run.
 #[derive(Debug, Clone)]
@@ -55,6 +67,8 @@ pub struct Options {
     pub max_error: f64,
     /// No progress on standard error.
     pub quiet: bool,
+    /// Stay until told to stop, and answer clients.
+    pub serve: bool,
 }
 
 /// Why local mode did not run.
@@ -67,9 +81,12 @@ pub enum LocalError {
          and give --srs srs-16.bin; or give --allow-dev-srs for a try-out whose proofs are FORGEABLE BY ANYONE"
     )]
     NoSrs,
-    /// The SRS file.
+    /// What the operator needs.
     #[error(transparent)]
-    Setup(#[from] SetupError),
+    Operator(#[from] RunError),
+    /// An object.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
     /// A path.
     #[error("{}: {source}", path.display())]
     Path {
@@ -106,106 +123,240 @@ pub struct Outcome {
     pub succeeded: bool,
 }
 
-/// Runs until every request has ended or nothing can change any more.
+/// Runs until every request has ended or nothing can change any more, or until it is told to stop.
 ///
 /// # Errors
 /// A machine that is not set up; everything about objects is in their status.
-pub async fn run(objects: Objects, options: &Options) -> Result<Outcome, LocalError> {
+pub async fn run(mut objects: Objects, options: &Options) -> Result<Outcome, LocalError> {
     let progress = Progress::new(options.quiet);
-    let source = srs_source(options.srs.as_deref(), options.allow_dev_srs)?;
+    let stop = cluster::stop_signal()?;
+    let folders = Folders::make(&options.state)?;
+    let artifacts = Artifacts::file(&folders.artifacts)?;
+    let setup = cluster::setup(options.srs.as_deref(), options.allow_dev_srs, &artifacts).await?;
     let worker = worker_binary(options)?;
-    let setup = source.as_ref().map(SetupPolicy::of);
-    let mut words = objects.models.values().map(|m| m.spec.proof_system);
-    if words.any(|word| systems::of(word).needs_srs()) {
-        let setup = setup.ok_or(LocalError::NoSrs)?;
-        if setup.development {
-            progress
-                .say("the development SRS is in use: everything proved with Halo2Kzg is FORGEABLE BY ANYONE");
-        }
+    check(&objects, options, &setup, progress)?;
+    if objects.given.is_some() {
+        submit::upload(&mut objects, &artifacts).await?;
     }
-    let folder = |name: &str| {
-        let path = options.state.join(name);
-        let made = std::fs::create_dir_all(&path).and_then(|()| path.canonicalize());
-        made.map_err(|source| LocalError::Path { path, source })
+    let api = ApiServer {
+        store: Store::new(),
+        tokens: Tokens::new(),
     };
-    let artifacts = Artifacts::file(&folder("artifacts")?)?;
-    let mut key = [0; 32];
-    OsRng.fill_bytes(&mut key);
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let dispatcher = Dispatcher::new(
-        artifacts.clone(),
-        TokenKey::new(key),
-        options.least_lease,
-        threads,
-    );
-    // Workers come before the loop has looked at their pools.
-    for (key, object) in &objects.pools {
-        dispatcher.know(&key.pool(), facts(object));
-    }
-    let pools = pool_processes(&objects, options, &worker)?;
-    let tokens = pools.iter().filter_map(|p| {
-        let (_, object) = objects.pools.iter().find(|(k, _)| k.pool() == p.pool)?;
-        let auth = WorkerAuth {
-            pool: p.pool.clone(),
-            identity: identity_of(object),
-        };
-        Some((p.token.clone(), auth))
-    });
-    let gateway = Gateway::new(
-        Arc::clone(&dispatcher),
-        Arc::new(StaticTokens::new(tokens.collect::<Vec<_>>())),
-    );
-    let listener = TcpListener::bind(("127.0.0.1", 0))
-        .await
-        .map_err(LocalError::Gateway)?;
-    let address = format!("http://{}", listener.local_addr().map_err(LocalError::Gateway)?);
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let serving = tokio::spawn(gateway.serve(listener, async move {
-        let _ = stopped.await;
-    }));
-    let workers = Workers::start(pools, &address, &folder("logs")?, &folder("cache")?);
-    let floats = reference::start(&worker, &folder("logs")?).map_err(LocalError::Reference)?;
-    let compiler = Compiler {
-        worker_digest: file_digest(&worker)?,
+    objects.put(&api.store)?;
+    let gateway = listen().await?;
+    let address = address(&gateway)?;
+    let files = Files {
+        artifacts: artifacts.clone(),
+        store: folders.artifacts.clone(),
+        models: folders.models.clone(),
+        receipts: folders.receipts.clone(),
+        given: objects.given.clone(),
+    };
+    let node = Arc::new(Node {
+        store: Arc::clone(&api.store),
+        tokens: Arc::clone(&api.tokens),
         worker: worker.clone(),
-        srs: match &options.srs {
-            Some(path) => vec!["--srs".to_owned(), path.display().to_string()],
-            None if options.allow_dev_srs => vec!["--allow-dev-srs".to_owned()],
-            None => Vec::new(),
-        },
-        srs_digest: setup.map(|s| s.srs),
+        provers: options.provers.iter().cloned().collect(),
+        logs: folders.logs.clone(),
+        cache: folders.cache.clone(),
+        volumes: folders.volumes.clone(),
+        processes: Default::default(),
+        closing: Default::default(),
+    });
+    let floats = reference::start(&worker, &folders.logs).map_err(LocalError::Reference)?;
+    let settings = settings(options, &worker, &address, floats.socket.clone())?;
+    let (site, dispatcher, at_work) = site(&api, artifacts, setup, gateway, &files, options.least_lease);
+    let operating = tokio::spawn(cluster::operate(site, settings, stop.clone()));
+    let running = tokio::spawn(pods::run(Arc::clone(&node)));
+    if options.serve {
+        let told = serve(&api, &options.state).await?;
+        progress.say(format_args!(
+            "objects: KUBECONFIG={}; gateway: {address}",
+            told.display()
+        ));
+    }
+    let mut follower = Follower::new(Arc::clone(&api.store), files, progress);
+    // With the last request everything ends: nobody is held to a claim any more.
+    let let_go = || {
+        let held = dispatcher.lingering();
+        held.iter().for_each(|(uid, _)| dispatcher.remove(*uid, false));
+        !held.is_empty()
     };
-    let world = World::new(
-        objects,
-        dispatcher.clone(),
-        artifacts,
-        compiler,
-        (setup, source.as_ref().map(SrsSource::verifier)),
-        Judge {
-            max_error: options.max_error,
-            reference: floats.reference.clone(),
-        },
-        progress,
-    );
-    let objects = world
-        .run(&folder("models")?, &folder("receipts")?, &workers.errors)
-        .await;
+    tokio::select! {
+        () = follower.run(&at_work, options.serve, let_go) => {}
+        () = cluster::stopped(stop) => {}
+    }
     dispatcher.close();
-    workers.stop().await;
+    node.close().await;
+    running.abort();
+    operating.abort();
     floats.stop().await;
-    let _ = stop.send(());
-    serving.abort();
-    let requests = objects.requests.values();
+    let objects = Objects::of(&api.store, objects.given);
     let phase = |r: &zkinfer_crds::k8s::InferenceRequest| r.status.as_ref().map(|s| s.phase);
+    let mut phases = objects.requests.values().map(phase);
     let succeeded = !objects.requests.is_empty()
-        && requests
-            .into_iter()
-            .all(|r| phase(r) == Some(zkinfer_crds::k8s::RequestPhase::Succeeded));
+        && phases.all(|phase| phase == Some(zkinfer_crds::k8s::RequestPhase::Succeeded));
     Ok(Outcome {
         objects,
         worker,
         succeeded,
     })
+}
+
+/// Where things are, below the state folder.
+struct Folders {
+    artifacts: PathBuf,
+    models: PathBuf,
+    receipts: PathBuf,
+    logs: PathBuf,
+    cache: PathBuf,
+    volumes: PathBuf,
+}
+
+impl Folders {
+    fn make(state: &Path) -> Result<Self, LocalError> {
+        let folder = |name: &str| {
+            let path = state.join(name);
+            let made = std::fs::create_dir_all(&path).and_then(|()| path.canonicalize());
+            made.map_err(|source| LocalError::Path { path, source })
+        };
+        Ok(Self {
+            artifacts: folder("artifacts")?,
+            models: folder("models")?,
+            receipts: folder("receipts")?,
+            logs: folder("logs")?,
+            cache: folder("cache")?,
+            volumes: folder("volumes")?,
+        })
+    }
+}
+
+/// Whether the machine has what the objects need.
+fn check(objects: &Objects, options: &Options, setup: &Setup, progress: Progress) -> Result<(), LocalError> {
+    let mut words = objects.models.values().map(|m| m.spec.proof_system);
+    if words.any(|word| systems::of(word).needs_srs()) {
+        let policy = setup.policy.ok_or(LocalError::NoSrs)?;
+        if policy.development {
+            progress
+                .say("the development SRS is in use: everything proved with Halo2Kzg is FORGEABLE BY ANYONE");
+        }
+    }
+    let known: Vec<String> = objects.pools.keys().map(ToString::to_string).collect();
+    let unknown = options.provers.iter().find(|(p, _)| !known.contains(p));
+    // One that is served may come yet.
+    if let Some((unknown, _)) = unknown.filter(|_| !options.serve) {
+        return Err(LocalError::UnknownPool(unknown.clone()));
+    }
+    if objects.are_consented_to_by_the_runner() {
+        progress.say(
+            "pools of other namespaces see models and inputs, since you run them all; on a cluster a Model's \
+             spec.servedBy must name them",
+        );
+    }
+    Ok(())
+}
+
+fn settings(
+    options: &Options,
+    worker: &Path,
+    gateway: &str,
+    reference_socket: PathBuf,
+) -> Result<Settings, LocalError> {
+    Ok(Settings {
+        namespace: OPERATOR_NAMESPACE.to_owned(),
+        namespaces: Vec::new(),
+        // Files of this machine are given as they are.
+        source_urls: Vec::new(),
+        workers: WorkerSettings {
+            gateway: gateway.to_owned(),
+            namespace: OPERATOR_NAMESPACE.to_owned(),
+        },
+        compile: CompileSettings {
+            // Other programs make other keys.
+            image: format!("prover-worker@{}", file_digest(worker)?),
+            // Of this machine a compiler takes what there is.
+            cpu: "1".to_owned(),
+            memory: "1Gi".to_owned(),
+            scratch: "1Gi".to_owned(),
+            seconds: COMPILE_SECONDS,
+        },
+        network: NETWORK.to_owned(),
+        max_error: options.max_error,
+        reference_socket,
+        // The machine's owner runs it.
+        model_memory: ModelMemory::new(Some(u64::MAX), None),
+    })
+}
+
+/// What the operator acts on here; its queue, and what tells whether it is at work.
+fn site(
+    api: &ApiServer,
+    artifacts: Artifacts,
+    setup: Setup,
+    gateway: TcpListener,
+    files: &Files,
+    least_lease: Duration,
+) -> (Site, Arc<Dispatcher>, AtWork) {
+    let mut key = [0; 32];
+    OsRng.fill_bytes(&mut key);
+    let dispatcher = cluster::dispatcher(&artifacts, TokenKey::new(key), least_lease);
+    let at_work = AtWork::default();
+    let site = Site {
+        client: api.client(),
+        artifacts,
+        dispatcher: Arc::clone(&dispatcher),
+        // A prover that was bad in an earlier run may be another by now.
+        ledger: Totals::default(),
+        setup,
+        gateway,
+        health: None,
+        metrics: Arc::new(Metrics::default()),
+        at_work: at_work.clone(),
+        runner: Some(Runner {
+            outbox: Arc::new(files.clone()),
+        }),
+    };
+    (site, dispatcher, at_work)
+}
+
+async fn listen() -> Result<TcpListener, LocalError> {
+    TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .map_err(LocalError::Gateway)
+}
+
+fn address(listener: &TcpListener) -> Result<String, LocalError> {
+    let address = listener.local_addr().map_err(LocalError::Gateway)?;
+    Ok(format!("http://{address}"))
+}
+
+/// Serves the objects to whoever may read the kubeconfig, which is written below the state folder.
+async fn serve(api: &ApiServer, state: &Path) -> Result<PathBuf, LocalError> {
+    let listener = listen().await?;
+    let config = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "local",
+        "clusters": [{ "name": "local", "cluster": { "server": address(&listener)? } }],
+        "users": [{ "name": "runner", "user": { "token": api.tokens.give(RUNNER) } }],
+        "contexts": [{ "name": "local", "context": {
+            "cluster": "local", "user": "runner", "namespace": DEFAULT_NAMESPACE,
+        } }],
+    });
+    let path = state.join("kubeconfig");
+    write_for_oneself(&path, config.to_string().as_bytes()).map_err(|source| LocalError::Path {
+        path: path.clone(),
+        source,
+    })?;
+    tokio::spawn(api.clone().serve(listener));
+    Ok(path)
+}
+
+/// A file that nobody else may read at any time; it is whole when it is there.
+fn write_for_oneself(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.persist(path).map(drop).map_err(|e| e.error)
 }
 
 fn worker_binary(options: &Options) -> Result<PathBuf, LocalError> {
@@ -221,34 +372,10 @@ fn worker_binary(options: &Options) -> Result<PathBuf, LocalError> {
     }
 }
 
-fn file_digest(path: &PathBuf) -> Result<Digest, LocalError> {
+fn file_digest(path: &Path) -> Result<Digest, LocalError> {
     let bytes = std::fs::read(path).map_err(|source| LocalError::Path {
-        path: path.clone(),
+        path: path.to_owned(),
         source,
     })?;
     Ok(Digest::of(&bytes))
-}
-
-fn pool_processes(
-    objects: &Objects,
-    options: &Options,
-    worker: &Path,
-) -> Result<Vec<PoolProcesses>, LocalError> {
-    let known: Vec<String> = objects.pools.keys().map(ToString::to_string).collect();
-    if let Some((unknown, _)) = options.provers.iter().find(|(p, _)| !known.contains(p)) {
-        return Err(LocalError::UnknownPool(unknown.clone()));
-    }
-    let processes = objects.pools.iter().map(|(key, pool)| {
-        let mut secret = [0; 32];
-        OsRng.fill_bytes(&mut secret);
-        let own = options.provers.iter().find(|(p, _)| *p == key.to_string());
-        let default = || vec![worker.display().to_string(), "work".to_owned()];
-        PoolProcesses {
-            pool: key.pool(),
-            spec: pool.spec.clone(),
-            token: hex::encode(secret),
-            command: own.map_or_else(default, |(_, command)| command.clone()),
-        }
-    });
-    Ok(processes.collect())
 }

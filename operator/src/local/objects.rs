@@ -1,31 +1,19 @@
-//! The objects of local mode: what an API server would hold, in memory.
+//! The objects of local mode, as they are read from files, and as they are in the store at the end.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use rand::RngCore;
-use rand::rngs::OsRng;
+use kube::Resource;
+use serde::Serialize;
 use zkinfer_crds::k8s::{
-    CONSENT_CONFIG_MAP, Document, DocumentError, InferenceRequest, MinerPool, Model, ServedBy,
-    parse_documents,
+    CONSENT_CONFIG_MAP, Document, DocumentError, InferenceRequest, MinerPool, Model, parse_documents,
 };
-use zkinfer_crds::{Digest, RequestUid};
 
-use crate::artifacts::ArtifactError;
-use crate::clock::now;
-use crate::consent::{Consent, Listing, Lists, decide};
-use crate::dispatch::PoolId;
-use crate::sources::AllowedUrl;
-use crate::sources::NamespaceFiles;
-
-/// The namespace of objects that name none.
-pub const DEFAULT_NAMESPACE: &str = "default";
-/// The namespace in which an operator is installed, unless somebody chose another.
-const OPERATOR_NAMESPACE: &str = "zkinfer-system";
+use super::api::{Kind, Store};
+use super::names::{DEFAULT_NAMESPACE, OPERATOR_NAMESPACE, pool_uid};
+use crate::consent::{Listing, Lists, decide};
 
 /// Why objects cannot be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +42,14 @@ pub enum ObjectError {
         /// Namespace and name.
         name: String,
     },
+    /// An object that is not admitted.
+    #[error("{name}: {why}")]
+    Refused {
+        /// Namespace and name.
+        name: String,
+        /// Why.
+        why: String,
+    },
 }
 
 /// `namespace/name`.
@@ -76,12 +72,6 @@ impl Key {
                 .unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned()),
             name: meta.name.clone().unwrap_or_default(),
         }
-    }
-
-    /// As a pool's id.
-    #[must_use]
-    pub fn pool(&self) -> PoolId {
-        PoolId::new(&self.namespace, &self.name)
     }
 }
 
@@ -128,7 +118,7 @@ impl Objects {
         Ok(objects)
     }
 
-    /// Adds an object, as the API server would on creation: with uid, generation and time.
+    /// Adds an object.
     ///
     /// # Errors
     /// An object that is there already.
@@ -140,26 +130,25 @@ impl Objects {
         };
         match document {
             Document::Model(mut o) => {
-                let key = create(&mut o.metadata);
+                let key = key(&mut o.metadata);
                 self.models
                     .insert(key.clone(), *o)
                     .map_or(Ok(()), |_| Err(twice("Model", key)))
             }
             Document::InferenceRequest(mut o) => {
-                let key = create(&mut o.metadata);
+                let key = key(&mut o.metadata);
                 self.requests
                     .insert(key.clone(), *o)
                     .map_or(Ok(()), |_| Err(twice("InferenceRequest", key)))
             }
             Document::MinerPool(mut o) => {
-                let key = create(&mut o.metadata);
-                o.metadata.uid = Some(pool_uid(&key).to_string());
+                let key = key(&mut o.metadata);
                 self.pools
                     .insert(key.clone(), *o)
                     .map_or(Ok(()), |_| Err(twice("MinerPool", key)))
             }
             Document::ConfigMap(mut o) => {
-                let key = create(&mut o.metadata);
+                let key = key(&mut o.metadata);
                 self.config_maps
                     .insert(key.clone(), *o)
                     .map_or(Ok(()), |_| Err(twice("ConfigMap", key)))
@@ -173,9 +162,56 @@ impl Objects {
 }
 
 impl Objects {
-    /// Who may serve a Model: whoever runs the pools says so, unless a list is among the files.
-    #[must_use]
-    pub fn consent(&self, model: &Key, served_by: Option<&[ServedBy]>) -> Consent {
+    /// All that are in the store.
+    pub(super) fn of(store: &Store, given: Option<(PathBuf, PathBuf)>) -> Self {
+        fn keyed<K: Resource + serde::de::DeserializeOwned>(store: &Store, kind: Kind) -> BTreeMap<Key, K> {
+            let all = store.all::<K>(kind).into_iter();
+            all.map(|o| (Key::of(o.meta()), o)).collect()
+        }
+        Self {
+            models: keyed(store, Kind::Model),
+            requests: keyed(store, Kind::InferenceRequest),
+            pools: keyed(store, Kind::MinerPool),
+            config_maps: keyed(store, Kind::ConfigMap),
+            given,
+        }
+    }
+
+    /// Makes them in the store; a pool is the same in every run.
+    ///
+    /// # Errors
+    /// An object that is not admitted.
+    pub(super) fn put(&self, store: &Store) -> Result<(), ObjectError> {
+        fn put<K: Serialize>(store: &Store, kind: Kind, key: &Key, object: &K) -> Result<(), ObjectError> {
+            let refused = |why: String| ObjectError::Refused {
+                name: key.to_string(),
+                why,
+            };
+            let mut object = serde_json::to_value(object).map_err(|e| refused(e.to_string()))?;
+            if kind == Kind::MinerPool {
+                let uid = pool_uid(&key.namespace, &key.name);
+                object["metadata"]["uid"] = serde_json::json!(uid);
+            }
+            let made = store.create(kind, &key.namespace, object);
+            made.map(drop).map_err(|e| refused(e.to_string()))
+        }
+        for (key, object) in &self.config_maps {
+            put(store, Kind::ConfigMap, key, object)?;
+        }
+        for (key, object) in &self.pools {
+            put(store, Kind::MinerPool, key, object)?;
+        }
+        for (key, object) in &self.models {
+            put(store, Kind::Model, key, object)?;
+        }
+        for (key, object) in &self.requests {
+            put(store, Kind::InferenceRequest, key, object)?;
+        }
+        Ok(())
+    }
+
+    /// Whether pools of other namespaces may serve a Model only because one person runs all of it here.
+    pub(super) fn are_consented_to_by_the_runner(&self) -> bool {
         let list = |namespace: &str| {
             let key = Key {
                 namespace: namespace.to_owned(),
@@ -183,41 +219,21 @@ impl Objects {
             };
             self.config_maps.get(&key).map(Listing::of)
         };
-        let (own, operator) = (list(&model.namespace), list(OPERATOR_NAMESPACE));
-        let lists = Lists {
-            own: own.as_ref(),
-            operator_namespace: OPERATOR_NAMESPACE,
-            operator: operator.as_ref(),
-        };
-        decide(&model.namespace, &model.name, served_by, &lists).or_of_the_runner()
-    }
-}
-
-impl NamespaceFiles for Objects {
-    fn config_map<'a>(
-        &'a self,
-        namespace: &'a str,
-        name: &'a str,
-    ) -> BoxFuture<'a, Result<Option<ConfigMap>, String>> {
-        let key = Key {
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-        };
-        std::future::ready(Ok(self.config_maps.get(&key).cloned())).boxed()
-    }
-
-    /// All that is here is one person's.
-    fn may_name<'a>(
-        &'a self,
-        _namespace: &'a str,
-        _digest: &'a Digest,
-    ) -> BoxFuture<'a, Result<bool, ArtifactError>> {
-        std::future::ready(Ok(true)).boxed()
-    }
-
-    /// Files of this machine are given as they are.
-    fn addresses(&self) -> &[AllowedUrl] {
-        &[]
+        let operator = list(OPERATOR_NAMESPACE);
+        self.models.iter().any(|(key, model)| {
+            let own = list(&key.namespace);
+            let lists = Lists {
+                own: own.as_ref(),
+                operator_namespace: OPERATOR_NAMESPACE,
+                operator: operator.as_ref(),
+            };
+            let served_by = model.spec.served_by.as_deref();
+            let consent = decide(&key.namespace, &key.name, served_by, &lists).or_of_the_runner();
+            let elsewhere = |(pool, object): (&Key, &MinerPool)| {
+                pool.namespace != key.namespace && object.spec.serves(&pool.namespace, &key.namespace)
+            };
+            consent.is_of_the_runner() && self.pools.iter().any(elsewhere)
+        })
     }
 }
 
@@ -250,32 +266,7 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, ObjectError> {
     }
 }
 
-fn create(meta: &mut ObjectMeta) -> Key {
+fn key(meta: &mut ObjectMeta) -> Key {
     meta.namespace.get_or_insert_with(|| DEFAULT_NAMESPACE.to_owned());
-    meta.uid = Some(random_uid().to_string());
-    meta.generation = Some(1);
-    meta.creation_timestamp = Some(now());
     Key::of(meta)
-}
-
-/// The same for a pool in every run, so that a miner's signature over it holds in the next one.
-fn pool_uid(key: &Key) -> RequestUid {
-    let hash = Digest::of(format!("zkinfer/local-pool/v1\n{key}\n").as_bytes());
-    let mut bytes = [0u8; 16];
-    bytes.copy_from_slice(&hash.as_bytes()[..16]);
-    uuid(bytes, 8)
-}
-
-/// A UUID of this version.
-fn uuid(mut bytes: [u8; 16], version: u8) -> RequestUid {
-    bytes[6] = bytes[6] & 0x0f | version << 4;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    RequestUid::new(bytes)
-}
-
-/// A random UUID, version 4.
-fn random_uid() -> RequestUid {
-    let mut bytes = [0u8; 16];
-    OsRng.fill_bytes(&mut bytes);
-    uuid(bytes, 4)
 }

@@ -2,15 +2,13 @@
 //!
 //! Invariant: while it runs it is started again whenever it ends; it ends with this program.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::task::JoinHandle;
-
-use crate::reference::Reference;
 
 /// Before it is started again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -19,8 +17,8 @@ const MODELS: (usize, u64) = (3, 3072);
 
 /// The process.
 pub(super) struct Floats {
-    /// Whom to ask.
-    pub(super) reference: Reference,
+    /// Where it answers.
+    pub(super) socket: PathBuf,
     /// The socket's folder: a path of a socket may have about 100 bytes, and that of the state any length.
     _folder: TempDir,
     running: JoinHandle<()>,
@@ -33,8 +31,8 @@ pub(super) struct Floats {
 pub(super) fn start(worker: &Path, logs: &Path) -> std::io::Result<Floats> {
     let folder = tempfile::Builder::new().prefix("zkinfer-").tempdir()?;
     let socket = folder.path().join("reference.sock");
+    let answers = socket.clone();
     let (program, log) = (worker.to_owned(), logs.join("reference.log"));
-    let reference = Reference::new(socket.clone());
     let running = tokio::spawn(async move {
         loop {
             let mut command = Command::new(&program);
@@ -50,7 +48,7 @@ pub(super) fn start(worker: &Path, logs: &Path) -> std::io::Result<Floats> {
         }
     });
     Ok(Floats {
-        reference,
+        socket: answers,
         _folder: folder,
         running,
     })

@@ -7,10 +7,11 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::json;
 use zkinfer_crds::ProofSystem;
-use zkinfer_crds::k8s::{Document, InferenceRequest, MinerPool, Model, ServedBy};
+use zkinfer_crds::k8s::{ConfigMapKey, Document, InferenceRequest, MinerPool, Model, ServedBy};
 use zkml::graph::other_file::recognise;
 
 use super::objects::{ObjectError, Objects};
+use crate::artifacts::{ArtifactError, Artifacts};
 
 /// What to submit.
 #[derive(Debug, Clone)]
@@ -139,6 +140,36 @@ pub fn objects(options: &SubmitOptions) -> Result<Objects, SubmitError> {
         objects.add(Document::MinerPool(Box::new(pool)), "the command line")?;
     }
     Ok(objects)
+}
+
+/// Puts the files of [`objects`] into the store, and has the objects name them there: they may be larger than a ConfigMap.
+pub(super) async fn upload(objects: &mut Objects, artifacts: &Artifacts) -> Result<(), ArtifactError> {
+    let maps = std::mem::take(&mut objects.config_maps);
+    for (map, files) in maps {
+        for (name, bytes) in files.binary_data.into_iter().flatten() {
+            let blob = artifacts.put_blob(bytes.0).await?;
+            artifacts.grant_blob(&blob.digest, &map.namespace).await?;
+            let is_this = |at: &mut ConfigMapKey| at.name == map.name && at.key == name;
+            for model in objects.models.values_mut() {
+                let source = &mut model.spec.source;
+                if source.config_map.take_if(is_this).is_some() {
+                    source.artifact = Some(blob.digest);
+                }
+                if let Some(data) = &mut model.spec.quantization.calibration
+                    && data.config_map.take_if(is_this).is_some()
+                {
+                    data.artifact = Some(blob.digest);
+                }
+            }
+            for request in objects.requests.values_mut() {
+                let input = &mut request.spec.input;
+                if input.config_map.take_if(is_this).is_some() {
+                    input.artifact = Some(blob.digest);
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The model's file name in the alphabet of Kubernetes' names.

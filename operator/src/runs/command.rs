@@ -3,14 +3,13 @@
 use zkinfer_crds::ProofSystem;
 use zkml::systems;
 
+use super::outbox::ReceiptFiles;
 use crate::setup::SetupPolicy;
 
-/// `prover-worker verify` of a receipt with all that it must be told, as for a POSIX shell. `files` are the ONNX file and
-/// the requester's own input.
+/// `prover-worker verify` of a receipt with all that it must be told, as for a POSIX shell.
 #[must_use]
 pub fn verify_command(
-    receipt: &str,
-    files: (&str, &str),
+    files: &ReceiptFiles,
     flags: &[String],
     system: ProofSystem,
     setup: Option<SetupPolicy>,
@@ -18,11 +17,11 @@ pub fn verify_command(
     let mut words = vec![
         "prover-worker",
         "verify",
-        receipt,
+        &files.receipt,
         "--model",
-        files.0,
+        &files.model,
         "--input",
-        files.1,
+        &files.input,
     ];
     words.extend(flags.iter().map(String::as_str));
     match setup.filter(|_| systems::of(system).needs_srs()) {
@@ -51,9 +50,13 @@ mod tests {
 
     #[test]
     fn the_command_is_whole_and_safe_in_a_shell() {
-        let files = ("it's a model.onnx", "x.json");
+        let files = ReceiptFiles {
+            receipt: "r.cbor".to_owned(),
+            model: "it's a model.onnx".to_owned(),
+            input: "x.json".to_owned(),
+        };
         let flags = ["--max-error=0.1".to_owned()];
-        let command = verify_command("r.cbor", files, &flags, ProofSystem::SumcheckWhir, None);
+        let command = verify_command(&files, &flags, ProofSystem::SumcheckWhir, None);
         assert_eq!(
             command,
             r"prover-worker verify r.cbor --model 'it'\''s a model.onnx' --input x.json --max-error=0.1"

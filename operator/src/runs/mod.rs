@@ -8,6 +8,7 @@ mod command;
 mod follow;
 mod judge;
 mod model;
+mod outbox;
 mod run;
 mod shelf;
 
@@ -15,5 +16,6 @@ pub use command::{quoted, verify_command};
 pub use follow::follow;
 pub use judge::{Judgement, Output, Terms};
 pub use model::{CompiledModel, LoadError};
+pub use outbox::{Outbox, OutboxOf, ReceiptFiles};
 pub use run::{Float, PrepareError, Run, VerifyOutcome};
 pub use shelf::{ModelMemory, Shelf, ShelfError, container_limit, loaded_bytes, too_large};

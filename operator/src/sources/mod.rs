@@ -27,7 +27,7 @@ pub const MAX_FILE_BYTES: u64 = zkinfer_crds::calls::clients::MAX_UPLOAD_BYTES;
 /// Most values of an input.
 const MAX_VALUES: usize = 1 << 22;
 
-/// What the objects of a namespace may name: of the API server, or of the files of local mode.
+/// What the objects of a namespace may name, by the API server's word.
 pub trait NamespaceFiles: Sync {
     /// The ConfigMap of this name; `None` where there is none.
     ///

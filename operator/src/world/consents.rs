@@ -15,15 +15,18 @@ use crate::consent::{Consent, Listing, Lists, decide};
 pub struct Consents {
     /// The operator's namespace: its list is for everybody.
     operator: String,
+    /// One person runs the operator and every pool, and consents to them where nobody said otherwise.
+    of_the_runner: bool,
     lists: Mutex<BTreeMap<String, Listing>>,
 }
 
 impl Consents {
     /// None yet.
     #[must_use]
-    pub fn new(operator_namespace: &str) -> Self {
+    pub fn new(operator_namespace: &str, of_the_runner: bool) -> Self {
         Self {
             operator: operator_namespace.to_owned(),
+            of_the_runner,
             lists: Mutex::default(),
         }
     }
@@ -37,7 +40,12 @@ impl Consents {
             operator_namespace: &self.operator,
             operator: lists.get(&self.operator),
         };
-        decide(namespace, name, served_by, &lists)
+        let decided = decide(namespace, name, served_by, &lists);
+        if self.of_the_runner {
+            decided.or_of_the_runner()
+        } else {
+            decided
+        }
     }
 
     /// Whether the list of `changed` concerns what is in namespace `own`; `changed` is absent where all are another.

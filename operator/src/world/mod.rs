@@ -3,9 +3,11 @@
 //! Invariants: everything here can be rebuilt from the API server and the artifact store; nothing is true because it is
 //! here. What one kind alone needs is its controller's.
 
+mod at_work;
 mod consents;
 mod files;
 mod merge;
+mod pace;
 mod ready;
 mod records;
 mod scope;
@@ -25,7 +27,9 @@ use zkinfer_crds::compile_report::CompileReport;
 use zkinfer_crds::k8s::{InferenceRequest, Model};
 use zkml::setup::VerifierSrs;
 
+pub use at_work::{AtWork, Working};
 pub use consents::Consents;
+pub use pace::Pace;
 pub use ready::{LOOK, Part, Ready};
 pub use records::{Records, lock};
 pub use scope::{Place, Scope};
@@ -84,6 +88,10 @@ pub struct World {
     pub srs: Option<VerifierSrs>,
     /// The greatest error of an answer that the operator accepts.
     pub max_error: f64,
+    /// What no status tells of yet.
+    pub at_work: AtWork,
+    /// How often is written what changes all the time.
+    pub pace: Pace,
     /// Counts.
     pub metrics: Arc<Metrics>,
 }

@@ -7,6 +7,7 @@
 
 mod api;
 mod audit;
+mod behaviours;
 mod client;
 mod compiler;
 mod conditions;

@@ -29,8 +29,6 @@ use crate::world::{ReconcileError, patch_status};
 const AGAIN: Duration = Duration::from_secs(3);
 /// A compiler that has said nothing for so long is looked for.
 const SILENCE: Duration = Duration::from_secs(10);
-/// A compiler's progress is written no more often than this.
-const PROGRESS: Duration = Duration::from_secs(2);
 
 /// One reconciliation.
 ///
@@ -101,8 +99,9 @@ pub async fn reconcile(object: Arc<Model>, ctx: Arc<Models>) -> Result<Requeue, 
     ctx.records().entry(uid.clone()).or_default().failed = failed;
     let progress_only = progress_only(&old, &status);
     let since = written.map_or(Duration::MAX, |(_, at)| at.elapsed());
-    if status != old && progress_only && since < PROGRESS {
-        return Ok(Requeue::requeue(PROGRESS - since));
+    let pace = ctx.world.pace.compiler;
+    if status != old && progress_only && since < pace {
+        return Ok(Requeue::requeue(pace - since));
     }
     if status != old && patch_status(&ctx.world.client, &*object, &status).await? {
         ctx.records().entry(uid).or_default().written = Some((status.clone(), Instant::now()));

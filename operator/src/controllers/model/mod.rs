@@ -13,6 +13,4 @@ mod status;
 mod tests;
 
 pub use apply::reconcile;
-pub use observed::{CompileState, Observed, SourceState};
-pub use plan::{Action, Plan, plan};
 pub use records::{Known, ModelRecord, Models};

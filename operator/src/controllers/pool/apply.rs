@@ -31,8 +31,6 @@ use crate::world::{MANAGER, ReconcileError, patch_status};
 const LOOK: Duration = Duration::from_secs(3);
 /// What is told of a while ago is looked at again after this.
 const TOLD: Duration = Duration::from_secs(60);
-/// Scores are written no more often than this.
-const SCORES: Duration = Duration::from_secs(5);
 
 /// One reconciliation.
 ///
@@ -83,7 +81,8 @@ pub async fn reconcile(object: Arc<MinerPool>, ctx: Arc<Pools>) -> Result<Requeu
     let status = plan(&observed, &now());
     let scores_only = facts(&old) == facts(&status);
     let since = written.map_or(Duration::MAX, |(_, at)| at.elapsed());
-    let later = status != old && scores_only && since < SCORES;
+    let pace = ctx.world.pace.scores;
+    let later = status != old && scores_only && since < pace;
     if status != old && !later {
         if !patch_status(&ctx.world.client, &*object, &status).await? {
             return Ok(Requeue::await_change());
@@ -96,7 +95,7 @@ pub async fn reconcile(object: Arc<MinerPool>, ctx: Arc<Pools>) -> Result<Requeu
     // The trouble is in the pool's status by now: it is no score.
     warn(&ctx, &id, trouble.as_ref()).await;
     if later {
-        return Ok(Requeue::requeue(SCORES - since));
+        return Ok(Requeue::requeue(pace - since));
     }
     let choice = Choice::of(&object, &status);
     let changed = {

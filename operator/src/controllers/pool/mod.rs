@@ -12,8 +12,5 @@ mod trouble;
 
 pub use apply::reconcile;
 pub use facts::facts;
-pub use identity::{Possession, identity, identity_of, possession};
-pub use observed::Observed;
-pub use plan::plan;
+pub use identity::identity_of;
 pub use records::{PoolRecord, Pools};
-pub use trouble::Trouble;

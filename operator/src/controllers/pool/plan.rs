@@ -268,10 +268,11 @@ mod tests {
             (Mends::Person, false, false),
             (Mends::Time, true, false),
         ] {
-            let trouble = Trouble::not_started("why".to_owned(), Some(1));
             let finding = Finding {
+                reason: zkinfer_crds::k8s::pods::reason::NOT_STARTED,
+                message: "why".to_owned(),
                 mends,
-                ..trouble.finding
+                lasts: true,
             };
             let observed = Observed {
                 spec: &spec,
@@ -286,7 +287,9 @@ mod tests {
                 trouble: Some(Trouble {
                     finding,
                     idle,
-                    ..trouble
+                    generation: Some(1),
+                    seen: Duration::ZERO,
+                    refused: false,
                 }),
             };
             let planned = plan(&observed, &crate::clock::now());

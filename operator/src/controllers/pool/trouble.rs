@@ -30,23 +30,6 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    /// Workers that cannot be started, without a cluster.
-    #[must_use]
-    pub fn not_started(message: String, generation: Option<i64>) -> Self {
-        Self {
-            finding: Finding {
-                reason: reason::NOT_STARTED,
-                message,
-                mends: Mends::Person,
-                lasts: true,
-            },
-            idle: true,
-            generation,
-            seen: Duration::ZERO,
-            refused: false,
-        }
-    }
-
     /// Nobody but a person can mend it.
     #[must_use]
     pub fn needs_a_person(&self) -> bool {

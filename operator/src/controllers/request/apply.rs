@@ -31,8 +31,6 @@ use crate::world::{Part, ReconcileError, is_too_large, patch_status};
 const AGAIN: Duration = Duration::from_secs(3);
 /// A Model that is being loaded is looked for again after this.
 const SOON: Duration = Duration::from_millis(100);
-/// Progress is written no more often than this.
-const PROGRESS: Duration = Duration::from_secs(1);
 
 /// One reconciliation.
 ///
@@ -51,13 +49,15 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Requests>) -> Res
     }
     if seen.phase.is_over() {
         ctx.world.dispatcher.remove(uid, ended_by_itself(&seen));
+        let rows = ctx.runs().get(&uid).map(|r| r.view.recent.clone());
         // While claims of it are open its side may still say who may see it.
         if ctx.world.dispatcher.counts(uid).is_none() {
             ctx.runs().remove(&uid);
         }
         let generation = object.metadata.generation;
-        if seen.observed_generation != generation {
-            patch_status(&ctx.world.client, &*object, &refreshed(&seen, generation)).await?;
+        let status = status::told(&refreshed(&seen, generation), rows.unwrap_or_default());
+        if status != seen {
+            patch_status(&ctx.world.client, &*object, &status).await?;
         }
         return expire(&ctx, &object, &seen).await;
     }
@@ -127,7 +127,7 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Requests>) -> Res
     let since = written.map_or(Duration::MAX, |(_, at)| at.elapsed());
     let write = match urgency(&old, &status) {
         Urgency::Nothing => false,
-        Urgency::Progress => since >= PROGRESS,
+        Urgency::Progress => since >= ctx.world.pace.slices,
         Urgency::Now => true,
     };
     let written = match write {
@@ -153,7 +153,9 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Requests>) -> Res
     if status.phase.is_over() {
         return Ok(Requeue::await_change());
     }
-    let mut next = next_look(&object, &status, &run, write, since);
+    let pace = ctx.world.pace.slices;
+    let unwritten = (!write && since < pace).then(|| pace - since);
+    let mut next = next_look(&object, &status, &run, unwritten);
     if model == ModelState::Unknown && run == RunState::None && !object.spec.suspend {
         next = next.min(SOON);
     }
@@ -197,13 +199,13 @@ async fn too_large(
     Ok(Requeue::await_change())
 }
 
-/// When to look without being woken: at the deadline, and earlier for what nobody tells of.
+/// When to look without being woken: at the deadline, and earlier for what nobody tells of, or what is to be written after
+/// `unwritten`.
 fn next_look(
     object: &InferenceRequest,
     status: &InferenceRequestStatus,
     run: &RunState,
-    written: bool,
-    since: Duration,
+    unwritten: Option<Duration>,
 ) -> Duration {
     let created = object.creation_timestamp().map_or(0, |t| t.0.as_second());
     let deadline = created + object.spec.deadline.seconds() as i64;
@@ -219,8 +221,8 @@ fn next_look(
     {
         next = next.min(AGAIN);
     }
-    if matches!(run, RunState::Active(_)) && !written && since < PROGRESS && status.slices.is_some() {
-        next = next.min(PROGRESS - since);
+    if let (RunState::Active(_), Some(left), Some(_)) = (run, unwritten, &status.slices) {
+        next = next.min(left);
     }
     next
 }

@@ -1,4 +1,4 @@
-//! Whether a run has ended, and how: the same question on a cluster and in local mode.
+//! Whether a run has ended, and how.
 //!
 //! Invariant: no request succeeds unless every slice is verified and the answer was judged by the float model's.
 

@@ -16,7 +16,4 @@ mod status;
 mod tests;
 
 pub use apply::reconcile;
-pub use end::{Ends, ends};
-pub use observed::{ModelState, Observed, PoolView, RunEnd, RunState, RunView};
-pub use plan::{Action, Plan, plan};
 pub use records::{Requests, RunRecord};

@@ -13,7 +13,7 @@ use super::observed::{RunState, RunView};
 use crate::controllers::model::Models;
 use crate::controllers::pool::Pools;
 use crate::reference::Reference;
-use crate::runs::Run;
+use crate::runs::{Outbox, Run};
 use crate::world::{Part, Records, World, lock};
 
 /// Of the requests' controller.
@@ -28,6 +28,8 @@ pub struct Requests {
     pub network: String,
     /// Where float answers come from.
     pub reference: Reference,
+    /// Where receipts go beside the store; absent: nowhere.
+    pub outbox: Option<Arc<dyn Outbox>>,
     runs: Records<RequestUid, RunRecord>,
     unwritable: Mutex<BTreeSet<RequestUid>>,
     looked_at: Mutex<BTreeSet<RequestUid>>,
@@ -38,13 +40,20 @@ pub struct Requests {
 impl Requests {
     /// Nothing is known yet.
     #[must_use]
-    pub fn new(models: Arc<Models>, pools: Arc<Pools>, network: String, reference: Reference) -> Self {
+    pub fn new(
+        models: Arc<Models>,
+        pools: Arc<Pools>,
+        network: String,
+        reference: Reference,
+        outbox: Option<Arc<dyn Outbox>>,
+    ) -> Self {
         Self {
             world: Arc::clone(&models.world),
             models,
             pools,
             network,
             reference,
+            outbox,
             runs: Records::default(),
             unwritable: Mutex::default(),
             looked_at: Mutex::default(),

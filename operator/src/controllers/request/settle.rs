@@ -2,19 +2,19 @@
 //!
 //! Invariant: a receipt is in the store before anything says that there is one.
 
+use bytes::Bytes;
 use kube::runtime::reflector::ObjectRef;
 use zkinfer_crds::RequestUid;
 use zkinfer_crds::k8s::InferenceRequest;
 use zkinfer_crds::k8s::inference_request::reason;
-use zkinfer_crds::k8s::request_status::{INPUT_FILE, MODEL_FILE, ReceiptRef};
-use zkml::receipt::BuildError;
+use zkinfer_crds::k8s::request_status::ReceiptRef;
 
 use super::end::Ends;
 use super::gather::Seen;
 use super::observed::{RunEnd, RunState};
 use super::records::Requests;
 use crate::artifacts::ArtifactError;
-use crate::runs::{Judgement, Run, verify_command};
+use crate::runs::{Judgement, OutboxOf, ReceiptFiles, Run, verify_command};
 
 /// Keeps how the run is, and returns it; one whose slices are all verified gets its receipt here.
 pub(super) async fn settle(ctx: &Requests, uid: RequestUid, seen: Seen) -> RunState {
@@ -39,7 +39,7 @@ pub(super) async fn settle(ctx: &Requests, uid: RequestUid, seen: Seen) -> RunSt
         Ends::Failed(end) => Some(end),
         Ends::Receipt(judgement) => match receipt(ctx, &run, &key, &judgement).await {
             Ok(end) => Some(end),
-            Err(NoReceipt::Build(e)) => Some(RunEnd::failed(reason::INTERNAL_ERROR, e.to_string())),
+            Err(NoReceipt::Made(why)) => Some(RunEnd::failed(reason::INTERNAL_ERROR, why)),
             // It will be back, and everything that the receipt is made of is here.
             Err(NoReceipt::Store(error)) => {
                 tracing::warn!(request = %key, %error, "the receipt was not written, trying again");
@@ -64,8 +64,8 @@ pub(super) async fn settle(ctx: &Requests, uid: RequestUid, seen: Seen) -> RunSt
 #[derive(Debug, thiserror::Error)]
 enum NoReceipt {
     /// It cannot be made.
-    #[error(transparent)]
-    Build(#[from] BuildError),
+    #[error("{0}")]
+    Made(String),
     /// It cannot be stored now.
     #[error(transparent)]
     Store(#[from] ArtifactError),
@@ -78,23 +78,31 @@ async fn receipt(
     judgement: &Judgement,
 ) -> Result<RunEnd, NoReceipt> {
     let namespace = key.namespace.as_deref().unwrap_or_default();
-    let bytes = run.finish()?.to_bytes();
-    let size = bytes.len() as u64;
-    let digest = ctx.world.artifacts.put_receipt(bytes.into(), namespace).await?;
+    let made = run.finish().map_err(|e| NoReceipt::Made(e.to_string()))?;
+    let bytes = Bytes::from(made.to_bytes());
+    let digest = ctx.world.artifacts.put_receipt(bytes.clone(), namespace).await?;
+    let model = ctx.runs().get(&run.uid).map(|r| r.model.clone());
+    let of = OutboxOf {
+        namespace,
+        request: &key.name,
+        model: &model.unwrap_or_default(),
+    };
+    let files = match &ctx.outbox {
+        Some(outbox) => Some(outbox.put(of, &bytes, run).await.map_err(NoReceipt::Made)?),
+        None => None,
+    };
+    let words = match &files {
+        Some(files) => files.clone(),
+        None => ReceiptFiles::named(&key.name),
+    };
     Ok(RunEnd::Receipt {
         receipt: ReceiptRef {
             digest,
-            bytes: size,
-            path: None,
+            bytes: bytes.len() as u64,
+            path: files.map(|files| files.receipt),
         },
         output: run.output().clone(),
         error_millionths: judgement.error_millionths,
-        verify: verify_command(
-            &format!("{}.cbor", key.name),
-            (MODEL_FILE, INPUT_FILE),
-            &judgement.flags,
-            run.model.proof_system,
-            ctx.world.setup,
-        ),
+        verify: verify_command(&words, &judgement.flags, run.model.proof_system, ctx.world.setup),
     })
 }

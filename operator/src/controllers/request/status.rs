@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use zkinfer_crds::Digest;
 use zkinfer_crds::k8s::inference_request::{InferenceRequestStatus, RequestPhase, condition, reason};
-use zkinfer_crds::k8s::request_status::{ReceiptRef, RequestOutput};
+use zkinfer_crds::k8s::request_status::{ReceiptRef, RecentSlice, RequestOutput};
 use zkinfer_crds::k8s::{Truth, find_condition, set_condition};
 
 use super::observed::{Observed, RunView};
@@ -14,6 +14,17 @@ pub(super) fn refreshed(status: &InferenceRequestStatus, generation: Option<i64>
     status.observed_generation = generation;
     for condition in &mut status.conditions {
         condition.observed_generation = generation;
+    }
+    status
+}
+
+/// The status of a request that is over, with the attempts that have ended since: of those `rows` has all there were.
+pub(super) fn told(status: &InferenceRequestStatus, rows: Vec<RecentSlice>) -> InferenceRequestStatus {
+    let mut status = status.clone();
+    for row in rows {
+        if !status.recent_slices.contains(&row) {
+            status.push_recent(row);
+        }
     }
     status
 }

@@ -1,0 +1,58 @@
+//! The node of local mode: follows Jobs and Deployments in the store, and runs their pods as child processes.
+//!
+//! Invariants: no process outlives this program; a process is there only while its pod is in the store, and what has become of
+//! it stands in the pod's status. Objects mean what they mean on a cluster: a Job's tries, its deadline and what counts as no
+//! failure; a pod's variables and volumes.
+
+mod deployment;
+mod files;
+mod job;
+mod node;
+mod pod;
+mod state;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::batch::v1::Job;
+use tokio::task::JoinSet;
+
+pub(super) use node::Node;
+
+use super::api::Kind;
+
+/// Follows the store, for ever; dropped, it takes every process along.
+pub(super) async fn run(node: Arc<Node>) {
+    let mut changes = node.store.changes();
+    let (mut known, mut tasks) = (BTreeSet::new(), JoinSet::new());
+    loop {
+        let jobs: Vec<Job> = node.store.all(Kind::Job);
+        let deployments: Vec<Deployment> = node.store.all(Kind::Deployment);
+        let mut there = BTreeSet::new();
+        for job in jobs {
+            if let Some(uid) = job.metadata.uid.clone()
+                && there.insert(uid.clone())
+                && !known.contains(&uid)
+            {
+                tasks.spawn(job::run(Arc::clone(&node), job));
+            }
+        }
+        for deployment in deployments {
+            if let Some(uid) = deployment.metadata.uid.clone()
+                && there.insert(uid.clone())
+                && !known.contains(&uid)
+            {
+                tasks.spawn(deployment::run(Arc::clone(&node), deployment));
+            }
+        }
+        known = there;
+        while tasks.try_join_next().is_some() {}
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
