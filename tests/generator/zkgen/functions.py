@@ -1,5 +1,7 @@
 """Functions of one value."""
 
+import numpy as np
+
 from .builder import Unfit
 from .registry import operator
 
@@ -50,6 +52,66 @@ def hard_sigmoid(b, x):
 @operator("Softsign")
 def softsign(b, x):
     return b.node("Softsign", [x], x.shape)
+
+
+def _positive(b, x):
+    """A tensor of values well above 0, of this one."""
+    part = b.node("Sigmoid", [x], x.shape)
+    return b.node("Add", [part, b.constant(np.float32(0.5))], x.shape)
+
+
+@operator("Sqrt")
+def sqrt(b, x):
+    return b.node("Sqrt", [_positive(b, x)], x.shape)
+
+
+@operator("Log")
+def log(b, x):
+    return b.node("Log", [_positive(b, x)], x.shape)
+
+
+@operator("Reciprocal")
+def reciprocal(b, x):
+    return b.node("Reciprocal", [_positive(b, x)], x.shape)
+
+
+@operator("Abs")
+def absolute(b, x):
+    return b.node("Abs", [x], x.shape)
+
+
+@operator("Sin")
+def sine(b, x):
+    return b.node("Sin", [x], x.shape)
+
+
+@operator("Cos")
+def cosine(b, x):
+    return b.node("Cos", [x], x.shape)
+
+
+@operator("Softplus")
+def softplus(b, x):
+    return b.node("Softplus", [x], x.shape)
+
+
+@operator("Selu")
+def selu(b, x):
+    attributes = {} if b.chance(0.5) else {"alpha": b.pick([0.5, 1.2]), "gamma": b.pick([0.7, 1.3])}
+    return b.node("Selu", [x], x.shape, **attributes)
+
+
+@operator("Celu")
+def celu(b, x):
+    _since(b, 12)
+    attributes = {} if b.chance(0.5) else {"alpha": b.pick([0.5, 2.0])}
+    return b.node("Celu", [x], x.shape, **attributes)
+
+
+@operator("Mish")
+def mish(b, x):
+    _since(b, 18)
+    return b.node("Mish", [x], x.shape)
 
 
 @operator("HardSwish")

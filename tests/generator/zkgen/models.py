@@ -18,6 +18,8 @@ ARITHMETIC = {
     "Add", "Sub", "Mul", "Div", "Max", "Min", "Sum", "Neg", "Relu", "Clip", "BatchNormalization", "Conv", "Gemm",
     "MatMul", "AveragePool", "MaxPool", "GlobalAveragePool", "GlobalMaxPool", "ReduceMax", "ReduceMean", "ReduceSum",
     "Sigmoid", "Tanh", "Erf", "Exp", "LeakyRelu", "HardSwish", "Gelu", "Elu", "HardSigmoid", "Softsign",
+    "Abs", "Celu", "Cos", "Log", "Mish", "Reciprocal", "Selu", "Sin", "Softplus", "Sqrt", "ConvTranspose", "CumSum", "Mean",
+    "PRelu", "ReduceMin",
 }
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 
 from onnx import numpy_helper
 
-from . import elementwise, functions, matrices, moves, windows  # noqa: F401  (they fill the registry)
+from . import elementwise, functions, maps, matrices, moves, windows  # noqa: F401  (they fill the registry)
 from .builder import Builder, Unfit
 from .elementwise import BINARY, HALF, KINDS, broadcast, kind_of
 from .registry import FORMS, op_of
@@ -136,6 +136,8 @@ def features(model, shapes):
     constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
     computed = set(maker)
     gates = {n.output[0]: n.input[0] for n in graph.node if n.op_type == "Sigmoid"}
+    # What Sqrt, Log and Reciprocal read is made positive first, of the tensor that they count for.
+    positive = {n.output[0]: gates[n.input[0]] for n in graph.node if n.op_type == "Add" and n.input[0] in gates}
     shapes = {**shapes, **{n: c.shape for n, c in constants.items()}}
     met = Counter()
     from_shape = set()
@@ -158,7 +160,8 @@ def features(model, shapes):
             form = windows_form(node, shapes)
         for name in node.input:
             if name in computed:
-                met[(maker[name], form)] += 1
+                of = positive.get(name, name) if form in ("Sqrt", "Log", "Reciprocal") else name
+                met[(maker[of], form)] += 1
         side = form[len(node.op_type) + 1 : -1]
         if node.op_type in BINARY and len(node.input) == 2 and side in SIDES:
             x, c = node.input if side == "x,c" else reversed(node.input)

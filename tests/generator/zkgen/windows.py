@@ -153,7 +153,7 @@ def average_pool(b, x):
     return _average(b, x, partial=False)
 
 
-@operator("AveragePool(without padding)", fits=image, refused=True)
+@operator("AveragePool(without padding)", fits=image)
 def average_pool_without_padding(b, x):
     return _average(b, x, partial=True)
 

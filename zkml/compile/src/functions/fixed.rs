@@ -11,6 +11,8 @@ pub(super) const ONE_44: i128 = 1 << 44;
 
 /// ⌊ln 2 · 2^100⌋.
 const LN_2: i128 = 878_668_439_483_319_573_618_263_538_048;
+/// ⌊π/2 · 2^96⌋.
+const HALF_PI: i128 = 124_451_306_656_115_542_615_260_972_311;
 /// ⌊2/√π · 2^60⌋.
 const TWO_OVER_ROOT_PI: i128 = 1_300_932_607_094_779_153;
 
@@ -46,6 +48,11 @@ impl Value {
             divisor: 1,
             fraction,
         }
+    }
+
+    /// Less than any range has: of an argument that the function has no value for.
+    pub(super) const fn below() -> Self {
+        Self::new(-(1 << 90), 0)
     }
 
     /// With the other sign where it is asked for.
@@ -137,6 +144,53 @@ pub(super) fn error_function(a: Option<i128>) -> i128 {
     let (m, k) = exp(-(q << 56));
     let product = shifted(sum * (m >> 8), k - 52).unwrap_or(0);
     (product * TWO_OVER_ROOT_PI) >> 60
+}
+
+/// The natural logarithm of `v · 2^-exponent` at 60 fraction bits, of a `v > 0` below 2^62: `m · 2^k` with `1 <= m < 2` has
+/// `k · ln 2 + 2 · atanh((m − 1) / (m + 1))`.
+pub(super) fn ln(v: i128, exponent: i32) -> i128 {
+    let top = v.max(1).ilog2() as i32;
+    // At 60 fraction bits.
+    let m = if top <= 60 {
+        v << (60 - top)
+    } else {
+        v >> (top - 60)
+    };
+    let z = ((m - ONE) << 60) / (m + ONE);
+    let square = (z * z) >> 60;
+    let (mut power, mut sum) = (z, z);
+    for i in 1.. {
+        power = (power * square) >> 60;
+        if power == 0 {
+            break;
+        }
+        sum += power / (2 * i + 1);
+    }
+    2 * sum + ((i128::from(top - exponent) * LN_2) >> 40)
+}
+
+/// The sine of `x + quarters · π/2` at 60 fraction bits, of an `x >= 0` at 96.
+pub(super) fn sine(x: i128, quarters: i128) -> i128 {
+    let turned = x.div_euclid(HALF_PI) + quarters;
+    let rest = x.rem_euclid(HALF_PI) >> 36;
+    let square = (rest * rest) >> 60;
+    // Odd powers for the sine, even ones for the cosine.
+    let odd = turned % 2 == 0;
+    let mut term = if odd { rest } else { ONE };
+    let mut sum = term;
+    for i in 1.. {
+        let at = if odd {
+            2 * i * (2 * i + 1)
+        } else {
+            (2 * i - 1) * 2 * i
+        };
+        term = -(((term * square) >> 60) / at);
+        if term == 0 {
+            break;
+        }
+        sum += term;
+    }
+    if turned % 4 < 2 { sum } else { -sum }
 }
 
 /// `(m, k)` with `m · 2^k` the float exactly; finite floats only.

@@ -27,6 +27,9 @@ macro_rules! functions {
 }
 
 functions! {
+    abs,
+    celu,
+    cos,
     elu,
     erf,
     exp,
@@ -34,10 +37,18 @@ functions! {
     hard_sigmoid,
     hard_swish,
     leaky_relu,
+    log,
+    mish,
+    reciprocal,
+    selu,
     sigmoid,
+    sin,
+    softplus,
     softsign,
+    sqrt,
     swish,
     tanh,
+    thresholded_relu,
 }
 
 /// An operator of ONNX.
@@ -58,8 +69,8 @@ struct Rule {
     float: fn(f64, &[f32]) -> f64,
     /// On integers.
     exact: fn(Argument, &[f32]) -> Value,
-    /// Whether it grows so fast that its greatest value over a whole range says nothing of those that occur. Then rows end at a
-    /// clamp, and the requantisation behind them refuses those rows.
+    /// Whether its greatest value over a whole range says nothing of those that occur: it grows fast, or has no value somewhere.
+    /// Then rows end at a clamp, and the requantisation behind them refuses those rows.
     grows: bool,
 }
 

@@ -31,6 +31,17 @@ fn all() -> Vec<Function> {
         ("Elu", vec![]),
         ("HardSigmoid", vec![]),
         ("Softsign", vec![]),
+        ("Abs", vec![]),
+        ("Celu", vec![]),
+        ("Cos", vec![]),
+        ("Log", vec![]),
+        ("Mish", vec![]),
+        ("Reciprocal", vec![]),
+        ("Selu", vec![]),
+        ("Sin", vec![]),
+        ("Softplus", vec![]),
+        ("Sqrt", vec![]),
+        ("ThresholdedRelu", vec![]),
     ] {
         all.push(of(op, attributes).unwrap());
     }
@@ -55,8 +66,15 @@ fn follows_the_floats(function: &Function, index: IntRange, (e_in, e_out, bits):
     let mut clamped = false;
     for (v, &row) in (index.lo()..).zip(rows.table.columns[0].iter()) {
         let exact = function.of(v as f64 * power_of_two((-e_in).into())) * power_of_two(e_out.into());
+        // Where there is no value the row is the clamp's end.
+        let exact = if exact.is_finite() {
+            exact
+        } else {
+            f64::NEG_INFINITY
+        };
         let end = exact.clamp(ends.lo() as f64, ends.hi() as f64);
         clamped |= (end - exact).abs() > 0.5;
+        let exact = if exact.is_finite() { exact } else { end };
         let name = function.name();
         // A float has 53 bits itself.
         let most = most + exact.abs() * 1e-15;

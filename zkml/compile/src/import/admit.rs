@@ -11,8 +11,8 @@ use tract_onnx::pb::type_proto::Value;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 use zkml_reference::element_name;
 
-use super::folding::{check_constant_operands, check_folding, check_outputs};
-use super::{ImportError, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode};
+use super::folding::{FOLDABLE, check_attributes, check_constant_operands, check_folding, check_outputs};
+use super::{ImportError, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode, recipe, statics};
 use crate::functions;
 
 /// ONNX operators that may stand in a model, beside functions of one value. Some forms of them are still unsupported; typing
@@ -59,7 +59,10 @@ const OTHERS: &[&str] = &[
 #[must_use]
 pub fn operators() -> BTreeSet<&'static str> {
     let of_one_value = functions::operators().iter().map(|o| o.onnx);
-    of_one_value.chain(OTHERS.iter().copied()).collect()
+    of_one_value
+        .chain(OTHERS.iter().copied())
+        .chain(recipe::operators())
+        .collect()
 }
 
 pub(super) const MAX_RANK: usize = 8;
@@ -131,7 +134,8 @@ pub(super) fn admit(mut proto: ModelProto) -> Result<Admitted, ImportError> {
             "the model has no output, so that there is nothing to prove".into(),
         ));
     }
-    check_operators(graph)?;
+    let statics = statics::names(graph);
+    check_operators(graph, &statics)?;
     check_forms(graph)?;
     let mut constants = HashMap::new();
     for tensor in &graph.initializer {
@@ -145,6 +149,21 @@ pub(super) fn admit(mut proto: ModelProto) -> Result<Admitted, ImportError> {
         bind_input(input)?;
     }
     check_names(graph)?;
+    let origins = graph
+        .node
+        .iter()
+        .map(|n| (name_of(n).to_owned(), n.op_type.clone()))
+        .collect();
+    // What the reader folds by itself needs no evaluation.
+    let folds = |n: &NodeProto| statics::is_static(n, &statics) && !FOLDABLE.contains(&n.op_type.as_str());
+    if graph.node.iter().any(folds) || recipe::any(graph) {
+        check_attributes(graph)?;
+        evaluated(&mut proto, &statics, &mut constants)?;
+    }
+    let graph = proto
+        .graph
+        .as_mut()
+        .ok_or_else(|| malformed("there is no graph"))?;
     let constants = check_folding(graph, constants)?;
     check_constant_operands(graph, &constants)?;
     check_outputs(graph, &constants)?;
@@ -155,17 +174,30 @@ pub(super) fn admit(mut proto: ModelProto) -> Result<Admitted, ImportError> {
         .cloned()
         .collect();
     let outputs = graph.output.iter().map(|o| o.name.clone()).collect();
-    let origins = graph
-        .node
-        .iter()
-        .map(|n| (name_of(n).to_owned(), n.op_type.clone()))
-        .collect();
     Ok(Admitted {
         proto,
         inputs,
         outputs,
         origins,
     })
+}
+
+/// Puts constants in the places of nodes that are static, and our operators in those of nodes with a recipe.
+fn evaluated(
+    proto: &mut ModelProto,
+    statics: &HashSet<String>,
+    constants: &mut HashMap<String, usize>,
+) -> Result<(), ImportError> {
+    let shapes = statics::fold(proto, statics)?;
+    let Some(graph) = proto.graph.as_mut() else {
+        return Ok(());
+    };
+    recipe::mark(graph, &shapes);
+    constants.clear();
+    for tensor in &graph.initializer {
+        constants.insert(tensor.name.clone(), check_tensor(&tensor.name, tensor)?);
+    }
+    Ok(())
 }
 
 pub(super) fn name_of(node: &NodeProto) -> &str {
@@ -177,8 +209,13 @@ pub(super) fn name_of(node: &NodeProto) -> &str {
 }
 
 /// All nodes whose operator is not in [`operators`], at once, and those functions whose attributes are not ONNX's.
-fn check_operators(graph: &GraphProto) -> Result<(), ImportError> {
+fn check_operators(graph: &GraphProto, statics: &HashSet<String>) -> Result<(), ImportError> {
     let (operators, mut unsupported) = (operators(), Vec::new());
+    let evaluated = zkml_reference::operators();
+    let known = |node: &NodeProto| {
+        let op = node.op_type.as_str();
+        operators.contains(op) || (statics::is_static(node, statics) && evaluated.contains(&op))
+    };
     for node in &graph.node {
         limit(
             "model",
@@ -189,7 +226,7 @@ fn check_operators(graph: &GraphProto) -> Result<(), ImportError> {
         let standard = node.domain.is_empty() || node.domain == "ai.onnx";
         let reason = if !standard {
             format!("operators of domain `{}` are not supported", node.domain)
-        } else if !operators.contains(node.op_type.as_str()) {
+        } else if !known(node) {
             "the operator is not supported".to_owned()
         } else {
             match functions::read(node) {
@@ -295,14 +332,7 @@ pub(super) fn check_tensor(place: &str, tensor: &TensorProto) -> Result<usize, I
         DataType::Int32 => (4, tensor.int32_data.len()),
         DataType::Bool => (1, tensor.int32_data.len()),
         _ => {
-            return Err(ImportError::Constant {
-                constant: place.to_owned(),
-                reason: format!(
-                    "its type is {}; those of float, double, int32, int64 and bool are supported yet: convert the model to \
-                     float",
-                    element_name(tensor.data_type.into())
-                ),
-            });
+            return Err(constant_type(place, element_name(tensor.data_type.into())));
         }
     };
     let fits = if tensor.raw_data.is_empty() {
@@ -341,6 +371,17 @@ pub(super) fn check_tensor(place: &str, tensor: &TensorProto) -> Result<usize, I
         Err(ImportError::NonFinite {
             node: place.to_owned(),
         })
+    }
+}
+
+/// Of a constant whose type is not supported.
+pub(super) fn constant_type(constant: &str, kind: impl std::fmt::Display) -> ImportError {
+    ImportError::Constant {
+        constant: constant.to_owned(),
+        reason: format!(
+            "its type is {kind}; those of float, double, int32, int64 and bool are supported yet: convert the model to \
+             float"
+        ),
     }
 }
 

@@ -74,7 +74,7 @@ impl PerChannel {
 }
 
 /// `Σ scale_k · x_k` over tensors of one length.
-fn combination(len: usize, scale: Vec<f64>) -> Result<FloatMap, Refusal> {
+pub(super) fn combination(len: usize, scale: Vec<f64>) -> Result<FloatMap, Refusal> {
     let [inner] = small([len])?;
     Ok(FloatMap::Affine {
         outer: 1,

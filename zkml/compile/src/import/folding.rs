@@ -1,17 +1,17 @@
 //! What is constant in a file: what folding it could make, where a constant is asked for, and what is no output.
 //!
 //! Invariant: of an admitted file, folding constants makes nothing larger than the limits, nothing computed stands where only
-//! a constant is supported, and every output is computed.
+//! a constant is supported, and some output is computed.
 
 use std::collections::HashMap;
 
-use tract_onnx::pb::GraphProto;
+use tract_onnx::pb::{GraphProto, NodeProto, ValueInfoProto};
 
 use super::admit::{MAX_LIST_LEN, MAX_RANK, check_tensor, limit, name_of, unsupported};
 use super::{ImportError, MAX_TENSOR_LEN, UnsupportedNode};
 
 /// Operators that may compute a constant from constants: their results are bounded by the sizes of what they read.
-const FOLDABLE: &[&str] = &[
+pub(super) const FOLDABLE: &[&str] = &[
     "Add",
     "Cast",
     "Concat",
@@ -31,7 +31,53 @@ const FOLDABLE: &[&str] = &[
     "Unsqueeze",
 ];
 
-/// Checks attributes, and bounds what folding constants could make: tract folds while it types.
+/// Checks every attribute.
+pub(super) fn check_attributes(graph: &GraphProto) -> Result<(), ImportError> {
+    graph
+        .node
+        .iter()
+        .try_for_each(|node| check_attributes_of(node).map(|_| ()))
+}
+
+/// The length of the longest list or tensor among a node's attributes.
+fn check_attributes_of(node: &NodeProto) -> Result<usize, ImportError> {
+    let mut longest = 1;
+    for attribute in &node.attribute {
+        let lists = [
+            attribute.ints.len(),
+            attribute.floats.len(),
+            attribute.strings.len(),
+            attribute.s.len(),
+        ];
+        let lists = lists.into_iter().max().unwrap_or(0);
+        limit(name_of(node), "values in an attribute", lists, MAX_LIST_LEN)?;
+        longest = longest.max(lists);
+        let graphs = attribute.g.is_some() || !attribute.graphs.is_empty();
+        if graphs || attribute.sparse_tensor.is_some() || !attribute.sparse_tensors.is_empty() {
+            let what = if graphs { "a graph" } else { "a sparse tensor" };
+            return Err(unsupported(
+                node,
+                format!("its attribute `{}` is {what}", attribute.name),
+            ));
+        }
+        for tensor in attribute.t.iter().chain(&attribute.tensors) {
+            longest = longest.max(check_tensor(name_of(node), tensor)?);
+        }
+        if !attribute
+            .floats
+            .iter()
+            .chain([&attribute.f])
+            .all(|v| v.is_finite())
+        {
+            return Err(ImportError::NonFinite {
+                node: name_of(node).to_owned(),
+            });
+        }
+    }
+    Ok(longest)
+}
+
+/// Bounds what folding constants could make: tract folds while it types.
 ///
 /// Returns the lengths of all constants by name, those that nodes make of others among them.
 pub(super) fn check_folding(
@@ -39,39 +85,7 @@ pub(super) fn check_folding(
     mut constants: HashMap<String, usize>,
 ) -> Result<HashMap<String, usize>, ImportError> {
     for node in &graph.node {
-        let mut attribute_len = 1;
-        for attribute in &node.attribute {
-            let lists = [
-                attribute.ints.len(),
-                attribute.floats.len(),
-                attribute.strings.len(),
-                attribute.s.len(),
-            ];
-            let lists = lists.into_iter().max().unwrap_or(0);
-            limit(name_of(node), "values in an attribute", lists, MAX_LIST_LEN)?;
-            attribute_len = attribute_len.max(lists);
-            let graphs = attribute.g.is_some() || !attribute.graphs.is_empty();
-            if graphs || attribute.sparse_tensor.is_some() || !attribute.sparse_tensors.is_empty() {
-                let what = if graphs { "a graph" } else { "a sparse tensor" };
-                return Err(unsupported(
-                    node,
-                    format!("its attribute `{}` is {what}", attribute.name),
-                ));
-            }
-            for tensor in attribute.t.iter().chain(&attribute.tensors) {
-                attribute_len = attribute_len.max(check_tensor(name_of(node), tensor)?);
-            }
-            if !attribute
-                .floats
-                .iter()
-                .chain([&attribute.f])
-                .all(|v| v.is_finite())
-            {
-                return Err(ImportError::NonFinite {
-                    node: name_of(node).to_owned(),
-                });
-            }
-        }
+        let attribute_len = check_attributes_of(node)?;
         let known: Option<Vec<usize>> = node
             .input
             .iter()
@@ -155,23 +169,20 @@ pub(super) fn check_constant_operands(
     }
 }
 
-/// Every output is computed from an input.
+/// Some output is computed from an input: constants beside it are taken along.
 pub(super) fn check_outputs(
     graph: &GraphProto,
     constants: &HashMap<String, usize>,
 ) -> Result<(), ImportError> {
-    for output in &graph.output {
-        if constants.contains_key(&output.name) {
-            return Err(constant_output(&output.name));
-        }
-        if graph.input.iter().any(|input| input.name == output.name) {
-            return Err(ImportError::Output {
-                output: output.name.clone(),
-                reason: "it is an input of the model itself; take it out of the outputs",
-            });
-        }
+    let is_constant = |output: &&ValueInfoProto| constants.contains_key(&output.name);
+    match graph
+        .output
+        .first()
+        .filter(|_| graph.output.iter().all(|o| is_constant(&o)))
+    {
+        Some(output) => Err(constant_output(&output.name)),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// An output that is the same for every input.

@@ -24,6 +24,7 @@ pub(super) fn fuse(draft: Draft, outputs: &[String]) -> Result<FloatGraph, Impor
     fuse_chains(&mut draft);
     drop_identities(&mut draft);
     guard_functions(&mut draft);
+    guard_wirings(&mut draft);
     Ok(renumber(draft, outputs))
 }
 
@@ -61,6 +62,31 @@ fn guard_functions(draft: &mut Draft) {
             continue;
         }
         let output = node.output;
+        let tensor = draft.tensors[output.0 as usize].clone();
+        let guard = FloatNode {
+            name: node.name.clone(),
+            op: FloatOp::guard(tensor.len()),
+            inputs: vec![TensorId(draft.tensors.len() as u32)],
+            output,
+        };
+        node.output = guard.inputs[0];
+        draft.tensors.push(tensor);
+        draft.nodes.extend([node, guard]);
+    }
+}
+
+/// Where no output is more than an input's values in other places, puts a requantisation that rounds nothing before each: there
+/// is something to prove in a graph only where it computes.
+fn guard_wirings(draft: &mut Draft) {
+    if !draft.nodes.iter().all(|n| matches!(n.op, FloatOp::Wiring { .. })) {
+        return;
+    }
+    for mut node in std::mem::take(&mut draft.nodes) {
+        let output = node.output;
+        if !draft.outputs.contains(&output) {
+            draft.nodes.push(node);
+            continue;
+        }
         let tensor = draft.tensors[output.0 as usize].clone();
         let guard = FloatNode {
             name: node.name.clone(),

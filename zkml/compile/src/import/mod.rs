@@ -6,16 +6,25 @@
 //! in one error. Coefficients are taken from the file's constants and recomputed in scalar f64.
 
 mod admit;
+mod along;
 mod binary;
 mod concat;
 mod conv;
+mod deconv;
 mod draft;
 mod einsum;
 mod folding;
 mod function;
 mod fuse;
+mod maps;
+mod moved;
 mod pool;
 mod reader;
+mod recipe;
+mod resize;
+mod simple;
+mod span;
+mod statics;
 mod translate;
 mod wiring;
 
@@ -247,6 +256,7 @@ fn check_totals(graph: &FloatGraph) -> Result<(), ImportError> {
 fn type_model(proto: &ModelProto) -> tract_onnx::prelude::TractResult<TypedModel> {
     let mut onnx = tract_onnx::onnx();
     function::register(&mut onnx.op_register);
+    recipe::register(&mut onnx.op_register);
     let mut model = onnx
         .with_ignore_output_shapes(true)
         .with_ignore_output_types(true)

@@ -101,7 +101,7 @@ fn described(tensor: &Tensor) -> String {
 }
 
 /// Zeros for every input, with 1 for each size that is free; `None` where the file states too little, or too much.
-fn zeros(model: &Model) -> Option<Vec<Tensor>> {
+pub(super) fn zeros(model: &Model) -> Option<Vec<Tensor>> {
     let mut left = WORK / 8;
     let mut zeros = Vec::new();
     for port in model.inputs() {

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use tract_onnx::prelude::{DatumType, Node, OutletId, TypedFact, TypedModel, TypedOp};
+use tract_onnx::prelude::{DatumType, Node, OutletId, Tensor, TypedFact, TypedModel, TypedOp};
 use tract_onnx::tract_core::ops::array::{Gather, MultiBroadcastTo, Slice, StridedSlice, TypedConcat};
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::cast::Cast;
@@ -23,7 +23,10 @@ use super::admit::{self, Admitted};
 use super::draft::{Constant, Draft, OTHER_FORM, Refusal, Value, integers, type_name, unsupported};
 use super::folding::constant_output;
 use super::reader::Fault;
-use super::{ImportError, MAX_NODES, UnsupportedNode, binary, concat, conv, einsum, function, pool, wiring};
+use super::{
+    ImportError, MAX_NODES, UnsupportedNode, binary, concat, conv, einsum, function, moved, pool, recipe,
+    wiring,
+};
 use crate::functions::Function;
 
 type TypedNode = Node<TypedFact, Box<dyn TypedOp>>;
@@ -75,6 +78,11 @@ impl Operands<'_> {
     /// Whether the operand depends on the inputs.
     pub(super) fn is_computed(&self, at: usize) -> bool {
         matches!(self.values.get(at), Some(Value::Computed(_)))
+    }
+
+    /// All of them, in order.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Value> {
+        self.values.iter().copied()
     }
 
     /// Number of operands.
@@ -159,10 +167,39 @@ pub(super) fn translate(model: &TypedModel, admitted: &Admitted) -> Result<Draft
     for (outlet, name) in outlets.iter().zip(&admitted.outputs) {
         match values.get(outlet) {
             Some(Value::Computed(id)) => draft.outputs.push(*id),
-            _ => return Err(constant_output(name).into()),
+            Some(Value::Constant(tensor)) => {
+                let made = constant(&mut draft, name, tensor).map_err(|r| refused_output(name, &r))?;
+                draft.outputs.push(made);
+            }
+            None => return Err(constant_output(name).into()),
         }
     }
     Ok(draft)
+}
+
+/// An output that is the same for every input, beside others.
+fn constant(draft: &mut Draft, name: &str, tensor: &Tensor) -> Result<TensorId, Refusal> {
+    if !tensor.datum_type().is_float() {
+        return unsupported(format!(
+            "it is a constant of type {}",
+            type_name(tensor.datum_type())
+        ));
+    }
+    let constant = Constant::new(tensor)?;
+    moved::constant(draft, name, &constant.values, &constant.shape)
+}
+
+fn refused_output(name: &str, refusal: &Refusal) -> ImportError {
+    match refusal {
+        Refusal::Unsupported(_) => ImportError::Output {
+            output: name.to_owned(),
+            reason: "it is a constant and no tensor of floats; take it out of the outputs",
+        },
+        Refusal::NonFinite => ImportError::NonFinite {
+            node: name.to_owned(),
+        },
+        Refusal::TooLarge | Refusal::Together(..) => refused_input(name, refusal),
+    }
 }
 
 fn refused_input(name: &str, refusal: &Refusal) -> ImportError {
@@ -237,6 +274,9 @@ fn one(
     let op = &node.op;
     if op.downcast_ref::<Identity>().is_some() {
         return operands.computed(0);
+    }
+    if let Some(op) = op.downcast_ref::<recipe::Marked>() {
+        return recipe::recipe(draft, operands, op, name);
     }
     if let Some(op) = op.downcast_ref::<Cast>() {
         // A cast to half precision rounds, which no integer form of ours does in the same places.

@@ -32,7 +32,8 @@ fn walk(shape: &[usize], steps: &[usize], start: usize) -> Vec<u32> {
     sources
 }
 
-fn emit(
+/// A wiring, without its list where it keeps the order.
+pub(super) fn emit(
     draft: &mut Draft,
     name: &str,
     x: TensorId,

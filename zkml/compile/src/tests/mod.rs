@@ -4,6 +4,7 @@ mod bounded;
 mod file;
 mod functions;
 mod onnx;
+mod recipes;
 mod words;
 
 use rand::{Rng, SeedableRng};

@@ -1,0 +1,226 @@
+//! Convolutions that are not of one image of two dimensions, and transposed ones.
+//!
+//! Invariant: exact in floats up to the order of additions. Axes before the last two, and the images of a batch, become groups:
+//! each place of the result along them has the values that its window reads there as channels. A transposed convolution is one
+//! of the input with zeros between its values, by the kernel turned round.
+
+use zkml::graph::TensorId;
+
+use super::draft::{Draft, Refusal, small, unsupported};
+use super::maps::each;
+use super::moved::{Source, moved};
+use super::recipe::{Call, Recipe};
+use super::span::{Span, numbers};
+use super::wiring;
+use crate::float::FloatMap;
+
+pub(super) const RECIPES: &[Recipe] = &[
+    Recipe::new("ConvTranspose", conv_transpose),
+    Recipe::new("Conv", conv).only(|node| {
+        let kernel = node.attribute.iter().find(|a| a.name == "kernel_shape");
+        kernel.is_some_and(|k| k.ints.len() > 2)
+    }),
+];
+
+/// A convolution's coefficients.
+struct Kernel {
+    groups: usize,
+    /// `[maps, channels / groups, …]`.
+    shape: Vec<usize>,
+    weight: Vec<f64>,
+    bias: Vec<f64>,
+}
+
+fn bias(call: &Call<'_>, maps: usize) -> Result<Vec<f64>, Refusal> {
+    if !call.has(2) {
+        return Ok(vec![0.0; maps]);
+    }
+    let bias = call.constant(2)?.values;
+    if bias.len() == maps {
+        Ok(bias)
+    } else {
+        unsupported("a bias that is not one per output channel")
+    }
+}
+
+fn conv(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
+    let x = call.computed(0)?;
+    let (from, w) = (draft.shape(x), call.constant(1)?);
+    let groups = usize::try_from(call.int("group", 1)?).unwrap_or(0);
+    let (Some(&maps), true) = (w.shape.first(), w.shape.len() == from.len() && from.len() > 2) else {
+        return unsupported("weights of other dimensions than the image");
+    };
+    let spans = Span::all(call, &from[2..], &call.shape[2..], &w.shape[2..])?;
+    let kernel = Kernel {
+        groups,
+        bias: bias(call, maps)?,
+        shape: w.shape,
+        weight: w.values,
+    };
+    convolved(draft, call, x, &spans, kernel)
+}
+
+fn convolved(
+    draft: &mut Draft,
+    call: &Call<'_>,
+    x: TensorId,
+    spans: &[Span],
+    kernel: Kernel,
+) -> Result<TensorId, Refusal> {
+    let from = draft.shape(x);
+    let (batch, channels) = (from[0], from[1]);
+    let (maps, groups) = (kernel.shape[0], kernel.groups);
+    if groups == 0 || channels != kernel.shape[1] * groups || !maps.is_multiple_of(groups) {
+        return unsupported("groups that do not divide the channels");
+    }
+    // Axes that become groups, and the last two of the window; a missing height is 1.
+    let (folded, image) = spans.split_at(spans.len().saturating_sub(2));
+    let unit = Span {
+        input: 1,
+        output: 1,
+        kernel: 1,
+        stride: 1,
+        dilation: 1,
+        begin: 0,
+        end: 0,
+    };
+    let [rows, columns] = match image {
+        [rows, columns] => [*rows, *columns],
+        [columns] => [unit, *columns],
+        _ => return unsupported("a window of no dimension"),
+    };
+    let count = |of: fn(&Span) -> usize| folded.iter().map(of).product::<usize>();
+    let (places, taps) = (count(|s| s.output), count(|s| s.kernel));
+    let of_group = channels / groups;
+    let shape = vec![batch * places, groups, of_group, taps, rows.input, columns.input];
+    let (_, sources) = each(shape.clone(), |at| {
+        let (mut place, mut tap, mut coordinates) = (at[0] % places, at[3], Vec::new());
+        for span in folded.iter().rev() {
+            match span.place(place % span.output, tap % span.kernel) {
+                Some(i) => coordinates.push((span.input, i)),
+                None => return Ok(Source::Constant(0.0)),
+            }
+            (place, tap) = (place / span.output, tap / span.kernel);
+        }
+        let lead = (at[0] / places * groups + at[1]) * of_group + at[2];
+        let folded = coordinates.iter().rev().fold(lead, |n, (size, i)| n * size + i);
+        Ok(Source::Of(
+            0,
+            (folded * rows.input + at[4]) * columns.input + at[5],
+        ))
+    })?;
+    let x = moved(draft, call.name, &[x], &sources, &shape)?;
+    let repeats = batch * places;
+    if repeats.saturating_mul(kernel.weight.len()) > super::MAX_TENSOR_LEN {
+        return Err(Refusal::TooLarge);
+    }
+    let map = FloatMap::Conv2d {
+        input: small([repeats * channels * taps, rows.input, columns.input])?,
+        output: small([repeats * maps, rows.output, columns.output])?,
+        kernel: small([rows.kernel, columns.kernel])?,
+        stride: small([rows.stride, columns.stride])?,
+        dilation: small([rows.dilation, columns.dilation])?,
+        pad: small([rows.begin, columns.begin])?,
+        groups: small([repeats * groups])?[0],
+        weight: kernel.weight.repeat(repeats),
+        bias: kernel.bias.repeat(repeats),
+    };
+    let made = [batch, places, maps, rows.output, columns.output];
+    let y = draft.linear(call.name, map, &[x], &made)?;
+    let y = wiring::permute(draft, call.name, y, &[0, 2, 1, 3, 4])?;
+    wiring::reshape(draft, call.name, y, call.shape)
+}
+
+fn conv_transpose(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
+    let x = call.computed(0)?;
+    let (from, w) = (draft.shape(x), call.constant(1)?);
+    let groups = usize::try_from(call.int("group", 1)?).unwrap_or(0);
+    let (&[batch, channels, ref input @ ..], &[depth, of_group, ref window @ ..]) = (&from[..], &w.shape[..])
+    else {
+        return unsupported("an image of that rank");
+    };
+    let rank = input.len();
+    let output = call.shape.get(2..).unwrap_or_default();
+    let empty = [input, window, output].iter().any(|list| list.contains(&0));
+    if rank == 0 || empty || window.len() != rank || output.len() != rank || channels != depth || groups == 0
+    {
+        return unsupported("weights of other dimensions than the image");
+    }
+    let (strides, dilations) = (
+        numbers(call, "strides", rank, 1)?,
+        numbers(call, "dilations", rank, 1)?,
+    );
+    let (pads, mode) = (
+        numbers(call, "pads", 2 * rank, 0)?,
+        call.text("auto_pad", "NOTSET")?,
+    );
+    let more = numbers(call, "output_padding", rank, 0)?;
+    let stated = call.ints("output_shape")?.is_some() || mode.starts_with("SAME");
+    // The image with zeros between its values and around them, as wide as all windows together.
+    let (mut begins, mut spans) = (Vec::new(), Vec::new());
+    for d in 0..rank {
+        if strides[d] == 0 || dilations[d] == 0 {
+            return unsupported("a stride or dilation of 0");
+        }
+        let extent = (window[d] - 1) * dilations[d];
+        let begin = if stated {
+            let total = ((input[d] - 1) * strides[d] + extent + 1 + more[d]).saturating_sub(output[d]);
+            if mode == "SAME_UPPER" {
+                total / 2
+            } else {
+                total - total / 2
+            }
+        } else {
+            pads[d]
+        };
+        begins.push(extent as i64 - begin as i64);
+        spans.push(Span {
+            input: output[d] + extent,
+            output: output[d],
+            kernel: window[d],
+            stride: 1,
+            dilation: dilations[d],
+            begin: 0,
+            end: 0,
+        });
+    }
+    let wide: Vec<usize> = [batch, channels]
+        .into_iter()
+        .chain(spans.iter().map(|s| s.input))
+        .collect();
+    let (_, sources) = each(wide.clone(), |at| {
+        let mut own = at[0] * channels + at[1];
+        for d in 0..rank {
+            let place = at[d + 2] as i64 - begins[d];
+            let stride = strides[d] as i64;
+            let (i, rest) = (place.div_euclid(stride), place.rem_euclid(stride));
+            match usize::try_from(i) {
+                Ok(i) if rest == 0 && i < input[d] => own = own * input[d] + i,
+                Ok(_) | Err(_) => return Ok(Source::Constant(0.0)),
+            }
+        }
+        Ok(Source::Of(0, own))
+    })?;
+    let x = moved(draft, call.name, &[x], &sources, &wide)?;
+    let (each_group, taps) = (channels / groups, window.iter().product::<usize>());
+    let maps = of_group * groups;
+    let mut weight = Vec::with_capacity(w.values.len());
+    for map in 0..maps {
+        for c in 0..each_group {
+            let start = ((map / of_group * each_group + c) * of_group + map % of_group) * taps;
+            // Backwards along every axis is backwards in the flat order.
+            weight.extend(w.values.get(start..start + taps).unwrap_or_default().iter().rev());
+        }
+    }
+    let shape = [maps, each_group]
+        .into_iter()
+        .chain(window.iter().copied())
+        .collect();
+    let kernel = Kernel {
+        groups,
+        shape,
+        weight,
+        bias: bias(call, maps)?,
+    };
+    convolved(draft, call, x, &spans, kernel)
+}

@@ -1,0 +1,133 @@
+//! What of a file does not depend on its inputs' values: constants, shapes, and whatever is made of these.
+//!
+//! Invariant: such a node may have any operator that the float reference has, whatever is proved of it: the reference evaluates
+//! it, its values become a constant of the file, and the node goes. The evaluation is of the file with zeros as inputs, so that
+//! shapes are known too; nothing that depends on an input's values is taken from it.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use prost::Message;
+use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
+use tract_onnx::prelude::DatumType;
+use zkml_reference::{ElementType, EvaluateError, Model, Tensor, Values};
+
+use super::ImportError;
+use super::admit::{check_tensor, constant_type};
+use super::reader::zeros;
+
+/// Operators whose result depends on the shape of what they read alone.
+const OF_SHAPES: &[&str] = &["EyeLike", "Shape", "Size"];
+
+/// Multiply-adds of the evaluation, each value counted as eight: an image network's, and half a GiB.
+const WORK: u64 = 1 << 32;
+
+/// Names of values that do not depend on the inputs' values.
+pub(super) fn names(graph: &GraphProto) -> HashSet<String> {
+    let mut known: HashSet<String> = graph.initializer.iter().map(|t| t.name.clone()).collect();
+    for node in &graph.node {
+        let of_known = || node.input.iter().all(|i| i.is_empty() || known.contains(i));
+        if OF_SHAPES.contains(&node.op_type.as_str()) || of_known() {
+            known.extend(node.output.iter().filter(|o| !o.is_empty()).cloned());
+        }
+    }
+    known
+}
+
+/// Whether all that a node makes is among these.
+pub(super) fn is_static(node: &NodeProto, names: &HashSet<String>) -> bool {
+    let mut made = node.output.iter().filter(|o| !o.is_empty()).peekable();
+    made.peek().is_some() && made.all(|o| names.contains(o))
+}
+
+/// Shape and element type of every value that depends on the inputs' values.
+pub(super) type Shapes = HashMap<String, (Vec<usize>, DatumType)>;
+
+/// Puts constants in the places of all nodes that do not depend on the inputs' values.
+pub(super) fn fold(proto: &mut ModelProto, names: &HashSet<String>) -> Result<Shapes, ImportError> {
+    let model = Model::read(&proto.encode_to_vec())?;
+    let Some(inputs) = zeros(&model) else {
+        return Err(ImportError::Form("the inputs have too many values".into()));
+    };
+    let (mut shapes, mut made) = (Shapes::new(), BTreeMap::new());
+    let evaluated = model.evaluate_within(WORK, &inputs, &mut |name, tensor| {
+        if names.contains(name) {
+            made.insert(name.to_owned(), tensor.clone());
+        } else if let Some(kind) = float(tensor.element()) {
+            shapes.insert(name.to_owned(), (tensor.shape().to_vec(), kind));
+        }
+    });
+    match evaluated {
+        // Which type the file says that an output has does not matter.
+        Ok(_) | Err(EvaluateError::Output { .. }) => {}
+        Err(EvaluateError::Node { node, op, reason }) => return Err(ImportError::Node { node, op, reason }),
+        Err(
+            error @ (EvaluateError::Work { .. } | EvaluateError::Inputs { .. } | EvaluateError::Input { .. }),
+        ) => {
+            return Err(ImportError::Form(error.to_string()));
+        }
+    }
+    let Some(graph) = proto.graph.as_mut() else {
+        return Ok(shapes);
+    };
+    graph.node.retain(|node| !is_static(node, names));
+    let read = graph.node.iter().flat_map(|n| &n.input);
+    let read: HashSet<String> = read
+        .chain(graph.output.iter().map(|o| &o.name))
+        .cloned()
+        .collect();
+    graph.initializer.retain(|t| read.contains(&t.name));
+    for (name, tensor) in made.into_iter().filter(|(name, _)| read.contains(name)) {
+        let proto = stored(&name, &tensor)?;
+        check_tensor(&name, &proto)?;
+        graph.initializer.push(proto);
+    }
+    Ok(shapes)
+}
+
+fn float(element: ElementType) -> Option<DatumType> {
+    match element {
+        ElementType::Float32 => Some(DatumType::F32),
+        ElementType::Float64 => Some(DatumType::F64),
+        ElementType::Float16
+        | ElementType::BFloat16
+        | ElementType::Int8
+        | ElementType::Int16
+        | ElementType::Int32
+        | ElementType::Int64
+        | ElementType::Uint8
+        | ElementType::Uint16
+        | ElementType::Uint32
+        | ElementType::Uint64
+        | ElementType::Bool => None,
+    }
+}
+
+/// The tensor as a file has it.
+fn stored(name: &str, tensor: &Tensor) -> Result<TensorProto, ImportError> {
+    let (kind, raw_data) = match (tensor.values(), tensor.element()) {
+        (_, ElementType::Float16 | ElementType::BFloat16) => {
+            return Err(constant_type(name, &tensor.element().to_string()));
+        }
+        (Values::Float(v), ElementType::Float64) => {
+            (DataType::Double, v.iter().flat_map(|v| v.to_le_bytes()).collect())
+        }
+        (Values::Float(v), _) => (
+            DataType::Float,
+            v.iter().flat_map(|v| (*v as f32).to_le_bytes()).collect(),
+        ),
+        // Integers of every width are lists, axes and places here.
+        (Values::Int(v), _) => (
+            DataType::Int64,
+            v.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>(),
+        ),
+        (Values::Bool(v), _) => (DataType::Bool, v.iter().map(|&b| u8::from(b)).collect()),
+    };
+    Ok(TensorProto {
+        name: name.to_owned(),
+        dims: tensor.shape().iter().map(|&d| d as i64).collect(),
+        data_type: kind as i32,
+        raw_data,
+        ..TensorProto::default()
+    })
+}

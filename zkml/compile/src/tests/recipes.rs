@@ -1,0 +1,95 @@
+//! Operators of our own rules, and what is constant in a file: imported, they compute what the reference does.
+
+use zkml_reference::{Model, Tensor};
+
+use super::onnx::{Onnx, float, int, ints};
+use crate::calibrate::synthetic_samples;
+use crate::import::import;
+
+/// Every output of the imported graph is the reference's.
+fn agrees_with_the_reference(name: &str, bytes: &[u8]) {
+    let graph = import(bytes).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let model = Model::read(bytes).unwrap();
+    for seed in 0..2 {
+        let sample = &synthetic_samples(&graph, 1, seed)[0];
+        let given = graph.inputs.iter().zip(sample).map(|(id, values)| {
+            let shape = graph.tensors[id.0 as usize].shape.iter().map(|&d| d as usize);
+            Tensor::float(shape.collect(), values.clone()).unwrap()
+        });
+        let expected = model.evaluate(&given.collect::<Vec<_>>()).unwrap();
+        let values = graph.evaluate(sample).unwrap();
+        for (id, expected) in graph.outputs.iter().zip(&expected) {
+            let tensor = &graph.tensors[id.0 as usize];
+            let shape: Vec<usize> = tensor.shape.iter().map(|&d| d as usize).collect();
+            assert_eq!(shape, expected.shape(), "{name}: {}", tensor.name);
+            let error = zkml::accuracy::output_error(&values[id.0 as usize], &expected.to_f64(), 0.0);
+            assert!(error < 1e-5, "{name}: {} is wrong by {error:e}", tensor.name);
+        }
+    }
+}
+
+/// What of the reference is only the graph's at a later opset is in those files.
+#[test]
+fn every_seed_computes_what_the_reference_does() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/seeds/onnx");
+    let mut count = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        let bytes = std::fs::read(&path).unwrap();
+        // The reference has batches of any size, and those that are free are one here.
+        agrees_with_the_reference(&path.display().to_string(), &bytes);
+        count += 1;
+    }
+    assert!(count > 25, "{count}");
+}
+
+#[test]
+fn values_that_are_only_moved_are_held_by_a_requantisation() {
+    let onnx = Onnx::new(&[2, 3]).node("Transpose", &["x"], "y", vec![ints("perm", &[1, 0])]);
+    agrees_with_the_reference("transposed", &onnx.bytes());
+    let graph = import(&onnx.bytes()).unwrap();
+    assert_eq!(graph.nodes.len(), 2);
+    assert!(graph.nodes[1].op.is_guard());
+}
+
+#[test]
+fn an_input_may_be_an_output_too() {
+    let mut onnx = Onnx::new(&[1, 3]).node("Relu", &["x"], "y", vec![]);
+    onnx.graph.output.push(super::onnx::value_info("x", &[1, 3]));
+    agrees_with_the_reference("both", &onnx.bytes());
+    onnx.graph.output.remove(0);
+    agrees_with_the_reference("alone", &onnx.bytes());
+}
+
+#[test]
+fn a_constant_output_stands_beside_computed_ones() {
+    let mut onnx = Onnx::new(&[1, 3])
+        .node("Relu", &["x"], "y", vec![])
+        .random("c", &[2, 2]);
+    onnx.graph.output.push(super::onnx::value_info("c", &[2, 2]));
+    agrees_with_the_reference("constant", &onnx.bytes());
+}
+
+#[test]
+fn what_a_rule_does_not_have_is_named_by_node_and_attribute() {
+    let refused = |onnx: Onnx| import(&onnx.bytes()).unwrap_err().to_string();
+    let scatter = Onnx::new(&[3])
+        .opset(16)
+        .integers("i", &[0])
+        .constant("u", &[1], vec![1.0])
+        .node(
+            "ScatterElements",
+            &["x", "i", "u"],
+            "y",
+            vec![super::functions::text("reduction", "mul")],
+        );
+    let said = refused(scatter);
+    assert!(
+        said.contains("`y_ScatterElements`") && said.contains("`reduction` is `mul`"),
+        "{said}"
+    );
+    let celu = Onnx::new(&[3]).node("Celu", &["x"], "y", vec![float("alpha", -1.0)]);
+    assert!(refused(celu).contains("only more than 0"));
+    let depth = Onnx::new(&[3]).node("CumSum", &["x", "x"], "y", vec![int("reverse", 1)]);
+    assert!(!refused(depth).is_empty());
+}
