@@ -2,10 +2,11 @@
 //!
 //! [`slices`] makes slices, [`honest`] compares with the plain checkers, [`lying`] lies in the witness and argues honestly
 //! from it ([`multiset`] in permutations and reads, [`tables`] in reads of explicit tables), [`alone`] lies so well that only one check is left to refuse,
-//! [`tampered`] changes what was said. [`account`] counts the bits again, by others' sums.
+//! [`tampered`] changes what was said, [`counts`] counts it. [`account`] counts the bits again, by others' sums.
 
 mod account;
 mod alone;
+mod counts;
 mod honest;
 mod lying;
 mod multiset;
