@@ -254,7 +254,7 @@ impl<T> Once<T> {
     fn of(&self, system: Tested, make: impl FnOnce() -> T) -> &'static T {
         let cell: &'static OnceLock<T> = {
             let mut all = self.0.lock().unwrap();
-            all.entry(system.id())
+            *all.entry(system.id())
                 .or_insert_with(|| Box::leak(Box::new(OnceLock::new())))
         };
         cell.get_or_init(make)

@@ -187,8 +187,8 @@ impl Key {
             return Err(ClearError::Shape);
         }
         let mut values: BTreeMap<TensorId, Vec<i64>> = BTreeMap::new();
-        let public =
-            (self.relations.inputs.iter().zip(inputs)).chain(self.relations.outputs.iter().zip(outputs));
+        let inputs = self.relations.inputs.iter().zip(inputs);
+        let public = inputs.chain(self.relations.outputs.iter().zip(outputs));
         for (tensor, given) in public {
             let fits = given.len() == tensor.len && given.iter().all(|v| tensor.range.contains(*v));
             if !fits {

@@ -12,22 +12,21 @@ struct Slice {
     outputs: Vec<Vec<i64>>,
 }
 
-/// The network, cut for a proof system, with the values of one input.
-fn slices(system: Tested) -> Vec<Slice> {
-    let model = model(system);
-    let tensors = model.plan.graph.evaluate(&[model.input(3)]).unwrap();
-    let of = |ids: &[zkml::relations::SliceTensor]| -> Vec<Vec<i64>> {
-        let values = ids.iter().map(|t| tensors[t.id.0 as usize].values.clone());
-        values.collect()
-    };
-    let planned = model.plan.slices.iter();
-    planned
-        .map(|s| Slice {
-            relations: s.relations.clone(),
-            inputs: of(&s.relations.inputs),
-            outputs: of(&s.relations.outputs),
-        })
-        .collect()
+impl Slice {
+    fn of(relations: SliceRelations) -> Self {
+        let model = model(&Clear);
+        let tensors = model.plan.graph.evaluate(&[model.input(3)]).unwrap();
+        let values = |of: &[zkml::relations::SliceTensor]| -> Vec<Vec<i64>> {
+            of.iter()
+                .map(|t| tensors[t.id.0 as usize].values.clone())
+                .collect()
+        };
+        Self {
+            inputs: values(&relations.inputs),
+            outputs: values(&relations.outputs),
+            relations,
+        }
+    }
 }
 
 fn views(values: &[Vec<i64>]) -> Vec<&[i64]> {
@@ -36,22 +35,10 @@ fn views(values: &[Vec<i64>]) -> Vec<&[i64]> {
 
 /// All nodes of the network in one slice: the most inner tensors.
 fn whole() -> Slice {
-    let model = model(&Clear);
-    let options = SlicingOptions::at_least(1);
-    let mut planned = crate::slice::plan(&model.plan.graph, &Clear, options).unwrap();
+    let (graph, options) = (&model(&Clear).plan.graph, SlicingOptions::at_least(1));
+    let mut planned = crate::slice::plan(graph, &Clear, options).unwrap();
     assert_eq!(planned.len(), 1);
-    let relations = planned.remove(0).relations;
-    let tensors = model.plan.graph.evaluate(&[model.input(3)]).unwrap();
-    let of = |ids: &[zkml::relations::SliceTensor]| -> Vec<Vec<i64>> {
-        let values = ids.iter().map(|t| tensors[t.id.0 as usize].values.clone());
-        values.collect()
-    };
-    let (inputs, outputs) = (of(&relations.inputs), of(&relations.outputs));
-    Slice {
-        relations,
-        inputs,
-        outputs,
-    }
+    Slice::of(planned.remove(0).relations)
 }
 
 fn encoded(inner: &[Integers]) -> Vec<u8> {
@@ -125,41 +112,39 @@ fn rejects_another_statement_and_a_proof_that_is_no_witness() {
 /// do not, every verifier refuses.
 #[test]
 fn every_proof_system_accepts_what_the_plain_checkers_accept() {
-    for cut_for in tested() {
-        for slice in slices(cut_for) {
-            let (inputs, statement) = (views(&slice.inputs), Digest::new(STATEMENT));
-            let wrong = slice.outputs.iter().enumerate().flat_map(|(tensor, values)| {
-                let ends = [0, values.len() - 1];
-                ends.map(|place| (tensor, place))
-            });
-            let wrong: Vec<(usize, usize)> = wrong.collect();
-            for system in tested() {
-                let (parameters, _) = system.choose(&slice.relations).unwrap();
-                let setup = Setup::new([parameters], Some(&SrsSource::Development)).unwrap();
-                let keys = system.keygen(&slice.relations, parameters, &setup).unwrap();
-                let mut files = ProvingFiles::default();
-                if let Some(made) = &keys.files {
-                    files.insert(FileRole::ProvingKey, &made.pk);
-                    files.insert(FileRole::Setup, setup.points(made.k).unwrap().write());
-                }
-                let prover = system
-                    .prover(slice.relations.clone(), parameters, &files)
-                    .unwrap();
-                let proved = prover.prove(&statement, &inputs, &mut OsRng).unwrap();
-                assert_eq!(proved.outputs, slice.outputs, "{}", system.id());
-                let verifier = prover.verifier().unwrap();
-                let holds = |outputs: &[Vec<i64>]| {
-                    let (boundary, outputs) = (slice.relations.boundary(), views(outputs));
-                    verifier
-                        .verify(boundary, &statement, &inputs, &outputs, &proved.proof)
-                        .is_ok()
-                };
-                assert!(holds(&slice.outputs), "{}", system.id());
-                for &(tensor, place) in &wrong {
-                    let mut outputs = slice.outputs.clone();
-                    outputs[tensor][place] ^= 1;
-                    assert!(!holds(&outputs), "{}: {tensor} at {place}", system.id());
-                }
+    let planned = &model(&Clear).plan.slices;
+    for slice in planned.iter().map(|s| Slice::of(s.relations.clone())) {
+        let (inputs, statement) = (views(&slice.inputs), Digest::new(STATEMENT));
+        let wrong = slice.outputs.iter().enumerate().flat_map(|(tensor, values)| {
+            let ends = [0, values.len() - 1];
+            ends.map(|place| (tensor, place))
+        });
+        let wrong: Vec<(usize, usize)> = wrong.collect();
+        for system in tested() {
+            let (parameters, _) = system.choose(&slice.relations).unwrap();
+            let setup = Setup::new([parameters], Some(&SrsSource::Development)).unwrap();
+            let keys = system.keygen(&slice.relations, parameters, &setup).unwrap();
+            let mut files = ProvingFiles::default();
+            if let Some(made) = &keys.files {
+                files.insert(FileRole::ProvingKey, &made.pk);
+                files.insert(FileRole::Setup, setup.points(made.k).unwrap().write());
+            }
+            let prover = system
+                .prover(slice.relations.clone(), parameters, &files)
+                .unwrap();
+            let proved = prover.prove(&statement, &inputs, &mut OsRng).unwrap();
+            assert_eq!(proved.outputs, slice.outputs, "{}", system.id());
+            let verifier = prover.verifier().unwrap();
+            let holds = |outputs: &[Vec<i64>]| {
+                let (boundary, outputs) = (slice.relations.boundary(), views(outputs));
+                let verdict = verifier.verify(boundary, &statement, &inputs, &outputs, &proved.proof);
+                verdict.is_ok()
+            };
+            assert!(holds(&slice.outputs), "{}", system.id());
+            for &(tensor, place) in &wrong {
+                let mut outputs = slice.outputs.clone();
+                outputs[tensor][place] ^= 1;
+                assert!(!holds(&outputs), "{}: {tensor} at {place}", system.id());
             }
         }
     }
