@@ -1,6 +1,7 @@
 """What a run found: `results.json`, `results.md`, and the page of the documentation."""
 
 import json
+import re
 from collections import Counter
 
 from .listing import HERE
@@ -42,8 +43,14 @@ def blockers(model):
 
 
 def group(blocker):
-    """The operator alone, whatever it is about it that is refused; what is no operator stands in brackets."""
-    return blocker if blocker.startswith("[") else blocker.partition(": ")[0]
+    """What a table counts: the operator where it is not supported at all, else the form that is not, of whatever operator."""
+    if blocker.startswith("["):
+        return blocker
+    operator, _, why = blocker.partition(": ")
+    if why == "the operator is not supported" or why.startswith("operators of domain"):
+        return operator
+    why = re.split(r"; |, that of", why)[0]
+    return f"[{why}]" if why.startswith(("a batch", "its form of opset")) else f"{operator}: {why}"
 
 
 def greedy(found):
