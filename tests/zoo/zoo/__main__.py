@@ -64,10 +64,6 @@ def main():
     if args.export:
         scripts = sorted(p.name for p in (listing.HERE / "exports").glob("from_*.py"))
         return max(listing.export(s) for s in (scripts if args.export == "all" else [args.export]))
-    if args.fetch:
-        failed = listing.fetch(entries)
-        print("\n".join(failed), file=sys.stderr)
-        return 1 if failed else 0
     least = floor(args.floor) if args.floor else None
     if least is not None:
         entries = [e for e in entries if e.id in least]
@@ -75,6 +71,10 @@ def main():
         entries = [e for e in entries if any(part in e.id for part in args.only)]
     if args.committed:
         entries = [e for e in entries if e.source.startswith("committed:")]
+    if args.fetch:
+        failed = listing.fetch(entries)
+        print("\n".join(failed), file=sys.stderr)
+        return 1 if failed else 0
     found = []
     for entry in entries:
         what = ask(entry, args.bin.resolve())
