@@ -1,6 +1,6 @@
 //! Operators of our own rules, and what is constant in a file: imported, they compute what the reference does.
 
-use zkml_reference::{Model, Tensor};
+use zkml_reference::{Model, Tensor, Values};
 
 use super::onnx::{Onnx, float, int, ints};
 use crate::calibrate::synthetic_samples;
@@ -12,9 +12,10 @@ fn agrees_with_the_reference(name: &str, bytes: &[u8]) {
     let model = Model::read(bytes).unwrap();
     for seed in 0..2 {
         let sample = &synthetic_samples(&graph, 1, seed)[0];
-        let given = graph.inputs.iter().zip(sample).map(|(id, values)| {
+        let ports = graph.inputs.iter().zip(model.inputs()).zip(sample);
+        let given = ports.map(|((id, port), values)| {
             let shape = graph.tensors[id.0 as usize].shape.iter().map(|&d| d as usize);
-            Tensor::float(shape.collect(), values.clone()).unwrap()
+            Tensor::new(port.element, shape.collect(), Values::Float(values.clone())).unwrap()
         });
         let expected = model.evaluate(&given.collect::<Vec<_>>()).unwrap();
         let values = graph.evaluate(sample).unwrap();
@@ -28,7 +29,6 @@ fn agrees_with_the_reference(name: &str, bytes: &[u8]) {
     }
 }
 
-/// What of the reference is only the graph's at a later opset is in those files.
 #[test]
 fn every_seed_computes_what_the_reference_does() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/seeds/onnx");
@@ -36,7 +36,6 @@ fn every_seed_computes_what_the_reference_does() {
     for file in std::fs::read_dir(folder).unwrap() {
         let path = file.unwrap().path();
         let bytes = std::fs::read(&path).unwrap();
-        // The reference has batches of any size, and those that are free are one here.
         agrees_with_the_reference(&path.display().to_string(), &bytes);
         count += 1;
     }
