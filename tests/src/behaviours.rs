@@ -1,6 +1,11 @@
 //! What an operator does, wherever its objects are: one list, which runs against a cluster and against local mode.
 //!
 //! Invariant: a behaviour knows nothing but Kubernetes' API and the objects; what it waits for is in them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a helper of a test may fail the test"
+)]
 
 use std::time::Duration;
 

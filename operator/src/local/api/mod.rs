@@ -60,7 +60,7 @@ impl ApiServer {
             async move {
                 let (parts, body) = request.into_parts();
                 let body = body.collect_bytes().await?;
-                Ok::<_, kube::Error>(api.answer(Request::from_parts(parts, body)))
+                Ok::<_, kube::Error>(api.answer(&Request::from_parts(parts, body)))
             }
         });
         Client::new(service, DEFAULT_NAMESPACE)
@@ -74,8 +74,8 @@ impl ApiServer {
         }
     }
 
-    fn answer(&self, request: Request<Bytes>) -> Response<Body> {
-        self.answered(&request).unwrap_or_else(|refused| {
+    fn answer(&self, request: &Request<Bytes>) -> Response<Body> {
+        self.answered(request).unwrap_or_else(|refused| {
             let code = StatusCode::from_u16(refused.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             said(code, &refused.status())
         })
@@ -99,7 +99,7 @@ impl ApiServer {
                 (&Method::GET, namespace) => Ok(self.list(kind, namespace.as_deref(), &query)),
                 (&Method::POST, Some(namespace)) => {
                     let made = self.store.create(kind, &namespace, read(request.body())?)?;
-                    Ok(said(StatusCode::CREATED, &*made))
+                    Ok(said(StatusCode::CREATED, &made))
                 }
                 _ => Err(not_allowed()),
             };
@@ -131,7 +131,7 @@ impl ApiServer {
             }
             _ => return Err(not_allowed()),
         };
-        Ok(said(StatusCode::OK, &*object))
+        Ok(said(StatusCode::OK, &object))
     }
 
     fn review(&self, request: &Request<Bytes>, review: &str) -> Result<Response<Body>, Refused> {
@@ -323,7 +323,7 @@ async fn from_outside(
     }
     let (parts, body) = request.into_parts();
     match to_bytes(body, MAX_BODY).await {
-        Ok(body) => api.answer(Request::from_parts(parts, body)),
+        Ok(body) => api.answer(&Request::from_parts(parts, body)),
         Err(_) => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
     }
 }

@@ -57,7 +57,7 @@ fn conv(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
         shape: w.shape,
         weight: w.values,
     };
-    convolved(draft, call, x, &spans, kernel)
+    convolved(draft, call, x, &spans, &kernel)
 }
 
 fn convolved(
@@ -65,7 +65,7 @@ fn convolved(
     call: &Call<'_>,
     x: TensorId,
     spans: &[Span],
-    kernel: Kernel,
+    kernel: &Kernel,
 ) -> Result<TensorId, Refusal> {
     let from = draft.shape(x);
     let (batch, channels) = (from[0], from[1]);
@@ -222,5 +222,5 @@ fn conv_transpose(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusa
         weight,
         bias: bias(call, maps)?,
     };
-    convolved(draft, call, x, &spans, kernel)
+    convolved(draft, call, x, &spans, &kernel)
 }

@@ -317,8 +317,11 @@ fn choose(call: &Call<'_>, draft: &Draft) -> Result<Map, Refusal> {
     })
 }
 
-/// For each place of the indices, the place in the data that it names: its own, but along the axis.
-fn element_places(call: &Call<'_>, draft: &Draft) -> Result<(Vec<usize>, Vec<usize>, Vec<usize>), Refusal> {
+/// The shapes of data and indices, and for each place of the indices the place in the data that it names.
+type Elements = (Vec<usize>, Vec<usize>, Vec<usize>);
+
+/// Each index names its own place in the data, but along the axis.
+fn element_places(call: &Call<'_>, draft: &Draft) -> Result<Elements, Refusal> {
     let (from, of) = (call.shape_of(draft, 0)?, call.shape_of(draft, 1)?);
     let along = axis(call.int("axis", 0)?, from.len())?;
     let indices = call.integers(1)?.unwrap_or_default();

@@ -107,7 +107,7 @@ fn float(element: ElementType) -> Option<DatumType> {
 fn stored(name: &str, tensor: &Tensor) -> Result<TensorProto, ImportError> {
     let (kind, raw_data) = match (tensor.values(), tensor.element()) {
         (_, ElementType::Float16 | ElementType::BFloat16) => {
-            return Err(constant_type(name, &tensor.element().to_string()));
+            return Err(constant_type(name, tensor.element().to_string()));
         }
         (Values::Float(v), ElementType::Float64) => {
             (DataType::Double, v.iter().flat_map(|v| v.to_le_bytes()).collect())

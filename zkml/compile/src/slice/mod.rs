@@ -69,7 +69,7 @@ pub enum SliceError {
         /// The node.
         node: String,
         /// Why.
-        source: LayoutError,
+        source: Box<LayoutError>,
     },
     /// A node alone has more rows than the largest circuit.
     #[error(
@@ -264,12 +264,9 @@ fn plan_slice(
 ) -> Result<SlicePlan, SliceError> {
     let (inputs, outputs) = boundary_of(graph, readers, &nodes);
     let relations = relations::lower(graph, nodes.clone(), &inputs, &outputs)?;
-    let (parameters, cost) = system.choose(&relations).map_err(|source| SliceError::Layout {
-        system: system.id(),
-        instead: system.instead(),
-        node: graph.nodes[nodes.end - 1].name.clone(),
-        source,
-    })?;
+    let last = || graph.nodes[nodes.end - 1].name.clone();
+    let chosen = system.choose(&relations);
+    let (parameters, cost) = chosen.map_err(|source| no_place(system, last(), source))?;
     Ok(SlicePlan {
         nodes,
         relations,
@@ -278,24 +275,30 @@ fn plan_slice(
     })
 }
 
+/// Why a proof system has no place for a slice that ends with a node.
+fn no_place(system: &dyn System, node: String, source: LayoutError) -> SliceError {
+    let (system, instead) = (system.id(), system.instead());
+    match source {
+        LayoutError::Rows { rows, most, why: _ } => SliceError::Rows {
+            system,
+            instead,
+            node,
+            rows,
+            most,
+        },
+        LayoutError::Other(_) | LayoutError::Parameters => SliceError::Layout {
+            system,
+            instead,
+            node,
+            source: Box::new(source),
+        },
+    }
+}
+
 /// The reason that a user can act on: a single node that cannot be proved.
 fn why_not(graph: &IntGraph, readers: &[usize], system: &dyn System, options: SlicingOptions) -> SliceError {
     for (at, node) in graph.nodes.iter().enumerate() {
         match plan_slice(graph, readers, system, at..at + 1) {
-            Err(SliceError::Layout {
-                source: LayoutError::Rows { rows, most, .. },
-                node,
-                system,
-                instead,
-            }) => {
-                return SliceError::Rows {
-                    system,
-                    instead,
-                    node,
-                    rows,
-                    most,
-                };
-            }
             Err(e) => return e,
             Ok(plan) if !fits(&plan.cost, options) => {
                 return SliceError::Memory {

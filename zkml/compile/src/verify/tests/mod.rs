@@ -252,11 +252,12 @@ impl<T> Once<T> {
     }
 
     fn of(&self, system: Tested, make: impl FnOnce() -> T) -> &'static T {
-        let cell: &'static OnceLock<T> = {
-            let mut all = self.0.lock().unwrap();
-            *all.entry(system.id())
-                .or_insert_with(|| Box::leak(Box::new(OnceLock::new())))
-        };
+        let mut all = self.0.lock().unwrap();
+        let cell = *all
+            .entry(system.id())
+            .or_insert_with(|| Box::leak(Box::new(OnceLock::new())));
+        // Nobody else waits while this one is made.
+        drop(all);
         cell.get_or_init(make)
     }
 }
