@@ -103,12 +103,27 @@ async fn succeeded(objects: &Objects) -> InferenceRequest {
     over
 }
 
-async fn proving(objects: &Objects) {
-    let claimed = |r: &InferenceRequest| {
-        let slices = r.status.as_ref().and_then(|s| s.slices);
-        slices.is_some_and(|s| s.claimed > 0)
-    };
-    objects.until("one", LONG, claimed).await.unwrap();
+/// Waits until a worker is at work on the request.
+///
+/// # Panics
+/// When none is.
+pub async fn proving(objects: &Objects) {
+    let proving = |r: &InferenceRequest| phase(r) == Some(RequestPhase::Proving);
+    objects.until("one", LONG, proving).await.unwrap();
+    wait_for("a worker", LONG, async || {
+        let pods = objects.api::<Pod>().list(&ListParams::default()).await;
+        let running = |pod: &Pod| pod.status.as_ref().and_then(|s| s.phase.as_deref()) == Some("Running");
+        let pods = pods.map_err(|e| e.to_string())?.items;
+        if pods.iter().any(running) {
+            Ok(())
+        } else {
+            Err("none runs".to_owned())
+        }
+    })
+    .await
+    .unwrap();
+    // That it holds a claim is in no object: it takes one as soon as it is up.
+    tokio::time::sleep(Duration::from_millis(500)).await;
 }
 
 /// Waits until there is nothing of a kind that is still at work.

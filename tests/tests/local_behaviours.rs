@@ -13,8 +13,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde_json::json;
 use zkinfer_crds::ProofSystem;
-use zkinfer_crds::k8s::InferenceRequest;
-use zkinfer_tests::behaviours::Place;
+use zkinfer_tests::behaviours::{Place, proving};
 use zkinfer_tests::local::{program, run};
 use zkinfer_tests::local_operator::LocalOperator;
 use zkinfer_tests::operator::model_ready;
@@ -38,11 +37,7 @@ async fn whoever_stops_it_ends_its_workers_too() {
     ] {
         local.apply(&yaml).await.unwrap();
     }
-    let claimed = |r: &InferenceRequest| {
-        let slices = r.status.as_ref().and_then(|s| s.slices);
-        slices.is_some_and(|s| s.claimed > 0)
-    };
-    objects.until("one", LONG, claimed).await.unwrap();
+    proving(&objects).await;
     let children = local.children();
     assert!(children.len() >= 2, "two workers and the reference: {children:?}");
     let status = local.end(Signal::SIGINT).unwrap();

@@ -21,6 +21,7 @@ use std::time::Duration;
 use rand::RngCore;
 use rand::rngs::OsRng;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 use zkinfer_crds::Digest;
 use zkml::systems;
@@ -373,9 +374,13 @@ fn worker_binary(options: &Options) -> Result<PathBuf, LocalError> {
 }
 
 fn file_digest(path: &Path) -> Result<Digest, LocalError> {
-    let bytes = std::fs::read(path).map_err(|source| LocalError::Path {
+    let hashed = || {
+        let mut hash = Sha256::new();
+        std::io::copy(&mut std::fs::File::open(path)?, &mut hash)?;
+        Ok(Digest::new(hash.finalize().into()))
+    };
+    hashed().map_err(|source| LocalError::Path {
         path: path.to_owned(),
         source,
-    })?;
-    Ok(Digest::of(&bytes))
+    })
 }
