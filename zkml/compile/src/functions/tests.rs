@@ -65,12 +65,13 @@ fn follows_the_floats(function: &Function, index: IntRange, (e_in, e_out, bits):
     let ends = IntRange::signed(bits);
     let mut clamped = false;
     for (v, &row) in (index.lo()..).zip(rows.table.columns[0].iter()) {
-        let exact = function.of(v as f64 * power_of_two((-e_in).into())) * power_of_two(e_out.into());
-        // Where there is no value the row is the clamp's end.
-        let exact = if exact.is_finite() {
-            exact
-        } else {
+        let value = function.of(v as f64 * power_of_two((-e_in).into()));
+        // Where there is no value, as at a pole, the row is the clamp's lower end.
+        let none = value.is_nan() || (v == 0 && value.is_infinite());
+        let exact = if none {
             f64::NEG_INFINITY
+        } else {
+            value * power_of_two(e_out.into())
         };
         let end = exact.clamp(ends.lo() as f64, ends.hi() as f64);
         clamped |= (end - exact).abs() > 0.5;

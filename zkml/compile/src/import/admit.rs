@@ -385,6 +385,18 @@ pub(super) fn constant_type(constant: &str, kind: impl std::fmt::Display) -> Imp
     }
 }
 
+/// The shape of an input that is admitted.
+pub(super) fn fixed_shape(input: &ValueInfoProto) -> Option<Vec<usize>> {
+    let Some(Value::TensorType(tensor)) = input.r#type.as_ref()?.value.as_ref() else {
+        return None;
+    };
+    let fixed = |d: &Dimension| match d.value {
+        Some(Dim::DimValue(v)) => usize::try_from(v).ok(),
+        Some(Dim::DimParam(_)) | None => None,
+    };
+    tensor.shape.as_ref()?.dim.iter().map(fixed).collect()
+}
+
 /// Binds the batch of an input to 1. Every other dimension must be fixed.
 fn bind_input(input: &mut ValueInfoProto) -> Result<(), ImportError> {
     let name = input.name.clone();

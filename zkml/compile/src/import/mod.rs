@@ -32,8 +32,10 @@ use std::cell::Cell;
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tract_onnx::pb::ModelProto;
-use tract_onnx::prelude::{Framework, InferenceModelExt, TypedModel};
+use tract_onnx::pb::{ModelProto, ValueInfoProto};
+use tract_onnx::prelude::{
+    DatumExt, Framework, InferenceModel, InferenceModelExt, OutletId, TractResult, TypedModel,
+};
 use tract_onnx::tract_core::optim::Optimizer;
 use zkml::graph::validate::{MAX_MULTIPLICATIONS, MAX_TOTAL_LEN};
 
@@ -253,16 +255,32 @@ fn check_totals(graph: &FloatGraph) -> Result<(), ImportError> {
 ///
 /// Constants are folded and nothing else: tract's other rewriting ("declutter") is for speed, and one that is wrong
 /// changes the function that is proved (0.23.9 makes `c − Conv(x)` a `c + Conv(x)`).
-fn type_model(proto: &ModelProto) -> tract_onnx::prelude::TractResult<TypedModel> {
+fn type_model(proto: &ModelProto) -> TractResult<TypedModel> {
     let mut onnx = tract_onnx::onnx();
     function::register(&mut onnx.op_register);
     recipe::register(&mut onnx.op_register);
-    let mut model = onnx
+    let mut read = onnx
         .with_ignore_output_shapes(true)
         .with_ignore_output_types(true)
         .with_ignore_value_info(true)
-        .model_for_proto_model(proto)?
-        .into_typed()?;
+        .model_for_proto_model(proto)?;
+    state_inputs_again(&mut read, proto)?;
+    let mut model = read.into_typed()?;
     Optimizer::prop_consts().optimize(&mut model)?;
     Ok(model)
+}
+
+/// What the file says of an input that is an output too: tract takes the output's type instead, which is ignored.
+fn state_inputs_again(model: &mut InferenceModel, proto: &ModelProto) -> TractResult<()> {
+    let Some(graph) = &proto.graph else {
+        return Ok(());
+    };
+    let is_output = |port: &&ValueInfoProto| graph.output.iter().any(|output| output.name == port.name);
+    for port in graph.input.iter().filter(is_output) {
+        if let Some(shape) = admit::fixed_shape(port) {
+            let input = OutletId::new(model.node_id_by_name(&port.name)?, 0);
+            model.set_outlet_fact(input, f32::fact(shape).into())?;
+        }
+    }
+    Ok(())
 }
