@@ -5,6 +5,7 @@
     reason = "a helper of a test may fail the test"
 )]
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use serde_json::Value;
@@ -354,8 +355,17 @@ fn misbehaving(runs: &LocalRuns, folder: &str, mode: &str, cause: &str) {
     );
     let [pools, model, request] = [pools, model, request].map(|path| path.display().to_string());
     let prover = format!("miner-alpha/alpha={rogue} {mode}");
+    // Both pools' workers are started for the request: the honest ones come when the others hold slices.
+    let late = format!(
+        "#!/bin/sh\nsleep 1\nexec {} work\n",
+        program("prover-worker").display()
+    );
+    let late = runs.file("late", late);
+    std::fs::set_permissions(&late, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let honest = format!("miner-beta/beta={}", late.display());
     let files = ["-f", &pools, "-f", &model, "-f", &request];
-    let objects = runs.operator(&[&files[..], &["--prover", &prover]].concat());
+    let provers = ["--prover", &prover, "--prover", &honest];
+    let objects = runs.operator(&[&files[..], &provers].concat());
     assert_eq!(objects.ran.code, 0, "{mode}: {}", objects.ran.stderr);
     let rows = recent(&objects);
     let bad = rows
