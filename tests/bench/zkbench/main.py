@@ -134,6 +134,14 @@ def keep(rows):
     KEPT.write_text(json.dumps(rows, indent=1) + "\n")
 
 
+def write(folder, rows):
+    scale(rows, nominal(rows))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "results.json").write_text(json.dumps(rows, indent=1))
+    (folder / "results.md").write_text(report.table(rows))
+    (folder / "results.svg").write_text(report.plot(rows))
+
+
 def main():
     args = arguments()
     if args.out or args.publish:
@@ -146,14 +154,8 @@ def main():
             # What was measured is kept, whatever becomes of the next.
             if args.publish:
                 keep(rows)
-        scale(rows, nominal(kept() if args.publish else rows))
-        if args.out:
-            args.out.mkdir(parents=True, exist_ok=True)
-            (args.out / "results.json").write_text(json.dumps(rows, indent=1))
-            (args.out / "results.md").write_text(report.table(rows))
-            (args.out / "results.svg").write_text(report.plot(rows))
-        if args.publish:
-            keep(rows)
+            if args.out:
+                write(args.out, rows)
     if args.docs or args.check_docs:
         rows = kept()
         for file, text in (("benchmarks.md", report.page(rows)), ("benchmarks.svg", report.plot(rows))):

@@ -16,11 +16,11 @@ def line(row):
 
 
 def comparable(row):
-    """Whether ezkl's figures are those of this shape: measured, or quoted of a class of nearly as many rows."""
+    """Whether ezkl's figures are those of this shape: measured, or quoted of a class of nearly as many rows, counted."""
     if row.get("origin") == "measured":
         return True
     counted = row.get("ezkl_rows")
-    return "prove_cpu_s" in row and (counted is None or abs(counted / row["class_rows"] - 1) <= NEAR)
+    return "prove_cpu_s" in row and counted is not None and abs(counted / row["class_rows"] - 1) <= NEAR
 
 
 def ratios(rows):
@@ -42,7 +42,7 @@ def table(rows):
             missing.append(r)
             continue
         system = r["system"] + (f" ({r['build']} build)" if r.get("build", "native") != "native" else "")
-        system += ("" if r["origin"] == "measured" else " (quoted)" if comparable(r) else " (quoted, of other rows)")
+        system += ("" if r["origin"] == "measured" else " (quoted)" if comparable(r) else " (quoted, not compared)")
         ratio = times.get((r["shape"], r["system"]))
         lines.append([r["shape"], f"{r['macs']:,}", system, number(r.get("prove_cpu_s", r.get("prove_cpu_raw_s"))),
                       number(r.get("prove_wall_s")), number(r.get("keygen_cpu_s")), number(r.get("compile_cpu_s")),
@@ -112,7 +112,8 @@ def page(rows):
         "2²⁴ products in the cubic extension of the Goldilocks field); ours is the median of the proofs in one process after a "
         "warm-up, each proof verified before it counts; ezkl's is the median of three, each a process with what it reads. \"Quoted\" "
         "is a figure of ezkl 23.0.5 on a model of the same class, on 2 cores of AMD EPYC (Zen 4), 24 GiB; one whose `gen_settings` "
-        "counts more than 5 % other rows than this shape's is compared with nothing. The greatest error is against onnxruntime, "
+        "counts more than 5 % other rows than this shape's is compared with nothing. Wall times, also of verifying, are of whatever else "
+        "the machine did; rows of a \"release build\" are slower than an image's program is. The greatest error is against onnxruntime, "
         "absolute. A halo2 proof hides what is inside a slice and has kilobytes; one of SumcheckWhir has no trusted setup and hides "
         "nothing ([proof-systems.md](proof-systems.md)).\n\n"
     ) + table(rows)
