@@ -5,10 +5,9 @@
     reason = "a test says by panicking what is wrong"
 )]
 
-use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::json;
@@ -19,6 +18,8 @@ use zkinfer_tests::local_operator::LocalOperator;
 use zkinfer_tests::operator::model_ready;
 
 const LONG: Duration = Duration::from_secs(60);
+/// For a process that was killed to end.
+const SOON: Duration = Duration::from_secs(5);
 
 async fn place() -> Option<Arc<LocalOperator>> {
     Some(Arc::new(LocalOperator::start().await.unwrap()))
@@ -42,12 +43,18 @@ async fn whoever_stops_it_ends_its_workers_too() {
     assert!(children.len() >= 2, "two workers and the reference: {children:?}");
     let status = local.end(Signal::SIGINT).unwrap();
     assert_eq!(status.code(), Some(1), "{}", local.output());
-    for pid in children {
-        assert!(
-            !Path::new("/proc").join(pid.to_string()).exists(),
-            "{pid} is left"
-        );
+    let began = Instant::now();
+    while children.iter().any(|pid| is_at_work(*pid)) {
+        assert!(began.elapsed() < SOON, "of {children:?} one is left");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Whether a process has not ended; one that has and that nobody has asked about is still listed.
+fn is_at_work(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+    let state = |stat: &str| stat.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next());
+    stat.is_ok_and(|stat| !matches!(state(&stat), Some('Z' | 'X')))
 }
 
 #[tokio::test]
