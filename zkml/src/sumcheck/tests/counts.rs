@@ -21,7 +21,10 @@ fn has_what_its_plan_counts(slice: &SliceRelations, limb_bits: u8) {
         .skip_while(|e| **e != commitment)
         .map(|e| if let Event::Absorb(_, n) = e { *n } else { 0 })
         .sum();
-    assert_eq!(scalars, inner.plan.scalars, "limbs of {limb_bits} bits: {slice:?}");
+    assert_eq!(
+        scalars, inner.plan.scalars,
+        "limbs of {limb_bits} bits: {slice:?}"
+    );
 }
 
 /// Every relation, in each place that limbs, activations, axes and public tensors give it.
