@@ -53,7 +53,11 @@ async fn whoever_stops_it_ends_its_workers_too() {
 /// Whether a process has not ended; one that has and that nobody has asked about is still listed.
 fn is_at_work(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
-    let state = |stat: &str| stat.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next());
+    let state = |stat: &str| {
+        stat.rsplit(')')
+            .next()
+            .and_then(|rest| rest.trim_start().chars().next())
+    };
     stat.is_ok_and(|stat| !matches!(state(&stat), Some('Z' | 'X')))
 }
 

@@ -74,18 +74,24 @@ pub(super) struct Follower {
     models: BTreeMap<String, String>,
     laid_out: BTreeSet<String>,
     requests: BTreeMap<String, Told>,
+    /// By kind and uid: the version that was looked at last, and how far it was.
+    seen: BTreeMap<(Kind, String), (String, Rest)>,
 }
 
 /// An object's key, uid, generation and status.
 fn parts<S: DeserializeOwned>(object: &Value) -> Option<(Key, String, Option<i64>, Option<S>)> {
-    let meta = &object["metadata"];
-    let text = |field: &str| meta[field].as_str().map(str::to_owned);
     let key = Key {
-        namespace: text("namespace")?,
-        name: text("name")?,
+        namespace: text(object, "namespace")?,
+        name: text(object, "name")?,
     };
     let status = S::deserialize(&object["status"]).ok();
-    Some((key, text("uid")?, meta["generation"].as_i64(), status))
+    let generation = object["metadata"]["generation"].as_i64();
+    Some((key, text(object, "uid")?, generation, status))
+}
+
+/// A field of an object's metadata.
+fn text(object: &Value, field: &str) -> Option<String> {
+    object["metadata"][field].as_str().map(str::to_owned)
 }
 
 impl Follower {
@@ -97,6 +103,19 @@ impl Follower {
             models: BTreeMap::new(),
             laid_out: BTreeSet::new(),
             requests: BTreeMap::new(),
+            seen: BTreeMap::new(),
+        }
+    }
+
+    /// How far an object was, if it has not changed since.
+    fn unchanged(&self, kind: Kind, object: &Value) -> Option<Rest> {
+        let (version, rest) = self.seen.get(&(kind, text(object, "uid")?))?;
+        (object["metadata"]["resourceVersion"] == version.as_str()).then_some(*rest)
+    }
+
+    fn saw(&mut self, kind: Kind, object: &Value, rest: Rest) {
+        if let (Some(uid), Some(version)) = (text(object, "uid"), text(object, "resourceVersion")) {
+            self.seen.insert((kind, uid), (version, rest));
         }
     }
 
@@ -130,7 +149,12 @@ impl Follower {
     async fn look(&mut self) -> Rest {
         let mut rest = Rest::Over;
         for object in self.store.list(Kind::Model, None).1 {
-            rest = rest.max(self.model(&object).await);
+            let its = match self.unchanged(Kind::Model, &object) {
+                Some(its) => its,
+                None => self.model(&object).await,
+            };
+            self.saw(Kind::Model, &object, its);
+            rest = rest.max(its);
         }
         for object in self.store.list(Kind::MinerPool, None).1 {
             if !is_observed(&object) {
@@ -138,7 +162,12 @@ impl Follower {
             }
         }
         for object in self.store.list(Kind::InferenceRequest, None).1 {
-            rest = rest.max(self.request(&object));
+            let its = match self.unchanged(Kind::InferenceRequest, &object) {
+                Some(its) => its,
+                None => self.request(&object),
+            };
+            self.saw(Kind::InferenceRequest, &object, its);
+            rest = rest.max(its);
         }
         rest
     }

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .builder import Unfit
-from .registry import operator
+from .registry import FORMS, op_of, operator
 
 
 def _since(b, opset):
@@ -132,3 +132,7 @@ def silu(b, x):
     gate = b.node("Sigmoid", [x], x.shape)
     b.tensors.pop()  # the product is one function with it
     return b.node("Mul", [x, gate], x.shape)
+
+
+BY_TABLE = {op_of(name) for name, form in FORMS.items() if form.emit.__module__ == __name__}
+"""Operators that are proved by a table of all their values."""

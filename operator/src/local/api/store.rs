@@ -90,8 +90,9 @@ impl Store {
     /// All of a kind, of a namespace or of all; and the version.
     pub(in crate::local) fn list(&self, kind: Kind, namespace: Option<&str>) -> (u64, Vec<Arc<Value>>) {
         let inner = self.lock();
-        let wanted = |id: &&Id| id.kind == kind && namespace.is_none_or(|n| n == id.namespace);
-        let found = inner.objects.iter().filter(|(id, _)| wanted(id));
+        let first = Id::new(kind, namespace.unwrap_or_default(), "");
+        let wanted = |id: &Id| id.kind == kind && namespace.is_none_or(|n| n == id.namespace);
+        let found = inner.objects.range(first..).take_while(|(id, _)| wanted(id));
         (inner.version, found.map(|(_, o)| Arc::clone(o)).collect())
     }
 

@@ -19,6 +19,8 @@ use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::task::JoinSet;
 
 pub(super) use node::Node;
@@ -30,24 +32,12 @@ pub(super) async fn run(node: Arc<Node>) {
     let mut changes = node.store.changes();
     let (mut known, mut tasks) = (BTreeSet::new(), JoinSet::new());
     loop {
-        let jobs: Vec<Job> = node.store.all(Kind::Job);
-        let deployments: Vec<Deployment> = node.store.all(Kind::Deployment);
         let mut there = BTreeSet::new();
-        for job in jobs {
-            if let Some(uid) = job.metadata.uid.clone()
-                && there.insert(uid.clone())
-                && !known.contains(&uid)
-            {
-                tasks.spawn(job::run(Arc::clone(&node), job));
-            }
+        for job in new::<Job>(&node, Kind::Job, &known, &mut there) {
+            tasks.spawn(job::run(Arc::clone(&node), job));
         }
-        for deployment in deployments {
-            if let Some(uid) = deployment.metadata.uid.clone()
-                && there.insert(uid.clone())
-                && !known.contains(&uid)
-            {
-                tasks.spawn(deployment::run(Arc::clone(&node), deployment));
-            }
+        for deployment in new::<Deployment>(&node, Kind::Deployment, &known, &mut there) {
+            tasks.spawn(deployment::run(Arc::clone(&node), deployment));
         }
         known = there;
         while tasks.try_join_next().is_some() {}
@@ -55,4 +45,22 @@ pub(super) async fn run(node: Arc<Node>) {
             return;
         }
     }
+}
+
+/// Those of a kind that are not known; `there` is given the uids of all. Others are not read: this is asked at every change.
+fn new<K: DeserializeOwned>(
+    node: &Node,
+    kind: Kind,
+    known: &BTreeSet<String>,
+    there: &mut BTreeSet<String>,
+) -> Vec<K> {
+    let (_, all) = node.store.list(kind, None);
+    let mut is_new = |object: &&Arc<Value>| match object["metadata"]["uid"].as_str() {
+        Some(uid) => there.insert(uid.to_owned()) && !known.contains(uid),
+        None => false,
+    };
+    all.iter()
+        .filter(|o| is_new(o))
+        .filter_map(|o| K::deserialize(&**o).ok())
+        .collect()
 }
