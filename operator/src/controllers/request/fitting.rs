@@ -8,7 +8,8 @@ use crate::dispatch::PoolId;
 /// Pools that a message names.
 const NAMED_POOLS: usize = 6;
 
-/// Why no pool fits, pool by pool; those with the fewest obstacles first, since they are the nearest to it.
+/// Why no pool fits, pool by pool; those with the fewest obstacles first, since they are the nearest to it. Of one that does not
+/// serve the namespace nothing else is said, so nobody knows how near it is: it comes last.
 pub(super) fn no_fitting_pool(observed: &Observed<'_>) -> String {
     let memory = match observed.model {
         ModelState::Ready { memory_bytes, .. } => memory_bytes,
@@ -26,7 +27,7 @@ pub(super) fn no_fitting_pool(observed: &Observed<'_>) -> String {
         .iter()
         .map(|p| (obstacles(observed, p, memory), p))
         .collect();
-    pools.sort_by(|(a, p), (b, q)| (a.len(), &p.id).cmp(&(b.len(), &q.id)));
+    pools.sort_by_key(|(why, pool)| (!pool.serves, why.len(), &pool.id));
     let named = pools.iter().take(NAMED_POOLS);
     let named: Vec<String> = named
         .map(|(why, pool)| match why.as_slice() {

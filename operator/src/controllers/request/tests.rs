@@ -365,9 +365,9 @@ fn a_pool_without_consent_is_none_that_fits_and_the_message_says_what_each_pool_
     let ready = find_condition(&case.status.conditions, condition::READY).unwrap();
     assert_eq!(
         ready.message,
-        "none of 3 pools fits: miners/a: spec.servedBy of Model `m` does not name namespace `miners`; miners/c: its \
-         spec.allowedNamespaces has not this namespace; miners/b: its workers have 1024 MiB of memory, the largest slice \
-         needs 2048 MiB, it is not Ready (nothing is known of it yet)"
+        "none of 3 pools fits: miners/a: spec.servedBy of Model `m` does not name namespace `miners`; miners/b: its workers \
+         have 1024 MiB of memory, the largest slice needs 2048 MiB, it is not Ready (nothing is known of it yet); miners/c: \
+         its spec.allowedNamespaces has not this namespace"
     );
     case.pools = vec![barred, large("d")];
     assert_eq!(case.plan(), Some(Action::Start(vec![id("d")])));
@@ -443,9 +443,9 @@ fn a_request_that_no_pool_fits_is_told_what_is_wrong_with_each() {
     ];
     assert_eq!(
         told(&mut case),
-        "none of 4 pools fits: miners/broken: it is not Ready (ImageUnavailable: no such image); miners/elsewhere: its \
-         spec.allowedNamespaces has not this namespace; miners/other: it has not the labels of poolSelector; miners/small: \
-         its workers have 0 MiB of memory, the largest slice needs 1 MiB, it is drained"
+        "none of 4 pools fits: miners/broken: it is not Ready (ImageUnavailable: no such image); miners/other: it has not the \
+         labels of poolSelector; miners/small: its workers have 0 MiB of memory, the largest slice needs 1 MiB, it is \
+         drained; miners/elsewhere: its spec.allowedNamespaces has not this namespace"
     );
     case.pools = (0..40).map(|n| pool(&format!("p{n}"))).collect();
     assert!(told(&mut case).ends_with("; and 34 more"));
