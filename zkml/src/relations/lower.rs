@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::{MAX_RELATIONS, MAX_TABLE_ROWS, Relation, SliceRelations, SliceTensor};
 use crate::graph::bound::accumulator_bound;
-use crate::graph::{Claims, IntGraph, LinearMap, Node, Requantise, Shared, TensorId, TensorInfo, Windows};
+use crate::graph::{Claims, IntGraph, LinearMap, Node, Product, Requantise, Shared, TensorId, TensorInfo, Windows};
 
 /// Why nodes do not lower.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -114,6 +114,12 @@ impl Site<'_> {
         LowerError::OutOfGraph(self.nodes.clone())
     }
 
+    fn overflow(&self) -> LowerError {
+        LowerError::Overflow {
+            node: self.node.name.clone(),
+        }
+    }
+
     fn info(&self, id: TensorId) -> Result<&TensorInfo, LowerError> {
         self.graph
             .tensors
@@ -129,15 +135,30 @@ impl Claims for Site<'_> {
         let inputs = &self.node.inputs;
         let ranges = inputs.iter().map(|&id| self.info(id).map(|t| t.range));
         let input_ranges = ranges.collect::<Result<Vec<_>, _>>()?;
-        let bound = accumulator_bound(map, &input_ranges).ok_or_else(|| LowerError::Overflow {
-            node: self.node.name.clone(),
-        })?;
+        let bound = accumulator_bound(map, &input_ranges).ok_or_else(|| self.overflow())?;
         Ok(Relation::Requantised {
             inputs: inputs.clone(),
             input_ranges,
             map: map.clone(),
             requantise,
             bound,
+            output: self.node.output,
+        })
+    }
+
+    fn product(&self, product: Product, requantise: Requantise) -> Self::Claim {
+        let [left, right] = self.node.inputs[..] else {
+            return Err(self.outside());
+        };
+        let ranges = [self.info(left)?.range, self.info(right)?.range];
+        if product.bound(ranges).is_none() {
+            return Err(self.overflow());
+        }
+        Ok(Relation::Product {
+            factors: [left, right],
+            ranges,
+            product,
+            requantise,
             output: self.node.output,
         })
     }

@@ -44,10 +44,9 @@ pub use boundary::{Boundary, InstanceError};
 pub use check::CheckError;
 pub use limbs::{LimbPlan, limb_widths};
 pub use lower::{LowerError, lower};
-pub use product::Product;
 
 use self::check::Values;
-use crate::graph::{IntRange, LinearMap, Requantise, Shared, TableRef, TensorId};
+use crate::graph::{IntRange, LinearMap, Product, Requantise, Shared, TableRef, TensorId};
 
 /// The most relations of a slice.
 pub const MAX_RELATIONS: usize = 8192;

@@ -4,8 +4,8 @@
 use std::error::Error;
 
 use zkinfer_crds::Digest;
-use zkml::graph::{Activation, IntRange, LinearMap, Requantise, Shared, TensorId};
-use zkml::relations::{Product, Relation, SliceRelations, SliceTensor};
+use zkml::graph::{Activation, IntRange, LinearMap, Product, Requantise, Shared, TensorId};
+use zkml::relations::{Relation, SliceRelations, SliceTensor};
 use zkml::sumcheck::{Key, SliceParameters, cost, prove, verify};
 
 use super::measure::cpu;

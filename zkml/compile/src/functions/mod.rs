@@ -108,6 +108,11 @@ impl Function {
         Self::new(&gelu::EXACT, &[])
     }
 
+    /// `1 / x`.
+    pub(crate) fn reciprocal() -> Self {
+        Self::new(&reciprocal::RECIPROCAL, &[])
+    }
+
     /// Whether it is the logistic function.
     pub(crate) fn is_sigmoid(&self) -> bool {
         *self == Self::new(&sigmoid::SIGMOID, &[])

@@ -8,7 +8,7 @@ pub(super) const OPERATOR: Operator = Operator {
     read: |_| Ok(Function::new(&RECIPROCAL, &[])),
 };
 
-static RECIPROCAL: Rule = Rule {
+pub(super) static RECIPROCAL: Rule = Rule {
     name: "reciprocal/1",
     float: |x, _| 1.0 / x,
     exact: |x, _| match x.v.abs() {

@@ -7,7 +7,7 @@ use zkml::graph::{Activation, TensorId};
 
 use super::draft::{Constant, Draft, OTHER_FORM, Refusal, small, unsupported};
 use super::translate::Operands;
-use super::{function, wiring};
+use super::{function, product, wiring};
 use crate::float::{FloatMap, FloatOp};
 
 /// A tensor viewed as `[outer, channels, inner]`, and a constant that depends on the channel alone.
@@ -157,8 +157,9 @@ fn of_two(
         }
         "Mul" => match function::product(draft, name, [a, b]) {
             Some(made) => wiring::reshape(draft, name, made?, shape),
-            None => unsupported("a product of two computed tensors"),
+            None => product::elements(draft, name, [a, b], shape),
         },
+        "Div" => product::quotient(draft, name, [a, b], shape),
         _ => unsupported("this function of two computed tensors"),
     }
 }

@@ -172,18 +172,21 @@ impl Draft {
             let what = "coefficients and indices in all nodes";
             return Err(Refusal::Together(what, MAX_DRAFT_COEFFICIENTS));
         }
+        let lengths: Vec<_> = inputs.iter().map(|&id| self.tensors[id.0 as usize].len()).collect();
+        let made = self.tensors[output.0 as usize].len();
+        if let FloatOp::Product { product } = &op
+            && !matches!(lengths[..], [a, b] if product.output_len(a, b) == Some(made))
+        {
+            return unsupported("the shapes do not fit the operator");
+        }
         if let FloatOp::Linear { map, .. } = &op {
             if !map.weight().iter().chain(map.bias()).all(|v| v.is_finite()) {
                 return Err(Refusal::NonFinite);
             }
-            let lengths: Vec<_> = inputs
-                .iter()
-                .map(|&id| self.tensors[id.0 as usize].len())
-                .collect();
             let fits = map
                 .output_len(&lengths)
                 .map_err(|e| Refusal::Unsupported(e.to_string()))?;
-            if fits != self.tensors[output.0 as usize].len() {
+            if fits != made {
                 return unsupported("the shapes do not fit the operator");
             }
         }

@@ -1,4 +1,4 @@
-//! Products with a constant matrix, in whatever order of axes typing has left them.
+//! Products with a constant matrix, and those of two computed ones ([`product`](super::product)), in whatever order of axes typing has left them.
 //!
 //! Invariant: with the computed operand brought to `[kept…, contracted…]` and the constant to `[new…, contracted…]`,
 //! the product is a dense map; the result `[kept…, new…]` is brought back to the order that the model asks for.
@@ -7,11 +7,16 @@ use tract_onnx::tract_core::ops::einsum::EinSum;
 use zkml::graph::TensorId;
 
 use super::draft::{Draft, Refusal, small, unsupported};
+use super::product::{self, Factor};
 use super::translate::Operands;
 use super::wiring;
 use crate::float::FloatMap;
 
-/// Translates an Einstein sum of one computed tensor and one constant.
+fn repeats(axes: &[char]) -> bool {
+    axes.iter().enumerate().any(|(i, c)| axes[..i].contains(c))
+}
+
+/// Translates an Einstein sum of two tensors, at least one of them computed.
 pub(super) fn einsum(
     draft: &mut Draft,
     operands: &Operands<'_>,
@@ -22,14 +27,26 @@ pub(super) fn einsum(
     if op.q_params.is_some() || operands.len() != 2 {
         return unsupported("a product that is quantised, or not of two operands");
     }
-    let at = match (operands.is_computed(0), operands.is_computed(1)) {
-        (true, false) => 0,
-        (false, true) => 1,
-        _ => return unsupported("a matrix product of two computed tensors"),
-    };
-    let (x, w) = (operands.computed(at)?, operands.constant(1 - at)?);
     let (inputs, outputs) = op.axes.to_strs();
     let axes = |text: &String| text.chars().collect::<Vec<char>>();
+    if let (true, true, [l, r], [out]) = (
+        operands.is_computed(0),
+        operands.is_computed(1),
+        &inputs[..],
+        &outputs[..],
+    ) {
+        let (l, r, out) = (axes(l), axes(r), axes(out));
+        if repeats(&l) || repeats(&r) || repeats(&out) {
+            return unsupported("a product along a diagonal");
+        }
+        let [left, right] = [(&l, 0), (&r, 1)].map(|(axes, at)| {
+            let tensor = operands.computed(at)?;
+            Ok::<_, Refusal>(Factor { axes, tensor })
+        });
+        return product::einsum(draft, name, &left?, &right?, &out, shape);
+    }
+    let at = usize::from(!operands.is_computed(0));
+    let (x, w) = (operands.computed(at)?, operands.constant(1 - at)?);
     let (Some(xs), Some(ws), Some(out)) = (
         inputs.get(at).map(axes),
         inputs.get(1 - at).map(axes),
@@ -41,7 +58,6 @@ pub(super) fn einsum(
     if xs.len() != x_shape.len() || ws.len() != w.shape.len() || out.len() != shape.len() {
         return unsupported("a product whose axes are not those of its operands");
     }
-    let repeats = |axes: &[char]| axes.iter().enumerate().any(|(i, c)| axes[..i].contains(c));
     if repeats(&xs) || repeats(&ws) || repeats(&out) {
         return unsupported("a product along a diagonal");
     }

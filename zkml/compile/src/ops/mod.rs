@@ -6,13 +6,14 @@
 
 mod linear;
 mod max;
+mod product;
 mod quantising;
 mod scales;
 mod table;
 mod wiring;
 
 use zkml::graph::linear::GeometryError;
-use zkml::graph::{Activation, IntRange, Op, TensorId};
+use zkml::graph::{Activation, IntRange, Op, Product, TensorId};
 
 pub use self::linear::FloatMap;
 pub use self::quantising::QuantiseError;
@@ -34,6 +35,11 @@ pub enum FloatOp {
     Max {
         /// Indices into the flattened input per output value, sorted and without repeats; never empty.
         windows: Vec<Vec<u32>>,
+    },
+    /// The product of two tensors.
+    Product {
+        /// How they are multiplied.
+        product: Product,
     },
     /// `z[t] = x[source[t]]`; `None` keeps the order.
     Wiring {
@@ -85,6 +91,7 @@ impl FloatOp {
                 activation: *activation,
             }),
             Self::Max { windows } => ask(&max::Max { windows }),
+            Self::Product { product } => ask(&product::Multiply { product: *product }),
             Self::Wiring { source } => ask(&wiring::Wiring {
                 source: source.as_deref(),
             }),
@@ -124,7 +131,7 @@ impl FloatOp {
     pub(crate) fn function(&self) -> Option<&Function> {
         match self {
             Self::Function { function } => Some(function),
-            Self::Linear { .. } | Self::Max { .. } | Self::Wiring { .. } => None,
+            Self::Linear { .. } | Self::Max { .. } | Self::Product { .. } | Self::Wiring { .. } => None,
         }
     }
 
@@ -150,7 +157,7 @@ impl FloatOp {
                 let affine = matches!(map, FloatMap::Affine { .. });
                 affine && map.weight() == [1.0] && map.bias() == [0.0] && *activation == Activation::Identity
             }
-            Self::Max { .. } | Self::Wiring { .. } | Self::Function { .. } => false,
+            Self::Max { .. } | Self::Product { .. } | Self::Wiring { .. } | Self::Function { .. } => false,
         }
     }
 }

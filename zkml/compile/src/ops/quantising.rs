@@ -62,6 +62,20 @@ pub enum QuantiseError {
         /// The profile's floor.
         resolution: u8,
     },
+    /// The plan's exponents and shift of a product are not one scale.
+    #[error(
+        "node `{node}`: a product of scale 2^{accumulator} cannot have the scale 2^{exponent} by a shift of {shift}"
+    )]
+    ProductScale {
+        /// The node.
+        node: String,
+        /// The factors' exponents, added.
+        accumulator: i32,
+        /// The output's exponent.
+        exponent: i16,
+        /// The node's shift.
+        shift: u8,
+    },
     /// A function has no table for the plan's integers.
     #[error("node `{node}`: {source}")]
     Function {

@@ -5,9 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::{Claims, Misfit, Operator, OutOfRange, Site};
 use crate::graph::bound::accumulator_bound;
 use crate::graph::linear::LinearMap;
-use crate::graph::requantise::{MAX_SHIFT, Requantise};
+use crate::graph::requantise::Requantise;
 use crate::graph::table::TableRef;
-use crate::graph::tensor::IntRange;
 
 /// See [`LinearMap`] and [`Requantise`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,10 +39,7 @@ impl Operator for Linear {
         if fits != site.output.len() {
             return Err(Misfit::Reason("the output's length is not the map's"));
         }
-        check_requantise(self.requantise).map_err(Misfit::Reason)?;
-        if site.output.range != self.requantise.output_range() {
-            return Err(Misfit::Reason("the output's range is not the requantisation's"));
-        }
+        site.check_requantise(self.requantise)?;
         let ranges: Vec<_> = site.inputs.iter().map(|t| t.range).collect();
         match accumulator_bound(&self.map, &ranges) {
             Some(_) => Ok(()),
@@ -52,19 +48,7 @@ impl Operator for Linear {
     }
 
     fn evaluate(&self, x: &[&[i64]], _: &[TableRef]) -> Result<Vec<i64>, OutOfRange> {
-        let requantise = self.requantise;
-        let (quotients, least) = (IntRange::signed(requantise.bits), requantise.output_range().lo());
-        let mut made = self.map.accumulate(x);
-        for v in &mut made {
-            let value = requantise.quotient(*v);
-            if !quotients.contains(value) {
-                let (lo, hi) = (quotients.lo(), quotients.hi());
-                return Err(OutOfRange { value, lo, hi });
-            }
-            // The least output is 0 after ReLU and the least quotient otherwise.
-            *v = value.max(least);
-        }
-        Ok(made)
+        OutOfRange::requantised(self.requantise, self.map.accumulate(x))
     }
 
     fn kept(&self) -> usize {
@@ -82,19 +66,4 @@ impl Operator for Linear {
     fn table(&self) -> Option<u32> {
         None
     }
-}
-
-fn check_requantise(requantise: Requantise) -> Result<(), &'static str> {
-    let Requantise {
-        shift,
-        bits,
-        activation: _,
-    } = requantise;
-    if !(2..=IntRange::MAX_BITS).contains(&bits) {
-        return Err("the quotient is not 2..=32 bits wide");
-    }
-    if shift > MAX_SHIFT || bits + shift > 60 {
-        return Err("the shift is above 40, or bits and shift together above 60");
-    }
-    Ok(())
 }

@@ -6,6 +6,7 @@
 
 mod linear;
 mod max;
+mod product;
 mod table;
 mod wiring;
 
@@ -13,13 +14,15 @@ use serde::{Deserialize, Serialize};
 
 pub use self::linear::Linear;
 pub use self::max::{Max, Windows};
+pub use self::product::Multiply;
 pub use self::table::Lookup;
 pub use self::wiring::Wiring;
 use super::linear::{GeometryError, LinearMap};
-use super::requantise::Requantise;
+use super::product::Product;
+use super::requantise::{MAX_SHIFT, Requantise};
 use super::shared::Shared;
 use super::table::TableRef;
-use super::tensor::TensorInfo;
+use super::tensor::{IntRange, TensorInfo};
 
 /// What a node does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +31,8 @@ pub enum Op {
     Linear(Linear),
     /// The maximum of windows.
     Max(Max),
+    /// A product of two tensors, then a requantisation.
+    Product(Multiply),
     /// A function of one value, by its rows.
     Table(Lookup),
     /// Values moved.
@@ -50,6 +55,28 @@ impl<'g> Site<'g> {
         match self.inputs[..] {
             [input] => Ok(input),
             _ => Err(Misfit::Reason("the operator reads exactly one tensor")),
+        }
+    }
+
+    /// Limits of a requantisation; the output has its range.
+    fn check_requantise(&self, requantise: Requantise) -> Result<(), Misfit> {
+        let Requantise {
+            shift,
+            bits,
+            activation: _,
+        } = requantise;
+        if !(2..=IntRange::MAX_BITS).contains(&bits) {
+            return Err(Misfit::Reason("the quotient is not 2..=32 bits wide"));
+        }
+        if shift > MAX_SHIFT || bits + shift > 60 {
+            return Err(Misfit::Reason(
+                "the shift is above 40, or bits and shift together above 60",
+            ));
+        }
+        if self.output.range == requantise.output_range() {
+            Ok(())
+        } else {
+            Err(Misfit::Reason("the output's range is not the requantisation's"))
         }
     }
 
@@ -86,6 +113,23 @@ pub(super) struct OutOfRange {
     pub hi: i64,
 }
 
+impl OutOfRange {
+    /// What a requantisation makes of accumulators.
+    fn requantised(requantise: Requantise, mut accumulators: Vec<i64>) -> Result<Vec<i64>, Self> {
+        let (quotients, least) = (IntRange::signed(requantise.bits), requantise.output_range().lo());
+        for v in &mut accumulators {
+            let value = requantise.quotient(*v);
+            if !quotients.contains(value) {
+                let (lo, hi) = (quotients.lo(), quotients.hi());
+                return Err(Self { value, lo, hi });
+            }
+            // The least output is 0 after ReLU and the least quotient otherwise.
+            *v = value.max(least);
+        }
+        Ok(accumulators)
+    }
+}
+
 /// What every operator says of itself. Nothing has a default, so that none forgets it.
 trait Operator {
     /// For people.
@@ -118,6 +162,9 @@ pub trait Claims {
     /// The output is the requantised map of the inputs.
     fn requantised(&self, map: &LinearMap, requantise: Requantise) -> Self::Claim;
 
+    /// The output is the requantised product of the two inputs.
+    fn product(&self, product: Product, requantise: Requantise) -> Self::Claim;
+
     /// Each value is the maximum of its window of the input.
     fn maximum(&self, windows: &Windows) -> Self::Claim;
 
@@ -134,6 +181,7 @@ impl Op {
         match self {
             Self::Linear(op) => op.claim(claims),
             Self::Max(op) => op.claim(claims),
+            Self::Product(op) => op.claim(claims),
             Self::Table(op) => op.claim(claims),
             Self::Wiring(op) => op.claim(claims),
         }
@@ -143,6 +191,7 @@ impl Op {
         match self {
             Self::Linear(op) => op,
             Self::Max(op) => op,
+            Self::Product(op) => op,
             Self::Table(op) => op,
             Self::Wiring(op) => op,
         }

@@ -220,7 +220,7 @@ impl Argue for Placed {
                 map.accumulate(&inputs.iter().map(get).collect::<Vec<_>>())
             }
             Relation::Product { factors, product, .. } => {
-                product::multiply(*product, get(&factors[0]), get(&factors[1]))
+                product.accumulate(get(&factors[0]), get(&factors[1]))
             }
             Relation::Range { .. }
             | Relation::Maximum { .. }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::slices::*;
-use crate::graph::{IntRange, LinearMap, TensorId};
-use crate::relations::{Product, Relation, SliceRelations, check};
+use crate::graph::{IntRange, LinearMap, Product, TensorId};
+use crate::relations::{Relation, SliceRelations, check};
 use crate::sumcheck::witness::Witness;
 use crate::sumcheck::*;
 use proptest::prelude::*;
@@ -375,6 +375,7 @@ fn spoil(slice: &mut SliceRelations, rng: &mut impl Rng) {
             _ => {
                 *product = Product::Matrix {
                     rows: n,
+                    batch: n,
                     inner: n,
                     columns: n,
                 };

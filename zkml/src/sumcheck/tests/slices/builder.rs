@@ -5,8 +5,8 @@ use rand_chacha::ChaCha20Rng;
 use zkinfer_crds::Digest;
 
 use crate::graph::bound::accumulator_bound;
-use crate::graph::{Activation, IntRange, LinearMap, Requantise, Shared, Table, TableRef, TensorId};
-use crate::relations::{Product, Relation, SliceRelations, SliceTensor};
+use crate::graph::{Activation, IntRange, LinearMap, Product, Requantise, Shared, Table, TableRef, TensorId};
+use crate::relations::{Relation, SliceRelations, SliceTensor};
 
 pub(crate) fn rng(seed: u64) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(seed)

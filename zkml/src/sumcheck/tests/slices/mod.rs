@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use rand::{Rng, RngCore};
 
 pub(crate) use self::builder::{Builder, rng, statement};
-use crate::graph::{Activation, IntRange, LinearMap, TensorId};
-use crate::relations::{Product, Relation, SliceRelations};
+use crate::graph::{Activation, IntRange, LinearMap, Product, TensorId};
+use crate::relations::{Relation, SliceRelations};
 use crate::sumcheck::plan::Plan;
 use crate::sumcheck::witness::Witness;
 
@@ -273,12 +273,14 @@ pub(crate) fn attention_with(public: bool) -> SliceRelations {
     let [tokens, width] = [tokens as u32, width as u32];
     let scores = Product::Matrix {
         rows: tokens,
+        batch: 1,
         inner: width,
         columns: tokens,
     };
     let a = b.product([q, k], scores, 5, Activation::Relu);
     let mixed = Product::Matrix {
         rows: tokens,
+        batch: 1,
         inner: tokens,
         columns: width,
     };
