@@ -34,6 +34,7 @@ fn a_proof_has_as_many_scalars_as_its_plan_counts() {
         small(),
         attention_with(false),
         attention_with(true),
+        heads(),
         sorting(),
         tables(),
         blind(2, crate::graph::Activation::Relu),

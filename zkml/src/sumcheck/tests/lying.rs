@@ -141,6 +141,8 @@ fn slices() -> Vec<(SliceRelations, u8)> {
         (padded(), 14),
         (attention_with(false), 4),
         (attention(), 12),
+        (heads(), 4),
+        (heads(), 12),
         (sorting(), 5),
         (sorting(), 12),
         (tables(), 4),
@@ -313,23 +315,31 @@ fn rejects_a_fringe_beyond_an_image() {
     }
 }
 
-/// `Σ_k P(i, k)·V(k, j)` runs over padding too: with 1 on both paddings a product would be greater by 1.
+/// `Σ_{b, k} eq(ρ_b, b)·P(b, i, k)·V(b, k, j)` runs over padding too: with 1 on both paddings a product would be another.
 #[test]
 fn rejects_padding_on_both_sides_of_a_product() {
-    let mut case = Case::new(&attention_with(false), 16, 2);
-    // Scores: 3 × 3 values on 4 × 4 places. Values: 3 × 5 on 4 × 8.
-    let [scores, values] = [5, 3].map(TensorId);
-    let step = case
-        .steps()
-        .iter()
-        .position(|s| matches!(s, Placed::Requantised(s) if s.output == scores));
-    one_on_padding(&mut case, step.unwrap(), 3);
-    let Home::Limbs { group, limbs, .. } = case.layout().tensor(values).unwrap().home.clone() else {
-        panic!("limbs")
-    };
-    *case.cell(group, limbs.parts[0].0, 3 << 3) = F::ONE;
-    case.recount();
-    assert_eq!(case.verdict(), Err(Claim::Product.refuted(TensorId(6))));
+    let cases = [
+        // Scores: 3 × 3 values on 4 × 4 places. Values: 3 × 5 on 4 × 8.
+        (attention_with(false), 3, 3 << 3),
+        // 3 × 5 × 5 on 4 × 8 × 8, and 3 × 5 × 3 on 4 × 8 × 4: beside the rows, and the matrix after the last.
+        (heads(), 5, 5 << 2),
+        (heads(), 3 << 6, 3 << 5),
+    ];
+    for (slice, of_scores, of_values) in cases {
+        let mut case = Case::new(&slice, 16, 2);
+        let [scores, values] = [5, 3].map(TensorId);
+        let step = case
+            .steps()
+            .iter()
+            .position(|s| matches!(s, Placed::Requantised(s) if s.output == scores));
+        one_on_padding(&mut case, step.unwrap(), of_scores);
+        let Home::Limbs { group, limbs, .. } = case.layout().tensor(values).unwrap().home.clone() else {
+            panic!("limbs")
+        };
+        *case.cell(group, limbs.parts[0].0, of_values) = F::ONE;
+        case.recount();
+        assert_eq!(case.verdict(), Err(Claim::Product.refuted(TensorId(6))));
+    }
 }
 
 /// Two maxima exchanged, each right for the other's window.
@@ -380,7 +390,7 @@ fn rejects_a_wrong_output_where_nothing_is_looked_up() {
 #[test]
 fn rejects_any_kind_of_message_that_is_said_after_its_challenges() {
     use transcript::Label::*;
-    let slices = [small(), padded(), attention_with(false), sorting()];
+    let slices = [small(), padded(), attention_with(false), heads(), sorting()];
     for label in [
         Statement,
         Key,

@@ -293,6 +293,38 @@ pub(crate) fn attention_with(public: bool) -> SliceRelations {
     b.slice
 }
 
+/// Batches of matrices, inside and public: scores and mixtures of three heads, and two matrices of a value or two. But for the
+/// smallest no dimension is a power of two.
+pub(crate) fn heads() -> SliceRelations {
+    let mut b = Builder::new(27);
+    let (heads, tokens, width) = (3, 5, 3);
+    let len = heads * tokens * width;
+    let x = b.input(len, IntRange::signed(5));
+    let project = |b: &mut Builder| {
+        let map = b.affine(1, [heads as u32, 1, (tokens * width) as u32]);
+        b.linear(&[x], map, 4, Activation::Identity)
+    };
+    let [q, k, v] = [(); 3].map(|()| project(&mut b));
+    let turned = (0..len).map(|t| {
+        let (head, at) = (t / (tokens * width), t % (tokens * width));
+        (head * tokens * width + at % tokens * width + at / tokens) as u32
+    });
+    let k = b.wired(k, Some(turned.collect()));
+    let matrices = |rows, inner, columns, batch| Product::Matrix {
+        rows,
+        batch,
+        inner,
+        columns,
+    };
+    let a = b.product([q, k], matrices(5, 3, 5, 3), 5, Activation::Relu);
+    let m = b.product([a, v], matrices(5, 5, 3, 3), 6, Activation::Identity);
+    let [two, four] = [2, 4].map(|n| b.wired(m, Some((0..n).collect())));
+    let least = b.product([two, four], matrices(1, 1, 2, 2), 3, Activation::Identity);
+    b.output(m);
+    b.output(least);
+    b.slice
+}
+
 /// `y` in ascending order, shown by differences that are not negative, and some of its greatest values by computed indices; the
 /// read values go into a dense layer, where their padding would count. A public permutation beside it.
 pub(crate) fn sorting() -> SliceRelations {
