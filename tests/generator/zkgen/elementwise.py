@@ -250,6 +250,11 @@ def partner(b, x):
 
 def with_tensor(b, op, x):
     y = partner(b, x)
+    if op == "Div":
+        # A divisor has no value near 0: it is at least 0.3.
+        least = b.constant(b.between((), 0.3, 1.0))
+        y = b.node("Add", [b.node("Sigmoid", [y], y.shape), least], y.shape)
+        return b.node(op, [x, y], broadcast(x.shape, y.shape))
     operands = [x, y] if b.chance(0.5) else [y, x]
     return b.node(op, operands, broadcast(x.shape, y.shape))
 
@@ -271,7 +276,7 @@ def _binary(op, side):
 for _op in BINARY:
     for _side in SIDES:
         _form = f"{_op}({_side})"
-        operator(_form, refused=_form in ("Mul(x,y)", "Div(x,y)", "Div(c,x)"))(_binary(_op, _side))
+        operator(_form, refused=_form == "Div(c,x)")(_binary(_op, _side))
 
 
 @operator("Sum")

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from . import functions, judge, minimise, models, oracle, tables
+from . import functions, judge, matrices, minimise, models, oracle, tables
 from .plan import Plan
 from .program import Crashed, Programs
 from .targets import features
@@ -133,8 +133,11 @@ class Run:
         """The next graph; of Halo2Kzg the next that it proves in seconds."""
         while True:
             case = self._any_case()
+            if case is None or system != "Halo2Kzg" or self.plan.only:
+                break
             # The rows of a table stand in the circuit: 2^16 of them, which rounding may ask for, take minutes and gigabytes.
-            if case is None or system != "Halo2Kzg" or not case.operators() & functions.BY_TABLE or self.plan.only:
+            forms = {key[1] for key in case.met if len(key) == 2}
+            if not case.operators() & functions.BY_TABLE and not forms & set(matrices.OF_TWO):
                 break
         if case:
             self.plan.count(case.met)

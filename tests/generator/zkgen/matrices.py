@@ -49,6 +49,26 @@ def matmul(b, x):
     return b.node("MatMul", [x, constant], (*x.shape[:-1], other))
 
 
+@operator("MatMul(x,y)", fits=lambda x: x.rank >= 2)
+def matmul_of_two(b, x):
+    order = [*range(x.rank - 2), x.rank - 1, x.rank - 2]
+    turned = b.node("Transpose", [x], tuple(x.shape[d] for d in order), perm=order)
+    first, second = (x, turned) if b.chance(0.5) else (turned, x)
+    return b.node("MatMul", [first, second], (*first.shape[:-1], second.shape[-1]))
+
+
+@operator("Gemm(x,y)", fits=lambda x: x.rank == 2)
+def gemm_of_two(b, x):
+    flags = {"transA": 1} if b.chance(0.5) else {"transB": 1}
+    side = x.shape[1] if "transA" in flags else x.shape[0]
+    bias = [b.constant(b.normal((side,), 0.5))] if b.opset < 11 or b.chance(0.5) else []
+    return b.node("Gemm", [x, x, *bias], (side, side), alpha=b.pick([0.5, 1.0]), **flags)
+
+
+OF_TWO = ("Mul(x,y)", "Div(x,y)", "MatMul(x,y)", "Gemm(x,y)")
+"""Products of two computed tensors, which only SumcheckWhir proves."""
+
+
 @operator("MatMul(vector)", fits=lambda x: x.rank == 1, weight=1)
 def matmul_vector(b, x):
     inner, other = x.shape[0], b.rng.randint(1, 6)

@@ -119,6 +119,8 @@ def form_of(node, computed, constants, shapes):
         return f"{op}(x,c)" if first in computed else f"{op}(c,x)"
     if op == "Cast" and node.attribute[0].i == HALF:
         return "Cast(half)"
+    if op in ("MatMul", "Gemm") and all(i in computed for i in node.input[:2]):
+        return f"{op}(x,y)"
     if op == "MatMul" and len(shapes.get(node.input[0], (0, 0))) == 1:
         return "MatMul(vector·vector)" if len(shapes[node.input[1]]) == 1 else "MatMul(vector)"
     if op == "Slice" and (len(node.input) == 5 and any(constants[node.input[4]] != 1)):

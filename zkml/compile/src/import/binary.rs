@@ -9,6 +9,7 @@ use super::draft::{Constant, Draft, OTHER_FORM, Refusal, small, unsupported};
 use super::translate::Operands;
 use super::{function, product, wiring};
 use crate::float::{FloatMap, FloatOp};
+use crate::functions::Function;
 
 /// A tensor viewed as `[outer, channels, inner]`, and a constant that depends on the channel alone.
 struct PerChannel {
@@ -175,6 +176,11 @@ fn with_constant(
     shape: &[usize],
 ) -> Result<TensorId, Refusal> {
     let per = PerChannel::new(constant, shape)?;
+    if (op, swapped) == ("Div", true) {
+        // A divisor of 0 has no value, and no proof.
+        let inverse = function::function(draft, name, x, Function::reciprocal())?;
+        return draft.linear(name, per.map(|c| c, |_| 0.0)?, &[inverse], shape);
+    }
     let negated = matches!((op, swapped), ("Sub", true) | ("SubF", false));
     let map = match op {
         "Add" => per.map(|_| 1.0, |c| c)?,
