@@ -6,7 +6,9 @@ use std::ops::Range;
 
 use super::{MAX_RELATIONS, MAX_TABLE_ROWS, Relation, SliceRelations, SliceTensor};
 use crate::graph::bound::accumulator_bound;
-use crate::graph::{Claims, IntGraph, LinearMap, Node, Product, Requantise, Shared, TensorId, TensorInfo, Windows};
+use crate::graph::{
+    Claims, IntGraph, LinearMap, Node, Product, Requantise, Shared, TensorId, TensorInfo, Windows,
+};
 
 /// Why nodes do not lower.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

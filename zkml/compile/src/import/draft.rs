@@ -172,7 +172,10 @@ impl Draft {
             let what = "coefficients and indices in all nodes";
             return Err(Refusal::Together(what, MAX_DRAFT_COEFFICIENTS));
         }
-        let lengths: Vec<_> = inputs.iter().map(|&id| self.tensors[id.0 as usize].len()).collect();
+        let lengths: Vec<_> = inputs
+            .iter()
+            .map(|&id| self.tensors[id.0 as usize].len())
+            .collect();
         let made = self.tensors[output.0 as usize].len();
         if let FloatOp::Product { product } = &op
             && !matches!(lengths[..], [a, b] if product.output_len(a, b) == Some(made))

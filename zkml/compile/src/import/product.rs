@@ -53,14 +53,21 @@ pub(super) struct Factor<'a> {
 impl Factor<'_> {
     fn size(&self, draft: &Draft, letter: char) -> usize {
         let at = self.axes.iter().position(|&a| a == letter);
-        at.and_then(|d| draft.shape(self.tensor).get(d).copied()).unwrap_or(1)
+        at.and_then(|d| draft.shape(self.tensor).get(d).copied())
+            .unwrap_or(1)
     }
 
     /// Its tensor with the axes in this order, those of length 1 left out.
     fn ordered(&self, draft: &mut Draft, name: &str, order: &[&[char]]) -> Result<TensorId, Refusal> {
         let listed = order.concat();
         let alone = |a: &&char| !listed.contains(a);
-        let letters: Vec<char> = self.axes.iter().filter(alone).copied().chain(listed.clone()).collect();
+        let letters: Vec<char> = self
+            .axes
+            .iter()
+            .filter(alone)
+            .copied()
+            .chain(listed.clone())
+            .collect();
         let order: Vec<usize> = letters
             .iter()
             .filter_map(|c| self.axes.iter().position(|a| a == c))

@@ -36,7 +36,9 @@ impl Operator for Multiply {
             return Err(Misfit::Reason("the operator reads exactly two tensors"));
         };
         if self.product.output_len(left.len(), right.len()) != Some(site.output.len()) {
-            return Err(Misfit::Reason("the lengths of factors and output are not the product's"));
+            return Err(Misfit::Reason(
+                "the lengths of factors and output are not the product's",
+            ));
         }
         site.check_requantise(self.requantise)?;
         match self.product.bound([left.range, right.range]) {

@@ -64,15 +64,16 @@ impl Lay for Stated {
         match self.product {
             Product::Elements => {}
             Product::Matrix {
-                rows,
-                inner,
-                columns,
-                ..
+                rows, inner, columns, ..
             } => {
                 let [left, right] = self.factors;
                 let [rows, inner, columns] = [rows, inner, columns].map(|d| d as usize);
                 // Lengths fit, so these products are not above them.
-                for (id, of) in [(left, [inner, rows]), (right, [columns, inner]), (self.output, [columns, rows])] {
+                for (id, of) in [
+                    (left, [inner, rows]),
+                    (right, [columns, inner]),
+                    (self.output, [columns, rows]),
+                ] {
                     classes.cut(id, of[0]);
                     classes.cut(id, of[0] * of[1]);
                 }
@@ -82,10 +83,7 @@ impl Lay for Stated {
 
     fn keep(&self, classes: &mut Classes) {
         let Product::Matrix {
-            rows,
-            inner,
-            columns,
-            ..
+            rows, inner, columns, ..
         } = self.product
         else {
             return;
@@ -97,9 +95,18 @@ impl Lay for Stated {
             [(left, inner, inner * rows), (made, columns, columns * rows)],
             [(left, 1, inner), (right, columns, columns * inner)],
             [(right, 1, columns), (made, 1, columns)],
-            [(left, inner * rows, usize::MAX), (right, columns * inner, usize::MAX)],
-            [(right, columns * inner, usize::MAX), (made, columns * rows, usize::MAX)],
-            [(left, inner * rows, usize::MAX), (made, columns * rows, usize::MAX)],
+            [
+                (left, inner * rows, usize::MAX),
+                (right, columns * inner, usize::MAX),
+            ],
+            [
+                (right, columns * inner, usize::MAX),
+                (made, columns * rows, usize::MAX),
+            ],
+            [
+                (left, inner * rows, usize::MAX),
+                (made, columns * rows, usize::MAX),
+            ],
         ];
         for [a, b] in shared {
             for ((from, behind, with), (to, other, _)) in [(a, b), (b, a)] {
@@ -193,17 +200,16 @@ impl Factors {
         let shape = match product {
             Product::Elements => (left == to && right == to).then_some(Shape::Elements)?,
             Product::Matrix {
-                rows,
-                inner,
-                columns,
-                ..
+                rows, inner, columns, ..
             } => {
                 let [rows, inner, columns] = [rows, inner, columns].map(|d| d as usize);
                 let l = Cuts::new(left, inner * rows, inner)?;
                 let r = Cuts::new(right, columns * inner, columns)?;
                 let t = Cuts::new(to, columns * rows, columns)?;
-                let batch = left.part(l.batch()) == right.part(r.batch()) && left.part(l.batch()) == to.part(t.batch());
-                let outer = left.part(l.rows()) == to.part(t.rows()) && right.part(r.columns()) == to.part(t.columns());
+                let batch = left.part(l.batch()) == right.part(r.batch())
+                    && left.part(l.batch()) == to.part(t.batch());
+                let outer = left.part(l.rows()) == to.part(t.rows())
+                    && right.part(r.columns()) == to.part(t.columns());
                 let middle = left.part(l.columns()) == right.part(r.rows());
                 (batch && outer && middle).then_some(Shape::Matrix([l, r, t]))?
             }
@@ -216,8 +222,9 @@ impl Factors {
         let axes = |id| layout.tensor(id).map(|t| &t.axes);
         match &self.shape {
             Shape::Elements => axes(self.tensors[0]).map_or(0, Axes::arity),
-            Shape::Matrix([left, ..]) => axes(self.tensors[0])
-                .map_or(0, |a| a.part(left.batch()).arity() + a.part(left.columns()).arity()),
+            Shape::Matrix([left, ..]) => axes(self.tensors[0]).map_or(0, |a| {
+                a.part(left.batch()).arity() + a.part(left.columns()).arity()
+            }),
         }
     }
 }

@@ -410,7 +410,14 @@ fn whatever_a_slice_says_a_key_is_made_or_refused_without_a_panic() {
     let mut rng = rng(6);
     let mut made = 0;
     for seed in 0..400 {
-        let slices = [small(), attention(), heads(), sorting(), tables(), random_of_all(seed)];
+        let slices = [
+            small(),
+            attention(),
+            heads(),
+            sorting(),
+            tables(),
+            random_of_all(seed),
+        ];
         let mut slice = slices[rng.gen_range(0..5)].clone();
         for _ in 0..rng.gen_range(1..3) {
             spoil(&mut slice, &mut rng);
