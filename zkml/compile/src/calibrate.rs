@@ -11,7 +11,7 @@ use zkml::accuracy::{self, Answer, Rule};
 use zkml::graph::evaluate::EvaluateError;
 use zkml::graph::scale::power_of_two;
 use zkml::graph::tensor_file::dequantise;
-use zkml::graph::{IntGraph, IntTensor, Profile, QuantisationPlan, TensorId};
+use zkml::graph::{InputError, IntGraph, IntTensor, Profile, QuantisationPlan, TensorId};
 
 use crate::float::{FloatError, FloatGraph, FloatNode};
 use crate::ops::Scales;
@@ -63,12 +63,19 @@ pub enum CalibrateError {
     /// Neither none nor more than the engine looks at.
     #[error("{0} calibration samples; 1 to {MAX_SAMPLES} are looked at")]
     Count(usize),
-    /// The model has another number of inputs than one, and calibration data is of one.
-    #[error(
-        "the model has {0} inputs, and calibration data for several is not supported yet: give none, and it is calibrated on \
-         made-up inputs"
-    )]
-    Inputs(usize),
+    /// A sample has another number of tensors than the model has inputs.
+    #[error("calibration sample {index} has {got} tensors, the model has {expected} inputs")]
+    Inputs {
+        /// Which.
+        index: usize,
+        /// The model's.
+        expected: usize,
+        /// The sample's.
+        got: usize,
+    },
+    /// The data does not go to the model's inputs.
+    #[error("the calibration data: {0}")]
+    Data(InputError),
     /// A sample is not one of the model's inputs.
     #[error("calibration sample {index}: {source}")]
     Sample {
