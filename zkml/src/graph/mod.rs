@@ -3,6 +3,7 @@
 //! Invariant: the integer graph is a function of integers alone. The same bytes give the same graph and the same values on
 //! every machine; no float and no measurement is in it. How one is made from an ONNX file is another crate's (`zkml-compile`).
 
+mod accumulate;
 pub mod bound;
 pub mod evaluate;
 pub mod ir;

@@ -176,11 +176,6 @@ fn with_constant(
     shape: &[usize],
 ) -> Result<TensorId, Refusal> {
     let per = PerChannel::new(constant, shape)?;
-    if (op, swapped) == ("Div", true) {
-        // A divisor of 0 has no value, and no proof.
-        let inverse = function::function(draft, name, x, Function::reciprocal())?;
-        return draft.linear(name, per.map(|c| c, |_| 0.0)?, &[inverse], shape);
-    }
     let negated = matches!((op, swapped), ("Sub", true) | ("SubF", false));
     let map = match op {
         "Add" => per.map(|_| 1.0, |c| c)?,
@@ -199,7 +194,11 @@ fn with_constant(
             let under = draft.node(name, relu(per.map(|_| -1.0, |c| c)?), &[x], shape)?;
             return draft.linear(name, per.map(|_| -1.0, |c| c)?, &[under], shape);
         }
-        "Div" => return unsupported("a division by a computed tensor"),
+        // A divisor of 0 has no value, and no proof.
+        "Div" => {
+            let inverse = function::function(draft, name, x, Function::reciprocal())?;
+            return draft.linear(name, per.map(|c| c, |_| 0.0)?, &[inverse], shape);
+        }
         _ => return unsupported(OTHER_FORM),
     };
     draft.linear(name, map, &[x], shape)
