@@ -98,6 +98,19 @@ pub enum CalibrateError {
     /// The graph that was read from the file computes something else than the file.
     #[error(transparent)]
     Differs(#[from] Differs),
+    /// The model's own answer is a matter of rounding.
+    #[error(
+        "calibration sample {index}: output `{output}` hangs on rounding: where every tensor changes by 2^-24 of its greatest \
+         value it changes by {moved:.1e} of its own; is something divided by nearly 0?"
+    )]
+    Unstable {
+        /// Which.
+        index: usize,
+        /// The output.
+        output: String,
+        /// By how much it moves.
+        moved: f64,
+    },
     /// No plan of the profile fits the model.
     #[error(transparent)]
     Quantise(#[from] QuantiseError),
@@ -258,7 +271,7 @@ fn observe(
         magnitudes.iter_mut().zip(seen).for_each(|(m, s)| *m = m.max(*s));
     }
     let answers: Vec<Tensors> = all.into_iter().map(|(_, outputs)| outputs).collect();
-    same_answers(graph, &answers, expected, &magnitudes)?;
+    same_answers(graph, samples, &answers, expected, &magnitudes)?;
     Ok(magnitudes)
 }
 
@@ -284,22 +297,51 @@ const REMAINS: f64 = 1e-2;
 
 fn same_answers(
     graph: &FloatGraph,
+    samples: &[Tensors],
     answers: &[Tensors],
     expected: &[Tensors],
     magnitudes: &[f64],
-) -> Result<(), Differs> {
+) -> Result<(), CalibrateError> {
     let floor = REMAINS * magnitudes.iter().fold(0f64, |m, v| m.max(*v));
     for (at, id) in graph.outputs.iter().enumerate() {
         let scale = magnitudes.get(id.0 as usize).map_or(floor, |m| m.max(floor));
-        for (own, expected) in answers.iter().zip(expected) {
+        for (index, (own, expected)) in answers.iter().zip(expected).enumerate() {
             let error = accuracy::output_error(&own[at], &expected[at], scale);
-            if error > SAME {
-                let node = graph.tensors[id.0 as usize].name.clone();
-                return Err(Differs { node, error });
+            if error <= SAME {
+                continue;
             }
+            let node = graph.tensors[id.0 as usize].name.clone();
+            let stirred = stirred(graph, &samples[index]);
+            let moved = stirred.map_or(0.0, |all| {
+                accuracy::output_error(&all[id.0 as usize], &own[at], scale)
+            });
+            if error.is_finite() && moved * STIRRED >= error {
+                return Err(CalibrateError::Unstable {
+                    index,
+                    output: node,
+                    moved,
+                });
+            }
+            return Err(Differs { node, error }.into());
         }
     }
     Ok(())
+}
+
+/// An answer that differs by up to so many times what one rounding of each tensor moves it by is no other function: roundings
+/// add up.
+const STIRRED: f64 = 64.0;
+
+/// Every tensor of a sample where each value is changed by a part of 2^-24, which is what a rounded constant changes it by.
+fn stirred(graph: &FloatGraph, sample: &[Vec<f64>]) -> Option<Tensors> {
+    let stir = |_: TensorId, values: &mut Vec<f64>| {
+        let greatest = values.iter().fold(0f64, |m, v| m.max(v.abs()));
+        for (at, v) in values.iter_mut().enumerate() {
+            let sign = if at % 2 == 0 { 1.0 } else { -1.0 };
+            *v += sign * greatest * power_of_two(-24);
+        }
+    };
+    graph.evaluate_changing(sample, stir).ok()
 }
 
 /// One scale per tensor from its magnitude, one shift per linear node from its coefficients.
