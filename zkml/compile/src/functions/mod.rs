@@ -5,6 +5,7 @@
 //! nothing else. What the importer knows of these operators, it knows from here.
 
 mod fixed;
+mod power;
 mod table;
 
 #[cfg(test)]
@@ -28,11 +29,20 @@ macro_rules! functions {
 
 functions! {
     abs,
+    acos,
+    acosh,
+    asin,
+    asinh,
+    atan,
+    atanh,
+    ceil,
     celu,
     cos,
+    cosh,
     elu,
     erf,
     exp,
+    floor,
     gelu,
     hard_sigmoid,
     hard_swish,
@@ -40,13 +50,18 @@ functions! {
     log,
     mish,
     reciprocal,
+    round,
     selu,
+    shrink,
     sigmoid,
+    sign,
     sin,
+    sinh,
     softplus,
     softsign,
     sqrt,
     swish,
+    tan,
     tanh,
     thresholded_relu,
 }
@@ -106,6 +121,11 @@ impl Function {
     /// `x · (1 + erf(x/√2)) / 2`.
     pub(crate) fn gelu() -> Self {
         Self::new(&gelu::EXACT, &[])
+    }
+
+    /// `√x`.
+    pub(crate) fn sqrt() -> Self {
+        Self::new(&sqrt::SQRT, &[])
     }
 
     /// Whether it is the logistic function.

@@ -19,6 +19,7 @@ mod fuse;
 mod maps;
 mod moved;
 mod pool;
+mod power;
 mod reader;
 mod recipe;
 mod resize;
