@@ -123,9 +123,24 @@ impl Function {
         Self::new(&gelu::EXACT, &[])
     }
 
+    /// `|x|`.
+    pub(crate) fn abs() -> Self {
+        Self::new(&abs::ABS, &[])
+    }
+
     /// `√x`.
     pub(crate) fn sqrt() -> Self {
         Self::new(&sqrt::SQRT, &[])
+    }
+
+    /// `e^x`.
+    pub(crate) fn exp() -> Self {
+        Self::new(&exp::EXP, &[])
+    }
+
+    /// The natural logarithm.
+    pub(crate) fn log() -> Self {
+        Self::new(&log::LOG, &[])
     }
 
     /// Whether it is the logistic function.

@@ -103,4 +103,11 @@ fn what_a_rule_does_not_have_is_named_by_node_and_attribute() {
     assert!(many.contains("more than 8 different exponents"), "{many}");
     let computed = Onnx::new(&[2, 3]).opset(15).node("Pow", &["x", "x"], "y", vec![]);
     assert!(refused(computed).contains("its input `x` is computed"));
+    let norm = Onnx::new(&[1, 1, 4]).opset(18).node(
+        "LpPool",
+        &["x"],
+        "y",
+        vec![ints("kernel_shape", &[2]), int("p", 0)],
+    );
+    assert!(refused(norm).contains("LpPool"));
 }
