@@ -108,3 +108,11 @@ def _reduce(op, input_since):
 
 for _op, _since in (("ReduceSum", 13), ("ReduceMean", 18), ("ReduceMax", 18)):
     operator(_op, scalar=False, weight=0.7)(_reduce(_op, _since))
+for _op in ("ReduceL1", "ReduceL2", "ReduceLogSumExp", "ReduceMin", "ReduceSumSquare"):
+    operator(_op, scalar=False, weight=0.5)(_reduce(_op, 18))
+
+
+@operator("ReduceLogSum", scalar=False, weight=0.5)
+def reduce_log_sum(b, x):
+    part = b.node("Sigmoid", [x], x.shape)
+    return _reduce("ReduceLogSum", 18)(b, part)

@@ -158,6 +158,25 @@ def average_pool_without_padding(b, x):
     return _average(b, x, partial=True)
 
 
+@operator("LpPool", fits=image)
+def lp_pool(b, x):
+    geometry = Geometry(b, x.shape[2:], pool=True, dilate=b.opset >= 18, ceil=b.opset >= 18)
+    if geometry.has_empty_window():
+        raise Unfit("a window without an entry has no norm")
+    attributes = geometry.attributes(b)
+    if b.chance(0.7):
+        attributes["p"] = b.pick([1, 2, 3])
+    return b.node("LpPool", [x], (*x.shape[:2], *geometry.out), **attributes)
+
+
+@operator("GlobalLpPool", fits=lambda x: x.rank in (3, 4, 5))
+def global_lp_pool(b, x):
+    if b.opset >= 22:
+        raise Unfit("onnxruntime does not have it")
+    attributes = {"p": b.pick([1, 2, 3])} if b.chance(0.7) else {}
+    return b.node("GlobalLpPool", [x], (*x.shape[:2], *(1,) * (x.rank - 2)), **attributes)
+
+
 @operator("GlobalAveragePool", fits=lambda x: x.rank in (3, 4, 5))
 def global_average_pool(b, x):
     return b.node("GlobalAveragePool", [x], (*x.shape[:2], *(1,) * (x.rank - 2)))

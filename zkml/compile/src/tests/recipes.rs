@@ -91,4 +91,23 @@ fn what_a_rule_does_not_have_is_named_by_node_and_attribute() {
     assert!(refused(celu).contains("only more than 0"));
     let depth = Onnx::new(&[3]).node("CumSum", &["x", "x"], "y", vec![int("reverse", 1)]);
     assert!(!refused(depth).is_empty());
+    let pow = |exponents: Vec<f32>| {
+        let onnx = Onnx::new(&[2, 9]).constant("p", &[exponents.len() as i64], exponents);
+        refused(onnx.opset(15).node("Pow", &["x", "p"], "y", vec![]))
+    };
+    let (much, many) = (pow(vec![65.0]), pow((0..9).map(|p| p as f32).collect()));
+    assert!(
+        much.contains("`y_Pow`") && much.contains("its exponent is 65"),
+        "{much}"
+    );
+    assert!(many.contains("more than 8 different exponents"), "{many}");
+    let computed = Onnx::new(&[2, 3]).opset(15).node("Pow", &["x", "x"], "y", vec![]);
+    assert!(refused(computed).contains("its input `x` is computed"));
+    let norm = Onnx::new(&[1, 1, 4]).opset(18).node(
+        "LpPool",
+        &["x"],
+        "y",
+        vec![ints("kernel_shape", &[2]), int("p", 0)],
+    );
+    assert!(refused(norm).contains("LpPool"));
 }
