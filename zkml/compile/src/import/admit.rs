@@ -330,7 +330,8 @@ pub(super) fn check_tensor(place: &str, tensor: &TensorProto) -> Result<usize, I
         DataType::Double => (8, tensor.double_data.len()),
         DataType::Int64 => (8, tensor.int64_data.len()),
         DataType::Int32 => (4, tensor.int32_data.len()),
-        DataType::Bool => (1, tensor.int32_data.len()),
+        DataType::Bool | DataType::Int8 | DataType::Uint8 => (1, tensor.int32_data.len()),
+        DataType::Int16 | DataType::Uint16 => (2, tensor.int32_data.len()),
         _ => {
             return Err(constant_type(place, element_name(tensor.data_type.into())));
         }
@@ -379,8 +380,8 @@ pub(super) fn constant_type(constant: &str, kind: impl std::fmt::Display) -> Imp
     ImportError::Constant {
         constant: constant.to_owned(),
         reason: format!(
-            "its type is {kind}; those of float, double, int32, int64 and bool are supported yet: convert the model to \
-             float"
+            "its type is {kind}; those of float, double, bool, int8 to int64, uint8 and uint16 are supported yet: \
+             convert the model to float"
         ),
     }
 }

@@ -26,9 +26,11 @@ mod reader;
 mod recipe;
 mod reduce;
 mod resize;
+mod scatter;
 mod simple;
 mod span;
 mod statics;
+mod sums;
 mod translate;
 mod wiring;
 

@@ -72,16 +72,12 @@ fn a_constant_output_stands_beside_computed_ones() {
 #[test]
 fn what_a_rule_does_not_have_is_named_by_node_and_attribute() {
     let refused = |onnx: Onnx| import(&onnx.bytes()).unwrap_err().to_string();
-    let scatter = Onnx::new(&[3])
-        .opset(16)
-        .integers("i", &[0])
-        .constant("u", &[1], vec![1.0])
-        .node(
-            "ScatterElements",
-            &["x", "i", "u"],
-            "y",
-            vec![super::functions::text("reduction", "mul")],
-        );
+    let scatter = Onnx::new(&[3]).opset(16).integers("i", &[0, 1, 2]).node(
+        "ScatterElements",
+        &["x", "i", "x"],
+        "y",
+        vec![super::functions::text("reduction", "mul")],
+    );
     let said = refused(scatter);
     assert!(
         said.contains("`y_ScatterElements`") && said.contains("`reduction` is `mul`"),

@@ -14,12 +14,14 @@ use crate::{
 
 mod binary;
 mod cast;
+mod col2im;
 mod compare;
 mod conv;
 mod conv_transpose;
 mod einsum;
 mod gather;
 mod generate;
+mod grid;
 mod loss;
 mod matmul;
 mod normalise;
@@ -53,6 +55,8 @@ const FAMILIES: &[&[Operator]] = &[
     pad::OPERATORS,
     generate::OPERATORS,
     conv_transpose::OPERATORS,
+    col2im::OPERATORS,
+    grid::OPERATORS,
     einsum::OPERATORS,
     order::OPERATORS,
     resize::OPERATORS,
