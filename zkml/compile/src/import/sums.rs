@@ -118,14 +118,21 @@ impl Sums {
                         return Err(Refusal::TooLarge);
                     }
                     slots.push(Slot {
-                        places: vec![place as u32; len],
+                        places: Vec::with_capacity(len),
                         weights: vec![0.0; len],
                     });
                 }
                 let slot = &mut slots[at];
                 slot.weights[t] = weight;
-                slot.places[t..].fill(place as u32);
+                // Places without this term, up to here: they repeat the one before, or this one.
+                let repeated = slot.places.last().copied().unwrap_or(place as u32);
+                slot.places.resize(t, repeated);
+                slot.places.push(place as u32);
             }
+        }
+        for slot in &mut slots {
+            let repeated = slot.places.last().copied().unwrap_or(0);
+            slot.places.resize(len, repeated);
         }
         Ok(slots)
     }
