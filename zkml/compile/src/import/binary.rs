@@ -9,6 +9,7 @@ use super::draft::{Constant, Draft, OTHER_FORM, Refusal, small, unsupported};
 use super::translate::Operands;
 use super::{function, wiring};
 use crate::float::{FloatMap, FloatOp};
+use crate::ops::Linear;
 
 /// A tensor viewed as `[outer, channels, inner]`, and a constant that depends on the channel alone.
 struct PerChannel {
@@ -86,10 +87,10 @@ pub(super) fn combination(len: usize, scale: Vec<f64>) -> Result<FloatMap, Refus
 }
 
 fn relu(map: FloatMap) -> FloatOp {
-    FloatOp::Linear {
+    FloatOp::Linear(Linear {
         map,
         activation: Activation::Relu,
-    }
+    })
 }
 
 /// `x` with axes of length 1 in front, up to a rank.

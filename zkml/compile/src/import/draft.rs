@@ -11,6 +11,7 @@ use zkml::graph::{Activation, TensorId};
 
 use super::MAX_TENSOR_LEN;
 use crate::float::{FloatMap, FloatNode, FloatOp, FloatTensor};
+use crate::ops::Linear;
 
 /// Of the draft, which has more tensors than the graph: fusing and dropping come later.
 const MAX_DRAFT_LEN: usize = 2 * MAX_TOTAL_LEN;
@@ -172,7 +173,7 @@ impl Draft {
             let what = "coefficients and indices in all nodes";
             return Err(Refusal::Together(what, MAX_DRAFT_COEFFICIENTS));
         }
-        if let FloatOp::Linear { map, .. } = &op {
+        if let FloatOp::Linear(Linear { map, .. }) = &op {
             if !map.weight().iter().chain(map.bias()).all(|v| v.is_finite()) {
                 return Err(Refusal::NonFinite);
             }
@@ -206,10 +207,10 @@ impl Draft {
     ) -> Result<TensorId, Refusal> {
         self.node(
             name,
-            FloatOp::Linear {
+            FloatOp::Linear(Linear {
                 map,
                 activation: Activation::Identity,
-            },
+            }),
             inputs,
             shape,
         )

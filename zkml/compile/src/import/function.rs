@@ -18,6 +18,7 @@ use super::binary::scaled;
 use super::draft::{Draft, Refusal};
 use crate::float::FloatOp;
 use crate::functions::{self, Function};
+use crate::ops::Lookup;
 
 impl ElementWiseMiniOp for Function {
     fn name(&self) -> String {
@@ -48,7 +49,7 @@ pub(super) fn function(
     function: Function,
 ) -> Result<TensorId, Refusal> {
     let shape = draft.shape(x);
-    draft.node(name, FloatOp::Function { function }, &[x], &shape)
+    draft.node(name, FloatOp::Table(Lookup { function }), &[x], &shape)
 }
 
 /// A product of two tensors that is a function of one: `x · sigmoid(a·x)` and `x · (1 + erf(x/√2))`, each times a number, as

@@ -11,6 +11,7 @@ use super::moved::Source;
 use super::recipe::{Call, Recipe, axis};
 use super::{moved, wiring};
 use crate::float::{FloatMap, FloatOp};
+use crate::ops::{Linear, Max};
 
 pub(super) const RECIPES: &[Recipe] = &[
     Recipe::new("Mean", mean),
@@ -81,10 +82,10 @@ fn prelu(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
         let map = combination(len, vec![sign])?;
         draft.node(
             call.name,
-            FloatOp::Linear {
+            FloatOp::Linear(Linear {
                 map,
                 activation: Activation::Relu,
-            },
+            }),
             &[x],
             call.shape,
         )
@@ -134,6 +135,6 @@ fn reduce_min(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
     let results = call.shape.iter().product::<usize>();
     let window = |t: usize| (t * count..(t + 1) * count).map(|i| i as u32).collect();
     let windows = (0..results).map(window).collect();
-    let y = draft.node(call.name, FloatOp::Max { windows }, &[x], call.shape)?;
+    let y = draft.node(call.name, FloatOp::Max(Max { windows }), &[x], call.shape)?;
     scaled(draft, call.name, y, -1.0)
 }

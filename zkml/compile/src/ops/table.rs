@@ -6,12 +6,14 @@ use super::scales::exponent_of_rows;
 use super::{Form, NoValues, Place, QuantiseError, Scales, TableList};
 use crate::functions::{self, Function};
 
-/// See [`FloatOp::Function`](super::FloatOp::Function).
-pub(super) struct Lookup<'a> {
-    pub function: &'a Function,
+/// `z[t] = f(x[t])`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lookup {
+    /// f.
+    pub function: Function,
 }
 
-impl Form for Lookup<'_> {
+impl Form for Lookup {
     fn evaluate(&self, x: &[&[f64]], _: &mut dyn FnMut(&[f64])) -> Result<Vec<f64>, NoValues> {
         Ok(x[0].iter().map(|&v| self.function.of(v)).collect())
     }
@@ -30,7 +32,7 @@ impl Form for Lookup<'_> {
         // Fewer bits than there are rows for lose nothing but their own; a scale below the least would lose the
         // greatest values. Where there is no table, quantising says so.
         *exponent = (*exponent).min(*functions::EXPONENTS_OUT.end());
-        if let Ok(rows) = scales.made.rows(self.function, index, e_in, (*exponent, *bits)) {
+        if let Ok(rows) = scales.made.rows(&self.function, index, e_in, (*exponent, *bits)) {
             scales.ranges[at] = rows.range;
         }
         0
@@ -42,7 +44,7 @@ impl Form for Lookup<'_> {
         place.no_shift()?;
         let (index, output) = (place.info(place.first_input()?)?, place.scale(place.output)?);
         let rows = tables
-            .rows(self.function, index, output)
+            .rows(&self.function, index, output)
             .map_err(|source| QuantiseError::Function {
                 node: place.node(),
                 source,

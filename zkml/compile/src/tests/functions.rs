@@ -10,7 +10,7 @@ use zkml::graph::{
 
 use super::onnx::{Onnx, float};
 use crate::calibrate::{AccuracyReport, CalibrateError, CalibrationOptions, calibrate, synthetic_samples};
-use crate::float::{FloatGraph, FloatOp};
+use crate::float::FloatGraph;
 use crate::float_model::FloatModel;
 use crate::functions::operators;
 use crate::import::{self, ImportError, import};
@@ -181,7 +181,7 @@ fn every_value_of_the_range_has_its_own_row_and_none_beyond_is_accepted() {
                 shape: input.shape.clone(),
                 values,
             }]);
-            let FloatOp::Function { function } = &graph.nodes[0].op else {
+            let Some(function) = graph.nodes[0].op.function() else {
                 panic!("a function")
             };
             match ran {
