@@ -3,6 +3,7 @@
 
 use halo2_proofs::halo2curves::ff::Field;
 
+use super::super::circuit::configure;
 use super::super::instance::{power_of_two, signed};
 use super::super::layout::CopyColumn;
 use super::super::shape::Role;
@@ -228,9 +229,9 @@ fn a_row_that_reads_nothing_adds_nothing() {
 #[test]
 fn inverses_of_reads_are_committed_after_the_challenges() {
     let mut system = halo2_proofs::plonk::ConstraintSystem::<Fr>::default();
-    let columns = super::super::circuit::configure(&mut system, &flat_case().layout.shape);
+    let columns = configure::<Lying>(&mut system, &flat_case().layout.shape);
     assert_eq!(columns.reads.unwrap().column_type().phase(), 1);
-    let without = super::super::circuit::configure(
+    let without = configure::<Lying>(
         &mut halo2_proofs::plonk::ConstraintSystem::<Fr>::default(),
         &case().layout.shape,
     );
