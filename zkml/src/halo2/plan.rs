@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use super::correlation::Correlation;
 use super::forms::{ExplicitTable, Forms};
-use crate::graph::{IntRange, Requantise, Shared, TableError, TensorId};
+use crate::graph::{IntRange, Requantise, Shared, TableError, TensorId, Windows};
 use crate::relations::{LimbPlan, Relation, SliceRelations, limb_widths};
 
 /// Rows that a circuit cannot use: five blinding rows, the row after them, and the row that closes the running sum.
@@ -217,7 +217,7 @@ pub(super) enum Placed {
     Maximum {
         input: TensorId,
         output: TensorId,
-        windows: Vec<Vec<u32>>,
+        windows: Windows,
         range: IntRange,
         row: usize,
     },

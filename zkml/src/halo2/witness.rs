@@ -133,7 +133,7 @@ impl Builder<'_> {
             } => {
                 let source = self.values[input].1.clone();
                 let (mut r, mut made) = (*row, Vec::with_capacity(windows.len()));
-                for window in windows {
+                for window in windows.iter() {
                     let mut max = source[window[0] as usize];
                     self.offset_value(r, max, *range);
                     r += 1;

@@ -47,7 +47,7 @@ pub use lower::{LowerError, lower};
 pub use product::Product;
 
 use self::check::Values;
-use crate::graph::{IntRange, LinearMap, Requantise, Shared, TableRef, TensorId};
+use crate::graph::{IntRange, LinearMap, Requantise, Shared, TableRef, TensorId, Windows};
 
 /// The most relations of a slice.
 pub const MAX_RELATIONS: usize = 8192;
@@ -88,7 +88,7 @@ pub enum Relation {
         /// Exact range of input and output.
         range: IntRange,
         /// Indices into the flattened input per output value; never empty.
-        windows: Vec<Vec<u32>>,
+        windows: Windows,
         /// The tensor made.
         output: TensorId,
     },

@@ -108,7 +108,7 @@ fn change_packed_output(case: &mut Case, index: usize, by: Fr) {
 fn a_step(case: &Case) -> usize {
     let starts = case.layout.plan.placed.iter().find_map(|p| match p {
         Placed::Maximum { row, windows, .. } => {
-            Some((0..windows.len()).map(move |w| row + w * windows[0].len()))
+            Some((0..windows.len()).map(move |w| row + w * windows.get(0).unwrap().len()))
         }
         _ => None,
     });

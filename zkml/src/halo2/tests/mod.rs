@@ -105,7 +105,7 @@ fn slice() -> SliceRelations {
             Relation::Maximum {
                 input: TensorId(1),
                 range: relu.output_range(),
-                windows: pooled,
+                windows: pooled.iter().collect(),
                 output: TensorId(2),
             },
             Relation::Wired {
