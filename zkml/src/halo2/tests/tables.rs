@@ -7,7 +7,7 @@ use rand::Rng;
 
 use super::super::layout::roles;
 use super::*;
-use crate::graph::{Table, TableRef, Windows};
+use crate::graph::{Table, TableRef};
 
 fn table(first: i64, columns: &[&[i64]]) -> TableRef {
     TableRef::new(Table {
@@ -147,7 +147,7 @@ fn deep() -> SliceRelations {
             Relation::Maximum {
                 input: TensorId(5),
                 range: of_b[0],
-                windows: Windows::from_iter([&[0, 1][..], &[2, 3], &[4, 5, 0]]),
+                windows: [vec![0, 1], vec![2, 3], vec![4, 5, 0]].iter().collect(),
                 output: TensorId(7),
             },
             requantised(&[(3, of_a), (6, of_b[1])], add, linear, 8),

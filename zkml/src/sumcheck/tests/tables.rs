@@ -174,7 +174,7 @@ fn rejects_an_index_that_is_not_0_at_padding() {
 fn rejects_a_multiplicity_below_0() {
     for balanced in [None, Some(row(5)), Some(row(6))] {
         let mut case = case();
-        // Nothing reads 6; the entries of 5 and of −5 are equal.
+        // Nothing reads 5, 6 or 7; the entries of 5 and of −5 are equal.
         count(&mut case, 0, row(7), -1);
         let counts = case.layout().explicit[0].counts;
         assert_eq!(*case.cell(counts, 0, row(7)), -F::ONE);
