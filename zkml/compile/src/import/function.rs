@@ -52,6 +52,13 @@ pub(super) fn function(
     draft.node(name, FloatOp::Table(Lookup { function }), &[x], &shape)
 }
 
+/// What is said of an operator that the model's version of ONNX does not have yet.
+pub(super) fn too_new(op: &str, opset: Option<i64>) -> Option<String> {
+    let (first, opset) = (zkml_reference::first_opset(op)?, opset?);
+    let reason = format!("ONNX has it from opset {first} on, and the model says that it is of opset {opset}");
+    (opset < first).then_some(reason)
+}
+
 /// A product of two tensors that is a function of one: `x · sigmoid(a·x)` and `x · (1 + erf(x/√2))`, each times a number, as
 /// models have them that were exported before there were operators for them.
 pub(super) fn product(

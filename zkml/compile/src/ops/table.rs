@@ -29,9 +29,14 @@ impl Form for Lookup {
             scales.tensors[at].exponent = exponent_of_rows(reach, scales.limits.activation_bits);
         }
         let TensorScale { bits, exponent } = &mut scales.tensors[at];
-        // Fewer bits than there are rows for lose nothing but their own; a scale below the least would lose the
-        // greatest values. Where there is no table, quantising says so.
-        *exponent = (*exponent).min(*functions::EXPONENTS_OUT.end());
+        // A scale below the least would lose the greatest values: quantising says that there is no table. One above the
+        // greatest loses bits of small values, of which the profile's floor has to be left.
+        let (wanted, finest) = (*exponent, *functions::EXPONENTS_OUT.end());
+        *exponent = wanted.min(finest);
+        let left = i32::from(scales.limits.activation_bits) - 1 - i32::from(wanted - *exponent);
+        if left < i32::from(scales.limits.resolution) {
+            scales.too_small = true;
+        }
         if let Ok(rows) = scales.made.rows(&self.function, index, e_in, (*exponent, *bits)) {
             scales.ranges[at] = rows.range;
         }
