@@ -186,6 +186,9 @@ fn names_of_files(folder: &Path) -> Result<Vec<String>, Error> {
         why,
     };
     let mut names = Vec::new();
+    if !folder.is_dir() {
+        return Ok(names);
+    }
     for entry in std::fs::read_dir(folder).map_err(fault)? {
         let path = entry.map_err(fault)?.path();
         let name = path.file_stem().and_then(|n| n.to_str()).filter(|n| *n != "mod");
