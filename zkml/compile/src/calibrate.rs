@@ -11,9 +11,10 @@ use zkml::accuracy::{self, Answer, Rule};
 use zkml::graph::evaluate::EvaluateError;
 use zkml::graph::scale::power_of_two;
 use zkml::graph::tensor_file::dequantise;
-use zkml::graph::{InputError, IntGraph, IntTensor, Profile, QuantisationPlan, TensorId};
+use zkml::graph::{InputError, IntGraph, IntTensor, Profile, ProfileLimits, QuantisationPlan, TensorId};
 
 use crate::float::{FloatError, FloatGraph, FloatNode};
+use crate::functions::EXPONENTS_OUT;
 use crate::ops::Scales;
 use crate::progress::{Counter, Listener, Stage};
 use crate::quantise::{self, QuantiseError};
@@ -159,7 +160,7 @@ pub fn calibrate(
         None => Profile::ALL,
     };
     let one = |profile: Profile| {
-        let plan = plan(graph, &observed, profile);
+        let plan = plan(graph, &observed, profile)?;
         let int = quantise::apply(graph, &plan)?;
         let counter = Counter::new(Stage::Measuring(profile), count, listener);
         let accuracy = measure(graph, &int, samples, expected, &rule, &counter)?;
@@ -345,15 +346,25 @@ fn stirred(graph: &FloatGraph, sample: &[Vec<f64>]) -> Option<Tensors> {
 }
 
 /// One scale per tensor from its magnitude, one shift per linear node from its coefficients.
-fn plan(graph: &FloatGraph, magnitudes: &[f64], profile: Profile) -> QuantisationPlan {
+fn plan(graph: &FloatGraph, magnitudes: &[f64], profile: Profile) -> Result<QuantisationPlan, QuantiseError> {
     let mut scales = Scales::new(magnitudes, profile);
-    let mut shift = |node: &FloatNode| node.op.scale(&node.inputs, node.output, &mut scales);
-    let shifts = graph.nodes.iter().map(&mut shift).collect();
-    QuantisationPlan {
+    let mut shift = |node: &FloatNode| {
+        let shift = node.op.scale(&node.inputs, node.output, &mut scales);
+        if scales.too_small {
+            return Err(QuantiseError::Small {
+                node: node.name.clone(),
+                finest: *EXPONENTS_OUT.end(),
+                resolution: ProfileLimits::of(profile).resolution,
+            });
+        }
+        Ok(shift)
+    };
+    let shifts = graph.nodes.iter().map(&mut shift).collect::<Result<_, _>>()?;
+    Ok(QuantisationPlan {
         profile,
         tensors: scales.tensors,
         shifts,
-    }
+    })
 }
 
 fn measure(

@@ -28,7 +28,7 @@ pub use evaluate::EvaluateError;
 pub use ir::{IntGraph, Node};
 pub use linear::LinearMap;
 pub use named::Inputs;
-pub use ops::{Claims, Linear, Lookup, Max, Multiply, Op, Windows, Wiring};
+pub use ops::*;
 pub use product::Product;
 pub use requantise::{Activation, Requantise};
 pub use scale::{ProfileLimits, QuantisationPlan, TensorScale};

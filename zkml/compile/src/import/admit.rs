@@ -12,7 +12,7 @@ use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoPr
 use zkml_reference::element_name;
 
 use super::folding::{FOLDABLE, check_attributes, check_constant_operands, check_folding, check_outputs};
-use super::{ImportError, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode, recipe, statics};
+use super::{ImportError, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode, function, recipe, statics};
 use crate::functions;
 
 /// ONNX operators that may stand in a model, beside functions of one value. Some forms of them are still unsupported; typing
@@ -112,6 +112,9 @@ pub(super) fn admit(mut proto: ModelProto) -> Result<Admitted, ImportError> {
     proto.training_info.clear();
     proto.functions.clear();
     proto.metadata_props.clear();
+    let standard = |domain: &str| domain.is_empty() || domain == "ai.onnx";
+    let opset = proto.opset_import.iter().find(|o| standard(&o.domain));
+    let opset = opset.map(|o| o.version);
     let graph = proto
         .graph
         .as_mut()
@@ -135,7 +138,7 @@ pub(super) fn admit(mut proto: ModelProto) -> Result<Admitted, ImportError> {
         ));
     }
     let statics = statics::names(graph);
-    check_operators(graph, &statics)?;
+    check_operators(graph, &statics, opset)?;
     check_forms(graph)?;
     let mut constants = HashMap::new();
     for tensor in &graph.initializer {
@@ -208,8 +211,13 @@ pub(super) fn name_of(node: &NodeProto) -> &str {
     }
 }
 
-/// All nodes whose operator is not in [`operators`], at once, and those functions whose attributes are not ONNX's.
-fn check_operators(graph: &GraphProto, statics: &HashSet<String>) -> Result<(), ImportError> {
+/// All nodes whose operator is not in [`operators`], at once, and those functions that are not ONNX's: by their attributes, or
+/// because the model's version of ONNX has no such operator.
+fn check_operators(
+    graph: &GraphProto,
+    statics: &HashSet<String>,
+    opset: Option<i64>,
+) -> Result<(), ImportError> {
     let (operators, mut unsupported) = (operators(), Vec::new());
     let evaluated = zkml_reference::operators();
     let known = |node: &NodeProto| {
@@ -231,7 +239,11 @@ fn check_operators(graph: &GraphProto, statics: &HashSet<String>) -> Result<(), 
         } else {
             match functions::read(node) {
                 Some(Err(reason)) => reason,
-                Some(Ok(_)) | None => continue,
+                Some(Ok(_)) => match function::too_new(&node.op_type, opset) {
+                    Some(reason) => reason,
+                    None => continue,
+                },
+                None => continue,
             }
         };
         unsupported.push(UnsupportedNode {

@@ -10,6 +10,7 @@ use super::translate::Operands;
 use super::{function, product, wiring};
 use crate::float::{FloatMap, FloatOp};
 use crate::functions::Function;
+use crate::ops::Linear;
 
 /// A tensor viewed as `[outer, channels, inner]`, and a constant that depends on the channel alone.
 struct PerChannel {
@@ -87,10 +88,10 @@ pub(super) fn combination(len: usize, scale: Vec<f64>) -> Result<FloatMap, Refus
 }
 
 fn relu(map: FloatMap) -> FloatOp {
-    FloatOp::Linear {
+    FloatOp::Linear(Linear {
         map,
         activation: Activation::Relu,
-    }
+    })
 }
 
 /// `x` with axes of length 1 in front, up to a rank.

@@ -12,6 +12,7 @@ use super::draft::{Draft, OTHER_FORM, Refusal, small, unsupported};
 use super::translate::Operands;
 use super::wiring;
 use crate::float::{FloatMap, FloatOp};
+use crate::ops::Max;
 
 /// Translates a maximum over sliding windows.
 pub(super) fn max_pool(
@@ -64,7 +65,12 @@ pub(super) fn max_pool(
     if windows.iter().any(Vec::is_empty) {
         return unsupported("a window that lies in the padding");
     }
-    let y = draft.node(name, FloatOp::Max { windows }, &[x], &[window.channels, oh, ow])?;
+    let y = draft.node(
+        name,
+        FloatOp::Max(Max { windows }),
+        &[x],
+        &[window.channels, oh, ow],
+    )?;
     window.leave(draft, name, y, shape)
 }
 
@@ -138,9 +144,9 @@ pub(super) fn reduce(
             let window = |t: usize| (t * inputs..(t + 1) * inputs).map(|i| i as u32).collect();
             draft.node(
                 name,
-                FloatOp::Max {
+                FloatOp::Max(Max {
                     windows: (0..outputs).map(window).collect(),
-                },
+                }),
                 &[x],
                 &[outputs],
             )?

@@ -12,6 +12,7 @@ use super::recipe::{Call, Recipe, axis};
 use super::wiring;
 use crate::float::{FloatMap, FloatOp};
 use crate::functions::Function;
+use crate::ops::Max;
 
 pub(super) const RECIPES: &[Recipe] = &[
     Recipe::new("ReduceL1", |draft, call| {
@@ -102,7 +103,7 @@ impl Together {
         let results = call.shape.iter().product::<usize>();
         let window = |t: usize| (t * self.count..(t + 1) * self.count).map(|i| i as u32).collect();
         let windows = (0..results).map(window).collect();
-        draft.node(call.name, FloatOp::Max { windows }, &[self.tensor], call.shape)
+        draft.node(call.name, FloatOp::Max(Max { windows }), &[self.tensor], call.shape)
     }
 }
 

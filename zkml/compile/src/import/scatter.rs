@@ -13,6 +13,7 @@ use super::recipe::{Call, Recipe, axis, sizes, wired};
 use super::span::numbers;
 use super::sums::Sums;
 use crate::float::FloatOp;
+use crate::ops::Max;
 
 /// Of the other forms the index maps are.
 pub(super) const RECIPES: &[Recipe] = &[
@@ -246,7 +247,7 @@ fn greatest(
         values.map(|i| i as u32).collect()
     };
     let windows = updates.iter().enumerate().map(window).collect();
-    let y = draft.node(call.name, FloatOp::Max { windows }, &[x], call.shape)?;
+    let y = draft.node(call.name, FloatOp::Max(Max { windows }), &[x], call.shape)?;
     if sign == 1.0 {
         return Ok(y);
     }

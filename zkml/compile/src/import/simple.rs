@@ -11,6 +11,7 @@ use super::moved;
 use super::moved::Source;
 use super::recipe::{Call, Recipe};
 use crate::float::{FloatMap, FloatOp};
+use crate::ops::Linear;
 
 pub(super) const RECIPES: &[Recipe] = &[Recipe::new("Mean", mean), Recipe::new("PRelu", prelu)];
 
@@ -77,10 +78,10 @@ fn prelu(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
         let map = combination(len, vec![sign])?;
         draft.node(
             call.name,
-            FloatOp::Linear {
+            FloatOp::Linear(Linear {
                 map,
                 activation: Activation::Relu,
-            },
+            }),
             &[x],
             call.shape,
         )

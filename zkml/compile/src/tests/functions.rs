@@ -10,7 +10,7 @@ use zkml::graph::{
 
 use super::onnx::{Onnx, float};
 use crate::calibrate::{AccuracyReport, CalibrateError, CalibrationOptions, calibrate, synthetic_samples};
-use crate::float::{FloatGraph, FloatOp};
+use crate::float::FloatGraph;
 use crate::float_model::FloatModel;
 use crate::functions::operators;
 use crate::import::{self, import};
@@ -117,6 +117,40 @@ fn every_function_becomes_a_table_and_follows_the_float_model() {
 }
 
 #[test]
+fn an_operator_that_the_models_opset_does_not_have_is_refused_by_name() {
+    for (op, first) in [("Gelu", 20), ("Swish", 24), ("HardSwish", 14)] {
+        let model = |opset| {
+            Onnx::new(&[2, 3, 4])
+                .opset(opset)
+                .node(op, &["x"], "y", vec![])
+                .bytes()
+        };
+        import(&model(first)).unwrap();
+        let refused = import(&model(first - 1)).unwrap_err().to_string();
+        let why = format!("ONNX has it from opset {first} on");
+        assert!(refused.contains(&why) && refused.contains(op), "{refused}");
+    }
+}
+
+/// `tanh(x · factor)`: of 16-bit values, at 2^-24 steps.
+#[test]
+fn a_function_of_values_too_small_for_a_table_is_refused_by_name() {
+    let of = |factor: f32| {
+        let onnx = Onnx::new(&[1, 4])
+            .constant("k", &[], vec![factor])
+            .node("Mul", &["x", "k"], "s", vec![])
+            .node("Tanh", &["s"], "y", vec![]);
+        calibrated(&onnx, Some(Profile::P16), (20, 1.0))
+    };
+    of(1e-4).unwrap();
+    let refused = of(1e-7).unwrap_err().to_string();
+    assert!(
+        refused.contains("`y_Tanh`: the function's values are so small"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn a_function_stands_anywhere_in_a_network() {
     let onnx = Onnx::new(&[0, 2, 6, 6])
         .opset(24)
@@ -198,7 +232,7 @@ fn every_value_of_the_range_has_its_own_row_and_none_beyond_is_accepted() {
                 shape: input.shape.clone(),
                 values,
             }]);
-            let FloatOp::Function { function } = &graph.nodes[0].op else {
+            let Some(function) = graph.nodes[0].op.function() else {
                 panic!("a function")
             };
             match ran {
@@ -423,7 +457,7 @@ fn a_product_that_only_resembles_one_stays_a_product() {
     for onnx in cases {
         let graph = import(&onnx.bytes()).unwrap();
         let last = graph.nodes.last().unwrap();
-        assert!(matches!(last.op, FloatOp::Product { .. }), "{last:?}");
+        assert!(matches!(last.op, FloatOp::Product(_)), "{last:?}");
     }
 }
 

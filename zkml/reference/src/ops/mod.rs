@@ -119,6 +119,13 @@ pub fn operators() -> Vec<&'static str> {
     names
 }
 
+/// The first opset that has an operator in a form that the reference has.
+#[must_use]
+pub fn first_opset(name: &str) -> Option<i64> {
+    let operator = FAMILIES.iter().flat_map(|f| f.iter()).find(|o| o.name == name);
+    operator.map(|o| o.opsets.0)
+}
+
 /// The operator of a name in an opset.
 pub(crate) fn find(name: &str, opset: i64) -> Step<&'static Operator> {
     let operator = FAMILIES.iter().flat_map(|f| f.iter()).find(|o| o.name == name);
