@@ -10,7 +10,7 @@ use zkml::graph::{
 
 use super::onnx::{Onnx, float};
 use crate::calibrate::{AccuracyReport, CalibrateError, CalibrationOptions, calibrate, synthetic_samples};
-use crate::float::FloatGraph;
+use crate::float::{FloatGraph, FloatOp};
 use crate::float_model::FloatModel;
 use crate::functions::operators;
 use crate::import::{self, import};
