@@ -319,7 +319,7 @@ fn the_largest_table_is_proved_from_its_first_row_to_its_last() {
     let relations = of_one_table(&scattered(-(1 << 15), 1 << 16, 1, 0), 5);
     let inputs = [-(1 << 15), -1, 0, 1, (1 << 15) - 1];
     let parameters = choose_parameters(&relations).unwrap();
-    let srs = Srs::development(parameters.k);
+    let srs = Srs::development(parameters.k.into());
     let pk = keygen(&relations, parameters, &srs).unwrap();
     let rng = rand::rngs::OsRng;
     let made = prove(&pk, &relations, &srs, &statement(), &[&inputs], rng).unwrap();
