@@ -7,6 +7,7 @@
 
 mod admit;
 mod along;
+mod batch;
 mod binary;
 mod concat;
 mod conv;
@@ -26,6 +27,7 @@ mod simple;
 mod span;
 mod statics;
 mod translate;
+mod windows;
 mod wiring;
 
 use std::cell::Cell;

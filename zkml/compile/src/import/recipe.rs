@@ -16,7 +16,7 @@ use zkml::graph::TensorId;
 use super::draft::{Constant, Draft, Refusal, Value, integers, unsupported};
 use super::statics::Shapes;
 use super::translate::Operands;
-use super::{along, deconv, maps, moved, simple};
+use super::{along, deconv, maps, moved, simple, windows};
 use crate::float::FloatMap;
 
 /// What a rule makes of a node.
@@ -46,7 +46,7 @@ impl Recipe {
     }
 }
 
-const FAMILIES: &[&[Recipe]] = &[along::RECIPES, deconv::RECIPES, simple::RECIPES];
+const FAMILIES: &[&[Recipe]] = &[along::RECIPES, deconv::RECIPES, simple::RECIPES, windows::RECIPES];
 
 /// The operators that recipes or index maps have in some form.
 pub(super) fn operators() -> impl Iterator<Item = &'static str> {
