@@ -14,6 +14,7 @@ mod conv;
 mod deconv;
 mod draft;
 mod einsum;
+mod einsum_batch;
 mod folding;
 mod function;
 mod fuse;

@@ -7,6 +7,7 @@ use crate::tests::{Onnx, ints};
 
 in_every_proof_system! {
     each_image_of_a_batch_is_bound_to_its_answer,
+    each_element_of_a_batch_has_its_own_matrix,
 }
 
 /// The second convolution has more weights than values: its images take turns.
@@ -34,6 +35,13 @@ fn each_image_of_a_batch_is_bound_to_its_answer(system: Tested) {
         "no images take turns"
     );
     refuses_each_other_value(&model, 3);
+}
+
+fn each_element_of_a_batch_has_its_own_matrix(system: Tested) {
+    let onnx = Onnx::new(&[2, 3, 4])
+        .random("w", &[2, 4, 5])
+        .node("MatMul", &["x", "w"], "y", vec![]);
+    refuses_each_other_value(&Model::new(onnx.bytes(), 1, system), 2);
 }
 
 /// The honest receipt is valid, and none is in which one value of any element of the batch is another.
