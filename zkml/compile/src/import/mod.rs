@@ -20,6 +20,7 @@ mod function;
 mod fuse;
 mod maps;
 mod moved;
+mod opset6;
 mod pool;
 mod reader;
 mod recipe;
