@@ -289,7 +289,7 @@ def resize(b, x):
     return b.node("Resize", [x, empty, empty, b.ints(shape)], shape, **attributes)
 
 
-@operator("ConvTranspose", fits=lambda x: x.rank in (3, 4) and x.shape[0] == 1 and x.shape[1] <= 6 and max(x.shape) <= 8)
+@operator("ConvTranspose", fits=lambda x: x.rank in (3, 4) and x.shape[0] <= 3 and x.shape[1] <= 6 and max(x.shape) <= 8)
 def conv_transpose(b, x):
     n = x.rank - 2
     kernel = [b.rng.randint(1, 3) for _ in range(n)]
@@ -310,4 +310,4 @@ def conv_transpose(b, x):
     inputs = [x, b.constant(b.normal((x.shape[1], each, *kernel), 1 / math.sqrt(terms)))]
     if b.chance(0.5):
         inputs.append(b.constant(b.normal(each * group, 0.4)))
-    return b.node("ConvTranspose", inputs, (1, each * group, *out), kernel_shape=kernel, **attributes)
+    return b.node("ConvTranspose", inputs, (x.shape[0], each * group, *out), kernel_shape=kernel, **attributes)

@@ -69,6 +69,19 @@ OF_TWO = ("Mul(x,y)", "Div(x,y)", "MatMul(x,y)", "Gemm(x,y)")
 """Products of two computed tensors, which only SumcheckWhir proves."""
 
 
+@operator("MatMul(matrices)", fits=lambda x: x.rank >= 3 and max(x.shape[:-2]) > 1)
+def matmul_matrices(b, x):
+    """Another matrix for each element of a batch, or of its last axes."""
+    lead = x.shape[b.rng.choice([0, *(i for i in range(x.rank - 2) if x.shape[i] > 1)]) : -2]
+    left, other = b.chance(0.3), b.rng.randint(1, 6)
+    inner = x.shape[-2] if left else x.shape[-1]
+    sizes = (other, inner) if left else (inner, other)
+    constant = b.constant(b.normal((*lead, *sizes), 1 / math.sqrt(inner)))
+    if left:
+        return b.node("MatMul", [constant, x], (*x.shape[:-2], other, x.shape[-1]))
+    return b.node("MatMul", [x, constant], (*x.shape[:-1], other))
+
+
 @operator("MatMul(vector)", fits=lambda x: x.rank == 1, weight=1)
 def matmul_vector(b, x):
     inner, other = x.shape[0], b.rng.randint(1, 6)

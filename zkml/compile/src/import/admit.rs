@@ -8,11 +8,11 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension::Value as Dim};
 use tract_onnx::pb::type_proto::Value;
-use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto};
 use zkml_reference::element_name;
 
 use super::folding::{FOLDABLE, check_attributes, check_constant_operands, check_folding, check_outputs};
-use super::{ImportError, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode, function, recipe, statics};
+use super::{ImportError, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode, function, opset6, recipe, statics};
 use crate::functions;
 
 /// ONNX operators that may stand in a model, beside functions of one value. Some forms of them are still unsupported; typing
@@ -137,6 +137,7 @@ pub(super) fn admit(mut proto: ModelProto) -> Result<Admitted, ImportError> {
             "the model has no output, so that there is nothing to prove".into(),
         ));
     }
+    let opset = opset(&proto.opset_import);
     let statics = statics::names(graph);
     check_operators(graph, &statics, opset)?;
     check_forms(graph)?;
@@ -159,9 +160,9 @@ pub(super) fn admit(mut proto: ModelProto) -> Result<Admitted, ImportError> {
         .collect();
     // What the reader folds by itself needs no evaluation.
     let folds = |n: &NodeProto| statics::is_static(n, &statics) && !FOLDABLE.contains(&n.op_type.as_str());
-    if graph.node.iter().any(folds) || recipe::any(graph) {
+    if graph.node.iter().any(folds) || recipe::any(graph) || opset6::any(graph, opset) {
         check_attributes(graph)?;
-        evaluated(&mut proto, &statics, &mut constants)?;
+        evaluated(&mut proto, opset, &statics, &mut constants)?;
     }
     let graph = proto
         .graph
@@ -185,9 +186,18 @@ pub(super) fn admit(mut proto: ModelProto) -> Result<Admitted, ImportError> {
     })
 }
 
-/// Puts constants in the places of nodes that are static, and our operators in those of nodes with a recipe.
+/// The version of ONNX's own operators; the reference refuses files that state none, or two.
+fn opset(stated: &[OperatorSetIdProto]) -> i64 {
+    let own = stated
+        .iter()
+        .find(|o| o.domain.is_empty() || o.domain == "ai.onnx");
+    own.map_or(i64::MAX, |o| o.version)
+}
+
+/// Puts constants in the places of nodes that are static, today's forms in those of old ones, and our operators in those of nodes with a recipe.
 fn evaluated(
     proto: &mut ModelProto,
+    opset: i64,
     statics: &HashSet<String>,
     constants: &mut HashMap<String, usize>,
 ) -> Result<(), ImportError> {
@@ -195,6 +205,7 @@ fn evaluated(
     let Some(graph) = proto.graph.as_mut() else {
         return Ok(());
     };
+    opset6::rewrite(graph, opset, &shapes);
     recipe::mark(graph, &shapes);
     constants.clear();
     for tensor in &graph.initializer {

@@ -7,18 +7,21 @@
 
 mod admit;
 mod along;
+mod batch;
 mod binary;
 mod concat;
 mod conv;
 mod deconv;
 mod draft;
 mod einsum;
+mod einsum_batch;
 mod folding;
 mod function;
 mod fuse;
 mod lp;
 mod maps;
 mod moved;
+mod opset6;
 mod pool;
 mod power;
 mod product;
@@ -32,6 +35,7 @@ mod span;
 mod statics;
 mod sums;
 mod translate;
+mod windows;
 mod wiring;
 
 use std::cell::Cell;

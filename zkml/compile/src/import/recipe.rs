@@ -16,7 +16,7 @@ use zkml::graph::TensorId;
 use super::draft::{Constant, Draft, Refusal, Value, integers, unsupported};
 use super::statics::Shapes;
 use super::translate::Operands;
-use super::{along, deconv, lp, maps, moved, power, reduce, scatter, simple, sums};
+use super::{along, deconv, lp, maps, moved, power, reduce, scatter, simple, sums, windows};
 use crate::float::FloatMap;
 
 /// What a rule makes of a node.
@@ -55,6 +55,7 @@ const FAMILIES: &[&[Recipe]] = &[
     scatter::RECIPES,
     simple::RECIPES,
     sums::RECIPES,
+    windows::RECIPES,
 ];
 
 /// The operators that recipes or index maps have in some form.

@@ -1,8 +1,8 @@
 //! ONNX's operators, by family, each from its definition in the specification.
 //!
-//! Invariant: [`FAMILIES`] is the only list of operators. An operator is given inputs in the number that it declares and
-//! attributes of the kinds that it declares; everything else (shapes, element types, values) it checks itself, and it
-//! makes as many outputs as are asked for, or says why not.
+//! Invariant: [`FAMILIES`] is the only list of operators; forms that they had before opset 7 stand in [`old`]. An operator is
+//! given inputs in the number that it declares and attributes of the kinds that it declares; everything else (shapes, element
+//! types, values) it checks itself, and it makes as many outputs as are asked for, or says why not.
 
 use std::sync::Arc;
 
@@ -25,6 +25,7 @@ mod grid;
 mod loss;
 mod matmul;
 mod normalise;
+pub(crate) mod old;
 mod order;
 mod pad;
 mod pool;
@@ -130,7 +131,15 @@ pub fn first_opset(name: &str) -> Option<i64> {
 pub(crate) fn find(name: &str, opset: i64) -> Step<&'static Operator> {
     let operator = FAMILIES.iter().flat_map(|f| f.iter()).find(|o| o.name == name);
     let operator = operator.ok_or("the operator is not supported")?;
-    if operator.opsets.0 <= opset && opset < operator.opsets.1 {
+    if let Some(old) = old::find(name, opset) {
+        return Ok(old);
+    }
+    let since = if old::is_in_place(name) {
+        1
+    } else {
+        operator.opsets.0
+    };
+    if since <= opset && opset < operator.opsets.1 {
         Ok(operator)
     } else {
         // Before it, ONNX had the operator in another form, or not at all.

@@ -14,10 +14,10 @@ use crate::{
 };
 
 pub(super) const OPERATORS: &[Operator] = &[
-    op("AveragePool", 1, 1, average).attributes(&[
+    op("AveragePool", 1, 1, average).since(1).attributes(&[
         text("auto_pad"),
         int("ceil_mode").from(10),
-        int("count_include_pad"),
+        int("count_include_pad").from(7),
         ints("dilations").from(19),
         ints("kernel_shape"),
         ints("pads"),
