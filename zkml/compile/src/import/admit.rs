@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension::Value as Dim};
 use tract_onnx::pb::type_proto::Value;
-use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto};
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 use zkml_reference::element_name;
 
 use super::folding::{FOLDABLE, check_attributes, check_constant_operands, check_folding, check_outputs};
@@ -137,7 +137,6 @@ pub(super) fn admit(mut proto: ModelProto) -> Result<Admitted, ImportError> {
             "the model has no output, so that there is nothing to prove".into(),
         ));
     }
-    let opset = opset(&proto.opset_import);
     let statics = statics::names(graph);
     check_operators(graph, &statics, opset)?;
     check_forms(graph)?;
@@ -186,18 +185,11 @@ pub(super) fn admit(mut proto: ModelProto) -> Result<Admitted, ImportError> {
     })
 }
 
-/// The version of ONNX's own operators; the reference refuses files that state none, or two.
-fn opset(stated: &[OperatorSetIdProto]) -> i64 {
-    let own = stated
-        .iter()
-        .find(|o| o.domain.is_empty() || o.domain == "ai.onnx");
-    own.map_or(i64::MAX, |o| o.version)
-}
-
-/// Puts constants in the places of nodes that are static, today's forms in those of old ones, and our operators in those of nodes with a recipe.
+/// Puts constants in the places of nodes that are static, today's forms in those of old ones, and our operators in those of
+/// nodes with a recipe.
 fn evaluated(
     proto: &mut ModelProto,
-    opset: i64,
+    opset: Option<i64>,
     statics: &HashSet<String>,
     constants: &mut HashMap<String, usize>,
 ) -> Result<(), ImportError> {

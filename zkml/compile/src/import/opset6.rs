@@ -34,8 +34,8 @@ const OTHERS: &[(&str, &[&str])] = &[
 const CONSUMED: &str = "consumed_inputs";
 
 /// Whether some node may have a form that is another than today's.
-pub(super) fn any(graph: &GraphProto, opset: i64) -> bool {
-    opset < TODAY && graph.node.iter().any(is_old)
+pub(super) fn any(graph: &GraphProto, opset: Option<i64>) -> bool {
+    opset.is_some_and(|o| o < TODAY) && graph.node.iter().any(is_old)
 }
 
 fn is_old(node: &NodeProto) -> bool {
@@ -46,7 +46,7 @@ fn is_old(node: &NodeProto) -> bool {
 }
 
 /// Rewrites all nodes that have an old form.
-pub(super) fn rewrite(graph: &mut GraphProto, opset: i64, shapes: &Shapes) {
+pub(super) fn rewrite(graph: &mut GraphProto, opset: Option<i64>, shapes: &Shapes) {
     if !any(graph, opset) {
         return;
     }

@@ -103,7 +103,12 @@ impl Together {
         let results = call.shape.iter().product::<usize>();
         let window = |t: usize| (t * self.count..(t + 1) * self.count).map(|i| i as u32).collect();
         let windows = (0..results).map(window).collect();
-        draft.node(call.name, FloatOp::Max(Max { windows }), &[self.tensor], call.shape)
+        draft.node(
+            call.name,
+            FloatOp::Max(Max { windows }),
+            &[self.tensor],
+            call.shape,
+        )
     }
 }
 
