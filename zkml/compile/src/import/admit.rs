@@ -12,7 +12,7 @@ use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoPr
 use zkml_reference::element_name;
 
 use super::folding::{FOLDABLE, check_attributes, check_constant_operands, check_folding, check_outputs};
-use super::{ImportError, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode, recipe, statics};
+use super::{ImportError, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode, marked, recipe, statics};
 use crate::functions;
 
 /// ONNX operators that may stand in a model, beside functions of one value. Some forms of them are still unsupported; typing
@@ -156,7 +156,7 @@ pub(super) fn admit(mut proto: ModelProto) -> Result<Admitted, ImportError> {
         .collect();
     // What the reader folds by itself needs no evaluation.
     let folds = |n: &NodeProto| statics::is_static(n, &statics) && !FOLDABLE.contains(&n.op_type.as_str());
-    if graph.node.iter().any(folds) || recipe::any(graph) {
+    if graph.node.iter().any(folds) || recipe::any(graph, &statics) {
         check_attributes(graph)?;
         evaluated(&mut proto, &statics, &mut constants)?;
     }
@@ -192,7 +192,7 @@ fn evaluated(
     let Some(graph) = proto.graph.as_mut() else {
         return Ok(());
     };
-    recipe::mark(graph, &shapes);
+    marked::mark(graph, &shapes);
     constants.clear();
     for tensor in &graph.initializer {
         constants.insert(tensor.name.clone(), check_tensor(&tensor.name, tensor)?);

@@ -17,6 +17,7 @@ mod folding;
 mod function;
 mod fuse;
 mod maps;
+mod marked;
 mod moved;
 mod pool;
 mod product;
@@ -259,7 +260,7 @@ fn check_totals(graph: &FloatGraph) -> Result<(), ImportError> {
 fn type_model(proto: &ModelProto) -> TractResult<TypedModel> {
     let mut onnx = tract_onnx::onnx();
     function::register(&mut onnx.op_register);
-    recipe::register(&mut onnx.op_register);
+    marked::register(&mut onnx.op_register);
     let mut read = onnx
         .with_ignore_output_shapes(true)
         .with_ignore_output_types(true)
