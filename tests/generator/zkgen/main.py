@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from . import functions, judge, minimise, models, oracle, tables
+from . import functions, judge, minimise, models, norms, oracle, tables
 from .plan import Plan
 from .program import Crashed, Programs
 from .targets import features
 
 SYSTEMS = ("SumcheckWhir", "Halo2Kzg")
+NOT_HALO2 = functions.BY_TABLE | norms.BY_PRODUCT
 SAMPLES = 64
 EXAMPLES = 5
 """Ids of graphs that are kept for each reason of a refusal."""
@@ -134,7 +135,7 @@ class Run:
         while True:
             case = self._any_case()
             # The rows of a table stand in the circuit: 2^16 of them, which rounding may ask for, take minutes and gigabytes.
-            if case is None or system != "Halo2Kzg" or not case.operators() & functions.BY_TABLE or self.plan.only:
+            if case is None or system != "Halo2Kzg" or not case.operators() & NOT_HALO2 or self.plan.only:
                 break
         if case:
             self.plan.count(case.met)

@@ -19,6 +19,7 @@ mod fuse;
 mod maps;
 mod marked;
 mod moved;
+mod norms;
 mod pool;
 mod product;
 mod reader;

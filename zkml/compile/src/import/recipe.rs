@@ -12,7 +12,7 @@ use zkml::graph::TensorId;
 use super::draft::{Constant, Draft, Refusal, Value, integers, unsupported};
 use super::marked::Marked;
 use super::translate::Operands;
-use super::{along, deconv, maps, moved, simple};
+use super::{along, deconv, maps, moved, norms, simple};
 use crate::float::FloatMap;
 
 /// What a rule makes of a node with one output.
@@ -63,7 +63,7 @@ impl Recipe {
     }
 }
 
-const FAMILIES: &[&[Recipe]] = &[along::RECIPES, deconv::RECIPES, simple::RECIPES];
+const FAMILIES: &[&[Recipe]] = &[along::RECIPES, deconv::RECIPES, norms::RECIPES, simple::RECIPES];
 
 /// The operators that recipes or index maps have in some form.
 pub(super) fn operators() -> impl Iterator<Item = &'static str> {
