@@ -113,6 +113,11 @@ impl Function {
         Self::new(&reciprocal::RECIPROCAL, &[])
     }
 
+    /// `1 / (1 + e^-x)`.
+    pub(crate) fn sigmoid() -> Self {
+        Self::new(&sigmoid::SIGMOID, &[])
+    }
+
     /// Whether it is the logistic function.
     pub(crate) fn is_sigmoid(&self) -> bool {
         *self == Self::new(&sigmoid::SIGMOID, &[])

@@ -182,7 +182,7 @@ impl Draft {
         {
             return unsupported("the shapes do not fit the operator");
         }
-        if let FloatOp::Linear { map, .. } = &op {
+        if let FloatOp::Linear { map, .. } | FloatOp::Step { map } = &op {
             if !map.weight().iter().chain(map.bias()).all(|v| v.is_finite()) {
                 return Err(Refusal::NonFinite);
             }

@@ -17,6 +17,7 @@ mod folding;
 mod function;
 mod fuse;
 mod maps;
+mod ml;
 mod moved;
 mod pool;
 mod product;
@@ -43,7 +44,7 @@ use zkml::graph::validate::{MAX_MULTIPLICATIONS, MAX_TOTAL_LEN};
 use self::reader::Fault;
 use crate::float::FloatGraph;
 
-pub use admit::operators;
+pub use admit::{operators, operators_of_models};
 
 /// The largest file that is read, in bytes.
 pub const MAX_BYTES: usize = 64 << 20;

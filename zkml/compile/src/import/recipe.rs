@@ -5,7 +5,7 @@
 
 use tract_onnx::model::{OnnxOpRegister, ParsingContext};
 use tract_onnx::pb::attribute_proto::AttributeType;
-use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto};
+use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
 use tract_onnx::prelude::{DatumType, OutletId, TractResult, TypedFact, TypedModel, TypedOp, tvec};
 use tract_onnx::tract_core::internal::{EvalOp, Op, SpecialOps, StaticName, TValue, TVec, ToDim, anyhow};
 use tract_onnx::tract_core::{as_op, not_out_of_plan, op_as_typed_op};
@@ -16,7 +16,7 @@ use zkml::graph::TensorId;
 use super::draft::{Constant, Draft, Refusal, Value, integers, unsupported};
 use super::statics::Shapes;
 use super::translate::Operands;
-use super::{along, deconv, maps, moved, simple};
+use super::{along, deconv, maps, ml, moved, simple};
 use crate::float::FloatMap;
 
 /// What a rule makes of a node.
@@ -55,6 +55,9 @@ pub(super) fn operators() -> impl Iterator<Item = &'static str> {
 }
 
 fn find(node: &NodeProto) -> Option<Rule> {
+    if node.domain == ml::DOMAIN {
+        return ml::recipes().find(|r| r.onnx == node.op_type).map(|r| r.rule);
+    }
     let recipe = FAMILIES.iter().flat_map(|f| f.iter());
     let found = recipe.filter(|r| r.onnx == node.op_type).find(|r| (r.of)(node));
     found
@@ -113,9 +116,11 @@ const MADE: &str = "zkinfer.made";
 /// Puts our operator in the places of nodes with a recipe.
 pub(super) fn mark(graph: &mut GraphProto, shapes: &Shapes) {
     for node in graph.node.iter_mut().filter(|n| find(n).is_some()) {
-        let Some((shape, kind)) = node.output.first().and_then(|o| shapes.get(o)) else {
+        let output = node.output.get(ml::output(node));
+        let Some((shape, kind)) = output.and_then(|o| shapes.get(o)) else {
             continue;
         };
+        node.output = output.cloned().into_iter().collect();
         let made = AttributeProto {
             name: MADE.to_owned(),
             ints: shape.iter().map(|&d| d as i64).collect(),
@@ -283,6 +288,18 @@ impl Call<'_> {
             || default.to_owned(),
             |a| String::from_utf8_lossy(&a.s).into_owned(),
         ))
+    }
+
+    pub(super) fn texts(&self, name: &str) -> Result<Option<Vec<String>>, Refusal> {
+        let text = |s: &Vec<u8>| String::from_utf8_lossy(s).into_owned();
+        let found = self.attribute(name, AttributeType::Strings)?;
+        Ok(found.map(|a| a.strings.iter().map(text).collect()))
+    }
+
+    pub(super) fn tensor(&self, name: &str) -> Result<Option<&TensorProto>, Refusal> {
+        Ok(self
+            .attribute(name, AttributeType::Tensor)?
+            .and_then(|a| a.t.as_ref()))
     }
 
     /// Number of inputs, those that are left out among them.

@@ -9,6 +9,7 @@ mod max;
 mod product;
 mod quantising;
 mod scales;
+mod step;
 mod table;
 mod wiring;
 
@@ -40,6 +41,11 @@ pub enum FloatOp {
     Product {
         /// How they are multiplied.
         product: Product,
+    },
+    /// 1 where a linear map of whole coefficients is above 0, else 0.
+    Step {
+        /// The coefficients; constants need not be whole.
+        map: FloatMap,
     },
     /// `z[t] = x[source[t]]`; `None` keeps the order.
     Wiring {
@@ -92,6 +98,7 @@ impl FloatOp {
             }),
             Self::Max { windows } => ask(&max::Max { windows }),
             Self::Product { product } => ask(&product::Multiply { product: *product }),
+            Self::Step { map } => ask(&step::Step { map }),
             Self::Wiring { source } => ask(&wiring::Wiring {
                 source: source.as_deref(),
             }),
@@ -131,7 +138,11 @@ impl FloatOp {
     pub(crate) fn function(&self) -> Option<&Function> {
         match self {
             Self::Function { function } => Some(function),
-            Self::Linear { .. } | Self::Max { .. } | Self::Product { .. } | Self::Wiring { .. } => None,
+            Self::Linear { .. }
+            | Self::Max { .. }
+            | Self::Product { .. }
+            | Self::Step { .. }
+            | Self::Wiring { .. } => None,
         }
     }
 
@@ -157,7 +168,11 @@ impl FloatOp {
                 let affine = matches!(map, FloatMap::Affine { .. });
                 affine && map.weight() == [1.0] && map.bias() == [0.0] && *activation == Activation::Identity
             }
-            Self::Max { .. } | Self::Product { .. } | Self::Wiring { .. } | Self::Function { .. } => false,
+            Self::Max { .. }
+            | Self::Product { .. }
+            | Self::Step { .. }
+            | Self::Wiring { .. }
+            | Self::Function { .. } => false,
         }
     }
 }
