@@ -147,7 +147,8 @@ pub(crate) struct EvaluatorArgs {
 pub(crate) struct ModelArgs {
     /// The ONNX file.
     pub(crate) model: PathBuf,
-    /// Samples that calibrate the integers, .npy or .json; the first axis counts them. Without: standard-normal inputs.
+    /// Samples that calibrate the integers, .npy or .json; the first axis counts them. Of several inputs: a JSON object of
+    /// such lists by input name. Without: standard-normal inputs.
     #[arg(long)]
     pub(crate) calibration: Option<PathBuf>,
     /// Bits of the integers: P8, P12 or P16. Without: the fewest that keep the error budget.

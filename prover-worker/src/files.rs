@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use zkinfer_crds::Digest;
 use zkml::graph::Inputs;
-use zkml::graph::tensor_file::FloatInput;
 use zkml::manifest::Manifest;
 use zkml::setup::{Srs, SrsSource};
 use zkml::systems::SYSTEMS;
@@ -84,21 +83,7 @@ pub(crate) fn read_blob(dir: &Path, digest: &Digest) -> Result<Vec<u8>, UsageErr
     }
 }
 
-/// Reads calibration data: the samples of a model's only input.
-pub(crate) fn calibration(path: &Path) -> Result<FloatInput, UsageError> {
-    match Inputs::read(&read(path)?, MAX_VALUES) {
-        Ok(Inputs::One(samples)) => Ok(samples),
-        Ok(Inputs::ByName(_)) => Err(UsageError::new(format!("{}: {BY_NAME}", path.display()))),
-        Err(e) => Err(UsageError::new(format!("{}: {e}", path.display()))),
-    }
-}
-
-/// What calibration data is not yet.
-const BY_NAME: &str = "calibration data by input name is not supported yet. For a model with one input give a bare list \
-                       or a .npy file, whose first axis counts the samples; for a model with several inputs give no \
-                       calibration data: it is calibrated on made-up inputs";
-
-/// Reads a model's inputs: `.npy`, nested JSON lists, or a JSON object by input name.
+/// Reads a model's inputs, or samples of them: `.npy`, nested JSON lists, or a JSON object by input name.
 pub(crate) fn inputs(path: &Path) -> Result<Inputs, UsageError> {
     Inputs::read(&read(path)?, MAX_VALUES).map_err(|e| UsageError::new(format!("{}: {e}", path.display())))
 }

@@ -75,24 +75,25 @@ fn a_file_that_is_no_model_is_named_for_what_it_is() {
 #[test]
 fn calibration_data_that_is_none_is_named_for_what_it_is() {
     let runs = LocalRuns::new();
-    let by_name = r#"{"features": [[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]]}"#;
+    let other = r#"{"pixels": [[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]]}"#;
     let rows: &[(&str, i32, &[&str])] = &[
         (POINTER, 2, LFS),
         (PAGE, 2, &["neither a .npy file nor JSON but a web page"]),
         (
-            by_name,
-            2,
-            &[
-                "calibration data by input name is not supported yet",
-                "made-up inputs",
-            ],
+            other,
+            1,
+            &["the calibration data: the model has no input `pixels`; it has features"],
         ),
         (
             "[[1, 2]]",
             1,
             &["calibration sample 0: input `features` has 13 values, 2 were given"],
         ),
-        ("3", 2, &["the first axis must count the samples"]),
+        (
+            "3",
+            1,
+            &["input `features`: the first axis must count the samples"],
+        ),
     ];
     for (text, code, words) in rows {
         let file = runs.file("calibration.json", text);
@@ -155,10 +156,18 @@ fn a_model_of_several_inputs_and_outputs_is_answered_and_checked_by_name() {
 
     let data = runs.file("calibration.json", format!("{:?}", [[0.0; 300]]));
     let given = ["--calibration", data.to_str().unwrap()];
-    let words = ["the model has 2 inputs", "made-up inputs"];
+    let words = ["the model has 2 inputs", "tensors by input name (a, b)"];
+    says(&worker("inspect", &model, &given), 1, &words);
+    let uneven = serde_json::json!({ "a": [values(1.0), values(0.5)], "b": [values(0.5)] }).to_string();
+    let data = runs.file("calibration.json", uneven);
+    let given = ["--calibration", data.to_str().unwrap()];
+    let words = ["input `b` has 1 samples, input `a` has 2"];
     says(&worker("inspect", &model, &given), 1, &words);
 
-    let ran = submit(&runs, &model, &input, &[]);
+    let samples = serde_json::json!({ "a": [values(1.0), values(0.5)], "b": [values(0.5), values(-1.0)] });
+    let data = runs.file("calibration.json", samples.to_string());
+    let given = ["--calibration", data.to_str().unwrap()];
+    let ran = submit(&runs, &model, &input, &given);
     says(
         &ran,
         0,

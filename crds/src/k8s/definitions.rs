@@ -8,12 +8,16 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::CustomResourceExt;
 
-use super::{InferenceRequest, MinerPool, Model};
+macro_rules! definitions {
+    ($($(#[$doc:meta])* $kind:ident($file:ident),)*) => {
+        vec![$(super::$kind::crd()),*]
+    };
+}
 
 /// The definitions, in the order of the README: Model, InferenceRequest, MinerPool.
 #[must_use]
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    let mut all = vec![Model::crd(), InferenceRequest::crd(), MinerPool::crd()];
+    let mut all = crate::kinds!(definitions);
     for version in all.iter_mut().flat_map(|crd| &mut crd.spec.versions) {
         let root = version
             .schema

@@ -13,34 +13,58 @@ use serde_json::{Map, Value};
 
 pub use super::schema::Problem;
 use super::schema::{admit, kind_names};
-use super::{GROUP, InferenceRequest, MinerPool, Model, VERSION};
+use super::{GROUP, VERSION};
 
 /// The largest file that is read, in bytes.
 pub const MAX_FILE_BYTES: usize = 4 << 20;
 /// The most data that a ConfigMap may hold, in bytes; the API server's limit.
 pub const MAX_CONFIG_MAP_BYTES: usize = 1 << 20;
 
-/// One object of a file.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Document {
-    /// A model.
-    Model(Box<Model>),
-    /// A request.
-    InferenceRequest(Box<InferenceRequest>),
-    /// A pool.
-    MinerPool(Box<MinerPool>),
-    /// A ConfigMap, to which the others refer.
-    ConfigMap(Box<ConfigMap>),
-    /// An object that means nothing here, such as a Namespace or a Kustomization.
-    Ignored {
-        /// Its API version; empty where it has none.
-        api_version: String,
-        /// Its kind.
-        kind: String,
-        /// Its name; empty where it has none.
-        name: String,
-    },
+/// [`Document`], and the matches that name every kind of ours.
+macro_rules! documents {
+    ($($(#[$doc:meta])* $kind:ident($file:ident),)*) => {
+        /// One object of a file.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum Document {
+            $($(#[$doc])* $kind(Box<super::$kind>),)*
+            /// A ConfigMap, to which the others refer.
+            ConfigMap(Box<ConfigMap>),
+            /// An object that means nothing here, such as a Namespace or a Kustomization.
+            Ignored {
+                /// Its API version; empty where it has none.
+                api_version: String,
+                /// Its kind.
+                kind: String,
+                /// Its name; empty where it has none.
+                name: String,
+            },
+        }
+
+        impl Document {
+            /// Reads an object of a kind of ours; `None` where there is no such kind.
+            fn reader(kind: &str) -> Option<fn(Map<String, Value>) -> Result<Self, Vec<Problem>>> {
+                match kind {
+                    $(stringify!($kind) => Some(|object| {
+                        Ok(Self::$kind(Box::new(ours(stringify!($kind), object)?)))
+                    }),)*
+                    _ => None,
+                }
+            }
+
+            /// The object as JSON; `None` for one that means nothing here.
+            #[must_use]
+            pub fn as_value(&self) -> Option<serde_json::Result<Value>> {
+                match self {
+                    $(Self::$kind(object) => Some(serde_json::to_value(object)),)*
+                    Self::ConfigMap(map) => Some(serde_json::to_value(map)),
+                    Self::Ignored { .. } => None,
+                }
+            }
+        }
+    };
 }
+
+crate::kinds!(documents);
 
 /// Why a file was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -163,13 +187,13 @@ pub fn parse_document(value: Value, file: &str) -> Result<Document, Vec<Problem>
             let message = format!("unknown version {version}; there is {GROUP}/{VERSION}");
             Err(vec![problem("apiVersion", message)])
         }
-        (GROUP, "Model") => Ok(Document::Model(Box::new(ours(&kind, object)?))),
-        (GROUP, "InferenceRequest") => Ok(Document::InferenceRequest(Box::new(ours(&kind, object)?))),
-        (GROUP, "MinerPool") => Ok(Document::MinerPool(Box::new(ours(&kind, object)?))),
-        (GROUP, _) => {
-            let message = format!("unknown kind {kind}; there are {}", kind_names().join(", "));
-            Err(vec![problem("kind", message)])
-        }
+        (GROUP, kind) => match Document::reader(kind) {
+            Some(read) => read(object),
+            None => {
+                let message = format!("unknown kind {kind}; there are {}", kind_names().join(", "));
+                Err(vec![problem("kind", message)])
+            }
+        },
         ("", "ConfigMap") => Ok(Document::ConfigMap(Box::new(config_map(object)?))),
         // Its items would be ignored with it.
         ("", "List") => Err(vec![problem(

@@ -37,6 +37,23 @@ pub const VERSION: &str = "v1alpha1";
 /// The category: `kubectl get zkinfer`.
 pub const CATEGORY: &str = "zkinfer";
 
+/// The closed list of the group's kinds, in the order of the README: a type, and its file in this folder. Handed to a macro of the
+/// caller's: definitions, documents, the reference's words and the store of local mode are made of it.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! kinds {
+    ($make:ident) => {
+        $make! {
+            /// A model.
+            Model(model),
+            /// A request.
+            InferenceRequest(inference_request),
+            /// A pool.
+            MinerPool(miner_pool),
+        }
+    };
+}
+
 /// A word of the API with what it means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Word {

@@ -9,22 +9,16 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 
 use super::definitions::crds;
-use super::{CATEGORY, GROUP, VERSION, Word, inference_request, miner_pool, model, pods};
+use super::{CATEGORY, GROUP, VERSION, Word, pods};
+
+macro_rules! words_of {
+    ($($(#[$doc:meta])* $kind:ident($file:ident),)*) => {
+        &[$((stringify!($kind), super::$file::condition::WORDS, super::$file::reason::WORDS)),*]
+    };
+}
 
 /// The words of a kind's conditions: their types, and their reasons.
-const WORDS: [(&str, &[Word], &[Word]); 3] = [
-    ("Model", model::condition::WORDS, model::reason::WORDS),
-    (
-        "InferenceRequest",
-        inference_request::condition::WORDS,
-        inference_request::reason::WORDS,
-    ),
-    (
-        "MinerPool",
-        miner_pool::condition::WORDS,
-        miner_pool::reason::WORDS,
-    ),
-];
+const WORDS: &[(&str, &[Word], &[Word])] = crate::kinds!(words_of);
 
 /// The reference, as Markdown.
 #[must_use]
@@ -293,7 +287,7 @@ mod tests {
     #[test]
     fn every_kind_has_its_words() {
         let kinds: Vec<String> = crds().into_iter().map(|crd| crd.spec.names.kind).collect();
-        assert_eq!(kinds, WORDS.map(|(kind, _, _)| kind));
+        assert_eq!(kinds, WORDS.iter().map(|(kind, _, _)| *kind).collect::<Vec<_>>());
         for word in WORDS
             .iter()
             .flat_map(|(_, types, reasons)| types.iter().chain(*reasons))

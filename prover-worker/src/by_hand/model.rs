@@ -2,10 +2,9 @@
 
 use zkinfer_crds::ProofSystem;
 use zkinfer_crds::compile_report::{Accuracy, CompileFailure, FailureKind, UnsupportedOp};
-use zkml::graph::tensor_file::FloatInput;
 use zkml::systems;
 use zkml_compile::calibrate::CalibrateError;
-use zkml_compile::compile::{CompileError, CompileOptions, Plan, Sample, plan_telling};
+use zkml_compile::compile::{CompileError, CompileOptions, Plan, plan_telling};
 use zkml_compile::import::ImportError;
 use zkml_compile::progress::Listener;
 use zkml_compile::slice::{SliceError, SlicePlan, SlicingOptions};
@@ -21,13 +20,7 @@ pub(super) fn load(
     listener: Listener<'_>,
 ) -> Result<(Vec<u8>, Result<Plan, CompileError>), UsageError> {
     let onnx = files::read(&args.model)?;
-    let samples = match &args.calibration {
-        Some(path) => Some(
-            samples(&files::calibration(path)?)
-                .map_err(|e| UsageError::new(format!("{}: {e}", path.display())))?,
-        ),
-        None => None,
-    };
+    let calibration = args.calibration.as_deref().map(files::inputs).transpose()?;
     let options = CompileOptions {
         profile: args.profile,
         error_budget_millionths: args.error_budget,
@@ -36,7 +29,7 @@ pub(super) fn load(
         system: systems::proving(proof_system),
         slicing: slicing(args),
     };
-    let planned = plan_telling(&onnx, samples.as_deref(), &options, listener);
+    let planned = plan_telling(&onnx, calibration.as_ref(), &options, listener);
     Ok((onnx, planned))
 }
 
@@ -46,19 +39,6 @@ pub(super) fn slicing(args: &ModelArgs) -> SlicingOptions {
         parallelism: args.parallelism,
         memory_per_worker: args.memory_mib.map(|mib| mib << 20),
     }
-}
-
-/// The first axis counts samples of a model with one input.
-fn samples(tensor: &FloatInput) -> Result<Vec<Sample>, String> {
-    let count = tensor.shape.first().copied().unwrap_or(0);
-    if count == 0 || !tensor.values.len().is_multiple_of(count) {
-        return Err("the first axis must count the samples, at least one".to_owned());
-    }
-    Ok(tensor
-        .values
-        .chunks(tensor.values.len() / count)
-        .map(|v| vec![v.to_vec()])
-        .collect())
 }
 
 /// The error as a report.

@@ -139,7 +139,7 @@ async fn model(
                 "calibration.json"
             });
             files::write(&path, &bytes)?;
-            if let Err(e) = files::calibration(&path) {
+            if let Err(e) = files::inputs(&path) {
                 // Where it lies here is of no interest to whoever wrote it.
                 let said = e.to_string();
                 let said = said

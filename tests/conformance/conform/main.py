@@ -69,7 +69,7 @@ def run_test(test, worker, tied):
     if outcome == judge.INACCURATE and not reason:
         reason = "compile: the error is beyond the budget"
     error = None if far is None else far if far != float("inf") else "another shape"
-    return record | {"outcome": outcome, "reason": reason, "error": error, "madeUp": proved.made_up}
+    return record | {"outcome": outcome, "reason": reason, "error": error}
 
 
 def chosen(args, known):
@@ -110,7 +110,6 @@ def summary(records):
         "core": {"total": len(core), "proved": sum(r["outcome"] == judge.PROVED for r in core)},
         "outcomes": {o: outcomes[o] for o in judge.OUTCOMES},
         "withConstants": sum(bool(r["constants"]) for r in records),
-        "calibratedOnMadeUpInputs": sum(r.get("madeUp", False) for r in records),
         "onnx": suite.VERSION,
         "list": suite.LIST_SHA256,
         "per_op": {op: {c: per_op[op][c] for c in ("total", "lowered", "right", "proved")} for op in sorted(per_op)},

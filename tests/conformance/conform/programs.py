@@ -37,8 +37,6 @@ class Proved:
     shallow: bool = False
     """`verify` with the manifest alone says valid."""
     within_budget: bool = False
-    made_up: bool = False
-    """Calibrated on made-up inputs, because the program takes no samples for several inputs."""
 
 
 def prove(worker, case, outputs, folder):
@@ -46,25 +44,19 @@ def prove(worker, case, outputs, folder):
     (folder / "model.onnx").write_bytes(case.model)
     (folder / "input.json").write_text(json.dumps({n: v.tolist() for n, v in case.inputs.items()}))
     samples = {n: v.tolist() for n, v in case.samples.items()}
-    if len(samples) == 1:
-        samples = next(iter(samples.values()))
     (folder / "samples.json").write_text(json.dumps(samples))
     scale = ["--output-scale", ",".join("1" for _ in outputs), "--no-top1"]
     settings = ["--error-budget", BUDGET, *scale]
     compile_ = ["compile", "-o", "json", *settings, "--proof-system", "SumcheckWhir", "--out", "made", "model.onnx"]
     code, compiled = _run(worker, folder, [*compile_, "--calibration", "samples.json"])
-    made_up = False
-    if len(case.inputs) > 1 and _takes_no_samples(compiled or {}):
-        made_up = True
-        code, compiled = _run(worker, folder, compile_)
     if compiled is None:
         return Proved(reason=f"compile: exit {code}, no report")
     if "error" in compiled:
-        return Proved(reason=f"compile: {compiled['error']}", made_up=made_up)
+        return Proved(reason=f"compile: {compiled['error']}")
     if "failed" in compiled:
         failed = compiled["failed"]
-        return Proved(lowered=failed["kind"] == "SliceTooLarge", reason=_refusal(failed), made_up=made_up)
-    done = Proved(lowered=True, made_up=made_up)
+        return Proved(lowered=failed["kind"] == "SliceTooLarge", reason=_refusal(failed))
+    done = Proved(lowered=True)
     done.within_budget = compiled["compiled"]["accuracy"]["withinBudget"]
     code, proved = _run(worker, folder, ["prove", "made", "--input", "input.json", "--out", "receipt", "-o", "json"])
     if code != 0:
@@ -85,10 +77,6 @@ def prove(worker, case, outputs, folder):
     code, _ = _run(worker, folder, [*verify, "--manifest", "made/manifest.cbor", "--files", "made"])
     done.shallow = code == 0
     return done
-
-
-def _takes_no_samples(compiled):
-    return "calibration" in compiled.get("error", "") or compiled.get("failed", {}).get("kind") == "InvalidCalibration"
 
 
 def _refusal(failed):

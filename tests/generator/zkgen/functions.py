@@ -127,6 +127,49 @@ def gelu(b, x):
     return b.node("Gelu", [x], x.shape, **attributes)
 
 
+def _within(b, x):
+    """A tensor of values well within ±1, of this one."""
+    part = b.node("Tanh", [x], x.shape)
+    return b.node("Mul", [part, b.constant(np.float32(0.8))], x.shape)
+
+
+def _of(op, opset, argument=lambda b, x: x):
+    def emit(b, x):
+        _since(b, opset)
+        return b.node(op, [argument(b, x)], x.shape)
+
+    return emit
+
+
+for _op, _opset in (("Acos", 7), ("Asin", 7), ("Atanh", 9), ("Tan", 7)):
+    operator(_op)(_of(_op, _opset, _within))
+for _op, _opset in (("Asinh", 9), ("Atan", 7), ("Cosh", 9), ("Sinh", 9)):
+    operator(_op)(_of(_op, _opset))
+
+
+@operator("Acosh")
+def acosh(b, x):
+    _since(b, 9)
+    above = b.node("Add", [_positive(b, x), b.constant(np.float32(1))], x.shape)
+    return b.node("Acosh", [above], x.shape)
+
+
+@operator("Shrink")
+def shrink(b, x):
+    """Without a jump: a number that is near one is anywhere behind it."""
+    _since(b, 9)
+    least = b.pick([0.2, 0.5])
+    return b.node("Shrink", [x], x.shape, lambd=least, bias=least)
+
+
+@operator("Pow")
+def power(b, x):
+    if b.chance(0.5):
+        return b.node("Pow", [x, b.constant(np.float32(b.pick([2, 3, 4])))], x.shape)
+    exponent = b.pick([0.5, -0.5, 1.5, -1, -2])
+    return b.node("Pow", [_positive(b, x), b.constant(np.float32(exponent))], x.shape)
+
+
 @operator("Mul(silu)")
 def silu(b, x):
     gate = b.node("Sigmoid", [x], x.shape)

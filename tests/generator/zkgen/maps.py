@@ -42,9 +42,23 @@ def pad(b, x):
         fill = "" if value is None else b.constant(np.float32(value))
         return b.node("Pad", [x, b.ints(pads), fill, b.ints([b.axis(a, x.rank) for a in axes])], shape, **attributes)
     inputs = [x, b.ints(begin + end)]
-    if value is not None:
+    alone = [t for t in b.tensors if t.shape == ()]
+    if mode == "constant" and alone and b.chance(0.3):
+        inputs.append(b.pick(alone))
+    elif value is not None:
         inputs.append(b.constant(np.float32(value)))
     return b.node("Pad", inputs, shape, **attributes)
+
+
+@operator("CenterCropPad", scalar=False)
+def center_crop_pad(b, x):
+    _since(b, 18)
+    axes = b.rng.sample(range(x.rank), b.rng.randint(1, x.rank))
+    wanted = [max(1, x.shape[a] + b.rng.randint(-3, 3)) for a in axes]
+    shape = list(x.shape)
+    for a, n in zip(axes, wanted):
+        shape[a] = n
+    return b.node("CenterCropPad", [x, b.ints(wanted)], tuple(shape), axes=[b.axis(a, x.rank) for a in axes])
 
 
 @operator("Expand")
@@ -115,26 +129,47 @@ def gather_nd(b, x):
     return b.node("GatherND", [x, indices], (*lead, *x.shape[batches + width :]), **attributes)
 
 
+def _reduction(b):
+    """Several updates of one place, together with what is there; none in half of the cases."""
+    if b.opset < 16 or b.chance(0.5):
+        return {}
+    return {"reduction": b.pick(["add", "mul"] + (["max", "min"] if b.opset >= 18 else []))}
+
+
+def _updates(b, shape, reduction):
+    alike = [t for t in b.tensors if t.shape == shape]
+    if alike and reduction.get("reduction") != "mul" and b.chance(0.6):
+        return b.pick(alike)
+    return b.constant(b.between(shape, 0.5, 1.2, signs=True) if reduction else b.normal(shape))
+
+
 @operator("ScatterElements", scalar=False)
 def scatter_elements(b, x):
     _since(b, 11)
     axis = b.rng.randrange(x.rank)
+    reduction = _reduction(b)
     shape = tuple(b.rng.randint(1, d) for d in x.shape)
-    # Each place of the axis at most once: which update is last is nobody's to say.
-    order = np.random.default_rng(b.rng.getrandbits(32)).permutation(x.shape[axis])[: shape[axis]]
-    along = order.reshape([-1 if i == axis else 1 for i in range(x.rank)])
-    indices = np.ascontiguousarray(np.broadcast_to(along, shape), dtype=np.int64)
-    alike = [t for t in b.tensors if t.shape == shape]
-    updates = b.pick(alike) if alike and b.chance(0.6) else b.constant(b.normal(shape))
-    return b.node("ScatterElements", [x, b.constant(indices), updates], x.shape, axis=b.axis(axis, x.rank))
+    if reduction:
+        indices = _indices(b, shape, x.shape[axis])
+    else:
+        # Each place of the axis at most once: which update is last is nobody's to say.
+        order = np.random.default_rng(b.rng.getrandbits(32)).permutation(x.shape[axis])[: shape[axis]]
+        along = order.reshape([-1 if i == axis else 1 for i in range(x.rank)])
+        indices = np.ascontiguousarray(np.broadcast_to(along, shape), dtype=np.int64)
+    inputs = [x, b.constant(indices), _updates(b, shape, reduction)]
+    return b.node("ScatterElements", inputs, x.shape, axis=b.axis(axis, x.rank), **reduction)
 
 
 @operator("ScatterND", scalar=False)
 def scatter_nd(b, x):
     _since(b, 11)
-    rows = sorted(b.rng.sample(range(x.shape[0]), b.rng.randint(1, x.shape[0])))
-    indices = b.constant(np.asarray(rows, dtype=np.int64)[:, None])
-    return b.node("ScatterND", [x, indices, b.constant(b.normal((len(rows), *x.shape[1:])))], x.shape)
+    reduction = _reduction(b)
+    if reduction:
+        rows = _indices(b, b.rng.randint(1, x.shape[0] + 2), x.shape[0], negative=False)
+    else:
+        rows = np.asarray(sorted(b.rng.sample(range(x.shape[0]), b.rng.randint(1, x.shape[0]))), dtype=np.int64)
+    updates = _updates(b, (len(rows), *x.shape[1:]), reduction)
+    return b.node("ScatterND", [x, b.constant(rows[:, None]), updates], x.shape, **reduction)
 
 
 @operator("Compress", scalar=False)
@@ -144,6 +179,41 @@ def compress(b, x):
     chosen[b.rng.randrange(len(chosen))] = True
     shape = (*x.shape[:axis], sum(chosen), *x.shape[axis + 1 :])
     return b.node("Compress", [x, b.constant(np.asarray(chosen))], shape, axis=b.axis(axis, x.rank))
+
+
+@operator("MaxUnpool", fits=lambda x: _planes(x) and x.len <= 60)
+def max_unpool(b, x):
+    n, c, h, w = x.shape
+    size = n * c * 4 * h * w
+    places = np.random.default_rng(b.rng.getrandbits(32)).permutation(size)[: x.len].reshape(x.shape)
+    inputs = [x, b.constant(np.asarray(places, dtype=np.int64))]
+    return b.node("MaxUnpool", inputs, (n, c, 2 * h, 2 * w), kernel_shape=[2, 2], strides=[2, 2])
+
+
+@operator("Col2Im", fits=lambda x: x.rank == 3 and x.shape[1] % 2 == 0)
+def col2im(b, x):
+    _since(b, 18)
+    n, columns, blocks = x.shape
+    channels = columns // 2
+    # Blocks of two values along an axis of a row of pixels.
+    step = b.rng.randint(1, 2)
+    width = (blocks - 1) * step + 2
+    return b.node("Col2Im", [x, b.ints([1, width]), b.ints([1, 2])], (n, channels, 1, width), strides=[1, step])
+
+
+@operator("DequantizeLinear", fits=lambda x: x.rank == 1 and x.len <= 12)
+def dequantise(b, x):
+    """Integers that are constants, times scales that are not."""
+    _since(b, 13)
+    draw = np.random.default_rng(b.rng.getrandbits(32))
+    axis = b.rng.randint(0, 1)
+    shape = (x.len, b.rng.randint(1, 4)) if axis == 0 else (b.rng.randint(1, 4), x.len)
+    kind = b.pick([np.int8, np.uint8])
+    low, high = (-4, 4) if kind == np.int8 else (0, 8)
+    inputs = [b.constant(draw.integers(low, high, shape).astype(kind)), x]
+    if b.chance(0.5):
+        inputs.append(b.constant(draw.integers(low, high, x.len).astype(kind)))
+    return b.node("DequantizeLinear", inputs, shape, axis=axis)
 
 
 @operator("Where")
@@ -219,7 +289,7 @@ def resize(b, x):
     return b.node("Resize", [x, empty, empty, b.ints(shape)], shape, **attributes)
 
 
-@operator("ConvTranspose", fits=lambda x: x.rank in (3, 4) and x.shape[0] == 1 and x.shape[1] <= 6 and max(x.shape) <= 8)
+@operator("ConvTranspose", fits=lambda x: x.rank in (3, 4) and x.shape[0] <= 3 and x.shape[1] <= 6 and max(x.shape) <= 8)
 def conv_transpose(b, x):
     n = x.rank - 2
     kernel = [b.rng.randint(1, 3) for _ in range(n)]
@@ -240,4 +310,4 @@ def conv_transpose(b, x):
     inputs = [x, b.constant(b.normal((x.shape[1], each, *kernel), 1 / math.sqrt(terms)))]
     if b.chance(0.5):
         inputs.append(b.constant(b.normal(each * group, 0.4)))
-    return b.node("ConvTranspose", inputs, (1, each * group, *out), kernel_shape=kernel, **attributes)
+    return b.node("ConvTranspose", inputs, (x.shape[0], each * group, *out), kernel_shape=kernel, **attributes)

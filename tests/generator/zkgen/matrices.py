@@ -69,6 +69,19 @@ OF_TWO = ("Mul(x,y)", "Div(x,y)", "MatMul(x,y)", "Gemm(x,y)")
 """Products of two computed tensors, which only SumcheckWhir proves."""
 
 
+@operator("MatMul(matrices)", fits=lambda x: x.rank >= 3 and max(x.shape[:-2]) > 1)
+def matmul_matrices(b, x):
+    """Another matrix for each element of a batch, or of its last axes."""
+    lead = x.shape[b.rng.choice([0, *(i for i in range(x.rank - 2) if x.shape[i] > 1)]) : -2]
+    left, other = b.chance(0.3), b.rng.randint(1, 6)
+    inner = x.shape[-2] if left else x.shape[-1]
+    sizes = (other, inner) if left else (inner, other)
+    constant = b.constant(b.normal((*lead, *sizes), 1 / math.sqrt(inner)))
+    if left:
+        return b.node("MatMul", [constant, x], (*x.shape[:-2], other, x.shape[-1]))
+    return b.node("MatMul", [x, constant], (*x.shape[:-1], other))
+
+
 @operator("MatMul(vector)", fits=lambda x: x.rank == 1, weight=1)
 def matmul_vector(b, x):
     inner, other = x.shape[0], b.rng.randint(1, 6)
@@ -108,3 +121,11 @@ def _reduce(op, input_since):
 
 for _op, _since in (("ReduceSum", 13), ("ReduceMean", 18), ("ReduceMax", 18)):
     operator(_op, scalar=False, weight=0.7)(_reduce(_op, _since))
+for _op in ("ReduceL1", "ReduceL2", "ReduceLogSumExp", "ReduceMin", "ReduceSumSquare"):
+    operator(_op, scalar=False, weight=0.5)(_reduce(_op, 18))
+
+
+@operator("ReduceLogSum", scalar=False, weight=0.5)
+def reduce_log_sum(b, x):
+    part = b.node("Sigmoid", [x], x.shape)
+    return _reduce("ReduceLogSum", 18)(b, part)

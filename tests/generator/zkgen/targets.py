@@ -30,7 +30,8 @@ def shapes_to_try(rng):
             (d(), d(), d()),
             (1, rng.randint(1, 4), rng.randint(3, 8), rng.randint(3, 8)),
             (1, rng.randint(1, 4), rng.randint(3, 6), rng.randint(3, 6)),
-            (d(2), d(3), d(), d()),
+            (d(3), d(3), d(), d()),
+            (rng.randint(2, 3), rng.randint(1, 3), rng.randint(3, 6), rng.randint(3, 6)),
             (1, d(3), d(3), d(4), d(4)),
             (d(2), d(2), d(3), d(3), d(3)),
         ]

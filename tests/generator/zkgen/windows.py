@@ -1,4 +1,4 @@
-"""Convolutions and pooling, in one and two dimensions."""
+"""Convolutions and pooling, in one dimension to three, of one image and of some."""
 
 import math
 
@@ -7,7 +7,12 @@ from .registry import operator
 
 
 def image(x):
-    return x.rank in (3, 4) and x.shape[0] == 1 and x.shape[1] <= 12 and all(d <= 16 for d in x.shape[2:])
+    return x.rank in (3, 4) and x.shape[0] <= 3 and x.shape[1] <= 12 and all(d <= 16 for d in x.shape[2:])
+
+
+def volume(x):
+    """Of three dimensions."""
+    return x.rank == 5 and x.shape[0] <= 3 and x.shape[1] <= 4 and all(d <= 5 for d in x.shape[2:])
 
 
 class Geometry:
@@ -79,7 +84,7 @@ class Geometry:
         return attributes
 
 
-def _conv(b, x, geometry):
+def _conv(b, x, geometry, state=False):
     channels = x.shape[1]
     divisors = [d for d in range(1, channels + 1) if channels % d == 0]
     group = b.rng.choice([1, 1, channels, b.pick(divisors)])
@@ -90,11 +95,11 @@ def _conv(b, x, geometry):
     if b.chance(0.6):
         inputs.append(b.constant(b.normal(out, 0.4)))
     attributes = geometry.attributes(b)
-    if b.chance(0.3):
+    if not state and b.chance(0.3):
         del attributes["kernel_shape"]
     if group != 1 or b.chance(0.2):
         attributes["group"] = group
-    return b.node("Conv", inputs, (1, out, *geometry.out), **attributes)
+    return b.node("Conv", inputs, (x.shape[0], out, *geometry.out), **attributes)
 
 
 @operator("Conv", fits=image, weight=5)
@@ -129,6 +134,17 @@ def max_pool(b, x):
     return b.node("MaxPool", [x], (*x.shape[:2], *geometry.out), **attributes)
 
 
+@operator("Conv(3-D)", fits=volume)
+def conv_3d(b, x):
+    # Those that state their kernel are ours, the others the reader's.
+    return _conv(b, x, Geometry(b, x.shape[2:], pool=False, dilate=True, ceil=False), state=True)
+
+
+@operator("MaxPool(3-D)", fits=volume)
+def max_pool_3d(b, x):
+    return max_pool(b, x)
+
+
 def _average(b, x, partial):
     geometry = Geometry(b, x.shape[2:], pool=True, dilate=b.opset >= 19, ceil=b.opset >= 10)
     include = b.chance(0.5)
@@ -156,6 +172,22 @@ def average_pool(b, x):
 @operator("AveragePool(without padding)", fits=image)
 def average_pool_without_padding(b, x):
     return _average(b, x, partial=True)
+
+
+@operator("LpPool", fits=image)
+def lp_pool(b, x):
+    geometry = Geometry(b, x.shape[2:], pool=True, dilate=b.opset >= 18, ceil=b.opset >= 18)
+    if geometry.has_empty_window():
+        raise Unfit("a window without an entry has no norm")
+    return b.node("LpPool", [x], (*x.shape[:2], *geometry.out), p=1, **geometry.attributes(b))
+
+
+@operator("GlobalLpPool", fits=lambda x: x.rank in (3, 4, 5))
+def global_lp_pool(b, x):
+    if b.opset >= 22:
+        raise Unfit("onnxruntime does not have it")
+    attributes = {"p": b.pick([1, 2, 3])} if b.chance(0.7) else {}
+    return b.node("GlobalLpPool", [x], (*x.shape[:2], *(1,) * (x.rank - 2)), **attributes)
 
 
 @operator("GlobalAveragePool", fits=lambda x: x.rank in (3, 4, 5))

@@ -123,7 +123,7 @@ async fn what_is_wrong_with_a_model_or_a_request_is_its_condition() {
         ("text.onnx", ByteString(b"no model".to_vec())),
         ("pointer.onnx", ByteString(pointer.to_vec())),
         ("short.json", ByteString(b"[[1, 2]]".to_vec())),
-        ("named.json", ByteString(b"{\"features\": [[1]]}".to_vec())),
+        ("named.json", ByteString(b"{\"pixels\": [[1]]}".to_vec())),
         ("pointer.npy", ByteString(pointer.to_vec())),
     ]
     .into();
@@ -206,8 +206,7 @@ async fn what_is_wrong_with_a_model_or_a_request_is_its_condition() {
             calibration("named.json"),
             &[
                 "InvalidCalibration",
-                "by input name is not supported yet",
-                "made-up inputs",
+                "the model has no input `pixels`; it has features",
             ],
         ),
         (

@@ -104,14 +104,16 @@ class Model:
         """The arguments that give samples of the domain; none where compiling makes them up just so."""
         if inputs.default_domain(self.entry, self.proto):
             return []
-        names = list(self.shapes)
-        if len(names) != 1:
-            # Samples of several inputs have no form yet; the made-up ones stand in.
-            return []
-        count = max(1, min(inputs.SAMPLES, CALIBRATION_VALUES // max(1, math.prod(self.shapes[names[0]]))))
+        values = sum(math.prod(shape) for shape in self.shapes.values())
+        count = max(1, min(inputs.SAMPLES, CALIBRATION_VALUES // max(1, values)))
         samples = inputs.draw(self.entry, self.proto, self.shapes, "calibration", count)
-        path = folder / "calibration.npy"
-        np.save(path, np.stack([s[names[0]] for s in samples]).astype(np.float32))
+        by_name = {n: np.stack([s[n] for s in samples]).astype(np.float32) for n in self.shapes}
+        if len(by_name) == 1:
+            path = folder / "calibration.npy"
+            np.save(path, *by_name.values())
+        else:
+            path = folder / "calibration.json"
+            path.write_text(json.dumps({n: v.tolist() for n, v in by_name.items()}))
         return ["--calibration", path]
 
 

@@ -11,9 +11,10 @@ use zkml::accuracy::{self, Answer, Rule};
 use zkml::graph::evaluate::EvaluateError;
 use zkml::graph::scale::power_of_two;
 use zkml::graph::tensor_file::dequantise;
-use zkml::graph::{IntGraph, IntTensor, Profile, QuantisationPlan, TensorId};
+use zkml::graph::{InputError, IntGraph, IntTensor, Profile, ProfileLimits, QuantisationPlan, TensorId};
 
 use crate::float::{FloatError, FloatGraph, FloatNode};
+use crate::functions::EXPONENTS_OUT;
 use crate::ops::Scales;
 use crate::progress::{Counter, Listener, Stage};
 use crate::quantise::{self, QuantiseError};
@@ -63,12 +64,19 @@ pub enum CalibrateError {
     /// Neither none nor more than the engine looks at.
     #[error("{0} calibration samples; 1 to {MAX_SAMPLES} are looked at")]
     Count(usize),
-    /// The model has another number of inputs than one, and calibration data is of one.
-    #[error(
-        "the model has {0} inputs, and calibration data for several is not supported yet: give none, and it is calibrated on \
-         made-up inputs"
-    )]
-    Inputs(usize),
+    /// A sample has another number of tensors than the model has inputs.
+    #[error("calibration sample {index} has {got} tensors, the model has {expected} inputs")]
+    Inputs {
+        /// Which.
+        index: usize,
+        /// The model's.
+        expected: usize,
+        /// The sample's.
+        got: usize,
+    },
+    /// The data does not go to the model's inputs.
+    #[error("the calibration data: {0}")]
+    Data(InputError),
     /// A sample is not one of the model's inputs.
     #[error("calibration sample {index}: {source}")]
     Sample {
@@ -91,6 +99,19 @@ pub enum CalibrateError {
     /// The graph that was read from the file computes something else than the file.
     #[error(transparent)]
     Differs(#[from] Differs),
+    /// The model's own answer is a matter of rounding.
+    #[error(
+        "calibration sample {index}: output `{output}` hangs on rounding: where every tensor changes by 2^-24 of its greatest \
+         value it changes by {moved:.1e} of its own; is something divided by nearly 0?"
+    )]
+    Unstable {
+        /// Which.
+        index: usize,
+        /// The output.
+        output: String,
+        /// By how much it moves.
+        moved: f64,
+    },
     /// No plan of the profile fits the model.
     #[error(transparent)]
     Quantise(#[from] QuantiseError),
@@ -139,7 +160,7 @@ pub fn calibrate(
         None => Profile::ALL,
     };
     let one = |profile: Profile| {
-        let plan = plan(graph, &observed, profile);
+        let plan = plan(graph, &observed, profile)?;
         let int = quantise::apply(graph, &plan)?;
         let counter = Counter::new(Stage::Measuring(profile), count, listener);
         let accuracy = measure(graph, &int, samples, expected, &rule, &counter)?;
@@ -251,7 +272,7 @@ fn observe(
         magnitudes.iter_mut().zip(seen).for_each(|(m, s)| *m = m.max(*s));
     }
     let answers: Vec<Tensors> = all.into_iter().map(|(_, outputs)| outputs).collect();
-    same_answers(graph, &answers, expected, &magnitudes)?;
+    same_answers(graph, samples, &answers, expected, &magnitudes)?;
     Ok(magnitudes)
 }
 
@@ -277,34 +298,73 @@ const REMAINS: f64 = 1e-2;
 
 fn same_answers(
     graph: &FloatGraph,
+    samples: &[Tensors],
     answers: &[Tensors],
     expected: &[Tensors],
     magnitudes: &[f64],
-) -> Result<(), Differs> {
+) -> Result<(), CalibrateError> {
     let floor = REMAINS * magnitudes.iter().fold(0f64, |m, v| m.max(*v));
     for (at, id) in graph.outputs.iter().enumerate() {
         let scale = magnitudes.get(id.0 as usize).map_or(floor, |m| m.max(floor));
-        for (own, expected) in answers.iter().zip(expected) {
+        for (index, (own, expected)) in answers.iter().zip(expected).enumerate() {
             let error = accuracy::output_error(&own[at], &expected[at], scale);
-            if error > SAME {
-                let node = graph.tensors[id.0 as usize].name.clone();
-                return Err(Differs { node, error });
+            if error <= SAME {
+                continue;
             }
+            let node = graph.tensors[id.0 as usize].name.clone();
+            let stirred = stirred(graph, &samples[index]);
+            let moved = stirred.map_or(0.0, |all| {
+                accuracy::output_error(&all[id.0 as usize], &own[at], scale)
+            });
+            if error.is_finite() && moved * STIRRED >= error {
+                return Err(CalibrateError::Unstable {
+                    index,
+                    output: node,
+                    moved,
+                });
+            }
+            return Err(Differs { node, error }.into());
         }
     }
     Ok(())
 }
 
+/// An answer that differs by up to so many times what one rounding of each tensor moves it by is no other function: roundings
+/// add up.
+const STIRRED: f64 = 64.0;
+
+/// Every tensor of a sample where each value is changed by a part of 2^-24, which is what a rounded constant changes it by.
+fn stirred(graph: &FloatGraph, sample: &[Vec<f64>]) -> Option<Tensors> {
+    let stir = |_: TensorId, values: &mut Vec<f64>| {
+        let greatest = values.iter().fold(0f64, |m, v| m.max(v.abs()));
+        for (at, v) in values.iter_mut().enumerate() {
+            let sign = if at % 2 == 0 { 1.0 } else { -1.0 };
+            *v += sign * greatest * power_of_two(-24);
+        }
+    };
+    graph.evaluate_changing(sample, stir).ok()
+}
+
 /// One scale per tensor from its magnitude, one shift per linear node from its coefficients.
-fn plan(graph: &FloatGraph, magnitudes: &[f64], profile: Profile) -> QuantisationPlan {
+fn plan(graph: &FloatGraph, magnitudes: &[f64], profile: Profile) -> Result<QuantisationPlan, QuantiseError> {
     let mut scales = Scales::new(magnitudes, profile);
-    let mut shift = |node: &FloatNode| node.op.scale(&node.inputs, node.output, &mut scales);
-    let shifts = graph.nodes.iter().map(&mut shift).collect();
-    QuantisationPlan {
+    let mut shift = |node: &FloatNode| {
+        let shift = node.op.scale(&node.inputs, node.output, &mut scales);
+        if scales.too_small {
+            return Err(QuantiseError::Small {
+                node: node.name.clone(),
+                finest: *EXPONENTS_OUT.end(),
+                resolution: ProfileLimits::of(profile).resolution,
+            });
+        }
+        Ok(shift)
+    };
+    let shifts = graph.nodes.iter().map(&mut shift).collect::<Result<_, _>>()?;
+    Ok(QuantisationPlan {
         profile,
         tensors: scales.tensors,
         shifts,
-    }
+    })
 }
 
 fn measure(

@@ -13,7 +13,7 @@ use zkml::backend::{
     KeyError, LayoutError, Parameters, Proving, ProvingFiles, Setup, SetupError, SliceKeys, System, Systems,
     UnknownSystem,
 };
-use zkml::graph::{IntGraph, Profile, QuantisationPlan, TensorId};
+use zkml::graph::{FloatInput, Inputs, IntGraph, Profile, QuantisationPlan, TensorId};
 use zkml::manifest::{self, Manifest, ManifestError, ManifestSlice};
 use zkml::proof::{SliceProver, SliceProverError, SliceVerifier, SliceVerifyError};
 use zkml::relations::{self, LowerError, SliceRelations};
@@ -162,32 +162,45 @@ pub type Sample = Vec<Vec<f64>>;
 /// # Errors
 /// Everything about the model that cannot be proved, each naming its node.
 pub fn plan(onnx: &[u8], samples: Option<&[Sample]>, options: &CompileOptions) -> Result<Plan, CompileError> {
-    plan_telling(onnx, samples, options, &progress::silent)
+    let given = |_: &FloatGraph| Ok(samples.map(Cow::Borrowed));
+    planned(onnx, given, options, &progress::silent)
 }
 
-/// As [`plan`]; `listener` hears how far it has come.
+/// As [`plan`], from calibration data as a person gives it, whose first axis counts samples; `listener` hears how far it has come.
 ///
 /// # Errors
 /// As [`plan`].
 pub fn plan_telling(
     onnx: &[u8],
-    samples: Option<&[Sample]>,
+    calibration: Option<&Inputs>,
+    options: &CompileOptions,
+    listener: Listener<'_>,
+) -> Result<Plan, CompileError> {
+    let given = |float: &FloatGraph| {
+        let samples = calibration.map(|data| samples_of(float, data));
+        Ok(samples.transpose()?.map(Cow::Owned))
+    };
+    planned(onnx, given, options, listener)
+}
+
+fn planned<'a>(
+    onnx: &[u8],
+    given: impl FnOnce(&FloatGraph) -> Result<Option<Cow<'a, [Sample]>>, CalibrateError>,
     options: &CompileOptions,
     listener: Listener<'_>,
 ) -> Result<Plan, CompileError> {
     let float = import(onnx)?;
     let model = FloatModel::read(onnx).map_err(of_file)?;
-    let made_up;
-    let (samples, synthetic) = match samples {
+    let given = given(&float)?;
+    let synthetic = given.is_none();
+    let samples = match given {
         Some(samples) => {
-            check_samples(&float, samples)?;
-            (samples, false)
+            check_samples(&float, &samples)?;
+            samples
         }
-        None => {
-            made_up = synthetic_samples(&float, synthetic_count(&float), SYNTHETIC_SEED);
-            (made_up.as_slice(), true)
-        }
+        None => Cow::Owned(synthetic_samples(&float, synthetic_count(&float), SYNTHETIC_SEED)),
     };
+    let samples = &samples[..];
     let calibration = CalibrationOptions {
         profile: options.profile,
         error_budget: f64::from(options.error_budget_millionths) / 1e6,
@@ -218,6 +231,18 @@ pub fn plan_telling(
     })
 }
 
+/// The samples of calibration data, in the order of the model's inputs.
+fn samples_of(float: &FloatGraph, data: &Inputs) -> Result<Vec<Sample>, CalibrateError> {
+    let tensors = float
+        .inputs
+        .iter()
+        .filter_map(|id| float.tensors.get(id.0 as usize));
+    let names: Vec<&str> = tensors.map(|t| t.name.as_str()).collect();
+    let samples = data.samples(&names).map_err(CalibrateError::Data)?;
+    let values = |sample: Vec<FloatInput>| sample.into_iter().map(|tensor| tensor.values).collect();
+    Ok(samples.into_iter().map(values).collect())
+}
+
 /// Samples are inputs of the model.
 fn check_samples(float: &FloatGraph, samples: &[Sample]) -> Result<(), CalibrateError> {
     let inputs = float
@@ -227,7 +252,11 @@ fn check_samples(float: &FloatGraph, samples: &[Sample]) -> Result<(), Calibrate
     let inputs: Vec<_> = inputs.collect();
     for (index, sample) in samples.iter().enumerate() {
         if sample.len() != inputs.len() {
-            return Err(CalibrateError::Inputs(inputs.len()));
+            return Err(CalibrateError::Inputs {
+                index,
+                expected: inputs.len(),
+                got: sample.len(),
+            });
         }
         if let Some((input, values)) = inputs.iter().zip(sample).find(|(i, v)| i.len() != v.len()) {
             let source = FloatError::InputLength {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use crate::{Step, Tensor, constant, proto::AttributeProto};
+use crate::{Step, Tensor, constant, ops::old::CONSUMED, proto::AttributeProto};
 
 /// What an attribute holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +82,9 @@ pub(crate) fn read(declared: &[Declared], opset: i64, protos: &[AttributeProto])
     let mut attributes = Attributes::new();
     for proto in protos {
         let name = &proto.name;
+        if opset < 6 && name == CONSUMED {
+            continue;
+        }
         let has = |d: &&Declared| d.name == name && d.from <= opset && opset < d.before;
         let Some(declared) = declared.iter().find(has) else {
             return Err(format!(

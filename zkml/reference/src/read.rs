@@ -16,7 +16,7 @@ use crate::{
     proto::{self, GraphProto, ModelProto, NodeProto, ValueInfoProto},
 };
 
-/// Opsets whose operators are evaluated. Those before 7 have only the operators that did not change in 7 or since.
+/// Opsets whose operators are evaluated; of those before 7 not every operator.
 const OPSETS: std::ops::RangeInclusive<i64> = 1..=27;
 /// The same of the domain ai.onnx.ml.
 const OF_MODELS: std::ops::RangeInclusive<i64> = 1..=5;

@@ -1,4 +1,5 @@
-//! ONNX's own node tests: every one whose operators the reference has gives the outputs that ONNX expects.
+//! ONNX's own tests, of nodes and of what PyTorch exported when opset 6 was ONNX's last: every one whose operators the reference
+//! has gives the outputs that ONNX expects.
 
 #![allow(clippy::expect_used)] // a test may
 
@@ -34,7 +35,7 @@ const COARSE: &[(&str, f64)] = &[
 const UNTESTED: &[&str] = &["GlobalLpPool"];
 
 /// At least so many tests are right, so that an empty folder does not pass.
-const RIGHT: usize = 1284;
+const RIGHT: usize = 1304;
 
 /// Relative and absolute tolerance of a float output. The expected values are of that type, and so are the numbers
 /// between the nodes that they were computed from; the reference rounds neither.
@@ -194,4 +195,29 @@ fn every_node_test_of_the_operators_that_the_reference_has_is_right() {
     );
     assert!(right >= RIGHT, "{right} right; at least {RIGHT} are expected");
     assert_eq!(untested, UNTESTED, "operators that no test has");
+}
+
+/// Folders of models that PyTorch exported, and how many at least are right.
+const EXPORTED: &[(&str, usize)] = &[("pytorch-converted", 50), ("pytorch-operator", 20)];
+
+#[test]
+fn every_model_of_the_opsets_before_7_is_right() {
+    let Some(nodes) = onnx::node_tests() else { return };
+    let all = nodes.parent().expect("it lies beside others");
+    for (folder, least) in EXPORTED {
+        let (mut right, mut wrong) = (0, Vec::new());
+        for test in onnx::folders(&all.join(folder)) {
+            match run(&test) {
+                Outcome::Right => right += 1,
+                Outcome::Wrong(why) => wrong.push(format!("{}: {why}", test.display())),
+                Outcome::Unsupported(why) => println!("unsupported: {}: {why:?}", test.display()),
+            }
+        }
+        println!("{folder}: {right} right");
+        assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+        assert!(
+            right >= *least,
+            "{folder}: {right} right; at least {least} are expected"
+        );
+    }
 }

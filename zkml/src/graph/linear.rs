@@ -1,10 +1,10 @@
-//! The geometry of linear maps: what fits, how long results are, which output channel a value belongs to, and
-//! the map itself as plain loops.
+//! The geometry of linear maps: what fits, how long results are, which output channel a value belongs to. The maps themselves
+//! are `accumulate.rs`.
 //!
 //! Invariant: after [`LinearMap::output_len`] succeeded, no index that [`LinearMap::accumulate`] forms is out of
 //! bounds and no size product overflows, whatever the numbers in the map (they may come from an untrusted file).
 
-use std::ops::{AddAssign, Deref, Mul};
+use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
@@ -304,98 +304,5 @@ impl<T, V: Deref<Target = [T]>> LinearMap<V> {
                 bias: new_bias,
             },
         })
-    }
-}
-
-impl<T: Copy + AddAssign + Mul<Output = T>, V: Deref<Target = [T]>> LinearMap<V> {
-    /// The accumulators of flat inputs. The order of additions is fixed, so that floats give one result.
-    ///
-    /// # Panics
-    /// When [`LinearMap::output_len`] of the inputs' lengths is an error.
-    #[must_use]
-    pub fn accumulate(&self, x: &[&[T]]) -> Vec<T> {
-        match self {
-            Self::Dense {
-                inputs, weight, bias, ..
-            } => {
-                let mut acc = Vec::with_capacity(x[0].len() / *inputs as usize * bias.len());
-                for row in x[0].chunks_exact(*inputs as usize) {
-                    for (weights, &bias) in weight.chunks_exact(*inputs as usize).zip(bias.iter()) {
-                        let mut sum = bias;
-                        for (&w, &v) in weights.iter().zip(row) {
-                            sum += w * v;
-                        }
-                        acc.push(sum);
-                    }
-                }
-                acc
-            }
-            Self::Conv2d { .. } => self.convolve(x[0]),
-            Self::Affine {
-                channels,
-                inner,
-                scale,
-                bias,
-                ..
-            } => {
-                let (channels, inner) = (*channels as usize, *inner as usize);
-                (0..x[0].len())
-                    .map(|i| {
-                        let c = i / inner % channels;
-                        let mut sum = bias[c];
-                        for (k, x) in x.iter().enumerate() {
-                            sum += scale[k * channels + c] * x[i];
-                        }
-                        sum
-                    })
-                    .collect()
-            }
-        }
-    }
-
-    fn convolve(&self, x: &[T]) -> Vec<T> {
-        let Self::Conv2d {
-            input,
-            output,
-            kernel,
-            stride,
-            dilation,
-            pad,
-            groups,
-            weight,
-            bias,
-        } = self
-        else {
-            return Vec::new();
-        };
-        let ([ic, h, w], [oc, oh, ow]) = (input.map(|d| d as usize), output.map(|d| d as usize));
-        let [kh, kw] = kernel.map(|d| d as usize);
-        let (icg, ocg) = (ic / *groups as usize, oc / *groups as usize);
-        // The place in the image of a tap, or None in the padding.
-        let place = |y: usize, a: usize, axis: usize, extent: usize| {
-            let at =
-                (y * stride[axis] as usize + a * dilation[axis] as usize).checked_sub(pad[axis] as usize)?;
-            (at < extent).then_some(at)
-        };
-        let mut acc = Vec::with_capacity(oc * oh * ow);
-        for (o, &bias) in bias.iter().enumerate() {
-            for y in 0..oh {
-                for z in 0..ow {
-                    let mut sum = bias;
-                    for c in 0..icg {
-                        let (weights, image) = ((o * icg + c) * kh * kw, ((o / ocg) * icg + c) * h * w);
-                        for a in 0..kh {
-                            let Some(u) = place(y, a, 0, h) else { continue };
-                            for b in 0..kw {
-                                let Some(v) = place(z, b, 1, w) else { continue };
-                                sum += weight[weights + a * kw + b] * x[image + u * w + v];
-                            }
-                        }
-                    }
-                    acc.push(sum);
-                }
-            }
-        }
-        acc
     }
 }

@@ -3,6 +3,7 @@
 //! Invariant: the integer graph is a function of integers alone. The same bytes give the same graph and the same values on
 //! every machine; no float and no measurement is in it. How one is made from an ONNX file is another crate's (`zkml-compile`).
 
+mod accumulate;
 pub mod bound;
 pub mod evaluate;
 pub mod ir;
@@ -27,7 +28,7 @@ pub use evaluate::EvaluateError;
 pub use ir::{IntGraph, Node};
 pub use linear::LinearMap;
 pub use named::Inputs;
-pub use ops::{Claims, Linear, Lookup, Max, Multiply, Op, Windows, Wiring};
+pub use ops::*;
 pub use product::Product;
 pub use requantise::{Activation, Requantise};
 pub use scale::{ProfileLimits, QuantisationPlan, TensorScale};

@@ -260,3 +260,15 @@ fn a_slice_has_no_more_relations_and_rows_than_a_verifier_may_be_asked_for() {
     let said = lower(&chain(two(), &[0; MAX_RELATIONS])).unwrap_err().to_string();
     assert!(said.contains("more than 8192 relations"), "{said}");
 }
+
+#[test]
+fn windows_are_what_they_were_made_of() {
+    let made: [&[u32]; 4] = [&[1, 2], &[], &[3], &[0, 4, 5]];
+    let windows: Windows = made.iter().collect();
+    assert!(windows.iter().eq(made));
+    for (at, window) in made.into_iter().enumerate() {
+        assert_eq!(windows.get(at), Some(window));
+    }
+    assert_eq!(windows.get(made.len()), None);
+    assert_eq!(Windows::default().get(0), None);
+}

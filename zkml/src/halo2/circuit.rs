@@ -29,6 +29,7 @@ use halo2_proofs::poly::Rotation;
 
 use super::instance::power_of_two;
 use super::shape::{CircuitShape, Role};
+use super::voice::Voice;
 use crate::graph::{Activation, Requantise};
 use crate::relations::LimbPlan;
 
@@ -68,9 +69,23 @@ pub(super) const DEGREE: usize = 5;
 struct Gates<'a> {
     shape: &'a CircuitShape,
     columns: &'a Columns,
+    /// Whether the circuit has a gate, by its name.
+    has_gate: fn(&'static str) -> bool,
 }
 
 impl Gates<'_> {
+    /// Creates a gate.
+    fn gate(
+        &self,
+        meta: &mut ConstraintSystem<Fr>,
+        name: &'static str,
+        constraints: impl FnOnce(&mut VirtualCells<'_, Fr>) -> Vec<Expression<Fr>>,
+    ) {
+        if (self.has_gate)(name) {
+            meta.create_gate(name, constraints);
+        }
+    }
+
     fn fixed(&self, cells: &mut VirtualCells<'_, Fr>, role: Role) -> Expression<Fr> {
         match self.shape.roles.binary_search(&role) {
             Ok(at) => cells.query_fixed(self.columns.fixed[at], Rotation::cur()),
@@ -120,21 +135,8 @@ impl Gates<'_> {
     }
 }
 
-/// Creates a gate. Tests leave one out by its name, to see that a lie which it alone refuses is then believed.
-fn gate(
-    meta: &mut ConstraintSystem<Fr>,
-    name: &'static str,
-    constraints: impl FnOnce(&mut VirtualCells<'_, Fr>) -> Vec<Expression<Fr>>,
-) {
-    #[cfg(test)]
-    if super::tests::gates::is_left_out(name) {
-        return;
-    }
-    meta.create_gate(name, constraints);
-}
-
-/// Builds the constraint system of a shape.
-pub(super) fn configure(meta: &mut ConstraintSystem<Fr>, shape: &CircuitShape) -> Columns {
+/// Builds the constraint system of a shape, with the gates of a voice.
+pub(super) fn configure<V: Voice>(meta: &mut ConstraintSystem<Fr>, shape: &CircuitShape) -> Columns {
     let first = |meta: &mut ConstraintSystem<Fr>| meta.advice_column_in(FirstPhase);
     let limbs: Vec<_> = (0..shape.limb_columns).map(|_| first(meta)).collect();
     let (sign, z, x, multiplicity) = (first(meta), first(meta), first(meta), first(meta));
@@ -165,6 +167,7 @@ pub(super) fn configure(meta: &mut ConstraintSystem<Fr>, shape: &CircuitShape) -
     let gates = Gates {
         shape,
         columns: &columns,
+        has_gate: V::has_gate,
     };
     range_lookups(meta, &gates);
     table_reads(meta, &gates);
@@ -192,7 +195,7 @@ fn range_lookups(meta: &mut ConstraintSystem<Fr>, gates: &Gates<'_>) {
     for (group, &inverse) in groups.iter().zip(&columns.inverses) {
         // The inverse column is Σ 1/(β + f_i): multiplied out, h·Π(β + f_i) = Σ_i Π_{j≠i}(β + f_j). It holds on every
         // row of the running sum, so no inverse is free. β + f_i = 0 has probability ≤ rows/p over β.
-        gate(meta, "inverses are those of the looked-up limbs", |cells| {
+        gates.gate(meta, "inverses are those of the looked-up limbs", |cells| {
             let on = gates.fixed(cells, Role::On);
             let h = cells.query_advice(inverse, Rotation::cur());
             let f: Vec<_> = group.iter().map(|&i| looked_up(cells, i)).collect();
@@ -212,7 +215,7 @@ fn range_lookups(meta: &mut ConstraintSystem<Fr>, gates: &Gates<'_>) {
     // some t (Haböck, eprint 2022/1530, lemma 5; the number of lookups is far below p). Rows of explicit tables stand in
     // the same column: as polynomials in θ, of degree ≤ 3, (value, tag, out 0, out 1) are equal only part by part, so a
     // limb equals rows of its own width's tag alone, and a read rows of its own table's.
-    gate(meta, "the running sum takes in this row", |cells| {
+    gates.gate(meta, "the running sum takes in this row", |cells| {
         let on = gates.fixed(cells, Role::On);
         let (here, next) = (
             cells.query_advice(columns.running, Rotation::cur()),
@@ -239,7 +242,7 @@ fn range_lookups(meta: &mut ConstraintSystem<Fr>, gates: &Gates<'_>) {
         let multiplicity = cells.query_advice(columns.multiplicity, Rotation::cur());
         vec![on * ((next - here - h) * table + multiplicity)]
     });
-    gate(meta, "the running sum starts and ends at 0", |cells| {
+    gates.gate(meta, "the running sum starts and ends at 0", |cells| {
         vec![gates.fixed(cells, Role::Edge) * cells.query_advice(columns.running, Rotation::cur())]
     });
 }
@@ -254,7 +257,7 @@ fn table_reads(meta: &mut ConstraintSystem<Fr>, gates: &Gates<'_>) {
     // index has exactly the table's range; rows with a tag have different numbers; and z is the output's own cell
     // `v − lo`. So each output is the table's entry at its index, as integers. Without `two` the row below, another
     // value's, would be looked up as a second output.
-    gate(meta, "a read's inverse is that of the row it looks up", |cells| {
+    gates.gate(meta, "a read's inverse is that of the row it looks up", |cells| {
         let on = gates.fixed(cells, Role::On);
         let h = cells.query_advice(inverse, Rotation::cur());
         let x = cells.query_advice(columns.x, Rotation::cur());
@@ -276,7 +279,7 @@ fn values(meta: &mut ConstraintSystem<Fr>, gates: &Gates<'_>) {
     let columns = gates.columns;
     if gates.has(Role::Input) {
         // Limbs of exact width make z − lo range over exactly [0, 2^bits): nothing else packs to the same instance.
-        gate(meta, "an input is the sum of its limbs", |cells| {
+        gates.gate(meta, "an input is the sum of its limbs", |cells| {
             let z = cells.query_advice(columns.z, Rotation::cur());
             let limbs = gates.limbs(cells, 0, columns.limbs.len());
             vec![gates.fixed(cells, Role::Input) * (z - limbs)]
@@ -285,7 +288,7 @@ fn values(meta: &mut ConstraintSystem<Fr>, gates: &Gates<'_>) {
     if gates.has(Role::Pack) {
         // Joined by a copy to its instance row where an element is complete; values are < 2^w each by their own
         // range checks, elements < 2^252, so the packing is unique.
-        gate(meta, "the accumulator packs public values", |cells| {
+        gates.gate(meta, "the accumulator packs public values", |cells| {
             let pack = gates.fixed(cells, Role::Pack);
             let here = cells.query_advice(columns.accumulator, Rotation::cur());
             let z = cells.query_advice(columns.z, Rotation::cur());
@@ -301,13 +304,13 @@ fn requantisation(meta: &mut ConstraintSystem<Fr>, gates: &Gates<'_>, role: Role
     let columns = gates.columns;
     let plan = LimbPlan::new(requantise, u32::from(gates.shape.limb_bits));
     let (low, high) = (plan.remainder.len(), plan.magnitude.len());
-    gate(meta, "the sign is 0 or 1", |cells| {
+    gates.gate(meta, "the sign is 0 or 1", |cells| {
         let sign = cells.query_advice(columns.sign, Rotation::cur());
         vec![gates.fixed(cells, role) * sign.clone() * (sign - Expression::Constant(Fr::ONE))]
     });
     // With sign ∈ {0, 1}, magnitude ∈ [0, 2^(bits−1)) and remainder ∈ [0, 2^S) the decomposition of the accumulator
     // is unique, so sign and magnitude are those of the specified quotient (relations::LimbPlan).
-    gate(meta, "z is the activation of the quotient", |cells| {
+    gates.gate(meta, "z is the activation of the quotient", |cells| {
         let sign = cells.query_advice(columns.sign, Rotation::cur());
         let magnitude = gates.limbs(cells, low, high);
         let z = cells.query_advice(columns.z, Rotation::cur());
@@ -321,7 +324,7 @@ fn requantisation(meta: &mut ConstraintSystem<Fr>, gates: &Gates<'_>, role: Role
     });
     // The accumulator is not a cell: it is this combination of range-checked limbs, |acc| < B/2 by the packing's choice
     // of B. The fixed constant takes off offset and bias.
-    gate(
+    gates.gate(
         meta,
         "the sum takes in factor · (accumulator − bias)",
         |cells| {
@@ -343,7 +346,7 @@ fn requantisation(meta: &mut ConstraintSystem<Fr>, gates: &Gates<'_>, role: Role
 fn tournaments(meta: &mut ConstraintSystem<Fr>, gates: &Gates<'_>) {
     let columns = gates.columns;
     if gates.has(Role::TournamentStart) {
-        gate(meta, "a tournament starts with its first entry", |cells| {
+        gates.gate(meta, "a tournament starts with its first entry", |cells| {
             let z = cells.query_advice(columns.z, Rotation::cur());
             let x = cells.query_advice(columns.x, Rotation::cur());
             vec![gates.fixed(cells, Role::TournamentStart) * (z - x)]
@@ -352,7 +355,7 @@ fn tournaments(meta: &mut ConstraintSystem<Fr>, gates: &Gates<'_>) {
     if gates.has(Role::TournamentStep) {
         // Differences of two values of one range are below 2^bits in absolute value, far below p/2: a limb sum in
         // [0, 2^bits) proves ≥ 0, and a zero product that m is one of the two. So m = max(a, b), and only that.
-        gate(meta, "z is the greater of the entry above and x", |cells| {
+        gates.gate(meta, "z is the greater of the entry above and x", |cells| {
             let step = gates.fixed(cells, Role::TournamentStep);
             let above = cells.query_advice(columns.z, Rotation::prev());
             let z = cells.query_advice(columns.z, Rotation::cur());
@@ -374,13 +377,13 @@ fn linear_identity(meta: &mut ConstraintSystem<Fr>, gates: &Gates<'_>) {
     let columns = gates.columns;
     if gates.has(Role::Witness) {
         // A position of the full grid that is no output: any field element, fixed by the identity, read by nobody.
-        gate(meta, "the sum takes in a witness position", |cells| {
+        gates.gate(meta, "the sum takes in a witness position", |cells| {
             let here = cells.query_advice(columns.accumulator, Rotation::cur());
             let z = cells.query_advice(columns.z, Rotation::cur());
             vec![gates.fixed(cells, Role::Witness) * (here - gates.carried(cells) - z)]
         });
     }
-    gate(meta, "the image polynomial by Horner's rule", |cells| {
+    gates.gate(meta, "the image polynomial by Horner's rule", |cells| {
         let here = cells.query_advice(columns.image, Rotation::cur());
         let above = cells.query_advice(columns.image, Rotation::prev());
         let x = cells.query_advice(columns.x, Rotation::cur());
@@ -400,7 +403,7 @@ fn linear_identity(meta: &mut ConstraintSystem<Fr>, gates: &Gates<'_>) {
             });
         vec![gates.fixed(cells, Role::On) * (here - above * factor - x)]
     });
-    gate(meta, "the packed weights' polynomial by Horner's rule", |cells| {
+    gates.gate(meta, "the packed weights' polynomial by Horner's rule", |cells| {
         let here = cells.query_advice(columns.weights, Rotation::cur());
         let above = cells.query_advice(columns.weights, Rotation::prev());
         let weights: Vec<_> = gates
@@ -419,7 +422,7 @@ fn linear_identity(meta: &mut ConstraintSystem<Fr>, gates: &Gates<'_>) {
         vec![gates.fixed(cells, Role::On) * (here - above * factor - packed)]
     });
     // The last row of a map's image lane is copied to the last row of its unit lane: the two sides are equal.
-    gate(meta, "the sum takes in image · weights", |cells| {
+    gates.gate(meta, "the sum takes in image · weights", |cells| {
         let here = cells.query_advice(columns.sum, Rotation::cur());
         let above = cells.query_advice(columns.sum, Rotation::prev());
         let image = cells.query_advice(columns.image, Rotation::cur());

@@ -1,5 +1,5 @@
-//! What of a slice's layout does not depend on `limb_bits`: normal forms of its linear maps, its explicit tables, lengths and
-//! ranges.
+//! Which relations have a place in a circuit, and what of a slice's layout does not depend on `limb_bits`: normal forms of its
+//! linear maps, its explicit tables, lengths and ranges.
 //!
 //! Invariant: a tensor is read, and leaves the slice, with the range that it is made with. A cell holds `v − lo`, so with
 //! another range it would be another value's.
@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use super::correlation::{Correlation, Taps};
 use super::instance::values_per_element;
-use super::plan::{LayoutError, MAX_K, RESERVED_ROWS};
+use super::plan::{LayoutError, MAX_K, Placed, Plan, RESERVED_ROWS};
 use crate::graph::{IntRange, TableRef, TensorId};
-use crate::relations::{Relation, SliceRelations, SliceTensor};
+use crate::relations::{Relation, SliceRelations, SliceTensor, limb_widths};
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -200,5 +200,62 @@ impl Forms {
     /// The number of a table that is read.
     pub(super) fn number(&self, table: &TableRef) -> Option<usize> {
         self.tables.iter().position(|t| t.same(table))
+    }
+}
+
+impl Plan {
+    /// Takes down what stands below the image lane, whose rows are not known yet. Linear maps have their place already.
+    pub(super) fn place_later(&mut self, relation: &Relation, forms: &Forms) -> Result<(), LayoutError> {
+        match relation {
+            Relation::Maximum {
+                input,
+                range,
+                windows,
+                output,
+            } => {
+                let widths = limb_widths(u32::from(range.bits), self.limb_bits);
+                self.claim_limbs(&widths, 2);
+                self.max_limbs = self.max_limbs.max(widths.len());
+                self.limb_columns = self.limb_columns.max(2 * self.max_limbs);
+                let (input, output, range, windows) = (*input, *output, *range, windows.clone());
+                self.placed.push(Placed::Maximum {
+                    input,
+                    output,
+                    windows,
+                    range,
+                    row: 0,
+                });
+            }
+            Relation::Wired {
+                input,
+                source,
+                output,
+            } => {
+                self.placed.push(Placed::Wired {
+                    input: *input,
+                    output: *output,
+                    source: source.clone(),
+                });
+            }
+            Relation::Table {
+                table,
+                index,
+                outputs,
+            } => {
+                let number = forms
+                    .number(table)
+                    .ok_or(LayoutError::Unmade { tensor: index.0 })?;
+                self.placed.push(Placed::Table {
+                    number,
+                    index: *index,
+                    outputs: outputs.clone(),
+                    row: 0,
+                });
+            }
+            Relation::Range { .. } | Relation::Requantised { .. } => {}
+            // They were refused with the normal forms.
+            Relation::Product { .. } | Relation::Read { .. } | Relation::Permutation { .. } => {}
+        }
+        Ok(())
     }
 }

@@ -19,6 +19,7 @@ use super::layout::Layout;
 use super::plan::LayoutError;
 use super::shape::CircuitShape;
 use super::synthesize::SliceCircuit;
+use super::voice::Honest;
 use crate::relations::SliceRelations;
 use crate::setup::{Srs, SrsError};
 
@@ -90,7 +91,7 @@ fn prepare(
 ) -> Result<(Arc<Layout>, Srs, SliceCircuit), KeyError> {
     let layout = Arc::new(Layout::new(relations, parameters)?);
     let srs = srs.downsize(layout.k)?;
-    let circuit = SliceCircuit::new(Arc::clone(&layout), None);
+    let circuit = SliceCircuit::new(Arc::clone(&layout), None, Honest);
     Ok((layout, srs, circuit))
 }
 

@@ -109,7 +109,7 @@ impl Layout {
                     let widths = limb_widths(u32::from(range.bits), plan.limb_bits);
                     let sources = &plan.cells[input];
                     let mut r = *row;
-                    for window in windows {
+                    for window in windows.iter() {
                         for (i, &source) in window.iter().enumerate() {
                             writer
                                 .copies

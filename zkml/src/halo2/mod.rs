@@ -4,8 +4,8 @@
 //! permutation (copies), challenges by phase, vk and pk, SRS.
 //!
 //! One file per idea: [`correlation`] (normal form of linear maps), [`forms`] (ranges, tables), [`plan`] (rows), [`layout`]
-//! (fixed cells), [`circuit`] (gates and their claims), [`witness`] and [`synthesize`] (the prover's cells), [`instance`]
-//! (public values), [`keys`], [`prover`], [`verifier`]. It knows relations only, nothing of ONNX.
+//! (fixed cells), [`circuit`] (gates and their claims), [`witness`] and [`synthesize`] (the prover's cells), [`voice`] (who fills
+//! them), [`instance`] (public values), [`keys`], [`prover`], [`verifier`]. It knows relations only, nothing of ONNX.
 
 mod circuit;
 mod correlation;
@@ -20,6 +20,7 @@ mod shape;
 mod synthesize;
 mod system;
 mod verifier;
+mod voice;
 mod witness;
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use super::correlation::Correlation;
 use super::forms::{ExplicitTable, Forms};
-use crate::graph::{IntRange, Requantise, Shared, TableError, TensorId};
+use crate::graph::{IntRange, Requantise, Shared, TableError, TensorId, Windows};
 use crate::relations::{LimbPlan, Relation, SliceRelations, limb_widths};
 
 /// Rows that a circuit cannot use: five blinding rows, the row after them, and the row that closes the running sum.
@@ -217,7 +217,7 @@ pub(super) enum Placed {
     Maximum {
         input: TensorId,
         output: TensorId,
-        windows: Vec<Vec<u32>>,
+        windows: Windows,
         range: IntRange,
         row: usize,
     },
@@ -365,63 +365,9 @@ impl Plan {
         1 + limbs + before.map(|t| t.table.rows()).sum::<usize>()
     }
 
-    fn claim_limbs(&mut self, widths: &[u32], times: usize) {
+    pub(super) fn claim_limbs(&mut self, widths: &[u32], times: usize) {
         self.limb_columns = self.limb_columns.max(widths.len() * times);
         self.widths.extend(widths);
-    }
-
-    fn place_later(&mut self, relation: &Relation, forms: &Forms) -> Result<(), LayoutError> {
-        match relation {
-            Relation::Maximum {
-                input,
-                range,
-                windows,
-                output,
-            } => {
-                let widths = limb_widths(u32::from(range.bits), self.limb_bits);
-                self.claim_limbs(&widths, 2);
-                self.max_limbs = self.max_limbs.max(widths.len());
-                self.limb_columns = self.limb_columns.max(2 * self.max_limbs);
-                let (input, output, range, windows) = (*input, *output, *range, windows.clone());
-                self.placed.push(Placed::Maximum {
-                    input,
-                    output,
-                    windows,
-                    range,
-                    row: 0,
-                });
-            }
-            Relation::Wired {
-                input,
-                source,
-                output,
-            } => {
-                self.placed.push(Placed::Wired {
-                    input: *input,
-                    output: *output,
-                    source: source.clone(),
-                });
-            }
-            Relation::Table {
-                table,
-                index,
-                outputs,
-            } => {
-                let number = forms
-                    .number(table)
-                    .ok_or(LayoutError::Unmade { tensor: index.0 })?;
-                self.placed.push(Placed::Table {
-                    number,
-                    index: *index,
-                    outputs: outputs.clone(),
-                    row: 0,
-                });
-            }
-            Relation::Range { .. } | Relation::Requantised { .. } => {}
-            // They were refused with the normal forms.
-            Relation::Product { .. } | Relation::Read { .. } | Relation::Permutation { .. } => {}
-        }
-        Ok(())
     }
 
     /// Gives tournaments and reads their rows and wired tensors their cells, in order; checks that what is read is made.

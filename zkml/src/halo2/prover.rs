@@ -14,6 +14,7 @@ use zkinfer_crds::Digest;
 use super::instance::instance;
 use super::keys::ProvingKey;
 use super::synthesize::SliceCircuit;
+use super::voice::Honest;
 use super::witness::{Witness, WitnessError};
 use crate::relations::{InstanceError, SliceRelations, check_values};
 use crate::setup::{Srs, SrsError};
@@ -69,7 +70,7 @@ pub fn prove(
         fitted = srs.downsize(pk.layout.k)?;
         &fitted
     };
-    let circuit = SliceCircuit::new(Arc::clone(&pk.layout), Some(Arc::new(witness)));
+    let circuit = SliceCircuit::new(Arc::clone(&pk.layout), Some(Arc::new(witness)), Honest);
     // The library panics where it cannot go on.
     let run = || {
         let mut transcript = Blake2bWrite::<_, G1Affine, Challenge255<_>>::init(Vec::new());

@@ -11,25 +11,23 @@ use halo2_proofs::plonk::{Advice, Circuit, Column, ConstraintSystem, Error};
 use super::circuit::{Columns, LOOKUPS_PER_INVERSE, configure};
 use super::layout::{CopyColumn, Layout};
 use super::shape::{CircuitShape, Role};
+use super::voice::{Honest, Voice};
 use super::witness::Witness;
 
 /// A slice's circuit: with a witness for proving, without for keys.
 #[derive(Debug, Clone)]
-pub(super) struct SliceCircuit {
-    pub(super) layout: Arc<Layout>,
-    pub(super) witness: Option<Arc<Witness>>,
-    /// What a lying prover does to the second phase.
-    #[cfg(test)]
-    pub(super) lie: Option<super::tests::gates::SecondLie>,
+pub(super) struct SliceCircuit<V = Honest> {
+    layout: Arc<Layout>,
+    witness: Option<Arc<Witness>>,
+    voice: V,
 }
 
-impl SliceCircuit {
-    pub(super) fn new(layout: Arc<Layout>, witness: Option<Arc<Witness>>) -> Self {
+impl<V: Voice> SliceCircuit<V> {
+    pub(super) fn new(layout: Arc<Layout>, witness: Option<Arc<Witness>>, voice: V) -> Self {
         Self {
             layout,
             witness,
-            #[cfg(test)]
-            lie: None,
+            voice,
         }
     }
 }
@@ -46,13 +44,13 @@ pub(super) struct Second {
     pub(super) running: Vec<Fr>,
 }
 
-impl Circuit<Fr> for SliceCircuit {
+impl<V: Voice> Circuit<Fr> for SliceCircuit<V> {
     type Config = Columns;
     type FloorPlanner = SimpleFloorPlanner;
     type Params = CircuitShape;
 
     fn without_witnesses(&self) -> Self {
-        Self::new(Arc::clone(&self.layout), None)
+        Self::new(Arc::clone(&self.layout), None, V::default())
     }
 
     fn params(&self) -> CircuitShape {
@@ -60,11 +58,11 @@ impl Circuit<Fr> for SliceCircuit {
     }
 
     fn configure_with_params(meta: &mut ConstraintSystem<Fr>, shape: CircuitShape) -> Columns {
-        configure(meta, &shape)
+        configure::<V>(meta, &shape)
     }
 
     fn configure(meta: &mut ConstraintSystem<Fr>) -> Columns {
-        configure(meta, &CircuitShape::default())
+        configure::<V>(meta, &CircuitShape::default())
     }
 
     fn synthesize(&self, columns: Columns, mut layouter: impl Layouter<Fr>) -> Result<(), Error> {
@@ -87,7 +85,7 @@ impl Circuit<Fr> for SliceCircuit {
 
 type CellAt = halo2_proofs::circuit::Cell;
 
-impl SliceCircuit {
+impl<V: Voice> SliceCircuit<V> {
     fn fixed(&self, columns: &Columns, region: &mut Region<'_, Fr>) {
         for (values, column) in self.layout.fixed.values().zip(&columns.fixed) {
             for (row, value) in values.iter().enumerate().filter(|(_, v)| **v != Fr::ZERO) {
@@ -135,16 +133,8 @@ impl SliceCircuit {
         if !known {
             return;
         }
-        #[cfg(not(test))]
         let second = Second::new(&self.layout, witness, challenges);
-        #[cfg(test)]
-        let second = {
-            let mut second = Second::new(&self.layout, witness, challenges);
-            if let Some(lie) = &self.lie {
-                lie.tell(&self.layout, challenges, &mut second);
-            }
-            second
-        };
+        let second = self.voice.second(&self.layout, challenges, second);
         assign(region, columns.accumulator, &second.accumulator);
         assign(region, columns.image, &second.image);
         assign(region, columns.weights, &second.weights);

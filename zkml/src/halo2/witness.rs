@@ -133,7 +133,7 @@ impl Builder<'_> {
             } => {
                 let source = self.values[input].1.clone();
                 let (mut r, mut made) = (*row, Vec::with_capacity(windows.len()));
-                for window in windows {
+                for window in windows.iter() {
                     let mut max = source[window[0] as usize];
                     self.offset_value(r, max, *range);
                     r += 1;
@@ -256,7 +256,7 @@ impl Builder<'_> {
 }
 
 /// How often each table row is looked up; `None` where a limb or a read is in no table. Idle limbs look up row 0.
-fn multiplicities(layout: &Layout, limbs: &[Vec<u64>], x: &[Fr], z: &[Fr]) -> Option<Vec<u64>> {
+pub(super) fn multiplicities(layout: &Layout, limbs: &[Vec<u64>], x: &[Fr], z: &[Fr]) -> Option<Vec<u64>> {
     let mut tables = BTreeMap::from([(Fr::ZERO, (0usize, 1u64))]);
     let mut row = 1;
     for &w in &layout.plan.widths {
@@ -303,18 +303,4 @@ fn row_number(x: Fr) -> Option<usize> {
     let (low, high) = bytes.split_first_chunk::<4>()?;
     let zero = high.iter().all(|b| *b == 0);
     zero.then_some(u32::from_le_bytes(*low) as usize)
-}
-
-#[cfg(test)]
-impl Witness {
-    /// Counts multiplicities again after cells were tampered; false when a limb or a read has left its table.
-    pub(super) fn recount(&mut self, layout: &Layout) -> bool {
-        match multiplicities(layout, &self.limbs, &self.x, &self.z) {
-            Some(multiplicity) => {
-                self.multiplicity = multiplicity;
-                true
-            }
-            None => false,
-        }
-    }
 }

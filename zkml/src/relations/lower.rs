@@ -169,7 +169,7 @@ impl Claims for Site<'_> {
         Ok(Relation::Maximum {
             input: self.input,
             range: self.info(self.input)?.range,
-            windows: windows.iter().map(<[u32]>::to_vec).collect(),
+            windows: windows.clone(),
             output: self.node.output,
         })
     }

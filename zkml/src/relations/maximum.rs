@@ -4,17 +4,17 @@
 //! output have one range, so differences are below its width. *Fixes its output:* a maximum is unique.
 
 use super::check::{CheckError, Values};
-use crate::graph::TensorId;
+use crate::graph::{TensorId, Windows};
 
 /// Each value is the greatest of its window; a window that reads nothing of the tensor has none.
 pub(super) fn check(
     values: &Values<'_>,
     input: TensorId,
-    windows: &[Vec<u32>],
+    windows: &Windows,
     output: TensorId,
 ) -> Result<(), CheckError> {
     let x = values.of(input)?;
-    let greatest = |w: &Vec<u32>| w.iter().filter_map(|&i| x.get(i as usize).copied()).max();
+    let greatest = |w: &[u32]| w.iter().filter_map(|&i| x.get(i as usize).copied()).max();
     let expected: Vec<_> = windows.iter().map(greatest).collect();
     values.expect(output, &expected)
 }

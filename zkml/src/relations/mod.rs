@@ -46,7 +46,7 @@ pub use limbs::{LimbPlan, limb_widths};
 pub use lower::{LowerError, lower};
 
 use self::check::Values;
-use crate::graph::{IntRange, LinearMap, Product, Requantise, Shared, TableRef, TensorId};
+use crate::graph::{IntRange, LinearMap, Product, Requantise, Shared, TableRef, TensorId, Windows};
 
 /// The most relations of a slice.
 pub const MAX_RELATIONS: usize = 8192;
@@ -87,7 +87,7 @@ pub enum Relation {
         /// Exact range of input and output.
         range: IntRange,
         /// Indices into the flattened input per output value; never empty.
-        windows: Vec<Vec<u32>>,
+        windows: Windows,
         /// The tensor made.
         output: TensorId,
     },

@@ -2,44 +2,49 @@
 //!
 //! Invariant: an object of ours, or a ConfigMap, is in the store only as `zkinfer_crds` admits it, defaults and all.
 
+use std::borrow::Cow;
+
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
+use kube::Resource;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
-use zkinfer_crds::k8s::{Document, Problem, parse_document};
+use zkinfer_crds::k8s::{self, Problem, parse_document};
 
 use super::refused::Refused;
 
-/// A kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::local) enum Kind {
-    Model,
-    InferenceRequest,
-    MinerPool,
-    ConfigMap,
-    Secret,
-    ServiceAccount,
-    Pod,
-    Job,
-    Deployment,
-    NetworkPolicy,
-    Event,
+/// The kinds of our group, and those of Kubernetes.
+macro_rules! kept {
+    ($($(#[$doc:meta])* $kind:ident($file:ident),)*) => {
+        /// A kind.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub(in crate::local) enum Kind {
+            $($(#[$doc])* $kind,)*
+            ConfigMap,
+            Secret,
+            ServiceAccount,
+            Pod,
+            Job,
+            Deployment,
+            NetworkPolicy,
+            Event,
+        }
+
+        /// Ours, by the plural under which they are asked for, with their names.
+        fn ours() -> Vec<(Cow<'static, str>, &'static str, Kind)> {
+            vec![$((k8s::$kind::plural(&()), stringify!($kind), Kind::$kind)),*]
+        }
+    };
 }
+
+zkinfer_crds::kinds!(kept);
 
 const OURS: &str = "zkinfer.dev/v1alpha1";
 
-/// By the API version and plural under which it is asked for, with its name.
-const ALL: [(&str, &str, &str, Kind); 12] = [
-    (OURS, "models", "Model", Kind::Model),
-    (
-        OURS,
-        "inferencerequests",
-        "InferenceRequest",
-        Kind::InferenceRequest,
-    ),
-    (OURS, "minerpools", "MinerPool", Kind::MinerPool),
+/// Those of Kubernetes, by the API version and plural under which they are asked for, with their names.
+const THEIRS: [(&str, &str, &str, Kind); 9] = [
     ("v1", "configmaps", "ConfigMap", Kind::ConfigMap),
     ("v1", "secrets", "Secret", Kind::Secret),
     ("v1", "serviceaccounts", "ServiceAccount", Kind::ServiceAccount),
@@ -59,13 +64,20 @@ const ALL: [(&str, &str, &str, Kind); 12] = [
 
 impl Kind {
     pub(super) fn find(api_version: &str, plural: &str) -> Option<Self> {
-        let found = ALL.iter().find(|(v, p, ..)| (*v, *p) == (api_version, plural));
+        if api_version == OURS {
+            let found = ours().into_iter().find(|(p, ..)| p == plural);
+            return found.map(|(.., kind)| kind);
+        }
+        let found = THEIRS.iter().find(|(v, p, ..)| (*v, *p) == (api_version, plural));
         found.map(|(.., kind)| *kind)
     }
 
     /// Its API version and name.
     pub(in crate::local) fn types(self) -> (&'static str, &'static str) {
-        let found = ALL.iter().find(|(.., kind)| *kind == self);
+        if let Some((_, name, _)) = ours().into_iter().find(|(.., kind)| *kind == self) {
+            return (OURS, name);
+        }
+        let found = THEIRS.iter().find(|(.., kind)| *kind == self);
         found.map_or(("", ""), |(version, _, name, _)| (version, name))
     }
 
@@ -75,13 +87,14 @@ impl Kind {
         object["apiVersion"] = json!(version);
         object["kind"] = json!(name);
         match self {
-            Self::Model | Self::InferenceRequest | Self::MinerPool | Self::ConfigMap => admitted(object),
             Self::Secret => Ok(with_data(object)),
             // What the node reads.
             Self::Pod => typed::<Pod>(object),
             Self::Job => typed::<Job>(object),
             Self::Deployment => typed::<Deployment>(object),
             Self::ServiceAccount | Self::NetworkPolicy | Self::Event => Ok(object),
+            // Ours, and what ours refer to: one that is not read is refused.
+            _ => admitted(object),
         }
     }
 }
@@ -93,23 +106,18 @@ fn typed<K: DeserializeOwned>(object: Value) -> Result<Value, Refused> {
 
 fn admitted(object: Value) -> Result<Value, Refused> {
     let status = object.get("status").cloned();
-    let value = match parse_document(object, "") {
-        Ok(Document::Model(o)) => serde_json::to_value(o),
-        Ok(Document::InferenceRequest(o)) => serde_json::to_value(o),
-        Ok(Document::MinerPool(o)) => serde_json::to_value(o),
-        Ok(Document::ConfigMap(o)) => serde_json::to_value(o),
-        Ok(Document::Ignored { kind, .. }) => {
-            return Err(Refused::invalid(format!("a {kind} is not kept here")));
-        }
-        Err(problems) => {
-            let told = |p: &Problem| match p.field.as_str() {
-                "" => p.message.clone(),
-                field => format!("{field}: {}", p.message),
-            };
-            let all: Vec<String> = problems.iter().map(told).collect();
-            return Err(Refused::invalid(all.join("; ")));
-        }
-    };
+    let kind = object["kind"].as_str().unwrap_or_default().to_owned();
+    let document = parse_document(object, "").map_err(|problems| {
+        let told = |p: &Problem| match p.field.as_str() {
+            "" => p.message.clone(),
+            field => format!("{field}: {}", p.message),
+        };
+        let all: Vec<String> = problems.iter().map(told).collect();
+        Refused::invalid(all.join("; "))
+    })?;
+    let value = document
+        .as_value()
+        .ok_or_else(|| Refused::invalid(format!("a {kind} is not kept here")))?;
     let mut value = value.map_err(|e| Refused::invalid(e.to_string()))?;
     if let Some(status) = status {
         value["status"] = status;

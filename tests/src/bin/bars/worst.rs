@@ -124,7 +124,7 @@ impl Slice {
         self.relations.push(Relation::Maximum {
             input,
             range,
-            windows,
+            windows: windows.iter().collect(),
             output,
         });
         output

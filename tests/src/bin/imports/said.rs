@@ -49,6 +49,8 @@ pub(crate) struct Names {
     pub said: Vec<Said>,
     /// Names in macros that stand where items do.
     pub in_item_macros: BTreeSet<String>,
+    /// Whether a macro of another crate stands where items do: the modules that it declares are named there.
+    pub macro_from_elsewhere: bool,
 }
 
 /// Whether something is compiled for tests alone.
@@ -79,6 +81,7 @@ impl Names {
                 && !for_tests_alone(&made.attrs)
             {
                 names.names_in(made.mac.tokens.clone());
+                names.macro_from_elsewhere |= made.mac.path.segments.len() > 1;
             }
             names.visit_item(item);
         }

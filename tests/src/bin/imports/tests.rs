@@ -282,6 +282,29 @@ fn reads_the_modules_that_a_macro_declares() {
 }
 
 #[test]
+fn reads_the_modules_that_another_crates_list_declares() {
+    let files = |kitchen| {
+        [
+            ("lib.rs", "mod kitchen; mod cellar;"),
+            ("kitchen/mod.rs", kitchen),
+            ("kitchen/stove.rs", "use crate::cellar::Wine; pub struct Stove;"),
+            ("kitchen/tests.rs", ""),
+            ("cellar/mod.rs", "pub struct Wine(crate::kitchen::stove::Stove);"),
+        ]
+    };
+    let of = files("house::rooms!(declare); #[cfg(test)] mod tests;");
+    assert_eq!(rings_of(&of).0.len(), 1);
+    for (kitchen, read_all) in [
+        ("house::rooms!(declare); #[cfg(test)] mod tests;", true),
+        ("rooms!(declare); #[cfg(test)] mod tests;", false),
+    ] {
+        let (folder, tree) = read(&files(kitchen));
+        let all = tree::all_are_read(folder.path(), &[tree]);
+        assert_eq!(all.is_ok(), read_all, "{kitchen}");
+    }
+}
+
+#[test]
 fn refuses_a_file_that_no_module_declares() {
     let files = |lib| [("lib.rs", lib), ("kitchen/mod.rs", ""), ("kitchen/tests.rs", "")];
     for (lib, kitchen, read_all) in [

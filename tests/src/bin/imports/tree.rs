@@ -113,7 +113,8 @@ impl Tree {
     ) -> Result<Id, Error> {
         let id = self.modules.len();
         let names = Names::of(items);
-        let made_by_macros = names.in_item_macros.clone();
+        let mut made_by_macros = names.in_item_macros.clone();
+        let from_elsewhere = names.macro_from_elsewhere;
         self.modules.push(Module {
             parent,
             children: BTreeMap::new(),
@@ -126,10 +127,15 @@ impl Tree {
                 self.child(id, child, inside)?;
             }
         }
-        // A macro may declare modules; a name said in one is a module's where there is a file for it.
+        // A macro may declare modules; a name said in one is a module's where there is a file for it. A list of another crate's
+        // is not read: each file of the folder may be in it.
+        if from_elsewhere {
+            made_by_macros.extend(names_of_files(inside)?);
+        }
         for name in made_by_macros {
             if let Some((path, folder)) = found(inside, &name)
                 && !self.modules[id].children.contains_key(&name)
+                && !self.for_tests.contains(&path)
             {
                 let made = self.file(Some(id), &path, &folder)?;
                 self.modules[id].children.insert(name, made);
@@ -171,6 +177,26 @@ fn found(inside: &Path, name: &str) -> Option<(PathBuf, PathBuf)> {
         .into_iter()
         .find(|file| file.is_file())
         .map(|file| (file, below))
+}
+
+/// What the modules would be called whose files are all those of a folder.
+fn names_of_files(folder: &Path) -> Result<Vec<String>, Error> {
+    let fault = |why| Error::File {
+        file: folder.into(),
+        why,
+    };
+    let mut names = Vec::new();
+    if !folder.is_dir() {
+        return Ok(names);
+    }
+    for entry in std::fs::read_dir(folder).map_err(fault)? {
+        let path = entry.map_err(fault)?.path();
+        let name = path.file_stem().and_then(|n| n.to_str()).filter(|n| *n != "mod");
+        if let Some(name) = name.filter(|_| path.extension().is_some_and(|e| e == "rs")) {
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
 }
 
 /// Refuses a Rust file below `src` that no tree has read and that is not for tests alone; says how many files are read.

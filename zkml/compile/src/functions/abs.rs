@@ -8,7 +8,7 @@ pub(super) const OPERATOR: Operator = Operator {
     read: |_| Ok(Function::new(&ABS, &[])),
 };
 
-static ABS: Rule = Rule {
+pub(super) static ABS: Rule = Rule {
     name: "abs/1",
     float: |x, _| x.abs(),
     exact: |x, _| Value::new(x.v.abs(), x.exponent),

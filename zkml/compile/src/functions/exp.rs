@@ -8,7 +8,7 @@ pub(super) const OPERATOR: Operator = Operator {
     read: |_| Ok(Function::new(&EXP, &[])),
 };
 
-static EXP: Rule = Rule {
+pub(super) static EXP: Rule = Rule {
     name: "exp/1",
     float: |x, _| x.exp(),
     exact: |x, _| {

@@ -13,6 +13,8 @@ pub(super) const ONE_44: i128 = 1 << 44;
 const LN_2: i128 = 878_668_439_483_319_573_618_263_538_048;
 /// ⌊π/2 · 2^96⌋.
 const HALF_PI: i128 = 124_451_306_656_115_542_615_260_972_311;
+/// ⌊π/2 · 2^60⌋.
+pub(super) const HALF_PI_60: i128 = HALF_PI >> 36;
 /// ⌊2/√π · 2^60⌋.
 const TWO_OVER_ROOT_PI: i128 = 1_300_932_607_094_779_153;
 
@@ -191,6 +193,72 @@ pub(super) fn sine(x: i128, quarters: i128) -> i128 {
         sum += term;
     }
     if turned % 4 < 2 { sum } else { -sum }
+}
+
+/// The angle whose tangent is `y / x` at 60 fraction bits, of a `y >= 0` and an `x >= 0` below 2^63 that are not both 0. With
+/// `t <= 1` the smaller by the larger, `atan(t) = 2 · atan(t / (1 + √(1 + t²)))` three times, then odd powers of `t < 0.1`.
+pub(super) fn angle(y: i128, x: i128) -> i128 {
+    let (small, large) = (y.min(x), y.max(x).max(1));
+    let mut t = (small << 60) / large;
+    for _ in 0..3 {
+        t = (t << 60) / (ONE + (ONE * ONE + t * t).isqrt());
+    }
+    let square = (t * t) >> 60;
+    let (mut power, mut sum) = (t, t);
+    for i in 1.. {
+        power = -((power * square) >> 60);
+        if power.abs() <= 1 {
+            break;
+        }
+        sum += power / (2 * i + 1);
+    }
+    if y <= x { 8 * sum } else { HALF_PI_60 - 8 * sum }
+}
+
+/// `(X, f)` of an `x >= 0`: `X · 2^-f` is `x` exactly, and `X < 2^60`, with `f` from 35 to 60 as great as can be.
+pub(super) fn finest(x: Argument) -> (i128, i32) {
+    let v = x.v.abs();
+    // x < 2^above.
+    let above = v.max(1).ilog2() as i32 + 1 - x.exponent;
+    let f = 60 - above.max(0);
+    // f − exponent is 12 or more.
+    (v << (f - x.exponent).max(0), f)
+}
+
+/// `(e^x ± e^-x) / 2` of the absolute value of `x`; the sign is that of `e^-x`.
+pub(super) fn hyperbolic(x: Argument, sign: i128) -> Value {
+    // Within the limits of an argument its magnitude is below 2^126.
+    let magnitude = x.magnitude(1, 100).unwrap_or(0);
+    let (m, k) = exp(magnitude);
+    if k > 38 {
+        // The other part is below 2^-76 of this one.
+        return Value::new(m, 61 - k);
+    }
+    Value::new((m << k.max(0)) + sign * exp_of_minus(Some(magnitude)), 61)
+}
+
+/// The greatest whole number that is no more than `x`.
+pub(super) fn floor(x: Argument) -> Value {
+    let whole = x.v << (-x.exponent).max(0);
+    Value::new(whole.div_euclid(1 << x.exponent.max(0)), 0)
+}
+
+/// Whether `x` is more than a float, exactly: `v · 2^-exponent > m · 2^k`, both brought to whole numbers.
+pub(super) fn above(x: Argument, float: f32) -> bool {
+    let (m, k) = parts(float);
+    let by = k + x.exponent;
+    let at = |n: i128, by: i32| shifted(n.abs(), by).map_or(i128::MAX, |v| v) * n.signum();
+    if by >= 0 {
+        x.v > at(m, by)
+    } else {
+        at(x.v, -by) > m
+    }
+}
+
+/// `m · 2^k` at 60 fraction bits, and no more than `most` in absolute value.
+pub(super) fn at_60(m: i128, k: i32, most: i128) -> i128 {
+    let magnitude = shifted(m.abs(), 60 + k).map_or(most, |v| v.min(most));
+    if m < 0 { -magnitude } else { magnitude }
 }
 
 /// `(m, k)` with `m · 2^k` the float exactly; finite floats only.

@@ -1,6 +1,6 @@
 //! HardSigmoid: `clamp(alpha · x + beta, 0, 1)`.
 
-use super::fixed::{ONE, Value, parts, shifted};
+use super::fixed::{ONE, Value, at_60, parts};
 use super::{Function, Operator, Rule};
 
 pub(super) const OPERATOR: Operator = Operator {
@@ -19,18 +19,14 @@ pub(super) static HARD_SIGMOID: Rule = Rule {
     },
     exact: |x, p| {
         let [(m, k), (b, j)] = both(p).map(parts);
-        let sum = at_60(x.v * m, k - x.exponent) + at_60(b, j);
+        let sum = at_60(x.v * m, k - x.exponent, MOST) + at_60(b, j, MOST);
         Value::new(sum.clamp(0, ONE), 60)
     },
     grows: false,
 };
 
-/// `m · 2^k` at 60 fraction bits. What is larger than 2^60 is that: beside it nothing else makes the sum's part of 1.
-fn at_60(m: i128, k: i32) -> i128 {
-    let most = 1 << 120;
-    let magnitude = shifted(m.abs(), 60 + k).map_or(most, |v| v.min(most));
-    if m < 0 { -magnitude } else { magnitude }
-}
+/// Beside what is larger than 2^60 nothing else makes the sum's part of 1.
+const MOST: i128 = 1 << 120;
 
 fn both(parameters: &[f32]) -> [f32; 2] {
     let at = |i: usize, default| parameters.get(i).copied().unwrap_or(default);

@@ -8,7 +8,7 @@ pub(super) const OPERATOR: Operator = Operator {
     read: |_| Ok(Function::new(&LOG, &[])),
 };
 
-static LOG: Rule = Rule {
+pub(super) static LOG: Rule = Rule {
     name: "log/1",
     float: |x, _| x.ln(),
     exact: |x, _| {

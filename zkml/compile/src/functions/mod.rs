@@ -5,6 +5,7 @@
 //! nothing else. What the importer knows of these operators, it knows from here.
 
 mod fixed;
+mod power;
 mod table;
 
 #[cfg(test)]
@@ -28,11 +29,20 @@ macro_rules! functions {
 
 functions! {
     abs,
+    acos,
+    acosh,
+    asin,
+    asinh,
+    atan,
+    atanh,
+    ceil,
     celu,
     cos,
+    cosh,
     elu,
     erf,
     exp,
+    floor,
     gelu,
     hard_sigmoid,
     hard_swish,
@@ -40,13 +50,18 @@ functions! {
     log,
     mish,
     reciprocal,
+    round,
     selu,
+    shrink,
     sigmoid,
+    sign,
     sin,
+    sinh,
     softplus,
     softsign,
     sqrt,
     swish,
+    tan,
     tanh,
     thresholded_relu,
 }
@@ -116,6 +131,26 @@ impl Function {
     /// `1 / (1 + e^-x)`.
     pub(crate) fn sigmoid() -> Self {
         Self::new(&sigmoid::SIGMOID, &[])
+    }
+
+    /// `|x|`.
+    pub(crate) fn abs() -> Self {
+        Self::new(&abs::ABS, &[])
+    }
+
+    /// `√x`.
+    pub(crate) fn sqrt() -> Self {
+        Self::new(&sqrt::SQRT, &[])
+    }
+
+    /// `e^x`.
+    pub(crate) fn exp() -> Self {
+        Self::new(&exp::EXP, &[])
+    }
+
+    /// The natural logarithm.
+    pub(crate) fn log() -> Self {
+        Self::new(&log::LOG, &[])
     }
 
     /// Whether it is the logistic function.

@@ -8,7 +8,7 @@ pub(super) const OPERATOR: Operator = Operator {
     read: |_| Ok(Function::new(&SQRT, &[])),
 };
 
-static SQRT: Rule = Rule {
+pub(super) static SQRT: Rule = Rule {
     name: "sqrt/1",
     float: |x, _| x.sqrt(),
     exact: |x, _| {

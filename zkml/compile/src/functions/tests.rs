@@ -42,10 +42,36 @@ fn all() -> Vec<Function> {
         ("Softplus", vec![]),
         ("Sqrt", vec![]),
         ("ThresholdedRelu", vec![]),
+        ("Acos", vec![]),
+        ("Acosh", vec![]),
+        ("Asin", vec![]),
+        ("Asinh", vec![]),
+        ("Atan", vec![]),
+        ("Atanh", vec![]),
+        ("Ceil", vec![]),
+        ("Cosh", vec![]),
+        ("Floor", vec![]),
+        ("Round", vec![]),
+        ("Shrink", vec![]),
+        ("Shrink", vec![number("bias", 1.5), number("lambd", 1.25)]),
+        ("Sign", vec![]),
+        ("Sinh", vec![]),
+        ("Tan", vec![]),
     ] {
         all.push(of(op, attributes).unwrap());
     }
+    let powers = [2.0, 3.0, 4.0, 0.5, -1.0, -2.0, 1.7, -0.3, 0.0];
+    all.extend(powers.map(|p| Function::power(p).unwrap()));
     all
+}
+
+fn number(name: &str, f: f32) -> tract_onnx::pb::AttributeProto {
+    tract_onnx::pb::AttributeProto {
+        name: name.into(),
+        r#type: AttributeType::Float as i32,
+        f,
+        ..Default::default()
+    }
 }
 
 fn of(op: &str, attribute: Vec<tract_onnx::pb::AttributeProto>) -> Result<Function, String> {
@@ -119,7 +145,11 @@ fn every_scale_within_the_limits_has_rows() {
             &hard_sigmoid::HARD_SIGMOID,
             &[parameter, -parameter],
         ));
+        let shrink = [number("lambd", -parameter), number("bias", parameter)];
+        extreme.push(of("Shrink", shrink.to_vec()).unwrap());
+        extreme.extend(Function::power(parameter.into()));
     }
+    extreme.extend([64.0, -64.0, 63.9, -63.9].map(|p| Function::power(p).unwrap()));
     for function in extreme {
         for e_in in EXPONENTS_IN {
             for (e_out, bits) in [(-8, 2), (-8, 32), (24, 2), (24, 32)] {
@@ -153,12 +183,7 @@ fn scales_outside_the_limits_are_refused_by_name() {
 
 #[test]
 fn attributes_are_those_of_onnx() {
-    let float = |name: &str, f: f32| tract_onnx::pb::AttributeProto {
-        name: name.into(),
-        r#type: AttributeType::Float as i32,
-        f,
-        ..Default::default()
-    };
+    let float = number;
     let text = |s: &[u8]| tract_onnx::pb::AttributeProto {
         name: "approximate".into(),
         r#type: AttributeType::String as i32,
@@ -170,6 +195,16 @@ fn attributes_are_those_of_onnx() {
         of("LeakyRelu", vec![float("alpha", 0.2)]).unwrap().name(),
         "leaky_relu/1(0.2)"
     );
+    assert_eq!(
+        of("Shrink", vec![float("bias", 1.0)]).unwrap().name(),
+        "shrink/1(0.5, 1)"
+    );
+    assert_eq!(Function::power(0.5).unwrap().name(), "pow/1(0.5)");
+    assert_eq!(Function::power(-0.0), Function::power(0.0));
+    for beyond in [64.5, -65.0, f64::NAN, f64::INFINITY] {
+        let refused = Function::power(beyond).unwrap_err();
+        assert!(refused.contains("its exponent is"), "{refused}");
+    }
     assert_eq!(of("Swish", vec![]), Ok(Function::swish(1.0)));
     assert_eq!(of("Gelu", vec![]), Ok(Function::gelu()));
     assert_eq!(of("Gelu", vec![text(b"tanh")]).unwrap().name(), "gelu_tanh/1");

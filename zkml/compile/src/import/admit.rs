@@ -12,7 +12,7 @@ use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoPr
 use zkml_reference::element_name;
 
 use super::folding::{FOLDABLE, check_attributes, check_constant_operands, check_folding, check_outputs};
-use super::{ImportError, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode, ml, recipe, statics};
+use super::{ImportError, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode, function, ml, opset6, recipe, statics};
 use crate::functions;
 
 /// ONNX operators that may stand in a model, beside functions of one value. Some forms of them are still unsupported; typing
@@ -118,6 +118,9 @@ pub(super) fn admit(mut proto: ModelProto) -> Result<Admitted, ImportError> {
     proto.training_info.clear();
     proto.functions.clear();
     proto.metadata_props.clear();
+    let standard = |domain: &str| domain.is_empty() || domain == "ai.onnx";
+    let opset = proto.opset_import.iter().find(|o| standard(&o.domain));
+    let opset = opset.map(|o| o.version);
     let graph = proto
         .graph
         .as_mut()
@@ -141,7 +144,7 @@ pub(super) fn admit(mut proto: ModelProto) -> Result<Admitted, ImportError> {
         ));
     }
     let statics = statics::names(graph);
-    check_operators(graph, &statics)?;
+    check_operators(graph, &statics, opset)?;
     check_forms(graph)?;
     let mut constants = HashMap::new();
     for tensor in &graph.initializer {
@@ -162,9 +165,9 @@ pub(super) fn admit(mut proto: ModelProto) -> Result<Admitted, ImportError> {
         .collect();
     // What the reader folds by itself needs no evaluation.
     let folds = |n: &NodeProto| statics::is_static(n, &statics) && !FOLDABLE.contains(&n.op_type.as_str());
-    if graph.node.iter().any(folds) || recipe::any(graph) {
+    if graph.node.iter().any(folds) || recipe::any(graph) || opset6::any(graph, opset) {
         check_attributes(graph)?;
-        evaluated(&mut proto, &statics, &mut constants)?;
+        evaluated(&mut proto, opset, &statics, &mut constants)?;
     }
     let graph = proto
         .graph
@@ -188,9 +191,11 @@ pub(super) fn admit(mut proto: ModelProto) -> Result<Admitted, ImportError> {
     })
 }
 
-/// Puts constants in the places of nodes that are static, and our operators in those of nodes with a recipe.
+/// Puts constants in the places of nodes that are static, today's forms in those of old ones, and our operators in those of
+/// nodes with a recipe.
 fn evaluated(
     proto: &mut ModelProto,
+    opset: Option<i64>,
     statics: &HashSet<String>,
     constants: &mut HashMap<String, usize>,
 ) -> Result<(), ImportError> {
@@ -198,6 +203,7 @@ fn evaluated(
     let Some(graph) = proto.graph.as_mut() else {
         return Ok(());
     };
+    opset6::rewrite(graph, opset, &shapes);
     recipe::mark(graph, &shapes);
     constants.clear();
     for tensor in &graph.initializer {
@@ -214,8 +220,13 @@ pub(super) fn name_of(node: &NodeProto) -> &str {
     }
 }
 
-/// All nodes whose operator is not in [`operators`], at once, and those functions whose attributes are not ONNX's.
-fn check_operators(graph: &GraphProto, statics: &HashSet<String>) -> Result<(), ImportError> {
+/// All nodes whose operator is not in [`operators`], at once, and those functions that are not ONNX's: by their attributes, or
+/// because the model's version of ONNX has no such operator.
+fn check_operators(
+    graph: &GraphProto,
+    statics: &HashSet<String>,
+    opset: Option<i64>,
+) -> Result<(), ImportError> {
     let (operators, of_models, mut unsupported) = (operators(), operators_of_models(), Vec::new());
     let evaluated = zkml_reference::operators();
     let known = |node: &NodeProto| {
@@ -242,7 +253,11 @@ fn check_operators(graph: &GraphProto, statics: &HashSet<String>) -> Result<(), 
         } else {
             match functions::read(node) {
                 Some(Err(reason)) => reason,
-                Some(Ok(_)) | None => continue,
+                Some(Ok(_)) => match function::too_new(&node.op_type, opset) {
+                    Some(reason) => reason,
+                    None => continue,
+                },
+                None => continue,
             }
         };
         unsupported.push(UnsupportedNode {
@@ -341,7 +356,8 @@ pub(super) fn check_tensor(place: &str, tensor: &TensorProto) -> Result<usize, I
         DataType::Double => (8, tensor.double_data.len()),
         DataType::Int64 => (8, tensor.int64_data.len()),
         DataType::Int32 => (4, tensor.int32_data.len()),
-        DataType::Bool => (1, tensor.int32_data.len()),
+        DataType::Bool | DataType::Int8 | DataType::Uint8 => (1, tensor.int32_data.len()),
+        DataType::Int16 | DataType::Uint16 => (2, tensor.int32_data.len()),
         _ => {
             return Err(constant_type(place, element_name(tensor.data_type.into())));
         }
@@ -390,8 +406,8 @@ pub(super) fn constant_type(constant: &str, kind: impl std::fmt::Display) -> Imp
     ImportError::Constant {
         constant: constant.to_owned(),
         reason: format!(
-            "its type is {kind}; those of float, double, int32, int64 and bool are supported yet: convert the model to \
-             float"
+            "its type is {kind}; those of float, double, bool, int8 to int64, uint8 and uint16 are supported yet: \
+             convert the model to float"
         ),
     }
 }

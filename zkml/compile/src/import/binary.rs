@@ -10,6 +10,7 @@ use super::translate::Operands;
 use super::{function, product, wiring};
 use crate::float::{FloatMap, FloatOp};
 use crate::functions::Function;
+use crate::ops::Linear;
 
 /// A tensor viewed as `[outer, channels, inner]`, and a constant that depends on the channel alone.
 struct PerChannel {
@@ -87,10 +88,10 @@ pub(super) fn combination(len: usize, scale: Vec<f64>) -> Result<FloatMap, Refus
 }
 
 fn relu(map: FloatMap) -> FloatOp {
-    FloatOp::Linear {
+    FloatOp::Linear(Linear {
         map,
         activation: Activation::Relu,
-    }
+    })
 }
 
 /// `x` with axes of length 1 in front, up to a rank.
@@ -176,11 +177,6 @@ fn with_constant(
     shape: &[usize],
 ) -> Result<TensorId, Refusal> {
     let per = PerChannel::new(constant, shape)?;
-    if (op, swapped) == ("Div", true) {
-        // A divisor of 0 has no value, and no proof.
-        let inverse = function::function(draft, name, x, Function::reciprocal())?;
-        return draft.linear(name, per.map(|c| c, |_| 0.0)?, &[inverse], shape);
-    }
     let negated = matches!((op, swapped), ("Sub", true) | ("SubF", false));
     let map = match op {
         "Add" => per.map(|_| 1.0, |c| c)?,
@@ -199,7 +195,11 @@ fn with_constant(
             let under = draft.node(name, relu(per.map(|_| -1.0, |c| c)?), &[x], shape)?;
             return draft.linear(name, per.map(|_| -1.0, |c| c)?, &[under], shape);
         }
-        "Div" => return unsupported("a division by a computed tensor"),
+        // A divisor of 0 has no value, and no proof.
+        "Div" => {
+            let inverse = function::function(draft, name, x, Function::reciprocal())?;
+            return draft.linear(name, per.map(|c| c, |_| 0.0)?, &[inverse], shape);
+        }
         _ => return unsupported(OTHER_FORM),
     };
     draft.linear(name, map, &[x], shape)

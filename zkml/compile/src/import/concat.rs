@@ -8,6 +8,7 @@ use zkml::graph::TensorId;
 use super::draft::{Draft, Refusal, small, unsupported};
 use super::translate::Operands;
 use crate::float::{FloatMap, FloatOp};
+use crate::ops::Wiring;
 
 /// One operand's part of the axis.
 struct Part {
@@ -86,9 +87,9 @@ pub(super) fn concat(
             None => {
                 let x = operands.computed(at)?;
                 let sources: Vec<u32> = (0..len).map(|t| source(t) as u32).collect();
-                let stretched = FloatOp::Wiring {
+                let stretched = FloatOp::Wiring(Wiring {
                     source: Some(sources),
-                };
+                });
                 tensors.push(draft.node(name, stretched, &[x], shape)?);
                 scale.extend((0..channels).map(|channel| f64::from(u8::from(inside(channel)))));
             }

@@ -1,25 +1,21 @@
-//! Convolutions of one image with a constant kernel.
+//! Convolutions with a constant kernel.
 //!
-//! Invariant: the map's image is `[channels, height, width]` with a batch of one; layouts with channels last are
-//! permuted before and after; a one-dimensional convolution is one of height 1.
+//! Invariant: values stand as `[batch, channels, height, width]`; layouts with channels last are permuted before and after; a
+//! one-dimensional convolution is one of height 1.
 
 use tract_onnx::tract_core::ops::cnn::{Conv, KernelFormat, PoolSpec};
 use zkml::graph::TensorId;
 
-use super::draft::{Constant, Draft, Refusal, small, unsupported};
+use super::batch::{self, Images, Plane};
+use super::draft::{Constant, Draft, Refusal, unsupported};
 use super::translate::Operands;
 use super::wiring;
-use crate::float::FloatMap;
 
 /// The geometry of a window that slides over an image, with height first.
 pub(super) struct Window {
+    pub batch: usize,
     pub channels: usize,
-    pub image: [usize; 2],
-    pub output: [usize; 2],
-    pub kernel: [usize; 2],
-    pub stride: [usize; 2],
-    pub dilation: [usize; 2],
-    pub pad: [usize; 2],
+    pub plane: Plane,
     /// Padding below and to the right, as stated.
     pub pad_after: [usize; 2],
     channels_last: bool,
@@ -32,9 +28,6 @@ impl Window {
         let Ok(view) = spec.data_format.shape(shape) else {
             return unsupported("an image of that rank");
         };
-        if view.n().is_some_and(|n| *n != 1) {
-            return unsupported("a batch of more than one; export the model with a batch of one");
-        }
         let (hw, rank) = (view.hw_dims(), view.hw_dims().len());
         if !(1..=2).contains(&rank) || spec.kernel_shape.len() != rank {
             return unsupported(format!("a window of {rank} dimensions"));
@@ -49,13 +42,16 @@ impl Window {
             }
         };
         Ok(Self {
+            batch: view.n().copied().unwrap_or(1),
             channels: *view.c(),
-            image: two(&|d| hw[d], 1),
-            output: two(&|d| padding[d].convoluted, 1),
-            kernel: two(&|d| spec.kernel_shape[d], 1),
-            stride: two(&|d| spec.stride(d), 1),
-            dilation: two(&|d| spec.dilation(d), 1),
-            pad: two(&|d| padding[d].pad_before, 0),
+            plane: Plane {
+                image: two(&|d| hw[d], 1),
+                output: two(&|d| padding[d].convoluted, 1),
+                kernel: two(&|d| spec.kernel_shape[d], 1),
+                stride: two(&|d| spec.stride(d), 1),
+                dilation: two(&|d| spec.dilation(d), 1),
+                pad: two(&|d| padding[d].pad_before, 0),
+            },
             pad_after: two(&|d| padding[d].pad_after, 0),
             channels_last: spec.data_format.c_is_last(),
             rank,
@@ -73,7 +69,13 @@ impl Window {
         wiring::permute(draft, name, x, &order)
     }
 
-    /// The result, `[channels, height, width]`, in the model's layout and shape.
+    /// The shape of a result with so many channels to an image.
+    pub(super) fn made(&self, channels: usize) -> [usize; 3] {
+        let [h, w] = self.plane.output;
+        [self.batch * channels, h, w]
+    }
+
+    /// The result, `[channels, height, width]` of each image, in the model's layout and shape.
     pub(super) fn leave(
         &self,
         draft: &mut Draft,
@@ -82,33 +84,14 @@ impl Window {
         shape: &[usize],
     ) -> Result<TensorId, Refusal> {
         let y = if self.channels_last {
-            wiring::permute(draft, name, y, &[1, 2, 0])?
+            let [h, w] = self.plane.output;
+            let channels = draft.shape(y).iter().product::<usize>() / (self.batch * h * w);
+            let y = wiring::reshape(draft, name, y, &[self.batch, channels, h, w])?;
+            wiring::permute(draft, name, y, &[0, 2, 3, 1])?
         } else {
             y
         };
         wiring::reshape(draft, name, y, shape)
-    }
-
-    /// The map with a kernel of `[out_channels, in_channels/groups, kernel…]`.
-    pub(super) fn map(
-        &self,
-        out_channels: usize,
-        groups: usize,
-        weight: Vec<f64>,
-        bias: Vec<f64>,
-    ) -> Result<FloatMap, Refusal> {
-        let [groups] = small([groups])?;
-        Ok(FloatMap::Conv2d {
-            input: small([self.channels, self.image[0], self.image[1]])?,
-            output: small([out_channels, self.output[0], self.output[1]])?,
-            kernel: small(self.kernel)?,
-            stride: small(self.stride)?,
-            dilation: small(self.dilation)?,
-            pad: small(self.pad)?,
-            groups,
-            weight,
-            bias,
-        })
     }
 }
 
@@ -132,20 +115,29 @@ pub(super) fn conv(
         many if many.len() == out_channels => many.to_vec(),
         _ => return unsupported("a bias that is not one per output channel"),
     };
-    let map = window.map(out_channels, groups, weight, bias)?;
-    let x = window.enter(draft, name, x)?;
-    let y = draft.linear(
+    let kernel = batch::Kernel {
+        channels: window.channels,
+        maps: out_channels,
+        groups,
+        weight,
+        bias,
+    };
+    let images = Images {
         name,
-        map,
-        &[x],
-        &[out_channels, window.output[0], window.output[1]],
-    )?;
+        x: window.enter(draft, name, x)?,
+        count: window.batch,
+        shape: &window.made(out_channels),
+    };
+    let y = batch::convolved(draft, &images, &window.plane, kernel)?;
     window.leave(draft, name, y, shape)
 }
 
 /// The kernel as `[out_channels, in_channels/groups, height, width]`.
 fn kernel(constant: &Constant, op: &Conv, window: &Window) -> Result<Vec<f64>, Refusal> {
-    let (o, area) = (op.output_channels(), window.kernel[0] * window.kernel[1]);
+    let (o, area) = (
+        op.output_channels(),
+        window.plane.kernel.iter().product::<usize>(),
+    );
     let Some(i) = op.input_channels().checked_div(op.group) else {
         return unsupported("a convolution of 0 groups");
     };

@@ -1,18 +1,18 @@
 //! Convolutions that are not of one image of two dimensions, and transposed ones.
 //!
-//! Invariant: exact in floats up to the order of additions. Axes before the last two, and the images of a batch, become groups:
-//! each place of the result along them has the values that its window reads there as channels. A transposed convolution is one
-//! of the input with zeros between its values, by the kernel turned round.
+//! Invariant: exact in floats up to the order of additions. Along axes before the last two each place of the result is an image
+//! of a batch, with the values that its window reads there as channels. A transposed convolution is one of the input with zeros
+//! between its values, by the kernel turned round.
 
 use zkml::graph::TensorId;
 
-use super::draft::{Draft, Refusal, small, unsupported};
+use super::batch::{self, Images, Plane};
+use super::draft::{Draft, Refusal, unsupported};
 use super::maps::each;
 use super::moved::{Source, moved};
 use super::recipe::{Call, Recipe};
 use super::span::{Span, numbers};
 use super::wiring;
-use crate::float::FloatMap;
 
 pub(super) const RECIPES: &[Recipe] = &[
     Recipe::new("ConvTranspose", conv_transpose),
@@ -57,7 +57,7 @@ fn conv(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
         shape: w.shape,
         weight: w.values,
     };
-    convolved(draft, call, x, &spans, &kernel)
+    convolved(draft, call, x, &spans, kernel)
 }
 
 fn convolved(
@@ -65,7 +65,7 @@ fn convolved(
     call: &Call<'_>,
     x: TensorId,
     spans: &[Span],
-    kernel: &Kernel,
+    kernel: Kernel,
 ) -> Result<TensorId, Refusal> {
     let from = draft.shape(x);
     let (batch, channels) = (from[0], from[1]);
@@ -73,7 +73,7 @@ fn convolved(
     if groups == 0 || channels != kernel.shape[1] * groups || !maps.is_multiple_of(groups) {
         return unsupported("groups that do not divide the channels");
     }
-    // Axes that become groups, and the last two of the window; a missing height is 1.
+    // Axes whose places become images, and the last two of the window; a missing height is 1.
     let (folded, image) = spans.split_at(spans.len().saturating_sub(2));
     let unit = Span {
         input: 1,
@@ -110,23 +110,29 @@ fn convolved(
         ))
     })?;
     let x = moved(draft, call.name, &[x], &sources, &shape)?;
-    let repeats = batch * places;
-    if repeats.saturating_mul(kernel.weight.len()) > super::MAX_TENSOR_LEN {
-        return Err(Refusal::TooLarge);
-    }
-    let map = FloatMap::Conv2d {
-        input: small([repeats * channels * taps, rows.input, columns.input])?,
-        output: small([repeats * maps, rows.output, columns.output])?,
-        kernel: small([rows.kernel, columns.kernel])?,
-        stride: small([rows.stride, columns.stride])?,
-        dilation: small([rows.dilation, columns.dilation])?,
-        pad: small([rows.begin, columns.begin])?,
-        groups: small([repeats * groups])?[0],
-        weight: kernel.weight.repeat(repeats),
-        bias: kernel.bias.repeat(repeats),
+    let both = |of: fn(&Span) -> usize| [of(&rows), of(&columns)];
+    let plane = Plane {
+        image: both(|s| s.input),
+        output: both(|s| s.output),
+        kernel: both(|s| s.kernel),
+        stride: both(|s| s.stride),
+        dilation: both(|s| s.dilation),
+        pad: both(|s| s.begin),
     };
-    let made = [batch, places, maps, rows.output, columns.output];
-    let y = draft.linear(call.name, map, &[x], &made)?;
+    let images = Images {
+        name: call.name,
+        x,
+        count: batch * places,
+        shape: &[batch, places, maps, rows.output, columns.output],
+    };
+    let kernel = batch::Kernel {
+        channels: channels * taps,
+        maps,
+        groups,
+        weight: kernel.weight,
+        bias: kernel.bias,
+    };
+    let y = batch::convolved(draft, &images, &plane, kernel)?;
     let y = wiring::permute(draft, call.name, y, &[0, 2, 1, 3, 4])?;
     wiring::reshape(draft, call.name, y, call.shape)
 }
@@ -222,5 +228,5 @@ fn conv_transpose(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusa
         weight,
         bias: bias(call, maps)?,
     };
-    convolved(draft, call, x, &spans, &kernel)
+    convolved(draft, call, x, &spans, kernel)
 }

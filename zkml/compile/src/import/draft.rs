@@ -11,6 +11,7 @@ use zkml::graph::{Activation, TensorId};
 
 use super::MAX_TENSOR_LEN;
 use crate::float::{FloatMap, FloatNode, FloatOp, FloatTensor};
+use crate::ops::{Linear, Multiply};
 
 /// Of the draft, which has more tensors than the graph: fusing and dropping come later.
 const MAX_DRAFT_LEN: usize = 2 * MAX_TOTAL_LEN;
@@ -177,12 +178,12 @@ impl Draft {
             .map(|&id| self.tensors[id.0 as usize].len())
             .collect();
         let made = self.tensors[output.0 as usize].len();
-        if let FloatOp::Product { product } = &op
+        if let FloatOp::Product(Multiply { product }) = &op
             && !matches!(lengths[..], [a, b] if product.output_len(a, b) == Some(made))
         {
             return unsupported("the shapes do not fit the operator");
         }
-        if let FloatOp::Linear { map, .. } | FloatOp::Step { map } = &op {
+        if let FloatOp::Linear(Linear { map, .. }) | FloatOp::Step(Step { map }) = &op {
             if !map.weight().iter().chain(map.bias()).all(|v| v.is_finite()) {
                 return Err(Refusal::NonFinite);
             }
@@ -212,10 +213,10 @@ impl Draft {
     ) -> Result<TensorId, Refusal> {
         self.node(
             name,
-            FloatOp::Linear {
+            FloatOp::Linear(Linear {
                 map,
                 activation: Activation::Identity,
-            },
+            }),
             inputs,
             shape,
         )

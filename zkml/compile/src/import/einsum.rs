@@ -7,6 +7,7 @@ use tract_onnx::tract_core::ops::einsum::EinSum;
 use zkml::graph::TensorId;
 
 use super::draft::{Draft, Refusal, small, unsupported};
+use super::einsum_batch::{self, Named};
 use super::product::{self, Factor};
 use super::translate::Operands;
 use super::wiring;
@@ -73,7 +74,9 @@ pub(super) fn einsum(
         .filter(|&c| !xs.contains(&c) && (out.contains(&c) || in_w(c)))
         .collect();
     if kept.iter().any(|&c| in_w(c)) {
-        return unsupported("a product with another matrix for each element of a batch");
+        let named = |axes, shape| Named { axes, shape };
+        let (computed, made) = (named(&xs, &x_shape), named(&out, shape));
+        return einsum_batch::product(draft, name, x, computed, (&w, &ws), made);
     }
     if new.iter().any(|c| !out.contains(c)) {
         return unsupported("a sum over an axis of the constant alone");

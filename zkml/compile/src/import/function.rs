@@ -18,6 +18,7 @@ use super::binary::scaled;
 use super::draft::{Draft, Refusal};
 use crate::float::FloatOp;
 use crate::functions::{self, Function};
+use crate::ops::Lookup;
 
 impl ElementWiseMiniOp for Function {
     fn name(&self) -> String {
@@ -48,7 +49,14 @@ pub(super) fn function(
     function: Function,
 ) -> Result<TensorId, Refusal> {
     let shape = draft.shape(x);
-    draft.node(name, FloatOp::Function { function }, &[x], &shape)
+    draft.node(name, FloatOp::Table(Lookup { function }), &[x], &shape)
+}
+
+/// What is said of an operator that the model's version of ONNX does not have yet.
+pub(super) fn too_new(op: &str, opset: Option<i64>) -> Option<String> {
+    let (first, opset) = (zkml_reference::first_opset(op)?, opset?);
+    let reason = format!("ONNX has it from opset {first} on, and the model says that it is of opset {opset}");
+    (opset < first).then_some(reason)
 }
 
 /// A product of two tensors that is a function of one: `x · sigmoid(a·x)` and `x · (1 + erf(x/√2))`, each times a number, as

@@ -11,6 +11,8 @@ use zkml::graph::{Activation, TensorId};
 use super::ImportError;
 use super::draft::Draft;
 use crate::float::{FloatGraph, FloatMap, FloatNode, FloatOp};
+use crate::functions::Function;
+use crate::ops::{Linear, Wiring};
 
 /// Fuses a draft whose outputs have these names.
 pub(super) fn fuse(draft: Draft, outputs: &[String]) -> Result<FloatGraph, ImportError> {
@@ -43,7 +45,7 @@ fn drop_identities(draft: &mut Draft) {
             functions.insert(node.output, function);
             continue;
         }
-        if matches!(node.op, FloatOp::Function { .. }) {
+        if matches!(node.op, FloatOp::Table(_)) {
             functions.insert(node.output, kept.len());
         }
         kept.push(node);
@@ -56,7 +58,7 @@ fn drop_identities(draft: &mut Draft) {
 fn guard_functions(draft: &mut Draft) {
     let nodes = std::mem::take(&mut draft.nodes);
     for mut node in nodes {
-        let grows = matches!(&node.op, FloatOp::Function { function } if function.grows());
+        let grows = node.op.function().is_some_and(Function::grows);
         if !grows {
             draft.nodes.push(node);
             continue;
@@ -78,7 +80,7 @@ fn guard_functions(draft: &mut Draft) {
 /// Where no output is more than an input's values in other places, puts a requantisation that rounds nothing before each: there
 /// is something to prove in a graph only where it computes.
 fn guard_wirings(draft: &mut Draft) {
-    if !draft.nodes.iter().all(|n| matches!(n.op, FloatOp::Wiring { .. })) {
+    if !draft.nodes.iter().all(|n| matches!(n.op, FloatOp::Wiring(_))) {
         return;
     }
     for mut node in std::mem::take(&mut draft.nodes) {
@@ -140,7 +142,7 @@ fn own_outputs(mut draft: Draft) -> Draft {
             let tensor = draft.tensors[id.0 as usize].clone();
             draft.nodes.push(FloatNode {
                 name: tensor.name.clone(),
-                op: FloatOp::Wiring { source: None },
+                op: FloatOp::Wiring(Wiring { source: None }),
                 inputs: vec![id],
                 output: copy,
             });
@@ -166,7 +168,7 @@ fn drop_reshapes(draft: &mut Draft) {
             }
         }
         let source = node.inputs[0];
-        let is_reshape = matches!(node.op, FloatOp::Wiring { source: None });
+        let is_reshape = matches!(node.op, FloatOp::Wiring(Wiring { source: None }));
         if is_reshape && !outputs.contains(&node.output) {
             alias.insert(node.output, source);
             continue;
@@ -230,11 +232,11 @@ fn channels(inner: &FloatMap, outer: &FloatMap, len: usize) -> Option<Vec<usize>
 fn fits(first: &FloatOp, second: &FloatOp, len: usize) -> bool {
     match (first, second) {
         (
-            FloatOp::Linear {
+            FloatOp::Linear(Linear {
                 map: inner,
                 activation: Activation::Identity,
-            },
-            FloatOp::Linear { map: outer, .. },
+            }),
+            FloatOp::Linear(Linear { map: outer, .. }),
         ) => channels(inner, outer, len).is_some(),
         _ => false,
     }
@@ -243,11 +245,11 @@ fn fits(first: &FloatOp, second: &FloatOp, len: usize) -> bool {
 /// `second ∘ first` of two that fit.
 fn fused(first: FloatOp, second: &FloatOp, len: usize) -> FloatOp {
     let (
-        FloatOp::Linear { map: mut inner, .. },
-        FloatOp::Linear {
+        FloatOp::Linear(Linear { map: mut inner, .. }),
+        FloatOp::Linear(Linear {
             map: outer,
             activation,
-        },
+        }),
     ) = (first, second)
     else {
         return second.clone();
@@ -278,10 +280,10 @@ fn fused(first: FloatOp, second: &FloatOp, len: usize) -> FloatOp {
         let c = of(c);
         *b = factors.get(c).copied().unwrap_or(1.0) * *b + added.get(c).copied().unwrap_or(0.0);
     }
-    FloatOp::Linear {
+    FloatOp::Linear(Linear {
         map: inner,
         activation: *activation,
-    }
+    })
 }
 
 /// Drops what no output needs and numbers the rest: inputs, then tensors in the order of their nodes.
@@ -416,7 +418,7 @@ mod tests {
             let map = affine(1, 1, 4096, 1.0);
             last = draft.linear(&format!("n{at}"), map, &[last], &[4096]).unwrap();
             if at % 10 == 9 {
-                let op = FloatOp::Wiring { source: None };
+                let op = FloatOp::Wiring(Wiring { source: None });
                 last = draft.node("reshape", op, &[last], &[4096]).unwrap();
             }
         }
@@ -433,7 +435,7 @@ mod tests {
                 let began = Instant::now();
                 let graph = fuse(draft, &["y".to_owned()]).unwrap();
                 assert_eq!((graph.nodes.len(), graph.tensors.len()), (1, 2));
-                let FloatOp::Linear { map, .. } = &graph.nodes[0].op else {
+                let FloatOp::Linear(Linear { map, .. }) = &graph.nodes[0].op else {
                     panic!("a linear map");
                 };
                 assert_eq!((map.weight(), map.bias()), (&[1.0][..], &[nodes as f64][..]));

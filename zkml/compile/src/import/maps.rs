@@ -6,6 +6,7 @@
 use super::draft::{Draft, Refusal, unsupported};
 use super::moved::Source;
 use super::recipe::{Call, axis, sizes};
+use super::scatter;
 
 /// A result's shape, and where each of its values is from.
 pub(super) type Map = (Vec<usize>, Vec<Source>);
@@ -14,17 +15,20 @@ pub(super) type Rule = fn(&Call<'_>, &Draft) -> Result<Map, Refusal>;
 /// Every index map, by its operator's name.
 pub(super) const MAPS: &[(&str, Rule)] = &[
     ("CastLike", cast_like),
+    ("CenterCropPad", center_crop_pad),
     ("Compress", compress),
     ("DepthToSpace", depth_to_space),
     ("Expand", expand),
     ("GatherElements", gather_elements),
     ("GatherND", gather_nd),
+    ("MaxUnpool", scatter::max_unpool),
     ("Pad", pad),
     ("ReverseSequence", reverse_sequence),
-    ("Scatter", scatter_elements),
-    ("ScatterElements", scatter_elements),
-    ("ScatterND", scatter_nd),
+    ("Scatter", scatter::elements),
+    ("ScatterElements", scatter::elements),
+    ("ScatterND", scatter::nd),
     ("SpaceToDepth", space_to_depth),
+    ("TensorScatter", scatter::tensor),
     ("Tile", tile),
     ("Trilu", trilu),
     ("Where", choose),
@@ -61,12 +65,12 @@ pub(super) fn each(
 }
 
 /// The flat place of coordinates.
-fn flat(shape: &[usize], at: &[usize]) -> usize {
+pub(super) fn flat(shape: &[usize], at: &[usize]) -> usize {
     shape.iter().zip(at).fold(0, |n, (d, i)| n * d + i)
 }
 
 /// An index along an axis of a size, negative ones from the end.
-fn place(index: i64, size: usize) -> Result<usize, Refusal> {
+pub(super) fn place(index: i64, size: usize) -> Result<usize, Refusal> {
     let at = if index < 0 {
         index.saturating_add(size as i64)
     } else {
@@ -82,7 +86,7 @@ fn cast_like(call: &Call<'_>, draft: &Draft) -> Result<Map, Refusal> {
     same(call.shape_of(draft, 0)?)
 }
 
-fn same(shape: Vec<usize>) -> Result<Map, Refusal> {
+pub(super) fn same(shape: Vec<usize>) -> Result<Map, Refusal> {
     let of = shape.clone();
     each(shape, |at| Ok(Source::Of(0, flat(&of, at))))
 }
@@ -147,14 +151,14 @@ fn pad(call: &Call<'_>, draft: &Draft) -> Result<Map, Refusal> {
     }
     // Attributes before opset 11, inputs since.
     let (pads, fill) = match call.ints("pads")? {
-        Some(pads) => (pads, call.float("value", 0.0)?),
+        Some(pads) => (pads, Source::Constant(call.float("value", 0.0)?)),
         None => {
             let fill = if call.has(2) {
-                call.constant(2)?.values.first().copied()
+                Source::Of(2, 0)
             } else {
-                None
+                Source::Constant(0.0)
             };
-            (call.integers(1)?.unwrap_or_default(), fill.unwrap_or(0.0))
+            (call.integers(1)?.unwrap_or_default(), fill)
         }
     };
     let axes = match call.integers(3)? {
@@ -193,7 +197,31 @@ fn pad(call: &Call<'_>, draft: &Draft) -> Result<Map, Refusal> {
         for (d, &n) in from.iter().enumerate() {
             match beyond(at[d] as i64 - begin[d], n as i64) {
                 Some(i) => own = own * n + i as usize,
-                None => return Ok(Source::Constant(fill)),
+                None => return Ok(fill),
+            }
+        }
+        Ok(Source::Of(0, own))
+    })
+}
+
+/// Zeros around the middle, or the middle alone: of an odd number of places the smaller half is before.
+fn center_crop_pad(call: &Call<'_>, draft: &Draft) -> Result<Map, Refusal> {
+    let from = call.shape_of(draft, 0)?;
+    if from.len() != call.shape.len() {
+        return unsupported("a result of another rank");
+    }
+    // What an axis has too much is left out before its first place, what it lacks is zeros there.
+    let halves = |d: usize| {
+        let (had, wanted) = (from[d], call.shape[d]);
+        (had.saturating_sub(wanted) / 2, wanted.saturating_sub(had) / 2)
+    };
+    let halves: Vec<(usize, usize)> = (0..from.len()).map(halves).collect();
+    each(call.shape.to_vec(), |at| {
+        let mut own = 0;
+        for (d, &(cut, zeros)) in halves.iter().enumerate() {
+            match (at[d] + cut).checked_sub(zeros) {
+                Some(i) if i < from[d] => own = own * from[d] + i,
+                Some(_) | None => return Ok(Source::Constant(0.0)),
             }
         }
         Ok(Source::Of(0, own))
@@ -317,66 +345,17 @@ fn choose(call: &Call<'_>, draft: &Draft) -> Result<Map, Refusal> {
     })
 }
 
-/// The shapes of data and indices, and for each place of the indices the place in the data that it names.
-type Elements = (Vec<usize>, Vec<usize>, Vec<usize>);
-
-/// Each index names its own place in the data, but along the axis.
-fn element_places(call: &Call<'_>, draft: &Draft) -> Result<Elements, Refusal> {
-    let (from, of) = (call.shape_of(draft, 0)?, call.shape_of(draft, 1)?);
-    let along = axis(call.int("axis", 0)?, from.len())?;
-    let indices = call.integers(1)?.unwrap_or_default();
-    let fits = (0..from.len()).all(|d| d == along || of.get(d).is_some_and(|&n| n <= from[d]));
-    if of.len() != from.len() || !fits {
-        return unsupported("indices that reach beyond the data");
-    }
-    let (_, places) = each(of.clone(), |at| {
-        let mut own = at.to_vec();
-        own[along] = place(indices[flat(&of, at)], from[along])?;
-        Ok(Source::Of(0, flat(&from, &own)))
-    })?;
-    Ok((from, of, places.iter().map(place_in).collect()))
-}
-
-fn place_in(source: &Source) -> usize {
-    match source {
-        Source::Of(_, place) => *place,
-        Source::Constant(_) => 0,
-    }
-}
-
 fn gather_elements(call: &Call<'_>, draft: &Draft) -> Result<Map, Refusal> {
-    let (_, shape, places) = element_places(call, draft)?;
+    let (_, shape, places) = scatter::element_places(call, draft)?;
     Ok((shape, places.into_iter().map(|p| Source::Of(0, p)).collect()))
 }
 
-/// The data with the updates put to their places, the later ones over the earlier.
-fn scattered(call: &Call<'_>, from: Vec<usize>, places: &[usize]) -> Result<Map, Refusal> {
-    let reduction = call.text("reduction", "none")?;
-    if reduction != "none" {
-        return unsupported(format!(
-            "its attribute `reduction` is `{reduction}`; only `none` is supported"
-        ));
-    }
-    let (shape, mut sources) = same(from)?;
-    for (update, &at) in places.iter().enumerate() {
-        match sources.get_mut(at) {
-            Some(source) => *source = Source::Of(2, update),
-            None => return unsupported("an index outside the data"),
-        }
-    }
-    Ok((shape, sources))
-}
-
-fn scatter_elements(call: &Call<'_>, draft: &Draft) -> Result<Map, Refusal> {
-    let (from, of, places) = element_places(call, draft)?;
-    if call.shape_of(draft, 2)? != of {
-        return unsupported("updates of another shape than the indices'");
-    }
-    scattered(call, from, &places)
-}
-
 /// The places of the slices of `shape[from..]` that the index tuples name, those of one batch after those before.
-fn slices((shape, from): (&[usize], usize), indices: &[i64], of: &[usize]) -> Result<Vec<usize>, Refusal> {
+pub(super) fn slices(
+    (shape, from): (&[usize], usize),
+    indices: &[i64],
+    of: &[usize],
+) -> Result<Vec<usize>, Refusal> {
     let width = of.last().copied().unwrap_or(0);
     let (Some(named), Some(rest)) = (shape.get(from..from + width), shape.get(from + width..)) else {
         return unsupported("index tuples longer than the data has axes");
@@ -413,16 +392,4 @@ fn gather_nd(call: &Call<'_>, draft: &Draft) -> Result<Map, Refusal> {
         .copied()
         .collect();
     Ok((shape, places.into_iter().map(|p| Source::Of(0, p)).collect()))
-}
-
-fn scatter_nd(call: &Call<'_>, draft: &Draft) -> Result<Map, Refusal> {
-    let (from, of) = (call.shape_of(draft, 0)?, call.shape_of(draft, 1)?);
-    if of.is_empty() {
-        return unsupported("indices that are one number");
-    }
-    let places = slices((&from, 0), &call.integers(1)?.unwrap_or_default(), &of)?;
-    if call.shape_of(draft, 2)?.iter().product::<usize>() != places.len() {
-        return unsupported("updates that are not as many as the places");
-    }
-    scattered(call, from, &places)
 }

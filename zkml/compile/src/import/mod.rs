@@ -7,27 +7,36 @@
 
 mod admit;
 mod along;
+mod batch;
 mod binary;
 mod concat;
 mod conv;
 mod deconv;
 mod draft;
 mod einsum;
+mod einsum_batch;
 mod folding;
 mod function;
 mod fuse;
+mod lp;
 mod maps;
 mod ml;
 mod moved;
+mod opset6;
 mod pool;
+mod power;
 mod product;
 mod reader;
 mod recipe;
+mod reduce;
 mod resize;
+mod scatter;
 mod simple;
 mod span;
 mod statics;
+mod sums;
 mod translate;
+mod windows;
 mod wiring;
 
 use std::cell::Cell;

@@ -9,6 +9,7 @@ use zkml::graph::TensorId;
 use super::draft::{Draft, Refusal, small, unsupported};
 use super::wiring;
 use crate::float::{FloatMap, FloatOp};
+use crate::ops::Wiring;
 
 /// Where a value of the result is from.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -74,9 +75,9 @@ pub(super) fn moved(
         let Some(&any) = draft.inputs.first() else {
             return unsupported("a constant in a model without inputs");
         };
-        let repeated = FloatOp::Wiring {
+        let repeated = FloatOp::Wiring(Wiring {
             source: Some(vec![0; len]),
-        };
+        });
         tensors.push(draft.node(name, repeated, &[any], shape)?);
         scale.push(vec![0.0; len]);
     }

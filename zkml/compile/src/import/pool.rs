@@ -7,11 +7,13 @@ use tract_onnx::tract_core::ops::cnn::{MaxPool, SumPool};
 use tract_onnx::tract_core::ops::nn::{Reduce, Reducer};
 use zkml::graph::TensorId;
 
+use super::batch::{self, Images};
 use super::conv::Window;
 use super::draft::{Draft, OTHER_FORM, Refusal, small, unsupported};
 use super::translate::Operands;
 use super::wiring;
 use crate::float::{FloatMap, FloatOp};
+use crate::ops::Max;
 
 /// Translates a maximum over sliding windows.
 pub(super) fn max_pool(
@@ -27,11 +29,13 @@ pub(super) fn max_pool(
     let x = operands.computed(0)?;
     let window = Window::new(&op.pool_spec, &draft.shape(x))?;
     let x = window.enter(draft, name, x)?;
-    let [h, w] = window.image;
-    let [oh, ow] = window.output;
-    let area = window.kernel[0].saturating_mul(window.kernel[1]);
-    if window
-        .channels
+    let plane = &window.plane;
+    let [h, w] = plane.image;
+    let [oh, ow] = plane.output;
+    let area = plane.kernel[0].saturating_mul(plane.kernel[1]);
+    // Each image has channels of its own.
+    let channels = window.batch.saturating_mul(window.channels);
+    if channels
         .saturating_mul(oh)
         .saturating_mul(ow)
         .saturating_mul(area)
@@ -42,14 +46,14 @@ pub(super) fn max_pool(
     // Places along one axis that a window covers, without the padding.
     let along = |axis: usize, at: usize, extent: usize| -> Vec<usize> {
         let tap =
-            |k: usize| (at * window.stride[axis] + k * window.dilation[axis]).checked_sub(window.pad[axis]);
-        (0..window.kernel[axis])
+            |k: usize| (at * plane.stride[axis] + k * plane.dilation[axis]).checked_sub(plane.pad[axis]);
+        (0..plane.kernel[axis])
             .filter_map(tap)
             .filter(|p| *p < extent)
             .collect()
     };
-    let mut windows = Vec::with_capacity(window.channels * oh * ow);
-    for c in 0..window.channels {
+    let mut windows = Vec::with_capacity(channels * oh * ow);
+    for c in 0..channels {
         for y in 0..oh {
             let rows = along(0, y, h);
             for z in 0..ow {
@@ -64,7 +68,12 @@ pub(super) fn max_pool(
     if windows.iter().any(Vec::is_empty) {
         return unsupported("a window that lies in the padding");
     }
-    let y = draft.node(name, FloatOp::Max { windows }, &[x], &[window.channels, oh, ow])?;
+    let y = draft.node(
+        name,
+        FloatOp::Max(Max { windows }),
+        &[x],
+        &window.made(window.channels),
+    )?;
     window.leave(draft, name, y, shape)
 }
 
@@ -79,29 +88,36 @@ pub(super) fn sum_pool(
     let x = operands.computed(0)?;
     let window = Window::new(&op.pool_spec, &draft.shape(x))?;
     // Rounding the number of windows up makes the last one reach past the padding, where nothing counts.
+    let plane = &window.plane;
     let reaches = |axis: usize, padded: usize| {
-        (window.output[axis] - 1) * window.stride[axis] + (window.kernel[axis] - 1) * window.dilation[axis]
+        (plane.output[axis] - 1) * plane.stride[axis] + (plane.kernel[axis] - 1) * plane.dilation[axis]
             >= padded
     };
-    let padded = |axis: usize| window.pad[axis] + window.image[axis] + window.pad_after[axis];
-    let has_padding = (0..2).any(|a| window.pad[a] > 0 || reaches(a, window.pad[a] + window.image[a]));
+    let padded = |axis: usize| plane.pad[axis] + plane.image[axis] + window.pad_after[axis];
+    let has_padding = (0..2).any(|a| plane.pad[a] > 0 || reaches(a, plane.pad[a] + plane.image[a]));
     if op.normalize && ((!op.count_include_pad && has_padding) || (0..2).any(|a| reaches(a, padded(a)))) {
         return unsupported("an average that leaves out the padding");
     }
-    let area = window.kernel[0] * window.kernel[1];
+    let area = plane.kernel[0].saturating_mul(plane.kernel[1]);
     let weight = if op.normalize { 1.0 / area as f64 } else { 1.0 };
     let channels = window.channels;
     if channels.saturating_mul(area) > super::MAX_TENSOR_LEN {
         return Err(Refusal::TooLarge);
     }
-    let map = window.map(
+    let kernel = batch::Kernel {
         channels,
-        channels,
-        vec![weight; channels * area],
-        vec![0.0; channels],
-    )?;
-    let x = window.enter(draft, name, x)?;
-    let y = draft.linear(name, map, &[x], &[channels, window.output[0], window.output[1]])?;
+        maps: channels,
+        groups: channels,
+        weight: vec![weight; channels * area],
+        bias: vec![0.0; channels],
+    };
+    let images = Images {
+        name,
+        x: window.enter(draft, name, x)?,
+        count: window.batch,
+        shape: &window.made(channels),
+    };
+    let y = batch::convolved(draft, &images, plane, kernel)?;
     window.leave(draft, name, y, shape)
 }
 
@@ -138,9 +154,9 @@ pub(super) fn reduce(
             let window = |t: usize| (t * inputs..(t + 1) * inputs).map(|i| i as u32).collect();
             draft.node(
                 name,
-                FloatOp::Max {
+                FloatOp::Max(Max {
                     windows: (0..outputs).map(window).collect(),
-                },
+                }),
                 &[x],
                 &[outputs],
             )?

@@ -9,6 +9,7 @@ use super::function::function;
 use super::wiring;
 use crate::float::FloatOp;
 use crate::functions::Function;
+use crate::ops::Multiply;
 
 /// `a · b`, value by value, of two tensors of this shape.
 pub(super) fn elements(
@@ -18,7 +19,7 @@ pub(super) fn elements(
     shape: &[usize],
 ) -> Result<TensorId, Refusal> {
     let product = Product::Elements;
-    draft.node(name, FloatOp::Product { product }, &factors, shape)
+    draft.node(name, FloatOp::Product(Multiply { product }), &factors, shape)
 }
 
 /// `a / b`, value by value: a divisor of 0 has no value, and no proof.
@@ -146,7 +147,7 @@ pub(super) fn einsum(
             columns,
         }
     };
-    let y = draft.node(name, FloatOp::Product { product }, &[a, x], &made)?;
+    let y = draft.node(name, FloatOp::Product(Multiply { product }), &[a, x], &made)?;
     let letters = [axes.batch, axes.rows, axes.columns].concat();
     let order: Vec<usize> = out
         .iter()

@@ -16,7 +16,7 @@ use zkml::graph::TensorId;
 use super::draft::{Constant, Draft, Refusal, Value, integers, unsupported};
 use super::statics::Shapes;
 use super::translate::Operands;
-use super::{along, deconv, maps, ml, moved, simple};
+use super::{along, deconv, lp, maps, ml, moved, power, reduce, scatter, simple, sums, windows};
 use crate::float::FloatMap;
 
 /// What a rule makes of a node.
@@ -46,7 +46,17 @@ impl Recipe {
     }
 }
 
-const FAMILIES: &[&[Recipe]] = &[along::RECIPES, deconv::RECIPES, simple::RECIPES];
+const FAMILIES: &[&[Recipe]] = &[
+    along::RECIPES,
+    deconv::RECIPES,
+    lp::RECIPES,
+    power::RECIPES,
+    reduce::RECIPES,
+    scatter::RECIPES,
+    simple::RECIPES,
+    sums::RECIPES,
+    windows::RECIPES,
+];
 
 /// The operators that recipes or index maps have in some form.
 pub(super) fn operators() -> impl Iterator<Item = &'static str> {
@@ -74,7 +84,17 @@ fn mapped(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
     if shape != call.shape {
         return unsupported(format!("a result of shape {shape:?}, not {:?}", call.shape));
     }
-    // Constants among the operands are told from tensors only here.
+    wired(draft, call, sources, call.shape)
+}
+
+/// The operands' values that the sources name, as a tensor of this shape. Constants among the operands are told from tensors
+/// only here.
+pub(super) fn wired(
+    draft: &mut Draft,
+    call: &Call<'_>,
+    sources: Vec<moved::Source>,
+    shape: &[usize],
+) -> Result<TensorId, Refusal> {
     let constants = (0..call.operands.len()).map(|at| match call.operands[at] {
         Some(Value::Constant(_)) => call.constant(at).map(Some),
         Some(Value::Computed(_)) | None => Ok(None),
@@ -99,7 +119,7 @@ fn mapped(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
         })
         .collect();
     match sources {
-        Some(sources) => moved::moved(draft, call.name, &tensors, &sources, call.shape),
+        Some(sources) => moved::moved(draft, call.name, &tensors, &sources, shape),
         None => unsupported("a place outside a constant"),
     }
 }

@@ -1,22 +1,19 @@
 //! Operators that are a line or two of others.
 //!
-//! Invariant: exact in floats. `min(x) = −max(−x)`; `prelu(x) = relu(x) − slope · relu(−x)`.
+//! Invariant: exact in floats. `prelu(x) = relu(x) − slope · relu(−x)`.
 
 use zkml::graph::{Activation, TensorId};
 
-use super::binary::{combination, scaled};
+use super::binary::combination;
 use super::draft::{Draft, Refusal, unsupported};
 use super::maps::{broadcast, each, repeated};
+use super::moved;
 use super::moved::Source;
-use super::recipe::{Call, Recipe, axis};
-use super::{moved, wiring};
+use super::recipe::{Call, Recipe};
 use crate::float::{FloatMap, FloatOp};
+use crate::ops::Linear;
 
-pub(super) const RECIPES: &[Recipe] = &[
-    Recipe::new("Mean", mean),
-    Recipe::new("PRelu", prelu),
-    Recipe::new("ReduceMin", reduce_min),
-];
+pub(super) const RECIPES: &[Recipe] = &[Recipe::new("Mean", mean), Recipe::new("PRelu", prelu)];
 
 /// Computed operands at the result's shape, and the sum of the constants among them, one for each value.
 fn mean(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
@@ -81,10 +78,10 @@ fn prelu(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
         let map = combination(len, vec![sign])?;
         draft.node(
             call.name,
-            FloatOp::Linear {
+            FloatOp::Linear(Linear {
                 map,
                 activation: Activation::Relu,
-            },
+            }),
             &[x],
             call.shape,
         )
@@ -105,35 +102,4 @@ fn prelu(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
         vec![vec![1.0; len], slopes],
         vec![0.0; len],
     )
-}
-
-fn reduce_min(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
-    let x = call.computed(0)?;
-    let from = draft.shape(x);
-    // Attributes before opset 18, an input since.
-    let given = match call.ints("axes")? {
-        Some(axes) => Some(axes),
-        None => call.integers(1)?,
-    };
-    let given = given.unwrap_or_default();
-    if given.is_empty() && call.int("noop_with_empty_axes", 0)? != 0 {
-        return Ok(x);
-    }
-    let mut gone = given
-        .iter()
-        .map(|&a| axis(a, from.len()))
-        .collect::<Result<Vec<_>, _>>()?;
-    if gone.is_empty() {
-        gone = (0..from.len()).collect();
-    }
-    let (gone, kept): (Vec<usize>, Vec<usize>) = (0..from.len()).partition(|d| gone.contains(d));
-    let count: usize = gone.iter().map(|&d| from[d]).product();
-    let order: Vec<usize> = kept.into_iter().chain(gone).collect();
-    let negative = scaled(draft, call.name, x, -1.0)?;
-    let x = wiring::permute(draft, call.name, negative, &order)?;
-    let results = call.shape.iter().product::<usize>();
-    let window = |t: usize| (t * count..(t + 1) * count).map(|i| i as u32).collect();
-    let windows = (0..results).map(window).collect();
-    let y = draft.node(call.name, FloatOp::Max { windows }, &[x], call.shape)?;
-    scaled(draft, call.name, y, -1.0)
 }

@@ -10,16 +10,17 @@ use prost::Message;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
 use tract_onnx::prelude::DatumType;
+use zkml::graph::validate::MAX_COEFFICIENTS;
 use zkml_reference::{ElementType, EvaluateError, Model, Tensor, Values};
 
-use super::ImportError;
-use super::admit::{check_tensor, constant_type};
+use super::admit::{check_tensor, constant_type, limit};
 use super::reader::zeros;
+use super::{ImportError, MAX_TENSOR_LEN};
 
 /// Operators whose result depends on the shape of what they read alone.
 const OF_SHAPES: &[&str] = &["EyeLike", "Shape", "Size"];
 
-/// Multiply-adds of the evaluation, each value counted as eight: an image network's, and half a GiB.
+/// Multiply-adds of the evaluation, each value counted as eight: an image network's.
 const WORK: u64 = 1 << 32;
 
 /// Names of values that do not depend on the inputs' values.
@@ -49,10 +50,14 @@ pub(super) fn fold(proto: &mut ModelProto, names: &HashSet<String>) -> Result<Sh
     let Some(inputs) = zeros(&model) else {
         return Err(ImportError::Form("the inputs have too many values".into()));
     };
-    let (mut shapes, mut made) = (Shapes::new(), BTreeMap::new());
+    let read = read_of(proto, names);
+    let (mut shapes, mut made) = (Shapes::new(), Made::within(MAX_COEFFICIENTS));
     let evaluated = model.evaluate_within(WORK, &inputs, &mut |name, tensor| {
         if names.contains(name) {
-            made.insert(name.to_owned(), tensor.clone());
+            // What only other constants are made of is not kept.
+            if read.contains(name) {
+                made.keep(name, tensor);
+            }
         } else if let Some(kind) = float(tensor.element()) {
             shapes.insert(name.to_owned(), (tensor.shape().to_vec(), kind));
         }
@@ -67,22 +72,67 @@ pub(super) fn fold(proto: &mut ModelProto, names: &HashSet<String>) -> Result<Sh
             return Err(ImportError::Form(error.to_string()));
         }
     }
+    let made = made.all()?;
     let Some(graph) = proto.graph.as_mut() else {
         return Ok(shapes);
     };
     graph.node.retain(|node| !is_static(node, names));
-    let read = graph.node.iter().flat_map(|n| &n.input);
-    let read: HashSet<String> = read
-        .chain(graph.output.iter().map(|o| &o.name))
-        .cloned()
-        .collect();
     graph.initializer.retain(|t| read.contains(&t.name));
-    for (name, tensor) in made.into_iter().filter(|(name, _)| read.contains(name)) {
+    for (name, tensor) in made {
         let proto = stored(&name, &tensor)?;
         check_tensor(&name, &proto)?;
         graph.initializer.push(proto);
     }
     Ok(shapes)
+}
+
+/// Constants that were made, as many of them as there is room for.
+struct Made {
+    most: usize,
+    /// Values of all of them, those for which there was no room included.
+    len: usize,
+    constants: BTreeMap<String, Tensor>,
+    too_long: Option<(String, usize)>,
+}
+
+impl Made {
+    fn within(most: usize) -> Self {
+        Self {
+            most,
+            len: 0,
+            constants: BTreeMap::new(),
+            too_long: None,
+        }
+    }
+
+    fn keep(&mut self, name: &str, tensor: &Tensor) {
+        self.len = self.len.saturating_add(tensor.len());
+        if tensor.len() > MAX_TENSOR_LEN {
+            self.too_long = Some((name.to_owned(), tensor.len()));
+        } else if self.len <= self.most {
+            self.constants.insert(name.to_owned(), tensor.clone());
+        }
+    }
+
+    fn all(self) -> Result<BTreeMap<String, Tensor>, ImportError> {
+        if let Some((name, len)) = self.too_long {
+            limit(&name, "values", len, MAX_TENSOR_LEN)?;
+        }
+        let what = "values in constants that are made of constants";
+        limit("model", what, self.len, self.most)?;
+        Ok(self.constants)
+    }
+}
+
+/// What the nodes that stay read, and what the model gives.
+fn read_of(proto: &ModelProto, names: &HashSet<String>) -> HashSet<String> {
+    let graph = proto.graph.iter();
+    let read = graph.flat_map(|graph| {
+        let stay = graph.node.iter().filter(move |node| !is_static(node, names));
+        stay.flat_map(|n| &n.input)
+            .chain(graph.output.iter().map(|o| &o.name))
+    });
+    read.cloned().collect()
 }
 
 fn float(element: ElementType) -> Option<DatumType> {
@@ -130,4 +180,58 @@ fn stored(name: &str, tensor: &Tensor) -> Result<TensorProto, ImportError> {
         raw_data,
         ..TensorProto::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn constant(len: usize) -> Tensor {
+        Tensor::new(ElementType::Float32, vec![len], Values::Float(vec![0.0; len])).unwrap()
+    }
+
+    #[test]
+    fn no_more_is_kept_than_there_is_room_for() {
+        let mut made = Made::within(10);
+        made.keep("a", &constant(4));
+        made.keep("b", &constant(6));
+        assert_eq!(made.constants.len(), 2);
+        made.keep("c", &constant(1));
+        assert_eq!(made.constants.len(), 2);
+        let refused = made.all().unwrap_err().to_string();
+        assert!(
+            refused.contains("values in constants that are made of constants"),
+            "{refused}"
+        );
+        let mut made = Made::within(10);
+        made.keep("a", &constant(4));
+        assert_eq!(made.all().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_is_made_for_other_constants_alone_is_not_kept() {
+        let node = |op: &str, inputs: &[&str], output: &str| NodeProto {
+            op_type: op.into(),
+            input: inputs.iter().map(|&i| i.to_owned()).collect(),
+            output: vec![output.to_owned()],
+            ..NodeProto::default()
+        };
+        let graph = GraphProto {
+            node: vec![
+                node("Abs", &["c"], "large"),
+                node("Sum", &["large"], "w"),
+                node("Mul", &["x", "w"], "y"),
+            ],
+            ..GraphProto::default()
+        };
+        let names = HashSet::from(["c", "large", "w"].map(str::to_owned));
+        let proto = ModelProto {
+            graph: Some(graph),
+            ..ModelProto::default()
+        };
+        assert_eq!(
+            read_of(&proto, &names),
+            HashSet::from(["x", "w"].map(str::to_owned))
+        );
+    }
 }

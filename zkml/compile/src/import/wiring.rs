@@ -10,6 +10,7 @@ use zkml::graph::TensorId;
 use super::draft::{Draft, Refusal, unsupported};
 use super::translate::Operands;
 use crate::float::FloatOp;
+use crate::ops::Wiring;
 
 /// Row-major strides.
 fn strides(shape: &[usize]) -> Vec<usize> {
@@ -43,7 +44,7 @@ pub(super) fn emit(
     let len = draft.shape(x).iter().product::<usize>();
     let in_order = sources.len() == len && sources.iter().enumerate().all(|(i, &s)| i == s as usize);
     let source = if in_order { None } else { Some(sources) };
-    draft.node(name, FloatOp::Wiring { source }, &[x], shape)
+    draft.node(name, FloatOp::Wiring(Wiring { source }), &[x], shape)
 }
 
 /// `x` in another shape, the same order.
@@ -59,7 +60,7 @@ pub(super) fn reshape(
     if draft.shape(x).iter().product::<usize>() != shape.iter().product::<usize>() {
         return unsupported("a reshape that changes the number of values");
     }
-    draft.node(name, FloatOp::Wiring { source: None }, &[x], shape)
+    draft.node(name, FloatOp::Wiring(Wiring { source: None }), &[x], shape)
 }
 
 /// Output axis `d` is input axis `order[d]`.

@@ -15,13 +15,16 @@ pub type FloatMap = LinearMap<Vec<f64>>;
 /// The greatest absolute coefficient of a linear map. Biases are at the accumulator's scale and may be larger.
 const MAX_COEFFICIENT: i64 = 1 << 31;
 
-/// See [`FloatOp::Linear`](super::FloatOp::Linear).
-pub(super) struct Linear<'a> {
-    pub map: &'a FloatMap,
+/// A linear map, then an activation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Linear {
+    /// The coefficients.
+    pub map: FloatMap,
+    /// What follows.
     pub activation: Activation,
 }
 
-impl Form for Linear<'_> {
+impl Form for Linear {
     fn evaluate(&self, x: &[&[f64]], see: &mut dyn FnMut(&[f64])) -> Result<Vec<f64>, NoValues> {
         let lengths: Vec<_> = x.iter().map(|x| x.len()).collect();
         self.map.output_len(&lengths).map_err(NoValues::Geometry)?;
@@ -104,7 +107,7 @@ impl Form for Linear<'_> {
     }
 
     fn scaling(&self) -> Option<(f64, f64)> {
-        match (self.map, self.activation) {
+        match (&self.map, self.activation) {
             (FloatMap::Affine { scale, bias, .. }, Activation::Identity) => {
                 Some((one_value(scale)?, one_value(bias)?))
             }
@@ -114,10 +117,32 @@ impl Form for Linear<'_> {
     }
 }
 
-impl Linear<'_> {
+impl Linear {
+    /// The same values, each held by a requantisation of its own.
+    pub(super) fn guard(len: usize) -> Self {
+        Self {
+            map: FloatMap::Affine {
+                outer: 1,
+                channels: 1,
+                // A tensor's length fits.
+                inner: len as u32,
+                scale: vec![1.0],
+                bias: vec![0.0],
+            },
+            activation: Activation::Identity,
+        }
+    }
+
+    /// Whether it is one.
+    pub(super) fn is_guard(&self) -> bool {
+        let Self { map, activation } = self;
+        let affine = matches!(map, FloatMap::Affine { .. });
+        affine && map.weight() == [1.0] && map.bias() == [0.0] && *activation == Activation::Identity
+    }
+
     /// Coefficients for each tensor read.
     fn per_input(&self) -> usize {
-        match self.map {
+        match &self.map {
             FloatMap::Affine { bias, .. } => bias.len(),
             FloatMap::Dense { weight, .. } | FloatMap::Conv2d { weight, .. } => weight.len(),
         }

@@ -4,12 +4,14 @@ use zkml::graph::{self, IntRange, Op, TensorId};
 
 use super::{Form, NoValues, Place, QuantiseError, Scales, TableList};
 
-/// See [`FloatOp::Max`](super::FloatOp::Max).
-pub(super) struct Max<'a> {
-    pub windows: &'a [Vec<u32>],
+/// `z[t] = max over windows[t] of x`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Max {
+    /// Indices into the flattened input per output value, sorted and without repeats; never empty.
+    pub windows: Vec<Vec<u32>>,
 }
 
-impl Form for Max<'_> {
+impl Form for Max {
     fn evaluate(&self, x: &[&[f64]], _: &mut dyn FnMut(&[f64])) -> Result<Vec<f64>, NoValues> {
         let value = |&i: &u32| x[0].get(i as usize).copied();
         let greatest = |w: &Vec<u32>| w.iter().map(value).reduce(|a, b| Some(a?.max(b?))).flatten();

@@ -4,8 +4,10 @@ use zkml::graph::{self, Activation, IntRange, Op, Product, Requantise, TensorId}
 
 use super::{Form, NoValues, Place, QuantiseError, Scales, TableList};
 
-/// See [`FloatOp::Product`](super::FloatOp::Product).
-pub(super) struct Multiply {
+/// The product of two tensors.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Multiply {
+    /// How they are multiplied.
     pub product: Product,
 }
 

@@ -90,6 +90,19 @@ pub enum QuantiseError {
         /// Why not.
         source: FunctionError,
     },
+    /// A function's values are too small for a table.
+    #[error(
+        "node `{node}`: the function's values are so small that its table, whose finest step is 2^-{finest}, holds fewer than \
+         {resolution} bits of them; scale the model's values there"
+    )]
+    Small {
+        /// The node.
+        node: String,
+        /// The greatest exponent of a table's values.
+        finest: i16,
+        /// The profile's floor.
+        resolution: u8,
+    },
     /// Rows of a table end at a clamp, and nothing behind it refuses them.
     #[error("node `{node}`: the function leaves the range that the plan gives its values")]
     Clamped {

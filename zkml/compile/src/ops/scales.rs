@@ -17,6 +17,8 @@ pub(crate) struct Scales {
     pub(super) ranges: Vec<IntRange>,
     /// Tensors with one bit more than what reads them.
     guarded: BTreeSet<TensorId>,
+    /// Whether values of the function that was scaled last are so small that the finest table holds too little of them.
+    pub(crate) too_small: bool,
     /// The rows that were made already.
     pub(super) made: functions::Tables,
 }
@@ -45,6 +47,7 @@ impl Scales {
             tensors,
             limits,
             guarded: BTreeSet::new(),
+            too_small: false,
             made: functions::Tables::default(),
         }
     }

@@ -15,12 +15,14 @@ const MOST: i64 = 1 << 40;
 /// Of the output: 1 and 0, held by a quotient of two bits.
 const MADE: TensorScale = TensorScale { exponent: 0, bits: 2 };
 
-/// See [`FloatOp::Step`](super::FloatOp::Step).
-pub(super) struct Step<'a> {
-    pub map: &'a FloatMap,
+/// 1 where a linear map of whole coefficients is above 0, else 0.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// The coefficients; constants need not be whole.
+    pub map: FloatMap,
 }
 
-impl Form for Step<'_> {
+impl Form for Step {
     fn evaluate(&self, x: &[&[f64]], _: &mut dyn FnMut(&[f64])) -> Result<Vec<f64>, NoValues> {
         let lengths: Vec<_> = x.iter().map(|x| x.len()).collect();
         self.map.output_len(&lengths).map_err(NoValues::Geometry)?;
@@ -84,7 +86,7 @@ impl Form for Step<'_> {
     }
 }
 
-impl Step<'_> {
+impl Step {
     /// By channel, the least and the greatest that the map without its constant can be; `None` where a coefficient is not whole,
     /// or the span too wide.
     fn spans(&self, ranges: &[IntRange]) -> Option<Vec<(i64, i64)>> {
@@ -141,7 +143,7 @@ mod tests {
     fn the_shift_covers_every_accumulator() {
         let map = step(&[1.0, -1.0], 0.0);
         let ranges = [IntRange::signed(3), IntRange::unsigned(2)];
-        let spans = Step { map: &map }.spans(&ranges).unwrap();
+        let spans = Step { map }.spans(&ranges).unwrap();
         assert_eq!(spans, [(-4 - 3, 3)]);
         assert_eq!(shift(&spans), 4);
         assert_eq!(shift(&[(0, 15)]), 4);
@@ -152,7 +154,7 @@ mod tests {
     fn coefficients_that_are_not_whole_have_no_step() {
         for (scale, range) in [(0.5, 8), (256.0, 8), (f64::NAN, 8), (255.0, 32)] {
             let map = step(&[scale], 0.0);
-            let spans = Step { map: &map }.spans(&[IntRange::signed(range)]);
+            let spans = Step { map }.spans(&[IntRange::signed(range)]);
             assert_eq!(spans, None, "{scale}");
         }
     }

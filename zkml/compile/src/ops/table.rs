@@ -6,12 +6,14 @@ use super::scales::exponent_of_rows;
 use super::{Form, NoValues, Place, QuantiseError, Scales, TableList};
 use crate::functions::{self, Function};
 
-/// See [`FloatOp::Function`](super::FloatOp::Function).
-pub(super) struct Lookup<'a> {
-    pub function: &'a Function,
+/// `z[t] = f(x[t])`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lookup {
+    /// f.
+    pub function: Function,
 }
 
-impl Form for Lookup<'_> {
+impl Form for Lookup {
     fn evaluate(&self, x: &[&[f64]], _: &mut dyn FnMut(&[f64])) -> Result<Vec<f64>, NoValues> {
         Ok(x[0].iter().map(|&v| self.function.of(v)).collect())
     }
@@ -27,10 +29,15 @@ impl Form for Lookup<'_> {
             scales.tensors[at].exponent = exponent_of_rows(reach, scales.limits.activation_bits);
         }
         let TensorScale { bits, exponent } = &mut scales.tensors[at];
-        // Fewer bits than there are rows for lose nothing but their own; a scale below the least would lose the
-        // greatest values. Where there is no table, quantising says so.
-        *exponent = (*exponent).min(*functions::EXPONENTS_OUT.end());
-        if let Ok(rows) = scales.made.rows(self.function, index, e_in, (*exponent, *bits)) {
+        // A scale below the least would lose the greatest values: quantising says that there is no table. One above the
+        // greatest loses bits of small values, of which the profile's floor has to be left.
+        let (wanted, finest) = (*exponent, *functions::EXPONENTS_OUT.end());
+        *exponent = wanted.min(finest);
+        let left = i32::from(scales.limits.activation_bits) - 1 - i32::from(wanted - *exponent);
+        if left < i32::from(scales.limits.resolution) {
+            scales.too_small = true;
+        }
+        if let Ok(rows) = scales.made.rows(&self.function, index, e_in, (*exponent, *bits)) {
             scales.ranges[at] = rows.range;
         }
         0
@@ -42,7 +49,7 @@ impl Form for Lookup<'_> {
         place.no_shift()?;
         let (index, output) = (place.info(place.first_input()?)?, place.scale(place.output)?);
         let rows = tables
-            .rows(self.function, index, output)
+            .rows(&self.function, index, output)
             .map_err(|source| QuantiseError::Function {
                 node: place.node(),
                 source,

@@ -4,14 +4,16 @@ use zkml::graph::{self, IntRange, Op, TensorId};
 
 use super::{Form, NoValues, Place, QuantiseError, Scales, TableList};
 
-/// See [`FloatOp::Wiring`](super::FloatOp::Wiring).
-pub(super) struct Wiring<'a> {
-    pub source: Option<&'a [u32]>,
+/// `z[t] = x[source[t]]`; `None` keeps the order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wiring {
+    /// Index into the flattened input per output value.
+    pub source: Option<Vec<u32>>,
 }
 
-impl Form for Wiring<'_> {
+impl Form for Wiring {
     fn evaluate(&self, x: &[&[f64]], _: &mut dyn FnMut(&[f64])) -> Result<Vec<f64>, NoValues> {
-        let Some(source) = self.source else {
+        let Some(source) = &self.source else {
             return Ok(x[0].to_vec());
         };
         let made: Option<_> = source.iter().map(|&i| x[0].get(i as usize).copied()).collect();
@@ -24,12 +26,12 @@ impl Form for Wiring<'_> {
     }
 
     fn quantise(&self, place: &Place<'_>, _: &mut TableList) -> Result<(Op, IntRange), QuantiseError> {
-        let source = self.source.map(|s| s.iter().copied().collect());
+        let source = self.source.as_ref().map(|s| s.iter().copied().collect());
         Ok((Op::Wiring(graph::Wiring { source }), place.inherited()?))
     }
 
     fn kept(&self) -> usize {
-        self.source.map_or(0, <[u32]>::len)
+        self.source.as_ref().map_or(0, Vec::len)
     }
 
     fn multiplications(&self, _: usize) -> u64 {

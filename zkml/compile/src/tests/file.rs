@@ -4,6 +4,7 @@ use tract_onnx::pb::{TensorProto, tensor_proto::DataType};
 use zkinfer_crds::ProofSystem;
 
 use super::onnx::{Onnx, int, ints, value_info};
+use crate::calibrate::CalibrateError;
 use crate::compile::{CompileError, CompileOptions, plan};
 use crate::import::{ImportError, import};
 
@@ -68,7 +69,7 @@ fn producers() -> Vec<(&'static str, Onnx)> {
 #[test]
 fn a_constant_on_either_side_of_whatever_was_computed_is_proved_as_the_file_says() {
     let shapes: [&[i64]; 7] = [&[], &[1], &[5], &[4, 1, 1], &[1, 4, 1, 1], &[5, 1], &[4, 5, 5]];
-    let mut proved = 0;
+    let (mut proved, mut near_zero) = (0, 0);
     for (name, producer) in producers() {
         for op in ["Add", "Sub", "Mul", "Div", "Max", "Min"] {
             for left in [false, true] {
@@ -83,16 +84,11 @@ fn a_constant_on_either_side_of_whatever_was_computed_is_proved_as_the_file_says
                         if left { "left" } else { "right" }
                     );
                     match compiled(&onnx) {
-                        Ok(()) => {
-                            assert!(!(op == "Div" && left), "{what}: there is no such relation");
-                            proved += 1;
-                        }
-                        Err(CompileError::Import(ImportError::Unsupported(nodes))) => {
-                            assert!(op == "Div" && left, "{what}: {nodes:?}");
-                            assert!(
-                                nodes[0].reason.contains("division by a computed tensor"),
-                                "{what}: {nodes:?}"
-                            );
+                        Ok(()) => proved += 1,
+                        // A divisor near 0: no integers hold the quotient.
+                        Err(CompileError::Calibrate(why)) if op == "Div" && left => {
+                            assert!(!matches!(why, CalibrateError::Differs(_)), "{what}: {why}");
+                            near_zero += 1;
                         }
                         Err(e) => panic!("{what}: {e}"),
                     }
@@ -100,7 +96,8 @@ fn a_constant_on_either_side_of_whatever_was_computed_is_proved_as_the_file_says
             }
         }
     }
-    assert_eq!(proved, 9 * 7 * 11);
+    assert_eq!(proved + near_zero, 9 * 7 * 12);
+    assert!(near_zero <= 9 * 7, "{near_zero}");
 }
 
 #[test]

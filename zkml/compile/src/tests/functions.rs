@@ -32,7 +32,19 @@ fn one(op: &str, attributes: Vec<AttributeProto>) -> Onnx {
 }
 
 /// Those that have no value for some numbers.
-const PARTIAL: [&str; 3] = ["Log", "Reciprocal", "Sqrt"];
+const PARTIAL: [&str; 8] = [
+    "Acos",
+    "Acosh",
+    "Asin",
+    "Atanh",
+    "Log",
+    "Reciprocal",
+    "Sqrt",
+    "Tan",
+];
+
+/// Those that jump: a jump is as large as it is, however near a number is to it.
+const JUMPING: [&str; 6] = ["Ceil", "Floor", "Round", "Shrink", "Sign", "ThresholdedRelu"];
 
 /// Every operator of the list that has a value for each number, in its forms.
 fn every() -> Vec<(&'static str, Vec<AttributeProto>)> {
@@ -88,8 +100,7 @@ fn tables(graph: &IntGraph) -> usize {
 
 #[test]
 fn every_function_becomes_a_table_and_follows_the_float_model() {
-    // A jump is as large as it is, however near a number is to it.
-    for (op, attributes) in every().into_iter().filter(|(op, _)| *op != "ThresholdedRelu") {
+    for (op, attributes) in every().into_iter().filter(|(op, _)| !JUMPING.contains(op)) {
         let onnx = one(op, attributes);
         for (profile, most) in [(Profile::P8, 0.08), (Profile::P12, 0.005), (Profile::P16, 0.0004)] {
             let (_, _, accuracy, int) = planned(&onnx, profile, 30);
@@ -103,6 +114,40 @@ fn every_function_becomes_a_table_and_follows_the_float_model() {
             assert_eq!(IntGraph::from_bytes(&bytes, bytes.len()), Ok(int));
         }
     }
+}
+
+#[test]
+fn an_operator_that_the_models_opset_does_not_have_is_refused_by_name() {
+    for (op, first) in [("Gelu", 20), ("Swish", 24), ("HardSwish", 14)] {
+        let model = |opset| {
+            Onnx::new(&[2, 3, 4])
+                .opset(opset)
+                .node(op, &["x"], "y", vec![])
+                .bytes()
+        };
+        import(&model(first)).unwrap();
+        let refused = import(&model(first - 1)).unwrap_err().to_string();
+        let why = format!("ONNX has it from opset {first} on");
+        assert!(refused.contains(&why) && refused.contains(op), "{refused}");
+    }
+}
+
+/// `tanh(x · factor)`: of 16-bit values, at 2^-24 steps.
+#[test]
+fn a_function_of_values_too_small_for_a_table_is_refused_by_name() {
+    let of = |factor: f32| {
+        let onnx = Onnx::new(&[1, 4])
+            .constant("k", &[], vec![factor])
+            .node("Mul", &["x", "k"], "s", vec![])
+            .node("Tanh", &["s"], "y", vec![]);
+        calibrated(&onnx, Some(Profile::P16), (20, 1.0))
+    };
+    of(1e-4).unwrap();
+    let refused = of(1e-7).unwrap_err().to_string();
+    assert!(
+        refused.contains("`y_Tanh`: the function's values are so small"),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -143,8 +188,14 @@ fn two_nodes_with_one_function_at_one_scale_read_one_table() {
 #[test]
 fn an_argument_without_a_value_is_refused_as_beyond_the_range() {
     for op in PARTIAL {
+        let offset = match op {
+            "Acos" | "Asin" | "Atanh" | "Tan" => -0.5,
+            "Acosh" => 1.25,
+            _ => 0.5,
+        };
         let onnx = Onnx::new(&[1, 8])
-            .constant("c", &[1], vec![0.5])
+            .opset(9)
+            .constant("c", &[1], vec![offset])
             .node("Sigmoid", &["x"], "s", vec![])
             .node("Add", &["s", "c"], "p", vec![])
             .node(op, &["p"], "y", vec![]);
@@ -157,8 +208,8 @@ fn an_argument_without_a_value_is_refused_as_beyond_the_range() {
             );
         }
     }
-    for op in ["Log", "Sqrt"] {
-        let alone = Onnx::new(&[1, 8]).node(op, &["x"], "y", vec![]);
+    for op in ["Acos", "Acosh", "Asin", "Atanh", "Log", "Sqrt"] {
+        let alone = Onnx::new(&[1, 8]).opset(9).node(op, &["x"], "y", vec![]);
         let refused = calibrated(&alone, Some(Profile::P12), (30, 1.0)).unwrap_err();
         assert!(
             refused.to_string().contains(&format!("`y_{op}`")),
@@ -181,7 +232,7 @@ fn every_value_of_the_range_has_its_own_row_and_none_beyond_is_accepted() {
                 shape: input.shape.clone(),
                 values,
             }]);
-            let FloatOp::Function { function } = &graph.nodes[0].op else {
+            let Some(function) = graph.nodes[0].op.function() else {
                 panic!("a function")
             };
             match ran {
@@ -194,11 +245,12 @@ fn every_value_of_the_range_has_its_own_row_and_none_beyond_is_accepted() {
                         floats[0]
                     );
                 }
-                Err(EvaluateError::OutOfCalibratedRange { .. }) if op == "Exp" => refused += 1,
+                Err(EvaluateError::OutOfCalibratedRange { .. }) if function.grows() => refused += 1,
                 Err(why) => panic!("{op}: {why}"),
             }
         }
-        assert_eq!(refused > 0, op == "Exp", "{op}: {refused}");
+        let grows = ["Cosh", "Exp", "Sinh"].contains(&op);
+        assert_eq!(refused > 0, grows, "{op}: {refused}");
         let beyond = IntTensor {
             shape: input.shape.clone(),
             values: vec![input.range.hi() + 1; input.len()],
@@ -207,6 +259,39 @@ fn every_value_of_the_range_has_its_own_row_and_none_beyond_is_accepted() {
             int.evaluate(&[beyond]),
             Err(EvaluateError::InputRange { .. })
         ));
+    }
+}
+
+/// The table is of the quantised argument: where quantising crosses a jump, the error is the whole jump, and is reported.
+#[test]
+fn a_jump_that_quantising_crosses_is_beyond_every_budget() {
+    for (op, near) in [
+        ("Ceil", 1.0 + 1e-6),
+        ("Floor", 1.0 - 1e-6),
+        ("Round", 0.5 + 1e-6),
+        ("Shrink", 0.5 + 1e-6),
+        ("Sign", 1e-6),
+    ] {
+        let onnx = one(op, vec![]);
+        let (graph, model) = (
+            import(&onnx.bytes()).unwrap(),
+            FloatModel::read(&onnx.bytes()).unwrap(),
+        );
+        let mut options = CalibrationOptions {
+            profile: None,
+            error_budget: 0.01,
+            output_scale: Some(vec![1.0]),
+            compare_top1: false,
+        };
+        for (first, within) in [(2.0, true), (near, false)] {
+            let mut sample = vec![-1.75; 24];
+            sample[0] = first;
+            let samples = vec![vec![sample]];
+            let expected = vec![model.outputs_of(&graph, &samples[0]).unwrap()];
+            let (_, accuracy) = calibrate(&graph, &samples, &expected, &options, &silent).unwrap();
+            assert_eq!(accuracy.within_budget, within, "{op} of {first}: {accuracy:?}");
+            options.error_budget = 0.2;
+        }
     }
 }
 
@@ -372,7 +457,7 @@ fn a_product_that_only_resembles_one_stays_a_product() {
     for onnx in cases {
         let graph = import(&onnx.bytes()).unwrap();
         let last = graph.nodes.last().unwrap();
-        assert!(matches!(last.op, FloatOp::Product { .. }), "{last:?}");
+        assert!(matches!(last.op, FloatOp::Product(_)), "{last:?}");
     }
 }
 

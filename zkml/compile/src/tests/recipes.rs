@@ -70,18 +70,43 @@ fn a_constant_output_stands_beside_computed_ones() {
 }
 
 #[test]
+fn a_normalisation_of_training_in_an_old_form_is_refused() {
+    let old = |tested: i64| {
+        let mut onnx = Onnx::new(&[2, 3, 4]).opset(6);
+        for name in ["s", "b", "m", "v"] {
+            onnx = onnx.constant(name, &[3], vec![0.5, 1.0, 2.0]);
+        }
+        let inputs = ["x", "s", "b", "m", "v"];
+        onnx.node("BatchNormalization", &inputs, "y", vec![int("is_test", tested)])
+    };
+    agrees_with_the_reference("tested", &old(1).bytes());
+    let said = import(&old(0).bytes()).unwrap_err().to_string();
+    assert!(said.contains("that of training"), "{said}");
+}
+
+#[test]
+fn an_old_sum_is_aligned_at_its_axis_and_not_at_the_end() {
+    let onnx = Onnx::new(&[2, 3, 3])
+        .opset(6)
+        .constant("c", &[3], vec![0.5, 1.0, 2.0])
+        .node("Add", &["x", "c"], "y", vec![int("broadcast", 1), int("axis", 1)]);
+    agrees_with_the_reference("aligned", &onnx.bytes());
+    let graph = import(&onnx.bytes()).unwrap();
+    let made = graph.evaluate(&[vec![0.0; 18]]).unwrap();
+    let made = &made[graph.outputs[0].0 as usize];
+    let each = [0.5, 0.5, 0.5, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0];
+    assert_eq!(*made, [each, each].concat());
+}
+
+#[test]
 fn what_a_rule_does_not_have_is_named_by_node_and_attribute() {
     let refused = |onnx: Onnx| import(&onnx.bytes()).unwrap_err().to_string();
-    let scatter = Onnx::new(&[3])
-        .opset(16)
-        .integers("i", &[0])
-        .constant("u", &[1], vec![1.0])
-        .node(
-            "ScatterElements",
-            &["x", "i", "u"],
-            "y",
-            vec![super::functions::text("reduction", "mul")],
-        );
+    let scatter = Onnx::new(&[3]).opset(16).integers("i", &[0, 1, 2]).node(
+        "ScatterElements",
+        &["x", "i", "x"],
+        "y",
+        vec![super::functions::text("reduction", "mul")],
+    );
     let said = refused(scatter);
     assert!(
         said.contains("`y_ScatterElements`") && said.contains("`reduction` is `mul`"),
@@ -91,4 +116,23 @@ fn what_a_rule_does_not_have_is_named_by_node_and_attribute() {
     assert!(refused(celu).contains("only more than 0"));
     let depth = Onnx::new(&[3]).node("CumSum", &["x", "x"], "y", vec![int("reverse", 1)]);
     assert!(!refused(depth).is_empty());
+    let pow = |exponents: Vec<f32>| {
+        let onnx = Onnx::new(&[2, 9]).constant("p", &[exponents.len() as i64], exponents);
+        refused(onnx.opset(15).node("Pow", &["x", "p"], "y", vec![]))
+    };
+    let (much, many) = (pow(vec![65.0]), pow((0..9).map(|p| p as f32).collect()));
+    assert!(
+        much.contains("`y_Pow`") && much.contains("its exponent is 65"),
+        "{much}"
+    );
+    assert!(many.contains("more than 8 different exponents"), "{many}");
+    let computed = Onnx::new(&[2, 3]).opset(15).node("Pow", &["x", "x"], "y", vec![]);
+    assert!(refused(computed).contains("its input `x` is computed"));
+    let norm = Onnx::new(&[1, 1, 4]).opset(18).node(
+        "LpPool",
+        &["x"],
+        "y",
+        vec![ints("kernel_shape", &[2]), int("p", 2)],
+    );
+    assert!(refused(norm).contains("`p` is 2; only 1"));
 }

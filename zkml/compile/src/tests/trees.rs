@@ -171,9 +171,7 @@ fn a_plan_that_rounds_a_comparison_is_refused() {
     let samples = vec![vec![vec![1.0, -1.0]]];
     let (plan, _) = calibrated(&graph, &samples, &options).unwrap();
     let steps = graph.nodes.iter().enumerate();
-    let steps: Vec<_> = steps
-        .filter(|(_, n)| matches!(n.op, FloatOp::Step { .. }))
-        .collect();
+    let steps: Vec<_> = steps.filter(|(_, n)| matches!(n.op, FloatOp::Step(_))).collect();
     assert_eq!(steps.len(), 2);
     for (at, node) in steps {
         let refused = |change: &dyn Fn(&mut zkml::graph::QuantisationPlan)| {

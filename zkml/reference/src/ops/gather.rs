@@ -30,6 +30,9 @@ pub(super) const OPERATORS: &[Operator] = &[
     op("ScatterND", 3, 3, scatter_nd)
         .since(11)
         .attributes(&[text("reduction").from(16)]),
+    op("TensorScatter", 2, 3, tensor_scatter)
+        .since(24)
+        .attributes(&[int("axis"), text("mode")]),
 ];
 
 /// An index in `-size..size`, counted from the end where negative.
@@ -242,6 +245,51 @@ fn scatter_nd(call: &Call) -> Made {
     call.room(&wanted)?;
     let places: Vec<usize> = starts.iter().flat_map(|&s| s..s + slice).collect();
     one(scattered(call, x, updates, &places)?)
+}
+
+/// A cache whose slices along an axis, from an index of each sample's own, are those of an update.
+fn tensor_scatter(call: &Call) -> Made {
+    let (cache, update) = (call.input(0)?, call.input(1)?);
+    same_type(cache, update)?;
+    let along = axis(call.int("axis", -2), cache.rank())?;
+    let circular = match call.text("mode", "linear") {
+        "linear" => false,
+        "circular" => true,
+        other => return Err(format!("mode is `{other}`")),
+    };
+    let mut wanted = cache.shape().to_vec();
+    wanted[along] = update.shape().get(along).copied().unwrap_or(0);
+    if along == 0 || update.shape() != wanted || wanted[along] > cache.shape()[along] {
+        return Err(format!(
+            "an update of shape {:?} along axis {along} of a cache of {:?}",
+            update.shape(),
+            cache.shape()
+        ));
+    }
+    let begins = match call.optional(2) {
+        Some(list) => list.ints()?.to_vec(),
+        None => vec![0; wanted[0]],
+    };
+    if begins.len() != wanted[0] {
+        return Err(format!("{} indices for {} samples", begins.len(), wanted[0]));
+    }
+    call.room(cache.shape())?;
+    let (rows, length, width) = around(cache.shape(), along);
+    let count = wanted[along];
+    let mut places = Vec::new();
+    for row in 0..rows {
+        let begin = begins[row / (rows / begins.len().max(1)).max(1)];
+        for step in 0..count {
+            let at = begin.saturating_add(step as i64);
+            let at = match circular {
+                true => at.rem_euclid((length as i64).max(1)),
+                false => at,
+            };
+            let at = place(at, length)?;
+            places.extend((0..width).map(|i| (row * length + at) * width + i));
+        }
+    }
+    one(scattered(call, cache, update, &places)?)
 }
 
 /// The slices along an axis, or the values of all, where the condition is true.

@@ -1,8 +1,8 @@
 //! ONNX's operators, by family, each from its definition in the specification.
 //!
-//! Invariant: [`FAMILIES`] is the only list of operators. An operator is given inputs in the number that it declares and
-//! attributes of the kinds that it declares; everything else (shapes, element types, values) it checks itself, and it
-//! makes as many outputs as are asked for, or says why not.
+//! Invariant: [`FAMILIES`] is the only list of operators; forms that they had before opset 7 stand in [`old`]. An operator is
+//! given inputs in the number that it declares and attributes of the kinds that it declares; everything else (shapes, element
+//! types, values) it checks itself, and it makes as many outputs as are asked for, or says why not.
 
 use std::sync::Arc;
 
@@ -14,16 +14,19 @@ use crate::{
 
 mod binary;
 mod cast;
+mod col2im;
 mod compare;
 mod conv;
 mod conv_transpose;
 mod einsum;
 mod gather;
 mod generate;
+mod grid;
 mod loss;
 mod matmul;
 pub(crate) mod ml;
 mod normalise;
+pub(crate) mod old;
 mod order;
 mod pad;
 mod pool;
@@ -54,6 +57,8 @@ const FAMILIES: &[&[Operator]] = &[
     pad::OPERATORS,
     generate::OPERATORS,
     conv_transpose::OPERATORS,
+    col2im::OPERATORS,
+    grid::OPERATORS,
     einsum::OPERATORS,
     order::OPERATORS,
     resize::OPERATORS,
@@ -116,6 +121,13 @@ pub fn operators() -> Vec<&'static str> {
     names
 }
 
+/// The first opset that has an operator in a form that the reference has.
+#[must_use]
+pub fn first_opset(name: &str) -> Option<i64> {
+    let operator = FAMILIES.iter().flat_map(|f| f.iter()).find(|o| o.name == name);
+    operator.map(|o| o.opsets.0)
+}
+
 /// The operators of the domain ai.onnx.ml that the reference has, sorted by name.
 #[must_use]
 pub fn operators_of_models() -> Vec<&'static str> {
@@ -132,7 +144,18 @@ pub(crate) fn find(domain: &str, name: &str, opset: i64) -> Step<&'static Operat
         FAMILIES.iter().flat_map(|f| f.iter()).find(|o| o.name == name)
     };
     let operator = operator.ok_or("the operator is not supported")?;
-    if operator.opsets.0 <= opset && opset < operator.opsets.1 {
+    if domain == ml::DOMAIN {
+        return Ok(operator);
+    }
+    if let Some(old) = old::find(name, opset) {
+        return Ok(old);
+    }
+    let since = if old::is_in_place(name) {
+        1
+    } else {
+        operator.opsets.0
+    };
+    if since <= opset && opset < operator.opsets.1 {
         Ok(operator)
     } else {
         // Before it, ONNX had the operator in another form, or not at all.

@@ -1,6 +1,6 @@
 //! Padding: more values around a tensor, or fewer.
 
-use super::{Call, Made, Operator, Step, Tensor, each_kind, list_of, one, op, unlike};
+use super::{Call, Made, Operator, Step, Tensor, each_kind, list_of, one, op, size, unlike};
 use crate::{
     Values,
     attribute::{float, ints, text},
@@ -8,11 +8,39 @@ use crate::{
     limits::MAX_ELEMENTS,
 };
 
-pub(super) const OPERATORS: &[Operator] = &[op("Pad", 1, 4, pad).since(2).attributes(&[
-    text("mode"),
-    ints("pads").before(11),
-    float("value").before(11),
-])];
+pub(super) const OPERATORS: &[Operator] = &[
+    op("CenterCropPad", 2, 2, center_crop_pad)
+        .since(18)
+        .attributes(&[ints("axes")]),
+    op("Pad", 1, 4, pad).since(2).attributes(&[
+        text("mode"),
+        ints("pads").before(11),
+        float("value").before(11),
+    ]),
+];
+
+/// Zeros around a tensor, or less of it, so that its middle stays the middle: of an odd number the smaller half is before.
+fn center_crop_pad(call: &Call) -> Made {
+    let x = call.input(0)?;
+    let wanted = list_of(call.input(1)?)?;
+    let along = match call.ints("axes") {
+        Some(list) => axes(list, x.rank())?,
+        None => (0..x.rank()).collect(),
+    };
+    if wanted.len() != along.len() {
+        return Err(format!("{} sizes for {} axes", wanted.len(), along.len()));
+    }
+    let mut made = x.clone();
+    for (&d, &wanted) in along.iter().zip(&wanted) {
+        let wanted = size(wanted)?.min(MAX_ELEMENTS + 1) as i64;
+        let more = wanted - x.shape()[d] as i64;
+        let before = more / 2;
+        if more != 0 {
+            made = along_axis(call, &made, d, (before, more - before))?;
+        }
+    }
+    one(made)
+}
 
 fn pad(call: &Call) -> Made {
     let x = call.input(0)?;

@@ -3,21 +3,21 @@
 use super::{
     Call, ElementType, Made, Operator, Step, Tensor,
     binary::maximum,
-    one, op,
-    window::{Axis, axes, kernel},
+    list_of, one, op, size,
+    window::{Attributes, Axis, axes, kernel},
 };
 use crate::{
     Values,
     attribute::{int, ints, text},
-    layout::around,
+    layout::{around, strides as strides_of},
     limits::volume,
 };
 
 pub(super) const OPERATORS: &[Operator] = &[
-    op("AveragePool", 1, 1, average).attributes(&[
+    op("AveragePool", 1, 1, average).since(1).attributes(&[
         text("auto_pad"),
         int("ceil_mode").from(10),
-        int("count_include_pad"),
+        int("count_include_pad").from(7),
         ints("dilations").from(19),
         ints("kernel_shape"),
         ints("pads"),
@@ -46,7 +46,63 @@ pub(super) const OPERATORS: &[Operator] = &[
         int("storage_order").from(8),
         ints("strides"),
     ]),
+    op("MaxUnpool", 2, 3, max_unpool).since(9).attributes(&[
+        ints("kernel_shape"),
+        ints("pads"),
+        ints("strides"),
+    ]),
 ];
+
+/// Zeros of the shape that a pool would have read, with the values at the places that the pool's indices name; more zeros
+/// behind them where a larger shape is asked for.
+fn max_unpool(call: &Call) -> Made {
+    let (x, list) = (call.input(0)?, call.input(1)?);
+    let [batch, channels, pooled @ ..] = x.shape() else {
+        return Err(format!("an input of shape {:?}", x.shape()));
+    };
+    if list.shape() != x.shape() {
+        return Err(format!("indices of shape {:?} for {:?}", list.shape(), x.shape()));
+    }
+    let kernel = kernel(call, None)?;
+    let Attributes { strides, pads, .. } = Attributes::read(call, pooled.len())?;
+    if kernel.len() != pooled.len() {
+        return Err(format!("a kernel of {} dimensions", kernel.len()));
+    }
+    let mut shape = vec![*batch, *channels];
+    for (d, &n) in pooled.iter().enumerate() {
+        let reach = n
+            .saturating_sub(1)
+            .saturating_mul(strides[d])
+            .saturating_add(kernel[d]);
+        let read = reach.checked_sub(pads[d] + pads[pooled.len() + d]);
+        shape.push(read.ok_or("a pool that reads padding alone")?);
+    }
+    let mut values = vec![0.0; call.room(&shape)?];
+    for (&at, &v) in list.ints()?.iter().zip(x.floats()?) {
+        let at = usize::try_from(at).ok();
+        let value = at.and_then(|at| values.get_mut(at));
+        *value.ok_or("an index outside of the result")? = v;
+    }
+    let Some(wanted) = call.optional(2) else {
+        return one(Tensor::make(x.element(), shape, Values::Float(values))?);
+    };
+    let wanted = list_of(wanted)?.into_iter().map(size).collect::<Step<Vec<_>>>()?;
+    if wanted.len() != shape.len() || wanted.iter().zip(&shape).any(|(w, n)| w < n) {
+        return Err(format!("a result of shape {wanted:?} for one of {shape:?}"));
+    }
+    let mut larger = vec![0.0; call.room(&wanted)?];
+    let by = strides_of(&wanted);
+    let inner = shape.last().copied().unwrap_or(1).max(1);
+    for (row, part) in values.chunks(inner).enumerate() {
+        let (mut rest, mut at) = (row, 0);
+        for d in (0..shape.len() - 1).rev() {
+            at += rest % shape[d] * by[d];
+            rest /= shape[d];
+        }
+        larger[at..at + part.len()].copy_from_slice(part);
+    }
+    one(Tensor::make(x.element(), wanted, Values::Float(larger))?)
+}
 
 /// The axes of an input `[N, C, …]`, and the shape that is made.
 fn windows(call: &Call, x: &Tensor) -> Step<(Vec<Axis>, Vec<usize>)> {

@@ -116,8 +116,18 @@ impl Windows {
         &self.entries
     }
 
+    /// A window's indices.
+    #[must_use]
+    pub fn get(&self, at: usize) -> Option<&[u32]> {
+        let start = match at.checked_sub(1) {
+            None => 0,
+            Some(before) => *self.ends.get(before)?,
+        };
+        self.entries.get(start as usize..*self.ends.get(at)? as usize)
+    }
+
     /// Each window's indices, in order.
-    pub fn iter(&self) -> impl Iterator<Item = &[u32]> {
+    pub fn iter(&self) -> impl Iterator<Item = &[u32]> + Clone {
         let starts = [0].into_iter().chain(self.ends.iter().copied());
         let cuts = starts.zip(self.ends.iter());
         cuts.map(|(start, &end)| &self.entries[start as usize..end as usize])

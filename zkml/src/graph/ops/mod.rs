@@ -1,4 +1,4 @@
-//! The operators of the integer graph: each is one file here, one variant of [`Op`] and one arm of each match below.
+//! The operators of the integer graph: each is one file here, one of the compiler's, and one line of the list below.
 //!
 //! Invariant: an operator's file says all that is known of it in integers: its parameters, which tensors it fits, what it
 //! computes, what is claimed of it, and what it costs. Nothing outside asks which operator a node is, but whoever cuts
@@ -24,20 +24,54 @@ use super::shared::Shared;
 use super::table::TableRef;
 use super::tensor::{IntRange, TensorInfo};
 
-/// What a node does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Op {
-    /// A linear map with constant coefficients, then a requantisation.
-    Linear(Linear),
-    /// The maximum of windows.
-    Max(Max),
-    /// A product of two tensors, then a requantisation.
-    Product(Multiply),
-    /// A function of one value, by its rows.
-    Table(Lookup),
-    /// Values moved.
-    Wiring(Wiring),
+/// The closed list of the operators: a variant, the file in this folder and in the compiler's, the type there. Handed to a macro
+/// of the caller's, here for [`Op`], in the compiler for the same operators on floats, so that neither can lack one.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! operators {
+    ($make:ident) => {
+        $make! {
+            /// A linear map with constant coefficients, then an activation; requantised in integers.
+            Linear(linear::Linear),
+            /// The maximum of windows.
+            Max(max::Max),
+            /// A product of two tensors; requantised in integers.
+            Product(product::Multiply),
+            /// A function of one value, by its rows in integers.
+            Table(table::Lookup),
+            /// Values moved.
+            Wiring(wiring::Wiring),
+        }
+    };
 }
+
+/// [`Op`], and the two matches that name every operator.
+macro_rules! integer_operators {
+    ($($(#[$doc:meta])* $variant:ident($file:ident::$form:ident),)*) => {
+        /// What a node does.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum Op {
+            $($(#[$doc])* $variant($file::$form),)*
+        }
+
+        impl Op {
+            /// What is claimed of a node that does this.
+            pub fn claim<C: Claims>(&self, claims: &C) -> C::Claim {
+                match self {
+                    $(Self::$variant(op) => op.claim(claims),)*
+                }
+            }
+
+            fn operator(&self) -> &dyn Operator {
+                match self {
+                    $(Self::$variant(op) => op,)*
+                }
+            }
+        }
+    };
+}
+
+operators!(integer_operators);
 
 /// What an operator sees of the graph around it.
 pub(super) struct Site<'g> {
@@ -176,27 +210,6 @@ pub trait Claims {
 }
 
 impl Op {
-    /// What is claimed of a node that does this.
-    pub fn claim<C: Claims>(&self, claims: &C) -> C::Claim {
-        match self {
-            Self::Linear(op) => op.claim(claims),
-            Self::Max(op) => op.claim(claims),
-            Self::Product(op) => op.claim(claims),
-            Self::Table(op) => op.claim(claims),
-            Self::Wiring(op) => op.claim(claims),
-        }
-    }
-
-    fn operator(&self) -> &dyn Operator {
-        match self {
-            Self::Linear(op) => op,
-            Self::Max(op) => op,
-            Self::Product(op) => op,
-            Self::Table(op) => op,
-            Self::Wiring(op) => op,
-        }
-    }
-
     /// Its name, for people.
     #[must_use]
     pub fn name(&self) -> &'static str {

@@ -105,7 +105,7 @@ fn rejects_a_maximum_that_is_none_of_the_entries_or_not_the_greatest() {
         .placed
         .iter()
         .find_map(|p| match p {
-            Placed::Maximum { row, windows, .. } => Some((*row, windows[0].len())),
+            Placed::Maximum { row, windows, .. } => Some((*row, windows.get(0).unwrap().len())),
             _ => None,
         })
         .unwrap();

@@ -1,7 +1,7 @@
 //! Honest provers are believed, lying ones are not: [`lying`] tampers with the first phase and recomputes what follows
 //! honestly, [`gates`] shows for each gate a lie that it alone refuses, [`table_lies`] is both for reads of tables.
 
-pub(super) mod gates;
+mod gates;
 mod lying;
 mod table_lies;
 mod tables;
@@ -14,12 +14,13 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use zkinfer_crds::Digest;
 
+use self::gates::Lying;
 use super::circuit::DEGREE;
 use super::instance::instance;
 use super::layout::Layout;
 use super::plan::{LinearUnit, Placed};
 use super::synthesize::SliceCircuit;
-use super::witness::Witness;
+use super::witness::{Witness, multiplicities};
 use super::*;
 use crate::graph::bound::accumulator_bound;
 use crate::graph::{Activation, IntRange, LinearMap, Requantise, TensorId};
@@ -104,7 +105,7 @@ fn slice() -> SliceRelations {
             Relation::Maximum {
                 input: TensorId(1),
                 range: relu.output_range(),
-                windows: pooled,
+                windows: pooled.iter().collect(),
                 output: TensorId(2),
             },
             Relation::Wired {
@@ -159,8 +160,7 @@ impl Case {
     /// Whether the constraint system accepts. Second-phase columns are recomputed from the (tampered) first, then lied about.
     fn accepted(&self) -> bool {
         let witness = Some(Arc::new(self.witness.clone()));
-        let mut circuit = SliceCircuit::new(Arc::clone(&self.layout), witness);
-        circuit.lie.clone_from(&self.lie);
+        let circuit = SliceCircuit::new(Arc::clone(&self.layout), witness, Lying(self.lie.clone()));
         let prover = MockProver::run(self.layout.k, &circuit, vec![self.instance.clone()]).unwrap();
         prover.verify().is_ok()
     }
@@ -175,7 +175,12 @@ impl Case {
 
     /// False when a limb has left its table, which no multiplicity can mend.
     fn recount(&mut self) -> bool {
-        self.witness.recount(&self.layout)
+        let Witness { limbs, x, z, .. } = &self.witness;
+        let Some(multiplicity) = multiplicities(&self.layout, limbs, x, z) else {
+            return false;
+        };
+        self.witness.multiplicity = multiplicity;
+        true
     }
 }
 

@@ -3,12 +3,13 @@
 
 use halo2_proofs::halo2curves::ff::Field;
 
+use super::super::circuit::configure;
 use super::super::instance::{power_of_two, signed};
 use super::super::layout::CopyColumn;
 use super::super::shape::Role;
 use super::super::synthesize::Second;
 use super::gates::{SecondLie, as_if_honest, log_up, without};
-use super::tables::{INDICES, flat};
+use super::tables::{INDICES, chained, flat};
 use super::*;
 
 const READ: &str = "a read's inverse is that of the row it looks up";
@@ -167,6 +168,45 @@ fn an_index_is_the_one_of_its_tensor_by_its_copy_alone() {
     assert!(case.accepted(), "something else refuses another index");
 }
 
+fn chained_case() -> Case {
+    case_of(chained(), &[&INDICES])
+}
+
+/// Has the second table of a chain read another row, with the entry there.
+fn follow(case: &mut Case, row: i64) {
+    let at = cell(case, 2);
+    case.witness.x[at] = signed(i128::from(row));
+    let value = entry(case, 1, 0, row as usize);
+    answer(case, 2, value);
+}
+
+#[test]
+fn a_table_of_a_tables_output_is_read_where_that_table_says() {
+    let honest = chained_case();
+    assert!(honest.accepted());
+    let first = honest.layout.plan.tables[1].table.first;
+    let row = honest.witness.outputs[0][AT] - first;
+    // Another output of the first table, and what follows from it.
+    let mut case = chained_case();
+    let neighbour = entry(&case, 0, 0, ROW + 1);
+    answer(&mut case, 1, neighbour);
+    follow(&mut case, neighbour - first);
+    assert!(!case.recount(), "it is a row");
+    assert!(!case.accepted());
+    case.lie = as_if_honest(&honest.witness, log_up);
+    assert!(!case.accepted());
+    // Another row of the second table: a copy alone refuses it.
+    let mut case = chained_case();
+    follow(&mut case, row + 1);
+    assert!(case.recount(), "it is a row of the table");
+    assert!(!case.accepted());
+    let at = cell(&case, 2);
+    let mut layout = Layout::clone(&case.layout);
+    layout.copies.retain(|(_, to)| *to != (CopyColumn::X, at));
+    case.layout = Arc::new(layout);
+    assert!(case.accepted(), "something else refuses another index");
+}
+
 #[test]
 fn an_index_outside_the_table_is_none_of_its_tensors_range() {
     // The tensor's own cell goes along: its limbs refuse it.
@@ -228,9 +268,9 @@ fn a_row_that_reads_nothing_adds_nothing() {
 #[test]
 fn inverses_of_reads_are_committed_after_the_challenges() {
     let mut system = halo2_proofs::plonk::ConstraintSystem::<Fr>::default();
-    let columns = super::super::circuit::configure(&mut system, &flat_case().layout.shape);
+    let columns = configure::<Lying>(&mut system, &flat_case().layout.shape);
     assert_eq!(columns.reads.unwrap().column_type().phase(), 1);
-    let without = super::super::circuit::configure(
+    let without = configure::<Lying>(
         &mut halo2_proofs::plonk::ConstraintSystem::<Fr>::default(),
         &case().layout.shape,
     );

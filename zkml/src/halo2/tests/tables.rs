@@ -70,6 +70,25 @@ pub(super) fn flat() -> SliceRelations {
     }
 }
 
+/// A table of what another makes, both public.
+pub(super) fn chained() -> SliceRelations {
+    let a = scattered(-8, 16, 1, 3);
+    let b = scattered(-32, 64, 1, 8);
+    let index = IntRange::signed(4);
+    SliceRelations {
+        inputs: vec![tensor(0, 6, index)],
+        outputs: vec![column(1, 6, &a, 0), column(2, 6, &b, 0)],
+        relations: vec![
+            Relation::Range {
+                tensor: TensorId(0),
+                range: index,
+            },
+            read(&a, 0, &[1]),
+            read(&b, 1, &[2]),
+        ],
+    }
+}
+
 /// Tables between all the other relations: of an input, of a wired tensor, of a requantised one; their outputs go into
 /// linear maps, a maximum, a wiring and out of the slice. One table is read twice, under two names.
 fn deep() -> SliceRelations {
@@ -128,7 +147,7 @@ fn deep() -> SliceRelations {
             Relation::Maximum {
                 input: TensorId(5),
                 range: of_b[0],
-                windows: vec![vec![0, 1], vec![2, 3], vec![4, 5, 0]],
+                windows: [vec![0, 1], vec![2, 3], vec![4, 5, 0]].iter().collect(),
                 output: TensorId(7),
             },
             requantised(&[(3, of_a), (6, of_b[1])], add, linear, 8),
@@ -236,6 +255,7 @@ fn a_slice_of_tables_is_proved_and_verified() {
 fn the_witness_has_the_values_that_the_plain_checkers_ask_for() {
     checked(&deep(), &DEEP);
     checked(&flat(), &INDICES);
+    checked(&chained(), &INDICES);
 }
 
 #[test]
@@ -291,6 +311,38 @@ fn of_one_table(table: &TableRef, len: usize) -> SliceRelations {
             },
             read(table, 0, &[1]),
         ],
+    }
+}
+
+#[test]
+fn the_largest_table_is_proved_from_its_first_row_to_its_last() {
+    let relations = of_one_table(&scattered(-(1 << 15), 1 << 16, 1, 0), 5);
+    let inputs = [-(1 << 15), -1, 0, 1, (1 << 15) - 1];
+    let parameters = choose_parameters(&relations).unwrap();
+    let srs = Srs::development(parameters.k.into());
+    let pk = keygen(&relations, parameters, &srs).unwrap();
+    let rng = rand::rngs::OsRng;
+    let made = prove(&pk, &relations, &srs, &statement(), &[&inputs], rng).unwrap();
+    let vk = pk.verifying_key();
+    let said = |outputs: &[i64]| {
+        let (boundary, srs) = (relations.boundary(), srs.verifier());
+        verify(
+            &vk,
+            &srs,
+            boundary,
+            &statement(),
+            &[&inputs],
+            &[outputs],
+            &made.proof,
+        )
+    };
+    let entry = |x: i64| (x + (1 << 15)) * 37 % 61 - 30;
+    assert_eq!(made.outputs, [inputs.map(entry)]);
+    said(&made.outputs[0]).unwrap();
+    for at in [0, 4] {
+        let mut wrong = made.outputs[0].clone();
+        wrong[at] += 1;
+        assert_eq!(said(&wrong), Err(VerifyError::Invalid), "value {at}");
     }
 }
 

@@ -4,6 +4,8 @@ use serde::{Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use zkinfer_crds::Digest;
 
+use crate::graph::Windows;
+
 /// Bytes of a list that are hashed at once.
 const HASHED_AT_ONCE: usize = 8192;
 
@@ -19,7 +21,7 @@ pub(super) fn indices<S: Serializer>(items: &Option<&[u32]>, serializer: S) -> R
 }
 
 /// Windows, each with its length in front, so that two cuts of one list differ.
-pub(super) fn windows<S: Serializer>(items: &&[Vec<u32>], serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn windows<S: Serializer>(items: &&Windows, serializer: S) -> Result<S::Ok, S::Error> {
     let entries = items
         .iter()
         .flat_map(|w| [w.len() as u32].into_iter().chain(w.iter().copied()));

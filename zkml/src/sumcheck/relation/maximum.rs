@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::form::lift;
 use super::{Argue, Lay, arity, claim, digest, size, values, wired};
-use crate::graph::{IntRange, TensorId};
+use crate::graph::{IntRange, TensorId, Windows};
 use crate::relations::Relation;
 use crate::sumcheck::axes::Axes;
 use crate::sumcheck::channel::Channel;
@@ -37,7 +37,7 @@ pub(in crate::sumcheck) struct Stated<'a> {
     pub(super) input: TensorId,
     pub(super) range: IntRange,
     #[serde(serialize_with = "digest::windows")]
-    pub(super) windows: &'a [Vec<u32>],
+    pub(super) windows: &'a Windows,
     pub(super) output: TensorId,
 }
 
@@ -54,7 +54,7 @@ pub(in crate::sumcheck) struct Placed {
 impl Lay for Stated<'_> {
     fn length(&self, lens: &Lengths) -> Result<Option<(TensorId, usize)>, LayoutError> {
         let n = lens.of(self.input)?;
-        let inside = |w: &Vec<u32>| !w.is_empty() && w.iter().all(|&i| (i as usize) < n);
+        let inside = |w: &[u32]| !w.is_empty() && w.iter().all(|&i| (i as usize) < n);
         if self.windows.iter().all(inside) {
             Ok(Some((self.output, self.windows.len())))
         } else {
@@ -80,7 +80,12 @@ impl Lay for Stated<'_> {
         if placer.get(input)?.range != range {
             return Err(LayoutError::Range { tensor: input.0 });
         }
-        let rounds = windows.iter().map(Vec::len).max().unwrap_or(0).saturating_sub(1);
+        let rounds = windows
+            .iter()
+            .map(<[u32]>::len)
+            .max()
+            .unwrap_or(0)
+            .saturating_sub(1);
         if rounds == 0 {
             // A window of one entry each: a wiring.
             placer.make(output, range, Home::Wired)?;
@@ -134,7 +139,7 @@ impl Argue for Placed {
         let mut m: Vec<i64> = windows.iter().map(|w| x[entry(w, 0)]).collect();
         for (k, (above, below)) in self.above.iter().zip(&self.below).enumerate() {
             let (mut up, mut down) = (Vec::with_capacity(m.len()), Vec::with_capacity(m.len()));
-            for (m, window) in m.iter_mut().zip(windows) {
+            for (m, window) in m.iter_mut().zip(windows.iter()) {
                 let x = x[entry(window, k + 1)];
                 let next = x.max(*m);
                 up.push((next - *m) as u64);
@@ -234,11 +239,11 @@ impl Argue for Placed {
                 let tail = last[k];
                 last[k - 1] += tail;
             }
-            let entries = windows.iter().map(Vec::len).sum();
+            let entries = windows.entries().len();
             let eq = from.all().equality(&chosen, entries);
             let mut coefficient = EF::ZERO;
             to.all().equality(&point, 0).each(|t, e| {
-                if let Some((end, window)) = windows[t].split_last() {
+                if let Some((end, window)) = windows.get(t).and_then(<[u32]>::split_last) {
                     let entries = window.iter().zip(&weights).map(|(&s, &w)| w * eq.at(s as usize));
                     coefficient += e * (entries.sum::<EF>() + last[window.len()] * eq.at(*end as usize));
                 }
@@ -249,15 +254,9 @@ impl Argue for Placed {
 
     fn work(&self, relation: &Relation, layout: &Layout) -> Work {
         let entries: usize = match relation {
-            Relation::Maximum { windows, .. } => windows.iter().map(Vec::len).sum(),
-            // No step of theirs is a maximum.
-            Relation::Range { .. }
-            | Relation::Requantised { .. }
-            | Relation::Product { .. }
-            | Relation::Read { .. }
-            | Relation::Permutation { .. }
-            | Relation::Table { .. }
-            | Relation::Wired { .. } => 0,
+            Relation::Maximum { windows, .. } => windows.entries().len(),
+            // The step of another relation: neither filled nor verified.
+            _ => 0,
         };
         let (from, to) = (values(layout, self.input), values(layout, self.output));
         let z = match layout.column_of(self.output) {
@@ -288,7 +287,7 @@ fn entry(window: &[u32], k: usize) -> usize {
 }
 
 /// `Σ_k γ^k Σ_{t: entry k of window t is s} eq(ρ, t)`.
-fn coefficients(windows: &[Vec<u32>], weights: &[EF], eq: &[EF], from: &Axes) -> Vec<EF> {
+fn coefficients(windows: &Windows, weights: &[EF], eq: &[EF], from: &Axes) -> Vec<EF> {
     let mut values = EF::zero_vec(from.len());
     for (window, &e) in windows.iter().zip(eq) {
         for (k, &w) in weights.iter().enumerate() {

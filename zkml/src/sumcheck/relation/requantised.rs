@@ -222,12 +222,7 @@ impl Argue for Placed {
             Relation::Product { factors, product, .. } => {
                 product.accumulate(get(&factors[0]), get(&factors[1]))
             }
-            Relation::Range { .. }
-            | Relation::Maximum { .. }
-            | Relation::Read { .. }
-            | Relation::Permutation { .. }
-            | Relation::Table { .. }
-            | Relation::Wired { .. } => return Err(Fault::OtherStep(self.output).into()),
+            _ => return Err(Fault::OtherStep(self.output).into()),
         };
         Ok(Some((self.output, self.cut(accumulators, columns)?)))
     }
@@ -334,13 +329,8 @@ impl Argue for Placed {
         let accumulator = match relation {
             Relation::Requantised { map, .. } => linear::work(layout, self, map),
             Relation::Product { product, .. } => product::work(layout, self, *product),
-            // No step of theirs is a requantisation.
-            Relation::Range { .. }
-            | Relation::Maximum { .. }
-            | Relation::Read { .. }
-            | Relation::Permutation { .. }
-            | Relation::Table { .. }
-            | Relation::Wired { .. } => Work::default(),
+            // The step of another relation: neither filled nor verified.
+            _ => Work::default(),
         };
         [own, accumulator].into_iter().sum()
     }

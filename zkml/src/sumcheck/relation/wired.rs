@@ -46,8 +46,6 @@ enum Source<'a> {
     /// The same order, on the same axes.
     Same,
     Indices(&'a [u32]),
-    /// Windows of one entry each.
-    Windows(&'a [Vec<u32>]),
 }
 
 impl<'a> Source<'a> {
@@ -57,13 +55,8 @@ impl<'a> Source<'a> {
                 source: Some(source), ..
             } => Ok(Self::Indices(source)),
             Relation::Wired { source: None, .. } => Ok(Self::Same),
-            Relation::Maximum { windows, .. } => Ok(Self::Windows(windows)),
-            Relation::Range { .. }
-            | Relation::Requantised { .. }
-            | Relation::Product { .. }
-            | Relation::Read { .. }
-            | Relation::Permutation { .. }
-            | Relation::Table { .. } => Err(Fault::OtherStep(output)),
+            Relation::Maximum { windows, .. } => Ok(Self::Indices(windows.entries())),
+            _ => Err(Fault::OtherStep(output)),
         }
     }
 
@@ -72,7 +65,6 @@ impl<'a> Source<'a> {
         match self {
             Self::Same => t,
             Self::Indices(source) => source[t] as usize,
-            Self::Windows(windows) => windows[t][0] as usize,
         }
     }
 }
@@ -120,7 +112,6 @@ impl Argue for Placed {
         let made = match Source::of(relation, self.output)? {
             Source::Same => x.to_vec(),
             Source::Indices(source) => source.iter().map(|&i| x[i as usize]).collect(),
-            Source::Windows(windows) => windows.iter().map(|w| x[w[0] as usize]).collect(),
         };
         Ok(Some((self.output, made)))
     }

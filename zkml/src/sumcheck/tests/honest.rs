@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::slices::*;
-use crate::graph::{IntRange, LinearMap, Product, TensorId};
+use crate::graph::{IntRange, LinearMap, Product, TensorId, Windows};
 use crate::relations::{Relation, SliceRelations, check};
 use crate::sumcheck::witness::Witness;
 use crate::sumcheck::*;
@@ -102,7 +102,7 @@ fn refuses_slices_without_a_layout() {
     let index = refusal(
         &|s| {
             if let Relation::Maximum { windows, .. } = &mut s.relations[2] {
-                windows[0].clear();
+                *windows = change_first(windows, Vec::clear);
             }
         },
         8,
@@ -389,8 +389,8 @@ fn spoil(slice: &mut SliceRelations, rng: &mut impl Rng) {
         } => match rng.gen_range(0..4) {
             0 => *input = id,
             1 => range.bits = bits,
-            2 => windows.clear(),
-            _ => windows[0] = vec![n; n.min(9000) as usize],
+            2 => *windows = Windows::default(),
+            _ => *windows = change_first(windows, |w| *w = vec![n; n.min(9000) as usize]),
         },
         Relation::Read { input, index, .. } => *[input, index][rng.gen_range(0..2)] = id,
         Relation::Table { index, outputs, .. } => match rng.gen_range(0..2) {

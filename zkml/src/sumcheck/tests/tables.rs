@@ -111,6 +111,86 @@ fn rejects_an_entry_at_padding() {
     }
 }
 
+/// A table of 16 rows on 3 values, and one of what it makes; something public. Nothing else reads either of them.
+fn chained() -> Case {
+    let mut b = Builder::new(1);
+    let x = b.input(3, IntRange::signed(5));
+    let y = b.table(x, halved);
+    b.table(y, second);
+    let out = b.wired(x, None);
+    b.output(out);
+    Case::of(&b.slice, 8, vec![X.to_vec()])
+}
+
+fn halved(v: i64) -> i64 {
+    v.div_euclid(2)
+}
+
+/// Says that the table of halves gives `half` at a place, and what follows.
+fn answer(case: &mut Case, at: usize, half: i64) {
+    put(case, 0, at, half);
+    put(case, 1, at, second(half));
+    count(case, 1, (half + 8) as usize, 1);
+    if let Some(&x) = X.get(at) {
+        count(case, 1, (halved(x) + 8) as usize, -1);
+    }
+}
+
+#[test]
+fn a_table_of_a_tables_output_is_read_where_that_table_says() {
+    assert!(chained().accepted());
+    for counted in [false, true] {
+        let mut case = chained();
+        answer(&mut case, 1, halved(X[1]) + 1);
+        if counted {
+            count(&mut case, 0, row(X[1]), -1);
+            count(&mut case, 0, row(X[1] + 2), 1);
+        }
+        assert_eq!(case.refusal(), SUM);
+    }
+    // The first table is read as it should be, the second at another place of its own.
+    let mut case = chained();
+    put(&mut case, 1, 1, second(halved(X[1]) + 1));
+    assert_eq!(case.refusal(), SUM);
+}
+
+/// The committed index would be read like a value there: its row is a true one.
+#[test]
+fn rejects_an_index_that_is_not_0_at_padding() {
+    for padding in [3, 15] {
+        for counted in [false, true] {
+            let mut case = chained();
+            answer(&mut case, padding, 1);
+            if counted {
+                count(&mut case, 0, row(2), 1);
+            }
+            assert_eq!(case.refusal(), SUM);
+        }
+    }
+}
+
+/// `p − 1` is −1: it takes away what was never read, or what another row was said to be read too often.
+#[test]
+fn rejects_a_multiplicity_below_0() {
+    for balanced in [None, Some(row(5)), Some(row(6))] {
+        let mut case = case();
+        // Nothing reads 5, 6 or 7; the entries of 5 and of −5 are equal.
+        count(&mut case, 0, row(7), -1);
+        let counts = case.layout().explicit[0].counts;
+        assert_eq!(*case.cell(counts, 0, row(7)), -F::ONE);
+        if let Some(row) = balanced {
+            count(&mut case, 0, row, 1);
+        }
+        assert_eq!(case.refusal(), SUM);
+    }
+    // A wrong entry, with its read taken away again.
+    let mut case = case();
+    put(&mut case, 0, 0, first(X[0] + 1));
+    count(&mut case, 0, row(X[0]), -2);
+    count(&mut case, 0, row(X[0] + 1), 1);
+    assert_eq!(case.refusal(), SUM);
+}
+
 /// The table of two rows has 14 places beyond its end, all `(0, 0)` with the tag of padding.
 #[test]
 fn rejects_a_read_of_a_row_beyond_the_end() {
@@ -212,6 +292,26 @@ fn all_reads_of_one_table_share_its_rows() {
             .digest()
     };
     assert_eq!(key(&tables()), key(&apart));
+}
+
+#[test]
+fn the_largest_table_is_proved_from_its_first_row_to_its_last() {
+    let mut b = Builder::new(1);
+    let range = IntRange::signed(16);
+    let x = b.input(5, range);
+    let y = b.table(x, |v| (v ^ 0x2a55) - 3);
+    b.output(y);
+    let key = Key::new(&b.slice, SliceParameters { limb_bits: 8 }).unwrap();
+    let inputs = [range.lo(), -1, 0, 1, range.hi()];
+    let made = prove(&key, &statement(), &[&inputs]).unwrap();
+    assert_eq!(made.outputs, [inputs.map(|v| (v ^ 0x2a55) - 3)]);
+    let said = |outputs: &[i64]| verify(&key, &statement(), &[&inputs], &[outputs], &made.proof);
+    assert_eq!(said(&made.outputs[0]), Ok(()));
+    for at in 0..inputs.len() {
+        let mut wrong = made.outputs[0].clone();
+        wrong[at] ^= 1;
+        assert!(said(&wrong).is_err(), "value {at}");
+    }
 }
 
 /// Tables of every shape, with entries up to 32 bits: where 0 is no index, and where rows are fewer than places.

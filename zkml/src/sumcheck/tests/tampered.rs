@@ -85,7 +85,7 @@ fn rejects_a_proof_for_another_slice() {
                 map: crate::graph::LinearMap::Affine { bias, .. },
                 ..
             } => bias[0] += 1,
-            Relation::Maximum { windows, .. } => windows[0].swap(0, 1),
+            Relation::Maximum { windows, .. } => *windows = change_first(windows, |w| w.swap(0, 1)),
             Relation::Wired { source: Some(s), .. } => s[0] = 1,
             _ => continue,
         }

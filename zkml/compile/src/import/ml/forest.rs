@@ -13,6 +13,7 @@ use super::super::recipe::Call;
 use super::super::{moved, wiring};
 use super::table;
 use crate::float::{FloatMap, FloatOp};
+use crate::ops::Step;
 
 /// Answers on the paths of all leaves, added up, and votes.
 const MAX_ANSWERS: usize = 1 << 22;
@@ -302,7 +303,7 @@ fn ask(
         .map(|q| -sign(q) * f64::from_bits(q.threshold))
         .collect();
     let map = affine(rows, questions.iter().map(sign).collect(), bias)?;
-    draft.node(name, FloatOp::Step { map }, &[asked], &shape)
+    draft.node(name, FloatOp::Step(Step { map }), &[asked], &shape)
 }
 
 /// The sums of some leaves' votes.
@@ -324,7 +325,7 @@ fn voted(
         scale.extend(leaves.iter().map(|leaf| answer(leaf).1));
     }
     let map = affine(rows, scale, leaves.iter().map(|leaf| leaf.bias).collect())?;
-    let reached = draft.node(name, FloatOp::Step { map }, &read, &[rows, leaves.len()])?;
+    let reached = draft.node(name, FloatOp::Step(Step { map }), &read, &[rows, leaves.len()])?;
     let mut weight = vec![0.0; base.len() * leaves.len()];
     for (at, leaf) in leaves.iter().enumerate() {
         let mut column: Vec<f64> = vec![0.0; base.len()];

@@ -9,6 +9,7 @@ use super::super::moved::{Source, affine, moved};
 use super::super::recipe::{Call, Recipe};
 use super::super::{binary, wiring};
 use crate::float::{FloatMap, FloatOp};
+use crate::ops::Step;
 
 pub(super) const RECIPES: &[Recipe] = &[
     Recipe::new("ArrayFeatureExtractor", extract),
@@ -50,7 +51,7 @@ fn binarize(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
     if let FloatMap::Affine { bias, .. } = &mut map {
         bias.iter_mut().for_each(|b| *b = -threshold);
     }
-    draft.node(call.name, FloatOp::Step { map }, &[x], call.shape)
+    draft.node(call.name, FloatOp::Step(Step { map }), &[x], call.shape)
 }
 
 /// Places of the last axis.

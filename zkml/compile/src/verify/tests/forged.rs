@@ -33,7 +33,7 @@ fn rescale(plan: &Plan, quantisation: &mut QuantisationPlan, tensor: TensorId, e
     // What is inherited has one scale.
     let mut family = vec![tensor];
     for node in &plan.float.nodes {
-        let inherits = !matches!(node.op, FloatOp::Linear { .. });
+        let inherits = !matches!(node.op, FloatOp::Linear(_));
         if inherits && family.contains(&node.inputs[0]) {
             family.push(node.output);
         }
@@ -43,7 +43,7 @@ fn rescale(plan: &Plan, quantisation: &mut QuantisationPlan, tensor: TensorId, e
         quantisation.tensors[id.0 as usize].exponent = exponent;
     }
     for (node, shift) in plan.float.nodes.iter().zip(&mut quantisation.shifts) {
-        if !matches!(node.op, FloatOp::Linear { .. }) {
+        if !matches!(node.op, FloatOp::Linear(_)) {
             continue;
         }
         let read = node.inputs.iter().any(|id| family.contains(id));
@@ -205,7 +205,7 @@ fn every_class_that_random_scales_give_is_refused() {
         let plan = forged(&honest, |q| {
             for node in &honest.float.nodes {
                 let lower = rng.gen_range(0..16);
-                if matches!(node.op, FloatOp::Linear { .. }) {
+                if matches!(node.op, FloatOp::Linear(_)) {
                     let exponent = q.tensors[node.output.0 as usize].exponent - lower;
                     rescale(&honest, q, node.output, exponent);
                 }

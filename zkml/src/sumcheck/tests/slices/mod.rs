@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use rand::{Rng, RngCore};
 
 pub(crate) use self::builder::{Builder, rng, statement};
-use crate::graph::{Activation, IntRange, LinearMap, Product, TensorId};
+use crate::graph::{Activation, IntRange, LinearMap, Product, TensorId, Windows};
 use crate::relations::{Relation, SliceRelations};
 use crate::sumcheck::plan::Plan;
 use crate::sumcheck::witness::Witness;
@@ -390,4 +390,11 @@ pub(crate) fn tables() -> SliceRelations {
     b.output(again);
     b.output(y);
     b.slice
+}
+
+/// The same windows but for the first, which is changed.
+pub(crate) fn change_first(windows: &Windows, change: impl FnOnce(&mut Vec<u32>)) -> Windows {
+    let mut all: Vec<_> = windows.iter().map(<[u32]>::to_vec).collect();
+    change(&mut all[0]);
+    all.iter().collect()
 }

@@ -1,0 +1,65 @@
+//! Powers with constant exponents.
+//!
+//! Invariant: exact in floats, but for an exponent that is no float of 32 bits. Places with one exponent are one function.
+
+use zkml::graph::TensorId;
+
+use super::draft::{Draft, Refusal, unsupported};
+use super::function::function;
+use super::maps::{each, repeated};
+use super::moved::{self, Source};
+use super::recipe::{Call, Recipe};
+use crate::functions::Function;
+
+pub(super) const RECIPES: &[Recipe] = &[Recipe::new("Pow", pow)];
+
+/// Most exponents of a node: each has a table of its own.
+const MOST: usize = 8;
+
+fn pow(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
+    let x = call.computed(0)?;
+    let constant = call.constant(1)?;
+    let from = draft.shape(x);
+    // For each place of the result, where its base is from, and its exponent.
+    let (_, bases) = each(call.shape.to_vec(), |at| Ok(Source::Of(0, repeated(&from, at))))?;
+    let (_, exponents) = each(call.shape.to_vec(), |at| {
+        let exponent = constant.values.get(repeated(&constant.shape, at));
+        Ok(Source::Constant(exponent.copied().unwrap_or(1.0)))
+    })?;
+    let mut distinct: Vec<f64> = Vec::new();
+    for exponent in &exponents {
+        if let Source::Constant(p) = exponent
+            && !distinct.contains(p)
+        {
+            if distinct.len() == MOST {
+                return unsupported(format!("more than {MOST} different exponents"));
+            }
+            distinct.push(*p);
+        }
+    }
+    let (mut made, mut sources) = (Vec::new(), vec![Source::Constant(1.0); bases.len()]);
+    for p in distinct.into_iter().filter(|p| *p != 0.0) {
+        let (mut own, tensor) = (Vec::new(), made.len());
+        let places = bases.iter().zip(&exponents).zip(&mut sources);
+        for ((base, _), source) in places.filter(|((_, q), _)| **q == Source::Constant(p)) {
+            *source = Source::Of(tensor, own.len());
+            own.push(*base);
+        }
+        let base = moved::moved(draft, call.name, &[x], &own, &[own.len()])?;
+        made.push(powered(draft, call, base, p)?);
+    }
+    moved::moved(draft, call.name, &made, &sources, call.shape)
+}
+
+/// `x^p`, value by value.
+pub(super) fn powered(draft: &mut Draft, call: &Call<'_>, x: TensorId, p: f64) -> Result<TensorId, Refusal> {
+    if p == 1.0 {
+        return Ok(x);
+    }
+    let power = if p == 0.5 {
+        Ok(Function::sqrt())
+    } else {
+        Function::power(p)
+    };
+    function(draft, call.name, x, power.or_else(unsupported)?)
+}
