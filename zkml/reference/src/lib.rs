@@ -21,7 +21,7 @@ mod tensor;
 pub use element::element_name;
 pub use error::{EvaluateError, ReadError, UnsupportedNode};
 pub use model::{Dimension, Model, Node, Port};
-pub use ops::{first_opset, operators};
+pub use ops::{first_opset, operators, operators_of_models};
 pub use tensor::{ElementType, Tensor, TensorError, Values};
 
 /// A result whose error says in a sentence what is wrong; the caller adds which node or value it is about.

@@ -18,6 +18,8 @@ use crate::{
 
 /// Opsets whose operators are evaluated; of those before 7 not every operator.
 const OPSETS: std::ops::RangeInclusive<i64> = 1..=27;
+/// The same of the domain ai.onnx.ml.
+const OF_MODELS: std::ops::RangeInclusive<i64> = 1..=5;
 
 fn malformed(reason: impl Into<String>) -> ReadError {
     ReadError::Malformed(reason.into())
@@ -25,7 +27,10 @@ fn malformed(reason: impl Into<String>) -> ReadError {
 
 pub(crate) fn model(onnx: &[u8]) -> Result<Model, ReadError> {
     let proto = proto::model(onnx).map_err(ReadError::Malformed)?;
-    let opset = opset(&proto)?;
+    let opsets = Opsets {
+        standard: opset(&proto, standard, OPSETS)?,
+        of_models: opset(&proto, |domain| domain == ops::ml::DOMAIN, OF_MODELS)?,
+    };
     if let Some(f) = proto.functions.iter().find(|f| standard(&f.domain)) {
         let reason = format!("it redefines the operator `{}` as a function", f.name);
         return Err(ReadError::Unsupported(reason));
@@ -41,7 +46,7 @@ pub(crate) fn model(onnx: &[u8]) -> Result<Model, ReadError> {
     if graph.output.is_empty() {
         return Err(ReadError::Unsupported("it has no output".into()));
     }
-    let operations = operators(&graph, opset)?;
+    let operations = operators(&graph, opsets)?;
     let mut names = Names::default();
     let constants = constants(&graph, &mut names)?;
     let constant: HashSet<usize> = constants.iter().map(|&(value, _)| value).collect();
@@ -92,6 +97,7 @@ pub(crate) fn model(onnx: &[u8]) -> Result<Model, ReadError> {
         outputs.push(port("output", info)?);
         output_values.push(*value);
     }
+    leave_out_unread(&mut linked, names.0.len(), &output_values);
     let dying = dying(&linked, names.0.len(), &output_values);
     Ok(Model {
         inputs,
@@ -110,20 +116,31 @@ fn standard(domain: &str) -> bool {
     domain.is_empty() || domain == "ai.onnx"
 }
 
+/// The versions of the domains, where the file names one.
+#[derive(Clone, Copy)]
+struct Opsets {
+    standard: Option<i64>,
+    of_models: Option<i64>,
+}
+
 /// None where the file names none.
-fn opset(proto: &ModelProto) -> Result<Option<i64>, ReadError> {
+fn opset(
+    proto: &ModelProto,
+    domain: impl Fn(&str) -> bool,
+    opsets: std::ops::RangeInclusive<i64>,
+) -> Result<Option<i64>, ReadError> {
     let mut found = None;
-    for import in proto.opset_import.iter().filter(|o| standard(&o.domain)) {
+    for import in proto.opset_import.iter().filter(|o| domain(&o.domain)) {
         if found.replace(import.version).is_some() {
             let reason = "it states the version of ONNX's operators twice";
             return Err(ReadError::Unsupported(reason.into()));
         }
     }
     match found {
-        Some(version) if !OPSETS.contains(&version) => Err(ReadError::Unsupported(format!(
+        Some(version) if !opsets.contains(&version) => Err(ReadError::Unsupported(format!(
             "its operators are those of opset {version}; {} to {} are evaluated",
-            OPSETS.start(),
-            OPSETS.end()
+            opsets.start(),
+            opsets.end()
         ))),
         stated => Ok(stated),
     }
@@ -164,7 +181,7 @@ impl Names {
 }
 
 /// The operators of all nodes with their attributes, or all nodes that have none.
-fn operators(graph: &GraphProto, opset: Option<i64>) -> Result<Vec<Operation>, ReadError> {
+fn operators(graph: &GraphProto, opset: Opsets) -> Result<Vec<Operation>, ReadError> {
     let (mut found, mut unsupported) = (Vec::new(), Vec::new());
     for node in &graph.node {
         match operator(node, opset) {
@@ -183,15 +200,21 @@ fn operators(graph: &GraphProto, opset: Option<i64>) -> Result<Vec<Operation>, R
     }
 }
 
-fn operator(node: &NodeProto, opset: Option<i64>) -> Step<Operation> {
-    if !standard(&node.domain) {
+fn operator(node: &NodeProto, opsets: Opsets) -> Step<Operation> {
+    let of_models = node.domain == ops::ml::DOMAIN;
+    let opset = if of_models {
+        opsets.of_models
+    } else {
+        opsets.standard
+    };
+    if !standard(&node.domain) && !of_models {
         return Err(format!("operators of domain `{}` are not evaluated", node.domain));
     }
     let opset = opset.ok_or("the file states no version of ONNX's operators")?;
     if !node.overload.is_empty() {
         return Err("it calls a function".into());
     }
-    let operator = ops::find(&node.op_type, opset)?;
+    let operator = ops::find(&node.domain, &node.op_type, opset)?;
     let (least, most) = operator.inputs;
     if !(least..=most).contains(&node.input.len()) {
         return Err(format!(
@@ -261,6 +284,20 @@ fn port(what: &str, info: &ValueInfoProto) -> Result<Port, ReadError> {
         element,
         shape: Some(dims.collect::<Result<_, _>>()?),
     })
+}
+
+/// Leaves out labels that nothing reads: they may be texts, which no tensor holds here.
+fn leave_out_unread(operations: &mut [Operation], values: usize, outputs: &[usize]) {
+    let mut read = vec![false; values];
+    outputs.iter().for_each(|&v| read[v] = true);
+    for operation in operations.iter() {
+        operation.inputs.iter().flatten().for_each(|&v| read[v] = true);
+    }
+    for operation in operations.iter_mut().filter(|o| ops::ml::has_label(o.operator)) {
+        if let Some(label) = operation.outputs.first_mut() {
+            *label = label.filter(|&v| read[v]);
+        }
+    }
 }
 
 /// For each node, the values that neither a later node nor an output reads.

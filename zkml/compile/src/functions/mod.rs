@@ -129,6 +129,11 @@ impl Function {
         Self::new(&reciprocal::RECIPROCAL, &[])
     }
 
+    /// `1 / (1 + e^-x)`.
+    pub(crate) fn sigmoid() -> Self {
+        Self::new(&sigmoid::SIGMOID, &[])
+    }
+
     /// `|x|`.
     pub(crate) fn abs() -> Self {
         Self::new(&abs::ABS, &[])

@@ -13,7 +13,7 @@ use zkml_reference::element_name;
 
 use super::folding::{FOLDABLE, check_attributes, check_constant_operands, check_folding, check_outputs};
 use super::{
-    ImportError, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode, function, marked, opset6, recipe, statics,
+    ImportError, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode, function, marked, ml, opset6, recipe, statics,
 };
 use crate::functions;
 
@@ -65,6 +65,12 @@ pub fn operators() -> BTreeSet<&'static str> {
         .chain(OTHERS.iter().copied())
         .chain(recipe::operators())
         .collect()
+}
+
+/// All operators of the domain ai.onnx.ml that may stand in a model.
+#[must_use]
+pub fn operators_of_models() -> BTreeSet<&'static str> {
+    ml::recipes().map(|r| r.onnx).collect()
 }
 
 pub(super) const MAX_RANK: usize = 8;
@@ -223,7 +229,7 @@ fn check_operators(
     statics: &HashSet<String>,
     opset: Option<i64>,
 ) -> Result<(), ImportError> {
-    let (operators, mut unsupported) = (operators(), Vec::new());
+    let (operators, of_models, mut unsupported) = (operators(), operators_of_models(), Vec::new());
     let evaluated = zkml_reference::operators();
     let known = |node: &NodeProto| {
         let op = node.op_type.as_str();
@@ -237,7 +243,12 @@ fn check_operators(
             MAX_NAME_LEN,
         )?;
         let standard = node.domain.is_empty() || node.domain == "ai.onnx";
-        let reason = if !standard {
+        let reason = if node.domain == ml::DOMAIN && of_models.contains(node.op_type.as_str()) {
+            match ml::refused(graph, node) {
+                Some(reason) => reason,
+                None => continue,
+            }
+        } else if !standard {
             format!("operators of domain `{}` are not supported", node.domain)
         } else if !known(node) {
             "the operator is not supported".to_owned()

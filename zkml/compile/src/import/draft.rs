@@ -11,7 +11,7 @@ use zkml::graph::{Activation, TensorId};
 
 use super::MAX_TENSOR_LEN;
 use crate::float::{FloatMap, FloatNode, FloatOp, FloatTensor};
-use crate::ops::{Linear, Multiply};
+use crate::ops::{Linear, Multiply, Step};
 
 /// Of the draft, which has more tensors than the graph: fusing and dropping come later.
 const MAX_DRAFT_LEN: usize = 2 * MAX_TOTAL_LEN;
@@ -183,7 +183,7 @@ impl Draft {
         {
             return unsupported("the shapes do not fit the operator");
         }
-        if let FloatOp::Linear(Linear { map, .. }) = &op {
+        if let FloatOp::Linear(Linear { map, .. }) | FloatOp::Step(Step { map }) = &op {
             if !map.weight().iter().chain(map.bias()).all(|v| v.is_finite()) {
                 return Err(Refusal::NonFinite);
             }

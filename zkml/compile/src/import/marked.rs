@@ -12,6 +12,7 @@ use tract_onnx::tract_core::{as_op, not_out_of_plan, op_as_typed_op};
 use tract_onnx::tract_hir::infer::{InferenceOp, InferenceResult, Solver, TensorProxy};
 use tract_onnx::tract_hir::ops::expandable::{Expansion, expand};
 
+use super::ml;
 use super::recipe::has_recipe;
 use super::statics::Shapes;
 
@@ -24,6 +25,8 @@ pub(super) fn mark(graph: &mut GraphProto, shapes: &Shapes) {
     let constants: HashSet<String> = graph.initializer.iter().map(|t| t.name.clone()).collect();
     let constant = |name: &str| constants.contains(name);
     for node in graph.node.iter_mut().filter(|n| has_recipe(n, &constant)) {
+        // Nothing reads what a classifier makes before its scores.
+        node.output.drain(..ml::output(node).min(node.output.len()));
         let Some(ints) = node
             .output
             .iter()

@@ -21,6 +21,7 @@ mod fuse;
 mod lp;
 mod maps;
 mod marked;
+mod ml;
 mod moved;
 mod norms;
 mod opset6;
@@ -54,7 +55,7 @@ use zkml::graph::validate::{MAX_MULTIPLICATIONS, MAX_TOTAL_LEN};
 use self::reader::Fault;
 use crate::float::FloatGraph;
 
-pub use admit::operators;
+pub use admit::{operators, operators_of_models};
 
 /// The largest file that is read, in bytes.
 pub const MAX_BYTES: usize = 64 << 20;

@@ -6,13 +6,13 @@
 use std::collections::HashSet;
 
 use tract_onnx::pb::attribute_proto::AttributeType;
-use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto};
+use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
 use zkml::graph::TensorId;
 
 use super::draft::{Constant, Draft, Refusal, Value, integers, unsupported};
 use super::marked::Marked;
 use super::translate::Operands;
-use super::{along, deconv, lp, maps, moved, norms, power, reduce, scatter, simple, sums, windows};
+use super::{along, deconv, lp, maps, ml, moved, norms, power, reduce, scatter, simple, sums, windows};
 use crate::float::FloatMap;
 
 /// What a rule makes of a node with one output.
@@ -83,6 +83,9 @@ pub(super) fn operators() -> impl Iterator<Item = &'static str> {
 }
 
 fn find(node: &NodeProto, constant: IsConstant<'_>) -> Option<Rule> {
+    if node.domain == ml::DOMAIN {
+        return ml::recipes().find(|r| r.onnx == node.op_type).map(|r| r.rule);
+    }
     let recipe = FAMILIES.iter().flat_map(|f| f.iter());
     let found = recipe
         .filter(|r| r.onnx == node.op_type)
@@ -257,6 +260,18 @@ impl Call<'_> {
             || default.to_owned(),
             |a| String::from_utf8_lossy(&a.s).into_owned(),
         ))
+    }
+
+    pub(super) fn texts(&self, name: &str) -> Result<Option<Vec<String>>, Refusal> {
+        let text = |s: &Vec<u8>| String::from_utf8_lossy(s).into_owned();
+        let found = self.attribute(name, AttributeType::Strings)?;
+        Ok(found.map(|a| a.strings.iter().map(text).collect()))
+    }
+
+    pub(super) fn tensor(&self, name: &str) -> Result<Option<&TensorProto>, Refusal> {
+        Ok(self
+            .attribute(name, AttributeType::Tensor)?
+            .and_then(|a| a.t.as_ref()))
     }
 
     /// Number of inputs, those that are left out among them.

@@ -6,6 +6,7 @@
 
 mod quantising;
 mod scales;
+mod step;
 
 use zkml::graph::linear::GeometryError;
 use zkml::graph::{IntRange, Op, TensorId};
@@ -14,6 +15,7 @@ pub use self::linear::FloatMap;
 pub use self::quantising::QuantiseError;
 pub(crate) use self::quantising::{Place, TableList, scale_of};
 pub(crate) use self::scales::Scales;
+pub use self::step::Step;
 use crate::functions::Function;
 
 /// Declares the operators' files; [`FloatOp`], and the match that names every one.
@@ -28,12 +30,15 @@ macro_rules! float_operators {
         #[derive(Debug, Clone, PartialEq)]
         pub enum FloatOp {
             $($(#[$doc])* $variant($form),)*
+            /// Whether a linear map is above 0; a linear map in integers, too.
+            Step(Step),
         }
 
         impl FloatOp {
             fn form(&self) -> &dyn Form {
                 match self {
                     $(Self::$variant(op) => op,)*
+                    Self::Step(op) => op,
                 }
             }
         }

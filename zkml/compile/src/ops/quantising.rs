@@ -76,6 +76,12 @@ pub enum QuantiseError {
         /// The node's shift.
         shift: u8,
     },
+    /// The plan's numbers are not those of a comparison.
+    #[error("node `{node}`: the plan gives a comparison another scale or shift than it has")]
+    Step {
+        /// The node.
+        node: String,
+    },
     /// A function has no table for the plan's integers.
     #[error("node `{node}`: {source}")]
     Function {

@@ -503,9 +503,12 @@ fn the_page_of_operators_is_current() {
          products, `x · sigmoid(x)` and `x · (1 + erf(x/√2))`.\n\n{}\n\
          ## All others\n\n\
          Products and quotients of two computed tensors (Mul, MatMul, Gemm, Div) are proved by SumcheckWhir alone. A node \
-         that depends on constants and shapes alone may have any operator that the float reference has.\n\n{}",
+         that depends on constants and shapes alone may have any operator that the float reference has.\n\n{}\n\
+         ## Of the domain ai.onnx.ml\n\n\
+         Of a classifier its scores, the second output; a model whose label is read or given out is refused.\n\n{}",
         list(&mut functions.iter()),
         list(&mut all.difference(&functions)),
+        list(&mut import::operators_of_models().iter()),
     );
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operators.md");
     if std::env::var_os("ZKINFER_UPDATE").is_some() {

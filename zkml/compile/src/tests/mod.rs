@@ -6,6 +6,7 @@ mod functions;
 mod norms;
 mod onnx;
 mod recipes;
+mod trees;
 mod words;
 
 use rand::{Rng, SeedableRng};

@@ -155,13 +155,17 @@ impl Onnx {
     }
 
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        let opset = OperatorSetIdProto {
-            domain: String::new(),
-            version: self.opset,
+        let opset = |domain: &str, version| OperatorSetIdProto {
+            domain: domain.to_owned(),
+            version,
         };
+        let mut opset_import = vec![opset("", self.opset)];
+        if self.graph.node.iter().any(|n| n.domain == "ai.onnx.ml") {
+            opset_import.push(opset("ai.onnx.ml", 3));
+        }
         let model = ModelProto {
             ir_version: 8,
-            opset_import: vec![opset],
+            opset_import,
             graph: Some(self.graph.clone()),
             ..ModelProto::default()
         };

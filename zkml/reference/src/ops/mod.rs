@@ -24,6 +24,7 @@ mod generate;
 mod grid;
 mod loss;
 mod matmul;
+pub(crate) mod ml;
 mod normalise;
 pub(crate) mod old;
 mod order;
@@ -127,10 +128,25 @@ pub fn first_opset(name: &str) -> Option<i64> {
     operator.map(|o| o.opsets.0)
 }
 
-/// The operator of a name in an opset.
-pub(crate) fn find(name: &str, opset: i64) -> Step<&'static Operator> {
-    let operator = FAMILIES.iter().flat_map(|f| f.iter()).find(|o| o.name == name);
+/// The operators of the domain ai.onnx.ml that the reference has, sorted by name.
+#[must_use]
+pub fn operators_of_models() -> Vec<&'static str> {
+    let mut names: Vec<_> = ml::all().map(|o| o.name).collect();
+    names.sort_unstable();
+    names
+}
+
+/// The operator of a name in a version of its domain.
+pub(crate) fn find(domain: &str, name: &str, opset: i64) -> Step<&'static Operator> {
+    let operator = if domain == ml::DOMAIN {
+        ml::all().find(|o| o.name == name)
+    } else {
+        FAMILIES.iter().flat_map(|f| f.iter()).find(|o| o.name == name)
+    };
     let operator = operator.ok_or("the operator is not supported")?;
+    if domain == ml::DOMAIN {
+        return Ok(operator);
+    }
     if let Some(old) = old::find(name, opset) {
         return Ok(old);
     }

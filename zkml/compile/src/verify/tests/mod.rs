@@ -5,6 +5,7 @@ mod clear;
 mod forged;
 mod honest;
 mod tampered;
+mod trees;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, OnceLock};

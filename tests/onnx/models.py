@@ -1,0 +1,160 @@
+"""Random models of the domain ai.onnx.ml with ONNX Runtime's answers, the same for a seed, laid out as ONNX's node tests are:
+python models.py FOLDER COUNT SEED"""
+
+import pathlib
+import random
+import sys
+
+import numpy
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+DOMAIN = "ai.onnx.ml"
+MODES = ["BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ"]
+LABELS = ["no", "yes", "perhaps", "never"]
+
+
+class Maker:
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+        self.features = self.random.randint(1, 6)
+        # Small whole numbers meet thresholds.
+        self.whole = self.random.random() < 0.5
+
+    def number(self):
+        value = self.random.randint(-3, 3) if self.whole else self.random.gauss(0, 1)
+        return float(numpy.float32(value))
+
+    def numbers(self, count):
+        return [float(numpy.float32(self.random.gauss(0, 1))) for _ in range(count)]
+
+    def trees(self):
+        """The lists of nodes, and the leaves."""
+        names = ["treeids", "nodeids", "modes", "featureids", "values", "truenodeids", "falsenodeids"]
+        lists = {"nodes_" + name: [] for name in names}
+        modes = self.random.choice([MODES[:1], MODES[1:2], MODES])
+        leaves = []
+        for tree in range(self.random.randint(1, 5)):
+            nodes = [None]
+            for _ in range(self.random.randint(0, 9)):
+                at = self.random.choice([i for i, node in enumerate(nodes) if node is None])
+                mode, feature = self.random.choice(modes), self.random.randrange(self.features)
+                nodes[at] = (mode, feature, self.number(), len(nodes), len(nodes) + 1)
+                nodes += [None, None]
+            for i, node in enumerate(nodes):
+                if node is None:
+                    leaves.append((tree, i))
+                values = (tree, i, *(node or ("LEAF", 0, 0.0, 0, 0)))
+                for name, value in zip(lists, values):
+                    lists[name].append(value)
+        return lists, leaves
+
+    def votes(self, kind, leaves, scores, numbers):
+        pairs = [(tree, node, score) for tree, node in leaves for score in scores]
+        return {
+            kind + "_treeids": [tree for tree, _, _ in pairs],
+            kind + "_nodeids": [node for _, node, _ in pairs],
+            kind + "_ids": [score for _, _, score in pairs],
+            kind + "_weights": numbers(len(pairs)),
+        }
+
+    def labels(self, integers, count):
+        if self.random.random() < 0.5:
+            return {integers: self.random.sample(range(9), count)}
+        return {"classlabels_strings": LABELS[:count]}
+
+    def TreeEnsembleRegressor(self):
+        lists, leaves = self.trees()
+        targets = self.random.randint(1, 3)
+        if self.random.random() < 0.5:
+            lists["base_values"] = self.numbers(targets)
+        lists["aggregate_function"] = self.random.choice(["SUM", "AVERAGE"])
+        return lists | self.votes("target", leaves, range(targets), self.numbers) | {"n_targets": targets}
+
+    def TreeEnsembleClassifier(self):
+        lists, leaves = self.trees()
+        classes = self.random.randint(2, 4)
+        lists |= self.labels("classlabels_int64s", classes)
+        lists["post_transform"] = self.random.choice(["NONE", "LOGISTIC", "SOFTMAX"] if classes > 2 else ["NONE", "LOGISTIC"])
+        scores, numbers, base = range(classes), self.numbers, classes
+        if classes == 2 and self.random.random() < 0.7:
+            scores, base = [0], 1
+            if self.random.random() < 0.5:
+                numbers = lambda count: [self.random.uniform(0.05, 0.2) for _ in range(count)]
+        if base != 2 and self.random.random() < 0.5:
+            lists["base_values"] = numbers(base)
+        return lists | self.votes("class", leaves, scores, numbers)
+
+    def LinearRegressor(self):
+        targets = self.random.randint(1, 3)
+        made = {"targets": targets, "coefficients": self.numbers(targets * self.features)}
+        return made | ({"intercepts": self.numbers(targets)} if self.random.random() < 0.5 else {})
+
+    def LinearClassifier(self):
+        classes = self.random.randint(2, 4)
+        scores = 1 if classes == 2 and self.random.random() < 0.5 else classes
+        post = ["NONE", "LOGISTIC"] if scores == 1 else ["NONE", "LOGISTIC", "SOFTMAX"]
+        return self.labels("classlabels_ints", classes) | {
+            "coefficients": self.numbers(scores * self.features),
+            "intercepts": self.numbers(scores),
+            "post_transform": self.random.choice(post),
+        }
+
+    def Scaler(self):
+        count = self.random.choice([1, self.features])
+        return {"offset": self.numbers(count), "scale": self.numbers(count)}
+
+    def Normalizer(self):
+        return {"norm": self.random.choice(["MAX", "L1", "L2"])}
+
+    def Binarizer(self):
+        return {"threshold": self.number()}
+
+    def Imputer(self):
+        missing = float("nan") if self.random.random() < 0.5 else self.number()
+        return {"imputed_value_floats": self.numbers(self.features), "replaced_value_float": missing}
+
+    def FeatureVectorizer(self):
+        return {"inputdimensions": [self.features] * 2}
+
+    def ArrayFeatureExtractor(self):
+        return {}
+
+
+OPERATORS = [name for name in vars(Maker) if name[0].isupper()]
+
+
+def write(folder, seed):
+    maker = Maker(seed)
+    operator = OPERATORS[seed % len(OPERATORS)]
+    attributes = getattr(maker, operator)()
+    rows = maker.random.randint(1, 4)
+    x = numpy.array([[maker.number() for _ in range(maker.features)] for _ in range(rows)], numpy.float32)
+    inputs, constants = ["x"], []
+    if operator == "FeatureVectorizer":
+        inputs = ["x", "x"]
+    if operator == "ArrayFeatureExtractor":
+        places = [maker.random.randrange(maker.features) for _ in range(3)]
+        inputs, constants = ["x", "places"], [helper.make_tensor("places", TensorProto.INT64, [3], places)]
+    classifier = operator.endswith("Classifier")
+    node = helper.make_node(operator, inputs, ["label", "y"] if classifier else ["y"], domain=DOMAIN, **attributes)
+    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
+    if classifier and "classlabels_strings" not in attributes:
+        outputs.append(helper.make_tensor_value_info("label", TensorProto.INT64, None))
+    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, maker.features])
+    graph = helper.make_graph([node], "g", [given], outputs, constants)
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid(DOMAIN, 3)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    answers = session.run(None, {"x": x})
+    place = pathlib.Path(folder) / f"{operator}-{seed}"
+    (place / "data").mkdir(parents=True)
+    (place / "model.onnx").write_bytes(model.SerializeToString())
+    (place / "data" / "input_0.pb").write_bytes(numpy_helper.from_array(x).SerializeToString())
+    for i, answer in enumerate(answers):
+        (place / "data" / f"output_{i}.pb").write_bytes(numpy_helper.from_array(answer).SerializeToString())
+
+
+if __name__ == "__main__":
+    for number in range(int(sys.argv[2])):
+        write(sys.argv[1], int(sys.argv[3]) + number)

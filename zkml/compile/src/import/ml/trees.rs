@@ -1,0 +1,227 @@
+//! Tree ensembles, from the lists that a node has of its trees.
+//!
+//! Invariant: what the lists say of a tree is read once and wholly: a branch that leads nowhere, a vote of no leaf, or a tree
+//! without a single root is refused by name. Which way a missing value goes does not matter: no input has one. Of two classes,
+//! scores are what ONNX Runtime makes of them; where it looks at the row's votes to decide what they mean, the form is refused.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use zkml::graph::TensorId;
+
+use super::super::draft::{Draft, Refusal, unsupported};
+use super::super::recipe::{Call, Recipe};
+use super::forest::{self, Forest, Mode, Node};
+use super::{Post, both, labels, numbers};
+
+pub(super) const RECIPES: &[Recipe] = &[
+    Recipe::new("TreeEnsembleClassifier", classifier),
+    Recipe::new("TreeEnsembleRegressor", regressor),
+];
+
+fn regressor(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
+    if Post::of(call)? != Post::Nothing {
+        return unsupported("its `post_transform`: of a regressor only NONE is supported");
+    }
+    let targets = usize::try_from(call.int("n_targets", 1)?).unwrap_or(0);
+    let mut forest = read(
+        call,
+        ["target_ids", "target_nodeids", "target_treeids"],
+        "target_weights",
+    )?;
+    forest.base = base(call, targets)?;
+    match call.text("aggregate_function", "SUM")?.as_str() {
+        "SUM" => {}
+        "AVERAGE" => {
+            let share = 1.0 / forest.roots.len() as f64;
+            for node in &mut forest.nodes {
+                if let Node::Leaf(votes) = node {
+                    votes.iter_mut().for_each(|(_, weight)| *weight *= share);
+                }
+            }
+        }
+        other => {
+            return unsupported(format!(
+                "its `aggregate_function` is `{other}`: SUM and AVERAGE are supported"
+            ));
+        }
+    }
+    forest::scores(draft, call, call.computed(0)?, &forest)
+}
+
+/// What a score is before any vote.
+fn base(call: &Call<'_>, scores: usize) -> Result<Vec<f64>, Refusal> {
+    let base = numbers(call, "base_values")?;
+    match base.len() {
+        0 if scores > 0 => Ok(vec![0.0; scores]),
+        n if n == scores && n > 0 => Ok(base),
+        n => unsupported(format!("{n} base values for {scores} scores")),
+    }
+}
+
+/// The scores of a classifier; its label is not made.
+fn classifier(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
+    let (classes, post) = (labels(call, "classlabels_int64s")?, Post::of(call)?);
+    let mut forest = read(
+        call,
+        ["class_ids", "class_nodeids", "class_treeids"],
+        "class_weights",
+    )?;
+    let x = call.computed(0)?;
+    let votes = || {
+        forest.nodes.iter().flat_map(|node| match node {
+            Node::Leaf(votes) => &votes[..],
+            Node::Branch { .. } => &[],
+        })
+    };
+    let voted: BTreeSet<usize> = votes().map(|(class, _)| *class).collect();
+    if classes != 2 {
+        if classes < 2 {
+            return unsupported("a classifier of one class");
+        }
+        forest.base = base(call, classes)?;
+        let scores = forest::scores(draft, call, x, &forest)?;
+        return post.apply(draft, call.name, scores);
+    }
+    if voted.len() > 1 {
+        if !numbers(call, "base_values")?.is_empty() || !forest.always_votes(1) {
+            return unsupported("base values, or rows that get no vote for the second of two classes");
+        }
+        forest.base = vec![0.0; classes];
+        let scores = forest::scores(draft, call, x, &forest)?;
+        return post.apply(draft, call.name, scores);
+    }
+    // All votes are for one: its score says what the other's is.
+    if voted.first() != Some(&0) {
+        return unsupported("two classes whose votes are all for the second; name the first in `class_ids`");
+    }
+    let probability = votes().all(|(_, weight)| *weight > 0.0);
+    if post == Post::Nothing && !probability && votes().all(|(_, weight)| *weight >= 0.0) {
+        return unsupported("two classes whose votes are not below 0, and some 0");
+    }
+    forest.base = base(call, 1)?;
+    let second = forest::scores(draft, call, x, &forest)?;
+    both(draft, call, second, post, probability)
+}
+
+impl Forest {
+    /// Whether every row gets a vote for this score.
+    fn always_votes(&self, score: usize) -> bool {
+        let votes = |root: &usize| {
+            let mut stack = vec![*root];
+            let mut left = self.nodes.len();
+            while let Some(at) = stack.pop() {
+                // A tree of more nodes than there are is refused elsewhere.
+                if left == 0 {
+                    return false;
+                }
+                left -= 1;
+                match self.nodes.get(at) {
+                    Some(Node::Branch { children, .. }) => stack.extend(children),
+                    Some(Node::Leaf(votes)) if votes.iter().any(|(s, _)| *s == score) => {}
+                    Some(Node::Leaf(_)) | None => return false,
+                }
+            }
+            true
+        };
+        self.roots.iter().any(votes)
+    }
+}
+
+/// The trees of a node; `votes` names the lists of its leaves' votes: score, node and tree.
+fn read(call: &Call<'_>, votes: [&str; 3], weights: &str) -> Result<Forest, Refusal> {
+    let list = |name: &str| -> Result<Vec<i64>, Refusal> { Ok(call.ints(name)?.unwrap_or_default()) };
+    let (trees, ids) = (list("nodes_treeids")?, list("nodes_nodeids")?);
+    let (features, modes) = (
+        list("nodes_featureids")?,
+        call.texts("nodes_modes")?.unwrap_or_default(),
+    );
+    let thresholds = numbers(call, "nodes_values")?;
+    let children = [list("nodes_falsenodeids")?, list("nodes_truenodeids")?];
+    let count = trees.len();
+    let lengths = [
+        ids.len(),
+        features.len(),
+        modes.len(),
+        thresholds.len(),
+        children[0].len(),
+        children[1].len(),
+    ];
+    if count == 0 || lengths.iter().any(|&n| n != count) {
+        return unsupported("its lists of nodes are empty, or differ in length");
+    }
+    let mut places: BTreeMap<(i64, i64), usize> = BTreeMap::new();
+    for (at, key) in trees.iter().copied().zip(ids).enumerate() {
+        if places.insert(key, at).is_some() {
+            return unsupported(format!("node {} of tree {} is there twice", key.1, key.0));
+        }
+    }
+    let mut nodes = Vec::with_capacity(count);
+    let mut hangs = vec![false; count];
+    for at in 0..count {
+        let mode = match modes[at].as_str() {
+            "LEAF" => {
+                nodes.push(Node::Leaf(Vec::new()));
+                continue;
+            }
+            "BRANCH_LEQ" => Mode::AtMost,
+            "BRANCH_LT" => Mode::Below,
+            "BRANCH_GTE" => Mode::AtLeast,
+            "BRANCH_GT" => Mode::Above,
+            "BRANCH_EQ" => Mode::Equal,
+            "BRANCH_NEQ" => Mode::Unequal,
+            other => return unsupported(format!("a node of mode `{other}`")),
+        };
+        let mut behind = [0; 2];
+        for (child, list) in behind.iter_mut().zip(&children) {
+            let Some(&found) = places.get(&(trees[at], list[at])) else {
+                return unsupported(format!("tree {} has no node {}", trees[at], list[at]));
+            };
+            (*child, hangs[found]) = (found, true);
+        }
+        let Ok(feature) = usize::try_from(features[at]) else {
+            return unsupported(format!("feature {}", features[at]));
+        };
+        nodes.push(Node::Branch {
+            feature,
+            mode,
+            threshold: thresholds[at],
+            children: behind,
+        });
+    }
+    let [scores, leaves, of] = votes.map(list);
+    let (scores, leaves, of, weights) = (scores?, leaves?, of?, numbers(call, weights)?);
+    if [leaves.len(), of.len(), weights.len()]
+        .iter()
+        .any(|&n| n != scores.len())
+    {
+        return unsupported("its lists of votes differ in length");
+    }
+    for (i, weight) in weights.into_iter().enumerate() {
+        let at = places.get(&(of[i], leaves[i]));
+        let (Some(Node::Leaf(votes)), Ok(score)) =
+            (at.and_then(|&at| nodes.get_mut(at)), usize::try_from(scores[i]))
+        else {
+            return unsupported(format!(
+                "a vote of node {} of tree {}, which is no leaf",
+                leaves[i], of[i]
+            ));
+        };
+        votes.push((score, weight));
+    }
+    // The first node of each tree is its root, and the only one that hangs on none.
+    let mut roots: BTreeMap<i64, usize> = BTreeMap::new();
+    for (at, tree) in trees.iter().enumerate().filter(|(at, _)| !hangs[*at]) {
+        if roots.insert(*tree, at).is_some() {
+            return unsupported(format!("tree {tree} has two roots"));
+        }
+    }
+    let all: BTreeSet<i64> = trees.iter().copied().collect();
+    if let Some(tree) = all.iter().find(|tree| !roots.contains_key(tree)) {
+        return unsupported(format!("tree {tree} has no root"));
+    }
+    Ok(Forest {
+        nodes,
+        roots: roots.into_values().collect(),
+        base: Vec::new(),
+    })
+}
