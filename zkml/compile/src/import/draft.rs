@@ -11,7 +11,7 @@ use zkml::graph::{Activation, TensorId};
 
 use super::MAX_TENSOR_LEN;
 use crate::float::{FloatMap, FloatNode, FloatOp, FloatTensor};
-use crate::ops::{Linear, Multiply};
+use crate::ops::{Linear, Multiply, Step};
 
 /// Of the draft, which has more tensors than the graph: fusing and dropping come later.
 const MAX_DRAFT_LEN: usize = 2 * MAX_TOTAL_LEN;
