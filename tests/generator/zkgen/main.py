@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from . import functions, judge, matrices, minimise, models, oracle, tables
+from . import functions, judge, matrices, minimise, models, norms, oracle, tables
 from .plan import Plan
 from .program import Crashed, Programs
 from .targets import features
 
 SYSTEMS = ("SumcheckWhir", "Halo2Kzg")
+NOT_HALO2 = functions.BY_TABLE | norms.BY_PRODUCT
 SAMPLES = 64
 EXAMPLES = 5
 """Ids of graphs that are kept for each reason of a refusal."""
@@ -137,7 +138,7 @@ class Run:
                 break
             # The rows of a table stand in the circuit: 2^16 of them, which rounding may ask for, take minutes and gigabytes.
             forms = {key[1] for key in case.met if len(key) == 2}
-            if not case.operators() & functions.BY_TABLE and not forms & set(matrices.OF_TWO):
+            if not case.operators() & NOT_HALO2 and not forms & set(matrices.OF_TWO):
                 break
         if case:
             self.plan.count(case.met)

@@ -5,6 +5,7 @@
 //! nothing else. What the importer knows of these operators, it knows from here.
 
 mod fixed;
+mod inverse_power;
 mod power;
 mod table;
 

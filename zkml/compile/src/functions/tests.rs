@@ -15,6 +15,10 @@ fn all() -> Vec<Function> {
         Function::swish(1.0),
         Function::swish(1.702),
         Function::swish(-0.5),
+        Function::inverse_power(0.5, 1.0, 0.0),
+        Function::inverse_power(0.5, 1.0 / 768.0, 1e-5),
+        Function::inverse_power(0.75, 2e-5, 1.0),
+        Function::inverse_power(1.0, 1.0, 0.0),
     ];
     let text = |value: &str| tract_onnx::pb::AttributeProto {
         name: "approximate".into(),
@@ -140,6 +144,8 @@ fn every_scale_within_the_limits_has_rows() {
     for parameter in [f32::MAX, f32::MIN, f32::MIN_POSITIVE, 1e-45, -1e-45, 0.0, -0.0] {
         extreme.push(Function::swish(parameter));
         extreme.push(Function::new(&leaky_relu::LEAKY_RELU, &[parameter]));
+        extreme.push(Function::inverse_power(parameter, parameter, -parameter));
+        extreme.push(Function::inverse_power(-1.5, 1.0, parameter));
         extreme.push(Function::new(&elu::ELU, &[parameter]));
         extreme.push(Function::new(
             &hard_sigmoid::HARD_SIGMOID,

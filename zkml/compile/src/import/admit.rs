@@ -12,7 +12,9 @@ use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoPr
 use zkml_reference::element_name;
 
 use super::folding::{FOLDABLE, check_attributes, check_constant_operands, check_folding, check_outputs};
-use super::{ImportError, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode, function, ml, opset6, recipe, statics};
+use super::{
+    ImportError, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode, function, marked, ml, opset6, recipe, statics,
+};
 use crate::functions;
 
 /// ONNX operators that may stand in a model, beside functions of one value. Some forms of them are still unsupported; typing
@@ -165,7 +167,7 @@ pub(super) fn admit(mut proto: ModelProto) -> Result<Admitted, ImportError> {
         .collect();
     // What the reader folds by itself needs no evaluation.
     let folds = |n: &NodeProto| statics::is_static(n, &statics) && !FOLDABLE.contains(&n.op_type.as_str());
-    if graph.node.iter().any(folds) || recipe::any(graph) || opset6::any(graph, opset) {
+    if graph.node.iter().any(folds) || recipe::any(graph, &statics) || opset6::any(graph, opset) {
         check_attributes(graph)?;
         evaluated(&mut proto, opset, &statics, &mut constants)?;
     }
@@ -204,7 +206,7 @@ fn evaluated(
         return Ok(());
     };
     opset6::rewrite(graph, opset, &shapes);
-    recipe::mark(graph, &shapes);
+    marked::mark(graph, &shapes);
     constants.clear();
     for tensor in &graph.initializer {
         constants.insert(tensor.name.clone(), check_tensor(&tensor.name, tensor)?);

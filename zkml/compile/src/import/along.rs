@@ -13,7 +13,7 @@ use super::span::Span;
 
 pub(super) const RECIPES: &[Recipe] = &[
     // The others have one weight for all places: they are convolutions of the reader's.
-    Recipe::new("AveragePool", average).only(|node| {
+    Recipe::new("AveragePool", average).only(|node, _| {
         let ints = |name: &str| {
             node.attribute
                 .iter()

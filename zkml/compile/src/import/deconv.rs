@@ -16,7 +16,7 @@ use super::wiring;
 
 pub(super) const RECIPES: &[Recipe] = &[
     Recipe::new("ConvTranspose", conv_transpose),
-    Recipe::new("Conv", conv).only(|node| {
+    Recipe::new("Conv", conv).only(|node, _| {
         let kernel = node.attribute.iter().find(|a| a.name == "kernel_shape");
         kernel.is_some_and(|k| k.ints.len() > 2)
     }),

@@ -119,10 +119,6 @@ pub(super) fn check_folding(
 /// Inputs that must be constants, in ONNX's words: what depends on the model's inputs there decides shapes, or makes a product
 /// of two computed tensors.
 const CONSTANT_OPERANDS: &[(&str, &[(usize, &str)])] = &[
-    (
-        "BatchNormalization",
-        &[(1, "scale"), (2, "B"), (3, "mean"), (4, "var")],
-    ),
     ("Conv", &[(1, "W")]),
     ("Gather", &[(1, "indices")]),
     ("ReduceMax", &[(1, "axes")]),

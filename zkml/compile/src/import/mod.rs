@@ -20,8 +20,10 @@ mod function;
 mod fuse;
 mod lp;
 mod maps;
+mod marked;
 mod ml;
 mod moved;
+mod norms;
 mod opset6;
 mod pool;
 mod power;
@@ -269,7 +271,7 @@ fn check_totals(graph: &FloatGraph) -> Result<(), ImportError> {
 fn type_model(proto: &ModelProto) -> TractResult<TypedModel> {
     let mut onnx = tract_onnx::onnx();
     function::register(&mut onnx.op_register);
-    recipe::register(&mut onnx.op_register);
+    marked::register(&mut onnx.op_register);
     let mut read = onnx
         .with_ignore_output_shapes(true)
         .with_ignore_output_types(true)

@@ -1,47 +1,64 @@
 //! Operators that are made of the graph's by our own rules, from the node as it stands in the file.
 //!
 //! Invariant: shape and type of what such a node makes are the reference's; a rule that makes another shape is refused. The
-//! reader gets one operator of ours for all of them, which bears the node.
+//! reader gets one operator of ours for all of them ([`marked`](super::marked)).
 
-use tract_onnx::model::{OnnxOpRegister, ParsingContext};
+use std::collections::HashSet;
+
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
-use tract_onnx::prelude::{DatumType, OutletId, TractResult, TypedFact, TypedModel, TypedOp, tvec};
-use tract_onnx::tract_core::internal::{EvalOp, Op, SpecialOps, StaticName, TValue, TVec, ToDim, anyhow};
-use tract_onnx::tract_core::{as_op, not_out_of_plan, op_as_typed_op};
-use tract_onnx::tract_hir::infer::{InferenceOp, InferenceResult, Solver, TensorProxy};
-use tract_onnx::tract_hir::ops::expandable::{Expansion, expand};
 use zkml::graph::TensorId;
 
 use super::draft::{Constant, Draft, Refusal, Value, integers, unsupported};
-use super::statics::Shapes;
+use super::marked::Marked;
 use super::translate::Operands;
-use super::{along, deconv, lp, maps, ml, moved, power, reduce, scatter, simple, sums, windows};
+use super::{along, deconv, lp, maps, ml, moved, norms, power, reduce, scatter, simple, sums, windows};
 use crate::float::FloatMap;
 
-/// What a rule makes of a node.
-pub(super) type Rule = fn(&mut Draft, &Call<'_>) -> Result<TensorId, Refusal>;
+/// What a rule makes of a node with one output.
+pub(super) type One = fn(&mut Draft, &Call<'_>) -> Result<TensorId, Refusal>;
+/// What a rule makes of a node, one for each output of the operator; those that the node leaves out may be left out.
+pub(super) type Several = fn(&mut Draft, &Call<'_>) -> Result<Vec<Option<TensorId>>, Refusal>;
+
+/// How a node is made.
+#[derive(Clone, Copy)]
+pub(super) enum Rule {
+    One(One),
+    Several(Several),
+}
+
+/// Whether a name is that of a constant.
+pub(super) type IsConstant<'a> = &'a dyn Fn(&str) -> bool;
 
 /// An operator with its rule.
 pub(super) struct Recipe {
     /// Its name in ONNX.
     pub onnx: &'static str,
     /// Of which forms the rule is: the reader's own translation has the others.
-    pub of: fn(&NodeProto) -> bool,
+    pub of: fn(&NodeProto, IsConstant<'_>) -> bool,
     pub rule: Rule,
 }
 
 impl Recipe {
     /// For all forms of an operator.
-    pub(super) const fn new(onnx: &'static str, rule: Rule) -> Self {
+    pub(super) const fn new(onnx: &'static str, rule: One) -> Self {
         Self {
             onnx,
-            of: |_| true,
-            rule,
+            of: |_, _| true,
+            rule: Rule::One(rule),
         }
     }
 
-    pub(super) const fn only(self, of: fn(&NodeProto) -> bool) -> Self {
+    /// For all forms of an operator of several outputs.
+    pub(super) const fn several(onnx: &'static str, rule: Several) -> Self {
+        Self {
+            onnx,
+            of: |_, _| true,
+            rule: Rule::Several(rule),
+        }
+    }
+
+    pub(super) const fn only(self, of: fn(&NodeProto, IsConstant<'_>) -> bool) -> Self {
         Self { of, ..self }
     }
 }
@@ -50,6 +67,7 @@ const FAMILIES: &[&[Recipe]] = &[
     along::RECIPES,
     deconv::RECIPES,
     lp::RECIPES,
+    norms::RECIPES,
     power::RECIPES,
     reduce::RECIPES,
     scatter::RECIPES,
@@ -64,15 +82,22 @@ pub(super) fn operators() -> impl Iterator<Item = &'static str> {
     recipes.chain(maps::MAPS.iter().map(|(name, _)| *name))
 }
 
-fn find(node: &NodeProto) -> Option<Rule> {
+fn find(node: &NodeProto, constant: IsConstant<'_>) -> Option<Rule> {
     if node.domain == ml::DOMAIN {
         return ml::recipes().find(|r| r.onnx == node.op_type).map(|r| r.rule);
     }
     let recipe = FAMILIES.iter().flat_map(|f| f.iter());
-    let found = recipe.filter(|r| r.onnx == node.op_type).find(|r| (r.of)(node));
+    let found = recipe
+        .filter(|r| r.onnx == node.op_type)
+        .find(|r| (r.of)(node, constant));
     found
         .map(|r| r.rule)
-        .or_else(|| maps::find(&node.op_type).map(|_| mapped as Rule))
+        .or_else(|| maps::find(&node.op_type).map(|_| Rule::One(mapped)))
+}
+
+/// Whether a node has a recipe.
+pub(super) fn has_recipe(node: &NodeProto, constant: IsConstant<'_>) -> bool {
+    find(node, constant).is_some()
 }
 
 /// An index map's rule.
@@ -124,142 +149,67 @@ pub(super) fn wired(
     }
 }
 
-/// Whether some node has a recipe, so that shapes are needed.
-pub(super) fn any(graph: &GraphProto) -> bool {
-    graph.node.iter().any(|n| find(n).is_some())
+/// Whether some node has a recipe, so that shapes are needed. These names are constants', or will be.
+pub(super) fn any(graph: &GraphProto, statics: &HashSet<String>) -> bool {
+    let constant = |name: &str| statics.contains(name);
+    graph.node.iter().any(|n| has_recipe(n, &constant))
 }
 
-/// The reader's name of our operator, and the attribute that says what it makes.
-const OURS: &str = "zkinfer.Recipe";
-const MADE: &str = "zkinfer.made";
-
-/// Puts our operator in the places of nodes with a recipe.
-pub(super) fn mark(graph: &mut GraphProto, shapes: &Shapes) {
-    for node in graph.node.iter_mut().filter(|n| find(n).is_some()) {
-        let output = node.output.get(ml::output(node));
-        let Some((shape, kind)) = output.and_then(|o| shapes.get(o)) else {
-            continue;
-        };
-        node.output = output.cloned().into_iter().collect();
-        let made = AttributeProto {
-            name: MADE.to_owned(),
-            ints: shape.iter().map(|&d| d as i64).collect(),
-            i: i64::from(*kind == DatumType::F64),
-            s: node.op_type.clone().into_bytes(),
-            ..AttributeProto::default()
-        };
-        node.attribute.push(made);
-        node.op_type = OURS.to_owned();
-    }
-}
-
-/// A node with a recipe.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Marked {
-    node: NodeProto,
-    opset: i64,
-    shape: Vec<usize>,
-    kind: DatumType,
-}
-
-impl Eq for Marked {}
-
-pub(super) fn register(operators: &mut OnnxOpRegister) {
-    operators.insert(OURS, build);
-}
-
-fn build(context: &ParsingContext, node: &NodeProto) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)> {
-    let mut node = node.clone();
-    let made = node.attribute.pop().filter(|a| a.name == MADE);
-    let made = made.ok_or_else(|| anyhow!("no node of ours"))?;
-    node.op_type = String::from_utf8(made.s)?;
-    let marked = Marked {
-        opset: context.onnx_operator_set_version,
-        shape: made
-            .ints
-            .iter()
-            .map(|&d| usize::try_from(d))
-            .collect::<Result<_, _>>()?,
-        kind: if made.i == 0 {
-            DatumType::F32
-        } else {
-            DatumType::F64
-        },
-        node,
-    };
-    Ok((expand(marked), Vec::new()))
-}
-
-impl Expansion for Marked {
-    fn name(&self) -> StaticName {
-        OURS.into()
-    }
-
-    fn wire(&self, prefix: &str, model: &mut TypedModel, inputs: &[OutletId]) -> TractResult<TVec<OutletId>> {
-        model.wire_node(prefix, self.clone(), inputs)
-    }
-
-    fn rules<'r, 'p: 'r, 's: 'r>(
-        &'s self,
-        solver: &mut Solver<'r>,
-        _: &'p [TensorProxy],
-        outputs: &'p [TensorProxy],
-    ) -> InferenceResult {
-        let [output] = outputs else {
-            return Err(anyhow!("more than one output"));
-        };
-        solver.equals(&output.datum_type, self.kind)?;
-        solver.equals(
-            &output.shape,
-            self.shape.iter().map(|&d| d.to_dim()).collect::<TVec<_>>(),
-        )
-    }
-}
-
-impl Op for Marked {
-    fn name(&self) -> StaticName {
-        OURS.into()
-    }
-
-    op_as_typed_op!();
-}
-
-impl EvalOp for Marked {
-    not_out_of_plan!();
-}
-
-impl TypedOp for Marked {
-    fn output_facts(&self, _: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        Ok(tvec!(TypedFact::dt_shape(self.kind, self.shape.clone())))
-    }
-
-    as_op!();
-}
-
-/// Translates a marked node.
+/// Translates a marked node: the tensors of the outputs that it has.
 pub(super) fn recipe(
     draft: &mut Draft,
     operands: &Operands<'_>,
     marked: &Marked,
     name: &str,
-) -> Result<TensorId, Refusal> {
-    let Some(rule) = find(&marked.node) else {
-        return unsupported("no recipe");
-    };
+) -> Result<Vec<TensorId>, Refusal> {
     // The reader passes over inputs that are left out.
     let mut given = operands.all();
     let operands = marked.node.input.iter();
-    let operands = operands
+    let operands: Vec<Option<&Value>> = operands
         .map(|i| if i.is_empty() { None } else { given.next() })
+        .collect();
+    let constant = |name: &str| {
+        let mut named = marked
+            .node
+            .input
+            .iter()
+            .zip(&operands)
+            .filter(|(i, _)| *i == name);
+        named.any(|(_, value)| matches!(value, Some(Value::Constant(_))))
+    };
+    let Some(rule) = find(&marked.node, &constant) else {
+        return unsupported("no recipe");
+    };
+    let shapes: Vec<Option<&[usize]>> = marked
+        .outputs
+        .iter()
+        .map(|o| o.as_ref().map(|o| &o.shape[..]))
         .collect();
     let call = Call {
         node: &marked.node,
         opset: marked.opset,
         operands,
         name,
-        shape: &marked.shape,
+        shape: shapes.first().copied().flatten().unwrap_or_default(),
+        shapes,
     };
-    rule(draft, &call)
+    let made = match rule {
+        Rule::One(rule) if call.shapes.len() == 1 => vec![Some(rule(draft, &call)?)],
+        Rule::One(_) => return unsupported("outputs beside its first"),
+        Rule::Several(rule) => rule(draft, &call)?,
+    };
+    let mut tensors = Vec::new();
+    for (at, shape) in call.shapes.iter().enumerate() {
+        let Some(shape) = shape else { continue };
+        match made.get(at).copied().flatten() {
+            Some(id) if draft.shape(id) == *shape => tensors.push(id),
+            Some(id) => {
+                return unsupported(format!("a result of shape {:?}, not {shape:?}", draft.shape(id)));
+            }
+            None => return unsupported(format!("its output `{}`", marked.node.output[at])),
+        }
+    }
+    Ok(tensors)
 }
 
 /// A node whose shapes and constants are known.
@@ -268,8 +218,10 @@ pub(super) struct Call<'a> {
     pub opset: i64,
     operands: Vec<Option<&'a Value>>,
     pub name: &'a str,
-    /// Of what it makes.
+    /// Of what it makes first.
     pub shape: &'a [usize],
+    /// Of all that it makes, by output of the operator; those that the node leaves out have none.
+    pub shapes: Vec<Option<&'a [usize]>>,
 }
 
 impl Call<'_> {

@@ -9,7 +9,7 @@ use super::binary::scaled;
 use super::draft::{Draft, Refusal, unsupported};
 use super::maps::{Map, each, flat, place, same, slices};
 use super::moved::Source;
-use super::recipe::{Call, Recipe, axis, sizes, wired};
+use super::recipe::{Call, IsConstant, Recipe, axis, sizes, wired};
 use super::span::numbers;
 use super::sums::Sums;
 use crate::float::FloatOp;
@@ -21,7 +21,7 @@ pub(super) const RECIPES: &[Recipe] = &[
     Recipe::new("ScatterND", reduced_nd).only(reduces),
 ];
 
-fn reduces(node: &tract_onnx::pb::NodeProto) -> bool {
+fn reduces(node: &tract_onnx::pb::NodeProto, _: IsConstant<'_>) -> bool {
     node.attribute
         .iter()
         .any(|a| a.name == "reduction" && a.s != b"none")

@@ -24,8 +24,8 @@ use super::draft::{Constant, Draft, OTHER_FORM, Refusal, Value, integers, type_n
 use super::folding::constant_output;
 use super::reader::Fault;
 use super::{
-    ImportError, MAX_NODES, UnsupportedNode, binary, concat, conv, einsum, function, moved, pool, recipe,
-    wiring,
+    ImportError, MAX_NODES, UnsupportedNode, binary, concat, conv, einsum, function, marked, moved, pool,
+    recipe, wiring,
 };
 use crate::functions::Function;
 
@@ -124,7 +124,8 @@ pub(super) fn translate(model: &TypedModel, admitted: &Admitted) -> Result<Draft
         let (name, op) = origin(admitted, node);
         match place(&mut draft, &values, node, &name) {
             Ok(made) => {
-                values.insert(OutletId::new(at, 0), made);
+                let slots = (0..).map(|slot| OutletId::new(at, slot));
+                values.extend(slots.zip(made));
             }
             Err(Refusal::NonFinite) => return Err(ImportError::NonFinite { node: name }.into()),
             Err(Refusal::TooLarge) => {
@@ -241,12 +242,12 @@ fn place(
     values: &BTreeMap<OutletId, Value>,
     node: &TypedNode,
     name: &str,
-) -> Result<Value, Refusal> {
+) -> Result<Vec<Value>, Refusal> {
     let Some(output) = node.outputs.first() else {
         return unsupported("it makes nothing");
     };
     if let Some(constant) = &output.fact.konst {
-        return Ok(Value::Constant(constant.clone()));
+        return Ok(vec![Value::Constant(constant.clone())]);
     }
     let Some(shape) = concrete(&output.fact) else {
         return unsupported("sizes that are not fixed");
@@ -260,7 +261,11 @@ fn place(
         return unsupported("it reads a second output of another operator");
     };
     let operands = Operands { values: operands };
-    one(draft, &operands, node, name, &shape).map(Value::Computed)
+    let made = match node.op.downcast_ref::<marked::Marked>() {
+        Some(marked) => recipe::recipe(draft, &operands, marked, name)?,
+        None => vec![one(draft, &operands, node, name, &shape)?],
+    };
+    Ok(made.into_iter().map(Value::Computed).collect())
 }
 
 /// One operator that depends on the inputs.
@@ -274,9 +279,6 @@ fn one(
     let op = &node.op;
     if op.downcast_ref::<Identity>().is_some() {
         return operands.computed(0);
-    }
-    if let Some(op) = op.downcast_ref::<recipe::Marked>() {
-        return recipe::recipe(draft, operands, op, name);
     }
     if let Some(op) = op.downcast_ref::<Cast>() {
         // A cast to half precision rounds, which no integer form of ours does in the same places.

@@ -10,7 +10,7 @@ use super::span::Span;
 use crate::float::FloatOp;
 use crate::ops::Max;
 
-pub(super) const RECIPES: &[Recipe] = &[Recipe::new("MaxPool", maxima).only(|node| {
+pub(super) const RECIPES: &[Recipe] = &[Recipe::new("MaxPool", maxima).only(|node, _| {
     let kernel = node.attribute.iter().find(|a| a.name == "kernel_shape");
     kernel.is_some_and(|k| k.ints.len() > 2)
 })];

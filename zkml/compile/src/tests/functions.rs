@@ -65,7 +65,7 @@ fn every() -> Vec<(&'static str, Vec<AttributeProto>)> {
     all
 }
 
-type Planned = (FloatGraph, QuantisationPlan, AccuracyReport, IntGraph);
+pub(super) type Planned = (FloatGraph, QuantisationPlan, AccuracyReport, IntGraph);
 
 /// Calibrated against the file's own answers, as `compile` does it.
 fn calibrated(
@@ -89,7 +89,7 @@ fn calibrated(
     Ok((graph, plan, accuracy, int))
 }
 
-fn planned(onnx: &Onnx, profile: Profile, count: usize) -> Planned {
+pub(super) fn planned(onnx: &Onnx, profile: Profile, count: usize) -> Planned {
     calibrated(onnx, Some(profile), (count, 1.0)).unwrap()
 }
 

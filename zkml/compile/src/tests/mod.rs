@@ -3,6 +3,7 @@
 mod bounded;
 mod file;
 mod functions;
+mod norms;
 mod onnx;
 mod recipes;
 mod trees;

@@ -5,8 +5,10 @@
 
 use std::sync::Arc;
 
-use super::{Call, MANY, Made, Operator, Step, Tensor, op};
+use super::slice::joined;
+use super::{Call, MANY, Made, Operator, Step, Tensor, one, op};
 use crate::attribute::{Declared, float, int, ints};
+use crate::layout::axis;
 
 /// The first opset of today's forms.
 const TODAY: i64 = 7;
@@ -14,6 +16,13 @@ const TODAY: i64 = 7;
 /// An operator before it is today's.
 const fn old(name: &'static str, inputs: (usize, usize), run: fn(&Call) -> Made) -> Operator {
     op(name, inputs.0, inputs.1, run).since(1).until(TODAY)
+}
+
+/// Along the second axis, unless the file says which.
+fn concat(call: &Call) -> Made {
+    let parts = call.all()?;
+    let first = parts.first().ok_or("there is no input")?;
+    one(joined(call, &parts, axis(call.int("axis", 1), first.rank())?)?)
 }
 
 /// An operator of two tensors of which the second is repeated where `broadcast` says so.
@@ -45,7 +54,7 @@ const OPERATORS: &[Operator] = &[
         float("momentum"),
         int("spatial"),
     ]),
-    old("Concat", (1, MANY), as_is)
+    old("Concat", (1, MANY), concat)
         .until(4)
         .attributes(&[int("axis")]),
     old("Dropout", (1, 1), |c| tested(c).and_then(|()| as_is(c)))
