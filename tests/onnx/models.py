@@ -100,6 +100,16 @@ class Maker:
             "post_transform": self.random.choice(post),
         }
 
+    def SVMRegressor(self):
+        kernel = self.random.choice(["LINEAR", "POLY", "RBF", "SIGMOID"])
+        supports = self.random.randint(1, 5)
+        made = {"kernel_type": kernel, "rho": self.numbers(1), "n_supports": supports}
+        parameters = {"kernel_params": [self.random.uniform(0.1, 0.5), self.random.uniform(0, 1), self.random.randint(1, 3)]}
+        vectors = {"coefficients": self.numbers(supports), "support_vectors": self.numbers(supports * self.features)}
+        if kernel == "LINEAR" and self.random.random() < 0.5:
+            return made | parameters | {"n_supports": 0, "coefficients": self.numbers(self.features)}
+        return made | parameters | vectors
+
     def Scaler(self):
         count = self.random.choice([1, self.features])
         return {"offset": self.numbers(count), "scale": self.numbers(count)}

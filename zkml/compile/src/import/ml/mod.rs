@@ -6,6 +6,7 @@
 mod forest;
 mod linear;
 mod scaling;
+mod svm;
 mod trees;
 
 use tract_onnx::pb::tensor_proto::DataType;
@@ -22,9 +23,8 @@ pub(super) const DOMAIN: &str = "ai.onnx.ml";
 
 /// Its operators.
 pub(super) fn recipes() -> impl Iterator<Item = &'static Recipe> {
-    [trees::RECIPES, linear::RECIPES, scaling::RECIPES]
-        .into_iter()
-        .flatten()
+    let all = [trees::RECIPES, linear::RECIPES, scaling::RECIPES, svm::RECIPES];
+    all.into_iter().flatten()
 }
 
 /// Which of a node's outputs is made: of a classifier the scores, behind the label.

@@ -4,18 +4,21 @@
 
 use zkml::graph::TensorId;
 
-use super::super::draft::{Draft, Refusal, unsupported};
+use super::super::draft::{Draft, Refusal, small, unsupported};
+use super::super::function::function;
 use super::super::moved::{Source, affine, moved};
 use super::super::recipe::{Call, Recipe};
-use super::super::{binary, wiring};
+use super::super::{binary, product, wiring};
 use crate::float::{FloatMap, FloatOp};
-use crate::ops::Step;
+use crate::functions::Function;
+use crate::ops::{Max, Step};
 
 pub(super) const RECIPES: &[Recipe] = &[
     Recipe::new("ArrayFeatureExtractor", extract),
     Recipe::new("Binarizer", binarize),
     Recipe::new("FeatureVectorizer", together),
     Recipe::new("Imputer", impute),
+    Recipe::new("Normalizer", normalize),
     Recipe::new("Scaler", scale),
 ];
 
@@ -109,4 +112,48 @@ fn impute(_: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
         return call.computed(0);
     }
     unsupported("it replaces a value that is a number; only an imputer of missing values is supported")
+}
+
+/// Rows divided by their greatest value, the sum of their sizes, or their length. A row of zeros has no proof.
+fn normalize(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
+    let (x, name) = (call.computed(0)?, call.name);
+    let [rows, features] = super::table(draft, x)?;
+    let shape = draft.shape(x);
+    let by = match call.text("norm", "MAX")?.as_str() {
+        "MAX" => {
+            let window = |row: usize| (row * features..(row + 1) * features).map(|i| i as u32).collect();
+            let windows = (0..rows).map(window).collect();
+            draft.node(name, FloatOp::Max(Max { windows }), &[x], &[rows, 1])?
+        }
+        "L1" => {
+            let sizes = function(draft, name, x, Function::abs())?;
+            total(draft, name, sizes, [rows, features])?
+        }
+        "L2" => {
+            let squares = product::elements(draft, name, [x, x], &shape)?;
+            let sum = total(draft, name, squares, [rows, features])?;
+            function(draft, name, sum, Function::sqrt())?
+        }
+        other => return unsupported(format!("its `norm` is `{other}`")),
+    };
+    let each = (0..rows * features).map(|at| (at / features) as u32).collect();
+    let by = wiring::emit(draft, name, by, &shape, each)?;
+    product::quotient(draft, name, [x, by], &shape)
+}
+
+/// The sum of each row.
+fn total(
+    draft: &mut Draft,
+    name: &str,
+    x: TensorId,
+    [rows, features]: [usize; 2],
+) -> Result<TensorId, Refusal> {
+    let [inputs] = small([features])?;
+    let map = FloatMap::Dense {
+        inputs,
+        outputs: 1,
+        weight: vec![1.0; features],
+        bias: vec![0.0],
+    };
+    draft.linear(name, map, &[x], &[rows, 1])
 }

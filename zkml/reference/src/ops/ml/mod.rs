@@ -8,9 +8,15 @@ use crate::{ElementType, Values, attribute::Value};
 
 mod linear;
 mod scaling;
+mod svm;
 mod trees;
 
-const FAMILIES: &[&[Operator]] = &[trees::OPERATORS, linear::OPERATORS, scaling::OPERATORS];
+const FAMILIES: &[&[Operator]] = &[
+    trees::OPERATORS,
+    linear::OPERATORS,
+    scaling::OPERATORS,
+    svm::OPERATORS,
+];
 
 /// The domain.
 pub(crate) const DOMAIN: &str = "ai.onnx.ml";
