@@ -15,6 +15,10 @@ fn all() -> Vec<Function> {
         Function::swish(1.0),
         Function::swish(1.702),
         Function::swish(-0.5),
+        Function::exp_of_negatives(),
+        Function::not_negative(),
+        Function::log_from_one(),
+        Function::reciprocal_from_one(),
     ];
     let text = |value: &str| tract_onnx::pb::AttributeProto {
         name: "approximate".into(),

@@ -147,8 +147,21 @@ impl Draft {
         self.tensors.push(FloatTensor {
             name: name.to_owned(),
             shape,
+            bound: None,
         });
         Ok(id)
+    }
+
+    /// Says of a tensor that no value exceeds this in absolute value, whatever the inputs are.
+    pub(super) fn bound(&mut self, id: TensorId, bound: u32) {
+        if let Some(tensor) = self.tensors.get_mut(id.0 as usize) {
+            tensor.bound = Some(bound);
+        }
+    }
+
+    /// What was said of it so.
+    pub(super) fn bound_of(&self, id: TensorId) -> Option<u32> {
+        self.tensors.get(id.0 as usize)?.bound
     }
 
     /// The shape of a tensor.
@@ -172,7 +185,10 @@ impl Draft {
             let what = "coefficients and indices in all nodes";
             return Err(Refusal::Together(what, MAX_DRAFT_COEFFICIENTS));
         }
-        let lengths: Vec<_> = inputs.iter().map(|&id| self.tensors[id.0 as usize].len()).collect();
+        let lengths: Vec<_> = inputs
+            .iter()
+            .map(|&id| self.tensors[id.0 as usize].len())
+            .collect();
         let made = self.tensors[output.0 as usize].len();
         if let FloatOp::Product { product } = &op
             && !matches!(lengths[..], [a, b] if product.output_len(a, b) == Some(made))
