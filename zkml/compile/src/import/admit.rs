@@ -12,7 +12,7 @@ use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoPr
 use zkml_reference::element_name;
 
 use super::folding::{FOLDABLE, check_attributes, check_constant_operands, check_folding, check_outputs};
-use super::{ImportError, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode, recipe, statics};
+use super::{ImportError, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode, infinite, recipe, statics};
 use crate::functions;
 
 /// ONNX operators that may stand in a model, beside functions of one value. Some forms of them are still unsupported; typing
@@ -134,6 +134,7 @@ pub(super) fn admit(mut proto: ModelProto) -> Result<Admitted, ImportError> {
             "the model has no output, so that there is nothing to prove".into(),
         ));
     }
+    infinite::finite(graph);
     let statics = statics::names(graph);
     check_operators(graph, &statics)?;
     check_forms(graph)?;

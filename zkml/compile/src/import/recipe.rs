@@ -6,7 +6,7 @@
 use tract_onnx::model::{OnnxOpRegister, ParsingContext};
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto};
-use tract_onnx::prelude::{DatumType, OutletId, TractResult, TypedFact, TypedModel, TypedOp, tvec};
+use tract_onnx::prelude::{DatumType, OutletId, TractResult, TypedFact, TypedModel, TypedOp};
 use tract_onnx::tract_core::internal::{EvalOp, Op, SpecialOps, StaticName, TValue, TVec, ToDim, anyhow};
 use tract_onnx::tract_core::{as_op, not_out_of_plan, op_as_typed_op};
 use tract_onnx::tract_hir::infer::{InferenceOp, InferenceResult, Solver, TensorProxy};
@@ -16,11 +16,20 @@ use zkml::graph::TensorId;
 use super::draft::{Constant, Draft, Refusal, Value, integers, unsupported};
 use super::statics::Shapes;
 use super::translate::Operands;
-use super::{along, deconv, maps, moved, simple};
+use super::{along, deconv, maps, moved, simple, softmax};
 use crate::float::FloatMap;
 
 /// What a rule makes of a node.
 pub(super) type Rule = fn(&mut Draft, &Call<'_>) -> Result<TensorId, Refusal>;
+/// What a rule makes of a node with several outputs: those of its list that the node names, in its order.
+pub(super) type ManyRule = fn(&mut Draft, &Call<'_>) -> Result<Vec<TensorId>, Refusal>;
+
+/// By the number of outputs that a rule has.
+#[derive(Clone, Copy)]
+pub(super) enum Rules {
+    One(Rule),
+    Many(ManyRule),
+}
 
 /// An operator with its rule.
 pub(super) struct Recipe {
@@ -28,7 +37,7 @@ pub(super) struct Recipe {
     pub onnx: &'static str,
     /// Of which forms the rule is: the reader's own translation has the others.
     pub of: fn(&NodeProto) -> bool,
-    pub rule: Rule,
+    pub rule: Rules,
 }
 
 impl Recipe {
@@ -37,7 +46,16 @@ impl Recipe {
         Self {
             onnx,
             of: |_| true,
-            rule,
+            rule: Rules::One(rule),
+        }
+    }
+
+    /// For all forms of an operator that may have several outputs.
+    pub(super) const fn many(onnx: &'static str, rule: ManyRule) -> Self {
+        Self {
+            onnx,
+            of: |_| true,
+            rule: Rules::Many(rule),
         }
     }
 
@@ -46,7 +64,12 @@ impl Recipe {
     }
 }
 
-const FAMILIES: &[&[Recipe]] = &[along::RECIPES, deconv::RECIPES, simple::RECIPES];
+const FAMILIES: &[&[Recipe]] = &[
+    along::RECIPES,
+    deconv::RECIPES,
+    simple::RECIPES,
+    softmax::RECIPES,
+];
 
 /// The operators that recipes or index maps have in some form.
 pub(super) fn operators() -> impl Iterator<Item = &'static str> {
@@ -54,12 +77,12 @@ pub(super) fn operators() -> impl Iterator<Item = &'static str> {
     recipes.chain(maps::MAPS.iter().map(|(name, _)| *name))
 }
 
-fn find(node: &NodeProto) -> Option<Rule> {
+fn find(node: &NodeProto) -> Option<Rules> {
     let recipe = FAMILIES.iter().flat_map(|f| f.iter());
     let found = recipe.filter(|r| r.onnx == node.op_type).find(|r| (r.of)(node));
     found
         .map(|r| r.rule)
-        .or_else(|| maps::find(&node.op_type).map(|_| mapped as Rule))
+        .or_else(|| maps::find(&node.op_type).map(|_| Rules::One(mapped)))
 }
 
 /// An index map's rule.
@@ -113,17 +136,20 @@ const MADE: &str = "zkinfer.made";
 /// Puts our operator in the places of nodes with a recipe.
 pub(super) fn mark(graph: &mut GraphProto, shapes: &Shapes) {
     for node in graph.node.iter_mut().filter(|n| find(n).is_some()) {
-        let Some((shape, kind)) = node.output.first().and_then(|o| shapes.get(o)) else {
+        let named = node.output.iter().filter(|o| !o.is_empty());
+        let Some(made) = named.map(|o| shapes.get(o)).collect::<Option<Vec<_>>>() else {
             continue;
         };
-        let made = AttributeProto {
-            name: MADE.to_owned(),
-            ints: shape.iter().map(|&d| d as i64).collect(),
-            i: i64::from(*kind == DatumType::F64),
-            s: node.op_type.clone().into_bytes(),
-            ..AttributeProto::default()
-        };
-        node.attribute.push(made);
+        let operator = node.op_type.clone().into_bytes();
+        // One for each output that has a name.
+        node.attribute
+            .extend(made.into_iter().map(|(shape, kind)| AttributeProto {
+                name: MADE.to_owned(),
+                ints: shape.iter().map(|&d| d as i64).collect(),
+                i: i64::from(*kind == DatumType::F64),
+                s: operator.clone(),
+                ..AttributeProto::default()
+            }));
         node.op_type = OURS.to_owned();
     }
 }
@@ -133,8 +159,8 @@ pub(super) fn mark(graph: &mut GraphProto, shapes: &Shapes) {
 pub(super) struct Marked {
     node: NodeProto,
     opset: i64,
-    shape: Vec<usize>,
-    kind: DatumType,
+    /// Shapes and types of the outputs that have names.
+    made: Vec<(Vec<usize>, DatumType)>,
 }
 
 impl Eq for Marked {}
@@ -145,21 +171,24 @@ pub(super) fn register(operators: &mut OnnxOpRegister) {
 
 fn build(context: &ParsingContext, node: &NodeProto) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)> {
     let mut node = node.clone();
-    let made = node.attribute.pop().filter(|a| a.name == MADE);
-    let made = made.ok_or_else(|| anyhow!("no node of ours"))?;
-    node.op_type = String::from_utf8(made.s)?;
-    let marked = Marked {
-        opset: context.onnx_operator_set_version,
-        shape: made
-            .ints
-            .iter()
-            .map(|&d| usize::try_from(d))
-            .collect::<Result<_, _>>()?,
-        kind: if made.i == 0 {
+    let (ours, own) = std::mem::take(&mut node.attribute)
+        .into_iter()
+        .partition::<Vec<_>, _>(|a| a.name == MADE);
+    node.attribute = own;
+    let first = ours.first().ok_or_else(|| anyhow!("no node of ours"))?;
+    node.op_type = String::from_utf8(first.s.clone())?;
+    let made = ours.iter().map(|made| {
+        let kind = if made.i == 0 {
             DatumType::F32
         } else {
             DatumType::F64
-        },
+        };
+        let shape = made.ints.iter().map(|&d| usize::try_from(d));
+        Ok((shape.collect::<Result<Vec<_>, _>>()?, kind))
+    });
+    let marked = Marked {
+        opset: context.onnx_operator_set_version,
+        made: made.collect::<TractResult<_>>()?,
         node,
     };
     Ok((expand(marked), Vec::new()))
@@ -168,6 +197,10 @@ fn build(context: &ParsingContext, node: &NodeProto) -> TractResult<(Box<dyn Inf
 impl Expansion for Marked {
     fn name(&self) -> StaticName {
         OURS.into()
+    }
+
+    fn nboutputs(&self) -> TractResult<usize> {
+        Ok(self.made.len())
     }
 
     fn wire(&self, prefix: &str, model: &mut TypedModel, inputs: &[OutletId]) -> TractResult<TVec<OutletId>> {
@@ -180,14 +213,17 @@ impl Expansion for Marked {
         _: &'p [TensorProxy],
         outputs: &'p [TensorProxy],
     ) -> InferenceResult {
-        let [output] = outputs else {
-            return Err(anyhow!("more than one output"));
-        };
-        solver.equals(&output.datum_type, self.kind)?;
-        solver.equals(
-            &output.shape,
-            self.shape.iter().map(|&d| d.to_dim()).collect::<TVec<_>>(),
-        )
+        if outputs.len() != self.made.len() {
+            return Err(anyhow!("another number of outputs"));
+        }
+        for (output, (shape, kind)) in outputs.iter().zip(&self.made) {
+            solver.equals(&output.datum_type, *kind)?;
+            solver.equals(
+                &output.shape,
+                shape.iter().map(|&d| d.to_dim()).collect::<TVec<_>>(),
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -205,20 +241,21 @@ impl EvalOp for Marked {
 
 impl TypedOp for Marked {
     fn output_facts(&self, _: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        Ok(tvec!(TypedFact::dt_shape(self.kind, self.shape.clone())))
+        let fact = |(shape, kind): &(Vec<usize>, DatumType)| TypedFact::dt_shape(*kind, shape.clone());
+        Ok(self.made.iter().map(fact).collect())
     }
 
     as_op!();
 }
 
-/// Translates a marked node.
+/// Translates a marked node: a tensor for each output that has a name.
 pub(super) fn recipe(
     draft: &mut Draft,
     operands: &Operands<'_>,
     marked: &Marked,
     name: &str,
-) -> Result<TensorId, Refusal> {
-    let Some(rule) = find(&marked.node) else {
+) -> Result<Vec<TensorId>, Refusal> {
+    let (Some(rule), Some((shape, _))) = (find(&marked.node), marked.made.first()) else {
         return unsupported("no recipe");
     };
     // The reader passes over inputs that are left out.
@@ -232,9 +269,23 @@ pub(super) fn recipe(
         opset: marked.opset,
         operands,
         name,
-        shape: &marked.shape,
+        shape,
     };
-    rule(draft, &call)
+    let made = match rule {
+        Rules::One(rule) if marked.made.len() == 1 => vec![rule(draft, &call)?],
+        Rules::One(_) => return unsupported("its outputs after the first are not supported"),
+        Rules::Many(rule) => rule(draft, &call)?,
+    };
+    let shapes = marked.made.iter().map(|(shape, _)| shape);
+    if made.len() != marked.made.len()
+        || made
+            .iter()
+            .zip(shapes)
+            .any(|(id, shape)| draft.shape(*id) != *shape)
+    {
+        return unsupported("results of other shapes than the model's");
+    }
+    Ok(made)
 }
 
 /// A node whose shapes and constants are known.
@@ -243,7 +294,7 @@ pub(super) struct Call<'a> {
     pub opset: i64,
     operands: Vec<Option<&'a Value>>,
     pub name: &'a str,
-    /// Of what it makes.
+    /// Of the first output that it names.
     pub shape: &'a [usize],
 }
 
@@ -307,6 +358,12 @@ impl Call<'_> {
             )),
             Some(None) | None => unsupported(format!("its input {at} is missing")),
         }
+    }
+
+    /// Whether it is a constant of yes and no.
+    pub(super) fn is_bool(&self, at: usize) -> bool {
+        let constant = self.operands.get(at).copied().flatten();
+        matches!(constant, Some(Value::Constant(tensor)) if tensor.datum_type() == DatumType::Bool)
     }
 
     /// The constant; it must not depend on the model's inputs.

@@ -124,7 +124,9 @@ pub(super) fn translate(model: &TypedModel, admitted: &Admitted) -> Result<Draft
         let (name, op) = origin(admitted, node);
         match place(&mut draft, &values, node, &name) {
             Ok(made) => {
-                values.insert(OutletId::new(at, 0), made);
+                for (slot, made) in made.into_iter().enumerate() {
+                    values.insert(OutletId::new(at, slot), made);
+                }
             }
             Err(Refusal::NonFinite) => return Err(ImportError::NonFinite { node: name }.into()),
             Err(Refusal::TooLarge) => {
@@ -236,17 +238,18 @@ fn origin(admitted: &Admitted, node: &TypedNode) -> (String, String) {
     }
 }
 
+/// What a node makes, by its outputs.
 fn place(
     draft: &mut Draft,
     values: &BTreeMap<OutletId, Value>,
     node: &TypedNode,
     name: &str,
-) -> Result<Value, Refusal> {
+) -> Result<Vec<Value>, Refusal> {
     let Some(output) = node.outputs.first() else {
         return unsupported("it makes nothing");
     };
     if let Some(constant) = &output.fact.konst {
-        return Ok(Value::Constant(constant.clone()));
+        return Ok(vec![Value::Constant(constant.clone())]);
     }
     let Some(shape) = concrete(&output.fact) else {
         return unsupported("sizes that are not fixed");
@@ -260,7 +263,11 @@ fn place(
         return unsupported("it reads a second output of another operator");
     };
     let operands = Operands { values: operands };
-    one(draft, &operands, node, name, &shape).map(Value::Computed)
+    if let Some(op) = node.op.downcast_ref::<recipe::Marked>() {
+        let made = recipe::recipe(draft, &operands, op, name)?;
+        return Ok(made.into_iter().map(Value::Computed).collect());
+    }
+    Ok(vec![Value::Computed(one(draft, &operands, node, name, &shape)?)])
 }
 
 /// One operator that depends on the inputs.
@@ -274,9 +281,6 @@ fn one(
     let op = &node.op;
     if op.downcast_ref::<Identity>().is_some() {
         return operands.computed(0);
-    }
-    if let Some(op) = op.downcast_ref::<recipe::Marked>() {
-        return recipe::recipe(draft, operands, op, name);
     }
     if let Some(op) = op.downcast_ref::<Cast>() {
         // A cast to half precision rounds, which no integer form of ours does in the same places.

@@ -5,6 +5,7 @@ mod file;
 mod functions;
 mod onnx;
 mod recipes;
+mod softmax;
 mod words;
 
 use rand::{Rng, SeedableRng};
