@@ -7,6 +7,7 @@
 
 mod admit;
 mod along;
+mod attention;
 mod binary;
 mod concat;
 mod conv;

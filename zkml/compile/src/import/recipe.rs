@@ -16,7 +16,7 @@ use zkml::graph::TensorId;
 use super::draft::{Constant, Draft, Refusal, Value, integers, unsupported};
 use super::statics::Shapes;
 use super::translate::Operands;
-use super::{along, deconv, maps, moved, simple, softmax};
+use super::{along, attention, deconv, maps, moved, simple, softmax};
 use crate::float::FloatMap;
 
 /// What a rule makes of a node.
@@ -66,6 +66,7 @@ impl Recipe {
 
 const FAMILIES: &[&[Recipe]] = &[
     along::RECIPES,
+    attention::RECIPES,
     deconv::RECIPES,
     simple::RECIPES,
     softmax::RECIPES,
