@@ -12,6 +12,7 @@ use crate::{
     limits::{Budget, STEP, volume},
 };
 
+mod attention;
 mod binary;
 mod cast;
 mod col2im;
@@ -65,6 +66,7 @@ const FAMILIES: &[&[Operator]] = &[
     quantize::OPERATORS,
     recurrent::OPERATORS,
     loss::OPERATORS,
+    attention::OPERATORS,
 ];
 
 /// Any number of inputs.
