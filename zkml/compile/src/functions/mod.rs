@@ -134,11 +134,6 @@ impl Function {
         Self::new(&reciprocal::RECIPROCAL, &[])
     }
 
-    /// The hyperbolic tangent.
-    pub(crate) fn tanh() -> Self {
-        Self::new(&tanh::TANH, &[])
-    }
-
     /// `1 / (1 + e^-x)`.
     pub(crate) fn sigmoid() -> Self {
         Self::new(&sigmoid::SIGMOID, &[])

@@ -7,7 +7,7 @@ use crate::calibrate::{CalibrationOptions, calibrate, synthetic_samples};
 use crate::float::{FloatGraph, FloatOp};
 use crate::float_model::FloatModel;
 use crate::import::import;
-use crate::ops::FloatMap;
+use crate::ops::{FloatMap, Linear};
 use crate::progress::silent;
 use crate::quantise::apply;
 
@@ -105,10 +105,10 @@ fn a_mask_takes_places_out_and_costs_no_accuracy() {
         let linear = |op: &FloatOp| {
             matches!(
                 op,
-                FloatOp::Linear {
+                FloatOp::Linear(Linear {
                     map: FloatMap::Affine { .. },
                     ..
-                }
+                })
             )
         };
         let count = graph.nodes.iter().filter(|n| linear(&n.op)).count();
