@@ -13,7 +13,7 @@ use zkml::graph::scale::power_of_two;
 use zkml::graph::tensor_file::dequantise;
 use zkml::graph::{InputError, IntGraph, IntTensor, Profile, ProfileLimits, QuantisationPlan, TensorId};
 
-use crate::float::{FloatError, FloatGraph, FloatNode};
+use crate::float::{FloatError, FloatGraph, FloatNode, FloatTensor};
 use crate::functions::EXPONENTS_OUT;
 use crate::ops::Scales;
 use crate::progress::{Counter, Listener, Stage};
@@ -347,7 +347,13 @@ fn stirred(graph: &FloatGraph, sample: &[Vec<f64>]) -> Option<Tensors> {
 
 /// One scale per tensor from its magnitude, one shift per linear node from its coefficients.
 fn plan(graph: &FloatGraph, magnitudes: &[f64], profile: Profile) -> Result<QuantisationPlan, QuantiseError> {
-    let mut scales = Scales::new(magnitudes, profile);
+    // What cannot leave its bound needs no bit of headroom, and has room up to there whatever the samples were.
+    let magnitude = |(m, tensor): (&f64, &FloatTensor)| match tensor.bound {
+        Some(bound) => f64::from(bound) / 2.0,
+        None => *m,
+    };
+    let magnitudes: Vec<f64> = magnitudes.iter().zip(&graph.tensors).map(magnitude).collect();
+    let mut scales = Scales::new(&magnitudes, profile);
     let mut shift = |node: &FloatNode| {
         let shift = node.op.scale(&node.inputs, node.output, &mut scales);
         if scales.too_small {

@@ -17,6 +17,8 @@ pub struct FloatTensor {
     pub name: String,
     /// Dimensions, outermost first; row-major.
     pub shape: Vec<u32>,
+    /// What no value exceeds in absolute value, whatever the inputs are, where that is known.
+    pub bound: Option<u32>,
 }
 
 impl FloatTensor {

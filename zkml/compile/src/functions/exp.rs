@@ -19,3 +19,24 @@ pub(super) static EXP: Rule = Rule {
     },
     grows: true,
 };
+
+/// `e^x` of what is not above 0, and 0 of all else: a weight among those of the greatest, and that of a place which is masked.
+pub(super) static OF_NEGATIVES: Rule = Rule {
+    name: "exp_of_negatives/1",
+    float: |x, _| if x > 0.0 { 0.0 } else { x.exp() },
+    exact: |x, _| {
+        if x.v > 0 {
+            return Value::new(0, 0);
+        }
+        (EXP.exact)(x, &[])
+    },
+    grows: false,
+};
+
+/// 1 of what is 0 or more, 0 below: which values are the greatest, of their differences from it.
+pub(super) static NOT_NEGATIVE: Rule = Rule {
+    name: "not_negative/1",
+    float: |x, _| if x < 0.0 { 0.0 } else { 1.0 },
+    exact: |x, _| Value::new(i128::from(x.v >= 0), 0),
+    grows: false,
+};

@@ -88,6 +88,12 @@ impl Value {
     }
 }
 
+/// Whether an argument is below 1.
+pub(super) fn below_one(x: Argument) -> bool {
+    // With a negative exponent every positive number is above.
+    shifted(1, x.exponent).is_none_or(|one| x.v < one.max(1))
+}
+
 /// A number that is not negative, times `2^by`; `None` where that is 2^126 or more.
 pub(super) fn shifted(value: i128, by: i32) -> Option<i128> {
     if value == 0 {

@@ -1,6 +1,6 @@
 //! Log: the natural logarithm. At 0 and below there is no value, and the row is refused as one beyond the range.
 
-use super::fixed::{Value, ln};
+use super::fixed::{Value, below_one, ln};
 use super::{Function, Operator, Rule};
 
 pub(super) const OPERATOR: Operator = Operator {
@@ -18,4 +18,17 @@ pub(super) static LOG: Rule = Rule {
         Value::new(ln(x.v, x.exponent), 60)
     },
     grows: true,
+};
+
+/// Of sums that are 1 at least: 0 below.
+pub(super) static FROM_ONE: Rule = Rule {
+    name: "log_from_one/1",
+    float: |x, _| x.max(1.0).ln(),
+    exact: |x, _| {
+        if below_one(x) {
+            return Value::new(0, 0);
+        }
+        Value::new(ln(x.v, x.exponent), 60)
+    },
+    grows: false,
 };

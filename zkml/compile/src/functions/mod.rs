@@ -124,14 +124,14 @@ impl Function {
         Self::new(&gelu::EXACT, &[])
     }
 
-    /// `1 / x`.
-    pub(crate) fn reciprocal() -> Self {
-        Self::new(&reciprocal::RECIPROCAL, &[])
-    }
-
     /// The hyperbolic tangent.
     pub(crate) fn tanh() -> Self {
         Self::new(&tanh::TANH, &[])
+    }
+
+    /// `1 / x`.
+    pub(crate) fn reciprocal() -> Self {
+        Self::new(&reciprocal::RECIPROCAL, &[])
     }
 
     /// `1 / (1 + e^-x)`.
@@ -157,6 +157,26 @@ impl Function {
     /// The natural logarithm.
     pub(crate) fn log() -> Self {
         Self::new(&log::LOG, &[])
+    }
+
+    /// `e^x` of an `x` that is not above 0; 0 of all others.
+    pub(crate) fn exp_of_negatives() -> Self {
+        Self::new(&exp::OF_NEGATIVES, &[])
+    }
+
+    /// 1 of what is 0 or more, 0 below.
+    pub(crate) fn not_negative() -> Self {
+        Self::new(&exp::NOT_NEGATIVE, &[])
+    }
+
+    /// The logarithm of an `x` that is 1 at least; 0 below.
+    pub(crate) fn log_from_one() -> Self {
+        Self::new(&log::FROM_ONE, &[])
+    }
+
+    /// `1 / x` of an `x` that is 1 at least; 1 below.
+    pub(crate) fn reciprocal_from_one() -> Self {
+        Self::new(&reciprocal::FROM_ONE, &[])
     }
 
     /// Whether it is the logistic function.

@@ -1,6 +1,6 @@
 //! Reciprocal: `1 / x`. At 0 there is no value, and the row is refused as one beyond the range.
 
-use super::fixed::Value;
+use super::fixed::{Value, below_one};
 use super::{Function, Operator, Rule};
 
 pub(super) const OPERATOR: Operator = Operator {
@@ -17,4 +17,17 @@ pub(super) static RECIPROCAL: Rule = Rule {
         v => Value::new((1 << 90) / v, 90 - x.exponent).signed(x.v < 0),
     },
     grows: true,
+};
+
+/// Of sums that are 1 at least: 1 below.
+pub(super) static FROM_ONE: Rule = Rule {
+    name: "reciprocal_from_one/1",
+    float: |x, _| 1.0 / x.max(1.0),
+    exact: |x, _| {
+        if below_one(x) {
+            return Value::new(1, 0);
+        }
+        (RECIPROCAL.exact)(x, &[])
+    },
+    grows: false,
 };

@@ -8,7 +8,7 @@ pub(super) const OPERATOR: Operator = Operator {
     read: |_| Ok(Function::new(&TANH, &[])),
 };
 
-static TANH: Rule = Rule {
+pub(super) static TANH: Rule = Rule {
     name: "tanh/1",
     float: |x, _| x.tanh(),
     exact: |x, _| {

@@ -13,7 +13,8 @@ use zkml_reference::element_name;
 
 use super::folding::{FOLDABLE, check_attributes, check_constant_operands, check_folding, check_outputs};
 use super::{
-    ImportError, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode, function, marked, ml, opset6, recipe, statics,
+    ImportError, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode, function, infinite, marked, ml, opset6, recipe,
+    statics,
 };
 use crate::functions;
 
@@ -145,6 +146,7 @@ pub(super) fn admit(mut proto: ModelProto) -> Result<Admitted, ImportError> {
             "the model has no output, so that there is nothing to prove".into(),
         ));
     }
+    infinite::finite(graph);
     let statics = statics::names(graph);
     check_operators(graph, &statics, opset)?;
     check_forms(graph)?;

@@ -148,8 +148,21 @@ impl Draft {
         self.tensors.push(FloatTensor {
             name: name.to_owned(),
             shape,
+            bound: None,
         });
         Ok(id)
+    }
+
+    /// Says of a tensor that no value exceeds this in absolute value, whatever the inputs are.
+    pub(super) fn bound(&mut self, id: TensorId, bound: u32) {
+        if let Some(tensor) = self.tensors.get_mut(id.0 as usize) {
+            tensor.bound = Some(bound);
+        }
+    }
+
+    /// What was said of it so.
+    pub(super) fn bound_of(&self, id: TensorId) -> Option<u32> {
+        self.tensors.get(id.0 as usize)?.bound
     }
 
     /// The shape of a tensor.

@@ -63,8 +63,8 @@ fn check_attributes_of(node: &NodeProto) -> Result<usize, ImportError> {
         for tensor in attribute.t.iter().chain(&attribute.tensors) {
             longest = longest.max(check_tensor(name_of(node), tensor)?);
         }
-        // What stands for a missing value.
-        let missing = node.op_type == "Imputer" && attribute.name == "replaced_value_float";
+        // What stands for a missing value, in an Imputer.
+        let missing = attribute.name == "replaced_value_float";
         let mut floats = attribute.floats.iter().chain([&attribute.f]);
         if !missing && !floats.all(|v| v.is_finite()) {
             return Err(ImportError::NonFinite {

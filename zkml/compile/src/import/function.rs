@@ -139,14 +139,14 @@ impl Chain {
 }
 
 /// The node that makes a tensor. Each node's output is younger than all tensors before it.
-fn producer(draft: &Draft, id: TensorId) -> Option<(&FloatOp, &[TensorId])> {
+pub(super) fn producer(draft: &Draft, id: TensorId) -> Option<(&FloatOp, &[TensorId])> {
     let at = draft.nodes.binary_search_by_key(&id, |n| n.output).ok()?;
     let node = draft.nodes.get(at)?;
     Some((&node.op, &node.inputs))
 }
 
 /// `(x, a, b)` of a tensor that is `a·x + b`, value by value.
-fn step(draft: &Draft, id: TensorId) -> Option<(TensorId, f64, f64)> {
+pub(super) fn step(draft: &Draft, id: TensorId) -> Option<(TensorId, f64, f64)> {
     let (op, inputs) = producer(draft, id)?;
     let (factor, offset) = op.scaling()?;
     let &[x] = inputs else { return None };

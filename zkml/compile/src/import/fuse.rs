@@ -185,6 +185,7 @@ fn drop_reshapes(draft: &mut Draft) {
         };
         kept[producer].output = node.output;
         producers.insert(node.output, producer);
+        draft.tensors[node.output.0 as usize].bound = draft.tensors[source.0 as usize].bound;
         let moved = readers.remove(&source).unwrap_or_default();
         for &reader in &moved {
             for input in kept[reader].inputs.iter_mut().filter(|i| **i == source) {

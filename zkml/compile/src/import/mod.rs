@@ -7,6 +7,7 @@
 
 mod admit;
 mod along;
+mod attention;
 mod batch;
 mod binary;
 mod concat;
@@ -18,9 +19,11 @@ mod einsum_batch;
 mod folding;
 mod function;
 mod fuse;
+mod infinite;
 mod lp;
 mod maps;
 mod marked;
+mod mask;
 mod ml;
 mod moved;
 mod norms;
@@ -34,6 +37,7 @@ mod reduce;
 mod resize;
 mod scatter;
 mod simple;
+mod softmax;
 mod span;
 mod statics;
 mod sums;

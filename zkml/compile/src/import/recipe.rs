@@ -7,12 +7,16 @@ use std::collections::HashSet;
 
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
+use tract_onnx::prelude::DatumType;
 use zkml::graph::TensorId;
 
 use super::draft::{Constant, Draft, Refusal, Value, integers, unsupported};
 use super::marked::Marked;
 use super::translate::Operands;
-use super::{along, deconv, lp, maps, ml, moved, norms, power, reduce, scatter, simple, sums, windows};
+use super::{
+    along, attention, deconv, lp, maps, ml, moved, norms, power, reduce, scatter, simple, softmax, sums,
+    windows,
+};
 use crate::float::FloatMap;
 
 /// What a rule makes of a node with one output.
@@ -65,6 +69,7 @@ impl Recipe {
 
 const FAMILIES: &[&[Recipe]] = &[
     along::RECIPES,
+    attention::RECIPES,
     deconv::RECIPES,
     lp::RECIPES,
     norms::RECIPES,
@@ -72,6 +77,7 @@ const FAMILIES: &[&[Recipe]] = &[
     reduce::RECIPES,
     scatter::RECIPES,
     simple::RECIPES,
+    softmax::RECIPES,
     sums::RECIPES,
     windows::RECIPES,
 ];
@@ -296,6 +302,12 @@ impl Call<'_> {
             )),
             Some(None) | None => unsupported(format!("its input {at} is missing")),
         }
+    }
+
+    /// Whether it is a constant of yes and no.
+    pub(super) fn is_bool(&self, at: usize) -> bool {
+        let constant = self.operands.get(at).copied().flatten();
+        matches!(constant, Some(Value::Constant(tensor)) if tensor.datum_type() == DatumType::Bool)
     }
 
     /// The constant; it must not depend on the model's inputs.

@@ -6,6 +6,7 @@ mod functions;
 mod norms;
 mod onnx;
 mod recipes;
+mod softmax;
 mod trees;
 mod words;
 

@@ -12,6 +12,7 @@ use crate::{
     limits::{Budget, STEP, volume},
 };
 
+mod attention;
 mod binary;
 mod cast;
 mod col2im;
@@ -65,6 +66,7 @@ const FAMILIES: &[&[Operator]] = &[
     quantize::OPERATORS,
     recurrent::OPERATORS,
     loss::OPERATORS,
+    attention::OPERATORS,
 ];
 
 /// Any number of inputs.
@@ -138,15 +140,12 @@ pub fn operators_of_models() -> Vec<&'static str> {
 
 /// The operator of a name in a version of its domain.
 pub(crate) fn find(domain: &str, name: &str, opset: i64) -> Step<&'static Operator> {
-    let operator = if domain == ml::DOMAIN {
-        ml::all().find(|o| o.name == name)
-    } else {
-        FAMILIES.iter().flat_map(|f| f.iter()).find(|o| o.name == name)
-    };
-    let operator = operator.ok_or("the operator is not supported")?;
+    let absent = "the operator is not supported";
     if domain == ml::DOMAIN {
-        return Ok(operator);
+        return Ok(ml::all().find(|o| o.name == name).ok_or(absent)?);
     }
+    let operator = FAMILIES.iter().flat_map(|f| f.iter()).find(|o| o.name == name);
+    let operator = operator.ok_or(absent)?;
     if let Some(old) = old::find(name, opset) {
         return Ok(old);
     }

@@ -113,7 +113,7 @@ pub(super) fn is_in_place(name: &str) -> bool {
 
 /// What today's operator makes of other inputs.
 fn today(call: &Call, inputs: &[Option<Arc<Tensor>>]) -> Made {
-    let operator = super::find(call.operation.operator.name, TODAY)?;
+    let operator = super::find("", call.operation.operator.name, TODAY)?;
     (operator.run)(&Call {
         operation: call.operation,
         inputs,
@@ -203,14 +203,14 @@ mod tests {
     fn every_old_form_has_one_of_today() {
         for operator in OPERATORS {
             assert!(
-                super::super::find(operator.name, TODAY).is_ok(),
+                super::super::find("", operator.name, TODAY).is_ok(),
                 "{}",
                 operator.name
             );
-            assert_eq!(super::super::find(operator.name, 1).unwrap().opsets.0, 1);
+            assert_eq!(super::super::find("", operator.name, 1).unwrap().opsets.0, 1);
         }
         for name in IN_PLACE {
-            let today = super::super::find(name, TODAY).unwrap();
+            let today = super::super::find("", name, TODAY).unwrap();
             assert_eq!(today.opsets.0, 6, "{name}");
         }
     }

@@ -1,0 +1,62 @@
+"""Softmax and its kin, with and without a mask, and attention."""
+
+import math
+
+import numpy as np
+
+from .builder import Unfit
+from .registry import operator
+
+
+def _along(b, x):
+    """The attributes of a softmax: since opset 13 along an axis, before that of all behind it."""
+    if b.chance(0.3):
+        return {}
+    return {"axis": b.axis(b.rng.randrange(x.rank), x.rank)}
+
+
+@operator("Softmax", scalar=False)
+def softmax(b, x):
+    return b.node("Softmax", [x], x.shape, **_along(b, x))
+
+
+@operator("LogSoftmax", scalar=False)
+def log_softmax(b, x):
+    return b.node("LogSoftmax", [x], x.shape, **_along(b, x))
+
+
+@operator("Softmax(masked)", fits=lambda x: x.rank >= 2 and x.shape[-1] > 1)
+def masked(b, x):
+    """What exporters write: scores over a number, a constant far below 0 added where nothing counts."""
+    if b.opset < 13:
+        raise Unfit("opset")
+    keep = np.asarray([[b.chance(0.6) for _ in range(x.shape[-1])] for _ in range(x.shape[-2])])
+    keep[:, 0] = True
+    far = b.pick([-1e4, -65504.0, -1e9, float(np.finfo(np.float32).min)])
+    if b.chance(0.5):
+        x = b.node(b.pick(["Div", "Mul"]), [x, b.constant(np.float32(1.5))], x.shape)
+    if b.chance(0.3):
+        fill = b.constant(np.float32(far))
+        x = b.node("Where", [b.constant(keep), x, fill], x.shape)
+    else:
+        x = b.node("Add", [x, b.constant(np.where(keep, 0, far).astype(np.float32))], x.shape)
+    return b.node("Softmax", [x], x.shape, axis=-1)
+
+
+@operator("Attention", fits=lambda x: x.rank == 4 and math.prod(x.shape) <= 512)
+def attention(b, x):
+    if b.opset < 23:
+        raise Unfit("opset")
+    batch, heads, queries, _ = x.shape
+    attributes, mask = {}, ""
+    if b.chance(0.4):
+        attributes["is_causal"] = 1
+    elif b.chance(0.5):
+        keep = np.asarray([[b.chance(0.6) for _ in range(queries)] for _ in range(queries)])
+        keep[:, 0] = True
+        mask = b.constant(keep if b.chance(0.5) else np.where(keep, 0.3, -1e9).astype(np.float32))
+    if b.chance(0.3):
+        attributes["scale"] = 0.25
+    if b.chance(0.2):
+        attributes["softcap"] = 3.0
+    return b.node("Attention", [x, x, x, mask], x.shape, **attributes)

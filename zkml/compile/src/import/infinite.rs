@@ -1,0 +1,111 @@
+//! Minus infinity in constants that mask places of a softmax.
+//!
+//! Invariant: such a constant reaches nothing but additions, choices and moves on its way to softmaxes and masks of attentions,
+//! where the weight of minus infinity is 0, as that of any number is that is far enough below: it becomes one. Every other constant
+//! that is not finite is refused by its name.
+
+use std::collections::HashMap;
+
+use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
+
+/// What minus infinity becomes. Several of them may be added.
+const FAR: f32 = -1e30;
+/// Nodes between a constant and its softmax.
+const DEEPEST: usize = 16;
+
+/// Inputs by which operators take values as they are.
+fn passes(node: &NodeProto, at: usize) -> bool {
+    match node.op_type.as_str() {
+        "Add" | "Concat" => true,
+        "Where" => at > 0,
+        "Cast" | "CastLike" | "Expand" | "Gather" | "Identity" | "Reshape" | "Slice" | "Squeeze" | "Tile"
+        | "Transpose" | "Trilu" | "Unsqueeze" => at == 0,
+        _ => false,
+    }
+}
+
+fn ends(node: &NodeProto, at: usize) -> bool {
+    matches!((node.op_type.as_str(), at), ("Softmax", 0) | ("Attention", 3))
+}
+
+type Readers<'a> = HashMap<&'a str, Vec<(&'a NodeProto, usize)>>;
+
+/// Whether all that reads a value, of whatever it becomes, is a softmax.
+fn masks(readers: &Readers<'_>, name: &str, deep: usize) -> bool {
+    let Some(read) = readers.get(name).filter(|_| deep > 0) else {
+        return false;
+    };
+    read.iter().all(|&(node, at)| {
+        let made = node.output.first().map_or("", String::as_str);
+        ends(node, at) || (passes(node, at) && masks(readers, made, deep - 1))
+    })
+}
+
+/// Puts numbers in the places of minus infinity where it masks.
+pub(super) fn finite(graph: &mut GraphProto) {
+    let holders = |graph: &GraphProto| -> Vec<String> {
+        let constants = graph
+            .initializer
+            .iter()
+            .filter(|t| is_infinite(t))
+            .map(|t| &t.name);
+        let held = |n: &&NodeProto| {
+            n.attribute
+                .iter()
+                .any(|a| a.t.as_ref().is_some_and(is_infinite) || lone(n, a.f))
+        };
+        let made = graph.node.iter().filter(held).filter_map(|n| n.output.first());
+        constants.chain(made).cloned().collect()
+    };
+    let found = holders(graph);
+    if found.is_empty() {
+        return;
+    }
+    let mut readers = Readers::new();
+    for node in &graph.node {
+        for (at, input) in node.input.iter().enumerate() {
+            readers.entry(input).or_default().push((node, at));
+        }
+    }
+    let is_output = |name: &String| graph.output.iter().any(|o| o.name == *name);
+    let found: Vec<String> = found
+        .into_iter()
+        .filter(|name| !is_output(name) && masks(&readers, name, DEEPEST))
+        .collect();
+    for tensor in graph.initializer.iter_mut().filter(|t| found.contains(&t.name)) {
+        replace(tensor);
+    }
+    for node in &mut graph.node {
+        if !node.output.first().is_some_and(|o| found.contains(o)) {
+            continue;
+        }
+        for attribute in &mut node.attribute {
+            attribute.t.as_mut().into_iter().for_each(replace);
+            if attribute.name == "value_float" && attribute.f == f32::NEG_INFINITY {
+                attribute.f = FAR;
+            }
+        }
+    }
+}
+
+fn lone(node: &NodeProto, value: f32) -> bool {
+    node.op_type == "Constant" && value == f32::NEG_INFINITY
+}
+
+fn is_infinite(tensor: &TensorProto) -> bool {
+    tensor.data_type == DataType::Float as i32
+        && (tensor.float_data.contains(&f32::NEG_INFINITY)
+            || (tensor.raw_data.as_chunks().0.iter()).any(|b| f32::from_le_bytes(*b) == f32::NEG_INFINITY))
+}
+
+fn replace(tensor: &mut TensorProto) {
+    if tensor.data_type != DataType::Float as i32 {
+        return;
+    }
+    let far = |v: f32| if v == f32::NEG_INFINITY { FAR } else { v };
+    tensor.float_data.iter_mut().for_each(|v| *v = far(*v));
+    for bytes in tensor.raw_data.as_chunks_mut().0 {
+        *bytes = far(f32::from_le_bytes(*bytes)).to_le_bytes();
+    }
+}

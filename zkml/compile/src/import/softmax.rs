@@ -1,0 +1,249 @@
+//! Softmax and its kin along an axis, as rows of one length.
+//!
+//! Invariant: exact in floats. With `m` the greatest of a row, `d = x − m` is never above 0, in integers as in floats; the weights
+//! `e^d` are 1 at most and their sum `s` is between 1 and their number, whatever the inputs are. So weights, sum, inverse and
+//! result have bounds that no input leaves, and only `d` is calibrated. A place that is masked has a `d` of 1, whose weight is 0.
+
+use zkml::graph::{Activation, TensorId};
+
+use super::binary::combination;
+use super::draft::{Draft, Refusal, small};
+use super::function::function;
+use super::mask::Masked;
+use super::recipe::{Call, Recipe, axis};
+use super::{moved, product, wiring};
+use crate::float::{FloatMap, FloatOp};
+use crate::functions::Function;
+use crate::ops::{Linear, Max};
+
+pub(super) const RECIPES: &[Recipe] = &[
+    Recipe::new("Hardmax", hardmax),
+    Recipe::new("LogSoftmax", log_softmax),
+    Recipe::new("Softmax", softmax),
+];
+
+/// Up to so many places sums and results have the bounds that hold for all inputs. With more of them a bound leaves too few
+/// steps to what the model makes of its inputs, and the samples say what that is.
+const FEW: usize = 64;
+
+/// Where the rows of a tensor lie: `[before, n, behind]`.
+struct Split {
+    before: usize,
+    n: usize,
+    behind: usize,
+}
+
+impl Split {
+    fn new(draft: &Draft, call: &Call<'_>, x: TensorId) -> Result<Self, Refusal> {
+        let shape = draft.shape(x);
+        // Until opset 12 the tensor is a matrix, split at the axis.
+        let matrix = call.opset < 13;
+        let given = call.int("axis", if matrix { 1 } else { -1 })?;
+        if matrix && given == shape.len() as i64 {
+            return Ok(Self {
+                before: shape.iter().product(),
+                n: 1,
+                behind: 1,
+            });
+        }
+        let at = axis(given, shape.len())?;
+        let (before, along): (usize, usize) = (shape[..at].iter().product(), shape[at]);
+        let behind: usize = shape[at + 1..].iter().product();
+        Ok(if matrix {
+            Self {
+                before,
+                n: along * behind,
+                behind: 1,
+            }
+        } else {
+            Self {
+                before,
+                n: along,
+                behind,
+            }
+        })
+    }
+
+    fn rows(&self) -> [usize; 2] {
+        [self.before * self.behind, self.n]
+    }
+
+    /// Row by row.
+    fn split(&self, draft: &mut Draft, name: &str, x: TensorId) -> Result<TensorId, Refusal> {
+        let x = wiring::reshape(draft, name, x, &[self.before, self.n, self.behind])?;
+        let x = wiring::permute(draft, name, x, &[0, 2, 1])?;
+        wiring::reshape(draft, name, x, &self.rows())
+    }
+
+    /// The same of a list.
+    fn split_list(&self, list: &[bool]) -> Vec<bool> {
+        let of_row = |r: usize| {
+            let start = r / self.behind * self.n * self.behind + r % self.behind;
+            (0..self.n).map(move |i| start + i * self.behind)
+        };
+        let places = (0..self.before * self.behind).flat_map(of_row);
+        places.map(|i| list.get(i).copied().unwrap_or(true)).collect()
+    }
+
+    /// Back to the tensor's order.
+    fn join(&self, draft: &mut Draft, name: &str, y: TensorId, shape: &[usize]) -> Result<TensorId, Refusal> {
+        let y = wiring::reshape(draft, name, y, &[self.before, self.behind, self.n])?;
+        let y = wiring::permute(draft, name, y, &[0, 2, 1])?;
+        wiring::reshape(draft, name, y, shape)
+    }
+}
+
+fn softmax(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
+    let x = call.computed(0)?;
+    let split = Split::new(draft, call, x)?;
+    let masked = Masked::of(draft, call.name, x)?;
+    let rows = Masked {
+        x: split.split(draft, call.name, masked.x)?,
+        counts: split.split_list(&masked.counts),
+        ..masked
+    };
+    let y = of_rows(draft, call.name, &rows, split.rows())?;
+    joined(draft, call, &split, y)
+}
+
+/// The result is at most 1 as long as its rows are.
+fn joined(draft: &mut Draft, call: &Call<'_>, split: &Split, y: TensorId) -> Result<TensorId, Refusal> {
+    let bound = draft.bound_of(y);
+    let y = split.join(draft, call.name, y, call.shape)?;
+    if let Some(bound) = bound {
+        draft.bound(y, bound);
+    }
+    Ok(y)
+}
+
+/// The softmax of each of `rows` rows of `n` values.
+pub(super) fn of_rows(
+    draft: &mut Draft,
+    name: &str,
+    x: &Masked,
+    [rows, n]: [usize; 2],
+) -> Result<TensorId, Refusal> {
+    let shape = [rows, n];
+    let (_, weights, sums) = weighed(draft, name, x, shape)?;
+    let few = n <= FEW;
+    let inverse = if few {
+        Function::reciprocal_from_one()
+    } else {
+        Function::reciprocal()
+    };
+    let inverse = function(draft, name, sums, inverse)?;
+    let inverse = wiring::broadcast(draft, name, inverse, &shape)?;
+    let y = product::elements(draft, name, [weights, inverse], &shape)?;
+    if few {
+        draft.bound(y, 1);
+    }
+    Ok(y)
+}
+
+/// `d`, weights and sums of rows.
+fn weighed(
+    draft: &mut Draft,
+    name: &str,
+    x: &Masked,
+    [rows, n]: [usize; 2],
+) -> Result<(TensorId, TensorId, TensorId), Refusal> {
+    let d = below_greatest(draft, name, x, [rows, n])?;
+    let weights = function(draft, name, d, Function::exp_of_negatives())?;
+    let [inputs] = small([n])?;
+    let map = FloatMap::Dense {
+        inputs,
+        outputs: 1,
+        weight: vec![1.0; n],
+        bias: vec![0.0],
+    };
+    let sums = draft.linear(name, map, &[weights], &[rows, 1])?;
+    if n <= FEW {
+        draft.bound(sums, inputs);
+    }
+    Ok((d, weights, sums))
+}
+
+/// `x` less the greatest of its row, of those that count, times its factor; 1 where a place is masked.
+fn below_greatest(
+    draft: &mut Draft,
+    name: &str,
+    x: &Masked,
+    [rows, n]: [usize; 2],
+) -> Result<TensorId, Refusal> {
+    x.check_rows(n)?;
+    let counts = |t: &usize| x.counts.get(*t).copied().unwrap_or(true);
+    let window = |r: usize| (r * n..(r + 1) * n).filter(counts).map(|t| t as u32).collect();
+    let windows = (0..rows).map(window).collect();
+    let greatest = draft.node(name, FloatOp::Max(Max { windows }), &[x.x], &[rows, 1])?;
+    let greatest = wiring::broadcast(draft, name, greatest, &[rows, n])?;
+    let map = if x.all_count() {
+        combination(rows * n, vec![x.factor, -x.factor])?
+    } else {
+        let each = |of: bool, out: f64| {
+            (0..rows * n)
+                .map(|t| if counts(&t) == of { out } else { 0.0 })
+                .collect()
+        };
+        moved::affine(vec![
+            each(true, x.factor),
+            each(true, -x.factor),
+            each(false, 1.0),
+        ])?
+    };
+    draft.linear(name, map, &[x.x, greatest], &[rows, n])
+}
+
+/// `d − log s`.
+fn log_softmax(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
+    let x = call.computed(0)?;
+    let split = Split::new(draft, call, x)?;
+    let shape = split.rows();
+    let all = Masked::all(draft, x);
+    let x = Masked {
+        x: split.split(draft, call.name, all.x)?,
+        ..all
+    };
+    let (d, _, sums) = weighed(draft, call.name, &x, shape)?;
+    let log = function(draft, call.name, sums, Function::log_from_one())?;
+    let log = wiring::broadcast(draft, call.name, log, &shape)?;
+    let map = combination(shape[0] * shape[1], vec![1.0, -1.0])?;
+    let y = draft.linear(call.name, map, &[d, log], &shape)?;
+    split.join(draft, call.name, y, call.shape)
+}
+
+/// 1 at the first of the greatest, 0 elsewhere: of `t = 1` at all of the greatest, `relu(t − Σ t before)`.
+fn hardmax(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
+    let x = call.computed(0)?;
+    let split = Split::new(draft, call, x)?;
+    let shape @ [_, n] = split.rows();
+    if n.saturating_mul(n) > super::MAX_TENSOR_LEN {
+        return Err(Refusal::TooLarge);
+    }
+    let all = Masked::all(draft, x);
+    let x = Masked {
+        x: split.split(draft, call.name, all.x)?,
+        ..all
+    };
+    let d = below_greatest(draft, call.name, &x, shape)?;
+    let greatest = function(draft, call.name, d, Function::not_negative())?;
+    let weight = |t: usize| match (t / n).cmp(&(t % n)) {
+        std::cmp::Ordering::Less => 0.0,
+        std::cmp::Ordering::Equal => 1.0,
+        std::cmp::Ordering::Greater => -1.0,
+    };
+    let [size] = small([n])?;
+    let map = FloatMap::Dense {
+        inputs: size,
+        outputs: size,
+        weight: (0..n * n).map(weight).collect(),
+        bias: vec![0.0; n],
+    };
+    let op = FloatOp::Linear(Linear {
+        map,
+        activation: Activation::Relu,
+    });
+    let y = draft.node(call.name, op, &[greatest], &shape)?;
+    // What is before the activation is bounded by the number of places.
+    draft.bound(y, size);
+    joined(draft, call, &split, y)
+}
