@@ -63,12 +63,40 @@ class Maker:
             return {integers: self.random.sample(range(9), count)}
         return {"classlabels_strings": LABELS[:count]}
 
+    def TreeEnsemble(self):
+        """Branches and leaves as two lists, from those of one."""
+        lists, leaves = self.trees()
+        keys = list(zip(lists["nodes_treeids"], lists["nodes_nodeids"]))
+        branches = [key for key in keys if key not in leaves]
+        names = ["featureids", "modes", "values", "truenodeids", "falsenodeids"]
+        nodes = {key: [lists["nodes_" + name][at] for name in names] for at, key in enumerate(keys)}
+        targets = self.random.randint(1, 3)
+        made = {"n_targets": targets, "aggregate_function": self.random.choice([0, 1]), "tree_roots": []}
+        for tree in sorted(set(lists["nodes_treeids"])):
+            if (tree, 0) in branches:
+                made["tree_roots"].append(branches.index((tree, 0)))
+        if not branches:
+            # A tree that is a leaf: both ways lead to it.
+            branches, leaves, made["tree_roots"] = [(0, 0)], [(0, 0)], [0]
+            nodes[0, 0] = [0, "BRANCH_LEQ", 0.0, 0, 0]
+        for side, at in (("true", 3), ("false", 4)):
+            child = [(key[0], nodes[key][at]) for key in branches]
+            made[f"nodes_{side}leafs"] = [int(c in leaves) for c in child]
+            made[f"nodes_{side}nodeids"] = [(leaves if c in leaves else branches).index(c) for c in child]
+        tensor = lambda kind, values: helper.make_tensor("values", kind, [len(values)], values)
+        made["nodes_featureids"] = [nodes[key][0] for key in branches]
+        made["nodes_modes"] = tensor(TensorProto.UINT8, [MODES.index(nodes[key][1]) for key in branches])
+        made["nodes_splits"] = tensor(TensorProto.FLOAT, [nodes[key][2] for key in branches])
+        made["leaf_targetids"] = [self.random.randrange(targets) for _ in leaves]
+        made["leaf_weights"] = tensor(TensorProto.FLOAT, self.numbers(len(leaves)))
+        return made
+
     def TreeEnsembleRegressor(self):
         lists, leaves = self.trees()
         targets = self.random.randint(1, 3)
         if self.random.random() < 0.5:
             lists["base_values"] = self.numbers(targets)
-        lists["aggregate_function"] = self.random.choice(["SUM", "AVERAGE"])
+        lists["aggregate_function"] = self.random.choice(["SUM", "AVERAGE", "MIN", "MAX"])
         return lists | self.votes("target", leaves, range(targets), self.numbers) | {"n_targets": targets}
 
     def TreeEnsembleClassifier(self):
@@ -153,7 +181,8 @@ def write(folder, seed):
         outputs.append(helper.make_tensor_value_info("label", TensorProto.INT64, None))
     given = helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, maker.features])
     graph = helper.make_graph([node], "g", [given], outputs, constants)
-    opsets = [helper.make_opsetid("", 17), helper.make_opsetid(DOMAIN, 3)]
+    version = 5 if operator == "TreeEnsemble" else 3
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid(DOMAIN, version)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     answers = session.run(None, {"x": x})

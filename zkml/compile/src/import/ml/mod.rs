@@ -122,10 +122,15 @@ fn both(
 
 /// A list of floats, or of floats or doubles in a tensor under the longer name.
 fn numbers(call: &Call<'_>, name: &str) -> Result<Vec<f64>, Refusal> {
-    if let Some(list) = call.floats(name)? {
-        return Ok(list);
+    match call.floats(name)? {
+        Some(list) => Ok(list),
+        None => tensor(call, &format!("{name}_as_tensor")),
     }
-    let Some(tensor) = call.tensor(&format!("{name}_as_tensor"))? else {
+}
+
+/// The values of an attribute that is a tensor; none where it is left out.
+fn tensor(call: &Call<'_>, name: &str) -> Result<Vec<f64>, Refusal> {
+    let Some(tensor) = call.tensor(name)? else {
         return Ok(Vec::new());
     };
     let kind = DataType::try_from(tensor.data_type).unwrap_or(DataType::Undefined);
@@ -141,6 +146,8 @@ fn numbers(call: &Call<'_>, name: &str) -> Result<Vec<f64>, Refusal> {
             .collect(),
         DataType::Double if raw.is_empty() => tensor.double_data.clone(),
         DataType::Double => raw.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect(),
-        _ => return unsupported(format!("its attribute `{name}_as_tensor` holds no floats")),
+        DataType::Uint8 if raw.is_empty() => tensor.int32_data.iter().map(|&v| v.into()).collect(),
+        DataType::Uint8 => raw.iter().map(|&v| v.into()).collect(),
+        _ => return unsupported(format!("its attribute `{name}` holds numbers of another type")),
     })
 }

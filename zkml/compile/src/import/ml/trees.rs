@@ -11,9 +11,10 @@ use zkml::graph::TensorId;
 use super::super::draft::{Draft, Refusal, unsupported};
 use super::super::recipe::{Call, Recipe};
 use super::forest::{self, Forest, Mode, Node};
-use super::{Post, both, labels, numbers};
+use super::{Post, both, labels, numbers, tensor};
 
 pub(super) const RECIPES: &[Recipe] = &[
+    Recipe::new("TreeEnsemble", ensemble),
     Recipe::new("TreeEnsembleClassifier", classifier),
     Recipe::new("TreeEnsembleRegressor", regressor),
 ];
@@ -31,14 +32,7 @@ fn regressor(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
     forest.base = base(call, targets)?;
     match call.text("aggregate_function", "SUM")?.as_str() {
         "SUM" => {}
-        "AVERAGE" => {
-            let share = 1.0 / forest.roots.len() as f64;
-            for node in &mut forest.nodes {
-                if let Node::Leaf(votes) = node {
-                    votes.iter_mut().for_each(|(_, weight)| *weight *= share);
-                }
-            }
-        }
+        "AVERAGE" => forest.average(),
         other => {
             return unsupported(format!(
                 "its `aggregate_function` is `{other}`: SUM and AVERAGE are supported"
@@ -104,6 +98,16 @@ fn classifier(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
 }
 
 impl Forest {
+    /// Makes the sum of all votes the trees' average.
+    fn average(&mut self) {
+        let share = 1.0 / self.roots.len() as f64;
+        for node in &mut self.nodes {
+            if let Node::Leaf(votes) = node {
+                votes.iter_mut().for_each(|(_, weight)| *weight *= share);
+            }
+        }
+    }
+
     /// Whether every row gets a vote for this score.
     fn always_votes(&self, score: usize) -> bool {
         let votes = |root: &usize| {
@@ -225,3 +229,79 @@ fn read(call: &Call<'_>, votes: [&str; 3], weights: &str) -> Result<Forest, Refu
         base: Vec::new(),
     })
 }
+
+/// The newer operator, whose branches and leaves are two lists; comparisons are numbers in [`MODES`]' order.
+fn ensemble(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
+    if call.int("post_transform", 0)? != 0 {
+        return unsupported("its `post_transform`: only NONE (0) is supported");
+    }
+    let list = |name: &str| -> Result<Vec<i64>, Refusal> { Ok(call.ints(name)?.unwrap_or_default()) };
+    let (features, roots, targets) = (
+        list("nodes_featureids")?,
+        list("tree_roots")?,
+        list("leaf_targetids")?,
+    );
+    let (modes, splits) = (tensor(call, "nodes_modes")?, tensor(call, "nodes_splits")?);
+    let weights = tensor(call, "leaf_weights")?;
+    let children = [list("nodes_falsenodeids")?, list("nodes_truenodeids")?];
+    let leaves = [list("nodes_falseleafs")?, list("nodes_trueleafs")?];
+    let count = features.len();
+    let lists = children.iter().chain(&leaves).map(Vec::len);
+    if lists.chain([modes.len(), splits.len()]).any(|n| n != count) || targets.len() != weights.len() {
+        return unsupported("its lists differ in length");
+    }
+    let place = |id: i64, most: usize| {
+        let place = usize::try_from(id).ok().filter(|at| *at < most);
+        place.map_or_else(|| unsupported(format!("place {id} of {most}")), Ok)
+    };
+    let mut nodes = vec![Node::Leaf(Vec::new()); count];
+    for at in 0..count {
+        let Some(&mode) = MODES.get(modes[at] as usize) else {
+            return unsupported("a comparison with a set of values");
+        };
+        let mut behind = [0; 2];
+        for (side, child) in behind.iter_mut().enumerate() {
+            let id = children[side][at];
+            *child = if leaves[side][at] == 0 {
+                place(id, count)?
+            } else {
+                // A leaf that several branches lead to is one for each of them.
+                let leaf = place(id, weights.len())?;
+                let target = place(targets[leaf], usize::MAX)?;
+                nodes.push(Node::Leaf(vec![(target, weights[leaf])]));
+                nodes.len() - 1
+            };
+        }
+        nodes[at] = Node::Branch {
+            feature: place(features[at], usize::MAX)?,
+            mode,
+            threshold: splits[at],
+            children: behind,
+        };
+    }
+    let roots = roots.into_iter().map(|root| place(root, count));
+    let mut forest = Forest {
+        nodes,
+        roots: roots.collect::<Result<_, _>>()?,
+        base: base(call, usize::try_from(call.int("n_targets", 1)?).unwrap_or(0))?,
+    };
+    match call.int("aggregate_function", 1)? {
+        0 => forest.average(),
+        1 => {}
+        other => {
+            return unsupported(format!(
+                "its `aggregate_function` is {other}: AVERAGE (0) and SUM (1) are supported"
+            ));
+        }
+    }
+    forest::scores(draft, call, call.computed(0)?, &forest)
+}
+
+const MODES: [Mode; 6] = [
+    Mode::AtMost,
+    Mode::Below,
+    Mode::AtLeast,
+    Mode::Above,
+    Mode::Equal,
+    Mode::Unequal,
+];

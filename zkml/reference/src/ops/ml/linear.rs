@@ -56,9 +56,7 @@ fn rows(call: &Call, targets: Option<usize>) -> Step<Vec<Vec<f64>>> {
 
 fn regressor(call: &Call) -> Made {
     let targets = crate::ops::size(call.int("targets", 1))?;
-    if call.text("post_transform", "NONE") != "NONE" {
-        return Err("a regressor's post_transform other than NONE is not evaluated".into());
-    }
+    super::plain(call)?;
     let rows = rows(call, Some(targets))?;
     let shape = vec![rows.len(), targets];
     one(Tensor::make(

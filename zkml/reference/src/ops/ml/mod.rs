@@ -89,6 +89,16 @@ fn post(call: &Call, row: &mut [f64]) -> Step<()> {
     Ok(())
 }
 
+/// That nothing follows what a regressor makes: of one target, ONNX Runtime passes over what is stated.
+fn plain(call: &Call) -> Step<()> {
+    match call.text("post_transform", "NONE") {
+        "NONE" => Ok(()),
+        other => Err(format!(
+            "post_transform is `{other}`: of a regressor only NONE is evaluated"
+        )),
+    }
+}
+
 /// How many classes there are; their labels under one of two names.
 fn classes(call: &Call, integers: &str) -> Step<usize> {
     let lists = (

@@ -21,9 +21,7 @@ pub(super) const OPERATORS: &[Operator] = &[op("SVMRegressor", 1, 1, regressor).
 fn regressor(call: &Call) -> Made {
     let x = call.input(0)?;
     let (rows, features) = table(x)?;
-    if call.text("post_transform", "NONE") != "NONE" {
-        return Err("a regressor's post_transform other than NONE is not evaluated".into());
-    }
+    super::plain(call)?;
     let coefficients = call.floats("coefficients");
     let rho = call.floats("rho").first().copied().unwrap_or(0.0);
     let supports = crate::ops::size(call.int("n_supports", 0))?;

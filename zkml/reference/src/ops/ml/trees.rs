@@ -52,6 +52,23 @@ const OF_REGRESSOR: &[Declared] = with![
 ];
 
 pub(super) const OPERATORS: &[Operator] = &[
+    op("TreeEnsemble", 1, 1, ensemble).attributes(&[
+        int("aggregate_function"),
+        ints("leaf_targetids"),
+        tensor("leaf_weights"),
+        int("n_targets"),
+        ints("nodes_falseleafs"),
+        ints("nodes_falsenodeids"),
+        ints("nodes_featureids"),
+        tensor("nodes_hitrates"),
+        ints("nodes_missing_value_tracks_true"),
+        tensor("nodes_modes"),
+        tensor("nodes_splits"),
+        ints("nodes_trueleafs"),
+        ints("nodes_truenodeids"),
+        int("post_transform"),
+        ints("tree_roots"),
+    ]),
     op("TreeEnsembleClassifier", 1, 1, classifier).attributes(OF_CLASSIFIER),
     op("TreeEnsembleRegressor", 1, 1, regressor).attributes(OF_REGRESSOR),
 ];
@@ -162,15 +179,20 @@ impl<'a> Trees<'a> {
         Err("a tree goes round in a circle".into())
     }
 
-    /// Adds a row's votes up; whether each score got one.
-    fn add(&self, row: &[f64], scores: &mut [f64]) -> Step<Vec<bool>> {
+    /// Puts a row's votes together; whether each score got one.
+    fn add(&self, row: &[f64], scores: &mut [f64], together: fn(f64, f64) -> f64) -> Step<Vec<bool>> {
         let mut got = vec![false; scores.len()];
         for &root in &self.roots {
             let leaf = self.leaf(row, root)?;
             for &(score, weight) in self.votes.get(&leaf).into_iter().flatten() {
-                *scores
+                let sum = scores
                     .get_mut(score)
-                    .ok_or_else(|| format!("a vote for score {score}"))? += weight;
+                    .ok_or_else(|| format!("a vote for score {score}"))?;
+                *sum = if got[score] {
+                    together(*sum, weight)
+                } else {
+                    weight
+                };
                 got[score] = true;
             }
         }
@@ -178,7 +200,12 @@ impl<'a> Trees<'a> {
     }
 
     /// Rows of scores, and for each row which of them got a vote.
-    fn rows(&self, call: &Call, scores: usize) -> Step<Vec<(Vec<f64>, Vec<bool>)>> {
+    fn rows(
+        &self,
+        call: &Call,
+        scores: usize,
+        together: fn(f64, f64) -> f64,
+    ) -> Step<Vec<(Vec<f64>, Vec<bool>)>> {
         let x = call.input(0)?;
         let (rows, features) = table(x)?;
         call.room(&[rows, self.modes.len()])?;
@@ -186,7 +213,7 @@ impl<'a> Trees<'a> {
         let values = super::floats_of(x);
         let row = |at: usize| {
             let mut made = vec![0.0; scores];
-            let got = self.add(&values[at * features..(at + 1) * features], &mut made)?;
+            let got = self.add(&values[at * features..(at + 1) * features], &mut made, together)?;
             Ok((made, got))
         };
         (0..rows).map(row).collect()
@@ -200,16 +227,17 @@ fn regressor(call: &Call) -> Made {
         "target_weights",
     )?;
     let targets = crate::ops::size(call.int("n_targets", 1))?;
-    let share = match call.text("aggregate_function", "SUM") {
-        "SUM" => 1.0,
-        "AVERAGE" => 1.0 / trees.roots.len() as f64,
+    let sum: fn(f64, f64) -> f64 = |a, b| a + b;
+    let (together, share) = match call.text("aggregate_function", "SUM") {
+        "SUM" => (sum, 1.0),
+        "AVERAGE" => (sum, 1.0 / trees.roots.len() as f64),
+        "MIN" => (f64::min as fn(f64, f64) -> f64, 1.0),
+        "MAX" => (f64::max as fn(f64, f64) -> f64, 1.0),
         other => return Err(format!("aggregate_function is `{other}`")),
     };
-    if call.text("post_transform", "NONE") != "NONE" {
-        return Err("a regressor's post_transform other than NONE is not evaluated".into());
-    }
+    super::plain(call)?;
     let base = base(call, targets)?;
-    let rows = trees.rows(call, targets)?;
+    let rows = trees.rows(call, targets, together)?;
     let count = rows.len();
     let values = rows
         .into_iter()
@@ -248,14 +276,14 @@ fn classifier(call: &Call) -> Made {
             return Err("a classifier of one class is not evaluated".into());
         }
         let base = base(call, classes)?;
-        let rows = trees.rows(call, classes)?.into_iter();
+        let rows = trees.rows(call, classes, |a, b| a + b)?.into_iter();
         let rows = rows.map(|(row, _)| row.iter().zip(&base).map(|(v, b)| v + b).collect());
         return classified(call, name, rows.collect(), &greatest);
     }
     let weights = call.numbers("class_weights")?;
     let voted = call.ints("class_ids").unwrap_or_default();
     let second_of_one = voted.iter().all(|&class| class == 0);
-    let rows = trees.rows(call, if second_of_one { 1 } else { classes })?;
+    let rows = trees.rows(call, if second_of_one { 1 } else { classes }, |a, b| a + b)?;
     if !second_of_one {
         if !call.numbers("base_values")?.is_empty() || rows.iter().any(|(_, got)| !got[1]) {
             return Err("base values, or a row without a vote for the second of two classes".into());
@@ -284,4 +312,78 @@ fn classifier(call: &Call) -> Made {
     classified(call, name, rows, &|row| {
         usize::from(row[1] > if positive || logistic { 0.5 } else { 0.0 })
     })
+}
+
+/// Branches and leaves in two lists.
+fn ensemble(call: &Call) -> Made {
+    let x = call.input(0)?;
+    let (rows, width) = table(x)?;
+    let list = |name: &str| call.ints(name).unwrap_or_default();
+    let tensor = |name: &str| call.tensor(name).ok_or_else(|| format!("`{name}` is missing"));
+    let (features, roots, targets) = (
+        list("nodes_featureids"),
+        list("tree_roots"),
+        list("leaf_targetids"),
+    );
+    let (modes, splits) = (tensor("nodes_modes")?, tensor("nodes_splits")?.floats()?);
+    let weights = tensor("leaf_weights")?.floats()?;
+    let (children, leaves) = (
+        [list("nodes_falsenodeids"), list("nodes_truenodeids")],
+        [list("nodes_falseleafs"), list("nodes_trueleafs")],
+    );
+    let tracks = list("nodes_missing_value_tracks_true");
+    let count = features.len();
+    let lengths = children.iter().chain(&leaves).map(|l| l.len());
+    if lengths.chain([modes.len(), splits.len()]).any(|n| n != count) || targets.len() != weights.len() {
+        return Err("its lists differ in length".into());
+    }
+    let scores = crate::ops::size(call.int("n_targets", 1))?;
+    let share = match call.int("aggregate_function", 1) {
+        0 => 1.0 / roots.len() as f64,
+        1 => 1.0,
+        other => return Err(format!("aggregate_function is {other}")),
+    };
+    if call.int("post_transform", 0) != 0 {
+        return Err("its post_transform is not evaluated".into());
+    }
+    call.room(&[rows, count.max(scores)])?;
+    let place = |id: i64, most: usize| {
+        let place = usize::try_from(id).ok().filter(|at| *at < most);
+        place.ok_or_else(|| format!("place {id} of {most}"))
+    };
+    let leaf = |row: &[f64], root: i64| -> Step<usize> {
+        let mut at = place(root, count)?;
+        for _ in 0..=count {
+            let (x, t) = (row[place(features[at], width)?], splits[at]);
+            let holds = match modes.number(at) as i64 {
+                0 => x <= t,
+                1 => x < t,
+                2 => x >= t,
+                3 => x > t,
+                4 => x == t,
+                5 => x != t,
+                other => return Err(format!("a node of mode {other}")),
+            };
+            let holds = holds || (x.is_nan() && tracks.get(at).is_some_and(|&t| t != 0));
+            let side = usize::from(holds);
+            if leaves[side][at] != 0 {
+                return place(children[side][at], weights.len());
+            }
+            at = place(children[side][at], count)?;
+        }
+        Err("a tree goes round in a circle".into())
+    };
+    let values = super::floats_of(x);
+    let mut made = vec![0.0; rows * scores];
+    for row in 0..rows {
+        for &root in roots {
+            let leaf = leaf(&values[row * width..(row + 1) * width], root)?;
+            made[row * scores + place(targets[leaf], scores)?] += weights[leaf] * share;
+        }
+    }
+    one(Tensor::make(
+        x.element(),
+        vec![rows, scores],
+        Values::Float(made),
+    )?)
 }
