@@ -31,6 +31,7 @@ const OTHERS: &[&str] = &[
     "Conv",
     "Div",
     "Dropout",
+    "Einsum",
     "Flatten",
     "Gather",
     "Gemm",
