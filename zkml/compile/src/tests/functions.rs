@@ -502,7 +502,7 @@ fn the_page_of_operators_is_current() {
          Proved by a table of all their values ([relations.md](relations.md#4-table)), also where a model has SiLU and GELU as \
          products, `x · sigmoid(x)` and `x · (1 + erf(x/√2))`.\n\n{}\n\
          ## All others\n\n\
-         Products and quotients of two computed tensors (Mul, MatMul, Gemm, Div) are proved by SumcheckWhir alone. A node \
+         Products and quotients of two computed tensors (Mul, MatMul, Gemm, Einsum, Div) are proved by SumcheckWhir alone. A node \
          that depends on constants and shapes alone may have any operator that the float reference has.\n\n{}\n\
          ## Of the domain ai.onnx.ml\n\n\
          Of a classifier its scores, the second output; a model whose label is read or given out is refused.\n\n{}",
