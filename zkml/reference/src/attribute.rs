@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use crate::{Step, Tensor, constant, ops::old::CONSUMED, proto::AttributeProto};
+use crate::{Step, Tensor, constant, proto::AttributeProto};
+
+/// The attribute with which operators before opset 6 named inputs that they may write over: it changes no result.
+pub(crate) const CONSUMED: &str = "consumed_inputs";
 
 /// What an attribute holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -32,11 +32,3 @@ pub(super) static OF_NEGATIVES: Rule = Rule {
     },
     grows: false,
 };
-
-/// 1 of what is 0 or more, 0 below: which values are the greatest, of their differences from it.
-pub(super) static NOT_NEGATIVE: Rule = Rule {
-    name: "not_negative/1",
-    float: |x, _| if x < 0.0 { 0.0 } else { 1.0 },
-    exact: |x, _| Value::new(i128::from(x.v >= 0), 0),
-    grows: false,
-};

@@ -164,11 +164,6 @@ impl Function {
         Self::new(&exp::OF_NEGATIVES, &[])
     }
 
-    /// 1 of what is 0 or more, 0 below.
-    pub(crate) fn not_negative() -> Self {
-        Self::new(&exp::NOT_NEGATIVE, &[])
-    }
-
     /// The logarithm of an `x` that is 1 at least; 0 below.
     pub(crate) fn log_from_one() -> Self {
         Self::new(&log::FROM_ONE, &[])

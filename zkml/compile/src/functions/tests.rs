@@ -20,7 +20,6 @@ fn all() -> Vec<Function> {
         Function::inverse_power(0.75, 2e-5, 1.0),
         Function::inverse_power(1.0, 1.0, 0.0),
         Function::exp_of_negatives(),
-        Function::not_negative(),
         Function::log_from_one(),
         Function::reciprocal_from_one(),
     ];

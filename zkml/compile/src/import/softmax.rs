@@ -4,7 +4,7 @@
 //! `e^d` are 1 at most and their sum `s` is between 1 and their number, whatever the inputs are. So weights, sum, inverse and
 //! result have bounds that no input leaves, and only `d` is calibrated. A place that is masked has a `d` of 1, whose weight is 0.
 
-use zkml::graph::{Activation, TensorId};
+use zkml::graph::TensorId;
 
 use super::binary::combination;
 use super::draft::{Draft, Refusal, small};
@@ -14,10 +14,9 @@ use super::recipe::{Call, Recipe, axis};
 use super::{moved, product, wiring};
 use crate::float::{FloatMap, FloatOp};
 use crate::functions::Function;
-use crate::ops::{Linear, Max};
+use crate::ops::Max;
 
 pub(super) const RECIPES: &[Recipe] = &[
-    Recipe::new("Hardmax", hardmax),
     Recipe::new("LogSoftmax", log_softmax),
     Recipe::new("Softmax", softmax),
 ];
@@ -209,41 +208,4 @@ fn log_softmax(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> 
     let map = combination(shape[0] * shape[1], vec![1.0, -1.0])?;
     let y = draft.linear(call.name, map, &[d, log], &shape)?;
     split.join(draft, call.name, y, call.shape)
-}
-
-/// 1 at the first of the greatest, 0 elsewhere: of `t = 1` at all of the greatest, `relu(t − Σ t before)`.
-fn hardmax(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
-    let x = call.computed(0)?;
-    let split = Split::new(draft, call, x)?;
-    let shape @ [_, n] = split.rows();
-    if n.saturating_mul(n) > super::MAX_TENSOR_LEN {
-        return Err(Refusal::TooLarge);
-    }
-    let all = Masked::all(draft, x);
-    let x = Masked {
-        x: split.split(draft, call.name, all.x)?,
-        ..all
-    };
-    let d = below_greatest(draft, call.name, &x, shape)?;
-    let greatest = function(draft, call.name, d, Function::not_negative())?;
-    let weight = |t: usize| match (t / n).cmp(&(t % n)) {
-        std::cmp::Ordering::Less => 0.0,
-        std::cmp::Ordering::Equal => 1.0,
-        std::cmp::Ordering::Greater => -1.0,
-    };
-    let [size] = small([n])?;
-    let map = FloatMap::Dense {
-        inputs: size,
-        outputs: size,
-        weight: (0..n * n).map(weight).collect(),
-        bias: vec![0.0; n],
-    };
-    let op = FloatOp::Linear(Linear {
-        map,
-        activation: Activation::Relu,
-    });
-    let y = draft.node(call.name, op, &[greatest], &shape)?;
-    // What is before the activation is bounded by the number of places.
-    draft.bound(y, size);
-    joined(draft, call, &split, y)
 }

@@ -97,9 +97,6 @@ const IN_PLACE: &[&str] = &[
     "Tanh",
 ];
 
-/// The attribute with which operators before opset 6 named inputs that they may write over: it changes no result.
-pub(crate) const CONSUMED: &str = "consumed_inputs";
-
 /// The form that an operator had, if it was another than today's.
 pub(super) fn find(name: &str, opset: i64) -> Option<&'static Operator> {
     let old = OPERATORS.iter().find(|o| o.name == name);

@@ -1,6 +1,7 @@
 //! Features before a model.
 
-use super::{Call, Made, Operator, Tensor, floats_of, op, table};
+use super::ml::{floats_of, op, table};
+use super::{Call, Made, Operator, Tensor};
 use crate::{
     ElementType, Values,
     attribute::{float, floats, int, ints, text},

@@ -3,18 +3,13 @@
 //! Invariant: exact in floats up to the order of additions, and a comparison decides as the reference's does, wherever a value is
 //! not rounded. A classifier's label has no place here: what is made is its scores.
 
-mod forest;
-mod linear;
-mod scaling;
-mod svm;
-mod trees;
-
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, NodeProto};
 use zkml::graph::TensorId;
 
 use super::draft::{Draft, Refusal, small, unsupported};
 use super::recipe::{Call, Recipe};
+use super::{ml_linear, ml_scaling, ml_svm, ml_trees};
 use crate::float::FloatMap;
 use crate::functions::Function;
 
@@ -23,7 +18,12 @@ pub(super) const DOMAIN: &str = "ai.onnx.ml";
 
 /// Its operators.
 pub(super) fn recipes() -> impl Iterator<Item = &'static Recipe> {
-    let all = [trees::RECIPES, linear::RECIPES, scaling::RECIPES, svm::RECIPES];
+    let all = [
+        ml_trees::RECIPES,
+        ml_linear::RECIPES,
+        ml_scaling::RECIPES,
+        ml_svm::RECIPES,
+    ];
     all.into_iter().flatten()
 }
 
@@ -49,7 +49,7 @@ pub(super) fn refused(graph: &GraphProto, node: &NodeProto) -> Option<String> {
 }
 
 /// Rows and features of the tensor that the node reads, which has one or two dimensions.
-fn table(draft: &Draft, x: TensorId) -> Result<[usize; 2], Refusal> {
+pub(super) fn table(draft: &Draft, x: TensorId) -> Result<[usize; 2], Refusal> {
     match draft.shape(x)[..] {
         [features] => Ok([1, features]),
         [rows, features] => Ok([rows, features]),
@@ -61,13 +61,13 @@ fn table(draft: &Draft, x: TensorId) -> Result<[usize; 2], Refusal> {
 
 /// What follows a score.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Post {
+pub(super) enum Post {
     Nothing,
     Logistic,
 }
 
 impl Post {
-    fn of(call: &Call<'_>) -> Result<Self, Refusal> {
+    pub(super) fn of(call: &Call<'_>) -> Result<Self, Refusal> {
         match call.text("post_transform", "NONE")?.as_str() {
             "NONE" => Ok(Self::Nothing),
             "LOGISTIC" => Ok(Self::Logistic),
@@ -77,7 +77,7 @@ impl Post {
         }
     }
 
-    fn apply(self, draft: &mut Draft, name: &str, x: TensorId) -> Result<TensorId, Refusal> {
+    pub(super) fn apply(self, draft: &mut Draft, name: &str, x: TensorId) -> Result<TensorId, Refusal> {
         match self {
             Self::Nothing => Ok(x),
             Self::Logistic => super::function::function(draft, name, x, Function::sigmoid()),
@@ -86,7 +86,7 @@ impl Post {
 }
 
 /// How many labels a classifier has.
-fn labels(call: &Call<'_>, integers: &str) -> Result<usize, Refusal> {
+pub(super) fn labels(call: &Call<'_>, integers: &str) -> Result<usize, Refusal> {
     let ints = call.ints(integers)?.unwrap_or_default().len();
     match (ints, call.texts("classlabels_strings")?.unwrap_or_default().len()) {
         (0, 0) => unsupported("it has no labels"),
@@ -96,7 +96,7 @@ fn labels(call: &Call<'_>, integers: &str) -> Result<usize, Refusal> {
 }
 
 /// The scores of two classes from the second's: what the first has is what is missing to 1, or the second's negative.
-fn both(
+pub(super) fn both(
     draft: &mut Draft,
     call: &Call<'_>,
     second: TensorId,
@@ -121,7 +121,7 @@ fn both(
 }
 
 /// A list of floats, or of floats or doubles in a tensor under the longer name.
-fn numbers(call: &Call<'_>, name: &str) -> Result<Vec<f64>, Refusal> {
+pub(super) fn numbers(call: &Call<'_>, name: &str) -> Result<Vec<f64>, Refusal> {
     match call.floats(name)? {
         Some(list) => Ok(list),
         None => tensor(call, &format!("{name}_as_tensor")),
@@ -129,7 +129,7 @@ fn numbers(call: &Call<'_>, name: &str) -> Result<Vec<f64>, Refusal> {
 }
 
 /// The values of an attribute that is a tensor; none where it is left out.
-fn tensor(call: &Call<'_>, name: &str) -> Result<Vec<f64>, Refusal> {
+pub(super) fn tensor(call: &Call<'_>, name: &str) -> Result<Vec<f64>, Refusal> {
     let Some(tensor) = call.tensor(name)? else {
         return Ok(Vec::new());
     };

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::{Call, Made, Operator, Step, Tensor, classes, classified, greatest, op, table};
+use super::ml::{classes, classified, greatest, op, table};
+use super::{Call, Made, Operator, Step, Tensor};
 use crate::{
     Values,
     attribute::{Declared, floats, int, ints, tensor, text, texts},
@@ -210,7 +211,7 @@ impl<'a> Trees<'a> {
         let (rows, features) = table(x)?;
         call.room(&[rows, self.modes.len()])?;
         call.room(&[rows, scores])?;
-        let values = super::floats_of(x);
+        let values = super::ml::floats_of(x);
         let row = |at: usize| {
             let mut made = vec![0.0; scores];
             let got = self.add(&values[at * features..(at + 1) * features], &mut made, together)?;
@@ -235,7 +236,7 @@ fn regressor(call: &Call) -> Made {
         "MAX" => (f64::max as fn(f64, f64) -> f64, 1.0),
         other => return Err(format!("aggregate_function is `{other}`")),
     };
-    super::plain(call)?;
+    super::ml::plain(call)?;
     let base = base(call, targets)?;
     let rows = trees.rows(call, targets, together)?;
     let count = rows.len();
@@ -373,7 +374,7 @@ fn ensemble(call: &Call) -> Made {
         }
         Err("a tree goes round in a circle".into())
     };
-    let values = super::floats_of(x);
+    let values = super::ml::floats_of(x);
     let mut made = vec![0.0; rows * scores];
     for row in 0..rows {
         for &root in roots {

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 
 use zkml::graph::TensorId;
 
-use super::super::draft::{Draft, Refusal, small, unsupported};
-use super::super::recipe::Call;
-use super::super::{moved, wiring};
-use super::table;
+use super::draft::{Draft, Refusal, small, unsupported};
+use super::ml::table;
+use super::recipe::Call;
+use super::{moved, wiring};
 use crate::float::{FloatMap, FloatOp};
 use crate::ops::Step;
 
@@ -264,7 +264,7 @@ pub(super) fn scores(
     if let [only] = sums[..] {
         return Ok(only);
     }
-    let map = super::super::binary::combination(rows * scores, vec![1.0; sums.len()])?;
+    let map = super::binary::combination(rows * scores, vec![1.0; sums.len()])?;
     draft.linear(call.name, map, &sums, &shape)
 }
 

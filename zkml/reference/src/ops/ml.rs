@@ -3,19 +3,14 @@
 //! Invariant: values are numbers, so that a missing one is a NaN and nothing else. Where the definition leaves open what the
 //! scores of two classes are, they are ONNX Runtime's, and a form of which it makes something else for each row is refused.
 
-use super::{Call, Made, Operator, Step, Tensor, unary::sigmoid};
+use super::{Call, Made, Operator, Step, Tensor, ml_linear, ml_scaling, ml_svm, ml_trees, unary::sigmoid};
 use crate::{ElementType, Values, attribute::Value};
 
-mod linear;
-mod scaling;
-mod svm;
-mod trees;
-
 const FAMILIES: &[&[Operator]] = &[
-    trees::OPERATORS,
-    linear::OPERATORS,
-    scaling::OPERATORS,
-    svm::OPERATORS,
+    ml_trees::OPERATORS,
+    ml_linear::OPERATORS,
+    ml_scaling::OPERATORS,
+    ml_svm::OPERATORS,
 ];
 
 /// The domain.
@@ -31,19 +26,19 @@ pub(crate) fn has_label(operator: &Operator) -> bool {
 }
 
 /// An operator of the domain since its version 1.
-const fn op(name: &'static str, least: usize, most: usize, run: fn(&Call) -> Made) -> Operator {
+pub(super) const fn op(name: &'static str, least: usize, most: usize, run: fn(&Call) -> Made) -> Operator {
     super::op(name, least, most, run).since(1)
 }
 
 impl<'a> Call<'a> {
-    fn floats(&self, name: &str) -> &'a [f64] {
+    pub(super) fn floats(&self, name: &str) -> &'a [f64] {
         match self.operation.attributes.get(name) {
             Some(Value::Floats(list)) => list,
             _ => &[],
         }
     }
 
-    fn texts(&self, name: &str) -> &'a [String] {
+    pub(super) fn texts(&self, name: &str) -> &'a [String] {
         match self.operation.attributes.get(name) {
             Some(Value::Texts(list)) => list,
             _ => &[],
@@ -51,7 +46,7 @@ impl<'a> Call<'a> {
     }
 
     /// A list of floats, or a tensor of doubles under the longer name.
-    fn numbers(&self, name: &str) -> Step<&'a [f64]> {
+    pub(super) fn numbers(&self, name: &str) -> Step<&'a [f64]> {
         match self.tensor(&format!("{name}_as_tensor")) {
             Some(tensor) => tensor.floats(),
             None => Ok(self.floats(name)),
@@ -60,7 +55,7 @@ impl<'a> Call<'a> {
 }
 
 /// `(rows, features)` of an input of one or two dimensions.
-fn table(x: &Tensor) -> Step<(usize, usize)> {
+pub(super) fn table(x: &Tensor) -> Step<(usize, usize)> {
     match x.shape() {
         [features] => Ok((1, *features)),
         [rows, features] => Ok((*rows, *features)),
@@ -69,12 +64,12 @@ fn table(x: &Tensor) -> Step<(usize, usize)> {
 }
 
 /// Numbers as floats, whatever the tensor holds.
-fn floats_of(x: &Tensor) -> Vec<f64> {
+pub(super) fn floats_of(x: &Tensor) -> Vec<f64> {
     (0..x.len()).map(|i| x.number(i)).collect()
 }
 
 /// What follows scores, on a row.
-fn post(call: &Call, row: &mut [f64]) -> Step<()> {
+pub(super) fn post(call: &Call, row: &mut [f64]) -> Step<()> {
     match call.text("post_transform", "NONE") {
         "NONE" => {}
         "LOGISTIC" => row.iter_mut().for_each(|v| *v = sigmoid(*v)),
@@ -90,7 +85,7 @@ fn post(call: &Call, row: &mut [f64]) -> Step<()> {
 }
 
 /// That nothing follows what a regressor makes: of one target, ONNX Runtime passes over what is stated.
-fn plain(call: &Call) -> Step<()> {
+pub(super) fn plain(call: &Call) -> Step<()> {
     match call.text("post_transform", "NONE") {
         "NONE" => Ok(()),
         other => Err(format!(
@@ -100,7 +95,7 @@ fn plain(call: &Call) -> Step<()> {
 }
 
 /// How many classes there are; their labels under one of two names.
-fn classes(call: &Call, integers: &str) -> Step<usize> {
+pub(super) fn classes(call: &Call, integers: &str) -> Step<usize> {
     let lists = (
         call.ints(integers).unwrap_or_default().len(),
         call.texts("classlabels_strings").len(),
@@ -112,7 +107,12 @@ fn classes(call: &Call, integers: &str) -> Step<usize> {
 }
 
 /// Labels and scores, from rows of scores before what follows; `labels` says which class a row of scores has.
-fn classified(call: &Call, integers: &str, rows: Vec<Vec<f64>>, labels: &dyn Fn(&[f64]) -> usize) -> Made {
+pub(super) fn classified(
+    call: &Call,
+    integers: &str,
+    rows: Vec<Vec<f64>>,
+    labels: &dyn Fn(&[f64]) -> usize,
+) -> Made {
     let count = rows.len();
     let classes = classes(call, integers)?;
     let (mut scores, mut found) = (Vec::new(), Vec::new());
@@ -136,7 +136,7 @@ fn classified(call: &Call, integers: &str, rows: Vec<Vec<f64>>, labels: &dyn Fn(
 }
 
 /// The first place of the greatest.
-fn greatest(row: &[f64]) -> usize {
+pub(super) fn greatest(row: &[f64]) -> usize {
     let better = |best: usize, at: usize| if row[at] > row[best] { at } else { best };
     (1..row.len()).fold(0, better)
 }

@@ -1,6 +1,7 @@
 //! Support vector machines.
 
-use super::{Call, Made, Operator, Tensor, floats_of, op, table};
+use super::ml::{floats_of, op, table};
+use super::{Call, Made, Operator, Tensor};
 use crate::{
     Values,
     attribute::{floats, int, text},
@@ -21,7 +22,7 @@ pub(super) const OPERATORS: &[Operator] = &[op("SVMRegressor", 1, 1, regressor).
 fn regressor(call: &Call) -> Made {
     let x = call.input(0)?;
     let (rows, features) = table(x)?;
-    super::plain(call)?;
+    super::ml::plain(call)?;
     let coefficients = call.floats("coefficients");
     let rho = call.floats("rho").first().copied().unwrap_or(0.0);
     let supports = crate::ops::size(call.int("n_supports", 0))?;

@@ -4,11 +4,11 @@
 
 use zkml::graph::{Activation, TensorId};
 
-use super::super::draft::{Draft, Refusal, small, unsupported};
-use super::super::function::function;
-use super::super::recipe::{Call, Recipe};
-use super::super::{product, wiring};
-use super::{Post, table};
+use super::draft::{Draft, Refusal, small, unsupported};
+use super::function::function;
+use super::ml::{Post, table};
+use super::recipe::{Call, Recipe};
+use super::{product, wiring};
 use crate::float::{FloatMap, FloatOp};
 use crate::functions::Function;
 use crate::ops::Linear;
@@ -114,7 +114,7 @@ fn near(
     gamma: f64,
 ) -> Result<TensorId, Refusal> {
     let width = supports * features;
-    if rows.saturating_mul(width) > super::super::MAX_TENSOR_LEN {
+    if rows.saturating_mul(width) > super::MAX_TENSOR_LEN {
         return Err(Refusal::TooLarge);
     }
     let shape = [rows * supports, features];

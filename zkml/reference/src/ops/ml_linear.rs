@@ -1,6 +1,7 @@
 //! Linear models.
 
-use super::{Call, Made, Operator, Step, Tensor, classes, classified, greatest, op, table};
+use super::ml::{classes, classified, greatest, op, table};
+use super::{Call, Made, Operator, Step, Tensor};
 use crate::{
     Values,
     attribute::{floats, int, ints, text, texts},
@@ -42,7 +43,7 @@ fn rows(call: &Call, targets: Option<usize>) -> Step<Vec<Vec<f64>>> {
         ));
     }
     call.room(&[rows, coefficients.len()])?;
-    let values = super::floats_of(x);
+    let values = super::ml::floats_of(x);
     let made = |row: &[f64]| {
         let one = |t: usize| {
             let weights = &coefficients[t * features..(t + 1) * features];
@@ -56,7 +57,7 @@ fn rows(call: &Call, targets: Option<usize>) -> Step<Vec<Vec<f64>>> {
 
 fn regressor(call: &Call) -> Made {
     let targets = crate::ops::size(call.int("targets", 1))?;
-    super::plain(call)?;
+    super::ml::plain(call)?;
     let rows = rows(call, Some(targets))?;
     let shape = vec![rows.len(), targets];
     one(Tensor::make(

@@ -2,9 +2,9 @@
 
 use zkml::graph::TensorId;
 
-use super::super::draft::{Draft, Refusal, small, unsupported};
-use super::super::recipe::{Call, Recipe};
-use super::{Post, both, labels, table};
+use super::draft::{Draft, Refusal, small, unsupported};
+use super::ml::{Post, both, labels, table};
+use super::recipe::{Call, Recipe};
 use crate::float::FloatMap;
 
 pub(super) const RECIPES: &[Recipe] = &[

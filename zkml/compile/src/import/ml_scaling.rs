@@ -4,11 +4,11 @@
 
 use zkml::graph::TensorId;
 
-use super::super::draft::{Draft, Refusal, small, unsupported};
-use super::super::function::function;
-use super::super::moved::{Source, affine, moved};
-use super::super::recipe::{Call, Recipe};
-use super::super::{binary, product, wiring};
+use super::draft::{Draft, Refusal, small, unsupported};
+use super::function::function;
+use super::moved::{Source, affine, moved};
+use super::recipe::{Call, Recipe};
+use super::{binary, product, wiring};
 use crate::float::{FloatMap, FloatOp};
 use crate::functions::Function;
 use crate::ops::{Max, Step};
@@ -69,7 +69,7 @@ fn extract(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
         .iter()
         .map(|&p| usize::try_from(p).ok().filter(|p| *p < width))
         .collect();
-    let Some(places) = places.filter(|p| rows.saturating_mul(p.len()) <= super::super::MAX_TENSOR_LEN) else {
+    let Some(places) = places.filter(|p| rows.saturating_mul(p.len()) <= super::MAX_TENSOR_LEN) else {
         return unsupported(format!("a place outside a row of {width}, or too many places"));
     };
     let sources = (0..rows)
@@ -87,7 +87,7 @@ fn together(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
     let widths = call.ints("inputdimensions")?.unwrap_or_default();
     let tables = tensors
         .iter()
-        .map(|&x| super::table(draft, x))
+        .map(|&x| super::ml::table(draft, x))
         .collect::<Result<Vec<_>, _>>()?;
     let rows = tables.first().map_or(0, |t| t[0]);
     let fits = widths.len() == tables.len()
@@ -117,7 +117,7 @@ fn impute(_: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
 /// Rows divided by their greatest value, the sum of their sizes, or their length. A row of zeros has no proof.
 fn normalize(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
     let (x, name) = (call.computed(0)?, call.name);
-    let [rows, features] = super::table(draft, x)?;
+    let [rows, features] = super::ml::table(draft, x)?;
     let shape = draft.shape(x);
     let by = match call.text("norm", "MAX")?.as_str() {
         "MAX" => {

@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use zkml::graph::TensorId;
 
-use super::super::draft::{Draft, Refusal, unsupported};
-use super::super::recipe::{Call, Recipe};
-use super::forest::{self, Forest, Mode, Node};
-use super::{Post, both, labels, numbers, tensor};
+use super::draft::{Draft, Refusal, unsupported};
+use super::ml::{Post, both, labels, numbers, tensor};
+use super::ml_forest::{self, Forest, Mode, Node};
+use super::recipe::{Call, Recipe};
 
 pub(super) const RECIPES: &[Recipe] = &[
     Recipe::new("TreeEnsemble", ensemble),
@@ -39,7 +39,7 @@ fn regressor(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
             ));
         }
     }
-    forest::scores(draft, call, call.computed(0)?, &forest)
+    ml_forest::scores(draft, call, call.computed(0)?, &forest)
 }
 
 /// What a score is before any vote.
@@ -73,7 +73,7 @@ fn classifier(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
             return unsupported("a classifier of one class");
         }
         forest.base = base(call, classes)?;
-        let scores = forest::scores(draft, call, x, &forest)?;
+        let scores = ml_forest::scores(draft, call, x, &forest)?;
         return post.apply(draft, call.name, scores);
     }
     if voted.len() > 1 {
@@ -81,7 +81,7 @@ fn classifier(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
             return unsupported("base values, or rows that get no vote for the second of two classes");
         }
         forest.base = vec![0.0; classes];
-        let scores = forest::scores(draft, call, x, &forest)?;
+        let scores = ml_forest::scores(draft, call, x, &forest)?;
         return post.apply(draft, call.name, scores);
     }
     // All votes are for one: its score says what the other's is.
@@ -93,7 +93,7 @@ fn classifier(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
         return unsupported("two classes whose votes are not below 0, and some 0");
     }
     forest.base = base(call, 1)?;
-    let second = forest::scores(draft, call, x, &forest)?;
+    let second = ml_forest::scores(draft, call, x, &forest)?;
     both(draft, call, second, post, probability)
 }
 
@@ -294,7 +294,7 @@ fn ensemble(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
             ));
         }
     }
-    forest::scores(draft, call, call.computed(0)?, &forest)
+    ml_forest::scores(draft, call, call.computed(0)?, &forest)
 }
 
 const MODES: [Mode; 6] = [
