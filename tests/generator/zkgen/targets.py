@@ -8,7 +8,7 @@ from collections import Counter
 
 from onnx import numpy_helper
 
-from . import elementwise, functions, maps, matrices, moves, norms, windows  # noqa: F401  (they fill the registry)
+from . import elementwise, functions, maps, matrices, moves, norms, recurrent, windows  # noqa: F401  (they fill the registry)
 from .builder import Builder, Unfit
 from .elementwise import BINARY, HALF, KINDS, broadcast, kind_of
 from .registry import FORMS, op_of

@@ -8,6 +8,7 @@
 mod admit;
 mod along;
 mod binary;
+mod cells;
 mod concat;
 mod conv;
 mod deconv;
@@ -24,6 +25,7 @@ mod pool;
 mod product;
 mod reader;
 mod recipe;
+mod recurrent;
 mod resize;
 mod simple;
 mod span;

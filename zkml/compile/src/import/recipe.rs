@@ -12,7 +12,7 @@ use zkml::graph::TensorId;
 use super::draft::{Constant, Draft, Refusal, Value, integers, unsupported};
 use super::marked::Marked;
 use super::translate::Operands;
-use super::{along, deconv, maps, moved, norms, simple};
+use super::{along, deconv, maps, moved, norms, recurrent, simple};
 use crate::float::FloatMap;
 
 /// What a rule makes of a node with one output.
@@ -63,7 +63,13 @@ impl Recipe {
     }
 }
 
-const FAMILIES: &[&[Recipe]] = &[along::RECIPES, deconv::RECIPES, norms::RECIPES, simple::RECIPES];
+const FAMILIES: &[&[Recipe]] = &[
+    along::RECIPES,
+    deconv::RECIPES,
+    norms::RECIPES,
+    recurrent::RECIPES,
+    simple::RECIPES,
+];
 
 /// The operators that recipes or index maps have in some form.
 pub(super) fn operators() -> impl Iterator<Item = &'static str> {
@@ -236,6 +242,12 @@ impl Call<'_> {
             || default.to_owned(),
             |a| String::from_utf8_lossy(&a.s).into_owned(),
         ))
+    }
+
+    pub(super) fn texts(&self, name: &str) -> Result<Option<Vec<String>>, Refusal> {
+        let found = self.attribute(name, AttributeType::Strings)?;
+        let text = |s: &Vec<u8>| String::from_utf8_lossy(s).into_owned();
+        Ok(found.map(|a| a.strings.iter().map(text).collect()))
     }
 
     /// Number of inputs, those that are left out among them.
