@@ -15,6 +15,7 @@ from . import (  # noqa: F401  (they fill the registry)
     matrices,
     moves,
     norms,
+    recurrent,
     softmax,
     windows,
 )

@@ -223,6 +223,15 @@ pub(crate) fn read(node: &NodeProto) -> Option<Result<Function, String>> {
     Some((operator.read)(&Attributes(node)))
 }
 
+/// The function of an operator without attributes.
+pub(crate) fn named(operator: &str) -> Option<Function> {
+    let node = NodeProto {
+        op_type: operator.to_owned(),
+        ..NodeProto::default()
+    };
+    read(&node)?.ok()
+}
+
 /// A node's attributes.
 struct Attributes<'a>(&'a NodeProto);
 

@@ -14,8 +14,8 @@ use super::draft::{Constant, Draft, Refusal, Value, integers, unsupported};
 use super::marked::Marked;
 use super::translate::Operands;
 use super::{
-    along, attention, deconv, lp, maps, ml, moved, norms, power, reduce, scatter, simple, softmax, sums,
-    windows,
+    along, attention, deconv, lp, maps, ml, moved, norms, power, recurrent, reduce, scatter, simple, softmax,
+    sums, windows,
 };
 use crate::float::FloatMap;
 
@@ -74,6 +74,7 @@ const FAMILIES: &[&[Recipe]] = &[
     lp::RECIPES,
     norms::RECIPES,
     power::RECIPES,
+    recurrent::RECIPES,
     reduce::RECIPES,
     scatter::RECIPES,
     simple::RECIPES,

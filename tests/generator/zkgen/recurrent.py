@@ -1,0 +1,44 @@
+"""Recurrent networks of a few steps."""
+
+import math
+
+from .builder import Unfit
+from .registry import FORMS, op_of, operator
+
+
+def _since(b, opset):
+    if b.opset < opset:
+        raise Unfit("opset")
+
+
+def _sequence(x):
+    return x.rank == 3 and x.shape[0] <= 4
+
+
+def _recurrent(op, gates):
+    def emit(b, x):
+        _since(b, 14)
+        steps, batch, width = x.shape
+        direction = b.pick(["forward", "reverse", "bidirectional"])
+        ways = 2 if direction == "bidirectional" else 1
+        hidden = b.rng.randint(1, 4)
+        w = b.normal((ways, gates * hidden, width), 1 / math.sqrt(width))
+        r = b.normal((ways, gates * hidden, hidden), 1 / math.sqrt(hidden))
+        inputs = [x, b.constant(w), b.constant(r)]
+        if b.chance(0.6):
+            inputs.append(b.constant(b.normal((ways, 2 * gates * hidden), 0.3)))
+            if b.chance(0.5):
+                inputs += ["", b.constant(b.normal((ways, batch, hidden), 0.5))]
+        attributes = {"linear_before_reset": b.rng.randint(0, 1)} if op == "GRU" else {}
+        shape = (steps, ways, batch, hidden)
+        return b.node(op, inputs, shape, direction=direction, hidden_size=hidden, **attributes)
+
+    return emit
+
+
+for _op, _gates in (("RNN", 1), ("GRU", 3), ("LSTM", 4)):
+    operator(_op, fits=_sequence, weight=0.7)(_recurrent(_op, _gates))
+
+
+BY_PRODUCT = {op_of(name) for name, form in FORMS.items() if form.emit.__module__ == __name__}
+"""Operators that are proved by products of computed tensors."""
