@@ -19,7 +19,7 @@ from .program import Crashed, Programs
 from .targets import features
 
 SYSTEMS = ("SumcheckWhir", "Halo2Kzg")
-NOT_HALO2 = functions.BY_TABLE | norms.BY_PRODUCT | recurrent.BY_PRODUCT
+NOT_HALO2 = functions.BY_TABLE | norms.BY_PRODUCT | recurrent.BY_PRODUCT | softmax.BY_PRODUCT
 SAMPLES = 64
 EXAMPLES = 5
 """Ids of graphs that are kept for each reason of a refusal."""

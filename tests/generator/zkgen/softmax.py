@@ -60,3 +60,7 @@ def attention(b, x):
     if b.chance(0.2):
         attributes["softcap"] = 3.0
     return b.node("Attention", [x, x, x, mask], x.shape, **attributes)
+
+
+BY_PRODUCT = {"Softmax", "LogSoftmax", "Attention"}
+"""Operators that have tables and products of two computed tensors."""

@@ -15,6 +15,7 @@ use super::recurrent::Sizes;
 use super::wiring;
 use crate::float::{FloatMap, FloatOp};
 use crate::functions::Function;
+use crate::ops::Linear;
 
 /// A kind of network.
 pub(super) struct Kind {
@@ -113,7 +114,12 @@ impl Cell<'_, '_> {
             Some(Of::Relu) => {
                 let map = combination(shape.iter().product(), vec![1.0])?;
                 let activation = Activation::Relu;
-                draft.node(self.call.name, FloatOp::Linear { map, activation }, &[x], &shape)
+                draft.node(
+                    self.call.name,
+                    FloatOp::Linear(Linear { map, activation }),
+                    &[x],
+                    &shape,
+                )
             }
             None => unsupported("too few activations"),
         }
