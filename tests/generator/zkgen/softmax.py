@@ -1,6 +1,4 @@
-"""Softmax and its kin, with and without a mask, and attention."""
-
-import math
+"""Softmax and its kin, with and without a mask."""
 
 import numpy as np
 
@@ -43,24 +41,5 @@ def masked(b, x):
     return b.node("Softmax", [x], x.shape, axis=-1)
 
 
-@operator("Attention", fits=lambda x: x.rank == 4 and math.prod(x.shape) <= 512)
-def attention(b, x):
-    if b.opset < 23:
-        raise Unfit("opset")
-    batch, heads, queries, _ = x.shape
-    attributes, mask = {}, ""
-    if b.chance(0.4):
-        attributes["is_causal"] = 1
-    elif b.chance(0.5):
-        keep = np.asarray([[b.chance(0.6) for _ in range(queries)] for _ in range(queries)])
-        keep[:, 0] = True
-        mask = b.constant(keep if b.chance(0.5) else np.where(keep, 0.3, -1e9).astype(np.float32))
-    if b.chance(0.3):
-        attributes["scale"] = 0.25
-    if b.chance(0.2):
-        attributes["softcap"] = 3.0
-    return b.node("Attention", [x, x, x, mask], x.shape, **attributes)
-
-
-BY_PRODUCT = {"Softmax", "LogSoftmax", "Attention"}
+BY_PRODUCT = {"Softmax", "LogSoftmax"}
 """Operators that have tables and products of two computed tensors."""
