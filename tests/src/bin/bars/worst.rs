@@ -124,7 +124,7 @@ impl Slice {
         self.relations.push(Relation::Maximum {
             input,
             range,
-            windows: windows.iter().collect(),
+            windows: windows.into_iter().collect(),
             output,
         });
         output

@@ -189,6 +189,12 @@ impl Function {
         *self == Self::new(&erf::ERF, &[])
     }
 
+    /// The least exponent of its argument, where coarser steps would leave nothing of what the model makes of it: with steps of more
+    /// than 2^-4 a weight `e^d` is off by a thirtieth and more, which samples of one great logit each do not show.
+    pub(crate) fn least_exponent(&self) -> Option<i16> {
+        (self.rule.name == exp::OF_NEGATIVES.name).then_some(4)
+    }
+
     /// Whether rows may end at a clamp, which the node behind it refuses.
     pub(crate) fn grows(&self) -> bool {
         self.rule.grows

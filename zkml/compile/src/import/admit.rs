@@ -3,7 +3,7 @@
 //! Invariant: of an admitted file, every constant has exactly the data that its shape says, every operator is one of
 //! [`operators`], every input has fixed sizes, and folding constants makes nothing larger than the limits.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension::Value as Dim};
@@ -12,67 +12,12 @@ use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoPr
 use zkml_reference::element_name;
 
 use super::folding::{FOLDABLE, check_attributes, check_constant_operands, check_folding, check_outputs};
+use super::operators::{operators, operators_of_models};
 use super::{
     ImportError, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode, function, infinite, marked, ml, opset6, recipe,
     statics,
 };
 use crate::functions;
-
-/// ONNX operators that may stand in a model, beside functions of one value. Some forms of them are still unsupported; typing
-/// finds those.
-const OTHERS: &[&str] = &[
-    "Add",
-    "AveragePool",
-    "BatchNormalization",
-    "Cast",
-    "Clip",
-    "Concat",
-    "Constant",
-    "Conv",
-    "Div",
-    "Dropout",
-    "Flatten",
-    "Gather",
-    "Gemm",
-    "GlobalAveragePool",
-    "GlobalMaxPool",
-    "Identity",
-    "MatMul",
-    "Max",
-    "MaxPool",
-    "Min",
-    "Mul",
-    "Neg",
-    "ReduceMax",
-    "ReduceMean",
-    "ReduceSum",
-    "Relu",
-    "Reshape",
-    "Shape",
-    "Slice",
-    "Split",
-    "Squeeze",
-    "Sub",
-    "Sum",
-    "Transpose",
-    "Unsqueeze",
-];
-
-/// All ONNX operators that may stand in a model.
-#[must_use]
-pub fn operators() -> BTreeSet<&'static str> {
-    let of_one_value = functions::operators().iter().map(|o| o.onnx);
-    of_one_value
-        .chain(OTHERS.iter().copied())
-        .chain(recipe::operators())
-        .collect()
-}
-
-/// All operators of the domain ai.onnx.ml that may stand in a model.
-#[must_use]
-pub fn operators_of_models() -> BTreeSet<&'static str> {
-    ml::recipes().map(|r| r.onnx).collect()
-}
 
 pub(super) const MAX_RANK: usize = 8;
 /// Names that all nodes read and make: several for each, since a node of many operands becomes as many typed nodes.

@@ -27,6 +27,7 @@ mod mask;
 mod ml;
 mod moved;
 mod norms;
+mod operators;
 mod opset6;
 mod pool;
 mod power;
@@ -59,7 +60,7 @@ use zkml::graph::validate::{MAX_MULTIPLICATIONS, MAX_TOTAL_LEN};
 use self::reader::Fault;
 use crate::float::FloatGraph;
 
-pub use admit::{operators, operators_of_models};
+pub use operators::{operators, operators_of_models};
 
 /// The largest file that is read, in bytes.
 pub const MAX_BYTES: usize = 64 << 20;

@@ -70,7 +70,7 @@ pub(super) fn rewrite(graph: &mut GraphProto, opset: Option<i64>, shapes: &Shape
             if node.op_type == "Reshape"
                 && let Some(shape) = attribute(&node, "shape")
             {
-                let shape = list(names.new(&format!("{}.shape", name_of(&node))), &shape.ints);
+                let shape = list(names.fresh(&format!("{}.shape", name_of(&node))), &shape.ints);
                 node.input.truncate(1);
                 node.input.push(shape.name.clone());
                 graph.initializer.push(shape);
@@ -112,7 +112,7 @@ fn behind(node: &NodeProto, a: usize, b: usize) -> Option<usize> {
 
 /// The node that puts these dimensions behind the second tensor's, which the old one then reads.
 fn aligned(node: &mut NodeProto, names: &mut Names, rank: usize, behind: usize) -> NodeProto {
-    let made = names.new(&format!("{}.aligned", name_of(node)));
+    let made = names.fresh(&format!("{}.aligned", name_of(node)));
     let read = std::mem::replace(&mut node.input[1], made.clone());
     NodeProto {
         name: made.clone(),
@@ -155,7 +155,7 @@ struct Names(HashSet<String>);
 
 impl Names {
     /// One like this that does not yet.
-    fn new(&mut self, like: &str) -> String {
+    fn fresh(&mut self, like: &str) -> String {
         let mut name = like.to_owned();
         while !self.0.insert(name.clone()) {
             name.push('_');

@@ -82,6 +82,20 @@ pub enum QuantiseError {
         /// The node.
         node: String,
     },
+    /// A function's argument has steps that are too large for it.
+    #[error(
+        "node `{node}`: its argument would have steps of 2^{}, and with more than 2^-{least} its values say little of the \
+         model's: are the inputs larger than they should be?",
+        -exponent
+    )]
+    Coarse {
+        /// The node.
+        node: String,
+        /// The argument's exponent.
+        exponent: i16,
+        /// The least that is accepted.
+        least: i16,
+    },
     /// A function has no table for the plan's integers.
     #[error("node `{node}`: {source}")]
     Function {

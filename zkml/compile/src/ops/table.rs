@@ -48,6 +48,15 @@ impl Form for Lookup {
     fn quantise(&self, place: &Place<'_>, tables: &mut TableList) -> Result<(Op, IntRange), QuantiseError> {
         place.no_shift()?;
         let (index, output) = (place.info(place.first_input()?)?, place.scale(place.output)?);
+        if let Some(least) = self.function.least_exponent()
+            && index.exponent < least
+        {
+            return Err(QuantiseError::Coarse {
+                node: place.node(),
+                exponent: index.exponent,
+                least,
+            });
+        }
         let rows = tables
             .rows(&self.function, index, output)
             .map_err(|source| QuantiseError::Function {

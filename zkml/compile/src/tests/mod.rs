@@ -5,6 +5,7 @@ mod file;
 mod functions;
 mod norms;
 mod onnx;
+mod page;
 mod recipes;
 mod softmax;
 mod trees;

@@ -294,7 +294,7 @@ fn ask(
     if let Some(question) = questions.iter().find(|q| q.feature >= features) {
         return unsupported(format!("feature {} of a row of {features}", question.feature));
     }
-    let asked = gather(rows, features, questions.iter().map(|q| q.feature));
+    let asked = gather(rows, features, &questions.iter().map(|q| q.feature));
     let shape = [rows, questions.len()];
     let asked = wiring::emit(draft, name, x, &shape, asked)?;
     let sign = |q: &Question| if q.below { -1.0 } else { 1.0 };
@@ -320,7 +320,7 @@ fn voted(
     let (mut read, mut scale) = (Vec::new(), Vec::new());
     for k in 0..longest {
         let answer = |leaf: &Leaf<'_>| leaf.answers.get(k).copied().unwrap_or((0, 0.0));
-        let places = gather(rows, questions, leaves.iter().map(|leaf| answer(leaf).0));
+        let places = gather(rows, questions, &leaves.iter().map(|leaf| answer(leaf).0));
         read.push(wiring::emit(draft, name, answers, &[rows, leaves.len()], places)?);
         scale.extend(leaves.iter().map(|leaf| answer(leaf).1));
     }
@@ -346,7 +346,7 @@ fn voted(
 }
 
 /// Row by row, the places of a row.
-fn gather(rows: usize, width: usize, places: impl Iterator<Item = usize> + Clone) -> Vec<u32> {
+fn gather(rows: usize, width: usize, places: &(impl Iterator<Item = usize> + Clone)) -> Vec<u32> {
     // A tensor has at most 2^22 values.
     (0..rows)
         .flat_map(|row| places.clone().map(move |place| (row * width + place) as u32))

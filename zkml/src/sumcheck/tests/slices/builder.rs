@@ -152,7 +152,7 @@ impl Builder {
         self.slice.relations.push(Relation::Maximum {
             input: Self::id(input),
             range,
-            windows: windows.iter().collect(),
+            windows: windows.into_iter().collect(),
             output: Self::id(output),
         });
         output

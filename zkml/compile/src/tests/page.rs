@@ -1,0 +1,37 @@
+//! The page of operators.
+
+use std::collections::BTreeSet;
+
+use crate::functions::operators;
+use crate::import;
+
+/// What people read is the lists that the importer asks.
+#[test]
+fn the_page_of_operators_is_current() {
+    let functions: BTreeSet<_> = operators().iter().map(|o| o.onnx).collect();
+    let all = import::operators();
+    let list = |names: &mut dyn Iterator<Item = &&str>| names.map(|n| format!("- {n}\n")).collect::<String>();
+    let page = format!(
+        "<!-- Generated from zkml/compile/src/functions and zkml/compile/src/import/operators.rs. -->\n\
+         # Operators\n\n\
+         The ONNX operators that a model may have. `prover-worker inspect model.onnx` says of a model of yours which of its nodes \
+         are not supported, and why; some operators have forms that are not. How many of ONNX's own tests are \
+         proved: [conformance](conformance.md).\n\n\
+         ## Functions of one value\n\n\
+         Proved by a table of all their values ([relations.md](relations.md#4-table)), also where a model has SiLU and GELU as \
+         products, `x · sigmoid(x)` and `x · (1 + erf(x/√2))`.\n\n{}\n\
+         ## All others\n\n\
+         Products and quotients of two computed tensors (Mul, MatMul, Gemm, Einsum, Div) are proved by SumcheckWhir alone. A node \
+         that depends on constants and shapes alone may have any operator that the float reference has.\n\n{}\n\
+         ## Of the domain ai.onnx.ml\n\n\
+         Of a classifier its scores, the second output; a model whose label is read or given out is refused.\n\n{}",
+        list(&mut functions.iter()),
+        list(&mut all.difference(&functions)),
+        list(&mut import::operators_of_models().iter()),
+    );
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operators.md");
+    if std::env::var_os("ZKINFER_UPDATE").is_some() {
+        std::fs::write(path, &page).unwrap();
+    }
+    assert_eq!(page, std::fs::read_to_string(path).unwrap_or_default());
+}
