@@ -176,7 +176,8 @@ def average_pool_without_padding(b, x):
 
 @operator("LpPool", fits=image)
 def lp_pool(b, x):
-    geometry = Geometry(b, x.shape[2:], pool=True, dilate=b.opset >= 18, ceil=b.opset >= 18)
+    # With a ceiling or dilations onnxruntime's shapes are not ONNX's.
+    geometry = Geometry(b, x.shape[2:], pool=True, dilate=False, ceil=False)
     if geometry.has_empty_window():
         raise Unfit("a window without an entry has no norm")
     return b.node("LpPool", [x], (*x.shape[:2], *geometry.out), p=1, **geometry.attributes(b))

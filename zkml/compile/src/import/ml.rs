@@ -8,8 +8,9 @@ use tract_onnx::pb::{GraphProto, NodeProto};
 use zkml::graph::TensorId;
 
 use super::draft::{Draft, Refusal, small, unsupported};
+use super::mask::Masked;
 use super::recipe::{Call, Recipe};
-use super::{ml_linear, ml_scaling, ml_svm, ml_trees};
+use super::{ml_linear, ml_scaling, ml_svm, ml_trees, softmax};
 use crate::float::FloatMap;
 use crate::functions::Function;
 
@@ -64,6 +65,7 @@ pub(super) fn table(draft: &Draft, x: TensorId) -> Result<[usize; 2], Refusal> {
 pub(super) enum Post {
     Nothing,
     Logistic,
+    Softmax,
 }
 
 impl Post {
@@ -71,8 +73,9 @@ impl Post {
         match call.text("post_transform", "NONE")?.as_str() {
             "NONE" => Ok(Self::Nothing),
             "LOGISTIC" => Ok(Self::Logistic),
+            "SOFTMAX" => Ok(Self::Softmax),
             other => unsupported(format!(
-                "its `post_transform` is `{other}`: NONE and LOGISTIC are supported yet"
+                "its `post_transform` is `{other}`: NONE, LOGISTIC and SOFTMAX are supported"
             )),
         }
     }
@@ -81,6 +84,11 @@ impl Post {
         match self {
             Self::Nothing => Ok(x),
             Self::Logistic => super::function::function(draft, name, x, Function::sigmoid()),
+            Self::Softmax => {
+                let sizes = table(draft, x)?;
+                let rows = Masked::of(draft, name, x)?;
+                softmax::of_rows(draft, name, &rows, sizes)
+            }
         }
     }
 }
@@ -103,6 +111,9 @@ pub(super) fn both(
     post: Post,
     probability: bool,
 ) -> Result<TensorId, Refusal> {
+    if post == Post::Softmax {
+        return unsupported("SOFTMAX of one score for two classes");
+    }
     let rows = draft.shape(second).iter().product::<usize>();
     let twice = (0..rows).flat_map(|row| [row as u32; 2]).collect();
     let shape = [rows, 2];

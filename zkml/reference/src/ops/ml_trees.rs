@@ -297,6 +297,9 @@ fn classifier(call: &Call) -> Made {
     let base = base(call, 1)?[0];
     let positive = weights.iter().all(|&w| w > 0.0);
     let logistic = call.text("post_transform", "NONE") != "NONE";
+    if call.text("post_transform", "NONE") == "SOFTMAX" {
+        return Err("SOFTMAX of one score for two classes is not evaluated".into());
+    }
     if !logistic && !positive && weights.iter().all(|&w| w >= 0.0) {
         return Err("two classes whose votes are not below 0, and some 0".into());
     }
@@ -310,9 +313,14 @@ fn classifier(call: &Call) -> Made {
         vec![first, second]
     };
     let rows = rows.into_iter().map(both).collect();
-    classified(call, name, rows, &|row| {
-        usize::from(row[1] > if positive || logistic { 0.5 } else { 0.0 })
-    })
+    // A probability is held against a half, whatever follows it.
+    let least = if positive { 0.5 } else { 0.0 };
+    let least = if logistic {
+        super::unary::sigmoid(least)
+    } else {
+        least
+    };
+    classified(call, name, rows, &|row| usize::from(row[1] > least))
 }
 
 /// Branches and leaves in two lists.
