@@ -103,6 +103,25 @@ impl Rows {
         product::elements(draft, name, [x, all], &self.shape())
     }
 
+    /// `Σ scale · x + bias` of a value for each row.
+    fn affine(
+        self,
+        draft: &mut Draft,
+        name: &str,
+        tensors: &[TensorId],
+        scale: Vec<f64>,
+        bias: f64,
+    ) -> Result<TensorId, Refusal> {
+        let map = FloatMap::Affine {
+            outer: 1,
+            channels: 1,
+            inner: small([self.count])?[0],
+            scale,
+            bias: vec![bias],
+        };
+        draft.linear(name, map, tensors, &[self.count, 1])
+    }
+
     /// `x / √(Σx²/count + epsilon)` of each row, and what it is multiplied by. Rows of zeros stay zeros.
     fn normalised(
         self,
@@ -120,15 +139,14 @@ impl Rows {
         let per_row = [self.count, 1];
         let squares = self.squares(draft, name, y)?;
         let rest = if epsilon == 0.0 {
-            let map = combination(self.count, vec![1.0 / count])?;
-            draft.linear(name, map, &[squares], &per_row)?
+            self.affine(draft, name, &[squares], vec![1.0 / count], 0.0)?
         } else {
-            // The root of epsilon is a factor of the same size as others; epsilon might round to nothing.
+            // Each term has a scale of about 1, epsilon's by a 1 that is taken away again: how small it is depends on the row.
             let map = combination(self.count, vec![epsilon.sqrt()])?;
             let part = draft.linear(name, map, &[factor], &per_row)?;
-            let square = product::elements(draft, name, [part, part], &per_row)?;
-            let map = combination(self.count, vec![1.0 / count, 1.0])?;
-            draft.linear(name, map, &[squares, square], &per_row)?
+            let part = product::elements(draft, name, [part, part], &per_row)?;
+            let above = self.affine(draft, name, &[part], vec![1.0], 1.0)?;
+            self.affine(draft, name, &[squares, above], vec![1.0 / count, 1.0], -1.0)?
         };
         let second = function(draft, name, rest, root(1.0, 0.0))?;
         let y = self.times(draft, name, y, second)?;

@@ -111,6 +111,8 @@ fn a_normalisation_follows_the_float_model_in_rows_of_one_size() {
     let all = [
         layer(vec![]),
         layer(vec![float("epsilon", 0.5)]),
+        layer(vec![float("epsilon", 1e-12)]),
+        layer(vec![float("epsilon", 0.0)]),
         row_norm("LpNormalization", vec![int("p", 1)]),
         row_norm("LpNormalization", vec![]),
         row_norm("MeanVarianceNormalization", vec![ints("axes", &[1])]),
