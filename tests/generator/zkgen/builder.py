@@ -113,7 +113,7 @@ class Builder:
             sources = [np.ascontiguousarray(values.T)]
         elif how == "Concat":
             at = self.rng.randint(0, values.shape[0])
-            sources, attributes = [p for p in (values[:at], values[at:]) if len(p)], {"axis": 0}
+            sources, attributes = [p for p in (values[:at], values[at:]) if len(p)] or [values], {"axis": 0}
         else:
             sources = [values]
         names = []

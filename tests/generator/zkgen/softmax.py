@@ -2,19 +2,21 @@
 
 import numpy as np
 
-from .builder import Unfit
 from .registry import operator
 
 
 def _along(b, x):
     """The attributes of a softmax: since opset 13 along an axis, before that of all behind it."""
-    if b.chance(0.3):
+    # Before opset 13 the default is the second axis.
+    if (x.rank > 1 or b.opset >= 13) and b.chance(0.3):
         return {}
     return {"axis": b.axis(b.rng.randrange(x.rank), x.rank)}
 
 
 @operator("Softmax", scalar=False)
 def softmax(b, x):
+    if b.opset >= 13 and x.rank >= 2 and x.shape[-1] > 1 and b.chance(0.3):
+        return masked(b, x)
     return b.node("Softmax", [x], x.shape, **_along(b, x))
 
 
@@ -23,11 +25,8 @@ def log_softmax(b, x):
     return b.node("LogSoftmax", [x], x.shape, **_along(b, x))
 
 
-@operator("Softmax(masked)", fits=lambda x: x.rank >= 2 and x.shape[-1] > 1)
 def masked(b, x):
     """What exporters write: scores over a number, a constant far below 0 added where nothing counts."""
-    if b.opset < 13:
-        raise Unfit("opset")
     keep = np.asarray([[b.chance(0.6) for _ in range(x.shape[-1])] for _ in range(x.shape[-2])])
     keep[:, 0] = True
     far = b.pick([-1e4, -65504.0, -1e9, float(np.finfo(np.float32).min)])

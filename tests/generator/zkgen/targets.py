@@ -24,6 +24,8 @@ from .elementwise import BINARY, HALF, KINDS, broadcast, kind_of
 from .registry import FORMS, op_of
 
 SIDES = ("x,c", "c,x")
+BROUGHT = ("Acos", "Acosh", "Asin", "Atanh", "Log", "Reciprocal", "ReduceLogSum", "Sqrt", "Tan")
+"""Forms that have no value everywhere: what they read is brought to where they have."""
 RANKS = (1, 2, 3, 4, 5)
 LEAST = 20
 
@@ -118,6 +120,11 @@ def known_refused(pair):
     return consumer in FORMS and FORMS[consumer].refused
 
 
+def matrix(node, computed):
+    """The constant of a matrix product."""
+    return node.input[1] if node.input[0] in computed else node.input[0]
+
+
 def form_of(node, computed, constants, shapes):
     """The name of a node's form in the tables."""
     op = node.op_type
@@ -134,6 +141,10 @@ def form_of(node, computed, constants, shapes):
         return f"{op}(x,y)"
     if op == "MatMul" and len(shapes.get(node.input[0], (0, 0))) == 1:
         return "MatMul(vector·vector)" if len(shapes[node.input[1]]) == 1 else "MatMul(vector)"
+    if op == "MatMul" and len(shapes.get(matrix(node, computed), ())) > 2 and max(shapes[matrix(node, computed)][:-2]) > 1:
+        return "MatMul(matrices)"
+    if op == "MaxPool" and len(shapes.get(node.input[0], ())) == 5:
+        return "MaxPool(3-D)"
     if op == "Slice" and (len(node.input) == 5 and any(constants[node.input[4]] != 1)):
         return "Slice(step)"
     return op
@@ -149,8 +160,13 @@ def features(model, shapes):
     constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
     computed = set(maker)
     gates = {n.output[0]: n.input[0] for n in graph.node if n.op_type == "Sigmoid"}
-    # What Sqrt, Log and Reciprocal read is made positive first, of the tensor that they count for.
-    positive = {n.output[0]: gates[n.input[0]] for n in graph.node if n.op_type == "Add" and n.input[0] in gates}
+    # What some functions read is brought into their domain first, from the tensor that they count for.
+    origin = {}
+    for n in graph.node:
+        if n.op_type in ("Sigmoid", "Tanh"):
+            origin[n.output[0]] = n.input[0]
+        elif n.op_type in ("Add", "Mul") and n.input[0] in origin:
+            origin[n.output[0]] = origin[n.input[0]]
     shapes = {**shapes, **{n: c.shape for n, c in constants.items()}}
     met = Counter()
     from_shape = set()
@@ -173,7 +189,7 @@ def features(model, shapes):
             form = windows_form(node, shapes)
         for name in node.input:
             if name in computed:
-                of = positive.get(name, name) if form in ("Sqrt", "Log", "Reciprocal") else name
+                of = origin.get(name, name) if form in BROUGHT else name
                 met[(maker[of], form)] += 1
         side = form[len(node.op_type) + 1 : -1]
         if node.op_type in BINARY and len(node.input) == 2 and side in SIDES:
@@ -195,6 +211,8 @@ def windows_form(node, shapes):
     strides = attributes.get("strides", [1])
     if node.op_type == "Conv":
         kernel = shapes[node.input[1]][2:]
+        if len(kernel) == 3:
+            return "Conv(3-D)"
         return "Conv(1×1, stride)" if set(kernel) == {1} and max(strides) > 1 else "Conv"
     kernel, n = attributes["kernel_shape"], len(attributes["kernel_shape"])
     sizes, out = shapes[node.input[0]][2:], shapes[node.output[0]][2:]
