@@ -13,13 +13,16 @@ from .moves import factors, reshape_to
 from .registry import FORMS, op_of
 from .targets import known_refused, of_rank, shapes_to_try
 
-TRIES = 400
+TRIES = 1000
 ARITHMETIC = {
     "Add", "Sub", "Mul", "Div", "Max", "Min", "Sum", "Neg", "Relu", "Clip", "BatchNormalization", "Conv", "Gemm",
     "MatMul", "AveragePool", "MaxPool", "GlobalAveragePool", "GlobalMaxPool", "ReduceMax", "ReduceMean", "ReduceSum",
     "Sigmoid", "Tanh", "Erf", "Exp", "LeakyRelu", "HardSwish", "Gelu", "Elu", "HardSigmoid", "Softsign",
     "Abs", "Celu", "Cos", "Log", "Mish", "Reciprocal", "Selu", "Sin", "Softplus", "Sqrt", "ConvTranspose", "CumSum", "Mean",
-    "PRelu", "ReduceMin",
+    "PRelu", "ReduceMin", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare", "LpPool", "GlobalLpPool",
+    "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Cosh", "Sinh", "Tan", "Shrink", "Pow", "Softmax", "LogSoftmax",
+    "LayerNormalization", "RMSNormalization", "InstanceNormalization", "GroupNormalization", "MeanVarianceNormalization",
+    "LpNormalization", "LRN", "RNN", "GRU", "LSTM", "Col2Im",
 }
 
 
