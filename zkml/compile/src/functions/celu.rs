@@ -7,7 +7,9 @@ pub(super) const OPERATOR: Operator = Operator {
     onnx: "Celu",
     read: |attributes| match attributes.number("alpha", 1.0)? {
         alpha if alpha > 0.0 => Ok(Function::new(&CELU, &[alpha])),
-        alpha => Err(format!("its attribute `alpha` is {alpha}; only more than 0 is supported")),
+        alpha => Err(format!(
+            "its attribute `alpha` is {alpha}; only more than 0 is supported"
+        )),
     },
 };
 

@@ -10,7 +10,13 @@ pub(super) const OPERATOR: Operator = Operator {
 
 pub(super) static ELU: Rule = Rule {
     name: "elu/1",
-    float: |x, p| if x < 0.0 { f64::from(alpha(p)) * x.exp_m1() } else { x },
+    float: |x, p| {
+        if x < 0.0 {
+            f64::from(alpha(p)) * x.exp_m1()
+        } else {
+            x
+        }
+    },
     exact: |x, p| {
         if x.v >= 0 {
             return Value::new(x.v, x.exponent);

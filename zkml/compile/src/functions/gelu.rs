@@ -9,7 +9,9 @@ pub(super) const OPERATOR: Operator = Operator {
     read: |attributes| match attributes.text("approximate", "none")?.as_str() {
         "none" => Ok(Function::new(&EXACT, &[])),
         "tanh" => Ok(Function::new(&BY_TANH, &[])),
-        other => Err(format!("its attribute `approximate` is `{other}`; ONNX has `none` and `tanh`")),
+        other => Err(format!(
+            "its attribute `approximate` is `{other}`; ONNX has `none` and `tanh`"
+        )),
     },
 };
 

@@ -13,7 +13,11 @@ static MISH: Rule = Rule {
     name: "mish/1",
     float: |x, _| {
         let u = (-x.abs()).exp();
-        if x < 0.0 { x * u * (2.0 + u) / (2.0 + u * (2.0 + u)) } else { x * (1.0 + 2.0 * u) / (1.0 + 2.0 * u * (1.0 + u)) }
+        if x < 0.0 {
+            x * u * (2.0 + u) / (2.0 + u * (2.0 + u))
+        } else {
+            x * (1.0 + 2.0 * u) / (1.0 + 2.0 * u * (1.0 + u))
+        }
     },
     exact: |x, _| -> Value {
         // With u = e^-|x|, both parts divided by e^2x above 0: no number of 2^63 or more.

@@ -10,7 +10,10 @@ const GAMMA: f32 = 1.050_701;
 pub(super) const OPERATOR: Operator = Operator {
     onnx: "Selu",
     read: |attributes| {
-        let parameters = [attributes.number("alpha", ALPHA)?, attributes.number("gamma", GAMMA)?];
+        let parameters = [
+            attributes.number("alpha", ALPHA)?,
+            attributes.number("gamma", GAMMA)?,
+        ];
         Ok(Function::new(&SELU, &parameters))
     },
 };

@@ -14,7 +14,11 @@ static SOFTPLUS: Rule = Rule {
     exact: |x, _| {
         let over = ln(ONE + exp_of_minus(x.magnitude(1, 100)), 60);
         // Below 2^84 within the limits of an argument.
-        let straight = if x.v > 0 { x.magnitude(1, 60).unwrap_or(0) } else { 0 };
+        let straight = if x.v > 0 {
+            x.magnitude(1, 60).unwrap_or(0)
+        } else {
+            0
+        };
         Value::new(straight + over, 60)
     },
     grows: false,

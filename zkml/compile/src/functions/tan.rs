@@ -20,7 +20,9 @@ static TAN: Rule = Rule {
             return Value::below();
         }
         let tangent = (sine.abs() << 60) / cosine.abs();
-        Value::new(tangent, 60).signed((sine < 0) != (cosine < 0)).signed(x.v < 0)
+        Value::new(tangent, 60)
+            .signed((sine < 0) != (cosine < 0))
+            .signed(x.v < 0)
     },
     grows: true,
 };
