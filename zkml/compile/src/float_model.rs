@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use zkml::accuracy::output_error;
 use zkml::graph::{IntGraph, TensorId, TensorInfo};
-use zkml_reference::{EvaluateError, Model, ReadError, Tensor};
+use zkml_reference::{EvaluateError, Model, Port, ReadError, Tensor, Values};
 
 use crate::float::{FloatGraph, FloatTensor};
 
@@ -95,15 +95,18 @@ impl FloatModel {
 
     /// The file's inputs in its order, from tensors by name.
     fn tensors(&self, given: &[(&str, &[u32], &Vec<f64>)]) -> Result<Vec<Tensor>, FloatModelError> {
-        let tensor = |name: &str| {
+        let tensor = |port: &Port| {
+            let name = &port.name;
             let (_, shape, values) = given
                 .iter()
-                .find(|(of, _, _)| *of == name)
+                .find(|(of, _, _)| of == name)
                 .ok_or_else(|| FloatModelError::Missing(name.to_owned()))?;
             let shape = shape.iter().map(|&d| d as usize).collect();
-            Tensor::float(shape, (*values).clone()).map_err(|_| FloatModelError::Length(name.to_owned()))
+            // Of the file's own type: floats of 32 bits or of 64.
+            let values = Values::Float((*values).clone());
+            Tensor::new(port.element, shape, values).map_err(|_| FloatModelError::Length(name.to_owned()))
         };
-        self.0.inputs().iter().map(|port| tensor(&port.name)).collect()
+        self.0.inputs().iter().map(tensor).collect()
     }
 
     /// The first node of the graph whose values on one sample are not those that the file's node of that name makes, where

@@ -4,15 +4,15 @@
 //! where the weight of minus infinity is 0, as that of any number is that is far enough below: it becomes one. Every other constant
 //! that is not finite is refused by its name.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
 /// What minus infinity becomes. Several of them may be added.
 const FAR: f32 = -1e30;
-/// Nodes between a constant and its softmax.
-const DEEPEST: usize = 16;
+/// Most values between a constant and its softmaxes.
+const MOST: usize = 64;
 
 /// Inputs by which operators take values as they are.
 fn passes(node: &NodeProto, at: usize) -> bool {
@@ -31,15 +31,28 @@ fn ends(node: &NodeProto, at: usize) -> bool {
 
 type Readers<'a> = HashMap<&'a str, Vec<(&'a NodeProto, usize)>>;
 
-/// Whether all that reads a value, of whatever it becomes, is a softmax.
-fn masks(readers: &Readers<'_>, name: &str, deep: usize) -> bool {
-    let Some(read) = readers.get(name).filter(|_| deep > 0) else {
-        return false;
-    };
-    read.iter().all(|&(node, at)| {
-        let made = node.output.first().map_or("", String::as_str);
-        ends(node, at) || (passes(node, at) && masks(readers, made, deep - 1))
-    })
+/// Whether all that reads a value, of whatever it becomes, is a softmax, and no output shows it. Each name is looked at once.
+fn masks(readers: &Readers<'_>, outputs: &HashSet<&str>, name: &str) -> bool {
+    let (mut seen, mut next) = (HashSet::from([name]), vec![name]);
+    while let Some(name) = next.pop() {
+        let known = readers
+            .get(name)
+            .filter(|_| seen.len() <= MOST && !outputs.contains(name));
+        let Some(read) = known else {
+            return false;
+        };
+        for &(node, at) in read {
+            if ends(node, at) {
+                continue;
+            }
+            let made = node.output.first().filter(|_| passes(node, at));
+            let Some(made) = made else { return false };
+            if seen.insert(made) {
+                next.push(made);
+            }
+        }
+    }
+    true
 }
 
 /// Puts numbers in the places of minus infinity where it masks.
@@ -68,10 +81,10 @@ pub(super) fn finite(graph: &mut GraphProto) {
             readers.entry(input).or_default().push((node, at));
         }
     }
-    let is_output = |name: &String| graph.output.iter().any(|o| o.name == *name);
+    let outputs: HashSet<&str> = graph.output.iter().map(|o| o.name.as_str()).collect();
     let found: Vec<String> = found
         .into_iter()
-        .filter(|name| !is_output(name) && masks(&readers, name, DEEPEST))
+        .filter(|name| masks(&readers, &outputs, name))
         .collect();
     for tensor in graph.initializer.iter_mut().filter(|t| found.contains(&t.name)) {
         replace(tensor);

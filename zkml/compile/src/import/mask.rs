@@ -16,8 +16,8 @@ use crate::ops::{Linear, Wiring};
 
 /// Exporters have −10000, the least number of 16 or 32 bits, or 10^9.
 pub(super) const FAR: f64 = -5000.0;
-/// Nodes between a mask and its softmax.
-const DEEPEST: usize = 6;
+/// Most tensors that are looked at for a mask, and factors and reshapes for a factor.
+const MOST: usize = 12;
 
 /// A tensor times a factor above 0, and by its values whether each counts.
 pub(super) struct Masked {
@@ -29,7 +29,7 @@ pub(super) struct Masked {
 impl Masked {
     /// Without the constants that mask places, as far as they are found in what makes the tensor.
     pub(super) fn of(draft: &mut Draft, name: &str, x: TensorId) -> Result<Self, Refusal> {
-        let masked = stripped(draft, name, x, DEEPEST)?;
+        let masked = stripped(draft, name, x, &mut { MOST })?;
         Ok(Self {
             counts: masked.counts,
             ..Self::all(draft, masked.x)
@@ -40,7 +40,7 @@ impl Masked {
     pub(super) fn all(draft: &Draft, x: TensorId) -> Self {
         let len = draft.shape(x).iter().product::<usize>();
         let (mut x, mut factor) = (x, 1.0);
-        for _ in 0..DEEPEST {
+        for _ in 0..MOST {
             let reshaped = match producer(draft, x) {
                 Some((FloatOp::Wiring(Wiring { source: None }), &[y])) => Some((y, 1.0)),
                 _ => step(draft, x).map(|(y, by, _)| (y, by)),
@@ -70,7 +70,8 @@ impl Masked {
     }
 }
 
-fn stripped(draft: &mut Draft, name: &str, x: TensorId, deep: usize) -> Result<Masked, Refusal> {
+/// `left`: how many tensors are still looked at, however many operands each has.
+fn stripped(draft: &mut Draft, name: &str, x: TensorId, left: &mut usize) -> Result<Masked, Refusal> {
     let shape = draft.shape(x);
     let len = shape.iter().product::<usize>();
     let whole = |x| Masked {
@@ -78,13 +79,15 @@ fn stripped(draft: &mut Draft, name: &str, x: TensorId, deep: usize) -> Result<M
         factor: 1.0,
         counts: vec![true; len],
     };
-    let Some((op, inputs)) = producer(draft, x).filter(|_| deep > 0) else {
+    let may = left.checked_sub(1);
+    *left = may.unwrap_or(0);
+    let Some((op, inputs)) = producer(draft, x).filter(|_| may.is_some()) else {
         return Ok(whole(x));
     };
     let inputs = inputs.to_vec();
     match op {
         FloatOp::Wiring(Wiring { source: None }) => {
-            let below = stripped(draft, name, inputs[0], deep - 1)?;
+            let below = stripped(draft, name, inputs[0], left)?;
             if below.all_count() {
                 return Ok(whole(x));
             }
@@ -107,7 +110,7 @@ fn stripped(draft: &mut Draft, name: &str, x: TensorId, deep: usize) -> Result<M
             let mut tensors = inputs;
             // What masks an operand masks the sum, where the operand is whole in it.
             for (tensor, factors) in tensors.iter_mut().zip(&factors) {
-                let below = stripped(draft, name, *tensor, deep - 1)?;
+                let below = stripped(draft, name, *tensor, left)?;
                 let mut out = below.counts.iter().zip(factors).filter(|(c, _)| !**c);
                 if below.all_count() || out.any(|(_, f)| *f != 1.0) {
                     continue;

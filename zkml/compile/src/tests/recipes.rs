@@ -61,6 +61,21 @@ fn an_input_may_be_an_output_too() {
 }
 
 #[test]
+fn a_model_of_doubles_has_a_float_answer() {
+    use tract_onnx::pb::{tensor_proto::DataType, type_proto};
+    let mut onnx = Onnx::new(&[1, 3]).node("Relu", &["x"], "y", vec![]);
+    for port in onnx.graph.input.iter_mut().chain(&mut onnx.graph.output) {
+        if let Some(type_proto::Value::TensorType(tensor)) = &mut port.r#type.as_mut().unwrap().value {
+            tensor.elem_type = DataType::Double as i32;
+        }
+    }
+    let graph = import(&onnx.bytes()).unwrap();
+    let model = crate::float_model::FloatModel::read(&onnx.bytes()).unwrap();
+    let answer = model.outputs_of(&graph, &[vec![-1.0, 0.5, 2.0]]).unwrap();
+    assert_eq!(answer, [[0.0, 0.5, 2.0]]);
+}
+
+#[test]
 fn a_constant_output_stands_beside_computed_ones() {
     let mut onnx = Onnx::new(&[1, 3])
         .node("Relu", &["x"], "y", vec![])
