@@ -13,13 +13,15 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from . import functions, judge, matrices, minimise, models, norms, oracle, recurrent, softmax, tables
+from . import functions, judge, matrices, minimise, models, norms, oracle, recurrent, softmax, tables, windows
 from .plan import Plan
 from .program import Crashed, Programs
 from .targets import features
 
 SYSTEMS = ("SumcheckWhir", "Halo2Kzg")
-NOT_HALO2 = functions.BY_TABLE | norms.BY_PRODUCT | recurrent.BY_PRODUCT | softmax.BY_PRODUCT
+NOT_HALO2 = (
+    functions.BY_TABLE | matrices.BY_TABLE | windows.BY_TABLE | norms.BY_PRODUCT | recurrent.BY_PRODUCT | softmax.BY_PRODUCT
+)
 SAMPLES = 64
 EXAMPLES = 5
 """Ids of graphs that are kept for each reason of a refusal."""

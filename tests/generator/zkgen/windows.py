@@ -174,6 +174,10 @@ def average_pool_without_padding(b, x):
     return _average(b, x, partial=True)
 
 
+BY_TABLE = {"LpPool", "GlobalLpPool"}
+"""Pools that are proved by tables."""
+
+
 @operator("LpPool", fits=image)
 def lp_pool(b, x):
     # With a ceiling or dilations onnxruntime's shapes are not ONNX's.
