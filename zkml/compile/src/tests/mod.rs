@@ -19,8 +19,8 @@ use zkml::graph::{
     EvaluateError, FloatInput, IntTensor, Profile, QuantisationPlan, quantise_input, relative_error,
 };
 
-pub(crate) use self::onnx::{Onnx, example, ints, network};
-use self::onnx::{int, value_info};
+use self::onnx::value_info;
+pub(crate) use self::onnx::{Onnx, example, int, ints, network};
 use crate::calibrate::{AccuracyReport, CalibrateError, CalibrationOptions, calibrate, synthetic_samples};
 use crate::float::FloatGraph;
 use crate::import::{ImportError, import};

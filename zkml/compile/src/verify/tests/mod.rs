@@ -1,5 +1,6 @@
 //! A receipt convinces; whatever is done to it does not, and nothing that a forger may choose makes a wrong answer right.
 
+mod attention;
 mod batch;
 mod clear;
 mod forged;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use zkml::graph::{IntRange, Shared, TensorId};
+use zkml::graph::{IntRange, Requantise, Shared, TensorId};
 use zkml::relations::{Relation, SliceRelations};
 
 use super::ClearError;
@@ -87,9 +87,23 @@ pub(super) fn made(relations: &SliceRelations) -> Result<Vec<Made>, ClearError> 
                     .map(column)
                     .collect::<Result<_, ClearError>>()?
             }
-            Relation::Product { output, .. }
-            | Relation::Read { output, .. }
-            | Relation::Permutation { output, .. } => return Err(ClearError::Unsupported(output.0)),
+            Relation::Product {
+                factors,
+                product,
+                requantise,
+                output,
+                ..
+            } => {
+                let len = product.output_len(find(&factors[0])?.len, find(&factors[1])?.len);
+                vec![Made {
+                    id: *output,
+                    len: len.ok_or(ClearError::Unsupported(output.0))?,
+                    range: requantise.output_range(),
+                }]
+            }
+            Relation::Read { output, .. } | Relation::Permutation { output, .. } => {
+                return Err(ClearError::Unsupported(output.0));
+            }
         };
         known.extend(tensors);
     }
@@ -126,13 +140,17 @@ pub(super) fn witness(
                 ..
             } => {
                 let x = inputs.iter().map(get).collect::<Result<Vec<_>, _>>()?;
-                let (quotients, least) = (IntRange::signed(requantise.bits), requantise.output_range().lo());
-                let quotient = |acc| {
-                    let q = requantise.quotient(acc);
-                    quotients.contains(q).then(|| q.max(least))
-                };
-                let values: Option<Vec<i64>> = map.accumulate(&x).into_iter().map(quotient).collect();
-                vec![(*output, values.ok_or(ClearError::Witness(output.0))?)]
+                vec![(*output, requantised(*requantise, map.accumulate(&x), *output)?)]
+            }
+            Relation::Product {
+                factors,
+                product,
+                requantise,
+                output,
+                ..
+            } => {
+                let made = product.accumulate(get(&factors[0])?, get(&factors[1])?);
+                vec![(*output, requantised(*requantise, made, *output)?)]
             }
             Relation::Maximum {
                 input,
@@ -170,13 +188,27 @@ pub(super) fn witness(
                 });
                 outputs.iter().copied().zip(columns).collect()
             }
-            Relation::Product { output, .. }
-            | Relation::Read { output, .. }
-            | Relation::Permutation { output, .. } => return Err(ClearError::Unsupported(output.0)),
+            Relation::Read { output, .. } | Relation::Permutation { output, .. } => {
+                return Err(ClearError::Unsupported(output.0));
+            }
         };
         values.extend(made);
     }
     Ok(values)
+}
+
+fn requantised(
+    requantise: Requantise,
+    accumulators: Vec<i64>,
+    output: TensorId,
+) -> Result<Vec<i64>, ClearError> {
+    let (quotients, least) = (IntRange::signed(requantise.bits), requantise.output_range().lo());
+    let quotient = |acc| {
+        let q = requantise.quotient(acc);
+        quotients.contains(q).then(|| q.max(least))
+    };
+    let values: Option<Vec<i64>> = accumulators.into_iter().map(quotient).collect();
+    values.ok_or(ClearError::Witness(output.0))
 }
 
 /// The relation that makes a tensor, for people.
