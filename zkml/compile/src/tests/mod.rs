@@ -1,6 +1,7 @@
 //! ONNX → floats → integers, against tract's own evaluation and against hostile files.
 
 mod bounded;
+mod differs;
 mod file;
 mod functions;
 mod norms;
@@ -242,27 +243,6 @@ fn calibrated(
     };
     let expected: Vec<_> = samples.iter().map(answer).collect();
     calibrate(graph, samples, &expected, options, &silent)
-}
-
-#[test]
-fn a_graph_whose_answers_are_not_the_files_is_refused() {
-    let graph = import(&network().bytes()).unwrap();
-    let samples = synthetic_samples(&graph, 4, 1);
-    let values: Vec<_> = samples.iter().map(|s| graph.evaluate(s).unwrap()).collect();
-    let output = graph.outputs[0].0 as usize;
-    let mut expected: Vec<_> = values.iter().map(|v| vec![v[output].clone()]).collect();
-    let options = CalibrationOptions {
-        profile: None,
-        error_budget: 1.0,
-        output_scale: None,
-        compare_top1: false,
-    };
-    assert!(calibrate(&graph, &samples, &expected, &options, &silent).is_ok());
-    expected[3][0][2] *= 1.001;
-    match calibrate(&graph, &samples, &expected, &options, &silent) {
-        Err(CalibrateError::Differs(differs)) => assert!(differs.error > 1e-5, "{differs}"),
-        other => panic!("{other:?}"),
-    }
 }
 
 #[test]

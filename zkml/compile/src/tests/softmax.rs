@@ -1,18 +1,27 @@
 //! Softmax: accurate over wide and many logits, with masks, and on inputs that are nothing like the samples.
 
-use zkml::graph::{IntGraph, IntTensor, Profile, dequantise};
+use zkml::graph::{IntGraph, IntTensor, Profile, QuantisationPlan, dequantise};
 
 use super::onnx::{Onnx, int};
-use crate::calibrate::{CalibrationOptions, calibrate, synthetic_samples};
+use crate::calibrate::{AccuracyReport, CalibrateError, CalibrationOptions, calibrate, synthetic_samples};
 use crate::float::{FloatGraph, FloatOp};
 use crate::float_model::FloatModel;
 use crate::import::import;
 use crate::ops::{FloatMap, Linear};
 use crate::progress::silent;
-use crate::quantise::apply;
+use crate::quantise::{QuantiseError, apply};
 
 /// The integer graph, calibrated on samples that are so many times the standard normal, and its error on those.
 fn calibrated(onnx: &Onnx, profile: Profile, times: f64) -> (FloatGraph, IntGraph, f64) {
+    let (graph, calibrated) = tried(onnx, profile, times);
+    let (plan, accuracy) = calibrated.unwrap();
+    let int = apply(&graph, &plan).unwrap();
+    (graph, int, accuracy.max_error)
+}
+
+type Calibrated = Result<(QuantisationPlan, AccuracyReport), CalibrateError>;
+
+fn tried(onnx: &Onnx, profile: Profile, times: f64) -> (FloatGraph, Calibrated) {
     let bytes = onnx.bytes();
     let (graph, model) = (import(&bytes).unwrap(), FloatModel::read(&bytes).unwrap());
     let mut samples = synthetic_samples(&graph, 24, 3);
@@ -25,9 +34,8 @@ fn calibrated(onnx: &Onnx, profile: Profile, times: f64) -> (FloatGraph, IntGrap
         output_scale: None,
         compare_top1: false,
     };
-    let (plan, accuracy) = calibrate(&graph, &samples, &expected, &options, &silent).unwrap();
-    let int = apply(&graph, &plan).unwrap();
-    (graph, int, accuracy.max_error)
+    let calibrated = calibrate(&graph, &samples, &expected, &options, &silent);
+    (graph, calibrated)
 }
 
 fn answer(int: &IntGraph, input: &[f64]) -> Vec<f64> {
@@ -143,4 +151,18 @@ fn what_cannot_be_masked_is_refused_by_name() {
         .node("Add", &["x", "mask"], "m", vec![])
         .node("Relu", &["m"], "y", vec![]);
     assert!(refused(read).contains("`mask`"));
+}
+
+/// Samples of one great logit each are answered well by weights that say nothing; other inputs are not.
+#[test]
+fn differences_too_coarse_for_any_weight_are_refused_by_node() {
+    for (times, refused) in [(20.0, false), (20_000.0, true)] {
+        match tried(&softmax(&[1, 4]), Profile::P16, times).1 {
+            Ok(_) => assert!(!refused, "{times}"),
+            Err(CalibrateError::Quantise(QuantiseError::Coarse { node, .. })) => {
+                assert!(refused && node == "y_Softmax", "{times}: {node}");
+            }
+            Err(e) => panic!("{times}: {e}"),
+        }
+    }
 }

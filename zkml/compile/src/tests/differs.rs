@@ -1,0 +1,53 @@
+//! A graph whose answers are not its file's.
+
+use super::onnx::{Onnx, network};
+use crate::calibrate::{CalibrateError, CalibrationOptions, calibrate, synthetic_samples};
+use crate::import::import;
+use crate::progress::silent;
+
+#[test]
+fn a_graph_whose_answers_are_not_the_files_is_refused() {
+    let graph = import(&network().bytes()).unwrap();
+    let samples = synthetic_samples(&graph, 4, 1);
+    let values: Vec<_> = samples.iter().map(|s| graph.evaluate(s).unwrap()).collect();
+    let output = graph.outputs[0].0 as usize;
+    let mut expected: Vec<_> = values.iter().map(|v| vec![v[output].clone()]).collect();
+    let options = CalibrationOptions {
+        profile: None,
+        error_budget: 1.0,
+        output_scale: None,
+        compare_top1: false,
+    };
+    assert!(calibrate(&graph, &samples, &expected, &options, &silent).is_ok());
+    expected[3][0][2] *= 1.001;
+    match calibrate(&graph, &samples, &expected, &options, &silent) {
+        Err(CalibrateError::Differs(differs)) => assert!(differs.error > 1e-5, "{differs}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A quotient by nearly 0 differs by as much as roundings do; where nothing is divided that is another function.
+#[test]
+fn an_answer_that_hangs_on_rounding_is_told_from_one_of_another_function() {
+    let onnx = Onnx::new(&[1, 2]).constant("c", &[], vec![1.0]);
+    let quotient = onnx.clone().node("Div", &["c", "x"], "y", vec![]);
+    let sum = onnx.node("Add", &["c", "x"], "y", vec![]);
+    let options = CalibrationOptions {
+        profile: None,
+        error_budget: 1.0,
+        output_scale: None,
+        compare_top1: false,
+    };
+    for (onnx, unstable) in [(quotient, true), (sum, false)] {
+        let graph = import(&onnx.bytes()).unwrap();
+        let samples = vec![vec![vec![1.0, 1e-4]]];
+        let values = graph.evaluate(&samples[0]).unwrap();
+        let mut answer = values[graph.outputs[0].0 as usize].clone();
+        answer[1] *= 1.0005;
+        match calibrate(&graph, &samples, &[vec![answer]], &options, &silent) {
+            Err(CalibrateError::Unstable { .. }) => assert!(unstable),
+            Err(CalibrateError::Differs(_)) => assert!(!unstable),
+            other => panic!("{other:?}"),
+        }
+    }
+}
