@@ -20,12 +20,12 @@ def _same(node):
     """The name of the departure of a window with auto_pad SAME, or None.
 
     The specification: the output has ceil(size / stride) places, whatever kernel and dilation, and padding makes up
-    for what is missing. onnxruntime 1.32 forgets the dilation (pools) or refuses it (Conv), and refuses a pool whose
-    stride is so much longer than its kernel that the padding would be negative. ONNX's reference evaluator forgets the
-    dilation, too.
+    for what is missing. onnxruntime 1.32 forgets the dilation (pools) or refuses it (Conv). Where the stride of a pool is
+    so much longer than its kernel that the padding would be negative, it refuses the pool, or crops the image (LpPool).
+    ONNX's reference evaluator forgets the dilation, too.
     """
     attributes = attributes_of(node)
-    if node.op_type not in ("Conv", "MaxPool", "AveragePool"):
+    if node.op_type not in ("Conv", "MaxPool", "AveragePool", "LpPool"):
         return None
     if not attributes.get("auto_pad", b"").startswith(b"SAME"):
         return None

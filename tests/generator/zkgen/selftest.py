@@ -91,6 +91,17 @@ def padding_is_written_out_as_the_specification_says():
         assert oracle.Oracle(model).answer({"x": x})[0].tolist() == [[[1.0, 3.0, 3.0]]]
 
 
+def a_stride_longer_than_the_kernel_crops_nothing():
+    info = lambda n, size: onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [1, 1, size])
+    for op in ("AveragePool", "LpPool", "MaxPool"):
+        node = onnx.helper.make_node(op, ["x"], ["y"], kernel_shape=[1], strides=[3], auto_pad="SAME_UPPER")
+        graph = onnx.helper.make_graph([node], "g", [info("x", 3)], [info("y", 1)])
+        model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 12)], ir_version=8)
+        asked = oracle.Oracle(model)
+        assert asked.departures == [f"{op}: auto_pad SAME with a stride longer than the kernel"]
+        assert asked.answer({"x": np.array([[[1, 2, 3]]], dtype=np.float32)})[0].tolist() == [[[1.0]]], op
+
+
 def smaller_graphs_are_graphs():
     made = 0
     for i in range(20):
@@ -118,6 +129,7 @@ def main():
         a_stated_scale_is_believed_only_near_what_the_samples_show,
         a_graph_that_is_read_as_another_function_is_no_refusal,
         constants_have_the_kind_that_the_tables_say, padding_is_written_out_as_the_specification_says,
+        a_stride_longer_than_the_kernel_crops_nothing,
         smaller_graphs_are_graphs, receipts_are_read,
     ]
     for test in tests:
