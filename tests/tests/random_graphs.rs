@@ -11,6 +11,8 @@ use serde_json::Value;
 use zkinfer_tests::local::{program, repository, run};
 use zkinfer_tests::{measured, onnx, tell};
 
+/// Graphs before a run is ended once.
+const FIRST: &str = "20";
 /// Graphs of a run, of these with Halo2Kzg, and the time after which no more are made.
 const GRAPHS: &str = "300";
 const HALO2: &str = "6";
@@ -25,7 +27,7 @@ fn the_generator_makes_valid_graphs_and_judges_as_it_says() {
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     assert_eq!(
         ran.stdout.lines().filter(|l| l.starts_with("ok ")).count(),
-        11,
+        12,
         "{}",
         ran.stdout
     );
@@ -39,9 +41,23 @@ fn random_graphs_answer_as_onnxruntime_does() {
     let out = tempfile::tempdir().unwrap();
     let programs = program("operator").parent().unwrap().to_path_buf();
     assert_eq!(program("prover-worker").parent(), Some(programs.as_path()));
-    let mut command = Command::new(repository().join("tests/generator/run"));
-    command.env("ZKINFER_BIN", programs).arg("--out").arg(out.path());
-    let ran = run(command.args(["--graphs", GRAPHS, "--halo2", HALO2, "--seconds", SECONDS]));
+    let generator = |rest: &[&str]| {
+        let mut command = Command::new(repository().join("tests/generator/run"));
+        command.env("ZKINFER_BIN", &programs).arg("--out").arg(out.path());
+        run(command.args(rest))
+    };
+    // A run that has ended goes on, and its counts with it.
+    let ran = generator(&["--graphs", FIRST]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let ran = generator(&[
+        "--graphs",
+        GRAPHS,
+        "--halo2",
+        HALO2,
+        "--seconds",
+        SECONDS,
+        "--resume",
+    ]);
     // The seed above all: a new one each run, and the one way back to what failed.
     tell(format_args!("{}", ran.stdout.trim()));
     let results = std::fs::read(out.path().join("results.json"));

@@ -147,6 +147,15 @@ class Builder:
         """The axis, counted from the end in half of the cases where the operator set allows it."""
         return axis - rank if self.opset >= since and self.chance(0.5) else axis
 
+    def mark(self):
+        """What there is, for `undo`."""
+        return len(self.nodes), len(self.initializers), len(self.inputs), len(self.tensors), self._names
+
+    def undo(self, mark):
+        """Takes back all that was added since."""
+        nodes, initializers, inputs, tensors, self._names = mark
+        del self.nodes[nodes:], self.initializers[initializers:], self.inputs[inputs:], self.tensors[tensors:]
+
     def needed(self):
         """The tensors that an output needs."""
         needed, _ = self._live()

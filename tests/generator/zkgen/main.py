@@ -88,6 +88,7 @@ def arguments():
     parser.add_argument("--seed", help="a word; two runs with one seed make the same graphs (default: the time)")
     parser.add_argument("--seconds", type=float, help="make no more graphs after this time")
     parser.add_argument("--out", type=Path, help="folder for results.json, results.md and failures")
+    parser.add_argument("--resume", action="store_true", help="go on where a run into --out ended; --graphs counts all of them")
     parser.add_argument("--bin", type=Path, required=True, help="folder of the built programs")
     parser.add_argument("--batch", type=int, default=100, help="graphs in one run of the operator")
     parser.add_argument("--jobs", type=int, default=3, help="operators at a time")
@@ -113,15 +114,18 @@ class Run:
         self.reasons, self.examples = defaultdict(Counter), defaultdict(list)
         self.proved = Counter()
         self.departures, self.unmade = Counter(), []
-        self.errors, self.failures, self.verified = [], [], Counter()
-        self.zeros = 0
+        self.errors, self.failures, self.verified = Counter(), [], Counter()
+        self.zeros, self.before = 0, 0.0
+        earlier = self.out / "results.json"
+        if args.resume and earlier.is_file():
+            tables.restore(self, json.loads(earlier.read_text()))
 
     def batches(self):
         """Lists of (cases, system). Cases are made when they are asked for."""
         if self.args.again:
             yield [Case(i) for i in self.args.again], self.args.system
             return
-        made = {s: 0 for s in SYSTEMS}
+        made = {s: sum(self.outcomes[s].values()) for s in SYSTEMS}
         wanted = {"Halo2Kzg": self.args.halo2, "SumcheckWhir": self.args.graphs - self.args.halo2}
         while any(made[s] < wanted[s] for s in SYSTEMS):
             if self.args.seconds and time.monotonic() - self.began > self.args.seconds:
@@ -198,7 +202,7 @@ class Run:
                 self.verified[case.verified] += 1
             if case.outcome == judge.PROVED:
                 self.proved.update(case.met)
-                self.errors.append(case.error)
+                self.errors[tables.rounded(case.error)] += 1
                 continue
             self.plan.not_proved(case.met)
             if case.outcome == judge.REFUSED:
@@ -255,16 +259,23 @@ class Run:
                     self._take(waiting.pop(0))
             for one in waiting:
                 self._take(one)
-        report = tables.report(self, time.monotonic() - self.began)
-        (self.out / "results.json").write_text(json.dumps(report, indent=1))
-        (self.out / "results.md").write_text(tables.markdown(report))
-        print(tables.summary(report), flush=True)
+        print(tables.summary(self._save_report()), flush=True)
         return not self.failures
 
     def _take(self, one):
         done, cases, system = one
         done.result()
         self.settle(cases, system)
+        self._save_report()
+
+    def _save_report(self):
+        """Writes what is known so far: a run that ends here can go on."""
+        report = tables.report(self, self.before + time.monotonic() - self.began)
+        whole = self.out / "results.json.new"
+        whole.write_text(json.dumps(report, indent=1))
+        whole.replace(self.out / "results.json")
+        (self.out / "results.md").write_text(tables.markdown(report))
+        return report
 
 
 def main():

@@ -1,6 +1,7 @@
 """A graph from its id alone.
 
-An id is `SEED/TARGET`: the target is `any`, `pair PRODUCER > CONSUMER` or `cell OPERATOR|SIDE|KIND|RANK`.
+An id is `SEED/TARGET`: the target is `any`, `pair PRODUCER > CONSUMER`, `path ATTEMPT > FORM > FORM …` or
+`cell OPERATOR|SIDE|KIND|RANK`.
 """
 
 import random
@@ -10,7 +11,8 @@ import numpy as np
 from .builder import OPSETS, Builder, Unfit
 from .elementwise import with_constant
 from .moves import factors, reshape_to
-from .registry import FORMS, op_of
+from .paths import Path
+from .registry import FORMS, emit, op_of
 from .targets import known_refused, of_rank, shapes_to_try
 
 TRIES = 1000
@@ -29,6 +31,11 @@ ARITHMETIC = {
 def make(identity):
     """The model, or None where nothing of the kind exists."""
     seed, target = identity.split("/", 1)
+    if target.startswith("path "):
+        try:
+            return _finished(Path.named(seed, target).done())
+        except Unfit:
+            return None
     for attempt in range(TRIES):
         rng = random.Random(f"{seed}/{target}/{attempt}")
         try:
@@ -58,6 +65,11 @@ def _build(rng, target):
     if not ends and not refused:
         for _ in range(rng.choice([0, 1, 1, 2, 2, 3] if kind != "any" else [1, 2, 3, 4, 5])):
             b.last = _step(b)
+    return _finished(b, aim, refused)
+
+
+def _finished(b, aim=None, refused=False):
+    """The model, with outputs. Raises Unfit for one that is not worth a proof."""
     _outputs(b)
     if aim is not None and aim not in b.needed():
         # The steps after the target went another way.
@@ -65,14 +77,15 @@ def _build(rng, target):
             raise Unfit("the target is not in the graph")
         b.outputs.append(aim)
     model = b.model()
-    if not model.graph.input or (not refused and not any(map(_computes, model.graph.node))):
+    if not model.graph.input or not (refused or computes(model.graph.node)):
         raise Unfit("it only moves values")
     return model, b
 
 
-def _computes(node):
-    """Whether a node does more than move values."""
-    return node.op_type in ARITHMETIC and not (node.op_type in ("Sum", "Max", "Min") and len(node.input) == 1)
+def computes(nodes):
+    """Whether some node does more than move values."""
+    of_one = lambda node: node.op_type in ("Sum", "Max", "Min") and len(node.input) == 1
+    return any(node.op_type in ARITHMETIC and not of_one(node) for node in nodes)
 
 
 def _pair(b, producer, consumer):
@@ -82,13 +95,13 @@ def _pair(b, producer, consumer):
         forms = [f for f in FORMS if op_of(f) == producer and f != "Max(x)"]
         plain = [f for f in forms if not FORMS[f].refused]
         form = b.pick(plain or forms)
-        x = _emit(b, form, _prefix(b, None, FORMS[form].fits))
+        x = emit(b, form, _prefix(b, None, FORMS[form].fits))
     if consumer == "Output":
         b.last = x
         return
     if not FORMS[consumer].fits(x):
         raise Unfit(consumer)
-    b.last = _emit(b, consumer, x)
+    b.last = emit(b, consumer, x)
 
 
 def _fitting(b, consumer):
@@ -97,11 +110,6 @@ def _fitting(b, consumer):
         if FORMS[consumer].fits(Builder(b.rng, b.opset).input(shape)):
             return shape
     raise Unfit(consumer)
-
-
-def _emit(b, form, x):
-    made = FORMS[form].emit(b, x)
-    return made[0] if isinstance(made, list) else made
 
 
 def _prefix(b, rank, fits=lambda x: True):
@@ -130,7 +138,7 @@ def _step(b):
     x = b.last if b.chance(0.8) else b.pick(b.tensors[-6:])
     usable = [f for f in FORMS.values() if f.fits(x) and not f.refused]
     form = b.rng.choices(usable, [f.weight for f in usable])[0]
-    return _emit(b, form.name, x)
+    return emit(b, form.name, x)
 
 
 def _outputs(b):

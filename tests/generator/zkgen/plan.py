@@ -2,9 +2,12 @@
 
 import random
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
+from .models import computes
+from .paths import Path
+from .registry import FORMS, op_of
 from .targets import LEAST, known_refused, valid_cells, valid_pairs
 
 REFUSED_LEAST = 10
@@ -13,6 +16,14 @@ TRIES = 4
 """A target that is refused is tried so many times as often as it should be proved."""
 ANY = 0.15
 """Share of graphs that aim at nothing."""
+LINKS = 10
+"""Most forms of a path. A graph takes a tenth of a second whatever is in it, and a longer one is refused more often."""
+PATHS = 12
+"""Inputs that are tried for a path through a pair, before a graph aims at the pair alone."""
+FOLLOWING = 40
+"""Forms that are tried at the end of a path."""
+BRIDGES = 30
+"""Operators that a path goes on with where nothing is lacking after its end: those after which most is."""
 
 
 @dataclass(frozen=True)
@@ -35,16 +46,28 @@ class Plan:
         self.pairs = [Target(p, "pair " + " > ".join(p), known_refused(p)) for p in valid_pairs()]
         refused = lambda cell: known_refused((None, f"{cell[0]}({cell[1]})"))
         self.cells = [Target(c, "cell " + "|".join(map(str, c)), refused(c)) for c in valid_cells()]
+        self._after, self._forms = defaultdict(list), defaultdict(list)
+        for target in self.pairs:
+            if not target.refused and target.key[1] != "Output":
+                self._after[target.key[0]].append(target)
+        for form in FORMS:
+            if not FORMS[form].refused and form != "Max(x)":
+                self._forms[op_of(form)].append(form)
         self.only = [t for t in [*self.pairs, *self.cells] if only and re.search(only, t.name)]
         if only and not self.only:
             raise SystemExit(f"no target is called {only!r}")
-        self._number = 0
+        self.number = 0
         self._queue = []
+
+    def go_on(self, seed, number):
+        """Counts on from a graph's number, as a run with that seed that ended there."""
+        self.rng = random.Random(f"plan/{seed}/{number}")
+        self.seed, self.number = seed, number - 1
 
     def next(self):
         """The id of the next graph."""
-        self._number += 1
-        return f"{self.seed}.{self._number}/{self._target()}"
+        self.number += 1
+        return f"{self.seed}.{self.number}/{self._target()}"
 
     def _target(self):
         if self.only:
@@ -55,7 +78,7 @@ class Plan:
             while self._queue:
                 target = self._queue.pop()
                 if self._lacks(target):
-                    return target.name
+                    return self._path(target) or target.name
             missing = [t for t in [*self.pairs, *self.cells] if self._lacks(t)]
             if not missing:
                 return "any"
@@ -63,6 +86,38 @@ class Plan:
             least = min(map(self._share, missing))
             self._queue = [t for t in missing if self._share(t) <= least + 0.15]
             self.rng.shuffle(self._queue)
+
+    def _path(self, target):
+        """The name of a path that begins with a pair and goes on with those that are lacking most, if one is found."""
+        if target not in self._after[target.key[0]]:
+            return None
+        producer, consumer = target.key
+        for attempt in range(PATHS):
+            path = Path(f"{self.seed}.{self.number}", attempt)
+            makers = self.rng.sample(self._forms[producer], len(self._forms[producer]))
+            if producer != "Input" and not any(map(path.link, makers)):
+                continue
+            if path.end != producer or not path.link(consumer):
+                continue
+            met = {target.key}
+            while path.name.count(">") < LINKS and self._extend(path, met):
+                pass
+            if computes(path.b.nodes):
+                return path.name
+        return None
+
+    def _extend(self, path, met):
+        """Adds a link that is lacking and not met yet, or a form that such links may follow. Whether there is one."""
+        lacking = lambda op: [t for t in self._after[op] if self._lacks(t) and t.key not in met]
+        links = lacking(path.end)
+        self.rng.shuffle(links)
+        for link in sorted(links, key=self._share)[:FOLLOWING]:
+            if path.link(link.key[1]):
+                met.add(link.key)
+                return True
+        bridges = sorted(self._forms, key=lambda op: -len(lacking(op)))[:BRIDGES]
+        bridges = [form for op in bridges if lacking(op) for form in self._forms[op]]
+        return any(map(path.link, self.rng.sample(bridges, len(bridges))))
 
     def _good(self, target):
         """Graphs that met a target and were not refused, as far as that is known yet."""

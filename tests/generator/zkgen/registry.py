@@ -35,3 +35,9 @@ def operator(name, fits=lambda x: True, weight=1.0, refused=False, scalar=True):
 def op_of(form):
     """The operator of a form's name."""
     return form.split("(")[0]
+
+
+def emit(b, form, x):
+    """Adds a form on a tensor: the first tensor that it makes. Raises Unfit."""
+    made = FORMS[form].emit(b, x)
+    return made[0] if isinstance(made, list) else made

@@ -7,6 +7,8 @@ from . import cbor, judge, models, oracle
 from .elementwise import kind_of
 from .main import Case
 from .minimise import _smaller
+from .plan import Plan
+from .registry import op_of
 from .targets import known_refused, valid_cells, valid_pairs
 
 
@@ -15,6 +17,19 @@ def a_graph_is_a_function_of_its_id():
         first, second = (models.make(identity)[0].SerializeToString() for _ in range(2))
         assert first == second, identity
     assert models.make("a.1/any")[0] != models.make("b.1/any")[0]
+
+
+def a_path_is_found_again_by_its_name_and_meets_what_it_says():
+    plan = Plan("p")
+    paths = [i for i in (plan.next() for _ in range(60)) if "/path" in i]
+    assert len(paths) > 20
+    for identity in paths:
+        case = Case(identity)
+        forms = identity.split(" > ")[1:]
+        # A form that ends in another operator than its own breaks the chain of names.
+        met = sum((op_of(a), b) in case.met for a, b in zip(forms, forms[1:]))
+        assert met >= len(forms) - 3, (identity, case.met)
+    assert models.make("p.1/path 0 > no such form") is None
 
 
 def every_target_can_be_made_and_is_met():
@@ -124,7 +139,7 @@ def receipts_are_read():
 
 def main():
     tests = [
-        a_graph_is_a_function_of_its_id, every_target_can_be_made_and_is_met,
+        a_graph_is_a_function_of_its_id, a_path_is_found_again_by_its_name_and_meets_what_it_says, every_target_can_be_made_and_is_met,
         graphs_are_valid_and_have_the_shapes_that_they_say, answers_are_judged_by_shape_value_and_class,
         a_stated_scale_is_believed_only_near_what_the_samples_show,
         a_graph_that_is_read_as_another_function_is_no_refusal,

@@ -6,13 +6,13 @@ from .targets import LEAST
 
 def report(run, seconds):
     total = sum(sum(o.values()) for o in run.outcomes.values())
-    errors = sorted(run.errors)
-    at = lambda q: errors[min(len(errors) - 1, int(q * len(errors)))] if errors else None
+    at = lambda q: _quantile(run.errors, q)
     row = lambda t: {
         "of": list(t.key), "made": run.plan.made[t.key], "proved": run.proved[t.key], "knownRefused": t.refused,
     }
     return {
         "seed": run.seed,
+        "next": run.plan.number + 1,
         "graphs": total,
         "seconds": round(seconds, 1),
         "graphsPerSecond": round(total / seconds, 2),
@@ -20,7 +20,7 @@ def report(run, seconds):
         "refused": {s: dict(r.most_common()) for s, r in run.reasons.items()},
         "refusedExamples": dict(run.examples),
         "receiptsVerified": {"valid": run.verified[True], "invalid": run.verified[False]},
-        "errors": {"median": at(0.5), "p99": at(0.99), "greatest": at(1.0)},
+        "errors": {"median": at(0.5), "p99": at(0.99), "greatest": at(1.0), "all": dict(run.errors)},
         "onnxruntimeDeparts": dict(run.departures),
         "withoutASizeOfTheirOwn": run.zeros,
         "notMade": run.unmade,
@@ -28,6 +28,40 @@ def report(run, seconds):
         "pairs": [row(t) for t in run.plan.pairs],
         "cells": [row(t) for t in run.plan.cells],
     }
+
+
+def restore(run, report):
+    """Puts a run where that of a report ended. Graphs that were made and not settled then count as refused."""
+    run.seed, run.before = report["seed"], report["seconds"]
+    run.plan.go_on(run.seed, report["next"])
+    for row in [*report["pairs"], *report["cells"]]:
+        key, made, proved = tuple(row["of"]), row["made"], row["proved"]
+        run.plan.made[key], run.plan.failed[key], run.proved[key] = made, made - proved, proved
+    for system, outcomes in report["outcomes"].items():
+        run.outcomes[system].update(outcomes)
+    for system, reasons in report["refused"].items():
+        run.reasons[system].update(reasons)
+    run.examples.update(report["refusedExamples"])
+    verified = report["receiptsVerified"]
+    run.verified.update({True: verified["valid"], False: verified["invalid"]})
+    run.errors.update(report["errors"]["all"])
+    run.departures.update(report["onnxruntimeDeparts"])
+    run.zeros, run.unmade, run.failures = report["withoutASizeOfTheirOwn"], report["notMade"], report["failures"]
+
+
+def rounded(error):
+    """An error as it is counted."""
+    return f"{error:.1e}"
+
+
+def _quantile(errors, q):
+    """Of errors as they are counted, or None."""
+    rest = q * sum(errors.values())
+    for error, count in sorted(errors.items(), key=lambda i: float(i[0])):
+        rest -= count
+        if rest <= 0:
+            return float(error)
+    return None
 
 
 def _coverage(rows):

@@ -164,22 +164,50 @@ impl Table {
     }
 }
 
-/// A table as graphs and relations hold it: it is not changed any more, and its digest is computed once. Cheap to clone.
+/// A table as graphs and relations hold it: it is not changed any more, and what is asked of all its rows is computed once,
+/// since a graph is checked at every step and a slice may read it thousands of times. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct TableRef(Arc<(Table, Digest)>);
+pub struct TableRef(Arc<Known>);
+
+/// A table with what its rows say.
+#[derive(Debug)]
+struct Known {
+    table: Table,
+    digest: Digest,
+    checked: Result<(), TableError>,
+    ranges: Vec<Option<IntRange>>,
+}
 
 impl TableRef {
-    /// Computes the digest.
+    /// Reads all rows.
     #[must_use]
     pub fn new(table: Table) -> Self {
-        let digest = table.digest();
-        Self(Arc::new((table, digest)))
+        Self(Arc::new(Known {
+            digest: table.digest(),
+            checked: table.check(),
+            ranges: (0..table.columns.len()).map(|c| table.column_range(c)).collect(),
+            table,
+        }))
     }
 
-    /// [`Table::digest`], as it was computed once: a slice of thousands of reads asks for it at each.
+    /// [`Table::digest`], as it was computed once.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        self.0.1
+        self.0.digest
+    }
+
+    /// [`Table::check`], as it was found once.
+    ///
+    /// # Errors
+    /// See [`TableError`].
+    pub fn check(&self) -> Result<(), TableError> {
+        self.0.checked.clone()
+    }
+
+    /// [`Table::column_range`], as it was found once.
+    #[must_use]
+    pub fn column_range(&self, column: usize) -> Option<IntRange> {
+        self.0.ranges.get(column).copied().flatten()
     }
 }
 
@@ -187,7 +215,7 @@ impl Deref for TableRef {
     type Target = Table;
 
     fn deref(&self) -> &Table {
-        &self.0.0
+        &self.0.table
     }
 }
 

@@ -52,6 +52,9 @@ pub(super) trait Channel: Challenges {
     /// What the verifier computes itself.
     fn compute(&self, value: impl FnOnce() -> EF) -> EF;
 
+    /// As [`Channel::compute`], several values.
+    fn compute_all(&self, count: usize, values: impl FnOnce() -> Vec<EF>) -> Vec<EF>;
+
     /// A check: `refusal` unless it holds.
     fn check(&self, refusal: impl Into<VerifyError>, holds: impl FnOnce() -> bool)
     -> Result<(), VerifyError>;
@@ -109,6 +112,10 @@ impl Channel for Receiver<'_> {
 
     fn compute(&self, value: impl FnOnce() -> EF) -> EF {
         value()
+    }
+
+    fn compute_all(&self, _: usize, values: impl FnOnce() -> Vec<EF>) -> Vec<EF> {
+        values()
     }
 
     fn check(

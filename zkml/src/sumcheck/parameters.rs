@@ -9,7 +9,8 @@ use super::commitment::{opening_bytes, stack};
 use super::error::LayoutError;
 use super::field::EF_BYTES;
 use super::key::check;
-use super::plan::{LIMB_BITS, Plan};
+use super::plan::{LIMB_BITS, Plan, Sketch};
+use super::work::Work;
 use crate::relations::SliceRelations;
 
 /// What a manifest records of a slice's proof system.
@@ -34,27 +35,50 @@ pub struct Cost {
     pub verifier_steps: u64,
 }
 
-/// The cheapest parameters of a slice; ties go to the narrower limb.
+/// The cheapest parameters of a slice, and what they cost; ties go to the narrower limb.
+///
+/// Whoever cuts a graph asks this of every stretch of its nodes: so a width's layout is counted only if what it costs without
+/// its openings does not rule it out.
 ///
 /// # Errors
 /// A slice that has no layout.
-pub fn choose_parameters(relations: &SliceRelations) -> Result<SliceParameters, LayoutError> {
-    let mut best: Option<(u64, SliceParameters)> = None;
-    let mut refused = None;
+pub fn choose_parameters(relations: &SliceRelations) -> Result<(SliceParameters, Cost), LayoutError> {
+    let sketch = Sketch::of(relations)?;
+    let (mut widths, mut refused) = (Vec::new(), None);
     for limb_bits in LIMB_BITS {
-        let parameters = SliceParameters { limb_bits };
-        match cost(relations, parameters) {
-            Ok(cost) if best.is_none_or(|(least, _)| cost.cpu_us < least) => {
-                best = Some((cost.cpu_us, parameters));
-            }
-            Ok(_) => {}
+        let placed = sketch.place(limb_bits).and_then(|uncounted| {
+            let work = check(relations, uncounted.plan())?;
+            Ok((cost_of(uncounted.plan(), work).cpu_us, limb_bits, uncounted))
+        });
+        match placed {
+            Ok(width) => widths.push(width),
             // Another width may have fewer cells; nothing else depends on it.
             Err(error @ LayoutError::Large { .. }) => refused = Some(error),
             Err(error) => return Err(error),
         }
     }
+    widths.sort_by_key(|&(least, limb_bits, _)| (least, limb_bits));
+    let mut best: Option<(SliceParameters, Cost)> = None;
+    for (least, limb_bits, uncounted) in widths {
+        if best.is_some_and(|(_, cost)| cost.cpu_us < least) {
+            break;
+        }
+        let plan = uncounted.counted()?;
+        match check(relations, &plan) {
+            Ok(work) => {
+                let cost = cost_of(&plan, work);
+                let key = |p: SliceParameters, c: Cost| (c.cpu_us, p.limb_bits);
+                let parameters = SliceParameters { limb_bits };
+                if best.is_none_or(|(p, c)| key(parameters, cost) < key(p, c)) {
+                    best = Some((parameters, cost));
+                }
+            }
+            Err(error @ LayoutError::Large { .. }) => refused = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
     match (best, refused) {
-        (Some((_, parameters)), _) => Ok(parameters),
+        (Some(best), _) => Ok(best),
         (None, Some(error)) => Err(error),
         (None, None) => Err(LayoutError::Library("no width was tried".to_owned())),
     }
@@ -67,19 +91,24 @@ pub fn choose_parameters(relations: &SliceRelations) -> Result<SliceParameters, 
 pub fn cost(relations: &SliceRelations, parameters: SliceParameters) -> Result<Cost, LayoutError> {
     let plan = Plan::new(relations, parameters.limb_bits)?;
     let work = check(relations, &plan)?;
+    Ok(cost_of(&plan, work))
+}
+
+/// By a plan's counts: of an uncounted one it is too little.
+fn cost_of(plan: &Plan, work: Work) -> Cost {
     let cells = plan.layout.cells();
     let (stack, layers) = (stack(cells), plan.blocks.layers);
     let values: usize = plan.layout.tensors.values().map(|t| t.axes.len()).sum();
     let (full, leaves) = (1u64 << stack, 1u64 << layers);
     let nanoseconds = full * per_place(stack) + leaves * per_place(layers) + work.prover;
-    Ok(Cost {
+    Cost {
         cpu_us: 700 + nanoseconds / 1000,
         // The codeword with its copy, leaves with their tree, values; weights of graph, relations and key while these are made.
         memory_bytes: (12 << 20) + full * 100 + leaves * 150 + values as u64 * 60 + work.weights * 24,
         proof_bytes: (plan.scalars * EF_BYTES) as u64 + opening_bytes(stack),
         cells,
         verifier_steps: work.verifier,
-    })
+    }
 }
 
 /// Nanoseconds per cell of a stack, or per leaf, of so many coordinates: beyond 2^18 they leave the cache.

@@ -70,12 +70,39 @@ impl Serialize for Plan {
     }
 }
 
-impl Plan {
-    /// Places every relation of a slice.
+/// What is the same of a slice at every width of limbs: its relations, and the axes of their tensors.
+pub(super) struct Sketch<'a> {
+    relations: &'a SliceRelations,
+    stated: Vec<Stated<'a>>,
+    shapes: Shapes,
+}
+
+/// Everything in its place, but what a proof has is not counted yet: nothing can be proved or verified with it.
+pub(super) struct Uncounted<'a> {
+    relations: &'a SliceRelations,
+    plan: Plan,
+}
+
+impl<'a> Sketch<'a> {
+    /// Checks that every relation fits its tensors.
+    ///
+    /// # Errors
+    /// A relation that does not.
+    pub(super) fn of(relations: &'a SliceRelations) -> Result<Self, LayoutError> {
+        let stated: Vec<_> = relations.relations.iter().map(Stated::of).collect();
+        let shapes = shapes(relations, &stated)?;
+        Ok(Self {
+            relations,
+            stated,
+            shapes,
+        })
+    }
+
+    /// Places every relation of the slice.
     ///
     /// # Errors
     /// A relation that has no layout; see [`LayoutError`].
-    pub(super) fn new(relations: &SliceRelations, limb_bits: u8) -> Result<Self, LayoutError> {
+    pub(super) fn place(&self, limb_bits: u8) -> Result<Uncounted<'a>, LayoutError> {
         if !LIMB_BITS.contains(&limb_bits) {
             return Err(LayoutError::Parameters {
                 limb_bits,
@@ -83,16 +110,15 @@ impl Plan {
                 max: *LIMB_BITS.end(),
             });
         }
-        let stated: Vec<_> = relations.relations.iter().map(Stated::of).collect();
-        let shapes = shapes(relations, &stated)?;
-        let mut placer = Placer::new(limb_bits, &shapes, &relations.outputs);
+        let relations = self.relations;
+        let mut placer = Placer::new(limb_bits, &self.shapes, &relations.outputs);
         for (i, tensor) in relations.inputs.iter().enumerate() {
             if !(1..=IntRange::MAX_BITS).contains(&tensor.range.bits) {
                 return Err(LayoutError::Range { tensor: tensor.id.0 });
             }
             placer.make(tensor.id, tensor.range, Home::Input(i))?;
         }
-        let steps = stated.iter().map(|relation| relation.place(&mut placer));
+        let steps = self.stated.iter().map(|relation| relation.place(&mut placer));
         let steps = steps.collect::<Result<Vec<_>, _>>()?;
         for (index, output) in relations.outputs.iter().enumerate() {
             let made = placer.layout.tensors.get(&output.id);
@@ -107,15 +133,41 @@ impl Plan {
             }
         }
         let layout = placer.finish();
-        let mut plan = Self {
+        let plan = Plan {
             blocks: Blocks::new(&layout),
             layout,
             steps,
             scalars: 0,
         };
+        Ok(Uncounted { relations, plan })
+    }
+}
+
+impl Uncounted<'_> {
+    /// The plan without its counts: what it says of claims and openings is too little.
+    pub(super) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The whole plan.
+    ///
+    /// # Errors
+    /// A walk that does not end.
+    pub(super) fn counted(self) -> Result<Plan, LayoutError> {
+        let Self { relations, mut plan } = self;
         plan.count(relations)
             .map_err(|e| LayoutError::Uncounted(Box::new(e)))?;
         Ok(plan)
+    }
+}
+
+impl Plan {
+    /// Places every relation of a slice.
+    ///
+    /// # Errors
+    /// A relation that has no layout; see [`LayoutError`].
+    pub(super) fn new(relations: &SliceRelations, limb_bits: u8) -> Result<Self, LayoutError> {
+        Sketch::of(relations)?.place(limb_bits)?.counted()
     }
 
     /// Counts scalars, claims and openings: those of the verifier's own walk.

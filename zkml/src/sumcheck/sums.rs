@@ -6,7 +6,10 @@
 //! round polynomial is one that differs from the true `t`, and agrees with it at the challenge with probability ≤ 2/|EF|.
 //! The next claim is `t(challenge)`.
 
-use p3_field::{Algebra, ExtensionField, Field, PackedFieldExtension, PackedValue, PrimeCharacteristicRing};
+use p3_field::{
+    Algebra, ExtensionField, Field, PackedFieldExtension, PackedValue, PrimeCharacteristicRing,
+    batch_multiplicative_inverse,
+};
 
 use super::channel::{Channel, Sender};
 use super::error::{Refutation, VerifyError};
@@ -49,7 +52,7 @@ pub(super) fn verify_sum(
         let [at_zero, leading] = channel.receive_array(round)?;
         let challenge = channel.draw(point);
         // t(0) + t(1) is the claim.
-        claim = quadratic(at_zero, claim - at_zero, leading, challenge);
+        claim = channel.compute(|| quadratic(at_zero, claim - at_zero, leading, challenge));
         chosen.push(challenge);
     }
     Ok((claim, chosen))
@@ -62,16 +65,20 @@ pub(super) fn verify_weighted_sum(
     mut claim: EF,
     rho: &[EF],
 ) -> Result<(EF, Vec<EF>), VerifyError> {
+    // A coordinate is 0 with probability 2^-192; then nothing is proved.
+    if let Some(round) = rho.iter().position(|coordinate| coordinate.is_zero()) {
+        return Err(Refutation::Coordinate { round }.into());
+    }
     let mut chosen = Vec::with_capacity(rho.len());
-    for (bound, &coordinate) in rho.iter().enumerate() {
+    let inverses = channel.compute_all(rho.len(), || batch_multiplicative_inverse(rho));
+    for (&coordinate, inverse) in rho.iter().zip(inverses) {
         let [at_zero, leading] = channel.receive_array(round)?;
         let challenge = channel.draw(point);
-        // (1 − ρ_i)·t(0) + ρ_i·t(1) is the claim. A coordinate is 0 with probability 2^-192; then nothing is proved.
-        let inverse = coordinate
-            .try_inverse()
-            .ok_or(Refutation::Coordinate { round: bound })?;
-        let at_one = (claim - (EF::ONE - coordinate) * at_zero) * inverse;
-        claim = quadratic(at_zero, at_one, leading, challenge);
+        // (1 − ρ_i)·t(0) + ρ_i·t(1) is the claim.
+        claim = channel.compute(|| {
+            let at_one = (claim - (EF::ONE - coordinate) * at_zero) * inverse;
+            quadratic(at_zero, at_one, leading, challenge)
+        });
         chosen.push(challenge);
     }
     Ok((claim, chosen))

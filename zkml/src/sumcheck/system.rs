@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use zkinfer_crds::slice_files::{FileRole, Measure, Measures};
 use zkinfer_crds::{Digest, ParameterId, ProofSystem};
 
-use super::{Key, LIMB_BITS, SliceParameters, choose_parameters, cost, prove, security, verify};
+use super::{Key, LIMB_BITS, SliceParameters, choose_parameters, prove, security, verify};
 use crate::backend::{
     Cause, Circuit, CircuitError, Cost, CutRule, KeyError, LayoutError, Parameters, ParametersId, ProveError,
     Proved, Prover, Proving, ProvingFiles, SecretRng, Security, Setup, SliceCount, SliceKeys, System,
@@ -72,8 +72,7 @@ impl System for SumcheckWhir {
     }
 
     fn choose(&self, relations: &SliceRelations) -> Result<(Parameters, Cost), LayoutError> {
-        let p = choose_parameters(relations)?;
-        let cost = cost(relations, p)?;
+        let (p, cost) = choose_parameters(relations)?;
         let cost = Cost {
             cpu_us: cost.cpu_us,
             memory_bytes: cost.memory_bytes,

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use rayon::prelude::*;
-use zkml::backend::{Cost, CutRule, LayoutError, Parameters, System, SystemId};
+use zkml::backend::{Cost, CutRule, LayoutError, Parameters, SliceCount, System, SystemId};
 use zkml::graph::{IntGraph, Op, TensorId};
 use zkml::relations::{self, LowerError, SliceRelations};
 
@@ -158,6 +158,11 @@ pub fn plan_telling(
     let count = graph.nodes.len();
     let readers = last_readers(graph);
     let plan_slice = |nodes: Range<usize>| plan_slice(graph, &readers, system, nodes);
+    if let Some(whole) = whole(graph, rule, options, &plan_slice) {
+        let nodes = count as u64;
+        Counter::new(Stage::Cutting(system.id()), nodes, listener).add(nodes);
+        return Ok(vec![whole]);
+    }
     let work: Vec<u64> = (0..count)
         .map(|start| {
             feasible_ends(graph, start, rule)
@@ -193,6 +198,27 @@ pub fn plan_telling(
         return Err(why_not(graph, &readers, system, options));
     };
     cuts.into_par_iter().map(plan_slice).collect()
+}
+
+/// The graph as one slice, where no cut can be better: where the fewest slices are asked for, or where two cost more by what a
+/// slice costs whatever is in it. Most small models end here, and none of their stretches is looked at.
+fn whole(
+    graph: &IntGraph,
+    rule: CutRule,
+    options: SlicingOptions,
+    plan_slice: &impl Fn(Range<usize>) -> Result<SlicePlan, SliceError>,
+) -> Option<SlicePlan> {
+    let nodes = 0..graph.nodes.len();
+    let may = feasible_ends(graph, 0, rule).any(|end| end == nodes.end) && !only_wiring(graph, &nodes);
+    if options.parallelism > 1 || !may {
+        return None;
+    }
+    let whole = plan_slice(nodes).ok().filter(|plan| fits(&plan.cost, options))?;
+    let best = match rule.count {
+        SliceCount::Fewest => true,
+        SliceCount::Cheapest => whole.cost.cpu_us <= rule.per_slice_us,
+    };
+    best.then_some(whole)
 }
 
 /// Per tensor the last node that reads it, or one beyond all where the request does.

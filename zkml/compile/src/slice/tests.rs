@@ -164,3 +164,33 @@ fn a_node_that_no_circuit_holds_is_named_and_no_cut_is_proposed() {
         assert!(said.contains(words), "{said}");
     }
 }
+
+#[test]
+fn a_small_graph_is_one_slice_and_no_cut_of_it_is_cheaper() {
+    for system in [ProofSystem::Halo2Kzg, ProofSystem::SumcheckWhir].map(systems::of) {
+        let rule = system.cut_rule();
+        for nodes in 2..=5 {
+            let graph = chain(nodes);
+            let total = |parts| {
+                let slices = plan(&graph, system, SlicingOptions::at_least(parts)).unwrap();
+                assert_eq!(slices.len(), parts as usize, "{}", system.id());
+                let costs = slices.iter().map(|s| s.cost.cpu_us + rule.per_slice_us);
+                costs.sum::<u64>()
+            };
+            let whole = total(1);
+            assert!((2..=nodes as u32).all(|parts| whole < total(parts)));
+        }
+        // A worker too small for the whole is given less of it.
+        let graph = chain(5);
+        let [whole] = &*plan(&graph, system, ALONE).unwrap() else {
+            panic!("{}: it is cut", system.id());
+        };
+        let smaller = SlicingOptions {
+            memory_per_worker: Some(whole.cost.memory_bytes - 1),
+            ..ALONE
+        };
+        if let Ok(slices) = plan(&graph, system, smaller) {
+            assert!(slices.len() > 1, "{}", system.id());
+        }
+    }
+}

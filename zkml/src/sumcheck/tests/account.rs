@@ -180,7 +180,7 @@ fn keys_of_slices_lie_between_the_smallest_and_the_largest() {
     let of = |row: &Value| row["bits"].as_f64().unwrap();
     let (most, least) = (of(&rows[0]), of(rows.last().unwrap()));
     for slice in [small(), digits()] {
-        let key = Key::new(&slice, choose_parameters(&slice).unwrap()).unwrap();
+        let key = Key::new(&slice, choose_parameters(&slice).unwrap().0).unwrap();
         let bits = security(&key).bits;
         assert!((least - 0.01..=most + 0.01).contains(&bits), "{bits}");
     }
