@@ -91,6 +91,8 @@ pub enum Answer {
     Outputs {
         /// By output, in the model's order: how many values.
         lengths: Vec<u64>,
+        /// By output: whether the file says that it is of whole numbers, or of yes and no.
+        exact: Vec<bool>,
         /// Tensors that are too coarse for the input, if any.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         coarse: Option<Coarse>,

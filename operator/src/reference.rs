@@ -72,6 +72,8 @@ pub struct Question {
 pub struct FloatAnswer {
     /// Its outputs, in the model's order.
     pub outputs: Vec<Vec<f64>>,
+    /// By output: whether it must be the same, since the file says that it is of whole numbers, or of yes and no.
+    pub exact: Vec<bool>,
     /// Tensors that the integers hold too coarsely for this input, if any.
     pub coarse: Option<Coarse>,
 }
@@ -170,9 +172,20 @@ fn ask(
     let values = value_bytes(question.inputs.iter().map(|(_, values)| values.as_slice()));
     write_frame(&mut stream, &evaluate, &values)?;
     match read_frame::<Answer>(&mut stream, MAX_VALUES_BYTES)? {
-        (Answer::Outputs { lengths, coarse }, body) => {
+        (
+            Answer::Outputs {
+                lengths,
+                exact,
+                coarse,
+            },
+            body,
+        ) => {
             let outputs = values_of(&body, lengths)?;
-            Ok(Some(FloatAnswer { outputs, coarse }))
+            Ok(Some(FloatAnswer {
+                outputs,
+                exact,
+                coarse,
+            }))
         }
         (Answer::Unknown, _) => Ok(None),
         (other, _) => Err(no_answer(other)),

@@ -37,6 +37,21 @@ pub struct Answer<'a> {
     pub got: &'a [f64],
     /// The float model's.
     pub float: &'a [f64],
+    /// Whether the model says that they are whole numbers or yes and no: then they must be the same.
+    pub exact: bool,
+}
+
+/// Another whole number than the float model's.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OtherValue {
+    /// The output.
+    pub output: String,
+    /// Its place there, row-major.
+    pub at: usize,
+    /// The answer's.
+    pub got: f64,
+    /// The float model's.
+    pub float: f64,
 }
 
 /// Another class than the float model's.
@@ -53,8 +68,10 @@ pub struct OtherClass {
 /// An answer against the float model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
-    /// The greatest error of any output.
+    /// The greatest error of any output that need not be exact.
     pub error: f64,
+    /// The first value that is another where it must be the same.
+    pub other_value: Option<OtherValue>,
     /// The first output with another class, where the rule compares classes.
     pub other_class: Option<OtherClass>,
     /// The rule's bound.
@@ -65,15 +82,20 @@ impl Verdict {
     /// Whether the rule accepts the answer.
     #[must_use]
     pub fn accepted(&self) -> bool {
-        self.error <= self.max_error && self.other_class.is_none()
+        self.error <= self.max_error && self.other_class.is_none() && self.other_value.is_none()
     }
 }
 
 /// Judges an answer: every output of the model, in its order.
 #[must_use]
 pub fn judge(rule: &Rule, answers: &[Answer<'_>]) -> Verdict {
-    let (mut error, mut other_class) = (0f64, None);
+    let (mut error, mut other_class, mut other_value) = (0f64, None, None);
     for (at, answer) in answers.iter().enumerate() {
+        // What is not finite, or of another length, is no value to compare.
+        if answer.exact && output_error(answer.got, answer.float, f64::MAX).is_finite() {
+            other_value = other_value.or_else(|| other(answer));
+            continue;
+        }
         let scale = rule.output_scale.get(at).copied().unwrap_or(0.0);
         error = error.max(output_error(answer.got, answer.float, scale));
         if rule.compare_top1 && other_class.is_none() && names_classes(answer.shape) {
@@ -86,9 +108,22 @@ pub fn judge(rule: &Rule, answers: &[Answer<'_>]) -> Verdict {
     }
     Verdict {
         error,
+        other_value,
         other_class,
         max_error: rule.max_error,
     }
+}
+
+/// The first value that is not the float model's.
+fn other(answer: &Answer<'_>) -> Option<OtherValue> {
+    let differs = |(_, (got, float)): &(usize, (&f64, &f64))| got != float;
+    let mut values = answer.got.iter().zip(answer.float).enumerate();
+    values.find(differs).map(|(at, (&got, &float))| OtherValue {
+        output: answer.name.to_owned(),
+        at,
+        got,
+        float,
+    })
 }
 
 /// `max |got − float| / max(max |float|, scale)`: the error of one output, relative to its own size or to its natural
@@ -141,6 +176,7 @@ mod tests {
             shape,
             got,
             float,
+            exact: false,
         }
     }
 
@@ -181,6 +217,30 @@ mod tests {
             ..rule(0.5, 0.0)
         };
         assert!(judge(&lenient, &[answer(&[1, 2], &got, &float)]).accepted());
+    }
+
+    #[test]
+    fn whole_numbers_are_the_same_or_wrong() {
+        let label = |got: &[f64], float: &[f64]| {
+            let (got, float) = (got.to_vec(), float.to_vec());
+            let answer = Answer {
+                exact: true,
+                ..answer(&[2], &got, &float)
+            };
+            judge(&rule(0.5, 1e9), &[answer])
+        };
+        assert!(label(&[999.0, 0.0], &[999.0, 0.0]).accepted());
+        let verdict = label(&[999.0, 1.0], &[999.0, 2.0]);
+        assert!(!verdict.accepted() && verdict.error == 0.0);
+        let other = verdict.other_value.unwrap();
+        assert_eq!((other.at, other.got, other.float), (1, 1.0, 2.0));
+        for (got, float) in [
+            (&[f64::NAN; 2][..], &[0.0; 2][..]),
+            (&[0.0], &[0.0, 0.0]),
+            (&[], &[0.0]),
+        ] {
+            assert!(!label(got, float).accepted());
+        }
     }
 
     #[test]

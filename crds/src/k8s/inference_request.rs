@@ -79,7 +79,7 @@ string_consts! {
         /// Every slice's proof was verified, and the float model's answer, which the proved one is judged by, is not there:
         /// the reference is away or out of memory. It is asked again.
         REFERENCE_UNAVAILABLE = "ReferenceUnavailable";
-        /// The integers' answer to this input is too far from the float model's, or of another class.
+        /// The integers' answer to this input is too far from the float model's, of another class, or another whole number.
         ACCURACY_EXCEEDED = "AccuracyExceeded";
         /// The receipt is written.
         RECEIPT_WRITTEN = "ReceiptWritten";

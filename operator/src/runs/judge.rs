@@ -59,7 +59,7 @@ impl Judgement {
     /// Judges the proved outputs by the float model's.
     #[must_use]
     pub fn new(terms: &Terms, proved: &[Output], float: &FloatAnswer) -> Self {
-        let (float, coarse) = (&float.outputs, float.coarse.as_ref());
+        let (float, exact, coarse) = (&float.outputs, &float.exact, float.coarse.as_ref());
         if proved.len() != float.len() {
             let (ours, theirs) = (proved.len(), float.len());
             return Self::refused(
@@ -70,11 +70,13 @@ impl Judgement {
         let answers: Vec<Answer<'_>> = proved
             .iter()
             .zip(float)
-            .map(|(output, float)| Answer {
+            .zip(exact.iter().chain(std::iter::repeat(&false)))
+            .map(|((output, float), &exact)| Answer {
                 name: &output.name,
                 shape: &output.shape,
                 got: &output.values,
                 float,
+                exact,
             })
             .collect();
         let rule = |max_error: f64, output_scale: &[f64], compare_top1| Rule {
@@ -84,6 +86,15 @@ impl Judgement {
         };
         let own = rule(terms.max_error, &terms.output_scale, terms.compare_top1);
         let verdict = judge(&own, &answers);
+        if let Some(other) = &verdict.other_value {
+            return Self::refused(
+                verdict.error,
+                format!(
+                    "output `{}` is {} at {}, the float model's {}, and whole numbers must be the same",
+                    other.output, other.got, other.at, other.float
+                ),
+            );
+        }
         if let Some(other) = &verdict.other_class {
             return Self::refused(
                 verdict.error,
@@ -224,6 +235,7 @@ mod tests {
 
     fn answer(outputs: Vec<Vec<f64>>) -> FloatAnswer {
         FloatAnswer {
+            exact: vec![false; outputs.len()],
             outputs,
             coarse: None,
         }
@@ -271,6 +283,27 @@ mod tests {
         assert_eq!(
             (accepted.refusal, accepted.flags),
             (None, vec!["--no-top1".to_owned()])
+        );
+    }
+
+    #[test]
+    fn another_whole_number_is_refused_with_both() {
+        let label = |got: f64| {
+            let proved = [Output {
+                name: "label".to_owned(),
+                shape: vec![1],
+                values: vec![got],
+            }];
+            let float = FloatAnswer {
+                exact: vec![true],
+                ..answer(vec![vec![999.0]])
+            };
+            Judgement::new(&terms(0.5, 1e6), &proved, &float)
+        };
+        assert_eq!((label(999.0).refusal, label(999.0).flags), (None, vec![]));
+        assert_eq!(
+            label(998.0).refusal.unwrap(),
+            "output `label` is 998 at 0, the float model's 999, and whole numbers must be the same"
         );
     }
 

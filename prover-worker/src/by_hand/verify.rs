@@ -121,6 +121,7 @@ fn outputs(receipt: &Receipt) -> serde_json::Map<String, serde_json::Value> {
 fn as_json(report: &Report, receipt: Option<&Receipt>, forgeable: bool) -> serde_json::Value {
     let judged = report.judged.as_ref();
     let other = judged.and_then(|j| j.verdict.other_class.as_ref());
+    let value = judged.and_then(|j| j.verdict.other_value.as_ref());
     json!({
         "verdict": if report.valid() { "valid" } else { "invalid" },
         "says": report.verdict(),
@@ -132,6 +133,7 @@ fn as_json(report: &Report, receipt: Option<&Receipt>, forgeable: bool) -> serde
         "maxError": judged.map(|j| j.verdict.max_error),
         "outputScale": judged.map(|j| &j.output_scale),
         "otherClass": other.map(|o| json!({ "output": o.output, "got": o.got, "float": o.float })),
+        "otherValue": value.map(|o| json!({ "output": o.output, "at": o.at, "got": o.got, "float": o.float })),
         "outputs": receipt.filter(|_| report.valid()).map(outputs),
         "model": receipt.map(|r| r.manifest.model),
         "request": receipt.map(|r| r.request),

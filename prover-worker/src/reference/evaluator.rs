@@ -146,6 +146,12 @@ impl Model {
             }
         });
         let values = value_bytes(outputs.iter().map(Vec::as_slice));
-        Ok((Answer::Outputs { lengths, coarse }, values))
+        let exact = self.float.exact();
+        let answer = Answer::Outputs {
+            lengths,
+            exact,
+            coarse,
+        };
+        Ok((answer, values))
     }
 }

@@ -4,6 +4,8 @@
 //! other way. The accuracy is always that of the integer graph, evaluated exactly, against the model as it stands in its
 //! file: the answers to the samples are the caller's, from the reference.
 
+use std::cmp::Ordering;
+
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
@@ -166,20 +168,28 @@ pub fn calibrate(
         let accuracy = measure(graph, &int, samples, expected, &rule, &counter)?;
         Ok::<_, CalibrateError>((plan, accuracy))
     };
+    let exact = graph.exact.contains(&true);
     // A profile that cannot hold the model says nothing about the next.
     let (mut best, mut refused) = (None::<(QuantisationPlan, AccuracyReport)>, None);
     for profile in profiles {
         match one(*profile) {
             Ok((plan, accuracy)) => {
+                let compared = options.compare_top1 || exact;
                 let comfortable = accuracy.max_error <= ROOM * options.error_budget
-                    && (!options.compare_top1 || accuracy.top1_agreement >= 1.0);
+                    && (!compared || accuracy.top1_agreement >= 1.0);
                 if comfortable {
                     return Ok((plan, accuracy));
                 }
-                if best
-                    .as_ref()
-                    .is_none_or(|(_, b)| accuracy.max_error < b.max_error)
-                {
+                // Whole numbers have no error: they are the same, or the answer is refused.
+                let better = |b: &AccuracyReport| {
+                    let more = accuracy.top1_agreement.total_cmp(&b.top1_agreement);
+                    match more {
+                        Ordering::Greater if exact => true,
+                        Ordering::Less if exact => false,
+                        _ => accuracy.max_error < b.max_error,
+                    }
+                };
+                if best.as_ref().is_none_or(|(_, b)| better(b)) {
                     best = Some((plan, accuracy));
                 }
             }
@@ -307,15 +317,17 @@ fn same_answers(
     for (at, id) in graph.outputs.iter().enumerate() {
         let scale = magnitudes.get(id.0 as usize).map_or(floor, |m| m.max(floor));
         for (index, (own, expected)) in answers.iter().zip(expected).enumerate() {
-            let error = accuracy::output_error(&own[at], &expected[at], scale);
+            let difference = |a: &[f64], b: &[f64]| match graph.exact.get(at) {
+                Some(true) => f64::from(u8::from(a != b)),
+                Some(false) | None => accuracy::output_error(a, b, scale),
+            };
+            let error = difference(&own[at], &expected[at]);
             if error <= SAME {
                 continue;
             }
             let node = graph.tensors[id.0 as usize].name.clone();
             let stirred = stirred(graph, &samples[index]);
-            let moved = stirred.map_or(0.0, |all| {
-                accuracy::output_error(&all[id.0 as usize], &own[at], scale)
-            });
+            let moved = stirred.map_or(0.0, |all| difference(&all[id.0 as usize], &own[at]));
             if error.is_finite() && moved * STIRRED >= error {
                 return Err(CalibrateError::Unstable {
                     index,
@@ -354,6 +366,11 @@ fn plan(graph: &FloatGraph, magnitudes: &[f64], profile: Profile) -> Result<Quan
     };
     let magnitudes: Vec<f64> = magnitudes.iter().zip(&graph.tensors).map(magnitude).collect();
     let mut scales = Scales::new(&magnitudes, profile);
+    for (id, tensor) in (0..).map(TensorId).zip(&graph.tensors) {
+        if let (true, Some(bound)) = (tensor.whole, tensor.bound) {
+            scales.whole(id, bound);
+        }
+    }
     let mut shift = |node: &FloatNode| {
         let shift = node.op.scale(&node.inputs, node.output, &mut scales);
         if scales.too_small {
@@ -416,11 +433,13 @@ fn measure(
                     shape: &info.shape,
                     got,
                     float,
+                    exact: graph.exact.get(at).copied().unwrap_or(false),
                 })
             });
         let verdict = accuracy::judge(&comparing, &answers.collect::<Vec<_>>());
         counter.add(1);
-        Ok::<_, CalibrateError>((verdict.error, verdict.other_class.is_none()))
+        let same = verdict.other_class.is_none() && verdict.other_value.is_none();
+        Ok::<_, CalibrateError>((verdict.error, same))
     };
     let all: Vec<(f64, bool)> = samples
         .par_iter()

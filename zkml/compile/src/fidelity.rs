@@ -149,6 +149,10 @@ impl Fidelity {
         })?;
         let mut error = 0f64;
         for (at, (id, answer)) in int.outputs.iter().zip(answer).enumerate() {
+            // Whole numbers are the float model's, or the answer is refused for them.
+            if float.exact.get(at) == Some(&true) {
+                continue;
+            }
             let got = all.get(id.0 as usize).map(Vec::as_slice).unwrap_or_default();
             let scale = rule.output_scale.get(at).copied().unwrap_or(0.0);
             error = error.max(output_error(got, answer, scale));

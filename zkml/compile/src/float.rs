@@ -19,6 +19,8 @@ pub struct FloatTensor {
     pub shape: Vec<u32>,
     /// What no value exceeds in absolute value, whatever the inputs are, where that is known.
     pub bound: Option<u32>,
+    /// Whether every value is a whole number, whatever the inputs are: then it is held in steps of 1, up to its bound.
+    pub whole: bool,
 }
 
 impl FloatTensor {
@@ -59,6 +61,8 @@ pub struct FloatGraph {
     pub inputs: Vec<TensorId>,
     /// The model's outputs, in its order.
     pub outputs: Vec<TensorId>,
+    /// By output, whether the file says that it is of whole numbers, or of yes and no.
+    pub exact: Vec<bool>,
 }
 
 /// Why a float graph does not evaluate.

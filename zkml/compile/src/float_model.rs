@@ -56,6 +56,14 @@ impl FloatModel {
         self.answer(&given.collect::<Vec<_>>(), lengths)
     }
 
+    /// By output, whether the file says that it is of whole numbers, or of yes and no: those have no error, they are the same
+    /// or wrong.
+    #[must_use]
+    pub fn exact(&self) -> Vec<bool> {
+        let whole = |port: &Port| !port.element.is_float();
+        self.0.outputs().iter().map(whole).collect()
+    }
+
     /// The outputs for flat inputs in the order of the graph that was read from the same file.
     ///
     /// # Errors

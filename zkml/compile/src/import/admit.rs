@@ -15,7 +15,7 @@ use super::folding::{FOLDABLE, check_attributes, check_constant_operands, check_
 use super::operators::{operators, operators_of_models};
 use super::{
     ImportError, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode, function, infinite, marked, ml, opset6, recipe,
-    statics,
+    statics, whole,
 };
 use crate::functions;
 
@@ -33,6 +33,8 @@ pub(super) struct Admitted {
     pub inputs: Vec<String>,
     /// Names of its outputs.
     pub outputs: Vec<String>,
+    /// By output, whether it says that it is of whole numbers, or of yes and no.
+    pub exact: Vec<bool>,
     /// `(name or first output, operator)` of its nodes, to name a typed operator after its origin.
     pub origins: Vec<(String, String)>,
 }
@@ -132,10 +134,12 @@ pub(super) fn admit(mut proto: ModelProto) -> Result<Admitted, ImportError> {
         .cloned()
         .collect();
     let outputs = graph.output.iter().map(|o| o.name.clone()).collect();
+    let exact = graph.output.iter().map(whole::is_whole).collect();
     Ok(Admitted {
         proto,
         inputs,
         outputs,
+        exact,
         origins,
     })
 }
@@ -152,6 +156,7 @@ fn evaluated(
     let Some(graph) = proto.graph.as_mut() else {
         return Ok(());
     };
+    whole::check(graph, &shapes)?;
     opset6::rewrite(graph, opset, &shapes);
     marked::mark(graph, &shapes);
     constants.clear();

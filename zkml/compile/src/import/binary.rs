@@ -13,7 +13,7 @@ use crate::functions::Function;
 use crate::ops::Linear;
 
 /// A tensor viewed as `[outer, channels, inner]`, and a constant that depends on the channel alone.
-struct PerChannel {
+pub(super) struct PerChannel {
     outer: usize,
     inner: usize,
     values: Vec<f64>,
@@ -21,7 +21,7 @@ struct PerChannel {
 
 impl PerChannel {
     /// The narrowest run of axes in which the constant varies. `constant` is broadcast to `shape`.
-    fn new(constant: &Constant, shape: &[usize]) -> Result<Self, Refusal> {
+    pub(super) fn new(constant: &Constant, shape: &[usize]) -> Result<Self, Refusal> {
         let missing = shape.len().checked_sub(constant.shape.len());
         let Some(missing) = missing else {
             return unsupported("a constant of higher rank than the result");
@@ -62,7 +62,11 @@ impl PerChannel {
     }
 
     /// `x ↦ scale(c)·x + bias(c)`.
-    fn map(&self, scale: impl Fn(f64) -> f64, bias: impl Fn(f64) -> f64) -> Result<FloatMap, Refusal> {
+    pub(super) fn map(
+        &self,
+        scale: impl Fn(f64) -> f64,
+        bias: impl Fn(f64) -> f64,
+    ) -> Result<FloatMap, Refusal> {
         let [outer, channels, inner] = small([self.outer, self.values.len(), self.inner])?;
         let of = |f: &dyn Fn(f64) -> f64| self.values.iter().map(|&c| f(c)).collect();
         Ok(FloatMap::Affine {

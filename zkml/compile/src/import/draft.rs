@@ -121,6 +121,8 @@ pub(super) struct Draft {
     pub nodes: Vec<FloatNode>,
     pub inputs: Vec<TensorId>,
     pub outputs: Vec<TensorId>,
+    /// By output, whether the file says that it is of whole numbers, or of yes and no.
+    pub exact: Vec<bool>,
     /// Values of all tensors.
     values: usize,
     /// Coefficients and indices of all nodes.
@@ -149,6 +151,7 @@ impl Draft {
             name: name.to_owned(),
             shape,
             bound: None,
+            whole: false,
         });
         Ok(id)
     }
@@ -158,6 +161,18 @@ impl Draft {
         if let Some(tensor) = self.tensors.get_mut(id.0 as usize) {
             tensor.bound = Some(bound);
         }
+    }
+
+    /// Says of a tensor that its values are whole numbers up to this in absolute value, whatever the inputs are.
+    pub(super) fn whole(&mut self, id: TensorId, bound: u32) {
+        if let Some(tensor) = self.tensors.get_mut(id.0 as usize) {
+            (tensor.bound, tensor.whole) = (Some(bound), true);
+        }
+    }
+
+    /// Whether that was said.
+    pub(super) fn is_whole(&self, id: TensorId) -> bool {
+        self.tensors.get(id.0 as usize).is_some_and(|tensor| tensor.whole)
     }
 
     /// What was said of it so.

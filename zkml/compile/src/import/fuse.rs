@@ -328,6 +328,7 @@ fn renumber(draft: Draft, outputs: &[String]) -> FloatGraph {
         nodes,
         inputs: draft.inputs.iter().map(renamed).collect(),
         outputs: draft.outputs.iter().map(renamed).collect(),
+        exact: draft.exact,
     }
 }
 

@@ -24,9 +24,15 @@ const MADE: &str = "zkinfer.made";
 pub(super) fn mark(graph: &mut GraphProto, shapes: &Shapes) {
     let constants: HashSet<String> = graph.initializer.iter().map(|t| t.name.clone()).collect();
     let constant = |name: &str| constants.contains(name);
+    let read = graph.node.iter().flat_map(|n| &n.input);
+    let read: HashSet<String> = read
+        .chain(graph.output.iter().map(|o| &o.name))
+        .cloned()
+        .collect();
     for node in graph.node.iter_mut().filter(|n| has_recipe(n, &constant)) {
-        // Nothing reads what a classifier makes before its scores.
-        node.output.drain(..ml::output(node).min(node.output.len()));
+        if ml::has_label(node) && !node.output.first().is_some_and(|label| read.contains(label)) {
+            node.output.first_mut().into_iter().for_each(String::clear);
+        }
         let Some(ints) = node
             .output
             .iter()

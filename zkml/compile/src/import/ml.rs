@@ -1,10 +1,10 @@
 //! Operators of the domain ai.onnx.ml: tree ensembles, linear models, scaling.
 //!
 //! Invariant: exact in floats up to the order of additions, and a comparison decides as the reference's does, wherever a value is
-//! not rounded. A classifier's label has no place here: what is made is its scores.
+//! not rounded. A classifier's label is made where something reads it.
 
 use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::{GraphProto, NodeProto};
+use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto};
 use zkml::graph::TensorId;
 
 use super::draft::{Draft, Refusal, small, unsupported};
@@ -28,23 +28,27 @@ pub(super) fn recipes() -> impl Iterator<Item = &'static Recipe> {
     all.into_iter().flatten()
 }
 
-/// Which of a node's outputs is made: of a classifier the scores, behind the label.
-pub(super) fn output(node: &NodeProto) -> usize {
-    usize::from(node.domain == DOMAIN && node.op_type.ends_with("Classifier"))
+/// Whether a node's first output is a label, beside scores.
+pub(super) fn has_label(node: &NodeProto) -> bool {
+    node.domain == DOMAIN && node.op_type.ends_with("Classifier")
 }
 
-/// Why a classifier of the graph cannot be taken: something reads its label.
+/// Why a classifier of the graph cannot be taken: something reads its label, and that is a text.
 pub(super) fn refused(graph: &GraphProto, node: &NodeProto) -> Option<String> {
     let label = node
         .output
         .first()
-        .filter(|name| output(node) == 1 && !name.is_empty())?;
+        .filter(|name| has_label(node) && !name.is_empty())?;
+    let is_text = |a: &AttributeProto| a.name == "classlabels_strings" && !a.strings.is_empty();
+    if !node.attribute.iter().any(is_text) {
+        return None;
+    }
     let mut read = graph.node.iter().flat_map(|n| &n.input);
     let is_read = read.any(|name| name == label) || graph.output.iter().any(|o| o.name == *label);
     is_read.then(|| {
         format!(
-            "its output `{label}`, the label, is not supported yet; take it out of the model's outputs, and keep the scores, its \
-             second output"
+            "its output `{label}`, the label, is a text, which is not supported yet; take it out of the model's outputs, and \
+             keep the scores, its second output"
         )
     })
 }
@@ -91,6 +95,18 @@ impl Post {
             }
         }
     }
+}
+
+/// What a classifier makes: its label, where something reads it, and its scores.
+pub(super) fn classified(
+    draft: &mut Draft,
+    call: &Call<'_>,
+    scores: TensorId,
+    label: impl FnOnce(&mut Draft) -> Result<TensorId, Refusal>,
+) -> Result<Vec<Option<TensorId>>, Refusal> {
+    let read = call.shapes.first().is_some_and(Option::is_some);
+    let label = if read { Some(label(draft)?) } else { None };
+    Ok(vec![label, Some(scores)])
 }
 
 /// How many labels a classifier has.

@@ -3,31 +3,39 @@
 use zkml::graph::TensorId;
 
 use super::draft::{Draft, Refusal, small, unsupported};
-use super::ml::{Post, both, labels, table};
+use super::greatest::{label, label_of_two};
+use super::ml::{Post, both, classified, labels, table};
 use super::recipe::{Call, Recipe};
 use crate::float::FloatMap;
 
 pub(super) const RECIPES: &[Recipe] = &[
-    Recipe::new("LinearClassifier", classifier),
+    Recipe::several("LinearClassifier", classifier),
     Recipe::new("LinearRegressor", regressor),
 ];
 
-/// The scores of a classifier; its label is not made.
-fn classifier(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
+fn classifier(draft: &mut Draft, call: &Call<'_>) -> Result<Vec<Option<TensorId>>, Refusal> {
+    let names = call.ints("classlabels_ints")?.unwrap_or_default();
     let (classes, post) = (labels(call, "classlabels_ints")?, Post::of(call)?);
     let x = call.computed(0)?;
-    let [_, features] = table(draft, x)?;
+    let [rows, features] = table(draft, x)?;
     let coefficients = call.floats("coefficients")?.unwrap_or_default();
     let scores = coefficients.len() / features.max(1);
     if scores == 1 && classes == 2 {
         let second = dense(draft, call, x, scores, coefficients)?;
-        return both(draft, call, second, post, true);
+        let made = both(draft, call, second, post, true)?;
+        // The logistic function is above a half where the score is above 0.
+        return classified(draft, call, made, |draft| {
+            label_of_two(draft, call.name, second, 0.0, &names)
+        });
     }
     if scores != classes || classes < 2 {
         return unsupported(format!("{scores} scores of {classes} classes"));
     }
     let made = dense(draft, call, x, scores, coefficients)?;
-    post.apply(draft, call.name, made)
+    let told = post.apply(draft, call.name, made)?;
+    classified(draft, call, told, |draft| {
+        label(draft, call.name, made, [rows, classes], &names)
+    })
 }
 
 fn regressor(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {

@@ -9,13 +9,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use zkml::graph::TensorId;
 
 use super::draft::{Draft, Refusal, unsupported};
-use super::ml::{Post, both, labels, numbers, tensor};
+use super::greatest::{label, label_of_two};
+use super::ml::{Post, both, classified, labels, numbers, table, tensor};
 use super::ml_forest::{self, Forest, Mode, Node};
 use super::recipe::{Call, Recipe};
+use super::wiring;
 
 pub(super) const RECIPES: &[Recipe] = &[
     Recipe::new("TreeEnsemble", ensemble),
-    Recipe::new("TreeEnsembleClassifier", classifier),
+    Recipe::several("TreeEnsembleClassifier", classifier),
     Recipe::new("TreeEnsembleRegressor", regressor),
 ];
 
@@ -52,8 +54,8 @@ fn base(call: &Call<'_>, scores: usize) -> Result<Vec<f64>, Refusal> {
     }
 }
 
-/// The scores of a classifier; its label is not made.
-fn classifier(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
+fn classifier(draft: &mut Draft, call: &Call<'_>) -> Result<Vec<Option<TensorId>>, Refusal> {
+    let names = call.ints("classlabels_int64s")?.unwrap_or_default();
     let (classes, post) = (labels(call, "classlabels_int64s")?, Post::of(call)?);
     let mut forest = read(
         call,
@@ -74,7 +76,11 @@ fn classifier(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
         }
         forest.base = base(call, classes)?;
         let scores = ml_forest::scores(draft, call, x, &forest)?;
-        return post.apply(draft, call.name, scores);
+        let told = post.apply(draft, call.name, scores)?;
+        let [rows, _] = table(draft, x)?;
+        return classified(draft, call, told, |draft| {
+            label(draft, call.name, scores, [rows, classes], &names)
+        });
     }
     if voted.len() > 1 {
         if !numbers(call, "base_values")?.is_empty() || !forest.always_votes(1) {
@@ -82,7 +88,19 @@ fn classifier(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
         }
         forest.base = vec![0.0; classes];
         let scores = ml_forest::scores(draft, call, x, &forest)?;
-        return post.apply(draft, call.name, scores);
+        let told = post.apply(draft, call.name, scores)?;
+        let [rows, _] = table(draft, x)?;
+        return classified(draft, call, told, |draft| {
+            if post != Post::Nothing {
+                return unsupported(
+                    "the label of two classes that both get votes, behind a `post_transform`",
+                );
+            }
+            // As a score of the second, not against the first's.
+            let places = (0..rows).map(|row| (2 * row + 1) as u32).collect();
+            let second = wiring::emit(draft, call.name, scores, &[rows], places)?;
+            label_of_two(draft, call.name, second, 0.0, &names)
+        });
     }
     // All votes are for one: its score says what the other's is.
     if voted.first() != Some(&0) {
@@ -94,7 +112,12 @@ fn classifier(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
     }
     forest.base = base(call, 1)?;
     let second = ml_forest::scores(draft, call, x, &forest)?;
-    both(draft, call, second, post, probability)
+    let made = both(draft, call, second, post, probability)?;
+    // A probability is held against a half, whatever follows it.
+    let bound = if probability { 0.5 } else { 0.0 };
+    classified(draft, call, made, |draft| {
+        label_of_two(draft, call.name, second, bound, &names)
+    })
 }
 
 impl Forest {

@@ -14,8 +14,8 @@ use super::draft::{Constant, Draft, Refusal, Value, integers, unsupported};
 use super::marked::Marked;
 use super::translate::Operands;
 use super::{
-    along, attention, deconv, lp, maps, ml, moved, norms, power, recurrent, reduce, scatter, simple, softmax,
-    sums, windows,
+    along, attention, compare, deconv, greatest, lp, maps, ml, moved, norms, power, recurrent, reduce,
+    scatter, simple, softmax, sums, windows,
 };
 use crate::float::FloatMap;
 
@@ -70,7 +70,9 @@ impl Recipe {
 const FAMILIES: &[&[Recipe]] = &[
     along::RECIPES,
     attention::RECIPES,
+    compare::RECIPES,
     deconv::RECIPES,
+    greatest::RECIPES,
     lp::RECIPES,
     norms::RECIPES,
     power::RECIPES,

@@ -58,7 +58,7 @@ pub(super) fn fold(proto: &mut ModelProto, names: &HashSet<String>) -> Result<Sh
             if read.contains(name) {
                 made.keep(name, tensor);
             }
-        } else if let Some(kind) = float(tensor.element()) {
+        } else if let Some(kind) = kind(tensor.element()) {
             shapes.insert(name.to_owned(), (tensor.shape().to_vec(), kind));
         }
     });
@@ -135,21 +135,20 @@ fn read_of(proto: &ModelProto, names: &HashSet<String>) -> HashSet<String> {
     read.cloned().collect()
 }
 
-fn float(element: ElementType) -> Option<DatumType> {
+fn kind(element: ElementType) -> Option<DatumType> {
     match element {
         ElementType::Float32 => Some(DatumType::F32),
         ElementType::Float64 => Some(DatumType::F64),
-        ElementType::Float16
-        | ElementType::BFloat16
-        | ElementType::Int8
+        ElementType::Bool => Some(DatumType::Bool),
+        ElementType::Int8
         | ElementType::Int16
         | ElementType::Int32
         | ElementType::Int64
         | ElementType::Uint8
         | ElementType::Uint16
         | ElementType::Uint32
-        | ElementType::Uint64
-        | ElementType::Bool => None,
+        | ElementType::Uint64 => Some(DatumType::I64),
+        ElementType::Float16 | ElementType::BFloat16 => None,
     }
 }
 

@@ -164,6 +164,7 @@ pub(super) fn translate(model: &TypedModel, admitted: &Admitted) -> Result<Draft
     if !noted.is_empty() {
         return Err(ImportError::Unsupported(noted).into());
     }
+    draft.exact.clone_from(&admitted.exact);
     let outlets = model.output_outlets().map_err(|e| malformed(&e))?;
     for (outlet, name) in outlets.iter().zip(&admitted.outputs) {
         match values.get(outlet) {

@@ -45,7 +45,7 @@ impl Form for Linear {
             return 0;
         }
         if self.activation == Activation::Relu {
-            scales.ranges[at] = IntRange::unsigned(scales.limits.activation_bits - 1);
+            scales.ranges[at] = IntRange::unsigned(scales.tensors[at].bits - 1);
         }
         let made = i32::from(scales.tensors[at].exponent);
         let width = i32::from(scales.limits.weight_bits) - 1;

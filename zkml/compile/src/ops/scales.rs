@@ -52,6 +52,14 @@ impl Scales {
         }
     }
 
+    /// Holds a tensor of whole numbers, up to `bound` in absolute value, in steps of 1.
+    pub(crate) fn whole(&mut self, id: TensorId, bound: u32) {
+        let at = id.0 as usize;
+        // A sign, and one bit more than the greatest power of two in it.
+        let bits = (bound.max(1).ilog2() + 2) as u8;
+        (self.tensors[at], self.ranges[at]) = (TensorScale { exponent: 0, bits }, IntRange::signed(bits));
+    }
+
     /// Gives a tensor one bit more than the one behind it has, which refuses what needs it.
     pub(super) fn guard(&mut self, id: TensorId) {
         self.guarded.insert(id);

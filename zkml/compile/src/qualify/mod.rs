@@ -99,7 +99,7 @@ pub fn qualify(
     if rule.output_scale.is_empty() {
         rule.output_scale = (0..graph.outputs.len()).map(|at| magnitude(&seen, at)).collect();
     }
-    Ok(report(manifest, &derived, &samples, &seen, &rule))
+    Ok(report(manifest, &derived, &samples, &seen, &model.exact(), &rule))
 }
 
 /// Evaluates one sample on both sides.
@@ -159,6 +159,7 @@ fn report(
     derived: &Derived,
     samples: &[Vec<FloatInput>],
     seen: &[Seen],
+    exact: &[bool],
     rule: &Rule,
 ) -> Qualification {
     let graph = &derived.graph;
@@ -187,8 +188,8 @@ fn report(
             .copied()
             .zip(ints.iter().map(Vec::as_slice))
             .collect();
-        let verdict = judge_outputs(&counting, &got, &one.answer);
-        same_class += u32::from(verdict.other_class.is_none());
+        let verdict = judge_outputs(&counting, &got, &one.answer, exact);
+        same_class += u32::from(verdict.other_class.is_none() && verdict.other_value.is_none());
         if worst_sample.is_none_or(|(_, e)| verdict.error > e) {
             worst_sample = Some((index, verdict.error));
         }
@@ -202,7 +203,7 @@ fn report(
             magnitude: values.fold(0f64, |m, v| m.max(v.abs())),
         })
     });
-    let names_class = outputs.iter().any(|info| names_classes(&info.shape));
+    let names_class = outputs.iter().any(|info| names_classes(&info.shape)) || exact.contains(&true);
     let mut made = Qualification {
         version: VERSION,
         manifest: manifest.digest(),

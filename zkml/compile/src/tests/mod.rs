@@ -10,6 +10,7 @@ mod page;
 mod recipes;
 mod softmax;
 mod trees;
+mod whole;
 mod words;
 
 use rand::{Rng, SeedableRng};

@@ -102,6 +102,15 @@ impl Onnx {
         self
     }
 
+    /// Says that its output is of whole numbers.
+    pub(crate) fn output_of_int64(&mut self) {
+        for port in &mut self.graph.output {
+            let kind = port.r#type.as_mut().unwrap().value.as_mut().unwrap();
+            let type_proto::Value::TensorType(tensor) = kind;
+            (tensor.elem_type, tensor.shape) = (DataType::Int64 as i32, None);
+        }
+    }
+
     /// One input more.
     pub(crate) fn input(mut self, name: &str, dims: &[i64]) -> Self {
         self.graph.input.push(value_info(name, dims));

@@ -24,7 +24,7 @@ fn the_page_of_operators_is_current() {
          Products and quotients of two computed tensors (Mul, MatMul, Gemm, Einsum, Div) are proved by SumcheckWhir alone. A node \
          that depends on constants and shapes alone may have any operator that the float reference has.\n\n{}\n\
          ## Of the domain ai.onnx.ml\n\n\
-         Of a classifier its scores, the second output; a model whose label is read or given out is refused.\n\n{}",
+         Of a classifier its label too, unless labels are texts and something reads them.\n\n{}",
         list(&mut functions.iter()),
         list(&mut all.difference(&functions)),
         list(&mut import::operators_of_models().iter()),

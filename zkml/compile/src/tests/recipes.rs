@@ -7,7 +7,7 @@ use crate::calibrate::synthetic_samples;
 use crate::import::import;
 
 /// Every output of the imported graph is the reference's.
-fn agrees_with_the_reference(name: &str, bytes: &[u8]) {
+pub(super) fn agrees_with_the_reference(name: &str, bytes: &[u8]) {
     let graph = import(bytes).unwrap_or_else(|e| panic!("{name}: {e}"));
     let model = Model::read(bytes).unwrap();
     for seed in 0..2 {

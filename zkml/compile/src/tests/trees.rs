@@ -14,7 +14,7 @@ use crate::quantise::{QuantiseError, apply};
 
 const ML: &str = "ai.onnx.ml";
 
-fn floats(name: &str, values: &[f32]) -> AttributeProto {
+pub(super) fn floats(name: &str, values: &[f32]) -> AttributeProto {
     AttributeProto {
         name: name.into(),
         r#type: AttributeType::Floats as i32,
@@ -33,7 +33,7 @@ fn texts(name: &str, values: &[&str]) -> AttributeProto {
 }
 
 /// A node of the domain.
-fn of_models(onnx: Onnx, op: &str, output: &str, attributes: Vec<AttributeProto>) -> Onnx {
+pub(super) fn of_models(onnx: Onnx, op: &str, output: &str, attributes: Vec<AttributeProto>) -> Onnx {
     let mut onnx = onnx.node(op, &["x"], output, attributes);
     onnx.graph.node.last_mut().unwrap().domain = ML.into();
     onnx

@@ -20,8 +20,9 @@ pub(super) fn judge(onnx: &[u8], derived: &Derived, proved: &Proved<'_>, report:
         ..
     } = proved;
     let values = evaluated(proved, derived, report)?;
-    let answer = FloatModel::read(onnx).and_then(|model| model.outputs(&derived.graph, floats));
-    let answer = match answer {
+    let answer =
+        FloatModel::read(onnx).and_then(|model| Ok((model.outputs(&derived.graph, floats)?, model.exact())));
+    let (answer, exact) = match answer {
         Ok(answer) => answer,
         Err(e) => {
             report.fails(format!("The float model has no answer to this input: {e}."));
@@ -37,9 +38,10 @@ pub(super) fn judge(onnx: &[u8], derived: &Derived, proved: &Proved<'_>, report:
         .filter_map(|id| derived.graph.tensors.get(id.0 as usize))
         .zip(output.iter().map(|t| t.values.as_slice()))
         .collect();
-    let verdict = judge_outputs(rule, &outputs, &answer);
+    let verdict = judge_outputs(rule, &outputs, &answer, &exact);
     error(receipt, &verdict, rule, report);
-    classes(&outputs, &answer, &verdict, rule, report);
+    classes(&outputs, &answer, &exact, &verdict, rule, report);
+    wholes(&outputs, &exact, &verdict, report);
     let accepted = verdict.accepted();
     report.judged = Some(Judged {
         verdict,
@@ -187,6 +189,7 @@ fn error(receipt: &Receipt, verdict: &Verdict, rule: &Rule, report: &mut Report)
 fn classes(
     outputs: &[(&TensorInfo, &[i64])],
     answer: &[Vec<f64>],
+    exact: &[bool],
     verdict: &Verdict,
     rule: &Rule,
     report: &mut Report,
@@ -201,8 +204,11 @@ fn classes(
     let named: Vec<String> = outputs
         .iter()
         .zip(answer)
-        .filter(|((info, _), _)| names_classes(&info.shape))
-        .filter_map(|((info, _), float)| top1(float).map(|at| format!("`{}` is greatest at {at}", info.name)))
+        .zip(exact)
+        .filter(|(((info, _), _), exact)| !**exact && names_classes(&info.shape))
+        .filter_map(|(((info, _), float), _)| {
+            top1(float).map(|at| format!("`{}` is greatest at {at}", info.name))
+        })
         .collect();
     match (named.is_empty(), rule.compare_top1) {
         (true, _) => {}
@@ -214,6 +220,25 @@ fn classes(
             report
                 .not_checked("Whether the greatest output is the float model's was not checked (--no-top1).");
         }
+    }
+}
+
+/// Outputs that the model says are whole numbers, or yes and no.
+fn wholes(outputs: &[(&TensorInfo, &[i64])], exact: &[bool], verdict: &Verdict, report: &mut Report) {
+    if let Some(other) = &verdict.other_value {
+        report.fails(format!(
+            "Another value: the answer's `{}` is {} at {}, the float model's {}.",
+            other.output, other.got, other.at, other.float
+        ));
+        return;
+    }
+    let whole = outputs.iter().zip(exact).filter(|(_, exact)| **exact);
+    let named: Vec<String> = whole.map(|((info, _), _)| format!("`{}`", info.name)).collect();
+    if !named.is_empty() {
+        report.holds(format!(
+            "Whole numbers, and exactly the float model's: {}.",
+            named.join(", ")
+        ));
     }
 }
 

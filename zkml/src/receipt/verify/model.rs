@@ -49,10 +49,15 @@ pub struct Proved<'a> {
     pub rule: &'a Rule,
 }
 
-/// Judges proved outputs, each with its description, against the float model's, all in the model's order. The operator
-/// judges by this too, so that what it takes for a success is valid.
+/// Judges proved outputs, each with its description, against the float model's, all in the model's order; those must be
+/// `exact` of which the model says it.
 #[must_use]
-pub fn judge_outputs(rule: &Rule, outputs: &[(&TensorInfo, &[i64])], float: &[Vec<f64>]) -> Verdict {
+pub fn judge_outputs(
+    rule: &Rule,
+    outputs: &[(&TensorInfo, &[i64])],
+    float: &[Vec<f64>],
+    exact: &[bool],
+) -> Verdict {
     let got: Vec<Vec<f64>> = outputs.iter().map(|(info, v)| dequantise(info, v)).collect();
     // An output that the float model does not have is infinitely wrong, as one of another length is.
     let floats = float.iter().map(Vec::as_slice).chain(std::iter::repeat(&[][..]));
@@ -60,11 +65,13 @@ pub fn judge_outputs(rule: &Rule, outputs: &[(&TensorInfo, &[i64])], float: &[Ve
         .iter()
         .zip(&got)
         .zip(floats)
-        .map(|(((info, _), got), float)| Answer {
+        .zip(exact.iter().chain(std::iter::repeat(&false)))
+        .map(|((((info, _), got), float), &exact)| Answer {
             name: &info.name,
             shape: &info.shape,
             got,
             float,
+            exact,
         })
         .collect();
     accuracy::judge(rule, &answers)

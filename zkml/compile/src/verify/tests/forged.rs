@@ -15,6 +15,7 @@ in_every_proof_system! {
     a_budget_that_allows_everything_decides_nothing,
     zeros_for_small_outputs_are_refused,
     a_bias_that_rounds_to_nothing_is_refused_by_name,
+    another_label_is_refused_whatever_the_verifier_accepts,
 }
 
 /// The plan with the integers that a forger likes, where it is one at all. He allows himself every error.
@@ -33,7 +34,7 @@ fn rescale(plan: &Plan, quantisation: &mut QuantisationPlan, tensor: TensorId, e
     // What is inherited has one scale.
     let mut family = vec![tensor];
     for node in &plan.float.nodes {
-        let inherits = !matches!(node.op, FloatOp::Linear(_));
+        let inherits = matches!(node.op, FloatOp::Wiring(_) | FloatOp::Max(_));
         if inherits && family.contains(&node.inputs[0]) {
             family.push(node.output);
         }
@@ -279,6 +280,42 @@ fn zeros_for_small_outputs_are_refused(system: Tested) {
     assert!(report.valid(), "{}", said(&report));
 }
 
+fn another_label_is_refused_whatever_the_verifier_accepts(system: Tested) {
+    let mut onnx = Onnx::new(&[1, 4])
+        .random("w", &[4, 1000])
+        .node("MatMul", &["x", "w"], "h", vec![])
+        .node("ArgMax", &["h"], "y", vec![crate::tests::int("axis", 1)]);
+    onnx.output_of_int64();
+    let onnx = onnx.bytes();
+    let honest = planned(&onnx, None, Some(Profile::P12), 1, system);
+    let lenient = Rule {
+        max_error: 1.0,
+        output_scale: vec![1e9],
+        compare_top1: false,
+    };
+    let input = FloatInput::new(vec![1, 4], vec![0.5, -0.25, 0.75, 0.5]).unwrap();
+    let input = std::slice::from_ref(&input);
+    let (receipt, report) = verified(&onnx, honest.clone(), input, &lenient);
+    assert!(report.valid(), "{}", said(&report));
+    assert!(
+        said(&report).contains("Whole numbers, and exactly the float model's: `y`."),
+        "{}",
+        said(&report)
+    );
+    let label = receipt.output[0].values[0];
+    assert!(label > 0);
+    // All scores are one, and the first class is the answer.
+    let scores = honest.float.nodes[0].output;
+    let plan = forged(&honest, |q| rescale(&honest, q, scores, -12)).unwrap();
+    let (receipt, report) = verified(&onnx, plan, input, &lenient);
+    assert_eq!(receipt.output[0].values, [0]);
+    refused(
+        &report,
+        &format!("Another value: the answer's `y` is 0 at 0, the float model's {label}"),
+    );
+    assert!(report.judged.unwrap().verdict.other_value.is_some());
+}
+
 fn a_bias_that_rounds_to_nothing_is_refused_by_name(system: Tested) {
     // On (8, 8) the weights cancel, so that the bias alone is the answer.
     let onnx = Onnx::new(&[1, 2])
@@ -316,10 +353,10 @@ fn an_answer_that_is_no_number_is_refused() {
         exponent: 0,
     };
     for float in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-        let verdict = judge_outputs(&DEFAULT_RULE, &[(&info, &[0, 0])], &[vec![0.0, float]]);
+        let verdict = judge_outputs(&DEFAULT_RULE, &[(&info, &[0, 0])], &[vec![0.0, float]], &[]);
         assert!(!verdict.accepted() && verdict.error == f64::INFINITY);
     }
-    let verdict = judge_outputs(&DEFAULT_RULE, &[(&info, &[0, 0])], &[]);
+    let verdict = judge_outputs(&DEFAULT_RULE, &[(&info, &[0, 0])], &[], &[]);
     assert!(
         !verdict.accepted(),
         "an output that the float model does not have"

@@ -1,0 +1,252 @@
+//! Comparisons, and what is made of yes and no: 1 and 0.
+//!
+//! Invariant: exact in floats. In integers a comparison with a constant, and of whole numbers, is exact too; one of two computed
+//! tensors is by their difference, as it is rounded. An answer that turns out otherwise than the float model's is refused.
+
+use zkml::graph::TensorId;
+
+use super::binary::{PerChannel, aligned, combination};
+use super::draft::{Draft, Refusal, unsupported};
+use super::recipe::{Call, Recipe};
+use super::{moved, product, wiring};
+use crate::float::{FloatMap, FloatOp};
+use crate::ops::Step;
+
+pub(super) const RECIPES: &[Recipe] = &[
+    Recipe::new("And", and),
+    Recipe::new("Equal", equal),
+    Recipe::new("Greater", |draft, call| above(draft, call, 1.0)),
+    Recipe::new("GreaterOrEqual", |draft, call| not_above(draft, call, -1.0)),
+    Recipe::new("Less", |draft, call| above(draft, call, -1.0)),
+    Recipe::new("LessOrEqual", |draft, call| not_above(draft, call, 1.0)),
+    Recipe::new("Not", not),
+    Recipe::new("Or", or),
+    Recipe::new("Where", choose).only(|node, constant| node.input.first().is_some_and(|c| !constant(c))),
+    Recipe::new("Xor", xor),
+];
+
+/// 1 where a map is above 0.
+pub(super) fn step(
+    draft: &mut Draft,
+    name: &str,
+    map: FloatMap,
+    read: &[TensorId],
+    shape: &[usize],
+) -> Result<TensorId, Refusal> {
+    let made = draft.node(name, FloatOp::Step(Step { map }), read, shape)?;
+    draft.whole(made, 1);
+    Ok(made)
+}
+
+/// A map of whole numbers to whole numbers of at most `bound`.
+pub(super) fn whole(
+    draft: &mut Draft,
+    name: &str,
+    map: FloatMap,
+    read: &[TensorId],
+    shape: &[usize],
+    bound: u32,
+) -> Result<TensorId, Refusal> {
+    let made = draft.linear(name, map, read, shape)?;
+    draft.whole(made, bound);
+    Ok(made)
+}
+
+/// What is compared: a computed tensor with another or with a constant, at the result's shape.
+enum Sides {
+    /// The two.
+    Both([TensorId; 2]),
+    /// The computed one, and whether it is the second.
+    One(TensorId, PerChannel, bool),
+}
+
+fn sides(draft: &mut Draft, call: &Call<'_>) -> Result<Sides, Refusal> {
+    let computed = |draft: &mut Draft, at: usize| {
+        let x = aligned(draft, call.name, call.computed(at)?, call.shape.len())?;
+        wiring::broadcast(draft, call.name, x, call.shape)
+    };
+    if call.is_computed(0) && call.is_computed(1) {
+        return Ok(Sides::Both([computed(draft, 0)?, computed(draft, 1)?]));
+    }
+    let second = call.is_computed(1);
+    let constant = PerChannel::new(&call.constant(usize::from(!second))?, call.shape)?;
+    Ok(Sides::One(
+        computed(draft, usize::from(second))?,
+        constant,
+        second,
+    ))
+}
+
+fn len(call: &Call<'_>) -> usize {
+    call.shape.iter().product()
+}
+
+/// Whether `sign · (first − second)` is above 0.
+fn above(draft: &mut Draft, call: &Call<'_>, sign: f64) -> Result<TensorId, Refusal> {
+    let sides = sides(draft, call)?;
+    above_of(draft, call, &sides, sign)
+}
+
+fn above_of(draft: &mut Draft, call: &Call<'_>, sides: &Sides, sign: f64) -> Result<TensorId, Refusal> {
+    match sides {
+        Sides::One(x, constant, second) => {
+            let sign = if *second { -sign } else { sign };
+            let map = constant.map(|_| sign, |c| -sign * c)?;
+            step(draft, call.name, map, &[*x], call.shape)
+        }
+        Sides::Both(both) if both.iter().all(|&id| draft.is_whole(id)) => {
+            let map = combination(len(call), vec![sign, -sign])?;
+            step(draft, call.name, map, both, call.shape)
+        }
+        Sides::Both(both) => {
+            // Two tensors have two scales: their difference has one.
+            let map = combination(len(call), vec![sign, -sign])?;
+            let difference = draft.linear(call.name, map, both, call.shape)?;
+            step(
+                draft,
+                call.name,
+                combination(len(call), vec![1.0])?,
+                &[difference],
+                call.shape,
+            )
+        }
+    }
+}
+
+/// `constant + Σ scale · x` of yes and no, which is yes or no.
+fn of_steps(
+    draft: &mut Draft,
+    call: &Call<'_>,
+    steps: &[TensorId],
+    scale: Vec<f64>,
+    constant: f64,
+) -> Result<TensorId, Refusal> {
+    let mut map = combination(len(call), scale)?;
+    if let FloatMap::Affine { bias, .. } = &mut map {
+        bias.fill(constant);
+    }
+    whole(draft, call.name, map, steps, call.shape, 1)
+}
+
+fn not_above(draft: &mut Draft, call: &Call<'_>, sign: f64) -> Result<TensorId, Refusal> {
+    let made = above(draft, call, sign)?;
+    of_steps(draft, call, &[made], vec![-1.0], 1.0)
+}
+
+fn equal(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
+    let sides = sides(draft, call)?;
+    let (more, less) = (
+        above_of(draft, call, &sides, 1.0)?,
+        above_of(draft, call, &sides, -1.0)?,
+    );
+    of_steps(draft, call, &[more, less], vec![-1.0, -1.0], 1.0)
+}
+
+fn not(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
+    let x = call.computed(0)?;
+    of_steps(draft, call, &[x], vec![-1.0], 1.0)
+}
+
+/// `x + y > least` of two computed ones; of one and a constant `c` the line `scale(c)·x + bias(c)`.
+fn logic(
+    draft: &mut Draft,
+    call: &Call<'_>,
+    least: f64,
+    [scale, bias]: [fn(f64) -> f64; 2],
+) -> Result<TensorId, Refusal> {
+    match sides(draft, call)? {
+        Sides::One(x, constant, _) => {
+            let map = constant.map(scale, bias)?;
+            whole(draft, call.name, map, &[x], call.shape, 1)
+        }
+        Sides::Both(both) => {
+            let mut map = combination(len(call), vec![1.0, 1.0])?;
+            if let FloatMap::Affine { bias, .. } = &mut map {
+                bias.fill(-least);
+            }
+            step(draft, call.name, map, &both, call.shape)
+        }
+    }
+}
+
+fn and(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
+    logic(draft, call, 1.0, [|c| c, |_| 0.0])
+}
+
+fn or(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
+    logic(draft, call, 0.0, [|c| 1.0 - c, |c| c])
+}
+
+fn xor(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
+    match sides(draft, call)? {
+        Sides::One(x, constant, _) => {
+            let map = constant.map(|c| 1.0 - 2.0 * c, |c| c)?;
+            whole(draft, call.name, map, &[x], call.shape, 1)
+        }
+        both @ Sides::Both(_) => {
+            let (more, less) = (
+                above_of(draft, call, &both, 1.0)?,
+                above_of(draft, call, &both, -1.0)?,
+            );
+            of_steps(draft, call, &[more, less], vec![1.0, 1.0], 0.0)
+        }
+    }
+}
+
+/// `y + c · (x − y)` for a computed condition `c`.
+fn choose(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
+    let at_shape = |draft: &mut Draft, at: usize| {
+        let x = if call.is_computed(at) {
+            call.computed(at)?
+        } else {
+            let constant = call.constant(at)?;
+            moved::constant(draft, call.name, &constant.values, &constant.shape)?
+        };
+        let x = aligned(draft, call.name, x, call.shape.len())?;
+        wiring::broadcast(draft, call.name, x, call.shape)
+    };
+    if call.is_computed(1) || call.is_computed(2) {
+        let [condition, x, y] = [at_shape(draft, 0)?, at_shape(draft, 1)?, at_shape(draft, 2)?];
+        let difference = draft.linear(
+            call.name,
+            combination(len(call), vec![1.0, -1.0])?,
+            &[x, y],
+            call.shape,
+        )?;
+        let chosen = product::elements(draft, call.name, [condition, difference], call.shape)?;
+        return draft.linear(
+            call.name,
+            combination(len(call), vec![1.0, 1.0])?,
+            &[y, chosen],
+            call.shape,
+        );
+    }
+    if !call.is_computed(0) {
+        return unsupported("a condition that is a constant");
+    }
+    let condition = at_shape(draft, 0)?;
+    let values = |at: usize| -> Result<Vec<f64>, Refusal> {
+        let constant = call.constant(at)?;
+        super::maps::each(call.shape.to_vec(), |place| {
+            Ok(moved::Source::Of(
+                0,
+                super::maps::repeated(&constant.shape, place),
+            ))
+        })
+        .map(|(_, sources)| {
+            let value = |source: &moved::Source| match source {
+                moved::Source::Of(_, place) => constant.values.get(*place).copied().unwrap_or(0.0),
+                moved::Source::Constant(c) => *c,
+            };
+            sources.iter().map(value).collect()
+        })
+    };
+    let (x, y) = (values(1)?, values(2)?);
+    let scale = x.iter().zip(&y).map(|(x, y)| x - y).collect();
+    draft.linear(
+        call.name,
+        moved::affine(vec![scale, y])?,
+        &[condition],
+        call.shape,
+    )
+}

@@ -1,0 +1,202 @@
+//! Where the greatest value of a row stands: ArgMax, ArgMin, and the labels of classifiers.
+//!
+//! Invariant: exact, in floats and in integers, whatever stands in the row. The places whose value is not below the greatest get
+//! a rank, each another, and the rank of the others is 0; the greatest rank says which place it is.
+
+use zkml::graph::TensorId;
+
+use super::binary::{combination, scaled};
+use super::compare::{step, whole};
+use super::draft::{Draft, Refusal, small, unsupported};
+use super::recipe::{Call, Recipe, axis};
+use super::wiring;
+use crate::float::{FloatMap, FloatOp};
+use crate::ops::Max;
+
+pub(super) const RECIPES: &[Recipe] = &[
+    Recipe::new("ArgMax", |draft, call| place(draft, call, 1.0)),
+    Recipe::new("ArgMin", |draft, call| place(draft, call, -1.0)),
+];
+
+/// Most places of a row: ranks are coefficients.
+const MOST: usize = 1 << 20;
+
+fn place(draft: &mut Draft, call: &Call<'_>, sign: f64) -> Result<TensorId, Refusal> {
+    let mut x = call.computed(0)?;
+    if sign < 0.0 {
+        x = scaled(draft, call.name, x, sign)?;
+    }
+    let shape = draft.shape(x);
+    let along = axis(call.int("axis", 0)?, shape.len())?;
+    let order: Vec<usize> = (0..shape.len()).filter(|&d| d != along).chain([along]).collect();
+    let x = wiring::permute(draft, call.name, x, &order)?;
+    let sizes = [
+        shape.iter().product::<usize>() / shape[along].max(1),
+        shape[along],
+    ];
+    let last = call.int("select_last_index", 0)? != 0;
+    let ranks = Ranks::new(draft, call.name, x, sizes, last)?;
+    let (scale, bias) = if last {
+        (1.0, -1.0)
+    } else {
+        (-1.0, sizes[1] as f64)
+    };
+    let mut map = combination(sizes[0], vec![scale])?;
+    if let FloatMap::Affine { bias: constant, .. } = &mut map {
+        constant.fill(bias);
+    }
+    whole(
+        draft,
+        call.name,
+        map,
+        &[ranks.greatest],
+        call.shape,
+        bound(sizes[1])?,
+    )
+}
+
+/// The names of the classes with the greatest scores, the first of equal ones: one for each row.
+pub(super) fn label(
+    draft: &mut Draft,
+    name: &str,
+    scores: TensorId,
+    [rows, classes]: [usize; 2],
+    names: &[i64],
+) -> Result<TensorId, Refusal> {
+    let ranks = Ranks::new(draft, name, scores, [rows, classes], false)?;
+    // 1 where the greatest rank is above a place's own: everywhere but at the place.
+    let below = ranks.below_greatest(draft, name)?;
+    let names = labels(names)?;
+    let [inputs] = small([classes])?;
+    let map = FloatMap::Dense {
+        inputs,
+        outputs: 1,
+        weight: names.iter().map(|n| -n).collect(),
+        bias: vec![names.iter().sum()],
+    };
+    whole(draft, name, map, &[below], &[rows], greatest(&names))
+}
+
+/// The name of the second class where a score of it is above a bound, else of the first.
+pub(super) fn label_of_two(
+    draft: &mut Draft,
+    name: &str,
+    second: TensorId,
+    bound: f64,
+    names: &[i64],
+) -> Result<TensorId, Refusal> {
+    let names = labels(names)?;
+    let &[first, other] = &names[..] else {
+        return unsupported("a label of two classes without two names");
+    };
+    let rows = draft.shape(second).iter().product::<usize>();
+    let line = |scale: f64, constant: f64| {
+        let mut map = combination(rows, vec![scale])?;
+        if let FloatMap::Affine { bias, .. } = &mut map {
+            bias.fill(constant);
+        }
+        Ok::<_, Refusal>(map)
+    };
+    let above = step(draft, name, line(1.0, -bound)?, &[second], &[rows])?;
+    whole(
+        draft,
+        name,
+        line(other - first, first)?,
+        &[above],
+        &[rows],
+        greatest(&names),
+    )
+}
+
+/// Names of classes as floats.
+fn labels(names: &[i64]) -> Result<Vec<f64>, Refusal> {
+    let most = 1 << 24;
+    if names.iter().any(|n| n.unsigned_abs() > most) {
+        return unsupported("a label beyond 2^24");
+    }
+    Ok(names.iter().map(|&n| n as f64).collect())
+}
+
+fn greatest(values: &[f64]) -> u32 {
+    // Below 2^24, and whole.
+    values.iter().fold(0f64, |m, v| m.max(v.abs())) as u32
+}
+
+fn bound(places: usize) -> Result<u32, Refusal> {
+    match u32::try_from(places) {
+        Ok(n) if places <= MOST => Ok(n),
+        Ok(_) | Err(_) => unsupported(format!("a row of {places} places: {MOST} are supported")),
+    }
+}
+
+/// Of rows: each place's rank, and the greatest of each row.
+struct Ranks {
+    each: TensorId,
+    greatest: TensorId,
+    sizes: [usize; 2],
+}
+
+impl Ranks {
+    /// The place that counts has the greatest rank among those of the greatest value.
+    fn new(
+        draft: &mut Draft,
+        name: &str,
+        x: TensorId,
+        sizes: [usize; 2],
+        last: bool,
+    ) -> Result<Self, Refusal> {
+        let [rows, places] = sizes;
+        let most = bound(places)?;
+        let top = row_maximum(draft, name, x, sizes)?;
+        let top = repeated(draft, name, top, sizes)?;
+        // 1 where the row's greatest value is above this one.
+        let map = combination(rows * places, vec![1.0, -1.0])?;
+        let below = step(draft, name, map, &[top, x], &[rows, places])?;
+        let rank = |at: usize| (if last { at + 1 } else { places - at }) as f64;
+        let [outer, channels] = small([rows, places])?;
+        let map = FloatMap::Affine {
+            outer,
+            channels,
+            inner: 1,
+            scale: (0..places).map(|at| -rank(at)).collect(),
+            bias: (0..places).map(rank).collect(),
+        };
+        let each = whole(draft, name, map, &[below], &[rows, places], most)?;
+        let greatest = row_maximum(draft, name, each, sizes)?;
+        draft.whole(greatest, most);
+        Ok(Self {
+            each,
+            greatest,
+            sizes,
+        })
+    }
+
+    fn below_greatest(&self, draft: &mut Draft, name: &str) -> Result<TensorId, Refusal> {
+        let greatest = repeated(draft, name, self.greatest, self.sizes)?;
+        let [rows, places] = self.sizes;
+        let map = combination(rows * places, vec![1.0, -1.0])?;
+        step(draft, name, map, &[greatest, self.each], &[rows, places])
+    }
+}
+
+fn row_maximum(
+    draft: &mut Draft,
+    name: &str,
+    x: TensorId,
+    [rows, places]: [usize; 2],
+) -> Result<TensorId, Refusal> {
+    let window = |row: usize| (row * places..(row + 1) * places).map(|i| i as u32).collect();
+    let windows = (0..rows).map(window).collect();
+    draft.node(name, FloatOp::Max(Max { windows }), &[x], &[rows])
+}
+
+/// A value for each row, at all its places.
+fn repeated(
+    draft: &mut Draft,
+    name: &str,
+    of_rows: TensorId,
+    [rows, places]: [usize; 2],
+) -> Result<TensorId, Refusal> {
+    let column = wiring::reshape(draft, name, of_rows, &[rows, 1])?;
+    wiring::broadcast(draft, name, column, &[rows, places])
+}

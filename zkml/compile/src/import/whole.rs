@@ -1,0 +1,108 @@
+//! Whole numbers, and yes and no, that depend on the inputs: which operators may read them.
+//!
+//! Invariant: such a tensor holds what its type holds, as floats: nothing reads it that would compute otherwise with numbers of
+//! its type than with floats. A division that drops its remainder, or a sum that wraps, is refused by name.
+
+use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::type_proto::Value;
+use tract_onnx::pb::{GraphProto, NodeProto, ValueInfoProto};
+use tract_onnx::prelude::DatumType;
+
+use super::ImportError;
+use super::admit::unsupported;
+use super::draft::type_name;
+use super::statics::Shapes;
+
+/// Operators that move values, or compare them.
+const READERS: &[&str] = &[
+    "And",
+    "ArgMax",
+    "ArgMin",
+    "Cast",
+    "Equal",
+    "Flatten",
+    "Greater",
+    "GreaterOrEqual",
+    "Identity",
+    "Less",
+    "LessOrEqual",
+    "Not",
+    "Or",
+    "Reshape",
+    "Squeeze",
+    "Transpose",
+    "Unsqueeze",
+    "Xor",
+];
+
+/// Whether an output is of whole numbers, or of yes and no, as the file says.
+pub(super) fn is_whole(port: &ValueInfoProto) -> bool {
+    let kind = port.r#type.as_ref().and_then(|t| t.value.as_ref());
+    let floats = [
+        DataType::Float,
+        DataType::Double,
+        DataType::Float16,
+        DataType::Bfloat16,
+    ];
+    matches!(kind, Some(Value::TensorType(tensor)) if !floats.iter().any(|f| *f as i32 == tensor.elem_type))
+}
+
+/// Refuses whatever else reads such a tensor, and takes away casts that change nothing.
+///
+/// # Errors
+/// The first reader that would compute otherwise.
+pub(super) fn check(graph: &mut GraphProto, shapes: &Shapes) -> Result<(), ImportError> {
+    let whole = |name: &String| match shapes.get(name) {
+        Some((_, kind)) if !kind.is_float() => Some(*kind),
+        Some(_) | None => None,
+    };
+    for node in &mut graph.node {
+        let read = node.input.iter().enumerate();
+        let mut read = read.filter_map(|(at, name)| Some((at, name, whole(name)?)));
+        let Some((at, name, kind)) = read.next() else {
+            continue;
+        };
+        let may = match node.op_type.as_str() {
+            "Where" => at == 0 && read.next().is_none(),
+            op => READERS.contains(&op),
+        };
+        if !may {
+            let reason = format!(
+                "its input `{name}` is computed and of type {}, which this operator is not supported on",
+                type_name(kind)
+            );
+            return Err(unsupported(node, reason));
+        }
+        if node.op_type == "Cast" {
+            cast(node, kind)?;
+        }
+    }
+    Ok(())
+}
+
+/// A cast of such a tensor: to floats it stays, and changes no value; to whole numbers it goes, where none is changed.
+fn cast(node: &mut NodeProto, from: DatumType) -> Result<(), ImportError> {
+    let to = node.attribute.iter().find(|a| a.name == "to").map_or(0, |a| a.i);
+    let to = i32::try_from(to).ok().and_then(|to| DataType::try_from(to).ok());
+    match to {
+        Some(DataType::Float | DataType::Double) => Ok(()),
+        // Of the bounded numbers that are made here none has more than 31 bits.
+        Some(DataType::Int64 | DataType::Int32) => {
+            node.op_type = "Identity".to_owned();
+            node.attribute.clear();
+            Ok(())
+        }
+        Some(DataType::Bool) if from == DatumType::Bool => {
+            node.op_type = "Identity".to_owned();
+            node.attribute.clear();
+            Ok(())
+        }
+        _ => {
+            let reason = format!(
+                "a cast of computed numbers of type {} to this type",
+                type_name(from)
+            );
+            Err(unsupported(node, reason))
+        }
+    }
+}
