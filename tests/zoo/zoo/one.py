@@ -147,7 +147,7 @@ def prove(model, programs, folder):
         outcome, error = compare(outputs_of(receipt.read_bytes()), expected, scale)
         fails = [s["text"] for s in (verdict or {}).get("sentences", []) if s["outcome"] == "fails"]
         if code != 0:
-            loses = all(re.match(r"Beyond your greatest error|Another class|The class", f) for f in fails) and fails
+            loses = all(re.match(r"Beyond your greatest error|Another class|Another value|Too coarse|The class", f) for f in fails) and fails
             raise Ended("over budget" if loses else "crashed", f"verify: {'; '.join(fails) or said[-300:]}")
         if outcome != judge.PROVED:
             raise Ended("wrong", f"{outcome}, error {error:.3g}, in a receipt that verify holds valid")

@@ -317,6 +317,10 @@ fn same_answers(
     for (at, id) in graph.outputs.iter().enumerate() {
         let scale = magnitudes.get(id.0 as usize).map_or(floor, |m| m.max(floor));
         for (index, (own, expected)) in answers.iter().zip(expected).enumerate() {
+            if expected[at].iter().any(|v| !v.is_finite()) {
+                let tensor = graph.tensors[id.0 as usize].name.clone();
+                return Err(CalibrateError::NonFinite { index, tensor });
+            }
             let difference = |a: &[f64], b: &[f64]| match graph.exact.get(at) {
                 Some(true) => f64::from(u8::from(a != b)),
                 Some(false) | None => accuracy::output_error(a, b, scale),

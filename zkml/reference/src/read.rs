@@ -131,8 +131,12 @@ fn opset(
 ) -> Result<Option<i64>, ReadError> {
     let mut found = None;
     for import in proto.opset_import.iter().filter(|o| domain(&o.domain)) {
-        if found.replace(import.version).is_some() {
-            let reason = "it states the version of ONNX's operators twice";
+        // Some exporters say the same twice.
+        if found
+            .replace(import.version)
+            .is_some_and(|before| before != import.version)
+        {
+            let reason = "it states two versions of ONNX's operators";
             return Err(ReadError::Unsupported(reason.into()));
         }
     }

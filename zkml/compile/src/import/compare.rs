@@ -7,6 +7,7 @@ use zkml::graph::TensorId;
 
 use super::binary::{PerChannel, aligned, combination};
 use super::draft::{Draft, Refusal, unsupported};
+use super::greatest::MOST_NAME;
 use super::recipe::{Call, Recipe};
 use super::{moved, product, wiring};
 use crate::float::{FloatMap, FloatOp};
@@ -91,7 +92,15 @@ fn above_of(draft: &mut Draft, call: &Call<'_>, sides: &Sides, sign: f64) -> Res
     match sides {
         Sides::One(x, constant, second) => {
             let sign = if *second { -sign } else { sign };
-            let map = constant.map(|_| sign, |c| -sign * c)?;
+            // What is above a number is above the whole number below it, if it is whole itself; held in steps of 1, it has no
+            // other threshold.
+            let whole = draft.is_whole(*x);
+            let least = |c: f64| match (whole, sign > 0.0) {
+                (false, _) => c,
+                (true, true) => c.floor(),
+                (true, false) => c.ceil(),
+            };
+            let map = constant.map(|_| sign, |c| -sign * least(c))?;
             step(draft, call.name, map, &[*x], call.shape)
         }
         Sides::Both(both) if both.iter().all(|&id| draft.is_whole(id)) => {
@@ -242,11 +251,15 @@ fn choose(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
         })
     };
     let (x, y) = (values(1)?, values(2)?);
+    let whole_ones = x
+        .iter()
+        .chain(&y)
+        .all(|v| v.fract() == 0.0 && v.abs() <= MOST_NAME);
+    let most = x.iter().chain(&y).fold(0f64, |m, v| m.max(v.abs()));
     let scale = x.iter().zip(&y).map(|(x, y)| x - y).collect();
-    draft.linear(
-        call.name,
-        moved::affine(vec![scale, y])?,
-        &[condition],
-        call.shape,
-    )
+    let map = moved::affine(vec![scale, y])?;
+    if whole_ones {
+        return whole(draft, call.name, map, &[condition], call.shape, most as u32);
+    }
+    draft.linear(call.name, map, &[condition], call.shape)
 }

@@ -222,6 +222,12 @@ impl Draft {
                 return unsupported("the shapes do not fit the operator");
             }
         }
+        // Values in other places are what they are.
+        if let (FloatOp::Wiring(_), &[from]) = (&op, inputs)
+            && let (true, Some(bound)) = (self.is_whole(from), self.bound_of(from))
+        {
+            self.whole(output, bound);
+        }
         self.nodes.push(FloatNode {
             name: name.to_owned(),
             op,

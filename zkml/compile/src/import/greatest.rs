@@ -20,6 +20,10 @@ pub(super) const RECIPES: &[Recipe] = &[
 
 /// Most places of a row: ranks are coefficients.
 const MOST: usize = 1 << 20;
+/// Most entries of a list that is read at a computed place, but one: each is a comparison.
+const MOST_ENTRIES: usize = 4096;
+/// The greatest whole number that is made of a constant: with its sign it has the bits that every profile allows.
+pub(super) const MOST_NAME: f64 = 4_194_304.0;
 
 fn place(draft: &mut Draft, call: &Call<'_>, sign: f64) -> Result<TensorId, Refusal> {
     let mut x = call.computed(0)?;
@@ -108,17 +112,70 @@ pub(super) fn label_of_two(
     )
 }
 
+/// The entries of a list at computed places, which are whole numbers: each as the first entry, and the steps from one to the
+/// next that the place is behind.
+pub(super) fn entries(
+    draft: &mut Draft,
+    name: &str,
+    list: &[f64],
+    places: TensorId,
+    shape: &[usize],
+) -> Result<TensorId, Refusal> {
+    let count = draft.shape(places).iter().product::<usize>();
+    let steps = list.len().saturating_sub(1);
+    let reaches = draft
+        .bound_of(places)
+        .is_some_and(|bound| bound as usize <= list.len());
+    if !draft.is_whole(places) || !reaches || steps == 0 || steps > MOST_ENTRIES {
+        return unsupported(format!("computed places in a list of {} entries", list.len()));
+    }
+    let spread: Vec<u32> = (0..count)
+        .flat_map(|at| std::iter::repeat_n(at as u32, steps))
+        .collect();
+    if spread.len() > super::MAX_TENSOR_LEN {
+        return Err(Refusal::TooLarge);
+    }
+    let spread = wiring::emit(draft, name, places, &[count, steps], spread)?;
+    let [outer, channels] = small([count, steps])?;
+    let map = FloatMap::Affine {
+        outer,
+        channels,
+        inner: 1,
+        scale: vec![1.0; steps],
+        bias: (0..steps).map(|at| -(at as f64)).collect(),
+    };
+    let behind = step(draft, name, map, &[spread], &[count, steps])?;
+    let map = FloatMap::Dense {
+        inputs: channels,
+        outputs: 1,
+        weight: list.windows(2).map(|two| two[1] - two[0]).collect(),
+        bias: list[..1].to_vec(),
+    };
+    let made = if list.iter().all(|v| v.fract() == 0.0 && v.abs() <= MOST_NAME) {
+        whole(draft, name, map, &[behind], &[count, 1], greatest(list))?
+    } else {
+        // Whichever entries calibration sees.
+        let made = draft.linear(name, map, &[behind], &[count, 1])?;
+        let most = list.iter().fold(0f64, |m, v| m.max(v.abs())).ceil();
+        if most < MOST_NAME {
+            draft.bound(made, most as u32);
+        }
+        made
+    };
+    wiring::reshape(draft, name, made, shape)
+}
+
 /// Names of classes as floats.
 fn labels(names: &[i64]) -> Result<Vec<f64>, Refusal> {
-    let most = 1 << 24;
-    if names.iter().any(|n| n.unsigned_abs() > most) {
-        return unsupported("a label beyond 2^24");
+    let names: Vec<f64> = names.iter().map(|&n| n as f64).collect();
+    if names.iter().any(|n| n.abs() > MOST_NAME) {
+        return unsupported("a label beyond 2^22");
     }
-    Ok(names.iter().map(|&n| n as f64).collect())
+    Ok(names)
 }
 
 fn greatest(values: &[f64]) -> u32 {
-    // Below 2^24, and whole.
+    // Whole, and not beyond `MOST_NAME`.
     values.iter().fold(0f64, |m, v| m.max(v.abs())) as u32
 }
 

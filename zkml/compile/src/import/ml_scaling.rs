@@ -8,7 +8,7 @@ use super::draft::{Draft, Refusal, small, unsupported};
 use super::function::function;
 use super::moved::{Source, affine, moved};
 use super::recipe::{Call, Recipe};
-use super::{binary, product, wiring};
+use super::{binary, greatest, product, wiring};
 use crate::float::{FloatMap, FloatOp};
 use crate::functions::Function;
 use crate::ops::{Max, Step};
@@ -59,6 +59,13 @@ fn binarize(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
 
 /// Places of the last axis.
 fn extract(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
+    if call.is_computed(1) && !call.is_computed(0) {
+        let list = call.constant(0)?;
+        if list.shape.iter().rev().skip(1).any(|d| *d != 1) {
+            return unsupported("computed places of more than one row of constants");
+        }
+        return greatest::entries(draft, call.name, &list.values, call.computed(1)?, call.shape);
+    }
     let (x, Some(places)) = (call.computed(0)?, call.integers(1)?) else {
         return unsupported("its input 1 is missing");
     };

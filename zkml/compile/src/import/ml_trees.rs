@@ -13,7 +13,6 @@ use super::greatest::{label, label_of_two};
 use super::ml::{Post, both, classified, labels, numbers, table, tensor};
 use super::ml_forest::{self, Forest, Mode, Node};
 use super::recipe::{Call, Recipe};
-use super::wiring;
 
 pub(super) const RECIPES: &[Recipe] = &[
     Recipe::new("TreeEnsemble", ensemble),
@@ -74,11 +73,17 @@ fn classifier(draft: &mut Draft, call: &Call<'_>) -> Result<Vec<Option<TensorId>
         if classes < 2 {
             return unsupported("a classifier of one class");
         }
+        // ONNX Runtime names the greatest of the classes that got a vote; a base value counts as one.
+        let all_count =
+            !numbers(call, "base_values")?.is_empty() || (0..classes).all(|class| forest.always_votes(class));
         forest.base = base(call, classes)?;
         let scores = ml_forest::scores(draft, call, x, &forest)?;
         let told = post.apply(draft, call.name, scores)?;
         let [rows, _] = table(draft, x)?;
         return classified(draft, call, told, |draft| {
+            if !all_count {
+                return unsupported("the label where a class may get no vote: implementations differ on it");
+            }
             label(draft, call.name, scores, [rows, classes], &names)
         });
     }
@@ -89,17 +94,9 @@ fn classifier(draft: &mut Draft, call: &Call<'_>) -> Result<Vec<Option<TensorId>
         forest.base = vec![0.0; classes];
         let scores = ml_forest::scores(draft, call, x, &forest)?;
         let told = post.apply(draft, call.name, scores)?;
-        let [rows, _] = table(draft, x)?;
-        return classified(draft, call, told, |draft| {
-            if post != Post::Nothing {
-                return unsupported(
-                    "the label of two classes that both get votes, behind a `post_transform`",
-                );
-            }
-            // As a score of the second, not against the first's.
-            let places = (0..rows).map(|row| (2 * row + 1) as u32).collect();
-            let second = wiring::emit(draft, call.name, scores, &[rows], places)?;
-            label_of_two(draft, call.name, second, 0.0, &names)
+        // ONNX takes the greater score, ONNX Runtime the sign of the second.
+        return classified(draft, call, told, |_| {
+            unsupported("the label of two classes that both get votes: implementations differ on it")
         });
     }
     // All votes are for one: its score says what the other's is.

@@ -64,6 +64,10 @@ pub(super) fn check(graph: &mut GraphProto, shapes: &Shapes) -> Result<(), Impor
         };
         let may = match node.op_type.as_str() {
             "Where" => at == 0 && read.next().is_none(),
+            // What is moved, not where to.
+            "Expand" | "Slice" | "Split" | "Tile" => at == 0 && read.next().is_none(),
+            // Places in a list.
+            "ArrayFeatureExtractor" => at == 1,
             op => READERS.contains(&op),
         };
         if !may {

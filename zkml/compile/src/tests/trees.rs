@@ -23,7 +23,7 @@ pub(super) fn floats(name: &str, values: &[f32]) -> AttributeProto {
     }
 }
 
-fn texts(name: &str, values: &[&str]) -> AttributeProto {
+pub(super) fn texts(name: &str, values: &[&str]) -> AttributeProto {
     AttributeProto {
         name: name.into(),
         r#type: AttributeType::Strings as i32,

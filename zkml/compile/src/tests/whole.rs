@@ -9,7 +9,7 @@ use super::calibrated;
 use super::functions::text;
 use super::onnx::{Onnx, int, ints, value_info};
 use super::recipes::agrees_with_the_reference;
-use super::trees::{floats, of_models};
+use super::trees::{floats, of_models, texts};
 use crate::calibrate::CalibrationOptions;
 use crate::import::import;
 use crate::quantise::apply;
@@ -99,6 +99,65 @@ fn a_comparison_decides_as_the_file_does_at_the_threshold_and_beside_it() {
 }
 
 #[test]
+fn a_whole_number_is_compared_with_what_is_not_whole() {
+    let mut onnx = Onnx::new(&[1, 4])
+        .constant("zero", &[], vec![0.0])
+        .constant("half", &[], vec![0.5])
+        .node("Greater", &["x", "zero"], "b", vec![])
+        .node("Cast", &["b"], "g", vec![int("to", DataType::Float as i64)]);
+    let mut names = Vec::new();
+    for op in COMPARISONS {
+        for (first, second) in [("g", "half"), ("half", "g")] {
+            let name = format!("{first}{op}");
+            onnx = onnx.node(op, &[first, second], &name, vec![]);
+            names.push(name);
+        }
+    }
+    let outputs: Vec<_> = names.iter().map(|name| (name.as_str(), DataType::Bool)).collect();
+    let bytes = giving(onnx, &outputs);
+    for profile in PROFILES {
+        let int = integers(&bytes, profile);
+        let [got, expected] = answers(&bytes, &int, &[vec![1.0, -1.0, 2.0, 0.0]]);
+        assert_eq!(got, expected, "{profile:?}");
+    }
+}
+
+#[test]
+fn a_label_on_which_implementations_differ_is_refused() {
+    let tree = |votes: &[i64], classes: i64| {
+        let count = votes.len();
+        let attributes = vec![
+            ints("nodes_treeids", &[0; 3]),
+            ints("nodes_nodeids", &[0, 1, 2]),
+            ints("nodes_featureids", &[0; 3]),
+            texts("nodes_modes", &["BRANCH_LEQ", "LEAF", "LEAF"]),
+            floats("nodes_values", &[0.25, 0.0, 0.0]),
+            ints("nodes_truenodeids", &[1, 0, 0]),
+            ints("nodes_falsenodeids", &[2, 0, 0]),
+            ints("class_treeids", &vec![0; count]),
+            ints(
+                "class_nodeids",
+                &(0..count).map(|at| 1 + at as i64 % 2).collect::<Vec<_>>(),
+            ),
+            ints("class_ids", votes),
+            floats("class_weights", &vec![-1.0; count]),
+            ints("classlabels_int64s", &(0..classes).collect::<Vec<_>>()),
+        ];
+        let mut onnx = of_models(Onnx::new(&[1, 2]), "TreeEnsembleClassifier", "label", attributes);
+        onnx.graph.node.last_mut().unwrap().output.push("scores".into());
+        giving(onnx, &[("label", DataType::Int64), ("scores", DataType::Float)])
+    };
+    agrees_with_the_reference("all vote", &tree(&[0, 0, 1, 1, 2, 2], 3));
+    for (votes, classes) in [(&[0, 0, 1, 2][..], 3), (&[0, 0, 1, 1], 2)] {
+        let bytes = tree(votes, classes);
+        let said = import(&bytes).unwrap_err().to_string();
+        assert!(said.contains("implementations differ on it"), "{said}");
+        // Its scores are what they are.
+        import(&without_label(&bytes)).unwrap();
+    }
+}
+
+#[test]
 fn two_computed_tensors_are_compared_and_their_answers_joined() {
     let onnx = Onnx::new(&[2, 3])
         .input("u", &[3])
@@ -139,6 +198,19 @@ fn a_condition_chooses_between_constants_and_one_computed_tensor() {
             .node("Where", &["b", with[0], with[1]], "y", vec![]);
         giving(onnx, &[("y", DataType::Float)])
     };
+    let bytes = giving(
+        Onnx::new(&[1, 3])
+            .integers("five", &[123_457, -2, 3])
+            .integers("none", &[7])
+            .constant("c", &[], vec![0.25])
+            .node("Less", &["x", "c"], "b", vec![])
+            .node("Where", &["b", "five", "none"], "y", vec![]),
+        &[("y", DataType::Int64)],
+    );
+    for profile in PROFILES {
+        let [got, expected] = answers(&bytes, &integers(&bytes, profile), &[vec![0.0, 1.0, -1.0]]);
+        assert_eq!(got, expected, "{profile:?}");
+    }
     for with in [["few", "many"], ["x", "few"], ["many", "x"]] {
         agrees_with_the_reference(&format!("{with:?}"), &chosen(with));
     }
@@ -220,6 +292,13 @@ fn whole_numbers_are_moved_and_cast_and_nothing_else_is_done_with_them() {
             "{said}"
         );
     }
+    let back = place()
+        .node("Cast", &["at"], "f", vec![int("to", DataType::Float as i64)])
+        .node("Reshape", &["f", "one"], "g", vec![])
+        .integers("one", &[2])
+        .node("Cast", &["g"], "y", vec![int("to", DataType::Int64 as i64)]);
+    let bytes = giving(back, &[("y", DataType::Int64)]);
+    agrees_with_the_reference("back", &bytes);
     let narrow = place().node("Cast", &["at"], "y", vec![int("to", DataType::Int8 as i64)]);
     let said = import(&giving(narrow, &[("y", DataType::Int8)]))
         .unwrap_err()
@@ -292,6 +371,39 @@ fn a_classifier_gives_its_label_beside_its_scores() {
     );
     assert!(with.nodes.len() > without.nodes.len() + 3);
     assert_eq!((with.exact, without.exact), (vec![true, false], vec![false]));
+}
+
+#[test]
+fn a_list_is_read_at_a_computed_place() {
+    for (list, kind) in [
+        (vec![-3.0, 700.0, 11.0], DataType::Int64),
+        (vec![0.25, -1.5, 3.0], DataType::Float),
+    ] {
+        let onnx = Onnx::new(&[1, 3]);
+        let onnx = match kind {
+            DataType::Int64 => onnx.integers("list", &list.iter().map(|v| *v as i64).collect::<Vec<_>>()),
+            _ => onnx.constant("list", &[3], list.iter().map(|v| *v as f32).collect()),
+        };
+        let mut onnx = onnx.node("ArgMax", &["x"], "at", vec![int("axis", 1)]).node(
+            "ArrayFeatureExtractor",
+            &["list", "at"],
+            "y",
+            vec![],
+        );
+        onnx.graph.node.last_mut().unwrap().domain = "ai.onnx.ml".into();
+        let bytes = giving(onnx, &[("y", kind)]);
+        agrees_with_the_reference("list", &bytes);
+        let int = integers(&bytes, Profile::P12);
+        for (place, entry) in list.iter().enumerate() {
+            let mut row = vec![-1.0; 3];
+            row[place] = 2.0;
+            let [got, expected] = answers(&bytes, &int, &[row]);
+            assert!(
+                (got[0][0] - entry).abs() < 0.01 && (expected[0][0] - entry).abs() < 1e-6,
+                "{got:?}"
+            );
+        }
+    }
 }
 
 /// The same model, whose label is no output.
