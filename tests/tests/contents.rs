@@ -18,10 +18,11 @@ const READERS: &[&str] = &[
     "zkml-reference",
 ];
 
-/// Modules of the engine that prove, as they stand in the names of symbols.
+/// Modules of the engine that only a prover needs, as they stand in the names of symbols: those with functions that are too large
+/// to be inlined.
 const PROVERS: &[&str] = &[
     "4zkml8sumcheck6prover",
-    "4zkml5halo26prover",
+    "4zkml5halo27witness",
     "4zkml5proof6prover",
 ];
 
