@@ -49,6 +49,7 @@ class Case:
         for name, y in self.expected.items():
             if tuple(y.shape) != tuple(self.shapes[name]):
                 raise AssertionError(f"{identity}: {name} has {y.shape}, the generator says {self.shapes[name]}")
+        self.answered = all(np.isfinite(y).all() for y in self.expected.values())
         samples = models.inputs_of(self.model, identity, "scale", SAMPLES)
         answers = [asked.answer(x) for x in samples]
         self.scales = [float(max(np.abs(a[i]).max() for a in answers)) for i in range(len(asked.names))]
@@ -137,9 +138,12 @@ class Run:
             yield [c for c in (self._case(system) for _ in range(size)) if c], system
 
     def _case(self, system):
-        """The next graph; of Halo2Kzg the next that it proves in seconds."""
+        """The next graph that has an answer to compare with; of Halo2Kzg the next that it proves in seconds."""
         while True:
             case = self._any_case()
+            if case and not case.answered:
+                self.departures["no number, such as the root of a variance that rounds below 0"] += 1
+                continue
             if case is None or system != "Halo2Kzg" or self.plan.only:
                 break
             # The rows of a table stand in the circuit: 2^16 of them, which rounding may ask for, take minutes and gigabytes.
@@ -213,7 +217,8 @@ class Run:
 
     def _failed(self, case, system):
         print(f"{case.outcome}: {case.id} ({system}) error {case.error} {case.why[:300]}", flush=True)
-        kept = {"id": case.id, "system": system, "outcome": case.outcome, "error": case.error, "why": case.why}
+        error = case.error if case.error is None or np.isfinite(case.error) else str(case.error)  # JSON has no infinity
+        kept = {"id": case.id, "system": system, "outcome": case.outcome, "error": error, "why": case.why}
         kept["operators"] = [n.op_type for n in case.model.graph.node]
         kept["evaluatorError"] = self._second_opinion(case)
         folder = self.out / "failures"
@@ -241,7 +246,8 @@ class Run:
             second = oracle.Oracle(case.model).second_opinion(case.inputs)
         except Exception as error:  # it has its own faults, which are no fault of the graph
             return f"no answer: {error}"
-        return max(judge.error_of(a, b, s) for a, b, s in zip(second, case.expected.values(), case.scales))
+        error = max(judge.error_of(a, b, s) for a, b, s in zip(second, case.expected.values(), case.scales))
+        return error if np.isfinite(error) else str(error)
 
     @staticmethod
     def _save(stem, model, inputs):
