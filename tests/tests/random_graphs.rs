@@ -15,7 +15,7 @@ use zkinfer_tests::{measured, onnx, tell};
 const FIRST: &str = "20";
 /// Graphs of a run, of these with Halo2Kzg, and the time after which no more are made.
 const GRAPHS: &str = "300";
-const HALO2: &str = "6";
+const HALO2: &str = "12";
 const SECONDS: &str = "75";
 
 #[test]
