@@ -81,13 +81,18 @@ impl PerChannel {
 
 /// `Σ scale_k · x_k` over tensors of one length.
 pub(super) fn combination(len: usize, scale: Vec<f64>) -> Result<FloatMap, Refusal> {
+    line(len, scale, 0.0)
+}
+
+/// `Σ scale_k · x_k + constant` over tensors of one length.
+pub(super) fn line(len: usize, scale: Vec<f64>, constant: f64) -> Result<FloatMap, Refusal> {
     let [inner] = small([len])?;
     Ok(FloatMap::Affine {
         outer: 1,
         channels: 1,
         inner,
         scale,
-        bias: vec![0.0],
+        bias: vec![constant],
     })
 }
 

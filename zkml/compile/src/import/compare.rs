@@ -5,7 +5,7 @@
 
 use zkml::graph::TensorId;
 
-use super::binary::{PerChannel, aligned, combination};
+use super::binary::{PerChannel, aligned, combination, line};
 use super::draft::{Draft, Refusal, unsupported};
 use super::greatest::MOST_NAME;
 use super::recipe::{Call, Recipe};
@@ -130,10 +130,7 @@ fn of_steps(
     scale: Vec<f64>,
     constant: f64,
 ) -> Result<TensorId, Refusal> {
-    let mut map = combination(len(call), scale)?;
-    if let FloatMap::Affine { bias, .. } = &mut map {
-        bias.fill(constant);
-    }
+    let map = line(len(call), scale, constant)?;
     whole(draft, call.name, map, steps, call.shape, 1)
 }
 
@@ -169,10 +166,7 @@ fn logic(
             whole(draft, call.name, map, &[x], call.shape, 1)
         }
         Sides::Both(both) => {
-            let mut map = combination(len(call), vec![1.0, 1.0])?;
-            if let FloatMap::Affine { bias, .. } = &mut map {
-                bias.fill(-least);
-            }
+            let map = line(len(call), vec![1.0, 1.0], -least)?;
             step(draft, call.name, map, &both, call.shape)
         }
     }

@@ -5,7 +5,7 @@
 
 use zkml::graph::TensorId;
 
-use super::binary::{combination, scaled};
+use super::binary::{combination, line, scaled};
 use super::compare::{step, whole};
 use super::draft::{Draft, Refusal, small, unsupported};
 use super::recipe::{Call, Recipe, axis};
@@ -45,10 +45,7 @@ fn place(draft: &mut Draft, call: &Call<'_>, sign: f64) -> Result<TensorId, Refu
     } else {
         (-1.0, sizes[1] as f64)
     };
-    let mut map = combination(sizes[0], vec![scale])?;
-    if let FloatMap::Affine { bias: constant, .. } = &mut map {
-        constant.fill(bias);
-    }
+    let map = line(sizes[0], vec![scale], bias)?;
     whole(
         draft,
         call.name,
@@ -94,13 +91,7 @@ pub(super) fn label_of_two(
         return unsupported("a label of two classes without two names");
     };
     let rows = draft.shape(second).iter().product::<usize>();
-    let line = |scale: f64, constant: f64| {
-        let mut map = combination(rows, vec![scale])?;
-        if let FloatMap::Affine { bias, .. } = &mut map {
-            bias.fill(constant);
-        }
-        Ok::<_, Refusal>(map)
-    };
+    let line = |scale: f64, constant: f64| line(rows, vec![scale], constant);
     let above = step(draft, name, line(1.0, -bound)?, &[second], &[rows])?;
     whole(
         draft,

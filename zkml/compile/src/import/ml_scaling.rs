@@ -50,10 +50,7 @@ fn scale(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
 fn binarize(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
     let (x, threshold) = (call.computed(0)?, call.float("threshold", 0.0)?);
     let len = draft.shape(x).iter().product::<usize>();
-    let mut map: FloatMap = binary::combination(len, vec![1.0])?;
-    if let FloatMap::Affine { bias, .. } = &mut map {
-        bias.iter_mut().for_each(|b| *b = -threshold);
-    }
+    let map = binary::line(len, vec![1.0], -threshold)?;
     draft.node(call.name, FloatOp::Step(Step { map }), &[x], call.shape)
 }
 

@@ -50,7 +50,7 @@ pub struct Proved<'a> {
 }
 
 /// Judges proved outputs, each with its description, against the float model's, all in the model's order; those must be
-/// `exact` of which the model says it.
+/// `exact` of which the model says it, and those of which nothing is said.
 #[must_use]
 pub fn judge_outputs(
     rule: &Rule,
@@ -65,7 +65,7 @@ pub fn judge_outputs(
         .iter()
         .zip(&got)
         .zip(floats)
-        .zip(exact.iter().chain(std::iter::repeat(&false)))
+        .zip(exact.iter().chain(std::iter::repeat(&true)))
         .map(|((((info, _), got), float), &exact)| Answer {
             name: &info.name,
             shape: &info.shape,

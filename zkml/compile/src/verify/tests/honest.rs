@@ -230,7 +230,7 @@ fn no_honest_answer_is_refused_for_the_scales_of_its_tensors() {
                 for rule in [0.01, 0.02, 0.05, 0.1].map(within) {
                     let effect = fidelity.effect((float, int), &floats, &values, &answer, &rule);
                     if let Some(effect) = effect.unwrap()
-                        && judge_outputs(&rule, &outputs, &answer, &[]).accepted()
+                        && judge_outputs(&rule, &outputs, &answer, &[false]).accepted()
                     {
                         coarse += 1;
                         assert!(effect.harmless(&rule), "{name} {profile:?} at {dim}: {effect:?}");
