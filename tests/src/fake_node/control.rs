@@ -91,18 +91,26 @@ impl FakeNode {
     }
 
     /// Stops the pod's process (SIGSTOP): the pod is Running and does nothing.
-    pub fn stall(&self, namespace: &str, name: &str) -> Result<(), Error> {
-        self.signal(namespace, name, Signal::SIGSTOP)
+    pub async fn stall(&self, namespace: &str, name: &str) -> Result<(), Error> {
+        let pids = self.with(namespace, name, |entry, program| {
+            let _ = kill(program, Signal::SIGSTOP);
+            processes(entry, program)
+        })?;
+        settled("its processes stopped", &pids, |state| state == 'T').await
     }
 
     /// Lets a stalled process go on.
-    pub fn resume(&self, namespace: &str, name: &str) -> Result<(), Error> {
-        self.with(namespace, name, |entry, program| {
-            // The process that waits for a stopped one has stopped itself.
-            for pid in entry.group.into_iter().chain([program]) {
+    pub async fn resume(&self, namespace: &str, name: &str) -> Result<(), Error> {
+        let pids = self.with(namespace, name, |entry, program| {
+            let pids = processes(entry, program);
+            for &pid in &pids {
                 let _ = kill(pid, Signal::SIGCONT);
             }
-        })
+            pids
+        })?;
+        settled("its processes going on", &pids, |state| state != 'T').await?;
+        // Asleep, whoever waits for the program has sent it its own SIGCONT, which can no longer undo another stall.
+        settled("its waiting process asleep", &pids[1..], |state| state == 'S').await
     }
 
     /// Sends the pod's process a signal.
@@ -166,7 +174,12 @@ impl FakeNode {
         self.shared.close();
     }
 
-    fn with(&self, namespace: &str, name: &str, act: impl FnOnce(&mut Entry, Pid)) -> Result<(), Error> {
+    fn with<T>(
+        &self,
+        namespace: &str,
+        name: &str,
+        act: impl FnOnce(&mut Entry, Pid) -> T,
+    ) -> Result<T, Error> {
         let mut registry = self.shared.registry();
         let mut entries = registry.pods.values_mut();
         let found = entries.find_map(|entry| {
@@ -176,9 +189,32 @@ impl FakeNode {
             Some((entry, program))
         });
         let (entry, program) = found.ok_or_else(|| Error::NoProcess(format!("{namespace}/{name}")))?;
-        act(entry, program);
-        Ok(())
+        Ok(act(entry, program))
     }
+}
+
+/// A pod's program, and the process that waits for it: it stops itself when it sees the program stopped.
+fn processes(entry: &Entry, program: Pid) -> Vec<Pid> {
+    [program].into_iter().chain(entry.group).collect()
+}
+
+/// Waits until each of the processes that still live is in such a state (a letter of `proc_pid_stat(5)`).
+async fn settled(what: &str, pids: &[Pid], fits: impl Fn(char) -> bool) -> Result<(), Error> {
+    let limit = Duration::from_secs(10);
+    let settled = wait_for(what, limit, async || {
+        let mut states = pids.iter().filter_map(|pid| state(*pid));
+        states
+            .find(|state| !fits(*state))
+            .map_or(Ok(()), |state| Err(format!("one is in state {state}")))
+    });
+    Ok(settled.await?)
+}
+
+/// The letter of a process's state, while it lives.
+fn state(pid: Pid) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let state = stat.rsplit_once(") ")?.1.chars().next()?;
+    (!matches!(state, 'Z' | 'X')).then_some(state)
 }
 
 /// Where a pod's output goes; of two pods of one name each has a file.

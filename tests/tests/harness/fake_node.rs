@@ -216,13 +216,9 @@ async fn pods_are_restarted_stalled_and_deleted() {
             .unwrap()[..1]
             .to_owned()
     };
-    node.stall(ns, "always").unwrap();
-    wait_for("a stop", LIMIT, async || {
-        if state() == "T" { Ok(()) } else { Err(state()) }
-    })
-    .await
-    .unwrap();
-    node.resume(ns, "always").unwrap();
+    node.stall(ns, "always").await.unwrap();
+    assert_eq!(state(), "T");
+    node.resume(ns, "always").await.unwrap();
     wait_for("a start", LIMIT, async || {
         if state() == "S" { Ok(()) } else { Err(state()) }
     })
@@ -230,7 +226,7 @@ async fn pods_are_restarted_stalled_and_deleted() {
     .unwrap();
 
     // A stalled process does not see SIGTERM: after the grace time it is killed.
-    node.stall(ns, "always").unwrap();
+    node.stall(ns, "always").await.unwrap();
     let pods: Api<Pod> = namespace.api().await.unwrap();
     pods.delete("always", &DeleteParams::default()).await.unwrap();
     let ended = wait_until(&namespace, "always", "Failed", phase("Failed")).await;

@@ -65,7 +65,7 @@ async fn a_worker_that_is_evicted_hands_its_slice_back_and_is_replaced_and_costs
     let uid = asked(world, &objects).await;
     let (name, held) = stall_at_work(world, &objects, "own", &uid).await;
     world.node.evict("evicted", &name).await.unwrap();
-    world.node.resume("evicted", &name).unwrap();
+    world.node.resume("evicted", &name).await.unwrap();
     let over = succeeds(&objects, "one").await;
     let rows = over.status.unwrap().recent_slices;
     let refused = rows.iter().filter(|r| r.verdict == SliceVerdict::Refused).count();
@@ -109,7 +109,7 @@ async fn slices_of_a_stalled_worker_go_to_another_pool_and_its_lease_ends_all_th
         (r.slice.0, r.pool.as_str(), r.verdict) == (held.slice, "stalled/quick", SliceVerdict::Verified)
     };
     assert!(rows.iter().any(proved), "{rows:?}");
-    world.node.resume("stalled", &name).unwrap();
+    world.node.resume("stalled", &name).await.unwrap();
 }
 
 #[tokio::test]
@@ -170,7 +170,7 @@ async fn a_pool_that_is_drained_mid_run_gets_no_new_slices_and_leaves_them_to_an
     objects.until("one", LONG, waits).await.unwrap();
 
     // What the worker holds it ends; then it is sent home, although three slices are left and nobody else is there.
-    world.node.resume("drained", &name).unwrap();
+    world.node.resume("drained", &name).await.unwrap();
     wait_for("the worker's end", LONG, async || {
         let running = world.node.running().iter().any(|r| r.name == name);
         if running { Err("it runs") } else { Ok(()) }

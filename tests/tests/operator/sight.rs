@@ -357,7 +357,7 @@ async fn a_lost_node_is_told_and_its_slices_are_proved_elsewhere() {
     })
     .await
     .unwrap();
-    first.stall("lost", &pod).unwrap();
+    first.stall("lost", &pod).await.unwrap();
     let _second = node("second").await;
     first.lose();
     event(

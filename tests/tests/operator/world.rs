@@ -170,14 +170,14 @@ pub async fn stall_at_work(world: &World, objects: &Objects, pool: &str, request
     };
     wait_for("a worker at work", LONG, async || {
         open().ok_or("it holds no claim")?;
-        let stalled = world.node.stall(&objects.namespace, &name);
+        let stalled = world.node.stall(&objects.namespace, &name).await;
         stalled.map_err(|_| "its process is gone")?;
         // A proof that was on its way arrives.
         tokio::time::sleep(Duration::from_millis(300)).await;
         if let Some(claim) = open() {
             return Ok((name.clone(), claim));
         }
-        let resumed = world.node.resume(&objects.namespace, &name);
+        let resumed = world.node.resume(&objects.namespace, &name).await;
         resumed.map_err(|_| "its process is gone")?;
         Err("it was done before it was stopped")
     })
