@@ -95,12 +95,20 @@ pub struct Accuracy {
     pub mean_error_millionths: u64,
     /// Samples whose greatest output is the same.
     pub top1_agreement_millionths: u32,
+    /// Samples whose outputs of whole numbers are all the float model's.
+    #[serde(default = "all")]
+    pub exact_agreement_millionths: u32,
     /// By output, the natural magnitude that errors were measured with.
     pub output_scale: Vec<f64>,
     /// The budget.
     pub budget_millionths: u32,
-    /// Whether the greatest error is within it.
+    /// Whether the greatest error is within it, and nearly every sample has the float model's whole numbers.
     pub within_budget: bool,
+}
+
+/// Every sample: what a report that says nothing of it was made with.
+fn all() -> u32 {
+    1_000_000
 }
 
 /// What kind of thing is wrong with a model.

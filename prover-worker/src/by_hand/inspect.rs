@@ -82,13 +82,18 @@ fn text(plan: &Plan, cuts: &[Cut]) -> String {
     let _ = writeln!(out, "model {}", plan.model);
     let _ = writeln!(
         out,
-        "profile {}, greatest error {:.6} of a budget of {:.6} on {} {}samples, top-1 agreement {:.2} %",
+        "profile {}, greatest error {:.6} of a budget of {:.6} on {} {}samples, top-1 agreement {:.2} %{}",
         accuracy.profile,
         accuracy.max_error_millionths as f64 / 1e6,
         f64::from(accuracy.budget_millionths) / 1e6,
         accuracy.samples,
         if accuracy.synthetic { "made-up " } else { "" },
         f64::from(accuracy.top1_agreement_millionths) / 1e4,
+        if accuracy.within_budget {
+            ""
+        } else {
+            ": OVER BUDGET"
+        },
     );
     let _ = writeln!(
         out,

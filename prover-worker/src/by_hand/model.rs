@@ -95,6 +95,7 @@ pub(super) fn accuracy(plan: &Plan) -> Accuracy {
         max_error_millionths: millionths(a.max_error),
         mean_error_millionths: millionths(a.mean_error),
         top1_agreement_millionths: (a.top1_agreement * 1e6).round() as u32,
+        exact_agreement_millionths: (a.exact_agreement * 1e6).round() as u32,
         output_scale: a.output_scale.clone(),
         budget_millionths: plan.error_budget_millionths,
         within_budget: a.within_budget,

@@ -121,7 +121,9 @@ impl Model {
             .map(|(info, input)| quantise_input(info, input));
         let integers = self.integers.evaluate(&rounded.collect::<Result<Vec<_>, _>>()?)?;
         let floats: Vec<Vec<f64>> = inputs.into_iter().map(|input| input.values).collect();
-        let outputs = self.float.outputs(&self.integers, &floats)?;
+        let outputs = self
+            .float
+            .settled_outputs(&self.integers, &floats, output_scale)?;
         let lengths: Vec<u64> = outputs.iter().map(|o| o.len() as u64).collect();
         if lengths.iter().sum::<u64>() > MAX_VALUES {
             return Err(format!("the outputs have more than {MAX_VALUES} values").into());

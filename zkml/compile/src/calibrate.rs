@@ -40,6 +40,10 @@ pub struct CalibrationOptions {
     pub compare_top1: bool,
 }
 
+/// The share of samples whose whole numbers must be the float model's: of a Model with less every tenth answer would be
+/// refused.
+const EXACT: f64 = 0.9;
+
 /// Of the budget, what calibration leaves to inputs that it has not seen: their errors are greater than the samples'.
 const ROOM: f64 = 0.5;
 
@@ -56,7 +60,9 @@ pub struct AccuracyReport {
     pub top1_agreement: f64,
     /// By output: the natural magnitude that errors were measured with.
     pub output_scale: Vec<f64>,
-    /// Whether `max_error` is within the budget.
+    /// Share of samples all of whose outputs of whole numbers are the float model's.
+    pub exact_agreement: f64,
+    /// Whether `max_error` is within the budget, and nearly every sample has the float model's whole numbers.
     pub within_budget: bool,
 }
 
@@ -442,25 +448,28 @@ fn measure(
             });
         let verdict = accuracy::judge(&comparing, &answers.collect::<Vec<_>>());
         counter.add(1);
-        let same = verdict.other_class.is_none() && verdict.other_value.is_none();
-        Ok::<_, CalibrateError>((verdict.error, same))
+        let exact = verdict.other_value.is_none();
+        let same = verdict.other_class.is_none() && exact;
+        Ok::<_, CalibrateError>((verdict.error, same, exact))
     };
-    let all: Vec<(f64, bool)> = samples
+    let all: Vec<(f64, bool, bool)> = samples
         .par_iter()
         .zip(expected)
         .enumerate()
         .map(one)
         .collect::<Result<_, _>>()?;
     let count = all.len() as f64;
-    let max_error = all.iter().fold(0f64, |m, (e, _)| m.max(*e));
-    let top1_agreement = all.iter().filter(|(_, a)| *a).count() as f64 / count;
+    let max_error = all.iter().fold(0f64, |m, (e, ..)| m.max(*e));
+    let top1_agreement = all.iter().filter(|(_, same, _)| *same).count() as f64 / count;
+    let exact_agreement = all.iter().filter(|(.., exact)| *exact).count() as f64 / count;
     Ok(AccuracyReport {
         samples: all.len(),
         max_error,
-        mean_error: all.iter().map(|(e, _)| e).sum::<f64>() / count,
+        mean_error: all.iter().map(|(e, ..)| e).sum::<f64>() / count,
         top1_agreement,
+        exact_agreement,
         output_scale: rule.output_scale.clone(),
-        within_budget: max_error <= rule.max_error,
+        within_budget: max_error <= rule.max_error && exact_agreement >= EXACT,
     })
 }
 

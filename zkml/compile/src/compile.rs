@@ -193,13 +193,14 @@ fn planned<'a>(
     let model = FloatModel::read(onnx).map_err(of_file)?;
     let given = given(&float)?;
     let synthetic = given.is_none();
-    let samples = match given {
+    let mut samples = match given {
         Some(samples) => {
             check_samples(&float, &samples)?;
-            samples
+            samples.into_owned()
         }
-        None => Cow::Owned(synthetic_samples(&float, synthetic_count(&float), SYNTHETIC_SEED)),
+        None => synthetic_samples(&float, synthetic_count(&float), SYNTHETIC_SEED),
     };
+    samples.iter_mut().for_each(|sample| model.round(&float, sample));
     let samples = &samples[..];
     let calibration = CalibrationOptions {
         profile: options.profile,

@@ -5,14 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use zkml::accuracy::output_error;
+use zkml::accuracy::{DEFAULT_MAX_ERROR_MILLIONTHS, output_error};
 use zkml::graph::{IntGraph, TensorId, TensorInfo};
-use zkml_reference::{EvaluateError, Model, Port, ReadError, Tensor, Values};
+use zkml_reference::{EvaluateError, Model, Port, Precision, ReadError, Tensor, Values};
 
 use crate::float::{FloatGraph, FloatTensor};
 
 /// Why the float model has no answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum FloatModelError {
     /// The file.
     #[error(transparent)]
@@ -29,6 +29,21 @@ pub enum FloatModelError {
     /// The file has other outputs than the integer graph.
     #[error("the model's outputs are not those of the integer graph: {0}")]
     Outputs(String),
+    /// Nobody can say what the model's answer is.
+    #[error(
+        "output `{output}` hangs on how floats are rounded: at {at} it is {double} where they have 64 bits and {declared} \
+         where each node rounds to the file's own type; an input that is not so near to a jump has an answer"
+    )]
+    Unsettled {
+        /// Which output.
+        output: String,
+        /// The place in it, row-major.
+        at: usize,
+        /// The value in 64 bits.
+        double: f64,
+        /// The value in the file's own types.
+        declared: f64,
+    },
 }
 
 /// A model file, ready to be evaluated.
@@ -44,16 +59,64 @@ impl FloatModel {
         Ok(Self(Model::read(onnx)?))
     }
 
-    /// The outputs for flat inputs in the integer graph's order, which gives names and shapes.
+    /// The outputs for flat inputs in the integer graph's order, which gives names and shapes, and that they do not hang on
+    /// rounding: one value's jump (a comparison, a threshold of a tree, a greatest of two that are nearly alike) may turn
+    /// on the last bit, where every implementation has its own answer and none is the model's. `output_scale` is as in
+    /// [`Rule`](zkml::accuracy::Rule).
     ///
     /// # Errors
-    /// Inputs that are not the file's, a node that cannot be evaluated, or outputs of other sizes than the graph's.
+    /// Inputs that are not the file's, a node that cannot be evaluated, outputs of other sizes than the graph's, or
+    /// [`FloatModelError::Unsettled`].
+    pub fn settled_outputs(
+        &self,
+        graph: &IntGraph,
+        inputs: &[Vec<f64>],
+        output_scale: &[f64],
+    ) -> Result<Vec<Vec<f64>>, FloatModelError> {
+        let double = self.outputs(graph, inputs)?;
+        let declared = self
+            .0
+            .evaluate_in(Precision::Declared, &self.tensors(&given(graph, inputs))?)?;
+        let scales = output_scale.iter().copied().chain(std::iter::repeat(0.0));
+        for ((port, scale), (double, declared)) in self
+            .0
+            .outputs()
+            .iter()
+            .zip(scales)
+            .zip(double.iter().zip(&declared))
+        {
+            let declared = declared.to_f64();
+            let settled = match port.element.is_float() {
+                true => output_error(&declared, double, scale) <= SETTLED,
+                false => declared == *double,
+            };
+            if settled {
+                continue;
+            }
+            let distance = |at: &usize| (double[*at] - declared[*at]).abs();
+            let furthest = |a: &usize, b: &usize| distance(a).total_cmp(&distance(b));
+            let at = (0..double.len().min(declared.len()))
+                .max_by(furthest)
+                .unwrap_or(0);
+            let value = |of: &[f64]| of.get(at).copied().unwrap_or(f64::NAN);
+            return Err(FloatModelError::Unsettled {
+                output: port.name.clone(),
+                at,
+                double: value(double),
+                declared: value(&declared),
+            });
+        }
+        Ok(double)
+    }
+
+    /// The outputs for flat inputs in the integer graph's order, whether or not they hang on rounding.
+    ///
+    /// # Errors
+    /// As [`FloatModel::settled_outputs`].
     pub fn outputs(&self, graph: &IntGraph, inputs: &[Vec<f64>]) -> Result<Vec<Vec<f64>>, FloatModelError> {
         let info = |id: &TensorId| graph.tensors.get(id.0 as usize);
-        let given = graph.inputs.iter().filter_map(info).zip(inputs);
-        let given = given.map(|(info, values)| (info.name.as_str(), info.shape.as_slice(), values));
         let lengths = graph.outputs.iter().map(|id| info(id).map_or(0, TensorInfo::len));
-        self.answer(&given.collect::<Vec<_>>(), lengths)
+        self.answer(&given(graph, inputs), lengths)
     }
 
     /// By output, whether the file says that it is of whole numbers, or of yes and no: those have no error, they are the same
@@ -110,11 +173,22 @@ impl FloatModel {
                 .find(|(of, _, _)| of == name)
                 .ok_or_else(|| FloatModelError::Missing(name.to_owned()))?;
             let shape = shape.iter().map(|&d| d as usize).collect();
-            // Of the file's own type: floats of 32 bits or of 64.
-            let values = Values::Float((*values).clone());
+            // Of the file's own type, so that 0.1 is the float that everybody else gives the model.
+            let values = Values::Float(values.iter().map(|&v| port.element.round(v)).collect());
             Tensor::new(port.element, shape, values).map_err(|_| FloatModelError::Length(name.to_owned()))
         };
         self.0.inputs().iter().map(tensor).collect()
+    }
+
+    /// Rounds a sample to the types of the file's inputs, as everybody else gives it to the model.
+    pub(crate) fn round(&self, graph: &FloatGraph, sample: &mut [Vec<f64>]) {
+        let names = graph.inputs.iter().map(|id| graph.tensors.get(id.0 as usize));
+        for (tensor, values) in names.zip(sample) {
+            let port = tensor.and_then(|t| self.0.inputs().iter().find(|port| port.name == t.name));
+            if let Some(port) = port {
+                values.iter_mut().for_each(|v| *v = port.element.round(*v));
+            }
+        }
     }
 
     /// The first node of the graph whose values on one sample are not those that the file's node of that name makes, where
@@ -146,6 +220,22 @@ impl FloatModel {
                 differs.then(|| node.name.clone())
             })
     }
+}
+
+/// Twice as many bits change no settled output by more than this share of its greatest value: what an answer may be off
+/// unless somebody says otherwise.
+const SETTLED: f64 = DEFAULT_MAX_ERROR_MILLIONTHS as f64 / 1e6;
+
+/// The integer graph's inputs with names and shapes.
+fn given<'a>(graph: &'a IntGraph, inputs: &'a [Vec<f64>]) -> Vec<(&'a str, &'a [u32], &'a Vec<f64>)> {
+    let infos = graph
+        .inputs
+        .iter()
+        .filter_map(|id| graph.tensors.get(id.0 as usize));
+    let given = infos.zip(inputs);
+    given
+        .map(|(info, values)| (info.name.as_str(), info.shape.as_slice(), values))
+        .collect()
 }
 
 /// A node whose values are off by more than this share of their greatest is where a graph that differs begins to differ.

@@ -120,7 +120,8 @@ impl ElementType {
     }
 
     /// The nearest value of this float type, ties to even.
-    pub(crate) fn round(self, value: f64) -> f64 {
+    #[must_use]
+    pub fn round(self, value: f64) -> f64 {
         match self {
             Self::Float32 => f64::from(value as f32),
             Self::Float16 => round_to(value, 11, -14, 65504.0),

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
-    Dimension, EvaluateError, Model, Port, Step, Tensor,
+    Dimension, EvaluateError, Model, Port, Precision, Step, Tensor,
     limits::{Budget, MAX_LIVE, volume},
     ops::Call,
 };
@@ -12,6 +12,7 @@ pub(crate) fn evaluate(
     model: &Model,
     inputs: &[Tensor],
     work: u64,
+    precision: Precision,
     see: &mut dyn FnMut(&str, &Tensor),
 ) -> Result<Vec<Tensor>, EvaluateError> {
     check_inputs(&model.inputs, inputs)?;
@@ -51,6 +52,10 @@ pub(crate) fn evaluate(
         })?;
         for ((value, name), tensor) in operation.outputs.iter().zip(&node.outputs).zip(made) {
             let Some(value) = *value else { continue };
+            let tensor = match precision {
+                Precision::Double => tensor,
+                Precision::Declared => tensor.rounded(),
+            };
             see(name, &tensor);
             live += tensor.len();
             values[value] = Some(Arc::new(tensor));

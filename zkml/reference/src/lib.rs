@@ -20,7 +20,7 @@ mod tensor;
 
 pub use element::element_name;
 pub use error::{EvaluateError, ReadError, UnsupportedNode};
-pub use model::{Dimension, Model, Node, Port};
+pub use model::{Dimension, Model, Node, Port, Precision};
 pub use ops::{first_opset, operators, operators_of_models};
 pub use tensor::{ElementType, Tensor, TensorError, Values};
 

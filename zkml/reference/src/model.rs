@@ -39,6 +39,16 @@ pub struct Node {
     pub outputs: Vec<String>,
 }
 
+/// How the floats that nodes make are held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// In 64 bits, whatever their type: what the model means.
+    Double,
+    /// Rounded to their type by the node that makes them: what implementations come to, each with roundings of its own
+    /// inside a node.
+    Declared,
+}
+
 /// A model as it stands in its file. Values are numbered; a name is only for messages.
 #[derive(Debug, Clone)]
 pub struct Model {
@@ -101,7 +111,15 @@ impl Model {
         inputs: &[Tensor],
         see: &mut dyn FnMut(&str, &Tensor),
     ) -> Result<Vec<Tensor>, EvaluateError> {
-        evaluate(self, inputs, MAX_WORK, see)
+        evaluate(self, inputs, MAX_WORK, Precision::Double, see)
+    }
+
+    /// [`Model::evaluate`] in another precision.
+    ///
+    /// # Errors
+    /// As [`Model::evaluate`].
+    pub fn evaluate_in(&self, precision: Precision, inputs: &[Tensor]) -> Result<Vec<Tensor>, EvaluateError> {
+        evaluate(self, inputs, MAX_WORK, precision, &mut |_, _| ())
     }
 
     /// [`Model::evaluate_seeing`] with at most `work` multiply-adds, every value that is made counted as eight: an answer
@@ -115,6 +133,6 @@ impl Model {
         inputs: &[Tensor],
         see: &mut dyn FnMut(&str, &Tensor),
     ) -> Result<Vec<Tensor>, EvaluateError> {
-        evaluate(self, inputs, work.min(MAX_WORK), see)
+        evaluate(self, inputs, work.min(MAX_WORK), Precision::Double, see)
     }
 }

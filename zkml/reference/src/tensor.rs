@@ -127,6 +127,15 @@ impl Tensor {
         Self::new(ElementType::Float32, shape, Values::Float(values))
     }
 
+    /// The same with every float rounded to the element type.
+    #[must_use]
+    pub(crate) fn rounded(mut self) -> Self {
+        if let Values::Float(values) = &mut self.values {
+            values.iter_mut().for_each(|v| *v = self.element.round(*v));
+        }
+        self
+    }
+
     /// Its element type.
     #[must_use]
     pub fn element(&self) -> ElementType {

@@ -190,8 +190,15 @@ impl<'a> Writer<'a> {
         } else {
             ""
         };
+        let whole = match accuracy.exact_agreement_millionths {
+            1_000_000.. => String::new(),
+            share => format!(
+                ", whole numbers the float model's on {:.1} % of them",
+                f64::from(share) / 1e4
+            ),
+        };
         let measured = format!(
-            "greatest error {:.6} of a budget of {:.6} on {} inputs, profile {}{gone}",
+            "greatest error {:.6} of a budget of {:.6} on {} inputs{whole}, profile {}{gone}",
             accuracy.max_error_millionths as f64 / 1e6,
             f64::from(accuracy.budget_millionths) / 1e6,
             accuracy.samples,

@@ -156,6 +156,7 @@ fn compiled(max_error_millionths: u64, synthetic: bool) -> CompileState {
             max_error_millionths,
             mean_error_millionths: 0,
             top1_agreement_millionths: 1_000_000,
+            exact_agreement_millionths: 1_000_000,
             output_scale: vec![2.5],
             budget_millionths: 10_000,
             within_budget: max_error_millionths <= 10_000,

@@ -107,6 +107,7 @@ fn compiled(proof_system: ProofSystem) -> Files {
             max_error_millionths: 0,
             mean_error_millionths: 0,
             top1_agreement_millionths: 0,
+            exact_agreement_millionths: 1_000_000,
             output_scale: Vec::new(),
             budget_millionths: 0,
             within_budget: true,

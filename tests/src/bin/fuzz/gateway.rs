@@ -85,6 +85,7 @@ fn compiled() -> CompileOutcome {
             max_error_millionths: 4_680,
             mean_error_millionths: 2_110,
             top1_agreement_millionths: 1_000_000,
+            exact_agreement_millionths: 1_000_000,
             output_scale: vec![24.185_331_300_983_243, 1e-300],
             budget_millionths: 10_000,
             within_budget: true,

@@ -8,6 +8,7 @@ mod norms;
 mod onnx;
 mod page;
 mod recipes;
+mod settled;
 mod softmax;
 mod trees;
 mod whole;

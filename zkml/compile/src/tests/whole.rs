@@ -18,7 +18,7 @@ const COMPARISONS: [&str; 5] = ["Greater", "GreaterOrEqual", "Less", "LessOrEqua
 const PROFILES: [Profile; 3] = [Profile::P8, Profile::P12, Profile::P16];
 
 /// Outputs of these names and types.
-fn giving(mut onnx: Onnx, outputs: &[(&str, DataType)]) -> Vec<u8> {
+pub(super) fn giving(mut onnx: Onnx, outputs: &[(&str, DataType)]) -> Vec<u8> {
     let port = |(name, kind): &(&str, DataType)| {
         let mut port = value_info(name, &[]);
         let value = port.r#type.as_mut().unwrap().value.as_mut().unwrap();

@@ -20,8 +20,10 @@ pub(super) fn judge(onnx: &[u8], derived: &Derived, proved: &Proved<'_>, report:
         ..
     } = proved;
     let values = evaluated(proved, derived, report)?;
-    let answer =
-        FloatModel::read(onnx).and_then(|model| Ok((model.outputs(&derived.graph, floats)?, model.exact())));
+    let answer = FloatModel::read(onnx).and_then(|model| {
+        let outputs = model.settled_outputs(&derived.graph, floats, &rule.output_scale)?;
+        Ok((outputs, model.exact()))
+    });
     let (answer, exact) = match answer {
         Ok(answer) => answer,
         Err(e) => {
