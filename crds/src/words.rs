@@ -362,8 +362,10 @@ closed_word! {
         P8 = "P8",
         /// 12 bits.
         P12 = "P12",
-        /// 16 bits: closest to the float model.
+        /// 16 bits: close enough to the float model for most.
         P16 = "P16",
+        /// 20 bits, up to 32 of an input that only linear maps read, 16 of what functions read: for values of unlike sizes.
+        P20 = "P20",
     }
 }
 

@@ -151,7 +151,7 @@ pub(crate) struct ModelArgs {
     /// such lists by input name. Without: standard-normal inputs.
     #[arg(long)]
     pub(crate) calibration: Option<PathBuf>,
-    /// Bits of the integers: P8, P12 or P16. Without: the fewest that keep the error budget.
+    /// Bits of the integers: P8, P12, P16 or P20. Without: the fewest that keep the error budget.
     #[arg(long)]
     pub(crate) profile: Option<Profile>,
     /// Greatest error of any output against the float model, in millionths of its size or of --output-scale.

@@ -49,7 +49,8 @@ impl Error {
     pub(super) fn reason(&self) -> &'static str {
         match self {
             Self::NoProgram(_) => "ErrImagePull",
-            Self::Missing(_) => "CreateContainerConfigError",
+            // As a kubelet: what a volume is made of may come yet.
+            Self::Missing(_) => "ContainerCreating",
             _ => "CreateContainerError",
         }
     }

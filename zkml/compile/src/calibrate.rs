@@ -375,7 +375,7 @@ fn plan(graph: &FloatGraph, magnitudes: &[f64], profile: Profile) -> Result<Quan
         None => *m,
     };
     let magnitudes: Vec<f64> = magnitudes.iter().zip(&graph.tensors).map(magnitude).collect();
-    let mut scales = Scales::new(&magnitudes, profile);
+    let mut scales = Scales::new(graph, &magnitudes, profile);
     for (id, tensor) in (0..).map(TensorId).zip(&graph.tensors) {
         if let (true, Some(bound)) = (tensor.whole, tensor.bound) {
             scales.whole(id, bound);

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use zkinfer_crds::Profile;
 
+use super::tensor::IntRange;
+
 /// What a profile lets a plan say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProfileLimits {
@@ -22,28 +24,37 @@ pub struct ProfileLimits {
     pub resolution: u8,
     /// Width that the greatest coefficient of a linear map is given, sign included.
     pub weight_bits: u8,
+    /// As `weight_bits`, for a map that scales channels one by one, so that the least coefficient has `weight_bits` too.
+    pub channel_bits: u8,
     /// Width of activations, headroom included, that calibration gives them.
     pub activation_bits: u8,
+    /// Greatest width that calibration gives an input of the model which only linear maps read: whoever verifies sees it, so
+    /// that nothing proves its range.
+    pub input_bits: u8,
 }
 
 impl ProfileLimits {
     /// What a plan of this profile may say.
     #[must_use]
     pub const fn of(profile: Profile) -> Self {
-        let (resolution, activation_bits) = match profile {
-            Profile::P8 => (5, 8),
-            Profile::P12 => (6, 12),
-            Profile::P16 => (7, 16),
+        let widest = IntRange::MAX_BITS;
+        let (resolution, activation_bits, channel_bits, input_bits, max_bits) = match profile {
+            Profile::P8 => (5, 8, 8, 8, 24),
+            Profile::P12 => (6, 12, 12, 12, 24),
+            Profile::P16 => (7, 16, 16, 16, 24),
+            Profile::P20 => (8, 20, 31, widest, widest),
         };
         Self {
             min_exponent: -24,
             max_exponent: 48,
             min_bits: 2,
-            max_bits: 24,
+            max_bits,
             max_shift: 40,
             resolution,
             weight_bits: activation_bits,
+            channel_bits,
             activation_bits,
+            input_bits,
         }
     }
 }

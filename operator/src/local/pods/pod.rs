@@ -97,7 +97,8 @@ impl<'a> Life<'a> {
                 Err(why) => why,
             };
             tries = tries.saturating_add(1);
-            self.report(&State::Waiting("CreateContainerConfigError", why), false);
+            // As a kubelet: what a volume is made of may come yet, as the Secret of a Job does, which names the Job as its owner.
+            self.report(&State::Waiting("ContainerCreating", why), false);
             tokio::time::sleep(AGAIN.after(tries)).await;
         }
     }

@@ -48,7 +48,7 @@ impl Form for Linear {
             scales.ranges[at] = IntRange::unsigned(scales.tensors[at].bits - 1);
         }
         let made = i32::from(scales.tensors[at].exponent);
-        let width = i32::from(scales.limits.weight_bits) - 1;
+        let width = self.width(inputs, scales);
         let of_input = |(k, weights): (usize, &[f64])| {
             let greatest = weights.iter().fold(0f64, |m, w| m.max(w.abs()));
             let read = i32::from(scales.tensors[inputs.get(k)?.0 as usize].exponent);
@@ -138,6 +138,23 @@ impl Linear {
         let Self { map, activation } = self;
         let affine = matches!(map, FloatMap::Affine { .. });
         affine && map.weight() == [1.0] && map.bias() == [0.0] && *activation == Activation::Identity
+    }
+
+    /// Width that the greatest coefficient is given, without its sign. Channels that are scaled one by one may be of unlike sizes:
+    /// as far as the profile has bits for it, the least coefficient of them has the profile's width too.
+    fn width(&self, inputs: &[TensorId], scales: &Scales) -> i32 {
+        let least = i32::from(scales.limits.weight_bits) - 1;
+        let FloatMap::Affine { scale, .. } = &self.map else {
+            return least;
+        };
+        let sizes = scale.iter().map(|w| w.abs()).filter(|w| *w > 0.0);
+        let (smallest, greatest) = sizes.fold((f64::MAX, 0f64), |(a, b), w| (a.min(w), b.max(w)));
+        let spread = (greatest / smallest).log2().ceil().max(0.0) as i32;
+        let bits = |id: &TensorId| i32::from(scales.tensors[id.0 as usize].bits);
+        let read = inputs.iter().map(bits).max().unwrap_or(0);
+        // A product, and a constant of its size, stay below the accumulator's limit.
+        let room = (LIMIT.ilog2() as i32 - 2 - read).min(i32::from(scales.limits.channel_bits) - 1);
+        (least + spread).min(room).max(least)
     }
 
     /// Coefficients for each tensor read.

@@ -21,19 +21,20 @@ impl Form for Lookup {
     fn scale(&self, inputs: &[TensorId], output: TensorId, scales: &mut Scales) -> u8 {
         let (input, at) = (inputs[0].0 as usize, output.0 as usize);
         let (index, e_in) = (scales.ranges[input], scales.tensors[input].exponent);
+        let width = scales.tensors[at].bits;
         if self.function.grows() {
             scales.guard(output);
         } else {
             // The whole range of the index has room: no row ends at the clamp.
             let reach = self.function.reach(index, e_in);
-            scales.tensors[at].exponent = exponent_of_rows(reach, scales.limits.activation_bits);
+            scales.tensors[at].exponent = exponent_of_rows(reach, width);
         }
         let TensorScale { bits, exponent } = &mut scales.tensors[at];
         // A scale below the least would lose the greatest values: quantising says that there is no table. One above the
         // greatest loses bits of small values, of which the profile's floor has to be left.
         let (wanted, finest) = (*exponent, *functions::EXPONENTS_OUT.end());
         *exponent = wanted.min(finest);
-        let left = i32::from(scales.limits.activation_bits) - 1 - i32::from(wanted - *exponent);
+        let left = i32::from(width) - 1 - i32::from(wanted - *exponent);
         if left < i32::from(scales.limits.resolution) {
             scales.too_small = true;
         }

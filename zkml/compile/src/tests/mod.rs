@@ -11,6 +11,7 @@ mod recipes;
 mod settled;
 mod softmax;
 mod trees;
+mod unlike;
 mod whole;
 mod words;
 
@@ -251,7 +252,13 @@ fn calibrated(
 fn the_integer_graph_follows_the_float_graph_within_each_profiles_error() {
     let graph = import(&network().bytes()).unwrap();
     let samples = synthetic_samples(&graph, 40, 1);
-    for (profile, bound) in [(Profile::P8, 0.1), (Profile::P12, 0.005), (Profile::P16, 0.0005)] {
+    let bounds = [
+        (Profile::P8, 0.1),
+        (Profile::P12, 0.005),
+        (Profile::P16, 0.0005),
+        (Profile::P20, 0.00003),
+    ];
+    for (profile, bound) in bounds {
         let options = CalibrationOptions {
             profile: Some(profile),
             error_budget: bound,
@@ -309,7 +316,9 @@ fn the_budget_chooses_the_profile() {
     };
     assert_eq!(chosen(0.5), (Profile::P8, true));
     assert_eq!(chosen(0.003), (Profile::P12, true));
-    assert_eq!(chosen(1e-9), (Profile::P16, false));
+    assert_eq!(chosen(0.0005), (Profile::P16, true));
+    assert_eq!(chosen(0.00005), (Profile::P20, true));
+    assert_eq!(chosen(1e-9), (Profile::P20, false));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::import::import;
 use crate::quantise::apply;
 
 const COMPARISONS: [&str; 5] = ["Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal"];
-const PROFILES: [Profile; 3] = [Profile::P8, Profile::P12, Profile::P16];
+const PROFILES: [Profile; 4] = [Profile::P8, Profile::P12, Profile::P16, Profile::P20];
 
 /// Outputs of these names and types.
 pub(super) fn giving(mut onnx: Onnx, outputs: &[(&str, DataType)]) -> Vec<u8> {

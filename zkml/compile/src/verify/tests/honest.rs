@@ -181,7 +181,7 @@ fn keys_and_manifest_do_not_depend_on_the_number_of_threads(system: Tested) {
 fn honest_receipts_of_every_profile_are_valid(system: Tested) {
     let calibration = flat(&samples("data/wine-calibration.npy"));
     let sample = samples("data/wine-test.npy").remove(0);
-    for profile in [Profile::P8, Profile::P12, Profile::P16] {
+    for &profile in Profile::ALL {
         let onnx = example("wine.onnx");
         let plan = planned(&onnx, Some(&calibration), Some(profile), 1, system);
         let model = Model::of(onnx, plan);
@@ -210,7 +210,7 @@ fn no_honest_answer_is_refused_for_the_scales_of_its_tensors() {
         let calibration = flat(&samples(&format!("data/{data}-calibration.npy")));
         let tests = samples(&format!("data/{data}-test.npy"));
         let float_model = FloatModel::read(&onnx).unwrap();
-        for profile in [Profile::P8, Profile::P12, Profile::P16] {
+        for &profile in Profile::ALL {
             let plan = planned(&onnx, Some(&calibration), Some(profile), 1, SUMCHECK);
             let (float, int) = (&plan.float, &plan.graph);
             // Ordinary inputs, and faint ones, for which the scales are too coarse.

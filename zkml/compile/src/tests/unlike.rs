@@ -1,0 +1,100 @@
+//! Values of unlike sizes in one tensor, which need the widest profile.
+
+use zkml::graph::{IntRange, Op, Profile, TensorId};
+
+use super::calibrated;
+use super::onnx::{Onnx, network};
+use crate::calibrate::CalibrationOptions;
+use crate::import::import;
+use crate::quantise::apply;
+
+/// As features are: thousands beside hundredths.
+const SIZES: [f32; 4] = [4000.0, 30.0, 0.5, 0.02];
+
+fn options(profile: Option<Profile>) -> CalibrationOptions {
+    CalibrationOptions {
+        profile,
+        error_budget: 0.01,
+        output_scale: None,
+        compare_top1: false,
+    }
+}
+
+/// Each feature by its own size.
+fn scaled() -> Onnx {
+    Onnx::new(&[1, 4])
+        .constant("s", &[4], SIZES.map(|size| 1.0 / size).to_vec())
+        .node("Mul", &["x", "s"], "y", vec![])
+}
+
+fn samples() -> Vec<Vec<Vec<f64>>> {
+    let sample = |i: u32| {
+        let value =
+            |(at, size): (usize, &f32)| f64::from(*size) * f64::from((i * 7 + at as u32 * 5) % 31) / 31.0;
+        vec![SIZES.iter().enumerate().map(value).collect()]
+    };
+    (0..31).map(sample).collect()
+}
+
+#[test]
+fn features_of_unlike_sizes_are_each_as_good_as_alone() {
+    let graph = import(&scaled().bytes()).unwrap();
+    let (_, narrow) = calibrated(&graph, &samples(), &options(Some(Profile::P16))).unwrap();
+    assert!(!narrow.within_budget, "{narrow:?}");
+    let (plan, accuracy) = calibrated(&graph, &samples(), &options(None)).unwrap();
+    assert_eq!(plan.profile, Profile::P20);
+    assert!(accuracy.max_error < 1e-3, "{accuracy:?}");
+}
+
+/// Bits of the input, in the widest profile.
+fn input_bits(onnx: &Onnx, samples: &[Vec<Vec<f64>>]) -> u8 {
+    let graph = import(&onnx.bytes()).unwrap();
+    let (plan, _) = calibrated(&graph, samples, &options(Some(Profile::P20))).unwrap();
+    let bits = plan.tensors[graph.inputs[0].0 as usize].bits;
+    let int = apply(&graph, &plan).unwrap();
+    // Whatever the widths are, no table has more rows than a lookup reads, and what stands in the plan is the graph's.
+    assert_eq!(
+        int.tensors[int.inputs[0].0 as usize].range,
+        IntRange::signed(bits)
+    );
+    for node in &int.nodes {
+        if matches!(node.op, Op::Table(_)) {
+            let TensorId(read) = node.inputs[0];
+            assert!(int.tensors[read as usize].range.bits <= 16, "{}", node.name);
+        }
+    }
+    bits
+}
+
+#[test]
+fn an_input_is_as_wide_as_its_readers_take_it() {
+    let ones = |len: usize| vec![vec![vec![1.0; len]], vec![vec![-1.0; len]]];
+    assert_eq!(input_bits(&scaled(), &ones(4)), 32);
+    // As many products as a tensor of this size may be added up.
+    let long = Onnx::new(&[1, 4096])
+        .constant("w", &[4096, 1], vec![1.0; 4096])
+        .node("MatMul", &["x", "w"], "y", vec![]);
+    assert_eq!(input_bits(&long, &ones(4096)), 29);
+    // Through values that are moved.
+    let turned = Onnx::new(&[2, 2])
+        .node("Transpose", &["x"], "t", vec![])
+        .constant("s", &[2], vec![1.0, 2.0])
+        .node("Mul", &["t", "s"], "y", vec![]);
+    assert_eq!(input_bits(&turned, &ones(4)), 32);
+    let table = Onnx::new(&[1, 4]).node("Sigmoid", &["x"], "y", vec![]);
+    assert_eq!(input_bits(&table, &ones(4)), 16);
+    let both = Onnx::new(&[1, 4])
+        .constant("s", &[4], vec![0.5; 4])
+        .node("Mul", &["x", "s"], "m", vec![])
+        .node("Tanh", &["x"], "u", vec![])
+        .node("Add", &["u", "m"], "y", vec![]);
+    assert_eq!(input_bits(&both, &ones(4)), 16);
+    let product = Onnx::new(&[1, 4]).node("Mul", &["x", "x"], "y", vec![]);
+    assert_eq!(input_bits(&product, &ones(4)), 20);
+    // A function that grows is held by one bit less than its rows have, in front of another table.
+    let grown = Onnx::new(&[1, 4])
+        .node("Exp", &["x"], "e", vec![])
+        .node("Sigmoid", &["e"], "y", vec![]);
+    input_bits(&grown, &ones(4));
+    input_bits(&network(), &[vec![vec![0.5; 72]]]);
+}
