@@ -102,6 +102,9 @@ def answers_are_judged_by_shape_value_and_class():
     place = {"y": np.asarray([1000, 3])}
     assert judge.judge({"y": np.asarray([1000.0, 3.0])}, place, [1000.0], True)[0] == judge.PROVED
     assert judge.judge({"y": np.asarray([1001.0, 3.0])}, place, [1000.0], True)[0] == "wrong value"
+    says = {"y": np.asarray([[False, True]])}
+    assert judge.judge({"y": np.asarray([[0.0, 1.0]])}, says, [1.0], True)[0] == judge.PROVED
+    assert judge.judge({"y": np.asarray([[0.0, 0.0]])}, says, [1.0], True)[0] == "wrong value"
     near = {"y": np.asarray([[1.0, 1.005]], dtype=np.float32)}
     other = {"y": np.asarray([[1.005, 1.0]])}
     assert judge.judge(other, near, [1.0], True)[0] == "wrong class"
@@ -159,6 +162,22 @@ def a_stride_longer_than_the_kernel_crops_nothing():
         assert asked.answer({"x": np.array([[[1, 2, 3]]], dtype=np.float32)})[0].tolist() == [[[1.0]]], op
 
 
+def base_values_are_added_to_a_target_without_a_vote():
+    info = lambda n, size: onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [1, size])
+    nodes = {"treeids": [0] * 3, "nodeids": [0, 1, 2], "featureids": [0] * 3, "values": [0.5, 0.0, 0.0]}
+    nodes |= {"modes": ["BRANCH_LEQ", "LEAF", "LEAF"], "truenodeids": [1, 0, 0], "falsenodeids": [2, 0, 0]}
+    votes = {"treeids": [0, 0], "nodeids": [1, 2], "ids": [1, 1], "weights": [0.25, 2.0]}
+    attributes = {f"nodes_{n}": v for n, v in nodes.items()} | {f"target_{n}": v for n, v in votes.items()}
+    tree = onnx.helper.make_node(
+        "TreeEnsembleRegressor", ["x"], ["y"], domain="ai.onnx.ml", n_targets=2, base_values=[1.0, -1.0], **attributes
+    )
+    graph = onnx.helper.make_graph([tree], "g", [info("x", 1)], [info("y", 2)])
+    opsets = [onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid("ai.onnx.ml", 3)]
+    asked = oracle.Oracle(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8))
+    assert asked.departures == ["TreeEnsembleRegressor: base values of a target without a vote"]
+    assert asked.answer({"x": np.asarray([[1.0]], np.float32)})[0].tolist() == [[1.0, 1.0]]
+
+
 def smaller_graphs_are_graphs():
     made = 0
     for i in range(20):
@@ -189,7 +208,7 @@ def main():
         a_graph_that_is_read_as_another_function_is_no_refusal,
         constants_have_the_kind_that_the_tables_say, padding_is_written_out_as_the_specification_says,
         a_stride_longer_than_the_kernel_crops_nothing,
-        smaller_graphs_are_graphs, receipts_are_read,
+        base_values_are_added_to_a_target_without_a_vote, smaller_graphs_are_graphs, receipts_are_read,
     ]
     for test in tests:
         test()
