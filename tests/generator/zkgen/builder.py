@@ -1,6 +1,6 @@
 """A graph under construction.
 
-Invariant: every tensor that `node` returns depends on an input of the graph, and its shape is the one that the ONNX
+Invariant: every tensor that `node` returns depends on an input of the graph, and its shape and type are those that the ONNX
 specification gives it. Values stay near 1 in size: weights are scaled by the number of terms that they meet.
 """
 
@@ -10,9 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-OPSETS = tuple(range(9, 23))
+OPSETS = tuple(range(9, 25))
+ML = "ai.onnx.ml"
 MAX_LEN = 600
 """Most values of a tensor that a graph makes: many small graphs find more than a few large ones."""
+
+
+KINDS = {"float": TensorProto.FLOAT, "bool": TensorProto.BOOL, "int64": TensorProto.INT64, "int32": TensorProto.INT32}
+"""Types of tensors that a form may read, by name. A tensor of another type is read by the node that its form adds behind it."""
+ANY = tuple(KINDS)
+WHOLE = ("int64", "int32")
 
 
 class Unfit(Exception):
@@ -26,6 +33,9 @@ class Tensor:
     name: str
     shape: tuple
     maker: str
+    kind: str = "float"
+    most: int = 0
+    """Of whole numbers from 0 up: the greatest that it may hold; 0 where nothing is said."""
 
     @property
     def rank(self):
@@ -45,7 +55,9 @@ class Builder:
         self.nodes = []
         self.initializers = []
         self.inputs = []
-        self.tensors = []
+        self.all = []
+        self.ml = None
+        """The version of the domain ai.onnx.ml, where a node is of it."""
         self.outputs = []
         self.constant_shapes = {}  # of constants that nodes compute
         self._names = 0
@@ -77,8 +89,24 @@ class Builder:
         name = self.name("x")
         self.inputs.append((name, tuple(shape)))
         tensor = Tensor(name, tuple(shape), "Input")
-        self.tensors.append(tensor)
+        self.all.append(tensor)
         return tensor
+
+    @property
+    def tensors(self):
+        """Those of floats."""
+        return [t for t in self.all if t.kind == "float"]
+
+    def hide(self, tensor):
+        """Nothing else will read it."""
+        self.all.remove(tensor)
+
+    def of_ml(self, *versions):
+        """Sets the version of the domain ai.onnx.ml to one of these, or keeps the one that there is."""
+        if self.ml is None:
+            self.ml = self.pick(versions)
+        if self.ml not in versions:
+            raise Unfit("the version of ai.onnx.ml")
 
     def constant(self, values, stem="c"):
         """The name of a constant: an initializer, a Constant node, or a node that computes it from constants."""
@@ -128,8 +156,8 @@ class Builder:
     def ints(self, values, stem="i"):
         return self.constant(np.asarray(values, dtype=np.int64), stem)
 
-    def node(self, op, inputs, shape, **attributes):
-        """Adds a node with one output, or with one per shape where `shape` is a list."""
+    def node(self, op, inputs, shape, kind="float", most=0, **attributes):
+        """Adds a node with one output, or with one per shape where `shape` is a list, and then of these kinds."""
         shapes = shape if isinstance(shape, list) else [shape]
         for one in shapes:
             if any(d < 1 for d in one) or math.prod(one) > MAX_LEN or len(one) > 5:
@@ -139,9 +167,15 @@ class Builder:
             names.pop()
         outputs = [self.name(op.lower()) for _ in shapes]
         self.nodes.append(helper.make_node(op, names, outputs, name=f"{op}_{outputs[0]}", **attributes))
-        made = [Tensor(n, tuple(s), op) for n, s in zip(outputs, shapes)]
-        self.tensors.extend(made)
+        kinds = kind if isinstance(kind, list) else [kind] * len(shapes)
+        made = [Tensor(n, tuple(s), op, k, most) for n, s, k in zip(outputs, shapes, kinds)]
+        self.all.extend(made)
         return made if isinstance(shape, list) else made[0]
+
+    def moved(self, op, inputs, shape, **attributes):
+        """A node that puts its first input's values elsewhere: they stay what they are."""
+        first = inputs[0]
+        return self.node(op, inputs, shape, kind=first.kind, most=first.most, **attributes)
 
     def axis(self, axis, rank, since=11):
         """The axis, counted from the end in half of the cases where the operator set allows it."""
@@ -149,17 +183,17 @@ class Builder:
 
     def mark(self):
         """What there is, for `undo`."""
-        return len(self.nodes), len(self.initializers), len(self.inputs), len(self.tensors), self._names
+        return len(self.nodes), len(self.initializers), len(self.inputs), len(self.all), self._names, self.ml
 
     def undo(self, mark):
         """Takes back all that was added since."""
-        nodes, initializers, inputs, tensors, self._names = mark
-        del self.nodes[nodes:], self.initializers[initializers:], self.inputs[inputs:], self.tensors[tensors:]
+        nodes, initializers, inputs, tensors, self._names, self.ml = mark
+        del self.nodes[nodes:], self.initializers[initializers:], self.inputs[inputs:], self.all[tensors:]
 
     def needed(self):
         """The tensors that an output needs."""
         needed, _ = self._live()
-        return {t for t in self.tensors if t.name in needed}
+        return {t for t in self.all if t.name in needed}
 
     def _live(self):
         needed, kept = {t.name for t in self.outputs}, []
@@ -176,8 +210,11 @@ class Builder:
         inputs = [
             helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in self.inputs if n in needed
         ]
-        outputs = [helper.make_tensor_value_info(t.name, TensorProto.FLOAT, t.shape) for t in self.outputs]
+        outputs = [helper.make_tensor_value_info(t.name, KINDS[t.kind], t.shape) for t in self.outputs]
         constants = [t for t in self.initializers if t.name in needed]
         graph = helper.make_graph(kept, "generated", inputs, outputs, constants)
-        opset = helper.make_opsetid("", self.opset)
-        return helper.make_model(graph, opset_imports=[opset], ir_version=8, producer_name="zkinfer generator")
+        opsets = [helper.make_opsetid("", self.opset)]
+        if any(n.domain == ML for n in kept):
+            opsets.append(helper.make_opsetid(ML, self.ml))
+        ir = 8 if self.opset < 19 else 10
+        return helper.make_model(graph, opset_imports=opsets, ir_version=ir, producer_name="zkinfer generator")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .builder import Unfit
+from .builder import ANY, Unfit
 from .registry import operator
 
 BINARY = ("Add", "Sub", "Mul", "Div", "Max", "Min")
@@ -20,9 +20,9 @@ def neg(b, x):
     return b.node("Neg", [x], x.shape)
 
 
-@operator("Identity")
+@operator("Identity", of=ANY)
 def identity(b, x):
-    return b.node("Identity", [x], x.shape)
+    return b.moved("Identity", [x], x.shape)
 
 
 @operator("Dropout")
@@ -48,8 +48,7 @@ def cast_to_half(b, x):
 
 
 def _there_and_back(b, x, kind):
-    other = b.node("Cast", [x], x.shape, to=kind)
-    b.tensors.pop()  # of another type: nothing else may read it
+    other = b.node("Cast", [x], x.shape, kind="other", to=kind)
     return b.node("Cast", [other], x.shape, to=FLOAT)
 
 

@@ -170,10 +170,27 @@ def power(b, x):
     return b.node("Pow", [_positive(b, x), b.constant(np.float32(exponent))], x.shape)
 
 
+for _op in ("Ceil", "Floor", "Sign"):
+    operator(_op, weight=0.5)(_of(_op, 9))
+operator("Round", weight=0.5)(_of("Round", 11))
+
+
+@operator("Swish")
+def swish(b, x):
+    _since(b, 24)
+    return b.node("Swish", [x], x.shape, **({} if b.chance(0.5) else {"alpha": b.pick([0.5, 1.7])}))
+
+
+@operator("ThresholdedRelu", weight=0.5)
+def thresholded_relu(b, x):
+    _since(b, 10)
+    return b.node("ThresholdedRelu", [x], x.shape, **({} if b.chance(0.5) else {"alpha": b.pick([0.0, 0.4])}))
+
+
 @operator("Mul(silu)")
 def silu(b, x):
     gate = b.node("Sigmoid", [x], x.shape)
-    b.tensors.pop()  # the product is one function with it
+    b.hide(gate)  # the product is one function with it
     return b.node("Mul", [x, gate], x.shape)
 
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from .builder import Unfit
+from .builder import ANY, Unfit
 from .registry import operator
 
 
@@ -61,19 +61,20 @@ def center_crop_pad(b, x):
     return b.node("CenterCropPad", [x, b.ints(wanted)], tuple(shape), axes=[b.axis(a, x.rank) for a in axes])
 
 
-@operator("Expand")
+@operator("Expand", of=ANY)
 def expand(b, x):
     wanted = [b.rng.randint(2, 3) if d == 1 and b.chance(0.6) else b.pick([d, 1]) for d in x.shape]
     shape = [max(d, w) for d, w in zip(x.shape, wanted)]
     if x.rank < 4 and b.chance(0.4):
         wanted, shape = [2, *wanted], [2, *shape]
-    return b.node("Expand", [x, b.ints(wanted)], tuple(shape))
+    return b.moved("Expand", [x, b.ints(wanted)], tuple(shape))
 
 
-@operator("Tile", scalar=False)
+@operator("Tile", scalar=False, of=ANY)
 def tile(b, x):
     repeats = [b.rng.choice([1, 1, 2, 3]) for _ in x.shape]
-    return b.node("Tile", [x, b.ints(repeats)], tuple(d * r for d, r in zip(x.shape, repeats)))
+    shape = tuple(d * r for d, r in zip(x.shape, repeats))
+    return b.moved("Tile", [x, b.ints(repeats)], shape)
 
 
 def _planes(x):

@@ -1,7 +1,7 @@
 """Makes a failing graph smaller while it still fails in the same way."""
 
 import numpy as np
-from onnx import TensorProto, helper
+from onnx import helper
 
 from . import judge, oracle
 
@@ -36,7 +36,7 @@ def _fails(answer, model, inputs, outcome):
 
 
 def _smaller(model, inputs):
-    values = {n: v for n, v in oracle.all_values(model, inputs).items() if v.dtype == np.float32}
+    values = {n: v for n, v in oracle.all_values(model, inputs).items() if v.dtype == np.float32 or judge.is_whole(v)}
     graph = model.graph
     if len(graph.output) > 1:
         for output in graph.output:
@@ -46,12 +46,13 @@ def _smaller(model, inputs):
     for name in made[:-1]:
         yield _with(model, inputs, outputs=[name], values=values)
     for name in reversed(made):
-        if name not in {o.name for o in graph.output}:
+        if name not in {o.name for o in graph.output} and not judge.is_whole(values[name]):
             yield _with(model, inputs, as_input=name, values=values)
     for node in graph.node:
         for x in node.input:
             same = x in {**values, **inputs} and node.output[0] in values
-            if same and np.shape({**values, **inputs}[x]) == np.shape(values[node.output[0]]):
+            before, after = {**values, **inputs}.get(x), values.get(node.output[0])
+            if same and before.shape == after.shape and before.dtype == after.dtype:
                 yield _with(model, inputs, bypass=(node.output[0], x), values=values)
 
 
@@ -86,10 +87,10 @@ def _with(model, inputs, values, outputs=None, as_input=None, bypass=None):
             kept.append(node)
     kept.reverse()
     given = {n: v for n, v in given.items() if n in needed}
-    info = lambda n, s: helper.make_tensor_value_info(n, TensorProto.FLOAT, s)
+    info = lambda n, v: helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(v.dtype), v.shape)
     small = helper.make_graph(
-        kept, graph.name, [info(n, v.shape) for n, v in given.items()],
-        [info(n, {**values, **given}[n].shape) for n in wanted], [t for t in graph.initializer if t.name in needed],
+        kept, graph.name, [info(n, v) for n, v in given.items()],
+        [info(n, {**values, **given}[n]) for n in wanted], [t for t in graph.initializer if t.name in needed],
     )
     whole = helper.make_model(small, opset_imports=list(model.opset_import), ir_version=model.ir_version)
     return whole, given

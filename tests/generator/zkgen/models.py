@@ -8,14 +8,17 @@ import random
 
 import numpy as np
 
-from .builder import OPSETS, Builder, Unfit
+from .builder import ANY, OPSETS, Builder, Unfit
 from .elementwise import with_constant
 from .moves import factors, reshape_to
 from .paths import Path
 from .registry import FORMS, emit, op_of
 from .targets import known_refused, of_rank, shapes_to_try
+from .whole import COMPARISONS, LOGIC, brought
 
 TRIES = 1000
+NEAR = 8
+"""Inputs beside a graph's own."""
 ARITHMETIC = {
     "Add", "Sub", "Mul", "Div", "Max", "Min", "Sum", "Neg", "Relu", "Clip", "BatchNormalization", "Conv", "Gemm",
     "MatMul", "AveragePool", "MaxPool", "GlobalAveragePool", "GlobalMaxPool", "ReduceMax", "ReduceMean", "ReduceSum",
@@ -24,7 +27,9 @@ ARITHMETIC = {
     "PRelu", "ReduceMin", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare", "LpPool", "GlobalLpPool",
     "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Cosh", "Sinh", "Tan", "Shrink", "Pow", "Softmax", "LogSoftmax",
     "LayerNormalization", "RMSNormalization", "InstanceNormalization", "GroupNormalization", "MeanVarianceNormalization",
-    "LpNormalization", "LRN", "RNN", "GRU", "LSTM", "Col2Im",
+    "LpNormalization", "LRN", "RNN", "GRU", "LSTM", "Col2Im", "Ceil", "Floor", "Round", "Sign", "Swish", "ThresholdedRelu",
+    "Einsum", "Attention", "AffineGrid", "Not", "ArgMax", "ArgMin", "Scaler", "Normalizer", "Binarizer", "LinearRegressor",
+    "LinearClassifier", "TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor", "SVMRegressor", *COMPARISONS, *LOGIC,
 }
 
 
@@ -95,7 +100,7 @@ def _pair(b, producer, consumer):
         forms = [f for f in FORMS if op_of(f) == producer and f != "Max(x)"]
         plain = [f for f in forms if not FORMS[f].refused]
         form = b.pick(plain or forms)
-        x = emit(b, form, _prefix(b, None, FORMS[form].fits))
+        x = emit(b, form, _prefix(b, None, FORMS[form]))
     if consumer == "Output":
         b.last = x
         return
@@ -112,15 +117,16 @@ def _fitting(b, consumer):
     raise Unfit(consumer)
 
 
-def _prefix(b, rank, fits=lambda x: True):
-    """An input and some steps; the last tensor has the rank, and fits."""
+def _prefix(b, rank, form=None):
+    """An input and some steps; the last tensor has the rank, or fits the form."""
     x = b.input(of_rank(b.rng, rank) if rank else shapes_to_try(b.rng))
     if b.chance(0.15):
         b.input(x.shape if b.chance(0.7) else shapes_to_try(b.rng))
     b.last = x
     for _ in range(b.rng.choice([0, 0, 1, 1, 2])):
         b.last = _step(b)
-    x = b.last
+    x = brought(b, b.last, form.of if form else ("float",))
+    fits = form.fits if form else lambda x: True
     if rank and x.rank != rank:
         x = reshape_to(b, x, factors(b.rng, x.len, rank))
     if not fits(x):
@@ -135,7 +141,7 @@ def _prefix(b, rank, fits=lambda x: True):
 
 def _step(b):
     """One more node, on the last tensor or on an older one."""
-    x = b.last if b.chance(0.8) else b.pick(b.tensors[-6:])
+    x = b.last if b.chance(0.8) else b.pick([t for t in b.all if t.kind in ANY][-6:])
     usable = [f for f in FORMS.values() if f.fits(x) and not f.refused]
     form = b.rng.choices(usable, [f.weight for f in usable])[0]
     return emit(b, form.name, x)
@@ -146,12 +152,12 @@ def _outputs(b):
     last = b.last
     b.outputs = [last]
     read = {i for n in b.nodes for i in n.input}
-    loose = [t for t in b.tensors if t.maker != "Input" and t.name not in read and t != last]
-    older = [t for t in b.tensors if t.maker != "Input" and t != last]
+    made = [t for t in b.all if t.maker != "Input" and t.kind in ANY and t != last]
+    loose = [t for t in made if t.name not in read]
     if loose and b.chance(0.4):
         b.outputs.append(b.pick(loose))
-    elif older and b.chance(0.1):
-        b.outputs.append(b.pick(older))
+    elif made and b.chance(0.1):
+        b.outputs.append(b.pick(made))
     if len(b.outputs) > 1 and b.chance(0.5):
         b.outputs.reverse()
 
@@ -163,6 +169,13 @@ def inputs_of(model, identity, what, count=None):
     sizes = {i.name: [d.dim_value for d in i.type.tensor_type.shape.dim] for i in model.graph.input}
     one = lambda: {n: draw.standard_normal(s).astype(np.float32) for n, s in sizes.items()}
     return one() if count is None else [one() for _ in range(count)]
+
+
+def nearly(inputs, identity):
+    """Inputs that differ from these by a little more than single precision does."""
+    draw = np.random.default_rng(hash_of(f"near/{identity}"))
+    moved = lambda v: (v * (1 + draw.uniform(-1e-5, 1e-5, v.shape))).astype(np.float32)
+    return [{n: moved(v) for n, v in inputs.items()} for _ in range(NEAR)]
 
 
 def hash_of(text):

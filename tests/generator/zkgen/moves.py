@@ -5,7 +5,7 @@ import math
 import numpy as np
 from onnx import helper
 
-from .builder import Unfit
+from .builder import ANY, Unfit
 from .registry import operator
 
 
@@ -22,7 +22,7 @@ def factors(rng, n, rank):
     return tuple(shape)
 
 
-@operator("Reshape", weight=1.5)
+@operator("Reshape", weight=1.5, of=ANY)
 def reshape(b, x):
     shape = factors(b.rng, x.len, b.rng.randint(1, 5))
     if x.rank >= 2 and x.shape[0] == 1 and b.chance(0.6):
@@ -42,7 +42,7 @@ def reshape_to(b, x, shape):
         if asked[i] == x.shape[i] and asked[i] > 0 and b.chance(0.3):
             asked[i] = 0
     attributes = {"allowzero": 0} if b.opset >= 14 and b.chance(0.2) else {}
-    return b.node("Reshape", [x, b.ints(asked)], shape, **attributes)
+    return b.moved("Reshape", [x, b.ints(asked)], shape, **attributes)
 
 
 @operator("Reshape(Shape)", fits=lambda x: x.rank >= 2)
@@ -77,25 +77,25 @@ def _raw(b, op, inputs, outputs, **attributes):
     b.nodes.append(helper.make_node(op, inputs, outputs, name=f"{op}_{outputs[0]}", **attributes))
 
 
-@operator("Flatten")
+@operator("Flatten", of=ANY)
 def flatten(b, x):
     axis = b.rng.randint(0, x.rank)
     lead = math.prod(x.shape[:axis])
     given = axis - x.rank if b.opset >= 11 and x.rank and axis < x.rank and b.chance(0.3) else axis
     attributes = {"axis": given} if given != 1 or b.chance(0.5) else {}
-    return b.node("Flatten", [x], (lead, x.len // lead), **attributes)
+    return b.moved("Flatten", [x], (lead, x.len // lead), **attributes)
 
 
-@operator("Transpose", scalar=False)
+@operator("Transpose", scalar=False, of=ANY)
 def transpose(b, x):
     if b.chance(0.2):
-        return b.node("Transpose", [x], x.shape[::-1])
+        return b.moved("Transpose", [x], x.shape[::-1])
     perm = list(range(x.rank))
     b.rng.shuffle(perm)
-    return b.node("Transpose", [x], tuple(x.shape[p] for p in perm), perm=perm)
+    return b.moved("Transpose", [x], tuple(x.shape[p] for p in perm), perm=perm)
 
 
-@operator("Squeeze", fits=lambda x: 1 in x.shape)
+@operator("Squeeze", fits=lambda x: 1 in x.shape, of=ANY)
 def squeeze(b, x):
     ones = [i for i, d in enumerate(x.shape) if d == 1]
     gone = sorted(b.rng.sample(ones, b.rng.randint(1, len(ones))))
@@ -109,10 +109,10 @@ def squeeze(b, x):
         else:
             attributes["axes"] = given
     shape = tuple(d for i, d in enumerate(x.shape) if i not in gone)
-    return b.node("Squeeze", inputs, shape, **attributes)
+    return b.moved("Squeeze", inputs, shape, **attributes)
 
 
-@operator("Unsqueeze", fits=lambda x: x.rank <= 4)
+@operator("Unsqueeze", fits=lambda x: x.rank <= 4, of=ANY)
 def unsqueeze(b, x):
     rank = x.rank + b.rng.randint(1, min(2, 5 - x.rank))
     new = sorted(b.rng.sample(range(rank), rank - x.rank))
@@ -120,8 +120,8 @@ def unsqueeze(b, x):
     shape = tuple(1 if i in new else next(rest) for i in range(rank))
     given = [b.axis(a, rank) for a in new]
     if b.opset >= 13:
-        return b.node("Unsqueeze", [x, b.ints(given)], shape)
-    return b.node("Unsqueeze", [x], shape, axes=given)
+        return b.moved("Unsqueeze", [x, b.ints(given)], shape)
+    return b.moved("Unsqueeze", [x], shape, axes=given)
 
 
 def _slice(b, x, stepped):
@@ -151,26 +151,26 @@ def _slice(b, x, stepped):
             raise Unfit("no steps")
         every = axes == list(range(len(axes))) and b.chance(0.3)
         attributes = {} if every else {"axes": axes}
-        return b.node("Slice", [x], tuple(shape), starts=starts, ends=ends, **attributes)
+        return b.moved("Slice", [x], tuple(shape), starts=starts, ends=ends, **attributes)
     inputs = [x, b.ints(starts), b.ints(ends)]
     if axes != list(range(len(axes))) or stepped or b.chance(0.8):
         inputs.append(b.ints([b.axis(a, x.rank) for a in axes]))
         if stepped or b.chance(0.4):
             inputs.append(b.ints(steps))
-    return b.node("Slice", inputs, tuple(shape))
+    return b.moved("Slice", inputs, tuple(shape))
 
 
-@operator("Slice", scalar=False)
+@operator("Slice", scalar=False, of=ANY)
 def slice_of(b, x):
     return _slice(b, x, stepped=False)
 
 
-@operator("Slice(step)", scalar=False)
+@operator("Slice(step)", scalar=False, of=ANY)
 def stepped_slice(b, x):
     return _slice(b, x, stepped=True)
 
 
-@operator("Split", fits=lambda x: any(d >= 2 for d in x.shape), scalar=False)
+@operator("Split", fits=lambda x: any(d >= 2 for d in x.shape), scalar=False, of=ANY)
 def split(b, x):
     axis = b.pick(i for i, d in enumerate(x.shape) if d >= 2)
     size = x.shape[axis]
@@ -188,7 +188,7 @@ def split(b, x):
         else:
             attributes["split"] = sizes
     shapes = [(*x.shape[:axis], n, *x.shape[axis + 1 :]) for n in sizes]
-    made = b.node("Split", inputs, shapes, **attributes)
+    made = b.moved("Split", inputs, shapes, **attributes)
     b.rng.shuffle(made)
     return made
 

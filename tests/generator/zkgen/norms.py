@@ -40,6 +40,15 @@ def _channels(x):
     return x.rank in (3, 4) and math.prod(x.shape[2:]) >= FEWEST
 
 
+@operator("RMSNormalization", scalar=False)
+def rms_normalization(b, x):
+    _since(b, 23)
+    axis = b.rng.randrange(x.rank)
+    _enough(math.prod(x.shape[axis:]))
+    shape = b.pick([x.shape[axis:], x.shape[-1:]])
+    return b.node("RMSNormalization", [x, b.constant(b.normal(shape))], x.shape, axis=b.axis(axis, x.rank), epsilon=_epsilon(b))
+
+
 @operator("InstanceNormalization", fits=_channels)
 def instance_normalization(b, x):
     scale, shift = (b.constant(b.normal(x.shape[1:2])) for _ in range(2))

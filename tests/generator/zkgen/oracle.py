@@ -6,7 +6,7 @@ departure has a name here, and a run counts the graphs that have one.
 
 import numpy as np
 import onnxruntime
-from onnx import helper
+from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 onnxruntime.set_default_logger_severity(4)
@@ -36,17 +36,42 @@ def _same(node):
     return None
 
 
+def _base(node):
+    """The name of the departure of base values, or None.
+
+    The specification: they are added to each target's sum. onnxruntime 1.32 answers 0 for a target that no leaf of a row votes
+    for, where there are several targets. ONNX's reference evaluator adds them.
+    """
+    attributes = attributes_of(node)
+    several = node.op_type == "TreeEnsembleRegressor" and attributes.get("n_targets", 1) > 1
+    return "TreeEnsembleRegressor: base values of a target without a vote" if several and "base_values" in attributes else None
+
+
 def in_other_words(model):
-    """(the model with such padding written out, names of the departures). Node by node, from the first."""
-    names = sorted({n for n in map(_same, model.graph.node) if n})
+    """(the model with such padding written out and such values added behind, names of the departures). Node by node, from the
+    first."""
+    of = lambda node: _same(node) or _base(node)
+    names = sorted({n for n in map(of, model.graph.node) if n})
     if not names:
         return model, names
     model = _copy(model)
     while True:
-        at = next((i for i, n in enumerate(model.graph.node) if _same(n)), None)
+        at = next((i for i, n in enumerate(model.graph.node) if of(n)), None)
         if at is None:
             return model, names
-        _write_out(model, model.graph.node[at])
+        write = _write_out if _same(model.graph.node[at]) else _add_behind
+        write(model, model.graph.node[at])
+
+
+def _add_behind(model, node):
+    base = attributes_of(node)["base_values"]
+    for attribute in [a for a in node.attribute if a.name == "base_values"]:
+        node.attribute.remove(attribute)
+    made = node.output[0]
+    node.output[0], constant = f"{made}_bare", f"{made}_base"
+    model.graph.initializer.append(numpy_helper.from_array(np.asarray(base, np.float32), constant))
+    add = helper.make_node("Add", [node.output[0], constant], [made], name=f"Add_{made}")
+    model.graph.node.insert(list(model.graph.node).index(node) + 1, add)
 
 
 def _copy(model):

@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from .builder import Unfit
 from .registry import FORMS, op_of, operator
 
@@ -13,6 +15,13 @@ def _since(b, opset):
 
 def _sequence(x):
     return x.rank == 3 and x.shape[0] <= 4
+
+
+def _activations(b, op):
+    """For one direction: those of gates stay between bounds."""
+    gate, state = ["Sigmoid"], ["Tanh", "Relu", "Softsign"]
+    kinds = {"RNN": [state], "GRU": [gate, state], "LSTM": [gate, state, state]}[op]
+    return [b.pick(k) for k in kinds]
 
 
 def _recurrent(op, gates):
@@ -28,10 +37,21 @@ def _recurrent(op, gates):
         if b.chance(0.6):
             inputs.append(b.constant(b.normal((ways, 2 * gates * hidden), 0.3)))
             if b.chance(0.5):
-                inputs += ["", b.constant(b.normal((ways, batch, hidden), 0.5))]
+                lengths = b.constant(np.full(batch, steps, np.int32)) if b.chance(0.3) else ""
+                inputs += [lengths, b.constant(b.normal((ways, batch, hidden), 0.5))]
+                if op == "LSTM" and b.chance(0.6):
+                    inputs.append(b.constant(b.normal((ways, batch, hidden), 0.5)))
+                    if b.chance(0.4):
+                        inputs.append(b.constant(b.normal((ways, 3 * hidden), 0.3)))
         attributes = {"linear_before_reset": b.rng.randint(0, 1)} if op == "GRU" else {}
-        shape = (steps, ways, batch, hidden)
-        return b.node(op, inputs, shape, direction=direction, hidden_size=hidden, **attributes)
+        if b.chance(0.3):
+            attributes["activations"] = [a for _ in range(ways) for a in _activations(b, op)]
+        # All steps, the last one, and of an LSTM its memory.
+        shapes = [(steps, ways, batch, hidden), *[(ways, batch, hidden)] * (2 if op == "LSTM" else 1)]
+        made = b.node(op, inputs, shapes if b.chance(0.4) else shapes[0], direction=direction, hidden_size=hidden, **attributes)
+        if isinstance(made, list):
+            b.rng.shuffle(made)
+        return made
 
     return emit
 

@@ -14,19 +14,24 @@ class Form:
     weight: float
     refused: bool
     """The importer is known to refuse it: it is generated only where the tables ask for it."""
+    of: tuple
+    """Types that it reads."""
+    few: bool
+    """Later versions of ONNX, or of ai.onnx.ml, do not have it, or only the last one does."""
 
 
 FORMS = {}
 
 
-def operator(name, fits=lambda x: True, weight=1.0, refused=False, scalar=True):
-    """Registers `emit(b, x) -> tensor or list of tensors`. `scalar`: a tensor without axes will do."""
+def operator(name, fits=lambda x: True, weight=1.0, refused=False, scalar=True, of=("float",), few=False):
+    """Registers `emit(b, x) -> tensor or list of tensors`. `scalar`: a tensor without axes will do; `of`: the types that it
+    reads; `few`: only some versions have it, and others not any more."""
 
     def register(emit):
         def may(x):
-            return (scalar or x.rank > 0) and fits(x)
+            return x.kind in of and (scalar or x.rank > 0) and fits(x)
 
-        FORMS[name] = Form(name, emit, may, weight, refused)
+        FORMS[name] = Form(name, emit, may, weight, refused, of, few)
         return emit
 
     return register

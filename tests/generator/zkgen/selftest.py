@@ -1,5 +1,7 @@
 """What the generator itself must get right: `tests/generator/run --selftest`."""
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 
@@ -8,8 +10,8 @@ from .elementwise import kind_of
 from .main import Case
 from .minimise import _smaller
 from .plan import Plan
-from .registry import op_of
-from .targets import known_refused, valid_cells, valid_pairs
+from .registry import FORMS, op_of
+from .targets import NOT_MADE, known_refused, valid_cells, valid_pairs
 
 
 def a_graph_is_a_function_of_its_id():
@@ -44,6 +46,43 @@ def every_target_can_be_made_and_is_met():
     assert known_refused(("Relu", "Div(c,x)")) and not known_refused(("Conv", "Sub(c,x)"))
 
 
+def every_supported_operator_is_made_or_named_with_a_reason():
+    page = (Path(__file__).parents[3] / "docs" / "operators.md").read_text().splitlines()
+    supported = {line.removeprefix("- ").strip() for line in page if line.startswith("- ")}
+    made = {op_of(form) for form in FORMS}
+    assert len(supported) > 100
+    assert not supported - made - set(NOT_MADE), f"no form of {sorted(supported - made - set(NOT_MADE))}"
+    assert not made & set(NOT_MADE) and set(NOT_MADE) <= supported
+
+
+def whole_tensors_have_the_type_and_the_values_that_they_say():
+    kinds = {np.dtype(np.bool_): "bool", np.dtype(np.int64): "int64", np.dtype(np.int32): "int32"}
+    met = set()
+    names = ["Greater > Output", "ArgMax > Output", "ArgMax > Cast(to whole)", "Not > Cast(to whole)", "LinearClassifier > Squeeze"]
+    for name in [f"pair {n}" for n in names for _ in range(4)]:
+        model, builder = models.make(f"w.{len(met)}/{name}")
+        answers = oracle.Oracle(model).answer(models.inputs_of(model, name, "input"))
+        for tensor, y in zip(builder.outputs, answers):
+            assert kinds.get(y.dtype, "float") == tensor.kind, name
+            met.add(tensor.kind)
+            if tensor.kind in ("int64", "int32") and tensor.most:
+                assert 0 <= y.min() and y.max() <= tensor.most, name
+    assert met >= {"bool", "int64"}
+
+
+def an_input_near_a_threshold_is_passed_over_and_one_at_it_is_not():
+    info = lambda n, kind: onnx.helper.make_tensor_value_info(n, kind, [3])
+    constant = onnx.numpy_helper.from_array(np.asarray([1, 0, 1], np.float32), "c")
+    nodes = [onnx.helper.make_node("Relu", ["x"], ["r"]), onnx.helper.make_node("Greater", ["r", "c"], ["y"])]
+    graph = onnx.helper.make_graph(nodes, "g", [info("x", 1)], [info("y", 9)], [constant])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
+    asked = oracle.Oracle(model)
+    answers = lambda x: [asked.answer(i) for i in [x, *models.nearly(x, "n")]]
+    at = {"x": np.asarray([2, -1, 0.5], np.float32)}
+    near = {"x": np.asarray([1 + 1e-6, -1, 0.5], np.float32)}
+    assert not judge.doubtful(answers(at), [1.0]) and judge.doubtful(answers(near), [1.0])
+
+
 def graphs_are_valid_and_have_the_shapes_that_they_say():
     for i in range(150):
         case = Case(f"v.{i}/any")  # it compares shapes with onnxruntime's itself
@@ -60,6 +99,12 @@ def answers_are_judged_by_shape_value_and_class():
     assert verdict([[1.1, -4.0, 3.98]]) == judge.INACCURATE
     assert verdict([[float("nan"), -4.0, 3.98]]) == "wrong value"
     assert judge.judge({}, y, [1.0], True)[0] == "wrong shape"
+    place = {"y": np.asarray([1000, 3])}
+    assert judge.judge({"y": np.asarray([1000.0, 3.0])}, place, [1000.0], True)[0] == judge.PROVED
+    assert judge.judge({"y": np.asarray([1001.0, 3.0])}, place, [1000.0], True)[0] == "wrong value"
+    says = {"y": np.asarray([[False, True]])}
+    assert judge.judge({"y": np.asarray([[0.0, 1.0]])}, says, [1.0], True)[0] == judge.PROVED
+    assert judge.judge({"y": np.asarray([[0.0, 0.0]])}, says, [1.0], True)[0] == "wrong value"
     near = {"y": np.asarray([[1.0, 1.005]], dtype=np.float32)}
     other = {"y": np.asarray([[1.005, 1.0]])}
     assert judge.judge(other, near, [1.0], True)[0] == "wrong class"
@@ -117,6 +162,22 @@ def a_stride_longer_than_the_kernel_crops_nothing():
         assert asked.answer({"x": np.array([[[1, 2, 3]]], dtype=np.float32)})[0].tolist() == [[[1.0]]], op
 
 
+def base_values_are_added_to_a_target_without_a_vote():
+    info = lambda n, size: onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [1, size])
+    nodes = {"treeids": [0] * 3, "nodeids": [0, 1, 2], "featureids": [0] * 3, "values": [0.5, 0.0, 0.0]}
+    nodes |= {"modes": ["BRANCH_LEQ", "LEAF", "LEAF"], "truenodeids": [1, 0, 0], "falsenodeids": [2, 0, 0]}
+    votes = {"treeids": [0, 0], "nodeids": [1, 2], "ids": [1, 1], "weights": [0.25, 2.0]}
+    attributes = {f"nodes_{n}": v for n, v in nodes.items()} | {f"target_{n}": v for n, v in votes.items()}
+    tree = onnx.helper.make_node(
+        "TreeEnsembleRegressor", ["x"], ["y"], domain="ai.onnx.ml", n_targets=2, base_values=[1.0, -1.0], **attributes
+    )
+    graph = onnx.helper.make_graph([tree], "g", [info("x", 1)], [info("y", 2)])
+    opsets = [onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid("ai.onnx.ml", 3)]
+    asked = oracle.Oracle(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8))
+    assert asked.departures == ["TreeEnsembleRegressor: base values of a target without a vote"]
+    assert asked.answer({"x": np.asarray([[1.0]], np.float32)})[0].tolist() == [[1.0, 1.0]]
+
+
 def smaller_graphs_are_graphs():
     made = 0
     for i in range(20):
@@ -140,12 +201,14 @@ def receipts_are_read():
 def main():
     tests = [
         a_graph_is_a_function_of_its_id, a_path_is_found_again_by_its_name_and_meets_what_it_says, every_target_can_be_made_and_is_met,
+        every_supported_operator_is_made_or_named_with_a_reason, whole_tensors_have_the_type_and_the_values_that_they_say,
+        an_input_near_a_threshold_is_passed_over_and_one_at_it_is_not,
         graphs_are_valid_and_have_the_shapes_that_they_say, answers_are_judged_by_shape_value_and_class,
         a_stated_scale_is_believed_only_near_what_the_samples_show,
         a_graph_that_is_read_as_another_function_is_no_refusal,
         constants_have_the_kind_that_the_tables_say, padding_is_written_out_as_the_specification_says,
         a_stride_longer_than_the_kernel_crops_nothing,
-        smaller_graphs_are_graphs, receipts_are_read,
+        base_values_are_added_to_a_target_without_a_vote, smaller_graphs_are_graphs, receipts_are_read,
     ]
     for test in tests:
         test()

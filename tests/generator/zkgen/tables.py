@@ -22,6 +22,7 @@ def report(run, seconds):
         "receiptsVerified": {"valid": run.verified[True], "invalid": run.verified[False]},
         "errors": {"median": at(0.5), "p99": at(0.99), "greatest": at(1.0), "all": dict(run.errors)},
         "onnxruntimeDeparts": dict(run.departures),
+        "passedOver": dict(run.passed),
         "withoutASizeOfTheirOwn": run.zeros,
         "notMade": run.unmade,
         "failures": run.failures,
@@ -46,6 +47,7 @@ def restore(run, report):
     run.verified.update({True: verified["valid"], False: verified["invalid"]})
     run.errors.update(report["errors"]["all"])
     run.departures.update(report["onnxruntimeDeparts"])
+    run.passed.update(report["passedOver"])
     run.zeros, run.unmade, run.failures = report["withoutASizeOfTheirOwn"], report["notMade"], report["failures"]
 
 
@@ -87,6 +89,8 @@ def summary(report):
         lines.append(f"{what}: {full} of {accepted} proved at least {LEAST} times")
     if report["withoutASizeOfTheirOwn"]:
         lines.append(f"an output that is 0 on every sample, judged by the input's size: {report['withoutASizeOfTheirOwn']}")
+    for why, n in report["passedOver"].items():
+        lines.append(f"passed over, and not counted: {n} with {why}")
     if report["notMade"]:
         lines.append(f"NOT MADE, by a fault of the generator: {len(report['notMade'])}, {report['notMade'][0]}")
     verified = report["receiptsVerified"]

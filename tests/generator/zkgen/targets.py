@@ -11,20 +11,28 @@ from onnx import numpy_helper
 from . import (  # noqa: F401  (they fill the registry)
     elementwise,
     functions,
+    learners,
     maps,
     matrices,
     moves,
     norms,
     recurrent,
+    shaped,
     softmax,
+    whole,
     windows,
 )
 from .builder import Builder, Unfit
-from .elementwise import BINARY, HALF, KINDS, broadcast, kind_of
+from .elementwise import BINARY, FLOAT, HALF, KINDS, broadcast, kind_of
 from .registry import FORMS, op_of
 
+NOT_MADE = {
+    "Constant": "it makes no pair: constants are initializers, or nodes of it",
+    "Shape": "it makes no pair: it stands before Reshape(Shape)",
+}
+"""Operators that the importer takes, and of which there is no form, with the reason."""
 SIDES = ("x,c", "c,x")
-BROUGHT = ("Acos", "Acosh", "Asin", "Atanh", "Log", "Reciprocal", "ReduceLogSum", "Sqrt", "Tan")
+BROUGHT = ("Acos", "Acosh", "Asin", "Atanh", "Log", "Normalizer", "Reciprocal", "ReduceLogSum", "Sqrt", "Tan")
 """Forms that have no value everywhere: what they read is brought to where they have."""
 RANKS = (1, 2, 3, 4, 5)
 LEAST = 20
@@ -40,6 +48,7 @@ def shapes_to_try(rng):
             (d(), d(8)),
             (1, d(), d(8)),
             (d(), d(), d()),
+            (d(2), 2, 3),
             (1, rng.randint(1, 4), rng.randint(3, 8), rng.randint(3, 8)),
             (1, rng.randint(1, 4), rng.randint(3, 6), rng.randint(3, 6)),
             (d(3), d(3), d(), d()),
@@ -68,18 +77,20 @@ def consumers():
 def valid_pairs():
     """Pairs that can be built: some output of the producer is an operand that the consumer takes."""
     made = {"Input": [_input(random.Random(i)) for i in range(60)]}
+    of_few = {op_of(f) for f in FORMS if FORMS[f].few}
     for name, form in FORMS.items():
         found = made.setdefault(op_of(name), [])
         for i in range(400):
             rng = random.Random(f"{name}/{i}")
-            b = Builder(rng, rng.choice([9, 13, 19]))
+            b = Builder(rng, rng.choice([9, 13, 19, 24]))
             x = b.input(shapes_to_try(rng))
             try:
+                x = whole.brought(b, x, form.of)
                 y = form.emit(b, x) if form.fits(x) else None
             except Unfit:
                 continue
             if y is not None:
-                found.append(y[0] if isinstance(y, list) else y)
+                found.append((y[0] if isinstance(y, list) else y, b))
             if len(found) > 80:
                 break
     pairs = set()
@@ -87,13 +98,29 @@ def valid_pairs():
         if producer != "Input":
             pairs.add((producer, "Output"))
         for consumer, form in FORMS.items():
-            if any(form.fits(t) for t in tensors):
+            fits = ((t, b) for t, b in tensors if form.fits(t))
+            # Of forms that few operator sets have it takes more than a shape.
+            if producer in of_few or form.few:
+                fits = (one for one in fits if _emits(form, *one))
+            if any(True for _ in fits):
                 pairs.add((producer, consumer))
     return sorted(pairs)
 
 
+def _emits(form, x, b):
+    mark = b.mark()
+    try:
+        form.emit(b, x)
+    except Unfit:
+        return False
+    finally:
+        b.undo(mark)
+    return True
+
+
 def _input(rng):
-    return Builder(rng, 13).input(shapes_to_try(rng))
+    b = Builder(rng, rng.choice([9, 13, 19, 24]))
+    return b.input(shapes_to_try(rng)), b
 
 
 def valid_cells():
@@ -125,7 +152,7 @@ def matrix(node, computed):
     return node.input[1] if node.input[0] in computed else node.input[0]
 
 
-def form_of(node, computed, constants, shapes):
+def form_of(node, computed, constants, shapes, wholes):
     """The name of a node's form in the tables."""
     op = node.op_type
     if op in BINARY:
@@ -135,9 +162,20 @@ def form_of(node, computed, constants, shapes):
         if all(i in computed for i in node.input):
             return f"{op}(x,y)"
         return f"{op}(x,c)" if first in computed else f"{op}(c,x)"
+    if op in whole.COMPARISONS or op in whole.LOGIC:
+        first, second = (i in computed for i in node.input)
+        return f"{op}(x,y)" if first and second else f"{op}(x,c)" if first else f"{op}(c,x)"
+    if op == "Where" and node.input[0] in computed:
+        return "Where(computed)" if any(i in computed for i in node.input[1:]) else "Where(constants)"
+    if op == "ArrayFeatureExtractor" and node.input[0] not in computed:
+        return "ArrayFeatureExtractor(places)"
     if op == "Cast" and node.attribute[0].i == HALF:
         return "Cast(half)"
-    if op in ("MatMul", "Gemm") and all(i in computed for i in node.input[:2]):
+    if op == "Cast" and node.attribute[0].i in whole.TO.values() and node.attribute[0].i != FLOAT:
+        return "Cast(to whole)"
+    if op == "Cast" and node.input[0] in wholes:
+        return "Cast(to float)"
+    if op in ("MatMul", "Gemm", "Einsum") and all(i in computed for i in node.input[:2]):
         return f"{op}(x,y)"
     if op == "MatMul" and len(shapes.get(node.input[0], (0, 0))) == 1:
         return "MatMul(vector·vector)" if len(shapes[node.input[1]]) == 1 else "MatMul(vector)"
@@ -169,7 +207,7 @@ def features(model, shapes):
             origin[n.output[0]] = origin[n.input[0]]
     shapes = {**shapes, **{n: c.shape for n, c in constants.items()}}
     met = Counter()
-    from_shape = set()
+    from_shape, wholes = set(), set()
     for node in graph.node:
         if node.op_type == "Constant":
             constants[node.output[0]] = value = numpy_helper.to_array(node.attribute[0].t)
@@ -180,7 +218,7 @@ def features(model, shapes):
             continue
         if not any(i in computed for i in node.input):
             continue
-        form = form_of(node, computed, constants, shapes)
+        form = form_of(node, computed, constants, shapes, wholes)
         if node.op_type == "Reshape" and node.input[1] in from_shape:
             form = "Reshape(Shape)"
         if form == "Mul(x,y)" and any(gates.get(a) == b for a, b in (node.input, node.input[::-1])):
@@ -195,6 +233,11 @@ def features(model, shapes):
         if node.op_type in BINARY and len(node.input) == 2 and side in SIDES:
             x, c = node.input if side == "x,c" else reversed(node.input)
             met[(node.op_type, side, kind_of(shapes[c], shapes[x]), len(shapes[x]))] += 1
+        of_float = node.op_type == "Where" or form == "Cast(to float)" or "Feature" in form
+        if form == "Cast(to whole)" or node.op_type in whole.MAKERS or (not of_float and node.input[0] in wholes):
+            wholes.add(node.output[0])
+        if node.op_type == "Split" and node.input[0] in wholes:
+            wholes.update(node.output)
         for name in node.output:
             maker[name] = node.op_type
             computed.add(name)

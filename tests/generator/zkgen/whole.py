@@ -1,0 +1,179 @@
+"""Comparisons, logic, places of extremes: tensors of yes and no, and of whole numbers, and what reads them.
+
+Constants stand at values that computed ones can have exactly, such as 0 behind a Relu, or anywhere else: what lies within
+rounding of a threshold is passed over (`doubt`).
+"""
+
+import numpy as np
+
+from .builder import WHOLE, Unfit
+from .elementwise import FLOAT, KINDS, broadcast
+from .registry import FORMS, operator
+
+COMPARISONS = {"Greater": 9, "Less": 9, "Equal": 11, "GreaterOrEqual": 12, "LessOrEqual": 12}
+"""By name, the first operator set that has it for floats."""
+LOGIC = ("And", "Or", "Xor")
+SIDES = ("x,c", "c,x", "x,y")
+TO = {"float": 1, "bool": 9, "int32": 6, "int64": 7}
+MAKERS = (*COMPARISONS, *LOGIC, "Not", "ArgMax", "ArgMin", "LinearClassifier", "TreeEnsembleClassifier")
+"""Operators whose first output is of yes and no, or of whole numbers."""
+JUMPS = {
+    *COMPARISONS, "ArgMax", "ArgMin", "Binarizer", "Ceil", "Floor", "LinearClassifier", "Round", "Sign", "ThresholdedRelu",
+    "TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor",
+}
+"""Operators whose values jump: near a threshold, or a tie, it is rounding that decides."""
+OF_TWO = ("Where(computed)",)
+"""Forms that have products of two computed tensors."""
+TYPES = {"bool": np.bool_, "int32": np.int32, "int64": np.int64}
+
+
+def _constant(b, x):
+    """The name of a constant of the tensor's type beside it, and the shape of both."""
+    kinds = sorted(KINDS, key=lambda k: b.rng.random())
+    for kind in kinds:
+        try:
+            shape = KINDS[kind](b, x.shape)
+            both = broadcast(shape, x.shape)
+        except Unfit:
+            continue
+        draw = np.random.default_rng(b.rng.getrandbits(32))
+        if x.kind == "float":
+            values = np.zeros(shape, np.float32) if b.chance(0.3) else b.normal(shape, 0.8)
+        elif x.kind == "bool":
+            values = draw.random(shape) < 0.5
+        else:
+            values = draw.integers(-1, max(3, x.most + 2), shape)
+        return b.constant(np.asarray(values, dtype=TYPES.get(x.kind, np.float32))), both
+    raise Unfit("no constant")
+
+
+def _other(b, x):
+    """Another tensor of the same type beside it, and the shape of both."""
+    fits = []
+    for t in b.all:
+        if t.kind == x.kind and t.name != x.name:
+            try:
+                shape = broadcast(t.shape, x.shape)
+            except Unfit:
+                continue
+            if np.prod(shape) <= 400 and len(shape) <= 5:
+                fits.append(t)
+    if fits and b.chance(0.8):
+        y = b.pick(fits)
+    elif x.kind == "float":
+        y = b.node("Relu", [x], x.shape)
+    elif x.kind == "bool":
+        y = b.node("Not", [x], x.shape, kind="bool")
+    elif x.rank:
+        y = b.moved("Transpose", [x], x.shape, perm=list(range(x.rank)))
+    else:
+        raise Unfit("no other")
+    return y, broadcast(x.shape, y.shape)
+
+
+def _two(op, side, since):
+    def emit(b, x):
+        if b.opset < (since if x.kind == "float" else min(since, 12) if op[-5:] == "Equal" and op != "Equal" else 9):
+            raise Unfit("opset")
+        other, shape = _other(b, x) if side == "x,y" else _constant(b, x)
+        swapped = side == "c,x" or (side == "x,y" and b.chance(0.5))
+        return b.node(op, [other, x] if swapped else [x, other], shape, kind="bool")
+
+    return emit
+
+
+for _op, _since in COMPARISONS.items():
+    for _side in SIDES:
+        _of = ("float", *WHOLE, "bool") if _op == "Equal" else ("float", *WHOLE)
+        operator(f"{_op}({_side})", of=_of, weight=0.4)(_two(_op, _side, _since))
+for _op in LOGIC:
+    for _side in SIDES:
+        operator(f"{_op}({_side})", of=("bool",))(_two(_op, _side, 9))
+
+
+@operator("Not", of=("bool",))
+def negation(b, x):
+    return b.node("Not", [x], x.shape, kind="bool")
+
+
+def _branch(b, c):
+    """A tensor of floats that fits a condition, or Unfit."""
+    fits = [t for t in b.tensors if _fits(t, c)]
+    if not fits:
+        raise Unfit("no floats beside the condition")
+    return b.pick(fits)
+
+
+def _fits(t, c):
+    try:
+        shape = broadcast(t.shape, c.shape)
+    except Unfit:
+        return False
+    return np.prod(shape) <= 400 and len(shape) <= 5
+
+
+@operator("Where(computed)", of=("bool",), weight=2)
+def where_computed(b, c):
+    """Of two tensors, or of one and a constant."""
+    x = _branch(b, c)
+    if b.chance(0.4):
+        y = _branch(b, c)
+        return b.node("Where", [c, x, y], broadcast(c.shape, x.shape, y.shape))
+    shape = b.pick([(), x.shape, x.shape[-1:]])
+    both = [x, b.constant(b.normal(shape))]
+    b.rng.shuffle(both)
+    return b.node("Where", [c, *both], broadcast(c.shape, x.shape))
+
+
+@operator("Where(constants)", of=("bool",), weight=2)
+def where_constants(b, c):
+    shapes = [b.pick([(), c.shape, c.shape[-1:]]) for _ in range(2)]
+    return b.node("Where", [c, *(b.constant(b.normal(s)) for s in shapes)], c.shape)
+
+
+@operator("Cast(to float)", of=("bool", *WHOLE), weight=4)
+def cast_to_float(b, x):
+    return b.node("Cast", [x], x.shape, to=FLOAT)
+
+
+@operator("Cast(to whole)", of=("bool", *WHOLE))
+def cast_to_whole(b, x):
+    kind = b.pick(WHOLE if x.kind != "bool" else ("bool", *WHOLE))
+    return b.node("Cast", [x], x.shape, kind=kind, most=1 if x.kind == "bool" else x.most, to=TO[kind])
+
+
+def _place(op):
+    def emit(b, x):
+        axis = b.rng.randrange(x.rank)
+        keep = b.chance(0.5)
+        attributes = {"keepdims": int(keep)} if not keep or b.chance(0.5) else {}
+        if axis or b.chance(0.6):
+            attributes["axis"] = b.axis(axis, x.rank)
+        if b.opset >= 12 and b.chance(0.5):
+            attributes["select_last_index"] = b.rng.randint(0, 1)
+        shape = tuple(1 if i == axis else d for i, d in enumerate(x.shape) if keep or i != axis)
+        return b.node(op, [x], shape, kind="int64", most=max(1, x.shape[axis] - 1), **attributes)
+
+    return emit
+
+
+for _op in ("ArgMax", "ArgMin"):
+    operator(_op, scalar=False, of=("float", "int32"), weight=1.5)(_place(_op))
+
+
+def brought(b, x, of):
+    """The tensor, or one of a type of these that is made of it. Raises Unfit."""
+    if x.kind in of:
+        return x
+    if x.kind != "float":
+        x = cast_to_float(b, x)
+    if "float" in of:
+        return x
+    if "bool" in of:
+        return FORMS[b.pick(["Greater(x,c)", "Less(c,x)", "Less(x,c)", "Greater(x,y)"])].emit(b, x)
+    if not x.rank:
+        raise Unfit("no row")
+    x = FORMS[b.pick(["ArgMax", "ArgMin"])].emit(b, x)
+    if "int64" in of:
+        return x
+    return b.node("Cast", [x], x.shape, kind="int32", most=x.most, to=TO["int32"])
