@@ -7,6 +7,7 @@
 
 pub mod calls;
 pub mod compile_report;
+pub mod dimensions;
 mod encode;
 pub mod float_wire;
 #[cfg(feature = "k8s")]

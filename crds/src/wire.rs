@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::dimensions::Dimensions;
 use crate::slice_files::SliceFiles;
 use crate::words::{
     ClaimId, Digest, Identity, ParameterId, Profile, ProofSystem, RequestUid, SliceIndex, closed_word,
@@ -214,6 +215,9 @@ pub struct CompileTask {
     pub output_scale: Vec<f64>,
     /// Whether an output of classes must have its greatest value where the float model has it.
     pub compare_top1: bool,
+    /// By name: the sizes of dimensions that the file leaves free.
+    #[serde(default, skip_serializing_if = "Dimensions::is_empty")]
+    pub dimensions: Dimensions,
     /// Least number of slices.
     pub parallelism: u32,
     /// Most memory that proving one slice may need, in MiB.

@@ -181,6 +181,18 @@ fn what_fixes_the_circuits_and_what_is_asked_never_changes() {
         ),
         (
             "Model",
+            json!({ "dimensions": { "seq": 16 } }),
+            json!({ "dimensions": { "seq": 17 } }),
+            "dimensions is immutable",
+        ),
+        (
+            "Model",
+            json!({}),
+            json!({ "dimensions": { "seq": 16 } }),
+            "dimensions is immutable",
+        ),
+        (
+            "Model",
             json!({ "sha256": digest("1") }),
             json!({ "sha256": digest("2") }),
             "sha256 cannot be changed",

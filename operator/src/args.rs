@@ -7,6 +7,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
 use zkinfer_crds::ProofSystem;
+use zkinfer_crds::dimensions::dimension;
 use zkinfer_crds::k8s::{Cpu, Memory, ServedBy, is_namespace, parse_served_by};
 use zkinfer_operator::client::{Cluster, GatewayAccess};
 use zkinfer_operator::cluster::{RunOptions, Settings};
@@ -116,6 +117,10 @@ pub(crate) enum Command {
         /// Outputs of shape [1, n] are no scores of classes: their greatest value may be elsewhere.
         #[arg(long)]
         no_top1: bool,
+        /// The size of a dimension that the file leaves free, by the file's name of it, or INPUT.AXIS where it has none. May be
+        /// given several times. A first dimension that is not named is a batch of 1.
+        #[arg(long, value_name = "NAME=SIZE", value_parser = dimension)]
+        bind: Vec<(String, u32)>,
         /// A namespace whose pools may prove the model, which then see it and every input; with an identity, only this
         /// miner's. May be given several times. Without: pools of its own namespace, and who else the namespace's or
         /// operator's ConfigMap zkinfer-consent names.

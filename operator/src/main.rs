@@ -5,6 +5,7 @@ mod args;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use zkinfer_crds::dimensions::dimensions;
 use zkinfer_operator::client::{
     self, ClientError, ClusterSubmit, ProveOptions, ReceiptOptions, UploadOptions,
 };
@@ -89,6 +90,7 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
             error_budget,
             output_scale,
             no_top1,
+            bind,
             served_by,
             options,
         } => {
@@ -102,6 +104,7 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
                 error_budget,
                 output_scale,
                 compare_top1: !no_top1,
+                dimensions: dimensions(&bind)?,
                 served_by,
             };
             if local {

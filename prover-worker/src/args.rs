@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use zkinfer_crds::dimensions::dimension;
 use zkinfer_crds::{Identity, Profile, ProofSystem, RequestUid};
 use zkml::accuracy::{DEFAULT_MAX_ERROR_MILLIONTHS, Rule};
 use zkml::receipt::DEFAULT_RULE;
@@ -163,6 +164,10 @@ pub(crate) struct ModelArgs {
     /// Outputs of shape [1, n] are no scores of classes: their greatest value may be elsewhere.
     #[arg(long)]
     pub(crate) no_top1: bool,
+    /// The size of a dimension that the file leaves free, by the file's name of it, or INPUT.AXIS where it has none. May be given
+    /// several times. A first dimension that is not named is a batch of 1.
+    #[arg(long, value_name = "NAME=SIZE", value_parser = dimension)]
+    pub(crate) bind: Vec<(String, u32)>,
     /// Least number of slices, wherever the graph allows.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) parallelism: u32,

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::common::{ConfigMapKey, Memory};
 use super::consent::ServedBy;
 use super::string_consts;
+use crate::dimensions::Dimensions;
 use crate::slice_files::{Measures, SliceFiles};
 use crate::words::{Digest, Profile, ProofSystem, SliceIndex};
 
@@ -130,6 +131,7 @@ string_consts! {
     printcolumn(name = "Manifest", type_ = "string", json_path = ".status.manifestDigest", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
+#[x_kube(validation = ("has(self.dimensions) == has(oldSelf.dimensions)", "dimensions is immutable"))]
 #[x_kube(validation = (
     "!has(oldSelf.sha256) || (has(self.sha256) && self.sha256 == oldSelf.sha256)",
     "sha256 cannot be changed once set"
@@ -150,6 +152,13 @@ pub struct ModelSpec {
     #[serde(default)]
     #[x_kube(validation = ("self == oldSelf", "slicing is immutable"))]
     pub slicing: Slicing,
+    /// The sizes of dimensions that the ONNX file leaves free, by the file's name of each, or `INPUT.AXIS` where it has none. A
+    /// first dimension that is not named is a batch of 1.
+    #[serde(default, skip_serializing_if = "Dimensions::is_empty")]
+    #[x_kube(validation = ("self == oldSelf", "dimensions is immutable"))]
+    #[x_kube(validation = ("self.all(name, size(name) <= 64 && self[name] >= 1)", "a name has at most 64 characters, a size is at least 1"))]
+    #[schemars(extend("maxProperties" = 8))]
+    pub dimensions: Dimensions,
     /// What the slices are proved with.
     #[serde(default)]
     #[x_kube(validation = ("self == oldSelf", "proofSystem is immutable"))]

@@ -12,7 +12,7 @@ use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex, encode};
 use super::PoolId;
 
 /// Longest token that is looked at, in bytes.
-const MAX_TOKEN: usize = 4096;
+const MAX_TOKEN: usize = 8192;
 
 /// The key that tokens are made with; kept in a Secret in a cluster.
 #[derive(Clone)]

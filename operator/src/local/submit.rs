@@ -7,6 +7,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::json;
 use zkinfer_crds::ProofSystem;
+use zkinfer_crds::dimensions::Dimensions;
 use zkinfer_crds::k8s::{ConfigMapKey, Document, InferenceRequest, MinerPool, Model, ServedBy};
 use zkml::graph::other_file::recognise;
 
@@ -34,6 +35,8 @@ pub struct SubmitOptions {
     pub output_scale: Vec<f64>,
     /// Whether classes are compared.
     pub compare_top1: bool,
+    /// The sizes of dimensions that the file leaves free.
+    pub dimensions: Dimensions,
     /// Whose pools may prove the model; empty: the Model says nothing of it.
     pub served_by: Vec<ServedBy>,
 }
@@ -119,6 +122,7 @@ pub fn objects(options: &SubmitOptions) -> Result<Objects, SubmitError> {
             "proofSystem": options.proof_system, "classes": classes,
         },
     }))?;
+    model.spec.dimensions.clone_from(&options.dimensions);
     model.spec.served_by = (!options.served_by.is_empty()).then(|| options.served_by.clone());
     let request: InferenceRequest = serde_json::from_value(json!({
         "apiVersion": "zkinfer.dev/v1alpha1", "kind": "InferenceRequest", "metadata": { "name": name },

@@ -2,6 +2,7 @@
 
 use zkinfer_crds::ProofSystem;
 use zkinfer_crds::compile_report::{Accuracy, CompileFailure, FailureKind, UnsupportedOp};
+use zkinfer_crds::dimensions::dimensions;
 use zkml::systems;
 use zkml_compile::calibrate::CalibrateError;
 use zkml_compile::compile::{CompileError, CompileOptions, Plan, plan_telling};
@@ -26,6 +27,7 @@ pub(super) fn load(
         error_budget_millionths: args.error_budget,
         output_scale: (!args.output_scale.is_empty()).then(|| args.output_scale.clone()),
         compare_top1: !args.no_top1,
+        dimensions: dimensions(&args.bind).map_err(UsageError::new)?,
         system: systems::proving(proof_system),
         slicing: slicing(args),
     };

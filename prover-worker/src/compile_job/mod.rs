@@ -158,6 +158,7 @@ async fn model(
         error_budget: task.error_budget_millionths,
         output_scale: task.output_scale.clone(),
         no_top1: !task.compare_top1,
+        bind: task.dimensions.clone().into_iter().collect(),
         parallelism: task.parallelism,
         memory_mib: task.memory_mib,
     }))

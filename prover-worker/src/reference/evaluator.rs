@@ -21,7 +21,7 @@ use zkml::systems::SYSTEMS;
 use zkml_compile::fidelity::Fidelity;
 use zkml_compile::float::FloatGraph;
 use zkml_compile::float_model::FloatModel;
-use zkml_compile::import::import;
+use zkml_compile::import::import_as;
 use zkml_compile::quantise::apply;
 
 use crate::exit::{Exit, UsageError};
@@ -83,8 +83,9 @@ impl Model {
             .and_then(|n| body.split_at_checked(n));
         let (onnx, manifest) = files.ok_or("the file ends early")?;
         let float = FloatModel::read(onnx)?;
-        let graph = import(onnx)?;
-        let integers = apply(&graph, &Manifest::from_bytes(manifest, SYSTEMS)?.quantisation)?;
+        let manifest = Manifest::from_bytes(manifest, SYSTEMS)?;
+        let graph = import_as(onnx, &manifest)?;
+        let integers = apply(&graph, &manifest.quantisation)?;
         Ok(Self {
             float,
             graph,

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use rayon::prelude::*;
+use zkinfer_crds::dimensions::Dimensions;
 use zkinfer_crds::slice_files::FileRole;
 use zkinfer_crds::{Digest, ProofSystem, SliceIndex};
 use zkml::accuracy::DEFAULT_MAX_ERROR_MILLIONTHS;
@@ -23,7 +24,7 @@ use zkml::systems;
 use crate::calibrate::{AccuracyReport, CalibrateError, CalibrationOptions, calibrate, synthetic_samples};
 use crate::float::{FloatError, FloatGraph};
 use crate::float_model::{FloatModel, FloatModelError};
-use crate::import::{ImportError, import};
+use crate::import::{ImportError, Sizes, import_as, import_sized};
 use crate::progress::{self, Counter, Listener, Stage};
 use crate::quantise::{self, QuantiseError};
 use crate::slice::{self, SliceError, SlicePlan, SlicingOptions};
@@ -48,6 +49,8 @@ pub struct CompileOptions {
     pub output_scale: Option<Vec<f64>>,
     /// Whether an output of classes must have its greatest value where the float model has it.
     pub compare_top1: bool,
+    /// The sizes of dimensions that the file leaves free.
+    pub dimensions: Dimensions,
     /// What the slices are proved with.
     pub system: &'static dyn Proving,
     /// How to cut.
@@ -63,6 +66,7 @@ impl CompileOptions {
             error_budget_millionths: DEFAULT_MAX_ERROR_MILLIONTHS,
             output_scale: None,
             compare_top1: true,
+            dimensions: Dimensions::new(),
             system: systems::proving(proof_system),
             slicing: SlicingOptions::at_least(1),
         }
@@ -189,7 +193,7 @@ fn planned<'a>(
     options: &CompileOptions,
     listener: Listener<'_>,
 ) -> Result<Plan, CompileError> {
-    let float = import(onnx)?;
+    let float = import_sized(onnx, Sizes::Named(&options.dimensions))?;
     let model = FloatModel::read(onnx).map_err(of_file)?;
     let given = given(&float)?;
     let synthetic = given.is_none();
@@ -444,7 +448,7 @@ pub fn derive(
         });
     }
     let differs = |what: String| CompileError::Underived { what };
-    let float = import(onnx)?;
+    let float = import_as(onnx, manifest)?;
     let graph = quantise::apply(&float, &manifest.quantisation)?;
     if graph.digest() != manifest.graph {
         return Err(differs("the integer graph".to_owned()));

@@ -398,6 +398,7 @@ fn task(ctx: &Models, spec: &ModelSpec, model: BlobRef, calibration: Option<Blob
         error_budget_millionths: spec.quantization.error_budget_millionths,
         output_scale: spec.quantization.output_scale.clone(),
         compare_top1: spec.quantization.compare_top1,
+        dimensions: spec.dimensions.clone(),
         parallelism: spec.slicing.parallelism,
         memory_mib: spec.slicing.memory_per_worker.as_ref().map(|m| m.bytes() >> 20),
         proof_system: spec.proof_system,

@@ -5,6 +5,7 @@ use zkinfer_crds::compile_report::{
     Accuracy, CompileFailure, CompileOutcome, CompileReport, CompiledSlice, FailureKind, MAX_REPORT_BYTES,
     UnsupportedOp,
 };
+use zkinfer_crds::dimensions::Dimensions;
 use zkinfer_crds::slice_files::{FileRole, Measure, Measures, SliceFile, SliceFiles};
 use zkinfer_crds::wire::{BlobRef, ClaimRequest, CompileTask, Refusal, RefuseReason};
 use zkinfer_crds::{ClaimId, Digest, Identity, ParameterId, Profile, ProofSystem, RequestUid, SliceIndex};
@@ -13,6 +14,8 @@ use zkinfer_operator::dispatch::{ClaimToken, CompileToken, PoolId, TokenKey};
 const KEY: TokenKey = TokenKey::new([9; 32]);
 /// The most output scales that a Model may state.
 const MOST_SCALES: usize = 64;
+const MOST_DIMENSIONS: u8 = 8;
+const LONGEST_NAME: usize = 64;
 
 /// Requests for a claim.
 pub(super) fn claims() -> Vec<Vec<u8>> {
@@ -162,28 +165,36 @@ pub(super) fn claim_tokens() -> Vec<Vec<u8>> {
 
 /// Tokens of compilers, the longest that a Model can ask for among them.
 pub(super) fn compile_tokens() -> Vec<Vec<u8>> {
-    let task = |output_scale: Vec<f64>| CompileTask {
+    let task = |output_scale: Vec<f64>, dimensions: Dimensions| CompileTask {
         model: blob(1),
         calibration: Some(blob(2)),
         profile: Some(Profile::P16),
         error_budget_millionths: 10_000,
         output_scale,
         compare_top1: false,
+        dimensions,
         parallelism: 64,
         memory_mib: Some(u64::MAX >> 20),
         proof_system: ProofSystem::Halo2Kzg,
         setup: Some(blob(3)),
     };
-    let one = |model: (String, String), output_scale| CompileToken {
+    let one = |model: (String, String), output_scale, dimensions| CompileToken {
         model,
         uid: "1e8d2f52-ca54-3331-c371-54de90a744ec".to_owned(),
         key: Digest::new([8; 32]),
-        task: task(output_scale),
+        task: task(output_scale, dimensions),
     };
     let long = -1.234_567_890_123_456_7e-300;
+    // A control character has six bytes in JSON.
+    let name = |c: u8| char::from(c).to_string().repeat(LONGEST_NAME);
+    let sizes = (0..MOST_DIMENSIONS).map(|c| (name(c), u32::MAX)).collect();
     let all = [
-        one(("default".to_owned(), "digits".to_owned()), Vec::new()),
-        one(("n".repeat(63), "m".repeat(253)), vec![long; MOST_SCALES]),
+        one(
+            ("default".to_owned(), "digits".to_owned()),
+            Vec::new(),
+            Dimensions::new(),
+        ),
+        one(("n".repeat(63), "m".repeat(253)), vec![long; MOST_SCALES], sizes),
     ];
     all.iter().map(|t| t.seal(&KEY).into_bytes()).collect()
 }

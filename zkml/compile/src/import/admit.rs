@@ -11,6 +11,7 @@ use tract_onnx::pb::type_proto::Value;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 use zkml_reference::element_name;
 
+use super::dimensions::{self, Sizes};
 use super::folding::{FOLDABLE, check_attributes, check_constant_operands, check_folding, check_outputs};
 use super::operators::{operators, operators_of_models};
 use super::{
@@ -63,7 +64,7 @@ pub(super) fn limit(place: &str, what: &'static str, got: usize, limit: usize) -
     }
 }
 
-pub(super) fn admit(mut proto: ModelProto) -> Result<Admitted, ImportError> {
+pub(super) fn admit(mut proto: ModelProto, sizes: Sizes<'_>) -> Result<Admitted, ImportError> {
     // Training graphs, functions and metadata are not part of what is computed.
     proto.training_info.clear();
     proto.functions.clear();
@@ -101,12 +102,10 @@ pub(super) fn admit(mut proto: ModelProto) -> Result<Admitted, ImportError> {
     for tensor in &graph.initializer {
         constants.insert(tensor.name.clone(), check_tensor(&tensor.name, tensor)?);
     }
-    for input in graph
-        .input
-        .iter_mut()
-        .filter(|i| !constants.contains_key(&i.name))
-    {
-        bind_input(input)?;
+    let given = |input: &&mut ValueInfoProto| !constants.contains_key(&input.name);
+    dimensions::bind(graph.input.iter_mut().filter(given), sizes)?;
+    for input in graph.input.iter().filter(|i| !constants.contains_key(&i.name)) {
+        check_input(input)?;
     }
     check_names(graph)?;
     let origins = graph
@@ -378,16 +377,15 @@ pub(super) fn fixed_shape(input: &ValueInfoProto) -> Option<Vec<usize>> {
     tensor.shape.as_ref()?.dim.iter().map(fixed).collect()
 }
 
-/// Binds the batch of an input to 1. Every other dimension must be fixed.
-fn bind_input(input: &mut ValueInfoProto) -> Result<(), ImportError> {
+/// An input is a tensor of floats, and every dimension of it has a size.
+fn check_input(input: &ValueInfoProto) -> Result<(), ImportError> {
     let name = input.name.clone();
     limit("model", "bytes in a name", name.len(), MAX_NAME_LEN)?;
     let refuse = |reason: String| ImportError::Input {
         input: name.clone(),
         reason,
     };
-    let kind = input.r#type.as_mut().and_then(|t| t.value.as_mut());
-    let Some(Value::TensorType(tensor)) = kind else {
+    let Some(Value::TensorType(tensor)) = input.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
         return Err(refuse("it is not a tensor".into()));
     };
     if ![DataType::Float as i32, DataType::Double as i32].contains(&tensor.elem_type) {
@@ -399,13 +397,13 @@ fn bind_input(input: &mut ValueInfoProto) -> Result<(), ImportError> {
     }
     let shape = tensor
         .shape
-        .as_mut()
-        .ok_or_else(|| refuse("the file states no shape for it; export the model with fixed sizes".into()))?;
+        .as_ref()
+        .ok_or_else(|| refuse("the file states no shape for it; export the model with one".into()))?;
     limit(&name, "dimensions", shape.dim.len(), MAX_RANK)?;
     let mut len = 1usize;
-    for (axis, Dimension { value, .. }) in shape.dim.iter_mut().enumerate() {
-        let fixed = match value {
-            Some(Dim::DimValue(v)) if *v > 0 => *v,
+    for (axis, dimension) in shape.dim.iter().enumerate() {
+        let size = match dimension.value {
+            Some(Dim::DimValue(v)) if v > 0 => v,
             Some(Dim::DimValue(0)) => {
                 return Err(refuse(format!(
                     "its dimension {axis} is 0, so that it has no values"
@@ -413,28 +411,18 @@ fn bind_input(input: &mut ValueInfoProto) -> Result<(), ImportError> {
             }
             Some(Dim::DimValue(v)) => {
                 return Err(refuse(format!(
-                    "its dimension {axis} is {v}; give a size, or for the batch, the first, a name: ONNX leaves sizes free \
-                     by names"
+                    "its dimension {axis} is {v}; give a size, or a name: ONNX leaves sizes free by names"
                 )));
             }
-            _ if axis == 0 => 1,
-            Some(Dim::DimParam(symbol)) => {
+            Some(Dim::DimParam(_)) | None => {
                 return Err(ImportError::DynamicDimension {
                     input: name.clone(),
-                    name: symbol.clone(),
-                    axis,
-                });
-            }
-            None => {
-                return Err(ImportError::DynamicDimension {
-                    input: name.clone(),
-                    name: String::new(),
+                    name: dimensions::name_of(&name, axis, dimension).unwrap_or_default(),
                     axis,
                 });
             }
         };
-        *value = Some(Dim::DimValue(fixed));
-        len = usize::try_from(fixed)
+        len = usize::try_from(size)
             .ok()
             .and_then(|d| len.checked_mul(d))
             .unwrap_or(usize::MAX);

@@ -15,6 +15,7 @@ mod compare;
 mod concat;
 mod conv;
 mod deconv;
+mod dimensions;
 mod draft;
 mod einsum;
 mod einsum_batch;
@@ -65,11 +66,14 @@ use tract_onnx::prelude::{
     DatumExt, Framework, InferenceModel, InferenceModelExt, OutletId, TractResult, TypedModel,
 };
 use tract_onnx::tract_core::optim::Optimizer;
+use zkinfer_crds::dimensions::Dimensions;
 use zkml::graph::validate::{MAX_MULTIPLICATIONS, MAX_TOTAL_LEN};
+use zkml::manifest::Manifest;
 
 use self::reader::Fault;
 use crate::float::FloatGraph;
 
+pub use dimensions::Sizes;
 pub use operators::{operators, operators_of_models};
 
 /// The largest file that is read, in bytes.
@@ -151,14 +155,24 @@ pub enum ImportError {
     )]
     ExternalData(String),
     /// A dimension that is neither fixed nor the batch.
-    #[error("input `{input}`: dimension {axis} is not fixed{}; export the model with fixed sizes", symbol(.name))]
+    #[error(
+        "input `{input}`: dimension {axis} is left free: say how large it is (--bind {name}=SIZE; of a Model: spec.dimensions)"
+    )]
     DynamicDimension {
         /// The input.
         input: String,
-        /// What the file calls it; empty where it has no name.
+        /// How it is called in [`Dimensions`].
         name: String,
         /// The dimension, outermost 0.
         axis: usize,
+    },
+    /// A size of a dimension that cannot be.
+    #[error("dimension `{name}`: {reason}")]
+    Dimension {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
     },
     /// An input that is not float, or not a tensor of known rank.
     #[error("input `{input}`: {reason}")]
@@ -179,14 +193,6 @@ pub enum ImportError {
     Unsupported(Vec<UnsupportedNode>),
 }
 
-fn symbol(name: &str) -> String {
-    if name.is_empty() {
-        String::new()
-    } else {
-        format!(" (`{name}`)")
-    }
-}
-
 fn list(nodes: &[UnsupportedNode]) -> String {
     nodes
         .iter()
@@ -195,12 +201,20 @@ fn list(nodes: &[UnsupportedNode]) -> String {
         .join("; ")
 }
 
-/// The float graph of an ONNX model, fused and 1:1 with its later integer graph. A symbolic or absent first dimension
-/// of an input is the batch, and is bound to 1.
+/// [`import_sized`] of a model whose sizes the file fixes, but for a batch of 1.
+///
+/// # Errors
+/// As [`import_sized`].
+pub fn import(onnx: &[u8]) -> Result<FloatGraph, ImportError> {
+    import_sized(onnx, Sizes::Named(&Dimensions::new()))
+}
+
+/// The float graph of an ONNX model, fused and 1:1 with its later integer graph. Dimensions of inputs that the file leaves free
+/// have these sizes; a first one that nobody states is the batch, which is 1.
 ///
 /// # Errors
 /// See [`ImportError`]; never a panic.
-pub fn import(onnx: &[u8]) -> Result<FloatGraph, ImportError> {
+pub fn import_sized(onnx: &[u8], sizes: Sizes<'_>) -> Result<FloatGraph, ImportError> {
     if onnx.len() > MAX_BYTES {
         return Err(ImportError::Limit {
             place: "file".into(),
@@ -214,7 +228,7 @@ pub fn import(onnx: &[u8]) -> Result<FloatGraph, ImportError> {
         let proto = tract_onnx::onnx()
             .proto_model_for_read(&mut Cursor::new(onnx))
             .map_err(|e| Fault::reader(&e))?;
-        let admitted = admit::admit(proto)?;
+        let admitted = admit::admit(proto, sizes)?;
         let model = type_model(&admitted.proto).map_err(|e| Fault::reader(&e))?;
         let draft = translate::translate(&model, &admitted)?;
         let graph = fuse::fuse(draft, &admitted.outputs)?;
@@ -228,6 +242,18 @@ pub fn import(onnx: &[u8]) -> Result<FloatGraph, ImportError> {
         Err(Fault::Reader(text.unwrap_or_default().to_owned()))
     });
     read.map_err(|fault| fault.told(onnx))
+}
+
+/// The float graph of a model whose free dimensions have the sizes that a manifest's inputs have.
+///
+/// # Errors
+/// See [`ImportError`].
+pub fn import_as(onnx: &[u8], manifest: &Manifest) -> Result<FloatGraph, ImportError> {
+    let infos = manifest.inputs.iter().filter_map(|id| manifest.tensor(*id));
+    let shapes = infos
+        .map(|info| (info.name.as_str(), info.shape.as_slice()))
+        .collect();
+    import_sized(onnx, Sizes::Shaped(&shapes))
 }
 
 thread_local! {

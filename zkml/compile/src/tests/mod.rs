@@ -9,6 +9,7 @@ mod onnx;
 mod page;
 mod recipes;
 mod settled;
+mod sized;
 mod softmax;
 mod trees;
 mod unlike;
@@ -403,7 +404,7 @@ fn refuses_models_that_are_not_self_contained_fixed_and_finite() {
     assert!(import(&negative.bytes()).is_err());
     assert!(
         error(&Onnx::new(&[1, 3, 0, 8]).node("Relu", &["x"], "y", vec![]))
-            .contains("dimension 2 is not fixed")
+            .contains("dimension 2 is left free: say how large it is (--bind n=SIZE")
     );
     let cycle = Onnx::new(&[1, 4])
         .node("Add", &["x", "b"], "a", vec![])

@@ -106,7 +106,15 @@ fn a_valid_model_that_is_not_supported_is_never_called_invalid() {
         (sized(relu(&[1, 3]), 1, 0), &["input `x`", "dimension 1 is 0"]),
         (sized(relu(&[1, 3]), 0, 0), &["input `x`", "dimension 0 is 0"]),
         (sized(relu(&[1, 3]), 0, -1), &["input `x`", "dimension 0 is -1"]),
-        (relu(&[1, 0]), &["input `x`", "dimension 1 is not fixed (`n`)"]),
+        (
+            relu(&[1, 0]),
+            &[
+                "input `x`",
+                "dimension 1 is left free",
+                "--bind n=SIZE",
+                "spec.dimensions",
+            ],
+        ),
         (
             Onnx::new(&[3])
                 .random("w", &[3])

@@ -5,6 +5,7 @@ mod batch;
 mod clear;
 mod forged;
 mod honest;
+mod sized;
 mod tampered;
 mod trees;
 
