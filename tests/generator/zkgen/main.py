@@ -17,7 +17,7 @@ from . import (
     functions, judge, learners, matrices, minimise, models, norms, oracle, recurrent, shaped, softmax, tables, whole, windows,
 )
 from .plan import Plan
-from .program import Crashed, Programs
+from .program import Crashed, Programs, numbers
 from .targets import features
 
 SYSTEMS = ("SumcheckWhir", "Halo2Kzg")
@@ -260,7 +260,7 @@ class Run:
     @staticmethod
     def _save(stem, model, inputs):
         stem.with_suffix(".onnx").write_bytes(model.SerializeToString())
-        stem.with_suffix(".json").write_text(json.dumps({n: v.tolist() for n, v in inputs.items()}))
+        stem.with_suffix(".json").write_text(json.dumps({n: numbers(v) for n, v in inputs.items()}))
 
     def go(self):
         """Runs to the end. Whether all is right."""

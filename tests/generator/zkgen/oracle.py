@@ -109,7 +109,8 @@ def _shape(model, node, name):
     del before.graph.node[list(model.graph.node).index(node) :]
     del before.graph.output[:]
     before.graph.output.append(helper.make_empty_tensor_value_info(name))
-    zeros = {i.name: np.zeros(shapes[i.name], dtype=np.float32) for i in model.graph.input}
+    kind = lambda i: helper.tensor_dtype_to_np_dtype(i.type.tensor_type.elem_type)
+    zeros = {i.name: np.zeros(shapes[i.name], dtype=kind(i)) for i in model.graph.input}
     return list(_session(before).run(None, zeros)[0].shape)
 
 

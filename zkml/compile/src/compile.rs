@@ -26,6 +26,7 @@ use crate::float_model::{FloatModel, FloatModelError};
 use crate::import::{ImportError, import};
 use crate::progress::{self, Counter, Listener, Stage};
 use crate::quantise::{self, QuantiseError};
+use crate::samples;
 use crate::slice::{self, SliceError, SlicePlan, SlicingOptions};
 
 /// Samples that calibrate a model without calibration data.
@@ -198,7 +199,15 @@ fn planned<'a>(
             check_samples(&float, &samples)?;
             samples
         }
-        None => Cow::Owned(synthetic_samples(&float, synthetic_count(&float), SYNTHETIC_SEED)),
+        None => match samples::unbounded(&float) {
+            Some(input) => {
+                return Err(CalibrateError::Unbounded {
+                    input: input.to_owned(),
+                }
+                .into());
+            }
+            None => Cow::Owned(synthetic_samples(&float, synthetic_count(&float), SYNTHETIC_SEED)),
+        },
     };
     let samples = &samples[..];
     let calibration = CalibrationOptions {
@@ -265,6 +274,10 @@ fn check_samples(float: &FloatGraph, samples: &[Sample]) -> Result<(), Calibrate
                 got: values.len(),
             };
             return Err(CalibrateError::Sample { index, source });
+        }
+        if let Some((input, value)) = samples::fraction(float, sample) {
+            let input = input.to_owned();
+            return Err(CalibrateError::Fraction { index, input, value });
         }
     }
     Ok(())

@@ -75,6 +75,10 @@ pub struct TensorInfo {
     pub shape: Vec<u32>,
     /// The float that value `v` stands for is `v · 2^-exponent`.
     pub exponent: i16,
+    /// Of an input: whether the model takes whole numbers there, or yes and no as 1 and 0; the exponent is 0. Not written where
+    /// it does not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole: bool,
 }
 
 impl TensorInfo {
