@@ -52,8 +52,8 @@ def make(identity):
 
 
 def _build(rng, target):
-    b = Builder(rng, rng.choice(OPSETS))
     kind, _, rest = target.partition(" ")
+    b = Builder(rng, rng.choice(_opsets(rest.split(" > ")) if kind == "pair" else OPSETS))
     if kind == "pair":
         producer, consumer = rest.split(" > ")
         _pair(b, producer, consumer)
@@ -72,6 +72,14 @@ def _build(rng, target):
         for _ in range(rng.choice([0, 1, 1, 2, 2, 3] if kind != "any" else [1, 2, 3, 4, 5])):
             b.last = _step(b)
     return _finished(b, aim, refused)
+
+
+def _opsets(pair):
+    """Versions of ONNX that a producer and a consumer may both be made in."""
+    producer, consumer = ([FORMS[f].opsets for f in FORMS if op_of(f) == pair[0]], FORMS.get(pair[1]))
+    ends = [consumer.opsets] if consumer else []
+    ends.append((min(o[0] for o in producer), max(o[1] for o in producer)) if producer else (OPSETS[0], OPSETS[-1]))
+    return [o for o in OPSETS if all(first <= o <= last for first, last in ends)] or list(OPSETS)
 
 
 def _finished(b, aim=None, refused=False):

@@ -122,6 +122,10 @@ def _session(model):
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
+class NoNumber(Exception):
+    """Something on the way is no number."""
+
+
 class Oracle:
     """One model's answers."""
 
@@ -131,7 +135,13 @@ class Oracle:
         self._session = _session(self.asked)
 
     def answer(self, inputs):
-        return self._session.run(None, inputs)
+        """Raises NoNumber where a node will not read what is no number."""
+        try:
+            return self._session.run(None, inputs)
+        except onnxruntime.capi.onnxruntime_pybind11_state.Fail as error:
+            if "is NaN" in str(error):
+                raise NoNumber(str(error)) from error
+            raise
 
     def second_opinion(self, inputs):
         """ONNX's reference evaluator on the same question."""

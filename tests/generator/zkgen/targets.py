@@ -32,8 +32,8 @@ NOT_MADE = {
 }
 """Operators that the importer takes, and of which there is no form, with the reason."""
 SIDES = ("x,c", "c,x")
-BROUGHT = ("Acos", "Acosh", "Asin", "Atanh", "Log", "Normalizer", "Reciprocal", "ReduceLogSum", "Sqrt", "Tan")
-"""Forms that have no value everywhere: what they read is brought to where they have."""
+BROUGHT = ("Acos", "Acosh", "AffineGrid", "Asin", "Atanh", "Log", "Normalizer", "Reciprocal", "ReduceLogSum", "Sqrt", "Tan")
+"""Forms that have no value everywhere, or only of a shape: what they read is brought to where they have."""
 RANKS = (1, 2, 3, 4, 5)
 LEAST = 20
 
@@ -48,7 +48,6 @@ def shapes_to_try(rng):
             (d(), d(8)),
             (1, d(), d(8)),
             (d(), d(), d()),
-            (d(2), 2, 3),
             (1, rng.randint(1, 4), rng.randint(3, 8), rng.randint(3, 8)),
             (1, rng.randint(1, 4), rng.randint(3, 6), rng.randint(3, 6)),
             (d(3), d(3), d(), d()),
@@ -207,6 +206,8 @@ def features(model, shapes):
             origin[n.output[0]] = n.input[0]
         elif n.op_type in ("Add", "Mul") and n.input[0] in origin:
             origin[n.output[0]] = origin[n.input[0]]
+        elif n.op_type == "Reshape":
+            origin[n.output[0]] = n.input[0]
     shapes = {**shapes, **{n: c.shape for n, c in constants.items()}}
     met = Counter()
     from_shape = set()

@@ -198,7 +198,8 @@ def embedding(b, shape):
     """Rows of a table, of an input of their places."""
     lead, width = shape[:-1], shape[-1]
     rows = b.rng.randint(2, 12)
-    places = b.input(lead, b.pick(WHOLE), rows)
+    places = b.input(lead, b.pick(WHOLE))
+    b.hide(places)  # how far its numbers go is the table's to say
     return b.node("Gather", [_table(b, (rows, width)), places], shape)
 
 
