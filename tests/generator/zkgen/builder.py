@@ -16,10 +16,15 @@ MAX_LEN = 600
 """Most values of a tensor that a graph makes: many small graphs find more than a few large ones."""
 
 
-KINDS = {"float": TensorProto.FLOAT, "bool": TensorProto.BOOL, "int64": TensorProto.INT64, "int32": TensorProto.INT32}
+KINDS = {
+    "float": TensorProto.FLOAT, "bool": TensorProto.BOOL, "int64": TensorProto.INT64, "int32": TensorProto.INT32,
+    "uint8": TensorProto.UINT8, "int8": TensorProto.INT8,
+}
 """Types of tensors that a form may read, by name. A tensor of another type is read by the node that its form adds behind it."""
 ANY = tuple(KINDS)
 WHOLE = ("int64", "int32")
+BYTES = ("uint8", "int8")
+"""Types of inputs alone."""
 
 
 class Unfit(Exception):
@@ -85,10 +90,10 @@ class Builder:
             values = values * draw.choice([-1.0, 1.0], shape)
         return np.asarray(values, dtype=np.float32)
 
-    def input(self, shape):
+    def input(self, shape, kind="float", most=0):
         name = self.name("x")
-        self.inputs.append((name, tuple(shape)))
-        tensor = Tensor(name, tuple(shape), "Input")
+        tensor = Tensor(name, tuple(shape), "Input", kind, most)
+        self.inputs.append(tensor)
         self.all.append(tensor)
         return tensor
 
@@ -208,7 +213,7 @@ class Builder:
         """The file, without what no output needs."""
         needed, kept = self._live()
         inputs = [
-            helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in self.inputs if n in needed
+            helper.make_tensor_value_info(t.name, KINDS[t.kind], t.shape) for t in self.inputs if t.name in needed
         ]
         outputs = [helper.make_tensor_value_info(t.name, KINDS[t.kind], t.shape) for t in self.outputs]
         constants = [t for t in self.initializers if t.name in needed]

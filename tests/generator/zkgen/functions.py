@@ -175,7 +175,7 @@ for _op in ("Ceil", "Floor", "Sign"):
 operator("Round", weight=0.5)(_of("Round", 11))
 
 
-@operator("Swish")
+@operator("Swish", opsets=(24, 24))
 def swish(b, x):
     _since(b, 24)
     return b.node("Swish", [x], x.shape, **({} if b.chance(0.5) else {"alpha": b.pick([0.5, 1.7])}))

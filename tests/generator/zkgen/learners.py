@@ -126,8 +126,9 @@ class Trees:
         self.next += 1
         leaf = depth == 0
         row = len(self.nodes["modes"])
-        thing = ("LEAF", 0.0, 0) if leaf else (b.pick(self.MODES), float(np.float32(b.rng.gauss(0, 0.7))), b.rng.randrange(self.features))
-        mode, value, feature = thing
+        mode, value, feature = "LEAF", 0.0, 0
+        if not leaf:
+            mode, value, feature = b.pick(self.MODES), float(np.float32(b.rng.gauss(0, 0.7))), b.rng.randrange(self.features)
         for name, v in zip(self.nodes, (tree, at, feature, mode, value, 0, 0)):
             self.nodes[name].append(v)
         if leaf:

@@ -7,6 +7,7 @@ An id is `SEED/TARGET`: the target is `any`, `pair PRODUCER > CONSUMER`, `path A
 import random
 
 import numpy as np
+from onnx import helper
 
 from .builder import ANY, OPSETS, Builder, Unfit
 from .elementwise import with_constant
@@ -14,7 +15,7 @@ from .moves import factors, reshape_to
 from .paths import Path
 from .registry import FORMS, emit, op_of
 from .targets import known_refused, of_rank, shapes_to_try
-from .whole import COMPARISONS, LOGIC, brought
+from .whole import COMPARISONS, LOGIC, brought, embedding, given
 
 TRIES = 1000
 NEAR = 8
@@ -51,8 +52,8 @@ def make(identity):
 
 
 def _build(rng, target):
-    b = Builder(rng, rng.choice(OPSETS))
     kind, _, rest = target.partition(" ")
+    b = Builder(rng, rng.choice(_opsets(rest.split(" > ")) if kind == "pair" else OPSETS))
     if kind == "pair":
         producer, consumer = rest.split(" > ")
         _pair(b, producer, consumer)
@@ -71,6 +72,14 @@ def _build(rng, target):
         for _ in range(rng.choice([0, 1, 1, 2, 2, 3] if kind != "any" else [1, 2, 3, 4, 5])):
             b.last = _step(b)
     return _finished(b, aim, refused)
+
+
+def _opsets(pair):
+    """Versions of ONNX that a producer and a consumer may both be made in."""
+    producer, consumer = ([FORMS[f].opsets for f in FORMS if op_of(f) == pair[0]], FORMS.get(pair[1]))
+    ends = [consumer.opsets] if consumer else []
+    ends.append((min(o[0] for o in producer), max(o[1] for o in producer)) if producer else (OPSETS[0], OPSETS[-1]))
+    return [o for o in OPSETS if all(first <= o <= last for first, last in ends)] or list(OPSETS)
 
 
 def _finished(b, aim=None, refused=False):
@@ -119,9 +128,12 @@ def _fitting(b, consumer):
 
 def _prefix(b, rank, form=None):
     """An input and some steps; the last tensor has the rank, or fits the form."""
-    x = b.input(of_rank(b.rng, rank) if rank else shapes_to_try(b.rng))
+    shape = of_rank(b.rng, rank) if rank else shapes_to_try(b.rng)
+    x = embedding(b, shape) if b.chance(0.08) else b.input(shape)
     if b.chance(0.15):
         b.input(x.shape if b.chance(0.7) else shapes_to_try(b.rng))
+    if b.chance(0.1):
+        b.last = x = given(b, x)
     b.last = x
     for _ in range(b.rng.choice([0, 0, 1, 1, 2])):
         b.last = _step(b)
@@ -163,18 +175,33 @@ def _outputs(b):
 
 
 def inputs_of(model, identity, what, count=None):
-    """Standard-normal inputs: those that calibration makes up have this distribution too, and other values."""
+    """Standard-normal inputs: those that calibration makes up have this distribution too, and other values. Of whole numbers
+    each of its type, or each place in the table behind it."""
     seed = abs(hash_of(f"{what}/{identity}"))
     draw = np.random.default_rng(seed)
     sizes = {i.name: [d.dim_value for d in i.type.tensor_type.shape.dim] for i in model.graph.input}
-    one = lambda: {n: draw.standard_normal(s).astype(np.float32) for n, s in sizes.items()}
+    types = {i.name: helper.tensor_dtype_to_np_dtype(i.type.tensor_type.elem_type) for i in model.graph.input}
+    sizes_of = {t.name: t.dims for t in model.graph.initializer}
+    look_ups = [n for n in model.graph.node if n.op_type == "Gather" and n.input[0] in sizes_of]
+    rows = {n.input[1]: sizes_of[n.input[0]][0] for n in look_ups}
+
+    def values(name, shape):
+        kind = types[name]
+        if kind == np.float32:
+            return draw.standard_normal(shape).astype(kind)
+        if name in rows:
+            return draw.integers(-rows[name], rows[name], shape).astype(kind)
+        ends = (0, 1) if kind == np.bool_ else (np.iinfo(kind).min, np.iinfo(kind).max)
+        return draw.integers(ends[0], ends[1] + 1, shape).astype(kind)
+
+    one = lambda: {n: values(n, s) for n, s in sizes.items()}
     return one() if count is None else [one() for _ in range(count)]
 
 
 def nearly(inputs, identity):
     """Inputs that differ from these by a little more than single precision does."""
     draw = np.random.default_rng(hash_of(f"near/{identity}"))
-    moved = lambda v: (v * (1 + draw.uniform(-1e-5, 1e-5, v.shape))).astype(np.float32)
+    moved = lambda v: (v * (1 + draw.uniform(-1e-5, 1e-5, v.shape))).astype(v.dtype) if v.dtype == np.float32 else v
     return [{n: moved(v) for n, v in inputs.items()} for _ in range(NEAR)]
 
 

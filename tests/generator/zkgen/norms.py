@@ -40,11 +40,10 @@ def _channels(x):
     return x.rank in (3, 4) and math.prod(x.shape[2:]) >= FEWEST
 
 
-@operator("RMSNormalization", scalar=False)
+@operator("RMSNormalization", fits=lambda x: x.rank and x.len >= FEWEST, opsets=(23, 24))
 def rms_normalization(b, x):
     _since(b, 23)
-    axis = b.rng.randrange(x.rank)
-    _enough(math.prod(x.shape[axis:]))
+    axis = b.pick(a for a in range(x.rank) if math.prod(x.shape[a:]) >= FEWEST)
     shape = b.pick([x.shape[axis:], x.shape[-1:]])
     return b.node("RMSNormalization", [x, b.constant(b.normal(shape))], x.shape, axis=b.axis(axis, x.rank), epsilon=_epsilon(b))
 
@@ -55,7 +54,7 @@ def instance_normalization(b, x):
     return b.node("InstanceNormalization", [x, scale, shift], x.shape, epsilon=_epsilon(b))
 
 
-@operator("GroupNormalization", fits=_channels)
+@operator("GroupNormalization", fits=_channels, opsets=(21, 24))
 def group_normalization(b, x):
     _since(b, 21)
     groups = b.pick([d for d in range(1, x.shape[1] + 1) if x.shape[1] % d == 0])

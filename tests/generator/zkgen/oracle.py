@@ -109,7 +109,8 @@ def _shape(model, node, name):
     del before.graph.node[list(model.graph.node).index(node) :]
     del before.graph.output[:]
     before.graph.output.append(helper.make_empty_tensor_value_info(name))
-    zeros = {i.name: np.zeros(shapes[i.name], dtype=np.float32) for i in model.graph.input}
+    kind = lambda i: helper.tensor_dtype_to_np_dtype(i.type.tensor_type.elem_type)
+    zeros = {i.name: np.zeros(shapes[i.name], dtype=kind(i)) for i in model.graph.input}
     return list(_session(before).run(None, zeros)[0].shape)
 
 
@@ -121,6 +122,10 @@ def _session(model):
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
+class NoNumber(Exception):
+    """Something on the way is no number."""
+
+
 class Oracle:
     """One model's answers."""
 
@@ -130,7 +135,13 @@ class Oracle:
         self._session = _session(self.asked)
 
     def answer(self, inputs):
-        return self._session.run(None, inputs)
+        """Raises NoNumber where a node will not read what is no number."""
+        try:
+            return self._session.run(None, inputs)
+        except onnxruntime.capi.onnxruntime_pybind11_state.Fail as error:
+            if "is NaN" in str(error):
+                raise NoNumber(str(error)) from error
+            raise
 
     def second_opinion(self, inputs):
         """ONNX's reference evaluator on the same question."""

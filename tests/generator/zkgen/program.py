@@ -79,7 +79,7 @@ class Programs:
         stem = Path(receipt).stem
         model_file, input_file = folder / f"{stem}.onnx", folder / f"{stem}.json"
         model_file.write_bytes(model)
-        named = {n: np.asarray(v).tolist() for n, v in inputs.items()}
+        named = {n: numbers(v) for n, v in inputs.items()}
         input_file.write_text(json.dumps(named if len(named) > 1 else next(iter(named.values()))))
         command = [self.worker, "verify", receipt, "--model", model_file, "--input", input_file]
         if "--output-scale" in self.flags:
@@ -90,6 +90,11 @@ class Programs:
             command.append("--allow-dev-srs")
         ran = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
         return ran.returncode, ran.stdout + ran.stderr
+
+
+def numbers(values):
+    """As nested lists; yes and no are 1 and 0."""
+    return np.asarray(values * 1).tolist()
 
 
 def documents(cases, system, compares):

@@ -36,7 +36,7 @@ def einsum_of_two(b, x):
     return b.node("Einsum", [x, x], (batch, rows, rows), equation="bij,bkj->bik")
 
 
-@operator("Attention", fits=lambda x: x.rank == 4 and x.shape[2] <= 5, weight=2)
+@operator("Attention", opsets=(23, 24), fits=lambda x: x.rank == 4 and x.shape[2] <= 5, weight=2)
 def attention(b, x):
     """Queries, keys and values of one tensor."""
     _since(b, 23)
@@ -60,16 +60,18 @@ def attention(b, x):
     return b.node("Attention", inputs, x.shape, **attributes)
 
 
-@operator("AffineGrid", fits=lambda x: x.rank == 3 and x.shape[1:] == (2, 3))
+@operator("AffineGrid", opsets=(20, 24), fits=lambda x: x.len in (6, 12, 18))
 def affine_grid(b, x):
     _since(b, 20)
+    if x.shape[1:] != (2, 3):
+        x = b.node("Reshape", [x, b.ints([-1, 2, 3])], (x.len // 6, 2, 3))
     h, w = b.rng.randint(2, 4), b.rng.randint(2, 4)
     attributes = {"align_corners": 1} if b.chance(0.5) else {}
     size = b.ints([x.shape[0], 1, h, w])
     return b.node("AffineGrid", [x, size], (x.shape[0], h, w, 2), **attributes)
 
 
-@operator("Upsample", few=True, fits=lambda x: x.rank == 4)
+@operator("Upsample", few=True, opsets=(9, 9), fits=lambda x: x.rank == 4)
 def upsample(b, x):
     _since(b, 9, before=10)
     mode, (h, w) = b.pick(["nearest", "linear"]), (b.rng.randint(1, 3), b.rng.randint(1, 3))
@@ -77,7 +79,7 @@ def upsample(b, x):
     return b.node("Upsample", [x, scales], (*x.shape[:2], x.shape[2] * h, x.shape[3] * w), mode=mode)
 
 
-@operator("Scatter", few=True, scalar=False)
+@operator("Scatter", few=True, opsets=(9, 10), scalar=False)
 def scatter(b, x):
     _since(b, 9, before=11)
     axis = b.rng.randrange(x.rank)
@@ -88,7 +90,7 @@ def scatter(b, x):
     return b.node("Scatter", [x, b.constant(indices), b.constant(b.normal(shape))], x.shape, axis=axis)
 
 
-@operator("TensorScatter", fits=lambda x: x.rank in (3, 4) and x.shape[-2] >= 2)
+@operator("TensorScatter", opsets=(24, 24), fits=lambda x: x.rank in (3, 4) and x.shape[-2] >= 2)
 def tensor_scatter(b, x):
     """New rows in a cache, from a place of their own for each of the batch."""
     _since(b, 24)

@@ -32,8 +32,8 @@ NOT_MADE = {
 }
 """Operators that the importer takes, and of which there is no form, with the reason."""
 SIDES = ("x,c", "c,x")
-BROUGHT = ("Acos", "Acosh", "Asin", "Atanh", "Log", "Normalizer", "Reciprocal", "ReduceLogSum", "Sqrt", "Tan")
-"""Forms that have no value everywhere: what they read is brought to where they have."""
+BROUGHT = ("Acos", "Acosh", "AffineGrid", "Asin", "Atanh", "Log", "Normalizer", "Reciprocal", "ReduceLogSum", "Sqrt", "Tan")
+"""Forms that have no value everywhere, or only of a shape: what they read is brought to where they have."""
 RANKS = (1, 2, 3, 4, 5)
 LEAST = 20
 
@@ -48,7 +48,6 @@ def shapes_to_try(rng):
             (d(), d(8)),
             (1, d(), d(8)),
             (d(), d(), d()),
-            (d(2), 2, 3),
             (1, rng.randint(1, 4), rng.randint(3, 8), rng.randint(3, 8)),
             (1, rng.randint(1, 4), rng.randint(3, 6), rng.randint(3, 6)),
             (d(3), d(3), d(), d()),
@@ -167,6 +166,8 @@ def form_of(node, computed, constants, shapes, wholes):
         return f"{op}(x,y)" if first and second else f"{op}(x,c)" if first else f"{op}(c,x)"
     if op == "Where" and node.input[0] in computed:
         return "Where(computed)" if any(i in computed for i in node.input[1:]) else "Where(constants)"
+    if op == "Gather" and node.input[0] not in computed:
+        return "Gather(table)"
     if op == "ArrayFeatureExtractor" and node.input[0] not in computed:
         return "ArrayFeatureExtractor(places)"
     if op == "Cast" and node.attribute[0].i == HALF:
@@ -205,9 +206,12 @@ def features(model, shapes):
             origin[n.output[0]] = n.input[0]
         elif n.op_type in ("Add", "Mul") and n.input[0] in origin:
             origin[n.output[0]] = origin[n.input[0]]
+        elif n.op_type == "Reshape":
+            origin[n.output[0]] = n.input[0]
     shapes = {**shapes, **{n: c.shape for n, c in constants.items()}}
     met = Counter()
-    from_shape, wholes = set(), set()
+    from_shape = set()
+    wholes = {i.name for i in graph.input if i.type.tensor_type.elem_type != FLOAT}
     for node in graph.node:
         if node.op_type == "Constant":
             constants[node.output[0]] = value = numpy_helper.to_array(node.attribute[0].t)
@@ -233,7 +237,7 @@ def features(model, shapes):
         if node.op_type in BINARY and len(node.input) == 2 and side in SIDES:
             x, c = node.input if side == "x,c" else reversed(node.input)
             met[(node.op_type, side, kind_of(shapes[c], shapes[x]), len(shapes[x]))] += 1
-        of_float = node.op_type == "Where" or form == "Cast(to float)" or "Feature" in form
+        of_float = node.op_type == "Where" or form in ("Cast(to float)", "Gather(table)") or "Feature" in form
         if form == "Cast(to whole)" or node.op_type in whole.MAKERS or (not of_float and node.input[0] in wholes):
             wholes.add(node.output[0])
         if node.op_type == "Split" and node.input[0] in wholes:

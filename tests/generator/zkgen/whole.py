@@ -5,8 +5,9 @@ rounding of a threshold is passed over (`doubt`).
 """
 
 import numpy as np
+from onnx import numpy_helper
 
-from .builder import WHOLE, Unfit
+from .builder import BYTES, WHOLE, Unfit
 from .elementwise import FLOAT, KINDS, broadcast
 from .registry import FORMS, operator
 
@@ -73,7 +74,8 @@ def _other(b, x):
 
 def _two(op, side, since):
     def emit(b, x):
-        if b.opset < (since if x.kind == "float" else min(since, 12) if op[-5:] == "Equal" and op != "Equal" else 9):
+        # Two numbers are the same since the first operator set, if they are whole.
+        if b.opset < (9 if op == "Equal" and x.kind != "float" else since):
             raise Unfit("opset")
         other, shape = _other(b, x) if side == "x,y" else _constant(b, x)
         swapped = side == "c,x" or (side == "x,y" and b.chance(0.5))
@@ -177,3 +179,40 @@ def brought(b, x, of):
     if "int64" in of:
         return x
     return b.node("Cast", [x], x.shape, kind="int32", most=x.most, to=TO["int32"])
+
+
+def given(b, x):
+    """The tensor, with what an input of whole numbers, or of yes and no, makes of it."""
+    kind = b.pick(["bool", *BYTES])
+    y = b.input(x.shape[-1:] if b.chance(0.3) else x.shape, kind)
+    if kind == "bool" and b.chance(0.6):
+        other = b.constant(b.normal(x.shape[-1:]))
+        return b.node("Where", [y, x, other], broadcast(x.shape, y.shape))
+    y = b.node("Cast", [y], y.shape, to=FLOAT)
+    if kind != "bool":
+        y = b.node("Mul", [y, b.constant(np.float32(1 / 128))], y.shape)
+    return b.node("Add", [x, y], broadcast(x.shape, y.shape))
+
+
+def embedding(b, shape):
+    """Rows of a table, of an input of their places."""
+    lead, width = shape[:-1], shape[-1]
+    rows = b.rng.randint(2, 12)
+    places = b.input(lead, b.pick(WHOLE))
+    b.hide(places)  # how far its numbers go is the table's to say
+    return b.node("Gather", [_table(b, (rows, width)), places], shape)
+
+
+def _table(b, shape):
+    """An initializer: that says how far an input's numbers go."""
+    name = b.name("table")
+    b.initializers.append(numpy_helper.from_array(b.normal(shape), name))
+    return name
+
+
+@operator("Gather(table)", fits=lambda x: x.rank <= 3 and 0 < x.most < 40 and x.maker != "Input", of=WHOLE, weight=3)
+def gather_rows(b, x):
+    """Rows of a constant, at computed places."""
+    width = b.pick([(), (b.rng.randint(1, 4),)])
+    rows = x.most + 1 + b.rng.randint(0, 3)
+    return b.node("Gather", [_table(b, (rows, *width)), x], (*x.shape, *width))

@@ -187,7 +187,7 @@ def lp_pool(b, x):
     return b.node("LpPool", [x], (*x.shape[:2], *geometry.out), p=1, **geometry.attributes(b))
 
 
-@operator("GlobalLpPool", fits=lambda x: x.rank in (3, 4, 5))
+@operator("GlobalLpPool", fits=lambda x: x.rank in (3, 4, 5), few=True, opsets=(9, 21))
 def global_lp_pool(b, x):
     if b.opset >= 22:
         raise Unfit("onnxruntime does not have it")

@@ -6,8 +6,6 @@
 
 use std::cmp::Ordering;
 
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
 use zkml::accuracy::{self, Answer, Rule};
 use zkml::graph::evaluate::EvaluateError;
@@ -20,6 +18,7 @@ use crate::functions::EXPONENTS_OUT;
 use crate::ops::Scales;
 use crate::progress::{Counter, Listener, Stage};
 use crate::quantise::{self, QuantiseError};
+pub use crate::samples::synthetic_samples;
 
 /// The most samples that are looked at.
 pub const MAX_SAMPLES: usize = 4096;
@@ -92,6 +91,25 @@ pub enum CalibrateError {
         index: usize,
         /// Why.
         source: FloatError,
+    },
+    /// A sample has a fraction where the model takes whole numbers.
+    #[error("calibration sample {index}: input `{input}` takes whole numbers, and the sample has {value}")]
+    Fraction {
+        /// Which.
+        index: usize,
+        /// The input.
+        input: String,
+        /// The value.
+        value: f64,
+    },
+    /// Nothing says how far an input's numbers go.
+    #[error(
+        "input `{input}` is of whole numbers, and nothing in the model says how far they go: give calibration data, whose \
+         greatest, rounded up to a power of two, is the greatest that is taken"
+    )]
+    Unbounded {
+        /// The input.
+        input: String,
     },
     /// The model or a sample is not finite.
     #[error("calibration sample {index}: tensor `{tensor}` takes a value that is not finite")]
@@ -226,30 +244,6 @@ fn output_scale(
     Ok(given.clone())
 }
 
-/// Standard-normal inputs, the same for a seed everywhere.
-#[must_use]
-pub fn synthetic_samples(graph: &FloatGraph, count: usize, seed: u64) -> Vec<Vec<Vec<f64>>> {
-    let mut rng = ChaCha20Rng::seed_from_u64(seed);
-    // Box–Muller: two uniform numbers, the first not 0, give one normal one.
-    let mut normal = || {
-        let (u, v): (f64, f64) = (1.0 - rng.gen_range(0.0..1.0), rng.gen_range(0.0..1.0));
-        (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
-    };
-    let lengths: Vec<usize> = graph
-        .inputs
-        .iter()
-        .map(|id| graph.tensors[id.0 as usize].len())
-        .collect();
-    (0..count)
-        .map(|_| {
-            lengths
-                .iter()
-                .map(|&len| (0..len).map(|_| normal()).collect())
-                .collect()
-        })
-        .collect()
-}
-
 /// The greatest absolute value of each tensor over the samples, before the activation of the node that makes it. The
 /// graph's answers must be the expected ones.
 fn observe(
@@ -377,8 +371,10 @@ fn plan(graph: &FloatGraph, magnitudes: &[f64], profile: Profile) -> Result<Quan
     let magnitudes: Vec<f64> = magnitudes.iter().zip(&graph.tensors).map(magnitude).collect();
     let mut scales = Scales::new(graph, &magnitudes, profile);
     for (id, tensor) in (0..).map(TensorId).zip(&graph.tensors) {
-        if let (true, Some(bound)) = (tensor.whole, tensor.bound) {
-            scales.whole(id, bound);
+        if tensor.whole {
+            // Below 2^31, or of more bits than any profile has.
+            let seen = magnitudes[id.0 as usize] as u32;
+            scales.whole(id, tensor.bound.unwrap_or(seen), tensor.unsigned);
         }
     }
     let mut shift = |node: &FloatNode| {

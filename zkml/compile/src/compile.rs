@@ -14,29 +14,21 @@ use zkml::backend::{
     KeyError, LayoutError, Parameters, Proving, ProvingFiles, Setup, SetupError, SliceKeys, System, Systems,
     UnknownSystem,
 };
-use zkml::graph::{FloatInput, Inputs, IntGraph, Profile, QuantisationPlan, TensorId};
+use zkml::graph::{Inputs, IntGraph, Profile, QuantisationPlan, TensorId};
 use zkml::manifest::{self, Manifest, ManifestError, ManifestSlice};
 use zkml::proof::{SliceProver, SliceProverError, SliceVerifier, SliceVerifyError};
 use zkml::relations::{self, LowerError, SliceRelations};
 use zkml::setup::SrsSource;
 use zkml::systems;
 
-use crate::calibrate::{AccuracyReport, CalibrateError, CalibrationOptions, calibrate, synthetic_samples};
-use crate::float::{FloatError, FloatGraph};
+use crate::calibrate::{AccuracyReport, CalibrateError, CalibrationOptions, calibrate};
+use crate::float::FloatGraph;
 use crate::float_model::{FloatModel, FloatModelError};
 use crate::import::{ImportError, Sizes, import_as, import_sized};
 use crate::progress::{self, Counter, Listener, Stage};
 use crate::quantise::{self, QuantiseError};
+use crate::samples;
 use crate::slice::{self, SliceError, SlicePlan, SlicingOptions};
-
-/// Samples that calibrate a model without calibration data.
-pub const SYNTHETIC_SAMPLES: usize = 64;
-/// Values of such samples and of the answers to them, all together: fewer samples of a model that has more. All of them are in
-/// memory at once.
-const SYNTHETIC_VALUES: usize = 1 << 24;
-/// But no fewer than these.
-const FEWEST_SYNTHETIC_SAMPLES: usize = 4;
-const SYNTHETIC_SEED: u64 = 1;
 
 /// What a model's owner chooses.
 #[derive(Debug, Clone)]
@@ -181,7 +173,7 @@ pub fn plan_telling(
     listener: Listener<'_>,
 ) -> Result<Plan, CompileError> {
     let given = |float: &FloatGraph| {
-        let samples = calibration.map(|data| samples_of(float, data));
+        let samples = calibration.map(|data| samples::of(float, data));
         Ok(samples.transpose()?.map(Cow::Owned))
     };
     planned(onnx, given, options, listener)
@@ -199,10 +191,10 @@ fn planned<'a>(
     let synthetic = given.is_none();
     let mut samples = match given {
         Some(samples) => {
-            check_samples(&float, &samples)?;
+            samples::check(&float, &samples)?;
             samples.into_owned()
         }
-        None => synthetic_samples(&float, synthetic_count(&float), SYNTHETIC_SEED),
+        None => samples::made_up(&float)?,
     };
     samples.iter_mut().for_each(|sample| model.round(&float, sample));
     let samples = &samples[..];
@@ -236,58 +228,12 @@ fn planned<'a>(
     })
 }
 
-/// The samples of calibration data, in the order of the model's inputs.
-fn samples_of(float: &FloatGraph, data: &Inputs) -> Result<Vec<Sample>, CalibrateError> {
-    let tensors = float
-        .inputs
-        .iter()
-        .filter_map(|id| float.tensors.get(id.0 as usize));
-    let names: Vec<&str> = tensors.map(|t| t.name.as_str()).collect();
-    let samples = data.samples(&names).map_err(CalibrateError::Data)?;
-    let values = |sample: Vec<FloatInput>| sample.into_iter().map(|tensor| tensor.values).collect();
-    Ok(samples.into_iter().map(values).collect())
-}
-
-/// Samples are inputs of the model.
-fn check_samples(float: &FloatGraph, samples: &[Sample]) -> Result<(), CalibrateError> {
-    let inputs = float
-        .inputs
-        .iter()
-        .filter_map(|id| float.tensors.get(id.0 as usize));
-    let inputs: Vec<_> = inputs.collect();
-    for (index, sample) in samples.iter().enumerate() {
-        if sample.len() != inputs.len() {
-            return Err(CalibrateError::Inputs {
-                index,
-                expected: inputs.len(),
-                got: sample.len(),
-            });
-        }
-        if let Some((input, values)) = inputs.iter().zip(sample).find(|(i, v)| i.len() != v.len()) {
-            let source = FloatError::InputLength {
-                name: input.name.clone(),
-                expected: input.len(),
-                got: values.len(),
-            };
-            return Err(CalibrateError::Sample { index, source });
-        }
-    }
-    Ok(())
-}
-
 /// A file that the float model does not support is refused as one that the importer does not.
 fn of_file(error: FloatModelError) -> CompileError {
     match error {
         FloatModelError::Read(error) => CompileError::Import(error.into()),
         other => other.into(),
     }
-}
-
-/// How many samples are made up for a model.
-pub(crate) fn synthetic_count(float: &FloatGraph) -> usize {
-    let len = |id: &TensorId| float.tensors.get(id.0 as usize).map_or(0, |t| t.len());
-    let values: usize = float.inputs.iter().chain(&float.outputs).map(len).sum();
-    (SYNTHETIC_VALUES / values.max(1)).clamp(FEWEST_SYNTHETIC_SAMPLES, SYNTHETIC_SAMPLES)
 }
 
 /// A graph that differs from its file, by the first node that does.

@@ -19,8 +19,11 @@ pub struct FloatTensor {
     pub shape: Vec<u32>,
     /// What no value exceeds in absolute value, whatever the inputs are, where that is known.
     pub bound: Option<u32>,
-    /// Whether every value is a whole number, whatever the inputs are: then it is held in steps of 1, up to its bound.
+    /// Whether every value is a whole number, whatever the inputs are: then it is held in steps of 1, up to its bound, or where
+    /// there is none, as far as calibration's go.
     pub whole: bool,
+    /// Of an input of whole numbers: whether its type has none below 0.
+    pub unsigned: bool,
 }
 
 impl FloatTensor {

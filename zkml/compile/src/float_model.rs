@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use zkml::accuracy::{DEFAULT_MAX_ERROR_MILLIONTHS, output_error};
 use zkml::graph::{IntGraph, TensorId, TensorInfo};
-use zkml_reference::{EvaluateError, Model, Port, Precision, ReadError, Tensor, Values};
+use zkml_reference::{ElementType, EvaluateError, Model, Port, Precision, ReadError, Tensor, Values};
 
 use crate::float::{FloatGraph, FloatTensor};
 
@@ -26,6 +26,9 @@ pub enum FloatModelError {
     /// An input does not have its shape.
     #[error("the model's input `{0}` was given with another number of values")]
     Length(String),
+    /// An input of whole numbers has others.
+    #[error("the model's input `{0}` takes whole numbers, and was given a fraction")]
+    Fraction(String),
     /// The file has other outputs than the integer graph.
     #[error("the model's outputs are not those of the integer graph: {0}")]
     Outputs(String),
@@ -174,7 +177,14 @@ impl FloatModel {
                 .ok_or_else(|| FloatModelError::Missing(name.to_owned()))?;
             let shape = shape.iter().map(|&d| d as usize).collect();
             // Of the file's own type, so that 0.1 is the float that everybody else gives the model.
-            let values = Values::Float(values.iter().map(|&v| port.element.round(v)).collect());
+            let values = match port.element {
+                kind if kind.is_float() => Values::Float(values.iter().map(|&v| kind.round(v)).collect()),
+                _ if values.iter().any(|v| v.fract() != 0.0) => {
+                    return Err(FloatModelError::Fraction(name.to_owned()));
+                }
+                ElementType::Bool => Values::Bool(values.iter().map(|v| *v != 0.0).collect()),
+                _ => Values::Int(values.iter().map(|v| *v as i64).collect()),
+            };
             Tensor::new(port.element, shape, values).map_err(|_| FloatModelError::Length(name.to_owned()))
         };
         self.0.inputs().iter().map(tensor).collect()

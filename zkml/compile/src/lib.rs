@@ -18,6 +18,7 @@ mod ops;
 pub mod progress;
 pub mod qualify;
 pub mod quantise;
+mod samples;
 pub mod slice;
 pub mod verify;
 

@@ -2,15 +2,15 @@
 //!
 //! Invariant: coefficients are exactly `round(w · 2^(e + S − e_k))` and `round(b · 2^(e + S))`, ties away from zero.
 //! A multiplication by a power of two is exact in f64 and so is the rounding after it: every machine makes the
-//! same integers.
+//! same integers. An input of whole numbers is held in steps of 1, in the range that its type and what reads it say.
 
 use zkml::graph::{
-    GraphError, IntGraph, IntRange, Node, ProfileLimits, QuantisationPlan, TensorId, TensorInfo,
+    GraphError, IntGraph, IntRange, Node, ProfileLimits, QuantisationPlan, TensorId, TensorInfo, TensorScale,
 };
 
-use crate::float::FloatGraph;
+use crate::float::{FloatGraph, FloatOp, FloatTensor};
 pub use crate::ops::QuantiseError;
-use crate::ops::{Place, TableList, scale_of};
+use crate::ops::{Place, TableList, scale_of, whole_range, whole_scale};
 
 /// The integer graph of a float graph under a plan.
 ///
@@ -43,7 +43,19 @@ pub fn apply(graph: &FloatGraph, plan: &QuantisationPlan) -> Result<IntGraph, Qu
             shape: tensor.shape.clone(),
             range: IntRange::signed(scale.bits),
             exponent: scale.exponent,
+            whole: false,
         });
+    }
+    for id in &graph.inputs {
+        let (at, unknown) = (id.0 as usize, GraphError::UnknownTensor(*id));
+        let (Some(tensor), Some(scale)) = (graph.tensors.get(at), plan.tensors.get(at)) else {
+            return Err(unknown.into());
+        };
+        if !tensor.whole {
+            continue;
+        }
+        check_whole(tensor, *scale)?;
+        (tensors[at].whole, tensors[at].range) = (true, whole_range(*scale, tensor.unsigned));
     }
     let mut nodes = Vec::with_capacity(graph.nodes.len());
     let mut tables = TableList::default();
@@ -58,6 +70,14 @@ pub fn apply(graph: &FloatGraph, plan: &QuantisationPlan) -> Result<IntGraph, Qu
             tensors: &tensors,
             refused: &|| refused(graph, plan, node.output),
         };
+        let made = node.output.0 as usize;
+        if let (FloatOp::Linear(_), Some(tensor), Some(scale)) = (
+            &node.op,
+            graph.tensors.get(made).filter(|t| t.whole),
+            plan.tensors.get(made),
+        ) {
+            check_whole(tensor, *scale)?;
+        }
         let (op, range) = node.op.quantise(&place, &mut tables)?;
         let output = tensors
             .get_mut(node.output.0 as usize)
@@ -79,6 +99,16 @@ pub fn apply(graph: &FloatGraph, plan: &QuantisationPlan) -> Result<IntGraph, Qu
     };
     graph.validate()?;
     Ok(graph)
+}
+
+/// What the model says of whole numbers is no choice of the plan's: a range that ends where it says refuses what it does not have.
+fn check_whole(tensor: &FloatTensor, scale: TensorScale) -> Result<(), QuantiseError> {
+    let stated = tensor.bound.map(whole_scale);
+    if scale.exponent == 0 && stated.is_none_or(|stated| stated == scale) {
+        return Ok(());
+    }
+    let tensor = tensor.name.clone();
+    Err(QuantiseError::Whole { tensor })
 }
 
 fn within(place: &str, what: &'static str, got: i64, min: i64, max: i64) -> Result<(), QuantiseError> {

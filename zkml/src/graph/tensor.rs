@@ -73,6 +73,10 @@ pub struct TensorInfo {
     pub range: IntRange,
     /// Dimensions, outermost first; row-major. Batch symbols are bound (to 1 unless told otherwise).
     pub shape: Vec<u32>,
+    /// Of an input: whether the model takes whole numbers there, or yes and no as 1 and 0; the exponent is 0. Not written where
+    /// it does not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole: bool,
     /// The float that value `v` stands for is `v · 2^-exponent`.
     pub exponent: i16,
 }

@@ -1,7 +1,8 @@
 //! Tensors as people have them: `.npy` or JSON files of floats, and the way from there to a model's integers and back.
 //!
 //! Invariant: the integer of a float `x` is `round(x · 2^exponent)`, ties away from zero, for prover and verifier
-//! alike; a value that is not finite or lies outside the tensor's range is an error that names it, never a clamp.
+//! alike; a value that is not finite or lies outside the tensor's range is an error that names it, never a clamp, and so is a
+//! fraction where the model takes whole numbers.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -46,6 +47,14 @@ pub enum InputError {
         expected: Vec<u32>,
         /// The tensor's.
         got: Vec<usize>,
+    },
+    /// The model takes whole numbers there.
+    #[error("the value {value} at {index} is no whole number, and the model takes whole numbers there")]
+    Fraction {
+        /// Flat index.
+        index: usize,
+        /// The value.
+        value: f64,
     },
     /// A value lies outside what the model was calibrated for: this input has no proof.
     #[error("the value {value} at {index} is outside the calibrated range [{lo}, {hi}]")]
@@ -234,7 +243,7 @@ fn collect(value: &Value, shape: &[usize], max: usize, values: &mut Vec<f64>) ->
 /// The integers of a float tensor for an input of the model. Leading dimensions of 1 may be left out or added.
 ///
 /// # Errors
-/// Another shape, or a value outside the calibrated range.
+/// Another shape, a fraction where the model takes whole numbers, or a value outside the calibrated range.
 pub fn quantise_input(info: &TensorInfo, input: &FloatInput) -> Result<IntTensor, InputError> {
     let expected = info.shape.iter().map(|&d| d as usize);
     let without_ones = |dims: Vec<usize>| dims.into_iter().skip_while(|d| *d == 1).collect::<Vec<_>>();
@@ -252,6 +261,9 @@ pub fn quantise_input(info: &TensorInfo, input: &FloatInput) -> Result<IntTensor
     );
     let (lo, hi) = (info.range.lo(), info.range.hi());
     let integer = |(index, &value): (usize, &f64)| {
+        if info.whole && value.fract() != 0.0 {
+            return Err(InputError::Fraction { index, value });
+        }
         let rounded = (value * factor).round();
         if rounded.is_nan() || rounded < lo as f64 || rounded > hi as f64 {
             let (lo, hi) = (lo as f64 * unit, hi as f64 * unit);
@@ -310,6 +322,7 @@ mod tests {
             shape: vec![1, 2, 2],
             range: IntRange::signed(8),
             exponent: 4,
+            whole: false,
         }
     }
 

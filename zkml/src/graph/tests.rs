@@ -28,6 +28,34 @@ fn info(name: &str, range: IntRange) -> TensorInfo {
         range,
         shape: vec![1, 4],
         exponent: 0,
+        whole: false,
+    }
+}
+
+#[test]
+fn whole_numbers_are_taken_as_they_are_and_fractions_refused() {
+    let info = |range| TensorInfo {
+        whole: true,
+        ..info("x", range)
+    };
+    let input = |values: [f64; 4]| FloatInput::new(vec![1, 4], values.to_vec()).unwrap();
+    let bytes = quantise_input(&info(IntRange::unsigned(8)), &input([0.0, 255.0, -0.0, 7.0]));
+    assert_eq!(bytes.unwrap().values, [0, 255, 0, 7]);
+    let said = |range, values| {
+        quantise_input(&info(range), &input(values))
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(
+        said(IntRange::unsigned(8), [1.0, 2.5, 0.0, 0.0]),
+        "the value 2.5 at 1 is no whole number, and the model takes whole numbers there"
+    );
+    for outside in [2.0, -1.0] {
+        let said = said(IntRange::unsigned(1), [1.0, 0.0, outside, 0.0]);
+        assert!(
+            said.ends_with("at 2 is outside the calibrated range [0, 1]"),
+            "{said}"
+        );
     }
 }
 

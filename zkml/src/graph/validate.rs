@@ -247,6 +247,9 @@ fn check_tensor(tensor: &TensorInfo) -> Result<usize, &'static str> {
     if !(1..=IntRange::MAX_BITS).contains(&bits) {
         return Err("its range is not 1..=32 bits wide");
     }
+    if tensor.whole && tensor.exponent != 0 {
+        return Err("it is of whole numbers, and its exponent is not 0");
+    }
     if tensor.exponent.unsigned_abs() > MAX_EXPONENT.unsigned_abs() {
         return Err("its exponent is beyond ±64");
     }

@@ -18,6 +18,7 @@ fn manifest(system: ProofSystem) -> Manifest {
             shape: vec![1, 2],
             range: IntRange::signed(8),
             exponent: 4,
+            whole: false,
         },
     };
     let (srs, circuit) = match system {

@@ -106,6 +106,7 @@ fn one_node(input: Vec<u32>, output: Vec<u32>, map: LinearMap, shift: u8) -> Int
         shape,
         range,
         exponent: 0,
+        whole: false,
     };
     IntGraph {
         tensors: vec![

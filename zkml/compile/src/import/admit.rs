@@ -14,6 +14,7 @@ use zkml_reference::element_name;
 use super::dimensions::{self, Sizes};
 use super::folding::{FOLDABLE, check_attributes, check_constant_operands, check_folding, check_outputs};
 use super::operators::{operators, operators_of_models};
+use super::whole::Given;
 use super::{
     ImportError, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode, function, infinite, marked, ml, opset6, recipe,
     statics, whole,
@@ -30,8 +31,8 @@ pub(super) const MAX_LIST_LEN: usize = 1 << 16;
 pub(super) struct Admitted {
     /// The model with the batch bound.
     pub proto: ModelProto,
-    /// Names of its inputs, without those that have a constant.
-    pub inputs: Vec<String>,
+    /// Names of its inputs, without those that have a constant, and which whole numbers they are of.
+    pub inputs: Vec<(String, Option<Given>)>,
     /// Names of its outputs.
     pub outputs: Vec<String>,
     /// By output, whether it says that it is of whole numbers, or of yes and no.
@@ -115,7 +116,8 @@ pub(super) fn admit(mut proto: ModelProto, sizes: Sizes<'_>) -> Result<Admitted,
         .collect();
     // What the reader folds by itself needs no evaluation.
     let folds = |n: &NodeProto| statics::is_static(n, &statics) && !FOLDABLE.contains(&n.op_type.as_str());
-    if graph.node.iter().any(folds) || recipe::any(graph, &statics) || opset6::any(graph, opset) {
+    let whole = inputs(graph).iter().any(|(_, given)| given.is_some());
+    if whole || graph.node.iter().any(folds) || recipe::any(graph, &statics) || opset6::any(graph, opset) {
         check_attributes(graph)?;
         evaluated(&mut proto, opset, &statics, &mut constants)?;
     }
@@ -126,12 +128,7 @@ pub(super) fn admit(mut proto: ModelProto, sizes: Sizes<'_>) -> Result<Admitted,
     let constants = check_folding(graph, constants)?;
     check_constant_operands(graph, &constants)?;
     check_outputs(graph, &constants)?;
-    let named: HashSet<&str> = graph.initializer.iter().map(|t| &*t.name).collect();
-    let inputs = graph.input.iter().map(|i| &i.name);
-    let inputs = inputs
-        .filter(|name| !named.contains(name.as_str()))
-        .cloned()
-        .collect();
+    let inputs = inputs(graph);
     let outputs = graph.output.iter().map(|o| o.name.clone()).collect();
     let exact = graph.output.iter().map(whole::is_whole).collect();
     Ok(Admitted {
@@ -141,6 +138,15 @@ pub(super) fn admit(mut proto: ModelProto, sizes: Sizes<'_>) -> Result<Admitted,
         exact,
         origins,
     })
+}
+
+/// The inputs that no constant is given for.
+fn inputs(graph: &GraphProto) -> Vec<(String, Option<Given>)> {
+    let named: HashSet<&str> = graph.initializer.iter().map(|t| &*t.name).collect();
+    let inputs = graph.input.iter().filter(|i| !named.contains(i.name.as_str()));
+    inputs
+        .map(|i| (i.name.clone(), whole::element(i).and_then(Given::of)))
+        .collect()
 }
 
 /// Puts constants in the places of nodes that are static, today's forms in those of old ones, and our operators in those of
@@ -388,10 +394,11 @@ fn check_input(input: &ValueInfoProto) -> Result<(), ImportError> {
     let Some(Value::TensorType(tensor)) = input.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
         return Err(refuse("it is not a tensor".into()));
     };
-    if ![DataType::Float as i32, DataType::Double as i32].contains(&tensor.elem_type) {
+    let kind = DataType::try_from(tensor.elem_type).unwrap_or(DataType::Undefined);
+    if ![DataType::Float, DataType::Double].contains(&kind) && Given::of(kind).is_none() {
         return Err(refuse(format!(
-            "its type is {}; only float and double inputs are supported yet. Convert the model, or cut it behind the nodes \
-             that read this input and give what they make",
+            "its type is {}; inputs of float, double, int64, int32, int8, uint8 and bool are supported. Convert the model, or \
+             cut it behind the nodes that read this input and give what they make",
             element_name(tensor.elem_type.into())
         )));
     }

@@ -10,6 +10,7 @@ use zkml::graph::validate::{MAX_COEFFICIENTS, MAX_TOTAL_LEN};
 use zkml::graph::{Activation, TensorId};
 
 use super::MAX_TENSOR_LEN;
+use super::whole::Given;
 use crate::float::{FloatMap, FloatNode, FloatOp, FloatTensor};
 use crate::ops::{Linear, Multiply, Step};
 
@@ -152,6 +153,7 @@ impl Draft {
             shape,
             bound: None,
             whole: false,
+            unsigned: false,
         });
         Ok(id)
     }
@@ -167,6 +169,29 @@ impl Draft {
     pub(super) fn whole(&mut self, id: TensorId, bound: u32) {
         if let Some(tensor) = self.tensors.get_mut(id.0 as usize) {
             (tensor.bound, tensor.whole) = (Some(bound), true);
+        }
+    }
+
+    /// Says so of an input.
+    pub(super) fn given_whole(&mut self, id: TensorId, given: Given) {
+        if let Some(tensor) = self.tensors.get_mut(id.0 as usize) {
+            (tensor.bound, tensor.whole, tensor.unsigned) = (given.bound, true, given.unsigned);
+        }
+    }
+
+    /// Says of places in a table of so many rows that the model takes no others, where they are an input's values, or those moved.
+    pub(super) fn places(&mut self, mut id: TensorId, rows: u32) {
+        let moved = |node: &&FloatNode| matches!(node.op, FloatOp::Wiring(_));
+        while let Some(node) = self.nodes.iter().find(|n| n.output == id).filter(moved) {
+            match node.inputs[..] {
+                [from] => id = from,
+                _ => return,
+            }
+        }
+        if self.inputs.contains(&id)
+            && let Some(tensor) = self.tensors.get_mut(id.0 as usize)
+        {
+            tensor.bound = Some(tensor.bound.map_or(rows, |bound| bound.min(rows)));
         }
     }
 
@@ -224,9 +249,10 @@ impl Draft {
         }
         // Values in other places are what they are.
         if let (FloatOp::Wiring(_), &[from]) = (&op, inputs)
-            && let (true, Some(bound)) = (self.is_whole(from), self.bound_of(from))
+            && self.is_whole(from)
         {
-            self.whole(output, bound);
+            let (bound, made) = (self.bound_of(from), &mut self.tensors[output.0 as usize]);
+            (made.bound, made.whole) = (bound, true);
         }
         self.nodes.push(FloatNode {
             name: name.to_owned(),

@@ -21,7 +21,7 @@ pub(super) const RECIPES: &[Recipe] = &[
 /// Most places of a row: ranks are coefficients.
 const MOST: usize = 1 << 20;
 /// Most entries of a list that is read at a computed place, but one: each is a comparison.
-const MOST_ENTRIES: usize = 4096;
+pub(super) const MOST_ENTRIES: usize = 4096;
 /// The greatest whole number that is made of a constant: with its sign it has the bits that every profile allows.
 pub(super) const MOST_NAME: f64 = 4_194_304.0;
 
@@ -112,20 +112,39 @@ pub(super) fn entries(
     places: TensorId,
     shape: &[usize],
 ) -> Result<TensorId, Refusal> {
-    let count = draft.shape(places).iter().product::<usize>();
-    let steps = list.len().saturating_sub(1);
     let reaches = draft
         .bound_of(places)
         .is_some_and(|bound| bound as usize <= list.len());
-    if !draft.is_whole(places) || !reaches || steps == 0 || steps > MOST_ENTRIES {
+    if !draft.is_whole(places) || !reaches {
         return unsupported(format!("computed places in a list of {} entries", list.len()));
+    }
+    rows(draft, name, list, 1, places, shape)
+}
+
+/// Rows of a table at computed places: each as the first row, and the steps from one to the next that the place is behind.
+pub(super) fn rows(
+    draft: &mut Draft,
+    name: &str,
+    table: &[f64],
+    width: usize,
+    places: TensorId,
+    shape: &[usize],
+) -> Result<TensorId, Refusal> {
+    let count = draft.shape(places).iter().product::<usize>();
+    let all = table.len() / width.max(1);
+    let steps = all.saturating_sub(1);
+    if steps == 0 || steps > MOST_ENTRIES {
+        return unsupported(format!(
+            "computed places in a table of {all} rows: 2 to {} are supported",
+            MOST_ENTRIES + 1
+        ));
+    }
+    if count.saturating_mul(steps.max(width)) > super::MAX_TENSOR_LEN {
+        return Err(Refusal::TooLarge);
     }
     let spread: Vec<u32> = (0..count)
         .flat_map(|at| std::iter::repeat_n(at as u32, steps))
         .collect();
-    if spread.len() > super::MAX_TENSOR_LEN {
-        return Err(Refusal::TooLarge);
-    }
     let spread = wiring::emit(draft, name, places, &[count, steps], spread)?;
     let [outer, channels] = small([count, steps])?;
     let map = FloatMap::Affine {
@@ -136,18 +155,22 @@ pub(super) fn entries(
         bias: (0..steps).map(|at| -(at as f64)).collect(),
     };
     let behind = step(draft, name, map, &[spread], &[count, steps])?;
+    let [outputs] = small([width])?;
+    let between = |column: usize| {
+        (0..steps).map(move |row| table[(row + 1) * width + column] - table[row * width + column])
+    };
     let map = FloatMap::Dense {
         inputs: channels,
-        outputs: 1,
-        weight: list.windows(2).map(|two| two[1] - two[0]).collect(),
-        bias: list[..1].to_vec(),
+        outputs,
+        weight: (0..width).flat_map(between).collect(),
+        bias: table[..width].to_vec(),
     };
-    let made = if list.iter().all(|v| v.fract() == 0.0 && v.abs() <= MOST_NAME) {
-        whole(draft, name, map, &[behind], &[count, 1], greatest(list))?
+    let made = if table.iter().all(|v| v.fract() == 0.0 && v.abs() <= MOST_NAME) {
+        whole(draft, name, map, &[behind], &[count, width], greatest(table))?
     } else {
         // Whichever entries calibration sees.
-        let made = draft.linear(name, map, &[behind], &[count, 1])?;
-        let most = list.iter().fold(0f64, |m, v| m.max(v.abs())).ceil();
+        let made = draft.linear(name, map, &[behind], &[count, width])?;
+        let most = table.iter().fold(0f64, |m, v| m.max(v.abs())).ceil();
         if most < MOST_NAME {
             draft.bound(made, most as u32);
         }

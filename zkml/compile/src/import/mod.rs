@@ -52,6 +52,7 @@ mod softmax;
 mod span;
 mod statics;
 mod sums;
+mod table;
 mod translate;
 mod whole;
 mod windows;
@@ -61,9 +62,10 @@ use std::cell::Cell;
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{ModelProto, ValueInfoProto};
 use tract_onnx::prelude::{
-    DatumExt, Framework, InferenceModel, InferenceModelExt, OutletId, TractResult, TypedModel,
+    DatumType, Framework, InferenceModel, InferenceModelExt, OutletId, TractResult, TypedFact, TypedModel,
 };
 use tract_onnx::tract_core::optim::Optimizer;
 use zkinfer_crds::dimensions::Dimensions;
@@ -333,7 +335,15 @@ fn state_inputs_again(model: &mut InferenceModel, proto: &ModelProto) -> TractRe
     for port in graph.input.iter().filter(is_output) {
         if let Some(shape) = admit::fixed_shape(port) {
             let input = OutletId::new(model.node_id_by_name(&port.name)?, 0);
-            model.set_outlet_fact(input, f32::fact(shape).into())?;
+            let kind = match whole::element(port) {
+                Some(DataType::Int64) => DatumType::I64,
+                Some(DataType::Int32) => DatumType::I32,
+                Some(DataType::Int8) => DatumType::I8,
+                Some(DataType::Uint8) => DatumType::U8,
+                Some(DataType::Bool) => DatumType::Bool,
+                _ => DatumType::F32,
+            };
+            model.set_outlet_fact(input, TypedFact::dt_shape(kind, shape).into())?;
         }
     }
     Ok(())

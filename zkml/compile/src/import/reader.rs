@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use zkml::graph::other_file;
-use zkml_reference::{Dimension, ElementType, EvaluateError, Model, ReadError, Tensor};
+use zkml_reference::{Dimension, ElementType, EvaluateError, Model, ReadError, Tensor, Values};
 
 use super::admit::origin;
 use super::{ImportError, UnsupportedNode};
@@ -112,10 +112,13 @@ pub(super) fn zeros(model: &Model) -> Option<Vec<Tensor>> {
         let shape: Vec<usize> = port.shape.as_ref()?.iter().map(size).collect();
         let len = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d))?;
         left = left.checked_sub(len as u64)?;
-        if ![ElementType::Float32, ElementType::Float64].contains(&port.element) {
-            return None;
-        }
-        zeros.push(Tensor::new(port.element, shape, zkml_reference::Values::Float(vec![0.0; len])).ok()?);
+        let values = match port.element {
+            ElementType::Float32 | ElementType::Float64 => Values::Float(vec![0.0; len]),
+            ElementType::Bool => Values::Bool(vec![false; len]),
+            kind if kind.is_float() => return None,
+            _ => Values::Int(vec![0; len]),
+        };
+        zeros.push(Tensor::new(port.element, shape, values).ok()?);
     }
     Some(zeros)
 }

@@ -15,7 +15,7 @@ use super::marked::Marked;
 use super::translate::Operands;
 use super::{
     along, attention, compare, deconv, greatest, lp, maps, ml, moved, norms, power, recurrent, reduce,
-    scatter, simple, softmax, sums, windows,
+    scatter, simple, softmax, sums, table, windows,
 };
 use crate::float::FloatMap;
 
@@ -82,6 +82,7 @@ const FAMILIES: &[&[Recipe]] = &[
     simple::RECIPES,
     softmax::RECIPES,
     sums::RECIPES,
+    table::RECIPES,
     windows::RECIPES,
 ];
 

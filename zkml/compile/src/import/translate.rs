@@ -108,9 +108,12 @@ pub(super) fn translate(model: &TypedModel, admitted: &Admitted) -> Result<Draft
         return Err(Fault::Reader("the inputs are not those of the file".into()));
     }
     // By the file's names: folding gives an input the name of a node that does nothing to it.
-    for (&outlet, name) in outlets.iter().zip(&admitted.inputs) {
+    for (&outlet, (name, whole)) in outlets.iter().zip(&admitted.inputs) {
         let shape = concrete(model.outlet_fact(outlet).map_err(|e| malformed(&e))?).unwrap_or_default();
         let id = draft.tensor(name, &shape).map_err(|r| refused_input(name, &r))?;
+        if let Some(given) = whole {
+            draft.given_whole(id, *given);
+        }
         draft.inputs.push(id);
         values.insert(outlet, Value::Computed(id));
     }

@@ -1,4 +1,4 @@
-//! Whole numbers, and yes and no, that depend on the inputs: which operators may read them.
+//! Whole numbers, and yes and no, that depend on the inputs: which operators may read them, and which inputs are of them.
 //!
 //! Invariant: such a tensor holds what its type holds, as floats: nothing reads it that would compute otherwise with numbers of
 //! its type than with floats. A division that drops its remainder, or a sum that wraps, is refused by name.
@@ -35,6 +35,37 @@ const READERS: &[&str] = &[
     "Xor",
 ];
 
+/// An input of whole numbers, or of yes and no: which there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Given {
+    /// The greatest; none where only what reads it, or calibration, says how far they go.
+    pub bound: Option<u32>,
+    /// Whether none is below 0.
+    pub unsigned: bool,
+}
+
+impl Given {
+    /// Of an input's type, where it is one of those that are taken.
+    pub(super) fn of(kind: DataType) -> Option<Self> {
+        let (bound, unsigned) = match kind {
+            DataType::Bool => (Some(1), true),
+            DataType::Uint8 => (Some(255), true),
+            DataType::Int8 => (Some(127), false),
+            DataType::Int32 | DataType::Int64 => (None, false),
+            _ => return None,
+        };
+        Some(Self { bound, unsigned })
+    }
+}
+
+/// The type of a port's values.
+pub(super) fn element(port: &ValueInfoProto) -> Option<DataType> {
+    match port.r#type.as_ref().and_then(|t| t.value.as_ref()) {
+        Some(Value::TensorType(tensor)) => DataType::try_from(tensor.elem_type).ok(),
+        _ => None,
+    }
+}
+
 /// Whether an output is of whole numbers, or of yes and no, as the file says.
 pub(super) fn is_whole(port: &ValueInfoProto) -> bool {
     let kind = port.r#type.as_ref().and_then(|t| t.value.as_ref());
@@ -68,6 +99,8 @@ pub(super) fn check(graph: &mut GraphProto, shapes: &Shapes) -> Result<(), Impor
             "Expand" | "Slice" | "Split" | "Tile" => at == 0 && read.next().is_none(),
             // Places in a list.
             "ArrayFeatureExtractor" => at == 1,
+            // Places in a table, or what is moved.
+            "Gather" => read.next().is_none(),
             op => READERS.contains(&op),
         };
         if !may {

@@ -14,7 +14,7 @@ use zkml::graph::{IntRange, Op, TensorId};
 pub use self::linear::FloatMap;
 pub use self::quantising::QuantiseError;
 pub(crate) use self::quantising::{Place, TableList, scale_of};
-pub(crate) use self::scales::Scales;
+pub(crate) use self::scales::{Scales, whole_range, whole_scale};
 pub use self::step::Step;
 use crate::functions::Function;
 

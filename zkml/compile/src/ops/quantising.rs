@@ -76,6 +76,14 @@ pub enum QuantiseError {
         /// The node's shift.
         shift: u8,
     },
+    /// The plan holds whole numbers otherwise than the model says.
+    #[error(
+        "tensor `{tensor}` is of whole numbers, and the plan gives it another scale or range than they have"
+    )]
+    Whole {
+        /// The tensor.
+        tensor: String,
+    },
     /// The plan's numbers are not those of a comparison.
     #[error("node `{node}`: the plan gives a comparison another scale or shift than it has")]
     Step {

@@ -55,11 +55,10 @@ impl Scales {
     }
 
     /// Holds a tensor of whole numbers, up to `bound` in absolute value, in steps of 1.
-    pub(crate) fn whole(&mut self, id: TensorId, bound: u32) {
+    pub(crate) fn whole(&mut self, id: TensorId, bound: u32, unsigned: bool) {
         let at = id.0 as usize;
-        // A sign, and one bit more than the greatest power of two in it.
-        let bits = (bound.max(1).ilog2() + 2) as u8;
-        (self.tensors[at], self.ranges[at]) = (TensorScale { exponent: 0, bits }, IntRange::signed(bits));
+        let scale = whole_scale(bound);
+        (self.tensors[at], self.ranges[at]) = (scale, whole_range(scale, unsigned));
     }
 
     /// Gives a tensor one bit more than the one behind it has, which refuses what needs it.
@@ -124,6 +123,22 @@ fn widths(graph: &FloatGraph, limits: &ProfileLimits) -> Vec<u8> {
         Readers::Linear | Readers::Any => limits.activation_bits,
     };
     readers.into_iter().enumerate().map(width).collect()
+}
+
+/// Of whole numbers up to `bound` in absolute value.
+pub(crate) fn whole_scale(bound: u32) -> TensorScale {
+    // A sign, and one bit more than the greatest power of two in it.
+    let bits = (bound.max(1).ilog2() + 2) as u8;
+    TensorScale { exponent: 0, bits }
+}
+
+/// The range of an input of whole numbers.
+pub(crate) fn whole_range(scale: TensorScale, unsigned: bool) -> IntRange {
+    if unsigned {
+        IntRange::unsigned(scale.bits - 1)
+    } else {
+        IntRange::signed(scale.bits)
+    }
 }
 
 /// The greatest exponent at which `magnitude` stays below `2^bits`.

@@ -4,6 +4,7 @@ mod bounded;
 mod differs;
 mod file;
 mod functions;
+mod given;
 mod norms;
 mod onnx;
 mod page;
@@ -25,7 +26,7 @@ use zkml::graph::{
 };
 
 use self::onnx::value_info;
-pub(crate) use self::onnx::{Onnx, example, int, ints, network};
+pub(crate) use self::onnx::{Onnx, example, given_ports, int, ints, network};
 use crate::calibrate::{AccuracyReport, CalibrateError, CalibrationOptions, calibrate, synthetic_samples};
 use crate::float::FloatGraph;
 use crate::import::{ImportError, import};

@@ -54,6 +54,21 @@ pub(super) fn value_info(name: &str, dims: &[i64]) -> ValueInfoProto {
     }
 }
 
+/// The file with these inputs: their names, types and sizes.
+pub(crate) fn given_ports(mut onnx: Onnx, ports: &[(&str, i32, &[i64])]) -> Vec<u8> {
+    let port = |(name, kind, dims): &(&str, i32, &[i64])| {
+        let mut port = value_info(name, dims);
+        if let Some(type_proto::Value::TensorType(tensor)) =
+            port.r#type.as_mut().and_then(|t| t.value.as_mut())
+        {
+            tensor.elem_type = *kind;
+        }
+        port
+    };
+    onnx.graph.input = ports.iter().map(port).collect();
+    onnx.bytes()
+}
+
 pub(crate) fn ints(name: &str, values: &[i64]) -> AttributeProto {
     AttributeProto {
         name: name.into(),

@@ -1,6 +1,6 @@
 //! Operators of our own rules, and what is constant in a file: imported, they compute what the reference does.
 
-use zkml_reference::{Model, Tensor, Values};
+use zkml_reference::{ElementType, Model, Tensor, Values};
 
 use super::onnx::{Onnx, float, int, ints};
 use crate::calibrate::synthetic_samples;
@@ -15,7 +15,12 @@ pub(super) fn agrees_with_the_reference(name: &str, bytes: &[u8]) {
         let ports = graph.inputs.iter().zip(model.inputs()).zip(sample);
         let given = ports.map(|((id, port), values)| {
             let shape = graph.tensors[id.0 as usize].shape.iter().map(|&d| d as usize);
-            Tensor::new(port.element, shape.collect(), Values::Float(values.clone())).unwrap()
+            let values = match port.element {
+                kind if kind.is_float() => Values::Float(values.clone()),
+                ElementType::Bool => Values::Bool(values.iter().map(|v| *v != 0.0).collect()),
+                _ => Values::Int(values.iter().map(|v| *v as i64).collect()),
+            };
+            Tensor::new(port.element, shape.collect(), values).unwrap()
         });
         let expected = model.evaluate(&given.collect::<Vec<_>>()).unwrap();
         let values = graph.evaluate(sample).unwrap();

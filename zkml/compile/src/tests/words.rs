@@ -97,7 +97,11 @@ fn a_valid_model_that_is_not_supported_is_never_called_invalid() {
         ),
         (
             typed(relu(&[1, 3]), "x", DataType::Int64),
-            &["input `x`", "int64", "float"],
+            &["`y_Relu` (Relu)", "its input `x`", "int64"],
+        ),
+        (
+            typed(relu(&[1, 3]), "x", DataType::Uint16),
+            &["input `x`", "uint16", "int64, int32, int8, uint8 and bool"],
         ),
         (
             typed(relu(&[1, 3]), "x", DataType::Float16),

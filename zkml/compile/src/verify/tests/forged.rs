@@ -351,6 +351,7 @@ fn an_answer_that_is_no_number_is_refused() {
         shape: vec![1, 2],
         range: zkml::graph::IntRange::signed(8),
         exponent: 0,
+        whole: false,
     };
     for float in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         let verdict = judge_outputs(&DEFAULT_RULE, &[(&info, &[0, 0])], &[vec![0.0, float]], &[]);

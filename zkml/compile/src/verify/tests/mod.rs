@@ -8,6 +8,7 @@ mod honest;
 mod sized;
 mod tampered;
 mod trees;
+mod whole;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, OnceLock};
@@ -175,7 +176,10 @@ impl Model {
         let tensors = self.plan.graph.inputs.iter().zip(sample);
         let one = |(id, values): (&TensorId, Vec<f64>)| FloatInput {
             shape: self.info(*id).shape.iter().map(|&d| d as usize).collect(),
-            values: values.iter().map(|v| v / 2.0).collect(),
+            values: values
+                .iter()
+                .map(|v| if self.info(*id).whole { *v } else { v / 2.0 })
+                .collect(),
         };
         tensors.map(one).collect()
     }
