@@ -154,6 +154,15 @@ mod tests {
     }
 
     #[test]
+    fn what_the_pattern_of_a_deadline_refuses_no_rule_is_asked_about() {
+        let pattern = crate::k8s::common::Deadline::PATTERN;
+        let yaml = serde_yaml::to_string(&crds()).unwrap();
+        let rule =
+            "!self.matches(''PATTERN'') || (self.size() > 0 && duration(self)".replace("PATTERN", pattern);
+        assert!(yaml.contains(&rule), "{rule}");
+    }
+
+    #[test]
     fn every_reason_and_type_is_one_the_api_accepts() {
         let lists = [
             model::condition::ALL,

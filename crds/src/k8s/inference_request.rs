@@ -142,8 +142,9 @@ pub struct InferenceRequestSpec {
     /// How long after its creation the request is given up: `90s`, `1h30m`; at most 7 days.
     #[serde(default = "default_deadline")]
     #[x_kube(
+        // What the pattern has refused is no duration, and the rule would say so in words of its own.
         validation = (
-            "self.size() > 0 && duration(self) > duration('0s') && duration(self) <= duration('168h')",
+            "!self.matches('^([0-9]{1,5}h)?([0-9]{1,6}m)?([0-9]{1,7}s)?$') || (self.size() > 0 && duration(self) > duration('0s') && duration(self) <= duration('168h'))",
             "deadline must be more than 0 and at most 7 days (168h)"
         ),
         validation = ("self == oldSelf", "deadline is immutable")

@@ -70,7 +70,12 @@ string_consts! {
     validation = ("self.metadata.name.size() <= 63", "metadata.name must have at most 63 characters"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
-    printcolumn(name = "Most", type_ = "integer", json_path = ".spec.parallelism", description = "workers at once"),
+    printcolumn(
+        name = "MaxWorkers",
+        type_ = "integer",
+        json_path = ".spec.parallelism",
+        description = "workers at once"
+    ),
     printcolumn(name = "Verified", type_ = "integer", json_path = ".status.claims.verified"),
     printcolumn(name = "Invalid", type_ = "integer", json_path = ".status.claims.invalid"),
     printcolumn(name = "P50ms", type_ = "integer", json_path = ".status.p50Millis"),

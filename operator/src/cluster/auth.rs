@@ -1,8 +1,8 @@
 //! Whose token it is, and what they may: a pool's worker presents its pod's projected token, and the API server says which ServiceAccount
 //! it is of. Which pool that is, is in its name; which miner, in the pool.
 //!
-//! Invariant: a token that the API server has not confirmed within [`FRESH`] counts for nothing, nor a right that it has not
-//! granted within [`ALLOWED`].
+//! Invariant: a token that the API server has not confirmed within the time of [`Tokens`] counts for nothing, nor a right that
+//! it has not granted within [`ALLOWED`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,18 +18,15 @@ use sha2::{Digest as _, Sha256};
 use zkinfer_crds::k8s::GROUP;
 
 use super::operator::Operator;
-use super::reviews::{Remembered, Turns};
+use super::reviews::{Remembered, Token, Tokens, Turns};
 use crate::controllers::pool::identity_of;
 use crate::dispatch::{PoolId, WorkerAuth};
 use crate::gateway::{Access, AuthUnavailable, Authenticator, Guard, Peer, Right};
 use crate::specs::{TOKEN_AUDIENCE, pool_of};
 
-/// How long the API server's word counts.
-const FRESH: Duration = Duration::from_secs(60);
-/// How long a token that it did not know is not asked for again.
-const UNKNOWN: Duration = Duration::from_secs(5);
-/// How long a right that it granted counts.
+/// How long a right that it granted counts, and one that it did not.
 const ALLOWED: Duration = Duration::from_secs(10);
+const DENIED: Duration = Duration::from_secs(5);
 /// Longest token that is asked about.
 const MAX_TOKEN: usize = 8192;
 
@@ -68,23 +65,20 @@ async fn review(
 /// Workers' tokens. See the module.
 pub(super) struct TokenReviews {
     ctx: Arc<Operator>,
-    turns: Arc<Turns>,
-    /// By SHA-256 of the token.
-    known: Remembered<[u8; 32], Option<PoolId>>,
+    tokens: Tokens<PoolId>,
 }
 
 impl TokenReviews {
     pub(super) fn new(ctx: Arc<Operator>, turns: Arc<Turns>) -> Self {
         Self {
             ctx,
-            turns,
-            known: Remembered::new(),
+            tokens: Tokens::new(turns),
         }
     }
 
     async fn pool(&self, bearer: &str, from: Peer) -> Result<Option<PoolId>, AuthUnavailable> {
         let hash = hash(bearer);
-        if let Some(known) = self.known.get(&hash) {
+        if let Some(known) = self.tokens.known(&hash) {
             return Ok(known);
         }
         // What does not even claim to be a pool's is nobody's, and who claims in vain takes turns from nobody but those who
@@ -94,22 +88,12 @@ impl TokenReviews {
         let Some(claimed) = claimed else {
             return Ok(None);
         };
-        let turn = self.turns.take(from.0.map(|ip| (ip, Some(claimed)))).await?;
-        // Somebody may have asked meanwhile.
-        let pool = match self.known.get(&hash) {
-            Some(known) => known,
-            None => {
-                let user = review(&self.ctx, bearer, Some(TOKEN_AUDIENCE)).await?;
-                let pool = user.and_then(|u| u.username).and_then(|name| pool_of(&name));
-                let time = if pool.is_some() { FRESH } else { UNKNOWN };
-                self.known.insert(hash, pool.clone(), time);
-                pool
-            }
+        let source = from.0.map(|ip| (ip, Some(claimed)));
+        let asking = async {
+            let user = review(&self.ctx, bearer, Some(TOKEN_AUDIENCE)).await?;
+            Ok(user.and_then(|u| u.username).and_then(|name| pool_of(&name)))
         };
-        if pool.is_some() {
-            turn.known();
-        }
-        Ok(pool)
+        self.tokens.ask(hash, source, asking).await
     }
 }
 
@@ -136,17 +120,15 @@ impl Authenticator for TokenReviews {
 /// Clients' tokens and rights.
 pub(super) struct Clients {
     ctx: Arc<Operator>,
-    turns: Arc<Turns>,
-    users: Remembered<[u8; 32], Option<UserInfo>>,
-    rights: Remembered<([u8; 32], Access), bool>,
+    users: Tokens<UserInfo>,
+    rights: Remembered<(Token, Access), bool>,
 }
 
 impl Clients {
     pub(super) fn new(ctx: Arc<Operator>, turns: Arc<Turns>) -> Self {
         Self {
             ctx,
-            turns,
-            users: Remembered::new(),
+            users: Tokens::new(turns),
             rights: Remembered::new(),
         }
     }
@@ -154,23 +136,13 @@ impl Clients {
     /// Whose token it is; `None` for nobody's.
     async fn user(&self, bearer: &str, from: Peer) -> Result<Option<UserInfo>, AuthUnavailable> {
         let hash = hash(bearer);
-        if let Some(known) = self.users.get(&hash) {
+        if let Some(known) = self.users.known(&hash) {
             return Ok(known);
         }
-        let turn = self.turns.take(from.0.map(|ip| (ip, None))).await?;
-        let user = match self.users.get(&hash) {
-            Some(known) => known,
-            None => {
-                let user = review(&self.ctx, bearer, None).await?;
-                let time = if user.is_some() { FRESH } else { UNKNOWN };
-                self.users.insert(hash, user.clone(), time);
-                user
-            }
-        };
-        if user.is_some() {
-            turn.known();
-        }
-        Ok(user)
+        let source = from.0.map(|ip| (ip, None));
+        self.users
+            .ask(hash, source, review(&self.ctx, bearer, None))
+            .await
     }
 
     /// Whether the token's user may do this.
@@ -181,7 +153,7 @@ impl Clients {
         }
         let allowed = access_review(&self.ctx, user, &key.1).await?;
         self.rights
-            .insert(key, allowed, if allowed { ALLOWED } else { UNKNOWN });
+            .insert(key, allowed, if allowed { ALLOWED } else { DENIED });
         Ok(allowed)
     }
 }
@@ -256,7 +228,7 @@ fn claimed_pool(bearer: &str) -> Option<PoolId> {
     pool_of(&sub)
 }
 
-fn hash(bearer: &str) -> [u8; 32] {
+fn hash(bearer: &str) -> Token {
     Sha256::digest(bearer.as_bytes()).into()
 }
 

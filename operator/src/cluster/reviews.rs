@@ -2,7 +2,7 @@
 //!
 //! Invariants: what it has not said within its time counts for nothing; of one address, and one whose they claim to be, only
 //! so many tokens a second are asked about that turn out to be nobody's, and what is known is answered whatever else comes
-//! from there.
+//! from there; a token that was somebody's lately is asked about again whatever else comes from there.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -24,6 +24,16 @@ const TURN: Duration = Duration::from_secs(5);
 /// Unknown tokens of one source that are asked about at once, and each second from then on.
 const BURST: f64 = 20.0;
 const PER_SECOND: f64 = 5.0;
+
+/// How long the API server's word that a token is somebody's counts.
+const FRESH: Duration = Duration::from_secs(60);
+/// How long a token that it did not know is not asked for again.
+const UNKNOWN: Duration = Duration::from_secs(5);
+/// How long a token that was somebody's pays nothing to be asked about again.
+const LATELY: Duration = Duration::from_secs(3600);
+
+/// SHA-256 of a token.
+pub(super) type Token = [u8; 32];
 
 /// Answers with the time until which they count.
 pub(super) struct Remembered<K, V> {
@@ -47,6 +57,10 @@ impl<K: Hash + Eq, V: Clone> Remembered<K, V> {
         (*until > Instant::now()).then(|| answer.clone())
     }
 
+    fn remove(&self, key: &K) {
+        self.lock().remove(key);
+    }
+
     /// Where too many are remembered, those that count no more are forgotten; if none is, this one is not remembered.
     pub(super) fn insert(&self, key: K, answer: V, time: Duration) {
         let (mut answers, now) = (self.lock(), Instant::now());
@@ -56,6 +70,63 @@ impl<K: Hash + Eq, V: Clone> Remembered<K, V> {
         if answers.len() < MOST {
             answers.insert(key, (answer, now + time));
         }
+    }
+}
+
+/// Whose tokens are, as far as the API server has said.
+pub(super) struct Tokens<V> {
+    turns: Arc<Turns>,
+    fresh: Duration,
+    answers: Remembered<Token, Option<V>>,
+    /// Those that were somebody's when they were last asked about: strangers make none, so they crowd none out.
+    somebodys: Remembered<Token, ()>,
+}
+
+impl<V: Clone> Tokens<V> {
+    pub(super) fn new(turns: Arc<Turns>) -> Self {
+        Self {
+            turns,
+            fresh: FRESH,
+            answers: Remembered::new(),
+            somebodys: Remembered::new(),
+        }
+    }
+
+    /// What was said of it and still counts.
+    pub(super) fn known(&self, token: &Token) -> Option<Option<V>> {
+        self.answers.get(token)
+    }
+
+    /// Asks by `review`, when its turn comes.
+    ///
+    /// # Errors
+    /// Too many unknown tokens from there, too much to ask in all, or an API server that does not answer.
+    pub(super) async fn ask(
+        &self,
+        token: Token,
+        source: Option<Source>,
+        review: impl Future<Output = Result<Option<V>, AuthUnavailable>>,
+    ) -> Result<Option<V>, AuthUnavailable> {
+        let source = source.filter(|_| self.somebodys.get(&token).is_none());
+        let turn = self.turns.take(source).await?;
+        // Somebody may have asked meanwhile.
+        let whose = match self.answers.get(&token) {
+            Some(known) => known,
+            None => {
+                let whose = review.await?;
+                let time = if whose.is_some() { self.fresh } else { UNKNOWN };
+                self.answers.insert(token, whose.clone(), time);
+                match &whose {
+                    Some(_) => self.somebodys.insert(token, (), LATELY),
+                    None => self.somebodys.remove(&token),
+                }
+                whose
+            }
+        };
+        if whose.is_some() {
+            turn.known();
+        }
+        Ok(whose)
     }
 }
 
@@ -162,6 +233,35 @@ mod tests {
         }
         let later = Instant::now() + Duration::from_secs(2);
         assert!(turns.pay(loud.as_ref(), later), "it may again");
+    }
+
+    #[tokio::test]
+    async fn a_token_that_was_somebodys_is_served_beside_unknown_ones_of_its_address() {
+        let tokens = Tokens {
+            fresh: Duration::ZERO,
+            ..Tokens::new(Turns::new())
+        };
+        let source = || Some((IpAddr::from([10, 0, 0, 1]), None));
+        let is = async |token: Token, whose| tokens.ask(token, source(), async { Ok(whose) }).await;
+        let honest = [255; 32];
+        assert_eq!(is(honest, Some("me")).await.unwrap(), Some("me"));
+        let mut asked = 0;
+        while is([asked; 32], None).await.is_ok() {
+            asked += 1;
+        }
+        assert!((20..=22).contains(&asked), "{asked}");
+        // The answer counts no more, so that each time the API server is asked.
+        for _ in 0..50 {
+            assert_eq!(is(honest, Some("me")).await.unwrap(), Some("me"));
+        }
+        assert!(
+            is([254; 32], Some("new")).await.is_err(),
+            "nobody has said whose it is"
+        );
+        // Nor is it taken for somebody's once it is nobody's.
+        assert_eq!(is(honest, None).await.unwrap(), None);
+        tokens.answers.remove(&honest);
+        assert!(is(honest, Some("me")).await.is_err());
     }
 
     #[test]

@@ -86,7 +86,7 @@ fn forget_gone(ctx: &Operator, gone: impl Iterator<Item = RequestUid>) {
     for uid in gone {
         tracing::info!(request = %uid, "taking out the run of a request that is gone");
         ctx.world.dispatcher.remove(uid, false);
-        ctx.requests.runs().remove(&uid);
+        ctx.requests.forget(uid);
     }
 }
 

@@ -30,8 +30,7 @@ pub(super) fn request_gone(ctx: &Arc<Operator>, request: &InferenceRequest) {
         return;
     };
     ctx.world.dispatcher.remove(uid, false);
-    ctx.requests.runs().remove(&uid);
-    ctx.requests.unwritable().remove(&uid);
+    ctx.requests.forget(uid);
     ctx.world.fleet.notify_one();
     let ctx = Arc::clone(ctx);
     tokio::spawn(async move {

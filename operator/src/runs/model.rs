@@ -90,6 +90,48 @@ pub struct CompiledModel {
 }
 
 impl CompiledModel {
+    /// The manifest of a report, and whether the report fits it.
+    ///
+    /// # Errors
+    /// A missing or damaged file, or files that do not belong together.
+    pub async fn manifest(
+        artifacts: &Artifacts,
+        report: &CompileReport,
+        expected: ProofSystem,
+    ) -> Result<Manifest, LoadError> {
+        let bytes = artifacts
+            .get_blob(&report.manifest.digest, zkml::manifest::MAX_MANIFEST_BYTES as u64)
+            .await?;
+        let manifest = Manifest::from_bytes(&bytes, SYSTEMS)?;
+        let got = manifest.proof_system;
+        if got != expected {
+            return Err(LoadError::ProofSystem { expected, got });
+        }
+        if manifest.graph != report.graph.digest {
+            return Err(LoadError::Report("the integer graph"));
+        }
+        if manifest.slices.len() != report.slices.len() {
+            return Err(LoadError::Report("the number of slices"));
+        }
+        let of_slices = manifest.slices.iter().zip(&report.slices);
+        if of_slices.into_iter().any(|(m, r)| m.vk != r.vk) {
+            return Err(LoadError::Report("a verifying key"));
+        }
+        let roles = systems::of(expected).file_roles().iter().copied();
+        let has_all = |s: &CompiledSlice| s.files.iter().map(|file| file.role).eq(roles.clone());
+        if !report.slices.iter().all(has_all) {
+            return Err(LoadError::Report("the list of a slice's files"));
+        }
+        let is_vk = |s: &CompiledSlice| {
+            let file = s.files.get(FileRole::VerifyingKey);
+            file.is_none_or(|file| file.digest == s.vk)
+        };
+        if !report.slices.iter().all(is_vk) {
+            return Err(LoadError::Report("the file of a verifying key"));
+        }
+        Ok(manifest)
+    }
+
     /// Looks at all of a model but its graph and its keys, which are large: the manifest, and that the other files are
     /// there. What is wrong with those is found when the model is loaded.
     ///
@@ -101,7 +143,7 @@ impl CompiledModel {
         expected: ProofSystem,
         srs: Option<Digest>,
     ) -> Result<Manifest, LoadError> {
-        let manifest = manifest(artifacts, report, expected).await?;
+        let manifest = Self::manifest(artifacts, report, expected).await?;
         if let Some(given) = srs.filter(|srs| systems::of(expected).needs_srs() && manifest.srs != *srs) {
             let expected = manifest.srs;
             return Err(LoadError::OtherSrs { expected, given });
@@ -125,7 +167,7 @@ impl CompiledModel {
         expected: ProofSystem,
         srs: Option<VerifierSrs>,
     ) -> Result<Self, LoadError> {
-        let manifest = manifest(artifacts, &report, expected).await?;
+        let manifest = Self::manifest(artifacts, &report, expected).await?;
         let parameter_id = ParameterId::try_from(manifest.parameter_id)?;
         let mut vks = BTreeMap::new();
         let keys = report.slices.iter();
@@ -174,43 +216,4 @@ impl CompiledModel {
     pub fn verifier(&self, slice: SliceIndex) -> Option<&SliceVerifier> {
         self.verifiers.get(slice.0 as usize)
     }
-}
-
-/// The manifest of a report, and whether the report fits it.
-async fn manifest(
-    artifacts: &Artifacts,
-    report: &CompileReport,
-    expected: ProofSystem,
-) -> Result<Manifest, LoadError> {
-    let bytes = artifacts
-        .get_blob(&report.manifest.digest, zkml::manifest::MAX_MANIFEST_BYTES as u64)
-        .await?;
-    let manifest = Manifest::from_bytes(&bytes, SYSTEMS)?;
-    let got = manifest.proof_system;
-    if got != expected {
-        return Err(LoadError::ProofSystem { expected, got });
-    }
-    if manifest.graph != report.graph.digest {
-        return Err(LoadError::Report("the integer graph"));
-    }
-    if manifest.slices.len() != report.slices.len() {
-        return Err(LoadError::Report("the number of slices"));
-    }
-    let of_slices = manifest.slices.iter().zip(&report.slices);
-    if of_slices.into_iter().any(|(m, r)| m.vk != r.vk) {
-        return Err(LoadError::Report("a verifying key"));
-    }
-    let roles = systems::of(expected).file_roles().iter().copied();
-    let has_all = |s: &CompiledSlice| s.files.iter().map(|file| file.role).eq(roles.clone());
-    if !report.slices.iter().all(has_all) {
-        return Err(LoadError::Report("the list of a slice's files"));
-    }
-    let is_vk = |s: &CompiledSlice| {
-        let file = s.files.get(FileRole::VerifyingKey);
-        file.is_none_or(|file| file.digest == s.vk)
-    };
-    if !report.slices.iter().all(is_vk) {
-        return Err(LoadError::Report("the file of a verifying key"));
-    }
-    Ok(manifest)
 }

@@ -13,6 +13,7 @@ use zkml::canonical::{self, Integers};
 use zkml::graph::evaluate::EvaluateError;
 use zkml::graph::tensor_file::{FloatInput, InputError, dequantise, quantise_input};
 use zkml::graph::{IntTensor, TensorId};
+use zkml::manifest::Manifest;
 use zkml::receipt::{BuildError, Receipt, ReceiptBuilder};
 
 use super::judge::{Judgement, Output, Terms};
@@ -138,7 +139,7 @@ impl Run {
         terms: Terms,
         artifacts: &Artifacts,
     ) -> Result<Self, PrepareError> {
-        let quantised = quantise(&model, inputs)?;
+        let quantised = quantise(&model.manifest, inputs)?;
         let floats = floats(&model, inputs);
         let evaluating = Arc::clone(&model);
         let tensors = tokio::task::spawn_blocking(move || evaluating.graph.evaluate(&quantised))
@@ -283,15 +284,22 @@ impl Run {
     }
 }
 
+/// Whether the inputs are the model's, as far as their names, shapes, numbers and ranges say.
+///
+/// # Errors
+/// What is wrong with them; the error names it.
+pub fn check_input(manifest: &Manifest, given: &BTreeMap<String, InlineTensor>) -> Result<(), PrepareError> {
+    quantise(manifest, given).map(|_| ())
+}
+
 fn quantise(
-    model: &CompiledModel,
+    manifest: &Manifest,
     given: &BTreeMap<String, InlineTensor>,
 ) -> Result<Vec<IntTensor>, PrepareError> {
-    let infos: Vec<_> = model
-        .manifest
+    let infos: Vec<_> = manifest
         .inputs
         .iter()
-        .filter_map(|id| model.manifest.tensor(*id))
+        .filter_map(|id| manifest.tensor(*id))
         .collect();
     let names: Vec<&str> = infos.iter().map(|i| i.name.as_str()).collect();
     if given.len() != names.len() || names.iter().any(|n| !given.contains_key(*n)) {

@@ -145,7 +145,7 @@ async fn model(
                 let said = said
                     .trim_start_matches(&path.display().to_string())
                     .trim_start_matches([':', ' ']);
-                let message = format!("the calibration data (quantization.calibration): {said}");
+                let message = format!("the calibration data: {said}");
                 return Ok(Err(failed(FailureKind::InvalidCalibration, &message)));
             }
             Some(path)

@@ -255,6 +255,48 @@ fn values_reach_the_objects() {
     assert!(!pod.to_string().contains("zkinfer-artifacts"), "{pod}");
 }
 
+/// What a cloud reads to give the operator an identity, and what Prometheus reads: the one is empty until somebody says so,
+/// the other is always there, and reaches the port of the container that serves it.
+#[test]
+fn the_account_takes_annotations_and_the_service_has_the_port_of_metrics() {
+    if !can_run() {
+        return;
+    }
+    let of = |all: &BTreeMap<String, Value>, kind: &str, name: &str| {
+        all[&format!("\"{kind}\" \"zkinfer-system\" \"{name}\"")].clone()
+    };
+    let folder = repository().join("manifests/default").display().to_string();
+    let kustomized = objects(&output("kubectl", &["kustomize", &folder]));
+    let annotated = rendered(&[
+        "--set",
+        "serviceAccount.annotations.iam\\.gke\\.io/gcp-service-account=a@b.iam",
+    ]);
+    for all in [&kustomized, &rendered(&[]), &annotated] {
+        let service = of(all, "Service", "zkinfer-gateway");
+        let ports = service["spec"]["ports"].as_array().unwrap();
+        let metrics = ports.iter().find(|p| p["name"] == "metrics").unwrap();
+        let deployment = of(all, "Deployment", "zkinfer-operator");
+        let containers = deployment["spec"]["template"]["spec"]["containers"].clone();
+        let opened = containers[0]["ports"].as_array().unwrap().clone();
+        let port = opened
+            .iter()
+            .find(|p| p["name"] == metrics["targetPort"])
+            .unwrap();
+        assert_eq!(
+            (&metrics["port"], &port["containerPort"]),
+            (&8081.into(), &8081.into())
+        );
+    }
+    let annotations = |all: &BTreeMap<String, Value>| {
+        of(all, "ServiceAccount", "zkinfer-operator")["metadata"]["annotations"].clone()
+    };
+    assert_eq!(annotations(&rendered(&[])), Value::Null);
+    assert_eq!(
+        annotations(&annotated),
+        serde_json::json!({ "iam.gke.io/gcp-service-account": "a@b.iam" })
+    );
+}
+
 #[tokio::test]
 async fn installed_with_helm_it_answers_and_uninstalled_it_leaves_what_is_said_to_stay() {
     let Some(world) = World::new().await else { return };

@@ -123,7 +123,7 @@ async fn what_fixes_a_circuit_cannot_change() {
 }
 
 /// A token of a ServiceAccount that is bound to a ClusterRole in a namespace, or to none.
-async fn token(world: &World, namespace: &str, account: &str, role: Option<&str>) -> String {
+pub async fn token(world: &World, namespace: &str, account: &str, role: Option<&str>) -> String {
     let cluster = &world.cluster;
     cluster
         .kubectl(&["create", "serviceaccount", account, "-n", namespace])

@@ -17,6 +17,7 @@ use zkinfer_tests::cluster::{can_run, wait_for};
 use zkinfer_tests::measured;
 use zkinfer_tests::operator::{Objects, peak_resident, phase};
 
+use crate::api::token;
 use crate::world::{LONG, World};
 
 /// A container that has no more is killed.
@@ -254,4 +255,75 @@ async fn strangers_with_connections_bodies_and_tokens_cost_little_and_hold_up_no
     assert!(attack.tokens > 0);
     assert!(peak < LIMIT, "{} MiB", peak >> 20);
     assert!(loud <= beside * 2, "{loud:?} and {beside:?}");
+}
+
+/// Calls with unknown tokens, and every tenth time with one that is known: how many of the unknown were asked about, and how
+/// many not.
+async fn beside_unknown(
+    call: impl AsyncFn(&str) -> u16,
+    unknown: impl Fn() -> String,
+    known: (&str, u16),
+) -> (u32, u32) {
+    let (mut asked, mut rationed) = (0, 0);
+    for n in 0..200 {
+        match call(&unknown()).await {
+            401 => asked += 1,
+            503 => rationed += 1,
+            other => panic!("{other}"),
+        }
+        if n % 10 == 0 {
+            assert_eq!(call(known.0).await, known.1, "after {n} unknown tokens");
+        }
+    }
+    (asked, rationed)
+}
+
+/// Everybody who comes through a port-forward has one address.
+#[tokio::test]
+async fn who_is_known_is_served_beside_unknown_tokens_from_the_same_address() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new(&[]).await;
+    let objects = Objects::new(&world.cluster, "honest").await.unwrap();
+    world.own_pool(&objects).await;
+    let viewer = token(&world, "honest", "viewer", Some("view")).await;
+    let miner = [
+        "create",
+        "token",
+        "zkinfer-miner-own",
+        "-n",
+        "honest",
+        "--audience",
+        "zkinfer-gateway",
+    ];
+    let miner = world.cluster.kubectl(&miner).await.unwrap();
+    let (http, gateway) = (reqwest::Client::new(), &world.operator.gateway);
+    let status = async |call: reqwest::RequestBuilder| call.send().await.unwrap().status().as_u16();
+    let client = async |token: &str| {
+        status(
+            http.get(format!("{gateway}/v1/requests/honest"))
+                .bearer_auth(token),
+        )
+        .await
+    };
+    let worker = async |token: &str| {
+        let body = json!({ "worker": "w", "parameters": [], "memoryBytes": 1, "waitSeconds": 0 });
+        let call = http.post(format!("{gateway}/v1/work/claims")).bearer_auth(token);
+        status(call.json(&body)).await
+    };
+    let (viewer, miner) = ((viewer.as_str(), 200), (miner.trim(), 204));
+    assert_eq!(client(viewer.0).await, viewer.1);
+    assert_eq!(worker(miner.0).await, miner.1);
+    let since = Instant::now();
+    let clients = beside_unknown(client, || format!("{:032x}", rand::random::<u128>()), viewer).await;
+    let workers = beside_unknown(worker, || forged("honest", "own"), miner).await;
+    // At once 20, and 5 a second, of each kind.
+    let most = 21 + since.elapsed().as_secs() as u32 * 5;
+    for (asked, rationed) in [clients, workers] {
+        assert!(
+            rationed > 0 && asked <= most,
+            "{asked} were asked about, {rationed} not, of {most}"
+        );
+    }
 }

@@ -249,7 +249,7 @@ async fn a_request_beside_which_no_status_fits_is_told_of() {
         }
         .map_err(str::to_owned)
     };
-    // From no room for any status to room for that of a request that waits for a pool.
+    // From no room for any status to room for that of a request whose input is wrong.
     let mut ended = 0;
     for room in [0, 1100, 1250, 1400, 1550] {
         let name = format!("room-{room}");

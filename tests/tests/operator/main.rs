@@ -15,6 +15,7 @@ mod consent;
 mod dispatch;
 mod disturbances;
 mod doors;
+mod install;
 mod judging;
 mod limits;
 mod load;

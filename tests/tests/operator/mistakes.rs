@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Event;
+use kube::api::ListParams;
 use serde_json::{Value, json};
 use zkinfer_crds::k8s::{InferenceRequest, Model, find_condition};
-use zkinfer_tests::cluster::can_run;
+use zkinfer_tests::cluster::{can_run, wait_for};
 use zkinfer_tests::local::{model_file, program, run};
 use zkinfer_tests::operator::{Objects, WINE, model_ready};
 
@@ -63,7 +65,11 @@ async fn what_the_api_server_can_refuse_it_refuses_by_name() {
             request("refused", &good).replacen("0.703", "\"NaN\"", 1),
             &["features.data[0]", "must be of type number"],
         ),
-        (with("deadline", json!("5 minutes")), &["spec.deadline"]),
+        (
+            with("deadline", json!("5 minutes")),
+            &["spec.deadline", "should match"],
+        ),
+        (with("deadline", json!("0s")), &["deadline must be more than 0"]),
         (
             model(&json!({ "url": "oci://registry/model:1" })),
             &["spec.source.url"],
@@ -80,6 +86,11 @@ async fn what_the_api_server_can_refuse_it_refuses_by_name() {
     for (object, words) in rows {
         refused(world, object, words).await;
     }
+    // Said once, and in no words of the rules' own types.
+    let said = world.cluster.apply(&with("deadline", json!("5 minutes"))).await;
+    let said = said.unwrap_err().to_string();
+    assert_eq!(said.matches("Invalid value").count(), 1, "{said}");
+    assert!(!said.contains("protobuf") && !said.contains("CEL"), "{said}");
     // YAML has a NaN, JSON has none.
     let nan = request("refused", &good).replacen("0.703", ".nan", 1);
     refused(world, &format!("# not JSON\n{nan}"), &["NaN"]).await;
@@ -198,7 +209,10 @@ async fn what_is_wrong_with_a_model_or_a_request_is_its_condition() {
             "short",
             onnx.clone(),
             calibration("short.json"),
-            &["InvalidCalibration", "`features` has 13 values, 2 were given"],
+            &[
+                "InvalidCalibration: ConfigMap `files`, key `short.json`",
+                "`features` has 13 values, 2 were given",
+            ],
         ),
         (
             "named",
@@ -213,7 +227,11 @@ async fn what_is_wrong_with_a_model_or_a_request_is_its_condition() {
             "pointed",
             onnx.clone(),
             calibration("pointer.npy"),
-            &["InvalidCalibration", "a Git LFS pointer", "`git lfs pull`"],
+            &[
+                "InvalidCalibration: ConfigMap `files`, key `pointer.npy`",
+                "a Git LFS pointer",
+                "`git lfs pull`",
+            ],
         ),
         ("wine", onnx.clone(), plain.clone(), &["Compiled"]),
     ];
@@ -285,7 +303,6 @@ async fn what_is_wrong_with_a_model_or_a_request_is_its_condition() {
         ),
     ];
     objects.until("wine", LONG, model_ready).await.unwrap();
-    // An input is looked at once somebody could prove it.
     world.own_pool(&objects).await;
     let all: Vec<String> = requests
         .iter()
@@ -300,4 +317,136 @@ async fn what_is_wrong_with_a_model_or_a_request_is_its_condition() {
         let said = |r: &InferenceRequest| r.status.as_ref().is_some_and(|s| holds(&s.conditions, words));
         objects.until(name, LONG, said).await.unwrap();
     }
+}
+
+/// No pool fits any of them, and none is needed to see what is wrong.
+#[tokio::test]
+async fn a_wrong_input_ends_its_request_at_once_whether_or_not_a_pool_fits() {
+    if !can_run() {
+        return;
+    }
+    let world = World::shared().await;
+    let objects = world.with_model("wrong-inputs").await;
+    let text = |text: &str| ByteString(text.as_bytes().to_vec());
+    let short = format!("[{:?}]", &WINE[..12]);
+    let files: BTreeMap<&str, ByteString> = [
+        (
+            "nan.json",
+            text(&format!("[{:?}]", WINE).replacen("0.703", "NaN", 1)),
+        ),
+        ("words.json", text("no tensor")),
+        ("short.json", text(&short)),
+        ("named.json", text("{\"pixels\": [[1]]}")),
+    ]
+    .into();
+    let map = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "binaryData": files,
+        "metadata": { "name": "inputs", "namespace": "wrong-inputs" },
+    });
+    let inline = |name: &str, shape: &Value, data: &[f64]| json!({ "inline": { name: { "shape": shape, "data": data } } });
+    let key = |key: &str| json!({ "configMap": { "name": "inputs", "key": key } });
+    let far: Vec<f64> = WINE.iter().map(|v| v + 1e6).collect();
+    let rows: &[(&str, Value, &[&str])] = &[
+        (
+            "name",
+            inline("img", &json!([1, 13]), &WINE),
+            &["InvalidInput", "the inputs features", "img"],
+        ),
+        (
+            "two",
+            json!({ "inline": {
+                "features": { "shape": [1, 13], "data": WINE }, "img": { "shape": [1], "data": [0.5] },
+            } }),
+            &["InvalidInput", "the inputs features", "features, img"],
+        ),
+        (
+            "count",
+            inline("features", &json!([1, 13]), &[1.0]),
+            &["InvalidInput", "says 13 values, it has 1"],
+        ),
+        (
+            "shape",
+            inline("features", &json!([13, 1]), &WINE),
+            &["InvalidInput", "takes the shape [1, 13]"],
+        ),
+        (
+            "range",
+            inline("features", &json!([1, 13]), &far),
+            &["OutOfCalibratedRange", "at 0"],
+        ),
+        ("not-a-number", key("nan.json"), &["InvalidInput"]),
+        ("words", key("words.json"), &["InvalidInput"]),
+        ("short", key("short.json"), &["InvalidInput", "12"]),
+        ("other", key("named.json"), &["InvalidInput", "pixels"]),
+    ];
+    let request = |name: &str, input: &Value| objects.wine_request(name, "wine", &json!({ "input": input }));
+    let all: Vec<String> = rows.iter().map(|(name, input, _)| request(name, input)).collect();
+    let right = objects.wine_request("right", "wine", &json!({}));
+    let absent = request("absent", &key("later.json"));
+    let all = [vec![map.to_string()], all, vec![right, absent]]
+        .concat()
+        .join("\n---\n");
+    world.cluster.apply(&all).await.unwrap();
+    for (name, _, words) in rows {
+        let over = objects.over(name, LONG).await.unwrap();
+        let status = over.status.unwrap();
+        assert!(
+            holds(&status.conditions, words),
+            "{name}: {:?}",
+            status.conditions
+        );
+    }
+    // What may come is waited for, and what is right waits for a pool.
+    let says = |words: &'static [&'static str]| {
+        move |r: &InferenceRequest| r.status.as_ref().is_some_and(|s| holds(&s.conditions, words))
+    };
+    objects
+        .until("absent", LONG, says(&["InputNotFound", "later.json"]))
+        .await
+        .unwrap();
+    objects
+        .until("right", LONG, says(&["NoFittingPool"]))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_request_whose_models_name_is_wrong_says_so_in_condition_column_and_event() {
+    if !can_run() {
+        return;
+    }
+    let world = World::shared().await;
+    let objects = world.with_model("typos").await;
+    let typos = ["one", "other"].map(|name| objects.wine_request(name, "wien", &json!({})));
+    world.cluster.apply(&typos.join("\n---\n")).await.unwrap();
+    let words = [
+        "ModelNotFound",
+        "no Model `wien`",
+        "it has `wine`",
+        "delete the request",
+    ];
+    for name in ["one", "other"] {
+        let said = |r: &InferenceRequest| r.status.as_ref().is_some_and(|s| holds(&s.conditions, &words));
+        objects.until(name, LONG, said).await.unwrap();
+        let of = ListParams::default().fields(&format!("involvedObject.name={name}"));
+        wait_for("an event", LONG, async || {
+            let events = objects
+                .api::<Event>()
+                .list(&of)
+                .await
+                .map_err(|e| e.to_string())?
+                .items;
+            let notes = events
+                .iter()
+                .filter(|e| e.reason.as_deref() == Some("ModelNotFound"));
+            let notes: Vec<&str> = notes.filter_map(|e| e.message.as_deref()).collect();
+            let told = notes.iter().any(|note| note.contains("it has `wine`"));
+            told.then_some(()).ok_or(format!("{notes:?}"))
+        })
+        .await
+        .unwrap();
+    }
+    let table = ["get", "inferencerequests", "-n", "typos"];
+    let table = world.cluster.kubectl(&table).await.unwrap();
+    assert_eq!(table.matches("ModelNotFound").count(), 2, "{table}");
 }

@@ -81,7 +81,7 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
             (None, true)
         }
         CompileState::Done(CompileOutcome::Failed(failure)) => {
-            to.failed(failure);
+            to.failed(failure, observed.spec.quantization.calibration.as_ref());
             (None, true)
         }
         CompileState::Done(CompileOutcome::Compiled(report)) => {

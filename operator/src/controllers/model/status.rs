@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use zkinfer_crds::compile_report::{CompileFailure, CompileReport, FailureKind};
 use zkinfer_crds::k8s::model::{
-    Accuracy, MAX_UNSUPPORTED, ModelSlice, ModelStatus, UnsupportedNode, condition, reason,
+    Accuracy, Calibration, MAX_UNSUPPORTED, ModelSlice, ModelStatus, UnsupportedNode, condition, reason,
 };
 use zkinfer_crds::k8s::{Truth, find_condition, set_condition};
 use zkinfer_crds::{ProofSystem, SliceIndex};
@@ -134,7 +134,7 @@ impl<'a> Writer<'a> {
     }
 
     /// The model cannot be compiled.
-    pub(super) fn failed(&mut self, failure: &CompileFailure) {
+    pub(super) fn failed(&mut self, failure: &CompileFailure, calibration: Option<&Calibration>) {
         let reason = match failure.kind {
             FailureKind::InvalidModel => reason::INVALID_MODEL,
             FailureKind::UnsupportedModel => reason::UNSUPPORTED_MODEL,
@@ -143,7 +143,14 @@ impl<'a> Writer<'a> {
             FailureKind::SliceTooLarge => reason::SLICE_TOO_LARGE,
             FailureKind::Other => reason::COMPILE_FAILED,
         };
-        self.not_compiled(Truth::False, reason, &failure.message);
+        // The compiler has a file of its own, and does not know where its author has it.
+        let message = match calibration {
+            Some(from) if failure.kind == FailureKind::InvalidCalibration => {
+                format!("{}: {}", place(from), failure.message)
+            }
+            _ => failure.message.clone(),
+        };
+        self.not_compiled(Truth::False, reason, &message);
         self.status.unsupported = failure
             .unsupported
             .iter()
@@ -235,6 +242,16 @@ impl<'a> Writer<'a> {
                 "requests can be served",
             );
         }
+    }
+}
+
+/// Where calibration data lies, in the words of the spec.
+fn place(calibration: &Calibration) -> String {
+    match (&calibration.config_map, &calibration.artifact) {
+        (Some(at), _) => format!("ConfigMap `{}`, key `{}`", at.name, at.key),
+        (None, Some(digest)) => format!("artifact {digest}"),
+        // The schema allows no such thing.
+        (None, None) => "quantization.calibration".to_owned(),
     }
 }
 

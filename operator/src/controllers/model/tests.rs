@@ -138,6 +138,32 @@ fn only_what_waiting_does_not_mend_is_stalled() {
     assert_eq!(case.told("Stalled"), Some(("True", "InvalidModel")));
 }
 
+#[test]
+fn calibration_data_that_is_wrong_is_named_as_the_spec_names_it() {
+    let mut case = Case::new(CompileState::Done(CompileOutcome::Failed(CompileFailure {
+        kind: FailureKind::InvalidCalibration,
+        message: "the calibration data: `x` has 13 values, 2 were given".to_owned(),
+        unsupported: Vec::new(),
+    })));
+    let told = |case: &mut Case, calibration| {
+        case.spec.quantization.calibration = serde_json::from_value(calibration).unwrap();
+        case.plan();
+        let ready = find_condition(&case.status.conditions, "Ready").unwrap();
+        assert_eq!(ready.reason, "InvalidCalibration");
+        ready.message.clone()
+    };
+    assert_eq!(
+        told(
+            &mut case,
+            serde_json::json!({ "configMap": { "name": "files", "key": "short.json" } })
+        ),
+        "ConfigMap `files`, key `short.json`: the calibration data: `x` has 13 values, 2 were given"
+    );
+    let digest = Digest::new([7; 32]);
+    let message = told(&mut case, serde_json::json!({ "artifact": digest }));
+    assert!(message.starts_with(&format!("artifact {digest}: the calibration data: ")));
+}
+
 /// A compiled model whose greatest error is so many millionths of a budget of 10000.
 fn compiled(max_error_millionths: u64, synthetic: bool) -> CompileState {
     let blob = BlobRef {

@@ -7,24 +7,19 @@ use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, Preconditions};
 use kube::runtime::controller::Action as Requeue;
 use kube::runtime::events::EventType;
-use kube::runtime::reflector::ObjectRef;
 use zkinfer_crds::RequestUid;
-use zkinfer_crds::compile_report::CompileOutcome;
 use zkinfer_crds::k8s::inference_request::{RequestPhase, reason};
 use zkinfer_crds::k8s::{InferenceRequest, InferenceRequestStatus};
 
 use super::gather;
 use super::news::{Urgency, news, urgency};
-use super::observed::{ModelState, Observed, RunState, RunView};
+use super::observed::{ModelState, Observed, RunState};
 use super::plan::{Action, Plan, plan};
-use super::records::{Requests, RunRecord};
+use super::records::Requests;
 use super::settle::settle;
+use super::start::{look, start};
 use super::status::{self, refreshed};
-use crate::artifacts::ArtifactError;
 use crate::clock::now;
-use crate::dispatch::PoolId;
-use crate::runs::{LoadError, Run, ShelfError, Terms, follow};
-use crate::sources::{self, SourceError};
 use crate::world::{Part, ReconcileError, is_too_large, patch_status};
 
 /// What is not there yet is looked for again after this.
@@ -48,6 +43,7 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Requests>) -> Res
         return Ok(Requeue::await_change());
     }
     if seen.phase.is_over() {
+        ctx.looked.lock().remove(&uid);
         ctx.world.dispatcher.remove(uid, ended_by_itself(&seen));
         let rows = ctx.runs().get(&uid).map(|r| r.view.recent.clone());
         // While claims of it are open its side may still say who may see it.
@@ -77,8 +73,8 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Requests>) -> Res
         .all(|part| ctx.world.ready.is(part));
     let mut run = settle(&ctx, uid, gather::run(&ctx, uid)).await;
     let model = gather::model(&ctx, &object);
-    // A start changes what is known, and so does a new beginning: that is planned for at once, and written once.
-    for _ in 0..3 {
+    // A start changes what is known, and so do a look and a new beginning: that is planned for at once, and written once.
+    for _ in 0..4 {
         let observed = Observed {
             spec: &object.spec,
             generation: object.metadata.generation,
@@ -86,6 +82,7 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Requests>) -> Res
             status: &status,
             model: model.clone(),
             pools: gather::pools(&ctx, &object),
+            looked: gather::looked(&ctx, uid, &model),
             run: run.clone(),
             store: ctx.world.store.problem(),
             unseen: gather::unseen(&ctx, &object),
@@ -93,6 +90,7 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Requests>) -> Res
         let Plan { status: next, action } = plan(&observed, &now());
         status = next;
         match action {
+            Some(Action::Look) => run = look(&ctx, &object, uid).await?,
             Some(Action::Start(pools)) => {
                 run = start(&ctx, &object, uid, pools, &status).await?;
                 // Nothing was started, so nothing was accepted.
@@ -225,127 +223,6 @@ fn next_look(
         next = next.min(left);
     }
     next
-}
-
-/// Evaluates the model on the input and queues the slices.
-async fn start(
-    ctx: &Arc<Requests>,
-    object: &InferenceRequest,
-    uid: RequestUid,
-    pools: Vec<PoolId>,
-    status: &InferenceRequestStatus,
-) -> Result<RunState, ReconcileError> {
-    let namespace = object.namespace().unwrap_or_default();
-    let name = &object.spec.model_ref.name;
-    let model = ctx.world.model(&namespace, name);
-    let Some(model) = model else {
-        // It went away between the plan and here; its own change wakes the request.
-        return Ok(RunState::None);
-    };
-    let model_uid = model.uid().unwrap_or_default();
-    let report =
-        ctx.models
-            .records()
-            .get(&model_uid)
-            .and_then(|m| match m.known.outcome.as_ref()?.outcome.clone() {
-                CompileOutcome::Compiled(report) => Some(report),
-                CompileOutcome::Failed(_) => None,
-            });
-    let Some(report) = report else {
-        return Ok(RunState::None);
-    };
-    let compiled = match ctx
-        .world
-        .compiled(&namespace, &report, model.spec.proof_system)
-        .await
-    {
-        Ok(compiled) => compiled,
-        Err(e @ (ShelfError::Full { .. } | ShelfError::TooLarge { .. })) => {
-            return Ok(RunState::NoRoom(format!("Model `{name}`: {e}")));
-        }
-        Err(ShelfError::Load(LoadError::Artifact(e @ ArtifactError::Store(_)))) => return Err(e.into()),
-        // It is compiled again.
-        Err(ShelfError::Load(e)) => {
-            if let Some(record) = ctx.models.records().get_mut(&model_uid) {
-                record.broken = Some((
-                    format!("what was compiled cannot be loaded: {e}"),
-                    e.is_of_another_version(),
-                ));
-            }
-            ctx.world.wake.model(ObjectRef::from_obj(&*model));
-            return Ok(RunState::None);
-        }
-    };
-    let only = match compiled.manifest.inputs.as_slice() {
-        [id] => compiled.manifest.tensor(*id).map(|t| t.name.clone()),
-        _ => None,
-    };
-    let given = sources::input(
-        &*ctx.world,
-        &ctx.world.artifacts,
-        &namespace,
-        &object.spec.input,
-        only.as_deref(),
-    )
-    .await;
-    let refused = |reason, message| RunState::Refused { reason, message };
-    let given = match given {
-        Ok(given) => given,
-        Err(SourceError::NotFound(message)) => return Ok(RunState::InputNotFound(message)),
-        Err(SourceError::Unavailable(message)) => return Err(ReconcileError::Source(message)),
-        Err(e) => return Ok(refused(reason::INVALID_INPUT, e.into_text())),
-    };
-    let quantization = &model.spec.quantization;
-    let terms = Terms::new(
-        quantization.error_budget_millionths,
-        ctx.world.max_error,
-        &compiled.report.accuracy.output_scale,
-        quantization.compare_top1,
-    );
-    let classes = &model.spec.classes;
-    let run = Run::prepare(
-        uid,
-        &ctx.network,
-        compiled,
-        &given,
-        classes,
-        terms,
-        &ctx.world.artifacts,
-    )
-    .await;
-    let run = match run {
-        Ok(run) => Arc::new(run),
-        Err(e) if e.reason() == reason::INTERNAL_ERROR => return Err(ReconcileError::Source(e.to_string())),
-        Err(e) => return Ok(refused(e.reason(), e.to_string())),
-    };
-    let (priority, redundancy) = (object.spec.priority, object.spec.redundancy);
-    let mut view = RunView {
-        pools: pools.clone(),
-        recent: status.recent_slices.clone(),
-        ..RunView::default()
-    };
-    // The record comes first: attempts that end at once are put into it.
-    ctx.runs().entry(uid).or_insert_with(|| RunRecord {
-        key: ObjectRef::from_obj(object),
-        model: name.clone(),
-        served_by: model.spec.served_by.clone(),
-        run: Some(Arc::clone(&run)),
-        state: RunState::Active(view.clone()),
-        view: view.clone(),
-        written: None,
-    });
-    let (waking, key) = (Arc::clone(ctx), ObjectRef::from_obj(object));
-    follow(&ctx.reference, &run, &ctx.world.artifacts, move || {
-        waking.world.wake.request(key.clone());
-    });
-    ctx.consent_to(uid);
-    ctx.world
-        .dispatcher
-        .resume(run, priority, redundancy, pools)
-        .await?;
-    view.counts = ctx.world.dispatcher.counts(uid).unwrap_or_default();
-    ctx.world.fleet.notify_one();
-    Ok(RunState::Active(view))
 }
 
 /// Deletes a request whose time after its end is over.

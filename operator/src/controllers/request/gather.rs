@@ -26,7 +26,7 @@ pub(super) fn model(ctx: &Requests, object: &InferenceRequest) -> ModelState {
     let Some(model) = found.filter(|m| m.metadata.deletion_timestamp.is_none()) else {
         // Before every Model is known, one that is not known may be there; nothing would wake the request later.
         return if ctx.world.ready.is(Part::Models) {
-            ModelState::NotFound
+            ModelState::NotFound(others(ctx, &namespace))
         } else {
             ModelState::Unknown
         };
@@ -68,6 +68,25 @@ pub(super) fn model(ctx: &Requests, object: &InferenceRequest) -> ModelState {
         }
         None => ModelState::NotReady(message),
     }
+}
+
+/// The names of a namespace's Models, in order.
+fn others(ctx: &Requests, namespace: &str) -> Vec<String> {
+    let models = ctx.world.stores.models.state();
+    let own = models
+        .iter()
+        .filter(|m| m.namespace().as_deref() == Some(namespace) && m.metadata.deletion_timestamp.is_none());
+    let mut names: Vec<String> = own.map(|m| m.name_any()).collect();
+    names.sort();
+    names
+}
+
+/// Whether the input was looked at beside what the Model is now.
+pub(super) fn looked(ctx: &Requests, uid: RequestUid, model: &ModelState) -> bool {
+    let ModelState::Ready { manifest, .. } = model else {
+        return false;
+    };
+    ctx.looked.lock().get(&uid) == Some(manifest)
 }
 
 /// Every pool.

@@ -10,6 +10,7 @@ mod observed;
 mod plan;
 mod records;
 mod settle;
+mod start;
 mod status;
 
 #[cfg(test)]

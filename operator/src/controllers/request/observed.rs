@@ -16,8 +16,8 @@ use crate::dispatch::PoolId;
 pub enum ModelState {
     /// The operator has just started and has not looked at it yet, or could not load it yet.
     Unknown,
-    /// There is none of this name yet.
-    NotFound,
+    /// There is none of this name yet; the names that there are in the namespace.
+    NotFound(Vec<String>),
     /// It is being compiled.
     Compiling(String),
     /// It was compiled by another version, and is being compiled again: what was begun with it begins anew.
@@ -183,6 +183,8 @@ pub struct Observed<'a> {
     pub model: ModelState,
     /// All pools.
     pub pools: Vec<PoolView>,
+    /// The input was looked at beside this Model, and nothing is wrong with it.
+    pub looked: bool,
     /// The run.
     pub run: RunState,
     /// Why the artifact store cannot be used now.

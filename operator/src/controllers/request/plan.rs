@@ -11,9 +11,14 @@ use super::observed::{ModelState, Observed, RunEnd, RunState};
 use super::status::Writer;
 use crate::dispatch::PoolId;
 
+/// Models that a message names.
+const NAMED_MODELS: usize = 6;
+
 /// What to do beside writing the status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
+    /// Look at the input: nobody can prove it yet, and what is wrong with it no pool mends.
+    Look,
     /// Evaluate the model on the input and queue the slices, for these pools.
     Start(Vec<PoolId>),
     /// Give the slices that are left to these pools: others than before fit.
@@ -153,8 +158,8 @@ fn start(observed: &Observed<'_>, to: &mut Writer<'_>) -> Option<Action> {
     let (model, manifest, memory) = match &observed.model {
         // Asked before.
         ModelState::Unknown => return None,
-        ModelState::NotFound => {
-            let message = format!("there is no Model `{name}` in this request's namespace yet");
+        ModelState::NotFound(others) => {
+            let message = no_model(name, others, observed);
             to.waiting(RequestPhase::Pending, reason::MODEL_NOT_FOUND, &message);
             return None;
         }
@@ -197,6 +202,9 @@ fn start(observed: &Observed<'_>, to: &mut Writer<'_>) -> Option<Action> {
     // What was begun before a restart goes on without a pool too: workers of pools that are drained may end what they
     // hold.
     if pools.is_empty() && observed.status.phase != RequestPhase::Proving {
+        if !observed.looked {
+            return Some(Action::Look);
+        }
         to.waiting(
             RequestPhase::Pending,
             reason::NO_FITTING_POOL,
@@ -206,6 +214,22 @@ fn start(observed: &Observed<'_>, to: &mut Writer<'_>) -> Option<Action> {
     }
     to.accepted(model, manifest);
     Some(Action::Start(pools))
+}
+
+/// That a Model is waited for, and what to do where its name is wrong: a request's spec never changes.
+fn no_model(name: &str, others: &[String], observed: &Observed<'_>) -> String {
+    let named = others.iter().take(NAMED_MODELS).map(|o| format!("`{o}`"));
+    let named = named.collect::<Vec<_>>().join(", ");
+    let there = match others.len() {
+        0 => "there is none at all in it".to_owned(),
+        n if n <= NAMED_MODELS => format!("it has {named}"),
+        n => format!("it has {named} and {} more", n - NAMED_MODELS),
+    };
+    format!(
+        "there is no Model `{name}` in this request's namespace yet; {there}. The request waits for it, at most {} from its \
+         creation; if the name is wrong, delete the request and make it again",
+        observed.spec.deadline
+    )
 }
 
 /// Is what was begun before a restart of another manifest than the Model has now, or will have?

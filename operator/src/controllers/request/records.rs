@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
-use zkinfer_crds::RequestUid;
 use zkinfer_crds::k8s::{InferenceRequest, InferenceRequestStatus, RequestPhase, ServedBy};
+use zkinfer_crds::{Digest, RequestUid};
 
 use super::observed::{RunState, RunView};
 use crate::controllers::model::Models;
@@ -33,6 +33,8 @@ pub struct Requests {
     runs: Records<RequestUid, RunRecord>,
     unwritable: Mutex<BTreeSet<RequestUid>>,
     looked_at: Mutex<BTreeSet<RequestUid>>,
+    /// Requests whose input is right beside the manifest, as far as can be seen before the model is run.
+    pub(super) looked: Records<RequestUid, Digest>,
     /// Held from looking to telling the dispatcher who may see a run, so that nobody tells it what was true before.
     pub(super) deciding: Mutex<()>,
 }
@@ -57,6 +59,7 @@ impl Requests {
             runs: Records::default(),
             unwritable: Mutex::default(),
             looked_at: Mutex::default(),
+            looked: Records::default(),
             deciding: Mutex::default(),
         }
     }
@@ -69,6 +72,13 @@ impl Requests {
     /// Requests that are so large that no status fits beside their spec.
     pub fn unwritable(&self) -> MutexGuard<'_, BTreeSet<RequestUid>> {
         lock(&self.unwritable)
+    }
+
+    /// A request is gone: nothing is known of it any more.
+    pub fn forget(&self, request: RequestUid) {
+        self.runs().remove(&request);
+        self.unwritable().remove(&request);
+        self.looked.lock().remove(&request);
     }
 
     /// A request was looked at with all that it needs known, and has no run for now. It is of no interest once the

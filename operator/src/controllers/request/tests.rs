@@ -15,6 +15,8 @@ use super::observed::*;
 use super::plan::*;
 use crate::dispatch::PoolId;
 
+mod waiting;
+
 fn id(name: &str) -> PoolId {
     PoolId::new("miners", name)
 }
@@ -62,6 +64,7 @@ struct Case {
     status: InferenceRequestStatus,
     model: ModelState,
     pools: Vec<PoolView>,
+    looked: bool,
     run: RunState,
     store: Option<String>,
     unseen: Option<String>,
@@ -79,6 +82,7 @@ impl Case {
             status: InferenceRequestStatus::default(),
             model: model(),
             pools,
+            looked: true,
             run,
             store: None,
             unseen: None,
@@ -97,6 +101,7 @@ impl Case {
                 status: &self.status,
                 model: self.model.clone(),
                 pools: self.pools.clone(),
+                looked: self.looked,
                 run: self.run.clone(),
                 store: self.store.clone(),
                 unseen: self.unseen.clone(),
@@ -166,7 +171,7 @@ fn a_pool_in_trouble_stays_a_target_until_another_fits_and_one_that_withdrew_doe
     );
     // Drained or not does not depend on what became of the Model.
     let mut case = Case::new(active(&["a", "b"]), vec![pool("a"), draining("b")]);
-    case.model = ModelState::NotFound;
+    case.model = ModelState::NotFound(Vec::new());
     assert_eq!(case.plan(), Some(Action::Retarget(vec![id("a")])));
 }
 
@@ -339,41 +344,6 @@ fn what_was_begun_with_a_model_that_is_compiled_again_begins_anew() {
 }
 
 #[test]
-fn a_pool_without_consent_is_none_that_fits_and_the_message_says_what_each_pool_lacks() {
-    let large = |name| PoolView {
-        memory_bytes: 4 << 30,
-        ..pool(name)
-    };
-    let barred = PoolView {
-        barred: Some("spec.servedBy of Model `m` does not name namespace `miners`".to_owned()),
-        ..large("a")
-    };
-    let small = PoolView {
-        ready: false,
-        ..pool("b")
-    };
-    let elsewhere = PoolView {
-        serves: false,
-        ..large("c")
-    };
-    let mut case = Case::new(RunState::None, vec![barred.clone(), small, elsewhere]);
-    if let ModelState::Ready { memory_bytes, .. } = &mut case.model {
-        *memory_bytes = 2 << 30;
-    }
-    assert_eq!(case.plan(), None);
-    assert_eq!(case.reason("Ready"), Some("NoFittingPool"));
-    let ready = find_condition(&case.status.conditions, condition::READY).unwrap();
-    assert_eq!(
-        ready.message,
-        "none of 3 pools fits: miners/a: spec.servedBy of Model `m` does not name namespace `miners`; miners/b: its workers \
-         have 1024 MiB of memory, the largest slice needs 2048 MiB, it is not Ready (nothing is known of it yet); miners/c: \
-         its spec.allowedNamespaces has not this namespace"
-    );
-    case.pools = vec![barred, large("d")];
-    assert_eq!(case.plan(), Some(Action::Start(vec![id("d")])));
-}
-
-#[test]
 fn while_the_store_is_away_nothing_is_begun_and_nothing_final_is_said() {
     let lost = || Some("artifact store: No space left on device".to_owned());
     let mut case = Case::new(RunState::None, vec![pool("a")]);
@@ -398,55 +368,4 @@ fn while_the_store_is_away_nothing_is_begun_and_nothing_final_is_said() {
     case.second = 60;
     assert_eq!(case.plan(), Some(Action::Stop));
     assert_eq!(case.reason("Failed"), Some("DeadlineExceeded"));
-}
-
-#[test]
-fn a_request_that_no_pool_fits_is_told_what_is_wrong_with_each() {
-    let mut case = Case::new(RunState::None, Vec::new());
-    let told = |case: &mut Case| {
-        case.plan();
-        let ready = find_condition(&case.status.conditions, condition::READY).unwrap();
-        assert_eq!(ready.reason, "NoFittingPool");
-        assert!(ready.message.len() <= zkinfer_crds::k8s::conditions::MAX_MESSAGE);
-        ready.message.clone()
-    };
-    assert!(told(&mut case).contains("there is no MinerPool"));
-    case.unseen = Some("this operator does not watch namespace `far`".to_owned());
-    assert!(
-        told(&mut case)
-            .ends_with("one elsewhere that serves it; this operator does not watch namespace `far`")
-    );
-    case.unseen = None;
-    case.spec.pool_selector =
-        Some(serde_json::from_value(serde_json::json!({ "matchLabels": { "a": "b" } })).unwrap());
-    let selected = |name| PoolView {
-        labels: BTreeMap::from([("a".to_owned(), "b".to_owned())]),
-        ..pool(name)
-    };
-    case.pools = vec![
-        PoolView {
-            serves: false,
-            because: Some("Crashing: a secret".to_owned()),
-            ..selected("elsewhere")
-        },
-        PoolView {
-            memory_bytes: 1 << 10,
-            draining: true,
-            ..selected("small")
-        },
-        PoolView {
-            ready: false,
-            because: Some("ImageUnavailable: no such image".to_owned()),
-            ..selected("broken")
-        },
-        pool("other"),
-    ];
-    assert_eq!(
-        told(&mut case),
-        "none of 4 pools fits: miners/broken: it is not Ready (ImageUnavailable: no such image); miners/other: it has not the \
-         labels of poolSelector; miners/small: its workers have 0 MiB of memory, the largest slice needs 1 MiB, it is \
-         drained; miners/elsewhere: its spec.allowedNamespaces has not this namespace"
-    );
-    case.pools = (0..40).map(|n| pool(&format!("p{n}"))).collect();
-    assert!(told(&mut case).ends_with("; and 34 more"));
 }

@@ -1,0 +1,213 @@
+//! Begins a request: looks at its input, evaluates the model on it, and queues the slices.
+//!
+//! Invariants: what is wrong with an input is the end of its request, and nothing else is; a look takes nothing of the
+//! operator's memory for models, and stores nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+use zkinfer_crds::RequestUid;
+use zkinfer_crds::compile_report::{CompileOutcome, CompileReport};
+use zkinfer_crds::k8s::inference_request::{InlineTensor, reason};
+use zkinfer_crds::k8s::{InferenceRequest, InferenceRequestStatus, Model};
+use zkml::manifest::Manifest;
+
+use super::observed::{RunState, RunView};
+use super::records::{Requests, RunRecord};
+use crate::artifacts::ArtifactError;
+use crate::dispatch::PoolId;
+use crate::runs::{CompiledModel, LoadError, PrepareError, Run, ShelfError, Terms, check_input, follow};
+use crate::sources::{self, SourceError};
+use crate::world::ReconcileError;
+
+/// The request's Model, and what its compiler reported; nothing where either went away between the plan and here: that
+/// change wakes the request.
+fn model(ctx: &Requests, object: &InferenceRequest) -> Option<(Arc<Model>, CompileReport)> {
+    let namespace = object.namespace().unwrap_or_default();
+    let model = ctx.world.model(&namespace, &object.spec.model_ref.name)?;
+    let records = ctx.models.records();
+    let known = &records.get(model.uid().as_deref().unwrap_or_default())?.known;
+    match &known.outcome.as_ref()?.outcome {
+        CompileOutcome::Compiled(report) => Some((Arc::clone(&model), report.clone())),
+        CompileOutcome::Failed(_) => None,
+    }
+}
+
+/// What was compiled cannot be loaded: the Model is compiled again, unless only the store fails.
+fn not_loaded(ctx: &Requests, model: &Model, error: LoadError) -> Result<RunState, ReconcileError> {
+    if let LoadError::Artifact(error @ ArtifactError::Store(_)) = error {
+        return Err(error.into());
+    }
+    if let Some(record) = ctx
+        .models
+        .records()
+        .get_mut(model.uid().as_deref().unwrap_or_default())
+    {
+        record.broken = Some((
+            format!("what was compiled cannot be loaded: {error}"),
+            error.is_of_another_version(),
+        ));
+    }
+    ctx.world.wake.model(ObjectRef::from_obj(model));
+    Ok(RunState::None)
+}
+
+/// The request's input tensors by name, or why there are none.
+async fn given(
+    ctx: &Requests,
+    object: &InferenceRequest,
+    manifest: &Manifest,
+) -> Result<Result<BTreeMap<String, InlineTensor>, RunState>, ReconcileError> {
+    let namespace = object.namespace().unwrap_or_default();
+    let only = match manifest.inputs.as_slice() {
+        [id] => manifest.tensor(*id).map(|t| t.name.clone()),
+        _ => None,
+    };
+    let given = sources::input(
+        &*ctx.world,
+        &ctx.world.artifacts,
+        &namespace,
+        &object.spec.input,
+        only.as_deref(),
+    )
+    .await;
+    match given {
+        Ok(given) => Ok(Ok(given)),
+        Err(SourceError::NotFound(message)) => Ok(Err(RunState::InputNotFound(message))),
+        Err(SourceError::Unavailable(message)) => Err(ReconcileError::Source(message)),
+        Err(e) => Ok(Err(RunState::Refused {
+            reason: reason::INVALID_INPUT,
+            message: e.into_text(),
+        })),
+    }
+}
+
+/// An input that cannot be run ends its request; whatever is ours is tried again.
+fn refused(error: &PrepareError) -> Result<RunState, ReconcileError> {
+    match error.reason() {
+        reason::INTERNAL_ERROR => Err(ReconcileError::Source(error.to_string())),
+        reason => Ok(RunState::Refused {
+            reason,
+            message: error.to_string(),
+        }),
+    }
+}
+
+/// Looks at the input beside the Model's manifest: names, shapes, numbers and ranges need neither a pool nor the graph.
+pub(super) async fn look(
+    ctx: &Requests,
+    object: &InferenceRequest,
+    uid: RequestUid,
+) -> Result<RunState, ReconcileError> {
+    let Some((model, report)) = model(ctx, object) else {
+        return Ok(RunState::None);
+    };
+    let manifest = CompiledModel::manifest(&ctx.world.artifacts, &report, model.spec.proof_system).await;
+    let manifest = match manifest {
+        Ok(manifest) => manifest,
+        Err(error) => return not_loaded(ctx, &model, error),
+    };
+    let given = match given(ctx, object, &manifest).await? {
+        Ok(given) => given,
+        Err(state) => return Ok(state),
+    };
+    match check_input(&manifest, &given) {
+        Ok(()) => {
+            ctx.looked.lock().insert(uid, report.manifest.digest);
+            // Who was told before this that it is gone is not told again.
+            if ctx
+                .world
+                .stores
+                .requests
+                .get(&ObjectRef::from_obj(object))
+                .is_none()
+            {
+                ctx.looked.lock().remove(&uid);
+            }
+            Ok(RunState::None)
+        }
+        Err(error) => refused(&error),
+    }
+}
+
+/// Evaluates the model on the input and queues the slices.
+pub(super) async fn start(
+    ctx: &Arc<Requests>,
+    object: &InferenceRequest,
+    uid: RequestUid,
+    pools: Vec<PoolId>,
+    status: &InferenceRequestStatus,
+) -> Result<RunState, ReconcileError> {
+    let namespace = object.namespace().unwrap_or_default();
+    let name = &object.spec.model_ref.name;
+    let Some((model, report)) = model(ctx, object) else {
+        return Ok(RunState::None);
+    };
+    let compiled = match ctx
+        .world
+        .compiled(&namespace, &report, model.spec.proof_system)
+        .await
+    {
+        Ok(compiled) => compiled,
+        Err(e @ (ShelfError::Full { .. } | ShelfError::TooLarge { .. })) => {
+            return Ok(RunState::NoRoom(format!("Model `{name}`: {e}")));
+        }
+        Err(ShelfError::Load(error)) => return not_loaded(ctx, &model, error),
+    };
+    let given = match given(ctx, object, &compiled.manifest).await? {
+        Ok(given) => given,
+        Err(state) => return Ok(state),
+    };
+    let quantization = &model.spec.quantization;
+    let terms = Terms::new(
+        quantization.error_budget_millionths,
+        ctx.world.max_error,
+        &compiled.report.accuracy.output_scale,
+        quantization.compare_top1,
+    );
+    let classes = &model.spec.classes;
+    let run = Run::prepare(
+        uid,
+        &ctx.network,
+        compiled,
+        &given,
+        classes,
+        terms,
+        &ctx.world.artifacts,
+    )
+    .await;
+    let run = match run {
+        Ok(run) => Arc::new(run),
+        Err(error) => return refused(&error),
+    };
+    let (priority, redundancy) = (object.spec.priority, object.spec.redundancy);
+    let mut view = RunView {
+        pools: pools.clone(),
+        recent: status.recent_slices.clone(),
+        ..RunView::default()
+    };
+    // The record comes first: attempts that end at once are put into it.
+    ctx.runs().entry(uid).or_insert_with(|| RunRecord {
+        key: ObjectRef::from_obj(object),
+        model: name.clone(),
+        served_by: model.spec.served_by.clone(),
+        run: Some(Arc::clone(&run)),
+        state: RunState::Active(view.clone()),
+        view: view.clone(),
+        written: None,
+    });
+    let (waking, key) = (Arc::clone(ctx), ObjectRef::from_obj(object));
+    follow(&ctx.reference, &run, &ctx.world.artifacts, move || {
+        waking.world.wake.request(key.clone());
+    });
+    ctx.consent_to(uid);
+    ctx.world
+        .dispatcher
+        .resume(run, priority, redundancy, pools)
+        .await?;
+    view.counts = ctx.world.dispatcher.counts(uid).unwrap_or_default();
+    ctx.world.fleet.notify_one();
+    Ok(RunState::Active(view))
+}

@@ -1,0 +1,142 @@
+//! What a request waits for, and what it does not wait for.
+
+use super::*;
+
+#[test]
+fn a_wrong_input_ends_a_request_that_no_pool_fits() {
+    for pools in [Vec::new(), vec![draining("a")]] {
+        let mut case = Case::new(RunState::None, pools);
+        case.looked = false;
+        assert_eq!(case.plan(), Some(Action::Look));
+        assert_eq!(case.reason("Ready"), None, "nothing is known of it yet");
+        case.run = RunState::Refused {
+            reason: "InvalidInput",
+            message: "the model has the inputs x; the request gives y".to_owned(),
+        };
+        assert_eq!(case.plan(), None);
+        assert_eq!(
+            (case.status.phase, case.reason("Failed")),
+            (RequestPhase::Failed, Some("InvalidInput"))
+        );
+    }
+    // A right one is looked at once.
+    let mut case = Case::new(RunState::None, Vec::new());
+    case.looked = false;
+    assert_eq!(case.plan(), Some(Action::Look));
+    case.looked = true;
+    assert_eq!(case.plan(), None);
+    assert_eq!(case.reason("Ready"), Some("NoFittingPool"));
+    // Where a pool fits, the start looks.
+    let mut case = Case::new(RunState::None, vec![pool("a")]);
+    case.looked = false;
+    assert_eq!(case.plan(), Some(Action::Start(vec![id("a")])));
+}
+
+#[test]
+fn a_request_for_a_model_that_is_not_there_names_those_that_are() {
+    let told = |others: &[&str]| {
+        let mut case = Case::new(RunState::None, vec![pool("a")]);
+        case.model = ModelState::NotFound(others.iter().map(|o| (*o).to_owned()).collect());
+        assert_eq!(case.plan(), None);
+        assert_eq!(case.status.phase, RequestPhase::Pending);
+        assert_eq!(case.reason("Stalled"), None, "it may come");
+        let ready = find_condition(&case.status.conditions, condition::READY).unwrap();
+        assert_eq!(ready.reason, "ModelNotFound");
+        ready.message.clone()
+    };
+    assert_eq!(
+        told(&["digits", "wine"]),
+        "there is no Model `m` in this request's namespace yet; it has `digits`, `wine`. The request waits for it, at most 60s \
+         from its creation; if the name is wrong, delete the request and make it again"
+    );
+    assert!(told(&[]).contains("there is none at all in it"));
+    let many: Vec<String> = (0..9).map(|n| format!("m{n}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    assert!(told(&many).contains("`m5` and 3 more."), "{}", told(&many));
+}
+
+#[test]
+fn a_pool_without_consent_is_none_that_fits_and_the_message_says_what_each_pool_lacks() {
+    let large = |name| PoolView {
+        memory_bytes: 4 << 30,
+        ..pool(name)
+    };
+    let barred = PoolView {
+        barred: Some("spec.servedBy of Model `m` does not name namespace `miners`".to_owned()),
+        ..large("a")
+    };
+    let small = PoolView {
+        ready: false,
+        ..pool("b")
+    };
+    let elsewhere = PoolView {
+        serves: false,
+        ..large("c")
+    };
+    let mut case = Case::new(RunState::None, vec![barred.clone(), small, elsewhere]);
+    if let ModelState::Ready { memory_bytes, .. } = &mut case.model {
+        *memory_bytes = 2 << 30;
+    }
+    assert_eq!(case.plan(), None);
+    assert_eq!(case.reason("Ready"), Some("NoFittingPool"));
+    let ready = find_condition(&case.status.conditions, condition::READY).unwrap();
+    assert_eq!(
+        ready.message,
+        "none of 3 pools fits: miners/a: spec.servedBy of Model `m` does not name namespace `miners`; miners/b: its workers \
+         have 1024 MiB of memory, the largest slice needs 2048 MiB, it is not Ready (nothing is known of it yet); miners/c: \
+         its spec.allowedNamespaces has not this namespace"
+    );
+    case.pools = vec![barred, large("d")];
+    assert_eq!(case.plan(), Some(Action::Start(vec![id("d")])));
+}
+
+#[test]
+fn a_request_that_no_pool_fits_is_told_what_is_wrong_with_each() {
+    let mut case = Case::new(RunState::None, Vec::new());
+    let told = |case: &mut Case| {
+        case.plan();
+        let ready = find_condition(&case.status.conditions, condition::READY).unwrap();
+        assert_eq!(ready.reason, "NoFittingPool");
+        assert!(ready.message.len() <= zkinfer_crds::k8s::conditions::MAX_MESSAGE);
+        ready.message.clone()
+    };
+    assert!(told(&mut case).contains("there is no MinerPool"));
+    case.unseen = Some("this operator does not watch namespace `far`".to_owned());
+    assert!(
+        told(&mut case)
+            .ends_with("one elsewhere that serves it; this operator does not watch namespace `far`")
+    );
+    case.unseen = None;
+    case.spec.pool_selector =
+        Some(serde_json::from_value(serde_json::json!({ "matchLabels": { "a": "b" } })).unwrap());
+    let selected = |name| PoolView {
+        labels: BTreeMap::from([("a".to_owned(), "b".to_owned())]),
+        ..pool(name)
+    };
+    case.pools = vec![
+        PoolView {
+            serves: false,
+            because: Some("Crashing: a secret".to_owned()),
+            ..selected("elsewhere")
+        },
+        PoolView {
+            memory_bytes: 1 << 10,
+            draining: true,
+            ..selected("small")
+        },
+        PoolView {
+            ready: false,
+            because: Some("ImageUnavailable: no such image".to_owned()),
+            ..selected("broken")
+        },
+        pool("other"),
+    ];
+    assert_eq!(
+        told(&mut case),
+        "none of 4 pools fits: miners/broken: it is not Ready (ImageUnavailable: no such image); miners/other: it has not the \
+         labels of poolSelector; miners/small: its workers have 0 MiB of memory, the largest slice needs 1 MiB, it is \
+         drained; miners/elsewhere: its spec.allowedNamespaces has not this namespace"
+    );
+    case.pools = (0..40).map(|n| pool(&format!("p{n}"))).collect();
+    assert!(told(&mut case).ends_with("; and 34 more"));
+}
