@@ -37,7 +37,8 @@ pub struct RequestOutput {
     /// How many outputs the model has beside this one, its first; the receipt has them all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub others: Option<u32>,
-    /// The place of the largest value.
+    /// The place of the largest value, where the output is scores of classes: floats of shape [1, n], n of at least 2, unless
+    /// the Model's `compareTop1` is false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class: Option<u32>,
     /// The name of that class, if the Model names its classes.

@@ -3,7 +3,9 @@
 //! Invariant: what passes here passes `prover-worker verify` with the flags that [`Judgement::flags`] names: the bound
 //! here is 1 % less than the one that is told.
 
-use zkml::accuracy::{Answer, CANCELLED, DEFAULT_MAX_ERROR_MILLIONTHS, Rule, judge, output_error};
+use zkml::accuracy::{
+    Answer, CANCELLED, DEFAULT_MAX_ERROR_MILLIONTHS, Rule, judge, names_classes, output_error,
+};
 
 use crate::reference::FloatAnswer;
 
@@ -53,6 +55,8 @@ pub struct Judgement {
     pub refusal: Option<String>,
     /// What `verify` must be told to accept it.
     pub flags: Vec<String>,
+    /// Whether the first output is scores of classes, the greatest of which is the answer.
+    pub scores: bool,
 }
 
 impl Judgement {
@@ -162,6 +166,10 @@ impl Judgement {
             error_millionths: millionths(verdict.error),
             refusal: None,
             flags,
+            scores: terms.compare_top1
+                && answers
+                    .first()
+                    .is_some_and(|a| !a.exact && names_classes(a.shape)),
         }
     }
 
@@ -170,6 +178,7 @@ impl Judgement {
             error_millionths: millionths(error),
             refusal: Some(why),
             flags: Vec::new(),
+            scores: false,
         }
     }
 }
@@ -285,6 +294,30 @@ mod tests {
             (accepted.refusal, accepted.flags),
             (None, vec!["--no-top1".to_owned()])
         );
+    }
+
+    #[test]
+    fn only_scores_name_a_class() {
+        let scores = |compare_top1, exact, shape: &[u32]| {
+            let terms = Terms {
+                compare_top1,
+                ..terms(0.01, 0.0)
+            };
+            let len = shape.iter().product::<u32>() as usize;
+            let (values, mut proved) = (vec![1.0; len], output(&vec![1.0; len]));
+            proved[0].shape = shape.to_vec();
+            let float = FloatAnswer {
+                exact: vec![exact],
+                ..answer(vec![values])
+            };
+            Judgement::new(&terms, &proved, &float).scores
+        };
+        assert!(scores(true, false, &[1, 3]));
+        assert!(!scores(false, false, &[1, 3]));
+        assert!(!scores(true, true, &[1, 3]));
+        for shape in [&[1, 1][..], &[3], &[3, 4], &[1, 3, 4]] {
+            assert!(!scores(true, false, shape), "{shape:?}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use zkinfer_crds::k8s::inference_request::{InlineTensor, reason};
 use zkinfer_crds::k8s::request_status::{MAX_INLINE_VALUES, RequestOutput};
 use zkinfer_crds::wire::BlobRef;
 use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex};
+use zkml::accuracy::{names_classes, top1};
 use zkml::canonical::{self, Integers};
 use zkml::graph::evaluate::EvaluateError;
 use zkml::graph::tensor_file::{FloatInput, InputError, dequantise, quantise_input};
@@ -50,6 +51,19 @@ pub enum PrepareError {
         /// In data.
         got: usize,
     },
+    /// The Model names classes that its first output does not score.
+    #[error(
+        "the Model names {names} classes, and its first output `{output}` of shape {shape:?} has no score for each of them: \
+         leave `classes` out, or name as many"
+    )]
+    Classes {
+        /// How many it names.
+        names: usize,
+        /// The output.
+        output: String,
+        /// Its shape.
+        shape: Vec<u32>,
+    },
     /// The graph refuses the input.
     #[error(transparent)]
     Evaluate(#[from] EvaluateError),
@@ -77,6 +91,7 @@ impl PrepareError {
             Self::Names { .. } | Self::Input { .. } | Self::Inconsistent { .. } | Self::Evaluate(_) => {
                 reason::INVALID_INPUT
             }
+            Self::Classes { .. } => reason::MODEL_FAILED,
             Self::Stopped | Self::Build(_) | Self::Artifact(_) => reason::INTERNAL_ERROR,
         }
     }
@@ -139,6 +154,7 @@ impl Run {
         terms: Terms,
         artifacts: &Artifacts,
     ) -> Result<Self, PrepareError> {
+        check_classes(&model.manifest, classes)?;
         let quantised = quantise(&model.manifest, inputs)?;
         let floats = floats(&model, inputs);
         let evaluating = Arc::clone(&model);
@@ -194,10 +210,17 @@ impl Run {
         self.receipt().statement(slice, claim, identity)
     }
 
-    /// The answer.
+    /// The answer. A class is only of scores: what the file says of its type, and the Model of its classes, is known when it is
+    /// judged.
     #[must_use]
-    pub fn output(&self) -> &RequestOutput {
-        &self.output
+    pub fn output(&self) -> RequestOutput {
+        let scores = matches!(self.float(), Float::Judged(Judgement { scores: true, .. }));
+        let output = self.output.clone();
+        RequestOutput {
+            class: output.class.filter(|_| scores),
+            label: output.label.filter(|_| scores),
+            ..output
+        }
     }
 
     /// What the float model is asked: the requester's own floats, in the shapes that the model takes.
@@ -371,6 +394,22 @@ fn outputs(model: &CompiledModel, tensors: &[IntTensor]) -> Vec<Output> {
         .collect()
 }
 
+/// Classes are named only where the first output has a score for each.
+fn check_classes(manifest: &Manifest, classes: &[String]) -> Result<(), PrepareError> {
+    let first = manifest.outputs.first().and_then(|id| manifest.tensor(*id));
+    let Some(info) = first.filter(|_| !classes.is_empty()) else {
+        return Ok(());
+    };
+    if names_classes(&info.shape) && info.len() == classes.len() {
+        return Ok(());
+    }
+    Err(PrepareError::Classes {
+        names: classes.len(),
+        output: info.name.clone(),
+        shape: info.shape.clone(),
+    })
+}
+
 /// The first output for the status: its values while they are few, and the class of the greatest one.
 fn output(model: &CompiledModel, tensors: &[IntTensor], classes: &[String]) -> RequestOutput {
     let Some(&id) = model.manifest.outputs.first() else {
@@ -381,8 +420,7 @@ fn output(model: &CompiledModel, tensors: &[IntTensor], classes: &[String]) -> R
         return RequestOutput::default();
     };
     let values = dequantise(info, &tensor.values);
-    // Ties go to the lowest index, as everywhere.
-    let class = (0..values.len()).reduce(|best, i| if values[i] > values[best] { i } else { best });
+    let class = top1(&values).filter(|_| names_classes(&info.shape));
     let label = class.and_then(|c| classes.get(c)).cloned();
     RequestOutput {
         name: Some(info.name.clone()),

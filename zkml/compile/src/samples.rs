@@ -12,7 +12,7 @@ use crate::compile::Sample;
 use crate::float::{FloatError, FloatGraph, FloatTensor};
 
 /// Samples that calibrate a model without calibration data.
-pub const SYNTHETIC_SAMPLES: usize = 64;
+const SYNTHETIC_SAMPLES: usize = 64;
 /// Values of such samples and of the answers to them, all together: fewer samples of a model that has more. All of them are in
 /// memory at once.
 const SYNTHETIC_VALUES: usize = 1 << 24;

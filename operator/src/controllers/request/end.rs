@@ -58,6 +58,7 @@ mod tests {
             error_millionths: 12_000,
             refusal: refusal.map(str::to_owned),
             flags: Vec::new(),
+            scores: false,
         })
     }
 

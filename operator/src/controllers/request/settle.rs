@@ -101,7 +101,7 @@ async fn receipt(
             bytes: bytes.len() as u64,
             path: files.map(|files| files.receipt),
         },
-        output: run.output().clone(),
+        output: run.output(),
         error_millionths: judgement.error_millionths,
         verify: verify_command(&words, &judgement.flags, run.model.proof_system, ctx.world.setup),
     })

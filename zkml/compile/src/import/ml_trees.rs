@@ -103,16 +103,20 @@ fn classifier(draft: &mut Draft, call: &Call<'_>) -> Result<Vec<Option<TensorId>
     if voted.first() != Some(&0) {
         return unsupported("two classes whose votes are all for the second; name the first in `class_ids`");
     }
-    let probability = votes().all(|(_, weight)| *weight > 0.0);
-    if post == Post::Nothing && !probability && votes().all(|(_, weight)| *weight >= 0.0) {
-        return unsupported("two classes whose votes are not below 0, and some 0");
-    }
+    // Without a vote below 0 the score is a probability.
+    let none_below = votes().all(|(_, weight)| *weight >= 0.0);
+    let probability = none_below && post == Post::Nothing;
     forest.base = base(call, 1)?;
     let second = ml_forest::scores(draft, call, x, &forest)?;
     let made = both(draft, call, second, post, probability)?;
-    // A probability is held against a half, whatever follows it.
     let bound = if probability { 0.5 } else { 0.0 };
     classified(draft, call, made, |draft| {
+        // ONNX holds what comes of it against a half, ONNX Runtime the score.
+        if none_below && !probability {
+            return unsupported(
+                "the label of two classes whose votes are not below 0, behind a post_transform: implementations differ on it",
+            );
+        }
         label_of_two(draft, call.name, second, bound, &names)
     })
 }

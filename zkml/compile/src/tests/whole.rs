@@ -122,38 +122,67 @@ fn a_whole_number_is_compared_with_what_is_not_whole() {
     }
 }
 
+/// One tree of one branch: its leaves vote for these classes, in turn, with these weights.
+fn tree(votes: &[i64], weights: &[f32], classes: i64, post: &str) -> Vec<u8> {
+    let count = votes.len();
+    let attributes = vec![
+        ints("nodes_treeids", &[0; 3]),
+        ints("nodes_nodeids", &[0, 1, 2]),
+        ints("nodes_featureids", &[0; 3]),
+        texts("nodes_modes", &["BRANCH_LEQ", "LEAF", "LEAF"]),
+        floats("nodes_values", &[0.25, 0.0, 0.0]),
+        ints("nodes_truenodeids", &[1, 0, 0]),
+        ints("nodes_falsenodeids", &[2, 0, 0]),
+        ints("class_treeids", &vec![0; count]),
+        ints(
+            "class_nodeids",
+            &(0..count).map(|at| 1 + at as i64 % 2).collect::<Vec<_>>(),
+        ),
+        ints("class_ids", votes),
+        floats("class_weights", weights),
+        ints("classlabels_int64s", &(0..classes).collect::<Vec<_>>()),
+        text("post_transform", post),
+    ];
+    let mut onnx = of_models(Onnx::new(&[1, 2]), "TreeEnsembleClassifier", "label", attributes);
+    onnx.graph.node.last_mut().unwrap().output.push("scores".into());
+    giving(onnx, &[("label", DataType::Int64), ("scores", DataType::Float)])
+}
+
 #[test]
 fn a_label_on_which_implementations_differ_is_refused() {
-    let tree = |votes: &[i64], classes: i64| {
-        let count = votes.len();
-        let attributes = vec![
-            ints("nodes_treeids", &[0; 3]),
-            ints("nodes_nodeids", &[0, 1, 2]),
-            ints("nodes_featureids", &[0; 3]),
-            texts("nodes_modes", &["BRANCH_LEQ", "LEAF", "LEAF"]),
-            floats("nodes_values", &[0.25, 0.0, 0.0]),
-            ints("nodes_truenodeids", &[1, 0, 0]),
-            ints("nodes_falsenodeids", &[2, 0, 0]),
-            ints("class_treeids", &vec![0; count]),
-            ints(
-                "class_nodeids",
-                &(0..count).map(|at| 1 + at as i64 % 2).collect::<Vec<_>>(),
-            ),
-            ints("class_ids", votes),
-            floats("class_weights", &vec![-1.0; count]),
-            ints("classlabels_int64s", &(0..classes).collect::<Vec<_>>()),
-        ];
-        let mut onnx = of_models(Onnx::new(&[1, 2]), "TreeEnsembleClassifier", "label", attributes);
-        onnx.graph.node.last_mut().unwrap().output.push("scores".into());
-        giving(onnx, &[("label", DataType::Int64), ("scores", DataType::Float)])
-    };
-    agrees_with_the_reference("all vote", &tree(&[0, 0, 1, 1, 2, 2], 3));
-    for (votes, classes) in [(&[0, 0, 1, 2][..], 3), (&[0, 0, 1, 1], 2)] {
-        let bytes = tree(votes, classes);
+    let all = tree(&[0, 0, 1, 1, 2, 2], &[-1.0; 6], 3, "NONE");
+    agrees_with_the_reference("all vote", &all);
+    for (votes, weights, classes, post) in [
+        (&[0, 0, 1, 2][..], &[-1.0; 4][..], 3, "NONE"),
+        (&[0, 0, 1, 1], &[-1.0; 4], 2, "NONE"),
+        (&[0, 0], &[0.0, 1.0], 2, "LOGISTIC"),
+        (&[0, 0], &[0.4, 0.6], 2, "LOGISTIC"),
+    ] {
+        let bytes = tree(votes, weights, classes, post);
         let said = import(&bytes).unwrap_err().to_string();
         assert!(said.contains("implementations differ on it"), "{said}");
         // Its scores are what they are.
-        import(&without_label(&bytes)).unwrap();
+        agrees_with_the_reference("scores", &without_label(&bytes));
+    }
+}
+
+/// ONNX Runtime and ONNX's own evaluator give these, of leaves that one class has to itself too.
+#[test]
+fn votes_for_one_class_that_are_not_below_0_are_its_probability() {
+    for (weights, expected) in [
+        ([0.0, 1.0], [(0.0, [1.0, 0.0]), (1.0, [0.0, 1.0])]),
+        ([0.5, 0.75], [(0.0, [0.5, 0.5]), (1.0, [0.25, 0.75])]),
+        ([0.0, 0.0], [(0.0, [1.0, 0.0]), (0.0, [1.0, 0.0])]),
+    ] {
+        let bytes = tree(&[0, 0], &weights, 2, "NONE");
+        let int = integers(&bytes, Profile::P16);
+        for (row, (label, scores)) in [[-1.0, 0.0], [1.0, 0.0]].iter().zip(expected) {
+            for answer in answers(&bytes, &int, &[row.to_vec()]) {
+                assert_eq!(answer[0], [label]);
+                let near = |(got, want): (&f64, &f64)| (got - want).abs() < 1e-3;
+                assert!(answer[1].iter().zip(&scores).all(near), "{answer:?}");
+            }
+        }
     }
 }
 

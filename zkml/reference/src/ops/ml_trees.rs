@@ -295,17 +295,14 @@ fn classifier(call: &Call) -> Made {
     }
     // The score of the second; the first's is what is missing to 1, or its negative.
     let base = base(call, 1)?[0];
-    let positive = weights.iter().all(|&w| w > 0.0);
+    let none_below = weights.iter().all(|&w| w >= 0.0);
     let logistic = call.text("post_transform", "NONE") != "NONE";
     if call.text("post_transform", "NONE") == "SOFTMAX" {
         return Err("SOFTMAX of one score for two classes is not evaluated".into());
     }
-    if !logistic && !positive && weights.iter().all(|&w| w >= 0.0) {
-        return Err("two classes whose votes are not below 0, and some 0".into());
-    }
     let both = |(row, _): (Vec<f64>, _)| {
         let second = row[0] + base;
-        let first = if positive && !logistic {
+        let first = if none_below && !logistic {
             1.0 - second
         } else {
             -second
@@ -313,13 +310,9 @@ fn classifier(call: &Call) -> Made {
         vec![first, second]
     };
     let rows = rows.into_iter().map(both).collect();
-    // A probability is held against a half, whatever follows it.
-    let least = if positive { 0.5 } else { 0.0 };
-    let least = if logistic {
-        super::unary::sigmoid(least)
-    } else {
-        least
-    };
+    // A probability is held against a half; so says ONNX's own evaluator of what LOGISTIC makes, where ONNX Runtime holds the
+    // sum of votes that are not below 0 against a half instead.
+    let least = if none_below || logistic { 0.5 } else { 0.0 };
     classified(call, name, rows, &|row| usize::from(row[1] > least))
 }
 
