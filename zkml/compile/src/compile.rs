@@ -26,16 +26,10 @@ use crate::float_model::{FloatModel, FloatModelError};
 use crate::import::{ImportError, import};
 use crate::progress::{self, Counter, Listener, Stage};
 use crate::quantise::{self, QuantiseError};
-use crate::samples;
+pub use crate::samples::SYNTHETIC_SAMPLES;
+use crate::samples::{self, synthetic_count};
 use crate::slice::{self, SliceError, SlicePlan, SlicingOptions};
 
-/// Samples that calibrate a model without calibration data.
-pub const SYNTHETIC_SAMPLES: usize = 64;
-/// Values of such samples and of the answers to them, all together: fewer samples of a model that has more. All of them are in
-/// memory at once.
-const SYNTHETIC_VALUES: usize = 1 << 24;
-/// But no fewer than these.
-const FEWEST_SYNTHETIC_SAMPLES: usize = 4;
 const SYNTHETIC_SEED: u64 = 1;
 
 /// What a model's owner chooses.
@@ -289,13 +283,6 @@ fn of_file(error: FloatModelError) -> CompileError {
         FloatModelError::Read(error) => CompileError::Import(error.into()),
         other => other.into(),
     }
-}
-
-/// How many samples are made up for a model.
-pub(crate) fn synthetic_count(float: &FloatGraph) -> usize {
-    let len = |id: &TensorId| float.tensors.get(id.0 as usize).map_or(0, |t| t.len());
-    let values: usize = float.inputs.iter().chain(&float.outputs).map(len).sum();
-    (SYNTHETIC_VALUES / values.max(1)).clamp(FEWEST_SYNTHETIC_SAMPLES, SYNTHETIC_SAMPLES)
 }
 
 /// A graph that differs from its file, by the first node that does.

@@ -9,6 +9,21 @@ use zkml::graph::TensorId;
 
 use crate::float::{FloatGraph, FloatTensor};
 
+/// Samples that calibrate a model without calibration data.
+pub const SYNTHETIC_SAMPLES: usize = 64;
+/// Values of such samples and of the answers to them, all together: fewer samples of a model that has more. All of them are in
+/// memory at once.
+const SYNTHETIC_VALUES: usize = 1 << 24;
+/// But no fewer than these.
+const FEWEST_SYNTHETIC_SAMPLES: usize = 4;
+
+/// How many samples are made up for a model.
+pub(crate) fn synthetic_count(float: &FloatGraph) -> usize {
+    let len = |id: &TensorId| float.tensors.get(id.0 as usize).map_or(0, |t| t.len());
+    let values: usize = float.inputs.iter().chain(&float.outputs).map(len).sum();
+    (SYNTHETIC_VALUES / values.max(1)).clamp(FEWEST_SYNTHETIC_SAMPLES, SYNTHETIC_SAMPLES)
+}
+
 /// Standard-normal inputs; whole numbers, each as likely as any other, where an input is of them.
 #[must_use]
 pub fn synthetic_samples(graph: &FloatGraph, count: usize, seed: u64) -> Vec<Vec<Vec<f64>>> {

@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use super::onnx::{Onnx, float, int, ints};
-use crate::compile::synthetic_count;
 use crate::import::ImportError;
 use crate::import::import;
+use crate::samples::synthetic_count;
 
 /// `op` on `x` again and again.
 fn chain(
