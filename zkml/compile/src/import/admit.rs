@@ -14,8 +14,8 @@ use zkml_reference::element_name;
 use super::folding::{FOLDABLE, check_attributes, check_constant_operands, check_folding, check_outputs};
 use super::operators::{operators, operators_of_models};
 use super::{
-    ImportError, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode, function, infinite, marked, ml, opset6, recipe,
-    statics, whole,
+    ImportError, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode, branches, function, infinite, marked, ml,
+    opset6, recipe, statics, whole,
 };
 use crate::functions;
 
@@ -71,20 +71,18 @@ pub(super) fn admit(mut proto: ModelProto) -> Result<Admitted, ImportError> {
     let standard = |domain: &str| domain.is_empty() || domain == "ai.onnx";
     let opset = proto.opset_import.iter().find(|o| standard(&o.domain));
     let opset = opset.map(|o| o.version);
+    let has_branches = proto.graph.iter().flat_map(|g| &g.node).any(branches::has_graph);
+    if has_branches {
+        check_counts(proto.graph.as_ref())?;
+        branches::inline(&mut proto)?;
+    }
+    check_counts(proto.graph.as_ref())?;
     let graph = proto
         .graph
         .as_mut()
         .ok_or_else(|| malformed("there is no graph"))?;
     graph.value_info.clear();
     graph.quantization_annotation.clear();
-    limit("model", "nodes", graph.node.len(), MAX_NODES)?;
-    limit("model", "constants", graph.initializer.len(), 2 * MAX_NODES)?;
-    limit(
-        "model",
-        "inputs and outputs",
-        graph.input.len() + graph.output.len(),
-        MAX_NODES,
-    )?;
     if !graph.sparse_initializer.is_empty() {
         return Err(ImportError::Form("the model has sparse constants".into()));
     }
@@ -116,7 +114,11 @@ pub(super) fn admit(mut proto: ModelProto) -> Result<Admitted, ImportError> {
         .collect();
     // What the reader folds by itself needs no evaluation.
     let folds = |n: &NodeProto| statics::is_static(n, &statics) && !FOLDABLE.contains(&n.op_type.as_str());
-    if graph.node.iter().any(folds) || recipe::any(graph, &statics) || opset6::any(graph, opset) {
+    if has_branches
+        || graph.node.iter().any(folds)
+        || recipe::any(graph, &statics)
+        || opset6::any(graph, opset)
+    {
         check_attributes(graph)?;
         evaluated(&mut proto, opset, &statics, &mut constants)?;
     }
@@ -142,6 +144,18 @@ pub(super) fn admit(mut proto: ModelProto) -> Result<Admitted, ImportError> {
         exact,
         origins,
     })
+}
+
+fn check_counts(graph: Option<&GraphProto>) -> Result<(), ImportError> {
+    let graph = graph.ok_or_else(|| malformed("there is no graph"))?;
+    limit("model", "nodes", graph.node.len(), MAX_NODES)?;
+    limit("model", "constants", graph.initializer.len(), 2 * MAX_NODES)?;
+    limit(
+        "model",
+        "inputs and outputs",
+        graph.input.len() + graph.output.len(),
+        MAX_NODES,
+    )
 }
 
 /// Puts constants in the places of nodes that are static, today's forms in those of old ones, and our operators in those of
@@ -202,6 +216,8 @@ fn check_operators(
             }
         } else if !standard {
             format!("operators of domain `{}` are not supported", node.domain)
+        } else if let Some(reason) = branches::left(node, statics) {
+            reason
         } else if !known(node) {
             "the operator is not supported".to_owned()
         } else {
@@ -379,7 +395,7 @@ pub(super) fn fixed_shape(input: &ValueInfoProto) -> Option<Vec<usize>> {
 }
 
 /// Binds the batch of an input to 1. Every other dimension must be fixed.
-fn bind_input(input: &mut ValueInfoProto) -> Result<(), ImportError> {
+pub(super) fn bind_input(input: &mut ValueInfoProto) -> Result<(), ImportError> {
     let name = input.name.clone();
     limit("model", "bytes in a name", name.len(), MAX_NAME_LEN)?;
     let refuse = |reason: String| ImportError::Input {

@@ -10,6 +10,7 @@ mod along;
 mod attention;
 mod batch;
 mod binary;
+mod branches;
 mod cells;
 mod compare;
 mod concat;

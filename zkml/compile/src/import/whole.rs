@@ -3,6 +3,8 @@
 //! Invariant: such a tensor holds what its type holds, as floats: nothing reads it that would compute otherwise with numbers of
 //! its type than with floats. A division that drops its remainder, or a sum that wraps, is refused by name.
 
+use std::collections::HashSet;
+
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::type_proto::Value;
 use tract_onnx::pb::{GraphProto, NodeProto, ValueInfoProto};
@@ -47,11 +49,31 @@ pub(super) fn is_whole(port: &ValueInfoProto) -> bool {
     matches!(kind, Some(Value::TensorType(tensor)) if !floats.iter().any(|f| *f as i32 == tensor.elem_type))
 }
 
+/// Operators that take sizes of floats, and from which input on. All others take them as whole numbers, which they may not read
+/// here where they are computed.
+const SIZES: &[(&str, usize)] = &[("Resize", 1), ("Upsample", 1)];
+
+/// Refuses sizes that depend on the inputs' values, also of what nothing but a shape is taken of.
+fn check_sizes(graph: &GraphProto) -> Result<(), ImportError> {
+    let constants: HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
+    for (op, first) in SIZES {
+        for node in graph.node.iter().filter(|node| node.op_type == *op) {
+            let mut sizes = node.input.iter().skip(*first).filter(|name| !name.is_empty());
+            if let Some(name) = sizes.find(|name| !constants.contains(name.as_str())) {
+                let reason = format!("its input `{name}` is computed: only a constant is supported there");
+                return Err(unsupported(node, reason));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Refuses whatever else reads such a tensor, and takes away casts that change nothing.
 ///
 /// # Errors
 /// The first reader that would compute otherwise.
 pub(super) fn check(graph: &mut GraphProto, shapes: &Shapes) -> Result<(), ImportError> {
+    check_sizes(graph)?;
     let whole = |name: &String| match shapes.get(name) {
         Some((_, kind)) if !kind.is_float() => Some(*kind),
         Some(_) | None => None,

@@ -1,6 +1,7 @@
 //! ONNX → floats → integers, against tract's own evaluation and against hostile files.
 
 mod bounded;
+mod branches;
 mod differs;
 mod file;
 mod functions;
