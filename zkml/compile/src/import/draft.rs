@@ -3,6 +3,7 @@
 //! Invariant: nodes stand in topological order; every tensor's length is within the limit, and so is what all tensors hold
 //! and what all nodes keep: a constant that many nodes read is in the file once and in the graph for each of them.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tract_onnx::prelude::{DatumType, Tensor};
@@ -123,6 +124,8 @@ pub(super) struct Draft {
     pub outputs: Vec<TensorId>,
     /// By output, whether the file says that it is of whole numbers, or of yes and no.
     pub exact: Vec<bool>,
+    /// Tensors of places in a row, which are not below 0, and below their bound.
+    places: HashSet<TensorId>,
     /// Values of all tensors.
     values: usize,
     /// Coefficients and indices of all nodes.
@@ -170,7 +173,18 @@ impl Draft {
         }
     }
 
+    /// Says of a tensor that its values are places in a row of so many, whatever the inputs are.
+    pub(super) fn place(&mut self, id: TensorId, row: u32) {
+        self.whole(id, row);
+        self.places.insert(id);
+    }
+
     /// Whether that was said.
+    pub(super) fn is_place(&self, id: TensorId) -> bool {
+        self.places.contains(&id)
+    }
+
+    /// Whether its values were said to be whole.
     pub(super) fn is_whole(&self, id: TensorId) -> bool {
         self.tensors.get(id.0 as usize).is_some_and(|tensor| tensor.whole)
     }
@@ -227,6 +241,9 @@ impl Draft {
             && let (true, Some(bound)) = (self.is_whole(from), self.bound_of(from))
         {
             self.whole(output, bound);
+            if self.is_place(from) {
+                self.places.insert(output);
+            }
         }
         self.nodes.push(FloatNode {
             name: name.to_owned(),

@@ -38,6 +38,7 @@ mod moved;
 mod norms;
 mod operators;
 mod opset6;
+mod places;
 mod pool;
 mod power;
 mod product;
@@ -54,6 +55,7 @@ mod statics;
 mod sums;
 mod translate;
 mod whole;
+mod whole_sums;
 mod windows;
 mod wiring;
 

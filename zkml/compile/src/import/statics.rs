@@ -144,14 +144,14 @@ fn kind(element: ElementType) -> Option<DatumType> {
         ElementType::Float32 => Some(DatumType::F32),
         ElementType::Float64 => Some(DatumType::F64),
         ElementType::Bool => Some(DatumType::Bool),
-        ElementType::Int8
-        | ElementType::Int16
-        | ElementType::Int32
-        | ElementType::Int64
-        | ElementType::Uint8
-        | ElementType::Uint16
-        | ElementType::Uint32
-        | ElementType::Uint64 => Some(DatumType::I64),
+        ElementType::Int8 => Some(DatumType::I8),
+        ElementType::Int16 => Some(DatumType::I16),
+        ElementType::Int32 => Some(DatumType::I32),
+        ElementType::Int64 => Some(DatumType::I64),
+        ElementType::Uint8 => Some(DatumType::U8),
+        ElementType::Uint16 => Some(DatumType::U16),
+        ElementType::Uint32 => Some(DatumType::U32),
+        ElementType::Uint64 => Some(DatumType::U64),
         ElementType::Float16 | ElementType::BFloat16 => None,
     }
 }

@@ -15,6 +15,11 @@ use super::admit::unsupported;
 use super::draft::type_name;
 use super::statics::Shapes;
 
+/// The domain that a node gets whose operator has a rule of its own for whole numbers.
+pub(super) const DOMAIN: &str = "zkinfer.whole";
+/// These operators. They compute with numbers that are wide enough for whatever their rules let through.
+const OWN_RULES: &[&str] = &["Add", "Concat", "Mul", "Neg", "Sub"];
+
 /// Operators that move values, or compare them.
 const READERS: &[&str] = &[
     "And",
@@ -51,7 +56,7 @@ pub(super) fn is_whole(port: &ValueInfoProto) -> bool {
 
 /// Operators that take sizes of floats, and from which input on. All others take them as whole numbers, which they may not read
 /// here where they are computed.
-const SIZES: &[(&str, usize)] = &[("Resize", 1), ("Upsample", 1)];
+const SIZES: &[(&str, usize)] = &[("OneHot", 1), ("Resize", 1), ("Upsample", 1)];
 
 /// Refuses sizes that depend on the inputs' values, also of what nothing but a shape is taken of.
 fn check_sizes(graph: &GraphProto) -> Result<(), ImportError> {
@@ -85,11 +90,15 @@ pub(super) fn check(graph: &mut GraphProto, shapes: &Shapes) -> Result<(), Impor
             continue;
         };
         let may = match node.op_type.as_str() {
-            "Where" => at == 0 && read.next().is_none(),
+            "Where" | "Concat" => true,
             // What is moved, not where to.
             "Expand" | "Slice" | "Split" | "Tile" => at == 0 && read.next().is_none(),
-            // Places in a list.
+            // Places in a list; of a list that is computed itself only constant ones.
             "ArrayFeatureExtractor" => at == 1,
+            "Gather" => at == 1 || read.next().is_none(),
+            "OneHot" => at == 0,
+            // Narrower numbers wrap.
+            op if OWN_RULES.contains(&op) => matches!(kind, DatumType::I32 | DatumType::I64),
             op => READERS.contains(&op),
         };
         if !may {
@@ -101,6 +110,9 @@ pub(super) fn check(graph: &mut GraphProto, shapes: &Shapes) -> Result<(), Impor
         }
         if node.op_type == "Cast" {
             cast(node, kind)?;
+        }
+        if (node.op_type == "Gather" && at == 1) || OWN_RULES.contains(&node.op_type.as_str()) {
+            node.domain = DOMAIN.to_owned();
         }
     }
     Ok(())
@@ -123,6 +135,8 @@ fn cast(node: &mut NodeProto, from: DatumType) -> Result<(), ImportError> {
             node.attribute.clear();
             Ok(())
         }
+        // Whether it is 0.
+        Some(DataType::Bool) => Ok(()),
         _ => {
             let reason = format!(
                 "a cast of computed numbers of type {} to this type",

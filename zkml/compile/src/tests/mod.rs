@@ -8,6 +8,7 @@ mod functions;
 mod norms;
 mod onnx;
 mod page;
+mod places;
 mod recipes;
 mod softmax;
 mod trees;
