@@ -8,6 +8,7 @@ use zkml::graph::TensorId;
 use super::binary::{PerChannel, aligned, combination, line};
 use super::draft::{Draft, Refusal, unsupported};
 use super::greatest::MOST_NAME;
+use super::mask::FAR;
 use super::recipe::{Call, Recipe};
 use super::{moved, product, wiring};
 use crate::float::{FloatMap, FloatOp};
@@ -212,6 +213,16 @@ fn xor(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
     }
 }
 
+/// Whether an operand is one number that takes places out of a softmax, wherever it is chosen.
+fn is_far(call: &Call<'_>, at: usize) -> Result<bool, Refusal> {
+    if call.is_computed(at) {
+        return Ok(false);
+    }
+    let values = call.constant(at)?.values;
+    let first = values.first().copied().filter(|v| *v <= FAR);
+    Ok(first.is_some_and(|first| values.iter().all(|v| *v == first)))
+}
+
 /// The greatest of an operand of whole numbers, computed or constant.
 fn whole_bound(draft: &Draft, call: &Call<'_>, at: usize) -> Result<Option<u32>, Refusal> {
     if call.is_computed(at) {
@@ -269,12 +280,15 @@ fn choose(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
             call.shape,
         )?;
         let chosen = product::elements(draft, call.name, [condition, difference], call.shape)?;
-        return draft.linear(
-            call.name,
-            combination(len(call), vec![1.0, 1.0])?,
-            &[y, chosen],
-            call.shape,
-        );
+        let map = combination(len(call), vec![1.0, 1.0])?;
+        let made = draft.linear(call.name, map, &[y, chosen], call.shape)?;
+        if is_far(call, 2)? {
+            draft.masks(made, x, condition);
+        } else if is_far(call, 1)? {
+            let other = of_steps(draft, call, &[condition], vec![-1.0], 1.0)?;
+            draft.masks(made, y, other);
+        }
+        return Ok(made);
     }
     if !call.is_computed(0) {
         return unsupported("a condition that is a constant");

@@ -3,7 +3,7 @@
 //! Invariant: nodes stand in topological order; every tensor's length is within the limit, and so is what all tensors hold
 //! and what all nodes keep: a constant that many nodes read is in the file once and in the graph for each of them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tract_onnx::prelude::{DatumType, Tensor};
@@ -126,6 +126,8 @@ pub(super) struct Draft {
     pub exact: Vec<bool>,
     /// Tensors of places in a row, which are not below 0, and below their bound.
     places: HashSet<TensorId>,
+    /// By tensor that has a constant far below all others instead of some values: the values, and 1 where they stay.
+    masked: HashMap<TensorId, [TensorId; 2]>,
     /// Values of all tensors.
     values: usize,
     /// Coefficients and indices of all nodes.
@@ -182,6 +184,16 @@ impl Draft {
     /// Whether that was said.
     pub(super) fn is_place(&self, id: TensorId) -> bool {
         self.places.contains(&id)
+    }
+
+    /// Says of a tensor that it is another one where `keeps` is 1, and far below all others where that is 0.
+    pub(super) fn masks(&mut self, id: TensorId, values: TensorId, keeps: TensorId) {
+        self.masked.insert(id, [values, keeps]);
+    }
+
+    /// What was said of it so.
+    pub(super) fn masked(&self, id: TensorId) -> Option<[TensorId; 2]> {
+        self.masked.get(&id).copied()
     }
 
     /// Whether its values were said to be whole.

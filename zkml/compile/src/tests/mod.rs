@@ -5,6 +5,7 @@ mod branches;
 mod differs;
 mod file;
 mod functions;
+mod masked;
 mod norms;
 mod onnx;
 mod page;
