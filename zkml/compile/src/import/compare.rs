@@ -270,18 +270,16 @@ fn choose(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
     };
     if call.is_computed(1) || call.is_computed(2) {
         let [condition, x, y] = [at_shape(draft, 0)?, at_shape(draft, 1)?, at_shape(draft, 2)?];
-        if let [Some(a), Some(b)] = [whole_bound(draft, call, 1)?, whole_bound(draft, call, 2)?] {
-            return chosen_whole(draft, call, condition, [(x, a), (y, b)]);
-        }
-        let difference = draft.linear(
-            call.name,
-            combination(len(call), vec![1.0, -1.0])?,
-            &[x, y],
-            call.shape,
-        )?;
-        let chosen = product::elements(draft, call.name, [condition, difference], call.shape)?;
-        let map = combination(len(call), vec![1.0, 1.0])?;
-        let made = draft.linear(call.name, map, &[y, chosen], call.shape)?;
+        let made = match [whole_bound(draft, call, 1)?, whole_bound(draft, call, 2)?] {
+            [Some(a), Some(b)] => chosen_whole(draft, call, condition, [(x, a), (y, b)])?,
+            _ => {
+                let map = combination(len(call), vec![1.0, -1.0])?;
+                let difference = draft.linear(call.name, map, &[x, y], call.shape)?;
+                let chosen = product::elements(draft, call.name, [condition, difference], call.shape)?;
+                let map = combination(len(call), vec![1.0, 1.0])?;
+                draft.linear(call.name, map, &[y, chosen], call.shape)?
+            }
+        };
         if is_far(call, 2)? {
             draft.masks(made, x, condition);
         } else if is_far(call, 1)? {

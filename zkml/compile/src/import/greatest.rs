@@ -9,7 +9,6 @@ use super::binary::{combination, line, scaled};
 use super::compare::{step, whole};
 use super::draft::{Draft, Refusal, small, unsupported};
 use super::recipe::{Call, Recipe, axis};
-use super::softmax::Split;
 use super::wiring;
 use crate::float::{FloatMap, FloatOp};
 use crate::ops::Max;
@@ -17,7 +16,6 @@ use crate::ops::Max;
 pub(super) const RECIPES: &[Recipe] = &[
     Recipe::new("ArgMax", |draft, call| place(draft, call, 1.0)),
     Recipe::new("ArgMin", |draft, call| place(draft, call, -1.0)),
-    Recipe::new("Hardmax", hardmax),
 ];
 
 /// Most places of a row: ranks are coefficients.
@@ -52,19 +50,6 @@ fn place(draft: &mut Draft, call: &Call<'_>, sign: f64) -> Result<TensorId, Refu
     let made = whole(draft, call.name, map, &[ranks.greatest], call.shape, row)?;
     draft.place(made, row);
     Ok(made)
-}
-
-/// 1 at the first of the greatest values of a row, 0 elsewhere.
-fn hardmax(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
-    let x = call.computed(0)?;
-    let split = Split::new(draft, call, x)?;
-    let sizes = split.rows();
-    let x = split.split(draft, call.name, x)?;
-    let ranks = Ranks::new(draft, call.name, x, sizes, false)?;
-    let below = ranks.below_greatest(draft, call.name)?;
-    let map = line(sizes[0] * sizes[1], vec![-1.0], 1.0)?;
-    let made = whole(draft, call.name, map, &[below], &sizes, 1)?;
-    split.join(draft, call.name, made, call.shape)
 }
 
 /// The names of the classes with the greatest scores, the first of equal ones: one for each row.

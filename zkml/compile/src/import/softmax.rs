@@ -27,14 +27,14 @@ pub(super) const RECIPES: &[Recipe] = &[
 const FEW: usize = 64;
 
 /// Where the rows of a tensor lie: `[before, n, behind]`.
-pub(super) struct Split {
+struct Split {
     before: usize,
     n: usize,
     behind: usize,
 }
 
 impl Split {
-    pub(super) fn new(draft: &Draft, call: &Call<'_>, x: TensorId) -> Result<Self, Refusal> {
+    fn new(draft: &Draft, call: &Call<'_>, x: TensorId) -> Result<Self, Refusal> {
         let shape = draft.shape(x);
         // Until opset 12 the tensor is a matrix, split at the axis.
         let matrix = call.opset < 13;
@@ -64,12 +64,12 @@ impl Split {
         })
     }
 
-    pub(super) fn rows(&self) -> [usize; 2] {
+    fn rows(&self) -> [usize; 2] {
         [self.before * self.behind, self.n]
     }
 
     /// Row by row.
-    pub(super) fn split(&self, draft: &mut Draft, name: &str, x: TensorId) -> Result<TensorId, Refusal> {
+    fn split(&self, draft: &mut Draft, name: &str, x: TensorId) -> Result<TensorId, Refusal> {
         let x = wiring::reshape(draft, name, x, &[self.before, self.n, self.behind])?;
         let x = wiring::permute(draft, name, x, &[0, 2, 1])?;
         wiring::reshape(draft, name, x, &self.rows())
@@ -86,13 +86,7 @@ impl Split {
     }
 
     /// Back to the tensor's order.
-    pub(super) fn join(
-        &self,
-        draft: &mut Draft,
-        name: &str,
-        y: TensorId,
-        shape: &[usize],
-    ) -> Result<TensorId, Refusal> {
+    fn join(&self, draft: &mut Draft, name: &str, y: TensorId, shape: &[usize]) -> Result<TensorId, Refusal> {
         let y = wiring::reshape(draft, name, y, &[self.before, self.behind, self.n])?;
         let y = wiring::permute(draft, name, y, &[0, 2, 1])?;
         wiring::reshape(draft, name, y, shape)

@@ -167,18 +167,3 @@ fn a_cast_to_bool_says_what_is_not_zero() {
         &giving(onnx, &[("y", DataType::Bool), ("z", DataType::Bool)]),
     );
 }
-
-#[test]
-fn hardmax_is_one_at_the_first_of_the_greatest() {
-    for (opset, axis) in [(13, -1), (13, 0), (11, 1), (11, 0)] {
-        let onnx = Onnx::new(&[2, 3]).node("Hardmax", &["x"], "y", vec![int("axis", axis)]);
-        let mut bytes = giving(onnx.clone(), &[("y", DataType::Float)]);
-        if opset < 13 {
-            bytes = onnx.opset(opset).bytes();
-        }
-        exact("hardmax", &bytes);
-        let int = integers(&bytes, Profile::P8);
-        let [got, expected] = answers(&bytes, &int, &[vec![1.0; 6]]);
-        assert_eq!(got, expected);
-    }
-}
