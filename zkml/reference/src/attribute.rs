@@ -17,6 +17,7 @@ pub(crate) enum Kind {
     Floats,
     Ints,
     Texts,
+    Graph,
 }
 
 impl fmt::Display for Kind {
@@ -29,6 +30,7 @@ impl fmt::Display for Kind {
             Self::Floats => "a list of floats",
             Self::Ints => "a list of integers",
             Self::Texts => "a list of texts",
+            Self::Graph => "a graph",
         })
     }
 }
@@ -51,7 +53,7 @@ macro_rules! kinds {
         })*
     };
 }
-kinds!(float Float, int Int, text Text, tensor Tensor, floats Floats, ints Ints, texts Texts);
+kinds!(float Float, int Int, text Text, tensor Tensor, floats Floats, ints Ints, texts Texts, graph Graph);
 
 impl Declared {
     pub(crate) const fn from(mut self, opset: i64) -> Self {
@@ -75,6 +77,8 @@ pub(crate) enum Value {
     Floats(Vec<f64>),
     Ints(Vec<i64>),
     Texts(Vec<String>),
+    /// What stands in it is read where the node's names are ([`link`](crate::link)).
+    Graph,
 }
 
 /// The attributes of a node by name.
@@ -117,6 +121,7 @@ fn kind(value: &Value) -> Kind {
         Value::Floats(_) => Kind::Floats,
         Value::Ints(_) => Kind::Ints,
         Value::Texts(_) => Kind::Texts,
+        Value::Graph => Kind::Graph,
     }
 }
 
@@ -133,7 +138,8 @@ fn value(proto: &AttributeProto) -> Step<Value> {
         6 => Value::Floats(proto.floats.iter().map(|&f| f.into()).collect()),
         7 => Value::Ints(proto.ints.clone()),
         8 => Value::Texts(proto.strings.iter().map(|s| utf8(s)).collect::<Step<_>>()?),
-        5 | 10 => return Err("graphs are not evaluated".into()),
+        5 if proto.g.is_some() => Value::Graph,
+        5 | 10 => return Err("lists of graphs are not evaluated".into()),
         11 | 12 => return Err("sparse tensors are not evaluated".into()),
         other => return Err(format!("ONNX has no attributes of type {other}")),
     })

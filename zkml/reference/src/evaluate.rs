@@ -1,11 +1,13 @@
-//! The evaluation: nodes in the file's order, values dropped after their last reader.
+//! The evaluation: nodes in the file's order, values dropped after their last reader; of an `If` the branch that it takes, where
+//! it stands.
 
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
-    Dimension, EvaluateError, Model, Port, Precision, Step, Tensor,
+    Dimension, EvaluateError, Model, Node, Port, Precision, Step, Tensor,
     limits::{Budget, MAX_LIVE, volume},
-    ops::Call,
+    link::Body,
+    ops::{Call, Operation, branch},
 };
 
 pub(crate) fn evaluate(
@@ -16,66 +18,24 @@ pub(crate) fn evaluate(
     see: &mut dyn FnMut(&str, &Tensor),
 ) -> Result<Vec<Tensor>, EvaluateError> {
     check_inputs(&model.inputs, inputs)?;
-    let mut values: Vec<Option<Arc<Tensor>>> = vec![None; model.values];
-    let mut live = 0usize;
+    let mut run = Run {
+        values: vec![None; model.values],
+        live: 0,
+        budget: Budget::new(work),
+        work,
+        precision,
+    };
     for (&value, tensor) in model.input_values.iter().zip(inputs) {
-        live += tensor.len();
-        values[value] = Some(Arc::new(tensor.clone()));
+        run.keep(value, Arc::new(tensor.clone()));
     }
-    for (value, tensor) in &model.constants {
-        live += tensor.len();
-        values[*value] = Some(Arc::clone(tensor));
-    }
-    let budget = Budget::new(work);
-    for ((node, operation), dying) in model.nodes.iter().zip(&model.operations).zip(&model.dying) {
-        let wrong = |reason: String| EvaluateError::Node {
-            node: node.name.clone(),
-            op: node.op.clone(),
-            reason,
-        };
-        let given = operation
-            .inputs
-            .iter()
-            .map(|&v| v.and_then(|v| values[v].clone()));
-        let call = Call {
-            operation,
-            inputs: &given.collect::<Vec<_>>(),
-            budget: &budget,
-        };
-        let made = call.run().map_err(|reason| match budget.is_spent() {
-            true => EvaluateError::Work {
-                node: node.name.clone(),
-                op: node.op.clone(),
-                most: work,
-            },
-            false => wrong(reason),
-        })?;
-        for ((value, name), tensor) in operation.outputs.iter().zip(&node.outputs).zip(made) {
-            let Some(value) = *value else { continue };
-            let tensor = match precision {
-                Precision::Double => tensor,
-                Precision::Declared => tensor.rounded(),
-            };
-            see(name, &tensor);
-            live += tensor.len();
-            values[value] = Some(Arc::new(tensor));
-        }
-        if live > MAX_LIVE {
-            return Err(wrong(format!("more than {MAX_LIVE} values are alive")));
-        }
-        for &value in dying {
-            live -= values[value].take().map_or(0, |tensor| tensor.len());
-        }
-    }
-    let all = model.outputs.iter().zip(&model.output_values);
-    all.map(|(port, &value)| {
+    let made = run.body(&model.body, see)?;
+    let all = model.outputs.iter().zip(&made);
+    all.map(|(port, made)| {
         let wrong = |reason: String| EvaluateError::Output {
             name: port.name.clone(),
             reason,
         };
-        let tensor = values[value]
-            .as_deref()
-            .ok_or_else(|| wrong("nothing made it".into()))?;
+        let tensor = made.as_deref().ok_or_else(|| wrong("nothing made it".into()))?;
         if tensor.element() == port.element {
             Ok(tensor.clone())
         } else {
@@ -88,6 +48,96 @@ pub(crate) fn evaluate(
         }
     })
     .collect()
+}
+
+/// Values as far as they are made.
+struct Run {
+    values: Vec<Option<Arc<Tensor>>>,
+    /// Numbers in all of them.
+    live: usize,
+    budget: Budget,
+    work: u64,
+    precision: Precision,
+}
+
+impl Run {
+    fn keep(&mut self, value: usize, tensor: Arc<Tensor>) {
+        self.live += tensor.len();
+        self.values[value] = Some(tensor);
+    }
+
+    fn drop(&mut self, value: usize) {
+        self.live -= self.values[value].take().map_or(0, |tensor| tensor.len());
+    }
+
+    /// The outputs of a graph, of which nothing else stays.
+    fn body(
+        &mut self,
+        body: &Body,
+        see: &mut dyn FnMut(&str, &Tensor),
+    ) -> Result<Vec<Option<Arc<Tensor>>>, EvaluateError> {
+        for (value, tensor) in &body.constants {
+            self.keep(*value, Arc::clone(tensor));
+        }
+        for ((node, operation), dying) in body.nodes.iter().zip(&body.operations).zip(&body.dying) {
+            for (value, tensor) in operation.outputs.iter().zip(self.node(node, operation)?) {
+                let Some(value) = *value else { continue };
+                self.keep(value, tensor);
+            }
+            for (value, name) in operation.outputs.iter().zip(&node.outputs) {
+                let made = value.and_then(|value| self.values[value].as_deref());
+                made.into_iter().for_each(|tensor| see(name, tensor));
+            }
+            if self.live > MAX_LIVE {
+                let reason = format!("more than {MAX_LIVE} values are alive");
+                return Err(wrong(node, reason));
+            }
+            dying.iter().for_each(|&value| self.drop(value));
+        }
+        let made = body.outputs.iter().map(|&value| self.values[value].clone());
+        let made = made.collect();
+        body.own.clone().for_each(|value| self.drop(value));
+        Ok(made)
+    }
+
+    /// What a node makes.
+    fn node(&mut self, node: &Node, operation: &Operation) -> Result<Vec<Arc<Tensor>>, EvaluateError> {
+        let given = operation.inputs.iter();
+        let given = given.map(|&v| v.and_then(|v| self.values[v].clone()));
+        let inputs: Vec<_> = given.collect();
+        if let Some(body) = branch(operation, &inputs).map_err(|reason| wrong(node, reason))? {
+            // Of nodes within nodes nothing is shown: two graphs may have the same names.
+            let made = self.body(body, &mut |_, _| ())?;
+            let made: Option<Vec<_>> = made.into_iter().collect();
+            return made.ok_or_else(|| wrong(node, "nothing made an output of its branch".into()));
+        }
+        let call = Call {
+            operation,
+            inputs: &inputs,
+            budget: &self.budget,
+        };
+        let made = call.run().map_err(|reason| match self.budget.is_spent() {
+            true => EvaluateError::Work {
+                node: node.name.clone(),
+                op: node.op.clone(),
+                most: self.work,
+            },
+            false => wrong(node, reason),
+        })?;
+        let held = |tensor: Tensor| match self.precision {
+            Precision::Double => tensor,
+            Precision::Declared => tensor.rounded(),
+        };
+        Ok(made.into_iter().map(held).map(Arc::new).collect())
+    }
+}
+
+fn wrong(node: &Node, reason: String) -> EvaluateError {
+    EvaluateError::Node {
+        node: node.name.clone(),
+        op: node.op.clone(),
+        reason,
+    }
 }
 
 fn check_inputs(ports: &[Port], inputs: &[Tensor]) -> Result<(), EvaluateError> {

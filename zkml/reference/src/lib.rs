@@ -12,6 +12,7 @@ mod error;
 mod evaluate;
 mod layout;
 mod limits;
+mod link;
 mod model;
 mod ops;
 mod proto;

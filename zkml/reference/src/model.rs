@@ -1,9 +1,7 @@
 //! The model: read from ONNX bytes, evaluated on tensors.
 
-use std::sync::Arc;
-
 use crate::{
-    ElementType, EvaluateError, ReadError, Tensor, evaluate::evaluate, limits::MAX_WORK, ops::Operation, read,
+    ElementType, EvaluateError, ReadError, Tensor, evaluate::evaluate, limits::MAX_WORK, link::Body, read,
 };
 
 /// A dimension of an input as the file states it.
@@ -54,17 +52,11 @@ pub enum Precision {
 pub struct Model {
     pub(crate) inputs: Vec<Port>,
     pub(crate) outputs: Vec<Port>,
-    pub(crate) nodes: Vec<Node>,
-    /// One per node.
-    pub(crate) operations: Vec<Operation>,
-    /// How many values there are: inputs, constants and what nodes make.
+    /// How many values there are: inputs, constants and what nodes make, those within nodes included.
     pub(crate) values: usize,
-    /// Value of each input, and of each output.
+    /// Value of each input.
     pub(crate) input_values: Vec<usize>,
-    pub(crate) output_values: Vec<usize>,
-    pub(crate) constants: Vec<(usize, Arc<Tensor>)>,
-    /// For each node, the values that nothing reads after it.
-    pub(crate) dying: Vec<Vec<usize>>,
+    pub(crate) body: Body,
 }
 
 impl Model {
@@ -91,7 +83,7 @@ impl Model {
     /// The nodes, one to one with the file's and in its order.
     #[must_use]
     pub fn nodes(&self) -> &[Node] {
-        &self.nodes
+        &self.body.nodes
     }
 
     /// The outputs for these inputs, in the file's order.
@@ -102,7 +94,7 @@ impl Model {
         self.evaluate_seeing(inputs, &mut |_, _| ())
     }
 
-    /// [`Model::evaluate`], showing every value that a node makes by its name.
+    /// [`Model::evaluate`], showing every value that a node of [`Model::nodes`] makes by its name.
     ///
     /// # Errors
     /// As [`Model::evaluate`].

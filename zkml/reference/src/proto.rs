@@ -82,6 +82,8 @@ pub(crate) struct AttributeProto {
     pub s: Bytes,
     #[prost(message, optional, tag = "5")]
     pub t: Option<TensorProto>,
+    #[prost(message, optional, boxed, tag = "6")]
+    pub g: Option<Box<GraphProto>>,
     #[prost(float, repeated, tag = "7")]
     pub floats: Vec<f32>,
     #[prost(int64, repeated, tag = "8")]
@@ -179,6 +181,7 @@ impl Record {
             (Self::Model, 8 | 25) | (Self::Graph, 5 | 15) | (Self::Node, 1 | 2) => Self::Leaf,
             (Self::Attribute, 5 | 9) | (Self::Shape, 1) => Self::Leaf,
             (Self::Graph, 1) => Self::Node,
+            (Self::Attribute, 6) => Self::Graph,
             (Self::Graph, 11 | 12) => Self::Port,
             (Self::Node, 5) => Self::Attribute,
             (Self::Port, 2) => Self::Type,
@@ -216,7 +219,7 @@ fn damaged(said: &str) -> String {
 fn admit(bytes: &[u8]) -> Result<(), String> {
     let mut records = 0usize;
     let mut open = vec![(Record::Model, bytes)];
-    // As deep as the schema, not as the bytes: a record is opened only where the schema has one.
+    // A record is opened only where the schema has one, and counted, however deep graphs stand in each other.
     while let Some((record, mut rest)) = open.pop() {
         while rest.has_remaining() {
             let key = varint(&mut rest)?;

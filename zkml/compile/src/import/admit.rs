@@ -16,8 +16,8 @@ use super::folding::{FOLDABLE, check_attributes, check_constant_operands, check_
 use super::operators::{operators, operators_of_models};
 use super::whole::Given;
 use super::{
-    ImportError, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode, function, infinite, marked, ml, opset6, recipe,
-    statics, whole,
+    ImportError, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode, branches, function, infinite, marked, ml,
+    opset6, recipe, statics, whole,
 };
 use crate::functions;
 
@@ -73,20 +73,21 @@ pub(super) fn admit(mut proto: ModelProto, sizes: Sizes<'_>) -> Result<Admitted,
     let standard = |domain: &str| domain.is_empty() || domain == "ai.onnx";
     let opset = proto.opset_import.iter().find(|o| standard(&o.domain));
     let opset = opset.map(|o| o.version);
+    let has_branches = proto.graph.iter().flat_map(|g| &g.node).any(branches::has_graph);
+    check_counts(proto.graph.as_ref())?;
+    sized(proto.graph.as_mut(), sizes)?;
+    if has_branches {
+        // Conditions may be made of sizes.
+        proto.graph.iter().try_for_each(check_inputs)?;
+        branches::inline(&mut proto)?;
+        check_counts(proto.graph.as_ref())?;
+    }
     let graph = proto
         .graph
         .as_mut()
         .ok_or_else(|| malformed("there is no graph"))?;
     graph.value_info.clear();
     graph.quantization_annotation.clear();
-    limit("model", "nodes", graph.node.len(), MAX_NODES)?;
-    limit("model", "constants", graph.initializer.len(), 2 * MAX_NODES)?;
-    limit(
-        "model",
-        "inputs and outputs",
-        graph.input.len() + graph.output.len(),
-        MAX_NODES,
-    )?;
     if !graph.sparse_initializer.is_empty() {
         return Err(ImportError::Form("the model has sparse constants".into()));
     }
@@ -103,11 +104,7 @@ pub(super) fn admit(mut proto: ModelProto, sizes: Sizes<'_>) -> Result<Admitted,
     for tensor in &graph.initializer {
         constants.insert(tensor.name.clone(), check_tensor(&tensor.name, tensor)?);
     }
-    let given = |input: &&mut ValueInfoProto| !constants.contains_key(&input.name);
-    dimensions::bind(graph.input.iter_mut().filter(given), sizes)?;
-    for input in graph.input.iter().filter(|i| !constants.contains_key(&i.name)) {
-        check_input(input)?;
-    }
+    check_inputs(graph)?;
     check_names(graph)?;
     let origins = graph
         .node
@@ -117,7 +114,12 @@ pub(super) fn admit(mut proto: ModelProto, sizes: Sizes<'_>) -> Result<Admitted,
     // What the reader folds by itself needs no evaluation.
     let folds = |n: &NodeProto| statics::is_static(n, &statics) && !FOLDABLE.contains(&n.op_type.as_str());
     let whole = inputs(graph).iter().any(|(_, given)| given.is_some());
-    if whole || graph.node.iter().any(folds) || recipe::any(graph, &statics) || opset6::any(graph, opset) {
+    if whole
+        || has_branches
+        || graph.node.iter().any(folds)
+        || recipe::any(graph, &statics)
+        || opset6::any(graph, opset)
+    {
         check_attributes(graph)?;
         evaluated(&mut proto, opset, &statics, &mut constants)?;
     }
@@ -140,6 +142,20 @@ pub(super) fn admit(mut proto: ModelProto, sizes: Sizes<'_>) -> Result<Admitted,
     })
 }
 
+/// Gives the inputs' free dimensions their sizes.
+fn sized(graph: Option<&mut GraphProto>, sizes: Sizes<'_>) -> Result<(), ImportError> {
+    let graph = graph.ok_or_else(|| malformed("there is no graph"))?;
+    let named: HashSet<&str> = graph.initializer.iter().map(|t| &*t.name).collect();
+    let given = |input: &&mut ValueInfoProto| !named.contains(input.name.as_str());
+    dimensions::bind(graph.input.iter_mut().filter(given), sizes)
+}
+
+fn check_inputs(graph: &GraphProto) -> Result<(), ImportError> {
+    let named: HashSet<&str> = graph.initializer.iter().map(|t| &*t.name).collect();
+    let mut given = graph.input.iter().filter(|i| !named.contains(i.name.as_str()));
+    given.try_for_each(check_input)
+}
+
 /// The inputs that no constant is given for.
 fn inputs(graph: &GraphProto) -> Vec<(String, Option<Given>)> {
     let named: HashSet<&str> = graph.initializer.iter().map(|t| &*t.name).collect();
@@ -147,6 +163,18 @@ fn inputs(graph: &GraphProto) -> Vec<(String, Option<Given>)> {
     inputs
         .map(|i| (i.name.clone(), whole::element(i).and_then(Given::of)))
         .collect()
+}
+
+fn check_counts(graph: Option<&GraphProto>) -> Result<(), ImportError> {
+    let graph = graph.ok_or_else(|| malformed("there is no graph"))?;
+    limit("model", "nodes", graph.node.len(), MAX_NODES)?;
+    limit("model", "constants", graph.initializer.len(), 2 * MAX_NODES)?;
+    limit(
+        "model",
+        "inputs and outputs",
+        graph.input.len() + graph.output.len(),
+        MAX_NODES,
+    )
 }
 
 /// Puts constants in the places of nodes that are static, today's forms in those of old ones, and our operators in those of
@@ -207,6 +235,8 @@ fn check_operators(
             }
         } else if !standard {
             format!("operators of domain `{}` are not supported", node.domain)
+        } else if let Some(reason) = branches::left(node, statics) {
+            reason
         } else if !known(node) {
             "the operator is not supported".to_owned()
         } else {

@@ -8,6 +8,7 @@ use zkml::graph::TensorId;
 use super::binary::{PerChannel, aligned, combination, line};
 use super::draft::{Draft, Refusal, unsupported};
 use super::greatest::MOST_NAME;
+use super::mask::FAR;
 use super::recipe::{Call, Recipe};
 use super::{moved, product, wiring};
 use crate::float::{FloatMap, FloatOp};
@@ -148,6 +149,22 @@ fn equal(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
     of_steps(draft, call, &[more, less], vec![-1.0, -1.0], 1.0)
 }
 
+/// 1 where a value is not 0.
+pub(super) fn is_not_zero(draft: &mut Draft, name: &str, x: TensorId) -> Result<TensorId, Refusal> {
+    let shape = draft.shape(x);
+    let len = shape.iter().product();
+    let more = step(draft, name, combination(len, vec![1.0])?, &[x], &shape)?;
+    let less = step(draft, name, combination(len, vec![-1.0])?, &[x], &shape)?;
+    whole(
+        draft,
+        name,
+        combination(len, vec![1.0, 1.0])?,
+        &[more, less],
+        &shape,
+        1,
+    )
+}
+
 fn not(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
     let x = call.computed(0)?;
     of_steps(draft, call, &[x], vec![-1.0], 1.0)
@@ -196,6 +213,49 @@ fn xor(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
     }
 }
 
+/// Whether an operand is one number that takes places out of a softmax, wherever it is chosen.
+fn is_far(call: &Call<'_>, at: usize) -> Result<bool, Refusal> {
+    if call.is_computed(at) {
+        return Ok(false);
+    }
+    let values = call.constant(at)?.values;
+    let first = values.first().copied().filter(|v| *v <= FAR);
+    Ok(first.is_some_and(|first| values.iter().all(|v| *v == first)))
+}
+
+/// The greatest of an operand of whole numbers, computed or constant.
+fn whole_bound(draft: &Draft, call: &Call<'_>, at: usize) -> Result<Option<u32>, Refusal> {
+    if call.is_computed(at) {
+        let id = call.computed(at)?;
+        return Ok(draft.bound_of(id).filter(|_| draft.is_whole(id)));
+    }
+    let values = call.constant(at)?.values;
+    let all = values.iter().all(|v| v.fract() == 0.0 && v.abs() <= MOST_NAME);
+    Ok(all.then(|| values.iter().fold(0f64, |m, v| m.max(v.abs())) as u32))
+}
+
+/// The same of whole numbers, which stay whole.
+fn chosen_whole(
+    draft: &mut Draft,
+    call: &Call<'_>,
+    condition: TensorId,
+    [(x, a), (y, b)]: [(TensorId, u32); 2],
+) -> Result<TensorId, Refusal> {
+    if f64::from(a) + f64::from(b) > MOST_NAME {
+        return unsupported(format!(
+            "whole numbers up to {a} and {b} to choose from: up to 2^22 together are supported"
+        ));
+    }
+    draft.whole(x, a);
+    draft.whole(y, b);
+    let map = combination(len(call), vec![1.0, -1.0])?;
+    let difference = whole(draft, call.name, map, &[x, y], call.shape, a + b)?;
+    let chosen = product::elements(draft, call.name, [condition, difference], call.shape)?;
+    draft.whole(chosen, a + b);
+    let map = combination(len(call), vec![1.0, 1.0])?;
+    whole(draft, call.name, map, &[y, chosen], call.shape, a.max(b))
+}
+
 /// `y + c · (x − y)` for a computed condition `c`.
 fn choose(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
     let at_shape = |draft: &mut Draft, at: usize| {
@@ -210,19 +270,23 @@ fn choose(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
     };
     if call.is_computed(1) || call.is_computed(2) {
         let [condition, x, y] = [at_shape(draft, 0)?, at_shape(draft, 1)?, at_shape(draft, 2)?];
-        let difference = draft.linear(
-            call.name,
-            combination(len(call), vec![1.0, -1.0])?,
-            &[x, y],
-            call.shape,
-        )?;
-        let chosen = product::elements(draft, call.name, [condition, difference], call.shape)?;
-        return draft.linear(
-            call.name,
-            combination(len(call), vec![1.0, 1.0])?,
-            &[y, chosen],
-            call.shape,
-        );
+        let made = match [whole_bound(draft, call, 1)?, whole_bound(draft, call, 2)?] {
+            [Some(a), Some(b)] => chosen_whole(draft, call, condition, [(x, a), (y, b)])?,
+            _ => {
+                let map = combination(len(call), vec![1.0, -1.0])?;
+                let difference = draft.linear(call.name, map, &[x, y], call.shape)?;
+                let chosen = product::elements(draft, call.name, [condition, difference], call.shape)?;
+                let map = combination(len(call), vec![1.0, 1.0])?;
+                draft.linear(call.name, map, &[y, chosen], call.shape)?
+            }
+        };
+        if is_far(call, 2)? {
+            draft.masks(made, x, condition);
+        } else if is_far(call, 1)? {
+            let other = of_steps(draft, call, &[condition], vec![-1.0], 1.0)?;
+            draft.masks(made, y, other);
+        }
+        return Ok(made);
     }
     if !call.is_computed(0) {
         return unsupported("a condition that is a constant");

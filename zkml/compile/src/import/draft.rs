@@ -3,6 +3,7 @@
 //! Invariant: nodes stand in topological order; every tensor's length is within the limit, and so is what all tensors hold
 //! and what all nodes keep: a constant that many nodes read is in the file once and in the graph for each of them.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tract_onnx::prelude::{DatumType, Tensor};
@@ -124,6 +125,10 @@ pub(super) struct Draft {
     pub outputs: Vec<TensorId>,
     /// By output, whether the file says that it is of whole numbers, or of yes and no.
     pub exact: Vec<bool>,
+    /// Tensors of places in a row, which are not below 0, and below their bound.
+    places: HashSet<TensorId>,
+    /// By tensor that has a constant far below all others instead of some values: the values, and 1 where they stay.
+    masked: HashMap<TensorId, [TensorId; 2]>,
     /// Values of all tensors.
     values: usize,
     /// Coefficients and indices of all nodes.
@@ -180,7 +185,7 @@ impl Draft {
     }
 
     /// Says of places in a table of so many rows that the model takes no others, where they are an input's values, or those moved.
-    pub(super) fn places(&mut self, mut id: TensorId, rows: u32) {
+    pub(super) fn within_table(&mut self, mut id: TensorId, rows: u32) {
         let moved = |node: &&FloatNode| matches!(node.op, FloatOp::Wiring(_));
         while let Some(node) = self.nodes.iter().find(|n| n.output == id).filter(moved) {
             match node.inputs[..] {
@@ -195,7 +200,28 @@ impl Draft {
         }
     }
 
+    /// Says of a tensor that its values are places in a row of so many, whatever the inputs are.
+    pub(super) fn place(&mut self, id: TensorId, row: u32) {
+        self.whole(id, row);
+        self.places.insert(id);
+    }
+
     /// Whether that was said.
+    pub(super) fn is_place(&self, id: TensorId) -> bool {
+        self.places.contains(&id)
+    }
+
+    /// Says of a tensor that it is another one where `keeps` is 1, and far below all others where that is 0.
+    pub(super) fn masks(&mut self, id: TensorId, values: TensorId, keeps: TensorId) {
+        self.masked.insert(id, [values, keeps]);
+    }
+
+    /// What was said of it so.
+    pub(super) fn masked(&self, id: TensorId) -> Option<[TensorId; 2]> {
+        self.masked.get(&id).copied()
+    }
+
+    /// Whether its values were said to be whole.
     pub(super) fn is_whole(&self, id: TensorId) -> bool {
         self.tensors.get(id.0 as usize).is_some_and(|tensor| tensor.whole)
     }
@@ -253,6 +279,9 @@ impl Draft {
         {
             let (bound, made) = (self.bound_of(from), &mut self.tensors[output.0 as usize]);
             (made.bound, made.whole) = (bound, true);
+            if self.is_place(from) {
+                self.places.insert(output);
+            }
         }
         self.nodes.push(FloatNode {
             name: name.to_owned(),

@@ -46,14 +46,10 @@ fn place(draft: &mut Draft, call: &Call<'_>, sign: f64) -> Result<TensorId, Refu
         (-1.0, sizes[1] as f64)
     };
     let map = line(sizes[0], vec![scale], bias)?;
-    whole(
-        draft,
-        call.name,
-        map,
-        &[ranks.greatest],
-        call.shape,
-        bound(sizes[1])?,
-    )
+    let row = bound(sizes[1])?;
+    let made = whole(draft, call.name, map, &[ranks.greatest], call.shape, row)?;
+    draft.place(made, row);
+    Ok(made)
 }
 
 /// The names of the classes with the greatest scores, the first of equal ones: one for each row.

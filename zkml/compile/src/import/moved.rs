@@ -7,6 +7,7 @@
 use zkml::graph::TensorId;
 
 use super::draft::{Draft, Refusal, small, unsupported};
+use super::greatest::MOST_NAME;
 use super::wiring;
 use crate::float::{FloatMap, FloatOp};
 use crate::ops::Wiring;
@@ -81,8 +82,24 @@ pub(super) fn moved(
         tensors.push(draft.node(name, repeated, &[any], shape)?);
         scale.push(vec![0.0; len]);
     }
+    let whole = whole_bound(draft, &tensors, &bias);
     scale.push(bias);
-    draft.linear(name, affine(scale)?, &tensors, shape)
+    let made = draft.linear(name, affine(scale)?, &tensors, shape)?;
+    if let Some(bound) = whole {
+        draft.whole(made, bound);
+    }
+    Ok(made)
+}
+
+/// What no value exceeds, where all that is moved are whole numbers.
+fn whole_bound(draft: &Draft, tensors: &[TensorId], constants: &[f64]) -> Option<u32> {
+    let all = constants.iter().all(|c| c.fract() == 0.0 && c.abs() <= MOST_NAME);
+    let most = constants.iter().fold(0f64, |m, c| m.max(c.abs()));
+    let bound = |id: &TensorId| draft.bound_of(*id).filter(|_| draft.is_whole(*id));
+    tensors
+        .iter()
+        .try_fold(most as u32, |most, id| Some(most.max(bound(id)?)))
+        .filter(|_| all)
 }
 
 /// `Σ scale · x + bias`, value by value, with as few coefficients as there can be. The last row is the bias.

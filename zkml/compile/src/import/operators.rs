@@ -27,6 +27,7 @@ const OTHERS: &[&str] = &[
     "GlobalAveragePool",
     "GlobalMaxPool",
     "Identity",
+    "If",
     "MatMul",
     "Max",
     "MaxPool",

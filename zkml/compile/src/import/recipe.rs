@@ -14,8 +14,8 @@ use super::draft::{Constant, Draft, Refusal, Value, integers, unsupported};
 use super::marked::Marked;
 use super::translate::Operands;
 use super::{
-    along, attention, compare, deconv, greatest, lp, maps, ml, moved, norms, power, recurrent, reduce,
-    scatter, simple, softmax, sums, table, windows,
+    along, attention, compare, deconv, greatest, lp, maps, ml, moved, norms, places, power, recurrent,
+    reduce, scatter, simple, softmax, sums, whole, whole_sums, windows,
 };
 use crate::float::FloatMap;
 
@@ -75,6 +75,7 @@ const FAMILIES: &[&[Recipe]] = &[
     greatest::RECIPES,
     lp::RECIPES,
     norms::RECIPES,
+    places::RECIPES,
     power::RECIPES,
     recurrent::RECIPES,
     reduce::RECIPES,
@@ -82,7 +83,6 @@ const FAMILIES: &[&[Recipe]] = &[
     simple::RECIPES,
     softmax::RECIPES,
     sums::RECIPES,
-    table::RECIPES,
     windows::RECIPES,
 ];
 
@@ -93,6 +93,10 @@ pub(super) fn operators() -> impl Iterator<Item = &'static str> {
 }
 
 fn find(node: &NodeProto, constant: IsConstant<'_>) -> Option<Rule> {
+    if node.domain == whole::DOMAIN {
+        let mut of_whole = whole_sums::RECIPES.iter().chain(places::OF_WHOLE);
+        return of_whole.find(|r| r.onnx == node.op_type).map(|r| r.rule);
+    }
     if node.domain == ml::DOMAIN {
         return ml::recipes().find(|r| r.onnx == node.op_type).map(|r| r.rule);
     }

@@ -2,16 +2,17 @@
 //!
 //! Invariant: exact in floats. With `m` the greatest of a row, `d = x − m` is never above 0, in integers as in floats; the weights
 //! `e^d` are 1 at most and their sum `s` is between 1 and their number, whatever the inputs are. So weights, sum, inverse and
-//! result have bounds that no input leaves, and only `d` is calibrated. A place that is masked has a `d` of 1, whose weight is 0.
+//! result have bounds that no input leaves, and only `d` is calibrated. A place that is masked, by a constant or by a condition that
+//! the inputs decide, has a `d` of 1, whose weight is 0.
 
 use zkml::graph::TensorId;
 
-use super::binary::combination;
+use super::binary::{combination, scaled};
 use super::draft::{Draft, Refusal, small};
 use super::function::function;
 use super::mask::Masked;
 use super::recipe::{Call, Recipe, axis};
-use super::{moved, product, wiring};
+use super::{mask, moved, product, wiring};
 use crate::float::{FloatMap, FloatOp};
 use crate::functions::Function;
 use crate::ops::Max;
@@ -95,13 +96,16 @@ impl Split {
 fn softmax(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
     let x = call.computed(0)?;
     let split = Split::new(draft, call, x)?;
-    let masked = Masked::of(draft, call.name, x)?;
+    let (masked, keeps) = match mask::computed(draft, call.name, x)? {
+        Some([x, keeps]) => (Masked::all(draft, x), Some(split.split(draft, call.name, keeps)?)),
+        None => (Masked::of(draft, call.name, x)?, None),
+    };
     let rows = Masked {
         x: split.split(draft, call.name, masked.x)?,
         counts: split.split_list(&masked.counts),
         ..masked
     };
-    let y = of_rows(draft, call.name, &rows, split.rows())?;
+    let y = of_rows_kept(draft, call.name, &rows, keeps, split.rows())?;
     joined(draft, call, &split, y)
 }
 
@@ -120,10 +124,21 @@ pub(super) fn of_rows(
     draft: &mut Draft,
     name: &str,
     x: &Masked,
+    sizes: [usize; 2],
+) -> Result<TensorId, Refusal> {
+    of_rows_kept(draft, name, x, None, sizes)
+}
+
+/// The same of the places where `keeps` is 1, if it is given.
+fn of_rows_kept(
+    draft: &mut Draft,
+    name: &str,
+    x: &Masked,
+    keeps: Option<TensorId>,
     [rows, n]: [usize; 2],
 ) -> Result<TensorId, Refusal> {
     let shape = [rows, n];
-    let (_, weights, sums) = weighed(draft, name, x, shape)?;
+    let (_, weights, sums) = weighed(draft, name, x, keeps, shape)?;
     let few = n <= FEW;
     let inverse = if few {
         Function::reciprocal_from_one()
@@ -144,9 +159,13 @@ fn weighed(
     draft: &mut Draft,
     name: &str,
     x: &Masked,
+    keeps: Option<TensorId>,
     [rows, n]: [usize; 2],
 ) -> Result<(TensorId, TensorId, TensorId), Refusal> {
-    let d = below_greatest(draft, name, x, [rows, n])?;
+    let d = match keeps {
+        Some(keeps) => below_greatest_kept(draft, name, x, keeps, [rows, n])?,
+        None => below_greatest(draft, name, x, [rows, n])?,
+    };
     let weights = function(draft, name, d, Function::exp_of_negatives())?;
     let [inputs] = small([n])?;
     let map = FloatMap::Dense {
@@ -192,6 +211,38 @@ fn below_greatest(
     draft.linear(name, map, &[x.x, greatest], &[rows, n])
 }
 
+/// The same of the places where `keeps` is 1. With `z = x − min`, which is not below 0, `m` is the greatest `keeps · z` and `d` is
+/// `keeps · (z − m)`: what is not kept reaches neither, however great it is. A row of which nothing is kept has the same number
+/// everywhere, so that all of `d` is 0.
+fn below_greatest_kept(
+    draft: &mut Draft,
+    name: &str,
+    x: &Masked,
+    keeps: TensorId,
+    [rows, n]: [usize; 2],
+) -> Result<TensorId, Refusal> {
+    let (shape, len) = ([rows, n], rows * n);
+    let greatest = |draft: &mut Draft, of: TensorId| {
+        let window = |r: usize| (r * n..(r + 1) * n).map(|t| t as u32).collect();
+        let windows = (0..rows).map(window).collect();
+        draft.node(name, FloatOp::Max(Max { windows }), &[of], &[rows, 1])
+    };
+    let negative = scaled(draft, name, x.x, -1.0)?;
+    let below = greatest(draft, negative)?;
+    let below = wiring::broadcast(draft, name, below, &shape)?;
+    let z = draft.linear(name, combination(len, vec![1.0, 1.0])?, &[x.x, below], &shape)?;
+    let kept = product::elements(draft, name, [keeps, z], &shape)?;
+    let m = greatest(draft, kept)?;
+    let m = wiring::broadcast(draft, name, m, &shape)?;
+    let difference = draft.linear(name, combination(len, vec![1.0, -1.0])?, &[z, m], &shape)?;
+    let d = product::elements(draft, name, [keeps, difference], &shape)?;
+    let any = greatest(draft, keeps)?;
+    draft.whole(any, 1);
+    let any = wiring::broadcast(draft, name, any, &shape)?;
+    let map = combination(len, vec![x.factor, -1.0, 1.0])?;
+    draft.linear(name, map, &[d, keeps, any], &shape)
+}
+
 /// `d − log s`.
 fn log_softmax(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
     let x = call.computed(0)?;
@@ -202,7 +253,7 @@ fn log_softmax(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> 
         x: split.split(draft, call.name, all.x)?,
         ..all
     };
-    let (d, _, sums) = weighed(draft, call.name, &x, shape)?;
+    let (d, _, sums) = weighed(draft, call.name, &x, None, shape)?;
     let log = function(draft, call.name, sums, Function::log_from_one())?;
     let log = wiring::broadcast(draft, call.name, log, &shape)?;
     let map = combination(shape[0] * shape[1], vec![1.0, -1.0])?;

@@ -15,7 +15,7 @@ use zkml_reference::{ElementType, EvaluateError, Model, Tensor, Values};
 
 use super::admit::{check_tensor, constant_type, limit};
 use super::reader::zeros;
-use super::{ImportError, MAX_TENSOR_LEN};
+use super::{ImportError, MAX_TENSOR_LEN, branches};
 
 /// Operators whose result depends on the shape of what they read alone.
 const OF_SHAPES: &[&str] = &["EyeLike", "Shape", "Size"];
@@ -27,6 +27,10 @@ const WORK: u64 = 1 << 32;
 pub(super) fn names(graph: &GraphProto) -> HashSet<String> {
     let mut known: HashSet<String> = graph.initializer.iter().map(|t| t.name.clone()).collect();
     for node in &graph.node {
+        // What stands in a node may read anything.
+        if branches::has_graph(node) {
+            continue;
+        }
         let of_known = || node.input.iter().all(|i| i.is_empty() || known.contains(i));
         if OF_SHAPES.contains(&node.op_type.as_str()) || of_known() {
             known.extend(node.output.iter().filter(|o| !o.is_empty()).cloned());

@@ -10,15 +10,11 @@ use super::binary::{combination, line};
 use super::compare::{step, whole};
 use super::draft::{Draft, Refusal, small, unsupported};
 use super::greatest::{MOST_ENTRIES, rows};
-use super::recipe::{Call, Recipe, axis};
+use super::recipe::{Call, axis};
 use crate::float::FloatMap;
 
-pub(super) const RECIPES: &[Recipe] = &[Recipe::new("Gather", gather).only(|node, constant| {
-    let is_constant = |at: usize| node.input.get(at).is_some_and(|name| constant(name));
-    is_constant(0) && !is_constant(1)
-})];
-
-fn gather(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
+/// Rows of a table at places that may be outside of it.
+pub(super) fn gather(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
     let (table, places) = (call.constant(0)?, call.computed(1)?);
     let along = axis(call.int("axis", 0)?, table.shape.len())?;
     let count = table.shape[along];
@@ -35,7 +31,7 @@ fn gather(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
         ));
     }
     let [bound] = small([count])?;
-    draft.places(places, bound);
+    draft.within_table(places, bound);
     let places = within(draft, call.name, places, bound)?;
     rows(
         draft,

@@ -24,8 +24,8 @@ use super::draft::{Constant, Draft, OTHER_FORM, Refusal, Value, integers, type_n
 use super::folding::constant_output;
 use super::reader::Fault;
 use super::{
-    ImportError, MAX_NODES, UnsupportedNode, binary, concat, conv, einsum, function, marked, moved, pool,
-    recipe, wiring,
+    ImportError, MAX_NODES, UnsupportedNode, binary, compare, concat, conv, einsum, function, marked, moved,
+    pool, recipe, wiring,
 };
 use crate::functions::Function;
 
@@ -290,6 +290,9 @@ fn one(
         let to_whole = [DatumType::I64, DatumType::I32, DatumType::TDim].contains(&op.to);
         if to_whole && draft.is_whole(x) {
             return Ok(x);
+        }
+        if op.to == DatumType::Bool {
+            return compare::is_not_zero(draft, name, x);
         }
         // A cast to half precision rounds, which no integer form of ours does in the same places.
         if ![DatumType::F32, DatumType::F64].contains(&op.to) {

@@ -3,6 +3,8 @@
 //! Invariant: such a tensor holds what its type holds, as floats: nothing reads it that would compute otherwise with numbers of
 //! its type than with floats. A division that drops its remainder, or a sum that wraps, is refused by name.
 
+use std::collections::HashSet;
+
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::type_proto::Value;
 use tract_onnx::pb::{GraphProto, NodeProto, ValueInfoProto};
@@ -12,6 +14,11 @@ use super::ImportError;
 use super::admit::unsupported;
 use super::draft::type_name;
 use super::statics::Shapes;
+
+/// The domain that a node gets whose operator has a rule of its own for whole numbers.
+pub(super) const DOMAIN: &str = "zkinfer.whole";
+/// These operators. They compute with numbers that are wide enough for whatever their rules let through.
+const OWN_RULES: &[&str] = &["Add", "Concat", "Mul", "Neg", "Sub"];
 
 /// Operators that move values, or compare them.
 const READERS: &[&str] = &[
@@ -78,11 +85,31 @@ pub(super) fn is_whole(port: &ValueInfoProto) -> bool {
     matches!(kind, Some(Value::TensorType(tensor)) if !floats.iter().any(|f| *f as i32 == tensor.elem_type))
 }
 
+/// Operators that take sizes of floats, and from which input on. All others take them as whole numbers, which they may not read
+/// here where they are computed.
+const SIZES: &[(&str, usize)] = &[("OneHot", 1), ("Resize", 1), ("Upsample", 1)];
+
+/// Refuses sizes that depend on the inputs' values, also of what nothing but a shape is taken of.
+fn check_sizes(graph: &GraphProto) -> Result<(), ImportError> {
+    let constants: HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
+    for (op, first) in SIZES {
+        for node in graph.node.iter().filter(|node| node.op_type == *op) {
+            let mut sizes = node.input.iter().skip(*first).filter(|name| !name.is_empty());
+            if let Some(name) = sizes.find(|name| !constants.contains(name.as_str())) {
+                let reason = format!("its input `{name}` is computed: only a constant is supported there");
+                return Err(unsupported(node, reason));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Refuses whatever else reads such a tensor, and takes away casts that change nothing.
 ///
 /// # Errors
 /// The first reader that would compute otherwise.
 pub(super) fn check(graph: &mut GraphProto, shapes: &Shapes) -> Result<(), ImportError> {
+    check_sizes(graph)?;
     let whole = |name: &String| match shapes.get(name) {
         Some((_, kind)) if !kind.is_float() => Some(*kind),
         Some(_) | None => None,
@@ -94,13 +121,15 @@ pub(super) fn check(graph: &mut GraphProto, shapes: &Shapes) -> Result<(), Impor
             continue;
         };
         let may = match node.op_type.as_str() {
-            "Where" => at == 0 && read.next().is_none(),
+            "Where" | "Concat" => true,
             // What is moved, not where to.
             "Expand" | "Slice" | "Split" | "Tile" => at == 0 && read.next().is_none(),
-            // Places in a list.
+            // Places in a list; of a list that is computed itself only constant ones.
             "ArrayFeatureExtractor" => at == 1,
-            // Places in a table, or what is moved.
-            "Gather" => read.next().is_none(),
+            "Gather" => at == 1 || read.next().is_none(),
+            "OneHot" => at == 0,
+            // Narrower numbers wrap.
+            op if OWN_RULES.contains(&op) => matches!(kind, DatumType::I32 | DatumType::I64),
             op => READERS.contains(&op),
         };
         if !may {
@@ -112,6 +141,9 @@ pub(super) fn check(graph: &mut GraphProto, shapes: &Shapes) -> Result<(), Impor
         }
         if node.op_type == "Cast" {
             cast(node, kind)?;
+        }
+        if (node.op_type == "Gather" && at == 1) || OWN_RULES.contains(&node.op_type.as_str()) {
+            node.domain = DOMAIN.to_owned();
         }
     }
     Ok(())
@@ -134,6 +166,8 @@ fn cast(node: &mut NodeProto, from: DatumType) -> Result<(), ImportError> {
             node.attribute.clear();
             Ok(())
         }
+        // Whether it is 0.
+        Some(DataType::Bool) => Ok(()),
         _ => {
             let reason = format!(
                 "a cast of computed numbers of type {} to this type",

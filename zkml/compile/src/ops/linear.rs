@@ -49,15 +49,19 @@ impl Form for Linear {
         }
         let made = i32::from(scales.tensors[at].exponent);
         let width = self.width(inputs, scales);
-        let of_input = |(k, weights): (usize, &[f64])| {
+        // greatest · 2^(made + shift − read) just below 2^width.
+        let of_input = |(k, weights): (usize, &[f64]), width: i32| {
             let greatest = weights.iter().fold(0f64, |m, w| m.max(w.abs()));
             let read = i32::from(scales.tensors[inputs.get(k)?.0 as usize].exponent);
-            // greatest · 2^(made + shift − read) just below 2^(weight bits − 1).
             (greatest > 0.0).then(|| exponent_below(greatest, width) - made + read)
         };
-        let of_inputs = self.map.weight().chunks(self.per_input().max(1));
-        let wanted = of_inputs.enumerate().filter_map(of_input).max();
-        wanted.unwrap_or(0).clamp(0, scales.limits.max_shift.into()) as u8
+        let of_inputs = || self.map.weight().chunks(self.per_input().max(1)).enumerate();
+        let wanted = of_inputs().filter_map(|input| of_input(input, width)).max();
+        // Of a tensor in greater steps than another the coefficients are greater.
+        let widest = MAX_COEFFICIENT.ilog2() as i32;
+        let most = of_inputs().filter_map(|input| of_input(input, widest)).min();
+        let shift = wanted.unwrap_or(0).min(most.unwrap_or(0));
+        shift.clamp(0, scales.limits.max_shift.into()) as u8
     }
 
     fn quantise(&self, place: &Place<'_>, _: &mut TableList) -> Result<(Op, IntRange), QuantiseError> {

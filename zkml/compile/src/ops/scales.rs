@@ -105,6 +105,8 @@ fn widths(graph: &FloatGraph, limits: &ProfileLimits) -> Vec<u8> {
             // It refuses by its own width what is beyond, at the same scale.
             op if op.is_guard() => handed_on.min(Readers::Any),
             FloatOp::Product(_) => Readers::Any,
+            // Beside another tensor in greater steps its coefficients would be too small.
+            FloatOp::Linear(_) | FloatOp::Step(_) if node.inputs.len() > 1 => Readers::Any,
             FloatOp::Linear(_) | FloatOp::Step(_) => Readers::Linear,
         };
         for id in &node.inputs {

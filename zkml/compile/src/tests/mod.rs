@@ -1,13 +1,16 @@
 //! ONNX → floats → integers, against tract's own evaluation and against hostile files.
 
 mod bounded;
+mod branches;
 mod differs;
 mod file;
 mod functions;
 mod given;
+mod masked;
 mod norms;
 mod onnx;
 mod page;
+mod places;
 mod recipes;
 mod settled;
 mod sized;

@@ -310,9 +310,14 @@ fn classifier(call: &Call) -> Made {
         vec![first, second]
     };
     let rows = rows.into_iter().map(both).collect();
-    // A probability is held against a half; so says ONNX's own evaluator of what LOGISTIC makes, where ONNX Runtime holds the
-    // sum of votes that are not below 0 against a half instead.
-    let least = if none_below || logistic { 0.5 } else { 0.0 };
+    // A probability is held against a half, whatever follows it: ONNX Runtime's answer, where ONNX's own evaluator holds what
+    // follows against a half.
+    let least = if none_below { 0.5 } else { 0.0 };
+    let least = if logistic {
+        super::unary::sigmoid(least)
+    } else {
+        least
+    };
     classified(call, name, rows, &|row| usize::from(row[1] > least))
 }
 

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use crate::{
     ElementType, Step, Tensor,
-    attribute::{Attributes, Declared, Value},
+    attribute::{Attributes, Declared, Kind, Value},
     limits::{Budget, STEP, volume},
+    link::Branches,
 };
 
 mod attention;
@@ -17,6 +18,7 @@ mod binary;
 mod cast;
 mod col2im;
 mod compare;
+mod control;
 mod conv;
 mod conv_transpose;
 mod einsum;
@@ -45,6 +47,8 @@ mod softmax;
 mod unary;
 mod window;
 
+pub(crate) use control::branch;
+
 const FAMILIES: &[&[Operator]] = &[
     unary::OPERATORS,
     binary::OPERATORS,
@@ -71,6 +75,7 @@ const FAMILIES: &[&[Operator]] = &[
     recurrent::OPERATORS,
     loss::OPERATORS,
     attention::OPERATORS,
+    control::OPERATORS,
 ];
 
 /// Any number of inputs.
@@ -116,6 +121,11 @@ impl Operator {
     const fn attributes(mut self, attributes: &'static [Declared]) -> Self {
         self.attributes = attributes;
         self
+    }
+
+    /// Whether it computes what the graphs in its attributes do.
+    pub(crate) fn has_branches(&self) -> bool {
+        self.attributes.iter().any(|a| a.kind == Kind::Graph)
     }
 }
 
@@ -180,8 +190,23 @@ pub(crate) struct Operation {
     pub attributes: Attributes,
     pub inputs: Vec<Option<usize>>,
     pub outputs: Vec<Option<usize>>,
+    /// Of an operator that has them: the graphs in its attributes.
+    pub branches: Option<Box<Branches>>,
+    /// What is read in these of the graphs around them.
+    pub captured: Vec<usize>,
     /// Whether it depends on an input of the model.
     pub computed: bool,
+}
+
+impl Operation {
+    /// All that it reads.
+    pub(crate) fn reads(&self) -> impl Iterator<Item = usize> {
+        self.inputs
+            .iter()
+            .copied()
+            .flatten()
+            .chain(self.captured.iter().copied())
+    }
 }
 
 /// An operator's application to values.

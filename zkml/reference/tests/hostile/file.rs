@@ -46,6 +46,8 @@ pub struct Attribute {
     pub f: f32,
     #[prost(int64, tag = "3")]
     pub i: i64,
+    #[prost(message, optional, boxed, tag = "6")]
+    pub g: Option<Box<Graph>>,
     #[prost(int64, repeated, tag = "8")]
     pub ints: Vec<i64>,
     #[prost(int32, tag = "20")]
@@ -141,6 +143,15 @@ pub fn int(name: &str, value: i64) -> Attribute {
         name: name.into(),
         i: value,
         kind: 2,
+        ..Default::default()
+    }
+}
+
+pub fn graph(name: &str, graph: Graph) -> Attribute {
+    Attribute {
+        name: name.into(),
+        g: Some(Box::new(graph)),
+        kind: 5,
         ..Default::default()
     }
 }

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use prost::Message;
 use zkml_reference::{Dimension, ElementType, EvaluateError, Model, Tensor, Values};
 
+mod branches;
 mod file;
 
 use self::file::{file, int, ints, list, node};

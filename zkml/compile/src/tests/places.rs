@@ -1,0 +1,187 @@
+//! Places that depend on the inputs, what stands at them, and arithmetic on whole numbers.
+
+use tract_onnx::pb::tensor_proto::DataType;
+use zkml::graph::{FloatInput, Profile, quantise_input};
+
+use super::onnx::{Onnx, int};
+use super::recipes::agrees_with_the_reference;
+use super::whole::{PROFILES, answers, giving, integers};
+use crate::import::import;
+
+/// The greatest of three, for each of two rows.
+fn place() -> Onnx {
+    Onnx::new(&[2, 3]).node("ArgMax", &["x"], "at", vec![int("axis", 1), int("keepdims", 0)])
+}
+
+/// Rows whose greatest values stand at each pair of places.
+fn rows() -> Vec<Vec<f64>> {
+    let row = |place: usize| (0..3).map(move |at| if at == place { 2.0 } else { -1.0 });
+    (0..9)
+        .map(|pair| row(pair / 3).chain(row(pair % 3)).collect())
+        .collect()
+}
+
+/// All outputs are the file's to the last bit, wherever the greatest values stand.
+fn exact(name: &str, bytes: &[u8]) {
+    agrees_with_the_reference(name, bytes);
+    for profile in PROFILES {
+        let int = integers(bytes, profile);
+        for x in rows() {
+            let [got, expected] = answers(bytes, &int, &[x]);
+            assert_eq!(got, expected, "{name} {profile:?}");
+        }
+    }
+}
+
+fn refused(onnx: Onnx, kind: DataType) -> String {
+    import(&giving(onnx, &[("y", kind)])).unwrap_err().to_string()
+}
+
+#[test]
+fn names_of_classes_are_gathered_by_a_computed_place() {
+    let onnx = place()
+        .integers("names", &[40, -7, 1000])
+        .node("Gather", &["names", "at"], "y", vec![])
+        .integers("second", &[1])
+        .node("Gather", &["y", "second"], "one", vec![]);
+    exact(
+        "names",
+        &giving(onnx, &[("y", DataType::Int64), ("one", DataType::Int64)]),
+    );
+}
+
+#[test]
+fn rows_and_columns_of_a_table_are_gathered_by_a_computed_place() {
+    let table: Vec<f32> = (0..18).map(|v| v as f32 * 0.375 - 2.0).collect();
+    for (axis, dims) in [(0, [3, 3, 2]), (1, [3, 3, 2]), (-2, [2, 3, 3])] {
+        let onnx = place().constant("table", &dims, table.clone()).node(
+            "Gather",
+            &["table", "at"],
+            "y",
+            vec![int("axis", axis)],
+        );
+        let bytes = giving(onnx, &[("y", DataType::Float)]);
+        agrees_with_the_reference("table", &bytes);
+        let int = integers(&bytes, Profile::P12);
+        for x in rows() {
+            let [got, expected] = answers(&bytes, &int, &[x]);
+            let far = got[0].iter().zip(&expected[0]).map(|(a, b)| (a - b).abs());
+            assert!(far.fold(0.0, f64::max) < 0.01, "{got:?} {expected:?}");
+        }
+    }
+}
+
+#[test]
+fn a_place_that_is_not_there_has_no_answer() {
+    let short = place()
+        .integers("names", &[4, 5])
+        .node("Gather", &["names", "at"], "y", vec![]);
+    let bytes = giving(short, &[("y", DataType::Int64)]);
+    let int = integers(&bytes, Profile::P12);
+    for x in rows() {
+        let there = x[2] < 0.0 && x[5] < 0.0;
+        let info = &int.tensors[int.inputs[0].0 as usize];
+        let input = quantise_input(info, &FloatInput::new(vec![2, 3], x.clone()).unwrap()).unwrap();
+        assert_eq!(int.evaluate(&[input]).is_ok(), there, "{x:?}");
+    }
+}
+
+#[test]
+fn a_place_that_may_not_be_there_is_refused_by_name_along_other_axes() {
+    let short = place().constant("names", &[3, 2], vec![0.5; 6]).node(
+        "Gather",
+        &["names", "at"],
+        "y",
+        vec![int("axis", 1)],
+    );
+    let said = refused(short, DataType::Float);
+    assert!(
+        said.contains("`y_Gather` (Gather)") && said.contains("along another axis than the table's first"),
+        "{said}"
+    );
+    let float = Onnx::new(&[2])
+        .constant("names", &[3], vec![0.0; 3])
+        .node("Cast", &["x"], "n", vec![int("to", DataType::Int64 as i64)])
+        .node("Gather", &["names", "n"], "y", vec![]);
+    let said = refused(float, DataType::Float);
+    assert!(said.contains("its `indices` is `n`, which is computed"), "{said}");
+}
+
+#[test]
+fn one_hot_has_its_one_at_the_place_and_none_for_other_numbers() {
+    let onnx = place()
+        .integers("three", &[3])
+        .integers("values", &[5, -2])
+        .integers("two", &[2])
+        .constant("halves", &[2], vec![0.25, 0.5])
+        .node("OneHot", &["at", "three", "values"], "y", vec![])
+        .node("Sub", &["at", "two"], "from_end", vec![])
+        .node(
+            "OneHot",
+            &["from_end", "two", "values"],
+            "z",
+            vec![int("axis", 0)],
+        )
+        .node("OneHot", &["at", "two", "halves"], "h", vec![]);
+    let outputs = [
+        ("y", DataType::Int64),
+        ("z", DataType::Int64),
+        ("h", DataType::Float),
+    ];
+    exact("one hot", &giving(onnx, &outputs));
+    let onnx = Onnx::new(&[2])
+        .integers("three", &[3])
+        .constant("values", &[2], vec![0.0, 1.0])
+        .node("OneHot", &["x", "three", "values"], "y", vec![]);
+    assert!(refused(onnx, DataType::Float).contains("not known to be whole"));
+}
+
+#[test]
+fn whole_numbers_are_added_multiplied_chosen_and_put_in_a_row() {
+    let onnx = place()
+        .integers("seven", &[7])
+        .constant("zero", &[], vec![0.0])
+        .node(
+            "ArgMin",
+            &["x"],
+            "least",
+            vec![int("axis", 1), int("keepdims", 0)],
+        )
+        .node("Add", &["at", "seven"], "a", vec![])
+        .node("Sub", &["seven", "a"], "b", vec![])
+        .node("Mul", &["a", "b"], "c", vec![])
+        .node("Mul", &["seven", "c"], "d", vec![])
+        .node("Neg", &["d"], "e", vec![])
+        .node("Add", &["e", "least"], "f", vec![])
+        .node("Concat", &["f", "seven", "at"], "g", vec![int("axis", 0)])
+        .node("Greater", &["at", "least"], "more", vec![])
+        .node("Where", &["more", "f", "seven"], "h", vec![])
+        .node("Where", &["more", "at", "least"], "i", vec![])
+        .node("Equal", &["i", "at"], "same", vec![]);
+    let whole = ["a", "b", "c", "d", "e", "f", "g", "h", "i"].map(|name| (name, DataType::Int64));
+    exact(
+        "sums",
+        &giving(onnx, &[&whole[..], &[("same", DataType::Bool)]].concat()),
+    );
+    let large = place()
+        .integers("c", &[3_000_000])
+        .node("Mul", &["at", "c"], "y", vec![]);
+    let said = refused(large, DataType::Int64);
+    assert!(
+        said.contains("`y_Mul` (Mul): whole numbers up to 9000000"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_cast_to_bool_says_what_is_not_zero() {
+    let onnx = place()
+        .node("Cast", &["at"], "y", vec![int("to", DataType::Bool as i64)])
+        .constant("one", &[], vec![1.0])
+        .node("Add", &["x", "one"], "shifted", vec![])
+        .node("Cast", &["shifted"], "z", vec![int("to", DataType::Bool as i64)]);
+    exact(
+        "yes and no",
+        &giving(onnx, &[("y", DataType::Bool), ("z", DataType::Bool)]),
+    );
+}
