@@ -48,7 +48,7 @@ def table(rows):
                       number(r.get("prove_wall_s")), number(r.get("keygen_cpu_s")), number(r.get("compile_cpu_s")),
                       number(r.get("peak_rss_mb")), f"{r['proof_bytes']:,}", number(r["verify_ms"]),
                       number(r.get("max_abs_err")) + ("" if r.get("within_budget", True) else " (over budget)"),
-                      str(r.get("slices", "")), f"{ratio:,.0f}" if ratio else ""])
+                      str(r.get("slices", "")), (f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.2g}") if ratio else ""])
     text = "".join("| " + " | ".join(cells) + " |\n" for cells in lines)
     if missing:
         text += "\nNot proved:\n\n| shape | MACs | system | reason |\n| --- | --- | --- | --- |\n"
