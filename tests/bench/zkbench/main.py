@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+import sys
 import tempfile
 from pathlib import Path
 
@@ -19,6 +20,8 @@ DOCS = HERE.parent.parent / "docs"
 SYSTEMS = {"sumcheck-whir": "SumcheckWhir", "halo2-kzg": "Halo2Kzg"}
 MEASURED_WITH_EZKL = ("tiny-mlp", "mlp-10k", "small-cnn", "boosted-trees")
 SAMPLES = 32
+APART = 1.5
+"""A reference job so many times slower or faster than that of the nominal time is another one."""
 
 
 def arguments():
@@ -116,11 +119,28 @@ def merged(old, new):
     """Old rows, the new ones in their place, in the order of the shapes; a quoted one takes no measured one's place."""
     kept = {(r["shape"], r["system"]): r for r in old}
     for r in new:
-        before = kept.get((r["shape"], r["system"]))
-        if not (before and before.get("origin") == "measured" and r.get("origin") == "quoted"):
-            kept[r["shape"], r["system"]] = r
+        before = kept.get((r["shape"], r["system"]), {})
+        if not (before.get("origin") == "measured" and r.get("origin") == "quoted"):
+            kept[r["shape"], r["system"]] = counted_before(before, r) | r
     order = [*SYSTEMS, "ezkl"]
     return sorted(kept.values(), key=lambda r: (list(SHAPES).index(r["shape"]), order.index(r["system"])))
+
+
+def counted_before(before, now):
+    """The rows that ezkl counted when it was there, for a quotation beside the same model."""
+    same = all(before.get(k) == now.get(k) for k in ("origin", "macs", "parameters"))
+    return {k: before[k] for k in ("ezkl_rows",) if same and now.get("origin") == "quoted" and k in before}
+
+
+def unlike(rows):
+    """What to say where the reference job took another time than when the nominal one was set."""
+    if not NOMINAL.is_file():
+        return
+    then = json.loads(NOMINAL.read_text())["reference_s"]
+    for now in (r["reference_s"] for r in rows if "reference_s" in r):
+        if not 1 / APART < now / then < APART:
+            yield (f"the reference job took {now:.3f} s, and {then:.3f} s when the nominal time was set: another kind of machine, "
+                   "or a build without optimisation, whose figures are none")
 
 
 def kept():
@@ -151,6 +171,8 @@ def main():
             for row in rows_of(name, args, ezkl):
                 print(report.line(row), flush=True)
                 rows.append(row)
+                for warning in unlike([row]):
+                    print(f"warning: {warning}", file=sys.stderr, flush=True)
             # What was measured is kept, whatever becomes of the next.
             if args.publish:
                 keep(rows)

@@ -1,7 +1,8 @@
 //! The reference job: BLAKE3 of 256 MiB, and 2^24 products in the cubic extension of the Goldilocks field.
 //!
-//! Invariant: no change of the prover, of a library of fields, or of a build's profile touches the job: its arithmetic is written
-//! out here in one function's worth of machine integers. So figures of two machines, or of a busy and an idle one, can be compared.
+//! Invariant: no change of the prover, of a library of fields, or between optimised builds touches the job: its arithmetic is
+//! written out here in one function's worth of machine integers. So figures of two machines, or of a busy and an idle one, can be
+//! compared. Not those of a build without optimisation (`opt-level = 0`), in which the job takes several times as long.
 
 use std::error::Error;
 use std::hint::black_box;
