@@ -23,7 +23,7 @@ use crate::local::SubmitError;
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// No cluster.
-    #[error("no cluster: {0}")]
+    #[error("no cluster: {0} (`operator submit --local` needs none)")]
     Config(Box<dyn std::error::Error + Send + Sync>),
     /// The API server.
     #[error("the API server: {0}")]

@@ -38,12 +38,24 @@ pub(crate) fn run(args: &CompileArgs, format: Format) -> Result<Exit, UsageError
             "{}",
             serde_json::to_string_pretty(&outcome).map_err(UsageError::new)?
         ),
-        (CompileOutcome::Compiled(report), Format::Text) => println!(
-            "manifest {} of {} slices in {}",
-            report.manifest.digest,
-            report.slices.len(),
-            args.out.join("manifest.cbor").display()
-        ),
+        (CompileOutcome::Compiled(report), Format::Text) => {
+            println!(
+                "manifest {} of {} slice(s) in {}",
+                report.manifest.digest,
+                report.slices.len(),
+                args.out.join("manifest.cbor").display()
+            );
+            let accuracy = &report.accuracy;
+            if !accuracy.within_budget {
+                eprintln!(
+                    "warning: over budget: the greatest error is {:.6}, of {:.6}; whole numbers are the float model's on {:.1} % \
+                     of the samples; an operator serves no such Model",
+                    accuracy.max_error_millionths as f64 / 1e6,
+                    f64::from(accuracy.budget_millionths) / 1e6,
+                    f64::from(accuracy.exact_agreement_millionths) / 1e4,
+                );
+            }
+        }
         (CompileOutcome::Failed(failure), Format::Text) => model::print_failure(failure),
     }
     Ok(if matches!(outcome, CompileOutcome::Compiled(_)) {
@@ -70,7 +82,7 @@ pub(crate) fn compile_to(
     })?;
     let made = planned.and_then(|plan| {
         let count = plan.slices.len();
-        say(&format_args!("planned {count} slices"));
+        say(&format_args!("planned {count} slice(s)"));
         let setup = plan.setup(source)?;
         let finished = AtomicUsize::new(0);
         let done = |slice: usize| {

@@ -125,7 +125,7 @@ fn an_operator_that_the_models_opset_does_not_have_is_refused_by_name() {
         };
         import(&model(first)).unwrap();
         let refused = import(&model(first - 1)).unwrap_err().to_string();
-        let why = format!("ONNX has it from opset {first} on");
+        let why = format!("its form of today is ONNX's from opset {first} on");
         assert!(refused.contains(&why) && refused.contains(op), "{refused}");
     }
 }
