@@ -27,6 +27,17 @@ BYTES = ("uint8", "int8")
 """Types of inputs alone."""
 
 
+def within(node):
+    """The node, and those of its branches."""
+    inner = [n for a in node.attribute for n in a.g.node]
+    return [node, *(m for n in inner for m in within(n))]
+
+
+def reads(node):
+    """The names that a node reads, those in its branches included."""
+    return [name for n in within(node) for name in n.input]
+
+
 class Unfit(Exception):
     """What was asked for cannot be built on this tensor; another seed may do."""
 
@@ -204,7 +215,7 @@ class Builder:
         needed, kept = {t.name for t in self.outputs}, []
         for node in reversed(self.nodes):
             if needed & set(node.output):
-                needed.update(node.input)
+                needed.update(reads(node))
                 kept.append(node)
         kept.reverse()
         return needed, kept

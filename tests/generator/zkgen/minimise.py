@@ -4,6 +4,7 @@ import numpy as np
 from onnx import helper
 
 from . import judge, oracle
+from .builder import reads, within
 
 ROUNDS = 12
 AT_ONCE = 40
@@ -72,7 +73,7 @@ def _with(model, inputs, values, outputs=None, as_input=None, bypass=None):
     if bypass:
         gone, instead = bypass
         _rename_output(nodes, gone)
-        for n in nodes:
+        for n in [n for node in nodes for n in within(node)]:
             n.input[:] = [instead if i == gone else i for i in n.input]
         wanted = [instead if o == gone else o for o in wanted]
     given = dict(inputs)
@@ -83,7 +84,7 @@ def _with(model, inputs, values, outputs=None, as_input=None, bypass=None):
     needed, kept = set(wanted), []
     for node in reversed(nodes):
         if needed & set(node.output):
-            needed.update(node.input)
+            needed.update(reads(node))
             kept.append(node)
     kept.reverse()
     given = {n: v for n, v in given.items() if n in needed}

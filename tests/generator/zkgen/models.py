@@ -9,7 +9,7 @@ import random
 import numpy as np
 from onnx import helper
 
-from .builder import ANY, OPSETS, Builder, Unfit
+from .builder import ANY, OPSETS, Builder, Unfit, reads
 from .elementwise import with_constant
 from .moves import factors, reshape_to
 from .paths import Path
@@ -163,7 +163,7 @@ def _outputs(b):
     """The last tensor, sometimes as scores of classes, sometimes with a second output."""
     last = b.last
     b.outputs = [last]
-    read = {i for n in b.nodes for i in n.input}
+    read = {i for n in b.nodes for i in reads(n)}
     made = [t for t in b.all if t.maker != "Input" and t.kind in ANY and t != last]
     loose = [t for t in made if t.name not in read]
     if loose and b.chance(0.4):

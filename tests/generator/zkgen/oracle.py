@@ -9,6 +9,8 @@ import onnxruntime
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from .builder import reads
+
 onnxruntime.set_default_logger_severity(4)
 
 
@@ -156,7 +158,7 @@ def all_values(model, inputs):
     for node in model.graph.node:
         if node.op_type == "Shape" or any(i in from_shape for i in node.input[:1]):
             from_shape.update(node.output)
-        elif any(i in computed for i in node.input):
+        elif any(i in computed for i in reads(node)):
             computed.update(node.output)
             for name in node.output:
                 if name and name not in have:

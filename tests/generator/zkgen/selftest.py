@@ -69,7 +69,7 @@ def whole_tensors_have_the_type_and_the_values_that_they_say():
                 assert 0 <= y.min() and y.max() <= tensor.most, name
     assert met >= {"bool", "int64"}
     given = set()
-    for i in range(120):
+    for i in range(300):
         model, builder = models.make(f"i.{i}/any")
         inputs = models.inputs_of(model, "i", "input")
         oracle.Oracle(model).answer(inputs)  # it refuses another type, and a place that a table does not have

@@ -22,7 +22,7 @@ from . import (  # noqa: F401  (they fill the registry)
     whole,
     windows,
 )
-from .builder import Builder, Unfit
+from .builder import Builder, Unfit, reads
 from .elementwise import BINARY, FLOAT, HALF, KINDS, broadcast, kind_of
 from .registry import FORMS, op_of
 
@@ -220,7 +220,7 @@ def features(model, shapes):
         if node.op_type == "Shape" or any(i in from_shape for i in node.input[:1]):
             from_shape.update(node.output)
             continue
-        if not any(i in computed for i in node.input):
+        if not any(i in computed for i in reads(node)):
             continue
         form = form_of(node, computed, constants, shapes, wholes)
         if node.op_type == "Reshape" and node.input[1] in from_shape:
@@ -229,7 +229,7 @@ def features(model, shapes):
             form = "Mul(silu)"
         if node.op_type in ("AveragePool", "Conv"):
             form = windows_form(node, shapes)
-        for name in node.input:
+        for name in reads(node):
             if name in computed:
                 of = origin.get(name, name) if form in BROUGHT else name
                 met[(maker[of], form)] += 1

@@ -19,6 +19,7 @@ use crate::ops::Scales;
 use crate::progress::{Counter, Listener, Stage};
 use crate::quantise::{self, QuantiseError};
 pub use crate::samples::synthetic_samples;
+use crate::widths::widths;
 
 /// The most samples that are looked at.
 pub const MAX_SAMPLES: usize = 4096;
@@ -369,7 +370,7 @@ fn plan(graph: &FloatGraph, magnitudes: &[f64], profile: Profile) -> Result<Quan
         None => *m,
     };
     let magnitudes: Vec<f64> = magnitudes.iter().zip(&graph.tensors).map(magnitude).collect();
-    let mut scales = Scales::new(graph, &magnitudes, profile);
+    let mut scales = Scales::new(&magnitudes, &widths(graph, &ProfileLimits::of(profile)), profile);
     for (id, tensor) in (0..).map(TensorId).zip(&graph.tensors) {
         if tensor.whole {
             // Below 2^31, or of more bits than any profile has.

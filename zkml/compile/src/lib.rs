@@ -21,6 +21,7 @@ pub mod quantise;
 mod samples;
 pub mod slice;
 pub mod verify;
+mod widths;
 
 #[cfg(test)]
 pub(crate) mod tests;

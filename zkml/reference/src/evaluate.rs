@@ -6,8 +6,7 @@ use std::{collections::HashMap, sync::Arc};
 use crate::{
     Dimension, EvaluateError, Model, Node, Port, Precision, Step, Tensor,
     limits::{Budget, MAX_LIVE, volume},
-    link::Body,
-    ops::{Call, Operation, branch},
+    ops::{Body, Call, Operation, branch},
 };
 
 pub(crate) fn evaluate(

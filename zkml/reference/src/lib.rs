@@ -14,6 +14,7 @@ mod layout;
 mod limits;
 mod link;
 mod model;
+mod node;
 mod ops;
 mod proto;
 mod read;
@@ -21,7 +22,8 @@ mod tensor;
 
 pub use element::element_name;
 pub use error::{EvaluateError, ReadError, UnsupportedNode};
-pub use model::{Dimension, Model, Node, Port, Precision};
+pub use model::{Dimension, Model, Port, Precision};
+pub use node::Node;
 pub use ops::{first_opset, operators, operators_of_models};
 pub use tensor::{ElementType, Tensor, TensorError, Values};
 

@@ -13,34 +13,12 @@ use std::{
 use crate::{
     Node, ReadError, Step, Tensor, UnsupportedNode, attribute, constant,
     limits::{MAX_LIVE, MAX_NODES},
-    ops::{self, Operation},
+    ops::{self, Body, Branches, Operation},
     proto::{GraphProto, NodeProto, TensorProto},
 };
 
 /// Most graphs within each other.
 const MOST_DEPTH: usize = 8;
-
-/// The nodes of a graph, in its order.
-#[derive(Debug, Clone)]
-pub(crate) struct Body {
-    pub nodes: Vec<Node>,
-    /// One per node.
-    pub operations: Vec<Operation>,
-    pub constants: Vec<(usize, Arc<Tensor>)>,
-    /// Value of each output.
-    pub outputs: Vec<usize>,
-    /// The values that are its own.
-    pub own: Range<usize>,
-    /// For each node, its own values that nothing reads after it.
-    pub dying: Vec<Vec<usize>>,
-}
-
-/// The graphs of an `If`, and why one of them is not evaluated.
-#[derive(Debug, Clone)]
-pub(crate) struct Branches {
-    pub then: Step<Body>,
-    pub otherwise: Step<Body>,
-}
 
 /// The versions of the domains, where the file names one.
 #[derive(Clone, Copy)]

@@ -1,7 +1,8 @@
 //! The model: read from ONNX bytes, evaluated on tensors.
 
 use crate::{
-    ElementType, EvaluateError, ReadError, Tensor, evaluate::evaluate, limits::MAX_WORK, link::Body, read,
+    ElementType, EvaluateError, Node, ReadError, Tensor, evaluate::evaluate, limits::MAX_WORK, ops::Body,
+    read,
 };
 
 /// A dimension of an input as the file states it.
@@ -22,19 +23,6 @@ pub struct Port {
     pub element: ElementType,
     /// Its dimensions, outermost first; `None` where the file states none.
     pub shape: Option<Vec<Dimension>>,
-}
-
-/// A node of the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Node {
-    /// Its name, or its first output's where it has none.
-    pub name: String,
-    /// Its operator.
-    pub op: String,
-    /// The values that it reads, by name; an input that is left out is empty.
-    pub inputs: Vec<String>,
-    /// The values that it makes, by name; an output that is left out is empty.
-    pub outputs: Vec<String>,
 }
 
 /// How the floats that nodes make are held.

@@ -55,7 +55,9 @@ pub(super) fn function(
 /// What is said of an operator that the model's version of ONNX does not have yet.
 pub(super) fn too_new(op: &str, opset: Option<i64>) -> Option<String> {
     let (first, opset) = (zkml_reference::first_opset(op)?, opset?);
-    let reason = format!("its form of today is ONNX's from opset {first} on, and the model says that it is of opset {opset}");
+    let reason = format!(
+        "its form of today is ONNX's from opset {first} on, and the model says that it is of opset {opset}"
+    );
     (opset < first).then_some(reason)
 }
 

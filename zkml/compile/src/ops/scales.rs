@@ -2,12 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use zkml::graph::bound::LIMIT;
 use zkml::graph::scale::power_of_two;
 use zkml::graph::{IntRange, Profile, ProfileLimits, TensorId, TensorScale};
 
-use super::FloatOp;
-use crate::float::FloatGraph;
 use crate::functions;
 
 /// The scales of all tensors, as far as they are chosen.
@@ -29,7 +26,7 @@ pub(crate) struct Scales {
 impl Scales {
     /// One scale per tensor from its magnitude. One bit of headroom: the error of a value just beyond the calibrated range is
     /// far greater than what the bit costs.
-    pub(crate) fn new(graph: &FloatGraph, magnitudes: &[f64], profile: Profile) -> Self {
+    pub(crate) fn new(magnitudes: &[f64], widths: &[u8], profile: Profile) -> Self {
         let limits = ProfileLimits::of(profile);
         let scale = |(&magnitude, bits): (&f64, u8)| {
             // A tensor of zeros takes any scale.
@@ -43,7 +40,7 @@ impl Scales {
                 bits,
             }
         };
-        let tensors: Vec<TensorScale> = magnitudes.iter().zip(widths(graph, &limits)).map(scale).collect();
+        let tensors: Vec<TensorScale> = magnitudes.iter().zip(widths.iter().copied()).map(scale).collect();
         Self {
             ranges: tensors.iter().map(|t| IntRange::signed(t.bits)).collect(),
             tensors,
@@ -77,54 +74,6 @@ impl Scales {
         let (input, output) = (input.0 as usize, output.0 as usize);
         (self.tensors[output], self.ranges[output]) = (self.tensors[input], self.ranges[input]);
     }
-}
-
-/// Who reads a tensor, through whatever hands its values on as they are; the first that one of the readers is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Readers {
-    /// A table, by its rows.
-    Table,
-    /// Any.
-    Any,
-    /// Linear maps alone.
-    Linear,
-}
-
-/// By tensor, the width that the profile gives it.
-fn widths(graph: &FloatGraph, limits: &ProfileLimits) -> Vec<u8> {
-    let mut readers = vec![Readers::Linear; graph.tensors.len()];
-    for id in &graph.outputs {
-        readers[id.0 as usize] = Readers::Any;
-    }
-    for node in graph.nodes.iter().rev() {
-        let handed_on = readers[node.output.0 as usize];
-        let reads = match &node.op {
-            FloatOp::Table(_) => Readers::Table,
-            FloatOp::Wiring(_) => handed_on,
-            FloatOp::Max(_) => handed_on.min(Readers::Any),
-            // It refuses by its own width what is beyond, at the same scale.
-            op if op.is_guard() => handed_on.min(Readers::Any),
-            FloatOp::Product(_) => Readers::Any,
-            // Beside another tensor in greater steps its coefficients would be too small.
-            FloatOp::Linear(_) | FloatOp::Step(_) if node.inputs.len() > 1 => Readers::Any,
-            FloatOp::Linear(_) | FloatOp::Step(_) => Readers::Linear,
-        };
-        for id in &node.inputs {
-            let of = &mut readers[id.0 as usize];
-            *of = reads.min(*of);
-        }
-    }
-    let width = |(at, readers): (usize, Readers)| match readers {
-        Readers::Table => limits.activation_bits.min(functions::MAX_BITS),
-        Readers::Linear if graph.inputs.contains(&TensorId(at as u32)) => {
-            // As many products with coefficients of the profile's width fit into an accumulator.
-            let terms = graph.tensors[at].len().max(1).ilog2() as u8 + 1;
-            let room = (LIMIT.ilog2() as u8).saturating_sub(limits.weight_bits + terms);
-            room.clamp(limits.activation_bits, limits.input_bits)
-        }
-        Readers::Linear | Readers::Any => limits.activation_bits,
-    };
-    readers.into_iter().enumerate().map(width).collect()
 }
 
 /// Of whole numbers up to `bound` in absolute value.

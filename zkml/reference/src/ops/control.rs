@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use super::{Call, Made, Operation, Operator, Step, Tensor, op};
-use crate::{Values, attribute::graph, link::Body};
+use super::{Body, Call, Made, Operation, Operator, Step, Tensor, op};
+use crate::{Values, attribute::graph};
 
 pub(super) const OPERATORS: &[Operator] = &[op("If", 1, 1, none)
     .since(1)

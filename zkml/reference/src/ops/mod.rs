@@ -10,11 +10,11 @@ use crate::{
     ElementType, Step, Tensor,
     attribute::{Attributes, Declared, Kind, Value},
     limits::{Budget, STEP, volume},
-    link::Branches,
 };
 
 mod attention;
 mod binary;
+mod body;
 mod cast;
 mod col2im;
 mod compare;
@@ -47,6 +47,7 @@ mod softmax;
 mod unary;
 mod window;
 
+pub(crate) use body::{Body, Branches};
 pub(crate) use control::branch;
 
 const FAMILIES: &[&[Operator]] = &[
