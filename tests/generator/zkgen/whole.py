@@ -144,7 +144,7 @@ def cast_to_whole(b, x):
     return b.node("Cast", [x], x.shape, kind=kind, most=1 if x.kind == "bool" else x.most, to=TO[kind])
 
 
-@operator("OneHot", scalar=False, of=WHOLE, weight=0.7)
+@operator("OneHot", scalar=False, of=("int64",), weight=0.7)
 def one_hot(b, x):
     depth = b.rng.randint(1, max(2, x.most + 2))
     axis = b.rng.randint(0, x.rank)

@@ -1,4 +1,4 @@
-//! Nodes in forms that ONNX had before opset 7, put into today's.
+//! Nodes in forms that ONNX had before opset 7, and Squeeze as it was before opset 13, put into today's.
 //!
 //! Invariant: a node is rewritten only after the reference has evaluated it as its own opset says, so that a form of training, a
 //! shape that does not fit and an attribute that the form lacks are refused before; what is left is where the second tensor's
@@ -33,9 +33,34 @@ const OTHERS: &[(&str, &[&str])] = &[
 /// The attribute of operators before opset 6 that changes no result.
 const CONSUMED: &str = "consumed_inputs";
 
+/// The first opset whose Squeeze is read without axes.
+const SQUEEZE: i64 = 13;
+
 /// Whether some node may have a form that is another than today's.
 pub(super) fn any(graph: &GraphProto, opset: Option<i64>) -> bool {
-    opset.is_some_and(|o| o < TODAY) && graph.node.iter().any(is_old)
+    let before = |first: i64| opset.is_some_and(|o| o < first);
+    (before(TODAY) && graph.node.iter().any(is_old)) || (before(SQUEEZE) && graph.node.iter().any(is_bare))
+}
+
+/// Whether it takes out all dimensions of 1.
+fn is_bare(node: &NodeProto) -> bool {
+    node.op_type == "Squeeze" && attribute(node, "axes").is_none()
+}
+
+/// States which dimensions those are.
+fn stated(node: &mut NodeProto, shape: &[usize]) {
+    let ones = (0i64..).zip(shape).filter(|(_, size)| **size == 1);
+    let ones: Vec<i64> = ones.map(|(axis, _)| axis).collect();
+    if ones.is_empty() {
+        node.op_type = "Identity".to_owned();
+        return;
+    }
+    node.attribute.push(AttributeProto {
+        name: "axes".to_owned(),
+        r#type: AttributeType::Ints as i32,
+        ints: ones,
+        ..AttributeProto::default()
+    });
 }
 
 fn is_old(node: &NodeProto) -> bool {
@@ -50,12 +75,27 @@ pub(super) fn rewrite(graph: &mut GraphProto, opset: Option<i64>, shapes: &Shape
     if !any(graph, opset) {
         return;
     }
+    let inputs = graph.input.iter();
+    let inputs: HashMap<String, Vec<usize>> = inputs
+        .filter_map(|i| Some((i.name.clone(), fixed_shape(i)?)))
+        .collect();
+    for node in graph.node.iter_mut().filter(|node| is_bare(node)) {
+        let read = node.input.first();
+        let shape = read.and_then(|name| {
+            shapes
+                .get(name)
+                .map(|(shape, _)| shape)
+                .or_else(|| inputs.get(name))
+        });
+        if let Some(shape) = shape {
+            stated(node, shape);
+        }
+    }
+    if opset.is_none_or(|o| o >= TODAY) {
+        return;
+    }
     let mut ranks: HashMap<String, usize> = shapes.iter().map(|(n, (s, _))| (n.clone(), s.len())).collect();
-    let inputs = graph
-        .input
-        .iter()
-        .filter_map(|i| Some((i.name.clone(), fixed_shape(i)?.len())));
-    ranks.extend(inputs);
+    ranks.extend(inputs.into_iter().map(|(name, shape)| (name, shape.len())));
     ranks.extend(graph.initializer.iter().map(|t| (t.name.clone(), t.dims.len())));
     let mut names = Names(taken(graph));
     let nodes = std::mem::take(&mut graph.node);

@@ -15,6 +15,9 @@ pub type FloatMap = LinearMap<Vec<f64>>;
 /// The greatest absolute coefficient of a linear map. Biases are at the accumulator's scale and may be larger.
 const MAX_COEFFICIENT: i64 = 1 << 31;
 
+/// So many bits of an output hold what the last bits of its inputs come to.
+const SOME: i32 = 6;
+
 /// A linear map, then an activation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Linear {
@@ -60,7 +63,18 @@ impl Form for Linear {
         // Of a tensor in greater steps than another the coefficients are greater.
         let widest = MAX_COEFFICIENT.ilog2() as i32;
         let most = of_inputs().filter_map(|input| of_input(input, widest)).min();
-        let shift = wanted.unwrap_or(0).min(most.unwrap_or(0));
+        // In steps so fine that coefficients are beyond their limit it is what is left of far greater tensors, such as the 0 that
+        // a rounding missed: it gets room for some of their steps.
+        let room = (i32::from(scales.tensors[at].bits) - SOME).max(0);
+        let finest = of_inputs().filter_map(|input| of_input(input, room)).min();
+        let coarser = match finest {
+            Some(finest) if most.is_some_and(|most| most < 0) && !scales.is_whole(output) => {
+                finest.clamp(i32::from(scales.limits.min_exponent) - made, 0)
+            }
+            _ => 0,
+        };
+        scales.tensors[at].exponent += coarser as i16;
+        let shift = wanted.unwrap_or(0).min(most.unwrap_or(0)) - coarser;
         shift.clamp(0, scales.limits.max_shift.into()) as u8
     }
 

@@ -15,6 +15,8 @@ pub(crate) struct Scales {
     pub(crate) tensors: Vec<TensorScale>,
     /// By tensor, the range that its node gives it.
     pub(super) ranges: Vec<IntRange>,
+    /// Tensors of whole numbers.
+    wholes: BTreeSet<TensorId>,
     /// Tensors with one bit more than what reads them.
     guarded: BTreeSet<TensorId>,
     /// Whether values of the function that was scaled last are so small that the finest table holds too little of them.
@@ -45,6 +47,7 @@ impl Scales {
             ranges: tensors.iter().map(|t| IntRange::signed(t.bits)).collect(),
             tensors,
             limits,
+            wholes: BTreeSet::new(),
             guarded: BTreeSet::new(),
             too_small: false,
             made: functions::Tables::default(),
@@ -53,9 +56,15 @@ impl Scales {
 
     /// Holds a tensor of whole numbers, up to `bound` in absolute value, in steps of 1.
     pub(crate) fn whole(&mut self, id: TensorId, bound: u32, unsigned: bool) {
+        self.wholes.insert(id);
         let at = id.0 as usize;
         let scale = whole_scale(bound);
         (self.tensors[at], self.ranges[at]) = (scale, whole_range(scale, unsigned));
+    }
+
+    /// Whether that was done.
+    pub(super) fn is_whole(&self, id: TensorId) -> bool {
+        self.wholes.contains(&id)
     }
 
     /// Gives a tensor one bit more than the one behind it has, which refuses what needs it.

@@ -156,3 +156,16 @@ fn what_a_rule_does_not_have_is_named_by_node_and_attribute() {
     );
     assert!(refused(norm).contains("`p` is 2; only 1"));
 }
+
+#[test]
+fn a_squeeze_without_axes_takes_out_all_dimensions_of_one_in_every_opset() {
+    for opset in [9, 12, 13, 21] {
+        for dims in [[1, 2, 1], [2, 1, 3], [2, 3, 4]] {
+            let onnx = Onnx::new(&dims)
+                .opset(opset)
+                .node("Neg", &["x"], "a", vec![])
+                .node("Squeeze", &["a"], "y", vec![]);
+            agrees_with_the_reference("squeeze", &onnx.bytes());
+        }
+    }
+}

@@ -98,3 +98,24 @@ fn an_input_is_as_wide_as_its_readers_take_it() {
     input_bits(&grown, &ones(4));
     input_bits(&network(), &[vec![vec![0.5; 72]]]);
 }
+
+#[test]
+fn what_rounding_leaves_of_nothing_has_the_steps_of_what_it_is_made_of() {
+    // The logarithm of a softmax's sum: 0, but for the last bits of floats.
+    let onnx = Onnx::new(&[1, 4]).node("LogSoftmax", &["x"], "l", vec![]).node(
+        "ReduceLogSumExp",
+        &["l"],
+        "y",
+        vec![],
+    );
+    let graph = import(&onnx.bytes()).unwrap();
+    let samples: Vec<_> = (0..8)
+        .map(|i| vec![vec![f64::from(i) * 0.3, -0.2, 0.7, 0.1]])
+        .collect();
+    let unit = CalibrationOptions {
+        output_scale: Some(vec![1.0]),
+        ..options(None)
+    };
+    let (_, accuracy) = calibrated(&graph, &samples, &unit).unwrap();
+    assert!(accuracy.within_budget, "{accuracy:?}");
+}
