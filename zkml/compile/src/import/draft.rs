@@ -172,8 +172,13 @@ impl Draft {
 
     /// Says of a tensor that its values are whole numbers up to this in absolute value, whatever the inputs are.
     pub(super) fn whole(&mut self, id: TensorId, bound: u32) {
+        self.whole_up_to(id, Some(bound));
+    }
+
+    /// Says that a tensor is of whole numbers, up to a bound or as far as calibration's go.
+    pub(super) fn whole_up_to(&mut self, id: TensorId, bound: Option<u32>) {
         if let Some(tensor) = self.tensors.get_mut(id.0 as usize) {
-            (tensor.bound, tensor.whole) = (Some(bound), true);
+            (tensor.bound, tensor.whole) = (bound, true);
         }
     }
 
@@ -186,7 +191,16 @@ impl Draft {
 
     /// Says of places in a table of so many rows that the model takes no others, where they are an input's values, or those moved.
     pub(super) fn within_table(&mut self, mut id: TensorId, rows: u32) {
-        let moved = |node: &&FloatNode| matches!(node.op, FloatOp::Wiring(_));
+        // What takes some of an input's values says nothing of the others.
+        let moved = |node: &&FloatNode| match &node.op {
+            FloatOp::Wiring(wiring) => wiring.source.as_ref().is_none_or(|source| {
+                let places: HashSet<u32> = source.iter().copied().collect();
+                node.inputs
+                    .first()
+                    .is_some_and(|from| places.len() == self.tensors[from.0 as usize].len())
+            }),
+            _ => false,
+        };
         while let Some(node) = self.nodes.iter().find(|n| n.output == id).filter(moved) {
             match node.inputs[..] {
                 [from] => id = from,
@@ -196,7 +210,12 @@ impl Draft {
         if self.inputs.contains(&id)
             && let Some(tensor) = self.tensors.get_mut(id.0 as usize)
         {
-            tensor.bound = Some(tensor.bound.map_or(rows, |bound| bound.min(rows)));
+            let most = if tensor.unsigned {
+                rows.saturating_sub(1)
+            } else {
+                rows
+            };
+            tensor.bound = Some(tensor.bound.map_or(most, |bound| bound.min(most)));
         }
     }
 

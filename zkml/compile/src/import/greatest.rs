@@ -28,7 +28,13 @@ pub(super) const MOST_NAME: f64 = 4_194_304.0;
 fn place(draft: &mut Draft, call: &Call<'_>, sign: f64) -> Result<TensorId, Refusal> {
     let mut x = call.computed(0)?;
     if sign < 0.0 {
-        x = scaled(draft, call.name, x, sign)?;
+        let of = x;
+        x = scaled(draft, call.name, of, sign)?;
+        // The least of a type may have no opposite in it.
+        if draft.is_whole(of) {
+            let bound = draft.bound_of(of).map(|bound| bound + 1);
+            draft.whole_up_to(x, bound);
+        }
     }
     let shape = draft.shape(x);
     let along = axis(call.int("axis", 0)?, shape.len())?;

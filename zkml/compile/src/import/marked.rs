@@ -54,14 +54,22 @@ pub(super) fn mark(graph: &mut GraphProto, shapes: &Shapes) {
 
 /// An output that is left out.
 const ABSENT: i64 = -1;
+/// Outputs of doubles, and of whole numbers or yes and no.
+const DOUBLE: i64 = 1;
+const WHOLE: i64 = 2;
 
-/// An output as integers: whether it is of doubles, its rank, its sizes.
+/// An output as integers: what it is of, its rank, its sizes.
 fn stated(output: &str, shapes: &Shapes) -> Option<Vec<i64>> {
     if output.is_empty() {
         return Some(vec![ABSENT]);
     }
     let (shape, kind) = shapes.get(output)?;
-    let mut ints = vec![i64::from(*kind == DatumType::F64), shape.len() as i64];
+    let of = match kind {
+        DatumType::F64 => DOUBLE,
+        kind if kind.is_float() => 0,
+        _ => WHOLE,
+    };
+    let mut ints = vec![of, shape.len() as i64];
     ints.extend(shape.iter().map(|&d| d as i64));
     Some(ints)
 }
@@ -69,7 +77,10 @@ fn stated(output: &str, shapes: &Shapes) -> Option<Vec<i64>> {
 /// An output that a node has.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Output {
+    /// To the reader, all numbers are floats.
     kind: DatumType,
+    /// Whether the file says that it is of whole numbers, or of yes and no.
+    pub whole: bool,
     pub shape: Vec<usize>,
 }
 
@@ -85,11 +96,12 @@ fn read_outputs(mut ints: &[i64]) -> Option<Vec<Option<Output>>> {
         let (&rank, rest) = rest.split_first()?;
         let (shape, rest) = rest.split_at_checked(usize::try_from(rank).ok()?)?;
         outputs.push(Some(Output {
-            kind: if first == 0 {
-                DatumType::F32
-            } else {
+            kind: if first == DOUBLE {
                 DatumType::F64
+            } else {
+                DatumType::F32
             },
+            whole: first == WHOLE,
             shape: shape
                 .iter()
                 .map(|&d| usize::try_from(d).ok())
@@ -111,7 +123,7 @@ pub(super) struct Marked {
 
 impl Marked {
     /// The outputs that the node has: the reader passes over the others.
-    fn given(&self) -> impl Iterator<Item = &Output> {
+    pub(super) fn given(&self) -> impl Iterator<Item = &Output> {
         self.outputs.iter().flatten()
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use tract_onnx::prelude::{DatumType, Node, OutletId, Tensor, TypedFact, TypedModel, TypedOp};
+use tract_onnx::prelude::{DatumType, Node, Outlet, OutletId, Tensor, TypedFact, TypedModel, TypedOp};
 use tract_onnx::tract_core::ops::array::{Gather, MultiBroadcastTo, Slice, StridedSlice, TypedConcat};
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::cast::Cast;
@@ -125,7 +125,8 @@ pub(super) fn translate(model: &TypedModel, admitted: &Admitted) -> Result<Draft
             continue;
         }
         let (name, op) = origin(admitted, node);
-        match place(&mut draft, &values, node, &name) {
+        let placed = place(&mut draft, &values, node, &name).and_then(|made| exact(&draft, node, made));
+        match placed {
             Ok(made) => {
                 let slots = (0..).map(|slot| OutletId::new(at, slot));
                 values.extend(slots.zip(made));
@@ -180,6 +181,28 @@ pub(super) fn translate(model: &TypedModel, admitted: &Admitted) -> Result<Draft
         }
     }
     Ok(draft)
+}
+
+/// Whatever the file says is of whole numbers, or of yes and no, is held in steps of 1: its readers compute with nothing else.
+fn exact(draft: &Draft, node: &TypedNode, made: Vec<Value>) -> Result<Vec<Value>, Refusal> {
+    let of_file: Vec<bool> = match node.op.downcast_ref::<marked::Marked>() {
+        Some(marked) => marked.given().map(|output| output.whole).collect(),
+        None => {
+            let whole = |output: &Outlet<TypedFact>| !output.fact.datum_type.is_float();
+            node.outputs.iter().map(whole).collect()
+        }
+    };
+    for (value, whole) in made.iter().zip(of_file) {
+        match value {
+            Value::Computed(id) if whole && !draft.is_whole(*id) => {
+                return unsupported(
+                    "whole numbers that are not known to stay within what is held exactly: up to 2^22",
+                );
+            }
+            Value::Computed(_) | Value::Constant(_) => {}
+        }
+    }
+    Ok(made)
 }
 
 /// An output that is the same for every input, beside others.

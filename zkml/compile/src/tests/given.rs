@@ -239,3 +239,121 @@ fn what_computes_otherwise_with_whole_numbers_than_with_floats_is_refused_by_nam
             .contains("input `x`: its type is uint16")
     );
 }
+
+#[test]
+fn the_least_of_whole_numbers_is_found_however_near_the_next_one_is() {
+    for (kind, least, most) in [
+        (DataType::Uint8, 0, 255),
+        (DataType::Int8, -128, 127),
+        (DataType::Int32, -1000, 1000),
+    ] {
+        let bytes = of(kind, &[1, 3])
+            .node("ArgMin", &["x"], "place", vec![int("axis", 1)])
+            .node("Cast", &["place"], "y", vec![int("to", DataType::Float as i64)])
+            .bytes();
+        let ends = [[f64::from(least); 3], [f64::from(most); 3]].map(|s| vec![s.to_vec()]);
+        for profile in PROFILES {
+            let (_, int) = calibrated(&bytes, &ends, profile);
+            for at in (least..most).step_by(if most > 255 { 37 } else { 1 }) {
+                let (low, high) = (f64::from(at), f64::from(at + 1));
+                for x in [vec![high, low, high], vec![high, high, low], vec![low, low, high]] {
+                    agrees(&bytes, &int, &[x], 0.0);
+                }
+            }
+        }
+    }
+}
+
+/// What reads whole numbers decides by each of them.
+#[test]
+fn whole_numbers_that_are_not_held_exactly_are_refused_wherever_they_are_made() {
+    let far = [5_000_000, 4_999_999];
+    let chosen = || {
+        Onnx::new(&[1, 2])
+            .opset(17)
+            .constant("zero", &[], vec![0.0])
+            .node("Greater", &["x", "zero"], "c", vec![])
+            .integers("a", &far[..1])
+            .integers("b", &far[1..])
+    };
+    let place = || {
+        Onnx::new(&[1, 2])
+            .opset(17)
+            .node("ArgMax", &["x"], "at", vec![int("axis", 1)])
+    };
+    let whole = |mut onnx: Onnx| {
+        onnx.graph.input = vec![port("x", DataType::Int64, &[1, 2])];
+        onnx
+    };
+    let cases = [
+        ("Where", chosen().node("Where", &["c", "a", "b"], "n", vec![])),
+        (
+            "Gather",
+            place()
+                .integers("far", &far)
+                .node("Gather", &["far", "at"], "n", vec![]),
+        ),
+        (
+            "Gather",
+            whole(place())
+                .integers("far", &far)
+                .node("Gather", &["far", "x"], "n", vec![]),
+        ),
+        (
+            "OneHot",
+            place().integers("two", &[2]).integers("far", &far).node(
+                "OneHot",
+                &["at", "two", "far"],
+                "n",
+                vec![],
+            ),
+        ),
+    ];
+    for (op, onnx) in cases {
+        let onnx = onnx
+            .integers("threshold", &far[..1])
+            .node("Equal", &["n", "threshold"], "e", vec![])
+            .node("Cast", &["e"], "y", vec![int("to", DataType::Float as i64)]);
+        let why = import(&onnx.bytes()).unwrap_err().to_string();
+        assert!(
+            why.contains(&format!("({op})")) && why.contains("up to 2^22"),
+            "{op}: {why}"
+        );
+    }
+}
+
+#[test]
+fn a_column_of_places_says_nothing_of_the_other_columns() {
+    let bytes = of(DataType::Int64, &[1, 2])
+        .random("small", &[3, 2])
+        .random("large", &[20, 2])
+        .integers("first", &[0])
+        .integers("second", &[1])
+        .node("Gather", &["x", "first"], "a", vec![int("axis", 1)])
+        .node("Gather", &["x", "second"], "b", vec![int("axis", 1)])
+        .node("Gather", &["small", "a"], "p", vec![])
+        .node("Gather", &["large", "b"], "q", vec![])
+        .node("Add", &["p", "q"], "y", vec![])
+        .bytes();
+    let samples = [[0.0, 19.0], [2.0, 0.0], [-3.0, -20.0]].map(|s| vec![s.to_vec()]);
+    let (_, int) = calibrated(&bytes, &samples, Profile::P16);
+    for x in [[2.0, 15.0], [-1.0, 3.0], [1.0, -20.0]] {
+        agrees(&bytes, &int, &[x.to_vec()], 0.01);
+    }
+    for x in [[3.0, 0.0], [-4.0, 0.0], [0.0, 20.0], [0.0, -21.0]] {
+        assert!(said(&int, &[x.to_vec()]).is_err(), "{x:?}");
+    }
+}
+
+#[test]
+fn made_up_places_of_a_byte_are_in_its_table() {
+    let bytes = of(DataType::Uint8, &[1, 2])
+        .random("table", &[200, 2])
+        .node("Cast", &["x"], "n", vec![int("to", DataType::Int64 as i64)])
+        .node("Gather", &["table", "n"], "y", vec![])
+        .bytes();
+    let samples = synthetic_samples(&import(&bytes).unwrap(), 500, 3);
+    let (_, int) = calibrated(&bytes, &samples, Profile::P12);
+    agrees(&bytes, &int, &[vec![199.0, 0.0]], 0.01);
+    assert!(said(&int, &[vec![200.0, 0.0]]).is_err());
+}
