@@ -229,18 +229,18 @@ def with_constant(b, op, side, x, kind):
     return b.node(op, operands, broadcast(shape, x.shape))
 
 
+def fit(t, x):
+    """Whether two tensors broadcast, to one that is not too large."""
+    try:
+        shape = broadcast(t.shape, x.shape)
+    except Unfit:
+        return False
+    return np.prod(shape) <= 400 and len(shape) <= 5
+
+
 def partner(b, x):
     """Another computed tensor whose shape broadcasts with x's: an older one, or one branched off from x."""
-    fits = []
-    for t in b.tensors:
-        if t.name == x.name:
-            continue
-        try:
-            shape = broadcast(t.shape, x.shape)
-        except Unfit:
-            continue
-        if np.prod(shape) <= 400 and len(shape) <= 5:
-            fits.append(t)
+    fits = [t for t in b.tensors if t.name != x.name and fit(t, x)]
     if fits and b.chance(0.8):
         return b.pick(fits)
     branch = b.pick([relu, clip, lambda b, x: with_constant(b, "Mul", "x,c", x, "full")])

@@ -8,7 +8,7 @@ import numpy as np
 from onnx import helper, numpy_helper
 
 from .builder import BYTES, WHOLE, Unfit
-from .elementwise import FLOAT, KINDS, broadcast
+from .elementwise import FLOAT, KINDS, broadcast, fit
 from .registry import FORMS, operator
 
 COMPARISONS = {"Greater": 9, "Less": 9, "Equal": 11, "GreaterOrEqual": 12, "LessOrEqual": 12}
@@ -50,15 +50,7 @@ def _constant(b, x):
 
 def _other(b, x):
     """Another tensor of the same type beside it, and the shape of both."""
-    fits = []
-    for t in b.all:
-        if t.kind == x.kind and t.name != x.name:
-            try:
-                shape = broadcast(t.shape, x.shape)
-            except Unfit:
-                continue
-            if np.prod(shape) <= 400 and len(shape) <= 5:
-                fits.append(t)
+    fits = [t for t in b.all if t.kind == x.kind and t.name != x.name and fit(t, x)]
     if fits and b.chance(0.8):
         y = b.pick(fits)
     elif x.kind == "float":
@@ -100,18 +92,10 @@ def negation(b, x):
 
 def _branch(b, c):
     """A tensor of floats that fits a condition, or Unfit."""
-    fits = [t for t in b.tensors if _fits(t, c)]
+    fits = [t for t in b.tensors if fit(t, c)]
     if not fits:
         raise Unfit("no floats beside the condition")
     return b.pick(fits)
-
-
-def _fits(t, c):
-    try:
-        shape = broadcast(t.shape, c.shape)
-    except Unfit:
-        return False
-    return np.prod(shape) <= 400 and len(shape) <= 5
 
 
 @operator("Where(computed)", of=("bool",), weight=2)

@@ -236,29 +236,35 @@ impl FloatModel {
 /// unless somebody says otherwise.
 const SETTLED: f64 = DEFAULT_MAX_ERROR_MILLIONTHS as f64 / 1e6;
 
-/// The integer graph's inputs with names and shapes.
-fn given<'a>(graph: &'a IntGraph, inputs: &'a [Vec<f64>]) -> Vec<(&'a str, &'a [u32], &'a Vec<f64>)> {
-    let infos = graph
-        .inputs
-        .iter()
-        .filter_map(|id| graph.tensors.get(id.0 as usize));
-    let given = infos.zip(inputs);
-    given
-        .map(|(info, values)| (info.name.as_str(), info.shape.as_slice(), values))
-        .collect()
-}
-
 /// A node whose values are off by more than this share of their greatest is where a graph that differs begins to differ.
 const DIFFERENT: f64 = 1e-4;
 
-/// The graph's inputs with names and shapes.
-fn named<'a>(graph: &'a FloatGraph, inputs: &'a [Vec<f64>]) -> Vec<(&'a str, &'a [u32], &'a Vec<f64>)> {
-    let tensors = graph
-        .inputs
-        .iter()
-        .filter_map(|id| graph.tensors.get(id.0 as usize));
-    let given = tensors.zip(inputs);
-    given
-        .map(|(tensor, values)| (tensor.name.as_str(), tensor.shape.as_slice(), values))
+/// Inputs with names and shapes.
+type Named<'a> = Vec<(&'a str, &'a [u32], &'a Vec<f64>)>;
+
+/// The integer graph's.
+fn given<'a>(graph: &'a IntGraph, inputs: &'a [Vec<f64>]) -> Named<'a> {
+    let infos = graph.inputs.iter().map(|id| graph.tensors.get(id.0 as usize));
+    beside(
+        infos.map(|info| info.map(|i| (i.name.as_str(), i.shape.as_slice()))),
+        inputs,
+    )
+}
+
+/// The float graph's.
+fn named<'a>(graph: &'a FloatGraph, inputs: &'a [Vec<f64>]) -> Named<'a> {
+    let tensors = graph.inputs.iter().map(|id| graph.tensors.get(id.0 as usize));
+    beside(
+        tensors.map(|tensor| tensor.map(|t| (t.name.as_str(), t.shape.as_slice()))),
+        inputs,
+    )
+}
+
+fn beside<'a>(
+    ports: impl Iterator<Item = Option<(&'a str, &'a [u32])>>,
+    inputs: &'a [Vec<f64>],
+) -> Named<'a> {
+    let each = ports.flatten().zip(inputs);
+    each.map(|((name, shape), values)| (name, shape, values))
         .collect()
 }

@@ -1,7 +1,8 @@
 //! How many bits a profile gives each tensor, by who reads it.
 //!
-//! Invariant: no table has an index of more bits than it may have rows, and no accumulator of a tensor's own values is beyond its
-//! limit, whatever the profile is.
+//! Invariant: no table has an index of more bits than it may have rows, whatever the profile is. An input is only as wide as leaves
+//! the sum of all its values, each with a coefficient of the profile's width, within an accumulator; a map that adds up more (a
+//! repeated value's) is refused where its bound is found, as for every width.
 
 use zkml::graph::bound::LIMIT;
 use zkml::graph::{ProfileLimits, TensorId};

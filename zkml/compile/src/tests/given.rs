@@ -2,14 +2,14 @@
 
 use tract_onnx::pb::tensor_proto::DataType;
 use zkml::graph::tensor_file::dequantise;
-use zkml::graph::{FloatInput, IntGraph, IntRange, Profile, QuantisationPlan, quantise_input};
+use zkml::graph::{FloatInput, IntGraph, IntRange, Profile, quantise_input};
 
 use super::onnx::{Onnx, int, value_info};
-use crate::calibrate::{CalibrateError, CalibrationOptions, calibrate, synthetic_samples};
+use super::recipes::by_the_file;
+use crate::calibrate::{CalibrateError, synthetic_samples};
 use crate::compile::{CompileError, CompileOptions, plan};
 use crate::float_model::FloatModel;
 use crate::import::import;
-use crate::progress::silent;
 use crate::quantise::apply;
 
 const PROFILES: [Profile; 3] = [Profile::P8, Profile::P12, Profile::P16];
@@ -36,23 +36,6 @@ fn embedding() -> Onnx {
         .random("w", &[4, 2])
         .node("Gather", &["table", "x"], "rows", vec![])
         .node("MatMul", &["rows", "w"], "y", vec![])
-}
-
-fn calibrated(bytes: &[u8], samples: &[Vec<Vec<f64>>], profile: Profile) -> (QuantisationPlan, IntGraph) {
-    let (graph, model) = (import(bytes).unwrap(), FloatModel::read(bytes).unwrap());
-    let expected: Vec<_> = samples
-        .iter()
-        .map(|s| model.outputs_of(&graph, s).unwrap())
-        .collect();
-    let options = CalibrationOptions {
-        profile: Some(profile),
-        error_budget: 1.0,
-        output_scale: None,
-        compare_top1: false,
-    };
-    let (plan, _) = calibrate(&graph, samples, &expected, &options, &silent).unwrap();
-    let int = apply(&graph, &plan).unwrap();
-    (plan, int)
 }
 
 fn made_up(bytes: &[u8]) -> Vec<Vec<Vec<f64>>> {
@@ -83,7 +66,7 @@ fn agrees(bytes: &[u8], int: &IntGraph, inputs: &[Vec<f64>], error: f64) {
 fn an_embedding_is_the_row_that_the_number_names_counted_from_either_end() {
     let bytes = embedding().bytes();
     for (profile, error) in PROFILES.into_iter().zip([0.1, 0.01, 0.001]) {
-        let (_, int) = calibrated(&bytes, &made_up(&bytes), profile);
+        let (_, int) = by_the_file(&bytes, &made_up(&bytes), profile);
         let input = &int.tensors[int.inputs[0].0 as usize];
         assert!(input.whole && input.exponent == 0, "{input:?}");
         for at in -5..5 {
@@ -99,7 +82,7 @@ fn a_number_that_the_table_has_no_row_for_has_no_answer() {
             .random("table", &[rows, 3])
             .node("Gather", &["table", "x"], "y", vec![])
             .bytes();
-        let (_, int) = calibrated(&bytes, &made_up(&bytes), Profile::P12);
+        let (_, int) = by_the_file(&bytes, &made_up(&bytes), Profile::P12);
         let range = int.tensors[int.inputs[0].0 as usize].range;
         for at in range.lo()..=range.hi() {
             let answered = said(&int, &[vec![at as f64, 0.0]]).is_ok();
@@ -112,7 +95,7 @@ fn a_number_that_the_table_has_no_row_for_has_no_answer() {
 fn a_plan_with_room_for_numbers_beyond_the_table_is_refused() {
     let bytes = embedding().bytes();
     let graph = import(&bytes).unwrap();
-    let (plan, int) = calibrated(&bytes, &made_up(&bytes), Profile::P12);
+    let (plan, int) = by_the_file(&bytes, &made_up(&bytes), Profile::P12);
     let mut refused = 0;
     for (at, _) in graph.tensors.iter().enumerate().filter(|(_, t)| t.whole) {
         for (bits, exponent) in [(1, 0), (0, 1)] {
@@ -141,7 +124,7 @@ fn numbers_of_a_type_have_its_range_and_are_what_they_are() {
             .node("Cast", &["x"], "f", vec![int("to", DataType::Float as i64)])
             .node("Mul", &["f", "k"], "y", vec![])
             .bytes();
-        let (_, int) = calibrated(&bytes, &made_up(&bytes), Profile::P16);
+        let (_, int) = by_the_file(&bytes, &made_up(&bytes), Profile::P16);
         assert_eq!(int.tensors[int.inputs[0].0 as usize].range, range, "{kind:?}");
         agrees(&bytes, &int, &[ends.to_vec()], 1e-3);
         for outside in [ends[0] - 1.0, ends[1] + 1.0] {
@@ -160,7 +143,7 @@ fn a_function_of_whole_numbers_has_steps_that_are_fine_enough() {
             .node("Cast", &["x"], "f", vec![int("to", DataType::Float as i64)])
             .node(op, &["f"], "y", vec![])
             .bytes();
-        let (_, int) = calibrated(&bytes, &made_up(&bytes), Profile::P12);
+        let (_, int) = by_the_file(&bytes, &made_up(&bytes), Profile::P12);
         agrees(&bytes, &int, &[vec![0.0, 1.0]], 0.01);
     }
 }
@@ -174,7 +157,7 @@ fn a_mask_chooses_and_is_joined_with_what_is_computed() {
         .node("Where", &["both", "v", "zero"], "y", vec![]);
     onnx.graph.input.push(port("v", DataType::Float, &[1, 3]));
     let bytes = onnx.bytes();
-    let (_, int) = calibrated(&bytes, &made_up(&bytes), Profile::P12);
+    let (_, int) = by_the_file(&bytes, &made_up(&bytes), Profile::P12);
     for mask in [[1.0, 0.0, 1.0], [0.0; 3], [1.0; 3]] {
         agrees(&bytes, &int, &[mask.to_vec(), vec![0.5, 0.75, -0.5]], 0.01);
     }
@@ -202,7 +185,7 @@ fn numbers_without_an_end_need_calibration_and_go_as_far_as_it_does() {
         "{why}"
     );
     let samples = [[-5.0, 5.0], [5.0, 5.0], [1.0, 0.0]].map(|sample| vec![sample.to_vec()]);
-    let (_, int) = calibrated(&bytes, &samples, Profile::P16);
+    let (_, int) = by_the_file(&bytes, &samples, Profile::P16);
     assert_eq!(int.tensors[int.inputs[0].0 as usize].range, IntRange::signed(4));
     agrees(&bytes, &int, &[vec![7.0, -8.0]], 1e-3);
     assert!(said(&int, &[vec![8.0, 0.0]]).is_err());
@@ -253,7 +236,7 @@ fn the_least_of_whole_numbers_is_found_however_near_the_next_one_is() {
             .bytes();
         let ends = [[f64::from(least); 3], [f64::from(most); 3]].map(|s| vec![s.to_vec()]);
         for profile in PROFILES {
-            let (_, int) = calibrated(&bytes, &ends, profile);
+            let (_, int) = by_the_file(&bytes, &ends, profile);
             for at in (least..most).step_by(if most > 255 { 37 } else { 1 }) {
                 let (low, high) = (f64::from(at), f64::from(at + 1));
                 for x in [vec![high, low, high], vec![high, high, low], vec![low, low, high]] {
@@ -336,7 +319,7 @@ fn a_column_of_places_says_nothing_of_the_other_columns() {
         .node("Add", &["p", "q"], "y", vec![])
         .bytes();
     let samples = [[0.0, 19.0], [2.0, 0.0], [-3.0, -20.0]].map(|s| vec![s.to_vec()]);
-    let (_, int) = calibrated(&bytes, &samples, Profile::P16);
+    let (_, int) = by_the_file(&bytes, &samples, Profile::P16);
     for x in [[2.0, 15.0], [-1.0, 3.0], [1.0, -20.0]] {
         agrees(&bytes, &int, &[x.to_vec()], 0.01);
     }
@@ -353,7 +336,7 @@ fn made_up_places_of_a_byte_are_in_its_table() {
         .node("Gather", &["table", "n"], "y", vec![])
         .bytes();
     let samples = synthetic_samples(&import(&bytes).unwrap(), 500, 3);
-    let (_, int) = calibrated(&bytes, &samples, Profile::P12);
+    let (_, int) = by_the_file(&bytes, &samples, Profile::P12);
     agrees(&bytes, &int, &[vec![199.0, 0.0]], 0.01);
     assert!(said(&int, &[vec![200.0, 0.0]]).is_err());
 }

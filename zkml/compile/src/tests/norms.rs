@@ -7,12 +7,10 @@ use zkml::accuracy::output_error;
 use zkml::graph::{IntGraph, IntTensor, Profile, dequantise};
 
 use super::onnx::{Onnx, float, int, ints};
-use crate::calibrate::{CalibrationOptions, calibrate};
+use super::recipes::by_the_file;
 use crate::float::FloatGraph;
 use crate::float_model::FloatModel;
 use crate::import::import;
-use crate::progress::silent;
-use crate::quantise::apply;
 
 const ROWS: usize = 8;
 const LEN: usize = 64;
@@ -36,18 +34,7 @@ impl Planned {
         let bytes = onnx.bytes();
         let (float, model) = (import(&bytes).unwrap(), FloatModel::read(&bytes).unwrap());
         let samples: Vec<_> = (0..20).map(|seed| sample(seed, spread, 1.0)).collect();
-        let expected: Vec<_> = samples
-            .iter()
-            .map(|s| model.outputs_of(&float, s).unwrap())
-            .collect();
-        let options = CalibrationOptions {
-            profile: Some(profile),
-            error_budget: 1.0,
-            output_scale: None,
-            compare_top1: false,
-        };
-        let (plan, _) = calibrate(&float, &samples, &expected, &options, &silent).unwrap();
-        let int = apply(&float, &plan).unwrap();
+        let (_, int) = by_the_file(&bytes, &samples, profile);
         Self { float, model, int }
     }
 

@@ -1,10 +1,14 @@
 //! Operators of our own rules, and what is constant in a file: imported, they compute what the reference does.
 
+use zkml::graph::{IntGraph, Profile, QuantisationPlan};
 use zkml_reference::{ElementType, Model, Tensor, Values};
 
 use super::onnx::{Onnx, float, int, ints};
-use crate::calibrate::synthetic_samples;
+use crate::calibrate::{CalibrationOptions, calibrate, synthetic_samples};
+use crate::float_model::FloatModel;
 use crate::import::import;
+use crate::progress::silent;
+use crate::quantise::apply;
 
 /// Every output of the imported graph is the reference's.
 pub(super) fn agrees_with_the_reference(name: &str, bytes: &[u8]) {
@@ -32,6 +36,28 @@ pub(super) fn agrees_with_the_reference(name: &str, bytes: &[u8]) {
             assert!(error < 1e-5, "{name}: {} is wrong by {error:e}", tensor.name);
         }
     }
+}
+
+/// Calibrates with the file's answers as the expected ones, whatever the error is.
+pub(super) fn by_the_file(
+    bytes: &[u8],
+    samples: &[Vec<Vec<f64>>],
+    profile: Profile,
+) -> (QuantisationPlan, IntGraph) {
+    let (graph, model) = (import(bytes).unwrap(), FloatModel::read(bytes).unwrap());
+    let expected: Vec<_> = samples
+        .iter()
+        .map(|s| model.outputs_of(&graph, s).unwrap())
+        .collect();
+    let options = CalibrationOptions {
+        profile: Some(profile),
+        error_budget: 1.0,
+        output_scale: None,
+        compare_top1: false,
+    };
+    let (plan, _) = calibrate(&graph, samples, &expected, &options, &silent).unwrap();
+    let int = apply(&graph, &plan).unwrap();
+    (plan, int)
 }
 
 #[test]
