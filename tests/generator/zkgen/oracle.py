@@ -49,20 +49,58 @@ def _base(node):
     return "TreeEnsembleRegressor: base values of a target without a vote" if several and "base_values" in attributes else None
 
 
+def _constant_group(node):
+    """The name of the departure of groups of equal numbers, or None.
+
+    The specification, as a function: (x - mean) / (deviation + 1e-9), so 0 for all of such a group. onnxruntime 1.32 divides by
+    the deviation alone and answers 0 / 0. ONNX's reference evaluator answers 0.
+    """
+    return "MeanVarianceNormalization: a group of equal numbers" if node.op_type == "MeanVarianceNormalization" else None
+
+
 def in_other_words(model):
-    """(the model with such padding written out and such values added behind, names of the departures). Node by node, from the
-    first."""
-    of = lambda node: _same(node) or _base(node)
-    names = sorted({n for n in map(of, model.graph.node) if n})
+    """(the model with each departing node said in other words, names of the departures). Node by node, from the first."""
+    words = [(_same, _write_out), (_base, _add_behind), (_constant_group, _by_its_function)]
+    of = lambda node: next(((name, write) for find, write in words if (name := find(node))), None)
+    names = sorted({found[0] for found in map(of, model.graph.node) if found})
     if not names:
         return model, names
     model = _copy(model)
     while True:
-        at = next((i for i, n in enumerate(model.graph.node) if of(n)), None)
-        if at is None:
+        node, found = next(((n, found) for n in model.graph.node if (found := of(n))), (None, None))
+        if found is None:
             return model, names
-        write = _write_out if _same(model.graph.node[at]) else _add_behind
-        write(model, model.graph.node[at])
+        found[1](model, node)
+
+
+def _by_its_function(model, node):
+    """x less its mean, d, and then d / (root of the mean of d² + 1e-9)."""
+    x, made = node.input[0], node.output[0]
+    axes = list(attributes_of(node).get("axes", [0, 2, 3]))
+    opset = next(o.version for o in model.opset_import if o.domain == "")
+    name = lambda part: f"{made}_{part}"
+    constant = lambda part, array: model.graph.initializer.append(numpy_helper.from_array(array, name(part)))
+    constant("least", np.asarray(1e-9, np.float32))
+    constant("axes", np.asarray(axes, np.int64))
+
+    def mean(of, to):
+        if opset >= 18:
+            return helper.make_node("ReduceMean", [of, name("axes")], [name(to)], keepdims=1)
+        return helper.make_node("ReduceMean", [of], [name(to)], axes=axes, keepdims=1)
+
+    nodes = [
+        mean(x, "mean"),
+        helper.make_node("Sub", [x, name("mean")], [name("d")]),
+        helper.make_node("Mul", [name("d"), name("d")], [name("squares")]),
+        mean(name("squares"), "variance"),
+        helper.make_node("Sqrt", [name("variance")], [name("deviation")]),
+        helper.make_node("Add", [name("deviation"), name("least")], [name("divisor")]),
+        helper.make_node("Div", [name("d"), name("divisor")], [made]),
+    ]
+    at = list(model.graph.node).index(node)
+    del model.graph.node[at]
+    for more, one in enumerate(nodes):
+        model.graph.node.insert(at + more, one)
 
 
 def _add_behind(model, node):

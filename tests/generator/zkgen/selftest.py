@@ -185,6 +185,17 @@ def base_values_are_added_to_a_target_without_a_vote():
     assert asked.answer({"x": np.asarray([[1.0]], np.float32)})[0].tolist() == [[1.0, 1.0]]
 
 
+def a_group_of_equal_numbers_has_no_variance_and_an_answer():
+    info = lambda n: onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [1, 2, 3])
+    node = onnx.helper.make_node("MeanVarianceNormalization", ["x"], ["y"], axes=[0, 2])
+    graph = onnx.helper.make_graph([node], "g", [info("x")], [info("y")])
+    for opset in (13, 18):
+        asked = oracle.Oracle(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)], ir_version=8))
+        assert asked.departures == ["MeanVarianceNormalization: a group of equal numbers"]
+        rows = asked.answer({"x": np.asarray([[[4, 4, 4], [1, 2, 3]]], np.float32)})[0]
+        assert np.allclose(rows, [[[0, 0, 0], [-1.5**0.5, 0, 1.5**0.5]]], atol=1e-6), rows
+
+
 def smaller_graphs_are_graphs():
     made = 0
     for i in range(20):
@@ -216,7 +227,8 @@ def main():
         a_graph_that_is_read_as_another_function_is_no_refusal,
         constants_have_the_kind_that_the_tables_say, padding_is_written_out_as_the_specification_says,
         a_stride_longer_than_the_kernel_crops_nothing,
-        base_values_are_added_to_a_target_without_a_vote, smaller_graphs_are_graphs, receipts_are_read,
+        base_values_are_added_to_a_target_without_a_vote, a_group_of_equal_numbers_has_no_variance_and_an_answer,
+        smaller_graphs_are_graphs, receipts_are_read,
     ]
     for test in tests:
         test()
