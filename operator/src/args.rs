@@ -99,8 +99,8 @@ pub(crate) enum Command {
         /// Samples that calibrate the integers; without: standard-normal inputs.
         #[arg(long)]
         calibration: Option<PathBuf>,
-        /// A JSON list of the classes' names.
-        #[arg(long)]
+        /// A JSON list of the classes' names: of an output that scores them.
+        #[arg(long, conflicts_with = "no_top1")]
         classes: Option<PathBuf>,
         /// What the slices are proved with: SumcheckWhir, or Halo2Kzg, which needs a trusted setup.
         #[arg(long, value_name = "SYSTEM", default_value_t = ProofSystem::SumcheckWhir)]

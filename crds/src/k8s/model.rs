@@ -15,6 +15,10 @@ use crate::dimensions::Dimensions;
 use crate::slice_files::{Measures, SliceFiles};
 use crate::words::{Digest, Profile, ProofSystem, SliceIndex};
 
+/// A text that can be shown as it is: nothing in it controls a terminal, ends a line, or turns the direction of writing.
+const LEGIBLE: &str =
+    r"^[^\p{Cc}\p{Zl}\p{Zp}\x{61c}\x{200e}\x{200f}\x{202a}-\x{202e}\x{2066}-\x{2069}]*$";
+
 /// How many unsupported nodes a status lists.
 pub const MAX_UNSUPPORTED: usize = 64;
 
@@ -165,7 +169,7 @@ pub struct ModelSpec {
     pub proof_system: ProofSystem,
     /// Names of the outputs' entries, in order; the largest output's name becomes a request's label.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 4096), inner(length(min = 1, max = 128)))]
+    #[schemars(length(max = 4096), inner(length(min = 1, max = 128), regex(pattern = LEGIBLE)))]
     pub classes: Vec<String>,
     /// The pools that may prove requests of this Model: their miners see its weights and every input. Pools of the Model's
     /// own namespace always may; an empty list means them alone. Absent: the ConfigMap `zkinfer-consent` of this namespace

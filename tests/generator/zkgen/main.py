@@ -128,7 +128,7 @@ class Run:
         self.proved = Counter()
         self.departures, self.passed, self.unmade = Counter(), Counter(), []
         self.errors, self.failures, self.verified = Counter(), [], Counter()
-        self.zeros, self.before = 0, 0.0
+        self.zeros, self.before, self.failed_before = 0, 0.0, []
         earlier = self.out / "results.json"
         if args.resume and earlier.is_file():
             tables.restore(self, json.loads(earlier.read_text()))
@@ -139,6 +139,9 @@ class Run:
             yield [Case(i) for i in self.args.again], self.args.system
             return
         made = {s: sum(self.outcomes[s].values()) for s in SYSTEMS}
+        for identity, system in self.failed_before:
+            made[system] += 1
+            yield [Case(identity)], system
         wanted = {"Halo2Kzg": self.args.halo2, "SumcheckWhir": self.args.graphs - self.args.halo2}
         while any(made[s] < wanted[s] for s in SYSTEMS):
             if self.args.seconds and time.monotonic() - self.began > self.args.seconds:

@@ -32,7 +32,8 @@ def report(run, seconds):
 
 
 def restore(run, report):
-    """Puts a run where that of a report ended. Graphs that were made and not settled then count as refused."""
+    """Puts a run where that of a report ended. Graphs that were made and not settled then count as refused; those that failed
+    are asked again, and count as they end now."""
     run.seed, run.before = report["seed"], report["seconds"]
     run.plan.go_on(run.seed, report["next"])
     for row in [*report["pairs"], *report["cells"]]:
@@ -48,7 +49,10 @@ def restore(run, report):
     run.errors.update(report["errors"]["all"])
     run.departures.update(report["onnxruntimeDeparts"])
     run.passed.update(report["passedOver"])
-    run.zeros, run.unmade, run.failures = report["withoutASizeOfTheirOwn"], report["notMade"], report["failures"]
+    run.zeros, run.unmade = report["withoutASizeOfTheirOwn"], report["notMade"]
+    for failure in report["failures"]:
+        run.outcomes[failure["system"]][failure["outcome"]] -= 1
+        run.failed_before.append((failure["id"], failure["system"]))
 
 
 def rounded(error):

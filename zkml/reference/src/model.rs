@@ -56,6 +56,14 @@ impl Model {
         read::model(onnx)
     }
 
+    /// Whether a file has few enough records to be decoded, and names that can be shown: what every reader of it asks first.
+    ///
+    /// # Errors
+    /// [`ReadError::Malformed`].
+    pub fn admit(onnx: &[u8]) -> Result<(), ReadError> {
+        crate::proto::admit(onnx).map_err(ReadError::Malformed)
+    }
+
     /// The inputs that a caller gives, in the file's order: those that are no initializers.
     #[must_use]
     pub fn inputs(&self) -> &[Port] {

@@ -1,7 +1,8 @@
 //! ONNX's protobuf messages, as far as the reference reads them (onnx.proto, IR version 13). Fields that are left out
 //! are skipped by the decoder.
 //!
-//! Invariant: a file is decoded only after [`admit`] counted its records: decoded, a record of two bytes takes hundreds.
+//! Invariant: a file is decoded only after [`admit`] counted its records, since a record of two bytes takes hundreds when it is
+//! decoded, and looked at its names: they are shown as they are, so none may write to a terminal more than a name.
 
 use prost::{
     Message,
@@ -171,15 +172,32 @@ enum Record {
     Type,
     TensorType,
     Shape,
+    Dimension,
+    Tensor,
+    Opset,
     Leaf,
 }
 
 impl Record {
+    /// Whether a field is a name, or an attribute's text.
+    fn is_text(self, tag: u64) -> bool {
+        match self {
+            Self::Node => matches!(tag, 1..=4 | 7 | 8),
+            Self::Attribute => matches!(tag, 1 | 4 | 9 | 21),
+            Self::Tensor => tag == 8,
+            Self::Dimension => tag == 2,
+            Self::Port | Self::Opset => tag == 1,
+            Self::Model | Self::Graph | Self::Type | Self::TensorType | Self::Shape | Self::Leaf => false,
+        }
+    }
+
     fn field(self, tag: u64) -> Option<Self> {
         Some(match (self, tag) {
             (Self::Model, 7) => Self::Graph,
-            (Self::Model, 8 | 25) | (Self::Graph, 5 | 15) | (Self::Node, 1 | 2) => Self::Leaf,
-            (Self::Attribute, 5 | 9) | (Self::Shape, 1) => Self::Leaf,
+            (Self::Model, 8) => Self::Opset,
+            (Self::Graph, 5) | (Self::Attribute, 5) => Self::Tensor,
+            (Self::Shape, 1) => Self::Dimension,
+            (Self::Model, 25) | (Self::Graph, 15) | (Self::Node, 1 | 2) | (Self::Attribute, 9) => Self::Leaf,
             (Self::Graph, 1) => Self::Node,
             (Self::Attribute, 6) => Self::Graph,
             (Self::Graph, 11 | 12) => Self::Port,
@@ -215,8 +233,27 @@ fn damaged(said: &str) -> String {
     }
 }
 
-/// Counts the records that decoding would allocate.
-fn admit(bytes: &[u8]) -> Result<(), String> {
+/// Refuses a text with a character that controls a terminal, ends a line, or turns the direction of what is written behind it
+/// (Unicode's bidirectional formatting). What is no text, as an attribute may be, is never shown.
+fn legible(text: &[u8]) -> Result<(), String> {
+    let controls = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    match std::str::from_utf8(text) {
+        Ok(text) if text.contains(controls) => {
+            let cut: String = text.chars().take(64).collect();
+            Err(format!(
+                "a name or text in it has a character that controls a terminal: \"{}\"",
+                cut.escape_debug()
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Counts the records that decoding would allocate, and looks at every name.
+pub(crate) fn admit(bytes: &[u8]) -> Result<(), String> {
     let mut records = 0usize;
     let mut open = vec![(Record::Model, bytes)];
     // A record is opened only where the schema has one, and counted, however deep graphs stand in each other.
@@ -230,6 +267,9 @@ fn admit(bytes: &[u8]) -> Result<(), String> {
                 2 => {
                     let len = varint(&mut rest)?;
                     let inner = take(&mut rest, len)?;
+                    if record.is_text(key >> 3) {
+                        legible(inner)?;
+                    }
                     if let Some(kind) = record.field(key >> 3) {
                         records += 1;
                         if records > MAX_RECORDS {

@@ -19,7 +19,7 @@ use zkinfer_crds::Digest;
 
 pub use integers::Integers;
 pub use item::{Item, MAX_ITEM_BYTES};
-pub use read::{MAX_DEPTH, MAX_ITEMS};
+pub use read::{MAX_DEPTH, MAX_ITEMS, is_legible};
 
 /// Most memory that decoding takes beside as much as there are bytes.
 pub const DECODING_MEMORY: usize = 64 << 20;
@@ -182,6 +182,18 @@ mod tests {
 
     fn bytes_of(hex: &str) -> Vec<u8> {
         hex::decode(hex.replace(' ', "")).unwrap()
+    }
+
+    #[test]
+    fn no_text_writes_to_a_terminal_more_than_a_text() {
+        for text in ["a\u{1b}[2J", "a\nholds", "\u{202e}dilav", "\u{85}", "a\u{2028}b"] {
+            let bytes = to_bytes(&text.to_owned());
+            let read = from_bytes::<String>(&bytes, 1 << 10);
+            assert!(matches!(read, Err(CanonicalError::Malformed(why)) if why.contains("terminal")), "{text:?}");
+        }
+        for text in ["층/Gemm;β", "👩‍🔬 \"`'"] {
+            assert_eq!(from_bytes(&to_bytes(&text.to_owned()), 1 << 10), Ok(text.to_owned()));
+        }
     }
 
     #[test]

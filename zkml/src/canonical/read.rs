@@ -2,7 +2,8 @@
 //!
 //! Invariants: it refuses a second spelling where it meets it (long numbers, indefinite lengths, keys out of order, tags); it
 //! copies no byte string; it reads at most [`MAX_ITEMS`] items nested at most [`MAX_DEPTH`] deep, so what it builds is
-//! bounded by the bytes given and a constant. It never panics.
+//! bounded by the bytes given and a constant. A text is legible ([`is_legible`]), since it is shown as it is: no name in a
+//! receipt writes a line of its own. It never panics.
 
 use std::fmt;
 
@@ -26,6 +27,17 @@ impl de::Error for CanonicalError {
 
 fn malformed<T>(what: &str) -> Result<T, CanonicalError> {
     Err(CanonicalError::Malformed(what.to_owned()))
+}
+
+/// Whether a text that a stranger wrote can be shown: it has no control character, nor one that turns the direction of what
+/// is written behind it (Unicode's bidirectional formatting), nor one that ends a line.
+#[must_use]
+pub fn is_legible(text: &str) -> bool {
+    let controls = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    !text.contains(controls)
 }
 
 /// Major types of an item.
@@ -99,7 +111,11 @@ impl<'de> Reader<'de> {
 
     fn text(&mut self, len: u64) -> Result<&'de str, CanonicalError> {
         let bytes = self.take(len)?;
-        std::str::from_utf8(bytes).or_else(|_| malformed("a text is not UTF-8"))
+        match std::str::from_utf8(bytes) {
+            Ok(text) if is_legible(text) => Ok(text),
+            Ok(_) => malformed("a text has a character that controls a terminal or the direction of writing"),
+            Err(_) => malformed("a text is not UTF-8"),
+        }
     }
 
     fn nested<T>(

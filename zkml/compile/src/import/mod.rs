@@ -230,6 +230,7 @@ pub fn import_sized(onnx: &[u8], sizes: Sizes<'_>) -> Result<FloatGraph, ImportE
     // tract and its protobuf decoder are made for files that one trusts: some malformed ones make them panic.
     let at_work = AtWork::begin();
     let guarded = catch_unwind(AssertUnwindSafe(|| -> Result<FloatGraph, Fault> {
+        zkml_reference::Model::admit(onnx).map_err(ImportError::from)?;
         let proto = tract_onnx::onnx()
             .proto_model_for_read(&mut Cursor::new(onnx))
             .map_err(|e| Fault::reader(&e))?;

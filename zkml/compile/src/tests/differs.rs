@@ -51,3 +51,42 @@ fn an_answer_that_hangs_on_rounding_is_told_from_one_of_another_function() {
         }
     }
 }
+
+/// What is a step below a whole number in one program is one above it in another: whichever place it stands at.
+#[test]
+fn an_answer_at_a_jump_hangs_on_rounding_wherever_it_stands() {
+    let options = CalibrationOptions {
+        profile: None,
+        error_budget: 1.0,
+        output_scale: None,
+        compare_top1: false,
+    };
+    let graph = import(&Onnx::new(&[1, 2]).node("Ceil", &["x"], "y", vec![]).bytes()).unwrap();
+    let (below, above) = (1.0 - 1e-9, 1.0 + 1e-9);
+    for (sample, answer) in [
+        ([below, 0.25], [2.0, 1.0]),
+        ([0.25, below], [1.0, 2.0]),
+        ([above, 0.25], [1.0, 1.0]),
+        ([0.25, above], [1.0, 1.0]),
+    ] {
+        let judged = calibrate(
+            &graph,
+            &[vec![sample.to_vec()]],
+            &[vec![answer.to_vec()]],
+            &options,
+            &silent,
+        );
+        assert!(
+            matches!(judged, Err(CalibrateError::Unstable { .. })),
+            "{sample:?}: {judged:?}"
+        );
+    }
+    let judged = calibrate(
+        &graph,
+        &[vec![vec![0.25, 0.5]]],
+        &[vec![vec![1.0, 2.0]]],
+        &options,
+        &silent,
+    );
+    assert!(matches!(judged, Err(CalibrateError::Differs(_))), "{judged:?}");
+}

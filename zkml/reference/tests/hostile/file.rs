@@ -46,6 +46,8 @@ pub struct Attribute {
     pub f: f32,
     #[prost(int64, tag = "3")]
     pub i: i64,
+    #[prost(string, tag = "4")]
+    pub s: String,
     #[prost(message, optional, boxed, tag = "6")]
     pub g: Option<Box<Graph>>,
     #[prost(int64, repeated, tag = "8")]
@@ -143,6 +145,15 @@ pub fn int(name: &str, value: i64) -> Attribute {
         name: name.into(),
         i: value,
         kind: 2,
+        ..Default::default()
+    }
+}
+
+pub fn text(name: &str, text: &str) -> Attribute {
+    Attribute {
+        name: name.into(),
+        s: text.into(),
+        kind: 3,
         ..Default::default()
     }
 }

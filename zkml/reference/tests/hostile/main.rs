@@ -11,7 +11,7 @@ use zkml_reference::{Dimension, ElementType, EvaluateError, Model, Tensor, Value
 mod branches;
 mod file;
 
-use self::file::{file, int, ints, list, node};
+use self::file::{Node, file, int, ints, list, node};
 
 fn refusal(bytes: &[u8]) -> String {
     Model::read(bytes).expect_err("it is refused").to_string()
@@ -120,6 +120,40 @@ fn names_every_node_that_is_not_evaluated() {
         got.contains("node `a` (Loop)") && got.contains("node `y` (Nonsense)"),
         "{got}"
     );
+}
+
+/// Names are shown as they are: one that clears the screen or turns the direction of writing says what its file's author likes.
+#[test]
+fn refuses_names_and_texts_that_write_to_a_terminal_more_than_a_name() {
+    let named = |name: &str| file(vec![node("Relu", &["x"], &[name]), node("Relu", &[name], &["y"])], vec![]);
+    let operator = file(vec![node("Re\u{1b}[2Jlu", &["x"], &["y"])], vec![]);
+    let constant = file(vec![node("Relu", &["x"], &["y"])], vec![list("w\r", &[1], &[1])]);
+    let attribute = file(
+        vec![Node {
+            attribute: vec![int("ax\u{7}is", 1)],
+            ..node("Softmax", &["x"], &["y"])
+        }],
+        vec![],
+    );
+    let text = file(
+        vec![Node {
+            attribute: vec![file::text("mode", "edge\nholds: all")],
+            ..node("Pad", &["x", "p"], &["y"])
+        }],
+        vec![list("p", &[2], &[0, 0])],
+    );
+    let rest = [named("a\nb"), named("\u{202e}oof"), named("a\u{2028}b"), operator, constant, attribute, text];
+    for bytes in rest {
+        let said = refusal(&bytes);
+        assert!(said.contains("controls a terminal"), "{said}");
+        assert!(!said.contains(char::is_control) && !said.contains(['\u{202e}', '\u{2028}']), "{said:?}");
+    }
+    let said = refusal(&named("a\u{1b}[31m"));
+    assert!(said.contains(r#""a\u{1b}[31m""#), "{said}");
+    // Every other script and sign is a name.
+    for name in ["층/Gemm;β", "a b`'\"", "☃👍🏽"] {
+        assert!(Model::read(&named(name)).is_ok(), "{name}");
+    }
 }
 
 #[test]
