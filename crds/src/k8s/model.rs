@@ -16,8 +16,7 @@ use crate::slice_files::{Measures, SliceFiles};
 use crate::words::{Digest, Profile, ProofSystem, SliceIndex};
 
 /// A text that can be shown as it is: nothing in it controls a terminal, ends a line, or turns the direction of writing.
-const LEGIBLE: &str =
-    r"^[^\p{Cc}\p{Zl}\p{Zp}\x{61c}\x{200e}\x{200f}\x{202a}-\x{202e}\x{2066}-\x{2069}]*$";
+const LEGIBLE: &str = r"^[^\p{Cc}\p{Zl}\p{Zp}\x{61c}\x{200e}\x{200f}\x{202a}-\x{202e}\x{2066}-\x{2069}]*$";
 
 /// How many unsupported nodes a status lists.
 pub const MAX_UNSUPPORTED: usize = 64;

@@ -120,6 +120,17 @@ pub enum CalibrateError {
         /// Where.
         tensor: String,
     },
+    /// The model's own answer is no number in the file's own types.
+    #[error(
+        "calibration sample {index}: output `{output}` is no number where each node rounds to the file's own type: numbers go \
+         beyond what that type holds, so that no program has an answer; are the samples what the model is made for?"
+    )]
+    Overflow {
+        /// Which.
+        index: usize,
+        /// The output.
+        output: String,
+    },
     /// The expected answers are not those of the samples, or the output scales not one finite positive number each.
     #[error("{0}")]
     Answers(&'static str),

@@ -179,6 +179,9 @@ pub fn plan_telling(
     planned(onnx, given, options, listener)
 }
 
+/// Samples that are evaluated in the file's own types too: a model whose numbers go beyond them does so on most inputs.
+const OVERFLOWING: usize = 4;
+
 fn planned<'a>(
     onnx: &[u8],
     given: impl FnOnce(&FloatGraph) -> Result<Option<Cow<'a, [Sample]>>, CalibrateError>,
@@ -211,6 +214,11 @@ fn planned<'a>(
         answer
     };
     let expected: Vec<Sample> = samples.par_iter().map(answer).collect::<Result<_, _>>()?;
+    for (index, sample) in samples.iter().enumerate().take(OVERFLOWING) {
+        if let Some(output) = model.overflow(&float, sample)? {
+            return Err(CalibrateError::Overflow { index, output }.into());
+        }
+    }
     let calibrated = calibrate(&float, samples, &expected, &calibration, listener);
     let (quantisation, accuracy) = calibrated.map_err(|e| named(e, &float, &model, samples))?;
     let graph = quantise::apply(&float, &quantisation)?;

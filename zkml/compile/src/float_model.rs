@@ -47,6 +47,21 @@ pub enum FloatModelError {
         /// The value in the file's own types.
         declared: f64,
     },
+    /// Numbers go beyond the file's own type, in any program that keeps to it.
+    #[error(
+        "output `{output}` is {declared} at {at} where each node rounds to the file's own type: numbers go beyond what that \
+         type holds (in 64 bits it is {double})"
+    )]
+    Overflow {
+        /// Which output.
+        output: String,
+        /// The place in it, row-major.
+        at: usize,
+        /// The value in 64 bits.
+        double: f64,
+        /// The value in the file's own types, which is no number.
+        declared: f64,
+    },
 }
 
 /// A model file, ready to be evaluated.
@@ -102,11 +117,20 @@ impl FloatModel {
                 .max_by(furthest)
                 .unwrap_or(0);
             let value = |of: &[f64]| of.get(at).copied().unwrap_or(f64::NAN);
-            return Err(FloatModelError::Unsettled {
-                output: port.name.clone(),
-                at,
-                double: value(double),
-                declared: value(&declared),
+            let (output, double, declared) = (port.name.clone(), value(double), value(&declared));
+            return Err(match double.is_finite() && !declared.is_finite() {
+                true => FloatModelError::Overflow {
+                    output,
+                    at,
+                    double,
+                    declared,
+                },
+                false => FloatModelError::Unsettled {
+                    output,
+                    at,
+                    double,
+                    declared,
+                },
             });
         }
         Ok(double)
@@ -120,6 +144,25 @@ impl FloatModel {
         let info = |id: &TensorId| graph.tensors.get(id.0 as usize);
         let lengths = graph.outputs.iter().map(|id| info(id).map_or(0, TensorInfo::len));
         self.answer(&given(graph, inputs), lengths)
+    }
+
+    /// The first output that is no number for these inputs where each node rounds to the file's own type.
+    ///
+    /// # Errors
+    /// As [`FloatModel::outputs`].
+    pub(crate) fn overflow(
+        &self,
+        graph: &FloatGraph,
+        inputs: &[Vec<f64>],
+    ) -> Result<Option<String>, FloatModelError> {
+        let made = self
+            .0
+            .evaluate_in(Precision::Declared, &self.tensors(&named(graph, inputs))?)?;
+        let overflows = |tensor: &Tensor| tensor.to_f64().iter().any(|v| !v.is_finite());
+        let mut ports = self.0.outputs().iter().zip(&made);
+        Ok(ports
+            .find(|(_, tensor)| overflows(tensor))
+            .map(|(port, _)| port.name.clone()))
     }
 
     /// By output, whether the file says that it is of whole numbers, or of yes and no: those have no error, they are the same

@@ -189,10 +189,16 @@ mod tests {
         for text in ["a\u{1b}[2J", "a\nholds", "\u{202e}dilav", "\u{85}", "a\u{2028}b"] {
             let bytes = to_bytes(&text.to_owned());
             let read = from_bytes::<String>(&bytes, 1 << 10);
-            assert!(matches!(read, Err(CanonicalError::Malformed(why)) if why.contains("terminal")), "{text:?}");
+            assert!(
+                matches!(read, Err(CanonicalError::Malformed(why)) if why.contains("terminal")),
+                "{text:?}"
+            );
         }
         for text in ["층/Gemm;β", "👩‍🔬 \"`'"] {
-            assert_eq!(from_bytes(&to_bytes(&text.to_owned()), 1 << 10), Ok(text.to_owned()));
+            assert_eq!(
+                from_bytes(&to_bytes(&text.to_owned()), 1 << 10),
+                Ok(text.to_owned())
+            );
         }
     }
 

@@ -5,18 +5,23 @@ use zkinfer_crds::ProofSystem;
 
 use super::onnx::{Onnx, int};
 use super::whole::giving;
-use crate::compile::{CompileOptions, Plan, plan};
+use crate::calibrate::CalibrateError;
+use crate::compile::{CompileError, CompileOptions, Plan, plan};
 use crate::float_model::{FloatModel, FloatModelError};
 
 const SCALE: &[f64] = &[];
 
 fn planned(bytes: &[u8], samples: &[f64]) -> Plan {
+    plan_of(bytes, samples).unwrap()
+}
+
+fn plan_of(bytes: &[u8], samples: &[f64]) -> Result<Plan, CompileError> {
     let samples: Vec<_> = samples.iter().map(|&v| vec![vec![v]]).collect();
     let options = CompileOptions {
         error_budget_millionths: 500_000,
         ..CompileOptions::new(ProofSystem::SumcheckWhir)
     };
-    plan(bytes, Some(&samples), &options).unwrap()
+    plan(bytes, Some(&samples), &options)
 }
 
 /// The answer to one number, by verifier and operator.
@@ -67,8 +72,12 @@ fn an_answer_that_floats_of_the_files_type_do_not_hold_is_refused() {
     let graph = planned(&tripled_numbers(), &[0.5]).graph;
     let answer = |x: f64| model.settled_outputs(&graph, &[vec![x]], SCALE);
     assert!((answer(0.5).unwrap()[0][0] - 50.0).abs() < 1e-9);
+    assert!(matches!(answer(1.0), Err(FloatModelError::Overflow { declared, .. }) if declared.is_infinite()));
+    // Compiled for such inputs it would be Ready, and refuse every request.
+    let refused = plan_of(&bytes, &[1.0, 1.5]);
     assert!(
-        matches!(answer(1.0), Err(FloatModelError::Unsettled { declared, .. }) if declared.is_infinite())
+        matches!(&refused, Err(CompileError::Calibrate(CalibrateError::Overflow { index: 0, output })) if output == "y"),
+        "{refused:?}"
     );
 }
 

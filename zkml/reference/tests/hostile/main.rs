@@ -125,7 +125,12 @@ fn names_every_node_that_is_not_evaluated() {
 /// Names are shown as they are: one that clears the screen or turns the direction of writing says what its file's author likes.
 #[test]
 fn refuses_names_and_texts_that_write_to_a_terminal_more_than_a_name() {
-    let named = |name: &str| file(vec![node("Relu", &["x"], &[name]), node("Relu", &[name], &["y"])], vec![]);
+    let named = |name: &str| {
+        file(
+            vec![node("Relu", &["x"], &[name]), node("Relu", &[name], &["y"])],
+            vec![],
+        )
+    };
     let operator = file(vec![node("Re\u{1b}[2Jlu", &["x"], &["y"])], vec![]);
     let constant = file(vec![node("Relu", &["x"], &["y"])], vec![list("w\r", &[1], &[1])]);
     let attribute = file(
@@ -142,11 +147,22 @@ fn refuses_names_and_texts_that_write_to_a_terminal_more_than_a_name() {
         }],
         vec![list("p", &[2], &[0, 0])],
     );
-    let rest = [named("a\nb"), named("\u{202e}oof"), named("a\u{2028}b"), operator, constant, attribute, text];
+    let rest = [
+        named("a\nb"),
+        named("\u{202e}oof"),
+        named("a\u{2028}b"),
+        operator,
+        constant,
+        attribute,
+        text,
+    ];
     for bytes in rest {
         let said = refusal(&bytes);
         assert!(said.contains("controls a terminal"), "{said}");
-        assert!(!said.contains(char::is_control) && !said.contains(['\u{202e}', '\u{2028}']), "{said:?}");
+        assert!(
+            !said.contains(char::is_control) && !said.contains(['\u{202e}', '\u{2028}']),
+            "{said:?}"
+        );
     }
     let said = refusal(&named("a\u{1b}[31m"));
     assert!(said.contains(r#""a\u{1b}[31m""#), "{said}");
