@@ -48,8 +48,8 @@ class Case:
         self.inputs = models.inputs_of(self.model, identity, "input")
         asked = oracle.Oracle(self.model)
         self.departures = asked.departures
-        self.compare = models.hash_of(f"compare/{identity}") % 2 == 0
-        """Half of the models say that their outputs are no classes."""
+        self.compare = models.hash_of(f"compare/{identity}") % 2 == 0 and len(asked.names) < 4
+        """Half of the models say that their outputs are no classes, and those of many outputs."""
         self.outcome, self.error, self.why = None, None, ""
         self.zero = self.doubtful = self.answered = False
         try:

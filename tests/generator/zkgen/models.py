@@ -1,6 +1,6 @@
 """A graph from its id alone.
 
-An id is `SEED/TARGET`: the target is `any`, `pair PRODUCER > CONSUMER`, `path ATTEMPT > FORM > FORM …` or
+An id is `SEED/TARGET`: the target is `any`, `pair PRODUCER > CONSUMER`, `path ATTEMPT > FORM > FORM …`, a `tree` likewise, or
 `cell OPERATOR|SIDE|KIND|RANK`.
 """
 
@@ -37,7 +37,7 @@ ARITHMETIC = {
 def make(identity):
     """The model, or None where nothing of the kind exists."""
     seed, target = identity.split("/", 1)
-    if target.startswith("path "):
+    if target.startswith(("path ", "tree ")):
         try:
             return _finished(Path.named(seed, target).done())
         except Unfit:
@@ -84,7 +84,8 @@ def _opsets(pair):
 
 def _finished(b, aim=None, refused=False):
     """The model, with outputs. Raises Unfit for one that is not worth a proof."""
-    _outputs(b)
+    if not b.outputs:
+        _outputs(b)
     if aim is not None and aim not in b.needed():
         # The steps after the target went another way.
         if len(b.outputs) > 1 or b.chance(0.5):

@@ -14,11 +14,15 @@ REFUSED_LEAST = 10
 """Graphs of a form that the importer is known to refuse. Some readers accept a few of them, as another function."""
 TRIES = 4
 """A target that is refused is tried so many times as often as it should be proved."""
-ANY = 0.15
+ANY = 0.08
 """Share of graphs that aim at nothing."""
 LINKS = 22
 """Most forms of a path. A graph takes a fifth of a second of processor time whatever is in it, and twice as many forms a quarter
 more; they are refused as often."""
+TREES = 0.8
+"""Share of trees among paths: a tree has no dead end, so that nearly each of its forms is one that is lacking."""
+BRANCHES = 36
+"""Most forms of a tree."""
 PATHS = 12
 """Inputs that are tried for a path through a pair, before a graph aims at the pair alone."""
 FOLLOWING = 40
@@ -93,19 +97,31 @@ class Plan:
         if target not in self._after[target.key[0]]:
             return None
         producer, consumer = target.key
+        kind, most, extend = ("tree", BRANCHES, self._branch) if self.rng.random() < TREES else ("path", LINKS, self._extend)
         for attempt in range(PATHS):
-            path = Path(f"{self.seed}.{self.number}", attempt)
+            path = Path(f"{self.seed}.{self.number}", attempt, kind)
             makers = self.rng.sample(self._forms[producer], len(self._forms[producer]))
             if producer != "Input" and not any(map(path.link, makers)):
                 continue
             if path.end != producer or not path.link(consumer):
                 continue
             met = {target.key}
-            while path.name.count(">") < LINKS and self._extend(path, met):
+            while len(path.tensors) <= most and extend(path, met):
                 pass
             if computes(path.b.nodes):
                 return path.name
         return None
+
+    def _branch(self, tree, met):
+        """Adds a link that is lacking and not met yet behind some tensor. Whether there is one."""
+        for at in self.rng.sample(range(len(tree.tensors)), len(tree.tensors)):
+            links = [t for t in self._after[tree.tensors[at].maker] if self._lacks(t) and t.key not in met]
+            self.rng.shuffle(links)
+            for link in sorted(links, key=self._share)[:FOLLOWING]:
+                if tree.link(link.key[1], at):
+                    met.add(link.key)
+                    return True
+        return False
 
     def _extend(self, path, met):
         """Adds a link that is lacking and not met yet, or a form that such links may follow. Whether there is one."""
