@@ -6,6 +6,7 @@
 //! every slice that it starts in, ends in or crosses into.
 
 mod balance;
+mod search;
 
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use zkml::backend::{Cost, CutRule, LayoutError, Parameters, SliceCount, System, 
 use zkml::graph::{IntGraph, Op, TensorId};
 use zkml::relations::{self, LowerError, SliceRelations};
 
+use self::search::Search;
 use crate::progress::{self, Counter, Listener, Stage};
 
 /// What a cut must respect.
@@ -131,7 +133,7 @@ pub fn boundary(graph: &IntGraph, nodes: &Range<usize>) -> (Vec<TensorId>, Vec<T
 
 /// Cuts a graph. The number of slices is at least `parallelism` and else by the proof system's rule: the least that is
 /// feasible, or the one that is cheapest in all. The heaviest slice is as light as it can be, and among such cuts the
-/// whole is cheapest.
+/// whole is cheapest. Where the cheapest is asked for, a long graph is cut from coarse to fine: of the cuts that are looked at.
 ///
 /// # Errors
 /// A node that cannot be proved or is too large for a worker; both name the node.
@@ -143,8 +145,8 @@ pub fn plan(
     plan_telling(graph, system, options, &progress::silent)
 }
 
-/// As [`plan`]; `listener` hears of the slices that are looked at, in nodes of theirs: for each node of the graph at most half
-/// the square of what a slice may have, so that ten times the nodes take ten times the work.
+/// As [`plan`]; `listener` hears of the slices that are first looked at, in nodes of theirs: for each node of the graph at most
+/// half the square of what a slice may have, so that ten times the nodes take ten times the work.
 ///
 /// # Errors
 /// As [`plan`].
@@ -163,38 +165,26 @@ pub fn plan_telling(
         Counter::new(Stage::Cutting(system.id()), nodes, listener).add(nodes);
         return Ok(vec![whole]);
     }
-    let work: Vec<u64> = (0..count)
-        .map(|start| {
-            feasible_ends(graph, start, rule)
-                .map(|end| (end - start) as u64)
-                .sum()
-        })
-        .collect();
-    let counter = Counter::new(Stage::Cutting(system.id()), work.iter().sum(), listener);
-    let costs: Vec<Vec<Option<u64>>> = work
-        .into_par_iter()
-        .enumerate()
-        .map(|(start, work)| {
-            let costs = feasible_ends(graph, start, rule)
-                .map(|end| {
-                    let nodes = start..end;
-                    if only_wiring(graph, &nodes) {
-                        return None;
-                    }
-                    let plan = plan_slice(nodes).ok()?;
-                    fits(&plan.cost, options).then_some(plan.cost.cpu_us + rule.per_slice_us)
-                })
-                .collect();
-            counter.add(work);
-            costs
-        })
-        .collect();
-    let cost = |range: &Range<usize>| {
-        let of_start = costs.get(range.start)?;
-        of_start.get(range.len() - 1).copied().flatten()
+    let last = |start| feasible_ends(graph, start, rule).last().unwrap_or(start);
+    let reach: Vec<usize> = (0..count).map(last).collect();
+    let is_heavy = |at: &usize| graph.nodes[*at].op.weights() as u64 > rule.max_weights / 2;
+    let heavy: Vec<usize> = (0..count).filter(is_heavy).collect();
+    let search = Search {
+        reach: &reach,
+        heavy: &heavy,
+        rule,
+        parts: options.parallelism.max(1) as usize,
+        cost: |nodes: Range<usize>| {
+            if only_wiring(graph, &nodes) {
+                return None;
+            }
+            let plan = plan_slice(nodes).ok()?;
+            fits(&plan.cost, options).then_some(plan.cost.cpu_us + rule.per_slice_us)
+        },
     };
-    let (parts, longest) = (options.parallelism.max(1) as usize, rule.max_nodes);
-    let Some(cuts) = balance::partition(count, parts, longest, rule.count, cost) else {
+    let places = search.places();
+    let counter = Counter::new(Stage::Cutting(system.id()), search.work(&places), listener);
+    let Some(cuts) = search.cut(&places, &counter) else {
         return Err(why_not(graph, &readers, system, options));
     };
     cuts.into_par_iter().map(plan_slice).collect()
