@@ -83,9 +83,37 @@ impl Value {
         } else {
             (numerator, divisor << -shift)
         };
-        let nearest = (2 * top + bottom).div_euclid(2 * bottom);
+        let doubled = 2 * top + bottom;
+        let nearest = match divisor {
+            // The divisor is a power of two, by which a shift divides.
+            1 => doubled >> (bottom.ilog2() + 1),
+            _ => doubled.div_euclid(2 * bottom),
+        };
         i64::try_from(nearest).ok().filter(|v| v.unsigned_abs() < 1 << 62)
     }
+}
+
+/// `a / by`, of numbers that are mostly of 64 bits: then ten times as fast.
+fn over(a: i128, by: i128) -> i128 {
+    let small = i64::try_from(a).ok().zip(i64::try_from(by).ok());
+    match small.and_then(|(a, by)| a.checked_div(by)) {
+        Some(quotient) => quotient.into(),
+        None => a / by,
+    }
+}
+
+/// Quotient and remainder of an `x` below 2^126 by a number above 2^95, as Euclid's: the first 62 bits give the quotient but
+/// for a few.
+const fn whole_and_rest(x: i128, by: i128) -> (i128, i128) {
+    let mut whole = ((x >> 64) as i64 / (by >> 64) as i64) as i128;
+    let mut rest = x - whole * by;
+    while rest < 0 {
+        (whole, rest) = (whole - 1, rest + by);
+    }
+    while rest >= by {
+        (whole, rest) = (whole + 1, rest - by);
+    }
+    (whole, rest)
 }
 
 /// Whether an argument is below 1.
@@ -107,11 +135,11 @@ pub(super) fn shifted(value: i128, by: i32) -> Option<i128> {
 
 /// `e^x` of an `x` at 100 fraction bits: `(m, k)` with the value `m · 2^(k − 60)` and `2^60 <= m < 2^61`.
 pub(super) fn exp(x: i128) -> (i128, i32) {
-    let k = x.div_euclid(LN_2);
-    let rest = (x - k * LN_2) >> 40;
+    let (k, rest) = whole_and_rest(x, LN_2);
+    let rest = rest >> 40;
     let mut m = ONE;
     for i in (1..=20).rev() {
-        m = ONE + ((rest * m) >> 60) / i;
+        m = ONE + over((rest * m) >> 60, i);
     }
     // |x| < 2^126, so that |k| < 2^27.
     (m, k as i32)
@@ -143,7 +171,7 @@ pub(super) fn error_function(a: Option<i128>) -> i128 {
     let q = (a * a) >> 44;
     let (mut term, mut sum) = (a, a);
     for i in 1.. {
-        term = ((2 * q * term) >> 44) / (2 * i + 1);
+        term = over((2 * q * term) >> 44, 2 * i + 1);
         if term == 0 {
             break;
         }
@@ -172,15 +200,15 @@ pub(super) fn ln(v: i128, exponent: i32) -> i128 {
         if power == 0 {
             break;
         }
-        sum += power / (2 * i + 1);
+        sum += over(power, 2 * i + 1);
     }
     2 * sum + ((i128::from(top - exponent) * LN_2) >> 40)
 }
 
 /// The sine of `x + quarters · π/2` at 60 fraction bits, of an `x >= 0` at 96.
 pub(super) fn sine(x: i128, quarters: i128) -> i128 {
-    let turned = x.div_euclid(HALF_PI) + quarters;
-    let rest = x.rem_euclid(HALF_PI) >> 36;
+    let (turned, rest) = whole_and_rest(x, HALF_PI);
+    let (turned, rest) = (turned + quarters, rest >> 36);
     let square = (rest * rest) >> 60;
     // Odd powers for the sine, even ones for the cosine.
     let odd = turned % 2 == 0;
@@ -192,7 +220,7 @@ pub(super) fn sine(x: i128, quarters: i128) -> i128 {
         } else {
             (2 * i - 1) * 2 * i
         };
-        term = -(((term * square) >> 60) / at);
+        term = -over((term * square) >> 60, at);
         if term == 0 {
             break;
         }
@@ -216,7 +244,7 @@ pub(super) fn angle(y: i128, x: i128) -> i128 {
         if power.abs() <= 1 {
             break;
         }
-        sum += power / (2 * i + 1);
+        sum += over(power, 2 * i + 1);
     }
     if y <= x { 8 * sum } else { HALF_PI_60 - 8 * sum }
 }
