@@ -1,0 +1,97 @@
+//! What is written of the charts is what they are: README, notes, annotations.
+
+use std::path::Path;
+
+use serde_json::Value;
+use zkinfer_tests::helm::chart;
+use zkinfer_tests::local::repository;
+use zkinfer_tests::values::{readme, rows, table};
+
+/// Every chart.
+const CHARTS: [&str; 1] = ["zkinfer-miner"];
+
+fn yaml(path: &Path) -> Value {
+    serde_yaml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+#[test]
+fn the_table_of_values_is_made_of_values_yaml() {
+    for name in CHARTS {
+        let folder = chart(name);
+        let rows = rows(&std::fs::read_to_string(folder.join("values.yaml")).unwrap()).unwrap();
+        for row in &rows {
+            assert!(!row.is.is_empty(), "{name}: {} has no comment", row.name);
+        }
+        let path = folder.join("README.md");
+        let old = std::fs::read_to_string(&path).unwrap();
+        let new = readme(&old, &table(&rows)).unwrap();
+        if std::env::var_os("ZKINFER_UPDATE").is_some() {
+            std::fs::write(&path, &new).unwrap();
+        }
+        assert!(
+            std::fs::read_to_string(&path).unwrap() == new,
+            "{} is not current: run the tests with ZKINFER_UPDATE=1",
+            path.display()
+        );
+    }
+}
+
+/// The reader of the table is not one of YAML: what it finds is what Helm finds.
+#[test]
+fn the_table_has_every_value_with_its_default() {
+    fn leaves(value: &Value, path: &str, into: &mut Vec<(String, Value)>) {
+        match value.as_object().filter(|map| !map.is_empty()) {
+            None => into.push((path.to_owned(), value.clone())),
+            Some(map) => {
+                for (key, value) in map {
+                    let key = key.replace('.', "\\.");
+                    let path = if path.is_empty() {
+                        key
+                    } else {
+                        format!("{path}.{key}")
+                    };
+                    leaves(value, &path, into);
+                }
+            }
+        }
+    }
+    for name in CHARTS {
+        let file = chart(name).join("values.yaml");
+        let rows = rows(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        let mut found: Vec<(String, Value)> = rows
+            .into_iter()
+            .filter_map(|row| Some((row.name, serde_yaml::from_str(&row.default?).unwrap())))
+            .collect();
+        let mut wanted = Vec::new();
+        leaves(&yaml(&file), "", &mut wanted);
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        wanted.sort_by(|a, b| a.0.cmp(&b.0));
+        assert_eq!(found, wanted, "{name}");
+    }
+}
+
+#[test]
+fn artifact_hub_is_told_what_the_chart_brings() {
+    for name in CHARTS {
+        let chart = yaml(&chart(name).join("Chart.yaml"));
+        let annotations = &chart["annotations"];
+        for key in ["category", "license", "changes", "images", "links"] {
+            let key = format!("artifacthub.io/{key}");
+            assert!(annotations[&key].is_string(), "{name}: {key}");
+        }
+        // Lists in them are YAML of their own.
+        for key in ["changes", "images", "links"] {
+            let text = annotations[format!("artifacthub.io/{key}")].as_str().unwrap();
+            let list: Vec<Value> = serde_yaml::from_str(text).unwrap();
+            assert!(!list.is_empty(), "{name}: {key}");
+        }
+        let workspace = std::fs::read_to_string(repository().join("Cargo.toml")).unwrap();
+        let version = chart["version"].as_str().unwrap();
+        assert!(
+            workspace.contains(&format!("\nversion = \"{version}\"")),
+            "{name}: {version} is not the workspace's"
+        );
+        let license = annotations["artifacthub.io/license"].as_str().unwrap();
+        assert!(workspace.contains(&format!("license = \"{license}\"")), "{name}");
+    }
+}
