@@ -7,6 +7,7 @@
 )]
 
 mod miner;
+mod operator;
 mod refused;
 mod schema;
 mod written;

@@ -8,7 +8,7 @@ use zkinfer_tests::local::repository;
 use zkinfer_tests::values::{readme, rows, table};
 
 /// Every chart.
-const CHARTS: [&str; 1] = ["zkinfer-miner"];
+const CHARTS: [&str; 2] = ["zkinfer", "zkinfer-miner"];
 
 fn yaml(path: &Path) -> Value {
     serde_yaml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()

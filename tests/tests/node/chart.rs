@@ -26,7 +26,15 @@ fn chart() -> PathBuf {
 
 fn rendered(values: &[&str]) -> BTreeMap<String, Value> {
     let chart = chart().display().to_string();
-    let fixed = ["template", "zkinfer", &chart, "--namespace", "zkinfer-system"];
+    // What `helm test` makes is no part of the installation.
+    let fixed = [
+        "template",
+        "zkinfer",
+        &chart,
+        "--skip-tests",
+        "--namespace",
+        "zkinfer-system",
+    ];
     objects(&output("helm", &[&fixed, values].concat()))
 }
 
@@ -274,6 +282,10 @@ async fn installed_with_helm_it_answers_and_uninstalled_it_leaves_what_is_said_t
         .await
         .unwrap();
     assert!(said.contains("kubectl get models"), "{said}");
+    assert!(
+        said.contains("helm test zkinfer -n zkinfer-system --logs"),
+        "{said}"
+    );
     // As installed there is no setup whose proofs anyone could forge.
     assert!(!said.contains("FORGEABLE"), "{said}");
     world.until_up().await;
@@ -281,6 +293,11 @@ async fn installed_with_helm_it_answers_and_uninstalled_it_leaves_what_is_said_t
     let restarts = "-n zkinfer-system rollout restart deployment/zkinfer-operator";
     world.kubectl(restarts).await.unwrap();
     world.until_up().await;
+    let tested = ["test", "zkinfer", "--logs"];
+    let said = world.cluster.helm(&[&tested[..], &place].concat()).await.unwrap();
+    for line in ["ok       operator at ", "ok       gateway at "] {
+        assert!(said.contains(line), "{said}");
+    }
     world.quickstart().await;
     // What a pool owns goes with it, once the cluster's garbage collector has found the new kinds: up to half a minute.
     world
