@@ -10,4 +10,5 @@ mod miner;
 mod operator;
 mod refused;
 mod schema;
+mod watching;
 mod written;

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use serde_json::Value;
-use zkinfer_tests::helm::chart;
+use zkinfer_tests::cluster::can_run;
+use zkinfer_tests::helm::{chart, output};
 use zkinfer_tests::local::repository;
 use zkinfer_tests::values::{readme, rows, table};
 
@@ -94,4 +95,55 @@ fn artifact_hub_is_told_what_the_chart_brings() {
         let license = annotations["artifacthub.io/license"].as_str().unwrap();
         assert!(workspace.contains(&format!("license = \"{license}\"")), "{name}");
     }
+}
+
+/// The file `pools.yaml` of a page, with a digest in the place of the one that it leaves out.
+fn pools_of(page: &str) -> String {
+    let (_, rest) = page.split_once("```yaml\n# pools.yaml").unwrap();
+    let (block, _) = rest.split_once("\n```").unwrap();
+    format!("# pools.yaml{block}\n").replace("sha256:…", &format!("sha256:{}", "0".repeat(64)))
+}
+
+/// The guide's list gives what the guide says, by the guide's own command.
+#[test]
+fn the_miners_of_the_guide_are_fifty_two_pools() {
+    let page = |path: &str| std::fs::read_to_string(repository().join(path)).unwrap();
+    let (guide, own) = (page("docs/install.md"), page("charts/zkinfer-miner/README.md"));
+    let values = pools_of(&guide);
+    assert_eq!(values, pools_of(&own), "both pages have the same list");
+    let install =
+        "helm install miners charts/zkinfer-miner --namespace miners --create-namespace -f pools.yaml";
+    for command in [
+        install,
+        "helm test miners --namespace miners --logs",
+        "kubectl get minerpools -A -l app.kubernetes.io/instance=miners",
+    ] {
+        for page in [&guide, &own] {
+            assert!(page.contains(&format!("\n$ {command}\n")), "{command}");
+        }
+    }
+    if !can_run() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pools.yaml");
+    std::fs::write(&file, &values).unwrap();
+    let (file, folder) = (
+        file.display().to_string(),
+        chart("zkinfer-miner").display().to_string(),
+    );
+    let words: Vec<&str> = install
+        .split(' ')
+        .skip(1)
+        .map(|word| match word {
+            "charts/zkinfer-miner" => folder.as_str(),
+            "pools.yaml" => file.as_str(),
+            other => other,
+        })
+        .chain(["--dry-run=client"])
+        .collect();
+    let told = output("helm", &words);
+    assert_eq!(told.matches("\nkind: MinerPool\n").count(), 52);
+    assert_eq!(told.matches("\nkind: Namespace\n").count(), 51, "all but batch");
+    assert!(told.contains("52 pools in 52 namespaces"), "{told}");
 }
