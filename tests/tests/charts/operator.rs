@@ -59,7 +59,7 @@ resources: { requests: { cpu: 1 }, limits: { memory: 2Gi } }
     let all = OPERATOR.objects(values);
     let deployment = of_kind(&all, "Deployment").next().unwrap();
     let typed: Deployment = serde_json::from_value(deployment.clone()).unwrap();
-    let template = typed.spec.unwrap().template;
+    let template = typed.spec.template;
     let (meta, spec) = (template.metadata.unwrap(), template.spec.unwrap());
     let labels = meta.labels.unwrap();
     assert_eq!(
