@@ -59,10 +59,13 @@ fn the_table_has_every_value_with_its_default() {
     for name in CHARTS {
         let file = chart(name).join("values.yaml");
         let rows = rows(&std::fs::read_to_string(&file).unwrap()).unwrap();
-        let mut found: Vec<(String, Value)> = rows
-            .into_iter()
-            .filter_map(|row| Some((row.name, serde_yaml::from_str(&row.default?).unwrap())))
-            .collect();
+        let mut found = Vec::new();
+        for row in rows {
+            // Maps may be written on one line.
+            if let Some(default) = row.default {
+                leaves(&serde_yaml::from_str(&default).unwrap(), &row.name, &mut found);
+            }
+        }
         let mut wanted = Vec::new();
         leaves(&yaml(&file), "", &mut wanted);
         found.sort_by(|a, b| a.0.cmp(&b.0));
