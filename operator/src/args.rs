@@ -1,5 +1,7 @@
 //! The command line.
 
+mod check;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,6 +19,8 @@ use zkinfer_operator::runs::{ModelMemory, container_limit};
 use zkinfer_operator::sources::AllowedUrl;
 use zkinfer_operator::specs::{CompileSettings, WorkerSettings};
 use zkml::accuracy::DEFAULT_MAX_ERROR_MILLIONTHS;
+
+use self::check::CheckArgs;
 
 /// Slices models, has miners prove the slices, verifies every proof, and answers with a receipt.
 #[derive(Debug, Parser)]
@@ -161,6 +165,10 @@ pub(crate) enum Command {
     /// A miner's key, and the proof that a MinerPool's identity is the miner's own.
     #[command(subcommand)]
     Identity(IdentityCommand),
+    /// Say whether an installation works: the operator is ready, its gateway answers, MinerPools are ready. `helm test` runs it.
+    ///
+    /// Exit codes: 0 all of it, 1 something is missing, 2 wrong use or no cluster.
+    Check(CheckArgs),
     /// Print the CustomResourceDefinitions, or write one file each.
     Crds {
         /// Write here instead of printing.

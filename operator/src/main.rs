@@ -152,6 +152,17 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
             };
             Ok(told(runtime()?.block_on(client::prove_identity(&options))))
         }
+        Command::Check(args) => {
+            let all = runtime()?.block_on(client::check(&args.into()))?;
+            for checked in &all {
+                println!("{checked}");
+            }
+            Ok(if all.iter().all(|checked| checked.found.is_ok()) {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(FAILED)
+            })
+        }
         Command::Crds { dir } => {
             for (name, yaml) in zkinfer_crds::k8s::crd_yaml()? {
                 match &dir {

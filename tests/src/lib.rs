@@ -4,11 +4,13 @@ pub mod behaviours;
 pub mod cluster;
 pub mod fake_node;
 pub mod files;
+pub mod helm;
 pub mod images;
 pub mod local;
 pub mod local_operator;
 pub mod onnx;
 pub mod operator;
 mod tell;
+pub mod values;
 
 pub use tell::{measured, tell};

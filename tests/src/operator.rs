@@ -68,6 +68,7 @@ pub async fn install_for(cluster: &Cluster, namespaces: &[&str]) -> Result<(), E
         "template",
         "zkinfer",
         &chart,
+        "--skip-tests",
         "--namespace",
         SYSTEM,
         "--set",

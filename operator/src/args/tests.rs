@@ -78,3 +78,33 @@ fn who_may_serve_is_a_namespace_or_a_miner_in_one() {
     }
     submit(&["--served-by=a", "--local"]).unwrap_err();
 }
+
+#[test]
+fn a_check_is_of_something_and_its_pools_are_named_in_full() {
+    let check = |more: &[&str]| {
+        let line = ["operator", "check"];
+        let matches = Args::command().try_get_matches_from(line.iter().chain(more));
+        let Command::Check(args) = matches.and_then(Args::of).map_err(|e| e.to_string())?.command else {
+            panic!("another command");
+        };
+        Ok::<_, String>(zkinfer_operator::client::CheckOptions::from(args))
+    };
+    let options = check(&["--pool=a/x,b/y", "--pool", "c/z", "--seconds=5"]).unwrap();
+    let pools: Vec<String> = options.pools.iter().map(ToString::to_string).collect();
+    assert_eq!(pools, ["MinerPool a/x", "MinerPool b/y", "MinerPool c/z"]);
+    assert_eq!(
+        (options.patience, options.gateway),
+        (Duration::from_secs(5), None)
+    );
+    check(&["--gateway=http://g"]).unwrap();
+    for (bad, words) in [
+        (&[][..], "--health"),
+        (&["--seconds=5"], "--health"),
+        (&["--pool=alpha"], "NAMESPACE/NAME"),
+        (&["--pool="], "NAMESPACE/NAME"),
+        (&["--pool=a/b", "--seconds=4000"], "--seconds"),
+    ] {
+        let error = check(bad).unwrap_err();
+        assert!(error.contains(words), "{bad:?}: {error}");
+    }
+}

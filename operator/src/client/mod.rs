@@ -1,5 +1,7 @@
-//! A client's verbs on a cluster: submit a request and follow it, fetch its receipt; and a miner's: prove an identity.
+//! A client's verbs on a cluster: submit a request and follow it, fetch its receipt; a miner's: prove an identity; and whether
+//! an installation works.
 
+mod check;
 mod follow;
 mod gateway;
 mod identity;
@@ -12,6 +14,7 @@ use std::path::PathBuf;
 use kube::config::KubeConfigOptions;
 use kube::{Client, Config};
 
+pub use check::{CheckOptions, Checked, PoolName, check};
 pub use identity::{ProveOptions, new_identity, prove_identity, show_identity};
 pub use receipt::{ReceiptOptions, receipt};
 pub use submit::{ClusterSubmit, Submitted, submit};

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::process::{Command, Output};
 
 use serde_json::Value;
-use zkinfer_tests::cluster::{Tools, can_run};
+use zkinfer_tests::cluster::can_run;
+use zkinfer_tests::helm::{self, objects, output, tool};
 use zkinfer_tests::local::repository;
 
 use crate::remains;
@@ -21,49 +21,21 @@ const QUICKSTART: &str = "namespaces={default,miner-alpha,miner-beta}";
 const GOES: &str = "crds.keep=false,artifacts.persistence.keep=false";
 
 fn chart() -> PathBuf {
-    repository().join("charts/zkinfer")
-}
-
-/// A built tool, away from any cluster and from any configuration of this machine.
-fn tool(name: &str, arguments: &[&str]) -> Output {
-    let home = tempfile::tempdir().unwrap();
-    let mut command = Command::new(Tools::find().unwrap().path(name));
-    command
-        .env_clear()
-        .env("HOME", home.path())
-        .args(arguments)
-        .output()
-        .unwrap()
-}
-
-fn output(name: &str, arguments: &[&str]) -> String {
-    let output = tool(name, arguments);
-    let text = String::from_utf8(output.stdout).unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{name} {arguments:?}: {text}{errors}");
-    text
+    helm::chart("zkinfer")
 }
 
 fn rendered(values: &[&str]) -> BTreeMap<String, Value> {
     let chart = chart().display().to_string();
-    let fixed = ["template", "zkinfer", &chart, "--namespace", "zkinfer-system"];
+    // What `helm test` makes is no part of the installation.
+    let fixed = [
+        "template",
+        "zkinfer",
+        &chart,
+        "--skip-tests",
+        "--namespace",
+        "zkinfer-system",
+    ];
     objects(&output("helm", &[&fixed, values].concat()))
-}
-
-/// Documents by kind, namespace and name.
-fn objects(documents: &str) -> BTreeMap<String, Value> {
-    use serde::Deserialize as _;
-    serde_yaml::Deserializer::from_str(documents)
-        .map(|document| Value::deserialize(document).unwrap())
-        .filter(|object| !object.is_null())
-        .map(|object| {
-            let meta = &object["metadata"];
-            (
-                format!("{} {} {}", object["kind"], meta["namespace"], meta["name"]),
-                object,
-            )
-        })
-        .collect()
 }
 
 #[test]
@@ -310,6 +282,10 @@ async fn installed_with_helm_it_answers_and_uninstalled_it_leaves_what_is_said_t
         .await
         .unwrap();
     assert!(said.contains("kubectl get models"), "{said}");
+    assert!(
+        said.contains("helm test zkinfer -n zkinfer-system --logs"),
+        "{said}"
+    );
     // As installed there is no setup whose proofs anyone could forge.
     assert!(!said.contains("FORGEABLE"), "{said}");
     world.until_up().await;
@@ -317,6 +293,11 @@ async fn installed_with_helm_it_answers_and_uninstalled_it_leaves_what_is_said_t
     let restarts = "-n zkinfer-system rollout restart deployment/zkinfer-operator";
     world.kubectl(restarts).await.unwrap();
     world.until_up().await;
+    let tested = ["test", "zkinfer", "--logs"];
+    let said = world.cluster.helm(&[&tested[..], &place].concat()).await.unwrap();
+    for line in ["ok       operator at ", "ok       gateway at "] {
+        assert!(said.contains(line), "{said}");
+    }
     world.quickstart().await;
     // What a pool owns goes with it, once the cluster's garbage collector has found the new kinds: up to half a minute.
     world

@@ -20,6 +20,7 @@ mod judging;
 mod limits;
 mod load;
 mod memory;
+mod miners;
 mod mistakes;
 mod namespaced;
 mod requests;
