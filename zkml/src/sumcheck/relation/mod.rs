@@ -150,7 +150,7 @@ macro_rules! lists {
             }
         }
 
-        /// A relation with its place. Its encoding is part of a plan's digest: see [`Argue::TAG`].
+        /// A relation with its place. Its encoding is part of a plan's digest: see [`Written::TAG`].
         #[derive(Debug, Clone)]
         pub(super) enum Placed {
             $($relation($file::Placed),)*
