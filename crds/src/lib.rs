@@ -10,6 +10,7 @@ pub mod compile_report;
 pub mod dimensions;
 mod encode;
 pub mod float_wire;
+pub mod generated;
 #[cfg(feature = "k8s")]
 pub mod k8s;
 pub mod slice_files;

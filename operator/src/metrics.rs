@@ -1,6 +1,7 @@
 //! What Prometheus reads. Whoever has something to count says so here; nothing is asked from here.
 //!
-//! A metric is a field with its name and help, and a method.
+//! A metric is a field, its name and help, and a method. Labels and type follow from the field; docs/install.md lists what is
+//! registered ([`Metrics::table`]).
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -15,130 +16,211 @@ use prometheus_client::registry::{Metric, Registry};
 use zkinfer_crds::k8s::request_status::SliceCounts;
 use zkinfer_crds::k8s::{InferenceRequestStatus, RequestPhase};
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Reconcile {
-    kind: &'static str,
-    ok: &'static str,
+/// Sets of labels, with their names.
+macro_rules! labels {
+    ($(struct $set:ident { $($label:ident: $type:ty,)+ })+) => {
+        $(
+            #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+            struct $set {
+                $($label: $type,)+
+            }
+
+            impl Labels for $set {
+                const NAMES: &'static [&'static str] = &[$(stringify!($label)),+];
+            }
+        )+
+    };
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Write {
-    method: &'static str,
-    resource: String,
+labels! {
+    struct Reconcile {
+        kind: &'static str,
+        ok: &'static str,
+    }
+    struct Write {
+        method: &'static str,
+        resource: String,
+    }
+    struct Verdict {
+        pool: String,
+        verdict: &'static str,
+    }
+    struct Phase {
+        phase: &'static str,
+    }
+    struct State {
+        state: &'static str,
+    }
+    struct Namespace {
+        namespace: String,
+    }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Verdict {
-    pool: String,
-    verdict: &'static str,
+/// A set of labels.
+trait Labels {
+    /// Their names.
+    const NAMES: &'static [&'static str];
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Phase {
-    phase: &'static str,
+/// What Prometheus calls a metric and its samples.
+trait Shape {
+    /// Its type.
+    const TYPE: &'static str;
+    /// What its name ends with where it is read.
+    const SUFFIX: &'static str;
+    /// Its labels.
+    const LABELS: &'static [&'static str];
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct State {
-    state: &'static str,
+impl Shape for Counter {
+    const TYPE: &'static str = "counter";
+    const SUFFIX: &'static str = "_total";
+    const LABELS: &'static [&'static str] = &[];
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Namespace {
-    namespace: String,
+impl Shape for Gauge {
+    const TYPE: &'static str = "gauge";
+    const SUFFIX: &'static str = "";
+    const LABELS: &'static [&'static str] = &[];
+}
+
+impl Shape for Histogram {
+    const TYPE: &'static str = "histogram";
+    const SUFFIX: &'static str = "";
+    const LABELS: &'static [&'static str] = &[];
+}
+
+impl<L: Labels, M: Shape> Shape for Family<L, M> {
+    const TYPE: &'static str = M::TYPE;
+    const SUFFIX: &'static str = M::SUFFIX;
+    const LABELS: &'static [&'static str] = L::NAMES;
 }
 
 /// See the module.
 pub struct Metrics {
-    reconciles: Family<Reconcile, Counter>,
-    reconcile_seconds: Histogram,
-    writes: Family<Write, Counter>,
+    requests: Family<Phase, Counter>,
+    slices: Family<State, Gauge>,
     attempts: Family<Verdict, Counter>,
     proof_seconds: Histogram,
     proof_bytes: Histogram,
-    requests: Family<Phase, Counter>,
-    slices: Family<State, Gauge>,
     jobs: Gauge,
     store_up: Gauge,
     namespace_up: Family<Namespace, Gauge>,
     model_bytes: Gauge,
+    reconciles: Family<Reconcile, Counter>,
+    reconcile_seconds: Histogram,
+    writes: Family<Write, Counter>,
     registry: Mutex<Registry>,
+    table: String,
+}
+
+/// The prefix of every name.
+const PREFIX: &str = "zkinfer";
+
+/// What is registered, and the table of it.
+struct Registered {
+    registry: Registry,
+    table: String,
 }
 
 /// Registers a metric, and returns it.
-fn family<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
-    registry.register(name, help, metric.clone());
+fn family<M: Metric + Shape + Clone>(r: &mut Registered, name: &str, help: &str, metric: M) -> M {
+    r.registry.register(name, help, metric.clone());
+    let labels: Vec<String> = M::LABELS.iter().map(|label| format!("`{label}`")).collect();
+    let name = format!("{PREFIX}_{name}{}", M::SUFFIX);
+    r.table += &format!("| `{name}` | {} | {} | {help} |\n", M::TYPE, labels.join(", "));
     metric
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        let mut registry = Registry::with_prefix("zkinfer");
-        let r = &mut registry;
+        let mut registered = Registered {
+            registry: Registry::with_prefix(PREFIX),
+            table: "| metric | type | labels | is |\n|---|---|---|---|\n".to_owned(),
+        };
+        let r = &mut registered;
+        let requests = family(
+            r,
+            "requests",
+            "Requests that ended: Succeeded, Failed, Cancelled",
+            Family::default(),
+        );
+        let slices = family(
+            r,
+            "slices",
+            "Slices of requests at work: queued, claimed, proved, verified",
+            Family::default(),
+        );
+        let attempts = family(
+            r,
+            "claims",
+            "Ended claims, each counted once: Verified, or the cause, such as InvalidProof, LeaseExpired",
+            Family::default(),
+        );
+        let proof_seconds = family(
+            r,
+            "proof_duration_seconds",
+            "From claim to proof, of verified claims",
+            Histogram::new(exponential_buckets(0.01, 2.0, 18)),
+        );
+        let proof_bytes = family(
+            r,
+            "proof_bytes",
+            "Size of verified proofs",
+            Histogram::new(exponential_buckets(1024.0, 2.0, 10)),
+        );
+        let jobs = family(r, "jobs", "Jobs of the operator that exist", Gauge::default());
+        let store_up = family(
+            r,
+            "store_up",
+            "Whether the artifact store can be read and written: 1, or 0",
+            Gauge::default(),
+        );
+        let namespace_up = family(
+            r,
+            "namespace_up",
+            "Whether a namespace of --namespaces may be read: 1, or 0",
+            Family::default(),
+        );
+        let model_bytes = family(
+            r,
+            "model_memory_bytes",
+            "Memory that loaded models take, by the operator's account",
+            Gauge::default(),
+        );
+        let reconciles = family(
+            r,
+            "reconciles",
+            "Reconciliations by kind and result",
+            Family::default(),
+        );
+        let reconcile_seconds = family(
+            r,
+            "reconcile_duration_seconds",
+            "How long reconciliations took",
+            Histogram::new(exponential_buckets(0.001, 2.0, 16)),
+        );
+        let writes = family(
+            r,
+            "api_writes",
+            "Writing calls to the API server",
+            Family::default(),
+        );
         Self {
-            reconciles: family(
-                r,
-                "reconciles",
-                "Reconciliations by kind and result",
-                Family::default(),
-            ),
-            reconcile_seconds: family(
-                r,
-                "reconcile_duration_seconds",
-                "How long reconciliations took",
-                Histogram::new(exponential_buckets(0.001, 2.0, 16)),
-            ),
-            writes: family(
-                r,
-                "api_writes",
-                "Writing calls to the API server",
-                Family::default(),
-            ),
-            attempts: family(
-                r,
-                "claims",
-                "Ended claims by pool and verdict, each counted once",
-                Family::default(),
-            ),
-            proof_seconds: family(
-                r,
-                "proof_duration_seconds",
-                "From claim to proof, of verified claims",
-                Histogram::new(exponential_buckets(0.01, 2.0, 18)),
-            ),
-            proof_bytes: family(
-                r,
-                "proof_bytes",
-                "Size of verified proofs",
-                Histogram::new(exponential_buckets(1024.0, 2.0, 10)),
-            ),
-            requests: family(r, "requests", "Requests that ended, by phase", Family::default()),
-            slices: family(
-                r,
-                "slices",
-                "Slices of queued requests by state",
-                Family::default(),
-            ),
-            jobs: family(r, "jobs", "Jobs of the operator that exist", Gauge::default()),
-            store_up: family(
-                r,
-                "store_up",
-                "Whether the artifact store takes and gives: 1, or 0",
-                Gauge::default(),
-            ),
-            namespace_up: family(
-                r,
-                "namespace_up",
-                "Whether a namespace of --namespaces may be read: 1, or 0",
-                Family::default(),
-            ),
-            model_bytes: family(
-                r,
-                "model_memory_bytes",
-                "Memory that loaded models take, by the operator's account",
-                Gauge::default(),
-            ),
-            registry: Mutex::new(registry),
+            requests,
+            slices,
+            attempts,
+            proof_seconds,
+            proof_bytes,
+            jobs,
+            store_up,
+            namespace_up,
+            model_bytes,
+            reconciles,
+            reconcile_seconds,
+            writes,
+            registry: Mutex::new(registered.registry),
+            table: registered.table,
         }
     }
 }
@@ -248,5 +330,56 @@ impl Metrics {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.lock())?;
         Ok(text)
+    }
+
+    /// All of them as a table in Markdown, in the order in which they are registered.
+    #[must_use]
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guide_to_installing_lists_every_metric() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/install.md");
+        let page = std::fs::read_to_string(&path).unwrap();
+        let metrics = Metrics::default();
+        let made = |name: &str, _| (name == "metrics").then(|| metrics.table().to_owned());
+        let filled = zkinfer_crds::generated::filled(&page, made).unwrap();
+        if std::env::var_os("ZKINFER_UPDATE").is_some() {
+            std::fs::write(&path, &filled).unwrap();
+        }
+        let there = std::fs::read_to_string(&path).unwrap();
+        assert!(
+            there == filled,
+            "docs/install.md is not current: run the tests with ZKINFER_UPDATE=1"
+        );
+    }
+
+    #[test]
+    fn a_metric_is_read_under_the_name_type_and_labels_that_the_table_says() {
+        let metrics = Metrics::default();
+        metrics.claim("a/b".to_owned(), "Verified");
+        metrics.store(true);
+        metrics.proof(Duration::from_secs(1), 7);
+        let text = metrics.text().unwrap();
+        for (row, read) in [
+            (
+                "| `zkinfer_claims_total` | counter | `pool`, `verdict` |",
+                "zkinfer_claims_total{pool=\"a/b\",verdict=\"Verified\"} 1",
+            ),
+            ("| `zkinfer_store_up` | gauge |  |", "zkinfer_store_up 1"),
+            (
+                "| `zkinfer_proof_bytes` | histogram |  |",
+                "# TYPE zkinfer_proof_bytes histogram",
+            ),
+        ] {
+            assert!(metrics.table().contains(row), "{row}\n{}", metrics.table());
+            assert!(text.contains(read), "{read}\n{text}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::CustomResourceExt;
 
 macro_rules! definitions {
-    ($($(#[$doc:meta])* $kind:ident($file:ident),)*) => {
+    ($($(#[$doc:meta])* $kind:ident($file:ident, $one:ident, $all:ident),)*) => {
         vec![$(super::$kind::crd()),*]
     };
 }
@@ -48,6 +48,21 @@ pub fn crd_yaml() -> Result<Vec<(String, String)>, serde_yaml::Error> {
         .collect()
 }
 
+/// What Kustomize is told of these files: `kustomization.yaml` beside them.
+#[must_use]
+pub fn kustomization() -> String {
+    let mut text =
+        "# Generated from crds/src/k8s: `ZKINFER_UPDATE=1 cargo test -p zkinfer-crds`. Do not edit.\n\
+                    apiVersion: kustomize.config.k8s.io/v1beta1\n\
+                    kind: Kustomization\n\
+                    resources:\n"
+            .to_owned();
+    for crd in crds() {
+        text += &format!("  - {}.yaml\n", crd.metadata.name.as_deref().unwrap_or_default());
+    }
+    text
+}
+
 fn tidy(schema: &mut JSONSchemaProps, status: bool) {
     // The types leave absent fields out and never write null. Without `nullable` the API server drops a null that
     // somebody else writes, before defaults and rules see it.
@@ -84,36 +99,45 @@ fn tidy(schema: &mut JSONSchemaProps, status: bool) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{inference_request, miner_pool, model, pods};
+    use super::super::pods;
+    use super::super::reference::WORDS;
     use super::*;
     use std::path::Path;
+
+    /// Writes the file first where that is asked for.
+    fn is_current(path: &Path, text: &str) {
+        if std::env::var_os("ZKINFER_UPDATE").is_some() {
+            std::fs::write(path, text).unwrap();
+        }
+        let on_disk = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            on_disk == text,
+            "{} is not current: run the tests with ZKINFER_UPDATE=1",
+            path.display()
+        );
+    }
 
     #[test]
     fn generated_yaml_is_current() {
         let crate_ = Path::new(env!("CARGO_MANIFEST_DIR"));
         let folder = crate_.join("yaml");
         let files = crd_yaml().unwrap();
-        assert_eq!(files.len(), 3);
         for (name, text) in &files {
             assert!(text.len() < 60_000, "{name}: {} bytes", text.len());
-            // The chart holds a copy: Helm reads no files outside of it.
-            for folder in [&folder, &crate_.join("../charts/zkinfer/files/crds")] {
-                let path = folder.join(name);
-                if std::env::var_os("ZKINFER_UPDATE").is_some() {
-                    std::fs::write(&path, text).unwrap();
-                }
-                let on_disk = std::fs::read_to_string(&path).unwrap_or_default();
-                assert!(
-                    on_disk == *text,
-                    "{} is not current: run the tests with ZKINFER_UPDATE=1",
-                    path.display()
-                );
-            }
+            is_current(&folder.join(name), text);
         }
-        for file in std::fs::read_dir(&folder).unwrap() {
-            let name = file.unwrap().file_name().into_string().unwrap();
-            let known = name == "kustomization.yaml" || files.iter().any(|(n, _)| *n == name);
-            assert!(known, "crds/yaml holds {name}, which nobody generates");
+        is_current(&folder.join("kustomization.yaml"), &kustomization());
+        // The chart holds a copy: Helm reads no files outside of it.
+        let chart = crate_.join("../charts/zkinfer/files/crds");
+        for (name, text) in &files {
+            is_current(&chart.join(name), text);
+        }
+        for folder in [&folder, &chart] {
+            for file in std::fs::read_dir(folder).unwrap() {
+                let name = file.unwrap().file_name().into_string().unwrap();
+                let known = name == "kustomization.yaml" || files.iter().any(|(n, _)| *n == name);
+                assert!(known, "{} holds {name}, which nobody generates", folder.display());
+            }
         }
     }
 
@@ -164,16 +188,11 @@ mod tests {
 
     #[test]
     fn every_reason_and_type_is_one_the_api_accepts() {
-        let lists = [
-            model::condition::ALL,
-            model::reason::ALL,
-            inference_request::condition::ALL,
-            inference_request::reason::ALL,
-            miner_pool::condition::ALL,
-            miner_pool::reason::ALL,
-            pods::reason::ALL,
-        ];
-        for list in lists {
+        let of_kinds = WORDS
+            .iter()
+            .flat_map(|(_, conditions, reasons)| [*conditions, *reasons]);
+        for list in of_kinds.chain([pods::reason::WORDS]) {
+            let list: Vec<&str> = list.iter().map(|word| word.value).collect();
             for (i, word) in list.iter().enumerate() {
                 assert!(word.starts_with(|c: char| c.is_ascii_uppercase()), "{word}");
                 assert!(word.chars().all(|c| c.is_ascii_alphanumeric()), "{word}");

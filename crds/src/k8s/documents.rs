@@ -22,7 +22,7 @@ pub const MAX_CONFIG_MAP_BYTES: usize = 1 << 20;
 
 /// [`Document`], and the matches that name every kind of ours.
 macro_rules! documents {
-    ($($(#[$doc:meta])* $kind:ident($file:ident),)*) => {
+    ($($(#[$doc:meta])* $kind:ident($file:ident, $one:ident, $all:ident),)*) => {
         /// One object of a file.
         #[derive(Debug, Clone, PartialEq)]
         pub enum Document {

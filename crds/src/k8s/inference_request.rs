@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::common::{ConfigMapKey, Deadline};
 use super::request_status::{ReceiptRef, RecentSlice, RequestOutput, SliceCounts};
+use super::rights::{Beside, Rights, Writers};
 use super::string_consts;
 use crate::words::{Digest, closed_word};
 
@@ -93,6 +94,15 @@ string_consts! {
         INTERNAL_ERROR = "InternalError";
     }
 }
+
+/// Who may do what with it.
+pub const RIGHTS: Rights = Rights {
+    operator: &[Beside {
+        verbs: &["create", "delete"],
+        why: "Created for clients of the HTTP API after a SubjectAccessReview; deleted when their time is over.",
+    }],
+    writers: Writers::Editors,
+};
 
 /// One input to be run through a model and proved.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]

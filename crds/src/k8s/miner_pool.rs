@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::common::{Cpu, Memory};
+use super::rights::{Rights, Writers};
 use super::string_consts;
 use crate::words::Identity;
 
@@ -53,6 +54,14 @@ string_consts! {
         DRAINING = "Draining";
     }
 }
+
+/// Who may do what with it.
+pub const RIGHTS: Rights = Rights {
+    operator: &[],
+    writers: Writers::Administrators(
+        "A MinerPool starts pods of an image that its author chooses: that is for administrators.",
+    ),
+};
 
 /// The workers of one miner.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]

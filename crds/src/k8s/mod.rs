@@ -10,23 +10,21 @@ pub mod conditions;
 pub mod consent;
 mod definitions;
 pub mod documents;
-pub mod inference_request;
-pub mod miner_pool;
-pub mod model;
 pub mod pods;
 mod possession;
 mod reference;
 pub mod request_status;
+pub mod rights;
 mod schema;
 
 pub use common::{ConfigMapKey, Cpu, Deadline, Memory};
 pub use conditions::{Truth, find_condition, is_true, same_conditions, set_condition};
 pub use consent::{CONSENT_CONFIG_MAP, CONSENT_KEY, ServedBy, is_namespace, parse_served_by};
-pub use definitions::{crd_yaml, crds};
+pub use definitions::{crd_yaml, crds, kustomization};
 pub use documents::{Document, DocumentError, Problem, parse_document, parse_documents};
-pub use inference_request::{InferenceRequest, InferenceRequestSpec, InferenceRequestStatus, RequestPhase};
-pub use miner_pool::{MinerPool, MinerPoolSpec, MinerPoolStatus};
-pub use model::{Model, ModelSpec, ModelStatus};
+pub use inference_request::{InferenceRequestSpec, InferenceRequestStatus, RequestPhase};
+pub use miner_pool::{MinerPoolSpec, MinerPoolStatus};
+pub use model::{ModelSpec, ModelStatus};
 pub use possession::possession_message;
 pub use reference::reference;
 
@@ -37,22 +35,34 @@ pub const VERSION: &str = "v1alpha1";
 /// The category: `kubectl get zkinfer`.
 pub const CATEGORY: &str = "zkinfer";
 
-/// The closed list of the group's kinds, in the order of the README: a type, and its file in this folder. Handed to a macro of the
-/// caller's: definitions, documents, the reference's words and the store of local mode are made of it.
+/// The closed list of the group's kinds, in the order of the README: a type; its file in this folder; the operator's words for one
+/// of them, which its controller's folder is called by, and for all. Handed to a macro of the caller's: modules, definitions,
+/// documents, rights and the reference's words here, and in the operator stores, wakes, controllers and local mode are made of it.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! kinds {
     ($make:ident) => {
         $make! {
             /// A model.
-            Model(model),
+            Model(model, model, models),
             /// A request.
-            InferenceRequest(inference_request),
+            InferenceRequest(inference_request, request, requests),
             /// A pool.
-            MinerPool(miner_pool),
+            MinerPool(miner_pool, pool, pools),
         }
     };
 }
+
+macro_rules! modules {
+    ($($(#[$doc:meta])* $kind:ident($file:ident, $one:ident, $all:ident),)*) => {
+        $(
+            pub mod $file;
+            pub use $file::$kind;
+        )*
+    };
+}
+
+crate::kinds!(modules);
 
 /// A word of the API with what it means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::common::{ConfigMapKey, Memory};
 use super::consent::ServedBy;
+use super::rights::{Rights, Writers};
 use super::string_consts;
 use crate::dimensions::Dimensions;
 use crate::slice_files::{Measures, SliceFiles};
@@ -102,6 +103,12 @@ string_consts! {
         NO_TRUSTED_SETUP = "NoTrustedSetup";
     }
 }
+
+/// Who may do what with it.
+pub const RIGHTS: Rights = Rights {
+    operator: &[],
+    writers: Writers::Editors,
+};
 
 /// A network to be proved.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]

@@ -12,13 +12,13 @@ use super::definitions::crds;
 use super::{CATEGORY, GROUP, VERSION, Word, pods};
 
 macro_rules! words_of {
-    ($($(#[$doc:meta])* $kind:ident($file:ident),)*) => {
+    ($($(#[$doc:meta])* $kind:ident($file:ident, $one:ident, $all:ident),)*) => {
         &[$((stringify!($kind), super::$file::condition::WORDS, super::$file::reason::WORDS)),*]
     };
 }
 
 /// The words of a kind's conditions: their types, and their reasons.
-const WORDS: &[(&str, &[Word], &[Word])] = crate::kinds!(words_of);
+pub(super) const WORDS: &[(&str, &[Word], &[Word])] = crate::kinds!(words_of);
 
 /// The reference, as Markdown.
 #[must_use]

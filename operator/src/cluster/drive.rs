@@ -1,48 +1,54 @@
-//! Runs a controller: each reconciliation in its time, counted, and tried again ever more seldom while it fails.
+//! Runs a kind's controller: each reconciliation in its time, counted, and tried again ever more seldom while it fails.
 //!
 //! Invariant: a reconciliation that hangs holds neither its controller nor the operator's end.
 
 use std::collections::BTreeMap;
-use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use kube::Resource;
-use kube::runtime::Controller;
 use kube::runtime::controller::Action as Requeue;
 use kube::runtime::reflector::ObjectRef;
-use serde::de::DeserializeOwned;
 use zkinfer_client::Pauses;
 
 use super::settings::{Stop, stopped};
-use crate::metrics::Metrics;
-use crate::world::{AtWork, ReconcileError};
+use crate::controllers::Controller;
+use crate::world::{self, Feed, Part, ReconcileError, World};
 
 /// One reconciliation may take so long; reading a large model takes seconds.
 const RECONCILE_TIME: Duration = Duration::from_secs(120);
 /// Before a reconciliation that failed is tried again.
 const RETRY: Pauses = Pauses::new(Duration::from_secs(2), Duration::from_secs(30));
 
-/// Runs one controller until the operator is told to stop and its last reconciliation has ended.
-pub(super) async fn drive<K, C, F>(
-    controller: Controller<K>,
-    kind: &'static str,
-    reconcile: impl Fn(Arc<K>, Arc<C>) -> F + Send + Sync + 'static,
-    ctx: &Arc<C>,
-    (metrics, at_work): (&Arc<Metrics>, &AtWork),
+/// Runs the controller of a kind until the operator is told to stop and its last reconciliation has ended.
+pub(super) async fn drive<C: Controller>(
+    kept: &Arc<C>,
+    world: &Arc<World>,
+    (part, kind): (Part, &'static str),
+    feed: Feed<C::Object>,
     stop: &Stop,
-) where
-    C: Send + Sync + 'static,
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
-    F: Future<Output = Result<Requeue, ReconcileError>> + Send + 'static,
-{
+) {
+    let (relisted, listed_in) = (Arc::clone(kept), Arc::clone(world));
+    let (seen, gone) = (Arc::clone(kept), Arc::clone(kept));
+    let controller = world::controller(
+        world::objects(&world.client, &world.scope, feed.writer.as_reader()),
+        feed.writer,
+        feed.asked,
+        C::CONCURRENCY,
+        move || {
+            listed_in.ready.set(part);
+            relisted.listed();
+        },
+        move |object| seen.seen(object),
+        move |object| gone.gone(object),
+    );
+    let controller = kept.watching(controller);
     let failures = Arc::new(Failures::default());
     let counted = Arc::clone(&failures);
-    let (metrics, at_work) = (Arc::clone(metrics), at_work.clone());
-    let reconcile = move |object: Arc<K>, ctx: Arc<C>| {
+    let (metrics, at_work) = (Arc::clone(&world.metrics), world.at_work.clone());
+    let reconcile = move |object: Arc<C::Object>, kept: Arc<C>| {
         let name = ObjectRef::from_obj(&*object).to_string();
-        let (reconciled, working) = (reconcile(object, ctx), at_work.begin());
+        let (reconciled, working) = (C::reconcile(object, kept), at_work.begin());
         let (failures, metrics) = (Arc::clone(&counted), Arc::clone(&metrics));
         async move {
             let (began, _working) = (Instant::now(), working);
@@ -63,13 +69,13 @@ pub(super) async fn drive<K, C, F>(
             result
         }
     };
-    let again = move |object: Arc<K>, _: &ReconcileError, _: Arc<C>| {
+    let again = move |object: Arc<C::Object>, _: &ReconcileError, _: Arc<C>| {
         let times = failures.times(&ObjectRef::from_obj(&*object).to_string());
         Requeue::requeue(RETRY.after(times))
     };
     controller
         .graceful_shutdown_on(stopped(stop.clone()))
-        .run(reconcile, again, Arc::clone(ctx))
+        .run(reconcile, again, Arc::clone(kept))
         .for_each(|_| std::future::ready(()))
         .await;
 }

@@ -30,41 +30,31 @@ mod sweep;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::apps::v1::Deployment;
 use kube::Client;
-use kube::core::PartialObjectMeta;
-use kube::runtime::WatchStreamExt;
 use kube::runtime::events::Reporter;
-use kube::runtime::watcher::{self, watcher};
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model};
 
 pub use settings::{RunError, RunOptions, Settings, Setup, Stop, setup, stop_signal, stopped};
 
 use self::auth::TokenReviews;
 use self::compilations::Compilers;
 use self::directory::Objects;
-use self::drive::{drive, ends_in_time};
+use self::drive::ends_in_time;
 use self::lease::Leadership;
 use self::operator::Operator;
 use self::reviews::Turns;
 use crate::artifacts::Artifacts;
-use crate::controllers::model::{self, Models};
-use crate::controllers::pool::{self, Pools};
-use crate::controllers::request::{self, Requests};
-use crate::dispatch::{Dispatcher, PoolId, TokenKey};
+use crate::controllers::Given;
+use crate::dispatch::{Dispatcher, TokenKey};
 use crate::fleet::JobIndex;
 use crate::gateway::{Clients, Gateway};
 use crate::metrics::Metrics;
-use crate::reference::Reference;
 use crate::runs::{Outbox, Shelf};
 use crate::scoring::Totals;
-use crate::specs::labels;
 use crate::world::{
-    self, AtWork, Consents, Events, LOOK, MANAGER, Pace, Part, Ready, Scope, StoreHealth, Stores, Wake,
-    World, follow,
+    self, AtWork, Consents, Events, LOOK, MANAGER, Pace, Part, Ready, Scope, StoreHealth, World,
 };
 
 /// How long the gateway waits for runs from before a restart.
@@ -76,8 +66,6 @@ const SHUTDOWN_TIME: Duration = Duration::from_secs(5);
 /// The operator's pod has Kubernetes' default `terminationGracePeriodSeconds`.
 const GRACE: Duration = Duration::from_secs(30);
 const _: () = assert!(DRAIN_TIME.as_secs() + SHUTDOWN_TIME.as_secs() < GRACE.as_secs());
-/// Reconciliations at once. Requests evaluate models.
-const CONCURRENCY: (u16, u16, u16) = (2, 8, 4);
 
 /// What an operator acts on: the objects, the store, its addresses.
 pub struct Site {
@@ -184,32 +172,19 @@ pub async fn operate(site: Site, options: Settings, stop: Stop) {
              status"
         );
     }
-    let (models, models_writer) = world::store();
-    let (requests, requests_writer) = world::store();
-    let (pools, pools_writer) = world::store();
-    let (wake_models, asked_models) = mpsc::unbounded_channel();
-    let (wake_requests, asked_requests) = mpsc::unbounded_channel();
-    let (wake_pools, asked_pools) = mpsc::unbounded_channel();
+    let (stores, wake, feeds) = world::watched();
     let reporter = Reporter {
         controller: MANAGER.to_owned(),
         instance: std::env::var("HOSTNAME").ok(),
     };
     let world = Arc::new(World {
-        client: client.clone(),
-        scope: Arc::clone(&scope),
-        stores: Stores {
-            models,
-            requests,
-            pools,
-        },
-        wake: Wake {
-            models: wake_models,
-            requests: wake_requests,
-            pools: wake_pools,
-        },
+        events: Events::new(client.clone(), reporter),
+        client,
+        scope,
+        stores,
+        wake,
         ready: Ready::default(),
         started: Instant::now(),
-        events: Events::new(client.clone(), reporter),
         consents: Consents::new(&options.workers.namespace, runner.is_some()),
         artifacts,
         store: StoreHealth::default(),
@@ -226,25 +201,15 @@ pub async fn operate(site: Site, options: Settings, stop: Stop) {
         pace: if runner.is_some() { Pace::OWN } else { Pace::SHARED },
         metrics,
     });
-    let models = Arc::new(Models::new(
-        Arc::clone(&world),
-        options.compile.clone(),
-        setup.file,
-    ));
-    let pools = Arc::new(Pools::new(Arc::clone(&world), ledger));
-    let requests = Arc::new(Requests::new(
-        Arc::clone(&models),
-        Arc::clone(&pools),
-        options.network.clone(),
-        Reference::new(options.reference_socket.clone()),
-        runner.as_ref().map(|runner| Arc::clone(&runner.outbox)),
-    ));
-    let ctx = Arc::new(Operator {
+    let ctx = Arc::new(Operator::new(Given {
         world: Arc::clone(&world),
-        models,
-        pools,
-        requests,
-    });
+        compile: options.compile.clone(),
+        srs_file: setup.file,
+        ledger,
+        network: options.network.clone(),
+        reference_socket: options.reference_socket.clone(),
+        outbox: runner.as_ref().map(|runner| Arc::clone(&runner.outbox)),
+    }));
     let mut tasks = JoinSet::new();
     if let Some(health) = health {
         tasks.spawn(health::serve(health, Arc::clone(&ctx)));
@@ -259,76 +224,7 @@ pub async fn operate(site: Site, options: Settings, stop: Stop) {
     tasks.spawn(async move { tried.store.follow(&tried.artifacts, || tried.wake_all()).await });
     let answering = tokio::spawn(answer(Arc::clone(&ctx), gateway, stop.clone()));
 
-    let (seen, gone, relisted) = (Arc::clone(&ctx), Arc::clone(&ctx), Arc::clone(&ctx));
-    let models = world::controller(
-        world::objects(&client, &scope, "models", world.stores.models.clone()),
-        models_writer,
-        asked_models,
-        CONCURRENCY.0,
-        move || {
-            relisted.world.ready.set(Part::Models);
-            // Everything that says who may serve was listed anew.
-            relisted.requests.consent_again(|_| true);
-        },
-        // At once, and not when the Model's turn comes: who may see it no more has slices of it.
-        move |model: &Model| seen.requests.model_seen(model),
-        move |model: &Model| sweep::model_gone(&gone, model),
-    );
-    let gone = Arc::clone(&ctx);
-    let requests = world::controller(
-        world::objects(
-            &client,
-            &scope,
-            "inferencerequests",
-            world.stores.requests.clone(),
-        ),
-        requests_writer,
-        asked_requests,
-        CONCURRENCY.1,
-        listed(&world, Part::Requests),
-        |_| {},
-        move |request: &InferenceRequest| sweep::request_gone(&gone, request),
-    );
-    let (seen, gone) = (Arc::clone(&ctx), Arc::clone(&ctx));
-    let pools = world::controller(
-        world::objects(&client, &scope, "minerpools", world.stores.pools.clone()),
-        pools_writer,
-        asked_pools,
-        CONCURRENCY.2,
-        listed(&world, Part::Pools),
-        // At once, and not when the pool's turn comes: workers ask all the time.
-        move |pool: &MinerPool| seen.world.dispatcher.know(&PoolId::from(pool), pool::facts(pool)),
-        move |pool: &MinerPool| sweep::pool_gone(&gone, pool),
-    )
-    .owns_stream(
-        follow(
-            &scope,
-            "deployments",
-            move |place| {
-                let managed = watcher::Config::default().labels(&labels::managed());
-                watcher(place.api::<PartialObjectMeta<Deployment>>(&client), managed)
-            },
-            // What has disappeared unseen wakes nobody, as in one watch.
-            |_, _| None,
-        )
-        .touched_objects(),
-    );
-    let with = (&world.metrics, &world.at_work);
-    let controllers = async {
-        futures::join!(
-            drive(models, "Model", model::reconcile, &ctx.models, with, &stop),
-            drive(
-                requests,
-                "InferenceRequest",
-                request::reconcile,
-                &ctx.requests,
-                with,
-                &stop
-            ),
-            drive(pools, "MinerPool", pool::reconcile, &ctx.pools, with, &stop),
-        )
-    };
-    let ended = ends_in_time(controllers, stopped(stop.clone()), DRAIN_TIME).await;
+    let ended = ends_in_time(ctx.control(feeds, &stop), stopped(stop.clone()), DRAIN_TIME).await;
     if ended.is_none() {
         tracing::warn!("some reconciliations did not end in time; the next operator makes them again");
     }
@@ -337,23 +233,11 @@ pub async fn operate(site: Site, options: Settings, stop: Stop) {
     tasks.shutdown().await;
 }
 
-fn listed(world: &Arc<World>, part: Part) -> impl Fn() + Send + 'static {
-    let world = Arc::clone(world);
-    move || world.ready.set(part)
-}
-
 /// Answers workers, compilers and clients, once all that was at work before a restart is known again: before that, a
 /// claim of an honest worker would look like one of a request that is over.
 async fn answer(ctx: Arc<Operator>, listener: TcpListener, stop: Stop) {
-    let known = ctx.world.ready.wait(&[
-        Part::Models,
-        Part::Requests,
-        Part::Pools,
-        Part::Jobs,
-        Part::Consents,
-    ]);
     tokio::select! {
-        () = known => {}
+        () = ctx.world.ready.wait_for_lists() => {}
         () = stopped(stop.clone()) => return,
     }
     let resumed = async {

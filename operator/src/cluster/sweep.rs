@@ -1,5 +1,6 @@
 //! Removing what belongs to objects that are gone. There are no finalizers, so that an uninstall never hangs: what a
-//! deletion's event does not clean up, because the operator was away, a later sweep does; so for uploads that were killed.
+//! controller that is told of a deletion does not clean up, because the operator was away, a later sweep does; so for uploads that
+//! were killed.
 //!
 //! Invariant: a blob is removed only if nothing names it and it is older than [`GRACE`]; receipts and the ledger stay.
 
@@ -9,12 +10,10 @@ use std::time::Duration;
 
 use kube::ResourceExt;
 use zkinfer_crds::compile_report::CompileOutcome;
-use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model};
 use zkinfer_crds::{Digest, RequestUid};
 
 use super::operator::Operator;
 use crate::artifacts::{ArtifactError, CompiledName, Kept};
-use crate::dispatch::PoolId;
 use crate::world::Part;
 
 /// How often everything is looked through.
@@ -24,49 +23,9 @@ const GRACE: Duration = Duration::from_secs(24 * 3600);
 /// No upload takes as long as this.
 const UPLOAD: Duration = Duration::from_secs(2 * 3600);
 
-/// A request was deleted.
-pub(super) fn request_gone(ctx: &Arc<Operator>, request: &InferenceRequest) {
-    let Some(uid) = request.uid().and_then(|uid| uid.parse().ok()) else {
-        return;
-    };
-    ctx.world.dispatcher.remove(uid, false);
-    ctx.requests.forget(uid);
-    ctx.world.fleet.notify_one();
-    let ctx = Arc::clone(ctx);
-    tokio::spawn(async move {
-        if let Err(error) = ctx.world.artifacts.delete_request(uid).await {
-            tracing::warn!(request = %uid, %error, "its artifacts are removed later");
-        }
-    });
-}
-
-/// A Model was deleted: requests that wait for it have to know.
-pub(super) fn model_gone(ctx: &Arc<Operator>, model: &Model) {
-    let (namespace, name) = (model.namespace(), model.name_any());
-    let uid = model.uid().unwrap_or_default();
-    ctx.models.records().remove(&uid);
-    ctx.world
-        .wake_requests(|r| r.namespace() == namespace && r.spec.model_ref.name == name);
-    let ctx = Arc::clone(ctx);
-    tokio::spawn(async move {
-        if let Err(error) = ctx.world.artifacts.delete_model(&uid).await {
-            tracing::warn!(model = name, %error, "its report is not removed");
-        }
-    });
-}
-
-/// A pool was deleted: requests that it was to serve go to others.
-pub(super) fn pool_gone(ctx: &Arc<Operator>, pool: &MinerPool) {
-    let id = PoolId::from(pool);
-    ctx.pools.records().remove(&id);
-    ctx.world.dispatcher.forget(&id);
-    ctx.world.wake_requests(|_| true);
-    ctx.world.fleet.notify_one();
-}
-
 /// Looks through the store now and then, for ever.
 pub(super) async fn run(ctx: Arc<Operator>) {
-    ctx.world.ready.wait(&[Part::Models, Part::Requests]).await;
+    ctx.world.ready.wait(&[Part::Model, Part::InferenceRequest]).await;
     loop {
         // What cannot be seen is not gone.
         if !ctx.world.scope.problems().is_empty() {

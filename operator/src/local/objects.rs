@@ -7,9 +7,9 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde::Serialize;
-use zkinfer_crds::k8s::{
-    CONSENT_CONFIG_MAP, Document, DocumentError, InferenceRequest, MinerPool, Model, parse_documents,
-};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use zkinfer_crds::k8s::{self, CONSENT_CONFIG_MAP, Document, DocumentError, MinerPool, parse_documents};
 
 use super::api::{Kind, Store};
 use super::names::{DEFAULT_NAMESPACE, OPERATOR_NAMESPACE, pool_uid};
@@ -81,20 +81,74 @@ impl std::fmt::Display for Key {
     }
 }
 
-/// All objects.
-#[derive(Debug, Default)]
-pub struct Objects {
-    /// By key.
-    pub models: BTreeMap<Key, Model>,
-    /// By key.
-    pub requests: BTreeMap<Key, InferenceRequest>,
-    /// By key.
-    pub pools: BTreeMap<Key, MinerPool>,
-    /// By key.
-    pub config_maps: BTreeMap<Key, ConfigMap>,
-    /// The person's own files, where there is one model and one request: the ONNX file and the input.
-    pub given: Option<(PathBuf, PathBuf)>,
+macro_rules! objects {
+    ($($(#[$doc:meta])* $kind:ident($file:ident, $one:ident, $all:ident),)*) => {
+        /// All objects.
+        #[derive(Debug, Default)]
+        pub struct Objects {
+            $(
+                #[doc = concat!("Of the kind ", stringify!($kind), ", by key.")]
+                pub $all: BTreeMap<Key, k8s::$kind>,
+            )*
+            /// By key.
+            pub config_maps: BTreeMap<Key, ConfigMap>,
+            /// The person's own files, where there is one model and one request: the ONNX file and the input.
+            pub given: Option<(PathBuf, PathBuf)>,
+        }
+
+        impl Objects {
+            /// Adds an object.
+            ///
+            /// # Errors
+            /// An object that is there already.
+            pub fn add(&mut self, document: Document, file: &str) -> Result<(), ObjectError> {
+                match document {
+                    $(Document::$kind(object) => add(&mut self.$all, stringify!($kind), *object, file),)*
+                    Document::ConfigMap(object) => add(&mut self.config_maps, "ConfigMap", *object, file),
+                    Document::Ignored { kind, name, .. } => {
+                        tracing::debug!(%kind, %name, file, "not needed in local mode");
+                        Ok(())
+                    }
+                }
+            }
+
+            /// All that are in the store.
+            pub(super) fn of(store: &Store, given: Option<(PathBuf, PathBuf)>) -> Self {
+                Self {
+                    $($all: keyed(store, Kind::$kind),)*
+                    config_maps: keyed(store, Kind::ConfigMap),
+                    given,
+                }
+            }
+
+            /// Makes them in the store, what others refer to first; a pool is the same in every run.
+            ///
+            /// # Errors
+            /// An object that is not admitted.
+            pub(super) fn put(&self, store: &Store) -> Result<(), ObjectError> {
+                for (key, object) in &self.config_maps {
+                    put(store, Kind::ConfigMap, key, object)?;
+                }
+                $(
+                    for (key, object) in &self.$all {
+                        put(store, Kind::$kind, key, object)?;
+                    }
+                )*
+                Ok(())
+            }
+
+            /// Those of our kinds, whole: requests last.
+            pub(super) fn values(&self) -> Vec<Value> {
+                let mut all = Vec::new();
+                $(all.extend(self.$all.values().map(|object| (Kind::$kind, serde_json::to_value(object))));)*
+                all.sort_by_key(|(kind, _)| *kind == Kind::InferenceRequest);
+                all.into_iter().filter_map(|(_, value)| value.ok()).collect()
+            }
+        }
+    };
 }
+
+zkinfer_crds::kinds!(objects);
 
 impl Objects {
     /// Reads files, and the YAML files of folders in the order of their names.
@@ -116,98 +170,6 @@ impl Objects {
             }
         }
         Ok(objects)
-    }
-
-    /// Adds an object.
-    ///
-    /// # Errors
-    /// An object that is there already.
-    pub fn add(&mut self, document: Document, file: &str) -> Result<(), ObjectError> {
-        let twice = |kind, key: Key| ObjectError::Twice {
-            file: file.to_owned(),
-            kind,
-            name: key.to_string(),
-        };
-        match document {
-            Document::Model(mut o) => {
-                let key = key(&mut o.metadata);
-                self.models
-                    .insert(key.clone(), *o)
-                    .map_or(Ok(()), |_| Err(twice("Model", key)))
-            }
-            Document::InferenceRequest(mut o) => {
-                let key = key(&mut o.metadata);
-                self.requests
-                    .insert(key.clone(), *o)
-                    .map_or(Ok(()), |_| Err(twice("InferenceRequest", key)))
-            }
-            Document::MinerPool(mut o) => {
-                let key = key(&mut o.metadata);
-                self.pools
-                    .insert(key.clone(), *o)
-                    .map_or(Ok(()), |_| Err(twice("MinerPool", key)))
-            }
-            Document::ConfigMap(mut o) => {
-                let key = key(&mut o.metadata);
-                self.config_maps
-                    .insert(key.clone(), *o)
-                    .map_or(Ok(()), |_| Err(twice("ConfigMap", key)))
-            }
-            Document::Ignored { kind, name, .. } => {
-                tracing::debug!(%kind, %name, file, "not needed in local mode");
-                Ok(())
-            }
-        }
-    }
-}
-
-impl Objects {
-    /// All that are in the store.
-    pub(super) fn of(store: &Store, given: Option<(PathBuf, PathBuf)>) -> Self {
-        fn keyed<K: Resource + serde::de::DeserializeOwned>(store: &Store, kind: Kind) -> BTreeMap<Key, K> {
-            let all = store.all::<K>(kind).into_iter();
-            all.map(|o| (Key::of(o.meta()), o)).collect()
-        }
-        Self {
-            models: keyed(store, Kind::Model),
-            requests: keyed(store, Kind::InferenceRequest),
-            pools: keyed(store, Kind::MinerPool),
-            config_maps: keyed(store, Kind::ConfigMap),
-            given,
-        }
-    }
-
-    /// Makes them in the store; a pool is the same in every run.
-    ///
-    /// # Errors
-    /// An object that is not admitted.
-    pub(super) fn put(&self, store: &Store) -> Result<(), ObjectError> {
-        fn put<K: Serialize>(store: &Store, kind: Kind, key: &Key, object: &K) -> Result<(), ObjectError> {
-            let refused = |why: String| ObjectError::Refused {
-                name: key.to_string(),
-                why,
-            };
-            let mut object = serde_json::to_value(object).map_err(|e| refused(e.to_string()))?;
-            if kind == Kind::MinerPool {
-                let uid = pool_uid(&key.namespace, &key.name);
-                object["metadata"]["uid"] = serde_json::json!(uid);
-            }
-            let made = store.create(kind, &key.namespace, object);
-            made.map(drop).map_err(|e| refused(e.to_string()))
-        }
-        for (key, object) in &self.config_maps {
-            put(store, Kind::ConfigMap, key, object)?;
-        }
-        for (key, object) in &self.pools {
-            put(store, Kind::MinerPool, key, object)?;
-        }
-        for (key, object) in &self.models {
-            put(store, Kind::Model, key, object)?;
-        }
-        for (key, object) in &self.requests {
-            put(store, Kind::InferenceRequest, key, object)?;
-        }
-        Ok(())
     }
 
     /// Whether pools of other namespaces may serve a Model only because one person runs all of it here.
@@ -235,6 +197,42 @@ impl Objects {
             consent.is_of_the_runner() && self.pools.iter().any(elsewhere)
         })
     }
+}
+
+fn add<K: Resource>(
+    to: &mut BTreeMap<Key, K>,
+    kind: &'static str,
+    mut object: K,
+    file: &str,
+) -> Result<(), ObjectError> {
+    let key = key(object.meta_mut());
+    match to.insert(key.clone(), object) {
+        None => Ok(()),
+        Some(_) => Err(ObjectError::Twice {
+            file: file.to_owned(),
+            kind,
+            name: key.to_string(),
+        }),
+    }
+}
+
+fn keyed<K: Resource + DeserializeOwned>(store: &Store, kind: Kind) -> BTreeMap<Key, K> {
+    let all = store.all::<K>(kind).into_iter();
+    all.map(|o| (Key::of(o.meta()), o)).collect()
+}
+
+fn put<K: Serialize>(store: &Store, kind: Kind, key: &Key, object: &K) -> Result<(), ObjectError> {
+    let refused = |why: String| ObjectError::Refused {
+        name: key.to_string(),
+        why,
+    };
+    let mut object = serde_json::to_value(object).map_err(|e| refused(e.to_string()))?;
+    if kind == Kind::MinerPool {
+        let uid = pool_uid(&key.namespace, &key.name);
+        object["metadata"]["uid"] = serde_json::json!(uid);
+    }
+    let made = store.create(kind, &key.namespace, object);
+    made.map(drop).map_err(|e| refused(e.to_string()))
 }
 
 fn files(path: &Path) -> Result<Vec<PathBuf>, ObjectError> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use zkinfer_crds::k8s::{InferenceRequest, RequestPhase, find_condition};
 
 use super::objects::{Key, Objects};
@@ -23,26 +23,20 @@ pub enum Format {
 /// The program that the commands in an answer name; the status says `prover-worker`, wherever that is.
 const VERIFIER: &str = "prover-worker ";
 
-/// Models, pools, then requests: what a person asked for stands last. As text, only the requests that succeeded and, where
+/// The requests stand last: they are what a person asked for. As text, only the requests that succeeded and, where
 /// there is no request, the models.
 #[must_use]
 pub fn render(objects: &Objects, format: Format, worker: &Path) -> String {
-    let models = objects.models.values().map(serde_json::to_value);
-    let pools = objects.pools.values().map(serde_json::to_value);
-    let requests = objects.requests.values().map(serde_json::to_value);
-    let items = || -> Vec<Value> {
-        let all = models.chain(pools).chain(requests);
-        all.filter_map(Result::ok).collect()
-    };
     match format {
         Format::Text if objects.requests.is_empty() => text_of_models(objects),
         Format::Text => text_of_requests(objects, worker),
         Format::Json => format!(
             "{:#}\n",
-            json!({ "apiVersion": "v1", "kind": "List", "items": items() })
+            json!({ "apiVersion": "v1", "kind": "List", "items": objects.values() })
         ),
         Format::Yaml => {
-            let documents: Vec<String> = items()
+            let documents: Vec<String> = objects
+                .values()
                 .iter()
                 .filter_map(|i| serde_yaml::to_string(i).ok())
                 .collect();

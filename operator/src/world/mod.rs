@@ -34,8 +34,8 @@ pub use ready::{LOOK, Part, Ready};
 pub use records::{Records, lock};
 pub use scope::{Place, Scope};
 pub use store::StoreHealth;
-pub use stores::{Stores, Wake};
-pub use streams::{Watch, controller, follow, named, objects, store};
+pub use stores::{Feed, Feeds, Stores, Wake, watched};
+pub use streams::{Watch, controller, follow, named, objects, owning};
 pub use write::{Events, MANAGER, News, ReconcileError, is_too_large, patch_status};
 
 use crate::artifacts::Artifacts;

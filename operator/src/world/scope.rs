@@ -3,6 +3,7 @@
 //! Invariants: its own namespace is always one of them; of every other object outside nothing is read, written or listed;
 //! a namespace that may not be read is told of and asked for again, and holds up no other.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -27,7 +28,7 @@ pub struct Scope {
 }
 
 /// A namespace, or none for the whole cluster, and a resource.
-type Refused = (Option<String>, &'static str);
+type Refused = (Option<String>, Cow<'static, str>);
 
 /// Where a watch is: in a namespace, or everywhere.
 #[derive(Debug, Clone, Copy)]
@@ -112,13 +113,13 @@ impl Scope {
     }
 
     /// A list or watch was refused; whether that is news.
-    pub(super) fn refuse(&self, place: Place<'_>, resource: &'static str) -> bool {
-        self.refused().insert((place.namespace(), resource))
+    pub(super) fn refuse(&self, place: Place<'_>, resource: impl Into<Cow<'static, str>>) -> bool {
+        self.refused().insert((place.namespace(), resource.into()))
     }
 
     /// It was not; whether that is news.
-    pub(super) fn grant(&self, place: Place<'_>, resource: &'static str) -> bool {
-        self.refused().remove(&(place.namespace(), resource))
+    pub(super) fn grant(&self, place: Place<'_>, resource: impl Into<Cow<'static, str>>) -> bool {
+        self.refused().remove(&(place.namespace(), resource.into()))
     }
 
     /// Whether everything in this namespace may be read, as far as was tried.
@@ -140,11 +141,11 @@ impl Scope {
     /// What is wrong, by namespace: what may not be read there, and what to do.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
-        let mut by_namespace: BTreeMap<Option<String>, Vec<&str>> = BTreeMap::new();
-        for (namespace, resource) in self.refused().iter() {
-            by_namespace.entry(namespace.clone()).or_default().push(resource);
+        let mut by_namespace: BTreeMap<Option<String>, Vec<Cow<'static, str>>> = BTreeMap::new();
+        for (namespace, resource) in self.refused().iter().cloned() {
+            by_namespace.entry(namespace).or_default().push(resource);
         }
-        let told = |(namespace, resources): (Option<String>, Vec<&str>)| {
+        let told = |(namespace, resources): (Option<String>, Vec<Cow<'static, str>>)| {
             let resources = resources.join(", ");
             match namespace {
                 Some(namespace) => format!(

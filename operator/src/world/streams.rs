@@ -1,6 +1,7 @@
 //! The parts of kube's runtime that are still unstable, all in one place: watches that tell of deletions, reconciliations
 //! that are asked for from inside, and one watch in each namespace where the operator may not watch all.
 
+use std::borrow::Cow;
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -40,7 +41,7 @@ where
 /// then look like one. `last` is an object as it was last seen, or as much of it as its deletion needs.
 pub fn follow<K, S>(
     scope: &Arc<Scope>,
-    resource: &'static str,
+    resource: impl Into<Cow<'static, str>>,
     watch: impl Fn(Place<'_>) -> S + Send + Sync + 'static,
     last: impl Fn(&str, &str) -> Option<K> + Send + 'static,
 ) -> Watch<K>
@@ -48,13 +49,14 @@ where
     K: Resource<DynamicType = ()> + Send + 'static,
     S: Stream<Item = Result<Event<K>, watcher::Error>> + Send + 'static,
 {
+    let resource = resource.into();
     let Some(namespaces) = scope.namespaces() else {
         let scope = Arc::clone(scope);
         let events = watch(Place::Everywhere).default_backoff();
         return events
             .inspect(move |item| match item {
-                Ok(event) => granted(&scope, Place::Everywhere, resource, event),
-                Err(error) if is_forbidden(error) => refused(&scope, Place::Everywhere, resource, error),
+                Ok(event) => granted(&scope, Place::Everywhere, &resource, event),
+                Err(error) if is_forbidden(error) => refused(&scope, Place::Everywhere, &resource, error),
                 Err(_) => {}
             })
             .boxed();
@@ -66,7 +68,7 @@ where
     let start = (select_all(each), Merge::new(namespaces.iter()), last);
     let scope = Arc::clone(scope);
     unfold(start, move |(mut events, mut merge, last)| {
-        let scope = Arc::clone(&scope);
+        let (scope, resource) = (Arc::clone(&scope), resource.clone());
         async move {
             loop {
                 if let Some(event) = merge.next(&last) {
@@ -75,11 +77,11 @@ where
                 let (namespace, item) = events.next().await?;
                 match item {
                     Ok(event) => {
-                        granted(&scope, Place::In(&namespace), resource, &event);
+                        granted(&scope, Place::In(&namespace), &resource, &event);
                         merge.event(&namespace, event);
                     }
                     Err(error) if is_forbidden(&error) => {
-                        refused(&scope, Place::In(&namespace), resource, &error);
+                        refused(&scope, Place::In(&namespace), &resource, &error);
                         merge.refused(&namespace);
                     }
                     Err(error) => return Some((Err(error), (events, merge, last))),
@@ -132,17 +134,17 @@ where
 }
 
 /// It may be read, by what the API server has sent.
-fn granted<K>(scope: &Scope, place: Place<'_>, resource: &'static str, event: &Event<K>) {
+fn granted<K>(scope: &Scope, place: Place<'_>, resource: &Cow<'static, str>, event: &Event<K>) {
     // `Init` comes before anything is asked.
-    if !matches!(event, Event::Init) && scope.grant(place, resource) {
-        tracing::info!(?place, resource, "may be read now");
+    if !matches!(event, Event::Init) && scope.grant(place, resource.clone()) {
+        tracing::info!(?place, resource = resource.as_ref(), "may be read now");
     }
 }
 
 /// It may not; told once, and in `/readyz` for as long as it is so.
-fn refused(scope: &Scope, place: Place<'_>, resource: &'static str, error: &watcher::Error) {
-    if scope.refuse(place, resource) {
-        tracing::warn!(?place, resource, %error, "may not be read: {}", place.lacks());
+fn refused(scope: &Scope, place: Place<'_>, resource: &Cow<'static, str>, error: &watcher::Error) {
+    if scope.refuse(place, resource.clone()) {
+        tracing::warn!(?place, resource = resource.as_ref(), %error, "may not be read: {}", place.lacks());
     }
 }
 
@@ -157,7 +159,7 @@ fn is_forbidden(error: &watcher::Error) -> bool {
 }
 
 /// Everything of a kind whose objects are kept in a store.
-pub fn objects<K>(client: &Client, scope: &Arc<Scope>, resource: &'static str, store: Store<K>) -> Watch<K>
+pub fn objects<K>(client: &Client, scope: &Arc<Scope>, store: Store<K>) -> Watch<K>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + Clone
@@ -170,7 +172,7 @@ where
     let client = client.clone();
     follow(
         scope,
-        resource,
+        K::plural(&()),
         move |place| watcher(place.api::<K>(&client), watcher::Config::default().any_semantic()),
         move |namespace, name| {
             let last = store.get(&ObjectRef::new(name).within(namespace))?;
@@ -213,4 +215,13 @@ where
     Controller::for_stream(events, reader)
         .with_config(Config::default().concurrency(concurrency))
         .reconcile_on(asked.boxed())
+}
+
+/// The controller, woken also by what its objects own.
+pub fn owning<K, C>(controller: Controller<K>, owned: Watch<C>) -> Controller<K>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    C: Resource<DynamicType = ()> + Send + 'static,
+{
+    controller.owns_stream(owned.touched_objects())
 }

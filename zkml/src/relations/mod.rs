@@ -140,6 +140,24 @@ pub enum Relation {
     },
 }
 
+/// The closed list for whoever makes something of all of it: each relation, its file's name here and there, its fields. Handed to a
+/// macro of the caller's, whose match over [`Relation`] does not compile while one is missing here.
+macro_rules! relations {
+    ($make:ident) => {
+        $make! {
+            Range(range) { tensor, range },
+            Requantised(requantised) { inputs, input_ranges, map, requantise, bound, output },
+            Maximum(maximum) { input, range, windows, output },
+            Product(product) { factors, ranges, product, requantise, output },
+            Read(read) { input, index, output },
+            Permutation(permutation) { input, output },
+            Table(table) { table, index, outputs },
+            Wired(wired) { input, source, output },
+        }
+    };
+}
+pub(crate) use relations;
+
 /// A tensor as the relations see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SliceTensor {

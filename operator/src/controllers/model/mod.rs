@@ -2,6 +2,7 @@
 
 mod apply;
 mod changed;
+mod controller;
 mod gather;
 mod news;
 mod observed;
@@ -12,5 +13,4 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub use apply::reconcile;
 pub use records::{Known, ModelRecord, Models};

@@ -1,16 +1,19 @@
 //! What the Models' controller works with.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
-use zkinfer_crds::k8s::ModelStatus;
+use zkinfer_crds::k8s::{Model, ModelStatus};
 use zkinfer_crds::wire::BlobRef;
 
 use crate::artifacts::CompiledRecord;
 use crate::fleet::Refusal;
 use crate::specs::CompileSettings;
-use crate::world::{Records, World};
+use crate::world::{Records, World, lock};
+
+/// Who has to know of a Model at once: of one that is as it was not before, or of all, which were listed anew.
+type Listener = Box<dyn Fn(Option<&Model>) + Send + Sync>;
 
 /// Of the Models' controller.
 pub struct Models {
@@ -23,6 +26,7 @@ pub struct Models {
     /// Held by whoever has a large file in memory.
     pub(super) large: Arc<tokio::sync::Mutex<()>>,
     records: Records<String, ModelRecord>,
+    listeners: Mutex<Vec<Listener>>,
 }
 
 impl Models {
@@ -35,7 +39,18 @@ impl Models {
             srs_file,
             large: Arc::default(),
             records: Records::default(),
+            listeners: Mutex::default(),
         }
+    }
+
+    /// From now on `listener` is told of Models before anything is reconciled.
+    pub fn on_news(&self, listener: impl Fn(Option<&Model>) + Send + Sync + 'static) {
+        lock(&self.listeners).push(Box::new(listener));
+    }
+
+    /// Tells of a Model, or that all were listed.
+    pub(super) fn tell(&self, model: Option<&Model>) {
+        lock(&self.listeners).iter().for_each(|listener| listener(model));
     }
 
     /// What is known of Models, by uid.

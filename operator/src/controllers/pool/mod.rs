@@ -1,6 +1,7 @@
 //! A MinerPool's objects, and its status, folded from the ledger and from what its pods say.
 
 mod apply;
+mod controller;
 mod facts;
 mod gather;
 mod identity;
@@ -10,7 +11,5 @@ mod plan;
 mod records;
 mod trouble;
 
-pub use apply::reconcile;
-pub use facts::facts;
 pub use identity::identity_of;
 pub use records::{PoolRecord, Pools};

@@ -68,7 +68,7 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Requests>) -> Res
     let mut status = old.clone();
     let created = object.metadata.creation_timestamp.clone().unwrap_or_else(now);
     // Asked before anything is looked at: what comes to be known meanwhile is not in what was found.
-    let all_known = [Part::Models, Part::Pools, Part::Consents]
+    let all_known = [Part::Model, Part::MinerPool, Part::Consents]
         .into_iter()
         .all(|part| ctx.world.ready.is(part));
     let mut run = settle(&ctx, uid, gather::run(&ctx, uid)).await;

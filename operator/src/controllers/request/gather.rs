@@ -25,7 +25,7 @@ pub(super) fn model(ctx: &Requests, object: &InferenceRequest) -> ModelState {
     let found = ctx.world.model(&namespace, &object.spec.model_ref.name);
     let Some(model) = found.filter(|m| m.metadata.deletion_timestamp.is_none()) else {
         // Before every Model is known, one that is not known may be there; nothing would wake the request later.
-        return if ctx.world.ready.is(Part::Models) {
+        return if ctx.world.ready.is(Part::Model) {
             ModelState::NotFound(others(ctx, &namespace))
         } else {
             ModelState::Unknown

@@ -2,6 +2,7 @@
 
 mod apply;
 mod consents;
+mod controller;
 mod end;
 mod fitting;
 mod gather;
@@ -16,5 +17,4 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub use apply::reconcile;
 pub use records::{Requests, RunRecord};

@@ -17,7 +17,7 @@ use super::refused::Refused;
 
 /// The kinds of our group, and those of Kubernetes.
 macro_rules! kept {
-    ($($(#[$doc:meta])* $kind:ident($file:ident),)*) => {
+    ($($(#[$doc:meta])* $kind:ident($file:ident, $one:ident, $all:ident),)*) => {
         /// A kind.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub(in crate::local) enum Kind {

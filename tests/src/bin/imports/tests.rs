@@ -282,6 +282,23 @@ fn reads_the_modules_that_a_macro_declares() {
 }
 
 #[test]
+fn reads_the_folders_that_another_crates_list_declares_and_not_those_of_tests() {
+    let kitchen = "house::rooms!(declare); #[cfg(test)] mod tests;";
+    let used = |file| {
+        rings_of(&[
+            ("lib.rs", "mod kitchen; mod cellar;"),
+            ("kitchen/mod.rs", kitchen),
+            ("kitchen/stove/mod.rs", "pub struct Stove;"),
+            ("kitchen/tests/mod.rs", ""),
+            (file, "use crate::cellar::Wine; pub struct Stove;"),
+            ("cellar/mod.rs", "pub struct Wine(crate::kitchen::stove::Stove);"),
+        ])
+    };
+    assert_eq!(used("kitchen/stove/mod.rs").0.len(), 1);
+    assert_eq!(used("kitchen/tests/mod.rs").0.len(), 0);
+}
+
+#[test]
 fn reads_the_modules_that_another_crates_list_declares() {
     let files = |kitchen| {
         [

@@ -136,6 +136,7 @@ impl Tree {
             if let Some((path, folder)) = found(inside, &name)
                 && !self.modules[id].children.contains_key(&name)
                 && !self.for_tests.contains(&path)
+                && !self.for_tests.contains(&folder)
             {
                 let made = self.file(Some(id), &path, &folder)?;
                 self.modules[id].children.insert(name, made);
@@ -179,7 +180,7 @@ fn found(inside: &Path, name: &str) -> Option<(PathBuf, PathBuf)> {
         .map(|file| (file, below))
 }
 
-/// What the modules would be called whose files are all those of a folder.
+/// What the modules would be called whose files, or folders with a `mod.rs`, are all those of a folder.
 fn names_of_files(folder: &Path) -> Result<Vec<String>, Error> {
     let fault = |why| Error::File {
         file: folder.into(),
@@ -192,7 +193,8 @@ fn names_of_files(folder: &Path) -> Result<Vec<String>, Error> {
     for entry in std::fs::read_dir(folder).map_err(fault)? {
         let path = entry.map_err(fault)?.path();
         let name = path.file_stem().and_then(|n| n.to_str()).filter(|n| *n != "mod");
-        if let Some(name) = name.filter(|_| path.extension().is_some_and(|e| e == "rs")) {
+        let is_one = path.extension().is_some_and(|e| e == "rs") || path.join("mod.rs").is_file();
+        if let Some(name) = name.filter(|_| is_one) {
             names.push(name.to_owned());
         }
     }

@@ -100,6 +100,28 @@ fn geometry<S: Serializer>(map: &&LinearMap, serializer: S) -> Result<S::Ok, S::
     geometry.serialize(serializer)
 }
 
+impl<'a> Stated<'a> {
+    /// The bound is a function of the map and the ranges.
+    pub(super) fn of(
+        inputs: &'a [TensorId],
+        input_ranges: &'a [IntRange],
+        map: &'a LinearMap,
+        requantise: &Requantise,
+        _bound: &i64,
+        output: &TensorId,
+    ) -> Self {
+        Self {
+            inputs,
+            input_ranges,
+            map,
+            weight: map.weight(),
+            bias: map.bias(),
+            requantise: *requantise,
+            output: *output,
+        }
+    }
+}
+
 impl Lay for Stated<'_> {
     fn length(&self, lens: &Lengths) -> Result<Option<(TensorId, usize)>, LayoutError> {
         let inputs = self.inputs.iter().map(|id| lens.of(*id));

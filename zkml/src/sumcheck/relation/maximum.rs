@@ -8,7 +8,7 @@ use p3_field::PrimeCharacteristicRing;
 use serde::Serialize;
 
 use super::form::lift;
-use super::{Argue, Lay, arity, claim, digest, size, values, wired};
+use super::{Argue, Lay, Written, arity, claim, digest, size, values, wired};
 use crate::graph::{IntRange, TensorId, Windows};
 use crate::relations::Relation;
 use crate::sumcheck::axes::Axes;
@@ -49,6 +49,22 @@ pub(in crate::sumcheck) struct Placed {
     pub(in crate::sumcheck) group: usize,
     pub(in crate::sumcheck) above: Vec<Limbs>,
     pub(in crate::sumcheck) below: Vec<Limbs>,
+}
+
+impl<'a> Stated<'a> {
+    pub(super) const fn of(
+        input: &TensorId,
+        range: &IntRange,
+        windows: &'a Windows,
+        output: &TensorId,
+    ) -> Self {
+        Self {
+            input: *input,
+            range: *range,
+            windows,
+            output: *output,
+        }
+    }
 }
 
 impl Lay for Stated<'_> {
@@ -123,6 +139,10 @@ impl Lay for Stated<'_> {
             below,
         }))
     }
+}
+
+impl Written for Placed {
+    const TAG: Option<&'static str> = Some("Maximum");
 }
 
 impl Argue for Placed {

@@ -12,7 +12,7 @@
 //! those three rely on it.
 //!
 //! Each file holds all that is known of its relation: what it says ([`Lay`]) and what is argued once it has a place ([`Argue`]).
-//! The lists here are the only ones; the verifier's side calls nothing of the prover's.
+//! The lists here are made of the closed one ([`relations`](crate::relations)); the verifier's side calls nothing of the prover's.
 
 mod conv;
 mod dense;
@@ -20,17 +20,9 @@ mod digest;
 mod form;
 mod general;
 mod linear;
-pub(super) mod maximum;
-pub(super) mod permutation;
-mod product;
-pub(super) mod range;
-pub(super) mod read;
-pub(super) mod requantised;
 mod scale;
-mod table;
-mod wired;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::channel::Channel;
 use super::columns::{Columns, Values};
@@ -68,6 +60,23 @@ pub(super) trait Lay {
     fn place(&self, placer: &mut Placer<'_>) -> Result<Placed, LayoutError>;
 }
 
+/// How a relation with its place stands in a plan's encoding.
+pub(super) trait Written: Serialize {
+    /// The word before it; none where it says itself what it is.
+    const TAG: Option<&'static str>;
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// The serializer's.
+    fn tagged<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match Self::TAG {
+            Some(tag) => serializer.serialize_newtype_variant("Placed", 0, tag, self),
+            None => self.serialize(serializer),
+        }
+    }
+}
+
 /// What is argued of a relation that has its place. Nothing has a default: what a relation does not count is not bounded.
 pub(super) trait Argue {
     /// Fills the relation's columns; the tensor that it makes, `None` if it makes none.
@@ -98,197 +107,91 @@ pub(super) trait Argue {
     fn work(&self, relation: &Relation, layout: &Layout) -> Work;
 }
 
-/// A relation as it is said. In a key it stands by this encoding: coefficients and indices by their digests.
-#[derive(Debug, Serialize)]
-pub(super) enum Stated<'a> {
-    Range(range::Stated),
-    Requantised(linear::Stated<'a>),
-    Product(product::Stated),
-    Maximum(maximum::Stated<'a>),
-    Wired(wired::Stated<'a>),
-    Read(read::Stated),
-    Permutation(permutation::Stated),
-    Table(table::Stated<'a>),
-}
+/// What is made of the closed list: modules, both lists, and each call passed on.
+macro_rules! lists {
+    ($($relation:ident($file:ident) { $($field:ident),* },)*) => {
+        $(pub(super) mod $file;)*
 
-impl<'a> Stated<'a> {
-    pub(super) fn of(relation: &'a Relation) -> Self {
-        match relation {
-            Relation::Range { tensor, range } => Self::Range(range::Stated {
-                tensor: *tensor,
-                range: *range,
-            }),
-            Relation::Requantised {
-                inputs,
-                input_ranges,
-                map,
-                requantise,
-                output,
-                // A function of the map and the ranges.
-                bound: _,
-            } => Self::Requantised(linear::Stated {
-                inputs,
-                input_ranges,
-                map,
-                weight: map.weight(),
-                bias: map.bias(),
-                requantise: *requantise,
-                output: *output,
-            }),
-            Relation::Product {
-                factors,
-                ranges,
-                product,
-                requantise,
-                output,
-            } => Self::Product(product::Stated {
-                factors: *factors,
-                ranges: *ranges,
-                product: *product,
-                requantise: *requantise,
-                output: *output,
-            }),
-            Relation::Maximum {
-                input,
-                range,
-                windows,
-                output,
-            } => Self::Maximum(maximum::Stated {
-                input: *input,
-                range: *range,
-                windows,
-                output: *output,
-            }),
-            Relation::Wired {
-                input,
-                source,
-                output,
-            } => Self::Wired(wired::Stated {
-                input: *input,
-                source: source.as_deref(),
-                output: *output,
-            }),
-            Relation::Read { input, index, output } => Self::Read(read::Stated {
-                input: *input,
-                index: *index,
-                output: *output,
-            }),
-            Relation::Permutation { input, output } => Self::Permutation(permutation::Stated {
-                input: *input,
-                output: *output,
-            }),
-            Relation::Table {
-                table,
-                index,
-                outputs,
-            } => Self::Table(table::Stated {
-                table,
-                index: *index,
-                outputs,
-            }),
+        /// A relation as it is said. In a key it stands by this encoding: coefficients and indices by their digests.
+        #[derive(Debug, Serialize)]
+        pub(super) enum Stated<'a> {
+            $($relation($file::Stated<'a>),)*
         }
-    }
-}
 
-/// A relation with its place. Its encoding is part of a plan's digest.
-#[derive(Debug, Clone, Serialize)]
-pub(super) enum Placed {
-    /// A linear map or a product, requantised.
-    Requantised(requantised::Placed),
-    Maximum(maximum::Placed),
-    /// Shown by the lookup argument alone, with all reads of its table.
-    Table(table::Placed),
-    /// Also a maximum over windows of one entry each.
-    Wired(wired::Placed),
-    #[serde(untagged)]
-    Range(range::Placed),
-    /// Shown by the lookup argument alone.
-    #[serde(untagged)]
-    Read(read::Placed),
-    /// Shown by the lookup argument alone.
-    #[serde(untagged)]
-    Permutation(permutation::Placed),
-}
+        impl<'a> Stated<'a> {
+            pub(super) fn of(relation: &'a Relation) -> Self {
+                match relation {
+                    $(Relation::$relation { $($field),* } => {
+                        Self::$relation($file::Stated::of($($field),*))
+                    })*
+                }
+            }
+        }
 
-/// Calls the one that it is.
-macro_rules! stated {
-    ($self:expr, $one:ident => $call:expr) => {
-        match $self {
-            Self::Range($one) => $call,
-            Self::Requantised($one) => $call,
-            Self::Product($one) => $call,
-            Self::Maximum($one) => $call,
-            Self::Wired($one) => $call,
-            Self::Read($one) => $call,
-            Self::Permutation($one) => $call,
-            Self::Table($one) => $call,
+        impl Lay for Stated<'_> {
+            fn length(&self, lens: &Lengths) -> Result<Option<(TensorId, usize)>, LayoutError> {
+                match self { $(Self::$relation(one) => one.length(lens),)* }
+            }
+
+            fn join(&self, classes: &mut Classes) {
+                match self { $(Self::$relation(one) => one.join(classes),)* }
+            }
+
+            fn cut(&self, classes: &mut Classes) {
+                match self { $(Self::$relation(one) => one.cut(classes),)* }
+            }
+
+            fn keep(&self, classes: &mut Classes) {
+                match self { $(Self::$relation(one) => one.keep(classes),)* }
+            }
+
+            fn place(&self, placer: &mut Placer<'_>) -> Result<Placed, LayoutError> {
+                match self { $(Self::$relation(one) => one.place(placer),)* }
+            }
+        }
+
+        /// A relation with its place. Its encoding is part of a plan's digest: see [`Written::TAG`].
+        #[derive(Debug, Clone)]
+        pub(super) enum Placed {
+            $($relation($file::Placed),)*
+        }
+
+        impl Serialize for Placed {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                match self { $(Self::$relation(one) => one.tagged(serializer),)* }
+            }
+        }
+
+        impl Argue for Placed {
+            fn fill(
+                &self,
+                relation: &Relation,
+                columns: &mut Columns<'_>,
+                values: &Values,
+            ) -> Result<Option<(TensorId, Vec<i64>)>, ProveError> {
+                match self { $(Self::$relation(one) => one.fill(relation, columns, values),)* }
+            }
+
+            fn prove<V: Voice>(&self, relation: &Relation, state: &mut Proving<'_, V>) {
+                match self { $(Self::$relation(one) => one.prove(relation, state),)* }
+            }
+
+            fn verify<C: Channel>(
+                &self,
+                relation: &Relation,
+                state: &mut Verifying<'_, C>,
+            ) -> Result<(), VerifyError> {
+                match self { $(Self::$relation(one) => one.verify(relation, state),)* }
+            }
+
+            fn work(&self, relation: &Relation, layout: &Layout) -> Work {
+                match self { $(Self::$relation(one) => one.work(relation, layout),)* }
+            }
         }
     };
 }
 
-/// Calls the one that it is.
-macro_rules! placed {
-    ($self:expr, $one:ident => $call:expr) => {
-        match $self {
-            Self::Range($one) => $call,
-            Self::Requantised($one) => $call,
-            Self::Maximum($one) => $call,
-            Self::Wired($one) => $call,
-            Self::Read($one) => $call,
-            Self::Permutation($one) => $call,
-            Self::Table($one) => $call,
-        }
-    };
-}
-
-impl Lay for Stated<'_> {
-    fn length(&self, lens: &Lengths) -> Result<Option<(TensorId, usize)>, LayoutError> {
-        stated!(self, one => one.length(lens))
-    }
-
-    fn join(&self, classes: &mut Classes) {
-        stated!(self, one => one.join(classes));
-    }
-
-    fn cut(&self, classes: &mut Classes) {
-        stated!(self, one => one.cut(classes));
-    }
-
-    fn keep(&self, classes: &mut Classes) {
-        stated!(self, one => one.keep(classes));
-    }
-
-    fn place(&self, placer: &mut Placer<'_>) -> Result<Placed, LayoutError> {
-        stated!(self, one => one.place(placer))
-    }
-}
-
-impl Argue for Placed {
-    fn fill(
-        &self,
-        relation: &Relation,
-        columns: &mut Columns<'_>,
-        values: &Values,
-    ) -> Result<Option<(TensorId, Vec<i64>)>, ProveError> {
-        placed!(self, one => one.fill(relation, columns, values))
-    }
-
-    fn prove<V: Voice>(&self, relation: &Relation, state: &mut Proving<'_, V>) {
-        placed!(self, one => one.prove(relation, state));
-    }
-
-    fn verify<C: Channel>(
-        &self,
-        relation: &Relation,
-        state: &mut Verifying<'_, C>,
-    ) -> Result<(), VerifyError> {
-        placed!(self, one => one.verify(relation, state))
-    }
-
-    fn work(&self, relation: &Relation, layout: &Layout) -> Work {
-        placed!(self, one => one.work(relation, layout))
-    }
-}
+crate::relations::relations!(lists);
 
 /// Places of a tensor, padding included.
 fn size(layout: &Layout, id: TensorId) -> u64 {

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::{Argue, Lay, size};
+use super::{Argue, Lay, Written, size};
 use crate::graph::TensorId;
 use crate::relations::Relation;
 use crate::sumcheck::channel::Channel;
@@ -18,9 +18,15 @@ use crate::sumcheck::work::Work;
 
 /// A tensor with the values of another.
 #[derive(Debug, Serialize)]
-pub(in crate::sumcheck) struct Stated {
-    pub(super) input: TensorId,
-    pub(super) output: TensorId,
+pub(in crate::sumcheck) struct Stated<'a> {
+    input: &'a TensorId,
+    output: &'a TensorId,
+}
+
+impl<'a> Stated<'a> {
+    pub(super) const fn of(input: &'a TensorId, output: &'a TensorId) -> Self {
+        Self { input, output }
+    }
 }
 
 /// In a plan it stands among the multisets.
@@ -36,13 +42,13 @@ pub(in crate::sumcheck) enum Lists {
     Permutation { input: TensorId, output: TensorId },
 }
 
-impl Lay for Stated {
+impl Lay for Stated<'_> {
     fn length(&self, lens: &Lengths) -> Result<Option<(TensorId, usize)>, LayoutError> {
-        Ok(Some((self.output, lens.of(self.input)?)))
+        Ok(Some((*self.output, lens.of(*self.input)?)))
     }
 
     fn join(&self, classes: &mut Classes) {
-        classes.join(self.input, self.output);
+        classes.join(*self.input, *self.output);
     }
 
     fn cut(&self, _: &mut Classes) {}
@@ -50,7 +56,7 @@ impl Lay for Stated {
     fn keep(&self, _: &mut Classes) {}
 
     fn place(&self, placer: &mut Placer<'_>) -> Result<super::Placed, LayoutError> {
-        let Self { input, output } = *self;
+        let (input, output) = (*self.input, *self.output);
         let range = placer.get(input)?.range;
         placer.make_unbounded(output, range)?;
         let layout = &placer.layout;
@@ -65,6 +71,10 @@ impl Lay for Stated {
         let lists = Lists::Permutation { input, output };
         Ok(super::Placed::Permutation(Placed::Multiset(lists)))
     }
+}
+
+impl Written for Placed {
+    const TAG: Option<&'static str> = None;
 }
 
 impl Argue for Placed {

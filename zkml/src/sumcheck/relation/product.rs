@@ -16,6 +16,7 @@ use p3_field::PrimeCharacteristicRing;
 use serde::Serialize;
 
 use super::form::lift;
+pub(in crate::sumcheck) use super::requantised::Placed;
 use super::{Lay, claim, requantised, size};
 use crate::graph::{IntRange, Product, Requantise, TensorId};
 use crate::sumcheck::axes::Axes;
@@ -35,44 +36,62 @@ const ROUNDS: [Label; 2] = [Label::ProductRound, Label::ProductPoint];
 
 /// The requantised product of two tensors.
 #[derive(Debug, Serialize)]
-pub(in crate::sumcheck) struct Stated {
-    pub(super) factors: [TensorId; 2],
-    pub(super) ranges: [IntRange; 2],
-    pub(super) product: Product,
-    pub(super) requantise: Requantise,
-    pub(super) output: TensorId,
+pub(in crate::sumcheck) struct Stated<'a> {
+    factors: &'a [TensorId; 2],
+    ranges: &'a [IntRange; 2],
+    product: &'a Product,
+    requantise: &'a Requantise,
+    output: &'a TensorId,
 }
 
-impl Lay for Stated {
+impl<'a> Stated<'a> {
+    pub(super) const fn of(
+        factors: &'a [TensorId; 2],
+        ranges: &'a [IntRange; 2],
+        product: &'a Product,
+        requantise: &'a Requantise,
+        output: &'a TensorId,
+    ) -> Self {
+        Self {
+            factors,
+            ranges,
+            product,
+            requantise,
+            output,
+        }
+    }
+}
+
+impl Lay for Stated<'_> {
     fn length(&self, lens: &Lengths) -> Result<Option<(TensorId, usize)>, LayoutError> {
-        let [left, right] = self.factors;
+        let [left, right] = *self.factors;
         let made = self.product.output_len(lens.of(left)?, lens.of(right)?);
         let unfit = LayoutError::Factors {
             output: self.output.0,
         };
-        Ok(Some((self.output, made.ok_or(unfit)?)))
+        Ok(Some((*self.output, made.ok_or(unfit)?)))
     }
 
     fn join(&self, classes: &mut Classes) {
-        match self.product {
-            Product::Elements => self.factors.iter().for_each(|f| classes.join(*f, self.output)),
+        match *self.product {
+            Product::Elements => self.factors.iter().for_each(|f| classes.join(*f, *self.output)),
             Product::Matrix { .. } => {}
         }
     }
 
     fn cut(&self, classes: &mut Classes) {
-        match self.product {
+        match *self.product {
             Product::Elements => {}
             Product::Matrix {
                 rows, inner, columns, ..
             } => {
-                let [left, right] = self.factors;
+                let [left, right] = *self.factors;
                 let [rows, inner, columns] = [rows, inner, columns].map(|d| d as usize);
                 // Lengths fit, so these products are not above them.
                 for (id, of) in [
                     (left, [inner, rows]),
                     (right, [columns, inner]),
-                    (self.output, [columns, rows]),
+                    (*self.output, [columns, rows]),
                 ] {
                     classes.cut(id, of[0]);
                     classes.cut(id, of[0] * of[1]);
@@ -84,11 +103,11 @@ impl Lay for Stated {
     fn keep(&self, classes: &mut Classes) {
         let Product::Matrix {
             rows, inner, columns, ..
-        } = self.product
+        } = *self.product
         else {
             return;
         };
-        let ([left, right], made) = (self.factors, self.output);
+        let ([left, right], made) = (*self.factors, *self.output);
         let [rows, inner, columns] = [rows, inner, columns].map(|d| d as usize);
         // Where an axis of two tensors lies in either: how many values are behind it, and with it.
         let shared = [
@@ -118,15 +137,15 @@ impl Lay for Stated {
     }
 
     fn place(&self, placer: &mut Placer<'_>) -> Result<super::Placed, LayoutError> {
-        let (factors, output) = (self.factors, self.output);
-        placer.check_ranges(&factors, &self.ranges)?;
-        let bound = self.product.bound(self.ranges);
-        let mut step = requantised::place(placer, bound, self.requantise, output)?;
+        let (factors, output) = (*self.factors, *self.output);
+        placer.check_ranges(&factors, self.ranges)?;
+        let bound = self.product.bound(*self.ranges);
+        let mut step = requantised::place(placer, bound, *self.requantise, output)?;
         let axes = [factors[0], factors[1], output].map(|id| placer.get(id).map(|t| &t.axes));
         let [left, right, to] = axes;
-        step.factors = Factors::new(factors, self.product, [left?, right?, to?]);
+        step.factors = Factors::new(factors, *self.product, [left?, right?, to?]);
         match step.factors {
-            Some(_) => Ok(super::Placed::Requantised(step)),
+            Some(_) => Ok(super::Placed::Product(step)),
             None => Err(LayoutError::Factors { output: output.0 }),
         }
     }

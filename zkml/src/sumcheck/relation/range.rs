@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::{Argue, Lay, claim};
+use super::{Argue, Lay, Written, claim};
 use crate::graph::{IntRange, TensorId};
 use crate::relations::Relation;
 use crate::sumcheck::channel::Channel;
@@ -21,9 +21,15 @@ use crate::sumcheck::work::Work;
 
 /// Every value of a tensor lies in a range.
 #[derive(Debug, Serialize)]
-pub(in crate::sumcheck) struct Stated {
-    pub(super) tensor: TensorId,
-    pub(super) range: IntRange,
+pub(in crate::sumcheck) struct Stated<'a> {
+    tensor: &'a TensorId,
+    range: &'a IntRange,
+}
+
+impl<'a> Stated<'a> {
+    pub(super) const fn of(tensor: &'a TensorId, range: &'a IntRange) -> Self {
+        Self { tensor, range }
+    }
 }
 
 /// Where that is shown.
@@ -40,9 +46,9 @@ pub(in crate::sumcheck) enum Placed {
     },
 }
 
-impl Lay for Stated {
+impl Lay for Stated<'_> {
     fn length(&self, lens: &Lengths) -> Result<Option<(TensorId, usize)>, LayoutError> {
-        lens.of(self.tensor).map(|_| None)
+        lens.of(*self.tensor).map(|_| None)
     }
 
     fn join(&self, _: &mut Classes) {}
@@ -52,7 +58,7 @@ impl Lay for Stated {
     fn keep(&self, _: &mut Classes) {}
 
     fn place(&self, placer: &mut Placer<'_>) -> Result<super::Placed, LayoutError> {
-        let Self { tensor, range } = *self;
+        let (tensor, range) = (*self.tensor, *self.range);
         let made = placer.get(tensor)?;
         if let Home::Input(_) | Home::Output(_) = made.home {
             // The verifier checks the tensor's own range, which must be this one.
@@ -75,6 +81,10 @@ impl Lay for Stated {
             lo: range.lo(),
         }))
     }
+}
+
+impl Written for Placed {
+    const TAG: Option<&'static str> = None;
 }
 
 impl Argue for Placed {

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::{Argue, Lay, size};
+use super::{Argue, Lay, Written, size};
 use crate::graph::TensorId;
 use crate::relations::Relation;
 use crate::sumcheck::channel::Channel;
@@ -18,10 +18,16 @@ use crate::sumcheck::work::Work;
 
 /// Values of a tensor by indices.
 #[derive(Debug, Serialize)]
-pub(in crate::sumcheck) struct Stated {
-    pub(super) input: TensorId,
-    pub(super) index: TensorId,
-    pub(super) output: TensorId,
+pub(in crate::sumcheck) struct Stated<'a> {
+    input: &'a TensorId,
+    index: &'a TensorId,
+    output: &'a TensorId,
+}
+
+impl<'a> Stated<'a> {
+    pub(super) const fn of(input: &'a TensorId, index: &'a TensorId, output: &'a TensorId) -> Self {
+        Self { input, index, output }
+    }
 }
 
 /// In a plan it stands among the multisets.
@@ -42,14 +48,14 @@ pub(in crate::sumcheck) enum Lists {
     },
 }
 
-impl Lay for Stated {
+impl Lay for Stated<'_> {
     fn length(&self, lens: &Lengths) -> Result<Option<(TensorId, usize)>, LayoutError> {
-        lens.of(self.input)?;
-        Ok(Some((self.output, lens.of(self.index)?)))
+        lens.of(*self.input)?;
+        Ok(Some((*self.output, lens.of(*self.index)?)))
     }
 
     fn join(&self, classes: &mut Classes) {
-        classes.join(self.index, self.output);
+        classes.join(*self.index, *self.output);
     }
 
     fn cut(&self, _: &mut Classes) {}
@@ -57,7 +63,7 @@ impl Lay for Stated {
     fn keep(&self, _: &mut Classes) {}
 
     fn place(&self, placer: &mut Placer<'_>) -> Result<super::Placed, LayoutError> {
-        let Self { input, index, output } = *self;
+        let (input, index, output) = (*self.input, *self.index, *self.output);
         placer.get(index)?;
         let read = placer.get(input)?;
         let (axes, range) = (read.axes.clone(), read.range);
@@ -83,6 +89,10 @@ impl Lay for Stated {
         };
         Ok(super::Placed::Read(Placed::Multiset(lists)))
     }
+}
+
+impl Written for Placed {
+    const TAG: Option<&'static str> = None;
 }
 
 impl Argue for Placed {

@@ -8,8 +8,9 @@
 use serde::Serialize;
 
 use super::form::{Form, bias_at};
+pub(super) use super::linear::Stated;
 use super::product::Factors;
-use super::{Argue, arity, claim, linear, product, size};
+use super::{Argue, Written, arity, claim, linear, product, size};
 use crate::graph::{Activation, Requantise, TensorId};
 use crate::relations::{Relation, limb_widths};
 use crate::sumcheck::channel::Channel;
@@ -205,6 +206,10 @@ impl Placed {
         }
         Ok(made)
     }
+}
+
+impl Written for Placed {
+    const TAG: Option<&'static str> = Some("Requantised");
 }
 
 impl Argue for Placed {

@@ -16,7 +16,7 @@
 
 use serde::{Serialize, Serializer};
 
-use super::{Argue, Lay, size};
+use super::{Argue, Lay, Written, size};
 use crate::graph::{TableRef, TensorId};
 use crate::relations::Relation;
 use crate::sumcheck::channel::Channel;
@@ -50,6 +50,16 @@ pub(in crate::sumcheck) struct Placed {
     table: usize,
     index: TensorId,
     output: TensorId,
+}
+
+impl<'a> Stated<'a> {
+    pub(super) const fn of(table: &'a TableRef, index: &TensorId, outputs: &'a [TensorId]) -> Self {
+        Self {
+            table,
+            index: *index,
+            outputs,
+        }
+    }
 }
 
 impl Lay for Stated<'_> {
@@ -99,6 +109,10 @@ impl Lay for Stated<'_> {
             output,
         }))
     }
+}
+
+impl Written for Placed {
+    const TAG: Option<&'static str> = Some("Table");
 }
 
 impl Argue for Placed {

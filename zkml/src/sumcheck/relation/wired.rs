@@ -4,8 +4,8 @@ use p3_field::PrimeCharacteristicRing;
 use serde::Serialize;
 
 use super::form::lift;
-use super::{Argue, Lay, arity, claim, digest, size, values};
-use crate::graph::TensorId;
+use super::{Argue, Lay, Written, arity, claim, digest, size, values};
+use crate::graph::{Shared, TensorId};
 use crate::relations::Relation;
 use crate::sumcheck::axes::Axes;
 use crate::sumcheck::channel::Channel;
@@ -69,6 +69,16 @@ impl<'a> Source<'a> {
     }
 }
 
+impl<'a> Stated<'a> {
+    pub(super) fn of(input: &TensorId, source: &'a Option<Shared<u32>>, output: &TensorId) -> Self {
+        Self {
+            input: *input,
+            source: source.as_deref(),
+            output: *output,
+        }
+    }
+}
+
 impl Lay for Stated<'_> {
     fn length(&self, lens: &Lengths) -> Result<Option<(TensorId, usize)>, LayoutError> {
         let n = lens.of(self.input)?;
@@ -99,6 +109,10 @@ impl Lay for Stated<'_> {
             same: self.source.is_none(),
         }))
     }
+}
+
+impl Written for Placed {
+    const TAG: Option<&'static str> = Some("Wired");
 }
 
 impl Argue for Placed {

@@ -27,7 +27,7 @@ fn refuted(tensor: TensorId, claim: Claim) -> Refutation {
 impl Case {
     fn requantised(&self, step: usize) -> requantised::Placed {
         match &self.steps()[step] {
-            Placed::Requantised(step) => step.clone(),
+            Placed::Requantised(step) | Placed::Product(step) => step.clone(),
             _ => panic!("a requantisation"),
         }
     }

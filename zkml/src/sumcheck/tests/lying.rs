@@ -243,7 +243,7 @@ fn rejects_limbs_whose_sum_is_right_but_whose_widths_are_not() {
     let mut tried = 0;
     for (slice, limb_bits) in slices() {
         for step in Case::new(&slice, limb_bits, 2).steps() {
-            let Placed::Requantised(step) = step else {
+            let (Placed::Requantised(step) | Placed::Product(step)) = step else {
                 continue;
             };
             let [(low, _, width), (high, _, _), ..] = step.remainder.parts[..] else {
@@ -293,7 +293,7 @@ fn padding_of_an_inner_tensor_reaches_no_output() {
 
 /// A row of the activation table, (q', z) = (half + 1, 1), on a padded place.
 fn one_on_padding(case: &mut Case, step: usize, at: usize) {
-    let Placed::Requantised(step) = case.steps()[step].clone() else {
+    let (Placed::Requantised(step) | Placed::Product(step)) = case.steps()[step].clone() else {
         panic!("a requantisation")
     };
     let Quotient::Activation { column } = step.quotient else {
@@ -331,7 +331,7 @@ fn rejects_padding_on_both_sides_of_a_product() {
         let step = case
             .steps()
             .iter()
-            .position(|s| matches!(s, Placed::Requantised(s) if s.output == scores));
+            .position(|s| matches!(s, Placed::Requantised(s) | Placed::Product(s) if s.output == scores));
         one_on_padding(&mut case, step.unwrap(), of_scores);
         let Home::Limbs { group, limbs, .. } = case.layout().tensor(values).unwrap().home.clone() else {
             panic!("limbs")
