@@ -42,7 +42,7 @@ const GUARDED: &[(&str, usize, i32)] = &[
 /// Operators of which no argument is known at which they have a value.
 const REFUSED: &[&str] = &["MeanVarianceNormalization"];
 
-/// What these make of their numbers is 1, of which others have a value too.
+/// What these make of their numbers is 1, of which all others but Atanh have a value too.
 const MAKE_ONE: &[&str] = &["Cosh", "Exp", "Pow", "Reciprocal", "Sqrt"];
 
 /// Chooses the arguments of all such functions that stand in branches of computed conditions. What is no constant is computed here.
@@ -58,6 +58,8 @@ pub(super) fn guard(
         return Ok(());
     }
     let constants: HashSet<String> = graph.initializer.iter().map(|t| t.name.clone()).collect();
+    let exponents = graph.initializer.iter().filter(|t| is_small_and_whole(t));
+    let exponents: HashSet<String> = exponents.map(|t| t.name.clone()).collect();
     let (mut taken, mut called) = (Taken::values(graph), Taken::nodes(graph));
     // By what makes them: values that are 1 where their branch is not taken, and the branches.
     let mut ones: HashMap<String, Vec<Branch>> = HashMap::new();
@@ -74,9 +76,13 @@ pub(super) fn guard(
         }
         let guarded = GUARDED.iter().find(|(op, at, _)| {
             let argument = node.input.get(*at).filter(|name| !name.is_empty());
+            // Such a power has a value everywhere.
+            let total = *op == "Pow" && node.input.get(1).is_some_and(|e| exponents.contains(e));
             *op == node.op_type
-                && argument
-                    .is_some_and(|name| !constants.contains(name) && ones.get(name) != Some(&stands_in))
+                && !total
+                && argument.is_some_and(|name| {
+                    !constants.contains(name) && (*op == "Atanh" || ones.get(name) != Some(&stands_in))
+                })
         });
         let Some(&(_, at, number)) = guarded else {
             graph.node.push(node);
@@ -119,6 +125,15 @@ pub(super) fn guard(
         graph.node.push(node);
     }
     Ok(())
+}
+
+/// Whether all its values are 0, 1, 2, 3 or 4.
+fn is_small_and_whole(tensor: &TensorProto) -> bool {
+    let whole = |v: &f32| v.fract() == 0.0 && (0.0..=4.0).contains(v);
+    let raw = tensor.raw_data.as_chunks().0;
+    tensor.data_type == DataType::Float as i32
+        && tensor.float_data.iter().all(whole)
+        && raw.iter().all(|b| whole(&f32::from_le_bytes(*b)))
 }
 
 /// How a number beside values of this type is stored. Whole numbers of every width are lists and places here.

@@ -347,3 +347,18 @@ fn names_of_graphs_within_a_body_are_their_own_in_each_trip() {
     let said = refused(&looped("a"));
     assert!(said.contains("the value `a` is made twice"), "{said}");
 }
+
+#[test]
+fn recurrent_networks_of_keras_and_distances_of_scikit_learn_come_through() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/zoo/models");
+    for file in [
+        "tf2onnx/simple-rnn.onnx",
+        "tf2onnx/lstm.onnx",
+        "tf2onnx/gru.onnx",
+        "tf2onnx/bidirectional-lstm.onnx",
+        "scikit-learn/gaussian-process.onnx",
+    ] {
+        let bytes = std::fs::read(folder.join(file)).unwrap();
+        agrees_with_the_reference(file, &bytes);
+    }
+}
