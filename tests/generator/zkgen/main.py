@@ -14,7 +14,8 @@ import numpy as np
 import onnx
 
 from . import (
-    functions, judge, learners, matrices, minimise, models, norms, oracle, recurrent, shaped, softmax, tables, whole, windows,
+    control, functions, judge, learners, matrices, minimise, models, norms, oracle, recurrent, shaped, softmax, tables, whole,
+    windows,
 )
 from .plan import Plan
 from .program import Crashed, Programs, numbers
@@ -166,7 +167,7 @@ class Run:
                 break
             # The rows of a table stand in the circuit: 2^16 of them, which rounding may ask for, take minutes and gigabytes.
             forms = {key[1] for key in case.met if len(key) == 2}
-            if not case.operators() & NOT_HALO2 and not forms & {*matrices.OF_TWO, *shaped.OF_TWO, *whole.OF_TWO}:
+            if not case.operators() & NOT_HALO2 and not forms & {*control.OF_TWO, *matrices.OF_TWO, *shaped.OF_TWO, *whole.OF_TWO}:
                 break
         if case:
             self.plan.count(case.met)

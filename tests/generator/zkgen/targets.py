@@ -9,6 +9,7 @@ from collections import Counter
 from onnx import numpy_helper
 
 from . import (  # noqa: F401  (they fill the registry)
+    control,
     elementwise,
     functions,
     learners,
@@ -164,6 +165,8 @@ def form_of(node, computed, constants, shapes, wholes):
     if op in whole.COMPARISONS or op in whole.LOGIC:
         first, second = (i in computed for i in node.input)
         return f"{op}(x,y)" if first and second else f"{op}(x,c)" if first else f"{op}(c,x)"
+    if op == "If" and node.input[0] in computed:
+        return "If(computed)"
     if op == "Where" and node.input[0] in computed:
         return "Where(computed)" if any(i in computed for i in node.input[1:]) else "Where(constants)"
     if op == "Gather" and node.input[0] not in computed:

@@ -5,7 +5,7 @@ rounding of a threshold is passed over (`doubt`).
 """
 
 import numpy as np
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 
 from .builder import BYTES, WHOLE, Unfit
 from .elementwise import FLOAT, KINDS, broadcast, fit
@@ -138,21 +138,6 @@ def one_hot(b, x):
     attributes = {} if axis == x.rank and b.chance(0.5) else {"axis": axis - b.pick([0, x.rank + 1])}
     values = b.constant(np.asarray([off, on], np.float32))
     return b.node("OneHot", [x, b.constant(size), values], shape, **attributes)
-
-
-@operator("If", weight=0.5)
-def branches(b, x):
-    """Of a constant: which branch is taken, and what it reads from outside, is what the reader has to see."""
-
-    def branch(stem):
-        made, held = b.name(stem), b.name(stem)
-        op = b.pick(["Neg", "Relu", "Add", "Mul", "Identity"])
-        own = [numpy_helper.from_array(b.normal(()), held)] if op in ("Add", "Mul") else []
-        node = helper.make_node(op, [x.name, *(c.name for c in own)], [made], name=made)
-        return helper.make_graph([node], stem, [], [helper.make_tensor_value_info(made, FLOAT, x.shape)], own)
-
-    taken = b.constant(np.asarray(b.chance(0.5)))
-    return b.node("If", [taken], x.shape, then_branch=branch("then"), else_branch=branch("else"))
 
 
 def _place(op):

@@ -1,12 +1,12 @@
 //! The evaluation: nodes in the file's order, values dropped after their last reader; of an `If` the branch that it takes, where
-//! it stands.
+//! it stands; what is computed again and again in [`repeat`](crate::repeat).
 
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     Dimension, EvaluateError, Model, Node, Port, Precision, Step, Tensor,
     limits::{Budget, MAX_LIVE, volume},
-    ops::{Body, Call, Operation, branch},
+    ops::{Body, Call, Graphs, Operation, branch},
 };
 
 pub(crate) fn evaluate(
@@ -50,17 +50,17 @@ pub(crate) fn evaluate(
 }
 
 /// Values as far as they are made.
-struct Run {
-    values: Vec<Option<Arc<Tensor>>>,
+pub(crate) struct Run {
+    pub(crate) values: Vec<Option<Arc<Tensor>>>,
     /// Numbers in all of them.
-    live: usize,
-    budget: Budget,
+    pub(crate) live: usize,
+    pub(crate) budget: Budget,
     work: u64,
     precision: Precision,
 }
 
 impl Run {
-    fn keep(&mut self, value: usize, tensor: Arc<Tensor>) {
+    pub(crate) fn keep(&mut self, value: usize, tensor: Arc<Tensor>) {
         self.live += tensor.len();
         self.values[value] = Some(tensor);
     }
@@ -70,7 +70,7 @@ impl Run {
     }
 
     /// The outputs of a graph, of which nothing else stays.
-    fn body(
+    pub(crate) fn body(
         &mut self,
         body: &Body,
         see: &mut dyn FnMut(&str, &Tensor),
@@ -110,28 +110,37 @@ impl Run {
             let made: Option<Vec<_>> = made.into_iter().collect();
             return made.ok_or_else(|| wrong(node, "nothing made an output of its branch".into()));
         }
+        if let Some(Graphs::Repeated(body)) = operation.graphs.as_deref() {
+            let body = body.as_ref().map_err(|reason| wrong(node, reason.clone()))?;
+            return self.repeated(node, operation, body, &inputs);
+        }
         let call = Call {
             operation,
             inputs: &inputs,
             budget: &self.budget,
         };
-        let made = call.run().map_err(|reason| match self.budget.is_spent() {
-            true => EvaluateError::Work {
-                node: node.name.clone(),
-                op: node.op.clone(),
-                most: self.work,
-            },
-            false => wrong(node, reason),
-        })?;
+        let made = call.run().map_err(|reason| self.refused(node, reason))?;
         let held = |tensor: Tensor| match self.precision {
             Precision::Double => tensor,
             Precision::Declared => tensor.rounded(),
         };
         Ok(made.into_iter().map(held).map(Arc::new).collect())
     }
+
+    /// Why a node makes nothing: it is wrong, or nothing is left for it.
+    pub(crate) fn refused(&self, node: &Node, reason: String) -> EvaluateError {
+        match self.budget.is_spent() {
+            true => EvaluateError::Work {
+                node: node.name.clone(),
+                op: node.op.clone(),
+                most: self.work,
+            },
+            false => wrong(node, reason),
+        }
+    }
 }
 
-fn wrong(node: &Node, reason: String) -> EvaluateError {
+pub(crate) fn wrong(node: &Node, reason: String) -> EvaluateError {
     EvaluateError::Node {
         node: node.name.clone(),
         op: node.op.clone(),

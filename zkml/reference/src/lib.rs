@@ -18,6 +18,7 @@ mod node;
 mod ops;
 mod proto;
 mod read;
+mod repeat;
 mod tensor;
 
 pub use element::element_name;

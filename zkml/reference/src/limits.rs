@@ -22,6 +22,8 @@ pub(crate) const MAX_RANK: usize = 16;
 pub(crate) const MAX_WORK: u64 = 1 << 38;
 /// What one value costs in an operator that is no matrix product.
 pub(crate) const STEP: u64 = 8;
+/// What a node costs besides, each time that it is computed in a graph that is computed again and again.
+pub(crate) const NODE: u64 = 1 << 12;
 
 /// What is left of an evaluation's work.
 pub(crate) struct Budget {

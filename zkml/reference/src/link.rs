@@ -11,10 +11,10 @@ use std::{
 };
 
 use crate::{
-    Node, ReadError, Step, Tensor, UnsupportedNode, attribute, constant,
-    limits::{MAX_LIVE, MAX_NODES},
-    ops::{self, Body, Branches, Operation},
-    proto::{GraphProto, NodeProto, TensorProto},
+    ElementType, Node, ReadError, Step, Tensor, UnsupportedNode, attribute, constant,
+    limits::{MAX_LIVE, MAX_NODES, MAX_RANK},
+    ops::{self, Body, Graphs, Operation, Stated},
+    proto::{DimensionProto, GraphProto, NodeProto, TensorProto, ValueInfoProto},
 };
 
 /// Most graphs within each other.
@@ -117,6 +117,7 @@ impl Scope {
         &mut self,
         graph: &GraphProto,
         constants: Vec<(usize, Arc<Tensor>)>,
+        inputs: Vec<usize>,
         first: usize,
     ) -> Result<Body, ReadError> {
         self.nodes += graph.node.len();
@@ -140,7 +141,9 @@ impl Scope {
             nodes: graph.node.iter().map(described).collect(),
             operations,
             constants,
+            inputs,
             outputs,
+            stated: graph.output.iter().map(stated).collect(),
             own,
             dying,
         })
@@ -161,20 +164,23 @@ impl Scope {
             };
             operation.inputs.push(value);
         }
-        if operation.operator.has_branches() {
+        if operation.operator.has_graphs() {
             let before = self.values;
-            let branches = Branches {
-                then: self.branch(node, "then_branch")?,
-                otherwise: self.branch(node, "else_branch")?,
+            let graphs = if operation.operator.name == "If" {
+                Graphs::Branches {
+                    then: self.graph(node, "then_branch", Fits::Branch)?,
+                    otherwise: self.graph(node, "else_branch", Fits::Branch)?,
+                }
+            } else {
+                Graphs::Repeated(self.graph(node, "body", Fits::Body)?)
             };
-            let bodies = branches.then.iter().chain(&branches.otherwise);
-            let read = bodies.flat_map(|body| {
+            let read = graphs.bodies().flat_map(|body| {
                 let by_nodes = body.operations.iter().flat_map(Operation::reads);
                 by_nodes.chain(body.outputs.iter().copied())
             });
             let captured: HashSet<usize> = read.filter(|v| *v < before).collect();
             operation.captured = captured.into_iter().collect();
-            operation.branches = Some(Box::new(branches));
+            operation.graphs = Some(Box::new(graphs));
         }
         let computed = operation.reads().any(|v| self.computed.contains(&v));
         operation.computed = computed;
@@ -191,7 +197,7 @@ impl Scope {
     }
 
     /// A graph in an attribute of a node, or why it is not evaluated.
-    fn branch(&mut self, node: &NodeProto, attribute: &str) -> Result<Step<Body>, ReadError> {
+    fn graph(&mut self, node: &NodeProto, attribute: &str, fits: Fits) -> Result<Step<Body>, ReadError> {
         let about = |reason: String| format!("node `{}`: its {attribute} {reason}", name_of(node));
         let found = node.attribute.iter().find(|a| a.name == attribute);
         let Some(graph) = found.and_then(|a| a.g.as_deref()) else {
@@ -201,21 +207,28 @@ impl Scope {
             let reason = format!("is in more than {MOST_DEPTH} others");
             return Err(ReadError::Unsupported(about(reason)));
         }
-        if !graph.input.is_empty() {
-            return Err(malformed(about("has inputs".into())));
-        }
-        if graph.output.len() != node.output.len() {
-            let (made, named) = (graph.output.len(), node.output.len());
-            return Err(malformed(about(format!("has {made} outputs, the node {named}"))));
+        let (made, named) = (graph.output.len(), node.output.len());
+        let wrong = match fits {
+            Fits::Branch if !graph.input.is_empty() => Some("has inputs".to_owned()),
+            Fits::Branch if made != named => Some(format!("has {made} outputs, the node {named}")),
+            Fits::Body => fits_body(node, graph),
+            Fits::Branch => None,
+        };
+        if let Some(wrong) = wrong {
+            return Err(malformed(about(wrong)));
         }
         if !graph.sparse_initializer.is_empty() {
             return Ok(Err(format!("its {attribute} has sparse constants")));
         }
         let (around, first) = (self.made.len(), self.values);
         self.depth += 1;
-        let body = self
-            .constants(&graph.initializer)
-            .and_then(|constants| self.body(graph, constants, first));
+        let body = self.constants(&graph.initializer).and_then(|constants| {
+            let inputs = graph.input.iter().map(|input| self.make(&input.name));
+            let inputs: Vec<usize> = inputs.collect::<Result<_, _>>()?;
+            // Of a state that is a constant at first, later steps make what depends on inputs.
+            self.computed.extend(&inputs);
+            self.body(graph, constants, inputs, first)
+        });
         self.depth -= 1;
         for name in self.made.drain(around..) {
             self.names.remove(&name);
@@ -250,6 +263,36 @@ impl Scope {
     }
 }
 
+/// What a graph in a node has to fit.
+#[derive(Clone, Copy)]
+enum Fits {
+    /// A branch, which reads what is around it alone.
+    Branch,
+    /// What is computed at each step of a `Loop` or `Scan`.
+    Body,
+}
+
+/// What of a body does not fit its node.
+fn fits_body(node: &NodeProto, graph: &GraphProto) -> Option<String> {
+    let (read, made) = (graph.input.len(), graph.output.len());
+    // A Loop's has the number of the trip and says whether there is one more.
+    let of_loop = node.op_type == "Loop";
+    let outputs = node.output.len() + usize::from(of_loop);
+    if made != outputs {
+        return Some(format!("has {made} outputs, not {outputs}"));
+    }
+    (of_loop && read != node.input.len()).then(|| format!("has {read} inputs, the node {}", node.input.len()))
+}
+
+/// Type and shape as the file states them.
+fn stated(info: &ValueInfoProto) -> Option<Stated> {
+    let tensor = info.r#type.as_ref()?.tensor_type.as_ref()?;
+    let element = ElementType::from_onnx(tensor.elem_type.into())?;
+    let size = |d: &DimensionProto| usize::try_from(d.dim_value.unwrap_or(0)).unwrap_or(0);
+    let shape: Vec<usize> = tensor.shape.as_ref()?.dim.iter().map(size).collect();
+    (shape.len() < MAX_RANK).then_some((element, shape))
+}
+
 fn operator(node: &NodeProto, opsets: Opsets) -> Step<Operation> {
     let of_models = node.domain == ops::ml::DOMAIN;
     let opset = if of_models {
@@ -281,7 +324,7 @@ fn operator(node: &NodeProto, opsets: Opsets) -> Step<Operation> {
         attributes: attribute::read(operator.attributes, opset, &node.attribute)?,
         inputs: Vec::new(),
         outputs: Vec::new(),
-        branches: None,
+        graphs: None,
         captured: Vec::new(),
         computed: false,
     })

@@ -51,7 +51,7 @@ pub(crate) fn model(onnx: &[u8]) -> Result<Model, ReadError> {
         }
     }
     scope.computed.extend(&input_values);
-    let body = scope.body(&graph, constants, 0)?;
+    let body = scope.body(&graph, constants, Vec::new(), 0)?;
     let outputs = graph.output.iter().map(|info| port("output", info));
     Ok(Model {
         inputs,

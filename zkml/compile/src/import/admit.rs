@@ -14,10 +14,11 @@ use zkml_reference::element_name;
 use super::dimensions::{self, Sizes};
 use super::folding::{FOLDABLE, check_attributes, check_constant_operands, check_folding, check_outputs};
 use super::operators::{operators, operators_of_models};
+use super::spliced::Origins;
 use super::whole::Given;
 use super::{
-    ImportError, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode, branches, function, infinite, marked, ml,
-    opset6, recipe, statics, whole,
+    ImportError, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode, control, function, infinite, marked, ml, names,
+    opset6, partial, recipe, statics, whole,
 };
 use crate::functions;
 
@@ -73,14 +74,14 @@ pub(super) fn admit(mut proto: ModelProto, sizes: Sizes<'_>) -> Result<Admitted,
     let standard = |domain: &str| domain.is_empty() || domain == "ai.onnx";
     let opset = proto.opset_import.iter().find(|o| standard(&o.domain));
     let opset = opset.map(|o| o.version);
-    let has_branches = proto.graph.iter().flat_map(|g| &g.node).any(branches::has_graph);
+    let has_graphs = proto.graph.iter().flat_map(|g| &g.node).any(names::has_graph);
     check_counts(proto.graph.as_ref())?;
     sized(proto.graph.as_mut(), sizes)?;
-    if has_branches {
-        // Conditions may be made of sizes.
+    let mut stood_in = Origins::default();
+    if has_graphs {
+        // Conditions and counts may be made of sizes.
         proto.graph.iter().try_for_each(check_inputs)?;
-        branches::inline(&mut proto)?;
-        check_counts(proto.graph.as_ref())?;
+        stood_in = control::inline(&mut proto, opset)?;
     }
     let graph = proto
         .graph
@@ -98,7 +99,7 @@ pub(super) fn admit(mut proto: ModelProto, sizes: Sizes<'_>) -> Result<Admitted,
     }
     infinite::finite(graph);
     let statics = statics::names(graph);
-    check_operators(graph, &statics, opset)?;
+    check_operators(graph, &statics, opset, &stood_in)?;
     check_forms(graph)?;
     let mut constants = HashMap::new();
     for tensor in &graph.initializer {
@@ -115,13 +116,15 @@ pub(super) fn admit(mut proto: ModelProto, sizes: Sizes<'_>) -> Result<Admitted,
     let folds = |n: &NodeProto| statics::is_static(n, &statics) && !FOLDABLE.contains(&n.op_type.as_str());
     let whole = inputs(graph).iter().any(|(_, given)| given.is_some());
     if whole
-        || has_branches
+        || has_graphs
         || graph.node.iter().any(folds)
         || recipe::any(graph, &statics)
         || opset6::any(graph, opset)
     {
         check_attributes(graph)?;
-        evaluated(&mut proto, opset, &statics, &mut constants)?;
+        evaluated(&mut proto, opset, &statics, &mut constants, &stood_in)?;
+        // Of graphs that stood in nodes, what depends on constants alone is gone.
+        check_counts(proto.graph.as_ref())?;
     }
     let graph = proto
         .graph
@@ -169,6 +172,8 @@ fn check_counts(graph: Option<&GraphProto>) -> Result<(), ImportError> {
     let graph = graph.ok_or_else(|| malformed("there is no graph"))?;
     limit("model", "nodes", graph.node.len(), MAX_NODES)?;
     limit("model", "constants", graph.initializer.len(), 2 * MAX_NODES)?;
+    let links = graph.node.iter().map(|n| n.input.len() + n.output.len()).sum();
+    limit("model", "names that nodes read and make", links, MAX_LINKS)?;
     limit(
         "model",
         "inputs and outputs",
@@ -184,11 +189,13 @@ fn evaluated(
     opset: Option<i64>,
     statics: &HashSet<String>,
     constants: &mut HashMap<String, usize>,
+    stood_in: &Origins,
 ) -> Result<(), ImportError> {
-    let shapes = statics::fold(proto, statics)?;
+    let mut shapes = statics::fold(proto, statics)?;
     let Some(graph) = proto.graph.as_mut() else {
         return Ok(());
     };
+    partial::guard(graph, &stood_in.branches, &mut shapes)?;
     whole::check(graph, &shapes)?;
     opset6::rewrite(graph, opset, &shapes);
     marked::mark(graph, &shapes);
@@ -213,8 +220,10 @@ fn check_operators(
     graph: &GraphProto,
     statics: &HashSet<String>,
     opset: Option<i64>,
+    stood_in: &Origins,
 ) -> Result<(), ImportError> {
     let (operators, of_models, mut unsupported) = (operators(), operators_of_models(), Vec::new());
+    let mut again = HashSet::new();
     let evaluated = zkml_reference::operators();
     let known = |node: &NodeProto| {
         let op = node.op_type.as_str();
@@ -235,7 +244,7 @@ fn check_operators(
             }
         } else if !standard {
             format!("operators of domain `{}` are not supported", node.domain)
-        } else if let Some(reason) = branches::left(node, statics) {
+        } else if let Some(reason) = control::left(node, statics) {
             reason
         } else if !known(node) {
             "the operator is not supported".to_owned()
@@ -249,6 +258,11 @@ fn check_operators(
                 None => continue,
             }
         };
+        // Of a node that is computed often, once is enough.
+        let later = stood_in.later.contains(name_of(node));
+        if later && !again.insert((node.op_type.clone(), reason.clone())) {
+            continue;
+        }
         unsupported.push(UnsupportedNode {
             node: name_of(node).to_owned(),
             op: node.op_type.clone(),
@@ -264,8 +278,6 @@ fn check_operators(
 
 /// Forms that typing would not come through, or not soon.
 fn check_forms(graph: &GraphProto) -> Result<(), ImportError> {
-    let links = graph.node.iter().map(|n| n.input.len() + n.output.len()).sum();
-    limit("model", "names that nodes read and make", links, MAX_LINKS)?;
     for node in &graph.node {
         let attribute = |name: &str| node.attribute.iter().find(|a| a.name == name);
         match node.op_type.as_str() {

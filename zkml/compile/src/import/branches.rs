@@ -1,249 +1,65 @@
-//! `If` whose condition does not depend on the inputs' values: the branch that it takes stands in the graph instead of it.
+//! `If`: a branch that is known to be taken stands in its place; where the inputs' values decide, both branches do, and each output
+//! is chosen from the two as `Where` chooses.
 //!
-//! Invariant: the graph computes what it did before. The condition's value is the float reference's, of the nodes that it is made
-//! of; names of the branch's own values become new ones, known nowhere else; nothing is taken away but the node and the branch that
-//! it does not take. A condition that depends on the inputs' values is refused by name.
+//! Invariant: the graph computes what it did before. A condition that is known has the float reference's value. Of one that is
+//! computed both branches make the same shapes and types, or the node is refused by both; both are computed for every input, and what
+//! the branch that is not taken makes is never read. A function that has no value somewhere, or grows out of every range, would refuse
+//! inputs that do not take its branch: there its argument is another number, at which it has a value ([`partial`](super::partial)).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use prost::Message;
-use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::type_proto::{Tensor as TensorType, Value};
-use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, TypeProto, ValueInfoProto};
-use zkml_reference::{EvaluateError, Model, ReadError, Tensor, Values};
+use tract_onnx::pb::{GraphProto, NodeProto};
+use zkml_reference::{Tensor, Values};
 
+use super::ImportError;
 use super::admit::{name_of, unsupported};
-use super::reader::zeros;
-use super::{ImportError, statics};
+use super::known::Known;
+use super::spliced::{Branch, Spliced};
 
-/// Most branches within each other.
-const MOST_DEPTH: usize = 8;
-/// Multiply-adds of the conditions of one depth, each value counted as eight.
-const WORK: u64 = 1 << 30;
-
-fn is_if(node: &NodeProto) -> bool {
+pub(super) fn is_if(node: &NodeProto) -> bool {
     node.op_type == "If" && (node.domain.is_empty() || node.domain == "ai.onnx")
 }
 
-fn condition(node: &NodeProto) -> &str {
+pub(super) fn condition(node: &NodeProto) -> &str {
     node.input.first().map_or("", String::as_str)
 }
 
-/// Whether a node has a graph in it, so that it may read what its inputs do not name.
-pub(super) fn has_graph(node: &NodeProto) -> bool {
-    let graphs = |a: &AttributeProto| a.g.is_some() || !a.graphs.is_empty();
-    node.attribute.iter().any(graphs)
+/// Whether its condition does not depend on the inputs' values.
+pub(super) fn is_known(node: &NodeProto, statics: &HashSet<String>) -> bool {
+    is_if(node) && statics.contains(condition(node))
 }
 
 /// Why an `If` is still there.
-pub(super) fn left(node: &NodeProto, statics: &HashSet<String>) -> Option<String> {
+pub(super) fn left(node: &NodeProto) -> Option<String> {
     let condition = Some(condition(node)).filter(|_| is_if(node))?;
-    Some(if statics.contains(condition) {
-        format!("its condition `{condition}` is made by nodes that are not supported")
-    } else {
-        format!(
-            "its condition `{condition}` is computed: only one that does not depend on the inputs' values is supported"
-        )
-    })
+    Some(format!(
+        "its condition `{condition}` is made by nodes that are not supported"
+    ))
 }
 
-/// Puts branches in the places of all `If`s whose conditions are known.
-///
-/// # Errors
-/// A condition that cannot be computed, or a branch that does not fit its node.
-pub(super) fn inline(proto: &mut ModelProto) -> Result<(), ImportError> {
-    for depth in 0.. {
-        let Some(graph) = proto.graph.as_mut() else {
-            return Ok(());
-        };
-        let statics = statics::names(graph);
-        let known = |node: &&NodeProto| is_if(node) && statics.contains(condition(node));
-        let wanted: HashSet<String> = graph
-            .node
-            .iter()
-            .filter(known)
-            .map(|n| condition(n).to_owned())
-            .collect();
-        if wanted.is_empty() {
-            return Ok(());
-        }
-        if let Some(node) = graph.node.iter().find(known).filter(|_| depth == MOST_DEPTH) {
-            return Err(unsupported(
-                node,
-                format!("it stands in {MOST_DEPTH} others: more than are read"),
-            ));
-        }
-        let Some(conditions) = evaluated(proto, &wanted)? else {
-            return Ok(());
-        };
-        if let Some(graph) = proto.graph.as_mut() {
-            splice(graph, &conditions)?;
-        }
-    }
-    Ok(())
-}
-
-/// The conditions' values, of the part of the graph that makes them; none where that part has nodes that are not evaluated, of
-/// which the list of operators knows.
-fn evaluated(
-    proto: &ModelProto,
-    wanted: &HashSet<String>,
-) -> Result<Option<HashMap<String, bool>>, ImportError> {
-    let mut part = proto.clone();
-    let Some(graph) = part.graph.as_mut() else {
-        return Ok(None);
-    };
-    let mut conditions = HashMap::new();
-    for tensor in graph.initializer.iter().filter(|t| wanted.contains(&t.name)) {
-        let value = Tensor::from_onnx(&tensor.encode_to_vec())?;
-        conditions.insert(tensor.name.clone(), value);
-    }
-    graph.output = wanted
-        .iter()
-        .filter(|name| !conditions.contains_key(*name))
-        .map(|n| yes_or_no(n))
-        .collect();
-    graph.output.sort_by(|a, b| a.name.cmp(&b.name));
-    let mut read: HashSet<String> = graph.output.iter().map(|o| o.name.clone()).collect();
-    // What nodes read stands before them.
-    let needed: Vec<bool> = graph
-        .node
-        .iter()
-        .rev()
-        .map(|node| {
-            let needed = node.output.iter().any(|o| read.contains(o));
-            if needed {
-                reads(node, &mut read);
-            }
-            needed
-        })
-        .collect();
-    let mut needed = needed.into_iter().rev();
-    graph.node.retain(|_| needed.next().unwrap_or(false));
-    graph.initializer.retain(|t| read.contains(&t.name));
-    if !graph.output.is_empty() {
-        let model = match Model::read(&part.encode_to_vec()) {
-            Ok(model) => model,
-            Err(ReadError::Nodes(_)) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        let Some(inputs) = zeros(&model) else {
-            return Err(ImportError::Form("the inputs have too many values".into()));
-        };
-        let made = model
-            .evaluate_within(WORK, &inputs, &mut |_, _| ())
-            .map_err(|error| match error {
-                EvaluateError::Node { node, op, reason } => ImportError::Node { node, op, reason },
-                error => ImportError::Form(error.to_string()),
-            })?;
-        conditions.extend(model.outputs().iter().map(|port| port.name.clone()).zip(made));
-    }
-    let one = |(name, tensor): (String, Tensor)| match tensor.values() {
-        Values::Bool(values) if values.len() == 1 => Ok((name, values[0])),
-        _ => Err(ImportError::Malformed(format!(
-            "the condition `{name}` of an If is {} {:?}, not one bool",
-            tensor.element(),
-            tensor.shape()
-        ))),
-    };
-    conditions
-        .into_iter()
-        .map(one)
-        .collect::<Result<_, _>>()
-        .map(Some)
-}
-
-fn yes_or_no(name: &str) -> ValueInfoProto {
-    let tensor = TensorType {
-        elem_type: DataType::Bool as i32,
-        shape: None,
-    };
-    ValueInfoProto {
-        name: name.to_owned(),
-        r#type: Some(TypeProto {
-            value: Some(Value::TensorType(tensor)),
-            ..TypeProto::default()
-        }),
-        ..ValueInfoProto::default()
+/// The branch that a condition takes.
+pub(super) fn decided(node: &NodeProto, condition: &Tensor) -> Result<bool, ImportError> {
+    match condition.values() {
+        Values::Bool(values) if values.len() == 1 => Ok(values[0]),
+        _ => Err(not_one_bool(node, condition)),
     }
 }
 
-/// All names that a node reads, those of nodes within it included.
-fn reads(node: &NodeProto, names: &mut HashSet<String>) {
-    names.extend(node.input.iter().cloned());
-    for graph in node.attribute.iter().filter_map(|a| a.g.as_ref()) {
-        graph.node.iter().for_each(|inner| reads(inner, names));
-        names.extend(graph.output.iter().map(|o| o.name.clone()));
-    }
+fn is_one_bool(tensor: &Tensor) -> bool {
+    matches!(tensor.values(), Values::Bool(values) if values.len() == 1)
 }
 
-/// All names of a graph, and of the graphs in it.
-fn names(graph: &GraphProto, all: &mut HashSet<String>) {
-    all.extend(own_names(graph).map(str::to_owned));
-    for node in &graph.node {
-        all.extend(node.input.iter().cloned());
-        node.attribute
-            .iter()
-            .filter_map(|a| a.g.as_ref())
-            .for_each(|graph| names(graph, all));
-    }
+fn not_one_bool(node: &NodeProto, value: &Tensor) -> ImportError {
+    ImportError::Malformed(format!(
+        "the condition `{}` of an If is {} {:?}, not one bool",
+        condition(node),
+        value.element(),
+        value.shape()
+    ))
 }
 
-/// What a graph makes or holds.
-fn own_names(graph: &GraphProto) -> impl Iterator<Item = &str> {
-    let held = graph
-        .initializer
-        .iter()
-        .map(|t| &t.name)
-        .chain(graph.input.iter().map(|i| &i.name));
-    let made = graph.node.iter().flat_map(|n| &n.output);
-    held.chain(made)
-        .map(String::as_str)
-        .filter(|name| !name.is_empty())
-}
-
-fn splice(graph: &mut GraphProto, conditions: &HashMap<String, bool>) -> Result<(), ImportError> {
-    let mut taken = Taken::default();
-    names(graph, &mut taken.names);
-    let mut called = Taken::default();
-    called
-        .names
-        .extend(graph.node.iter().map(|node| name_of(node).to_owned()));
-    let mut nodes = Vec::new();
-    for node in std::mem::take(&mut graph.node) {
-        let decided = conditions.get(condition(&node)).filter(|_| is_if(&node));
-        let Some(&yes) = decided else {
-            nodes.push(node);
-            continue;
-        };
-        let mut branch = taken_branch(&node, if yes { "then_branch" } else { "else_branch" })?;
-        let renamed: HashMap<String, String> = own_names(&branch)
-            .map(|name| (name.to_owned(), taken.fresh(name)))
-            .collect();
-        rename(&mut branch, &renamed, &mut HashMap::new());
-        graph.initializer.append(&mut branch.initializer);
-        for mut inner in branch.node {
-            inner.name = called.own(name_of(&inner));
-            nodes.push(inner);
-        }
-        let named = node
-            .output
-            .iter()
-            .zip(&branch.output)
-            .filter(|(name, _)| !name.is_empty());
-        nodes.extend(named.map(|(name, made)| NodeProto {
-            name: called.own(name),
-            op_type: "Identity".to_owned(),
-            input: vec![made.name.clone()],
-            output: vec![name.clone()],
-            ..NodeProto::default()
-        }));
-    }
-    graph.node = nodes;
-    Ok(())
-}
-
-fn taken_branch(node: &NodeProto, attribute: &str) -> Result<GraphProto, ImportError> {
+fn branch(node: &NodeProto, taken: bool) -> Result<GraphProto, ImportError> {
+    let attribute = if taken { "then_branch" } else { "else_branch" };
     let wrong = |what: &str| ImportError::Node {
         node: name_of(node).to_owned(),
         op: node.op_type.clone(),
@@ -265,74 +81,115 @@ fn taken_branch(node: &NodeProto, attribute: &str) -> Result<GraphProto, ImportE
     Ok(branch)
 }
 
-/// Names that are taken, and how many new ones were made.
-#[derive(Default)]
-struct Taken {
-    names: HashSet<String>,
-    made: usize,
+/// The branch that is taken.
+pub(super) fn one(spliced: &mut Spliced<'_>, node: &NodeProto, taken: bool) -> Result<(), ImportError> {
+    let branch = branch(node, taken)?;
+    spliced.room(node, &branch, 1)?;
+    spliced.gone(node);
+    let made = spliced.graph(branch, &[]);
+    for (made, name) in made.iter().zip(&node.output) {
+        spliced.identity(made, name);
+    }
+    Ok(())
 }
 
-impl Taken {
-    /// The name, or a new one where it is taken.
-    fn own(&mut self, name: &str) -> String {
-        if self.names.insert(name.to_owned()) {
-            name.to_owned()
-        } else {
-            self.fresh(name)
-        }
-    }
+/// An output that is chosen from two: by their names what both branches make.
+pub(super) struct Chosen {
+    node: NodeProto,
+    output: String,
+    condition: String,
+    both: [String; 2],
+}
 
-    /// A name that nothing has.
-    fn fresh(&mut self, name: &str) -> String {
-        loop {
-            self.made += 1;
-            let new = format!("{name}.{}", self.made);
-            if self.names.insert(new.clone()) {
-                return new;
-            }
-        }
+impl Chosen {
+    /// What has to be seen of it.
+    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
+        self.both.iter().chain([&self.condition])
     }
 }
 
-/// Other names for a graph's own values, where they are made and wherever they are read; `shadowed` has those that are other
-/// values in the graph within it.
-fn rename(graph: &mut GraphProto, renamed: &HashMap<String, String>, shadowed: &mut HashMap<String, usize>) {
-    let other = |name: &mut String, shadowed: &HashMap<String, usize>| {
-        if let Some(new) = renamed
-            .get(name.as_str())
-            .filter(|_| !shadowed.contains_key(name.as_str()))
-        {
-            name.clone_from(new);
-        }
+fn without_graphs(node: &NodeProto) -> NodeProto {
+    NodeProto {
+        name: node.name.clone(),
+        op_type: node.op_type.clone(),
+        input: node.input.clone(),
+        output: node.output.clone(),
+        ..NodeProto::default()
+    }
+}
+
+/// Both branches, and a choice for each output.
+pub(super) fn both(spliced: &mut Spliced<'_>, node: &NodeProto) -> Result<Vec<Chosen>, ImportError> {
+    spliced.gone(node);
+    let given = self::condition(node);
+    let (seen, condition) = (spliced.fresh(given), spliced.fresh(given));
+    spliced.identity(given, &seen);
+    // Whatever its rank is, the choice has that of the branches.
+    let number = spliced.integers("shape", &[0], &[]);
+    spliced.node("Reshape", given, &[&seen, &number], &condition, vec![]);
+    let mut made = Vec::new();
+    for taken in [true, false] {
+        let branch = branch(node, taken)?;
+        spliced.room(node, &branch, 1)?;
+        spliced.into_branch(Branch {
+            condition: condition.clone(),
+            taken,
+        });
+        made.push(spliced.graph(branch, &[]));
+        spliced.out_of_branch();
+    }
+    let [then, otherwise] = &made[..] else {
+        return Ok(Vec::new());
     };
-    graph
-        .initializer
-        .iter_mut()
-        .for_each(|t| other(&mut t.name, shadowed));
-    graph.output.iter_mut().for_each(|o| other(&mut o.name, shadowed));
-    for node in &mut graph.node {
-        if node.name.is_empty() {
-            node.name = name_of(node).to_owned();
+    let mut chosen = Vec::new();
+    for ((then, otherwise), output) in then.iter().zip(otherwise).zip(&node.output) {
+        if output.is_empty() {
+            continue;
         }
-        node.input
-            .iter_mut()
-            .chain(&mut node.output)
-            .for_each(|name| other(name, shadowed));
-        for inner in node.attribute.iter_mut().filter_map(|a| a.g.as_mut()) {
-            let own: Vec<String> = own_names(inner)
-                .filter(|n| renamed.contains_key(*n))
-                .map(str::to_owned)
-                .collect();
-            for name in &own {
-                *shadowed.entry(name.clone()).or_default() += 1;
-            }
-            rename(inner, renamed, shadowed);
-            for name in &own {
-                let count = shadowed.remove(name).unwrap_or(0);
-                if count > 1 {
-                    shadowed.insert(name.clone(), count - 1);
-                }
-            }
+        // By these names what both make is seen, constants included.
+        let both = [then, otherwise].map(|made| {
+            let seen = spliced.fresh(made);
+            spliced.identity(made, &seen);
+            seen
+        });
+        let inputs = [condition.as_str(), &both[0], &both[1]];
+        spliced.node("Where", name_of(node), &inputs, output, vec![]);
+        chosen.push(Chosen {
+            node: without_graphs(node),
+            output: output.clone(),
+            condition: seen.clone(),
+            both,
+        });
+    }
+    Ok(chosen)
+}
+
+/// Both branches make the same of every output, or the node is refused.
+pub(super) fn check(chosen: &[Chosen], known: Known) -> Result<(), ImportError> {
+    for choice in chosen {
+        let decides = known.values.get(&choice.condition);
+        if let Some(decides) = decides.filter(|c| !is_one_bool(c)) {
+            return Err(not_one_bool(&choice.node, decides));
+        }
+        let [then, otherwise] = choice.both.each_ref().map(|name| known.values.get(name));
+        let (Some(then), Some(otherwise)) = (then, otherwise) else {
+            continue;
+        };
+        let same = (then.element(), then.shape()) == (otherwise.element(), otherwise.shape());
+        if !same {
+            let told = |t: &Tensor| format!("{} {:?}", t.element(), t.shape());
+            return Err(unsupported(
+                &choice.node,
+                format!(
+                    "its condition `{}` is computed, so that both branches have to make the same: of `{}` the then_branch makes \
+                     {}, the else_branch {}",
+                    condition(&choice.node),
+                    choice.output,
+                    told(then),
+                    told(otherwise)
+                ),
+            ));
         }
     }
+    known.error.map_or(Ok(()), Err)
 }

@@ -14,8 +14,9 @@ use zkml::graph::validate::MAX_COEFFICIENTS;
 use zkml_reference::{ElementType, EvaluateError, Model, Tensor, Values};
 
 use super::admit::{check_tensor, constant_type, limit};
+use super::names::has_graph;
 use super::reader::zeros;
-use super::{ImportError, MAX_TENSOR_LEN, branches};
+use super::{ImportError, MAX_TENSOR_LEN};
 
 /// Operators whose result depends on the shape of what they read alone.
 const OF_SHAPES: &[&str] = &["EyeLike", "Shape", "Size"];
@@ -25,10 +26,15 @@ const WORK: u64 = 1 << 32;
 
 /// Names of values that do not depend on the inputs' values.
 pub(super) fn names(graph: &GraphProto) -> HashSet<String> {
-    let mut known: HashSet<String> = graph.initializer.iter().map(|t| t.name.clone()).collect();
-    for node in &graph.node {
+    let constants = graph.initializer.iter().map(|t| t.name.clone());
+    follow(&graph.node, constants.collect())
+}
+
+/// The same of nodes around which these are known.
+pub(super) fn follow(nodes: &[NodeProto], mut known: HashSet<String>) -> HashSet<String> {
+    for node in nodes {
         // What stands in a node may read anything.
-        if branches::has_graph(node) {
+        if has_graph(node) {
             continue;
         }
         let of_known = || node.input.iter().all(|i| i.is_empty() || known.contains(i));

@@ -26,8 +26,9 @@ fn the_page_of_operators_is_current() {
          first axis, up to 4097 rows). The table says how far they go; where nothing in the model does, calibration data has \
          to.\n\n\
          Products and quotients of two computed tensors (Mul, MatMul, Gemm, Einsum, Div) are proved by SumcheckWhir alone. A node \
-         that depends on constants and shapes alone may have any operator that the float reference has. An If is the branch that it \
-         takes: its condition must be such a node's.\n\n{}\n\
+         that depends on constants and shapes alone may have any operator that the float reference has. Of an If whose \
+         condition is such a node's the branch is computed that it takes; of any other both are, and have to make the same shapes. A \
+         Loop and a Scan are computed step by step: how many steps there are must not depend on the inputs' values.\n\n{}\n\
          ## Of the domain ai.onnx.ml\n\n\
          Of a classifier its label too, unless labels are texts and something reads them.\n\n{}",
         list(&mut functions.iter()),

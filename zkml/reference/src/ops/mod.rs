@@ -44,11 +44,13 @@ mod reshape;
 mod resize;
 mod slice;
 mod softmax;
+mod stack;
 mod unary;
 mod window;
 
-pub(crate) use body::{Body, Branches};
-pub(crate) use control::branch;
+pub(crate) use body::{Body, Graphs, Stated};
+pub(crate) use control::{Scanned, branch, condition, scanned};
+pub(crate) use stack::{element, stacked};
 
 const FAMILIES: &[&[Operator]] = &[
     unary::OPERATORS,
@@ -125,7 +127,7 @@ impl Operator {
     }
 
     /// Whether it computes what the graphs in its attributes do.
-    pub(crate) fn has_branches(&self) -> bool {
+    pub(crate) fn has_graphs(&self) -> bool {
         self.attributes.iter().any(|a| a.kind == Kind::Graph)
     }
 }
@@ -192,7 +194,7 @@ pub(crate) struct Operation {
     pub inputs: Vec<Option<usize>>,
     pub outputs: Vec<Option<usize>>,
     /// Of an operator that has them: the graphs in its attributes.
-    pub branches: Option<Box<Branches>>,
+    pub graphs: Option<Box<Graphs>>,
     /// What is read in these of the graphs around them.
     pub captured: Vec<usize>,
     /// Whether it depends on an input of the model.

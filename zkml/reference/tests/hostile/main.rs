@@ -10,6 +10,7 @@ use zkml_reference::{Dimension, ElementType, EvaluateError, Model, Tensor, Value
 
 mod branches;
 mod file;
+mod loops;
 
 use self::file::{Node, file, int, ints, list, node};
 
