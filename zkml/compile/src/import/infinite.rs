@@ -9,6 +9,8 @@ use std::collections::{HashMap, HashSet};
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
+use super::narrow::{self, Narrow};
+
 /// What minus infinity becomes. Several of them may be added.
 const FAR: f32 = -1e30;
 /// Most values between a constant and its softmaxes.
@@ -107,12 +109,23 @@ fn lone(node: &NodeProto, value: f32) -> bool {
 }
 
 fn is_infinite(tensor: &TensorProto) -> bool {
+    if let Some(kind) = Narrow::of(tensor.data_type) {
+        let (infinite, _) = kind.far(FAR);
+        return narrow::bits(tensor).is_some_and(|bits| bits.contains(&infinite));
+    }
     tensor.data_type == DataType::Float as i32
         && (tensor.float_data.contains(&f32::NEG_INFINITY)
             || (tensor.raw_data.as_chunks().0.iter()).any(|b| f32::from_le_bytes(*b) == f32::NEG_INFINITY))
 }
 
 fn replace(tensor: &mut TensorProto) {
+    if let Some((kind, mut bits)) = Narrow::of(tensor.data_type).zip(narrow::bits(tensor)) {
+        let (infinite, far) = kind.far(FAR);
+        let masks = bits.iter_mut().filter(|b| **b == infinite);
+        masks.for_each(|b| *b = far);
+        narrow::put(tensor, &bits);
+        return;
+    }
     if tensor.data_type != DataType::Float as i32 {
         return;
     }

@@ -36,6 +36,7 @@ mod ml_scaling;
 mod ml_svm;
 mod ml_trees;
 mod moved;
+mod narrow;
 mod norms;
 mod operators;
 mod opset6;

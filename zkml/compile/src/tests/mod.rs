@@ -7,6 +7,7 @@ mod file;
 mod functions;
 mod given;
 mod masked;
+mod narrow;
 mod norms;
 mod onnx;
 mod page;
