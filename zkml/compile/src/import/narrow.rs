@@ -44,7 +44,7 @@ impl Narrow {
         bits & exponent != exponent
     }
 
-    fn value(self, bits: u16) -> f32 {
+    pub(super) fn value(self, bits: u16) -> f32 {
         match self {
             Self::Float16 => of_float16(bits),
             Self::BFloat16 => f32::from_bits(u32::from(bits) << 16),

@@ -2,6 +2,7 @@
 
 mod bounded;
 mod branches;
+mod clip;
 mod differs;
 mod file;
 mod functions;
