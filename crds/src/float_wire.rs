@@ -20,7 +20,7 @@ use crate::words::Digest;
 
 /// The largest header, in bytes.
 pub const MAX_HEADER_BYTES: u32 = 64 << 10;
-/// The largest model, in bytes.
+/// The largest model, in bytes: what the operator takes.
 pub const MAX_MODEL_BYTES: u64 = 64 << 20;
 /// The largest body of a model and its manifest, in bytes.
 pub const MAX_LOAD_BYTES: u64 = MAX_MODEL_BYTES + (16 << 20);

@@ -89,7 +89,7 @@ pub(crate) enum Command {
     Submit {
         /// The ONNX file; on a cluster also the name of a Model that is there.
         model: PathBuf,
-        /// The input: .npy, or .json (nested lists, or an object by input name).
+        /// The input: .npy, or .json (nested lists); by input name .npz, or .json (an object of lists).
         #[arg(long)]
         input: PathBuf,
         /// On this machine, without a cluster.
@@ -100,7 +100,8 @@ pub(crate) enum Command {
         wait: bool,
         #[command(flatten)]
         cluster: ClusterArgs,
-        /// Samples that calibrate the integers; without: standard-normal inputs.
+        /// Samples that calibrate the integers, in a file as of the input, whose first axis counts them; without: standard-normal
+        /// inputs.
         #[arg(long)]
         calibration: Option<PathBuf>,
         /// A JSON list of the classes' names: of an output that scores them.
@@ -155,7 +156,7 @@ pub(crate) enum Command {
     ///
     /// What no object names is removed after a day. Exit codes: 0 it is there, 1 it was refused, 2 wrong use.
     Upload {
-        /// The file: ONNX, .npy or .json, of at most 64 MiB.
+        /// The file: ONNX, .npy, .npz or .json, of at most 64 MiB.
         file: PathBuf,
         #[command(flatten)]
         cluster: ClusterArgs,

@@ -148,8 +148,8 @@ pub(crate) struct EvaluatorArgs {
 pub(crate) struct ModelArgs {
     /// The ONNX file.
     pub(crate) model: PathBuf,
-    /// Samples that calibrate the integers, .npy or .json; the first axis counts them. Of several inputs: a JSON object of
-    /// such lists by input name. Without: standard-normal inputs.
+    /// Samples that calibrate the integers, .npy or .json; the first axis counts them. Of several inputs: a .npz archive or a
+    /// JSON object of them by input name. Without: standard-normal inputs.
     #[arg(long)]
     pub(crate) calibration: Option<PathBuf>,
     /// Bits of the integers: P8, P12, P16 or P20. Without: the fewest that keep the error budget.
@@ -214,7 +214,7 @@ pub(crate) struct CompileArgs {
 pub(crate) struct ProveArgs {
     /// A folder that `compile` wrote.
     pub(crate) dir: PathBuf,
-    /// The model's input: .npy, nested JSON lists, or a JSON object by input name.
+    /// The model's input: .npy, nested JSON lists, or .npz or a JSON object by input name.
     #[arg(long)]
     pub(crate) input: PathBuf,
     /// Where to write the receipt.
@@ -280,7 +280,7 @@ pub(crate) struct VerifyArgs {
     /// An ONNX file that you trust: derives integer graph and keys from it and compares with the float model.
     #[arg(long, value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,
-    /// Your own input: .npy, nested JSON lists, or a JSON object by input name. Is it the one that was proved, and is the
+    /// Your own input: .npy, nested JSON lists, or .npz or a JSON object by input name. Is it the one that was proved, and is the
     /// answer the float model's to it?
     #[arg(long)]
     pub(crate) input: Option<PathBuf>,
@@ -306,7 +306,7 @@ pub(crate) struct QualifyArgs {
     /// An ONNX file that you trust.
     #[arg(long, value_name = "FILE")]
     pub(crate) model: PathBuf,
-    /// Your own data: .npy, nested JSON lists, or a JSON object by input name; the first axis counts the samples.
+    /// Your own data: .npy, nested JSON lists, or .npz or a JSON object by input name; the first axis counts the samples.
     #[arg(long, value_name = "FILE")]
     pub(crate) data: PathBuf,
     #[command(flatten)]

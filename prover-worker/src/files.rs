@@ -83,7 +83,7 @@ pub(crate) fn read_blob(dir: &Path, digest: &Digest) -> Result<Vec<u8>, UsageErr
     }
 }
 
-/// Reads a model's inputs, or samples of them: `.npy`, nested JSON lists, or a JSON object by input name.
+/// Reads a model's inputs, or samples of them: `.npy`, nested JSON lists, or `.npz` or a JSON object by input name.
 pub(crate) fn inputs(path: &Path) -> Result<Inputs, UsageError> {
     Inputs::read(&read(path)?, MAX_VALUES).map_err(|e| UsageError::new(format!("{}: {e}", path.display())))
 }

@@ -78,7 +78,7 @@ fn calibration_data_that_is_none_is_named_for_what_it_is() {
     let other = r#"{"pixels": [[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]]}"#;
     let rows: &[(&str, i32, &[&str])] = &[
         (POINTER, 2, LFS),
-        (PAGE, 2, &["neither a .npy file nor JSON but a web page"]),
+        (PAGE, 2, &["neither a .npy or .npz file nor JSON but a web page"]),
         (
             other,
             1,
@@ -114,7 +114,10 @@ fn an_input_that_is_none_is_named_for_what_it_is() {
     let batch = format!("[{zeros}, {zeros}]");
     let rows: &[(&str, &[&str])] = &[
         (POINTER, LFS),
-        ("\u{feff}<html>", &["neither a .npy file nor JSON but a web page"]),
+        (
+            "\u{feff}<html>",
+            &["neither a .npy or .npz file nor JSON but a web page"],
+        ),
         (&batch, &["a batch of 2", "a request for each"]),
         (
             r#"{"pixels": [1]}"#,

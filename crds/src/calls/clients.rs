@@ -13,8 +13,9 @@ use crate::words::Digest;
 
 /// Largest request: inputs are inline.
 const MAX_REQUEST_BYTES: u64 = 3 << 20;
-/// Largest file that may be uploaded: the operator reads models and inputs as a whole.
-pub const MAX_UPLOAD_BYTES: u64 = 64 << 20;
+/// Largest file that may be uploaded, or fetched from where a Model says: the operator holds models and inputs as a whole, and the
+/// bodies that it reads at once share so many bytes. The compiler by hand reads larger ones.
+pub const MAX_UPLOAD_BYTES: u64 = crate::float_wire::MAX_MODEL_BYTES;
 /// Largest file of a model that a client is given.
 pub const MAX_MODEL_FILE_BYTES: u64 = 256 << 20;
 /// Largest receipt that a client reads.

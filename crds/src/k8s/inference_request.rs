@@ -211,7 +211,7 @@ pub struct RequestInput {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("minProperties" = 1, "maxProperties" = 64))]
     pub inline: Option<BTreeMap<String, InlineTensor>>,
-    /// The digest of a file (.npy, or JSON by input name) in the operator's artifact store.
+    /// The digest of a file (.npy, or .npz or JSON by input name) in the operator's artifact store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact: Option<Digest>,
     /// A key of a ConfigMap in the same namespace that holds such a file.

@@ -231,7 +231,7 @@ pub struct Quantization {
     #[serde(default = "default_compare_top1")]
     pub compare_top1: bool,
     /// Inputs from which the ranges of all tensors are learnt: .npy or JSON, whose first axis counts them; of several inputs a
-    /// JSON object of such lists by input name. Absent: standard-normal inputs.
+    /// .npz archive or a JSON object of such lists by input name. Absent: standard-normal inputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<Calibration>,
 }

@@ -73,6 +73,7 @@ mod tests {
             br#"{"x": [1]}"#,
             b"\xef\xbb\xbf[1]",
             b"\x93NUMPY\x01\0",
+            &[&b"PK\x03\x04"[..], &[0; 22], &[5, 0, 0, 0], b"a.npy"].concat(),
         ] {
             assert_eq!(says(good), "");
         }

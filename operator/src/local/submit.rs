@@ -19,9 +19,9 @@ use crate::artifacts::{ArtifactError, Artifacts};
 pub struct SubmitOptions {
     /// The ONNX file.
     pub model: PathBuf,
-    /// The input, .npy or .json.
+    /// The input, .npy, .npz or .json.
     pub input: PathBuf,
-    /// Calibration data, .npy or .json.
+    /// Calibration data, .npy, .npz or .json.
     pub calibration: Option<PathBuf>,
     /// A JSON list of class names.
     pub classes: Option<PathBuf>,

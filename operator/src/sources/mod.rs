@@ -15,7 +15,8 @@ use zkinfer_crds::k8s::ConfigMapKey;
 use zkinfer_crds::k8s::inference_request::{InlineTensor, RequestInput};
 use zkinfer_crds::k8s::model::{Calibration, ModelSource};
 use zkinfer_crds::wire::BlobRef;
-use zkml::graph::tensor_file::{FloatInput, read_json_by_name, read_npy};
+use zkml::graph::tensor_file::ending;
+use zkml::graph::{FloatInput, Inputs};
 
 pub use error::SourceError;
 pub use remote::AllowedUrl;
@@ -131,7 +132,7 @@ pub async fn model(
     }
 }
 
-/// A Model's calibration data; npy or JSON, as a file for the compiler.
+/// A Model's calibration data as a file for the compiler, with its ending.
 pub async fn calibration(
     files: &dyn NamespaceFiles,
     artifacts: &Artifacts,
@@ -143,17 +144,10 @@ pub async fn calibration(
         (None, Some(digest)) => artifact(files, namespace, artifacts, digest, MAX_FILE_BYTES).await?,
         (None, None) => return Err(SourceError::Invalid("the calibration names nothing".to_owned())),
     };
-    Ok((
-        if bytes.starts_with(b"\x93NUMPY") {
-            "npy"
-        } else {
-            "json"
-        },
-        bytes,
-    ))
+    Ok((ending(&bytes), bytes))
 }
 
-/// A request's input tensors by name. A file holds the tensor of the one input `only`, or JSON by input name.
+/// A request's input tensors by name. A file holds the tensor of the one input `only`, or tensors by input name.
 pub async fn input(
     files: &dyn NamespaceFiles,
     artifacts: &Artifacts,
@@ -178,16 +172,15 @@ pub async fn input(
     file(&bytes, only).map_err(SourceError::Invalid)
 }
 
-/// The tensors of a file: JSON by input name, or the tensor of the model's only input.
+/// The tensors of a file: by input name, or the tensor of the model's only input.
 pub fn file(bytes: &[u8], only: Option<&str>) -> Result<BTreeMap<String, InlineTensor>, String> {
-    let tensors = if bytes.starts_with(b"\x93NUMPY") {
-        let only = only.ok_or("the model has several inputs: give a JSON object of tensors by input name")?;
-        BTreeMap::from([(
-            only.to_owned(),
-            read_npy(bytes, MAX_VALUES).map_err(|e| e.to_string())?,
-        )])
-    } else {
-        read_json_by_name(bytes, only, MAX_VALUES).map_err(|e| e.to_string())?
+    let tensors = match Inputs::read(bytes, MAX_VALUES).map_err(|e| e.to_string())? {
+        Inputs::ByName(tensors) => tensors,
+        Inputs::One(tensor) => {
+            let several =
+                "the model has several inputs: give a JSON object or a .npz archive of tensors by input name";
+            BTreeMap::from([(only.ok_or(several)?.to_owned(), tensor)])
+        }
     };
     let inline = |FloatInput { shape, values }: FloatInput| {
         let shape = shape

@@ -15,6 +15,7 @@ use zkinfer_client::CallError;
 use zkinfer_crds::Digest;
 use zkinfer_crds::compile_report::{CompileFailure, CompileOutcome, FailureKind};
 use zkinfer_crds::wire::{BlobRef, CompileTask};
+use zkml::graph::tensor_file::ending;
 use zkml::setup::{Srs, SrsSource};
 use zkml::systems;
 
@@ -132,12 +133,7 @@ async fn model(
         None => None,
         Some(blob) => {
             let bytes = fetch(client, blob).await?;
-            let npy = bytes.starts_with(b"\x93NUMPY");
-            let path = scratch.join(if npy {
-                "calibration.npy"
-            } else {
-                "calibration.json"
-            });
+            let path = scratch.join(format!("calibration.{}", ending(&bytes)));
             files::write(&path, &bytes)?;
             if let Err(e) = files::inputs(&path) {
                 // Where it lies here is of no interest to whoever wrote it.

@@ -42,7 +42,7 @@ def cast(b, x):
     return b.node("Cast", [x], x.shape, to=FLOAT) if b.chance(0.4) else _there_and_back(b, x, DOUBLE)
 
 
-@operator("Cast(half)", refused=True)
+@operator("Cast(half)")
 def cast_to_half(b, x):
     return _there_and_back(b, x, HALF)
 

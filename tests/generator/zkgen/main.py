@@ -17,6 +17,7 @@ from . import (
     control, functions, judge, learners, matrices, minimise, models, norms, oracle, recurrent, shaped, softmax, tables, whole,
     windows,
 )
+from .elementwise import HALF
 from .plan import Plan
 from .program import Crashed, Programs, numbers
 from .targets import features
@@ -27,6 +28,8 @@ NOT_HALO2 = (
     | learners.BY_PRODUCT | shaped.BY_PRODUCT
 )
 SAMPLES = 64
+HALF_STEP = 2**-11
+"""What rounding to half precision changes a value by, as a part of it."""
 EXAMPLES = 5
 """Ids of graphs that are kept for each reason of a refusal."""
 MINIMISED = 6
@@ -68,12 +71,20 @@ class Case:
         samples = models.inputs_of(self.model, identity, "scale", SAMPLES)
         answers = [asked.answer(x) for x in samples]
         self.scales = [float(max(np.abs(a[i]).max() for a in answers)) for i in range(len(asked.names))]
-        near = [asked.answer(x) for x in models.nearly(self.inputs, identity)] if self.operators() & whole.JUMPS else []
+        near = []
+        if self.halves():
+            near = [asked.answer(x) for x in models.nearly(self.inputs, identity, HALF_STEP)]
+        elif self.operators() & whole.JUMPS:
+            near = [asked.answer(x) for x in models.nearly(self.inputs, identity)]
         self.doubtful = judge.doubtful([[*self.expected.values()], *near], self.scales)
 
     @property
     def bytes(self):
         return self.model.SerializeToString()
+
+    def halves(self):
+        """Whether something in it is rounded to half precision."""
+        return any(n.op_type == "Cast" and n.attribute[0].i == HALF for n in self.model.graph.node)
 
     def operators(self):
         """Of its nodes."""

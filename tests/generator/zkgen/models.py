@@ -199,10 +199,10 @@ def inputs_of(model, identity, what, count=None):
     return one() if count is None else [one() for _ in range(count)]
 
 
-def nearly(inputs, identity):
-    """Inputs that differ from these by a little more than single precision does."""
+def nearly(inputs, identity, by=1e-5):
+    """Inputs that differ from these by up to that part of themselves: a little more than single precision does."""
     draw = np.random.default_rng(hash_of(f"near/{identity}"))
-    moved = lambda v: (v * (1 + draw.uniform(-1e-5, 1e-5, v.shape))).astype(v.dtype) if v.dtype == np.float32 else v
+    moved = lambda v: (v * (1 + draw.uniform(-by, by, v.shape))).astype(v.dtype) if v.dtype == np.float32 else v
     return [{n: moved(v) for n, v in inputs.items()} for _ in range(NEAR)]
 
 

@@ -9,8 +9,8 @@ use prost::Message;
 use crate::{ReadError, Step, constant, proto::TensorProto};
 
 /// ONNX's element types that the reference knows. Floats are held in f64 whatever their width, as what they would be
-/// without rounding; a cast to 16 bits rounds to it, a constant has the width that the file says, and integer arithmetic
-/// wraps at the width, as the specification's implementations do.
+/// without rounding; a constant has the width that the file says, and integer arithmetic wraps at the width, as the
+/// specification's implementations do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // their names say all
 pub enum ElementType {

@@ -6,10 +6,12 @@
 mod accumulate;
 pub mod bound;
 pub mod evaluate;
+mod inflate;
 pub mod ir;
 pub mod linear;
 pub mod named;
 pub mod npy;
+mod npz;
 mod ops;
 pub mod other_file;
 pub mod product;

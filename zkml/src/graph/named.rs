@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::tensor_file::{read_json, read_json_by_name, read_npy, without_mark};
-use super::{FloatInput, InputError};
+use super::{FloatInput, InputError, npz};
 
 /// Inputs of a model, as given.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,12 +18,21 @@ pub enum Inputs {
 }
 
 impl Inputs {
-    /// Reads a `.npy` file, nested JSON lists, or a JSON object of nested lists by input name, by what the bytes begin
-    /// with.
+    /// Reads a `.npy` file, a `.npz` archive of arrays by input name, nested JSON lists, or a JSON object of nested lists by
+    /// input name, by what the bytes begin with. An archive of one array that has no name is that array.
     ///
     /// # Errors
     /// As [`read_npy`] and [`read_json_by_name`].
     pub fn read(bytes: &[u8], max: usize) -> Result<Self, InputError> {
+        if npz::is_npz(bytes) {
+            let mut arrays = npz::read(bytes, max)?;
+            if arrays.len() == 1
+                && let Some(only) = arrays.remove(npz::UNNAMED)
+            {
+                return Ok(Self::One(only));
+            }
+            return Ok(Self::ByName(arrays));
+        }
         if bytes.starts_with(b"\x93NUMPY") {
             return read_npy(bytes, max).map(Self::One);
         }
@@ -41,7 +50,7 @@ impl Inputs {
         match self {
             Self::One(tensor) if names.len() == 1 => Ok(vec![tensor]),
             Self::One(_) => Err(InputError::Malformed(format!(
-                "the model has {} inputs: give a JSON object of tensors by input name ({})",
+                "the model has {} inputs: give a JSON object or a .npz archive of tensors by input name ({})",
                 names.len(),
                 names.join(", ")
             ))),
@@ -122,6 +131,10 @@ mod tests {
             Ok(Inputs::One(FloatInput::new(vec![1], vec![3.0]).unwrap()))
         );
         assert!(Inputs::read(b"\xef\xbb\xbf{\"a\": [1]}", 9).is_ok());
+        // An archive is read as one, whatever is wrong with it.
+        let cut = [&b"PK\x03\x04"[..], &[0; 22], &[5, 0, 0, 0], b"a.npy"].concat();
+        let said = Inputs::read(&cut, 9).unwrap_err().to_string();
+        assert!(said.contains("not a readable .npz file"), "{said}");
         assert!(Inputs::read(b"", 9).is_err() && Inputs::read(b"{", 9).is_err());
     }
 

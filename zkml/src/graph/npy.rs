@@ -4,11 +4,12 @@
 //! caller's limit.
 
 use super::other_file;
+use super::scale::power_of_two;
 use super::tensor_file::{FloatInput, InputError};
 
-const MAGIC: &[u8] = b"\x93NUMPY";
+pub(super) const MAGIC: &[u8] = b"\x93NUMPY";
 /// Longest header that is read; NumPy writes 128 bytes.
-const MAX_HEADER: usize = 4096;
+pub(super) const MAX_HEADER: usize = 4096;
 const MAX_RANK: usize = 32;
 
 /// Reads a float or integer array in C order.
@@ -80,6 +81,7 @@ fn values(descr: &str, data: &[u8], len: usize) -> Result<Vec<f64>, InputError> 
         (rest.is_empty() && chunks.len() == len).then(|| chunks.iter().map(|c| of(*c)).collect())
     }
     let read = match descr {
+        "<f2" => all(data, len, |b| float16(u16::from_le_bytes(b))),
         "<f4" => all(data, len, |b| f64::from(f32::from_le_bytes(b))),
         "<f8" => all(data, len, f64::from_le_bytes),
         "|i1" => all(data, len, |b| f64::from(i8::from_le_bytes(b))),
@@ -99,4 +101,39 @@ fn values(descr: &str, data: &[u8], len: usize) -> Result<Vec<f64>, InputError> 
     read.ok_or_else(|| {
         InputError::Malformed(format!("not a readable .npy file: it does not hold {len} values"))
     })
+}
+
+/// The value of a float of 16 bits.
+fn float16(bits: u16) -> f64 {
+    let fraction = f64::from(bits & 0x3ff);
+    let magnitude = match i32::from(bits >> 10 & 0x1f) {
+        0 => fraction * power_of_two(-24),
+        31 if fraction == 0.0 => f64::INFINITY,
+        31 => f64::NAN,
+        exponent => (fraction + 1024.0) * power_of_two(exponent - 25),
+    };
+    if bits >> 15 == 1 { -magnitude } else { magnitude }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_of_16_bits_are_what_they_say() {
+        for (bits, value) in [
+            (0x3c00, 1.0),
+            (0xc000, -2.0),
+            (0x2e66, 0.099_975_585_937_5),
+            (0x7bff, 65504.0),
+            (0x0001, 2f64.powi(-24)),
+            (0x03ff, 1023.0 * 2f64.powi(-24)),
+            (0x0400, 2f64.powi(-14)),
+            (0x8000, 0.0),
+            (0xfc00, f64::NEG_INFINITY),
+        ] {
+            assert_eq!(float16(bits), value, "{bits:#x}");
+        }
+        assert!(float16(0x7e00).is_nan());
+    }
 }

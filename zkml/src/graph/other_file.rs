@@ -121,8 +121,8 @@ fn zip(head: &[u8]) -> OtherFile {
     let name = String::from_utf8_lossy(name);
     let (what, way_out) = if name.ends_with(".npy") {
         (
-            "a NumPy archive of several arrays (.npz)",
-            "give one array, saved with numpy.save",
+            "a NumPy archive of arrays (.npz)",
+            "give it as input or calibration data",
         )
     } else if name.ends_with("data.pkl") || name.ends_with("/version") || name.contains("/code/") {
         ("a PyTorch checkpoint", EXPORT)
@@ -241,7 +241,7 @@ mod tests {
             (b"<?xml version='1.0'?>", &["XML"]),
             (b" {\"a\": [1]}", &["JSON"]),
             (&zip("x/data.pkl"), &["PyTorch checkpoint", "torch.onnx.export"]),
-            (&zip("arr_0.npy"), &[".npz", "numpy.save"]),
+            (&zip("arr_0.npy"), &[".npz", "input or calibration"]),
             (&zip("metadata.json"), &["Keras"]),
             (&zip("model.onnx"), &["zip archive"]),
             (b"\x1f\x8b\x08\x00", &["gzip", "gunzip"]),

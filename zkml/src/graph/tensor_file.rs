@@ -1,4 +1,4 @@
-//! Tensors as people have them: `.npy` or JSON files of floats, and the way from there to a model's integers and back.
+//! Tensors as people have them: `.npy`, `.npz` or JSON files of floats, and the way from there to a model's integers and back.
 //!
 //! Invariant: the integer of a float `x` is `round(x · 2^exponent)`, ties away from zero, for prover and verifier
 //! alike; a value that is not finite or lies outside the tensor's range is an error that names it, never a clamp, and so is a
@@ -11,7 +11,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::scale::power_of_two;
-use super::{IntTensor, TensorInfo, npy, other_file};
+use super::{IntTensor, TensorInfo, npy, npz, other_file};
 
 /// A tensor of finite floats, row-major.
 #[derive(Debug, Clone, PartialEq)]
@@ -179,11 +179,21 @@ impl InputError {
     }
 }
 
-/// Whether a file begins as one of numbers does: a `.npy` array, or JSON.
+/// Whether a file begins as one of numbers does: a `.npy` array, a `.npz` archive of them, or JSON.
 #[must_use]
 pub fn begins_as_numbers(bytes: &[u8]) -> bool {
     let json = without_mark(bytes).trim_ascii_start().first();
-    bytes.starts_with(b"\x93NUMPY") || json.is_some_and(|b| b"[{".contains(b))
+    ending(bytes) != "json" || json.is_some_and(|b| b"[{".contains(b))
+}
+
+/// What a file of numbers is called by what it begins with: `npy`, `npz`, or else `json`.
+#[must_use]
+pub fn ending(bytes: &[u8]) -> &'static str {
+    match bytes {
+        bytes if bytes.starts_with(npy::MAGIC) => "npy",
+        bytes if npz::is_npz(bytes) => "npz",
+        _ => "json",
+    }
 }
 
 /// Without the mark that some editors put before a text.
@@ -196,7 +206,7 @@ fn parse<'b, T: Deserialize<'b>>(bytes: &'b [u8]) -> Result<T, InputError> {
     serde_json::from_slice(bytes).map_err(|e| {
         let json = matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'['));
         InputError::Malformed(match other_file::recognise(bytes) {
-            Some(other) if !json => format!("neither a .npy file nor JSON but {other}"),
+            Some(other) if !json => format!("neither a .npy or .npz file nor JSON but {other}"),
             _ => format!("not JSON: {e}"),
         })
     })

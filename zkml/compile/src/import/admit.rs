@@ -13,12 +13,13 @@ use zkml_reference::element_name;
 
 use super::dimensions::{self, Sizes};
 use super::folding::{FOLDABLE, check_attributes, check_constant_operands, check_folding, check_outputs};
+use super::narrow::Narrow;
 use super::operators::{operators, operators_of_models};
 use super::spliced::Origins;
 use super::whole::Given;
 use super::{
     ImportError, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode, control, function, infinite, marked, ml, names,
-    opset6, partial, recipe, statics, whole,
+    narrow, opset6, partial, recipe, statics, whole,
 };
 use crate::functions;
 
@@ -117,6 +118,7 @@ pub(super) fn admit(mut proto: ModelProto, sizes: Sizes<'_>) -> Result<Admitted,
     let whole = inputs(graph).iter().any(|(_, given)| given.is_some());
     if whole
         || has_graphs
+        || narrow::any(graph)
         || graph.node.iter().any(folds)
         || recipe::any(graph, &statics)
         || opset6::any(graph, opset)
@@ -197,6 +199,7 @@ fn evaluated(
     };
     partial::guard(graph, &stood_in.branches, &mut shapes)?;
     whole::check(graph, &shapes)?;
+    narrow::widen(graph);
     opset6::rewrite(graph, opset, &shapes);
     marked::mark(graph, &shapes);
     constants.clear();
@@ -358,7 +361,9 @@ pub(super) fn check_tensor(place: &str, tensor: &TensorProto) -> Result<usize, I
         DataType::Int64 => (8, tensor.int64_data.len()),
         DataType::Int32 => (4, tensor.int32_data.len()),
         DataType::Bool | DataType::Int8 | DataType::Uint8 => (1, tensor.int32_data.len()),
-        DataType::Int16 | DataType::Uint16 => (2, tensor.int32_data.len()),
+        DataType::Int16 | DataType::Uint16 | DataType::Float16 | DataType::Bfloat16 => {
+            (2, tensor.int32_data.len())
+        }
         _ => {
             return Err(constant_type(place, element_name(tensor.data_type.into())));
         }
@@ -391,7 +396,11 @@ pub(super) fn check_tensor(place: &str, tensor: &TensorProto) -> Result<usize, I
                     .iter()
                     .all(|b| f64::from_le_bytes(*b).is_finite())
         }
-        _ => true,
+        _ => match Narrow::of(tensor.data_type) {
+            Some(narrow) => narrow::finite(tensor, narrow)
+                .ok_or_else(|| malformed(format!("constant `{place}` has a value of more than 16 bits")))?,
+            None => true,
+        },
     };
     if finite {
         Ok(len)
@@ -407,8 +416,8 @@ pub(super) fn constant_type(constant: &str, kind: impl std::fmt::Display) -> Imp
     ImportError::Constant {
         constant: constant.to_owned(),
         reason: format!(
-            "its type is {kind}; those of float, double, bool, int8 to int64, uint8 and uint16 are supported yet: \
-             convert the model to float"
+            "its type is {kind}; those of float, double, float16, bfloat16, bool, int8 to int64, uint8 and uint16 are \
+             supported yet: convert the model to float"
         ),
     }
 }
@@ -437,10 +446,11 @@ fn check_input(input: &ValueInfoProto) -> Result<(), ImportError> {
         return Err(refuse("it is not a tensor".into()));
     };
     let kind = DataType::try_from(tensor.elem_type).unwrap_or(DataType::Undefined);
-    if ![DataType::Float, DataType::Double].contains(&kind) && Given::of(kind).is_none() {
+    let float = [DataType::Float, DataType::Double].contains(&kind) || Narrow::of(kind as i32).is_some();
+    if !float && Given::of(kind).is_none() {
         return Err(refuse(format!(
-            "its type is {}; inputs of float, double, int64, int32, int8, uint8 and bool are supported. Convert the model, or \
-             cut it behind the nodes that read this input and give what they make",
+            "its type is {}; inputs of float, double, float16, bfloat16, int64, int32, int8, uint8 and bool are supported. \
+             Convert the model, or cut it behind the nodes that read this input and give what they make",
             element_name(tensor.elem_type.into())
         )));
     }

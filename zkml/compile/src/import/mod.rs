@@ -40,6 +40,7 @@ mod ml_svm;
 mod ml_trees;
 mod moved;
 mod names;
+mod narrow;
 mod norms;
 mod operators;
 mod opset6;
@@ -69,9 +70,9 @@ mod windows;
 mod wiring;
 
 use std::cell::Cell;
-use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use prost::Message;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{ModelProto, ValueInfoProto};
 use tract_onnx::prelude::{
@@ -88,8 +89,10 @@ use crate::float::FloatGraph;
 pub use dimensions::Sizes;
 pub use operators::{operators, operators_of_models};
 
-/// The largest file that is read, in bytes.
-pub const MAX_BYTES: usize = 64 << 20;
+/// The largest file that is read, in bytes: weights of 32 bits for twice as many coefficients as an integer graph may have, since
+/// not all of them become some. Memory goes with the file, up to about ten times its bytes: as they came, decoded, as the
+/// reader's constants, and as floats of 64 bits for the graph and for the reference.
+pub const MAX_BYTES: usize = 512 << 20;
 /// The most nodes of a model, as written in the file and after typing.
 pub const MAX_NODES: usize = zkml::graph::validate::MAX_NODES;
 /// The most values of one tensor or constant.
@@ -238,9 +241,7 @@ pub fn import_sized(onnx: &[u8], sizes: Sizes<'_>) -> Result<FloatGraph, ImportE
     let at_work = AtWork::begin();
     let guarded = catch_unwind(AssertUnwindSafe(|| -> Result<FloatGraph, Fault> {
         zkml_reference::Model::admit(onnx).map_err(ImportError::from)?;
-        let proto = tract_onnx::onnx()
-            .proto_model_for_read(&mut Cursor::new(onnx))
-            .map_err(|e| Fault::reader(&e))?;
+        let proto = ModelProto::decode(onnx).map_err(|e| Fault::reader(&e))?;
         let admitted = admit::admit(proto, sizes)?;
         let model = type_model(&admitted.proto).map_err(|e| Fault::reader(&e))?;
         let draft = translate::translate(&model, &admitted)?;

@@ -113,9 +113,8 @@ pub(super) fn zeros(model: &Model) -> Option<Vec<Tensor>> {
         let len = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d))?;
         left = left.checked_sub(len as u64)?;
         let values = match port.element {
-            ElementType::Float32 | ElementType::Float64 => Values::Float(vec![0.0; len]),
             ElementType::Bool => Values::Bool(vec![false; len]),
-            kind if kind.is_float() => return None,
+            kind if kind.is_float() => Values::Float(vec![0.0; len]),
             _ => Values::Int(vec![0; len]),
         };
         zeros.push(Tensor::new(port.element, shape, values).ok()?);

@@ -13,7 +13,7 @@ use tract_onnx::prelude::DatumType;
 use zkml::graph::validate::MAX_COEFFICIENTS;
 use zkml_reference::{ElementType, EvaluateError, Model, Tensor, Values};
 
-use super::admit::{check_tensor, constant_type, limit};
+use super::admit::{check_tensor, limit};
 use super::names::has_graph;
 use super::reader::zeros;
 use super::{ImportError, MAX_TENSOR_LEN};
@@ -21,8 +21,9 @@ use super::{ImportError, MAX_TENSOR_LEN};
 /// Operators whose result depends on the shape of what they read alone.
 const OF_SHAPES: &[&str] = &["EyeLike", "Shape", "Size"];
 
-/// Multiply-adds of the evaluation, each value counted as eight: an image network's.
-const WORK: u64 = 1 << 32;
+/// Multiply-adds of the evaluation, each value counted as eight: those of the large image networks, of which calibration then takes
+/// as many for each of its samples. Seconds.
+const WORK: u64 = 1 << 34;
 
 /// Names of values that do not depend on the inputs' values.
 pub(super) fn names(graph: &GraphProto) -> HashSet<String> {
@@ -63,7 +64,8 @@ pub(super) fn fold(proto: &mut ModelProto, names: &HashSet<String>) -> Result<Sh
     let read = read_of(proto, names);
     let (mut shapes, mut made) = (Shapes::new(), Made::within(MAX_COEFFICIENTS));
     for (port, tensor) in model.inputs().iter().zip(&inputs) {
-        if let Some(kind) = kind(tensor.element()).filter(|kind| !kind.is_float()) {
+        let kind = kind(tensor.element());
+        if !kind.is_float() {
             shapes.insert(port.name.clone(), (tensor.shape().to_vec(), kind));
         }
     }
@@ -73,8 +75,8 @@ pub(super) fn fold(proto: &mut ModelProto, names: &HashSet<String>) -> Result<Sh
             if read.contains(name) {
                 made.keep(name, tensor);
             }
-        } else if let Some(kind) = kind(tensor.element()) {
-            shapes.insert(name.to_owned(), (tensor.shape().to_vec(), kind));
+        } else {
+            shapes.insert(name.to_owned(), (tensor.shape().to_vec(), kind(tensor.element())));
         }
     });
     match evaluated {
@@ -94,7 +96,7 @@ pub(super) fn fold(proto: &mut ModelProto, names: &HashSet<String>) -> Result<Sh
     graph.node.retain(|node| !is_static(node, names));
     graph.initializer.retain(|t| read.contains(&t.name));
     for (name, tensor) in made {
-        let proto = stored(&name, &tensor)?;
+        let proto = stored(&name, &tensor);
         check_tensor(&name, &proto)?;
         graph.initializer.push(proto);
     }
@@ -150,29 +152,26 @@ fn read_of(proto: &ModelProto, names: &HashSet<String>) -> HashSet<String> {
     read.cloned().collect()
 }
 
-fn kind(element: ElementType) -> Option<DatumType> {
+fn kind(element: ElementType) -> DatumType {
     match element {
-        ElementType::Float32 => Some(DatumType::F32),
-        ElementType::Float64 => Some(DatumType::F64),
-        ElementType::Bool => Some(DatumType::Bool),
-        ElementType::Int8 => Some(DatumType::I8),
-        ElementType::Int16 => Some(DatumType::I16),
-        ElementType::Int32 => Some(DatumType::I32),
-        ElementType::Int64 => Some(DatumType::I64),
-        ElementType::Uint8 => Some(DatumType::U8),
-        ElementType::Uint16 => Some(DatumType::U16),
-        ElementType::Uint32 => Some(DatumType::U32),
-        ElementType::Uint64 => Some(DatumType::U64),
-        ElementType::Float16 | ElementType::BFloat16 => None,
+        // Those of 16 bits are widened.
+        ElementType::Float32 | ElementType::Float16 | ElementType::BFloat16 => DatumType::F32,
+        ElementType::Float64 => DatumType::F64,
+        ElementType::Bool => DatumType::Bool,
+        ElementType::Int8 => DatumType::I8,
+        ElementType::Int16 => DatumType::I16,
+        ElementType::Int32 => DatumType::I32,
+        ElementType::Int64 => DatumType::I64,
+        ElementType::Uint8 => DatumType::U8,
+        ElementType::Uint16 => DatumType::U16,
+        ElementType::Uint32 => DatumType::U32,
+        ElementType::Uint64 => DatumType::U64,
     }
 }
 
 /// The tensor as a file has it.
-fn stored(name: &str, tensor: &Tensor) -> Result<TensorProto, ImportError> {
+fn stored(name: &str, tensor: &Tensor) -> TensorProto {
     let (kind, raw_data) = match (tensor.values(), tensor.element()) {
-        (_, ElementType::Float16 | ElementType::BFloat16) => {
-            return Err(constant_type(name, tensor.element().to_string()));
-        }
         (Values::Float(v), ElementType::Float64) => {
             (DataType::Double, v.iter().flat_map(|v| v.to_le_bytes()).collect())
         }
@@ -187,13 +186,13 @@ fn stored(name: &str, tensor: &Tensor) -> Result<TensorProto, ImportError> {
         ),
         (Values::Bool(v), _) => (DataType::Bool, v.iter().map(|&b| u8::from(b)).collect()),
     };
-    Ok(TensorProto {
+    TensorProto {
         name: name.to_owned(),
         dims: tensor.shape().iter().map(|&d| d as i64).collect(),
         data_type: kind as i32,
         raw_data,
         ..TensorProto::default()
-    })
+    }
 }
 
 #[cfg(test)]

@@ -317,7 +317,7 @@ fn one(
         if op.to == DatumType::Bool {
             return compare::is_not_zero(draft, name, x);
         }
-        // A cast to half precision rounds, which no integer form of ours does in the same places.
+        // A cast to fewer bits rounds, which is not what is meant by it: no float is rounded before it is an integer here.
         if ![DatumType::F32, DatumType::F64].contains(&op.to) {
             return unsupported(format!("a cast to {}", type_name(op.to)));
         }

@@ -154,7 +154,7 @@ fn cast(node: &mut NodeProto, from: DatumType) -> Result<(), ImportError> {
     let to = node.attribute.iter().find(|a| a.name == "to").map_or(0, |a| a.i);
     let to = i32::try_from(to).ok().and_then(|to| DataType::try_from(to).ok());
     match to {
-        Some(DataType::Float | DataType::Double) => Ok(()),
+        Some(DataType::Float | DataType::Double | DataType::Float16 | DataType::Bfloat16) => Ok(()),
         // Of the bounded numbers that are made here none has more than 31 bits.
         Some(DataType::Int64 | DataType::Int32) => {
             node.op_type = "Identity".to_owned();

@@ -2,12 +2,14 @@
 
 mod bounded;
 mod branches;
+mod clip;
 mod differs;
 mod file;
 mod functions;
 mod given;
 mod loops;
 mod masked;
+mod narrow;
 mod norms;
 mod onnx;
 mod page;

@@ -41,21 +41,21 @@ fn cast_like(call: &Call) -> Made {
     one(cast_to(call, call.input(1)?.element())?)
 }
 
-/// A computed tensor of 32-bit floats is not rounded by the node that makes it, nor by a cast from 64 bits: rounded there
-/// alone, `x - Cast(Cast(x))`, which is 0, would be what f64 has more of `x`. A constant is what the file says.
+/// A computed tensor of floats is not rounded by the node that makes it, nor by a cast to fewer bits: rounded there alone,
+/// `x - Cast(Cast(x))`, which is 0, would be what f64 has more of `x`. Where nodes round to their types the caller does so,
+/// behind each of them. What the type does not reach is infinite, and a constant is what the file says.
 fn cast_to(call: &Call, to: ElementType) -> Step<Tensor> {
     let x = call.input(0)?;
-    match x.values() {
-        Values::Float(v) if call.operation.computed && to == ElementType::Float32 => {
-            let held = |&f: &f64| if to.round(f).is_infinite() { to.round(f) } else { f };
-            Tensor::make(
-                to,
-                x.shape().to_vec(),
-                Values::Float(v.iter().map(held).collect()),
-            )
+    let held = |f: f64| if to.round(f).is_infinite() { to.round(f) } else { f };
+    let values = match x.values() {
+        Values::Float(v) if call.operation.computed && to.is_float() => v.iter().map(|&f| held(f)).collect(),
+        Values::Int(v) if call.operation.computed && to.is_float() => {
+            let number = |&i: &i64| held(x.element().number(i) as f64);
+            v.iter().map(number).collect()
         }
-        _ => convert(x, to),
-    }
+        _ => return convert(x, to),
+    };
+    Tensor::make(to, x.shape().to_vec(), Values::Float(values))
 }
 
 /// The tensor in another type. To a float type that holds every value of the old one, nothing is rounded.
