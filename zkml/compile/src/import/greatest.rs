@@ -10,7 +10,7 @@ use super::compare::{step, whole};
 use super::draft::{Draft, Refusal, small, unsupported};
 use super::recipe::{Call, Recipe, axis};
 use super::wiring;
-use crate::float::{FloatMap, FloatOp};
+use crate::float::{FloatMap, FloatOp, Interval};
 use crate::ops::Max;
 
 pub(super) const RECIPES: &[Recipe] = &[
@@ -30,10 +30,9 @@ fn place(draft: &mut Draft, call: &Call<'_>, sign: f64) -> Result<TensorId, Refu
     if sign < 0.0 {
         let of = x;
         x = scaled(draft, call.name, of, sign)?;
-        // The least of a type may have no opposite in it.
         if draft.is_whole(of) {
-            let bound = draft.bound_of(of).map(|bound| bound + 1);
-            draft.whole_up_to(x, bound);
+            let bound = draft.numbers(of).map(Interval::negated);
+            draft.whole_within(x, bound);
         }
     }
     let shape = draft.shape(x);
@@ -52,10 +51,8 @@ fn place(draft: &mut Draft, call: &Call<'_>, sign: f64) -> Result<TensorId, Refu
         (-1.0, sizes[1] as f64)
     };
     let map = line(sizes[0], vec![scale], bias)?;
-    let row = bound(sizes[1])?;
-    let made = whole(draft, call.name, map, &[ranks.greatest], call.shape, row)?;
-    draft.place(made, row);
-    Ok(made)
+    let places = Interval::new(0, i64::from(bound(sizes[1])?) - 1);
+    whole(draft, call.name, map, &[ranks.greatest], call.shape, places)
 }
 
 /// The names of the classes with the greatest scores, the first of equal ones: one for each row.
@@ -114,10 +111,9 @@ pub(super) fn entries(
     places: TensorId,
     shape: &[usize],
 ) -> Result<TensorId, Refusal> {
-    let reaches = draft
-        .bound_of(places)
-        .is_some_and(|bound| bound as usize <= list.len());
-    if !draft.is_whole(places) || !reaches {
+    let there = Interval::new(0, list.len() as i64 - 1);
+    let reaches = draft.numbers(places).is_some_and(|of| there.has(of));
+    if list.is_empty() || !reaches {
         return unsupported(format!("computed places in a list of {} entries", list.len()));
     }
     rows(draft, name, list, 1, places, shape)
@@ -135,11 +131,14 @@ pub(super) fn rows(
     let count = draft.shape(places).iter().product::<usize>();
     let all = table.len() / width.max(1);
     let steps = all.saturating_sub(1);
-    if steps == 0 || steps > MOST_ENTRIES {
+    if all == 0 || steps > MOST_ENTRIES {
         return unsupported(format!(
-            "computed places in a table of {all} rows: 2 to {} are supported",
+            "computed places in a table of {all} rows: 1 to {} are supported",
             MOST_ENTRIES + 1
         ));
+    }
+    if steps == 0 {
+        return only(draft, name, table, places, shape);
     }
     if count.saturating_mul(steps.max(width)) > super::MAX_TENSOR_LEN {
         return Err(Refusal::TooLarge);
@@ -177,6 +176,32 @@ pub(super) fn rows(
             draft.bound(made, most as u32);
         }
         made
+    };
+    wiring::reshape(draft, name, made, shape)
+}
+
+/// The only row of a table, wherever a place names it.
+fn only(
+    draft: &mut Draft,
+    name: &str,
+    row: &[f64],
+    places: TensorId,
+    shape: &[usize],
+) -> Result<TensorId, Refusal> {
+    let count = draft.shape(places).iter().product::<usize>();
+    if count.saturating_mul(row.len()) > super::MAX_TENSOR_LEN {
+        return Err(Refusal::TooLarge);
+    }
+    let [outputs] = small([row.len()])?;
+    let map = FloatMap::Dense {
+        inputs: 1,
+        outputs,
+        weight: vec![0.0; row.len()],
+        bias: row.to_vec(),
+    };
+    let made = match Interval::of(row.iter().copied()).filter(|of| of.magnitude() <= MOST_NAME as u64) {
+        Some(of) => whole(draft, name, map, &[places], &[count, row.len()], of)?,
+        None => draft.linear(name, map, &[places], &[count, row.len()])?,
     };
     wiring::reshape(draft, name, made, shape)
 }
