@@ -31,6 +31,7 @@ mod marked;
 mod mask;
 mod ml;
 mod ml_forest;
+mod ml_labels;
 mod ml_linear;
 mod ml_scaling;
 mod ml_svm;

@@ -6,6 +6,7 @@ mod differs;
 mod file;
 mod functions;
 mod given;
+mod labels;
 mod masked;
 mod norms;
 mod onnx;
