@@ -44,6 +44,7 @@ mod places;
 mod pool;
 mod power;
 mod product;
+mod ranks;
 mod reader;
 mod recipe;
 mod recurrent;

@@ -124,7 +124,7 @@ pub(super) fn check(graph: &mut GraphProto, shapes: &Shapes) -> Result<(), Impor
             // Places in a list; of a list that is computed itself only constant ones.
             "ArrayFeatureExtractor" => at == 1,
             "Gather" => at == 1 || read.next().is_none(),
-            "OneHot" | "LabelEncoder" | "OneHotEncoder" => at == 0,
+            "OneHot" | "LabelEncoder" | "OneHotEncoder" | "TopK" => at == 0,
             // Narrower numbers wrap.
             op if OWN_RULES.contains(&op) => matches!(kind, DatumType::I32 | DatumType::I64),
             op => READERS.contains(&op),

@@ -1,5 +1,6 @@
 //! ONNX → floats → integers, against tract's own evaluation and against hostile files.
 
+mod arithmetic;
 mod bounded;
 mod branches;
 mod differs;

@@ -192,6 +192,84 @@ fn whole_numbers_are_added_multiplied_chosen_and_put_in_a_row() {
 }
 
 #[test]
+fn the_first_of_a_row_are_those_that_the_file_has_and_equals_keep_their_order() {
+    let mut onnx = Onnx::new(&[2, 4, 2]);
+    let mut outputs = Vec::new();
+    for (at, (k, axis, largest)) in [(2, 1, 1), (4, -2, 0), (1, 0, 1), (2, -1, 0)]
+        .into_iter()
+        .enumerate()
+    {
+        let [size, values, places] = ["k", "v", "p"].map(|name| format!("{name}{at}"));
+        onnx = onnx.integers(&size, &[k]).node(
+            "TopK",
+            &["x", &size],
+            &values,
+            vec![int("axis", axis), int("largest", largest)],
+        );
+        onnx.graph.node.last_mut().unwrap().output.push(places.clone());
+        outputs.extend([(values, DataType::Float), (places, DataType::Int64)]);
+    }
+    let outputs: Vec<_> = outputs
+        .iter()
+        .map(|(name, kind)| (name.as_str(), *kind))
+        .collect();
+    let bytes = giving(onnx, &outputs);
+    agrees_with_the_reference("first", &bytes);
+    let ties = vec![
+        1.0, -2.0, 1.0, -2.0, 0.5, -2.0, 1.0, -2.0, 3.0, 0.25, -3.0, 0.5, -3.0, 0.5, 3.0, 0.25,
+    ];
+    for profile in PROFILES {
+        let int = integers(&bytes, profile);
+        let [got, expected] = answers(&bytes, &int, &[ties.clone()]);
+        for (at, (got, expected)) in got.iter().zip(&expected).enumerate() {
+            if at % 2 == 1 {
+                assert_eq!(got, expected, "{at} {profile:?}");
+            }
+            let near = got.iter().zip(expected).all(|(a, b)| (a - b).abs() < 0.1);
+            assert!(near, "{at} {profile:?}: {got:?} {expected:?}");
+        }
+    }
+    let long = Onnx::new(&[1, 200])
+        .integers("k", &[3])
+        .node("TopK", &["x", "k"], "y", vec![]);
+    assert!(refused(long, DataType::Float).contains("a row of 200 values"));
+}
+
+#[test]
+fn the_first_of_the_greatest_is_1_and_all_others_0() {
+    let ties = vec![
+        1.0, -2.0, 1.0, -2.0, 0.5, -2.0, 1.0, -2.0, 3.0, 0.25, -3.0, 0.5, -3.0, 0.5, 3.0, 0.25,
+    ];
+    for axis in [0, 1, -1] {
+        let onnx = Onnx::new(&[2, 4, 2]).node("Hardmax", &["x"], "y", vec![int("axis", axis)]);
+        let bytes = giving(onnx, &[("y", DataType::Float)]);
+        agrees_with_the_reference("greatest", &bytes);
+        for profile in PROFILES {
+            let int = integers(&bytes, profile);
+            let [got, expected] = answers(&bytes, &int, &[ties.clone()]);
+            assert_eq!(got, expected, "{axis} {profile:?}");
+        }
+    }
+}
+
+#[test]
+fn no_computed_number_is_missing_and_few_are_multiplied() {
+    let onnx = Onnx::new(&[2, 3])
+        .node("IsNaN", &["x"], "n", vec![])
+        .node("IsInf", &["x"], "i", vec![])
+        .node("Identity", &["x"], "c", vec![])
+        .node("ReduceProd", &["c"], "y", vec![super::onnx::ints("axes", &[1])]);
+    let outputs = [
+        ("n", DataType::Bool),
+        ("i", DataType::Bool),
+        ("y", DataType::Float),
+    ];
+    agrees_with_the_reference("product", &giving(onnx, &outputs));
+    let many = Onnx::new(&[1, 17]).node("ReduceProd", &["x"], "y", vec![super::onnx::ints("axes", &[1])]);
+    assert!(refused(many, DataType::Float).contains("a product of 17 values"));
+}
+
+#[test]
 fn a_cast_to_bool_says_what_is_not_zero() {
     let onnx = place()
         .node("Cast", &["at"], "y", vec![int("to", DataType::Bool as i64)])
