@@ -220,7 +220,7 @@ fn the_first_of_a_row_are_those_that_the_file_has_and_equals_keep_their_order() 
     ];
     for profile in PROFILES {
         let int = integers(&bytes, profile);
-        let [got, expected] = answers(&bytes, &int, &[ties.clone()]);
+        let [got, expected] = answers(&bytes, &int, std::slice::from_ref(&ties));
         for (at, (got, expected)) in got.iter().zip(&expected).enumerate() {
             if at % 2 == 1 {
                 assert_eq!(got, expected, "{at} {profile:?}");
@@ -246,7 +246,7 @@ fn the_first_of_the_greatest_is_1_and_all_others_0() {
         agrees_with_the_reference("greatest", &bytes);
         for profile in PROFILES {
             let int = integers(&bytes, profile);
-            let [got, expected] = answers(&bytes, &int, &[ties.clone()]);
+            let [got, expected] = answers(&bytes, &int, std::slice::from_ref(&ties));
             assert_eq!(got, expected, "{axis} {profile:?}");
         }
     }
