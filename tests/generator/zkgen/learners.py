@@ -73,6 +73,22 @@ def extractor_at(b, x):
     return _ml(b, "ArrayFeatureExtractor", [b.constant(entries), x], (1, x.len))
 
 
+@operator("LabelEncoder", fits=lambda x: x.rank > 0 and 0 < x.most < 40, of=("int64",))
+def encoder(b, x):
+    """Some of the numbers, and what stands in their places."""
+    keys = b.rng.sample(range(x.most + 2), b.rng.randint(1, min(6, x.most + 2)))
+    values = _floats(np.round(b.normal(len(keys)) * 4) if b.chance(0.5) else b.normal(len(keys)))
+    return _ml(
+        b, "LabelEncoder", [x], x.shape, 2, 3, 5, keys_int64s=keys, values_floats=values, default_float=b.pick([0.0, -1.5]),
+    )
+
+
+@operator("OneHotEncoder", fits=lambda x: x.rank > 0 and 0 < x.most < 40, of=("int64",))
+def one_hot_encoder(b, x):
+    categories = b.rng.sample(range(x.most + 2), b.rng.randint(1, min(6, x.most + 2)))
+    return _ml(b, "OneHotEncoder", [x], (*x.shape, len(categories)), cats_int64s=categories)
+
+
 @operator("LinearRegressor", fits=_rows)
 def linear_regressor(b, x):
     targets = b.rng.randint(1, 3)

@@ -258,6 +258,37 @@ def reduce_min(b, x):
     return b.node("ReduceMin", [x], shape, axes=given, keepdims=int(keep))
 
 
+@operator("ReduceProd", scalar=False)
+def reduce_product(b, x):
+    axis = b.rng.randrange(x.rank)
+    if x.shape[axis] > 6:
+        raise Unfit("many factors")
+    keep = b.chance(0.5)
+    shape = tuple(1 if i == axis else d for i, d in enumerate(x.shape) if keep or i != axis)
+    given = [b.axis(axis, x.rank)]
+    if b.opset >= 18:
+        return b.node("ReduceProd", [x, b.ints(given)], shape, keepdims=int(keep))
+    return b.node("ReduceProd", [x], shape, axes=given, keepdims=int(keep))
+
+
+@operator("TopK", scalar=False)
+def first(b, x):
+    _since(b, 11)
+    axis = b.rng.randrange(x.rank)
+    if x.shape[axis] > 16:
+        raise Unfit("a long row")
+    k = b.rng.randint(1, x.shape[axis])
+    shape = tuple(k if i == axis else d for i, d in enumerate(x.shape))
+    attributes = {"axis": b.axis(axis, x.rank), "largest": b.rng.randint(0, 1)}
+    return b.node("TopK", [x, b.ints([k])], [shape, shape], kind=["float", "int64"], **attributes)
+
+
+@operator("Hardmax", scalar=False)
+def hardmax(b, x):
+    _since(b, 13)
+    return b.node("Hardmax", [x], x.shape, axis=b.axis(b.rng.randrange(x.rank), x.rank))
+
+
 @operator("CumSum", scalar=False)
 def cumulate(b, x):
     _since(b, 11)

@@ -29,6 +29,8 @@ from .registry import FORMS, op_of
 
 NOT_MADE = {
     "Constant": "it makes no pair: constants are initializers, or nodes of it",
+    "IsInf": "of numbers that are finite its answer is always no: no pair says anything of it",
+    "IsNaN": "of numbers that are finite its answer is always no: no pair says anything of it",
     "Shape": "it makes no pair: it stands before Reshape(Shape)",
 }
 """Operators that the importer takes, and of which there is no form, with the reason."""

@@ -18,6 +18,7 @@ use crate::functions::EXPONENTS_OUT;
 use crate::ops::Scales;
 use crate::progress::{Counter, Listener, Stage};
 use crate::quantise::{self, QuantiseError};
+use crate::reach;
 pub use crate::samples::synthetic_samples;
 use crate::widths::widths;
 
@@ -382,16 +383,15 @@ fn stirred(graph: &FloatGraph, sample: &[Vec<f64>], signs: [f64; 2]) -> Option<T
 fn plan(graph: &FloatGraph, magnitudes: &[f64], profile: Profile) -> Result<QuantisationPlan, QuantiseError> {
     // What cannot leave its bound needs no bit of headroom, and has room up to there whatever the samples were.
     let magnitude = |(m, tensor): (&f64, &FloatTensor)| match tensor.bound {
-        Some(bound) => f64::from(bound) / 2.0,
+        Some(bound) => bound.magnitude() as f64 / 2.0,
         None => *m,
     };
+    let wholes = reach::of(graph, magnitudes, ProfileLimits::of(profile).max_bits);
     let magnitudes: Vec<f64> = magnitudes.iter().zip(&graph.tensors).map(magnitude).collect();
     let mut scales = Scales::new(&magnitudes, &widths(graph, &ProfileLimits::of(profile)), profile);
-    for (id, tensor) in (0..).map(TensorId).zip(&graph.tensors) {
-        if tensor.whole {
-            // Below 2^31, or of more bits than any profile has.
-            let seen = magnitudes[id.0 as usize] as u32;
-            scales.whole(id, tensor.bound.unwrap_or(seen), tensor.unsigned);
+    for (id, of) in (0..).map(TensorId).zip(&wholes) {
+        if let Some(of) = of {
+            scales.whole(id, *of, graph.inputs.contains(&id));
         }
     }
     let mut shift = |node: &FloatNode| {

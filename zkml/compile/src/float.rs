@@ -7,6 +7,7 @@
 use zkml::graph::TensorId;
 use zkml::graph::linear::GeometryError;
 
+pub use crate::interval::Interval;
 use crate::ops::NoValues;
 pub use crate::ops::{FloatMap, FloatOp};
 
@@ -17,13 +18,11 @@ pub struct FloatTensor {
     pub name: String,
     /// Dimensions, outermost first; row-major.
     pub shape: Vec<u32>,
-    /// What no value exceeds in absolute value, whatever the inputs are, where that is known.
-    pub bound: Option<u32>,
-    /// Whether every value is a whole number, whatever the inputs are: then it is held in steps of 1, up to its bound, or where
+    /// What every value is between, whatever the inputs are, where that is known. An input that is not has no answer.
+    pub bound: Option<Interval>,
+    /// Whether every value is a whole number, whatever the inputs are: then it is held in steps of 1, within its bound, or where
     /// there is none, as far as calibration's go.
     pub whole: bool,
-    /// Of an input of whole numbers: whether its type has none below 0.
-    pub unsigned: bool,
 }
 
 impl FloatTensor {

@@ -55,7 +55,8 @@ pub fn apply(graph: &FloatGraph, plan: &QuantisationPlan) -> Result<IntGraph, Qu
             continue;
         }
         check_whole(tensor, *scale)?;
-        (tensors[at].whole, tensors[at].range) = (true, whole_range(*scale, tensor.unsigned));
+        let unsigned = tensor.bound.is_some_and(|bound| bound.least() >= 0);
+        (tensors[at].whole, tensors[at].range) = (true, whole_range(*scale, unsigned));
     }
     let mut nodes = Vec::with_capacity(graph.nodes.len());
     let mut tables = TableList::default();
@@ -71,7 +72,8 @@ pub fn apply(graph: &FloatGraph, plan: &QuantisationPlan) -> Result<IntGraph, Qu
             refused: &|| refused(graph, plan, node.output),
         };
         let made = node.output.0 as usize;
-        if let (FloatOp::Linear(_), Some(tensor), Some(scale)) = (
+        // What is moved, and the greatest of some, has its range from what it is taken from; a comparison has its own.
+        if let (FloatOp::Linear(_) | FloatOp::Product(_) | FloatOp::Floor(_), Some(tensor), Some(scale)) = (
             &node.op,
             graph.tensors.get(made).filter(|t| t.whole),
             plan.tensors.get(made),

@@ -9,7 +9,7 @@ use zkml::graph::{FloatInput, Inputs, TensorId};
 
 use crate::calibrate::CalibrateError;
 use crate::compile::Sample;
-use crate::float::{FloatError, FloatGraph, FloatTensor};
+use crate::float::{FloatError, FloatGraph, FloatTensor, Interval};
 
 /// Samples that calibrate a model without calibration data.
 const SYNTHETIC_SAMPLES: usize = 64;
@@ -92,13 +92,9 @@ pub fn synthetic_samples(graph: &FloatGraph, count: usize, seed: u64) -> Vec<Vec
         if !tensor.whole {
             return each.map(|_| normal(&mut rng)).collect();
         }
-        let bound = i64::from(tensor.bound.unwrap_or(1));
-        // A place in a table is below its number of rows; those below 0 count from the end.
-        let (least, most) = match (tensor.unsigned, tensor.bound) {
-            (true, _) => (0, bound),
-            (false, _) => (-bound, bound - 1),
-        };
-        each.map(|_| rng.gen_range(least..=most) as f64).collect()
+        let of = tensor.bound.unwrap_or(Interval::new(-1, 0));
+        each.map(|_| rng.gen_range(of.least()..=of.most()) as f64)
+            .collect()
     };
     let sample = |_| inputs(graph).map(&mut values).collect();
     (0..count).map(sample).collect()

@@ -122,6 +122,7 @@ pub(super) fn admit(mut proto: ModelProto, sizes: Sizes<'_>) -> Result<Admitted,
         || graph.node.iter().any(folds)
         || recipe::any(graph, &statics)
         || opset6::any(graph, opset)
+        || graph.node.iter().any(|n| whole::is_cast(n, &statics))
     {
         check_attributes(graph)?;
         evaluated(&mut proto, opset, &statics, &mut constants, &stood_in)?;

@@ -8,8 +8,9 @@ use zkml::graph::TensorId;
 use super::draft::{Draft, Refusal, unsupported};
 use super::moved::{Source, moved};
 use super::recipe::{Call, Recipe, along_axis, axis};
-use super::resize;
 use super::span::Span;
+use super::{resize, whole_sums};
+use crate::float::Interval;
 
 pub(super) const RECIPES: &[Recipe] = &[
     // The others have one weight for all places: they are convolutions of the reader's.
@@ -114,6 +115,18 @@ fn average(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
         x = rows(draft, call, x, d + 2, &made)?;
     }
     Ok(x)
+}
+
+/// Of whole numbers: as many of them as the axis is long, at most.
+pub(super) fn cumulate_whole(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
+    let x = call.computed(0)?;
+    let made = cumulate(draft, call)?;
+    // No axis is longer than all values are many.
+    let terms = Interval::new(0, draft.shape(x).iter().fold(1, |most, &n| most.max(n)) as i64);
+    let bound = whole_sums::numbers(draft, x)?.map(|x| x.times(terms));
+    let bound = bound.map(whole_sums::small_enough).transpose()?;
+    draft.whole_from(made, bound);
+    Ok(made)
 }
 
 fn cumulate(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {

@@ -11,7 +11,7 @@ use super::greatest::MOST_NAME;
 use super::mask::FAR;
 use super::recipe::{Call, Recipe};
 use super::{moved, product, wiring};
-use crate::float::{FloatMap, FloatOp};
+use crate::float::{FloatMap, FloatOp, Interval};
 use crate::ops::Step;
 
 pub(super) const RECIPES: &[Recipe] = &[
@@ -27,6 +27,9 @@ pub(super) const RECIPES: &[Recipe] = &[
     Recipe::new("Xor", xor),
 ];
 
+/// 1 and 0.
+pub(super) const YES_OR_NO: Interval = Interval::new(0, 1);
+
 /// 1 where a map is above 0.
 pub(super) fn step(
     draft: &mut Draft,
@@ -36,18 +39,18 @@ pub(super) fn step(
     shape: &[usize],
 ) -> Result<TensorId, Refusal> {
     let made = draft.node(name, FloatOp::Step(Step { map }), read, shape)?;
-    draft.whole(made, 1);
+    draft.whole(made, YES_OR_NO);
     Ok(made)
 }
 
-/// A map of whole numbers to whole numbers of at most `bound`.
+/// A map of whole numbers to whole numbers within a bound.
 pub(super) fn whole(
     draft: &mut Draft,
     name: &str,
     map: FloatMap,
     read: &[TensorId],
     shape: &[usize],
-    bound: u32,
+    bound: impl Into<Interval>,
 ) -> Result<TensorId, Refusal> {
     let made = draft.linear(name, map, read, shape)?;
     draft.whole(made, bound);
@@ -132,7 +135,7 @@ fn of_steps(
     constant: f64,
 ) -> Result<TensorId, Refusal> {
     let map = line(len(call), scale, constant)?;
-    whole(draft, call.name, map, steps, call.shape, 1)
+    whole(draft, call.name, map, steps, call.shape, YES_OR_NO)
 }
 
 fn not_above(draft: &mut Draft, call: &Call<'_>, sign: f64) -> Result<TensorId, Refusal> {
@@ -161,7 +164,7 @@ pub(super) fn is_not_zero(draft: &mut Draft, name: &str, x: TensorId) -> Result<
         combination(len, vec![1.0, 1.0])?,
         &[more, less],
         &shape,
-        1,
+        YES_OR_NO,
     )
 }
 
@@ -180,7 +183,7 @@ fn logic(
     match sides(draft, call)? {
         Sides::One(x, constant, _) => {
             let map = constant.map(scale, bias)?;
-            whole(draft, call.name, map, &[x], call.shape, 1)
+            whole(draft, call.name, map, &[x], call.shape, YES_OR_NO)
         }
         Sides::Both(both) => {
             let map = line(len(call), vec![1.0, 1.0], -least)?;
@@ -201,7 +204,7 @@ fn xor(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
     match sides(draft, call)? {
         Sides::One(x, constant, _) => {
             let map = constant.map(|c| 1.0 - 2.0 * c, |c| c)?;
-            whole(draft, call.name, map, &[x], call.shape, 1)
+            whole(draft, call.name, map, &[x], call.shape, YES_OR_NO)
         }
         both @ Sides::Both(_) => {
             let (more, less) = (
@@ -223,15 +226,14 @@ fn is_far(call: &Call<'_>, at: usize) -> Result<bool, Refusal> {
     Ok(first.is_some_and(|first| values.iter().all(|v| *v == first)))
 }
 
-/// The greatest of an operand of whole numbers, computed or constant.
-fn whole_bound(draft: &Draft, call: &Call<'_>, at: usize) -> Result<Option<u32>, Refusal> {
+/// Of an operand of whole numbers, computed or constant: what they are between, where that is known.
+fn whole_bound(draft: &Draft, call: &Call<'_>, at: usize) -> Result<Option<Option<Interval>>, Refusal> {
     if call.is_computed(at) {
         let id = call.computed(at)?;
-        return Ok(draft.bound_of(id).filter(|_| draft.is_whole(id)));
+        return Ok(draft.is_whole(id).then(|| draft.numbers(id)));
     }
-    let values = call.constant(at)?.values;
-    let all = values.iter().all(|v| v.fract() == 0.0 && v.abs() <= MOST_NAME);
-    Ok(all.then(|| values.iter().fold(0f64, |m, v| m.max(v.abs())) as u32))
+    let values = Interval::of(call.constant(at)?.values);
+    Ok(values.filter(|of| of.magnitude() <= MOST_NAME as u64).map(Some))
 }
 
 /// The same of whole numbers, which stay whole.
@@ -239,21 +241,30 @@ fn chosen_whole(
     draft: &mut Draft,
     call: &Call<'_>,
     condition: TensorId,
-    [(x, a), (y, b)]: [(TensorId, u32); 2],
+    sides: [(TensorId, Option<Interval>); 2],
 ) -> Result<TensorId, Refusal> {
-    if f64::from(a) + f64::from(b) > MOST_NAME {
+    let [(x, a), (y, b)] = sides;
+    let both = a.zip(b);
+    let far = both.filter(|(a, b)| a.minus(*b).magnitude() > MOST_NAME as u64);
+    if let Some((a, b)) = far {
         return unsupported(format!(
-            "whole numbers up to {a} and {b} to choose from: up to 2^22 together are supported"
+            "whole numbers up to {} and {} to choose from: up to 2^22 together are supported",
+            a.magnitude(),
+            b.magnitude()
         ));
     }
-    draft.whole(x, a);
-    draft.whole(y, b);
+    draft.whole_within(x, a);
+    draft.whole_within(y, b);
+    let apart = both.map(|(a, b)| a.minus(b));
     let map = combination(len(call), vec![1.0, -1.0])?;
-    let difference = whole(draft, call.name, map, &[x, y], call.shape, a + b)?;
+    let difference = draft.linear(call.name, map, &[x, y], call.shape)?;
+    draft.whole_within(difference, apart);
     let chosen = product::elements(draft, call.name, [condition, difference], call.shape)?;
-    draft.whole(chosen, a + b);
+    draft.whole_within(chosen, apart.map(|apart| apart.with(Interval::new(0, 0))));
     let map = combination(len(call), vec![1.0, 1.0])?;
-    whole(draft, call.name, map, &[y, chosen], call.shape, a.max(b))
+    let made = draft.linear(call.name, map, &[y, chosen], call.shape)?;
+    draft.whole_within(made, both.map(|(a, b)| a.with(b)));
+    Ok(made)
 }
 
 /// `y + c · (x − y)` for a computed condition `c`.
@@ -309,15 +320,12 @@ fn choose(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
         })
     };
     let (x, y) = (values(1)?, values(2)?);
-    let whole_ones = x
-        .iter()
-        .chain(&y)
-        .all(|v| v.fract() == 0.0 && v.abs() <= MOST_NAME);
-    let most = x.iter().chain(&y).fold(0f64, |m, v| m.max(v.abs()));
+    let all = Interval::of(x.iter().chain(&y).copied());
+    let all = all.filter(|all| all.magnitude() <= MOST_NAME as u64);
     let scale = x.iter().zip(&y).map(|(x, y)| x - y).collect();
     let map = moved::affine(vec![scale, y])?;
-    if whole_ones {
-        return whole(draft, call.name, map, &[condition], call.shape, most as u32);
+    if let Some(all) = all {
+        return whole(draft, call.name, map, &[condition], call.shape, all);
     }
     draft.linear(call.name, map, &[condition], call.shape)
 }

@@ -11,8 +11,7 @@ use zkml::graph::validate::{MAX_COEFFICIENTS, MAX_TOTAL_LEN};
 use zkml::graph::{Activation, TensorId};
 
 use super::MAX_TENSOR_LEN;
-use super::whole::Given;
-use crate::float::{FloatMap, FloatNode, FloatOp, FloatTensor};
+use crate::float::{FloatMap, FloatNode, FloatOp, FloatTensor, Interval};
 use crate::ops::{Linear, Multiply, Step};
 
 /// Of the draft, which has more tensors than the graph: fusing and dropping come later.
@@ -125,8 +124,6 @@ pub(super) struct Draft {
     pub outputs: Vec<TensorId>,
     /// By output, whether the file says that it is of whole numbers, or of yes and no.
     pub exact: Vec<bool>,
-    /// Tensors of places in a row, which are not below 0, and below their bound.
-    places: HashSet<TensorId>,
     /// By tensor that has a constant far below all others instead of some values: the values, and 1 where they stay.
     masked: HashMap<TensorId, [TensorId; 2]>,
     /// Values of all tensors.
@@ -158,34 +155,38 @@ impl Draft {
             shape,
             bound: None,
             whole: false,
-            unsigned: false,
         });
         Ok(id)
     }
 
-    /// Says of a tensor that no value exceeds this in absolute value, whatever the inputs are.
-    pub(super) fn bound(&mut self, id: TensorId, bound: u32) {
+    /// Says of a tensor what every value is between, whatever the inputs are.
+    pub(super) fn bound(&mut self, id: TensorId, bound: impl Into<Interval>) {
         if let Some(tensor) = self.tensors.get_mut(id.0 as usize) {
-            tensor.bound = Some(bound);
+            tensor.bound = Some(bound.into());
         }
     }
 
-    /// Says of a tensor that its values are whole numbers up to this in absolute value, whatever the inputs are.
-    pub(super) fn whole(&mut self, id: TensorId, bound: u32) {
-        self.whole_up_to(id, Some(bound));
+    /// Says of a tensor that its values are whole numbers between these, whatever the inputs are.
+    pub(super) fn whole(&mut self, id: TensorId, bound: impl Into<Interval>) {
+        self.whole_within(id, Some(bound.into()));
     }
 
-    /// Says that a tensor is of whole numbers, up to a bound or as far as calibration's go.
-    pub(super) fn whole_up_to(&mut self, id: TensorId, bound: Option<u32>) {
+    /// Says that a tensor is of whole numbers, within a bound or as far as calibration's go.
+    pub(super) fn whole_within(&mut self, id: TensorId, bound: Option<Interval>) {
         if let Some(tensor) = self.tensors.get_mut(id.0 as usize) {
             (tensor.bound, tensor.whole) = (bound, true);
         }
     }
 
-    /// Says so of an input.
-    pub(super) fn given_whole(&mut self, id: TensorId, given: Given) {
-        if let Some(tensor) = self.tensors.get_mut(id.0 as usize) {
-            (tensor.bound, tensor.whole, tensor.unsigned) = (given.bound, true, given.unsigned);
+    /// Says so of a tensor and of what it is only moved from.
+    pub(super) fn whole_from(&mut self, mut id: TensorId, bound: Option<Interval>) {
+        loop {
+            self.whole_within(id, bound);
+            let made = self.nodes.iter().rev().find(|n| n.output == id);
+            match made.map(|node| (&node.op, &node.inputs[..])) {
+                Some((FloatOp::Wiring(_), &[from])) if !self.is_whole(from) => id = from,
+                _ => return,
+            }
         }
     }
 
@@ -210,24 +211,13 @@ impl Draft {
         if self.inputs.contains(&id)
             && let Some(tensor) = self.tensors.get_mut(id.0 as usize)
         {
-            let most = if tensor.unsigned {
-                rows.saturating_sub(1)
-            } else {
-                rows
+            // Those below 0 count from the end.
+            let places = Interval::new(-i64::from(rows), i64::from(rows) - 1);
+            tensor.bound = match tensor.bound {
+                Some(bound) => bound.within(places).or(Some(bound)),
+                None => Some(places),
             };
-            tensor.bound = Some(tensor.bound.map_or(most, |bound| bound.min(most)));
         }
-    }
-
-    /// Says of a tensor that its values are places in a row of so many, whatever the inputs are.
-    pub(super) fn place(&mut self, id: TensorId, row: u32) {
-        self.whole(id, row);
-        self.places.insert(id);
-    }
-
-    /// Whether that was said.
-    pub(super) fn is_place(&self, id: TensorId) -> bool {
-        self.places.contains(&id)
     }
 
     /// Says of a tensor that it is another one where `keeps` is 1, and far below all others where that is 0.
@@ -245,9 +235,16 @@ impl Draft {
         self.tensors.get(id.0 as usize).is_some_and(|tensor| tensor.whole)
     }
 
-    /// What was said of it so.
-    pub(super) fn bound_of(&self, id: TensorId) -> Option<u32> {
+    /// What was said to be its bound.
+    pub(super) fn bound_of(&self, id: TensorId) -> Option<Interval> {
         self.tensors.get(id.0 as usize)?.bound
+    }
+
+    /// Between which whole numbers its values are; none where they are not said to be whole, or how far they go.
+    pub(super) fn numbers(&self, id: TensorId) -> Option<Interval> {
+        let bound = self.bound_of(id).filter(|_| self.is_whole(id));
+        // What it is refused beyond is a power of two.
+        bound.map(|of| if self.inputs.contains(&id) { of.held() } else { of })
     }
 
     /// The shape of a tensor.
@@ -296,11 +293,8 @@ impl Draft {
         if let (FloatOp::Wiring(_), &[from]) = (&op, inputs)
             && self.is_whole(from)
         {
-            let (bound, made) = (self.bound_of(from), &mut self.tensors[output.0 as usize]);
+            let (bound, made) = (self.numbers(from), &mut self.tensors[output.0 as usize]);
             (made.bound, made.whole) = (bound, true);
-            if self.is_place(from) {
-                self.places.insert(output);
-            }
         }
         self.nodes.push(FloatNode {
             name: name.to_owned(),

@@ -120,6 +120,7 @@ fn fuse_chains(draft: &mut Draft) {
         if let [input] = node.inputs[..]
             && let Some(&first) = producers.get(&input)
             && !outputs.contains(&input)
+            && !is_guarded(draft, input)
             && readers.get(&input) == Some(&1)
             && let Some(producer) = kept[first].take_if(|producer| fits(&producer.op, &node.op, len))
         {
@@ -130,6 +131,12 @@ fn fuse_chains(draft: &mut Draft) {
         kept.push(Some(node));
     }
     draft.nodes = kept.into_iter().flatten().collect();
+}
+
+/// Whether a tensor's own requantisation has to stay: of whole numbers that nothing bounds it refuses what their type would wrap.
+fn is_guarded(draft: &Draft, id: TensorId) -> bool {
+    let tensor = draft.tensors.get(id.0 as usize);
+    tensor.is_some_and(|tensor| tensor.whole && tensor.bound.is_none())
 }
 
 /// Gives every output a node of its own: one that is an input or another output as well is copied.

@@ -6,16 +6,17 @@
 use zkml::graph::TensorId;
 
 use super::binary::{combination, line, scaled};
-use super::compare::{step, whole};
+use super::compare::{YES_OR_NO, step, whole};
 use super::draft::{Draft, Refusal, small, unsupported};
 use super::recipe::{Call, Recipe, axis};
 use super::wiring;
-use crate::float::{FloatMap, FloatOp};
+use crate::float::{FloatMap, FloatOp, Interval};
 use crate::ops::Max;
 
 pub(super) const RECIPES: &[Recipe] = &[
     Recipe::new("ArgMax", |draft, call| place(draft, call, 1.0)),
     Recipe::new("ArgMin", |draft, call| place(draft, call, -1.0)),
+    Recipe::new("Hardmax", hardmax),
 ];
 
 /// Most places of a row: ranks are coefficients.
@@ -30,10 +31,9 @@ fn place(draft: &mut Draft, call: &Call<'_>, sign: f64) -> Result<TensorId, Refu
     if sign < 0.0 {
         let of = x;
         x = scaled(draft, call.name, of, sign)?;
-        // The least of a type may have no opposite in it.
         if draft.is_whole(of) {
-            let bound = draft.bound_of(of).map(|bound| bound + 1);
-            draft.whole_up_to(x, bound);
+            let bound = draft.numbers(of).map(Interval::negated);
+            draft.whole_within(x, bound);
         }
     }
     let shape = draft.shape(x);
@@ -52,10 +52,36 @@ fn place(draft: &mut Draft, call: &Call<'_>, sign: f64) -> Result<TensorId, Refu
         (-1.0, sizes[1] as f64)
     };
     let map = line(sizes[0], vec![scale], bias)?;
-    let row = bound(sizes[1])?;
-    let made = whole(draft, call.name, map, &[ranks.greatest], call.shape, row)?;
-    draft.place(made, row);
-    Ok(made)
+    let places = Interval::new(0, i64::from(bound(sizes[1])?) - 1);
+    whole(draft, call.name, map, &[ranks.greatest], call.shape, places)
+}
+
+/// 1 at the first of the greatest values, else 0: along an axis, or before opset 13 of all from that axis on.
+fn hardmax(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
+    let x = call.computed(0)?;
+    let shape = draft.shape(x);
+    let old = call.opset < 13;
+    let along = axis(call.int("axis", if old { 1 } else { -1 })?, shape.len())?;
+    let order: Vec<usize> = if old {
+        (0..shape.len()).collect()
+    } else {
+        (0..shape.len()).filter(|&d| d != along).chain([along]).collect()
+    };
+    let places: usize = if old {
+        shape[along..].iter().product()
+    } else {
+        shape[along]
+    };
+    let sizes = [shape.iter().product::<usize>() / places.max(1), places];
+    let x = wiring::permute(draft, call.name, x, &order)?;
+    let below = Ranks::new(draft, call.name, x, sizes, false)?.below_greatest(draft, call.name)?;
+    let map = line(sizes[0] * places, vec![-1.0], 1.0)?;
+    let made = whole(draft, call.name, map, &[below], &sizes, YES_OR_NO)?;
+    let moved: Vec<usize> = order.iter().map(|&d| shape[d]).collect();
+    let made = wiring::reshape(draft, call.name, made, &moved)?;
+    let place = |d: usize| order.iter().position(|&o| o == d).unwrap_or(d);
+    let back: Vec<usize> = (0..shape.len()).map(place).collect();
+    wiring::permute(draft, call.name, made, &back)
 }
 
 /// The names of the classes with the greatest scores, the first of equal ones: one for each row.
@@ -114,10 +140,9 @@ pub(super) fn entries(
     places: TensorId,
     shape: &[usize],
 ) -> Result<TensorId, Refusal> {
-    let reaches = draft
-        .bound_of(places)
-        .is_some_and(|bound| bound as usize <= list.len());
-    if !draft.is_whole(places) || !reaches {
+    let there = Interval::new(0, list.len() as i64 - 1);
+    let reaches = draft.numbers(places).is_some_and(|of| there.has(of));
+    if list.is_empty() || !reaches {
         return unsupported(format!("computed places in a list of {} entries", list.len()));
     }
     rows(draft, name, list, 1, places, shape)
@@ -135,11 +160,14 @@ pub(super) fn rows(
     let count = draft.shape(places).iter().product::<usize>();
     let all = table.len() / width.max(1);
     let steps = all.saturating_sub(1);
-    if steps == 0 || steps > MOST_ENTRIES {
+    if all == 0 || steps > MOST_ENTRIES {
         return unsupported(format!(
-            "computed places in a table of {all} rows: 2 to {} are supported",
+            "computed places in a table of {all} rows: 1 to {} are supported",
             MOST_ENTRIES + 1
         ));
+    }
+    if steps == 0 {
+        return only(draft, name, table, places, shape);
     }
     if count.saturating_mul(steps.max(width)) > super::MAX_TENSOR_LEN {
         return Err(Refusal::TooLarge);
@@ -177,6 +205,32 @@ pub(super) fn rows(
             draft.bound(made, most as u32);
         }
         made
+    };
+    wiring::reshape(draft, name, made, shape)
+}
+
+/// The only row of a table, wherever a place names it.
+fn only(
+    draft: &mut Draft,
+    name: &str,
+    row: &[f64],
+    places: TensorId,
+    shape: &[usize],
+) -> Result<TensorId, Refusal> {
+    let count = draft.shape(places).iter().product::<usize>();
+    if count.saturating_mul(row.len()) > super::MAX_TENSOR_LEN {
+        return Err(Refusal::TooLarge);
+    }
+    let [outputs] = small([row.len()])?;
+    let map = FloatMap::Dense {
+        inputs: 1,
+        outputs,
+        weight: vec![0.0; row.len()],
+        bias: row.to_vec(),
+    };
+    let made = match Interval::of(row.iter().copied()).filter(|of| of.magnitude() <= MOST_NAME as u64) {
+        Some(of) => whole(draft, name, map, &[places], &[count, row.len()], of)?,
+        None => draft.linear(name, map, &[places], &[count, row.len()])?,
     };
     wiring::reshape(draft, name, made, shape)
 }

@@ -10,7 +10,7 @@ use zkml::graph::TensorId;
 use super::draft::{Draft, Refusal, small, unsupported};
 use super::mask::Masked;
 use super::recipe::{Call, Recipe};
-use super::{ml_linear, ml_scaling, ml_svm, ml_trees, softmax};
+use super::{ml_labels, ml_linear, ml_scaling, ml_svm, ml_trees, softmax};
 use crate::float::FloatMap;
 use crate::functions::Function;
 
@@ -21,6 +21,7 @@ pub(super) const DOMAIN: &str = "ai.onnx.ml";
 pub(super) fn recipes() -> impl Iterator<Item = &'static Recipe> {
     let all = [
         ml_trees::RECIPES,
+        ml_labels::RECIPES,
         ml_linear::RECIPES,
         ml_scaling::RECIPES,
         ml_svm::RECIPES,

@@ -9,7 +9,7 @@ use zkml::graph::TensorId;
 use super::draft::{Draft, Refusal, small, unsupported};
 use super::greatest::MOST_NAME;
 use super::wiring;
-use crate::float::{FloatMap, FloatOp};
+use crate::float::{FloatMap, FloatOp, Interval};
 use crate::ops::Wiring;
 
 /// Where a value of the result is from.
@@ -82,24 +82,36 @@ pub(super) fn moved(
         tensors.push(draft.node(name, repeated, &[any], shape)?);
         scale.push(vec![0.0; len]);
     }
-    let whole = whole_bound(draft, &tensors, &bias);
+    let whole = whole_bound(draft, &tensors, &scale, &bias);
     scale.push(bias);
     let made = draft.linear(name, affine(scale)?, &tensors, shape)?;
     if let Some(bound) = whole {
-        draft.whole(made, bound);
+        draft.whole_within(made, bound);
     }
     Ok(made)
 }
 
-/// What no value exceeds, where all that is moved are whole numbers.
-fn whole_bound(draft: &Draft, tensors: &[TensorId], constants: &[f64]) -> Option<u32> {
-    let all = constants.iter().all(|c| c.fract() == 0.0 && c.abs() <= MOST_NAME);
-    let most = constants.iter().fold(0f64, |m, c| m.max(c.abs()));
-    let bound = |id: &TensorId| draft.bound_of(*id).filter(|_| draft.is_whole(*id));
-    tensors
+/// What all values are between, as far as that is known, where all that is moved are whole numbers; a tensor of which nothing is
+/// moved may be any.
+fn whole_bound(
+    draft: &Draft,
+    tensors: &[TensorId],
+    scale: &[Vec<f64>],
+    constants: &[f64],
+) -> Option<Option<Interval>> {
+    let own = Interval::of(constants.iter().copied()).filter(|own| own.magnitude() <= MOST_NAME as u64)?;
+    let mut all = Some(own);
+    for (id, _) in tensors
         .iter()
-        .try_fold(most as u32, |most, id| Some(most.max(bound(id)?)))
-        .filter(|_| all)
+        .zip(scale)
+        .filter(|(_, s)| s.iter().any(|s| *s != 0.0))
+    {
+        if !draft.is_whole(*id) {
+            return None;
+        }
+        all = all.zip(draft.numbers(*id)).map(|(all, own)| all.with(own));
+    }
+    Some(all)
 }
 
 /// `Σ scale · x + bias`, value by value, with as few coefficients as there can be. The last row is the bias.

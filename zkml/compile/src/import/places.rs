@@ -7,13 +7,13 @@
 use zkml::graph::TensorId;
 
 use super::binary::combination;
-use super::compare::{step, whole};
+use super::compare::{YES_OR_NO, step, whole};
 use super::draft::{Draft, Refusal, small, unsupported};
 use super::greatest::{MOST_ENTRIES, MOST_NAME};
 use super::maps::flat;
 use super::recipe::{Call, Recipe, axis};
 use super::{table, wiring};
-use crate::float::FloatMap;
+use crate::float::{FloatMap, Interval};
 
 pub(super) const RECIPES: &[Recipe] = &[Recipe::new("OneHot", one_hot)];
 /// Of whole numbers alone.
@@ -53,19 +53,24 @@ fn is_each(
     let at = wiring::emit(draft, name, from, &[rows, count], part(0))?;
     let behind = wiring::emit(draft, name, from, &[rows, count], part(1))?;
     let map = combination(rows * count, vec![1.0, -1.0])?;
-    whole(draft, name, map, &[at, behind], &[rows, count], 1)
+    whole(draft, name, map, &[at, behind], &[rows, count], YES_OR_NO)
 }
 
 /// Which of `count` places each number names.
-fn named(draft: &mut Draft, name: &str, numbers: TensorId, count: usize) -> Result<TensorId, Refusal> {
+pub(super) fn named(
+    draft: &mut Draft,
+    name: &str,
+    numbers: TensorId,
+    count: usize,
+) -> Result<TensorId, Refusal> {
     let own = is_each(draft, name, numbers, 0, count)?;
-    if draft.is_place(numbers) {
+    if draft.numbers(numbers).is_some_and(|of| of.least() >= 0) {
         return Ok(own);
     }
     let from_end = is_each(draft, name, numbers, -(count as i64), count)?;
     let shape = draft.shape(own);
     let map = combination(shape.iter().product(), vec![1.0, 1.0])?;
-    whole(draft, name, map, &[own, from_end], &shape, 1)
+    whole(draft, name, map, &[own, from_end], &shape, YES_OR_NO)
 }
 
 /// The whole numbers of an input, and their shape.
@@ -83,16 +88,10 @@ fn gather(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
     let list = call.constant(0)?;
     let along = axis(call.int("axis", 0)?, list.shape.len())?;
     let count = list.shape[along];
-    let most = draft.bound_of(places).map_or(usize::MAX, |bound| bound as usize);
-    // Of places in a row of `n` the bound is `n`, which none of them is.
-    let reaches = most < count || (most == count && draft.is_place(places));
-    if !reaches {
+    let there = Interval::new(0, (count as i64 - 1).max(0));
+    let reaches = draft.numbers(places).is_some_and(|of| there.has(of));
+    if count == 0 || !reaches || count > MOST_ENTRIES {
         return table::gather(draft, call);
-    }
-    if count > MOST_ENTRIES {
-        return unsupported(format!(
-            "computed places along an axis of {count}: {MOST_ENTRIES} are supported"
-        ));
     }
     let before: usize = list.shape[..along].iter().product();
     let behind: usize = list.shape[along + 1..].iter().product();

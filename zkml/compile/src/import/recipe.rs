@@ -14,7 +14,7 @@ use super::draft::{Constant, Draft, Refusal, Value, integers, unsupported};
 use super::marked::Marked;
 use super::translate::Operands;
 use super::{
-    along, attention, compare, deconv, greatest, lp, maps, ml, moved, norms, places, power, recurrent,
+    along, attention, compare, deconv, greatest, lp, maps, ml, moved, norms, places, power, ranks, recurrent,
     reduce, scatter, simple, softmax, sums, whole, whole_sums, windows,
 };
 use crate::float::FloatMap;
@@ -77,6 +77,7 @@ const FAMILIES: &[&[Recipe]] = &[
     norms::RECIPES,
     places::RECIPES,
     power::RECIPES,
+    ranks::RECIPES,
     recurrent::RECIPES,
     reduce::RECIPES,
     scatter::RECIPES,

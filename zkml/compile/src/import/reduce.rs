@@ -9,7 +9,7 @@ use super::binary::{combination, scaled};
 use super::draft::{Draft, Refusal, small, unsupported};
 use super::function::function;
 use super::recipe::{Call, Recipe, axis};
-use super::wiring;
+use super::{product, wiring};
 use crate::float::{FloatMap, FloatOp};
 use crate::functions::Function;
 use crate::ops::Max;
@@ -36,11 +36,17 @@ pub(super) const RECIPES: &[Recipe] = &[
         let greatest = x.max(draft, call)?;
         scaled(draft, call.name, greatest, -1.0)
     }),
+    Recipe::new("ReduceProd", |draft, call| {
+        Together::new(draft, call)?.product(draft, call)
+    }),
     Recipe::new("ReduceSumSquare", |draft, call| {
         let squares = Together::new(draft, call)?.by(draft, call, square()?)?;
         squares.sum(draft, call)
     }),
 ];
+
+/// Most values that are multiplied: each product is rounded.
+const MOST_FACTORS: usize = 16;
 
 fn square() -> Result<Function, Refusal> {
     Function::power(2.0).or_else(unsupported)
@@ -94,6 +100,29 @@ impl Together {
             bias: vec![0.0],
         };
         draft.linear(call.name, map, &[self.tensor], call.shape)
+    }
+
+    fn product(self, draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
+        if self.count > MOST_FACTORS {
+            return unsupported(format!(
+                "a product of {} values: up to {MOST_FACTORS} are supported",
+                self.count
+            ));
+        }
+        let results = call.shape.iter().product::<usize>();
+        let mut factor = |at: usize| {
+            let places = (0..results).map(|t| (t * self.count + at) as u32).collect();
+            wiring::emit(draft, call.name, self.tensor, call.shape, places)
+        };
+        let factors = (0..self.count).map(&mut factor).collect::<Result<Vec<_>, _>>()?;
+        let Some((&first, others)) = factors.split_first() else {
+            return unsupported("a product of no values");
+        };
+        let mut made = first;
+        for &factor in others {
+            made = product::elements(draft, call.name, [made, factor], call.shape)?;
+        }
+        Ok(made)
     }
 
     fn max(self, draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {

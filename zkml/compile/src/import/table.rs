@@ -4,43 +4,58 @@
 //! of, refuse what is above its last row and what is below its first; both are read behind, so that neither is taken out, nor
 //! becomes one with another node.
 
-use zkml::graph::TensorId;
+use zkml::graph::{Activation, TensorId};
 
 use super::binary::{combination, line};
 use super::compare::{step, whole};
 use super::draft::{Draft, Refusal, small, unsupported};
-use super::greatest::{MOST_ENTRIES, rows};
+use super::greatest::{MOST_ENTRIES, MOST_NAME, rows};
+use super::places::named;
+use super::product::{self, Factor};
 use super::recipe::{Call, axis};
-use crate::float::FloatMap;
+use super::wiring;
+use crate::float::{FloatMap, FloatOp, Interval};
+use crate::ops::Floor;
 
-/// Rows of a table at places that may be outside of it.
+/// Most rows of a table that is read by two parts of a place, which have a thousand numbers each.
+const MOST_ROWS: usize = 1 << 20;
+
+/// What stands along an axis of a table at places that may be outside of it.
 pub(super) fn gather(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
     let (table, places) = (call.constant(0)?, call.computed(1)?);
     let along = axis(call.int("axis", 0)?, table.shape.len())?;
     let count = table.shape[along];
-    if along != 0 {
-        return unsupported("computed places along another axis than the table's first");
-    }
     if !draft.is_whole(places) {
         return unsupported("computed places that are no whole numbers");
     }
-    if !(2..=MOST_ENTRIES + 1).contains(&count) {
+    if !(1..=MOST_ROWS).contains(&count) {
         return unsupported(format!(
-            "computed places in a table of {count} rows: 2 to {} are supported",
-            MOST_ENTRIES + 1
+            "computed places in a table of {count} rows: 1 to {MOST_ROWS} are supported"
         ));
     }
+    let before: usize = table.shape[..along].iter().product();
+    let behind: usize = table.shape[along + 1..].iter().product();
+    let width = before * behind;
+    let row = |at: usize| (0..width).map(move |i| ((i / behind) * count + at) * behind + i % behind);
+    let values: Option<Vec<f64>> = (0..count)
+        .flat_map(row)
+        .map(|at| table.values.get(at).copied())
+        .collect();
+    let Some(values) = values else {
+        return unsupported("a constant with too few values");
+    };
     let [bound] = small([count])?;
     draft.within_table(places, bound);
     let places = within(draft, call.name, places, bound)?;
-    rows(
-        draft,
-        call.name,
-        &table.values,
-        table.values.len() / count,
-        places,
-        call.shape,
-    )
+    let all = draft.shape(places).iter().product::<usize>();
+    let y = if count <= MOST_ENTRIES + 1 {
+        rows(draft, call.name, &values, width, places, &[all, width])?
+    } else {
+        far_rows(draft, call.name, &values, width, places)?
+    };
+    let y = wiring::reshape(draft, call.name, y, &[all, before, behind])?;
+    let y = wiring::permute(draft, call.name, y, &[1, 0, 2])?;
+    wiring::reshape(draft, call.name, y, call.shape)
 }
 
 /// The places counted from the table's beginning; those that it does not have are refused.
@@ -67,4 +82,81 @@ fn within(draft: &mut Draft, name: &str, places: TensorId, rows: u32) -> Result<
         bias: vec![-above - before],
     };
     whole(draft, name, map, &[not_above, not_before, counted], &shape, rows)
+}
+
+/// Rows of a long table at places that it has: a place is that of a block of rows, and that of a row in its block. All rows of the
+/// block are taken, and one of them chosen.
+fn far_rows(
+    draft: &mut Draft,
+    name: &str,
+    table: &[f64],
+    width: usize,
+    places: TensorId,
+) -> Result<TensorId, Refusal> {
+    let count = table.len() / width.max(1);
+    let all = draft.shape(places).iter().product::<usize>();
+    // About as many blocks as rows in one.
+    let halvings = count.ilog2().div_ceil(2) as u8;
+    let block = 1usize << halvings;
+    let blocks = count.div_ceil(block);
+    let columns = block.saturating_mul(width);
+    if all.saturating_mul(columns) > super::MAX_TENSOR_LEN {
+        return Err(Refusal::TooLarge);
+    }
+    let [len, inputs, outputs] = small([all, blocks, columns])?;
+    let shape = draft.shape(places);
+    let floor = Floor {
+        len,
+        negated: false,
+        halvings,
+        activation: Activation::Identity,
+    };
+    let high = draft.node(name, FloatOp::Floor(floor), &[places], &shape)?;
+    draft.whole(high, Interval::new(0, blocks as i64 - 1));
+    let map = combination(all, vec![1.0, -(block as f64)])?;
+    let low = whole(
+        draft,
+        name,
+        map,
+        &[places, high],
+        &shape,
+        Interval::new(0, block as i64 - 1),
+    )?;
+    let of_block = named(draft, name, high, blocks)?;
+    // [columns, blocks], rows that the last block does not have being 0.
+    let entry = |column: usize, at: usize| table.get(at * columns + column).copied().unwrap_or(0.0);
+    let map = FloatMap::Dense {
+        inputs,
+        outputs,
+        weight: (0..columns)
+            .flat_map(|column| (0..blocks).map(move |at| (column, at)))
+            .map(|(column, at)| entry(column, at))
+            .collect(),
+        bias: vec![0.0; columns],
+    };
+    let most = table.iter().fold(0f64, |m, v| m.max(v.abs())).ceil();
+    let whole_ones = Interval::of(table.iter().copied()).filter(|of| of.magnitude() <= MOST_NAME as u64);
+    let bound = whole_ones.map(|of| of.with(Interval::new(0, 0)));
+    let block_rows = draft.linear(name, map, &[of_block], &[all, columns])?;
+    if bound.is_some() {
+        draft.whole_within(block_rows, bound);
+    } else if most < MOST_NAME {
+        // Whichever rows calibration sees.
+        draft.bound(block_rows, most as u32);
+    }
+    let block_rows = wiring::reshape(draft, name, block_rows, &[all, block, width])?;
+    let in_block = named(draft, name, low, block)?;
+    let left = Factor {
+        axes: &['n', 'b'],
+        tensor: in_block,
+    };
+    let right = Factor {
+        axes: &['n', 'b', 'w'],
+        tensor: block_rows,
+    };
+    let made = product::einsum(draft, name, &left, &right, &['n', 'w'], &[all, width])?;
+    if bound.is_some() {
+        draft.whole_from(made, bound);
+    }
+    Ok(made)
 }

@@ -25,7 +25,7 @@ use super::folding::constant_output;
 use super::reader::Fault;
 use super::{
     ImportError, MAX_NODES, UnsupportedNode, binary, compare, concat, conv, einsum, function, marked, moved,
-    pool, recipe, wiring,
+    pool, recipe, whole_sums, wiring,
 };
 use crate::functions::Function;
 
@@ -112,7 +112,7 @@ pub(super) fn translate(model: &TypedModel, admitted: &Admitted) -> Result<Draft
         let shape = concrete(model.outlet_fact(outlet).map_err(|e| malformed(&e))?).unwrap_or_default();
         let id = draft.tensor(name, &shape).map_err(|r| refused_input(name, &r))?;
         if let Some(given) = whole {
-            draft.given_whole(id, *given);
+            draft.whole_within(id, given.0);
         }
         draft.inputs.push(id);
         values.insert(outlet, Value::Computed(id));
@@ -311,8 +311,8 @@ fn one(
         // Whole numbers have at most 31 bits here: none is changed. The reader may take those of ONNX's int64 for sizes.
         let x = operands.computed(0)?;
         let to_whole = [DatumType::I64, DatumType::I32, DatumType::TDim].contains(&op.to);
-        if to_whole && draft.is_whole(x) {
-            return Ok(x);
+        if to_whole {
+            return whole_sums::truncated(draft, name, x);
         }
         if op.to == DatumType::Bool {
             return compare::is_not_zero(draft, name, x);

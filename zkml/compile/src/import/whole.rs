@@ -13,12 +13,13 @@ use tract_onnx::prelude::DatumType;
 use super::ImportError;
 use super::admit::unsupported;
 use super::draft::type_name;
-use super::statics::Shapes;
+use super::statics::{self, Shapes};
+use crate::float::Interval;
 
 /// The domain that a node gets whose operator has a rule of its own for whole numbers.
 pub(super) const DOMAIN: &str = "zkinfer.whole";
 /// These operators. They compute with numbers that are wide enough for whatever their rules let through.
-const OWN_RULES: &[&str] = &["Add", "Concat", "Mul", "Neg", "Sub"];
+const OWN_RULES: &[&str] = &["Add", "Concat", "CumSum", "Mul", "Neg", "Sub"];
 
 /// Operators that move values, or compare them.
 const READERS: &[&str] = &[
@@ -42,26 +43,22 @@ const READERS: &[&str] = &[
     "Xor",
 ];
 
-/// An input of whole numbers, or of yes and no: which there are.
+/// An input of whole numbers, or of yes and no: between which, or none where only what reads it, or calibration, says how far they
+/// go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Given {
-    /// The greatest; none where only what reads it, or calibration, says how far they go.
-    pub bound: Option<u32>,
-    /// Whether none is below 0.
-    pub unsigned: bool,
-}
+pub(super) struct Given(pub Option<Interval>);
 
 impl Given {
     /// Of an input's type, where it is one of those that are taken.
     pub(super) fn of(kind: DataType) -> Option<Self> {
-        let (bound, unsigned) = match kind {
-            DataType::Bool => (Some(1), true),
-            DataType::Uint8 => (Some(255), true),
-            DataType::Int8 => (Some(127), false),
-            DataType::Int32 | DataType::Int64 => (None, false),
+        let bound = match kind {
+            DataType::Bool => Some(Interval::new(0, 1)),
+            DataType::Uint8 => Some(Interval::new(0, 255)),
+            DataType::Int8 => Some(Interval::new(-128, 127)),
+            DataType::Int32 | DataType::Int64 => None,
             _ => return None,
         };
-        Some(Self { bound, unsigned })
+        Some(Self(bound))
     }
 }
 
@@ -127,7 +124,7 @@ pub(super) fn check(graph: &mut GraphProto, shapes: &Shapes) -> Result<(), Impor
             // Places in a list; of a list that is computed itself only constant ones.
             "ArrayFeatureExtractor" => at == 1,
             "Gather" => at == 1 || read.next().is_none(),
-            "OneHot" => at == 0,
+            "OneHot" | "LabelEncoder" | "OneHotEncoder" | "TopK" => at == 0,
             // Narrower numbers wrap.
             op if OWN_RULES.contains(&op) => matches!(kind, DatumType::I32 | DatumType::I64),
             op => READERS.contains(&op),
@@ -147,6 +144,13 @@ pub(super) fn check(graph: &mut GraphProto, shapes: &Shapes) -> Result<(), Impor
         }
     }
     Ok(())
+}
+
+/// Whether a node casts what depends on the inputs to whole numbers.
+pub(super) fn is_cast(node: &NodeProto, names: &HashSet<String>) -> bool {
+    let whole = [DataType::Int64, DataType::Int32].map(|kind| kind as i64);
+    let to = node.attribute.iter().find(|a| a.name == "to").map_or(0, |a| a.i);
+    node.op_type == "Cast" && whole.contains(&to) && !statics::is_static(node, names)
 }
 
 /// A cast of such a tensor: to floats it stays, and changes no value; to whole numbers it goes, where none is changed.

@@ -4,6 +4,7 @@
 //! Invariant: an operator's file says all that the compiler knows of it: what it computes on floats, how its output's scale is
 //! chosen, and which operator of the integer graph it is under a plan. What that one computes is said in `zkml::graph`.
 
+mod floor;
 mod quantising;
 mod scales;
 mod step;
@@ -11,6 +12,7 @@ mod step;
 use zkml::graph::linear::GeometryError;
 use zkml::graph::{IntRange, Op, TensorId};
 
+pub use self::floor::Floor;
 pub use self::linear::FloatMap;
 pub use self::quantising::QuantiseError;
 pub(crate) use self::quantising::{Place, TableList, scale_of};
@@ -32,6 +34,8 @@ macro_rules! float_operators {
             $($(#[$doc])* $variant($form),)*
             /// Whether a linear map is above 0; a linear map in integers, too.
             Step(Step),
+            /// The whole part of a tensor; a linear map in integers, too.
+            Floor(Floor),
         }
 
         impl FloatOp {
@@ -39,6 +43,7 @@ macro_rules! float_operators {
                 match self {
                     $(Self::$variant(op) => op,)*
                     Self::Step(op) => op,
+                    Self::Floor(op) => op,
                 }
             }
         }

@@ -90,6 +90,12 @@ pub enum QuantiseError {
         /// The node.
         node: String,
     },
+    /// The plan's numbers are not those of a whole part, or the tensor's steps so fine that no shift drops them.
+    #[error("node `{node}`: the plan gives a cast to whole numbers another scale or shift than it has")]
+    Floor {
+        /// The node.
+        node: String,
+    },
     /// A function's argument has steps that are too large for it.
     #[error(
         "node `{node}`: its argument would have steps of 2^{}, and with more than 2^-{least} its values say little of the \

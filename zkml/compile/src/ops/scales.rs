@@ -6,6 +6,7 @@ use zkml::graph::scale::power_of_two;
 use zkml::graph::{IntRange, Profile, ProfileLimits, TensorId, TensorScale};
 
 use crate::functions;
+use crate::interval::Interval;
 
 /// The scales of all tensors, as far as they are chosen.
 pub(crate) struct Scales {
@@ -54,12 +55,12 @@ impl Scales {
         }
     }
 
-    /// Holds a tensor of whole numbers, up to `bound` in absolute value, in steps of 1.
-    pub(crate) fn whole(&mut self, id: TensorId, bound: u32, unsigned: bool) {
+    /// Holds a tensor of whole numbers in steps of 1; of an input those below 0 only where it has some.
+    pub(crate) fn whole(&mut self, id: TensorId, of: Interval, input: bool) {
         self.wholes.insert(id);
         let at = id.0 as usize;
-        let scale = whole_scale(bound);
-        (self.tensors[at], self.ranges[at]) = (scale, whole_range(scale, unsigned));
+        let scale = whole_scale(of);
+        (self.tensors[at], self.ranges[at]) = (scale, whole_range(scale, input && of.least() >= 0));
     }
 
     /// Whether that was done.
@@ -85,10 +86,10 @@ impl Scales {
     }
 }
 
-/// Of whole numbers up to `bound` in absolute value.
-pub(crate) fn whole_scale(bound: u32) -> TensorScale {
-    // A sign, and one bit more than the greatest power of two in it.
-    let bits = (bound.max(1).ilog2() + 2) as u8;
+/// Of whole numbers: the fewest bits that hold all, with a sign.
+pub(crate) fn whole_scale(of: Interval) -> TensorScale {
+    // No more than 64.
+    let bits = of.bits() as u8;
     TensorScale { exponent: 0, bits }
 }
 

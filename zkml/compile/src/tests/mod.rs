@@ -1,5 +1,6 @@
 //! ONNX → floats → integers, against tract's own evaluation and against hostile files.
 
+mod arithmetic;
 mod bounded;
 mod branches;
 mod clip;
@@ -7,6 +8,7 @@ mod differs;
 mod file;
 mod functions;
 mod given;
+mod labels;
 mod loops;
 mod masked;
 mod narrow;

@@ -3,11 +3,14 @@
 //! Invariant: values are numbers, so that a missing one is a NaN and nothing else. Where the definition leaves open what the
 //! scores of two classes are, they are ONNX Runtime's, and a form of which it makes something else for each row is refused.
 
-use super::{Call, Made, Operator, Step, Tensor, ml_linear, ml_scaling, ml_svm, ml_trees, unary::sigmoid};
+use super::{
+    Call, Made, Operator, Step, Tensor, ml_labels, ml_linear, ml_scaling, ml_svm, ml_trees, unary::sigmoid,
+};
 use crate::{ElementType, Values, attribute::Value};
 
 const FAMILIES: &[&[Operator]] = &[
     ml_trees::OPERATORS,
+    ml_labels::OPERATORS,
     ml_linear::OPERATORS,
     ml_scaling::OPERATORS,
     ml_svm::OPERATORS,

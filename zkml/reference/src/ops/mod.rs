@@ -28,6 +28,7 @@ mod grid;
 mod loss;
 mod matmul;
 pub(crate) mod ml;
+mod ml_labels;
 mod ml_linear;
 mod ml_scaling;
 mod ml_svm;
