@@ -258,7 +258,7 @@ fn a_namespace_is_made_restricted_and_kept_unless_somebody_says_otherwise() {
     let values = pools(
         "
   - { name: a }
-  - { name: b, keepNamespace: false, namespaceLabels: { team: blue }, namespaceAnnotations: { example.com/x: y } }
+  - { name: b, keepNamespace: false, namespaceLabels: { team: blue }, namespaceAnnotations: { example.com/x: why } }
   - { name: c, createNamespace: false }
   - { name: d, namespace: miners }",
     );
@@ -273,7 +273,7 @@ fn a_namespace_is_made_restricted_and_kept_unless_somebody_says_otherwise() {
         meta("miner-a")["annotations"],
         json!({ "helm.sh/resource-policy": "keep" })
     );
-    assert_eq!(meta("miner-b")["annotations"], json!({ "example.com/x": "y" }));
+    assert_eq!(meta("miner-b")["annotations"], json!({ "example.com/x": "why" }));
     for name in names {
         assert_eq!(
             meta(name)["labels"]["pod-security.kubernetes.io/enforce"],
