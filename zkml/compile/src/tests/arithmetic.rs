@@ -14,7 +14,7 @@ fn whole_numbers_without_an_end_are_added_and_multiplied_as_far_as_calibration_g
         ("Sub", |x, c| x - c),
         ("Mul", |x, c| x * c),
     ] {
-        let bytes = of_whole(DataType::Int32, 2)
+        let bytes = of_whole(DataType::Int64, 2)
             .integers("c", &[7, -3])
             .node(op, &["x", "c"], "n", vec![])
             .node("Cast", &["n"], "y", vec![int("to", DataType::Float as i64)])
@@ -43,8 +43,8 @@ fn a_row_is_named_by_what_is_computed_of_a_number() {
             .node("Cast", &[id], "f", cast(DataType::Float))
             .node("Less", &["f", "zero"], "below", vec![])
             .node("Not", &["below"], "not", vec![])
-            .node("Cast", &["below"], "b", cast(DataType::Int32))
-            .node("Cast", &["not"], "a", cast(DataType::Int32))
+            .node("Cast", &["below"], "b", cast(DataType::Int64))
+            .node("Cast", &["not"], "a", cast(DataType::Int64))
             .node("Add", &[id, "rows"], "counted", vec![])
             .node("Mul", &["b", "counted"], "p", vec![])
             .node("Mul", &[id, "a"], "q", vec![])
@@ -52,8 +52,8 @@ fn a_row_is_named_by_what_is_computed_of_a_number() {
             .node("Gather", &["table", "place"], "y", vec![])
             .bytes()
     };
-    let whole = looked_up(of_whole(DataType::Int32, 2), "x");
-    let cast = vec![int("to", DataType::Int32 as i64)];
+    let whole = looked_up(of_whole(DataType::Int64, 2), "x");
+    let cast = vec![int("to", DataType::Int64 as i64)];
     let truncated = looked_up(
         of(DataType::Float, &[1, 2]).node("Cast", &["x"], "id", cast),
         "id",
@@ -96,7 +96,7 @@ fn a_cast_to_whole_numbers_drops_what_is_behind_the_point() {
 
 #[test]
 fn the_least_of_a_byte_is_negated_multiplied_and_chosen() {
-    let cast = vec![int("to", DataType::Int32 as i64)];
+    let cast = vec![int("to", DataType::Int64 as i64)];
     let bytes = of(DataType::Int8, &[1, 2])
         .node("Cast", &["x"], "n", cast)
         .node("Neg", &["n"], "negative", vec![])
