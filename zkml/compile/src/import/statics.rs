@@ -21,9 +21,8 @@ use super::{ImportError, MAX_TENSOR_LEN};
 /// Operators whose result depends on the shape of what they read alone.
 const OF_SHAPES: &[&str] = &["EyeLike", "Shape", "Size"];
 
-/// Multiply-adds of the evaluation, each value counted as eight: those of the large image networks, of which calibration then takes
-/// as many for each of its samples. Seconds.
-const WORK: u64 = 1 << 34;
+/// Multiply-adds of the evaluation, each value counted as eight: an image network's.
+const WORK: u64 = 1 << 32;
 
 /// Names of values that do not depend on the inputs' values.
 pub(super) fn names(graph: &GraphProto) -> HashSet<String> {
