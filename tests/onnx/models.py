@@ -158,6 +158,15 @@ class Maker:
     def ArrayFeatureExtractor(self):
         return {}
 
+    def LabelEncoder(self):
+        self.whole = True
+        keys = self.random.sample(range(-4, 5), self.random.randint(1, 6))
+        return {"keys_floats": [float(k) for k in keys], "values_floats": self.numbers(len(keys)), "default_float": 0.5}
+
+    def OneHotEncoder(self):
+        self.whole = True
+        return {"cats_int64s": self.random.sample(range(-4, 5), self.random.randint(1, 6))}
+
 
 OPERATORS = [name for name in vars(Maker) if name[0].isupper()]
 

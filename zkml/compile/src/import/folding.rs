@@ -136,31 +136,34 @@ pub(super) fn check_constant_operands(
     graph: &GraphProto,
     constants: &HashMap<String, usize>,
 ) -> Result<(), ImportError> {
-    let mut noted = Vec::new();
-    for node in &graph.node {
-        let operands = CONSTANT_OPERANDS.iter().find(|(op, _)| *op == node.op_type);
-        let computed = operands
-            .into_iter()
-            .flat_map(|(_, all)| *all)
-            .find_map(|(at, what)| {
-                let name = node.input.get(*at).filter(|name| !name.is_empty())?;
-                (!constants.contains_key(name)).then_some((what, name))
-            });
-        if let Some((what, name)) = computed {
-            noted.push(UnsupportedNode {
-                node: name_of(node).to_owned(),
-                op: node.op_type.clone(),
-                reason: format!(
-                    "its `{what}` is `{name}`, which is computed: only a constant is supported there"
-                ),
-            });
-        }
-    }
+    let is_constant = |name: &str| constants.contains_key(name);
+    let computed = graph
+        .node
+        .iter()
+        .filter_map(|node| computed_operand(node, is_constant));
+    let noted: Vec<_> = computed.collect();
     if noted.is_empty() {
         Ok(())
     } else {
         Err(ImportError::Unsupported(noted))
     }
+}
+
+/// A node that reads a computed tensor where only a constant is supported.
+pub(super) fn computed_operand(
+    node: &NodeProto,
+    is_constant: impl Fn(&str) -> bool,
+) -> Option<UnsupportedNode> {
+    let (_, operands) = CONSTANT_OPERANDS.iter().find(|(op, _)| *op == node.op_type)?;
+    let (what, name) = operands.iter().find_map(|(at, what)| {
+        let name = node.input.get(*at).filter(|name| !name.is_empty())?;
+        (!is_constant(name)).then_some((what, name))
+    })?;
+    Some(UnsupportedNode {
+        node: name_of(node).to_owned(),
+        op: node.op_type.clone(),
+        reason: format!("its `{what}` is `{name}`, which is computed: only a constant is supported there"),
+    })
 }
 
 /// Some output is computed from an input: constants beside it are taken along.

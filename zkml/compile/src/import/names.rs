@@ -90,12 +90,20 @@ impl Taken {
         taken
     }
 
-    /// The names of a graph's nodes.
+    /// The names of a graph's nodes, and of what the reader counts among them: inputs and constants.
     pub(super) fn nodes(graph: &GraphProto) -> Self {
+        let nodes = graph.node.iter().map(|node| name_of(node).to_owned());
+        let given = graph.input.iter().map(|input| input.name.clone());
+        let constants = graph.initializer.iter().map(|constant| constant.name.clone());
         Self {
-            names: graph.node.iter().map(|node| name_of(node).to_owned()).collect(),
+            names: nodes.chain(given).chain(constants).collect(),
             made: 0,
         }
+    }
+
+    /// Takes a name. Whether nothing had it.
+    pub(super) fn take(&mut self, name: &str) -> bool {
+        self.names.insert(name.to_owned())
     }
 
     /// The name, or a new one where it is taken.
@@ -112,11 +120,11 @@ impl Taken {
         self.names.remove(name);
     }
 
-    /// A name that nothing has.
+    /// A name that nothing has; nor has what the reader makes of a node, which it calls `NODE.NUMBER`.
     pub(super) fn fresh(&mut self, name: &str) -> String {
         loop {
             self.made += 1;
-            let new = format!("{name}.{}", self.made);
+            let new = format!("{name}~{}", self.made);
             if self.names.insert(new.clone()) {
                 return new;
             }

@@ -164,9 +164,19 @@ impl<'a> Spliced<'a> {
         }
     }
 
+    /// A name that neither a value nor a node has: the reader counts constants among nodes.
+    fn fresh_constant(&mut self, name: &str) -> String {
+        loop {
+            let new = self.values.fresh(name);
+            if self.called.take(&new) {
+                return new;
+            }
+        }
+    }
+
     /// A constant of whole numbers: a list, or one number.
     pub(super) fn integers(&mut self, name: &str, dims: &[i64], values: &[i64]) -> String {
-        let name = self.fresh(name);
+        let name = self.fresh_constant(name);
         self.constants.push(TensorProto {
             name: name.clone(),
             dims: dims.to_vec(),
@@ -179,7 +189,7 @@ impl<'a> Spliced<'a> {
 
     /// Yes, as a constant.
     pub(super) fn yes(&mut self, name: &str) -> String {
-        let name = self.fresh(name);
+        let name = self.fresh_constant(name);
         self.constants.push(TensorProto {
             name: name.clone(),
             data_type: DataType::Bool as i32,
@@ -243,7 +253,7 @@ impl<'a> Spliced<'a> {
         }
         let renamed = body.initializer.iter();
         let renamed: HashMap<String, String> = renamed
-            .map(|t| (t.name.clone(), self.values.fresh(&t.name)))
+            .map(|t| (t.name.clone(), self.fresh_constant(&t.name)))
             .collect();
         names::rename(body, &renamed);
         self.constants.append(&mut body.initializer);
@@ -252,9 +262,12 @@ impl<'a> Spliced<'a> {
     /// A graph, its inputs bound to values of this one; the names of its outputs.
     pub(super) fn graph(&mut self, mut graph: GraphProto, bound: &[String]) -> Vec<String> {
         let within = names::own_within(&graph);
-        let mut renamed: HashMap<String, String> = names::own(&graph)
-            .map(|name| (name.to_owned(), self.values.fresh(name)))
-            .collect();
+        let constants: HashSet<&str> = graph.initializer.iter().map(|t| &*t.name).collect();
+        let new = |name: &str| match constants.contains(name) {
+            true => (name.to_owned(), self.fresh_constant(name)),
+            false => (name.to_owned(), self.values.fresh(name)),
+        };
+        let mut renamed: HashMap<String, String> = names::own(&graph).map(new).collect();
         for (input, value) in graph.input.iter().zip(bound) {
             // A graph further in may have another value of the name.
             let value = if within.contains(value) {

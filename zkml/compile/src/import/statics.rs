@@ -13,7 +13,8 @@ use tract_onnx::prelude::DatumType;
 use zkml::graph::validate::MAX_COEFFICIENTS;
 use zkml_reference::{ElementType, EvaluateError, Model, Tensor, Values};
 
-use super::admit::{check_tensor, limit};
+use super::admit::{check_tensor, limit, name_of};
+use super::folding::computed_operand;
 use super::names::has_graph;
 use super::reader::zeros;
 use super::{ImportError, MAX_TENSOR_LEN};
@@ -81,7 +82,16 @@ pub(super) fn fold(proto: &mut ModelProto, names: &HashSet<String>) -> Result<Sh
     match evaluated {
         // Which type the file says that an output has does not matter.
         Ok(_) | Err(EvaluateError::Output { .. }) => {}
-        Err(EvaluateError::Node { node, op, reason }) => return Err(ImportError::Node { node, op, reason }),
+        Err(EvaluateError::Node { node, op, reason }) => {
+            // A shape that is computed may not fit where every input is 0.
+            let mut nodes = proto.graph.iter().flat_map(|g| &g.node);
+            let at_fault = nodes.find(|n| name_of(n) == node);
+            let computed = at_fault.and_then(|n| computed_operand(n, |name| names.contains(name)));
+            return Err(match computed {
+                Some(computed) => ImportError::Unsupported(vec![computed]),
+                None => ImportError::Node { node, op, reason },
+            });
+        }
         Err(
             error @ (EvaluateError::Work { .. } | EvaluateError::Inputs { .. } | EvaluateError::Input { .. }),
         ) => {

@@ -24,8 +24,8 @@ fn whole_numbers_without_an_end_are_added_and_multiplied_as_far_as_calibration_g
             let (_, int) = by_the_file(&bytes, &samples, profile);
             for x in -8..8 {
                 let x = f64::from(x);
-                let got = said(&int, &[vec![x, -x.min(7.0)]]).unwrap();
-                assert_eq!(got, [of(x, 7.0), of(-x.min(7.0), -3.0)], "{op}");
+                let got = said(&int, &[vec![x, (-x).min(7.0)]]).unwrap();
+                assert_eq!(got, [of(x, 7.0), of((-x).min(7.0), -3.0)], "{op}");
             }
             assert!(said(&int, &[vec![8.0, 0.0]]).is_err(), "{op}");
         }

@@ -151,7 +151,7 @@ fn an_answer_that_hangs_on_rounding_to_16_bits_is_refused_and_its_neighbours_are
     assert_eq!(settled(&beyond, 0.5).unwrap(), [[32752.0]]);
     assert!(matches!(
         settled(&beyond, 1.5),
-        Err(FloatModelError::Unsettled { declared, .. }) if declared.is_infinite()
+        Err(FloatModelError::Overflow { declared, .. }) if declared.is_infinite()
     ));
 }
 

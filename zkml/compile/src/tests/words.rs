@@ -146,8 +146,8 @@ fn a_valid_model_that_is_not_supported_is_never_called_invalid() {
             &["`y_Reshape` (Reshape)", "its `shape` is `i`"],
         ),
         (
-            cast(&[2], DataType::Int32).node("Cast", &["i"], "y", vec![int("to", 1)]),
-            &["`i_Cast` (Cast)", "a cast to int32"],
+            cast(&[2], DataType::Int16).node("Cast", &["i"], "y", vec![int("to", 1)]),
+            &["`i_Cast` (Cast)", "a cast to int16"],
         ),
         (
             alone(relu(&[1, 3]).random("k", &[2]), "k"),
