@@ -216,7 +216,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn pool(status: serde_json::Value) -> MinerPool {
+    fn pool(status: &serde_json::Value) -> MinerPool {
         serde_json::from_value(json!({
             "apiVersion": "zkinfer.dev/v1alpha1", "kind": "MinerPool",
             "metadata": { "name": "alpha", "namespace": "miner-alpha", "generation": 2 },
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn a_pool_is_ready_only_by_the_operators_word_on_its_present_spec() {
         assert_eq!(
-            judged(&pool(ready(2, "True", "Serving"))),
+            judged(&pool(&ready(2, "True", "Serving"))),
             Ok("Serving".to_owned())
         );
         for (status, words) in [
@@ -245,7 +245,7 @@ mod tests {
             (ready(2, "Unknown", "Serving"), "Ready is Unknown"),
             (json!({ "observedGeneration": 2 }), "no condition Ready"),
         ] {
-            let said = judged(&pool(status)).unwrap_err();
+            let said = judged(&pool(&status)).unwrap_err();
             assert!(said.contains(words), "{said}");
         }
     }

@@ -3,7 +3,6 @@
 //! Invariants: its own namespace is always one of them; of every other object outside nothing is read, written or listed;
 //! a namespace that may not be read is told of and asked for again, and holds up no other.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -28,7 +27,7 @@ pub struct Scope {
 }
 
 /// A namespace, or none for the whole cluster, and a resource.
-type Refused = (Option<String>, Cow<'static, str>);
+type Refused = (Option<String>, String);
 
 /// Where a watch is: in a namespace, or everywhere.
 #[derive(Debug, Clone, Copy)]
@@ -113,13 +112,14 @@ impl Scope {
     }
 
     /// A list or watch was refused; whether that is news.
-    pub(super) fn refuse(&self, place: Place<'_>, resource: impl Into<Cow<'static, str>>) -> bool {
-        self.refused().insert((place.namespace(), resource.into()))
+    pub(super) fn refuse(&self, place: Place<'_>, resource: &str) -> bool {
+        self.refused().insert((place.namespace(), resource.to_owned()))
     }
 
-    /// It was not; whether that is news.
-    pub(super) fn grant(&self, place: Place<'_>, resource: impl Into<Cow<'static, str>>) -> bool {
-        self.refused().remove(&(place.namespace(), resource.into()))
+    /// It was not; whether that is news. Asked with each event, and nearly always nothing is refused.
+    pub(super) fn grant(&self, place: Place<'_>, resource: &str) -> bool {
+        let mut refused = self.refused();
+        !refused.is_empty() && refused.remove(&(place.namespace(), resource.to_owned()))
     }
 
     /// Whether everything in this namespace may be read, as far as was tried.
@@ -141,11 +141,11 @@ impl Scope {
     /// What is wrong, by namespace: what may not be read there, and what to do.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
-        let mut by_namespace: BTreeMap<Option<String>, Vec<Cow<'static, str>>> = BTreeMap::new();
+        let mut by_namespace: BTreeMap<Option<String>, Vec<String>> = BTreeMap::new();
         for (namespace, resource) in self.refused().iter().cloned() {
             by_namespace.entry(namespace).or_default().push(resource);
         }
-        let told = |(namespace, resources): (Option<String>, Vec<Cow<'static, str>>)| {
+        let told = |(namespace, resources): (Option<String>, Vec<String>)| {
             let resources = resources.join(", ");
             match namespace {
                 Some(namespace) => format!(

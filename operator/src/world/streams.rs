@@ -134,17 +134,17 @@ where
 }
 
 /// It may be read, by what the API server has sent.
-fn granted<K>(scope: &Scope, place: Place<'_>, resource: &Cow<'static, str>, event: &Event<K>) {
+fn granted<K>(scope: &Scope, place: Place<'_>, resource: &str, event: &Event<K>) {
     // `Init` comes before anything is asked.
-    if !matches!(event, Event::Init) && scope.grant(place, resource.clone()) {
-        tracing::info!(?place, resource = resource.as_ref(), "may be read now");
+    if !matches!(event, Event::Init) && scope.grant(place, resource) {
+        tracing::info!(?place, resource, "may be read now");
     }
 }
 
 /// It may not; told once, and in `/readyz` for as long as it is so.
-fn refused(scope: &Scope, place: Place<'_>, resource: &Cow<'static, str>, error: &watcher::Error) {
-    if scope.refuse(place, resource.clone()) {
-        tracing::warn!(?place, resource = resource.as_ref(), %error, "may not be read: {}", place.lacks());
+fn refused(scope: &Scope, place: Place<'_>, resource: &str, error: &watcher::Error) {
+    if scope.refuse(place, resource) {
+        tracing::warn!(?place, resource, %error, "may not be read: {}", place.lacks());
     }
 }
 

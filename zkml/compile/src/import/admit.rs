@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
-use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension::Value as Dim};
+use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dim;
 use tract_onnx::pb::type_proto::Value;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 use zkml_reference::element_name;
@@ -421,18 +421,6 @@ pub(super) fn constant_type(constant: &str, kind: impl std::fmt::Display) -> Imp
              supported yet: convert the model to float"
         ),
     }
-}
-
-/// The shape of an input that is admitted.
-pub(super) fn fixed_shape(input: &ValueInfoProto) -> Option<Vec<usize>> {
-    let Some(Value::TensorType(tensor)) = input.r#type.as_ref()?.value.as_ref() else {
-        return None;
-    };
-    let fixed = |d: &Dimension| match d.value {
-        Some(Dim::DimValue(v)) => usize::try_from(v).ok(),
-        Some(Dim::DimParam(_)) | None => None,
-    };
-    tensor.shape.as_ref()?.dim.iter().map(fixed).collect()
 }
 
 /// An input is a tensor of floats, and every dimension of it has a size.

@@ -131,12 +131,12 @@ pub(super) fn both(spliced: &mut Spliced<'_>, node: &NodeProto) -> Result<Vec<Ch
     for taken in [true, false] {
         let branch = branch(node, taken)?;
         spliced.room(node, &branch, 1)?;
-        spliced.into_branch(Branch {
+        spliced.enter_branch(Branch {
             condition: condition.clone(),
             taken,
         });
         made.push(spliced.graph(branch, &[]));
-        spliced.out_of_branch();
+        spliced.leave_branch();
     }
     let [then, otherwise] = &made[..] else {
         return Ok(Vec::new());

@@ -91,3 +91,15 @@ pub(super) fn name_of(input: &str, axis: usize, dimension: &Dimension) -> Option
         Some(Dim::DimParam(_)) | None => Some(format!("{input}.{axis}")),
     }
 }
+
+/// The shape of an input that is admitted.
+pub(super) fn fixed_shape(input: &ValueInfoProto) -> Option<Vec<usize>> {
+    let Some(Value::TensorType(tensor)) = input.r#type.as_ref()?.value.as_ref() else {
+        return None;
+    };
+    let fixed = |d: &Dimension| match d.value {
+        Some(Dim::DimValue(v)) => usize::try_from(v).ok(),
+        Some(Dim::DimParam(_)) | None => None,
+    };
+    tensor.shape.as_ref()?.dim.iter().map(fixed).collect()
+}

@@ -347,7 +347,7 @@ fn state_inputs_again(model: &mut InferenceModel, proto: &ModelProto) -> TractRe
     };
     let is_output = |port: &&ValueInfoProto| graph.output.iter().any(|output| output.name == port.name);
     for port in graph.input.iter().filter(is_output) {
-        if let Some(shape) = admit::fixed_shape(port) {
+        if let Some(shape) = dimensions::fixed_shape(port) {
             let input = OutletId::new(model.node_id_by_name(&port.name)?, 0);
             let kind = match whole::element(port) {
                 Some(DataType::Int64) => DatumType::I64,

@@ -9,7 +9,8 @@ use std::collections::{HashMap, HashSet};
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto, attribute_proto::AttributeType};
 
-use super::admit::{fixed_shape, name_of};
+use super::admit::name_of;
+use super::dimensions::fixed_shape;
 use super::statics::Shapes;
 
 /// The first opset of today's forms.

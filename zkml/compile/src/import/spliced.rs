@@ -84,12 +84,12 @@ impl<'a> Spliced<'a> {
         self.called.free(name_of(node));
     }
 
-    /// What follows stands in one more branch, until [`Spliced::out_of_branch`].
-    pub(super) fn into_branch(&mut self, branch: Branch) {
+    /// What follows stands in one more branch, until [`Spliced::leave_branch`].
+    pub(super) fn enter_branch(&mut self, branch: Branch) {
         self.branches.push(branch);
     }
 
-    pub(super) fn out_of_branch(&mut self) {
+    pub(super) fn leave_branch(&mut self) {
         self.branches.pop();
     }
 
