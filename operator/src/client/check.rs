@@ -95,12 +95,7 @@ pub async fn check(options: &CheckOptions) -> Result<Vec<Checked>, ClientError> 
         [] => None,
         _ => Some(options.cluster.connect().await?.1),
     };
-    let http = reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .timeout(ANSWER)
-        .build()
-        .map_err(|e| ClientError::Gateway(e.to_string()))?;
+    let http = asker(options)?;
     let mut right = BTreeMap::new();
     loop {
         let all = round(options, &http, client.as_ref(), &mut right).await;
@@ -109,6 +104,24 @@ pub async fn check(options: &CheckOptions) -> Result<Vec<Checked>, ClientError> 
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// What asks gateway and operator.
+fn asker(options: &CheckOptions) -> Result<reqwest::Client, ClientError> {
+    let mut http = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(ANSWER);
+    let secure = |address: &String| reqwest::Url::parse(address).is_ok_and(|url| url.scheme() == "https");
+    if ![&options.gateway, &options.health]
+        .into_iter()
+        .flatten()
+        .any(secure)
+    {
+        // An image has no certificates, and needs none.
+        http = http.tls_certs_only([]);
+    }
+    http.build().map_err(|e| ClientError::Gateway(chain(&e)))
 }
 
 /// Asks once. A pool that was ready is not asked again: fifty of them are fifty calls.
