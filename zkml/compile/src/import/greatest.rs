@@ -6,7 +6,7 @@
 use zkml::graph::TensorId;
 
 use super::binary::{combination, line, scaled};
-use super::compare::{YES_OR_NO, step, whole};
+use super::compare::{step, whole};
 use super::draft::{Draft, Refusal, small, unsupported};
 use super::recipe::{Call, Recipe, axis};
 use super::wiring;
