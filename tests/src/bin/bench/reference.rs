@@ -52,7 +52,7 @@ pub(super) fn time() -> Result<Reference, Box<dyn Error>> {
     })
 }
 
-/// Of two elements of F[X] / (X³ − X − 1), coefficients below p.
+/// Of two elements of `F[X] / (X³ − X − 1)`, coefficients below p.
 #[inline(always)]
 fn product(a: [u64; 3], b: [u64; 3]) -> [u64; 3] {
     let third = sum(times(a[1], b[2]), times(a[2], b[1]));
