@@ -1,6 +1,6 @@
 //! From an ONNX file to a manifest and keys, and back: deriving a manifest's functions again from the ONNX bytes.
 //!
-//! Invariant: what [`compile`] puts into a manifest, [`derive`] finds again from the ONNX bytes and the manifest's
+//! Invariant: what [`compile()`] puts into a manifest, [`derive()`] finds again from the ONNX bytes and the manifest's
 //! integers alone, on any machine.
 
 use std::borrow::Cow;

@@ -6,9 +6,9 @@ use super::SliceTensor;
 /// The public tensors of a slice: all that a verifier sees of it beside keys and statement.
 #[derive(Debug, Clone, Copy)]
 pub struct Boundary<'a> {
-    /// See [`SliceRelations::inputs`].
+    /// See [`SliceRelations::inputs`](super::SliceRelations::inputs).
     pub inputs: &'a [SliceTensor],
-    /// See [`SliceRelations::outputs`].
+    /// See [`SliceRelations::outputs`](super::SliceRelations::outputs).
     pub outputs: &'a [SliceTensor],
 }
 

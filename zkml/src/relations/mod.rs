@@ -2,7 +2,7 @@
 //!
 //! Whoever audits soundness reads this folder first. It knows no proof system: no challenge, no field element,
 //! no column. Every relation is a file: what it claims, its bounds, what fixes its output, and a plain integer checker that
-//! reads like its definition. This file is the closed list and asks each file by its name ([`check`]); a backend is sound when
+//! reads like its definition. This file is the closed list and asks each file by its name ([`check()`]); a backend is sound when
 //! it accepts exactly what the checkers accept.
 //!
 //! | relation | claim |

@@ -1,4 +1,4 @@
-//! Products with a constant matrix, and those of two computed ones ([`product`](super::product)), in whatever order of axes typing has left them.
+//! Products with a constant matrix, and those of two computed ones (`product`), in whatever order of axes typing has left them.
 //!
 //! Invariant: with the computed operand brought to `[kept…, contracted…]` and the constant to `[new…, contracted…]`,
 //! the product is a dense map; the result `[kept…, new…]` is brought back to the order that the model asks for.

@@ -58,7 +58,7 @@ struct Seen {
 }
 
 /// Judges `manifest` against the model on `data`, whose first axis counts samples. Without output scales in the rule each
-/// output's is its greatest float magnitude over the data. `srs` is as for [`derive`].
+/// output's is its greatest float magnitude over the data. `srs` is as for [`derive`](fn@crate::compile::derive).
 ///
 /// # Errors
 /// A manifest that does not follow from the model, or data that are no inputs of it.

@@ -1,7 +1,7 @@
 //! The relations, each as a reduction: claims on what it makes become claims on what it reads.
 //!
 //! A proof walks them last first, so when a relation's turn comes every claim on its output has been made. A claim on a tensor
-//! is settled where the tensor lives ([`Home`](super::layout::Home)): by the verifier itself for a public one, by the opening
+//! is settled where the tensor lives (`layout::Home`): by the verifier itself for a public one, by the opening
 //! for a committed column, by the opening of its limbs for a quotient, later in the walk for a wiring.
 //!
 //! **Padding is 0, and proved to be.** Public tensors are padded by the verifier. A quotient's limbs at a padded place express an
