@@ -6,7 +6,6 @@
 mod accumulate;
 pub mod bound;
 pub mod evaluate;
-mod inflate;
 pub mod ir;
 pub mod linear;
 pub mod named;

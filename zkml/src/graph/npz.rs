@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use super::inflate::inflate;
+use miniz_oxide::inflate::{TINFLStatus, decompress_to_vec_with_limit};
+
 use super::npy;
 use super::tensor_file::{FloatInput, InputError};
 
@@ -161,7 +162,7 @@ impl<'a> Entry<'a> {
         let start = MEMBER_LEN + name + extra;
         let data = member.get(start..start + self.size).ok_or_else(cut)?;
         let made = match self.packed {
-            true => inflate(data, self.len).map_err(|e| e.to_string())?,
+            true => inflate(data, self.len)?,
             false if data.len() == self.len => data.to_vec(),
             false => return Err("its two sizes differ, though it is not packed".to_owned()),
         };
@@ -169,6 +170,18 @@ impl<'a> Entry<'a> {
             true => Ok(made),
             false => Err("it is damaged: its checksum is another".to_owned()),
         }
+    }
+}
+
+/// Unpacks a member to exactly `len` bytes; never to more.
+fn inflate(data: &[u8], len: usize) -> Result<Vec<u8>, String> {
+    match decompress_to_vec_with_limit(data, len) {
+        Ok(made) if made.len() == len => Ok(made),
+        Ok(made) => Err(format!("it unpacks to {} bytes, and says {len}", made.len())),
+        Err(e) if e.status == TINFLStatus::HasMoreOutput => {
+            Err(format!("it unpacks to more than the {len} bytes that it says"))
+        }
+        Err(_) => Err("its packed bytes are damaged".to_owned()),
     }
 }
 

@@ -112,7 +112,10 @@ fn top_k(call: &Call) -> Made {
     let along = axis(call.int("axis", -1), x.rank())?;
     let k = match call.optional(1) {
         Some(k) => size(k.one_int()?)?,
-        None => size(call.int("k", 0))?,
+        None if call.int("k", -1) < 0 => {
+            return Err("it has neither an input `K` nor an attribute `k`".into());
+        }
+        None => size(call.int("k", -1))?,
     };
     let largest = call.flag("largest", true)?;
     call.flag("sorted", true)?;
