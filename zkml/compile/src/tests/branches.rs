@@ -27,7 +27,8 @@ fn branch(of: Onnx, outputs: &[&str]) -> GraphProto {
     }
 }
 
-fn part() -> Onnx {
+/// The beginnings of a graph within a node.
+pub(super) fn part() -> Onnx {
     Onnx::new(&[])
 }
 
@@ -36,7 +37,8 @@ fn choice(onnx: Onnx, condition: &str, then: GraphProto, otherwise: GraphProto, 
     onnx.node("If", &[condition], output, branches)
 }
 
-fn yes(mut onnx: Onnx, name: &str) -> Onnx {
+/// Yes, as a constant.
+pub(super) fn yes(mut onnx: Onnx, name: &str) -> Onnx {
     onnx.graph.initializer.push(TensorProto {
         name: name.into(),
         data_type: DataType::Bool as i32,
@@ -46,7 +48,8 @@ fn yes(mut onnx: Onnx, name: &str) -> Onnx {
     onnx
 }
 
-fn refused(onnx: &Onnx) -> String {
+/// Why a file is not read.
+pub(super) fn refused(onnx: &Onnx) -> String {
     import(&onnx.bytes()).unwrap_err().to_string()
 }
 

@@ -26,6 +26,17 @@ fn rows() -> [Vec<f64>; 3] {
     })
 }
 
+/// In every profile, exactly.
+fn answers_of_rows_are_the_files(bytes: &[u8]) {
+    for profile in PROFILES {
+        let int = integers(bytes, profile);
+        for x in rows() {
+            let [got, expected] = answers(bytes, &int, &[x]);
+            assert_eq!(got, expected, "{profile:?}");
+        }
+    }
+}
+
 #[test]
 fn a_whole_number_is_named_by_lists_and_another_has_the_default() {
     let encoders = [
@@ -53,13 +64,7 @@ fn a_whole_number_is_named_by_lists_and_another_has_the_default() {
     for (attributes, kind) in encoders {
         let bytes = giving(named("LabelEncoder", attributes), &[("y", kind)]);
         agrees_with_the_reference("encoded", &bytes);
-        for profile in PROFILES {
-            let int = integers(&bytes, profile);
-            for x in rows() {
-                let [got, expected] = answers(&bytes, &int, &[x]);
-                assert_eq!(got, expected, "{profile:?}");
-            }
-        }
+        answers_of_rows_are_the_files(&bytes);
     }
 }
 
@@ -88,13 +93,7 @@ fn a_number_is_a_row_of_the_categories_and_of_0_where_it_is_none() {
         &[("y", DataType::Float)],
     );
     agrees_with_the_reference("one hot", &bytes);
-    for profile in PROFILES {
-        let int = integers(&bytes, profile);
-        for x in rows() {
-            let [got, expected] = answers(&bytes, &int, &[x]);
-            assert_eq!(got, expected, "{profile:?}");
-        }
-    }
+    answers_of_rows_are_the_files(&bytes);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
+use super::branches::{part, refused, yes};
 use super::onnx::{Onnx, int, ints, value_info};
 use super::recipes::agrees_with_the_reference;
 use crate::import::import;
@@ -21,10 +22,6 @@ fn body(of: Onnx, inputs: &[&str], outputs: &[&str]) -> AttributeProto {
         }),
         ..AttributeProto::default()
     }
-}
-
-fn part() -> Onnx {
-    Onnx::new(&[])
 }
 
 fn repeated(
@@ -53,20 +50,6 @@ fn whole(mut onnx: Onnx, name: &str, value: i64) -> Onnx {
         ..TensorProto::default()
     });
     onnx
-}
-
-fn yes(mut onnx: Onnx, name: &str) -> Onnx {
-    onnx.graph.initializer.push(TensorProto {
-        name: name.into(),
-        data_type: DataType::Bool as i32,
-        raw_data: vec![1],
-        ..TensorProto::default()
-    });
-    onnx
-}
-
-fn refused(onnx: &Onnx) -> String {
-    import(&onnx.bytes()).unwrap_err().to_string()
 }
 
 /// `h ← tanh(x[trip] · w + h)`, and every `2 · h`.
