@@ -1,11 +1,14 @@
 //! Sums, products and casts of whole numbers that inputs are, or that are made of them, and tables that are read by them.
 
+use tract_onnx::pb::TensorProto;
 use tract_onnx::pb::tensor_proto::DataType;
+use zkinfer_crds::ProofSystem;
 use zkml::graph::Profile;
 
 use super::given::{PROFILES, agrees, made_up, of, of_whole, said};
 use super::onnx::{Onnx, int};
 use super::recipes::by_the_file;
+use crate::compile::{CompileOptions, plan};
 
 #[test]
 fn whole_numbers_without_an_end_are_added_and_multiplied_as_far_as_calibration_goes() {
@@ -167,4 +170,33 @@ fn columns_of_a_table_are_read_at_numbers_that_may_not_be_there() {
     for outside in [5.0, -6.0] {
         assert!(said(&int, &[vec![outside, 0.0]]).is_err(), "{outside}");
     }
+}
+
+/// `3 · 32768 · 24576` is no int32: the file's product wraps, and a graph that multiplied in one step, in floats, would not.
+#[test]
+fn a_product_that_its_type_wraps_is_refused_and_never_made_in_one_step() {
+    let mut onnx = of_whole(DataType::Int32, 2)
+        .constant("part", &[], vec![1.0 / 1_073_741_824.0])
+        .node("Mul", &["x", "c"], "m", vec![])
+        .node("Mul", &["m", "d"], "n", vec![])
+        .node("Cast", &["n"], "f", vec![int("to", DataType::Float as i64)])
+        .node("Mul", &["f", "part"], "y", vec![]);
+    for (name, value) in [("c", 32_768), ("d", 24_576)] {
+        onnx.graph.initializer.push(TensorProto {
+            name: name.into(),
+            data_type: DataType::Int32 as i32,
+            int32_data: vec![value],
+            ..TensorProto::default()
+        });
+    }
+    let bytes = onnx.bytes();
+    // What is held for these has room for 3.
+    let samples = [[-2.0, 2.0], [1.0, 0.0]].map(|sample| vec![sample.to_vec()]);
+    let planned = plan(
+        &bytes,
+        Some(&samples),
+        &CompileOptions::new(ProofSystem::SumcheckWhir),
+    );
+    let answer = planned.map(|plan| said(&plan.graph, &[vec![3.0, 0.0]]));
+    assert!(!matches!(answer, Ok(Ok(_))), "{answer:?}");
 }
