@@ -283,6 +283,12 @@ def first(b, x):
     return b.node("TopK", [x, b.ints([k])], [shape, shape], kind=["float", "int64"], **attributes)
 
 
+@operator("Hardmax", scalar=False)
+def hardmax(b, x):
+    _since(b, 13)
+    return b.node("Hardmax", [x], x.shape, axis=b.axis(b.rng.randrange(x.rank), x.rank))
+
+
 @operator("CumSum", scalar=False)
 def cumulate(b, x):
     _since(b, 11)

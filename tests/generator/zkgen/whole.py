@@ -19,7 +19,7 @@ TO = {"float": 1, "bool": 9, "int32": 6, "int64": 7}
 MAKERS = (*COMPARISONS, *LOGIC, "Not", "ArgMax", "ArgMin", "LinearClassifier", "TreeEnsembleClassifier")
 """Operators whose first output is of yes and no, or of whole numbers."""
 JUMPS = {
-    *COMPARISONS, "ArgMax", "ArgMin", "Binarizer", "Ceil", "Floor", "LinearClassifier", "Round", "Sign", "ThresholdedRelu",
+    *COMPARISONS, "ArgMax", "ArgMin", "Binarizer", "Ceil", "Floor", "Hardmax", "LinearClassifier", "Round", "Sign", "ThresholdedRelu",
     "TopK", "TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor",
 }
 """Operators whose values jump: near a threshold, or a tie, it is rounding that decides."""

@@ -13,6 +13,7 @@ use zkml::graph::scale::power_of_two;
 use zkml::graph::tensor_file::dequantise;
 use zkml::graph::{InputError, IntGraph, IntTensor, Profile, ProfileLimits, QuantisationPlan, TensorId};
 
+use crate::differs::{Differs, same_answers};
 use crate::float::{FloatError, FloatGraph, FloatNode, FloatTensor};
 use crate::functions::EXPONENTS_OUT;
 use crate::ops::Scales;
@@ -26,13 +27,15 @@ use crate::widths::widths;
 pub const MAX_SAMPLES: usize = 4096;
 
 /// One sample or its outputs: flat values by tensor.
-type Tensors = Vec<Vec<f64>>;
+pub(crate) type Tensors = Vec<Vec<f64>>;
 
 /// What calibration aims at.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CalibrationOptions {
     /// Absent: the cheapest profile that keeps the budget with room to spare, or the one with the least error.
     pub profile: Option<Profile>,
+    /// The first that is tried where a rounded number decides a whole one, [`zkml::backend::System::deciding`].
+    pub deciding: Profile,
     /// Greatest error of any output, as [`accuracy::output_error`] measures it.
     pub error_budget: f64,
     /// By output: its natural magnitude. Absent: the greatest of the float model's values over the samples.
@@ -194,9 +197,9 @@ pub fn calibrate(
         output_scale: output_scale(graph, expected, options)?,
         compare_top1: options.compare_top1,
     };
-    let profiles = match &options.profile {
-        Some(profile) => std::slice::from_ref(profile),
-        None => Profile::ALL,
+    let profiles = match options.profile {
+        Some(profile) => vec![profile],
+        None => in_order(reach::decides(graph).then_some(options.deciding)),
     };
     let one = |profile: Profile| {
         let plan = plan(graph, &observed, profile)?;
@@ -209,7 +212,7 @@ pub fn calibrate(
     // A profile that cannot hold the model says nothing about the next.
     let (mut best, mut refused) = (None::<(QuantisationPlan, AccuracyReport)>, None);
     for profile in profiles {
-        match one(*profile) {
+        match one(profile) {
             Ok((plan, accuracy)) => {
                 let compared = options.compare_top1 || exact;
                 let comfortable = accuracy.max_error <= ROOM * options.error_budget
@@ -234,6 +237,14 @@ pub fn calibrate(
         }
     }
     best.ok_or_else(|| refused.unwrap_or(CalibrateError::Count(0)))
+}
+
+/// The profiles from a first one on, and then what is coarser, the finest first: it is better than none.
+fn in_order(first: Option<Profile>) -> Vec<Profile> {
+    let coarser = |p: &Profile| first.is_some_and(|first| *p < first);
+    let (coarser, mut order): (Vec<Profile>, Vec<Profile>) = Profile::ALL.iter().partition(|p| coarser(p));
+    order.extend(coarser.into_iter().rev());
+    order
 }
 
 /// The outputs' natural magnitudes: given, or the greatest that the float model's values reach.
@@ -297,86 +308,6 @@ fn observe(
     let answers: Vec<Tensors> = all.into_iter().map(|(_, outputs)| outputs).collect();
     same_answers(graph, samples, &answers, expected, &magnitudes)?;
     Ok(magnitudes)
-}
-
-/// The graph that was read from the file computes something else than the file: a fault of the reader, never of the model.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error(
-    "node `{node}`: this program reads the model as another function than the file states (it differs by {error:.1e} of \
-     the output's size); please report it"
-)]
-pub struct Differs {
-    /// The first node whose values differ, where it is known, or the output.
-    pub node: String,
-    /// By how much an output differs, as [`accuracy::output_error`] measures it.
-    pub error: f64,
-}
-
-/// How far the graph's f64 answers may be from the reference's, which adds in another order and holds constants that
-/// the reader has folded in 32-bit floats: below the least step of the most precise profile, 2^-14 of a tensor's size.
-const SAME: f64 = 1e-5;
-/// Outputs that are what remains of far greater tensors are compared as a part of those: constants that are rounded to 32
-/// bits leave up to `SAME` of this part, which is 2^-23 of the greatest tensor.
-const REMAINS: f64 = 1e-2;
-
-fn same_answers(
-    graph: &FloatGraph,
-    samples: &[Tensors],
-    answers: &[Tensors],
-    expected: &[Tensors],
-    magnitudes: &[f64],
-) -> Result<(), CalibrateError> {
-    let floor = REMAINS * magnitudes.iter().fold(0f64, |m, v| m.max(*v));
-    for (at, id) in graph.outputs.iter().enumerate() {
-        let scale = magnitudes.get(id.0 as usize).map_or(floor, |m| m.max(floor));
-        for (index, (own, expected)) in answers.iter().zip(expected).enumerate() {
-            if expected[at].iter().any(|v| !v.is_finite()) {
-                let tensor = graph.tensors[id.0 as usize].name.clone();
-                return Err(CalibrateError::NonFinite { index, tensor });
-            }
-            let difference = |a: &[f64], b: &[f64]| match graph.exact.get(at) {
-                Some(true) => f64::from(u8::from(a != b)),
-                Some(false) | None => accuracy::output_error(a, b, scale),
-            };
-            let error = difference(&own[at], &expected[at]);
-            if error <= SAME {
-                continue;
-            }
-            let node = graph.tensors[id.0 as usize].name.clone();
-            let moved = SIGNS
-                .iter()
-                .filter_map(|signs| stirred(graph, &samples[index], *signs))
-                .map(|all| difference(&all[id.0 as usize], &own[at]))
-                .fold(0.0, f64::max);
-            if error.is_finite() && moved * STIRRED >= error {
-                return Err(CalibrateError::Unstable {
-                    index,
-                    output: node,
-                    moved,
-                });
-            }
-            return Err(Differs { node, error }.into());
-        }
-    }
-    Ok(())
-}
-
-/// An answer that differs by up to so many times what one rounding of each tensor moves it by is no other function: roundings
-/// add up.
-const STIRRED: f64 = 64.0;
-
-/// Which way even and odd places are moved. A value at a jump may be over it already, so each way is tried, and the opposite.
-const SIGNS: [[f64; 2]; 4] = [[1.0, -1.0], [-1.0, 1.0], [1.0, 1.0], [-1.0, -1.0]];
-
-/// Every tensor of a sample where each value is changed by a part of 2^-24, which is what a rounded constant changes it by.
-fn stirred(graph: &FloatGraph, sample: &[Vec<f64>], signs: [f64; 2]) -> Option<Tensors> {
-    let stir = |_: TensorId, values: &mut Vec<f64>| {
-        let greatest = values.iter().fold(0f64, |m, v| m.max(v.abs()));
-        for (at, v) in values.iter_mut().enumerate() {
-            *v += signs[at % 2] * greatest * power_of_two(-24);
-        }
-    };
-    graph.evaluate_changing(sample, stir).ok()
 }
 
 /// One scale per tensor from its magnitude, one shift per linear node from its coefficients.

@@ -203,6 +203,7 @@ fn planned<'a>(
     let samples = &samples[..];
     let calibration = CalibrationOptions {
         profile: options.profile,
+        deciding: options.system.deciding(),
         error_budget: f64::from(options.error_budget_millionths) / 1e6,
         output_scale: options.output_scale.clone(),
         compare_top1: options.compare_top1,

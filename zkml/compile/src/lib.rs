@@ -9,6 +9,7 @@
 
 pub mod calibrate;
 pub mod compile;
+pub mod differs;
 pub mod fidelity;
 pub mod float;
 pub mod float_model;

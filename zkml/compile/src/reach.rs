@@ -4,7 +4,7 @@
 //! Invariant: no answer hangs on it but whether there is one. A tensor is held in the range that is chosen here, and a value beyond
 //! is refused where it is made.
 
-use zkml::graph::Product;
+use zkml::graph::{Product, TensorId};
 
 use crate::float::{FloatGraph, FloatNode, FloatOp, Interval};
 use crate::ops::{FloatMap, whole_scale};
@@ -36,6 +36,20 @@ pub(crate) fn of(graph: &FloatGraph, seen: &[f64], most_bits: u8) -> Vec<Option<
         reaches[at] = Some(tensor.bound.or_else(derived).unwrap_or_else(|| calibrated(at)));
     }
     reaches
+}
+
+/// Whether some whole number is made of numbers that are not: a step of these decides it, however small it is.
+pub(crate) fn decides(graph: &FloatGraph) -> bool {
+    let whole = |id: &TensorId| {
+        graph
+            .tensors
+            .get(id.0 as usize)
+            .is_some_and(|tensor| tensor.whole)
+    };
+    graph
+        .nodes
+        .iter()
+        .any(|node| whole(&node.output) && !node.inputs.iter().all(whole))
 }
 
 /// What a node makes of numbers that go so far; none where its own are not whole, or nothing is known of them.

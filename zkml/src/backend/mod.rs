@@ -19,8 +19,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use zkinfer_crds::Digest;
 use zkinfer_crds::slice_files::{FileRole, Measures};
+use zkinfer_crds::{Digest, Profile};
 
 pub use error::{Cause, CircuitError, KeyError, LayoutError, ProveError, UnknownSystem, VerifyError};
 pub use keys::{KeyFiles, SliceKeys};
@@ -60,6 +60,10 @@ pub trait System: fmt::Debug + Send + Sync {
 
     /// What it asks of a cut.
     fn cut_rule(&self) -> CutRule;
+
+    /// The profile that is tried first where a rounded number decides a whole one or a choice (a comparison, a place, a tree's
+    /// branch): what is nearer than a step falls either way, so the finest that costs a proof little more.
+    fn deciding(&self) -> Profile;
 
     /// What may help where it has no place for a node, for people.
     fn instead(&self) -> Option<&'static str> {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use zkinfer_crds::slice_files::{FileRole, Measure, Measures};
-use zkinfer_crds::{Digest, ParameterId, ProofSystem};
+use zkinfer_crds::{Digest, ParameterId, Profile, ProofSystem};
 
 use super::{
     CircuitShape, ProvingKey, SliceParameters, VerifyingKey, choose_parameters, cost, is_least, keygen,
@@ -51,6 +51,11 @@ impl System for Halo2Kzg {
             count: SliceCount::Fewest,
             per_slice_us: 0,
         }
+    }
+
+    fn deciding(&self) -> Profile {
+        // 2^16 rows of a table are rows of its circuit: minutes instead of seconds.
+        Profile::P12
     }
 
     fn instead(&self) -> Option<&'static str> {

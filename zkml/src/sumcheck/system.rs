@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use zkinfer_crds::slice_files::{FileRole, Measure, Measures};
-use zkinfer_crds::{Digest, ParameterId, ProofSystem};
+use zkinfer_crds::{Digest, ParameterId, Profile, ProofSystem};
 
 use super::{Key, LIMB_BITS, SliceParameters, choose_parameters, prove, security, verify};
 use crate::backend::{
@@ -61,6 +61,10 @@ impl System for SumcheckWhir {
             count: SliceCount::Cheapest,
             per_slice_us: 15_000,
         }
+    }
+
+    fn deciding(&self) -> Profile {
+        Profile::P16
     }
 
     fn parameters(&self, circuit: &Circuit) -> Result<Parameters, CircuitError> {

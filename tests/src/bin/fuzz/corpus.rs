@@ -246,6 +246,7 @@ fn with_tables() -> Result<Vec<u8>, Box<dyn Error>> {
     }
     let options = CalibrationOptions {
         profile: Some(Profile::P8),
+        deciding: Profile::P12,
         error_budget: 1.0,
         output_scale: None,
         compare_top1: false,

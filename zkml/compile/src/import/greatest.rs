@@ -1,4 +1,4 @@
-//! Where the greatest value of a row stands: ArgMax, ArgMin, and the labels of classifiers.
+//! Where the greatest value of a row stands: ArgMax, ArgMin, Hardmax, and the labels of classifiers.
 //!
 //! Invariant: exact, in floats and in integers, whatever stands in the row. The places whose value is not below the greatest get
 //! a rank, each another, and the rank of the others is 0; the greatest rank says which place it is.
@@ -6,7 +6,7 @@
 use zkml::graph::TensorId;
 
 use super::binary::{combination, line, scaled};
-use super::compare::{step, whole};
+use super::compare::{YES_OR_NO, step, whole};
 use super::draft::{Draft, Refusal, small, unsupported};
 use super::recipe::{Call, Recipe, axis};
 use super::wiring;
@@ -16,6 +16,7 @@ use crate::ops::Max;
 pub(super) const RECIPES: &[Recipe] = &[
     Recipe::new("ArgMax", |draft, call| place(draft, call, 1.0)),
     Recipe::new("ArgMin", |draft, call| place(draft, call, -1.0)),
+    Recipe::new("Hardmax", hardmax),
 ];
 
 /// Most places of a row: ranks are coefficients.
@@ -53,6 +54,34 @@ fn place(draft: &mut Draft, call: &Call<'_>, sign: f64) -> Result<TensorId, Refu
     let map = line(sizes[0], vec![scale], bias)?;
     let places = Interval::new(0, i64::from(bound(sizes[1])?) - 1);
     whole(draft, call.name, map, &[ranks.greatest], call.shape, places)
+}
+
+/// 1 at the first of the greatest values, else 0: along an axis, or before opset 13 of all from that axis on.
+fn hardmax(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
+    let x = call.computed(0)?;
+    let shape = draft.shape(x);
+    let old = call.opset < 13;
+    let along = axis(call.int("axis", if old { 1 } else { -1 })?, shape.len())?;
+    let order: Vec<usize> = if old {
+        (0..shape.len()).collect()
+    } else {
+        (0..shape.len()).filter(|&d| d != along).chain([along]).collect()
+    };
+    let places: usize = if old {
+        shape[along..].iter().product()
+    } else {
+        shape[along]
+    };
+    let sizes = [shape.iter().product::<usize>() / places.max(1), places];
+    let x = wiring::permute(draft, call.name, x, &order)?;
+    let below = Ranks::new(draft, call.name, x, sizes, false)?.below_greatest(draft, call.name)?;
+    let map = line(sizes[0] * places, vec![-1.0], 1.0)?;
+    let made = whole(draft, call.name, map, &[below], &sizes, YES_OR_NO)?;
+    let moved: Vec<usize> = order.iter().map(|&d| shape[d]).collect();
+    let made = wiring::reshape(draft, call.name, made, &moved)?;
+    let place = |d: usize| order.iter().position(|&o| o == d).unwrap_or(d);
+    let back: Vec<usize> = (0..shape.len()).map(place).collect();
+    wiring::permute(draft, call.name, made, &back)
 }
 
 /// The names of the classes with the greatest scores, the first of equal ones: one for each row.

@@ -39,6 +39,7 @@ fn chain_of(nodes: usize, [height, width]: [i64; 2], reach: i64) -> IntGraph {
     let expected = float.outputs.iter().map(|id| values[id.0 as usize].clone());
     let options = CalibrationOptions {
         profile: Some(Profile::P12),
+        deciding: Profile::P12,
         error_budget: 1.0,
         output_scale: None,
         compare_top1: false,

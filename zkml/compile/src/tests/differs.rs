@@ -1,5 +1,7 @@
 //! A graph whose answers are not its file's.
 
+use zkml::graph::Profile;
+
 use super::onnx::{Onnx, network};
 use crate::calibrate::{CalibrateError, CalibrationOptions, calibrate, synthetic_samples};
 use crate::import::import;
@@ -14,6 +16,7 @@ fn a_graph_whose_answers_are_not_the_files_is_refused() {
     let mut expected: Vec<_> = values.iter().map(|v| vec![v[output].clone()]).collect();
     let options = CalibrationOptions {
         profile: None,
+        deciding: Profile::P12,
         error_budget: 1.0,
         output_scale: None,
         compare_top1: false,
@@ -34,6 +37,7 @@ fn an_answer_that_hangs_on_rounding_is_told_from_one_of_another_function() {
     let sum = onnx.node("Add", &["c", "x"], "y", vec![]);
     let options = CalibrationOptions {
         profile: None,
+        deciding: Profile::P12,
         error_budget: 1.0,
         output_scale: None,
         compare_top1: false,
@@ -57,6 +61,7 @@ fn an_answer_that_hangs_on_rounding_is_told_from_one_of_another_function() {
 fn an_answer_at_a_jump_hangs_on_rounding_wherever_it_stands() {
     let options = CalibrationOptions {
         profile: None,
+        deciding: Profile::P12,
         error_budget: 1.0,
         output_scale: None,
         compare_top1: false,

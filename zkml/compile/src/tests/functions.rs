@@ -78,6 +78,7 @@ fn calibrated(
     let expected: Vec<_> = answers.collect();
     let options = CalibrationOptions {
         profile,
+        deciding: Profile::P12,
         error_budget: budget,
         output_scale: None,
         compare_top1: false,
@@ -277,6 +278,7 @@ fn a_jump_that_quantising_crosses_is_beyond_every_budget() {
         );
         let mut options = CalibrationOptions {
             profile: None,
+            deciding: Profile::P12,
             error_budget: 0.01,
             output_scale: Some(vec![1.0]),
             compare_top1: false,

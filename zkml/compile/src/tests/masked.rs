@@ -46,6 +46,7 @@ fn calibrated_on(bytes: &[u8], profile: Profile, inputs: &[Vec<f64>]) -> IntGrap
     };
     let options = CalibrationOptions {
         profile: Some(profile),
+        deciding: Profile::P12,
         error_budget: 1.0,
         output_scale: None,
         compare_top1: false,

@@ -271,6 +271,7 @@ fn the_integer_graph_follows_the_float_graph_within_each_profiles_error() {
     for (profile, bound) in bounds {
         let options = CalibrationOptions {
             profile: Some(profile),
+            deciding: Profile::P12,
             error_budget: bound,
             output_scale: None,
             compare_top1: true,
@@ -316,6 +317,7 @@ fn the_budget_chooses_the_profile() {
             &samples,
             &CalibrationOptions {
                 profile: None,
+                deciding: Profile::P12,
                 error_budget,
                 output_scale: None,
                 compare_top1: true,
@@ -336,6 +338,7 @@ fn a_plan_with_weights_that_round_to_nothing_is_refused() {
     let graph = import(&network().bytes()).unwrap();
     let options = CalibrationOptions {
         profile: Some(Profile::P8),
+        deciding: Profile::P12,
         error_budget: 1.0,
         output_scale: None,
         compare_top1: true,
@@ -448,6 +451,7 @@ fn an_input_outside_the_calibrated_range_names_the_node() {
     let samples = synthetic_samples(&graph, 8, 1);
     let options = CalibrationOptions {
         profile: Some(Profile::P12),
+        deciding: Profile::P12,
         error_budget: 1.0,
         output_scale: None,
         compare_top1: true,
@@ -472,6 +476,7 @@ fn calibration_refuses_samples_that_are_not_inputs() {
     let graph = import(&network().bytes()).unwrap();
     let options = CalibrationOptions {
         profile: None,
+        deciding: Profile::P12,
         error_budget: 0.1,
         output_scale: None,
         compare_top1: true,

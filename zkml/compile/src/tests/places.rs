@@ -235,6 +235,23 @@ fn the_first_of_a_row_are_those_that_the_file_has_and_equals_keep_their_order() 
 }
 
 #[test]
+fn the_first_of_the_greatest_is_1_and_all_others_0() {
+    let ties = vec![
+        1.0, -2.0, 1.0, -2.0, 0.5, -2.0, 1.0, -2.0, 3.0, 0.25, -3.0, 0.5, -3.0, 0.5, 3.0, 0.25,
+    ];
+    for axis in [0, 1, -1] {
+        let onnx = Onnx::new(&[2, 4, 2]).node("Hardmax", &["x"], "y", vec![int("axis", axis)]);
+        let bytes = giving(onnx, &[("y", DataType::Float)]);
+        agrees_with_the_reference("greatest", &bytes);
+        for profile in PROFILES {
+            let int = integers(&bytes, profile);
+            let [got, expected] = answers(&bytes, &int, std::slice::from_ref(&ties));
+            assert_eq!(got, expected, "{axis} {profile:?}");
+        }
+    }
+}
+
+#[test]
 fn no_computed_number_is_missing_and_few_are_multiplied() {
     let onnx = Onnx::new(&[2, 3])
         .node("IsNaN", &["x"], "n", vec![])

@@ -51,6 +51,7 @@ pub(super) fn by_the_file(
         .collect();
     let options = CalibrationOptions {
         profile: Some(profile),
+        deciding: Profile::P12,
         error_budget: 1.0,
         output_scale: None,
         compare_top1: false,

@@ -30,6 +30,7 @@ fn tried(onnx: &Onnx, profile: Profile, times: f64) -> (FloatGraph, Calibrated) 
     let expected: Vec<_> = answers.collect();
     let options = CalibrationOptions {
         profile: Some(profile),
+        deciding: Profile::P12,
         error_budget: 0.01,
         output_scale: None,
         compare_top1: false,

@@ -91,6 +91,7 @@ fn integers(bytes: &[u8], profile: Profile, reach: f64) -> (FloatGraph, IntGraph
     let samples: Vec<_> = [reach, -reach, 0.0].map(sample).to_vec();
     let options = CalibrationOptions {
         profile: Some(profile),
+        deciding: Profile::P12,
         error_budget: 1.0,
         output_scale: None,
         compare_top1: false,
@@ -164,6 +165,7 @@ fn a_plan_that_rounds_a_comparison_is_refused() {
     let graph = import(&stumps(&[("BRANCH_LEQ", 0.5)], vec![]).bytes()).unwrap();
     let options = CalibrationOptions {
         profile: Some(Profile::P12),
+        deciding: Profile::P12,
         error_budget: 1.0,
         output_scale: None,
         compare_top1: false,

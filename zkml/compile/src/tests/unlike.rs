@@ -14,6 +14,7 @@ const SIZES: [f32; 4] = [4000.0, 30.0, 0.5, 0.02];
 fn options(profile: Option<Profile>) -> CalibrationOptions {
     CalibrationOptions {
         profile,
+        deciding: Profile::P12,
         error_budget: 0.01,
         output_scale: None,
         compare_top1: false,
@@ -118,4 +119,32 @@ fn what_rounding_leaves_of_nothing_has_the_steps_of_what_it_is_made_of() {
     };
     let (_, accuracy) = calibrated(&graph, &samples, &unit).unwrap();
     assert!(accuracy.within_budget, "{accuracy:?}");
+}
+
+#[test]
+fn what_a_rounded_number_decides_begins_with_the_profile_that_the_proof_system_names_for_it() {
+    // Nearer than a step of 12 bits, further than one of 16.
+    let close = vec![vec![vec![3.0, 0.2500, 0.2507, -1.0]]];
+    let chosen = |onnx: Onnx, deciding| {
+        let options = CalibrationOptions {
+            deciding,
+            ..options(None)
+        };
+        let graph = import(&onnx.bytes()).unwrap();
+        calibrated(&graph, &close, &options).unwrap()
+    };
+    let above = || {
+        Onnx::new(&[1, 4])
+            .constant("t", &[1], vec![0.2503])
+            .node("Greater", &["x", "t"], "y", vec![])
+    };
+    let (plan, accuracy) = chosen(above(), Profile::P16);
+    assert_eq!(plan.profile, Profile::P16);
+    assert!(accuracy.exact_agreement >= 1.0, "{accuracy:?}");
+    // Nothing is decided: the cheapest that keeps the budget.
+    let doubled = Onnx::new(&[1, 4])
+        .constant("s", &[1], vec![2.0])
+        .node("Mul", &["x", "s"], "y", vec![]);
+    let (plan, _) = chosen(doubled, Profile::P16);
+    assert!(plan.profile < Profile::P16, "{:?}", plan.profile);
 }

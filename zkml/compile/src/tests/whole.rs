@@ -41,6 +41,7 @@ pub(super) fn integers(bytes: &[u8], profile: Profile) -> IntGraph {
     };
     let options = CalibrationOptions {
         profile: Some(profile),
+        deciding: Profile::P12,
         error_budget: 1.0,
         output_scale: None,
         compare_top1: false,
@@ -349,6 +350,7 @@ fn calibration_takes_the_profile_that_says_the_same() {
     let graph = import(&bytes).unwrap();
     let options = CalibrationOptions {
         profile: None,
+        deciding: Profile::P12,
         error_budget: 0.01,
         output_scale: None,
         compare_top1: false,

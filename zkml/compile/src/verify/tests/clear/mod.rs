@@ -14,8 +14,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use zkinfer_crds::Digest;
 use zkinfer_crds::slice_files::{FileRole, Measures};
+use zkinfer_crds::{Digest, Profile};
 use zkml::backend::{
     Cause, Circuit, CircuitError, Cost, CutRule, KeyError, LayoutError, Parameters, ParametersId, ProveError,
     Proved, Prover, Proving, ProvingFiles, SecretRng, Setup, SliceCount, SliceKeys, System, SystemId,
@@ -86,6 +86,10 @@ impl System for Clear {
             count: SliceCount::Fewest,
             per_slice_us: 0,
         }
+    }
+
+    fn deciding(&self) -> Profile {
+        Profile::P16
     }
 
     fn parameters(&self, circuit: &Circuit) -> Result<Parameters, CircuitError> {
