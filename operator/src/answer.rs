@@ -107,7 +107,9 @@ fn values(output: &RequestOutput) -> String {
         shape.join(", ")
     );
     let Some(values) = &output.values else {
-        return format!("{named}: more values than a status holds");
+        return format!(
+            "{named}: more values than a status holds; `--values FILE` of the command below writes them"
+        );
     };
     match output.class {
         Some(class) => {

@@ -286,6 +286,9 @@ pub(crate) struct VerifyArgs {
     pub(crate) input: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) rule: RuleArgs,
+    /// Writes the proved output here if the receipt is valid: .npy of one output, .npz of any number by name.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) values: Option<PathBuf>,
     /// The network that the receipt must name.
     #[arg(long, value_name = "ID")]
     pub(crate) network: Option<String>,

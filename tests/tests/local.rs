@@ -8,7 +8,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use zkinfer_tests::local::{LocalRuns, Objects, Ran, model_file, program, repository, run};
 
 /// The quickstart of each proof system.
@@ -197,6 +197,60 @@ fn at_three_depths(folder: &str, flags: &[&'static str]) {
 #[test]
 fn a_receipt_verifies_offline_at_three_depths_without_any_trusted_setup() {
     at_three_depths(QUICKSTART, &[]);
+}
+
+#[test]
+fn the_answer_of_a_valid_receipt_is_written_for_numpy_and_of_no_other() {
+    let runs = LocalRuns::new();
+    let objects = runs.operator(&["-f", &manifests(QUICKSTART)]);
+    let receipt = objects.get("InferenceRequest", "digit-7")["status"]["receipt"]["path"].clone();
+    let manifest = runs.path().join("state/models/default/digits/manifest.cbor");
+    let (receipt, manifest) = (receipt.as_str().unwrap().to_owned(), manifest.into_os_string());
+    let written = |receipt: &std::ffi::OsStr, file: &str| {
+        let file = runs.path().join(file);
+        let arguments = [
+            receipt,
+            os("--manifest"),
+            &manifest,
+            os("--values"),
+            file.as_os_str(),
+        ];
+        (verify(&arguments), std::fs::read(&file).ok())
+    };
+    let (ran, one) = written(receipt.as_ref(), "scores.npy");
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let scores = zkml::graph::tensor_file::read_npy(&one.unwrap(), 100).unwrap();
+    let json = verify(&[
+        receipt.as_ref(),
+        os("--manifest"),
+        &manifest,
+        os("-o"),
+        os("json"),
+    ]);
+    let json: Value = serde_json::from_str(&json.stdout).unwrap();
+    let (name, said) = json["outputs"].as_object().unwrap().iter().next().unwrap();
+    assert_eq!(json!(scores.shape), said["shape"]);
+    assert_eq!(json!(scores.values), said["values"]);
+    let (ran, all) = written(receipt.as_ref(), "scores.npz");
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let member = format!("{name}.npy");
+    assert!(
+        all.unwrap()
+            .windows(member.len())
+            .any(|at| at == member.as_bytes())
+    );
+    let (ran, none) = written(receipt.as_ref(), "scores.csv");
+    assert!(
+        ran.code == 2 && ran.stderr.contains(".npy or .npz") && none.is_none(),
+        "{}",
+        ran.stderr
+    );
+    let mut bytes = std::fs::read(&receipt).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    let changed = runs.file("changed.cbor", &bytes);
+    let (ran, none) = written(changed.as_os_str(), "of-changed.npz");
+    assert!(ran.code == 1 && none.is_none(), "{}", ran.stdout);
 }
 
 #[test]

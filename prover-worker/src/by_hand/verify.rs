@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 use zkinfer_crds::Digest;
-use zkml::graph::dequantise;
+use zkml::graph::{FloatInput, array_file, dequantise};
 use zkml::qualification::Qualification;
 use zkml::receipt::{Against, Expected, Outcome, Receipt, Report, Verification, verify_decoded};
 use zkml::setup::{SrsSource, VerifierSrs, development_srs_digest};
@@ -57,6 +57,10 @@ pub(crate) fn run(args: &VerifyArgs, format: Format) -> Result<Exit, UsageError>
     };
     let trusted: Vec<VerifierSrs> = source.iter().map(SrsSource::verifier).collect();
     let decoded = Receipt::from_bytes(&bytes);
+    let values = match (&args.values, &decoded) {
+        (Some(path), Ok(receipt)) => Some((path, values_file(path, receipt)?)),
+        (Some(_), Err(_)) | (None, _) => None,
+    };
     let report = verify_decoded(
         &decoded,
         &Verification {
@@ -75,7 +79,37 @@ pub(crate) fn run(args: &VerifyArgs, format: Format) -> Result<Exit, UsageError>
     );
     // A receipt that is not even one names nothing.
     print(decoded.as_ref().ok(), &report, format);
-    Ok(if report.valid() { Exit::Done } else { Exit::Bad })
+    if !report.valid() {
+        return Ok(Exit::Bad);
+    }
+    if let Some((path, bytes)) = values {
+        files::write(path, &bytes)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// The outputs of a receipt, in the form that the file's name ends in.
+fn values_file(path: &Path, receipt: &Receipt) -> Result<Vec<u8>, UsageError> {
+    let mut arrays = Vec::new();
+    for output in &receipt.output {
+        let Some(info) = receipt.manifest.tensor(output.id) else {
+            continue;
+        };
+        let shape = info.shape.iter().map(|&d| d as usize).collect();
+        let array = FloatInput::new(shape, dequantise(info, &output.values));
+        let array = array.map_err(|e| UsageError::new(format!("output `{}`: {e}", info.name)))?;
+        arrays.push((info.name.as_str(), array));
+    }
+    let refuse = |why: &str| Err(UsageError::new(format!("--values {}: {why}", path.display())));
+    match (path.extension().and_then(|e| e.to_str()), &arrays[..]) {
+        (Some("npy"), [(_, array)]) => Ok(array_file::npy(array)),
+        (Some("npy"), _) => refuse(&format!(
+            "the receipt has {} outputs, and .npy holds one array; name a file .npz",
+            arrays.len()
+        )),
+        (Some("npz"), _) => Ok(array_file::npz(arrays.iter().map(|(name, array)| (*name, array)))),
+        _ => refuse("values are written as .npy or .npz"),
+    }
 }
 
 fn qualification(path: &Path) -> Result<Qualification, UsageError> {

@@ -88,8 +88,17 @@ class Programs:
             command.append("--no-top1")
         if system == "Halo2Kzg":
             command.append("--allow-dev-srs")
+        values_file = folder / f"{stem}.npz"
+        command += ["--values", values_file]
         ran = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+        if ran.returncode == 0 and not same(np.load(values_file), outputs_of(Path(receipt).read_bytes())):
+            return 1, f"{values_file} has other values than the receipt"
         return ran.returncode, ran.stdout + ran.stderr
+
+
+def same(got, expected):
+    """Whether two sets of named arrays are the same, shapes and all."""
+    return set(got) == set(expected) and all(np.array_equal(got[n], v) and got[n].shape == v.shape for n, v in expected.items())
 
 
 def numbers(values):

@@ -4,6 +4,7 @@
 //! every machine; no float and no measurement is in it. How one is made from an ONNX file is another crate's (`zkml-compile`).
 
 mod accumulate;
+pub mod array_file;
 pub mod bound;
 pub mod evaluate;
 pub mod ir;

@@ -10,9 +10,9 @@ use miniz_oxide::inflate::{TINFLStatus, decompress_to_vec_with_limit};
 use super::npy;
 use super::tensor_file::{FloatInput, InputError};
 
-const MEMBER: &[u8] = b"PK\x03\x04";
-const ENTRY: &[u8] = b"PK\x01\x02";
-const END: &[u8] = b"PK\x05\x06";
+pub(super) const MEMBER: &[u8] = b"PK\x03\x04";
+pub(super) const ENTRY: &[u8] = b"PK\x01\x02";
+pub(super) const END: &[u8] = b"PK\x05\x06";
 /// Bytes of a member's head, of an entry of the directory, and of the end, before what has no fixed length.
 const MEMBER_LEN: usize = 30;
 const ENTRY_LEN: usize = 46;
@@ -186,7 +186,7 @@ fn inflate(data: &[u8], len: usize) -> Result<Vec<u8>, String> {
 }
 
 /// CRC-32, as zip has it.
-fn checksum(bytes: &[u8]) -> u32 {
+pub(super) fn checksum(bytes: &[u8]) -> u32 {
     let table: [u32; 256] = std::array::from_fn(|i| {
         let step = |c: u32, _| {
             if c & 1 == 1 {
