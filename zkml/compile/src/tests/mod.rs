@@ -11,6 +11,7 @@ mod given;
 mod labels;
 mod loops;
 mod masked;
+mod masks;
 mod narrow;
 mod norms;
 mod onnx;
