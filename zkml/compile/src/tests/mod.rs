@@ -21,6 +21,7 @@ mod recipes;
 mod settled;
 mod sized;
 mod softmax;
+mod support_vectors;
 mod trees;
 mod unlike;
 mod whole;
