@@ -166,7 +166,7 @@ pub struct ModelSpec {
     /// first dimension that is not named is a batch of 1.
     #[serde(default, skip_serializing_if = "Dimensions::is_empty")]
     #[x_kube(validation = ("self == oldSelf", "dimensions is immutable"))]
-    #[x_kube(validation = ("self.all(name, size(name) <= 64 && self[name] >= 1)", "a name has at most 64 characters, a size is at least 1"))]
+    #[x_kube(validation = ("self.all(name, size(name) <= 256 && self[name] >= 1)", "a name has at most 256 characters, a size is at least 1"))]
     #[schemars(extend("maxProperties" = 8))]
     pub dimensions: Dimensions,
     /// What the slices are proved with.

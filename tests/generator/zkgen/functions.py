@@ -164,8 +164,11 @@ def shrink(b, x):
 
 @operator("Pow")
 def power(b, x):
-    if b.chance(0.5):
+    if b.chance(0.4):
         return b.node("Pow", [x, b.constant(np.float32(b.pick([2, 3, 4])))], x.shape)
+    if b.chance(0.3):
+        base = np.float32(b.pick([0.5, 1.5, 2.0]))
+        return b.node("Pow", [b.constant(base), x], x.shape)
     exponent = b.pick([0.5, -0.5, 1.5, -1, -2])
     return b.node("Pow", [_positive(b, x), b.constant(np.float32(exponent))], x.shape)
 

@@ -227,13 +227,32 @@ def tree_ensemble(b, x):
 def svm_regressor(b, x):
     kernel = b.pick(["LINEAR", "POLY", "RBF", "SIGMOID"])
     supports, features = b.rng.randint(1, 4), x.shape[1]
-    kernels = {"LINEAR": [0, 0, 3], "POLY": [0.5, 0.5, b.rng.randint(1, 3)], "RBF": [0.3, 0, 3], "SIGMOID": [0.5, 0.1, 3]}
     return _ml(
         b, "SVMRegressor", [x], (x.shape[0], 1), kernel_type=kernel, n_supports=supports, rho=_floats(b.normal(1, 0.5)),
-        kernel_params=[float(v) for v in kernels[kernel]], coefficients=_floats(b.normal(supports)),
+        kernel_params=_kernel(b, kernel), coefficients=_floats(b.normal(supports)),
         support_vectors=_floats(b.normal((supports, features), 0.7)),
     )
 
 
-BY_PRODUCT = {"Normalizer", "SVMRegressor", "LinearClassifier", "TreeEnsembleClassifier"}
+def _kernel(b, kernel):
+    kernels = {"LINEAR": [0, 0, 3], "POLY": [0.5, 0.5, b.rng.randint(1, 3)], "RBF": [0.3, 0, 3], "SIGMOID": [0.5, 0.1, 3]}
+    return [float(v) for v in kernels[kernel]]
+
+
+@operator("SVMClassifier", fits=lambda x: _rows(x) and x.shape[1] <= 6)
+def svm_classifier(b, x):
+    """Without probabilities, which an iteration makes."""
+    kernel = b.pick(["LINEAR", "POLY", "RBF", "SIGMOID"])
+    classes = b.rng.randint(2, 4)
+    counts = [b.rng.randint(1, 2) for _ in range(classes)]
+    pairs = classes * (classes - 1) // 2
+    return _classified(
+        b, "SVMClassifier", x, 2 if classes == 2 else pairs, 1, 2, 3, 5, kernel_type=kernel, kernel_params=_kernel(b, kernel),
+        vectors_per_class=counts, coefficients=_floats(b.normal((classes - 1, sum(counts)))), rho=_floats(b.normal(pairs, 0.5)),
+        support_vectors=_floats(b.normal((sum(counts), x.shape[1]), 0.7)), classlabels_ints=_labels(b, classes),
+        post_transform="NONE",
+    )
+
+
+BY_PRODUCT = {"Normalizer", "SVMClassifier", "SVMRegressor", "LinearClassifier", "TreeEnsembleClassifier"}
 """Operators that have functions or products of two computed tensors, in some form."""

@@ -30,7 +30,8 @@ ARITHMETIC = {
     "LayerNormalization", "RMSNormalization", "InstanceNormalization", "GroupNormalization", "MeanVarianceNormalization",
     "LpNormalization", "LRN", "RNN", "GRU", "LSTM", "Col2Im", "Ceil", "Floor", "Round", "Sign", "Swish", "ThresholdedRelu",
     "Einsum", "Attention", "AffineGrid", "Not", "ArgMax", "ArgMin", "Scaler", "Normalizer", "Binarizer", "LinearRegressor",
-    "LinearClassifier", "TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor", "SVMRegressor", *COMPARISONS, *LOGIC,
+    "LinearClassifier", "TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor", "SVMClassifier", "SVMRegressor",
+    *COMPARISONS, *LOGIC,
 }
 
 

@@ -32,12 +32,30 @@ def masked(b, x):
     far = b.pick([-1e4, -65504.0, -1e9, float(np.finfo(np.float32).min)])
     if b.chance(0.5):
         x = b.node(b.pick(["Div", "Mul"]), [x, b.constant(np.float32(1.5))], x.shape)
-    if b.chance(0.3):
+    if b.chance(0.4):
+        x = given(b, x, far)
+    elif b.chance(0.3):
         fill = b.constant(np.float32(far))
         x = b.node("Where", [b.constant(keep), x, fill], x.shape)
     else:
         x = b.node("Add", [x, b.constant(np.where(keep, 0, far).astype(np.float32))], x.shape)
     return b.node("Softmax", [x], x.shape, axis=-1)
+
+
+def given(b, x, far):
+    """A mask that the inputs decide. Some place of a row always counts: of one that is masked as a whole, floats of 32 bits leave
+    less than those of 64."""
+    first = np.arange(x.shape[-1]) == 0
+    keep = b.node("Or", [b.input(x.shape[-1:], "bool"), b.constant(first)], x.shape[-1:], kind="bool")
+    fill = b.constant(np.float32(far))
+    if b.chance(0.4):
+        return b.node("Where", [keep, x, fill], x.shape)
+    if b.chance(0.5):
+        mask = b.node("Where", [keep, b.constant(np.float32(0)), fill], keep.shape)
+    else:
+        floats = b.node("Cast", [keep], keep.shape, to=1)
+        mask = b.node("Mul", [b.node("Sub", [b.constant(np.float32(1)), floats], keep.shape), fill], keep.shape)
+    return b.node("Add", [x, mask], x.shape)
 
 
 BY_PRODUCT = {"Softmax", "LogSoftmax"}

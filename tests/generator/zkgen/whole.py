@@ -16,11 +16,11 @@ COMPARISONS = {"Greater": 9, "Less": 9, "Equal": 11, "GreaterOrEqual": 12, "Less
 LOGIC = ("And", "Or", "Xor")
 SIDES = ("x,c", "c,x", "x,y")
 TO = {"float": 1, "bool": 9, "int32": 6, "int64": 7}
-MAKERS = (*COMPARISONS, *LOGIC, "Not", "ArgMax", "ArgMin", "LinearClassifier", "TreeEnsembleClassifier")
+MAKERS = (*COMPARISONS, *LOGIC, "Not", "ArgMax", "ArgMin", "LinearClassifier", "SVMClassifier", "TreeEnsembleClassifier")
 """Operators whose first output is of yes and no, or of whole numbers."""
 JUMPS = {
-    *COMPARISONS, "ArgMax", "ArgMin", "Binarizer", "Ceil", "Floor", "Hardmax", "LinearClassifier", "Round", "Sign", "ThresholdedRelu",
-    "TopK", "TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor",
+    *COMPARISONS, "ArgMax", "ArgMin", "Binarizer", "Ceil", "Floor", "Hardmax", "LinearClassifier", "Round", "Sign", "SVMClassifier",
+    "ThresholdedRelu", "TopK", "TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor",
 }
 """Operators whose values jump: near a threshold, or a tie, it is rounding that decides."""
 OF_TWO = ("Where(computed)",)

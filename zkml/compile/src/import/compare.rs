@@ -216,14 +216,14 @@ fn xor(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
     }
 }
 
-/// Whether an operand is one number that takes places out of a softmax, wherever it is chosen.
-fn is_far(call: &Call<'_>, at: usize) -> Result<bool, Refusal> {
+/// The one number that an operand is, where it takes places out of a softmax, wherever it is chosen.
+fn far(call: &Call<'_>, at: usize) -> Result<Option<f64>, Refusal> {
     if call.is_computed(at) {
-        return Ok(false);
+        return Ok(None);
     }
     let values = call.constant(at)?.values;
     let first = values.first().copied().filter(|v| *v <= FAR);
-    Ok(first.is_some_and(|first| values.iter().all(|v| *v == first)))
+    Ok(first.filter(|first| values.iter().all(|v| v == first)))
 }
 
 /// Of an operand of whole numbers, computed or constant: what they are between, where that is known.
@@ -291,11 +291,11 @@ fn choose(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
                 draft.linear(call.name, map, &[y, chosen], call.shape)?
             }
         };
-        if is_far(call, 2)? {
-            draft.masks(made, x, condition);
-        } else if is_far(call, 1)? {
+        if let Some(far) = far(call, 2)? {
+            draft.masks(made, x, condition, far);
+        } else if let Some(far) = far(call, 1)? {
             let other = of_steps(draft, call, &[condition], vec![-1.0], 1.0)?;
-            draft.masks(made, y, other);
+            draft.masks(made, y, other, far);
         }
         return Ok(made);
     }

@@ -124,8 +124,8 @@ pub(super) struct Draft {
     pub outputs: Vec<TensorId>,
     /// By output, whether the file says that it is of whole numbers, or of yes and no.
     pub exact: Vec<bool>,
-    /// By tensor that has a constant far below all others instead of some values: the values, and 1 where they stay.
-    masked: HashMap<TensorId, [TensorId; 2]>,
+    /// By tensor that has a constant far below all others instead of some values: the values, 1 where they stay, and the constant.
+    masked: HashMap<TensorId, (TensorId, TensorId, f64)>,
     /// Values of all tensors.
     values: usize,
     /// Coefficients and indices of all nodes.
@@ -191,7 +191,32 @@ impl Draft {
     }
 
     /// Says of places in a table of so many rows that the model takes no others, where they are an input's values, or those moved.
-    pub(super) fn within_table(&mut self, mut id: TensorId, rows: u32) {
+    pub(super) fn within_table(&mut self, id: TensorId, rows: u32) {
+        // Those below 0 count from the end.
+        self.within(id, Interval::new(-i64::from(rows), i64::from(rows) - 1));
+    }
+
+    /// Says of whole numbers that the model takes no others, where they are an input's values, or those moved; whether it now does.
+    pub(super) fn within(&mut self, id: TensorId, numbers: Interval) -> bool {
+        let input = self.input_behind(id);
+        let Some(tensor) = input.and_then(|id| self.tensors.get_mut(id.0 as usize)) else {
+            return false;
+        };
+        tensor.bound = match tensor.bound {
+            Some(bound) => bound.within(numbers).or(Some(bound)),
+            None => Some(numbers),
+        };
+        tensor.bound.is_some_and(|bound| numbers.has(bound))
+    }
+
+    /// Whether nothing says yet how far an input's whole numbers go, which these are, or are moved from.
+    pub(super) fn is_unbounded_input(&self, id: TensorId) -> bool {
+        let input = self.input_behind(id);
+        input.is_some_and(|id| self.is_whole(id) && self.bound_of(id).is_none())
+    }
+
+    /// The input whose values these are, all of them, if only moved.
+    fn input_behind(&self, mut id: TensorId) -> Option<TensorId> {
         // What takes some of an input's values says nothing of the others.
         let moved = |node: &&FloatNode| match &node.op {
             FloatOp::Wiring(wiring) => wiring.source.as_ref().is_none_or(|source| {
@@ -205,28 +230,19 @@ impl Draft {
         while let Some(node) = self.nodes.iter().find(|n| n.output == id).filter(moved) {
             match node.inputs[..] {
                 [from] => id = from,
-                _ => return,
+                _ => return None,
             }
         }
-        if self.inputs.contains(&id)
-            && let Some(tensor) = self.tensors.get_mut(id.0 as usize)
-        {
-            // Those below 0 count from the end.
-            let places = Interval::new(-i64::from(rows), i64::from(rows) - 1);
-            tensor.bound = match tensor.bound {
-                Some(bound) => bound.within(places).or(Some(bound)),
-                None => Some(places),
-            };
-        }
+        self.inputs.contains(&id).then_some(id)
     }
 
-    /// Says of a tensor that it is another one where `keeps` is 1, and far below all others where that is 0.
-    pub(super) fn masks(&mut self, id: TensorId, values: TensorId, keeps: TensorId) {
-        self.masked.insert(id, [values, keeps]);
+    /// Says of a tensor that it is another one where `keeps` is 1, and this number, far below all others, where that is 0.
+    pub(super) fn masks(&mut self, id: TensorId, values: TensorId, keeps: TensorId, far: f64) {
+        self.masked.insert(id, (values, keeps, far));
     }
 
     /// What was said of it so.
-    pub(super) fn masked(&self, id: TensorId) -> Option<[TensorId; 2]> {
+    pub(super) fn masked(&self, id: TensorId) -> Option<(TensorId, TensorId, f64)> {
         self.masked.get(&id).copied()
     }
 

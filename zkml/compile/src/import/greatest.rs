@@ -306,7 +306,8 @@ impl Ranks {
     }
 }
 
-fn row_maximum(
+/// The greatest of each row.
+pub(super) fn row_maximum(
     draft: &mut Draft,
     name: &str,
     x: TensorId,
@@ -318,7 +319,7 @@ fn row_maximum(
 }
 
 /// A value for each row, at all its places.
-fn repeated(
+pub(super) fn repeated(
     draft: &mut Draft,
     name: &str,
     of_rows: TensorId,

@@ -1,8 +1,9 @@
-//! Minus infinity in constants that mask places of a softmax, and infinite limits of a Clip.
+//! Minus infinity in constants that mask places of a softmax, and infinite limits of a Clip, a Max or a Min.
 //!
-//! Invariant: a limit of a Clip that is infinite, to its own side, clips nothing, and goes. A constant that masks reaches nothing but additions, choices and moves on its way to softmaxes and masks of attentions,
-//! where the weight of minus infinity is 0, as that of any number is that is far enough below: it becomes one. Every other constant
-//! that is not finite is refused by its name.
+//! Invariant: a limit of a Clip that is infinite, to its own side, clips nothing, and goes; so does the one number of a Max that is
+//! below all others, and of a Min that is above them. A constant that masks reaches nothing but additions, choices and moves on its
+//! way to softmaxes and masks of attentions, where the weight of minus infinity is 0, as that of any number is that is far enough
+//! below: it becomes one. Every other constant that is not finite is refused by its name.
 
 use std::collections::{HashMap, HashSet};
 
@@ -117,6 +118,32 @@ fn unlimited(graph: &mut GraphProto) {
             node.input.pop();
         }
         if node.input.len() == 1 && node.attribute.is_empty() {
+            node.op_type = "Identity".to_owned();
+        }
+    }
+    // A number without axes shapes nothing.
+    let scalar = |tensor: &TensorProto| tensor.dims.is_empty();
+    let stated = graph.initializer.iter().filter(|t| scalar(t)).map(|t| &t.name);
+    let nodes = graph.node.iter().filter(|n| {
+        let constant = n.op_type == "Constant";
+        constant && n.attribute.iter().all(|a| a.t.as_ref().is_none_or(scalar))
+    });
+    let scalars: HashSet<String> = stated
+        .chain(nodes.filter_map(|n| n.output.first()))
+        .cloned()
+        .collect();
+    for node in &mut graph.node {
+        let none = match node.op_type.as_str() {
+            "Max" => f64::NEG_INFINITY,
+            "Min" => f64::INFINITY,
+            _ => continue,
+        };
+        let says_nothing = |name: &String| scalars.contains(name) && infinite.get(name) == Some(&none);
+        if node.input.iter().all(says_nothing) {
+            continue;
+        }
+        node.input.retain(|name| !says_nothing(name));
+        if node.input.len() == 1 {
             node.op_type = "Identity".to_owned();
         }
     }

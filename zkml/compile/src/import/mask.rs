@@ -70,25 +70,6 @@ impl Masked {
     }
 }
 
-/// The values of a tensor that a computed condition masks, and 1 where they stay; none where a constant masks some of these.
-pub(super) fn computed(draft: &mut Draft, name: &str, x: TensorId) -> Result<Option<[TensorId; 2]>, Refusal> {
-    let shape = draft.shape(x);
-    let mut at = x;
-    for _ in 0..MOST {
-        if let Some([x, keeps]) = draft.masked(at) {
-            let reshaped = |draft: &mut Draft, id| wiring::reshape(draft, name, id, &shape);
-            let both = [reshaped(draft, x)?, reshaped(draft, keeps)?];
-            let by_constant = !Masked::of(draft, name, both[0])?.all_count();
-            return Ok(Some(both).filter(|_| !by_constant));
-        }
-        match producer(draft, at) {
-            Some((FloatOp::Wiring(Wiring { source: None }), &[y])) => at = y,
-            _ => return Ok(None),
-        }
-    }
-    Ok(None)
-}
-
 /// `left`: how many tensors are still looked at, however many operands each has.
 fn stripped(draft: &mut Draft, name: &str, x: TensorId, left: &mut usize) -> Result<Masked, Refusal> {
     let shape = draft.shape(x);

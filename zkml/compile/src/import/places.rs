@@ -17,7 +17,10 @@ use crate::float::{FloatMap, Interval};
 
 pub(super) const RECIPES: &[Recipe] = &[Recipe::new("OneHot", one_hot)];
 /// Of whole numbers alone.
-pub(super) const OF_WHOLE: &[Recipe] = &[Recipe::new("Gather", gather)];
+pub(super) const OF_WHOLE: &[Recipe] = &[
+    Recipe::new("Gather", gather),
+    Recipe::new("GatherElements", table::elements),
+];
 
 /// Whether a number is each of `count` ones from `least` on: `[numbers, count]` of 1 and 0.
 fn is_each(

@@ -1,14 +1,18 @@
-//! Powers with constant exponents.
+//! Powers.
 //!
-//! Invariant: exact in floats, but for an exponent that is no float of 32 bits. Places with one exponent are one function.
+//! Invariant: exact in floats, but for a constant exponent that is no float of 32 bits. Places with one such exponent are one function;
+//! with a computed one the power is `e^(exponent · ln base)`, of bases above 0: a constant one that is not is refused by its value,
+//! and a computed one has no proof.
 
 use zkml::graph::TensorId;
 
+use super::binary::{PerChannel, aligned};
 use super::draft::{Draft, Refusal, unsupported};
 use super::function::function;
 use super::maps::{each, repeated};
 use super::moved::{self, Source};
 use super::recipe::{Call, Recipe};
+use super::{product, wiring};
 use crate::functions::Function;
 
 pub(super) const RECIPES: &[Recipe] = &[Recipe::new("Pow", pow)];
@@ -17,6 +21,9 @@ pub(super) const RECIPES: &[Recipe] = &[Recipe::new("Pow", pow)];
 const MOST: usize = 8;
 
 fn pow(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
+    if call.is_computed(1) {
+        return with_computed(draft, call);
+    }
     let x = call.computed(0)?;
     let constant = call.constant(1)?;
     let from = draft.shape(x);
@@ -49,6 +56,30 @@ fn pow(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
         made.push(powered(draft, call, base, p)?);
     }
     moved::moved(draft, call.name, &made, &sources, call.shape)
+}
+
+/// With an exponent that is computed.
+fn with_computed(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
+    let at_shape = |draft: &mut Draft, at: usize| {
+        let x = aligned(draft, call.name, call.computed(at)?, call.shape.len())?;
+        wiring::broadcast(draft, call.name, x, call.shape)
+    };
+    let exponent = at_shape(draft, 1)?;
+    let logarithm = if call.is_computed(0) {
+        let base = at_shape(draft, 0)?;
+        let of_base = function(draft, call.name, base, Function::log())?;
+        product::elements(draft, call.name, [exponent, of_base], call.shape)?
+    } else {
+        let base = call.constant(0)?;
+        if let Some(least) = base.values.iter().find(|b| **b <= 0.0) {
+            return unsupported(format!(
+                "its base is {least}: with a computed exponent only those above 0 are supported"
+            ));
+        }
+        let map = PerChannel::new(&base, call.shape)?.map(f64::ln, |_| 0.0)?;
+        draft.linear(call.name, map, &[exponent], call.shape)?
+    };
+    function(draft, call.name, logarithm, Function::exp())
 }
 
 /// `x^p`, value by value.

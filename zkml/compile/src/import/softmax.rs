@@ -7,12 +7,14 @@
 
 use zkml::graph::TensorId;
 
-use super::binary::{combination, scaled};
+use super::binary::{combination, line, scaled};
 use super::draft::{Draft, Refusal, small};
 use super::function::function;
+use super::greatest::{repeated, row_maximum};
+use super::kept::Choice;
 use super::mask::Masked;
 use super::recipe::{Call, Recipe, axis};
-use super::{mask, moved, product, wiring};
+use super::{kept, moved, product, wiring};
 use crate::float::{FloatMap, FloatOp};
 use crate::functions::Function;
 use crate::ops::Max;
@@ -96,8 +98,13 @@ impl Split {
 fn softmax(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
     let x = call.computed(0)?;
     let split = Split::new(draft, call, x)?;
-    let (masked, keeps) = match mask::computed(draft, call.name, x)? {
-        Some([x, keeps]) => (Masked::all(draft, x), Some(split.split(draft, call.name, keeps)?)),
+    let (masked, choice) = match kept::of(draft, call.name, x)? {
+        Some(kept) => {
+            let x = Masked::all(draft, kept.x);
+            let tensor = |draft: &mut Draft, id| split.split(draft, call.name, id);
+            let kept = kept.placed(draft, tensor, |list| split.split_list(list))?;
+            (x, Some(kept.choice(draft, call.name, split.rows())?))
+        }
         None => (Masked::of(draft, call.name, x)?, None),
     };
     let rows = Masked {
@@ -105,7 +112,7 @@ fn softmax(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
         counts: split.split_list(&masked.counts),
         ..masked
     };
-    let y = of_rows_kept(draft, call.name, &rows, keeps, split.rows())?;
+    let y = of_rows_kept(draft, call.name, &rows, choice.as_ref(), split.rows())?;
     joined(draft, call, &split, y)
 }
 
@@ -129,16 +136,16 @@ pub(super) fn of_rows(
     of_rows_kept(draft, name, x, None, sizes)
 }
 
-/// The same of the places where `keeps` is 1, if it is given.
+/// The same of the places that are chosen, if some are.
 fn of_rows_kept(
     draft: &mut Draft,
     name: &str,
     x: &Masked,
-    keeps: Option<TensorId>,
+    choice: Option<&Choice>,
     [rows, n]: [usize; 2],
 ) -> Result<TensorId, Refusal> {
     let shape = [rows, n];
-    let (_, weights, sums) = weighed(draft, name, x, keeps, shape)?;
+    let (_, weights, sums) = weighed(draft, name, x, choice, shape)?;
     let few = n <= FEW;
     let inverse = if few {
         Function::reciprocal_from_one()
@@ -159,11 +166,11 @@ fn weighed(
     draft: &mut Draft,
     name: &str,
     x: &Masked,
-    keeps: Option<TensorId>,
+    choice: Option<&Choice>,
     [rows, n]: [usize; 2],
 ) -> Result<(TensorId, TensorId, TensorId), Refusal> {
-    let d = match keeps {
-        Some(keeps) => below_greatest_kept(draft, name, x, keeps, [rows, n])?,
+    let d = match choice {
+        Some(choice) => below_greatest_chosen(draft, name, x, choice, [rows, n])?,
         None => below_greatest(draft, name, x, [rows, n])?,
     };
     let weights = function(draft, name, d, Function::exp_of_negatives())?;
@@ -211,36 +218,38 @@ fn below_greatest(
     draft.linear(name, map, &[x.x, greatest], &[rows, n])
 }
 
-/// The same of the places where `keeps` is 1. With `z = x − min`, which is not below 0, `m` is the greatest `keeps · z` and `d` is
+/// The same of the places that are chosen. With `z = x − min`, which is not below 0, `m` is the greatest `keeps · z` and `d` is
 /// `keeps · (z − m)`: what is not kept reaches neither, however great it is. A row of which nothing is kept has the same number
 /// everywhere, so that all of `d` is 0.
-fn below_greatest_kept(
+fn below_greatest_chosen(
     draft: &mut Draft,
     name: &str,
     x: &Masked,
-    keeps: TensorId,
+    choice: &Choice,
     [rows, n]: [usize; 2],
 ) -> Result<TensorId, Refusal> {
-    let (shape, len) = ([rows, n], rows * n);
+    let (shape, len, keeps) = ([rows, n], rows * n, choice.keeps);
     let greatest = |draft: &mut Draft, of: TensorId| {
-        let window = |r: usize| (r * n..(r + 1) * n).map(|t| t as u32).collect();
-        let windows = (0..rows).map(window).collect();
-        draft.node(name, FloatOp::Max(Max { windows }), &[of], &[rows, 1])
+        let greatest = row_maximum(draft, name, of, shape)?;
+        repeated(draft, name, greatest, shape)
     };
     let negative = scaled(draft, name, x.x, -1.0)?;
     let below = greatest(draft, negative)?;
-    let below = wiring::broadcast(draft, name, below, &shape)?;
     let z = draft.linear(name, combination(len, vec![1.0, 1.0])?, &[x.x, below], &shape)?;
     let kept = product::elements(draft, name, [keeps, z], &shape)?;
     let m = greatest(draft, kept)?;
-    let m = wiring::broadcast(draft, name, m, &shape)?;
     let difference = draft.linear(name, combination(len, vec![1.0, -1.0])?, &[z, m], &shape)?;
-    let d = product::elements(draft, name, [keeps, difference], &shape)?;
-    let any = greatest(draft, keeps)?;
-    draft.whole(any, 1);
-    let any = wiring::broadcast(draft, name, any, &shape)?;
-    let map = combination(len, vec![x.factor, -1.0, 1.0])?;
-    draft.linear(name, map, &[d, keeps, any], &shape)
+    let mut d = product::elements(draft, name, [keeps, difference], &shape)?;
+    if let Some(differ) = choice.differ {
+        d = product::elements(draft, name, [differ, d], &shape)?;
+    }
+    match choice.any {
+        Some(any) => {
+            let map = combination(len, vec![x.factor, -1.0, 1.0])?;
+            draft.linear(name, map, &[d, keeps, any], &shape)
+        }
+        None => draft.linear(name, line(len, vec![x.factor, -1.0], 1.0)?, &[d, keeps], &shape),
+    }
 }
 
 /// `d − log s`.

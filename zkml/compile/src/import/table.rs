@@ -1,8 +1,10 @@
-//! Gather of a table that is a constant, at computed places: embeddings.
+//! Gather and GatherElements of a table that is a constant, at computed places: embeddings.
 //!
 //! Invariant: a place outside the table has no proof. Two requantisations, none of which a value within the table reaches the end
 //! of, refuse what is above its last row and what is below its first; both are read behind, so that neither is taken out, nor
 //! becomes one with another node.
+
+use std::collections::HashSet;
 
 use zkml::graph::{Activation, TensorId};
 
@@ -10,6 +12,8 @@ use super::binary::{combination, line};
 use super::compare::{step, whole};
 use super::draft::{Draft, Refusal, small, unsupported};
 use super::greatest::{MOST_ENTRIES, MOST_NAME, rows};
+use super::maps::{each, flat};
+use super::moved::{self, Source};
 use super::places::named;
 use super::product::{self, Factor};
 use super::recipe::{Call, axis};
@@ -56,6 +60,85 @@ pub(super) fn gather(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Ref
     let y = wiring::reshape(draft, call.name, y, &[all, before, behind])?;
     let y = wiring::permute(draft, call.name, y, &[1, 0, 2])?;
     wiring::reshape(draft, call.name, y, call.shape)
+}
+
+/// Each place names one along an axis of the constant, at its own coordinates along the others.
+pub(super) fn elements(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
+    let (table, places) = (call.constant(0)?, call.computed(1)?);
+    let (rank, shape) = (table.shape.len(), draft.shape(places));
+    let along = axis(call.int("axis", 0)?, rank)?;
+    let count = table.shape[along];
+    if !draft.is_whole(places) {
+        return unsupported("computed places that are no whole numbers");
+    }
+    if shape.len() != rank || (0..rank).any(|d| d != along && shape[d] > table.shape[d]) {
+        return unsupported("indices that reach beyond the data");
+    }
+    if !(1..=MOST_ROWS).contains(&count) {
+        return unsupported(format!(
+            "computed places along an axis of {count}: 1 to {MOST_ROWS} are supported"
+        ));
+    }
+    let all: usize = shape.iter().product();
+    // By place of the result, the list that it names an entry of.
+    let mut lists = Vec::with_capacity(all);
+    each(shape.clone(), |at| {
+        let mut own = at.to_vec();
+        own[along] = 0;
+        lists.push(flat(&table.shape, &own));
+        Ok(Source::Constant(0.0))
+    })?;
+    let behind: usize = table.shape[along + 1..].iter().product();
+    let entry = |list: usize, at: usize| table.values.get(list + at * behind).copied().unwrap_or(0.0);
+    let [bound] = small([count])?;
+    draft.within_table(places, bound);
+    let places = within(draft, call.name, places, bound)?;
+    let first = lists.first().copied().unwrap_or(0);
+    let alike = |list: &usize| (0..count).all(|at| entry(*list, at) == entry(first, at));
+    let distinct: HashSet<usize> = lists.iter().copied().collect();
+    if distinct.iter().all(alike) {
+        let values: Vec<f64> = (0..count).map(|at| entry(first, at)).collect();
+        let y = if count <= MOST_ENTRIES + 1 {
+            rows(draft, call.name, &values, 1, places, &[all, 1])?
+        } else {
+            far_rows(draft, call.name, &values, 1, places)?
+        };
+        return wiring::reshape(draft, call.name, y, call.shape);
+    }
+    if count > MOST_ENTRIES || all.saturating_mul(count) > super::MAX_TENSOR_LEN {
+        return unsupported(format!(
+            "computed places along an axis of {count} whose lists differ: 1 to {MOST_ENTRIES} are supported"
+        ));
+    }
+    // A 1 at the named place of each list, times the list, added up.
+    let is = named(draft, call.name, places, count)?;
+    let values: Vec<f64> = lists
+        .iter()
+        .flat_map(|list| (0..count).map(move |at| entry(*list, at)))
+        .collect();
+    let most = values.iter().fold(0f64, |m, v| m.max(v.abs())).ceil();
+    let whole_ones = Interval::of(values.iter().copied()).filter(|of| of.magnitude() <= MOST_NAME as u64);
+    let of_each = whole_ones.map(|of| of.with(Interval::new(0, 0)));
+    let len = values.len();
+    let map = moved::affine(vec![values, vec![0.0; len]])?;
+    let chosen = draft.linear(call.name, map, &[is], &[all, count])?;
+    let [inputs] = small([count])?;
+    let map = FloatMap::Dense {
+        inputs,
+        outputs: 1,
+        weight: vec![1.0; count],
+        bias: vec![0.0],
+    };
+    let made = draft.linear(call.name, map, &[chosen], &[all, 1])?;
+    if of_each.is_some() {
+        draft.whole_within(chosen, of_each);
+        draft.whole_within(made, of_each);
+    } else if most < MOST_NAME {
+        // Whichever entries calibration sees.
+        draft.bound(chosen, most as u32);
+        draft.bound(made, most as u32);
+    }
+    wiring::reshape(draft, call.name, made, call.shape)
 }
 
 /// The places counted from the table's beginning; those that it does not have are refused.

@@ -123,7 +123,7 @@ pub(super) fn check(graph: &mut GraphProto, shapes: &Shapes) -> Result<(), Impor
             "Expand" | "Slice" | "Split" | "Tile" => at == 0 && read.next().is_none(),
             // Places in a list; of a list that is computed itself only constant ones.
             "ArrayFeatureExtractor" => at == 1,
-            "Gather" => at == 1 || read.next().is_none(),
+            "Gather" | "GatherElements" => at == 1 || read.next().is_none(),
             "OneHot" | "LabelEncoder" | "OneHotEncoder" | "TopK" => at == 0,
             // Narrower numbers wrap.
             op if OWN_RULES.contains(&op) => matches!(kind, DatumType::I32 | DatumType::I64),
@@ -139,7 +139,8 @@ pub(super) fn check(graph: &mut GraphProto, shapes: &Shapes) -> Result<(), Impor
         if node.op_type == "Cast" {
             cast(node, kind)?;
         }
-        if (node.op_type == "Gather" && at == 1) || OWN_RULES.contains(&node.op_type.as_str()) {
+        let looked_up = ["Gather", "GatherElements"].contains(&node.op_type.as_str()) && at == 1;
+        if looked_up || OWN_RULES.contains(&node.op_type.as_str()) {
             node.domain = DOMAIN.to_owned();
         }
     }

@@ -7,7 +7,7 @@ use zkml::graph::Profile;
 
 use super::given::{PROFILES, agrees, made_up, of, of_whole, said};
 use super::onnx::{Onnx, int};
-use super::recipes::by_the_file;
+use super::recipes::{agrees_with_the_reference, by_the_file};
 use crate::compile::{CompileOptions, plan};
 
 #[test]
@@ -134,6 +134,42 @@ fn numbers_are_added_up_along_an_axis() {
         let row: Vec<f64> = (0..8).map(|at| f64::from(bits >> (at % 4) & 1)).collect();
         agrees(&bytes, &int, &[row], 0.01);
     }
+}
+
+/// Lists that are alike, and lists that are not, of whole numbers and of others; in fewer columns than the constant has.
+#[test]
+fn each_place_names_an_entry_of_its_own_list() {
+    let alike: Vec<f32> = (0..15).map(|t| (t % 5) as f32 - 1.0).collect();
+    let unlike: Vec<f32> = (0..15).map(|t| (t * t % 7) as f32).collect();
+    let others: Vec<f32> = (0..15).map(|t| (t as f32).sin()).collect();
+    for list in [alike, unlike, others] {
+        let bytes = of(DataType::Int64, &[2, 3])
+            .constant("list", &[3, 5], list)
+            .node("GatherElements", &["list", "x"], "y", vec![int("axis", 1)])
+            .bytes();
+        agrees_with_the_reference("entries", &bytes);
+        for profile in PROFILES {
+            let (_, int) = by_the_file(&bytes, &made_up(&bytes), profile);
+            for at in -5..5 {
+                let others = [0.0, -1.0, 4.0, 2.0, f64::from(at)];
+                let places = [vec![f64::from(at)], others.to_vec()].concat();
+                agrees(&bytes, &int, &[places], 0.05);
+            }
+            for outside in [5.0, -6.0] {
+                let places = [vec![outside], vec![0.0; 5]].concat();
+                assert!(said(&int, &[places]).is_err(), "{outside}");
+            }
+        }
+    }
+    let moved = of(DataType::Bool, &[2, 3])
+        .node("Cast", &["x"], "n", vec![int("to", DataType::Int64 as i64)])
+        .integers("flat", &[2, 0, 1])
+        .integers("shape", &[1, 3])
+        .node("Reshape", &["flat", "shape"], "at", vec![])
+        .node("GatherElements", &["n", "at"], "g", vec![int("axis", 1)])
+        .node("Cast", &["g"], "y", vec![int("to", DataType::Float as i64)])
+        .bytes();
+    agrees_with_the_reference("moved", &moved);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Limits of a Clip that are infinite clip nothing; all other constants that are not finite are refused by name.
+//! Limits of a Clip, a Max or a Min that are infinite limit nothing; all other constants that are not finite are refused by name.
 
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, TensorProto};
@@ -80,4 +80,37 @@ fn an_infinite_limit_to_the_other_side_and_what_else_reads_it_are_refused_by_nam
         .unwrap_err()
         .to_string();
     assert!(said.contains("`high`") && said.contains("not finite"), "{said}");
+}
+
+fn greatest(op: &str, inputs: &[&str], infinite: (&[i64], f32)) -> Vec<u8> {
+    let onnx = Onnx::new(&[2, 3])
+        .constant("infinite", infinite.0, vec![infinite.1])
+        .constant("half", &[3], vec![0.5, -0.5, 0.0])
+        .node("Neg", &["x"], "n", vec![])
+        .node(op, inputs, "m", vec![])
+        .node("Sigmoid", &["m"], "y", vec![]);
+    giving(onnx, &[("y", DataType::Float)])
+}
+
+#[test]
+fn an_infinite_number_below_a_maximum_or_above_a_minimum_is_nothing() {
+    for (op, infinite) in [("Max", -INFINITE), ("Min", INFINITE)] {
+        for inputs in [
+            &["infinite", "n"][..],
+            &["n", "infinite"],
+            &["n", "infinite", "half"],
+            &["infinite", "n", "x"],
+        ] {
+            agrees_with_the_reference(op, &greatest(op, inputs, (&[], infinite)));
+        }
+    }
+    // To the other side it is the answer, and axes of its own are part of the result's.
+    for (op, infinite) in [
+        ("Max", (&[][..], INFINITE)),
+        ("Min", (&[], -INFINITE)),
+        ("Max", (&[1, 1, 1], -INFINITE)),
+    ] {
+        let said = import(&greatest(op, &["n", "infinite"], infinite)).unwrap_err();
+        assert!(said.to_string().contains("not finite"), "{op}: {said}");
+    }
 }

@@ -173,8 +173,11 @@ fn what_a_rule_does_not_have_is_named_by_node_and_attribute() {
         "{much}"
     );
     assert!(many.contains("more than 8 different exponents"), "{many}");
-    let computed = Onnx::new(&[2, 3]).opset(15).node("Pow", &["x", "x"], "y", vec![]);
-    assert!(refused(computed).contains("its input `x` is computed"));
+    let computed = Onnx::new(&[2, 3])
+        .opset(15)
+        .constant("base", &[3], vec![2.0, 1.0, -0.5])
+        .node("Pow", &["base", "x"], "y", vec![]);
+    assert!(refused(computed).contains("its base is -0.5"));
     let norm = Onnx::new(&[1, 1, 4]).opset(18).node(
         "LpPool",
         &["x"],
@@ -182,6 +185,58 @@ fn what_a_rule_does_not_have_is_named_by_node_and_attribute() {
         vec![ints("kernel_shape", &[2]), int("p", 2)],
     );
     assert!(refused(norm).contains("`p` is 2; only 1"));
+}
+
+#[test]
+fn a_power_with_a_computed_exponent_is_that_of_every_base_above_zero() {
+    let constant = Onnx::new(&[2, 3])
+        .opset(15)
+        .constant("base", &[3], vec![2.0, 1.0, 0.25])
+        .node("Pow", &["base", "x"], "y", vec![]);
+    agrees_with_the_reference("constant base", &constant.bytes());
+    let scalar = Onnx::new(&[2, 3])
+        .opset(15)
+        .constant("base", &[], vec![10.0])
+        .node("Pow", &["base", "x"], "y", vec![]);
+    agrees_with_the_reference("one base", &scalar.bytes());
+    let computed = Onnx::new(&[2, 3])
+        .opset(15)
+        .constant("half", &[], vec![0.5])
+        .node("Sigmoid", &["x"], "part", vec![])
+        .node("Add", &["part", "half"], "base", vec![])
+        .node("Pow", &["base", "x"], "y", vec![]);
+    agrees_with_the_reference("computed base", &computed.bytes());
+    for (onnx, most) in [(&constant, 0.01), (&scalar, 0.05), (&computed, 0.01)] {
+        let bytes = onnx.bytes();
+        let samples = [
+            vec![vec![1.5, -1.0, 0.5, -1.5, 1.0, -0.5]],
+            vec![vec![-1.5, 1.0, -0.5, 1.5, -1.0, 0.5]],
+        ];
+        let (_, int) = by_the_file(&bytes, &samples, Profile::P16);
+        super::given::agrees(&bytes, &int, &samples[0], most);
+    }
+}
+
+/// What a power of a base that is not above 0 would be, nothing is proved of.
+#[test]
+fn a_computed_base_that_is_not_above_zero_has_no_proof() {
+    let bytes = Onnx::new(&[1, 2])
+        .input("p", &[1, 2])
+        .opset(15)
+        .node("Pow", &["x", "p"], "y", vec![])
+        .bytes();
+    let samples = [
+        vec![vec![1.0, 2.0], vec![1.0, -1.0]],
+        vec![vec![0.5, 1.5], vec![0.5, 1.0]],
+    ];
+    let (_, int) = by_the_file(&bytes, &samples, Profile::P12);
+    super::given::agrees(&bytes, &int, &samples[0], 0.02);
+    for base in [0.0, -1.0] {
+        assert!(
+            super::given::said(&int, &[vec![base, 1.0], vec![1.0, 1.0]]).is_err(),
+            "{base}"
+        );
+    }
 }
 
 #[test]
