@@ -9,7 +9,7 @@ use super::binary::line;
 use super::compare::{YES_OR_NO, step, whole};
 use super::draft::{Draft, Refusal};
 use super::function::producer;
-use super::kept::ABSORBS;
+use super::kept::{ABSORBS, also};
 use super::mask::FAR;
 use super::{moved, wiring};
 use crate::float::{FloatMap, FloatOp};
@@ -124,9 +124,7 @@ fn both(draft: &mut Draft, name: &str, like: TensorId, a: &Keeps, b: &Keeps) -> 
             Ok(Keeps::Constant(a.iter().zip(b).map(|(a, b)| *a && *b).collect()))
         }
         (Keeps::Computed(id), Keeps::Constant(counts)) | (Keeps::Constant(counts), Keeps::Computed(id)) => {
-            let each = counts.iter().map(|c| f64::from(u8::from(*c))).collect();
-            let map = moved::affine(vec![each, vec![0.0; len]])?;
-            whole(draft, name, map, &[*id], &shape, YES_OR_NO).map(Keeps::Computed)
+            also(draft, name, *id, counts).map(Keeps::Computed)
         }
         (Keeps::Computed(a), Keeps::Computed(b)) => {
             let map = line(len, vec![1.0, 1.0], -1.0)?;
