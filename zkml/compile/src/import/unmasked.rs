@@ -85,7 +85,8 @@ pub(super) fn found(
     }
 }
 
-/// A number instead of some values of a tensor that may have masks itself: only what the number is told from by no row is known.
+/// A number instead of some values of a tensor that may have masks itself: only one by which no place is told from another is known.
+/// Of a tensor that is nothing but masks it is what they add.
 fn replaced(
     draft: &mut Draft,
     name: &str,
@@ -93,11 +94,11 @@ fn replaced(
     below: Option<Found>,
     (keeps, far): (Keeps, f64),
 ) -> Result<Option<Found>, Refusal> {
-    let own = |x, keeps| {
+    let own = |x: Option<TensorId>, keeps| {
         let part = Part {
             keeps,
             far,
-            replaces: true,
+            replaces: x.is_some(),
             asks: None,
         };
         Ok(Some(Found { x, parts: vec![part] }))
@@ -107,7 +108,10 @@ fn replaced(
     };
     match &below.parts[..] {
         [] => own(below.x, keeps),
-        [inner] if inner.far == far && inner.asks.is_none() && (inner.replaces || far <= -ABSORBS) => {
+        [inner] if inner.far == far && inner.asks.is_none() => {
+            if !inner.replaces && below.x.is_some() && far > -ABSORBS {
+                return Ok(None);
+            }
             let both = both(draft, name, values, &inner.keeps, &keeps)?;
             own(below.x, both)
         }
