@@ -44,13 +44,17 @@ def attention(b, x):
     k = b.node("Mul", [x, b.constant(b.normal(size, 0.8))], x.shape)
     v = b.node("Add", [x, b.constant(b.normal(size, 0.5))], x.shape)
     attributes, inputs = {}, [x, k, v]
-    mask = b.pick(["none", "none", "bool", "float"])
+    mask = b.pick(["none", "none", "bool", "float", "asked"])
     if mask == "bool":
         keep = np.asarray([[b.chance(0.6) for _ in range(rows)] for _ in range(rows)])
         keep[:, 0] = True
         inputs.append(b.constant(keep))
     elif mask == "float":
         inputs.append(b.constant(b.normal((rows, rows))))
+    elif mask == "asked":
+        # Of a row in which no place counts there are no values.
+        first = b.constant(np.arange(rows) == 0)
+        inputs.append(b.node("Or", [b.input((rows, rows), "bool"), first], (rows, rows), kind="bool"))
     if b.chance(0.3):
         attributes["is_causal"] = 1
     if b.chance(0.3):

@@ -15,8 +15,8 @@ use super::fixed::Argument;
 
 /// Exponents of the argument that the integer arithmetic is made for.
 pub(crate) const EXPONENTS_IN: RangeInclusive<i16> = -8..=48;
-/// Exponents of the value.
-pub(crate) const EXPONENTS_OUT: RangeInclusive<i16> = -8..=24;
+/// Exponents of the value: from the least that a profile has, of which what has no value is still far beyond 32 bits.
+pub(crate) const EXPONENTS_OUT: RangeInclusive<i16> = -24..=24;
 /// Widest index of a table, in bits.
 pub const MAX_BITS: u8 = MAX_ROWS.ilog2() as u8;
 /// Bits of a value.

@@ -161,16 +161,34 @@ fn every_scale_within_the_limits_has_rows() {
     extreme.extend([64.0, -64.0, 63.9, -63.9].map(|p| Function::power(p).unwrap()));
     for function in extreme {
         for e_in in EXPONENTS_IN {
-            for (e_out, bits) in [(-8, 2), (-8, 32), (24, 2), (24, 32)] {
+            for (e_out, bits) in [(-24, 2), (-24, 32), (24, 2), (24, 32)] {
                 let rows = function.rows(IntRange::signed(4), e_in, e_out, bits).unwrap();
                 rows.table.check().unwrap();
             }
         }
-        for (e_in, e_out) in [(-8, -8), (-8, 24), (48, -8), (48, 24)] {
+        for (e_in, e_out) in [(-8, -24), (-8, 24), (48, -24), (48, 24)] {
             for index in [IntRange::signed(16), IntRange::unsigned(16)] {
                 function.rows(index, e_in, e_out, 32).unwrap();
             }
         }
+    }
+}
+
+/// What has no value is the end of every table, also of one in the greatest steps, and great values are rounded to these.
+#[test]
+fn values_far_beyond_a_million_have_rows() {
+    let bits = 16;
+    let log = Function::log().rows(IntRange::signed(8), 4, -24, bits).unwrap();
+    assert!(log.clamped);
+    // From -128 on: 0 is the 129th.
+    let column = &log.table.columns[0];
+    assert_eq!((column[0], column[128], column[129]), (-32768, -32768, 0));
+    let cube = Function::power(3.0).unwrap();
+    let rows = cube.rows(IntRange::signed(12), -2, -24, bits).unwrap();
+    assert!(!rows.clamped);
+    for (v, got) in (-2048i64..).zip(rows.table.columns[0].iter()) {
+        let expected = ((4 * v) as f64).powi(3) / 16_777_216.0;
+        assert!((*got as f64 - expected).abs() <= 0.5, "{v}: {got} {expected}");
     }
 }
 
@@ -185,7 +203,7 @@ fn scales_outside_the_limits_are_refused_by_name() {
     assert!(refused(IntRange::signed(17), 0, 0, 8).contains("17 bits"));
     assert!(refused(index, -9, 0, 8).contains("argument is -9"));
     assert!(refused(index, 49, 0, 8).contains("argument is 49"));
-    assert!(refused(index, 0, -9, 8).contains("value is -9"));
+    assert!(refused(index, 0, -25, 8).contains("value is -25"));
     assert!(refused(index, 0, 25, 8).contains("value is 25"));
     assert!(refused(index, 0, 0, 1).contains("1 bits") && refused(index, 0, 0, 33).contains("33 bits"));
 }

@@ -8,6 +8,7 @@ use zkml::graph::TensorId;
 use super::binary::scaled;
 use super::draft::{Draft, Refusal, unsupported};
 use super::function::function;
+use super::kept::{self, Choice};
 use super::maps::{each, repeated};
 use super::mask::{FAR, Masked};
 use super::moved::{Source, affine, moved};
@@ -16,7 +17,13 @@ use super::recipe::{Call, Recipe};
 use super::{softmax, wiring};
 use crate::functions::Function;
 
-pub(super) const RECIPES: &[Recipe] = &[Recipe::several("Attention", attention)];
+pub(super) const RECIPES: &[Recipe] = &[Recipe::several("Attention", |draft, call| {
+    attention(draft, call, false)
+})];
+/// With a mask of yes and no that is computed.
+pub(super) const OF_YES_AND_NO: &[Recipe] = &[Recipe::several("Attention", |draft, call| {
+    attention(draft, call, true)
+})];
 
 /// Of its tensors.
 #[derive(Clone, Copy)]
@@ -33,9 +40,14 @@ impl Sizes {
     fn scores(&self) -> [usize; 4] {
         [self.batch, self.heads, self.queries, self.keys]
     }
+
+    fn rows(&self) -> [usize; 2] {
+        [self.batch * self.heads * self.queries, self.keys]
+    }
 }
 
-fn attention(draft: &mut Draft, call: &Call<'_>) -> Result<Vec<Option<TensorId>>, Refusal> {
+/// `asks`: whether its mask says by a computed yes or no which places count.
+fn attention(draft: &mut Draft, call: &Call<'_>, asks: bool) -> Result<Vec<Option<TensorId>>, Refusal> {
     let (heads, groups) = (call.int("q_num_heads", 0)?, call.int("kv_num_heads", 0)?);
     let flat = call.shape_of(draft, 0)?.len() == 3;
     let q = by_heads(draft, call, 0, heads)?;
@@ -78,15 +90,14 @@ fn attention(draft: &mut Draft, call: &Call<'_>) -> Result<Vec<Option<TensorId>>
         1 if wants_scores => Some(scaled(draft, call.name, scores, factor)?),
         _ => None,
     };
-    let masked = biased(draft, call, scores, factor, sizes)?;
+    let (masked, choice) = biased(draft, call, (scores, factor), sizes, asks)?;
     if mode == 2 && wants_scores {
-        if !masked.all_count() {
+        if choice.is_some() || !masked.all_count() {
             return unsupported("scores with masked places, which are infinite, as an output");
         }
         said = Some(scaled(draft, call.name, masked.x, masked.factor)?);
     }
-    let rows = [batch * heads * queries, keys];
-    let weights = softmax::of_rows(draft, call.name, &masked, rows)?;
+    let weights = softmax::of_rows_kept(draft, call.name, &masked, choice.as_ref(), sizes.rows())?;
     if mode == 3 && wants_scores {
         let bound = draft.bound_of(weights);
         let named = wiring::reshape(draft, call.name, weights, &sizes.scores())?;
@@ -193,14 +204,14 @@ fn grouped(
     product::einsum(draft, call.name, &left, &right, &out, &shape)
 }
 
-/// The scores with the mask's values added, and which places it and the order of time leave.
+/// The scores with the mask's values added, and which places it and the order of time leave, by constants or by what is computed.
 fn biased(
     draft: &mut Draft,
     call: &Call<'_>,
-    scores: TensorId,
-    factor: f64,
+    (scores, factor): (TensorId, f64),
     sizes: Sizes,
-) -> Result<Masked, Refusal> {
+    asks: bool,
+) -> Result<(Masked, Option<Choice>), Refusal> {
     let shape = sizes.scores();
     let past = if call.has(4) {
         call.shape_of(draft, 4)?.get(2).copied().unwrap_or(0)
@@ -231,11 +242,35 @@ fn biased(
         let at = [place[0], place[1], i, j.min(ends.saturating_sub(1))];
         Ok(Source::Of(0, repeated(&mask, &at)))
     })?;
-    let (x, factor) = if call.is_computed(3) {
+    let mut choice = None;
+    let (x, factor) = if asks {
+        let keeps = moved(draft, call.name, &[call.computed(3)?], &places, &shape)?;
+        let keeps = kept::also(draft, call.name, keeps, &counts)?;
+        let keeps = wiring::reshape(draft, call.name, keeps, &sizes.rows())?;
+        choice = Some(Choice::of_rows_with_some(draft, call.name, keeps, sizes.rows())?);
+        counts.fill(true);
+        (scores, factor)
+    } else if call.is_computed(3) {
         let bias = moved(draft, call.name, &[call.computed(3)?], &places, &shape)?;
         let len = places.len();
         let map = affine(vec![vec![factor; len], vec![1.0; len], vec![0.0; len]])?;
-        (draft.linear(call.name, map, &[scores, bias], &shape)?, 1.0)
+        let sum = draft.linear(call.name, map, &[scores, bias], &shape)?;
+        let all = counts.iter().all(|c| *c);
+        match if all {
+            kept::of(draft, call.name, sum)?
+        } else {
+            None
+        } {
+            Some(found) => {
+                let rows = sizes.rows();
+                let tensor = |draft: &mut Draft, id| wiring::reshape(draft, call.name, id, &rows);
+                let x = found.x;
+                let found = found.placed(draft, tensor, <[bool]>::to_vec)?;
+                choice = Some(found.choice(draft, call.name, rows)?);
+                (x, 1.0)
+            }
+            None => (sum, 1.0),
+        }
     } else if call.has(3) {
         let (constant, says) = (call.constant(3)?.values, call.is_bool(3));
         let value = |source: &Source| match source {
@@ -258,12 +293,13 @@ fn biased(
         (scores, factor)
     };
     if factor.is_normal() && factor > 0.0 {
-        return Ok(Masked { x, factor, counts });
+        return Ok((Masked { x, factor, counts }, choice));
     }
     let x = scaled(draft, call.name, x, factor)?;
-    Ok(Masked {
+    let masked = Masked {
         x,
         factor: 1.0,
         counts,
-    })
+    };
+    Ok((masked, choice))
 }

@@ -11,10 +11,12 @@ use zkml::graph::TensorId;
 use super::binary::line;
 use super::compare::{YES_OR_NO, step, whole};
 use super::draft::{Draft, Refusal};
+use super::function::function;
 use super::greatest::{repeated, row_maximum};
 use super::moved;
 use super::unmasked::{Found, Keeps, MOST, Part, found};
 use crate::float::Interval;
+use crate::functions::Function;
 
 /// From here on floats, those of 64 bits too, have no room for scores beside it.
 pub(super) const ABSORBS: f64 = 1e30;
@@ -181,6 +183,42 @@ impl Kept {
             differ,
         })
     }
+}
+
+impl Choice {
+    /// By a tensor of yes and no, where minus infinity stands instead: a row in which no place counts has no values, and no proof.
+    pub(super) fn of_rows_with_some(
+        draft: &mut Draft,
+        name: &str,
+        keeps: TensorId,
+        sizes: [usize; 2],
+    ) -> Result<Self, Refusal> {
+        let greatest = row_maximum(draft, name, keeps, sizes)?;
+        draft.whole(greatest, YES_OR_NO);
+        // 1 by 1 is 1, and 1 by 0 is refused.
+        let any = function(draft, name, greatest, Function::reciprocal())?;
+        Ok(Self {
+            keeps,
+            any: Some(repeated(draft, name, any, sizes)?),
+            differ: None,
+        })
+    }
+}
+
+/// A tensor of yes and no, no where a constant says so.
+pub(super) fn also(
+    draft: &mut Draft,
+    name: &str,
+    keeps: TensorId,
+    counts: &[bool],
+) -> Result<TensorId, Refusal> {
+    if counts.iter().all(|c| *c) {
+        return Ok(keeps);
+    }
+    let shape = draft.shape(keeps);
+    let each = counts.iter().map(|c| f64::from(u8::from(*c))).collect();
+    let map = moved::affine(vec![each, vec![0.0; counts.len()]])?;
+    whole(draft, name, map, &[keeps], &shape, YES_OR_NO)
 }
 
 /// The greatest of each row, at all its places, of whole numbers from 0 on.

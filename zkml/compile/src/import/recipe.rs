@@ -95,7 +95,8 @@ pub(super) fn operators() -> impl Iterator<Item = &'static str> {
 
 fn find(node: &NodeProto, constant: IsConstant<'_>) -> Option<Rule> {
     if node.domain == whole::DOMAIN {
-        let mut of_whole = whole_sums::RECIPES.iter().chain(places::OF_WHOLE);
+        let of_whole = whole_sums::RECIPES.iter().chain(places::OF_WHOLE);
+        let mut of_whole = of_whole.chain(attention::OF_YES_AND_NO);
         return of_whole.find(|r| r.onnx == node.op_type).map(|r| r.rule);
     }
     if node.domain == ml::DOMAIN {

@@ -137,7 +137,7 @@ pub(super) fn of_rows(
 }
 
 /// The same of the places that are chosen, if some are.
-fn of_rows_kept(
+pub(super) fn of_rows_kept(
     draft: &mut Draft,
     name: &str,
     x: &Masked,

@@ -9,7 +9,7 @@ use super::binary::line;
 use super::compare::{YES_OR_NO, step, whole};
 use super::draft::{Draft, Refusal};
 use super::function::producer;
-use super::kept::ABSORBS;
+use super::kept::{ABSORBS, also};
 use super::mask::FAR;
 use super::{moved, wiring};
 use crate::float::{FloatMap, FloatOp};
@@ -85,7 +85,8 @@ pub(super) fn found(
     }
 }
 
-/// A number instead of some values of a tensor that may have masks itself: only what the number is told from by no row is known.
+/// A number instead of some values of a tensor that may have masks itself: only one by which no place is told from another is known.
+/// Of a tensor that is nothing but masks it is what they add.
 fn replaced(
     draft: &mut Draft,
     name: &str,
@@ -93,7 +94,6 @@ fn replaced(
     below: Option<Found>,
     (keeps, far): (Keeps, f64),
 ) -> Result<Option<Found>, Refusal> {
-    // Instead of 0 it is what is added to 0.
     let own = |x: Option<TensorId>, keeps| {
         let part = Part {
             keeps,
@@ -108,11 +108,10 @@ fn replaced(
     };
     match &below.parts[..] {
         [] => own(below.x, keeps),
-        [inner]
-            if inner.far == far
-                && inner.asks.is_none()
-                && (inner.replaces || below.x.is_none() || far <= -ABSORBS) =>
-        {
+        [inner] if inner.far == far && inner.asks.is_none() => {
+            if !inner.replaces && below.x.is_some() && far > -ABSORBS {
+                return Ok(None);
+            }
             let both = both(draft, name, values, &inner.keeps, &keeps)?;
             own(below.x, both)
         }
@@ -129,9 +128,7 @@ fn both(draft: &mut Draft, name: &str, like: TensorId, a: &Keeps, b: &Keeps) -> 
             Ok(Keeps::Constant(a.iter().zip(b).map(|(a, b)| *a && *b).collect()))
         }
         (Keeps::Computed(id), Keeps::Constant(counts)) | (Keeps::Constant(counts), Keeps::Computed(id)) => {
-            let each = counts.iter().map(|c| f64::from(u8::from(*c))).collect();
-            let map = moved::affine(vec![each, vec![0.0; len]])?;
-            whole(draft, name, map, &[*id], &shape, YES_OR_NO).map(Keeps::Computed)
+            also(draft, name, *id, counts).map(Keeps::Computed)
         }
         (Keeps::Computed(a), Keeps::Computed(b)) => {
             let map = line(len, vec![1.0, 1.0], -1.0)?;

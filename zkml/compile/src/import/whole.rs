@@ -125,6 +125,8 @@ pub(super) fn check(graph: &mut GraphProto, shapes: &Shapes) -> Result<(), Impor
             "ArrayFeatureExtractor" => at == 1,
             "Gather" | "GatherElements" => at == 1 || read.next().is_none(),
             "OneHot" | "LabelEncoder" | "OneHotEncoder" | "TopK" => at == 0,
+            // Which places count.
+            "Attention" => at == 3 && kind == DatumType::Bool && read.next().is_none(),
             // Narrower numbers wrap.
             op if OWN_RULES.contains(&op) => matches!(kind, DatumType::I32 | DatumType::I64),
             op => READERS.contains(&op),
@@ -140,7 +142,7 @@ pub(super) fn check(graph: &mut GraphProto, shapes: &Shapes) -> Result<(), Impor
             cast(node, kind)?;
         }
         let looked_up = ["Gather", "GatherElements"].contains(&node.op_type.as_str()) && at == 1;
-        if looked_up || OWN_RULES.contains(&node.op_type.as_str()) {
+        if looked_up || node.op_type == "Attention" || OWN_RULES.contains(&node.op_type.as_str()) {
             node.domain = DOMAIN.to_owned();
         }
     }

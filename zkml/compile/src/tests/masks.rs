@@ -129,7 +129,6 @@ fn masks_of_conditions_are_found_through_choices_sums_and_moves() {
     for form in ["twice", "both", "of a mask", "moved"] {
         for far in FARS {
             let bytes = of_conditions(form, far);
-            eprintln!("{form} {far}");
             agrees_with_the_reference(form, &bytes);
             let inputs = [SCORES.to_vec(), u.clone(), v.clone()];
             let other = inputs.clone().map(|x| x.iter().map(|v| -v).collect());
@@ -164,4 +163,63 @@ fn a_mask_far_beyond_another_counts_for_more() {
     for inputs in [&inputs, &other] {
         agrees(&bytes, &int, inputs, 2e-3);
     }
+}
+
+/// Attention with a mask of yes and no of an input, in which the first key always counts, and without that.
+fn attending(first: bool, causal: i64) -> Vec<u8> {
+    let mut onnx = Onnx::new(&[1, 2, 3, 4]).opset(23);
+    onnx.graph.initializer.push(tract_onnx::pb::TensorProto {
+        name: "first".into(),
+        dims: vec![3],
+        data_type: DataType::Bool as i32,
+        int32_data: vec![i32::from(first), 0, 0],
+        ..Default::default()
+    });
+    let onnx = onnx
+        .node("Or", &["m", "first"], "keep", vec![])
+        .node("Neg", &["x"], "k", vec![])
+        .node(
+            "Attention",
+            &["x", "k", "x", "keep"],
+            "y",
+            vec![int("is_causal", causal)],
+        );
+    given_ports(
+        onnx,
+        &[
+            ("x", DataType::Float as i32, &[1, 2, 3, 4]),
+            ("m", DataType::Bool as i32, &[3, 3]),
+        ],
+    )
+}
+
+#[test]
+fn attention_takes_a_mask_of_yes_and_no_that_the_inputs_decide() {
+    let x: Vec<f64> = (0..24).map(|t| f64::from(t * 7 % 11) / 5.0 - 1.0).collect();
+    let masks = [
+        [1.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0],
+        [0.0, 1.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 1.0],
+    ];
+    for causal in [0, 1] {
+        let bytes = attending(true, causal);
+        agrees_with_the_reference("attention", &bytes);
+        let samples: Vec<Vec<Vec<f64>>> = masks.iter().map(|m| vec![x.clone(), m.to_vec()]).collect();
+        let (_, int) = by_the_file(&bytes, &samples, Profile::P16);
+        for sample in &samples {
+            agrees(&bytes, &int, sample, 4e-3);
+        }
+    }
+    let bytes = attending(false, 0);
+    let kept = vec![x.clone(), vec![1.0; 9]];
+    let (_, int) = by_the_file(
+        &bytes,
+        &[kept.clone(), vec![x.clone(), masks[0].to_vec()]],
+        Profile::P16,
+    );
+    agrees(&bytes, &int, &kept, 4e-3);
+    let nothing = [[0.0; 3], [1.0; 3], [1.0; 3]].concat();
+    assert!(
+        said(&int, &[x, nothing]).is_err(),
+        "a row in which no place counts has no values"
+    );
 }

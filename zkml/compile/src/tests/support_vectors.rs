@@ -42,7 +42,7 @@ fn a_machine_of_any_kernel_and_number_of_classes_computes_what_the_reference_doe
 
 #[test]
 fn the_label_is_the_first_class_of_those_with_most_votes() {
-    let x = vec![0.5, -1.0, 3.0, -3.0, 0.25, 1.0, 0.0, 0.0, 0.0, 3.5, 3.5, -3.5];
+    let x = vec![1.0, -2.0, 3.0, -3.0, 0.25, 1.0, 0.0, 0.0, 0.0, 3.5, 3.5, -3.5];
     for counts in [&[1, 2][..], &[2, 1, 2], &[1, 1, 2, 1]] {
         let bytes = machine("LINEAR", counts, vec![]);
         for profile in &PROFILES[1..] {
