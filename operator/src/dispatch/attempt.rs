@@ -5,9 +5,9 @@ use std::time::Duration;
 use zkinfer_crds::k8s::request_status::{RecentSlice, SliceVerdict};
 use zkinfer_crds::wire::RefuseReason;
 use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex};
+use zkinfer_scoring::{Blame, Cause};
 
 use super::PoolId;
-use super::cause::{Blame, Cause};
 
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

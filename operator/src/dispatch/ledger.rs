@@ -4,10 +4,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex, encode};
+use zkinfer_scoring::{Blame, Cause};
 
 use super::PoolId;
 use super::attempt::Attempt;
-use super::cause::{Blame, Cause};
 use crate::artifacts::{ArtifactError, Artifacts};
 
 /// The least predicted work that scores: below it a claim's time is that of the calls around it.

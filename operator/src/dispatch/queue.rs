@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use zkinfer_crds::wire::RefuseReason;
 use zkinfer_crds::{ClaimId, RequestUid, SliceIndex};
+use zkinfer_scoring::Blame;
 
 use super::attempt::{Attempt, AttemptEnd};
 use super::breaker::Pause;
-use super::cause::Blame;
 use super::hedge::Granted;
 use super::request::{FAILED, HANDED_BACK, Lease, QueuedRequest, RequestEntry, SliceEntry};
 use super::standing::{Held, PoolFacts, Standings};
