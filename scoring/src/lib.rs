@@ -7,6 +7,7 @@
 pub mod cause;
 mod entry;
 mod fixed;
+pub mod ledger;
 mod rules;
 mod scores;
 mod shares;
