@@ -24,6 +24,8 @@ pub struct Score {
     pub weight: u128,
     /// Its part of all weights, in millionths.
     pub share_millionths: u32,
+    /// What it has earned, less what it owes, of what it could have: how good its work is, however much it is.
+    pub quality_millionths: u32,
     /// Why it has none.
     pub zero: Option<Zero>,
 }
@@ -87,10 +89,8 @@ impl Scores {
     pub fn explain<'a>(&'a self, entries: &'a [Entry], miner: &Identity) -> Vec<(&'a Entry, i128)> {
         let seen = Seen::new(entries, self.at, self.rule.constants());
         let worth = self.rule.worth(&seen).into_iter();
-        let signed = |worth| match worth {
-            Worth::Credit(much) => i128::try_from(much).unwrap_or(i128::MAX),
-            Worth::Debit(much) => i128::try_from(much).map_or(i128::MIN, |much: i128| -much),
-        };
+        let whole = |much: u128| i128::try_from(much).unwrap_or(i128::MAX);
+        let signed = |worth: Worth| whole(worth.credit).saturating_sub(whole(worth.debit));
         worth
             .map(|(index, worth)| (seen.entries[index], signed(worth)))
             .filter(|(entry, _)| entry.miner == *miner)
@@ -107,6 +107,7 @@ fn score(of: &Standing<'_>, weighed: Weighed) -> Score {
         uncapped: weighed.uncapped,
         weight: weighed.weight,
         share_millionths: weighed.share_millionths,
+        quality_millionths: weighed.quality_millionths,
         zero: weighed.zero,
     }
 }

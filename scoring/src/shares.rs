@@ -55,6 +55,7 @@ pub(crate) struct Weighed {
     pub(crate) uncapped: u128,
     pub(crate) weight: u128,
     pub(crate) share_millionths: u32,
+    pub(crate) quality_millionths: u32,
     pub(crate) zero: Option<Zero>,
 }
 
@@ -112,9 +113,15 @@ pub(crate) fn weigh(standings: &[Standing<'_>], constants: &Constants) -> Vec<We
                 None => of.total.credit.saturating_sub(of.total.debit),
                 Some(_) => 0,
             };
+            let quality = if net == 0 {
+                0
+            } else {
+                ratio(net, of.total.possible)
+            };
             Weighed {
                 net,
                 zero,
+                quality_millionths: ((u128::from(quality) * u128::from(MILLION)) >> 32) as u32,
                 ..Weighed::default()
             }
         })

@@ -16,7 +16,7 @@ use super::settings::RunError;
 use crate::artifacts::Artifacts;
 use crate::dispatch::{self, Attempt, AttemptEnd, Cause, Dispatcher, Entry, PoolId};
 use crate::metrics::Metrics;
-use crate::scoring::Totals;
+use crate::scoring::{self, Totals};
 
 /// Leases end by time.
 const TICK: Duration = Duration::from_millis(250);
@@ -38,7 +38,7 @@ pub(super) async fn ledger(artifacts: &Artifacts, dispatcher: &Dispatcher) -> Re
     }
     entries.sort_by_key(|e| e.at);
     dispatcher.remember(&entries);
-    Ok(entries.iter().collect())
+    Ok(Totals::of(scoring::in_force(), &entries))
 }
 
 /// Follows the dispatcher, for ever.

@@ -111,6 +111,10 @@ pub struct Attempt {
     pub work: Duration,
     /// Miners of two owners were candidates for the slice when it was claimed.
     pub contested: bool,
+    /// The proof that was verified, if one was.
+    pub proof: Option<Digest>,
+    /// The model's manifest, if the request is still known.
+    pub model: Option<Digest>,
     /// How it ended.
     pub end: AttemptEnd,
 }

@@ -40,7 +40,7 @@ use crate::cluster::{self, RunError, Runner, Settings, Setup, Site};
 use crate::dispatch::{Dispatcher, TokenKey};
 use crate::metrics::Metrics;
 use crate::runs::ModelMemory;
-use crate::scoring::Totals;
+use crate::scoring::{self, Totals};
 use crate::specs::{CompileSettings, WorkerSettings};
 use crate::world::AtWork;
 
@@ -307,7 +307,7 @@ fn site(
         artifacts,
         dispatcher: Arc::clone(&dispatcher),
         // A prover that was bad in an earlier run may be another by now.
-        ledger: Totals::default(),
+        ledger: Totals::new(scoring::in_force()),
         setup,
         gateway,
         health: None,

@@ -59,13 +59,19 @@ pub(super) fn worth(seen: &Seen<'_>) -> Vec<(usize, Worth)> {
             continue;
         };
         let (price, aged) = (u128::from(*price), seen.aged(entry));
+        let (credit, debit) = if entry.fault() {
+            let owed = price * u128::from(seen.constants.fault_millionths) / u128::from(MILLION);
+            (0, part(owed, aged))
+        } else {
+            (part(price, aged), 0)
+        };
+        let possible = part(price, aged);
         worth.push((
             index,
-            if entry.fault() {
-                let owed = price * u128::from(seen.constants.fault_millionths) / u128::from(MILLION);
-                Worth::Debit(part(owed, aged))
-            } else {
-                Worth::Credit(part(price, aged))
+            Worth {
+                credit,
+                debit,
+                possible,
             },
         ));
     }

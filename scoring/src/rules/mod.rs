@@ -165,11 +165,13 @@ impl Rule {
 
 /// What an entry adds to its miner's total.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Worth {
+pub(crate) struct Worth {
     /// That much is earned.
-    Credit(u128),
+    pub(crate) credit: u128,
     /// That much is owed.
-    Debit(u128),
+    pub(crate) debit: u128,
+    /// That much could have been earned.
+    pub(crate) possible: u128,
 }
 
 /// What a rule finds of one miner.
@@ -179,6 +181,8 @@ pub struct Total {
     pub credit: u128,
     /// What it owes for its faults, less what time has taken.
     pub debit: u128,
+    /// What it would have earned had all of it been as good as can be.
+    pub possible: u128,
     /// Verified proofs that were counted.
     pub samples: u64,
 }
@@ -186,10 +190,9 @@ pub struct Total {
 impl Total {
     fn add(&mut self, worth: Worth) {
         // Sums of 64-bit work: a ledger would need 2^64 entries to reach the end.
-        match worth {
-            Worth::Credit(much) => self.credit = self.credit.saturating_add(much),
-            Worth::Debit(much) => self.debit = self.debit.saturating_add(much),
-        }
+        self.credit = self.credit.saturating_add(worth.credit);
+        self.debit = self.debit.saturating_add(worth.debit);
+        self.possible = self.possible.saturating_add(worth.possible);
     }
 }
 

@@ -97,6 +97,7 @@ pub(super) fn totals(seen: &Seen<'_>) -> BTreeMap<Identity, Total> {
     let total = |(score, samples): (u64, u64)| Total {
         credit: part(UNIT, score),
         debit: 0,
+        possible: UNIT,
         samples,
     };
     scores.into_iter().map(|(miner, of)| (miner, total(of))).collect()
@@ -108,10 +109,10 @@ pub(super) fn worth(seen: &Seen<'_>) -> Vec<(usize, Worth)> {
     follow(seen, |index, before, after| {
         worth.push((
             index,
-            if after >= before {
-                Worth::Credit(u128::from(after - before))
-            } else {
-                Worth::Debit(u128::from(before - after))
+            Worth {
+                credit: after.saturating_sub(before).into(),
+                debit: before.saturating_sub(after).into(),
+                possible: 0,
             },
         ));
     });

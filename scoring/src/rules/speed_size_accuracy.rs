@@ -63,20 +63,26 @@ pub(super) fn worth(seen: &Seen<'_>) -> Vec<(usize, Worth)> {
         .collect();
     let speed_part = u128::from(seen.constants.speed_millionths);
     let of = |entry: &Entry| {
-        let work = u128::from(entry.work);
+        let (work, aged) = (u128::from(entry.work), seen.aged(entry));
+        let possible = part(work, aged);
         if entry.fault() {
             let owed = work * u128::from(seen.constants.fault_millionths) / u128::from(MILLION);
-            return Worth::Debit(part(owed, seen.aged(entry)));
+            return Worth {
+                credit: 0,
+                debit: part(owed, aged),
+                possible,
+            };
         }
         let speed = beside(reference, rate(entry));
         let size = entry.key.and_then(|key| least.get(&key)).zip(entry.bytes);
         let size = size.map_or(0, |(least, bytes)| beside(*least, u128::from(bytes)));
         let size_part = u128::from(MILLION) - speed_part;
         let quality = (speed_part * u128::from(speed) + size_part * u128::from(size)) / u128::from(MILLION);
-        Worth::Credit(part(
-            part(work, quality.min(u128::from(ONE)) as u64),
-            seen.aged(entry),
-        ))
+        Worth {
+            credit: part(part(work, quality.min(u128::from(ONE)) as u64), aged),
+            debit: 0,
+            possible,
+        }
     };
     seen.entries.iter().enumerate().map(|(i, e)| (i, of(e))).collect()
 }

@@ -32,6 +32,20 @@ fn shares_are_of_the_work() {
 }
 
 #[test]
+fn quality_is_of_the_work_that_was_done_however_much_it_is() {
+    let mut entries = [proofs(0, 30, 1), proofs(40, 3, 2)].concat();
+    let quality =
+        |entries: &[Entry], of| Scores::of(&ours(), entries, NOW).miners[&miner(of)].quality_millionths;
+    assert_eq!(
+        (quality(&entries, 1), quality(&entries, 2)),
+        (1_000_000, 1_000_000)
+    );
+    // One fault in ten: nine less two, of ten.
+    entries.extend([proofs(50, 6, 2), vec![ended(80, 2, Cause::LeaseExpired)]].concat());
+    assert_eq!(quality(&entries, 2), 699_999);
+}
+
+#[test]
 fn a_slower_and_a_larger_proof_is_worth_less_and_the_best_tenth_is_worth_all() {
     let mut entries = proofs(0, 50, 1);
     let total = |entries: &[Entry], of| Scores::of(&ours(), entries, NOW).miners[&miner(of)].total.credit;
