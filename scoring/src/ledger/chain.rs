@@ -88,6 +88,15 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// What comes after a chain that has been verified; nothing of before is in it.
+    #[must_use]
+    pub fn after(chain: Chain) -> Self {
+        Self {
+            chain: Some(chain),
+            ..Self::default()
+        }
+    }
+
     /// Adds the next segment. The first one may be of any validator, unless one is expected.
     ///
     /// # Errors
