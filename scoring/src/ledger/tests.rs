@@ -78,7 +78,7 @@ fn what_is_written_is_read() {
 fn the_bytes_are_those_of_before() {
     let (segments, chain) = written(&some());
     let head = chain.head(77).unwrap().sign(&key(1)).unwrap();
-    let all: Vec<String> = segments.iter().chain([&head]).map(hex).collect();
+    let all: Vec<String> = segments.iter().chain([&head]).map(|bytes| hex(bytes)).collect();
     let golden = format!("{}/src/ledger/testdata/ledger.hex", env!("CARGO_MANIFEST_DIR"));
     let text = all.join("\n") + "\n";
     if std::env::var_os("ZKINFER_UPDATE").is_some() {
@@ -92,7 +92,7 @@ fn the_bytes_are_those_of_before() {
     );
 }
 
-fn hex(bytes: &Vec<u8>) -> String {
+fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
@@ -195,7 +195,7 @@ fn compacted_it_scores_the_same_and_goes_on() {
     let (segments, chain) = written(&entries.chunks(10).map(<[Entry]>::to_vec).collect::<Vec<_>>());
     let whole = read(&segments).unwrap();
     let checkpoint = compact(&whole, ours().constants(), NOW, &key(1)).unwrap();
-    let mut short = read(&[checkpoint.clone()]).unwrap();
+    let mut short = read(std::slice::from_ref(&checkpoint)).unwrap();
     assert_eq!(short.chain(), Ok(chain));
     assert_eq!(short.ends_at(&chain.head(0).unwrap()), Ok(()));
     for later in [0, 1, 5, 24] {

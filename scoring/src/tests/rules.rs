@@ -31,6 +31,48 @@ fn shares_are_of_the_work() {
     assert!(of[0] < 620_000, "{of:?}");
 }
 
+/// The example of docs/scoring.md.
+#[test]
+fn the_pages_example_is_what_the_rule_finds() {
+    let beta = |n| Entry {
+        micros: 300_000,
+        ..proof(n, 2)
+    };
+    let gamma = |n| Entry {
+        bytes: Some(4000),
+        ..proof(n, 3)
+    };
+    let entries: Vec<Entry> = (0..30)
+        .map(|n| proof(n, 1))
+        .chain((100..120).map(beta))
+        .chain((200..220).map(gamma))
+        .chain((300..302).map(|n| ended(n, 3, Cause::LeaseExpired)))
+        .collect();
+    let page = include_str!("../../../docs/scoring.md");
+    let scores = Scores::of(&ours(), &entries, NOW);
+    for (name, of) in ["alpha", "beta", "gamma"].iter().zip(scores.miners.values()) {
+        let thousands = |n: u128| {
+            let (million, rest) = (n / 1_000_000, n % 1_000_000);
+            match (million, n) {
+                (_, 0) => "0".to_owned(),
+                (0, _) => format!("{},{:03}", rest / 1000, rest % 1000),
+                _ => format!("{million},{:03},{:03}", rest / 1000, rest % 1000),
+            }
+        };
+        let decimal = |n: u32| format!("{}.{:06}", n / 1_000_000, n % 1_000_000);
+        let row = format!(
+            "| {} | {} | {} | {} | {} |",
+            thousands(of.total.credit),
+            thousands(of.total.debit),
+            thousands(of.net),
+            decimal(of.quality_millionths),
+            decimal(of.share_millionths)
+        );
+        let line = page.lines().find(|line| line.starts_with(&format!("| {name} |")));
+        assert!(line.is_some_and(|line| line.ends_with(&row)), "{name}: {row}");
+    }
+}
+
 #[test]
 fn quality_is_of_the_work_that_was_done_however_much_it_is() {
     let mut entries = [proofs(0, 30, 1), proofs(40, 3, 2)].concat();
