@@ -131,11 +131,12 @@ pub(super) fn read_entries(from: &mut Reader<'_>, most: usize) -> Result<Vec<Ent
         let length = from.u8("a text's length")?;
         let at = from.at();
         let text = from.take(usize::from(length), "a text")?;
-        texts.push(
-            std::str::from_utf8(text)
-                .map_err(|_| LedgerError::Text { at })?
-                .into(),
-        );
+        let text = std::str::from_utf8(text).map_err(|_| LedgerError::Text { at })?;
+        // In order and once each, as they are written: a short list of bytes holds no long list of texts.
+        if texts.last().is_some_and(|last| **last >= *text) {
+            return Err(LedgerError::Canonical);
+        }
+        texts.push(text.into());
     }
     let many = from.count(3 * most, 32, "words")?;
     let mut words = Vec::with_capacity(many);
