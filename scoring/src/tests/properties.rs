@@ -129,7 +129,7 @@ fn a_million_entries_of_the_greatest_numbers_overflow_nothing() {
         Entry {
             end,
             work: u64::MAX,
-            micros: if n % 2 == 0 { u64::MAX } else { 1 },
+            micros: if n % 2 == 0 { u64::MAX } else { 1_000_000 },
             bytes: Some(if n % 3 == 0 { u64::MAX } else { 0 }),
             namespace: Arc::clone(&namespace),
             claim: proof_id(n),
