@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use zkinfer_crds::dimensions::dimension;
 use zkinfer_crds::{Identity, Profile, ProofSystem, RequestUid};
+use zkinfer_scoring::RuleName;
 use zkml::accuracy::{DEFAULT_MAX_ERROR_MILLIONTHS, Rule};
 use zkml::receipt::DEFAULT_RULE;
 
@@ -65,6 +66,9 @@ pub(crate) enum Command {
     /// Make, import or check a structured reference string (trusted setup).
     #[command(subcommand)]
     Srs(SrsCommand),
+    /// Check a validator's ledger, recompute its scores, or say why a miner has its score.
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -319,6 +323,55 @@ pub(crate) struct QualifyArgs {
     pub(crate) out: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) srs: SrsArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LedgerCommand {
+    /// Check that segments are signed, follow each other, and end where the signed head says.
+    Verify {
+        #[command(flatten)]
+        ledger: LedgerArgs,
+    },
+    /// Check it, and compute everybody's score from its entries.
+    Replay {
+        #[command(flatten)]
+        ledger: LedgerArgs,
+        #[command(flatten)]
+        rule: ScoringArgs,
+    },
+    /// Check it, and say what each entry of a miner is worth, and what becomes of the sum.
+    Explain {
+        #[command(flatten)]
+        ledger: LedgerArgs,
+        #[command(flatten)]
+        rule: ScoringArgs,
+        /// The miner.
+        #[arg(long, value_name = "IDENTITY")]
+        miner: Identity,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LedgerArgs {
+    /// Segments, in their order; or one folder with segments by number and `head`, as in a store's `segments/`.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) segments: Vec<PathBuf>,
+    /// The signed head. Without, and where a folder has none, a missing end is not seen.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) head: Option<PathBuf>,
+    /// The validator that must have signed the first segment. Without, whoever has.
+    #[arg(long, value_name = "IDENTITY")]
+    pub(crate) validator: Option<Identity>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ScoringArgs {
+    /// The rule, with the constants that it has unless somebody says otherwise.
+    #[arg(long, value_name = "NAME", default_value_t = RuleName::SpeedSizeAccuracy)]
+    pub(crate) rule: RuleName,
+    /// Scores at this time, in Unix milliseconds. Without: when the last claim ended.
+    #[arg(long, value_name = "MILLIS")]
+    pub(crate) at: Option<u64>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -31,6 +31,7 @@ fn main() -> std::process::ExitCode {
         Command::Verify(args) => by_hand::verify::run(&args, format),
         Command::Qualify(args) => by_hand::qualify::run(&args, format),
         Command::Srs(args) => by_hand::srs::run(&args, format),
+        Command::Ledger(args) => by_hand::ledger::run(&args, format),
     };
     done.unwrap_or_else(|error| {
         exit::say(&error, format);

@@ -113,6 +113,18 @@ fn the_client_of_the_gateway_has_no_engine_in_it() {
 }
 
 #[test]
+fn the_scoring_rules_know_no_cluster_no_network_and_no_engine() {
+    let scoring = tree("zkinfer-scoring");
+    assert!(has(&scoring, "zkinfer-crds"), "is that its name?");
+    for other in ["zkml", "kube", "reqwest", "hyper", "tokio"]
+        .iter()
+        .chain(READERS)
+    {
+        assert!(!has(&scoring, other), "the scoring rules depend on {other}");
+    }
+}
+
+#[test]
 fn no_reader_and_no_prover_is_linked_into_the_operator() {
     let fragments: Vec<&str> = PROVERS
         .iter()

@@ -467,3 +467,38 @@ fn a_bad_halo2_proof_is_named_and_the_other_pool_proves() {
         misbehaving(&runs, HALO2, mode, "InvalidProof");
     }
 }
+
+#[test]
+fn whoever_has_the_ledger_of_a_run_checks_it_and_computes_its_scores() {
+    let runs = LocalRuns::new();
+    let ran = runs.operator_without_flags(&["-f", &manifests(QUICKSTART)]).ran;
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let segments = runs.path().join("state/artifacts/segments");
+    let ledger = |words: &[&str]| {
+        let mut command = Command::new(program("prover-worker"));
+        run(command.args(["-o", "json", "ledger"]).args(words).arg(&segments))
+    };
+    let json = |ran: &Ran| -> Value { serde_json::from_str(&ran.stdout).unwrap_or_default() };
+    let verified = ledger(&["verify"]);
+    assert_eq!(verified.code, 0, "{}{}", verified.stdout, verified.stderr);
+    let of = json(&verified);
+    assert!(
+        of["entries"].as_u64() >= Some(4) && of["head"] == true,
+        "every slice's claim, and where it ends: {of}"
+    );
+    let (one, again) = (ledger(&["replay"]), ledger(&["replay"]));
+    assert_eq!((one.code, &one.stdout), (0, &again.stdout));
+    assert_eq!(json(&one)["rule"], "SpeedSizeAccuracy");
+    let first = std::fs::read_dir(&segments)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.file_name().is_some_and(|name| name != "head"))
+        .unwrap();
+    let mut bytes = std::fs::read(&first).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&first, bytes).unwrap();
+    let changed = ledger(&["verify"]);
+    assert_eq!(changed.code, 1);
+    assert!(changed.stdout.contains("signature"), "{}", changed.stdout);
+}

@@ -232,7 +232,7 @@ const OWN: &[Said] = &[
         why: "",
         group: "",
         resources: &["secrets"],
-        names: &["zkinfer-token-key"],
+        names: &["zkinfer-token-key", "zkinfer-validator-key"],
         verbs: &["get"],
     },
     Said {

@@ -233,7 +233,7 @@ impl Artifacts {
         let Some(root) = &self.root else { return Ok(()) };
         // In a folder, what is not whole yet has `#` in its name, and is not listed. Requests go with their folders.
         for folder in [
-            INCOMING, BLOBS, "compiled", "crashes", "ledger", "models", "receipts",
+            INCOMING, BLOBS, "compiled", "crashes", "ledger", "models", "receipts", "segments",
         ] {
             for entry in std::fs::read_dir(root.join(folder))
                 .into_iter()

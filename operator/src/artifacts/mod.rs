@@ -15,6 +15,7 @@
 //! | `receipts-of/<namespace>/<hex>` | an empty file: the receipt is of a request of this namespace |
 //! | `incoming/…` | blobs that are being uploaded |
 //! | `ledger/<claim>` | one entry per scored claim |
+//! | `segments/<number>`, `segments/head` | the same entries in segments that the validator has signed, and where they end |
 
 mod blobs;
 mod requests;

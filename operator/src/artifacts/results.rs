@@ -151,6 +151,59 @@ impl Artifacts {
         self.read_all(&Path::from("ledger")).await
     }
 
+    /// The numbers of the ledger's segments, in order.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn segments(&self) -> Result<Vec<u64>, ArtifactError> {
+        let listed = self.store.list(Some(&Path::from("segments")));
+        let names: Vec<_> = listed.map_ok(|meta| meta.location).try_collect().await?;
+        let number = |path: &Path| path.filename().and_then(|name| name.parse().ok());
+        let mut numbers: Vec<u64> = names.iter().filter_map(number).collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    /// A segment of the ledger.
+    ///
+    /// # Errors
+    /// A failing store, or no such segment.
+    pub async fn segment(&self, number: u64) -> Result<Bytes, ArtifactError> {
+        Ok(self.store.get(&Self::segment_at(number)).await?.bytes().await?)
+    }
+
+    /// Writes a segment of the ledger; `false` where there is one of this number.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn create_segment(&self, number: u64, bytes: Vec<u8>) -> Result<bool, ArtifactError> {
+        self.create(&Self::segment_at(number), bytes.into()).await
+    }
+
+    fn segment_at(number: u64) -> Path {
+        Path::from(format!("segments/{number:020}"))
+    }
+
+    /// The signed head of the ledger.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn ledger_head(&self) -> Result<Option<Bytes>, ArtifactError> {
+        self.read(&Path::from("segments/head")).await
+    }
+
+    /// Writes the signed head of the ledger, in the place of the one before.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn put_ledger_head(&self, bytes: Vec<u8>) -> Result<(), ArtifactError> {
+        let path = Path::from("segments/head");
+        self.store
+            .put(&path, PutPayload::from_bytes(bytes.into()))
+            .await?;
+        Ok(())
+    }
+
     /// Keeps what the compiler reported under the key of all that it depends on, and what a Model was compiled to.
     ///
     /// # Errors

@@ -12,11 +12,11 @@ use zkinfer_client::Pauses;
 use zkinfer_crds::k8s::request_status::RecentSlice;
 
 use super::operator::Operator;
+use super::segments::Segments;
 use super::settings::RunError;
 use crate::artifacts::Artifacts;
-use crate::dispatch::{self, Attempt, AttemptEnd, Cause, Dispatcher, Entry, PoolId};
+use crate::dispatch::{self, Attempt, AttemptEnd, Cause, Entry, PoolId};
 use crate::metrics::Metrics;
-use crate::scoring::Totals;
 
 /// Leases end by time.
 const TICK: Duration = Duration::from_millis(250);
@@ -26,8 +26,11 @@ const AGAIN: Pauses = Pauses::new(Duration::from_millis(500), Duration::from_sec
 /// The pools that will be looked at soon for their scores.
 type Scored = Mutex<BTreeSet<PoolId>>;
 
-/// What the ledger in the store adds up to; the dispatcher remembers the latest of it.
-pub(super) async fn ledger(artifacts: &Artifacts, dispatcher: &Dispatcher) -> Result<Totals, RunError> {
+/// The entries in the store, oldest first.
+///
+/// # Errors
+/// A failing store.
+pub async fn entries(artifacts: &Artifacts) -> Result<Vec<Entry>, RunError> {
     let read = artifacts.ledger().await?;
     let mut entries: Vec<Entry> = Vec::with_capacity(read.len());
     for json in read {
@@ -37,27 +40,27 @@ pub(super) async fn ledger(artifacts: &Artifacts, dispatcher: &Dispatcher) -> Re
         }
     }
     entries.sort_by_key(|e| e.at);
-    dispatcher.remember(&entries);
-    Ok(entries.iter().collect())
+    Ok(entries)
 }
 
 /// Follows the dispatcher, for ever.
-pub(super) async fn run(ctx: Arc<Operator>) {
+pub(super) async fn run(ctx: Arc<Operator>, segments: Arc<Segments>) {
     let scored = Arc::new(Scored::default());
     loop {
         let _ = tokio::time::timeout(TICK, ctx.world.dispatcher.progressed()).await;
         for attempt in ctx.world.dispatcher.take_ended() {
             // While the store takes nothing no claim is granted either: there are no more of these than open claims.
             let (ctx, scored, working) = (Arc::clone(&ctx), Arc::clone(&scored), ctx.world.at_work.begin());
+            let segments = Arc::clone(&segments);
             tokio::spawn(async move {
-                ended(ctx, scored, attempt).await;
+                ended(ctx, scored, segments, attempt).await;
                 drop(working);
             });
         }
     }
 }
 
-async fn ended(ctx: Arc<Operator>, scored: Arc<Scored>, attempt: Attempt) {
+async fn ended(ctx: Arc<Operator>, scored: Arc<Scored>, segments: Arc<Segments>, attempt: Attempt) {
     let mut failures = 0u32;
     // An attempt that is not in the ledger would be scored by nobody: it is tried until it is.
     let entry = loop {
@@ -75,6 +78,7 @@ async fn ended(ctx: Arc<Operator>, scored: Arc<Scored>, attempt: Attempt) {
     if let Some(entry) = entry {
         counted(&ctx.world.metrics, &attempt);
         ctx.pools.ledger().add(&entry);
+        segments.add(&entry);
     }
     let verified = attempt.end == AttemptEnd::Verified;
     if !verified {

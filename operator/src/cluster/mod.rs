@@ -24,6 +24,7 @@ mod lease;
 mod operator;
 mod reviews;
 mod rounds;
+mod segments;
 mod settings;
 mod sweep;
 
@@ -36,6 +37,8 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+pub use attempts::entries;
+pub use segments::{Segments, SegmentsError};
 pub use settings::{RunError, RunOptions, Settings, Setup, Stop, setup, stop_signal, stopped};
 
 use self::auth::TokenReviews;
@@ -52,7 +55,7 @@ use crate::fleet::JobIndex;
 use crate::gateway::{Clients, Gateway};
 use crate::metrics::Metrics;
 use crate::runs::{Outbox, Shelf};
-use crate::scoring::Totals;
+use crate::scoring::{self, Totals};
 use crate::world::{
     self, AtWork, Consents, Events, LOOK, MANAGER, Pace, Part, Ready, Scope, StoreHealth, World,
 };
@@ -67,6 +70,10 @@ const SHUTDOWN_TIME: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_secs(30);
 const _: () = assert!(DRAIN_TIME.as_secs() + SHUTDOWN_TIME.as_secs() < GRACE.as_secs());
 
+/// Between segments of the ledger: on a person's own machine, and where others read it.
+const SEGMENT_OWN: Duration = Duration::from_secs(1);
+const SEGMENT_SHARED: Duration = Duration::from_secs(60);
+
 /// What an operator acts on: the objects, the store, its addresses.
 pub struct Site {
     /// The API server.
@@ -77,6 +84,8 @@ pub struct Site {
     pub dispatcher: Arc<Dispatcher>,
     /// What the ledger adds up to.
     pub ledger: Totals,
+    /// The ledger as the validator signs it.
+    pub segments: Arc<Segments>,
     /// The trusted setup.
     pub setup: Setup,
     /// Where workers, compilers and clients are answered.
@@ -122,8 +131,13 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
         );
     }
     let dispatcher = dispatcher(&artifacts, key, options.least_lease);
+    let entries = attempts::entries(&artifacts).await?;
+    dispatcher.remember(&entries);
+    let validator = settings::validator_key(&client, &options.settings.namespace).await?;
+    let segments = Arc::new(Segments::open(&artifacts, validator, &entries).await?);
     let site = Site {
-        ledger: attempts::ledger(&artifacts, &dispatcher).await?,
+        ledger: Totals::of(scoring::in_force(), &entries),
+        segments,
         health: Some(settings::listen(&options.health_address).await?),
         gateway: settings::listen(&options.gateway_address).await?,
         at_work: AtWork::default(),
@@ -156,6 +170,7 @@ pub async fn operate(site: Site, options: Settings, stop: Stop) {
         artifacts,
         dispatcher,
         ledger,
+        segments,
         setup,
         gateway,
         health,
@@ -214,7 +229,13 @@ pub async fn operate(site: Site, options: Settings, stop: Stop) {
     if let Some(health) = health {
         tasks.spawn(health::serve(health, Arc::clone(&ctx)));
     }
-    tasks.spawn(attempts::run(Arc::clone(&ctx)));
+    tasks.spawn(attempts::run(Arc::clone(&ctx), Arc::clone(&segments)));
+    let pause = if runner.is_some() {
+        SEGMENT_OWN
+    } else {
+        SEGMENT_SHARED
+    };
+    tasks.spawn(Arc::clone(&segments).run(pause));
     tasks.spawn(jobs::run(Arc::clone(&world)));
     if runner.is_none() {
         tasks.spawn(sweep::run(Arc::clone(&ctx)));
@@ -231,6 +252,10 @@ pub async fn operate(site: Site, options: Settings, stop: Stop) {
     // Workers that wait for work lose their call, and make it again at the next operator.
     let _ = tokio::time::timeout(SHUTDOWN_TIME, answering).await;
     tasks.shutdown().await;
+    // What is not written now waits in its entries for the next start.
+    if let Ok(Err(error)) = tokio::time::timeout(SEGMENT_OWN, segments.write()).await {
+        tracing::warn!(%error, "the last segment of the ledger was not written");
+    }
 }
 
 /// Answers workers, compilers and clients, once all that was at work before a restart is known again: before that, a

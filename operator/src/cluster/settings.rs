@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ed25519_dalek::SigningKey;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, ObjectMeta, PostParams};
@@ -18,6 +19,7 @@ use tower::util::MapRequestLayer;
 use zkinfer_crds::wire::BlobRef;
 use zkml::setup::{SrsSource, VerifierSrs};
 
+use super::segments::SegmentsError;
 use crate::artifacts::{ArtifactError, Artifacts};
 use crate::dispatch::TokenKey;
 use crate::metrics::Metrics;
@@ -26,7 +28,8 @@ use crate::setup::{SetupError, SetupPolicy, srs_source};
 use crate::sources::AllowedUrl;
 use crate::specs::{CompileSettings, WorkerSettings};
 
-const SECRET: &str = "zkinfer-token-key";
+const TOKENS: &str = "zkinfer-token-key";
+const VALIDATOR: &str = "zkinfer-validator-key";
 const SECRET_KEY: &str = "key";
 
 /// How to run in a cluster.
@@ -87,10 +90,11 @@ pub enum RunError {
     #[error(transparent)]
     Artifacts(#[from] ArtifactError),
     /// A Secret that is not the operator's.
-    #[error(
-        "Secret {0}/{SECRET} has no 32 bytes under `{SECRET_KEY}`; delete it and the operator makes another"
-    )]
-    BadSecret(String),
+    #[error("Secret {0}/{1} has no 32 bytes under `{SECRET_KEY}`; delete it and the operator makes another")]
+    BadSecret(String, &'static str),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] SegmentsError),
     /// An address.
     #[error("cannot listen on {0}: {1}")]
     Listen(String, std::io::Error),
@@ -122,16 +126,27 @@ pub(super) fn artifacts(options: &RunOptions) -> Result<Artifacts, RunError> {
 
 /// The key of claim and compile tokens, made once per deployment.
 pub(super) async fn token_key(client: &Client, namespace: &str) -> Result<TokenKey, RunError> {
+    secret(client, namespace, TOKENS).await.map(TokenKey::new)
+}
+
+/// The key that the ledger is signed with, made once per deployment.
+pub(super) async fn validator_key(client: &Client, namespace: &str) -> Result<SigningKey, RunError> {
+    let bytes = secret(client, namespace, VALIDATOR).await?;
+    Ok(SigningKey::from_bytes(&bytes))
+}
+
+/// 32 bytes that are kept in a Secret, made where there is none.
+async fn secret(client: &Client, namespace: &str, name: &'static str) -> Result<[u8; 32], RunError> {
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let failed = |e| RunError::Api(Box::new(e));
     let mut fresh = [0; 32];
     OsRng.fill_bytes(&mut fresh);
-    let secret = match api.get_opt(SECRET).await.map_err(failed)? {
+    let secret = match api.get_opt(name).await.map_err(failed)? {
         Some(secret) => secret,
         None => {
             let secret = Secret {
                 metadata: ObjectMeta {
-                    name: Some(SECRET.to_owned()),
+                    name: Some(name.to_owned()),
                     namespace: Some(namespace.to_owned()),
                     labels: Some(
                         [(
@@ -147,7 +162,7 @@ pub(super) async fn token_key(client: &Client, namespace: &str) -> Result<TokenK
             };
             match api.create(&PostParams::default(), &secret).await {
                 // Somebody else was first: theirs counts.
-                Err(kube::Error::Api(status)) if status.code == 409 => api.get(SECRET).await,
+                Err(kube::Error::Api(status)) if status.code == 409 => api.get(name).await,
                 made => made,
             }
             .map_err(failed)?
@@ -155,8 +170,7 @@ pub(super) async fn token_key(client: &Client, namespace: &str) -> Result<TokenK
     };
     let key = secret.data.and_then(|mut d| d.remove(SECRET_KEY));
     key.and_then(|k| k.0.try_into().ok())
-        .map(TokenKey::new)
-        .ok_or_else(|| RunError::BadSecret(namespace.to_owned()))
+        .ok_or_else(|| RunError::BadSecret(namespace.to_owned(), name))
 }
 
 /// The trusted setup in use, if any.

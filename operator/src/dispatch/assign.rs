@@ -270,6 +270,7 @@ impl Lease {
             since: now,
             expires: now + lasts,
             submitted: None,
+            proof: None,
             excused: false,
             contested: false,
             stands_in: false,

@@ -5,9 +5,9 @@ use std::time::Duration;
 use zkinfer_crds::k8s::request_status::{RecentSlice, SliceVerdict};
 use zkinfer_crds::wire::RefuseReason;
 use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex};
+use zkinfer_scoring::{Blame, Cause};
 
 use super::PoolId;
-use super::cause::{Blame, Cause};
 
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,6 +111,10 @@ pub struct Attempt {
     pub work: Duration,
     /// Miners of two owners were candidates for the slice when it was claimed.
     pub contested: bool,
+    /// The proof that was verified, if one was.
+    pub proof: Option<Digest>,
+    /// The model's manifest, if the request is still known.
+    pub model: Option<Digest>,
     /// How it ended.
     pub end: AttemptEnd,
 }

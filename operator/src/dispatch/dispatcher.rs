@@ -323,12 +323,16 @@ impl Dispatcher {
                 state.queue.end(request, claim, AttemptEnd::left(), now);
             }
         }
-        let (ended, gone) = (state.queue.take_ended(), state.queue.take_gone());
+        let (mut ended, gone) = (state.queue.take_ended(), state.queue.take_gone());
         let sooner = state
             .queue
             .next_wakeup(now)
             .is_some_and(|next| next < state.planned);
         drop(state);
+        for attempt in &mut ended {
+            let run = lock(&self.runs).get(&attempt.request).cloned();
+            attempt.model = run.map(|run| run.model.report.manifest.digest);
+        }
         for uid in gone {
             lock(&self.runs).remove(&uid);
             lock(&self.granted).remove(&uid);

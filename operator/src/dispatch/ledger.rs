@@ -4,10 +4,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex, encode};
+use zkinfer_scoring::{Blame, Cause, End};
 
 use super::PoolId;
 use super::attempt::Attempt;
-use super::cause::{Blame, Cause};
 use crate::artifacts::{ArtifactError, Artifacts};
 
 /// The least predicted work that scores: below it a claim's time is that of the calls around it.
@@ -26,6 +26,12 @@ pub struct Entry {
     /// What tells the slice from others: its verifying key. Absent in entries of before it was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
+    /// The model's manifest. Absent in entries of before it was written, and where the request was over by then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<Digest>,
+    /// The verified proof. Absent in entries of before it was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Digest>,
     /// The pool.
     pub pool: PoolId,
     /// The miner.
@@ -55,7 +61,8 @@ pub struct Entry {
     pub at: u64,
 }
 
-fn unix_millis() -> u64 {
+/// The wall clock's time.
+pub(crate) fn unix_millis() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |d| d.as_millis() as u64)
@@ -69,6 +76,8 @@ impl From<&Attempt> for Entry {
             request: attempt.request,
             slice: attempt.slice,
             digest: Some(attempt.digest),
+            model: attempt.model,
+            proof: attempt.proof.filter(|_| blame.is_none()),
             pool: attempt.pool.clone(),
             identity: attempt.identity,
             attempt: attempt.number,
@@ -94,8 +103,35 @@ impl Entry {
     /// Why it does not count; `None` for a proof that does, and for a word of another version.
     #[must_use]
     pub fn cause(&self) -> Option<Cause> {
-        let word = self.cause.as_deref()?;
-        Cause::ALL.iter().copied().find(|c| c.word() == word)
+        Cause::of_word(self.cause.as_deref()?)
+    }
+
+    /// What scores are made of; `None` of an entry whose cause is a word of another version.
+    #[must_use]
+    pub fn scored(&self) -> Option<zkinfer_scoring::Entry> {
+        let end = if self.verified {
+            End::Verified
+        } else {
+            End::Ended(self.cause()?)
+        };
+        Some(zkinfer_scoring::Entry {
+            claim: self.claim,
+            request: self.request,
+            model: self.model,
+            slice: self.slice,
+            key: self.digest,
+            namespace: self.pool.namespace().into(),
+            pool: self.pool.name().into(),
+            miner: self.identity,
+            attempt: self.attempt,
+            end,
+            comparable: self.scores,
+            work: self.work_micros,
+            micros: self.micros,
+            bytes: self.bytes,
+            proof: self.proof,
+            at: self.at,
+        })
     }
 }
 

@@ -11,7 +11,6 @@
 mod assign;
 mod attempt;
 mod breaker;
-mod cause;
 mod claims;
 mod consents;
 mod dispatcher;
@@ -32,9 +31,9 @@ mod tests;
 
 pub use attempt::{Attempt, AttemptEnd};
 pub use breaker::{Pause, PauseCause};
-pub use cause::{Blame, Cause};
 pub use claims::ClaimAnswer;
 pub use dispatcher::{Dispatcher, WorkerAuth};
+pub(crate) use ledger::unix_millis;
 pub use ledger::{Entry, LEAST_WORK, record};
 pub use load::{PoolLoad, RequestLoad};
 pub use pool_id::{BadPoolId, PoolId};
@@ -45,3 +44,4 @@ pub use standing::PoolFacts;
 pub use token::{ClaimToken, CompileToken, TokenError, TokenKey};
 pub use waiting::{Claimed, ClaimedSlice, Ticket};
 pub use zkinfer_crds::k8s::request_status::SliceCounts;
+pub use zkinfer_scoring::{Blame, Cause};

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use zkinfer_crds::Digest;
 use zkinfer_crds::wire::Refusal;
 
 use super::attempt::AttemptEnd;
@@ -81,8 +82,15 @@ impl Dispatcher {
             ..
         } = token;
         let permit = Arc::clone(&self.verifying).acquire_owned().await;
-        let verdict = tokio::task::spawn_blocking(move || run.verify(slice, claim, identity, &bytes)).await;
+        let verdict = tokio::task::spawn_blocking(move || {
+            (Digest::of(&bytes), run.verify(slice, claim, identity, &bytes))
+        })
+        .await;
         drop(permit);
+        let verdict = verdict.map(|(proof, verdict)| {
+            lock(&self.state).queue.judged(request, claim, proof);
+            verdict
+        });
         let end = match verdict {
             Ok(VerifyOutcome::Verified) => AttemptEnd::Verified,
             Ok(VerifyOutcome::Invalid(why)) => AttemptEnd::Invalid(why),

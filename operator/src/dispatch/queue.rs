@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use zkinfer_crds::wire::RefuseReason;
-use zkinfer_crds::{ClaimId, RequestUid, SliceIndex};
+use zkinfer_crds::{ClaimId, Digest, RequestUid, SliceIndex};
+use zkinfer_scoring::Blame;
 
 use super::attempt::{Attempt, AttemptEnd};
 use super::breaker::Pause;
-use super::cause::Blame;
 use super::hedge::Granted;
 use super::request::{FAILED, HANDED_BACK, Lease, QueuedRequest, RequestEntry, SliceEntry};
 use super::standing::{Held, PoolFacts, Standings};
@@ -287,6 +287,14 @@ impl Queue {
         true
     }
 
+    /// Says which proof of a claim is being verified.
+    pub fn judged(&mut self, uid: RequestUid, claim: ClaimId, proof: Digest) {
+        let slices = self.find_mut(uid).into_iter().flat_map(|r| &mut r.slices);
+        for lease in slices.flat_map(|s| &mut s.leases).filter(|l| l.claim == claim) {
+            lease.proof = Some(proof);
+        }
+    }
+
     /// Ends a claim. `false` when it has ended before.
     pub fn end(&mut self, uid: RequestUid, claim: ClaimId, end: AttemptEnd, now: Duration) -> bool {
         let Some(index) = self.requests.iter().position(|r| r.uid == uid) else {
@@ -442,6 +450,8 @@ fn ended(request: RequestUid, entry: &SliceEntry, lease: &Lease, now: Duration, 
         bytes: lease.submitted.map(|(_, bytes)| bytes),
         work: entry.slice.predicted,
         contested: lease.contested,
+        proof: lease.proof,
+        model: None,
         end,
     }
 }

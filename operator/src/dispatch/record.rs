@@ -85,6 +85,7 @@ pub(super) async fn restore(
             since: ago(token.issued * 1000),
             expires,
             submitted,
+            proof: None,
             excused: true,
             contested,
             stands_in,

@@ -13,6 +13,7 @@ mod pods;
 mod print;
 mod reference;
 mod submit;
+mod validator;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,11 +37,11 @@ use self::follow::{Follower, Progress};
 use self::names::{DEFAULT_NAMESPACE, OPERATOR_NAMESPACE};
 use self::pods::Node;
 use crate::artifacts::{ArtifactError, Artifacts};
-use crate::cluster::{self, RunError, Runner, Settings, Setup, Site};
+use crate::cluster::{self, RunError, Runner, Segments, Settings, Setup, Site};
 use crate::dispatch::{Dispatcher, TokenKey};
 use crate::metrics::Metrics;
 use crate::runs::ModelMemory;
-use crate::scoring::Totals;
+use crate::scoring::{self, Totals};
 use crate::specs::{CompileSettings, WorkerSettings};
 use crate::world::AtWork;
 
@@ -166,7 +167,19 @@ pub async fn run(mut objects: Objects, options: &Options) -> Result<Outcome, Loc
     });
     let floats = reference::start(&worker, &folders.logs).map_err(LocalError::Reference)?;
     let settings = settings(options, &worker, &address, floats.socket.clone())?;
-    let (site, dispatcher, at_work) = site(&api, artifacts, setup, gateway, &files, options.least_lease);
+    let entries = cluster::entries(&artifacts).await?;
+    let validator = validator::key(&options.state.join("validator.key"))?;
+    let segments = Segments::open(&artifacts, validator, &entries).await;
+    let segments = Arc::new(segments.map_err(RunError::Ledger)?);
+    let (site, dispatcher, at_work) = site(
+        &api,
+        artifacts,
+        Arc::clone(&segments),
+        setup,
+        gateway,
+        &files,
+        options.least_lease,
+    );
     let operating = tokio::spawn(cluster::operate(site, settings, stop.clone()));
     let running = tokio::spawn(pods::run(Arc::clone(&node)));
     if options.serve {
@@ -192,6 +205,7 @@ pub async fn run(mut objects: Objects, options: &Options) -> Result<Outcome, Loc
     running.abort();
     operating.abort();
     floats.stop().await;
+    segments.write().await.map_err(RunError::Ledger)?;
     let objects = Objects::of(&api.store, objects.given);
     let phase = |r: &zkinfer_crds::k8s::InferenceRequest| r.status.as_ref().map(|s| s.phase);
     let mut phases = objects.requests.values().map(phase);
@@ -293,6 +307,7 @@ fn settings(
 fn site(
     api: &ApiServer,
     artifacts: Artifacts,
+    segments: Arc<Segments>,
     setup: Setup,
     gateway: TcpListener,
     files: &Files,
@@ -307,7 +322,8 @@ fn site(
         artifacts,
         dispatcher: Arc::clone(&dispatcher),
         // A prover that was bad in an earlier run may be another by now.
-        ledger: Totals::default(),
+        ledger: Totals::new(scoring::in_force()),
+        segments,
         setup,
         gateway,
         health: None,

@@ -1,7 +1,8 @@
-//! What miners have earned: the ledger of every ended claim, and the score that follows from it.
+//! What miners have earned: what is told of them from the ledger of every ended claim, and the score by the rule in force.
 //!
-//! Invariants: a claim is scored once, by its ledger entry; a score is a function of entries alone, so anyone with the
-//! ledger finds the same; only a miner's fault costs a miner; what a miner arranges for itself alone scores nothing.
+//! Invariants: a claim is scored once, by its ledger entry; a score is a function of entries, rule and time alone
+//! (`zkinfer-scoring`), so anyone with the ledger finds the same; only a miner's fault costs a miner; what a miner arranges for
+//! itself alone scores nothing.
 
 mod score;
 #[cfg(test)]
@@ -10,3 +11,10 @@ mod totals;
 
 pub use score::MinerScore;
 pub use totals::Totals;
+use zkinfer_scoring::Rule;
+
+/// The rule that is in force, with its constants: the one place that says so.
+#[must_use]
+pub fn in_force() -> Rule {
+    Rule::default()
+}

@@ -1,20 +1,24 @@
-//! What scores, and what does not.
+//! What is told of miners, and that the rule in force decides their scores.
 
 use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex};
+use zkinfer_scoring::{Constants, Rule, RuleName};
 
-use super::{MinerScore, Totals};
+use super::{MinerScore, Totals, in_force};
 use crate::dispatch::{Entry, PoolId};
 
 const OWN: Identity = Identity::new([1; 32]);
 const OTHER: Identity = Identity::new([2; 32]);
+const NOW: u64 = 1000;
 
-fn good(identity: Identity, micros: u64) -> Entry {
+fn good(n: u8, identity: Identity, micros: u64) -> Entry {
     Entry {
-        claim: ClaimId::new([0; 16]),
+        claim: ClaimId::new([n; 16]),
         request: RequestUid::new([0; 16]),
         slice: SliceIndex(0),
         digest: Some(Digest::new([7; 32])),
-        pool: PoolId::new("a", "b"),
+        model: None,
+        proof: None,
+        pool: PoolId::new(if identity == OWN { "a" } else { "c" }, "b"),
         identity,
         attempt: 1,
         verified: true,
@@ -28,137 +32,132 @@ fn good(identity: Identity, micros: u64) -> Entry {
     }
 }
 
-fn failed(cause: &str, miners_fault: bool) -> Entry {
+fn failed(n: u8, cause: &str, miners_fault: bool) -> Entry {
     Entry {
         verified: false,
         cause: Some(cause.to_owned()),
         miners_fault,
         bytes: None,
-        ..good(OWN, 100_000)
+        ..good(n, OWN, 100_000)
     }
 }
 
+/// The default rule without a cold start.
+fn warm() -> Rule {
+    let name = RuleName::SpeedSizeAccuracy;
+    let constants = Constants {
+        cold_start: 0,
+        ..name.constants()
+    };
+    Rule::new(name, constants).unwrap()
+}
+
 fn score<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> MinerScore {
-    entries.into_iter().collect::<Totals>().score(&OWN)
+    Totals::of(warm(), entries).score(&OWN, NOW)
 }
 
 #[test]
-fn a_miner_as_fast_as_the_others_scores_sixty_five_percent_and_so_does_one_alone() {
-    let alone: Vec<_> = (0..4).map(|_| good(OWN, 100_000)).collect();
-    let of = score(&alone);
-    assert_eq!(of.score_millionths, 650_000);
+fn the_best_score_all_and_share_by_what_they_did() {
+    let entries: Vec<_> = (0..4)
+        .map(|n| good(n, if n == 0 { OTHER } else { OWN }, 100_000))
+        .collect();
+    let of = score(&entries);
+    assert_eq!((of.score_millionths, of.share_millionths), (1_000_000, 750_000));
     assert_eq!(
         (of.p50_millis, of.p95_millis, of.work_delivered),
-        (Some(100), Some(100), 400)
+        (Some(100), Some(100), 300)
     );
-    let both = [good(OWN, 30), good(OTHER, 30)];
-    assert_eq!(score(&both).score_millionths, 650_000);
 }
 
 #[test]
-fn half_lies_earn_a_quarter_and_others_faults_cost_nothing() {
-    let mixed = [good(OWN, 100), failed("InvalidProof", true)];
-    let of = score(&mixed);
-    assert_eq!(
-        (of.score_millionths, of.success_millionths),
-        (650_000 / 4, 500_000)
-    );
-    let unlucky = [good(OWN, 100), failed("Operator", false)];
+fn the_rule_in_force_has_a_cold_start() {
+    let entries: Vec<_> = (0..19).map(|n| good(n, OWN, 100_000)).collect();
+    let mut totals = Totals::of(in_force(), &entries);
+    let of = totals.score(&OWN, NOW);
+    assert_eq!((of.score_millionths, of.verified), (0, 19));
+    totals.add(&good(19, OWN, 100_000));
+    assert_eq!(totals.score(&OWN, NOW + 1).score_millionths, 1_000_000);
+}
+
+#[test]
+fn a_lie_costs_a_day_and_others_faults_cost_nothing() {
+    let mixed = [good(0, OWN, 100), failed(1, "InvalidProof", true)];
+    let mut totals = Totals::of(warm(), &mixed);
+    let of = totals.score(&OWN, NOW);
+    assert_eq!((of.score_millionths, of.success_millionths), (0, 500_000));
+    let day = 24 * 3_600_000;
+    totals.add(&Entry {
+        at: day,
+        ..good(2, OWN, 100)
+    });
+    // What is left of the fault after a day is next to nothing.
+    assert!(totals.score(&OWN, day + NOW).score_millionths > 999_000);
+    let unlucky = [good(0, OWN, 100), failed(1, "Operator", false)];
     let of = score(&unlucky);
-    assert_eq!((of.score_millionths, of.lost), (650_000, 1));
+    assert_eq!((of.score_millionths, of.lost), (1_000_000, 1));
     assert_eq!(of.failures["Operator"], 1);
     assert_eq!(score(&[]), MinerScore::default());
 }
 
 #[test]
-fn faster_and_smaller_than_others_at_the_same_slice_scores_more() {
-    let of = |micros| score(&[good(OWN, micros), good(OTHER, 100)]).score_millionths;
-    assert!(of(10) > of(100) && of(100) > of(1000));
-    let smaller = Entry {
-        bytes: Some(1000),
-        ..good(OTHER, 100)
-    };
-    assert!(score(&[good(OWN, 100), smaller]).score_millionths < of(100));
-}
-
-#[test]
-fn other_slices_set_no_measure() {
-    let tiny = Entry {
-        digest: Some(Digest::new([8; 32])),
-        micros: 1,
-        bytes: Some(1),
-        ..good(OTHER, 1)
-    };
-    assert_eq!(score(&[good(OWN, 100), tiny]).score_millionths, 650_000);
-}
-
-#[test]
 fn what_does_not_score_changes_no_score_either_way() {
-    let before = [good(OWN, 100), good(OTHER, 100)];
+    let before = [good(0, OWN, 100), good(1, OTHER, 100)];
     // Forty requests of one's own, quick and small.
-    let unscored = |entry: Entry| Entry {
+    let own = (2..42).map(|n| Entry {
         scores: false,
-        ..entry
-    };
-    let own = (0..40).map(|_| {
-        unscored(Entry {
-            bytes: Some(1),
-            ..good(OWN, 1)
-        })
+        bytes: Some(1),
+        ..good(n, OWN, 1)
     });
     let after: Vec<_> = before.iter().cloned().chain(own).collect();
-    let (old, new) = (
-        before.iter().collect::<Totals>(),
-        after.iter().collect::<Totals>(),
-    );
+    let (mut old, mut new) = (Totals::of(warm(), &before), Totals::of(warm(), &after));
     for miner in [OWN, OTHER] {
+        let (old, new) = (old.score(&miner, NOW), new.score(&miner, NOW));
         assert_eq!(
-            old.score(&miner).score_millionths,
-            new.score(&miner).score_millionths
+            (old.score_millionths, old.share_millionths),
+            (new.score_millionths, new.share_millionths)
         );
     }
-    assert_eq!(new.score(&OWN).verified, 41, "they are counted all the same");
-    let fault = [good(OWN, 100), unscored(failed("InvalidProof", true))];
-    let of = score(&fault);
-    assert_eq!((of.score_millionths, of.success_millionths), (650_000, 500_000));
+    assert_eq!(new.score(&OWN, NOW).verified, 41, "they are counted all the same");
 }
 
 #[test]
 fn a_score_goes_with_the_key_and_not_with_the_name() {
-    let lied = failed("InvalidProof", true);
-    let renamed = Entry {
+    let late = failed(0, "LeaseExpired", true);
+    let renamed = |n| Entry {
         pool: PoolId::new("c", "d"),
-        ..good(OWN, 100)
+        ..good(n, OWN, 100)
     };
-    assert_eq!(score(&[lied.clone(), renamed]).score_millionths, 650_000 / 4);
-    let same_name = good(OTHER, 100);
-    let totals: Totals = [lied, same_name].iter().collect();
-    assert_eq!(totals.score(&OTHER).score_millionths, 650_000);
+    // Three proofs less two for the fault, of four.
+    let own = [late, renamed(1), renamed(2), renamed(3)];
+    assert_eq!(score(&own).score_millionths, 250_000);
+    let mut totals = Totals::of(warm(), own.iter().chain(&[good(9, OTHER, 100)]));
+    assert_eq!(totals.score(&OTHER, NOW).score_millionths, 1_000_000);
 }
 
 #[test]
 fn a_proof_that_came_second_earns_and_costs_nothing() {
-    let of = score(&[good(OWN, 100), failed("Overtaken", false)]);
-    assert_eq!((of.score_millionths, of.success_millionths), (650_000, 1_000_000));
+    let of = score(&[good(0, OWN, 100), failed(1, "Overtaken", false)]);
+    assert_eq!(
+        (of.score_millionths, of.success_millionths),
+        (1_000_000, 1_000_000)
+    );
     assert_eq!((of.verified, of.lost, of.failures["Overtaken"]), (1, 0, 1));
 }
 
 #[test]
-fn what_is_kept_of_a_miner_does_not_grow_with_its_claims() {
-    let entries = (0..1024)
-        .map(|_| good(OWN, 900_000))
-        .chain((0..1024).map(|_| good(OWN, 100_000)));
-    let mut totals = Totals::default();
-    entries.for_each(|e| totals.add(&e));
-    totals.add(&good(OTHER, 500_000));
-    let of = totals.score(&OWN);
-    assert_eq!(
-        (of.verified, of.p95_millis),
-        (2048, Some(100)),
-        "quantiles are of the latest"
-    );
-    // The score is of all: their mean is the other's time.
-    assert_eq!(of.score_millionths, 650_000);
+fn quantiles_are_of_the_latest() {
+    let all = [900_000, 100_000]
+        .into_iter()
+        .flat_map(|micros| (0..1024).map(move |_| good(0, OWN, micros)));
+    let all: Vec<_> = all.collect();
+    let of = score(&all);
+    assert_eq!((of.verified, of.p95_millis), (2048, Some(100)));
+}
+
+#[test]
+fn a_cause_of_another_version_is_counted_and_scores_nothing() {
+    let of = score(&[good(0, OWN, 100), failed(1, "Sunspots", true)]);
+    assert_eq!((of.score_millionths, of.failures["Sunspots"]), (1_000_000, 1));
 }
 
 #[test]

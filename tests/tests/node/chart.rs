@@ -317,13 +317,14 @@ async fn installed_with_helm_it_answers_and_uninstalled_it_leaves_what_is_said_t
         .helm(&[&["uninstall", "zkinfer"][..], &place].concat())
         .await
         .unwrap();
-    // As docs/install.md says: the namespace, the key of claim tokens and Jobs of compilers with their tokens in it, and what is a
+    // As docs/install.md says: the namespace, the keys of claim tokens and of the ledger, and Jobs of compilers with their tokens in it, and what is a
     // person's own, which is the miners' namespaces and the ConfigMap of the model. Each namespace has the account that the cluster
     // makes for it.
     let mut stays = before.clone();
     stays.extend(
         [
             "Secret zkinfer-system/zkinfer-token-key",
+            "Secret zkinfer-system/zkinfer-validator-key",
             "ConfigMap default/digits",
         ]
         .map(str::to_owned),

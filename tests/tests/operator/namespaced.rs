@@ -212,6 +212,7 @@ async fn may_do_nothing_elsewhere(cluster: &Cluster) {
         ("list models.zkinfer.dev", "default", "yes"),
         ("create jobs.batch", "miner-alpha", "yes"),
         ("get secrets/zkinfer-token-key", "zkinfer-system", "yes"),
+        ("get secrets/zkinfer-validator-key", "zkinfer-system", "yes"),
         ("list models.zkinfer.dev", "far", "no"),
         ("create jobs.batch", "far", "no"),
         ("create jobs.batch", "kube-system", "no"),

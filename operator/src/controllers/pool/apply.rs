@@ -22,7 +22,7 @@ use super::plan::plan;
 use super::records::Pools;
 use super::trouble::{FORGET, Now, Trouble, trouble};
 use crate::clock::now;
-use crate::dispatch::PoolId;
+use crate::dispatch::{PoolId, unix_millis};
 use crate::fleet::{self, Look, Refusal};
 use crate::specs::{network_policy, service_account, service_account_name, warm_workers};
 use crate::world::{MANAGER, ReconcileError, patch_status};
@@ -59,7 +59,7 @@ pub async fn reconcile(object: Arc<MinerPool>, ctx: Arc<Pools>) -> Result<Requeu
         .or_else(|| object.status.clone())
         .unwrap_or_default();
     let identity = identity_of(&object);
-    let score = ctx.ledger().score(&identity);
+    let score = ctx.ledger().score(&identity, unix_millis());
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     let pool = (
         namespace.as_str(),

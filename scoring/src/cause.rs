@@ -1,6 +1,7 @@
 //! Why claims end without counting, and who is to blame: the one list, which the code and docs/troubleshooting.md share.
 //!
-//! Invariant: every end of a claim that is not a counted proof has exactly one cause here, and a cause has one culprit.
+//! Invariants: every end of a claim that is not a counted proof has exactly one cause here, and a cause has one culprit; a
+//! cause's code is in ledgers for ever, so that none is given twice or changed.
 
 use zkinfer_crds::wire::RefuseReason;
 
@@ -29,7 +30,7 @@ impl Blame {
 }
 
 macro_rules! causes {
-    ($($(#[doc = $doc:literal])+ $name:ident: $blame:ident, $do:literal;)+) => {
+    ($($(#[doc = $doc:literal])+ $code:literal $name:ident: $blame:ident, $do:literal;)+) => {
         /// Why a claim ended without a counted proof.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Cause {
@@ -44,6 +45,18 @@ macro_rules! causes {
             #[must_use]
             pub const fn word(self) -> &'static str {
                 match self { $(Self::$name => stringify!($name),)+ }
+            }
+
+            /// Its number in ledgers.
+            #[must_use]
+            pub const fn code(self) -> u8 {
+                match self { $(Self::$name => $code,)+ }
+            }
+
+            /// The cause of a code, if there is one.
+            #[must_use]
+            pub const fn of_code(code: u8) -> Option<Self> {
+                match code { $($code => Some(Self::$name),)+ _ => None }
             }
 
             /// Who is to blame.
@@ -61,34 +74,40 @@ macro_rules! causes {
 
 causes! {
     /// the proof does not hold
-    InvalidProof: Miner, "the image is broken or lies; an event says so too";
+    1 InvalidProof: Miner, "the image is broken or lies; an event says so too";
     /// more bytes than any proof has
-    TooLarge: Miner, "the same";
+    2 TooLarge: Miner, "the same";
     /// no proof in time
-    LeaseExpired: Miner, "the worker died or is too slow: its pod's log, more `cpu`, a longer `--least-lease`";
+    3 LeaseExpired: Miner, "the worker died or is too slow: its pod's log, more `cpu`, a longer `--least-lease`";
     /// handed back when a quarter of the lease was over, whatever the reason given
-    LateHandBack: Miner, "hand back at once what cannot be proved; a worker that is told to stop has 10 s";
+    4 LateHandBack: Miner, "hand back at once what cannot be proved; a worker that is told to stop has 10 s";
     /// the worker cannot read keys or relations
-    Unsupported: Miner, "an image of another version than the operator: use the same";
+    5 Unsupported: Miner, "an image of another version than the operator: use the same";
     /// proving failed
-    Failed: Miner, "the pod's log";
+    6 Failed: Miner, "the pod's log";
     /// refused for want of memory
-    TooLittleMemory: Infrastructure, "more `resources.memory`";
+    7 TooLittleMemory: Infrastructure, "more `resources.memory`";
     /// a blob did not arrive
-    Fetch: Infrastructure, "NetworkPolicies, the gateway, the artifact store";
+    8 Fetch: Infrastructure, "NetworkPolicies, the gateway, the artifact store";
     /// told to stop, or gone before it had its answer
-    Draining: Infrastructure, "nothing, if it is seldom";
+    9 Draining: Infrastructure, "nothing, if it is seldom";
     /// the proof holds, and another pool's came first
-    Overtaken: Nobody, "nothing: it earns and costs nothing";
+    10 Overtaken: Nobody, "nothing: it earns and costs nothing";
     /// the request ended first
-    Cancelled: Nobody, "nothing";
+    11 Cancelled: Nobody, "nothing";
     /// the Model's side lets the pool see it no more
-    ConsentWithdrawn: Nobody, "nothing, or ask the Model's side for its [consent](install.md#who-may-see-models-and-inputs)";
+    12 ConsentWithdrawn: Nobody, "nothing, or ask the Model's side for its [consent](install.md#who-may-see-models-and-inputs)";
     /// the operator could not verify or answer, or it or its store was away while the proof was due
-    Operator: Operator, "the operator's log";
+    13 Operator: Operator, "the operator's log";
 }
 
 impl Cause {
+    /// The cause of a word, if there is one.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|cause| cause.word() == word)
+    }
+
     /// Of a slice that was handed back in time.
     #[must_use]
     pub const fn of(reason: RefuseReason) -> Self {
@@ -124,8 +143,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn codes_and_words_lead_back_to_their_causes() {
+        for cause in Cause::ALL {
+            assert_eq!(Cause::of_code(cause.code()), Some(*cause));
+            assert_eq!(Cause::of_word(cause.word()), Some(*cause));
+        }
+        assert_eq!((Cause::of_code(0), Cause::of_word("")), (None, None));
+        // In ledgers for ever.
+        assert_eq!((Cause::InvalidProof.code(), Cause::Operator.code()), (1, 13));
+    }
+
+    #[test]
     fn the_list_is_the_one_in_the_docs() {
-        let docs = include_str!("../../../docs/troubleshooting.md");
+        let docs = include_str!("../../docs/troubleshooting.md");
         let table = Cause::table();
         assert!(
             docs.contains(&table),

@@ -1,0 +1,327 @@
+//! `ledger`: checks a validator's ledger, recomputes scores, and says why a miner has its score. Nothing but files is read.
+//!
+//! Invariant: no score is told of a ledger that does not hold.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use zkinfer_crds::Identity;
+use zkinfer_scoring::ledger::{Head, Ledger, LedgerError};
+use zkinfer_scoring::{Entry, Rule, Score, Scores, Zero};
+
+use crate::args::{Format, LedgerArgs, LedgerCommand, ScoringArgs};
+use crate::exit::{Exit, UsageError, say};
+use crate::files;
+
+pub(crate) fn run(command: &LedgerCommand, format: Format) -> Result<Exit, UsageError> {
+    let (LedgerCommand::Verify { ledger: args }
+    | LedgerCommand::Replay { ledger: args, .. }
+    | LedgerCommand::Explain { ledger: args, .. }) = command;
+    let ledger = match read(args)? {
+        Ok(ledger) => ledger,
+        Err((path, error)) => {
+            say(&format!("{}: {error}", path.display()), format);
+            return Ok(Exit::Bad);
+        }
+    };
+    match command {
+        LedgerCommand::Verify { .. } => verified(&ledger, format),
+        LedgerCommand::Replay { rule, .. } => replayed(&scores(&ledger.ledger, rule), format),
+        LedgerCommand::Explain { rule, miner, .. } => {
+            let scores = scores(&ledger.ledger, rule);
+            let Some(score) = scores.miners.get(miner) else {
+                say(
+                    &format!(
+                        "{miner} has no claim in the ledger that bears on a score at {}",
+                        scores.at
+                    ),
+                    format,
+                );
+                return Ok(Exit::Bad);
+            };
+            explained(&scores, miner, score, ledger.ledger.entries(), format);
+        }
+    }
+    Ok(Exit::Done)
+}
+
+struct Checked {
+    ledger: Ledger,
+    head: Option<Head>,
+}
+
+/// Reads and checks it all; the file in which it does not hold, and why.
+#[allow(
+    clippy::type_complexity,
+    reason = "a wrong use, and a wrong ledger, end differently"
+)]
+fn read(args: &LedgerArgs) -> Result<Result<Checked, (PathBuf, LedgerError)>, UsageError> {
+    let (segments, beside) = match args.segments.as_slice() {
+        [folder] if folder.is_dir() => in_folder(folder)?,
+        segments => (segments.to_vec(), None),
+    };
+    let mut ledger = Ledger::default();
+    for path in &segments {
+        if let Err(error) = ledger.add(&files::read(path)?, args.validator) {
+            return Ok(Err((path.clone(), error)));
+        }
+    }
+    let Some(path) = args.head.clone().or(beside) else {
+        return Ok(Ok(Checked { ledger, head: None }));
+    };
+    let head = Head::decode(&files::read(&path)?);
+    let head = head.and_then(|head| ledger.ends_at(&head).map(|()| head));
+    Ok(match head {
+        Ok(head) => Ok(Checked {
+            ledger,
+            head: Some(head),
+        }),
+        Err(error) => Err((path, error)),
+    })
+}
+
+/// Segments by number, and the head if there is one.
+fn in_folder(folder: &Path) -> Result<(Vec<PathBuf>, Option<PathBuf>), UsageError> {
+    let bad = |e: std::io::Error| UsageError::new(format!("cannot read {}: {e}", folder.display()));
+    let mut numbered = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(bad)? {
+        let path = entry.map_err(bad)?.path();
+        let number = path
+            .file_name()
+            .and_then(|name| name.to_str()?.parse::<u64>().ok());
+        numbered.extend(number.map(|number| (number, path)));
+    }
+    if numbered.is_empty() {
+        return Err(UsageError::new(format!(
+            "{} has no segment: a file whose name is a number",
+            folder.display()
+        )));
+    }
+    numbered.sort();
+    let head = folder.join("head");
+    let segments = numbered.into_iter().map(|(_, path)| path).collect();
+    Ok((segments, head.is_file().then_some(head)))
+}
+
+fn verified(Checked { ledger, head }: &Checked, format: Format) {
+    let Ok(chain) = ledger.chain() else { return };
+    match format {
+        Format::Json => println!(
+            "{:#}",
+            json!({
+                "validator": chain.validator, "segments": chain.next, "last": chain.last, "entries": chain.entries,
+                "entriesHere": ledger.entries().len(), "head": head.is_some(),
+            })
+        ),
+        Format::Text => {
+            println!("validator {}", chain.validator);
+            println!(
+                "{} segments follow each other, and each is signed; the last is {}",
+                chain.next, chain.last
+            );
+            let here = ledger.entries().len();
+            println!(
+                "{} entries, of which {here} are here, each of another claim",
+                chain.entries
+            );
+            println!(
+                "{}",
+                if head.is_some() {
+                    "the signed head names this end"
+                } else {
+                    "NOT CHECKED: whether this is the end; give --head FILE"
+                }
+            );
+        }
+    }
+}
+
+fn scores(ledger: &Ledger, args: &ScoringArgs) -> Scores {
+    let last = ledger.entries().iter().map(|entry| entry.at).max();
+    let at = args.at.or(last).unwrap_or_default();
+    Scores::of(&Rule::from(args.rule), ledger.entries(), at)
+}
+
+fn millionths(number: u32) -> String {
+    format!("{}.{:06}", number / 1_000_000, number % 1_000_000)
+}
+
+fn why(zero: Option<Zero>) -> String {
+    match zero {
+        None => String::new(),
+        Some(Zero::Skipped { until }) => {
+            format!("handed in what was no proof: nothing until {until}")
+        }
+        Some(Zero::ColdStart { samples, needed }) => {
+            format!("{samples} of the {needed} proofs that it needs")
+        }
+        Some(Zero::InDebt) => "it, or its owner's identities together, owe what they have earned".to_owned(),
+        Some(Zero::Little) => "too little to be seen beside the others".to_owned(),
+    }
+}
+
+fn as_json(miner: &Identity, score: &Score) -> Value {
+    let text = |number: u128| number.to_string();
+    json!({
+        "miner": miner, "owner": &*score.owner, "credit": text(score.total.credit), "debit": text(score.total.debit),
+        "possible": text(score.total.possible), "samples": score.total.samples, "net": text(score.net),
+        "uncapped": text(score.uncapped), "weight": text(score.weight), "scoreMillionths": score.quality_millionths,
+        "shareMillionths": score.share_millionths, "why": why(score.zero),
+    })
+}
+
+fn replayed(scores: &Scores, format: Format) {
+    match format {
+        Format::Json => {
+            let miners: Vec<Value> = scores
+                .miners
+                .iter()
+                .map(|(miner, score)| as_json(miner, score))
+                .collect();
+            println!(
+                "{:#}",
+                json!({ "rule": scores.rule.name().word(), "digest": scores.rule.digest(), "at": scores.at, "miners": miners })
+            );
+        }
+        Format::Text => {
+            println!(
+                "{} {}, at {}",
+                scores.rule.name(),
+                scores.rule.digest(),
+                scores.at
+            );
+            println!(
+                "{:<72} {:>8} {:>8} {:>7}  OWNER",
+                "MINER", "SCORE", "SHARE", "PROOFS"
+            );
+            for (miner, score) in &scores.miners {
+                println!(
+                    "{miner} {} {} {:>7}  {} {}",
+                    millionths(score.quality_millionths),
+                    millionths(score.share_millionths),
+                    score.total.samples,
+                    score.owner,
+                    why(score.zero)
+                );
+            }
+        }
+    }
+}
+
+fn explained(scores: &Scores, miner: &Identity, score: &Score, entries: &[Entry], format: Format) {
+    let told = scores.explain(entries, miner);
+    let end = |entry: &Entry| entry.end.cause().map_or("Verified", |cause| cause.word());
+    match format {
+        Format::Json => {
+            let rows: Vec<Value> = told
+                .iter()
+                .map(|(entry, worth)| {
+                    json!({
+                        "at": entry.at, "claim": entry.claim, "request": entry.request, "slice": entry.slice,
+                        "key": entry.key, "end": end(entry), "work": entry.work, "micros": entry.micros,
+                        "bytes": entry.bytes, "proof": entry.proof, "worth": worth.to_string(),
+                    })
+                })
+                .collect();
+            let mut whole = as_json(miner, score);
+            whole["rule"] = scores.rule.name().word().into();
+            whole["at"] = scores.at.into();
+            whole["entries"] = rows.into();
+            println!("{whole:#}");
+        }
+        Format::Text => {
+            println!(
+                "{} {}, at {}",
+                scores.rule.name(),
+                scores.rule.digest(),
+                scores.at
+            );
+            println!("{miner} of {}", score.owner);
+            println!(
+                "{:<13} {:<32} {:<12} {:>12} {:>12} {:>9} {:>14}",
+                "AT", "CLAIM", "END", "WORK", "MICROS", "BYTES", "WORTH"
+            );
+            for (entry, worth) in &told {
+                let bytes = entry.bytes.map_or("-".to_owned(), |bytes| bytes.to_string());
+                println!(
+                    "{:<13} {:<32} {:<12} {:>12} {:>12} {bytes:>9} {worth:>14}",
+                    entry.at,
+                    entry.claim.to_string(),
+                    end(entry),
+                    entry.work,
+                    entry.micros
+                );
+            }
+            steps(scores, score);
+        }
+    }
+}
+
+/// What becomes of the sum, step by step.
+fn steps(scores: &Scores, score: &Score) {
+    let constants = scores.rule.constants();
+    let total = score.total;
+    println!("earned        {}", total.credit);
+    println!("owed          {}", total.debit);
+    println!("possible      {}", total.possible);
+    println!(
+        "proofs        {} of the {} that are needed",
+        total.samples, constants.cold_start
+    );
+    println!(
+        "left          {} after what the owner's identities owe",
+        score.net
+    );
+    println!("weight        {} before the owner's cap", score.uncapped);
+    println!(
+        "              {} with a cap of {}",
+        score.weight,
+        millionths(constants.owner_cap_millionths)
+    );
+    println!("score         {}", millionths(score.quality_millionths));
+    println!("share         {}", millionths(score.share_millionths));
+    if score.zero.is_some() {
+        println!("why not more  {}", why(score.zero));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn millionths_have_six_places() {
+        assert_eq!(millionths(1_000_000), "1.000000");
+        assert_eq!(millionths(50), "0.000050");
+    }
+
+    #[test]
+    fn a_folder_is_read_by_its_numbers() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(in_folder(folder.path()).is_err());
+        for name in ["00000000000000000010", "00000000000000000009", "head", "note.txt"] {
+            std::fs::write(folder.path().join(name), b"").unwrap();
+        }
+        let (segments, head) = in_folder(folder.path()).unwrap();
+        let names: Vec<_> = segments.iter().filter_map(|p| p.file_name()?.to_str()).collect();
+        assert_eq!(names, ["00000000000000000009", "00000000000000000010"]);
+        assert_eq!(head, Some(folder.path().join("head")));
+    }
+
+    #[test]
+    fn what_is_no_ledger_is_told_with_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("0");
+        std::fs::write(&path, b"zkinfer").unwrap();
+        let args = LedgerArgs {
+            segments: vec![path.clone()],
+            head: None,
+            validator: None,
+        };
+        let wrong = read(&args).unwrap().err().unwrap();
+        assert_eq!(
+            (wrong.0, wrong.1.to_string().contains("ledger's segment")),
+            (path, true)
+        );
+    }
+}

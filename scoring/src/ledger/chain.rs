@@ -1,0 +1,253 @@
+//! A chain of segments: followed by whoever verifies, extended by the validator.
+//!
+//! Invariant: an entry is in a [`Ledger`] only once everything before it has been verified.
+
+use std::collections::HashSet;
+
+use ed25519_dalek::SigningKey;
+use zkinfer_crds::{ClaimId, Digest, Identity};
+
+use super::bytes::LedgerError;
+use super::head::Head;
+use super::hours::Hours;
+use super::segment::{Content, Segment};
+use crate::entry::Entry;
+
+/// Where a chain ends: what the next segment has to follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chain {
+    /// Who signs the next segment.
+    pub validator: Identity,
+    /// The next segment's number.
+    pub next: u64,
+    /// The last segment's digest; zeros before the first.
+    pub last: Digest,
+    /// Entries of all segments.
+    pub entries: u64,
+}
+
+impl Chain {
+    /// A chain that has not begun.
+    #[must_use]
+    pub const fn new(validator: Identity) -> Self {
+        Self {
+            validator,
+            next: 0,
+            last: Digest::new([0; 32]),
+            entries: 0,
+        }
+    }
+
+    /// Signs what comes next: its bytes, and the chain with it.
+    ///
+    /// # Errors
+    /// More than fits a segment, or another key than the chain's.
+    pub fn append(&self, content: Content, key: &SigningKey) -> Result<(Vec<u8>, Self), LedgerError> {
+        let (added, validator) = match &content {
+            Content::Entries(entries) => (entries.len() as u64, self.validator),
+            Content::Rotation(next) => (0, *next),
+            // It stands for what is there, and adds nothing.
+            Content::Checkpoint { .. } => return Err(LedgerError::Checkpoint(self.next)),
+        };
+        let segment = Segment {
+            validator: self.validator,
+            sequence: self.next,
+            previous: self.last,
+            content,
+        };
+        let bytes = segment.sign(key)?;
+        let next = Self {
+            validator,
+            next: self.next + 1,
+            last: Digest::of(&bytes),
+            entries: self.entries.saturating_add(added),
+        };
+        Ok((bytes, next))
+    }
+
+    /// The head of this chain; `None` before the first segment.
+    #[must_use]
+    pub fn head(&self, at: u64) -> Option<Head> {
+        Some(Head {
+            validator: self.validator,
+            sequence: self.next.checked_sub(1)?,
+            digest: self.last,
+            entries: self.entries,
+            at,
+        })
+    }
+}
+
+/// A ledger that has been read and verified.
+#[derive(Debug, Clone, Default)]
+pub struct Ledger {
+    chain: Option<Chain>,
+    entries: Vec<Entry>,
+    hours: Hours,
+    claims: HashSet<ClaimId>,
+}
+
+impl Ledger {
+    /// What comes after a chain that has been verified; nothing of before is in it.
+    #[must_use]
+    pub fn after(chain: Chain) -> Self {
+        Self {
+            chain: Some(chain),
+            ..Self::default()
+        }
+    }
+
+    /// Adds the next segment. The first one may be of any validator, unless one is expected.
+    ///
+    /// # Errors
+    /// Bytes that are no segment, a wrong signature, or a segment that does not follow; nothing of it is added.
+    pub fn add(&mut self, bytes: &[u8], expected: Option<Identity>) -> Result<(), LedgerError> {
+        let segment = Segment::decode(bytes)?;
+        let chain = match self.chain {
+            Some(chain) => chain,
+            None => Self::begin(&segment, expected)?,
+        };
+        let sequence = segment.sequence;
+        if segment.validator != chain.validator {
+            return Err(LedgerError::Validator {
+                sequence,
+                expected: chain.validator,
+                got: segment.validator,
+            });
+        }
+        if sequence != chain.next {
+            return Err(LedgerError::Sequence {
+                expected: chain.next,
+                got: sequence,
+            });
+        }
+        if segment.previous != chain.last {
+            return Err(LedgerError::Previous {
+                sequence,
+                expected: chain.last,
+                got: segment.previous,
+            });
+        }
+        let next = sequence.checked_add(1).ok_or(LedgerError::Unknown {
+            what: "a sequence",
+            got: sequence,
+        })?;
+        let mut new = Chain {
+            next,
+            last: Digest::of(bytes),
+            ..chain
+        };
+        let (entries, hours) = match segment.content {
+            Content::Entries(entries) => {
+                new.entries = new.entries.saturating_add(entries.len() as u64);
+                (entries, Hours::new())
+            }
+            Content::Rotation(validator) => {
+                new.validator = validator;
+                (Vec::new(), Hours::new())
+            }
+            Content::Checkpoint { .. } if self.chain.is_some() => {
+                return Err(LedgerError::Checkpoint(sequence));
+            }
+            Content::Checkpoint { kept, hours, entries } => {
+                // What follows names the last of those that it stands for.
+                (new.last, new.entries) = (segment.previous, entries);
+                (kept, hours)
+            }
+        };
+        self.once(&entries, sequence)?;
+        self.entries.extend(entries);
+        self.hours.extend(hours);
+        self.chain = Some(new);
+        Ok(())
+    }
+
+    /// What a first segment has to follow: nothing, or what a checkpoint says of itself.
+    fn begin(segment: &Segment, expected: Option<Identity>) -> Result<Chain, LedgerError> {
+        let validator = expected.unwrap_or(segment.validator);
+        let chain = Chain::new(validator);
+        Ok(match segment.content {
+            Content::Checkpoint { .. } => Chain {
+                next: segment.sequence,
+                last: segment.previous,
+                ..chain
+            },
+            _ => chain,
+        })
+    }
+
+    fn once(&mut self, entries: &[Entry], sequence: u64) -> Result<(), LedgerError> {
+        for (place, entry) in entries.iter().enumerate() {
+            if !self.claims.insert(entry.claim) {
+                // Nothing of a segment that is refused stays.
+                for entry in &entries[..place] {
+                    self.claims.remove(&entry.claim);
+                }
+                return Err(LedgerError::Twice {
+                    claim: entry.claim,
+                    sequence,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the ledger ends where a head says that it does.
+    ///
+    /// # Errors
+    /// What differs.
+    pub fn ends_at(&self, head: &Head) -> Result<(), LedgerError> {
+        let here = self
+            .chain
+            .and_then(|chain| chain.head(head.at))
+            .ok_or(LedgerError::Empty)?;
+        let differ = |what, head: String, here: String| Err(LedgerError::Head { what, head, here });
+        if here.sequence != head.sequence {
+            return differ("segment", head.sequence.to_string(), here.sequence.to_string());
+        }
+        if here.digest != head.digest {
+            return differ("digest", head.digest.to_string(), here.digest.to_string());
+        }
+        if here.validator != head.validator {
+            return differ(
+                "validator",
+                head.validator.to_string(),
+                here.validator.to_string(),
+            );
+        }
+        if here.entries != head.entries {
+            return differ(
+                "a count of entries of",
+                head.entries.to_string(),
+                here.entries.to_string(),
+            );
+        }
+        Ok(())
+    }
+
+    /// Where it ends.
+    ///
+    /// # Errors
+    /// Nothing was added.
+    pub fn chain(&self) -> Result<Chain, LedgerError> {
+        self.chain.ok_or(LedgerError::Empty)
+    }
+
+    /// The entries that it has, in the order of the segments.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// What a checkpoint keeps of the entries that are not here any more, by hour since 1970, miner and model.
+    #[must_use]
+    pub const fn hours(&self) -> &Hours {
+        &self.hours
+    }
+
+    /// Whether a claim's entry is here.
+    #[must_use]
+    pub fn has(&self, claim: &ClaimId) -> bool {
+        self.claims.contains(claim)
+    }
+}

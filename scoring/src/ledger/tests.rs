@@ -1,0 +1,282 @@
+//! What a ledger's bytes hold, and that nobody changes them unseen.
+
+use std::sync::Arc;
+
+use ed25519_dalek::SigningKey;
+use proptest::prelude::*;
+use zkinfer_crds::{Digest, Identity};
+
+use super::*;
+use crate::tests::{HOUR, NOW, ended, miner, ours, proof};
+use crate::{BUCKET_MILLIS, Cause, Entry, Scores};
+
+fn key(n: u8) -> SigningKey {
+    SigningKey::from_bytes(&[n; 32])
+}
+
+fn name(key: &SigningKey) -> Identity {
+    Identity::new(key.verifying_key().to_bytes())
+}
+
+fn full(n: u64) -> Entry {
+    Entry {
+        model: Some(Digest::new([3; 32])),
+        proof: Some(Digest::new([4; 32])),
+        ..proof(n, 1)
+    }
+}
+
+fn some() -> Vec<Vec<Entry>> {
+    let bare = Entry {
+        key: None,
+        comparable: false,
+        pool: Arc::from(""),
+        ..ended(3, 2, Cause::Operator)
+    };
+    vec![
+        vec![full(1), ended(2, 2, Cause::InvalidProof), bare],
+        vec![],
+        vec![proof(4, 3)],
+    ]
+}
+
+/// Segments with these entries, and where they end.
+fn written(of: &[Vec<Entry>]) -> (Vec<Vec<u8>>, Chain) {
+    let mut chain = Chain::new(name(&key(1)));
+    let mut segments = Vec::new();
+    for entries in of {
+        let (bytes, next) = chain.append(Content::Entries(entries.clone()), &key(1)).unwrap();
+        segments.push(bytes);
+        chain = next;
+    }
+    (segments, chain)
+}
+
+fn read(segments: &[Vec<u8>]) -> Result<Ledger, LedgerError> {
+    let mut ledger = Ledger::default();
+    for bytes in segments {
+        ledger.add(bytes, Some(name(&key(1))))?;
+    }
+    Ok(ledger)
+}
+
+#[test]
+fn what_is_written_is_read() {
+    let (segments, chain) = written(&some());
+    let ledger = read(&segments).unwrap();
+    assert_eq!(ledger.entries(), some().concat());
+    assert_eq!(ledger.chain(), Ok(chain));
+    let head = chain.head(77).unwrap();
+    let signed = head.sign(&key(1)).unwrap();
+    assert_eq!(Head::decode(&signed), Ok(head));
+    assert_eq!(ledger.ends_at(&head), Ok(()));
+    assert!(ledger.has(&full(1).claim) && !ledger.has(&full(99).claim));
+}
+
+/// Written with `ZKINFER_UPDATE=1`.
+#[test]
+fn the_bytes_are_those_of_before() {
+    let (segments, chain) = written(&some());
+    let head = chain.head(77).unwrap().sign(&key(1)).unwrap();
+    let all: Vec<String> = segments.iter().chain([&head]).map(|bytes| hex(bytes)).collect();
+    let golden = format!("{}/src/ledger/testdata/ledger.hex", env!("CARGO_MANIFEST_DIR"));
+    let text = all.join("\n") + "\n";
+    if std::env::var_os("ZKINFER_UPDATE").is_some() {
+        std::fs::create_dir_all(std::path::Path::new(&golden).parent().unwrap()).unwrap();
+        std::fs::write(&golden, &text).unwrap();
+    }
+    let kept = std::fs::read_to_string(&golden).unwrap_or_default();
+    assert!(
+        text == kept,
+        "a ledger has other bytes than {golden}: old ledgers could not be read any more"
+    );
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+#[test]
+fn one_changed_byte_anywhere_is_found() {
+    let (segments, chain) = written(&some());
+    for which in 0..segments.len() {
+        for at in 0..segments[which].len() {
+            let mut changed = segments.clone();
+            changed[which][at] ^= 1;
+            assert!(read(&changed).is_err(), "segment {which}, byte {at}");
+        }
+    }
+    let head = chain.head(0).unwrap().sign(&key(1)).unwrap();
+    for at in 0..head.len() {
+        let mut changed = head.clone();
+        changed[at] ^= 1;
+        assert!(Head::decode(&changed).is_err(), "byte {at}");
+        assert!(Head::decode(&head[..at]).is_err(), "cut at {at}");
+    }
+}
+
+#[test]
+fn a_segment_left_out_exchanged_or_cut_off_is_found() {
+    let (segments, chain) = written(&some());
+    let without = |which: usize| {
+        let mut left = segments.clone();
+        left.remove(which);
+        left
+    };
+    let sequence = |expected, got| Some(LedgerError::Sequence { expected, got });
+    assert_eq!(read(&without(0)).err(), sequence(0, 1));
+    assert_eq!(read(&without(1)).err(), sequence(1, 2));
+    let cut = read(&without(2)).unwrap();
+    let told = cut.ends_at(&chain.head(0).unwrap()).unwrap_err();
+    assert_eq!(
+        told.to_string(),
+        "the head is of segment 2, and the ledger here has 1"
+    );
+    // Another history of the same validator, of the same length.
+    let (others, _) = written(&[vec![full(9)], vec![], vec![]]);
+    let mixed = [others[0].clone(), segments[1].clone()];
+    assert!(matches!(
+        read(&mixed).err(),
+        Some(LedgerError::Previous { sequence: 1, .. })
+    ));
+    let other = read(&others).unwrap().ends_at(&chain.head(0).unwrap());
+    assert!(matches!(other, Err(LedgerError::Head { what: "digest", .. })));
+    assert_eq!(Ledger::default().chain().err(), Some(LedgerError::Empty));
+}
+
+#[test]
+fn another_validators_segment_is_none_of_this_ledger() {
+    let chain = Chain::new(name(&key(2)));
+    let (foreign, _) = chain.append(Content::Entries(vec![]), &key(2)).unwrap();
+    assert!(matches!(
+        read(&[foreign]).err(),
+        Some(LedgerError::Validator { sequence: 0, .. })
+    ));
+    assert!(chain.append(Content::Entries(vec![]), &key(1)).is_err());
+}
+
+#[test]
+fn a_claim_has_one_entry() {
+    let (segments, _) = written(&[vec![full(1)], vec![proof(2, 1), full(1)]]);
+    let mut ledger = Ledger::default();
+    ledger.add(&segments[0], None).unwrap();
+    let twice = LedgerError::Twice {
+        claim: full(1).claim,
+        sequence: 1,
+    };
+    assert_eq!(ledger.add(&segments[1], None), Err(twice));
+    assert!(!ledger.has(&proof(2, 1).claim), "nothing of it stays");
+}
+
+#[test]
+fn a_key_is_followed_by_the_one_that_it_names() {
+    let (mut segments, chain) = written(&some());
+    let (turn, chain) = chain.append(Content::Rotation(name(&key(2))), &key(1)).unwrap();
+    let (after, chain) = chain.append(Content::Entries(vec![full(8)]), &key(2)).unwrap();
+    segments.extend([turn, after.clone()]);
+    let ledger = read(&segments).unwrap();
+    assert_eq!((ledger.chain(), ledger.entries().len()), (Ok(chain), 5));
+    assert!(ledger.ends_at(&chain.head(0).unwrap()).is_ok());
+    // Without the turn the new key is nobody's.
+    segments.remove(3);
+    assert!(read(&segments).is_err());
+}
+
+#[test]
+fn compacted_it_scores_the_same_and_goes_on() {
+    let old = |n: u64, hours: u64| Entry {
+        at: NOW - hours * HOUR,
+        ..full(n)
+    };
+    let entries: Vec<Entry> = (0..60)
+        .map(|n| old(n, n))
+        .chain([ended(90, 2, Cause::Failed)])
+        .collect();
+    let (segments, chain) = written(&entries.chunks(10).map(<[Entry]>::to_vec).collect::<Vec<_>>());
+    let whole = read(&segments).unwrap();
+    let checkpoint = compact(&whole, ours().constants(), NOW, &key(1)).unwrap();
+    let mut short = read(std::slice::from_ref(&checkpoint)).unwrap();
+    assert_eq!(short.chain(), Ok(chain));
+    assert_eq!(short.ends_at(&chain.head(0).unwrap()), Ok(()));
+    for later in [0, 1, 5, 24] {
+        let of = |ledger: &Ledger| Scores::of(&ours(), ledger.entries(), NOW + later * HOUR);
+        assert_eq!(of(&whole), of(&short), "{later} h later");
+    }
+    assert_eq!((short.entries().len(), short.hours().len()), (26, 35));
+    let hour = &short.hours()[&((NOW - 30 * HOUR) / BUCKET_MILLIS, miner(1), full(0).model)];
+    assert_eq!((hour.verified, hour.work), (1, 100_000));
+    assert_eq!((hour.micros[&17], hour.bytes[&11]), (1, 1));
+    // The next segment follows either.
+    let (next, _) = chain.append(Content::Entries(vec![full(99)]), &key(1)).unwrap();
+    short.add(&next, None).unwrap();
+    let mut whole = whole;
+    whole.add(&next, None).unwrap();
+    assert_eq!(whole.chain(), short.chain());
+    assert!(matches!(
+        whole.add(&checkpoint, None),
+        Err(LedgerError::Sequence { .. })
+    ));
+    // Counts are forgotten after 90 days.
+    let late = compact(&short, ours().constants(), NOW + 91 * 24 * HOUR, &key(1)).unwrap();
+    assert_eq!(read(&[late]).unwrap().hours().len(), 0);
+}
+
+#[test]
+fn a_checkpoint_keeps_the_lies_that_still_bar_a_miner() {
+    let lie = Entry {
+        at: NOW - 20 * HOUR,
+        ..ended(1, 1, Cause::InvalidProof)
+    };
+    let (segments, _) = written(&[vec![lie, proof(2, 1)]]);
+    let whole = read(&segments).unwrap();
+    let short = read(&[compact(&whole, ours().constants(), NOW, &key(1)).unwrap()]).unwrap();
+    let of = |ledger: &Ledger| Scores::of(&ours(), ledger.entries(), NOW).miners[&miner(1)].zero;
+    assert!(of(&whole).is_some());
+    assert_eq!(of(&whole), of(&short));
+}
+
+#[test]
+fn a_second_spelling_is_refused() {
+    // Entries of one segment whose table has a text that nobody names.
+    let (segments, _) = written(&[vec![]]);
+    let mut body = segments[0][..segments[0].len() - 64].to_vec();
+    let tables = body.len() - 12;
+    body.splice(tables..tables + 4, [0, 0, 0, 1, 1, b'x']);
+    use ed25519_dalek::Signer as _;
+    let signature = key(1).sign(&body).to_bytes();
+    body.extend(signature);
+    assert_eq!(Segment::decode(&body), Err(LedgerError::Canonical));
+}
+
+#[test]
+fn a_list_that_cannot_be_there_is_not_allocated_for() {
+    use ed25519_dalek::Signer as _;
+    let (segments, _) = written(&[vec![]]);
+    let mut body = segments[0][..segments[0].len() - 64].to_vec();
+    let entries = body.len() - 4;
+    body.splice(entries.., u32::MAX.to_be_bytes());
+    let signature = key(1).sign(&body).to_bytes();
+    body.extend(signature);
+    assert!(matches!(
+        Segment::decode(&body),
+        Err(LedgerError::Many { what: "entries", .. })
+    ));
+}
+
+proptest! {
+    #[test]
+    fn nothing_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400), kind in 0u8..5) {
+        use ed25519_dalek::Signer as _;
+        let _ = (Segment::decode(&bytes), Head::decode(&bytes));
+        // Signed by somebody, so that the decoder goes on.
+        let (segments, _) = written(&[vec![]]);
+        let mut body = segments[0][..16 + 32 + 8 + 32].to_vec();
+        body.push(kind);
+        body.extend(&bytes);
+        let signature = key(1).sign(&body).to_bytes();
+        body.extend(signature);
+        if let Ok(segment) = Segment::decode(&body) {
+            prop_assert_eq!(segment.sign(&key(1)).unwrap(), body);
+        }
+    }
+}
