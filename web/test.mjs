@@ -1,13 +1,13 @@
 // Runs the tests with Node's own runner: each file is bundled as the app is, so that what is tested is what is shipped.
 import { build } from "esbuild";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import path from "node:path";
 
 const root = path.dirname(fileURLToPath(import.meta.url));
-const out = mkdtempSync(path.join(tmpdir(), "zkinfer-web-"));
+// Below the packages, so that what is not bundled is found.
+const out = path.join(root, "node_modules", `.tests-${process.pid}`);
 try {
     const tests = readdirSync(path.join(root, "tests")).filter((name) => name.endsWith(".test.ts"));
     await build({
@@ -19,6 +19,7 @@ try {
         format: "esm",
         platform: "node",
         target: "node20",
+        external: ["happy-dom"],
         jsx: "automatic",
         jsxImportSource: "preact",
         logLevel: "warning",
@@ -26,5 +27,5 @@ try {
     const files = tests.map((name) => path.join(out, name.replace(/\.ts$/, ".mjs")));
     process.exitCode = spawnSync(process.execPath, ["--test", ...files], { stdio: "inherit", env: { ...process.env, ZKINFER_WEB: root } }).status ?? 1;
 } finally {
-    rmSync(out, { recursive: true });
+    rmSync(out, { recursive: true, force: true });
 }
