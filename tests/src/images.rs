@@ -13,7 +13,7 @@ use crate::local::{program, repository};
 /// The images of an installation.
 const NAMES: [&str; 2] = ["operator", "prover-worker"];
 /// What they are made from.
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 9] = [
     "Cargo.toml",
     "Cargo.lock",
     "rust-toolchain.toml",
@@ -22,6 +22,7 @@ const SOURCES: [&str; 8] = [
     "operator",
     "prover-worker",
     "zkml",
+    "web/src",
 ];
 
 /// The archives, operator first.
@@ -75,7 +76,12 @@ fn newest(path: &Path) -> Option<(SystemTime, PathBuf)> {
     }
     let source = |path: &PathBuf| {
         let ends = |end: &str| path.extension().is_some_and(|e| e == end);
-        path.is_dir() && !path.ends_with("tests") || ends("rs") || ends("toml") || ends("Containerfile")
+        let web = ["ts", "tsx", "css", "html", "svg"];
+        path.is_dir() && !path.ends_with("tests")
+            || ends("rs")
+            || ends("toml")
+            || ends("Containerfile")
+            || web.into_iter().any(ends)
     };
     let entries = fs::read_dir(path).ok()?.flatten().map(|entry| entry.path());
     entries.filter(source).filter_map(|path| newest(&path)).max()
