@@ -204,3 +204,14 @@ async fn a_run_is_followed_to_its_receipt_by_whoever_has_its_address_and_by_nobo
         .unwrap();
     assert!(ended.success() && told.contains("answer   7"), "{ended}: {told}");
 }
+
+#[test]
+fn the_page_reads_receipts_of_the_version_that_is_written() {
+    let source = |name: &str| std::fs::read_to_string(repository().join("web/src").join(name)).unwrap();
+    let version = format!("export const VERSION = {};", zkml::receipt::VERSION);
+    assert!(source("receipt.ts").contains(&version), "{version}");
+    let depth = format!("export const MAX_DEPTH = {};", zkml::canonical::MAX_DEPTH);
+    assert!(source("cbor.ts").contains(&depth), "{depth}");
+    assert_eq!(zkml::canonical::MAX_ITEMS, 1 << 21);
+    assert!(source("cbor.ts").contains("export const MAX_ITEMS = 1 << 21;"));
+}

@@ -38,6 +38,38 @@ export function GraphView({ graph, slices }: { graph: Graph; slices: readonly Mo
         () => (text === "" ? [] : shapes.nodes.flatMap((node, at) => (`${node.title} ${node.detail}`.toLowerCase().includes(text) ? [at] : []))),
         [shapes, text],
     );
+    // What is drawn stays as it is while it is only moved: there may be thousands of it.
+    const drawing = useMemo(() => {
+        if (placed instanceof LayoutError) return null;
+        const paint = colourOf(colour, shapes.nodes, slices);
+        const marked = new Set(found);
+        return (
+            <>
+                {placed.lines.map((line, at) => {
+                    const [from, to] = shapes.edges[at]!;
+                    const near = chosen !== undefined && (from === chosen || to === chosen);
+                    return line.length > 0 && <path key={at} class={near ? "edge near" : "edge"} d={curve(line)} />;
+                })}
+                {shapes.nodes.map((node, at) => (
+                    <g
+                        key={at}
+                        class={`node${at === chosen ? " chosen" : ""}${marked.has(at) ? " found" : ""}`}
+                        transform={`translate(${placed.x[at]} ${placed.y[at]})`}
+                        onClick={() => choose(at === chosen ? undefined : at)}
+                    >
+                        <title>{node.title}</title>
+                        <rect width={node.width} height={node.height} rx="6" style={{ fill: paint(node) }} />
+                        <text x={node.width / 2} y={16} text-anchor="middle">
+                            {node.label}
+                        </text>
+                        <text class="small" x={node.width / 2} y={30} text-anchor="middle">
+                            {node.under}
+                        </text>
+                    </g>
+                ))}
+            </>
+        );
+    }, [placed, shapes, slices, colour, chosen, found]);
     const frame = useRef<SVGSVGElement>(null);
     const [sight, look] = useState<Sight>({ x: 0, y: 0, scale: 1 });
     const drag = useRef<{ x: number; y: number; moved: boolean } | undefined>(undefined);
@@ -112,7 +144,6 @@ export function GraphView({ graph, slices }: { graph: Graph; slices: readonly Mo
             </Empty>
         );
     }
-    const paint = colourOf(colour, shapes.nodes, slices);
     const next = () => {
         if (found.length > 0) show(found[(found.indexOf(chosen ?? -1) + 1) % found.length]!);
     };
@@ -185,28 +216,7 @@ export function GraphView({ graph, slices }: { graph: Graph; slices: readonly Mo
                     onPointerCancel={() => (drag.current = undefined)}
                 >
                     <g transform={`translate(${sight.x} ${sight.y}) scale(${sight.scale})`}>
-                        {placed.lines.map((line, at) => {
-                            const [from, to] = shapes.edges[at]!;
-                            const near = chosen !== undefined && (from === chosen || to === chosen);
-                            return line.length > 0 && <path key={at} class={near ? "edge near" : "edge"} d={curve(line)} />;
-                        })}
-                        {shapes.nodes.map((node, at) => (
-                            <g
-                                key={at}
-                                class={`node${at === chosen ? " chosen" : ""}${text && found.includes(at) ? " found" : ""}`}
-                                transform={`translate(${placed.x[at]} ${placed.y[at]})`}
-                                onClick={() => choose(at === chosen ? undefined : at)}
-                            >
-                                <title>{node.title}</title>
-                                <rect width={node.width} height={node.height} rx="6" style={{ fill: paint(node) }} />
-                                <text x={node.width / 2} y={16} text-anchor="middle">
-                                    {node.label}
-                                </text>
-                                <text class="small" x={node.width / 2} y={30} text-anchor="middle">
-                                    {node.under}
-                                </text>
-                            </g>
-                        ))}
+                        {drawing}
                     </g>
                 </svg>
                 {chosen !== undefined && shapes.nodes[chosen] && (
