@@ -11,6 +11,8 @@ import { Empty } from "./common.js";
 
 /** More nodes than this are shown by slice. */
 const MANY = 1500;
+/** Names are read from here on. */
+const READABLE = 0.8;
 const COLOURS = ["slice", "cost", "bits"] as const;
 
 interface Sight {
@@ -77,13 +79,15 @@ export function GraphView({ graph, slices }: { graph: Graph; slices: readonly Mo
         const box = frame.current?.getBoundingClientRect();
         return { width: box?.width || 800, height: box?.height || 480 };
     };
-    const fit = () => {
+    /** All of it, or its beginning where all of it could not be read. */
+    const fit = (least: number) => {
         if (placed instanceof LayoutError) return;
         const { width, height } = size();
-        const scale = Math.min(1.2, width / (placed.width + 40), Math.max(height / (placed.height + 40), 0.35));
-        look({ scale, x: (width - placed.width * scale) / 2, y: 16 });
+        const whole = Math.min(1.2, width / (placed.width + 40), height / (placed.height + 40));
+        const scale = Math.max(least, whole);
+        look({ scale, x: (width - placed.width * scale) / 2, y: Math.max(16, (height - placed.height * scale) / 2) });
     };
-    useEffect(fit, [placed]);
+    useEffect(() => fit(READABLE), [placed]);
     const zoom = (factor: number, at?: { x: number; y: number }) =>
         look((old) => {
             const scale = Math.min(4, Math.max(0.02, old.scale * factor));
@@ -125,7 +129,7 @@ export function GraphView({ graph, slices }: { graph: Graph; slices: readonly Mo
         if (move) look((old) => ({ ...old, x: old.x + move[0], y: old.y + move[1] }));
         else if (event.key === "+" || event.key === "=") zoom(1.25);
         else if (event.key === "-") zoom(0.8);
-        else if (event.key === "0") fit();
+        else if (event.key === "0") fit(0.02);
         else if (event.key === "n" || event.key === "p") {
             const next = (chosen ?? (event.key === "n" ? -1 : shapes.nodes.length)) + (event.key === "n" ? 1 : -1);
             if (next >= 0 && next < shapes.nodes.length) show(next);
@@ -187,7 +191,7 @@ export function GraphView({ graph, slices }: { graph: Graph; slices: readonly Mo
                     <button type="button" onClick={() => zoom(0.8)} aria-label="Zoom out">
                         −
                     </button>
-                    <button type="button" onClick={fit}>
+                    <button type="button" onClick={() => fit(0.02)}>
                         Fit
                     </button>
                 </span>
