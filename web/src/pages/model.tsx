@@ -45,7 +45,7 @@ export function ModelPage({ namespace, name, overview }: { namespace: string; na
             </dl>
             {unsupported.length > 0 && (
                 <Card title="What cannot be proved" note={`${unsupported.length} nodes`}>
-                    <div class="scroll">
+                    <div class="scroll" role="group" tabIndex={0} aria-label="A table that may be wider than the screen">
                         <table>
                             <thead>
                                 <tr>
@@ -78,7 +78,7 @@ export function ModelPage({ namespace, name, overview }: { namespace: string; na
                 {slices.length === 0 ? (
                     <Empty>It is not cut yet.</Empty>
                 ) : (
-                    <div class="scroll">
+                    <div class="scroll" role="group" tabIndex={0} aria-label="A table that may be wider than the screen">
                         <table>
                             <thead>
                                 <tr>

@@ -61,7 +61,7 @@ export function OverviewPage({ of }: { of: Overview }) {
                 ) : requests.proofs.length === 0 ? (
                     <Empty>No proof has been verified yet.</Empty>
                 ) : (
-                    <div class="scroll">
+                    <div class="scroll" role="group" tabIndex={0} aria-label="A table that may be wider than the screen">
                         <table>
                             <thead>
                                 <tr>
@@ -123,7 +123,7 @@ function RequestTable({ of, now }: { of: readonly RequestRow[]; now: number }) {
                 </select>
             </div>
             {found.length === 0 && <Empty>No request is like that.</Empty>}
-            <div class="scroll">
+            <div class="scroll" role="group" tabIndex={0} aria-label="A table that may be wider than the screen">
                 <table>
                     <thead>
                         <tr>
@@ -167,7 +167,7 @@ function RequestTable({ of, now }: { of: readonly RequestRow[]; now: number }) {
 function ModelTable({ of }: { of: readonly ModelRow[] }) {
     if (of.length === 0) return <Empty>There are no Models yet.</Empty>;
     return (
-        <div class="scroll">
+        <div class="scroll" role="group" tabIndex={0} aria-label="A table that may be wider than the screen">
             <table>
                 <thead>
                     <tr>
@@ -216,7 +216,7 @@ function Leaderboard({ of, total }: { of: readonly PoolRow[]; total: number }) {
                 <input type="search" aria-label="Search miners by pool or identity" placeholder="pool or identity" value={search} onInput={(e) => setSearch(e.currentTarget.value)} />
                 <span class="note">{found.length < total ? `${found.length} of ${count(total)}` : `${count(total)} pools`}</span>
             </div>
-            <div class="scroll">
+            <div class="scroll" role="group" tabIndex={0} aria-label="A table that may be wider than the screen">
                 <table>
                     <thead>
                         <tr>

@@ -112,7 +112,7 @@ function Shown({ name, named, digest }: { name: string; named: Named; digest: st
                 </ul>
             </Card>
             <Card title="Slices" note={named.slices.length > SHOWN ? `the first ${SHOWN} of ${count(named.slices.length)}` : undefined}>
-                <div class="scroll">
+                <div class="scroll" role="group" tabIndex={0} aria-label="A table that may be wider than the screen">
                     <table>
                         <thead>
                             <tr>

@@ -37,7 +37,7 @@ export function RequestPage({ namespace, name, overview }: { namespace: string; 
                         <Attempts of={recent} total={status?.slices?.total ?? 0} />
                         <details>
                             <summary>As a table</summary>
-                            <div class="scroll">
+                            <div class="scroll" role="group" tabIndex={0} aria-label="A table that may be wider than the screen">
                                 <table>
                                     <thead>
                                         <tr>

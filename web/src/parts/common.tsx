@@ -110,7 +110,7 @@ export const CommandLine = ({ text }: { text: string }) => (
 export function Conditions({ of, now }: { of: readonly Condition[]; now: number }) {
     if (of.length === 0) return <Empty>Nothing has been said of it yet.</Empty>;
     return (
-        <div class="scroll">
+        <div class="scroll" role="group" tabIndex={0} aria-label="A table that may be wider than the screen">
             <table>
                 <thead>
                     <tr>
