@@ -9,26 +9,16 @@ use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use kube::runtime::reflector::ObjectRef;
-use serde::Deserialize;
-use zkinfer_crds::k8s::is_namespace;
 
 use super::events::events;
 use super::front::{Front, MODELS, REQUESTS, bearer};
+use super::place::{Place, place};
 use super::refused::Refused;
 use super::views;
 use crate::artifacts::ArtifactError;
 use crate::gateway::Peer;
 
 const JSON: &str = "application/json";
-
-/// Which namespace is shown.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Place {
-    /// Empty: all of them.
-    #[serde(default)]
-    namespace: String,
-}
 
 pub(super) fn routes() -> Router<Front> {
     Router::new()
@@ -39,15 +29,6 @@ pub(super) fn routes() -> Router<Front> {
         .route("/models/{namespace}/{name}", get(model))
         .route("/models/{namespace}/{name}/graph", get(graph))
         .fallback(unknown)
-}
-
-pub(super) fn place(query: Result<Query<Place>, QueryRejection>) -> Result<String, Refused> {
-    let Query(Place { namespace }) = query.map_err(|e| Refused::invalid_query(e.body_text()))?;
-    if namespace.is_empty() || is_namespace(&namespace) {
-        Ok(namespace)
-    } else {
-        Err(Refused::invalid_query("namespace: not a namespace's name"))
-    }
 }
 
 async fn unknown(uri: Uri) -> Refused {

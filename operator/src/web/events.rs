@@ -14,8 +14,8 @@ use axum::response::{IntoResponse, Response};
 use futures::stream::unfold;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::api::{Place, place};
 use super::front::{Front, VIEWERS, bearer};
+use super::place::{Place, place};
 use super::refused::Refused;
 use crate::gateway::Peer;
 

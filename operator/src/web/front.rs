@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
-use kube::runtime::reflector::Store;
 use tokio::sync::{Semaphore, watch};
-use zkinfer_crds::k8s::{GROUP, InferenceRequest, MinerPool, Model};
+use zkinfer_crds::k8s::GROUP;
 
 use super::drawing::Drawings;
 use super::refused::Refused;
+use super::shown::{Sees, Shown};
 use super::snapshot::Snapshots;
-use crate::artifacts::Artifacts;
-use crate::gateway::{Access, Clients, Peer, Right};
+use crate::gateway::{Access, Peer, Right};
 
 /// Pages that follow at once.
 pub(super) const VIEWERS: usize = 500;
@@ -20,21 +19,6 @@ pub(super) const VIEWERS: usize = 500;
 pub(super) const REQUESTS: &str = "inferencerequests";
 pub(super) const MODELS: &str = "models";
 pub(super) const POOLS: &str = "minerpools";
-
-/// What is shown.
-#[derive(Clone)]
-pub struct Shown {
-    /// The requests, as the watches have them.
-    pub requests: Store<InferenceRequest>,
-    /// The Models.
-    pub models: Store<Model>,
-    /// The pools.
-    pub pools: Store<MinerPool>,
-    /// Receipts and graphs.
-    pub artifacts: Artifacts,
-    /// Who may see what.
-    pub clients: Clients,
-}
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -44,14 +28,6 @@ pub(super) struct Front {
     pub(super) drawings: Arc<Drawings>,
     pub(super) viewers: Arc<Semaphore>,
     pub(super) stop: watch::Receiver<bool>,
-}
-
-/// The lists that somebody may see of a namespace, or of all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Sees {
-    pub(super) requests: bool,
-    pub(super) models: bool,
-    pub(super) pools: bool,
 }
 
 impl Front {

@@ -10,7 +10,9 @@ mod events;
 mod files;
 mod front;
 mod gate;
+mod place;
 mod refused;
+mod shown;
 mod snapshot;
 mod stats;
 mod views;
@@ -23,8 +25,8 @@ use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-pub use front::Shown;
 pub use gate::Hosts;
+pub use shown::Shown;
 
 use self::front::Front;
 use crate::gateway::serve_router;

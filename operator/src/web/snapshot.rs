@@ -11,7 +11,7 @@ use kube::runtime::reflector::Store;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 
-use super::front::{Sees, Shown};
+use super::shown::{Sees, Shown};
 use super::stats;
 
 /// How long one is shown.

@@ -17,8 +17,8 @@ use tower::ServiceExt;
 use zkinfer_crds::Digest;
 use zkinfer_crds::k8s::InferenceRequest;
 
-use super::front::{Front, Shown, VIEWERS};
-use super::{Hosts, router};
+use super::front::{Front, VIEWERS};
+use super::{Hosts, Shown, router};
 use crate::artifacts::Artifacts;
 use crate::gateway::{Access, AuthUnavailable, Clients, Directory, Guard, NotMade, Peer, Right};
 use crate::world::{Feeds, watched};
