@@ -7,7 +7,8 @@
 # $ZKINFER_BUILDS (x86-64-v3 x86-64-v4). Each builds all dependencies once more; empty: only the one that runs everywhere.
 # The programs are built with cargo's profile `dist`: all of it optimised, and linked as a whole. $ZKINFER_PROFILE=release takes
 # what `./quickstart` and the tests build: less work for the compiler, larger images.
-# Needs buildah (Debian: apt-get install buildah) and the C library's static files (libc6-dev).
+# The operator's image always contains the web app, which is built first (scripts/build-web.sh).
+# Needs buildah (Debian: apt-get install buildah), the C library's static files (libc6-dev), Node 20 or later and npm.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/toolchain.sh
@@ -15,6 +16,7 @@ tag=${ZKINFER_TAG:-dev} target=${CARGO_TARGET_DIR:-target} profile=${ZKINFER_PRO
 out=${1:-${ZKINFER_IMAGES:-$target/images}}
 command -v buildah >/dev/null || { echo "images: this machine lacks buildah (as root: apt-get install buildah)" >&2; exit 2; }
 
+scripts/build-web.sh
 mkdir -p "$out"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -29,7 +31,7 @@ take() { # built, to
 # Static and position-independent: they run in an image that holds nothing else, and resolve names themselves. The C
 # library is chosen when a program is linked, so the libraries that `cargo build --workspace` has built with this profile are
 # used as they are, but for those of the workspace: they lie beside the others, so that neither build disturbs the other.
-RUSTC_WORKSPACE_WRAPPER=$PWD/scripts/static-program.sh \
+RUSTC_WORKSPACE_WRAPPER=$PWD/scripts/static-program.sh ZKINFER_REQUIRE_WEB=1 \
     cargo build --profile "$profile" --locked --workspace --bin operator --bin prover-worker
 image() { # name
     mkdir -p "$work/$1"

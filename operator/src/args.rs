@@ -1,7 +1,9 @@
 //! The command line.
 
 mod check;
+mod values;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
 use zkinfer_crds::ProofSystem;
 use zkinfer_crds::dimensions::dimension;
-use zkinfer_crds::k8s::{Cpu, Memory, ServedBy, is_namespace, parse_served_by};
+use zkinfer_crds::k8s::{Cpu, Memory, ServedBy};
 use zkinfer_operator::client::{Cluster, GatewayAccess};
 use zkinfer_operator::cluster::{RunOptions, Settings};
 use zkinfer_operator::local::Format;
@@ -21,6 +23,7 @@ use zkinfer_operator::specs::{CompileSettings, WorkerSettings};
 use zkml::accuracy::DEFAULT_MAX_ERROR_MILLIONTHS;
 
 use self::check::CheckArgs;
+use self::values::{error, loopback, namespace_name, prover, served_by};
 
 /// Slices models, has miners prove the slices, verifies every proof, and answers with a receipt.
 #[derive(Debug, Parser)]
@@ -31,7 +34,7 @@ pub(crate) struct Args {
 }
 
 /// What is of use only where this program does the work itself.
-const LOCAL_ONLY: [&str; 7] = [
+const LOCAL_ONLY: [&str; 8] = [
     "allow_dev_srs",
     "srs",
     "state",
@@ -39,6 +42,7 @@ const LOCAL_ONLY: [&str; 7] = [
     "prover",
     "least_lease",
     "max_error",
+    "web",
 ];
 
 impl Args {
@@ -241,6 +245,17 @@ pub(crate) struct LocalArgs {
     /// gateway's address is told.
     #[arg(long)]
     pub(crate) serve: bool,
+    /// Show what goes on in a browser, at an address of this machine (docs/studio.md), and stay until told to stop. The address
+    /// that is printed holds this run's secret. Without ADDRESS a port is chosen.
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "127.0.0.1:0",
+        value_parser = loopback
+    )]
+    pub(crate) web: Option<SocketAddr>,
 }
 
 /// Which cluster, and where in it.
@@ -318,6 +333,10 @@ pub(crate) struct RunArgs {
     /// Where probes and Prometheus are answered.
     #[arg(long, default_value = "0.0.0.0:8081", value_name = "ADDRESS")]
     health_address: String,
+    /// Where the web app is served, such as 0.0.0.0:8082 (docs/studio.md): it shows each viewer what their own token may read.
+    /// Without: nowhere.
+    #[arg(long, value_name = "ADDRESS")]
+    web_address: Option<String>,
     /// The image of prover-worker in which models are compiled.
     #[arg(long, env = "ZKINFER_COMPILER_IMAGE", value_name = "IMAGE")]
     compiler_image: String,
@@ -385,6 +404,7 @@ impl From<RunArgs> for RunOptions {
             gateway_address,
             gateway_url,
             health_address,
+            web_address,
             compiler_image,
             compiler_cpu,
             compiler_memory,
@@ -424,6 +444,7 @@ impl From<RunArgs> for RunOptions {
             artifacts,
             gateway_address,
             health_address,
+            web_address,
             srs,
             allow_dev_srs,
             least_lease: Duration::from_secs(least_lease),
@@ -434,47 +455,6 @@ impl From<RunArgs> for RunOptions {
 
 /// The greatest error that is accepted unless somebody says otherwise.
 const DEFAULT_MAX_ERROR: f64 = DEFAULT_MAX_ERROR_MILLIONTHS as f64 / 1e6;
-
-fn error(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(value) if value.is_finite() && value > 0.0 => Ok(value),
-        _ => Err("expected a positive number, such as 0.01".to_owned()),
-    }
-}
-
-fn namespace_name(text: &str) -> Result<String, String> {
-    if is_namespace(text) {
-        Ok(text.to_owned())
-    } else {
-        Err("not a namespace's name; there are no wildcards".to_owned())
-    }
-}
-
-fn served_by(text: &str) -> Result<ServedBy, String> {
-    let (namespace, identity) = text.split_once('=').map_or((text, None), |(n, i)| (n, Some(i)));
-    let entry = match identity {
-        Some(identity) => format!("- {{ namespace: {namespace:?}, identity: {identity:?} }}"),
-        None => format!("- namespace: {namespace:?}"),
-    };
-    let mut list = parse_served_by(&entry)?;
-    list.pop()
-        .ok_or_else(|| "expected NAMESPACE or NAMESPACE=IDENTITY".to_owned())
-}
-
-fn prover(text: &str) -> Result<(String, Vec<String>), String> {
-    let (pool, command) = text.split_once('=').ok_or("expected POOL=COMMAND")?;
-    let pool = if pool.contains('/') {
-        pool.to_owned()
-    } else {
-        format!("default/{pool}")
-    };
-    let command: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
-    if command.is_empty() {
-        Err("the command is empty".to_owned())
-    } else {
-        Ok((pool, command))
-    }
-}
 
 #[cfg(test)]
 mod tests;

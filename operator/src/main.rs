@@ -10,7 +10,7 @@ use zkinfer_operator::client::{
     self, ClientError, ClusterSubmit, ProveOptions, ReceiptOptions, UploadOptions,
 };
 use zkinfer_operator::cluster;
-use zkinfer_operator::local::{self, Format, Objects, Options, SubmitOptions};
+use zkinfer_operator::local::{self, Format, Objects, Options, Outcome, SubmitOptions};
 use zkinfer_operator::logging::{self, LogFormat};
 
 use crate::args::{Args, Command, IdentityCommand, LocalArgs};
@@ -211,6 +211,7 @@ fn run_local(objects: Objects, args: LocalArgs) -> Result<ExitCode, Box<dyn std:
         max_error,
         quiet,
         serve,
+        web,
     } = args;
     let options = Options {
         state,
@@ -222,12 +223,15 @@ fn run_local(objects: Objects, args: LocalArgs) -> Result<ExitCode, Box<dyn std:
         max_error,
         quiet,
         serve,
+        web,
     };
-    let outcome = runtime()?.block_on(local::run(objects, &options))?;
-    print!("{}", local::render(&outcome.objects, output, &outcome.worker));
-    for why in local::failures(&outcome.objects) {
-        eprintln!("error: {why}");
-    }
+    let tell = |outcome: &Outcome| {
+        print!("{}", local::render(&outcome.objects, output, &outcome.worker));
+        for why in local::failures(&outcome.objects) {
+            eprintln!("error: {why}");
+        }
+    };
+    let outcome = runtime()?.block_on(local::run(objects, &options, tell))?;
     Ok(if outcome.succeeded {
         ExitCode::SUCCESS
     } else {

@@ -23,6 +23,7 @@ const SOURCES: [&str; 9] = [
     "prover-worker",
     "scoring",
     "zkml",
+    "web/src",
 ];
 
 /// The archives, operator first.
@@ -76,7 +77,12 @@ fn newest(path: &Path) -> Option<(SystemTime, PathBuf)> {
     }
     let source = |path: &PathBuf| {
         let ends = |end: &str| path.extension().is_some_and(|e| e == end);
-        path.is_dir() && !path.ends_with("tests") || ends("rs") || ends("toml") || ends("Containerfile")
+        let web = ["ts", "tsx", "css", "html", "svg"];
+        path.is_dir() && !path.ends_with("tests")
+            || ends("rs")
+            || ends("toml")
+            || ends("Containerfile")
+            || web.into_iter().any(ends)
     };
     let entries = fs::read_dir(path).ok()?.flatten().map(|entry| entry.path());
     entries.filter(source).filter_map(|path| newest(&path)).max()

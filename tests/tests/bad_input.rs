@@ -267,6 +267,17 @@ fn inspect_shows_the_cut_or_every_unsupported_node() {
         "{}",
         digits.stdout
     );
+    let drawn = run(worker().arg("inspect").arg(model_file("digits.onnx")).args([
+        "--parallelism",
+        "4",
+        "-o",
+        "json",
+    ]));
+    let drawn: serde_json::Value = serde_json::from_str(&drawn.stdout).unwrap();
+    let nodes = drawn["graph"]["nodes"].as_array().unwrap();
+    assert_eq!(nodes[0]["op"], "Input");
+    assert_eq!(nodes.len(), drawn["nodes"].as_array().unwrap().len() + 1);
+    assert_eq!(nodes.last().unwrap()["slice"], 3);
     let absent = run(worker().arg("inspect").arg("/nowhere.onnx"));
     assert!(absent.code == 2 && absent.stderr.contains("/nowhere.onnx"));
     let readme = run(worker().arg("inspect").arg(repository().join("LICENSE")));

@@ -18,6 +18,7 @@ fn what_is_for_local_mode_is_refused_on_a_cluster_by_name() {
         ("--least-lease", Some("30")),
         ("--max-error", Some("0.1")),
         ("--allow-dev-srs", None),
+        ("--web", None),
     ] {
         let more: Vec<&str> = [flag].into_iter().chain(value).collect();
         let error = submit(&more).unwrap_err();
@@ -106,5 +107,34 @@ fn a_check_is_of_something_and_its_pools_are_named_in_full() {
     ] {
         let error = check(bad).unwrap_err();
         assert!(error.contains(words), "{bad:?}: {error}");
+    }
+}
+
+#[test]
+fn the_web_app_of_local_mode_is_at_an_address_of_this_machine_and_none_is_taken_for_it_that_is_not() {
+    let local = |more: &[&str]| {
+        let line = ["operator", "local", "-f", "a.yaml"];
+        let matches = Args::command().try_get_matches_from(line.iter().chain(more));
+        let Command::Local { local, .. } = matches.and_then(Args::of).map_err(|e| e.to_string())?.command
+        else {
+            panic!("another command");
+        };
+        Ok::<_, String>(local.web.map(|address| address.to_string()))
+    };
+    assert_eq!(local(&[]).unwrap(), None);
+    assert_eq!(local(&["--web"]).unwrap().as_deref(), Some("127.0.0.1:0"));
+    assert_eq!(
+        local(&["--web=[::1]:4000"]).unwrap().as_deref(),
+        Some("[::1]:4000")
+    );
+    for bad in [
+        "--web=0.0.0.0:4000",
+        "--web=10.0.0.1:4000",
+        "--web=4000",
+        "--web=localhost",
+        "--web=",
+    ] {
+        let error = local(&[bad]).unwrap_err();
+        assert!(error.contains("--web"), "{bad}: {error}");
     }
 }

@@ -56,6 +56,7 @@ use crate::gateway::{Clients, Gateway};
 use crate::metrics::Metrics;
 use crate::runs::{Outbox, Shelf};
 use crate::scoring::{self, Totals};
+use crate::web::{Shown, Web};
 use crate::world::{
     self, AtWork, Consents, Events, LOOK, MANAGER, Pace, Part, Ready, Scope, StoreHealth, World,
 };
@@ -92,6 +93,8 @@ pub struct Site {
     pub gateway: TcpListener,
     /// Where probes and Prometheus are answered; absent: nowhere.
     pub health: Option<TcpListener>,
+    /// Where people look; absent: nowhere.
+    pub web: Option<Web>,
     /// Counts.
     pub metrics: Arc<Metrics>,
     /// What no status tells of yet.
@@ -140,6 +143,7 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
         segments,
         health: Some(settings::listen(&options.health_address).await?),
         gateway: settings::listen(&options.gateway_address).await?,
+        web: settings::web(options.web_address.as_deref()).await?,
         at_work: AtWork::default(),
         runner: None,
         client,
@@ -174,6 +178,7 @@ pub async fn operate(site: Site, options: Settings, stop: Stop) {
         setup,
         gateway,
         health,
+        web,
         metrics,
         at_work,
         runner,
@@ -243,7 +248,15 @@ pub async fn operate(site: Site, options: Settings, stop: Stop) {
     tasks.spawn(consents::run(Arc::clone(&ctx)));
     let tried = Arc::clone(&world);
     tasks.spawn(async move { tried.store.follow(&tried.artifacts, || tried.wake_all()).await });
-    let answering = tokio::spawn(answer(Arc::clone(&ctx), gateway, stop.clone()));
+    let turns = Turns::new();
+    let clients = Clients {
+        guard: Arc::new(auth::Clients::new(Arc::clone(&ctx), Arc::clone(&turns))),
+        directory: Arc::new(Objects(Arc::clone(&ctx))),
+    };
+    if let Some(web) = web {
+        tasks.spawn(show(Arc::clone(&ctx), web, clients.clone(), stop.clone()));
+    }
+    let answering = tokio::spawn(answer(Arc::clone(&ctx), gateway, (turns, clients), stop.clone()));
 
     let ended = ends_in_time(ctx.control(feeds, &stop), stopped(stop.clone()), DRAIN_TIME).await;
     if ended.is_none() {
@@ -260,7 +273,12 @@ pub async fn operate(site: Site, options: Settings, stop: Stop) {
 
 /// Answers workers, compilers and clients, once all that was at work before a restart is known again: before that, a
 /// claim of an honest worker would look like one of a request that is over.
-async fn answer(ctx: Arc<Operator>, listener: TcpListener, stop: Stop) {
+async fn answer(
+    ctx: Arc<Operator>,
+    listener: TcpListener,
+    (turns, clients): (Arc<Turns>, Clients),
+    stop: Stop,
+) {
     tokio::select! {
         () = ctx.world.ready.wait_for_lists() => {}
         () = stopped(stop.clone()) => return,
@@ -274,22 +292,36 @@ async fn answer(ctx: Arc<Operator>, listener: TcpListener, stop: Stop) {
         tracing::warn!("some requests from before the restart cannot go on yet; the others do");
     }
     let fleet = tokio::spawn(rounds::run(Arc::clone(&ctx)));
-    let turns = Turns::new();
     let gateway = Gateway::new(
         Arc::clone(&ctx.world.dispatcher),
-        Arc::new(TokenReviews::new(Arc::clone(&ctx), Arc::clone(&turns))),
+        Arc::new(TokenReviews::new(Arc::clone(&ctx), turns)),
     )
     .with_compilations(Arc::new(Compilers(Arc::clone(&ctx))))
-    .with_clients(Clients {
-        guard: Arc::new(auth::Clients::new(Arc::clone(&ctx), turns)),
-        directory: Arc::new(Objects(Arc::clone(&ctx))),
-    });
+    .with_clients(clients);
     ctx.world.ready.set(Part::Gateway);
     tracing::info!(address = ?listener.local_addr().ok(), "answering");
     if let Err(error) = gateway.serve(listener, stopped(stop)).await {
         tracing::error!(%error, "the gateway stopped");
     }
     fleet.abort();
+}
+
+/// Shows people what there is, once it is known.
+async fn show(ctx: Arc<Operator>, web: Web, clients: Clients, stop: Stop) {
+    tokio::select! {
+        () = ctx.world.ready.wait_for_lists() => {}
+        () = stopped(stop.clone()) => return,
+    }
+    let shown = Shown {
+        requests: ctx.world.stores.requests.clone(),
+        models: ctx.world.stores.models.clone(),
+        pools: ctx.world.stores.pools.clone(),
+        artifacts: ctx.world.artifacts.clone(),
+        clients,
+    };
+    if let Err(error) = web.serve(shown, stop).await {
+        tracing::error!(%error, "the web app is not served any more");
+    }
 }
 
 /// Every request that was being proved when the operator started has its run, or has none for now.

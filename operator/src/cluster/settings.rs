@@ -27,6 +27,7 @@ use crate::runs::ModelMemory;
 use crate::setup::{SetupError, SetupPolicy, srs_source};
 use crate::sources::AllowedUrl;
 use crate::specs::{CompileSettings, WorkerSettings};
+use crate::web::{Hosts, Web};
 
 const TOKENS: &str = "zkinfer-token-key";
 const VALIDATOR: &str = "zkinfer-validator-key";
@@ -41,6 +42,8 @@ pub struct RunOptions {
     pub gateway_address: String,
     /// Where probes and Prometheus are answered.
     pub health_address: String,
+    /// Where people look; absent: nowhere.
+    pub web_address: Option<String>,
     /// An SRS file.
     pub srs: Option<PathBuf>,
     /// Use the development SRS, which is FORGEABLE BY ANYONE.
@@ -208,6 +211,15 @@ pub async fn setup(
 pub(super) async fn listen(address: &str) -> Result<TcpListener, RunError> {
     let listener = TcpListener::bind(address).await;
     listener.map_err(|e| RunError::Listen(address.to_owned(), e))
+}
+
+/// The web app's server, where one is asked for. Behind a Service it does not know its names.
+pub(super) async fn web(address: Option<&str>) -> Result<Option<Web>, RunError> {
+    let Some(address) = address else { return Ok(None) };
+    Ok(Some(Web {
+        listener: listen(address).await?,
+        hosts: Hosts::Any,
+    }))
 }
 
 /// Tells when the operator shall stop.

@@ -25,6 +25,18 @@ pub use clients::{Access, Clients, Directory, Guard, NotMade, Right};
 pub use doors::Peer;
 pub use shared::{Compilations, Gateway};
 
+/// Serves other routes as the gateway serves its own, until `shutdown` is done: nobody who only holds a line has one for long.
+///
+/// # Errors
+/// A listener that fails.
+pub async fn serve_router(
+    listener: TcpListener,
+    router: Router,
+    shutdown: impl Future<Output = ()> + Send,
+) -> std::io::Result<()> {
+    doors::serve(listener, router, shutdown).await
+}
+
 impl Gateway {
     /// The routes.
     pub fn router(self) -> Router {

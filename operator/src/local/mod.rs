@@ -15,6 +15,7 @@ mod reference;
 mod submit;
 mod validator;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +44,7 @@ use crate::metrics::Metrics;
 use crate::runs::ModelMemory;
 use crate::scoring::{self, Totals};
 use crate::specs::{CompileSettings, WorkerSettings};
+use crate::web::{Hosts, Web};
 use crate::world::AtWork;
 
 /// The network id of local mode.
@@ -71,6 +73,8 @@ pub struct Options {
     pub quiet: bool,
     /// Stay until told to stop, and answer clients.
     pub serve: bool,
+    /// Show people what goes on, at this address of this machine, and stay until told to stop; absent: nowhere.
+    pub web: Option<SocketAddr>,
 }
 
 /// Why local mode did not run.
@@ -109,6 +113,14 @@ pub enum LocalError {
     /// The gateway.
     #[error("gateway: {0}")]
     Gateway(std::io::Error),
+    /// The web app's address.
+    #[error("cannot listen on {0}: {1}")]
+    Web(SocketAddr, std::io::Error),
+    /// The web app's address is one that others reach.
+    #[error(
+        "{0} is no address of this machine alone: whoever reaches it could read models, inputs and answers on their way"
+    )]
+    NotLoopback(SocketAddr),
     /// There is no place for the float reference's socket.
     #[error("a folder for the float reference's socket: {0}")]
     Reference(std::io::Error),
@@ -125,11 +137,16 @@ pub struct Outcome {
     pub succeeded: bool,
 }
 
-/// Runs until every request has ended or nothing can change any more, or until it is told to stop.
+/// Runs until every request has ended or nothing can change any more, or until it is told to stop. `tell` is given what became
+/// of it all as soon as that is known; with a web app that is before the end.
 ///
 /// # Errors
 /// A machine that is not set up; everything about objects is in their status.
-pub async fn run(mut objects: Objects, options: &Options) -> Result<Outcome, LocalError> {
+pub async fn run(
+    mut objects: Objects,
+    options: &Options,
+    tell: impl FnOnce(&Outcome),
+) -> Result<Outcome, LocalError> {
     let progress = Progress::new(options.quiet);
     let stop = cluster::stop_signal()?;
     let folders = Folders::make(&options.state)?;
@@ -147,6 +164,7 @@ pub async fn run(mut objects: Objects, options: &Options) -> Result<Outcome, Loc
     objects.put(&api.store)?;
     let gateway = listen().await?;
     let address = address(&gateway)?;
+    let web = web(options.web, &api).await?;
     let files = Files {
         artifacts: artifacts.clone(),
         store: folders.artifacts.clone(),
@@ -171,7 +189,7 @@ pub async fn run(mut objects: Objects, options: &Options) -> Result<Outcome, Loc
     let validator = validator::key(&options.state.join("validator.key"))?;
     let segments = Segments::open(&artifacts, validator, &entries).await;
     let segments = Arc::new(segments.map_err(RunError::Ledger)?);
-    let (site, dispatcher, at_work) = site(
+    let (mut site, dispatcher, at_work) = site(
         &api,
         artifacts,
         Arc::clone(&segments),
@@ -180,6 +198,11 @@ pub async fn run(mut objects: Objects, options: &Options) -> Result<Outcome, Loc
         &files,
         options.least_lease,
     );
+    if let Some((web, told)) = web {
+        // Asked for by itself, so that it is told where no progress is.
+        eprintln!("web app: {told}");
+        site.web = Some(web);
+    }
     let operating = tokio::spawn(cluster::operate(site, settings, stop.clone()));
     let running = tokio::spawn(pods::run(Arc::clone(&node)));
     if options.serve {
@@ -198,7 +221,13 @@ pub async fn run(mut objects: Objects, options: &Options) -> Result<Outcome, Loc
     };
     tokio::select! {
         () = follower.run(&at_work, options.serve, let_go) => {}
-        () = cluster::stopped(stop) => {}
+        () = cluster::stopped(stop.clone()) => {}
+    }
+    let outcome = outcome(&api.store, objects.given, worker);
+    tell(&outcome);
+    if options.web.is_some() && !*stop.borrow() {
+        progress.say("all of it is over; the web app stays until it is told to stop (Ctrl-C)");
+        cluster::stopped(stop).await;
     }
     dispatcher.close();
     node.close().await;
@@ -206,16 +235,20 @@ pub async fn run(mut objects: Objects, options: &Options) -> Result<Outcome, Loc
     operating.abort();
     floats.stop().await;
     segments.write().await.map_err(RunError::Ledger)?;
-    let objects = Objects::of(&api.store, objects.given);
+    Ok(outcome)
+}
+
+fn outcome(store: &Store, given: Option<(PathBuf, PathBuf)>, worker: PathBuf) -> Outcome {
+    let objects = Objects::of(store, given);
     let phase = |r: &zkinfer_crds::k8s::InferenceRequest| r.status.as_ref().map(|s| s.phase);
     let mut phases = objects.requests.values().map(phase);
     let succeeded = !objects.requests.is_empty()
         && phases.all(|phase| phase == Some(zkinfer_crds::k8s::RequestPhase::Succeeded));
-    Ok(Outcome {
+    Outcome {
         objects,
         worker,
         succeeded,
-    })
+    }
 }
 
 /// Where things are, below the state folder.
@@ -327,6 +360,7 @@ fn site(
         setup,
         gateway,
         health: None,
+        web: None,
         metrics: Arc::new(Metrics::default()),
         at_work: at_work.clone(),
         runner: Some(Runner {
@@ -345,6 +379,21 @@ async fn listen() -> Result<TcpListener, LocalError> {
 fn address(listener: &TcpListener) -> Result<String, LocalError> {
     let address = listener.local_addr().map_err(LocalError::Gateway)?;
     Ok(format!("http://{address}"))
+}
+
+/// The web app's server, if one is asked for, and the address for whoever started it: its fragment, which no browser sends, holds
+/// a token of this run.
+async fn web(address: Option<SocketAddr>, api: &ApiServer) -> Result<Option<(Web, String)>, LocalError> {
+    let Some(address) = address else { return Ok(None) };
+    if !address.ip().is_loopback() {
+        return Err(LocalError::NotLoopback(address));
+    }
+    let failed = |e| LocalError::Web(address, e);
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let own = listener.local_addr().map_err(failed)?;
+    let told = format!("http://{own}/#token={}", api.tokens.give(RUNNER));
+    let hosts = Hosts::Loopback(own);
+    Ok(Some((Web { listener, hosts }, told)))
 }
 
 /// Serves the objects to whoever may read the kubeconfig, which is written below the state folder.

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use serde_json::json;
 use zkinfer_crds::ProofSystem;
+use zkml::graph::Drawing;
 use zkml::systems;
 use zkml_compile::compile::{CompileError, Plan};
 use zkml_compile::progress::Listener;
@@ -178,7 +179,17 @@ fn json(plan: &Plan, cuts: &[Cut]) -> serde_json::Value {
             (system.to_string(), of_system)
         })
         .collect();
-    json!({ "model": plan.model, "accuracy": model::accuracy(plan), "nodes": nodes, "proofSystems": systems })
+    // Slices are those of the first system that cuts it: the drawing is one, and the list above has all.
+    let cut = cuts.iter().find_map(|(_, cut)| cut.as_ref().ok());
+    let ranges = cut.into_iter().flatten().map(|s| s.nodes.clone());
+    let graph = match Drawing::of(&plan.graph, ranges) {
+        Ok(drawing) => json!(drawing),
+        Err(e) => json!({ "failed": e.to_string() }),
+    };
+    json!({
+        "model": plan.model, "accuracy": model::accuracy(plan), "nodes": nodes, "proofSystems": systems,
+        "graph": graph,
+    })
 }
 
 fn slice_json(plan: &Plan, s: &SlicePlan) -> serde_json::Value {

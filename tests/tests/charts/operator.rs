@@ -1,5 +1,7 @@
 //! Chart zkinfer, beside what `node/chart.rs` holds it to: its test, its pod, its schema.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::json;
 use zkinfer_tests::cluster::can_run;
@@ -80,6 +82,35 @@ resources: { requests: { cpu: 1 }, limits: { memory: 2Gi } }
 }
 
 #[test]
+fn the_web_app_is_off_and_has_a_port_and_a_service_of_its_own_where_it_is_on() {
+    if !can_run() {
+        return;
+    }
+    let args = |all: &BTreeMap<String, serde_json::Value>| {
+        let deployment = of_kind(all, "Deployment").next().unwrap();
+        let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+        container["args"].to_string() + &container["ports"].to_string()
+    };
+    let policy = |all: &BTreeMap<String, serde_json::Value>| {
+        let operators = |p: &&serde_json::Value| p["metadata"]["name"] == "zkinfer-operator";
+        let policy = of_kind(all, "NetworkPolicy").find(operators).unwrap();
+        policy["spec"]["ingress"].to_string()
+    };
+    let off = OPERATOR.objects("{}");
+    assert_eq!(of_kind(&off, "Service").count(), 1);
+    assert!(!args(&off).contains("web") && !policy(&off).contains("web"));
+    let on = OPERATOR.objects("web: { enabled: true }");
+    let service = of_kind(&on, "Service").find(|s| s["metadata"]["name"] == "zkinfer-web");
+    let ports = &service.unwrap()["spec"]["ports"];
+    assert_eq!(
+        ports,
+        &json!([{ "name": "web", "port": 8082, "targetPort": "web" }])
+    );
+    assert!(args(&on).contains("--web-address=0.0.0.0:8082"), "{}", args(&on));
+    assert!(policy(&on).contains(r#""port":"web""#), "{}", policy(&on));
+}
+
+#[test]
 fn a_wrong_setting_is_refused_by_the_schema_with_its_place() {
     if !can_run() {
         return;
@@ -105,6 +136,7 @@ fn a_wrong_setting_is_refused_by_the_schema_with_its_place() {
         ("extraVolumes: [{ name: x }]", "/extraVolumes/0"),
         ("extraVolumeMounts: [{ name: x }]", "/extraVolumeMounts/0"),
         ("test: { seconds: -1 }", "/test/seconds"),
+        ("web: { enabled: 'yes' }", "/web/enabled"),
         ("reference: { models: 0 }", "/reference/models"),
     ] {
         let said = OPERATOR.refusal(values);

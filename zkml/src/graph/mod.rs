@@ -6,6 +6,7 @@
 mod accumulate;
 pub mod array_file;
 pub mod bound;
+pub mod drawing;
 pub mod evaluate;
 pub mod ir;
 pub mod linear;
@@ -26,6 +27,7 @@ pub mod validate;
 #[cfg(test)]
 mod tests;
 
+pub use drawing::{Drawing, DrawingError, DrawnNode};
 pub use evaluate::EvaluateError;
 pub use ir::{IntGraph, Node};
 pub use linear::LinearMap;

@@ -1,0 +1,147 @@
+//! The API's calls: each reads one thing, for a viewer whose right to it was asked first.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::http::{HeaderMap, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use kube::runtime::reflector::ObjectRef;
+
+use super::events::events;
+use super::front::{Front, MODELS, REQUESTS, bearer};
+use super::place::{Place, place};
+use super::refused::Refused;
+use super::views;
+use crate::artifacts::ArtifactError;
+use crate::gateway::Peer;
+
+const JSON: &str = "application/json";
+
+pub(super) fn routes() -> Router<Front> {
+    Router::new()
+        .route("/overview", get(overview))
+        .route("/events", get(events))
+        .route("/requests/{namespace}/{name}", get(request))
+        .route("/requests/{namespace}/{name}/receipt", get(receipt))
+        .route("/models/{namespace}/{name}", get(model))
+        .route("/models/{namespace}/{name}/graph", get(graph))
+        .fallback(unknown)
+}
+
+async fn unknown(uri: Uri) -> Refused {
+    Refused::not_found(format!("there is no {}", uri.path()))
+}
+
+async fn overview(
+    State(front): State<Front>,
+    from: Peer,
+    headers: HeaderMap,
+    query: Result<Query<Place>, QueryRejection>,
+) -> Result<Response, Refused> {
+    let token = bearer(&headers)?;
+    let namespace = place(query)?;
+    let sees = front.sees(token, from, &namespace).await?;
+    let snapshot = front.snapshots.get(&front.shown, &namespace).await;
+    Ok(json(snapshot.told(sees).0))
+}
+
+async fn request(
+    State(front): State<Front>,
+    from: Peer,
+    headers: HeaderMap,
+    Path((namespace, name)): Path<(String, String)>,
+) -> Result<Response, Refused> {
+    let of = (namespace.as_str(), name.as_str());
+    front.may_get((&headers, from), REQUESTS, of).await?;
+    let found = front
+        .shown
+        .requests
+        .get(&ObjectRef::new(&name).within(&namespace));
+    let found = found.ok_or_else(|| absent("InferenceRequest", of))?;
+    Ok(json(views::request(&found).to_string()))
+}
+
+async fn receipt(
+    State(front): State<Front>,
+    from: Peer,
+    headers: HeaderMap,
+    Path((namespace, name)): Path<(String, String)>,
+) -> Result<Response, Refused> {
+    let of = (namespace.as_str(), name.as_str());
+    front.may_get((&headers, from), REQUESTS, of).await?;
+    let found = front
+        .shown
+        .requests
+        .get(&ObjectRef::new(&name).within(&namespace));
+    let found = found.ok_or_else(|| absent("InferenceRequest", of))?;
+    let none = || Refused::not_found(format!("InferenceRequest {namespace}/{name} has no receipt"));
+    let receipt = found
+        .status
+        .as_ref()
+        .and_then(|status| status.receipt.as_ref())
+        .ok_or_else(none)?;
+    // A status may be written by others than the operator: a digest is no permission.
+    let artifacts = &front.shown.artifacts;
+    let is_of = artifacts.receipt_is_of(&receipt.digest, &namespace).await;
+    if !is_of.map_err(|e| Refused::unavailable(&e))? {
+        return Err(none());
+    }
+    match artifacts.receipt(&receipt.digest).await {
+        Ok(bytes) => {
+            let told = [
+                (CONTENT_TYPE, "application/cbor"),
+                (CONTENT_DISPOSITION, "attachment; filename=\"receipt.cbor\""),
+            ];
+            Ok((told, bytes).into_response())
+        }
+        Err(ArtifactError::NotFound(_)) => Err(none()),
+        Err(e) => Err(Refused::unavailable(&e)),
+    }
+}
+
+async fn model(
+    State(front): State<Front>,
+    from: Peer,
+    headers: HeaderMap,
+    Path((namespace, name)): Path<(String, String)>,
+) -> Result<Response, Refused> {
+    let of = (namespace.as_str(), name.as_str());
+    front.may_get((&headers, from), MODELS, of).await?;
+    let found = front.shown.models.get(&ObjectRef::new(&name).within(&namespace));
+    let found = found.ok_or_else(|| absent("Model", of))?;
+    Ok(json(views::model(&found).to_string()))
+}
+
+async fn graph(
+    State(front): State<Front>,
+    from: Peer,
+    headers: HeaderMap,
+    Path((namespace, name)): Path<(String, String)>,
+) -> Result<Response, Refused> {
+    let of = (namespace.as_str(), name.as_str());
+    front.may_get((&headers, from), MODELS, of).await?;
+    // By what the operator has compiled, not by what a status says: that may name files of others. Manifest and graph come
+    // first.
+    let files = front.shown.clients.directory.model_files(&namespace, &name);
+    let [manifest, graph, ..] = files[..] else {
+        return Err(Refused::not_found(format!(
+            "Model {namespace}/{name} is not compiled"
+        )));
+    };
+    let drawn = front
+        .drawings
+        .get(&front.shown.artifacts, manifest, graph)
+        .await?;
+    Ok(json(drawn))
+}
+
+fn absent(kind: &str, (namespace, name): (&str, &str)) -> Refused {
+    Refused::not_found(format!("there is no {kind} {namespace}/{name}"))
+}
+
+fn json(text: impl Into<Bytes>) -> Response {
+    ([(CONTENT_TYPE, JSON)], text.into()).into_response()
+}

@@ -1,0 +1,68 @@
+//! The web app: what the operator knows, in a browser.
+//!
+//! Invariants: it only reads; nobody is shown anything but what their own token lets them read of the objects, and the
+//! operator's rights are never used for a viewer; what is shown is what the watches have and the store holds. Whatever is
+//! counted or drawn is bounded, and computed once for all who look.
+
+mod api;
+mod drawing;
+mod events;
+mod files;
+mod front;
+mod gate;
+mod place;
+mod refused;
+mod shown;
+mod snapshot;
+mod stats;
+mod views;
+
+#[cfg(test)]
+mod tests;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+pub use gate::Hosts;
+pub use shown::Shown;
+
+use self::front::Front;
+use crate::gateway::serve_router;
+
+/// The app's server, before it is known what it shows.
+#[derive(Debug)]
+pub struct Web {
+    /// Where it is asked.
+    pub listener: TcpListener,
+    /// Under which names.
+    pub hosts: Hosts,
+}
+
+impl Web {
+    /// Serves until it is told to stop.
+    ///
+    /// # Errors
+    /// A listener that fails.
+    pub async fn serve(self, shown: Shown, stop: watch::Receiver<bool>) -> std::io::Result<()> {
+        if !files::is_built() {
+            tracing::warn!("this operator was built without its web app: scripts/build-web.sh makes it");
+        }
+        let router = router(Front::new(shown, stop.clone()), self.hosts);
+        let mut stop = stop;
+        let stopped = async move {
+            if stop.wait_for(|stop| *stop).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        serve_router(self.listener, router, stopped).await
+    }
+}
+
+fn router(front: Front, hosts: Hosts) -> Router {
+    Router::new()
+        .nest("/api/v1", api::routes().with_state(front))
+        .fallback(axum::routing::get(files::file))
+        .layer(from_fn_with_state(hosts, gate::gate))
+}

@@ -1,0 +1,82 @@
+//! Answers that are errors: a stable word and a sentence, which the page shows as text.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use zkinfer_crds::wire::Problem;
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refused {
+    status: StatusCode,
+    reason: &'static str,
+    message: String,
+}
+
+impl Refused {
+    fn new(status: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            reason,
+            message: message.into(),
+        }
+    }
+
+    pub(super) fn other_host() -> Self {
+        let message = "this server is not asked under that name: use the address that it printed";
+        Self::new(StatusCode::MISDIRECTED_REQUEST, "OtherHost", message)
+    }
+
+    pub(super) fn other_origin() -> Self {
+        let message = "the call comes from a page of another site";
+        Self::new(StatusCode::FORBIDDEN, "OtherOrigin", message)
+    }
+
+    pub(super) fn unknown_token() -> Self {
+        let message = "the token is absent, or not known here any more";
+        Self::new(StatusCode::UNAUTHORIZED, "UnknownToken", message)
+    }
+
+    pub(super) fn forbidden(what: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "Forbidden", what)
+    }
+
+    pub(super) fn not_found(what: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NotFound", what)
+    }
+
+    pub(super) fn invalid_query(what: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "InvalidQuery", what)
+    }
+
+    pub(super) fn too_large(what: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "TooLarge", what)
+    }
+
+    pub(super) fn too_many_viewers(most: usize) -> Self {
+        let message = format!("{most} pages are open at once, and no more are served: try again later");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "TooManyViewers", message)
+    }
+
+    pub(super) fn unavailable(error: &dyn std::fmt::Display) -> Self {
+        // What failed may name the operator's insides; that is for the log.
+        tracing::warn!(%error, "web");
+        let message = "the operator could not find it out now: try again";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "Unavailable", message)
+    }
+
+    /// As a browser is told of it in the middle of a stream.
+    pub(super) fn told(&self) -> String {
+        serde_json::json!({ "reason": self.reason, "message": self.message }).to_string()
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let problem = Problem {
+            reason: self.reason.to_owned(),
+            message: self.message,
+        };
+        (self.status, Json(problem)).into_response()
+    }
+}

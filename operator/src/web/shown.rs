@@ -1,0 +1,30 @@
+//! What is shown, and to whom which parts of it.
+
+use kube::runtime::reflector::Store;
+use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model};
+
+use crate::artifacts::Artifacts;
+use crate::gateway::Clients;
+
+/// What is shown.
+#[derive(Clone)]
+pub struct Shown {
+    /// The requests, as the watches have them.
+    pub requests: Store<InferenceRequest>,
+    /// The Models.
+    pub models: Store<Model>,
+    /// The pools.
+    pub pools: Store<MinerPool>,
+    /// Receipts and graphs.
+    pub artifacts: Artifacts,
+    /// Who may see what.
+    pub clients: Clients,
+}
+
+/// The lists that somebody may see of a namespace, or of all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sees {
+    pub(super) requests: bool,
+    pub(super) models: bool,
+    pub(super) pools: bool,
+}

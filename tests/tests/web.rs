@@ -1,0 +1,217 @@
+//! The web app's server beside a real run: real proofs, seen through the address that the operator prints.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a helper of a test may fail the test"
+)]
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use futures::StreamExt;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use reqwest::{Client, RequestBuilder, Response};
+use serde_json::Value;
+use tokio::time::timeout;
+use zkinfer_crds::Digest;
+use zkinfer_tests::local::{LocalRuns, program, repository};
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(120);
+const TELLS: &str = "web app: ";
+
+/// The operator on the quickstart, at work in a folder; it ends with this.
+struct Shown {
+    child: Child,
+    /// Without the fragment.
+    address: String,
+    token: String,
+    client: Client,
+    lines: Receiver<String>,
+    _runs: LocalRuns,
+}
+
+impl Shown {
+    fn start() -> Self {
+        let runs = LocalRuns::new();
+        let mut command = Command::new(program("operator"));
+        let manifests = repository().join("manifests/quickstart");
+        command.args(["local", "--web", "-f"]).arg(manifests);
+        command.arg("--state").arg(runs.path().join("state"));
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (tell, lines) = channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                // Read to its end, whoever listens: the operator would wait otherwise.
+                let _ = tell.send(line);
+            }
+        });
+        let mut shown = Self {
+            child,
+            address: String::new(),
+            token: String::new(),
+            client: Client::new(),
+            lines,
+            _runs: runs,
+        };
+        let line = shown.line(TELLS);
+        let (address, token) = line.strip_prefix(TELLS).unwrap().split_once("/#token=").unwrap();
+        (shown.address, shown.token) = (address.to_owned(), token.to_owned());
+        shown
+    }
+
+    /// The next line of standard error that has this in it.
+    fn line(&self, part: &str) -> String {
+        loop {
+            let line = self
+                .lines
+                .recv_timeout(PATIENCE)
+                .unwrap_or_else(|e| panic!("{part}: {e}"));
+            if line.contains(part) {
+                return line;
+            }
+        }
+    }
+
+    /// With the run's secret.
+    fn get(&self, path: &str) -> RequestBuilder {
+        self.client
+            .get(format!("{}{path}", self.address))
+            .bearer_auth(&self.token)
+    }
+
+    async fn json(&self, path: &str) -> Value {
+        let response = timeout(PATIENCE, self.get(path).send()).await.unwrap().unwrap();
+        assert_eq!(response.status(), 200, "{path}");
+        response.json().await.unwrap()
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+async fn reason(response: Response) -> (u16, String) {
+    let status = response.status().as_u16();
+    let problem: Value = response.json().await.unwrap();
+    (status, problem["reason"].as_str().unwrap().to_owned())
+}
+
+/// Follows until an event's overview is as asked for.
+async fn until(shown: &Shown, holds: impl Fn(&Value) -> bool) -> Value {
+    let response = shown.get("/api/v1/events").send().await.unwrap();
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    let (mut parts, mut text) = (response.bytes_stream(), String::new());
+    let found = async {
+        while let Some(part) = parts.next().await {
+            text += &String::from_utf8_lossy(&part.unwrap());
+            while let Some((event, rest)) = text.split_once("\n\n") {
+                let overview = event.strip_prefix("event: overview\ndata: ").map(str::to_owned);
+                text = rest.to_owned();
+                let overview = overview.map(|json| serde_json::from_str::<Value>(&json).unwrap());
+                if let Some(overview) = overview.filter(|overview| holds(overview)) {
+                    return overview;
+                }
+            }
+        }
+        panic!("the stream has ended");
+    };
+    timeout(PATIENCE, found).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_run_is_followed_to_its_receipt_by_whoever_has_its_address_and_by_nobody_else() {
+    let mut shown = Shown::start();
+    let path = "/api/v1/overview";
+    let without = shown.client.get(format!("{}{path}", shown.address));
+    let changed = format!("{}0", shown.token);
+    let other = shown
+        .client
+        .get(format!("{}{path}", shown.address))
+        .bearer_auth(changed);
+    let rebound = shown.get(path).header("host", "evil.example");
+    let foreign = shown.get(path).header("origin", "http://evil.example");
+    let is = |status, word: &str| (status, word.to_owned());
+    for (call, answer) in [
+        (without, is(401, "UnknownToken")),
+        (other, is(401, "UnknownToken")),
+        (rebound, is(421, "OtherHost")),
+        (foreign, is(403, "OtherOrigin")),
+    ] {
+        assert_eq!(reason(call.send().await.unwrap()).await, answer);
+    }
+
+    let overview = until(&shown, |o| o["requests"]["phases"]["Succeeded"] == 1).await;
+    assert_eq!(overview["models"]["list"][0]["ready"], true, "{overview}");
+    assert_eq!(overview["pools"]["count"], 2);
+    assert_eq!(overview["requests"]["latency"]["count"], 1);
+    assert!(
+        overview["requests"]["proofs"][0]["bytes"]["p50"].as_u64() > Some(1000),
+        "{overview}"
+    );
+
+    let request = shown.json("/api/v1/requests/default/digit-7").await;
+    assert_eq!(request["status"]["output"]["label"], "7");
+    assert!(request["input"]["inline"].as_array().is_some(), "{request}");
+    let receipt = shown
+        .get("/api/v1/requests/default/digit-7/receipt")
+        .send()
+        .await
+        .unwrap();
+    let receipt = receipt.bytes().await.unwrap();
+    assert_eq!(
+        request["status"]["receipt"]["digest"],
+        Digest::of(&receipt).to_string()
+    );
+
+    let graph = shown.json("/api/v1/models/default/digits/graph").await;
+    let nodes = graph["nodes"].as_array().unwrap();
+    assert_eq!(nodes[0]["op"], "Input");
+    let slices = nodes.iter().filter_map(|n| n["slice"].as_u64()).max();
+    let model = shown.json("/api/v1/models/default/digits").await;
+    assert_eq!(
+        slices.map(|last| last + 1),
+        model["status"]["sliceCount"].as_u64()
+    );
+    assert!(
+        graph["edges"].as_array().unwrap().len() >= nodes.len() - 1,
+        "{graph}"
+    );
+
+    // What became of it is told before the end, and the page stays until then.
+    shown.line("the web app stays");
+    kill(Pid::from_raw(shown.child.id() as i32), Signal::SIGINT).unwrap();
+    let ended = shown.child.wait().unwrap();
+    let mut told = String::new();
+    shown
+        .child
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut told)
+        .unwrap();
+    assert!(ended.success() && told.contains("answer   7"), "{ended}: {told}");
+}
+
+#[test]
+fn the_page_reads_receipts_of_the_version_that_is_written() {
+    let source = |name: &str| std::fs::read_to_string(repository().join("web/src").join(name)).unwrap();
+    let version = format!("export const VERSION = {};", zkml::receipt::VERSION);
+    assert!(source("receipt.ts").contains(&version), "{version}");
+    let depth = format!("export const MAX_DEPTH = {};", zkml::canonical::MAX_DEPTH);
+    assert!(source("cbor.ts").contains(&depth), "{depth}");
+    assert_eq!(zkml::canonical::MAX_ITEMS, 1 << 21);
+    assert!(source("cbor.ts").contains("export const MAX_ITEMS = 1 << 21;"));
+}

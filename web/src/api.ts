@@ -1,0 +1,285 @@
+/**
+ * The operator's API. Invariants: the viewer's token is held in memory, and the one of a local run, which goes with the run, in
+ * the tab; it is sent in a header to this page's own server, and to nobody else. What comes back is data: it is shown as text.
+ */
+import { Events } from "./sse.js";
+
+export interface Spread {
+    count: number;
+    p50: number;
+    p95: number;
+    most: number;
+}
+export interface SliceCounts {
+    total: number;
+    queued: number;
+    claimed: number;
+    proved: number;
+    verified: number;
+}
+export interface RequestRow {
+    namespace: string;
+    name: string;
+    model: string;
+    phase: string;
+    reason: string;
+    created: number;
+    finished: number | null;
+    verified: number;
+    total: number;
+    version: string;
+}
+export interface Requests {
+    count: number;
+    phases: Record<string, number>;
+    perMinute: [number, number, number][];
+    latency: Spread;
+    slices: SliceCounts;
+    proofs: { namespace: string; model: string; millis: Spread; bytes: Spread }[];
+    latest: RequestRow[];
+}
+export interface ModelRow {
+    namespace: string;
+    name: string;
+    ready: boolean;
+    reason: string;
+    system: string;
+    slices: number;
+    predictedMillis: number;
+    errorMillionths: number | null;
+    budgetMillionths: number;
+    version: string;
+}
+export interface PoolRow {
+    namespace: string;
+    name: string;
+    identity: string | null;
+    ready: boolean;
+    reason: string;
+    scoreMillionths: number | null;
+    workMillis: number;
+    successMillionths: number | null;
+    verified: number;
+    invalid: number;
+    late: number;
+    lost: number;
+    p50Millis: number | null;
+    p95Millis: number | null;
+}
+export interface Overview {
+    at: number;
+    version: string;
+    requests: Requests | null;
+    models: { count: number; list: ModelRow[] } | null;
+    pools: { count: number; list: PoolRow[] } | null;
+}
+export interface Condition {
+    type: string;
+    status: string;
+    reason: string;
+    message: string;
+    lastTransitionTime: string;
+}
+interface Metadata {
+    namespace: string;
+    name: string;
+    uid: string;
+    created: string;
+    deleting: boolean;
+}
+export interface RecentSlice {
+    slice: number;
+    pool: string;
+    identity: string;
+    attempt: number;
+    millis: number;
+    bytes?: number;
+    verdict: string;
+    message?: string;
+}
+export interface RequestView {
+    metadata: Metadata;
+    model: string;
+    priority: number;
+    deadline: string;
+    suspended: boolean;
+    input: {
+        inline: { name: string; shape: number[] }[];
+        artifact: string | null;
+        configMap: { name: string; key: string } | null;
+    };
+    status: null | {
+        phase: string;
+        modelDigest?: string;
+        manifestDigest?: string;
+        output?: {
+            name?: string;
+            shape?: number[];
+            values?: number[];
+            others?: number;
+            class?: number;
+            label?: string;
+        };
+        receipt?: { digest: string; bytes: number; path?: string };
+        slices?: SliceCounts;
+        recentSlices?: RecentSlice[];
+        errorVsFloatMillionths?: number;
+        verify?: string;
+        startedAt?: string;
+        finishedAt?: string;
+        conditions?: Condition[];
+    };
+}
+export interface ModelSlice {
+    index: number;
+    nodes: string;
+    vkDigest: string;
+    measures: Record<string, number>;
+    predictedMemoryBytes: number;
+    predictedMillis: number;
+}
+export interface ModelView {
+    metadata: Metadata;
+    proofSystem: string;
+    parallelism: number;
+    errorBudgetMillionths: number;
+    classes: number;
+    status: null | {
+        modelDigest?: string;
+        manifestDigest?: string;
+        graphDigest?: string;
+        sliceCount?: number;
+        slices?: ModelSlice[];
+        accuracy?: {
+            profile: string;
+            samples: number;
+            synthetic: boolean;
+            maxAbsErrorMillionths: number;
+            meanAbsErrorMillionths: number;
+            top1AgreementMillionths?: number;
+        };
+        unsupported?: { node: string; op: string; reason: string }[];
+        conditions?: Condition[];
+    };
+}
+export interface GraphNode {
+    name: string;
+    op: string;
+    shape: number[];
+    bits: number;
+    signed: boolean;
+    exponent: number;
+    weights: number;
+    slice?: number;
+}
+export interface Graph {
+    nodes: GraphNode[];
+    edges: [number, number][];
+    outputs: number[];
+}
+
+/** Why a call has no answer: a stable word, and a sentence. */
+export class ApiError extends Error {
+    constructor(
+        readonly reason: string,
+        message: string,
+    ) {
+        super(message);
+    }
+}
+
+const KEPT = "zkinfer-local-token";
+
+let token = "";
+
+/** Takes the token of a local run from the address, and the address's trace with it. */
+export function takeToken(): boolean {
+    const given = new URLSearchParams(location.hash.slice(1)).get("token");
+    if (given) {
+        history.replaceState(null, "", location.pathname + location.search);
+        sessionStorage.setItem(KEPT, given);
+    }
+    token = given ?? sessionStorage.getItem(KEPT) ?? "";
+    return token !== "";
+}
+
+/** A token that somebody has given is forgotten with the page. */
+export function giveToken(given: string): void {
+    token = given;
+}
+
+export function forgetToken(): void {
+    token = "";
+    sessionStorage.removeItem(KEPT);
+}
+
+async function call(path: string, signal?: AbortSignal): Promise<Response> {
+    let response: Response;
+    try {
+        response = await fetch(`/api/v1/${path}`, {
+            headers: { authorization: `Bearer ${token}` },
+            credentials: "omit",
+            cache: "no-store",
+            redirect: "error",
+            ...(signal ? { signal } : {}),
+        });
+    } catch (error) {
+        if (signal?.aborted) throw error;
+        throw new ApiError("Unreachable", "The operator does not answer.");
+    }
+    if (response.ok) return response;
+    const problem = (await response.json().catch(() => ({}))) as { reason?: unknown; message?: unknown };
+    const text = (value: unknown, other: string) => (typeof value === "string" ? value : other);
+    throw new ApiError(text(problem.reason, "Failed"), text(problem.message, `The operator answered ${response.status}.`));
+}
+
+async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
+    return (await call(path, signal)).json() as Promise<T>;
+}
+
+const path = (...parts: string[]) => parts.map(encodeURIComponent).join("/");
+
+export const readRequest = (namespace: string, name: string, signal?: AbortSignal) =>
+    get<RequestView>(path("requests", namespace, name), signal);
+export const readModel = (namespace: string, name: string, signal?: AbortSignal) =>
+    get<ModelView>(path("models", namespace, name), signal);
+export const readGraph = (namespace: string, name: string, signal?: AbortSignal) =>
+    get<Graph>(`${path("models", namespace, name)}/graph`, signal);
+export const readReceipt = async (namespace: string, name: string) =>
+    new Uint8Array(await (await call(`${path("requests", namespace, name)}/receipt`)).arrayBuffer());
+
+/** Follows what goes on until the signal; `lost` says why nothing comes, and it is tried again. */
+export async function follow(
+    namespace: string,
+    signal: AbortSignal,
+    told: (overview: Overview) => void,
+    lost: (error: ApiError) => void,
+): Promise<void> {
+    const query = namespace === "" ? "" : `?${new URLSearchParams({ namespace })}`;
+    for (let failures = 0; !signal.aborted; ) {
+        try {
+            const response = await call(`events${query}`, signal);
+            const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+            const events = new Events();
+            for (let part = await reader.read(); !part.done; part = await reader.read()) {
+                for (const event of events.take(part.value)) {
+                    if (event.name === "refused") {
+                        const problem = JSON.parse(event.data) as { reason: string; message: string };
+                        throw new ApiError(problem.reason, problem.message);
+                    }
+                    failures = 0;
+                    if (event.name === "overview") told(JSON.parse(event.data) as Overview);
+                }
+            }
+            throw new ApiError("Unreachable", "The operator has ended.");
+        } catch (error) {
+            if (signal.aborted) return;
+            const why = error instanceof ApiError ? error : new ApiError("Unreachable", "The connection was lost.");
+            lost(why);
+            if (["UnknownToken", "Forbidden", "InvalidQuery"].includes(why.reason)) return;
+        }
+        failures++;
+        const pause = Math.min(30_000, 500 * 2 ** Math.min(failures, 6)) * (0.75 + Math.random() / 2);
+        await new Promise((done) => setTimeout(done, pause));
+    }
+}

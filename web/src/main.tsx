@@ -1,0 +1,115 @@
+import { render } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { ApiError, type Overview, follow, forgetToken, giveToken, takeToken } from "./api.js";
+import { OverviewPage } from "./pages/overview.js";
+import { ModelPage } from "./pages/model.js";
+import { ReceiptPage } from "./pages/receipt.js";
+import { RequestPage } from "./pages/request.js";
+import { SignIn } from "./pages/signin.js";
+import { Empty, Failed, Link, Loading } from "./parts/common.js";
+import { parse } from "./route.js";
+
+const NAMESPACE = "zkinfer-namespace";
+const FATAL = ["UnknownToken", "Forbidden", "InvalidQuery"];
+
+function App() {
+    const [path, setPath] = useState(location.pathname);
+    const [known, setKnown] = useState(takeToken);
+    const [namespace, setNamespace] = useState(() => sessionStorage.getItem(NAMESPACE) ?? "");
+    const [overview, setOverview] = useState<Overview>();
+    const [lost, setLost] = useState<ApiError>();
+    useEffect(() => {
+        const moved = () => setPath(location.pathname);
+        addEventListener("popstate", moved);
+        return () => removeEventListener("popstate", moved);
+    }, []);
+    useEffect(() => {
+        if (!known) return;
+        const ended = new AbortController();
+        const told = (news: Overview) => {
+            setOverview(news);
+            setLost(undefined);
+        };
+        void follow(namespace, ended.signal, told, setLost);
+        return () => ended.abort();
+    }, [known, namespace]);
+    const enter = (token: string, place: string) => {
+        giveToken(token);
+        sessionStorage.setItem(NAMESPACE, place);
+        setNamespace(place);
+        setOverview(undefined);
+        setLost(undefined);
+        setKnown(true);
+    };
+    const leave = () => {
+        forgetToken();
+        setKnown(false);
+        setOverview(undefined);
+        setLost(undefined);
+    };
+    const page = parse(path);
+    const fatal = lost !== undefined && FATAL.includes(lost.reason);
+    const content = () => {
+        // A receipt is read in the page: nobody need be known for it.
+        if (page.page === "receipt") return <ReceiptPage />;
+        if (!known || fatal) return <SignIn enter={enter} namespace={namespace} why={fatal ? lost : undefined} />;
+        switch (page.page) {
+            case "overview":
+                if (overview) return <OverviewPage of={overview} />;
+                return lost ? <Failed error={lost} /> : <Loading what="what the operator knows" />;
+            case "request":
+                return <RequestPage key={path} {...page} overview={overview} />;
+            case "model":
+                return <ModelPage key={path} {...page} overview={overview} />;
+            default:
+                return <Empty>There is no such page.</Empty>;
+        }
+    };
+    const here = (name: string) => (page.page === name ? { "aria-current": "page" as const } : {});
+    return (
+        <>
+            <a class="skip" href="#main">
+                Skip to the page
+            </a>
+            <header class="top">
+                <Link to="/" class="brand">
+                    <img src="/icon.svg" alt="" width="24" height="24" /> zkinfer
+                </Link>
+                <nav aria-label="Pages">
+                    <Link to="/" {...here("overview")}>
+                        Overview
+                    </Link>
+                    <Link to="/receipt" {...here("receipt")}>
+                        Receipt
+                    </Link>
+                </nav>
+                <span class="live" role="status">
+                    {known && !fatal && (
+                        <span class={lost ? "dot away" : overview ? "dot" : "dot waiting"}>
+                            {lost ? "not connected" : overview ? "live" : "connecting"}
+                        </span>
+                    )}
+                </span>
+                {known && (
+                    <button type="button" class="plain" onClick={leave}>
+                        Leave
+                    </button>
+                )}
+            </header>
+            <main id="main" tabIndex={-1}>
+                {known && lost && !fatal && overview && (
+                    <p class="banner" role="alert">
+                        {lost.message} What is shown is as it was; the page tries again.
+                    </p>
+                )}
+                {content()}
+            </main>
+            <footer class="bottom">
+                {namespace ? `namespace ${namespace}` : known ? "all namespaces" : ""}
+                {overview && ` · operator ${overview.version}`}
+            </footer>
+        </>
+    );
+}
+
+render(<App />, document.getElementById("app")!);

@@ -1,0 +1,170 @@
+import { useEffect, useState } from "preact/hooks";
+import type { FunctionComponent } from "preact";
+import { type Graph, type ModelSlice, type Overview, readGraph, readModel } from "../api.js";
+import { bytes, count, millis, share } from "../format.js";
+import { Badge, Card, Conditions, Copied, Empty, Failed, Figure, Link, Loading, useCall, useNow, useTitle } from "../parts/common.js";
+import { requestPath } from "../route.js";
+
+type View = FunctionComponent<{ graph: Graph; slices: readonly ModelSlice[] }>;
+
+export function ModelPage({ namespace, name, overview }: { namespace: string; name: string; overview: Overview | undefined }) {
+    useTitle(`${namespace}/${name}`);
+    const now = useNow();
+    const version = overview?.models?.list.find((row) => row.namespace === namespace && row.name === name)?.version;
+    const { value, error } = useCall((signal) => readModel(namespace, name, signal), [namespace, name, version]);
+    if (!value) return error ? <Failed error={error} /> : <Loading what={`${namespace}/${name}`} />;
+    const { status } = value;
+    const ready = status?.conditions?.find((condition) => condition.type === "Ready");
+    const slices = status?.slices ?? [];
+    const accuracy = status?.accuracy;
+    const unsupported = status?.unsupported ?? [];
+    const requests = (overview?.requests?.latest ?? []).filter((row) => row.namespace === namespace && row.model === name).slice(0, 10);
+    return (
+        <>
+            <h1>
+                <span class="kind">Model</span> {namespace}/{name}{" "}
+                <Badge
+                    of={ready?.status === "True" ? "Ready" : (ready?.reason ?? "Unknown")}
+                    tone={ready?.status === "True" ? "good" : ready?.reason === "Compiling" ? "busy" : "bad"}
+                />
+            </h1>
+            {error && <Failed error={error} />}
+            <dl class="figures">
+                <Figure label="Proof system" value={value.proofSystem} />
+                <Figure label="Slices" value={status?.sliceCount ?? "–"} note={`at least ${value.parallelism} asked for`} />
+                <Figure label="Predicted" value={slices.length ? millis(slices.reduce((sum, slice) => sum + slice.predictedMillis, 0)) : "–"} note="on one core, all slices" />
+                <Figure
+                    label="Greatest error"
+                    value={share(accuracy?.maxAbsErrorMillionths)}
+                    note={`of a budget of ${share(value.errorBudgetMillionths)}`}
+                />
+                {accuracy?.top1AgreementMillionths !== undefined && <Figure label="Same class" value={share(accuracy.top1AgreementMillionths)} />}
+                {accuracy && (
+                    <Figure label="Profile" value={accuracy.profile} note={`${count(accuracy.samples)} ${accuracy.synthetic ? "made-up " : ""}samples`} />
+                )}
+            </dl>
+            {unsupported.length > 0 && (
+                <Card title="What cannot be proved" note={`${unsupported.length} nodes`}>
+                    <div class="scroll" role="group" tabIndex={0} aria-label="A table that may be wider than the screen">
+                        <table>
+                            <thead>
+                                <tr>
+                                    <th>Node</th>
+                                    <th>Operator</th>
+                                    <th>Why</th>
+                                </tr>
+                            </thead>
+                            <tbody>
+                                {unsupported.map((one, at) => (
+                                    <tr key={at}>
+                                        <th scope="row">{one.node}</th>
+                                        <td>{one.op}</td>
+                                        <td class="message">{one.reason}</td>
+                                    </tr>
+                                ))}
+                            </tbody>
+                        </table>
+                    </div>
+                </Card>
+            )}
+            <Card title="Graph" note="the integer graph that is proved: each node with the tensor that it makes">
+                {status?.graphDigest ? (
+                    <Drawn namespace={namespace} name={name} digest={status.graphDigest} slices={slices} />
+                ) : (
+                    <Empty>It is drawn once it is compiled.</Empty>
+                )}
+            </Card>
+            <Card title="Slices">
+                {slices.length === 0 ? (
+                    <Empty>It is not cut yet.</Empty>
+                ) : (
+                    <div class="scroll" role="group" tabIndex={0} aria-label="A table that may be wider than the screen">
+                        <table>
+                            <thead>
+                                <tr>
+                                    <th class="number">Slice</th>
+                                    <th>Nodes</th>
+                                    <th class="number">Predicted time</th>
+                                    <th class="number">Memory</th>
+                                    <th>Size</th>
+                                    <th>Verifying key</th>
+                                </tr>
+                            </thead>
+                            <tbody>
+                                {slices.map((slice) => (
+                                    <tr key={slice.index}>
+                                        <td class="number">{slice.index}</td>
+                                        <td class="message">{slice.nodes}</td>
+                                        <td class="number">{millis(slice.predictedMillis)}</td>
+                                        <td class="number">{bytes(slice.predictedMemoryBytes)}</td>
+                                        <td>
+                                            {Object.entries(slice.measures)
+                                                .map(([what, many]) => `${count(many)} ${what}`)
+                                                .join(", ")}
+                                        </td>
+                                        <td>
+                                            <Copied text={slice.vkDigest} cut />
+                                        </td>
+                                    </tr>
+                                ))}
+                            </tbody>
+                        </table>
+                    </div>
+                )}
+            </Card>
+            <Card title="Latest requests">
+                {requests.length === 0 ? (
+                    <Empty>None is among the latest.</Empty>
+                ) : (
+                    <ul class="plain-list">
+                        {requests.map((row) => (
+                            <li key={row.name}>
+                                <Link to={requestPath(row.namespace, row.name)}>
+                                    {row.namespace}/{row.name}
+                                </Link>{" "}
+                                <Badge of={row.phase} />
+                            </li>
+                        ))}
+                    </ul>
+                )}
+            </Card>
+            <Card title="Conditions">
+                <Conditions of={status?.conditions ?? []} now={now} />
+            </Card>
+            <Card title="Digests">
+                <dl class="pairs">
+                    {(["modelDigest", "manifestDigest", "graphDigest"] as const).map((which) => {
+                        const digest = status?.[which];
+                        return (
+                            digest && (
+                                <div key={which}>
+                                    <dt>{which === "modelDigest" ? "ONNX file" : which === "manifestDigest" ? "Manifest" : "Integer graph"}</dt>
+                                    <dd>
+                                        <Copied text={digest} />
+                                    </dd>
+                                </div>
+                            )
+                        );
+                    })}
+                </dl>
+            </Card>
+        </>
+    );
+}
+
+/** The graph's view and layout are loaded when the first graph is. */
+function Drawn({ namespace, name, digest, slices }: { namespace: string; name: string; digest: string; slices: readonly ModelSlice[] }) {
+    const [view, setView] = useState<{ of: View }>();
+    const [failed, setFailed] = useState<Error>();
+    const { value, error } = useCall((signal) => readGraph(namespace, name, signal), [namespace, name, digest]);
+    useEffect(() => {
+        import("../parts/graph.js").then(
+            (loaded) => setView({ of: loaded.GraphView }),
+            () => setFailed(new Error("A part of this page could not be loaded: load it again.")),
+        );
+    }, []);
+    const why = error ?? failed;
+    if (why) return <Failed error={why} />;
+    if (!value || !view) return <Loading what="the graph" />;
+    return <view.of graph={value} slices={slices} />;
+}

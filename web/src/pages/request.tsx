@@ -1,0 +1,173 @@
+import type { Overview } from "../api.js";
+import { readReceipt, readRequest } from "../api.js";
+import { useState } from "preact/hooks";
+import { bytes, float, millis, share } from "../format.js";
+import { Badge, Card, CommandLine, Conditions, Copied, Empty, Failed, Figure, Link, Loading, useCall, useNow, useTitle } from "../parts/common.js";
+import { Attempts, Slices } from "../parts/charts.js";
+import { modelPath } from "../route.js";
+
+export function RequestPage({ namespace, name, overview }: { namespace: string; name: string; overview: Overview | undefined }) {
+    useTitle(`${namespace}/${name}`);
+    const now = useNow();
+    const version = overview?.requests?.latest.find((row) => row.namespace === namespace && row.name === name)?.version;
+    const { value, error } = useCall((signal) => readRequest(namespace, name, signal), [namespace, name, version]);
+    if (!value) return error ? <Failed error={error} /> : <Loading what={`${namespace}/${name}`} />;
+    const { status, metadata } = value;
+    const recent = status?.recentSlices ?? [];
+    const took = status?.finishedAt ? Date.parse(status.finishedAt) - Date.parse(metadata.created) : undefined;
+    return (
+        <>
+            <h1>
+                <span class="kind">InferenceRequest</span> {namespace}/{name} <Badge of={status?.phase ?? "Pending"} />
+            </h1>
+            {error && <Failed error={error} />}
+            <dl class="figures">
+                <Figure label="Model" value={<Link to={modelPath(namespace, value.model)}>{value.model}</Link>} />
+                <Figure label="Slices verified" value={status?.slices ? `${status.slices.verified} / ${status.slices.total}` : "–"} />
+                <Figure label="Took" value={millis(took)} note={took === undefined ? `deadline ${value.deadline}` : undefined} />
+                <Figure label="Error against the float model" value={share(status?.errorVsFloatMillionths)} />
+            </dl>
+            {status?.output && <Answer of={status.output} />}
+            <Card title="Slices">
+                {status?.slices ? <Slices of={status.slices} /> : <Empty>The model has not been cut for it yet.</Empty>}
+            </Card>
+            <Card title="Attempts" note={recent.length > 0 ? `the latest ${recent.length}; a bar's width is the time from claim to proof` : undefined}>
+                {recent.length > 0 ? (
+                    <>
+                        <Attempts of={recent} total={status?.slices?.total ?? 0} />
+                        <details>
+                            <summary>As a table</summary>
+                            <div class="scroll" role="group" tabIndex={0} aria-label="A table that may be wider than the screen">
+                                <table>
+                                    <thead>
+                                        <tr>
+                                            <th class="number">Slice</th>
+                                            <th class="number">Attempt</th>
+                                            <th>Pool</th>
+                                            <th>Miner</th>
+                                            <th>Verdict</th>
+                                            <th class="number">Time</th>
+                                            <th class="number">Proof</th>
+                                            <th>Why</th>
+                                        </tr>
+                                    </thead>
+                                    <tbody>
+                                        {recent.map((row) => (
+                                            <tr key={`${row.slice} ${row.attempt} ${row.pool}`}>
+                                                <td class="number">{row.slice}</td>
+                                                <td class="number">{row.attempt}</td>
+                                                <td>{row.pool}</td>
+                                                <td>
+                                                    <Copied text={row.identity} cut />
+                                                </td>
+                                                <td>
+                                                    <Badge of={row.verdict} />
+                                                </td>
+                                                <td class="number">{millis(row.millis)}</td>
+                                                <td class="number">{bytes(row.bytes)}</td>
+                                                <td class="message">{row.message ?? ""}</td>
+                                            </tr>
+                                        ))}
+                                    </tbody>
+                                </table>
+                            </div>
+                        </details>
+                    </>
+                ) : (
+                    <Empty>No claim has ended yet.</Empty>
+                )}
+            </Card>
+            <Card title="Receipt">
+                {status?.receipt ? (
+                    <Receipt namespace={namespace} name={name} digest={status.receipt.digest} size={status.receipt.bytes} verify={status.verify} />
+                ) : (
+                    <Empty>There is none before every slice is verified.</Empty>
+                )}
+            </Card>
+            <Card title="Conditions">
+                <Conditions of={status?.conditions ?? []} now={now} />
+            </Card>
+            <Card title="Input" note="its values are not shown here">
+                <ul class="plain-list">
+                    {value.input.inline.map((tensor) => (
+                        <li key={tensor.name}>
+                            {tensor.name} of shape {tensor.shape.join(" × ") || "scalar"}
+                        </li>
+                    ))}
+                    {value.input.artifact && (
+                        <li>
+                            artifact <Copied text={value.input.artifact} cut />
+                        </li>
+                    )}
+                    {value.input.configMap && (
+                        <li>
+                            ConfigMap {value.input.configMap.name}, key {value.input.configMap.key}
+                        </li>
+                    )}
+                </ul>
+            </Card>
+        </>
+    );
+}
+
+type Output = NonNullable<NonNullable<Awaited<ReturnType<typeof readRequest>>["status"]>["output"]>;
+
+function Answer({ of }: { of: Output }) {
+    const values = of.values ?? [];
+    const shown = values.slice(0, 32);
+    const size = Math.max(...shown.map(Math.abs), 1e-12);
+    const what = of.label ?? (of.class === undefined ? undefined : `class ${of.class}`);
+    return (
+        <Card title="Answer" note={`${of.name ?? "output"} of shape ${of.shape?.join(" × ") || "scalar"}${of.others ? `; ${of.others} more outputs are in the receipt` : ""}`}>
+            {what && <p class="answer">{what}</p>}
+            {values.length === 0 ? (
+                <Empty>It has more values than a status holds: the receipt has them all.</Empty>
+            ) : (
+                <ol class="values" start={0}>
+                    {shown.map((value, at) => (
+                        <li key={at} class={at === of.class ? "chosen" : undefined}>
+                            <span class="place">{at}</span>
+                            <span class={value < 0 ? "value-bar negative" : "value-bar"}>
+                                <span style={{ width: `${(Math.abs(value) / size) * 100}%` }} />
+                            </span>
+                            <span class="number">{float(value)}</span>
+                        </li>
+                    ))}
+                </ol>
+            )}
+            {values.length > shown.length && <p class="note">and {values.length - shown.length} more</p>}
+        </Card>
+    );
+}
+
+function Receipt({ namespace, name, digest, size, verify }: { namespace: string; name: string; digest: string; size: number; verify: string | undefined }) {
+    const [error, setError] = useState<Error>();
+    const save = async () => {
+        try {
+            const url = URL.createObjectURL(new Blob([await readReceipt(namespace, name)], { type: "application/cbor" }));
+            const link = document.createElement("a");
+            link.href = url;
+            link.download = `${name}.cbor`;
+            link.click();
+            setTimeout(() => URL.revokeObjectURL(url), 60_000);
+            setError(undefined);
+        } catch (error) {
+            setError(error instanceof Error ? error : new Error(String(error)));
+        }
+    };
+    return (
+        <>
+            <p>
+                <Copied text={digest} cut /> of {bytes(size)}{" "}
+                <button type="button" onClick={save}>
+                    Save the receipt
+                </button>
+            </p>
+            {error && <Failed error={error} />}
+            <p class="note">
+                This page verifies nothing. Whoever has the receipt, the model and this command need not believe the operator either:
+            </p>
+            <CommandLine text={verify ?? "prover-worker verify RECEIPT.cbor --model MODEL.onnx"} />
+        </>
+    );
+}

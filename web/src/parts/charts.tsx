@@ -1,0 +1,104 @@
+/**
+ * Charts, drawn as SVG by hand: bars, a timeline and a divided bar are all that there is, and a chart library is larger than
+ * the rest of the app. Each has a table of the same numbers, or a sentence, for who does not see it.
+ */
+import type { RecentSlice, SliceCounts } from "../api.js";
+import { count, millis } from "../format.js";
+
+/** Requests by minute: what was made, what succeeded, what ended otherwise. */
+export function PerMinute({ of }: { of: readonly [number, number, number][] }) {
+    const most = Math.max(1, ...of.map((minute) => Math.max(minute[0], minute[1] + minute[2])));
+    const [width, height] = [720, 120];
+    const step = width / of.length;
+    const tall = (value: number) => (value / most) * (height - 4);
+    const sum = (column: 0 | 1 | 2) => of.reduce((all, minute) => all + minute[column], 0);
+    const said = `In the last ${of.length} minutes ${sum(0)} requests were made, ${sum(1)} succeeded and ${sum(2)} ended otherwise; at most ${most} in a minute.`;
+    return (
+        <figure class="chart">
+            <svg viewBox={`0 0 ${width} ${height + 18}`} role="img" aria-label={said}>
+                <line class="axis" x1="0" x2={width} y1={height} y2={height} />
+                <text class="axis-text" x="0" y="11">{`${most} / min`}</text>
+                {of.map(([made, good, bad], at) => (
+                    <g key={at} transform={`translate(${at * step} 0)`}>
+                        <rect class="made" x="1" width={Math.max(1, step - 2)} y={height - tall(made)} height={tall(made)} />
+                        <rect class="good" x="3" width={Math.max(1, step - 6)} y={height - tall(good)} height={tall(good)} />
+                        <rect class="bad" x="3" width={Math.max(1, step - 6)} y={height - tall(good + bad)} height={tall(bad)} />
+                    </g>
+                ))}
+                <text class="axis-text" x="0" y={height + 14}>{`${of.length} min ago`}</text>
+                <text class="axis-text" x={width} y={height + 14} text-anchor="end">
+                    now
+                </text>
+            </svg>
+            <figcaption class="legend">
+                <span class="key made">made</span>
+                <span class="key good">succeeded</span>
+                <span class="key bad">ended otherwise</span>
+            </figcaption>
+        </figure>
+    );
+}
+
+const STATES = ["verified", "proved", "claimed", "queued"] as const;
+
+/** Slices by state, as a divided bar. */
+export function Slices({ of }: { of: SliceCounts }) {
+    const total = Math.max(1, of.total);
+    const said = STATES.map((state) => `${count(of[state])} ${state}`).join(", ");
+    let x = 0;
+    return (
+        <figure class="chart">
+            <svg viewBox="0 0 720 18" preserveAspectRatio="none" role="img" aria-label={`Of ${of.total} slices: ${said}`}>
+                <rect class="track" width="720" height="18" rx="4" />
+                {STATES.map((state) => {
+                    const wide = (of[state] / total) * 720;
+                    const at = x;
+                    x += wide;
+                    return wide > 0 && <rect key={state} class={`state-${state}`} x={at} width={wide} height="18" />;
+                })}
+            </svg>
+            <figcaption class="legend">
+                {STATES.map((state) => (
+                    <span key={state} class={`key state-${state}`}>
+                        {count(of[state])} {state}
+                    </span>
+                ))}
+            </figcaption>
+        </figure>
+    );
+}
+
+/** A run's attempts, a row for each slice, in the order in which they ended: the width is the time that each took. */
+export function Attempts({ of, total }: { of: readonly RecentSlice[]; total: number }) {
+    const bySlice = new Map<number, RecentSlice[]>();
+    for (const row of of) bySlice.set(row.slice, [...(bySlice.get(row.slice) ?? []), row]);
+    const rows = [...bySlice].sort(([a], [b]) => a - b);
+    const longest = Math.max(1, ...rows.map(([, attempts]) => attempts.reduce((sum, one) => sum + one.millis, 0)));
+    return (
+        <div class="timeline" role="list" aria-label={`Attempts at ${rows.length} of ${total} slices`}>
+            {rows.map(([slice, attempts]) => (
+                <div class="lane" role="listitem" key={slice}>
+                    <span class="lane-name">slice {slice}</span>
+                    <div class="lane-bars">
+                        {attempts.map((one) => {
+                            const said = `attempt ${one.attempt}, ${one.pool}: ${one.verdict} in ${millis(one.millis)}${one.message ? `, ${one.message}` : ""}`;
+                            return (
+                                <span
+                                    key={`${one.attempt} ${one.pool}`}
+                                    class={`bar verdict-${one.verdict.toLowerCase()}`}
+                                    style={{ flexBasis: `${Math.max(3, (one.millis / longest) * 100)}%` }}
+                                    title={said}
+                                >
+                                    <span class="bar-text">
+                                        {one.pool} · {millis(one.millis)}
+                                    </span>
+                                    <span class="unseen">{said}</span>
+                                </span>
+                            );
+                        })}
+                    </div>
+                </div>
+            ))}
+        </div>
+    );
+}

@@ -1,0 +1,196 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Window } from "happy-dom";
+import type { Graph, ModelView, Overview, RequestView } from "../src/api.js";
+
+/** What a miner, a model or a message may say, if it can. */
+const HOSTILE = `<img src=x onerror="globalThis.stolen=1"><script>globalThis.stolen=1</script>`;
+
+const condition = { type: "Ready", status: "True", reason: "SlicesQueued", message: HOSTILE, lastTransitionTime: "2026-11-30T00:00:00Z" };
+const spread = { count: 2, p50: 1200, p95: 2500, most: 2500 };
+const overview: Overview = {
+    at: 1,
+    version: "0.1.0",
+    requests: {
+        count: 2,
+        phases: { Proving: 1, Succeeded: 1 },
+        perMinute: Array.from({ length: 60 }, (_, at): [number, number, number] => [at % 3, at % 2, 0]),
+        latency: spread,
+        slices: { total: 4, queued: 1, claimed: 1, proved: 1, verified: 1 },
+        proofs: [{ namespace: "n", model: "wine", millis: spread, bytes: { ...spread, p50: 45_711 } }],
+        latest: [
+            { namespace: "n", name: "one", model: "wine", phase: "Proving", reason: HOSTILE, created: 0, finished: null, verified: 1, total: 4, version: "1" },
+            { namespace: "n", name: HOSTILE, model: HOSTILE, phase: "Failed", reason: HOSTILE, created: 0, finished: 5, verified: 0, total: 0, version: "1" },
+        ],
+    },
+    models: { count: 1, list: [{ namespace: "n", name: "wine", ready: true, reason: "Compiled", system: "SumcheckWhir", slices: 4, predictedMillis: 120, errorMillionths: 321, budgetMillionths: 10_000, version: "1" }] },
+    pools: { count: 1, list: [{ namespace: HOSTILE, name: HOSTILE, identity: HOSTILE, ready: false, reason: HOSTILE, scoreMillionths: 900_000, workMillis: 9, successMillionths: null, verified: 1, invalid: 0, late: 0, lost: 0, p50Millis: null, p95Millis: 3 }] },
+};
+const request: RequestView = {
+    metadata: { namespace: "n", name: "one", uid: "u", created: "2026-11-30T00:00:00Z", deleting: false },
+    model: "wine",
+    priority: 0,
+    deadline: "10m",
+    suspended: false,
+    input: { inline: [{ name: HOSTILE, shape: [1, 2] }], artifact: null, configMap: null },
+    status: {
+        phase: "Succeeded",
+        output: { name: HOSTILE, shape: [1, 2], values: [0.25, -3], class: 0, label: HOSTILE },
+        receipt: { digest: `sha256:${"a".repeat(64)}`, bytes: 2048 },
+        slices: { total: 1, queued: 0, claimed: 0, proved: 0, verified: 1 },
+        recentSlices: [
+            { slice: 0, pool: HOSTILE, identity: "ed25519:00", attempt: 1, millis: 10, verdict: "Invalid", message: HOSTILE },
+            { slice: 0, pool: "n/p", identity: "ed25519:01", attempt: 2, millis: 30, bytes: 900, verdict: "Verified" },
+        ],
+        verify: "prover-worker verify receipt.cbor --model MODEL.onnx",
+        finishedAt: "2026-11-30T00:00:02Z",
+        conditions: [condition],
+    },
+};
+const model: ModelView = {
+    metadata: { ...request.metadata, name: "wine" },
+    proofSystem: "SumcheckWhir",
+    parallelism: 4,
+    errorBudgetMillionths: 10_000,
+    classes: 0,
+    status: {
+        graphDigest: `sha256:${"c".repeat(64)}`,
+        sliceCount: 1,
+        slices: [{ index: 0, nodes: HOSTILE, vkDigest: `sha256:${"b".repeat(64)}`, measures: { cells: 4096 }, predictedMemoryBytes: 1 << 20, predictedMillis: 30 }],
+        accuracy: { profile: "Int8", samples: 16, synthetic: true, maxAbsErrorMillionths: 321, meanAbsErrorMillionths: 5 },
+        unsupported: [{ node: HOSTILE, op: HOSTILE, reason: HOSTILE }],
+        conditions: [condition],
+    },
+};
+const graph: Graph = {
+    nodes: [
+        { name: "x", op: "Input", shape: [1, 4], bits: 8, signed: true, exponent: 3, weights: 0 },
+        { name: HOSTILE, op: "Linear", shape: [1, 4], bits: 8, signed: true, exponent: 3, weights: 16, slice: 0 },
+    ],
+    edges: [[0, 1]],
+    outputs: [1],
+};
+
+const TOKEN = "e30.e30.secret";
+const window = new Window({ url: `http://127.0.0.1:4000/#token=${TOKEN}` });
+const asked: { path: string; authorization: string | null }[] = [];
+let refusal: { status: number; reason: string } | undefined;
+
+function answer(path: string): Response {
+    if (refusal) return Response.json({ reason: refusal.reason, message: HOSTILE }, { status: refusal.status });
+    if (path.startsWith("/api/v1/events")) {
+        const event = new TextEncoder().encode(`event: overview\ndata: ${JSON.stringify(overview)}\n\n`);
+        // A line that stays open.
+        return new Response(new ReadableStream({ start: (line) => line.enqueue(event) }));
+    }
+    const answers: Record<string, unknown> = { "/api/v1/requests/n/one": request, "/api/v1/models/n/wine": model, "/api/v1/models/n/wine/graph": graph };
+    const found = answers[path];
+    return found ? Response.json(found) : Response.json({ reason: "NotFound", message: "there is none" }, { status: 404 });
+}
+
+const globals: Record<string, unknown> = {
+    window,
+    document: window.document,
+    location: window.location,
+    history: window.history,
+    sessionStorage: window.sessionStorage,
+    addEventListener: window.addEventListener.bind(window),
+    removeEventListener: window.removeEventListener.bind(window),
+    dispatchEvent: window.dispatchEvent.bind(window),
+    scrollTo: () => {},
+    PopStateEvent: window.PopStateEvent,
+    fetch: (input: string, options: { headers: Record<string, string> }) => {
+        asked.push({ path: input, authorization: options.headers["authorization"] ?? null });
+        return Promise.resolve(answer(input));
+    },
+};
+for (const [name, value] of Object.entries(globals)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+
+const text = () => window.document.body.textContent ?? "";
+async function until(holds: () => boolean, what: string): Promise<void> {
+    for (let tries = 0; tries < 200; tries++) {
+        if (holds()) return;
+        await new Promise((done) => setTimeout(done, 10));
+    }
+    assert.fail(`${what}; the page says: ${text().slice(0, 400)}`);
+}
+/** Nothing that a text said became an element, and none of it ran. */
+function harmless(): void {
+    assert.equal(window.document.querySelectorAll("main script, main img, [onerror]").length, 0);
+    assert.equal((globalThis as Record<string, unknown>)["stolen"], undefined);
+}
+async function visit(path: string): Promise<void> {
+    const { go } = await import("../src/route.js");
+    go(path);
+}
+
+test("the pages", async (t) => {
+    window.document.body.innerHTML = '<div id="app"></div>';
+    await import("../src/main.js");
+
+    await t.test("the secret is taken from the address, sent in a header, and the address forgets it", async () => {
+        await until(() => text().includes("live"), "it is connected");
+        assert.equal(window.location.href, "http://127.0.0.1:4000/");
+        assert.deepEqual(asked[0], { path: "/api/v1/events", authorization: `Bearer ${TOKEN}` });
+        assert.equal(window.document.cookie, "");
+    });
+
+    await t.test("the overview shows what there is, and texts as texts", async () => {
+        await until(() => text().includes("n/wine"), "the models");
+        for (const shown of ["1.20 s", "44.6 KiB", "0.032 %", "90.0 %", "Succeeded", HOSTILE]) assert.ok(text().includes(shown), shown);
+        harmless();
+    });
+
+    await t.test("a request's page has its attempts, its answer, its receipt and how to verify it", async () => {
+        await visit("/requests/n/one");
+        await until(() => text().includes("prover-worker verify receipt.cbor"), "the command");
+        for (const shown of ["attempt 1", "2.00 s", "2.0 KiB", "This page verifies nothing", HOSTILE]) assert.ok(text().includes(shown), shown);
+        assert.equal(window.document.querySelectorAll(".lane").length, 1);
+        assert.equal(window.document.querySelectorAll(".bar").length, 2);
+        harmless();
+    });
+
+    await t.test("a model's page draws its graph, and a node's panel says what it is", async () => {
+        await visit("/models/n/wine");
+        await until(() => window.document.querySelectorAll(".node").length === 2, "the graph");
+        assert.equal(window.document.querySelectorAll("path.edge").length, 1);
+        (window.document.querySelectorAll(".node")[1] as unknown as { dispatchEvent(event: unknown): void }).dispatchEvent(new window.MouseEvent("click", { bubbles: true }));
+        await until(() => text().includes("an output of the request"), "the panel");
+        assert.ok(text().includes("What cannot be proved"));
+        harmless();
+    });
+
+    await t.test("what is not there, and a path of no page, are said", async () => {
+        await visit("/requests/n/none");
+        await until(() => text().includes("there is none"), "the error");
+        await visit("/nonsense");
+        await until(() => text().includes("There is no such page"), "the page");
+    });
+
+    await t.test("a receipt's page needs nobody to be known, and never says that one is valid", async () => {
+        await visit("/receipt");
+        await until(() => text().includes("Drop a receipt here"), "the page");
+        assert.ok(!/\bvalid\b/i.test(text()));
+    });
+
+    await t.test("who leaves is asked who they are, and a refusal is shown as a text", async () => {
+        refusal = { status: 403, reason: "Forbidden" };
+        await visit("/");
+        const leave = [...window.document.querySelectorAll("button")].find((button) => button.textContent === "Leave")!;
+        leave.click();
+        await until(() => text().includes("Who looks?"), "the question");
+        assert.equal(window.sessionStorage.length, 0, "nothing is kept");
+        const [token] = window.document.querySelectorAll("input") as unknown as { value: string; dispatchEvent(event: unknown): void }[];
+        token!.value = "mine";
+        token!.dispatchEvent(new window.Event("input", { bubbles: true }));
+        await until(() => !window.document.querySelector("button[type=submit]")!.hasAttribute("disabled"), "it may be sent");
+        window.document.querySelector("form")!.dispatchEvent(new window.Event("submit", { bubbles: true, cancelable: true }));
+        await until(() => text().includes(HOSTILE), "the refusal");
+        assert.equal(asked.at(-1)!.authorization, "Bearer mine");
+        assert.equal([...Array(window.sessionStorage.length).keys()].filter((at) => window.sessionStorage.getItem(window.sessionStorage.key(at)!) === "mine").length, 0, "a token that was given is in memory only");
+        harmless();
+    });
+    await window.happyDOM.close();
+    // The line that stays open is nobody's any more.
+    setTimeout(() => process.exit(process.exitCode), 50).unref();
+});

@@ -1,0 +1,77 @@
+import assert from "node:assert/strict";
+import { readFileSync, readdirSync } from "node:fs";
+import path from "node:path";
+import { test } from "node:test";
+import type { Graph, GraphNode } from "../src/api.js";
+import { ago, bytes, float, millis, share, short, words } from "../src/format.js";
+import { grouped, single } from "../src/graph.js";
+import { modelPath, parse, requestPath } from "../src/route.js";
+import { Events, MAX_EVENT } from "../src/sse.js";
+
+test("events are read whatever the pieces are in which they come", () => {
+    const text = 'event: overview\ndata: {"a":1}\n\n: nothing new\n\nevent: refused\ndata: {}\n\n';
+    const expected = [
+        { name: "overview", data: '{"a":1}' },
+        { name: "refused", data: "{}" },
+    ];
+    for (let size = 1; size <= text.length; size++) {
+        const events = new Events();
+        const read = [];
+        for (let at = 0; at < text.length; at += size) read.push(...events.take(text.slice(at, at + size)));
+        assert.deepEqual(read, expected, `${size} at once`);
+    }
+    assert.throws(() => new Events().take("x".repeat(MAX_EVENT + 1)), /longer/);
+});
+
+test("a path names a page, and what it names is text", () => {
+    assert.deepEqual(parse("/"), { page: "overview" });
+    assert.deepEqual(parse("/receipt"), { page: "receipt" });
+    assert.deepEqual(parse(requestPath("n", "a.b")), { page: "request", namespace: "n", name: "a.b" });
+    assert.deepEqual(parse(modelPath("n", "<b>/")), { page: "model", namespace: "n", name: "<b>/" });
+    for (const none of ["/nonsense", "/requests/n", "/requests/n/a/b", "/%E0%A4%A"]) assert.deepEqual(parse(none), { page: "unknown" }, none);
+});
+
+test("numbers have their units", () => {
+    assert.deepEqual([0, 999, 1234, 59_940, 200_000, 7_260_000, null].map(millis), ["0 ms", "999 ms", "1.23 s", "59.9 s", "3 min 20 s", "2 h 1 min", "–"]);
+    assert.deepEqual([0, 1023, 1536, 5 << 20].map(bytes), ["0 B", "1023 B", "1.5 KiB", "5.0 MiB"]);
+    assert.deepEqual([0, 1_000_000, 985_000, 321, undefined].map(share), ["0 %", "100 %", "98.5 %", "0.032 %", "–"]);
+    assert.deepEqual([1, 0.5, -1234.5678, 1e-9].map(float), ["1", "0.5", "-1234.57", "1e-9"]);
+    assert.deepEqual([ago(0, 500), ago(0, 90_000), ago(9000, 0)], ["now", "1 min ago", "now"]);
+    assert.equal(short(`sha256:${"ab".repeat(32)}`), "abababab…ababab");
+    assert.equal(words("UnsupportedNodes"), "Unsupported nodes");
+});
+
+const node = (name: string, slice?: number): GraphNode => ({ name, op: "Add", shape: [1, 4], bits: 8, signed: true, exponent: 3, weights: 2, ...(slice === undefined ? {} : { slice }) });
+const graph: Graph = {
+    nodes: [node("x"), node("a", 0), node("b", 0), node("c", 1), node('"><script>alert(1)</script>', 1)],
+    edges: [[0, 1], [1, 2], [2, 3], [1, 3], [3, 4]],
+    outputs: [4],
+};
+
+test("a graph is shown by node or by slice, each edge once", () => {
+    const nodes = single(graph);
+    assert.deepEqual([nodes.nodes.length, nodes.edges.length], [5, 5]);
+    assert.equal(nodes.nodes[4]!.title, '"><script>alert(1)</script>', "a name is text, whatever it says");
+    assert.ok(nodes.nodes[4]!.label.length <= 18);
+    assert.ok(nodes.nodes[4]!.facts.some(([, value]) => value === "an output of the request"));
+    const slices = grouped(graph);
+    assert.deepEqual(slices.nodes.map((one) => one.label), ["x", "slice 0", "slice 1"]);
+    assert.deepEqual(slices.edges, [[0, 1], [1, 2]]);
+});
+
+// Bundled tests run from elsewhere: the sources are where the tests are started.
+const sources = path.join(process.env["ZKINFER_WEB"] ?? process.cwd(), "src");
+
+test("nothing makes markup or code of a text, nor calls another host", () => {
+    const files = readdirSync(sources, { recursive: true, encoding: "utf8" }).filter((name) => /\.(tsx?|css|html|svg)$/.test(name));
+    assert.ok(files.length > 12, sources);
+    for (const name of files) {
+        const text = readFileSync(path.join(sources, name), "utf8");
+        for (const bad of [/innerHTML/i, /dangerouslySet/, /outerHTML/, /insertAdjacent/, /document\.write/, /\beval\(/, /new Function/, /document\.cookie/, /localStorage/]) {
+            assert.ok(!bad.test(text), `${name}: ${bad}`);
+        }
+        const hosts = text.match(/https?:\/\/[^\s"'`]+/g) ?? [];
+        assert.deepEqual(hosts.filter((host) => host !== "http://www.w3.org/2000/svg"), [], name);
+        if (name.endsWith(".html")) assert.ok(!/<script>|<style|\son[a-z]+=|style=/.test(text), "nothing is inline");
+    }
+});
