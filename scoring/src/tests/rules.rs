@@ -22,10 +22,9 @@ fn shares_are_of_the_work() {
     let uncapped = Rule::new(RuleName::DeliveredWork, constants).unwrap();
     let of = shares(&uncapped, &entries);
     assert!((806_000..807_500).contains(&of[0]), "{of:?}");
-    assert_eq!(
-        shares(&warm(RuleName::DeliveredWork), &entries),
-        [500_000, 500_000]
-    );
+    // What a cap takes is rounded, to its owner's loss.
+    let of = shares(&warm(RuleName::DeliveredWork), &entries);
+    assert!(of.iter().all(|share| (499_999..=500_000).contains(share)), "{of:?}");
     // The curve knows no work at all, only how long it has seen the miner.
     let of = shares(&RuleName::ResponseCurve.into(), &entries);
     assert!(of[0] < 620_000, "{of:?}");
