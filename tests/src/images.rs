@@ -13,7 +13,7 @@ use crate::local::{program, repository};
 /// The images of an installation.
 const NAMES: [&str; 2] = ["operator", "prover-worker"];
 /// What they are made from.
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 10] = [
     "Cargo.toml",
     "Cargo.lock",
     "rust-toolchain.toml",
