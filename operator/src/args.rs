@@ -1,6 +1,7 @@
 //! The command line.
 
 mod check;
+mod parse;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,17 +11,18 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
 use zkinfer_crds::ProofSystem;
 use zkinfer_crds::dimensions::dimension;
-use zkinfer_crds::k8s::{Cpu, Memory, ServedBy, is_namespace, parse_served_by};
+use zkinfer_crds::k8s::{Cpu, DEFAULT_CLASS, Memory, ServedBy};
 use zkinfer_operator::client::{Cluster, GatewayAccess};
 use zkinfer_operator::cluster::{RunOptions, Settings};
 use zkinfer_operator::local::Format;
 use zkinfer_operator::logging::LogFormat;
 use zkinfer_operator::runs::{ModelMemory, container_limit};
 use zkinfer_operator::sources::AllowedUrl;
-use zkinfer_operator::specs::{CompileSettings, WorkerSettings};
+use zkinfer_operator::specs::{Class, CompileSettings, WorkerSettings};
 use zkml::accuracy::DEFAULT_MAX_ERROR_MILLIONTHS;
 
 use self::check::CheckArgs;
+use self::parse::{class, error, namespace_name, prover, served_by};
 
 /// Slices models, has miners prove the slices, verifies every proof, and answers with a receipt.
 #[derive(Debug, Parser)]
@@ -131,6 +133,9 @@ pub(crate) enum Command {
         /// operator's ConfigMap zkinfer-consent names.
         #[arg(long, value_name = "NAMESPACE[=IDENTITY]", value_parser = served_by, conflicts_with = "local")]
         served_by: Vec<ServedBy>,
+        /// Which installation of the cluster proves it, by its --controller-class. Of a Model that is there: its own.
+        #[arg(long, value_name = "NAME", value_parser = class, conflicts_with = "local")]
+        controller_class: Option<String>,
         #[command(flatten)]
         options: LocalArgs,
     },
@@ -306,6 +311,16 @@ pub(crate) struct RunArgs {
         value_parser = namespace_name
     )]
     namespaces: Vec<String>,
+    /// Whose objects this installation takes: those whose spec.controllerClass is this. Each of several installations of a
+    /// cluster has a class of its own.
+    #[arg(
+        long,
+        env = "ZKINFER_CONTROLLER_CLASS",
+        value_name = "NAME",
+        default_value = DEFAULT_CLASS,
+        value_parser = class
+    )]
+    controller_class: String,
     /// The artifact store: file:///folder, s3://bucket/prefix, gs://…, az://… (credentials from the environment).
     #[arg(long, env = "ZKINFER_ARTIFACTS", value_name = "URL")]
     artifacts: String,
@@ -381,6 +396,7 @@ impl From<RunArgs> for RunOptions {
         let RunArgs {
             namespace,
             namespaces,
+            controller_class,
             artifacts,
             gateway_address,
             gateway_url,
@@ -404,6 +420,7 @@ impl From<RunArgs> for RunOptions {
             workers: WorkerSettings {
                 gateway: gateway_url,
                 namespace: namespace.clone(),
+                class: Class::named(&controller_class),
             },
             compile: CompileSettings {
                 image: compiler_image,
@@ -434,47 +451,6 @@ impl From<RunArgs> for RunOptions {
 
 /// The greatest error that is accepted unless somebody says otherwise.
 const DEFAULT_MAX_ERROR: f64 = DEFAULT_MAX_ERROR_MILLIONTHS as f64 / 1e6;
-
-fn error(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(value) if value.is_finite() && value > 0.0 => Ok(value),
-        _ => Err("expected a positive number, such as 0.01".to_owned()),
-    }
-}
-
-fn namespace_name(text: &str) -> Result<String, String> {
-    if is_namespace(text) {
-        Ok(text.to_owned())
-    } else {
-        Err("not a namespace's name; there are no wildcards".to_owned())
-    }
-}
-
-fn served_by(text: &str) -> Result<ServedBy, String> {
-    let (namespace, identity) = text.split_once('=').map_or((text, None), |(n, i)| (n, Some(i)));
-    let entry = match identity {
-        Some(identity) => format!("- {{ namespace: {namespace:?}, identity: {identity:?} }}"),
-        None => format!("- namespace: {namespace:?}"),
-    };
-    let mut list = parse_served_by(&entry)?;
-    list.pop()
-        .ok_or_else(|| "expected NAMESPACE or NAMESPACE=IDENTITY".to_owned())
-}
-
-fn prover(text: &str) -> Result<(String, Vec<String>), String> {
-    let (pool, command) = text.split_once('=').ok_or("expected POOL=COMMAND")?;
-    let pool = if pool.contains('/') {
-        pool.to_owned()
-    } else {
-        format!("default/{pool}")
-    };
-    let command: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
-    if command.is_empty() {
-        Err("the command is empty".to_owned())
-    } else {
-        Ok((pool, command))
-    }
-}
 
 #[cfg(test)]
 mod tests;

@@ -92,6 +92,7 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
             no_top1,
             bind,
             served_by,
+            controller_class,
             options,
         } => {
             let submit = SubmitOptions {
@@ -113,6 +114,7 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
             let submit = ClusterSubmit {
                 what: submit,
                 cluster: cluster.into(),
+                class: controller_class,
                 wait,
                 quiet: options.quiet,
             };

@@ -62,17 +62,32 @@ pub async fn install_for(cluster: &Cluster, namespaces: &[&str]) -> Result<(), E
             cluster.kubectl(&["create", "namespace", namespace]).await?;
         }
     }
-    let chart = repository().join("charts/zkinfer").display().to_string();
     let namespaces = format!("namespaces={{{}}}", namespaces.join(","));
+    rendered(cluster, SYSTEM, &namespaces).await
+}
+
+/// Applies what the chart makes for another installation, of this class in this namespace, which is made before, but the
+/// operator's own Deployment and its volume.
+///
+/// # Errors
+/// kubectl, Helm.
+pub async fn install_beside(cluster: &Cluster, namespace: &str, class: &str) -> Result<(), Error> {
+    cluster.kubectl(&["create", "namespace", namespace]).await?;
+    let values = format!("crds.enabled=false,controllerClass={class}");
+    rendered(cluster, namespace, &values).await
+}
+
+async fn rendered(cluster: &Cluster, namespace: &str, values: &str) -> Result<(), Error> {
+    let chart = repository().join("charts/zkinfer").display().to_string();
     let template = [
         "template",
         "zkinfer",
         &chart,
         "--skip-tests",
         "--namespace",
-        SYSTEM,
+        namespace,
         "--set",
-        &namespaces,
+        values,
     ];
     let all = cluster.helm(&template).await?;
     apply_without_pod(cluster, &all).await
@@ -108,14 +123,27 @@ impl Operator {
     /// # Errors
     /// An operator that does not come up within 30 s.
     pub async fn start(cluster: &Cluster, arguments: &[&str]) -> Result<Self, Error> {
+        Self::start_in(cluster, SYSTEM, arguments).await
+    }
+
+    /// [`Operator::start`] of an installation in another namespace: its store, its reference and its logs are its own.
+    ///
+    /// # Errors
+    /// An operator that does not come up within 30 s.
+    pub async fn start_in(cluster: &Cluster, namespace: &str, arguments: &[&str]) -> Result<Self, Error> {
         let kubeconfig = cluster
-            .kubeconfig_for_service_account(SYSTEM, "zkinfer-operator")
+            .kubeconfig_for_service_account(namespace, "zkinfer-operator")
             .await?;
         let (gateway, health) = (free_port(), free_port());
-        let store = cluster.folder().join("artifacts");
-        let socket = cluster.folder().join("reference.sock");
+        let own = |name: &str| match namespace {
+            SYSTEM => name.to_owned(),
+            other => format!("{name}-{other}"),
+        };
+        let store = cluster.folder().join(own("artifacts"));
+        let socket = cluster.folder().join(format!("{}.sock", own("reference")));
         let mut line: Vec<String> = [
             "run".to_owned(),
+            format!("--namespace={namespace}"),
             format!("--artifacts=file://{}", store.display()),
             format!("--gateway-address=127.0.0.1:{gateway}"),
             format!("--health-address=127.0.0.1:{health}"),
@@ -127,7 +155,7 @@ impl Operator {
         .into();
         line.extend(arguments.iter().map(|a| (*a).to_owned()));
         let sandbox = std::sync::Arc::clone(cluster.sandbox());
-        let reference_log = sandbox.log("reference");
+        let reference_log = sandbox.log(&own("reference"));
         let of_reference = std::sync::Arc::clone(&sandbox);
         let reference_command = move || {
             let mut command = of_reference.command_outside(program("prover-worker"));
@@ -142,7 +170,7 @@ impl Operator {
                 .env("RUST_BACKTRACE", "1");
             command
         };
-        let log = cluster.sandbox().log("operator");
+        let log = cluster.sandbox().log(&own("operator"));
         let operator = Self {
             reference: Process::spawn(reference_command(), "reference", &reference_log)?,
             reference_command: Box::new(reference_command),

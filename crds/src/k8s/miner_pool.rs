@@ -10,6 +10,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::class::default_class;
 use super::common::{Cpu, Memory};
 use super::rights::{Rights, Writers};
 use super::string_consts;
@@ -152,6 +153,11 @@ pub struct MinerPoolSpec {
     /// Give the pool no new slices; open claims may end.
     #[serde(default)]
     pub drain: bool,
+    /// Which installation of the cluster takes it: the one that was started with this `--controller-class`.
+    #[serde(default = "default_class")]
+    #[schemars(length(max = 32), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[x_kube(validation = ("self == oldSelf", "controllerClass is immutable"))]
+    pub controller_class: String,
 }
 
 const fn default_parallelism() -> u32 {

@@ -5,6 +5,7 @@
 //!
 //! Every field of a spec that has a default has it in the schema; the operator never writes a spec.
 
+pub mod class;
 pub mod common;
 pub mod conditions;
 pub mod consent;
@@ -17,6 +18,7 @@ pub mod request_status;
 pub mod rights;
 mod schema;
 
+pub use class::{Classed, DEFAULT_CLASS, is_class};
 pub use common::{ConfigMapKey, Cpu, Deadline, Memory};
 pub use conditions::{Truth, find_condition, is_true, same_conditions, set_condition};
 pub use consent::{CONSENT_CONFIG_MAP, CONSENT_KEY, ServedBy, is_namespace, parse_served_by};

@@ -8,6 +8,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::class::default_class;
 use super::common::{ConfigMapKey, Memory};
 use super::consent::ServedBy;
 use super::rights::{Rights, Writers};
@@ -184,6 +185,11 @@ pub struct ModelSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub served_by: Option<Vec<ServedBy>>,
+    /// Which installation of the cluster takes it: the one that was started with this `--controller-class`.
+    #[serde(default = "default_class")]
+    #[schemars(length(max = 32), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[x_kube(validation = ("self == oldSelf", "controllerClass is immutable"))]
+    pub controller_class: String,
 }
 
 /// Where the ONNX file is: exactly one of the fields.

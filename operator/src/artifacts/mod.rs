@@ -15,6 +15,7 @@
 //! | `receipts-of/<namespace>/<hex>` | an empty file: the receipt is of a request of this namespace |
 //! | `incoming/…` | blobs that are being uploaded |
 //! | `ledger/<claim>` | one entry per scored claim |
+//! | `installation` | the class of the operator whose store it is |
 
 mod blobs;
 mod requests;
@@ -167,6 +168,25 @@ impl Artifacts {
             }
             .into()),
         }
+    }
+
+    /// The store is from now on, if it was not before, that of the operator of this class; the other class, where it is another's.
+    /// Two in one store would each remove what is the other's as belonging to nobody.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn of_another(&self, class: &str) -> Result<Option<String>, ArtifactError> {
+        let path = Path::from("installation");
+        if self
+            .create(&path, Bytes::copy_from_slice(class.as_bytes()))
+            .await?
+        {
+            return Ok(None);
+        }
+        // One that was removed meanwhile is written at the next start.
+        let there = self.read(&path).await?;
+        let other = there.filter(|there| there != class.as_bytes());
+        Ok(other.map(|other| String::from_utf8_lossy(&other).into_owned()))
     }
 
     /// Writes a slot that was empty; `false` when it was not.

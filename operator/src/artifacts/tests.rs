@@ -43,6 +43,25 @@ async fn a_damaged_blob_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_store_is_of_one_class_and_another_is_told_of_which() {
+    let (_dir, stores) = stores();
+    for store in stores {
+        for (class, other) in [
+            ("zkinfer", None),
+            ("zkinfer", None),
+            ("blue", Some("zkinfer")),
+            ("zkinfer", None),
+        ] {
+            assert_eq!(
+                store.of_another(class).await.unwrap().as_deref(),
+                other,
+                "{class}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_slot_is_written_once() {
     let (_dir, stores) = stores();
     let (uid, claim) = (RequestUid::new([1; 16]), ClaimId::new([2; 16]));

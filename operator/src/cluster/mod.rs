@@ -53,9 +53,7 @@ use crate::gateway::{Clients, Gateway};
 use crate::metrics::Metrics;
 use crate::runs::{Outbox, Shelf};
 use crate::scoring::Totals;
-use crate::world::{
-    self, AtWork, Consents, Events, LOOK, MANAGER, Pace, Part, Ready, Scope, StoreHealth, World,
-};
+use crate::world::{self, AtWork, Consents, Events, LOOK, Pace, Part, Ready, Scope, StoreHealth, World};
 
 /// How long the gateway waits for runs from before a restart.
 const RESUME_TIME: Duration = Duration::from_secs(30);
@@ -114,6 +112,10 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
         () = health::stand_by(&options.health_address) => {}
     }
     let artifacts = settings::artifacts(&options)?;
+    let class = options.settings.workers.class.name();
+    if let Some(other) = artifacts.of_another(class).await? {
+        return Err(RunError::OthersStore(other));
+    }
     let key = settings::token_key(&client, &options.settings.namespace).await?;
     let setup = settings::setup(options.srs.as_deref(), options.allow_dev_srs, &artifacts).await?;
     if setup.policy.is_some_and(|p| p.development) {
@@ -163,7 +165,11 @@ pub async fn operate(site: Site, options: Settings, stop: Stop) {
         at_work,
         runner,
     } = site;
-    let scope = Arc::new(Scope::new(&options.namespace, &options.namespaces));
+    let scope = Arc::new(Scope::new(
+        &options.namespace,
+        &options.namespaces,
+        options.workers.class.clone(),
+    ));
     if let Some(seen) = scope.namespaces() {
         let namespaces = seen.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
         tracing::info!(
@@ -174,7 +180,7 @@ pub async fn operate(site: Site, options: Settings, stop: Stop) {
     }
     let (stores, wake, feeds) = world::watched();
     let reporter = Reporter {
-        controller: MANAGER.to_owned(),
+        controller: options.workers.class.manager(),
         instance: std::env::var("HOSTNAME").ok(),
     };
     let world = Arc::new(World {

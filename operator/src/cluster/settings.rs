@@ -86,6 +86,12 @@ pub enum RunError {
     /// The artifact store.
     #[error(transparent)]
     Artifacts(#[from] ArtifactError),
+    /// The store is another operator's.
+    #[error(
+        "the artifact store is that of the operator with --controller-class={0}, which would remove what is of others: each \
+         operator needs a store, or a prefix of one, for itself"
+    )]
+    OthersStore(String),
     /// A Secret that is not the operator's.
     #[error(
         "Secret {0}/{SECRET} has no 32 bytes under `{SECRET_KEY}`; delete it and the operator makes another"

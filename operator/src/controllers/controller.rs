@@ -14,6 +14,7 @@ use kube::core::NamespaceResourceScope;
 use kube::runtime::Controller as Watching;
 use kube::runtime::controller::Action as Requeue;
 use serde::de::DeserializeOwned;
+use zkinfer_crds::k8s::Classed;
 use zkinfer_crds::wire::BlobRef;
 
 use crate::runs::Outbox;
@@ -24,6 +25,7 @@ use crate::world::{ReconcileError, World};
 /// A kind that the operator controls: every one in the list `kinds!`.
 pub trait Controlled:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Classed
     + Clone
     + Debug
     + DeserializeOwned

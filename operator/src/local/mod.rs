@@ -41,7 +41,7 @@ use crate::dispatch::{Dispatcher, TokenKey};
 use crate::metrics::Metrics;
 use crate::runs::ModelMemory;
 use crate::scoring::Totals;
-use crate::specs::{CompileSettings, WorkerSettings};
+use crate::specs::{Class, CompileSettings, WorkerSettings};
 use crate::world::AtWork;
 
 /// The network id of local mode.
@@ -271,6 +271,7 @@ fn settings(
         workers: WorkerSettings {
             gateway: gateway.to_owned(),
             namespace: OPERATOR_NAMESPACE.to_owned(),
+            class: Class::every(),
         },
         compile: CompileSettings {
             // Other programs make other keys.

@@ -10,6 +10,7 @@ fn settings() -> WorkerSettings {
     WorkerSettings {
         gateway: "http://zkinfer-gateway.zkinfer-system.svc:8080".to_owned(),
         namespace: "zkinfer-system".to_owned(),
+        class: Class::named(zkinfer_crds::k8s::DEFAULT_CLASS),
     }
 }
 
@@ -69,7 +70,7 @@ fn golden(name: &str, object: &impl serde::Serialize) {
 fn the_objects_are_these() {
     golden("worker_job", &worker_job(&pool(), &job_for(), &settings()));
     golden("warm_workers", &warm_workers(&pool(), &settings()));
-    golden("service_account", &service_account(&pool()));
+    golden("service_account", &service_account(&pool(), &settings().class));
     golden("network_policy", &network_policy(&pool(), &settings()));
     golden("compile_job", &compile("token"));
 }

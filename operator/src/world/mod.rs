@@ -19,8 +19,11 @@ mod write;
 use std::sync::Arc;
 use std::time::Instant;
 
+use kube::core::NamespaceResourceScope;
 use kube::runtime::reflector::ObjectRef;
-use kube::{Client, ResourceExt};
+use kube::{Client, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use zkinfer_crds::ProofSystem;
 use zkinfer_crds::compile_report::CompileReport;
@@ -36,7 +39,7 @@ pub use scope::{Place, Scope};
 pub use store::StoreHealth;
 pub use stores::{Feed, Feeds, Stores, Wake, watched};
 pub use streams::{Watch, controller, follow, named, objects, owning};
-pub use write::{Events, MANAGER, News, ReconcileError, is_too_large, patch_status};
+pub use write::{Events, News, ReconcileError, is_too_large};
 
 use crate::artifacts::Artifacts;
 use crate::consent::Consent;
@@ -109,6 +112,23 @@ impl World {
     ) -> Result<Arc<CompiledModel>, ShelfError> {
         let load = CompiledModel::load(&self.artifacts, report.clone(), system, self.srs.clone());
         self.shelf.get(namespace, report, load).await
+    }
+
+    /// Writes the whole status of an object, as this installation; whether it was written: an object that is gone, or is another
+    /// by now, has none, and nobody is told of it.
+    ///
+    /// # Errors
+    /// The API server.
+    pub async fn write_status<K, S>(&self, object: &K, status: &S) -> Result<bool, kube::Error>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + DeserializeOwned
+            + std::fmt::Debug,
+        S: Serialize,
+    {
+        let manager = self.workers.class.manager();
+        write::patch_status(&self.client, &manager, object, status).await
     }
 
     /// A Model by its name.

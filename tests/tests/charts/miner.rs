@@ -153,6 +153,7 @@ pools:
       tolerations: [{{ key: miner, value: 'yes', effect: NoSchedule }}, {{ operator: Exists, tolerationSeconds: 3600 }}]
     queueName: ''
     allowedNamespaces: ['*']
+    controllerClass: blue
     labels: {{ rack: r1 }}
     annotations: {{ example.com/owner: somebody }}
 ",
@@ -176,7 +177,7 @@ pools:
             "image": image(), "allowUnpinnedImage": false, "parallelism": 3, "warm": 0, "drain": false,
             "resources": { "cpu": "500m", "memory": "1Gi" }, "queueName": "proofs",
             "pod": { "runtimeClassName": "gvisor", "nodeSelector": { "a": "b" } },
-            "allowedNamespaces": ["default", "team-a"],
+            "allowedNamespaces": ["default", "team-a"], "controllerClass": "zkinfer",
         })
     );
     let (own, meta) = spec("own");
@@ -194,7 +195,7 @@ pools:
                     { "operator": "Exists", "tolerationSeconds": 3600 },
                 ],
             },
-            "allowedNamespaces": ["*"],
+            "allowedNamespaces": ["*"], "controllerClass": "blue",
         })
     );
     let labels = meta.labels.unwrap();

@@ -1,7 +1,9 @@
 //! Chart zkinfer, beside what `node/chart.rs` holds it to: its test, its pod, its schema.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::apps::v1::Deployment;
-use serde_json::json;
+use serde_json::{Value, json};
 use zkinfer_tests::cluster::can_run;
 use zkinfer_tests::helm::{Release, of_kind};
 
@@ -79,6 +81,48 @@ resources: { requests: { cpu: 1 }, limits: { memory: 2Gi } }
     );
 }
 
+/// The names of all objects of a rendered installation that belong to no namespace, and of the Roles in others' namespaces.
+fn shared_names(values: &str, namespace: &'static str) -> BTreeSet<String> {
+    let release = Release {
+        namespace,
+        ..OPERATOR
+    };
+    let all = release.objects(values);
+    let own = |o: &Value| o["metadata"]["namespace"] == namespace;
+    let shared = all.values().filter(|o| !own(o));
+    shared
+        .map(|o| {
+            format!(
+                "{} {} {}",
+                o["kind"], o["metadata"]["namespace"], o["metadata"]["name"]
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn two_installations_of_different_classes_share_no_name() {
+    if !can_run() {
+        return;
+    }
+    let blue = "crds: { enabled: false }\ncontrollerClass: blue\n";
+    for namespaces in ["", "namespaces: [team]\n"] {
+        let first = shared_names(namespaces, "zkinfer-system");
+        let second = shared_names(&format!("{blue}{namespaces}"), "zkinfer-blue");
+        let both: Vec<_> = first.intersection(&second).collect();
+        assert!(both.is_empty(), "{namespaces}: {both:?}");
+        assert!(!second.is_empty());
+        assert!(second.iter().all(|name| name.ends_with("-blue\"")), "{second:?}");
+    }
+    let args = |values: &str| {
+        let all = OPERATOR.objects(values);
+        of_kind(&all, "Deployment").next().unwrap()["spec"]["template"]["spec"]["containers"][0]["args"]
+            .to_string()
+    };
+    assert!(args(blue).contains("--controller-class=blue"), "{}", args(blue));
+    assert!(!args("").contains("--controller-class"), "{}", args(""));
+}
+
 #[test]
 fn a_wrong_setting_is_refused_by_the_schema_with_its_place() {
     if !can_run() {
@@ -105,6 +149,8 @@ fn a_wrong_setting_is_refused_by_the_schema_with_its_place() {
         ("extraVolumes: [{ name: x }]", "/extraVolumes/0"),
         ("extraVolumeMounts: [{ name: x }]", "/extraVolumeMounts/0"),
         ("test: { seconds: -1 }", "/test/seconds"),
+        ("controllerClass: Blue", "/controllerClass"),
+        ("controllerClass: ''", "/controllerClass"),
         ("reference: { models: 0 }", "/reference/models"),
     ] {
         let said = OPERATOR.refusal(values);

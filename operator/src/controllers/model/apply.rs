@@ -23,7 +23,7 @@ use crate::clock::now;
 use crate::dispatch::CompileToken;
 use crate::fleet::{JobView, Refusal};
 use crate::specs::{CompileJob, compile_job, compile_secret};
-use crate::world::{ReconcileError, patch_status};
+use crate::world::ReconcileError;
 
 /// What is not there yet is looked for again after this.
 const AGAIN: Duration = Duration::from_secs(3);
@@ -103,7 +103,7 @@ pub async fn reconcile(object: Arc<Model>, ctx: Arc<Models>) -> Result<Requeue, 
     if status != old && progress_only && since < pace {
         return Ok(Requeue::requeue(pace - since));
     }
-    if status != old && patch_status(&ctx.world.client, &*object, &status).await? {
+    if status != old && ctx.world.write_status(&*object, &status).await? {
         ctx.records().entry(uid).or_default().written = Some((status.clone(), Instant::now()));
         if !progress_only {
             ctx.world.events.tell_all(&*object, news(&old, &status)).await;
@@ -179,7 +179,7 @@ async fn without_store(ctx: &Models, object: &Model, error: &ArtifactError) -> R
         changed: None,
     };
     let status = plan(&observed, &now()).status;
-    if status != old && patch_status(&ctx.world.client, object, &status).await? {
+    if status != old && ctx.world.write_status(object, &status).await? {
         ctx.records().entry(uid).or_default().written = Some((status.clone(), Instant::now()));
         ctx.world.events.tell_all(object, news(&old, &status)).await;
     }

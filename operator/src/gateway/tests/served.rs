@@ -33,6 +33,10 @@ impl Directory for Nobody {
         true
     }
 
+    fn other_class(&self, _: &InferenceRequest) -> Option<String> {
+        None
+    }
+
     fn requests(&self, _: &str, _: Option<&str>) -> Vec<Arc<InferenceRequest>> {
         Vec::new()
     }
