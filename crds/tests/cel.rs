@@ -41,6 +41,30 @@ fn object(kind: &str, change: Value) -> Value {
     object
 }
 
+/// A pool whose workers' nodes are chosen by this.
+fn affine(expression: Value) -> Value {
+    let terms = json!({ "nodeSelectorTerms": [{ "matchExpressions": [expression] }] });
+    json!({ "pod": { "affinity": { "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": terms } } } })
+}
+
+#[test]
+fn nodes_are_chosen_by_expressions_with_as_many_values_as_their_operator_takes() {
+    for good in [
+        json!({ "key": "k", "operator": "In", "values": ["a", "b"] }),
+        json!({ "key": "k", "operator": "NotIn", "values": ["a"] }),
+        json!({ "key": "k", "operator": "Exists" }),
+        json!({ "key": "k", "operator": "DoesNotExist" }),
+        json!({ "key": "k", "operator": "Gt", "values": ["3"] }),
+        json!({ "key": "k", "operator": "Lt", "values": ["3"] }),
+    ] {
+        assert_eq!(
+            says("MinerPool", object("MinerPool", affine(good.clone())), None),
+            Ok(()),
+            "{good}"
+        );
+    }
+}
+
 /// What the rules say of a new object, and of a change from another.
 fn says(kind: &str, new: Value, old: Option<Value>) -> Result<(), String> {
     macro_rules! check {
@@ -128,6 +152,21 @@ fn refuses_what_contradicts_itself() {
             "MinerPool",
             json!({ "pod": { "tolerations": [{ "key": "k" }, { "value": "v" }] } }),
             "Equal needs a key",
+        ),
+        (
+            "MinerPool",
+            affine(json!({ "key": "k", "operator": "In" })),
+            "In and NotIn need values",
+        ),
+        (
+            "MinerPool",
+            affine(json!({ "key": "k", "operator": "Exists", "values": ["v"] })),
+            "Exists and DoesNotExist take none",
+        ),
+        (
+            "MinerPool",
+            affine(json!({ "key": "k", "operator": "Gt", "values": ["1", "2"] })),
+            "Gt and Lt take one",
         ),
     ] {
         let said = says(kind, object(kind, change.clone()), None);

@@ -12,6 +12,7 @@ pub mod consent;
 mod definitions;
 pub mod documents;
 pub mod pods;
+pub mod pool_pod;
 mod possession;
 mod reference;
 pub mod request_status;

@@ -7,6 +7,7 @@ mod class;
 mod compile_job;
 pub mod labels;
 mod network_policy;
+mod placing;
 mod pod;
 mod service_account;
 mod warm;

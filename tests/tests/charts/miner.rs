@@ -150,6 +150,7 @@ pools:
       nodeSelector: {{ size: large }}
       priorityClassName: low
       imagePullSecrets: [registry]
+      topologySpreadConstraints: [{{ topologyKey: topology.kubernetes.io/zone, maxSkew: 2 }}]
       tolerations: [{{ key: miner, value: 'yes', effect: NoSchedule }}, {{ operator: Exists, tolerationSeconds: 3600 }}]
     queueName: ''
     allowedNamespaces: ['*']
@@ -190,6 +191,9 @@ pools:
             "pod": {
                 "runtimeClassName": "gvisor", "nodeSelector": { "size": "large" }, "priorityClassName": "low",
                 "imagePullSecrets": ["registry"],
+                "topologySpreadConstraints": [
+                    { "topologyKey": "topology.kubernetes.io/zone", "maxSkew": 2, "whenUnsatisfiable": "ScheduleAnyway" },
+                ],
                 "tolerations": [
                     { "key": "miner", "operator": "Equal", "value": "yes", "effect": "NoSchedule" },
                     { "operator": "Exists", "tolerationSeconds": 3600 },

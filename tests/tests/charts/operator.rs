@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::{Value, json};
 use zkinfer_tests::cluster::can_run;
 use zkinfer_tests::helm::{Release, of_kind};
@@ -121,6 +123,23 @@ fn two_installations_of_different_classes_share_no_name() {
     };
     assert!(args(blue).contains("--controller-class=blue"), "{}", args(blue));
     assert!(!args("").contains("--controller-class"), "{}", args(""));
+}
+
+#[test]
+fn a_drain_is_held_up_only_where_that_was_asked_for() {
+    if !can_run() {
+        return;
+    }
+    assert_eq!(of_kind(&OPERATOR.objects(""), "PodDisruptionBudget").count(), 0);
+    let all = OPERATOR.objects("podDisruptionBudget: { enabled: true }");
+    let budget = of_kind(&all, "PodDisruptionBudget").next().unwrap();
+    let typed: PodDisruptionBudget = serde_json::from_value(budget.clone()).unwrap();
+    let spec = typed.spec.unwrap();
+    assert_eq!(spec.max_unavailable, Some(IntOrString::Int(0)));
+    assert_eq!(spec.unhealthy_pod_eviction_policy.as_deref(), Some("AlwaysAllow"));
+    let deployment = of_kind(&all, "Deployment").next().unwrap();
+    let selector = serde_json::to_value(spec.selector).unwrap();
+    assert_eq!(selector, deployment["spec"]["selector"]);
 }
 
 #[test]

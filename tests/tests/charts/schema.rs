@@ -141,7 +141,7 @@ fn the_fields_of_a_pool_have_the_bounds_and_patterns_of_the_definition() {
             }
         }
         for (name, theirs) in theirs["properties"].as_object().into_iter().flatten() {
-            let ours = &ours["properties"][name];
+            let ours = &resolved(root, ours)["properties"][name];
             assert!(!ours.is_null(), "{path}.{name} is missing");
             same(root, ours, theirs, &format!("{path}.{name}"));
         }
