@@ -2,6 +2,7 @@
 
 mod check;
 mod parse;
+mod report;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use zkml::accuracy::DEFAULT_MAX_ERROR_MILLIONTHS;
 
 use self::check::CheckArgs;
 use self::parse::{class, error, namespace_name, prover, served_by};
+use self::report::ReportArgs;
 
 /// Slices models, has miners prove the slices, verifies every proof, and answers with a receipt.
 #[derive(Debug, Parser)]
@@ -175,6 +177,11 @@ pub(crate) enum Command {
     ///
     /// Exit codes: 0 all of it, 1 something is missing, 2 wrong use or no cluster.
     Check(CheckArgs),
+    /// Write what somebody who is asked for help needs to see into one file: objects, events, logs, metrics, versions.
+    ///
+    /// No input, no answer, no Secret and no ConfigMap is in it, and no token as far as one can be told; look through it before you
+    /// send it. Exit codes: 0 written, 1 written, and something could not be read, 2 wrong use or no cluster.
+    Report(ReportArgs),
     /// Print the CustomResourceDefinitions, or write one file each.
     Crds {
         /// Write here instead of printing.

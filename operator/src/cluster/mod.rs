@@ -12,6 +12,7 @@
 //! Invariants: one process writes (whoever holds the Lease); workers are answered only once everything that was at work
 //! before a restart is known again; a ledger entry exists before any status that tells of it.
 
+mod about;
 mod attempts;
 mod auth;
 mod compilations;

@@ -4,9 +4,11 @@
 //! Invariants: of two installations with different classes neither selects, writes or forgets what is the other's; what the
 //! default class makes is called as it was before there were classes, so an upgrade finds it again.
 
+use std::collections::BTreeMap;
+
 use zkinfer_crds::k8s::{Classed, DEFAULT_CLASS};
 
-use super::labels::{CLASS, MANAGED_BY, MANAGER};
+use super::labels::{CLASS, COMPONENT, MANAGED_BY, MANAGER};
 
 /// What the names of an installation begin with.
 const OPERATOR: &str = "zkinfer-operator";
@@ -60,9 +62,13 @@ impl Class {
         self.called(OPERATOR)
     }
 
-    /// The label of what it makes; none for the default.
-    pub(super) fn label(&self) -> Option<(String, String)> {
-        self.other().map(|class| (CLASS.to_owned(), class.to_owned()))
+    /// Labels of a part of what it makes. The default class has none of its own.
+    pub(super) fn labels(&self, component: &str) -> BTreeMap<String, String> {
+        let always = [(MANAGED_BY, MANAGER), (COMPONENT, component)];
+        let own = self.other().map(|class| (CLASS, class));
+        let all = always.into_iter().chain(own);
+        all.map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect()
     }
 
     /// Selects everything that the installation made.
@@ -102,11 +108,9 @@ mod tests {
         let (default, blue) = (Class::named(DEFAULT_CLASS), Class::named("blue"));
         assert_eq!(default.manager(), "zkinfer-operator");
         assert_eq!(blue.manager(), "zkinfer-operator-blue");
-        assert_eq!(default.label(), None);
-        assert_eq!(
-            blue.label(),
-            Some(("zkinfer.dev/controller-class".to_owned(), "blue".to_owned()))
-        );
+        assert_eq!(default.labels("worker").get(CLASS), None);
+        assert_eq!(blue.labels("worker")["zkinfer.dev/controller-class"], "blue");
+        assert_eq!(blue.labels("worker").len(), default.labels("worker").len() + 1);
         assert_eq!(
             default.selector(),
             "app.kubernetes.io/managed-by=zkinfer,!zkinfer.dev/controller-class"

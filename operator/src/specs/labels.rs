@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use zkinfer_crds::RequestUid;
 
-use super::Class;
-
 /// Who made the object.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The value of [`MANAGED_BY`].
@@ -50,12 +48,6 @@ pub fn workers_of(pool: &str) -> String {
 #[must_use]
 pub fn compiler_of(uid: &str) -> String {
     format!("{MANAGED_BY}={MANAGER},{MODEL_UID}={uid}")
-}
-
-/// Labels of a part of an installation.
-pub(super) fn of(component: &str, class: &Class) -> BTreeMap<String, String> {
-    let always = [(MANAGED_BY, MANAGER), (COMPONENT, component)].map(|(k, v)| (k.to_owned(), v.to_owned()));
-    always.into_iter().chain(class.label()).collect()
 }
 
 /// The uid of the request that a Job is for.

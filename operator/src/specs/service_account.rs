@@ -37,7 +37,7 @@ pub fn service_account(pool: &MinerPool, class: &Class) -> ServiceAccount {
 /// Of an object that a pool has one of: it is called as its ServiceAccount.
 pub(super) fn pool_metadata(pool: &MinerPool, class: &Class) -> ObjectMeta {
     let name = pool.name_any();
-    let mut labels = labels::of(labels::WORKER, class);
+    let mut labels = class.labels(labels::WORKER);
     labels.insert(labels::POOL.to_owned(), name.clone());
     ObjectMeta {
         name: Some(service_account_name(&name)),

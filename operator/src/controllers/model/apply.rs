@@ -218,7 +218,7 @@ async fn start(
             let record = models.entry(token.uid.clone()).or_default();
             let old = record.refused.take();
             if old.as_ref().is_none_or(|old| old.words != words) {
-                tracing::warn!(model = ?token.model, words, "the compiler's Job cannot be made");
+                tracing::warn!(words, "the compiler's Job cannot be made");
             }
             record.refused = Some(Refusal::after(old.as_ref(), words, ctx.world.started.elapsed()));
             return Ok(record.refused.clone());

@@ -98,7 +98,7 @@ pub(super) async fn gather(ctx: &Models, object: &Model) -> Result<Gathered, Art
             }
             // Keys of another setup, or files that were lost, or another version: the Model is compiled again.
             Loaded::Not { why, old_version } => {
-                tracing::warn!(model = object.name_any(), why, "compiling again");
+                tracing::warn!(why, "compiling again");
                 let calibration = compiled.calibration.map(|b| b.digest);
                 again(ctx, &mut known, Some(onnx), calibration, old_version).await?;
             }
@@ -365,7 +365,7 @@ async fn trouble(ctx: &Models, uid: &str) -> Option<Finding> {
     match fleet::at_compiler(&world.client, &world.jobs, &world.workers.namespace, uid).await {
         Ok(look) => diagnose(&look.seen.evidence, Whose::Compiler),
         Err(error) => {
-            tracing::warn!(uid, %error, "the compiler's pods cannot be looked at");
+            tracing::warn!(%error, "the compiler's pods cannot be looked at");
             None
         }
     }

@@ -111,7 +111,7 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Requests>) -> Res
                 break;
             }
             Some(Action::StartOver) => {
-                tracing::info!(request = %uid, "its Model was compiled again: it begins anew");
+                tracing::info!("its Model was compiled again: it begins anew");
                 ctx.world.artifacts.delete_request(uid).await?;
             }
             None => break,
@@ -179,7 +179,7 @@ async fn too_large(
     match ctx.world.write_status(object, &told).await {
         Ok(_) => {}
         Err(error) if is_too_large(&error) => {
-            tracing::warn!(request = object.name_any(), "{}", status::TOO_LARGE);
+            tracing::warn!("{}", status::TOO_LARGE);
             ctx.unwritable().insert(uid);
         }
         Err(error) => return Err(error.into()),
