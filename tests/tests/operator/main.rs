@@ -29,6 +29,7 @@ mod report;
 mod requests;
 mod restart;
 mod rights;
+mod schemas;
 mod sight;
 mod submit;
 mod volume;
