@@ -15,6 +15,10 @@ use serde_json::{Value, json};
 use zkinfer_crds::ProofSystem;
 use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model, RequestPhase, find_condition};
 
+mod install;
+
+pub use install::{install, install_beside, install_chart, install_for};
+
 use crate::cluster::{Cluster, Error, Process, Signal, wait_for};
 use crate::fake_node::{self, FakeNode};
 use crate::local::{model_file, program, repository};
@@ -38,77 +42,6 @@ pub struct Operator {
     pub gateway: String,
     /// Where probes and Prometheus are answered.
     pub health: String,
-}
-
-/// Applies everything of `manifests/default` but the operator's own Deployment and its volume.
-///
-/// # Errors
-/// kubectl.
-pub async fn install(cluster: &Cluster) -> Result<(), Error> {
-    let folder = repository().join("manifests/default");
-    let all = cluster
-        .kubectl(&["kustomize", &folder.display().to_string()])
-        .await?;
-    apply_without_pod(cluster, &all).await
-}
-
-/// Applies what the chart makes for these namespaces, which are made before, but the operator's own Deployment and its volume.
-///
-/// # Errors
-/// kubectl, Helm.
-pub async fn install_for(cluster: &Cluster, namespaces: &[&str]) -> Result<(), Error> {
-    for namespace in [&[SYSTEM], namespaces].concat() {
-        if namespace != "default" {
-            cluster.kubectl(&["create", "namespace", namespace]).await?;
-        }
-    }
-    let namespaces = format!("namespaces={{{}}}", namespaces.join(","));
-    rendered(cluster, SYSTEM, &namespaces).await
-}
-
-/// Applies what the chart makes for another installation, of this class in this namespace, which is made before, but the
-/// operator's own Deployment and its volume.
-///
-/// # Errors
-/// kubectl, Helm.
-pub async fn install_beside(cluster: &Cluster, namespace: &str, class: &str) -> Result<(), Error> {
-    cluster.kubectl(&["create", "namespace", namespace]).await?;
-    let values = format!("crds.enabled=false,controllerClass={class}");
-    rendered(cluster, namespace, &values).await
-}
-
-async fn rendered(cluster: &Cluster, namespace: &str, values: &str) -> Result<(), Error> {
-    let chart = repository().join("charts/zkinfer").display().to_string();
-    let template = [
-        "template",
-        "zkinfer",
-        &chart,
-        "--skip-tests",
-        "--namespace",
-        namespace,
-        "--set",
-        values,
-    ];
-    let all = cluster.helm(&template).await?;
-    apply_without_pod(cluster, &all).await
-}
-
-async fn apply_without_pod(cluster: &Cluster, all: &str) -> Result<(), Error> {
-    let wanted: Vec<&str> = all
-        .split("\n---\n")
-        .filter(|d| !d.contains("kind: Deployment") && !d.contains("kind: PersistentVolumeClaim"))
-        .collect();
-    cluster.apply(&wanted.join("\n---\n")).await?;
-    cluster
-        .kubectl(&[
-            "wait",
-            "--for=condition=Established",
-            "--timeout=20s",
-            "crd",
-            "--all",
-        ])
-        .await?;
-    Ok(())
 }
 
 fn free_port() -> u16 {
@@ -245,6 +178,14 @@ impl Operator {
     pub async fn stop(&mut self) -> Result<Option<i32>, Error> {
         self.process.signal(Signal::SIGTERM)?;
         Ok(self.process.wait(Duration::from_secs(20)).await?.code())
+    }
+
+    /// Waits until it has ended by itself; its exit code.
+    ///
+    /// # Errors
+    /// A process that does not end within this time.
+    pub async fn ended(&mut self, limit: Duration) -> Result<Option<i32>, Error> {
+        Ok(self.process.wait(limit).await?.code())
     }
 
     /// Starts it again, with the same arguments and store; does not wait until it is ready.
