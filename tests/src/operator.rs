@@ -21,7 +21,7 @@ pub use install::{install, install_beside, install_chart, install_for};
 
 use crate::cluster::{Cluster, Error, Process, Signal, wait_for};
 use crate::fake_node::{self, FakeNode};
-use crate::local::{model_file, program, repository};
+use crate::local::{model_file, program};
 
 /// The operator's namespace.
 pub const SYSTEM: &str = "zkinfer-system";

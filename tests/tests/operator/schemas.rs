@@ -13,11 +13,14 @@ use zkinfer_tests::operator::install;
 use crate::world::LONG;
 
 /// Kinds of other software, of which a server has no schema until that is installed.
-const OTHERS: [&str; 4] = [
+const OTHERS: [&str; 7] = [
     "monitoring.coreos.com/v1 ServiceMonitor",
     "monitoring.coreos.com/v1 PrometheusRule",
     "argoproj.io/v1alpha1 Application",
+    "helm.toolkit.fluxcd.io/v2 HelmRelease",
     "kustomize.toolkit.fluxcd.io/v1 Kustomization",
+    "source.toolkit.fluxcd.io/v1 GitRepository",
+    "source.toolkit.fluxcd.io/v1 OCIRepository",
 ];
 
 /// Files of Kustomize and of Helm's values are no objects.
