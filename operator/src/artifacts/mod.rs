@@ -177,14 +177,16 @@ impl Artifacts {
     /// A failing store.
     pub async fn of_another(&self, class: &str) -> Result<Option<String>, ArtifactError> {
         let path = Path::from("installation");
-        if self
-            .create(&path, Bytes::copy_from_slice(class.as_bytes()))
-            .await?
-        {
-            return Ok(None);
+        // Read first: of a store that is full this is all that can be done, and enough.
+        let mut there = self.read(&path).await?;
+        if there.is_none() {
+            let own = Bytes::copy_from_slice(class.as_bytes());
+            if self.create(&path, own).await? {
+                return Ok(None);
+            }
+            // Somebody was quicker.
+            there = self.read(&path).await?;
         }
-        // One that was removed meanwhile is written at the next start.
-        let there = self.read(&path).await?;
         let other = there.filter(|there| there != class.as_bytes());
         Ok(other.map(|other| String::from_utf8_lossy(&other).into_owned()))
     }
