@@ -7,7 +7,7 @@ use kube::api::Api;
 use serde_json::json;
 use zkinfer_crds::ProofSystem;
 use zkinfer_crds::k8s::{InferenceRequest, MinerPool, RequestPhase};
-use zkinfer_tests::cluster::{Cluster, can_run};
+use zkinfer_tests::cluster::{Cluster, can_run, wait_for};
 use zkinfer_tests::operator::{
     Objects, Operator, SYSTEM, install_chart, model_ready, phase, pool_ready, workers,
 };
@@ -54,11 +54,17 @@ async fn an_upgrade_and_a_way_back_lose_no_request_and_no_model() {
     assert_eq!(cluster.kubectl(&old).await.unwrap(), "");
 
     install_chart(&cluster, TODAY).await.unwrap();
-    assert_eq!(
-        cluster.kubectl(&old).await.unwrap(),
-        "zkinfer",
-        "the API server adds what was not there"
-    );
+    // The API server adds what was not there, once it has taken the definition up.
+    wait_for("the class of what had none", LONG, async || {
+        let class = cluster.kubectl(&old).await.map_err(|e| e.to_string())?;
+        if class == "zkinfer" {
+            Ok(())
+        } else {
+            Err(format!("`{class}`"))
+        }
+    })
+    .await
+    .unwrap();
     let node = workers(&cluster).await.unwrap();
     let operator = Operator::start(&cluster, &[]).await.unwrap();
     let mut world = World {
