@@ -61,7 +61,7 @@ string_consts! {
         SOURCE_TOO_LARGE = "SourceTooLarge";
         /// The calibration data does not fit the model's inputs.
         INVALID_CALIBRATION = "InvalidCalibration";
-        /// The error budget is above what the operator accepts (`--max-error`).
+        /// The error budget is above what the operator accepts (`maxErrorMillionths` of the Validator).
         BUDGET_ABOVE_OPERATOR = "BudgetAboveOperator";
         /// The list of who may serve it cannot be read.
         INVALID_LIST = "InvalidList";
