@@ -115,7 +115,7 @@ impl<'a> Writer<'a> {
     pub(super) fn budget_above_operator(&mut self, budget: f64, max_error: f64) {
         let message = format!(
             "quantization.errorBudgetMillionths allows an error of {budget}, the operator accepts at most {max_error}: make \
-             the Model anew with a smaller budget, or start the operator with --max-error={budget}"
+             the Model anew with a smaller budget, or allow more by maxErrorMillionths of the Validator"
         );
         let why = reason::BUDGET_ABOVE_OPERATOR;
         self.not_compiled(Truth::False, why, &message);
