@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use zkinfer_crds::Digest;
 use zkinfer_crds::k8s::ValidatorSpec;
+use zkinfer_crds::k8s::validator::Retention;
 
 use crate::consent::Installation;
 use crate::sources::AllowedUrl;
@@ -30,6 +31,8 @@ pub struct Rules {
     pub consent: Option<Installation>,
     /// The trusted setups that are accepted; none: the one that the operator was given.
     pub allowed_srs: Vec<Digest>,
+    /// How long the store keeps what it holds.
+    pub retention: Retention,
     /// The spec that they were read from; absent: nobody has written one.
     pub spec: Option<ValidatorSpec>,
 }
@@ -83,6 +86,7 @@ impl Rules {
             source_urls: addresses?,
             consent: spec.consent.clone().map(|list| Installation { at, list }),
             allowed_srs: spec.allowed_srs.clone(),
+            retention: spec.retention.clone(),
             spec: Some(spec.clone()),
         })
     }

@@ -103,6 +103,9 @@ pub struct ValidatorSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub allowed_srs: Vec<Digest>,
+    /// How long the store keeps what it holds.
+    #[serde(default)]
+    pub retention: Retention,
 }
 
 impl Default for ValidatorSpec {
@@ -115,6 +118,7 @@ impl Default for ValidatorSpec {
             source_urls: Vec::new(),
             consent: None,
             allowed_srs: Vec::new(),
+            retention: Retention::default(),
         }
     }
 }
@@ -207,6 +211,51 @@ impl Default for CompilerLimits {
             memory: default_memory(),
             scratch: default_scratch(),
             seconds: default_seconds(),
+        }
+    }
+}
+
+/// How long the store keeps what it holds. Nothing goes that an object names or a request that is not over needs, and nothing that is
+/// younger than two hours.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Retention {
+    /// Hours after which a blob goes that nothing names: uploads, inputs of slices, files of compilers.
+    #[serde(default = "default_unnamed_hours")]
+    #[schemars(range(min = 3, max = 87_600))]
+    pub unnamed_hours: u32,
+    /// What blobs may take together before those that nothing names go sooner, the oldest first. Absent: there is no bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blob_bytes: Option<Memory>,
+    /// Days after its end in which a request still names its uploaded input. Absent: as long as the request is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 3650))]
+    pub input_days: Option<u32>,
+    /// Days after which a receipt goes. Absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 3650))]
+    pub receipt_days: Option<u32>,
+    /// What receipts may take together before the oldest go. Absent: there is no bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt_bytes: Option<Memory>,
+    /// The room of the store, for the alert that foretells a full one. Absent: nobody is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store_bytes: Option<Memory>,
+}
+
+const fn default_unnamed_hours() -> u32 {
+    24
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            unnamed_hours: default_unnamed_hours(),
+            blob_bytes: None,
+            input_days: None,
+            receipt_days: None,
+            receipt_bytes: None,
+            store_bytes: None,
         }
     }
 }

@@ -22,6 +22,7 @@ mod health;
 mod jobs;
 mod lease;
 mod operator;
+mod retention;
 mod reviews;
 mod rounds;
 mod settings;

@@ -290,6 +290,8 @@ fn settings(
             source_urls: Vec::new(),
             consent: None,
             allowed_srs: Vec::new(),
+            // The store of local mode is never swept.
+            retention: Default::default(),
             spec: None,
         },
         reference_socket,
