@@ -28,6 +28,8 @@ const UPLOAD: Duration = Duration::from_secs(2 * 3600);
 /// Looks through the store now and then, for ever.
 pub(super) async fn run(ctx: Arc<Operator>) {
     ctx.world.ready.wait(&[Part::Model, Part::InferenceRequest]).await;
+    // A Validator may keep things longer than the defaults do.
+    ctx.world.settings_are_known().await;
     loop {
         // What cannot be seen is not gone.
         if !ctx.world.scope.problems().is_empty() {

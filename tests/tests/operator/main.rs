@@ -28,5 +28,6 @@ mod restart;
 mod rights;
 mod sight;
 mod submit;
+mod validator;
 mod volume;
 mod world;
