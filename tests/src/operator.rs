@@ -68,7 +68,8 @@ pub async fn install_for(cluster: &Cluster, namespaces: &[&str]) -> Result<(), E
         "template",
         "zkinfer",
         &chart,
-        "--skip-tests",
+        // Tests of the chart, and the Validator, whose kind has to be there before it.
+        "--no-hooks",
         "--namespace",
         SYSTEM,
         "--set",

@@ -83,8 +83,8 @@ pub(super) fn total(all: &[Stored]) -> u64 {
     all.iter().map(|s| s.size).sum()
 }
 
-const fn hours(hours: u32) -> Duration {
-    Duration::from_secs(hours as u64 * 3600)
+fn hours(hours: u32) -> Duration {
+    Duration::from_secs(u64::from(hours) * 3600)
 }
 
 #[cfg(test)]
