@@ -7,7 +7,7 @@
 )]
 
 use serde_json::{Value, json};
-use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model};
+use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model, Validator};
 
 fn merge(into: &mut Value, change: Value) {
     match (into, change) {
@@ -34,6 +34,7 @@ fn object(kind: &str, change: Value) -> Value {
             "modelRef": { "name": "m" },
             "input": { "inline": { "x": { "shape": [1], "data": [0.5] } } },
         }),
+        "Validator" => json!({}),
         _ => json!({ "image": "a/b@sha256:".to_owned() + &"0".repeat(64) }),
     };
     let mut object = json!({ "apiVersion": "zkinfer.dev/v1alpha1", "kind": kind, "metadata": { "name": "o" }, "spec": spec });
@@ -82,13 +83,14 @@ fn says(kind: &str, new: Value, old: Option<Value>) -> Result<(), String> {
     match kind {
         "Model" => check!(Model),
         "InferenceRequest" => check!(InferenceRequest),
+        "Validator" => check!(Validator),
         _ => check!(MinerPool),
     }
 }
 
 #[test]
 fn good_objects_are_admitted() {
-    for kind in ["Model", "InferenceRequest", "MinerPool"] {
+    for kind in ["Model", "InferenceRequest", "MinerPool", "Validator"] {
         assert_eq!(says(kind, object(kind, json!({})), None), Ok(()));
     }
 }
@@ -98,6 +100,11 @@ fn refuses_what_contradicts_itself() {
     let digest = format!("sha256:{}", "1".repeat(64));
     let identity = format!("ed25519:{}", "2".repeat(64));
     for (kind, change, expected) in [
+        (
+            "Validator",
+            json!({ "leases": { "leastSeconds": 30, "longestSeconds": 20 } }),
+            "leastSeconds must not be more than longestSeconds",
+        ),
         (
             "Model",
             json!({ "source": { "artifact": digest } }),

@@ -42,7 +42,7 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     match args.command {
         Command::Local { filename, local } => run_local(Objects::read(&filename)?, local),
         Command::Run(args) => {
-            runtime()?.block_on(cluster::run(args.into()))?;
+            runtime()?.block_on(cluster::run(args.options()?))?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Receipt {

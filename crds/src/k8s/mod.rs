@@ -30,6 +30,7 @@ pub use miner_pool::{MinerPoolSpec, MinerPoolStatus};
 pub use model::{ModelSpec, ModelStatus};
 pub use possession::possession_message;
 pub use reference::reference;
+pub use validator::{ValidatorSpec, ValidatorStatus};
 
 /// The API group.
 pub const GROUP: &str = "zkinfer.dev";
@@ -52,6 +53,8 @@ macro_rules! kinds {
             InferenceRequest(inference_request, request, requests),
             /// A pool.
             MinerPool(miner_pool, pool, pools),
+            /// The settings of an installation.
+            Validator(validator, validator, validators),
         }
     };
 }

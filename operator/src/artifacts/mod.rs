@@ -9,6 +9,7 @@
 //! | `blobs-of/<namespace>/<hex>` | an empty file: objects of this namespace may name the blob |
 //! | `requests/<uid>/claims/<slice>-<claim>` | what was granted, so that claims survive a restart |
 //! | `requests/<uid>/proofs/<slice>-<claim>` | proof envelopes, as submitted |
+//! | `requests/<uid>/network` | the network id in its statements, whatever it is now |
 //! | `compiled/<key>`, `models/<uid>` | what the compiler reported, by all that it depends on and by Model |
 //! | `crashes/<uid>` | how the compiler of a Model ended that has reported nothing, so that it is not started for ever |
 //! | `receipts/<hex>` | receipts |
@@ -18,6 +19,7 @@
 //! | `installation` | the class of the operator whose store it is |
 
 mod blobs;
+mod kept;
 mod requests;
 mod results;
 
@@ -33,6 +35,7 @@ use object_store::prefix::PrefixStore;
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use zkinfer_crds::Digest;
 
+pub use kept::Stored;
 pub use requests::PutOnce;
 pub use results::{CompiledName, CompiledRecord, Kept};
 

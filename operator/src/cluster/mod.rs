@@ -23,6 +23,7 @@ mod health;
 mod jobs;
 mod lease;
 mod operator;
+mod retention;
 mod reviews;
 mod rounds;
 mod settings;
@@ -51,6 +52,7 @@ use crate::controllers::Given;
 use crate::dispatch::{Dispatcher, TokenKey};
 use crate::fleet::JobIndex;
 use crate::gateway::{Clients, Gateway};
+use crate::in_force::InForce;
 use crate::metrics::Metrics;
 use crate::runs::{Outbox, Shelf};
 use crate::scoring::Totals;
@@ -124,7 +126,7 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
             "the development SRS is in use: everything proved with Halo2Kzg is FORGEABLE BY ANYONE"
         );
     }
-    let dispatcher = dispatcher(&artifacts, key, options.least_lease);
+    let dispatcher = dispatcher(&artifacts, key, options.settings.rules.leases);
     let site = Site {
         ledger: attempts::ledger(&artifacts, &dispatcher).await?,
         health: Some(settings::listen(&options.health_address).await?),
@@ -147,9 +149,9 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
 
 /// An empty queue.
 #[must_use]
-pub fn dispatcher(artifacts: &Artifacts, key: TokenKey, least_lease: Duration) -> Arc<Dispatcher> {
+pub fn dispatcher(artifacts: &Artifacts, key: TokenKey, leases: (Duration, Duration)) -> Arc<Dispatcher> {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    Dispatcher::new(artifacts.clone(), key, least_lease, threads)
+    Dispatcher::new(artifacts.clone(), key, leases, threads)
 }
 
 /// Puts the parts together, and runs them until the operator is told to stop.
@@ -184,6 +186,7 @@ pub async fn operate(site: Site, options: Settings, stop: Stop) {
         controller: options.workers.class.manager(),
         instance: std::env::var("HOSTNAME").ok(),
     };
+    let in_force = Arc::new(InForce::new(options.rules.clone()));
     let world = Arc::new(World {
         events: Events::new(client.clone(), reporter),
         client,
@@ -192,10 +195,10 @@ pub async fn operate(site: Site, options: Settings, stop: Stop) {
         wake,
         ready: Ready::default(),
         started: Instant::now(),
-        consents: Consents::new(&options.workers.namespace, runner.is_some()),
+        consents: Consents::new(Arc::clone(&in_force), runner.is_some()),
         artifacts,
         store: StoreHealth::default(),
-        source_urls: options.source_urls.clone(),
+        in_force,
         dispatcher,
         jobs: JobIndex::default(),
         fleet: Notify::new(),
@@ -203,17 +206,14 @@ pub async fn operate(site: Site, options: Settings, stop: Stop) {
         shelf: Shelf::new(options.model_memory),
         setup: setup.policy,
         srs: setup.verifier,
-        max_error: options.max_error,
         at_work,
         pace: if runner.is_some() { Pace::OWN } else { Pace::SHARED },
         metrics,
     });
     let ctx = Arc::new(Operator::new(Given {
         world: Arc::clone(&world),
-        compile: options.compile.clone(),
         srs_file: setup.file,
         ledger,
-        network: options.network.clone(),
         reference_socket: options.reference_socket.clone(),
         outbox: runner.as_ref().map(|runner| Arc::clone(&runner.outbox)),
     }));

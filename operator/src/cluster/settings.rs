@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -20,11 +19,11 @@ use zkml::setup::{SrsSource, VerifierSrs};
 
 use crate::artifacts::{ArtifactError, Artifacts};
 use crate::dispatch::TokenKey;
+use crate::in_force::Rules;
 use crate::metrics::Metrics;
 use crate::runs::ModelMemory;
 use crate::setup::{SetupError, SetupPolicy, srs_source};
-use crate::sources::AllowedUrl;
-use crate::specs::{CompileSettings, WorkerSettings};
+use crate::specs::WorkerSettings;
 
 const SECRET: &str = "zkinfer-token-key";
 const SECRET_KEY: &str = "key";
@@ -42,8 +41,6 @@ pub struct RunOptions {
     pub srs: Option<PathBuf>,
     /// Use the development SRS, which is FORGEABLE BY ANYONE.
     pub allow_dev_srs: bool,
-    /// Shortest lease of a claim.
-    pub least_lease: Duration,
     /// The rest.
     pub settings: Settings,
 }
@@ -55,16 +52,10 @@ pub struct Settings {
     pub namespace: String,
     /// The namespaces to watch, beside the operator's own; none: all.
     pub namespaces: Vec<String>,
-    /// The addresses under which models may be fetched.
-    pub source_urls: Vec<AllowedUrl>,
     /// For every worker's pod.
     pub workers: WorkerSettings,
-    /// For compilers.
-    pub compile: CompileSettings,
-    /// The network id in statements.
-    pub network: String,
-    /// The greatest error of an answer that is accepted.
-    pub max_error: f64,
+    /// What is in force where there is no Validator.
+    pub rules: Rules,
     /// The socket of `prover-worker reference`.
     pub reference_socket: PathBuf,
     /// How much memory compiled models may take.

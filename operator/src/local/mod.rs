@@ -38,6 +38,7 @@ use self::pods::Node;
 use crate::artifacts::{ArtifactError, Artifacts};
 use crate::cluster::{self, RunError, Runner, Settings, Setup, Site};
 use crate::dispatch::{Dispatcher, TokenKey};
+use crate::in_force::Rules;
 use crate::metrics::Metrics;
 use crate::runs::ModelMemory;
 use crate::scoring::Totals;
@@ -48,6 +49,8 @@ use crate::world::AtWork;
 const NETWORK: &str = "local";
 /// The longest that a compilation may take, in seconds.
 const COMPILE_SECONDS: i64 = 24 * 3600;
+/// The longest lease of a claim.
+const LONGEST_LEASE: Duration = Duration::from_secs(600);
 
 /// How to run.
 #[derive(Debug, Clone)]
@@ -166,7 +169,7 @@ pub async fn run(mut objects: Objects, options: &Options) -> Result<Outcome, Loc
     });
     let floats = reference::start(&worker, &folders.logs).map_err(LocalError::Reference)?;
     let settings = settings(options, &worker, &address, floats.socket.clone())?;
-    let (site, dispatcher, at_work) = site(&api, artifacts, setup, gateway, &files, options.least_lease);
+    let (site, dispatcher, at_work) = site(&api, artifacts, setup, gateway, &files, settings.rules.leases);
     let operating = tokio::spawn(cluster::operate(site, settings, stop.clone()));
     let running = tokio::spawn(pods::run(Arc::clone(&node)));
     if options.serve {
@@ -266,24 +269,32 @@ fn settings(
     Ok(Settings {
         namespace: OPERATOR_NAMESPACE.to_owned(),
         namespaces: Vec::new(),
-        // Files of this machine are given as they are.
-        source_urls: Vec::new(),
         workers: WorkerSettings {
             gateway: gateway.to_owned(),
             namespace: OPERATOR_NAMESPACE.to_owned(),
             class: Class::every(),
         },
-        compile: CompileSettings {
-            // Other programs make other keys.
-            image: format!("prover-worker@{}", file_digest(worker)?),
-            // Of this machine a compiler takes what there is.
-            cpu: "1".to_owned(),
-            memory: "1Gi".to_owned(),
-            scratch: "1Gi".to_owned(),
-            seconds: COMPILE_SECONDS,
+        rules: Rules {
+            network: NETWORK.to_owned(),
+            max_error: options.max_error,
+            leases: (options.least_lease, LONGEST_LEASE.max(options.least_lease)),
+            compile: CompileSettings {
+                // Other programs make other keys.
+                image: format!("prover-worker@{}", file_digest(worker)?),
+                // Of this machine a compiler takes what there is.
+                cpu: "1".to_owned(),
+                memory: "1Gi".to_owned(),
+                scratch: "1Gi".to_owned(),
+                seconds: COMPILE_SECONDS,
+            },
+            // Files of this machine are given as they are.
+            source_urls: Vec::new(),
+            consent: None,
+            allowed_srs: Vec::new(),
+            // The store of local mode is never swept.
+            retention: Default::default(),
+            spec: None,
         },
-        network: NETWORK.to_owned(),
-        max_error: options.max_error,
         reference_socket,
         // The machine's owner runs it.
         model_memory: ModelMemory::new(Some(u64::MAX), None),
@@ -297,11 +308,11 @@ fn site(
     setup: Setup,
     gateway: TcpListener,
     files: &Files,
-    least_lease: Duration,
+    leases: (Duration, Duration),
 ) -> (Site, Arc<Dispatcher>, AtWork) {
     let mut key = [0; 32];
     OsRng.fill_bytes(&mut key);
-    let dispatcher = cluster::dispatcher(&artifacts, TokenKey::new(key), least_lease);
+    let dispatcher = cluster::dispatcher(&artifacts, TokenKey::new(key), leases);
     let at_work = AtWork::default();
     let site = Site {
         client: api.client(),

@@ -150,6 +150,13 @@ impl Scope {
         !refused.is_empty() && refused.remove(&(place.namespace(), resource.to_owned()))
     }
 
+    /// Whether objects of this resource may not be read in the namespace, as far as was tried.
+    #[must_use]
+    pub fn refuses(&self, namespace: &str, resource: &str) -> bool {
+        let of = |of: &Option<String>| of.as_deref().is_none_or(|of| of == namespace);
+        self.refused().iter().any(|(at, what)| of(at) && what == resource)
+    }
+
     /// Whether everything in this namespace may be read, as far as was tried.
     #[must_use]
     pub fn is_readable(&self, namespace: &str) -> bool {
@@ -236,6 +243,7 @@ mod tests {
         assert!(some.refuse(b, "models") && !some.refuse(b, "models"));
         assert!(some.refuse(b, "jobs"));
         assert!(some.is_readable("a") && !some.is_readable("b"));
+        assert!(some.refuses("b", "jobs") && !some.refuses("a", "jobs") && !some.refuses("b", "pods"));
         let [problem] = &some.problems()[..] else {
             panic!("one namespace");
         };

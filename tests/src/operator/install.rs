@@ -5,6 +5,8 @@ use super::SYSTEM;
 use crate::cluster::{Cluster, Error};
 use crate::local::repository;
 
+const CHART: &str = "charts/zkinfer";
+
 /// Applies everything of `manifests/default` but the operator's own Deployment and its volume.
 ///
 /// # Errors
@@ -28,7 +30,7 @@ pub async fn install_for(cluster: &Cluster, namespaces: &[&str]) -> Result<(), E
         }
     }
     let namespaces = format!("namespaces={{{}}}", namespaces.join(","));
-    rendered(cluster, SYSTEM, &namespaces).await
+    render(cluster, CHART, SYSTEM, &["--set", &namespaces]).await
 }
 
 /// Applies what the chart makes for another installation, of this class in this namespace, which is made before, but the
@@ -39,7 +41,7 @@ pub async fn install_for(cluster: &Cluster, namespaces: &[&str]) -> Result<(), E
 pub async fn install_beside(cluster: &Cluster, namespace: &str, class: &str) -> Result<(), Error> {
     cluster.kubectl(&["create", "namespace", namespace]).await?;
     let values = format!("crds.enabled=false,controllerClass={class}");
-    rendered(cluster, namespace, &values).await
+    render(cluster, CHART, namespace, &["--set", &values]).await
 }
 
 /// Applies what a chart in a folder of the repository makes by its own values, but the operator's own Deployment and its volume.
@@ -47,26 +49,21 @@ pub async fn install_beside(cluster: &Cluster, namespace: &str, class: &str) -> 
 /// # Errors
 /// kubectl, Helm.
 pub async fn install_chart(cluster: &Cluster, folder: &str) -> Result<(), Error> {
-    render(cluster, folder, SYSTEM, "network=default").await
+    render(cluster, folder, SYSTEM, &[]).await
 }
 
-async fn rendered(cluster: &Cluster, namespace: &str, values: &str) -> Result<(), Error> {
-    render(cluster, "charts/zkinfer", namespace, values).await
-}
-
-async fn render(cluster: &Cluster, folder: &str, namespace: &str, values: &str) -> Result<(), Error> {
+async fn render(cluster: &Cluster, folder: &str, namespace: &str, values: &[&str]) -> Result<(), Error> {
     let chart = repository().join(folder).display().to_string();
     let template = [
         "template",
         "zkinfer",
         &chart,
-        "--skip-tests",
+        // Tests of the chart, and the Validator, whose kind has to be there before it.
+        "--no-hooks",
         "--namespace",
         namespace,
-        "--set",
-        values,
     ];
-    let all = cluster.helm(&template).await?;
+    let all = cluster.helm(&[&template, values].concat()).await?;
     apply_without_pod(cluster, &all).await
 }
 

@@ -121,6 +121,17 @@ fn two_installations_of_different_classes_share_no_name() {
         of_kind(&all, "Deployment").next().unwrap()["spec"]["template"]["spec"]["containers"][0]["args"]
             .to_string()
     };
+    let validator = |values: &str| {
+        let all = OPERATOR.objects(values);
+        of_kind(&all, "Validator").next().unwrap()["spec"].clone()
+    };
+    let with_spec = format!("{blue}validator: {{ spec: {{ network: other }} }}");
+    assert_eq!(
+        validator(&with_spec),
+        json!({ "controllerClass": "blue", "network": "other" })
+    );
+    assert_eq!(validator(blue), json!({ "controllerClass": "blue" }));
+    assert_eq!(validator(""), json!({}));
     assert!(args(blue).contains("--controller-class=blue"), "{}", args(blue));
     assert!(!args("").contains("--controller-class"), "{}", args(""));
 }

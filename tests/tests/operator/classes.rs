@@ -8,7 +8,7 @@ use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt;
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
-use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model, RequestPhase, find_condition};
+use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model, RequestPhase, Validator, find_condition};
 use zkinfer_tests::cluster::can_run;
 use zkinfer_tests::fake_node::FakeNode;
 use zkinfer_tests::operator::{
@@ -130,6 +130,38 @@ async fn each_proves_its_own_requests_with_its_own_pools_and_touches_nothing_els
     let (cluster, log) = audited(folder.path(), json!([{ "level": "Metadata" }])).await;
     let mut both = Both::new(&cluster).await;
     let objects = &both.objects;
+    // Each has settings of its own, by the Validator of its class in its namespace.
+    for (namespace, spec, manager) in [
+        (
+            "zkinfer-system",
+            json!({ "network": "first" }),
+            "zkinfer-operator",
+        ),
+        (
+            BLUE,
+            blue(&json!({ "network": "second" })),
+            "zkinfer-operator-blue",
+        ),
+    ] {
+        let own = Objects {
+            client: objects.client.clone(),
+            namespace: namespace.to_owned(),
+        };
+        cluster
+            .apply(&own.object("Validator", "settings", &spec))
+            .await
+            .unwrap();
+        let settings = |v: &Validator| v.status.as_ref().and_then(|s| s.settings.clone());
+        let validator = own
+            .until("settings", LONG, |v: &Validator| settings(v).is_some())
+            .await
+            .unwrap();
+        assert_eq!(settings(&validator), Some(validator.spec.clone()));
+        assert_eq!(
+            writers(validator.metadata.managed_fields.as_ref()),
+            [manager.to_owned()].into()
+        );
+    }
     for text in [
         objects.wine_request("one", "wine", &json!({})),
         objects.wine_request("two", "wine-blue", &blue(&json!({}))),

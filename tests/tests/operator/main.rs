@@ -34,5 +34,6 @@ mod schemas;
 mod sight;
 mod submit;
 mod upgrade;
+mod validator;
 mod volume;
 mod world;

@@ -34,7 +34,7 @@ affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { no
 tolerations: [{ key: x, operator: Exists }]
 imagePullSecrets: [{ name: registry }]
 srs: /srs
-maxError: 0.02
+validator: { spec: { maxErrorMillionths: 20000, compiler: { memory: 2Gi }, retention: { storeBytes: 10Gi } } }
 extraEnv: [{ name: A, valueFrom: { secretKeyRef: { name: s, key: k } } }]
 extraVolumes: [{ name: v, configMap: { name: c } }]
 extraVolumeMounts: [{ name: v, mountPath: /v }]
@@ -107,7 +107,7 @@ async fn whatever_is_rendered_or_shown_fits_the_schemas_of_the_api_server() {
     let cluster = Cluster::api().await.unwrap();
     install(&cluster).await.unwrap();
     let client = cluster.client().await.unwrap();
-    let ours = ["Model", "InferenceRequest", "MinerPool"];
+    let ours = ["Model", "InferenceRequest", "MinerPool", "Validator"];
     let published = async || {
         let schemas = Schemas::of(&client).await.map_err(|e| e.to_string())?;
         let known = ours.iter().all(|kind| schemas.know("zkinfer.dev/v1alpha1", kind));

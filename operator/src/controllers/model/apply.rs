@@ -61,8 +61,8 @@ pub async fn reconcile(object: Arc<Model>, ctx: Arc<Models>) -> Result<Requeue, 
         source: gathered.source,
         calibration: gathered.calibration,
         compile: gathered.compile,
-        setup: ctx.world.setup,
-        max_error: ctx.world.max_error,
+        setup: ctx.world.allowed_setup(),
+        max_error: ctx.world.in_force.get().max_error,
         old_version: gathered.known.old_version,
         model_memory: ctx.world.shelf.memory().bytes,
         bad_consent: ctx.world.consent_of(&object).problem(),
@@ -170,8 +170,8 @@ async fn without_store(ctx: &Models, object: &Model, error: &ArtifactError) -> R
         source: SourceState::Unavailable(error.to_string()),
         calibration: Ok(()),
         compile: CompileState::None,
-        setup: ctx.world.setup,
-        max_error: ctx.world.max_error,
+        setup: ctx.world.allowed_setup(),
+        max_error: ctx.world.in_force.get().max_error,
         old_version: false,
         model_memory: ctx.world.shelf.memory().bytes,
         bad_consent: ctx.world.consent_of(object).problem(),
@@ -201,7 +201,7 @@ async fn start(
         token: &sealed,
         attempt,
     };
-    let job = compile_job(&job, &ctx.compile, &ctx.world.workers);
+    let job = compile_job(&job, &ctx.world.in_force.get().compile, &ctx.world.workers);
     let api: Api<Job> = Api::namespaced(ctx.world.client.clone(), &ctx.world.workers.namespace);
     let made = match api.create(&PostParams::default(), &job).await {
         Ok(made) => made,

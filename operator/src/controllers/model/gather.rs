@@ -411,7 +411,8 @@ fn task(ctx: &Models, spec: &ModelSpec, model: BlobRef, calibration: Option<Blob
 
 /// A change of the Model asks for another try, and so do other resources for compilers.
 fn attempt(ctx: &Models, key: &Digest, generation: Option<i64>) -> Digest {
-    let compile = &ctx.compile;
+    let rules = ctx.world.in_force.get();
+    let compile = &rules.compile;
     let resources = (&compile.cpu, &compile.memory, &compile.scratch, compile.seconds);
     let parts = (key, generation, resources);
     Digest::of(&encode(&parts))
@@ -425,6 +426,6 @@ fn key(ctx: &Models, task: &CompileTask) -> Digest {
         .filter(|_| systems::of(task.proof_system).needs_srs())
         .map(|s| s.srs);
     let version = (env!("CARGO_PKG_VERSION"), zkml::manifest::VERSION);
-    let parts = (task, srs, &ctx.compile.image, version);
+    let parts = (task, srs, &ctx.world.in_force.base().compile.image, version);
     Digest::of(&encode(&parts))
 }

@@ -52,7 +52,7 @@ impl Directory for Nobody {
 
 fn gateway() -> Gateway {
     let artifacts = Artifacts::memory();
-    let dispatcher = Dispatcher::new(artifacts, TokenKey::new([3; 32]), PATIENCE, 1);
+    let dispatcher = Dispatcher::new(artifacts, TokenKey::new([3; 32]), (PATIENCE, PATIENCE), 1);
     Gateway::new(dispatcher, Arc::new(StaticTokens::default()))
 }
 
