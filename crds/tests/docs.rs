@@ -94,7 +94,10 @@ fn every_file_that_says_it_is_generated_is_named_by_what_writes_it() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             if path.is_dir() {
-                if !name.starts_with('.') && !["target", "node_modules", "shared"].contains(&&*name) {
+                // The previous chart is a copy, as it stood.
+                let copy = path.ends_with("tests/previous");
+                let others = ["target", "node_modules", "shared"].contains(&&*name);
+                if !copy && !others && !name.starts_with('.') {
                     folders.push(path);
                 }
                 continue;
