@@ -7,6 +7,9 @@
 # $ZKINFER_BUILDS (x86-64-v3 x86-64-v4). Each builds all dependencies once more; empty: only the one that runs everywhere.
 # The programs are built with cargo's profile `dist`: all of it optimised, and linked as a whole. $ZKINFER_PROFILE=release takes
 # what `./quickstart` and the tests build: less work for the compiler, larger images.
+# Beside each archive NAME.tar lie NAME.digest, the image's own, and NAME.cdx.json, its bill of materials (scripts/sbom.py).
+# With ZKINFER_REPRODUCIBLE=1 no program says where it was built, so that other folders make the same digests; everything is then
+# compiled anew, in a folder beside the usual one. `scripts/reproducible.sh` tries it.
 # The operator's image always contains the web app, which is built first (scripts/build-web.sh).
 # Needs buildah (Debian: apt-get install buildah), the C library's static files (libc6-dev), Node 20 or later and npm.
 set -euo pipefail
@@ -16,6 +19,16 @@ tag=${ZKINFER_TAG:-dev} target=${CARGO_TARGET_DIR:-target} profile=${ZKINFER_PRO
 out=${1:-${ZKINFER_IMAGES:-$target/images}}
 command -v buildah >/dev/null || { echo "images: this machine lacks buildah (as root: apt-get install buildah)" >&2; exit 2; }
 
+if [ "${ZKINFER_REPRODUCIBLE:-0}" = 1 ]; then
+    target=$target/reproducible
+    export CARGO_TARGET_DIR=$target
+    home=${CARGO_HOME:-$HOME/.cargo}
+    # Of Rust's sources and, where crates bring some, of C's. No time, and no folder of this machine's, is in what they make.
+    maps=("$PWD=/src" "$home=/cargo" "$target=/target")
+    RUSTFLAGS="${RUSTFLAGS:-}$(printf ' --remap-path-prefix=%s' "${maps[@]}")"
+    CFLAGS="${CFLAGS:-}$(printf ' -ffile-prefix-map=%s' "${maps[@]}")"
+    export RUSTFLAGS CFLAGS CXXFLAGS=$CFLAGS SOURCE_DATE_EPOCH=0
+fi
 scripts/build-web.sh
 mkdir -p "$out"
 work=$(mktemp -d)
@@ -39,8 +52,11 @@ image() { # name
     local name=zkinfer.dev/$1:$tag
     buildah "${store[@]}" bud --quiet --network none --timestamp 0 --tag "$name" \
         --file "images/$1.Containerfile" "$work/$1" >/dev/null
-    buildah "${store[@]}" push --quiet "$name" "oci-archive:$work/$1.tar:$name"
-    mv "$work/$1.tar" "$out/$1.tar"
+    buildah "${store[@]}" push --quiet --digestfile "$work/$1.digest" "$name" "oci-archive:$work/$1.tar:$name"
+    local package=$1
+    [ "$1" != operator ] || package=zkinfer-operator
+    scripts/sbom.py "$package" --image "$name" --archive "$work/$1.tar" >"$work/$1.cdx.json"
+    mv "$work/$1.tar" "$work/$1.digest" "$work/$1.cdx.json" "$out/"
     printf 'images: %-31s %5.1f MB, %5.1f MB compressed in %s\n' "$name" \
         "$(stat -c %s "$work/$1/$1" | awk '{print $1 / 1e6}')" \
         "$(stat -c %s "$out/$1.tar" | awk '{print $1 / 1e6}')" "$out/$1.tar"

@@ -7,7 +7,7 @@
 )]
 
 use serde_json::{Value, json};
-use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model};
+use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model, Validator};
 
 fn merge(into: &mut Value, change: Value) {
     match (into, change) {
@@ -34,11 +34,36 @@ fn object(kind: &str, change: Value) -> Value {
             "modelRef": { "name": "m" },
             "input": { "inline": { "x": { "shape": [1], "data": [0.5] } } },
         }),
+        "Validator" => json!({}),
         _ => json!({ "image": "a/b@sha256:".to_owned() + &"0".repeat(64) }),
     };
     let mut object = json!({ "apiVersion": "zkinfer.dev/v1alpha1", "kind": kind, "metadata": { "name": "o" }, "spec": spec });
     merge(&mut object["spec"], change);
     object
+}
+
+/// A pool whose workers' nodes are chosen by this.
+fn affine(expression: Value) -> Value {
+    let terms = json!({ "nodeSelectorTerms": [{ "matchExpressions": [expression] }] });
+    json!({ "pod": { "affinity": { "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": terms } } } })
+}
+
+#[test]
+fn nodes_are_chosen_by_expressions_with_as_many_values_as_their_operator_takes() {
+    for good in [
+        json!({ "key": "k", "operator": "In", "values": ["a", "b"] }),
+        json!({ "key": "k", "operator": "NotIn", "values": ["a"] }),
+        json!({ "key": "k", "operator": "Exists" }),
+        json!({ "key": "k", "operator": "DoesNotExist" }),
+        json!({ "key": "k", "operator": "Gt", "values": ["3"] }),
+        json!({ "key": "k", "operator": "Lt", "values": ["3"] }),
+    ] {
+        assert_eq!(
+            says("MinerPool", object("MinerPool", affine(good.clone())), None),
+            Ok(()),
+            "{good}"
+        );
+    }
 }
 
 /// What the rules say of a new object, and of a change from another.
@@ -58,13 +83,14 @@ fn says(kind: &str, new: Value, old: Option<Value>) -> Result<(), String> {
     match kind {
         "Model" => check!(Model),
         "InferenceRequest" => check!(InferenceRequest),
+        "Validator" => check!(Validator),
         _ => check!(MinerPool),
     }
 }
 
 #[test]
 fn good_objects_are_admitted() {
-    for kind in ["Model", "InferenceRequest", "MinerPool"] {
+    for kind in ["Model", "InferenceRequest", "MinerPool", "Validator"] {
         assert_eq!(says(kind, object(kind, json!({})), None), Ok(()));
     }
 }
@@ -74,6 +100,11 @@ fn refuses_what_contradicts_itself() {
     let digest = format!("sha256:{}", "1".repeat(64));
     let identity = format!("ed25519:{}", "2".repeat(64));
     for (kind, change, expected) in [
+        (
+            "Validator",
+            json!({ "leases": { "leastSeconds": 30, "longestSeconds": 20 } }),
+            "leastSeconds must not be more than longestSeconds",
+        ),
         (
             "Model",
             json!({ "source": { "artifact": digest } }),
@@ -128,6 +159,21 @@ fn refuses_what_contradicts_itself() {
             "MinerPool",
             json!({ "pod": { "tolerations": [{ "key": "k" }, { "value": "v" }] } }),
             "Equal needs a key",
+        ),
+        (
+            "MinerPool",
+            affine(json!({ "key": "k", "operator": "In" })),
+            "In and NotIn need values",
+        ),
+        (
+            "MinerPool",
+            affine(json!({ "key": "k", "operator": "Exists", "values": ["v"] })),
+            "Exists and DoesNotExist take none",
+        ),
+        (
+            "MinerPool",
+            affine(json!({ "key": "k", "operator": "Gt", "values": ["1", "2"] })),
+            "Gt and Lt take one",
         ),
     ] {
         let said = says(kind, object(kind, change.clone()), None);

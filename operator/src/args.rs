@@ -1,29 +1,30 @@
 //! The command line.
 
 mod check;
-mod values;
+mod parse;
+mod report;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
 use zkinfer_crds::ProofSystem;
 use zkinfer_crds::dimensions::dimension;
-use zkinfer_crds::k8s::{Cpu, Memory, ServedBy};
+use zkinfer_crds::k8s::{DEFAULT_CLASS, Memory, ServedBy};
 use zkinfer_operator::client::{Cluster, GatewayAccess};
 use zkinfer_operator::cluster::{RunOptions, Settings};
+use zkinfer_operator::in_force::Rules;
 use zkinfer_operator::local::Format;
 use zkinfer_operator::logging::LogFormat;
 use zkinfer_operator::runs::{ModelMemory, container_limit};
-use zkinfer_operator::sources::AllowedUrl;
-use zkinfer_operator::specs::{CompileSettings, WorkerSettings};
+use zkinfer_operator::specs::{Class, WorkerSettings};
 use zkml::accuracy::DEFAULT_MAX_ERROR_MILLIONTHS;
 
 use self::check::CheckArgs;
-use self::values::{error, loopback, namespace_name, prover, served_by};
+use self::parse::{class, error, loopback, namespace_name, prover, served_by};
+use self::report::ReportArgs;
 
 /// Slices models, has miners prove the slices, verifies every proof, and answers with a receipt.
 #[derive(Debug, Parser)]
@@ -131,10 +132,13 @@ pub(crate) enum Command {
         #[arg(long, value_name = "NAME=SIZE", value_parser = dimension)]
         bind: Vec<(String, u32)>,
         /// A namespace whose pools may prove the model, which then see it and every input; with an identity, only this
-        /// miner's. May be given several times. Without: pools of its own namespace, and who else the namespace's or
-        /// operator's ConfigMap zkinfer-consent names.
+        /// miner's. May be given several times. Without: pools of its own namespace, and who else the namespace's
+        /// ConfigMap zkinfer-consent names, or else the Validator's consent.
         #[arg(long, value_name = "NAMESPACE[=IDENTITY]", value_parser = served_by, conflicts_with = "local")]
         served_by: Vec<ServedBy>,
+        /// Which installation of the cluster proves it, by its --controller-class. Of a Model that is there: its own.
+        #[arg(long, value_name = "NAME", value_parser = class, conflicts_with = "local")]
+        controller_class: Option<String>,
         #[command(flatten)]
         options: LocalArgs,
     },
@@ -174,6 +178,11 @@ pub(crate) enum Command {
     ///
     /// Exit codes: 0 all of it, 1 something is missing, 2 wrong use or no cluster.
     Check(CheckArgs),
+    /// Write what somebody who is asked for help needs to see into one file: objects, events, logs, metrics, versions.
+    ///
+    /// No input, no answer, no Secret and no ConfigMap is in it, and no token as far as one can be told; look through it before you
+    /// send it. Exit codes: 0 written, 1 written, and something could not be read, 2 wrong use or no cluster.
+    Report(ReportArgs),
     /// Print the CustomResourceDefinitions, or write one file each.
     Crds {
         /// Write here instead of printing.
@@ -321,6 +330,16 @@ pub(crate) struct RunArgs {
         value_parser = namespace_name
     )]
     namespaces: Vec<String>,
+    /// Whose objects this installation takes: those whose spec.controllerClass is this. Each of several installations of a
+    /// cluster has a class of its own.
+    #[arg(
+        long,
+        env = "ZKINFER_CONTROLLER_CLASS",
+        value_name = "NAME",
+        default_value = DEFAULT_CLASS,
+        value_parser = class
+    )]
+    controller_class: String,
     /// The artifact store: file:///folder, s3://bucket/prefix, gs://…, az://… (credentials from the environment).
     #[arg(long, env = "ZKINFER_ARTIFACTS", value_name = "URL")]
     artifacts: String,
@@ -340,25 +359,6 @@ pub(crate) struct RunArgs {
     /// The image of prover-worker in which models are compiled.
     #[arg(long, env = "ZKINFER_COMPILER_IMAGE", value_name = "IMAGE")]
     compiler_image: String,
-    /// Processor time of a compiler.
-    #[arg(long, default_value = "1")]
-    compiler_cpu: Cpu,
-    /// Memory of a compiler.
-    #[arg(long, default_value = "4Gi")]
-    compiler_memory: Memory,
-    /// Scratch space of a compiler.
-    #[arg(long, default_value = "8Gi")]
-    compiler_scratch: Memory,
-    /// The longest that a compilation may take, in seconds.
-    #[arg(long, default_value_t = 3600, value_parser = clap::value_parser!(u32).range(10..=86_400))]
-    compiler_seconds: u32,
-    /// The network id that every proof is bound to.
-    #[arg(long, env = "ZKINFER_NETWORK", default_value = "default")]
-    network: String,
-    /// Greatest error of an answer: of an output's values against the float model's, as a share of the greatest of them
-    /// or of the output's scale. A Model that allows more is not served.
-    #[arg(long, default_value_t = DEFAULT_MAX_ERROR, value_name = "ERROR", value_parser = error)]
-    max_error: f64,
     /// The socket of `prover-worker reference`, which gives the float model's answers.
     #[arg(long, default_value = "/run/zkinfer/reference.sock", value_name = "PATH")]
     reference_socket: PathBuf,
@@ -368,22 +368,10 @@ pub(crate) struct RunArgs {
     /// Use the development SRS. Everything proved with it is FORGEABLE BY ANYONE.
     #[arg(long, conflicts_with = "srs")]
     allow_dev_srs: bool,
-    /// An address under which models may be fetched (`source.url`): https://…, s3://…, gs://…, az://…, with the
-    /// operator's credentials. May be given several times.
-    #[arg(
-        long,
-        env = "ZKINFER_ALLOW_SOURCE_URLS",
-        value_name = "URL",
-        value_delimiter = ','
-    )]
-    allow_source_url: Vec<AllowedUrl>,
     /// Memory for compiled models. Without: what the container's memory limit (512Mi where there is none) leaves beside the
     /// 192Mi of everything else, at least a quarter of it. Beyond half of it a namespace has one model loaded.
     #[arg(long, value_name = "MEMORY")]
     model_memory: Option<Memory>,
-    /// Shortest lease of a claim, in seconds.
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
-    least_lease: u64,
     /// How log lines are written.
     #[arg(
         long,
@@ -395,61 +383,49 @@ pub(crate) struct RunArgs {
     pub(crate) log_format: LogFormat,
 }
 
-impl From<RunArgs> for RunOptions {
-    fn from(args: RunArgs) -> Self {
-        let RunArgs {
+impl RunArgs {
+    /// How to run.
+    ///
+    /// # Errors
+    /// Settings that cannot be read.
+    pub(crate) fn options(self) -> Result<RunOptions, String> {
+        let Self {
             namespace,
             namespaces,
+            controller_class,
             artifacts,
             gateway_address,
             gateway_url,
             health_address,
             web_address,
             compiler_image,
-            compiler_cpu,
-            compiler_memory,
-            compiler_scratch,
-            compiler_seconds,
-            network,
-            max_error,
             reference_socket,
             srs,
             allow_dev_srs,
-            allow_source_url,
             model_memory,
-            least_lease,
             log_format: _,
-        } = args;
+        } = self;
         let settings = Settings {
             workers: WorkerSettings {
                 gateway: gateway_url,
                 namespace: namespace.clone(),
+                class: Class::named(&controller_class),
             },
-            compile: CompileSettings {
-                image: compiler_image,
-                cpu: compiler_cpu.to_string(),
-                memory: compiler_memory.to_string(),
-                scratch: compiler_scratch.to_string(),
-                seconds: i64::from(compiler_seconds),
-            },
+            rules: Rules::defaults(compiler_image)?,
             namespace,
             namespaces,
-            network,
-            max_error,
             reference_socket,
-            source_urls: allow_source_url,
             model_memory: ModelMemory::new(model_memory.map(|m| m.bytes()), container_limit()),
         };
-        Self {
+        Ok(RunOptions {
             artifacts,
             gateway_address,
             health_address,
             web_address,
             srs,
             allow_dev_srs,
-            least_lease: Duration::from_secs(least_lease),
             settings,
-        }
+        })
     }
 }
 

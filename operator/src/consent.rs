@@ -1,7 +1,7 @@
 //! Who may serve a Model's requests, and so see its weights and their inputs: decided from documents alone.
 //!
 //! Invariants: of three lists the first that exists decides, whatever is in it: the Model's own, its namespace's, the
-//! operator's namespace's. One that cannot be read is a list of nobody, and says so. Pools of the Model's own namespace,
+//! installation's, which the Validator has. One that cannot be read is a list of nobody, and says so. Pools of the Model's own namespace,
 //! which is that of its requests too, always may. That a pool serves a namespace is its own half and counts for nothing
 //! here.
 
@@ -31,6 +31,15 @@ impl Listing {
     }
 }
 
+/// The installation's list of who may serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installation {
+    /// Where it is.
+    pub at: String,
+    /// The list.
+    pub list: Vec<ServedBy>,
+}
+
 /// Which pools may serve the requests of one Model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Consent {
@@ -56,10 +65,8 @@ enum Said {
 pub struct Lists<'a> {
     /// Of the Model's namespace.
     pub own: Option<&'a Listing>,
-    /// The operator's namespace.
-    pub operator_namespace: &'a str,
-    /// Of that namespace.
-    pub operator: Option<&'a Listing>,
+    /// The installation's.
+    pub installation: Option<&'a Installation>,
 }
 
 /// Decides for the Model `namespace`/`name`, which itself says `served_by`.
@@ -72,10 +79,10 @@ pub fn decide(namespace: &str, name: &str, served_by: Option<&[ServedBy]>, lists
             Listing::Unreadable(why) => Said::Unreadable(at, why.clone()),
         }
     };
-    let said = match (served_by, lists.own, lists.operator) {
+    let said = match (served_by, lists.own, lists.installation) {
         (Some(list), _, _) => Said::List(format!("spec.{CONSENT_KEY} of Model `{name}`"), list.to_vec()),
         (None, Some(own), _) => map(namespace, own),
-        (None, None, Some(operator)) => map(lists.operator_namespace, operator),
+        (None, None, Some(installation)) => Said::List(installation.at.clone(), installation.list.clone()),
         (None, None, None) => Said::Nothing,
     };
     Consent {
@@ -187,12 +194,19 @@ mod tests {
         Listing::List(vec![entry(namespace, None)])
     }
 
-    fn decided(model: Option<&[ServedBy]>, own: Option<&Listing>, operator: Option<&Listing>) -> Consent {
-        let lists = Lists {
-            own,
-            operator_namespace: "system",
-            operator,
-        };
+    fn of_all(namespace: &str) -> Installation {
+        Installation {
+            at: "spec.consent of Validator system/one".to_owned(),
+            list: vec![entry(namespace, None)],
+        }
+    }
+
+    fn decided(
+        model: Option<&[ServedBy]>,
+        own: Option<&Listing>,
+        installation: Option<&Installation>,
+    ) -> Consent {
+        let lists = Lists { own, installation };
         decide("home", "digits", model, &lists)
     }
 
@@ -204,7 +218,7 @@ mod tests {
 
     #[test]
     fn the_first_list_that_exists_decides_and_the_own_namespace_always_may() {
-        let (a, b, c) = ([entry("a", None)], list("b"), list("c"));
+        let (a, b, c) = ([entry("a", None)], list("b"), of_all("c"));
         assert_eq!(may(&decided(Some(&a), Some(&b), Some(&c))), ["home", "a"]);
         assert_eq!(may(&decided(None, Some(&b), Some(&c))), ["home", "b"]);
         assert_eq!(may(&decided(None, None, Some(&c))), ["home", "c"]);
@@ -218,7 +232,7 @@ mod tests {
     #[test]
     fn a_list_that_cannot_be_read_is_one_of_nobody_and_is_told() {
         let bad = Listing::Unreadable("data.servedBy: no".to_owned());
-        let c = list("c");
+        let c = of_all("c");
         let consent = decided(None, Some(&bad), Some(&c));
         assert_eq!(may(&consent), ["home"], "the next list does not stand in for it");
         assert!(

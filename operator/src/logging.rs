@@ -1,7 +1,7 @@
 //! How the program tells what it does: lines of JSON where machines read them, text where people do.
 //!
-//! Invariant: a line of JSON is one event and one line, whatever a stranger has put into its fields; colours are written to
-//! terminals only.
+//! Invariants: a line of JSON is one event and one line, whatever a stranger has put into its fields; it has what every span has
+//! that it was said in, and always the keys [`ALWAYS`]; colours are written to terminals only.
 
 use std::fmt;
 use std::io::IsTerminal;
@@ -10,10 +10,12 @@ use clap::ValueEnum;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
+use tracing::span::Record;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
 /// How log lines are written.
@@ -27,6 +29,10 @@ pub enum LogFormat {
     /// For people.
     Text,
 }
+
+/// What every line of JSON says, null where it is of none, so that whoever looks for a request's lines asks for one key: the uid of
+/// the request, the slice's number, the claim's id, the pool as namespace/name, the Model as namespace/name.
+pub const ALWAYS: [&str; 5] = ["request", "slice", "claim", "pool", "model"];
 
 /// What is told where nobody asked for more: what may not be watched the operator says itself, once.
 const BY_HAND: &str = "warn,kube_runtime::watcher=error";
@@ -47,7 +53,7 @@ pub fn start(format: LogFormat, in_a_cluster: bool) {
         std::env::var_os("KUBERNETES_SERVICE_HOST").is_some(),
         terminal,
     ) {
-        to.event_format(Json).init();
+        to.fmt_fields(SpanFields).event_format(Json).init();
     } else {
         to.init();
     }
@@ -71,11 +77,20 @@ where
 {
     fn format_event(
         &self,
-        _: &FmtContext<'_, S, N>,
+        context: &FmtContext<'_, S, N>,
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
         let mut fields = Fields(Map::new());
+        for span in context
+            .event_scope()
+            .into_iter()
+            .flat_map(|scope| scope.from_root())
+        {
+            if let Some(said) = span.extensions().get::<FormattedFields<N>>() {
+                fields.0.extend(read(&said.fields));
+            }
+        }
         event.record(&mut fields);
         let metadata = event.metadata();
         let line = line(
@@ -86,6 +101,29 @@ where
         );
         writeln!(writer, "{line}")
     }
+}
+
+/// What a span says, kept as an object of JSON.
+struct SpanFields;
+
+impl<'w> FormatFields<'w> for SpanFields {
+    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'w>, fields: R) -> fmt::Result {
+        let mut all = Fields(Map::new());
+        fields.record(&mut all);
+        write!(writer, "{}", Value::Object(all.0))
+    }
+
+    fn add_fields(&self, current: &'w mut FormattedFields<Self>, fields: &Record<'_>) -> fmt::Result {
+        let mut all = Fields(read(&current.fields));
+        fields.record(&mut all);
+        current.fields = Value::Object(all.0).to_string();
+        Ok(())
+    }
+}
+
+/// What a span says; nothing where that is not ours.
+fn read(said: &str) -> Map<String, Value> {
+    serde_json::from_str(said).unwrap_or_default()
 }
 
 fn line(time: &str, level: &str, target: &str, fields: Map<String, Value>) -> Value {
@@ -101,6 +139,9 @@ fn line(time: &str, level: &str, target: &str, fields: Map<String, Value>) -> Va
             key
         };
         all.insert(key, value);
+    }
+    for key in ALWAYS {
+        all.entry(key).or_insert(Value::Null);
     }
     Value::Object(all)
 }
@@ -190,5 +231,49 @@ mod tests {
         assert_eq!((&event["name"], &event["n"]), (&"a\"b".into(), &3.into()));
         assert!(event["error"].as_str().unwrap().contains('\n'));
         assert!(event["time"].as_str().unwrap().ends_with('Z'));
+    }
+
+    #[test]
+    fn a_line_has_what_its_spans_have_and_always_the_same_keys() {
+        let lines = Lines::default();
+        let to = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || to.clone())
+            .fmt_fields(SpanFields)
+            .event_format(Json)
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::warn!("of nothing");
+            let outer = tracing::error_span!(
+                "outer",
+                request = "r",
+                pool = "a/one",
+                claim = tracing::field::Empty
+            );
+            outer.in_scope(|| {
+                outer.record("claim", "c");
+                let inner = tracing::error_span!("inner", slice = 3, pool = "a/two");
+                inner.in_scope(|| tracing::warn!(more = true, "of a claim"));
+                tracing::warn!(request = "other", "of another");
+            });
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let lines: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        let said: Vec<Vec<&Value>> = lines
+            .iter()
+            .map(|l| ALWAYS.iter().map(|key| &l[key]).collect())
+            .collect();
+        let (null, text) = (Value::Null, |t: &str| Value::from(t));
+        assert!(
+            lines
+                .iter()
+                .all(|line| ALWAYS.iter().all(|key| line.get(key).is_some()))
+        );
+        assert_eq!(said[0], [&null; 5]);
+        let expected = [text("r"), 3.into(), text("c"), text("a/two"), Value::Null];
+        assert_eq!(said[1], expected.iter().collect::<Vec<_>>());
+        assert_eq!(lines[1]["more"], true);
+        let expected = [text("other"), Value::Null, text("c"), text("a/one"), Value::Null];
+        assert_eq!(said[2], expected.iter().collect::<Vec<_>>());
     }
 }

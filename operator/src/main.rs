@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use zkinfer_crds::dimensions::dimensions;
 use zkinfer_operator::client::{
-    self, ClientError, ClusterSubmit, ProveOptions, ReceiptOptions, UploadOptions,
+    self, ClientError, ClusterSubmit, ProveOptions, ReceiptOptions, ReportOptions, UploadOptions,
 };
 use zkinfer_operator::cluster;
 use zkinfer_operator::local::{self, Format, Objects, Options, Outcome, SubmitOptions};
@@ -42,7 +42,7 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     match args.command {
         Command::Local { filename, local } => run_local(Objects::read(&filename)?, local),
         Command::Run(args) => {
-            runtime()?.block_on(cluster::run(args.into()))?;
+            runtime()?.block_on(cluster::run(args.options()?))?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Receipt {
@@ -92,6 +92,7 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
             no_top1,
             bind,
             served_by,
+            controller_class,
             options,
         } => {
             let submit = SubmitOptions {
@@ -113,6 +114,7 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
             let submit = ClusterSubmit {
                 what: submit,
                 cluster: cluster.into(),
+                class: controller_class,
                 wait,
                 quiet: options.quiet,
             };
@@ -158,6 +160,19 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
                 println!("{checked}");
             }
             Ok(if all.iter().all(|checked| checked.found.is_ok()) {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(FAILED)
+            })
+        }
+        Command::Report(args) => {
+            let options: ReportOptions = args.into();
+            let reported = runtime()?.block_on(client::report(&options))?;
+            println!("{} files in {}", reported.files, options.out.display());
+            for missing in &reported.missing {
+                eprintln!("not read: {missing}");
+            }
+            Ok(if reported.missing.is_empty() {
                 ExitCode::SUCCESS
             } else {
                 ExitCode::from(FAILED)

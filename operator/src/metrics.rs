@@ -51,6 +51,9 @@ labels! {
     struct State {
         state: &'static str,
     }
+    struct Stored {
+        what: &'static str,
+    }
     struct Namespace {
         namespace: String,
     }
@@ -105,6 +108,8 @@ pub struct Metrics {
     proof_bytes: Histogram,
     jobs: Gauge,
     store_up: Gauge,
+    store_bytes: Family<Stored, Gauge>,
+    store_room: Gauge,
     namespace_up: Family<Namespace, Gauge>,
     model_bytes: Gauge,
     reconciles: Family<Reconcile, Counter>,
@@ -176,6 +181,18 @@ impl Default for Metrics {
             "Whether the artifact store can be read and written: 1, or 0",
             Gauge::default(),
         );
+        let store_bytes = family(
+            r,
+            "store_bytes",
+            "What the artifact store holds, by what it is, at the last sweep",
+            Family::default(),
+        );
+        let store_room = family(
+            r,
+            "store_room_bytes",
+            "What the Validator says that the artifact store has room for; 0: nothing",
+            Gauge::default(),
+        );
         let namespace_up = family(
             r,
             "namespace_up",
@@ -214,6 +231,8 @@ impl Default for Metrics {
             proof_bytes,
             jobs,
             store_up,
+            store_bytes,
+            store_room,
             namespace_up,
             model_bytes,
             reconciles,
@@ -307,6 +326,14 @@ impl Metrics {
     /// Whether the artifact store takes and gives.
     pub fn store(&self, up: bool) {
         self.store_up.set(i64::from(up));
+    }
+
+    /// What the artifact store holds, and the room that it is said to have.
+    pub fn stored(&self, blobs: u64, receipts: u64, room: u64) {
+        for (what, bytes) in [("blobs", blobs), ("receipts", receipts)] {
+            self.store_bytes.get_or_create(&Stored { what }).set(bytes as i64);
+        }
+        self.store_room.set(room as i64);
     }
 
     /// Whether a namespace that the operator was told may be read.

@@ -78,7 +78,7 @@ causes! {
     /// more bytes than any proof has
     2 TooLarge: Miner, "the same";
     /// no proof in time
-    3 LeaseExpired: Miner, "the worker died or is too slow: its pod's log, more `cpu`, a longer `--least-lease`";
+    3 LeaseExpired: Miner, "the worker died or is too slow: its pod's log, more `cpu`, a longer `leases.leastSeconds` of the Validator";
     /// handed back when a quarter of the lease was over, whatever the reason given
     4 LateHandBack: Miner, "hand back at once what cannot be proved; a worker that is told to stop has 10 s";
     /// the worker cannot read keys or relations

@@ -9,6 +9,7 @@ pub mod images;
 pub mod local;
 pub mod local_operator;
 pub mod onnx;
+pub mod openapi;
 pub mod operator;
 mod tell;
 pub mod values;

@@ -15,9 +15,13 @@ use serde_json::{Value, json};
 use zkinfer_crds::ProofSystem;
 use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model, RequestPhase, find_condition};
 
+mod install;
+
+pub use install::{install, install_beside, install_chart, install_for};
+
 use crate::cluster::{Cluster, Error, Process, Signal, wait_for};
 use crate::fake_node::{self, FakeNode};
-use crate::local::{model_file, program, repository};
+use crate::local::{model_file, program};
 
 /// The operator's namespace.
 pub const SYSTEM: &str = "zkinfer-system";
@@ -40,62 +44,6 @@ pub struct Operator {
     pub health: String,
 }
 
-/// Applies everything of `manifests/default` but the operator's own Deployment and its volume.
-///
-/// # Errors
-/// kubectl.
-pub async fn install(cluster: &Cluster) -> Result<(), Error> {
-    let folder = repository().join("manifests/default");
-    let all = cluster
-        .kubectl(&["kustomize", &folder.display().to_string()])
-        .await?;
-    apply_without_pod(cluster, &all).await
-}
-
-/// Applies what the chart makes for these namespaces, which are made before, but the operator's own Deployment and its volume.
-///
-/// # Errors
-/// kubectl, Helm.
-pub async fn install_for(cluster: &Cluster, namespaces: &[&str]) -> Result<(), Error> {
-    for namespace in [&[SYSTEM], namespaces].concat() {
-        if namespace != "default" {
-            cluster.kubectl(&["create", "namespace", namespace]).await?;
-        }
-    }
-    let chart = repository().join("charts/zkinfer").display().to_string();
-    let namespaces = format!("namespaces={{{}}}", namespaces.join(","));
-    let template = [
-        "template",
-        "zkinfer",
-        &chart,
-        "--skip-tests",
-        "--namespace",
-        SYSTEM,
-        "--set",
-        &namespaces,
-    ];
-    let all = cluster.helm(&template).await?;
-    apply_without_pod(cluster, &all).await
-}
-
-async fn apply_without_pod(cluster: &Cluster, all: &str) -> Result<(), Error> {
-    let wanted: Vec<&str> = all
-        .split("\n---\n")
-        .filter(|d| !d.contains("kind: Deployment") && !d.contains("kind: PersistentVolumeClaim"))
-        .collect();
-    cluster.apply(&wanted.join("\n---\n")).await?;
-    cluster
-        .kubectl(&[
-            "wait",
-            "--for=condition=Established",
-            "--timeout=20s",
-            "crd",
-            "--all",
-        ])
-        .await?;
-    Ok(())
-}
-
 fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0))
         .and_then(|l| l.local_addr())
@@ -108,14 +56,27 @@ impl Operator {
     /// # Errors
     /// An operator that does not come up within 30 s.
     pub async fn start(cluster: &Cluster, arguments: &[&str]) -> Result<Self, Error> {
+        Self::start_in(cluster, SYSTEM, arguments).await
+    }
+
+    /// [`Operator::start`] of an installation in another namespace: its store, its reference and its logs are its own.
+    ///
+    /// # Errors
+    /// An operator that does not come up within 30 s.
+    pub async fn start_in(cluster: &Cluster, namespace: &str, arguments: &[&str]) -> Result<Self, Error> {
         let kubeconfig = cluster
-            .kubeconfig_for_service_account(SYSTEM, "zkinfer-operator")
+            .kubeconfig_for_service_account(namespace, "zkinfer-operator")
             .await?;
         let (gateway, health) = (free_port(), free_port());
-        let store = cluster.folder().join("artifacts");
-        let socket = cluster.folder().join("reference.sock");
+        let own = |name: &str| match namespace {
+            SYSTEM => name.to_owned(),
+            other => format!("{name}-{other}"),
+        };
+        let store = cluster.folder().join(own("artifacts"));
+        let socket = cluster.folder().join(format!("{}.sock", own("reference")));
         let mut line: Vec<String> = [
             "run".to_owned(),
+            format!("--namespace={namespace}"),
             format!("--artifacts=file://{}", store.display()),
             format!("--gateway-address=127.0.0.1:{gateway}"),
             format!("--health-address=127.0.0.1:{health}"),
@@ -127,7 +88,7 @@ impl Operator {
         .into();
         line.extend(arguments.iter().map(|a| (*a).to_owned()));
         let sandbox = std::sync::Arc::clone(cluster.sandbox());
-        let reference_log = sandbox.log("reference");
+        let reference_log = sandbox.log(&own("reference"));
         let of_reference = std::sync::Arc::clone(&sandbox);
         let reference_command = move || {
             let mut command = of_reference.command_outside(program("prover-worker"));
@@ -142,7 +103,7 @@ impl Operator {
                 .env("RUST_BACKTRACE", "1");
             command
         };
-        let log = cluster.sandbox().log("operator");
+        let log = cluster.sandbox().log(&own("operator"));
         let operator = Self {
             reference: Process::spawn(reference_command(), "reference", &reference_log)?,
             reference_command: Box::new(reference_command),
@@ -217,6 +178,14 @@ impl Operator {
     pub async fn stop(&mut self) -> Result<Option<i32>, Error> {
         self.process.signal(Signal::SIGTERM)?;
         Ok(self.process.wait(Duration::from_secs(20)).await?.code())
+    }
+
+    /// Waits until it has ended by itself; its exit code.
+    ///
+    /// # Errors
+    /// A process that does not end within this time.
+    pub async fn ended(&mut self, limit: Duration) -> Result<Option<i32>, Error> {
+        Ok(self.process.wait(limit).await?.code())
     }
 
     /// Starts it again, with the same arguments and store; does not wait until it is ready.

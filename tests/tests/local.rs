@@ -6,6 +6,7 @@
 )]
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -120,6 +121,14 @@ fn verify(arguments: &[&std::ffi::OsStr]) -> Ran {
         .args(arguments))
 }
 
+/// A receipt with one other bit.
+fn changed(runs: &LocalRuns, receipt: &Path) -> PathBuf {
+    let mut bytes = std::fs::read(receipt).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    runs.file("changed.cbor", &bytes)
+}
+
 /// Checks a quickstart's receipt at the three depths, with `flags`, and that changed ones do not pass.
 fn at_three_depths(folder: &str, flags: &[&'static str]) {
     let runs = LocalRuns::new();
@@ -174,10 +183,7 @@ fn at_three_depths(folder: &str, flags: &[&'static str]) {
         "{}",
         other.stdout
     );
-    let mut bytes = std::fs::read(&receipt).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    let changed = runs.file("changed.cbor", &bytes);
+    let changed = changed(&runs, receipt.as_ref());
     let changed = verify(&[changed.as_os_str(), os("--manifest"), &manifest]);
     assert_eq!(changed.code, 1, "{}", changed.stdout);
     let nowhere = verify(&[
@@ -245,10 +251,7 @@ fn the_answer_of_a_valid_receipt_is_written_for_numpy_and_of_no_other() {
         "{}",
         ran.stderr
     );
-    let mut bytes = std::fs::read(&receipt).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    let changed = runs.file("changed.cbor", &bytes);
+    let changed = changed(&runs, receipt.as_ref());
     let (ran, none) = written(changed.as_os_str(), "of-changed.npz");
     assert!(ran.code == 1 && none.is_none(), "{}", ran.stdout);
 }

@@ -86,7 +86,7 @@ entry alone is refused here, by the pool's name.
 
 {{/* The spec of its MinerPool. */}}
 {{- define "zkinfer-miner.spec" -}}
-{{- $spec := pick . "image" "allowUnpinnedImage" "parallelism" "warm" "resources" "allowedNamespaces" "drain" }}
+{{- $spec := pick . "image" "allowUnpinnedImage" "parallelism" "warm" "resources" "allowedNamespaces" "drain" "controllerClass" }}
 {{- range $key := tuple "identity" "possession" "queueName" "pod" }}
 {{- with get $ $key }}{{ $_ := set $spec $key . }}{{ end }}
 {{- end }}

@@ -7,6 +7,11 @@ Where rights are given, and to whom: the lists of rules are in _rules.tpl.
 {{- with .Values.namespaces }}{{ append . $.Release.Namespace | uniq | sortAlpha | join " " }}{{ end }}
 {{- end }}
 
+{{/* A name that each installation of a cluster has for itself: (dict "root" $ "name" …). */}}
+{{- define "zkinfer.called" -}}
+{{ .name }}{{ if ne .root.Values.controllerClass "zkinfer" }}-{{ .root.Values.controllerClass }}{{ end }}
+{{- end }}
+
 {{/* A Role or ClusterRole and its binding to a ServiceAccount: (dict "root" $ "name" … "account" … "namespace" … "rules" (list …)). */}}
 {{- define "zkinfer.granted" -}}
 {{- $scope := ternary "Cluster" "" (empty .namespace) -}}

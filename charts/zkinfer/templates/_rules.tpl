@@ -7,14 +7,14 @@ The rights, each list once: cluster-wide they are in ClusterRoles, with `namespa
 {{/* What the operator does with the objects of a namespace. */}}
 {{- define "zkinfer.rules.objects" -}}
 - apiGroups: [zkinfer.dev]
-  resources: [models, inferencerequests, minerpools]
+  resources: [models, inferencerequests, minerpools, validators]
   verbs: [list, watch]
 # Created for clients of the HTTP API after a SubjectAccessReview; deleted when their time is over.
 - apiGroups: [zkinfer.dev]
   resources: [inferencerequests]
   verbs: [create, delete]
 - apiGroups: [zkinfer.dev]
-  resources: [models/status, inferencerequests/status, minerpools/status]
+  resources: [models/status, inferencerequests/status, minerpools/status, validators/status]
   verbs: [patch]
 # Models, calibration data and inputs, one at a time by name.
 - apiGroups: [""]
@@ -79,7 +79,7 @@ The rights, each list once: cluster-wide they are in ClusterRoles, with `namespa
 {{/* What view includes. */}}
 {{- define "zkinfer.rules.view" -}}
 - apiGroups: [zkinfer.dev]
-  resources: [models, inferencerequests, minerpools]
+  resources: [models, inferencerequests, minerpools, validators]
   verbs: [get, list, watch]
 {{- end }}
 
@@ -95,6 +95,10 @@ The rights, each list once: cluster-wide they are in ClusterRoles, with `namespa
 # A MinerPool starts pods of an image that its author chooses: that is for administrators.
 - apiGroups: [zkinfer.dev]
   resources: [minerpools]
+  verbs: [create, update, patch, delete, deletecollection]
+# A Validator says what an installation accepts, and whom it shows models to: that is for administrators.
+- apiGroups: [zkinfer.dev]
+  resources: [validators]
   verbs: [create, update, patch, delete, deletecollection]
 {{- end }}
 

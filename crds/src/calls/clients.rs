@@ -93,6 +93,10 @@ calls! {
         replies: &[
             Reply::Answer(201, "the request as it was created"),
             Reply::Problem(400, &[(Reason::InvalidBody, "not an InferenceRequest, or without a namespace")]),
+            Reply::Problem(422, &[(
+                Reason::OtherControllerClass,
+                "its `spec.controllerClass` is not the one that this operator serves",
+            )]),
         ],
     }
 

@@ -49,6 +49,8 @@ reasons! {
     NotFound = 404,
     /// The operator does not watch the namespace.
     NamespaceNotWatched = 404,
+    /// The object is for another operator of the cluster.
+    OtherControllerClass = 422,
     /// There is no such path.
     UnknownPath = 404,
     /// The path has no such method.

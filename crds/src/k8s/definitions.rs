@@ -14,7 +14,7 @@ macro_rules! definitions {
     };
 }
 
-/// The definitions, in the order of the README: Model, InferenceRequest, MinerPool.
+/// The definitions, in the order of the README: Model, InferenceRequest, MinerPool, Validator.
 #[must_use]
 pub fn crds() -> Vec<CustomResourceDefinition> {
     let mut all = crate::kinds!(definitions);

@@ -16,6 +16,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::class::default_class;
 use super::common::{ConfigMapKey, Deadline};
 use super::request_status::{ReceiptRef, RecentSlice, RequestOutput, SliceCounts};
 use super::rights::{Beside, Rights, Writers};
@@ -179,6 +180,11 @@ pub struct InferenceRequestSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 2_147_483_647))]
     pub ttl_seconds_after_finished: Option<u32>,
+    /// Which installation of the cluster takes it: the one that was started with this `--controller-class`.
+    #[serde(default = "default_class")]
+    #[schemars(length(max = 32), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[x_kube(validation = ("self == oldSelf", "controllerClass is immutable"))]
+    pub controller_class: String,
 }
 
 fn default_deadline() -> Deadline {

@@ -10,7 +10,9 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::class::default_class;
 use super::common::{Cpu, Memory};
+use super::pool_pod::PodSettings;
 use super::rights::{Rights, Writers};
 use super::string_consts;
 use crate::words::Identity;
@@ -152,6 +154,11 @@ pub struct MinerPoolSpec {
     /// Give the pool no new slices; open claims may end.
     #[serde(default)]
     pub drain: bool,
+    /// Which installation of the cluster takes it: the one that was started with this `--controller-class`.
+    #[serde(default = "default_class")]
+    #[schemars(length(max = 32), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[x_kube(validation = ("self == oldSelf", "controllerClass is immutable"))]
+    pub controller_class: String,
 }
 
 const fn default_parallelism() -> u32 {
@@ -200,80 +207,6 @@ impl Default for WorkerResources {
             memory: default_memory(),
         }
     }
-}
-
-/// Settings of the workers' pods.
-#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Default)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct PodSettings {
-    /// Labels that a node must have.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16))]
-    pub node_selector: BTreeMap<String, String>,
-    /// Taints that the pods stand.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16))]
-    pub tolerations: Vec<PoolToleration>,
-    /// The runtime class, such as gVisor's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
-    pub runtime_class_name: Option<String>,
-    /// The priority class.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
-    pub priority_class_name: Option<String>,
-    /// Names of Secrets in the pool's namespace with which the image is fetched.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8), inner(length(min = 1, max = 253)))]
-    pub image_pull_secrets: Vec<String>,
-}
-
-/// A taint that the pods stand.
-#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Default)]
-#[x_kube(validation = (
-    "self.operator == 'Equal' ? has(self.key) : !has(self.value)",
-    "operator Equal needs a key, operator Exists takes no value"
-))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct PoolToleration {
-    /// The taint's key. Absent, with `Exists`: every taint.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 317))]
-    pub key: Option<String>,
-    /// How the taint is compared.
-    #[serde(default)]
-    pub operator: TolerationOperator,
-    /// The taint's value.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 63))]
-    pub value: Option<String>,
-    /// The taint's effect. Absent: every effect.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub effect: Option<TaintEffect>,
-    /// How long an evicting taint is stood.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub toleration_seconds: Option<i64>,
-}
-
-/// How a taint is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
-pub enum TolerationOperator {
-    /// Key and value are equal.
-    #[default]
-    Equal,
-    /// The key is there.
-    Exists,
-}
-
-/// What a taint does to pods that do not stand it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-pub enum TaintEffect {
-    /// None is scheduled.
-    NoSchedule,
-    /// None is scheduled if there is another node.
-    PreferNoSchedule,
-    /// They are evicted.
-    NoExecute,
 }
 
 /// What the pool has earned, folded from the ledger.

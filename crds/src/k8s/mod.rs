@@ -5,18 +5,21 @@
 //!
 //! Every field of a spec that has a default has it in the schema; the operator never writes a spec.
 
+pub mod class;
 pub mod common;
 pub mod conditions;
 pub mod consent;
 mod definitions;
 pub mod documents;
 pub mod pods;
+pub mod pool_pod;
 mod possession;
 mod reference;
 pub mod request_status;
 pub mod rights;
 mod schema;
 
+pub use class::{Classed, DEFAULT_CLASS, is_class};
 pub use common::{ConfigMapKey, Cpu, Deadline, Memory};
 pub use conditions::{Truth, find_condition, is_true, same_conditions, set_condition};
 pub use consent::{CONSENT_CONFIG_MAP, CONSENT_KEY, ServedBy, is_namespace, parse_served_by};
@@ -27,6 +30,7 @@ pub use miner_pool::{MinerPoolSpec, MinerPoolStatus};
 pub use model::{ModelSpec, ModelStatus};
 pub use possession::possession_message;
 pub use reference::reference;
+pub use validator::{ValidatorSpec, ValidatorStatus};
 
 /// The API group.
 pub const GROUP: &str = "zkinfer.dev";
@@ -49,6 +53,8 @@ macro_rules! kinds {
             InferenceRequest(inference_request, request, requests),
             /// A pool.
             MinerPool(miner_pool, pool, pools),
+            /// The settings of an installation.
+            Validator(validator, validator, validators),
         }
     };
 }

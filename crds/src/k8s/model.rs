@@ -8,6 +8,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::class::default_class;
 use super::common::{ConfigMapKey, Memory};
 use super::consent::ServedBy;
 use super::rights::{Rights, Writers};
@@ -61,7 +62,7 @@ string_consts! {
         SOURCE_TOO_LARGE = "SourceTooLarge";
         /// The calibration data does not fit the model's inputs.
         INVALID_CALIBRATION = "InvalidCalibration";
-        /// The error budget is above what the operator accepts (`--max-error`).
+        /// The error budget is above what the operator accepts (`maxErrorMillionths` of the Validator).
         BUDGET_ABOVE_OPERATOR = "BudgetAboveOperator";
         /// The list of who may serve it cannot be read.
         INVALID_LIST = "InvalidList";
@@ -179,11 +180,16 @@ pub struct ModelSpec {
     pub classes: Vec<String>,
     /// The pools that may prove requests of this Model: their miners see its weights and every input. Pools of the Model's
     /// own namespace always may; an empty list means them alone. Absent: the ConfigMap `zkinfer-consent` of this namespace
-    /// decides (`data.servedBy`, the same list as YAML), else the one of the operator's namespace, else the own namespace
+    /// decides (`data.servedBy`, the same list as YAML), else `consent` of the Validator, else the own namespace
     /// alone. It may be changed at any time; what a pool may not see any more it is not given from then on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub served_by: Option<Vec<ServedBy>>,
+    /// Which installation of the cluster takes it: the one that was started with this `--controller-class`.
+    #[serde(default = "default_class")]
+    #[schemars(length(max = 32), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[x_kube(validation = ("self == oldSelf", "controllerClass is immutable"))]
+    pub controller_class: String,
 }
 
 /// Where the ONNX file is: exactly one of the fields.
@@ -217,7 +223,7 @@ pub struct Quantization {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<Profile>,
     /// The largest error of any output against the float model, in millionths: 10000 is 1 %. The error of an output is
-    /// max |y - y_float| / max(max |y_float|, scale), with its `outputScale`. The operator's `--max-error` may be less.
+    /// max |y - y_float| / max(max |y_float|, scale), with its `outputScale`. The Validator's `maxErrorMillionths` may be less.
     #[serde(default = "default_error_budget")]
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub error_budget_millionths: u32,

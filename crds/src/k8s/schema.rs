@@ -332,7 +332,10 @@ mod tests {
 
     #[test]
     fn the_schemas_use_only_keywords_that_are_checked() {
-        assert_eq!(kind_names(), ["Model", "InferenceRequest", "MinerPool"]);
+        assert_eq!(
+            kind_names(),
+            ["Model", "InferenceRequest", "MinerPool", "Validator"]
+        );
         for kind in KINDS.iter() {
             walk(&kind.json, &kind.name);
         }

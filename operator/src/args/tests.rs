@@ -1,5 +1,7 @@
 //! What is refused by name, and what lists are made of.
 
+use std::time::Duration;
+
 use super::*;
 
 fn submit(more: &[&str]) -> Result<Args, String> {
@@ -43,13 +45,22 @@ fn the_namespaces_to_watch_are_names_and_an_empty_list_is_not_all_of_them() {
         let Command::Run(run) = matches.and_then(Args::of).map_err(|e| e.to_string())?.command else {
             panic!("another command");
         };
-        Ok::<_, String>(RunOptions::from(run).settings.namespaces)
+        Ok::<_, String>(run.options()?.settings.namespaces)
     };
     assert_eq!(run(&[]).unwrap(), Vec::<String>::new());
     assert_eq!(
         run(&["--namespaces=a,b", "--namespaces=c"]).unwrap(),
         ["a", "b", "c"]
     );
+    // They are the Validator's.
+    for moved in [
+        "--network=a",
+        "--max-error=0.1",
+        "--least-lease=3",
+        "--compiler-memory=1Gi",
+    ] {
+        assert!(run(&[moved]).is_err(), "{moved}");
+    }
     for bad in ["", "a,", "*", "a b", "A"] {
         let error = run(&[&format!("--namespaces={bad}")]).unwrap_err();
         assert!(error.contains("--namespaces"), "{error}");

@@ -196,19 +196,6 @@ impl Artifacts {
         }
     }
 
-    /// Blobs that were stored longer ago than this.
-    ///
-    /// # Errors
-    /// A failing store.
-    pub async fn blobs_older_than(&self, age: Duration) -> Result<Vec<Digest>, ArtifactError> {
-        let prefix = Path::from(BLOBS);
-        let listed: Vec<_> = self.store.list(Some(&prefix)).try_collect().await?;
-        let old = listed.iter().filter(|meta| is_older(meta, age));
-        let digest =
-            |meta: &object_store::ObjectMeta| format!("sha256:{}", meta.location.filename()?).parse().ok();
-        Ok(old.filter_map(digest).collect())
-    }
-
     /// Removes a blob that nothing names any more, unless it was stored again within this time.
     ///
     /// # Errors

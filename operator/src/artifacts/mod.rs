@@ -9,6 +9,7 @@
 //! | `blobs-of/<namespace>/<hex>` | an empty file: objects of this namespace may name the blob |
 //! | `requests/<uid>/claims/<slice>-<claim>` | what was granted, so that claims survive a restart |
 //! | `requests/<uid>/proofs/<slice>-<claim>` | proof envelopes, as submitted |
+//! | `requests/<uid>/network` | the network id in its statements, whatever it is now |
 //! | `compiled/<key>`, `models/<uid>` | what the compiler reported, by all that it depends on and by Model |
 //! | `crashes/<uid>` | how the compiler of a Model ended that has reported nothing, so that it is not started for ever |
 //! | `receipts/<hex>` | receipts |
@@ -16,8 +17,10 @@
 //! | `incoming/…` | blobs that are being uploaded |
 //! | `ledger/<claim>` | one entry per scored claim |
 //! | `segments/<number>`, `segments/head` | the same entries in segments that the validator has signed, and where they end |
+//! | `installation` | the class of the operator whose store it is |
 
 mod blobs;
+mod kept;
 mod requests;
 mod results;
 
@@ -33,6 +36,7 @@ use object_store::prefix::PrefixStore;
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use zkinfer_crds::Digest;
 
+pub use kept::Stored;
 pub use requests::PutOnce;
 pub use results::{CompiledName, CompiledRecord, Kept};
 
@@ -168,6 +172,27 @@ impl Artifacts {
             }
             .into()),
         }
+    }
+
+    /// The store is from now on, if it was not before, that of the operator of this class; the other class, where it is another's.
+    /// Two in one store would each remove what is the other's as belonging to nobody.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn of_another(&self, class: &str) -> Result<Option<String>, ArtifactError> {
+        let path = Path::from("installation");
+        // Read first: of a store that is full this is all that can be done, and enough.
+        let mut there = self.read(&path).await?;
+        if there.is_none() {
+            let own = Bytes::copy_from_slice(class.as_bytes());
+            if self.create(&path, own).await? {
+                return Ok(None);
+            }
+            // Somebody was quicker.
+            there = self.read(&path).await?;
+        }
+        let other = there.filter(|there| there != class.as_bytes());
+        Ok(other.map(|other| String::from_utf8_lossy(&other).into_owned()))
     }
 
     /// Writes a slot that was empty; `false` when it was not.

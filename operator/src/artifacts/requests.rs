@@ -91,6 +91,19 @@ impl Artifacts {
         self.create(&path, json.into()).await.map(|_| ())
     }
 
+    /// The network id of a request: the one that was given for it first, whatever it is now.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn network_of(&self, uid: RequestUid, now: &str) -> Result<String, ArtifactError> {
+        let path = Path::from(format!("requests/{uid}/network"));
+        if self.create(&path, now.to_owned().into()).await? {
+            return Ok(now.to_owned());
+        }
+        let there = self.store.get(&path).await?.bytes().await?;
+        Ok(String::from_utf8_lossy(&there).into_owned())
+    }
+
     /// Everything that was granted for a request.
     ///
     /// # Errors

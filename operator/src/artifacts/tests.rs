@@ -43,6 +43,25 @@ async fn a_damaged_blob_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_store_is_of_one_class_and_another_is_told_of_which() {
+    let (_dir, stores) = stores();
+    for store in stores {
+        for (class, other) in [
+            ("zkinfer", None),
+            ("zkinfer", None),
+            ("blue", Some("zkinfer")),
+            ("zkinfer", None),
+        ] {
+            assert_eq!(
+                store.of_another(class).await.unwrap().as_deref(),
+                other,
+                "{class}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_slot_is_written_once() {
     let (_dir, stores) = stores();
     let (uid, claim) = (RequestUid::new([1; 16]), ClaimId::new([2; 16]));
@@ -82,6 +101,16 @@ fn age(path: &FilePath, hours: u64) {
 }
 
 #[tokio::test]
+async fn a_request_keeps_the_network_with_which_it_was_begun_until_it_is_gone() {
+    let store = Artifacts::memory();
+    let uid: zkinfer_crds::RequestUid = "00000000-0000-4000-8000-000000000001".parse().unwrap();
+    assert_eq!(store.network_of(uid, "first").await.unwrap(), "first");
+    assert_eq!(store.network_of(uid, "second").await.unwrap(), "first");
+    store.delete_request(uid).await.unwrap();
+    assert_eq!(store.network_of(uid, "second").await.unwrap(), "second");
+}
+
+#[tokio::test]
 async fn a_blob_that_is_handed_in_again_is_not_swept_as_an_old_one() {
     let dir = tempfile::tempdir().unwrap();
     let store = Artifacts::file(dir.path()).unwrap();
@@ -89,10 +118,10 @@ async fn a_blob_that_is_handed_in_again_is_not_swept_as_an_old_one() {
     for again in [false, true] {
         let blob = store.put_blob(&b"key"[..]).await.unwrap();
         age(&dir.path().join("blobs/sha256").join(blob.digest.hex()), 48);
-        assert_eq!(store.blobs_older_than(day).await.unwrap(), [blob.digest]);
+        assert!(store.stored_blobs().await.unwrap()[0].age > day);
         if again {
             store.put_blob(&b"key"[..]).await.unwrap();
-            assert!(store.blobs_older_than(day).await.unwrap().is_empty());
+            assert!(store.stored_blobs().await.unwrap()[0].age < day);
         }
         // The sweep may have made its list before.
         store.remove_old_blob(&blob.digest, day).await.unwrap();

@@ -22,8 +22,10 @@ use zkinfer_crds::k8s::GROUP;
 use super::{ClientError, GatewayAccess};
 
 /// Where the gateway's pod is and on which port it listens.
-const SELECTOR: &str = "app.kubernetes.io/name=zkinfer,app.kubernetes.io/component=operator";
+pub(super) const SELECTOR: &str = "app.kubernetes.io/name=zkinfer,app.kubernetes.io/component=operator";
 const PORT: u16 = 8080;
+/// The port on which its probes and metrics are answered.
+pub(super) const HEALTH: u16 = 8081;
 /// A ServiceAccount that may read requests and receipts and upload files, and make no object, for callers whose kubeconfig
 /// holds a certificate and no token.
 const CLIENT: &str = "zkinfer-client";
@@ -49,7 +51,7 @@ impl Gateway {
         let token = token(config, client, namespace, access).await?;
         let address = match &access.address {
             Some(address) => address.clone(),
-            None => forward(client, &access.operator_namespace).await?,
+            None => forward(client, &access.operator_namespace, PORT, true).await?,
         };
         let gateway =
             zkinfer_client::Gateway::new(&address).map_err(|e| ClientError::Gateway(e.to_string()))?;
@@ -207,8 +209,13 @@ async fn token_of(client: &Client, namespace: &str, name: &str) -> Result<String
     token.ok_or_else(|| ClientError::Other("the API server made an empty token".to_owned()))
 }
 
-/// A port of this machine that leads to the operator's pod, as long as this program runs.
-async fn forward(client: &Client, namespace: &str) -> Result<String, ClientError> {
+/// A port of this machine that leads to this port of the operator's pod, which may have to be ready, as long as this program runs.
+pub(super) async fn forward(
+    client: &Client,
+    namespace: &str,
+    port: u16,
+    ready_only: bool,
+) -> Result<String, ClientError> {
     let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let pods = api.list(&ListParams::default().labels(SELECTOR)).await?;
     let ready = |pod: &Pod| {
@@ -217,11 +224,21 @@ async fn forward(client: &Client, namespace: &str) -> Result<String, ClientError
             .into_iter()
             .any(|c| c.type_ == "Ready" && c.status == "True")
     };
-    let pod = pods.items.into_iter().find(ready).ok_or_else(|| {
-        ClientError::Other(format!(
-            "no operator is ready in namespace {namespace} (--operator-namespace names another)"
-        ))
-    })?;
+    let runs = |pod: &Pod| {
+        let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
+        !ready_only && phase == Some("Running")
+    };
+    let mut pods = pods.items;
+    // One that answers comes before one that only stands by.
+    pods.sort_by_key(|pod| !ready(pod));
+    let pod = pods
+        .into_iter()
+        .find(|pod| ready(pod) || runs(pod))
+        .ok_or_else(|| {
+            ClientError::Other(format!(
+                "no operator is ready in namespace {namespace} (--operator-namespace names another)"
+            ))
+        })?;
     let name = pod.name_any();
     let listener = TcpListener::bind(("127.0.0.1", 0)).await;
     let listener = listener.map_err(|e| ClientError::Gateway(e.to_string()))?;
@@ -233,8 +250,8 @@ async fn forward(client: &Client, namespace: &str) -> Result<String, ClientError
             let (api, name) = (api.clone(), name.clone());
             tokio::spawn(async move {
                 let forwarded = async {
-                    let mut forwarder = api.portforward(&name, &[PORT]).await.map_err(|e| e.to_string())?;
-                    let far = forwarder.take_stream(PORT).ok_or("no stream")?;
+                    let mut forwarder = api.portforward(&name, &[port]).await.map_err(|e| e.to_string())?;
+                    let far = forwarder.take_stream(port).ok_or("no stream")?;
                     relay(near, far).await;
                     Ok::<_, String>(())
                 };

@@ -1,11 +1,12 @@
-//! A client's verbs on a cluster: submit a request and follow it, fetch its receipt; a miner's: prove an identity; and whether
-//! an installation works.
+//! A client's verbs on a cluster: submit a request and follow it, fetch its receipt; a miner's: prove an identity; whether
+//! an installation works, and what it looks like to somebody who is asked for help.
 
 mod check;
 mod follow;
 mod gateway;
 mod identity;
 mod receipt;
+mod report;
 mod submit;
 mod upload;
 
@@ -17,6 +18,7 @@ use kube::{Client, Config};
 pub use check::{CheckOptions, Checked, PoolName, check};
 pub use identity::{ProveOptions, new_identity, prove_identity, show_identity};
 pub use receipt::{ReceiptOptions, receipt};
+pub use report::{ReportOptions, Reported, report};
 pub use submit::{ClusterSubmit, Submitted, submit};
 pub use upload::{UploadOptions, upload};
 

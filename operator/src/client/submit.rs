@@ -10,7 +10,7 @@ use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::{Resource, ResourceExt};
 use serde_json::json;
 use zkinfer_crds::k8s::request_status::{INPUT_FILE, MODEL_FILE};
-use zkinfer_crds::k8s::{InferenceRequest, Model, RequestPhase};
+use zkinfer_crds::k8s::{DEFAULT_CLASS, InferenceRequest, Model, RequestPhase};
 use zkinfer_crds::{Digest, encode};
 
 use super::follow::follow;
@@ -29,6 +29,8 @@ pub struct ClusterSubmit {
     pub what: SubmitOptions,
     /// Where to.
     pub cluster: Cluster,
+    /// Which installation proves it; absent: that of the Model, or of the default class.
+    pub class: Option<String>,
     /// Wait for the end.
     pub wait: bool,
     /// No progress on standard error.
@@ -59,18 +61,17 @@ pub async fn submit(options: &ClusterSubmit) -> Result<Submitted, ClientError> {
         })
     };
     let input = read(&options.what.input)?;
-    let model = if options.what.model.is_file() {
-        model_of_file(&client, &namespace, &options.what).await?
+    let stated = options.class.as_deref();
+    let (model, class) = if options.what.model.is_file() {
+        let class = stated.unwrap_or(DEFAULT_CLASS).to_owned();
+        let model = model_of_file(&client, &namespace, &options.what, &class).await?;
+        (model, class)
     } else {
         let name = options.what.model.display().to_string();
-        let api: Api<Model> = Api::namespaced(client.clone(), &namespace);
-        if api.get_opt(&name).await?.is_none() {
-            let message = format!("`{name}` is neither a file nor a Model in namespace {namespace}");
-            return Err(ClientError::Other(message));
-        }
-        name
+        let class = class_of(&client, &namespace, &name, stated).await?;
+        (name, class)
     };
-    let request = request(&client, &namespace, &model, input).await?;
+    let request = request(&client, &namespace, (&model, &class), input).await?;
     if !options.quiet {
         eprintln!("inferencerequest.zkinfer.dev/{} created", request.name_any());
     }
@@ -123,11 +124,32 @@ fn verify_it(verify: &str, what: &SubmitOptions) -> String {
         .replace(INPUT_FILE, &path(&what.input))
 }
 
+/// The class of a Model that is there: a request of another would not find it.
+async fn class_of(
+    client: &kube::Client,
+    namespace: &str,
+    name: &str,
+    stated: Option<&str>,
+) -> Result<String, ClientError> {
+    let api: Api<Model> = Api::namespaced(client.clone(), namespace);
+    let Some(model) = api.get_opt(name).await? else {
+        let message = format!("`{name}` is neither a file nor a Model in namespace {namespace}");
+        return Err(ClientError::Other(message));
+    };
+    let class = model.spec.controller_class;
+    if let Some(stated) = stated.filter(|stated| *stated != class) {
+        let message = format!("Model `{name}` is of controllerClass `{class}`, not `{stated}`");
+        return Err(ClientError::Other(message));
+    }
+    Ok(class)
+}
+
 /// The Model of a file, made unless it is there.
 async fn model_of_file(
     client: &kube::Client,
     namespace: &str,
     what: &SubmitOptions,
+    class: &str,
 ) -> Result<String, ClientError> {
     let objects = submit_objects(what)?;
     let found = objects
@@ -149,6 +171,7 @@ async fn model_of_file(
              a Model that names the digests, and submit by its name"
         )));
     }
+    class.clone_into(&mut model.spec.controller_class);
     let all = encode(&(&files.binary_data, &model.spec));
     let name = format!("{}-{}", model.name_any(), &Digest::of(&all).hex()[..8]);
     for meta in [&mut files.metadata, &mut model.metadata] {
@@ -185,7 +208,7 @@ where
 async fn request(
     client: &kube::Client,
     namespace: &str,
-    model: &str,
+    (model, class): (&str, &str),
     input: Vec<u8>,
 ) -> Result<InferenceRequest, ClientError> {
     if input.len() > MAX_CONFIG_MAP {
@@ -210,7 +233,10 @@ async fn request(
     maps.create(&PostParams::default(), &map).await?;
     let request: InferenceRequest = serde_json::from_value(json!({
         "apiVersion": "zkinfer.dev/v1alpha1", "kind": "InferenceRequest", "metadata": { "name": name },
-        "spec": { "modelRef": { "name": model }, "input": { "configMap": { "name": files, "key": "input" } } },
+        "spec": {
+            "modelRef": { "name": model }, "input": { "configMap": { "name": files, "key": "input" } },
+            "controllerClass": class,
+        },
     }))
     .map_err(|e| ClientError::Other(e.to_string()))?;
     let api: Api<InferenceRequest> = Api::namespaced(client.clone(), namespace);

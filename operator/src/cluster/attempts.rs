@@ -8,9 +8,11 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tracing::Instrument as _;
 use zkinfer_client::Pauses;
 use zkinfer_crds::k8s::request_status::RecentSlice;
 
+use super::about;
 use super::operator::Operator;
 use super::segments::Segments;
 use super::settings::RunError;
@@ -52,10 +54,12 @@ pub(super) async fn run(ctx: Arc<Operator>, segments: Arc<Segments>) {
             // While the store takes nothing no claim is granted either: there are no more of these than open claims.
             let (ctx, scored, working) = (Arc::clone(&ctx), Arc::clone(&scored), ctx.world.at_work.begin());
             let segments = Arc::clone(&segments);
-            tokio::spawn(async move {
+            let about = about::ended(&attempt);
+            let counted = async move {
                 ended(ctx, scored, segments, attempt).await;
                 drop(working);
-            });
+            };
+            tokio::spawn(counted.instrument(about));
         }
     }
 }
@@ -67,7 +71,7 @@ async fn ended(ctx: Arc<Operator>, scored: Arc<Scored>, segments: Arc<Segments>,
         match dispatch::record(&ctx.world.artifacts, &attempt).await {
             Ok(entry) => break entry,
             Err(error) => {
-                tracing::error!(%error, claim = %attempt.claim, "the ledger entry was not written, trying again");
+                tracing::error!(%error, "the ledger entry was not written, trying again");
                 ctx.world.store.failed();
                 failures = failures.saturating_add(1);
                 tokio::time::sleep(AGAIN.after(failures)).await;
@@ -81,6 +85,13 @@ async fn ended(ctx: Arc<Operator>, scored: Arc<Scored>, segments: Arc<Segments>,
         segments.add(&entry);
     }
     let verified = attempt.end == AttemptEnd::Verified;
+    if let Some(cause) = attempt.end.cause() {
+        tracing::info!(
+            cause = cause.word(),
+            worker = attempt.worker,
+            "a claim has ended without a proof that counts"
+        );
+    }
     if !verified {
         ctx.world.wake_pool(&attempt.pool);
     }

@@ -15,15 +15,15 @@ use zkinfer_crds::k8s::CONSENT_CONFIG_MAP;
 
 use super::operator::Operator;
 use crate::consent::Listing;
-use crate::world::{Part, follow, named};
+use crate::world::{Consents, Part, follow, named};
 
 /// ConfigMaps are up to 1 MiB: so many are read at once.
 const PAGE: u32 = 8;
 
-/// The list of this namespace is another, or all are; the operator's namespace's is for everybody.
+/// The list of this namespace is another, or all are.
 fn lists_changed(ctx: &Operator, namespace: Option<&str>) {
     let world = &ctx.world;
-    let concerned = |own: Option<&str>| world.consents.concerns(namespace, own);
+    let concerned = |own: Option<&str>| Consents::concerns(namespace, own);
     ctx.requests
         .consent_again(|r| concerned(r.key.namespace.as_deref()));
     world.wake_requests(|r| concerned(r.metadata.namespace.as_deref()));

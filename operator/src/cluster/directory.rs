@@ -24,6 +24,11 @@ impl Directory for Objects {
         self.0.world.scope.sees(namespace)
     }
 
+    fn other_class(&self, request: &InferenceRequest) -> Option<String> {
+        let scope = &self.0.world.scope;
+        (!scope.takes(request)).then(|| scope.class().to_owned())
+    }
+
     fn requests(&self, namespace: &str, name: Option<&str>) -> Vec<Arc<InferenceRequest>> {
         let store = &self.0.world.stores.requests;
         match name {

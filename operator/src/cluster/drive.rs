@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use kube::runtime::controller::Action as Requeue;
 use kube::runtime::reflector::ObjectRef;
+use tracing::Instrument as _;
 use zkinfer_client::Pauses;
 
+use super::about::reconciling;
 use super::settings::{Stop, stopped};
 use crate::controllers::Controller;
 use crate::world::{self, Feed, Part, ReconcileError, World};
@@ -36,8 +38,8 @@ pub(super) async fn drive<C: Controller>(
         feed.asked,
         C::CONCURRENCY,
         move || {
-            listed_in.ready.set(part);
             relisted.listed();
+            listed_in.ready.set(part);
         },
         move |object| seen.seen(object),
         move |object| gone.gone(object),
@@ -46,12 +48,18 @@ pub(super) async fn drive<C: Controller>(
     let failures = Arc::new(Failures::default());
     let counted = Arc::clone(&failures);
     let (metrics, at_work) = (Arc::clone(&world.metrics), world.at_work.clone());
+    let waits_in = Arc::clone(world);
     let reconcile = move |object: Arc<C::Object>, kept: Arc<C>| {
         let name = ObjectRef::from_obj(&*object).to_string();
+        let about = reconciling(kind, &*object);
         let (reconciled, working) = (C::reconcile(object, kept), at_work.begin());
         let (failures, metrics) = (Arc::clone(&counted), Arc::clone(&metrics));
+        let world = Arc::clone(&waits_in);
         async move {
-            let (began, _working) = (Instant::now(), working);
+            let _working = working;
+            // Nothing is decided by settings that nobody has chosen.
+            world.settings_are_known().await;
+            let began = Instant::now();
             let result = tokio::time::timeout(RECONCILE_TIME, reconciled)
                 .await
                 .unwrap_or(Err(ReconcileError::TooSlow));
@@ -62,12 +70,13 @@ pub(super) async fn drive<C: Controller>(
                     let times = failures.count(&name);
                     // What goes on failing is told ever more seldom.
                     if times.is_power_of_two() {
-                        tracing::warn!(object = %name, %error, times, "reconciling");
+                        tracing::warn!(%error, times, "reconciling");
                     }
                 }
             }
             result
         }
+        .instrument(about)
     };
     let again = move |object: Arc<C::Object>, _: &ReconcileError, _: Arc<C>| {
         let times = failures.times(&ObjectRef::from_obj(&*object).to_string());

@@ -12,20 +12,18 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Resource, ResourceExt};
 
 use crate::fleet::{JobState, JobView, Purpose};
-use crate::specs::labels;
 use crate::world::{Part, World, follow, named};
 
 /// Follows the operator's Jobs by their metadata, and reads the status of those that change, for ever.
 pub(super) async fn run(ctx: Arc<World>) {
     let client = ctx.client.clone();
+    let selector = ctx.workers.class.selector();
     let mut listed = BTreeSet::new();
     let mut events = follow(
         &ctx.scope,
         "jobs",
         move |place| {
-            let config = watcher::Config::default()
-                .labels(&labels::managed())
-                .any_semantic();
+            let config = watcher::Config::default().labels(&selector).any_semantic();
             watcher(place.api::<PartialObjectMeta<Job>>(&client), config)
         },
         |namespace, name| Some(named(namespace, name).into_response_partial()),

@@ -12,6 +12,7 @@
 //! Invariants: one process writes (whoever holds the Lease); workers are answered only once everything that was at work
 //! before a restart is known again; a ledger entry exists before any status that tells of it.
 
+mod about;
 mod attempts;
 mod auth;
 mod compilations;
@@ -22,6 +23,7 @@ mod health;
 mod jobs;
 mod lease;
 mod operator;
+mod retention;
 mod reviews;
 mod rounds;
 mod segments;
@@ -53,13 +55,12 @@ use crate::controllers::Given;
 use crate::dispatch::{Dispatcher, TokenKey};
 use crate::fleet::JobIndex;
 use crate::gateway::{Clients, Gateway};
+use crate::in_force::InForce;
 use crate::metrics::Metrics;
 use crate::runs::{Outbox, Shelf};
 use crate::scoring::{self, Totals};
 use crate::web::{Shown, Web};
-use crate::world::{
-    self, AtWork, Consents, Events, LOOK, MANAGER, Pace, Part, Ready, Scope, StoreHealth, World,
-};
+use crate::world::{self, AtWork, Consents, Events, LOOK, Pace, Part, Ready, Scope, StoreHealth, World};
 
 /// How long the gateway waits for runs from before a restart.
 const RESUME_TIME: Duration = Duration::from_secs(30);
@@ -126,6 +127,10 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
         () = health::stand_by(&options.health_address) => {}
     }
     let artifacts = settings::artifacts(&options)?;
+    let class = options.settings.workers.class.name();
+    if let Some(other) = artifacts.of_another(class).await? {
+        return Err(RunError::OthersStore(other));
+    }
     let key = settings::token_key(&client, &options.settings.namespace).await?;
     let setup = settings::setup(options.srs.as_deref(), options.allow_dev_srs, &artifacts).await?;
     if setup.policy.is_some_and(|p| p.development) {
@@ -133,7 +138,7 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
             "the development SRS is in use: everything proved with Halo2Kzg is FORGEABLE BY ANYONE"
         );
     }
-    let dispatcher = dispatcher(&artifacts, key, options.least_lease);
+    let dispatcher = dispatcher(&artifacts, key, options.settings.rules.leases);
     let entries = attempts::entries(&artifacts).await?;
     dispatcher.remember(&entries);
     let validator = settings::validator_key(&client, &options.settings.namespace).await?;
@@ -162,9 +167,9 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
 
 /// An empty queue.
 #[must_use]
-pub fn dispatcher(artifacts: &Artifacts, key: TokenKey, least_lease: Duration) -> Arc<Dispatcher> {
+pub fn dispatcher(artifacts: &Artifacts, key: TokenKey, leases: (Duration, Duration)) -> Arc<Dispatcher> {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    Dispatcher::new(artifacts.clone(), key, least_lease, threads)
+    Dispatcher::new(artifacts.clone(), key, leases, threads)
 }
 
 /// Puts the parts together, and runs them until the operator is told to stop.
@@ -183,7 +188,11 @@ pub async fn operate(site: Site, options: Settings, stop: Stop) {
         at_work,
         runner,
     } = site;
-    let scope = Arc::new(Scope::new(&options.namespace, &options.namespaces));
+    let scope = Arc::new(Scope::new(
+        &options.namespace,
+        &options.namespaces,
+        options.workers.class.clone(),
+    ));
     if let Some(seen) = scope.namespaces() {
         let namespaces = seen.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
         tracing::info!(
@@ -194,9 +203,10 @@ pub async fn operate(site: Site, options: Settings, stop: Stop) {
     }
     let (stores, wake, feeds) = world::watched();
     let reporter = Reporter {
-        controller: MANAGER.to_owned(),
+        controller: options.workers.class.manager(),
         instance: std::env::var("HOSTNAME").ok(),
     };
+    let in_force = Arc::new(InForce::new(options.rules.clone()));
     let world = Arc::new(World {
         events: Events::new(client.clone(), reporter),
         client,
@@ -205,10 +215,10 @@ pub async fn operate(site: Site, options: Settings, stop: Stop) {
         wake,
         ready: Ready::default(),
         started: Instant::now(),
-        consents: Consents::new(&options.workers.namespace, runner.is_some()),
+        consents: Consents::new(Arc::clone(&in_force), runner.is_some()),
         artifacts,
         store: StoreHealth::default(),
-        source_urls: options.source_urls.clone(),
+        in_force,
         dispatcher,
         jobs: JobIndex::default(),
         fleet: Notify::new(),
@@ -216,17 +226,14 @@ pub async fn operate(site: Site, options: Settings, stop: Stop) {
         shelf: Shelf::new(options.model_memory),
         setup: setup.policy,
         srs: setup.verifier,
-        max_error: options.max_error,
         at_work,
         pace: if runner.is_some() { Pace::OWN } else { Pace::SHARED },
         metrics,
     });
     let ctx = Arc::new(Operator::new(Given {
         world: Arc::clone(&world),
-        compile: options.compile.clone(),
         srs_file: setup.file,
         ledger,
-        network: options.network.clone(),
         reference_socket: options.reference_socket.clone(),
         outbox: runner.as_ref().map(|runner| Arc::clone(&runner.outbox)),
     }));

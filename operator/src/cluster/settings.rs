@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
 use k8s_openapi::ByteString;
@@ -22,11 +21,11 @@ use zkml::setup::{SrsSource, VerifierSrs};
 use super::segments::SegmentsError;
 use crate::artifacts::{ArtifactError, Artifacts};
 use crate::dispatch::TokenKey;
+use crate::in_force::Rules;
 use crate::metrics::Metrics;
 use crate::runs::ModelMemory;
 use crate::setup::{SetupError, SetupPolicy, srs_source};
-use crate::sources::AllowedUrl;
-use crate::specs::{CompileSettings, WorkerSettings};
+use crate::specs::WorkerSettings;
 use crate::web::{Hosts, Web};
 
 const TOKENS: &str = "zkinfer-token-key";
@@ -48,8 +47,6 @@ pub struct RunOptions {
     pub srs: Option<PathBuf>,
     /// Use the development SRS, which is FORGEABLE BY ANYONE.
     pub allow_dev_srs: bool,
-    /// Shortest lease of a claim.
-    pub least_lease: Duration,
     /// The rest.
     pub settings: Settings,
 }
@@ -61,16 +58,10 @@ pub struct Settings {
     pub namespace: String,
     /// The namespaces to watch, beside the operator's own; none: all.
     pub namespaces: Vec<String>,
-    /// The addresses under which models may be fetched.
-    pub source_urls: Vec<AllowedUrl>,
     /// For every worker's pod.
     pub workers: WorkerSettings,
-    /// For compilers.
-    pub compile: CompileSettings,
-    /// The network id in statements.
-    pub network: String,
-    /// The greatest error of an answer that is accepted.
-    pub max_error: f64,
+    /// What is in force where there is no Validator.
+    pub rules: Rules,
     /// The socket of `prover-worker reference`.
     pub reference_socket: PathBuf,
     /// How much memory compiled models may take.
@@ -92,6 +83,12 @@ pub enum RunError {
     /// The artifact store.
     #[error(transparent)]
     Artifacts(#[from] ArtifactError),
+    /// The store is another operator's.
+    #[error(
+        "the artifact store is that of the operator with --controller-class={0}, which would remove what is of others: each \
+         operator needs a store, or a prefix of one, for itself"
+    )]
+    OthersStore(String),
     /// A Secret that is not the operator's.
     #[error("Secret {0}/{1} has no 32 bytes under `{SECRET_KEY}`; delete it and the operator makes another")]
     BadSecret(String, &'static str),

@@ -2,7 +2,8 @@
 //! controller that is told of a deletion does not clean up, because the operator was away, a later sweep does; so for uploads that
 //! were killed.
 //!
-//! Invariant: a blob is removed only if nothing names it and it is older than [`GRACE`]; receipts and the ledger stay.
+//! Invariant: a blob is removed only if nothing names it, it is older than two hours, and it has been kept as long as the Validator
+//! says; so is a receipt, which an unfinished request never has; the ledger stays.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,22 +11,25 @@ use std::time::Duration;
 
 use kube::ResourceExt;
 use zkinfer_crds::compile_report::CompileOutcome;
+use zkinfer_crds::k8s::InferenceRequest;
+use zkinfer_crds::k8s::validator::Retention;
 use zkinfer_crds::{Digest, RequestUid};
 
 use super::operator::Operator;
+use super::retention::{Rule, keeps_input, least, total};
 use crate::artifacts::{ArtifactError, CompiledName, Kept};
 use crate::world::Part;
 
 /// How often everything is looked through.
 const EVERY: Duration = Duration::from_secs(600);
-/// Blobs younger than this may be about to be named.
-const GRACE: Duration = Duration::from_secs(24 * 3600);
 /// No upload takes as long as this.
 const UPLOAD: Duration = Duration::from_secs(2 * 3600);
 
 /// Looks through the store now and then, for ever.
 pub(super) async fn run(ctx: Arc<Operator>) {
     ctx.world.ready.wait(&[Part::Model, Part::InferenceRequest]).await;
+    // A Validator may keep things longer than the defaults do.
+    ctx.world.settings_are_known().await;
     loop {
         // What cannot be seen is not gone.
         if !ctx.world.scope.problems().is_empty() {
@@ -62,19 +66,55 @@ async fn sweep(ctx: &Operator) -> Result<(), ArtifactError> {
         ctx.world.artifacts.delete_model(uid).await?;
     }
     ctx.world.artifacts.remove_broken_uploads(UPLOAD).await?;
-    let old = ctx.world.artifacts.blobs_older_than(GRACE).await?;
-    if old.is_empty() {
+    let retention = ctx.world.in_force.get().retention.clone();
+    let (blobs, receipts) = (
+        ctx.world.artifacts.stored_blobs().await?,
+        ctx.world.artifacts.stored_receipts().await?,
+    );
+    let room = retention.store_bytes.as_ref().map_or(0, |room| room.bytes());
+    ctx.world.metrics.stored(total(&blobs), total(&receipts), room);
+    let rule = Rule::of_receipts(&retention);
+    if rule.applies(&receipts) {
+        let unfinished = receipts_of_unfinished(ctx);
+        for stored in rule.doomed(&receipts, |digest| unfinished.contains(digest)) {
+            tracing::info!(receipt = %stored.digest, "removing a receipt that was kept long enough");
+            ctx.world.artifacts.remove_receipt(&stored.digest).await?;
+        }
+    }
+    let rule = Rule::of_blobs(&retention);
+    if !rule.applies(&blobs) {
         return Ok(());
     }
-    let named = named(ctx).await?;
-    for digest in old.into_iter().filter(|d| !named.contains(d)) {
-        ctx.world.artifacts.remove_old_blob(&digest, GRACE).await?;
+    let named = named(ctx, &retention).await?;
+    for stored in rule.doomed(&blobs, |digest| named.contains(digest)) {
+        ctx.world
+            .artifacts
+            .remove_old_blob(&stored.digest, least())
+            .await?;
     }
     Ok(())
 }
 
+/// Receipts that a request names which is not over: there is none but while its last status is written.
+fn receipts_of_unfinished(ctx: &Operator) -> BTreeSet<Digest> {
+    let requests = ctx.world.stores.requests.state();
+    let statuses = requests.iter().filter_map(|r| r.status.as_ref());
+    let unfinished = statuses.filter(|status| !status.phase.is_over());
+    unfinished
+        .filter_map(|status| status.receipt.as_ref().map(|receipt| receipt.digest))
+        .collect()
+}
+
+/// How long ago a request has ended; `None` for one that is not over.
+fn since_end(request: &InferenceRequest) -> Option<Duration> {
+    let status = request.status.as_ref().filter(|status| status.phase.is_over())?;
+    let ended = status.finished_at.as_ref()?.0.as_second();
+    let since = k8s_openapi::jiff::Timestamp::now().as_second() - ended;
+    Some(Duration::from_secs(u64::try_from(since).unwrap_or_default()))
+}
+
 /// Every blob that an object, a compiled model or a run names.
-async fn named(ctx: &Operator) -> Result<BTreeSet<Digest>, ArtifactError> {
+async fn named(ctx: &Operator, retention: &Retention) -> Result<BTreeSet<Digest>, ArtifactError> {
     let mut named = BTreeSet::new();
     named.extend(ctx.models.srs_file.as_ref().map(|b| b.digest));
     for model in ctx.world.stores.models.state() {
@@ -109,7 +149,9 @@ async fn named(ctx: &Operator) -> Result<BTreeSet<Digest>, ArtifactError> {
         }
     }
     for request in ctx.world.stores.requests.state() {
-        named.extend(request.spec.input.artifact);
+        if keeps_input(retention, since_end(&request)) {
+            named.extend(request.spec.input.artifact);
+        }
     }
     for record in ctx.requests.runs().values() {
         named.extend(record.run.iter().flat_map(|run| run.blobs()).map(|b| b.digest));

@@ -14,16 +14,17 @@ use kube::core::NamespaceResourceScope;
 use kube::runtime::Controller as Watching;
 use kube::runtime::controller::Action as Requeue;
 use serde::de::DeserializeOwned;
+use zkinfer_crds::k8s::Classed;
 use zkinfer_crds::wire::BlobRef;
 
 use crate::runs::Outbox;
 use crate::scoring::Totals;
-use crate::specs::CompileSettings;
 use crate::world::{ReconcileError, World};
 
 /// A kind that the operator controls: every one in the list `kinds!`.
 pub trait Controlled:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Classed
     + Clone
     + Debug
     + DeserializeOwned
@@ -72,14 +73,10 @@ pub trait Controller: Send + Sync + Sized + 'static {
 pub struct Given {
     /// What all controllers share.
     pub world: Arc<World>,
-    /// For compilers.
-    pub compile: CompileSettings,
     /// The trusted setup's file for compilers; absent: the development setup, or none.
     pub srs_file: Option<BlobRef>,
     /// What the ledger adds up to.
     pub ledger: Totals,
-    /// The network id in statements.
-    pub network: String,
     /// The socket of `prover-worker reference`.
     pub reference_socket: PathBuf,
     /// Where receipts go beside the store; absent: nowhere.

@@ -21,7 +21,6 @@ use super::waiting::{Claimed, ClaimedSlice, Ticket, Waiting};
 
 /// A lease is this many times the predicted time, within limits: a slow but honest miner is not punished.
 const LEASE_FACTOR: u32 = 8;
-const LONGEST_LEASE: Duration = Duration::from_secs(600);
 
 impl Queue {
     /// A worker waits for a slice from now on.
@@ -203,10 +202,10 @@ impl Queue {
         let entry = &mut request.slices[slice];
         entry.attempts += 1;
         let predicted = entry.slice.predicted;
-        let least = self.least_lease;
+        let (least, longest) = self.leases;
         let lasts = predicted
             .saturating_mul(LEASE_FACTOR)
-            .clamp(least, LONGEST_LEASE.max(least));
+            .clamp(least, longest.max(least));
         if stands_in && let Some(late) = entry.late(now) {
             let late = &mut entry.leases[late];
             late.hedged = true;

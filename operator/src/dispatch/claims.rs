@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tracing::Instrument as _;
 use zkinfer_client::Pauses;
 use zkinfer_crds::wire::{BlobRef, ClaimGrant, ClaimRequest, MAX_INLINE_BYTES, MAX_WAIT_SECONDS};
 use zkinfer_crds::{ClaimId, RequestUid, SliceIndex, encode};
@@ -121,7 +122,17 @@ impl Dispatcher {
             return Tried::Answer(ClaimAnswer::Over);
         };
         asking.claimed = Some((claimed.request, claimed.claim));
-        let granted = self.grant(auth, &claimed, &worker.name, inline).await;
+        let about = tracing::error_span!(
+            "grant",
+            request = %claimed.request,
+            slice = claimed.slice.0,
+            claim = %claimed.claim,
+            pool = %auth.pool,
+        );
+        let granted = self
+            .grant(auth, &claimed, &worker.name, inline)
+            .instrument(about.clone())
+            .await;
         asking.claimed = None;
         match granted {
             // Its claim has ended, and nothing of it is told.
@@ -134,7 +145,7 @@ impl Dispatcher {
             // What is not written down would not survive a restart, so it is not granted. The store will be back; it
             // is nobody's attempt.
             Err(error) => {
-                tracing::warn!(%error, "a claim cannot be written down");
+                about.in_scope(|| tracing::warn!(%error, "a claim cannot be written down"));
                 self.take_back(claimed.request, claimed.claim);
             }
         }

@@ -85,10 +85,15 @@ const SHORTEST: Duration = Duration::from_millis(2);
 impl Dispatcher {
     /// A dispatcher without work; it needs a runtime. `threads` proofs are verified at once.
     #[must_use]
-    pub fn new(artifacts: Artifacts, key: TokenKey, least_lease: Duration, threads: usize) -> Arc<Self> {
+    pub fn new(
+        artifacts: Artifacts,
+        key: TokenKey,
+        leases: (Duration, Duration),
+        threads: usize,
+    ) -> Arc<Self> {
         let this = Arc::new(Self {
             state: Mutex::new(State {
-                queue: Queue::new(least_lease),
+                queue: Queue::new(leases),
                 answers: BTreeMap::new(),
                 next_ticket: 0,
                 planned: Duration::ZERO,
@@ -110,6 +115,11 @@ impl Dispatcher {
 
     pub(super) fn now(&self) -> Duration {
         START + self.started.elapsed()
+    }
+
+    /// Leases are so long at least, and at most, from now on; open claims keep theirs.
+    pub fn set_leases(&self, leases: (Duration, Duration)) {
+        lock(&self.state).queue.leases = leases;
     }
 
     /// The artifact store that blobs are read from.

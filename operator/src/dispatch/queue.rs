@@ -43,7 +43,8 @@ pub struct Past {
 #[derive(Debug)]
 pub struct Queue {
     pub(super) requests: Vec<RequestEntry>,
-    pub(super) least_lease: Duration,
+    /// The shortest and the longest lease.
+    pub(super) leases: (Duration, Duration),
     pub(super) standings: Standings,
     pub(super) granted: Granted,
     /// Workers that wait for a slice, in the order in which they came.
@@ -58,12 +59,12 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// An empty queue. No lease is shorter than `least_lease`.
+    /// An empty queue; leases are so long at least, and at most.
     #[must_use]
-    pub fn new(least_lease: Duration) -> Self {
+    pub fn new(leases: (Duration, Duration)) -> Self {
         Self {
             requests: Vec::new(),
-            least_lease,
+            leases,
             standings: Standings::default(),
             granted: Granted::default(),
             waiting: Vec::new(),

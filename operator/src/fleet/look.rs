@@ -71,8 +71,7 @@ pub async fn at_compiler(
 ) -> Result<Look, kube::Error> {
     let mut jobs = jobs.all();
     jobs.retain(|j| matches!(&j.purpose, Purpose::Compile { uid: of, .. } if of == uid) && j.works());
-    let labels = format!("{},{}={uid}", labels::managed(), labels::MODEL_UID);
-    look(client, namespace, &labels, None, &jobs).await
+    look(client, namespace, &labels::compiler_of(uid), None, &jobs).await
 }
 
 async fn look(

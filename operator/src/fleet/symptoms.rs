@@ -176,8 +176,8 @@ pub fn diagnose(seen: &[Evidence], whose: Whose) -> Option<Finding> {
         let (memory, amounts, image) = match whose {
             Whose::Pool => ("spec.resources.memory", "spec.resources", "spec.image"),
             Whose::Compiler => (
-                "the operator's --compiler-memory",
-                "the operator's --compiler-cpu, --compiler-memory and --compiler-scratch",
+                "compiler.memory of the Validator",
+                "compiler.cpu, compiler.memory and compiler.scratch of the Validator",
                 "the operator's --compiler-image",
             ),
         };

@@ -8,6 +8,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::IntoResponse;
 use tokio::time::timeout;
+use tracing::{Instrument as _, Span};
 use zkinfer_crds::calls::Reason;
 use zkinfer_crds::calls::work::{Claim, Fetch, Inline, Refuse, Submit};
 use zkinfer_crds::wire::{ClaimGrant, ClaimRequest, NEXT_HEADER, Refusal, WORKER_TOKEN_HEADER};
@@ -109,6 +110,17 @@ async fn next(
     gateway.dispatcher.claim_now(&auth, wanted, inline).await
 }
 
+/// What is said while a call about a claim is answered.
+fn about(token: &ClaimToken) -> Span {
+    tracing::error_span!(
+        "claim",
+        request = %token.request,
+        slice = token.slice.0,
+        claim = %token.claim,
+        pool = %token.pool,
+    )
+}
+
 async fn proof(
     State(gateway): State<Gateway>,
     from: Peer,
@@ -118,6 +130,20 @@ async fn proof(
     body: Body,
 ) -> Answer {
     let token = claim_token(&gateway, &headers, &claim)?;
+    let about = about(&token);
+    taken(gateway, from, uri, headers, token, body)
+        .instrument(about)
+        .await
+}
+
+async fn taken(
+    gateway: Gateway,
+    from: Peer,
+    uri: Uri,
+    headers: HeaderMap,
+    token: ClaimToken,
+    body: Body,
+) -> Answer {
     let wanted = wanted(&headers)?;
     let max = token.max_bytes as usize;
     let body = match gateway.bodies.read(&headers, body, max).await {
@@ -153,7 +179,13 @@ async fn proof(
 
 async fn refuse(State(gateway): State<Gateway>, headers: HeaderMap, claim: Named, body: Body) -> Answer {
     let token = claim_token(&gateway, &headers, &claim)?;
-    let refusal = Refusal::read(&gateway.bodies.of::<Refuse>(&headers, body).await?)?;
+    let about = about(&token);
+    let body = gateway
+        .bodies
+        .of::<Refuse>(&headers, body)
+        .instrument(about)
+        .await?;
+    let refusal = Refusal::read(&body)?;
     if gateway.dispatcher.refuse(&token, refusal) {
         Ok(StatusCode::NO_CONTENT.into_response())
     } else {

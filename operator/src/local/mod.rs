@@ -40,10 +40,11 @@ use self::pods::Node;
 use crate::artifacts::{ArtifactError, Artifacts};
 use crate::cluster::{self, RunError, Runner, Segments, Settings, Setup, Site};
 use crate::dispatch::{Dispatcher, TokenKey};
+use crate::in_force::Rules;
 use crate::metrics::Metrics;
 use crate::runs::ModelMemory;
 use crate::scoring::{self, Totals};
-use crate::specs::{CompileSettings, WorkerSettings};
+use crate::specs::{Class, CompileSettings, WorkerSettings};
 use crate::web::{Hosts, Web};
 use crate::world::AtWork;
 
@@ -51,6 +52,8 @@ use crate::world::AtWork;
 const NETWORK: &str = "local";
 /// The longest that a compilation may take, in seconds.
 const COMPILE_SECONDS: i64 = 24 * 3600;
+/// The longest lease of a claim.
+const LONGEST_LEASE: Duration = Duration::from_secs(600);
 
 /// How to run.
 #[derive(Debug, Clone)]
@@ -196,7 +199,7 @@ pub async fn run(
         setup,
         gateway,
         &files,
-        options.least_lease,
+        settings.rules.leases,
     );
     if let Some((web, told)) = web {
         // Asked for by itself, so that it is told where no progress is.
@@ -313,23 +316,32 @@ fn settings(
     Ok(Settings {
         namespace: OPERATOR_NAMESPACE.to_owned(),
         namespaces: Vec::new(),
-        // Files of this machine are given as they are.
-        source_urls: Vec::new(),
         workers: WorkerSettings {
             gateway: gateway.to_owned(),
             namespace: OPERATOR_NAMESPACE.to_owned(),
+            class: Class::every(),
         },
-        compile: CompileSettings {
-            // Other programs make other keys.
-            image: format!("prover-worker@{}", file_digest(worker)?),
-            // Of this machine a compiler takes what there is.
-            cpu: "1".to_owned(),
-            memory: "1Gi".to_owned(),
-            scratch: "1Gi".to_owned(),
-            seconds: COMPILE_SECONDS,
+        rules: Rules {
+            network: NETWORK.to_owned(),
+            max_error: options.max_error,
+            leases: (options.least_lease, LONGEST_LEASE.max(options.least_lease)),
+            compile: CompileSettings {
+                // Other programs make other keys.
+                image: format!("prover-worker@{}", file_digest(worker)?),
+                // Of this machine a compiler takes what there is.
+                cpu: "1".to_owned(),
+                memory: "1Gi".to_owned(),
+                scratch: "1Gi".to_owned(),
+                seconds: COMPILE_SECONDS,
+            },
+            // Files of this machine are given as they are.
+            source_urls: Vec::new(),
+            consent: None,
+            allowed_srs: Vec::new(),
+            // The store of local mode is never swept.
+            retention: Default::default(),
+            spec: None,
         },
-        network: NETWORK.to_owned(),
-        max_error: options.max_error,
         reference_socket,
         // The machine's owner runs it.
         model_memory: ModelMemory::new(Some(u64::MAX), None),
@@ -344,11 +356,11 @@ fn site(
     setup: Setup,
     gateway: TcpListener,
     files: &Files,
-    least_lease: Duration,
+    leases: (Duration, Duration),
 ) -> (Site, Arc<Dispatcher>, AtWork) {
     let mut key = [0; 32];
     OsRng.fill_bytes(&mut key);
-    let dispatcher = cluster::dispatcher(&artifacts, TokenKey::new(key), least_lease);
+    let dispatcher = cluster::dispatcher(&artifacts, TokenKey::new(key), leases);
     let at_work = AtWork::default();
     let site = Site {
         client: api.client(),

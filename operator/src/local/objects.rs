@@ -13,7 +13,7 @@ use zkinfer_crds::k8s::{self, CONSENT_CONFIG_MAP, Document, DocumentError, Miner
 
 use super::api::{Kind, Store};
 use super::names::{DEFAULT_NAMESPACE, OPERATOR_NAMESPACE, pool_uid};
-use crate::consent::{Listing, Lists, decide};
+use crate::consent::{Installation, Listing, Lists, decide};
 
 /// Why objects cannot be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -172,6 +172,15 @@ impl Objects {
         Ok(objects)
     }
 
+    /// The list of the Validator that will rule: the first by name of the operator's namespace, since all are made at once.
+    fn installation(&self) -> Option<Installation> {
+        let of = |(key, _): &(&Key, &k8s::Validator)| key.namespace == OPERATOR_NAMESPACE;
+        let (key, validator) = self.validators.iter().find(of)?;
+        let list = validator.spec.consent.clone()?;
+        let at = format!("spec.consent of Validator {key}");
+        Some(Installation { at, list })
+    }
+
     /// Whether pools of other namespaces may serve a Model only because one person runs all of it here.
     pub(super) fn are_consented_to_by_the_runner(&self) -> bool {
         let list = |namespace: &str| {
@@ -181,13 +190,12 @@ impl Objects {
             };
             self.config_maps.get(&key).map(Listing::of)
         };
-        let operator = list(OPERATOR_NAMESPACE);
+        let installation = self.installation();
         self.models.iter().any(|(key, model)| {
             let own = list(&key.namespace);
             let lists = Lists {
                 own: own.as_ref(),
-                operator_namespace: OPERATOR_NAMESPACE,
-                operator: operator.as_ref(),
+                installation: installation.as_ref(),
             };
             let served_by = model.spec.served_by.as_deref();
             let consent = decide(&key.namespace, &key.name, served_by, &lists).or_of_the_runner();

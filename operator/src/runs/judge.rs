@@ -15,7 +15,7 @@ const SPARE: f64 = 0.99;
 /// What the answers of a request must keep.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Terms {
-    /// The smaller of the Model's error budget and the operator's `--max-error`.
+    /// The smaller of the Model's error budget and the greatest error that the settings in force accept.
     pub max_error: f64,
     /// By output: its natural magnitude, as the Model's status has it.
     pub output_scale: Vec<f64>,

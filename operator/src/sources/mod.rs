@@ -52,7 +52,7 @@ pub trait NamespaceFiles: Sync {
     ) -> BoxFuture<'a, Result<bool, ArtifactError>>;
 
     /// The addresses under which models may be fetched.
-    fn addresses(&self) -> &[AllowedUrl];
+    fn addresses(&self) -> Vec<AllowedUrl>;
 }
 
 async fn config_map(
@@ -127,7 +127,7 @@ pub async fn model(
             artifact: Some(digest),
             ..
         } => artifact(files, namespace, artifacts, digest, MAX_FILE_BYTES).await,
-        ModelSource { url: Some(url), .. } => remote::fetch(url, files.addresses(), MAX_FILE_BYTES).await,
+        ModelSource { url: Some(url), .. } => remote::fetch(url, &files.addresses(), MAX_FILE_BYTES).await,
         _ => Err(SourceError::Invalid("the source names nothing".to_owned())),
     }
 }

@@ -64,7 +64,7 @@ pub(crate) async fn fetch(text: &str, allowed: &[AllowedUrl], max: u64) -> Resul
     let url: Url = text.parse().map_err(|e| invalid(&e))?;
     if !allowed.iter().any(|a| a.covers(&url)) {
         return Err(SourceError::NotAllowed(format!(
-            "{text} is under none of the addresses that this operator fetches from (--allow-source-url); give the model \
+            "{text} is under none of the addresses that this operator fetches from (sourceUrls of the Validator); give the model \
              by configMap or artifact"
         )));
     }

@@ -56,7 +56,7 @@ pub fn compile_job(job: &CompileJob<'_>, compile: &CompileSettings, settings: &W
         token,
         attempt,
     } = *job;
-    let mut labels = labels::of(labels::COMPILER);
+    let mut labels = settings.class.labels(labels::COMPILER);
     labels.insert(labels::MODEL_UID.to_owned(), uid.to_owned());
     let mut hash = Sha256::new();
     hash.update(token.as_bytes());

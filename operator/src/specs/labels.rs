@@ -30,29 +30,24 @@ pub const GENERATION: &str = "zkinfer.dev/pool-generation";
 pub const WARM: &str = "zkinfer.dev/warm";
 /// The Kueue queue that admits a Job.
 pub const KUEUE_QUEUE: &str = "kueue.x-k8s.io/queue-name";
+/// Which installation made the object; absent: that of the default class.
+pub const CLASS: &str = "zkinfer.dev/controller-class";
 /// An annotation: the object that it is for, as `namespace/name`.
 pub const FOR: &str = "zkinfer.dev/for";
 
 /// An annotation: what tells this attempt at compiling a Model from others.
 pub const ATTEMPT: &str = "zkinfer.dev/attempt";
 
-/// Selects everything that the operator made.
-#[must_use]
-pub fn managed() -> String {
-    format!("{MANAGED_BY}={MANAGER}")
-}
-
 /// Selects the workers of a pool in its namespace.
 #[must_use]
 pub fn workers_of(pool: &str) -> String {
-    format!("{},{COMPONENT}={WORKER},{POOL}={pool}", managed())
+    format!("{MANAGED_BY}={MANAGER},{COMPONENT}={WORKER},{POOL}={pool}")
 }
 
-/// Labels of a part.
-pub(super) fn of(component: &str) -> BTreeMap<String, String> {
-    [(MANAGED_BY, MANAGER), (COMPONENT, component)]
-        .map(|(k, v)| (k.to_owned(), v.to_owned()))
-        .into()
+/// Selects the compiler of a Model in the operator's namespace.
+#[must_use]
+pub fn compiler_of(uid: &str) -> String {
+    format!("{MANAGED_BY}={MANAGER},{MODEL_UID}={uid}")
 }
 
 /// The uid of the request that a Job is for.

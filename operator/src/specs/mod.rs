@@ -3,9 +3,11 @@
 //! Invariants: every pod is one that the namespace's restricted Pod Security takes; no pod of a miner or of the compiler
 //! has a token for the API server; a child is owned by an object of its own namespace, never across namespaces.
 
+mod class;
 mod compile_job;
 pub mod labels;
 mod network_policy;
+mod placing;
 mod pod;
 mod service_account;
 mod warm;
@@ -14,6 +16,7 @@ mod worker_job;
 #[cfg(test)]
 mod tests;
 
+pub use class::Class;
 pub use compile_job::{CompileJob, CompileSettings, compile_job, compile_secret};
 pub use network_policy::network_policy;
 pub use service_account::{pool_of, service_account, service_account_name};
@@ -34,6 +37,8 @@ pub struct WorkerSettings {
     pub gateway: String,
     /// The operator's namespace: there the gateway is.
     pub namespace: String,
+    /// Whose pools they are.
+    pub class: Class,
 }
 
 /// The pool as owner and controller of an object in its namespace; `None` for a pool that was never created.

@@ -52,7 +52,7 @@ pub fn network_policy(pool: &MinerPool, settings: &WorkerSettings) -> NetworkPol
         ]),
     };
     NetworkPolicy {
-        metadata: pool_metadata(pool),
+        metadata: pool_metadata(pool, &settings.class),
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(selector([
                 (labels::COMPONENT, labels::WORKER.to_owned()),

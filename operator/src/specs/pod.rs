@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource, LocalObjectReference,
     ObjectFieldSelector, PodSecurityContext, PodSpec, ProjectedVolumeSource, ResourceRequirements,
-    SeccompProfile, SecurityContext, ServiceAccountTokenProjection, Toleration, Volume, VolumeMount,
-    VolumeProjection,
+    SeccompProfile, SecurityContext, ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use zkinfer_crds::RequestUid;
 use zkinfer_crds::k8s::MinerPoolSpec;
-use zkinfer_crds::k8s::miner_pool::{PoolToleration, TaintEffect, TolerationOperator};
 
+use super::placing::place;
 use super::{TOKEN_AUDIENCE, WorkerSettings, service_account_name};
 
 /// The user that every process runs as; it has no home and no files.
@@ -166,35 +165,11 @@ pub(super) fn worker(
     let volumes = vec![token, empty_dir("cache", CACHE_SIZE)];
     let mut pod = restricted(&service_account_name(pool), container, volumes);
     let Some(own) = &spec.pod else { return pod };
-    pod.node_selector = (!own.node_selector.is_empty()).then(|| own.node_selector.clone());
-    pod.tolerations = (!own.tolerations.is_empty()).then(|| own.tolerations.iter().map(toleration).collect());
+    place(&mut pod, pool, own);
     pod.runtime_class_name = own.runtime_class_name.clone();
     pod.priority_class_name = own.priority_class_name.clone();
     let secret = |name: &String| LocalObjectReference { name: name.clone() };
     pod.image_pull_secrets =
         (!own.image_pull_secrets.is_empty()).then(|| own.image_pull_secrets.iter().map(secret).collect());
     pod
-}
-
-fn toleration(t: &PoolToleration) -> Toleration {
-    Toleration {
-        key: t.key.clone(),
-        operator: Some(
-            match t.operator {
-                TolerationOperator::Equal => "Equal",
-                TolerationOperator::Exists => "Exists",
-            }
-            .to_owned(),
-        ),
-        value: t.value.clone(),
-        effect: t.effect.map(|effect| {
-            match effect {
-                TaintEffect::NoSchedule => "NoSchedule",
-                TaintEffect::PreferNoSchedule => "PreferNoSchedule",
-                TaintEffect::NoExecute => "NoExecute",
-            }
-            .to_owned()
-        }),
-        toleration_seconds: t.toleration_seconds,
-    }
 }

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use zkinfer_crds::k8s::MinerPool;
 
-use super::{labels, owner};
+use super::{Class, labels, owner};
 use crate::dispatch::PoolId;
 
 const PREFIX: &str = "zkinfer-miner-";
@@ -26,18 +26,18 @@ pub fn pool_of(username: &str) -> Option<PoolId> {
 
 /// Builds the ServiceAccount.
 #[must_use]
-pub fn service_account(pool: &MinerPool) -> ServiceAccount {
+pub fn service_account(pool: &MinerPool, class: &Class) -> ServiceAccount {
     ServiceAccount {
-        metadata: pool_metadata(pool),
+        metadata: pool_metadata(pool, class),
         automount_service_account_token: Some(false),
         ..ServiceAccount::default()
     }
 }
 
 /// Of an object that a pool has one of: it is called as its ServiceAccount.
-pub(super) fn pool_metadata(pool: &MinerPool) -> ObjectMeta {
+pub(super) fn pool_metadata(pool: &MinerPool, class: &Class) -> ObjectMeta {
     let name = pool.name_any();
-    let mut labels = labels::of(labels::WORKER);
+    let mut labels = class.labels(labels::WORKER);
     labels.insert(labels::POOL.to_owned(), name.clone());
     ObjectMeta {
         name: Some(service_account_name(&name)),

@@ -10,6 +10,7 @@ fn settings() -> WorkerSettings {
     WorkerSettings {
         gateway: "http://zkinfer-gateway.zkinfer-system.svc:8080".to_owned(),
         namespace: "zkinfer-system".to_owned(),
+        class: Class::named(zkinfer_crds::k8s::DEFAULT_CLASS),
     }
 }
 
@@ -69,7 +70,7 @@ fn golden(name: &str, object: &impl serde::Serialize) {
 fn the_objects_are_these() {
     golden("worker_job", &worker_job(&pool(), &job_for(), &settings()));
     golden("warm_workers", &warm_workers(&pool(), &settings()));
-    golden("service_account", &service_account(&pool()));
+    golden("service_account", &service_account(&pool(), &settings().class));
     golden("network_policy", &network_policy(&pool(), &settings()));
     golden("compile_job", &compile("token"));
 }
@@ -170,4 +171,78 @@ fn a_compilers_token_is_nowhere_but_in_its_secret() {
     ));
     assert!(named, "{text}");
     assert!(secret.string_data.unwrap().values().any(|v| v == sealed));
+}
+
+#[test]
+fn a_pool_says_where_its_workers_run_and_its_own_workers_are_what_is_spread() {
+    let mut pool = pool();
+    let own = json!({
+        "affinity": { "nodeAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": {
+                "nodeSelectorTerms": [{ "matchExpressions": [{ "key": "cpu", "operator": "In", "values": ["amd"] }] }],
+            },
+            "preferredDuringSchedulingIgnoredDuringExecution": [
+                { "weight": 7, "preference": { "matchExpressions": [{ "key": "spot", "operator": "DoesNotExist" }] } },
+            ],
+        } },
+        "topologySpreadConstraints": [
+            { "topologyKey": "topology.kubernetes.io/zone" },
+            { "topologyKey": "kubernetes.io/hostname", "maxSkew": 2, "whenUnsatisfiable": "DoNotSchedule" },
+        ],
+    });
+    pool.spec.pod = Some(serde_json::from_value(own.clone()).unwrap());
+    let of = |pod: PodSpec| {
+        let pod = serde_json::to_value(pod).unwrap();
+        (pod["affinity"].clone(), pod["topologySpreadConstraints"].clone())
+    };
+    let job = worker_job(&pool, &job_for(), &settings())
+        .spec
+        .unwrap()
+        .template
+        .spec
+        .unwrap();
+    let warm = warm_workers(&pool, &settings()).spec.template.spec.unwrap();
+    let workers =
+        json!({ "matchLabels": { "app.kubernetes.io/component": "worker", "zkinfer.dev/pool": "alpha" } });
+    let spread = json!([
+        {
+            "topologyKey": "topology.kubernetes.io/zone", "maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": workers,
+        },
+        {
+            "topologyKey": "kubernetes.io/hostname", "maxSkew": 2, "whenUnsatisfiable": "DoNotSchedule",
+            "labelSelector": workers,
+        },
+    ]);
+    for pod in [job, warm] {
+        assert_eq!(of(pod), (own["affinity"].clone(), spread.clone()));
+    }
+    assert_eq!(
+        of(compile("token").spec.unwrap().template.spec.unwrap()),
+        (json!(null), json!(null))
+    );
+}
+
+#[test]
+fn what_another_class_makes_is_labelled_and_its_warm_workers_are_selected_by_it() {
+    let blue = WorkerSettings {
+        class: Class::named("blue"),
+        ..settings()
+    };
+    let label = |labels: Option<std::collections::BTreeMap<String, String>>| {
+        labels.unwrap_or_default().remove(labels::CLASS)
+    };
+    let job = worker_job(&pool(), &job_for(), &blue);
+    let warm = warm_workers(&pool(), &blue);
+    let template = job.spec.unwrap().template.metadata.unwrap();
+    for labels in [
+        job.metadata.labels,
+        template.labels,
+        warm.metadata.labels,
+        warm.spec.selector.match_labels,
+        service_account(&pool(), &blue.class).metadata.labels,
+        network_policy(&pool(), &blue).metadata.labels,
+    ] {
+        assert_eq!(label(labels).as_deref(), Some("blue"));
+    }
 }

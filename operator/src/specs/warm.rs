@@ -14,7 +14,7 @@ use super::{WorkerSettings, labels, pod};
 #[must_use]
 pub fn warm_workers(pool: &MinerPool, settings: &WorkerSettings) -> Deployment {
     let name = pool.name_any();
-    let mut metadata = pool_metadata(pool);
+    let mut metadata = pool_metadata(pool, &settings.class);
     let labels = metadata.labels.get_or_insert_default();
     labels.insert(labels::WARM.to_owned(), "true".to_owned());
     let labels = labels.clone();

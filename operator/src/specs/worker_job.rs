@@ -66,7 +66,7 @@ impl JobFor {
 #[must_use]
 pub fn worker_job(pool: &MinerPool, job: &JobFor, settings: &WorkerSettings) -> Job {
     let pool_name = pool.name_any();
-    let mut labels = labels::of(labels::WORKER);
+    let mut labels = settings.class.labels(labels::WORKER);
     labels.insert(labels::POOL.to_owned(), pool_name.clone());
     labels.insert(labels::REQUEST_UID.to_owned(), job.request.to_string());
     if let Some(generation) = pool.metadata.generation {

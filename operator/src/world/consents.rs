@@ -3,18 +3,19 @@
 //! Invariant: of a ConfigMap only the list is kept, so nobody's takes memory.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use zkinfer_crds::k8s::ServedBy;
 
 use super::records::lock;
 use crate::consent::{Consent, Listing, Lists, decide};
+use crate::in_force::InForce;
 
 /// The lists by namespace.
 #[derive(Debug)]
 pub struct Consents {
-    /// The operator's namespace: its list is for everybody.
-    operator: String,
+    /// Where the installation's list is.
+    in_force: Arc<InForce>,
     /// One person runs the operator and every pool, and consents to them where nobody said otherwise.
     of_the_runner: bool,
     lists: Mutex<BTreeMap<String, Listing>>,
@@ -23,9 +24,9 @@ pub struct Consents {
 impl Consents {
     /// None yet.
     #[must_use]
-    pub fn new(operator_namespace: &str, of_the_runner: bool) -> Self {
+    pub fn new(in_force: Arc<InForce>, of_the_runner: bool) -> Self {
         Self {
-            operator: operator_namespace.to_owned(),
+            in_force,
             of_the_runner,
             lists: Mutex::default(),
         }
@@ -34,11 +35,11 @@ impl Consents {
     /// Who may serve the requests of the Model of this name, by its `servedBy` and the lists.
     #[must_use]
     pub fn decide(&self, namespace: &str, name: &str, served_by: Option<&[ServedBy]>) -> Consent {
+        let rules = self.in_force.get();
         let lists = lock(&self.lists);
         let lists = Lists {
             own: lists.get(namespace),
-            operator_namespace: &self.operator,
-            operator: lists.get(&self.operator),
+            installation: rules.consent.as_ref(),
         };
         let decided = decide(namespace, name, served_by, &lists);
         if self.of_the_runner {
@@ -50,8 +51,8 @@ impl Consents {
 
     /// Whether the list of `changed` concerns what is in namespace `own`; `changed` is absent where all are another.
     #[must_use]
-    pub fn concerns(&self, changed: Option<&str>, own: Option<&str>) -> bool {
-        changed.is_none_or(|n| Some(n) == own || n == self.operator)
+    pub fn concerns(changed: Option<&str>, own: Option<&str>) -> bool {
+        changed.is_none_or(|n| Some(n) == own)
     }
 
     /// All lists are these.

@@ -29,7 +29,7 @@ impl NamespaceFiles for World {
         Box::pin(self.artifacts.blob_is_of(digest, namespace))
     }
 
-    fn addresses(&self) -> &[AllowedUrl] {
-        &self.source_urls
+    fn addresses(&self) -> Vec<AllowedUrl> {
+        self.in_force.get().source_urls.clone()
     }
 }

@@ -19,12 +19,15 @@ mod write;
 use std::sync::Arc;
 use std::time::Instant;
 
+use kube::core::NamespaceResourceScope;
 use kube::runtime::reflector::ObjectRef;
-use kube::{Client, ResourceExt};
+use kube::{Client, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
-use zkinfer_crds::ProofSystem;
 use zkinfer_crds::compile_report::CompileReport;
-use zkinfer_crds::k8s::{InferenceRequest, Model};
+use zkinfer_crds::k8s::{InferenceRequest, Model, Validator};
+use zkinfer_crds::{Digest, ProofSystem};
 use zkml::setup::VerifierSrs;
 
 pub use at_work::{AtWork, Working};
@@ -36,16 +39,16 @@ pub use scope::{Place, Scope};
 pub use store::StoreHealth;
 pub use stores::{Feed, Feeds, Stores, Wake, watched};
 pub use streams::{Watch, controller, follow, named, objects, owning};
-pub use write::{Events, MANAGER, News, ReconcileError, is_too_large, patch_status};
+pub use write::{Events, News, ReconcileError, is_too_large};
 
 use crate::artifacts::Artifacts;
 use crate::consent::Consent;
 use crate::dispatch::{Dispatcher, PoolId};
 use crate::fleet::JobIndex;
+use crate::in_force::InForce;
 use crate::metrics::Metrics;
 use crate::runs::{CompiledModel, Shelf, ShelfError};
 use crate::setup::SetupPolicy;
-use crate::sources::AllowedUrl;
 use crate::specs::WorkerSettings;
 
 /// See the module.
@@ -70,8 +73,8 @@ pub struct World {
     pub artifacts: Artifacts,
     /// Whether it works.
     pub store: StoreHealth,
-    /// The addresses under which models may be fetched.
-    pub source_urls: Vec<AllowedUrl>,
+    /// The settings that a Validator changes.
+    pub in_force: Arc<InForce>,
     /// Queue, claims, verification.
     pub dispatcher: Arc<Dispatcher>,
     /// The operator's Jobs.
@@ -86,8 +89,6 @@ pub struct World {
     pub setup: Option<SetupPolicy>,
     /// Its verifier part.
     pub srs: Option<VerifierSrs>,
-    /// The greatest error of an answer that the operator accepts.
-    pub max_error: f64,
     /// What no status tells of yet.
     pub at_work: AtWork,
     /// How often is written what changes all the time.
@@ -109,6 +110,45 @@ impl World {
     ) -> Result<Arc<CompiledModel>, ShelfError> {
         let load = CompiledModel::load(&self.artifacts, report.clone(), system, self.srs.clone());
         self.shelf.get(namespace, report, load).await
+    }
+
+    /// Writes the whole status of an object, as this installation; whether it was written: an object that is gone, or is another
+    /// by now, has none, and nobody is told of it.
+    ///
+    /// # Errors
+    /// The API server.
+    pub async fn write_status<K, S>(&self, object: &K, status: &S) -> Result<bool, kube::Error>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + DeserializeOwned
+            + std::fmt::Debug,
+        S: Serialize,
+    {
+        let manager = self.workers.class.manager();
+        write::patch_status(&self.client, &manager, object, status).await
+    }
+
+    /// The trusted setup, unless the settings in force do not allow it: which one that is.
+    ///
+    /// # Errors
+    /// The setup that was given and is not allowed.
+    pub fn allowed_setup(&self) -> Result<Option<SetupPolicy>, Digest> {
+        match self.setup {
+            Some(setup) if !self.in_force.get().allows_srs(&setup.srs) => Err(setup.srs),
+            setup => Ok(setup),
+        }
+    }
+
+    /// Done when what a Validator says is in force, or there is known to be none.
+    pub async fn settings_are_known(&self) {
+        let own = &self.workers.namespace;
+        let resource = Validator::plural(&());
+        self.ready.wait(&[Part::Validator]).await;
+        // A list that was refused is no list of nothing.
+        while self.scope.refuses(own, &resource) {
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// A Model by its name.

@@ -97,6 +97,7 @@ mod tests {
             "models",
             "inferencerequests",
             "minerpools",
+            "validators",
             "jobs",
             "configmaps zkinfer-consent",
         ];

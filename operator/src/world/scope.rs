@@ -1,15 +1,19 @@
-//! Which namespaces the operator watches: all, or those that it was told, and which of them it may not read.
+//! Which objects the operator watches: of its class, in all namespaces or in those that it was told, and which of these it may
+//! not read.
 //!
-//! Invariants: its own namespace is always one of them; of every other object outside nothing is read, written or listed;
-//! a namespace that may not be read is told of and asked for again, and holds up no other.
+//! Invariants: its own namespace is always one of them; of every other object outside nothing is read, written or listed; an
+//! object of another class is in no store, so nothing is ever decided about it; a namespace that may not be read is told of and
+//! asked for again, and holds up no other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
+use zkinfer_crds::k8s::Classed;
 
 use crate::metrics::Metrics;
+use crate::specs::Class;
 
 /// The Role, and its binding, that the operator has in each namespace that it was told.
 const ROLE: &str = "zkinfer-operator-objects";
@@ -20,6 +24,8 @@ const CLUSTER_ROLE: &str = "zkinfer-operator";
 /// See the module.
 #[derive(Debug)]
 pub struct Scope {
+    /// Whose objects.
+    class: Class,
     /// Absent: every namespace.
     namespaces: Option<BTreeSet<String>>,
     /// What may not be listed, and where.
@@ -47,14 +53,18 @@ impl Place<'_> {
     }
 
     /// What is missing where something is refused.
-    pub(super) fn lacks(self) -> String {
+    fn lacks(self, class: &Class) -> String {
         match self {
             Self::Everywhere => {
-                format!("ClusterRole or ClusterRoleBinding `{CLUSTER_ROLE}` is missing or lacks it")
+                let role = class.called(CLUSTER_ROLE);
+                format!("ClusterRole or ClusterRoleBinding `{role}` is missing or lacks it")
             }
-            Self::In(_) => format!(
-                "Role or RoleBinding `{ROLE}` is missing in this namespace or lacks it, or there is no such namespace"
-            ),
+            Self::In(_) => {
+                let role = class.called(ROLE);
+                format!(
+                    "Role or RoleBinding `{role}` is missing in this namespace or lacks it, or there is no such namespace"
+                )
+            }
         }
     }
 
@@ -73,9 +83,10 @@ impl Place<'_> {
 impl Scope {
     /// Those that were told, and the operator's own; every namespace where none was told.
     #[must_use]
-    pub fn new(own: &str, told: &[String]) -> Self {
+    pub fn new(own: &str, told: &[String], class: Class) -> Self {
         let all = || told.iter().cloned().chain([own.to_owned()]).collect();
         Self {
+            class,
             namespaces: (!told.is_empty()).then(all),
             refused: Mutex::default(),
         }
@@ -95,6 +106,23 @@ impl Scope {
     #[must_use]
     pub fn sees(&self, namespace: &str) -> bool {
         self.namespaces.as_ref().is_none_or(|all| all.contains(namespace))
+    }
+
+    /// Whether the object is this installation's.
+    #[must_use]
+    pub fn takes(&self, object: &impl Classed) -> bool {
+        self.class.takes(object)
+    }
+
+    /// The class, as people call it.
+    #[must_use]
+    pub fn class(&self) -> &str {
+        self.class.name()
+    }
+
+    /// What is missing where something is refused.
+    pub(super) fn lacks(&self, place: Place<'_>) -> String {
+        place.lacks(&self.class)
     }
 
     /// What somebody is told who counts on what is in these namespaces; `None` where all of them are seen.
@@ -120,6 +148,13 @@ impl Scope {
     pub(super) fn grant(&self, place: Place<'_>, resource: &str) -> bool {
         let mut refused = self.refused();
         !refused.is_empty() && refused.remove(&(place.namespace(), resource.to_owned()))
+    }
+
+    /// Whether objects of this resource may not be read in the namespace, as far as was tried.
+    #[must_use]
+    pub fn refuses(&self, namespace: &str, resource: &str) -> bool {
+        let of = |of: &Option<String>| of.as_deref().is_none_or(|of| of == namespace);
+        self.refused().iter().any(|(at, what)| of(at) && what == resource)
     }
 
     /// Whether everything in this namespace may be read, as far as was tried.
@@ -150,9 +185,9 @@ impl Scope {
             match namespace {
                 Some(namespace) => format!(
                     "namespace `{namespace}` is not served: {resources} may not be listed there. {}",
-                    Place::In(&namespace).lacks()
+                    self.lacks(Place::In(&namespace))
                 ),
-                None => format!("{resources} may not be listed. {}", Place::Everywhere.lacks()),
+                None => format!("{resources} may not be listed. {}", self.lacks(Place::Everywhere)),
             }
         };
         by_namespace.into_iter().map(told).collect()
@@ -171,11 +206,13 @@ fn quoted<'a>(names: impl Iterator<Item = &'a str>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use zkinfer_crds::k8s::DEFAULT_CLASS;
+
     use super::*;
 
     fn scope(told: &[&str]) -> Scope {
         let told: Vec<String> = told.iter().map(|n| (*n).to_owned()).collect();
-        Scope::new("system", &told)
+        Scope::new("system", &told, Class::named(DEFAULT_CLASS))
     }
 
     #[test]
@@ -206,6 +243,7 @@ mod tests {
         assert!(some.refuse(b, "models") && !some.refuse(b, "models"));
         assert!(some.refuse(b, "jobs"));
         assert!(some.is_readable("a") && !some.is_readable("b"));
+        assert!(some.refuses("b", "jobs") && !some.refuses("a", "jobs") && !some.refuses("b", "pods"));
         let [problem] = &some.problems()[..] else {
             panic!("one namespace");
         };
@@ -218,5 +256,17 @@ mod tests {
         let all = scope(&[]);
         assert!(all.refuse(Place::Everywhere, "models") && all.is_readable("b"));
         assert!(all.problems()[0].contains("ClusterRole"), "{:?}", all.problems());
+    }
+
+    #[test]
+    fn another_class_is_told_of_its_own_roles() {
+        let blue = Scope::new("system", &["a".to_owned()], Class::named("blue"));
+        assert_eq!(blue.class(), "blue");
+        blue.refuse(Place::In("a"), "models");
+        let problems = blue.problems();
+        assert!(
+            problems[0].contains("`zkinfer-operator-objects-blue`"),
+            "{problems:?}"
+        );
     }
 }

@@ -7,6 +7,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::ready;
 use futures::stream::{BoxStream, select_all, unfold};
 use futures::{Stream, StreamExt, TryStreamExt};
 use kube::api::ObjectMeta;
@@ -19,6 +20,7 @@ use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::UnboundedReceiver;
 use zkinfer_client::Pauses;
+use zkinfer_crds::k8s::Classed;
 
 use super::merge::Merge;
 use super::scope::{Place, Scope};
@@ -144,7 +146,7 @@ fn granted<K>(scope: &Scope, place: Place<'_>, resource: &str, event: &Event<K>)
 /// It may not; told once, and in `/readyz` for as long as it is so.
 fn refused(scope: &Scope, place: Place<'_>, resource: &str, error: &watcher::Error) {
     if scope.refuse(place, resource) {
-        tracing::warn!(?place, resource, %error, "may not be read: {}", place.lacks());
+        tracing::warn!(?place, resource, %error, "may not be read: {}", scope.lacks(place));
     }
 }
 
@@ -158,10 +160,11 @@ fn is_forbidden(error: &watcher::Error) -> bool {
     }
 }
 
-/// Everything of a kind whose objects are kept in a store.
+/// Everything of a kind, of the operator's class, whose objects are kept in a store. What is of another class goes no further.
 pub fn objects<K>(client: &Client, scope: &Arc<Scope>, store: Store<K>) -> Watch<K>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Classed
         + Clone
         + DeserializeOwned
         + Debug
@@ -170,15 +173,28 @@ where
         + 'static,
 {
     let client = client.clone();
+    let own = Arc::clone(scope);
     follow(
         scope,
         K::plural(&()),
-        move |place| watcher(place.api::<K>(&client), watcher::Config::default().any_semantic()),
+        move |place| {
+            let all = watcher(place.api::<K>(&client), watcher::Config::default().any_semantic());
+            let own = Arc::clone(&own);
+            all.try_filter(move |event| ready(is_own(&own, event)))
+        },
         move |namespace, name| {
             let last = store.get(&ObjectRef::new(name).within(namespace))?;
             Some((*last).clone())
         },
     )
+}
+
+/// Whether an event is of one of the operator's own objects, or of the watch itself.
+fn is_own<K: Classed>(scope: &Scope, event: &Event<K>) -> bool {
+    match event {
+        Event::Init | Event::InitDone => true,
+        Event::InitApply(object) | Event::Apply(object) | Event::Delete(object) => scope.takes(object),
+    }
 }
 
 /// A controller of `K` that also reconciles what comes from `asked`; it tells when the store holds every object, and, before

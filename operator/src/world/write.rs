@@ -16,8 +16,6 @@ use serde_json::json;
 use super::records::lock;
 use crate::artifacts::ArtifactError;
 
-/// The operator's field manager, and the name under which it writes events.
-pub const MANAGER: &str = "zkinfer-operator";
 /// The longest note of an event, in bytes.
 const MAX_NOTE: usize = 1000;
 /// How long after an event the same one is counted in it.
@@ -124,12 +122,13 @@ impl Events {
     }
 }
 
-/// Writes the whole status; whether it was written: an object that is gone, or is another by now, has none, and nobody is
-/// told of it.
-///
-/// # Errors
-/// The API server.
-pub async fn patch_status<K, S>(client: &Client, object: &K, status: &S) -> Result<bool, kube::Error>
+/// See [`super::World::write_status`].
+pub(super) async fn patch_status<K, S>(
+    client: &Client,
+    manager: &str,
+    object: &K,
+    status: &S,
+) -> Result<bool, kube::Error>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
     S: Serialize,
@@ -141,7 +140,7 @@ where
         "metadata": { "uid": object.uid() },
         "status": status,
     });
-    let params = PatchParams::apply(MANAGER).force();
+    let params = PatchParams::apply(manager).force();
     match api
         .patch_status(&object.name_any(), &params, &Patch::Apply(body))
         .await
@@ -183,7 +182,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_said_anew_is_an_event_of_its_own_and_what_was_said_is_counted() {
         let calls = Arc::default();
-        let events = Events::new(api_server(&calls), Reporter::from(MANAGER));
+        let events = Events::new(api_server(&calls), Reporter::from("zkinfer-operator"));
         let about = k8s_openapi::api::core::v1::ObjectReference {
             namespace: Some("default".to_owned()),
             ..Default::default()

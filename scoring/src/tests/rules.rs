@@ -24,7 +24,10 @@ fn shares_are_of_the_work() {
     assert!((806_000..807_500).contains(&of[0]), "{of:?}");
     // What a cap takes is rounded, to its owner's loss.
     let of = shares(&warm(RuleName::DeliveredWork), &entries);
-    assert!(of.iter().all(|share| (499_999..=500_000).contains(share)), "{of:?}");
+    assert!(
+        of.iter().all(|share| (499_999..=500_000).contains(share)),
+        "{of:?}"
+    );
     // The curve knows no work at all, only how long it has seen the miner.
     let of = shares(&RuleName::ResponseCurve.into(), &entries);
     assert!(of[0] < 620_000, "{of:?}");

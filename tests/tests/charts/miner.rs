@@ -150,9 +150,11 @@ pools:
       nodeSelector: {{ size: large }}
       priorityClassName: low
       imagePullSecrets: [registry]
+      topologySpreadConstraints: [{{ topologyKey: topology.kubernetes.io/zone, maxSkew: 2 }}]
       tolerations: [{{ key: miner, value: 'yes', effect: NoSchedule }}, {{ operator: Exists, tolerationSeconds: 3600 }}]
     queueName: ''
     allowedNamespaces: ['*']
+    controllerClass: blue
     labels: {{ rack: r1 }}
     annotations: {{ example.com/owner: somebody }}
 ",
@@ -176,7 +178,7 @@ pools:
             "image": image(), "allowUnpinnedImage": false, "parallelism": 3, "warm": 0, "drain": false,
             "resources": { "cpu": "500m", "memory": "1Gi" }, "queueName": "proofs",
             "pod": { "runtimeClassName": "gvisor", "nodeSelector": { "a": "b" } },
-            "allowedNamespaces": ["default", "team-a"],
+            "allowedNamespaces": ["default", "team-a"], "controllerClass": "zkinfer",
         })
     );
     let (own, meta) = spec("own");
@@ -189,12 +191,15 @@ pools:
             "pod": {
                 "runtimeClassName": "gvisor", "nodeSelector": { "size": "large" }, "priorityClassName": "low",
                 "imagePullSecrets": ["registry"],
+                "topologySpreadConstraints": [
+                    { "topologyKey": "topology.kubernetes.io/zone", "maxSkew": 2, "whenUnsatisfiable": "ScheduleAnyway" },
+                ],
                 "tolerations": [
                     { "key": "miner", "operator": "Equal", "value": "yes", "effect": "NoSchedule" },
                     { "operator": "Exists", "tolerationSeconds": 3600 },
                 ],
             },
-            "allowedNamespaces": ["*"],
+            "allowedNamespaces": ["*"], "controllerClass": "blue",
         })
     );
     let labels = meta.labels.unwrap();

@@ -1,9 +1,11 @@
 //! Chart zkinfer, beside what `node/chart.rs` holds it to: its test, its pod, its schema.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::apps::v1::Deployment;
-use serde_json::json;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use serde_json::{Value, json};
 use zkinfer_tests::cluster::can_run;
 use zkinfer_tests::helm::{Release, of_kind};
 
@@ -81,6 +83,76 @@ resources: { requests: { cpu: 1 }, limits: { memory: 2Gi } }
     );
 }
 
+/// The names of all objects of a rendered installation that belong to no namespace, and of the Roles in others' namespaces.
+fn shared_names(values: &str, namespace: &'static str) -> BTreeSet<String> {
+    let release = Release {
+        namespace,
+        ..OPERATOR
+    };
+    let all = release.objects(values);
+    let own = |o: &Value| o["metadata"]["namespace"] == namespace;
+    let shared = all.values().filter(|o| !own(o));
+    shared
+        .map(|o| {
+            format!(
+                "{} {} {}",
+                o["kind"], o["metadata"]["namespace"], o["metadata"]["name"]
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn two_installations_of_different_classes_share_no_name() {
+    if !can_run() {
+        return;
+    }
+    let blue = "crds: { enabled: false }\ncontrollerClass: blue\n";
+    for namespaces in ["", "namespaces: [team]\n"] {
+        let first = shared_names(namespaces, "zkinfer-system");
+        let second = shared_names(&format!("{blue}{namespaces}"), "zkinfer-blue");
+        let both: Vec<_> = first.intersection(&second).collect();
+        assert!(both.is_empty(), "{namespaces}: {both:?}");
+        assert!(!second.is_empty());
+        assert!(second.iter().all(|name| name.ends_with("-blue\"")), "{second:?}");
+    }
+    let args = |values: &str| {
+        let all = OPERATOR.objects(values);
+        of_kind(&all, "Deployment").next().unwrap()["spec"]["template"]["spec"]["containers"][0]["args"]
+            .to_string()
+    };
+    let validator = |values: &str| {
+        let all = OPERATOR.objects(values);
+        of_kind(&all, "Validator").next().unwrap()["spec"].clone()
+    };
+    let with_spec = format!("{blue}validator: {{ spec: {{ network: other }} }}");
+    assert_eq!(
+        validator(&with_spec),
+        json!({ "controllerClass": "blue", "network": "other" })
+    );
+    assert_eq!(validator(blue), json!({ "controllerClass": "blue" }));
+    assert_eq!(validator(""), json!({}));
+    assert!(args(blue).contains("--controller-class=blue"), "{}", args(blue));
+    assert!(!args("").contains("--controller-class"), "{}", args(""));
+}
+
+#[test]
+fn a_drain_is_held_up_only_where_that_was_asked_for() {
+    if !can_run() {
+        return;
+    }
+    assert_eq!(of_kind(&OPERATOR.objects(""), "PodDisruptionBudget").count(), 0);
+    let all = OPERATOR.objects("podDisruptionBudget: { enabled: true }");
+    let budget = of_kind(&all, "PodDisruptionBudget").next().unwrap();
+    let typed: PodDisruptionBudget = serde_json::from_value(budget.clone()).unwrap();
+    let spec = typed.spec.unwrap();
+    assert_eq!(spec.max_unavailable, Some(IntOrString::Int(0)));
+    assert_eq!(spec.unhealthy_pod_eviction_policy.as_deref(), Some("AlwaysAllow"));
+    let deployment = of_kind(&all, "Deployment").next().unwrap();
+    let selector = serde_json::to_value(spec.selector).unwrap();
+    assert_eq!(selector, deployment["spec"]["selector"]);
+}
+
 #[test]
 fn the_web_app_is_off_and_has_a_port_and_a_service_of_its_own_where_it_is_on() {
     if !can_run() {
@@ -137,6 +209,8 @@ fn a_wrong_setting_is_refused_by_the_schema_with_its_place() {
         ("extraVolumeMounts: [{ name: x }]", "/extraVolumeMounts/0"),
         ("test: { seconds: -1 }", "/test/seconds"),
         ("web: { enabled: 'yes' }", "/web/enabled"),
+        ("controllerClass: Blue", "/controllerClass"),
+        ("controllerClass: ''", "/controllerClass"),
         ("reference: { models: 0 }", "/reference/models"),
     ] {
         let said = OPERATOR.refusal(values);

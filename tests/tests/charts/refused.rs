@@ -54,6 +54,16 @@ fn a_wrong_field_is_refused_by_the_schema_with_its_place() {
             with("pod: { tolerations: [{ operator: Is, key: x }] }"),
             "/pools/0/pod/tolerations/0/operator",
         ),
+        (
+            with("pod: { topologySpreadConstraints: [{ maxSkew: 1 }] }"),
+            "/pools/0/pod/topologySpreadConstraints/0",
+        ),
+        (
+            with("pod: { topologySpreadConstraints: [{ topologyKey: z, labelSelector: {} }] }"),
+            "labelSelector",
+        ),
+        (with("pod: { affinity: { podAffinity: {} } }"), "podAffinity"),
+        (with("controllerClass: Blue"), "/pools/0/controllerClass"),
         (with("allowedNamespaces: default"), "/pools/0/allowedNamespaces"),
         (
             with("allowedNamespaces: ['team-*']"),

@@ -13,7 +13,12 @@ fn schema(name: &str) -> Value {
 
 /// The schema of a MinerPool's spec, as it is installed.
 fn spec() -> Value {
-    let path = repository().join("crds/yaml/minerpools.zkinfer.dev.yaml");
+    spec_of("minerpools")
+}
+
+/// The schema of a kind's spec, as it is installed.
+fn spec_of(kinds: &str) -> Value {
+    let path = repository().join(format!("crds/yaml/{kinds}.zkinfer.dev.yaml"));
     let crd: Value = serde_yaml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"].clone()
 }
@@ -28,6 +33,32 @@ fn resolved<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
         Some(to) => root.pointer(to.strip_prefix('#').unwrap()).unwrap(),
         None => schema,
     }
+}
+
+/// Names alone: what a value may be, the API server says.
+#[test]
+fn the_values_take_the_settings_that_a_validator_has_and_no_others() {
+    fn same(values: &Value, installed: &Value, path: &str) {
+        let (values, installed) = (&values["properties"], &installed["properties"]);
+        assert_eq!(keys(values), keys(installed), "{path}");
+        for (name, installed) in installed.as_object().unwrap() {
+            let path = format!("{path}.{name}");
+            if installed["properties"].is_object() {
+                same(&values[name], installed, &path);
+            } else if installed["items"]["properties"].is_object() {
+                same(&values[name]["items"], &installed["items"], &path);
+            }
+        }
+    }
+    let values = schema("zkinfer")["properties"]["validator"]["properties"]["spec"].clone();
+    let mut installed = spec_of("validators");
+    // The installation's class is the chart's `controllerClass`.
+    let class = installed["properties"]
+        .as_object_mut()
+        .unwrap()
+        .remove("controllerClass");
+    assert!(class.is_some());
+    same(&values, &installed, "validator.spec");
 }
 
 #[test]
@@ -141,7 +172,7 @@ fn the_fields_of_a_pool_have_the_bounds_and_patterns_of_the_definition() {
             }
         }
         for (name, theirs) in theirs["properties"].as_object().into_iter().flatten() {
-            let ours = &ours["properties"][name];
+            let ours = &resolved(root, ours)["properties"][name];
             assert!(!ours.is_null(), "{path}.{name} is missing");
             same(root, ours, theirs, &format!("{path}.{name}"));
         }

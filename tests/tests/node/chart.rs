@@ -31,7 +31,8 @@ fn rendered(values: &[&str]) -> BTreeMap<String, Value> {
         "template",
         "zkinfer",
         &chart,
-        "--skip-tests",
+        // Tests of the chart, and the Validator, whose kind is not there before the rest is.
+        "--no-hooks",
         "--namespace",
         "zkinfer-system",
     ];
@@ -59,7 +60,7 @@ fn values_that_mean_nothing_are_refused_by_name() {
         ("artifacts.persistence.size=much", "artifacts/persistence/size"),
         ("allowDevSrs=perhaps", "allowDevSrs"),
         ("alowDevSrs=true", "alowDevSrs"),
-        ("network=", "network"),
+        ("validator.spec.network=", "validator/spec/network"),
         ("crds.keep=1", "crds/keep"),
         ("serviceAccount.annotations=x", "serviceAccount/annotations"),
         ("namespaces=team-a", "namespaces"),
@@ -80,7 +81,7 @@ fn the_chart_renders_the_objects_of_kustomize() {
     if !can_run() {
         return;
     }
-    for (folder, values) in [("default", "network=default"), ("namespaced", QUICKSTART)] {
+    for (folder, values) in [("default", "validator.create=true"), ("namespaced", QUICKSTART)] {
         let folder = repository().join("manifests").join(folder).display().to_string();
         let mut wanted = objects(&output("kubectl", &["kustomize", &folder]));
         // Helm makes the namespace itself, with --create-namespace.
@@ -187,9 +188,9 @@ fn values_reach_the_objects() {
         "--set",
         &digest,
         "--set",
-        "srs=/srs/file.srs,network=other,crds.enabled=false,artifacts.url=s3://bucket/x",
+        "srs=/srs/file.srs,crds.enabled=false,artifacts.url=s3://bucket/x",
         "--set",
-        "artifacts.persistence.enabled=false,extraArgs={--compiler-memory=2Gi}",
+        "artifacts.persistence.enabled=false,extraArgs={--model-memory=256Mi}",
         "--set",
         "serviceAccount.annotations.eks\\.amazonaws\\.com/role-arn=arn:aws:iam::1:role/x",
     ]);
@@ -217,14 +218,43 @@ fn values_reach_the_objects() {
         .collect();
     for argument in [
         "--srs=/srs/file.srs",
-        "--network=other",
         "--artifacts=s3://bucket/x",
-        "--compiler-memory=2Gi",
+        "--model-memory=256Mi",
     ] {
         assert!(arguments.contains(&argument), "{argument}: {arguments:?}");
     }
     assert!(!arguments.contains(&"--allow-dev-srs"), "{arguments:?}");
     assert!(!pod.to_string().contains("zkinfer-artifacts"), "{pod}");
+}
+
+/// Its kind comes with the chart, so it is made after it, once: an upgrade would undo what people have written since.
+#[test]
+fn the_chart_makes_one_validator_with_the_spec_of_its_values() {
+    if !can_run() {
+        return;
+    }
+    let chart = chart().display().to_string();
+    let made = |values: &[&str]| {
+        let fixed = [
+            "template",
+            "zkinfer",
+            &chart,
+            "--skip-tests",
+            "--namespace",
+            "zkinfer-system",
+        ];
+        let all = objects(&output("helm", &[&fixed, values].concat()));
+        all.into_values().find(|o| o["kind"] == "Validator")
+    };
+    let validator = made(&["--set", "validator.spec.network=other"]).unwrap();
+    assert_eq!(validator["spec"]["network"], "other");
+    assert_eq!(validator["metadata"]["namespace"], "zkinfer-system");
+    assert_eq!(
+        validator["metadata"]["annotations"]["helm.sh/hook"],
+        "post-install"
+    );
+    assert!(made(&[]).is_some_and(|v| v["spec"] == serde_json::json!({})));
+    assert!(made(&["--set", "validator.create=false"]).is_none());
 }
 
 /// What a cloud reads to give the operator an identity, and what Prometheus reads: the one is empty until somebody says so,

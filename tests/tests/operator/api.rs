@@ -24,15 +24,15 @@ async fn every_default_comes_from_the_schema() {
     let asked = json!({ "inline": { "x": { "shape": [1], "data": [0.5] } } });
     let model = json!({
         "source": source, "quantization": { "errorBudgetMillionths": 10_000, "compareTop1": true }, "slicing": { "parallelism": 1 },
-        "proofSystem": "SumcheckWhir",
+        "proofSystem": "SumcheckWhir", "controllerClass": "zkinfer",
     });
     let request = json!({
         "modelRef": { "name": "none" }, "input": asked, "priority": 0, "deadline": "1h",
-        "redundancy": 1, "suspend": false, "cancel": false,
+        "redundancy": 1, "suspend": false, "cancel": false, "controllerClass": "zkinfer",
     });
     let pool = json!({
         "image": pinned, "allowUnpinnedImage": false, "parallelism": 1, "warm": 0, "drain": false,
-        "resources": { "cpu": "1", "memory": "512Mi" },
+        "resources": { "cpu": "1", "memory": "512Mi" }, "controllerClass": "zkinfer",
     });
     let tolerant = |toleration: serde_json::Value| json!({ "tolerations": [toleration] });
     let mut tolerant_pool = pool.clone();

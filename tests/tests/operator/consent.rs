@@ -30,6 +30,15 @@ fn list(namespace: &str, text: &str) -> String {
     .to_string()
 }
 
+/// The installation's settings.
+fn validator(spec: Value) -> String {
+    json!({
+        "apiVersion": "zkinfer.dev/v1alpha1", "kind": "Validator",
+        "metadata": { "name": "zkinfer", "namespace": "zkinfer-system" }, "spec": spec,
+    })
+    .to_string()
+}
+
 async fn served_by(objects: &Objects, list: Value) {
     let patch = Patch::Merge(json!({ "spec": { "servedBy": list } }));
     let api = objects.api::<Model>();
@@ -118,7 +127,7 @@ async fn a_pool_that_serves_everybody_sees_nothing_of_a_namespace_that_has_not_c
     // The lists, from the last to the first.
     world
         .cluster
-        .apply(&list("zkinfer-system", "- namespace: evil"))
+        .apply(&validator(json!({ "consent": [{ "namespace": "evil" }] })))
         .await
         .unwrap();
     let proving = |r: &InferenceRequest| phase(r) == Some(RequestPhase::Proving);

@@ -175,7 +175,7 @@ async fn what_is_wrong_with_a_model_or_a_request_is_its_condition() {
             "url",
             json!({ "url": "https://example.com/m.onnx" }),
             plain.clone(),
-            &["SourceNotAllowed", "--allow-source-url"],
+            &["SourceNotAllowed", "sourceUrls"],
         ),
         (
             "text",

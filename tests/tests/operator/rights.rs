@@ -110,6 +110,11 @@ async fn everything(world: &World) {
         .await
         .unwrap();
     objects.until("warm", LONG, pool_ready).await.unwrap();
+    let validator = json!({
+        "apiVersion": "zkinfer.dev/v1alpha1", "kind": "Validator", "spec": {},
+        "metadata": { "name": "zkinfer", "namespace": "zkinfer-system" },
+    });
+    world.cluster.apply(&validator.to_string()).await.unwrap();
     // A client's request, deleted after its end.
     let account = ["create", "serviceaccount", "editor", "-n", "all"];
     world.cluster.kubectl(&account).await.unwrap();

@@ -295,7 +295,7 @@ async fn a_compiler_that_cannot_start_is_told_and_starts_when_it_can() {
     .unwrap();
     says(
         "QuotaExceeded",
-        &["pods of Job", "limits.memory", "--compiler-memory"],
+        &["pods of Job", "limits.memory", "compiler.memory"],
     )
     .await;
     world

@@ -23,7 +23,7 @@ use crate::clock::now;
 use crate::dispatch::CompileToken;
 use crate::fleet::{JobView, Refusal};
 use crate::specs::{CompileJob, compile_job, compile_secret};
-use crate::world::{ReconcileError, patch_status};
+use crate::world::ReconcileError;
 
 /// What is not there yet is looked for again after this.
 const AGAIN: Duration = Duration::from_secs(3);
@@ -61,8 +61,8 @@ pub async fn reconcile(object: Arc<Model>, ctx: Arc<Models>) -> Result<Requeue, 
         source: gathered.source,
         calibration: gathered.calibration,
         compile: gathered.compile,
-        setup: ctx.world.setup,
-        max_error: ctx.world.max_error,
+        setup: ctx.world.allowed_setup(),
+        max_error: ctx.world.in_force.get().max_error,
         old_version: gathered.known.old_version,
         model_memory: ctx.world.shelf.memory().bytes,
         bad_consent: ctx.world.consent_of(&object).problem(),
@@ -103,7 +103,7 @@ pub async fn reconcile(object: Arc<Model>, ctx: Arc<Models>) -> Result<Requeue, 
     if status != old && progress_only && since < pace {
         return Ok(Requeue::requeue(pace - since));
     }
-    if status != old && patch_status(&ctx.world.client, &*object, &status).await? {
+    if status != old && ctx.world.write_status(&*object, &status).await? {
         ctx.records().entry(uid).or_default().written = Some((status.clone(), Instant::now()));
         if !progress_only {
             ctx.world.events.tell_all(&*object, news(&old, &status)).await;
@@ -170,8 +170,8 @@ async fn without_store(ctx: &Models, object: &Model, error: &ArtifactError) -> R
         source: SourceState::Unavailable(error.to_string()),
         calibration: Ok(()),
         compile: CompileState::None,
-        setup: ctx.world.setup,
-        max_error: ctx.world.max_error,
+        setup: ctx.world.allowed_setup(),
+        max_error: ctx.world.in_force.get().max_error,
         old_version: false,
         model_memory: ctx.world.shelf.memory().bytes,
         bad_consent: ctx.world.consent_of(object).problem(),
@@ -179,7 +179,7 @@ async fn without_store(ctx: &Models, object: &Model, error: &ArtifactError) -> R
         changed: None,
     };
     let status = plan(&observed, &now()).status;
-    if status != old && patch_status(&ctx.world.client, object, &status).await? {
+    if status != old && ctx.world.write_status(object, &status).await? {
         ctx.records().entry(uid).or_default().written = Some((status.clone(), Instant::now()));
         ctx.world.events.tell_all(object, news(&old, &status)).await;
     }
@@ -201,7 +201,7 @@ async fn start(
         token: &sealed,
         attempt,
     };
-    let job = compile_job(&job, &ctx.compile, &ctx.world.workers);
+    let job = compile_job(&job, &ctx.world.in_force.get().compile, &ctx.world.workers);
     let api: Api<Job> = Api::namespaced(ctx.world.client.clone(), &ctx.world.workers.namespace);
     let made = match api.create(&PostParams::default(), &job).await {
         Ok(made) => made,
@@ -218,7 +218,7 @@ async fn start(
             let record = models.entry(token.uid.clone()).or_default();
             let old = record.refused.take();
             if old.as_ref().is_none_or(|old| old.words != words) {
-                tracing::warn!(model = ?token.model, words, "the compiler's Job cannot be made");
+                tracing::warn!(words, "the compiler's Job cannot be made");
             }
             record.refused = Some(Refusal::after(old.as_ref(), words, ctx.world.started.elapsed()));
             return Ok(record.refused.clone());

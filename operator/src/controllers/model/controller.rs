@@ -23,11 +23,7 @@ impl Controller for Models {
 
     fn make(making: &mut Making) -> Arc<Self> {
         let given = making.given();
-        Arc::new(Self::new(
-            Arc::clone(&given.world),
-            given.compile.clone(),
-            given.srs_file.clone(),
-        ))
+        Arc::new(Self::new(Arc::clone(&given.world), given.srs_file.clone()))
     }
 
     /// Everything that says who may serve was listed anew.

@@ -98,7 +98,7 @@ pub(super) async fn gather(ctx: &Models, object: &Model) -> Result<Gathered, Art
             }
             // Keys of another setup, or files that were lost, or another version: the Model is compiled again.
             Loaded::Not { why, old_version } => {
-                tracing::warn!(model = object.name_any(), why, "compiling again");
+                tracing::warn!(why, "compiling again");
                 let calibration = compiled.calibration.map(|b| b.digest);
                 again(ctx, &mut known, Some(onnx), calibration, old_version).await?;
             }
@@ -365,7 +365,7 @@ async fn trouble(ctx: &Models, uid: &str) -> Option<Finding> {
     match fleet::at_compiler(&world.client, &world.jobs, &world.workers.namespace, uid).await {
         Ok(look) => diagnose(&look.seen.evidence, Whose::Compiler),
         Err(error) => {
-            tracing::warn!(uid, %error, "the compiler's pods cannot be looked at");
+            tracing::warn!(%error, "the compiler's pods cannot be looked at");
             None
         }
     }
@@ -411,7 +411,8 @@ fn task(ctx: &Models, spec: &ModelSpec, model: BlobRef, calibration: Option<Blob
 
 /// A change of the Model asks for another try, and so do other resources for compilers.
 fn attempt(ctx: &Models, key: &Digest, generation: Option<i64>) -> Digest {
-    let compile = &ctx.compile;
+    let rules = ctx.world.in_force.get();
+    let compile = &rules.compile;
     let resources = (&compile.cpu, &compile.memory, &compile.scratch, compile.seconds);
     let parts = (key, generation, resources);
     Digest::of(&encode(&parts))
@@ -425,6 +426,6 @@ fn key(ctx: &Models, task: &CompileTask) -> Digest {
         .filter(|_| systems::of(task.proof_system).needs_srs())
         .map(|s| s.srs);
     let version = (env!("CARGO_PKG_VERSION"), zkml::manifest::VERSION);
-    let parts = (task, srs, &ctx.compile.image, version);
+    let parts = (task, srs, &ctx.world.in_force.base().compile.image, version);
     Digest::of(&encode(&parts))
 }

@@ -80,8 +80,8 @@ pub struct Observed<'a> {
     pub calibration: Result<(), String>,
     /// The compilation.
     pub compile: CompileState,
-    /// The setup; absent where the operator was given none.
-    pub setup: Option<SetupPolicy>,
+    /// The setup; absent where the operator was given none, and an error where the one that it was given is not allowed.
+    pub setup: Result<Option<SetupPolicy>, Digest>,
     /// The greatest error of an answer that the operator accepts.
     pub max_error: f64,
     /// What was compiled before is of another version than this operator reads.

@@ -56,9 +56,13 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
         observed.setup,
     ) {
         (false, _) => None,
-        (true, Some(setup)) => Some(setup),
-        (true, None) => {
+        (true, Ok(Some(setup))) => Some(setup),
+        (true, Ok(None)) => {
             to.no_setup(observed.spec.proof_system);
+            return planned(to, observed, None, true);
+        }
+        (true, Err(srs)) => {
+            to.setup_not_allowed(&srs);
             return planned(to, observed, None, true);
         }
     };

@@ -9,7 +9,6 @@ use zkinfer_crds::wire::BlobRef;
 
 use crate::artifacts::CompiledRecord;
 use crate::fleet::Refusal;
-use crate::specs::CompileSettings;
 use crate::world::{Records, World, lock};
 
 /// Who has to know of a Model at once: of one that is as it was not before, or of all, which were listed anew.
@@ -19,8 +18,6 @@ type Listener = Box<dyn Fn(Option<&Model>) + Send + Sync>;
 pub struct Models {
     /// What all controllers share.
     pub world: Arc<World>,
-    /// For compilers.
-    pub compile: CompileSettings,
     /// The trusted setup's file for compilers; absent: the development setup, or none.
     pub srs_file: Option<BlobRef>,
     /// Held by whoever has a large file in memory.
@@ -32,10 +29,9 @@ pub struct Models {
 impl Models {
     /// Nothing is known yet.
     #[must_use]
-    pub fn new(world: Arc<World>, compile: CompileSettings, srs_file: Option<BlobRef>) -> Self {
+    pub fn new(world: Arc<World>, srs_file: Option<BlobRef>) -> Self {
         Self {
             world,
-            compile,
             srs_file,
             large: Arc::default(),
             records: Records::default(),

@@ -6,7 +6,7 @@ use zkinfer_crds::k8s::model::{
     Accuracy, Calibration, MAX_UNSUPPORTED, ModelSlice, ModelStatus, UnsupportedNode, condition, reason,
 };
 use zkinfer_crds::k8s::{Truth, find_condition, set_condition};
-use zkinfer_crds::{ProofSystem, SliceIndex};
+use zkinfer_crds::{Digest, ProofSystem, SliceIndex};
 
 use super::observed::Observed;
 use crate::setup::SetupPolicy;
@@ -115,7 +115,7 @@ impl<'a> Writer<'a> {
     pub(super) fn budget_above_operator(&mut self, budget: f64, max_error: f64) {
         let message = format!(
             "quantization.errorBudgetMillionths allows an error of {budget}, the operator accepts at most {max_error}: make \
-             the Model anew with a smaller budget, or start the operator with --max-error={budget}"
+             the Model anew with a smaller budget, or allow more by maxErrorMillionths of the Validator"
         );
         let why = reason::BUDGET_ABOVE_OPERATOR;
         self.not_compiled(Truth::False, why, &message);
@@ -127,6 +127,17 @@ impl<'a> Writer<'a> {
         let message = format!(
             "proofs of {system} rest on a trusted setup and the operator was given none: start it with --srs FILE (or with \
              --allow-dev-srs for a try whose receipts are FORGEABLE BY ANYONE), or choose another proofSystem"
+        );
+        let why = reason::NO_TRUSTED_SETUP;
+        self.not_compiled(Truth::False, why, &message);
+        self.set(condition::TRUSTED_SETUP, Truth::False, why, &message);
+    }
+
+    /// The proof system needs a trusted setup, and the one that there is may not be used.
+    pub(super) fn setup_not_allowed(&mut self, srs: &Digest) {
+        let message = format!(
+            "the operator was given the trusted setup {srs}, which allowedSrs of the Validator does not list: add it there, or \
+             start the operator with another one"
         );
         let why = reason::NO_TRUSTED_SETUP;
         self.not_compiled(Truth::False, why, &message);

@@ -73,7 +73,7 @@ impl Case {
             source: self.source.clone(),
             calibration: Ok(()),
             compile: self.compile.clone(),
-            setup: None,
+            setup: Ok(None),
             max_error: self.max_error,
             old_version: self.old_version,
             model_memory: self.model_memory,

@@ -25,7 +25,7 @@ use crate::clock::now;
 use crate::dispatch::{PoolId, unix_millis};
 use crate::fleet::{self, Look, Refusal};
 use crate::specs::{network_policy, service_account, service_account_name, warm_workers};
-use crate::world::{MANAGER, ReconcileError, patch_status};
+use crate::world::ReconcileError;
 
 /// Pods that are to come are looked at again after this.
 const LOOK: Duration = Duration::from_secs(3);
@@ -84,7 +84,7 @@ pub async fn reconcile(object: Arc<MinerPool>, ctx: Arc<Pools>) -> Result<Requeu
     let pace = ctx.world.pace.scores;
     let later = status != old && scores_only && since < pace;
     if status != old && !later {
-        if !patch_status(&ctx.world.client, &*object, &status).await? {
+        if !ctx.world.write_status(&*object, &status).await? {
             return Ok(Requeue::await_change());
         }
         if !scores_only {
@@ -243,10 +243,10 @@ async fn children(ctx: &Pools, id: &PoolId, object: &MinerPool) -> Result<(), ku
     let applied = ctx.records().get(id).and_then(|p| p.applied);
     let wants_warm = object.spec.warm > 0;
     if applied != object.metadata.generation || (wants_warm && current.is_none()) {
-        let params = PatchParams::apply(MANAGER).force();
+        let params = PatchParams::apply(&ctx.world.workers.class.manager()).force();
         let accounts: Api<ServiceAccount> = Api::namespaced(ctx.world.client.clone(), &namespace);
         accounts
-            .patch(&name, &params, &Patch::Apply(service_account(object)))
+            .patch(&name, &params, &Patch::Apply(service_account(object, &ctx.world.workers.class)))
             .await?;
         let policies: Api<NetworkPolicy> = Api::namespaced(ctx.world.client.clone(), &namespace);
         policies

@@ -14,7 +14,6 @@ use super::facts::facts;
 use super::records::Pools;
 use crate::controllers::{Controlled, Controller, Making};
 use crate::dispatch::PoolId;
-use crate::specs::labels;
 use crate::world::{ReconcileError, follow, owning};
 
 impl Controlled for MinerPool {
@@ -50,11 +49,12 @@ impl Controller for Pools {
     /// Its warm workers are a Deployment.
     fn watching(&self, controller: Watching<MinerPool>) -> Watching<MinerPool> {
         let client = self.world.client.clone();
+        let selector = self.world.workers.class.selector();
         let deployments = follow(
             &self.world.scope,
             "deployments",
             move |place| {
-                let managed = watcher::Config::default().labels(&labels::managed());
+                let managed = watcher::Config::default().labels(&selector);
                 watcher(place.api::<PartialObjectMeta<Deployment>>(&client), managed)
             },
             // What has disappeared unseen wakes nobody, as in one watch.

@@ -20,7 +20,7 @@ use super::settle::settle;
 use super::start::{look, start};
 use super::status::{self, refreshed};
 use crate::clock::now;
-use crate::world::{Part, ReconcileError, is_too_large, patch_status};
+use crate::world::{Part, ReconcileError, is_too_large};
 
 /// What is not there yet is looked for again after this.
 const AGAIN: Duration = Duration::from_secs(3);
@@ -53,7 +53,7 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Requests>) -> Res
         let generation = object.metadata.generation;
         let status = status::told(&refreshed(&seen, generation), rows.unwrap_or_default());
         if status != seen {
-            patch_status(&ctx.world.client, &*object, &status).await?;
+            ctx.world.write_status(&*object, &status).await?;
         }
         return expire(&ctx, &object, &seen).await;
     }
@@ -111,7 +111,7 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Requests>) -> Res
                 break;
             }
             Some(Action::StartOver) => {
-                tracing::info!(request = %uid, "its Model was compiled again: it begins anew");
+                tracing::info!("its Model was compiled again: it begins anew");
                 ctx.world.artifacts.delete_request(uid).await?;
             }
             None => break,
@@ -129,7 +129,7 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Requests>) -> Res
         Urgency::Now => true,
     };
     let written = match write {
-        true => patch_status(&ctx.world.client, &*object, &status).await,
+        true => ctx.world.write_status(&*object, &status).await,
         false => Ok(false),
     };
     let written = match written {
@@ -175,16 +175,11 @@ async fn too_large(
     ctx.world.dispatcher.remove(uid, false);
     ctx.runs().remove(&uid);
     ctx.world.fleet.notify_one();
-    match patch_status(
-        &ctx.world.client,
-        object,
-        &status::too_large(object.metadata.generation, &now()),
-    )
-    .await
-    {
+    let told = status::too_large(object.metadata.generation, &now());
+    match ctx.world.write_status(object, &told).await {
         Ok(_) => {}
         Err(error) if is_too_large(&error) => {
-            tracing::warn!(request = object.name_any(), "{}", status::TOO_LARGE);
+            tracing::warn!("{}", status::TOO_LARGE);
             ctx.unwritable().insert(uid);
         }
         Err(error) => return Err(error.into()),

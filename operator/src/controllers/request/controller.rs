@@ -31,7 +31,6 @@ impl Controller for Requests {
         let requests = Arc::new(Self::new(
             models,
             pools,
-            given.network.clone(),
             Reference::new(given.reference_socket.clone()),
             given.outbox.clone(),
         ));

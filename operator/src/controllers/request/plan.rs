@@ -227,8 +227,9 @@ fn no_model(name: &str, others: &[String], observed: &Observed<'_>) -> String {
     };
     format!(
         "there is no Model `{name}` in this request's namespace yet; {there}. The request waits for it, at most {} from its \
-         creation; if the name is wrong, delete the request and make it again",
-        observed.spec.deadline
+         creation; if the name is wrong, delete the request and make it again. A Model of another controllerClass than the request's, \
+         `{}`, is none",
+        observed.spec.deadline, observed.spec.controller_class
     )
 }
 

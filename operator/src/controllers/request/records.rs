@@ -24,8 +24,6 @@ pub struct Requests {
     pub models: Arc<Models>,
     /// What is known of pools.
     pub pools: Arc<Pools>,
-    /// The network id in statements.
-    pub network: String,
     /// Where float answers come from.
     pub reference: Reference,
     /// Where receipts go beside the store; absent: nowhere.
@@ -45,7 +43,6 @@ impl Requests {
     pub fn new(
         models: Arc<Models>,
         pools: Arc<Pools>,
-        network: String,
         reference: Reference,
         outbox: Option<Arc<dyn Outbox>>,
     ) -> Self {
@@ -53,7 +50,6 @@ impl Requests {
             world: Arc::clone(&models.world),
             models,
             pools,
-            network,
             reference,
             outbox,
             runs: Records::default(),

@@ -42,7 +42,7 @@ pub(super) async fn settle(ctx: &Requests, uid: RequestUid, seen: Seen) -> RunSt
             Err(NoReceipt::Made(why)) => Some(RunEnd::failed(reason::INTERNAL_ERROR, why)),
             // It will be back, and everything that the receipt is made of is here.
             Err(NoReceipt::Store(error)) => {
-                tracing::warn!(request = %key, %error, "the receipt was not written, trying again");
+                tracing::warn!(%error, "the receipt was not written, trying again");
                 ctx.world.store.failed();
                 None
             }

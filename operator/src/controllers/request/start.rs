@@ -160,17 +160,20 @@ pub(super) async fn start(
         Ok(given) => given,
         Err(state) => return Ok(state),
     };
+    let rules = ctx.world.in_force.get();
+    // Statements of a run from before a restart name the network that was theirs.
+    let network = ctx.world.artifacts.network_of(uid, &rules.network).await?;
     let quantization = &model.spec.quantization;
     let terms = Terms::new(
         quantization.error_budget_millionths,
-        ctx.world.max_error,
+        rules.max_error,
         &compiled.report.accuracy.output_scale,
         quantization.compare_top1,
     );
     let classes = &model.spec.classes;
     let run = Run::prepare(
         uid,
-        &ctx.network,
+        &network,
         compiled,
         &given,
         classes,

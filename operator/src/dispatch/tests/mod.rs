@@ -79,8 +79,7 @@ fn everybody() -> Consent {
 fn consent(served_by: Option<&[ServedBy]>) -> Consent {
     let lists = Lists {
         own: None,
-        operator_namespace: "system",
-        operator: None,
+        installation: None,
     };
     decide("home", "model", served_by, &lists)
 }
@@ -116,7 +115,7 @@ impl Bench {
     /// With these requests, and every pool that they name: each may see them.
     fn new(requests: Vec<QueuedRequest>) -> Self {
         let mut bench = Self {
-            queue: Queue::new(seconds(5)),
+            queue: Queue::new((seconds(5), seconds(600))),
             claims: 0,
         };
         for request in requests {

@@ -27,6 +27,9 @@ pub trait Directory: Send + Sync + 'static {
     /// Whether there can be anything in this namespace, as far as the operator sees.
     fn sees(&self, namespace: &str) -> bool;
 
+    /// The class of the objects that the operator takes, where this one is of another.
+    fn other_class(&self, request: &InferenceRequest) -> Option<String>;
+
     /// The requests of a namespace, or the one of this name.
     fn requests(&self, namespace: &str, name: Option<&str>) -> Vec<Arc<InferenceRequest>>;
 

@@ -38,6 +38,11 @@ async fn create(State(front): State<Front>, from: Peer, headers: HeaderMap, body
         .allowed((&headers, from), ("create", REQUESTS), &namespace, None)
         .await?;
     front.watches(&namespace)?;
+    if let Some(own) = front.directory.other_class(&request) {
+        let stated = &request.spec.controller_class;
+        let message = format!("spec.controllerClass is `{stated}`, and this operator serves `{own}`");
+        return Err(Reject::new(Reason::OtherControllerClass, message));
+    }
     // Only what a client may state: a status is the operator's.
     request.status = None;
     request.metadata.owner_references = None;

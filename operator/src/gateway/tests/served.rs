@@ -33,6 +33,10 @@ impl Directory for Nobody {
         true
     }
 
+    fn other_class(&self, _: &InferenceRequest) -> Option<String> {
+        None
+    }
+
     fn requests(&self, _: &str, _: Option<&str>) -> Vec<Arc<InferenceRequest>> {
         Vec::new()
     }
@@ -48,7 +52,7 @@ impl Directory for Nobody {
 
 fn gateway() -> Gateway {
     let artifacts = Artifacts::memory();
-    let dispatcher = Dispatcher::new(artifacts, TokenKey::new([3; 32]), PATIENCE, 1);
+    let dispatcher = Dispatcher::new(artifacts, TokenKey::new([3; 32]), (PATIENCE, PATIENCE), 1);
     Gateway::new(dispatcher, Arc::new(StaticTokens::default()))
 }
 

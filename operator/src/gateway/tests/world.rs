@@ -145,7 +145,12 @@ impl World {
 
     /// On a store of the test's choice; without work.
     pub(super) async fn on(artifacts: Artifacts, least_lease: Duration, body_time: Duration) -> Self {
-        let dispatcher = Dispatcher::new(artifacts.clone(), TokenKey::new([3; 32]), least_lease, 2);
+        let dispatcher = Dispatcher::new(
+            artifacts.clone(),
+            TokenKey::new([3; 32]),
+            (least_lease, Duration::from_secs(600)),
+            2,
+        );
         let auth = |name: &str| WorkerAuth {
             pool: pool(name),
             identity: identity(name),
@@ -220,8 +225,7 @@ impl World {
     pub(super) fn consent(&self, namespace: &str, served_by: &[ServedBy]) {
         let lists = Lists {
             own: None,
-            operator_namespace: "system",
-            operator: None,
+            installation: None,
         };
         let consent = decide(namespace, "wine", Some(served_by), &lists);
         self.dispatcher.consent(REQUEST, consent);

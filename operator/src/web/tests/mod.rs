@@ -60,6 +60,10 @@ impl Directory for Nothing {
         true
     }
 
+    fn other_class(&self, _: &InferenceRequest) -> Option<String> {
+        None
+    }
+
     fn requests(&self, _: &str, _: Option<&str>) -> Vec<Arc<InferenceRequest>> {
         Vec::new()
     }

@@ -47,7 +47,8 @@ fn a_request_for_a_model_that_is_not_there_names_those_that_are() {
     assert_eq!(
         told(&["digits", "wine"]),
         "there is no Model `m` in this request's namespace yet; it has `digits`, `wine`. The request waits for it, at most 60s \
-         from its creation; if the name is wrong, delete the request and make it again"
+         from its creation; if the name is wrong, delete the request and make it again. A Model of another \
+         controllerClass than the request's, `zkinfer`, is none"
     );
     assert!(told(&[]).contains("there is none at all in it"));
     let many: Vec<String> = (0..9).map(|n| format!("m{n}")).collect();

@@ -1,0 +1,59 @@
+//! Writes a Validator's status.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::ResourceExt;
+use kube::runtime::controller::Action as Requeue;
+use zkinfer_crds::k8s::Validator;
+
+use super::gather::totals;
+use super::news::{more_than_totals, news};
+use super::observed::{Observed, Place};
+use super::plan::plan;
+use super::records::Validators;
+use crate::clock::now;
+use crate::world::ReconcileError;
+
+/// What is counted is told so often.
+const COUNT: Duration = Duration::from_secs(30);
+
+/// One reconciliation.
+///
+/// # Errors
+/// The API server; it is tried again.
+pub async fn reconcile(object: Arc<Validator>, ctx: Arc<Validators>) -> Result<Requeue, ReconcileError> {
+    if object.metadata.deletion_timestamp.is_some() {
+        return Ok(Requeue::await_change());
+    }
+    let (decided, rules) = (ctx.decided().clone(), ctx.world.in_force.get());
+    let own = ctx.world.workers.namespace.as_str();
+    let uid = object.uid().unwrap_or_default();
+    let place = match &decided.ruling {
+        Some((ruling, _)) if *ruling == uid => Place::Rules {
+            problem: decided.problem.as_deref(),
+            settings: rules.spec.as_ref(),
+            totals: totals(&ctx.world),
+        },
+        Some((_, name)) if object.namespace().as_deref() == Some(own) => Place::Superseded(name),
+        _ => Place::Elsewhere(own),
+    };
+    let counts = matches!(place, Place::Rules { .. });
+    let old = object.status.clone().unwrap_or_default();
+    let observed = Observed {
+        generation: object.metadata.generation,
+        status: &old,
+        place,
+    };
+    let status = plan(&observed, &now());
+    if status != old
+        && ctx.world.write_status(&*object, &status).await?
+        && more_than_totals(&old, &status)
+    {
+        ctx.world.events.tell_all(&*object, news(&old, &status)).await;
+    }
+    Ok(match counts {
+        true => Requeue::requeue(COUNT),
+        false => Requeue::await_change(),
+    })
+}

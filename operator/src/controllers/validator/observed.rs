@@ -1,0 +1,32 @@
+//! Everything that is known of a Validator when its plan is made.
+
+use zkinfer_crds::k8s::validator::{ValidatorSpec, ValidatorStatus, ValidatorTotals};
+
+/// Everything that a plan is made from.
+#[derive(Debug, Clone)]
+pub struct Observed<'a> {
+    /// Its generation.
+    pub generation: Option<i64>,
+    /// The status as it is.
+    pub status: &'a ValidatorStatus,
+    /// What it is among all.
+    pub place: Place<'a>,
+}
+
+/// What a Validator is among all.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Place<'a> {
+    /// It rules.
+    Rules {
+        /// What is wrong with its spec, if anything.
+        problem: Option<&'a str>,
+        /// The spec in force; absent: no Validator's.
+        settings: Option<&'a ValidatorSpec>,
+        /// What there is to count.
+        totals: ValidatorTotals,
+    },
+    /// Another one, of this name, is older.
+    Superseded(&'a str),
+    /// It is not in the operator's namespace, which is this one.
+    Elsewhere(&'a str),
+}

@@ -1,0 +1,153 @@
+//! What is said of a Validator.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use zkinfer_crds::k8s::validator::{ValidatorStatus, condition, reason};
+use zkinfer_crds::k8s::{Truth, set_condition};
+
+use super::observed::{Observed, Place};
+
+/// Decides; the status to write.
+#[must_use]
+pub fn plan(observed: &Observed<'_>, now: &Time) -> ValidatorStatus {
+    let mut status = observed.status.clone();
+    status.observed_generation = observed.generation;
+    let (why, message) = match &observed.place {
+        Place::Rules {
+            problem: None,
+            settings,
+            totals,
+        } => {
+            (status.settings, status.totals) = (settings.cloned(), Some(*totals));
+            (reason::IN_FORCE, "the spec is in force".to_owned())
+        }
+        Place::Rules {
+            problem: Some(problem),
+            settings,
+            totals,
+        } => {
+            (status.settings, status.totals) = (settings.cloned(), Some(*totals));
+            let stay = match settings {
+                Some(_) => "the settings of status.settings stay in force",
+                None => "the defaults stay in force",
+            };
+            (
+                reason::INVALID_SPEC,
+                format!("{problem}; {stay} until it is mended"),
+            )
+        }
+        Place::Superseded(other) => {
+            (status.settings, status.totals) = (None, None);
+            (
+                reason::SUPERSEDED,
+                format!("Validator `{other}` rules: it is older. Delete one of the two"),
+            )
+        }
+        Place::Elsewhere(namespace) => {
+            (status.settings, status.totals) = (None, None);
+            (
+                reason::SUPERSEDED,
+                format!("only a Validator in the operator's namespace, `{namespace}`, rules"),
+            )
+        }
+    };
+    let rules = why == reason::IN_FORCE;
+    let mut set = |type_: &str, truth| {
+        set_condition(
+            &mut status.conditions,
+            type_,
+            truth,
+            why,
+            &message,
+            observed.generation,
+            now,
+        );
+    };
+    set(condition::READY, Truth::from(rules));
+    if rules {
+        status.conditions.retain(|c| c.type_ != condition::STALLED);
+    } else {
+        set(condition::STALLED, Truth::True);
+    }
+    status
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::jiff::Timestamp;
+    use zkinfer_crds::k8s::find_condition;
+    use zkinfer_crds::k8s::validator::{ValidatorSpec, ValidatorTotals};
+
+    use super::*;
+
+    fn planned(place: Place<'_>, before: &ValidatorStatus) -> ValidatorStatus {
+        let observed = Observed {
+            generation: Some(3),
+            status: before,
+            place,
+        };
+        plan(&observed, &Time(Timestamp::UNIX_EPOCH))
+    }
+
+    fn ready(status: &ValidatorStatus) -> (String, String, String) {
+        let ready = find_condition(&status.conditions, condition::READY).unwrap();
+        (ready.status.clone(), ready.reason.clone(), ready.message.clone())
+    }
+
+    fn rules<'a>(problem: Option<&'a str>, settings: Option<&'a ValidatorSpec>) -> Place<'a> {
+        Place::Rules {
+            problem,
+            settings,
+            totals: ValidatorTotals::default(),
+        }
+    }
+
+    #[test]
+    fn the_one_that_rules_tells_what_is_in_force() {
+        let spec = ValidatorSpec::default();
+        let status = planned(rules(None, Some(&spec)), &ValidatorStatus::default());
+        assert_eq!(ready(&status).0, "True");
+        assert_eq!(ready(&status).1, reason::IN_FORCE);
+        assert_eq!(
+            (status.settings, status.observed_generation),
+            (Some(spec), Some(3))
+        );
+        assert!(status.totals.is_some());
+    }
+
+    #[test]
+    fn an_invalid_one_says_what_is_wrong_and_what_stays_in_force() {
+        let spec = ValidatorSpec::default();
+        let status = planned(
+            rules(Some("leases: no"), Some(&spec)),
+            &ValidatorStatus::default(),
+        );
+        let (truth, why, message) = ready(&status);
+        assert_eq!((truth.as_str(), why.as_str()), ("False", reason::INVALID_SPEC));
+        assert!(
+            message.contains("leases: no") && message.contains("status.settings"),
+            "{message}"
+        );
+        assert_eq!(status.settings, Some(spec), "what is in force");
+        let message = ready(&planned(rules(Some("no"), None), &ValidatorStatus::default())).2;
+        assert!(message.contains("defaults"), "{message}");
+    }
+
+    #[test]
+    fn one_that_does_not_rule_names_who_does_and_claims_no_settings() {
+        let spec = ValidatorSpec::default();
+        let before = planned(rules(None, Some(&spec)), &ValidatorStatus::default());
+        for (place, word) in [
+            (Place::Superseded("older"), "`older`"),
+            (Place::Elsewhere("system"), "`system`"),
+        ] {
+            let status = planned(place, &before);
+            let (truth, why, message) = ready(&status);
+            assert_eq!((truth.as_str(), why.as_str()), ("False", reason::SUPERSEDED));
+            assert!(message.contains(word), "{message}");
+            assert!(status.settings.is_none() && status.totals.is_none());
+            assert!(find_condition(&status.conditions, condition::STALLED).is_some());
+            let again = planned(rules(None, Some(&spec)), &status);
+            assert!(find_condition(&again.conditions, condition::STALLED).is_none());
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What the Validators' controller works with, and how a change comes into force.
+//!
+//! Invariants: a spec that cannot be read never is in force; what was in force before it stays, over a restart too, since it stands
+//! in the status.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+use zkinfer_crds::k8s::Validator;
+
+use super::gather::ruling;
+use crate::controllers::request::Requests;
+use crate::in_force::Rules;
+use crate::world::{World, lock};
+
+/// Of the Validators' controller.
+pub struct Validators {
+    /// What all controllers share.
+    pub world: Arc<World>,
+    requests: Arc<Requests>,
+    decided: Mutex<Decided>,
+}
+
+/// What was decided last.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Decided {
+    /// The uid and the name of the one that rules.
+    pub(super) ruling: Option<(String, String)>,
+    /// What is wrong with its spec.
+    pub(super) problem: Option<String>,
+}
+
+impl Validators {
+    /// None is known yet.
+    #[must_use]
+    pub fn new(requests: Arc<Requests>) -> Self {
+        Self {
+            world: Arc::clone(&requests.world),
+            requests,
+            decided: Mutex::default(),
+        }
+    }
+
+    pub(super) fn decided(&self) -> MutexGuard<'_, Decided> {
+        lock(&self.decided)
+    }
+
+    /// Looks which one rules, and puts its settings into force; of a Validator that was there before the operator, and cannot be
+    /// read, those that its status names.
+    pub(super) fn decide(&self) {
+        let world = &self.world;
+        let mut decided = lock(&self.decided);
+        let before = decided.clone();
+        let found = ruling(&world.workers.namespace, world.stores.validators.state());
+        let (rules, problem) = match &found {
+            None => (Some(world.in_force.base().clone()), None),
+            Some(validator) => self.rules_of(validator),
+        };
+        *decided = Decided {
+            ruling: found.map(|v| (v.uid().unwrap_or_default(), v.name_any())),
+            problem,
+        };
+        let changed = rules.is_some_and(|rules| self.put(rules));
+        let same = *decided == before;
+        drop(decided);
+        if changed {
+            // Who may see what is in force for open claims before anything is reconciled.
+            self.requests.consent_again(|_| true);
+            world.wake_all();
+        }
+        if changed || !same {
+            for validator in world.stores.validators.state() {
+                world.wake.validator(ObjectRef::from_obj(&*validator));
+            }
+        }
+    }
+
+    /// What a Validator's spec says, or what is to be in force in its stead, and what is wrong with it.
+    fn rules_of(&self, validator: &Validator) -> (Option<Rules>, Option<String>) {
+        let in_force = &self.world.in_force;
+        let at = format!(
+            "spec.consent of Validator {}/{}",
+            self.world.workers.namespace,
+            validator.name_any()
+        );
+        match in_force.base().with(&validator.spec, &at) {
+            Ok(rules) => (Some(rules), None),
+            Err(problem) => {
+                let fresh = in_force.get().spec.is_none();
+                let last = validator.status.as_ref().and_then(|s| s.settings.as_ref());
+                let last = last
+                    .filter(|_| fresh)
+                    .and_then(|s| in_force.base().with(s, &at).ok());
+                (last, Some(problem))
+            }
+        }
+    }
+
+    /// Puts settings into force; whether they are others than before.
+    fn put(&self, rules: Rules) -> bool {
+        let in_force = &self.world.in_force;
+        let before = in_force.get();
+        if before.spec == rules.spec && before.consent == rules.consent {
+            return false;
+        }
+        tracing::info!(
+            network = rules.network,
+            max_error = rules.max_error,
+            "other settings are in force"
+        );
+        self.world.dispatcher.set_leases(rules.leases);
+        in_force.set(rules);
+        true
+    }
+}

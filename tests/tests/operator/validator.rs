@@ -1,0 +1,86 @@
+//! The settings of an installation: which Validator rules, and that what it says is in force without a restart.
+
+use serde_json::{Value, json};
+use zkinfer_crds::k8s::{InferenceRequest, Model, RequestPhase, Validator, find_condition};
+use zkinfer_tests::cluster::can_run;
+use zkinfer_tests::operator::Objects;
+
+use crate::world::{LONG, World};
+
+/// Those in the operator's namespace.
+fn own(objects: &Objects) -> Objects {
+    Objects {
+        client: objects.client.clone(),
+        namespace: "zkinfer-system".to_owned(),
+    }
+}
+
+fn reason(validator: &Validator) -> String {
+    let conditions = validator.status.iter().flat_map(|s| &s.conditions);
+    let conditions: Vec<_> = conditions.cloned().collect();
+    let ready = find_condition(&conditions, "Ready");
+    ready.map(|c| c.reason.clone()).unwrap_or_default()
+}
+
+async fn apply(world: &World, objects: &Objects, name: &str, spec: &Value) {
+    let document = objects.object("Validator", name, spec);
+    world.cluster.apply(&document).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_oldest_rules_and_what_is_invalid_leaves_in_force_what_was() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new(&[]).await;
+    let objects = world.with_pool("settings").await;
+    let own = own(&objects);
+    apply(&world, &own, "first", &json!({ "network": "one" })).await;
+    let network = |v: &Validator| {
+        let settings = v.status.as_ref().and_then(|s| s.settings.as_ref());
+        settings.map(|s| s.network.clone())
+    };
+    let in_force = |v: &Validator| reason(v) == "InForce" && network(v).as_deref() == Some("one");
+    own.until("first", LONG, in_force).await.unwrap();
+
+    // Times of objects are whole seconds; of two that are as old the name decides, and this one sorts later.
+    apply(&world, &own, "second", &json!({})).await;
+    apply(&world, &objects, "elsewhere", &json!({})).await;
+    let superseded = |v: &Validator| reason(v) == "Superseded" && network(v).is_none();
+    own.until("second", LONG, superseded).await.unwrap();
+    objects.until("elsewhere", LONG, superseded).await.unwrap();
+
+    let bad = json!({ "network": "two", "sourceUrls": ["models"] });
+    apply(&world, &own, "first", &bad).await;
+    let stays = |v: &Validator| reason(v) == "InvalidSpec" && network(v).as_deref() == Some("one");
+    own.until("first", LONG, stays).await.unwrap();
+
+    let gone = ["delete", "validator", "first", "-n", "zkinfer-system"];
+    world.cluster.kubectl(&gone).await.unwrap();
+    let rules = |v: &Validator| reason(v) == "InForce" && network(v).as_deref() == Some("default");
+    own.until("second", LONG, rules).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_smaller_greatest_error_takes_a_model_out_of_service_and_a_larger_one_brings_it_back() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new(&[]).await;
+    let objects = world.with_model("strict").await;
+    let own = own(&objects);
+    let why = |m: &Model| {
+        let conditions: Vec<_> = m.status.iter().flat_map(|s| &s.conditions).cloned().collect();
+        find_condition(&conditions, "Ready").map(|c| (c.status.clone(), c.reason.clone()))
+    };
+    apply(&world, &own, "zkinfer", &json!({ "maxErrorMillionths": 1 })).await;
+    let refused = |m: &Model| why(m).is_some_and(|(_, reason)| reason == "BudgetAboveOperator");
+    objects.until("wine", LONG, refused).await.unwrap();
+    apply(&world, &own, "zkinfer", &json!({ "maxErrorMillionths": 10_000 })).await;
+    let ready = |m: &Model| why(m).is_some_and(|(status, _)| status == "True");
+    objects.until("wine", LONG, ready).await.unwrap();
+    let request = objects.wine_request("one", "wine", &json!({}));
+    world.cluster.apply(&request).await.unwrap();
+    let known = |r: &InferenceRequest| r.status.as_ref().is_some_and(|s| s.phase != RequestPhase::Failed);
+    objects.until("one", LONG, known).await.unwrap();
+}
