@@ -214,26 +214,14 @@ fn the_answer_of_a_valid_receipt_is_written_for_numpy_and_of_no_other() {
     let (receipt, manifest) = (receipt.as_str().unwrap().to_owned(), manifest.into_os_string());
     let written = |receipt: &std::ffi::OsStr, file: &str| {
         let file = runs.path().join(file);
-        let arguments = [
-            receipt,
-            os("--manifest"),
-            &manifest,
-            os("--values"),
-            file.as_os_str(),
-        ];
-        (verify(&arguments), std::fs::read(&file).ok())
+        let by = [os("--manifest"), &manifest, os("-o"), os("json"), os("--values")];
+        let ran = verify(&[&[receipt][..], &by, &[file.as_os_str()]].concat());
+        (ran, std::fs::read(&file).ok())
     };
     let (ran, one) = written(receipt.as_ref(), "scores.npy");
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     let scores = zkml::graph::tensor_file::read_npy(&one.unwrap(), 100).unwrap();
-    let json = verify(&[
-        receipt.as_ref(),
-        os("--manifest"),
-        &manifest,
-        os("-o"),
-        os("json"),
-    ]);
-    let json: Value = serde_json::from_str(&json.stdout).unwrap();
+    let json: Value = serde_json::from_str(&ran.stdout).unwrap();
     let (name, said) = json["outputs"].as_object().unwrap().iter().next().unwrap();
     assert_eq!(json!(scores.shape), said["shape"]);
     assert_eq!(json!(scores.values), said["values"]);
