@@ -28,6 +28,7 @@ fn metrics() -> BTreeMap<String, BTreeSet<String>> {
     metrics.slices(SliceCounts::default());
     metrics.jobs(1);
     metrics.store(true);
+    metrics.stored(1, 1, 1);
     metrics.namespace("a", true);
     metrics.model_bytes(1);
     let text = metrics.text().unwrap();

@@ -31,7 +31,7 @@ fn list(namespace: &str, text: &str) -> String {
 }
 
 /// The installation's settings.
-fn validator(spec: Value) -> String {
+fn validator(spec: &Value) -> String {
     json!({
         "apiVersion": "zkinfer.dev/v1alpha1", "kind": "Validator",
         "metadata": { "name": "zkinfer", "namespace": "zkinfer-system" }, "spec": spec,
@@ -127,7 +127,7 @@ async fn a_pool_that_serves_everybody_sees_nothing_of_a_namespace_that_has_not_c
     // The lists, from the last to the first.
     world
         .cluster
-        .apply(&validator(json!({ "consent": [{ "namespace": "evil" }] })))
+        .apply(&validator(&json!({ "consent": [{ "namespace": "evil" }] })))
         .await
         .unwrap();
     let proving = |r: &InferenceRequest| phase(r) == Some(RequestPhase::Proving);
