@@ -235,9 +235,9 @@ fn the_answer_of_a_valid_receipt_is_written_for_numpy_and_of_no_other() {
     );
     let (ran, none) = written(receipt.as_ref(), "scores.csv");
     assert!(
-        ran.code == 2 && ran.stderr.contains(".npy or .npz") && none.is_none(),
+        ran.code == 2 && ran.stdout.contains(".npy or .npz") && none.is_none(),
         "{}",
-        ran.stderr
+        ran.stdout
     );
     let changed = changed(&runs, receipt.as_ref());
     let (ran, none) = written(changed.as_os_str(), "of-changed.npz");
