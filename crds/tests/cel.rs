@@ -43,7 +43,7 @@ fn object(kind: &str, change: Value) -> Value {
 }
 
 /// A pool whose workers' nodes are chosen by this.
-fn affine(expression: Value) -> Value {
+fn affine(expression: &Value) -> Value {
     let terms = json!({ "nodeSelectorTerms": [{ "matchExpressions": [expression] }] });
     json!({ "pod": { "affinity": { "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": terms } } } })
 }
@@ -59,7 +59,7 @@ fn nodes_are_chosen_by_expressions_with_as_many_values_as_their_operator_takes()
         json!({ "key": "k", "operator": "Lt", "values": ["3"] }),
     ] {
         assert_eq!(
-            says("MinerPool", object("MinerPool", affine(good.clone())), None),
+            says("MinerPool", object("MinerPool", affine(&good)), None),
             Ok(()),
             "{good}"
         );
@@ -162,17 +162,17 @@ fn refuses_what_contradicts_itself() {
         ),
         (
             "MinerPool",
-            affine(json!({ "key": "k", "operator": "In" })),
+            affine(&json!({ "key": "k", "operator": "In" })),
             "In and NotIn need values",
         ),
         (
             "MinerPool",
-            affine(json!({ "key": "k", "operator": "Exists", "values": ["v"] })),
+            affine(&json!({ "key": "k", "operator": "Exists", "values": ["v"] })),
             "Exists and DoesNotExist take none",
         ),
         (
             "MinerPool",
-            affine(json!({ "key": "k", "operator": "Gt", "values": ["1", "2"] })),
+            affine(&json!({ "key": "k", "operator": "Gt", "values": ["1", "2"] })),
             "Gt and Lt take one",
         ),
     ] {

@@ -226,7 +226,7 @@ mod tests {
         all
     }
 
-    fn faults(spec: Value) -> Vec<String> {
+    fn faults(spec: &Value) -> Vec<String> {
         let object = json!({ "apiVersion": "g/v1", "kind": "Thing", "spec": spec });
         schemas().faults(&object).unwrap()
     }
@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn what_fits_has_no_fault_and_what_does_not_is_named_by_its_place() {
         let whole = json!({ "name": "a", "ports": [1, "x"], "labels": { "b": "c" }, "free": { "d": [1] }, "size": 2 });
-        assert_eq!(faults(whole), Vec::<String>::new());
+        assert_eq!(faults(&whole), Vec::<String>::new());
         for (spec, place) in [
             (json!({}), ".spec.name is missing"),
             (json!({ "name": "a", "nmae": 1 }), ".spec.nmae is no field"),
@@ -256,7 +256,7 @@ mod tests {
                 ".spec.size: 1.5 is no whole number",
             ),
         ] {
-            let found = faults(spec.clone());
+            let found = faults(&spec);
             assert!(
                 found.iter().any(|fault| fault.starts_with(place)),
                 "{spec}: {found:?}"
