@@ -246,7 +246,11 @@ async fn children(ctx: &Pools, id: &PoolId, object: &MinerPool) -> Result<(), ku
         let params = PatchParams::apply(&ctx.world.workers.class.manager()).force();
         let accounts: Api<ServiceAccount> = Api::namespaced(ctx.world.client.clone(), &namespace);
         accounts
-            .patch(&name, &params, &Patch::Apply(service_account(object, &ctx.world.workers.class)))
+            .patch(
+                &name,
+                &params,
+                &Patch::Apply(service_account(object, &ctx.world.workers.class)),
+            )
             .await?;
         let policies: Api<NetworkPolicy> = Api::namespaced(ctx.world.client.clone(), &namespace);
         policies

@@ -46,10 +46,7 @@ pub async fn reconcile(object: Arc<Validator>, ctx: Arc<Validators>) -> Result<R
         place,
     };
     let status = plan(&observed, &now());
-    if status != old
-        && ctx.world.write_status(&*object, &status).await?
-        && more_than_totals(&old, &status)
-    {
+    if status != old && ctx.world.write_status(&*object, &status).await? && more_than_totals(&old, &status) {
         ctx.world.events.tell_all(&*object, news(&old, &status)).await;
     }
     Ok(match counts {
