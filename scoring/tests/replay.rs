@@ -35,7 +35,7 @@ fn entry(n: u64, names: &[Arc<str>]) -> Entry {
         pool: Arc::clone(&names[0]),
         miner: Identity::new(bytes(miner)),
         attempt: 1,
-        end: if mixed % 50 == 0 {
+        end: if mixed.is_multiple_of(50) {
             End::Ended(Cause::LeaseExpired)
         } else {
             End::Verified
