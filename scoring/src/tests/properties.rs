@@ -121,7 +121,7 @@ proptest! {
 fn a_million_entries_of_the_greatest_numbers_overflow_nothing() {
     let (namespace, pattern): (Arc<str>, Entry) = (Arc::from("one"), proof(0, 0));
     let extreme = |n: u64| {
-        let end = if n % 7 == 0 {
+        let end = if n.is_multiple_of(7) {
             End::Ended(Cause::Failed)
         } else {
             End::Verified
@@ -129,8 +129,8 @@ fn a_million_entries_of_the_greatest_numbers_overflow_nothing() {
         Entry {
             end,
             work: u64::MAX,
-            micros: if n % 2 == 0 { u64::MAX } else { 1_000_000 },
-            bytes: Some(if n % 3 == 0 { u64::MAX } else { 0 }),
+            micros: if n.is_multiple_of(2) { u64::MAX } else { 1_000_000 },
+            bytes: Some(if n.is_multiple_of(3) { u64::MAX } else { 0 }),
             namespace: Arc::clone(&namespace),
             claim: proof_id(n),
             miner: miner((n % 1000) as u32),

@@ -335,7 +335,7 @@ fn of_sum(
     if parts.iter().any(|part| part.far > FAR) || (parts.is_empty() && own.is_none()) {
         return Ok(None);
     }
-    let x = summed(draft, name, &shape, tensors, rows, added)?;
+    let x = summed(draft, name, &shape, &tensors, rows, added)?;
     let Some((keeps, far, replaces)) = own else {
         return Ok(Some(Found { x, parts }));
     };
@@ -357,7 +357,7 @@ fn summed(
     draft: &mut Draft,
     name: &str,
     shape: &[usize],
-    tensors: Vec<TensorId>,
+    tensors: &[TensorId],
     mut rows: Vec<Vec<f64>>,
     added: Vec<f64>,
 ) -> Result<Option<TensorId>, Refusal> {
@@ -368,12 +368,12 @@ fn summed(
         }
         return moved::constant(draft, name, &added, shape).map(Some);
     }
-    if let ([only], [factors], true) = (&tensors[..], &rows[..], nothing)
+    if let ([only], [factors], true) = (tensors, &rows[..], nothing)
         && factors.iter().all(|f| *f == 1.0)
     {
         return Ok(Some(*only));
     }
     rows.push(added);
-    let made = draft.linear(name, moved::affine(rows)?, &tensors, shape)?;
+    let made = draft.linear(name, moved::affine(rows)?, tensors, shape)?;
     Ok(Some(made))
 }

@@ -48,7 +48,7 @@ fn the_label_is_the_first_class_of_those_with_most_votes() {
         for profile in &PROFILES[1..] {
             let other = x.iter().map(|v| -v).collect();
             let (_, int) = by_the_file(&bytes, &[vec![x.clone()], vec![other]], *profile);
-            let [got, expected] = answers(&bytes, &int, &[x.clone()]);
+            let [got, expected] = answers(&bytes, &int, std::slice::from_ref(&x));
             assert_eq!(got[0], expected[0], "{profile:?} {counts:?}");
         }
     }
