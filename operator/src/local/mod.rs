@@ -189,7 +189,8 @@ pub async fn run(
     let floats = reference::start(&worker, &folders.logs).map_err(LocalError::Reference)?;
     let settings = settings(options, &worker, &address, floats.socket.clone())?;
     let entries = cluster::entries(&artifacts).await?;
-    let validator = validator::key(&options.state.join("validator.key"))?;
+    let path = options.state.join("validator.key");
+    let validator = validator::key(&path).map_err(|source| LocalError::Path { path, source })?;
     let segments = Segments::open(&artifacts, validator, &entries).await;
     let segments = Arc::new(segments.map_err(RunError::Ledger)?);
     let (mut site, dispatcher, at_work) = site(

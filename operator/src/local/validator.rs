@@ -1,19 +1,16 @@
 //! The key that a person's own ledger is signed with, in a file of the state folder that nobody else may read.
 
-use std::io::{ErrorKind, Write as _};
+use std::io::{Error, ErrorKind, Write as _};
 use std::path::Path;
 
 use ed25519_dalek::SigningKey;
 use rand::rngs::OsRng;
 
-use super::LocalError;
-
 /// Reads the key, or makes it where there is none.
-pub(super) fn key(path: &Path) -> Result<SigningKey, LocalError> {
-    let failed = |source| LocalError::Path {
-        path: path.to_owned(),
-        source,
-    };
+///
+/// # Errors
+/// A file that cannot be read or made, or holds no key.
+pub(super) fn key(path: &Path) -> Result<SigningKey, Error> {
     let mut options = std::fs::File::options();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -21,21 +18,19 @@ pub(super) fn key(path: &Path) -> Result<SigningKey, LocalError> {
     match options.open(path) {
         Ok(mut file) => {
             let key = SigningKey::generate(&mut OsRng);
-            writeln!(file, "{}", hex::encode(key.to_bytes())).map_err(failed)?;
+            writeln!(file, "{}", hex::encode(key.to_bytes()))?;
             Ok(key)
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            let text = std::fs::read_to_string(path).map_err(failed)?;
+            let text = std::fs::read_to_string(path)?;
             let mut bytes = [0; 32];
             hex::decode_to_slice(text.trim(), &mut bytes).map_err(|error| {
-                failed(std::io::Error::new(
-                    ErrorKind::InvalidData,
-                    format!("no key of 32 bytes in hexadecimal: {error}"),
-                ))
+                let what = format!("no key of 32 bytes in hexadecimal: {error}");
+                Error::new(ErrorKind::InvalidData, what)
             })?;
             Ok(SigningKey::from_bytes(&bytes))
         }
-        Err(error) => Err(failed(error)),
+        Err(error) => Err(error),
     }
 }
 
@@ -51,6 +46,6 @@ mod tests {
         assert_eq!(key(&path).unwrap().to_bytes(), made.to_bytes());
         std::fs::write(&path, "short\n").unwrap();
         let error = key(&path).unwrap_err().to_string();
-        assert!(error.contains("validator.key"), "{error}");
+        assert!(error.contains("no key of 32 bytes"), "{error}");
     }
 }
