@@ -141,7 +141,7 @@ fn for_some_namespaces_there_is_a_role_in_each_and_one_cluster_role_for_reviews(
     );
     let twice = "namespaces={team-a,zkinfer-system,team-a}";
     assert_eq!(places(twice), ["team-a", "zkinfer-system"]);
-    assert!(places("network=default").is_empty());
+    assert!(places("controllerClass=zkinfer").is_empty());
 }
 
 #[test]
@@ -166,6 +166,7 @@ fn what_nobody_can_make_again_is_kept_unless_somebody_says_otherwise() {
             "inferencerequests.zkinfer.dev",
             "minerpools.zkinfer.dev",
             "models.zkinfer.dev",
+            "validators.zkinfer.dev",
             "zkinfer-artifacts"
         ]
     );
