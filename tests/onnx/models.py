@@ -138,6 +138,21 @@ class Maker:
             return made | parameters | {"n_supports": 0, "coefficients": self.numbers(self.features)}
         return made | parameters | vectors
 
+    def SVMClassifier(self):
+        classes = self.random.randint(2, 4)
+        per_class = [self.random.randint(1, 3) for _ in range(classes)]
+        supports, pairs = sum(per_class), classes * (classes - 1) // 2
+        return {
+            "kernel_type": self.random.choice(["LINEAR", "POLY", "RBF", "SIGMOID"]),
+            "kernel_params": [self.random.uniform(0.1, 0.5), self.random.uniform(0, 1), self.random.randint(1, 3)],
+            "vectors_per_class": per_class,
+            "coefficients": self.numbers((classes - 1) * supports),
+            "support_vectors": self.numbers(supports * self.features),
+            "rho": self.numbers(pairs),
+            "classlabels_ints": self.random.sample(range(-5, 20), classes),
+            "post_transform": "NONE",
+        }
+
     def Scaler(self):
         count = self.random.choice([1, self.features])
         return {"offset": self.numbers(count), "scale": self.numbers(count)}
