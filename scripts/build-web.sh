@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
 # Builds the web app into web/dist, from which the operator embeds it when it is built next (docs/studio.md).
 #   scripts/build-web.sh            builds it, if its sources have changed since
-#   scripts/build-web.sh --test     also checks its types and runs its tests
+#   scripts/build-web.sh --test     also checks its types and runs its tests; as root with apt-get it installs what is missing
 # Needs Node 20 or later and npm. Packages are those of web/package-lock.json, fetched by `npm ci` where they are not there yet;
 # none of their scripts is run.
 set -euo pipefail
 cd "$(dirname "$0")/../web"
-if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
+lacks() { ! command -v node >/dev/null || ! command -v npm >/dev/null; }
+if lacks && [ "${1:-}" = --test ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    { apt-get update -q && apt-get install -qy --no-install-recommends nodejs npm; } >&2
+fi
+if lacks; then
     echo "build-web: this machine lacks Node 20 or later, or npm (as root: apt-get install nodejs npm)" >&2
     exit 2
 fi
