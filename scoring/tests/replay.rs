@@ -1,4 +1,4 @@
-//! A million entries are verified and scored within their bar. `./check --long` runs it; it takes some seconds and 500 MB.
+//! A million entries are verified and scored within their bar: some seconds, and 500 MB with the segments.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,7 +35,8 @@ fn entry(n: u64, names: &[Arc<str>]) -> Entry {
         pool: Arc::clone(&names[0]),
         miner: Identity::new(bytes(miner)),
         attempt: 1,
-        end: if mixed.is_multiple_of(50) {
+        // Of other bits than miner and slice are: nobody fails always, and no slice is never proved.
+        end: if (mixed >> 20).is_multiple_of(50) {
             End::Ended(Cause::LeaseExpired)
         } else {
             End::Verified
@@ -50,7 +51,6 @@ fn entry(n: u64, names: &[Arc<str>]) -> Entry {
 }
 
 #[test]
-#[ignore = "long: ./check --long"]
 fn a_million_entries_replay_within_twenty_seconds_and_always_alike() {
     let key = SigningKey::from_bytes(&[1; 32]);
     let names: Vec<Arc<str>> = (0..MINERS).map(|n| Arc::from(format!("miner-{n}"))).collect();

@@ -27,6 +27,27 @@ pub fn model_file(name: &str) -> PathBuf {
     repository().join("tests/models").join(name)
 }
 
+/// What `cargo tree` says of a package of the workspace, line by line.
+///
+/// # Panics
+/// When Cargo cannot say.
+#[must_use]
+pub fn cargo_tree(package: &str, arguments: &[&str]) -> Vec<String> {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args([
+        "tree",
+        "--offline",
+        "--locked",
+        "--prefix",
+        "none",
+        "--package",
+        package,
+    ]);
+    let ran = run(command.args(arguments).current_dir(repository()));
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    ran.stdout.lines().map(str::to_owned).collect()
+}
+
 /// A built program of the workspace, found beside the running test, or in the folder `$ZKINFER_PROGRAMS`, which is for
 /// measuring another build (`target/dist`).
 ///

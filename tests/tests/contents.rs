@@ -4,10 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a test says by panicking what is wrong")]
 
 use std::collections::BTreeSet;
-use std::process::Command;
 
 use zkinfer_crds::ProofSystem;
-use zkinfer_tests::local::{program, repository};
+use zkinfer_tests::local::{cargo_tree, program};
 
 /// Crates that read models.
 const READERS: &[&str] = &[
@@ -28,23 +27,7 @@ const PROVERS: &[&str] = &[
 
 /// The packages that a package is built from, tests apart, each with its features.
 fn tree(package: &str) -> Vec<String> {
-    let out = Command::new(env!("CARGO"))
-        .args([
-            "tree",
-            "--offline",
-            "--locked",
-            "--prefix",
-            "none",
-            "--edges",
-            "normal,build,features",
-        ])
-        .args(["--package", package])
-        .current_dir(repository())
-        .output()
-        .unwrap();
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    let text = String::from_utf8(out.stdout).unwrap();
-    text.lines().map(str::to_owned).collect()
+    cargo_tree(package, &["--edges", "normal,build,features"])
 }
 
 fn has(tree: &[String], package: &str) -> bool {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use serde_json::Value;
-use zkinfer_tests::local::{repository, run};
+use zkinfer_tests::local::{cargo_tree, repository, run};
 
 /// The image's program, and its package.
 const IMAGES: [(&str, &str); 2] = [
@@ -26,28 +26,21 @@ fn bill(package: &str) -> String {
 
 /// The crates that Cargo links, as `name version`: of the programs' own, those that run in the compiler lead no further.
 fn linked(package: &str) -> BTreeSet<String> {
-    let out = Command::new(env!("CARGO"))
-        .args([
-            "tree",
-            "--offline",
-            "--locked",
-            "--prefix",
-            "none",
+    let tree = cargo_tree(
+        package,
+        &[
             "--edges",
             "normal,no-proc-macro",
-        ])
-        .args(["--target", "x86_64-unknown-linux-gnu", "--package", package])
-        .current_dir(repository())
-        .output()
-        .unwrap();
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    let text = String::from_utf8(out.stdout).unwrap();
+            "--target",
+            "x86_64-unknown-linux-gnu",
+        ],
+    );
     let name = |line: &str| {
         let mut words = line.split(' ');
         let (name, version) = (words.next()?, words.next()?);
         Some(format!("{name} {}", version.strip_prefix('v')?))
     };
-    text.lines().filter_map(name).collect()
+    tree.iter().map(String::as_str).filter_map(name).collect()
 }
 
 /// Built as the whole workspace a program may be compiled from more than it needs by itself; never from less.

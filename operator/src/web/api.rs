@@ -1,5 +1,7 @@
 //! The API's calls: each reads one thing, for a viewer whose right to it was asked first.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
@@ -9,6 +11,7 @@ use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use kube::runtime::reflector::ObjectRef;
+use zkinfer_crds::k8s::InferenceRequest;
 
 use super::events::events;
 use super::front::{Front, MODELS, REQUESTS, bearer};
@@ -48,19 +51,26 @@ async fn overview(
     Ok(json(snapshot.told(sees).0))
 }
 
+/// A request that the viewer may read.
+async fn readable(
+    front: &Front,
+    who: (&HeaderMap, Peer),
+    namespace: &str,
+    name: &str,
+) -> Result<Arc<InferenceRequest>, Refused> {
+    let of = (namespace, name);
+    front.may_get(who, REQUESTS, of).await?;
+    let found = front.shown.requests.get(&ObjectRef::new(name).within(namespace));
+    found.ok_or_else(|| absent("InferenceRequest", of))
+}
+
 async fn request(
     State(front): State<Front>,
     from: Peer,
     headers: HeaderMap,
     Path((namespace, name)): Path<(String, String)>,
 ) -> Result<Response, Refused> {
-    let of = (namespace.as_str(), name.as_str());
-    front.may_get((&headers, from), REQUESTS, of).await?;
-    let found = front
-        .shown
-        .requests
-        .get(&ObjectRef::new(&name).within(&namespace));
-    let found = found.ok_or_else(|| absent("InferenceRequest", of))?;
+    let found = readable(&front, (&headers, from), &namespace, &name).await?;
     Ok(json(views::request(&found).to_string()))
 }
 
@@ -70,13 +80,7 @@ async fn receipt(
     headers: HeaderMap,
     Path((namespace, name)): Path<(String, String)>,
 ) -> Result<Response, Refused> {
-    let of = (namespace.as_str(), name.as_str());
-    front.may_get((&headers, from), REQUESTS, of).await?;
-    let found = front
-        .shown
-        .requests
-        .get(&ObjectRef::new(&name).within(&namespace));
-    let found = found.ok_or_else(|| absent("InferenceRequest", of))?;
+    let found = readable(&front, (&headers, from), &namespace, &name).await?;
     let none = || Refused::not_found(format!("InferenceRequest {namespace}/{name} has no receipt"));
     let receipt = found
         .status

@@ -2,7 +2,7 @@ import { useEffect, useState } from "preact/hooks";
 import type { FunctionComponent } from "preact";
 import { type Graph, type ModelSlice, type Overview, readGraph, readModel } from "../api.js";
 import { bytes, count, millis, share } from "../format.js";
-import { Badge, Card, Conditions, Copied, Empty, Failed, Figure, Link, Loading, useCall, useNow, useTitle } from "../parts/common.js";
+import { Badge, Card, Conditions, Copied, Empty, Failed, Figure, Link, Loading, Table, useCall, useNow, useTitle } from "../parts/common.js";
 import { requestPath } from "../route.js";
 
 type View = FunctionComponent<{ graph: Graph; slices: readonly ModelSlice[] }>;
@@ -45,26 +45,15 @@ export function ModelPage({ namespace, name, overview }: { namespace: string; na
             </dl>
             {unsupported.length > 0 && (
                 <Card title="What cannot be proved" note={`${unsupported.length} nodes`}>
-                    <div class="scroll" role="group" tabIndex={0} aria-label="A table that may be wider than the screen">
-                        <table>
-                            <thead>
-                                <tr>
-                                    <th>Node</th>
-                                    <th>Operator</th>
-                                    <th>Why</th>
-                                </tr>
-                            </thead>
-                            <tbody>
-                                {unsupported.map((one, at) => (
-                                    <tr key={at}>
-                                        <th scope="row">{one.node}</th>
-                                        <td>{one.op}</td>
-                                        <td class="message">{one.reason}</td>
-                                    </tr>
-                                ))}
-                            </tbody>
-                        </table>
-                    </div>
+                    <Table head={["Node", "Operator", "Why"]}>
+                        {unsupported.map((one, at) => (
+                            <tr key={at}>
+                                <th scope="row">{one.node}</th>
+                                <td>{one.op}</td>
+                                <td class="message">{one.reason}</td>
+                            </tr>
+                        ))}
+                    </Table>
                 </Card>
             )}
             <Card title="Graph" note="the integer graph that is proved: each node with the tensor that it makes">
@@ -78,38 +67,24 @@ export function ModelPage({ namespace, name, overview }: { namespace: string; na
                 {slices.length === 0 ? (
                     <Empty>It is not cut yet.</Empty>
                 ) : (
-                    <div class="scroll" role="group" tabIndex={0} aria-label="A table that may be wider than the screen">
-                        <table>
-                            <thead>
-                                <tr>
-                                    <th class="number">Slice</th>
-                                    <th>Nodes</th>
-                                    <th class="number">Predicted time</th>
-                                    <th class="number">Memory</th>
-                                    <th>Size</th>
-                                    <th>Verifying key</th>
-                                </tr>
-                            </thead>
-                            <tbody>
-                                {slices.map((slice) => (
-                                    <tr key={slice.index}>
-                                        <td class="number">{slice.index}</td>
-                                        <td class="message">{slice.nodes}</td>
-                                        <td class="number">{millis(slice.predictedMillis)}</td>
-                                        <td class="number">{bytes(slice.predictedMemoryBytes)}</td>
-                                        <td>
-                                            {Object.entries(slice.measures)
-                                                .map(([what, many]) => `${count(many)} ${what}`)
-                                                .join(", ")}
-                                        </td>
-                                        <td>
-                                            <Copied text={slice.vkDigest} cut />
-                                        </td>
-                                    </tr>
-                                ))}
-                            </tbody>
-                        </table>
-                    </div>
+                    <Table head={[["Slice", "number"], "Nodes", ["Predicted time", "number"], ["Memory", "number"], "Size", "Verifying key"]}>
+                        {slices.map((slice) => (
+                            <tr key={slice.index}>
+                                <td class="number">{slice.index}</td>
+                                <td class="message">{slice.nodes}</td>
+                                <td class="number">{millis(slice.predictedMillis)}</td>
+                                <td class="number">{bytes(slice.predictedMemoryBytes)}</td>
+                                <td>
+                                    {Object.entries(slice.measures)
+                                        .map(([what, many]) => `${count(many)} ${what}`)
+                                        .join(", ")}
+                                </td>
+                                <td>
+                                    <Copied text={slice.vkDigest} cut />
+                                </td>
+                            </tr>
+                        ))}
+                    </Table>
                 )}
             </Card>
             <Card title="Latest requests">

@@ -1,7 +1,7 @@
 import { useMemo, useState } from "preact/hooks";
 import type { ModelRow, Overview, PoolRow, RequestRow } from "../api.js";
 import { ago, bytes, count, millis, share, short, words } from "../format.js";
-import { Badge, Card, Empty, Figure, Link, useNow, useTitle } from "../parts/common.js";
+import { Badge, Card, Empty, Figure, Link, Table, useNow, useTitle } from "../parts/common.js";
 import { PerMinute, Slices } from "../parts/charts.js";
 import { modelPath, requestPath } from "../route.js";
 
@@ -61,39 +61,24 @@ export function OverviewPage({ of }: { of: Overview }) {
                 ) : requests.proofs.length === 0 ? (
                     <Empty>No proof has been verified yet.</Empty>
                 ) : (
-                    <div class="scroll" role="group" tabIndex={0} aria-label="A table that may be wider than the screen">
-                        <table>
-                            <thead>
-                                <tr>
-                                    <th>Model</th>
-                                    <th>System</th>
-                                    <th class="number">Proofs</th>
-                                    <th class="number">Time p50</th>
-                                    <th class="number">Time p95</th>
-                                    <th class="number">Size p50</th>
-                                    <th class="number">Largest</th>
+                    <Table head={["Model", "System", ["Proofs", "number"], ["Time p50", "number"], ["Time p95", "number"], ["Size p50", "number"], ["Largest", "number"]]}>
+                        {requests.proofs.map((one) => {
+                            const name = `${one.namespace}/${one.model}`;
+                            return (
+                                <tr key={name}>
+                                    <th scope="row">
+                                        <Link to={modelPath(one.namespace, one.model)}>{name}</Link>
+                                    </th>
+                                    <td>{systems.get(name)?.system ?? "–"}</td>
+                                    <td class="number">{count(one.millis.count)}</td>
+                                    <td class="number">{millis(one.millis.p50)}</td>
+                                    <td class="number">{millis(one.millis.p95)}</td>
+                                    <td class="number">{bytes(one.bytes.p50)}</td>
+                                    <td class="number">{bytes(one.bytes.most)}</td>
                                 </tr>
-                            </thead>
-                            <tbody>
-                                {requests.proofs.map((one) => {
-                                    const name = `${one.namespace}/${one.model}`;
-                                    return (
-                                        <tr key={name}>
-                                            <th scope="row">
-                                                <Link to={modelPath(one.namespace, one.model)}>{name}</Link>
-                                            </th>
-                                            <td>{systems.get(name)?.system ?? "–"}</td>
-                                            <td class="number">{count(one.millis.count)}</td>
-                                            <td class="number">{millis(one.millis.p50)}</td>
-                                            <td class="number">{millis(one.millis.p95)}</td>
-                                            <td class="number">{bytes(one.bytes.p50)}</td>
-                                            <td class="number">{bytes(one.bytes.most)}</td>
-                                        </tr>
-                                    );
-                                })}
-                            </tbody>
-                        </table>
-                    </div>
+                            );
+                        })}
+                    </Table>
                 )}
             </Card>
             <Card title="Miners" note="by score">
@@ -123,42 +108,28 @@ function RequestTable({ of, now }: { of: readonly RequestRow[]; now: number }) {
                 </select>
             </div>
             {found.length === 0 && <Empty>No request is like that.</Empty>}
-            <div class="scroll" role="group" tabIndex={0} aria-label="A table that may be wider than the screen">
-                <table>
-                    <thead>
-                        <tr>
-                            <th>Request</th>
-                            <th>Model</th>
-                            <th>Phase</th>
-                            <th class="number">Slices</th>
-                            <th class="number">Took</th>
-                            <th>Made</th>
-                        </tr>
-                    </thead>
-                    <tbody>
-                        {found.slice(0, SHOWN).map((row) => (
-                            <tr key={`${row.namespace}/${row.name}`}>
-                                <th scope="row">
-                                    <Link to={requestPath(row.namespace, row.name)}>
-                                        {row.namespace}/{row.name}
-                                    </Link>
-                                </th>
-                                <td>
-                                    <Link to={modelPath(row.namespace, row.model)}>{row.model}</Link>
-                                </td>
-                                <td>
-                                    <Badge of={row.phase} /> {row.phase === "Pending" || row.phase === "Failed" ? words(row.reason) : ""}
-                                </td>
-                                <td class="number">{row.total ? `${row.verified} / ${row.total}` : "–"}</td>
-                                <td class="number">{row.finished ? millis(row.finished - row.created) : "–"}</td>
-                                <td>
-                                    <time dateTime={new Date(row.created).toISOString()}>{ago(row.created, now)}</time>
-                                </td>
-                            </tr>
-                        ))}
-                    </tbody>
-                </table>
-            </div>
+            <Table head={["Request", "Model", "Phase", ["Slices", "number"], ["Took", "number"], "Made"]}>
+                {found.slice(0, SHOWN).map((row) => (
+                    <tr key={`${row.namespace}/${row.name}`}>
+                        <th scope="row">
+                            <Link to={requestPath(row.namespace, row.name)}>
+                                {row.namespace}/{row.name}
+                            </Link>
+                        </th>
+                        <td>
+                            <Link to={modelPath(row.namespace, row.model)}>{row.model}</Link>
+                        </td>
+                        <td>
+                            <Badge of={row.phase} /> {row.phase === "Pending" || row.phase === "Failed" ? words(row.reason) : ""}
+                        </td>
+                        <td class="number">{row.total ? `${row.verified} / ${row.total}` : "–"}</td>
+                        <td class="number">{row.finished ? millis(row.finished - row.created) : "–"}</td>
+                        <td>
+                            <time dateTime={new Date(row.created).toISOString()}>{ago(row.created, now)}</time>
+                        </td>
+                    </tr>
+                ))}
+            </Table>
             {found.length > SHOWN && <p class="note">{found.length - SHOWN} more: search for them.</p>}
         </>
     );
@@ -167,40 +138,25 @@ function RequestTable({ of, now }: { of: readonly RequestRow[]; now: number }) {
 function ModelTable({ of }: { of: readonly ModelRow[] }) {
     if (of.length === 0) return <Empty>There are no Models yet.</Empty>;
     return (
-        <div class="scroll" role="group" tabIndex={0} aria-label="A table that may be wider than the screen">
-            <table>
-                <thead>
-                    <tr>
-                        <th>Model</th>
-                        <th>Ready</th>
-                        <th>System</th>
-                        <th class="number">Slices</th>
-                        <th class="number">Predicted</th>
-                        <th class="number">Error</th>
-                        <th class="number">Budget</th>
-                    </tr>
-                </thead>
-                <tbody>
-                    {of.map((row) => (
-                        <tr key={`${row.namespace}/${row.name}`}>
-                            <th scope="row">
-                                <Link to={modelPath(row.namespace, row.name)}>
-                                    {row.namespace}/{row.name}
-                                </Link>
-                            </th>
-                            <td>
-                                <Badge of={row.ready ? "Ready" : row.reason || "Unknown"} tone={row.ready ? "good" : row.reason === "Compiling" ? "busy" : "bad"} />
-                            </td>
-                            <td>{row.system}</td>
-                            <td class="number">{row.slices || "–"}</td>
-                            <td class="number">{row.slices ? millis(row.predictedMillis) : "–"}</td>
-                            <td class="number">{share(row.errorMillionths)}</td>
-                            <td class="number">{share(row.budgetMillionths)}</td>
-                        </tr>
-                    ))}
-                </tbody>
-            </table>
-        </div>
+        <Table head={["Model", "Ready", "System", ["Slices", "number"], ["Predicted", "number"], ["Error", "number"], ["Budget", "number"]]}>
+            {of.map((row) => (
+                <tr key={`${row.namespace}/${row.name}`}>
+                    <th scope="row">
+                        <Link to={modelPath(row.namespace, row.name)}>
+                            {row.namespace}/{row.name}
+                        </Link>
+                    </th>
+                    <td>
+                        <Badge of={row.ready ? "Ready" : row.reason || "Unknown"} tone={row.ready ? "good" : row.reason === "Compiling" ? "busy" : "bad"} />
+                    </td>
+                    <td>{row.system}</td>
+                    <td class="number">{row.slices || "–"}</td>
+                    <td class="number">{row.slices ? millis(row.predictedMillis) : "–"}</td>
+                    <td class="number">{share(row.errorMillionths)}</td>
+                    <td class="number">{share(row.budgetMillionths)}</td>
+                </tr>
+            ))}
+        </Table>
     );
 }
 
@@ -216,49 +172,31 @@ function Leaderboard({ of, total }: { of: readonly PoolRow[]; total: number }) {
                 <input type="search" aria-label="Search miners by pool or identity" placeholder="pool or identity" value={search} onInput={(e) => setSearch(e.currentTarget.value)} />
                 <span class="note">{found.length < total ? `${found.length} of ${count(total)}` : `${count(total)} pools`}</span>
             </div>
-            <div class="scroll" role="group" tabIndex={0} aria-label="A table that may be wider than the screen">
-                <table>
-                    <thead>
-                        <tr>
-                            <th class="number">Rank</th>
-                            <th>Pool</th>
-                            <th>Miner</th>
-                            <th>Ready</th>
-                            <th class="number">Score</th>
-                            <th class="number">Work</th>
-                            <th class="number">Success</th>
-                            <th class="number">Claims</th>
-                            <th class="number">p50</th>
-                            <th class="number">p95</th>
-                        </tr>
-                    </thead>
-                    <tbody>
-                        {found.slice(0, 2 * SHOWN).map(({ row, rank }) => (
-                            <tr key={`${row.namespace}/${row.name}`}>
-                                <td class="number">{rank}</td>
-                                <th scope="row">
-                                    {row.namespace}/{row.name}
-                                </th>
-                                <td>{row.identity ? <code title={row.identity}>{short(row.identity)}</code> : "–"}</td>
-                                <td>
-                                    <Badge of={row.ready ? "Ready" : row.reason || "Unknown"} tone={row.ready ? "good" : "warn"} />
-                                </td>
-                                <td class="number score">
-                                    <span>{share(row.scoreMillionths)}</span>
-                                    <meter min={0} max={1e6} value={row.scoreMillionths ?? 0} aria-hidden="true" />
-                                </td>
-                                <td class="number">{millis(row.workMillis)}</td>
-                                <td class="number">{share(row.successMillionths)}</td>
-                                <td class="number" title={`${row.verified} verified, ${row.invalid} invalid, ${row.late} late, ${row.lost} lost`}>
-                                    {count(row.verified)} / {count(row.verified + row.invalid + row.late + row.lost)}
-                                </td>
-                                <td class="number">{millis(row.p50Millis)}</td>
-                                <td class="number">{millis(row.p95Millis)}</td>
-                            </tr>
-                        ))}
-                    </tbody>
-                </table>
-            </div>
+            <Table head={[["Rank", "number"], "Pool", "Miner", "Ready", ["Score", "number"], ["Work", "number"], ["Success", "number"], ["Claims", "number"], ["p50", "number"], ["p95", "number"]]}>
+                {found.slice(0, 2 * SHOWN).map(({ row, rank }) => (
+                    <tr key={`${row.namespace}/${row.name}`}>
+                        <td class="number">{rank}</td>
+                        <th scope="row">
+                            {row.namespace}/{row.name}
+                        </th>
+                        <td>{row.identity ? <code title={row.identity}>{short(row.identity)}</code> : "–"}</td>
+                        <td>
+                            <Badge of={row.ready ? "Ready" : row.reason || "Unknown"} tone={row.ready ? "good" : "warn"} />
+                        </td>
+                        <td class="number score">
+                            <span>{share(row.scoreMillionths)}</span>
+                            <meter min={0} max={1e6} value={row.scoreMillionths ?? 0} aria-hidden="true" />
+                        </td>
+                        <td class="number">{millis(row.workMillis)}</td>
+                        <td class="number">{share(row.successMillionths)}</td>
+                        <td class="number" title={`${row.verified} verified, ${row.invalid} invalid, ${row.late} late, ${row.lost} lost`}>
+                            {count(row.verified)} / {count(row.verified + row.invalid + row.late + row.lost)}
+                        </td>
+                        <td class="number">{millis(row.p50Millis)}</td>
+                        <td class="number">{millis(row.p95Millis)}</td>
+                    </tr>
+                ))}
+            </Table>
             {found.length > 2 * SHOWN && <p class="note">{found.length - 2 * SHOWN} more: search for them.</p>}
         </>
     );

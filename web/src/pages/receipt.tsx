@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import { bytes, count, float, share } from "../format.js";
-import { Card, CommandLine, Copied, Empty, Failed, Figure, useTitle } from "../parts/common.js";
+import { Card, CommandLine, Copied, Empty, Failed, Figure, Table, useTitle } from "../parts/common.js";
 import { MAX_RECEIPT_BYTES, type Named, type Tensor, read } from "../receipt.js";
 
 const SHOWN = 200;
@@ -112,40 +112,25 @@ function Shown({ name, named, digest }: { name: string; named: Named; digest: st
                 </ul>
             </Card>
             <Card title="Slices" note={named.slices.length > SHOWN ? `the first ${SHOWN} of ${count(named.slices.length)}` : undefined}>
-                <div class="scroll" role="group" tabIndex={0} aria-label="A table that may be wider than the screen">
-                    <table>
-                        <thead>
-                            <tr>
-                                <th class="number">Slice</th>
-                                <th>Nodes</th>
-                                <th class="number">Proof</th>
-                                <th>Miner</th>
-                                <th>Claim</th>
-                                <th>Reads tensors</th>
-                                <th>Makes</th>
-                            </tr>
-                        </thead>
-                        <tbody>
-                            {named.slices.slice(0, SHOWN).map((slice) => (
-                                <tr key={slice.index}>
-                                    <td class="number">{slice.index}</td>
-                                    <td>
-                                        {slice.firstNode} to {slice.firstNode + slice.nodeCount - 1}
-                                    </td>
-                                    <td class="number">{bytes(slice.proofBytes)}</td>
-                                    <td>
-                                        <Copied text={slice.identity} cut />
-                                    </td>
-                                    <td>
-                                        <Copied text={slice.claim} cut />
-                                    </td>
-                                    <td>{listed(slice.inputs)}</td>
-                                    <td>{listed(slice.outputs)}</td>
-                                </tr>
-                            ))}
-                        </tbody>
-                    </table>
-                </div>
+                <Table head={[["Slice", "number"], "Nodes", ["Proof", "number"], "Miner", "Claim", "Reads tensors", "Makes"]}>
+                    {named.slices.slice(0, SHOWN).map((slice) => (
+                        <tr key={slice.index}>
+                            <td class="number">{slice.index}</td>
+                            <td>
+                                {slice.firstNode} to {slice.firstNode + slice.nodeCount - 1}
+                            </td>
+                            <td class="number">{bytes(slice.proofBytes)}</td>
+                            <td>
+                                <Copied text={slice.identity} cut />
+                            </td>
+                            <td>
+                                <Copied text={slice.claim} cut />
+                            </td>
+                            <td>{listed(slice.inputs)}</td>
+                            <td>{listed(slice.outputs)}</td>
+                        </tr>
+                    ))}
+                </Table>
             </Card>
             <Card title="Between the slices" note={`${count(named.inner.length)} tensors`}>
                 {named.inner.length === 0 ? (

@@ -2,7 +2,7 @@ import type { Overview } from "../api.js";
 import { readReceipt, readRequest } from "../api.js";
 import { useState } from "preact/hooks";
 import { bytes, float, millis, share } from "../format.js";
-import { Badge, Card, CommandLine, Conditions, Copied, Empty, Failed, Figure, Link, Loading, useCall, useNow, useTitle } from "../parts/common.js";
+import { Badge, Card, CommandLine, Conditions, Copied, Empty, Failed, Figure, Link, Loading, Table, useCall, useNow, useTitle } from "../parts/common.js";
 import { Attempts, Slices } from "../parts/charts.js";
 import { modelPath } from "../route.js";
 
@@ -37,40 +37,24 @@ export function RequestPage({ namespace, name, overview }: { namespace: string; 
                         <Attempts of={recent} total={status?.slices?.total ?? 0} />
                         <details>
                             <summary>As a table</summary>
-                            <div class="scroll" role="group" tabIndex={0} aria-label="A table that may be wider than the screen">
-                                <table>
-                                    <thead>
-                                        <tr>
-                                            <th class="number">Slice</th>
-                                            <th class="number">Attempt</th>
-                                            <th>Pool</th>
-                                            <th>Miner</th>
-                                            <th>Verdict</th>
-                                            <th class="number">Time</th>
-                                            <th class="number">Proof</th>
-                                            <th>Why</th>
-                                        </tr>
-                                    </thead>
-                                    <tbody>
-                                        {recent.map((row) => (
-                                            <tr key={`${row.slice} ${row.attempt} ${row.pool}`}>
-                                                <td class="number">{row.slice}</td>
-                                                <td class="number">{row.attempt}</td>
-                                                <td>{row.pool}</td>
-                                                <td>
-                                                    <Copied text={row.identity} cut />
-                                                </td>
-                                                <td>
-                                                    <Badge of={row.verdict} />
-                                                </td>
-                                                <td class="number">{millis(row.millis)}</td>
-                                                <td class="number">{bytes(row.bytes)}</td>
-                                                <td class="message">{row.message ?? ""}</td>
-                                            </tr>
-                                        ))}
-                                    </tbody>
-                                </table>
-                            </div>
+                            <Table head={[["Slice", "number"], ["Attempt", "number"], "Pool", "Miner", "Verdict", ["Time", "number"], ["Proof", "number"], "Why"]}>
+                                {recent.map((row) => (
+                                    <tr key={`${row.slice} ${row.attempt} ${row.pool}`}>
+                                        <td class="number">{row.slice}</td>
+                                        <td class="number">{row.attempt}</td>
+                                        <td>{row.pool}</td>
+                                        <td>
+                                            <Copied text={row.identity} cut />
+                                        </td>
+                                        <td>
+                                            <Badge of={row.verdict} />
+                                        </td>
+                                        <td class="number">{millis(row.millis)}</td>
+                                        <td class="number">{bytes(row.bytes)}</td>
+                                        <td class="message">{row.message ?? ""}</td>
+                                    </tr>
+                                ))}
+                            </Table>
                         </details>
                     </>
                 ) : (

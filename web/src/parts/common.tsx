@@ -107,37 +107,38 @@ export const CommandLine = ({ text }: { text: string }) => (
     </div>
 );
 
+/** A table with its heads: of numbers, those stand at the right. It scrolls by itself where the screen is narrower. */
+export const Table = ({ head, children }: { head: readonly (string | readonly [string, "number"])[]; children: ComponentChildren }) => (
+    <div class="scroll" role="group" tabIndex={0} aria-label="A table that may be wider than the screen">
+        <table>
+            <thead>
+                <tr>
+                    {head.map((one) => (typeof one === "string" ? <th key={one}>{one}</th> : <th key={one[0]} class="number">{one[0]}</th>))}
+                </tr>
+            </thead>
+            <tbody>{children}</tbody>
+        </table>
+    </div>
+);
+
 export function Conditions({ of, now }: { of: readonly Condition[]; now: number }) {
     if (of.length === 0) return <Empty>Nothing has been said of it yet.</Empty>;
     return (
-        <div class="scroll" role="group" tabIndex={0} aria-label="A table that may be wider than the screen">
-            <table>
-                <thead>
-                    <tr>
-                        <th>Condition</th>
-                        <th>Status</th>
-                        <th>Reason</th>
-                        <th>Message</th>
-                        <th>Since</th>
-                    </tr>
-                </thead>
-                <tbody>
-                    {of.map((one) => (
-                        <tr key={one.type}>
-                            <th scope="row">{words(one.type)}</th>
-                            <td>
-                                <Badge of={one.status} tone={one.status === "True" ? "good" : one.status === "False" ? "bad" : "dull"} />
-                            </td>
-                            <td>{words(one.reason)}</td>
-                            <td class="message">{one.message}</td>
-                            <td>
-                                <time dateTime={one.lastTransitionTime}>{ago(Date.parse(one.lastTransitionTime), now)}</time>
-                            </td>
-                        </tr>
-                    ))}
-                </tbody>
-            </table>
-        </div>
+        <Table head={["Condition", "Status", "Reason", "Message", "Since"]}>
+            {of.map((one) => (
+                <tr key={one.type}>
+                    <th scope="row">{words(one.type)}</th>
+                    <td>
+                        <Badge of={one.status} tone={one.status === "True" ? "good" : one.status === "False" ? "bad" : "dull"} />
+                    </td>
+                    <td>{words(one.reason)}</td>
+                    <td class="message">{one.message}</td>
+                    <td>
+                        <time dateTime={one.lastTransitionTime}>{ago(Date.parse(one.lastTransitionTime), now)}</time>
+                    </td>
+                </tr>
+            ))}
+        </Table>
     );
 }
 
