@@ -1,8 +1,9 @@
 //! Values of unlike sizes in one tensor, which need the widest profile.
 
-use zkml::graph::{IntRange, Op, Profile, TensorId};
+use zkml::graph::{IntGraph, IntRange, Op, Profile, TensorId};
 
 use super::calibrated;
+use super::given::said;
 use super::onnx::{Onnx, network};
 use crate::calibrate::CalibrationOptions;
 use crate::import::import;
@@ -123,28 +124,35 @@ fn what_rounding_leaves_of_nothing_has_the_steps_of_what_it_is_made_of() {
 
 #[test]
 fn what_a_rounded_number_decides_begins_with_the_profile_that_the_proof_system_names_for_it() {
-    // Nearer than a step of 12 bits, further than one of 16.
-    let close = vec![vec![vec![3.0, 0.2500, 0.2507, -1.0]]];
+    // Far from the threshold: any profile answers these.
+    let far = vec![vec![vec![3.0, -2.0, 1.5, -1.0]]];
     let chosen = |onnx: Onnx, deciding| {
         let options = CalibrationOptions {
             deciding,
             ..options(None)
         };
         let graph = import(&onnx.bytes()).unwrap();
-        calibrated(&graph, &close, &options).unwrap()
+        let (plan, _) = calibrated(&graph, &far, &options).unwrap();
+        (apply(&graph, &plan).unwrap(), plan.profile)
     };
     let above = || {
         Onnx::new(&[1, 4])
             .constant("t", &[1], vec![0.2503])
             .node("Greater", &["x", "t"], "y", vec![])
     };
-    let (plan, accuracy) = chosen(above(), Profile::P16);
-    assert_eq!(plan.profile, Profile::P16);
-    assert!(accuracy.exact_agreement >= 1.0, "{accuracy:?}");
+    // Nearer to it than a step of 12 bits, further than one of 16, and nothing that calibration has seen.
+    let close = vec![3.0, 0.2500, 0.2507, -1.0];
+    let decided = |int: &IntGraph| said(int, std::slice::from_ref(&close)).unwrap();
+    let (fine, profile) = chosen(above(), Profile::P16);
+    assert_eq!(profile, Profile::P16);
+    assert_eq!(decided(&fine), [1.0, 0.0, 1.0, 0.0]);
+    let (coarse, profile) = chosen(above(), Profile::P8);
+    assert!(profile < Profile::P16, "{profile:?}");
+    assert_ne!(decided(&coarse), [1.0, 0.0, 1.0, 0.0]);
     // Nothing is decided: the cheapest that keeps the budget.
     let doubled = Onnx::new(&[1, 4])
         .constant("s", &[1], vec![2.0])
         .node("Mul", &["x", "s"], "y", vec![]);
-    let (plan, _) = chosen(doubled, Profile::P16);
-    assert!(plan.profile < Profile::P16, "{:?}", plan.profile);
+    let (_, profile) = chosen(doubled, Profile::P16);
+    assert!(profile < Profile::P16, "{profile:?}");
 }
