@@ -9,8 +9,12 @@ graph can be built again from its id alone.
 import random
 
 from .builder import OPSETS, Builder, Unfit, reads
+from .elementwise import with_constant
 from .registry import FORMS, emit
 from .targets import shapes_to_try
+
+CELL = "|"
+"""Stands between the parts of a binary operator with a constant: operator, side, kind of the constant, rank."""
 
 
 class Path:
@@ -48,15 +52,23 @@ class Path:
         x, named = (self.b.last, form) if at is None else (self.tensors[at], f"{at}@{form}")
         self.b.rng = random.Random(f"{self._stem}/{len(self.tensors)} {named}")
         try:
-            if form not in FORMS or not FORMS[form].fits(x):
-                raise Unfit(form)
-            self.b.last = emit(self.b, form, x)
+            self.b.last = self._emit(form, x)
         except Unfit:
             self.b.undo(mark)
             return False
         self.tensors.append(self.b.last)
         self.name += f" > {named}"
         return True
+
+    def _emit(self, form, x):
+        if CELL in form:
+            op, side, kind, rank = form.split(CELL)
+            if x.kind != "float" or x.rank != int(rank):
+                raise Unfit(form)
+            return with_constant(self.b, op, side, x, kind)
+        if form not in FORMS or not FORMS[form].fits(x):
+            raise Unfit(form)
+        return emit(self.b, form, x)
 
     def done(self):
         """The builder, for what follows the last form. A tree has its outputs: what no form reads."""

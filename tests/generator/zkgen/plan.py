@@ -6,11 +6,11 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from .models import computes
-from .paths import Path
+from .paths import CELL, Path
 from .registry import FORMS, op_of
-from .targets import LEAST, known_refused, valid_cells, valid_pairs
+from .targets import LEAST, known_refused, least, valid_cells, valid_pairs
 
-REFUSED_LEAST = 10
+REFUSED_LEAST = 5
 """Graphs of a form that the importer is known to refuse. Some readers accept a few of them, as another function."""
 TRIES = 4
 """A target that is refused is tried so many times as often as it should be proved."""
@@ -23,8 +23,10 @@ TREES = 0.8
 """Share of trees among paths: a tree has no dead end, so that nearly each of its forms is one that is lacking."""
 BRANCHES = 14
 """Most forms of a tree."""
-PATHS = 12
-"""Inputs that are tried for a path through a pair, before a graph aims at the pair alone."""
+PATHS = 60
+"""Inputs that are tried for a path through a target, before a graph aims at the target alone."""
+BEFORE = ("ArgMax", "Cast(to whole)", "Less(x,c)", "Reshape", "Unsqueeze", "Expand", "Pad", "Relu")
+"""What may stand before the target: types and ranks that an input does not have."""
 FOLLOWING = 40
 """Forms that are tried at the end of a path."""
 BRIDGES = 30
@@ -58,6 +60,11 @@ class Plan:
         for form in FORMS:
             if not FORMS[form].refused and form != "Max(x)":
                 self._forms[op_of(form)].append(form)
+        self._cells = defaultdict(list)
+        for target in self.cells:
+            if not target.refused:
+                self._cells[target.key[3]].append(target)
+        self._least = least(self.pairs)
         self.only = [t for t in [*self.pairs, *self.cells] if only and re.search(only, t.name)]
         if only and not self.only:
             raise SystemExit(f"no target is called {only!r}")
@@ -93,17 +100,13 @@ class Plan:
             self.rng.shuffle(self._queue)
 
     def _path(self, target):
-        """The name of a path that begins with a pair and goes on with those that are lacking most, if one is found."""
-        if target not in self._after[target.key[0]]:
+        """The name of a path that begins with a target and goes on with those that are lacking most, if one is found."""
+        if target.refused or target.key[-1] == "Output":
             return None
-        producer, consumer = target.key
         kind, most, extend = ("tree", BRANCHES, self._branch) if self.rng.random() < TREES else ("path", LINKS, self._extend)
         for attempt in range(PATHS):
             path = Path(f"{self.seed}.{self.number}", attempt, kind)
-            makers = self.rng.sample(self._forms[producer], len(self._forms[producer]))
-            if producer != "Input" and not any(map(path.link, makers)):
-                continue
-            if path.end != producer or not path.link(consumer):
+            if not self._begins(path, target, attempt):
                 continue
             met = {target.key}
             while len(path.tensors) <= most and extend(path, met):
@@ -112,13 +115,29 @@ class Plan:
                 return path.name
         return None
 
+    def _begins(self, path, target, attempt):
+        """Brings a new path to its target. Whether it fits."""
+        pair = len(target.key) == 2
+        if attempt % 2 and not (pair and target.key[0] == "Input"):
+            for form in self.rng.sample(BEFORE, self.rng.choice((1, 1, 2))):
+                path.link(form)
+        if not pair:
+            return path.link(_name(target))
+        producer, consumer = target.key
+        makers = self.rng.sample(self._forms[producer], len(self._forms[producer]))
+        if producer != "Input" and not any(map(path.link, makers)):
+            return False
+        return path.end == producer and path.link(consumer)
+
     def _branch(self, tree, met):
         """Adds a link that is lacking and not met yet behind some tensor. Whether there is one."""
         for at in self.rng.sample(range(len(tree.tensors)), len(tree.tensors)):
-            links = [t for t in self._after[tree.tensors[at].maker] if self._lacks(t) and t.key not in met]
+            tensor = tree.tensors[at]
+            links = [*self._after[tensor.maker], *(self._cells[tensor.rank] if tensor.kind == "float" else [])]
+            links = [t for t in links if self._lacks(t) and t.key not in met]
             self.rng.shuffle(links)
             for link in sorted(links, key=self._share)[:FOLLOWING]:
-                if tree.link(link.key[1], at):
+                if tree.link(_name(link), at):
                     met.add(link.key)
                     return True
         return False
@@ -141,7 +160,9 @@ class Plan:
         return self.made[target.key] - self.failed[target.key]
 
     def _share(self, target):
-        return self.made[target.key] / REFUSED_LEAST if target.refused else self._good(target) / LEAST
+        if target.refused:
+            return self.made[target.key] / REFUSED_LEAST
+        return self._good(target) / self._least.get(target.key, LEAST)
 
     def _lacks(self, target):
         return self._share(target) < 1 and self.made[target.key] < TRIES * LEAST
@@ -153,3 +174,8 @@ class Plan:
     def not_proved(self, met):
         """It was refused: it does not count."""
         self.failed.update(met)
+
+
+def _name(target):
+    """What a path calls the form that meets a target."""
+    return target.key[1] if len(target.key) == 2 else CELL.join(map(str, target.key))

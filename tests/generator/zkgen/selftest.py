@@ -9,6 +9,7 @@ from . import cbor, judge, models, oracle
 from .elementwise import kind_of
 from .main import Case
 from .minimise import _smaller
+from .paths import CELL
 from .plan import Plan
 from .registry import FORMS, op_of
 from .targets import NOT_MADE, known_refused, valid_cells, valid_pairs
@@ -31,6 +32,9 @@ def a_path_is_found_again_by_its_name_and_meets_what_it_says():
         forms, pairs = ["Input"], []
         for link in links:
             at, _, form = link.rpartition("@")
+            if CELL in form:
+                op, side, _, _ = form.split(CELL)
+                form = f"{op}({side})"
             pairs.append((op_of(forms[int(at) if at else -1]), form))
             forms.append(form)
         # A form that ends in another operator than its own breaks the chain of names.

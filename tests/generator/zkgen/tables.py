@@ -1,7 +1,10 @@
 """What a run found, as JSON and for people."""
 
+from collections import Counter
+
 from . import judge
-from .targets import LEAST
+from .registry import op_of
+from .targets import LEAST, LEAST_FORM
 
 
 def report(run, seconds):
@@ -70,10 +73,20 @@ def _quantile(errors, q):
     return None
 
 
-def _coverage(rows):
-    accepted = [r for r in rows if not r["knownRefused"]]
-    short = [r for r in accepted if r["proved"] < LEAST]
-    return len(accepted), len(accepted) - len(short), short
+def _coverage(rows, least):
+    accepted = [r["proved"] for r in rows if not r["knownRefused"]]
+    full = sum(n >= least for n in accepted)
+    return f"{full} of {len(accepted)} proved at least {least} times"
+
+
+def _of_operators(pairs):
+    """The rows of pairs of operators: of all forms of a consumer together."""
+    proved = Counter()
+    for row in pairs:
+        if not row["knownRefused"]:
+            producer, consumer = row["of"]
+            proved[producer, op_of(consumer)] += row["proved"]
+    return [{"proved": n, "knownRefused": False} for n in proved.values()]
 
 
 def summary(report):
@@ -88,9 +101,9 @@ def summary(report):
         )
         refused = outcomes.get(judge.REFUSED, 0)
         lines.append(f"{system}: {parts}; refused {refused / total:.1%}, of these for accuracy {exceeded / total:.2%}")
-    for what in ("pairs", "cells"):
-        accepted, full, _ = _coverage(report[what])
-        lines.append(f"{what}: {full} of {accepted} proved at least {LEAST} times")
+    lines.append(f"pairs of operators: {_coverage(_of_operators(report['pairs']), LEAST)}")
+    lines.append(f"pairs of operator and form: {_coverage(report['pairs'], LEAST_FORM)}")
+    lines.append(f"binary operators with a constant: {_coverage(report['cells'], LEAST)}")
     if report["withoutASizeOfTheirOwn"]:
         lines.append(f"an output that is 0 on every sample, judged by the input's size: {report['withoutASizeOfTheirOwn']}")
     for why, n in report["passedOver"].items():

@@ -39,6 +39,9 @@ BROUGHT = ("Acos", "Acosh", "AffineGrid", "Asin", "Atanh", "Log", "Normalizer", 
 """Forms that have no value everywhere, or only of a shape: what they read is brought to where they have."""
 RANKS = (1, 2, 3, 4, 5)
 LEAST = 20
+"""How often each pair of *operators* is to be proved, and each binary operator with a constant."""
+LEAST_FORM = 5
+"""How often at least each form of the consumer is, where it has several."""
 
 
 def shapes_to_try(rng):
@@ -141,6 +144,12 @@ def valid_cells():
                     continue
                 kinds.add((kind_of(c, x.shape), rank))
     return sorted((op, side, kind, rank) for op in BINARY for side in SIDES for kind, rank in kinds)
+
+
+def least(pairs):
+    """How often each pair is to be proved, so that together the forms of a consumer have met its producer `LEAST` times."""
+    forms = Counter((p.key[0], op_of(p.key[1])) for p in pairs if not p.refused)
+    return {p.key: max(LEAST_FORM, -(-LEAST // forms[p.key[0], op_of(p.key[1])])) for p in pairs if not p.refused}
 
 
 def known_refused(pair):
