@@ -203,3 +203,33 @@ def all_values(model, inputs):
                     whole.graph.output.append(helper.make_empty_tensor_value_info(name))
     oracle = Oracle(whole)
     return dict(zip(oracle.names, oracle.answer(inputs)))
+
+
+PICKS = {"ArgMax": 1, "ArgMin": -1, "Hardmax": 1}
+"""Operators that name the first of the greatest, or of the least, along an axis: the sign that makes it the greatest."""
+NEAR = 1e-6
+"""What single precision may be off by, as a part of the greatest value."""
+
+
+def nearly_tied(model, inputs):
+    """Whether a node picks among numbers that differ by single precision's rounding alone. onnxruntime computes a function's values
+    in groups of lanes and the rest one by one, which round differently: one number in two places has two values then, and what
+    is a tie by the specification is none. Inputs beside the given ones do not show it, where the number does not depend on them."""
+    picks = [n for n in model.graph.node if n.op_type in PICKS]
+    if not picks:
+        return False
+    values = all_values(model, inputs)
+    opset = next(o.version for o in model.opset_import if o.domain == "")
+    return any(_near(values[n.input[0]], n, opset) for n in picks if n.input[0] in values)
+
+
+def _near(x, node, opset):
+    axis = attributes_of(node).get("axis", 0 if node.op_type != "Hardmax" else 1 if opset < 13 else -1)
+    if x.ndim == 0 or x.dtype.kind != "f":
+        return False
+    if node.op_type == "Hardmax" and opset < 13:
+        x, axis = x.reshape(int(np.prod(x.shape[:axis])), -1), 1
+    x = PICKS[node.op_type] * np.moveaxis(x.astype(np.float64), axis, -1)
+    greatest = x.max(axis=-1, keepdims=True, initial=-np.inf)
+    apart = greatest - x
+    return bool(((apart > 0) & (apart <= NEAR * np.abs(greatest))).any())

@@ -206,6 +206,17 @@ def a_group_of_equal_numbers_has_no_variance_and_an_answer():
         assert np.allclose(rows, [[[0, 0, 0], [-1.5**0.5, 0, 1.5**0.5]]], atol=1e-6), rows
 
 
+def numbers_that_only_rounding_parts_are_passed_over_and_others_are_not():
+    info = lambda n, kind: onnx.helper.make_tensor_value_info(n, kind, None)
+    for op, kind in (("ArgMax", onnx.TensorProto.INT64), ("ArgMin", onnx.TensorProto.INT64), ("Hardmax", onnx.TensorProto.FLOAT)):
+        nodes = [onnx.helper.make_node("Abs", ["x"], ["a"]), onnx.helper.make_node(op, ["a"], ["y"], axis=1)]
+        graph = onnx.helper.make_graph(nodes, "g", [onnx.helper.make_tensor_value_info("x", 1, [1, 3])], [info("y", kind)])
+        model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
+        near = lambda *x: oracle.nearly_tied(model, {"x": np.asarray([x], np.float32)})
+        assert near(0.2, np.nextafter(np.float32(0.2), np.float32(1)), 0.2), op
+        assert not near(0.2, 0.2, 0.2) and not near(0.2, 0.3, 0.4), op
+
+
 def smaller_graphs_are_graphs():
     made = 0
     for i in range(20):
@@ -238,6 +249,7 @@ def main():
         constants_have_the_kind_that_the_tables_say, padding_is_written_out_as_the_specification_says,
         a_stride_longer_than_the_kernel_crops_nothing,
         base_values_are_added_to_a_target_without_a_vote, a_group_of_equal_numbers_has_no_variance_and_an_answer,
+        numbers_that_only_rounding_parts_are_passed_over_and_others_are_not,
         smaller_graphs_are_graphs, receipts_are_read,
     ]
     for test in tests:

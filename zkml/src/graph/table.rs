@@ -20,7 +20,7 @@ pub const MAX_ROWS: usize = 1 << 16;
 /// Most columns: what a function gives for one index.
 pub const MAX_COLUMNS: usize = 2;
 /// Most rows of all tables of a graph.
-pub const MAX_TOTAL_ROWS: usize = 1 << 20;
+pub const MAX_TOTAL_ROWS: usize = 1 << 22;
 /// Most tables of a graph: each is read by a node.
 pub const MAX_TABLES: usize = 4096;
 /// Every entry is less than this in absolute value.

@@ -18,7 +18,7 @@ use super::operators::{operators, operators_of_models};
 use super::spliced::Origins;
 use super::whole::Given;
 use super::{
-    ImportError, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode, control, function, infinite, marked, ml, names,
+    ImportError, MAX_CONSTANT_LEN, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode, control, function, infinite, marked, ml, names,
     narrow, opset6, partial, recipe, statics, whole,
 };
 use crate::functions;
@@ -354,7 +354,7 @@ pub(super) fn check_tensor(place: &str, tensor: &TensorProto) -> Result<usize, I
         .iter()
         .try_fold(1usize, |n, &d| n.checked_mul(usize::try_from(d).ok()?));
     let len = len.unwrap_or(usize::MAX);
-    limit(place, "values", len, MAX_TENSOR_LEN)?;
+    limit(place, "values", len, MAX_CONSTANT_LEN)?;
     let kind = DataType::try_from(tensor.data_type).unwrap_or(DataType::Undefined);
     let (bytes, typed) = match kind {
         DataType::Float => (4, tensor.float_data.len()),

@@ -10,7 +10,7 @@ use tract_onnx::prelude::{DatumType, Tensor};
 use zkml::graph::validate::{MAX_COEFFICIENTS, MAX_TOTAL_LEN};
 use zkml::graph::{Activation, TensorId};
 
-use super::MAX_TENSOR_LEN;
+use super::{MAX_CONSTANT_LEN, MAX_TENSOR_LEN};
 use crate::float::{FloatMap, FloatNode, FloatOp, FloatTensor, Interval};
 use crate::ops::{Linear, Multiply, Step};
 
@@ -70,7 +70,7 @@ pub(super) struct Constant {
 impl Constant {
     /// Widens a tract constant to f64, value by value: exact for every type that is admitted but large integers.
     pub(super) fn new(tensor: &Tensor) -> Result<Self, Refusal> {
-        if tensor.len() > MAX_TENSOR_LEN {
+        if tensor.len() > MAX_CONSTANT_LEN {
             return Err(Refusal::TooLarge);
         }
         let unreadable =

@@ -99,8 +99,10 @@ pub use operators::{operators, operators_of_models};
 pub const MAX_BYTES: usize = 512 << 20;
 /// The most nodes of a model, as written in the file and after typing.
 pub const MAX_NODES: usize = zkml::graph::validate::MAX_NODES;
-/// The most values of one tensor or constant.
+/// The most values of one tensor.
 pub const MAX_TENSOR_LEN: usize = zkml::graph::linear::MAX_TENSOR_LEN;
+/// The most values of one constant: a language model's embedding has more than any tensor that is proved.
+pub const MAX_CONSTANT_LEN: usize = zkml::graph::validate::MAX_COEFFICIENTS;
 
 /// An operator without an integer form.
 #[derive(Debug, Clone, PartialEq, Eq)]

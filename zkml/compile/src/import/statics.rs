@@ -17,13 +17,13 @@ use super::admit::{check_tensor, limit, name_of};
 use super::folding::computed_operand;
 use super::names::has_graph;
 use super::reader::zeros;
-use super::{ImportError, MAX_TENSOR_LEN};
+use super::{ImportError, MAX_CONSTANT_LEN};
 
 /// Operators whose result depends on the shape of what they read alone.
 const OF_SHAPES: &[&str] = &["EyeLike", "Shape", "Size"];
 
-/// Multiply-adds of the evaluation, each value counted as eight: an image network's.
-const WORK: u64 = 1 << 32;
+/// Multiply-adds of the evaluation, each value counted as eight: of the largest image networks, some ten seconds.
+const WORK: u64 = 1 << 35;
 
 /// Names of values that do not depend on the inputs' values.
 pub(super) fn names(graph: &GraphProto) -> HashSet<String> {
@@ -133,7 +133,7 @@ impl Made {
 
     fn keep(&mut self, name: &str, tensor: &Tensor) {
         self.len = self.len.saturating_add(tensor.len());
-        if tensor.len() > MAX_TENSOR_LEN {
+        if tensor.len() > MAX_CONSTANT_LEN {
             self.too_long = Some((name.to_owned(), tensor.len()));
         } else if self.len <= self.most {
             self.constants.insert(name.to_owned(), tensor.clone());
@@ -142,7 +142,7 @@ impl Made {
 
     fn all(self) -> Result<BTreeMap<String, Tensor>, ImportError> {
         if let Some((name, len)) = self.too_long {
-            limit(&name, "values", len, MAX_TENSOR_LEN)?;
+            limit(&name, "values", len, MAX_CONSTANT_LEN)?;
         }
         let what = "values in constants that are made of constants";
         limit("model", what, self.len, self.most)?;
