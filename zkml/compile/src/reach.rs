@@ -71,6 +71,7 @@ fn made(node: &FloatNode, reaches: &[Option<Interval>]) -> Option<Interval> {
             let [left, right] = read[..] else { return None };
             Some(left.times(right).times(Interval::new(terms, terms)))
         }
+        FloatOp::Rows(rows) => rows.numbers(),
         FloatOp::Table(_) | FloatOp::Step(_) | FloatOp::Floor(_) => None,
     }
 }

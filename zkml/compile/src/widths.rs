@@ -38,7 +38,7 @@ pub(crate) fn widths(graph: &FloatGraph, limits: &ProfileLimits) -> Vec<u8> {
             FloatOp::Product(_) => Readers::Any,
             // Beside another tensor in greater steps its coefficients would be too small.
             FloatOp::Linear(_) | FloatOp::Step(_) if node.inputs.len() > 1 => Readers::Any,
-            FloatOp::Linear(_) | FloatOp::Step(_) | FloatOp::Floor(_) => Readers::Linear,
+            FloatOp::Linear(_) | FloatOp::Step(_) | FloatOp::Floor(_) | FloatOp::Rows(_) => Readers::Linear,
         };
         for id in &node.inputs {
             let of = &mut readers[id.0 as usize];

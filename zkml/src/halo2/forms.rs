@@ -124,6 +124,7 @@ impl Forms {
                 }
                 Relation::Product { output, .. }
                 | Relation::Read { output, .. }
+                | Relation::Rows { output, .. }
                 | Relation::Permutation { output, .. } => {
                     return Err(LayoutError::Unsupported { output: output.0 });
                 }
@@ -254,7 +255,10 @@ impl Plan {
             }
             Relation::Range { .. } | Relation::Requantised { .. } => {}
             // They were refused with the normal forms.
-            Relation::Product { .. } | Relation::Read { .. } | Relation::Permutation { .. } => {}
+            Relation::Product { .. }
+            | Relation::Read { .. }
+            | Relation::Rows { .. }
+            | Relation::Permutation { .. } => {}
         }
         Ok(())
     }

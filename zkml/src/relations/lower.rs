@@ -182,6 +182,15 @@ impl Claims for Site<'_> {
         })
     }
 
+    fn rows(&self, table: &Shared<i64>, width: u32) -> Self::Claim {
+        Ok(Relation::Rows {
+            table: table.clone(),
+            width,
+            index: self.input,
+            output: self.node.output,
+        })
+    }
+
     fn table(&self, table: u32) -> Self::Claim {
         let table = self.graph.tables.get(table as usize);
         Ok(Relation::Table {

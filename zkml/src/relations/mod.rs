@@ -14,6 +14,7 @@
 //! | [`Relation::Product`] | as [`Relation::Requantised`], where `acc` is a product of two tensors: element by element, or of matrices |
 //! | [`Relation::Read`] | `z[t] = x[i[t]]`, where the indices `i` are a tensor of the slice, each inside `x` |
 //! | [`Relation::Table`] | `z_c[t] = T_c[x[t]]`: each index is one of the table's, each output the entry of its column there |
+//! | [`Relation::Rows`] | `z[t·w + c] = E[i[t]·w + c]`: rows of a constant, where the indices `i` are an input of the slice |
 //! | [`Relation::Permutation`] | `z` has the values of `x`, each as often, in any order |
 //!
 //! Why these suffice: the integers are exact. Given the inputs, each relation has exactly one output that
@@ -34,6 +35,7 @@ mod product;
 mod range;
 mod read;
 mod requantised;
+mod rows;
 mod table;
 mod wired;
 
@@ -113,6 +115,18 @@ pub enum Relation {
         /// The tensor made.
         output: TensorId,
     },
+    /// `z[t·w + c] = E[i[t]·w + c]`. An index that names no row, from the first or from the end, has no output. Only the sum-check
+    /// backend proves it.
+    Rows {
+        /// E, row by row.
+        table: Shared<i64>,
+        /// Values of a row.
+        width: u32,
+        /// The tensor of indices: an input of the slice.
+        index: TensorId,
+        /// The tensor made.
+        output: TensorId,
+    },
     /// `z` has the values of `x`, each as often. Only the sum-check backend proves it; an honest prover's `z` ascends.
     Permutation {
         /// The tensor read.
@@ -150,6 +164,7 @@ macro_rules! relations {
             Maximum(maximum) { input, range, windows, output },
             Product(product) { factors, ranges, product, requantise, output },
             Read(read) { input, index, output },
+            Rows(rows) { table, width, index, output },
             Permutation(permutation) { input, output },
             Table(table) { table, index, outputs },
             Wired(wired) { input, source, output },
@@ -201,6 +216,7 @@ impl Relation {
             | Self::Maximum { .. }
             | Self::Product { .. }
             | Self::Read { .. }
+            | Self::Rows { .. }
             | Self::Permutation { .. }
             | Self::Wired { .. } => None,
         }
@@ -232,6 +248,12 @@ impl Relation {
                 output,
             } => product::check(values, *factors, *product, *requantise, *output),
             Self::Read { input, index, output } => read::check(values, *input, *index, *output),
+            Self::Rows {
+                table,
+                width,
+                index,
+                output,
+            } => rows::check(values, table, *width, *index, *output),
             Self::Permutation { input, output } => permutation::check(values, *input, *output),
             Self::Table {
                 table,

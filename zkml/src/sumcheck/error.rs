@@ -57,9 +57,17 @@ pub enum LayoutError {
         /// What is wrong with them.
         source: TableError,
     },
-    /// Entries of a table that no tensor has: more than 32 bits.
-    #[error("tensor {tensor}: entries of the table that it is an index of have more than 32 bits")]
+    /// Entries of a table, or of a constant, that no tensor has: more than 32 bits.
+    #[error(
+        "tensor {tensor}: entries of the table or constant that it is an index of have more than 32 bits"
+    )]
     Entries {
+        /// The tensor of indices.
+        tensor: u32,
+    },
+    /// Rows of a constant are read at places that only a prover knows.
+    #[error("tensor {tensor}: rows of a constant are read at its values, and it is no input of the slice")]
+    NotGiven {
         /// The tensor of indices.
         tensor: u32,
     },
@@ -209,6 +217,9 @@ pub enum Claim {
     /// A value stands where the wiring says.
     #[error("a wiring's output is not what it reads")]
     Wiring,
+    /// Rows are those of the constant at the given indices.
+    #[error("rows are not those of the constant at the given indices, or an index names none")]
+    Rows,
 }
 
 impl Claim {

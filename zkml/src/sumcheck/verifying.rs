@@ -119,6 +119,24 @@ impl<'a, C: Channel> Verifying<'a, C> {
         }
     }
 
+    /// The values of an input, from the statement.
+    pub(super) fn given(&self, id: TensorId) -> Result<&'a [i64], VerifyError> {
+        match self.tensor(id)?.home {
+            Home::Input(index) => Ok(self.inputs[index]),
+            Home::Output(_) | Home::Column { .. } | Home::Limbs { .. } | Home::Wired => {
+                Err(VerifyError::Fault(Fault::NotPublic(id)))
+            }
+        }
+    }
+
+    /// The values of an output, from the statement; none where the tensor is none.
+    pub(super) fn made(&self, id: TensorId) -> Option<&'a [i64]> {
+        match self.layout.tensor(id)?.home {
+            Home::Output(index) => Some(self.outputs[index]),
+            Home::Input(_) | Home::Column { .. } | Home::Limbs { .. } | Home::Wired => None,
+        }
+    }
+
     fn tensor(&self, id: TensorId) -> Result<&'a Tensor, VerifyError> {
         self.layout
             .tensor(id)

@@ -18,8 +18,8 @@ use super::operators::{operators, operators_of_models};
 use super::spliced::Origins;
 use super::whole::Given;
 use super::{
-    ImportError, MAX_CONSTANT_LEN, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode, control, function, infinite, marked, ml, names,
-    narrow, opset6, partial, recipe, statics, whole,
+    ImportError, MAX_CONSTANT_LEN, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode, control, function, infinite,
+    marked, ml, names, narrow, opset6, partial, recipe, statics, whole,
 };
 use crate::functions;
 

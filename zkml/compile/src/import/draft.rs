@@ -236,6 +236,17 @@ impl Draft {
         self.inputs.contains(&id).then_some(id)
     }
 
+    /// The input whose values these are, in its order.
+    pub(super) fn given(&self, mut id: TensorId) -> Option<TensorId> {
+        while let Some(node) = self.nodes.iter().find(|n| n.output == id) {
+            match (&node.op, &node.inputs[..]) {
+                (FloatOp::Wiring(wiring), &[from]) if wiring.source.is_none() => id = from,
+                _ => return None,
+            }
+        }
+        self.inputs.contains(&id).then_some(id)
+    }
+
     /// Says of a tensor that it is another one where `keeps` is 1, and this number, far below all others, where that is 0.
     pub(super) fn masks(&mut self, id: TensorId, values: TensorId, keeps: TensorId, far: f64) {
         self.masked.insert(id, (values, keeps, far));

@@ -1,6 +1,8 @@
 //! Gather and GatherElements of a table that is a constant, at computed places: embeddings.
 //!
-//! Invariant: a place outside the table has no proof. Two requantisations, none of which a value within the table reaches the end
+//! Rows of a long table at places that are an input stand in the graph as such: whoever verifies knows the places.
+//!
+//! Invariant: a place outside the table has no proof. Where places are computed, two requantisations, none of which a value within the table reaches the end
 //! of, refuse what is above its last row and what is below its first; both are read behind, so that neither is taken out, nor
 //! becomes one with another node.
 
@@ -19,7 +21,7 @@ use super::product::{self, Factor};
 use super::recipe::{Call, axis};
 use super::wiring;
 use crate::float::{FloatMap, FloatOp, Interval};
-use crate::ops::Floor;
+use crate::ops::{Floor, Rows};
 
 /// Most rows of a table that is read by two parts of a place, which have a thousand numbers each.
 const MOST_ROWS: usize = 1 << 20;
@@ -50,8 +52,20 @@ pub(super) fn gather(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Ref
     };
     let [bound] = small([count])?;
     draft.within_table(places, bound);
-    let places = within(draft, call.name, places, bound)?;
     let all = draft.shape(places).iter().product::<usize>();
+    if count > MOST_ENTRIES + 1
+        && let Some(given) = draft.given(places)
+    {
+        let whole = Interval::of(values.iter().copied());
+        let op = FloatOp::Rows(Rows { table: values, width });
+        let y = draft.node(call.name, op, &[given], &[all, before, behind])?;
+        if let Some(of) = whole {
+            draft.whole(y, of);
+        }
+        let y = wiring::permute(draft, call.name, y, &[1, 0, 2])?;
+        return wiring::reshape(draft, call.name, y, call.shape);
+    }
+    let places = within(draft, call.name, places, bound)?;
     let y = if count <= MOST_ENTRIES + 1 {
         rows(draft, call.name, &values, width, places, &[all, width])?
     } else {

@@ -265,11 +265,11 @@ fn fits(cost: &Cost, options: SlicingOptions) -> bool {
         .is_none_or(|have| cost.memory_bytes <= have)
 }
 
-/// A slice of nothing but wiring would prove nothing.
+/// A slice of nothing but values moved would prove nothing.
 fn only_wiring(graph: &IntGraph, range: &Range<usize>) -> bool {
     graph.nodes[range.clone()]
         .iter()
-        .all(|n| matches!(n.op, Op::Wiring(_)))
+        .all(|n| matches!(n.op, Op::Wiring(_) | Op::Rows(_)))
 }
 
 fn plan_slice(

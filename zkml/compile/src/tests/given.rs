@@ -38,6 +38,33 @@ fn embedding() -> Onnx {
         .node("MatMul", &["rows", "w"], "y", vec![])
 }
 
+/// Rows of a constant that is longer than what one place chooses from, along an axis.
+fn vocabulary(axis: i64) -> Onnx {
+    let dims: &[i64] = if axis == 0 { &[5000, 4] } else { &[2, 5000, 2] };
+    of(DataType::Int64, &[1, 3])
+        .random("table", dims)
+        .node("Gather", &["table", "x"], "rows", vec![int("axis", axis)])
+        .node("Tanh", &["rows"], "y", vec![])
+}
+
+#[test]
+fn a_long_embedding_is_the_row_that_the_number_names_counted_from_either_end() {
+    for axis in [0, 1] {
+        let bytes = vocabulary(axis).bytes();
+        for (profile, error) in PROFILES.into_iter().zip([0.1, 0.01, 0.001]) {
+            let (_, int) = by_the_file(&bytes, &made_up(&bytes), profile);
+            assert!(int.nodes.iter().any(|n| n.op.name() == "Rows"));
+            for x in [[0.0, 4999.0, 2500.0], [-1.0, -5000.0, 17.0]] {
+                agrees(&bytes, &int, &[x.to_vec()], error);
+            }
+            for outside in [5000.0, -5001.0] {
+                let said = said(&int, &[vec![0.0, outside, 1.0]]).unwrap_err();
+                assert!(said.contains(&format!("{outside}")), "{said}");
+            }
+        }
+    }
+}
+
 pub(super) fn made_up(bytes: &[u8]) -> Vec<Vec<Vec<f64>>> {
     synthetic_samples(&import(bytes).unwrap(), 8, 1)
 }

@@ -7,6 +7,7 @@
 mod linear;
 mod max;
 mod product;
+mod rows;
 mod table;
 mod wiring;
 
@@ -15,6 +16,8 @@ use serde::{Deserialize, Serialize};
 pub use self::linear::Linear;
 pub use self::max::{Max, Windows};
 pub use self::product::Multiply;
+pub use self::rows::{Rows, range_of_rows};
+pub(crate) use self::rows::{range_of_constant, rows_at};
 pub use self::table::Lookup;
 pub use self::wiring::Wiring;
 use super::linear::{GeometryError, LinearMap};
@@ -37,6 +40,8 @@ macro_rules! operators {
             Max(max::Max),
             /// A product of two tensors; requantised in integers.
             Product(product::Multiply),
+            /// Rows of a constant at given places.
+            Rows(rows::Rows),
             /// A function of one value, by its rows in integers.
             Table(table::Lookup),
             /// Values moved.
@@ -204,6 +209,9 @@ pub trait Claims {
 
     /// Each value is the input's at its source.
     fn wired(&self, source: Option<&Shared<u32>>) -> Self::Claim;
+
+    /// Each row is the constant's at the input's.
+    fn rows(&self, table: &Shared<i64>, width: u32) -> Self::Claim;
 
     /// Each value is the table's at the input's.
     fn table(&self, table: u32) -> Self::Claim;

@@ -178,6 +178,7 @@ fn checked(relations: &SliceRelations, input: &[i64]) {
             Relation::Range { .. }
             | Relation::Product { .. }
             | Relation::Read { .. }
+            | Relation::Rows { .. }
             | Relation::Permutation { .. } => Vec::new(),
         });
     }

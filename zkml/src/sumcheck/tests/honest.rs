@@ -393,6 +393,13 @@ fn spoil(slice: &mut SliceRelations, rng: &mut impl Rng) {
             _ => *windows = change_first(windows, |w| *w = vec![n; n.min(9000) as usize]),
         },
         Relation::Read { input, index, .. } => *[input, index][rng.gen_range(0..2)] = id,
+        Relation::Rows {
+            table, width, index, ..
+        } => match rng.gen_range(0..3) {
+            0 => *index = id,
+            1 => *width = n,
+            _ => *table = vec![i64::from(n); n.min(9000) as usize].into(),
+        },
         Relation::Table { index, outputs, .. } => match rng.gen_range(0..2) {
             0 => *index = id,
             _ => outputs.clear(),

@@ -5,7 +5,10 @@ use rand_chacha::ChaCha20Rng;
 use zkinfer_crds::Digest;
 
 use crate::graph::bound::accumulator_bound;
-use crate::graph::{Activation, IntRange, LinearMap, Product, Requantise, Shared, Table, TableRef, TensorId};
+use crate::graph::{
+    Activation, IntRange, LinearMap, Product, Requantise, Shared, Table, TableRef, TensorId,
+    range_of_constant,
+};
 use crate::relations::{Relation, SliceRelations, SliceTensor};
 
 pub(crate) fn rng(seed: u64) -> ChaCha20Rng {
@@ -172,6 +175,19 @@ impl Builder {
         let output = self.tensor(self.tensors[index].0, self.tensors[input].1);
         self.slice.relations.push(Relation::Read {
             input: Self::id(input),
+            index: Self::id(index),
+            output: Self::id(output),
+        });
+        output
+    }
+
+    /// Rows of a constant.
+    pub(crate) fn rows(&mut self, index: usize, table: Vec<i64>, width: u32) -> usize {
+        let range = range_of_constant(&table).unwrap();
+        let output = self.tensor(self.tensors[index].0 * width as usize, range);
+        self.slice.relations.push(Relation::Rows {
+            table: table.into(),
+            width,
             index: Self::id(index),
             output: Self::id(output),
         });

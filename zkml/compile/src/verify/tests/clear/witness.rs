@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use zkml::graph::{IntRange, Requantise, Shared, TensorId};
+use zkml::graph::{IntRange, Requantise, Shared, TensorId, range_of_rows};
 use zkml::relations::{Relation, SliceRelations};
 
 use super::ClearError;
@@ -101,6 +101,20 @@ pub(super) fn made(relations: &SliceRelations) -> Result<Vec<Made>, ClearError> 
                     range: requantise.output_range(),
                 }]
             }
+            Relation::Rows {
+                table,
+                width,
+                index,
+                output,
+            } => {
+                let ends = table.iter().min().zip(table.iter().max());
+                let range = ends.and_then(|(least, most)| range_of_rows(*least, *most));
+                vec![Made {
+                    id: *output,
+                    len: find(index)?.len * *width as usize,
+                    range: range.ok_or(ClearError::Unsupported(output.0))?,
+                }]
+            }
             Relation::Read { output, .. } | Relation::Permutation { output, .. } => {
                 return Err(ClearError::Unsupported(output.0));
             }
@@ -188,6 +202,20 @@ pub(super) fn witness(
                 });
                 outputs.iter().copied().zip(columns).collect()
             }
+            Relation::Rows {
+                table,
+                width,
+                index,
+                output,
+            } => {
+                let (width, count) = (*width as usize, table.len() / (*width).max(1) as usize);
+                let row = |&i: &i64| {
+                    let at = usize::try_from(if i < 0 { i + count as i64 } else { i }).ok()?;
+                    table.get(at * width..(at + 1) * width)
+                };
+                let rows: Option<Vec<&[i64]>> = get(index)?.iter().map(row).collect();
+                vec![(*output, rows.ok_or(ClearError::Witness(output.0))?.concat())]
+            }
             Relation::Read { output, .. } | Relation::Permutation { output, .. } => {
                 return Err(ClearError::Unsupported(output.0));
             }
@@ -220,6 +248,7 @@ pub(super) fn name_of(relations: &SliceRelations, tensor: TensorId) -> &'static 
         Relation::Wired { output, .. } => (*output == tensor).then_some("Wired"),
         Relation::Product { output, .. } => (*output == tensor).then_some("Product"),
         Relation::Read { output, .. } => (*output == tensor).then_some("Read"),
+        Relation::Rows { output, .. } => (*output == tensor).then_some("Rows"),
         Relation::Permutation { output, .. } => (*output == tensor).then_some("Permutation"),
         Relation::Table { outputs, .. } => outputs.contains(&tensor).then_some("Table"),
     };
