@@ -271,7 +271,11 @@ pub fn import_as(onnx: &[u8], manifest: &Manifest) -> Result<FloatGraph, ImportE
     let shapes = infos
         .map(|info| (info.name.as_str(), info.shape.as_slice()))
         .collect();
-    import_sized(onnx, Sizes::Shaped(&shapes))
+    let sizes = match manifest.batch {
+        1 => Sizes::Shaped(&shapes),
+        batch => Sizes::ShapedBatch(&shapes, batch),
+    };
+    import_sized(onnx, sizes)
 }
 
 thread_local! {
