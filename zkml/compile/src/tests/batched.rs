@@ -1,10 +1,12 @@
 //! Several inputs at once: what carries the axis that counts them, and what is refused because it does not.
 
+use zkinfer_crds::ProofSystem;
 use zkinfer_crds::dimensions::Dimensions;
+use zkml::graph::Profile;
 
 use super::{Onnx, int, ints};
 use crate::batch::{BatchError, import, join};
-use crate::compile::Sample;
+use crate::compile::{CompileOptions, Sample, plan};
 use crate::float::FloatGraph;
 use crate::import::{Sizes, import as import_one, import_sized};
 use crate::samples;
@@ -173,4 +175,58 @@ fn samples_fill_batches_in_order_and_the_last_fills_what_is_left() {
     let joined = join(&samples, 3);
     assert_eq!(joined, [vec![vec![0.0, 1.0, 2.0]], vec![vec![3.0, 4.0, 4.0]]]);
     assert_eq!(join(&samples, 1), samples);
+}
+
+#[test]
+fn forests_answer_several_rows_at_once() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/seeds/onnx");
+    for file in ["ml-trees.onnx", "ml-trees-5.onnx"] {
+        let bytes = std::fs::read(folder.join(file)).unwrap();
+        let alone = import_one(&bytes).unwrap();
+        let given = samples::made_up(&alone).unwrap();
+        let wide = import(&bytes, &Dimensions::new(), BATCH, &alone, &given).unwrap();
+        for (one, all) in alone.outputs.iter().zip(&wide.outputs) {
+            let len = |graph: &FloatGraph, id: &zkml::graph::TensorId| graph.tensors[id.0 as usize].len();
+            assert_eq!(len(&wide, all), BATCH as usize * len(&alone, one), "{file}");
+        }
+    }
+}
+
+#[test]
+fn a_batch_is_measured_input_by_input() {
+    let bytes = perceptron(1).bytes();
+    // Of very different sizes, so that an error beside a large answer would look small.
+    let samples: Vec<Sample> = (1..=5)
+        .map(|at| {
+            vec![
+                (0..6)
+                    .map(|i| f64::from(at * at) * (f64::from(i) - 2.5))
+                    .collect(),
+            ]
+        })
+        .collect();
+    let planned = |batch: u32| {
+        let options = CompileOptions {
+            profile: Some(Profile::P12),
+            batch,
+            ..CompileOptions::new(ProofSystem::SumcheckWhir)
+        };
+        plan(&bytes, Some(&samples), &options).unwrap()
+    };
+    let (alone, together) = (planned(1).accuracy, planned(BATCH).accuracy);
+    assert_eq!((alone.samples, together.samples), (5, 5));
+    assert_eq!(alone.output_scale, together.output_scale);
+    assert_eq!(alone.top1_agreement, together.top1_agreement);
+    for (one, all) in [
+        (alone.max_error, together.max_error),
+        (alone.mean_error, together.mean_error),
+    ] {
+        assert!((one - all).abs() <= 1e-9, "{one} and {all}");
+    }
+    let none = CompileOptions {
+        batch: 0,
+        ..CompileOptions::new(ProofSystem::SumcheckWhir)
+    };
+    let said = plan(&bytes, None, &none).unwrap_err().to_string();
+    assert_eq!(said, "a batch of 0 inputs; 1 to 64 are taken");
 }

@@ -38,7 +38,10 @@ pub(super) fn judge(
             worst = Some((at, of_row));
         }
     }
-    let (at, worst) = worst?;
+    let Some((at, worst)) = worst else {
+        report.fails("No row of the receipt's batch answers an input.");
+        return None;
+    };
     report.holds(format!(
         "Each of the first {} of the batch's {batch} rows is the answer that its input has alone, and each is accepted as such; \
          the furthest off is row {at}, of which the rest is said.",
