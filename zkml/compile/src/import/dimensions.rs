@@ -27,7 +27,7 @@ pub enum Sizes<'a> {
 
 impl Sizes<'_> {
     /// How many inputs there are at once.
-    fn batch(self) -> Option<u32> {
+    pub(super) fn batch(self) -> Option<u32> {
         match self {
             Self::Named(_) | Self::Shaped(_) => None,
             Self::Batch(_, batch) | Self::ShapedBatch(_, batch) => Some(batch),

@@ -94,9 +94,13 @@ fn an_axis_that_a_constant_shape_hides_is_refused() {
             .node("Reshape", &["x", "s"], "f", vec![])
             .node("MatMul", &["f", "w"], "y", vec![])
     };
-    for shape in [&[1, 6][..], &[1, -1]] {
+    for (shape, node) in [
+        (&[1, 6][..], "`f_Reshape` (Reshape)"),
+        (&[1, -1], "`y_MatMul` (MatMul)"),
+    ] {
         let said = refused(&flat(shape));
         assert!(said.starts_with("with 4 inputs at once"), "{said}");
+        assert!(said.contains(node), "{said}");
     }
     // One that says nothing of it carries it.
     for shape in [&[-1, 6][..], &[0, 6], &[0, -1]] {
