@@ -8,6 +8,7 @@ use zkinfer_crds::dimensions::dimension;
 use zkinfer_crds::{Identity, Profile, ProofSystem, RequestUid};
 use zkinfer_scoring::RuleName;
 use zkml::accuracy::{DEFAULT_MAX_ERROR_MILLIONTHS, Rule};
+use zkml::manifest::MAX_BATCH;
 use zkml::receipt::DEFAULT_RULE;
 
 /// Proves slices of models, and checks the receipts of whole runs.
@@ -172,6 +173,10 @@ pub(crate) struct ModelArgs {
     /// several times. A first dimension that is not named is a batch of 1.
     #[arg(long, value_name = "NAME=SIZE", value_parser = dimension)]
     pub(crate) bind: Vec<(String, u32)>,
+    /// How many inputs are proved at once: the first dimension of every input, which the file leaves free or has as 1, counts
+    /// them. Of fewer the last is repeated.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_BATCH)))]
+    pub(crate) batch: u32,
     /// Least number of slices, wherever the graph allows.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) parallelism: u32,
@@ -218,9 +223,10 @@ pub(crate) struct CompileArgs {
 pub(crate) struct ProveArgs {
     /// A folder that `compile` wrote.
     pub(crate) dir: PathBuf,
-    /// The model's input: .npy, nested JSON lists, or .npz or a JSON object by input name.
-    #[arg(long)]
-    pub(crate) input: PathBuf,
+    /// The model's input: .npy, nested JSON lists, or .npz or a JSON object by input name. Of a model that was compiled for a
+    /// batch it may be given several times, in order, and the first axis of a file may count inputs.
+    #[arg(long, required = true)]
+    pub(crate) input: Vec<PathBuf>,
     /// Where to write the receipt.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
@@ -285,9 +291,9 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,
     /// Your own input: .npy, nested JSON lists, or .npz or a JSON object by input name. Is it the one that was proved, and is the
-    /// answer the float model's to it?
+    /// answer the float model's to it? Of a batch all inputs that were given, in order, as `prove` takes them.
     #[arg(long)]
-    pub(crate) input: Option<PathBuf>,
+    pub(crate) input: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) rule: RuleArgs,
     /// Writes the proved output here if the receipt is valid: .npy of one output, .npz of any number by name.

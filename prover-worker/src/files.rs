@@ -88,6 +88,12 @@ pub(crate) fn inputs(path: &Path) -> Result<Inputs, UsageError> {
     Inputs::read(&read(path)?, MAX_VALUES).map_err(|e| UsageError::new(format!("{}: {e}", path.display())))
 }
 
+/// Reads inputs that are given one after the other, for a batch; none where nothing is given.
+pub(crate) fn rows(paths: &[PathBuf]) -> Result<Option<Inputs>, UsageError> {
+    let read: Vec<Inputs> = paths.iter().map(|path| inputs(path)).collect::<Result<_, _>>()?;
+    Ok((!read.is_empty()).then(|| Inputs::several(read)))
+}
+
 /// Reads a manifest.
 pub(crate) fn manifest(path: &Path) -> Result<Manifest, UsageError> {
     Manifest::from_bytes(&read(path)?, SYSTEMS)

@@ -404,3 +404,86 @@ fn an_srs_is_made_checked_and_refused_when_damaged() {
         ceremony.stderr
     );
 }
+
+#[test]
+fn several_inputs_are_compiled_proved_and_verified_at_once_by_hand() {
+    let runs = LocalRuns::new();
+    let (out, receipt) = (runs.path().join("compiled"), runs.path().join("receipt.cbor"));
+    let worker = || Command::new(program("prover-worker"));
+    let compile = |batch: &str| {
+        run(worker()
+            .arg("compile")
+            .arg(model_file("wine.onnx"))
+            .arg("--calibration")
+            .arg(model_file("data/wine-calibration.npy"))
+            .args(["--batch", batch, "--out"])
+            .arg(&out))
+    };
+    for none in ["0", "65", "many"] {
+        assert_eq!(compile(none).code, 2, "{none}");
+    }
+    let compiled = compile("4");
+    assert_eq!(compiled.code, 0, "{}", compiled.stderr);
+    assert!(
+        compiled.stdout.contains("4 inputs at once"),
+        "{}",
+        compiled.stdout
+    );
+    // One file of one input, and one whose first axis counts two.
+    let one = runs.file("one.json", format!("[[{ZEROS}]]"));
+    let ones = ZEROS.replace('0', "0.5");
+    let two = runs.file("two.json", format!("[[{ones}], [{ZEROS}]]"));
+    let inputs = |command: &mut Command, files: &[&std::path::PathBuf]| {
+        for file in files {
+            command.arg("--input").arg(file);
+        }
+        run(command)
+    };
+    let prove = |files: &[&std::path::PathBuf]| {
+        let mut command = worker();
+        command
+            .args(["prove", "-o", "json", "--out"])
+            .arg(&receipt)
+            .arg(&out);
+        inputs(&mut command, files)
+    };
+    let proved = prove(&[&one, &two]);
+    assert_eq!(proved.code, 0, "{}{}", proved.stdout, proved.stderr);
+    let said: serde_json::Value = serde_json::from_str(&proved.stdout).unwrap();
+    assert_eq!(said["batch"], serde_json::json!({ "size": 4, "inputs": 3 }));
+    let answers = said["output"][0].as_array().unwrap();
+    let each = answers.len() / 3;
+    assert_eq!(
+        answers[..each],
+        answers[2 * each..],
+        "the same input has the same answer"
+    );
+    let verify = |files: &[&std::path::PathBuf]| {
+        let mut command = worker();
+        command.args(["verify", "-o", "json"]).arg(&receipt);
+        command.arg("--model").arg(model_file("wine.onnx"));
+        inputs(&mut command, files)
+    };
+    let verified = verify(&[&one, &two]);
+    assert_eq!(verified.code, 0, "{}", verified.stdout);
+    let said: serde_json::Value = serde_json::from_str(&verified.stdout).unwrap();
+    assert_eq!(said["batch"], serde_json::json!({ "size": 4, "inputs": 3 }));
+    let outputs = said["outputs"].as_object().unwrap();
+    assert!(
+        outputs.values().all(|output| output["shape"][0] == 3),
+        "{outputs:?}"
+    );
+    // In another order, or not all of them, it is another's receipt; so many are not held.
+    for others in [&[&two, &one][..], &[&one], &[&two]] {
+        assert_eq!(verify(others).code, 1);
+    }
+    let refused = prove(&[&two, &two, &one]);
+    assert_eq!(refused.code, 1);
+    assert!(
+        refused
+            .stdout
+            .contains("5 inputs were given, and the batch holds at most 4"),
+        "{}",
+        refused.stdout
+    );
+}

@@ -107,6 +107,10 @@ impl CompiledModel {
         if got != expected {
             return Err(LoadError::ProofSystem { expected, got });
         }
+        // Requests are of one input each.
+        if manifest.batch != 1 {
+            return Err(LoadError::Report("the number of inputs at once"));
+        }
         if manifest.graph != report.graph.digest {
             return Err(LoadError::Report("the integer graph"));
         }

@@ -176,6 +176,7 @@ pub async fn input(
 pub fn file(bytes: &[u8], only: Option<&str>) -> Result<BTreeMap<String, InlineTensor>, String> {
     let tensors = match Inputs::read(bytes, MAX_VALUES).map_err(|e| e.to_string())? {
         Inputs::ByName(tensors) => tensors,
+        Inputs::Several(_) => return Err("a file is of one input".to_owned()),
         Inputs::One(tensor) => {
             let several =
                 "the model has several inputs: give a JSON object or a .npz archive of tensors by input name";

@@ -39,8 +39,12 @@ pub(crate) fn run(args: &CompileArgs, format: Format) -> Result<Exit, UsageError
             serde_json::to_string_pretty(&outcome).map_err(UsageError::new)?
         ),
         (CompileOutcome::Compiled(report), Format::Text) => {
+            let batch = match args.model.batch {
+                1 => String::new(),
+                batch => format!(", {batch} inputs at once,"),
+            };
             println!(
-                "manifest {} of {} slice(s) in {}",
+                "manifest {} of {} slice(s){batch} in {}",
                 report.manifest.digest,
                 report.slices.len(),
                 args.out.join("manifest.cbor").display()

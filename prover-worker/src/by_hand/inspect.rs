@@ -118,7 +118,7 @@ fn text(plan: &Plan, cuts: &[Cut]) -> String {
     }
     for (system, cut) in cuts {
         match cut {
-            Ok(slices) => slices_text(&mut out, *system, slices),
+            Ok(slices) => slices_text(&mut out, *system, slices, plan.batch),
             Err(e) => {
                 let _ = writeln!(out, "\nwith {system}: {e}");
             }
@@ -127,7 +127,7 @@ fn text(plan: &Plan, cuts: &[Cut]) -> String {
     out
 }
 
-fn slices_text(out: &mut String, system: ProofSystem, slices: &[SlicePlan]) {
+fn slices_text(out: &mut String, system: ProofSystem, slices: &[SlicePlan], batch: u32) {
     use std::fmt::Write;
     let _ = writeln!(
         out,
@@ -156,6 +156,13 @@ fn slices_text(out: &mut String, system: ProofSystem, slices: &[SlicePlan]) {
         "predicted with {system}: {:.3} CPU seconds in all, on one core of the reference machine",
         total as f64 / 1e6
     );
+    if batch > 1 {
+        let _ = writeln!(
+            out,
+            "for {batch} inputs at once: {:.4} of them for each",
+            total as f64 / 1e6 / f64::from(batch)
+        );
+    }
 }
 
 fn json(plan: &Plan, cuts: &[Cut]) -> serde_json::Value {
@@ -186,10 +193,14 @@ fn json(plan: &Plan, cuts: &[Cut]) -> serde_json::Value {
         Ok(drawing) => json!(drawing),
         Err(e) => json!({ "failed": e.to_string() }),
     };
-    json!({
+    let mut said = json!({
         "model": plan.model, "accuracy": model::accuracy(plan), "nodes": nodes, "proofSystems": systems,
         "graph": graph,
-    })
+    });
+    if plan.batch > 1 {
+        said["batch"] = json!(plan.batch);
+    }
+    said
 }
 
 fn slice_json(plan: &Plan, s: &SlicePlan) -> serde_json::Value {

@@ -28,6 +28,7 @@ pub(super) fn load(
         output_scale: (!args.output_scale.is_empty()).then(|| args.output_scale.clone()),
         compare_top1: !args.no_top1,
         dimensions: dimensions(&args.bind).map_err(UsageError::new)?,
+        batch: args.batch,
         system: systems::proving(proof_system),
         slicing: slicing(args),
     };
@@ -61,7 +62,7 @@ pub(super) fn failure(error: &CompileError) -> CompileFailure {
         CompileError::Import(
             ImportError::Malformed(_) | ImportError::OtherFile(_) | ImportError::Node { .. },
         ) => FailureKind::InvalidModel,
-        CompileError::Import(_) => FailureKind::UnsupportedModel,
+        CompileError::Import(_) | CompileError::Batch(_) => FailureKind::UnsupportedModel,
         CompileError::Calibrate(CalibrateError::Differs(_)) | CompileError::FloatModel(_) => {
             FailureKind::Other
         }

@@ -9,7 +9,7 @@ use zkinfer_crds::compile_report::CompileOutcome;
 use zkinfer_crds::{ClaimId, Identity, RequestUid, SliceIndex};
 use zkml::backend::ProvingFiles;
 use zkml::graph::tensor_file::{dequantise, quantise_input};
-use zkml::graph::{Inputs, IntGraph, IntTensor, TensorId};
+use zkml::graph::{Inputs, IntGraph, IntTensor, TensorId, rows};
 use zkml::manifest::Manifest;
 use zkml::proof::{MAX_GRAPH_BYTES, SliceProver};
 use zkml::receipt::{Receipt, ReceiptBuilder};
@@ -32,9 +32,9 @@ pub(crate) fn run(args: &ProveArgs, format: Format) -> Result<Exit, UsageError> 
             "compile.json reports a model that was not compiled",
         ));
     };
-    let input = files::inputs(&args.input)?;
-    let proved = match integers(&graph, &input) {
-        Ok(tensors) => prove(args, &manifest, &graph, &report.slices, &tensors)?,
+    let input = files::rows(&args.input)?.ok_or_else(|| UsageError::new("no input was given"))?;
+    let (count, proved) = match integers(&graph, manifest.batch, &input) {
+        Ok((count, tensors)) => (count, prove(args, &manifest, &graph, &report.slices, &tensors)?),
         Err(e) => {
             say(&e, format);
             return Ok(Exit::Bad);
@@ -46,12 +46,16 @@ pub(crate) fn run(args: &ProveArgs, format: Format) -> Result<Exit, UsageError> 
         .output
         .iter()
         .map(|o| floats(&graph, o.id, &o.values))
+        .map(|all| first_rows(all, manifest.batch, count))
         .collect();
     match format {
-        Format::Json => println!(
-            "{:#}",
-            json!({ "receipt": args.out, "bytes": bytes.len(), "output": output })
-        ),
+        Format::Json => {
+            let mut said = json!({ "receipt": args.out, "bytes": bytes.len(), "output": output });
+            if manifest.batch > 1 {
+                said["batch"] = json!({ "size": manifest.batch, "inputs": count });
+            }
+            println!("{said:#}");
+        }
         Format::Text => {
             for (o, values) in proved.output.iter().zip(&output) {
                 let name = graph
@@ -59,7 +63,15 @@ pub(crate) fn run(args: &ProveArgs, format: Format) -> Result<Exit, UsageError> 
                     .get(o.id.0 as usize)
                     .map(|t| t.name.as_str())
                     .unwrap_or_default();
-                println!("{name}: {values:?}");
+                match manifest.batch {
+                    1 => println!("{name}: {values:?}"),
+                    _ => {
+                        let each = (values.len() / count.max(1)).max(1);
+                        for (at, row) in values.chunks(each).enumerate() {
+                            println!("{name} of input {at}: {row:?}");
+                        }
+                    }
+                }
             }
             println!("receipt of {} bytes in {}", bytes.len(), args.out.display());
         }
@@ -75,18 +87,25 @@ fn floats(graph: &IntGraph, id: TensorId, values: &[i64]) -> Vec<f64> {
         .unwrap_or_default()
 }
 
-/// Every tensor of the integer graph for an input.
-fn integers(graph: &IntGraph, input: &Inputs) -> Result<Vec<IntTensor>, String> {
+/// What stands in the rows of the inputs that were given; the rest fills the batch up.
+fn first_rows(mut all: Vec<f64>, batch: u32, count: usize) -> Vec<f64> {
+    let each = all.len() / (batch.max(1) as usize);
+    all.truncate(each.saturating_mul(count));
+    all
+}
+
+/// How many inputs were given, and every tensor of the integer graph for them.
+fn integers(graph: &IntGraph, batch: u32, input: &Inputs) -> Result<(usize, Vec<IntTensor>), String> {
     let infos = graph.inputs.iter().map(|id| graph.tensors.get(id.0 as usize));
     let infos = infos.collect::<Option<Vec<_>>>();
     let infos = infos.ok_or("the graph does not describe its inputs")?;
-    let names: Vec<&str> = infos.iter().map(|info| info.name.as_str()).collect();
-    let tensors = input.in_order(&names).map_err(|e| e.to_string())?;
-    let quantised = infos.iter().zip(tensors).map(|(info, tensor)| {
+    let given = rows::fill(&infos, batch, input).map_err(|e| e.to_string())?;
+    let quantised = infos.iter().zip(&given.tensors).map(|(info, tensor)| {
         quantise_input(info, tensor).map_err(|e| format!("input `{}`: {e}", info.name))
     });
     let quantised: Vec<IntTensor> = quantised.collect::<Result<_, _>>()?;
-    graph.evaluate(&quantised).map_err(|e| e.to_string())
+    let tensors = graph.evaluate(&quantised).map_err(|e| e.to_string())?;
+    Ok((given.count, tensors))
 }
 
 fn prove(

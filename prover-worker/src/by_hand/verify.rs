@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 use zkinfer_crds::Digest;
-use zkml::graph::{FloatInput, array_file, dequantise};
+use zkml::graph::{FloatInput, TensorInfo, array_file, dequantise, rows};
 use zkml::qualification::Qualification;
 use zkml::receipt::{Against, Expected, Outcome, Receipt, Report, Verification, verify_decoded};
 use zkml::setup::{SrsSource, VerifierSrs, development_srs_digest};
@@ -29,7 +29,7 @@ pub(crate) fn run(args: &VerifyArgs, format: Format) -> Result<Exit, UsageError>
     let bytes = files::read(&args.receipt)?;
     let manifest = args.manifest.as_deref().map(files::manifest).transpose()?;
     let model = args.model.as_deref().map(files::read).transpose()?;
-    let input = args.input.as_deref().map(files::inputs).transpose()?;
+    let input = files::rows(&args.input)?;
     let qualification = args.qualified.as_deref().map(qualification).transpose()?;
     let source = files::srs_source(&args.srs)?;
     let beside = || {
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &VerifyArgs, format: Format) -> Result<Exit, UsageError>
     let trusted: Vec<VerifierSrs> = source.iter().map(SrsSource::verifier).collect();
     let decoded = Receipt::from_bytes(&bytes);
     let values = match (&args.values, &decoded) {
-        (Some(path), Ok(receipt)) => Some((path, values_file(path, receipt)?)),
+        (Some(path), Ok(receipt)) => Some((path, values_file(path, receipt, None)?)),
         (Some(_), Err(_)) | (None, _) => None,
     };
     let report = verify_decoded(
@@ -83,22 +83,29 @@ pub(crate) fn run(args: &VerifyArgs, format: Format) -> Result<Exit, UsageError>
         return Ok(Exit::Bad);
     }
     if let Some((path, bytes)) = values {
+        // By now it is known which rows of a batch fill it up.
+        let bytes = match (&decoded, report.scope.rows) {
+            (Ok(receipt), rows @ Some(_)) => values_file(path, receipt, rows)?,
+            _ => bytes,
+        };
         files::write(path, &bytes)?;
     }
     Ok(Exit::Done)
 }
 
 /// The outputs of a receipt, in the form that the file's name ends in.
-fn values_file(path: &Path, receipt: &Receipt) -> Result<Vec<u8>, UsageError> {
+fn values_file(path: &Path, receipt: &Receipt, rows: Option<usize>) -> Result<Vec<u8>, UsageError> {
     let mut arrays = Vec::new();
     for output in &receipt.output {
         let Some(info) = receipt.manifest.tensor(output.id) else {
             continue;
         };
+        let name = info.name.as_str();
+        let (info, values) = answered(info, &output.values, receipt.manifest.batch, rows);
         let shape = info.shape.iter().map(|&d| d as usize).collect();
-        let array = FloatInput::new(shape, dequantise(info, &output.values));
-        let array = array.map_err(|e| UsageError::new(format!("output `{}`: {e}", info.name)))?;
-        arrays.push((info.name.as_str(), array));
+        let array = FloatInput::new(shape, values);
+        let array = array.map_err(|e| UsageError::new(format!("output `{name}`: {e}")))?;
+        arrays.push((name, array));
     }
     let refuse = |why: &str| Err(UsageError::new(format!("--values {}: {why}", path.display())));
     match (path.extension().and_then(|e| e.to_str()), &arrays[..]) {
@@ -138,11 +145,24 @@ fn print(receipt: Option<&Receipt>, report: &Report, format: Format) {
     }
 }
 
+/// An output without the rows that fill a batch up, where it is known which they are.
+fn answered(info: &TensorInfo, integers: &[i64], batch: u32, given: Option<usize>) -> (TensorInfo, Vec<f64>) {
+    let (mut info, mut values) = (info.clone(), dequantise(info, integers));
+    if let Some(count) = given.filter(|_| batch > 1) {
+        let each = rows::one(&info, batch);
+        values.truncate(each.len().saturating_mul(count));
+        if let (Some(first), Some(own)) = (info.shape.first_mut(), each.shape.first()) {
+            *first = own.saturating_mul(count as u32);
+        }
+    }
+    (info, values)
+}
+
 /// The outputs of a receipt by name, as floats.
-fn outputs(receipt: &Receipt) -> serde_json::Map<String, serde_json::Value> {
+fn outputs(receipt: &Receipt, given: Option<usize>) -> serde_json::Map<String, serde_json::Value> {
     let of = |boundary: &zkml::receipt::BoundaryValues| {
         let info = receipt.manifest.tensor(boundary.id)?;
-        let values = dequantise(info, &boundary.values);
+        let (info, values) = answered(info, &boundary.values, receipt.manifest.batch, given);
         Some((
             info.name.clone(),
             json!({ "shape": info.shape, "values": values }),
@@ -151,12 +171,13 @@ fn outputs(receipt: &Receipt) -> serde_json::Map<String, serde_json::Value> {
     receipt.output.iter().filter_map(of).collect()
 }
 
-/// What a program reads. `outputs` is null of a receipt that is not valid. `errorVsFloat` is null where it was not measured and where it is infinite; the verdict tells.
+/// What a program reads. `outputs` is null of a receipt that is not valid. `batch` is there where the receipt is of one: its size, and how many inputs it answers, null where none was given. `errorVsFloat` is null where it was not measured and where it is infinite; the verdict tells.
 fn as_json(report: &Report, receipt: Option<&Receipt>, forgeable: bool) -> serde_json::Value {
     let judged = report.judged.as_ref();
+    let batch = receipt.filter(|r| r.manifest.batch > 1);
     let other = judged.and_then(|j| j.verdict.other_class.as_ref());
     let value = judged.and_then(|j| j.verdict.other_value.as_ref());
-    json!({
+    let mut said = json!({
         "verdict": if report.valid() { "valid" } else { "invalid" },
         "says": report.verdict(),
         "forgeableByAnyone": forgeable,
@@ -168,9 +189,13 @@ fn as_json(report: &Report, receipt: Option<&Receipt>, forgeable: bool) -> serde
         "outputScale": judged.map(|j| &j.output_scale),
         "otherClass": other.map(|o| json!({ "output": o.output, "got": o.got, "float": o.float })),
         "otherValue": value.map(|o| json!({ "output": o.output, "at": o.at, "got": o.got, "float": o.float })),
-        "outputs": receipt.filter(|_| report.valid()).map(outputs),
+        "outputs": receipt.filter(|_| report.valid()).map(|r| outputs(r, report.scope.rows)),
         "model": receipt.map(|r| r.manifest.model),
         "request": receipt.map(|r| r.request),
         "network": receipt.map(|r| r.network.clone()),
-    })
+    });
+    if let Some(receipt) = batch {
+        said["batch"] = json!({ "size": receipt.manifest.batch, "inputs": report.scope.rows });
+    }
+    said
 }

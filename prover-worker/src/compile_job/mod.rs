@@ -155,6 +155,7 @@ async fn model(
         output_scale: task.output_scale.clone(),
         no_top1: !task.compare_top1,
         bind: task.dimensions.clone().into_iter().collect(),
+        batch: 1,
         parallelism: task.parallelism,
         memory_mib: task.memory_mib,
     }))

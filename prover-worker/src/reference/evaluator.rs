@@ -84,6 +84,13 @@ impl Model {
         let (onnx, manifest) = files.ok_or("the file ends early")?;
         let float = FloatModel::read(onnx)?;
         let manifest = Manifest::from_bytes(manifest, SYSTEMS)?;
+        if manifest.batch > 1 {
+            return Err(format!(
+                "the manifest answers {} inputs at once, and one is asked",
+                manifest.batch
+            )
+            .into());
+        }
         let graph = import_as(onnx, &manifest)?;
         let integers = apply(&graph, &manifest.quantisation)?;
         Ok(Self {

@@ -62,12 +62,12 @@ class Float:
         return statistics.median(took)
 
 
-def measure(bench, folder, system, expected, args):
+def measure(bench, folder, system, expected, args, batch=1):
     """A row of results.json but for the shape."""
     said = run(
         bench,
         ["row", folder / "model.onnx", "--samples", folder / "samples.json", "--input", folder / "input.json",
-         "--system", system, "--times", args.times, "--seconds", args.seconds],
+         "--system", system, "--times", args.times, "--seconds", args.seconds, "--batch", batch],
         args.limit,
     )
     if "refused" in said:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from . import machine, net, report
+from . import batches, machine, net, report
 from .peers import Ezkl
-from .shapes import SHAPES
+from .shapes import BATCHED, SHAPES
 
 HERE = Path(__file__).resolve().parent.parent
 NOMINAL = HERE / "nominal.json"
@@ -36,6 +36,8 @@ def arguments():
     parser.add_argument("--system", action="append", choices=SYSTEMS, help="only this one of our systems")
     parser.add_argument("--times", type=int, default=20, help="proofs of which the median counts")
     parser.add_argument("--seconds", type=int, default=600, help="begin no further proof of a row after these")
+    parser.add_argument("--batch", type=int, help="measure an input of so many at once against one alone, and nothing else; exit 1 "
+                        "where it costs more than half")
     parser.add_argument("--limit", type=int, default=1800, help="longest wall time of a row")
     parser.add_argument("--publish", action="store_true", help="keep the rows in tests/bench/results.json, beside what is there")
     parser.add_argument("--docs", action="store_true", help="write docs/benchmarks.md and its plot from tests/bench/results.json")
@@ -79,6 +81,24 @@ def attempt(row, measure):
         return row | measure()
     except machine.NotMeasured as why:
         return row | {"reason": str(why)}
+
+
+def batched(args):
+    """Measures BATCHED at `--batch`, into batches.json of the folder."""
+    if args.batch < 2 or not args.out or args.publish:
+        raise SystemExit("--batch takes 2 or more, and --out for what it finds; nothing of it is published")
+    names = args.only or list(BATCHED)
+    if other := [name for name in names if name not in BATCHED]:
+        raise SystemExit(f"{other[0]} is not measured with several inputs at once; {', '.join(BATCHED)} are")
+    shape_of = lambda model: [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim]
+    rows = []
+    for row in batches.rows(names, lambda name, model: inputs(name, shape_of(model)), args):
+        print(batches.line(row), flush=True)
+        rows.append(row)
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / "batches.json").write_text(json.dumps(rows, indent=1))
+    if missed := batches.missed(rows):
+        raise SystemExit(f"more than {batches.MOST} of what an input costs alone: {', '.join(missed)}")
 
 
 def quoted_row(quoted):
@@ -164,7 +184,9 @@ def write(folder, rows):
 
 def main():
     args = arguments()
-    if args.out or args.publish:
+    if args.batch is not None:
+        batched(args)
+    elif args.out or args.publish:
         ezkl = Ezkl(args.ezkl, args.cache) if args.with_ezkl else None
         rows = []
         for name in args.only or SHAPES:

@@ -58,8 +58,9 @@ def small_cnn():
     return net.done(net.dense(net.relu(net.dense(x, 384, 6)), 6, 10))
 
 
-def _trees(name, trees, depth, features, probability):
-    """An ensemble of full trees as matrices: which feature each inner node compares, with what, which leaf follows."""
+def _trees(name, trees, depth, features, probability, rows=False):
+    """An ensemble of full trees as matrices: which feature each inner node compares, with what, which leaf follows. With `rows`
+    the first axis is the inputs' all the way, so that several can be answered at once; the function is the same."""
     net = Net(name, [1, features])
     inner, leaves = 2**depth - 1, 2**depth
     chosen = net.draw("integers", 0, features, trees * inner)
@@ -76,10 +77,15 @@ def _trees(name, trees, depth, features, probability):
             lefts[leaf] += left
             at = 2 * at + (1 if left else 2)
     below = net.op("Less", net.op("MatMul", "x", net.constant(select)), net.constant(threshold))
-    below = net.reshape(net.op("Cast", below, to=1), trees, 1, inner)
+    below = net.op("Cast", below, to=1)
+    below = net.reshape(below, -1, trees, inner) if rows else net.reshape(below, trees, 1, inner)
     reached = net.op("Equal", net.op("MatMul", below, net.constant(path)), net.constant(lefts))
-    reached = net.reshape(net.op("Cast", reached, to=1), trees, 1, leaves)
+    reached = net.op("Cast", reached, to=1)
+    reached = net.reshape(reached, -1, trees * leaves) if rows else net.reshape(reached, trees, 1, leaves)
     value = net.draw("normal", size=(trees, leaves, 1), scale=0.3).astype(np.float32)
+    if rows:
+        total = net.op("MatMul", reached, net.constant(value.reshape(trees * leaves, 1)))
+        return net.done(net.op("Sigmoid", total) if probability else total)
     answers = net.op("MatMul", reached, net.constant(value))
     total = net.op("ReduceSum", answers, net.constant(np.array([0], dtype=np.int64)), keepdims=0)
     return net.done(net.op("Sigmoid", total) if probability else total)
@@ -243,3 +249,10 @@ def vgg16():
     x = net.op("Flatten", x, axis=1)
     x = net.relu(net.dense(x, 512, 512))
     return net.done(net.dense(x, 512, 10))
+
+
+BATCHED = {
+    "tiny-mlp": tiny_mlp,
+    "random-forest": lambda: _trees("random-forest", 34, 5, 20, False, rows=True),
+}
+"""What is measured with several inputs at once: models whose first axis counts them from input to output."""

@@ -11,7 +11,9 @@ use zkml::accuracy::{self, Answer, Rule};
 use zkml::graph::evaluate::EvaluateError;
 use zkml::graph::scale::power_of_two;
 use zkml::graph::tensor_file::dequantise;
-use zkml::graph::{InputError, IntGraph, IntTensor, Profile, ProfileLimits, QuantisationPlan, TensorId};
+use zkml::graph::{
+    InputError, IntGraph, IntTensor, Profile, ProfileLimits, QuantisationPlan, TensorId, TensorInfo, rows,
+};
 
 use crate::differs::{Differs, same_answers};
 use crate::float::{FloatError, FloatGraph, FloatNode, FloatTensor};
@@ -167,6 +169,15 @@ pub enum CalibrateError {
     },
 }
 
+/// The rows of samples: each of them is judged by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SampleRows {
+    /// How many inputs there are in each sample.
+    pub batch: u32,
+    /// How many in all: what is behind them in the last sample fills it up.
+    pub count: usize,
+}
+
 /// Chooses a plan. `expected` is the float model's answer to each sample: by output, flat. `listener` hears of each sample.
 ///
 /// # Errors
@@ -176,6 +187,25 @@ pub fn calibrate(
     graph: &FloatGraph,
     samples: &[Vec<Vec<f64>>],
     expected: &[Vec<Vec<f64>>],
+    options: &CalibrationOptions,
+    listener: Listener<'_>,
+) -> Result<(QuantisationPlan, AccuracyReport), CalibrateError> {
+    let rows = SampleRows {
+        batch: 1,
+        count: samples.len(),
+    };
+    calibrate_rows(graph, samples, expected, rows, options, listener)
+}
+
+/// As [`calibrate`], of a graph that takes several inputs at once.
+///
+/// # Errors
+/// As [`calibrate`].
+pub fn calibrate_rows(
+    graph: &FloatGraph,
+    samples: &[Vec<Vec<f64>>],
+    expected: &[Vec<Vec<f64>>],
+    rows: SampleRows,
     options: &CalibrationOptions,
     listener: Listener<'_>,
 ) -> Result<(QuantisationPlan, AccuracyReport), CalibrateError> {
@@ -205,7 +235,7 @@ pub fn calibrate(
         let plan = plan(graph, &observed, profile)?;
         let int = quantise::apply(graph, &plan)?;
         let counter = Counter::new(Stage::Measuring(profile), count, listener);
-        let accuracy = measure(graph, &int, samples, expected, &rule, &counter)?;
+        let accuracy = measure(graph, &int, (samples, expected, rows), &rule, &counter)?;
         Ok::<_, CalibrateError>((plan, accuracy))
     };
     let exact = graph.exact.contains(&true);
@@ -347,8 +377,7 @@ fn plan(graph: &FloatGraph, magnitudes: &[f64], profile: Profile) -> Result<Quan
 fn measure(
     graph: &FloatGraph,
     int: &IntGraph,
-    samples: &[Vec<Vec<f64>>],
-    expected: &[Vec<Vec<f64>>],
+    (samples, expected, rows): (&[Tensors], &[Tensors], SampleRows),
     rule: &Rule,
     counter: &Counter<'_>,
 ) -> Result<AccuracyReport, CalibrateError> {
@@ -360,6 +389,11 @@ fn measure(
         compare_top1: true,
         ..rule.clone()
     };
+    let infos: Vec<TensorInfo> = graph
+        .outputs
+        .iter()
+        .map(|id| rows::one(&int.tensors[id.0 as usize], rows.batch))
+        .collect();
     let one = |(index, (sample, expected)): (usize, (&Tensors, &Tensors))| {
         let inputs: Vec<IntTensor> = graph
             .inputs
@@ -370,38 +404,35 @@ fn measure(
         let values = evaluator
             .run(&inputs)
             .map_err(|source| CalibrateError::Evaluate { index, source })?;
-        let info = |at: usize| graph.outputs.get(at).map(|id| &int.tensors[id.0 as usize]);
         let got: Vec<Vec<f64>> = graph
             .outputs
             .iter()
             .map(|id| dequantise(&int.tensors[id.0 as usize], &values[id.0 as usize].values))
             .collect();
-        let answers = got
-            .iter()
-            .zip(expected)
-            .enumerate()
-            .filter_map(|(at, (got, float))| {
-                let info = info(at)?;
-                Some(Answer {
-                    name: &info.name,
-                    shape: &info.shape,
-                    got,
-                    float,
-                    exact: graph.exact.get(at).copied().unwrap_or(false),
-                })
+        let of_row = |row: usize| {
+            let outputs = got.iter().zip(expected).zip(&infos).enumerate();
+            let answers = outputs.map(|(at, ((got, float), info))| Answer {
+                name: &info.name,
+                shape: &info.shape,
+                got: rows::row(got, rows.batch, row),
+                float: rows::row(float, rows.batch, row),
+                exact: graph.exact.get(at).copied().unwrap_or(false),
             });
-        let verdict = accuracy::judge(&comparing, &answers.collect::<Vec<_>>());
+            let verdict = accuracy::judge(&comparing, &answers.collect::<Vec<_>>());
+            let exact = verdict.other_value.is_none();
+            let same = verdict.other_class.is_none() && exact;
+            (verdict.error, same, exact)
+        };
         counter.add(1);
-        let exact = verdict.other_value.is_none();
-        let same = verdict.other_class.is_none() && exact;
-        Ok::<_, CalibrateError>((verdict.error, same, exact))
+        Ok::<_, CalibrateError>((0..rows.batch as usize).map(of_row).collect())
     };
-    let all: Vec<(f64, bool, bool)> = samples
+    let all: Vec<Vec<(f64, bool, bool)>> = samples
         .par_iter()
         .zip(expected)
         .enumerate()
         .map(one)
         .collect::<Result<_, _>>()?;
+    let all: Vec<(f64, bool, bool)> = all.into_iter().flatten().take(rows.count).collect();
     let count = all.len() as f64;
     let max_error = all.iter().fold(0f64, |m, (e, ..)| m.max(*e));
     let top1_agreement = all.iter().filter(|(_, same, _)| *same).count() as f64 / count;

@@ -15,13 +15,14 @@ use zkml::backend::{
     UnknownSystem,
 };
 use zkml::graph::{Inputs, IntGraph, Profile, QuantisationPlan, TensorId};
-use zkml::manifest::{self, Manifest, ManifestError, ManifestSlice};
+use zkml::manifest::{self, MAX_BATCH, Manifest, ManifestError, ManifestSlice};
 use zkml::proof::{SliceProver, SliceProverError, SliceVerifier, SliceVerifyError};
 use zkml::relations::{self, LowerError, SliceRelations};
 use zkml::setup::SrsSource;
 use zkml::systems;
 
-use crate::calibrate::{AccuracyReport, CalibrateError, CalibrationOptions, calibrate};
+use crate::batch::{self, BatchError};
+use crate::calibrate::{AccuracyReport, CalibrateError, CalibrationOptions, SampleRows, calibrate_rows};
 use crate::float::FloatGraph;
 use crate::float_model::{FloatModel, FloatModelError};
 use crate::import::{ImportError, Sizes, import_as, import_sized};
@@ -43,6 +44,8 @@ pub struct CompileOptions {
     pub compare_top1: bool,
     /// The sizes of dimensions that the file leaves free.
     pub dimensions: Dimensions,
+    /// How many inputs are answered at once.
+    pub batch: u32,
     /// What the slices are proved with.
     pub system: &'static dyn Proving,
     /// How to cut.
@@ -59,6 +62,7 @@ impl CompileOptions {
             output_scale: None,
             compare_top1: true,
             dimensions: Dimensions::new(),
+            batch: 1,
             system: systems::proving(proof_system),
             slicing: SlicingOptions::at_least(1),
         }
@@ -71,6 +75,9 @@ pub enum CompileError {
     /// The ONNX file.
     #[error(transparent)]
     Import(#[from] ImportError),
+    /// Several inputs at once.
+    #[error(transparent)]
+    Batch(#[from] BatchError),
     /// The float model.
     #[error("the float model: {0}")]
     FloatModel(#[from] FloatModelError),
@@ -148,6 +155,8 @@ pub struct Plan {
     pub slices: Vec<SlicePlan>,
     /// The budget that the manifest will state.
     pub error_budget_millionths: u32,
+    /// How many inputs it answers at once.
+    pub batch: u32,
 }
 
 /// One input of the model, per input tensor row-major values.
@@ -188,6 +197,10 @@ fn planned<'a>(
     options: &CompileOptions,
     listener: Listener<'_>,
 ) -> Result<Plan, CompileError> {
+    let batch = options.batch;
+    if !(1..=MAX_BATCH).contains(&batch) {
+        return Err(BatchError::Size(batch).into());
+    }
     let float = import_sized(onnx, Sizes::Named(&options.dimensions))?;
     let model = FloatModel::read(onnx).map_err(of_file)?;
     let given = given(&float)?;
@@ -220,8 +233,21 @@ fn planned<'a>(
             return Err(CalibrateError::Overflow { index, output }.into());
         }
     }
-    let calibrated = calibrate(&float, samples, &expected, &calibration, listener);
-    let (quantisation, accuracy) = calibrated.map_err(|e| named(e, &float, &model, samples))?;
+    let calibrated = |float: &FloatGraph, samples: &[Sample], expected: &[Sample], rows: SampleRows| {
+        let calibrated = calibrate_rows(float, samples, expected, rows, &calibration, listener);
+        calibrated.map_err(|e| named(e, float, &model, samples))
+    };
+    let count = samples.len();
+    let (float, (quantisation, accuracy)) = if batch == 1 {
+        let made = calibrated(&float, samples, &expected, SampleRows { batch, count })?;
+        (float, made)
+    } else {
+        // The file answers one input at a time, and these are the answers that a batch must give.
+        let wide = batch::import(onnx, &options.dimensions, batch, &float, samples)?;
+        let (samples, expected) = (batch::join(samples, batch), batch::join(&expected, batch));
+        let made = calibrated(&wide, &samples, &expected, SampleRows { batch, count })?;
+        (wide, made)
+    };
     let graph = quantise::apply(&float, &quantisation)?;
     let slices = slice::plan_telling(&graph, options.system, options.slicing, listener)?;
     Ok(Plan {
@@ -234,6 +260,7 @@ fn planned<'a>(
         system: options.system,
         slices,
         error_budget_millionths: options.error_budget_millionths,
+        batch,
     })
 }
 
@@ -309,6 +336,7 @@ pub fn compile(plan: &Plan, setup: &Setup, done: &(dyn Fn(usize) + Sync)) -> Res
     let graph = plan.graph.to_bytes();
     let manifest = Manifest {
         version: manifest::VERSION,
+        batch: plan.batch,
         model: plan.model,
         quantisation: plan.quantisation.clone(),
         graph: Digest::of(&graph),

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use zkml::accuracy::{DEFAULT_MAX_ERROR_MILLIONTHS, output_error};
-use zkml::graph::{IntGraph, TensorId, TensorInfo};
+use zkml::graph::{IntGraph, TensorId, TensorInfo, rows};
 use zkml_reference::{ElementType, EvaluateError, Model, Port, Precision, ReadError, Tensor, Values};
 
 use crate::float::{FloatGraph, FloatTensor};
@@ -91,10 +91,24 @@ impl FloatModel {
         inputs: &[Vec<f64>],
         output_scale: &[f64],
     ) -> Result<Vec<Vec<f64>>, FloatModelError> {
-        let double = self.outputs(graph, inputs)?;
+        self.settled_row(graph, 1, inputs, output_scale)
+    }
+
+    /// As [`FloatModel::settled_outputs`], for one input of a graph that takes a `batch` of them: the file knows nothing of it.
+    ///
+    /// # Errors
+    /// As [`FloatModel::settled_outputs`].
+    pub fn settled_row(
+        &self,
+        graph: &IntGraph,
+        batch: u32,
+        inputs: &[Vec<f64>],
+        output_scale: &[f64],
+    ) -> Result<Vec<Vec<f64>>, FloatModelError> {
+        let double = self.row(graph, batch, inputs)?;
         let declared = self
             .0
-            .evaluate_in(Precision::Declared, &self.tensors(&given(graph, inputs))?)?;
+            .evaluate_in(Precision::Declared, &self.tensors(&given(graph, batch, inputs))?)?;
         let scales = output_scale.iter().copied().chain(std::iter::repeat(0.0));
         for ((port, scale), (double, declared)) in self
             .0
@@ -141,9 +155,23 @@ impl FloatModel {
     /// # Errors
     /// As [`FloatModel::settled_outputs`].
     pub fn outputs(&self, graph: &IntGraph, inputs: &[Vec<f64>]) -> Result<Vec<Vec<f64>>, FloatModelError> {
+        self.row(graph, 1, inputs)
+    }
+
+    /// As [`FloatModel::outputs`], for one input of a graph that takes a `batch` of them.
+    ///
+    /// # Errors
+    /// As [`FloatModel::settled_outputs`].
+    pub fn row(
+        &self,
+        graph: &IntGraph,
+        batch: u32,
+        inputs: &[Vec<f64>],
+    ) -> Result<Vec<Vec<f64>>, FloatModelError> {
         let info = |id: &TensorId| graph.tensors.get(id.0 as usize);
-        let lengths = graph.outputs.iter().map(|id| info(id).map_or(0, TensorInfo::len));
-        self.answer(&given(graph, inputs), lengths)
+        let each = |info: &TensorInfo| rows::one(info, batch).len();
+        let lengths = graph.outputs.iter().map(|id| info(id).map_or(0, each));
+        self.answer(&given(graph, batch, inputs), lengths)
     }
 
     /// The first output that is no number for these inputs where each node rounds to the file's own type.
@@ -192,7 +220,7 @@ impl FloatModel {
 
     fn answer(
         &self,
-        given: &[(&str, &[u32], &Vec<f64>)],
+        given: &[(&str, Vec<u32>, &Vec<f64>)],
         lengths: impl ExactSizeIterator<Item = usize>,
     ) -> Result<Vec<Vec<f64>>, FloatModelError> {
         let made = self.0.evaluate(&self.tensors(given)?)?;
@@ -211,7 +239,7 @@ impl FloatModel {
     }
 
     /// The file's inputs in its order, from tensors by name.
-    fn tensors(&self, given: &[(&str, &[u32], &Vec<f64>)]) -> Result<Vec<Tensor>, FloatModelError> {
+    fn tensors(&self, given: &[(&str, Vec<u32>, &Vec<f64>)]) -> Result<Vec<Tensor>, FloatModelError> {
         let tensor = |port: &Port| {
             let name = &port.name;
             let (_, shape, values) = given
@@ -283,13 +311,13 @@ const SETTLED: f64 = DEFAULT_MAX_ERROR_MILLIONTHS as f64 / 1e6;
 const DIFFERENT: f64 = 1e-4;
 
 /// Inputs with names and shapes.
-type Named<'a> = Vec<(&'a str, &'a [u32], &'a Vec<f64>)>;
+type Named<'a> = Vec<(&'a str, Vec<u32>, &'a Vec<f64>)>;
 
-/// The integer graph's.
-fn given<'a>(graph: &'a IntGraph, inputs: &'a [Vec<f64>]) -> Named<'a> {
+/// The integer graph's, of one input of a batch.
+fn given<'a>(graph: &'a IntGraph, batch: u32, inputs: &'a [Vec<f64>]) -> Named<'a> {
     let infos = graph.inputs.iter().map(|id| graph.tensors.get(id.0 as usize));
     beside(
-        infos.map(|info| info.map(|i| (i.name.as_str(), i.shape.as_slice()))),
+        infos.map(|info| info.map(|i| (i.name.as_str(), rows::one(i, batch).shape))),
         inputs,
     )
 }
@@ -298,15 +326,12 @@ fn given<'a>(graph: &'a IntGraph, inputs: &'a [Vec<f64>]) -> Named<'a> {
 fn named<'a>(graph: &'a FloatGraph, inputs: &'a [Vec<f64>]) -> Named<'a> {
     let tensors = graph.inputs.iter().map(|id| graph.tensors.get(id.0 as usize));
     beside(
-        tensors.map(|tensor| tensor.map(|t| (t.name.as_str(), t.shape.as_slice()))),
+        tensors.map(|tensor| tensor.map(|t| (t.name.as_str(), t.shape.clone()))),
         inputs,
     )
 }
 
-fn beside<'a>(
-    ports: impl Iterator<Item = Option<(&'a str, &'a [u32])>>,
-    inputs: &'a [Vec<f64>],
-) -> Named<'a> {
+fn beside<'a>(ports: impl Iterator<Item = Option<(&'a str, Vec<u32>)>>, inputs: &'a [Vec<f64>]) -> Named<'a> {
     let each = ports.flatten().zip(inputs);
     each.map(|((name, shape), values)| (name, shape, values))
         .collect()

@@ -7,6 +7,7 @@
 //!   the manifest's integers, on any machine.
 //! - ONNX is parsed here and in `zkml-reference` alone: whoever depends on `zkml` only carries no reader of models.
 
+pub mod batch;
 pub mod calibrate;
 pub mod compile;
 pub mod differs;

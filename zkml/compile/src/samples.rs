@@ -111,6 +111,11 @@ fn inputs(graph: &FloatGraph) -> impl Iterator<Item = &FloatTensor> {
     graph.inputs.iter().filter_map(tensor)
 }
 
+/// Whether samples can be made up.
+pub(crate) fn bounded(graph: &FloatGraph) -> bool {
+    unbounded(graph).is_none()
+}
+
 /// An input of whole numbers of which nothing says how far they go: no sample can be made up for it.
 fn unbounded(graph: &FloatGraph) -> Option<&str> {
     let mut inputs = inputs(graph);

@@ -17,6 +17,7 @@ mod ops;
 pub mod other_file;
 pub mod product;
 pub mod requantise;
+pub mod rows;
 pub mod scale;
 mod shared;
 pub mod table;

@@ -15,6 +15,8 @@ pub enum Inputs {
     One(FloatInput),
     /// By input name.
     ByName(BTreeMap<String, FloatInput>),
+    /// One after the other, each as above: for a batch ([`rows`](super::rows)).
+    Several(Vec<Self>),
 }
 
 impl Inputs {
@@ -42,10 +44,19 @@ impl Inputs {
         }
     }
 
+    /// Inputs that are given one after the other; a single one is itself.
+    #[must_use]
+    pub fn several(mut given: Vec<Self>) -> Self {
+        match given.pop() {
+            Some(only) if given.is_empty() => only,
+            last => Self::Several(given.into_iter().chain(last).collect()),
+        }
+    }
+
     /// The tensors in the order of the model's inputs.
     ///
     /// # Errors
-    /// An input without a tensor, or a tensor without an input.
+    /// An input without a tensor, a tensor without an input, or several inputs.
     pub fn in_order(&self, names: &[&str]) -> Result<Vec<&FloatInput>, InputError> {
         match self {
             Self::One(tensor) if names.len() == 1 => Ok(vec![tensor]),
@@ -68,6 +79,10 @@ impl Inputs {
                 };
                 names.iter().map(find).collect()
             }
+            Self::Several(given) => Err(InputError::Malformed(format!(
+                "{} inputs were given at once, and it answers one at a time: compile it for a batch",
+                given.len()
+            ))),
         }
     }
 

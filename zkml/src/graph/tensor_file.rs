@@ -48,6 +48,9 @@ pub enum InputError {
         /// The tensor's.
         got: Vec<usize>,
     },
+    /// So many inputs, more than a batch holds.
+    #[error("{0} inputs were given, and the batch holds at most {1}")]
+    Batch(usize, u32),
     /// The model takes whole numbers there.
     #[error("the value {value} at {index} is no whole number, and the model takes whole numbers there")]
     Fraction {

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    BoundaryTensor, MAX_BOUNDARY, MAX_READS, MAX_SLICES, MAX_TENSOR_LEN, Manifest, ManifestError, VERSION,
+    BoundaryTensor, MAX_BATCH, MAX_BOUNDARY, MAX_READS, MAX_SLICES, MAX_TENSOR_LEN, Manifest, ManifestError,
+    VERSION,
 };
 use crate::backend::{CircuitError, NO_SRS, System, Systems};
 use crate::graph::{IntRange, TensorId};
@@ -45,7 +46,28 @@ impl Manifest {
         self.check_system(system, systems)?;
         self.check_tensors()?;
         self.check_cover()?;
-        self.check_wiring()
+        self.check_wiring()?;
+        self.check_batch()
+    }
+
+    /// Inputs have a row for each of the batch, and outputs as many as can be shared out among them.
+    fn check_batch(&self) -> Result<(), ManifestError> {
+        if !(1..=MAX_BATCH).contains(&self.batch) {
+            return Err(ManifestError::Limit("the size of the batch"));
+        }
+        if self.batch == 1 {
+            return Ok(());
+        }
+        let first = |id: &TensorId| self.tensor(*id).and_then(|info| info.shape.first()).copied();
+        let rows = |id: &&TensorId| first(id) != Some(self.batch);
+        let shared = |id: &&TensorId| first(id).is_none_or(|d| d % self.batch != 0);
+        match self.inputs.iter().find(rows).or(self.outputs.iter().find(shared)) {
+            Some(id) => Err(ManifestError::Wiring {
+                tensor: id.0,
+                what: "it has no row for each input of the batch",
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Every part is of the one proof system.

@@ -2,8 +2,8 @@
 //!
 //! Invariants, checked by [`Manifest::check`] before anything else is believed: slices cover every node once, in
 //! order; every boundary tensor has one producer, which stands before its consumers; every slice reads only the
-//! request's input and outputs of earlier slices; SRS and parameters are of the one proof system. No float and no
-//! measurement is in it.
+//! request's input and outputs of earlier slices; SRS and parameters are of the one proof system; every input and output of a
+//! batch has its rows along the first axis. No float and no measurement is in it.
 
 mod check;
 
@@ -76,6 +76,10 @@ pub struct BoundaryTensor {
 pub struct Manifest {
     /// The verifier part of the SRS; all zero for a transparent proof system.
     pub srs: Digest,
+    /// How many inputs the graph takes at once, each a row along the first axis of every input and every output. Not written
+    /// where it is 1.
+    #[serde(default = "alone", skip_serializing_if = "is_alone")]
+    pub batch: u32,
     /// Digest of the integer graph.
     pub graph: Digest,
     /// SHA-256 of the ONNX file.
@@ -100,6 +104,18 @@ pub struct Manifest {
     pub quantisation: QuantisationPlan,
     /// Greatest allowed error against the float model, in millionths of max(1, max |y|).
     pub error_budget_millionths: u32,
+}
+
+/// Most inputs of a batch: whoever judges its answers evaluates the graph once for each.
+pub const MAX_BATCH: u32 = 64;
+
+const fn alone() -> u32 {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+const fn is_alone(batch: &u32) -> bool {
+    *batch == 1
 }
 
 /// Boundary tensors of all slices, and inputs that no slice reads, as the graph describes them, by ascending id.

@@ -37,6 +37,7 @@ fn manifest(system: ProofSystem) -> Manifest {
     };
     Manifest {
         version: VERSION,
+        batch: 1,
         model: Digest::of(b"model"),
         quantisation: QuantisationPlan {
             profile: Profile::P8,
@@ -166,4 +167,44 @@ fn a_manifest_is_of_a_proof_system_in_the_list_that_its_reader_was_given() {
             proof_system: ProofSystem::SumcheckWhir.into()
         })
     );
+}
+
+#[test]
+fn a_manifest_of_one_input_at_a_time_says_nothing_of_a_batch() {
+    let alone = manifest(ProofSystem::SumcheckWhir);
+    let bytes = alone.to_bytes();
+    assert!(!bytes.windows(5).any(|w| w == b"batch"));
+    // One that says so has another encoding, and that is none.
+    let mut said = bytes.clone();
+    let at = said.windows(6).position(|w| w == b"\x65graph").unwrap();
+    said.splice(at..at, *b"\x65batch\x01");
+    said[0] += 1;
+    assert!(Manifest::from_bytes(&said, SYSTEMS).is_err());
+}
+
+#[test]
+fn a_batch_has_a_row_for_each_input_in_every_tensor_of_the_request() {
+    let batch = |batch: u32, input: u32, output: u32| {
+        let mut made = manifest(ProofSystem::SumcheckWhir);
+        made.batch = batch;
+        made.boundary[0].info.shape = vec![input, 2];
+        made.boundary[1].info.shape = vec![output, 2];
+        made
+    };
+    for good in [batch(4, 4, 4), batch(4, 4, 12)] {
+        assert_eq!(Manifest::from_bytes(&good.to_bytes(), SYSTEMS), Ok(good));
+    }
+    for (bad, tensor) in [
+        (batch(4, 1, 4), 0),
+        (batch(4, 8, 4), 0),
+        (batch(4, 4, 1), 1),
+        (batch(4, 4, 6), 1),
+    ] {
+        let what = "it has no row for each input of the batch";
+        assert_eq!(bad.check(SYSTEMS), Err(ManifestError::Wiring { tensor, what }));
+    }
+    for size in [0, MAX_BATCH + 1] {
+        let refused = batch(size, size.max(1), size.max(1)).check(SYSTEMS);
+        assert_eq!(refused, Err(ManifestError::Limit("the size of the batch")));
+    }
 }

@@ -32,6 +32,8 @@ pub struct Scope {
     pub own_input: bool,
     /// The manifest was qualified on the verifier's own data.
     pub qualified: bool,
+    /// Of a batch: how many of its rows answer inputs that the requester gave; the rest fill it up.
+    pub rows: Option<usize>,
 }
 
 /// The answer against the float model.

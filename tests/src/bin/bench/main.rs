@@ -60,6 +60,9 @@ enum Measure {
         /// No further proof is begun after these.
         #[arg(long, default_value_t = 600)]
         seconds: u64,
+        /// How many inputs are proved at once; those of `--input` are counted by its first axis.
+        #[arg(long, default_value_t = 1)]
+        batch: u32,
         /// Greatest error of the integers, in millionths.
         #[arg(long, default_value_t = 500)]
         budget: u32,
@@ -122,11 +125,13 @@ fn run(command: Measure) -> Result<String, Box<dyn Error>> {
             system,
             times,
             seconds,
+            batch,
             budget,
         } => {
             let options = CompileOptions {
                 error_budget_millionths: budget,
                 compare_top1: false,
+                batch,
                 ..CompileOptions::new(system)
             };
             let (onnx, samples) = (std::fs::read(model)?, read_samples(&samples)?);

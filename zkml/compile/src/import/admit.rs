@@ -149,7 +149,7 @@ pub(super) fn admit(mut proto: ModelProto, sizes: Sizes<'_>) -> Result<Admitted,
 }
 
 /// Gives the inputs' free dimensions their sizes.
-fn sized(graph: Option<&mut GraphProto>, sizes: Sizes<'_>) -> Result<(), ImportError> {
+pub(super) fn sized(graph: Option<&mut GraphProto>, sizes: Sizes<'_>) -> Result<(), ImportError> {
     let graph = graph.ok_or_else(|| malformed("there is no graph"))?;
     let named: HashSet<&str> = graph.initializer.iter().map(|t| &*t.name).collect();
     let given = |input: &&mut ValueInfoProto| !named.contains(input.name.as_str());

@@ -1,7 +1,8 @@
 //! The sizes of dimensions that a file leaves free.
 //!
 //! Invariant: one name is one size in all inputs, and each name that is given a size is one of the file's. Nobody's choice of a
-//! size decides an answer: it is the shape of the input that is asked, and of the manifest's own.
+//! size decides an answer: it is the shape of the input that is asked, and of the manifest's own. A batch's axis is the first of
+//! every input and nothing else: a name that it has stands at no other place.
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,20 @@ pub enum Sizes<'a> {
     Named(&'a Dimensions),
     /// The shapes of all inputs are there already, by name: a manifest's.
     Shaped(&'a BTreeMap<&'a str, &'a [u32]>),
+    /// As `Named`, but that the first dimension of every input, which is free or 1, counts so many inputs.
+    Batch(&'a Dimensions, u32),
+    /// As `Shaped`, of a manifest of so many inputs at once.
+    ShapedBatch(&'a BTreeMap<&'a str, &'a [u32]>, u32),
+}
+
+impl Sizes<'_> {
+    /// How many inputs there are at once.
+    pub(super) fn batch(self) -> Option<u32> {
+        match self {
+            Self::Named(_) | Self::Shaped(_) => None,
+            Self::Batch(_, batch) | Self::ShapedBatch(_, batch) => Some(batch),
+        }
+    }
 }
 
 /// Gives the inputs' free dimensions their sizes, as far as these are known.
@@ -29,18 +44,26 @@ pub(super) fn bind<'i>(
     sizes: Sizes<'_>,
 ) -> Result<(), ImportError> {
     let (mut used, mut free) = (Dimensions::new(), Vec::new());
+    // Names of a batch's axis, each with the input whose first dimension has it.
+    let mut counted = BTreeMap::new();
     for input in inputs {
         let name = input.name.clone();
         let Some(Value::TensorType(tensor)) = input.r#type.as_mut().and_then(|t| t.value.as_mut()) else {
             continue;
         };
+        if let Some(batch) = sizes.batch() {
+            let first = tensor.shape.as_mut().and_then(|s| s.dim.first_mut());
+            if let Some(known_as) = widen(&name, first, batch)? {
+                counted.insert(known_as, name.clone());
+            }
+        }
         for (axis, dimension) in tensor.shape.iter_mut().flat_map(|s| &mut s.dim).enumerate() {
             let Some(known_as) = name_of(&name, axis, dimension) else {
                 continue;
             };
             let size = match sizes {
-                Sizes::Named(named) => named.get(&known_as).copied(),
-                Sizes::Shaped(shapes) => shapes
+                Sizes::Named(named) | Sizes::Batch(named, _) => named.get(&known_as).copied(),
+                Sizes::Shaped(shapes) | Sizes::ShapedBatch(shapes, _) => shapes
                     .get(name.as_str())
                     .and_then(|shape| shape.get(axis))
                     .copied(),
@@ -64,7 +87,28 @@ pub(super) fn bind<'i>(
             dimension.value = Some(Dim::DimValue(size.into()));
         }
     }
-    let Sizes::Named(named) = sizes else { return Ok(()) };
+    if let Some((name, input)) = counted.iter().find(|(name, _)| used.contains_key(*name)) {
+        return Err(ImportError::Dimension {
+            name: name.clone(),
+            reason: format!(
+                "it is the first of input `{input}`, which counts the inputs of a batch, and a dimension of another place has \
+                 the same name"
+            ),
+        });
+    }
+    let (Sizes::Named(named) | Sizes::Batch(named, _)) = sizes else {
+        return Ok(());
+    };
+    if let Some((name, size)) = named
+        .iter()
+        .find(|(name, size)| counted.contains_key(*name) && **size != 1)
+    {
+        return Err(ImportError::Dimension {
+            name: name.clone(),
+            reason: format!("it counts the inputs of a batch, and cannot be bound to {size} beside"),
+        });
+    }
+    free.extend(counted.into_keys());
     match named.keys().find(|name| !free.contains(name)) {
         None => Ok(()),
         Some(name) => {
@@ -81,6 +125,23 @@ pub(super) fn bind<'i>(
             Err(ImportError::Dimension { name, reason })
         }
     }
+}
+
+/// Makes an input's first dimension count the inputs of a batch; returns its name, where the file leaves it free.
+fn widen(input: &str, first: Option<&mut Dimension>, batch: u32) -> Result<Option<String>, ImportError> {
+    let refuse = |reason: &str| ImportError::Input {
+        input: input.to_owned(),
+        reason: format!("{reason}, so that it cannot count the {batch} inputs of a batch"),
+    };
+    let first = first.ok_or_else(|| refuse("it has no first dimension"))?;
+    let known_as = name_of(input, 0, first);
+    if let Some(Dim::DimValue(fixed)) = &first.value
+        && *fixed != 1
+    {
+        return Err(refuse(&format!("its first dimension is {fixed}, not 1 or free")));
+    }
+    first.value = Some(Dim::DimValue(batch.into()));
+    Ok(known_as)
 }
 
 /// How a free dimension is called; `None` for one that the file fixes.

@@ -255,13 +255,27 @@ pub fn import_sized(onnx: &[u8], sizes: Sizes<'_>) -> Result<FloatGraph, ImportE
         check_totals(&graph)?;
         Ok(graph)
     }));
-    drop(at_work);
     let read = guarded.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
         Err(Fault::Reader(text.unwrap_or_default().to_owned()))
     });
-    read.map_err(|fault| fault.told(onnx))
+    // Of a batch the question is what the file is with so many inputs.
+    let widened = match &read {
+        Err(Fault::Reader(_)) => catch_unwind(AssertUnwindSafe(|| widened(onnx, sizes))),
+        _ => Ok(None),
+    };
+    drop(at_work);
+    let widened = widened.ok().flatten();
+    read.map_err(|fault| fault.told(widened.as_deref().unwrap_or(onnx)))
+}
+
+/// The file with a batch's sizes in it; `None` where there is no batch.
+fn widened(onnx: &[u8], sizes: Sizes<'_>) -> Option<Vec<u8>> {
+    sizes.batch()?;
+    let mut proto = ModelProto::decode(onnx).ok()?;
+    admit::sized(proto.graph.as_mut(), sizes).ok()?;
+    Some(proto.encode_to_vec())
 }
 
 /// The float graph of a model whose free dimensions have the sizes that a manifest's inputs have.
@@ -273,7 +287,11 @@ pub fn import_as(onnx: &[u8], manifest: &Manifest) -> Result<FloatGraph, ImportE
     let shapes = infos
         .map(|info| (info.name.as_str(), info.shape.as_slice()))
         .collect();
-    import_sized(onnx, Sizes::Shaped(&shapes))
+    let sizes = match manifest.batch {
+        1 => Sizes::Shaped(&shapes),
+        batch => Sizes::ShapedBatch(&shapes, batch),
+    };
+    import_sized(onnx, sizes)
 }
 
 thread_local! {

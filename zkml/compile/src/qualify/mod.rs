@@ -2,7 +2,8 @@
 //!
 //! Invariant: a qualification is of one manifest, by digest, and rests on the ONNX file, on data and on a rule that the
 //! verifier brought: graph, boundary and keys are derived from the file and compared, and the integer graph's answer to
-//! every sample is judged against the float model's. What the manifest promises of itself is not looked at.
+//! every sample is judged against the float model's. Of a manifest that answers several inputs at once, each sample is judged
+//! by itself, in every row. What the manifest promises of itself is not looked at.
 
 #[cfg(test)]
 mod tests;
@@ -10,7 +11,7 @@ mod tests;
 use rayon::prelude::*;
 use zkml::accuracy::{Rule, names_classes};
 use zkml::graph::tensor_file::quantise_input;
-use zkml::graph::{FloatInput, InputError, Inputs, IntTensor, TensorInfo};
+use zkml::graph::{FloatInput, InputError, Inputs, IntTensor, TensorInfo, rows};
 use zkml::manifest::Manifest;
 use zkml::qualification::{InputRange, Qualification, TensorRow, VERSION};
 use zkml::receipt::judge_outputs;
@@ -92,7 +93,8 @@ pub fn qualify(
         .par_iter()
         .enumerate()
         .map(|(index, sample)| {
-            see(&derived, &model, &infos, sample).map_err(|reason| QualifyError::Sample { index, reason })
+            see(&derived, &model, (manifest.batch, &infos), sample)
+                .map_err(|reason| QualifyError::Sample { index, reason })
         })
         .collect::<Result<_, _>>()?;
     let mut rule = rule.clone();
@@ -106,7 +108,7 @@ pub fn qualify(
 fn see(
     derived: &Derived,
     model: &FloatModel,
-    infos: &[&TensorInfo],
+    (batch, infos): (u32, &[&TensorInfo]),
     sample: &[FloatInput],
 ) -> Result<Seen, String> {
     let graph = &derived.graph;
@@ -114,8 +116,11 @@ fn see(
     let mut quantised = Vec::with_capacity(sample.len());
     let mut refused = None;
     for (info, tensor) in infos.iter().zip(sample) {
-        match quantise_input(info, tensor) {
-            Ok(integers) => quantised.push(integers),
+        match quantise_input(&rows::one(info, batch), tensor) {
+            Ok(integers) => quantised.push(IntTensor {
+                shape: info.shape.clone(),
+                values: rows::repeated(&integers.values, batch),
+            }),
             Err(e @ InputError::OutOfCalibratedRange { .. }) => {
                 refused = Some(format!("input `{}`: {e}", info.name))
             }
@@ -123,7 +128,7 @@ fn see(
         }
     }
     let answer = model
-        .outputs(graph, &floats)
+        .row(graph, batch, &floats)
         .map_err(|e: FloatModelError| e.to_string())?;
     if let Some(why) = refused {
         return Ok(Seen {
@@ -138,10 +143,13 @@ fn see(
             return Ok(Seen { answer, ints });
         }
     };
+    let floats: Vec<Vec<f64>> = floats.iter().map(|v| rows::repeated(v, batch)).collect();
     let fidelity =
         Fidelity::new(&derived.float, graph, &floats, &values).map_err(|e: FloatError| e.to_string())?;
     let outputs = graph.outputs.iter().filter_map(|id| values.get(id.0 as usize));
-    let outputs = outputs.map(|t: &IntTensor| t.values.clone()).collect();
+    let outputs = outputs
+        .map(|t: &IntTensor| rows::row(&t.values, batch, 0).to_vec())
+        .collect();
     Ok(Seen {
         answer,
         ints: Ok((outputs, fidelity)),
@@ -163,10 +171,11 @@ fn report(
     rule: &Rule,
 ) -> Qualification {
     let graph = &derived.graph;
-    let outputs: Vec<&TensorInfo> = graph
+    let outputs: Vec<TensorInfo> = graph
         .outputs
         .iter()
         .filter_map(|id| graph.tensors.get(id.0 as usize))
+        .map(|info| rows::one(info, manifest.batch))
         .collect();
     // Classes are counted whatever this rule asks for: a later one may.
     let counting = Rule {
@@ -183,11 +192,7 @@ fn report(
                 continue;
             }
         };
-        let got: Vec<(&TensorInfo, &[i64])> = outputs
-            .iter()
-            .copied()
-            .zip(ints.iter().map(Vec::as_slice))
-            .collect();
+        let got: Vec<(&TensorInfo, &[i64])> = outputs.iter().zip(ints.iter().map(Vec::as_slice)).collect();
         let verdict = judge_outputs(&counting, &got, &one.answer, exact);
         same_class += u32::from(verdict.other_class.is_none() && verdict.other_value.is_none());
         if worst_sample.is_none_or(|(_, e)| verdict.error > e) {
@@ -220,14 +225,14 @@ fn report(
         same_class: names_class.then_some(same_class),
         output_scale: rule.output_scale.clone(),
         inputs: inputs.collect(),
-        tensors: rows(derived, seen),
+        tensors: tensor_rows(derived, seen),
     };
     made.qualified = made.refusal(rule).is_none();
     made
 }
 
 /// One row per tensor, inputs first, then in the nodes' order.
-fn rows(derived: &Derived, seen: &[Seen]) -> Vec<TensorRow> {
+fn tensor_rows(derived: &Derived, seen: &[Seen]) -> Vec<TensorRow> {
     let graph = &derived.graph;
     let made = graph.nodes.iter().map(|n| (n.output, Some(n.name.clone())));
     let all = graph.inputs.iter().map(|id| (*id, None)).chain(made);

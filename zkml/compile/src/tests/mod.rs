@@ -1,6 +1,7 @@
 //! ONNX → floats → integers, against tract's own evaluation and against hostile files.
 
 mod arithmetic;
+mod batched;
 mod bounded;
 mod branches;
 mod clip;

@@ -4,42 +4,71 @@
 //! of its own precision decides.
 
 use zkml::accuracy::{Rule, Verdict, names_classes, top1};
-use zkml::graph::{IntTensor, TensorId, TensorInfo};
+use zkml::graph::{IntTensor, TensorId, TensorInfo, rows as graph_rows};
 use zkml::receipt::{Judged, Proved, Receipt, Report, judge_outputs, number, share};
 
+use super::rows;
 use crate::compile::Derived;
 use crate::fidelity::Fidelity;
 use crate::float_model::FloatModel;
 
+/// What is judged: one answer.
+pub(super) struct Asked<'a> {
+    /// How many rows the graph has; all of them are this input.
+    pub(super) batch: u32,
+    /// By input: the floats.
+    pub(super) floats: &'a [Vec<f64>],
+    /// Every tensor of the integer graph.
+    pub(super) values: &'a [IntTensor],
+    /// The outputs' descriptions, as one input has them, and their proved integers.
+    pub(super) outputs: &'a [(TensorInfo, &'a [i64])],
+}
+
 pub(super) fn judge(onnx: &[u8], derived: &Derived, proved: &Proved<'_>, report: &mut Report) -> Option<()> {
-    let &Proved {
-        receipt,
-        output,
-        floats,
-        rule,
-        ..
-    } = proved;
     let values = evaluated(proved, derived, report)?;
-    let answer = FloatModel::read(onnx).and_then(|model| {
-        let outputs = model.settled_outputs(&derived.graph, floats, &rule.output_scale)?;
-        Ok((outputs, model.exact()))
-    });
+    let model = match FloatModel::read(onnx) {
+        Ok(model) => model,
+        Err(e) => {
+            report.fails(format!("The float model has no answer to this input: {e}."));
+            return None;
+        }
+    };
+    if proved.receipt.manifest.batch > 1 {
+        return rows::judge(&model, derived, proved, report);
+    }
+    let infos = derived.graph.outputs.iter();
+    let infos = infos.filter_map(|id| derived.graph.tensors.get(id.0 as usize).cloned());
+    let outputs: Vec<(TensorInfo, &[i64])> = infos
+        .zip(proved.output.iter().map(|t| t.values.as_slice()))
+        .collect();
+    let asked = Asked {
+        batch: 1,
+        floats: proved.floats,
+        values: &values,
+        outputs: &outputs,
+    };
+    judge_one(&model, derived, proved, &asked, report)
+}
+
+pub(super) fn judge_one(
+    model: &FloatModel,
+    derived: &Derived,
+    proved: &Proved<'_>,
+    asked: &Asked<'_>,
+    report: &mut Report,
+) -> Option<()> {
+    let &Proved { receipt, rule, .. } = proved;
+    let answer = model.settled_row(&derived.graph, asked.batch, asked.floats, &rule.output_scale);
     let (answer, exact) = match answer {
-        Ok(answer) => answer,
+        Ok(answer) => (answer, model.exact()),
         Err(e) => {
             report.fails(format!("The float model has no answer to this input: {e}."));
             return None;
         }
     };
     // What is wrong is said from every side: which tensor was too coarse, how far the answer is off, which class it is.
-    let resolved = resolution(derived, &values, floats, &answer, rule, report);
-    let outputs: Vec<(&TensorInfo, &[i64])> = derived
-        .graph
-        .outputs
-        .iter()
-        .filter_map(|id| derived.graph.tensors.get(id.0 as usize))
-        .zip(output.iter().map(|t| t.values.as_slice()))
-        .collect();
+    let resolved = resolution(derived, asked, &answer, rule, report);
+    let outputs: Vec<(&TensorInfo, &[i64])> = asked.outputs.iter().map(|(info, v)| (info, *v)).collect();
     let verdict = judge_outputs(rule, &outputs, &answer, &exact);
     error(receipt, &verdict, rule, report);
     classes(&outputs, &answer, &exact, &verdict, rule, report);
@@ -88,13 +117,17 @@ fn evaluated(proved: &Proved<'_>, derived: &Derived, report: &mut Report) -> Opt
 /// Each tensor's resolution on this input, as `fidelity` bounds it.
 fn resolution(
     derived: &Derived,
-    values: &[IntTensor],
-    floats: &[Vec<f64>],
+    asked: &Asked<'_>,
     answer: &[Vec<f64>],
     rule: &Rule,
     report: &mut Report,
 ) -> Option<()> {
-    let (float, int) = (&derived.float, &derived.graph);
+    let (float, int, values) = (&derived.float, &derived.graph, asked.values);
+    // Of a batch, the graph with this input in every row: no other makes a tensor look fine.
+    let everywhere = |all: &[Vec<f64>]| -> Vec<Vec<f64>> {
+        all.iter().map(|v| graph_rows::repeated(v, asked.batch)).collect()
+    };
+    let (floats, answer) = (&everywhere(asked.floats)[..], &everywhere(answer)[..]);
     let measured = Fidelity::new(float, int, floats, values).and_then(|fidelity| {
         let effect = fidelity.effect((float, int), floats, values, answer, rule)?;
         Ok((fidelity, effect))

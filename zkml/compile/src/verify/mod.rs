@@ -4,6 +4,7 @@
 //! that are compared.
 
 mod answer;
+mod rows;
 
 #[cfg(test)]
 mod tests;

@@ -6,17 +6,24 @@ use super::super::report::{Report, number, share};
 use super::tensors::Tensors;
 use super::{Against, Verification};
 use crate::accuracy::{COARSE, output_error};
-use crate::graph::{FloatInput, IntTensor, TensorInfo, dequantise, quantise_input};
+use crate::graph::{FloatInput, IntTensor, TensorInfo, dequantise, quantise_input, rows};
 use crate::receipt::Receipt;
 
-/// The floats that the float model is run on, by input: the requester's own or, without any, those that the receipt's
-/// integers stand for.
+/// What the float model is run on.
+pub(super) struct Own {
+    /// By input: the requester's own or, without any, the floats that the receipt's integers stand for. Of all rows of a batch.
+    pub(super) floats: Vec<Vec<f64>>,
+    /// How many inputs these are; a batch is filled up with the last.
+    pub(super) rows: usize,
+}
+
+/// See [`Own`].
 pub(super) fn own(
     receipt: &Receipt,
     tensors: &Tensors<'_>,
     verification: &Verification<'_>,
     report: &mut Report,
-) -> Option<Vec<Vec<f64>>> {
+) -> Option<Own> {
     let manifest = &receipt.manifest;
     let infos: Vec<&TensorInfo> = manifest
         .inputs
@@ -30,10 +37,12 @@ pub(super) fn own(
             "Whose input this is was not checked (give --input): the answer is to the integers in the receipt, {}.",
             steps.join("; ")
         ));
-        return Some(proved().map(|(info, t)| dequantise(info, &t.values)).collect());
+        return Some(Own {
+            floats: proved().map(|(info, t)| dequantise(info, &t.values)).collect(),
+            rows: manifest.batch as usize,
+        });
     };
-    let names: Vec<&str> = infos.iter().map(|info| info.name.as_str()).collect();
-    let given = match given.in_order(&names) {
+    let given = match rows::fill(&infos, manifest.batch, given) {
         Ok(given) => given,
         Err(e) => {
             report.fails(format!("Your input is not one that the model takes: {e}."));
@@ -41,8 +50,8 @@ pub(super) fn own(
         }
     };
     let mut said = Vec::new();
-    for ((info, proved), own) in proved().zip(&given) {
-        match one(info, proved, own, verification) {
+    for ((info, proved), own) in proved().zip(&given.tensors) {
+        match one(info, proved, own, (manifest.batch, given.count), verification) {
             Ok(text) => said.push(text),
             Err(why) => {
                 report.fails(why);
@@ -55,7 +64,18 @@ pub(super) fn own(
         said.join("; ")
     ));
     report.scope.own_input = true;
-    Some(given.into_iter().map(|own| own.values.clone()).collect())
+    if manifest.batch > 1 {
+        report.scope.rows = Some(given.count);
+        report.holds(format!(
+            "Of the {} rows of the receipt's batch the first {} are your inputs, in their order; the rest are the last of them \
+             again.",
+            manifest.batch, given.count
+        ));
+    }
+    Some(Own {
+        floats: given.tensors.into_iter().map(|own| own.values).collect(),
+        rows: given.count,
+    })
 }
 
 /// How one input was rounded, or why it is not the receipt's.
@@ -63,6 +83,7 @@ fn one(
     info: &TensorInfo,
     proved: &IntTensor,
     own: &FloatInput,
+    (batch, count): (u32, usize),
     verification: &Verification<'_>,
 ) -> Result<String, String> {
     let name = &info.name;
@@ -76,10 +97,21 @@ fn one(
         }
     }
     let values = dequantise(info, &proved.values);
+    // Each input by itself: what is small beside another is not small for its own answer.
+    let rounded = |scale: f64| {
+        let of = |at: usize| {
+            output_error(
+                rows::row(&values, batch, at),
+                rows::row(&own.values, batch, at),
+                scale,
+            )
+        };
+        (0..count).map(of).fold(0f64, f64::max)
+    };
     // With a model, what the rounding does to the answer is measured. With a manifest alone nothing shows it, so that it
     // is held against what the input usually is.
     let usual = verification.qualification.and_then(|q| q.input_magnitude(name));
-    let rounding = output_error(&values, &own.values, usual.unwrap_or(0.0));
+    let rounding = rounded(usual.unwrap_or(0.0));
     if rounding > COARSE && matches!(verification.against, Against::Manifest { .. }) {
         return Err(format!(
             "Your input `{name}` was rounded to steps of {}, off by {} of its greatest value: the receipt answers another \
@@ -88,7 +120,7 @@ fn one(
             share(rounding)
         ));
     }
-    let rounding = output_error(&values, &own.values, 0.0);
+    let rounding = rounded(0.0);
     Ok(format!(
         "`{name}` to steps of {}, {}",
         number(info.step()),

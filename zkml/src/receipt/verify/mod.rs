@@ -68,7 +68,7 @@ pub struct Verification<'a> {
     pub srs: &'a [VerifierSrs],
     /// Look at receipts that are forgeable by anyone.
     pub allow_development_srs: bool,
-    /// Depth (c): the requester's own input.
+    /// Depth (c): the requester's own input; of a batch, as many as [`rows`](crate::graph::rows) takes.
     pub input: Option<&'a Inputs>,
     /// Whose names the receipt must bear.
     pub expected: Expected<'a>,
@@ -126,7 +126,7 @@ fn stages(
     let tensors = tensors::Tensors::new(receipt, report)?;
     parties::claims(receipt, report)?;
     parties::expected(receipt, &verification.expected, report)?;
-    let floats = input::own(receipt, &tensors, verification, report)?;
+    let own = input::own(receipt, &tensors, verification, report)?;
     let keys = keys::keys(receipt, verification, srs.as_ref(), report)?;
     proofs::proofs(receipt, &tensors, keys.verifiers(), report)?;
     match keys {
@@ -136,7 +136,8 @@ fn stages(
                 receipt,
                 input: &tensors.input,
                 output: &tensors.output,
-                floats: &floats,
+                floats: &own.floats,
+                rows: own.rows,
                 rule: &rule,
             };
             derived.judge(&proved, report)

@@ -43,8 +43,11 @@ pub struct Proved<'a> {
     pub input: &'a [IntTensor],
     /// The request's outputs.
     pub output: &'a [IntTensor],
-    /// By input: the floats that the float model is run on, the requester's own wherever they were given.
+    /// By input: the floats that the float model is run on, the requester's own wherever they were given. Of a batch, of all
+    /// its rows.
     pub floats: &'a [Vec<f64>],
+    /// How many inputs are answered, of a batch its first rows: what is behind them fills it up.
+    pub rows: usize,
     /// How.
     pub rule: &'a Rule,
 }

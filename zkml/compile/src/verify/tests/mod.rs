@@ -2,6 +2,7 @@
 
 mod attention;
 mod batch;
+mod batched;
 mod clear;
 mod forged;
 mod honest;
