@@ -119,20 +119,20 @@ impl<'a, C: Channel> Verifying<'a, C> {
         }
     }
 
-    /// The values of an input, from the statement.
-    pub(super) fn given(&self, id: TensorId) -> Result<&'a [i64], VerifyError> {
+    /// The values of an input, from the statement; none while claims are only counted, when there is none yet.
+    pub(super) fn given(&self, id: TensorId) -> Result<Option<&'a [i64]>, VerifyError> {
         match self.tensor(id)?.home {
-            Home::Input(index) => Ok(self.inputs[index]),
+            Home::Input(index) => Ok(self.inputs.get(index).copied()),
             Home::Output(_) | Home::Column { .. } | Home::Limbs { .. } | Home::Wired => {
                 Err(VerifyError::Fault(Fault::NotPublic(id)))
             }
         }
     }
 
-    /// The values of an output, from the statement; none where the tensor is none.
+    /// The values of an output, from the statement; none where the tensor is none, or as for [`Self::given`].
     pub(super) fn made(&self, id: TensorId) -> Option<&'a [i64]> {
         match self.layout.tensor(id)?.home {
-            Home::Output(index) => Some(self.outputs[index]),
+            Home::Output(index) => self.outputs.get(index).copied(),
             Home::Input(_) | Home::Column { .. } | Home::Limbs { .. } | Home::Wired => None,
         }
     }

@@ -121,12 +121,13 @@ impl Argue for Placed {
         let tensor = tensor.ok_or(Fault::NoTensor(self.output))?;
         let claims = state.take_pending(self.output);
         let (indices, made) = (state.given(self.index)?, state.made(self.output));
+        let public = matches!(tensor.home, Home::Output(_));
         state.channel.check(wrong, || {
-            let Ok(rows) = rows_at(table, width, indices) else {
+            let Some(Ok(rows)) = indices.map(|indices| rows_at(table, width, indices)) else {
                 return false;
             };
             let claimed = |(point, value): &(Vec<_>, _)| tensor.axes.all().evaluate(point, &rows) == *value;
-            made.is_none_or(|made| made == rows) && claims.iter().all(claimed)
+            public == made.is_some() && made.is_none_or(|made| made == rows) && claims.iter().all(claimed)
         })
     }
 
