@@ -2,6 +2,7 @@
 
 pub mod behaviours;
 pub mod cluster;
+pub mod collector;
 pub mod fake_node;
 pub mod files;
 pub mod helm;

@@ -33,6 +33,7 @@ mod rights;
 mod schemas;
 mod sight;
 mod submit;
+mod traces;
 mod upgrade;
 mod validator;
 mod volume;

@@ -14,6 +14,7 @@ use super::gather::Seen;
 use super::observed::{RunEnd, RunState};
 use super::records::Requests;
 use crate::artifacts::ArtifactError;
+use crate::traces;
 use crate::runs::{Judgement, OutboxOf, ReceiptFiles, Run, verify_command};
 
 /// Keeps how the run is, and returns it; one whose slices are all verified gets its receipt here.
@@ -37,7 +38,10 @@ pub(super) async fn settle(ctx: &Requests, uid: RequestUid, seen: Seen) -> RunSt
             None
         }
         Ends::Failed(end) => Some(end),
-        Ends::Receipt(judgement) => match receipt(ctx, &run, &key, &judgement).await {
+        Ends::Receipt(judgement) => match traces::part_of_request("receipt", uid)
+            .during(receipt(ctx, &run, &key, &judgement))
+            .await
+        {
             Ok(end) => Some(end),
             Err(NoReceipt::Made(why)) => Some(RunEnd::failed(reason::INTERNAL_ERROR, why)),
             // It will be back, and everything that the receipt is made of is here.
