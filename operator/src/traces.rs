@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use zkinfer_crds::RequestUid;
 use zkinfer_crds::k8s::{InferenceRequest, InferenceRequestStatus, RequestPhase};
-use zkinfer_spans::{Context, Kind, Span};
+use zkinfer_spans::{Context, Kind, Span, Timed};
 
 use crate::dispatch::{Attempt, Cause};
 
@@ -83,9 +83,21 @@ fn time(time: &Time) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
-/// A part of what the operator does for a request.
-#[must_use]
-pub fn part_of_request(name: &'static str, request: RequestUid) -> zkinfer_spans::Timed {
-    zkinfer_spans::Timed::begin(name, Some(Context::of_request(request)))
-        .with("zkinfer.request", || request.to_string())
+/// A part of what the operator does for a request. Why it fails is for the request's own conditions to say: the words may have values
+/// of the input in them.
+///
+/// # Errors
+/// That of what is done.
+pub async fn part_of_request<T, E>(
+    name: &'static str,
+    request: RequestUid,
+    done: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let mut part = Timed::begin(name, Some(Context::of_request(request)))
+        .with("zkinfer.request", || request.to_string());
+    let result = done.await;
+    if result.is_err() {
+        part.fail(&"the request's conditions say why");
+    }
+    result
 }

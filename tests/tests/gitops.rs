@@ -180,7 +180,7 @@ where
 async fn of_objects_as_the_operator_leaves_them_the_tools_say_what_people_would() {
     let local = LocalOperator::start().await.unwrap();
     let objects = local.objects("b-gitops").await.unwrap();
-    let model = |key: &str| json!({ "source": { "configMap": { "name": "text", "key": key } }, "proofSystem": "SumcheckWhir" });
+    let model = |map: &str| json!({ "source": { "configMap": { "name": map, "key": "model.onnx" } }, "proofSystem": "SumcheckWhir" });
     let text = json!({
         "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "text", "namespace": "b-gitops" },
         "data": { "model.onnx": "no model" },
@@ -188,8 +188,8 @@ async fn of_objects_as_the_operator_leaves_them_the_tools_say_what_people_would(
     for yaml in [
         text.to_string(),
         objects.model_of("wine", "wine.onnx", 4, ProofSystem::SumcheckWhir),
-        objects.object("Model", "bad", &model("model.onnx")),
-        objects.object("Model", "to-come", &model("later.onnx")),
+        objects.object("Model", "bad", &model("text")),
+        objects.object("Model", "to-come", &model("none")),
         objects.pool("own", &json!({})),
         objects.pool("drained", &json!({ "drain": true })),
         objects.wine_request("one", "wine", &json!({})),

@@ -147,7 +147,7 @@ pub(super) async fn start(
         return Ok(RunState::None);
     };
     let loading = ctx.world.compiled(&namespace, &report, model.spec.proof_system);
-    let compiled = match traces::part_of_request("load", uid).during(loading).await {
+    let compiled = match traces::part_of_request("load", uid, loading).await {
         Ok(compiled) => compiled,
         Err(e @ (ShelfError::Full { .. } | ShelfError::TooLarge { .. })) => {
             return Ok(RunState::NoRoom(format!("Model `{name}`: {e}")));
@@ -178,7 +178,7 @@ pub(super) async fn start(
         terms,
         &ctx.world.artifacts,
     );
-    let run = traces::part_of_request("evaluate", uid).during(evaluating).await;
+    let run = traces::part_of_request("evaluate", uid, evaluating).await;
     let run = match run {
         Ok(run) => Arc::new(run),
         Err(error) => return refused(&error),
