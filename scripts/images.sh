@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
 # Builds the images zkinfer.dev/operator:TAG and zkinfer.dev/prover-worker:TAG as OCI archives, without a registry.
-#   scripts/images.sh [DIR]    writes DIR/operator.tar and DIR/prover-worker.tar (DIR: $ZKINFER_IMAGES, else target/images)
+#   scripts/images.sh [--target TRIPLE] [DIR]
+#                              writes DIR/operator.tar and DIR/prover-worker.tar (DIR: $ZKINFER_IMAGES, else target/images)
+# TRIPLE is aarch64-unknown-linux-gnu, for nodes with such processors, or this machine's own, x86_64-unknown-linux-gnu. Nobody has
+# run what it makes for the former: untested. What this machine lacks for it is named, with the package that has it.
 # TAG is in $ZKINFER_TAG (dev). Load them into a node:
 #   ctr -n k8s.io images import FILE      or      kind load image-archive FILE
 # The worker's image also holds builds for wider instruction sets, which its program starts where the processor has them:
@@ -8,6 +11,7 @@
 # The programs are built with cargo's profile `dist`: all of it optimised, and linked as a whole. $ZKINFER_PROFILE=release takes
 # what `./quickstart` and the tests build: less work for the compiler, larger images.
 # Beside each archive NAME.tar lie NAME.digest, the image's own, and NAME.cdx.json, its bill of materials (scripts/sbom.py).
+# DIR/build.json says of what commit, by what compiler and when they were built (scripts/provenance.py).
 # With ZKINFER_REPRODUCIBLE=1 no program says where it was built, so that other folders make the same digests; everything is then
 # compiled anew, in a folder beside the usual one. `scripts/reproducible.sh` tries it.
 # The operator's image always contains the web app, which is built first (scripts/build-web.sh).
@@ -15,8 +19,46 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/toolchain.sh
+usage() {
+    echo "usage: scripts/images.sh [--target TRIPLE] [DIR]" >&2
+    exit 2
+}
+host=$(uname -m)-unknown-linux-gnu triple=''
+if [ "${1:-}" = --target ]; then
+    [ $# -ge 2 ] || usage
+    triple=$2
+    shift 2
+fi
+case ${1:-} in -*) usage ;; esac
+triple=${triple:-$host}
+# How buildah calls the processor, and what the names of the programs for it begin with.
+case $triple in
+x86_64-unknown-linux-gnu) arch=amd64 gnu=x86_64-linux-gnu ;;
+aarch64-unknown-linux-gnu) arch=arm64 gnu=aarch64-linux-gnu ;;
+*)
+    echo "images: $triple is no target; x86_64-unknown-linux-gnu and aarch64-unknown-linux-gnu are" >&2
+    exit 2
+    ;;
+esac
+cargo_target=() cross=''
+if [ "$triple" != "$host" ]; then
+    cross=$gnu-
+    lacks=''
+    command -v "${cross}gcc" >/dev/null || lacks="$lacks ${cross}gcc (Debian: gcc-${gnu//_/-}, libc6-dev-$arch-cross);"
+    std=$(rustc --print target-libdir --target "$triple")
+    compgen -G "$std/libstd-*.rlib" >/dev/null || lacks="$lacks Rust's standard library (rustup target add $triple);"
+    if [ -n "$lacks" ]; then
+        echo "images: for $triple this machine lacks:$lacks" >&2
+        exit 2
+    fi
+    cargo_target=(--target "$triple")
+    linker=CARGO_TARGET_$(tr a-z- A-Z_ <<<"$triple")_LINKER
+    export "$linker=${cross}gcc" "CC_${triple//-/_}=${cross}gcc" "AR_${triple//-/_}=${cross}ar"
+fi
 tag=${ZKINFER_TAG:-dev} target=${CARGO_TARGET_DIR:-target} profile=${ZKINFER_PROFILE:-dist}
 out=${1:-${ZKINFER_IMAGES:-$target/images}}
+[ "$triple" = "$host" ] || [ -n "${1:-}${ZKINFER_IMAGES:-}" ] || out=$target/images-$arch
+started=$(date -u +%Y-%m-%dT%H:%M:%SZ)
 command -v buildah >/dev/null || { echo "images: this machine lacks buildah (as root: apt-get install buildah)" >&2; exit 2; }
 
 if [ "${ZKINFER_REPRODUCIBLE:-0}" = 1 ]; then
@@ -35,7 +77,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 store=(--root "$work/storage" --runroot "$work/run" --storage-driver vfs)
 take() { # built, to
-    strip -o "$2" "$1"
+    "${cross}strip" -o "$2" "$1"
     if readelf --program-headers "$2" | grep -q INTERP; then
         echo "images: $1 is not static; was it built by somebody else meanwhile?" >&2
         exit 1
@@ -45,24 +87,26 @@ take() { # built, to
 # library is chosen when a program is linked, so the libraries that `cargo build --workspace` has built with this profile are
 # used as they are, but for those of the workspace: they lie beside the others, so that neither build disturbs the other.
 RUSTC_WORKSPACE_WRAPPER=$PWD/scripts/static-program.sh ZKINFER_REQUIRE_WEB=1 \
-    cargo build --profile "$profile" --locked --workspace --bin operator --bin prover-worker
+    cargo build --profile "$profile" --locked --workspace --bin operator --bin prover-worker "${cargo_target[@]}"
+built=$target/$profile
+[ "$triple" = "$host" ] || built=$target/$triple/$profile
 image() { # name
     mkdir -p "$work/$1"
-    take "$target/$profile/$1" "$work/$1/$1"
+    take "$built/$1" "$work/$1/$1"
     local name=zkinfer.dev/$1:$tag
-    buildah "${store[@]}" bud --quiet --network none --timestamp 0 --tag "$name" \
+    buildah "${store[@]}" bud --quiet --network none --timestamp 0 --arch "$arch" --tag "$name" \
         --file "images/$1.Containerfile" "$work/$1" >/dev/null
     buildah "${store[@]}" push --quiet --digestfile "$work/$1.digest" "$name" "oci-archive:$work/$1.tar:$name"
     local package=$1
     [ "$1" != operator ] || package=zkinfer-operator
-    scripts/sbom.py "$package" --image "$name" --archive "$work/$1.tar" >"$work/$1.cdx.json"
+    scripts/sbom.py "$package" --target "$triple" --image "$name" --archive "$work/$1.tar" >"$work/$1.cdx.json"
     mv "$work/$1.tar" "$work/$1.digest" "$work/$1.cdx.json" "$out/"
     printf 'images: %-31s %5.1f MB, %5.1f MB compressed in %s\n' "$name" \
         "$(stat -c %s "$work/$1/$1" | awk '{print $1 / 1e6}')" \
         "$(stat -c %s "$out/$1.tar" | awk '{print $1 / 1e6}')" "$out/$1.tar"
 }
 image operator
-if [ "$(uname -m)" = x86_64 ]; then
+if [ "$triple" = x86_64-unknown-linux-gnu ] && [ "$triple" = "$host" ]; then
     mkdir "$work/prover-worker"
     for build in ${ZKINFER_BUILDS-x86-64-v3 x86-64-v4}; do
         # With --target the flags are the programs' alone: what runs while they are built runs on this processor. Of the
@@ -85,3 +129,23 @@ if compgen -G "$work/prover-worker/prover-worker.*" >/dev/null; then
     esac
     echo "images: on this processor the worker's image runs $runs"
 fi
+# Of sources that are in no commit this is said, and that they are is all that is.
+commit=$(git rev-parse HEAD 2>/dev/null || echo none) dirty=true
+if [ "$commit" != none ] && [ -z "$(git status --porcelain)" ]; then dirty=false; fi
+[ "$triple" = x86_64-unknown-linux-gnu ] && builds=${ZKINFER_BUILDS-x86-64-v3 x86-64-v4} || builds=''
+repository=$(sed -n 's/^repository = "\(.*\)"$/\1/p' Cargo.toml)
+python3 - "$commit" "$dirty" "$triple" "$profile" "$builds" "${ZKINFER_REPRODUCIBLE:-0}" "$started" "$repository" \
+    "${ZKINFER_BUILDER:-https://zkinfer.dev/builders/by-hand}" "$(rustc --version)" >"$out/build.json" <<'EOF'
+import datetime, json, sys
+commit, dirty, target, profile, builds, reproducible, started, repository, builder, rustc = sys.argv[1:]
+now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+json.dump(
+    {
+        "commit": commit, "repository": repository, "dirty": dirty == "true", "target": target, "profile": profile,
+        "builds": builds.split(), "reproducible": reproducible == "1", "rustc": rustc,
+        "started": started, "finished": now, "builder": builder,
+    },
+    sys.stdout, indent=1, sort_keys=True,
+)
+print()
+EOF

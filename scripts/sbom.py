@@ -3,7 +3,7 @@
 build of the whole workspace, which is how images are built; those that only build them, as `excluded`; and the C library and Rust's
 standard library, which are linked in too. An image holds nothing else: it is made FROM scratch.
 
-  scripts/sbom.py PACKAGE [--image NAME] [--archive FILE] [--offline]      PACKAGE: zkinfer-operator or prover-worker
+  scripts/sbom.py PACKAGE [--image NAME] [--archive FILE] [--target TRIPLE] [--offline]      PACKAGE: zkinfer-operator or prover-worker
 
 It is made of Cargo.lock, `cargo metadata`, and what this machine says of its compiler and its C library, and of nothing else: the
 same sources on the same machine are the same bytes. With --archive the image's SHA-256 stands in it.
@@ -20,7 +20,7 @@ import tomllib
 import uuid
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-TARGET = "x86_64-unknown-linux-gnu"
+TARGETS = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"]
 
 
 def output(*command):
@@ -123,9 +123,9 @@ def standard_library():
     }
 
 
-def bill(name, image, archive, offline):
+def bill(name, image, archive, target, offline):
     more = ["--offline"] if offline else []
-    text = output("cargo", "metadata", "--locked", "--format-version", "1", "--filter-platform", TARGET, *more)
+    text = output("cargo", "metadata", "--locked", "--format-version", "1", "--filter-platform", target, *more)
     metadata = json.loads(text)
     packages = {p["id"]: p for p in metadata["packages"]}
     nodes = {n["id"]: n for n in metadata["resolve"]["nodes"]}
@@ -180,9 +180,10 @@ def main():
     parser.add_argument("package")
     parser.add_argument("--image", help="what the image is called; without: as the package")
     parser.add_argument("--archive", help="the image's archive")
+    parser.add_argument("--target", default=TARGETS[0], choices=TARGETS, help="the processor that it is for")
     parser.add_argument("--offline", action="store_true", help="ask no registry")
     asked = parser.parse_args()
-    document = bill(asked.package, asked.image or asked.package, asked.archive, asked.offline)
+    document = bill(asked.package, asked.image or asked.package, asked.archive, asked.target, asked.offline)
     json.dump(document, sys.stdout, indent=1, sort_keys=True)
     print()
 

@@ -137,6 +137,10 @@ pub struct ClaimGrant {
     /// What the slice is proved with beside them, by role: as its proof system asks.
     #[serde(default, skip_serializing_if = "SliceFiles::is_empty")]
     pub files: SliceFiles,
+    /// The claim's span, as W3C's Trace Context writes it, where the operator tells a collector of its requests: a worker that
+    /// tells one too puts its spans below it. It has no bearing on what is proved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
 }
 
 /// Bytes as base64 text.

@@ -35,7 +35,7 @@ pub(crate) struct Args {
 }
 
 /// What is of use only where this program does the work itself.
-const LOCAL_ONLY: [&str; 8] = [
+const LOCAL_ONLY: [&str; 9] = [
     "allow_dev_srs",
     "srs",
     "state",
@@ -43,6 +43,7 @@ const LOCAL_ONLY: [&str; 8] = [
     "prover",
     "least_lease",
     "max_error",
+    "otlp_endpoint",
     "web",
 ];
 
@@ -254,6 +255,10 @@ pub(crate) struct LocalArgs {
     /// gateway's address is told.
     #[arg(long)]
     pub(crate) serve: bool,
+    /// A collector of OpenTelemetry (OTLP over HTTP, such as http://127.0.0.1:4318) that operator and workers tell of the spans of
+    /// each request. Without: none.
+    #[arg(long, env = "ZKINFER_OTLP_ENDPOINT", value_name = "URL")]
+    pub(crate) otlp_endpoint: Option<String>,
     /// Show what goes on in a browser, at an address of this machine (docs/studio.md), and stay until told to stop. The address
     /// that is printed holds this run's secret. Without ADDRESS a port is chosen.
     #[arg(
@@ -372,6 +377,18 @@ pub(crate) struct RunArgs {
     /// 192Mi of everything else, at least a quarter of it. Beyond half of it a namespace has one model loaded.
     #[arg(long, value_name = "MEMORY")]
     model_memory: Option<Memory>,
+    /// A collector of OpenTelemetry (OTLP over HTTP, such as http://collector:4318) that the operator tells of the spans of each
+    /// request. Without: none.
+    #[arg(long, env = "ZKINFER_OTLP_ENDPOINT", value_name = "URL")]
+    otlp_endpoint: Option<String>,
+    /// The collector that workers tell of theirs, which their network has to let them reach. Without: none.
+    #[arg(
+        long,
+        env = "ZKINFER_WORKER_OTLP_ENDPOINT",
+        value_name = "URL",
+        requires = "otlp_endpoint"
+    )]
+    worker_otlp_endpoint: Option<String>,
     /// How log lines are written.
     #[arg(
         long,
@@ -403,6 +420,8 @@ impl RunArgs {
             srs,
             allow_dev_srs,
             model_memory,
+            otlp_endpoint,
+            worker_otlp_endpoint,
             log_format: _,
         } = self;
         let settings = Settings {
@@ -410,6 +429,7 @@ impl RunArgs {
                 gateway: gateway_url,
                 namespace: namespace.clone(),
                 class: Class::named(&controller_class),
+                otlp_endpoint: worker_otlp_endpoint,
             },
             rules: Rules::defaults(compiler_image)?,
             namespace,
@@ -424,6 +444,7 @@ impl RunArgs {
             web_address,
             srs,
             allow_dev_srs,
+            otlp_endpoint,
             settings,
         })
     }

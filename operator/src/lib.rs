@@ -6,7 +6,8 @@
 //! cluster, `scoring` says what the ledger is worth, `in_force` the settings that a Validator changes, `sources` reads what
 //! objects name. `dispatch` holds the queue, the claims and the ledger's entries;
 //! `runs` evaluates, states and verifies; `reference` asks for the float model's answers; `consent` says which pools may
-//! see what. At the bottom `artifacts` stores, `metrics` counts, and there are `setup` and `clock`.
+//! see what. At the bottom `artifacts` stores, `metrics` counts, and there are `setup` and `clock`; `traces` says what a
+//! collector of OpenTelemetry is told.
 
 pub mod answer;
 pub mod artifacts;
@@ -28,5 +29,6 @@ pub mod scoring;
 pub mod setup;
 pub mod sources;
 pub mod specs;
+pub mod traces;
 pub mod web;
 pub mod world;

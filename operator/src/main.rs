@@ -226,6 +226,7 @@ fn run_local(objects: Objects, args: LocalArgs) -> Result<ExitCode, Box<dyn std:
         max_error,
         quiet,
         serve,
+        otlp_endpoint,
         web,
     } = args;
     let options = Options {
@@ -238,6 +239,7 @@ fn run_local(objects: Objects, args: LocalArgs) -> Result<ExitCode, Box<dyn std:
         max_error,
         quiet,
         serve,
+        otlp_endpoint,
         web,
     };
     let tell = |outcome: &Outcome| {

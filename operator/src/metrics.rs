@@ -4,17 +4,20 @@
 //! registered ([`Metrics::table`]).
 
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::Method;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry};
+use zkinfer_crds::RequestUid;
 use zkinfer_crds::k8s::request_status::SliceCounts;
 use zkinfer_crds::k8s::{InferenceRequestStatus, RequestPhase};
+use zkinfer_spans::Context;
 
 /// Sets of labels, with their names.
 macro_rules! labels {
@@ -57,6 +60,9 @@ labels! {
     struct Namespace {
         namespace: String,
     }
+    struct Trace {
+        trace_id: String,
+    }
 }
 
 /// A set of labels.
@@ -93,6 +99,13 @@ impl Shape for Histogram {
     const LABELS: &'static [&'static str] = &[];
 }
 
+/// With each bucket goes an example: the trace of a request whose value fell into it last.
+impl Shape for HistogramWithExemplars<Trace> {
+    const TYPE: &'static str = "histogram";
+    const SUFFIX: &'static str = "";
+    const LABELS: &'static [&'static str] = &[];
+}
+
 impl<L: Labels, M: Shape> Shape for Family<L, M> {
     const TYPE: &'static str = M::TYPE;
     const SUFFIX: &'static str = M::SUFFIX;
@@ -104,8 +117,8 @@ pub struct Metrics {
     requests: Family<Phase, Counter>,
     slices: Family<State, Gauge>,
     attempts: Family<Verdict, Counter>,
-    proof_seconds: Histogram,
-    proof_bytes: Histogram,
+    proof_seconds: HistogramWithExemplars<Trace>,
+    proof_bytes: HistogramWithExemplars<Trace>,
     jobs: Gauge,
     store_up: Gauge,
     store_bytes: Family<Stored, Gauge>,
@@ -166,13 +179,13 @@ impl Default for Metrics {
             r,
             "proof_duration_seconds",
             "From claim to proof, of verified claims",
-            Histogram::new(exponential_buckets(0.01, 2.0, 18)),
+            HistogramWithExemplars::new(exponential_buckets(0.01, 2.0, 18)),
         );
         let proof_bytes = family(
             r,
             "proof_bytes",
             "Size of verified proofs",
-            Histogram::new(exponential_buckets(1024.0, 2.0, 10)),
+            HistogramWithExemplars::new(exponential_buckets(1024.0, 2.0, 10)),
         );
         let jobs = family(r, "jobs", "Jobs of the operator that exist", Gauge::default());
         let store_up = family(
@@ -286,10 +299,16 @@ impl Metrics {
         self.attempts.get_or_create(&Verdict { pool, verdict }).inc();
     }
 
-    /// A proof was verified: how long after its claim it came, and its size.
-    pub fn proof(&self, elapsed: Duration, bytes: u64) {
-        self.proof_seconds.observe(elapsed.as_secs_f64());
-        self.proof_bytes.observe(bytes as f64);
+    /// A proof was verified: how long after its claim it came, its size, and whose it is. A trace's id is the request's uid, so an
+    /// example leads to the request even where no collector is told of traces.
+    pub fn proof(&self, elapsed: Duration, bytes: u64, request: RequestUid) {
+        let trace = || {
+            let trace_id = Context::of_request(request).trace_id();
+            Some(Trace { trace_id })
+        };
+        let now = Some(SystemTime::now());
+        self.proof_seconds.observe(elapsed.as_secs_f64(), trace(), now);
+        self.proof_bytes.observe(bytes as f64, trace(), now);
     }
 
     /// A status was written.
@@ -392,7 +411,7 @@ mod tests {
         let metrics = Metrics::default();
         metrics.claim("a/b".to_owned(), "Verified");
         metrics.store(true);
-        metrics.proof(Duration::from_secs(1), 7);
+        metrics.proof(Duration::from_secs(1), 7, RequestUid::new([7; 16]));
         let text = metrics.text().unwrap();
         for (row, read) in [
             (
@@ -407,6 +426,27 @@ mod tests {
         ] {
             assert!(metrics.table().contains(row), "{row}\n{}", metrics.table());
             assert!(text.contains(read), "{read}\n{text}");
+        }
+    }
+
+    /// As OpenMetrics writes it: behind the count of the bucket, the example's labels, its value, its time.
+    #[test]
+    fn a_bucket_of_proofs_has_the_trace_of_a_request_as_its_example() {
+        let metrics = Metrics::default();
+        let request: RequestUid = "6f9619ff-8b86-4011-b42d-00c04fc964ff".parse().unwrap();
+        metrics.proof(Duration::from_millis(15), 3000, request);
+        let text = metrics.text().unwrap();
+        let trace = "# {trace_id=\"6f9619ff8b864011b42d00c04fc964ff\"}";
+        let with: Vec<&str> = text.lines().filter(|line| line.contains(" # ")).collect();
+        assert_eq!(with.len(), 2, "{text}");
+        for (line, start) in with.iter().zip([
+            "zkinfer_proof_duration_seconds_bucket{le=\"0.02\"} 1 ",
+            "zkinfer_proof_bytes_bucket{le=\"4096.0\"} 1 ",
+        ]) {
+            let rest = line.strip_prefix(start).unwrap_or_else(|| panic!("{line}"));
+            assert!(rest.starts_with(trace), "{line}");
+            // Value and time.
+            assert_eq!(rest[trace.len()..].split_whitespace().count(), 2, "{line}");
         }
     }
 }

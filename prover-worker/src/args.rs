@@ -103,6 +103,10 @@ pub(crate) struct WorkArgs {
     /// Keep fetched blobs here, by digest, for other workers too.
     #[arg(long, env = "ZKINFER_CACHE")]
     pub(crate) cache: Option<PathBuf>,
+    /// A collector of OpenTelemetry (OTLP over HTTP, such as http://collector:4318) that is told of the spans of each slice whose
+    /// grant names one to put them below. Without: none.
+    #[arg(long, env = "ZKINFER_OTLP_ENDPOINT", value_name = "URL")]
+    pub(crate) otlp_endpoint: Option<String>,
     /// End after this many seconds without an answer from the gateway.
     #[arg(long, default_value_t = 300)]
     pub(crate) patience: u64,

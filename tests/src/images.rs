@@ -13,15 +13,17 @@ use crate::local::{program, repository};
 /// The images of an installation.
 const NAMES: [&str; 2] = ["operator", "prover-worker"];
 /// What they are made from.
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 12] = [
     "Cargo.toml",
     "Cargo.lock",
     "rust-toolchain.toml",
     "images",
+    "client",
     "crds",
     "operator",
     "prover-worker",
     "scoring",
+    "spans",
     "zkml",
     "web/src",
 ];

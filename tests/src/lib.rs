@@ -2,8 +2,10 @@
 
 pub mod behaviours;
 pub mod cluster;
+pub mod collector;
 pub mod fake_node;
 pub mod files;
+pub mod gitops;
 pub mod helm;
 pub mod images;
 pub mod local;

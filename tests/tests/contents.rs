@@ -95,6 +95,19 @@ fn the_client_of_the_gateway_has_no_engine_in_it() {
     }
 }
 
+/// What tells a collector is in every build, so it brings nothing along: no protobuf, and no SDK.
+#[test]
+fn spans_are_told_without_engine_cluster_or_crates_of_their_own() {
+    let spans = tree("zkinfer-spans");
+    assert!(has(&spans, "zkinfer-crds"), "is that its name?");
+    for other in ["zkml", "kube", "opentelemetry", "opentelemetry-proto", "tonic"]
+        .iter()
+        .chain(READERS)
+    {
+        assert!(!has(&spans, other), "spans depend on {other}");
+    }
+}
+
 #[test]
 fn the_scoring_rules_know_no_cluster_no_network_and_no_engine() {
     let scoring = tree("zkinfer-scoring");

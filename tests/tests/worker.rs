@@ -100,6 +100,7 @@ fn grant() -> ClaimGrant {
         inputs: blob(),
         inputs_bytes: None,
         files: SliceFiles::new(of_prover.collect()).unwrap(),
+        traceparent: None,
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tracing::Instrument as _;
 use zkinfer_client::Pauses;
@@ -19,6 +19,7 @@ use super::settings::RunError;
 use crate::artifacts::Artifacts;
 use crate::dispatch::{self, Attempt, AttemptEnd, Cause, Entry, PoolId};
 use crate::metrics::Metrics;
+use crate::traces;
 
 /// Leases end by time.
 const TICK: Duration = Duration::from_millis(250);
@@ -65,7 +66,7 @@ pub(super) async fn run(ctx: Arc<Operator>, segments: Arc<Segments>) {
 }
 
 async fn ended(ctx: Arc<Operator>, scored: Arc<Scored>, segments: Arc<Segments>, attempt: Attempt) {
-    let mut failures = 0u32;
+    let (mut failures, at) = (0u32, SystemTime::now());
     // An attempt that is not in the ledger would be scored by nobody: it is tried until it is.
     let entry = loop {
         match dispatch::record(&ctx.world.artifacts, &attempt).await {
@@ -81,6 +82,7 @@ async fn ended(ctx: Arc<Operator>, scored: Arc<Scored>, segments: Arc<Segments>,
     // The same claim again, after a restart, is counted no second time.
     if let Some(entry) = entry {
         counted(&ctx.world.metrics, &attempt);
+        traces::claim(&attempt, at);
         ctx.pools.ledger().add(&entry);
         segments.add(&entry);
     }
@@ -119,7 +121,11 @@ fn counted(metrics: &Metrics, attempt: &Attempt) {
     let cause = attempt.end.cause();
     metrics.claim(attempt.pool.to_string(), cause.map_or("Verified", Cause::word));
     if cause.is_none() {
-        metrics.proof(attempt.elapsed, attempt.bytes.unwrap_or_default());
+        metrics.proof(
+            attempt.elapsed,
+            attempt.bytes.unwrap_or_default(),
+            attempt.request,
+        );
     }
 }
 

@@ -41,7 +41,7 @@ use tokio::task::JoinSet;
 
 pub use attempts::entries;
 pub use segments::{Segments, SegmentsError};
-pub use settings::{RunError, RunOptions, Settings, Setup, Stop, setup, stop_signal, stopped};
+pub use settings::{RunError, RunOptions, Settings, Setup, Stop, setup, stop_signal, stopped, tell_spans};
 
 use self::auth::TokenReviews;
 use self::compilations::Compilers;
@@ -117,6 +117,7 @@ pub struct Runner {
 /// A machine or cluster that is not set up; everything about objects is in their status.
 pub async fn run(options: RunOptions) -> Result<(), RunError> {
     let metrics = Arc::new(Metrics::default());
+    tell_spans(options.otlp_endpoint.as_deref())?;
     let client = settings::client(&metrics).await?;
     let stop = settings::stop_signal()?;
     let leadership = Leadership::new(&client, &options.settings.namespace);
@@ -162,6 +163,7 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
         () = leadership.keep() => return Err(RunError::NotLeader),
     }
     leadership.release().await;
+    zkinfer_spans::end().await;
     Ok(())
 }
 

@@ -16,6 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tower::util::MapRequestLayer;
 use zkinfer_crds::wire::BlobRef;
+use zkinfer_spans::SpansError;
 use zkml::setup::{SrsSource, VerifierSrs};
 
 use super::segments::SegmentsError;
@@ -43,6 +44,8 @@ pub struct RunOptions {
     pub health_address: String,
     /// Where people look; absent: nowhere.
     pub web_address: Option<String>,
+    /// A collector of OpenTelemetry that the operator tells of its spans; absent: none.
+    pub otlp_endpoint: Option<String>,
     /// An SRS file.
     pub srs: Option<PathBuf>,
     /// Use the development SRS, which is FORGEABLE BY ANYONE.
@@ -98,6 +101,9 @@ pub enum RunError {
     /// An address.
     #[error("cannot listen on {0}: {1}")]
     Listen(String, std::io::Error),
+    /// The collector's address.
+    #[error("--otlp-endpoint: {0}")]
+    Spans(#[from] SpansError),
     /// Another operator may act from now on.
     #[error(
         "the Lease is somebody else's, or could not be renewed: this operator ends before another one acts"
@@ -202,6 +208,14 @@ pub async fn setup(
         verifier: source.as_ref().map(SrsSource::verifier),
         file,
     })
+}
+
+/// Tells a collector of spans from now on, if there is one.
+///
+/// # Errors
+/// What is no address of a collector.
+pub fn tell_spans(endpoint: Option<&str>) -> Result<(), SpansError> {
+    zkinfer_spans::start(endpoint, "zkinfer-operator", env!("CARGO_PKG_VERSION"))
 }
 
 /// Listens.

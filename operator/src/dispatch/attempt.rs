@@ -105,6 +105,8 @@ pub struct Attempt {
     pub number: u32,
     /// From claim to proof, or to the end without one.
     pub elapsed: Duration,
+    /// From claim to its end, with the verification of a proof that came.
+    pub held: Duration,
     /// Bytes of the envelope, if one came.
     pub bytes: Option<u64>,
     /// Predicted time: the work that the slice is worth.

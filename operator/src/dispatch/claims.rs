@@ -212,6 +212,8 @@ impl Dispatcher {
             inputs,
             inputs_bytes: None,
             files: compiled.files.for_provers(),
+            traceparent: zkinfer_spans::on()
+                .then(|| zkinfer_spans::Context::of_claim(claimed.request, claimed.claim).to_string()),
         };
         self.allow(claimed.request, &auth.pool, &run, claimed.slice);
         let record = ClaimRecord {

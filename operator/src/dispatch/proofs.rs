@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use zkinfer_crds::Digest;
 use zkinfer_crds::wire::Refusal;
+use zkinfer_spans::{Context, Timed};
 
 use super::attempt::AttemptEnd;
 use super::dispatcher::{Dispatcher, lock};
@@ -81,12 +82,17 @@ impl Dispatcher {
             identity,
             ..
         } = token;
+        let verifying = Timed::begin("verify", Some(Context::of_claim(request, claim)))
+            .with("zkinfer.request", || request.to_string())
+            .with("zkinfer.slice", || slice.0)
+            .with("zkinfer.claim", || claim.to_string())
+            .with("zkinfer.bytes", || bytes.len() as u64);
         let permit = Arc::clone(&self.verifying).acquire_owned().await;
         let verdict = tokio::task::spawn_blocking(move || {
             (Digest::of(&bytes), run.verify(slice, claim, identity, &bytes))
         })
         .await;
-        drop(permit);
+        drop((permit, verifying));
         let verdict = verdict.map(|(proof, verdict)| {
             lock(&self.state).queue.judged(request, claim, proof);
             verdict

@@ -448,6 +448,7 @@ fn ended(request: RequestUid, entry: &SliceEntry, lease: &Lease, now: Duration, 
             .submitted
             .map_or(now, |(at, _)| at)
             .saturating_sub(lease.since),
+        held: now.saturating_sub(lease.since),
         bytes: lease.submitted.map(|(_, bytes)| bytes),
         work: entry.slice.predicted,
         contested: lease.contested,

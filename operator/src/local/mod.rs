@@ -76,6 +76,8 @@ pub struct Options {
     pub quiet: bool,
     /// Stay until told to stop, and answer clients.
     pub serve: bool,
+    /// A collector of OpenTelemetry that operator and workers tell of their spans; absent: none.
+    pub otlp_endpoint: Option<String>,
     /// Show people what goes on, at this address of this machine, and stay until told to stop; absent: nowhere.
     pub web: Option<SocketAddr>,
 }
@@ -110,6 +112,9 @@ pub enum LocalError {
     /// A prover for a pool that is not there.
     #[error("--prover {0}: there is no such pool")]
     UnknownPool(String),
+    /// The collector's address.
+    #[error("--otlp-endpoint: {0}")]
+    Spans(#[from] zkinfer_spans::SpansError),
     /// The artifact store.
     #[error(transparent)]
     Artifacts(#[from] ArtifactError),
@@ -152,6 +157,7 @@ pub async fn run(
 ) -> Result<Outcome, LocalError> {
     let progress = Progress::new(options.quiet);
     let stop = cluster::stop_signal()?;
+    cluster::tell_spans(options.otlp_endpoint.as_deref())?;
     let folders = Folders::make(&options.state)?;
     let artifacts = Artifacts::file(&folders.artifacts)?;
     let setup = cluster::setup(options.srs.as_deref(), options.allow_dev_srs, &artifacts).await?;
@@ -239,6 +245,7 @@ pub async fn run(
     operating.abort();
     floats.stop().await;
     segments.write().await.map_err(RunError::Ledger)?;
+    zkinfer_spans::end().await;
     Ok(outcome)
 }
 
@@ -321,6 +328,7 @@ fn settings(
             gateway: gateway.to_owned(),
             namespace: OPERATOR_NAMESPACE.to_owned(),
             class: Class::every(),
+            otlp_endpoint: options.otlp_endpoint.clone(),
         },
         rules: Rules {
             network: NETWORK.to_owned(),

@@ -39,6 +39,8 @@ pub struct WorkerSettings {
     pub namespace: String,
     /// Whose pools they are.
     pub class: Class,
+    /// The collector that workers tell of their spans; absent: none.
+    pub otlp_endpoint: Option<String>,
 }
 
 /// The pool as owner and controller of an object in its namespace; `None` for a pool that was never created.

@@ -149,6 +149,8 @@ pub(super) fn worker(
         env("ZKINFER_CLAIMS", cores.clone()),
         env("RAYON_NUM_THREADS", cores),
     ];
+    let collector = settings.otlp_endpoint.as_deref();
+    environment.extend(collector.map(|endpoint| env("ZKINFER_OTLP_ENDPOINT", endpoint)));
     environment.extend(request.map(|uid| env("ZKINFER_REQUEST", uid.to_string())));
     let container = Container {
         name: CONTAINER.to_owned(),

@@ -11,6 +11,7 @@ fn settings() -> WorkerSettings {
         gateway: "http://zkinfer-gateway.zkinfer-system.svc:8080".to_owned(),
         namespace: "zkinfer-system".to_owned(),
         class: Class::named(zkinfer_crds::k8s::DEFAULT_CLASS),
+        otlp_endpoint: None,
     }
 }
 
@@ -245,4 +246,30 @@ fn what_another_class_makes_is_labelled_and_its_warm_workers_are_selected_by_it(
     ] {
         assert_eq!(label(labels).as_deref(), Some("blue"));
     }
+}
+
+#[test]
+fn workers_are_told_of_a_collector_where_there_is_one_and_compilers_never() {
+    let told = WorkerSettings {
+        otlp_endpoint: Some("http://collector.observability.svc:4318".to_owned()),
+        ..settings()
+    };
+    let of = |pod: PodSpec| {
+        let all = pod.containers[0].env.clone().unwrap_or_default();
+        let found = all.into_iter().find(|e| e.name == "ZKINFER_OTLP_ENDPOINT");
+        found.and_then(|e| e.value)
+    };
+    let job = |settings: &WorkerSettings| {
+        of(worker_job(&pool(), &job_for(), settings)
+            .spec
+            .unwrap()
+            .template
+            .spec
+            .unwrap())
+    };
+    let warm = of(warm_workers(&pool(), &told).spec.template.spec.unwrap());
+    assert_eq!(job(&told), told.otlp_endpoint);
+    assert_eq!(warm, told.otlp_endpoint);
+    assert_eq!(job(&settings()), None);
+    assert_eq!(of(compile("token").spec.unwrap().template.spec.unwrap()), None);
 }

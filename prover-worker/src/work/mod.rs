@@ -26,6 +26,7 @@ use tracing_subscriber::EnvFilter;
 use zkinfer_client::{CallError, Pauses};
 use zkinfer_crds::ParameterId;
 use zkinfer_crds::wire::{ClaimGrant, ClaimRequest, MAX_WAIT_SECONDS, Refusal, RefuseReason};
+use zkinfer_spans::{Context, Kind, Timed};
 
 use self::cache::Cache;
 use self::client::{Claimed, Client};
@@ -56,8 +57,19 @@ pub(crate) fn run(args: WorkArgs) -> Result<Exit, UsageError> {
         .enable_all()
         .build();
     let runtime = runtime.map_err(UsageError::new)?;
+    let endpoint = args.otlp_endpoint.clone();
     let worker = Worker::new(args)?;
-    let exit = runtime.block_on(worker.run());
+    let exit = runtime.block_on(async {
+        zkinfer_spans::start(
+            endpoint.as_deref(),
+            "zkinfer-prover-worker",
+            env!("CARGO_PKG_VERSION"),
+        )
+        .map_err(|e| UsageError::new(format!("--otlp-endpoint: {e}")))?;
+        let exit = worker.run().await;
+        zkinfer_spans::end().await;
+        Ok(exit)
+    })?;
     // A proof that nobody waits for any more must not keep the process.
     runtime.shutdown_background();
     Ok(exit)
@@ -98,6 +110,7 @@ impl Worker {
             memory_mib,
             claims,
             cache,
+            otlp_endpoint: _,
             patience,
         } = args;
         let client = Client::new(&gateway, token, token_file)?;
@@ -207,8 +220,9 @@ impl Worker {
     async fn serve(&self, grant: &ClaimGrant, stop: &mut Signal) -> Result<Option<Box<ClaimGrant>>, Stopped> {
         let started = Instant::now();
         tracing::info!(request = %grant.request, slice = %grant.slice, attempt = grant.attempt, "claimed");
+        let work = work(grant, &self.request.worker);
         let proving = async {
-            match self.prover.prove(&self.client, grant).await {
+            match self.prover.prove(&self.client, grant, &work).await {
                 Ok(envelope) => Some(envelope),
                 Err(e) => {
                     tracing::warn!(slice = %grant.slice, error = %e, "handing the slice back");
@@ -226,7 +240,7 @@ impl Worker {
             }
         };
         let Some(envelope) = proved else { return Ok(None) };
-        let mut submitting = std::pin::pin!(self.submit(grant, envelope, started));
+        let mut submitting = std::pin::pin!(self.submit(grant, envelope, started, &work));
         tokio::select! {
             next = &mut submitting => Ok(next),
             _ = stop.recv() => {
@@ -248,6 +262,7 @@ impl Worker {
         grant: &ClaimGrant,
         envelope: Vec<u8>,
         started: Instant,
+        work: &Timed,
     ) -> Option<Box<ClaimGrant>> {
         let deadline = started + Duration::from_secs(u64::from(grant.lease_seconds));
         // While another lane asks, what is left is promised to it, and this one has only what its slice took.
@@ -264,7 +279,8 @@ impl Worker {
             grant.memory_bytes
         };
         let wanted = (!self.hand.stopping.load(Ordering::Relaxed)).then_some(&next);
-        match self.client.submit(grant, envelope, deadline, wanted).await {
+        let submitting = self.client.submit(grant, envelope, deadline, wanted);
+        match work.child("submit").during(submitting).await {
             Ok(next) => {
                 tracing::info!(slice = %grant.slice, seconds = started.elapsed().as_secs_f64(), "submitted");
                 if let Some(next) = &next {
@@ -295,6 +311,17 @@ impl Worker {
             tracing::warn!(slice = %grant.slice, error = %e, "handing back failed; the lease will end by itself");
         }
     }
+}
+
+/// What is done for a claim, as a span below that which its grant names; a text that is none names none.
+fn work(grant: &ClaimGrant, worker: &str) -> Timed {
+    let parent: Option<Context> = grant.traceparent.as_deref().and_then(|t| t.parse().ok());
+    Timed::begin("work", parent)
+        .of_kind(Kind::Consumer)
+        .with("zkinfer.request", || grant.request.to_string())
+        .with("zkinfer.slice", || grant.slice.0)
+        .with("zkinfer.claim", || grant.claim.to_string())
+        .with("zkinfer.worker", || worker.to_owned())
 }
 
 fn reason(error: &TaskError) -> RefuseReason {

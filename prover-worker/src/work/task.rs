@@ -7,6 +7,7 @@ use rand::rngs::OsRng;
 use zkinfer_client::CallError;
 use zkinfer_crds::wire::{BlobRef, ClaimGrant};
 use zkinfer_crds::{Digest, SliceIndex};
+use zkinfer_spans::Timed;
 use zkml::backend::ProvingFiles;
 use zkml::canonical::{self, Integers};
 use zkml::graph::IntGraph;
@@ -57,18 +58,26 @@ impl Prover {
     }
 
     /// Proves the granted slice; the envelope's bytes have been verified.
-    pub(super) async fn prove(&self, client: &Client, grant: &ClaimGrant) -> Result<Vec<u8>, TaskError> {
-        let prover = self.load(client, grant).await?;
-        let inputs = self.inputs(client, grant).await?;
+    pub(super) async fn prove(
+        &self,
+        client: &Client,
+        grant: &ClaimGrant,
+        work: &Timed,
+    ) -> Result<Vec<u8>, TaskError> {
+        let prover = work.child("load").during(self.load(client, grant)).await?;
+        let inputs = work.child("inputs").during(self.inputs(client, grant)).await?;
         let inputs: Vec<Integers> = canonical::from_bytes(&inputs, MAX_INPUTS_BYTES)
             .map_err(|e| TaskError::Unsupported(format!("the slice's inputs: {e}")))?;
         let inputs: Vec<Vec<i64>> = inputs.into_iter().map(|i| i.0).collect();
         let statement = grant.statement;
-        let proved = tokio::task::spawn_blocking(move || prover.prove(&statement, &inputs, OsRng)).await;
-        let (envelope, _) = proved
-            .map_err(|_| TaskError::Panicked)?
-            .map_err(|e| TaskError::Prove(e.to_string()))?;
-        Ok(envelope)
+        let proving = async {
+            let proved = tokio::task::spawn_blocking(move || prover.prove(&statement, &inputs, OsRng)).await;
+            let (envelope, _) = proved
+                .map_err(|_| TaskError::Panicked)?
+                .map_err(|e| TaskError::Prove(e.to_string()))?;
+            Ok(envelope)
+        };
+        work.child("prove").during(proving).await
     }
 
     /// The slice's keys, from memory, disk or the gateway.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use zkinfer_crds::RequestUid;
 use zkinfer_crds::k8s::request_status::SliceCounts;
 use zkinfer_crds::k8s::{InferenceRequestStatus, RequestPhase};
 use zkinfer_operator::metrics::Metrics;
@@ -19,7 +20,7 @@ fn metrics() -> BTreeMap<String, BTreeSet<String>> {
     metrics.reconciled("Model", Duration::from_millis(1), true);
     metrics.called(&http::Method::POST, "/api/v1/namespaces/a/configmaps");
     metrics.claim("a/b".to_owned(), "Verified");
-    metrics.proof(Duration::from_secs(1), 1);
+    metrics.proof(Duration::from_secs(1), 1, RequestUid::new([1; 16]));
     let over = InferenceRequestStatus {
         phase: RequestPhase::Failed,
         ..InferenceRequestStatus::default()
@@ -34,7 +35,9 @@ fn metrics() -> BTreeMap<String, BTreeSet<String>> {
     let text = metrics.text().unwrap();
     let mut all = BTreeMap::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
-        let (series, _) = line.rsplit_once(' ').unwrap();
+        // An example behind it has labels of its own.
+        let (sample, _) = line.split_once(" # ").unwrap_or((line, ""));
+        let (series, _) = sample.rsplit_once(' ').unwrap();
         let (name, labels) = series.split_once('{').unwrap_or((series, ""));
         let labels = keys_of(labels.trim_end_matches('}'));
         all.entry(name.to_owned())

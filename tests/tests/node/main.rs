@@ -11,6 +11,7 @@
 mod bars;
 mod chart;
 mod kustomize;
+mod pages;
 mod remains;
 mod trouble;
 mod world;

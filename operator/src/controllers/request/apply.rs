@@ -20,6 +20,7 @@ use super::settle::settle;
 use super::start::{look, start};
 use super::status::{self, refreshed};
 use crate::clock::now;
+use crate::traces;
 use crate::world::{Part, ReconcileError, is_too_large};
 
 /// What is not there yet is looked for again after this.
@@ -147,6 +148,7 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Requests>) -> Res
     if written {
         ctx.world.events.tell_all(&*object, news(&old, &status)).await;
         ctx.world.metrics.request(&old, &status);
+        traces::request(&object, uid, &old, &status);
     }
     if status.phase.is_over() {
         return Ok(Requeue::await_change());

@@ -15,6 +15,7 @@ use super::observed::{RunEnd, RunState};
 use super::records::Requests;
 use crate::artifacts::ArtifactError;
 use crate::runs::{Judgement, OutboxOf, ReceiptFiles, Run, verify_command};
+use crate::traces;
 
 /// Keeps how the run is, and returns it; one whose slices are all verified gets its receipt here.
 pub(super) async fn settle(ctx: &Requests, uid: RequestUid, seen: Seen) -> RunState {
@@ -37,16 +38,18 @@ pub(super) async fn settle(ctx: &Requests, uid: RequestUid, seen: Seen) -> RunSt
             None
         }
         Ends::Failed(end) => Some(end),
-        Ends::Receipt(judgement) => match receipt(ctx, &run, &key, &judgement).await {
-            Ok(end) => Some(end),
-            Err(NoReceipt::Made(why)) => Some(RunEnd::failed(reason::INTERNAL_ERROR, why)),
-            // It will be back, and everything that the receipt is made of is here.
-            Err(NoReceipt::Store(error)) => {
-                tracing::warn!(%error, "the receipt was not written, trying again");
-                ctx.world.store.failed();
-                None
+        Ends::Receipt(judgement) => {
+            match traces::part_of_request("receipt", uid, receipt(ctx, &run, &key, &judgement)).await {
+                Ok(end) => Some(end),
+                Err(NoReceipt::Made(why)) => Some(RunEnd::failed(reason::INTERNAL_ERROR, why)),
+                // It will be back, and everything that the receipt is made of is here.
+                Err(NoReceipt::Store(error)) => {
+                    tracing::warn!(%error, "the receipt was not written, trying again");
+                    ctx.world.store.failed();
+                    None
+                }
             }
-        },
+        }
     };
     let mut runs = ctx.runs();
     let Some(record) = runs.get_mut(&uid) else {

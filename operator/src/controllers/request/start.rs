@@ -20,6 +20,7 @@ use crate::artifacts::ArtifactError;
 use crate::dispatch::PoolId;
 use crate::runs::{CompiledModel, LoadError, PrepareError, Run, ShelfError, Terms, check_input, follow};
 use crate::sources::{self, SourceError};
+use crate::traces;
 use crate::world::ReconcileError;
 
 /// The request's Model, and what its compiler reported; nothing where either went away between the plan and here: that
@@ -145,11 +146,8 @@ pub(super) async fn start(
     let Some((model, report)) = model(ctx, object) else {
         return Ok(RunState::None);
     };
-    let compiled = match ctx
-        .world
-        .compiled(&namespace, &report, model.spec.proof_system)
-        .await
-    {
+    let loading = ctx.world.compiled(&namespace, &report, model.spec.proof_system);
+    let compiled = match traces::part_of_request("load", uid, loading).await {
         Ok(compiled) => compiled,
         Err(e @ (ShelfError::Full { .. } | ShelfError::TooLarge { .. })) => {
             return Ok(RunState::NoRoom(format!("Model `{name}`: {e}")));
@@ -171,7 +169,7 @@ pub(super) async fn start(
         quantization.compare_top1,
     );
     let classes = &model.spec.classes;
-    let run = Run::prepare(
+    let evaluating = Run::prepare(
         uid,
         &network,
         compiled,
@@ -179,8 +177,8 @@ pub(super) async fn start(
         classes,
         terms,
         &ctx.world.artifacts,
-    )
-    .await;
+    );
+    let run = traces::part_of_request("evaluate", uid, evaluating).await;
     let run = match run {
         Ok(run) => Arc::new(run),
         Err(error) => return refused(&error),
