@@ -9,8 +9,9 @@ use std::marker::PhantomData;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Most bytes of one list: 2^22 values of 8 bytes, which is what a tensor may have, or 2^23 indices.
-pub const MAX_LIST_BYTES: usize = 32 << 20;
+/// Most bytes of one list: 2^26 values of 8 bytes, which is what all constants of a graph may have. Memory is bounded by the bytes
+/// that hold it; how many values a tensor may have is its reader's to say.
+pub const MAX_LIST_BYTES: usize = 512 << 20;
 
 /// An integer that has one little-endian form.
 pub trait Integer: Copy {
