@@ -7,8 +7,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use zkinfer_crds::Digest;
+use zkinfer_crds::calls::Call;
+use zkinfer_crds::calls::clients::{CreateRequest, UploadArtifact};
 use zkinfer_crds::k8s::ValidatorSpec;
-use zkinfer_crds::k8s::validator::Retention;
+use zkinfer_crds::k8s::validator::{Limits, Retention};
 
 use crate::consent::Installation;
 use crate::sources::AllowedUrl;
@@ -33,6 +35,8 @@ pub struct Rules {
     pub allowed_srs: Vec<Digest>,
     /// How long the store keeps what it holds.
     pub retention: Retention,
+    /// How much is taken at once.
+    pub limits: Limits,
     /// The spec that they were read from; absent: nobody has written one.
     pub spec: Option<ValidatorSpec>,
 }
@@ -87,6 +91,7 @@ impl Rules {
             consent: spec.consent.clone().map(|list| Installation { at, list }),
             allowed_srs: spec.allowed_srs.clone(),
             retention: spec.retention.clone(),
+            limits: limits(&spec.limits)?,
             spec: Some(spec.clone()),
         })
     }
@@ -96,6 +101,23 @@ impl Rules {
     pub fn allows_srs(&self, srs: &Digest) -> bool {
         self.allowed_srs.is_empty() || self.allowed_srs.contains(srs)
     }
+}
+
+/// The limits, where the gateway can keep them.
+fn limits(limits: &Limits) -> Result<Limits, String> {
+    let bodies = [
+        ("requestBytes", &limits.request_bytes, CreateRequest::MAX_BODY),
+        ("uploadBytes", &limits.upload_bytes, UploadArtifact::MAX_BODY),
+    ];
+    for (field, stated, own) in bodies {
+        if let Some(stated) = stated.as_ref().filter(|stated| stated.bytes() > own) {
+            return Err(format!(
+                "limits.{field} is {stated}: the gateway takes at most {}Mi",
+                own >> 20
+            ));
+        }
+    }
+    Ok(limits.clone())
 }
 
 /// The settings in force.
@@ -197,6 +219,14 @@ mod tests {
             (
                 json!({ "leases": { "leastSeconds": 30, "longestSeconds": 20 } }),
                 "leastSeconds is 30",
+            ),
+            (
+                json!({ "limits": { "requestBytes": "4Mi" } }),
+                "limits.requestBytes is 4Mi: the gateway takes at most 3Mi",
+            ),
+            (
+                json!({ "limits": { "uploadBytes": "1Gi" } }),
+                "limits.uploadBytes is 1Gi: the gateway takes at most 64Mi",
             ),
         ] {
             let error = base().with(&spec(bad), "").unwrap_err();

@@ -181,8 +181,15 @@ calls! {
         answer: Json<BlobRef>, 64 << 10;
         replies: &[
             Reply::Answer(201, "it is there"),
-            Reply::Problem(413, &[(Reason::TooLarge, "more than 64 MiB")]),
+            Reply::Problem(413, &[(
+                Reason::TooLarge,
+                "more than 64 MiB, or than `limits.uploadBytes` of the Validator",
+            )]),
             Reply::Problem(422, &[(Reason::OtherDigest, "other bytes than the digest names")]),
+            Reply::Problem(429, &[(
+                Reason::LimitReached,
+                "as many files of the caller are being uploaded as `limits.uploadsPerClient` of the Validator says",
+            )]),
         ],
     }
 }

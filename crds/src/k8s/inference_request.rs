@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::class::default_class;
 use super::common::{ConfigMapKey, Deadline};
-use super::request_status::{ReceiptRef, RecentSlice, RequestOutput, SliceCounts};
+use super::request_status::{QueuePlace, ReceiptRef, RecentSlice, RequestOutput, SliceCounts};
 use super::rights::{Beside, Rights, Writers};
 use super::string_consts;
 use crate::words::{Digest, closed_word};
@@ -70,6 +70,8 @@ string_consts! {
         MODEL_MEMORY_FULL = "ModelMemoryFull";
         /// No pool is ready, selected, serves this namespace and has the memory, or those at work were drained.
         NO_FITTING_POOL = "NoFittingPool";
+        /// As many requests are proved as `limits` of the Validator allows: `status.queue` has the place of this one.
+        QUEUED = "Queued";
         /// Model, input and pools were found good.
         ACCEPTED = "Accepted";
         /// The slices are queued.
@@ -127,6 +129,12 @@ pub const RIGHTS: Rights = Rights {
         name = "Reason",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
+    printcolumn(
+        name = "Queue",
+        type_ = "integer",
+        json_path = ".status.queue.position",
+        description = "its place among those that wait for limits of the Validator"
     ),
     printcolumn(name = "Priority", type_ = "integer", json_path = ".spec.priority", priority = 1),
     printcolumn(name = "Deadline", type_ = "string", json_path = ".spec.deadline", priority = 1),
@@ -318,6 +326,9 @@ pub struct InferenceRequestStatus {
     /// The proof of the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receipt: Option<ReceiptRef>,
+    /// Where it stands among those that wait, while the Validator's limits hold it back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueuePlace>,
     /// The slices by state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slices: Option<SliceCounts>,

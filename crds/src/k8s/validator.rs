@@ -15,6 +15,10 @@ use super::rights::{Rights, Writers};
 use super::string_consts;
 use crate::words::Digest;
 
+mod limits;
+
+pub use limits::Limits;
+
 string_consts! {
     /// The types of a Validator's conditions.
     pub mod condition {
@@ -107,6 +111,9 @@ pub struct ValidatorSpec {
     /// How long the store keeps what it holds.
     #[serde(default)]
     pub retention: Retention,
+    /// How much is taken at once.
+    #[serde(default)]
+    pub limits: Limits,
     /// Which installation of the cluster takes it: the one that was started with this `--controller-class`.
     #[serde(default = "default_class")]
     #[schemars(length(max = 32), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
@@ -125,6 +132,7 @@ impl Default for ValidatorSpec {
             consent: None,
             allowed_srs: Vec::new(),
             retention: Retention::default(),
+            limits: Limits::default(),
             controller_class: default_class(),
         }
     }

@@ -10,14 +10,28 @@ use kube::api::{Api, PostParams};
 use kube::runtime::reflector::ObjectRef;
 use zkinfer_crds::Digest;
 use zkinfer_crds::compile_report::CompileOutcome;
+use zkinfer_crds::k8s::validator::Limits;
 use zkinfer_crds::k8s::{InferenceRequest, Model};
 use zkinfer_crds::slice_files::FileRole;
 
 use super::operator::Operator;
+use crate::controllers::request::MADE_FOR;
+use crate::dispatch::Author;
 use crate::gateway::{Directory, NotMade};
 
 /// See the module.
 pub(super) struct Objects(pub(super) Arc<Operator>);
+
+/// A name that begins so, as the API server makes them, of at most 63 characters.
+fn named(prefix: &str) -> String {
+    const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    const LONGEST: usize = 63;
+    const RANDOM: usize = 5;
+    let mut name = prefix[..prefix.floor_char_boundary(LONGEST - RANDOM)].to_owned();
+    let letters = rand::random::<[u8; RANDOM]>().map(|b| LETTERS[usize::from(b) % LETTERS.len()]);
+    name.extend(letters.map(char::from));
+    name
+}
 
 impl Directory for Objects {
     fn sees(&self, namespace: &str) -> bool {
@@ -44,11 +58,28 @@ impl Directory for Objects {
         }
     }
 
+    fn limits(&self) -> Limits {
+        self.0.world.in_force.get().limits.clone()
+    }
+
     fn make(
         &self,
         namespace: String,
-        request: InferenceRequest,
+        mut request: InferenceRequest,
+        client: String,
     ) -> BoxFuture<'_, Result<InferenceRequest, NotMade>> {
+        // The name is in the note of whose it is, so it is chosen here.
+        let name = request.metadata.name.get_or_insert_with(|| {
+            let prefix = request.metadata.generate_name.take();
+            prefix.map(|prefix| named(&prefix)).unwrap_or_default()
+        });
+        let author = Author {
+            namespace: namespace.clone(),
+            name: name.clone(),
+            client,
+        };
+        let note = self.0.world.dispatcher.seal_author(&author);
+        request.annotations_mut().insert(MADE_FOR.to_owned(), note);
         let api: Api<InferenceRequest> = Api::namespaced(self.0.world.client.clone(), &namespace);
         async move {
             let made = api.create(&PostParams::default(), &request).await;
@@ -77,5 +108,18 @@ impl Directory for Objects {
         let keys = keys.map(|key| key.digest);
         let all = [report.manifest.digest, report.graph.digest];
         all.into_iter().chain(keys).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generated_name_begins_as_asked_and_fits() {
+        let name = named("request-");
+        assert!(name.starts_with("request-") && name.len() == 13, "{name}");
+        assert_ne!(name, named("request-"));
+        assert_eq!(named(&"x".repeat(80)).len(), 63);
     }
 }

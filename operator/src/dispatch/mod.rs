@@ -41,7 +41,7 @@ pub use proofs::SubmitAnswer;
 pub use queue::{Past, Queue};
 pub use request::{QueuedRequest, QueuedSlice, Worker};
 pub use standing::PoolFacts;
-pub use token::{ClaimToken, CompileToken, TokenError, TokenKey};
+pub use token::{Author, ClaimToken, CompileToken, TokenError, TokenKey};
 pub use waiting::{Claimed, ClaimedSlice, Ticket};
 pub use zkinfer_crds::k8s::request_status::SliceCounts;
 pub use zkinfer_scoring::{Blame, Cause};

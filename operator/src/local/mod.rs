@@ -341,6 +341,7 @@ fn settings(
             allowed_srs: Vec::new(),
             // The store of local mode is never swept.
             retention: Default::default(),
+            limits: Default::default(),
             spec: None,
         },
         reference_socket,

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use zkinfer_crds::k8s::{InferenceRequest, Model, RequestPhase, Validator, find_condition};
 use zkinfer_tests::cluster::can_run;
-use zkinfer_tests::operator::Objects;
+use zkinfer_tests::operator::{Objects, phase, pool_ready};
 
 use crate::world::{LONG, World};
 
@@ -83,4 +83,70 @@ async fn a_smaller_greatest_error_takes_a_model_out_of_service_and_a_larger_one_
     world.cluster.apply(&request).await.unwrap();
     let known = |r: &InferenceRequest| r.status.as_ref().is_some_and(|s| s.phase != RequestPhase::Failed);
     objects.until("one", LONG, known).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_request_beyond_the_limits_waits_queued_with_its_place_and_begins_by_itself() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new(&[]).await;
+    let objects = world.with_model("queued").await;
+    // What is begun does not end.
+    let stalls = json!({ "image": "zkinfer.dev/rogue-stall:test", "parallelism": 1 });
+    world
+        .cluster
+        .apply(&objects.pool("stalls", &stalls))
+        .await
+        .unwrap();
+    objects.until("stalls", LONG, pool_ready).await.unwrap();
+    let own = own(&objects);
+    apply(
+        &world,
+        &own,
+        "zkinfer",
+        &json!({ "limits": { "requestsInFlight": 1 } }),
+    )
+    .await;
+    own.until("zkinfer", LONG, |v: &Validator| reason(v) == "InForce")
+        .await
+        .unwrap();
+    let proving = |r: &InferenceRequest| phase(r) == Some(RequestPhase::Proving);
+    let begin = async |name: &str| {
+        let request = objects.wine_request(name, "wine", &json!({}));
+        world.cluster.apply(&request).await.unwrap();
+    };
+    begin("one").await;
+    objects.until("one", LONG, proving).await.unwrap();
+    for (name, position) in [("two", 1), ("three", 2)] {
+        begin(name).await;
+        let waits = |r: &InferenceRequest| {
+            let place = r.status.as_ref().and_then(|s| s.queue.as_ref());
+            place.is_some_and(|p| p.position == position && p.limit == "requestsInFlight")
+        };
+        let waiting = objects.until(name, LONG, waits).await.unwrap();
+        assert_eq!(phase(&waiting), Some(RequestPhase::Pending));
+        let conditions = waiting.status.unwrap().conditions;
+        assert_eq!(find_condition(&conditions, "Ready").unwrap().reason, "Queued");
+    }
+    // The first that waits takes the place of the one that ends, and no other does.
+    let gone = ["delete", "inferencerequest", "one", "-n", "queued"];
+    world.cluster.kubectl(&gone).await.unwrap();
+    let begun = objects.until("two", LONG, proving).await.unwrap();
+    assert_eq!(begun.status.unwrap().queue, None);
+    let first = |r: &InferenceRequest| {
+        let place = r.status.as_ref().and_then(|s| s.queue.as_ref());
+        place.is_some_and(|p| p.position == 1)
+    };
+    objects.until("three", LONG, first).await.unwrap();
+    // A limit that is raised is in force at once; of requests that nobody says who made the namespace is one client.
+    let other = json!({ "limits": { "requestsPerClient": 2 } });
+    apply(&world, &own, "zkinfer", &other).await;
+    objects.until("three", LONG, proving).await.unwrap();
+    begin("four").await;
+    let own_limit = |r: &InferenceRequest| {
+        let place = r.status.as_ref().and_then(|s| s.queue.as_ref());
+        place.is_some_and(|p| p.client.as_deref() == Some("namespace queued"))
+    };
+    objects.until("four", LONG, own_limit).await.unwrap();
 }

@@ -6,6 +6,7 @@ mod controller;
 mod end;
 mod fitting;
 mod gather;
+mod line;
 mod news;
 mod observed;
 mod plan;
@@ -17,4 +18,4 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub use records::{Requests, RunRecord};
+pub use records::{MADE_FOR, Requests, RunRecord};

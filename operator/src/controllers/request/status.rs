@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use zkinfer_crds::Digest;
 use zkinfer_crds::k8s::inference_request::{InferenceRequestStatus, RequestPhase, condition, reason};
-use zkinfer_crds::k8s::request_status::{ReceiptRef, RecentSlice, RequestOutput};
+use zkinfer_crds::k8s::request_status::{QueuePlace, ReceiptRef, RecentSlice, RequestOutput};
 use zkinfer_crds::k8s::{Truth, find_condition, set_condition};
 
 use super::observed::{Observed, RunView};
@@ -66,8 +66,11 @@ pub(super) struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     pub(super) fn new(observed: &Observed<'_>, now: &'a Time) -> Self {
+        let mut status = refreshed(observed.status, observed.generation);
+        // Where it stands is said anew, or not at all.
+        status.queue = None;
         Self {
-            status: refreshed(observed.status, observed.generation),
+            status,
             generation: observed.generation,
             now,
         }
@@ -106,6 +109,21 @@ impl<'a> Writer<'a> {
             self.status.phase = phase;
             self.set(condition::ACCEPTED, Truth::Unknown, reason, message);
         }
+    }
+
+    /// It could begin, and as many are at work as the limits allow.
+    pub(super) fn queued(&mut self, place: &QueuePlace) {
+        let limit = &place.limit;
+        let whose = match &place.client {
+            Some(client) => format!(" of {client}"),
+            None => String::new(),
+        };
+        let message = format!(
+            "as many requests{whose} are being proved as spec.limits.{limit} of the Validator allows; status.queue.position is its \
+             place among those that wait"
+        );
+        self.waiting(RequestPhase::Pending, reason::QUEUED, &message);
+        self.status.queue = Some(place.clone());
     }
 
     /// Model and pools are good; the input is read, and the slices go into the queue.

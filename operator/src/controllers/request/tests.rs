@@ -8,9 +8,10 @@ use zkinfer_crds::Digest;
 use zkinfer_crds::k8s::inference_request::{
     InferenceRequestSpec, InferenceRequestStatus, RequestPhase, condition,
 };
-use zkinfer_crds::k8s::request_status::{ReceiptRef, RequestOutput};
+use zkinfer_crds::k8s::request_status::{QueuePlace, ReceiptRef, RequestOutput};
 use zkinfer_crds::k8s::{find_condition, is_true};
 
+use super::line::Turn;
 use super::observed::*;
 use super::plan::*;
 use crate::dispatch::PoolId;
@@ -68,6 +69,7 @@ struct Case {
     run: RunState,
     store: Option<String>,
     unseen: Option<String>,
+    turn: Option<Turn>,
     second: i64,
 }
 
@@ -86,6 +88,7 @@ impl Case {
             run,
             store: None,
             unseen: None,
+            turn: Some(Turn::Begins),
             second: 1,
         }
     }
@@ -105,6 +108,7 @@ impl Case {
                 run: self.run.clone(),
                 store: self.store.clone(),
                 unseen: self.unseen.clone(),
+                turn: self.turn.clone(),
             },
             &at(self.second),
         );
