@@ -276,6 +276,24 @@ fn what_fixes_the_circuits_and_what_is_asked_never_changes() {
         (
             "InferenceRequest",
             json!({}),
+            json!({ "input": { "inline": null, "erased": { "artifact": digest("1") } } }),
+            "input is immutable",
+        ),
+        (
+            "InferenceRequest",
+            json!({ "input": { "inline": null, "artifact": digest("1") } }),
+            json!({ "input": { "artifact": null, "erased": { "artifact": digest("2") } } }),
+            "input is immutable",
+        ),
+        (
+            "InferenceRequest",
+            json!({ "input": { "inline": null, "erased": { "by": "alice" } } }),
+            json!({ "input": { "erased": { "by": "bob" } } }),
+            "input is immutable",
+        ),
+        (
+            "InferenceRequest",
+            json!({}),
             json!({ "priority": 1 }),
             "priority is immutable",
         ),

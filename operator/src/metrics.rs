@@ -301,6 +301,7 @@ impl Metrics {
             RequestPhase::Succeeded => "Succeeded",
             RequestPhase::Failed => "Failed",
             RequestPhase::Cancelled => "Cancelled",
+            RequestPhase::Erased => "Erased",
             RequestPhase::Pending | RequestPhase::Compiling | RequestPhase::Proving => return,
         };
         self.requests.get_or_create(&Phase { phase }).inc();

@@ -11,6 +11,7 @@ pub mod conditions;
 pub mod consent;
 mod definitions;
 pub mod documents;
+pub mod erasure;
 pub mod pods;
 pub mod pool_pod;
 mod possession;
@@ -25,6 +26,7 @@ pub use conditions::{Truth, find_condition, is_true, same_conditions, set_condit
 pub use consent::{CONSENT_CONFIG_MAP, CONSENT_KEY, ServedBy, is_namespace, parse_served_by};
 pub use definitions::{crd_yaml, crds, kustomization};
 pub use documents::{Document, DocumentError, Problem, parse_document, parse_documents};
+pub use erasure::{ErasedInput, Erasure, LAST_APPLIED, erasing};
 pub use inference_request::{InferenceRequestSpec, InferenceRequestStatus, RequestPhase};
 pub use miner_pool::{MinerPoolSpec, MinerPoolStatus};
 pub use model::{ModelSpec, ModelStatus};

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use kube::ResourceExt;
-use kube::api::{Api, PostParams};
+use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::runtime::reflector::ObjectRef;
 use zkinfer_crds::Digest;
 use zkinfer_crds::compile_report::CompileOutcome;
 use zkinfer_crds::k8s::validator::Limits;
-use zkinfer_crds::k8s::{InferenceRequest, Model};
+use zkinfer_crds::k8s::{InferenceRequest, Model, erasing};
 use zkinfer_crds::slice_files::FileRole;
 
 use super::operator::Operator;
@@ -21,6 +21,16 @@ use crate::gateway::{Directory, NotMade};
 
 /// See the module.
 pub(super) struct Objects(pub(super) Arc<Operator>);
+
+fn not_made(error: kube::Error) -> NotMade {
+    match error {
+        kube::Error::Api(status) => NotMade::Refused {
+            status: status.code,
+            message: status.message.clone(),
+        },
+        e => NotMade::Unavailable(e.to_string()),
+    }
+}
 
 /// A name that begins so, as the API server makes them, of at most 63 characters.
 fn named(prefix: &str) -> String {
@@ -83,13 +93,33 @@ impl Directory for Objects {
         let api: Api<InferenceRequest> = Api::namespaced(self.0.world.client.clone(), &namespace);
         async move {
             let made = api.create(&PostParams::default(), &request).await;
-            made.map_err(|e| match e {
-                kube::Error::Api(status) => NotMade::Refused {
-                    status: status.code,
-                    message: status.message.clone(),
-                },
-                e => NotMade::Unavailable(e.to_string()),
-            })
+            made.map_err(not_made)
+        }
+        .boxed()
+    }
+
+    fn erase(
+        &self,
+        request: Arc<InferenceRequest>,
+        client: String,
+    ) -> BoxFuture<'_, Result<InferenceRequest, NotMade>> {
+        let namespace = request.namespace().unwrap_or_default();
+        let api: Api<InferenceRequest> = Api::namespaced(self.0.world.client.clone(), &namespace);
+        async move {
+            if request.spec.input.erased.is_some() {
+                return Ok((*request).clone());
+            }
+            let mut patch = erasing(&request.spec.input, Some(&client));
+            // Another request of this name is not meant.
+            patch["metadata"]["uid"] = request.uid().into();
+            let params = PatchParams {
+                field_manager: Some(self.0.world.workers.class.manager()),
+                ..PatchParams::default()
+            };
+            let erased = api
+                .patch(&request.name_any(), &params, &Patch::Merge(patch))
+                .await;
+            erased.map_err(not_made)
         }
         .boxed()
     }

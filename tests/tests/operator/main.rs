@@ -16,6 +16,7 @@ mod consent;
 mod dispatch;
 mod disturbances;
 mod doors;
+mod erase;
 mod install;
 mod judging;
 mod limits;

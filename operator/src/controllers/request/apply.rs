@@ -11,6 +11,7 @@ use zkinfer_crds::RequestUid;
 use zkinfer_crds::k8s::inference_request::{RequestPhase, reason};
 use zkinfer_crds::k8s::{InferenceRequest, InferenceRequestStatus};
 
+use super::erase::erase;
 use super::gather;
 use super::line::Turn;
 use super::news::{Urgency, news, urgency};
@@ -57,6 +58,9 @@ async fn reconciled(object: &Arc<InferenceRequest>, ctx: &Arc<Requests>) -> Resu
     }
     if ctx.unwritable().contains(&uid) {
         return Ok(Requeue::await_change());
+    }
+    if let Some(stated) = object.spec.input.erased.as_ref().filter(|_| seen.erased.is_none()) {
+        return erase(ctx, object, uid, (stated, seen)).await;
     }
     if seen.phase.is_over() {
         ctx.looked.lock().remove(&uid);
@@ -189,7 +193,7 @@ async fn reconciled(object: &Arc<InferenceRequest>, ctx: &Arc<Requests>) -> Resu
 
 /// Nobody has called it off: who holds a claim of it is held to it.
 fn ended_by_itself(status: &InferenceRequestStatus) -> bool {
-    status.phase != RequestPhase::Cancelled
+    !matches!(status.phase, RequestPhase::Cancelled | RequestPhase::Erased)
 }
 
 /// Ends a request beside whose spec its status does not fit: with the shortest status, and where not even that fits with

@@ -39,6 +39,8 @@ pub struct Requests {
     pub(super) looked: Records<RequestUid, Digest>,
     /// Who may begin.
     line: Mutex<Line>,
+    /// Held by whoever begins, from storing what the run needs to where that is known; and by whoever erases, alone.
+    pub(super) beginning: tokio::sync::RwLock<()>,
     /// Held from looking to telling the dispatcher who may see a run, so that nobody tells it what was true before.
     pub(super) deciding: Mutex<()>,
 }
@@ -63,6 +65,7 @@ impl Requests {
             looked_at: Mutex::default(),
             looked: Records::default(),
             line: Mutex::default(),
+            beginning: tokio::sync::RwLock::default(),
             deciding: Mutex::default(),
         }
     }

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use zkinfer_crds::Digest;
 use zkinfer_crds::k8s::inference_request::{InferenceRequestStatus, RequestPhase, condition, reason};
 use zkinfer_crds::k8s::request_status::{QueuePlace, ReceiptRef, RecentSlice, RequestOutput};
-use zkinfer_crds::k8s::{Truth, find_condition, set_condition};
+use zkinfer_crds::k8s::{Erasure, Truth, find_condition, set_condition};
 
 use super::observed::{Observed, RunView};
 
@@ -55,6 +55,47 @@ pub(super) fn too_large(generation: Option<i64>, now: &Time) -> InferenceRequest
             now,
         );
     }
+    status
+}
+
+/// What is said of a request that was erased.
+pub(super) const ERASED: &str = "its input was erased, and its answer and its receipt with it";
+
+/// The tombstone of a request: what was asked of whom, and how that ended, without a value of its input or its answer. What its
+/// conditions and rows said may have had some.
+pub(super) fn erased(
+    status: &InferenceRequestStatus,
+    by: Option<&str>,
+    generation: Option<i64>,
+    now: &Time,
+) -> InferenceRequestStatus {
+    let mut status = refreshed(status, generation);
+    status.phase = RequestPhase::Erased;
+    (status.output, status.receipt, status.verify) = (None, None, None);
+    (status.error_vs_float_millionths, status.queue) = (None, None);
+    for row in &mut status.recent_slices {
+        row.message.clear();
+    }
+    for condition in &mut status.conditions {
+        condition.message.clear();
+    }
+    for (type_, truth) in [(condition::READY, Truth::False), (condition::STALLED, Truth::True)] {
+        let reason = reason::ERASED;
+        set_condition(
+            &mut status.conditions,
+            type_,
+            truth,
+            reason,
+            ERASED,
+            generation,
+            now,
+        );
+    }
+    status.finished_at.get_or_insert_with(|| now.clone());
+    status.erased = Some(Erasure {
+        by: by.map(str::to_owned),
+        at: now.clone(),
+    });
     status
 }
 

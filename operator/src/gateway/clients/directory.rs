@@ -45,6 +45,13 @@ pub trait Directory: Send + Sync + 'static {
         client: String,
     ) -> BoxFuture<'_, Result<InferenceRequest, NotMade>>;
 
+    /// Erases a request, as a client of this name: its input is not in it any more, and what came of it is removed.
+    fn erase(
+        &self,
+        request: Arc<InferenceRequest>,
+        client: String,
+    ) -> BoxFuture<'_, Result<InferenceRequest, NotMade>>;
+
     /// The files of a compiled Model that a verifier needs: manifest, integer graph, and verifying keys that are files.
     /// None where there is no such Model, or none that was compiled.
     fn model_files(&self, namespace: &str, name: &str) -> Vec<Digest>;

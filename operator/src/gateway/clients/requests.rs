@@ -9,7 +9,7 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use kube::ResourceExt;
 use zkinfer_crds::calls::clients::{
-    CreateRequest, ListRequests, ListedRequest, MAX_LISTED, Page, ReadRequest, RequestList,
+    CreateRequest, EraseRequest, ListRequests, ListedRequest, MAX_LISTED, Page, ReadRequest, RequestList,
 };
 use zkinfer_crds::calls::{Call, Reason};
 use zkinfer_crds::k8s::InferenceRequest;
@@ -27,6 +27,7 @@ pub(super) fn routes(routes: Routes<Front>) -> Routes<Front> {
         .call(CreateRequest, create)
         .call(ListRequests, list)
         .call(ReadRequest, read)
+        .call(EraseRequest, erase)
 }
 
 async fn create(State(front): State<Front>, from: Peer, headers: HeaderMap, body: Body) -> Answer {
@@ -51,11 +52,18 @@ async fn create(State(front): State<Front>, from: Peer, headers: HeaderMap, body
     request.metadata.finalizers = None;
     match front.directory.make(namespace, request, client).await {
         Ok(made) => Ok(carrying(CreateRequest, StatusCode::CREATED, &made)),
-        Err(NotMade::Refused { status, message }) => {
+        Err(error) => Err(not_written(error)),
+    }
+}
+
+/// The API server has not written what it was asked to.
+fn not_written(error: NotMade) -> Reject {
+    match error {
+        NotMade::Refused { status, message } => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-            Err(Reject::with(status, Reason::Refused, message))
+            Reject::with(status, Reason::Refused, message)
         }
-        Err(e @ NotMade::Unavailable(_)) => Err(Reject::unavailable(&e)),
+        e @ NotMade::Unavailable(_) => Reject::unavailable(&e),
     }
 }
 
@@ -98,6 +106,29 @@ async fn read(
             "there is no InferenceRequest {namespace}/{name}"
         ))),
     }
+}
+
+async fn erase(
+    State(front): State<Front>,
+    from: Peer,
+    headers: HeaderMap,
+    named: Named<(String, String)>,
+) -> Answer {
+    let client = front.known(&headers, from).await?;
+    let (namespace, name) = front.named(&headers, from, named).await?;
+    front
+        .allowed((&headers, from), ("update", REQUESTS), &namespace, Some(&name))
+        .await?;
+    front.watches(&namespace)?;
+    let found = front.directory.requests(&namespace, Some(&name));
+    let Some(request) = found.first() else {
+        return Err(not_found(format!(
+            "there is no InferenceRequest {namespace}/{name}"
+        )));
+    };
+    let erased = front.directory.erase(Arc::clone(request), client).await;
+    let erased = erased.map_err(not_written)?;
+    Ok(carrying(EraseRequest, StatusCode::ACCEPTED, &erased))
 }
 
 async fn list(

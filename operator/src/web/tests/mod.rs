@@ -87,6 +87,14 @@ impl Directory for Nothing {
         std::future::ready(Err(NotMade::Unavailable("nothing is made here".to_owned()))).boxed()
     }
 
+    fn erase(
+        &self,
+        request: Arc<InferenceRequest>,
+        _: String,
+    ) -> BoxFuture<'_, Result<InferenceRequest, NotMade>> {
+        std::future::ready(Ok((*request).clone())).boxed()
+    }
+
     fn model_files(&self, _: &str, _: &str) -> Vec<Digest> {
         Vec::new()
     }
