@@ -11,8 +11,10 @@ use zkinfer_crds::calls::Call;
 use zkinfer_crds::calls::clients::{CreateRequest, UploadArtifact};
 use zkinfer_crds::k8s::ValidatorSpec;
 use zkinfer_crds::k8s::validator::{Limits, Retention};
+use zkinfer_scoring::Rule;
 
 use crate::consent::Installation;
+use crate::scoring::stated;
 use crate::sources::AllowedUrl;
 use crate::specs::CompileSettings;
 
@@ -37,6 +39,10 @@ pub struct Rules {
     pub retention: Retention,
     /// How much is taken at once.
     pub limits: Limits,
+    /// The rule by which miners are scored.
+    pub scoring: Rule,
+    /// Since when it is that rule, in Unix milliseconds; 0: from the beginning.
+    pub scoring_since: u64,
     /// The spec that they were read from; absent: nobody has written one.
     pub spec: Option<ValidatorSpec>,
 }
@@ -92,6 +98,8 @@ impl Rules {
             allowed_srs: spec.allowed_srs.clone(),
             retention: spec.retention.clone(),
             limits: limits(&spec.limits)?,
+            scoring: stated(&spec.scoring)?,
+            scoring_since: 0,
             spec: Some(spec.clone()),
         })
     }

@@ -16,8 +16,10 @@ use super::string_consts;
 use crate::words::Digest;
 
 mod limits;
+mod scoring;
 
 pub use limits::Limits;
+pub use scoring::{OwnerGroup, RuleInForce, Scoring, ScoringRule};
 
 string_consts! {
     /// The types of a Validator's conditions.
@@ -114,6 +116,9 @@ pub struct ValidatorSpec {
     /// How much is taken at once.
     #[serde(default)]
     pub limits: Limits,
+    /// By which rule miners are scored.
+    #[serde(default)]
+    pub scoring: Scoring,
     /// Which installation of the cluster takes it: the one that was started with this `--controller-class`.
     #[serde(default = "default_class")]
     #[schemars(length(max = 32), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
@@ -133,6 +138,7 @@ impl Default for ValidatorSpec {
             allowed_srs: Vec::new(),
             retention: Retention::default(),
             limits: Limits::default(),
+            scoring: Scoring::default(),
             controller_class: default_class(),
         }
     }
@@ -285,6 +291,9 @@ pub struct ValidatorStatus {
     /// The settings in force: the spec, or the last one that was valid. Absent where another Validator rules.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settings: Option<ValidatorSpec>,
+    /// The scoring rule in force. Absent where another Validator rules.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scoring: Option<RuleInForce>,
     /// What there is to count. Absent where another Validator rules.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub totals: Option<ValidatorTotals>,

@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
 use zkinfer_crds::Identity;
-use zkinfer_scoring::ledger::{Chain, Content, Head, Ledger, LedgerError, MAX_ENTRIES};
+use zkinfer_scoring::Rule;
+use zkinfer_scoring::ledger::{Chain, Content, Head, Ledger, LedgerError, MAX_ENTRIES, RuleRecord};
 
 use crate::artifacts::{ArtifactError, Artifacts};
 use crate::dispatch::{Entry, unix_millis};
+use crate::in_force::InForce;
 use crate::world::lock;
 
 /// Why the ledger cannot go on.
@@ -58,6 +60,10 @@ pub struct Segments {
     key: SigningKey,
     waiting: Mutex<Vec<zkinfer_scoring::Entry>>,
     chain: tokio::sync::Mutex<Chain>,
+    /// The rule that the ledger names last, and the one that it has to name.
+    named: Mutex<Option<RuleRecord>>,
+    due: Mutex<Option<RuleRecord>>,
+    opened: u64,
 }
 
 impl Segments {
@@ -112,12 +118,51 @@ impl Segments {
             key,
             waiting: Mutex::new(waiting),
             chain: tokio::sync::Mutex::new(chain),
+            named: Mutex::new(ledger.rules().last().cloned()),
+            due: Mutex::default(),
+            opened: unix_millis(),
         })
     }
 
     /// An entry that has been written by itself.
     pub fn add(&self, entry: &Entry) {
         lock(&self.waiting).extend(entry.scored());
+    }
+
+    /// Scores are by this rule since then; the ledger says so with the next segment, unless it does already.
+    pub fn score_by(&self, rule: &Rule, since: u64) {
+        let named = lock(&self.named);
+        let due = match &*named {
+            Some(named) if named.is(rule) => None,
+            // What the ledger of before says of its time stays true.
+            Some(named) => Some(RuleRecord::new(rule, since.max(named.at).max(self.opened))),
+            // Entries of before there were such segments were scored by the default.
+            None if *rule == Rule::default() => Some(RuleRecord::new(rule, since)),
+            None => Some(RuleRecord::new(rule, since.max(self.opened))),
+        };
+        *lock(&self.due) = due;
+    }
+
+    /// What the next segment says, if anything, and how many of the entries that wait are in it.
+    fn content(&self) -> Option<(Content, usize)> {
+        if let Some(rule) = lock(&self.due).clone() {
+            return Some((Content::Rule(rule), 0));
+        }
+        let batch: Vec<_> = lock(&self.waiting).iter().take(MAX_ENTRIES).cloned().collect();
+        let many = batch.len();
+        (many > 0).then_some((Content::Entries(batch), many))
+    }
+
+    /// A rule stands in the ledger.
+    fn has_named(&self, rule: RuleRecord) {
+        let mut due = lock(&self.due);
+        if due.as_ref().is_some_and(|due| {
+            (&due.name, due.version, &due.constants) == (&rule.name, rule.version, &rule.constants)
+        }) {
+            *due = None;
+        }
+        drop(due);
+        *lock(&self.named) = Some(rule);
     }
 
     /// Writes what waits.
@@ -127,14 +172,16 @@ impl Segments {
     pub async fn write(&self) -> Result<(), SegmentsError> {
         let mut chain = self.chain.lock().await;
         loop {
-            let batch: Vec<_> = lock(&self.waiting).iter().take(MAX_ENTRIES).cloned().collect();
-            if batch.is_empty() {
+            let Some((content, many)) = self.content() else {
                 return Ok(());
-            }
+            };
+            let rule = match &content {
+                Content::Rule(rule) => Some(rule.clone()),
+                _ => None,
+            };
             let sequence = chain.next;
             let broken = |error| SegmentsError::Broken { sequence, error };
-            let many = batch.len();
-            let appended = chain.append(Content::Entries(batch), &self.key);
+            let appended = chain.append(content, &self.key);
             let (bytes, next) = appended.map_err(broken)?;
             if !self.artifacts.create_segment(sequence, bytes).await? {
                 // A write whose answer was lost, or another run of the same person's.
@@ -144,6 +191,9 @@ impl Segments {
             }
             *chain = next;
             lock(&self.waiting).drain(..many);
+            if let Some(rule) = rule {
+                self.has_named(rule);
+            }
             if let Some(head) = next.head(unix_millis()) {
                 let signed = head.sign(&self.key).map_err(broken)?;
                 self.artifacts.put_ledger_head(signed).await?;
@@ -157,6 +207,9 @@ impl Segments {
         let mut ledger = Ledger::after(*chain);
         ledger.add(bytes, None)?;
         lock(&self.waiting).retain(|entry| !ledger.has(&entry.claim));
+        if let Some(rule) = ledger.rules().last() {
+            self.has_named(rule.clone());
+        }
         let next = ledger.chain()?;
         if next.validator != chain.validator {
             return Err(LedgerError::Validator {
@@ -168,10 +221,12 @@ impl Segments {
         Ok(next)
     }
 
-    /// Writes what waits, each `pause`, for ever.
-    pub async fn run(self: Arc<Self>, pause: Duration) {
+    /// Writes what waits, and the rule in force, each `pause`, for ever.
+    pub async fn run(self: Arc<Self>, pause: Duration, in_force: Arc<InForce>) {
         loop {
             tokio::time::sleep(pause).await;
+            let rules = in_force.get();
+            self.score_by(&rules.scoring, rules.scoring_since);
             if let Err(error) = self.write().await {
                 tracing::error!(%error, "a segment of the ledger was not written, trying again");
             }
@@ -182,6 +237,7 @@ impl Segments {
 #[cfg(test)]
 mod tests {
     use zkinfer_crds::{ClaimId, Digest, RequestUid, SliceIndex};
+    use zkinfer_scoring::RuleName;
 
     use super::*;
     use crate::dispatch::PoolId;
@@ -312,5 +368,33 @@ mod tests {
                 error: LedgerError::Validator { .. }
             }
         ));
+    }
+
+    #[tokio::test]
+    async fn a_rule_is_named_once_and_again_when_it_changes_and_from_no_earlier_than_it_could_hold() {
+        let artifacts = Artifacts::memory();
+        let segments = Segments::open(&artifacts, key(1), &[entry(1)]).await.unwrap();
+        let default = Rule::default();
+        for _ in 0..2 {
+            segments.score_by(&default, 0);
+            segments.write().await.unwrap();
+        }
+        let ledger = read(&artifacts).await;
+        assert_eq!((ledger.rules().len(), ledger.entries().len()), (1, 1));
+        assert!(ledger.rule_at(0).is_some_and(|named| named.is(&default)));
+        let other = Rule::from(RuleName::DeliveredWork);
+        segments.score_by(&other, u64::MAX - 1);
+        segments.write().await.unwrap();
+        let ledger = read(&artifacts).await;
+        assert_eq!(ledger.rules().len(), 2);
+        assert!(ledger.rules()[1].is(&other) && ledger.rules()[1].at == u64::MAX - 1);
+        // After a restart it is known to be named; what another settles has no time of before it began.
+        let again = Segments::open(&artifacts, key(1), &[entry(1)]).await.unwrap();
+        again.score_by(&other, 0);
+        again.write().await.unwrap();
+        assert_eq!(read(&artifacts).await.rules().len(), 2);
+        again.score_by(&default, 0);
+        again.write().await.unwrap();
+        assert_eq!(read(&artifacts).await.rules()[2].at, u64::MAX - 1);
     }
 }

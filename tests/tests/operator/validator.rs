@@ -1,8 +1,11 @@
 //! The settings of an installation: which Validator rules, and that what it says is in force without a restart.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 use zkinfer_crds::k8s::{InferenceRequest, Model, RequestPhase, Validator, find_condition};
 use zkinfer_tests::cluster::can_run;
+use zkinfer_tests::local::{program, run};
 use zkinfer_tests::operator::{Objects, phase, pool_ready};
 
 use crate::world::{LONG, World};
@@ -149,4 +152,53 @@ async fn a_request_beyond_the_limits_waits_queued_with_its_place_and_begins_by_i
         place.is_some_and(|p| p.client.as_deref() == Some("namespace queued"))
     };
     objects.until("four", LONG, own_limit).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_scoring_rule_is_the_validators_and_the_ledger_names_it() {
+    if !can_run() {
+        return;
+    }
+    let mut world = World::new(&[]).await;
+    let objects = world.with_pool("scoring").await;
+    let own = own(&objects);
+    let digest = |v: &Validator| {
+        let rule = v.status.as_ref().and_then(|s| s.scoring.clone());
+        rule.map(|rule| (rule.rule, rule.digest))
+    };
+    apply(&world, &own, "zkinfer", &json!({})).await;
+    let default = |v: &Validator| digest(v).is_some_and(|(rule, _)| rule == "SpeedSizeAccuracy");
+    own.until("zkinfer", LONG, default).await.unwrap();
+    let scoring = json!({
+        "rule": "DeliveredWork", "coldStart": 3, "owners": [{ "name": "acme", "namespaces": ["scoring"] }],
+    });
+    apply(&world, &own, "zkinfer", &json!({ "scoring": scoring })).await;
+    let delivered = |v: &Validator| digest(v).is_some_and(|(rule, _)| rule == "DeliveredWork");
+    let stated = own.until("zkinfer", LONG, delivered).await.unwrap();
+    let (_, stated) = digest(&stated).unwrap();
+    world
+        .cluster
+        .apply(&objects.wine_request("one", "wine", &json!({})))
+        .await
+        .unwrap();
+    objects.over("one", LONG).await.unwrap();
+    // What is contradictory leaves the rule in force.
+    let twice = json!({ "scoring": { "owners": [
+        { "name": "a", "namespaces": ["scoring"] }, { "name": "b", "namespaces": ["scoring"] },
+    ] } });
+    apply(&world, &own, "zkinfer", &twice).await;
+    let stays = |v: &Validator| reason(v) == "InvalidSpec" && digest(v).is_some_and(|(_, d)| d == stated);
+    own.until("zkinfer", LONG, stays).await.unwrap();
+
+    // Whoever replays the ledger finds the same rule, constants and all.
+    let segments = world.cluster.folder().join("artifacts/segments");
+    world.operator.stop().await.unwrap();
+    let replay = move || {
+        let mut command = Command::new(program("prover-worker"));
+        run(command.args(["-o", "json", "ledger", "replay"]).arg(&segments))
+    };
+    let replayed = tokio::task::spawn_blocking(replay).await.unwrap();
+    assert_eq!(replayed.code, 0, "{}{}", replayed.stdout, replayed.stderr);
+    let told: Value = serde_json::from_str(&replayed.stdout).unwrap();
+    assert_eq!(told["digest"], json!(stated), "{told}");
 }

@@ -15,17 +15,21 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> ValidatorStatus {
         Place::Rules {
             problem: None,
             settings,
+            scoring,
             totals,
         } => {
             (status.settings, status.totals) = (settings.cloned(), Some(*totals));
+            status.scoring = Some(scoring.clone());
             (reason::IN_FORCE, "the spec is in force".to_owned())
         }
         Place::Rules {
             problem: Some(problem),
             settings,
+            scoring,
             totals,
         } => {
             (status.settings, status.totals) = (settings.cloned(), Some(*totals));
+            status.scoring = Some(scoring.clone());
             let stay = match settings {
                 Some(_) => "the settings of status.settings stay in force",
                 None => "the defaults stay in force",
@@ -36,14 +40,14 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> ValidatorStatus {
             )
         }
         Place::Superseded(other) => {
-            (status.settings, status.totals) = (None, None);
+            (status.settings, status.scoring, status.totals) = (None, None, None);
             (
                 reason::SUPERSEDED,
                 format!("Validator `{other}` rules: it is older. Delete one of the two"),
             )
         }
         Place::Elsewhere(namespace) => {
-            (status.settings, status.totals) = (None, None);
+            (status.settings, status.scoring, status.totals) = (None, None, None);
             (
                 reason::SUPERSEDED,
                 format!("only a Validator in the operator's namespace, `{namespace}`, rules"),
@@ -97,6 +101,7 @@ mod tests {
         Place::Rules {
             problem,
             settings,
+            scoring: crate::scoring::told(&zkinfer_scoring::Rule::default()),
             totals: ValidatorTotals::default(),
         }
     }
@@ -112,6 +117,7 @@ mod tests {
             (Some(spec), Some(3))
         );
         assert!(status.totals.is_some());
+        assert_eq!(status.scoring.unwrap().rule, "SpeedSizeAccuracy");
     }
 
     #[test]
@@ -144,7 +150,7 @@ mod tests {
             let (truth, why, message) = ready(&status);
             assert_eq!((truth.as_str(), why.as_str()), ("False", reason::SUPERSEDED));
             assert!(message.contains(word), "{message}");
-            assert!(status.settings.is_none() && status.totals.is_none());
+            assert!(status.settings.is_none() && status.totals.is_none() && status.scoring.is_none());
             assert!(find_condition(&status.conditions, condition::STALLED).is_some());
             let again = planned(rules(None, Some(&spec)), &status);
             assert!(find_condition(&again.conditions, condition::STALLED).is_none());
