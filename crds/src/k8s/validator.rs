@@ -26,6 +26,8 @@ string_consts! {
     pub mod condition {
         /// Its spec is in force. Present from the first write.
         READY = "Ready";
+        /// The ledger is signed, and added to. Absent where another Validator rules.
+        LEDGER_SIGNED = "LedgerSigned";
         /// Only a person can make it ready: tools that wait (kstatus) take it as failed. Absent otherwise.
         STALLED = "Stalled";
     }
@@ -38,6 +40,10 @@ string_consts! {
         IN_FORCE = "InForce";
         /// Another Validator rules, or this one is not in the operator's namespace.
         SUPERSEDED = "Superseded";
+        /// The validator's key signs the ledger, or was named by the one that did.
+        SIGNED = "Signed";
+        /// Another key signs the ledger, and has not named this one: nothing is added to it, and entries stand by themselves.
+        KEY_NOT_NAMED = "KeyNotNamed";
         /// The spec contradicts itself: the settings that were in force stay.
         INVALID_SPEC = "InvalidSpec";
     }

@@ -141,8 +141,8 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
     let dispatcher = dispatcher(&artifacts, key, options.settings.rules.leases);
     let entries = dispatch::entries(&artifacts).await?;
     dispatcher.remember(&entries);
-    let validator = settings::validator_key(&client, &options.settings.namespace).await?;
-    let segments = Arc::new(Segments::open(&artifacts, validator, &entries).await?);
+    let validator = settings::validator_keys(&client, &options.settings.namespace).await?;
+    let segments = Arc::new(Segments::open_or_hold(&artifacts, validator, &entries).await?);
     let site = Site {
         ledger: Totals::of(options.settings.rules.scoring.clone(), &entries),
         segments,
@@ -219,6 +219,7 @@ pub async fn operate(site: Site, options: Settings, stop: Stop) {
         artifacts,
         store: StoreHealth::default(),
         in_force,
+        ledger_held: segments.held().map(str::to_owned),
         dispatcher,
         jobs: JobIndex::default(),
         fleet: Notify::new(),

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use zkinfer_crds::k8s::validator::{RuleInForce, Scoring};
+use zkinfer_crds::k8s::validator::{RuleInForce, Scoring, ScoringRule};
 use zkinfer_scoring::{Constants, Rule, RuleName};
 
 /// The rule that a spec states.
@@ -12,8 +12,11 @@ use zkinfer_scoring::{Constants, Rule, RuleName};
 /// # Errors
 /// What is wrong with it, by field.
 pub fn stated(spec: &Scoring) -> Result<Rule, String> {
-    let wrong = |e: &dyn std::fmt::Display| format!("scoring: {e}");
-    let name: RuleName = spec.rule.as_str().parse().map_err(|e| wrong(&e))?;
+    let name = match spec.rule {
+        ScoringRule::SpeedSizeAccuracy => RuleName::SpeedSizeAccuracy,
+        ScoringRule::DeliveredWork => RuleName::DeliveredWork,
+        ScoringRule::ResponseCurve => RuleName::ResponseCurve,
+    };
     let own = name.constants();
     let long = |stated: Option<u32>, own: u64| stated.map_or(own, u64::from);
     let constants = Constants {
@@ -28,7 +31,7 @@ pub fn stated(spec: &Scoring) -> Result<Rule, String> {
         speed_millionths: spec.speed_millionths.unwrap_or(own.speed_millionths),
         owners: owners(spec)?,
     };
-    Rule::new(name, constants).map_err(|e| wrong(&e))
+    Rule::new(name, constants).map_err(|e| format!("scoring: {e}"))
 }
 
 /// Who owns which namespace: each is one owner's.
@@ -62,7 +65,6 @@ mod tests {
     use kube::CustomResourceExt;
     use serde_json::{Value, json};
     use zkinfer_crds::k8s::Validator;
-    use zkinfer_crds::k8s::validator::ScoringRule;
 
     use super::*;
 

@@ -19,6 +19,7 @@ mod doors;
 mod erase;
 mod install;
 mod judging;
+mod keys;
 mod limits;
 mod load;
 mod logs;

@@ -34,6 +34,7 @@ pub async fn reconcile(object: Arc<Validator>, ctx: Arc<Validators>) -> Result<R
         Some((ruling, _)) if *ruling == uid => Place::Rules {
             problem: decided.problem.as_deref(),
             settings: rules.spec.as_ref(),
+            held: ctx.world.ledger_held.as_deref(),
             scoring: told(&rules.scoring),
             totals: totals(&ctx.world),
         },

@@ -22,6 +22,8 @@ pub enum Place<'a> {
         problem: Option<&'a str>,
         /// The spec in force; absent: no Validator's.
         settings: Option<&'a ValidatorSpec>,
+        /// Why nothing is added to the ledger, if nothing is.
+        held: Option<&'a str>,
         /// The scoring rule in force.
         scoring: RuleInForce,
         /// What there is to count.

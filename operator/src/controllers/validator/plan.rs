@@ -17,6 +17,7 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> ValidatorStatus {
             settings,
             scoring,
             totals,
+            ..
         } => {
             (status.settings, status.totals) = (settings.cloned(), Some(*totals));
             status.scoring = Some(scoring.clone());
@@ -27,6 +28,7 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> ValidatorStatus {
             settings,
             scoring,
             totals,
+            ..
         } => {
             (status.settings, status.totals) = (settings.cloned(), Some(*totals));
             status.scoring = Some(scoring.clone());
@@ -72,7 +74,31 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> ValidatorStatus {
     } else {
         set(condition::STALLED, Truth::True);
     }
+    ledger(&mut status, observed, now);
     status
+}
+
+/// Whether what is found is signed, and added to what was signed before.
+fn ledger(status: &mut ValidatorStatus, observed: &Observed<'_>, now: &Time) {
+    let Place::Rules { held, .. } = &observed.place else {
+        status
+            .conditions
+            .retain(|c| c.type_ != condition::LEDGER_SIGNED);
+        return;
+    };
+    let (truth, why, message) = match held {
+        None => (Truth::True, reason::SIGNED, "the validator's key signs the ledger"),
+        Some(held) => (Truth::False, reason::KEY_NOT_NAMED, *held),
+    };
+    set_condition(
+        &mut status.conditions,
+        condition::LEDGER_SIGNED,
+        truth,
+        why,
+        message,
+        observed.generation,
+        now,
+    );
 }
 
 #[cfg(test)]
@@ -101,6 +127,7 @@ mod tests {
         Place::Rules {
             problem,
             settings,
+            held: None,
             scoring: crate::scoring::told(&zkinfer_scoring::Rule::default()),
             totals: ValidatorTotals::default(),
         }
@@ -155,5 +182,28 @@ mod tests {
             let again = planned(rules(None, Some(&spec)), &status);
             assert!(find_condition(&again.conditions, condition::STALLED).is_none());
         }
+    }
+
+    #[test]
+    fn a_key_that_the_ledger_does_not_name_is_told_of_and_leaves_the_spec_in_force() {
+        let spec = ValidatorSpec::default();
+        let signed = |status: &ValidatorStatus| {
+            let signed = find_condition(&status.conditions, condition::LEDGER_SIGNED);
+            signed.map(|c| (c.status.clone(), c.reason.clone()))
+        };
+        let status = planned(rules(None, Some(&spec)), &ValidatorStatus::default());
+        assert_eq!(signed(&status), Some(("True".to_owned(), "Signed".to_owned())));
+        let mut place = rules(None, Some(&spec));
+        if let Place::Rules { held, .. } = &mut place {
+            *held = Some("restore that key");
+        }
+        let status = planned(place, &status);
+        assert_eq!(
+            signed(&status),
+            Some(("False".to_owned(), "KeyNotNamed".to_owned()))
+        );
+        assert_eq!(ready(&status).0, "True");
+        let status = planned(Place::Superseded("older"), &status);
+        assert_eq!(signed(&status), None);
     }
 }
