@@ -147,7 +147,7 @@ impl Default for Metrics {
         let requests = family(
             r,
             "requests",
-            "Requests that ended: Succeeded, Failed, Cancelled",
+            "Requests that ended: Succeeded, Failed, Cancelled, Erased",
             Family::default(),
         );
         let slices = family(

@@ -3,7 +3,8 @@
 //! Invariant: one schema decides. What the API server checks, defaults and refuses is what [`crds`] says, and
 //! [`parse_documents`] checks files against the same schema, so YAML means the same with and without a cluster.
 //!
-//! Every field of a spec that has a default has it in the schema; the operator never writes a spec.
+//! Every field of a spec that has a default has it in the schema; the operator writes no spec, but
+//! that it takes the input out of a request which a client erases.
 
 pub mod class;
 pub mod common;
