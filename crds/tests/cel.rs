@@ -276,6 +276,24 @@ fn what_fixes_the_circuits_and_what_is_asked_never_changes() {
         (
             "InferenceRequest",
             json!({}),
+            json!({ "input": { "inline": null, "erased": { "artifact": digest("1") } } }),
+            "input is immutable",
+        ),
+        (
+            "InferenceRequest",
+            json!({ "input": { "inline": null, "artifact": digest("1") } }),
+            json!({ "input": { "artifact": null, "erased": { "artifact": digest("2") } } }),
+            "input is immutable",
+        ),
+        (
+            "InferenceRequest",
+            json!({ "input": { "inline": null, "erased": { "by": "alice" } } }),
+            json!({ "input": { "erased": { "by": "bob" } } }),
+            "input is immutable",
+        ),
+        (
+            "InferenceRequest",
+            json!({}),
             json!({ "priority": 1 }),
             "priority is immutable",
         ),
@@ -334,6 +352,14 @@ fn what_may_change_may() {
             "InferenceRequest",
             json!({ "cancel": true, "ttlSecondsAfterFinished": 5 }),
         ),
+        (
+            "InferenceRequest",
+            json!({ "input": { "inline": null, "erased": { "by": "alice" } } }),
+        ),
+        (
+            "InferenceRequest",
+            json!({ "input": { "inline": null, "erased": {} } }),
+        ),
         ("MinerPool", json!({ "drain": true, "parallelism": 7, "warm": 7 })),
     ] {
         let before = object(kind, json!({}));
@@ -341,4 +367,27 @@ fn what_may_change_may() {
         merge(&mut after["spec"], change.clone());
         assert_eq!(says(kind, after, Some(before)), Ok(()), "{kind} {change}");
     }
+}
+
+#[test]
+fn a_file_that_was_an_input_is_erased_by_the_digest_that_named_it() {
+    let digest = format!("sha256:{}", "1".repeat(64));
+    let before = object(
+        "InferenceRequest",
+        json!({ "input": { "inline": null, "artifact": digest } }),
+    );
+    let erase = |erased: Value| {
+        let mut after = before.clone();
+        merge(
+            &mut after["spec"],
+            json!({ "input": { "artifact": null, "erased": erased } }),
+        );
+        says("InferenceRequest", after, Some(before.clone()))
+    };
+    assert_eq!(erase(json!({ "artifact": digest })), Ok(()));
+    let without = erase(json!({ "by": "alice" }));
+    assert!(
+        without.is_err_and(|e| e.contains("with the digest of artifact")),
+        "the file would stay"
+    );
 }

@@ -160,6 +160,16 @@ pub(crate) enum Command {
         #[command(flatten)]
         access: GatewayArgs,
     },
+    /// Erase a request: its input, its answer and its receipt are removed, and cannot be brought back.
+    ///
+    /// That it was there, how it ended and who erased it is left, and the ledger stays valid. Exit codes: 0 nothing is left of it,
+    /// 1 it was refused or is not done, 2 wrong use.
+    Erase {
+        /// The InferenceRequest.
+        name: String,
+        #[command(flatten)]
+        cluster: ClusterArgs,
+    },
     /// Upload a model, calibration data or an input that is too large for a ConfigMap, and print the digest by which
     /// objects of the namespace may name it (`artifact: sha256:…`).
     ///

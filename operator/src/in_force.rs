@@ -7,10 +7,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use zkinfer_crds::Digest;
+use zkinfer_crds::calls::Call;
+use zkinfer_crds::calls::clients::{CreateRequest, UploadArtifact};
 use zkinfer_crds::k8s::ValidatorSpec;
-use zkinfer_crds::k8s::validator::Retention;
+use zkinfer_crds::k8s::validator::{Limits, Retention};
+use zkinfer_scoring::Rule;
 
 use crate::consent::Installation;
+use crate::scoring::stated;
 use crate::sources::AllowedUrl;
 use crate::specs::CompileSettings;
 
@@ -33,6 +37,12 @@ pub struct Rules {
     pub allowed_srs: Vec<Digest>,
     /// How long the store keeps what it holds.
     pub retention: Retention,
+    /// How much is taken at once.
+    pub limits: Limits,
+    /// The rule by which miners are scored.
+    pub scoring: Rule,
+    /// Since when it is that rule, in Unix milliseconds; 0: from the beginning.
+    pub scoring_since: u64,
     /// The spec that they were read from; absent: nobody has written one.
     pub spec: Option<ValidatorSpec>,
 }
@@ -87,6 +97,9 @@ impl Rules {
             consent: spec.consent.clone().map(|list| Installation { at, list }),
             allowed_srs: spec.allowed_srs.clone(),
             retention: spec.retention.clone(),
+            limits: limits(&spec.limits)?,
+            scoring: stated(&spec.scoring)?,
+            scoring_since: 0,
             spec: Some(spec.clone()),
         })
     }
@@ -96,6 +109,23 @@ impl Rules {
     pub fn allows_srs(&self, srs: &Digest) -> bool {
         self.allowed_srs.is_empty() || self.allowed_srs.contains(srs)
     }
+}
+
+/// The limits, where the gateway can keep them.
+fn limits(limits: &Limits) -> Result<Limits, String> {
+    let bodies = [
+        ("requestBytes", &limits.request_bytes, CreateRequest::MAX_BODY),
+        ("uploadBytes", &limits.upload_bytes, UploadArtifact::MAX_BODY),
+    ];
+    for (field, stated, own) in bodies {
+        if let Some(stated) = stated.as_ref().filter(|stated| stated.bytes() > own) {
+            return Err(format!(
+                "limits.{field} is {stated}: the gateway takes at most {}Mi",
+                own >> 20
+            ));
+        }
+    }
+    Ok(limits.clone())
 }
 
 /// The settings in force.
@@ -197,6 +227,14 @@ mod tests {
             (
                 json!({ "leases": { "leastSeconds": 30, "longestSeconds": 20 } }),
                 "leastSeconds is 30",
+            ),
+            (
+                json!({ "limits": { "requestBytes": "4Mi" } }),
+                "limits.requestBytes is 4Mi: the gateway takes at most 3Mi",
+            ),
+            (
+                json!({ "limits": { "uploadBytes": "1Gi" } }),
+                "limits.uploadBytes is 1Gi: the gateway takes at most 64Mi",
             ),
         ] {
             let error = base().with(&spec(bad), "").unwrap_err();

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use zkinfer_crds::dimensions::dimensions;
 use zkinfer_operator::client::{
-    self, ClientError, ClusterSubmit, ProveOptions, ReceiptOptions, ReportOptions, UploadOptions,
+    self, ClientError, ClusterSubmit, EraseOptions, ProveOptions, ReceiptOptions, ReportOptions,
+    UploadOptions,
 };
 use zkinfer_operator::cluster;
 use zkinfer_operator::local::{self, Format, Objects, Options, Outcome, SubmitOptions};
@@ -63,6 +64,14 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
             Ok(told(
                 digest.map(|digest| format!("{digest} in {}", options.out.display())),
             ))
+        }
+        Command::Erase { name, cluster } => {
+            let options = EraseOptions {
+                name,
+                cluster: cluster.into(),
+            };
+            let erased = runtime()?.block_on(client::erase(&options));
+            Ok(told(erased.map(|name| format!("{name} erased"))))
         }
         Command::Upload {
             file,

@@ -160,7 +160,7 @@ impl Default for Metrics {
         let requests = family(
             r,
             "requests",
-            "Requests that ended: Succeeded, Failed, Cancelled",
+            "Requests that ended: Succeeded, Failed, Cancelled, Erased",
             Family::default(),
         );
         let slices = family(
@@ -320,6 +320,7 @@ impl Metrics {
             RequestPhase::Succeeded => "Succeeded",
             RequestPhase::Failed => "Failed",
             RequestPhase::Cancelled => "Cancelled",
+            RequestPhase::Erased => "Erased",
             RequestPhase::Pending | RequestPhase::Compiling | RequestPhase::Proving => return,
         };
         self.requests.get_or_create(&Phase { phase }).inc();

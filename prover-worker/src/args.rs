@@ -376,9 +376,10 @@ pub(crate) struct LedgerArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ScoringArgs {
-    /// The rule, with the constants that it has unless somebody says otherwise.
-    #[arg(long, value_name = "NAME", default_value_t = RuleName::SpeedSizeAccuracy)]
-    pub(crate) rule: RuleName,
+    /// Another rule than the ledger's, with the constants that it has unless somebody says otherwise. Without: the rule that the
+    /// ledger names for that time, with its constants; where it names none, SpeedSizeAccuracy.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) rule: Option<RuleName>,
     /// Scores at this time, in Unix milliseconds. Without: when the last claim ended.
     #[arg(long, value_name = "MILLIS")]
     pub(crate) at: Option<u64>,

@@ -133,6 +133,25 @@ calls! {
         replies: &[Reply::Answer(200, "the request")],
     }
 
+    /// Erase an InferenceRequest
+    ///
+    /// Its input, its answer and its receipt are removed, from the object too, and cannot be brought back; that it was there, how it
+    /// ended, and by whom it was erased is left. Needs the right to update it.
+    EraseRequest {
+        id: "eraseRequest",
+        call: Post "/v1/requests/{namespace}/{name}/erase",
+        bearer: Kubernetes,
+        named: (String, String),
+        query: NoQuery,
+        headers: &[],
+        body: NoBody, "", 0;
+        answer: Object<InferenceRequest>, MAX_OBJECT_BYTES;
+        replies: &[Reply::Answer(
+            202,
+            "the request without its input; its `status.phase` is `Erased` once the rest is gone",
+        )],
+    }
+
     /// Fetch a receipt
     ///
     /// Needs the right to get inferencerequests.zkinfer.dev in the namespace whose request it is of.
@@ -181,8 +200,15 @@ calls! {
         answer: Json<BlobRef>, 64 << 10;
         replies: &[
             Reply::Answer(201, "it is there"),
-            Reply::Problem(413, &[(Reason::TooLarge, "more than 64 MiB")]),
+            Reply::Problem(413, &[(
+                Reason::TooLarge,
+                "more than 64 MiB, or than `limits.uploadBytes` of the Validator",
+            )]),
             Reply::Problem(422, &[(Reason::OtherDigest, "other bytes than the digest names")]),
+            Reply::Problem(429, &[(
+                Reason::LimitReached,
+                "as many files of the caller are being uploaded as `limits.uploadsPerClient` of the Validator says",
+            )]),
         ],
     }
 }

@@ -67,6 +67,8 @@ reasons! {
     NotWanted = 410,
     /// The body is too large.
     TooLarge = 413,
+    /// As many calls of this caller are at work as the Validator's limits allow.
+    LimitReached = 429,
     /// The bytes are not those that the digest names.
     OtherDigest = 422,
     /// A file that the report names was not handed in.

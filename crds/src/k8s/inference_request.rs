@@ -7,6 +7,7 @@
 //! ```text
 //! Pending -> Compiling -> Proving -> Succeeded
 //!    \___________\___________\____-> Failed | Cancelled
+//! any -> Erased
 //! ```
 
 use std::collections::BTreeMap;
@@ -18,7 +19,8 @@ use serde::{Deserialize, Serialize};
 
 use super::class::default_class;
 use super::common::{ConfigMapKey, Deadline};
-use super::request_status::{ReceiptRef, RecentSlice, RequestOutput, SliceCounts};
+use super::erasure::{ErasedInput, Erasure};
+use super::request_status::{QueuePlace, ReceiptRef, RecentSlice, RequestOutput, SliceCounts};
 use super::rights::{Beside, Rights, Writers};
 use super::string_consts;
 use crate::words::{Digest, closed_word};
@@ -70,6 +72,8 @@ string_consts! {
         MODEL_MEMORY_FULL = "ModelMemoryFull";
         /// No pool is ready, selected, serves this namespace and has the memory, or those at work were drained.
         NO_FITTING_POOL = "NoFittingPool";
+        /// As many requests are proved as `limits` of the Validator allows: `status.queue` has the place of this one.
+        QUEUED = "Queued";
         /// Model, input and pools were found good.
         ACCEPTED = "Accepted";
         /// The slices are queued.
@@ -91,6 +95,8 @@ string_consts! {
         TOO_MANY_ATTEMPTS = "TooManyAttempts";
         /// `spec.cancel` was set.
         CANCELLED = "Cancelled";
+        /// The input was erased, and its answer and its receipt with it.
+        ERASED = "Erased";
         /// The operator could not do its part; the message says which.
         INTERNAL_ERROR = "InternalError";
     }
@@ -99,8 +105,8 @@ string_consts! {
 /// Who may do what with it.
 pub const RIGHTS: Rights = Rights {
     operator: &[Beside {
-        verbs: &["create", "delete"],
-        why: "Created for clients of the HTTP API after a SubjectAccessReview; deleted when their time is over.",
+        verbs: &["create", "delete", "patch"],
+        why: "Created for clients of the HTTP API after a SubjectAccessReview, and erased for them; deleted when their time is over.",
     }],
     writers: Writers::Editors,
 };
@@ -128,6 +134,12 @@ pub const RIGHTS: Rights = Rights {
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
     ),
+    printcolumn(
+        name = "Queue",
+        type_ = "integer",
+        json_path = ".status.queue.position",
+        description = "its place among those that wait for limits of the Validator"
+    ),
     printcolumn(name = "Priority", type_ = "integer", json_path = ".spec.priority", priority = 1),
     printcolumn(name = "Deadline", type_ = "string", json_path = ".spec.deadline", priority = 1),
     printcolumn(name = "Receipt", type_ = "string", json_path = ".status.receipt.digest", priority = 1),
@@ -143,7 +155,10 @@ pub struct InferenceRequestSpec {
     #[x_kube(validation = ("self == oldSelf", "modelRef is immutable"))]
     pub model_ref: ModelRef,
     /// The input tensors.
-    #[x_kube(validation = ("self == oldSelf", "input is immutable"))]
+    #[x_kube(validation = (
+        "self == oldSelf || (has(self.erased) && !has(oldSelf.erased) && has(self.erased.artifact) == has(oldSelf.artifact) && (!has(oldSelf.artifact) || self.erased.artifact == oldSelf.artifact))",
+        "input is immutable, but that it may be erased, once: input.erased in the place of all else, with the digest of artifact if there was one"
+    ))]
     pub input: RequestInput,
     /// Requests with a higher number go first.
     #[serde(default)]
@@ -208,7 +223,7 @@ pub struct ModelRef {
 /// The input tensors: exactly one of the fields.
 #[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Default)]
 #[x_kube(validation = (
-    "[has(self.inline), has(self.artifact), has(self.configMap)].exists_one(x, x)",
+    "[has(self.inline), has(self.artifact), has(self.configMap), has(self.erased)].exists_one(x, x)",
     "exactly one of inline, artifact and configMap must be set"
 ))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -223,6 +238,9 @@ pub struct RequestInput {
     /// A key of a ConfigMap in the same namespace that holds such a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_map: Option<ConfigMapKey>,
+    /// The input was erased, and with it all that came of it; what was asked and how it ended is left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erased: Option<ErasedInput>,
 }
 
 /// A tensor of floats.
@@ -286,6 +304,8 @@ closed_word! {
         Failed = "Failed",
         /// It was given up by `spec.cancel`.
         Cancelled = "Cancelled",
+        /// Its input was erased, and its answer and its receipt with it.
+        Erased = "Erased",
     }
 }
 
@@ -293,7 +313,10 @@ impl RequestPhase {
     /// Whether nothing will happen any more.
     #[must_use]
     pub const fn is_over(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+        matches!(
+            self,
+            Self::Succeeded | Self::Failed | Self::Cancelled | Self::Erased
+        )
     }
 }
 
@@ -318,6 +341,9 @@ pub struct InferenceRequestStatus {
     /// The proof of the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receipt: Option<ReceiptRef>,
+    /// Where it stands among those that wait, while the Validator's limits hold it back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueuePlace>,
     /// The slices by state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slices: Option<SliceCounts>,
@@ -340,6 +366,9 @@ pub struct InferenceRequestStatus {
     /// When the request ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Time>,
+    /// By whom and when it was erased.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub erased: Option<Erasure>,
     /// The conditions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]

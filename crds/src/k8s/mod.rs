@@ -3,7 +3,8 @@
 //! Invariant: one schema decides. What the API server checks, defaults and refuses is what [`crds`] says, and
 //! [`parse_documents`] checks files against the same schema, so YAML means the same with and without a cluster.
 //!
-//! Every field of a spec that has a default has it in the schema; the operator never writes a spec.
+//! Every field of a spec that has a default has it in the schema; the operator writes no spec, but
+//! that it takes the input out of a request which a client erases.
 
 pub mod class;
 pub mod common;
@@ -11,6 +12,7 @@ pub mod conditions;
 pub mod consent;
 mod definitions;
 pub mod documents;
+pub mod erasure;
 pub mod pods;
 pub mod pool_pod;
 mod possession;
@@ -25,6 +27,7 @@ pub use conditions::{Truth, find_condition, is_true, same_conditions, set_condit
 pub use consent::{CONSENT_CONFIG_MAP, CONSENT_KEY, ServedBy, is_namespace, parse_served_by};
 pub use definitions::{crd_yaml, crds, kustomization};
 pub use documents::{Document, DocumentError, Problem, parse_document, parse_documents};
+pub use erasure::{ErasedInput, Erasure, LAST_APPLIED, erasing};
 pub use inference_request::{InferenceRequestSpec, InferenceRequestStatus, RequestPhase};
 pub use miner_pool::{MinerPoolSpec, MinerPoolStatus};
 pub use model::{ModelSpec, ModelStatus};

@@ -83,6 +83,19 @@ impl SliceCounts {
     }
 }
 
+/// A request's place among those that wait.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct QueuePlace {
+    /// How many of those that wait for the same limit would begin before it, and itself.
+    pub position: u32,
+    /// The limit, by its field in `limits` of the Validator.
+    pub limit: String,
+    /// Whose requests are counted, where it is a limit of one client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+}
+
 /// What became of one attempt at a slice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum SliceVerdict {

@@ -15,11 +15,19 @@ use super::rights::{Rights, Writers};
 use super::string_consts;
 use crate::words::Digest;
 
+mod limits;
+mod scoring;
+
+pub use limits::Limits;
+pub use scoring::{OwnerGroup, RuleInForce, Scoring, ScoringRule};
+
 string_consts! {
     /// The types of a Validator's conditions.
     pub mod condition {
         /// Its spec is in force. Present from the first write.
         READY = "Ready";
+        /// The ledger is signed, and added to. Absent where another Validator rules.
+        LEDGER_SIGNED = "LedgerSigned";
         /// Only a person can make it ready: tools that wait (kstatus) take it as failed. Absent otherwise.
         STALLED = "Stalled";
     }
@@ -32,6 +40,10 @@ string_consts! {
         IN_FORCE = "InForce";
         /// Another Validator rules, or this one is not in the operator's namespace.
         SUPERSEDED = "Superseded";
+        /// The validator's key signs the ledger, or was named by the one that did.
+        SIGNED = "Signed";
+        /// Another key signs the ledger, and has not named this one: nothing is added to it, and entries stand by themselves.
+        KEY_NOT_NAMED = "KeyNotNamed";
         /// The spec contradicts itself: the settings that were in force stay.
         INVALID_SPEC = "InvalidSpec";
     }
@@ -107,6 +119,12 @@ pub struct ValidatorSpec {
     /// How long the store keeps what it holds.
     #[serde(default)]
     pub retention: Retention,
+    /// How much is taken at once.
+    #[serde(default)]
+    pub limits: Limits,
+    /// By which rule miners are scored.
+    #[serde(default)]
+    pub scoring: Scoring,
     /// Which installation of the cluster takes it: the one that was started with this `--controller-class`.
     #[serde(default = "default_class")]
     #[schemars(length(max = 32), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
@@ -125,6 +143,8 @@ impl Default for ValidatorSpec {
             consent: None,
             allowed_srs: Vec::new(),
             retention: Retention::default(),
+            limits: Limits::default(),
+            scoring: Scoring::default(),
             controller_class: default_class(),
         }
     }
@@ -277,6 +297,9 @@ pub struct ValidatorStatus {
     /// The settings in force: the spec, or the last one that was valid. Absent where another Validator rules.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settings: Option<ValidatorSpec>,
+    /// The scoring rule in force. Absent where another Validator rules.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scoring: Option<RuleInForce>,
     /// What there is to count. Absent where another Validator rules.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub totals: Option<ValidatorTotals>,

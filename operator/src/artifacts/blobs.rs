@@ -196,6 +196,33 @@ impl Artifacts {
         }
     }
 
+    /// Whether another namespace than this one has handed the blob in, too.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn blob_is_of_another(&self, digest: &Digest, namespace: &str) -> Result<bool, ArtifactError> {
+        let of = self
+            .store
+            .list_with_delimiter(Some(&Path::from("blobs-of")))
+            .await?;
+        let others = of.common_prefixes.iter().filter_map(Path::filename);
+        for other in others.filter(|other| *other != namespace) {
+            if self.blob_is_of(digest, other).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Removes a blob, and that objects of this namespace may name it.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn erase_blob(&self, digest: &Digest, namespace: &str) -> Result<(), ArtifactError> {
+        self.remove(&Self::blob_path(digest)).await?;
+        self.remove(&Self::blob_of(digest, namespace)).await
+    }
+
     /// Removes a blob that nothing names any more, unless it was stored again within this time.
     ///
     /// # Errors

@@ -9,6 +9,7 @@
 //! | `blobs-of/<namespace>/<hex>` | an empty file: objects of this namespace may name the blob |
 //! | `requests/<uid>/claims/<slice>-<claim>` | what was granted, so that claims survive a restart |
 //! | `requests/<uid>/proofs/<slice>-<claim>` | proof envelopes, as submitted |
+//! | `requests/<uid>/inputs` | the digests of its slices' inputs, so that they can be erased with it |
 //! | `requests/<uid>/network` | the network id in its statements, whatever it is now |
 //! | `compiled/<key>`, `models/<uid>` | what the compiler reported, by all that it depends on and by Model |
 //! | `crashes/<uid>` | how the compiler of a Model ended that has reported nothing, so that it is not started for ever |

@@ -5,7 +5,8 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStoreExt};
-use zkinfer_crds::{ClaimId, RequestUid, SliceIndex};
+use zkinfer_crds::wire::BlobRef;
+use zkinfer_crds::{ClaimId, Digest, RequestUid, SliceIndex, encode};
 
 use super::{ArtifactError, Artifacts};
 
@@ -102,6 +103,34 @@ impl Artifacts {
         }
         let there = self.store.get(&path).await?.bytes().await?;
         Ok(String::from_utf8_lossy(&there).into_owned())
+    }
+
+    /// Keeps which blobs are inputs of a request's slices.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn put_inputs_of(&self, uid: RequestUid, inputs: &[BlobRef]) -> Result<(), ArtifactError> {
+        let digests: Vec<Digest> = inputs.iter().map(|blob| blob.digest).collect();
+        let path = Path::from(format!("requests/{uid}/inputs"));
+        self.create(&path, encode(&digests).into()).await.map(|_| ())
+    }
+
+    /// Which blobs are inputs of a request's slices; none where it never began.
+    ///
+    /// # Errors
+    /// A failing store, or a list that is none.
+    pub async fn inputs_of(&self, uid: RequestUid) -> Result<Vec<Digest>, ArtifactError> {
+        let path = Path::from(format!("requests/{uid}/inputs"));
+        let Some(list) = self.read(&path).await? else {
+            return Ok(Vec::new());
+        };
+        serde_json::from_slice(&list).map_err(|e| {
+            let error = StoreError::Generic {
+                store: "artifact store",
+                source: format!("{path}: {e}").into(),
+            };
+            error.into()
+        })
     }
 
     /// Everything that was granted for a request.

@@ -254,3 +254,39 @@ fn what_another_version_kept_of_a_model_still_names_the_files_that_it_was_made_f
     let json = serde_json::to_vec(&record).unwrap();
     assert_eq!(Kept::read(&json), Kept::Record(Box::new(record)));
 }
+
+#[tokio::test]
+async fn a_request_says_which_blobs_are_its_slices_inputs_until_it_is_removed() {
+    let (_dir, stores) = stores();
+    for store in stores {
+        let uid = RequestUid::new([4; 16]);
+        assert!(store.inputs_of(uid).await.unwrap().is_empty());
+        let blobs = [
+            store.put_blob(&b"one"[..]).await.unwrap(),
+            store.put_blob(&b"two"[..]).await.unwrap(),
+        ];
+        store.put_inputs_of(uid, &blobs).await.unwrap();
+        // A run that is begun again after a restart has the same.
+        store.put_inputs_of(uid, &blobs).await.unwrap();
+        assert_eq!(store.inputs_of(uid).await.unwrap(), blobs.map(|b| b.digest));
+        store.delete_request(uid).await.unwrap();
+        assert!(store.inputs_of(uid).await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn an_erased_blob_is_gone_and_nobodys_and_what_another_namespace_gave_is_known() {
+    let (_dir, stores) = stores();
+    for store in stores {
+        let digest = store.put_blob(&b"input"[..]).await.unwrap().digest;
+        store.grant_blob(&digest, "home").await.unwrap();
+        assert!(!store.blob_is_of_another(&digest, "home").await.unwrap());
+        store.grant_blob(&digest, "away").await.unwrap();
+        assert!(store.blob_is_of_another(&digest, "home").await.unwrap());
+        store.erase_blob(&digest, "home").await.unwrap();
+        assert_eq!(store.find_blob(&digest).await.unwrap(), None);
+        assert!(!store.blob_is_of(&digest, "home").await.unwrap());
+        assert!(store.blob_is_of(&digest, "away").await.unwrap());
+        store.erase_blob(&digest, "home").await.unwrap();
+    }
+}

@@ -2,6 +2,7 @@
 //! an installation works, and what it looks like to somebody who is asked for help.
 
 mod check;
+mod erase;
 mod follow;
 mod gateway;
 mod identity;
@@ -16,6 +17,7 @@ use kube::config::KubeConfigOptions;
 use kube::{Client, Config};
 
 pub use check::{CheckOptions, Checked, PoolName, check};
+pub use erase::{EraseOptions, erase};
 pub use identity::{ProveOptions, new_identity, prove_identity, show_identity};
 pub use receipt::{ReceiptOptions, receipt};
 pub use report::{ReportOptions, Reported, report};

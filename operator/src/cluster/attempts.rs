@@ -15,9 +15,7 @@ use zkinfer_crds::k8s::request_status::RecentSlice;
 use super::about;
 use super::operator::Operator;
 use super::segments::Segments;
-use super::settings::RunError;
-use crate::artifacts::Artifacts;
-use crate::dispatch::{self, Attempt, AttemptEnd, Cause, Entry, PoolId};
+use crate::dispatch::{self, Attempt, AttemptEnd, Cause, PoolId};
 use crate::metrics::Metrics;
 use crate::traces;
 
@@ -28,23 +26,6 @@ const AGAIN: Pauses = Pauses::new(Duration::from_millis(500), Duration::from_sec
 
 /// The pools that will be looked at soon for their scores.
 type Scored = Mutex<BTreeSet<PoolId>>;
-
-/// The entries in the store, oldest first.
-///
-/// # Errors
-/// A failing store.
-pub async fn entries(artifacts: &Artifacts) -> Result<Vec<Entry>, RunError> {
-    let read = artifacts.ledger().await?;
-    let mut entries: Vec<Entry> = Vec::with_capacity(read.len());
-    for json in read {
-        match serde_json::from_slice(&json) {
-            Ok(entry) => entries.push(entry),
-            Err(error) => tracing::warn!(%error, "a ledger entry cannot be read"),
-        }
-    }
-    entries.sort_by_key(|e| e.at);
-    Ok(entries)
-}
 
 /// Follows the dispatcher, for ever.
 pub(super) async fn run(ctx: Arc<Operator>, segments: Arc<Segments>) {

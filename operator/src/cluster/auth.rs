@@ -134,7 +134,7 @@ impl Clients {
     }
 
     /// Whose token it is; `None` for nobody's.
-    async fn user(&self, bearer: &str, from: Peer) -> Result<Option<UserInfo>, AuthUnavailable> {
+    async fn whose(&self, bearer: &str, from: Peer) -> Result<Option<UserInfo>, AuthUnavailable> {
         let hash = hash(bearer);
         if let Some(known) = self.users.known(&hash) {
             return Ok(known);
@@ -159,8 +159,16 @@ impl Clients {
 }
 
 impl Guard for Clients {
-    fn knows<'a>(&'a self, bearer: &'a str, from: Peer) -> BoxFuture<'a, Result<bool, AuthUnavailable>> {
-        async move { Ok(self.user(bearer, from).await?.is_some()) }.boxed()
+    fn user<'a>(
+        &'a self,
+        bearer: &'a str,
+        from: Peer,
+    ) -> BoxFuture<'a, Result<Option<String>, AuthUnavailable>> {
+        async move {
+            let user = self.whose(bearer, from).await?;
+            Ok(user.map(|user| user.username.unwrap_or_default()))
+        }
+        .boxed()
     }
 
     fn right<'a>(
@@ -170,7 +178,7 @@ impl Guard for Clients {
         access: Access,
     ) -> BoxFuture<'a, Result<Right, AuthUnavailable>> {
         async move {
-            let Some(user) = self.user(bearer, from).await? else {
+            let Some(user) = self.whose(bearer, from).await? else {
                 return Ok(Right::Unknown);
             };
             let allowed = self.may(bearer, user, access).await?;

@@ -6,18 +6,42 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use kube::ResourceExt;
-use kube::api::{Api, PostParams};
+use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::runtime::reflector::ObjectRef;
 use zkinfer_crds::Digest;
 use zkinfer_crds::compile_report::CompileOutcome;
-use zkinfer_crds::k8s::{InferenceRequest, Model};
+use zkinfer_crds::k8s::validator::Limits;
+use zkinfer_crds::k8s::{InferenceRequest, Model, erasing};
 use zkinfer_crds::slice_files::FileRole;
 
 use super::operator::Operator;
+use crate::controllers::request::MADE_FOR;
+use crate::dispatch::Author;
 use crate::gateway::{Directory, NotMade};
 
 /// See the module.
 pub(super) struct Objects(pub(super) Arc<Operator>);
+
+fn not_made(error: kube::Error) -> NotMade {
+    match error {
+        kube::Error::Api(status) => NotMade::Refused {
+            status: status.code,
+            message: status.message.clone(),
+        },
+        e => NotMade::Unavailable(e.to_string()),
+    }
+}
+
+/// A name that begins so, as the API server makes them, of at most 63 characters.
+fn named(prefix: &str) -> String {
+    const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    const LONGEST: usize = 63;
+    const RANDOM: usize = 5;
+    let mut name = prefix[..prefix.floor_char_boundary(LONGEST - RANDOM)].to_owned();
+    let letters = rand::random::<[u8; RANDOM]>().map(|b| LETTERS[usize::from(b) % LETTERS.len()]);
+    name.extend(letters.map(char::from));
+    name
+}
 
 impl Directory for Objects {
     fn sees(&self, namespace: &str) -> bool {
@@ -44,21 +68,58 @@ impl Directory for Objects {
         }
     }
 
+    fn limits(&self) -> Limits {
+        self.0.world.in_force.get().limits.clone()
+    }
+
     fn make(
         &self,
         namespace: String,
-        request: InferenceRequest,
+        mut request: InferenceRequest,
+        client: String,
     ) -> BoxFuture<'_, Result<InferenceRequest, NotMade>> {
+        // The name is in the note of whose it is, so it is chosen here.
+        let name = request.metadata.name.get_or_insert_with(|| {
+            let prefix = request.metadata.generate_name.take();
+            prefix.map(|prefix| named(&prefix)).unwrap_or_default()
+        });
+        let author = Author {
+            namespace: namespace.clone(),
+            name: name.clone(),
+            client,
+        };
+        let note = self.0.world.dispatcher.seal_author(&author);
+        request.annotations_mut().insert(MADE_FOR.to_owned(), note);
         let api: Api<InferenceRequest> = Api::namespaced(self.0.world.client.clone(), &namespace);
         async move {
             let made = api.create(&PostParams::default(), &request).await;
-            made.map_err(|e| match e {
-                kube::Error::Api(status) => NotMade::Refused {
-                    status: status.code,
-                    message: status.message.clone(),
-                },
-                e => NotMade::Unavailable(e.to_string()),
-            })
+            made.map_err(not_made)
+        }
+        .boxed()
+    }
+
+    fn erase(
+        &self,
+        request: Arc<InferenceRequest>,
+        client: String,
+    ) -> BoxFuture<'_, Result<InferenceRequest, NotMade>> {
+        let namespace = request.namespace().unwrap_or_default();
+        let api: Api<InferenceRequest> = Api::namespaced(self.0.world.client.clone(), &namespace);
+        async move {
+            if request.spec.input.erased.is_some() {
+                return Ok((*request).clone());
+            }
+            let mut patch = erasing(&request.spec.input, Some(&client));
+            // Another request of this name is not meant.
+            patch["metadata"]["uid"] = request.uid().into();
+            let params = PatchParams {
+                field_manager: Some(self.0.world.workers.class.manager()),
+                ..PatchParams::default()
+            };
+            let erased = api
+                .patch(&request.name_any(), &params, &Patch::Merge(patch))
+                .await;
+            erased.map_err(not_made)
         }
         .boxed()
     }
@@ -77,5 +138,18 @@ impl Directory for Objects {
         let keys = keys.map(|key| key.digest);
         let all = [report.manifest.digest, report.graph.digest];
         all.into_iter().chain(keys).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generated_name_begins_as_asked_and_fits() {
+        let name = named("request-");
+        assert!(name.starts_with("request-") && name.len() == 13, "{name}");
+        assert_ne!(name, named("request-"));
+        assert_eq!(named(&"x".repeat(80)).len(), 63);
     }
 }

@@ -33,13 +33,13 @@ mod sweep;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::FutureExt as _;
 use kube::Client;
 use kube::runtime::events::Reporter;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-pub use attempts::entries;
 pub use segments::{Segments, SegmentsError};
 pub use settings::{RunError, RunOptions, Settings, Setup, Stop, setup, stop_signal, stopped, tell_spans};
 
@@ -52,13 +52,13 @@ use self::operator::Operator;
 use self::reviews::Turns;
 use crate::artifacts::Artifacts;
 use crate::controllers::Given;
-use crate::dispatch::{Dispatcher, TokenKey};
+use crate::dispatch::{self, Dispatcher, TokenKey};
 use crate::fleet::JobIndex;
 use crate::gateway::{Clients, Gateway};
 use crate::in_force::InForce;
 use crate::metrics::Metrics;
 use crate::runs::{Outbox, Shelf};
-use crate::scoring::{self, Totals};
+use crate::scoring::Totals;
 use crate::web::{Shown, Web};
 use crate::world::{self, AtWork, Consents, Events, LOOK, Pace, Part, Ready, Scope, StoreHealth, World};
 
@@ -140,12 +140,12 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
         );
     }
     let dispatcher = dispatcher(&artifacts, key, options.settings.rules.leases);
-    let entries = attempts::entries(&artifacts).await?;
+    let entries = dispatch::entries(&artifacts).await?;
     dispatcher.remember(&entries);
-    let validator = settings::validator_key(&client, &options.settings.namespace).await?;
-    let segments = Arc::new(Segments::open(&artifacts, validator, &entries).await?);
+    let validator = settings::validator_keys(&client, &options.settings.namespace).await?;
+    let segments = Arc::new(Segments::open_or_hold(&artifacts, validator, &entries).await?);
     let site = Site {
-        ledger: Totals::of(scoring::in_force(), &entries),
+        ledger: Totals::of(options.settings.rules.scoring.clone(), &entries),
         segments,
         health: Some(settings::listen(&options.health_address).await?),
         gateway: settings::listen(&options.gateway_address).await?,
@@ -221,6 +221,7 @@ pub async fn operate(site: Site, options: Settings, stop: Stop) {
         artifacts,
         store: StoreHealth::default(),
         in_force,
+        ledger_held: segments.held().map(str::to_owned),
         dispatcher,
         jobs: JobIndex::default(),
         fleet: Notify::new(),
@@ -249,7 +250,16 @@ pub async fn operate(site: Site, options: Settings, stop: Stop) {
     } else {
         SEGMENT_SHARED
     };
-    tasks.spawn(Arc::clone(&segments).run(pause));
+    let (written, named, known) = (
+        Arc::clone(&segments),
+        Arc::clone(&world.in_force),
+        Arc::clone(&world),
+    );
+    tasks.spawn(async move {
+        // No rule is named that nobody has chosen.
+        known.settings_are_known().await;
+        written.run(pause, named).await;
+    });
     tasks.spawn(jobs::run(Arc::clone(&world)));
     if runner.is_none() {
         tasks.spawn(sweep::run(Arc::clone(&ctx)));
@@ -275,6 +285,10 @@ pub async fn operate(site: Site, options: Settings, stop: Stop) {
     let _ = tokio::time::timeout(SHUTDOWN_TIME, answering).await;
     tasks.shutdown().await;
     // What is not written now waits in its entries for the next start.
+    if world.settings_are_known().now_or_never().is_some() {
+        let rules = world.in_force.get();
+        segments.score_by(&rules.scoring, rules.scoring_since);
+    }
     if let Ok(Err(error)) = tokio::time::timeout(SEGMENT_OWN, segments.write()).await {
         tracing::warn!(%error, "the last segment of the ledger was not written");
     }

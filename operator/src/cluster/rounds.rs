@@ -145,7 +145,7 @@ fn fate(request: &InferenceRequest) -> Fate {
     let since = status.finished_at.as_ref().map_or(i64::MAX, |at| {
         k8s_openapi::jiff::Timestamp::now().as_second() - at.0.as_second()
     });
-    if status.phase == RequestPhase::Cancelled {
+    if matches!(status.phase, RequestPhase::Cancelled | RequestPhase::Erased) {
         Fate::Cancelled
     } else {
         Fate::Over(Duration::from_secs(since.max(0) as u64))

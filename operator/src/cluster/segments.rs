@@ -3,17 +3,19 @@
 //! Invariants: an entry stands in the store by itself before it is in a segment, so that none is lost with the process; at the
 //! start, whatever stands by itself and in no segment is waiting for one, so that each is in exactly one. The chain in the store
 //! has been verified before anything is added to it; it is never begun anew beside one of another key, and never continued where
-//! its head says that there was more.
+//! its head says that there was more. A key follows another only by a segment that the other has signed.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
 use zkinfer_crds::Identity;
-use zkinfer_scoring::ledger::{Chain, Content, Head, Ledger, LedgerError, MAX_ENTRIES};
+use zkinfer_scoring::Rule;
+use zkinfer_scoring::ledger::{Chain, Content, Head, Ledger, LedgerError, MAX_ENTRIES, RuleRecord};
 
 use crate::artifacts::{ArtifactError, Artifacts};
 use crate::dispatch::{Entry, unix_millis};
+use crate::in_force::InForce;
 use crate::world::lock;
 
 /// Why the ledger cannot go on.
@@ -32,8 +34,8 @@ pub enum SegmentsError {
     },
     /// Another key signs it.
     #[error(
-        "the ledger in the store is signed by {theirs}, and this validator's key is {own}: restore that key, or move `segments/` \
-         out of the store to begin a ledger anew"
+        "the ledger in the store is signed by {theirs}, and this validator's key is {own}: restore that key, and name the new one \
+         as the next; or move `segments/` out of the store to begin a ledger anew"
     )]
     Key {
         /// Who signs it.
@@ -52,25 +54,86 @@ pub enum SegmentsError {
     },
 }
 
+/// The validator's keys.
+#[derive(Clone)]
+pub struct Keys {
+    /// The one that signs.
+    pub key: SigningKey,
+    /// The one that shall sign from now on.
+    pub next: Option<SigningKey>,
+}
+
+impl From<SigningKey> for Keys {
+    fn from(key: SigningKey) -> Self {
+        Self { key, next: None }
+    }
+}
+
+fn named(key: &SigningKey) -> Identity {
+    Identity::new(key.verifying_key().to_bytes())
+}
+
 /// See the module.
 pub struct Segments {
     artifacts: Artifacts,
-    key: SigningKey,
+    keys: Mutex<Keys>,
+    /// Why nothing is written: the key is nobody's whom the ledger names.
+    held: Option<String>,
     waiting: Mutex<Vec<zkinfer_scoring::Entry>>,
     chain: tokio::sync::Mutex<Chain>,
+    /// The rule that the ledger names last, and the one that it has to name.
+    named: Mutex<Option<RuleRecord>>,
+    due: Mutex<Option<RuleRecord>>,
+    opened: u64,
 }
 
 impl Segments {
-    /// Verifies the ledger in the store; `entries` are those that stand by themselves.
+    /// Verifies the ledger in the store; `entries` are those that stand by themselves. Where another key signs it nothing is written
+    /// to it: entries stand by themselves until the key is back, or a next one is named.
+    ///
+    /// # Errors
+    /// A failing store, or a ledger that this validator cannot go on with.
+    pub async fn open_or_hold(
+        artifacts: &Artifacts,
+        keys: impl Into<Keys>,
+        entries: &[Entry],
+    ) -> Result<Self, SegmentsError> {
+        let keys = keys.into();
+        match Self::open(artifacts, keys.clone(), entries).await {
+            Err(error @ SegmentsError::Key { .. }) => {
+                tracing::error!(%error, "nothing is added to the ledger; entries stand by themselves meanwhile");
+                Ok(Self {
+                    artifacts: artifacts.clone(),
+                    held: Some(error.to_string()),
+                    waiting: Mutex::default(),
+                    chain: tokio::sync::Mutex::new(Chain::new(named(&keys.key))),
+                    keys: Mutex::new(keys),
+                    named: Mutex::default(),
+                    due: Mutex::default(),
+                    opened: unix_millis(),
+                })
+            }
+            opened => opened,
+        }
+    }
+
+    /// Why nothing is added to the ledger, if nothing is.
+    #[must_use]
+    pub fn held(&self) -> Option<&str> {
+        self.held.as_deref()
+    }
+
+    /// As [`Self::open_or_hold`]; another key is an error.
     ///
     /// # Errors
     /// A failing store, or a ledger that this validator cannot go on with.
     pub async fn open(
         artifacts: &Artifacts,
-        key: SigningKey,
+        keys: impl Into<Keys>,
         entries: &[Entry],
     ) -> Result<Self, SegmentsError> {
-        let own = Identity::new(key.verifying_key().to_bytes());
+        let mut keys = keys.into();
+        let own = named(&keys.key);
         let mut ledger = Ledger::default();
         for sequence in artifacts.segments().await? {
             let bytes = artifacts.segment(sequence).await?;
@@ -78,12 +141,21 @@ impl Segments {
             added.map_err(|error| SegmentsError::Broken { sequence, error })?;
         }
         let chain = ledger.chain().unwrap_or(Chain::new(own));
-        if chain.validator != own {
+        // It was named already, or it is the one that signs.
+        if keys
+            .next
+            .as_ref()
+            .is_some_and(|next| named(next) == chain.validator)
+        {
+            keys.key = keys.next.take().unwrap_or(keys.key);
+        } else if chain.validator != own {
             return Err(SegmentsError::Key {
                 theirs: chain.validator,
                 own,
             });
         }
+        // A key is not followed by itself.
+        keys.next = keys.next.filter(|next| named(next) != chain.validator);
         if let Some(bytes) = artifacts.ledger_head().await? {
             let broken = |error| SegmentsError::Broken {
                 sequence: chain.next,
@@ -109,15 +181,69 @@ impl Segments {
         }
         Ok(Self {
             artifacts: artifacts.clone(),
-            key,
+            keys: Mutex::new(keys),
+            held: None,
             waiting: Mutex::new(waiting),
             chain: tokio::sync::Mutex::new(chain),
+            named: Mutex::new(ledger.rules().last().cloned()),
+            due: Mutex::default(),
+            opened: unix_millis(),
         })
     }
 
     /// An entry that has been written by itself.
     pub fn add(&self, entry: &Entry) {
-        lock(&self.waiting).extend(entry.scored());
+        if self.held.is_none() {
+            lock(&self.waiting).extend(entry.scored());
+        }
+    }
+
+    /// Scores are by this rule since then; the ledger says so with the next segment, unless it does already.
+    pub fn score_by(&self, rule: &Rule, since: u64) {
+        let named = lock(&self.named);
+        let due = match &*named {
+            Some(named) if named.is(rule) => None,
+            // What the ledger of before says of its time stays true.
+            Some(named) => Some(RuleRecord::new(rule, since.max(named.at).max(self.opened))),
+            // Entries of before there were such segments were scored by the default.
+            None if *rule == Rule::default() => Some(RuleRecord::new(rule, since)),
+            None => Some(RuleRecord::new(rule, since.max(self.opened))),
+        };
+        *lock(&self.due) = due;
+    }
+
+    /// What the next segment says, if anything, and how many of the entries that wait are in it.
+    fn content(&self) -> Option<(Content, usize)> {
+        if let Some(next) = &lock(&self.keys).next {
+            return Some((Content::Rotation(named(next)), 0));
+        }
+        if let Some(rule) = lock(&self.due).clone() {
+            return Some((Content::Rule(rule), 0));
+        }
+        let batch: Vec<_> = lock(&self.waiting).iter().take(MAX_ENTRIES).cloned().collect();
+        let many = batch.len();
+        (many > 0).then_some((Content::Entries(batch), many))
+    }
+
+    /// The ledger names this key for what comes: if it is the next one, that signs from now on.
+    fn turned(&self, validator: Identity) {
+        let mut keys = lock(&self.keys);
+        if let Some(next) = keys.next.take_if(|next| named(next) == validator) {
+            tracing::info!(old = %named(&keys.key), new = %validator, "the ledger is signed by another key from now on");
+            keys.key = next;
+        }
+    }
+
+    /// A rule stands in the ledger.
+    fn has_named(&self, rule: RuleRecord) {
+        let mut due = lock(&self.due);
+        if due.as_ref().is_some_and(|due| {
+            (&due.name, due.version, &due.constants) == (&rule.name, rule.version, &rule.constants)
+        }) {
+            *due = None;
+        }
+        drop(due);
+        *lock(&self.named) = Some(rule);
     }
 
     /// Writes what waits.
@@ -125,16 +251,21 @@ impl Segments {
     /// # Errors
     /// A failing store, or a segment there that is none of this ledger; what is not written waits on.
     pub async fn write(&self) -> Result<(), SegmentsError> {
+        if self.held.is_some() {
+            return Ok(());
+        }
         let mut chain = self.chain.lock().await;
         loop {
-            let batch: Vec<_> = lock(&self.waiting).iter().take(MAX_ENTRIES).cloned().collect();
-            if batch.is_empty() {
+            let Some((content, many)) = self.content() else {
                 return Ok(());
-            }
+            };
+            let rule = match &content {
+                Content::Rule(rule) => Some(rule.clone()),
+                _ => None,
+            };
             let sequence = chain.next;
             let broken = |error| SegmentsError::Broken { sequence, error };
-            let many = batch.len();
-            let appended = chain.append(Content::Entries(batch), &self.key);
+            let appended = chain.append(content, &lock(&self.keys).key);
             let (bytes, next) = appended.map_err(broken)?;
             if !self.artifacts.create_segment(sequence, bytes).await? {
                 // A write whose answer was lost, or another run of the same person's.
@@ -143,9 +274,13 @@ impl Segments {
                 continue;
             }
             *chain = next;
+            self.turned(chain.validator);
             lock(&self.waiting).drain(..many);
+            if let Some(rule) = rule {
+                self.has_named(rule);
+            }
             if let Some(head) = next.head(unix_millis()) {
-                let signed = head.sign(&self.key).map_err(broken)?;
+                let signed = head.sign(&lock(&self.keys).key).map_err(broken)?;
                 self.artifacts.put_ledger_head(signed).await?;
             }
         }
@@ -157,8 +292,12 @@ impl Segments {
         let mut ledger = Ledger::after(*chain);
         ledger.add(bytes, None)?;
         lock(&self.waiting).retain(|entry| !ledger.has(&entry.claim));
+        if let Some(rule) = ledger.rules().last() {
+            self.has_named(rule.clone());
+        }
         let next = ledger.chain()?;
-        if next.validator != chain.validator {
+        self.turned(next.validator);
+        if next.validator != named(&lock(&self.keys).key) {
             return Err(LedgerError::Validator {
                 sequence: chain.next,
                 expected: chain.validator,
@@ -168,10 +307,12 @@ impl Segments {
         Ok(next)
     }
 
-    /// Writes what waits, each `pause`, for ever.
-    pub async fn run(self: Arc<Self>, pause: Duration) {
+    /// Writes what waits, and the rule in force, each `pause`, for ever.
+    pub async fn run(self: Arc<Self>, pause: Duration, in_force: Arc<InForce>) {
         loop {
             tokio::time::sleep(pause).await;
+            let rules = in_force.get();
+            self.score_by(&rules.scoring, rules.scoring_since);
             if let Err(error) = self.write().await {
                 tracing::error!(%error, "a segment of the ledger was not written, trying again");
             }
@@ -180,137 +321,4 @@ impl Segments {
 }
 
 #[cfg(test)]
-mod tests {
-    use zkinfer_crds::{ClaimId, Digest, RequestUid, SliceIndex};
-
-    use super::*;
-    use crate::dispatch::PoolId;
-
-    fn key(n: u8) -> SigningKey {
-        SigningKey::from_bytes(&[n; 32])
-    }
-
-    fn entry(n: u8) -> Entry {
-        Entry {
-            claim: ClaimId::new([n; 16]),
-            request: RequestUid::new([0; 16]),
-            slice: SliceIndex(0),
-            digest: Some(Digest::new([7; 32])),
-            model: None,
-            proof: None,
-            pool: PoolId::new("a", "b"),
-            identity: Identity::new([1; 32]),
-            attempt: 1,
-            verified: true,
-            cause: None,
-            miners_fault: false,
-            scores: true,
-            work_micros: 100_000,
-            micros: 100_000,
-            bytes: Some(2000),
-            at: 5,
-        }
-    }
-
-    async fn read(artifacts: &Artifacts) -> Ledger {
-        let mut ledger = Ledger::default();
-        for sequence in artifacts.segments().await.unwrap() {
-            ledger
-                .add(&artifacts.segment(sequence).await.unwrap(), None)
-                .unwrap();
-        }
-        ledger
-    }
-
-    async fn written(artifacts: &Artifacts) {
-        let segments = Segments::open(artifacts, key(1), &[entry(1)]).await.unwrap();
-        segments.write().await.unwrap();
-        segments.add(&entry(2));
-        segments.add(&entry(3));
-        segments.write().await.unwrap();
-        segments.write().await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn each_entry_is_in_one_segment_whenever_the_operator_ends() {
-        let artifacts = Artifacts::memory();
-        written(&artifacts).await;
-        // After a restart all stand by themselves still, and one has never come into a segment.
-        let all = [1, 2, 3, 4].map(entry);
-        let again = Segments::open(&artifacts, key(1), &all).await.unwrap();
-        again.write().await.unwrap();
-        let ledger = read(&artifacts).await;
-        let claims: Vec<_> = ledger.entries().iter().map(|e| e.claim).collect();
-        assert_eq!(claims, [1, 2, 3, 4].map(|n| ClaimId::new([n; 16])));
-        assert_eq!(artifacts.segments().await.unwrap(), [0, 1, 2]);
-        let head = Head::decode(&artifacts.ledger_head().await.unwrap().unwrap()).unwrap();
-        assert_eq!(ledger.ends_at(&head), Ok(()));
-    }
-
-    #[tokio::test]
-    async fn a_ledger_of_another_key_is_not_gone_on_with() {
-        let artifacts = Artifacts::memory();
-        written(&artifacts).await;
-        let other = Segments::open(&artifacts, key(2), &[]).await;
-        assert!(matches!(other.err(), Some(SegmentsError::Key { .. })));
-    }
-
-    #[tokio::test]
-    async fn a_ledger_whose_end_is_missing_is_not_gone_on_with() {
-        let (whole, cut) = (Artifacts::memory(), Artifacts::memory());
-        written(&whole).await;
-        let first = whole.segment(0).await.unwrap();
-        assert!(cut.create_segment(0, first.to_vec()).await.unwrap());
-        let head = whole.ledger_head().await.unwrap().unwrap();
-        cut.put_ledger_head(head.to_vec()).await.unwrap();
-        let opened = Segments::open(&cut, key(1), &[]).await;
-        assert!(matches!(opened.err(), Some(SegmentsError::Cut { head: 1 })));
-    }
-
-    #[tokio::test]
-    async fn a_write_whose_answer_was_lost_is_gone_on_from() {
-        let artifacts = Artifacts::memory();
-        let segments = Segments::open(&artifacts, key(1), &[entry(1)]).await.unwrap();
-        let chain = Chain::new(Identity::new(key(1).verifying_key().to_bytes()));
-        let first = vec![entry(1).scored().unwrap()];
-        let (bytes, _) = chain.append(Content::Entries(first), &key(1)).unwrap();
-        assert!(artifacts.create_segment(0, bytes).await.unwrap());
-        segments.add(&entry(2));
-        segments.write().await.unwrap();
-        assert_eq!(read(&artifacts).await.entries().len(), 2);
-        assert_eq!(artifacts.segments().await.unwrap(), [0, 1]);
-    }
-
-    #[tokio::test]
-    async fn two_that_write_do_not_write_over_each_other() {
-        let artifacts = Artifacts::memory();
-        let one = Segments::open(&artifacts, key(1), &[entry(1)]).await.unwrap();
-        // It has seen an entry of the other's, too.
-        let two = Segments::open(&artifacts, key(1), &[entry(1), entry(2)])
-            .await
-            .unwrap();
-        one.write().await.unwrap();
-        two.write().await.unwrap();
-        one.add(&entry(3));
-        one.write().await.unwrap();
-        let ledger = read(&artifacts).await;
-        let claims: Vec<_> = ledger.entries().iter().map(|e| e.claim).collect();
-        assert_eq!(claims, [1, 2, 3].map(|n| ClaimId::new([n; 16])));
-    }
-
-    #[tokio::test]
-    async fn a_strangers_segment_is_not_gone_on_from() {
-        let artifacts = Artifacts::memory();
-        let own = Segments::open(&artifacts, key(1), &[entry(1)]).await.unwrap();
-        let stranger = Segments::open(&artifacts, key(2), &[entry(2)]).await.unwrap();
-        stranger.write().await.unwrap();
-        let error = own.write().await.unwrap_err();
-        assert!(matches!(
-            error,
-            SegmentsError::Broken {
-                sequence: 0,
-                error: LedgerError::Validator { .. }
-            }
-        ));
-    }
-}
+mod tests;

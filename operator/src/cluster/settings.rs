@@ -19,7 +19,7 @@ use zkinfer_crds::wire::BlobRef;
 use zkinfer_spans::SpansError;
 use zkml::setup::{SrsSource, VerifierSrs};
 
-use super::segments::SegmentsError;
+use super::segments::{Keys, SegmentsError};
 use crate::artifacts::{ArtifactError, Artifacts};
 use crate::dispatch::TokenKey;
 use crate::in_force::Rules;
@@ -32,6 +32,7 @@ use crate::web::{Hosts, Web};
 const TOKENS: &str = "zkinfer-token-key";
 const VALIDATOR: &str = "zkinfer-validator-key";
 const SECRET_KEY: &str = "key";
+const SECRET_NEXT: &str = "next";
 
 /// How to run in a cluster.
 #[derive(Debug, Clone)]
@@ -95,6 +96,11 @@ pub enum RunError {
     /// A Secret that is not the operator's.
     #[error("Secret {0}/{1} has no 32 bytes under `{SECRET_KEY}`; delete it and the operator makes another")]
     BadSecret(String, &'static str),
+    /// A next key that is none.
+    #[error(
+        "Secret {0}/{1} has `{SECRET_NEXT}`, which is not 32 bytes: put the next key there, or remove it"
+    )]
+    BadNextKey(String, &'static str),
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] SegmentsError),
@@ -135,10 +141,19 @@ pub(super) async fn token_key(client: &Client, namespace: &str) -> Result<TokenK
     secret(client, namespace, TOKENS).await.map(TokenKey::new)
 }
 
-/// The key that the ledger is signed with, made once per deployment.
-pub(super) async fn validator_key(client: &Client, namespace: &str) -> Result<SigningKey, RunError> {
-    let bytes = secret(client, namespace, VALIDATOR).await?;
-    Ok(SigningKey::from_bytes(&bytes))
+/// The key that the ledger is signed with, made once per deployment, and the one that shall sign it from now on, where a person has
+/// put one beside it.
+pub(super) async fn validator_keys(client: &Client, namespace: &str) -> Result<Keys, RunError> {
+    let key = SigningKey::from_bytes(&secret(client, namespace, VALIDATOR).await?);
+    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let secret = api.get(VALIDATOR).await.map_err(|e| RunError::Api(Box::new(e)))?;
+    let next = secret.data.and_then(|mut data| data.remove(SECRET_NEXT));
+    let next = next.map(|next| <[u8; 32]>::try_from(next.0)).transpose();
+    let next = next.map_err(|_| RunError::BadNextKey(namespace.to_owned(), VALIDATOR))?;
+    Ok(Keys {
+        key,
+        next: next.map(|bytes| SigningKey::from_bytes(&bytes)),
+    })
 }
 
 /// 32 bytes that are kept in a Secret, made where there is none.

@@ -10,14 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::ResourceExt;
-use zkinfer_crds::compile_report::CompileOutcome;
-use zkinfer_crds::k8s::InferenceRequest;
-use zkinfer_crds::k8s::validator::Retention;
+use zkinfer_crds::k8s::{InferenceRequest, RequestPhase};
 use zkinfer_crds::{Digest, RequestUid};
 
 use super::operator::Operator;
 use super::retention::{Rule, keeps_input, least, total};
-use crate::artifacts::{ArtifactError, CompiledName, Kept};
+use crate::artifacts::ArtifactError;
 use crate::world::Part;
 
 /// How often everything is looked through.
@@ -53,6 +51,8 @@ async fn sweep(ctx: &Operator) -> Result<(), ArtifactError> {
         .requests
         .state()
         .iter()
+        // A proof that came while its request was erased came for nobody.
+        .filter(|r| r.status.as_ref().is_none_or(|s| s.phase != RequestPhase::Erased))
         .filter_map(|r| r.uid()?.parse().ok())
         .collect();
     for uid in kept.into_iter().filter(|uid| !living.contains(uid)) {
@@ -85,7 +85,8 @@ async fn sweep(ctx: &Operator) -> Result<(), ArtifactError> {
     if !rule.applies(&blobs) {
         return Ok(());
     }
-    let named = named(ctx, &retention).await?;
+    let keeps = |request: &InferenceRequest| keeps_input(&retention, since_end(request));
+    let named = ctx.requests.named(keeps).await?;
     for stored in rule.doomed(&blobs, |digest| named.contains(digest)) {
         ctx.world
             .artifacts
@@ -111,52 +112,4 @@ fn since_end(request: &InferenceRequest) -> Option<Duration> {
     let ended = status.finished_at.as_ref()?.0.as_second();
     let since = k8s_openapi::jiff::Timestamp::now().as_second() - ended;
     Some(Duration::from_secs(u64::try_from(since).unwrap_or_default()))
-}
-
-/// Every blob that an object, a compiled model or a run names.
-async fn named(ctx: &Operator, retention: &Retention) -> Result<BTreeSet<Digest>, ArtifactError> {
-    let mut named = BTreeSet::new();
-    named.extend(ctx.models.srs_file.as_ref().map(|b| b.digest));
-    for model in ctx.world.stores.models.state() {
-        named.extend(model.spec.source.artifact);
-        let calibration = model.spec.quantization.calibration.as_ref();
-        named.extend(calibration.and_then(|c| c.artifact));
-        named.extend(model.status.as_ref().and_then(|s| s.model_digest));
-        let uid = model.uid().unwrap_or_default();
-        {
-            let models = ctx.models.records();
-            let record = models.get(&uid);
-            let files = record.map(|m| [m.known.onnx.as_ref(), m.known.calibration.as_ref()]);
-            named.extend(files.into_iter().flatten().flatten().map(|b| b.digest));
-        }
-        match ctx
-            .world
-            .artifacts
-            .compiled(CompiledName::Model(&uid))
-            .await?
-            .map(|json| Kept::read(&json))
-        {
-            None => {}
-            // What it is compiled from again.
-            Some(Kept::Old { onnx, calibration }) => named.extend(onnx.into_iter().chain(calibration)),
-            Some(Kept::Record(record)) => {
-                named.insert(record.onnx.digest);
-                named.extend(record.calibration.map(|b| b.digest));
-                if let CompileOutcome::Compiled(report) = record.outcome {
-                    named.extend(report.blobs().map(|b| b.digest));
-                }
-            }
-        }
-    }
-    for request in ctx.world.stores.requests.state() {
-        if keeps_input(retention, since_end(&request)) {
-            named.extend(request.spec.input.artifact);
-        }
-    }
-    for record in ctx.requests.runs().values() {
-        named.extend(record.run.iter().flat_map(|run| run.blobs()).map(|b| b.digest));
-        // The float reference is handed it.
-        named.extend(record.run.iter().map(|run| run.model.manifest.model));
-    }
-    Ok(named)
 }

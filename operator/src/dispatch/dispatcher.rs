@@ -21,7 +21,7 @@ use super::queue::{Past, Queue};
 use super::record;
 use super::request::{QueuedRequest, QueuedSlice};
 use super::standing::PoolFacts;
-use super::token::{ClaimToken, CompileToken, TokenError, TokenKey};
+use super::token::{Author, ClaimToken, CompileToken, TokenError, TokenKey};
 use super::waiting::{Claimed, Ticket};
 use super::{PoolId, SliceCounts};
 use crate::artifacts::{ArtifactError, Artifacts};
@@ -375,6 +375,20 @@ impl Dispatcher {
     /// A token that was not issued here.
     pub fn open_compile(&self, token: &str) -> Result<CompileToken, TokenError> {
         CompileToken::open(token, &self.key)
+    }
+
+    /// A note of who made a request, as text.
+    #[must_use]
+    pub fn seal_author(&self, author: &Author) -> String {
+        author.seal(&self.key)
+    }
+
+    /// Opens a note of who made a request.
+    ///
+    /// # Errors
+    /// A note that was not written here.
+    pub fn open_author(&self, note: &str) -> Result<Author, TokenError> {
+        Author::open(note, &self.key)
     }
 
     /// Opens a claim's token.

@@ -61,6 +61,23 @@ pub struct Entry {
     pub at: u64,
 }
 
+/// The entries in the store, oldest first.
+///
+/// # Errors
+/// A failing store.
+pub async fn entries(artifacts: &Artifacts) -> Result<Vec<Entry>, ArtifactError> {
+    let read = artifacts.ledger().await?;
+    let mut entries: Vec<Entry> = Vec::with_capacity(read.len());
+    for json in read {
+        match serde_json::from_slice(&json) {
+            Ok(entry) => entries.push(entry),
+            Err(error) => tracing::warn!(%error, "a ledger entry cannot be read"),
+        }
+    }
+    entries.sort_by_key(|e| e.at);
+    Ok(entries)
+}
+
 /// The wall clock's time.
 pub(crate) fn unix_millis() -> u64 {
     SystemTime::now()

@@ -90,6 +90,7 @@ fn open<T: DeserializeOwned>(token: &str, domain: &str, key: &TokenKey) -> Resul
 
 const CLAIM_DOMAIN: &str = "zkinfer/claim-token/v1";
 const COMPILE_DOMAIN: &str = "zkinfer/compile-token/v1";
+const AUTHOR_DOMAIN: &str = "zkinfer/author/v1";
 
 impl ClaimToken {
     /// The token as text.
@@ -137,6 +138,34 @@ impl CompileToken {
     }
 }
 
+/// Who made a request through the gateway, as the operator notes it at the object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Author {
+    /// The request's namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The API server's name of the user or service account.
+    pub client: String,
+}
+
+impl Author {
+    /// The note as text.
+    #[must_use]
+    pub fn seal(&self, key: &TokenKey) -> String {
+        seal(self, AUTHOR_DOMAIN, key)
+    }
+
+    /// Opens a note. Whether it is of the request at which it stands is the caller's question.
+    ///
+    /// # Errors
+    /// Anything that [`Author::seal`] with this key did not give.
+    pub fn open(note: &str, key: &TokenKey) -> Result<Self, TokenError> {
+        open(note, AUTHOR_DOMAIN, key)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,6 +191,23 @@ mod tests {
             ClaimToken::open(&token().seal(&key), &TokenKey::new([8; 32])),
             Err(TokenError::BadSignature)
         );
+    }
+
+    #[test]
+    fn a_note_of_who_made_a_request_is_no_other_token_and_nobody_else_writes_one() {
+        let key = TokenKey::new([9; 32]);
+        let author = Author {
+            namespace: "n".to_owned(),
+            name: "r".to_owned(),
+            client: "alice".to_owned(),
+        };
+        let note = author.seal(&key);
+        assert_eq!(Author::open(&note, &key), Ok(author.clone()));
+        assert!(ClaimToken::open(&note, &key).is_err());
+        let foreign = author.seal(&TokenKey::new([8; 32]));
+        assert_eq!(Author::open(&foreign, &key), Err(TokenError::BadSignature));
+        let claim = token().seal(&key);
+        assert_eq!(Author::open(&claim, &key), Err(TokenError::BadSignature));
     }
 
     #[test]

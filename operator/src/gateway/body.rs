@@ -10,10 +10,9 @@ use axum::body::{Body, Bytes};
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_LENGTH;
 use futures::StreamExt;
-use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
-use zkinfer_crds::calls::{Call, Carries, Reason};
+use zkinfer_crds::calls::{Call, Reason};
 
 use super::problem::Reject;
 
@@ -119,16 +118,6 @@ impl Bodies {
     pub(super) async fn of<C: Call>(&self, headers: &HeaderMap, body: Body) -> Result<Held, ReadError> {
         let max = usize::try_from(C::MAX_BODY).unwrap_or(usize::MAX);
         self.read(headers, body, max).await
-    }
-
-    /// Reads the JSON that is the body of a call.
-    pub(super) async fn json<C, T>(&self, headers: &HeaderMap, body: Body) -> Result<T, Reject>
-    where
-        C: Call<Body: Carries<T>>,
-        T: DeserializeOwned,
-    {
-        let bytes = self.of::<C>(headers, body).await?;
-        serde_json::from_slice(&bytes).map_err(|e| Reject::new(Reason::InvalidBody, e.to_string()))
     }
 }
 

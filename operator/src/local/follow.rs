@@ -237,7 +237,10 @@ impl Follower {
         }
         (told.phase, told.waits) = (status.phase, waits);
         match status.phase {
-            RequestPhase::Succeeded | RequestPhase::Failed | RequestPhase::Cancelled => Rest::Over,
+            RequestPhase::Succeeded
+            | RequestPhase::Failed
+            | RequestPhase::Cancelled
+            | RequestPhase::Erased => Rest::Over,
             RequestPhase::Pending if !status.conditions.is_empty() => Rest::Waiting,
             RequestPhase::Pending | RequestPhase::Compiling | RequestPhase::Proving => Rest::AtWork,
         }

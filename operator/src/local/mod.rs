@@ -26,6 +26,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 use zkinfer_crds::Digest;
+use zkinfer_scoring::Rule;
 use zkml::systems;
 
 pub use objects::{ObjectError, Objects};
@@ -39,11 +40,11 @@ use self::names::{DEFAULT_NAMESPACE, OPERATOR_NAMESPACE};
 use self::pods::Node;
 use crate::artifacts::{ArtifactError, Artifacts};
 use crate::cluster::{self, RunError, Runner, Segments, Settings, Setup, Site};
-use crate::dispatch::{Dispatcher, TokenKey};
+use crate::dispatch::{self, Dispatcher, TokenKey};
 use crate::in_force::Rules;
 use crate::metrics::Metrics;
 use crate::runs::ModelMemory;
-use crate::scoring::{self, Totals};
+use crate::scoring::Totals;
 use crate::specs::{Class, CompileSettings, WorkerSettings};
 use crate::web::{Hosts, Web};
 use crate::world::AtWork;
@@ -194,7 +195,7 @@ pub async fn run(
     });
     let floats = reference::start(&worker, &folders.logs).map_err(LocalError::Reference)?;
     let settings = settings(options, &worker, &address, floats.socket.clone())?;
-    let entries = cluster::entries(&artifacts).await?;
+    let entries = dispatch::entries(&artifacts).await?;
     let path = options.state.join("validator.key");
     let validator = validator::key(&path).map_err(|source| LocalError::Path { path, source })?;
     let segments = Segments::open(&artifacts, validator, &entries).await;
@@ -349,6 +350,9 @@ fn settings(
             allowed_srs: Vec::new(),
             // The store of local mode is never swept.
             retention: Default::default(),
+            limits: Default::default(),
+            scoring: Rule::default(),
+            scoring_since: 0,
             spec: None,
         },
         reference_socket,
@@ -376,7 +380,7 @@ fn site(
         artifacts,
         dispatcher: Arc::clone(&dispatcher),
         // A prover that was bad in an earlier run may be another by now.
-        ledger: Totals::new(scoring::in_force()),
+        ledger: Totals::new(Rule::default()),
         segments,
         setup,
         gateway,

@@ -5,16 +5,11 @@
 //! itself alone scores nothing.
 
 mod score;
+mod stated;
 #[cfg(test)]
 mod tests;
 mod totals;
 
 pub use score::MinerScore;
+pub use stated::{stated, told};
 pub use totals::Totals;
-use zkinfer_scoring::Rule;
-
-/// The rule that is in force, with its constants: the one place that says so.
-#[must_use]
-pub fn in_force() -> Rule {
-    Rule::default()
-}

@@ -3,7 +3,7 @@
 use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex};
 use zkinfer_scoring::{Constants, Rule, RuleName};
 
-use super::{MinerScore, Totals, in_force};
+use super::{MinerScore, Totals};
 use crate::dispatch::{Entry, PoolId};
 
 const OWN: Identity = Identity::new([1; 32]);
@@ -72,7 +72,7 @@ fn the_best_score_all_and_share_by_what_they_did() {
 #[test]
 fn the_rule_in_force_has_a_cold_start() {
     let entries: Vec<_> = (0..19).map(|n| good(n, OWN, 100_000)).collect();
-    let mut totals = Totals::of(in_force(), &entries);
+    let mut totals = Totals::of(Rule::default(), &entries);
     let of = totals.score(&OWN, NOW);
     assert_eq!((of.score_millionths, of.verified), (0, 19));
     totals.add(&good(19, OWN, 100_000));
@@ -168,4 +168,45 @@ fn entries_of_before_are_read_and_do_not_score() {
     let entry: Entry = serde_json::from_str(old).unwrap();
     let of = score(&[entry]);
     assert_eq!((of.verified, of.score_millionths), (1, 0));
+}
+
+#[test]
+fn another_rule_scores_what_there_is_anew_and_one_that_looks_further_back_wants_what_was_let_go() {
+    const HOUR: u64 = 3_600_000;
+    let rule = |window_hours: u64| {
+        let constants = Constants {
+            window_hours,
+            skip_hours: 0,
+            cold_start: 1,
+            ..RuleName::SpeedSizeAccuracy.constants()
+        };
+        Rule::new(RuleName::SpeedSizeAccuracy, constants).unwrap()
+    };
+    let now = 100 * HOUR;
+    let old = Entry {
+        at: now - 30 * HOUR,
+        ..good(1, OWN, 100)
+    };
+    let all = [
+        old,
+        Entry {
+            at: now,
+            ..good(2, OTHER, 100)
+        },
+    ];
+    let mut totals = Totals::of(rule(24), &all);
+    assert_eq!(totals.score(&OWN, now).score_millionths, 0);
+    assert!(!totals.score_by(&rule(24)), "it is the same");
+    assert!(!totals.score_by(&rule(2)), "it sees less");
+    assert!(totals.score_by(&rule(48)), "it sees more");
+    totals.recall(&all);
+    totals.recall(&all);
+    let mut fresh = Totals::of(rule(48), &all);
+    for miner in [OWN, OTHER] {
+        let found = totals.score(&miner, now);
+        assert_eq!(found, fresh.score(&miner, now));
+        assert_eq!((found.score_millionths, found.verified), (1_000_000, 1));
+    }
+    // Of a run that counts only itself nothing is of use again.
+    assert!(!Totals::new(rule(2)).score_by(&rule(48)));
 }

@@ -3,9 +3,9 @@
 //! Invariants: of entries that no score needs any more only counts are kept; a score belongs to an identity: a pool of another
 //! name with the same key goes on with it, one of the same name with another key begins anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use zkinfer_crds::Identity;
+use zkinfer_crds::{ClaimId, Identity};
 use zkinfer_scoring::{BUCKET_MILLIS, Rule, Scores};
 
 use super::score::{MinerScore, MinerTotals};
@@ -24,6 +24,8 @@ pub struct Totals {
     scores: Option<Scores>,
     /// An entry has been added since.
     changed: bool,
+    /// All that the store has was added at the start.
+    whole: bool,
 }
 
 impl Totals {
@@ -39,7 +41,10 @@ impl Totals {
     /// The totals of these entries.
     #[must_use]
     pub fn of<'a>(rule: Rule, entries: impl IntoIterator<Item = &'a Entry>) -> Self {
-        let mut totals = Self::new(rule);
+        let mut totals = Self {
+            whole: true,
+            ..Self::new(rule)
+        };
         entries.into_iter().for_each(|entry| totals.add(entry));
         totals
     }
@@ -52,6 +57,27 @@ impl Totals {
             self.entries.push(scored);
             self.changed = true;
         }
+    }
+
+    /// Scores are by this rule from now on. Whether it looks further back than the one before, so that entries that were let go are
+    /// of use again.
+    #[must_use]
+    pub fn score_by(&mut self, rule: &Rule) -> bool {
+        if self.rule == *rule {
+            return false;
+        }
+        let further = self.whole && reach(rule) > reach(&self.rule);
+        self.rule = rule.clone();
+        self.scores = None;
+        further
+    }
+
+    /// Adds those of these entries that were let go: scores alone see them, since they are counted.
+    pub fn recall(&mut self, entries: &[Entry]) {
+        let here: HashSet<ClaimId> = self.entries.iter().map(|entry| entry.claim).collect();
+        let gone = entries.iter().filter(|entry| !here.contains(&entry.claim));
+        self.entries.extend(gone.filter_map(Entry::scored));
+        self.scores = None;
     }
 
     /// A miner's score at a time, in Unix milliseconds.
@@ -72,11 +98,15 @@ impl Totals {
         if fresh {
             return;
         }
-        let constants = self.rule.constants();
-        let hours = constants.window_hours.max(constants.skip_hours);
-        let from = (now / BUCKET_MILLIS).saturating_sub(hours);
+        let from = (now / BUCKET_MILLIS).saturating_sub(reach(&self.rule));
         self.entries.retain(|entry| entry.at / BUCKET_MILLIS >= from);
         self.scores = Some(Scores::of(&self.rule, &self.entries, now));
         self.changed = false;
     }
+}
+
+/// The hours that a rule looks back.
+fn reach(rule: &Rule) -> u64 {
+    let constants = rule.constants();
+    constants.window_hours.max(constants.skip_hours)
 }

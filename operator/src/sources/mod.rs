@@ -167,6 +167,9 @@ pub async fn input(
             artifact: Some(digest),
             ..
         } => artifact(files, namespace, artifacts, digest, MAX_FILE_BYTES).await?,
+        RequestInput { erased: Some(_), .. } => {
+            return Err(SourceError::Invalid("the input was erased".to_owned()));
+        }
         _ => return Err(SourceError::Invalid("the input names nothing".to_owned())),
     };
     file(&bytes, only).map_err(SourceError::Invalid)

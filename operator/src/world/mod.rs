@@ -75,6 +75,8 @@ pub struct World {
     pub store: StoreHealth,
     /// The settings that a Validator changes.
     pub in_force: Arc<InForce>,
+    /// Why nothing is added to the ledger, if nothing is.
+    pub ledger_held: Option<String>,
     /// Queue, claims, verification.
     pub dispatcher: Arc<Dispatcher>,
     /// The operator's Jobs.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use zkinfer_crds::Identity;
 use zkinfer_scoring::ledger::{Head, Ledger, LedgerError};
-use zkinfer_scoring::{Entry, Rule, Score, Scores, Zero};
+use zkinfer_scoring::{Entry, Rule, RuleError, Score, Scores, Zero};
 
 use crate::args::{Format, LedgerArgs, LedgerCommand, ScoringArgs};
 use crate::exit::{Exit, UsageError, say};
@@ -26,9 +26,15 @@ pub(crate) fn run(command: &LedgerCommand, format: Format) -> Result<Exit, Usage
     };
     match command {
         LedgerCommand::Verify { .. } => verified(&ledger, format),
-        LedgerCommand::Replay { rule, .. } => replayed(&scores(&ledger.ledger, rule), format),
+        LedgerCommand::Replay { rule, .. } => match scores(&ledger.ledger, rule) {
+            Ok(scores) => replayed(&scores, format),
+            Err(error) => return Ok(not_ours(&error, format)),
+        },
         LedgerCommand::Explain { rule, miner, .. } => {
-            let scores = scores(&ledger.ledger, rule);
+            let scores = match scores(&ledger.ledger, rule) {
+                Ok(scores) => scores,
+                Err(error) => return Ok(not_ours(&error, format)),
+            };
             let Some(score) = scores.miners.get(miner) else {
                 say(
                     &format!(
@@ -136,10 +142,21 @@ fn verified(Checked { ledger, head }: &Checked, format: Format) {
     }
 }
 
-fn scores(ledger: &Ledger, args: &ScoringArgs) -> Scores {
+/// The ledger holds, and what it says of its rule is nothing that is computed here.
+fn not_ours(error: &RuleError, format: Format) -> Exit {
+    say(&format!("the ledger's rule: {error}"), format);
+    Exit::Bad
+}
+
+fn scores(ledger: &Ledger, args: &ScoringArgs) -> Result<Scores, RuleError> {
     let last = ledger.entries().iter().map(|entry| entry.at).max();
     let at = args.at.or(last).unwrap_or_default();
-    Scores::of(&Rule::from(args.rule), ledger.entries(), at)
+    let rule = match (args.rule, ledger.rule_at(at)) {
+        (Some(name), _) => name.into(),
+        (None, Some(named)) => named.rule()?,
+        (None, None) => Rule::default(),
+    };
+    Ok(Scores::of(&rule, ledger.entries(), at))
 }
 
 fn millionths(number: u32) -> String {
@@ -287,6 +304,10 @@ fn steps(scores: &Scores, score: &Score) {
 
 #[cfg(test)]
 mod tests {
+    use ed25519_dalek::SigningKey;
+    use zkinfer_scoring::ledger::{Chain, Content, RuleRecord};
+    use zkinfer_scoring::{Constants, RuleName};
+
     use super::*;
 
     #[test]
@@ -322,6 +343,32 @@ mod tests {
         assert_eq!(
             (wrong.0, wrong.1.to_string().contains("ledger's segment")),
             (path, true)
+        );
+    }
+
+    #[test]
+    fn scores_are_by_the_rule_that_the_ledger_names_unless_another_is_asked_for() {
+        let key = SigningKey::from_bytes(&[1; 32]);
+        let validator = Identity::new(key.verifying_key().to_bytes());
+        let rule = RuleName::DeliveredWork;
+        let constants = Constants {
+            cold_start: 7,
+            ..rule.constants()
+        };
+        let rule = Rule::new(rule, constants).unwrap();
+        let content = Content::Rule(RuleRecord::new(&rule, 100));
+        let (bytes, _) = Chain::new(validator).append(content, &key).unwrap();
+        let mut ledger = Ledger::default();
+        ledger.add(&bytes, None).unwrap();
+        let by = |rule: Option<RuleName>, at: u64| {
+            let args = ScoringArgs { rule, at: Some(at) };
+            scores(&ledger, &args).unwrap().rule
+        };
+        assert_eq!(by(None, 100), rule);
+        assert_eq!(by(None, 99), Rule::default(), "it was not in force yet");
+        assert_eq!(
+            by(Some(RuleName::ResponseCurve), 100),
+            RuleName::ResponseCurve.into()
         );
     }
 }

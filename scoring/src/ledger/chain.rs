@@ -10,6 +10,7 @@ use zkinfer_crds::{ClaimId, Digest, Identity};
 use super::bytes::LedgerError;
 use super::head::Head;
 use super::hours::Hours;
+use super::rule::RuleRecord;
 use super::segment::{Content, Segment};
 use crate::entry::Entry;
 
@@ -46,6 +47,7 @@ impl Chain {
         let (added, validator) = match &content {
             Content::Entries(entries) => (entries.len() as u64, self.validator),
             Content::Rotation(next) => (0, *next),
+            Content::Rule(_) => (0, self.validator),
             // It stands for what is there, and adds nothing.
             Content::Checkpoint { .. } => return Err(LedgerError::Checkpoint(self.next)),
         };
@@ -84,6 +86,7 @@ pub struct Ledger {
     chain: Option<Chain>,
     entries: Vec<Entry>,
     hours: Hours,
+    rules: Vec<RuleRecord>,
     claims: HashSet<ClaimId>,
 }
 
@@ -137,27 +140,34 @@ impl Ledger {
             last: Digest::of(bytes),
             ..chain
         };
-        let (entries, hours) = match segment.content {
+        let (entries, hours, rule) = match segment.content {
             Content::Entries(entries) => {
                 new.entries = new.entries.saturating_add(entries.len() as u64);
-                (entries, Hours::new())
+                (entries, Hours::new(), None)
             }
             Content::Rotation(validator) => {
                 new.validator = validator;
-                (Vec::new(), Hours::new())
+                (Vec::new(), Hours::new(), None)
             }
+            Content::Rule(rule) => (Vec::new(), Hours::new(), Some(rule)),
             Content::Checkpoint { .. } if self.chain.is_some() => {
                 return Err(LedgerError::Checkpoint(sequence));
             }
-            Content::Checkpoint { kept, hours, entries } => {
+            Content::Checkpoint {
+                kept,
+                hours,
+                entries,
+                rule,
+            } => {
                 // What follows names the last of those that it stands for.
                 (new.last, new.entries) = (segment.previous, entries);
-                (kept, hours)
+                (kept, hours, rule)
             }
         };
         self.once(&entries, sequence)?;
         self.entries.extend(entries);
         self.hours.extend(hours);
+        self.rules.extend(rule);
         self.chain = Some(new);
         Ok(())
     }
@@ -243,6 +253,18 @@ impl Ledger {
     #[must_use]
     pub const fn hours(&self) -> &Hours {
         &self.hours
+    }
+
+    /// The rules that it names, in the order of the segments; of what a checkpoint stands for the last.
+    #[must_use]
+    pub fn rules(&self) -> &[RuleRecord] {
+        &self.rules
+    }
+
+    /// The rule that was in force at a time: of those of then or before the last that was named. `None` where none was.
+    #[must_use]
+    pub fn rule_at(&self, at: u64) -> Option<&RuleRecord> {
+        self.rules.iter().rev().find(|rule| rule.at <= at)
     }
 
     /// Whether a claim's entry is here.

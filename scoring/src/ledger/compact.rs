@@ -42,6 +42,7 @@ pub fn compact(
             kept: kept.into_iter().cloned().collect(),
             hours,
             entries: chain.entries,
+            rule: ledger.rules().last().cloned(),
         },
     };
     segment.sign(key)

@@ -3,8 +3,9 @@
 //! ```text
 //! segment = "zkinfer/ledger\0\1"  validator  sequence  previous  content  signature
 //! content = 1 texts words entries            entries of ended claims
-//!         | 2 texts words entries hours      what stands for all segments up to this sequence; `previous` is the last's digest
+//!         | 2 texts words entries hours rule what stands for all segments up to this sequence; `previous` is the last's digest
 //!         | 3 validator                      who signs from here on
+//!         | 4 rule                           by which rule scores are from a time on, with its constants
 //! head    = "zkinfer/ledger-head\0\1"  validator  sequence  digest  entries  at  signature
 //! ```
 //!
@@ -21,6 +22,7 @@ mod compact;
 mod entries;
 mod head;
 mod hours;
+mod rule;
 mod segment;
 
 #[cfg(test)]
@@ -31,6 +33,7 @@ pub use chain::{Chain, Ledger};
 pub use compact::compact;
 pub use head::Head;
 pub use hours::{Histogram, Hour};
+pub use rule::RuleRecord;
 pub use segment::{Content, Segment};
 
 /// Entries of one segment that is appended.

@@ -6,6 +6,7 @@ use zkinfer_crds::{Digest, Identity};
 use super::bytes::{LedgerError, Reader};
 use super::entries::{put_entries, read_entries};
 use super::hours::{Hours, put_hours, read_hours};
+use super::rule::{RuleRecord, put_rule, read_rule};
 use super::{MAX_BYTES, MAX_ENTRIES};
 use crate::entry::Entry;
 
@@ -25,9 +26,13 @@ pub enum Content {
         hours: Hours,
         /// How many entries all those segments had.
         entries: u64,
+        /// The last rule that they have named.
+        rule: Option<RuleRecord>,
     },
     /// Who signs from here on.
     Rotation(Identity),
+    /// By which rule scores are from a time on.
+    Rule(RuleRecord),
 }
 
 /// A segment.
@@ -58,15 +63,28 @@ impl Segment {
                 }
                 put_entries(&mut out, entries)?;
             }
-            Content::Checkpoint { kept, hours, entries } => {
+            Content::Checkpoint {
+                kept,
+                hours,
+                entries,
+                rule,
+            } => {
                 out.push(2);
                 put_entries(&mut out, kept)?;
                 put_hours(&mut out, hours)?;
                 out.extend(entries.to_be_bytes());
+                out.push(rule.is_some().into());
+                if let Some(rule) = rule {
+                    put_rule(&mut out, rule)?;
+                }
             }
             Content::Rotation(next) => {
                 out.push(3);
                 out.extend(next.as_bytes());
+            }
+            Content::Rule(rule) => {
+                out.push(4);
+                put_rule(&mut out, rule)?;
             }
         }
         if out.len() > MAX_BYTES - 64 {
@@ -121,8 +139,19 @@ impl Segment {
                 kept: read_entries(&mut from, MAX_BYTES)?,
                 hours: read_hours(&mut from)?,
                 entries: from.u64("a count of entries")?,
+                rule: match from.u8("a flag")? {
+                    0 => None,
+                    1 => Some(read_rule(&mut from)?),
+                    other => {
+                        return Err(LedgerError::Unknown {
+                            what: "a flag",
+                            got: other.into(),
+                        });
+                    }
+                },
             },
             3 => Content::Rotation(Identity::new(from.array("a validator")?)),
+            4 => Content::Rule(read_rule(&mut from)?),
             other => {
                 return Err(LedgerError::Unknown {
                     what: "a kind of content",

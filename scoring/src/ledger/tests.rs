@@ -8,7 +8,7 @@ use zkinfer_crds::{Digest, Identity};
 
 use super::*;
 use crate::tests::{HOUR, NOW, ended, miner, ours, proof};
-use crate::{BUCKET_MILLIS, Cause, Entry, Scores};
+use crate::{BUCKET_MILLIS, Cause, Constants, Entry, Rule, RuleName, Scores};
 
 fn key(n: u8) -> SigningKey {
     SigningKey::from_bytes(&[n; 32])
@@ -265,7 +265,7 @@ fn a_list_that_cannot_be_there_is_not_allocated_for() {
 
 proptest! {
     #[test]
-    fn nothing_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400), kind in 0u8..5) {
+    fn nothing_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400), kind in 0u8..6) {
         use ed25519_dalek::Signer as _;
         let _ = (Segment::decode(&bytes), Head::decode(&bytes));
         // Signed by somebody, so that the decoder goes on.
@@ -279,4 +279,95 @@ proptest! {
             prop_assert_eq!(segment.sign(&key(1)).unwrap(), body);
         }
     }
+}
+
+/// A rule of which everything is said.
+fn stated(at: u64, cold_start: u64) -> RuleRecord {
+    let constants = Constants {
+        cold_start,
+        owners: [("a", "one"), ("b", "one")]
+            .map(|(a, b)| (a.to_owned(), b.to_owned()))
+            .into(),
+        ..RuleName::DeliveredWork.constants()
+    };
+    RuleRecord::new(&Rule::new(RuleName::DeliveredWork, constants).unwrap(), at)
+}
+
+/// A ledger with a rule, entries, and another rule.
+fn ruled() -> (Vec<Vec<u8>>, Chain) {
+    let mut chain = Chain::new(name(&key(1)));
+    let mut segments = Vec::new();
+    for content in [
+        Content::Rule(stated(10, 1)),
+        Content::Entries(vec![full(1)]),
+        Content::Rule(stated(NOW, 2)),
+    ] {
+        let (bytes, next) = chain.append(content, &key(1)).unwrap();
+        segments.push(bytes);
+        chain = next;
+    }
+    (segments, chain)
+}
+
+#[test]
+fn a_rule_holds_from_its_time_on_and_is_found_with_its_constants() {
+    let (segments, chain) = ruled();
+    let ledger = read(&segments).unwrap();
+    assert_eq!((ledger.chain(), ledger.entries().len()), (Ok(chain), 1));
+    assert_eq!(ledger.rules(), [stated(10, 1), stated(NOW, 2)]);
+    assert_eq!(ledger.rule_at(9), None);
+    assert_eq!(ledger.rule_at(10), Some(&stated(10, 1)));
+    assert_eq!(ledger.rule_at(NOW - 1), Some(&stated(10, 1)));
+    assert_eq!(ledger.rule_at(u64::MAX), Some(&stated(NOW, 2)));
+    let found = ledger.rule_at(NOW).unwrap().rule().unwrap();
+    assert!(stated(NOW, 2).is(&found) && !stated(NOW, 1).is(&found));
+    assert_eq!(found.digest(), stated(0, 2).rule().unwrap().digest());
+    for which in [0, 2] {
+        for at in 0..segments[which].len() {
+            let mut changed = segments.clone();
+            changed[which][at] ^= 1;
+            assert!(read(&changed).is_err(), "segment {which}, byte {at}");
+        }
+    }
+}
+
+#[test]
+fn a_checkpoint_keeps_the_last_rule() {
+    let (segments, chain) = ruled();
+    let whole = read(&segments).unwrap();
+    let checkpoint = compact(&whole, ours().constants(), NOW, &key(1)).unwrap();
+    let short = read(&[checkpoint]).unwrap();
+    assert_eq!(short.chain(), Ok(chain));
+    assert_eq!(short.rules(), [stated(NOW, 2)]);
+}
+
+#[test]
+fn a_ledger_that_names_a_rule_of_another_version_is_read_and_the_rule_is_not_taken_for_ours() {
+    let chain = Chain::new(name(&key(1)));
+    let later = RuleRecord {
+        version: 99,
+        ..stated(1, 1)
+    };
+    let other = RuleRecord {
+        name: "Fairest".to_owned(),
+        ..stated(1, 1)
+    };
+    for (record, words) in [
+        (later, "`DeliveredWork` of version 99 is not computed here"),
+        (other, "there is no scoring rule `Fairest`"),
+    ] {
+        let (bytes, _) = chain.append(Content::Rule(record.clone()), &key(1)).unwrap();
+        let ledger = read(&[bytes]).unwrap();
+        assert_eq!(ledger.rules(), [record]);
+        let error = ledger.rules()[0].rule().unwrap_err().to_string();
+        assert!(error.starts_with(words), "{error}");
+    }
+    let long = RuleRecord {
+        name: "x".repeat(300),
+        ..stated(1, 1)
+    };
+    assert!(matches!(
+        chain.append(Content::Rule(long), &key(1)),
+        Err(LedgerError::Long(_))
+    ));
 }

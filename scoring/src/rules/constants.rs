@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest as _, Sha256};
 
+use super::RuleName;
 use crate::fixed::MILLION;
 
 /// Why a rule cannot be in force.
@@ -16,6 +17,14 @@ pub enum RuleError {
         got: String,
         /// The names that there are.
         known: String,
+    },
+    /// What is computed under its name is something else here.
+    #[error("`{name}` of version {got} is not computed here, but of version {}", name.version())]
+    Version {
+        /// The rule.
+        name: RuleName,
+        /// The version that was asked for.
+        got: u32,
     },
     /// A constant is out of its range.
     #[error("the scoring rule's `{name}` is {got}: it has to be from {least} to {most}")]

@@ -79,5 +79,10 @@ pub(super) fn worth(seen: &Seen<'_>) -> Vec<(usize, Worth)> {
 }
 
 pub(super) fn totals(seen: &Seen<'_>) -> BTreeMap<Identity, Total> {
-    seen.sum(&worth(seen))
+    let mut totals = seen.sum(&worth(seen));
+    // Whoever has done nothing yet that has a price is in the list all the same, with nothing.
+    for entry in &seen.entries {
+        totals.entry(entry.miner).or_default();
+    }
+    totals
 }

@@ -73,7 +73,7 @@ rules! {
     /// owe twice their work.
     SpeedSizeAccuracy, 1, speed_size_accuracy;
     /// A reference price for each verified proof of a slice, whatever it took; faults owe twice that.
-    DeliveredWork, 1, delivered_work;
+    DeliveredWork, 2, delivered_work;
     /// A moving mean of how each proof's time stands between the network's least and greatest.
     ResponseCurve, 1, response_curve;
 }

@@ -237,10 +237,46 @@ fn what_one_identity_owes_its_owners_others_pay() {
 }
 
 #[test]
+fn a_miner_is_in_every_rules_list_though_all_it_has_done_is_to_fail_where_there_is_no_price() {
+    let failed = Entry {
+        key: Some(Digest::new([9; 32])),
+        ..ended(50, 2, Cause::LeaseExpired)
+    };
+    let unpriced = Entry {
+        key: Some(Digest::new([9; 32])),
+        ..proof(51, 3)
+    };
+    let entries = [proofs(0, 30, 1), vec![failed, unpriced]].concat();
+    for name in RuleName::ALL {
+        let scores = Scores::of(&warm(name), &entries, NOW);
+        let listed: Vec<_> = scores.miners.keys().copied().collect();
+        assert_eq!(listed, [miner(1), miner(2), miner(3)], "{name}");
+        assert_eq!(scores.miners[&miner(2)].share_millionths, 0, "{name}");
+    }
+    let delivered = Scores::of(&warm(RuleName::DeliveredWork), &entries, NOW);
+    for of in [2, 3] {
+        let score = &delivered.miners[&miner(of)];
+        assert_eq!(
+            (score.total, score.zero),
+            (crate::Total::default(), Some(Zero::InDebt))
+        );
+    }
+    // What has no price takes nothing from those who have earned.
+    assert_eq!(delivered.miners[&miner(1)].share_millionths, 1_000_000);
+    // On a cold start it is told how many proofs it lacks.
+    let cold = Scores::of(&RuleName::DeliveredWork.into(), &entries, NOW);
+    let lacks = Zero::ColdStart {
+        samples: 0,
+        needed: 100,
+    };
+    assert_eq!(cold.miners[&miner(2)].zero, Some(lacks));
+}
+
+#[test]
 fn a_slice_has_a_price_from_eight_proofs_on() {
     let rule = warm(RuleName::DeliveredWork);
     let seven = proofs(0, 7, 1);
-    assert_eq!(shares(&rule, &seven), Vec::<u32>::new());
+    assert_eq!(shares(&rule, &seven), [0]);
     let eight = proofs(0, 8, 1);
     assert_eq!(
         Scores::of(&rule, &eight, NOW).miners[&miner(1)].total.credit,

@@ -159,6 +159,20 @@ async fn everything(world: &World) {
     })
     .await
     .unwrap();
+    // One that is erased for a client.
+    let erased = objects.wine_request("erased", "wine", &json!({}));
+    world.cluster.apply(&erased).await.unwrap();
+    objects.over("erased", LONG).await.unwrap();
+    let url = format!("{}/v1/requests/all/erased/erase", world.operator.gateway);
+    let asked = reqwest::Client::new()
+        .post(url)
+        .bearer_auth(token.trim())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(asked.status().as_u16(), 202);
+    let gone = |r: &InferenceRequest| phase(r) == Some(RequestPhase::Erased);
+    objects.until("erased", LONG, gone).await.unwrap();
     // A cancelled one, whose Jobs are removed; and the same news twice.
     let nowhere = Objects::new(&world.cluster, "nowhere").await.unwrap();
     world

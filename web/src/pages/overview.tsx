@@ -5,7 +5,7 @@ import { Badge, Card, Empty, Figure, Link, Table, useNow, useTitle } from "../pa
 import { PerMinute, Slices } from "../parts/charts.js";
 import { modelPath, requestPath } from "../route.js";
 
-const PHASES = ["Pending", "Compiling", "Proving", "Succeeded", "Failed", "Cancelled"];
+const PHASES = ["Pending", "Compiling", "Proving", "Succeeded", "Failed", "Cancelled", "Erased"];
 const SHOWN = 50;
 const MAY_NOT = "You may not list these.";
 

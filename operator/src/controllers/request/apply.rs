@@ -11,7 +11,9 @@ use zkinfer_crds::RequestUid;
 use zkinfer_crds::k8s::inference_request::{RequestPhase, reason};
 use zkinfer_crds::k8s::{InferenceRequest, InferenceRequestStatus};
 
+use super::erase::erase;
 use super::gather;
+use super::line::Turn;
 use super::news::{Urgency, news, urgency};
 use super::observed::{ModelState, Observed, RunState};
 use super::plan::{Action, Plan, plan};
@@ -25,6 +27,9 @@ use crate::world::{Part, ReconcileError, is_too_large};
 
 /// What is not there yet is looked for again after this.
 const AGAIN: Duration = Duration::from_secs(3);
+/// A place in the line is looked at again after this, and ever more seldom further behind.
+const PLACE: Duration = Duration::from_secs(3);
+const PLACE_MOST: Duration = Duration::from_secs(60);
 /// A Model that is being loaded is looked for again after this.
 const SOON: Duration = Duration::from_millis(100);
 
@@ -33,6 +38,18 @@ const SOON: Duration = Duration::from_millis(100);
 /// # Errors
 /// The API server or the store; it is tried again.
 pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Requests>) -> Result<Requeue, ReconcileError> {
+    let result = reconciled(&object, &ctx).await;
+    let uid = object.uid().and_then(|u| u.parse::<RequestUid>().ok());
+    // One that could not begin keeps nobody else from it until it is tried again.
+    if let (Err(_), Some(uid)) = (&result, uid)
+        && ctx.runs().get(&uid).is_none()
+    {
+        ctx.leave(uid);
+    }
+    result
+}
+
+async fn reconciled(object: &Arc<InferenceRequest>, ctx: &Arc<Requests>) -> Result<Requeue, ReconcileError> {
     let Some(uid) = object.uid().and_then(|u| u.parse::<RequestUid>().ok()) else {
         return Ok(Requeue::await_change());
     };
@@ -43,8 +60,12 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Requests>) -> Res
     if ctx.unwritable().contains(&uid) {
         return Ok(Requeue::await_change());
     }
+    if let Some(stated) = object.spec.input.erased.as_ref().filter(|_| seen.erased.is_none()) {
+        return erase(ctx, object, uid, (stated, seen)).await;
+    }
     if seen.phase.is_over() {
         ctx.looked.lock().remove(&uid);
+        ctx.leave(uid);
         ctx.world.dispatcher.remove(uid, ended_by_itself(&seen));
         let rows = ctx.runs().get(&uid).map(|r| r.view.recent.clone());
         // While claims of it are open its side may still say who may see it.
@@ -54,9 +75,9 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Requests>) -> Res
         let generation = object.metadata.generation;
         let status = status::told(&refreshed(&seen, generation), rows.unwrap_or_default());
         if status != seen {
-            ctx.world.write_status(&*object, &status).await?;
+            ctx.world.write_status(&**object, &status).await?;
         }
-        return expire(&ctx, &object, &seen).await;
+        return expire(ctx, object, &seen).await;
     }
     // The watch may be behind: what was written last counts.
     let written = ctx.runs().get(&uid).and_then(|r| r.written.clone());
@@ -72,28 +93,34 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Requests>) -> Res
     let all_known = [Part::Model, Part::MinerPool, Part::Consents]
         .into_iter()
         .all(|part| ctx.world.ready.is(part));
-    let mut run = settle(&ctx, uid, gather::run(&ctx, uid)).await;
-    let model = gather::model(&ctx, &object);
-    // A start changes what is known, and so do a look and a new beginning: that is planned for at once, and written once.
-    for _ in 0..4 {
+    let mut run = settle(ctx, uid, gather::run(ctx, uid)).await;
+    let model = gather::model(ctx, object);
+    let mut turn = None;
+    // A start changes what is known, and so do a look, a turn and a new beginning: that is planned for at once, and written once.
+    for _ in 0..5 {
         let observed = Observed {
             spec: &object.spec,
             generation: object.metadata.generation,
             created: &created,
             status: &status,
             model: model.clone(),
-            pools: gather::pools(&ctx, &object),
-            looked: gather::looked(&ctx, uid, &model),
+            pools: gather::pools(ctx, object),
+            looked: gather::looked(ctx, uid, &model),
             run: run.clone(),
             store: ctx.world.store.problem(),
-            unseen: gather::unseen(&ctx, &object),
+            unseen: gather::unseen(ctx, object),
+            turn: turn.clone(),
         };
         let Plan { status: next, action } = plan(&observed, &now());
         status = next;
         match action {
-            Some(Action::Look) => run = look(&ctx, &object, uid).await?,
+            Some(Action::Look) => run = look(ctx, object, uid).await?,
+            Some(Action::Ask) => {
+                let begun = status.phase == RequestPhase::Proving;
+                turn = Some(ctx.turn(object, uid, begun));
+            }
             Some(Action::Start(pools)) => {
-                run = start(&ctx, &object, uid, pools, &status).await?;
+                run = start(ctx, object, uid, pools, &status).await?;
                 // Nothing was started, so nothing was accepted.
                 if matches!(run, RunState::InputNotFound(_) | RunState::NoRoom(_)) {
                     status = old.clone();
@@ -118,6 +145,10 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Requests>) -> Res
             None => break,
         }
     }
+    let waits = matches!(turn, Some(Turn::Waits(_)));
+    if status.phase.is_over() || !(waits || matches!(run, RunState::Active(_))) {
+        ctx.leave(uid);
+    }
     if matches!(run, RunState::Active(_)) {
         ctx.world.dispatcher.suspend(uid, object.spec.suspend);
     } else if all_known && model != ModelState::Unknown {
@@ -130,11 +161,11 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Requests>) -> Res
         Urgency::Now => true,
     };
     let written = match write {
-        true => ctx.world.write_status(&*object, &status).await,
+        true => ctx.world.write_status(&**object, &status).await,
         false => Ok(false),
     };
     let written = match written {
-        Err(error) if is_too_large(&error) => return too_large(&ctx, &object, uid).await,
+        Err(error) if is_too_large(&error) => return too_large(ctx, object, uid).await,
         written => written?,
     };
     if written && let Some(record) = ctx.runs().get_mut(&uid) {
@@ -146,7 +177,7 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Requests>) -> Res
         ctx.world.fleet.notify_one();
     }
     if written {
-        ctx.world.events.tell_all(&*object, news(&old, &status)).await;
+        ctx.world.events.tell_all(&**object, news(&old, &status)).await;
         ctx.world.metrics.request(&old, &status);
         traces::request(&object, uid, &old, &status);
     }
@@ -155,7 +186,7 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Requests>) -> Res
     }
     let pace = ctx.world.pace.slices;
     let unwritten = (!write && since < pace).then(|| pace - since);
-    let mut next = next_look(&object, &status, &run, unwritten);
+    let mut next = next_look(object, &status, &run, unwritten);
     if model == ModelState::Unknown && run == RunState::None && !object.spec.suspend {
         next = next.min(SOON);
     }
@@ -164,7 +195,7 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Requests>) -> Res
 
 /// Nobody has called it off: who holds a claim of it is held to it.
 fn ended_by_itself(status: &InferenceRequestStatus) -> bool {
-    status.phase != RequestPhase::Cancelled
+    !matches!(status.phase, RequestPhase::Cancelled | RequestPhase::Erased)
 }
 
 /// Ends a request beside whose spec its status does not fit: with the shortest status, and where not even that fits with
@@ -208,6 +239,11 @@ fn next_look(
     let mut next = Duration::from_secs(left) + Duration::from_millis(50);
     if matches!(run, RunState::InputNotFound(_) | RunState::NoRoom(_)) {
         next = next.min(AGAIN);
+    }
+    // Its place changes with everybody's; its turn is told.
+    if let Some(place) = &status.queue {
+        let longer = Duration::from_millis(u64::from(place.position) * 10);
+        next = next.min((PLACE + longer).min(PLACE_MOST));
     }
     // Whatever keeps its receipt from being written.
     if let RunState::Active(view) = run

@@ -46,7 +46,9 @@ impl Controller for Requests {
         requests
     }
 
-    fn listed(&self) {}
+    fn listed(&self) {
+        self.hold_begun();
+    }
 
     fn seen(&self, _: &InferenceRequest) {}
 

@@ -4,8 +4,11 @@ mod apply;
 mod consents;
 mod controller;
 mod end;
+mod erase;
 mod fitting;
 mod gather;
+mod line;
+mod named;
 mod news;
 mod observed;
 mod plan;
@@ -17,4 +20,4 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub use records::{Requests, RunRecord};
+pub use records::{MADE_FOR, Requests, RunRecord};

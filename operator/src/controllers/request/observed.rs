@@ -9,6 +9,7 @@ use zkinfer_crds::k8s::find_condition;
 use zkinfer_crds::k8s::inference_request::{InferenceRequestSpec, InferenceRequestStatus};
 use zkinfer_crds::k8s::request_status::{ReceiptRef, RecentSlice, RequestOutput, SliceCounts};
 
+use super::line::Turn;
 use crate::dispatch::PoolId;
 
 /// What is known of the Model.
@@ -191,4 +192,6 @@ pub struct Observed<'a> {
     pub store: Option<String>,
     /// Which namespaces whose pools may serve it are not watched, in a sentence.
     pub unseen: Option<String>,
+    /// Whether it may begin, by the limits in force; absent: it was not asked.
+    pub turn: Option<Turn>,
 }

@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use zkinfer_crds::k8s::inference_request::{InferenceRequestStatus, RequestPhase, reason};
 
 use super::fitting::{fitting, no_fitting_pool, targets};
+use super::line::Turn;
 use super::observed::{ModelState, Observed, RunEnd, RunState};
 use super::status::Writer;
 use crate::dispatch::PoolId;
@@ -19,6 +20,8 @@ const NAMED_MODELS: usize = 6;
 pub enum Action {
     /// Look at the input: nobody can prove it yet, and what is wrong with it no pool mends.
     Look,
+    /// Ask whether it may begin: as many may be at work as the limits allow.
+    Ask,
     /// Evaluate the model on the input and queue the slices, for these pools.
     Start(Vec<PoolId>),
     /// Give the slices that are left to these pools: others than before fit.
@@ -211,6 +214,14 @@ fn start(observed: &Observed<'_>, to: &mut Writer<'_>) -> Option<Action> {
             &no_fitting_pool(observed),
         );
         return None;
+    }
+    match &observed.turn {
+        None => return Some(Action::Ask),
+        Some(Turn::Waits(place)) => {
+            to.queued(place);
+            return None;
+        }
+        Some(Turn::Begins) => {}
     }
     to.accepted(model, manifest);
     Some(Action::Start(pools))

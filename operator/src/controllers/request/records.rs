@@ -9,12 +9,16 @@ use kube::runtime::reflector::ObjectRef;
 use zkinfer_crds::k8s::{InferenceRequest, InferenceRequestStatus, RequestPhase, ServedBy};
 use zkinfer_crds::{Digest, RequestUid};
 
+use super::line::{Ask, Client, Line, Turn};
 use super::observed::{RunState, RunView};
 use crate::controllers::model::Models;
 use crate::controllers::pool::Pools;
 use crate::reference::Reference;
 use crate::runs::{Outbox, Run};
 use crate::world::{Part, Records, World, lock};
+
+/// The annotation that names who made a request through the gateway, sealed by the operator: nobody else can write one.
+pub const MADE_FOR: &str = "zkinfer.dev/made-for";
 
 /// Of the requests' controller.
 pub struct Requests {
@@ -33,6 +37,10 @@ pub struct Requests {
     looked_at: Mutex<BTreeSet<RequestUid>>,
     /// Requests whose input is right beside the manifest, as far as can be seen before the model is run.
     pub(super) looked: Records<RequestUid, Digest>,
+    /// Who may begin.
+    line: Mutex<Line>,
+    /// Held by whoever begins, from storing what the run needs to where that is known; and by whoever erases, alone.
+    pub(super) beginning: tokio::sync::RwLock<()>,
     /// Held from looking to telling the dispatcher who may see a run, so that nobody tells it what was true before.
     pub(super) deciding: Mutex<()>,
 }
@@ -56,6 +64,8 @@ impl Requests {
             unwritable: Mutex::default(),
             looked_at: Mutex::default(),
             looked: Records::default(),
+            line: Mutex::default(),
+            beginning: tokio::sync::RwLock::default(),
             deciding: Mutex::default(),
         }
     }
@@ -75,6 +85,58 @@ impl Requests {
         self.runs().remove(&request);
         self.unwritable().remove(&request);
         self.looked.lock().remove(&request);
+        self.leave(request);
+    }
+
+    /// Whose request it is.
+    #[must_use]
+    pub fn client_of(&self, request: &InferenceRequest) -> Client {
+        let (namespace, name) = (request.namespace().unwrap_or_default(), request.name_any());
+        let made = request.annotations().get(MADE_FOR);
+        let made = made.and_then(|sealed| self.world.dispatcher.open_author(sealed).ok());
+        // One that was copied from another request says nothing of this one.
+        match made.filter(|author| author.namespace == namespace && author.name == name) {
+            Some(author) => Client::User(author.client),
+            None => Client::Namespace(namespace),
+        }
+    }
+
+    /// May a request begin now?
+    pub(super) fn turn(&self, request: &InferenceRequest, uid: RequestUid, begun: bool) -> Turn {
+        let ask = Ask {
+            uid,
+            key: ObjectRef::from_obj(request),
+            client: self.client_of(request),
+            priority: request.spec.priority,
+            created: request.creation_timestamp().map_or(0, |t| t.0.as_second()),
+            begun,
+        };
+        lock(&self.line).ask(ask, &self.world.in_force.get().limits)
+    }
+
+    /// A request neither is at work nor waits for its turn: others may begin.
+    pub(super) fn leave(&self, uid: RequestUid) {
+        let next = {
+            let mut line = lock(&self.line);
+            if !line.leave(uid) {
+                return;
+            }
+            line.next(&self.world.in_force.get().limits)
+        };
+        for key in next {
+            self.world.wake.request(key);
+        }
+    }
+
+    /// Those that were begun before this operator started are at work before anybody else begins.
+    pub(super) fn hold_begun(&self) {
+        for request in self.world.stores.requests.state() {
+            let phase = request.status.as_ref().map(|s| s.phase);
+            let uid = request.uid().and_then(|uid| uid.parse().ok());
+            if let (Some(RequestPhase::Proving), Some(uid)) = (phase, uid) {
+                lock(&self.line).hold(uid, self.client_of(&request));
+            }
+        }
     }
 
     /// A request was looked at with all that it needs known, and has no run for now. It is of no interest once the

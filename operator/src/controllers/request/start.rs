@@ -169,6 +169,7 @@ pub(super) async fn start(
         quantization.compare_top1,
     );
     let classes = &model.spec.classes;
+    let beginning = ctx.beginning.read().await;
     let evaluating = Run::prepare(
         uid,
         &network,
@@ -183,6 +184,7 @@ pub(super) async fn start(
         Ok(run) => Arc::new(run),
         Err(error) => return refused(&error),
     };
+    ctx.world.artifacts.put_inputs_of(uid, run.blobs()).await?;
     let (priority, redundancy) = (object.spec.priority, object.spec.redundancy);
     let mut view = RunView {
         pools: pools.clone(),
@@ -199,6 +201,7 @@ pub(super) async fn start(
         view: view.clone(),
         written: None,
     });
+    drop(beginning);
     let (waking, key) = (Arc::clone(ctx), ObjectRef::from_obj(object));
     follow(&ctx.reference, &run, &ctx.world.artifacts, move || {
         waking.world.wake.request(key.clone());

@@ -3,8 +3,8 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use zkinfer_crds::Digest;
 use zkinfer_crds::k8s::inference_request::{InferenceRequestStatus, RequestPhase, condition, reason};
-use zkinfer_crds::k8s::request_status::{ReceiptRef, RecentSlice, RequestOutput};
-use zkinfer_crds::k8s::{Truth, find_condition, set_condition};
+use zkinfer_crds::k8s::request_status::{QueuePlace, ReceiptRef, RecentSlice, RequestOutput};
+use zkinfer_crds::k8s::{Erasure, Truth, find_condition, set_condition};
 
 use super::observed::{Observed, RunView};
 
@@ -58,6 +58,47 @@ pub(super) fn too_large(generation: Option<i64>, now: &Time) -> InferenceRequest
     status
 }
 
+/// What is said of a request that was erased.
+pub(super) const ERASED: &str = "its input was erased, and its answer and its receipt with it";
+
+/// The tombstone of a request: what was asked of whom, and how that ended, without a value of its input or its answer. What its
+/// conditions and rows said may have had some.
+pub(super) fn erased(
+    status: &InferenceRequestStatus,
+    by: Option<&str>,
+    generation: Option<i64>,
+    now: &Time,
+) -> InferenceRequestStatus {
+    let mut status = refreshed(status, generation);
+    status.phase = RequestPhase::Erased;
+    (status.output, status.receipt, status.verify) = (None, None, None);
+    (status.error_vs_float_millionths, status.queue) = (None, None);
+    for row in &mut status.recent_slices {
+        row.message.clear();
+    }
+    for condition in &mut status.conditions {
+        condition.message.clear();
+    }
+    for (type_, truth) in [(condition::READY, Truth::False), (condition::STALLED, Truth::True)] {
+        let reason = reason::ERASED;
+        set_condition(
+            &mut status.conditions,
+            type_,
+            truth,
+            reason,
+            ERASED,
+            generation,
+            now,
+        );
+    }
+    status.finished_at.get_or_insert_with(|| now.clone());
+    status.erased = Some(Erasure {
+        by: by.map(str::to_owned),
+        at: now.clone(),
+    });
+    status
+}
+
 pub(super) struct Writer<'a> {
     pub(super) status: InferenceRequestStatus,
     generation: Option<i64>,
@@ -66,8 +107,11 @@ pub(super) struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     pub(super) fn new(observed: &Observed<'_>, now: &'a Time) -> Self {
+        let mut status = refreshed(observed.status, observed.generation);
+        // Where it stands is said anew, or not at all.
+        status.queue = None;
         Self {
-            status: refreshed(observed.status, observed.generation),
+            status,
             generation: observed.generation,
             now,
         }
@@ -106,6 +150,21 @@ impl<'a> Writer<'a> {
             self.status.phase = phase;
             self.set(condition::ACCEPTED, Truth::Unknown, reason, message);
         }
+    }
+
+    /// It could begin, and as many are at work as the limits allow.
+    pub(super) fn queued(&mut self, place: &QueuePlace) {
+        let limit = &place.limit;
+        let whose = match &place.client {
+            Some(client) => format!(" of {client}"),
+            None => String::new(),
+        };
+        let message = format!(
+            "as many requests{whose} are being proved as spec.limits.{limit} of the Validator allows; status.queue.position is its \
+             place among those that wait"
+        );
+        self.waiting(RequestPhase::Pending, reason::QUEUED, &message);
+        self.status.queue = Some(place.clone());
     }
 
     /// Model and pools are good; the input is read, and the slices go into the queue.

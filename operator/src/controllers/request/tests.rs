@@ -8,11 +8,13 @@ use zkinfer_crds::Digest;
 use zkinfer_crds::k8s::inference_request::{
     InferenceRequestSpec, InferenceRequestStatus, RequestPhase, condition,
 };
-use zkinfer_crds::k8s::request_status::{ReceiptRef, RequestOutput};
+use zkinfer_crds::k8s::request_status::{QueuePlace, ReceiptRef, RequestOutput};
 use zkinfer_crds::k8s::{find_condition, is_true};
 
+use super::line::Turn;
 use super::observed::*;
 use super::plan::*;
+use super::status;
 use crate::dispatch::PoolId;
 
 mod waiting;
@@ -68,6 +70,7 @@ struct Case {
     run: RunState,
     store: Option<String>,
     unseen: Option<String>,
+    turn: Option<Turn>,
     second: i64,
 }
 
@@ -86,6 +89,7 @@ impl Case {
             run,
             store: None,
             unseen: None,
+            turn: Some(Turn::Begins),
             second: 1,
         }
     }
@@ -105,6 +109,7 @@ impl Case {
                 run: self.run.clone(),
                 store: self.store.clone(),
                 unseen: self.unseen.clone(),
+                turn: self.turn.clone(),
             },
             &at(self.second),
         );
@@ -368,4 +373,45 @@ fn while_the_store_is_away_nothing_is_begun_and_nothing_final_is_said() {
     case.second = 60;
     assert_eq!(case.plan(), Some(Action::Stop));
     assert_eq!(case.reason("Failed"), Some("DeadlineExceeded"));
+}
+
+#[test]
+fn what_is_left_of_an_erased_request_tells_no_value_of_its_input_or_its_answer() {
+    let mut case = Case::new(
+        RunState::Refused {
+            reason: "OutOfCalibratedRange",
+            message: "node 3: 0.123456 is out of range".to_owned(),
+        },
+        vec![pool("a")],
+    );
+    case.plan();
+    let mut seen = case.status.clone();
+    seen.output = Some(RequestOutput {
+        values: Some(vec![0.123456]),
+        label: Some("0.123456".to_owned()),
+        ..RequestOutput::default()
+    });
+    seen.receipt = Some(ReceiptRef {
+        digest: Digest::new([7; 32]),
+        bytes: 9,
+        path: None,
+    });
+    seen.error_vs_float_millionths = Some(123_456);
+    let at = Time(Timestamp::from_second(9).unwrap());
+    let told = status::erased(&seen, Some("alice"), Some(2), &at);
+    let text = serde_json::to_string(&told).unwrap();
+    assert!(!text.contains("123456") && !text.contains("receipt"), "{text}");
+    assert_eq!(told.phase, RequestPhase::Erased);
+    assert!(told.phase.is_over());
+    let erased = told.erased.as_ref().unwrap();
+    assert_eq!((erased.by.as_deref(), &erased.at), (Some("alice"), &at));
+    assert_eq!(told.finished_at, seen.finished_at, "it ended when it ended");
+    for (type_, status) in [("Ready", "False"), ("Stalled", "True")] {
+        let condition = find_condition(&told.conditions, type_).unwrap();
+        assert_eq!(
+            (condition.status.as_str(), condition.reason.as_str()),
+            (status, "Erased")
+        );
+    }
+    assert!(is_true(&told.conditions, condition::FAILED), "how it ended is left");
 }

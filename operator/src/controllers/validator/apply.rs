@@ -13,6 +13,7 @@ use super::observed::{Observed, Place};
 use super::plan::plan;
 use super::records::Validators;
 use crate::clock::now;
+use crate::scoring::told;
 use crate::world::ReconcileError;
 
 /// What is counted is told so often.
@@ -33,6 +34,8 @@ pub async fn reconcile(object: Arc<Validator>, ctx: Arc<Validators>) -> Result<R
         Some((ruling, _)) if *ruling == uid => Place::Rules {
             problem: decided.problem.as_deref(),
             settings: rules.spec.as_ref(),
+            held: ctx.world.ledger_held.as_deref(),
+            scoring: told(&rules.scoring),
             totals: totals(&ctx.world),
         },
         Some((_, name)) if object.namespace().as_deref() == Some(own) => Place::Superseded(name),

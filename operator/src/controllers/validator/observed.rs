@@ -1,6 +1,6 @@
 //! Everything that is known of a Validator when its plan is made.
 
-use zkinfer_crds::k8s::validator::{ValidatorSpec, ValidatorStatus, ValidatorTotals};
+use zkinfer_crds::k8s::validator::{RuleInForce, ValidatorSpec, ValidatorStatus, ValidatorTotals};
 
 /// Everything that a plan is made from.
 #[derive(Debug, Clone)]
@@ -22,6 +22,10 @@ pub enum Place<'a> {
         problem: Option<&'a str>,
         /// The spec in force; absent: no Validator's.
         settings: Option<&'a ValidatorSpec>,
+        /// Why nothing is added to the ledger, if nothing is.
+        held: Option<&'a str>,
+        /// The scoring rule in force.
+        scoring: RuleInForce,
         /// What there is to count.
         totals: ValidatorTotals,
     },

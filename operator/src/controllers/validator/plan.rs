@@ -15,17 +15,23 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> ValidatorStatus {
         Place::Rules {
             problem: None,
             settings,
+            scoring,
             totals,
+            ..
         } => {
             (status.settings, status.totals) = (settings.cloned(), Some(*totals));
+            status.scoring = Some(scoring.clone());
             (reason::IN_FORCE, "the spec is in force".to_owned())
         }
         Place::Rules {
             problem: Some(problem),
             settings,
+            scoring,
             totals,
+            ..
         } => {
             (status.settings, status.totals) = (settings.cloned(), Some(*totals));
+            status.scoring = Some(scoring.clone());
             let stay = match settings {
                 Some(_) => "the settings of status.settings stay in force",
                 None => "the defaults stay in force",
@@ -36,14 +42,14 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> ValidatorStatus {
             )
         }
         Place::Superseded(other) => {
-            (status.settings, status.totals) = (None, None);
+            (status.settings, status.scoring, status.totals) = (None, None, None);
             (
                 reason::SUPERSEDED,
                 format!("Validator `{other}` rules: it is older. Delete one of the two"),
             )
         }
         Place::Elsewhere(namespace) => {
-            (status.settings, status.totals) = (None, None);
+            (status.settings, status.scoring, status.totals) = (None, None, None);
             (
                 reason::SUPERSEDED,
                 format!("only a Validator in the operator's namespace, `{namespace}`, rules"),
@@ -68,7 +74,31 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> ValidatorStatus {
     } else {
         set(condition::STALLED, Truth::True);
     }
+    ledger(&mut status, observed, now);
     status
+}
+
+/// Whether what is found is signed, and added to what was signed before.
+fn ledger(status: &mut ValidatorStatus, observed: &Observed<'_>, now: &Time) {
+    let Place::Rules { held, .. } = &observed.place else {
+        status
+            .conditions
+            .retain(|c| c.type_ != condition::LEDGER_SIGNED);
+        return;
+    };
+    let (truth, why, message) = match held {
+        None => (Truth::True, reason::SIGNED, "the validator's key signs the ledger"),
+        Some(held) => (Truth::False, reason::KEY_NOT_NAMED, *held),
+    };
+    set_condition(
+        &mut status.conditions,
+        condition::LEDGER_SIGNED,
+        truth,
+        why,
+        message,
+        observed.generation,
+        now,
+    );
 }
 
 #[cfg(test)]
@@ -97,6 +127,8 @@ mod tests {
         Place::Rules {
             problem,
             settings,
+            held: None,
+            scoring: crate::scoring::told(&zkinfer_scoring::Rule::default()),
             totals: ValidatorTotals::default(),
         }
     }
@@ -112,6 +144,7 @@ mod tests {
             (Some(spec), Some(3))
         );
         assert!(status.totals.is_some());
+        assert_eq!(status.scoring.unwrap().rule, "SpeedSizeAccuracy");
     }
 
     #[test]
@@ -144,10 +177,33 @@ mod tests {
             let (truth, why, message) = ready(&status);
             assert_eq!((truth.as_str(), why.as_str()), ("False", reason::SUPERSEDED));
             assert!(message.contains(word), "{message}");
-            assert!(status.settings.is_none() && status.totals.is_none());
+            assert!(status.settings.is_none() && status.totals.is_none() && status.scoring.is_none());
             assert!(find_condition(&status.conditions, condition::STALLED).is_some());
             let again = planned(rules(None, Some(&spec)), &status);
             assert!(find_condition(&again.conditions, condition::STALLED).is_none());
         }
+    }
+
+    #[test]
+    fn a_key_that_the_ledger_does_not_name_is_told_of_and_leaves_the_spec_in_force() {
+        let spec = ValidatorSpec::default();
+        let signed = |status: &ValidatorStatus| {
+            let signed = find_condition(&status.conditions, condition::LEDGER_SIGNED);
+            signed.map(|c| (c.status.clone(), c.reason.clone()))
+        };
+        let status = planned(rules(None, Some(&spec)), &ValidatorStatus::default());
+        assert_eq!(signed(&status), Some(("True".to_owned(), "Signed".to_owned())));
+        let mut place = rules(None, Some(&spec));
+        if let Place::Rules { held, .. } = &mut place {
+            *held = Some("restore that key");
+        }
+        let status = planned(place, &status);
+        assert_eq!(
+            signed(&status),
+            Some(("False".to_owned(), "KeyNotNamed".to_owned()))
+        );
+        assert_eq!(ready(&status).0, "True");
+        let status = planned(Place::Superseded("older"), &status);
+        assert_eq!(signed(&status), None);
     }
 }

@@ -4,15 +4,21 @@
 //! in the status.
 
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use zkinfer_crds::k8s::Validator;
+use zkinfer_scoring::Rule;
 
 use super::gather::ruling;
 use crate::controllers::request::Requests;
+use crate::dispatch::{self, PoolId, unix_millis};
 use crate::in_force::Rules;
 use crate::world::{World, lock};
+
+/// Before the ledger is read again.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// Of the Validators' controller.
 pub struct Validators {
@@ -98,7 +104,7 @@ impl Validators {
     }
 
     /// Puts settings into force; whether they are others than before.
-    fn put(&self, rules: Rules) -> bool {
+    fn put(&self, mut rules: Rules) -> bool {
         let in_force = &self.world.in_force;
         let before = in_force.get();
         if before.spec == rules.spec && before.consent == rules.consent {
@@ -110,7 +116,41 @@ impl Validators {
             "other settings are in force"
         );
         self.world.dispatcher.set_leases(rules.leases);
+        rules.scoring_since = match before.scoring == rules.scoring {
+            true => before.scoring_since,
+            false => unix_millis(),
+        };
+        if before.scoring != rules.scoring {
+            self.score_by(&rules.scoring);
+        }
         in_force.set(rules);
         true
+    }
+
+    /// Scores are by another rule from now on.
+    fn score_by(&self, rule: &Rule) {
+        let (world, pools) = (Arc::clone(&self.world), Arc::clone(&self.requests.pools));
+        tracing::info!(rule = %rule.name(), digest = %rule.digest(), "miners are scored by another rule");
+        let further = pools.ledger().score_by(rule);
+        let wake = move |world: &World| {
+            for pool in world.stores.pools.state() {
+                world.wake_pool(&PoolId::from(&*pool));
+            }
+        };
+        wake(&world);
+        if !further {
+            return;
+        }
+        tokio::spawn(async move {
+            // Scores see less than they should until this is done.
+            loop {
+                match dispatch::entries(&world.artifacts).await {
+                    Ok(entries) => break pools.ledger().recall(&entries),
+                    Err(error) => tracing::warn!(%error, "the ledger's older entries cannot be read, trying again"),
+                }
+                tokio::time::sleep(AGAIN).await;
+            }
+            wake(&world);
+        });
     }
 }

@@ -31,8 +31,12 @@ pub enum Right {
 
 /// Says whose a token is and what they may do.
 pub trait Guard: Send + Sync + 'static {
-    /// Whether it is somebody's.
-    fn knows<'a>(&'a self, bearer: &'a str, from: Peer) -> BoxFuture<'a, Result<bool, AuthUnavailable>>;
+    /// Whose it is, by the API server's name; `None` for nobody's.
+    fn user<'a>(
+        &'a self,
+        bearer: &'a str,
+        from: Peer,
+    ) -> BoxFuture<'a, Result<Option<String>, AuthUnavailable>>;
 
     /// Whether they may do this.
     fn right<'a>(

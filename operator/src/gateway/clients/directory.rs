@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use zkinfer_crds::Digest;
 use zkinfer_crds::k8s::InferenceRequest;
+use zkinfer_crds::k8s::validator::Limits;
 
 /// Why an object was not made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,11 +34,22 @@ pub trait Directory: Send + Sync + 'static {
     /// The requests of a namespace, or the one of this name.
     fn requests(&self, namespace: &str, name: Option<&str>) -> Vec<Arc<InferenceRequest>>;
 
-    /// Makes a request; as it was made.
+    /// How much is taken at once.
+    fn limits(&self) -> Limits;
+
+    /// Makes a request for a client of this name; as it was made.
     fn make(
         &self,
         namespace: String,
         request: InferenceRequest,
+        client: String,
+    ) -> BoxFuture<'_, Result<InferenceRequest, NotMade>>;
+
+    /// Erases a request, as a client of this name: its input is not in it any more, and what came of it is removed.
+    fn erase(
+        &self,
+        request: Arc<InferenceRequest>,
+        client: String,
     ) -> BoxFuture<'_, Result<InferenceRequest, NotMade>>;
 
     /// The files of a compiled Model that a verifier needs: manifest, integer graph, and verifying keys that are files.

@@ -9,6 +9,7 @@ use zkinfer_crds::k8s::GROUP;
 
 use super::access::{Access, Guard, Right};
 use super::directory::Directory;
+use super::limits::Uploads;
 use crate::artifacts::Artifacts;
 use crate::gateway::auth::bearer;
 use crate::gateway::body::Bodies;
@@ -36,15 +37,16 @@ pub(super) struct Front {
     pub(super) directory: Arc<dyn Directory>,
     pub(super) artifacts: Artifacts,
     pub(super) bodies: Bodies,
+    pub(super) uploads: Uploads,
 }
 
 impl Front {
-    /// The token of a caller who is known, whatever they may do.
-    pub(super) async fn known<'h>(&self, headers: &'h HeaderMap, from: Peer) -> Result<&'h str, Reject> {
+    /// The name of a caller who is known, whatever they may do.
+    pub(super) async fn known(&self, headers: &HeaderMap, from: Peer) -> Result<String, Reject> {
         let token = bearer(headers).ok_or_else(Reject::unknown_token)?;
-        match self.guard.knows(token, from).await {
-            Ok(true) => Ok(token),
-            Ok(false) => Err(Reject::unknown_token()),
+        match self.guard.user(token, from).await {
+            Ok(Some(name)) => Ok(name),
+            Ok(None) => Err(Reject::unknown_token()),
             Err(e) => Err(Reject::unavailable(&e)),
         }
     }

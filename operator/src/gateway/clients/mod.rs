@@ -7,6 +7,7 @@ mod access;
 mod directory;
 mod files;
 mod front;
+mod limits;
 mod requests;
 mod uploads;
 
@@ -17,6 +18,7 @@ pub use directory::{Directory, NotMade};
 pub use front::Clients;
 
 use self::front::Front;
+use self::limits::Uploads;
 use super::body::Bodies;
 use super::call::Routes;
 use crate::artifacts::Artifacts;
@@ -31,5 +33,6 @@ pub(super) fn router(clients: Clients, artifacts: Artifacts, bodies: Bodies) -> 
         directory,
         artifacts,
         bodies,
+        uploads: Uploads::default(),
     })
 }

@@ -8,14 +8,16 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use kube::ResourceExt;
-use zkinfer_crds::calls::Reason;
 use zkinfer_crds::calls::clients::{
-    CreateRequest, ListRequests, ListedRequest, MAX_LISTED, Page, ReadRequest, RequestList,
+    CreateRequest, EraseRequest, ListRequests, ListedRequest, MAX_LISTED, Page, ReadRequest, RequestList,
 };
+use zkinfer_crds::calls::{Call, Reason};
 use zkinfer_crds::k8s::InferenceRequest;
 
 use super::directory::NotMade;
 use super::front::{Front, REQUESTS, not_found};
+use super::limits::Most;
+use crate::gateway::body::ReadError;
 use crate::gateway::call::{Answer, Named, Routes, carrying};
 use crate::gateway::doors::Peer;
 use crate::gateway::problem::Reject;
@@ -25,12 +27,13 @@ pub(super) fn routes(routes: Routes<Front>) -> Routes<Front> {
         .call(CreateRequest, create)
         .call(ListRequests, list)
         .call(ReadRequest, read)
+        .call(EraseRequest, erase)
 }
 
 async fn create(State(front): State<Front>, from: Peer, headers: HeaderMap, body: Body) -> Answer {
     // Nobody unknown has a body read; where the caller may create, the body says.
-    front.known(&headers, from).await?;
-    let mut request: InferenceRequest = front.bodies.json::<CreateRequest, _>(&headers, body).await?;
+    let client = front.known(&headers, from).await?;
+    let mut request = stated(&front, &headers, body).await?;
     let namespace = request
         .namespace()
         .ok_or_else(|| Reject::new(Reason::InvalidBody, "metadata.namespace is missing"))?;
@@ -47,14 +50,38 @@ async fn create(State(front): State<Front>, from: Peer, headers: HeaderMap, body
     request.status = None;
     request.metadata.owner_references = None;
     request.metadata.finalizers = None;
-    match front.directory.make(namespace, request).await {
+    match front.directory.make(namespace, request, client).await {
         Ok(made) => Ok(carrying(CreateRequest, StatusCode::CREATED, &made)),
-        Err(NotMade::Refused { status, message }) => {
-            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-            Err(Reject::with(status, Reason::Refused, message))
-        }
-        Err(e @ NotMade::Unavailable(_)) => Err(Reject::unavailable(&e)),
+        Err(error) => Err(not_written(error)),
     }
+}
+
+/// The API server has not written what it was asked to.
+fn not_written(error: NotMade) -> Reject {
+    match error {
+        NotMade::Refused { status, message } => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+            Reject::with(status, Reason::Refused, message)
+        }
+        e @ NotMade::Unavailable(_) => Reject::unavailable(&e),
+    }
+}
+
+/// The request that a body is, within the limits in force.
+async fn stated(front: &Front, headers: &HeaderMap, body: Body) -> Result<InferenceRequest, Reject> {
+    let limits = front.directory.limits();
+    let most = Most::new(
+        CreateRequest::MAX_BODY,
+        "requestBytes",
+        limits.request_bytes.as_ref(),
+    );
+    let bytes = usize::try_from(most.bytes()).unwrap_or(usize::MAX);
+    let body = front.bodies.read(headers, body, bytes).await;
+    let body = body.map_err(|error| match error {
+        ReadError::TooLarge => most.too_large(),
+        error => error.into(),
+    })?;
+    serde_json::from_slice(&body).map_err(|e| Reject::new(Reason::InvalidBody, e.to_string()))
 }
 
 async fn read(
@@ -79,6 +106,29 @@ async fn read(
             "there is no InferenceRequest {namespace}/{name}"
         ))),
     }
+}
+
+async fn erase(
+    State(front): State<Front>,
+    from: Peer,
+    headers: HeaderMap,
+    named: Named<(String, String)>,
+) -> Answer {
+    let client = front.known(&headers, from).await?;
+    let (namespace, name) = front.named(&headers, from, named).await?;
+    front
+        .allowed((&headers, from), ("update", REQUESTS), &namespace, Some(&name))
+        .await?;
+    front.watches(&namespace)?;
+    let found = front.directory.requests(&namespace, Some(&name));
+    let Some(request) = found.first() else {
+        return Err(not_found(format!(
+            "there is no InferenceRequest {namespace}/{name}"
+        )));
+    };
+    let erased = front.directory.erase(Arc::clone(request), client).await;
+    let erased = erased.map_err(not_written)?;
+    Ok(carrying(EraseRequest, StatusCode::ACCEPTED, &erased))
 }
 
 async fn list(

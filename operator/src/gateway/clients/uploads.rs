@@ -13,6 +13,7 @@ use zkinfer_crds::calls::clients::UploadArtifact;
 use zkinfer_crds::calls::{Call, Reason};
 
 use super::front::{Front, MODELS, REQUESTS};
+use super::limits::Most;
 use crate::artifacts::ArtifactError;
 use crate::gateway::call::{Answer, Named, Routes, carrying};
 use crate::gateway::doors::Peer;
@@ -35,6 +36,7 @@ async fn upload(
     named: Named<(String, String)>,
     body: Body,
 ) -> Answer {
+    let client = front.known(&headers, from).await?;
     let (namespace, digest) = front.named(&headers, from, named).await?;
     let caller = (&headers, from);
     if let Err(no) = front
@@ -57,18 +59,23 @@ async fn upload(
     front.watches(&namespace)?;
     let invalid = |message: String| Reject::new(Reason::InvalidDigest, message);
     let digest: Digest = digest.parse().map_err(|e| invalid(format!("{digest}: {e}")))?;
+    let limits = front.directory.limits();
+    let _place = front.uploads.begin(client, limits.uploads_per_client)?;
+    let most = Most::new(
+        UploadArtifact::MAX_BODY,
+        "uploadBytes",
+        limits.upload_bytes.as_ref(),
+    );
     let stored = front
         .artifacts
-        .put_blob_stream(&digest, UploadArtifact::MAX_BODY, body.into_data_stream());
+        .put_blob_stream(&digest, most.bytes(), body.into_data_stream());
     let slow = |_| Reject::new(Reason::TooSlow, "the file came too slowly");
     let blob = match tokio::time::timeout(TIME, stored).await.map_err(slow)? {
         Ok(blob) => blob,
         Err(e @ ArtifactError::Damaged { .. }) => {
             return Err(Reject::new(Reason::OtherDigest, e.to_string()));
         }
-        Err(e @ ArtifactError::TooLarge { .. }) => {
-            return Err(Reject::new(Reason::TooLarge, e.to_string()));
-        }
+        Err(ArtifactError::TooLarge { .. }) => return Err(most.too_large()),
         Err(e @ ArtifactError::BrokenOff(_)) => {
             return Err(Reject::new(Reason::BrokenOff, e.to_string()));
         }

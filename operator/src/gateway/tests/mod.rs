@@ -4,6 +4,7 @@ mod access;
 mod bodies;
 mod claims;
 mod leaving;
+mod limited;
 mod next;
 mod proofs;
 mod served;

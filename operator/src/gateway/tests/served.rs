@@ -9,6 +9,7 @@ use futures::future::{BoxFuture, ready};
 use tower::ServiceExt;
 use zkinfer_crds::calls::{self, Described};
 use zkinfer_crds::k8s::InferenceRequest;
+use zkinfer_crds::k8s::validator::Limits;
 use zkinfer_crds::wire::Problem;
 
 use super::*;
@@ -19,8 +20,8 @@ use crate::dispatch::{Dispatcher, TokenKey};
 struct Nobody;
 
 impl Guard for Nobody {
-    fn knows<'a>(&'a self, _: &'a str, _: Peer) -> BoxFuture<'a, Result<bool, AuthUnavailable>> {
-        ready(Ok(false)).boxed()
+    fn user<'a>(&'a self, _: &'a str, _: Peer) -> BoxFuture<'a, Result<Option<String>, AuthUnavailable>> {
+        ready(Ok(None)).boxed()
     }
 
     fn right<'a>(&'a self, _: &'a str, _: Peer, _: Access) -> BoxFuture<'a, Result<Right, AuthUnavailable>> {
@@ -41,8 +42,25 @@ impl Directory for Nobody {
         Vec::new()
     }
 
-    fn make(&self, _: String, request: InferenceRequest) -> BoxFuture<'_, Result<InferenceRequest, NotMade>> {
+    fn limits(&self) -> Limits {
+        Limits::default()
+    }
+
+    fn make(
+        &self,
+        _: String,
+        request: InferenceRequest,
+        _: String,
+    ) -> BoxFuture<'_, Result<InferenceRequest, NotMade>> {
         ready(Ok(request)).boxed()
+    }
+
+    fn erase(
+        &self,
+        request: Arc<InferenceRequest>,
+        _: String,
+    ) -> BoxFuture<'_, Result<InferenceRequest, NotMade>> {
+        ready(Ok((*request).clone())).boxed()
     }
 
     fn model_files(&self, _: &str, _: &str) -> Vec<Digest> {

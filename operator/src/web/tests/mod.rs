@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tower::ServiceExt;
 use zkinfer_crds::Digest;
 use zkinfer_crds::k8s::InferenceRequest;
+use zkinfer_crds::k8s::validator::Limits;
 
 use super::front::{Front, VIEWERS};
 use super::{Hosts, Shown, router};
@@ -30,8 +31,13 @@ const SOME: &str = "some";
 struct Rights;
 
 impl Guard for Rights {
-    fn knows<'a>(&'a self, bearer: &'a str, _: Peer) -> BoxFuture<'a, Result<bool, AuthUnavailable>> {
-        std::future::ready(Ok([ALL, SOME].contains(&bearer))).boxed()
+    fn user<'a>(
+        &'a self,
+        bearer: &'a str,
+        _: Peer,
+    ) -> BoxFuture<'a, Result<Option<String>, AuthUnavailable>> {
+        let known = [ALL, SOME].contains(&bearer);
+        std::future::ready(Ok(known.then(|| bearer.to_owned()))).boxed()
     }
 
     fn right<'a>(
@@ -68,8 +74,25 @@ impl Directory for Nothing {
         Vec::new()
     }
 
-    fn make(&self, _: String, _: InferenceRequest) -> BoxFuture<'_, Result<InferenceRequest, NotMade>> {
+    fn limits(&self) -> Limits {
+        Limits::default()
+    }
+
+    fn make(
+        &self,
+        _: String,
+        _: InferenceRequest,
+        _: String,
+    ) -> BoxFuture<'_, Result<InferenceRequest, NotMade>> {
         std::future::ready(Err(NotMade::Unavailable("nothing is made here".to_owned()))).boxed()
+    }
+
+    fn erase(
+        &self,
+        request: Arc<InferenceRequest>,
+        _: String,
+    ) -> BoxFuture<'_, Result<InferenceRequest, NotMade>> {
+        std::future::ready(Ok((*request).clone())).boxed()
     }
 
     fn model_files(&self, _: &str, _: &str) -> Vec<Digest> {

@@ -141,3 +141,61 @@ fn a_request_that_no_pool_fits_is_told_what_is_wrong_with_each() {
     case.pools = (0..40).map(|n| pool(&format!("p{n}"))).collect();
     assert!(told(&mut case).ends_with("; and 34 more"));
 }
+
+#[test]
+fn a_request_that_the_limits_hold_back_waits_queued_with_its_place_and_asks_for_its_turn_only_when_it_could_begin() {
+    let mut case = Case::new(RunState::None, Vec::new());
+    case.turn = None;
+    assert_eq!(case.plan(), None, "no pool fits: nothing to ask for");
+    assert_eq!(case.reason("Ready"), Some("NoFittingPool"));
+    case.pools = vec![pool("a")];
+    assert_eq!(case.plan(), Some(Action::Ask));
+    let place = QueuePlace {
+        position: 4,
+        limit: "requestsPerClient".to_owned(),
+        client: Some("alice".to_owned()),
+    };
+    case.turn = Some(Turn::Waits(place.clone()));
+    assert_eq!(case.plan(), None);
+    assert_eq!(
+        (case.status.phase, case.reason("Ready")),
+        (RequestPhase::Pending, Some("Queued"))
+    );
+    assert_eq!(case.status.queue, Some(place));
+    let ready = find_condition(&case.status.conditions, condition::READY).unwrap();
+    assert!(
+        ready.message.contains("of alice") && ready.message.contains("spec.limits.requestsPerClient"),
+        "{}",
+        ready.message
+    );
+    case.turn = Some(Turn::Begins);
+    assert_eq!(case.plan(), Some(Action::Start(vec![id("a")])));
+    assert_eq!(case.status.queue, None, "it waits no more");
+}
+
+#[test]
+fn a_request_that_waits_for_its_turn_can_be_cancelled_and_ends_at_its_deadline() {
+    let queued = || {
+        let mut case = Case::new(RunState::None, vec![pool("a")]);
+        case.turn = Some(Turn::Waits(QueuePlace {
+            position: 1,
+            limit: "requestsInFlight".to_owned(),
+            client: None,
+        }));
+        assert_eq!(case.plan(), None);
+        case
+    };
+    let mut case = queued();
+    case.spec.cancel = true;
+    assert_eq!(case.plan(), None);
+    assert_eq!(
+        (case.status.phase, &case.status.queue),
+        (RequestPhase::Cancelled, &None)
+    );
+    let mut case = queued();
+    case.second = 60;
+    assert_eq!(case.plan(), None);
+    assert_eq!(case.reason("Failed"), Some("DeadlineExceeded"));
+    let failed = find_condition(&case.status.conditions, condition::FAILED).unwrap();
+    assert!(failed.message.contains("requestsInFlight"), "{}", failed.message);
+}

@@ -1,0 +1,231 @@
+//! What the Validator's limits leave of clients' calls, and whom an erasure is for.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::Request;
+use futures::FutureExt;
+use futures::future::{BoxFuture, ready};
+use serde_json::json;
+use tower::ServiceExt;
+use zkinfer_crds::k8s::InferenceRequest;
+use zkinfer_crds::k8s::validator::Limits;
+use zkinfer_crds::wire::Problem;
+
+use super::*;
+use crate::artifacts::Artifacts;
+use crate::dispatch::{Dispatcher, TokenKey};
+
+/// Whoever calls is called as their token, and may do all but what needs `update`, which `owner` may.
+struct Callers;
+
+impl Guard for Callers {
+    fn user<'a>(
+        &'a self,
+        bearer: &'a str,
+        _: Peer,
+    ) -> BoxFuture<'a, Result<Option<String>, AuthUnavailable>> {
+        ready(Ok(Some(bearer.to_owned()))).boxed()
+    }
+
+    fn right<'a>(
+        &'a self,
+        bearer: &'a str,
+        _: Peer,
+        access: Access,
+    ) -> BoxFuture<'a, Result<Right, AuthUnavailable>> {
+        let granted = access.verb != "update" || bearer == "owner";
+        ready(Ok(if granted { Right::Granted } else { Right::Denied })).boxed()
+    }
+}
+
+/// Has one request, `one`, in every namespace.
+struct Limited(Limits);
+
+fn one() -> InferenceRequest {
+    let request = json!({
+        "apiVersion": "zkinfer.dev/v1alpha1", "kind": "InferenceRequest", "metadata": { "name": "one", "namespace": "n" },
+        "spec": { "modelRef": { "name": "m" }, "input": { "inline": { "x": { "shape": [1], "data": [0.5] } } } },
+    });
+    serde_json::from_value(request).unwrap()
+}
+
+impl Directory for Limited {
+    fn sees(&self, _: &str) -> bool {
+        true
+    }
+
+    fn other_class(&self, _: &InferenceRequest) -> Option<String> {
+        None
+    }
+
+    fn requests(&self, _: &str, name: Option<&str>) -> Vec<Arc<InferenceRequest>> {
+        let there = name.is_none_or(|name| name == "one");
+        there.then(|| Arc::new(one())).into_iter().collect()
+    }
+
+    fn limits(&self) -> Limits {
+        self.0.clone()
+    }
+
+    fn make(
+        &self,
+        _: String,
+        mut request: InferenceRequest,
+        client: String,
+    ) -> BoxFuture<'_, Result<InferenceRequest, NotMade>> {
+        request.metadata.labels = Some([("for".to_owned(), client)].into());
+        ready(Ok(request)).boxed()
+    }
+
+    fn erase(
+        &self,
+        request: Arc<InferenceRequest>,
+        client: String,
+    ) -> BoxFuture<'_, Result<InferenceRequest, NotMade>> {
+        self.make(String::new(), (*request).clone(), client)
+    }
+
+    fn model_files(&self, _: &str, _: &str) -> Vec<Digest> {
+        Vec::new()
+    }
+}
+
+fn router(limits: Limits) -> Router {
+    let dispatcher = Dispatcher::new(
+        Artifacts::memory(),
+        TokenKey::new([3; 32]),
+        (PATIENCE, PATIENCE),
+        1,
+    );
+    let clients = Clients {
+        guard: Arc::new(Callers),
+        directory: Arc::new(Limited(limits)),
+    };
+    Gateway::new(dispatcher, Arc::new(StaticTokens::default()))
+        .with_clients(clients)
+        .router()
+}
+
+/// Status and body of an answer.
+async fn said(router: &Router, (method, path): (&str, &str), token: &str, body: Vec<u8>) -> (u16, Vec<u8>) {
+    let call = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("authorization", format!("Bearer {token}"))
+        .body(Body::from(body));
+    let answer = router.clone().oneshot(call.unwrap()).await.unwrap();
+    let status = answer.status().as_u16();
+    let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+    (status, body.to_vec())
+}
+
+fn problem_of(body: &[u8]) -> Problem {
+    serde_json::from_slice(body).unwrap()
+}
+
+fn whose(body: &[u8]) -> String {
+    let request: InferenceRequest = serde_json::from_slice(body).unwrap();
+    request.metadata.labels.unwrap_or_default()["for"].clone()
+}
+
+#[tokio::test]
+async fn a_body_beyond_a_limit_is_refused_by_the_limits_field() {
+    let small = Some("1Ki".parse().unwrap());
+    let limited = router(Limits {
+        request_bytes: small.clone(),
+        upload_bytes: small,
+        ..Limits::default()
+    });
+    let free = router(Limits::default());
+    let mut large = serde_json::to_vec(&one()).unwrap();
+    assert!(large.len() < 1024);
+    let create = ("POST", "/v1/requests");
+    let (status, made) = said(&limited, create, "alice", large.clone()).await;
+    assert_eq!((status, whose(&made).as_str()), (201, "alice"));
+    large.extend([b' '; 1024]);
+    let (status, body) = said(&limited, create, "alice", large.clone()).await;
+    let problem = problem_of(&body);
+    assert_eq!((status, problem.reason.as_str()), (413, "TooLarge"));
+    assert!(
+        problem
+            .message
+            .contains("spec.limits.requestBytes of the Validator is 1Ki"),
+        "{}",
+        problem.message
+    );
+    assert_eq!(said(&free, create, "alice", large).await.0, 201);
+
+    let file = vec![7; 2048];
+    let path = format!("/v1/artifacts/n/{}", Digest::of(&file));
+    let (status, body) = said(&limited, ("PUT", &path), "alice", file.clone()).await;
+    let problem = problem_of(&body);
+    assert_eq!((status, problem.reason.as_str()), (413, "TooLarge"));
+    assert!(
+        problem
+            .message
+            .contains("spec.limits.uploadBytes of the Validator is 1Ki"),
+        "{}",
+        problem.message
+    );
+    assert_eq!(said(&free, ("PUT", &path), "alice", file).await.0, 201);
+}
+
+#[tokio::test]
+async fn a_client_beyond_its_uploads_is_told_so_and_another_is_not() {
+    let router = router(Limits {
+        uploads_per_client: Some(1),
+        ..Limits::default()
+    });
+    // A file that never comes to its end.
+    let path = format!("/v1/artifacts/n/{}", Digest::of(b"never"));
+    let endless = Body::from_stream(futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>());
+    let call = Request::builder()
+        .method("PUT")
+        .uri(&path)
+        .header("authorization", "Bearer alice")
+        .body(endless)
+        .unwrap();
+    let waiting = tokio::spawn(router.clone().oneshot(call));
+    let file = b"file".to_vec();
+    let path = format!("/v1/artifacts/n/{}", Digest::of(&file));
+    let until = tokio::time::Instant::now() + PATIENCE;
+    let refused = loop {
+        // The first call may not have come that far yet.
+        let (status, body) = said(&router, ("PUT", &path), "alice", file.clone()).await;
+        if status == 429 {
+            break problem_of(&body);
+        }
+        assert_eq!(status, 201);
+        assert!(tokio::time::Instant::now() < until);
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(refused.reason, "LimitReached");
+    assert!(
+        refused
+            .message
+            .contains("spec.limits.uploadsPerClient of the Validator is 1"),
+        "{}",
+        refused.message
+    );
+    assert_eq!(said(&router, ("PUT", &path), "bob", file.clone()).await.0, 201);
+    // What breaks off counts no more.
+    waiting.abort();
+    let _ = waiting.await;
+    assert_eq!(said(&router, ("PUT", &path), "alice", file).await.0, 201);
+}
+
+#[tokio::test]
+async fn whoever_may_update_a_request_erases_it_and_is_named() {
+    let router = router(Limits::default());
+    let erase = ("POST", "/v1/requests/n/one/erase");
+    let (status, body) = said(&router, erase, "viewer", Vec::new()).await;
+    let problem = problem_of(&body);
+    assert_eq!((status, problem.reason.as_str()), (403, "Forbidden"));
+    assert!(problem.message.contains("may not update"), "{}", problem.message);
+    let (status, body) = said(&router, erase, "owner", Vec::new()).await;
+    assert_eq!((status, whose(&body).as_str()), (202, "owner"));
+    let other = ("POST", "/v1/requests/n/two/erase");
+    let (status, body) = said(&router, other, "owner", Vec::new()).await;
+    assert_eq!((status, problem_of(&body).reason.as_str()), (404, "NotFound"));
+}
