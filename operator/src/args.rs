@@ -74,11 +74,12 @@ pub(crate) enum Command {
     ///
     /// Exit codes: 0 every request succeeded, 1 one did not, 2 wrong use or an unreadable file.
     Local {
-        /// A file or folder of YAML, as for kubectl apply. May be given several times.
+        /// A file or folder of YAML, as for kubectl apply. May be given several times. With --web it may be left out: two
+        /// pools wait for what is made in the page.
         #[arg(
             short,
             long = "filename",
-            required_unless_present = "serve",
+            required_unless_present_any = ["serve", "web"],
             value_name = "PATH"
         )]
         filename: Vec<PathBuf>,

@@ -19,6 +19,7 @@ mod compilations;
 mod consents;
 mod directory;
 mod drive;
+mod floats;
 mod health;
 mod jobs;
 mod lease;
@@ -29,6 +30,7 @@ mod rounds;
 mod segments;
 mod settings;
 mod sweep;
+mod viewers;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -47,6 +49,7 @@ use self::auth::TokenReviews;
 use self::compilations::Compilers;
 use self::directory::Objects;
 use self::drive::ends_in_time;
+use self::floats::FloatModel;
 use self::lease::Leadership;
 use self::operator::Operator;
 use self::reviews::Turns;
@@ -325,6 +328,8 @@ async fn show(ctx: Arc<Operator>, web: Web, clients: Clients, stop: Stop) {
         pools: ctx.world.stores.pools.clone(),
         artifacts: ctx.world.artifacts.clone(),
         clients,
+        floats: Arc::new(FloatModel(Arc::clone(&ctx))),
+        class: ctx.world.scope.class().to_owned(),
     };
     if let Err(error) = web.serve(shown, stop).await {
         tracing::error!(%error, "the web app is not served any more");

@@ -8,6 +8,8 @@ use tokio::sync::{Semaphore, watch};
 use zkinfer_crds::k8s::GROUP;
 
 use super::drawing::Drawings;
+use super::floats::Answers;
+use super::maker::Maker;
 use super::refused::Refused;
 use super::shown::{Sees, Shown};
 use super::snapshot::Snapshots;
@@ -15,6 +17,8 @@ use crate::gateway::{Access, Peer, Right};
 
 /// Pages that follow at once.
 pub(super) const VIEWERS: usize = 500;
+/// Objects that are read at once: a body is held as a whole.
+const MAKERS: usize = 8;
 
 pub(super) const REQUESTS: &str = "inferencerequests";
 pub(super) const MODELS: &str = "models";
@@ -26,16 +30,22 @@ pub(super) struct Front {
     pub(super) shown: Shown,
     pub(super) snapshots: Arc<Snapshots>,
     pub(super) drawings: Arc<Drawings>,
+    pub(super) answers: Arc<Answers>,
+    pub(super) maker: Arc<dyn Maker>,
+    pub(super) making: Arc<Semaphore>,
     pub(super) viewers: Arc<Semaphore>,
     pub(super) stop: watch::Receiver<bool>,
 }
 
 impl Front {
-    pub(super) fn new(shown: Shown, stop: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(shown: Shown, maker: Arc<dyn Maker>, stop: watch::Receiver<bool>) -> Self {
         Self {
             shown,
             snapshots: Arc::default(),
             drawings: Arc::default(),
+            answers: Arc::default(),
+            maker,
+            making: Arc::new(Semaphore::new(MAKERS)),
             viewers: Arc::new(Semaphore::new(VIEWERS)),
             stop,
         }
@@ -77,6 +87,27 @@ impl Front {
         Err(Refused::forbidden(format!(
             "you may list nothing of {GROUP} {place}"
         )))
+    }
+
+    /// Whether the token's user may make such objects in a namespace.
+    pub(super) async fn may_create(
+        &self,
+        (headers, from): (&HeaderMap, Peer),
+        resource: &'static str,
+        namespace: &str,
+    ) -> Result<(), Refused> {
+        let access = Access {
+            verb: "create",
+            resource,
+            namespace: namespace.to_owned(),
+            name: None,
+        };
+        if self.may(bearer(headers)?, from, access).await? {
+            Ok(())
+        } else {
+            let message = format!("you may not create {resource}.{GROUP} in namespace `{namespace}`");
+            Err(Refused::forbidden(message))
+        }
     }
 
     /// Whether the token's user may read this object.

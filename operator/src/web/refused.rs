@@ -45,6 +45,19 @@ impl Refused {
         Self::new(StatusCode::NOT_FOUND, "NotFound", what)
     }
 
+    pub(super) fn invalid_body(what: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "InvalidBody", what)
+    }
+
+    /// What the API server said.
+    pub(super) fn by_server(code: u16, message: &str) -> Self {
+        // Some status of an error: whatever else it says is no refusal that a page understands.
+        let status = StatusCode::from_u16(code).ok();
+        let status = status.filter(|s| s.is_client_error() || s.is_server_error());
+        let status = status.unwrap_or(StatusCode::BAD_GATEWAY);
+        Self::new(status, "Refused", message)
+    }
+
     pub(super) fn invalid_query(what: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "InvalidQuery", what)
     }

@@ -1,8 +1,11 @@
 //! What is shown, and to whom which parts of it.
 
+use std::sync::Arc;
+
 use kube::runtime::reflector::Store;
 use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model};
 
+use super::floats::Floats;
 use crate::artifacts::Artifacts;
 use crate::gateway::Clients;
 
@@ -19,6 +22,10 @@ pub struct Shown {
     pub artifacts: Artifacts,
     /// Who may see what.
     pub clients: Clients,
+    /// What the float model says.
+    pub floats: Arc<dyn Floats>,
+    /// The class of the objects that this installation takes.
+    pub class: String,
 }
 
 /// The lists that somebody may see of a namespace, or of all.

@@ -11,6 +11,9 @@ mod requests;
 mod uploads;
 
 use axum::Router;
+use axum::body::Body;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
 
 pub use access::{Access, Guard, Right};
 pub use directory::{Directory, NotMade};
@@ -19,6 +22,7 @@ pub use front::Clients;
 use self::front::Front;
 use super::body::Bodies;
 use super::call::Routes;
+use super::doors::Peer;
 use crate::artifacts::Artifacts;
 
 /// The routes.
@@ -32,4 +36,22 @@ pub(super) fn router(clients: Clients, artifacts: Artifacts, bodies: Bodies) -> 
         artifacts,
         bodies,
     })
+}
+
+/// Takes a file as the call `uploadArtifact` does, by its rules: for the namespace and under the digest that are named.
+pub async fn take_upload(
+    Clients { guard, directory }: Clients,
+    artifacts: Artifacts,
+    caller: (&HeaderMap, Peer),
+    to: (String, String),
+    body: Body,
+) -> Response {
+    let front = Front {
+        guard,
+        directory,
+        artifacts,
+        // A file is not held: it goes into the store as it comes.
+        bodies: Bodies::default(),
+    };
+    uploads::take(&front, caller, to, body).await.into_response()
 }
