@@ -6,6 +6,7 @@ import { ModelPage } from "./pages/model.js";
 import { ReceiptPage } from "./pages/receipt.js";
 import { RequestPage } from "./pages/request.js";
 import { SignIn } from "./pages/signin.js";
+import { StudioPage } from "./pages/studio.js";
 import { Empty, Failed, Link, Loading } from "./parts/common.js";
 import { parse } from "./route.js";
 
@@ -57,6 +58,8 @@ function App() {
             case "overview":
                 if (overview) return <OverviewPage of={overview} />;
                 return lost ? <Failed error={lost} /> : <Loading what="what the operator knows" />;
+            case "studio":
+                return <StudioPage namespace={namespace} overview={overview} />;
             case "request":
                 return <RequestPage key={path} {...page} overview={overview} />;
             case "model":
@@ -78,6 +81,9 @@ function App() {
                 <nav aria-label="Pages">
                     <Link to="/" {...here("overview")}>
                         Overview
+                    </Link>
+                    <Link to="/studio" {...here("studio")}>
+                        Studio
                     </Link>
                     <Link to="/receipt" {...here("receipt")}>
                         Receipt

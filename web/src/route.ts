@@ -3,6 +3,7 @@
 export type Page =
     | { page: "overview" }
     | { page: "receipt" }
+    | { page: "studio" }
     | { page: "request" | "model"; namespace: string; name: string }
     | { page: "unknown" };
 
@@ -15,7 +16,7 @@ export function parse(path: string): Page {
     }
     const [kind, namespace, name] = parts;
     if (parts.length === 0) return { page: "overview" };
-    if (parts.length === 1 && kind === "receipt") return { page: "receipt" };
+    if (parts.length === 1 && (kind === "receipt" || kind === "studio")) return { page: kind };
     if (parts.length === 3 && namespace !== undefined && name !== undefined) {
         if (kind === "requests") return { page: "request", namespace, name };
         if (kind === "models") return { page: "model", namespace, name };

@@ -100,7 +100,7 @@ where
         .create(&PostParams::default(), &object)
         .await;
     made.map_err(|e| match e {
-        kube::Error::Api(status) => Refused::by_server(status.code, &status.message),
+        kube::Error::Api(status) => Refused::by_server(status.code, &status.reason, &status.message),
         e => Refused::unavailable(&e),
     })
 }

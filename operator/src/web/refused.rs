@@ -50,12 +50,17 @@ impl Refused {
     }
 
     /// What the API server said.
-    pub(super) fn by_server(code: u16, message: &str) -> Self {
+    pub(super) fn by_server(code: u16, reason: &str, message: &str) -> Self {
         // Some status of an error: whatever else it says is no refusal that a page understands.
         let status = StatusCode::from_u16(code).ok();
         let status = status.filter(|s| s.is_client_error() || s.is_server_error());
         let status = status.unwrap_or(StatusCode::BAD_GATEWAY);
-        Self::new(status, "Refused", message)
+        let reason = if reason == "AlreadyExists" {
+            "AlreadyExists"
+        } else {
+            "Refused"
+        };
+        Self::new(status, reason, message)
     }
 
     pub(super) fn invalid_query(what: impl Into<String>) -> Self {

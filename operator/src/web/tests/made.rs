@@ -112,7 +112,7 @@ async fn what_the_api_server_refuses_is_told_in_its_words() {
         .await;
     assert_eq!(refused.status(), StatusCode::CONFLICT);
     let told = json_of(refused).await;
-    assert_eq!(told["reason"], "Refused");
+    assert_eq!(told["reason"], "AlreadyExists");
     assert!(
         told["message"].as_str().unwrap().contains("already exists"),
         "{told}"
