@@ -3,6 +3,7 @@
 mod check;
 mod parse;
 mod report;
+mod studio;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ use zkml::accuracy::DEFAULT_MAX_ERROR_MILLIONTHS;
 use self::check::CheckArgs;
 use self::parse::{class, error, loopback, namespace_name, prover, served_by};
 use self::report::ReportArgs;
+use self::studio::StudioArgs;
 
 /// Slices models, has miners prove the slices, verifies every proof, and answers with a receipt.
 #[derive(Debug, Parser)]
@@ -172,6 +174,10 @@ pub(crate) enum Command {
         #[command(flatten)]
         access: GatewayArgs,
     },
+    /// Open the operator's web app on this machine, with your kubeconfig (docs/studio.md), and stay until told to stop.
+    ///
+    /// The address that is printed holds this run's secret. Exit codes: 0 told to stop, 1 it could not be served, 2 wrong use.
+    Studio(StudioArgs),
     /// A miner's key, and the proof that a MinerPool's identity is the miner's own.
     #[command(subcommand)]
     Identity(IdentityCommand),

@@ -192,13 +192,18 @@ export class ApiError extends Error {
 }
 
 const KEPT = "zkinfer-local-token";
+/** Which namespace is shown, as long as the tab is there. */
+export const NAMESPACE = "zkinfer-namespace";
 
 let token = "";
 
 /** Takes the token of a local run from the address, and the address's trace with it. */
 export function takeToken(): boolean {
-    const given = new URLSearchParams(location.hash.slice(1)).get("token");
+    const told = new URLSearchParams(location.hash.slice(1));
+    const given = told.get("token");
     if (given) {
+        const namespace = told.get("namespace");
+        if (namespace !== null) sessionStorage.setItem(NAMESPACE, namespace);
         history.replaceState(null, "", location.pathname + location.search);
         sessionStorage.setItem(KEPT, given);
     }
@@ -273,6 +278,81 @@ export interface FloatOutput {
 /** The float model's answer to a request that has succeeded. */
 export const readFloat = (namespace: string, name: string, signal?: AbortSignal) =>
     get<FloatOutput[]>(`${path("requests", namespace, name)}/float`, signal);
+
+/** A rule of scores, with the constants that people ask for. */
+export interface Rule {
+    name: string;
+    digest: string;
+    windowHours: number;
+    halfLifeMinutes: number;
+    coldStart: number;
+    skipHours: number;
+    faultMillionths: number;
+    ownerCapMillionths: number;
+}
+/** A score, and how it came to be; numbers that may have more bits than a page's are texts. */
+export interface Score {
+    owner: string;
+    credit: string;
+    debit: string;
+    possible: string;
+    samples: number;
+    net: string;
+    uncapped: string;
+    weight: string;
+    scoreMillionths: number;
+    shareMillionths: number;
+    why: string;
+}
+export interface Claim {
+    at: number;
+    claim: string;
+    request: string;
+    slice: number;
+    attempt: number;
+    end: string;
+    workMicros: number;
+    micros: number;
+    bytes: number | null;
+    worth: string;
+}
+export interface Explained {
+    rule: Rule;
+    at: number;
+    score: Score;
+    count: number;
+    claims: Claim[];
+}
+export interface PoolView {
+    pool: {
+        metadata: Metadata;
+        status: null | {
+            identity?: string;
+            scoreMillionths?: number;
+            workDelivered?: number;
+            successMillionths?: number;
+            p50Millis?: number;
+            p95Millis?: number;
+            failures?: Record<string, number>;
+            conditions?: Condition[];
+        };
+    };
+    why: Explained | null;
+}
+export type StandingRow = Score & { miner: string };
+export interface ValidatorView {
+    head: { validator: string; segments: number; entries: number; last: string | null; waiting: number };
+    validators: {
+        metadata: Metadata;
+        status: null | {
+            settings?: { network: string; maxErrorMillionths: number };
+            totals?: { requestsSucceeded: number; requestsFailed: number; slicesVerified: number };
+        };
+    }[];
+    standing: { rule: Rule; at: number; miners: StandingRow[] };
+}
+export const readPool = (namespace: string, name: string, signal?: AbortSignal) => get<PoolView>(path("pools", namespace, name), signal);
+export const readValidator = (signal?: AbortSignal) => get<ValidatorView>("validator", signal);
 
 /** The largest file that is taken. */
 export const MAX_UPLOAD = 64 << 20;

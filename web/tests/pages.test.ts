@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { Window } from "happy-dom";
-import type { Graph, ModelView, Overview, RequestView } from "../src/api.js";
+import type { Graph, ModelView, Overview, PoolView, RequestView, ValidatorView } from "../src/api.js";
 
 /** What a miner, a model or a message may say, if it can. */
 const HOSTILE = `<img src=x onerror="globalThis.stolen=1"><script>globalThis.stolen=1</script>`;
@@ -77,6 +77,17 @@ const tensors = {
     inputs: [{ name: HOSTILE, shape: [1, 2], whole: false, least: -16, greatest: 15.9 }],
     outputs: [{ name: "y", shape: [1, 2], whole: false, least: -16, greatest: 15.9 }],
 };
+const rule = { name: "SpeedSizeAccuracy", digest: `sha256:${"e".repeat(64)}`, windowHours: 168, halfLifeMinutes: 1440, coldStart: 20, skipHours: 24, faultMillionths: 2_000_000, ownerCapMillionths: 500_000 };
+const score = { owner: HOSTILE, credit: "340282366920938463463374607431768211455", debit: "7", possible: "9", samples: 3, net: "2", uncapped: "2", weight: "2", scoreMillionths: 250_000, shareMillionths: 125_000, why: HOSTILE };
+const pool: PoolView = {
+    pool: { metadata: { ...request.metadata, name: "fast" }, status: { identity: "ed25519:ab", scoreMillionths: 250_000, failures: { [HOSTILE]: 4 }, conditions: [condition] } },
+    why: { rule, at: 1000, score, count: 700, claims: [{ at: 5, claim: HOSTILE, request: "u", slice: 1, attempt: 2, end: "LeaseExpired", workMicros: 2_500_000, micros: 900, bytes: null, worth: "-12" }] },
+};
+const validator: ValidatorView = {
+    head: { validator: "ed25519:cd", segments: 12, entries: 3456, last: `sha256:${"f".repeat(64)}`, waiting: 2 },
+    validators: [{ metadata: request.metadata, status: { settings: { network: HOSTILE, maxErrorMillionths: 10_000 }, totals: { requestsSucceeded: 8, requestsFailed: 1, slicesVerified: 99 } } }],
+    standing: { rule, at: 1000, miners: [{ ...score, miner: "ed25519:ab" }] },
+};
 const TOKEN = "e30.e30.secret";
 const window = new Window({ url: `http://127.0.0.1:4000/#token=${TOKEN}` });
 const asked: { path: string; authorization: string | null }[] = [];
@@ -93,7 +104,7 @@ function answer(path: string): Response {
         // A line that stays open.
         return new Response(new ReadableStream({ start: (line) => line.enqueue(event) }));
     }
-    const answers: Record<string, unknown> = { "/api/v1/requests/n/one": request, "/api/v1/requests/n/one/float": [{ name: HOSTILE, shape: [1, 2], values: [0.125, null], count: 2 }], "/api/v1/models/n/wine": model, "/api/v1/models/n/wine/tensors": tensors, "/api/v1/models/n/wine/graph": graph };
+    const answers: Record<string, unknown> = { "/api/v1/requests/n/one": request, "/api/v1/requests/n/one/float": [{ name: HOSTILE, shape: [1, 2], values: [0.125, null], count: 2 }], "/api/v1/pools/n/fast": pool, "/api/v1/validator": validator, "/api/v1/models/n/wine": model, "/api/v1/models/n/wine/tensors": tensors, "/api/v1/models/n/wine/graph": graph };
     const found = answers[path] ?? made.get(path);
     return found ? Response.json(found) : Response.json({ reason: "NotFound", message: "there is none" }, { status: 404 });
 }
@@ -220,6 +231,18 @@ test("the pages", async (t) => {
         const object = JSON.parse(one!.body) as { kind: string; spec: { source: { artifact: string } }; metadata: { name: string } };
         assert.deepEqual([one!.path, object.kind, object.spec.source.artifact], ["/api/v1/models/default", "Model", digest]);
         assert.match(object.metadata.name, /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/);
+        harmless();
+    });
+
+    await t.test("a miner's page says why it has its score, and the validator's what is in force", async () => {
+        await visit("/pools/n/fast");
+        await until(() => text().includes("Why this score"), "why");
+        for (const shown of ["340282366920938463463374607431768211455", "3 of 20", "12.5 %", "-12", "2.50 s", "the latest 1 of 700", "ledger explain SEGMENTS --miner ed25519:ab --at 1000", HOSTILE]) assert.ok(text().includes(shown), shown);
+        harmless();
+        await visit("/validator");
+        await until(() => text().includes("Ledger's head"), "the head");
+        for (const shown of ["3,458", "2 of them not signed yet", "168 h", "200 %", "12.5 %", "The page verifies nothing of it", HOSTILE]) assert.ok(text().includes(shown), shown);
+        assert.ok(window.document.querySelector('[aria-label="Save shares as CSV"]'));
         harmless();
     });
 

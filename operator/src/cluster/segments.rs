@@ -120,6 +120,13 @@ impl Segments {
         lock(&self.waiting).extend(entry.scored());
     }
 
+    /// Where the ledger ends, and how many entries wait for its next segment.
+    pub async fn told(&self) -> (Chain, usize) {
+        let chain = *self.chain.lock().await;
+        let waiting = lock(&self.waiting).len();
+        (chain, waiting)
+    }
+
     /// Writes what waits.
     ///
     /// # Errors

@@ -4,11 +4,13 @@
 //! (`zkinfer-scoring`), so anyone with the ledger finds the same; only a miner's fault costs a miner; what a miner arranges for
 //! itself alone scores nothing.
 
+mod explained;
 mod score;
 #[cfg(test)]
 mod tests;
 mod totals;
 
+pub use explained::{Explained, Standing};
 pub use score::MinerScore;
 pub use totals::Totals;
 use zkinfer_scoring::Rule;

@@ -169,3 +169,55 @@ fn entries_of_before_are_read_and_do_not_score() {
     let of = score(&[entry]);
     assert_eq!((of.verified, of.score_millionths), (1, 0));
 }
+
+#[test]
+fn a_score_is_explained_by_its_latest_claims_and_what_each_is_worth() {
+    let lie = failed(9, "InvalidProof", true);
+    let entries = [
+        good(0, OWN, 100_000),
+        Entry {
+            at: 1,
+            ..good(1, OWN, 100_000)
+        },
+        Entry { at: 2, ..lie },
+        good(3, OTHER, 100_000),
+    ];
+    let mut totals = Totals::of(warm(), &entries);
+    let told = totals.explain(&OWN, NOW, 2).unwrap();
+    assert_eq!((told.count, told.entries.len(), told.at), (3, 2, NOW));
+    assert_eq!(told.rule.digest(), warm().digest());
+    let (last, debit) = &told.entries[0];
+    assert_eq!(
+        (last.claim, last.end.word()),
+        (ClaimId::new([9; 16]), "InvalidProof")
+    );
+    let (earlier, credit) = &told.entries[1];
+    assert_eq!(
+        (earlier.claim, earlier.end.word()),
+        (ClaimId::new([1; 16]), "Verified")
+    );
+    assert!(*debit < 0 && *credit > 0, "{debit} {credit}");
+    let why = told.score.zero.unwrap().to_string();
+    assert!(why.starts_with("handed in what was no proof"), "{why}");
+    assert_eq!(totals.explain(&Identity::new([7; 32]), NOW, 2), None);
+}
+
+#[test]
+fn who_has_most_stands_first() {
+    let entries: Vec<_> = (0..4)
+        .map(|n| good(n, if n == 0 { OTHER } else { OWN }, 100_000))
+        .collect();
+    let mut totals = Totals::of(warm(), &entries);
+    let miners = |standing: super::Standing| -> Vec<_> {
+        let miners = standing.miners.into_iter();
+        miners
+            .map(|(miner, score)| (miner, score.share_millionths))
+            .collect()
+    };
+    assert_eq!(
+        miners(totals.standing(NOW, 9)),
+        [(OWN, 750_000), (OTHER, 250_000)]
+    );
+    assert_eq!(miners(totals.standing(NOW, 1)), [(OWN, 750_000)]);
+    assert!(miners(Totals::new(warm()).standing(NOW, 9)).is_empty());
+}

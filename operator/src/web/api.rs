@@ -17,10 +17,10 @@ use zkinfer_crds::k8s::InferenceRequest;
 use super::drawing;
 use super::events::events;
 use super::front::{Front, MODELS, REQUESTS, bearer};
-use super::maker;
 use super::place::{Place, place};
 use super::refused::Refused;
 use super::views;
+use super::{ledger, maker};
 use crate::artifacts::ArtifactError;
 use crate::gateway::Peer;
 
@@ -39,6 +39,8 @@ pub(super) fn routes() -> Router<Front> {
         .route("/models/{namespace}/{name}/manifest", get(manifest))
         .route("/models/{namespace}/{name}/tensors", get(tensors))
         .route("/models/{namespace}/{name}/graph", get(graph))
+        .route("/pools/{namespace}/{name}", get(ledger::pool))
+        .route("/validator", get(ledger::validator))
         .route("/artifacts/{namespace}/{digest}", put(maker::upload))
         .fallback(unknown)
 }

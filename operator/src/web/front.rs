@@ -9,6 +9,7 @@ use zkinfer_crds::k8s::GROUP;
 
 use super::drawing::Drawings;
 use super::floats::Answers;
+use super::ledger::Findings;
 use super::maker::Maker;
 use super::refused::Refused;
 use super::shown::{Sees, Shown};
@@ -23,6 +24,7 @@ const MAKERS: usize = 8;
 pub(super) const REQUESTS: &str = "inferencerequests";
 pub(super) const MODELS: &str = "models";
 pub(super) const POOLS: &str = "minerpools";
+pub(super) const VALIDATORS: &str = "validators";
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -31,6 +33,7 @@ pub(super) struct Front {
     pub(super) snapshots: Arc<Snapshots>,
     pub(super) drawings: Arc<Drawings>,
     pub(super) answers: Arc<Answers>,
+    pub(super) findings: Arc<Findings>,
     pub(super) maker: Arc<dyn Maker>,
     pub(super) making: Arc<Semaphore>,
     pub(super) viewers: Arc<Semaphore>,
@@ -44,6 +47,7 @@ impl Front {
             snapshots: Arc::default(),
             drawings: Arc::default(),
             answers: Arc::default(),
+            findings: Arc::default(),
             maker,
             making: Arc::new(Semaphore::new(MAKERS)),
             viewers: Arc::new(Semaphore::new(VIEWERS)),
@@ -92,12 +96,32 @@ impl Front {
     /// Whether the token's user may make such objects in a namespace.
     pub(super) async fn may_create(
         &self,
+        who: (&HeaderMap, Peer),
+        resource: &'static str,
+        namespace: &str,
+    ) -> Result<(), Refused> {
+        self.may_all("create", who, resource, namespace).await
+    }
+
+    /// Whether the token's user may list such objects of a namespace.
+    pub(super) async fn may_list(
+        &self,
+        who: (&HeaderMap, Peer),
+        resource: &'static str,
+        namespace: &str,
+    ) -> Result<(), Refused> {
+        self.may_all("list", who, resource, namespace).await
+    }
+
+    async fn may_all(
+        &self,
+        verb: &'static str,
         (headers, from): (&HeaderMap, Peer),
         resource: &'static str,
         namespace: &str,
     ) -> Result<(), Refused> {
         let access = Access {
-            verb: "create",
+            verb,
             resource,
             namespace: namespace.to_owned(),
             name: None,
@@ -105,7 +129,7 @@ impl Front {
         if self.may(bearer(headers)?, from, access).await? {
             Ok(())
         } else {
-            let message = format!("you may not create {resource}.{GROUP} in namespace `{namespace}`");
+            let message = format!("you may not {verb} {resource}.{GROUP} in namespace `{namespace}`");
             Err(Refused::forbidden(message))
         }
     }

@@ -11,8 +11,10 @@ mod files;
 mod floats;
 mod front;
 mod gate;
+mod ledger;
 mod maker;
 mod place;
+mod proxy;
 mod refused;
 mod shown;
 mod snapshot;
@@ -31,7 +33,9 @@ use tokio::sync::watch;
 
 pub use floats::{FloatOutput, Floats, MAX_VALUES, NoFloat};
 pub use gate::Hosts;
+pub use ledger::LedgerView;
 pub use maker::Maker;
+pub use proxy::{Proxy, Upstream};
 pub use shown::Shown;
 
 use self::front::Front;

@@ -49,6 +49,13 @@ impl Refused {
         Self::new(StatusCode::BAD_REQUEST, "InvalidBody", what)
     }
 
+    /// `studio` does not reach the operator's app.
+    pub(super) fn no_operator(why: impl std::fmt::Display) -> Self {
+        let message =
+            format!("the operator's web app does not answer (is it served, with web.enabled=true?): {why}");
+        Self::new(StatusCode::BAD_GATEWAY, "NoOperator", message)
+    }
+
     /// What the API server said.
     pub(super) fn by_server(code: u16, reason: &str, message: &str) -> Self {
         // Some status of an error: whatever else it says is no refusal that a page understands.

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use kube::runtime::reflector::Store;
-use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model};
+use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model, Validator};
 
 use super::floats::Floats;
+use super::ledger::LedgerView;
 use crate::artifacts::Artifacts;
 use crate::gateway::Clients;
 
@@ -18,6 +19,8 @@ pub struct Shown {
     pub models: Store<Model>,
     /// The pools.
     pub pools: Store<MinerPool>,
+    /// The Validators.
+    pub validators: Store<Validator>,
     /// Receipts and graphs.
     pub artifacts: Artifacts,
     /// Who may see what.
@@ -26,6 +29,8 @@ pub struct Shown {
     pub floats: Arc<dyn Floats>,
     /// The class of the objects that this installation takes.
     pub class: String,
+    /// The ledger.
+    pub ledger: Arc<dyn LedgerView>,
 }
 
 /// The lists that somebody may see of a namespace, or of all.

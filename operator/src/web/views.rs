@@ -3,7 +3,7 @@
 use kube::Resource;
 use kube::api::ObjectMeta;
 use serde_json::{Value, json};
-use zkinfer_crds::k8s::{InferenceRequest, Model};
+use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model, Validator};
 use zkml::graph::TensorInfo;
 use zkml::manifest::Manifest;
 use zkml::systems::SYSTEMS;
@@ -47,6 +47,16 @@ pub(super) fn model(of: &Model) -> Value {
         "spec": of.spec,
         "status": of.status,
     })
+}
+
+/// A pool.
+pub(super) fn pool(of: &MinerPool) -> Value {
+    json!({ "metadata": metadata(of.meta()), "status": of.status })
+}
+
+/// A Validator: what is in force by it, and what it counts.
+pub(super) fn validator(of: &Validator) -> Value {
+    json!({ "metadata": metadata(of.meta()), "status": of.status })
 }
 
 /// The tensors that a Model takes and gives: what its integers hold of them, from its manifest.

@@ -4,6 +4,7 @@ import { type Graph, type ModelSlice, type Overview, readGraph, readManifest, re
 import { bytes, count, millis, share } from "../format.js";
 import { Badge, Card, Conditions, Copied, Empty, Failed, Figure, Link, Loading, Table, useCall, useNow, useTitle } from "../parts/common.js";
 import { Compiling } from "../parts/compiling.js";
+import { Export } from "../parts/export.js";
 import { SaveButton, save } from "../parts/files.js";
 import { TryCard } from "../parts/try.js";
 import { model, yaml } from "../objects.js";
@@ -73,6 +74,7 @@ export function ModelPage({ namespace, name, overview }: { namespace: string; na
                 {slices.length === 0 ? (
                     <Empty>It is not cut yet.</Empty>
                 ) : (
+                    <>
                     <Table head={[["Slice", "number"], "Nodes", ["Predicted time", "number"], ["Memory", "number"], "Size", "Verifying key"]}>
                         {slices.map((slice) => (
                             <tr key={slice.index}>
@@ -91,6 +93,14 @@ export function ModelPage({ namespace, name, overview }: { namespace: string; na
                             </tr>
                         ))}
                     </Table>
+                    <Export
+                        name={`${name}-slices`}
+                        rows={() => ({
+                            head: ["slice", "nodes", "predictedMillis", "predictedMemoryBytes", "vkDigest"],
+                            rows: slices.map((one) => [one.index, one.nodes, one.predictedMillis, one.predictedMemoryBytes, one.vkDigest]),
+                        })}
+                    />
+                    </>
                 )}
             </Card>
             <Card title="Latest requests">

@@ -4,6 +4,7 @@ import { bytes, millis, share } from "../format.js";
 import { Badge, Card, CommandLine, Conditions, Copied, Empty, Failed, Figure, Link, Loading, Table, useCall, useNow, useTitle } from "../parts/common.js";
 import { Attempts, Slices } from "../parts/charts.js";
 import { Answer } from "../parts/answer.js";
+import { Export } from "../parts/export.js";
 import { SaveButton, save } from "../parts/files.js";
 import { modelPath } from "../route.js";
 
@@ -58,6 +59,13 @@ export function RequestPage({ namespace, name, overview }: { namespace: string; 
                                     </tr>
                                 ))}
                             </Table>
+                            <Export
+                                name={`${name}-attempts`}
+                                rows={() => ({
+                                    head: ["slice", "attempt", "pool", "identity", "verdict", "millis", "bytes", "message"],
+                                    rows: recent.map((row) => [row.slice, row.attempt, row.pool, row.identity, row.verdict, row.millis, row.bytes, row.message]),
+                                })}
+                            />
                         </details>
                     </>
                 ) : (

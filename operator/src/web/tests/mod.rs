@@ -1,7 +1,9 @@
 //! The server: who is answered, under what policy, and how much anybody can hold.
 
 mod counted;
+mod ledger;
 mod made;
+mod proxy;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -128,6 +130,8 @@ impl World {
             },
             floats: Arc::new(Same),
             class: "default".to_owned(),
+            validators: stores.validators.clone(),
+            ledger: Arc::new(ledger::Book::default()),
         };
         let front = Front::new(shown, Arc::new(Same), stopped);
         Self {
@@ -218,6 +222,8 @@ async fn nobody_is_answered_before_they_are_known_and_then_only_what_they_may_se
         "/api/v1/models/n/wine/manifest",
         "/api/v1/models/n/wine/tensors",
         "/api/v1/models/n/wine/graph",
+        "/api/v1/pools/n/fast",
+        "/api/v1/validator",
     ] {
         assert_eq!(
             reason(world.call(path, "guess").await).await,
@@ -253,6 +259,8 @@ async fn nobody_is_answered_before_they_are_known_and_then_only_what_they_may_se
         "/api/v1/requests/n/other",
         "/api/v1/models/n/wine",
         "/api/v1/models/n/wine/graph",
+        "/api/v1/pools/n/fast",
+        "/api/v1/validator",
     ] {
         assert_eq!(
             reason(world.call(path, SOME).await).await,

@@ -1,0 +1,204 @@
+//! What the ledger says: of one miner, why it has its score; of all, the rule in force, the shares and the ledger's head.
+//!
+//! Invariants: it is shown to whoever may read the pool, or list the Validators, and found by the code of `prover-worker ledger`;
+//! what is found is kept for a while, and finding takes at most a fifth of the time, however many ask for however many miners.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use futures::future::BoxFuture;
+use kube::runtime::reflector::ObjectRef;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use zkinfer_crds::Identity;
+use zkinfer_scoring::ledger::Chain;
+use zkinfer_scoring::{Entry, Rule, Score};
+
+use super::front::{Front, POOLS, VALIDATORS};
+use super::refused::Refused;
+use super::views;
+use crate::gateway::Peer;
+use crate::scoring::{Explained, Standing};
+
+/// Claims that are told of a miner.
+const MOST_CLAIMS: usize = 500;
+/// Miners that are told of.
+const MOST_MINERS: usize = 2000;
+/// How long what was found is told.
+const FRESH: Duration = Duration::from_secs(10);
+/// So many times as long as finding took nothing is found again.
+const REST: u32 = 4;
+
+/// The ledger, as far as it is shown.
+pub trait LedgerView: Send + Sync + 'static {
+    /// The namespace of the Validators.
+    fn namespace(&self) -> &str;
+
+    /// Why a miner has its score, with at most so many of its claims; nothing where no claim of it bears on one.
+    fn explain(&self, miner: Identity, most: usize) -> Option<Explained>;
+
+    /// How at most so many miners stand.
+    fn standing(&self, most: usize) -> Standing;
+
+    /// Where the signed ledger ends, and how many entries wait for its next segment.
+    fn chain(&self) -> BoxFuture<'_, (Chain, usize)>;
+}
+
+/// What is found: of a miner, or of all.
+type Of = Option<Identity>;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    found: BTreeMap<Of, (Instant, Bytes)>,
+    rests_until: Option<Instant>,
+}
+
+impl Findings {
+    /// As JSON, by `find` where it is not known.
+    async fn get(&self, of: Of, find: impl FnOnce() -> Value + Send + 'static) -> Result<Bytes, Refused> {
+        let mut kept = self.kept.lock().await;
+        kept.found.retain(|_, (at, _)| at.elapsed() < FRESH);
+        if let Some((_, json)) = kept.found.get(&of) {
+            return Ok(json.clone());
+        }
+        if let Some(until) = kept.rests_until {
+            tokio::time::sleep_until(until.into()).await;
+        }
+        let began = Instant::now();
+        let found = tokio::task::spawn_blocking(move || Bytes::from(find().to_string()));
+        let json = found.await.map_err(|e| Refused::unavailable(&e))?;
+        kept.rests_until = Some(Instant::now() + began.elapsed() * REST);
+        kept.found.insert(of, (Instant::now(), json.clone()));
+        Ok(json)
+    }
+}
+
+/// A pool, and why its miner has its score.
+pub(super) async fn pool(
+    State(front): State<Front>,
+    from: Peer,
+    headers: HeaderMap,
+    Path((namespace, name)): Path<(String, String)>,
+) -> Result<Response, Refused> {
+    let of = (namespace.as_str(), name.as_str());
+    front.may_get((&headers, from), POOLS, of).await?;
+    let found = front.shown.pools.get(&ObjectRef::new(&name).within(&namespace));
+    let absent = || Refused::not_found(format!("there is no MinerPool {namespace}/{name}"));
+    let pool = found.ok_or_else(absent)?;
+    let identity = pool.status.as_ref().and_then(|status| status.identity);
+    let why = match identity {
+        Some(miner) => {
+            let ledger = Arc::clone(&front.shown.ledger);
+            let find = move || {
+                ledger
+                    .explain(miner, MOST_CLAIMS)
+                    .map_or(Value::Null, |e| explained(&e))
+            };
+            front.findings.get(Some(miner), find).await?
+        }
+        None => Bytes::from_static(b"null"),
+    };
+    let mut body = format!(r#"{{"pool":{},"why":"#, views::pool(&pool)).into_bytes();
+    body.extend_from_slice(&why);
+    body.push(b'}');
+    Ok(told(body))
+}
+
+/// The rule, the shares, the ledger's head, and the Validators.
+pub(super) async fn validator(
+    State(front): State<Front>,
+    from: Peer,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    let ledger = Arc::clone(&front.shown.ledger);
+    front
+        .may_list((&headers, from), VALIDATORS, ledger.namespace())
+        .await?;
+    let finding = Arc::clone(&ledger);
+    let standing = front
+        .findings
+        .get(None, move || standing(&finding.standing(MOST_MINERS)))
+        .await?;
+    let (chain, waiting) = ledger.chain().await;
+    let head = json!({
+        "validator": chain.validator, "segments": chain.next, "entries": chain.entries,
+        "last": (chain.next > 0).then_some(chain.last), "waiting": waiting,
+    });
+    let mut validators = front.shown.validators.state();
+    validators.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
+    let own =
+        |v: &&Arc<zkinfer_crds::k8s::Validator>| v.metadata.namespace.as_deref() == Some(ledger.namespace());
+    let validators: Vec<Value> = validators
+        .iter()
+        .filter(own)
+        .map(|v| views::validator(v))
+        .collect();
+    let mut body = format!(
+        r#"{{"head":{head},"validators":{},"standing":"#,
+        Value::Array(validators)
+    )
+    .into_bytes();
+    body.extend_from_slice(&standing);
+    body.push(b'}');
+    Ok(told(body))
+}
+
+fn told(body: Vec<u8>) -> Response {
+    ([(CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+fn rule(of: &Rule) -> Value {
+    let constants = of.constants();
+    json!({
+        "name": of.name().word(), "digest": of.digest(), "windowHours": constants.window_hours,
+        "halfLifeMinutes": constants.half_life_minutes, "coldStart": constants.cold_start,
+        "skipHours": constants.skip_hours, "faultMillionths": constants.fault_millionths,
+        "ownerCapMillionths": constants.owner_cap_millionths,
+    })
+}
+
+/// Numbers of more bits than a page's are texts.
+fn score(of: &Score) -> Value {
+    let text = |number: u128| number.to_string();
+    json!({
+        "owner": &*of.owner, "credit": text(of.total.credit), "debit": text(of.total.debit),
+        "possible": text(of.total.possible), "samples": of.total.samples, "net": text(of.net),
+        "uncapped": text(of.uncapped), "weight": text(of.weight), "scoreMillionths": of.quality_millionths,
+        "shareMillionths": of.share_millionths, "why": of.zero.map(|zero| zero.to_string()).unwrap_or_default(),
+    })
+}
+
+fn explained(of: &Explained) -> Value {
+    let row = |(entry, worth): &(Entry, i128)| {
+        json!({
+            "at": entry.at, "claim": entry.claim, "request": entry.request, "slice": entry.slice,
+            "attempt": entry.attempt, "end": entry.end.word(), "workMicros": entry.work, "micros": entry.micros,
+            "bytes": entry.bytes, "worth": worth.to_string(),
+        })
+    };
+    json!({
+        "rule": rule(&of.rule), "at": of.at, "score": score(&of.score), "count": of.count,
+        "claims": of.entries.iter().map(row).collect::<Vec<_>>(),
+    })
+}
+
+fn standing(of: &Standing) -> Value {
+    let row = |(miner, of): &(Identity, Score)| {
+        let mut row = score(of);
+        row["miner"] = json!(miner);
+        row
+    };
+    json!({ "rule": rule(&of.rule), "at": of.at, "miners": of.miners.iter().map(row).collect::<Vec<_>>() })
+}
