@@ -351,6 +351,21 @@ export interface ValidatorView {
     }[];
     standing: { rule: Rule; at: number; miners: StandingRow[] };
 }
+export interface Span {
+    from: number;
+    requests: number;
+    verified: number;
+    faults: number;
+    others: number;
+    p50Micros: number | null;
+    p95Micros: number | null;
+}
+export interface History {
+    hours: number;
+    stepHours: number;
+    spans: Span[];
+}
+export const readHistory = (hours: number, signal?: AbortSignal) => get<History>(`history?${new URLSearchParams({ hours: String(hours) })}`, signal);
 export const readPool = (namespace: string, name: string, signal?: AbortSignal) => get<PoolView>(path("pools", namespace, name), signal);
 export const readValidator = (signal?: AbortSignal) => get<ValidatorView>("validator", signal);
 

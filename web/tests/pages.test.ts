@@ -88,6 +88,14 @@ const validator: ValidatorView = {
     validators: [{ metadata: request.metadata, status: { settings: { network: HOSTILE, maxErrorMillionths: 10_000 }, totals: { requestsSucceeded: 8, requestsFailed: 1, slicesVerified: 99 } } }],
     standing: { rule, at: 1000, miners: [{ ...score, miner: "ed25519:ab" }] },
 };
+const past = {
+    hours: 24,
+    stepHours: 1,
+    spans: [
+        { from: 0, requests: 3, verified: 8, faults: 1, others: 2, p50Micros: 400_000, p95Micros: 2_500_000 },
+        { from: 3_600_000, requests: 0, verified: 0, faults: 0, others: 0, p50Micros: null, p95Micros: null },
+    ],
+};
 const TOKEN = "e30.e30.secret";
 const window = new Window({ url: `http://127.0.0.1:4000/#token=${TOKEN}` });
 const asked: { path: string; authorization: string | null }[] = [];
@@ -104,7 +112,7 @@ function answer(path: string): Response {
         // A line that stays open.
         return new Response(new ReadableStream({ start: (line) => line.enqueue(event) }));
     }
-    const answers: Record<string, unknown> = { "/api/v1/requests/n/one": request, "/api/v1/requests/n/one/float": [{ name: HOSTILE, shape: [1, 2], values: [0.125, null], count: 2 }], "/api/v1/pools/n/fast": pool, "/api/v1/validator": validator, "/api/v1/models/n/wine": model, "/api/v1/models/n/wine/tensors": tensors, "/api/v1/models/n/wine/graph": graph };
+    const answers: Record<string, unknown> = { "/api/v1/history?hours=24": past, "/api/v1/history?hours=168": { ...past, hours: 168, stepHours: 2, spans: [] }, "/api/v1/requests/n/one": request, "/api/v1/requests/n/one/float": [{ name: HOSTILE, shape: [1, 2], values: [0.125, null], count: 2 }], "/api/v1/pools/n/fast": pool, "/api/v1/validator": validator, "/api/v1/models/n/wine": model, "/api/v1/models/n/wine/tensors": tensors, "/api/v1/models/n/wine/graph": graph };
     const found = answers[path] ?? made.get(path);
     return found ? Response.json(found) : Response.json({ reason: "NotFound", message: "there is none" }, { status: 404 });
 }
@@ -169,6 +177,18 @@ test("the pages", async (t) => {
         await until(() => text().includes("n/wine"), "the models");
         for (const shown of ["1.20 s", "44.6 KiB", "0.032 %", "90.0 %", "Succeeded", HOSTILE]) assert.ok(text().includes(shown), shown);
         harmless();
+    });
+
+    await t.test("history is drawn, and its window is in the address", async () => {
+        await until(() => window.document.querySelector("path.line") !== null, "the chart");
+        const said = [...window.document.querySelectorAll("svg")].map((svg) => svg.getAttribute("aria-label") ?? "").join(" ");
+        assert.ok(said.includes("3 requests; of their claims 8 were verified, 1 ended by a miner's fault and 2 otherwise"), said);
+        assert.equal(window.document.querySelector("path.line")!.getAttribute("d"), "M180.0 16.0");
+        const select = [...window.document.querySelectorAll("select")].find((one) => one.value === "1d") as unknown as { value: string; dispatchEvent(event: unknown): void };
+        select.value = "7d";
+        select.dispatchEvent(new window.Event("change", { bubbles: true }));
+        await until(() => text().includes("No claim ended in this time"), "the other window");
+        assert.equal(window.location.search, "?window=7d");
     });
 
     await t.test("a request's page has its attempts, its answer, its receipt and how to verify it", async () => {

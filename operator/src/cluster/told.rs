@@ -11,7 +11,7 @@ use zkinfer_scoring::ledger::Chain;
 use super::operator::Operator;
 use super::segments::Segments;
 use crate::dispatch::unix_millis;
-use crate::scoring::{Explained, Standing};
+use crate::scoring::{Explained, Span, Standing};
 use crate::web::LedgerView;
 
 /// See the module.
@@ -33,6 +33,10 @@ impl LedgerView for Told {
 
     fn standing(&self, most: usize) -> Standing {
         self.ctx.pools.ledger().standing(unix_millis(), most)
+    }
+
+    fn spans(&self, hours: u64, step: u64) -> Vec<Span> {
+        self.ctx.pools.ledger().spans(unix_millis(), hours, step)
     }
 
     fn chain(&self) -> BoxFuture<'_, (Chain, usize)> {

@@ -5,12 +5,14 @@
 //! itself alone scores nothing.
 
 mod explained;
+mod history;
 mod score;
 #[cfg(test)]
 mod tests;
 mod totals;
 
 pub use explained::{Explained, Standing};
+pub use history::{HISTORY_HOURS, Span};
 pub use score::MinerScore;
 pub use totals::Totals;
 use zkinfer_scoring::Rule;

@@ -221,3 +221,52 @@ fn who_has_most_stands_first() {
     assert_eq!(miners(totals.standing(NOW, 1)), [(OWN, 750_000)]);
     assert!(miners(Totals::new(warm()).standing(NOW, 9)).is_empty());
 }
+
+#[test]
+fn what_ended_is_told_by_hours_and_by_longer_spans() {
+    const HOUR: u64 = 3_600_000;
+    let at = |hour: u64, entry: Entry| Entry {
+        at: hour * HOUR + 5,
+        ..entry
+    };
+    let second = Entry {
+        slice: SliceIndex(1),
+        ..good(1, OWN, 400_000)
+    };
+    let entries = [
+        at(100, good(0, OWN, 100_000)),
+        at(100, second),
+        at(101, failed(2, "LeaseExpired", true)),
+        at(103, failed(3, "Operator", false)),
+    ];
+    let totals = Totals::of(warm(), &entries);
+    let now = 103 * HOUR + 1;
+    let counts = |span: &super::Span| {
+        (
+            span.from / HOUR,
+            span.requests,
+            span.verified,
+            span.faults,
+            span.others,
+        )
+    };
+    let hours = totals.spans(now, 4, 1);
+    let told: Vec<_> = hours.iter().map(counts).collect();
+    assert_eq!(
+        told,
+        [
+            (100, 1, 2, 0, 0),
+            (101, 0, 0, 1, 0),
+            (102, 0, 0, 0, 0),
+            (103, 0, 0, 0, 1)
+        ]
+    );
+    let p95 = hours[0].p95_micros.unwrap();
+    assert!((400_000..=500_000).contains(&p95), "{p95}");
+    assert_eq!(hours[2].p50_micros, None);
+    let long: Vec<_> = totals.spans(now, 4, 2).iter().map(counts).collect();
+    assert_eq!(long, [(100, 1, 2, 1, 0), (102, 0, 0, 0, 1)]);
+    // What is asked for is bounded, whatever is asked for.
+    assert_eq!(totals.spans(0, u64::MAX, 24).len(), 90);
+    assert_eq!(totals.spans(now, 0, 0).len(), 1);
+}

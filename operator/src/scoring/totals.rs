@@ -9,6 +9,7 @@ use zkinfer_crds::Identity;
 use zkinfer_scoring::{BUCKET_MILLIS, Rule, Score, Scores};
 
 use super::explained::{Explained, Standing};
+use super::history::{History, Span};
 use super::score::{MinerScore, MinerTotals};
 use crate::dispatch::Entry;
 
@@ -23,6 +24,7 @@ pub struct Totals {
     /// Those that bear on scores, or will.
     entries: Vec<zkinfer_scoring::Entry>,
     scores: Option<Scores>,
+    history: History,
     /// An entry has been added since.
     changed: bool,
 }
@@ -48,6 +50,7 @@ impl Totals {
     /// Adds a claim that has ended.
     pub fn add(&mut self, entry: &Entry) {
         self.miners.entry(entry.identity).or_default().add(entry);
+        self.history.add(entry);
         // An entry whose cause is a word of another version is counted, and scores nothing.
         if let Some(scored) = entry.scored() {
             self.entries.push(scored);
@@ -62,6 +65,12 @@ impl Totals {
         let score = self.scores.as_ref().and_then(|scores| scores.miners.get(miner));
         let totals = self.miners.get(miner);
         totals.map(|totals| totals.told(score)).unwrap_or_default()
+    }
+
+    /// What ended in the last `hours`, in spans of `step` hours.
+    #[must_use]
+    pub fn spans(&self, now: u64, hours: u64, step: u64) -> Vec<Span> {
+        self.history.spans(now, hours, step)
     }
 
     /// Why a miner has its score, with the latest `most` of the claims that bear on it; nothing where none does.

@@ -41,6 +41,7 @@ pub(super) fn routes() -> Router<Front> {
         .route("/models/{namespace}/{name}/graph", get(graph))
         .route("/pools/{namespace}/{name}", get(ledger::pool))
         .route("/validator", get(ledger::validator))
+        .route("/history", get(ledger::history))
         .route("/artifacts/{namespace}/{digest}", put(maker::upload))
         .fallback(unknown)
 }

@@ -8,26 +8,30 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use futures::future::BoxFuture;
 use kube::runtime::reflector::ObjectRef;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use zkinfer_crds::Identity;
 use zkinfer_scoring::ledger::Chain;
 use zkinfer_scoring::{Entry, Rule, Score};
 
-use super::front::{Front, POOLS, VALIDATORS};
+use super::front::{Front, POOLS, REQUESTS, VALIDATORS};
 use super::refused::Refused;
 use super::views;
 use crate::gateway::Peer;
-use crate::scoring::{Explained, Standing};
+use crate::scoring::{Explained, HISTORY_HOURS, Span, Standing};
 
 /// Claims that are told of a miner.
 const MOST_CLAIMS: usize = 500;
+/// Points of a history.
+const MOST_SPANS: u64 = 120;
 /// Miners that are told of.
 const MOST_MINERS: usize = 2000;
 /// How long what was found is told.
@@ -46,12 +50,23 @@ pub trait LedgerView: Send + Sync + 'static {
     /// How at most so many miners stand.
     fn standing(&self, most: usize) -> Standing;
 
+    /// What ended in the last hours, in spans of so many.
+    fn spans(&self, hours: u64, step: u64) -> Vec<Span>;
+
     /// Where the signed ledger ends, and how many entries wait for its next segment.
     fn chain(&self) -> BoxFuture<'_, (Chain, usize)>;
 }
 
-/// What is found: of a miner, or of all.
-type Of = Option<Identity>;
+/// What is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Of {
+    /// Why a miner has its score.
+    Miner(Identity),
+    /// How all stand.
+    All,
+    /// What ended in so many hours.
+    Hours(u64),
+}
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -106,7 +121,7 @@ pub(super) async fn pool(
                     .explain(miner, MOST_CLAIMS)
                     .map_or(Value::Null, |e| explained(&e))
             };
-            front.findings.get(Some(miner), find).await?
+            front.findings.get(Of::Miner(miner), find).await?
         }
         None => Bytes::from_static(b"null"),
     };
@@ -114,6 +129,42 @@ pub(super) async fn pool(
     body.extend_from_slice(&why);
     body.push(b'}');
     Ok(told(body))
+}
+
+/// How far back.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Window {
+    hours: u64,
+}
+
+/// What ended in the last hours, for whoever may list the requests of all namespaces: it is of them all.
+pub(super) async fn history(
+    State(front): State<Front>,
+    from: Peer,
+    headers: HeaderMap,
+    query: Result<Query<Window>, QueryRejection>,
+) -> Result<Response, Refused> {
+    front.may_list((&headers, from), REQUESTS, "").await?;
+    let Query(Window { hours }) = query.map_err(|e| Refused::invalid_query(e.body_text()))?;
+    if !(1..=HISTORY_HOURS).contains(&hours) {
+        let message = format!("hours: 1 to {HISTORY_HOURS}");
+        return Err(Refused::invalid_query(message));
+    }
+    let step = hours.div_ceil(MOST_SPANS);
+    let ledger = Arc::clone(&front.shown.ledger);
+    let find = move || {
+        let spans: Vec<Value> = ledger.spans(hours, step).iter().map(span).collect();
+        json!({ "hours": hours, "stepHours": step, "spans": spans })
+    };
+    Ok(told(front.findings.get(Of::Hours(hours), find).await?.to_vec()))
+}
+
+fn span(of: &Span) -> Value {
+    json!({
+        "from": of.from, "requests": of.requests, "verified": of.verified, "faults": of.faults,
+        "others": of.others, "p50Micros": of.p50_micros, "p95Micros": of.p95_micros,
+    })
 }
 
 /// The rule, the shares, the ledger's head, and the Validators.
@@ -129,7 +180,7 @@ pub(super) async fn validator(
     let finding = Arc::clone(&ledger);
     let standing = front
         .findings
-        .get(None, move || standing(&finding.standing(MOST_MINERS)))
+        .get(Of::All, move || standing(&finding.standing(MOST_MINERS)))
         .await?;
     let (chain, waiting) = ledger.chain().await;
     let head = json!({

@@ -2,6 +2,7 @@ import { useMemo, useState } from "preact/hooks";
 import type { ModelRow, Overview, PoolRow, RequestRow } from "../api.js";
 import { ago, bytes, count, millis, share, short, words } from "../format.js";
 import { Badge, Card, Empty, Figure, Link, Table, useNow, useTitle } from "../parts/common.js";
+import { HistoryCard } from "../parts/history.js";
 import { PerMinute, Slices } from "../parts/charts.js";
 import { Export } from "../parts/export.js";
 import { modelPath, poolPath, requestPath } from "../route.js";
@@ -38,6 +39,7 @@ export function OverviewPage({ of }: { of: Overview }) {
             <Card title="Requests per minute" note="of those that are still there">
                 {requests ? <PerMinute of={requests.perMinute} /> : <Empty>{MAY_NOT}</Empty>}
             </Card>
+            <HistoryCard />
             <Card title="Slices at work" note="of requests that are not over">
                 {!requests ? (
                     <Empty>{MAY_NOT}</Empty>

@@ -12,8 +12,8 @@ use zkinfer_scoring::Rule;
 use zkinfer_scoring::ledger::Chain;
 
 use super::super::LedgerView;
-use super::{ALL, World, is, json_of, reason};
-use crate::scoring::{Explained, Standing};
+use super::{ALL, SOME, World, is, json_of, reason};
+use crate::scoring::{Explained, Span, Standing};
 
 const MINER: Identity = Identity::new([1; 32]);
 
@@ -38,6 +38,15 @@ impl LedgerView for Book {
             at: self.asked.fetch_add(1, Ordering::Relaxed) as u64,
             miners: Vec::new(),
         }
+    }
+
+    fn spans(&self, hours: u64, step: u64) -> Vec<Span> {
+        let span = Span {
+            from: hours,
+            requests: step,
+            ..Span::default()
+        };
+        vec![span]
     }
 
     fn chain(&self) -> BoxFuture<'_, (Chain, usize)> {
@@ -78,4 +87,39 @@ async fn a_pool_is_shown_with_why_its_miner_has_its_score_where_there_is_somethi
     let told = json_of(world.call("/api/v1/pools/n/fast", ALL).await).await;
     assert_eq!(told["pool"]["status"]["scoreMillionths"], 7);
     assert_eq!(told["why"], json!(null));
+}
+
+#[tokio::test]
+async fn history_is_shown_to_whoever_may_list_all_requests_in_at_most_so_many_points() {
+    let world = World::new();
+    for (hours, step) in [(24, 1), (168, 2), (2160, 18)] {
+        let path = format!("/api/v1/history?hours={hours}");
+        let told = json_of(world.call(&path, ALL).await).await;
+        assert_eq!(
+            (&told["hours"], &told["stepHours"]),
+            (&json!(hours), &json!(step))
+        );
+        let span = json!({
+            "from": hours, "requests": step, "verified": 0, "faults": 0, "others": 0, "p50Micros": null,
+            "p95Micros": null,
+        });
+        assert_eq!(told["spans"], json!([span]));
+        assert_eq!(reason(world.call(&path, SOME).await).await, is(403, "Forbidden"));
+        assert_eq!(
+            reason(world.call(&path, "guess").await).await,
+            is(401, "UnknownToken")
+        );
+    }
+    for query in [
+        "",
+        "?hours=0",
+        "?hours=2161",
+        "?hours=-1",
+        "?hours=x",
+        "?hours=1&x=2",
+    ] {
+        let path = format!("/api/v1/history{query}");
+        let refused = world.call(&path, ALL).await;
+        assert_eq!(reason(refused).await, is(400, "InvalidQuery"), "{query}");
+    }
 }
