@@ -4,15 +4,18 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use zkinfer_operator::client::{GatewayAccess, StudioOptions};
+use zkinfer_operator::client::{Cluster, GatewayAccess, StudioOptions};
 
-use super::ClusterArgs;
 use super::parse::loopback;
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct StudioArgs {
-    #[command(flatten)]
-    cluster: ClusterArgs,
+    /// The kubeconfig's context; without: the current one.
+    #[arg(long)]
+    context: Option<String>,
+    /// The namespace that is shown first; without: the context's.
+    #[arg(short, long)]
+    namespace: Option<String>,
     /// Show all namespaces; you must be allowed to list the objects of all of them.
     #[arg(short = 'A', long, conflicts_with = "namespace")]
     all_namespaces: bool,
@@ -37,7 +40,10 @@ pub(crate) struct StudioArgs {
 impl From<StudioArgs> for StudioOptions {
     fn from(args: StudioArgs) -> Self {
         Self {
-            cluster: args.cluster.into(),
+            cluster: Cluster {
+                context: args.context,
+                namespace: args.namespace,
+            },
             all_namespaces: args.all_namespaces,
             access: GatewayAccess {
                 operator_namespace: args.operator_namespace,

@@ -20,7 +20,7 @@ use super::front::{Front, MODELS, REQUESTS, bearer};
 use super::place::{Place, place};
 use super::refused::Refused;
 use super::views;
-use super::{ledger, maker};
+use super::{made, scores};
 use crate::artifacts::ArtifactError;
 use crate::gateway::Peer;
 
@@ -30,19 +30,19 @@ pub(super) fn routes() -> Router<Front> {
     Router::new()
         .route("/overview", get(overview))
         .route("/events", get(events))
-        .route("/requests/{namespace}", post(maker::request))
+        .route("/requests/{namespace}", post(made::request))
         .route("/requests/{namespace}/{name}", get(request))
         .route("/requests/{namespace}/{name}/float", get(float))
         .route("/requests/{namespace}/{name}/receipt", get(receipt))
-        .route("/models/{namespace}", post(maker::model))
+        .route("/models/{namespace}", post(made::model))
         .route("/models/{namespace}/{name}", get(model))
         .route("/models/{namespace}/{name}/manifest", get(manifest))
         .route("/models/{namespace}/{name}/tensors", get(tensors))
         .route("/models/{namespace}/{name}/graph", get(graph))
-        .route("/pools/{namespace}/{name}", get(ledger::pool))
-        .route("/validator", get(ledger::validator))
-        .route("/history", get(ledger::history))
-        .route("/artifacts/{namespace}/{digest}", put(maker::upload))
+        .route("/pools/{namespace}/{name}", get(scores::pool))
+        .route("/validator", get(scores::validator))
+        .route("/history", get(scores::history))
+        .route("/artifacts/{namespace}/{digest}", put(made::upload))
         .fallback(unknown)
 }
 

@@ -78,6 +78,10 @@ impl Refused {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "TooLarge", what)
     }
 
+    pub(super) fn body_too_large(what: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "TooLarge", what)
+    }
+
     pub(super) fn too_many_viewers(most: usize) -> Self {
         let message = format!("{most} pages are open at once, and no more are served: try again later");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "TooManyViewers", message)

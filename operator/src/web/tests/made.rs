@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tower::{ServiceExt, service_fn};
 use zkinfer_crds::Digest;
 
-use super::super::maker::MAX_OBJECT;
+use super::super::made::MAX_OBJECT;
 use super::{ALL, SOME, World, bytes, is, json_of, reason, request};
 
 /// An API server that makes what it is given, and says who asked; of the name `taken` it has one.
