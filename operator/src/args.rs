@@ -3,6 +3,7 @@
 mod check;
 mod parse;
 mod report;
+mod studio;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ use zkml::accuracy::DEFAULT_MAX_ERROR_MILLIONTHS;
 use self::check::CheckArgs;
 use self::parse::{class, error, loopback, namespace_name, prover, served_by};
 use self::report::ReportArgs;
+use self::studio::StudioArgs;
 
 /// Slices models, has miners prove the slices, verifies every proof, and answers with a receipt.
 #[derive(Debug, Parser)]
@@ -75,11 +77,12 @@ pub(crate) enum Command {
     ///
     /// Exit codes: 0 every request succeeded, 1 one did not, 2 wrong use or an unreadable file.
     Local {
-        /// A file or folder of YAML, as for kubectl apply. May be given several times.
+        /// A file or folder of YAML, as for kubectl apply. May be given several times. With --web it may be left out: two
+        /// pools wait for what is made in the page.
         #[arg(
             short,
             long = "filename",
-            required_unless_present = "serve",
+            required_unless_present_any = ["serve", "web"],
             value_name = "PATH"
         )]
         filename: Vec<PathBuf>,
@@ -182,6 +185,10 @@ pub(crate) enum Command {
         #[command(flatten)]
         access: GatewayArgs,
     },
+    /// Open the operator's web app on this machine, with your kubeconfig (docs/studio.md), and stay until told to stop.
+    ///
+    /// The address that is printed holds this run's secret. Exit codes: 0 told to stop, 1 it could not be served, 2 wrong use.
+    Studio(StudioArgs),
     /// A miner's key, and the proof that a MinerPool's identity is the miner's own.
     #[command(subcommand)]
     Identity(IdentityCommand),

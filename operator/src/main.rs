@@ -147,6 +147,17 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
                 None => ExitCode::SUCCESS,
             })
         }
+        Command::Studio(args) => {
+            let tell = |address: &str| println!("studio: {address}");
+            let served = runtime()?.block_on(client::studio(args.into(), tell));
+            Ok(match served {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    eprintln!("error: {error}");
+                    ExitCode::from(FAILED)
+                }
+            })
+        }
         Command::Identity(IdentityCommand::New { key }) => Ok(told(printed(client::new_identity(&key)))),
         Command::Identity(IdentityCommand::Show { key }) => Ok(told(printed(client::show_identity(&key)))),
         Command::Identity(IdentityCommand::Prove {

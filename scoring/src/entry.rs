@@ -24,6 +24,15 @@ impl End {
             Self::Ended(cause) => Some(cause),
         }
     }
+
+    /// A stable word for it: that of its cause, or `Verified`.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Verified => "Verified",
+            Self::Ended(cause) => cause.word(),
+        }
+    }
 }
 
 /// An ended claim. Absent is what entries of before it was written do not have.

@@ -39,6 +39,19 @@ pub enum Zero {
     Little,
 }
 
+impl std::fmt::Display for Zero {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Skipped { until } => write!(f, "handed in what was no proof: nothing until {until}"),
+            Self::ColdStart { samples, needed } => {
+                write!(f, "{samples} of the {needed} proofs that it needs")
+            }
+            Self::InDebt => f.write_str("it, or its owner's identities together, owe what they have earned"),
+            Self::Little => f.write_str("too little to be seen beside the others"),
+        }
+    }
+}
+
 /// A miner on its way to a share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Standing<'a> {

@@ -36,10 +36,17 @@ struct Shown {
 
 impl Shown {
     fn start() -> Self {
+        Self::of(Some("manifests/quickstart"))
+    }
+
+    /// On these manifests, or on none.
+    fn of(manifests: Option<&str>) -> Self {
         let runs = LocalRuns::new();
         let mut command = Command::new(program("operator"));
-        let manifests = repository().join("manifests/quickstart");
-        command.args(["local", "--web", "-f"]).arg(manifests);
+        command.args(["local", "--web"]);
+        if let Some(manifests) = manifests {
+            command.arg("-f").arg(repository().join(manifests));
+        }
         command.arg("--state").arg(runs.path().join("state"));
         let mut child = command
             .stdin(Stdio::null())
@@ -203,6 +210,105 @@ async fn a_run_is_followed_to_its_receipt_by_whoever_has_its_address_and_by_nobo
         .read_to_string(&mut told)
         .unwrap();
     assert!(ended.success() && told.contains("answer   7"), "{ended}: {told}");
+}
+
+/// Asks until the answer is as asked for.
+async fn asked(shown: &Shown, path: &str, holds: impl Fn(&Value) -> bool) -> Value {
+    let found = async {
+        loop {
+            let response = shown.get(path).send().await.unwrap();
+            if response.status() == 200 {
+                let told: Value = response.json().await.unwrap();
+                if holds(&told) {
+                    return told;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(PATIENCE, found).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_model_that_is_dropped_in_the_page_is_compiled_and_an_answer_of_it_proved() {
+    let shown = Shown::of(None);
+    let onnx = std::fs::read(repository().join("tests/models/wine.onnx")).unwrap();
+    let digest = Digest::of(&onnx);
+    let send = |call: RequestBuilder| call.bearer_auth(&shown.token).send();
+    let at = |path: &str| format!("{}/api/v1/{path}", shown.address);
+    let put = shown.client.put(at(&format!("artifacts/default/{digest}")));
+    assert_eq!(send(put.body(onnx)).await.unwrap().status(), 201);
+    let model = serde_json::json!({
+        "apiVersion": "zkinfer.dev/v1alpha1", "kind": "Model", "metadata": { "name": "wine" },
+        "spec": { "source": { "artifact": digest }, "slicing": { "parallelism": 2 }, "proofSystem": "SumcheckWhir" },
+    });
+    let made = send(shown.client.post(at("models/default")).json(&model))
+        .await
+        .unwrap();
+    assert_eq!(made.status(), 201);
+    let again = send(shown.client.post(at("models/default")).json(&model))
+        .await
+        .unwrap();
+    assert_eq!(reason(again).await, (409, "AlreadyExists".to_owned()));
+
+    let is_ready = |model: &Value| {
+        let conditions = model["status"]["conditions"].as_array();
+        conditions
+            .into_iter()
+            .flatten()
+            .any(|c| c["type"] == "Ready" && c["status"] == "True")
+    };
+    let ready = asked(&shown, "/api/v1/models/default/wine", is_ready).await;
+    let manifest = shown
+        .get("/api/v1/models/default/wine/manifest")
+        .send()
+        .await
+        .unwrap();
+    let manifest = manifest.bytes().await.unwrap();
+    assert_eq!(
+        ready["status"]["manifestDigest"],
+        Digest::of(&manifest).to_string()
+    );
+    let tensors = shown.json("/api/v1/models/default/wine/tensors").await;
+    let input = &tensors["inputs"][0];
+    assert!(input["least"].as_f64() < input["greatest"].as_f64(), "{tensors}");
+    let shape: Vec<u64> = serde_json::from_value(input["shape"].clone()).unwrap();
+    let many = shape.iter().product::<u64>() as usize;
+    let name = input["name"].as_str().unwrap();
+    let request = serde_json::json!({
+        "apiVersion": "zkinfer.dev/v1alpha1", "kind": "InferenceRequest", "metadata": { "name": "try" },
+        "spec": {
+            "modelRef": { "name": "wine" },
+            "input": { "inline": { name: { "shape": shape, "data": vec![0.25; many] } } },
+        },
+    });
+    let made = send(shown.client.post(at("requests/default")).json(&request))
+        .await
+        .unwrap();
+    assert_eq!(made.status(), 201);
+    let done = asked(&shown, "/api/v1/requests/default/try", |r| {
+        r["status"]["phase"] == "Succeeded"
+    })
+    .await;
+    let float = shown.json("/api/v1/requests/default/try/float").await;
+    let (proved, float) = (&done["status"]["output"]["values"], &float[0]["values"]);
+    let (proved, float) = (proved.as_array().unwrap(), float.as_array().unwrap());
+    assert_eq!(proved.len(), float.len());
+    let largest = float
+        .iter()
+        .filter_map(Value::as_f64)
+        .fold(1.0, |m: f64, v| m.max(v.abs()));
+    for (proved, float) in proved.iter().zip(float) {
+        let (proved, float) = (proved.as_f64().unwrap(), float.as_f64().unwrap());
+        assert!((proved - float).abs() <= 0.01 * largest, "{proved} {float}");
+    }
+    let receipt = shown
+        .get("/api/v1/requests/default/try/receipt")
+        .send()
+        .await
+        .unwrap();
+    let receipt = Digest::of(&receipt.bytes().await.unwrap()).to_string();
+    assert_eq!(done["status"]["receipt"]["digest"], receipt);
 }
 
 #[test]

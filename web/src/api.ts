@@ -2,7 +2,9 @@
  * The operator's API. Invariants: the viewer's token is held in memory, and the one of a local run, which goes with the run, in
  * the tab; it is sent in a header to this page's own server, and to nobody else. What comes back is data: it is shown as text.
  */
+import type { Fields } from "./objects.js";
 import { Events } from "./sse.js";
+import type { Taken } from "./tensor.js";
 
 export interface Spread {
     count: number;
@@ -144,6 +146,7 @@ export interface ModelView {
     parallelism: number;
     errorBudgetMillionths: number;
     classes: number;
+    spec: Fields;
     status: null | {
         modelDigest?: string;
         manifestDigest?: string;
@@ -189,13 +192,18 @@ export class ApiError extends Error {
 }
 
 const KEPT = "zkinfer-local-token";
+/** Which namespace is shown, as long as the tab is there. */
+export const NAMESPACE = "zkinfer-namespace";
 
 let token = "";
 
 /** Takes the token of a local run from the address, and the address's trace with it. */
 export function takeToken(): boolean {
-    const given = new URLSearchParams(location.hash.slice(1)).get("token");
+    const told = new URLSearchParams(location.hash.slice(1));
+    const given = told.get("token");
     if (given) {
+        const namespace = told.get("namespace");
+        if (namespace !== null) sessionStorage.setItem(NAMESPACE, namespace);
         history.replaceState(null, "", location.pathname + location.search);
         sessionStorage.setItem(KEPT, given);
     }
@@ -213,11 +221,18 @@ export function forgetToken(): void {
     sessionStorage.removeItem(KEPT);
 }
 
-async function call(path: string, signal?: AbortSignal): Promise<Response> {
+interface Sent {
+    method: "POST" | "PUT";
+    type: string;
+    body: string | Uint8Array<ArrayBuffer>;
+}
+
+async function call(path: string, signal?: AbortSignal, sent?: Sent): Promise<Response> {
     let response: Response;
     try {
         response = await fetch(`/api/v1/${path}`, {
-            headers: { authorization: `Bearer ${token}` },
+            headers: { authorization: `Bearer ${token}`, ...(sent ? { "content-type": sent.type } : {}) },
+            ...(sent ? { method: sent.method, body: sent.body } : {}),
             credentials: "omit",
             cache: "no-store",
             redirect: "error",
@@ -247,6 +262,142 @@ export const readGraph = (namespace: string, name: string, signal?: AbortSignal)
     get<Graph>(`${path("models", namespace, name)}/graph`, signal);
 export const readReceipt = async (namespace: string, name: string) =>
     new Uint8Array(await (await call(`${path("requests", namespace, name)}/receipt`)).arrayBuffer());
+
+export const readManifest = async (namespace: string, name: string) =>
+    new Uint8Array(await (await call(`${path("models", namespace, name)}/manifest`)).arrayBuffer());
+/** What a Model takes and gives. */
+export const readTensors = (namespace: string, name: string, signal?: AbortSignal) =>
+    get<{ inputs: Taken[]; outputs: Taken[] }>(`${path("models", namespace, name)}/tensors`, signal);
+export interface FloatOutput {
+    name: string;
+    shape: number[];
+    /** The first of them; what is not a number is none. */
+    values: (number | null)[];
+    count: number;
+}
+/** The float model's answer to a request that has succeeded. */
+export const readFloat = (namespace: string, name: string, signal?: AbortSignal) =>
+    get<FloatOutput[]>(`${path("requests", namespace, name)}/float`, signal);
+
+/** A rule of scores, with the constants that people ask for. */
+export interface Rule {
+    name: string;
+    digest: string;
+    windowHours: number;
+    halfLifeMinutes: number;
+    coldStart: number;
+    skipHours: number;
+    faultMillionths: number;
+    ownerCapMillionths: number;
+}
+/** A score, and how it came to be; numbers that may have more bits than a page's are texts. */
+export interface Score {
+    owner: string;
+    credit: string;
+    debit: string;
+    possible: string;
+    samples: number;
+    net: string;
+    uncapped: string;
+    weight: string;
+    scoreMillionths: number;
+    shareMillionths: number;
+    why: string;
+}
+export interface Claim {
+    at: number;
+    claim: string;
+    request: string;
+    slice: number;
+    attempt: number;
+    end: string;
+    workMicros: number;
+    micros: number;
+    bytes: number | null;
+    worth: string;
+}
+export interface Explained {
+    rule: Rule;
+    at: number;
+    score: Score;
+    count: number;
+    claims: Claim[];
+}
+export interface PoolView {
+    pool: {
+        metadata: Metadata;
+        status: null | {
+            identity?: string;
+            scoreMillionths?: number;
+            workDelivered?: number;
+            successMillionths?: number;
+            p50Millis?: number;
+            p95Millis?: number;
+            failures?: Record<string, number>;
+            conditions?: Condition[];
+        };
+    };
+    why: Explained | null;
+}
+export type StandingRow = Score & { miner: string };
+export interface ValidatorView {
+    head: { validator: string; segments: number; entries: number; last: string | null; waiting: number };
+    validators: {
+        metadata: Metadata;
+        status: null | {
+            settings?: { network: string; maxErrorMillionths: number };
+            totals?: { requestsSucceeded: number; requestsFailed: number; slicesVerified: number };
+        };
+    }[];
+    standing: { rule: Rule; at: number; miners: StandingRow[] };
+}
+export interface Span {
+    from: number;
+    requests: number;
+    verified: number;
+    faults: number;
+    others: number;
+    p50Micros: number | null;
+    p95Micros: number | null;
+}
+export interface History {
+    hours: number;
+    stepHours: number;
+    spans: Span[];
+}
+export const readHistory = (hours: number, signal?: AbortSignal) => get<History>(`history?${new URLSearchParams({ hours: String(hours) })}`, signal);
+export const readPool = (namespace: string, name: string, signal?: AbortSignal) => get<PoolView>(path("pools", namespace, name), signal);
+export const readValidator = (signal?: AbortSignal) => get<ValidatorView>("validator", signal);
+
+/** The largest file that is taken. */
+export const MAX_UPLOAD = 64 << 20;
+
+/** Hands a file in, which objects of the namespace may name from then on. */
+export async function upload(namespace: string, digest: string, body: Uint8Array<ArrayBuffer>): Promise<void> {
+    await call(path("artifacts", namespace, digest), undefined, { method: "PUT", type: "application/octet-stream", body });
+}
+
+/** Makes an object, and waits until it is shown. The same Model again is that Model: its name says what it is made from. */
+async function make(kind: "models" | "requests", namespace: string, name: string, object: Fields): Promise<void> {
+    try {
+        await call(path(kind, namespace), undefined, { method: "POST", type: "application/json", body: JSON.stringify(object) });
+    } catch (error) {
+        const there = kind === "models" && error instanceof ApiError && error.reason === "AlreadyExists";
+        if (!there) throw error;
+    }
+    for (let tries = 0; ; tries++) {
+        try {
+            await call(path(kind, namespace, name));
+            return;
+        } catch (error) {
+            // Who may make one need not be allowed to read it: their page says so.
+            if (!(error instanceof ApiError) || error.reason !== "NotFound" || tries >= 40) return;
+        }
+        await new Promise((done) => setTimeout(done, 100));
+    }
+}
+export const makeModel = (namespace: string, name: string, object: Fields) => make("models", namespace, name, object);
+export const makeRequest = (namespace: string, name: string, object: Fields) => make("requests", namespace, name, object);
 
 /** Follows what goes on until the signal; `lost` says why nothing comes, and it is tried again. */
 export async function follow(

@@ -1,15 +1,17 @@
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { ApiError, type Overview, follow, forgetToken, giveToken, takeToken } from "./api.js";
+import { ApiError, NAMESPACE, type Overview, follow, forgetToken, giveToken, takeToken } from "./api.js";
 import { OverviewPage } from "./pages/overview.js";
 import { ModelPage } from "./pages/model.js";
+import { PoolPage } from "./pages/pool.js";
 import { ReceiptPage } from "./pages/receipt.js";
 import { RequestPage } from "./pages/request.js";
 import { SignIn } from "./pages/signin.js";
+import { StudioPage } from "./pages/studio.js";
+import { ValidatorPage } from "./pages/validator.js";
 import { Empty, Failed, Link, Loading } from "./parts/common.js";
 import { parse } from "./route.js";
 
-const NAMESPACE = "zkinfer-namespace";
 const FATAL = ["UnknownToken", "Forbidden", "InvalidQuery"];
 
 function App() {
@@ -57,6 +59,12 @@ function App() {
             case "overview":
                 if (overview) return <OverviewPage of={overview} />;
                 return lost ? <Failed error={lost} /> : <Loading what="what the operator knows" />;
+            case "studio":
+                return <StudioPage namespace={namespace} overview={overview} />;
+            case "validator":
+                return <ValidatorPage />;
+            case "pool":
+                return <PoolPage key={path} {...page} overview={overview} />;
             case "request":
                 return <RequestPage key={path} {...page} overview={overview} />;
             case "model":
@@ -78,6 +86,12 @@ function App() {
                 <nav aria-label="Pages">
                     <Link to="/" {...here("overview")}>
                         Overview
+                    </Link>
+                    <Link to="/studio" {...here("studio")}>
+                        Studio
+                    </Link>
+                    <Link to="/validator" {...here("validator")}>
+                        Validator
                     </Link>
                     <Link to="/receipt" {...here("receipt")}>
                         Receipt

@@ -3,7 +3,9 @@
 export type Page =
     | { page: "overview" }
     | { page: "receipt" }
-    | { page: "request" | "model"; namespace: string; name: string }
+    | { page: "studio" }
+    | { page: "validator" }
+    | { page: "request" | "model" | "pool"; namespace: string; name: string }
     | { page: "unknown" };
 
 export function parse(path: string): Page {
@@ -15,10 +17,11 @@ export function parse(path: string): Page {
     }
     const [kind, namespace, name] = parts;
     if (parts.length === 0) return { page: "overview" };
-    if (parts.length === 1 && kind === "receipt") return { page: "receipt" };
+    if (parts.length === 1 && (kind === "receipt" || kind === "studio" || kind === "validator")) return { page: kind };
     if (parts.length === 3 && namespace !== undefined && name !== undefined) {
         if (kind === "requests") return { page: "request", namespace, name };
         if (kind === "models") return { page: "model", namespace, name };
+        if (kind === "pools") return { page: "pool", namespace, name };
     }
     return { page: "unknown" };
 }
@@ -27,6 +30,7 @@ const to = (kind: string) => (namespace: string, name: string) =>
     `/${kind}/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`;
 export const requestPath = to("requests");
 export const modelPath = to("models");
+export const poolPath = to("pools");
 
 /** Goes to another page of the app. */
 export function go(path: string): void {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { Window } from "happy-dom";
-import type { Graph, ModelView, Overview, RequestView } from "../src/api.js";
+import type { Graph, ModelView, Overview, PoolView, RequestView, ValidatorView } from "../src/api.js";
 
 /** What a miner, a model or a message may say, if it can. */
 const HOSTILE = `<img src=x onerror="globalThis.stolen=1"><script>globalThis.stolen=1</script>`;
@@ -53,6 +54,7 @@ const model: ModelView = {
     parallelism: 4,
     errorBudgetMillionths: 10_000,
     classes: 0,
+    spec: { source: { artifact: `sha256:${"d".repeat(64)}` }, proofSystem: "SumcheckWhir" },
     status: {
         graphDigest: `sha256:${"c".repeat(64)}`,
         sliceCount: 1,
@@ -71,9 +73,36 @@ const graph: Graph = {
     outputs: [1],
 };
 
+const tensors = {
+    inputs: [{ name: HOSTILE, shape: [1, 2], whole: false, least: -16, greatest: 15.9 }],
+    outputs: [{ name: "y", shape: [1, 2], whole: false, least: -16, greatest: 15.9 }],
+};
+const rule = { name: "SpeedSizeAccuracy", digest: `sha256:${"e".repeat(64)}`, windowHours: 168, halfLifeMinutes: 1440, coldStart: 20, skipHours: 24, faultMillionths: 2_000_000, ownerCapMillionths: 500_000 };
+const score = { owner: HOSTILE, credit: "340282366920938463463374607431768211455", debit: "7", possible: "9", samples: 3, net: "2", uncapped: "2", weight: "2", scoreMillionths: 250_000, shareMillionths: 125_000, why: HOSTILE };
+const pool: PoolView = {
+    pool: { metadata: { ...request.metadata, name: "fast" }, status: { identity: "ed25519:ab", scoreMillionths: 250_000, failures: { [HOSTILE]: 4 }, conditions: [condition] } },
+    why: { rule, at: 1000, score, count: 700, claims: [{ at: 5, claim: HOSTILE, request: "u", slice: 1, attempt: 2, end: "LeaseExpired", workMicros: 2_500_000, micros: 900, bytes: null, worth: "-12" }] },
+};
+const validator: ValidatorView = {
+    head: { validator: "ed25519:cd", segments: 12, entries: 3456, last: `sha256:${"f".repeat(64)}`, waiting: 2 },
+    validators: [{ metadata: request.metadata, status: { settings: { network: HOSTILE, maxErrorMillionths: 10_000 }, totals: { requestsSucceeded: 8, requestsFailed: 1, slicesVerified: 99 } } }],
+    standing: { rule, at: 1000, miners: [{ ...score, miner: "ed25519:ab" }] },
+};
+const past = {
+    hours: 24,
+    stepHours: 1,
+    spans: [
+        { from: 0, requests: 3, verified: 8, faults: 1, others: 2, p50Micros: 400_000, p95Micros: 2_500_000 },
+        { from: 3_600_000, requests: 0, verified: 0, faults: 0, others: 0, p50Micros: null, p95Micros: null },
+    ],
+};
 const TOKEN = "e30.e30.secret";
 const window = new Window({ url: `http://127.0.0.1:4000/#token=${TOKEN}` });
 const asked: { path: string; authorization: string | null }[] = [];
+/** What was sent, with its body. */
+const sent: { method: string; path: string; type: string; body: string }[] = [];
+/** What was made of it, by path. */
+const made = new Map<string, unknown>();
 let refusal: { status: number; reason: string } | undefined;
 
 function answer(path: string): Response {
@@ -83,8 +112,8 @@ function answer(path: string): Response {
         // A line that stays open.
         return new Response(new ReadableStream({ start: (line) => line.enqueue(event) }));
     }
-    const answers: Record<string, unknown> = { "/api/v1/requests/n/one": request, "/api/v1/models/n/wine": model, "/api/v1/models/n/wine/graph": graph };
-    const found = answers[path];
+    const answers: Record<string, unknown> = { "/api/v1/history?hours=24": past, "/api/v1/history?hours=168": { ...past, hours: 168, stepHours: 2, spans: [] }, "/api/v1/requests/n/one": request, "/api/v1/requests/n/one/float": [{ name: HOSTILE, shape: [1, 2], values: [0.125, null], count: 2 }], "/api/v1/pools/n/fast": pool, "/api/v1/validator": validator, "/api/v1/models/n/wine": model, "/api/v1/models/n/wine/tensors": tensors, "/api/v1/models/n/wine/graph": graph };
+    const found = answers[path] ?? made.get(path);
     return found ? Response.json(found) : Response.json({ reason: "NotFound", message: "there is none" }, { status: 404 });
 }
 
@@ -99,8 +128,17 @@ const globals: Record<string, unknown> = {
     dispatchEvent: window.dispatchEvent.bind(window),
     scrollTo: () => {},
     PopStateEvent: window.PopStateEvent,
-    fetch: (input: string, options: { headers: Record<string, string> }) => {
+    fetch: async (input: string, options: { headers: Record<string, string>; method?: string; body?: string | Uint8Array }) => {
         asked.push({ path: input, authorization: options.headers["authorization"] ?? null });
+        if (options.method !== undefined) {
+            const body = typeof options.body === "string" ? options.body : new TextDecoder().decode(options.body);
+            sent.push({ method: options.method, path: input, type: options.headers["content-type"] ?? "", body });
+            if (options.method === "POST") {
+                const object = JSON.parse(body) as { metadata: { name: string } };
+                made.set(`${input}/${object.metadata.name}`, input.includes("/models/") ? model : request);
+            }
+            return Response.json({}, { status: 201 });
+        }
         return Promise.resolve(answer(input));
     },
 };
@@ -141,10 +179,23 @@ test("the pages", async (t) => {
         harmless();
     });
 
+    await t.test("history is drawn, and its window is in the address", async () => {
+        await until(() => window.document.querySelector("path.line") !== null, "the chart");
+        const said = [...window.document.querySelectorAll("svg")].map((svg) => svg.getAttribute("aria-label") ?? "").join(" ");
+        assert.ok(said.includes("3 requests; of their claims 8 were verified, 1 ended by a miner's fault and 2 otherwise"), said);
+        assert.equal(window.document.querySelector("path.line")!.getAttribute("d"), "M180.0 16.0");
+        const select = [...window.document.querySelectorAll("select")].find((one) => one.value === "1d") as unknown as { value: string; dispatchEvent(event: unknown): void };
+        select.value = "7d";
+        select.dispatchEvent(new window.Event("change", { bubbles: true }));
+        await until(() => text().includes("No claim ended in this time"), "the other window");
+        assert.equal(window.location.search, "?window=7d");
+    });
+
     await t.test("a request's page has its attempts, its answer, its receipt and how to verify it", async () => {
         await visit("/requests/n/one");
         await until(() => text().includes("prover-worker verify receipt.cbor"), "the command");
-        for (const shown of ["attempt 1", "2.00 s", "2.0 KiB", "This page verifies nothing", HOSTILE]) assert.ok(text().includes(shown), shown);
+        await until(() => text().includes("1.3e-1"), "the float answer beside it");
+        for (const shown of ["Float model", "0.125", "attempt 1", "2.00 s", "2.0 KiB", "This page verifies nothing", HOSTILE]) assert.ok(text().includes(shown), shown);
         assert.equal(window.document.querySelectorAll(".lane").length, 1);
         assert.equal(window.document.querySelectorAll(".bar").length, 2);
         harmless();
@@ -157,6 +208,61 @@ test("the pages", async (t) => {
         (window.document.querySelectorAll(".node")[1] as unknown as { dispatchEvent(event: unknown): void }).dispatchEvent(new window.MouseEvent("click", { bubbles: true }));
         await until(() => text().includes("an output of the request"), "the panel");
         assert.ok(text().includes("What cannot be proved"));
+        harmless();
+    });
+
+    await t.test("an input is tried: what is typed wrongly is said and not sent, and a request is made of the rest", async () => {
+        await until(() => window.document.querySelector("textarea") !== null, "the input");
+        const numbers = window.document.querySelector("textarea") as unknown as { value: string; dispatchEvent(event: unknown): void };
+        const type = (text: string) => {
+            numbers.value = text;
+            numbers.dispatchEvent(new window.Event("input", { bubbles: true }));
+        };
+        const button = (name: string) => [...window.document.querySelectorAll("button")].find((one) => one.textContent === name)!;
+        type("1, 2, 3");
+        await until(() => text().includes("takes 2 values; 3 are given"), "what is wrong");
+        assert.ok(button("Prove it").hasAttribute("disabled"));
+        type("1, 99");
+        await until(() => text().includes("1 values are outside"), "a warning");
+        type("[[0.5, -1]]");
+        await until(() => !button("Prove it").hasAttribute("disabled"), "it may be sent");
+        button("Prove it").click();
+        await until(() => window.location.pathname.startsWith("/requests/n/wine-"), "the request's page");
+        const [one] = sent.splice(0);
+        assert.deepEqual([one!.method, one!.path, one!.type], ["POST", "/api/v1/requests/n", "application/json"]);
+        const object = JSON.parse(one!.body) as { metadata: { name: string }; spec: unknown };
+        assert.equal(`/requests/n/${object.metadata.name}`, window.location.pathname);
+        assert.deepEqual(object.spec, { modelRef: { name: "wine" }, input: { inline: { [HOSTILE]: { shape: [1, 2], data: [0.5, -1] } } } });
+        harmless();
+    });
+
+    await t.test("a file that is dropped in the Studio is handed in under its digest, and a Model is made of it", async () => {
+        await visit("/studio");
+        await until(() => text().includes("Drop an ONNX file here"), "the page");
+        const event = new window.Event("drop", { bubbles: true, cancelable: true });
+        Object.defineProperty(event, "dataTransfer", { value: { files: [new File(["onnx"], `${HOSTILE}.onnx`)] } });
+        window.document.querySelector(".drop")!.dispatchEvent(event);
+        await until(() => text().includes("4 B"), "the file");
+        window.document.querySelector("form")!.dispatchEvent(new window.Event("submit", { bubbles: true, cancelable: true }));
+        await until(() => window.location.pathname.startsWith("/models/default/"), "the Model's page");
+        const [file, one] = sent.splice(0);
+        const digest = `sha256:${createHash("sha256").update("onnx").digest("hex")}`;
+        assert.deepEqual([file!.method, file!.path, file!.body], ["PUT", `/api/v1/artifacts/default/${encodeURIComponent(digest)}`, "onnx"]);
+        const object = JSON.parse(one!.body) as { kind: string; spec: { source: { artifact: string } }; metadata: { name: string } };
+        assert.deepEqual([one!.path, object.kind, object.spec.source.artifact], ["/api/v1/models/default", "Model", digest]);
+        assert.match(object.metadata.name, /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/);
+        harmless();
+    });
+
+    await t.test("a miner's page says why it has its score, and the validator's what is in force", async () => {
+        await visit("/pools/n/fast");
+        await until(() => text().includes("Why this score"), "why");
+        for (const shown of ["340282366920938463463374607431768211455", "3 of 20", "12.5 %", "-12", "2.50 s", "the latest 1 of 700", "ledger explain SEGMENTS --miner ed25519:ab --at 1000", HOSTILE]) assert.ok(text().includes(shown), shown);
+        harmless();
+        await visit("/validator");
+        await until(() => text().includes("Ledger's head"), "the head");
+        for (const shown of ["3,458", "2 of them not signed yet", "168 h", "200 %", "12.5 %", "The page verifies nothing of it", HOSTILE]) assert.ok(text().includes(shown), shown);
+        assert.ok(window.document.querySelector('[aria-label="Save shares as CSV"]'));
         harmless();
     });
 

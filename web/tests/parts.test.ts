@@ -5,8 +5,9 @@ import { test } from "node:test";
 import type { Graph, GraphNode } from "../src/api.js";
 import { ago, bytes, float, millis, share, short, words } from "../src/format.js";
 import { grouped, single } from "../src/graph.js";
-import { modelPath, parse, requestPath } from "../src/route.js";
+import { modelPath, parse, poolPath, requestPath } from "../src/route.js";
 import { Events, MAX_EVENT } from "../src/sse.js";
+import { csv, json } from "../src/table.js";
 
 test("events are read whatever the pieces are in which they come", () => {
     const text = 'event: overview\ndata: {"a":1}\n\n: nothing new\n\nevent: refused\ndata: {}\n\n';
@@ -25,10 +26,18 @@ test("events are read whatever the pieces are in which they come", () => {
 
 test("a path names a page, and what it names is text", () => {
     assert.deepEqual(parse("/"), { page: "overview" });
-    assert.deepEqual(parse("/receipt"), { page: "receipt" });
+    for (const page of ["receipt", "studio", "validator"]) assert.deepEqual(parse(`/${page}`), { page });
+    assert.deepEqual(parse(poolPath("n", "fast")), { page: "pool", namespace: "n", name: "fast" });
     assert.deepEqual(parse(requestPath("n", "a.b")), { page: "request", namespace: "n", name: "a.b" });
     assert.deepEqual(parse(modelPath("n", "<b>/")), { page: "model", namespace: "n", name: "<b>/" });
     for (const none of ["/nonsense", "/requests/n", "/requests/n/a/b", "/%E0%A4%A"]) assert.deepEqual(parse(none), { page: "unknown" }, none);
+});
+
+test("a table is a file whose texts are texts to whoever opens it", () => {
+    const rows = { head: ["name", "many", "none"], rows: [["a,b", 1.5, null], ['say "x"', -2, undefined], ["two\nlines", 0, ""], ["=cmd()", 1, "@x"], ["-1", 2, "+1"]] };
+    assert.equal(csv(rows), 'name,many,none\r\n"a,b",1.5,\r\n"say ""x""",-2,\r\n"two\nlines",0,\r\n\'=cmd(),1,\'@x\r\n\'-1,2,\'+1\r\n');
+    assert.deepEqual(JSON.parse(json(rows)).slice(0, 2), [{ name: "a,b", many: 1.5, none: null }, { name: 'say "x"', many: -2, none: null }]);
+    assert.equal(csv({ head: ["a"], rows: [] }), "a\r\n");
 });
 
 test("numbers have their units", () => {

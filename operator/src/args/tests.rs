@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use zkinfer_operator::client::StudioOptions;
+
 use super::*;
 
 fn submit(more: &[&str]) -> Result<Args, String> {
@@ -148,4 +150,38 @@ fn the_web_app_of_local_mode_is_at_an_address_of_this_machine_and_none_is_taken_
         let error = local(&[bad]).unwrap_err();
         assert!(error.contains("--web"), "{bad}: {error}");
     }
+}
+
+#[test]
+fn the_studio_is_asked_for_under_either_name_and_is_at_an_address_of_this_machine() {
+    let studio = |line: &[&str]| {
+        let matches = Args::command().try_get_matches_from(line);
+        let Command::Studio(args) = matches.and_then(Args::of).map_err(|e| e.to_string())?.command else {
+            panic!("another command");
+        };
+        Ok::<_, String>(StudioOptions::from(args))
+    };
+    let options = studio(&["kubectl-zkinfer", "studio", "-n", "team-a"]).unwrap();
+    assert_eq!(options.cluster.namespace.as_deref(), Some("team-a"));
+    assert_eq!(options.address.to_string(), "127.0.0.1:0");
+    assert!(studio(&["operator", "studio", "-A"]).unwrap().all_namespaces);
+    for bad in [&["--address=0.0.0.0:80"][..], &["-A", "-n", "x"]] {
+        let line = ["operator", "studio"]
+            .iter()
+            .chain(bad)
+            .copied()
+            .collect::<Vec<_>>();
+        assert!(studio(&line).is_err(), "{bad:?}");
+    }
+}
+
+#[test]
+fn local_mode_needs_files_unless_it_stays() {
+    let local = |more: &[&str]| {
+        let line = ["operator", "local"];
+        let matches = Args::command().try_get_matches_from(line.iter().chain(more));
+        matches.and_then(Args::of).is_ok()
+    };
+    assert!(local(&["--web"]) && local(&["--serve"]) && local(&["-f", "a.yaml"]));
+    assert!(!local(&[]));
 }

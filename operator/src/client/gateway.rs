@@ -152,7 +152,7 @@ pub(super) async fn may_upload(client: &Client, namespace: &str) -> Result<(), C
 
 /// A token of the caller: a file's, one of the ServiceAccount that the caller names, the kubeconfig's, or, for kubeconfigs
 /// with a certificate (as kind, kubeadm, k3s and minikube write them), one of a ServiceAccount of the operator's.
-async fn token(
+pub(super) async fn token(
     config: &Config,
     client: &Client,
     namespace: &str,

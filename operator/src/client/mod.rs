@@ -1,4 +1,4 @@
-//! A client's verbs on a cluster: submit a request and follow it, fetch its receipt; a miner's: prove an identity; whether
+//! A client's verbs on a cluster: submit a request and follow it, fetch its receipt, look at it all in a browser; a miner's: prove an identity; whether
 //! an installation works, and what it looks like to somebody who is asked for help.
 
 mod check;
@@ -8,6 +8,7 @@ mod gateway;
 mod identity;
 mod receipt;
 mod report;
+mod studio;
 mod submit;
 mod upload;
 
@@ -21,6 +22,7 @@ pub use erase::{EraseOptions, erase};
 pub use identity::{ProveOptions, new_identity, prove_identity, show_identity};
 pub use receipt::{ReceiptOptions, receipt};
 pub use report::{ReportOptions, Reported, report};
+pub use studio::{StudioOptions, studio};
 pub use submit::{ClusterSubmit, Submitted, submit};
 pub use upload::{UploadOptions, upload};
 

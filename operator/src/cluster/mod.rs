@@ -19,6 +19,7 @@ mod compilations;
 mod consents;
 mod directory;
 mod drive;
+mod floats;
 mod health;
 mod jobs;
 mod lease;
@@ -29,6 +30,8 @@ mod rounds;
 mod segments;
 mod settings;
 mod sweep;
+mod told;
+mod viewers;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -47,14 +50,16 @@ use self::auth::TokenReviews;
 use self::compilations::Compilers;
 use self::directory::Objects;
 use self::drive::ends_in_time;
+use self::floats::FloatModel;
 use self::lease::Leadership;
 use self::operator::Operator;
 use self::reviews::Turns;
+use self::told::Told;
 use crate::artifacts::Artifacts;
 use crate::controllers::Given;
 use crate::dispatch::{self, Dispatcher, TokenKey};
 use crate::fleet::JobIndex;
-use crate::gateway::{Clients, Gateway};
+use crate::gateway::{Clients, Gateway, Uploads};
 use crate::in_force::InForce;
 use crate::metrics::Metrics;
 use crate::runs::{Outbox, Shelf};
@@ -271,9 +276,15 @@ pub async fn operate(site: Site, options: Settings, stop: Stop) {
     let clients = Clients {
         guard: Arc::new(auth::Clients::new(Arc::clone(&ctx), Arc::clone(&turns))),
         directory: Arc::new(Objects(Arc::clone(&ctx))),
+        uploads: Uploads::default(),
     };
     if let Some(web) = web {
-        tasks.spawn(show(Arc::clone(&ctx), web, clients.clone(), stop.clone()));
+        let told = Told {
+            ctx: Arc::clone(&ctx),
+            segments: Arc::clone(&segments),
+            namespace: options.namespace.clone(),
+        };
+        tasks.spawn(show(web, told, clients.clone(), stop.clone()));
     }
     let answering = tokio::spawn(answer(Arc::clone(&ctx), gateway, (turns, clients), stop.clone()));
 
@@ -330,7 +341,8 @@ async fn answer(
 }
 
 /// Shows people what there is, once it is known.
-async fn show(ctx: Arc<Operator>, web: Web, clients: Clients, stop: Stop) {
+async fn show(web: Web, told: Told, clients: Clients, stop: Stop) {
+    let ctx = Arc::clone(&told.ctx);
     tokio::select! {
         () = ctx.world.ready.wait_for_lists() => {}
         () = stopped(stop.clone()) => return,
@@ -339,8 +351,12 @@ async fn show(ctx: Arc<Operator>, web: Web, clients: Clients, stop: Stop) {
         requests: ctx.world.stores.requests.clone(),
         models: ctx.world.stores.models.clone(),
         pools: ctx.world.stores.pools.clone(),
+        validators: ctx.world.stores.validators.clone(),
         artifacts: ctx.world.artifacts.clone(),
         clients,
+        floats: Arc::new(FloatModel(Arc::clone(&ctx))),
+        class: ctx.world.scope.class().to_owned(),
+        ledger: Arc::new(told),
     };
     if let Err(error) = web.serve(shown, stop).await {
         tracing::error!(%error, "the web app is not served any more");

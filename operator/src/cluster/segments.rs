@@ -246,6 +246,13 @@ impl Segments {
         *lock(&self.named) = Some(rule);
     }
 
+    /// Where the ledger ends, and how many entries wait for its next segment.
+    pub async fn told(&self) -> (Chain, usize) {
+        let chain = *self.chain.lock().await;
+        let waiting = lock(&self.waiting).len();
+        (chain, waiting)
+    }
+
     /// Writes what waits.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ use zkinfer_spans::SpansError;
 use zkml::setup::{SrsSource, VerifierSrs};
 
 use super::segments::{Keys, SegmentsError};
+use super::viewers::Viewers;
 use crate::artifacts::{ArtifactError, Artifacts};
 use crate::dispatch::TokenKey;
 use crate::in_force::Rules;
@@ -242,9 +243,11 @@ pub(super) async fn listen(address: &str) -> Result<TcpListener, RunError> {
 /// The web app's server, where one is asked for. Behind a Service it does not know its names.
 pub(super) async fn web(address: Option<&str>) -> Result<Option<Web>, RunError> {
     let Some(address) = address else { return Ok(None) };
+    let config = Config::infer().await.map_err(|e| RunError::Config(Box::new(e)))?;
     Ok(Some(Web {
         listener: listen(address).await?,
         hosts: Hosts::Any,
+        maker: Arc::new(Viewers::new(config)),
     }))
 }
 

@@ -21,7 +21,7 @@ use axum::Router;
 use tokio::net::TcpListener;
 
 pub use auth::{AuthUnavailable, Authenticator, StaticTokens};
-pub use clients::{Access, Clients, Directory, Guard, NotMade, Right};
+pub use clients::{Access, Clients, Directory, Guard, NotMade, Right, Uploads, take_upload};
 pub use doors::Peer;
 pub use shared::{Compilations, Gateway};
 

@@ -99,6 +99,9 @@ pub enum LocalError {
     /// An object.
     #[error(transparent)]
     Object(#[from] ObjectError),
+    /// The pools of a run to which none were given.
+    #[error(transparent)]
+    Pools(#[from] SubmitError),
     /// A path.
     #[error("{}: {source}", path.display())]
     Path {
@@ -157,6 +160,11 @@ pub async fn run(
     tell: impl FnOnce(&Outcome),
 ) -> Result<Outcome, LocalError> {
     let progress = Progress::new(options.quiet);
+    // Of an empty page models are made, which somebody has to prove; and it is never over.
+    let studio = options.web.is_some() && objects.models.is_empty() && objects.requests.is_empty();
+    if studio && objects.pools.is_empty() {
+        submit::add_pools(&mut objects)?;
+    }
     let stop = cluster::stop_signal()?;
     cluster::tell_spans(options.otlp_endpoint.as_deref())?;
     let folders = Folders::make(&options.state)?;
@@ -231,7 +239,7 @@ pub async fn run(
         !held.is_empty()
     };
     tokio::select! {
-        () = follower.run(&at_work, options.serve, let_go) => {}
+        () = follower.run(&at_work, options.serve || studio, let_go) => {}
         () = cluster::stopped(stop.clone()) => {}
     }
     let outcome = outcome(&api.store, objects.given, worker);
@@ -418,7 +426,13 @@ async fn web(address: Option<SocketAddr>, api: &ApiServer) -> Result<Option<(Web
     let own = listener.local_addr().map_err(failed)?;
     let told = format!("http://{own}/#token={}", api.tokens.give(RUNNER));
     let hosts = Hosts::Loopback(own);
-    Ok(Some((Web { listener, hosts }, told)))
+    let maker = Arc::new(api.clone());
+    let web = Web {
+        listener,
+        hosts,
+        maker,
+    };
+    Ok(Some((web, told)))
 }
 
 /// Serves the objects to whoever may read the kubeconfig, which is written below the state folder.

@@ -136,6 +136,12 @@ pub fn objects(options: &SubmitOptions) -> Result<Objects, SubmitError> {
     for document in documents {
         objects.add(document, "the command line")?;
     }
+    add_pools(&mut objects)?;
+    Ok(objects)
+}
+
+/// Two miners, for who brings none.
+pub(super) fn add_pools(objects: &mut Objects) -> Result<(), SubmitError> {
     for pool in ["alpha", "beta"] {
         let pool: MinerPool = serde_json::from_value(json!({
             "apiVersion": "zkinfer.dev/v1alpha1", "kind": "MinerPool", "metadata": { "name": pool },
@@ -143,7 +149,7 @@ pub fn objects(options: &SubmitOptions) -> Result<Objects, SubmitError> {
         }))?;
         objects.add(Document::MinerPool(Box::new(pool)), "the command line")?;
     }
-    Ok(objects)
+    Ok(())
 }
 
 /// Puts the files of [`objects`] into the store, and has the objects name them there: they may be larger than a ConfigMap.

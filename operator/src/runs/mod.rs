@@ -17,5 +17,5 @@ pub use follow::follow;
 pub use judge::{Judgement, Output, Terms};
 pub use model::{CompiledModel, LoadError};
 pub use outbox::{Outbox, OutboxOf, ReceiptFiles};
-pub use run::{Float, PrepareError, Run, VerifyOutcome, check_input};
+pub use run::{Float, PrepareError, Run, VerifyOutcome, check_input, floats};
 pub use shelf::{ModelMemory, Shelf, ShelfError, container_limit, loaded_bytes, too_large};

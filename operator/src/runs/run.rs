@@ -156,7 +156,7 @@ impl Run {
     ) -> Result<Self, PrepareError> {
         check_classes(&model.manifest, classes)?;
         let quantised = quantise(&model.manifest, inputs)?;
-        let floats = floats(&model, inputs);
+        let floats = floats(&model.manifest, inputs);
         let evaluating = Arc::clone(&model);
         let tensors = tokio::task::spawn_blocking(move || evaluating.graph.evaluate(&quantised))
             .await
@@ -353,12 +353,8 @@ fn quantise(
 }
 
 /// The inputs as floats, in the model's order and shapes. Leading dimensions of 1 may be absent in what was given.
-fn floats(model: &CompiledModel, given: &BTreeMap<String, InlineTensor>) -> Vec<(Input, Vec<f64>)> {
-    let infos = model
-        .manifest
-        .inputs
-        .iter()
-        .filter_map(|id| model.manifest.tensor(*id));
+pub fn floats(manifest: &Manifest, given: &BTreeMap<String, InlineTensor>) -> Vec<(Input, Vec<f64>)> {
+    let infos = manifest.inputs.iter().filter_map(|id| manifest.tensor(*id));
     infos
         .filter_map(|info| {
             let (name, shape) = (info.name.clone(), info.shape.clone());

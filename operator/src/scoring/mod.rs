@@ -4,12 +4,16 @@
 //! (`zkinfer-scoring`), so anyone with the ledger finds the same; only a miner's fault costs a miner; what a miner arranges for
 //! itself alone scores nothing.
 
+mod explained;
+mod history;
 mod score;
 mod stated;
 #[cfg(test)]
 mod tests;
 mod totals;
 
+pub use explained::{Explained, Standing};
+pub use history::{HISTORY_HOURS, Span};
 pub use score::MinerScore;
 pub use stated::{stated, told};
 pub use totals::Totals;

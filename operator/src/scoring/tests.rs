@@ -210,3 +210,104 @@ fn another_rule_scores_what_there_is_anew_and_one_that_looks_further_back_wants_
     // Of a run that counts only itself nothing is of use again.
     assert!(!Totals::new(rule(2)).score_by(&rule(48)));
 }
+
+#[test]
+fn a_score_is_explained_by_its_latest_claims_and_what_each_is_worth() {
+    let lie = failed(9, "InvalidProof", true);
+    let entries = [
+        good(0, OWN, 100_000),
+        Entry {
+            at: 1,
+            ..good(1, OWN, 100_000)
+        },
+        Entry { at: 2, ..lie },
+        good(3, OTHER, 100_000),
+    ];
+    let mut totals = Totals::of(warm(), &entries);
+    let told = totals.explain(&OWN, NOW, 2).unwrap();
+    assert_eq!((told.count, told.entries.len(), told.at), (3, 2, NOW));
+    assert_eq!(told.rule.digest(), warm().digest());
+    let (last, debit) = &told.entries[0];
+    assert_eq!(
+        (last.claim, last.end.word()),
+        (ClaimId::new([9; 16]), "InvalidProof")
+    );
+    let (earlier, credit) = &told.entries[1];
+    assert_eq!(
+        (earlier.claim, earlier.end.word()),
+        (ClaimId::new([1; 16]), "Verified")
+    );
+    assert!(*debit < 0 && *credit > 0, "{debit} {credit}");
+    let why = told.score.zero.unwrap().to_string();
+    assert!(why.starts_with("handed in what was no proof"), "{why}");
+    assert_eq!(totals.explain(&Identity::new([7; 32]), NOW, 2), None);
+}
+
+#[test]
+fn who_has_most_stands_first() {
+    let entries: Vec<_> = (0..4)
+        .map(|n| good(n, if n == 0 { OTHER } else { OWN }, 100_000))
+        .collect();
+    let mut totals = Totals::of(warm(), &entries);
+    let miners = |standing: super::Standing| -> Vec<_> {
+        let miners = standing.miners.into_iter();
+        miners
+            .map(|(miner, score)| (miner, score.share_millionths))
+            .collect()
+    };
+    assert_eq!(
+        miners(totals.standing(NOW, 9)),
+        [(OWN, 750_000), (OTHER, 250_000)]
+    );
+    assert_eq!(miners(totals.standing(NOW, 1)), [(OWN, 750_000)]);
+    assert!(miners(Totals::new(warm()).standing(NOW, 9)).is_empty());
+}
+
+#[test]
+fn what_ended_is_told_by_hours_and_by_longer_spans() {
+    const HOUR: u64 = 3_600_000;
+    let at = |hour: u64, entry: Entry| Entry {
+        at: hour * HOUR + 5,
+        ..entry
+    };
+    let second = Entry {
+        slice: SliceIndex(1),
+        ..good(1, OWN, 400_000)
+    };
+    let entries = [
+        at(100, good(0, OWN, 100_000)),
+        at(100, second),
+        at(101, failed(2, "LeaseExpired", true)),
+        at(103, failed(3, "Operator", false)),
+    ];
+    let totals = Totals::of(warm(), &entries);
+    let now = 103 * HOUR + 1;
+    let counts = |span: &super::Span| {
+        (
+            span.from / HOUR,
+            span.requests,
+            span.verified,
+            span.faults,
+            span.others,
+        )
+    };
+    let hours = totals.spans(now, 4, 1);
+    let told: Vec<_> = hours.iter().map(counts).collect();
+    assert_eq!(
+        told,
+        [
+            (100, 1, 2, 0, 0),
+            (101, 0, 0, 1, 0),
+            (102, 0, 0, 0, 0),
+            (103, 0, 0, 0, 1)
+        ]
+    );
+    let p95 = hours[0].p95_micros.unwrap();
+    assert!((400_000..=500_000).contains(&p95), "{p95}");
+    assert_eq!(hours[2].p50_micros, None);
+    let long: Vec<_> = totals.spans(now, 4, 2).iter().map(counts).collect();
+    assert_eq!(long, [(100, 1, 2, 1, 0), (102, 0, 0, 0, 1)]);
+    // What is asked for is bounded, whatever is asked for.
+    assert_eq!(totals.spans(0, u64::MAX, 24).len(), 90);
+    assert_eq!(totals.spans(now, 0, 0).len(), 1);
+}

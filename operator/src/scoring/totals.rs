@@ -6,8 +6,10 @@
 use std::collections::{BTreeMap, HashSet};
 
 use zkinfer_crds::{ClaimId, Identity};
-use zkinfer_scoring::{BUCKET_MILLIS, Rule, Scores};
+use zkinfer_scoring::{BUCKET_MILLIS, Rule, Score, Scores};
 
+use super::explained::{Explained, Standing};
+use super::history::{History, Span};
 use super::score::{MinerScore, MinerTotals};
 use crate::dispatch::Entry;
 
@@ -22,6 +24,7 @@ pub struct Totals {
     /// Those that bear on scores, or will.
     entries: Vec<zkinfer_scoring::Entry>,
     scores: Option<Scores>,
+    history: History,
     /// An entry has been added since.
     changed: bool,
     /// All that the store has was added at the start.
@@ -52,6 +55,7 @@ impl Totals {
     /// Adds a claim that has ended.
     pub fn add(&mut self, entry: &Entry) {
         self.miners.entry(entry.identity).or_default().add(entry);
+        self.history.add(entry);
         // An entry whose cause is a word of another version is counted, and scores nothing.
         if let Some(scored) = entry.scored() {
             self.entries.push(scored);
@@ -87,6 +91,49 @@ impl Totals {
         let score = self.scores.as_ref().and_then(|scores| scores.miners.get(miner));
         let totals = self.miners.get(miner);
         totals.map(|totals| totals.told(score)).unwrap_or_default()
+    }
+
+    /// What ended in the last `hours`, in spans of `step` hours.
+    #[must_use]
+    pub fn spans(&self, now: u64, hours: u64, step: u64) -> Vec<Span> {
+        self.history.spans(now, hours, step)
+    }
+
+    /// Why a miner has its score, with the latest `most` of the claims that bear on it; nothing where none does.
+    #[must_use]
+    pub fn explain(&mut self, miner: &Identity, now: u64, most: usize) -> Option<Explained> {
+        self.refresh(now);
+        let scores = self.scores.as_ref()?;
+        let score = scores.miners.get(miner)?.clone();
+        let all = scores.explain(&self.entries, miner);
+        let latest = all.iter().rev().take(most);
+        Some(Explained {
+            rule: scores.rule.clone(),
+            at: scores.at,
+            score,
+            entries: latest.map(|(entry, worth)| ((*entry).clone(), *worth)).collect(),
+            count: all.len(),
+        })
+    }
+
+    /// How the `most` miners with the greatest shares stand.
+    #[must_use]
+    pub fn standing(&mut self, now: u64, most: usize) -> Standing {
+        self.refresh(now);
+        let scores = self.scores.as_ref();
+        let miners = scores.into_iter().flat_map(|scores| &scores.miners);
+        let mut miners: Vec<_> = miners.map(|(miner, score)| (*miner, score.clone())).collect();
+        let order = |(miner, score): &(Identity, Score)| {
+            let best = (score.share_millionths, score.quality_millionths);
+            (std::cmp::Reverse(best), *miner)
+        };
+        miners.sort_by_key(order);
+        miners.truncate(most);
+        Standing {
+            rule: self.rule.clone(),
+            at: scores.map_or(now, |scores| scores.at),
+            miners,
+        }
     }
 
     fn refresh(&mut self, now: u64) {

@@ -1,4 +1,4 @@
-//! The API's calls: each reads one thing, for a viewer whose right to it was asked first.
+//! The API's calls: each reads or makes one thing, for a viewer whose right to it was asked first.
 
 use std::sync::Arc;
 
@@ -9,15 +9,18 @@ use axum::extract::{Path, Query, State};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post, put};
 use kube::runtime::reflector::ObjectRef;
+use zkinfer_crds::Digest;
 use zkinfer_crds::k8s::InferenceRequest;
 
+use super::drawing;
 use super::events::events;
 use super::front::{Front, MODELS, REQUESTS, bearer};
 use super::place::{Place, place};
 use super::refused::Refused;
 use super::views;
+use super::{made, scores};
 use crate::artifacts::ArtifactError;
 use crate::gateway::Peer;
 
@@ -27,10 +30,19 @@ pub(super) fn routes() -> Router<Front> {
     Router::new()
         .route("/overview", get(overview))
         .route("/events", get(events))
+        .route("/requests/{namespace}", post(made::request))
         .route("/requests/{namespace}/{name}", get(request))
+        .route("/requests/{namespace}/{name}/float", get(float))
         .route("/requests/{namespace}/{name}/receipt", get(receipt))
+        .route("/models/{namespace}", post(made::model))
         .route("/models/{namespace}/{name}", get(model))
+        .route("/models/{namespace}/{name}/manifest", get(manifest))
+        .route("/models/{namespace}/{name}/tensors", get(tensors))
         .route("/models/{namespace}/{name}/graph", get(graph))
+        .route("/pools/{namespace}/{name}", get(scores::pool))
+        .route("/validator", get(scores::validator))
+        .route("/history", get(scores::history))
+        .route("/artifacts/{namespace}/{digest}", put(made::upload))
         .fallback(unknown)
 }
 
@@ -106,6 +118,17 @@ async fn receipt(
     }
 }
 
+async fn float(
+    State(front): State<Front>,
+    from: Peer,
+    headers: HeaderMap,
+    Path((namespace, name)): Path<(String, String)>,
+) -> Result<Response, Refused> {
+    let found = readable(&front, (&headers, from), &namespace, &name).await?;
+    let told = front.answers.get(&*front.shown.floats, found).await?;
+    Ok(json(told))
+}
+
 async fn model(
     State(front): State<Front>,
     from: Peer,
@@ -119,22 +142,56 @@ async fn model(
     Ok(json(views::model(&found).to_string()))
 }
 
+/// Manifest and integer graph of a Model that the viewer may read. By what the operator has compiled, not by what a status
+/// says: that may name files of others.
+async fn compiled(
+    front: &Front,
+    who: (&HeaderMap, Peer),
+    of: (&str, &str),
+) -> Result<(Digest, Digest), Refused> {
+    front.may_get(who, MODELS, of).await?;
+    let (namespace, name) = of;
+    match front.shown.clients.directory.model_files(namespace, name)[..] {
+        [manifest, graph, ..] => Ok((manifest, graph)),
+        _ => Err(Refused::not_found(format!(
+            "Model {namespace}/{name} is not compiled"
+        ))),
+    }
+}
+
+async fn manifest(
+    State(front): State<Front>,
+    from: Peer,
+    headers: HeaderMap,
+    Path((namespace, name)): Path<(String, String)>,
+) -> Result<Response, Refused> {
+    let (manifest, _) = compiled(&front, (&headers, from), (&namespace, &name)).await?;
+    let bytes = drawing::read_manifest(&front.shown.artifacts, &manifest).await?;
+    let told = [
+        (CONTENT_TYPE, "application/cbor"),
+        (CONTENT_DISPOSITION, "attachment; filename=\"manifest.cbor\""),
+    ];
+    Ok((told, bytes).into_response())
+}
+
+async fn tensors(
+    State(front): State<Front>,
+    from: Peer,
+    headers: HeaderMap,
+    Path((namespace, name)): Path<(String, String)>,
+) -> Result<Response, Refused> {
+    let (manifest, _) = compiled(&front, (&headers, from), (&namespace, &name)).await?;
+    let bytes = drawing::read_manifest(&front.shown.artifacts, &manifest).await?;
+    Ok(json(views::tensors(&bytes)?.to_string()))
+}
+
 async fn graph(
     State(front): State<Front>,
     from: Peer,
     headers: HeaderMap,
     Path((namespace, name)): Path<(String, String)>,
 ) -> Result<Response, Refused> {
-    let of = (namespace.as_str(), name.as_str());
-    front.may_get((&headers, from), MODELS, of).await?;
-    // By what the operator has compiled, not by what a status says: that may name files of others. Manifest and graph come
-    // first.
-    let files = front.shown.clients.directory.model_files(&namespace, &name);
-    let [manifest, graph, ..] = files[..] else {
-        return Err(Refused::not_found(format!(
-            "Model {namespace}/{name} is not compiled"
-        )));
-    };
+    let (manifest, graph) = compiled(&front, (&headers, from), (&namespace, &name)).await?;
     let drawn = front
         .drawings
         .get(&front.shown.artifacts, manifest, graph)

@@ -55,11 +55,16 @@ impl Drawings {
     }
 }
 
+/// A manifest's bytes.
+pub(super) async fn read_manifest(artifacts: &Artifacts, manifest: &Digest) -> Result<Bytes, Refused> {
+    read(artifacts, manifest, MAX_MANIFEST_BYTES as u64).await
+}
+
 async fn read(artifacts: &Artifacts, digest: &Digest, max: u64) -> Result<Bytes, Refused> {
     match artifacts.get_blob(digest, max).await {
         Ok(bytes) => Ok(bytes),
         Err(ArtifactError::TooLarge { size, max, .. }) => Err(Refused::too_large(format!(
-            "the integer graph has {size} bytes; at most {max} are drawn"
+            "it has {size} bytes; at most {max} are drawn"
         ))),
         Err(ArtifactError::NotFound(digest)) => {
             Err(Refused::not_found(format!("there is no artifact {digest}")))

@@ -8,6 +8,9 @@ use tokio::sync::{Semaphore, watch};
 use zkinfer_crds::k8s::GROUP;
 
 use super::drawing::Drawings;
+use super::floats::Answers;
+use super::ledger::Findings;
+use super::maker::Maker;
 use super::refused::Refused;
 use super::shown::{Sees, Shown};
 use super::snapshot::Snapshots;
@@ -15,10 +18,13 @@ use crate::gateway::{Access, Peer, Right};
 
 /// Pages that follow at once.
 pub(super) const VIEWERS: usize = 500;
+/// Objects that are read at once: a body is held as a whole.
+const MAKERS: usize = 8;
 
 pub(super) const REQUESTS: &str = "inferencerequests";
 pub(super) const MODELS: &str = "models";
 pub(super) const POOLS: &str = "minerpools";
+pub(super) const VALIDATORS: &str = "validators";
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -26,16 +32,24 @@ pub(super) struct Front {
     pub(super) shown: Shown,
     pub(super) snapshots: Arc<Snapshots>,
     pub(super) drawings: Arc<Drawings>,
+    pub(super) answers: Arc<Answers>,
+    pub(super) findings: Arc<Findings>,
+    pub(super) maker: Arc<dyn Maker>,
+    pub(super) making: Arc<Semaphore>,
     pub(super) viewers: Arc<Semaphore>,
     pub(super) stop: watch::Receiver<bool>,
 }
 
 impl Front {
-    pub(super) fn new(shown: Shown, stop: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(shown: Shown, maker: Arc<dyn Maker>, stop: watch::Receiver<bool>) -> Self {
         Self {
             shown,
             snapshots: Arc::default(),
             drawings: Arc::default(),
+            answers: Arc::default(),
+            findings: Arc::default(),
+            maker,
+            making: Arc::new(Semaphore::new(MAKERS)),
             viewers: Arc::new(Semaphore::new(VIEWERS)),
             stop,
         }
@@ -77,6 +91,47 @@ impl Front {
         Err(Refused::forbidden(format!(
             "you may list nothing of {GROUP} {place}"
         )))
+    }
+
+    /// Whether the token's user may make such objects in a namespace.
+    pub(super) async fn may_create(
+        &self,
+        who: (&HeaderMap, Peer),
+        resource: &'static str,
+        namespace: &str,
+    ) -> Result<(), Refused> {
+        self.may_all("create", who, resource, namespace).await
+    }
+
+    /// Whether the token's user may list such objects of a namespace.
+    pub(super) async fn may_list(
+        &self,
+        who: (&HeaderMap, Peer),
+        resource: &'static str,
+        namespace: &str,
+    ) -> Result<(), Refused> {
+        self.may_all("list", who, resource, namespace).await
+    }
+
+    async fn may_all(
+        &self,
+        verb: &'static str,
+        (headers, from): (&HeaderMap, Peer),
+        resource: &'static str,
+        namespace: &str,
+    ) -> Result<(), Refused> {
+        let access = Access {
+            verb,
+            resource,
+            namespace: namespace.to_owned(),
+            name: None,
+        };
+        if self.may(bearer(headers)?, from, access).await? {
+            Ok(())
+        } else {
+            let message = format!("you may not {verb} {resource}.{GROUP} in namespace `{namespace}`");
+            Err(Refused::forbidden(message))
+        }
     }
 
     /// Whether the token's user may read this object.

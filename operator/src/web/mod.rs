@@ -1,17 +1,23 @@
 //! The web app: what the operator knows, in a browser.
 //!
-//! Invariants: it only reads; nobody is shown anything but what their own token lets them read of the objects, and the
-//! operator's rights are never used for a viewer; what is shown is what the watches have and the store holds. Whatever is
-//! counted or drawn is bounded, and computed once for all who look.
+//! Invariants: nobody is shown anything but what their own token lets them read of the objects, and what is made is made with
+//! that token: the operator's rights are never used for a viewer; what is shown is what the watches have and the store holds.
+//! Whatever is counted or drawn is bounded, and computed once for all who look.
 
 mod api;
 mod drawing;
 mod events;
 mod files;
+mod floats;
 mod front;
 mod gate;
+mod ledger;
+mod made;
+mod maker;
 mod place;
+mod proxy;
 mod refused;
+mod scores;
 mod shown;
 mod snapshot;
 mod stats;
@@ -20,24 +26,41 @@ mod views;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+pub use floats::{FloatOutput, Floats, MAX_VALUES, NoFloat};
 pub use gate::Hosts;
+pub use ledger::LedgerView;
+pub use maker::Maker;
+pub use proxy::{Proxy, Upstream};
 pub use shown::Shown;
 
 use self::front::Front;
 use crate::gateway::serve_router;
 
 /// The app's server, before it is known what it shows.
-#[derive(Debug)]
 pub struct Web {
     /// Where it is asked.
     pub listener: TcpListener,
     /// Under which names.
     pub hosts: Hosts,
+    /// Who makes objects for viewers.
+    pub maker: Arc<dyn Maker>,
+}
+
+impl std::fmt::Debug for Web {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("Web");
+        shown
+            .field("listener", &self.listener)
+            .field("hosts", &self.hosts);
+        shown.finish_non_exhaustive()
+    }
 }
 
 impl Web {
@@ -49,7 +72,7 @@ impl Web {
         if !files::is_built() {
             tracing::warn!("this operator was built without its web app: scripts/build-web.sh makes it");
         }
-        let router = router(Front::new(shown, stop.clone()), self.hosts);
+        let router = router(Front::new(shown, self.maker, stop.clone()), self.hosts);
         let mut stop = stop;
         let stopped = async move {
             if stop.wait_for(|stop| *stop).await.is_err() {

@@ -45,12 +45,41 @@ impl Refused {
         Self::new(StatusCode::NOT_FOUND, "NotFound", what)
     }
 
+    pub(super) fn invalid_body(what: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "InvalidBody", what)
+    }
+
+    /// `studio` does not reach the operator's app.
+    pub(super) fn no_operator(why: impl std::fmt::Display) -> Self {
+        let message =
+            format!("the operator's web app does not answer (is it served, with web.enabled=true?): {why}");
+        Self::new(StatusCode::BAD_GATEWAY, "NoOperator", message)
+    }
+
+    /// What the API server said.
+    pub(super) fn by_server(code: u16, reason: &str, message: &str) -> Self {
+        // Some status of an error: whatever else it says is no refusal that a page understands.
+        let status = StatusCode::from_u16(code).ok();
+        let status = status.filter(|s| s.is_client_error() || s.is_server_error());
+        let status = status.unwrap_or(StatusCode::BAD_GATEWAY);
+        let reason = if reason == "AlreadyExists" {
+            "AlreadyExists"
+        } else {
+            "Refused"
+        };
+        Self::new(status, reason, message)
+    }
+
     pub(super) fn invalid_query(what: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "InvalidQuery", what)
     }
 
     pub(super) fn too_large(what: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "TooLarge", what)
+    }
+
+    pub(super) fn body_too_large(what: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "TooLarge", what)
     }
 
     pub(super) fn too_many_viewers(most: usize) -> Self {

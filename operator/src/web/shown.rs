@@ -1,8 +1,12 @@
 //! What is shown, and to whom which parts of it.
 
-use kube::runtime::reflector::Store;
-use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model};
+use std::sync::Arc;
 
+use kube::runtime::reflector::Store;
+use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model, Validator};
+
+use super::floats::Floats;
+use super::ledger::LedgerView;
 use crate::artifacts::Artifacts;
 use crate::gateway::Clients;
 
@@ -15,10 +19,18 @@ pub struct Shown {
     pub models: Store<Model>,
     /// The pools.
     pub pools: Store<MinerPool>,
+    /// The Validators.
+    pub validators: Store<Validator>,
     /// Receipts and graphs.
     pub artifacts: Artifacts,
     /// Who may see what.
     pub clients: Clients,
+    /// What the float model says.
+    pub floats: Arc<dyn Floats>,
+    /// The class of the objects that this installation takes.
+    pub class: String,
+    /// The ledger.
+    pub ledger: Arc<dyn LedgerView>,
 }
 
 /// The lists that somebody may see of a namespace, or of all.

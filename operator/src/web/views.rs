@@ -1,9 +1,14 @@
-//! One object as its page shows it: with its status, and without the values of its input.
+//! One object as its page shows it: with its status, and of a request without the values of its input.
 
 use kube::Resource;
 use kube::api::ObjectMeta;
 use serde_json::{Value, json};
-use zkinfer_crds::k8s::{InferenceRequest, Model};
+use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model, Validator};
+use zkml::graph::TensorInfo;
+use zkml::manifest::Manifest;
+use zkml::systems::SYSTEMS;
+
+use super::refused::Refused;
 
 fn metadata(of: &ObjectMeta) -> Value {
     json!({
@@ -39,6 +44,39 @@ pub(super) fn model(of: &Model) -> Value {
         "parallelism": of.spec.slicing.parallelism,
         "errorBudgetMillionths": of.spec.quantization.error_budget_millionths,
         "classes": of.spec.classes.len(),
+        "spec": of.spec,
         "status": of.status,
     })
+}
+
+/// A pool.
+pub(super) fn pool(of: &MinerPool) -> Value {
+    json!({ "metadata": metadata(of.meta()), "status": of.status })
+}
+
+/// A Validator: what is in force by it, and what it counts.
+pub(super) fn validator(of: &Validator) -> Value {
+    json!({ "metadata": metadata(of.meta()), "status": of.status })
+}
+
+/// The tensors that a Model takes and gives: what its integers hold of them, from its manifest.
+pub(super) fn tensors(manifest: &[u8]) -> Result<Value, Refused> {
+    let manifest = Manifest::from_bytes(manifest, SYSTEMS).map_err(|e| Refused::too_large(e.to_string()))?;
+    let told = |info: &TensorInfo| {
+        let values = if info.range.signed {
+            let half = (2f64).powi(i32::from(info.range.bits) - 1);
+            (-half, half - 1.0)
+        } else {
+            (0.0, (2f64).powi(i32::from(info.range.bits)) - 1.0)
+        };
+        json!({
+            "name": info.name, "shape": info.shape, "whole": info.whole,
+            "least": values.0 * info.step(), "greatest": values.1 * info.step(),
+        })
+    };
+    let all = |ids: &[zkml::graph::TensorId]| -> Vec<Value> {
+        let infos = ids.iter().filter_map(|id| manifest.tensor(*id));
+        infos.map(told).collect()
+    };
+    Ok(json!({ "inputs": all(&manifest.inputs), "outputs": all(&manifest.outputs) }))
 }

@@ -164,17 +164,7 @@ fn millionths(number: u32) -> String {
 }
 
 fn why(zero: Option<Zero>) -> String {
-    match zero {
-        None => String::new(),
-        Some(Zero::Skipped { until }) => {
-            format!("handed in what was no proof: nothing until {until}")
-        }
-        Some(Zero::ColdStart { samples, needed }) => {
-            format!("{samples} of the {needed} proofs that it needs")
-        }
-        Some(Zero::InDebt) => "it, or its owner's identities together, owe what they have earned".to_owned(),
-        Some(Zero::Little) => "too little to be seen beside the others".to_owned(),
-    }
+    zero.map(|zero| zero.to_string()).unwrap_or_default()
 }
 
 fn as_json(miner: &Identity, score: &Score) -> Value {
@@ -227,7 +217,6 @@ fn replayed(scores: &Scores, format: Format) {
 
 fn explained(scores: &Scores, miner: &Identity, score: &Score, entries: &[Entry], format: Format) {
     let told = scores.explain(entries, miner);
-    let end = |entry: &Entry| entry.end.cause().map_or("Verified", |cause| cause.word());
     match format {
         Format::Json => {
             let rows: Vec<Value> = told
@@ -235,7 +224,7 @@ fn explained(scores: &Scores, miner: &Identity, score: &Score, entries: &[Entry]
                 .map(|(entry, worth)| {
                     json!({
                         "at": entry.at, "claim": entry.claim, "request": entry.request, "slice": entry.slice,
-                        "key": entry.key, "end": end(entry), "work": entry.work, "micros": entry.micros,
+                        "key": entry.key, "end": entry.end.word(), "work": entry.work, "micros": entry.micros,
                         "bytes": entry.bytes, "proof": entry.proof, "worth": worth.to_string(),
                     })
                 })
@@ -264,7 +253,7 @@ fn explained(scores: &Scores, miner: &Identity, score: &Score, entries: &[Entry]
                     "{:<13} {:<32} {:<12} {:>12} {:>12} {bytes:>9} {worth:>14}",
                     entry.at,
                     entry.claim.to_string(),
-                    end(entry),
+                    entry.end.word(),
                     entry.work,
                     entry.micros
                 );

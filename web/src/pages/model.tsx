@@ -1,8 +1,13 @@
 import { useEffect, useState } from "preact/hooks";
 import type { FunctionComponent } from "preact";
-import { type Graph, type ModelSlice, type Overview, readGraph, readModel } from "../api.js";
+import { type Graph, type ModelSlice, type Overview, readGraph, readManifest, readModel } from "../api.js";
 import { bytes, count, millis, share } from "../format.js";
 import { Badge, Card, Conditions, Copied, Empty, Failed, Figure, Link, Loading, Table, useCall, useNow, useTitle } from "../parts/common.js";
+import { Compiling } from "../parts/compiling.js";
+import { Export } from "../parts/export.js";
+import { SaveButton, save } from "../parts/files.js";
+import { TryCard } from "../parts/try.js";
+import { model, yaml } from "../objects.js";
 import { requestPath } from "../route.js";
 
 type View = FunctionComponent<{ graph: Graph; slices: readonly ModelSlice[] }>;
@@ -43,6 +48,7 @@ export function ModelPage({ namespace, name, overview }: { namespace: string; na
                     <Figure label="Profile" value={accuracy.profile} note={`${count(accuracy.samples)} ${accuracy.synthetic ? "made-up " : ""}samples`} />
                 )}
             </dl>
+            {ready && ready.status !== "True" && <Compiling ready={ready} />}
             {unsupported.length > 0 && (
                 <Card title="What cannot be proved" note={`${unsupported.length} nodes`}>
                     <Table head={["Node", "Operator", "Why"]}>
@@ -56,6 +62,7 @@ export function ModelPage({ namespace, name, overview }: { namespace: string; na
                     </Table>
                 </Card>
             )}
+            {ready?.status === "True" && <TryCard key={value.metadata.uid} namespace={namespace} name={name} />}
             <Card title="Graph" note="the integer graph that is proved: each node with the tensor that it makes">
                 {status?.graphDigest ? (
                     <Drawn namespace={namespace} name={name} digest={status.graphDigest} slices={slices} />
@@ -67,6 +74,7 @@ export function ModelPage({ namespace, name, overview }: { namespace: string; na
                 {slices.length === 0 ? (
                     <Empty>It is not cut yet.</Empty>
                 ) : (
+                    <>
                     <Table head={[["Slice", "number"], "Nodes", ["Predicted time", "number"], ["Memory", "number"], "Size", "Verifying key"]}>
                         {slices.map((slice) => (
                             <tr key={slice.index}>
@@ -85,6 +93,14 @@ export function ModelPage({ namespace, name, overview }: { namespace: string; na
                             </tr>
                         ))}
                     </Table>
+                    <Export
+                        name={`${name}-slices`}
+                        rows={() => ({
+                            head: ["slice", "nodes", "predictedMillis", "predictedMemoryBytes", "vkDigest"],
+                            rows: slices.map((one) => [one.index, one.nodes, one.predictedMillis, one.predictedMemoryBytes, one.vkDigest]),
+                        })}
+                    />
+                    </>
                 )}
             </Card>
             <Card title="Latest requests">
@@ -106,7 +122,13 @@ export function ModelPage({ namespace, name, overview }: { namespace: string; na
             <Card title="Conditions">
                 <Conditions of={status?.conditions ?? []} now={now} />
             </Card>
-            <Card title="Digests">
+            <Card title="Files">
+                <p class="row">
+                    <SaveButton get={() => save(`${name}.yaml`, "application/yaml", yaml(model(namespace, name, value.spec)))}>Save as YAML</SaveButton>
+                    {status?.manifestDigest && (
+                        <SaveButton get={async () => save(`${name}-manifest.cbor`, "application/cbor", await readManifest(namespace, name))}>Save the manifest</SaveButton>
+                    )}
+                </p>
                 <dl class="pairs">
                     {(["modelDigest", "manifestDigest", "graphDigest"] as const).map((which) => {
                         const digest = status?.[which];

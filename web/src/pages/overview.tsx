@@ -2,8 +2,10 @@ import { useMemo, useState } from "preact/hooks";
 import type { ModelRow, Overview, PoolRow, RequestRow } from "../api.js";
 import { ago, bytes, count, millis, share, short, words } from "../format.js";
 import { Badge, Card, Empty, Figure, Link, Table, useNow, useTitle } from "../parts/common.js";
+import { HistoryCard } from "../parts/history.js";
 import { PerMinute, Slices } from "../parts/charts.js";
-import { modelPath, requestPath } from "../route.js";
+import { Export } from "../parts/export.js";
+import { modelPath, poolPath, requestPath } from "../route.js";
 
 const PHASES = ["Pending", "Compiling", "Proving", "Succeeded", "Failed", "Cancelled", "Erased"];
 const SHOWN = 50;
@@ -37,6 +39,7 @@ export function OverviewPage({ of }: { of: Overview }) {
             <Card title="Requests per minute" note="of those that are still there">
                 {requests ? <PerMinute of={requests.perMinute} /> : <Empty>{MAY_NOT}</Empty>}
             </Card>
+            <HistoryCard />
             <Card title="Slices at work" note="of requests that are not over">
                 {!requests ? (
                     <Empty>{MAY_NOT}</Empty>
@@ -61,6 +64,7 @@ export function OverviewPage({ of }: { of: Overview }) {
                 ) : requests.proofs.length === 0 ? (
                     <Empty>No proof has been verified yet.</Empty>
                 ) : (
+                    <>
                     <Table head={["Model", "System", ["Proofs", "number"], ["Time p50", "number"], ["Time p95", "number"], ["Size p50", "number"], ["Largest", "number"]]}>
                         {requests.proofs.map((one) => {
                             const name = `${one.namespace}/${one.model}`;
@@ -79,6 +83,14 @@ export function OverviewPage({ of }: { of: Overview }) {
                             );
                         })}
                     </Table>
+                    <Export
+                        name="proofs"
+                        rows={() => ({
+                            head: ["namespace", "model", "proofs", "millisP50", "millisP95", "millisMost", "bytesP50", "bytesP95", "bytesMost"],
+                            rows: requests.proofs.map((one) => [one.namespace, one.model, one.millis.count, one.millis.p50, one.millis.p95, one.millis.most, one.bytes.p50, one.bytes.p95, one.bytes.most]),
+                        })}
+                    />
+                    </>
                 )}
             </Card>
             <Card title="Miners" note="by score">
@@ -131,6 +143,13 @@ function RequestTable({ of, now }: { of: readonly RequestRow[]; now: number }) {
                 ))}
             </Table>
             {found.length > SHOWN && <p class="note">{found.length - SHOWN} more: search for them.</p>}
+            <Export
+                name="requests"
+                rows={() => ({
+                    head: ["namespace", "name", "model", "phase", "reason", "createdUnixMillis", "finishedUnixMillis", "slicesVerified", "slices"],
+                    rows: found.map((row) => [row.namespace, row.name, row.model, row.phase, row.reason, row.created, row.finished, row.verified, row.total]),
+                })}
+            />
         </>
     );
 }
@@ -138,6 +157,7 @@ function RequestTable({ of, now }: { of: readonly RequestRow[]; now: number }) {
 function ModelTable({ of }: { of: readonly ModelRow[] }) {
     if (of.length === 0) return <Empty>There are no Models yet.</Empty>;
     return (
+        <>
         <Table head={["Model", "Ready", "System", ["Slices", "number"], ["Predicted", "number"], ["Error", "number"], ["Budget", "number"]]}>
             {of.map((row) => (
                 <tr key={`${row.namespace}/${row.name}`}>
@@ -157,6 +177,14 @@ function ModelTable({ of }: { of: readonly ModelRow[] }) {
                 </tr>
             ))}
         </Table>
+        <Export
+            name="models"
+            rows={() => ({
+                head: ["namespace", "name", "ready", "reason", "system", "slices", "predictedMillis", "errorMillionths", "budgetMillionths"],
+                rows: of.map((row) => [row.namespace, row.name, String(row.ready), row.reason, row.system, row.slices, row.predictedMillis, row.errorMillionths, row.budgetMillionths]),
+            })}
+        />
+        </>
     );
 }
 
@@ -177,7 +205,9 @@ function Leaderboard({ of, total }: { of: readonly PoolRow[]; total: number }) {
                     <tr key={`${row.namespace}/${row.name}`}>
                         <td class="number">{rank}</td>
                         <th scope="row">
-                            {row.namespace}/{row.name}
+                            <Link to={poolPath(row.namespace, row.name)}>
+                                {row.namespace}/{row.name}
+                            </Link>
                         </th>
                         <td>{row.identity ? <code title={row.identity}>{short(row.identity)}</code> : "–"}</td>
                         <td>
@@ -198,6 +228,13 @@ function Leaderboard({ of, total }: { of: readonly PoolRow[]; total: number }) {
                 ))}
             </Table>
             {found.length > 2 * SHOWN && <p class="note">{found.length - 2 * SHOWN} more: search for them.</p>}
+            <Export
+                name="miners"
+                rows={() => ({
+                    head: ["rank", "namespace", "name", "identity", "scoreMillionths", "workMillis", "successMillionths", "verified", "invalid", "late", "lost", "p50Millis", "p95Millis"],
+                    rows: found.map(({ row, rank }) => [rank, row.namespace, row.name, row.identity, row.scoreMillionths, row.workMillis, row.successMillionths, row.verified, row.invalid, row.late, row.lost, row.p50Millis, row.p95Millis]),
+                })}
+            />
         </>
     );
 }

@@ -1,6 +1,7 @@
 import { useState } from "preact/hooks";
 import { bytes, count, float, share } from "../format.js";
 import { Card, CommandLine, Copied, Empty, Failed, Figure, Table, useTitle } from "../parts/common.js";
+import { Drop, sha256 } from "../parts/files.js";
 import { MAX_RECEIPT_BYTES, type Named, type Tensor, read } from "../receipt.js";
 
 const SHOWN = 200;
@@ -9,16 +10,14 @@ export function ReceiptPage() {
     useTitle("Receipt");
     const [file, setFile] = useState<{ name: string; named: Named; digest: string }>();
     const [error, setError] = useState<Error>();
-    const [over, setOver] = useState(false);
-    const open = async (given: File | undefined) => {
-        if (!given) return;
+    const open = async (given: File) => {
         setFile(undefined);
         setError(undefined);
         try {
             if (given.size > MAX_RECEIPT_BYTES) throw new Error(`It has ${bytes(given.size)}; a receipt has at most ${bytes(MAX_RECEIPT_BYTES)}.`);
             const data = new Uint8Array(await given.arrayBuffer());
             const named = read(data);
-            setFile({ name: given.name, named, digest: await sha256(data) });
+            setFile({ name: given.name, named, digest: (await sha256(data)) ?? "" });
         } catch (error) {
             setError(error instanceof Error ? new Error(`${given.name}: ${error.message}`) : new Error(String(error)));
         }
@@ -26,35 +25,17 @@ export function ReceiptPage() {
     return (
         <>
             <h1>What a receipt names</h1>
-            <label
-                class={over ? "drop over" : "drop"}
-                onDragOver={(event) => {
-                    event.preventDefault();
-                    setOver(true);
-                }}
-                onDragLeave={() => setOver(false)}
-                onDrop={(event) => {
-                    event.preventDefault();
-                    setOver(false);
-                    void open(event.dataTransfer?.files[0]);
-                }}
-            >
-                <strong>Drop a receipt here, or choose one</strong>
-                <span class="note">It is read in this page, and sent nowhere.</span>
-                <input type="file" accept=".cbor,application/cbor" onChange={(event) => void open(event.currentTarget.files?.[0])} />
-            </label>
+            <Drop
+                title="Drop a receipt here, or choose one"
+                note="It is read in this page, and sent nowhere."
+                accept=".cbor,application/cbor"
+                take={(given) => void open(given)}
+            />
             {error && <Failed error={error} />}
             {!file && !error && <Empty>A receipt is the file that `operator receipt` fetches, and that a request's page saves.</Empty>}
             {file && <Shown {...file} />}
         </>
     );
-}
-
-/** Only where the page is on this machine or came by TLS do browsers compute it. */
-async function sha256(data: Uint8Array<ArrayBuffer>): Promise<string> {
-    if (!globalThis.crypto?.subtle) return "";
-    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", data));
-    return `sha256:${[...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 }
 
 function Shown({ name, named, digest }: { name: string; named: Named; digest: string }) {

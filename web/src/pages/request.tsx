@@ -1,9 +1,11 @@
 import type { Overview } from "../api.js";
-import { readReceipt, readRequest } from "../api.js";
-import { useState } from "preact/hooks";
-import { bytes, float, millis, share } from "../format.js";
+import { readFloat, readReceipt, readRequest } from "../api.js";
+import { bytes, millis, share } from "../format.js";
 import { Badge, Card, CommandLine, Conditions, Copied, Empty, Failed, Figure, Link, Loading, Table, useCall, useNow, useTitle } from "../parts/common.js";
 import { Attempts, Slices } from "../parts/charts.js";
+import { Answer } from "../parts/answer.js";
+import { Export } from "../parts/export.js";
+import { SaveButton, save } from "../parts/files.js";
 import { modelPath } from "../route.js";
 
 export function RequestPage({ namespace, name, overview }: { namespace: string; name: string; overview: Overview | undefined }) {
@@ -11,6 +13,8 @@ export function RequestPage({ namespace, name, overview }: { namespace: string; 
     const now = useNow();
     const version = overview?.requests?.latest.find((row) => row.namespace === namespace && row.name === name)?.version;
     const { value, error } = useCall((signal) => readRequest(namespace, name, signal), [namespace, name, version]);
+    const done = value?.status?.phase === "Succeeded";
+    const float = useCall((signal) => (done ? readFloat(namespace, name, signal) : Promise.resolve(undefined)), [namespace, name, done]);
     if (!value) return error ? <Failed error={error} /> : <Loading what={`${namespace}/${name}`} />;
     const { status, metadata } = value;
     const recent = status?.recentSlices ?? [];
@@ -27,7 +31,7 @@ export function RequestPage({ namespace, name, overview }: { namespace: string; 
                 <Figure label="Took" value={millis(took)} note={took === undefined ? `deadline ${value.deadline}` : undefined} />
                 <Figure label="Error against the float model" value={share(status?.errorVsFloatMillionths)} />
             </dl>
-            {status?.output && <Answer of={status.output} />}
+            {status?.output && <Answer of={status.output} float={float.value?.find((one) => one.name === status.output?.name)} why={float.error} done={done} />}
             <Card title="Slices">
                 {status?.slices ? <Slices of={status.slices} /> : <Empty>The model has not been cut for it yet.</Empty>}
             </Card>
@@ -55,6 +59,13 @@ export function RequestPage({ namespace, name, overview }: { namespace: string; 
                                     </tr>
                                 ))}
                             </Table>
+                            <Export
+                                name={`${name}-attempts`}
+                                rows={() => ({
+                                    head: ["slice", "attempt", "pool", "identity", "verdict", "millis", "bytes", "message"],
+                                    rows: recent.map((row) => [row.slice, row.attempt, row.pool, row.identity, row.verdict, row.millis, row.bytes, row.message]),
+                                })}
+                            />
                         </details>
                     </>
                 ) : (
@@ -94,60 +105,13 @@ export function RequestPage({ namespace, name, overview }: { namespace: string; 
     );
 }
 
-type Output = NonNullable<NonNullable<Awaited<ReturnType<typeof readRequest>>["status"]>["output"]>;
-
-function Answer({ of }: { of: Output }) {
-    const values = of.values ?? [];
-    const shown = values.slice(0, 32);
-    const size = Math.max(...shown.map(Math.abs), 1e-12);
-    const what = of.label ?? (of.class === undefined ? undefined : `class ${of.class}`);
-    return (
-        <Card title="Answer" note={`${of.name ?? "output"} of shape ${of.shape?.join(" × ") || "scalar"}${of.others ? `; ${of.others} more outputs are in the receipt` : ""}`}>
-            {what && <p class="answer">{what}</p>}
-            {values.length === 0 ? (
-                <Empty>It has more values than a status holds: the receipt has them all.</Empty>
-            ) : (
-                <ol class="values" start={0}>
-                    {shown.map((value, at) => (
-                        <li key={at} class={at === of.class ? "chosen" : undefined}>
-                            <span class="place">{at}</span>
-                            <span class={value < 0 ? "value-bar negative" : "value-bar"}>
-                                <span style={{ width: `${(Math.abs(value) / size) * 100}%` }} />
-                            </span>
-                            <span class="number">{float(value)}</span>
-                        </li>
-                    ))}
-                </ol>
-            )}
-            {values.length > shown.length && <p class="note">and {values.length - shown.length} more</p>}
-        </Card>
-    );
-}
-
 function Receipt({ namespace, name, digest, size, verify }: { namespace: string; name: string; digest: string; size: number; verify: string | undefined }) {
-    const [error, setError] = useState<Error>();
-    const save = async () => {
-        try {
-            const url = URL.createObjectURL(new Blob([await readReceipt(namespace, name)], { type: "application/cbor" }));
-            const link = document.createElement("a");
-            link.href = url;
-            link.download = `${name}.cbor`;
-            link.click();
-            setTimeout(() => URL.revokeObjectURL(url), 60_000);
-            setError(undefined);
-        } catch (error) {
-            setError(error instanceof Error ? error : new Error(String(error)));
-        }
-    };
     return (
         <>
             <p>
                 <Copied text={digest} cut /> of {bytes(size)}{" "}
-                <button type="button" onClick={save}>
-                    Save the receipt
-                </button>
+                <SaveButton get={async () => save(`${name}.cbor`, "application/cbor", await readReceipt(namespace, name))}>Save the receipt</SaveButton>
             </p>
-            {error && <Failed error={error} />}
             <p class="note">
                 This page verifies nothing. Whoever has the receipt, the model and this command need not believe the operator either:
             </p>

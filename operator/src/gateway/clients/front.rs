@@ -28,6 +28,8 @@ pub struct Clients {
     pub guard: Arc<dyn Guard>,
     /// The objects.
     pub directory: Arc<dyn Directory>,
+    /// How many files each of them uploads, by whichever door.
+    pub uploads: Uploads,
 }
 
 /// What the handlers share.

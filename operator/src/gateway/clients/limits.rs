@@ -44,7 +44,7 @@ impl<'a> Most<'a> {
 
 /// How many files each caller uploads now.
 #[derive(Clone, Default)]
-pub(super) struct Uploads(Arc<Mutex<BTreeMap<String, u32>>>);
+pub struct Uploads(Arc<Mutex<BTreeMap<String, u32>>>);
 
 /// One of them, until it is dropped.
 pub(super) struct Uploading {

@@ -12,20 +12,28 @@ mod requests;
 mod uploads;
 
 use axum::Router;
+use axum::body::Body;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
 
 pub use access::{Access, Guard, Right};
 pub use directory::{Directory, NotMade};
 pub use front::Clients;
+pub use limits::Uploads;
 
 use self::front::Front;
-use self::limits::Uploads;
 use super::body::Bodies;
 use super::call::Routes;
+use super::doors::Peer;
 use crate::artifacts::Artifacts;
 
 /// The routes.
 pub(super) fn router(clients: Clients, artifacts: Artifacts, bodies: Bodies) -> Router {
-    let Clients { guard, directory } = clients;
+    let Clients {
+        guard,
+        directory,
+        uploads,
+    } = clients;
     let routes = [requests::routes, files::routes, uploads::routes];
     let routes = routes.into_iter().fold(Routes::new(), |all, add| add(all));
     routes.router(Front {
@@ -33,6 +41,29 @@ pub(super) fn router(clients: Clients, artifacts: Artifacts, bodies: Bodies) -> 
         directory,
         artifacts,
         bodies,
-        uploads: Uploads::default(),
+        uploads,
     })
+}
+
+/// Takes a file as the call `uploadArtifact` does, by its rules: for the namespace and under the digest that are named.
+pub async fn take_upload(
+    Clients {
+        guard,
+        directory,
+        uploads,
+    }: Clients,
+    artifacts: Artifacts,
+    caller: (&HeaderMap, Peer),
+    to: (String, String),
+    body: Body,
+) -> Response {
+    let front = Front {
+        guard,
+        directory,
+        artifacts,
+        // A file is not held: it goes into the store as it comes.
+        bodies: Bodies::default(),
+        uploads,
+    };
+    uploads::take(&front, caller, to, body).await.into_response()
 }

@@ -36,9 +36,19 @@ async fn upload(
     named: Named<(String, String)>,
     body: Body,
 ) -> Answer {
-    let client = front.known(&headers, from).await?;
-    let (namespace, digest) = front.named(&headers, from, named).await?;
-    let caller = (&headers, from);
+    front.known(&headers, from).await?;
+    let to = front.named(&headers, from, named).await?;
+    take(&front, (&headers, from), to, body).await
+}
+
+/// The same, for whoever was asked already who they are.
+pub(super) async fn take(
+    front: &Front,
+    caller: (&HeaderMap, Peer),
+    (namespace, digest): (String, String),
+    body: Body,
+) -> Answer {
+    let client = front.known(caller.0, caller.1).await?;
     if let Err(no) = front
         .allowed(caller, ("create", REQUESTS), &namespace, None)
         .await

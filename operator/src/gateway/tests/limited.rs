@@ -101,6 +101,7 @@ fn router(limits: Limits) -> Router {
     let clients = Clients {
         guard: Arc::new(Callers),
         directory: Arc::new(Limited(limits)),
+        uploads: Uploads::default(),
     };
     Gateway::new(dispatcher, Arc::new(StaticTokens::default()))
         .with_clients(clients)

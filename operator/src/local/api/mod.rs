@@ -38,6 +38,7 @@ pub(super) use tokens::{RUNNER, Tokens};
 
 use self::query::{Query, Target};
 use super::names::DEFAULT_NAMESPACE;
+use crate::web::Maker;
 
 /// The largest body that is read.
 const MAX_BODY: usize = 4 << 20;
@@ -49,6 +50,15 @@ const WATCH: Duration = Duration::from_secs(300);
 pub(super) struct ApiServer {
     pub(super) store: Arc<Store>,
     pub(super) tokens: Arc<Tokens>,
+}
+
+impl Maker for ApiServer {
+    fn client(&self, bearer: &str) -> Result<Client, String> {
+        match self.tokens.user(bearer).as_deref() {
+            Some(RUNNER) => Ok(Self::client(self)),
+            _ => Err("the token is not that of this run".to_owned()),
+        }
+    }
 }
 
 impl ApiServer {

@@ -1,6 +1,9 @@
 //! The server: who is answered, under what policy, and how much anybody can hold.
 
 mod counted;
+mod ledger;
+mod made;
+mod proxy;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,9 +22,9 @@ use zkinfer_crds::k8s::InferenceRequest;
 use zkinfer_crds::k8s::validator::Limits;
 
 use super::front::{Front, VIEWERS};
-use super::{Hosts, Shown, router};
+use super::{FloatOutput, Floats, Hosts, Maker, NoFloat, Shown, router};
 use crate::artifacts::Artifacts;
-use crate::gateway::{Access, AuthUnavailable, Clients, Directory, Guard, NotMade, Peer, Right};
+use crate::gateway::{Access, AuthUnavailable, Clients, Directory, Guard, NotMade, Peer, Right, Uploads};
 use crate::world::{Feeds, watched};
 
 /// May do all; may list requests and read `own` in namespace `n`; nobody else is known.
@@ -100,6 +103,27 @@ impl Directory for Nothing {
     }
 }
 
+/// Says the same to every request; an API server that is away.
+struct Same;
+
+impl Floats for Same {
+    fn answer(&self, _: Arc<InferenceRequest>) -> BoxFuture<'_, Result<Vec<FloatOutput>, NoFloat>> {
+        let output = FloatOutput {
+            name: "y".to_owned(),
+            shape: vec![1, 2],
+            values: vec![Some(0.5), None],
+            count: 2,
+        };
+        std::future::ready(Ok(vec![output])).boxed()
+    }
+}
+
+impl Maker for Same {
+    fn client(&self, bearer: &str) -> Result<kube::Client, String> {
+        Ok(made::client(bearer.to_owned()))
+    }
+}
+
 /// A server whose stores hold what is put there.
 struct World {
     router: Router,
@@ -126,9 +150,14 @@ impl World {
             clients: Clients {
                 guard: Arc::new(Rights),
                 directory: Arc::new(Nothing),
+                uploads: Uploads::default(),
             },
+            floats: Arc::new(Same),
+            class: "default".to_owned(),
+            validators: stores.validators.clone(),
+            ledger: Arc::new(ledger::Book::default()),
         };
-        let front = Front::new(shown, stopped);
+        let front = Front::new(shown, Arc::new(Same), stopped);
         Self {
             router: router(front.clone(), own()),
             feeds,
@@ -212,8 +241,13 @@ async fn nobody_is_answered_before_they_are_known_and_then_only_what_they_may_se
         "/api/v1/events",
         "/api/v1/requests/n/own",
         "/api/v1/requests/n/own/receipt",
+        "/api/v1/requests/n/own/float",
         "/api/v1/models/n/wine",
+        "/api/v1/models/n/wine/manifest",
+        "/api/v1/models/n/wine/tensors",
         "/api/v1/models/n/wine/graph",
+        "/api/v1/pools/n/fast",
+        "/api/v1/validator",
     ] {
         assert_eq!(
             reason(world.call(path, "guess").await).await,
@@ -249,6 +283,8 @@ async fn nobody_is_answered_before_they_are_known_and_then_only_what_they_may_se
         "/api/v1/requests/n/other",
         "/api/v1/models/n/wine",
         "/api/v1/models/n/wine/graph",
+        "/api/v1/pools/n/fast",
+        "/api/v1/validator",
     ] {
         assert_eq!(
             reason(world.call(path, SOME).await).await,

@@ -1,0 +1,45 @@
+//! What the web app tells of the ledger. Invariant: whoever looks holds up nobody who proves: of the ledger's totals and of its
+//! chain only what is there is read.
+
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use zkinfer_crds::Identity;
+use zkinfer_scoring::ledger::Chain;
+
+use super::operator::Operator;
+use super::segments::Segments;
+use crate::dispatch::unix_millis;
+use crate::scoring::{Explained, Span, Standing};
+use crate::web::LedgerView;
+
+/// See the module.
+pub(super) struct Told {
+    pub(super) ctx: Arc<Operator>,
+    pub(super) segments: Arc<Segments>,
+    /// The operator's own namespace, where Validators are.
+    pub(super) namespace: String,
+}
+
+impl LedgerView for Told {
+    fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    fn explain(&self, miner: Identity, most: usize) -> Option<Explained> {
+        self.ctx.pools.ledger().explain(&miner, unix_millis(), most)
+    }
+
+    fn standing(&self, most: usize) -> Standing {
+        self.ctx.pools.ledger().standing(unix_millis(), most)
+    }
+
+    fn spans(&self, hours: u64, step: u64) -> Vec<Span> {
+        self.ctx.pools.ledger().spans(unix_millis(), hours, step)
+    }
+
+    fn chain(&self) -> BoxFuture<'_, (Chain, usize)> {
+        self.segments.told().boxed()
+    }
+}

@@ -1,0 +1,87 @@
+//! What is found in the ledger for those who look.
+//!
+//! Invariants: what is found is kept for a while, and finding takes at most a fifth of the time, however many ask for however
+//! many miners.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use futures::future::BoxFuture;
+use serde_json::Value;
+use tokio::sync::Mutex;
+use zkinfer_crds::Identity;
+use zkinfer_scoring::ledger::Chain;
+
+use super::refused::Refused;
+use crate::scoring::{Explained, Span, Standing};
+
+/// How long what was found is told.
+const FRESH: Duration = Duration::from_secs(10);
+/// So many times as long as finding took nothing is found again.
+const REST: u32 = 4;
+
+/// The ledger, as far as it is shown.
+pub trait LedgerView: Send + Sync + 'static {
+    /// The namespace of the Validators.
+    fn namespace(&self) -> &str;
+
+    /// Why a miner has its score, with at most so many of its claims; nothing where no claim of it bears on one.
+    fn explain(&self, miner: Identity, most: usize) -> Option<Explained>;
+
+    /// How at most so many miners stand.
+    fn standing(&self, most: usize) -> Standing;
+
+    /// What ended in the last hours, in spans of so many.
+    fn spans(&self, hours: u64, step: u64) -> Vec<Span>;
+
+    /// Where the signed ledger ends, and how many entries wait for its next segment.
+    fn chain(&self) -> BoxFuture<'_, (Chain, usize)>;
+}
+
+/// What is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Of {
+    /// Why a miner has its score.
+    Miner(Identity),
+    /// How all stand.
+    All,
+    /// What ended in so many hours.
+    Hours(u64),
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    found: BTreeMap<Of, (Instant, Bytes)>,
+    rests_until: Option<Instant>,
+}
+
+impl Findings {
+    /// As JSON, by `find` where it is not known.
+    pub(super) async fn get(
+        &self,
+        of: Of,
+        find: impl FnOnce() -> Value + Send + 'static,
+    ) -> Result<Bytes, Refused> {
+        let mut kept = self.kept.lock().await;
+        kept.found.retain(|_, (at, _)| at.elapsed() < FRESH);
+        if let Some((_, json)) = kept.found.get(&of) {
+            return Ok(json.clone());
+        }
+        if let Some(until) = kept.rests_until {
+            tokio::time::sleep_until(until.into()).await;
+        }
+        let began = Instant::now();
+        let found = tokio::task::spawn_blocking(move || Bytes::from(find().to_string()));
+        let json = found.await.map_err(|e| Refused::unavailable(&e))?;
+        kept.rests_until = Some(Instant::now() + began.elapsed() * REST);
+        kept.found.insert(of, (Instant::now(), json.clone()));
+        Ok(json)
+    }
+}
