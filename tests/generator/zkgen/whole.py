@@ -7,6 +7,7 @@ rounding of a threshold is passed over (`doubt`).
 import numpy as np
 from onnx import numpy_helper
 
+from . import quantised
 from .builder import BYTES, WHOLE, Unfit
 from .elementwise import FLOAT, KINDS, broadcast, fit
 from .registry import FORMS, operator
@@ -19,7 +20,7 @@ TO = {"float": 1, "bool": 9, "int32": 6, "int64": 7}
 MAKERS = (*COMPARISONS, *LOGIC, "Not", "ArgMax", "ArgMin", "LinearClassifier", "SVMClassifier", "TreeEnsembleClassifier")
 """Operators whose first output is of yes and no, or of whole numbers."""
 JUMPS = {
-    *COMPARISONS, "ArgMax", "ArgMin", "Binarizer", "Ceil", "Floor", "Hardmax", "LinearClassifier", "Round", "Sign", "SVMClassifier",
+    *COMPARISONS, *quantised.JUMPS, "ArgMax", "ArgMin", "Binarizer", "Ceil", "Floor", "Hardmax", "LinearClassifier", "Round", "Sign", "SVMClassifier",
     "ThresholdedRelu", "TopK", "TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor",
 }
 """Operators whose values jump: near a threshold, or a tie, it is rounding that decides."""

@@ -130,11 +130,8 @@ fn dequantize(call: &Call) -> Made {
     )?)
 }
 
-/// Scale and zero point from the values' own range, which always has 0.
-fn dynamic(call: &Call) -> Made {
-    let x = call.input(0)?;
-    let v = x.floats()?;
-    call.touch(3 * v.len())?;
+/// Scale and zero point from the values' own range, which always has 0, and the values in such steps.
+fn in_steps(v: &[f64]) -> (Vec<i64>, f64, i64) {
     let least = v.iter().copied().fold(0.0, f64::min);
     let greatest = v.iter().copied().fold(0.0, f64::max);
     let scale = (greatest - least) / 255.0;
@@ -147,12 +144,24 @@ fn dynamic(call: &Call) -> Made {
         let steps = if scale == 0.0 { 0.0 } else { x / scale };
         saturated(ElementType::Uint8, steps, zero as f64)
     };
+    (v.iter().map(quantised).collect(), scale, zero)
+}
+
+/// Quantised so and back, in place.
+pub(super) fn there_and_back(v: &mut [f64]) {
+    let (made, scale, zero) = in_steps(v);
+    v.iter_mut()
+        .zip(made)
+        .for_each(|(v, m)| *v = (m - zero) as f64 * scale);
+}
+
+fn dynamic(call: &Call) -> Made {
+    let x = call.input(0)?;
+    let v = x.floats()?;
+    call.touch(3 * v.len())?;
+    let (made, scale, zero) = in_steps(v);
     Ok(vec![
-        Tensor::make(
-            ElementType::Uint8,
-            x.shape().to_vec(),
-            Values::Int(v.iter().map(quantised).collect()),
-        )?,
+        Tensor::make(ElementType::Uint8, x.shape().to_vec(), Values::Int(made))?,
         Tensor::make(x.element(), vec![], Values::Float(vec![scale]))?,
         Tensor::make(ElementType::Uint8, vec![], Values::Int(vec![zero]))?,
     ])
