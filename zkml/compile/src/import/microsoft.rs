@@ -10,7 +10,7 @@ use zkml::graph::TensorId;
 
 use super::draft::{Draft, Refusal, Value, unsupported};
 use super::recipe::{Call, Recipe};
-use super::{quantised, recurrent};
+use super::{dynamic, recurrent};
 
 /// The domain.
 pub(super) const DOMAIN: &str = "com.microsoft";
@@ -30,7 +30,7 @@ fn lstm(draft: &mut Draft, call: &Call<'_>) -> Result<Vec<Option<TensorId>>, Ref
         _ => call.operand(at),
     });
     let plain = call.of_inputs(operands.collect());
-    recurrent::lstm_reading(draft, &plain, quantised::in_steps)
+    recurrent::lstm_reading(draft, &plain, dynamic::in_steps)
 }
 
 /// Weights of each direction as an LSTM has them: `[directions, inputs, gates]` turned, less their zero point, times their scale,

@@ -19,6 +19,7 @@ mod conv;
 mod deconv;
 mod dimensions;
 mod draft;
+mod dynamic;
 mod einsum;
 mod einsum_batch;
 mod folding;

@@ -14,8 +14,8 @@ use super::draft::{Constant, Draft, Refusal, Value, integers, unsupported};
 use super::marked::Marked;
 use super::translate::Operands;
 use super::{
-    along, attention, compare, deconv, greatest, lp, maps, microsoft, ml, moved, norms, places, power,
-    quantised, ranks, recurrent, reduce, scatter, simple, softmax, sums, whole, whole_sums, windows,
+    along, attention, compare, deconv, dynamic, greatest, lp, maps, microsoft, ml, moved, norms, places,
+    power, quantised, ranks, recurrent, reduce, scatter, simple, softmax, sums, whole, whole_sums, windows,
 };
 use crate::float::{FloatMap, Interval};
 
@@ -72,6 +72,7 @@ const FAMILIES: &[&[Recipe]] = &[
     attention::RECIPES,
     compare::RECIPES,
     deconv::RECIPES,
+    dynamic::RECIPES,
     greatest::RECIPES,
     lp::RECIPES,
     norms::RECIPES,
