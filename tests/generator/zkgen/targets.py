@@ -180,6 +180,8 @@ def form_of(node, computed, constants, shapes, wholes):
         return "Where(computed)" if any(i in computed for i in node.input[1:]) else "Where(constants)"
     if op == "Gather" and node.input[0] not in computed:
         return "Gather(table)"
+    if op == "GatherElements" and node.input[0] not in computed:
+        return "GatherElements(table)"
     if op == "ArrayFeatureExtractor" and node.input[0] not in computed:
         return "ArrayFeatureExtractor(places)"
     if op == "Cast" and node.attribute[0].i == HALF:

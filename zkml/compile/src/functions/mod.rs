@@ -174,11 +174,6 @@ impl Function {
         Self::new(&reciprocal::FROM_ONE, &[])
     }
 
-    /// `1 / x`; 0 where `x` is 0.
-    pub(crate) fn reciprocal_or_zero() -> Self {
-        Self::new(&reciprocal::OR_ZERO, &[])
-    }
-
     /// Whether it is the logistic function.
     pub(crate) fn is_sigmoid(&self) -> bool {
         *self == Self::new(&sigmoid::SIGMOID, &[])

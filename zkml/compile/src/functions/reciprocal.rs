@@ -19,19 +19,6 @@ pub(super) static RECIPROCAL: Rule = Rule {
     grows: true,
 };
 
-/// Of ranges that may be 0: then it is 0, and so is whatever is multiplied by it.
-pub(super) static OR_ZERO: Rule = Rule {
-    name: "reciprocal_or_zero/1",
-    float: |x, _| if x == 0.0 { 0.0 } else { 1.0 / x },
-    exact: |x, _| {
-        if x.v == 0 {
-            return Value::new(0, 0);
-        }
-        (RECIPROCAL.exact)(x, &[])
-    },
-    grows: true,
-};
-
 /// Of sums that are 1 at least: 1 below.
 pub(super) static FROM_ONE: Rule = Rule {
     name: "reciprocal_from_one/1",

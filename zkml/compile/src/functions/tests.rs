@@ -22,7 +22,6 @@ fn all() -> Vec<Function> {
         Function::exp_of_negatives(),
         Function::log_from_one(),
         Function::reciprocal_from_one(),
-        Function::reciprocal_or_zero(),
     ];
     let text = |value: &str| tract_onnx::pb::AttributeProto {
         name: "approximate".into(),

@@ -117,7 +117,8 @@ impl Stepped {
         let step = 1.0 / f64::from(STEPS);
         let map = combination(1, vec![step, step])?;
         let scale = draft.linear(name, map, &[above, below], &[1])?;
-        let inverse = function(draft, name, scale, Function::reciprocal_or_zero())?;
+        // 0 where the scale is.
+        let inverse = function(draft, name, scale, Function::inverse_power(1.0, 1.0, 0.0))?;
         Ok(Self {
             scale,
             below,

@@ -205,6 +205,36 @@ fn sums_of_many_products_are_held_exactly() {
     }
 }
 
+/// A bias in the steps of a range that the inputs decide, as older quantised files have it: of zeros it has no number.
+#[test]
+fn a_bias_is_put_into_steps_of_the_range_that_the_input_has() {
+    let onnx = bytes_of(Onnx::new(&[1, 1, 4, 4]), "k", DataType::Uint8, &[2, 1, 3, 3], &{
+        (0..18).map(|i| (i * 53 + 7) % 256).collect::<Vec<i32>>()
+    });
+    let onnx = bytes_of(onnx, "kz", DataType::Uint8, &[], &[120]);
+    let bytes = dynamic(onnx, "x")
+        .constant("ks", &[], vec![0.01])
+        .constant("bias", &[2], vec![0.123, -0.077])
+        .integers("shape", &[1, 2, 1, 1])
+        .node("Mul", &["s", "ks"], "both", vec![])
+        .node("Div", &["bias", "both"], "steps", vec![])
+        .node("Floor", &["steps"], "down", vec![])
+        .node("Cast", &["down"], "i", vec![int("to", DataType::Int32 as i64)])
+        .node("Reshape", &["i", "shape"], "b", vec![])
+        .node(
+            "ConvInteger",
+            &["q", "k", "z", "kz"],
+            "c",
+            vec![ints("kernel_shape", &[3, 3])],
+        )
+        .node("Add", &["c", "b"], "sum", vec![])
+        .node("Cast", &["sum"], "f", vec![int("to", DataType::Float as i64)])
+        .node("Mul", &["f", "both"], "y", vec![])
+        .opset(17)
+        .bytes();
+    agrees_with_the_reference("bias", &bytes);
+}
+
 /// An LSTM of 5 steps, 3 inputs and 16 states.
 fn lstm(batch: i64) -> Onnx {
     let onnx = bytes_of(
