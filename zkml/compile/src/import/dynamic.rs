@@ -1,8 +1,8 @@
 //! A tensor in the 255 steps of its own range: DynamicQuantizeLinear, and what reads a tensor so.
 //!
 //! Invariant: of relations that there are, and nothing of it is advice. Whole numbers are within what is said of them; a quotient
-//! is rounded to its tensor's steps before it is to whole ones, and where it lies half way between two of these its own decide. A
-//! tensor of zeros is 0 in steps of 0.
+//! is rounded to its tensor's steps before it is to whole ones, and where it lies half way between two of these its own decide. In
+//! floats a half is what floats of 32 bits do not tell from one, as in the reference. A tensor of zeros is 0 in steps of 0.
 
 use zkml::graph::{Activation, TensorId};
 
@@ -142,35 +142,54 @@ impl Stepped {
     }
 }
 
-/// A tensor's values, each the nearest whole number of the steps of its range: quantised and back.
+/// A tensor's numbers from 0 to 255, how large their steps are, and which of them is 0.
+struct Numbers {
+    numbers: TensorId,
+    scale: TensorId,
+    zero: TensorId,
+}
+
+impl Numbers {
+    fn of(draft: &mut Draft, name: &str, x: TensorId) -> Result<Self, Refusal> {
+        let shape = draft.shape(x);
+        let stepped = Stepped::new(draft, name, x)?;
+        let below = stepped.steps(draft, name, stepped.below)?;
+        let below = nearest(draft, name, below, Activation::Relu, Interval::new(0, 256))?;
+        let most = i64::from(STEPS);
+        let zero = capped(draft, name, below, most, most)?;
+        let whole = stepped.whole(draft, name, x)?;
+        let shift = everywhere(draft, name, zero, &shape)?;
+        let map = combination(shape.iter().product(), vec![1.0, 1.0])?;
+        let activation = Activation::Relu;
+        let above = FloatOp::Linear(Linear { map, activation });
+        let above = draft.node(name, above, &[whole, shift], &shape)?;
+        draft.whole(above, Interval::new(0, 256 + most));
+        Ok(Self {
+            numbers: capped(draft, name, above, most, most)?,
+            scale: stepped.scale,
+            zero,
+        })
+    }
+}
+
+/// A tensor's values as the numbers say: quantised and back.
 pub(super) fn in_steps(draft: &mut Draft, name: &str, x: TensorId) -> Result<TensorId, Refusal> {
-    let stepped = Stepped::new(draft, name, x)?;
     let shape = draft.shape(x);
-    let whole = stepped.whole(draft, name, x)?;
-    let scale = everywhere(draft, name, stepped.scale, &shape)?;
-    product::elements(draft, name, [whole, scale], &shape)
+    let of = Numbers::of(draft, name, x)?;
+    let zero = everywhere(draft, name, of.zero, &shape)?;
+    let map = combination(shape.iter().product(), vec![1.0, -1.0])?;
+    let centred = draft.linear(name, map, &[of.numbers, zero], &shape)?;
+    let most = i64::from(STEPS);
+    draft.whole(centred, Interval::new(-most, most));
+    let scale = everywhere(draft, name, of.scale, &shape)?;
+    product::elements(draft, name, [centred, scale], &shape)
 }
 
 /// Numbers from 0 to 255, the scale and the zero point.
 fn dynamic(draft: &mut Draft, call: &Call<'_>) -> Result<Vec<Option<TensorId>>, Refusal> {
     let (x, name) = (call.computed(0)?, call.name);
-    let shape = draft.shape(x);
-    let stepped = Stepped::new(draft, name, x)?;
-    let below = stepped.steps(draft, name, stepped.below)?;
-    let below = nearest(draft, name, below, Activation::Relu, Interval::new(0, 256))?;
-    let most = i64::from(STEPS);
-    let zero = capped(draft, name, below, most, most)?;
-    let whole = stepped.whole(draft, name, x)?;
-    let shift = everywhere(draft, name, zero, &shape)?;
-    let map = combination(shape.iter().product(), vec![1.0, 1.0])?;
-    let above = FloatOp::Linear(Linear {
-        map,
-        activation: Activation::Relu,
-    });
-    let above = draft.node(name, above, &[whole, shift], &shape)?;
-    draft.whole(above, Interval::new(0, 256 + most));
-    let made = capped(draft, name, above, most, most)?;
-    let scale = wiring::reshape(draft, name, stepped.scale, &[])?;
-    let zero = wiring::reshape(draft, name, zero, &[])?;
-    Ok(vec![Some(made), Some(scale), Some(zero)])
+    let of = Numbers::of(draft, name, x)?;
+    let scale = wiring::reshape(draft, name, of.scale, &[])?;
+    let zero = wiring::reshape(draft, name, of.zero, &[])?;
+    Ok(vec![Some(of.numbers), Some(scale), Some(zero)])
 }

@@ -10,6 +10,8 @@ use zkml::graph::{self, Activation, IntRange, LinearMap, Op, ProfileLimits, Requ
 
 use super::{Form, NoValues, Place, QuantiseError, Scales, TableList};
 
+/// Steps to 1 of what floats of 32 bits tell apart from 128 on.
+const TOLD_APART: f64 = 65536.0;
 /// The greatest coefficient, of a tensor in steps of more than 1.
 const MOST: i32 = 30;
 
@@ -29,6 +31,16 @@ pub struct Floor {
 }
 
 impl Floor {
+    /// In floats. What the last bits of a quotient do not tell from a half is one, and goes to the even number, as in the reference;
+    /// in integers a half goes up.
+    fn whole(&self, value: f64) -> f64 {
+        if self.nearest {
+            ((value * TOLD_APART).round() / TOLD_APART).round_ties_even()
+        } else {
+            value.floor()
+        }
+    }
+
     /// Bits that are dropped of numbers in steps of `2^-exponent`; negative where the coefficient has them instead.
     fn dropped(&self, exponent: i16) -> i32 {
         i32::from(exponent) + i32::from(self.halvings)
@@ -42,10 +54,7 @@ impl Form for Floor {
         };
         let sign = if self.negated { -1.0 } else { 1.0 };
         let factor = sign * power_of_two(-i32::from(self.halvings));
-        let mut whole: Vec<f64> = x
-            .iter()
-            .map(|v| (v * factor + if self.nearest { 0.5 } else { 0.0 }).floor())
-            .collect();
+        let mut whole: Vec<f64> = x.iter().map(|v| self.whole(v * factor)).collect();
         see(&whole);
         if self.activation == Activation::Relu {
             whole.iter_mut().for_each(|v| *v = v.max(0.0));
@@ -139,7 +148,15 @@ mod tests {
                     let Ok(made) = floor.evaluate(&[&[x]], &mut |_| ()) else {
                         panic!("no value");
                     };
-                    assert_eq!(requantise.quotient(accumulator) as f64, made[0], "{floor:?} {x}");
+                    let quotient = requantise.quotient(accumulator) as f64;
+                    let value = x * f64::from(sign as i32) * power_of_two(-i32::from(halvings));
+                    if nearest && (value - value.floor()) == 0.5 {
+                        // Of two as near it is the greater, and in floats the even one.
+                        assert_eq!(quotient, value.floor() + 1.0, "{floor:?} {x}");
+                        assert_eq!(made[0], value.round_ties_even(), "{floor:?} {x}");
+                    } else {
+                        assert_eq!(quotient, made[0], "{floor:?} {x}");
+                    }
                 }
             }
         }

@@ -130,6 +130,12 @@ fn dequantize(call: &Call) -> Made {
     )?)
 }
 
+/// A quotient in the steps of 2^-16 that floats of 32 bits have from 128 on: what they do not tell from a half is one. Values that
+/// are multiples of a scale themselves, such as rows of a quantised table, come to halves often.
+fn told_apart(quotient: f64) -> f64 {
+    (quotient * 65536.0).round() / 65536.0
+}
+
 /// Scale and zero point from the values' own range, which always has 0, and the values in such steps.
 fn in_steps(v: &[f64]) -> (Vec<i64>, f64, i64) {
     let least = v.iter().copied().fold(0.0, f64::min);
@@ -138,10 +144,10 @@ fn in_steps(v: &[f64]) -> (Vec<i64>, f64, i64) {
     let zero = if scale == 0.0 {
         0
     } else {
-        saturated(ElementType::Uint8, -least / scale, 0.0)
+        saturated(ElementType::Uint8, told_apart(-least / scale), 0.0)
     };
     let quantised = |&x: &f64| {
-        let steps = if scale == 0.0 { 0.0 } else { x / scale };
+        let steps = if scale == 0.0 { 0.0 } else { told_apart(x / scale) };
         saturated(ElementType::Uint8, steps, zero as f64)
     };
     (v.iter().map(quantised).collect(), scale, zero)
