@@ -14,7 +14,8 @@ PRODUCT = "Mul(integers)"
 JUMPS = {"DynamicQuantizeLSTM", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "QuantizeLinear"}
 """Operators whose values jump from one step to the next."""
 OF_TWO = (PRODUCT,)
-BY_PRODUCT = {"DynamicQuantizeLSTM"}
+BY_PRODUCT = {"DynamicQuantizeLSTM", "QuantizeLinear"}
+"""Operators that are proved by products of computed tensors, or by a table of 2^16 rows."""
 STANDS_BEFORE = {
     "ConvInteger": PRODUCT,
     "DynamicQuantizeLinear": PRODUCT,

@@ -131,7 +131,7 @@ fn rounded(
 pub(super) fn dequantise(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
     let x = call.computed(0)?;
     let shape = draft.shape(x);
-    if !call.is_computed(1) && !(call.has(2) && call.is_computed(2)) {
+    if !call.is_computed(1) && !call.is_computed(2) {
         let (scales, zeros) = (parameters(call, 1, &shape)?, parameters(call, 2, &shape)?);
         let shifts = scales.iter().zip(&zeros).map(|(s, z)| -s * z).collect();
         return draft.linear(call.name, moved::affine(vec![scales, shifts])?, &[x], &shape);
@@ -140,7 +140,7 @@ pub(super) fn dequantise(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId,
         centred_by(draft, call.name, x, call.computed(2)?)?
     } else {
         let zeros = parameters(call, 2, &shape)?;
-        less(draft, call.name, x, zeros)?
+        less(draft, call.name, x, &zeros)?
     };
     if call.is_computed(1) {
         let scale = everywhere(draft, call.name, call.computed(1)?, &shape)?;
@@ -152,7 +152,7 @@ pub(super) fn dequantise(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId,
 }
 
 /// Whole numbers less constant ones.
-fn less(draft: &mut Draft, name: &str, x: TensorId, zeros: Vec<f64>) -> Result<TensorId, Refusal> {
+fn less(draft: &mut Draft, name: &str, x: TensorId, zeros: &[f64]) -> Result<TensorId, Refusal> {
     if zeros.iter().all(|z| *z == 0.0) {
         return Ok(x);
     }
@@ -202,7 +202,7 @@ fn centred(
     }
     let shape = draft.shape(x);
     let zeros = along_axis(&shape, along, &call.constant(zero)?.values)?;
-    less(draft, call.name, x, zeros)
+    less(draft, call.name, x, &zeros)
 }
 
 /// One value for all places, or one for each index of an axis.

@@ -107,6 +107,30 @@ fn steps_scale_and_zero_point_of_a_range_are_the_files_within_a_step() {
     }
 }
 
+/// Values of a range of 34 multiples of a scale, as rows of a quantised table are: each is 7.5 steps, so that every other one lies
+/// half way between two.
+#[test]
+fn halves_are_read_alike_by_graph_and_reference() {
+    let outputs = [
+        ("q", DataType::Uint8),
+        ("s", DataType::Float),
+        ("z", DataType::Uint8),
+    ];
+    let bytes = giving(dynamic(Onnx::new(&[1, 35]), "x"), &outputs);
+    let (graph, model) = (import(&bytes).unwrap(), FloatModel::read(&bytes).unwrap());
+    for scale in [0.013, 0.1, 1.0 / 3.0, 7e-4, 0.25] {
+        for least in [0, 1, 7, 17, 34] {
+            let value = |i: i32| f64::from((f64::from(i - least) * scale) as f32);
+            let x: Vec<f64> = (0..35).map(value).collect();
+            let expected = model.outputs_of(&graph, std::slice::from_ref(&x)).unwrap();
+            let values = graph.evaluate(&[x]).unwrap();
+            for (id, expected) in [0, 2].map(|at| (graph.outputs[at], &expected[at])) {
+                assert_eq!(values[id.0 as usize], *expected, "{scale} from {least}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_tensor_of_zeros_is_zero_and_has_an_answer() {
     let bytes = product(1).opset(17).bytes();
