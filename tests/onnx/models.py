@@ -1,4 +1,4 @@
-"""Random models of the domain ai.onnx.ml with ONNX Runtime's answers, the same for a seed, laid out as ONNX's node tests are:
+"""Random models of the domains ai.onnx.ml and com.microsoft with ONNX Runtime's answers, the same for a seed, laid out as ONNX's node tests are:
 python models.py FOLDER COUNT SEED"""
 
 import pathlib
@@ -10,6 +10,7 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 DOMAIN = "ai.onnx.ml"
+MICROSOFT = "com.microsoft"
 MODES = ["BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ"]
 LABELS = ["no", "yes", "perhaps", "never"]
 
@@ -153,6 +154,11 @@ class Maker:
             "post_transform": "NONE",
         }
 
+    def DynamicQuantizeLSTM(self):
+        # Whole numbers lie half way between steps of their range, where rounding decides.
+        self.whole = False
+        return {"hidden_size": self.random.randint(1, 4), "direction": self.random.choice(["forward", "reverse", "bidirectional"])}
+
     def Scaler(self):
         count = self.random.choice([1, self.features])
         return {"offset": self.numbers(count), "scale": self.numbers(count)}
@@ -186,6 +192,29 @@ class Maker:
 OPERATORS = [name for name in vars(Maker) if name[0].isupper()]
 
 
+def network(maker, hidden, direction):
+    """The inputs of a quantised LSTM beside its first, and the constants among them."""
+    draw, ways = numpy.random.default_rng(maker.random.getrandbits(32)), 2 if direction == "bidirectional" else 1
+    rows = 4 * hidden
+    own = lambda: (ways, rows) if maker.random.random() < 0.3 else (ways,)
+    shapes = [own(), own()]
+    values = {
+        "w": draw.integers(-127, 128, (ways, maker.features, rows)).astype(numpy.int8),
+        "r": draw.integers(-127, 128, (ways, hidden, rows)).astype(numpy.int8),
+        "b": draw.normal(0, 0.3, (ways, 8 * hidden)).astype(numpy.float32),
+        "h": draw.normal(0, 0.3, (ways, 1, hidden)).astype(numpy.float32),
+        "c": draw.normal(0, 0.3, (ways, 1, hidden)).astype(numpy.float32),
+        "p": draw.normal(0, 0.3, (ways, 3 * hidden)).astype(numpy.float32),
+    }
+    for name, shape in zip("wr", shapes):
+        values[name + "s"] = draw.uniform(0.002, 0.006, shape).astype(numpy.float32)
+        values[name + "z"] = numpy.zeros(shape, numpy.int8)
+    left_out = {name for name in "bhcp" if maker.random.random() < 0.4}
+    names = ["w", "r", "b", "", "h", "c", "p", "ws", "wz", "rs", "rz"]
+    given = ["" if name in left_out else name for name in names]
+    return given, [numpy_helper.from_array(values[name], name) for name in given if name]
+
+
 def write(folder, seed):
     maker = Maker(seed)
     operator = OPERATORS[seed % len(OPERATORS)]
@@ -199,14 +228,19 @@ def write(folder, seed):
         places = [maker.random.randrange(maker.features) for _ in range(3)]
         inputs, constants = ["x", "places"], [helper.make_tensor("places", TensorProto.INT64, [3], places)]
     classifier = operator.endswith("Classifier")
-    node = helper.make_node(operator, inputs, ["label", "y"] if classifier else ["y"], domain=DOMAIN, **attributes)
+    quantised = operator == "DynamicQuantizeLSTM"
+    if quantised:
+        more, constants = network(maker, attributes["hidden_size"], attributes["direction"])
+        inputs, x = ["x", *more], x[:, None, :]
+    domain = MICROSOFT if quantised else DOMAIN
+    node = helper.make_node(operator, inputs, ["label", "y"] if classifier else ["y"], domain=domain, **attributes)
     outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
     if classifier and "classlabels_strings" not in attributes:
         outputs.append(helper.make_tensor_value_info("label", TensorProto.INT64, None))
-    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, maker.features])
+    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, *x.shape[1:]])
     graph = helper.make_graph([node], "g", [given], outputs, constants)
     version = 5 if operator == "TreeEnsemble" else 3
-    opsets = [helper.make_opsetid("", 17), helper.make_opsetid(DOMAIN, version)]
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid(domain, 1 if quantised else version)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     answers = session.run(None, {"x": x})

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 OPSETS = tuple(range(9, 25))
 ML = "ai.onnx.ml"
+MICROSOFT = "com.microsoft"
 MAX_LEN = 600
 """Most values of a tensor that a graph makes: many small graphs find more than a few large ones."""
 
@@ -232,5 +233,7 @@ class Builder:
         opsets = [helper.make_opsetid("", self.opset)]
         if any(n.domain == ML for n in kept):
             opsets.append(helper.make_opsetid(ML, self.ml))
+        if any(n.domain == MICROSOFT for n in kept):
+            opsets.append(helper.make_opsetid(MICROSOFT, 1))
         ir = 8 if self.opset < 19 else 10
         return helper.make_model(graph, opset_imports=opsets, ir_version=ir, producer_name="zkinfer generator")

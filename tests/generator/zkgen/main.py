@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 
 from . import (
-    control, functions, judge, learners, matrices, minimise, models, norms, oracle, recurrent, shaped, softmax, tables, whole,
+    control, functions, judge, learners, matrices, minimise, models, norms, oracle, quantised, recurrent, shaped, softmax, tables, whole,
     windows,
 )
 from .elementwise import HALF
@@ -25,7 +25,7 @@ from .targets import features
 SYSTEMS = ("SumcheckWhir", "Halo2Kzg")
 NOT_HALO2 = (
     functions.BY_TABLE | matrices.BY_TABLE | windows.BY_TABLE | norms.BY_PRODUCT | recurrent.BY_PRODUCT | softmax.BY_PRODUCT
-    | learners.BY_PRODUCT | shaped.BY_PRODUCT
+    | learners.BY_PRODUCT | quantised.BY_PRODUCT | shaped.BY_PRODUCT
 )
 SAMPLES = 64
 HALF_STEP = 2**-11
@@ -185,7 +185,7 @@ class Run:
                 break
             # The rows of a table stand in the circuit: 2^16 of them, which rounding may ask for, take minutes and gigabytes.
             forms = {key[1] for key in case.met if len(key) == 2}
-            if not case.operators() & NOT_HALO2 and not forms & {*control.OF_TWO, *matrices.OF_TWO, *shaped.OF_TWO, *whole.OF_TWO}:
+            if not case.operators() & NOT_HALO2 and not forms & {*control.OF_TWO, *matrices.OF_TWO, *quantised.OF_TWO, *shaped.OF_TWO, *whole.OF_TWO}:
                 break
         if case:
             self.plan.count(case.met)

@@ -17,6 +17,7 @@ from . import (  # noqa: F401  (they fill the registry)
     matrices,
     moves,
     norms,
+    quantised,
     recurrent,
     shaped,
     softmax,
@@ -32,11 +33,15 @@ NOT_MADE = {
     "IsInf": "of numbers that are finite its answer is always no: no pair says anything of it",
     "IsNaN": "of numbers that are finite its answer is always no: no pair says anything of it",
     "Shape": "it makes no pair: it stands before Reshape(Shape)",
+    **{op: f"it makes no pair: it stands before {form}" for op, form in quantised.STANDS_BEFORE.items()},
 }
 """Operators that the importer takes, and of which there is no form, with the reason."""
 SIDES = ("x,c", "c,x")
-BROUGHT = ("Acos", "Acosh", "AffineGrid", "Asin", "Atanh", "Log", "Normalizer", "Reciprocal", "ReduceLogSum", "Sqrt", "Tan")
-"""Forms that have no value everywhere, or only of a shape: what they read is brought to where they have."""
+BROUGHT = (
+    "Acos", "Acosh", "AffineGrid", "Asin", "Atanh", "Log", "Normalizer", "Reciprocal", "ReduceLogSum", "Sqrt", "Tan",
+    quantised.PRODUCT, quantised.QUANTISED,
+)
+"""Forms that have no value everywhere, or only of a shape or of numbers of 8 bits: what they read is brought to where they have."""
 RANKS = (1, 2, 3, 4, 5)
 LEAST = 20
 """How often each pair of *operators* is to be proved, and each binary operator with a constant."""
@@ -176,12 +181,16 @@ def form_of(node, computed, constants, shapes, wholes):
     if op in whole.COMPARISONS or op in whole.LOGIC:
         first, second = (i in computed for i in node.input)
         return f"{op}(x,y)" if first and second else f"{op}(x,c)" if first else f"{op}(c,x)"
+    if op == "DequantizeLinear" and node.input[0] in computed:
+        return quantised.QUANTISED
     if op == "If" and node.input[0] in computed:
         return "If(computed)"
     if op == "Where" and node.input[0] in computed:
         return "Where(computed)" if any(i in computed for i in node.input[1:]) else "Where(constants)"
     if op == "Gather" and node.input[0] not in computed:
         return "Gather(table)"
+    if op == "GatherElements" and node.input[0] not in computed:
+        return "GatherElements(table)"
     if op == "ArrayFeatureExtractor" and node.input[0] not in computed:
         return "ArrayFeatureExtractor(places)"
     if op == "Cast" and node.attribute[0].i == HALF:
@@ -214,7 +223,8 @@ def features(model, shapes):
     computed = set(maker)
     gates = {n.output[0]: n.input[0] for n in graph.node if n.op_type == "Sigmoid"}
     # What some functions read is brought into their domain first, from the tensor that they count for.
-    origin = {}
+    origin, products = {}, set()
+    integers = ("Cast", "ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul")
     for n in graph.node:
         if n.op_type in ("Sigmoid", "Tanh"):
             origin[n.output[0]] = n.input[0]
@@ -222,6 +232,11 @@ def features(model, shapes):
             origin[n.output[0]] = origin[n.input[0]]
         elif n.op_type == "Reshape":
             origin[n.output[0]] = n.input[0]
+        elif n.op_type in ("DynamicQuantizeLinear", "QuantizeLinear"):
+            origin |= {name: n.input[0] for name in n.output}
+        elif n.op_type in integers and n.input[0] in origin:
+            origin[n.output[0]] = origin[n.input[0]]
+            products.update(n.output)
     shapes = {**shapes, **{n: c.shape for n, c in constants.items()}}
     met = Counter()
     from_shape = set()
@@ -241,6 +256,8 @@ def features(model, shapes):
             form = "Reshape(Shape)"
         if form == "Mul(x,y)" and any(gates.get(a) == b for a, b in (node.input, node.input[::-1])):
             form = "Mul(silu)"
+        if form == "Mul(x,y)" and node.input[0] in products:
+            form = quantised.PRODUCT
         if node.op_type in ("AveragePool", "Conv"):
             form = windows_form(node, shapes)
         for name in reads(node):
@@ -250,7 +267,9 @@ def features(model, shapes):
         side = form[len(node.op_type) + 1 : -1]
         if node.op_type in BINARY and len(node.input) == 2 and side in SIDES:
             x, c = node.input if side == "x,c" else reversed(node.input)
-            met[(node.op_type, side, kind_of(shapes[c], shapes[x]), len(shapes[x]))] += 1
+            # What stands within a form of several nodes is none's to read.
+            if c in shapes and x in shapes:
+                met[(node.op_type, side, kind_of(shapes[c], shapes[x]), len(shapes[x]))] += 1
         of_float = node.op_type == "Where" or form in ("Cast(to float)", "Gather(table)") or "Feature" in form
         if form == "Cast(to whole)" or node.op_type in whole.MAKERS or (not of_float and node.input[0] in wholes):
             wholes.add(node.output[0])

@@ -7,6 +7,7 @@ rounding of a threshold is passed over (`doubt`).
 import numpy as np
 from onnx import numpy_helper
 
+from . import quantised
 from .builder import BYTES, WHOLE, Unfit
 from .elementwise import FLOAT, KINDS, broadcast, fit
 from .registry import FORMS, operator
@@ -19,7 +20,7 @@ TO = {"float": 1, "bool": 9, "int32": 6, "int64": 7}
 MAKERS = (*COMPARISONS, *LOGIC, "Not", "ArgMax", "ArgMin", "LinearClassifier", "SVMClassifier", "TreeEnsembleClassifier")
 """Operators whose first output is of yes and no, or of whole numbers."""
 JUMPS = {
-    *COMPARISONS, "ArgMax", "ArgMin", "Binarizer", "Ceil", "Floor", "Hardmax", "LinearClassifier", "Round", "Sign", "SVMClassifier",
+    *COMPARISONS, *quantised.JUMPS, "ArgMax", "ArgMin", "Binarizer", "Ceil", "Floor", "Hardmax", "LinearClassifier", "Round", "Sign", "SVMClassifier",
     "ThresholdedRelu", "TopK", "TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor",
 }
 """Operators whose values jump: near a threshold, or a tie, it is rounding that decides."""
@@ -200,11 +201,25 @@ def embedding(b, shape):
     return b.node("Gather", [_table(b, (rows, width)), places], shape)
 
 
-def _table(b, shape):
-    """An initializer: that says how far an input's numbers go."""
-    name = b.name("table")
-    b.initializers.append(numpy_helper.from_array(b.normal(shape), name))
+def _table(b, shape, alike=None):
+    """An initializer: that says how far an input's numbers go. Along an axis all lists may be one."""
+    name, values = b.name("table"), b.normal(shape)
+    if alike is not None:
+        values = np.broadcast_to(values[tuple(slice(None) if i == alike else slice(1) for i in range(len(shape)))], shape)
+    b.initializers.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
     return name
+
+
+@operator("GatherElements(table)", fits=lambda x: 1 <= x.rank <= 3 and 0 < x.most < 40 and x.maker != "Input", of=WHOLE, weight=2)
+def gather_entries(b, x):
+    """Entries of a constant's lists along an axis, at computed places; the lists may be all alike."""
+    if b.opset < 11:
+        raise Unfit("opset")
+    axis = b.rng.randrange(x.rank)
+    shape = tuple(x.most + 1 + b.rng.randint(0, 3) if i == axis else d + b.rng.randint(0, 1) for i, d in enumerate(x.shape))
+    if np.prod(shape) > 600:
+        raise Unfit("a large table")
+    return b.node("GatherElements", [_table(b, shape, axis if b.chance(0.3) else None), x], x.shape, axis=b.axis(axis, x.rank))
 
 
 @operator("Gather(table)", fits=lambda x: x.rank <= 3 and 0 < x.most < 40 and x.maker != "Input", of=WHOLE, weight=3)

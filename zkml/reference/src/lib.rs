@@ -25,7 +25,7 @@ pub use element::element_name;
 pub use error::{EvaluateError, ReadError, UnsupportedNode};
 pub use model::{Dimension, Model, Port, Precision};
 pub use node::Node;
-pub use ops::{first_opset, operators, operators_of_models};
+pub use ops::{first_opset, operators, operators_of_microsoft, operators_of_models};
 pub use tensor::{ElementType, Tensor, TensorError, Values};
 
 /// A result whose error says in a sentence what is wrong; the caller adds which node or value it is about.

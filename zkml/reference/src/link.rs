@@ -25,6 +25,7 @@ const MOST_DEPTH: usize = 8;
 pub(crate) struct Opsets {
     pub standard: Option<i64>,
     pub of_models: Option<i64>,
+    pub of_microsoft: Option<i64>,
 }
 
 pub(crate) fn malformed(reason: impl Into<String>) -> ReadError {
@@ -294,15 +295,12 @@ fn stated(info: &ValueInfoProto) -> Option<Stated> {
 }
 
 fn operator(node: &NodeProto, opsets: Opsets) -> Step<Operation> {
-    let of_models = node.domain == ops::ml::DOMAIN;
-    let opset = if of_models {
-        opsets.of_models
-    } else {
-        opsets.standard
+    let opset = match node.domain.as_str() {
+        ops::ml::DOMAIN => opsets.of_models,
+        ops::microsoft::DOMAIN => opsets.of_microsoft,
+        domain if standard(domain) => opsets.standard,
+        domain => return Err(format!("operators of domain `{domain}` are not evaluated")),
     };
-    if !standard(&node.domain) && !of_models {
-        return Err(format!("operators of domain `{}` are not evaluated", node.domain));
-    }
     let opset = opset.ok_or("the file states no version of ONNX's operators")?;
     if !node.overload.is_empty() {
         return Err("it calls a function".into());

@@ -18,12 +18,15 @@ use crate::{
 const OPSETS: std::ops::RangeInclusive<i64> = 1..=27;
 /// The same of the domain ai.onnx.ml.
 const OF_MODELS: std::ops::RangeInclusive<i64> = 1..=5;
+/// The same of the domain com.microsoft, which has one version.
+const OF_MICROSOFT: std::ops::RangeInclusive<i64> = 1..=1;
 
 pub(crate) fn model(onnx: &[u8]) -> Result<Model, ReadError> {
     let proto = proto::model(onnx).map_err(ReadError::Malformed)?;
     let opsets = Opsets {
         standard: opset(&proto, standard, OPSETS)?,
         of_models: opset(&proto, |domain| domain == ops::ml::DOMAIN, OF_MODELS)?,
+        of_microsoft: opset(&proto, |domain| domain == ops::microsoft::DOMAIN, OF_MICROSOFT)?,
     };
     if let Some(f) = proto.functions.iter().find(|f| standard(&f.domain)) {
         let reason = format!("it redefines the operator `{}` as a function", f.name);

@@ -1,10 +1,10 @@
-//! Operators of ai.onnx.ml give what ONNX Runtime gives, on random models.
+//! Operators of ai.onnx.ml and com.microsoft give what ONNX Runtime gives, on random models.
 
 #![allow(clippy::expect_used)] // a test may
 
 use std::{env, fs, path::Path, process::Command};
 
-use zkml_reference::{Model, Tensor, operators_of_models};
+use zkml_reference::{Model, Tensor, operators_of_microsoft, operators_of_models};
 
 mod onnx;
 
@@ -58,7 +58,7 @@ fn models_answer_what_onnx_runtime_answers() {
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
     assert!(refused.len() <= REFUSED, "{}", refused.join("\n"));
     assert!(right > 380, "{right}");
-    for operator in operators_of_models() {
+    for operator in operators_of_models().into_iter().chain(operators_of_microsoft()) {
         let has = |place: &std::path::PathBuf| place.display().to_string().contains(&format!("/{operator}-"));
         assert!(folders.iter().any(has), "{operator}");
     }

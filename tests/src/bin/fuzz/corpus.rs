@@ -17,7 +17,7 @@ use zkml::receipt::{Receipt, ReceiptBuilder};
 use zkml::systems::{self, SYSTEMS};
 use zkml_compile::calibrate::{CalibrationOptions, calibrate, synthetic_samples};
 use zkml_compile::compile::{CompileOptions, compile, plan};
-use zkml_compile::import::{import, operators, operators_of_models};
+use zkml_compile::import::{import, operators, operators_of_microsoft, operators_of_models};
 use zkml_compile::progress::silent;
 use zkml_compile::quantise;
 use zkml_compile::slice::SlicingOptions;
@@ -222,7 +222,8 @@ fn seeds() -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
     // An input is a function of its number, on every machine.
     files.sort();
     let models = files.iter().map(std::fs::read).collect::<Result<Vec<_>, _>>()?;
-    for operator in operators().into_iter().chain(operators_of_models()) {
+    let of_domains = operators_of_models().into_iter().chain(operators_of_microsoft());
+    for operator in operators().into_iter().chain(of_domains) {
         // A node's field 4, as protocol buffers write it.
         let field = [&[0x22, operator.len() as u8][..], operator.as_bytes()].concat();
         if !models.iter().any(|m| m.windows(field.len()).any(|w| w == field)) {

@@ -14,12 +14,12 @@ use zkml_reference::element_name;
 use super::dimensions::{self, Sizes};
 use super::folding::{FOLDABLE, check_attributes, check_constant_operands, check_folding, check_outputs};
 use super::narrow::Narrow;
-use super::operators::{operators, operators_of_models};
+use super::operators::{operators, operators_of_microsoft, operators_of_models};
 use super::spliced::Origins;
 use super::whole::Given;
 use super::{
     ImportError, MAX_CONSTANT_LEN, MAX_NODES, MAX_TENSOR_LEN, UnsupportedNode, control, function, infinite,
-    marked, ml, names, narrow, opset6, partial, recipe, statics, whole,
+    marked, microsoft, ml, names, narrow, opset6, partial, recipe, statics, whole,
 };
 use crate::functions;
 
@@ -227,6 +227,7 @@ fn check_operators(
     stood_in: &Origins,
 ) -> Result<(), ImportError> {
     let (operators, of_models, mut unsupported) = (operators(), operators_of_models(), Vec::new());
+    let of_microsoft = operators_of_microsoft();
     let mut again = HashSet::new();
     let evaluated = zkml_reference::operators();
     let known = |node: &NodeProto| {
@@ -246,6 +247,8 @@ fn check_operators(
                 Some(reason) => reason,
                 None => continue,
             }
+        } else if node.domain == microsoft::DOMAIN && of_microsoft.contains(node.op_type.as_str()) {
+            continue;
         } else if !standard {
             format!("operators of domain `{}` are not supported", node.domain)
         } else if let Some(reason) = control::left(node, statics) {

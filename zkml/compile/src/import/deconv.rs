@@ -7,7 +7,7 @@
 use zkml::graph::TensorId;
 
 use super::batch::{self, Images, Plane};
-use super::draft::{Draft, Refusal, unsupported};
+use super::draft::{Constant, Draft, Refusal, unsupported};
 use super::maps::each;
 use super::moved::{Source, moved};
 use super::recipe::{Call, Recipe};
@@ -44,16 +44,30 @@ fn bias(call: &Call<'_>, maps: usize) -> Result<Vec<f64>, Refusal> {
 }
 
 fn conv(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
-    let x = call.computed(0)?;
-    let (from, w) = (draft.shape(x), call.constant(1)?);
+    let (x, w) = (call.computed(0)?, call.constant(1)?);
+    let maps = w.shape.first().copied().unwrap_or(0);
+    let bias = bias(call, maps)?;
+    convolution(draft, call, x, w, bias)
+}
+
+/// A convolution by the node's attributes.
+pub(super) fn convolution(
+    draft: &mut Draft,
+    call: &Call<'_>,
+    x: TensorId,
+    w: Constant,
+    bias: Vec<f64>,
+) -> Result<TensorId, Refusal> {
+    let from = draft.shape(x);
     let groups = usize::try_from(call.int("group", 1)?).unwrap_or(0);
-    let (Some(&maps), true) = (w.shape.first(), w.shape.len() == from.len() && from.len() > 2) else {
+    let fits = w.shape.len() == from.len() && from.len() > 2 && w.shape.first() == Some(&bias.len());
+    if !fits {
         return unsupported("weights of other dimensions than the image");
-    };
+    }
     let spans = Span::all(call, &from[2..], &call.shape[2..], &w.shape[2..])?;
     let kernel = Kernel {
         groups,
-        bias: bias(call, maps)?,
+        bias,
         shape: w.shape,
         weight: w.values,
     };

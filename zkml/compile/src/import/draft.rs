@@ -209,10 +209,18 @@ impl Draft {
         tensor.bound.is_some_and(|bound| numbers.has(bound))
     }
 
-    /// Whether nothing says yet how far an input's whole numbers go, which these are, or are moved from.
-    pub(super) fn is_unbounded_input(&self, id: TensorId) -> bool {
-        let input = self.input_behind(id);
-        input.is_some_and(|id| self.is_whole(id) && self.bound_of(id).is_none())
+    /// The same, where it is an input of floats too, which has nothing but whole numbers then.
+    pub(super) fn takes(&mut self, id: TensorId, numbers: Interval) -> bool {
+        if self.may_take(id, numbers) && !self.is_whole(id) {
+            self.whole_from(id, Some(numbers));
+        }
+        self.within(id, numbers)
+    }
+
+    /// Whether it is all of an input, or moved, of which nothing says that it has others than these numbers.
+    pub(super) fn may_take(&self, id: TensorId, numbers: Interval) -> bool {
+        let input = self.input_behind(id).map(|id| self.bound_of(id));
+        input.is_some_and(|bound| bound.is_none_or(|of| numbers.has(of)))
     }
 
     /// The input whose values these are, all of them, if only moved.

@@ -53,8 +53,8 @@ pub(super) fn of(draft: &mut Draft, name: &str, x: TensorId) -> Result<Option<Ke
     let Some((weights, even)) = levels(&parts).filter(|_| parts.iter().any(computed)) else {
         return Ok(None);
     };
-    let mut asked = parts.iter().filter_map(|part| part.asks);
-    if !asked.all(|id| draft.within(id, YES_OR_NO)) {
+    let mut asked = parts.iter().flat_map(|part| part.asks.iter().copied());
+    if !asked.all(|id| draft.takes(id, YES_OR_NO)) {
         return Ok(None);
     }
     Ok(Some(Kept {

@@ -15,6 +15,7 @@ use tract_onnx::tract_hir::ops::expandable::{Expansion, expand};
 use super::ml;
 use super::recipe::has_recipe;
 use super::statics::Shapes;
+use crate::float::Interval;
 
 /// The reader's name of our operator, and the attribute that says what it makes.
 const OURS: &str = "zkinfer.Recipe";
@@ -57,6 +58,8 @@ const ABSENT: i64 = -1;
 /// Outputs of doubles, and of whole numbers or yes and no.
 const DOUBLE: i64 = 1;
 const WHOLE: i64 = 2;
+const UINT8: i64 = 3;
+const INT8: i64 = 4;
 
 /// An output as integers: what it is of, its rank, its sizes.
 fn stated(output: &str, shapes: &Shapes) -> Option<Vec<i64>> {
@@ -67,6 +70,8 @@ fn stated(output: &str, shapes: &Shapes) -> Option<Vec<i64>> {
     let of = match kind {
         DatumType::F64 => DOUBLE,
         kind if kind.is_float() => 0,
+        DatumType::U8 => UINT8,
+        DatumType::I8 => INT8,
         _ => WHOLE,
     };
     let mut ints = vec![of, shape.len() as i64];
@@ -81,6 +86,8 @@ pub(super) struct Output {
     kind: DatumType,
     /// Whether the file says that it is of whole numbers, or of yes and no.
     pub whole: bool,
+    /// All numbers of its type, where that has 8 bits.
+    pub held: Option<Interval>,
     pub shape: Vec<usize>,
 }
 
@@ -101,7 +108,12 @@ fn read_outputs(mut ints: &[i64]) -> Option<Vec<Option<Output>>> {
             } else {
                 DatumType::F32
             },
-            whole: first == WHOLE,
+            whole: first >= WHOLE,
+            held: match first {
+                UINT8 => Some(Interval::new(0, 255)),
+                INT8 => Some(Interval::new(-128, 127)),
+                _ => None,
+            },
             shape: shape
                 .iter()
                 .map(|&d| usize::try_from(d).ok())

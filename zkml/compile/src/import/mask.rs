@@ -16,6 +16,8 @@ use crate::ops::{Linear, Wiring};
 
 /// Exporters have −10000, the least number of 16 or 32 bits, or 10^9.
 pub(super) const FAR: f64 = -5000.0;
+/// No tensor holds values so far below 0: they have at most 32 bits, in steps of 2^24 at the greatest.
+const NEVER: f64 = -1e30;
 /// Most tensors that are looked at for a mask, and factors and reshapes for a factor.
 const MOST: usize = 12;
 
@@ -70,6 +72,25 @@ impl Masked {
     }
 }
 
+/// The tensor and the number of a tensor that is the greater of the two, `max(x − c, 0) + c`, where that is below whatever is held.
+pub(super) fn lifted(draft: &Draft, id: TensorId) -> Option<(TensorId, f64)> {
+    let ends = |id: TensorId, activation: Activation| {
+        let (op, inputs) = producer(draft, id)?;
+        let (FloatOp::Linear(linear), &[x]) = (op, inputs) else {
+            return None;
+        };
+        let FloatMap::Affine { scale, bias, .. } = &linear.map else {
+            return None;
+        };
+        let (&first, of_one) = (bias.first()?, linear.activation == activation);
+        let same = scale.iter().all(|s| *s == 1.0) && bias.iter().all(|b| *b == first);
+        (of_one && same).then_some((x, first))
+    };
+    let (over, least) = ends(id, Activation::Identity).filter(|(_, least)| *least <= NEVER)?;
+    let (x, added) = ends(over, Activation::Relu)?;
+    (added == -least).then_some((x, least))
+}
+
 /// `left`: how many tensors are still looked at, however many operands each has.
 fn stripped(draft: &mut Draft, name: &str, x: TensorId, left: &mut usize) -> Result<Masked, Refusal> {
     let shape = draft.shape(x);
@@ -81,6 +102,10 @@ fn stripped(draft: &mut Draft, name: &str, x: TensorId, left: &mut usize) -> Res
     };
     let may = left.checked_sub(1);
     *left = may.unwrap_or(0);
+    // Nothing that counts is below the number.
+    if let Some((below, _)) = lifted(draft, x).filter(|_| may.is_some()) {
+        return stripped(draft, name, below, left);
+    }
     let Some((op, inputs)) = producer(draft, x).filter(|_| may.is_some()) else {
         return Ok(whole(x));
     };

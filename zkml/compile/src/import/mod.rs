@@ -19,6 +19,7 @@ mod conv;
 mod deconv;
 mod dimensions;
 mod draft;
+mod dynamic;
 mod einsum;
 mod einsum_batch;
 mod folding;
@@ -33,6 +34,7 @@ mod lp;
 mod maps;
 mod marked;
 mod mask;
+mod microsoft;
 mod ml;
 mod ml_forest;
 mod ml_labels;
@@ -51,6 +53,7 @@ mod places;
 mod pool;
 mod power;
 mod product;
+mod quantised;
 mod ranks;
 mod reader;
 mod recipe;
@@ -91,7 +94,7 @@ use self::reader::Fault;
 use crate::float::FloatGraph;
 
 pub use dimensions::Sizes;
-pub use operators::{operators, operators_of_models};
+pub use operators::{operators, operators_of_microsoft, operators_of_models};
 
 /// The largest file that is read, in bytes: weights of 32 bits for twice as many coefficients as an integer graph may have, since
 /// not all of them become some. Memory goes with the file, up to about ten times its bytes: as they came, decoded, as the

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{ml, recipe};
+use super::{microsoft, ml, recipe};
 use crate::functions;
 
 /// ONNX operators that may stand in a model, beside functions of one value. Some forms of them are still unsupported; typing
@@ -65,4 +65,10 @@ pub fn operators() -> BTreeSet<&'static str> {
 #[must_use]
 pub fn operators_of_models() -> BTreeSet<&'static str> {
     ml::recipes().map(|r| r.onnx).collect()
+}
+
+/// All operators of the domain com.microsoft that may stand in a model.
+#[must_use]
+pub fn operators_of_microsoft() -> BTreeSet<&'static str> {
+    microsoft::RECIPES.iter().map(|r| r.onnx).collect()
 }

@@ -102,8 +102,14 @@ fn described(tensor: &Tensor) -> String {
 
 /// Zeros for every input, with 1 for each size that is free; `None` where the file states too little, or too much.
 pub(super) fn zeros(model: &Model) -> Option<Vec<Tensor>> {
+    filled(model, false)
+}
+
+/// The same of ones, or zeros.
+pub(super) fn filled(model: &Model, with_ones: bool) -> Option<Vec<Tensor>> {
+    let one = i64::from(with_ones);
     let mut left = WORK / 8;
-    let mut zeros = Vec::new();
+    let mut filled = Vec::new();
     for port in model.inputs() {
         let size = |d: &Dimension| match d {
             Dimension::Fixed(size) => *size,
@@ -113,13 +119,13 @@ pub(super) fn zeros(model: &Model) -> Option<Vec<Tensor>> {
         let len = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d))?;
         left = left.checked_sub(len as u64)?;
         let values = match port.element {
-            ElementType::Bool => Values::Bool(vec![false; len]),
-            kind if kind.is_float() => Values::Float(vec![0.0; len]),
-            _ => Values::Int(vec![0; len]),
+            ElementType::Bool => Values::Bool(vec![with_ones; len]),
+            kind if kind.is_float() => Values::Float(vec![one as f64; len]),
+            _ => Values::Int(vec![one; len]),
         };
-        zeros.push(Tensor::new(port.element, shape, values).ok()?);
+        filled.push(Tensor::new(port.element, shape, values).ok()?);
     }
-    Some(zeros)
+    Some(filled)
 }
 
 /// The node that the reader names: `… node #3 "name" …`.

@@ -14,10 +14,10 @@ use super::draft::{Constant, Draft, Refusal, Value, integers, unsupported};
 use super::marked::Marked;
 use super::translate::Operands;
 use super::{
-    along, attention, compare, deconv, greatest, lp, maps, ml, moved, norms, places, power, ranks, recurrent,
-    reduce, scatter, simple, softmax, sums, whole, whole_sums, windows,
+    along, attention, compare, deconv, dynamic, greatest, lp, maps, microsoft, ml, moved, norms, places,
+    power, quantised, ranks, recurrent, reduce, scatter, simple, softmax, sums, whole, whole_sums, windows,
 };
-use crate::float::FloatMap;
+use crate::float::{FloatMap, Interval};
 
 /// What a rule makes of a node with one output.
 pub(super) type One = fn(&mut Draft, &Call<'_>) -> Result<TensorId, Refusal>;
@@ -72,11 +72,13 @@ const FAMILIES: &[&[Recipe]] = &[
     attention::RECIPES,
     compare::RECIPES,
     deconv::RECIPES,
+    dynamic::RECIPES,
     greatest::RECIPES,
     lp::RECIPES,
     norms::RECIPES,
     places::RECIPES,
     power::RECIPES,
+    quantised::RECIPES,
     ranks::RECIPES,
     recurrent::RECIPES,
     reduce::RECIPES,
@@ -101,6 +103,10 @@ fn find(node: &NodeProto, constant: IsConstant<'_>) -> Option<Rule> {
     }
     if node.domain == ml::DOMAIN {
         return ml::recipes().find(|r| r.onnx == node.op_type).map(|r| r.rule);
+    }
+    if node.domain == microsoft::DOMAIN {
+        let mut recipes = microsoft::RECIPES.iter();
+        return recipes.find(|r| r.onnx == node.op_type).map(|r| r.rule);
     }
     let recipe = FAMILIES.iter().flat_map(|f| f.iter());
     let found = recipe
@@ -201,7 +207,9 @@ pub(super) fn recipe(
         .iter()
         .map(|o| o.as_ref().map(|o| &o.shape[..]))
         .collect();
+    let held = marked.outputs.iter().map(|o| o.as_ref().and_then(|o| o.held));
     let call = Call {
+        held: held.collect(),
         node: &marked.node,
         opset: marked.opset,
         operands,
@@ -238,6 +246,8 @@ pub(super) struct Call<'a> {
     pub shape: &'a [usize],
     /// Of all that it makes, by output of the operator; those that the node leaves out have none.
     pub shapes: Vec<Option<&'a [usize]>>,
+    /// By output, all numbers of its type, where that has 8 bits.
+    held: Vec<Option<Interval>>,
 }
 
 impl Call<'_> {
@@ -288,6 +298,29 @@ impl Call<'_> {
         Ok(self
             .attribute(name, AttributeType::Tensor)?
             .and_then(|a| a.t.as_ref()))
+    }
+
+    /// The call of another operator that this one is: with these inputs, and whatever else the node says.
+    pub(super) fn of_inputs<'b>(&'b self, operands: Vec<Option<&'b Value>>) -> Call<'b> {
+        Call {
+            node: self.node,
+            opset: self.opset,
+            operands,
+            name: self.name,
+            shape: self.shape,
+            shapes: self.shapes.clone(),
+            held: self.held.clone(),
+        }
+    }
+
+    /// An input as it is given.
+    pub(super) fn operand(&self, at: usize) -> Option<&Value> {
+        self.operands.get(at).copied().flatten()
+    }
+
+    /// All numbers that an output's type holds, where that has 8 bits.
+    pub(super) fn held(&self, at: usize) -> Option<Interval> {
+        self.held.get(at).copied().flatten()
     }
 
     /// Number of inputs, those that are left out among them.

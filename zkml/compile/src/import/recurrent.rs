@@ -1,7 +1,8 @@
 //! Recurrent networks, step by step: each is a few nodes of its own, and its state the next one's input.
 //!
 //! Invariant: exact in floats. Weights, biases and first states may be constants or computed; numbers of steps are fixed. A first
-//! state of zeros is left out, so that nothing is multiplied by it.
+//! state of zeros is left out, so that nothing is multiplied by it. Where a network reads its input and its states in the 255 steps of
+//! their own ranges (`quantised`), these stand in their places.
 
 use zkml::graph::TensorId;
 
@@ -13,9 +14,9 @@ use super::wiring;
 use crate::functions;
 
 pub(super) const RECIPES: &[Recipe] = &[
-    Recipe::several("GRU", |draft, call| run(draft, call, &GRU)),
-    Recipe::several("LSTM", |draft, call| run(draft, call, &LSTM)),
-    Recipe::several("RNN", |draft, call| run(draft, call, &RNN)),
+    Recipe::several("GRU", |draft, call| run(draft, call, &GRU, as_they_are)),
+    Recipe::several("LSTM", |draft, call| run(draft, call, &LSTM, as_they_are)),
+    Recipe::several("RNN", |draft, call| run(draft, call, &RNN, as_they_are)),
 ];
 
 /// Most steps of a node: each has nodes of its own in the graph.
@@ -140,7 +141,33 @@ fn check(call: &Call<'_>, steps: usize) -> Result<(), Refusal> {
     }
 }
 
-fn run(draft: &mut Draft, call: &Call<'_>, kind: &Kind) -> Result<Vec<Option<TensorId>>, Refusal> {
+/// What weights are multiplied by, in the place of an input or of a state.
+type Read = fn(&mut Draft, &str, TensorId) -> Result<TensorId, Refusal>;
+
+fn as_they_are(_: &mut Draft, _: &str, x: TensorId) -> Result<TensorId, Refusal> {
+    Ok(x)
+}
+
+/// An LSTM that reads its input and its states otherwise than they are; of a batch of one, which shares no range.
+pub(super) fn lstm_reading(
+    draft: &mut Draft,
+    call: &Call<'_>,
+    read: Read,
+) -> Result<Vec<Option<TensorId>>, Refusal> {
+    if call.shape_of(draft, 0)?.get(1) != Some(&1) {
+        return unsupported(
+            "a batch of more than one: whether its rows share one range is left open, and one row is supported",
+        );
+    }
+    run(draft, call, &LSTM, read)
+}
+
+fn run(
+    draft: &mut Draft,
+    call: &Call<'_>,
+    kind: &Kind,
+    read: Read,
+) -> Result<Vec<Option<TensorId>>, Refusal> {
     let reversed: &[bool] = match call.text("direction", "forward")?.as_str() {
         "forward" => &[false],
         "reverse" => &[true],
@@ -155,6 +182,7 @@ fn run(draft: &mut Draft, call: &Call<'_>, kind: &Kind) -> Result<Vec<Option<Ten
         x = wiring::permute(draft, call.name, x, &[1, 0, 2])?;
     }
     let x = wiring::reshape(draft, call.name, x, &[sizes.steps * sizes.batch, sizes.inputs])?;
+    let x = read(draft, call.name, x)?;
     let mut hidden = vec![Vec::new(); sizes.steps];
     let mut last = Vec::new();
     for (k, &reverse) in reversed.iter().enumerate() {
@@ -180,6 +208,9 @@ fn run(draft: &mut Draft, call: &Call<'_>, kind: &Kind) -> Result<Vec<Option<Ten
                 &places,
                 &[sizes.batch, kind.gates * sizes.hidden],
             )?;
+            if let Some(hidden) = &mut state.hidden {
+                *hidden = read(draft, call.name, *hidden)?;
+            }
             state = (kind.step)(draft, &cell, own, state)?;
             hidden[t].extend(state.hidden);
         }

@@ -1,8 +1,8 @@
 //! What of a file does not depend on its inputs' values: constants, shapes, and whatever is made of these.
 //!
 //! Invariant: such a node may have any operator that the float reference has, whatever is proved of it: the reference evaluates
-//! it, its values become a constant of the file, and the node goes. The evaluation is of the file with zeros as inputs, so that
-//! shapes are known too; nothing that depends on an input's values is taken from it.
+//! it, its values become a constant of the file, and the node goes. The evaluation is of the file with zeros as inputs, or with ones
+//! where zeros have no value at some node, so that shapes are known too; nothing that depends on an input's values is taken from it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -16,7 +16,7 @@ use zkml_reference::{ElementType, EvaluateError, Model, Tensor, Values};
 use super::admit::{check_tensor, limit, name_of};
 use super::folding::computed_operand;
 use super::names::has_graph;
-use super::reader::zeros;
+use super::reader::{filled, zeros};
 use super::{ImportError, MAX_CONSTANT_LEN};
 
 /// Operators whose result depends on the shape of what they read alone.
@@ -62,32 +62,48 @@ pub(super) fn fold(proto: &mut ModelProto, names: &HashSet<String>) -> Result<Sh
         return Err(ImportError::Form("the inputs have too many values".into()));
     };
     let read = read_of(proto, names);
-    let (mut shapes, mut made) = (Shapes::new(), Made::within(MAX_COEFFICIENTS));
+    let mut given = Shapes::new();
     for (port, tensor) in model.inputs().iter().zip(&inputs) {
         let kind = kind(tensor.element());
         if !kind.is_float() {
-            shapes.insert(port.name.clone(), (tensor.shape().to_vec(), kind));
+            given.insert(port.name.clone(), (tensor.shape().to_vec(), kind));
         }
     }
-    let evaluated = model.evaluate_within(WORK, &inputs, &mut |name, tensor| {
-        if names.contains(name) {
-            // What only other constants are made of is not kept.
-            if read.contains(name) {
-                made.keep(name, tensor);
+    let evaluate = |inputs: &[Tensor]| {
+        let (mut shapes, mut made) = (given.clone(), Made::within(MAX_COEFFICIENTS));
+        let evaluated = model.evaluate_within(WORK, inputs, &mut |name, tensor| {
+            if names.contains(name) {
+                // What only other constants are made of is not kept.
+                if read.contains(name) {
+                    made.keep(name, tensor);
+                }
+            } else {
+                shapes.insert(name.to_owned(), (tensor.shape().to_vec(), kind(tensor.element())));
             }
-        } else {
-            shapes.insert(name.to_owned(), (tensor.shape().to_vec(), kind(tensor.element())));
+        });
+        (evaluated, shapes, made)
+    };
+    let (mut evaluated, mut shapes, mut made) = evaluate(&inputs);
+    // A shape that is computed may not fit where every input is 0.
+    let of_shape = |node: &str| {
+        let mut nodes = proto.graph.iter().flat_map(|g| &g.node);
+        let at_fault = nodes.find(|n| name_of(n) == node);
+        at_fault.and_then(|n| computed_operand(n, |name| names.contains(name)))
+    };
+    // Zeros have no range, and what is divided by one has no value.
+    if matches!(&evaluated, Err(EvaluateError::Node { node, .. }) if of_shape(node).is_none())
+        && let Some(ones) = filled(&model, true)
+    {
+        let again = evaluate(&ones);
+        if !matches!(again.0, Err(EvaluateError::Node { .. })) {
+            (evaluated, shapes, made) = again;
         }
-    });
+    }
     match evaluated {
         // Which type the file says that an output has does not matter.
         Ok(_) | Err(EvaluateError::Output { .. }) => {}
         Err(EvaluateError::Node { node, op, reason }) => {
-            // A shape that is computed may not fit where every input is 0.
-            let mut nodes = proto.graph.iter().flat_map(|g| &g.node);
-            let at_fault = nodes.find(|n| name_of(n) == node);
-            let computed = at_fault.and_then(|n| computed_operand(n, |name| names.contains(name)));
-            return Err(match computed {
+            return Err(match of_shape(&node) {
                 Some(computed) => ImportError::Unsupported(vec![computed]),
                 None => ImportError::Node { node, op, reason },
             });

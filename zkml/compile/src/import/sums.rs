@@ -11,7 +11,7 @@ use super::maps::{each, flat};
 use super::moved::{self, Source};
 use super::recipe::{Call, Recipe, axis, sizes};
 use super::span::{Span, numbers};
-use super::wiring;
+use super::{quantised, wiring};
 
 pub(super) const RECIPES: &[Recipe] = &[
     Recipe::new("AffineGrid", affine_grid),
@@ -212,8 +212,11 @@ fn col2im(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
     sums.made(draft, call)
 }
 
-/// Constant integers times scales that are computed: `(x - zero) · scale`, scales for all, along an axis, or by blocks.
+/// Integers times scales: those of 8 bits that are computed, or constant ones times scales that are computed: `(x - zero) · scale`, scales for all, along an axis, or by blocks.
 fn dequantise(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
+    if call.is_computed(0) {
+        return quantised::dequantise(draft, call);
+    }
     let x = call.constant(0)?;
     let scales = call.shape_of(draft, 1)?;
     let zeros = if call.has(2) {

@@ -206,6 +206,7 @@ fn far_rows(
         len,
         negated: false,
         halvings,
+        nearest: false,
         activation: Activation::Identity,
     };
     let high = draft.node(name, FloatOp::Floor(floor), &[places], &shape)?;

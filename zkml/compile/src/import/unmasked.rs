@@ -10,7 +10,7 @@ use super::compare::{YES_OR_NO, step, whole};
 use super::draft::{Draft, Refusal};
 use super::function::producer;
 use super::kept::{ABSORBS, also};
-use super::mask::FAR;
+use super::mask::{FAR, lifted};
 use super::{moved, wiring};
 use crate::float::{FloatMap, FloatOp};
 use crate::ops::{Linear, Wiring};
@@ -34,8 +34,8 @@ pub(super) struct Part {
     pub far: f64,
     /// Whether that stands there instead.
     pub replaces: bool,
-    /// The places of an input that the model takes nothing but 1 and 0 at, if this is the mask.
-    pub asks: Option<TensorId>,
+    /// The places of inputs that the model takes nothing but 1 and 0 at, if this is the mask.
+    pub asks: Vec<TensorId>,
 }
 
 /// What is left of a tensor without its masks; of one that is nothing else, 0.
@@ -76,6 +76,9 @@ pub(super) fn found(
             activation: Activation::Identity,
         }) => {
             let map = map.clone();
+            if let Some((below, least)) = lifted(draft, id) {
+                return of_lifted(draft, name, below, least, left);
+            }
             if let Some(found) = of_line(draft, name, id)? {
                 return Ok(Some(found));
             }
@@ -83,6 +86,35 @@ pub(super) fn found(
         }
         _ => Ok(None),
     }
+}
+
+/// The greater of values and of a number that is below whatever is held: what a mask takes out, however often, is that number.
+fn of_lifted(
+    draft: &mut Draft,
+    name: &str,
+    values: TensorId,
+    least: f64,
+    left: &mut usize,
+) -> Result<Option<Found>, Refusal> {
+    let Some(Found { x, parts }) = found(draft, name, values, left)? else {
+        return Ok(None);
+    };
+    let asks = parts.iter().flat_map(|part| part.asks.iter().copied()).collect();
+    let near = parts.iter().any(|part| part.far > least);
+    let mut keeps = parts.into_iter().map(|part| part.keeps);
+    let Some(mut all) = keeps.next().filter(|_| !near) else {
+        return Ok(None);
+    };
+    for more in keeps {
+        all = both(draft, name, values, &all, &more)?;
+    }
+    let part = Part {
+        keeps: all,
+        far: least,
+        replaces: x.is_some(),
+        asks,
+    };
+    Ok(Some(Found { x, parts: vec![part] }))
 }
 
 /// A number instead of some values of a tensor that may have masks itself: only one by which no place is told from another is known.
@@ -99,7 +131,7 @@ fn replaced(
             keeps,
             far,
             replaces: x.is_some(),
-            asks: None,
+            asks: Vec::new(),
         };
         Ok(Some(Found { x, parts: vec![part] }))
     };
@@ -108,7 +140,7 @@ fn replaced(
     };
     match &below.parts[..] {
         [] => own(below.x, keeps),
-        [inner] if inner.far == far && inner.asks.is_none() => {
+        [inner] if inner.far == far && inner.asks.is_empty() => {
             if !inner.replaces && below.x.is_some() && far > -ABSORBS {
                 return Ok(None);
             }
@@ -183,7 +215,8 @@ impl Line {
                 let asks = false;
                 return Some(Self { c: at, a, b, asks });
             }
-            if draft.is_whole(at) && draft.is_unbounded_input(at) {
+            // Floats of an input too: by whatever else it had, places would be taken out in part.
+            if draft.may_take(at, YES_OR_NO) {
                 let asks = true;
                 return Some(Self { c: at, a, b, asks });
             }
@@ -249,7 +282,7 @@ fn of_line(draft: &mut Draft, name: &str, id: TensorId) -> Result<Option<Found>,
         keeps,
         far,
         replaces: false,
-        asks: line.asks.then_some(line.c),
+        asks: if line.asks { vec![line.c] } else { Vec::new() },
     };
     Ok(Some(Found { x, parts: vec![part] }))
 }
@@ -347,7 +380,7 @@ fn of_sum(
         keeps,
         far,
         replaces,
-        asks: None,
+        asks: Vec::new(),
     });
     Ok(Some(Found { x, parts }))
 }

@@ -125,6 +125,10 @@ pub(super) fn check(graph: &mut GraphProto, shapes: &Shapes) -> Result<(), Impor
             "ArrayFeatureExtractor" => at == 1,
             "Gather" | "GatherElements" => at == 1 || read.next().is_none(),
             "OneHot" | "LabelEncoder" | "OneHotEncoder" | "TopK" => at == 0,
+            // Numbers and zero points; scales are floats.
+            "ConvInteger" | "MatMulInteger" => true,
+            "DequantizeLinear" => at == 0 || at == 2,
+            "QLinearConv" | "QLinearMatMul" => at == 0 && read.next().is_none(),
             // Which places count.
             "Attention" => at == 3 && kind == DatumType::Bool && read.next().is_none(),
             // Narrower numbers wrap.

@@ -165,6 +165,7 @@ pub(super) fn truncated(draft: &mut Draft, name: &str, x: TensorId) -> Result<Te
             len,
             negated,
             halvings: 0,
+            nearest: false,
             activation: Activation::Relu,
         };
         let made = draft.node(name, FloatOp::Floor(floor), &[x], &shape)?;

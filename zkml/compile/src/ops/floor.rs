@@ -1,17 +1,21 @@
-//! The whole part of a tensor or of its opposite, divided by a power of two: what a cast to whole numbers is made of.
+//! The whole part of a tensor or of its opposite, divided by a power of two, or the whole number nearest to it: what a cast to
+//! whole numbers is made of.
 //!
-//! Invariant: nothing is rounded but downwards, and only by the one requantisation that it is: with a coefficient of one and half of
-//! a step less, `floor((acc − 2^(shift−1) + 2^(shift−1)) / 2^shift)` is the whole part below.
+//! Invariant: rounded once, by the one requantisation that it is: with a coefficient of one and half of a step less,
+//! `floor((acc − 2^(shift−1) + 2^(shift−1)) / 2^shift)` is the whole part below; without that half it is the nearest whole number, of
+//! two the greater.
 
 use zkml::graph::scale::power_of_two;
 use zkml::graph::{self, Activation, IntRange, LinearMap, Op, ProfileLimits, Requantise, TensorId};
 
 use super::{Form, NoValues, Place, QuantiseError, Scales, TableList};
 
+/// Steps to 1 of what floats of 32 bits tell apart from 128 on.
+const TOLD_APART: f64 = 65536.0;
 /// The greatest coefficient, of a tensor in steps of more than 1.
 const MOST: i32 = 30;
 
-/// `z = activation(floor(sign · x / 2^halvings))`.
+/// `z = activation(floor(sign · x / 2^halvings))`; where it is the nearest, of half of one more.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Floor {
     /// Number of values.
@@ -20,11 +24,23 @@ pub struct Floor {
     pub negated: bool,
     /// How often it is halved before.
     pub halvings: u8,
+    /// Whether it is the nearest whole number and not the one below.
+    pub nearest: bool,
     /// What follows.
     pub activation: Activation,
 }
 
 impl Floor {
+    /// In floats. What the last bits of a quotient do not tell from a half is one, and goes to the even number, as in the reference;
+    /// in integers a half goes up.
+    fn whole(&self, value: f64) -> f64 {
+        if self.nearest {
+            ((value * TOLD_APART).round() / TOLD_APART).round_ties_even()
+        } else {
+            value.floor()
+        }
+    }
+
     /// Bits that are dropped of numbers in steps of `2^-exponent`; negative where the coefficient has them instead.
     fn dropped(&self, exponent: i16) -> i32 {
         i32::from(exponent) + i32::from(self.halvings)
@@ -38,7 +54,7 @@ impl Form for Floor {
         };
         let sign = if self.negated { -1.0 } else { 1.0 };
         let factor = sign * power_of_two(-i32::from(self.halvings));
-        let mut whole: Vec<f64> = x.iter().map(|v| (v * factor).floor()).collect();
+        let mut whole: Vec<f64> = x.iter().map(|v| self.whole(v * factor)).collect();
         see(&whole);
         if self.activation == Activation::Relu {
             whole.iter_mut().for_each(|v| *v = v.max(0.0));
@@ -66,7 +82,11 @@ impl Form for Floor {
             return Err(refused());
         }
         let coefficient = 1i64 << dropped.min(0).unsigned_abs();
-        let half = (1i64 << place.shift) / 2;
+        let half = if self.nearest {
+            0
+        } else {
+            (1i64 << place.shift) / 2
+        };
         let map = LinearMap::Affine {
             outer: 1,
             channels: 1,
@@ -104,11 +124,12 @@ mod tests {
     #[test]
     fn the_quotient_is_the_whole_part_of_every_number() {
         for (exponent, halvings) in [(0i16, 0u8), (3, 0), (2, 3), (0, 5), (-2, 1), (-2, 4)] {
-            for negated in [false, true] {
+            for (negated, nearest) in [(false, false), (true, false), (false, true), (true, true)] {
                 let floor = Floor {
                     len: 1,
                     negated,
                     halvings,
+                    nearest,
                     activation: Activation::Identity,
                 };
                 let dropped = floor.dropped(exponent);
@@ -121,12 +142,21 @@ mod tests {
                     activation: Activation::Identity,
                 };
                 for v in -130i64..130 {
-                    let accumulator = sign * coefficient * v - (1i64 << shift) / 2;
+                    let half = if nearest { 0 } else { (1i64 << shift) / 2 };
+                    let accumulator = sign * coefficient * v - half;
                     let x = v as f64 * power_of_two(-i32::from(exponent));
                     let Ok(made) = floor.evaluate(&[&[x]], &mut |_| ()) else {
                         panic!("no value");
                     };
-                    assert_eq!(requantise.quotient(accumulator) as f64, made[0], "{floor:?} {x}");
+                    let quotient = requantise.quotient(accumulator) as f64;
+                    let value = x * f64::from(sign as i32) * power_of_two(-i32::from(halvings));
+                    if nearest && (value - value.floor()) == 0.5 {
+                        // Of two as near it is the greater, and in floats the even one.
+                        assert_eq!(quotient, value.floor() + 1.0, "{floor:?} {x}");
+                        assert_eq!(made[0], value.round_ties_even(), "{floor:?} {x}");
+                    } else {
+                        assert_eq!(quotient, made[0], "{floor:?} {x}");
+                    }
                 }
             }
         }

@@ -53,7 +53,7 @@ fn samples() -> Vec<Vec<Vec<f64>>> {
 #[test]
 fn a_mask_of_an_input_takes_out_what_it_says_and_costs_no_accuracy() {
     for far in FARS {
-        for kind in [DataType::Int64, DataType::Int32, DataType::Bool] {
+        for kind in [DataType::Int64, DataType::Int32, DataType::Bool, DataType::Float] {
             for causal in [false, true] {
                 let bytes = added(far, kind, causal);
                 agrees_with_the_reference("added", &bytes);
@@ -75,15 +75,85 @@ fn a_mask_of_an_input_takes_out_what_it_says_and_costs_no_accuracy() {
 
 #[test]
 fn a_mask_of_an_input_takes_nothing_but_one_and_zero() {
-    let bytes = added(-1e4, DataType::Int64, false);
-    let graph = import(&bytes).unwrap();
-    let bound = graph.tensors[graph.inputs[1].0 as usize].bound.unwrap();
-    assert_eq!((bound.least(), bound.most()), (0, 1));
-    let (_, int) = by_the_file(&bytes, &samples(), Profile::P12);
-    for wrong in [2.0, -1.0] {
-        let refused = said(&int, &[SCORES.to_vec(), vec![1.0, wrong, 1.0, 1.0]]).unwrap_err();
-        assert!(refused.contains("calibrated"), "{refused}");
+    for kind in [DataType::Int64, DataType::Float] {
+        let bytes = added(-1e4, kind, false);
+        let graph = import(&bytes).unwrap();
+        let mask = &graph.tensors[graph.inputs[1].0 as usize];
+        let bound = mask.bound.unwrap();
+        assert_eq!((bound.least(), bound.most(), mask.whole), (0, 1, true));
+        let (_, int) = by_the_file(&bytes, &samples(), Profile::P12);
+        for wrong in [2.0, -1.0] {
+            let refused = said(&int, &[SCORES.to_vec(), vec![1.0, wrong, 1.0, 1.0]]).unwrap_err();
+            assert!(refused.contains("calibrated"), "{refused}");
+        }
+        assert!(said(&int, &[SCORES.to_vec(), vec![1.0, 0.5, 1.0, 1.0]]).is_err());
     }
+}
+
+/// Floats of an input that are added to scores and mask nothing are floats.
+#[test]
+fn an_input_that_is_no_mask_takes_any_floats() {
+    let onnx = Onnx::new(&[3, 4])
+        .input("m", &[4])
+        .constant("half", &[], vec![0.5])
+        .node("Mul", &["m", "half"], "h", vec![])
+        .node("Add", &["x", "h"], "s", vec![])
+        .node("Softmax", &["s"], "y", vec![int("axis", -1)]);
+    let bytes = onnx.opset(17).bytes();
+    agrees_with_the_reference("no mask", &bytes);
+    let graph = import(&bytes).unwrap();
+    assert!(!graph.tensors[graph.inputs[1].0 as usize].whole);
+}
+
+/// Scores with a causal mask and one of an input, and the greater of the sum and the least float, as OPT has it.
+fn lifted(causal: bool, of_input: bool) -> Vec<u8> {
+    let far = f32::MIN;
+    let above = |t: usize| if t % 4 > t / 4 { far } else { 0.0 };
+    let onnx = Onnx::new(&[3, 4])
+        .constant("one", &[], vec![1.0])
+        .constant("far", &[], vec![far])
+        .constant("causal", &[3, 4], (0..12).map(above).collect());
+    let first = if causal { "c" } else { "x" };
+    let onnx = onnx.node("Add", &["x", "causal"], "c", vec![]);
+    let onnx = if of_input {
+        onnx.node("Cast", &["m"], "f", vec![int("to", DataType::Float as i64)])
+            .node("Sub", &["one", "f"], "o", vec![])
+            .node("Mul", &["o", "far"], "mask", vec![])
+            .node("Add", &[first, "mask"], "s", vec![])
+    } else {
+        onnx.node("Identity", &[first], "s", vec![])
+    };
+    let onnx = onnx
+        .node("Max", &["s", "far"], "l", vec![])
+        .node("Softmax", &["l"], "y", vec![int("axis", -1)])
+        .opset(17);
+    let ports: &[(&str, i32, &[i64])] = &[
+        ("x", DataType::Float as i32, &[3, 4]),
+        ("m", DataType::Int64 as i32, &[4]),
+    ];
+    given_ports(onnx, if of_input { ports } else { &ports[..1] })
+}
+
+#[test]
+fn what_masks_take_out_once_or_twice_is_alike_where_the_sum_is_lifted_to_the_least() {
+    for causal in [false, true] {
+        let bytes = lifted(causal, true);
+        agrees_with_the_reference("lifted", &bytes);
+        let (_, int) = by_the_file(&bytes, &samples(), Profile::P16);
+        for bits in 0..16u32 {
+            let mask = (0..4).map(|at| f64::from(bits >> at & 1)).collect();
+            agrees(&bytes, &int, &[SCORES.to_vec(), mask], 2e-3);
+        }
+    }
+}
+
+#[test]
+fn a_constant_mask_is_found_behind_the_greater_of_it_and_the_least() {
+    let bytes = lifted(true, false);
+    agrees_with_the_reference("constant", &bytes);
+    let samples: Vec<Vec<Vec<f64>>> = samples().into_iter().map(|s| s[..1].to_vec()).collect();
+    let (_, int) = by_the_file(&bytes, &samples, Profile::P16);
+    agrees(&bytes, &int, &[SCORES.to_vec()], 2e-3);
 }
 
 /// Scores `x` where `u` is above 0 and `v` is: by two choices, by one of two conditions, by one that is added.

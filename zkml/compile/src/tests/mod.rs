@@ -18,6 +18,7 @@ mod norms;
 mod onnx;
 mod page;
 mod places;
+mod quantised;
 mod recipes;
 mod settled;
 mod sized;

@@ -187,6 +187,9 @@ impl Onnx {
         if self.graph.node.iter().any(|n| n.domain == "ai.onnx.ml") {
             opset_import.push(opset("ai.onnx.ml", 3));
         }
+        if self.graph.node.iter().any(|n| n.domain == "com.microsoft") {
+            opset_import.push(opset("com.microsoft", 1));
+        }
         let model = ModelProto {
             ir_version: 8,
             opset_import,

@@ -31,10 +31,13 @@ fn the_page_of_operators_is_current() {
          condition is such a node's the branch is computed that it takes; of any other both are, and have to make the same shapes. A \
          Loop and a Scan are computed step by step: how many steps there are must not depend on the inputs' values.\n\n{}\n\
          ## Of the domain ai.onnx.ml\n\n\
-         Of a classifier its label too, unless labels are texts and something reads them.\n\n{}",
+         Of a classifier its label too, unless labels are texts and something reads them.\n\n{}\n\
+         ## Of the domain com.microsoft\n\n\
+         As ONNX Runtime computes them, of a batch of one.\n\n{}",
         list(&mut functions.iter()),
         list(&mut all.difference(&functions)),
         list(&mut import::operators_of_models().iter()),
+        list(&mut import::operators_of_microsoft().iter()),
     );
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operators.md");
     if std::env::var_os("ZKINFER_UPDATE").is_some() {

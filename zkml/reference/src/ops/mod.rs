@@ -27,6 +27,7 @@ mod generate;
 mod grid;
 mod loss;
 mod matmul;
+pub(crate) mod microsoft;
 pub(crate) mod ml;
 mod ml_labels;
 mod ml_linear;
@@ -156,11 +157,21 @@ pub fn operators_of_models() -> Vec<&'static str> {
     names
 }
 
+/// The operators of the domain com.microsoft that the reference has, sorted by name.
+#[must_use]
+pub fn operators_of_microsoft() -> Vec<&'static str> {
+    microsoft::OPERATORS.iter().map(|o| o.name).collect()
+}
+
 /// The operator of a name in a version of its domain.
 pub(crate) fn find(domain: &str, name: &str, opset: i64) -> Step<&'static Operator> {
     let absent = "the operator is not supported";
     if domain == ml::DOMAIN {
         return Ok(ml::all().find(|o| o.name == name).ok_or(absent)?);
+    }
+    if domain == microsoft::DOMAIN {
+        let mut own = microsoft::OPERATORS.iter();
+        return Ok(own.find(|o| o.name == name).ok_or(absent)?);
     }
     let operator = FAMILIES.iter().flat_map(|f| f.iter()).find(|o| o.name == name);
     let operator = operator.ok_or(absent)?;

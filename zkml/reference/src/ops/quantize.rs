@@ -130,29 +130,44 @@ fn dequantize(call: &Call) -> Made {
     )?)
 }
 
-/// Scale and zero point from the values' own range, which always has 0.
-fn dynamic(call: &Call) -> Made {
-    let x = call.input(0)?;
-    let v = x.floats()?;
-    call.touch(3 * v.len())?;
+/// A quotient in the steps of 2^-16 that floats of 32 bits have from 128 on: what they do not tell from a half is one. Values that
+/// are multiples of a scale themselves, such as rows of a quantised table, come to halves often.
+fn told_apart(quotient: f64) -> f64 {
+    (quotient * 65536.0).round() / 65536.0
+}
+
+/// Scale and zero point from the values' own range, which always has 0, and the values in such steps.
+fn in_steps(v: &[f64]) -> (Vec<i64>, f64, i64) {
     let least = v.iter().copied().fold(0.0, f64::min);
     let greatest = v.iter().copied().fold(0.0, f64::max);
     let scale = (greatest - least) / 255.0;
     let zero = if scale == 0.0 {
         0
     } else {
-        saturated(ElementType::Uint8, -least / scale, 0.0)
+        saturated(ElementType::Uint8, told_apart(-least / scale), 0.0)
     };
     let quantised = |&x: &f64| {
-        let steps = if scale == 0.0 { 0.0 } else { x / scale };
+        let steps = if scale == 0.0 { 0.0 } else { told_apart(x / scale) };
         saturated(ElementType::Uint8, steps, zero as f64)
     };
+    (v.iter().map(quantised).collect(), scale, zero)
+}
+
+/// Quantised so and back, in place.
+pub(super) fn there_and_back(v: &mut [f64]) {
+    let (made, scale, zero) = in_steps(v);
+    v.iter_mut()
+        .zip(made)
+        .for_each(|(v, m)| *v = (m - zero) as f64 * scale);
+}
+
+fn dynamic(call: &Call) -> Made {
+    let x = call.input(0)?;
+    let v = x.floats()?;
+    call.touch(3 * v.len())?;
+    let (made, scale, zero) = in_steps(v);
     Ok(vec![
-        Tensor::make(
-            ElementType::Uint8,
-            x.shape().to_vec(),
-            Values::Int(v.iter().map(quantised).collect()),
-        )?,
+        Tensor::make(ElementType::Uint8, x.shape().to_vec(), Values::Int(made))?,
         Tensor::make(x.element(), vec![], Values::Float(vec![scale]))?,
         Tensor::make(ElementType::Uint8, vec![], Values::Int(vec![zero]))?,
     ])

@@ -12,9 +12,9 @@ use crate::{
 };
 
 pub(super) const OPERATORS: &[Operator] = &[
-    op("GRU", 3, 6, |c| run(c, 3, &["Sigmoid", "Tanh"], gru)).attributes(GRU),
-    op("LSTM", 3, 8, |c| run(c, 4, &["Sigmoid", "Tanh", "Tanh"], lstm)).attributes(LSTM),
-    op("RNN", 3, 6, |c| run(c, 1, &["Tanh"], rnn)).attributes(RNN),
+    op("GRU", 3, 6, |c| run(c, 3, &["Sigmoid", "Tanh"], gru, None)).attributes(GRU),
+    op("LSTM", 3, 8, |c| lstm_reading(c, None)).attributes(LSTM),
+    op("RNN", 3, 6, |c| run(c, 1, &["Tanh"], rnn, None)).attributes(RNN),
 ];
 
 /// What all of them declare, and some more.
@@ -171,7 +171,15 @@ fn parameter(call: &Call, i: usize, shape: &[usize]) -> Step<Vec<f64>> {
     }
 }
 
-fn run(call: &Call, gates: usize, defaults: &[&str], advance: Advance) -> Made {
+/// What weights are multiplied by, in the place of a state: changed before the step that makes the next of it.
+type Read = fn(&mut [f64]);
+
+/// An LSTM, which may read its states otherwise than they are.
+pub(super) fn lstm_reading(call: &Call, read: Option<Read>) -> Made {
+    run(call, 4, &["Sigmoid", "Tanh", "Tanh"], lstm, read)
+}
+
+fn run(call: &Call, gates: usize, defaults: &[&str], advance: Advance, read: Option<Read>) -> Made {
     let x = call.input(0)?;
     let batch_first = call.flag("layout", false)?;
     let (times, batches, width) = match *x.shape() {
@@ -286,6 +294,9 @@ fn run(call: &Call, gates: usize, defaults: &[&str], advance: Advance) -> Made {
                     rows,
                 )?;
                 gate.iter_mut().zip(&made).for_each(|(g, m)| *g += m);
+                if let Some(read) = read {
+                    read(&mut states[at..at + n]);
+                }
                 advance(&cell, &gate, &mut states[at..at + n], &mut memories[at..at + n])?;
                 let to = if batch_first {
                     (b * times + t) * d + k
