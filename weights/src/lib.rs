@@ -1,0 +1,13 @@
+//! From scores to the weights that a chain takes.
+//!
+//! Who is who ([`ss58`], [`hotkey`], [`binding`], [`rotation`]).
+//!
+//! Invariants: nothing here reads a clock, a file or a network: what a chain says is given, and what leaves is returned.
+
+pub mod binding;
+pub mod hotkey;
+pub mod rotation;
+pub mod ss58;
+
+#[cfg(test)]
+mod tests;
