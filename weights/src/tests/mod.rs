@@ -1,6 +1,8 @@
 //! What is compared with the chain's own SDK comes from `tests/weights/vectors.json`, which that SDK has made.
 
 mod identities;
+mod schedule;
+mod vector;
 
 use serde_json::Value;
 
