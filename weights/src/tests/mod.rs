@@ -1,6 +1,8 @@
 //! What is compared with the chain's own SDK comes from `tests/weights/vectors.json`, which that SDK has made.
 
+mod chain;
 mod identities;
+mod publication;
 mod schedule;
 mod vector;
 
