@@ -69,6 +69,9 @@ pub(crate) enum Command {
     /// Check a validator's ledger, recompute its scores, or say why a miner has its score.
     #[command(subcommand)]
     Ledger(LedgerCommand),
+    /// Show the weights that a validator has signed, or check them against its ledger.
+    #[command(subcommand)]
+    Weights(WeightsCommand),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -372,6 +375,33 @@ pub(crate) struct ScoringArgs {
     /// Scores at this time, in Unix milliseconds. Without: when the last claim ended.
     #[arg(long, value_name = "MILLIS")]
     pub(crate) at: Option<u64>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum WeightsCommand {
+    /// Show who has which weight, and from what, of a file whose signature holds.
+    Show {
+        #[command(flatten)]
+        file: WeightsFileArgs,
+    },
+    /// Check signature and vector; with a ledger, that every total in the file is the ledger's.
+    Verify {
+        #[command(flatten)]
+        file: WeightsFileArgs,
+        /// A folder with the ledger's segments by number, as a store's `segments/`; what came after the file is passed over.
+        #[arg(long = "ledger", value_name = "FOLDER")]
+        segments: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct WeightsFileArgs {
+    /// The weights file.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The validator that must have signed it. Without, whoever has.
+    #[arg(long, value_name = "IDENTITY")]
+    pub(crate) validator: Option<Identity>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -81,7 +81,7 @@ fn read(args: &LedgerArgs) -> Result<Result<Checked, (PathBuf, LedgerError)>, Us
 }
 
 /// Segments by number, and the head if there is one.
-fn in_folder(folder: &Path) -> Result<(Vec<PathBuf>, Option<PathBuf>), UsageError> {
+pub(super) fn in_folder(folder: &Path) -> Result<(Vec<PathBuf>, Option<PathBuf>), UsageError> {
     let bad = |e: std::io::Error| UsageError::new(format!("cannot read {}: {e}", folder.display()));
     let mut numbered = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(bad)? {

@@ -1,6 +1,7 @@
 //! What is compared with the chain's own SDK comes from `tests/weights/vectors.json`, which that SDK has made.
 
 mod chain;
+mod file;
 mod identities;
 mod publication;
 mod schedule;
