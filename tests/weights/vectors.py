@@ -4,7 +4,7 @@
     pip install -r tests/weights/requirements.txt
     tests/weights/vectors.py --metadata finney.scale            # writes tests/weights/vectors.json
     tests/weights/vectors.py --metadata finney.scale --check    # is it what these packages make? and does the SDK
-                                                                # verify and decrypt what zkinfer-weights made (ours.json)?
+                                                                # verify and decrypt what zkinfer-weights made (ours-*.json)?
 
 The metadata is `metadata/finney.scale` of the crate bittensor-rs 0.1.1 (cargo fetch); its digest is below. Signatures of
 sr25519 and ciphertexts are random: --check compares all else, and verifies and decrypts these.
@@ -171,13 +171,14 @@ def timelock():
 
 
 def check_ours():
-    ours = json.loads((HERE / "ours.json").read_text())
-    for one in ours["signatures"]:
+    read = lambda part: json.loads((HERE / f"ours-{part}.json").read_text())
+    signatures, locked = read("signatures"), read("timelock")
+    for one in signatures:
         assert core.verify(bytes.fromhex(one["message"]), bytes.fromhex(one["signature"]), one["address"]), one
-    for one in ours["timelock"]:
+    for one in locked:
         got = core.decrypt_with_signature(envelope(bytes.fromhex(one["ciphertext"]), one["round"]), SIGNATURE)
         assert bytes(got).hex() == one["payload"], one
-    print(f"the SDK verifies {len(ours['signatures'])} signatures of ours, and decrypts {len(ours['timelock'])} ciphertexts")
+    print(f"the SDK verifies {len(signatures)} signatures of ours, and decrypts {len(locked)} ciphertexts")
 
 
 def main():

@@ -2,7 +2,7 @@
 //!
 //! Invariants: a miner's weight goes to the uid of the hotkey that is bound to it, or to its newest key, and to no other; who has
 //! none gets nothing, and the reason is told. Nobody's weight is given to somebody else. A revoked key has no weight under any
-//! name. Several pools of one hotkey add up.
+//! name. Several pools of one hotkey add up. What cannot be so is told, and costs those alone who say it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -66,43 +66,56 @@ pub enum RegistryError {
 }
 
 impl Registry {
-    /// Puts together what was found.
-    ///
-    /// # Errors
-    /// What cannot be so.
+    /// Puts together what was found, and tells what cannot be so: who has two hotkeys has none, and two hotkeys of one uid
+    /// have none.
+    #[must_use]
     pub fn new(
         bound: &[Bound],
-        uids: BTreeMap<Hotkey, u16>,
+        mut uids: BTreeMap<Hotkey, u16>,
         rotations: Rotations,
         revoked: BTreeSet<Identity>,
-    ) -> Result<Self, RegistryError> {
-        let mut hotkeys = BTreeMap::new();
+    ) -> (Self, Vec<RegistryError>) {
+        let mut told = Vec::new();
+        let mut said: BTreeMap<Identity, BTreeSet<Hotkey>> = BTreeMap::new();
         for of in bound {
-            let first = *hotkeys.entry(of.identity()).or_insert(of.hotkey());
-            if first != of.hotkey() {
-                return Err(RegistryError::TwoHotkeys {
-                    identity: of.identity(),
+            said.entry(of.identity()).or_default().insert(of.hotkey());
+        }
+        let mut hotkeys = BTreeMap::new();
+        for (identity, said) in said {
+            let mut said = said.into_iter();
+            match (said.next(), said.next()) {
+                (Some(first), Some(second)) => told.push(RegistryError::TwoHotkeys {
+                    identity,
                     first,
-                    second: of.hotkey(),
-                });
+                    second,
+                }),
+                (Some(hotkey), None) => {
+                    hotkeys.insert(identity, hotkey);
+                }
+                (None, _) => {}
             }
         }
-        let mut whose = BTreeMap::new();
+        let mut whose: BTreeMap<u16, Hotkey> = BTreeMap::new();
+        let mut twice = BTreeSet::new();
         for (hotkey, uid) in &uids {
-            if let Some(first) = whose.insert(*uid, *hotkey) {
-                return Err(RegistryError::TwoUids {
+            let first = *whose.entry(*uid).or_insert(*hotkey);
+            if first != *hotkey {
+                twice.insert(*uid);
+                told.push(RegistryError::TwoUids {
                     uid: *uid,
                     first,
                     second: *hotkey,
                 });
             }
         }
-        Ok(Self {
+        uids.retain(|_, uid| !twice.contains(uid));
+        let registry = Self {
             hotkeys,
             uids,
             rotations,
             revoked,
-        })
+        };
+        (registry, told)
     }
 
     /// Where a miner's weight goes.

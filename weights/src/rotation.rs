@@ -9,7 +9,8 @@
 //!
 //! Both keys sign this text. Invariants: nobody hands over a score that is not theirs (the old key signs), nor a debt to somebody
 //! who has not taken it (the new key signs). A key hands over once, to one key; rotations make no ring, so that every key has one
-//! newest. A key that is revoked hands over nothing, whoever has stolen it.
+//! newest. A key that is revoked hands over nothing, whoever has stolen it. What does not hold is told and does not count: no
+//! miner's statements bear on another's score.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -57,7 +58,7 @@ pub enum RotationError {
         second: Identity,
     },
     /// Rotations lead back.
-    #[error("rotations lead from {0} back to it")]
+    #[error("rotations lead from {0} into a ring")]
     Ring(Identity),
 }
 
@@ -137,33 +138,47 @@ impl Rotation {
 pub struct Rotations(BTreeMap<Identity, Identity>);
 
 impl Rotations {
-    /// Verifies them, each and together. Those of revoked keys do not count.
-    ///
-    /// # Errors
-    /// The first thing that does not hold.
+    /// Verifies them, each and together, and tells what does not count: those that do not hold, of a key that hands over twice
+    /// all, and of a ring all. Those of revoked keys are passed over.
+    #[must_use]
     pub fn of(
         network: &str,
         rotations: &[Rotation],
         revoked: &BTreeSet<Identity>,
-    ) -> Result<Self, RotationError> {
-        let mut next = BTreeMap::new();
+    ) -> (Self, Vec<RotationError>) {
+        let mut told = Vec::new();
+        let mut next: BTreeMap<Identity, BTreeSet<Identity>> = BTreeMap::new();
         for rotation in rotations.iter().filter(|of| !revoked.contains(&of.from)) {
-            rotation.verify(network)?;
-            let first = *next.entry(rotation.from).or_insert(rotation.to);
-            if first != rotation.to {
-                return Err(RotationError::Fork {
-                    from: rotation.from,
-                    first,
-                    second: rotation.to,
-                });
+            match rotation.verify(network) {
+                Ok(()) => {
+                    next.entry(rotation.from).or_default().insert(rotation.to);
+                }
+                Err(error) => told.push(error),
             }
         }
-        // As many steps as there are rotations lead to an end, or there is a ring.
-        let all = Self(next);
-        match all.0.keys().find(|from| all.walk(from).is_none()) {
-            Some(from) => Err(RotationError::Ring(*from)),
-            None => Ok(all),
+        let mut all = Self::default();
+        for (from, to) in next {
+            let mut to = to.into_iter();
+            match (to.next(), to.next()) {
+                (Some(first), Some(second)) => told.push(RotationError::Fork { from, first, second }),
+                (Some(to), None) => {
+                    all.0.insert(from, to);
+                }
+                (None, _) => {}
+            }
         }
+        // As many steps as there are rotations lead to an end, or into a ring.
+        let endless: Vec<Identity> = all
+            .0
+            .keys()
+            .copied()
+            .filter(|from| all.walk(from).is_none())
+            .collect();
+        for from in endless {
+            all.0.remove(&from);
+            told.push(RotationError::Ring(from));
+        }
+        (all, told)
     }
 
     fn walk(&self, from: &Identity) -> Option<Identity> {

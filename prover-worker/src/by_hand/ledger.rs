@@ -45,9 +45,9 @@ pub(crate) fn run(command: &LedgerCommand, format: Format) -> Result<Exit, Usage
     Ok(Exit::Done)
 }
 
-struct Checked {
-    ledger: Ledger,
-    head: Option<Head>,
+pub(super) struct Checked {
+    pub(super) ledger: Ledger,
+    pub(super) head: Option<Head>,
 }
 
 /// Reads and checks it all; the file in which it does not hold, and why.
@@ -55,7 +55,7 @@ struct Checked {
     clippy::type_complexity,
     reason = "a wrong use, and a wrong ledger, end differently"
 )]
-fn read(args: &LedgerArgs) -> Result<Result<Checked, (PathBuf, LedgerError)>, UsageError> {
+pub(super) fn read(args: &LedgerArgs) -> Result<Result<Checked, (PathBuf, LedgerError)>, UsageError> {
     let (segments, beside) = match args.segments.as_slice() {
         [folder] if folder.is_dir() => in_folder(folder)?,
         segments => (segments.to_vec(), None),
@@ -136,7 +136,7 @@ fn verified(Checked { ledger, head }: &Checked, format: Format) {
     }
 }
 
-fn scores(ledger: &Ledger, args: &ScoringArgs) -> Scores {
+pub(super) fn scores(ledger: &Ledger, args: &ScoringArgs) -> Scores {
     let last = ledger.entries().iter().map(|entry| entry.at).max();
     let at = args.at.or(last).unwrap_or_default();
     Scores::of(&Rule::from(args.rule), ledger.entries(), at)

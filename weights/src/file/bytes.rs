@@ -21,9 +21,14 @@ pub(super) fn count(
     Ok(())
 }
 
-/// A text with its length before it; none is empty.
+/// Texts are shown to people: none is empty, and none moves their terminal.
+fn shows(text: &str) -> bool {
+    !text.is_empty() && !text.chars().any(char::is_control)
+}
+
+/// A text with its length before it.
 pub(super) fn text(out: &mut Vec<u8>, text: &str, what: &'static str) -> Result<(), FileError> {
-    if text.is_empty() {
+    if !shows(text) {
         return Err(FileError::Unknown(what));
     }
     let long = FileError::Many {
@@ -93,8 +98,10 @@ impl<'a> Reader<'a> {
                 most: MAX_TEXT,
             });
         }
-        let text = std::str::from_utf8(self.take(got, what)?);
-        text.map(str::to_owned).map_err(|_| FileError::Unknown(what))
+        let text = std::str::from_utf8(self.take(got, what)?).ok();
+        text.filter(|text| shows(text))
+            .map(str::to_owned)
+            .ok_or(FileError::Unknown(what))
     }
 
     /// The length of a list whose members have at least `each` bytes: what cannot be there is not allocated for.

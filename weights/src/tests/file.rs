@@ -116,7 +116,7 @@ fn subnet() -> Subnet {
 fn registry() -> Registry {
     let uids = BTreeMap::from([(hotkey(11), 7), (hotkey(12), 19), (hotkey(13), 40)]);
     let bound = [bound(1, 11), bound(2, 12), bound(3, 13)];
-    Registry::new(&bound, uids, Rotations::default(), BTreeSet::new()).unwrap()
+    Registry::new(&bound, uids, Rotations::default(), BTreeSet::new()).0
 }
 
 fn file() -> WeightsFile {
@@ -186,6 +186,15 @@ fn rows_are_once_and_in_order() {
     other.rows.reverse();
     assert_eq!(other.sign(&validator()), Err(FileError::Canonical));
     assert!(matches!(file().sign(&key(1)), Err(FileError::Signature(_))));
+}
+
+#[test]
+fn a_text_that_would_move_a_terminal_is_none() {
+    for owner in ["", "a\n", "\u{1b}[2J"] {
+        let mut file = file();
+        file.rows[0].owner = owner.into();
+        assert_eq!(file.sign(&validator()), Err(FileError::Unknown("an owner")));
+    }
 }
 
 #[test]
@@ -268,7 +277,7 @@ fn who_is_not_bound_or_registered_or_is_revoked_gets_nothing_and_is_told() {
     let uids = BTreeMap::from([(hotkey(13), 40)]);
     let bound = [bound(2, 12), bound(3, 13)];
     let revoked = BTreeSet::from([identity(3)]);
-    let registry = Registry::new(&bound, uids, Rotations::default(), revoked).unwrap();
+    let registry = Registry::new(&bound, uids, Rotations::default(), revoked).0;
     assert_eq!(registry.place(&identity(1)), Place::NotBound);
     assert_eq!(registry.place(&identity(2)), Place::NotRegistered(hotkey(12)));
     assert_eq!(registry.place(&identity(3)), Place::Revoked);
@@ -283,9 +292,9 @@ fn who_is_not_bound_or_registered_or_is_revoked_gets_nothing_and_is_told() {
 #[test]
 fn a_new_key_goes_on_with_the_weight_of_the_old_one() {
     let rotation = Rotation::sign("mainnet", &key(1), &key(4)).unwrap();
-    let rotations = Rotations::of("mainnet", &[rotation], &BTreeSet::new()).unwrap();
+    let rotations = Rotations::of("mainnet", &[rotation], &BTreeSet::new()).0;
     let uids = BTreeMap::from([(hotkey(14), 8)]);
-    let registry = Registry::new(&[bound(4, 14)], uids.clone(), rotations.clone(), BTreeSet::new()).unwrap();
+    let registry = Registry::new(&[bound(4, 14)], uids.clone(), rotations.clone(), BTreeSet::new()).0;
     let new = Place::Uid {
         hotkey: hotkey(14),
         uid: 8,
@@ -296,7 +305,7 @@ fn a_new_key_goes_on_with_the_weight_of_the_old_one() {
     );
     // A new key that is revoked takes the old one's score with it.
     let revoked = BTreeSet::from([identity(4)]);
-    let registry = Registry::new(&[bound(4, 14)], uids, rotations, revoked).unwrap();
+    let registry = Registry::new(&[bound(4, 14)], uids, rotations, revoked).0;
     assert_eq!(registry.place(&identity(1)), Place::Revoked);
 }
 
@@ -304,7 +313,7 @@ fn a_new_key_goes_on_with_the_weight_of_the_old_one() {
 fn pools_of_one_hotkey_add_up() {
     let uids = BTreeMap::from([(hotkey(11), 7)]);
     let bound = [bound(1, 11), bound(2, 11)];
-    let registry = Registry::new(&bound, uids, Rotations::default(), BTreeSet::new()).unwrap();
+    let registry = Registry::new(&bound, uids, Rotations::default(), BTreeSet::new()).0;
     let (ledger, head) = ledger();
     let scores = Scores::of(&rule(), ledger.entries(), NOW);
     let file = WeightsFile::of(&scores, &registry, &head, subnet());
@@ -313,11 +322,23 @@ fn pools_of_one_hotkey_add_up() {
 }
 
 #[test]
-fn who_is_two_is_refused() {
-    let two = [bound(1, 11), bound(1, 12)];
-    let registry = Registry::new(&two, BTreeMap::new(), Rotations::default(), BTreeSet::new());
-    assert!(matches!(registry, Err(RegistryError::TwoHotkeys { .. })));
-    let uids = BTreeMap::from([(hotkey(11), 7), (hotkey(12), 7)]);
-    let registry = Registry::new(&[], uids, Rotations::default(), BTreeSet::new());
-    assert!(matches!(registry, Err(RegistryError::TwoUids { uid: 7, .. })));
+fn who_says_two_things_has_nothing_and_costs_nobody_else() {
+    let uids = BTreeMap::from([
+        (hotkey(11), 7),
+        (hotkey(12), 8),
+        (hotkey(13), 40),
+        (hotkey(14), 40),
+    ]);
+    let bound = [bound(1, 11), bound(1, 12), bound(2, 12), bound(3, 13)];
+    let (registry, told) = Registry::new(&bound, uids, Rotations::default(), BTreeSet::new());
+    assert!(matches!(told[0], RegistryError::TwoHotkeys { identity: of, .. } if of == identity(1)));
+    assert!(matches!(told[1], RegistryError::TwoUids { uid: 40, .. }));
+    assert_eq!(told.len(), 2);
+    assert_eq!(registry.place(&identity(1)), Place::NotBound);
+    let second = Place::Uid {
+        hotkey: hotkey(12),
+        uid: 8,
+    };
+    assert_eq!(registry.place(&identity(2)), second);
+    assert_eq!(registry.place(&identity(3)), Place::NotRegistered(hotkey(13)));
 }

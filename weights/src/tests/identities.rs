@@ -4,7 +4,7 @@ use ed25519_dalek::SigningKey;
 use proptest::prelude::*;
 use zkinfer_crds::Identity;
 
-use super::{array, bytes, rows};
+use super::{array, bytes, ours, rows};
 use crate::binding::{Binding, BindingError, Pool};
 use crate::hotkey::{Hotkey, HotkeyError, HotkeyPair};
 use crate::rotation::{Rotation, RotationError, Rotations};
@@ -134,6 +134,31 @@ fn a_signature_of_the_sdks_is_verified_and_of_nothing_else() {
                 .is_err()
         );
     }
+}
+
+/// `tests/weights/vectors.py --check` has the SDK verify what is written here.
+#[test]
+fn a_signature_of_ours_is_written_for_the_sdk() {
+    let binding = Binding::sign(pool(), &hotkey(9), &key(1)).unwrap();
+    let messages = [
+        binding.statement.text().unwrap().into_bytes(),
+        b"zkinfer".to_vec(),
+        vec![7; 300],
+    ];
+    let rows = messages.map(|message| {
+        serde_json::json!({
+            "address": hotkey(9).hotkey(), "message": hex::encode(&message), "signature": hex::encode(hotkey(9).sign(&message)),
+        })
+    });
+    ours("signatures", rows.to_vec().into(), |held| {
+        for row in held {
+            let by: Hotkey = row["address"].as_str().unwrap().parse().unwrap();
+            assert_eq!(
+                by.verify(&bytes(&row["message"]), &array(&row["signature"])),
+                Ok(())
+            );
+        }
+    });
 }
 
 #[test]
@@ -282,8 +307,10 @@ fn rotation(from: u8, to: u8) -> Rotation {
     Rotation::sign("mainnet", &key(from), &key(to)).unwrap()
 }
 
+/// All of them, or the first that does not count.
 fn all(rotations: &[Rotation]) -> Result<Rotations, RotationError> {
-    Rotations::of("mainnet", rotations, &BTreeSet::new())
+    let (all, told) = Rotations::of("mainnet", rotations, &BTreeSet::new());
+    told.into_iter().next().map_or(Ok(all), Err)
 }
 
 #[test]
@@ -332,7 +359,30 @@ fn a_rotation_of_another_network_is_refused() {
 #[test]
 fn a_revoked_key_hands_over_nothing() {
     let revoked = BTreeSet::from([identity(2)]);
-    let rotations = Rotations::of("mainnet", &[rotation(1, 2), rotation(2, 3)], &revoked).unwrap();
+    let (rotations, told) = Rotations::of("mainnet", &[rotation(1, 2), rotation(2, 3)], &revoked);
+    assert_eq!(told, []);
     assert_eq!(rotations.newest(&identity(1)), identity(2));
     assert_eq!(rotations.newest(&identity(2)), identity(2));
+}
+
+#[test]
+fn statements_that_do_not_hold_cost_nobody_else() {
+    let mut unsigned = rotation(30, 31);
+    unsigned.from_signature = [0; 64];
+    let of = [
+        rotation(1, 2),
+        rotation(10, 11),
+        rotation(10, 12),
+        rotation(20, 21),
+        rotation(21, 20),
+        rotation(22, 20),
+        unsigned,
+    ];
+    let (rotations, told) = Rotations::of("mainnet", &of, &BTreeSet::new());
+    // The unsigned one, the two of one key as one, and the three that end in a ring.
+    assert_eq!(told.len(), 5, "{told:?}");
+    assert_eq!(rotations.newest(&identity(1)), identity(2));
+    for alone in [10, 20, 21, 22, 30] {
+        assert_eq!(rotations.newest(&identity(alone)), identity(alone));
+    }
 }

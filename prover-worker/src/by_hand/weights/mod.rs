@@ -1,6 +1,8 @@
-//! `weights`: shows a validator's weights file, and checks it against the ledger. Nothing but files is read.
+//! `weights`: makes a validator's weights file, shows it, and checks it against the ledger. Nothing but files is read.
 //!
 //! Invariant: nothing is told of a file whose signature, or whose vector, does not hold.
+
+mod make;
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +18,16 @@ use crate::exit::{Exit, UsageError, say};
 use crate::files;
 
 pub(crate) fn run(command: &WeightsCommand, format: Format) -> Result<Exit, UsageError> {
-    let (WeightsCommand::Show { file: args } | WeightsCommand::Verify { file: args, .. }) = command;
+    match command {
+        WeightsCommand::Make(args) => make::make(args, format),
+        WeightsCommand::Bind(args) => make::bind(args, format),
+        WeightsCommand::Show { file } => told(file, None, format),
+        WeightsCommand::Verify { file, segments } => told(file, Some(segments.as_deref()), format),
+    }
+}
+
+/// Of a file that holds; with `verify` also what was checked, against a ledger if there is one.
+fn told(args: &WeightsFileArgs, verify: Option<Option<&Path>>, format: Format) -> Result<Exit, UsageError> {
     let bad = |error: &dyn std::fmt::Display| {
         say(&format!("{}: {error}", args.file.display()), format);
         Ok(Exit::Bad)
@@ -25,7 +36,7 @@ pub(crate) fn run(command: &WeightsCommand, format: Format) -> Result<Exit, Usag
         Ok(read) => read,
         Err(error) => return bad(&error),
     };
-    let WeightsCommand::Verify { segments, .. } = command else {
+    let Some(segments) = verify else {
         shown(&file, &vector, format);
         return Ok(Exit::Done);
     };
@@ -261,7 +272,7 @@ mod tests {
         let mut ledger = Ledger::default();
         ledger.add(&first, None).unwrap();
         let scores = Scores::of(&Rule::default(), ledger.entries(), NOW);
-        let registry = Registry::new(&[], BTreeMap::new(), Rotations::default(), BTreeSet::new()).unwrap();
+        let registry = Registry::new(&[], BTreeMap::new(), Rotations::default(), BTreeSet::new()).0;
         let subnet = Subnet {
             network: "mainnet".into(),
             netuid: 2,
@@ -331,6 +342,66 @@ mod tests {
         );
         assert_eq!(case.verify(&bytes[..bytes.len() - 1]), Exit::Bad);
         assert_eq!(case.verify(b"zkinfer/ledger\0\x01"), Exit::Bad);
+    }
+
+    /// What `weights make` is given, with keys in files as people have them.
+    fn made(case: &Case, subnet: &str, key: [u8; 32]) -> (Exit, PathBuf) {
+        let at = |name: &str| case.folder.path().join(name);
+        let segments = at("segments");
+        let files: Vec<PathBuf> = in_folder(&segments).unwrap().0;
+        let mut ledger = Ledger::default();
+        for file in &files {
+            ledger.add(&std::fs::read(file).unwrap(), None).unwrap();
+        }
+        let head = ledger.chain().unwrap().head(NOW).unwrap();
+        std::fs::write(segments.join("head"), head.sign(&self::key()).unwrap()).unwrap();
+        std::fs::write(at("subnet"), subnet).unwrap();
+        std::fs::write(at("key"), hex::encode(key)).unwrap();
+        let args = crate::args::WeightsMakeArgs {
+            ledger: crate::args::LedgerArgs {
+                segments: vec![segments],
+                head: None,
+                validator: None,
+            },
+            rule: crate::args::ScoringArgs {
+                rule: zkinfer_scoring::RuleName::SpeedSizeAccuracy,
+                at: Some(NOW),
+            },
+            subnet: at("subnet"),
+            key: at("key"),
+            out: at("made"),
+        };
+        (
+            run(&WeightsCommand::Make(args), Format::Json).unwrap(),
+            at("made"),
+        )
+    }
+
+    const SUBNET: &str = r#"{ "network": "mainnet", "netuid": 2, "versionKey": 11003, "uids": {},
+                              "owner": { "uid": 0, "shareMillionths": 800000 } }"#;
+
+    #[test]
+    fn what_is_made_of_a_ledger_is_verified_against_it() {
+        let case = case();
+        let (done, out) = made(&case, SUBNET, [200; 32]);
+        assert_eq!(done, Exit::Done);
+        let bytes = std::fs::read(out).unwrap();
+        assert_eq!(WeightsFile::decode(&bytes, None).unwrap().ledger.entries, 40);
+        assert_eq!(case.verify(&bytes), Exit::Done);
+    }
+
+    #[test]
+    fn nothing_is_signed_with_another_key_or_of_who_is_not_bound() {
+        assert_eq!(made(&case(), SUBNET, [201; 32]).0, Exit::Bad);
+        let zeros = "0".repeat(128);
+        let unsigned = format!(
+            r#"{{ "network": "mainnet", "netuid": 2, "versionKey": 1, "uids": {{}}, "bindings": [{{
+                 "network": "mainnet", "namespace": "a", "pool": "b", "uid": "c", "identity": "{}",
+                 "hotkey": "5ETmuXSyBiDHwabzdAxmbyj1A25asAmNXm5gtzf7edxxQYaq",
+                 "hotkeySignature": "{zeros}", "identitySignature": "{zeros}" }}] }}"#,
+            Identity::new([1; 32])
+        );
+        assert_eq!(made(&case(), &unsigned, [200; 32]).0, Exit::Bad);
     }
 
     #[test]
