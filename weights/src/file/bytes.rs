@@ -1,6 +1,63 @@
 //! Reading and writing bytes, within bounds.
 
-use super::{FileError, MAX_TEXT};
+use zkinfer_crds::Identity;
+
+use crate::vector::VectorError;
+
+/// Bytes of a text.
+const MAX_TEXT: usize = 253;
+
+/// Why bytes are no weights file, or weights have none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FileError {
+    /// The bytes end too early.
+    #[error("the bytes end at {at}, where {what} is expected")]
+    Short {
+        /// Where.
+        at: usize,
+        /// What is missing.
+        what: &'static str,
+    },
+    /// It is something else.
+    #[error("these are not bytes of a weights file, or of another version of it")]
+    Magic,
+    /// There are too many.
+    #[error("{what}: {got} are more than the {most} that fit")]
+    Many {
+        /// What.
+        what: &'static str,
+        /// How many there are.
+        got: usize,
+        /// How many can be.
+        most: usize,
+    },
+    /// A text that is none, or a place that there is not.
+    #[error("{0} is none")]
+    Unknown(&'static str),
+    /// The value has other bytes.
+    #[error("the bytes are not those that this content is written as")]
+    Canonical,
+    /// The signature is not the validator's.
+    #[error("the signature is not one of {0}")]
+    Signature(Identity),
+    /// Another validator than expected.
+    #[error("the file is of validator {got}, and {expected} is expected")]
+    Validator {
+        /// Whose it has to be.
+        expected: Identity,
+        /// Whose it is.
+        got: Identity,
+    },
+    /// The rows make no vector.
+    #[error(transparent)]
+    Vector(#[from] VectorError),
+    /// A uid is one hotkey's.
+    #[error("uid {0} has two hotkeys")]
+    TwoHotkeys(u16),
+    /// Nobody has signed these weights: the rows make others.
+    #[error("the vector is not the one that the rows' weights make")]
+    OtherVector,
+}
 
 /// A count, as it is written.
 pub(super) fn count(

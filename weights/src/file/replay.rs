@@ -4,7 +4,7 @@ use zkinfer_crds::{Digest, Identity};
 use zkinfer_scoring::ledger::{Head, Ledger, LedgerError};
 use zkinfer_scoring::{Rule, RuleError, RuleName, Score, Scores};
 
-use super::{Row, WeightsFile};
+use super::content::{Row, WeightsFile};
 
 /// Why a file's totals are not a ledger's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ed25519_dalek::{Signer as _, SigningKey};
+use proptest::prelude::*;
 use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex};
 use zkinfer_scoring::ledger::{Chain, Content, Head, Ledger};
 use zkinfer_scoring::{Cause, Constants, End, Entry, Rule, RuleName, Scores};
@@ -172,9 +173,58 @@ fn a_validator_that_signs_another_vector_than_its_rows_make_is_refused() {
     // The last value of the vector, before the signature; then signed again, as a validator that lies would.
     let at = bytes.len() - 65;
     bytes[at] ^= 1;
-    let signature = validator().sign(&bytes[..at + 1]).to_bytes();
-    bytes[at + 1..].copy_from_slice(&signature);
+    bytes.truncate(at + 1);
+    let bytes = signed(bytes);
     assert_eq!(WeightsFile::decode(&bytes, None), Err(FileError::OtherVector));
+}
+
+#[test]
+fn a_file_is_these_bytes() {
+    let bytes = file().sign(&validator()).unwrap();
+    assert_eq!(
+        Digest::of(&bytes).to_string(),
+        "sha256:70b7d8c47ba81db5c2004c8809e887be664dc8df95e919042748f57a384f6fb8",
+        "weights files have other bytes: old ones could not be read any more"
+    );
+}
+
+/// Signed again, as a validator that lies would, so that the decoder goes on.
+fn signed(mut body: Vec<u8>) -> Vec<u8> {
+    let signature = validator().sign(&body).to_bytes();
+    body.extend(signature);
+    body
+}
+
+fn body() -> Vec<u8> {
+    let bytes = file().sign(&validator()).unwrap();
+    bytes[..bytes.len() - 64].to_vec()
+}
+
+#[test]
+fn a_list_that_cannot_be_there_is_not_allocated_for() {
+    let mut body = body();
+    // Before the vector: two counts, and four uids with their values.
+    let uids = body.len() - 2 * (4 + 4 * 2);
+    body.splice(uids..uids + 4, u32::MAX.to_be_bytes());
+    assert!(matches!(
+        WeightsFile::decode(&signed(body), None),
+        Err(FileError::Many { what: "uids", .. })
+    ));
+}
+
+proptest! {
+    #[test]
+    fn nothing_makes_it_panic(at in 0usize..1000, with in proptest::collection::vec(any::<u8>(), 0..40), cut in 0usize..60) {
+        let mut changed = body();
+        let from = 17 + 32 + at % (changed.len() - 17 - 32);
+        let to = (from + cut).min(changed.len());
+        changed.splice(from..to, with);
+        let bytes = signed(changed);
+        let _ = WeightsFile::decode(&bytes[..bytes.len() - 1], None);
+        if let Ok(file) = WeightsFile::decode(&bytes, None) {
+            prop_assert_eq!(file.sign(&validator()).unwrap(), bytes);
+        }
+    }
 }
 
 #[test]

@@ -150,7 +150,7 @@ fn a_signature_of_ours_is_written_for_the_sdk() {
             "address": hotkey(9).hotkey(), "message": hex::encode(&message), "signature": hex::encode(hotkey(9).sign(&message)),
         })
     });
-    ours("signatures", rows.to_vec().into(), |held| {
+    ours("signatures", &rows.to_vec().into(), |held| {
         for row in held {
             let by: Hotkey = row["address"].as_str().unwrap().parse().unwrap();
             assert_eq!(

@@ -24,7 +24,7 @@ fn a_commit_of_ours_is_opened_at_its_round_and_at_no_other() {
     assert!(lock(&[0; 33 + 2 * (2 + 512) + 8], 1000).unwrap().len() <= MAX_COMMIT);
     ours(
         "timelock",
-        json!([{ "round": 1000, "payload": hex::encode(payload), "ciphertext": hex::encode(commit) }]),
+        &json!([{ "round": 1000, "payload": hex::encode(payload), "ciphertext": hex::encode(commit) }]),
         |held| {
             for row in held {
                 assert_eq!(

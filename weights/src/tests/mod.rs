@@ -35,7 +35,7 @@ fn array<const N: usize>(value: &Value) -> [u8; N] {
 
 /// What the SDK is given of ours, by `tests/weights/vectors.py --check`, is still good. It is random: where the file is missing,
 /// ZKINFER_UPDATE=1 writes it.
-fn ours(part: &str, rows: Value, good: impl Fn(&[Value])) {
+fn ours(part: &str, rows: &Value, good: impl Fn(&[Value])) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../tests/weights")
         .join(format!("ours-{part}.json"));
