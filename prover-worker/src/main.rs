@@ -32,6 +32,7 @@ fn main() -> std::process::ExitCode {
         Command::Qualify(args) => by_hand::qualify::run(&args, format),
         Command::Srs(args) => by_hand::srs::run(&args, format),
         Command::Ledger(args) => by_hand::ledger::run(&args, format),
+        Command::Weights(args) => by_hand::weights::run(&args, format),
     };
     done.unwrap_or_else(|error| {
         exit::say(&error, format);

@@ -121,6 +121,18 @@ fn the_scoring_rules_know_no_cluster_no_network_and_no_engine() {
 }
 
 #[test]
+fn weights_know_no_cluster_no_network_and_no_engine() {
+    let weights = tree("zkinfer-weights");
+    assert!(has(&weights, "zkinfer-scoring"), "is that its name?");
+    for other in ["zkml", "kube", "reqwest", "hyper", "tokio"]
+        .iter()
+        .chain(READERS)
+    {
+        assert!(!has(&weights, other), "weights depend on {other}");
+    }
+}
+
+#[test]
 fn no_reader_and_no_prover_is_linked_into_the_operator() {
     let fragments: Vec<&str> = PROVERS
         .iter()

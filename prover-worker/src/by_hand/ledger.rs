@@ -51,9 +51,9 @@ pub(crate) fn run(command: &LedgerCommand, format: Format) -> Result<Exit, Usage
     Ok(Exit::Done)
 }
 
-struct Checked {
-    ledger: Ledger,
-    head: Option<Head>,
+pub(super) struct Checked {
+    pub(super) ledger: Ledger,
+    pub(super) head: Option<Head>,
 }
 
 /// Reads and checks it all; the file in which it does not hold, and why.
@@ -61,7 +61,7 @@ struct Checked {
     clippy::type_complexity,
     reason = "a wrong use, and a wrong ledger, end differently"
 )]
-fn read(args: &LedgerArgs) -> Result<Result<Checked, (PathBuf, LedgerError)>, UsageError> {
+pub(super) fn read(args: &LedgerArgs) -> Result<Result<Checked, (PathBuf, LedgerError)>, UsageError> {
     let (segments, beside) = match args.segments.as_slice() {
         [folder] if folder.is_dir() => in_folder(folder)?,
         segments => (segments.to_vec(), None),
@@ -87,7 +87,7 @@ fn read(args: &LedgerArgs) -> Result<Result<Checked, (PathBuf, LedgerError)>, Us
 }
 
 /// Segments by number, and the head if there is one.
-fn in_folder(folder: &Path) -> Result<(Vec<PathBuf>, Option<PathBuf>), UsageError> {
+pub(super) fn in_folder(folder: &Path) -> Result<(Vec<PathBuf>, Option<PathBuf>), UsageError> {
     let bad = |e: std::io::Error| UsageError::new(format!("cannot read {}: {e}", folder.display()));
     let mut numbered = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(bad)? {
@@ -148,7 +148,7 @@ fn not_ours(error: &RuleError, format: Format) -> Exit {
     Exit::Bad
 }
 
-fn scores(ledger: &Ledger, args: &ScoringArgs) -> Result<Scores, RuleError> {
+pub(super) fn scores(ledger: &Ledger, args: &ScoringArgs) -> Result<Scores, RuleError> {
     let last = ledger.entries().iter().map(|entry| entry.at).max();
     let at = args.at.or(last).unwrap_or_default();
     let rule = match (args.rule, ledger.rule_at(at)) {

@@ -9,3 +9,4 @@ pub(crate) mod prove;
 pub(crate) mod qualify;
 pub(crate) mod srs;
 pub(crate) mod verify;
+pub(crate) mod weights;
