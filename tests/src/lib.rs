@@ -11,6 +11,7 @@ pub mod local_operator;
 pub mod onnx;
 pub mod openapi;
 pub mod operator;
+pub mod sim;
 mod tell;
 pub mod values;
 

@@ -54,7 +54,7 @@ impl Queue {
         if self.waiting.is_empty() {
             return answers;
         }
-        let mut held = self.held();
+        let mut held = HeldNow::default();
         let hedges = self.leases().filter(|l| l.stands_in && l.submitted.is_none());
         let mut hedges = hedges.count() as u64;
         for at in 0..self.requests.len() {
@@ -69,18 +69,14 @@ impl Queue {
                 if stands_in && hedges >= self.granted.most_hedges(now) {
                     continue;
                 }
-                let Some(index) = self.best(at, slice, &held, now) else {
+                let Some(index) = self.best(at, slice, &mut held, now) else {
                     continue;
                 };
                 let waiting = self.waiting.remove(index);
                 let claimed = self.grant(at, slice, &waiting, stands_in, fresh(), now);
-                if stands_in {
-                    hedges += 1;
-                    // Its own late claims keep a pool from more.
-                    held = self.held();
-                } else {
-                    held.entry(waiting.pool.clone()).or_default().open += 1;
-                }
+                hedges += u64::from(stands_in);
+                // What the pool holds, and whose late claim is stood in for now.
+                held.changed();
                 answers.push((waiting.ticket, Claimed::Slice(claimed)));
             }
         }
@@ -95,9 +91,7 @@ impl Queue {
             let drained = standings.get(&w.pool).is_none_or(|s| s.facts.drained);
             let request = requests.iter().find(|r| r.uid == uid);
             drained
-                || request.is_none_or(|r| {
-                    r.over || r.failed.is_some() || r.all_verified() || !r.pools.contains(&w.pool)
-                })
+                || request.is_none_or(|r| r.over || r.failed.is_some() || r.all_verified() || !r.has(&w.pool))
                 || !self.may_see(uid, &w.pool, &w.identity)
         };
         let tickets: Vec<Ticket> = self
@@ -113,30 +107,32 @@ impl Queue {
             .collect()
     }
 
-    /// The worker that a slice goes to.
-    fn best(&self, at: usize, slice: usize, held: &BTreeMap<PoolId, Held>, now: Duration) -> Option<usize> {
+    /// The worker that a slice goes to: of the pools that may take it the one whose turn it is, equal turns by name, so that
+    /// every planner chooses the same; of that pool's workers one that is there for this request alone, then who came first.
+    fn best(&self, at: usize, slice: usize, held: &mut HeldNow, now: Duration) -> Option<usize> {
         let request = &self.requests[at];
         let entry = &request.slices[slice];
-        let fits = |w: &Waiting| {
-            w.worker.request.is_none_or(|uid| uid == request.uid)
-                && request.pools.contains(&w.pool)
-                && entry.slice.memory_bytes <= w.worker.memory_bytes
-                && w.worker.parameters.contains(&entry.slice.parameter_id)
-                && self.may_see(request.uid, &w.pool, &w.identity)
-        };
-        // One worker of each pool: who is there for this request alone before others, then who came first.
-        let mut of_pool: BTreeMap<&PoolId, usize> = BTreeMap::new();
-        for (index, waiting) in self.waiting.iter().enumerate().filter(|(_, w)| fits(w)) {
-            let first = of_pool.entry(&waiting.pool).or_insert(index);
-            if waiting.worker.request.is_some() && self.waiting[*first].worker.request.is_none() {
-                *first = index;
+        let mut best = None;
+        for (index, waiting) in self.waiting.iter().enumerate() {
+            let Waiting { pool, worker, .. } = waiting;
+            let Some(standing) = self.standings.get(pool) else {
+                continue;
+            };
+            let turn = (standing.turn(), pool, worker.request.is_none());
+            // Most are not looked at any closer.
+            if best.as_ref().is_some_and(|(of, _)| *of <= turn) {
+                continue;
+            }
+            let fits = worker.request.is_none_or(|uid| uid == request.uid)
+                && entry.slice.memory_bytes <= worker.memory_bytes
+                && worker.parameters.contains(&entry.slice.parameter_id)
+                && request.has(pool)
+                && self.may_see(request.uid, pool, &waiting.identity);
+            if fits && self.may_take(request, entry, pool, held.of(self, pool), now) {
+                best = Some((turn, index));
             }
         }
-        let of_pool = of_pool.into_iter();
-        let may = of_pool.filter(|(pool, _)| self.may_take(request, entry, pool, held, now));
-        // Equal turns go by name, so that every planner chooses the same.
-        may.min_by_key(|(pool, _)| self.standings.get(pool).map(super::standing::Standing::turn))
-            .map(|(_, index)| index)
+        best.map(|(_, index)| index)
     }
 
     fn may_take(
@@ -144,10 +140,9 @@ impl Queue {
         request: &RequestEntry,
         entry: &SliceEntry,
         pool: &PoolId,
-        held: &BTreeMap<PoolId, Held>,
+        held: Held,
         now: Duration,
     ) -> bool {
-        let held = held.get(pool).copied().unwrap_or_default();
         let has_room = self.standings.get(pool).is_some_and(|s| s.has_room(held));
         has_room
             && self.serves(request, entry, pool, held, now)
@@ -171,7 +166,7 @@ impl Queue {
             let able = |p: &&PoolId| *p != pool && entry.is_new_to(p) && self.could(request, p, now);
             request.pools.iter().any(|p| able(&p))
         };
-        request.pools.contains(pool) && self.lets_see(request.uid, pool) && !(barred && others())
+        request.has(pool) && self.lets_see(request.uid, pool) && !(barred && others())
     }
 
     /// Whether another pool can be waited for: it is not barred itself, and is there, or may be expected to come.
@@ -197,7 +192,7 @@ impl Queue {
     ) -> ClaimedSlice {
         let request = &self.requests[at];
         let candidates = request.pools.iter().filter(|p| self.lets_see(request.uid, p));
-        let contested = self.standings.contested(&candidates.collect::<Vec<_>>());
+        let contested = self.standings.contested(candidates);
         let request = &mut self.requests[at];
         let entry = &mut request.slices[slice];
         entry.attempts += 1;
@@ -233,6 +228,25 @@ impl Queue {
             contested,
             stands_in,
         }
+    }
+}
+
+/// What pools hold while slices are given out: of each that it is asked of, once between two changes.
+#[derive(Default)]
+struct HeldNow(BTreeMap<PoolId, Held>);
+
+impl HeldNow {
+    fn of(&mut self, queue: &Queue, pool: &PoolId) -> Held {
+        if let Some(held) = self.0.get(pool) {
+            return *held;
+        }
+        let held = queue.held_by(pool);
+        self.0.insert(pool.clone(), held);
+        held
+    }
+
+    fn changed(&mut self) {
+        self.0.clear();
     }
 }
 

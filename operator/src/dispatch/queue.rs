@@ -240,6 +240,16 @@ impl Queue {
         held
     }
 
+    /// What one pool holds.
+    pub(super) fn held_by(&self, pool: &PoolId) -> Held {
+        let mut held = Held::default();
+        for lease in self.leases().filter(|l| l.submitted.is_none() && l.pool == *pool) {
+            held.open += 1;
+            held.hedged += u32::from(lease.hedged);
+        }
+        held
+    }
+
     /// The requests that are not over.
     #[must_use]
     pub fn uids(&self) -> Vec<RequestUid> {

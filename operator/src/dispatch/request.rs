@@ -201,6 +201,7 @@ pub(super) struct RequestEntry {
     /// How many pools shall prove each slice, and how many can.
     wanted: u32,
     pub(super) redundancy: usize,
+    /// By name, each once.
     pub(super) pools: Vec<PoolId>,
     pub(super) slices: Vec<SliceEntry>,
     pub(super) since: Duration,
@@ -216,6 +217,13 @@ pub(super) struct RequestEntry {
 fn possible(redundancy: u32, pools: &[PoolId]) -> usize {
     let most = if pools.is_empty() { usize::MAX } else { pools.len() };
     (redundancy as usize).clamp(1, most)
+}
+
+/// Thousands of pools are looked up for each slice.
+fn by_name(mut pools: Vec<PoolId>) -> Vec<PoolId> {
+    pools.sort();
+    pools.dedup();
+    pools
 }
 
 impl RequestEntry {
@@ -242,7 +250,7 @@ impl RequestEntry {
             priority,
             wanted: redundancy,
             redundancy: possible(redundancy, &pools),
-            pools,
+            pools: by_name(pools),
             slices: slices.into_iter().map(entry).collect(),
             since: now,
             suspended: false,
@@ -255,7 +263,12 @@ impl RequestEntry {
     /// Other pools from now on; open claims go on.
     pub(super) fn retarget(&mut self, pools: Vec<PoolId>) {
         self.redundancy = possible(self.wanted, &pools);
-        self.pools = pools;
+        self.pools = by_name(pools);
+    }
+
+    /// Whether the pool is one of its pools.
+    pub(super) fn has(&self, pool: &PoolId) -> bool {
+        self.pools.binary_search(pool).is_ok()
     }
 
     pub(super) fn is_verified(&self, slice: &SliceEntry) -> bool {

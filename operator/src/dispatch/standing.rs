@@ -161,14 +161,23 @@ impl Standings {
     }
 
     /// Whether two of these pools are of different miners and of different owners. A pool's owner is its namespace.
-    pub(super) fn contested(&self, pools: &[&PoolId]) -> bool {
-        let known = || {
-            pools
-                .iter()
-                .filter_map(|id| Some((id.namespace(), self.pools.get(*id)?)))
-                .filter(|(_, s)| !s.facts.drained)
-                .map(|(owner, s)| (owner, s.facts.identity))
-        };
-        known().any(|a| known().any(|b| a.0 != b.0 && a.1 != b.1))
+    pub(super) fn contested<'a>(&self, pools: impl Iterator<Item = &'a PoolId>) -> bool {
+        let known = pools.filter_map(|id| Some((id.namespace(), self.pools.get(id)?)));
+        let mut known = known
+            .filter(|(_, s)| !s.facts.drained)
+            .map(|(owner, s)| (owner, s.facts.identity));
+        let Some(first) = known.next() else { return false };
+        // Who is not both another owner's and another miner than the first shares one of them with it. Of two that share
+        // different ones neither is in common.
+        let (mut shares_owner, mut shares_miner) = (false, false);
+        for (owner, miner) in known {
+            match (owner == first.0, miner == first.1) {
+                (false, false) => return true,
+                (true, false) => shares_owner = true,
+                (false, true) => shares_miner = true,
+                (true, true) => {}
+            }
+        }
+        shares_owner && shares_miner
     }
 }
