@@ -16,7 +16,7 @@ use zkinfer_crds::{ClaimId, Identity};
 use super::PoolId;
 use super::queue::Queue;
 use super::request::{Lease, RequestEntry, SliceEntry, Worker, max_bytes};
-use super::standing::Held;
+use super::standing::{Held, HeldNow};
 use super::waiting::{Claimed, ClaimedSlice, Ticket, Waiting};
 
 /// A lease is this many times the predicted time, within limits: a slow but honest miner is not punished.
@@ -31,9 +31,13 @@ impl Queue {
         worker: Worker,
         now: Duration,
     ) {
-        let holds = self.leases().any(|l| l.pool == *pool && l.submitted.is_none());
-        let idle = !holds && !self.waiting.iter().any(|w| w.pool == *pool);
-        self.standings.asks(pool, idle, now);
+        if self.standings.is_away(pool, now) {
+            let holds = self.leases().any(|l| l.pool == *pool && l.submitted.is_none());
+            if !holds && !self.waiting.iter().any(|w| w.pool == *pool) {
+                self.standings.begins(pool, now);
+            }
+        }
+        self.standings.asks(pool, now);
         self.waiting.push(Waiting {
             ticket,
             pool: pool.clone(),
@@ -54,19 +58,22 @@ impl Queue {
         if self.waiting.is_empty() {
             return answers;
         }
-        let mut held = HeldNow::default();
-        let hedges = self.leases().filter(|l| l.stands_in && l.submitted.is_none());
-        let mut hedges = hedges.count() as u64;
+        let mut held = std::mem::take(&mut self.held_now);
         for at in 0..self.requests.len() {
             if self.waiting.is_empty() {
                 break;
             }
             let request = &self.requests[at];
-            if !request.is_active() {
+            if !request.is_active() || now < request.nothing_before {
                 continue;
             }
-            for (slice, stands_in) in wanted(request, now) {
-                if stands_in && hedges >= self.granted.most_hedges(now) {
+            let wanted = wanted(request, now);
+            if wanted.is_empty() {
+                self.requests[at].nothing_before = next_late(request);
+                continue;
+            }
+            for (slice, stands_in) in wanted {
+                if stands_in && self.hedges() >= self.granted.most_hedges(now) {
                     continue;
                 }
                 let Some(index) = self.best(at, slice, &mut held, now) else {
@@ -74,13 +81,23 @@ impl Queue {
                 };
                 let waiting = self.waiting.remove(index);
                 let claimed = self.grant(at, slice, &waiting, stands_in, fresh(), now);
-                hedges += u64::from(stands_in);
-                // What the pool holds, and whose late claim is stood in for now.
-                held.changed();
+                if stands_in {
+                    // Whose late claim it is has changed too.
+                    held.clear();
+                } else {
+                    held.changed(&waiting.pool);
+                }
                 answers.push((waiting.ticket, Claimed::Slice(claimed)));
             }
         }
+        self.held_now = held;
         answers
+    }
+
+    /// Claims that stand in for others.
+    fn hedges(&self) -> u64 {
+        let hedges = self.leases().filter(|l| l.stands_in && l.submitted.is_none());
+        hedges.count() as u64
     }
 
     /// Workers that are there for one request are sent home when it is over, or no longer their pool's or for its eyes.
@@ -128,7 +145,7 @@ impl Queue {
                 && worker.parameters.contains(&entry.slice.parameter_id)
                 && request.has(pool)
                 && self.may_see(request.uid, pool, &waiting.identity);
-            if fits && self.may_take(request, entry, pool, held.of(self, pool), now) {
+            if fits && self.may_take(request, entry, pool, held.of(pool, || self.held_by(pool)), now) {
                 best = Some((turn, index));
             }
         }
@@ -216,6 +233,7 @@ impl Queue {
             stands_in,
             ..Lease::new(waiting, claim, entry.attempts, now, lasts)
         });
+        self.soonest = self.soonest.min(now + lasts);
         self.standings.given(&waiting.pool, predicted);
         self.granted.add(now);
         ClaimedSlice {
@@ -228,25 +246,6 @@ impl Queue {
             contested,
             stands_in,
         }
-    }
-}
-
-/// What pools hold while slices are given out: of each that it is asked of, once between two changes.
-#[derive(Default)]
-struct HeldNow(BTreeMap<PoolId, Held>);
-
-impl HeldNow {
-    fn of(&mut self, queue: &Queue, pool: &PoolId) -> Held {
-        if let Some(held) = self.0.get(pool) {
-            return *held;
-        }
-        let held = queue.held_by(pool);
-        self.0.insert(pool.clone(), held);
-        held
-    }
-
-    fn changed(&mut self) {
-        self.0.clear();
     }
 }
 
@@ -263,6 +262,14 @@ fn wanted(request: &RequestEntry, now: Duration) -> Vec<(usize, bool)> {
     let weight = |at: usize| std::cmp::Reverse(request.slices[at].slice.predicted);
     wanted.sort_by_key(|(at, stands_in)| (*stands_in, weight(*at), *at));
     wanted
+}
+
+/// When the first claim of a request is late of which no place is to be filled.
+fn next_late(request: &RequestEntry) -> Duration {
+    let open = request.slices.iter().filter(|s| !request.is_verified(s));
+    open.filter_map(SliceEntry::is_late_at)
+        .min()
+        .unwrap_or(Duration::MAX)
 }
 
 impl Lease {

@@ -26,7 +26,7 @@ struct Args {
     /// What everything random comes of.
     #[arg(long, default_value = "word")]
     seed: String,
-    /// Predicted seconds of a slice, in the mean; otherwise ten for each hour, from 10 to 240.
+    /// Predicted seconds of a slice, in the mean; otherwise ten for each hour, from 10 to 300.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=600))]
     slice: Option<u32>,
     /// How much of the capacity clients ask for in the mean, in per cent.

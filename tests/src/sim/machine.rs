@@ -24,6 +24,8 @@ pub enum Kind {
     Sybil8,
     /// The same under eight names in one namespace.
     SybilOneOwner,
+    /// Under eight names in as many namespaces, which all ask all the time: what they are given waits for the machine.
+    SybilAtOnce,
     /// Lets every other claim lapse, and goes on to the next at once.
     Lazy,
     /// Lets one claim in ten lapse.
@@ -44,10 +46,11 @@ pub enum Kind {
 
 impl Kind {
     /// The attacks that are compared with honest work.
-    pub const ATTACKS: [Self; 8] = [
+    pub const ATTACKS: [Self; 9] = [
         Self::Sybil2,
         Self::Sybil8,
         Self::SybilOneOwner,
+        Self::SybilAtOnce,
         Self::Lazy,
         Self::Withholding,
         Self::Copying,
@@ -64,6 +67,7 @@ impl Kind {
             Self::Sybil2 => "one machine, 2 owners",
             Self::Sybil8 => "one machine, 8 owners",
             Self::SybilOneOwner => "one machine, 8 names of one owner",
+            Self::SybilAtOnce => "one machine, 8 owners at once",
             Self::Lazy => "lazy: every other claim lapses",
             Self::Withholding => "withholding one in ten",
             Self::Copying => "copying one in twenty",
@@ -78,7 +82,10 @@ impl Kind {
     /// One machine under several names.
     #[must_use]
     pub const fn is_sybil(self) -> bool {
-        matches!(self, Self::Sybil2 | Self::Sybil8 | Self::SybilOneOwner)
+        matches!(
+            self,
+            Self::Sybil2 | Self::Sybil8 | Self::SybilOneOwner | Self::SybilAtOnce
+        )
     }
 
     /// Whether it proves what it is given: it may be said to starve.
@@ -90,7 +97,7 @@ impl Kind {
     const fn names(self) -> (usize, bool) {
         match self {
             Self::Sybil2 | Self::Collusion => (2, true),
-            Self::Sybil8 => (8, true),
+            Self::Sybil8 | Self::SybilAtOnce => (8, true),
             Self::SybilOneOwner => (8, false),
             _ => (1, true),
         }
@@ -129,6 +136,8 @@ pub struct Machine {
     pub(super) scores: BTreeMap<Identity, u32>,
     /// Workers that are at something.
     pub(super) busy: u32,
+    /// When it will have done all that it was given, where it does one thing after the other.
+    pub(super) free: Duration,
     /// The last moment at which it was not wholly there.
     pub(super) unwell: Option<Duration>,
     /// How often it has come under a new name.
@@ -150,6 +159,7 @@ impl Machine {
             next_name: 0,
             scores: BTreeMap::new(),
             busy: 0,
+            free: Duration::ZERO,
             unwell: None,
             born: 0,
         };
@@ -183,6 +193,14 @@ impl Machine {
     #[must_use]
     pub fn capacity(&self) -> f64 {
         self.speed * f64::from(self.workers)
+    }
+
+    /// How many of its workers ask at once.
+    pub(super) fn askers(&self) -> u32 {
+        match self.kind {
+            Kind::SybilAtOnce => self.names.len() as u32,
+            _ => self.workers,
+        }
     }
 
     /// What its pools say that their workers can hold: who means to let claims lapse says that it is large.
@@ -221,7 +239,7 @@ pub fn network(miners: usize, attacks: bool, hours: f64, seed: &str) -> Vec<Mach
         let machine = match kinds.get(n) {
             Some(kind) => Machine::new(n, *kind, 1.0, 1),
             None => {
-                let workers = *[1, 1, 1, 1, 2, 2, 4].get(random.below(7) as usize).unwrap_or(&1);
+                let workers = *[1, 1, 1, 1, 1, 2, 4].get(random.below(7) as usize).unwrap_or(&1);
                 let mut honest = Machine::new(n, Kind::Honest, random.between(0.5, 2.0), workers);
                 if random.chance(0.05) {
                     honest.joins = Duration::from_secs_f64(random.between(0.0, hours * 1800.0));

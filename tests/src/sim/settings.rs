@@ -28,7 +28,7 @@ impl Settings {
         Self {
             hours,
             seed: seed.to_owned(),
-            slice: (hours * 10.0).clamp(10.0, 240.0),
+            slice: (hours * 10.0).clamp(10.0, 300.0),
             organic: 0.4,
             benchmarks: true,
             hours_between_absences: 12.0,

@@ -275,7 +275,7 @@ impl World {
         }
         of.up = true;
         of.unwell = Some(self.now);
-        let free = of.workers.saturating_sub(of.busy);
+        let free = of.askers().saturating_sub(of.busy);
         for name in 0..self.machines[machine].names.len() {
             self.know(machine, name);
         }
@@ -343,6 +343,7 @@ impl World {
         let names = of.names.len();
         let first = of.next_name;
         of.next_name = (first + 1) % names;
+        let under = if of.kind == Kind::SybilAtOnce { 1 } else { names };
         if of.kind == Kind::Collusion && !self.has_open(self.own.get(&machine).copied()) {
             let names = self.machines[machine].names.iter();
             let pools = names.map(|(pool, _)| pool.clone()).collect();
@@ -358,7 +359,7 @@ impl World {
         };
         let own = self.next_ticket;
         self.workers.insert(own, Vec::with_capacity(names));
-        for name in (first..names).chain(0..first) {
+        for name in (first..names).chain(0..first).take(under) {
             let (pool, identity) = self.machines[machine].names[name].clone();
             let ticket = self.next_ticket;
             self.next_ticket += 1;
@@ -366,7 +367,7 @@ impl World {
                 .ask(ticket, (&pool, identity), worker.clone(), self.now);
             self.asking.insert(ticket, (machine, own));
             self.workers.entry(own).or_default().push(ticket);
-            if names > 1 {
+            if under > 1 {
                 self.give();
             }
             // Who is given something under one name does not ask under the next.
@@ -428,7 +429,11 @@ impl World {
         let (of, model) = (&mut self.machines[machine], &self.models[job.model]);
         of.busy += 1;
         let (life, deed) = (of.life, of.deed(job.client, &mut self.random));
-        let takes = model.predicted(slice.slice) * self.random.around_one(0.05) / of.speed;
+        let mut takes = model.predicted(slice.slice) * self.random.around_one(0.05) / of.speed;
+        if of.kind == Kind::SybilAtOnce {
+            of.free = of.free.max(self.now) + Duration::from_secs_f64(takes);
+            takes = of.free.saturating_sub(self.now).as_secs_f64();
+        }
         let bytes = (model.bytes(slice.slice) as f64 * self.random.around_one(0.01)) as u64;
         let (request, claim) = (slice.request, slice.claim);
         match deed {
