@@ -94,6 +94,20 @@ impl Queue {
         answers
     }
 
+    /// What is remembered, so that it is not looked for again, is what would be found.
+    #[cfg(test)]
+    pub(super) fn assert_remembers(&self, now: Duration) {
+        for (pool, held) in self.held_now.each() {
+            assert_eq!(*held, self.held_by(pool), "{pool}");
+        }
+        for request in self.requests.iter().filter(|r| now < r.nothing_before) {
+            assert_eq!(wanted(request, now), [], "{}", request.uid);
+        }
+        for lease in self.leases().filter(|l| l.submitted.is_none()) {
+            assert!(self.soonest <= lease.expires);
+        }
+    }
+
     /// Claims that stand in for others.
     fn hedges(&self) -> u64 {
         let hedges = self.leases().filter(|l| l.stands_in && l.submitted.is_none());

@@ -61,6 +61,11 @@ impl HeldNow {
         self.0.remove(pool);
     }
 
+    #[cfg(test)]
+    pub(super) fn each(&self) -> impl Iterator<Item = (&PoolId, &Held)> {
+        self.0.iter()
+    }
+
     /// Anything has.
     pub(super) fn clear(&mut self) {
         self.0.clear();
@@ -174,10 +179,9 @@ impl Standings {
         if turns.is_empty() {
             turns = all().map(|s| s.given).collect();
         }
-        let middle = turns.len() / 2;
-        if turns.is_empty() {
+        let Some(middle) = turns.len().checked_sub(1).map(|last| last / 2) else {
             return 0;
-        }
+        };
         *turns.select_nth_unstable(middle).1
     }
 
