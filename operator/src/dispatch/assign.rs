@@ -8,7 +8,6 @@
 //!
 //! Requests go by priority and age, a request's slices by weight, those that are late after those that nobody holds.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use zkinfer_crds::{ClaimId, Identity};

@@ -21,6 +21,9 @@ const STARVED: f64 = 0.5;
 /// Shares are those stated.
 const STATED: f64 = 0.05;
 
+/// What is looked at of an hour.
+type Size = fn(&Hour) -> usize;
+
 /// See the module.
 #[derive(Debug)]
 pub struct Outcome {
@@ -134,8 +137,8 @@ impl Outcome {
     /// What has grown from the first half of the hours to the second: with the same demand it should not.
     fn grows(&self) -> Vec<String> {
         let (first, second) = self.hours.split_at(self.hours.len() / 2);
-        let most = |hours: &[Hour], of: fn(&Hour) -> usize| hours.iter().map(of).max().unwrap_or_default();
-        let sizes: [(&str, fn(&Hour) -> usize); 6] = [
+        let most = |hours: &[Hour], of: Size| hours.iter().map(of).max().unwrap_or_default();
+        let sizes: [(&str, Size); 6] = [
             ("requests", |h| h.sizes.requests),
             ("slices", |h| h.sizes.slices),
             ("claims", |h| h.sizes.claims),
