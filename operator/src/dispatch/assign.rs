@@ -30,13 +30,9 @@ impl Queue {
         worker: Worker,
         now: Duration,
     ) {
-        if self.standings.is_away(pool, now) {
-            let holds = self.leases().any(|l| l.pool == *pool && l.submitted.is_none());
-            if !holds && !self.waiting.iter().any(|w| w.pool == *pool) {
-                self.standings.begins(pool, now);
-            }
-        }
-        self.standings.asks(pool, now);
+        let holds = self.leases().any(|l| l.pool == *pool && l.submitted.is_none());
+        let idle = !holds && !self.waiting.iter().any(|w| w.pool == *pool);
+        self.standings.asks(pool, idle, now);
         self.waiting.push(Waiting {
             ticket,
             pool: pool.clone(),
@@ -223,6 +219,7 @@ impl Queue {
         let request = &self.requests[at];
         let candidates = request.pools.iter().filter(|p| self.lets_see(request.uid, p));
         let contested = self.standings.contested(candidates);
+        let could = request.pools.len();
         let request = &mut self.requests[at];
         let entry = &mut request.slices[slice];
         entry.attempts += 1;
@@ -247,7 +244,7 @@ impl Queue {
             ..Lease::new(waiting, claim, entry.attempts, now, lasts)
         });
         self.soonest = self.soonest.min(now + lasts);
-        self.standings.given(&waiting.pool, predicted);
+        self.standings.given(&waiting.pool, predicted, could);
         self.granted.add(now);
         ClaimedSlice {
             request: request.uid,

@@ -373,7 +373,6 @@ impl Queue {
         self.forget_if_left(index);
         let delivered = matches!(attempt.end, AttemptEnd::Overtaken);
         self.judge(&lease.pool, blame.filter(|_| !delivered), now);
-        self.standings.ended(&lease.pool, now);
         self.held_now.changed(&lease.pool);
         self.ended.push(attempt);
         true

@@ -3,8 +3,8 @@
 //! Invariants: a pool never holds more claims than its workers can, and at first only [`WINDOW`], one more for each proof
 //! that is verified and half as many after each fault, for nothing but proofs shows that workers are there. Whose turn it
 //! is follows from the work that was given to each pool, with its score worth a fifth at most; no pool gains by what it
-//! says of its size. Who comes or comes back begins where most of those are that are there: neither one pool that has a
-//! client to itself nor one that nothing fits moves the beginning.
+//! says of its size. Who comes or comes back begins at the turn that was served last, of what most pools could have been given:
+//! a pool that has a client to itself moves nobody's turn.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -81,8 +81,6 @@ pub(super) struct Standing {
     given: u64,
     /// When it last asked.
     asked: Option<Duration>,
-    /// When a claim of it last ended.
-    ended: Option<Duration>,
 }
 
 impl Standing {
@@ -94,12 +92,6 @@ impl Standing {
     /// Whether its workers are there, as far as can be known.
     pub(super) fn is_there(&self, now: Duration) -> bool {
         self.asked.is_some_and(|at| now.saturating_sub(at) < THERE)
-    }
-
-    /// Whether it waits, or has just been at work: what it was not given meanwhile it has not saved up by being away.
-    fn was_there(&self, now: Duration) -> bool {
-        let lately = |at: Duration| now.saturating_sub(at) < THERE;
-        self.is_there(now) || self.ended.is_some_and(lately)
     }
 
     /// Whose turn it is: the least goes first.
@@ -136,6 +128,8 @@ impl Standing {
 #[derive(Debug, Default)]
 pub(super) struct Standings {
     pools: BTreeMap<PoolId, Standing>,
+    /// The turn of who was served last: who comes later begins there, and not at the beginning.
+    clock: u64,
 }
 
 impl Standings {
@@ -160,9 +154,8 @@ impl Standings {
             facts,
             breaker: Breaker::new(now),
             window: WINDOW,
-            given: self.beginning(now),
+            given: self.clock,
             asked: None,
-            ended: None,
         };
         self.pools.insert(pool.clone(), standing);
         true
@@ -172,51 +165,27 @@ impl Standings {
         self.pools.remove(pool);
     }
 
-    /// Where a pool begins that comes now: the turn of the middle one of those that are there, or of all where none is.
-    fn beginning(&self, now: Duration) -> u64 {
-        let all = || self.pools.values();
-        let mut turns: Vec<u64> = all().filter(|s| s.was_there(now)).map(|s| s.given).collect();
-        if turns.is_empty() {
-            turns = all().map(|s| s.given).collect();
-        }
-        let Some(middle) = turns.len().checked_sub(1).map(|last| last / 2) else {
-            return 0;
-        };
-        *turns.select_nth_unstable(middle).1
-    }
-
-    /// Whether nothing has been heard of the pool for a while.
-    pub(super) fn is_away(&self, pool: &PoolId, now: Duration) -> bool {
-        self.pools.get(pool).is_some_and(|s| !s.was_there(now))
-    }
-
-    /// The pool comes back: it has saved nothing up.
-    pub(super) fn begins(&mut self, pool: &PoolId, now: Duration) {
-        let begins = self.beginning(now);
-        if let Some(standing) = self.pools.get_mut(pool) {
-            standing.given = standing.given.max(begins);
-        }
-    }
-
-    /// A worker of the pool asks.
-    pub(super) fn asks(&mut self, pool: &PoolId, now: Duration) {
+    /// A worker of the pool asks. A pool that was away has saved nothing up.
+    pub(super) fn asks(&mut self, pool: &PoolId, idle: bool, now: Duration) {
         if let Some(standing) = self.pools.get_mut(pool) {
             standing.asked = Some(now);
+            if idle {
+                standing.given = standing.given.max(self.clock);
+            }
         }
     }
 
-    /// A claim of the pool has ended, in whatever way.
-    pub(super) fn ended(&mut self, pool: &PoolId, now: Duration) {
-        if let Some(standing) = self.pools.get_mut(pool) {
-            standing.ended = Some(now);
+    /// The pool is given work that so many pools could have been given.
+    pub(super) fn given(&mut self, pool: &PoolId, work: Duration, could: usize) {
+        let of_most = could * 2 > self.pools.len();
+        let Some(standing) = self.pools.get_mut(pool) else {
+            return;
+        };
+        // What few may be given says nothing of whose turn it is among the others.
+        if of_most {
+            self.clock = self.clock.max(standing.given);
         }
-    }
-
-    /// The pool is given work.
-    pub(super) fn given(&mut self, pool: &PoolId, work: Duration) {
-        if let Some(standing) = self.pools.get_mut(pool) {
-            standing.given = standing.given.saturating_add(standing.counts(work));
-        }
+        standing.given = standing.given.saturating_add(standing.counts(work));
     }
 
     /// The pool was not given that work after all.
