@@ -126,6 +126,17 @@ fn under_more_load_than_there_is_room_for_each_has_what_it_can_do_and_under_litt
     assert!(least(&each) > 0.8 * most, "{report}");
 }
 
+/// Complaint 5 too: who did much while there was much to do has its part of the little that there is later.
+#[test]
+fn who_was_busy_at_noon_is_not_starved_in_the_evening() {
+    let mut settings = Settings::new(24.0, "a day");
+    (settings.slice, settings.benchmarks) = (60.0, false);
+    let outcome = simulate(settings, network(60, false, 24.0, "a day"));
+    let report = outcome.report();
+    assert!(outcome.hours.iter().any(|hour| hour.busy > 0.5), "{report}");
+    assert!(outcome.least() > 0.5, "{report}");
+}
+
 /// Complaint 6: whoever was away for a moment had nothing for an epoch.
 #[test]
 fn an_announced_restart_costs_its_time_and_nothing_else() {
