@@ -7,6 +7,7 @@
 //! [`zkinfer_operator::scoring::Totals`], [`zkinfer_scoring::Scores`]); the same seed gives the same numbers. What is made up is
 //! named: machines (`machine`), models and demand (`load`), and the benchmarks that fill idle time (`world`).
 
+mod event;
 mod load;
 mod machine;
 mod measure;

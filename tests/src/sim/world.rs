@@ -16,6 +16,7 @@ use zkinfer_operator::dispatch::{
 };
 use zkinfer_operator::scoring::Totals;
 
+use super::event::Event;
 use super::load::{MEMORY, Model, PARAMETERS, by_day, models};
 use super::machine::{Deed, Kind, Machine};
 use super::measure::Measured;
@@ -29,32 +30,6 @@ const TICK: Duration = Duration::from_secs(1);
 /// A colluding client's requests go before everybody's, and benchmarks after.
 const OWN_PRIORITY: i32 = 10;
 const BENCHMARK_PRIORITY: i32 = -1;
-
-/// What happens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Event {
-    /// The queue is looked at.
-    Tick,
-    /// An hour is over.
-    Hour,
-    /// A client asks.
-    Client,
-    /// A machine comes.
-    Comes(usize),
-    /// A machine goes, and says so or does not.
-    Goes { machine: usize, announced: bool },
-    /// A worker asks for work, if its machine lives that life still.
-    Asks(usize, u32),
-    /// A worker is done with a claim.
-    Done {
-        machine: usize,
-        life: u32,
-        request: RequestUid,
-        claim: ClaimId,
-        deed: Deed,
-        bytes: u64,
-    },
-}
 
 /// A request that is under way.
 #[derive(Debug)]
