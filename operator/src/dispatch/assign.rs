@@ -8,7 +8,6 @@
 //!
 //! Requests go by priority and age, a request's slices by weight, those that are late after those that nobody holds.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use zkinfer_crds::{ClaimId, Identity};
@@ -16,7 +15,7 @@ use zkinfer_crds::{ClaimId, Identity};
 use super::PoolId;
 use super::queue::Queue;
 use super::request::{Lease, RequestEntry, SliceEntry, Worker, max_bytes};
-use super::standing::Held;
+use super::standing::{Held, HeldNow};
 use super::waiting::{Claimed, ClaimedSlice, Ticket, Waiting};
 
 /// A lease is this many times the predicted time, within limits: a slow but honest miner is not punished.
@@ -54,37 +53,60 @@ impl Queue {
         if self.waiting.is_empty() {
             return answers;
         }
-        let mut held = self.held();
-        let hedges = self.leases().filter(|l| l.stands_in && l.submitted.is_none());
-        let mut hedges = hedges.count() as u64;
+        let mut held = std::mem::take(&mut self.held_now);
         for at in 0..self.requests.len() {
             if self.waiting.is_empty() {
                 break;
             }
             let request = &self.requests[at];
-            if !request.is_active() {
+            if !request.is_active() || now < request.nothing_before {
                 continue;
             }
-            for (slice, stands_in) in wanted(request, now) {
-                if stands_in && hedges >= self.granted.most_hedges(now) {
+            let wanted = wanted(request, now);
+            if wanted.is_empty() {
+                self.requests[at].nothing_before = next_late(request);
+                continue;
+            }
+            for (slice, stands_in) in wanted {
+                if stands_in && self.hedges() >= self.granted.most_hedges(now) {
                     continue;
                 }
-                let Some(index) = self.best(at, slice, &held, now) else {
+                let Some(index) = self.best(at, slice, &mut held, now) else {
                     continue;
                 };
                 let waiting = self.waiting.remove(index);
                 let claimed = self.grant(at, slice, &waiting, stands_in, fresh(), now);
                 if stands_in {
-                    hedges += 1;
-                    // Its own late claims keep a pool from more.
-                    held = self.held();
+                    // Whose late claim it is has changed too.
+                    held.clear();
                 } else {
-                    held.entry(waiting.pool.clone()).or_default().open += 1;
+                    held.changed(&waiting.pool);
                 }
                 answers.push((waiting.ticket, Claimed::Slice(claimed)));
             }
         }
+        self.held_now = held;
         answers
+    }
+
+    /// What is remembered, so that it is not looked for again, is what would be found.
+    #[cfg(test)]
+    pub(super) fn assert_remembers(&self, now: Duration) {
+        for (pool, held) in self.held_now.each() {
+            assert_eq!(*held, self.held_by(pool), "{pool}");
+        }
+        for request in self.requests.iter().filter(|r| now < r.nothing_before) {
+            assert_eq!(wanted(request, now), [], "{}", request.uid);
+        }
+        for lease in self.leases().filter(|l| l.submitted.is_none()) {
+            assert!(self.soonest <= lease.expires);
+        }
+    }
+
+    /// Claims that stand in for others.
+    fn hedges(&self) -> u64 {
+        let hedges = self.leases().filter(|l| l.stands_in && l.submitted.is_none());
+        hedges.count() as u64
     }
 
     /// Workers that are there for one request are sent home when it is over, or no longer their pool's or for its eyes.
@@ -95,9 +117,7 @@ impl Queue {
             let drained = standings.get(&w.pool).is_none_or(|s| s.facts.drained);
             let request = requests.iter().find(|r| r.uid == uid);
             drained
-                || request.is_none_or(|r| {
-                    r.over || r.failed.is_some() || r.all_verified() || !r.pools.contains(&w.pool)
-                })
+                || request.is_none_or(|r| r.over || r.failed.is_some() || r.all_verified() || !r.has(&w.pool))
                 || !self.may_see(uid, &w.pool, &w.identity)
         };
         let tickets: Vec<Ticket> = self
@@ -113,30 +133,32 @@ impl Queue {
             .collect()
     }
 
-    /// The worker that a slice goes to.
-    fn best(&self, at: usize, slice: usize, held: &BTreeMap<PoolId, Held>, now: Duration) -> Option<usize> {
+    /// The worker that a slice goes to: of the pools that may take it the one whose turn it is, equal turns by name, so that
+    /// every planner chooses the same; of that pool's workers one that is there for this request alone, then who came first.
+    fn best(&self, at: usize, slice: usize, held: &mut HeldNow, now: Duration) -> Option<usize> {
         let request = &self.requests[at];
         let entry = &request.slices[slice];
-        let fits = |w: &Waiting| {
-            w.worker.request.is_none_or(|uid| uid == request.uid)
-                && request.pools.contains(&w.pool)
-                && entry.slice.memory_bytes <= w.worker.memory_bytes
-                && w.worker.parameters.contains(&entry.slice.parameter_id)
-                && self.may_see(request.uid, &w.pool, &w.identity)
-        };
-        // One worker of each pool: who is there for this request alone before others, then who came first.
-        let mut of_pool: BTreeMap<&PoolId, usize> = BTreeMap::new();
-        for (index, waiting) in self.waiting.iter().enumerate().filter(|(_, w)| fits(w)) {
-            let first = of_pool.entry(&waiting.pool).or_insert(index);
-            if waiting.worker.request.is_some() && self.waiting[*first].worker.request.is_none() {
-                *first = index;
+        let mut best = None;
+        for (index, waiting) in self.waiting.iter().enumerate() {
+            let Waiting { pool, worker, .. } = waiting;
+            let Some(standing) = self.standings.get(pool) else {
+                continue;
+            };
+            let turn = (standing.turn(), pool, worker.request.is_none());
+            // Most are not looked at any closer.
+            if best.as_ref().is_some_and(|(of, _)| *of <= turn) {
+                continue;
+            }
+            let fits = worker.request.is_none_or(|uid| uid == request.uid)
+                && entry.slice.memory_bytes <= worker.memory_bytes
+                && worker.parameters.contains(&entry.slice.parameter_id)
+                && request.has(pool)
+                && self.may_see(request.uid, pool, &waiting.identity);
+            if fits && self.may_take(request, entry, pool, held.of(pool, || self.held_by(pool)), now) {
+                best = Some((turn, index));
             }
         }
-        let of_pool = of_pool.into_iter();
-        let may = of_pool.filter(|(pool, _)| self.may_take(request, entry, pool, held, now));
-        // Equal turns go by name, so that every planner chooses the same.
-        may.min_by_key(|(pool, _)| self.standings.get(pool).map(super::standing::Standing::turn))
-            .map(|(_, index)| index)
+        best.map(|(_, index)| index)
     }
 
     fn may_take(
@@ -144,10 +166,9 @@ impl Queue {
         request: &RequestEntry,
         entry: &SliceEntry,
         pool: &PoolId,
-        held: &BTreeMap<PoolId, Held>,
+        held: Held,
         now: Duration,
     ) -> bool {
-        let held = held.get(pool).copied().unwrap_or_default();
         let has_room = self.standings.get(pool).is_some_and(|s| s.has_room(held));
         has_room
             && self.serves(request, entry, pool, held, now)
@@ -171,7 +192,7 @@ impl Queue {
             let able = |p: &&PoolId| *p != pool && entry.is_new_to(p) && self.could(request, p, now);
             request.pools.iter().any(|p| able(&p))
         };
-        request.pools.contains(pool) && self.lets_see(request.uid, pool) && !(barred && others())
+        request.has(pool) && self.lets_see(request.uid, pool) && !(barred && others())
     }
 
     /// Whether another pool can be waited for: it is not barred itself, and is there, or may be expected to come.
@@ -197,7 +218,8 @@ impl Queue {
     ) -> ClaimedSlice {
         let request = &self.requests[at];
         let candidates = request.pools.iter().filter(|p| self.lets_see(request.uid, p));
-        let contested = self.standings.contested(&candidates.collect::<Vec<_>>());
+        let contested = self.standings.contested(candidates);
+        let could = request.pools.len();
         let request = &mut self.requests[at];
         let entry = &mut request.slices[slice];
         entry.attempts += 1;
@@ -221,7 +243,8 @@ impl Queue {
             stands_in,
             ..Lease::new(waiting, claim, entry.attempts, now, lasts)
         });
-        self.standings.given(&waiting.pool, predicted);
+        self.soonest = self.soonest.min(now + lasts);
+        self.standings.given(&waiting.pool, predicted, could);
         self.granted.add(now);
         ClaimedSlice {
             request: request.uid,
@@ -249,6 +272,14 @@ fn wanted(request: &RequestEntry, now: Duration) -> Vec<(usize, bool)> {
     let weight = |at: usize| std::cmp::Reverse(request.slices[at].slice.predicted);
     wanted.sort_by_key(|(at, stands_in)| (*stands_in, weight(*at), *at));
     wanted
+}
+
+/// When the first claim of a request is late of which no place is to be filled.
+fn next_late(request: &RequestEntry) -> Duration {
+    let open = request.slices.iter().filter(|s| !request.is_verified(s));
+    open.filter_map(SliceEntry::is_late_at)
+        .min()
+        .unwrap_or(Duration::MAX)
 }
 
 impl Lease {

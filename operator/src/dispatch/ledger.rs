@@ -85,8 +85,10 @@ pub(crate) fn unix_millis() -> u64 {
         .map_or(0, |d| d.as_millis() as u64)
 }
 
-impl From<&Attempt> for Entry {
-    fn from(attempt: &Attempt) -> Self {
+impl Entry {
+    /// The entry of an attempt that ended at this Unix millisecond.
+    #[must_use]
+    pub fn of(attempt: &Attempt, at: u64) -> Self {
         let blame = attempt.end.blame();
         Self {
             claim: attempt.claim,
@@ -105,12 +107,10 @@ impl From<&Attempt> for Entry {
             work_micros: attempt.work.as_micros() as u64,
             micros: attempt.elapsed.as_micros() as u64,
             bytes: attempt.bytes,
-            at: unix_millis(),
+            at,
         }
     }
-}
 
-impl Entry {
     /// How long ago it ended.
     #[must_use]
     pub fn ago(&self) -> Duration {
@@ -157,7 +157,7 @@ impl Entry {
 /// # Errors
 /// A failing store.
 pub async fn record(artifacts: &Artifacts, attempt: &Attempt) -> Result<Option<Entry>, ArtifactError> {
-    let entry = Entry::from(attempt);
+    let entry = Entry::of(attempt, unix_millis());
     Ok(artifacts
         .create_ledger_entry(entry.claim, encode(&entry))
         .await?

@@ -48,7 +48,7 @@ impl Queue {
     /// The requests that a pool is one of the pools of.
     #[must_use]
     pub fn requests_of(&self, pool: &PoolId) -> Vec<RequestUid> {
-        let of_pool = self.requests.iter().filter(|r| r.pools.contains(pool));
+        let of_pool = self.requests.iter().filter(|r| r.has(pool));
         of_pool.map(|r| r.uid).collect()
     }
 

@@ -1,6 +1,7 @@
-//! A pool by its name. In tokens, claim records and the ledger it stands as `namespace/name`.
+//! A pool by its name, cheap to copy. In tokens, claim records and the ledger it stands as `namespace/name`.
 
 use std::fmt;
+use std::sync::Arc;
 
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
@@ -11,8 +12,8 @@ use zkinfer_crds::k8s::MinerPool;
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct PoolId {
-    namespace: String,
-    name: String,
+    namespace: Arc<str>,
+    name: Arc<str>,
 }
 
 /// What is no `namespace/name`.
@@ -25,8 +26,8 @@ impl PoolId {
     #[must_use]
     pub fn new(namespace: &str, name: &str) -> Self {
         Self {
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
+            namespace: namespace.into(),
+            name: name.into(),
         }
     }
 
@@ -52,8 +53,8 @@ impl PoolId {
 impl From<&MinerPool> for PoolId {
     fn from(pool: &MinerPool) -> Self {
         Self {
-            namespace: pool.namespace().unwrap_or_default(),
-            name: pool.name_any(),
+            namespace: pool.namespace().unwrap_or_default().into(),
+            name: pool.name_any().into(),
         }
     }
 }

@@ -12,7 +12,7 @@ use super::attempt::{Attempt, AttemptEnd};
 use super::breaker::Pause;
 use super::hedge::Granted;
 use super::request::{FAILED, HANDED_BACK, Lease, QueuedRequest, RequestEntry, SliceEntry};
-use super::standing::{Held, PoolFacts, Standings};
+use super::standing::{Held, HeldNow, PoolFacts, Standings};
 use super::waiting::Waiting;
 use super::{PoolId, SliceCounts};
 use crate::consent::Consent;
@@ -43,6 +43,9 @@ pub struct Past {
 #[derive(Debug)]
 pub struct Queue {
     pub(super) requests: Vec<RequestEntry>,
+    pub(super) held_now: HeldNow,
+    /// No lease ends before.
+    pub(super) soonest: Duration,
     /// The shortest and the longest lease.
     pub(super) leases: (Duration, Duration),
     pub(super) standings: Standings,
@@ -64,6 +67,8 @@ impl Queue {
     pub fn new(leases: (Duration, Duration)) -> Self {
         Self {
             requests: Vec::new(),
+            held_now: HeldNow::default(),
+            soonest: Duration::MAX,
             leases,
             standings: Standings::default(),
             granted: Granted::default(),
@@ -87,6 +92,7 @@ impl Queue {
     /// The pool is gone: it gets no slices any more, and open claims may end.
     pub fn forget(&mut self, pool: &PoolId) {
         self.standings.forget(pool);
+        self.held_now.changed(pool);
     }
 
     /// What became of claims before the operator was started, oldest first: breakers and rations go on from there.
@@ -132,6 +138,9 @@ impl Queue {
             return;
         }
         self.add(request, now);
+        // Of claims that are restored each may end at once.
+        self.soonest = Duration::ZERO;
+        self.held_now.clear();
         let Some(entry) = self.find_mut(uid) else { return };
         for claim in claims {
             let RestoredClaim {
@@ -180,6 +189,7 @@ impl Queue {
             return;
         }
         let request = self.requests.remove(at);
+        self.held_now.clear();
         for entry in &request.slices {
             for lease in &entry.leases {
                 self.ended
@@ -240,6 +250,16 @@ impl Queue {
         held
     }
 
+    /// What one pool holds.
+    pub(super) fn held_by(&self, pool: &PoolId) -> Held {
+        let mut held = Held::default();
+        for lease in self.leases().filter(|l| l.submitted.is_none() && l.pool == *pool) {
+            held.open += 1;
+            held.hedged += u32::from(lease.hedged);
+        }
+        held
+    }
+
     /// The requests that are not over.
     #[must_use]
     pub fn uids(&self) -> Vec<RequestUid> {
@@ -282,8 +302,13 @@ impl Queue {
             .find_mut(uid)
             .into_iter()
             .flat_map(|r| r.slices.iter_mut().flat_map(|s| &mut s.leases));
+        let mut of = None;
         for lease in leases.filter(|l| l.claim == claim) {
             lease.submitted.get_or_insert((now, bytes));
+            of = Some(lease.pool.clone());
+        }
+        if let Some(pool) = of {
+            self.held_now.changed(&pool);
         }
         true
     }
@@ -308,6 +333,7 @@ impl Queue {
         });
         let Some((at, lease)) = found else { return false };
         let enough = request.is_verified(&request.slices[at]);
+        request.changed();
         let entry = &mut request.slices[at];
         let lease = entry.leases.remove(lease);
         let end = match end {
@@ -347,6 +373,7 @@ impl Queue {
         self.forget_if_left(index);
         let delivered = matches!(attempt.end, AttemptEnd::Overtaken);
         self.judge(&lease.pool, blame.filter(|_| !delivered), now);
+        self.held_now.changed(&lease.pool);
         self.ended.push(attempt);
         true
     }
@@ -367,6 +394,9 @@ impl Queue {
         let Some(index) = self.requests.iter().position(|r| r.uid == uid) else {
             return;
         };
+        self.requests[index].changed();
+        // Who stood in, and for whom, may be otherwise.
+        self.held_now.clear();
         let mut slices = self.requests[index].slices.iter_mut();
         let taken = slices.find_map(|s| Some((s.take_back(claim)?, s.slice.predicted)));
         let Some((lease, work)) = taken else { return };
@@ -385,6 +415,9 @@ impl Queue {
 
     /// Ends every claim whose lease is over without a proof.
     pub fn expire(&mut self, now: Duration) {
+        if now < self.soonest {
+            return;
+        }
         let expired = |l: &&Lease| l.submitted.is_none() && l.expires <= now;
         let late: Vec<(RequestUid, ClaimId, bool)> = self
             .requests
@@ -406,6 +439,9 @@ impl Queue {
             };
             self.end(uid, claim, end, now);
         }
+        let waits = self.leases().filter(|l| l.submitted.is_none());
+        let soonest = waits.map(|l| l.expires).min();
+        self.soonest = soonest.unwrap_or(Duration::MAX);
     }
 
     /// When something next happens by itself: a lease ends, a claim is late, a pause is over.

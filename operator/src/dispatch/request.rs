@@ -157,9 +157,14 @@ impl SliceEntry {
     /// The newest claim is late against its prediction, and nobody stands in for it yet.
     pub(super) fn late(&self, now: Duration) -> Option<usize> {
         let newest = self.leases.iter().enumerate().max_by_key(|(_, l)| l.since)?;
-        let (at, lease) = newest;
+        (now >= self.is_late_at()?).then_some(newest.0)
+    }
+
+    /// When the newest claim will be late; `None` where a proof is there, or no claim.
+    pub(super) fn is_late_at(&self) -> Option<Duration> {
+        let newest = self.leases.iter().map(|l| l.since).max()?;
         let waits = self.leases.iter().all(|l| l.submitted.is_none());
-        (waits && now >= lease.since + late_after(self.slice.predicted)).then_some(at)
+        waits.then_some(newest + late_after(self.slice.predicted))
     }
 
     /// A claim has left its place: who stood in for it has it now.
@@ -201,6 +206,7 @@ pub(super) struct RequestEntry {
     /// How many pools shall prove each slice, and how many can.
     wanted: u32,
     pub(super) redundancy: usize,
+    /// By name, each once.
     pub(super) pools: Vec<PoolId>,
     pub(super) slices: Vec<SliceEntry>,
     pub(super) since: Duration,
@@ -210,12 +216,21 @@ pub(super) struct RequestEntry {
     pub(super) faults: BTreeMap<PoolId, u32>,
     /// Why it cannot succeed any more.
     pub(super) failed: Option<String>,
+    /// Until then no place of it is to be filled, unless a claim of it ends or it has other pools: see [`Self::changed`].
+    pub(super) nothing_before: Duration,
 }
 
 /// How many different pools can prove each slice. While there is none, nobody is content with less than was asked for.
 fn possible(redundancy: u32, pools: &[PoolId]) -> usize {
     let most = if pools.is_empty() { usize::MAX } else { pools.len() };
     (redundancy as usize).clamp(1, most)
+}
+
+/// Thousands of pools are looked up for each slice.
+fn by_name(mut pools: Vec<PoolId>) -> Vec<PoolId> {
+    pools.sort();
+    pools.dedup();
+    pools
 }
 
 impl RequestEntry {
@@ -242,20 +257,32 @@ impl RequestEntry {
             priority,
             wanted: redundancy,
             redundancy: possible(redundancy, &pools),
-            pools,
+            pools: by_name(pools),
             slices: slices.into_iter().map(entry).collect(),
             since: now,
             suspended: false,
             over: false,
             faults: BTreeMap::new(),
             failed: None,
+            nothing_before: Duration::ZERO,
         }
+    }
+
+    /// A place may be to be filled that was not before.
+    pub(super) fn changed(&mut self) {
+        self.nothing_before = Duration::ZERO;
     }
 
     /// Other pools from now on; open claims go on.
     pub(super) fn retarget(&mut self, pools: Vec<PoolId>) {
+        self.changed();
         self.redundancy = possible(self.wanted, &pools);
-        self.pools = pools;
+        self.pools = by_name(pools);
+    }
+
+    /// Whether the pool is one of its pools.
+    pub(super) fn has(&self, pool: &PoolId) -> bool {
+        self.pools.binary_search(pool).is_ok()
     }
 
     pub(super) fn is_verified(&self, slice: &SliceEntry) -> bool {

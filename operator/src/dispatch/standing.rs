@@ -3,7 +3,8 @@
 //! Invariants: a pool never holds more claims than its workers can, and at first only [`WINDOW`], one more for each proof
 //! that is verified and half as many after each fault, for nothing but proofs shows that workers are there. Whose turn it
 //! is follows from the work that was given to each pool, with its score worth a fifth at most; no pool gains by what it
-//! says of its size.
+//! says of its size. Who comes or comes back begins at the turn that was served last, of what most pools could have been given:
+//! a pool that has a client to itself moves nobody's turn.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -39,6 +40,36 @@ pub(super) struct Held {
     pub(super) open: u32,
     /// Those of them for which somebody else stands in.
     pub(super) hedged: u32,
+}
+
+/// What pools hold, of those that were asked for: as it stands in the claims, until one of that pool changes.
+#[derive(Debug, Default)]
+pub(super) struct HeldNow(BTreeMap<PoolId, Held>);
+
+impl HeldNow {
+    pub(super) fn of(&mut self, pool: &PoolId, count: impl FnOnce() -> Held) -> Held {
+        if let Some(held) = self.0.get(pool) {
+            return *held;
+        }
+        let held = count();
+        self.0.insert(pool.clone(), held);
+        held
+    }
+
+    /// A claim of the pool has changed.
+    pub(super) fn changed(&mut self, pool: &PoolId) {
+        self.0.remove(pool);
+    }
+
+    #[cfg(test)]
+    pub(super) fn each(&self) -> impl Iterator<Item = (&PoolId, &Held)> {
+        self.0.iter()
+    }
+
+    /// Anything has.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -144,12 +175,16 @@ impl Standings {
         }
     }
 
-    /// The pool is given work.
-    pub(super) fn given(&mut self, pool: &PoolId, work: Duration) {
+    /// The pool is given work that so many pools could have been given.
+    pub(super) fn given(&mut self, pool: &PoolId, work: Duration, could: usize) {
+        let of_most = could * 2 > self.pools.len();
         let Some(standing) = self.pools.get_mut(pool) else {
             return;
         };
-        self.clock = self.clock.max(standing.given);
+        // What few may be given says nothing of whose turn it is among the others.
+        if of_most {
+            self.clock = self.clock.max(standing.given);
+        }
         standing.given = standing.given.saturating_add(standing.counts(work));
     }
 
@@ -161,14 +196,23 @@ impl Standings {
     }
 
     /// Whether two of these pools are of different miners and of different owners. A pool's owner is its namespace.
-    pub(super) fn contested(&self, pools: &[&PoolId]) -> bool {
-        let known = || {
-            pools
-                .iter()
-                .filter_map(|id| Some((id.namespace(), self.pools.get(*id)?)))
-                .filter(|(_, s)| !s.facts.drained)
-                .map(|(owner, s)| (owner, s.facts.identity))
-        };
-        known().any(|a| known().any(|b| a.0 != b.0 && a.1 != b.1))
+    pub(super) fn contested<'a>(&self, pools: impl Iterator<Item = &'a PoolId>) -> bool {
+        let known = pools.filter_map(|id| Some((id.namespace(), self.pools.get(id)?)));
+        let mut known = known
+            .filter(|(_, s)| !s.facts.drained)
+            .map(|(owner, s)| (owner, s.facts.identity));
+        let Some(first) = known.next() else { return false };
+        // Who is not both another owner's and another miner than the first shares one of them with it. Of two that share
+        // different ones neither is in common.
+        let (mut shares_owner, mut shares_miner) = (false, false);
+        for (owner, miner) in known {
+            match (owner == first.0, miner == first.1) {
+                (false, false) => return true,
+                (true, false) => shares_owner = true,
+                (false, true) => shares_miner = true,
+                (true, true) => {}
+            }
+        }
+        shares_owner && shares_miner
     }
 }

@@ -136,6 +136,18 @@ impl Totals {
         }
     }
 
+    /// Everybody's scores at a time, in Unix milliseconds, by entries that may be a moment old.
+    pub fn scores(&mut self, now: u64) -> Option<&Scores> {
+        self.refresh(now);
+        self.scores.as_ref()
+    }
+
+    /// The entries that bear on scores, or will: those of the rule's window, and what has ended since the last score.
+    #[must_use]
+    pub fn entries(&self) -> &[zkinfer_scoring::Entry] {
+        &self.entries
+    }
+
     fn refresh(&mut self, now: u64) {
         let old = self.entries.len() as u64 / ENTRIES_PER_MILLI;
         let fresh = self.scores.as_ref().is_some_and(|scores| {

@@ -176,6 +176,33 @@ fn a_pool_that_was_away_does_not_make_up_for_it() {
 }
 
 #[test]
+fn a_pool_with_a_client_of_its_own_moves_nobody_elses_turn() {
+    let mut bench = Bench::new(Vec::new());
+    for name in ["a", "b", "own"] {
+        bench.queue.know(&pool(name), facts(name), seconds(0));
+    }
+    let mut of_a = 0;
+    for n in 1..=10u8 {
+        let now = millis(100 * u64::from(n));
+        bench.add(request(100 + n, 5, &["own"]), now);
+        for _ in 0..5 {
+            let own = bench.take("own", now);
+            bench.verify(&own, now);
+        }
+        bench.add(request(n, 1, &["a", "b"]), now);
+        let (a, b) = (bench.wait("a", now), bench.wait("b", now));
+        let (ticket, Claimed::Slice(claimed)) = bench.assign(now).pop().unwrap() else {
+            panic!()
+        };
+        bench.verify(&claimed, now);
+        of_a += u32::from(ticket == a);
+        bench.queue.leave(a);
+        bench.queue.leave(b);
+    }
+    assert_eq!(of_a, 5, "in turn, whatever `own` is given");
+}
+
+#[test]
 fn what_is_asked_of_cold_pools_begins_with_the_one_whose_turn_it_is() {
     let mut bench = Bench::new(vec![request(1, 1, &["a", "b"])]);
     let s = bench.take("a", seconds(0));

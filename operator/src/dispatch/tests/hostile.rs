@@ -184,6 +184,7 @@ impl Storm {
             .filter(|l| l.stands_in && l.submitted.is_none())
             .count();
         assert!(hedges as u64 <= queue.granted.most_hedges(self.now));
+        queue.assert_remembers(self.now);
     }
 
     /// Every attempt ends once, in one verdict, and nothing that nobody holds is open.
