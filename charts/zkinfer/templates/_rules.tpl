@@ -9,10 +9,10 @@ The rights, each list once: cluster-wide they are in ClusterRoles, with `namespa
 - apiGroups: [zkinfer.dev]
   resources: [models, inferencerequests, minerpools, validators]
   verbs: [list, watch]
-# Created for clients of the HTTP API after a SubjectAccessReview; deleted when their time is over.
+# Created for clients of the HTTP API after a SubjectAccessReview, and erased for them; deleted when their time is over.
 - apiGroups: [zkinfer.dev]
   resources: [inferencerequests]
-  verbs: [create, delete]
+  verbs: [create, delete, patch]
 - apiGroups: [zkinfer.dev]
   resources: [models/status, inferencerequests/status, minerpools/status, validators/status]
   verbs: [patch]
