@@ -422,8 +422,15 @@ mod tests {
             assert_eq!(on(&format!("{resource}/status")), ["patch"]);
             // A client that erases a request has its input taken out of the object.
             let erases = resource == "inferencerequests";
-            assert!(!expected.contains(&"update"), "{resource}: only people write a spec");
-            assert_eq!(expected.contains(&"patch"), erases, "{resource}: only people write a spec");
+            assert!(
+                !expected.contains(&"update"),
+                "{resource}: only people write a spec"
+            );
+            assert_eq!(
+                expected.contains(&"patch"),
+                erases,
+                "{resource}: only people write a spec"
+            );
         }
     }
 

@@ -147,7 +147,7 @@ impl Path {
 }
 
 impl Forest {
-    /// For all leaves, how many branches lead there, added up; every node hangs on one branch at most.
+    /// For all leaves, how many branches lead there, added up; every node hangs on one branch at most, and behind a root.
     fn check(&self) -> Result<(), Refusal> {
         let mut seen = vec![false; self.nodes.len()];
         let mut stack: Vec<(usize, usize)> = self.roots.iter().map(|&r| (r, 0)).collect();
@@ -167,6 +167,10 @@ impl Forest {
                     "its trees have more than {MAX_ANSWERS} votes and branches on the paths of all leaves together"
                 ));
             }
+        }
+        // Whatever hangs on no branch is a root.
+        if seen.contains(&false) {
+            return unsupported("a tree of it goes round in a circle");
         }
         Ok(())
     }

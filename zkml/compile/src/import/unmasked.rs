@@ -258,6 +258,11 @@ fn of_line(draft: &mut Draft, name: &str, id: TensorId) -> Result<Option<Found>,
         (0..2).for_each(|at| keeps[at].push(of_mask[at]));
         (0..2).for_each(|at| rest[at].push(of_rest[at]));
     }
+    // An input of floats is a mask where it alone takes places out, and says nothing anywhere: scores to which a constant mask is
+    // added are none.
+    if line.asks && (keeps[0].iter().all(|a| *a == 0.0) || rest.concat().iter().any(|v| *v != 0.0)) {
+        return Ok(None);
+    }
     let Some(far) = common(&fars) else {
         return Ok(None);
     };
