@@ -104,5 +104,5 @@ async fn an_erased_request_leaves_a_tombstone_and_a_ledger_that_verifies() {
     let verified = tokio::task::spawn_blocking(verify).await.unwrap();
     assert_eq!(verified.code, 0, "{}{}", verified.stdout, verified.stderr);
     let told: Value = serde_json::from_str(&verified.stdout).unwrap();
-    assert!(told["entries"].as_u64() >= Some(8), "{told}");
+    assert!(told["entries"].as_u64() >= Some(2), "one for each slice: {told}");
 }

@@ -122,6 +122,8 @@ async fn a_request_beyond_the_limits_waits_queued_with_its_place_and_begins_by_i
     begin("one").await;
     objects.until("one", LONG, proving).await.unwrap();
     for (name, position) in [("two", 1), ("three", 2)] {
+        // The API server tells when an object was made by the second: of the same one neither is first.
+        tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
         begin(name).await;
         let waits = |r: &InferenceRequest| {
             let place = r.status.as_ref().and_then(|s| s.queue.as_ref());

@@ -179,7 +179,7 @@ async fn reconciled(object: &Arc<InferenceRequest>, ctx: &Arc<Requests>) -> Resu
     if written {
         ctx.world.events.tell_all(&**object, news(&old, &status)).await;
         ctx.world.metrics.request(&old, &status);
-        traces::request(&object, uid, &old, &status);
+        traces::request(object, uid, &old, &status);
     }
     if status.phase.is_over() {
         return Ok(Requeue::await_change());

@@ -57,7 +57,7 @@ impl Form for Rows {
             let reach = self.ends().into_iter().fold(0.0, |most: f64, v| most.max(v.abs()));
             let (least, most) = (scales.limits.min_exponent, scales.limits.max_exponent);
             let exponent = exponent_of_rows(reach, scales.tensors[at].bits);
-            scales.tensors[at].exponent = exponent.clamp(least.into(), most.into());
+            scales.tensors[at].exponent = exponent.clamp(least, most);
         }
         if let Some(range) = self.range(scales.tensors[at].exponent) {
             scales.ranges[at] = range;
