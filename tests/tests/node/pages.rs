@@ -28,6 +28,7 @@ const BY_KUBECTL: &[Said] = &[
     ),
     ("install", "kubectl apply -k manifests/validator"),
     ("validator", "kubectl -n zkinfer-system get validator"),
+    ("validator", "kubectl get inferencerequests"),
     (
         "install",
         "kubectl -n zkinfer-system create configmap ca-bundle --from-file=ca.crt=/etc/ssl/certs/ca-certificates.crt",
@@ -222,6 +223,46 @@ const EXCUSED: &[(&str, &str, &str)] = &[
         "operate",
         "kubectl -n zkinfer-system exec -i copy -- tar -xf - -C /artifacts < artifacts.tar",
         "as the line before",
+    ),
+    (
+        "operate",
+        "operator erase digit-7 -n team",
+        "tests/tests/operator/erase.rs runs it on a request that has been answered",
+    ),
+    (
+        "studio",
+        "operator local --web",
+        "it ends with Ctrl-C alone; tests/tests/web.rs runs it with a folder of its own",
+    ),
+    (
+        "studio",
+        "operator studio -n team-a",
+        "it opens a browser and ends with Ctrl-C alone; operator/src/web/tests/proxy.rs holds what it answers",
+    ),
+    (
+        "validator",
+        "next=$(head -c 32 /dev/urandom | base64 -w0)",
+        "a variable of the shell, for the line behind; tests/tests/operator/keys.rs rotates a key so",
+    ),
+    (
+        "validator",
+        "kubectl -n zkinfer-system patch secret zkinfer-validator-key --type=merge -p \"{\\\"data\\\":{\\\"next\\\":\\\"$next\\\"}}\"",
+        "as the line before",
+    ),
+    (
+        "validator",
+        "kubectl -n zkinfer-system rollout restart deployment/zkinfer-operator",
+        "as the line before",
+    ),
+    (
+        "validator",
+        "kubectl -n zkinfer-system wait validator/zkinfer --for=condition=LedgerSigned",
+        "as the line before",
+    ),
+    (
+        "validator",
+        "prover-worker ledger verify segments/",
+        "tests/tests/operator/keys.rs verifies the segments of a store after it",
     ),
     (
         "studio",
