@@ -153,14 +153,19 @@ def unpack(archive, entry):
 
 def export(script):
     """Runs an export script in an environment of its own, which is made if it is missing."""
-    name = re.sub(r"^from_|\.py$", "", script)
+    python = environment(re.sub(r"^from_|\.py$", "", script))
+    return subprocess.run([python, HERE / "exports" / script, CACHE / "exports"]).returncode
+
+
+def environment(name):
+    """The Python of what exports run with."""
     requirements = HERE / "exports" / f"requirements-{name}.txt"
-    environment = CACHE / f"env-{name}"
-    stamp = environment / ".stamp"
+    folder = CACHE / f"env-{name}"
+    stamp = folder / ".stamp"
     if not stamp.is_file() or stamp.read_text() != digest(requirements):
-        shutil.rmtree(environment, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", environment], check=True)
-        pip = [environment / "bin" / "python", "-m", "pip", "install", "-q", "--no-cache-dir", "--require-hashes"]
+        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        pip = [folder / "bin" / "python", "-m", "pip", "install", "-q", "--no-cache-dir", "--require-hashes"]
         subprocess.run([*pip, "--disable-pip-version-check", "-r", requirements], check=True)
         stamp.write_text(digest(requirements))
-    return subprocess.run([environment / "bin" / "python", HERE / "exports" / script, CACHE / "exports"]).returncode
+    return folder / "bin" / "python"

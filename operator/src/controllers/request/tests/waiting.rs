@@ -143,7 +143,8 @@ fn a_request_that_no_pool_fits_is_told_what_is_wrong_with_each() {
 }
 
 #[test]
-fn a_request_that_the_limits_hold_back_waits_queued_with_its_place_and_asks_for_its_turn_only_when_it_could_begin() {
+fn a_request_that_the_limits_hold_back_waits_queued_with_its_place_and_asks_for_its_turn_only_when_it_could_begin()
+ {
     let mut case = Case::new(RunState::None, Vec::new());
     case.turn = None;
     assert_eq!(case.plan(), None, "no pool fits: nothing to ask for");
