@@ -60,7 +60,13 @@ async fn reconciled(object: &Arc<InferenceRequest>, ctx: &Arc<Requests>) -> Resu
     if ctx.unwritable().contains(&uid) {
         return Ok(Requeue::await_change());
     }
-    if let Some(stated) = object.spec.input.erased.as_ref().filter(|_| seen.erased.is_none()) {
+    if let Some(stated) = object
+        .spec
+        .input
+        .erased
+        .as_ref()
+        .filter(|_| seen.erased.is_none())
+    {
         return erase(ctx, object, uid, (stated, seen)).await;
     }
     if seen.phase.is_over() {

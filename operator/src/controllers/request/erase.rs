@@ -95,10 +95,7 @@ async fn strip(ctx: &Requests, object: &InferenceRequest) -> Result<(), Reconcil
         field_manager: Some(ctx.world.workers.class.manager()),
         ..PatchParams::default()
     };
-    match api
-        .patch(&object.name_any(), &params, &Patch::Merge(patch))
-        .await
-    {
+    match api.patch(&object.name_any(), &params, &Patch::Merge(patch)).await {
         Ok(_) => Ok(()),
         // It is gone, or another one by now.
         Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),

@@ -21,49 +21,49 @@ impl Requests {
         &self,
         keeps: impl Fn(&InferenceRequest) -> bool,
     ) -> Result<BTreeSet<Digest>, ArtifactError> {
-    let mut named = BTreeSet::new();
-    named.extend(self.models.srs_file.as_ref().map(|b| b.digest));
-    for model in self.world.stores.models.state() {
-        named.extend(model.spec.source.artifact);
-        let calibration = model.spec.quantization.calibration.as_ref();
-        named.extend(calibration.and_then(|c| c.artifact));
-        named.extend(model.status.as_ref().and_then(|s| s.model_digest));
-        let uid = model.uid().unwrap_or_default();
-        {
-            let models = self.models.records();
-            let record = models.get(&uid);
-            let files = record.map(|m| [m.known.onnx.as_ref(), m.known.calibration.as_ref()]);
-            named.extend(files.into_iter().flatten().flatten().map(|b| b.digest));
-        }
-        match self
-            .world
-            .artifacts
-            .compiled(CompiledName::Model(&uid))
-            .await?
-            .map(|json| Kept::read(&json))
-        {
-            None => {}
-            // What it is compiled from again.
-            Some(Kept::Old { onnx, calibration }) => named.extend(onnx.into_iter().chain(calibration)),
-            Some(Kept::Record(record)) => {
-                named.insert(record.onnx.digest);
-                named.extend(record.calibration.map(|b| b.digest));
-                if let CompileOutcome::Compiled(report) = record.outcome {
-                    named.extend(report.blobs().map(|b| b.digest));
+        let mut named = BTreeSet::new();
+        named.extend(self.models.srs_file.as_ref().map(|b| b.digest));
+        for model in self.world.stores.models.state() {
+            named.extend(model.spec.source.artifact);
+            let calibration = model.spec.quantization.calibration.as_ref();
+            named.extend(calibration.and_then(|c| c.artifact));
+            named.extend(model.status.as_ref().and_then(|s| s.model_digest));
+            let uid = model.uid().unwrap_or_default();
+            {
+                let models = self.models.records();
+                let record = models.get(&uid);
+                let files = record.map(|m| [m.known.onnx.as_ref(), m.known.calibration.as_ref()]);
+                named.extend(files.into_iter().flatten().flatten().map(|b| b.digest));
+            }
+            match self
+                .world
+                .artifacts
+                .compiled(CompiledName::Model(&uid))
+                .await?
+                .map(|json| Kept::read(&json))
+            {
+                None => {}
+                // What it is compiled from again.
+                Some(Kept::Old { onnx, calibration }) => named.extend(onnx.into_iter().chain(calibration)),
+                Some(Kept::Record(record)) => {
+                    named.insert(record.onnx.digest);
+                    named.extend(record.calibration.map(|b| b.digest));
+                    if let CompileOutcome::Compiled(report) = record.outcome {
+                        named.extend(report.blobs().map(|b| b.digest));
+                    }
                 }
             }
         }
-    }
-    for request in self.world.stores.requests.state() {
-        if keeps(&request) {
-            named.extend(request.spec.input.artifact);
+        for request in self.world.stores.requests.state() {
+            if keeps(&request) {
+                named.extend(request.spec.input.artifact);
+            }
         }
+        for record in self.runs().values() {
+            named.extend(record.run.iter().flat_map(|run| run.blobs()).map(|b| b.digest));
+            // The float reference is handed it.
+            named.extend(record.run.iter().map(|run| run.model.manifest.model));
+        }
+        Ok(named)
     }
-    for record in self.runs().values() {
-        named.extend(record.run.iter().flat_map(|run| run.blobs()).map(|b| b.digest));
-        // The float reference is handed it.
-        named.extend(record.run.iter().map(|run| run.model.manifest.model));
-    }
-    Ok(named)
-}
 }

@@ -39,7 +39,9 @@ pub(super) fn urgency(old: &InferenceRequestStatus, new: &InferenceRequestStatus
     let verified = |s: &InferenceRequestStatus| s.slices.map(|c| (c.total, c.verified));
     if facts(old) != facts(new) {
         Urgency::Now
-    } else if verified(old) != verified(new) || old.recent_slices != new.recent_slices || old.queue != new.queue
+    } else if verified(old) != verified(new)
+        || old.recent_slices != new.recent_slices
+        || old.queue != new.queue
     {
         Urgency::Progress
     } else {

@@ -79,7 +79,10 @@ pub(super) fn erased(
     for condition in &mut status.conditions {
         condition.message.clear();
     }
-    for (type_, truth) in [(condition::READY, Truth::False), (condition::STALLED, Truth::True)] {
+    for (type_, truth) in [
+        (condition::READY, Truth::False),
+        (condition::STALLED, Truth::True),
+    ] {
         let reason = reason::ERASED;
         set_condition(
             &mut status.conditions,

@@ -413,5 +413,8 @@ fn what_is_left_of_an_erased_request_tells_no_value_of_its_input_or_its_answer()
             (status, "Erased")
         );
     }
-    assert!(is_true(&told.conditions, condition::FAILED), "how it ended is left");
+    assert!(
+        is_true(&told.conditions, condition::FAILED),
+        "how it ended is left"
+    );
 }

@@ -81,13 +81,15 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> ValidatorStatus {
 /// Whether what is found is signed, and added to what was signed before.
 fn ledger(status: &mut ValidatorStatus, observed: &Observed<'_>, now: &Time) {
     let Place::Rules { held, .. } = &observed.place else {
-        status
-            .conditions
-            .retain(|c| c.type_ != condition::LEDGER_SIGNED);
+        status.conditions.retain(|c| c.type_ != condition::LEDGER_SIGNED);
         return;
     };
     let (truth, why, message) = match held {
-        None => (Truth::True, reason::SIGNED, "the validator's key signs the ledger"),
+        None => (
+            Truth::True,
+            reason::SIGNED,
+            "the validator's key signs the ledger",
+        ),
         Some(held) => (Truth::False, reason::KEY_NOT_NAMED, *held),
     };
     set_condition(

@@ -146,7 +146,9 @@ impl Validators {
             loop {
                 match dispatch::entries(&world.artifacts).await {
                     Ok(entries) => break pools.ledger().recall(&entries),
-                    Err(error) => tracing::warn!(%error, "the ledger's older entries cannot be read, trying again"),
+                    Err(error) => {
+                        tracing::warn!(%error, "the ledger's older entries cannot be read, trying again")
+                    }
                 }
                 tokio::time::sleep(AGAIN).await;
             }

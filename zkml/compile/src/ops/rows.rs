@@ -54,7 +54,10 @@ impl Form for Rows {
     fn scale(&self, _: &[TensorId], output: TensorId, scales: &mut Scales) -> u8 {
         let at = output.0 as usize;
         if !scales.is_whole(output) {
-            let reach = self.ends().into_iter().fold(0.0, |most: f64, v| most.max(v.abs()));
+            let reach = self
+                .ends()
+                .into_iter()
+                .fold(0.0, |most: f64, v| most.max(v.abs()));
             let (least, most) = (scales.limits.min_exponent, scales.limits.max_exponent);
             let exponent = exponent_of_rows(reach, scales.tensors[at].bits);
             scales.tensors[at].exponent = exponent.clamp(least, most);
@@ -69,7 +72,9 @@ impl Form for Rows {
         place.no_shift()?;
         let scale = place.scale(place.output)?;
         let factor = power_of_two(scale.exponent.into());
-        let range = self.range(scale.exponent).filter(|range| range.bits <= scale.bits);
+        let range = self
+            .range(scale.exponent)
+            .filter(|range| range.bits <= scale.bits);
         let range = range.ok_or_else(|| {
             let [least, most] = self.ends();
             QuantiseError::Coefficient {

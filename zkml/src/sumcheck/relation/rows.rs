@@ -98,10 +98,11 @@ impl Argue for Placed {
         values: &Values,
     ) -> Result<Option<(TensorId, Vec<i64>)>, ProveError> {
         let (table, width) = constant(relation, self.output)?;
-        let made = rows_at(table, width, values_of(values, self.index)).map_err(|index| ProveError::Index {
-            tensor: self.index.0,
-            index,
-        })?;
+        let made =
+            rows_at(table, width, values_of(values, self.index)).map_err(|index| ProveError::Index {
+                tensor: self.index.0,
+                index,
+            })?;
         Ok(Some((self.output, made)))
     }
 
