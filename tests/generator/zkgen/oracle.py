@@ -205,31 +205,43 @@ def all_values(model, inputs):
     return dict(zip(oracle.names, oracle.answer(inputs)))
 
 
-PICKS = {"ArgMax": 1, "ArgMin": -1, "Hardmax": 1}
-"""Operators that name the first of the greatest, or of the least, along an axis: the sign that makes it the greatest."""
-NEAR = 1e-6
-"""What single precision may be off by, as a part of the greatest value."""
+EXACT = {
+    "Abs", "ArgMax", "ArgMin", "Cast", "CastLike", "Ceil", "Clip", "Floor", "Max", "MaxPool", "Min", "Neg", "OneHot", "OneHotEncoder",
+    "ReduceMax", "ReduceMin", "Relu", "Round", "Sign", "TopK", "Where",
+}
+"""Operators beside those of moves whose values are exact: nothing is rounded there, so that a tie of theirs is one."""
+DIVIDES = {
+    "Div", "GroupNormalization", "InstanceNormalization", "LayerNormalization", "LpNormalization", "MeanVarianceNormalization",
+    "Normalizer", "RMSNormalization", "Reciprocal",
+}
+"""Operators that divide by what may be nothing but rounding: the spread of numbers that are alike."""
+BETWEEN = {"GridSample", "Resize", "Upsample"}
+"""Operators of moves that may make numbers between others."""
+SHAKE = 1e-6
+"""What single precision may be off by, as a part of a value."""
 
 
-def nearly_tied(model, inputs):
-    """Whether a node picks among numbers that differ by single precision's rounding alone. onnxruntime computes a function's values
-    in groups of lanes and the rest one by one, which round differently: one number in two places has two values then, and what
-    is a tie by the specification is none. Inputs beside the given ones do not show it, where the number does not depend on them."""
-    picks = [n for n in model.graph.node if n.op_type in PICKS]
-    if not picks:
-        return False
+def shaken(model, inputs, arithmetic, seed):
+    """What a graph answers where each value that is rounded is off by that much. Inputs beside the given ones do not show what a
+    whole number on the way keeps from changing: two numbers that are one by the specification, and that onnxruntime computes in
+    lanes and one by one, or the spread of such numbers, by which a normalisation divides."""
+    divided = {node.input[0] for node in model.graph.node if node.op_type in DIVIDES}
+    rounds = lambda node: node.op_type in BETWEEN or node.op_type in arithmetic and node.op_type not in EXACT
     values = all_values(model, inputs)
-    opset = next(o.version for o in model.opset_import if o.domain == "")
-    return any(_near(values[n.input[0]], n, opset) for n in picks if n.input[0] in values)
-
-
-def _near(x, node, opset):
-    axis = attributes_of(node).get("axis", 0 if node.op_type != "Hardmax" else 1 if opset < 13 else -1)
-    if x.ndim == 0 or x.dtype.kind != "f":
-        return False
-    if node.op_type == "Hardmax" and opset < 13:
-        x, axis = x.reshape(int(np.prod(x.shape[:axis])), -1), 1
-    x = PICKS[node.op_type] * np.moveaxis(x.astype(np.float64), axis, -1)
-    greatest = x.max(axis=-1, keepdims=True, initial=-np.inf)
-    apart = greatest - x
-    return bool(((apart > 0) & (apart <= NEAR * np.abs(greatest))).any())
+    noise = np.random.default_rng(seed)
+    whole = _copy(model)
+    nodes = []
+    for node in whole.graph.node:
+        nodes.append(node)
+        for at, name in enumerate(node.output):
+            y = values.get(name)
+            if not (rounds(node) or name in divided) or y is None or y.dtype != np.float32 or y.size == 0:
+                continue
+            moved = (1 + SHAKE * noise.uniform(-1, 1, y.shape)).astype(np.float32)
+            whole.graph.initializer.append(numpy_helper.from_array(moved, f"{name}_shake"))
+            # Whatever reads it, a graph in a node among them, reads the value that is off.
+            node.output[at] = f"{name}_still"
+            nodes.append(helper.make_node("Mul", [node.output[at], f"{name}_shake"], [name], name=f"Shake_{name}"))
+    del whole.graph.node[:]
+    whole.graph.node.extend(nodes)
+    return Oracle(whole).answer(inputs)
