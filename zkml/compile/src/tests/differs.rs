@@ -1,8 +1,10 @@
 //! A graph whose answers are not its file's.
 
+use tract_onnx::pb::tensor_proto::DataType;
 use zkml::graph::Profile;
 
-use super::onnx::{Onnx, network};
+use super::onnx::{Onnx, int, network};
+use super::whole::giving;
 use crate::calibrate::{CalibrateError, CalibrationOptions, calibrate, synthetic_samples};
 use crate::import::import;
 use crate::progress::silent;
@@ -52,6 +54,32 @@ fn an_answer_that_hangs_on_rounding_is_told_from_one_of_another_function() {
             Err(CalibrateError::Unstable { .. }) => assert!(unstable),
             Err(CalibrateError::Differs(_)) => assert!(!unstable),
             other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// What is a tie in one program is none in another, whichever places it is between.
+#[test]
+fn an_answer_at_a_tie_hangs_on_rounding_whichever_places_it_is_between() {
+    let options = CalibrationOptions {
+        profile: None,
+        deciding: Profile::P12,
+        error_budget: 1.0,
+        output_scale: None,
+        compare_top1: false,
+    };
+    let onnx = Onnx::new(&[1, 8]).node("ArgMax", &["x"], "y", vec![int("axis", 1), int("keepdims", 0)]);
+    let graph = import(&giving(onnx, &[("y", DataType::Int64)])).unwrap();
+    for (first, second) in [(0, 1), (0, 2), (1, 3), (0, 4), (2, 7), (5, 6)] {
+        for (other, tied) in [(1.0, true), (0.9, false)] {
+            let mut sample = vec![0.25; 8];
+            (sample[first], sample[second]) = (1.0, other);
+            let answer = vec![second as f64];
+            match calibrate(&graph, &[vec![sample]], &[vec![answer]], &options, &silent) {
+                Err(CalibrateError::Unstable { .. }) => assert!(tied, "{first} {second}"),
+                Err(CalibrateError::Differs(_)) => assert!(!tied, "{first} {second}"),
+                judged => panic!("{judged:?}"),
+            }
         }
     }
 }
