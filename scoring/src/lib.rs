@@ -4,6 +4,7 @@
 //! ledger finds the same, bit by bit, on every machine. In what order entries are given makes no difference, and neither
 //! does one that is given twice. Only a miner's fault costs a miner. There is no clock here, no network and no float.
 
+pub mod bytes;
 pub mod cause;
 mod entry;
 mod fixed;

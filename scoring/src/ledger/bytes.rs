@@ -2,6 +2,8 @@
 
 use zkinfer_crds::{ClaimId, Digest, Identity};
 
+use crate::bytes::{Fault, shows};
+
 /// Why a ledger is none, or not this one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LedgerError {
@@ -34,8 +36,8 @@ pub enum LedgerError {
         /// The number.
         got: u64,
     },
-    /// A text that is not UTF-8.
-    #[error("the text at {at} is not UTF-8")]
+    /// A text that is not UTF-8, or that nobody should be shown.
+    #[error("the text at {at} is not UTF-8, or has control characters")]
     Text {
         /// Where.
         at: usize,
@@ -110,65 +112,24 @@ pub enum LedgerError {
     Long(&'static str),
 }
 
-/// Reads from the front.
-pub(super) struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
+/// Reads a ledger's bytes.
+pub(super) type Reader<'a> = crate::bytes::Reader<'a, LedgerError>;
+
+impl Fault for LedgerError {
+    fn short(at: usize, what: &'static str) -> Self {
+        Self::Short { at, what }
+    }
+
+    fn many(what: &'static str, got: u64, most: u64) -> Self {
+        Self::Many { what, got, most }
+    }
 }
 
-impl<'a> Reader<'a> {
-    pub(super) const fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
-    }
-
-    pub(super) const fn at(&self) -> usize {
-        self.at
-    }
-
-    pub(super) fn take(&mut self, many: usize, what: &'static str) -> Result<&'a [u8], LedgerError> {
-        let end = self.at.checked_add(many);
-        let taken = end.and_then(|end| self.bytes.get(self.at..end));
-        let taken = taken.ok_or(LedgerError::Short { at: self.at, what })?;
-        self.at += many;
-        Ok(taken)
-    }
-
-    pub(super) fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], LedgerError> {
-        let mut array = [0; N];
-        array.copy_from_slice(self.take(N, what)?);
-        Ok(array)
-    }
-
-    pub(super) fn u8(&mut self, what: &'static str) -> Result<u8, LedgerError> {
-        self.array::<1>(what).map(|[byte]| byte)
-    }
-
-    pub(super) fn u32(&mut self, what: &'static str) -> Result<u32, LedgerError> {
-        self.array(what).map(u32::from_be_bytes)
-    }
-
-    pub(super) fn u64(&mut self, what: &'static str) -> Result<u64, LedgerError> {
-        self.array(what).map(u64::from_be_bytes)
-    }
-
-    /// The length of a list whose members have at least `each` bytes: what cannot be there is not allocated for.
-    pub(super) fn count(
-        &mut self,
-        most: usize,
-        each: usize,
-        what: &'static str,
-    ) -> Result<usize, LedgerError> {
-        let got = self.u32(what)? as usize;
-        let most = most.min((self.bytes.len() - self.at) / each.max(1));
-        if got > most {
-            return Err(LedgerError::Many {
-                what,
-                got: got as u64,
-                most: most as u64,
-            });
-        }
-        Ok(got)
-    }
+/// A text of these bytes, which stand before `end`.
+pub(super) fn text(bytes: &[u8], end: usize) -> Result<&str, LedgerError> {
+    let at = end - bytes.len();
+    let text = std::str::from_utf8(bytes).ok().filter(|text| shows(text));
+    text.ok_or(LedgerError::Text { at })
 }
 
 /// The length of a list, as it is written.
@@ -176,4 +137,17 @@ pub(super) fn put_count(out: &mut Vec<u8>, many: usize, what: &'static str) -> R
     let many = u32::try_from(many).map_err(|_| LedgerError::Long(what))?;
     out.extend(many.to_be_bytes());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_moves_a_terminal_or_is_none_is_refused_by_its_place() {
+        assert_eq!(text("team-a".as_bytes(), 10), Ok("team-a"));
+        for bytes in [b"team\x1b[2J".as_slice(), b"a\nb", b"\xff"] {
+            assert_eq!(text(bytes, 40), Err(LedgerError::Text { at: 40 - bytes.len() }));
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex};
 
-use super::bytes::{LedgerError, Reader, put_count};
+use super::bytes::{LedgerError, Reader, put_count, text};
 use crate::cause::Cause;
 use crate::entry::{End, Entry};
 
@@ -129,9 +129,8 @@ pub(super) fn read_entries(from: &mut Reader<'_>, most: usize) -> Result<Vec<Ent
     let mut texts: Vec<Arc<str>> = Vec::with_capacity(many);
     for _ in 0..many {
         let length = from.u8("a text's length")?;
-        let at = from.at();
-        let text = from.take(usize::from(length), "a text")?;
-        let text = std::str::from_utf8(text).map_err(|_| LedgerError::Text { at })?;
+        let bytes = from.take(usize::from(length), "a text")?;
+        let text = text(bytes, from.at())?;
         // In order and once each, as they are written: a short list of bytes holds no long list of texts.
         if texts.last().is_some_and(|last| **last >= *text) {
             return Err(LedgerError::Canonical);

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::bytes::{LedgerError, Reader, put_count};
+use super::bytes::{LedgerError, Reader, put_count, text};
 use crate::rules::{Constants, Rule, RuleError, RuleName};
 
 /// Bytes of a rule's name, of a namespace or of an owner's name.
@@ -69,11 +69,9 @@ fn put_text(out: &mut Vec<u8>, text: &str) -> Result<(), LedgerError> {
 }
 
 fn read_text(from: &mut Reader<'_>) -> Result<String, LedgerError> {
-    let at = from.at();
     let many = from.u8("a text")?;
     let bytes = from.take(many.into(), "a text")?;
-    let text = std::str::from_utf8(bytes).map_err(|_| LedgerError::Text { at })?;
-    Ok(text.to_owned())
+    text(bytes, from.at()).map(str::to_owned)
 }
 
 pub(super) fn put_rule(out: &mut Vec<u8>, record: &RuleRecord) -> Result<(), LedgerError> {

@@ -1,20 +1,17 @@
-//! What takes minutes on purpose: `./check --long` runs these, and nothing else does.
+//! Many pools from one release, and ten minutes without drift, which `./check --long` alone takes.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::pin::pin;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use futures::StreamExt as _;
-use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 use zkinfer_crds::ProofSystem;
-use zkinfer_crds::k8s::{InferenceRequest, Model, RequestPhase};
+use zkinfer_crds::k8s::{Model, RequestPhase};
 use zkinfer_tests::cluster::{can_run, wait_for};
 use zkinfer_tests::local::repository;
 use zkinfer_tests::measured;
 use zkinfer_tests::operator::{IMAGE, Objects, model_ready, phase, pool_ready};
 
+use crate::load::until_over;
 use crate::world::{LONG, World};
 
 const POOLS: usize = 50;
@@ -73,27 +70,7 @@ fn model(objects: &Objects) -> String {
     format!("{map}\n---\n{model}")
 }
 
-/// Waits until all requests have succeeded; how many slices they had together.
-async fn all_succeeded(api: Api<InferenceRequest>) -> u32 {
-    let mut events = pin!(watcher(api, watcher::Config::default()).applied_objects());
-    let mut over = BTreeMap::new();
-    while over.len() < REQUESTS {
-        let request = events.next().await.unwrap().unwrap();
-        let Some(at) = phase(&request) else { continue };
-        assert!(
-            !matches!(at, RequestPhase::Failed | RequestPhase::Cancelled),
-            "{request:?}"
-        );
-        if at.is_over() {
-            let slices = request.status.as_ref().and_then(|s| Some(s.slices?.total));
-            over.insert(request.name_any(), slices.unwrap_or(0));
-        }
-    }
-    over.into_values().sum()
-}
-
 #[tokio::test]
-#[ignore = "minutes: ./check --long"]
 async fn fifty_pools_of_one_worker_from_one_release_share_five_hundred_requests() {
     if !can_run() {
         return;
@@ -108,9 +85,10 @@ async fn fifty_pools_of_one_worker_from_one_release_share_five_hundred_requests(
         .collect();
     let began = Instant::now();
     world.cluster.apply(&requests.join("\n---\n")).await.unwrap();
-    let slices = tokio::time::timeout(LIMIT, all_succeeded(objects.api::<InferenceRequest>()))
+    let slices = tokio::time::timeout(LIMIT, until_over(objects.api(), REQUESTS))
         .await
         .expect("all requests are over in time");
+    let slices: u32 = slices.iter().sum();
     let took = began.elapsed().as_secs_f64();
     // Nothing is left at work, and nobody was left out: each pool has proved something.
     let still = world.operator.metric("zkinfer_slices", "").await.unwrap();

@@ -1,6 +1,7 @@
 //! Reading and writing bytes, within bounds.
 
 use zkinfer_crds::Identity;
+use zkinfer_scoring::bytes::{Fault, shows};
 
 use crate::vector::VectorError;
 
@@ -27,9 +28,9 @@ pub enum FileError {
         /// What.
         what: &'static str,
         /// How many there are.
-        got: usize,
+        got: u64,
         /// How many can be.
-        most: usize,
+        most: u64,
     },
     /// A text that is none, or a place that there is not.
     #[error("{0} is none")]
@@ -66,11 +67,7 @@ pub(super) fn count(
     most: usize,
     what: &'static str,
 ) -> Result<(), FileError> {
-    let long = FileError::Many {
-        what,
-        got: many,
-        most,
-    };
+    let long = FileError::many(what, many as u64, most as u64);
     if many > most {
         return Err(long);
     }
@@ -78,21 +75,17 @@ pub(super) fn count(
     Ok(())
 }
 
-/// Texts are shown to people: none is empty, and none moves their terminal.
-fn shows(text: &str) -> bool {
-    !text.is_empty() && !text.chars().any(char::is_control)
+/// Texts are shown to people, and none is empty.
+fn is_text(text: &str) -> bool {
+    !text.is_empty() && shows(text)
 }
 
 /// A text with its length before it.
 pub(super) fn text(out: &mut Vec<u8>, text: &str, what: &'static str) -> Result<(), FileError> {
-    if !shows(text) {
+    if !is_text(text) {
         return Err(FileError::Unknown(what));
     }
-    let long = FileError::Many {
-        what,
-        got: text.len(),
-        most: MAX_TEXT,
-    };
+    let long = FileError::many(what, text.len() as u64, MAX_TEXT as u64);
     if text.len() > MAX_TEXT {
         return Err(long);
     }
@@ -101,73 +94,27 @@ pub(super) fn text(out: &mut Vec<u8>, text: &str, what: &'static str) -> Result<
     Ok(())
 }
 
-/// Reads from the front.
-pub(super) struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
+/// Reads a weights file's bytes.
+pub(super) type Reader<'a> = zkinfer_scoring::bytes::Reader<'a, FileError>;
+
+impl Fault for FileError {
+    fn short(at: usize, what: &'static str) -> Self {
+        Self::Short { at, what }
+    }
+
+    fn many(what: &'static str, got: u64, most: u64) -> Self {
+        Self::Many { what, got, most }
+    }
 }
 
-impl<'a> Reader<'a> {
-    pub(super) const fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+/// A text with its length before it.
+pub(super) fn read_text(from: &mut Reader<'_>, what: &'static str) -> Result<String, FileError> {
+    let got = usize::from(from.u16(what)?);
+    if got > MAX_TEXT {
+        return Err(FileError::many(what, got as u64, MAX_TEXT as u64));
     }
-
-    pub(super) fn take(&mut self, many: usize, what: &'static str) -> Result<&'a [u8], FileError> {
-        let end = self.at.checked_add(many);
-        let taken = end.and_then(|end| self.bytes.get(self.at..end));
-        let taken = taken.ok_or(FileError::Short { at: self.at, what })?;
-        self.at += many;
-        Ok(taken)
-    }
-
-    pub(super) fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], FileError> {
-        let mut array = [0; N];
-        array.copy_from_slice(self.take(N, what)?);
-        Ok(array)
-    }
-
-    pub(super) fn u8(&mut self, what: &'static str) -> Result<u8, FileError> {
-        self.array::<1>(what).map(|[byte]| byte)
-    }
-
-    pub(super) fn u16(&mut self, what: &'static str) -> Result<u16, FileError> {
-        self.array(what).map(u16::from_be_bytes)
-    }
-
-    pub(super) fn u32(&mut self, what: &'static str) -> Result<u32, FileError> {
-        self.array(what).map(u32::from_be_bytes)
-    }
-
-    pub(super) fn u64(&mut self, what: &'static str) -> Result<u64, FileError> {
-        self.array(what).map(u64::from_be_bytes)
-    }
-
-    pub(super) fn u128(&mut self, what: &'static str) -> Result<u128, FileError> {
-        self.array(what).map(u128::from_be_bytes)
-    }
-
-    pub(super) fn text(&mut self, what: &'static str) -> Result<String, FileError> {
-        let got = usize::from(self.u16(what)?);
-        if got > MAX_TEXT {
-            return Err(FileError::Many {
-                what,
-                got,
-                most: MAX_TEXT,
-            });
-        }
-        let text = std::str::from_utf8(self.take(got, what)?).ok();
-        text.filter(|text| shows(text))
-            .map(str::to_owned)
-            .ok_or(FileError::Unknown(what))
-    }
-
-    /// The length of a list whose members have at least `each` bytes: what cannot be there is not allocated for.
-    pub(super) fn count(&mut self, most: usize, each: usize, what: &'static str) -> Result<usize, FileError> {
-        let got = self.u32(what)? as usize;
-        let most = most.min((self.bytes.len() - self.at) / each.max(1));
-        if got > most {
-            return Err(FileError::Many { what, got, most });
-        }
-        Ok(got)
-    }
+    let text = std::str::from_utf8(from.take(got, what)?).ok();
+    text.filter(|text| is_text(text))
+        .map(str::to_owned)
+        .ok_or(FileError::Unknown(what))
 }

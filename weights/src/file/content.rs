@@ -200,8 +200,8 @@ impl WeightsFile {
         if bytes.len() > MAX_BYTES {
             return Err(FileError::Many {
                 what: "bytes",
-                got: bytes.len(),
-                most: MAX_BYTES,
+                got: bytes.len() as u64,
+                most: MAX_BYTES as u64,
             });
         }
         if !bytes.starts_with(MAGIC) {
@@ -218,9 +218,12 @@ impl WeightsFile {
                 got: validator,
             });
         }
-        let (network, netuid) = (from.text("a network")?, from.u16("a netuid")?);
+        let (network, netuid) = (bytes::read_text(&mut from, "a network")?, from.u16("a netuid")?);
         let (version_key, at) = (from.u64("a version key")?, from.u64("a time")?);
-        let (rule, rule_digest) = (from.text("a rule")?, Digest::new(from.array("a rule's digest")?));
+        let (rule, rule_digest) = (
+            bytes::read_text(&mut from, "a rule")?,
+            Digest::new(from.array("a rule's digest")?),
+        );
         let ledger = LedgerEnd {
             sequence: from.u64("a sequence")?,
             digest: Digest::new(from.array("a segment's digest")?),
@@ -318,7 +321,7 @@ impl Row {
         };
         Ok(Self {
             miner: Identity::new(from.array("a miner")?),
-            owner: from.text("an owner")?,
+            owner: bytes::read_text(from, "an owner")?,
             total: Total {
                 credit: from.u128("what is earned")?,
                 debit: from.u128("what is owed")?,
