@@ -1,4 +1,4 @@
-//! Many pools from one release, and ten minutes without drift, which `./check --long` alone takes.
+//! Fifty pools from one release, and ten minutes without drift: `./check --long` runs these, and nothing else does.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -71,6 +71,7 @@ fn model(objects: &Objects) -> String {
 }
 
 #[tokio::test]
+#[ignore = "fifty workers at work would be in what other tests measure: ./check --long"]
 async fn fifty_pools_of_one_worker_from_one_release_share_five_hundred_requests() {
     if !can_run() {
         return;
