@@ -109,7 +109,7 @@ pub(super) fn classes(call: &Call, integers: &str) -> Step<usize> {
     }
 }
 
-/// Labels and scores, from rows of scores before what follows; `labels` says which class a row of scores has.
+/// Labels and scores, from rows of scores before what follows; `labels` says which class such a row has, as ONNX Runtime does.
 pub(super) fn classified(
     call: &Call,
     integers: &str,
@@ -120,8 +120,8 @@ pub(super) fn classified(
     let classes = classes(call, integers)?;
     let (mut scores, mut found) = (Vec::new(), Vec::new());
     for mut row in rows {
-        post(call, &mut row)?;
         found.push(labels(&row));
+        post(call, &mut row)?;
         scores.extend(row);
     }
     let scores = Tensor::make(ElementType::Float32, vec![count, classes], Values::Float(scores))?;

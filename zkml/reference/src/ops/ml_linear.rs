@@ -77,9 +77,7 @@ fn classifier(call: &Call) -> Made {
         1 if classes == 2 && (plain || call.text("post_transform", "NONE") == "LOGISTIC") => {
             let both = |row: &Vec<f64>| vec![if plain { 1.0 - row[0] } else { -row[0] }, row[0]];
             let rows = rows.iter().map(both).collect();
-            classified(call, name, rows, &|row| {
-                usize::from(row[1] > if plain { 0.0 } else { 0.5 })
-            })
+            classified(call, name, rows, &|row| usize::from(row[1] > 0.0))
         }
         n => Err(format!("{n} scores of {classes} classes")),
     }

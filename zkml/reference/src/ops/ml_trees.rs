@@ -289,8 +289,12 @@ fn classifier(call: &Call) -> Made {
         if !call.numbers("base_values")?.is_empty() || rows.iter().any(|(_, got)| !got[1]) {
             return Err("base values, or a row without a vote for the second of two classes".into());
         }
+        // ONNX Runtime then answers with 0 or 1 whatever the labels are.
+        if call.ints(name).is_some_and(|labels| !labels.is_empty() && labels != [0, 1]) {
+            return Err("labels other than 0 and 1 of two classes that both get votes".into());
+        }
         let rows = rows.into_iter().map(|(row, _)| row);
-        // As a score of the second, not against the first's.
+        // By the sign of the second's score, not against the first's.
         return classified(call, name, rows.collect(), &|row| usize::from(row[1] > 0.0));
     }
     // The score of the second; the first's is what is missing to 1, or its negative.
@@ -313,11 +317,6 @@ fn classifier(call: &Call) -> Made {
     // A probability is held against a half, whatever follows it: ONNX Runtime's answer, where ONNX's own evaluator holds what
     // follows against a half.
     let least = if none_below { 0.5 } else { 0.0 };
-    let least = if logistic {
-        super::unary::sigmoid(least)
-    } else {
-        least
-    };
     classified(call, name, rows, &|row| usize::from(row[1] > least))
 }
 
