@@ -136,13 +136,24 @@ pub(super) fn shifted(value: i128, by: i32) -> Option<i128> {
 /// `e^x` of an `x` at 100 fraction bits: `(m, k)` with the value `m · 2^(k − 60)` and `2^60 <= m < 2^61`.
 pub(super) fn exp(x: i128) -> (i128, i32) {
     let (k, rest) = whole_and_rest(x, LN_2);
-    let rest = rest >> 40;
-    let mut m = ONE;
-    for i in (1..=20).rev() {
-        m = ONE + over((rest * m) >> 60, i);
-    }
+    // 0 <= rest < ln 2.
+    let m = exp_below_ln_2((rest >> 40) as u64);
     // |x| < 2^126, so that |k| < 2^27.
-    (m, k as i32)
+    (m.into(), k as i32)
+}
+
+/// `1 + rest · (1 + rest / 2 · (1 + rest / 3 · …))` to the twentieth power, at 60 fraction bits. Each number is below 2, so that
+/// 64 bits hold it; each divisor is a constant, by which the compiler multiplies.
+fn exp_below_ln_2(rest: u64) -> u64 {
+    const ONE: u64 = 1 << 60;
+    macro_rules! horner {
+        ($($i:literal)*) => {{
+            let mut m = ONE;
+            $( m = ONE + ((u128::from(rest) * u128::from(m)) >> 60) as u64 / $i; )*
+            m
+        }};
+    }
+    horner!(20 19 18 17 16 15 14 13 12 11 10 9 8 7 6 5 4 3 2 1)
 }
 
 /// `e^-x` at 60 fraction bits, of an `x >= 0` at 100; 0 where `x` is too large to be written.
@@ -192,16 +203,19 @@ pub(super) fn ln(v: i128, exponent: i32) -> i128 {
     } else {
         v >> (top - 60)
     };
-    let z = ((m - ONE) << 60) / (m + ONE);
-    let square = (z * z) >> 60;
+    // At most a third, so that 64 bits hold it and its powers.
+    let z = (((m - ONE) << 60) / (m + ONE)) as u64;
+    let times = |a: u64, b: u64| ((u128::from(a) * u128::from(b)) >> 60) as u64;
+    let square = times(z, z);
     let (mut power, mut sum) = (z, z);
     for i in 1.. {
-        power = (power * square) >> 60;
+        power = times(power, square);
         if power == 0 {
             break;
         }
-        sum += over(power, 2 * i + 1);
+        sum += power / (2 * i + 1);
     }
+    let sum = i128::from(sum);
     2 * sum + ((i128::from(top - exponent) * LN_2) >> 40)
 }
 
