@@ -32,12 +32,9 @@ impl Scales {
     pub(crate) fn new(magnitudes: &[f64], widths: &[u8], profile: Profile) -> Self {
         let limits = ProfileLimits::of(profile);
         let scale = |(&magnitude, bits): (&f64, u8)| {
-            // A tensor of zeros takes any scale.
-            let exponent = if magnitude == 0.0 {
-                0
-            } else {
-                exponent_below(magnitude, i32::from(bits) - 2)
-            };
+            // A tensor of zeros takes any scale; steps as those of values up to 1 are not too large for a function that reads it.
+            let magnitude = if magnitude == 0.0 { 1.0 } else { magnitude };
+            let exponent = exponent_below(magnitude, i32::from(bits) - 2);
             TensorScale {
                 exponent: exponent.clamp(limits.min_exponent.into(), limits.max_exponent.into()) as i16,
                 bits,

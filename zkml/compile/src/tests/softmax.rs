@@ -56,6 +56,16 @@ fn softmax(shape: &[i64]) -> Onnx {
 }
 
 #[test]
+fn rows_whose_places_are_all_alike_are_served() {
+    let one_place = softmax(&[3, 1]);
+    let alike = Onnx::new(&[3, 4]).node("Sub", &["x", "x"], "zeros", vec![]);
+    for onnx in [one_place, alike.node("LogSoftmax", &["zeros"], "y", vec![])] {
+        let (_, _, error) = calibrated(&onnx, Profile::P16, 1.0);
+        assert!(error < 1e-3, "{error}");
+    }
+}
+
+#[test]
 fn a_softmax_of_few_or_many_keeps_the_default_budget() {
     for (n, times) in [
         (2, 7.0),
