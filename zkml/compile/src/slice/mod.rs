@@ -185,7 +185,7 @@ pub fn plan_telling(
     let places = search.places();
     let counter = Counter::new(Stage::Cutting(system.id()), search.work(&places), listener);
     let Some(cuts) = search.cut(&places, &counter) else {
-        return Err(why_not(graph, &readers, system, options));
+        return Err(why_not(graph, &readers, system, rule, options));
     };
     cuts.into_par_iter().map(plan_slice).collect()
 }
@@ -311,20 +311,49 @@ fn no_place(system: &dyn System, node: String, source: LayoutError) -> SliceErro
     }
 }
 
-/// The reason that a user can act on: a single node that cannot be proved.
-fn why_not(graph: &IntGraph, readers: &[usize], system: &dyn System, options: SlicingOptions) -> SliceError {
-    for (at, node) in graph.nodes.iter().enumerate() {
-        match plan_slice(graph, readers, system, at..at + 1) {
-            Err(e) => return e,
-            Ok(plan) if !fits(&plan.cost, options) => {
-                return SliceError::Memory {
-                    node: node.name.clone(),
-                    need: plan.cost.memory_bytes.div_ceil(1 << 20),
-                    have: options.memory_per_worker.unwrap_or_default() >> 20,
-                };
-            }
-            Ok(_) => {}
-        }
+/// The reason that a user can act on: a single node that cannot be proved, or nodes that are proved together alone and cannot be.
+fn why_not(
+    graph: &IntGraph,
+    readers: &[usize],
+    system: &dyn System,
+    rule: CutRule,
+    options: SlicingOptions,
+) -> SliceError {
+    let count = graph.nodes.len();
+    if only_wiring(graph, &(0..count)) {
+        return SliceError::Empty;
     }
-    SliceError::Empty
+    let refusal = |nodes: Range<usize>| match plan_slice(graph, readers, system, nodes.clone()) {
+        Err(error) => Some(error),
+        Ok(plan) if fits(&plan.cost, options) => None,
+        Ok(plan) => Some(SliceError::Memory {
+            node: graph.nodes[nodes.end - 1].name.clone(),
+            need: plan.cost.memory_bytes.div_ceil(1 << 20),
+            have: options.memory_per_worker.unwrap_or_default() >> 20,
+        }),
+    };
+    if let Some(error) = (0..count).find_map(|at| refusal(at..at + 1)) {
+        return error;
+    }
+    // What only moves values is in a slice with what computes. The last place that a cut reaches is before those that are too much.
+    let mut reached = vec![false; count + 1];
+    reached[0] = true;
+    let mut last = SliceError::Empty;
+    for start in 0..count {
+        if !reached[start] {
+            continue;
+        }
+        let mut first = None;
+        for end in feasible_ends(graph, start, rule) {
+            if reached[end] || only_wiring(graph, &(start..end)) {
+                continue;
+            }
+            match refusal(start..end) {
+                None => reached[end] = true,
+                Some(error) => first = first.or(Some(error)),
+            }
+        }
+        last = first.unwrap_or(last);
+    }
+    last
 }

@@ -33,6 +33,12 @@ fn chain_of(nodes: usize, [height, width]: [i64; 2], reach: i64) -> IntGraph {
     let onnx = (0..nodes).fold(crate::tests::Onnx::new(&[1, 1, height, width]), |onnx, at| {
         onnx.node("MaxPool", &[&name(at)], &name(at + 1), window.to_vec())
     });
+    let graph = of(&onnx);
+    assert_eq!(graph.nodes.len(), nodes);
+    graph
+}
+
+fn of(onnx: &crate::tests::Onnx) -> IntGraph {
     let float = import(&onnx.bytes()).unwrap();
     let samples = synthetic_samples(&float, 1, 7);
     let values = float.evaluate(&samples[0]).unwrap();
@@ -46,9 +52,7 @@ fn chain_of(nodes: usize, [height, width]: [i64; 2], reach: i64) -> IntGraph {
     };
     let expected = [expected.collect()];
     let (plan, _) = calibrate(&float, &samples, &expected, &options, &silent).unwrap();
-    let graph = apply(&float, &plan).unwrap();
-    assert_eq!(graph.nodes.len(), nodes);
-    graph
+    apply(&float, &plan).unwrap()
 }
 
 /// Nodes that read no tensor of interest, for what a cut counts.
@@ -164,6 +168,33 @@ fn a_node_that_no_circuit_holds_is_named_and_no_cut_is_proposed() {
     for words in [&node, "no cut helps", "--proof-system"] {
         assert!(said.contains(words), "{said}");
     }
+}
+
+#[test]
+fn what_is_too_much_only_together_with_values_that_are_moved_is_named() {
+    let window = [crate::tests::ints("kernel_shape", &[1, 3])];
+    let onnx = crate::tests::Onnx::new(&[1, 1, 1, 64])
+        .integers("to", &[1, 1, 64, 64])
+        .node("Expand", &["x", "to"], "moved", vec![])
+        .node("MaxPool", &["moved"], "y", window.to_vec());
+    let graph = of(&onnx);
+    assert_eq!(graph.nodes.len(), 2);
+    let system = systems::of(ProofSystem::SumcheckWhir);
+    let memory = |nodes: Range<usize>| {
+        let slice = plan_slice(&graph, &last_readers(&graph), system, nodes).unwrap();
+        slice.cost.memory_bytes
+    };
+    // A worker that holds either, but not both; what is moved alone is no slice.
+    let options = SlicingOptions {
+        parallelism: 1,
+        memory_per_worker: Some(memory(0..1).max(memory(1..2))),
+    };
+    assert!(memory(0..2) > options.memory_per_worker.unwrap());
+    let refused = plan(&graph, system, options).unwrap_err();
+    assert!(
+        matches!(&refused, SliceError::Memory { node, .. } if node == "y_MaxPool"),
+        "{refused}"
+    );
 }
 
 #[test]

@@ -167,7 +167,7 @@ impl Onnx {
         self.constant(name, dims, values)
     }
 
-    pub(super) fn integers(mut self, name: &str, values: &[i64]) -> Self {
+    pub(crate) fn integers(mut self, name: &str, values: &[i64]) -> Self {
         self.graph.initializer.push(TensorProto {
             name: name.into(),
             dims: vec![values.len() as i64],
