@@ -6,6 +6,7 @@
     reason = "a test says by panicking what is wrong"
 )]
 
+mod kustomize;
 mod miner;
 mod operator;
 mod refused;

@@ -182,6 +182,8 @@ const OTHERS: &[Said] = &[
     ),
 ];
 
+const OVERLAYS: &str = "tests/tests/operator/overlays.rs applies each as it stands";
+
 /// What is not run here, and why.
 const EXCUSED: &[(&str, &str, &str)] = &[
     (
@@ -199,6 +201,13 @@ const EXCUSED: &[(&str, &str, &str)] = &[
         "ctr -n k8s.io images import target/images/operator.tar",
         "zkinfer_tests::images gives it to the node of every test of this tier",
     ),
+    ("install", "kubectl apply -k manifests/overlays/dev", OVERLAYS),
+    (
+        "install",
+        "kubectl apply -k manifests/overlays/production",
+        OVERLAYS,
+    ),
+    ("install", "kubectl apply -k manifests/overlays/miner", OVERLAYS),
     (
         "install",
         "cosign verify --key cosign.pub registry.example/zkinfer/operator@sha256:…",

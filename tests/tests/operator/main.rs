@@ -29,6 +29,7 @@ mod memory;
 mod miners;
 mod mistakes;
 mod namespaced;
+mod overlays;
 mod report;
 mod requests;
 mod restart;
