@@ -161,6 +161,39 @@ fn the_overlay_for_gitops_is_what_argo_cd_and_flux_are_told_to_make_of_the_chart
     );
 }
 
+/// Both tools find a miner's list where the repository has it.
+#[test]
+fn miners_by_gitops_have_the_values_of_their_repository() {
+    let repository = manifests("examples/gitops/network");
+    let list = std::fs::read_to_string(repository.join("miners/values.yaml")).unwrap();
+    let argo = examples("argocd/miners.yaml").remove(0);
+    let file = argo["spec"]["sources"][0]["helm"]["valueFiles"][0]
+        .as_str()
+        .unwrap();
+    let named = argo["spec"]["sources"][1]["ref"].as_str().unwrap();
+    let path = file.strip_prefix(&format!("${named}/")).unwrap();
+    assert_eq!(std::fs::read_to_string(repository.join(path)).unwrap(), list);
+    let flux = examples("flux/miners.yaml");
+    let of = |kind: &str| flux.iter().find(|object| object["kind"] == kind).unwrap();
+    let release = of("HelmRelease");
+    let path = of("Kustomization")["spec"]["path"].as_str().unwrap();
+    assert_eq!(
+        release["spec"]["chartRef"]["name"],
+        of("OCIRepository")["metadata"]["name"]
+    );
+    if !can_run() {
+        return;
+    }
+    let made = kustomized(&repository.join(path));
+    let map = of_kind(&made, "ConfigMap").next().unwrap();
+    let from = &release["spec"]["valuesFrom"][0];
+    assert_eq!(map["metadata"]["name"], from["name"]);
+    assert_eq!(map["metadata"]["namespace"], release["metadata"]["namespace"]);
+    assert_eq!(map["data"][from["valuesKey"].as_str().unwrap()], list);
+    let pools = MINERS.objects(&list);
+    assert_eq!(of_kind(&pools, "MinerPool").count(), 2);
+}
+
 #[test]
 fn each_component_is_a_setting_of_the_chart() {
     let folders = std::fs::read_dir(manifests("components")).unwrap();
