@@ -4,11 +4,12 @@
 #   cargo_target   what cargo is told
 # What this machine lacks for it is named in one line, with where it comes from, and ends the script.
 host=$(uname -m)-unknown-linux-gnu
+me=${0##*/} me=${me%.sh}
 case $triple in
 x86_64-unknown-linux-gnu) arch=amd64 gnu=x86_64-linux-gnu ;;
 aarch64-unknown-linux-gnu) arch=arm64 gnu=aarch64-linux-gnu ;;
 *)
-    echo "$(basename "$0" .sh): $triple is no target; x86_64-unknown-linux-gnu and aarch64-unknown-linux-gnu are" >&2
+    echo "$me: $triple is no target; x86_64-unknown-linux-gnu and aarch64-unknown-linux-gnu are" >&2
     exit 2
     ;;
 esac
@@ -20,7 +21,7 @@ if [ "$triple" != "$host" ]; then
     std=$(rustc --print target-libdir --target "$triple")
     compgen -G "$std/libstd-*.rlib" >/dev/null || lacks="$lacks Rust's standard library (rustup target add $triple);"
     if [ -n "$lacks" ]; then
-        echo "$(basename "$0" .sh): for $triple this machine lacks:$lacks" >&2
+        echo "$me: for $triple this machine lacks:$lacks" >&2
         exit 2
     fi
     cargo_target=(--target "$triple")

@@ -9,6 +9,7 @@
 mod kustomize;
 mod miner;
 mod operator;
+mod prometheus;
 mod refused;
 mod schema;
 mod watching;

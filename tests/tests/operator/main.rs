@@ -30,6 +30,7 @@ mod miners;
 mod mistakes;
 mod namespaced;
 mod overlays;
+mod prometheus;
 mod report;
 mod requests;
 mod restart;
