@@ -254,6 +254,38 @@ fn each_component_is_a_setting_of_the_chart() {
     assert_eq!(of_kind(&watched, "ValidatingAdmissionPolicy").count(), 1);
 }
 
+/// The folder of one's own that the guide shows: watched, with one digest for whatever runs an image.
+#[test]
+fn the_overlay_of_the_guide_is_production_with_what_it_says() {
+    if !can_run() {
+        return;
+    }
+    let guide = std::fs::read_to_string(repository().join("docs/install.md")).unwrap();
+    let (_, rest) = guide.split_once("```yaml\napiVersion: kustomize.config").unwrap();
+    let (block, _) = rest.split_once("```").unwrap();
+    let (_, block) = block.split_once("kind: Kustomization\n").unwrap();
+    let digest = format!("sha256:{}", "b".repeat(64));
+    let text = block
+        .replace("../zkinfer/manifests", "MANIFESTS")
+        .replace("sha256:…", &digest);
+    let all = overlaid(&text);
+    for kind in [
+        "ServiceMonitor",
+        "PrometheusRule",
+        "ValidatingAdmissionPolicy",
+        "PodDisruptionBudget",
+    ] {
+        assert_eq!(of_kind(&all, kind).count(), 1, "{kind}");
+    }
+    let values = json!({
+        "requireCalibration": true, "podDisruptionBudget": { "enabled": true },
+        "monitoring": { "serviceMonitor": { "enabled": true }, "rules": { "enabled": true } },
+        "image": { "repository": "registry.example/zkinfer/operator", "digest": digest },
+        "compilerImage": format!("registry.example/zkinfer/prover-worker@{digest}"),
+    });
+    same("the guide's", &all, &operator(&values));
+}
+
 #[test]
 fn another_pool_is_an_overlay_over_the_miner_s() {
     if !can_run() {
