@@ -2,8 +2,9 @@
 # Builds the images zkinfer.dev/operator:TAG and zkinfer.dev/prover-worker:TAG as OCI archives, without a registry.
 #   scripts/images.sh [--target TRIPLE] [DIR]
 #                              writes DIR/operator.tar and DIR/prover-worker.tar (DIR: $ZKINFER_IMAGES, else target/images)
-# TRIPLE is aarch64-unknown-linux-gnu, for nodes with such processors, or this machine's own, x86_64-unknown-linux-gnu. Nobody has
-# run what it makes for the former: untested. What this machine lacks for it is named, with the package that has it.
+# TRIPLE is aarch64-unknown-linux-gnu, for nodes with such processors, or this machine's own, x86_64-unknown-linux-gnu. Of what it makes
+# for the former the worker is tried under qemu (scripts/arm64.sh); on such a node nobody has run it: untested. What this machine lacks
+# for it is named, with the package that has it (scripts/target.sh).
 # TAG is in $ZKINFER_TAG (dev). Load them into a node:
 #   ctr -n k8s.io images import FILE      or      kind load image-archive FILE
 # The worker's image also holds builds for wider instruction sets, which its program starts where the processor has them:
