@@ -2,8 +2,9 @@
 # Builds the images zkinfer.dev/operator:TAG and zkinfer.dev/prover-worker:TAG as OCI archives, without a registry.
 #   scripts/images.sh [--target TRIPLE] [DIR]
 #                              writes DIR/operator.tar and DIR/prover-worker.tar (DIR: $ZKINFER_IMAGES, else target/images)
-# TRIPLE is aarch64-unknown-linux-gnu, for nodes with such processors, or this machine's own, x86_64-unknown-linux-gnu. Nobody has
-# run what it makes for the former: untested. What this machine lacks for it is named, with the package that has it.
+# TRIPLE is aarch64-unknown-linux-gnu, for nodes with such processors, or this machine's own, x86_64-unknown-linux-gnu. Of what it makes
+# for the former the worker is tried under qemu (scripts/arm64.sh); on such a node nobody has run it: untested. What this machine lacks
+# for it is named, with the package that has it (scripts/target.sh).
 # TAG is in $ZKINFER_TAG (dev). Load them into a node:
 #   ctr -n k8s.io images import FILE      or      kind load image-archive FILE
 # The worker's image also holds builds for wider instruction sets, which its program starts where the processor has them:
@@ -23,38 +24,15 @@ usage() {
     echo "usage: scripts/images.sh [--target TRIPLE] [DIR]" >&2
     exit 2
 }
-host=$(uname -m)-unknown-linux-gnu triple=''
+triple=''
 if [ "${1:-}" = --target ]; then
     [ $# -ge 2 ] || usage
     triple=$2
     shift 2
 fi
 case ${1:-} in -*) usage ;; esac
-triple=${triple:-$host}
-# How buildah calls the processor, and what the names of the programs for it begin with.
-case $triple in
-x86_64-unknown-linux-gnu) arch=amd64 gnu=x86_64-linux-gnu ;;
-aarch64-unknown-linux-gnu) arch=arm64 gnu=aarch64-linux-gnu ;;
-*)
-    echo "images: $triple is no target; x86_64-unknown-linux-gnu and aarch64-unknown-linux-gnu are" >&2
-    exit 2
-    ;;
-esac
-cargo_target=() cross=''
-if [ "$triple" != "$host" ]; then
-    cross=$gnu-
-    lacks=''
-    command -v "${cross}gcc" >/dev/null || lacks="$lacks ${cross}gcc (Debian: gcc-${gnu//_/-}, libc6-dev-$arch-cross);"
-    std=$(rustc --print target-libdir --target "$triple")
-    compgen -G "$std/libstd-*.rlib" >/dev/null || lacks="$lacks Rust's standard library (rustup target add $triple);"
-    if [ -n "$lacks" ]; then
-        echo "images: for $triple this machine lacks:$lacks" >&2
-        exit 2
-    fi
-    cargo_target=(--target "$triple")
-    linker=CARGO_TARGET_$(tr a-z- A-Z_ <<<"$triple")_LINKER
-    export "$linker=${cross}gcc" "CC_${triple//-/_}=${cross}gcc" "AR_${triple//-/_}=${cross}ar"
-fi
+triple=${triple:-$(uname -m)-unknown-linux-gnu}
+. scripts/target.sh
 tag=${ZKINFER_TAG:-dev} target=${CARGO_TARGET_DIR:-target} profile=${ZKINFER_PROFILE:-dist}
 out=${1:-${ZKINFER_IMAGES:-$target/images}}
 [ "$triple" = "$host" ] || [ -n "${1:-}${ZKINFER_IMAGES:-}" ] || out=$target/images-$arch

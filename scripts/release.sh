@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Makes everything of a release in a folder, and signs it if it can: images, charts, bills of materials, provenance, checksums.
-#   scripts/release.sh VERSION REGISTRY [--out DIR] [--images DIR] [--target TRIPLE]
+#   scripts/release.sh VERSION REGISTRY [--out DIR] [--images DIR] [--target TRIPLE] [--arm64 DIR]
 #     VERSION   of the charts, such as 0.1.0: the images' tag
 #     REGISTRY  where images go: registry.example/zkinfer; charts go to oci://REGISTRY/charts
 #     --out     where it is written (target/release-VERSION)
 #     --images  images that scripts/images.sh has built, instead of building them here, from a clean tree and reproducibly
 #     --target  as of scripts/images.sh
+#     --arm64   images for ARM, of the same commit, that scripts/images.sh --target aarch64-unknown-linux-gnu has built into DIR; or
+#               `build`: they are built here too. Each name is then an index of both images, and nodes pull the one for them.
 # Nothing is pushed and nothing is signed by default: DIR/publish.sh has the commands, in order, each with digests. With
 # ZKINFER_PUBLISH=1 it is run, by skopeo, helm and cosign; a key is named by $COSIGN_KEY (cosign's: a file, or of a key service);
 # without one cosign signs keyless, by the identity that it finds.
@@ -22,13 +24,14 @@ fail() {
 [ $# -ge 2 ] || usage
 version=$1 registry=$2
 shift 2
-out='' images='' target=()
+out='' images='' target=() arm64=''
 while [ $# -gt 0 ]; do
     [ $# -ge 2 ] || usage
     case $1 in
     --out) out=$2 ;;
     --images) images=$2 ;;
     --target) target=(--target "$2") ;;
+    --arm64) arm64=$2 ;;
     *) usage ;;
     esac
     shift 2
@@ -41,29 +44,58 @@ for chart in charts/*/; do
 done
 out=${out:-${CARGO_TARGET_DIR:-target}/release-$version}
 mkdir -p "$out"
-if [ -z "$images" ]; then
+arm=aarch64-unknown-linux-gnu
+build() { # to; how
     [ -z "$(git status --porcelain)" ] || fail "what is not committed is in no release: $(git status --porcelain | head -n 1)"
-    images=$out
-    ZKINFER_REPRODUCIBLE=1 ZKINFER_TAG=$version scripts/images.sh "${target[@]}" "$images"
-fi
+    ZKINFER_REPRODUCIBLE=1 ZKINFER_TAG=$version scripts/images.sh "${@:2}" "$1"
+}
+said() { # of which build.json; what
+    python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])' "$1/build.json" "$2"
+}
 names=(operator prover-worker)
-for name in "${names[@]}"; do
-    if [ "$images" != "$out" ]; then
-        for end in tar digest cdx.json; do
-            [ -f "$images/$name.$end" ] || fail "$images has no $name.$end: scripts/images.sh writes it"
-            cp "$images/$name.$end" "$out/"
-        done
-        cp "$images/build.json" "$out/" || fail "$images has no build.json: scripts/images.sh writes it"
-    fi
-    scripts/provenance.py "$out" "$name" --registry "$registry" >"$out/$name.provenance.json"
-    # What `cosign attest` asks for: it makes the statement itself.
-    python3 -c 'import json, sys; json.dump(json.load(sys.stdin)["predicate"], sys.stdout, indent=1, sort_keys=True); print()' \
-        <"$out/$name.provenance.json" >"$out/$name.predicate.json"
-done
-# An image for other nodes has another tag: nothing is put over another.
-tag=$version
-if python3 -c 'import json, sys; sys.exit(json.load(open(sys.argv[1]))["target"] != "aarch64-unknown-linux-gnu")' "$out/build.json"; then
+take() { # the images of a folder, into another, with what is said of them
+    local name end
+    mkdir -p "$2"
+    for name in "${names[@]}"; do
+        if [ "$1" != "$2" ]; then
+            for end in tar digest cdx.json; do
+                [ -f "$1/$name.$end" ] || fail "$1 has no $name.$end: scripts/images.sh writes it"
+                cp "$1/$name.$end" "$2/"
+            done
+            cp "$1/build.json" "$2/" || fail "$1 has no build.json: scripts/images.sh writes it"
+        fi
+        scripts/provenance.py "$2" "$name" --registry "$registry" >"$2/$name.provenance.json"
+        # What `cosign attest` asks for: it makes the statement itself.
+        python3 -c 'import json, sys; json.dump(json.load(sys.stdin)["predicate"], sys.stdout, indent=1, sort_keys=True); print()' \
+            <"$2/$name.provenance.json" >"$2/$name.predicate.json"
+    done
+}
+if [ -z "$images" ]; then
+    build "$out" "${target[@]}"
+    images=$out
+fi
+take "$images" "$out"
+# An image for other nodes alone has another tag: nothing is put over another.
+tag=$version folders=(.)
+if [ "$(said "$out" target)" = "$arm" ]; then
+    [ -z "$arm64" ] || fail "--arm64 is of images beside those for x86_64"
     tag=$version-arm64
+fi
+if [ -n "$arm64" ]; then
+    if [ "$arm64" = build ]; then
+        arm64=$out/arm64
+        build "$arm64" --target "$arm"
+    fi
+    take "$arm64" "$out/arm64"
+    [ "$(said "$out/arm64" target)" = "$arm" ] || fail "$arm64 has images for $(said "$out/arm64" target)"
+    for what in commit rustc profile; do
+        [ "$(said "$out" "$what")" = "$(said "$out/arm64" "$what")" ] || fail "$images and $arm64 differ in $what"
+    done
+    folders=(. arm64)
+    for name in "${names[@]}"; do
+        scripts/index.py "$out/$name.index.tar" "zkinfer.dev/$name:$version" "$out/$name.tar" "$out/arm64/$name.tar" \
+            >"$out/$name.index.digest"
+    done
 fi
 scripts/package-charts.sh "oci://$registry/charts" >/dev/null
 charts=()
@@ -81,11 +113,20 @@ done
     echo 'key=(--yes)'
     echo '[ -z "${COSIGN_KEY:-}" ] || key+=(--key "$COSIGN_KEY")'
     for name in "${names[@]}"; do
-        image=$registry/$name digest=$(cat "$out/$name.digest")
-        echo "skopeo copy --preserve-digests oci-archive:$name.tar docker://$image:$tag"
-        echo "cosign sign \"\${key[@]}\" $image@$digest"
-        echo "cosign attest \"\${key[@]}\" --type slsaprovenance1 --predicate $name.predicate.json $image@$digest"
-        echo "cosign attest \"\${key[@]}\" --type cyclonedx --predicate $name.cdx.json $image@$digest"
+        image=$registry/$name
+        if [ -n "$arm64" ]; then
+            echo "skopeo copy --all --preserve-digests oci-archive:$name.index.tar docker://$image:$tag"
+            echo "cosign sign \"\${key[@]}\" $image@$(cat "$out/$name.index.digest")"
+        else
+            echo "skopeo copy --preserve-digests oci-archive:$name.tar docker://$image:$tag"
+        fi
+        for folder in "${folders[@]}"; do
+            of=$image@$(cat "$out/$folder/$name.digest") at=${folder#.}
+            at=${at:+$at/}$name
+            echo "cosign sign \"\${key[@]}\" $of"
+            echo "cosign attest \"\${key[@]}\" --type slsaprovenance1 --predicate $at.predicate.json $of"
+            echo "cosign attest \"\${key[@]}\" --type cyclonedx --predicate $at.cdx.json $of"
+        done
     done
     for chart in "${charts[@]}"; do
         echo "helm push $chart oci://$registry/charts"
@@ -97,8 +138,14 @@ chmod +x "$out/publish.sh"
 (
     cd "$out"
     files=()
-    for name in "${names[@]}"; do files+=("$name".{tar,digest,cdx.json,provenance.json,predicate.json}); done
-    sha256sum "${files[@]}" build.json "${charts[@]}" >SHA256SUMS
+    for folder in "${folders[@]}"; do
+        at=${folder#.}
+        at=${at:+$at/}
+        for name in "${names[@]}"; do files+=("$at$name".{tar,digest,cdx.json,provenance.json,predicate.json}); done
+        files+=("${at}build.json")
+    done
+    [ -z "$arm64" ] || for name in "${names[@]}"; do files+=("$name".index.{tar,digest}); done
+    sha256sum "${files[@]}" "${charts[@]}" >SHA256SUMS
 )
 echo "release: $version is in $out; its commands, of which none was run, are in $out/publish.sh"
 if [ "${ZKINFER_PUBLISH:-0}" = 1 ]; then

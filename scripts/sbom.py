@@ -88,15 +88,20 @@ def crate(package, sums, linked):
     return component
 
 
-def c_library():
-    """The C library that is linked in: Debian's, where dpkg knows it, else by its own word."""
-    ran = subprocess.run(
-        ["dpkg-query", "--show", "--showformat=${source:Version}", "libc6-dev"], capture_output=True, text=True
-    )
+def c_library(target):
+    """The C library that is linked in: Debian's, where dpkg knows it, else by its own word; for another processor Debian's alone."""
+    arch = target.split("-")[0]
+    own = arch == os.uname().machine
+    package = "libc6-dev" if own else f"libc6-dev-{'arm64' if arch == 'aarch64' else 'amd64'}-cross"
+    # What is for another processor is made of a package of sources that has a version of its own.
+    show = "${source:Version}" if own else "${Version}"
+    ran = subprocess.run(["dpkg-query", "--show", f"--showformat={show}", package], capture_output=True, text=True)
     if ran.returncode == 0 and ran.stdout:
         version, kind = ran.stdout, "deb/debian"
-    else:
+    elif own:
         version, kind = output("getconf", "GNU_LIBC_VERSION").split()[-1], "generic"
+    else:
+        sys.exit(f"sbom: nobody knows which C library is linked for {target}: there is no package {package}")
     ref = f"pkg:{kind}/glibc@{version.replace('+', '%2B')}"
     return {
         "type": "library",
@@ -138,7 +143,7 @@ def bill(name, image, archive, target, offline):
     all_of_it = reached(nodes, root, {None, "build"})
     sums = checksums()
     crates = [crate(packages[id], sums, id in linked) for id in all_of_it]
-    beside = [c_library(), standard_library()]
+    beside = [c_library(target), standard_library()]
     components = sorted(crates + beside, key=lambda c: c["bom-ref"])
     if len({c["bom-ref"] for c in components}) != len(components):
         sys.exit("sbom: two components have the same name and version")

@@ -13,6 +13,7 @@ pub mod local_operator;
 pub mod onnx;
 pub mod openapi;
 pub mod operator;
+pub mod prometheus;
 pub mod sim;
 mod tell;
 pub mod values;

@@ -17,7 +17,7 @@ use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model, RequestPhase, find_c
 
 mod install;
 
-pub use install::{install, install_beside, install_chart, install_for};
+pub use install::{install, install_beside, install_for};
 
 use crate::cluster::{Cluster, Error, Process, Signal, wait_for};
 use crate::fake_node::{self, FakeNode};

@@ -150,6 +150,8 @@ fn the_examples_name_secrets_and_pin_images() {
                 digest.starts_with("sha256:") && digest.len() == 71,
                 "{path}: {digest}"
             );
+            let compiler = values["compilerImage"].as_str().unwrap();
+            assert!(compiler.contains("@sha256:"), "{path}: {compiler}");
             for variable in values["extraEnv"].as_array().unwrap() {
                 assert!(
                     variable["valueFrom"]["secretKeyRef"].is_object(),

@@ -172,6 +172,174 @@ fn a_release_has_checksums_and_commands_that_sign_what_was_built_by_its_digest()
     }
 }
 
+/// An archive with one image for a processor, as buildah writes it; the image's digest.
+fn archive(path: &Path, architecture: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let blobs = folder.path().join("blobs/sha256");
+    std::fs::create_dir_all(&blobs).unwrap();
+    let blob = |bytes: &[u8]| -> Value {
+        let digest = Digest::of(bytes);
+        let name = digest.to_string();
+        std::fs::write(blobs.join(name.strip_prefix("sha256:").unwrap()), bytes).unwrap();
+        json!({ "digest": name, "size": bytes.len() })
+    };
+    let config = blob(
+        json!({ "architecture": architecture, "os": "linux" })
+            .to_string()
+            .as_bytes(),
+    );
+    let layer = blob(format!("a program for {architecture}").as_bytes());
+    let manifest = json!({ "schemaVersion": 2, "config": config, "layers": [layer] });
+    let mut of = blob(manifest.to_string().as_bytes());
+    of["mediaType"] = "application/vnd.oci.image.manifest.v1+json".into();
+    let index = json!({ "schemaVersion": 2, "manifests": [of] });
+    std::fs::write(folder.path().join("index.json"), index.to_string()).unwrap();
+    std::fs::write(
+        folder.path().join("oci-layout"),
+        r#"{"imageLayoutVersion":"1.0.0"}"#,
+    )
+    .unwrap();
+    let mut tar = Command::new("tar");
+    let ran = run(tar.arg("-cf").arg(path).arg("-C").arg(folder.path()).arg("."));
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    of["digest"].as_str().unwrap().to_owned()
+}
+
+/// What is in a file of an archive.
+fn member(archive: &Path, name: &str) -> Vec<u8> {
+    let mut tar = Command::new("tar");
+    let ran = tar.arg("-xOf").arg(archive).arg(name).output().unwrap();
+    assert!(ran.status.success(), "{name}");
+    ran.stdout
+}
+
+/// [`images`] whose archives are such, and their digests by name.
+fn images_for(folder: &Path, architecture: &str, change: &Value) -> Vec<String> {
+    images(folder, change);
+    IMAGES
+        .iter()
+        .map(|name| {
+            let digest = archive(&folder.join(format!("{name}.tar")), architecture);
+            std::fs::write(folder.join(format!("{name}.digest")), &digest).unwrap();
+            digest
+        })
+        .collect()
+}
+
+#[test]
+fn a_release_for_two_processors_has_an_index_of_the_images_that_it_signs() {
+    if !can_run() {
+        return;
+    }
+    let [x86, arm, to] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let arm_target = json!({ "target": "aarch64-unknown-linux-gnu", "builds": [] });
+    let digests = [
+        images_for(x86.path(), "amd64", &json!({})),
+        images_for(arm.path(), "arm64", &arm_target),
+    ];
+    let path = |folder: &tempfile::TempDir| folder.path().display().to_string();
+    let (version, out) = (version(), path(&to));
+    let with = |arm64: &str| {
+        let line = [
+            &version,
+            "registry.example/z",
+            "--images",
+            &path(&x86),
+            "--out",
+            &out,
+            "--arm64",
+            arm64,
+        ];
+        script("release.sh", &line)
+    };
+    let ran = with(&path(&arm));
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let commands = std::fs::read_to_string(to.path().join("publish.sh")).unwrap();
+    let sums = std::fs::read_to_string(to.path().join("SHA256SUMS")).unwrap();
+    for (at, name) in IMAGES.iter().enumerate() {
+        let file = |end: &str| to.path().join(format!("{name}.index.{end}"));
+        let digest = std::fs::read_to_string(file("digest")).unwrap().trim().to_owned();
+        let hex = digest.strip_prefix("sha256:").unwrap();
+        let bytes = member(&file("tar"), &format!("blobs/sha256/{hex}"));
+        assert_eq!(Digest::of(&bytes).to_string(), digest);
+        let index: Value = serde_json::from_slice(&bytes).unwrap();
+        let named: Vec<(&str, &str)> = index["manifests"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|image| (&image["platform"]["architecture"], &image["digest"]))
+            .map(|(architecture, digest)| (architecture.as_str().unwrap(), digest.as_str().unwrap()))
+            .collect();
+        assert_eq!(named, [("amd64", &*digests[0][at]), ("arm64", &*digests[1][at])]);
+        // Both images are in it whole.
+        for (_, digest) in named {
+            let blob = |digest: &str| {
+                member(
+                    &file("tar"),
+                    &format!("blobs/sha256/{}", &digest["sha256:".len()..]),
+                )
+            };
+            let manifest: Value = serde_json::from_slice(&blob(digest)).unwrap();
+            for part in [&manifest["config"], &manifest["layers"][0]] {
+                let digest = part["digest"].as_str().unwrap();
+                assert_eq!(Digest::of(&blob(digest)).to_string(), digest);
+            }
+        }
+        let image = format!("registry.example/z/{name}");
+        for line in [
+            format!(
+                "skopeo copy --all --preserve-digests oci-archive:{name}.index.tar docker://{image}:{version}"
+            ),
+            format!("cosign sign \"${{key[@]}}\" {image}@{digest}"),
+            format!("cosign sign \"${{key[@]}}\" {image}@{}", digests[1][at]),
+            format!(
+                "cosign attest \"${{key[@]}}\" --type slsaprovenance1 --predicate arm64/{name}.predicate.json {image}@{}",
+                digests[1][at]
+            ),
+        ] {
+            assert!(commands.lines().any(|l| l == line), "{line}\n{commands}");
+        }
+        for file in [
+            format!("arm64/{name}.provenance.json"),
+            format!("{name}.index.tar"),
+        ] {
+            assert!(sums.contains(&format!("  {file}\n")), "{file}: {sums}");
+        }
+    }
+    // What is signed is what is pushed.
+    let digest = x86.path().join("operator.digest");
+    std::fs::write(&digest, &digests[1][0]).unwrap();
+    let ran = with(&path(&arm));
+    assert!(
+        ran.code != 0 && ran.stderr.contains("is not what"),
+        "{}",
+        ran.stderr
+    );
+    std::fs::write(&digest, &digests[0][0]).unwrap();
+    // Two of the same processor, or of different sources, are no such release.
+    let ran = with(&path(&x86));
+    assert!(
+        ran.code == 2 && ran.stderr.contains("has images for x86_64"),
+        "{}",
+        ran.stderr
+    );
+    let other = json!({ "target": "aarch64-unknown-linux-gnu", "commit": "f".repeat(40) });
+    images_for(arm.path(), "arm64", &other);
+    let ran = with(&path(&arm));
+    assert!(
+        ran.code == 2 && ran.stderr.contains("differ in commit"),
+        "{}",
+        ran.stderr
+    );
+    images_for(arm.path(), "amd64", &arm_target);
+    let ran = with(&path(&arm));
+    assert!(
+        ran.code != 0 && ran.stderr.contains("two images are for linux/amd64"),
+        "{}",
+        ran.stderr
+    );
+}
+
 #[test]
 fn a_release_of_another_version_or_to_no_registry_is_refused_before_anything_is_made() {
     for (arguments, words) in [

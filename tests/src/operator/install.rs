@@ -30,7 +30,7 @@ pub async fn install_for(cluster: &Cluster, namespaces: &[&str]) -> Result<(), E
         }
     }
     let namespaces = format!("namespaces={{{}}}", namespaces.join(","));
-    render(cluster, CHART, SYSTEM, &["--set", &namespaces]).await
+    render(cluster, SYSTEM, &["--set", &namespaces]).await
 }
 
 /// Applies what the chart makes for another installation, of this class in this namespace, which is made before, but the
@@ -41,19 +41,11 @@ pub async fn install_for(cluster: &Cluster, namespaces: &[&str]) -> Result<(), E
 pub async fn install_beside(cluster: &Cluster, namespace: &str, class: &str) -> Result<(), Error> {
     cluster.kubectl(&["create", "namespace", namespace]).await?;
     let values = format!("crds.enabled=false,controllerClass={class}");
-    render(cluster, CHART, namespace, &["--set", &values]).await
+    render(cluster, namespace, &["--set", &values]).await
 }
 
-/// Applies what a chart in a folder of the repository makes by its own values, but the operator's own Deployment and its volume.
-///
-/// # Errors
-/// kubectl, Helm.
-pub async fn install_chart(cluster: &Cluster, folder: &str) -> Result<(), Error> {
-    render(cluster, folder, SYSTEM, &[]).await
-}
-
-async fn render(cluster: &Cluster, folder: &str, namespace: &str, values: &[&str]) -> Result<(), Error> {
-    let chart = repository().join(folder).display().to_string();
+async fn render(cluster: &Cluster, namespace: &str, values: &[&str]) -> Result<(), Error> {
+    let chart = repository().join(CHART).display().to_string();
     let template = [
         "template",
         "zkinfer",

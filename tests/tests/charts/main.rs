@@ -6,8 +6,10 @@
     reason = "a test says by panicking what is wrong"
 )]
 
+mod kustomize;
 mod miner;
 mod operator;
+mod prometheus;
 mod refused;
 mod schema;
 mod watching;

@@ -100,6 +100,36 @@ fn artifact_hub_is_told_what_the_chart_brings() {
     }
 }
 
+/// Of each kind its name and its version as they are installed.
+#[test]
+fn artifact_hub_is_told_of_every_kind_and_of_no_other() {
+    let told = yaml(&chart("zkinfer").join("Chart.yaml"));
+    let text = told["annotations"]["artifacthub.io/crds"].as_str().unwrap();
+    let told: Vec<Value> = serde_yaml::from_str(text).unwrap();
+    let word = |value: &Value| value.as_str().unwrap().to_owned();
+    let mut told: Vec<[String; 3]> = told
+        .iter()
+        .map(|kind| ["name", "kind", "version"].map(|key| word(&kind[key])))
+        .collect();
+    let mut installed: Vec<[String; 3]> = std::fs::read_dir(repository().join("crds/yaml"))
+        .unwrap()
+        .map(|entry| yaml(&entry.unwrap().path()))
+        .filter(|object| object["kind"] == "CustomResourceDefinition")
+        .map(|crd| {
+            let spec = &crd["spec"];
+            [
+                &crd["metadata"]["name"],
+                &spec["names"]["kind"],
+                &spec["versions"][0]["name"],
+            ]
+            .map(word)
+        })
+        .collect();
+    told.sort();
+    installed.sort();
+    assert_eq!(told, installed);
+}
+
 /// The file `pools.yaml` of a page, with a digest in the place of the one that it leaves out.
 fn pools_of(page: &str) -> String {
     let (_, rest) = page.split_once("```yaml\n# pools.yaml").unwrap();

@@ -10,6 +10,7 @@
 
 mod bars;
 mod chart;
+mod charts;
 mod kustomize;
 mod pages;
 mod remains;

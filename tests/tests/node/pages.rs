@@ -64,6 +64,10 @@ const ASKED: &[Said] = &[
         "operate",
         "kubectl get models,inferencerequests,minerpools,validators -A -o yaml > objects.yaml",
     ),
+    (
+        "operate",
+        "kubectl -n zkinfer-system get secret zkinfer-validator-key -o jsonpath='{.data.key}' | base64 -d > validator.key",
+    ),
 ];
 
 /// What two commands are needed for.
@@ -182,6 +186,8 @@ const OTHERS: &[Said] = &[
     ),
 ];
 
+const LAID: &str = "tests/tests/operator/overlays.rs applies each as it stands";
+
 /// What is not run here, and why.
 const EXCUSED: &[(&str, &str, &str)] = &[
     (
@@ -199,6 +205,9 @@ const EXCUSED: &[(&str, &str, &str)] = &[
         "ctr -n k8s.io images import target/images/operator.tar",
         "zkinfer_tests::images gives it to the node of every test of this tier",
     ),
+    ("install", "kubectl apply -k manifests/overlays/dev", LAID),
+    ("install", "kubectl apply -k manifests/overlays/production", LAID),
+    ("install", "kubectl apply -k manifests/overlays/miner", LAID),
     (
         "install",
         "cosign verify --key cosign.pub registry.example/zkinfer/operator@sha256:…",
@@ -223,6 +232,11 @@ const EXCUSED: &[(&str, &str, &str)] = &[
         "operate",
         "kubectl -n zkinfer-system exec -i copy -- tar -xf - -C /artifacts < artifacts.tar",
         "as the line before",
+    ),
+    (
+        "operate",
+        "kubectl -n zkinfer-system create secret generic zkinfer-validator-key --from-file=key=validator.key",
+        "tests/tests/operator/restore.rs runs it in another cluster, where there is none yet",
     ),
     (
         "operate",

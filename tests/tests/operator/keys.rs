@@ -14,7 +14,8 @@ use crate::world::{LONG, World};
 const NEW: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
 const SECRET: &[&str] = &["secret", "zkinfer-validator-key", "-n", "zkinfer-system"];
 
-async fn verified(world: &World) -> Value {
+/// What `prover-worker ledger verify` says of the segments in the store.
+pub async fn verified(world: &World) -> Value {
     let segments = world.cluster.folder().join("artifacts/segments");
     let verify = move || {
         let mut command = Command::new(program("prover-worker"));

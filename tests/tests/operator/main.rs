@@ -29,6 +29,8 @@ mod memory;
 mod miners;
 mod mistakes;
 mod namespaced;
+mod overlays;
+mod prometheus;
 mod report;
 mod requests;
 mod restart;

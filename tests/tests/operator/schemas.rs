@@ -29,6 +29,7 @@ const NO_OBJECTS: [&str; 2] = ["kustomization.yaml", "values.yaml"];
 const ALL_OF_IT: &str = "
 monitoring: { serviceMonitor: { enabled: true }, rules: { enabled: true }, dashboard: { enabled: true } }
 podDisruptionBudget: { enabled: true }
+requireCalibration: true
 priorityClassName: high
 affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [{ matchExpressions: [{ key: a, operator: Exists }] }] } } }
 tolerations: [{ key: x, operator: Exists }]
@@ -44,7 +45,15 @@ extraVolumeMounts: [{ name: v, mountPath: /v }]
 /// Every rendered text, and what it is of.
 fn rendered() -> Vec<(String, String)> {
     let mut all = Vec::new();
-    for folder in ["default", "cluster", "namespaced"] {
+    for folder in [
+        "default",
+        "cluster",
+        "namespaced",
+        "overlays/dev",
+        "overlays/production",
+        "overlays/validator-gitops",
+        "overlays/miner",
+    ] {
         let path = repository().join("manifests").join(folder).display().to_string();
         all.push((
             format!("manifests/{folder}"),
@@ -146,6 +155,7 @@ async fn whatever_is_rendered_or_shown_fits_the_schemas_of_the_api_server() {
         "zkinfer.dev/v1alpha1 MinerPool",
         "v1 ResourceQuota",
         "policy/v1 PodDisruptionBudget",
+        "admissionregistration.k8s.io/v1 ValidatingAdmissionPolicy",
     ] {
         assert!(looked.contains(kind), "{kind} of {looked:?}");
     }
