@@ -57,12 +57,15 @@ fn not_loaded(ctx: &Requests, model: &Model, error: LoadError) -> Result<RunStat
     Ok(RunState::None)
 }
 
+/// A request's input tensors by name.
+type Tensors = BTreeMap<String, InlineTensor>;
+
 /// The request's input tensors by name, or why there are none.
 async fn given(
     ctx: &Requests,
     object: &InferenceRequest,
     manifest: &Manifest,
-) -> Result<Result<BTreeMap<String, InlineTensor>, RunState>, ReconcileError> {
+) -> Result<Result<Tensors, RunState>, ReconcileError> {
     let namespace = object.namespace().unwrap_or_default();
     let only = match manifest.inputs.as_slice() {
         [id] => manifest.tensor(*id).map(|t| t.name.clone()),
@@ -148,17 +151,17 @@ pub(super) async fn look(
     }
 }
 
-/// The report on the manifest that answers the request, which was chosen when its input was looked at. Of an input that has another
-/// number of inputs by now it is looked at again.
+/// The report on the manifest that answers the request, which was chosen when its input was looked at, and the input, where it had
+/// to be read for that. One that has another number of inputs by now is looked at again.
 async fn chosen(
     ctx: &Requests,
     object: &InferenceRequest,
     uid: RequestUid,
     model: &Model,
     report: CompileReport,
-) -> Result<Result<CompileReport, RunState>, ReconcileError> {
+) -> Result<Result<(CompileReport, Option<Tensors>), RunState>, ReconcileError> {
     if report.batches.is_empty() {
-        return Ok(Ok(report));
+        return Ok(Ok((report, None)));
     }
     let manifest = CompiledModel::manifest(&ctx.world.artifacts, &report, model.spec.proof_system).await;
     let manifest = match manifest {
@@ -178,7 +181,7 @@ async fn chosen(
         ctx.looked.lock().remove(&uid);
         return Ok(Err(RunState::None));
     }
-    Ok(Ok(report))
+    Ok(Ok((report, Some(given))))
 }
 
 /// Evaluates the model on the input and queues the slices.
@@ -194,8 +197,8 @@ pub(super) async fn start(
     let Some((model, report)) = model(ctx, object) else {
         return Ok(RunState::None);
     };
-    let report = match chosen(ctx, object, uid, &model, report).await? {
-        Ok(report) => report,
+    let (report, read) = match chosen(ctx, object, uid, &model, report).await? {
+        Ok(chosen) => chosen,
         Err(state) => return Ok(state),
     };
     let loading = ctx.world.compiled(&namespace, &report, model.spec.proof_system);
@@ -206,9 +209,12 @@ pub(super) async fn start(
         }
         Err(ShelfError::Load(error)) => return not_loaded(ctx, &model, error),
     };
-    let given = match given(ctx, object, &compiled.manifest).await? {
-        Ok(given) => given,
-        Err(state) => return Ok(state),
+    let given = match read {
+        Some(read) => read,
+        None => match given(ctx, object, &compiled.manifest).await? {
+            Ok(given) => given,
+            Err(state) => return Ok(state),
+        },
     };
     let rules = ctx.world.in_force.get();
     // Statements of a run from before a restart name the network that was theirs.
