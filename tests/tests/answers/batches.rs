@@ -63,7 +63,7 @@ fn a_request_of_several_inputs_has_one_receipt_with_the_answer_that_each_has_alo
     let first = |of: &Value| -> Vec<f64> { serde_json::from_value(of["values"].clone()).unwrap() };
     for (alone, beside) in first(&one["output"]).iter().zip(first(&answers[0])) {
         assert!(
-            (alone - beside).abs() < 0.2,
+            (alone - beside).abs() < 0.3,
             "{alone} alone, {beside} beside others"
         );
     }
