@@ -2,6 +2,7 @@
 //! status. Integers only; fractions are in millionths.
 
 use schemars::JsonSchema;
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 
 use crate::slice_files::{Measures, SliceFile, SliceFiles};
@@ -18,6 +19,8 @@ pub enum CompileOutcome {
     Failed(CompileFailure),
 }
 
+/// The most numbers of inputs at once that a Model may ask for.
+pub const MAX_BATCH_SIZES: usize = 4;
 /// The largest report that is read, in bytes.
 pub const MAX_REPORT_BYTES: usize = 4 << 20;
 
@@ -25,9 +28,19 @@ impl CompileOutcome {
     /// Reads a report, as the gateway does.
     ///
     /// # Errors
-    /// Bytes that are not the JSON of one.
+    /// Bytes that are not the JSON of one; batches that are not in order, or more than a Model may ask for.
     pub fn read(json: &[u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(json)
+        let outcome = serde_json::from_slice(json)?;
+        if let Self::Compiled(report) = &outcome {
+            let ascend = report.sizes().zip(report.sizes().skip(1)).all(|(a, b)| a < b);
+            if !ascend || report.sizes().count() > MAX_BATCH_SIZES {
+                let message = format!(
+                    "batches: at most {MAX_BATCH_SIZES} in all, each of more inputs than those before it"
+                );
+                return Err(serde_json::Error::custom(message));
+            }
+        }
+        Ok(outcome)
     }
 }
 
@@ -37,6 +50,9 @@ impl CompileOutcome {
 pub struct CompileReport {
     /// SHA-256 of the ONNX file.
     pub model: Digest,
+    /// How many inputs the manifest answers at once.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub batch: u32,
     /// The manifest.
     pub manifest: BlobRef,
     /// The integer graph.
@@ -45,16 +61,96 @@ pub struct CompileReport {
     pub slices: Vec<CompiledSlice>,
     /// Against the float model.
     pub accuracy: Accuracy,
+    /// What was made for more inputs at once: by their number, ascending, each more than all before it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub batches: Vec<CompiledBatch>,
 }
 
 impl CompileReport {
     /// Every file that it names.
     pub fn blobs(&self) -> impl Iterator<Item = BlobRef> {
-        let of_slices = self.slices.iter().flat_map(|slice| slice.files.iter());
-        [self.manifest.clone(), self.graph.clone()]
-            .into_iter()
-            .chain(of_slices.map(SliceFile::blob))
+        let own = (&self.manifest, &self.graph, &self.slices);
+        let batches = self.batches.iter().map(|b| (&b.manifest, &b.graph, &b.slices));
+        std::iter::once(own)
+            .chain(batches)
+            .flat_map(|(manifest, graph, slices)| {
+                let of_slices = slices.iter().flat_map(|slice| slice.files.iter());
+                [manifest.clone(), graph.clone()]
+                    .into_iter()
+                    .chain(of_slices.map(SliceFile::blob))
+            })
     }
+
+    /// By manifest, in its order: how many inputs it answers at once.
+    pub fn sizes(&self) -> impl Iterator<Item = u32> {
+        std::iter::once(self.batch).chain(self.batches.iter().map(|b| b.batch))
+    }
+
+    /// The report on each of its manifests, as if it were the only one.
+    pub fn each(&self) -> impl Iterator<Item = Self> {
+        let own = Self {
+            batches: Vec::new(),
+            ..self.clone()
+        };
+        let batches = self.batches.iter().map(|batch| Self {
+            model: self.model,
+            batch: batch.batch,
+            manifest: batch.manifest.clone(),
+            graph: batch.graph.clone(),
+            slices: batch.slices.clone(),
+            accuracy: batch.accuracy.clone(),
+            batches: Vec::new(),
+        });
+        std::iter::once(own).chain(batches)
+    }
+
+    /// The report on the manifest that answers so many inputs with the fewest rows; none where they are more than any holds.
+    #[must_use]
+    pub fn least_that_holds(&self, inputs: usize) -> Option<Self> {
+        let holds = |report: &Self| report.batch as usize >= inputs;
+        self.each().filter(holds).min_by_key(|report| report.batch)
+    }
+
+    /// The reports on several manifests of one model as one: the least number of inputs first; none of none.
+    #[must_use]
+    pub fn joined(mut each: Vec<Self>) -> Option<Self> {
+        each.sort_by_key(|report| report.batch);
+        let mut each = each.into_iter();
+        let mut first = each.next()?;
+        first.batches.extend(each.map(|report| CompiledBatch {
+            batch: report.batch,
+            manifest: report.manifest,
+            graph: report.graph,
+            slices: report.slices,
+            accuracy: report.accuracy,
+        }));
+        Some(first)
+    }
+}
+
+const fn one() -> u32 {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_one(batch: &u32) -> bool {
+    *batch == 1
+}
+
+/// What was made of the same model for several inputs at once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CompiledBatch {
+    /// How many.
+    pub batch: u32,
+    /// The manifest.
+    pub manifest: BlobRef,
+    /// The integer graph.
+    pub graph: BlobRef,
+    /// By slice.
+    pub slices: Vec<CompiledSlice>,
+    /// Against the float model, of each input by itself.
+    pub accuracy: Accuracy,
 }
 
 /// A slice of a compiled model.
@@ -151,4 +247,85 @@ pub struct UnsupportedOp {
     pub op: String,
     /// Why it has no circuit.
     pub reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blob(name: &str) -> BlobRef {
+        BlobRef {
+            digest: Digest::of(name.as_bytes()),
+            size: 1,
+        }
+    }
+
+    fn of(batch: u32) -> CompileReport {
+        CompileReport {
+            model: Digest::of(b"model"),
+            batch,
+            manifest: blob(&format!("manifest {batch}")),
+            graph: blob(&format!("graph {batch}")),
+            slices: Vec::new(),
+            accuracy: Accuracy {
+                profile: Profile::P16,
+                samples: 1,
+                synthetic: false,
+                max_error_millionths: u64::from(batch),
+                mean_error_millionths: 0,
+                top1_agreement_millionths: 1_000_000,
+                exact_agreement_millionths: 1_000_000,
+                output_scale: vec![1.0],
+                budget_millionths: 10_000,
+                within_budget: true,
+            },
+            batches: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_least_manifest_that_holds_the_inputs_answers_them() {
+        let report = CompileReport::joined(vec![of(16), of(1), of(4)]).unwrap();
+        assert_eq!(report.sizes().collect::<Vec<_>>(), [1, 4, 16]);
+        assert_eq!(report.each().collect::<Vec<_>>(), [of(1), of(4), of(16)]);
+        for (inputs, batch) in [(1, 1), (2, 4), (4, 4), (5, 16), (16, 16)] {
+            assert_eq!(
+                report.least_that_holds(inputs),
+                Some(of(batch)),
+                "{inputs} inputs"
+            );
+        }
+        assert_eq!(report.least_that_holds(17), None);
+        assert_eq!(CompileReport::joined(Vec::new()), None);
+    }
+
+    #[test]
+    fn a_report_whose_batches_are_not_in_order_or_too_many_is_none() {
+        let read = |report: &CompileReport| {
+            CompileOutcome::read(&serde_json::to_vec(&CompileOutcome::Compiled(report.clone())).unwrap())
+        };
+        let good = CompileReport::joined([1, 2, 3, 4].map(of).to_vec()).unwrap();
+        assert_eq!(read(&good).unwrap(), CompileOutcome::Compiled(good.clone()));
+        let mut twice = good.clone();
+        twice.batches[1].batch = 2;
+        let many = CompileReport::joined([1, 2, 3, 4, 5].map(of).to_vec()).unwrap();
+        for bad in [twice, many] {
+            assert!(read(&bad).unwrap_err().to_string().contains("batches: at most 4"));
+        }
+    }
+
+    #[test]
+    fn it_names_the_files_of_all_its_manifests() {
+        let report = CompileReport::joined(vec![of(1), of(4)]).unwrap();
+        let named: Vec<BlobRef> = report.blobs().collect();
+        let expected = ["manifest 1", "graph 1", "manifest 4", "graph 4"].map(blob);
+        assert_eq!(named, expected);
+    }
+
+    #[test]
+    fn a_report_of_one_input_at_a_time_is_written_and_read_as_ever() {
+        let json = serde_json::to_value(of(1)).unwrap();
+        assert_eq!((json.get("batch"), json.get("batches")), (None, None));
+        assert_eq!(serde_json::from_value::<CompileReport>(json).unwrap(), of(1));
+    }
 }

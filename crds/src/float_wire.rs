@@ -44,7 +44,7 @@ pub enum Call {
         /// Length of the ONNX file.
         model_bytes: u64,
     },
-    /// Evaluate a model on inputs.
+    /// Evaluate a model on one input; where the manifest answers several at once, on this one alone.
     Evaluate {
         /// SHA-256 of its manifest.
         manifest: Digest,

@@ -222,6 +222,9 @@ pub struct CompileTask {
     /// By name: the sizes of dimensions that the file leaves free.
     #[serde(default, skip_serializing_if = "Dimensions::is_empty")]
     pub dimensions: Dimensions,
+    /// How many inputs each manifest answers at once.
+    #[serde(default = "one_at_a_time", skip_serializing_if = "is_one_at_a_time")]
+    pub batch_sizes: Vec<u32>,
     /// Least number of slices.
     pub parallelism: u32,
     /// Most memory that proving one slice may need, in MiB.
@@ -233,6 +236,18 @@ pub struct CompileTask {
     /// FORGEABLE BY ANYONE.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub setup: Option<BlobRef>,
+}
+
+/// What is asked of a compiler unless somebody says otherwise: a manifest for one input at a time.
+#[must_use]
+pub fn one_at_a_time() -> Vec<u32> {
+    vec![1]
+}
+
+/// Whether nothing else is asked.
+#[must_use]
+pub fn is_one_at_a_time(sizes: &[u32]) -> bool {
+    sizes == [1]
 }
 
 /// The body of every answer that is an error.

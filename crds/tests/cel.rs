@@ -107,6 +107,11 @@ fn refuses_what_contradicts_itself() {
         ),
         (
             "Model",
+            json!({ "batchSizes": [1, 4, 1] }),
+            "batchSizes names a size twice",
+        ),
+        (
+            "Model",
             json!({ "source": { "artifact": digest } }),
             "exactly one of configMap, artifact and url",
         ),
@@ -239,6 +244,12 @@ fn what_fixes_the_circuits_and_what_is_asked_never_changes() {
         ),
         (
             "Model",
+            json!({}),
+            json!({ "batchSizes": [1, 4] }),
+            "batchSizes is immutable",
+        ),
+        (
+            "Model",
             json!({ "sha256": digest("1") }),
             json!({ "sha256": digest("2") }),
             "sha256 cannot be changed",
@@ -336,6 +347,19 @@ fn what_fixes_the_circuits_and_what_is_asked_never_changes() {
             said.as_ref().is_err_and(|e| e.contains(expected)),
             "{kind} {old} to {change}: {said:?}"
         );
+    }
+}
+
+#[test]
+fn a_model_that_says_nothing_of_batches_is_of_one_input_at_a_time() {
+    let bare = object("Model", json!({}));
+    let read: Model = serde_json::from_value(bare.clone()).unwrap();
+    assert_eq!(read.spec.batch_sizes, [1]);
+    let stated = object("Model", json!({ "batchSizes": [1] }));
+    assert_eq!(says("Model", stated, Some(bare)), Ok(()));
+    for sizes in [json!([16]), json!([1, 4, 16, 64])] {
+        let model = object("Model", json!({ "batchSizes": sizes }));
+        assert_eq!(says("Model", model, None), Ok(()));
     }
 }
 

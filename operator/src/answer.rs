@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use zkinfer_crds::k8s::request_status::{RequestOutput, SliceVerdict};
+use zkinfer_crds::k8s::request_status::{RequestAnswer, RequestOutput, SliceVerdict};
 use zkinfer_crds::k8s::{InferenceRequest, Model, find_condition};
 
 /// How many of an output's values are written; the status has more.
@@ -29,9 +29,25 @@ pub fn answer(
         let _ = writeln!(text, "  {what:<9}{value}");
     };
     if let Some(output) = &status.output {
-        line("answer", values(output));
+        match (&status.batch, status.answers.as_slice()) {
+            (_, []) => line("answer", values(output)),
+            (batch, answers) => {
+                let size = batch.map_or_else(String::new, |b| format!(", proved {} at once", b.size));
+                line(
+                    "answers",
+                    format!("{}{size}", count(answers.len() as u32, "input")),
+                );
+                for (at, answer) in answers.iter().enumerate() {
+                    line(&format!("input {at}"), one_of_several(output, answer));
+                }
+            }
+        }
         let others = output.others.unwrap_or(0);
-        if output.values.is_none() || others > 0 {
+        let whole = match status.answers.as_slice() {
+            [] => output.values.is_some(),
+            answers => answers.iter().all(|answer| answer.values.is_some()),
+        };
+        if !whole || others > 0 {
             let more = match others {
                 0 => "all values".to_owned(),
                 n => format!("{} more", count(n, "output")),
@@ -96,6 +112,25 @@ pub fn failure(name: &str, request: &InferenceRequest) -> String {
     let ready = find_condition(&status.conditions, "Ready");
     let why = ready.map(|c| format!(": {}: {}", c.reason, c.message));
     format!("{name}: {}{}", status.phase, why.unwrap_or_default())
+}
+
+/// The answer to one of several inputs, and how far it is off.
+fn one_of_several(output: &RequestOutput, answer: &RequestAnswer) -> String {
+    let error = percent(answer.error_vs_float_millionths);
+    let told = match (&answer.values, answer.class) {
+        (None, Some(class)) => {
+            let name = answer.label.clone();
+            name.unwrap_or_else(|| format!("class {class}"))
+        }
+        (None, None) => "more values than a status holds".to_owned(),
+        (Some(_), _) => values(&RequestOutput {
+            values: answer.values.clone(),
+            class: answer.class,
+            label: answer.label.clone(),
+            ..output.clone()
+        }),
+    };
+    format!("{told}, {error} % off")
 }
 
 /// The class and how clear it is, or the values themselves.
@@ -213,6 +248,29 @@ mod tests {
              receipt  r.cbor, 162503 bytes\n  \
              check it prover-worker verify r.cbor\n"
         );
+    }
+
+    #[test]
+    fn of_several_inputs_each_answer_has_a_line() {
+        let answers = json!([
+            { "values": [-1.5, 10.25], "class": 1, "label": "one", "errorVsFloatMillionths": 1966 },
+            { "class": 0, "errorVsFloatMillionths": 3 },
+            { "errorVsFloatMillionths": 0 },
+        ]);
+        let request = request(&json!({
+            "phase": "Succeeded", "output": { "name": "logits", "shape": [1, 2] },
+            "batch": { "size": 4, "inputs": 3 }, "answers": answers,
+        }));
+        let told = answer("default/x", &request, None, None, "prover-worker verify r.cbor");
+        let expected = [
+            "  answers  3 inputs, proved 4 at once",
+            "  input 0  one  (logits [1, 2]: greatest at 1 with 10.25, next 0 with -1.5), 0.20 % off",
+            "  input 1  class 0, 0.00 % off",
+            "  input 2  more values than a status holds, 0.00 % off",
+            "           all values: the command of `check it` with `-o json` prints them",
+        ];
+        let lines: Vec<&str> = told.lines().skip(1).take(5).collect();
+        assert_eq!(lines, expected);
     }
 
     #[test]

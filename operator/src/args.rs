@@ -98,9 +98,10 @@ pub(crate) enum Command {
     Submit {
         /// The ONNX file; on a cluster also the name of a Model that is there.
         model: PathBuf,
-        /// The input: .npy, or .json (nested lists); by input name .npz, or .json (an object of lists).
-        #[arg(long)]
-        input: PathBuf,
+        /// The input: .npy, or .json (nested lists); by input name .npz, or .json (an object of lists). Several inputs are answered
+        /// with one receipt: give it several times, one input each, or a file whose first axis counts them.
+        #[arg(long, required = true)]
+        input: Vec<PathBuf>,
         /// On this machine, without a cluster.
         #[arg(long, conflicts_with_all = ["wait", "context", "namespace"])]
         local: bool,
@@ -135,6 +136,9 @@ pub(crate) enum Command {
         /// given several times. A first dimension that is not named is a batch of 1.
         #[arg(long, value_name = "NAME=SIZE", value_parser = dimension)]
         bind: Vec<(String, u32)>,
+        /// How many inputs are answered at once: for each number a manifest is made, at most 4. Without: as many as --input is given.
+        #[arg(long, value_name = "SIZES", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=64))]
+        batch_sizes: Vec<u32>,
         /// A namespace whose pools may prove the model, which then see it and every input; with an identity, only this
         /// miner's. May be given several times. Without: pools of its own namespace, and who else the namespace's
         /// ConfigMap zkinfer-consent names, or else the Validator's consent.

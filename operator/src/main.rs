@@ -100,13 +100,14 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
             output_scale,
             no_top1,
             bind,
+            batch_sizes,
             served_by,
             controller_class,
             options,
         } => {
             let submit = SubmitOptions {
                 model,
-                input,
+                inputs: input,
                 calibration,
                 classes,
                 proof_system,
@@ -115,6 +116,7 @@ fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
                 output_scale,
                 compare_top1: !no_top1,
                 dimensions: dimensions(&bind)?,
+                batch_sizes,
                 served_by,
             };
             if local {

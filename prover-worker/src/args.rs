@@ -156,7 +156,7 @@ pub(crate) struct EvaluatorArgs {
     pub(crate) memory_mib: u64,
 }
 
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct ModelArgs {
     /// The ONNX file.
     pub(crate) model: PathBuf,

@@ -31,8 +31,9 @@ def names(file):
     return json.dumps(json.loads((DATA / file).read_text()))
 
 
-def model(name, data, parallelism, system="SumcheckWhir"):
-    """A ConfigMap with a model and its calibration data, and the Model that reads it."""
+def model(name, data, parallelism, system="SumcheckWhir", file=None, batch_sizes=None):
+    """A ConfigMap with a model and its calibration data, and the Model that reads it, compiled for so many inputs at once."""
+    batches = f"\n  batchSizes: {json.dumps(batch_sizes)} # a request may have up to {max(batch_sizes)} inputs" if batch_sizes else ""
     return f"""\
 apiVersion: v1
 kind: ConfigMap
@@ -40,7 +41,7 @@ metadata:
   name: {name}
   namespace: {NAMESPACE}
 binaryData:
-  model.onnx: {base64_of(HERE / f"{name}.onnx")}
+  model.onnx: {base64_of(HERE / f"{file or name}.onnx")}
   calibration.npy: {base64_of(DATA / f"{data}-calibration.npy")}
 ---
 apiVersion: zkinfer.dev/v1alpha1
@@ -60,7 +61,7 @@ spec:
         name: {name}
         key: calibration.npy
   slicing:
-    parallelism: {parallelism}
+    parallelism: {parallelism}{batches}
   proofSystem: {system}
   # Whose pools may prove it: their miners see the model and every input. Pools of its own namespace always may.
   servedBy: [{", ".join("{ namespace: miner-" + miner + " }" for miner in MINERS)}]
@@ -127,7 +128,8 @@ spec:
 def files():
     """Every manifest by its path below `manifests/`."""
     seven = np.array(json.loads((DATA / "digit-7.json").read_text()))
-    wine = np.load(DATA / "wine-test.npy")[:1]
+    wines = np.load(DATA / "wine-test.npy")
+    wine = wines[:1]
     wine_class = json.loads((DATA / "wine-classes.json").read_text())[
         json.loads((DATA / "wine-test-labels.json").read_text())[0]
     ]
@@ -162,6 +164,14 @@ def files():
             f"A model of tabular data, and a request about a wine of {wine_class}; proved by the pools of "
             "manifests/quickstart/pools.yaml.",
             [model("wine", "wine", 2), request("wine-1", "wine", "features", wine, 4)],
+        ),
+        "examples/wine-batch.yaml": (
+            "The same model for up to four inputs at once, and a request about three wines: one receipt, three answers; proved by "
+            "the pools of manifests/quickstart/pools.yaml.",
+            [
+                model("wine-batch", "wine", 1, file="wine", batch_sizes=[1, 4]),
+                request("wines", "wine-batch", "features", wines[:3], 4),
+            ],
         ),
     }
     return {path: f"# {comment}\n" + "---\n".join(documents) for path, (comment, documents) in texts.items()}

@@ -21,7 +21,7 @@ use zkinfer_crds::k8s::request_status::SliceVerdict;
 use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model, RequestPhase, find_condition};
 
 use crate::cluster::{Error, wait_for};
-use crate::operator::{Objects, model_ready, phase, pool_ready, reason};
+use crate::operator::{Objects, WINE, model_ready, phase, pool_ready, reason};
 
 /// Longer than anything takes on a busy machine.
 const LONG: Duration = Duration::from_secs(90);
@@ -50,6 +50,7 @@ macro_rules! behaviours {
     ($place:expr) => {
         $crate::behaviours!($place =>
             a_request_succeeds
+            several_inputs_are_answered_with_one_receipt
             a_request_waits_for_its_model_and_then_succeeds
             a_deadline_passes
             a_request_is_cancelled_mid_run
@@ -177,6 +178,56 @@ pub async fn a_request_succeeds(place: &impl Place) {
         status.recent_slices
     );
     until_nobody_works(&objects).await;
+}
+
+/// So many of the same input, unlike each other, as a request's tensor.
+fn inputs(count: usize) -> Value {
+    let row = |at: usize| WINE.iter().map(move |value| value * (1.0 - at as f64 / 100.0));
+    let data: Vec<f64> = (0..count).flat_map(row).collect();
+    json!({ "input": { "inline": { "features": { "shape": [count, 13], "data": data } } } })
+}
+
+/// Several inputs use the least manifest that holds them, and those that none holds are refused with the sizes.
+///
+/// # Panics
+/// See [`a_request_succeeds`].
+pub async fn several_inputs_are_answered_with_one_receipt(place: &impl Place) {
+    let objects = place.objects("b-several").await.unwrap();
+    let model = objects.model_of("wine", "wine.onnx", 2, ProofSystem::SumcheckWhir);
+    let sized = model.replace(r#""slicing":"#, r#""batchSizes":[1,4],"slicing":"#);
+    assert_ne!(model, sized);
+    place.apply(&sized).await.unwrap();
+    pool(place, &objects, "own", "").await;
+    let ready: Model = objects.until("wine", LONG, model_ready).await.unwrap();
+    let batches = ready.status.unwrap().batches;
+    assert_eq!(batches.iter().map(|b| b.size).collect::<Vec<_>>(), [1, 4]);
+    for (name, count) in [("one", 3), ("alone", 1), ("many", 65)] {
+        let request = objects.wine_request(name, "wine", &inputs(count));
+        place.apply(&request).await.unwrap();
+    }
+    let status = succeeded(&objects).await.status.unwrap();
+    assert_eq!(status.manifest_digest, Some(batches[1].manifest_digest));
+    let batch = status.batch.map(|b| (b.size, b.inputs));
+    assert_eq!((batch, status.answers.len()), (Some((4, 3)), 3));
+    assert!(
+        status
+            .answers
+            .iter()
+            .all(|a| a.values.is_some() && a.class.is_some())
+    );
+    assert!(status.receipt.is_some() && status.verify.is_some());
+    let alone: InferenceRequest = objects.over("alone", LONG).await.unwrap();
+    let alone = alone.status.unwrap();
+    assert_eq!(alone.manifest_digest, Some(batches[0].manifest_digest));
+    assert!(alone.answers.is_empty() && alone.output.is_some_and(|o| o.values.is_some()));
+    let many = objects.over("many", LONG).await.unwrap();
+    assert_eq!(reason(&many, "Ready").as_deref(), Some("InvalidInput"));
+    let failed = find_condition(&many.status.unwrap().conditions, "Failed").cloned();
+    let said = failed.unwrap().message;
+    assert!(
+        said.contains("65 inputs were given at once, and the Model answers 1 or 4"),
+        "{said}"
+    );
 }
 
 /// What is not there yet is waited for.

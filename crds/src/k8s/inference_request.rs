@@ -20,7 +20,9 @@ use serde::{Deserialize, Serialize};
 use super::class::default_class;
 use super::common::{ConfigMapKey, Deadline};
 use super::erasure::{ErasedInput, Erasure};
-use super::request_status::{QueuePlace, ReceiptRef, RecentSlice, RequestOutput, SliceCounts};
+use super::request_status::{
+    QueuePlace, ReceiptRef, RecentSlice, RequestAnswer, RequestBatch, RequestOutput, SliceCounts,
+};
 use super::rights::{Beside, Rights, Writers};
 use super::string_consts;
 use crate::words::{Digest, closed_word};
@@ -140,6 +142,13 @@ pub const RIGHTS: Rights = Rights {
         json_path = ".status.queue.position",
         description = "its place among those that wait for limits of the Validator"
     ),
+    printcolumn(
+        name = "Inputs",
+        type_ = "integer",
+        json_path = ".status.batch.inputs",
+        priority = 1,
+        description = "how many inputs are answered, where several may be at once"
+    ),
     printcolumn(name = "Priority", type_ = "integer", json_path = ".spec.priority", priority = 1),
     printcolumn(name = "Deadline", type_ = "string", json_path = ".spec.deadline", priority = 1),
     printcolumn(name = "Receipt", type_ = "string", json_path = ".status.receipt.digest", priority = 1),
@@ -232,7 +241,7 @@ pub struct RequestInput {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("minProperties" = 1, "maxProperties" = 64))]
     pub inline: Option<BTreeMap<String, InlineTensor>>,
-    /// The digest of a file (.npy, or .npz or JSON by input name) in the operator's artifact store.
+    /// The digest of a file (.npy, or .npz or JSON by input name; of several inputs its first axis counts them) in the operator's artifact store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact: Option<Digest>,
     /// A key of a ConfigMap in the same namespace that holds such a file.
@@ -247,7 +256,8 @@ pub struct RequestInput {
 #[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct InlineTensor {
-    /// The dimensions; their product is the number of values.
+    /// The dimensions; their product is the number of values. Of several inputs, as `batchSizes` of the Model allows, the first
+    /// counts them.
     #[schemars(length(max = 8), inner(range(min = 1)))]
     pub shape: Vec<u32>,
     /// The values, row-major.
@@ -335,9 +345,16 @@ pub struct InferenceRequestStatus {
     /// The manifest's digest, pinned at planning.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub manifest_digest: Option<Digest>,
-    /// The answer.
+    /// The answer. Of several inputs its name and the shape that each answer has; `answers` has the rest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<RequestOutput>,
+    /// How many inputs are answered, where the Model's manifest answers several at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<RequestBatch>,
+    /// The answers to several inputs, in their order: as many as were given. The receipt has them whole.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub answers: Vec<RequestAnswer>,
     /// The proof of the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receipt: Option<ReceiptRef>,
@@ -353,7 +370,8 @@ pub struct InferenceRequestStatus {
     /// The latest attempts, oldest first; the ledger has all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub recent_slices: Vec<RecentSlice>,
-    /// The largest error of any output against the float model's answer to this input, in millionths, rounded up.
+    /// The largest error of any output against the float model's answer to this input, in millionths, rounded up; of several
+    /// inputs, the largest of any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_vs_float_millionths: Option<u64>,
     /// The command that checks the receipt, with the flags without which it would refuse it. Names in capitals stand for

@@ -15,6 +15,7 @@ use super::rights::{Rights, Writers};
 use super::string_consts;
 use crate::dimensions::Dimensions;
 use crate::slice_files::{Measures, SliceFiles};
+use crate::wire::one_at_a_time;
 use crate::words::{Digest, Profile, ProofSystem, SliceIndex};
 
 /// A text that can be shown as it is: nothing in it controls a terminal, ends a line, or turns the direction of writing.
@@ -138,6 +139,13 @@ pub const RIGHTS: Rights = Rights {
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"TrustedSetup\")].status"
     ),
+    printcolumn(
+        name = "Batches",
+        type_ = "string",
+        json_path = ".spec.batchSizes",
+        priority = 1,
+        description = "how many inputs a request may have: a manifest answers so many at once"
+    ),
     printcolumn(name = "System", type_ = "string", json_path = ".spec.proofSystem", priority = 1),
     printcolumn(name = "Manifest", type_ = "string", json_path = ".status.manifestDigest", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
@@ -170,6 +178,13 @@ pub struct ModelSpec {
     #[x_kube(validation = ("self.all(name, size(name) <= 256 && self[name] >= 1)", "a name has at most 256 characters, a size is at least 1"))]
     #[schemars(extend("maxProperties" = 8))]
     pub dimensions: Dimensions,
+    /// How many inputs are answered at once, with one receipt: for each number a manifest and keys are made. A request with n
+    /// inputs uses the least that holds n, filled up with its last input; one with more than the largest is refused.
+    #[serde(default = "one_at_a_time")]
+    #[schemars(length(min = 1, max = 4), inner(range(min = 1, max = 64)))]
+    #[x_kube(validation = ("self == oldSelf", "batchSizes is immutable"))]
+    #[x_kube(validation = ("self.all(a, self.exists_one(b, b == a))", "batchSizes names a size twice"))]
+    pub batch_sizes: Vec<u32>,
     /// What the slices are proved with.
     #[serde(default)]
     #[x_kube(validation = ("self == oldSelf", "proofSystem is immutable"))]
@@ -332,6 +347,10 @@ pub struct ModelStatus {
     /// How far the integer graph is from the float model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<Accuracy>,
+    /// The manifests by how many inputs each answers at once, ascending; what stands beside this list is of the first. Empty
+    /// where there is one alone, of one input at a time.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub batches: Vec<ModelBatch>,
     /// Nodes that cannot be proved; at most 64.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unsupported: Vec<UnsupportedNode>,
@@ -339,6 +358,24 @@ pub struct ModelStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+}
+
+/// What was made for so many inputs at once.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelBatch {
+    /// How many inputs.
+    pub size: u32,
+    /// SHA-256 of the manifest.
+    pub manifest_digest: Digest,
+    /// The number of slices.
+    pub slice_count: u32,
+    /// Time that proving all slices is expected to take on one core, for all inputs together.
+    pub predicted_millis: u64,
+    /// Memory that proving the largest slice is expected to take.
+    pub predicted_memory_bytes: u64,
+    /// The largest error of any output of one input.
+    pub max_abs_error_millionths: u64,
 }
 
 /// One slice of a compiled model.

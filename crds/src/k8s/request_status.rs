@@ -1,7 +1,7 @@
 //! The parts of an `InferenceRequest`'s status.
 //!
-//! Invariant: a status stays below 16 KiB whatever the model is: rows, values and messages are capped where they
-//! are put in.
+//! Invariant: a status stays below 16 KiB whatever the model is, and below 26 KiB where it has the answers to several inputs: rows,
+//! values, names and messages are capped where they are put in.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -14,6 +14,8 @@ use crate::words::{Digest, Identity, SliceIndex};
 pub const MAX_RECENT_SLICES: usize = 32;
 /// How many output values are written inline.
 pub const MAX_INLINE_VALUES: usize = 256;
+/// How many bytes the classes' names of several answers may have together.
+pub const MAX_LABEL_BYTES: usize = 4096;
 /// In [`InferenceRequestStatus::verify`]: the ONNX file that whoever verifies trusts.
 pub const MODEL_FILE: &str = "MODEL.onnx";
 /// In [`InferenceRequestStatus::verify`]: the input that whoever verifies has given.
@@ -44,6 +46,33 @@ pub struct RequestOutput {
     /// The name of that class, if the Model names its classes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
+}
+
+/// How many inputs a request has, where its manifest answers several at once.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestBatch {
+    /// As many as the manifest answers.
+    pub size: u32,
+    /// As many as were given; the last of them fills the batch up.
+    pub inputs: u32,
+}
+
+/// The answer to one of several inputs: the model's first output.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RequestAnswer {
+    /// The output's values, row-major; only while there are at most 256 in all answers together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub values: Option<Vec<f64>>,
+    /// The place of the largest value, as in `output.class`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<u32>,
+    /// The name of that class; only while the names of all answers together have at most 4096 bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// The largest error of any output against the float model's answer to this input, in millionths, rounded up.
+    pub error_vs_float_millionths: u64,
 }
 
 /// Where the receipt is.
@@ -201,6 +230,21 @@ mod tests {
             values: Some(vec![0.1; MAX_INLINE_VALUES]),
             ..RequestOutput::default()
         });
+        status.batch = Some(RequestBatch { size: 64, inputs: 64 });
+        let answer = RequestAnswer {
+            values: Some(vec![0.1; MAX_INLINE_VALUES / 64]),
+            class: Some(4095),
+            label: Some("l".repeat(MAX_LABEL_BYTES / 64)),
+            error_vs_float_millionths: 10_000,
+        };
+        // Of one input the values are in `output`.
+        let of_several = InferenceRequestStatus {
+            output: None,
+            answers: vec![answer; 64],
+            ..status.clone()
+        };
+        let size = |status: &InferenceRequestStatus| serde_json::to_vec(status).unwrap().len();
+        let extra = size(&of_several).saturating_sub(size(&status));
         let now = Time(Timestamp::UNIX_EPOCH);
         for type_ in condition::ALL {
             let message = "m".repeat(MAX_MESSAGE / 4);
@@ -216,6 +260,7 @@ mod tests {
         }
         let bytes = serde_json::to_vec(&status).unwrap().len();
         assert!(bytes < 16 << 10, "{bytes} bytes");
+        assert!(extra < 10 << 10, "{extra} bytes more of 64 answers");
     }
 
     #[test]

@@ -34,6 +34,22 @@ fn what_is_for_local_mode_is_refused_on_a_cluster_by_name() {
 }
 
 #[test]
+fn several_inputs_and_how_many_are_answered_at_once_are_read_in_their_order() {
+    let read = |more: &[&str]| match submit(more)?.command {
+        Command::Submit {
+            input, batch_sizes, ..
+        } => Ok((input, batch_sizes)),
+        _ => Err("another command".to_owned()),
+    };
+    let (input, sizes) = read(&["--input", "y.npy", "--batch-sizes=1,4"]).unwrap();
+    assert_eq!(input, [PathBuf::from("x.npy"), PathBuf::from("y.npy")]);
+    assert_eq!(sizes, [1, 4]);
+    for wrong in ["--batch-sizes=0", "--batch-sizes=65", "--batch-sizes=a"] {
+        assert!(read(&[wrong]).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn the_namespaces_to_watch_are_names_and_an_empty_list_is_not_all_of_them() {
     let run = |more: &[&str]| {
         let line = [

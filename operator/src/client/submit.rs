@@ -16,7 +16,7 @@ use zkinfer_crds::{Digest, encode};
 use super::follow::follow;
 use super::{ClientError, Cluster};
 use crate::answer;
-use crate::local::{SubmitOptions, submit_objects};
+use crate::local::{SubmitError, SubmitOptions, joined, submit_objects};
 use crate::runs::quoted;
 
 /// A ConfigMap holds no more.
@@ -54,13 +54,7 @@ pub struct Submitted {
 /// A file, or an API server that refuses.
 pub async fn submit(options: &ClusterSubmit) -> Result<Submitted, ClientError> {
     let (_, client, namespace) = options.cluster.connect().await?;
-    let read = |path: &PathBuf| {
-        std::fs::read(path).map_err(|source| ClientError::Path {
-            path: path.clone(),
-            source,
-        })
-    };
-    let input = read(&options.what.input)?;
+    let input = joined(&options.what.inputs).map_err(SubmitError::from)?;
     let stated = options.class.as_deref();
     let (model, class) = if options.what.model.is_file() {
         let class = stated.unwrap_or(DEFAULT_CLASS).to_owned();
@@ -119,9 +113,10 @@ pub async fn submit(options: &ClusterSubmit) -> Result<Submitted, ClientError> {
 fn verify_it(verify: &str, what: &SubmitOptions) -> String {
     let path = |path: &PathBuf| quoted(&path.display().to_string());
     let model = what.model.is_file().then(|| path(&what.model));
+    let inputs: Vec<String> = what.inputs.iter().map(path).collect();
     verify
         .replace(MODEL_FILE, model.as_deref().unwrap_or(MODEL_FILE))
-        .replace(INPUT_FILE, &path(&what.input))
+        .replace(INPUT_FILE, &inputs.join(" --input "))
 }
 
 /// The class of a Model that is there: a request of another would not find it.

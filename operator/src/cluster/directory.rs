@@ -133,11 +133,14 @@ impl Directory for Objects {
         let Some(CompileOutcome::Compiled(report)) = known.map(|known| &known.outcome) else {
             return Vec::new();
         };
-        let keys = report.slices.iter();
-        let keys = keys.filter_map(|s| s.files.get(FileRole::VerifyingKey));
-        let keys = keys.map(|key| key.digest);
-        let all = [report.manifest.digest, report.graph.digest];
-        all.into_iter().chain(keys).collect()
+        let mut all = Vec::new();
+        for report in report.each() {
+            let keys = report.slices.iter();
+            let keys = keys.filter_map(|s| s.files.get(FileRole::VerifyingKey));
+            all.extend([report.manifest.digest, report.graph.digest]);
+            all.extend(keys.map(|key| key.digest));
+        }
+        all
     }
 }
 

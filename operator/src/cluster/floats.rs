@@ -9,6 +9,7 @@ use futures::future::BoxFuture;
 use kube::ResourceExt;
 use zkinfer_crds::compile_report::{CompileOutcome, CompileReport};
 use zkinfer_crds::k8s::{InferenceRequest, Model};
+use zkml::graph::{TensorInfo, rows};
 
 use super::operator::Operator;
 use crate::reference::{Question, ReferenceError};
@@ -42,10 +43,14 @@ async fn answer(ctx: &Operator, request: Arc<InferenceRequest>) -> Result<Vec<Fl
     let found = compiled(ctx, &request);
     let (model, report) = found.ok_or_else(|| refused(format!("Model `{name}` is not compiled now")))?;
     let proved = request.status.as_ref().and_then(|status| status.manifest_digest);
-    if proved != Some(report.manifest.digest) {
-        let message = format!("Model `{name}` was compiled anew since the request was proved");
-        return Err(refused(message));
-    }
+    let report = report
+        .each()
+        .find(|report| Some(report.manifest.digest) == proved);
+    let report = report.ok_or_else(|| {
+        refused(format!(
+            "Model `{name}` was compiled anew since the request was proved"
+        ))
+    })?;
     let artifacts = &ctx.world.artifacts;
     let manifest = CompiledModel::manifest(artifacts, &report, model.spec.proof_system).await;
     let manifest = manifest.map_err(|e| NoFloat::Unavailable(e.to_string()))?;
@@ -69,25 +74,42 @@ async fn answer(ctx: &Operator, request: Arc<InferenceRequest>) -> Result<Vec<Fl
             e.into_text()
         )),
     })?;
-    let question = Question {
-        manifest: report.manifest.digest,
-        model: manifest.model,
-        output_scale: report.accuracy.output_scale.clone(),
-        inputs: floats(&manifest, &given),
-    };
-    let said = ctx
-        .requests
-        .reference
-        .answer(&Arc::new(question), artifacts)
-        .await;
-    let said = said.map_err(|e| match e {
-        ReferenceError::Refused(why) => refused(why),
-        ReferenceError::Unavailable(why) => NoFloat::Unavailable(why),
-    })?;
+    let inputs = floats(&manifest, &given).map_err(|e| refused(e.to_string()))?;
+    let count = inputs.len() as u32;
     let infos = manifest.outputs.iter().filter_map(|id| manifest.tensor(*id));
-    let told = infos.zip(&said.outputs).map(|(info, values)| FloatOutput {
+    let infos: Vec<TensorInfo> = infos.map(|info| rows::one(info, manifest.batch)).collect();
+    // By output: of several inputs the answers one after the other.
+    let mut outputs: Vec<Vec<f64>> = vec![Vec::new(); infos.len()];
+    for inputs in inputs {
+        let question = Question {
+            manifest: report.manifest.digest,
+            model: manifest.model,
+            output_scale: report.accuracy.output_scale.clone(),
+            inputs,
+        };
+        let said = ctx
+            .requests
+            .reference
+            .answer(&Arc::new(question), artifacts)
+            .await;
+        let said = said.map_err(|e| match e {
+            ReferenceError::Refused(why) => refused(why),
+            ReferenceError::Unavailable(why) => NoFloat::Unavailable(why),
+        })?;
+        for (all, values) in outputs.iter_mut().zip(said.outputs) {
+            all.extend(values);
+        }
+    }
+    let shape = |info: &TensorInfo| {
+        let mut shape = info.shape.clone();
+        if let Some(first) = shape.first_mut() {
+            *first = first.saturating_mul(count);
+        }
+        shape
+    };
+    let told = infos.iter().zip(&outputs).map(|(info, values)| FloatOutput {
         name: info.name.clone(),
-        shape: info.shape.clone(),
+        shape: shape(info),
         values: values
             .iter()
             .take(MAX_VALUES)

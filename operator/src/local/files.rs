@@ -9,7 +9,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::fs;
 use zkinfer_crds::Digest;
-use zkinfer_crds::compile_report::CompileOutcome;
+use zkinfer_crds::compile_report::{CompileOutcome, CompileReport};
 
 use super::objects::Key;
 use crate::artifacts::{Artifacts, CompiledName, Kept};
@@ -23,8 +23,8 @@ pub(super) struct Files {
     pub(super) store: PathBuf,
     pub(super) models: PathBuf,
     pub(super) receipts: PathBuf,
-    /// The person's own ONNX file and input, where there is one model and one request.
-    pub(super) given: Option<(PathBuf, PathBuf)>,
+    /// The person's own ONNX file and inputs, where there is one model and one request.
+    pub(super) given: Option<(PathBuf, Vec<PathBuf>)>,
 }
 
 impl Files {
@@ -48,32 +48,41 @@ impl Files {
         };
         let folder = self.model_folder(model);
         let laid_out = async {
-            fs::create_dir_all(folder.join("blobs/sha256")).await?;
-            for blob in report.blobs() {
-                let (from, to) = (
-                    Self::blob(&self.store, &blob.digest),
-                    Self::blob(&folder, &blob.digest),
-                );
-                // Keys are large. On a file system without links they are copied.
-                if !fs::try_exists(&to).await? && fs::hard_link(&from, &to).await.is_err() {
-                    fs::copy(&from, &to).await?;
-                }
+            // Each manifest in a folder as `prover-worker prove` takes it; the first in the Model's own.
+            for (at, report) in report.each().enumerate() {
+                let folder = match at {
+                    0 => folder.clone(),
+                    _ => folder.join(format!("batch-{}", report.batch)),
+                };
+                self.lay_out_one(&folder, report).await?;
             }
-            fs::write(
-                folder.join("compile.json"),
-                serde_json::to_vec_pretty(&record.outcome)?,
-            )
-            .await?;
-            let whole = [(&record.onnx, "model.onnx"), (&report.manifest, "manifest.cbor")];
-            for (blob, name) in whole {
-                fs::copy(Self::blob(&self.store, &blob.digest), folder.join(name)).await?;
-            }
+            let onnx = Self::blob(&self.store, &record.onnx.digest);
+            fs::copy(onnx, folder.join("model.onnx")).await?;
             Ok::<_, std::io::Error>(())
         };
         laid_out
             .await
             .map_err(|e| format!("cannot write to {}: {e}", folder.display()))?;
         Ok(true)
+    }
+
+    async fn lay_out_one(&self, folder: &Path, report: CompileReport) -> std::io::Result<()> {
+        fs::create_dir_all(folder.join("blobs/sha256")).await?;
+        for blob in report.blobs() {
+            let (from, to) = (
+                Self::blob(&self.store, &blob.digest),
+                Self::blob(folder, &blob.digest),
+            );
+            // Keys are large. On a file system without links they are copied.
+            if !fs::try_exists(&to).await? && fs::hard_link(&from, &to).await.is_err() {
+                fs::copy(&from, &to).await?;
+            }
+        }
+        let manifest = Self::blob(&self.store, &report.manifest.digest);
+        let json = serde_json::to_vec_pretty(&CompileOutcome::Compiled(report))?;
+        fs::write(folder.join("compile.json"), json).await?;
+        fs::copy(manifest, folder.join("manifest.cbor")).await?;
+        Ok(())
     }
 }
 
@@ -101,12 +110,12 @@ impl Outbox for Files {
             written
                 .await
                 .map_err(|e| format!("cannot write {}: {e}", path.display()))?;
-            let (model, input) = self.given.clone().unwrap_or((model, input));
+            let (model, inputs) = self.given.clone().unwrap_or((model, vec![input]));
             let name = |path: &Path| path.display().to_string();
             Ok(ReceiptFiles {
                 receipt: name(&path),
                 model: name(&model),
-                input: name(&input),
+                inputs: inputs.iter().map(|input| name(input)).collect(),
             })
         }
         .boxed()

@@ -7,6 +7,7 @@
 mod api;
 mod files;
 mod follow;
+mod inputs;
 mod names;
 mod objects;
 mod pods;
@@ -29,6 +30,7 @@ use zkinfer_crds::Digest;
 use zkinfer_scoring::Rule;
 use zkml::systems;
 
+pub use inputs::{InputsError, joined};
 pub use objects::{ObjectError, Objects};
 pub use print::{Format, failures, render};
 pub use submit::{SubmitError, SubmitOptions, objects as submit_objects};
@@ -258,7 +260,7 @@ pub async fn run(
     Ok(outcome)
 }
 
-fn outcome(store: &Store, given: Option<(PathBuf, PathBuf)>, worker: PathBuf) -> Outcome {
+fn outcome(store: &Store, given: Option<(PathBuf, Vec<PathBuf>)>, worker: PathBuf) -> Outcome {
     let objects = Objects::of(store, given);
     let phase = |r: &zkinfer_crds::k8s::InferenceRequest| r.status.as_ref().map(|s| s.phase);
     let mut phases = objects.requests.values().map(phase);

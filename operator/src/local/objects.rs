@@ -92,8 +92,8 @@ macro_rules! objects {
             )*
             /// By key.
             pub config_maps: BTreeMap<Key, ConfigMap>,
-            /// The person's own files, where there is one model and one request: the ONNX file and the input.
-            pub given: Option<(PathBuf, PathBuf)>,
+            /// The person's own files, where there is one model and one request: the ONNX file and the inputs.
+            pub given: Option<(PathBuf, Vec<PathBuf>)>,
         }
 
         impl Objects {
@@ -113,7 +113,7 @@ macro_rules! objects {
             }
 
             /// All that are in the store.
-            pub(super) fn of(store: &Store, given: Option<(PathBuf, PathBuf)>) -> Self {
+            pub(super) fn of(store: &Store, given: Option<(PathBuf, Vec<PathBuf>)>) -> Self {
                 Self {
                     $($all: keyed(store, Kind::$kind),)*
                     config_maps: keyed(store, Kind::ConfigMap),

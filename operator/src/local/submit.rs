@@ -10,7 +10,9 @@ use zkinfer_crds::ProofSystem;
 use zkinfer_crds::dimensions::Dimensions;
 use zkinfer_crds::k8s::{ConfigMapKey, Document, InferenceRequest, MinerPool, Model, ServedBy};
 use zkml::graph::other_file::recognise;
+use zkml::manifest::MAX_BATCH;
 
+use super::inputs::{InputsError, joined};
 use super::objects::{ObjectError, Objects};
 use crate::artifacts::{ArtifactError, Artifacts};
 
@@ -19,8 +21,8 @@ use crate::artifacts::{ArtifactError, Artifacts};
 pub struct SubmitOptions {
     /// The ONNX file.
     pub model: PathBuf,
-    /// The input, .npy, .npz or .json.
-    pub input: PathBuf,
+    /// The input, .npy, .npz or .json; of several files each is an input.
+    pub inputs: Vec<PathBuf>,
     /// Calibration data, .npy, .npz or .json.
     pub calibration: Option<PathBuf>,
     /// A JSON list of class names.
@@ -37,6 +39,8 @@ pub struct SubmitOptions {
     pub compare_top1: bool,
     /// The sizes of dimensions that the file leaves free.
     pub dimensions: Dimensions,
+    /// How many inputs are answered at once, for each a manifest; empty: as many as files are given.
+    pub batch_sizes: Vec<u32>,
     /// Whose pools may prove the model; empty: the Model says nothing of it.
     pub served_by: Vec<ServedBy>,
 }
@@ -52,6 +56,14 @@ pub enum SubmitError {
         /// Why.
         source: std::io::Error,
     },
+    /// The inputs.
+    #[error(transparent)]
+    Inputs(#[from] InputsError),
+    /// More inputs than any manifest answers.
+    #[error(
+        "{0} inputs were given, and at most {MAX_BATCH} are answered at once: submit them in several requests"
+    )]
+    TooMany(usize),
     /// The class names.
     #[error("{}: not a JSON list of names: {why}", path.display())]
     Classes {
@@ -82,7 +94,7 @@ pub fn objects(options: &SubmitOptions) -> Result<Objects, SubmitError> {
     let name = object_name(&options.model);
     let mut files = BTreeMap::from([
         ("model.onnx".to_owned(), ByteString(read(&options.model)?)),
-        ("input".to_owned(), ByteString(read(&options.input)?)),
+        ("input".to_owned(), ByteString(joined(&options.inputs)?)),
     ]);
     let mut quantization = json!({
         "errorBudgetMillionths": options.error_budget, "outputScale": options.output_scale,
@@ -106,7 +118,7 @@ pub fn objects(options: &SubmitOptions) -> Result<Objects, SubmitError> {
         None => Vec::new(),
     };
     let mut objects = Objects {
-        given: Some((options.model.clone(), options.input.clone())),
+        given: Some((options.model.clone(), options.inputs.clone())),
         ..Objects::default()
     };
     let mut map = ConfigMap {
@@ -123,6 +135,7 @@ pub fn objects(options: &SubmitOptions) -> Result<Objects, SubmitError> {
         },
     }))?;
     model.spec.dimensions.clone_from(&options.dimensions);
+    model.spec.batch_sizes = batch_sizes(options)?;
     model.spec.served_by = (!options.served_by.is_empty()).then(|| options.served_by.clone());
     let request: InferenceRequest = serde_json::from_value(json!({
         "apiVersion": "zkinfer.dev/v1alpha1", "kind": "InferenceRequest", "metadata": { "name": name },
@@ -138,6 +151,18 @@ pub fn objects(options: &SubmitOptions) -> Result<Objects, SubmitError> {
     }
     add_pools(&mut objects)?;
     Ok(objects)
+}
+
+/// As many at once as are asked for or, where nobody says so, as there are files.
+fn batch_sizes(options: &SubmitOptions) -> Result<Vec<u32>, SubmitError> {
+    let files = options.inputs.len();
+    if files > MAX_BATCH as usize {
+        return Err(SubmitError::TooMany(files));
+    }
+    Ok(match options.batch_sizes.is_empty() {
+        true => vec![files.max(1) as u32],
+        false => options.batch_sizes.clone(),
+    })
 }
 
 /// Two miners, for who brings none.

@@ -14,15 +14,8 @@ pub fn verify_command(
     system: ProofSystem,
     setup: Option<SetupPolicy>,
 ) -> String {
-    let mut words = vec![
-        "prover-worker",
-        "verify",
-        &files.receipt,
-        "--model",
-        &files.model,
-        "--input",
-        &files.input,
-    ];
+    let mut words = vec!["prover-worker", "verify", &files.receipt, "--model", &files.model];
+    words.extend(files.inputs.iter().flat_map(|input| ["--input", input]));
     words.extend(flags.iter().map(String::as_str));
     match setup.filter(|_| systems::of(system).needs_srs()) {
         Some(setup) if setup.development => words.push("--allow-dev-srs"),
@@ -53,13 +46,13 @@ mod tests {
         let files = ReceiptFiles {
             receipt: "r.cbor".to_owned(),
             model: "it's a model.onnx".to_owned(),
-            input: "x.json".to_owned(),
+            inputs: vec!["x.json".to_owned(), "y z.json".to_owned()],
         };
         let flags = ["--max-error=0.1".to_owned()];
         let command = verify_command(&files, &flags, ProofSystem::SumcheckWhir, None);
         assert_eq!(
             command,
-            r"prover-worker verify r.cbor --model 'it'\''s a model.onnx' --input x.json --max-error=0.1"
+            r"prover-worker verify r.cbor --model 'it'\''s a model.onnx' --input x.json --input 'y z.json' --max-error=0.1"
         );
     }
 }

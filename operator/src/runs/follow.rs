@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use zkinfer_client::Pauses;
 
+use super::judge::of_row;
 use super::run::Run;
 use crate::artifacts::Artifacts;
 use crate::reference::{Question, Reference, ReferenceError};
@@ -24,17 +25,37 @@ pub fn follow(
     news: impl Fn() + Send + Sync + 'static,
 ) {
     let (reference, artifacts) = (reference.clone(), artifacts.clone());
-    let (question, run): (Arc<Question>, Weak<Run>) = (Arc::new(run.question()), Arc::downgrade(run));
+    let questions: Vec<Arc<Question>> = run.questions().into_iter().map(Arc::new).collect();
+    let run: Weak<Run> = Arc::downgrade(run);
     tokio::spawn(async move {
         let mut failures = 0u32;
+        // Those to the first inputs: what is answered is not asked again.
+        let mut answers = Vec::new();
         while run.strong_count() > 0 {
-            let answer = reference.answer(&question, &artifacts).await;
-            let again = matches!(answer, Err(ReferenceError::Unavailable(_)));
+            let mut error = None;
+            while let Some(question) = questions.get(answers.len()).filter(|_| run.strong_count() > 0) {
+                match reference.answer(question, &artifacts).await {
+                    Ok(answer) => answers.push(answer),
+                    Err(ReferenceError::Refused(why)) => {
+                        let why = of_row(answers.len(), questions.len(), &why);
+                        error = Some(ReferenceError::Refused(why));
+                        break;
+                    }
+                    Err(away) => {
+                        error = Some(away);
+                        break;
+                    }
+                }
+            }
+            let again = matches!(error, Some(ReferenceError::Unavailable(_)));
             let Some(run) = run.upgrade() else { return };
-            if let Err(error) = &answer {
+            if let Some(error) = &error {
                 tracing::warn!(request = %run.uid, %error, "no float answer");
             }
-            run.answered(answer);
+            run.answered(match error {
+                Some(error) => Err(error),
+                None => Ok(std::mem::take(&mut answers)),
+            });
             drop(run);
             news();
             if !again {

@@ -3,6 +3,7 @@
 //! Invariant: what passes here passes `prover-worker verify` with the flags that [`Judgement::flags`] names: the bound
 //! here is 1 % less than the one that is told.
 
+use zkinfer_crds::float_wire::Coarse;
 use zkml::accuracy::{
     Answer, CANCELLED, DEFAULT_MAX_ERROR_MILLIONTHS, Rule, judge, names_classes, output_error,
 };
@@ -51,6 +52,8 @@ pub struct Output {
 pub struct Judgement {
     /// The greatest error of any output, in millionths, rounded up.
     pub error_millionths: u64,
+    /// By input, where all are right: the greatest error of any output of its answer.
+    pub errors_millionths: Vec<u64>,
     /// Why the answer may not be called right, with both values.
     pub refusal: Option<String>,
     /// What `verify` must be told to accept it.
@@ -63,80 +66,37 @@ impl Judgement {
     /// Judges the proved outputs by the float model's.
     #[must_use]
     pub fn new(terms: &Terms, proved: &[Output], float: &FloatAnswer) -> Self {
-        let (float, exact, coarse) = (&float.outputs, &float.exact, float.coarse.as_ref());
-        if proved.len() != float.len() {
-            let (ours, theirs) = (proved.len(), float.len());
-            return Self::refused(
-                f64::INFINITY,
-                format!("{ours} outputs are proved, the float model has {theirs}"),
-            );
+        Self::of_rows(terms, &[(proved, float)])
+    }
+
+    /// Judges the proved outputs of several inputs, each by what the float model answers to it: no error is small because another
+    /// input's values are large. All must be right, by the same flags.
+    #[must_use]
+    pub fn of_rows(terms: &Terms, rows: &[(&[Output], &FloatAnswer)]) -> Self {
+        let mut judged: Vec<Row<'_>> = Vec::new();
+        let mut errors = Vec::new();
+        for (at, (proved, float)) in rows.iter().enumerate() {
+            let refused = match Row::new(proved, float) {
+                Ok(row) => match row.judged(terms) {
+                    (error, None) => {
+                        errors.push(error);
+                        judged.push(row);
+                        continue;
+                    }
+                    (error, Some(why)) => (error, why),
+                },
+                Err(why) => (f64::INFINITY, why),
+            };
+            return Self::refused(refused.0, of_row(at, rows.len(), &refused.1));
         }
-        let answers: Vec<Answer<'_>> = proved
-            .iter()
-            .zip(float)
-            // Of which nothing is said, that must be the same.
-            .zip(exact.iter().chain(std::iter::repeat(&true)))
-            .map(|((output, float), &exact)| Answer {
-                name: &output.name,
-                shape: &output.shape,
-                got: &output.values,
-                float,
-                exact,
-            })
-            .collect();
-        let rule = |max_error: f64, output_scale: &[f64], compare_top1| Rule {
-            max_error: SPARE * max_error,
-            output_scale: output_scale.to_vec(),
-            compare_top1,
-        };
-        let own = rule(terms.max_error, &terms.output_scale, terms.compare_top1);
-        let verdict = judge(&own, &answers);
-        if let Some(other) = &verdict.other_value {
-            return Self::refused(
-                verdict.error,
-                format!(
-                    "output `{}` is {} at {}, the float model's {}, and whole numbers must be the same",
-                    other.output, other.got, other.at, other.float
-                ),
-            );
-        }
-        if let Some(other) = &verdict.other_class {
-            return Self::refused(
-                verdict.error,
-                format!(
-                    "output `{}` is greatest at {}, the float model's at {}",
-                    other.output, other.got, other.float
-                ),
-            );
-        }
-        if !verdict.accepted() {
-            return Self::refused(verdict.error, too_far(&own, &answers, verdict.error));
-        }
-        // Errors of coarse tensors that cancel on this input, by `verify`'s bound.
-        let harmless = |max_error: f64, scaled: bool| {
-            coarse.is_none_or(|c| {
-                let error = if scaled { c.error } else { c.bare_error };
-                error <= CANCELLED * SPARE * max_error
-            })
-        };
-        if let Some(coarse) = coarse.filter(|_| !harmless(terms.max_error, true)) {
-            return Self::refused(
-                verdict.error,
-                format!(
-                    "{} tensors are too coarse for this input, the first is `{}`: these alone put the answer {:.3e} off, at \
-                     most {:.3e} is accepted",
-                    coarse.count,
-                    coarse.tensor,
-                    coarse.error,
-                    CANCELLED * own.max_error
-                ),
-            );
+        if judged.is_empty() {
+            return Self::refused(f64::INFINITY, "there is no answer to judge".to_owned());
         }
         // What `verify` takes unless it is told otherwise, and the least that it must be told.
         let default = f64::from(DEFAULT_MAX_ERROR_MILLIONTHS) / 1e6;
         let accepts = |max_error: f64, scale: &[f64], top1| {
-            let accepted = judge(&rule(max_error, scale, top1), &answers).accepted();
-            accepted && harmless(max_error, !scale.is_empty())
+            let all = rule(max_error, scale, top1);
+            judged.iter().all(|row| row.accepted(&all, max_error))
         };
         let mut flags = Vec::new();
         let top1 = accepts(terms.max_error, &terms.output_scale, true);
@@ -162,24 +122,117 @@ impl Judgement {
         if max_error > default {
             flags.push(format!("--max-error={max_error}"));
         }
+        let first = judged.first().and_then(|row| row.answers.first());
         Self {
-            error_millionths: millionths(verdict.error),
+            error_millionths: millionths(errors.iter().fold(0.0, |most: f64, error| most.max(*error))),
+            errors_millionths: errors.iter().map(|error| millionths(*error)).collect(),
             refusal: None,
             flags,
-            scores: terms.compare_top1
-                && answers
-                    .first()
-                    .is_some_and(|a| !a.exact && names_classes(a.shape)),
+            scores: terms.compare_top1 && first.is_some_and(|a| !a.exact && names_classes(a.shape)),
         }
     }
 
     fn refused(error: f64, why: String) -> Self {
         Self {
             error_millionths: millionths(error),
+            errors_millionths: Vec::new(),
             refusal: Some(why),
             flags: Vec::new(),
             scores: false,
         }
+    }
+}
+
+/// What is said of one input, which is named where there are several.
+pub(super) fn of_row(at: usize, rows: usize, what: &str) -> String {
+    match rows {
+        1 => what.to_owned(),
+        _ => format!("row {at} of the {rows} inputs, from 0: {what}"),
+    }
+}
+
+/// A rule with its spare.
+fn rule(max_error: f64, output_scale: &[f64], compare_top1: bool) -> Rule {
+    Rule {
+        max_error: SPARE * max_error,
+        output_scale: output_scale.to_vec(),
+        compare_top1,
+    }
+}
+
+/// The answer to one input.
+struct Row<'a> {
+    answers: Vec<Answer<'a>>,
+    coarse: Option<&'a Coarse>,
+}
+
+impl<'a> Row<'a> {
+    /// Puts what is proved beside what the float model answers, if it answers as many outputs.
+    fn new(proved: &'a [Output], float: &'a FloatAnswer) -> Result<Self, String> {
+        let (float, exact, coarse) = (&float.outputs, &float.exact, float.coarse.as_ref());
+        if proved.len() != float.len() {
+            let (ours, theirs) = (proved.len(), float.len());
+            return Err(format!("{ours} outputs are proved, the float model has {theirs}"));
+        }
+        let answers = proved
+            .iter()
+            .zip(float)
+            // Of which nothing is said, that must be the same.
+            .zip(exact.iter().chain(std::iter::repeat(&true)))
+            .map(|((output, float), &exact)| Answer {
+                name: &output.name,
+                shape: &output.shape,
+                got: &output.values,
+                float,
+                exact,
+            })
+            .collect();
+        Ok(Self { answers, coarse })
+    }
+
+    /// Its error, and why it is not right.
+    fn judged(&self, terms: &Terms) -> (f64, Option<String>) {
+        let own = rule(terms.max_error, &terms.output_scale, terms.compare_top1);
+        let verdict = judge(&own, &self.answers);
+        let why = if let Some(other) = &verdict.other_value {
+            Some(format!(
+                "output `{}` is {} at {}, the float model's {}, and whole numbers must be the same",
+                other.output, other.got, other.at, other.float
+            ))
+        } else if let Some(other) = &verdict.other_class {
+            Some(format!(
+                "output `{}` is greatest at {}, the float model's at {}",
+                other.output, other.got, other.float
+            ))
+        } else if !verdict.accepted() {
+            Some(too_far(&own, &self.answers, verdict.error))
+        } else {
+            let coarse = self.coarse.filter(|_| !self.harmless(terms.max_error, true));
+            coarse.map(|coarse| {
+                format!(
+                    "{} tensors are too coarse for this input, the first is `{}`: these alone put the answer {:.3e} off, at \
+                     most {:.3e} is accepted",
+                    coarse.count,
+                    coarse.tensor,
+                    coarse.error,
+                    CANCELLED * own.max_error
+                )
+            })
+        };
+        (verdict.error, why)
+    }
+
+    /// Whether errors of coarse tensors that cancel on this input do no harm, by `verify`'s bound.
+    fn harmless(&self, max_error: f64, scaled: bool) -> bool {
+        self.coarse.is_none_or(|c| {
+            let error = if scaled { c.error } else { c.bare_error };
+            error <= CANCELLED * SPARE * max_error
+        })
+    }
+
+    /// Whether it is right by another rule, which has its spare already.
+    fn accepted(&self, rule: &Rule, max_error: f64) -> bool {
+        judge(rule, &self.answers).accepted() && self.harmless(max_error, !rule.output_scale.is_empty())
     }
 }
 
@@ -231,8 +284,6 @@ fn too_far(rule: &Rule, answers: &[Answer<'_>], error: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use zkinfer_crds::float_wire::Coarse;
-
     use super::*;
 
     fn terms(max_error: f64, scale: f64) -> Terms {
@@ -360,6 +411,37 @@ mod tests {
             assert_eq!(judged.refusal, None, "{proved:?}");
             assert_eq!(judged.flags, flags, "{proved:?}");
         }
+    }
+
+    #[test]
+    fn each_of_several_answers_is_judged_by_itself_and_all_by_the_same_flags() {
+        let (large, near_zero, far) = ([100.0, 0.0], [0.011, 0.0], [0.5, 0.0]);
+        let floats = [[100.1, 0.0], [0.01, 0.0], [1.0, 0.0]].map(|values| answer(vec![values.to_vec()]));
+        let proved = [large, near_zero, far].map(|values| output(&values));
+        let terms = terms(0.01, 1.0);
+        let of = |rows: &[usize]| {
+            let rows: Vec<_> = rows
+                .iter()
+                .map(|&at| (proved[at].as_slice(), &floats[at]))
+                .collect();
+            Judgement::of_rows(&terms, &rows)
+        };
+        let both = of(&[0, 1]);
+        assert_eq!(both.refusal, None);
+        // Each by its own size; of the two the second alone asks for the scale.
+        assert_eq!(both.errors_millionths, [1_000, 1_000]);
+        assert_eq!(both.error_millionths, 1_000);
+        assert_eq!(of(&[0]).flags, Vec::<String>::new());
+        assert_eq!(both.flags, ["--output-scale=1"]);
+        // Beside the first it would be next to nothing.
+        let refused = of(&[0, 2, 1]);
+        let why = refused.refusal.unwrap();
+        assert!(
+            why.starts_with("row 1 of the 3 inputs, from 0: output `y` has 0.5 at 0, the float model 1"),
+            "{why}"
+        );
+        assert_eq!(refused.error_millionths, 500_000);
+        assert!(of(&[]).refusal.is_some());
     }
 
     #[test]

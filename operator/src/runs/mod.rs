@@ -9,6 +9,8 @@ mod follow;
 mod judge;
 mod model;
 mod outbox;
+mod prepare;
+mod rows;
 mod run;
 mod shelf;
 
@@ -17,5 +19,7 @@ pub use follow::follow;
 pub use judge::{Judgement, Output, Terms};
 pub use model::{CompiledModel, LoadError};
 pub use outbox::{Outbox, OutboxOf, ReceiptFiles};
-pub use run::{Float, PrepareError, Run, VerifyOutcome, check_input, floats};
+pub use prepare::PrepareError;
+pub use rows::{check_input, choose, floats};
+pub use run::{Float, Run, VerifyOutcome};
 pub use shelf::{ModelMemory, Shelf, ShelfError, container_limit, loaded_bytes, too_large};

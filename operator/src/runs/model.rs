@@ -107,8 +107,7 @@ impl CompiledModel {
         if got != expected {
             return Err(LoadError::ProofSystem { expected, got });
         }
-        // Requests are of one input each.
-        if manifest.batch != 1 {
+        if manifest.batch != report.batch {
             return Err(LoadError::Report("the number of inputs at once"));
         }
         if manifest.graph != report.graph.digest {

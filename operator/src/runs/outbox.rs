@@ -24,8 +24,8 @@ pub struct ReceiptFiles {
     pub receipt: String,
     /// The ONNX file.
     pub model: String,
-    /// The requester's own input.
-    pub input: String,
+    /// The requester's own inputs: files that are given one after the other.
+    pub inputs: Vec<String>,
 }
 
 impl ReceiptFiles {
@@ -35,7 +35,7 @@ impl ReceiptFiles {
         Self {
             receipt: format!("{request}.cbor"),
             model: MODEL_FILE.to_owned(),
-            input: INPUT_FILE.to_owned(),
+            inputs: vec![INPUT_FILE.to_owned()],
         }
     }
 }

@@ -5,97 +5,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 use zkinfer_crds::float_wire::Input;
-use zkinfer_crds::k8s::inference_request::{InlineTensor, reason};
-use zkinfer_crds::k8s::request_status::{MAX_INLINE_VALUES, RequestOutput};
+use zkinfer_crds::k8s::inference_request::InlineTensor;
+use zkinfer_crds::k8s::request_status::{
+    MAX_INLINE_VALUES, MAX_LABEL_BYTES, RequestAnswer, RequestBatch, RequestOutput,
+};
 use zkinfer_crds::wire::BlobRef;
 use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex};
 use zkml::accuracy::{names_classes, top1};
 use zkml::canonical::{self, Integers};
-use zkml::graph::evaluate::EvaluateError;
-use zkml::graph::tensor_file::{FloatInput, InputError, dequantise, quantise_input};
-use zkml::graph::{IntTensor, TensorId};
+use zkml::graph::tensor_file::dequantise;
+use zkml::graph::{IntTensor, rows as graph_rows};
 use zkml::manifest::Manifest;
 use zkml::receipt::{BuildError, Receipt, ReceiptBuilder};
 
 use super::judge::{Judgement, Output, Terms};
 use super::model::CompiledModel;
-use crate::artifacts::{ArtifactError, Artifacts};
+use super::prepare::PrepareError;
+use super::rows;
+use crate::artifacts::Artifacts;
 use crate::reference::{FloatAnswer, Question, ReferenceError};
-
-/// Why a request cannot be run; before anything is queued.
-#[derive(Debug, thiserror::Error)]
-pub enum PrepareError {
-    /// The names of the inputs are not the model's.
-    #[error("the model has the inputs {expected}; the request gives {got}")]
-    Names {
-        /// The model's.
-        expected: String,
-        /// The request's.
-        got: String,
-    },
-    /// A tensor is not what its input takes.
-    #[error("input `{name}`: {source}")]
-    Input {
-        /// The input.
-        name: String,
-        /// Why.
-        source: InputError,
-    },
-    /// A tensor has more or fewer values than its shape says.
-    #[error("input `{name}`: its shape says {expected} values, it has {got}")]
-    Inconsistent {
-        /// The input.
-        name: String,
-        /// By shape.
-        expected: u64,
-        /// In data.
-        got: usize,
-    },
-    /// The Model names classes that its first output does not score.
-    #[error(
-        "the Model names {names} classes, and its first output `{output}` of shape {shape:?} has no score for each of them: \
-         leave `classes` out, or name as many"
-    )]
-    Classes {
-        /// How many it names.
-        names: usize,
-        /// The output.
-        output: String,
-        /// Its shape.
-        shape: Vec<u32>,
-    },
-    /// The graph refuses the input.
-    #[error(transparent)]
-    Evaluate(#[from] EvaluateError),
-    /// The evaluation stopped.
-    #[error("the evaluation of the model stopped")]
-    Stopped,
-    /// The receipt cannot be begun.
-    #[error(transparent)]
-    Build(#[from] BuildError),
-    /// The store cannot take the slices' inputs.
-    #[error(transparent)]
-    Artifact(#[from] ArtifactError),
-}
-
-impl PrepareError {
-    /// The request's reason for it.
-    #[must_use]
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Evaluate(EvaluateError::OutOfCalibratedRange { .. })
-            | Self::Input {
-                source: InputError::OutOfCalibratedRange { .. },
-                ..
-            } => reason::OUT_OF_CALIBRATED_RANGE,
-            Self::Names { .. } | Self::Input { .. } | Self::Inconsistent { .. } | Self::Evaluate(_) => {
-                reason::INVALID_INPUT
-            }
-            Self::Classes { .. } => reason::MODEL_FAILED,
-            Self::Stopped | Self::Build(_) | Self::Artifact(_) => reason::INTERNAL_ERROR,
-        }
-    }
-}
 
 /// What verifying an envelope found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,9 +58,12 @@ pub struct Run {
     /// By slice: its input tensors.
     inputs: Vec<BlobRef>,
     output: RequestOutput,
-    /// The inputs as they were given, by the model's order.
-    floats: Vec<(Input, Vec<f64>)>,
-    outputs: Vec<Output>,
+    /// By input: its tensors as they were given, in the model's order.
+    floats: Vec<Vec<(Input, Vec<f64>)>>,
+    /// By input: its answer.
+    outputs: Vec<Vec<Output>>,
+    /// By class, where the Model names them.
+    classes: Vec<String>,
     terms: Terms,
     float: Mutex<Float>,
     receipt: Mutex<ReceiptBuilder>,
@@ -141,7 +72,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// Quantises the input, evaluates the graph, and stores every slice's inputs.
+    /// Quantises the inputs, evaluates the graph, and stores every slice's inputs.
     ///
     /// # Errors
     /// An input that the model does not take; the error names it.
@@ -155,10 +86,15 @@ impl Run {
         artifacts: &Artifacts,
     ) -> Result<Self, PrepareError> {
         check_classes(&model.manifest, classes)?;
-        let quantised = quantise(&model.manifest, inputs)?;
-        let floats = floats(&model.manifest, inputs);
-        let evaluating = Arc::clone(&model);
-        let tensors = tokio::task::spawn_blocking(move || evaluating.graph.evaluate(&quantised))
+        let quantised = rows::quantise(&model.manifest, inputs)?;
+        let floats = rows::floats(&model.manifest, inputs)?;
+        let (evaluating, count) = (Arc::clone(&model), floats.len());
+        let evaluate = move || {
+            let tensors = evaluating.graph.evaluate(&quantised)?;
+            rows::check_alone(&evaluating.graph, evaluating.manifest.batch, count, &tensors)?;
+            Ok::<_, PrepareError>(tensors)
+        };
+        let tensors = tokio::task::spawn_blocking(evaluate)
             .await
             .map_err(|_| PrepareError::Stopped)??;
         let receipt = ReceiptBuilder::new(&model.manifest, network, uid, &tensors)?;
@@ -172,8 +108,8 @@ impl Run {
                 .collect();
             blobs.push(artifacts.put_blob(canonical::to_bytes(&values)).await?);
         }
-        let output = output(&model, &tensors, classes);
-        let outputs = outputs(&model, &tensors);
+        let outputs: Vec<Vec<Output>> = (0..count).map(|at| outputs(&model, &tensors, at)).collect();
+        let output = output(&outputs);
         Ok(Self {
             uid,
             model,
@@ -181,6 +117,7 @@ impl Run {
             output,
             floats,
             outputs,
+            classes: classes.to_vec(),
             terms,
             float: Mutex::new(Float::Asked),
             receipt: Mutex::new(receipt),
@@ -210,35 +147,102 @@ impl Run {
         self.receipt().statement(slice, claim, identity)
     }
 
-    /// The answer. A class is only of scores: what the file says of its type, and the Model of its classes, is known when it is
-    /// judged.
+    /// How many inputs are answered, where the manifest answers several at once.
     #[must_use]
-    pub fn output(&self) -> RequestOutput {
-        let scores = matches!(self.float(), Float::Judged(Judgement { scores: true, .. }));
-        let output = self.output.clone();
-        RequestOutput {
-            class: output.class.filter(|_| scores),
-            label: output.label.filter(|_| scores),
-            ..output
-        }
+    pub fn batch(&self) -> Option<RequestBatch> {
+        let size = self.model.manifest.batch;
+        let inputs = self.floats.len() as u32;
+        (size > 1).then_some(RequestBatch { size, inputs })
     }
 
-    /// What the float model is asked: the requester's own floats, in the shapes that the model takes.
+    /// The answer; of several inputs what their answers have in common, and [`Run::answers`] has the rest. A class is only of
+    /// scores: what the file says of its type, and the Model of its classes, is known when it is judged.
     #[must_use]
-    pub fn question(&self) -> Question {
-        Question {
+    pub fn output(&self) -> RequestOutput {
+        let mut output = self.output.clone();
+        if let [only] = self.outputs.as_slice() {
+            let values = only
+                .first()
+                .map(|first| first.values.as_slice())
+                .unwrap_or_default();
+            let scores = matches!(self.float(), Float::Judged(Judgement { scores: true, .. }));
+            (output.class, output.label) = self.class(values, scores);
+            output.values = (values.len() <= MAX_INLINE_VALUES).then(|| values.to_vec());
+        }
+        output
+    }
+
+    /// The answers to several inputs, in their order; none where there is one input.
+    #[must_use]
+    pub fn answers(&self) -> Vec<RequestAnswer> {
+        let Float::Judged(judgement) = self.float() else {
+            return Vec::new();
+        };
+        if self.outputs.len() == 1 {
+            return Vec::new();
+        }
+        let first = |row: &Vec<Output>| {
+            row.first()
+                .map(|output| output.values.clone())
+                .unwrap_or_default()
+        };
+        let values: Vec<Vec<f64>> = self.outputs.iter().map(first).collect();
+        let few = values.iter().map(Vec::len).sum::<usize>() <= MAX_INLINE_VALUES;
+        let mut labels = 0usize;
+        let answer = |(values, error): (Vec<f64>, &u64)| {
+            let (class, label) = self.class(&values, judgement.scores);
+            labels = labels.saturating_add(label.as_ref().map_or(0, String::len));
+            RequestAnswer {
+                values: few.then_some(values),
+                class,
+                label: label.filter(|_| labels <= MAX_LABEL_BYTES),
+                error_vs_float_millionths: *error,
+            }
+        };
+        values
+            .into_iter()
+            .zip(&judgement.errors_millionths)
+            .map(answer)
+            .collect()
+    }
+
+    /// The class of an output's values and its name, if they are scores.
+    fn class(&self, values: &[f64], scores: bool) -> (Option<u32>, Option<String>) {
+        let class = top1(values).filter(|_| scores && names_classes(&self.output.shape));
+        let label = class.and_then(|class| self.classes.get(class)).cloned();
+        (class.map(|class| class as u32), label)
+    }
+
+    /// What the float model is asked, for each input by itself: the requester's own floats, in the shapes that the model takes.
+    #[must_use]
+    pub fn questions(&self) -> Vec<Question> {
+        let question = |inputs: &Vec<(Input, Vec<f64>)>| Question {
             manifest: self.model.report.manifest.digest,
             model: self.model.manifest.model,
             output_scale: self.terms.output_scale.clone(),
-            inputs: self.floats.clone(),
-        }
+            inputs: inputs.clone(),
+        };
+        self.floats.iter().map(question).collect()
     }
 
-    /// The requester's input as a file for `verify --input`: nested lists of the only input, or an object by input name.
+    /// The requester's inputs as a file for `verify --input`: nested lists of the model's only input, or an object by input name;
+    /// of several inputs the outermost lists count them.
     #[must_use]
     pub fn input_json(&self) -> Vec<u8> {
-        let named = |(input, values): &(Input, Vec<f64>)| (input.name.clone(), nested(&input.shape, values));
-        let mut all: serde_json::Map<String, Value> = self.floats.iter().map(named).collect();
+        let mut all = serde_json::Map::new();
+        for row in &self.floats {
+            for (input, values) in row {
+                let value = nested(&input.shape, values);
+                if self.floats.len() == 1 {
+                    all.insert(input.name.clone(), value);
+                } else if let Value::Array(values) = all
+                    .entry(input.name.clone())
+                    .or_insert_with(|| Value::Array(Vec::new()))
+                {
+                    values.push(value);
+                }
+            }
+        }
         let file = match all.len() {
             1 => all.values_mut().next().map(Value::take).unwrap_or_default(),
             _ => Value::Object(all),
@@ -246,10 +250,19 @@ impl Run {
         file.to_string().into_bytes()
     }
 
-    /// The float model's answer, or why there is none.
-    pub fn answered(&self, answer: Result<FloatAnswer, ReferenceError>) {
-        let float = match answer {
-            Ok(float) => Float::Judged(Judgement::new(&self.terms, &self.outputs, &float)),
+    /// The float model's answers, one to each input, or why one is not there.
+    pub fn answered(&self, answers: Result<Vec<FloatAnswer>, ReferenceError>) {
+        let float = match answers {
+            Ok(answers) if answers.len() == self.outputs.len() => {
+                let proved = self.outputs.iter().map(Vec::as_slice);
+                let rows: Vec<_> = proved.zip(&answers).collect();
+                Float::Judged(Judgement::of_rows(&self.terms, &rows))
+            }
+            Ok(answers) => Float::Unavailable(format!(
+                "{} of {} inputs were answered",
+                answers.len(),
+                self.outputs.len()
+            )),
             Err(ReferenceError::Refused(why)) => Float::Refused(why),
             Err(ReferenceError::Unavailable(why)) => Float::Unavailable(why),
         };
@@ -307,62 +320,6 @@ impl Run {
     }
 }
 
-/// Whether the inputs are the model's, as far as their names, shapes, numbers and ranges say.
-///
-/// # Errors
-/// What is wrong with them; the error names it.
-pub fn check_input(manifest: &Manifest, given: &BTreeMap<String, InlineTensor>) -> Result<(), PrepareError> {
-    quantise(manifest, given).map(|_| ())
-}
-
-fn quantise(
-    manifest: &Manifest,
-    given: &BTreeMap<String, InlineTensor>,
-) -> Result<Vec<IntTensor>, PrepareError> {
-    let infos: Vec<_> = manifest
-        .inputs
-        .iter()
-        .filter_map(|id| manifest.tensor(*id))
-        .collect();
-    let names: Vec<&str> = infos.iter().map(|i| i.name.as_str()).collect();
-    if given.len() != names.len() || names.iter().any(|n| !given.contains_key(*n)) {
-        let got: Vec<&str> = given.keys().map(String::as_str).collect();
-        return Err(PrepareError::Names {
-            expected: names.join(", "),
-            got: got.join(", "),
-        });
-    }
-    let tensor = |info: &&zkml::graph::TensorInfo| {
-        let (name, tensor) = (info.name.clone(), &given[&info.name]);
-        if !tensor.is_consistent() {
-            let expected = tensor.shape.iter().map(|&d| u64::from(d)).product();
-            return Err(PrepareError::Inconsistent {
-                name,
-                expected,
-                got: tensor.data.len(),
-            });
-        }
-        let shape = tensor.shape.iter().map(|&d| d as usize).collect();
-        let float = FloatInput {
-            shape,
-            values: tensor.data.clone(),
-        };
-        quantise_input(info, &float).map_err(|source| PrepareError::Input { name, source })
-    };
-    infos.iter().map(tensor).collect()
-}
-
-/// The inputs as floats, in the model's order and shapes. Leading dimensions of 1 may be absent in what was given.
-pub fn floats(manifest: &Manifest, given: &BTreeMap<String, InlineTensor>) -> Vec<(Input, Vec<f64>)> {
-    let infos = manifest.inputs.iter().filter_map(|id| manifest.tensor(*id));
-    infos
-        .filter_map(|info| {
-            let (name, shape) = (info.name.clone(), info.shape.clone());
-            Some((Input { name, shape }, given.get(&info.name)?.data.clone()))
-        })
-        .collect()
-}
-
 /// A tensor as nested lists.
 fn nested(shape: &[u32], values: &[f64]) -> Value {
     match shape.split_first() {
@@ -375,16 +332,17 @@ fn nested(shape: &[u32], values: &[f64]) -> Value {
     }
 }
 
-/// Every output as it is proved.
-fn outputs(model: &CompiledModel, tensors: &[IntTensor]) -> Vec<Output> {
-    let outputs = model.manifest.outputs.iter();
+/// Every output as it is proved of one of the inputs.
+fn outputs(model: &CompiledModel, tensors: &[IntTensor], at: usize) -> Vec<Output> {
+    let (outputs, batch) = (model.manifest.outputs.iter(), model.manifest.batch);
     outputs
         .filter_map(|id| {
             let (info, tensor) = (model.manifest.tensor(*id)?, tensors.get(id.0 as usize)?);
+            let one = graph_rows::one(info, batch);
             Some(Output {
-                name: info.name.clone(),
-                shape: info.shape.clone(),
-                values: dequantise(info, &tensor.values),
+                values: dequantise(&one, graph_rows::row(&tensor.values, batch, at)),
+                name: one.name,
+                shape: one.shape,
             })
         })
         .collect()
@@ -396,6 +354,7 @@ fn check_classes(manifest: &Manifest, classes: &[String]) -> Result<(), PrepareE
     let Some(info) = first.filter(|_| !classes.is_empty()) else {
         return Ok(());
     };
+    let info = graph_rows::one(info, manifest.batch);
     if names_classes(&info.shape) && info.len() == classes.len() {
         return Ok(());
     }
@@ -406,26 +365,15 @@ fn check_classes(manifest: &Manifest, classes: &[String]) -> Result<(), PrepareE
     })
 }
 
-/// The first output for the status: its values while they are few, and the class of the greatest one.
-fn output(model: &CompiledModel, tensors: &[IntTensor], classes: &[String]) -> RequestOutput {
-    let Some(&id) = model.manifest.outputs.first() else {
+/// The first output for the status, but for its values and what they say.
+fn output(outputs: &[Vec<Output>]) -> RequestOutput {
+    let Some((first, others)) = outputs.first().and_then(|row| row.split_first()) else {
         return RequestOutput::default();
     };
-    let of = |id: TensorId| Some((model.manifest.tensor(id)?, tensors.get(id.0 as usize)?));
-    let Some((info, tensor)) = of(id) else {
-        return RequestOutput::default();
-    };
-    let values = dequantise(info, &tensor.values);
-    let class = top1(&values).filter(|_| names_classes(&info.shape));
-    let label = class.and_then(|c| classes.get(c)).cloned();
     RequestOutput {
-        name: Some(info.name.clone()),
-        shape: info.shape.clone(),
-        values: (values.len() <= MAX_INLINE_VALUES).then_some(values),
-        others: u32::try_from(model.manifest.outputs.len().saturating_sub(1))
-            .ok()
-            .filter(|others| *others > 0),
-        class: class.map(|c| c as u32),
-        label,
+        name: Some(first.name.clone()),
+        shape: first.shape.clone(),
+        others: u32::try_from(others.len()).ok().filter(|others| *others > 0),
+        ..RequestOutput::default()
     }
 }

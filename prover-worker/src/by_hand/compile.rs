@@ -151,9 +151,11 @@ fn store(
     files::write(&out.join("manifest.cbor"), &bytes)?;
     Ok(CompileReport {
         model: plan.model,
+        batch: plan.batch,
         manifest,
         graph,
         slices,
         accuracy: model::accuracy(plan),
+        batches: Vec::new(),
     })
 }

@@ -7,13 +7,14 @@
 mod client;
 mod progress;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use zkinfer_client::CallError;
 use zkinfer_crds::Digest;
-use zkinfer_crds::compile_report::{CompileFailure, CompileOutcome, FailureKind};
+use zkinfer_crds::compile_report::{CompileFailure, CompileOutcome, CompileReport, FailureKind};
 use zkinfer_crds::wire::{BlobRef, CompileTask};
 use zkml::graph::tensor_file::ending;
 use zkml::setup::{Srs, SrsSource};
@@ -85,9 +86,9 @@ async fn compile_for(client: &Client, scratch: &Path) -> Result<(), JobError> {
     };
     let outcome = match model(client, &task, scratch).await? {
         Ok(args) => {
-            let (out, system) = (scratch.join("out"), task.proof_system);
+            let (out, task) = (scratch.join("out"), task.clone());
             let compile = move || {
-                compile_to(&args, system, srs.as_ref(), &out, &|line| {
+                sizes(&args, &task, srs.as_ref(), &out, &|line| {
                     let _ = progress.send(line);
                 })
             };
@@ -110,6 +111,36 @@ async fn compile_for(client: &Client, scratch: &Path) -> Result<(), JobError> {
     }
     client.report(&outcome).await?;
     Ok(())
+}
+
+/// Compiles for each number of inputs at once, the fewest first. The first that fails is what is said of the model.
+fn sizes(
+    args: &ModelArgs,
+    task: &CompileTask,
+    srs: Option<&SrsSource>,
+    out: &Path,
+    progress: &(dyn Fn(String) + Sync),
+) -> Result<CompileOutcome, UsageError> {
+    let asked: BTreeSet<u32> = task.batch_sizes.iter().copied().collect();
+    let mut made = Vec::new();
+    for &batch in &asked {
+        let args = ModelArgs {
+            batch,
+            ..args.clone()
+        };
+        let told = |line: String| match asked.len() {
+            1 => progress(line),
+            _ => progress(format!("batch {batch}: {}", line.trim_start())),
+        };
+        match compile_to(&args, task.proof_system, srs, out, &told)? {
+            CompileOutcome::Compiled(report) => made.push(report),
+            failed @ CompileOutcome::Failed(_) => return Ok(failed),
+        }
+    }
+    Ok(match CompileReport::joined(made) {
+        Some(report) => CompileOutcome::Compiled(report),
+        None => failed(FailureKind::Other, "the task names no batch size"),
+    })
 }
 
 fn failed(kind: FailureKind, message: &str) -> CompileOutcome {

@@ -14,7 +14,7 @@ use zkinfer_crds::float_wire::{
     values_of, write_frame,
 };
 use zkml::accuracy::Rule;
-use zkml::graph::{FloatInput, IntGraph, TensorInfo, quantise_input};
+use zkml::graph::{FloatInput, InputError, IntGraph, IntTensor, TensorInfo, quantise_input, rows};
 use zkml::manifest::Manifest;
 use zkml::receipt::DEFAULT_RULE;
 use zkml::systems::SYSTEMS;
@@ -71,6 +71,8 @@ fn refused(why: &dyn Error) -> (Answer, Vec<u8>) {
 
 /// The model in floats, as its file has it and as the compiler reads it, and in integers.
 struct Model {
+    /// How many inputs the graphs take at once; one is asked, and stands in every row.
+    batch: u32,
     float: FloatModel,
     graph: FloatGraph,
     integers: IntGraph,
@@ -84,16 +86,10 @@ impl Model {
         let (onnx, manifest) = files.ok_or("the file ends early")?;
         let float = FloatModel::read(onnx)?;
         let manifest = Manifest::from_bytes(manifest, SYSTEMS)?;
-        if manifest.batch > 1 {
-            return Err(format!(
-                "the manifest answers {} inputs at once, and one is asked",
-                manifest.batch
-            )
-            .into());
-        }
         let graph = import_as(onnx, &manifest)?;
         let integers = apply(&graph, &manifest.quantisation)?;
         Ok(Self {
+            batch: manifest.batch,
             float,
             graph,
             integers,
@@ -112,7 +108,8 @@ impl Model {
         let infos: Vec<&TensorInfo> = infos
             .filter_map(|id| self.integers.tensors.get(id.0 as usize))
             .collect();
-        let own = |info: &&TensorInfo| -> Result<FloatInput, Box<dyn Error>> {
+        let one: Vec<TensorInfo> = infos.iter().map(|info| rows::one(info, self.batch)).collect();
+        let own = |info: &TensorInfo| -> Result<FloatInput, Box<dyn Error>> {
             let own = given
                 .iter()
                 .zip(&values)
@@ -122,27 +119,35 @@ impl Model {
             let shape = input.shape.iter().map(|&d| d as usize).collect();
             FloatInput::new(shape, values.clone()).map_err(|e| format!("input `{}`: {e}", info.name).into())
         };
-        let inputs: Vec<FloatInput> = infos.iter().map(own).collect::<Result<_, _>>()?;
-        let rounded = infos
-            .iter()
-            .zip(&inputs)
-            .map(|(info, input)| quantise_input(info, input));
+        let inputs: Vec<FloatInput> = one.iter().map(own).collect::<Result<_, _>>()?;
+        let rounded = infos.iter().zip(&one).zip(&inputs).map(|((info, one), input)| {
+            let row = quantise_input(one, input)?;
+            Ok::<_, InputError>(IntTensor {
+                shape: info.shape.clone(),
+                values: rows::repeated(&row.values, self.batch),
+            })
+        });
         let integers = self.integers.evaluate(&rounded.collect::<Result<Vec<_>, _>>()?)?;
         let floats: Vec<Vec<f64>> = inputs.into_iter().map(|input| input.values).collect();
         let outputs = self
             .float
-            .settled_outputs(&self.integers, &floats, output_scale)?;
+            .settled_row(&self.integers, self.batch, &floats, output_scale)?;
         let lengths: Vec<u64> = outputs.iter().map(|o| o.len() as u64).collect();
         if lengths.iter().sum::<u64>() > MAX_VALUES {
             return Err(format!("the outputs have more than {MAX_VALUES} values").into());
         }
+        // Of a batch, the graph with this input in every row, as `verify` asks.
+        let everywhere = |all: &[Vec<f64>]| -> Vec<Vec<f64>> {
+            all.iter().map(|v| rows::repeated(v, self.batch)).collect()
+        };
+        let (floats, answer) = (everywhere(&floats), everywhere(&outputs));
         let fidelity = Fidelity::new(&self.graph, &self.integers, &floats, &integers)?;
         let effect = |scale: &[f64]| {
             let rule = Rule {
                 output_scale: scale.to_vec(),
                 ..DEFAULT_RULE
             };
-            fidelity.effect((&self.graph, &self.integers), &floats, &integers, &outputs, &rule)
+            fidelity.effect((&self.graph, &self.integers), &floats, &integers, &answer, &rule)
         };
         let coarse = effect(output_scale)?.zip(effect(&[])?).map(|(scaled, bare)| {
             let first = scaled.coarse.first();

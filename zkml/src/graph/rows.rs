@@ -54,20 +54,11 @@ pub fn fill(infos: &[&TensorInfo], batch: u32, given: &Inputs) -> Result<Rows, I
     let each: Vec<TensorInfo> = infos.iter().map(|info| one(info, batch)).collect();
     let (mut count, mut values) = (0usize, vec![Vec::new(); infos.len()]);
     for file in given.files() {
-        let mut in_file = None;
-        for ((tensor, info), values) in file.in_order(&names)?.into_iter().zip(&each).zip(&mut values) {
-            let rows = rows_in(info, tensor)?;
-            let first = *in_file.get_or_insert(rows);
-            if rows != first {
-                return Err(InputError::Malformed(format!(
-                    "input `{}` has {rows} inputs in it, input `{}` has {first}",
-                    info.name,
-                    names.first().copied().unwrap_or_default()
-                )));
-            }
+        let tensors = file.in_order(&names)?;
+        count = count.saturating_add(self::count(&each, &tensors)?);
+        for (tensor, values) in tensors.into_iter().zip(&mut values) {
             values.extend_from_slice(&tensor.values);
         }
-        count = count.saturating_add(in_file.unwrap_or(0));
         if count > batch as usize {
             let got = given.count_at_least(&names, &each).max(count);
             return Err(InputError::Batch(got, batch));
@@ -88,6 +79,41 @@ pub fn fill(infos: &[&TensorInfo], batch: u32, given: &Inputs) -> Result<Rows, I
         count,
         tensors: filled.collect(),
     })
+}
+
+/// How many inputs are in these tensors, which are in the order of `each`: what one input has of each.
+///
+/// # Errors
+/// A tensor that is no input and no number of them along one axis in front; tensors with different numbers of them.
+pub fn count(each: &[TensorInfo], tensors: &[&FloatInput]) -> Result<usize, InputError> {
+    let mut counted: Option<(&str, usize)> = None;
+    for (info, tensor) in each.iter().zip(tensors) {
+        let rows = rows_in(info, tensor)?;
+        let (name, first) = *counted.get_or_insert((&info.name, rows));
+        if rows != first {
+            return Err(InputError::Malformed(format!(
+                "input `{}` has {rows} inputs in it, input `{name}` has {first}",
+                info.name
+            )));
+        }
+    }
+    Ok(counted.map_or(0, |(_, rows)| rows))
+}
+
+/// The inputs that are in these tensors, as [`count`] counts them: by input, what it has of each tensor.
+///
+/// # Errors
+/// As [`count`].
+pub fn split(each: &[TensorInfo], tensors: &[&FloatInput]) -> Result<Vec<Vec<FloatInput>>, InputError> {
+    let count = count(each, tensors)?;
+    let part = |at: usize| {
+        let of = |(info, tensor): (&TensorInfo, &&FloatInput)| FloatInput {
+            shape: info.shape.iter().map(|&d| d as usize).collect(),
+            values: row(&tensor.values, count as u32, at).to_vec(),
+        };
+        each.iter().zip(tensors).map(of).collect()
+    };
+    Ok((0..count).map(part).collect())
 }
 
 impl Inputs {
@@ -222,6 +248,26 @@ mod tests {
         assert_eq!(fill(&[&x, &z], 4, &by_name(2)).unwrap().count, 2);
         let said = fill(&[&x, &z], 4, &by_name(3)).unwrap_err().to_string();
         assert_eq!(said, "input `z` has 3 inputs in it, input `x` has 2");
+    }
+
+    #[test]
+    fn the_inputs_that_are_in_tensors_are_told_apart() {
+        let each = [one(&info("x"), 4), one(&info("z"), 4)];
+        let (x, z) = (tensor(&[2, 2, 2], 0.0), tensor(&[2, 1, 2, 2], 10.0));
+        assert_eq!(count(&each, &[&x, &z]), Ok(2));
+        let apart = split(&each, &[&x, &z]).unwrap();
+        assert_eq!(apart[0], [tensor(&[1, 2, 2], 0.0), tensor(&[1, 2, 2], 10.0)]);
+        assert_eq!(apart[1], [tensor(&[1, 2, 2], 4.0), tensor(&[1, 2, 2], 14.0)]);
+        // A tensor as one input has it, with or without a leading 1, is one.
+        for shape in [&[2, 2][..], &[1, 2, 2]] {
+            assert_eq!(split(&each[..1], &[&tensor(shape, 3.0)]).unwrap().len(), 1);
+        }
+        assert!(split(&each, &[&x, &tensor(&[3, 2, 2], 0.0)]).is_err());
+        let none = FloatInput {
+            shape: vec![0, 2, 2],
+            values: Vec::new(),
+        };
+        assert!(split(&each[..1], &[&none]).is_err());
     }
 
     #[test]

@@ -81,7 +81,8 @@ fn batch(expected: &[u32], got: &[usize]) -> String {
     let many = front.and_then(|front| front.iter().try_fold(1usize, |n, &d| n.checked_mul(d)));
     match many {
         Some(many) if many > 1 => format!(
-            ": a batch of {many}, and a request is answered for one input; make a request for each of them"
+            ": a batch of {many}, and one input is answered at a time: make a request for each of them, or compile the model for \
+             so many at once (batchSizes of a Model)"
         ),
         _ => String::new(),
     }

@@ -49,14 +49,18 @@ fn request(object: &mut Value) {
             tensor["data"] = json!(LEFT_OUT);
         }
     }
-    if let Some(output) = object
-        .pointer_mut("/status/output")
-        .and_then(Value::as_object_mut)
-    {
-        for answer in ["values", "class", "label"] {
-            if output.contains_key(answer) {
-                output.insert(answer.to_owned(), json!(LEFT_OUT));
-            }
+    if let Some(status) = object.get_mut("status") {
+        // Of several inputs each has an answer.
+        items(status, "answers").for_each(answer);
+        status.get_mut("output").into_iter().for_each(answer);
+    }
+}
+
+fn answer(said: &mut Value) {
+    let Some(said) = said.as_object_mut() else { return };
+    for value in ["values", "class", "label"] {
+        if said.contains_key(value) {
+            said.insert(value.to_owned(), json!(LEFT_OUT));
         }
     }
 }
@@ -154,6 +158,11 @@ mod tests {
             "status": {
                 "phase": "Succeeded", "progress": "2/2",
                 "output": { "name": "y", "shape": [1, 3], "values": [0.703, 1, 2], "class": 2, "label": SECRET },
+                "batch": { "size": 4, "inputs": 2 },
+                "answers": [
+                    { "values": [0.703], "class": 0, "label": SECRET, "errorVsFloatMillionths": 7 },
+                    { "class": 0, "label": SECRET, "errorVsFloatMillionths": 0 },
+                ],
             },
         });
         let seen = redacted(whole);
@@ -161,6 +170,8 @@ mod tests {
         assert!(!text.contains("0.703") && !text.contains(SECRET), "{text}");
         assert_eq!(seen["spec"]["input"]["inline"]["x"]["shape"], json!([1, 2]));
         assert_eq!(seen["status"]["output"]["shape"], json!([1, 3]));
+        assert_eq!(seen["status"]["answers"][1]["class"], LEFT_OUT);
+        assert_eq!(seen["status"]["answers"][0]["errorVsFloatMillionths"], 7);
         assert_eq!(seen["status"]["phase"], "Succeeded");
         assert_eq!(
             seen["metadata"],

@@ -1,11 +1,12 @@
 //! What is known of a Model: its files, and how far the compiler is.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kube::ResourceExt;
 use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedMutexGuard;
-use zkinfer_crds::compile_report::CompileOutcome;
+use zkinfer_crds::compile_report::{CompileOutcome, CompileReport};
 use zkinfer_crds::k8s::model::ModelSource;
 use zkinfer_crds::k8s::{Model, ModelSpec};
 use zkinfer_crds::wire::{BlobRef, CompileTask};
@@ -80,7 +81,11 @@ pub(super) async fn gather(ctx: &Models, object: &Model) -> Result<Gathered, Art
     find_outcome(ctx, &uid, &mut known).await?;
     if let Some(compiled) = known.outcome.clone() {
         let onnx = compiled.onnx.digest;
-        let of = (namespace.as_str(), object.spec.proof_system);
+        let of = Asked {
+            namespace: &namespace,
+            system: object.spec.proof_system,
+            batch_sizes: &object.spec.batch_sizes,
+        };
         match look(ctx, of, &compiled, &mut known, broken.clone(), false).await? {
             Loaded::Known(outcome) => {
                 let last = std::mem::take(&mut known.source_look);
@@ -220,11 +225,27 @@ async fn again(
     Ok(())
 }
 
+/// What the Model asks of what was compiled.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    namespace: &'a str,
+    system: ProofSystem,
+    batch_sizes: &'a [u32],
+}
+
+impl Asked<'_> {
+    /// Whether there is a manifest for each number of inputs that it asks for, and for no other.
+    fn sizes_of(self, report: &CompileReport) -> bool {
+        let asked: BTreeSet<u32> = self.batch_sizes.iter().copied().collect();
+        report.sizes().eq(asked)
+    }
+}
+
 /// Whether what was compiled can be served. What the compiler has just handed in is loaded, if there is room for it; what
 /// was good before is looked at without its weights, which are read when a request needs them.
 async fn look(
     ctx: &Models,
-    (namespace, system): (&str, ProofSystem),
+    asked: Asked<'_>,
     compiled: &CompiledRecord,
     known: &mut Known,
     broken: Option<(String, bool)>,
@@ -240,33 +261,56 @@ async fn look(
     if known.good {
         return Ok(Loaded::Known(outcome));
     }
-    let world = &ctx.world;
-    let srs = world.setup.map(|setup| setup.srs);
-    let mut found = CompiledModel::look(&world.artifacts, report, system, srs)
-        .await
-        .map(|manifest| manifest.model);
-    if fresh && found.is_ok() {
-        match world.compiled(namespace, report, system).await {
-            Ok(_) | Err(ShelfError::TooLarge { .. } | ShelfError::Full { .. }) => {}
-            Err(ShelfError::Load(e)) => found = Err(e),
+    if !asked.sizes_of(report) {
+        let sizes: Vec<String> = report.sizes().map(|size| size.to_string()).collect();
+        return Ok(Loaded::Not {
+            why: format!(
+                "what was compiled answers {} inputs at once, and batchSizes asks for others",
+                sizes.join(", ")
+            ),
+            old_version: false,
+        });
+    }
+    for report in report.each() {
+        match look_at_one(ctx, asked, &report, fresh).await {
+            Ok(of) if of != onnx => {
+                return Ok(Loaded::Not {
+                    why: format!("what was compiled is of {of}, not of {onnx}"),
+                    old_version: false,
+                });
+            }
+            Ok(_) => {}
+            // The store will be back.
+            Err(LoadError::Artifact(e @ ArtifactError::Store(_))) => return Err(e),
+            Err(e) => {
+                return Ok(Loaded::Not {
+                    why: format!("what was compiled cannot be loaded: {e}"),
+                    old_version: e.is_of_another_version(),
+                });
+            }
         }
     }
-    Ok(match found {
-        Ok(of) if of != onnx => Loaded::Not {
-            why: format!("what was compiled is of {of}, not of {onnx}"),
-            old_version: false,
-        },
-        Ok(_) => {
-            known.good = true;
-            Loaded::Known(outcome)
+    known.good = true;
+    Ok(Loaded::Known(outcome))
+}
+
+/// Looks at one manifest and its files, and returns of which ONNX file it is.
+async fn look_at_one(
+    ctx: &Models,
+    asked: Asked<'_>,
+    report: &CompileReport,
+    fresh: bool,
+) -> Result<Digest, LoadError> {
+    let world = &ctx.world;
+    let srs = world.setup.map(|setup| setup.srs);
+    let manifest = CompiledModel::look(&world.artifacts, report, asked.system, srs).await?;
+    if fresh {
+        match world.compiled(asked.namespace, report, asked.system).await {
+            Ok(_) | Err(ShelfError::TooLarge { .. } | ShelfError::Full { .. }) => {}
+            Err(ShelfError::Load(e)) => return Err(e),
         }
-        // The store will be back.
-        Err(LoadError::Artifact(e @ ArtifactError::Store(_))) => return Err(e),
-        Err(e) => Loaded::Not {
-            why: format!("what was compiled cannot be loaded: {e}"),
-            old_version: e.is_of_another_version(),
-        },
-    })
+    }
+    Ok(manifest.model)
 }
 
 /// See [`look`].
@@ -295,7 +339,11 @@ async fn compiling(
             calibration: of.task.calibration.clone(),
             outcome,
         };
-        let by = (namespace, of.task.proof_system);
+        let by = Asked {
+            namespace,
+            system: of.task.proof_system,
+            batch_sizes: &of.task.batch_sizes,
+        };
         match look(ctx, by, &record, &mut gathered.known, None, true).await? {
             // Another image than the operator's compiles: the same again would end the same.
             Loaded::Not { why, .. } => return Ok(CompileState::Crashed(why)),
@@ -399,6 +447,7 @@ fn task(ctx: &Models, spec: &ModelSpec, model: BlobRef, calibration: Option<Blob
         output_scale: spec.quantization.output_scale.clone(),
         compare_top1: spec.quantization.compare_top1,
         dimensions: spec.dimensions.clone(),
+        batch_sizes: batch_sizes(spec),
         parallelism: spec.slicing.parallelism,
         memory_mib: spec.slicing.memory_per_worker.as_ref().map(|m| m.bytes() >> 20),
         proof_system: spec.proof_system,
@@ -407,6 +456,12 @@ fn task(ctx: &Models, spec: &ModelSpec, model: BlobRef, calibration: Option<Blob
             .clone()
             .filter(|_| systems::of(spec.proof_system).needs_srs()),
     }
+}
+
+/// In order, so that the same sizes are the same task.
+fn batch_sizes(spec: &ModelSpec) -> Vec<u32> {
+    let sizes: BTreeSet<u32> = spec.batch_sizes.iter().copied().collect();
+    sizes.into_iter().collect()
 }
 
 /// A change of the Model asks for another try, and so do other resources for compilers.

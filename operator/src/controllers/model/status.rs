@@ -1,9 +1,11 @@
 //! A Model's status, written in one piece.
 
+use std::cmp::Reverse;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use zkinfer_crds::compile_report::{CompileFailure, CompileReport, FailureKind};
 use zkinfer_crds::k8s::model::{
-    Accuracy, Calibration, MAX_UNSUPPORTED, ModelSlice, ModelStatus, UnsupportedNode, condition, reason,
+    Accuracy, Calibration, MAX_UNSUPPORTED, ModelBatch, ModelSlice, ModelStatus, UnsupportedNode, condition, reason,
 };
 use zkinfer_crds::k8s::{Truth, find_condition, set_condition};
 use zkinfer_crds::{Digest, ProofSystem, SliceIndex};
@@ -188,6 +190,11 @@ impl<'a> Writer<'a> {
         self.status.srs_digest = setup.map(|s| s.srs);
         self.status.slice_count = Some(report.slices.len() as u32);
         self.status.slices = report.slices.iter().enumerate().map(slice).collect();
+        let batches = report.each().map(|report| batch(&report));
+        self.status.batches = match report.sizes().eq([1]) {
+            true => Vec::new(),
+            false => batches.collect(),
+        };
         self.status.accuracy = Some(Accuracy {
             profile: accuracy.profile,
             samples: accuracy.samples,
@@ -203,6 +210,19 @@ impl<'a> Writer<'a> {
             reason::COMPILED,
             "manifest, integer graph and keys exist",
         );
+        // Of several manifests, of the one that is furthest off: one that is over the budget is enough to serve none.
+        let accuracy_of = report
+            .each()
+            .map(|report| (report.batch, report.accuracy))
+            .max_by_key(|(batch, accuracy)| {
+                (
+                    !accuracy.within_budget,
+                    accuracy.max_error_millionths,
+                    Reverse(*batch),
+                )
+            })
+            .unwrap_or((report.batch, report.accuracy.clone()));
+        let accuracy = &accuracy_of.1;
         let gone = if accuracy.synthetic && names_calibration {
             "; they are made up: the calibration data was gone when the Model of an older version was compiled again"
         } else {
@@ -215,8 +235,12 @@ impl<'a> Writer<'a> {
                 f64::from(share) / 1e4
             ),
         };
+        let at_once = match accuracy_of.0 {
+            1 => String::new(),
+            batch => format!(", {batch} at once"),
+        };
         let measured = format!(
-            "greatest error {:.6} of a budget of {:.6} on {} inputs{whole}, profile {}{gone}",
+            "greatest error {:.6} of a budget of {:.6} on {} inputs{at_once}{whole}, profile {}{gone}",
             accuracy.max_error_millionths as f64 / 1e6,
             f64::from(accuracy.budget_millionths) / 1e6,
             accuracy.samples,
@@ -263,6 +287,20 @@ fn place(calibration: &Calibration) -> String {
         (None, Some(digest)) => format!("artifact {digest}"),
         // The schema allows no such thing.
         (None, None) => "quantization.calibration".to_owned(),
+    }
+}
+
+/// One manifest, of so many inputs at once.
+fn batch(report: &CompileReport) -> ModelBatch {
+    let slices = || report.slices.iter();
+    let micros = slices().fold(0, |sum: u64, s| sum.saturating_add(s.predicted_micros));
+    ModelBatch {
+        size: report.batch,
+        manifest_digest: report.manifest.digest,
+        slice_count: report.slices.len() as u32,
+        predicted_millis: micros.div_ceil(1000),
+        predicted_memory_bytes: slices().map(|s| s.predicted_memory_bytes).max().unwrap_or(0),
+        max_abs_error_millionths: report.accuracy.max_error_millionths,
     }
 }
 

@@ -172,6 +172,7 @@ fn compiled(max_error_millionths: u64, synthetic: bool) -> CompileState {
     };
     CompileState::Done(CompileOutcome::Compiled(CompileReport {
         model: Digest::new([1; 32]),
+        batch: 1,
         manifest: blob.clone(),
         graph: blob,
         slices: Vec::new(),
@@ -187,6 +188,7 @@ fn compiled(max_error_millionths: u64, synthetic: bool) -> CompileState {
             budget_millionths: 10_000,
             within_budget: max_error_millionths <= 10_000,
         },
+        batches: Vec::new(),
     }))
 }
 
@@ -221,6 +223,52 @@ fn a_model_whose_budget_no_profile_keeps_is_not_served_whatever_it_was_calibrate
     assert_eq!(case.told("Ready"), Some(("True", "Compiled")));
     let within = case.told("AccuracyWithinBudget");
     assert_eq!(within, Some(("Unknown", "SyntheticCalibration")));
+}
+
+/// One manifest of so many inputs at once, whose greatest error is so many millionths.
+fn of_batch(batch: u32, max_error_millionths: u64) -> CompileReport {
+    let CompileState::Done(CompileOutcome::Compiled(report)) = compiled(max_error_millionths, false) else {
+        panic!("it is compiled");
+    };
+    CompileReport { batch, ..report }
+}
+
+#[test]
+fn a_model_lists_its_batches_and_is_served_only_if_all_of_them_keep_the_budget() {
+    let of = |reports: Vec<CompileReport>| {
+        let report = CompileReport::joined(reports).unwrap();
+        Case::new(CompileState::Done(CompileOutcome::Compiled(report)))
+    };
+    let mut case = of(vec![of_batch(16, 200), of_batch(1, 100)]);
+    assert_eq!(case.plan(), (None, false));
+    let sizes = |case: &Case| {
+        let batches = case.status.batches.iter();
+        batches.map(|b| (b.size, b.max_abs_error_millionths)).collect::<Vec<_>>()
+    };
+    assert_eq!(sizes(&case), [(1, 100), (16, 200)]);
+    let measured = |case: &Case| {
+        let condition = find_condition(&case.status.conditions, condition::ACCURACY_WITHIN_BUDGET);
+        condition.unwrap().message.clone()
+    };
+    assert!(measured(&case).contains("on 64 inputs, 16 at once"), "{}", measured(&case));
+    let mut case = of(vec![of_batch(1, 100), of_batch(16, 10_001)]);
+    assert_eq!(case.plan(), (None, true));
+    assert_eq!(case.told("Ready"), Some(("False", "OverBudget")));
+    // One of one input at a time says what it always said.
+    let mut case = Case::new(compiled(100, false));
+    case.plan();
+    assert!(case.status.batches.is_empty());
+    assert!(!measured(&case).contains("at once"));
+}
+
+#[test]
+fn the_largest_of_a_models_manifests_decides_whether_there_is_memory_for_it() {
+    let mut large = of_batch(16, 100);
+    large.graph.size = 200 << 20;
+    let report = CompileReport::joined(vec![of_batch(1, 100), large]).unwrap();
+    let mut case = Case::new(CompileState::Done(CompileOutcome::Compiled(report)));
+    assert!(case.plan().1);
+    assert_eq!(case.told("Ready"), Some(("False", "TooLargeForOperator")));
 }
 
 #[test]

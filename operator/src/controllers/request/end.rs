@@ -56,6 +56,7 @@ mod tests {
     fn judged(refusal: Option<&str>) -> Float {
         Float::Judged(Judgement {
             error_millionths: 12_000,
+            errors_millionths: Vec::new(),
             refusal: refusal.map(str::to_owned),
             flags: Vec::new(),
             scores: false,

@@ -2,7 +2,7 @@
 //!
 //! Invariant: [`obstacles`] is the one list of what a pool must be; a pool that has none fits.
 
-use super::observed::{ModelState, Observed, PoolView, RunView};
+use super::observed::{Observed, PoolView, RunView};
 use crate::dispatch::PoolId;
 
 /// Pools that a message names.
@@ -11,10 +11,7 @@ const NAMED_POOLS: usize = 6;
 /// Why no pool fits, pool by pool; those with the fewest obstacles first, since they are the nearest to it. Of one that does not
 /// serve the namespace nothing else is said, so nobody knows how near it is: it comes last.
 pub(super) fn no_fitting_pool(observed: &Observed<'_>) -> String {
-    let memory = match observed.model {
-        ModelState::Ready { memory_bytes, .. } => memory_bytes,
-        _ => 0,
-    };
+    let memory = observed.manifest().map_or(0, |view| view.memory_bytes);
     let unseen = observed.unseen.iter().map(|unseen| format!("; {unseen}"));
     let unseen: String = unseen.collect();
     if observed.pools.is_empty() {
@@ -79,8 +76,8 @@ fn obstacles(observed: &Observed<'_>, pool: &PoolView, memory: u64) -> Vec<Strin
 /// but never one whose owner gives the request nothing more: that is drained, is gone, or does not serve the namespace any
 /// more; nor one that the request's side lets see it no more.
 pub(super) fn targets(observed: &Observed<'_>, view: &RunView) -> Vec<PoolId> {
-    if let ModelState::Ready { memory_bytes, .. } = observed.model {
-        let pools = fitting(observed, memory_bytes);
+    if let Some(manifest) = observed.manifest() {
+        let pools = fitting(observed, manifest.memory_bytes);
         if !pools.is_empty() {
             return pools;
         }

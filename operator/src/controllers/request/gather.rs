@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
-use zkinfer_crds::RequestUid;
+use zkinfer_crds::{Digest, RequestUid};
 use zkinfer_crds::compile_report::CompileOutcome;
 use zkinfer_crds::k8s::model::condition;
 use zkinfer_crds::k8s::request_status::SliceCounts;
@@ -81,12 +81,10 @@ fn others(ctx: &Requests, namespace: &str) -> Vec<String> {
     names
 }
 
-/// Whether the input was looked at beside what the Model is now.
-pub(super) fn looked(ctx: &Requests, uid: RequestUid, model: &ModelState) -> bool {
-    let ModelState::Ready { manifest, .. } = model else {
-        return false;
-    };
-    ctx.looked.lock().get(&uid) == Some(manifest)
+/// The manifest that answers the input, if it was looked at beside what the Model is now.
+pub(super) fn looked(ctx: &Requests, uid: RequestUid, model: &ModelState) -> Option<Digest> {
+    let looked = ctx.looked.lock().get(&uid).copied();
+    looked.filter(|looked| model.manifests().iter().any(|view| view.manifest == *looked))
 }
 
 /// Every pool.

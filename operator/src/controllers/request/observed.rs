@@ -7,7 +7,9 @@ use zkinfer_crds::Digest;
 use zkinfer_crds::compile_report::CompileReport;
 use zkinfer_crds::k8s::find_condition;
 use zkinfer_crds::k8s::inference_request::{InferenceRequestSpec, InferenceRequestStatus};
-use zkinfer_crds::k8s::request_status::{ReceiptRef, RecentSlice, RequestOutput, SliceCounts};
+use zkinfer_crds::k8s::request_status::{
+    ReceiptRef, RecentSlice, RequestAnswer, RequestBatch, RequestOutput, SliceCounts,
+};
 
 use super::line::Turn;
 use crate::dispatch::PoolId;
@@ -31,25 +33,45 @@ pub enum ModelState {
     Ready {
         /// SHA-256 of the ONNX file.
         model: Digest,
-        /// SHA-256 of the manifest.
-        manifest: Digest,
-        /// Number of slices.
-        slices: u32,
-        /// Memory that the largest slice needs.
-        memory_bytes: u64,
+        /// Its manifests, by how many inputs each answers at once, ascending; at least one.
+        manifests: Vec<ManifestView>,
     },
+}
+
+/// What is known of a manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ManifestView {
+    /// Its SHA-256.
+    pub manifest: Digest,
+    /// Memory that the largest slice needs.
+    pub memory_bytes: u64,
 }
 
 impl ModelState {
     /// Of a compiled model that is ready.
     #[must_use]
     pub fn ready(model: Digest, report: &CompileReport) -> Self {
-        let slices = &report.slices;
+        let view = |report: CompileReport| ManifestView {
+            manifest: report.manifest.digest,
+            memory_bytes: report
+                .slices
+                .iter()
+                .map(|s| s.predicted_memory_bytes)
+                .max()
+                .unwrap_or(0),
+        };
         Self::Ready {
             model,
-            manifest: report.manifest.digest,
-            slices: slices.len() as u32,
-            memory_bytes: slices.iter().map(|s| s.predicted_memory_bytes).max().unwrap_or(0),
+            manifests: report.each().map(view).collect(),
+        }
+    }
+
+    /// Its manifests; none while it is not ready.
+    #[must_use]
+    pub fn manifests(&self) -> &[ManifestView] {
+        match self {
+            Self::Ready { manifests, .. } => manifests,
+            _ => &[],
         }
     }
 }
@@ -102,6 +124,8 @@ pub enum RunEnd {
         receipt: ReceiptRef,
         /// The answer.
         output: RequestOutput,
+        /// How many inputs it answers, where several may be answered at once, and each of several answers.
+        batch: (Option<RequestBatch>, Vec<RequestAnswer>),
         /// The greatest error against the float model, in millionths.
         error_millionths: u64,
         /// The command that accepts the receipt.
@@ -184,8 +208,8 @@ pub struct Observed<'a> {
     pub model: ModelState,
     /// All pools.
     pub pools: Vec<PoolView>,
-    /// The input was looked at beside this Model, and nothing is wrong with it.
-    pub looked: bool,
+    /// The input was looked at beside this Model, and nothing is wrong with it: the manifest that answers as many inputs.
+    pub looked: Option<Digest>,
     /// The run.
     pub run: RunState,
     /// Why the artifact store cannot be used now.
@@ -194,4 +218,19 @@ pub struct Observed<'a> {
     pub unseen: Option<String>,
     /// Whether it may begin, by the limits in force; absent: it was not asked.
     pub turn: Option<Turn>,
+}
+
+impl Observed<'_> {
+    /// The manifest that answers the request: where the Model has several, how many inputs there are decides, and they are not
+    /// counted before they are looked at.
+    #[must_use]
+    pub fn manifest(&self) -> Option<ManifestView> {
+        match self.model.manifests() {
+            [only] => Some(*only),
+            several => several
+                .iter()
+                .find(|view| Some(view.manifest) == self.looked)
+                .copied(),
+        }
+    }
 }

@@ -18,7 +18,8 @@ const NAMED_MODELS: usize = 6;
 /// What to do beside writing the status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Look at the input: nobody can prove it yet, and what is wrong with it no pool mends.
+    /// Look at the input: nobody can prove it yet, and what is wrong with it no pool mends; or how many inputs there are says
+    /// which manifest answers them.
     Look,
     /// Ask whether it may begin: as many may be at work as the limits allow.
     Ask,
@@ -61,9 +62,13 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
             RunEnd::Receipt {
                 receipt,
                 output,
+                batch,
                 error_millionths,
                 verify,
-            } => to.succeeded(receipt, output, *error_millionths, verify),
+            } => {
+                (to.status.batch, to.status.answers) = batch.clone();
+                to.succeeded(receipt, output, *error_millionths, verify);
+            }
             RunEnd::Failed {
                 reason,
                 message,
@@ -158,7 +163,7 @@ fn start(observed: &Observed<'_>, to: &mut Writer<'_>) -> Option<Action> {
         to.start_over(&format!("Model `{name}` was compiled again"));
         return Some(Action::StartOver);
     }
-    let (model, manifest, memory) = match &observed.model {
+    let model = match &observed.model {
         // Asked before.
         ModelState::Unknown => return None,
         ModelState::NotFound(others) => {
@@ -194,18 +199,17 @@ fn start(observed: &Observed<'_>, to: &mut Writer<'_>) -> Option<Action> {
             to.failed(reason::MODEL_FAILED, &format!("Model `{name}`: {message}"));
             return None;
         }
-        ModelState::Ready {
-            model,
-            manifest,
-            memory_bytes,
-            ..
-        } => (*model, *manifest, *memory_bytes),
+        ModelState::Ready { model, .. } => *model,
     };
-    let pools = fitting(observed, memory);
+    // Which of several manifests it is, and what memory that needs, is known once the inputs are counted.
+    let Some(manifest) = observed.manifest() else {
+        return Some(Action::Look);
+    };
+    let pools = fitting(observed, manifest.memory_bytes);
     // What was begun before a restart goes on without a pool too: workers of pools that are drained may end what they
     // hold.
     if pools.is_empty() && observed.status.phase != RequestPhase::Proving {
-        if !observed.looked {
+        if observed.looked.is_none() {
             return Some(Action::Look);
         }
         to.waiting(
@@ -223,7 +227,7 @@ fn start(observed: &Observed<'_>, to: &mut Writer<'_>) -> Option<Action> {
         }
         Some(Turn::Begins) => {}
     }
-    to.accepted(model, manifest);
+    to.accepted(model, manifest.manifest);
     Some(Action::Start(pools))
 }
 
@@ -248,9 +252,9 @@ fn no_model(name: &str, others: &[String], observed: &Observed<'_>) -> String {
 fn began_with_another(observed: &Observed<'_>) -> bool {
     match &observed.model {
         ModelState::Recompiling(_) => true,
-        ModelState::Ready { manifest, .. } => {
+        ModelState::Ready { manifests, .. } => {
             let began = observed.status.manifest_digest;
-            began.is_some_and(|began| began != *manifest)
+            began.is_some_and(|began| manifests.iter().all(|view| view.manifest != began))
         }
         _ => false,
     }

@@ -105,6 +105,7 @@ async fn receipt(
             path: files.map(|files| files.receipt),
         },
         output: run.output(),
+        batch: (run.batch(), run.answers()),
         error_millionths: judgement.error_millionths,
         verify: verify_command(&words, &judgement.flags, run.model.proof_system, ctx.world.setup),
     })

@@ -18,7 +18,9 @@ use super::observed::{RunState, RunView};
 use super::records::{Requests, RunRecord};
 use crate::artifacts::ArtifactError;
 use crate::dispatch::PoolId;
-use crate::runs::{CompiledModel, LoadError, PrepareError, Run, ShelfError, Terms, check_input, follow};
+use crate::runs::{
+    CompiledModel, LoadError, PrepareError, Run, ShelfError, Terms, check_input, choose, follow,
+};
 use crate::sources::{self, SourceError};
 use crate::traces;
 use crate::world::ReconcileError;
@@ -55,12 +57,15 @@ fn not_loaded(ctx: &Requests, model: &Model, error: LoadError) -> Result<RunStat
     Ok(RunState::None)
 }
 
+/// A request's input tensors by name.
+type Tensors = BTreeMap<String, InlineTensor>;
+
 /// The request's input tensors by name, or why there are none.
 async fn given(
     ctx: &Requests,
     object: &InferenceRequest,
     manifest: &Manifest,
-) -> Result<Result<BTreeMap<String, InlineTensor>, RunState>, ReconcileError> {
+) -> Result<Result<Tensors, RunState>, ReconcileError> {
     let namespace = object.namespace().unwrap_or_default();
     let only = match manifest.inputs.as_slice() {
         [id] => manifest.tensor(*id).map(|t| t.name.clone()),
@@ -114,9 +119,22 @@ pub(super) async fn look(
         Ok(given) => given,
         Err(state) => return Ok(state),
     };
+    let chosen = match choose(&report, &manifest, &given) {
+        Ok(chosen) => chosen,
+        Err(error) => return refused(&error),
+    };
+    let manifest = if chosen.manifest == report.manifest {
+        manifest
+    } else {
+        let manifest = CompiledModel::manifest(&ctx.world.artifacts, &chosen, model.spec.proof_system);
+        match manifest.await {
+            Ok(manifest) => manifest,
+            Err(error) => return not_loaded(ctx, &model, error),
+        }
+    };
     match check_input(&manifest, &given) {
         Ok(()) => {
-            ctx.looked.lock().insert(uid, report.manifest.digest);
+            ctx.looked.lock().insert(uid, chosen.manifest.digest);
             // Who was told before this that it is gone is not told again.
             if ctx
                 .world
@@ -133,6 +151,39 @@ pub(super) async fn look(
     }
 }
 
+/// The report on the manifest that answers the request, which was chosen when its input was looked at, and the input, where it had
+/// to be read for that. One that has another number of inputs by now is looked at again.
+async fn chosen(
+    ctx: &Requests,
+    object: &InferenceRequest,
+    uid: RequestUid,
+    model: &Model,
+    report: CompileReport,
+) -> Result<Result<(CompileReport, Option<Tensors>), RunState>, ReconcileError> {
+    if report.batches.is_empty() {
+        return Ok(Ok((report, None)));
+    }
+    let manifest = CompiledModel::manifest(&ctx.world.artifacts, &report, model.spec.proof_system).await;
+    let manifest = match manifest {
+        Ok(manifest) => manifest,
+        Err(error) => return not_loaded(ctx, model, error).map(Err),
+    };
+    let given = match given(ctx, object, &manifest).await? {
+        Ok(given) => given,
+        Err(state) => return Ok(Err(state)),
+    };
+    let report = match choose(&report, &manifest, &given) {
+        Ok(report) => report,
+        Err(error) => return refused(&error).map(Err),
+    };
+    let planned = ctx.looked.lock().get(&uid).copied();
+    if planned != Some(report.manifest.digest) {
+        ctx.looked.lock().remove(&uid);
+        return Ok(Err(RunState::None));
+    }
+    Ok(Ok((report, Some(given))))
+}
+
 /// Evaluates the model on the input and queues the slices.
 pub(super) async fn start(
     ctx: &Arc<Requests>,
@@ -146,6 +197,10 @@ pub(super) async fn start(
     let Some((model, report)) = model(ctx, object) else {
         return Ok(RunState::None);
     };
+    let (report, read) = match chosen(ctx, object, uid, &model, report).await? {
+        Ok(chosen) => chosen,
+        Err(state) => return Ok(state),
+    };
     let loading = ctx.world.compiled(&namespace, &report, model.spec.proof_system);
     let compiled = match traces::part_of_request("load", uid, loading).await {
         Ok(compiled) => compiled,
@@ -154,9 +209,12 @@ pub(super) async fn start(
         }
         Err(ShelfError::Load(error)) => return not_loaded(ctx, &model, error),
     };
-    let given = match given(ctx, object, &compiled.manifest).await? {
-        Ok(given) => given,
-        Err(state) => return Ok(state),
+    let given = match read {
+        Some(read) => read,
+        None => match given(ctx, object, &compiled.manifest).await? {
+            Ok(given) => given,
+            Err(state) => return Ok(state),
+        },
     };
     let rules = ctx.world.in_force.get();
     // Statements of a run from before a restart name the network that was theirs.

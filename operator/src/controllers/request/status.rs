@@ -72,6 +72,7 @@ pub(super) fn erased(
     let mut status = refreshed(status, generation);
     status.phase = RequestPhase::Erased;
     (status.output, status.receipt, status.verify) = (None, None, None);
+    status.answers.clear();
     (status.error_vs_float_millionths, status.queue) = (None, None);
     for row in &mut status.recent_slices {
         row.message.clear();

@@ -8,7 +8,9 @@ use zkinfer_crds::Digest;
 use zkinfer_crds::k8s::inference_request::{
     InferenceRequestSpec, InferenceRequestStatus, RequestPhase, condition,
 };
-use zkinfer_crds::k8s::request_status::{QueuePlace, ReceiptRef, RequestOutput};
+use zkinfer_crds::k8s::request_status::{
+    QueuePlace, ReceiptRef, RequestAnswer, RequestBatch, RequestOutput,
+};
 use zkinfer_crds::k8s::{find_condition, is_true};
 
 use super::line::Turn;
@@ -46,9 +48,14 @@ fn draining(name: &str) -> PoolView {
 fn model() -> ModelState {
     ModelState::Ready {
         model: Digest::new([1; 32]),
-        manifest: Digest::new([2; 32]),
-        slices: 4,
-        memory_bytes: 1 << 20,
+        manifests: vec![of_manifest(2, 1 << 20)],
+    }
+}
+
+fn of_manifest(tag: u8, memory_bytes: u64) -> ManifestView {
+    ManifestView {
+        manifest: Digest::new([tag; 32]),
+        memory_bytes,
     }
 }
 
@@ -66,7 +73,7 @@ struct Case {
     status: InferenceRequestStatus,
     model: ModelState,
     pools: Vec<PoolView>,
-    looked: bool,
+    looked: Option<Digest>,
     run: RunState,
     store: Option<String>,
     unseen: Option<String>,
@@ -85,7 +92,7 @@ impl Case {
             status: InferenceRequestStatus::default(),
             model: model(),
             pools,
-            looked: true,
+            looked: Some(Digest::new([2; 32])),
             run,
             store: None,
             unseen: None,
@@ -287,6 +294,7 @@ fn a_wrong_answer_fails_the_request_with_its_error_and_a_right_one_tells_how_to_
     assert_eq!(case.status.phase, RequestPhase::Failed);
     assert_eq!(case.reason("Failed"), Some("AccuracyExceeded"));
     assert_eq!(case.status.error_vs_float_millionths, Some(500_000));
+    let of_three = RequestBatch { size: 4, inputs: 3 };
     let mut case = Case::new(
         ended(RunEnd::Receipt {
             receipt: ReceiptRef {
@@ -295,6 +303,7 @@ fn a_wrong_answer_fails_the_request_with_its_error_and_a_right_one_tells_how_to_
                 path: None,
             },
             output: RequestOutput::default(),
+            batch: (Some(of_three), vec![RequestAnswer::default(); 3]),
             error_millionths: 7,
             verify: "prover-worker verify r.cbor".to_owned(),
         }),
@@ -303,6 +312,7 @@ fn a_wrong_answer_fails_the_request_with_its_error_and_a_right_one_tells_how_to_
     case.plan();
     assert_eq!(case.status.phase, RequestPhase::Succeeded);
     assert_eq!(case.status.error_vs_float_millionths, Some(7));
+    assert_eq!((case.status.batch, case.status.answers.len()), (Some(of_three), 3));
     assert_eq!(case.status.verify.as_deref(), Some("prover-worker verify r.cbor"));
 }
 
@@ -339,9 +349,7 @@ fn what_was_begun_with_a_model_that_is_compiled_again_begins_anew() {
     let mut case = proving();
     case.model = ModelState::Ready {
         model: Digest::new([1; 32]),
-        manifest: Digest::new([9; 32]),
-        slices: 4,
-        memory_bytes: 1 << 20,
+        manifests: vec![of_manifest(9, 1 << 20)],
     };
     assert_eq!(case.plan(), Some(Action::StartOver));
     assert_eq!(case.plan(), Some(Action::Start(vec![id("a")])));
@@ -391,6 +399,12 @@ fn what_is_left_of_an_erased_request_tells_no_value_of_its_input_or_its_answer()
         label: Some("0.123456".to_owned()),
         ..RequestOutput::default()
     });
+    seen.answers = vec![RequestAnswer {
+        values: Some(vec![0.123456]),
+        label: Some("0.123456".to_owned()),
+        error_vs_float_millionths: 123_456,
+        ..RequestAnswer::default()
+    }];
     seen.receipt = Some(ReceiptRef {
         digest: Digest::new([7; 32]),
         bytes: 9,

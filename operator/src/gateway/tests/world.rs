@@ -97,6 +97,7 @@ fn compiled(proof_system: ProofSystem) -> Files {
     let slices = plan.slices.iter().zip(&compiled.keys).map(slice).collect();
     let report = CompileReport {
         model: plan.model,
+        batch: 1,
         manifest: blob(compiled.manifest.to_bytes()),
         graph: blob(compiled.graph),
         slices,
@@ -112,6 +113,7 @@ fn compiled(proof_system: ProofSystem) -> Files {
             budget_millionths: 0,
             within_budget: true,
         },
+        batches: Vec::new(),
     };
     Files { report, blobs }
 }

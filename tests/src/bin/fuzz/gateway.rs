@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 use zkinfer_crds::compile_report::{
-    Accuracy, CompileFailure, CompileOutcome, CompileReport, CompiledSlice, FailureKind, MAX_REPORT_BYTES,
-    UnsupportedOp,
+    Accuracy, CompileFailure, CompileOutcome, CompileReport, CompiledBatch, CompiledSlice, FailureKind,
+    MAX_REPORT_BYTES, UnsupportedOp,
 };
 use zkinfer_crds::dimensions::Dimensions;
 use zkinfer_crds::slice_files::{FileRole, Measure, Measures, SliceFile, SliceFiles};
@@ -76,23 +76,32 @@ fn compiled() -> CompileOutcome {
         .with(Measure::K, 14)
         .with(Measure::Rows, 12_345);
     let cells = Measures::default().with(Measure::Cells, 70_000);
+    let accuracy = Accuracy {
+        profile: Profile::P12,
+        samples: 64,
+        synthetic: true,
+        max_error_millionths: 4_680,
+        mean_error_millionths: 2_110,
+        top1_agreement_millionths: 1_000_000,
+        exact_agreement_millionths: 1_000_000,
+        output_scale: vec![24.185_331_300_983_243, 1e-300],
+        budget_millionths: 10_000,
+        within_budget: true,
+    };
     CompileOutcome::Compiled(CompileReport {
         model: Digest::new([1; 32]),
+        batch: 1,
         manifest: blob(2),
         graph: blob(3),
         slices: vec![slice(Vec::new(), cells), slice(files, rows)],
-        accuracy: Accuracy {
-            profile: Profile::P12,
-            samples: 64,
-            synthetic: true,
-            max_error_millionths: 4_680,
-            mean_error_millionths: 2_110,
-            top1_agreement_millionths: 1_000_000,
-            exact_agreement_millionths: 1_000_000,
-            output_scale: vec![24.185_331_300_983_243, 1e-300],
-            budget_millionths: 10_000,
-            within_budget: true,
-        },
+        accuracy: accuracy.clone(),
+        batches: vec![CompiledBatch {
+            batch: 16,
+            manifest: blob(9),
+            graph: blob(10),
+            slices: vec![slice(Vec::new(), cells)],
+            accuracy,
+        }],
     })
 }
 
@@ -173,6 +182,7 @@ pub(super) fn compile_tokens() -> Vec<Vec<u8>> {
         output_scale,
         compare_top1: false,
         dimensions,
+        batch_sizes: vec![1, 4, 16, 64],
         parallelism: 64,
         memory_mib: Some(u64::MAX >> 20),
         proof_system: ProofSystem::Halo2Kzg,

@@ -6,7 +6,7 @@ use super::*;
 fn a_wrong_input_ends_a_request_that_no_pool_fits() {
     for pools in [Vec::new(), vec![draining("a")]] {
         let mut case = Case::new(RunState::None, pools);
-        case.looked = false;
+        case.looked = None;
         assert_eq!(case.plan(), Some(Action::Look));
         assert_eq!(case.reason("Ready"), None, "nothing is known of it yet");
         case.run = RunState::Refused {
@@ -21,14 +21,14 @@ fn a_wrong_input_ends_a_request_that_no_pool_fits() {
     }
     // A right one is looked at once.
     let mut case = Case::new(RunState::None, Vec::new());
-    case.looked = false;
+    case.looked = None;
     assert_eq!(case.plan(), Some(Action::Look));
-    case.looked = true;
+    case.looked = Some(Digest::new([2; 32]));
     assert_eq!(case.plan(), None);
     assert_eq!(case.reason("Ready"), Some("NoFittingPool"));
     // Where a pool fits, the start looks.
     let mut case = Case::new(RunState::None, vec![pool("a")]);
-    case.looked = false;
+    case.looked = None;
     assert_eq!(case.plan(), Some(Action::Start(vec![id("a")])));
 }
 
@@ -75,8 +75,8 @@ fn a_pool_without_consent_is_none_that_fits_and_the_message_says_what_each_pool_
         ..large("c")
     };
     let mut case = Case::new(RunState::None, vec![barred.clone(), small, elsewhere]);
-    if let ModelState::Ready { memory_bytes, .. } = &mut case.model {
-        *memory_bytes = 2 << 30;
+    if let ModelState::Ready { manifests, .. } = &mut case.model {
+        manifests[0].memory_bytes = 2 << 30;
     }
     assert_eq!(case.plan(), None);
     assert_eq!(case.reason("Ready"), Some("NoFittingPool"));
@@ -199,4 +199,54 @@ fn a_request_that_waits_for_its_turn_can_be_cancelled_and_ends_at_its_deadline()
     assert_eq!(case.reason("Failed"), Some("DeadlineExceeded"));
     let failed = find_condition(&case.status.conditions, condition::FAILED).unwrap();
     assert!(failed.message.contains("requestsInFlight"), "{}", failed.message);
+}
+
+#[test]
+fn of_several_manifests_the_number_of_inputs_decides_which_is_proved_and_which_pools_fit() {
+    let mut case = Case::new(RunState::None, vec![pool("a")]);
+    case.model = ModelState::Ready {
+        model: Digest::new([1; 32]),
+        manifests: vec![of_manifest(2, 1 << 20), of_manifest(5, 2 << 30)],
+    };
+    // Nothing is begun before the inputs are counted.
+    case.looked = None;
+    assert_eq!(case.plan(), Some(Action::Look));
+    case.looked = Some(Digest::new([5; 32]));
+    assert_eq!(case.plan(), None);
+    assert_eq!(case.reason("Ready"), Some("NoFittingPool"), "for so many the pool is too small");
+    case.looked = Some(Digest::new([2; 32]));
+    assert_eq!(case.plan(), Some(Action::Start(vec![id("a")])));
+    assert_eq!(case.status.manifest_digest, Some(Digest::new([2; 32])));
+    // After a restart it is counted again, and is not begun anew for another manifest of the same Model.
+    let large = PoolView {
+        memory_bytes: 4 << 30,
+        ..pool("b")
+    };
+    case.pools = vec![large];
+    case.status.manifest_digest = Some(Digest::new([5; 32]));
+    case.looked = None;
+    assert_eq!(case.plan(), Some(Action::Look));
+    case.looked = Some(Digest::new([5; 32]));
+    assert_eq!(case.plan(), Some(Action::Start(vec![id("b")])));
+    assert_eq!(case.status.manifest_digest, Some(Digest::new([5; 32])));
+    // One that the Model has no more is.
+    case.status.manifest_digest = Some(Digest::new([6; 32]));
+    assert_eq!(case.plan(), Some(Action::StartOver));
+}
+
+#[test]
+fn inputs_that_are_too_many_end_the_request_before_a_pool_is_looked_for() {
+    let mut case = Case::new(RunState::None, Vec::new());
+    case.model = ModelState::Ready {
+        model: Digest::new([1; 32]),
+        manifests: vec![of_manifest(2, 1), of_manifest(5, 1)],
+    };
+    case.looked = None;
+    assert_eq!(case.plan(), Some(Action::Look));
+    case.run = RunState::Refused {
+        reason: "InvalidInput",
+        message: "65 inputs were given at once".to_owned(),
+    };
+    assert_eq!(case.plan(), None);
+    assert_eq!(case.reason("Failed"), Some("InvalidInput"));
 }

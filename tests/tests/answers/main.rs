@@ -6,6 +6,8 @@
     reason = "a helper of a test may fail the test"
 )]
 
+mod batches;
+
 use std::process::Command;
 
 use serde_json::{Value, json};
