@@ -6,7 +6,8 @@
 //! others can take while it has failed too often, and from everything while somebody stands in for it. Pools that may not
 //! see a request are none of its pools.
 //!
-//! Requests go by priority and age, a request's slices by weight, those that are late after those that nobody holds.
+//! Requests go by priority and age, benchmarks after all others, a request's slices by weight, those that are late after those that
+//! nobody holds.
 
 use std::time::Duration;
 
@@ -54,11 +55,17 @@ impl Queue {
             return answers;
         }
         let mut held = std::mem::take(&mut self.held_now);
+        // Found when the first benchmark's turn comes: by then the others have what there is for them.
+        let mut organic = None;
         for at in 0..self.requests.len() {
             if self.waiting.is_empty() {
                 break;
             }
             let request = &self.requests[at];
+            let before = match request.benchmark {
+                true => organic.get_or_insert_with(|| self.organic_open()).as_slice(),
+                false => &[],
+            };
             if !request.is_active() || now < request.nothing_before {
                 continue;
             }
@@ -71,7 +78,7 @@ impl Queue {
                 if stands_in && self.hedges() >= self.granted.most_hedges(now) {
                     continue;
                 }
-                let Some(index) = self.best(at, slice, &mut held, now) else {
+                let Some(index) = self.best((at, slice), before, &mut held, now) else {
                     continue;
                 };
                 let waiting = self.waiting.remove(index);
@@ -135,7 +142,14 @@ impl Queue {
 
     /// The worker that a slice goes to: of the pools that may take it the one whose turn it is, equal turns by name, so that
     /// every planner chooses the same; of that pool's workers one that is there for this request alone, then who came first.
-    fn best(&self, at: usize, slice: usize, held: &mut HeldNow, now: Duration) -> Option<usize> {
+    /// Nobody for whom a slice of one of the requests `before` waits.
+    fn best(
+        &self,
+        (at, slice): (usize, usize),
+        before: &[usize],
+        held: &mut HeldNow,
+        now: Duration,
+    ) -> Option<usize> {
         let request = &self.requests[at];
         let entry = &request.slices[slice];
         let mut best = None;
@@ -150,10 +164,10 @@ impl Queue {
                 continue;
             }
             let fits = worker.request.is_none_or(|uid| uid == request.uid)
-                && entry.slice.memory_bytes <= worker.memory_bytes
-                && worker.parameters.contains(&entry.slice.parameter_id)
+                && worker.fits(&entry.slice)
                 && request.has(pool)
-                && self.may_see(request.uid, pool, &waiting.identity);
+                && self.may_see(request.uid, pool, &waiting.identity)
+                && !self.is_waited_for(waiting, before);
             if fits && self.may_take(request, entry, pool, held.of(pool, || self.held_by(pool)), now) {
                 best = Some((turn, index));
             }
@@ -265,7 +279,7 @@ fn wanted(request: &RequestEntry, now: Duration) -> Vec<(usize, bool)> {
     for (at, entry) in request.slices.iter().enumerate() {
         let open = request.open_places(entry);
         wanted.extend(std::iter::repeat_n((at, false), open));
-        if open == 0 && !request.is_verified(entry) && entry.late(now).is_some() {
+        if open == 0 && !request.benchmark && !request.is_verified(entry) && entry.late(now).is_some() {
             wanted.push((at, true));
         }
     }

@@ -127,7 +127,8 @@ impl Queue {
         if self.find(request.uid).is_none() {
             self.requests.push(RequestEntry::new(request, now));
             // Stable: requests of one priority keep their order.
-            self.requests.sort_by_key(|r| std::cmp::Reverse(r.priority));
+            self.requests
+                .sort_by_key(|r| (r.benchmark, std::cmp::Reverse(r.priority)));
         }
     }
 

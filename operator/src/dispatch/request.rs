@@ -34,6 +34,13 @@ pub struct Worker {
     pub request: Option<RequestUid>,
 }
 
+impl Worker {
+    /// Whether it has what the slice needs.
+    pub(super) fn fits(&self, slice: &QueuedSlice) -> bool {
+        slice.memory_bytes <= self.memory_bytes && self.parameters.contains(&slice.parameter_id)
+    }
+}
+
 /// A slice to be proved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueuedSlice {
@@ -54,6 +61,8 @@ pub struct QueuedSlice {
 pub struct QueuedRequest {
     /// The request.
     pub uid: RequestUid,
+    /// The operator has made it: it goes after all that somebody asked for.
+    pub benchmark: bool,
     /// Higher goes first.
     pub priority: i32,
     /// How many pools prove each slice; at most as many as there are pools.
@@ -202,6 +211,7 @@ impl SliceEntry {
 #[derive(Debug, Clone)]
 pub(super) struct RequestEntry {
     pub(super) uid: RequestUid,
+    pub(super) benchmark: bool,
     pub(super) priority: i32,
     /// How many pools shall prove each slice, and how many can.
     wanted: u32,
@@ -237,6 +247,7 @@ impl RequestEntry {
     pub(super) fn new(request: QueuedRequest, now: Duration) -> Self {
         let QueuedRequest {
             uid,
+            benchmark,
             priority,
             redundancy,
             pools,
@@ -254,6 +265,7 @@ impl RequestEntry {
         };
         Self {
             uid,
+            benchmark,
             priority,
             wanted: redundancy,
             redundancy: possible(redundancy, &pools),

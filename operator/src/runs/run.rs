@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde_json::Value;
 use zkinfer_crds::float_wire::Input;
 use zkinfer_crds::k8s::inference_request::{InlineTensor, reason};
 use zkinfer_crds::k8s::request_status::{MAX_INLINE_VALUES, RequestOutput};
@@ -12,6 +11,7 @@ use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex};
 use zkml::accuracy::{names_classes, top1};
 use zkml::canonical::{self, Integers};
 use zkml::graph::evaluate::EvaluateError;
+use zkml::graph::sampled::input_file;
 use zkml::graph::tensor_file::{FloatInput, InputError, dequantise, quantise_input};
 use zkml::graph::{IntTensor, TensorId};
 use zkml::manifest::Manifest;
@@ -237,13 +237,10 @@ impl Run {
     /// The requester's input as a file for `verify --input`: nested lists of the only input, or an object by input name.
     #[must_use]
     pub fn input_json(&self) -> Vec<u8> {
-        let named = |(input, values): &(Input, Vec<f64>)| (input.name.clone(), nested(&input.shape, values));
-        let mut all: serde_json::Map<String, Value> = self.floats.iter().map(named).collect();
-        let file = match all.len() {
-            1 => all.values_mut().next().map(Value::take).unwrap_or_default(),
-            _ => Value::Object(all),
-        };
-        file.to_string().into_bytes()
+        let inputs = self.model.manifest.inputs.iter();
+        let infos: Vec<_> = inputs.filter_map(|id| self.model.manifest.tensor(*id)).collect();
+        let values: Vec<&[f64]> = self.floats.iter().map(|(_, values)| values.as_slice()).collect();
+        input_file(&infos, &values)
     }
 
     /// The float model's answer, or why there is none.
@@ -361,18 +358,6 @@ pub fn floats(manifest: &Manifest, given: &BTreeMap<String, InlineTensor>) -> Ve
             Some((Input { name, shape }, given.get(&info.name)?.data.clone()))
         })
         .collect()
-}
-
-/// A tensor as nested lists.
-fn nested(shape: &[u32], values: &[f64]) -> Value {
-    match shape.split_first() {
-        None => values.first().map_or(Value::Null, |v| (*v).into()),
-        Some((&first, inner)) => {
-            let each = values.len() / (first as usize).max(1);
-            let rows = values.chunks(each.max(1)).map(|row| nested(inner, row));
-            Value::Array(rows.collect())
-        }
-    }
 }
 
 /// Every output as it is proved.

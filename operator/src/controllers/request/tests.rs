@@ -71,6 +71,7 @@ struct Case {
     store: Option<String>,
     unseen: Option<String>,
     turn: Option<Turn>,
+    no_benchmark: Option<String>,
     second: i64,
 }
 
@@ -90,6 +91,7 @@ impl Case {
             store: None,
             unseen: None,
             turn: Some(Turn::Begins),
+            no_benchmark: None,
             second: 1,
         }
     }
@@ -110,6 +112,7 @@ impl Case {
                 store: self.store.clone(),
                 unseen: self.unseen.clone(),
                 turn: self.turn.clone(),
+                no_benchmark: self.no_benchmark.clone(),
             },
             &at(self.second),
         );
