@@ -10,8 +10,9 @@ use zkinfer_scoring::Blame;
 
 use super::attempt::{Attempt, AttemptEnd};
 use super::breaker::Pause;
+use super::ended::{ended, is_late};
 use super::hedge::Granted;
-use super::request::{FAILED, HANDED_BACK, Lease, QueuedRequest, RequestEntry, SliceEntry};
+use super::request::{FAILED, HANDED_BACK, Lease, QueuedRequest, RequestEntry};
 use super::standing::{Held, HeldNow, PoolFacts, Standings};
 use super::waiting::Waiting;
 use super::{PoolId, SliceCounts};
@@ -193,8 +194,13 @@ impl Queue {
         self.held_now.clear();
         for entry in &request.slices {
             for lease in &entry.leases {
-                self.ended
-                    .push(ended(uid, entry, lease, now, AttemptEnd::Cancelled));
+                self.ended.push(ended(
+                    (uid, request.benchmark),
+                    entry,
+                    lease,
+                    now,
+                    AttemptEnd::Cancelled,
+                ));
             }
         }
         self.consents.remove(&uid);
@@ -333,7 +339,7 @@ impl Queue {
             lease.map(|lease| (at, lease))
         });
         let Some((at, lease)) = found else { return false };
-        let enough = request.is_verified(&request.slices[at]);
+        let (enough, benchmark) = (request.is_verified(&request.slices[at]), request.benchmark);
         request.changed();
         let entry = &mut request.slices[at];
         let lease = entry.leases.remove(lease);
@@ -344,7 +350,7 @@ impl Queue {
             }
             other => other,
         };
-        let attempt = ended(uid, entry, &lease, now, end);
+        let attempt = ended((uid, benchmark), entry, &lease, now, end);
         let (blame, pool) = (attempt.end.blame(), &lease.pool);
         let fault = blame == Some(Blame::Miner);
         match blame {
@@ -461,36 +467,5 @@ impl Queue {
     /// The requests of which nothing has been left since the last call.
     pub fn take_gone(&mut self) -> Vec<RequestUid> {
         std::mem::take(&mut self.gone)
-    }
-}
-
-/// Handing back costs nothing at once; who is honest would be done after twice the predicted time, a quarter of the lease.
-fn is_late(lease: &Lease, reason: RefuseReason, now: Duration) -> bool {
-    let free = super::Cause::of(reason).blame() != Blame::Miner;
-    let lasts = lease.expires.saturating_sub(lease.since);
-    free && !lease.excused && now.saturating_sub(lease.since) * 4 > lasts
-}
-
-fn ended(request: RequestUid, entry: &SliceEntry, lease: &Lease, now: Duration, end: AttemptEnd) -> Attempt {
-    Attempt {
-        request,
-        slice: entry.slice.index,
-        digest: entry.slice.digest,
-        claim: lease.claim,
-        pool: lease.pool.clone(),
-        identity: lease.identity,
-        worker: lease.worker.clone(),
-        number: lease.number,
-        elapsed: lease
-            .submitted
-            .map_or(now, |(at, _)| at)
-            .saturating_sub(lease.since),
-        held: now.saturating_sub(lease.since),
-        bytes: lease.submitted.map(|(_, bytes)| bytes),
-        work: entry.slice.predicted,
-        contested: lease.contested,
-        proof: lease.proof,
-        model: None,
-        end,
     }
 }

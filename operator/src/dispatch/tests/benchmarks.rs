@@ -12,12 +12,18 @@ fn benchmark(n: u8, slices: u32, pools: &[&str]) -> QueuedRequest {
 }
 
 #[test]
-fn a_benchmark_is_proved_where_nobody_asks() {
+fn a_benchmark_is_proved_where_nobody_asks_and_its_claims_say_what_they_are_of() {
     let mut bench = Bench::new(vec![benchmark(1, 1, &["a", "b"])]);
     let claim = bench.take("a", seconds(0));
     assert_eq!(claim.request, uid(1));
     bench.verify(&claim, seconds(1));
     assert!(bench.queue.all_verified(uid(1)));
+    bench.add(request(2, 1, &["a"]), seconds(2));
+    let claim = bench.take("a", seconds(2));
+    bench.verify(&claim, seconds(3));
+    let ended = bench.queue.take_ended();
+    let told: Vec<bool> = ended.iter().map(|attempt| attempt.benchmark).collect();
+    assert_eq!(told, [true, false]);
 }
 
 #[test]
