@@ -178,7 +178,8 @@ const fn default_max_error() -> u32 {
     10_000
 }
 
-/// How long workers hold a slice: eight times its predicted time, within these bounds.
+/// How long workers hold a slice: eight times what it takes the pool by its latest proofs, of what was predicted, within these bounds;
+/// before a pool has eight proofs, eight times what was predicted.
 #[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
 #[x_kube(validation = (
     "self.leastSeconds <= self.longestSeconds",

@@ -19,7 +19,8 @@ use super::request::{Lease, RequestEntry, SliceEntry, Worker, max_bytes};
 use super::standing::{Held, HeldNow};
 use super::waiting::{Claimed, ClaimedSlice, Ticket, Waiting};
 
-/// A lease is this many times the predicted time, within limits: a slow but honest miner is not punished.
+/// A lease is this many times what the slice takes by the pool's own latest proofs, within limits: a slow but honest miner is not
+/// punished, and what a quick one has lost others have soon.
 const LEASE_FACTOR: u32 = 8;
 
 impl Queue {
@@ -63,7 +64,7 @@ impl Queue {
             }
             let request = &self.requests[at];
             let before = match request.benchmark {
-                true => organic.get_or_insert_with(|| self.organic_open()).as_slice(),
+                true => organic.get_or_insert_with(|| self.organic_open(now)).as_slice(),
                 false => &[],
             };
             if !request.is_active() || now < request.nothing_before {
@@ -82,7 +83,9 @@ impl Queue {
                     continue;
                 };
                 let waiting = self.waiting.remove(index);
-                let claimed = self.grant(at, slice, &waiting, stands_in, fresh(), now);
+                let pool = &waiting.pool;
+                let beside = held.of(pool, || self.held_by(pool)).open + 1;
+                let claimed = self.grant((at, slice), &waiting, (stands_in, beside), fresh(), now);
                 if stands_in {
                     // Whose late claim it is has changed too.
                     held.clear();
@@ -223,10 +226,9 @@ impl Queue {
 
     fn grant(
         &mut self,
-        at: usize,
-        slice: usize,
+        (at, slice): (usize, usize),
         waiting: &Waiting,
-        stands_in: bool,
+        (stands_in, beside): (bool, u32),
         claim: ClaimId,
         now: Duration,
     ) -> ClaimedSlice {
@@ -234,12 +236,14 @@ impl Queue {
         let candidates = request.pools.iter().filter(|p| self.lets_see(request.uid, p));
         let contested = self.standings.contested(candidates);
         let could = request.pools.len();
+        let predicted = request.slices[slice].slice.predicted;
+        let standing = self.standings.get(&waiting.pool);
+        let takes = standing.map_or(predicted, |s| s.service.takes(predicted));
         let request = &mut self.requests[at];
         let entry = &mut request.slices[slice];
         entry.attempts += 1;
-        let predicted = entry.slice.predicted;
         let (least, longest) = self.leases;
-        let lasts = predicted
+        let lasts = takes
             .saturating_mul(LEASE_FACTOR)
             .clamp(least, longest.max(least));
         if stands_in && let Some(late) = entry.late(now) {
@@ -255,6 +259,7 @@ impl Queue {
         entry.leases.push(Lease {
             contested,
             stands_in,
+            beside,
             ..Lease::new(waiting, claim, entry.attempts, now, lasts)
         });
         self.soonest = self.soonest.min(now + lasts);
@@ -320,6 +325,7 @@ impl Lease {
             stands_in: false,
             hedged: false,
             told_late: false,
+            beside: 0,
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::PoolId;
 use super::dispatcher::{Dispatcher, lock};
 use super::queue::Queue;
 use super::request::RequestEntry;
@@ -14,8 +15,11 @@ use super::waiting::Waiting;
 
 impl Queue {
     /// The places among the requests of those that are no benchmarks and have a slice that nobody holds.
-    pub(super) fn organic_open(&self) -> Vec<usize> {
-        let open = |r: &RequestEntry| r.is_active() && r.slices.iter().any(|s| r.open_places(s) > 0);
+    pub(super) fn organic_open(&self, now: Duration) -> Vec<usize> {
+        let open = |r: &RequestEntry| {
+            let looked = r.is_active() && now >= r.nothing_before;
+            looked && r.slices.iter().any(|s| r.open_places(s) > 0)
+        };
         let all = self.requests.iter().enumerate();
         let organic = all.take_while(|(_, r)| !r.benchmark);
         organic.filter(|(_, r)| open(r)).map(|(at, _)| at).collect()
@@ -47,14 +51,18 @@ impl Queue {
     /// Slices of requests that are no benchmarks which wait, of those for which a pool is there.
     #[must_use]
     pub fn organic_waiting(&self, now: Duration) -> u32 {
-        let waiting = self.organic_open().into_iter().map(|at| {
+        let waiting = self.organic_open(now).into_iter().map(|at| {
             let request = &self.requests[at];
-            let is_there = |pool| {
+            let is_there = |pool: &PoolId| {
                 let there = self.standings.get(pool).is_some_and(|s| s.is_there(now));
                 there && self.could(request, pool, now)
             };
             match request.pools.iter().any(is_there) {
-                true => request.slices.iter().map(|s| request.open_places(s)).sum(),
+                true => request
+                    .slices
+                    .iter()
+                    .map(|s| request.open_places(s))
+                    .sum::<usize>(),
                 false => 0,
             }
         });

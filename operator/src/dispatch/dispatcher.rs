@@ -155,6 +155,10 @@ impl Dispatcher {
             Some(Past {
                 pool: entry.pool.clone(),
                 at: now.saturating_sub(entry.ago()),
+                took: blame.is_none().then(|| {
+                    let micros = Duration::from_micros;
+                    (micros(entry.work_micros), micros(entry.micros))
+                }),
                 blame,
             })
         });

@@ -5,7 +5,7 @@
 //! [`Queue`] is a pure state machine: the time is an argument, there is no I/O. [`Dispatcher`] puts it to work.
 //!
 //! The way of a claim: [`assign`] gives the slice, [`claims`] tells the worker, [`proofs`] takes what comes back, [`queue`]
-//! ends it; [`standing`] and [`breaker`] keep what that says of the pool, [`hedge`] says when somebody stands in,
+//! ends it; [`standing`], [`service`] and [`breaker`] keep what that says of the pool, [`hedge`] says when somebody stands in,
 //! [`consents`] who may see anything of it at all; [`benchmarks`] keeps what nobody asked for behind everything else.
 
 mod assign;
@@ -24,6 +24,7 @@ mod proofs;
 mod queue;
 mod record;
 mod request;
+mod service;
 mod sizes;
 mod standing;
 mod token;

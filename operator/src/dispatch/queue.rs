@@ -38,6 +38,8 @@ pub struct Past {
     pub at: Duration,
     /// Who was to blame; `None` for a proof that holds.
     pub blame: Option<Blame>,
+    /// Of such a proof: what was predicted, and what it took.
+    pub took: Option<(Duration, Duration)>,
 }
 
 /// See [`super`].
@@ -84,8 +86,12 @@ impl Queue {
     /// What is known of a pool from now on; a pool of which nothing is known gets no slices. Whether it is something new.
     pub fn know(&mut self, pool: &PoolId, facts: PoolFacts, now: Duration) -> bool {
         let news = self.standings.know(pool, facts, now);
-        for Past { at, blame, .. } in self.past.remove(pool).unwrap_or_default() {
-            self.judge(pool, blame, at);
+        for past in self.past.remove(pool).unwrap_or_default() {
+            self.judge(pool, past.blame, past.at);
+            // How many it held then nobody knows any more.
+            if let Some((predicted, took)) = past.took {
+                self.measured(pool, predicted, took, 0);
+            }
         }
         news
     }
@@ -101,6 +107,13 @@ impl Queue {
         for past in past {
             self.granted.add(past.at);
             self.past.entry(past.pool.clone()).or_default().push(past);
+        }
+    }
+
+    /// How long a claim of the pool took.
+    fn measured(&mut self, pool: &PoolId, predicted: Duration, took: Duration, held: u32) {
+        if let Some(standing) = self.standings.get_mut(pool) {
+            standing.service.delivered(predicted, took, held);
         }
     }
 
@@ -305,17 +318,22 @@ impl Queue {
         if !self.is_open(uid, claim, now) {
             return false;
         }
+        let leases = self.find(uid).into_iter().flat_map(|r| r.slices.iter());
+        let mut leases = leases.flat_map(|s| &s.leases);
+        let Some(pool) = leases.find(|l| l.claim == claim).map(|l| l.pool.clone()) else {
+            return false;
+        };
+        let mut held_now = std::mem::take(&mut self.held_now);
+        let held = held_now.of(&pool, || self.held_by(&pool)).open;
+        held_now.changed(&pool);
+        self.held_now = held_now;
         let leases = self
             .find_mut(uid)
             .into_iter()
             .flat_map(|r| r.slices.iter_mut().flat_map(|s| &mut s.leases));
-        let mut of = None;
         for lease in leases.filter(|l| l.claim == claim) {
             lease.submitted.get_or_insert((now, bytes));
-            of = Some(lease.pool.clone());
-        }
-        if let Some(pool) = of {
-            self.held_now.changed(&pool);
+            lease.beside = lease.beside.max(held);
         }
         true
     }
@@ -379,7 +397,12 @@ impl Queue {
         }
         self.forget_if_left(index);
         let delivered = matches!(attempt.end, AttemptEnd::Overtaken);
-        self.judge(&lease.pool, blame.filter(|_| !delivered), now);
+        let blame = blame.filter(|_| !delivered);
+        self.judge(&lease.pool, blame, now);
+        // Of one from before a restart nobody knows how long the operator was away.
+        if blame.is_none() && !lease.excused {
+            self.measured(&lease.pool, attempt.work, attempt.elapsed, lease.beside);
+        }
         self.held_now.changed(&lease.pool);
         self.ended.push(attempt);
         true

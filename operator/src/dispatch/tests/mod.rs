@@ -6,6 +6,7 @@ mod consents;
 mod fairness;
 mod hedging;
 mod hostile;
+mod measured;
 
 use std::time::Duration;
 
