@@ -14,7 +14,7 @@ pub struct Benchmarks {
     /// The Models, each once.
     #[schemars(length(min = 1, max = 64))]
     pub models: Vec<BenchmarkModel>,
-    /// Predicted milliseconds of work that are asked for in a minute, in the mean.
+    /// Predicted milliseconds of work that are asked for in a minute, in the mean; two benchmarks are five seconds apart at least.
     #[serde(default = "default_work")]
     #[schemars(range(min = 1, max = 60_000_000))]
     pub work_millis_per_minute: u32,
@@ -26,7 +26,7 @@ pub struct Benchmarks {
     #[serde(default)]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub pause_above: u32,
-    /// So many benchmarks stay after their end; of more the oldest are deleted. Receipts are kept.
+    /// So many benchmarks stay after their end, with their receipts; of more the oldest go. The ledger keeps their entries.
     #[serde(default = "default_keep")]
     #[schemars(range(min = 1, max = 1000))]
     pub keep: u32,

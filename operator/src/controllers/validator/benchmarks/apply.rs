@@ -37,7 +37,7 @@ pub(in super::super) struct Stepped {
 /// Does what is due, for the Validator that rules.
 ///
 /// # Errors
-/// The API server.
+/// The API server, or a failing store.
 pub(in super::super) async fn step(
     ctx: &Validators,
     validator: &Validator,
@@ -235,6 +235,10 @@ async fn remove(ctx: &Validators, name: &str) -> Result<(), ReconcileError> {
         }),
         ..DeleteParams::background()
     };
+    // While there is the object somebody knows that there is a receipt to remove.
+    if let Some(receipt) = request.status.as_ref().and_then(|s| s.receipt.as_ref()) {
+        ctx.world.artifacts.remove_receipt(&receipt.digest).await?;
+    }
     let api: Api<InferenceRequest> = Api::namespaced(ctx.world.client.clone(), own);
     match api.delete(name, &this_one).await {
         Ok(_) => Ok(()),

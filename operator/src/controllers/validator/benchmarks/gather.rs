@@ -14,6 +14,8 @@ use super::plan::Candidate;
 use crate::controllers::pool::identity_of;
 use crate::controllers::request::Requests;
 
+/// What is said of a Model that the operator has not looked at yet.
+const UNKNOWN: &str = "it is being looked at";
 /// Why a Model that is ready is not benchmarked.
 const NO_POOL: &str = "no MinerPool with warm workers that serves its namespace and may see it is Ready";
 
@@ -41,7 +43,7 @@ pub(super) fn compiled<T>(
     let known = record
         .filter(|r| r.known.good)
         .and_then(|r| r.known.outcome.as_ref());
-    let known = known.ok_or("it is being looked at")?;
+    let known = known.ok_or(UNKNOWN)?;
     match &known.outcome {
         CompileOutcome::Compiled(report) => {
             let calibration = known.calibration.as_ref().map(|blob| blob.digest);
@@ -63,6 +65,7 @@ pub(super) fn candidates(ctx: &Requests, spec: &Benchmarks) -> Vec<Candidate> {
             let memory = report.slices.iter().map(|s| s.predicted_memory_bytes).max();
             (Arc::clone(model), work(report), memory.unwrap_or(0))
         });
+        let known = !matches!(&found, Err(why) if why == UNKNOWN);
         let usable = found.and_then(|(model, work, memory)| match pool_for(ctx, &model, memory) {
             true => Ok(work),
             false => Err(NO_POOL.to_owned()),
@@ -72,6 +75,7 @@ pub(super) fn candidates(ctx: &Requests, spec: &Benchmarks) -> Vec<Candidate> {
             name: of.name.clone(),
             weight: of.weight,
             work: usable,
+            known,
         }
     };
     spec.models.iter().map(candidate).collect()

@@ -7,8 +7,8 @@ use zkinfer_crds::k8s::validator::{Benchmarks, reason};
 
 use super::super::made::{Benchmark, End, Told};
 
-/// Two benchmarks are at least so far apart.
-const CLOSEST: u64 = 1000;
+/// Two benchmarks are at least so far apart, in milliseconds: each has entries in the ledger, however little its work is.
+const CLOSEST: u64 = 5000;
 /// What nobody tells of is looked at again after this: pressure that passes, and a Model that becomes ready.
 const SOON: Duration = Duration::from_secs(1);
 const LATER: Duration = Duration::from_secs(10);
@@ -44,6 +44,8 @@ pub(super) struct Candidate {
     pub(super) weight: u32,
     /// Predicted microseconds of all of it, or why it cannot be benchmarked now.
     pub(super) work: Result<u64, String>,
+    /// The operator, which has just started, knows what it is.
+    pub(super) known: bool,
 }
 
 /// What to do.
@@ -88,7 +90,8 @@ pub(super) fn plan(observed: &Observed<'_>) -> Plan {
     };
     let under_way = observed.there.iter().filter(|b| b.end.is_none()).count();
     let due = due(observed);
-    let (make, again) = if under_way >= observed.spec.max_in_flight as usize {
+    let usable = observed.models.iter().any(|m| m.work.is_ok());
+    let (make, again) = if !usable || under_way >= observed.spec.max_in_flight as usize {
         (None, SOON)
     } else if observed.now < due {
         (None, Duration::from_millis(due - observed.now).min(LATER))
@@ -118,7 +121,8 @@ fn pause(observed: &Observed<'_>) -> Option<(&'static str, String, Duration)> {
         Some(format!("Model {}/{}: {why}", model.namespace, model.name))
     };
     let obstacles: Vec<String> = observed.models.iter().filter_map(why).collect();
-    if obstacles.len() == observed.models.len() {
+    // What is not known yet is about to be.
+    if obstacles.len() == observed.models.len() && observed.models.iter().all(|m| m.known) {
         return Some((reason::NO_BENCHMARK_MODEL, obstacles.join("; "), LATER));
     }
     if observed.organic > observed.spec.pause_above {
@@ -186,6 +190,7 @@ mod tests {
             name: name.to_owned(),
             weight,
             work: work.map_err(str::to_owned),
+            known: true,
         }
     }
 
@@ -235,6 +240,17 @@ mod tests {
     }
 
     #[test]
+    fn small_ones_are_five_seconds_apart_whatever_the_rate() {
+        let spec = Benchmarks {
+            work_millis_per_minute: 60_000_000,
+            ..spec()
+        };
+        let there = || vec![made(1, 100, done())];
+        assert_eq!(plan(&observed(&spec, 104, there())).make, None);
+        assert_eq!(plan(&observed(&spec, 105, there())).make, Some(2));
+    }
+
+    #[test]
     fn no_more_are_under_way_than_the_spec_says() {
         let spec = spec();
         let under_way = plan(&observed(&spec, 900, vec![made(1, 100, None)]));
@@ -273,6 +289,10 @@ mod tests {
             told.message,
             "Model a/x: there is no such Model; Model a/y: it is not Ready"
         );
+        // Whoever has just started says nothing of what it has not looked at.
+        without.models[1].known = false;
+        let fresh = plan(&without);
+        assert_eq!((fresh.make, fresh.told.reason), (None, reason::BENCHMARKS_RUN));
         let mut down = observed(&spec, 900, vec![]);
         down.store = Some("no".to_owned());
         assert_eq!(plan(&down).told.reason, reason::STORE_UNAVAILABLE);
