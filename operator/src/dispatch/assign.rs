@@ -243,9 +243,14 @@ impl Queue {
         let entry = &mut request.slices[slice];
         entry.attempts += 1;
         let (least, longest) = self.leases;
-        let lasts = takes
-            .saturating_mul(LEASE_FACTOR)
-            .clamp(least, longest.max(least));
+        let lasts = |takes: Duration| {
+            takes
+                .saturating_mul(LEASE_FACTOR)
+                .clamp(least, longest.max(least))
+        };
+        // Who is honest would be done after twice the time that it takes, a quarter of the lease; and what a pool that is quick at
+        // other slices needs for this one is not known.
+        let (lasts, free) = (lasts(takes), lasts(takes.max(predicted)) / 4);
         if stands_in && let Some(late) = entry.late(now) {
             let late = &mut entry.leases[late];
             late.hedged = true;
@@ -260,6 +265,7 @@ impl Queue {
             contested,
             stands_in,
             beside,
+            free,
             ..Lease::new(waiting, claim, entry.attempts, now, lasts)
         });
         self.soonest = self.soonest.min(now + lasts);
@@ -325,6 +331,7 @@ impl Lease {
             stands_in: false,
             hedged: false,
             told_late: false,
+            free: lasts / 4,
             beside: 0,
         }
     }

@@ -9,11 +9,10 @@ use zkinfer_scoring::{Blame, Cause};
 use super::attempt::{Attempt, AttemptEnd};
 use super::request::{Lease, SliceEntry};
 
-/// Handing back costs nothing at once; who is honest would be done after twice the time that it takes, a quarter of the lease.
+/// Handing back costs nothing at once.
 pub(super) fn is_late(lease: &Lease, reason: RefuseReason, now: Duration) -> bool {
     let free = Cause::of(reason).blame() != Blame::Miner;
-    let lasts = lease.expires.saturating_sub(lease.since);
-    free && !lease.excused && now.saturating_sub(lease.since) * 4 > lasts
+    free && !lease.excused && now.saturating_sub(lease.since) > lease.free
 }
 
 /// With the request is said whether it is a benchmark.

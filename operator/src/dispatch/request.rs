@@ -98,6 +98,8 @@ pub(super) struct Lease {
     pub(super) hedged: bool,
     /// Its lateness has cost its pool room.
     pub(super) told_late: bool,
+    /// How long handing it back costs nothing.
+    pub(super) free: Duration,
     /// How many claims its pool had with it; 0: nobody knows.
     pub(super) beside: u32,
 }

@@ -50,6 +50,25 @@ fn a_slow_pool_has_more_time_and_a_quick_one_less_within_the_bounds() {
 }
 
 #[test]
+fn handing_back_costs_a_quick_pool_no_sooner_than_one_of_which_nothing_is_known() {
+    for (took, free) in [(500, 2000), (1000, 2000), (3000, 6000)] {
+        for late in [false, true] {
+            let mut bench = bench(&[took; 8]);
+            bench.add(long(200, 1), seconds(10_000));
+            let claim = bench.take("a", seconds(10_000));
+            let at = seconds(10_000) + millis(free + u64::from(late));
+            bench.end(&claim, draining(), at);
+            let expected = if late {
+                Cause::LateHandBack
+            } else {
+                Cause::Draining
+            };
+            assert_eq!(bench.causes().last(), Some(&Some(expected)), "{took}");
+        }
+    }
+}
+
+#[test]
 fn whoever_has_let_leases_end_has_gained_no_time_by_it() {
     let mut bench = bench(&[1000; 8]);
     bench.add(long(100, 1), seconds(5000));
