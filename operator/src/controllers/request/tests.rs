@@ -126,6 +126,21 @@ impl Case {
 }
 
 #[test]
+fn what_only_says_that_it_is_a_benchmark_fails_before_anything_of_its_model_is_told() {
+    for run in [RunState::None, active(&["a"])] {
+        let stop = matches!(run, RunState::Active(_)).then_some(Action::Stop);
+        let mut case = Case::new(run, vec![pool("a")]);
+        case.model = ModelState::NotFound(vec!["somebody-elses".to_owned()]);
+        case.no_benchmark = Some("the operator has not made it".to_owned());
+        assert_eq!(case.plan(), stop);
+        assert_eq!(case.status.phase, RequestPhase::Failed);
+        assert_eq!(case.reason("Ready"), Some("NotABenchmark"));
+        let ready = find_condition(&case.status.conditions, "Ready").unwrap();
+        assert_eq!(ready.message, "the operator has not made it");
+    }
+}
+
+#[test]
 fn a_pool_that_is_drained_is_no_target_even_if_it_is_the_only_one() {
     let mut case = Case::new(active(&["a"]), vec![pool("a")]);
     assert_eq!(case.plan(), None);
