@@ -1,8 +1,8 @@
 //! Benchmarks in the queue: what nobody asked for, behind everything that somebody asked for.
 //!
 //! Invariants: a worker is given a slice of a benchmark only where no slice of another request waits that it could be given; nobody
-//! stands in for a late one, and no Job is made for one. What one pool alone could be given holds benchmarks back from that pool
-//! and from no other, so that a request that is never served stops nobody's.
+//! stands in for a late one, and no Job is made for one. What few pools could be given holds benchmarks back from those pools and
+//! from no others, so that nobody stops everybody's by a request that is never served.
 
 use std::time::Duration;
 
@@ -48,16 +48,19 @@ impl Queue {
             })
     }
 
-    /// Slices of requests that are no benchmarks which wait, of those for which a pool is there.
+    /// Slices of requests that are no benchmarks which wait, of those that most of the pools that are there could be given: what few
+    /// may serve, and do not, stops nobody's benchmarks.
     #[must_use]
     pub fn organic_waiting(&self, now: Duration) -> u32 {
+        let there = self.standings.iter();
+        let there = there.filter(|(_, s)| !s.facts.drained && s.is_there(now)).count();
         let waiting = self.organic_open(now).into_iter().map(|at| {
             let request = &self.requests[at];
-            let is_there = |pool: &PoolId| {
+            let is_able = |pool: &&PoolId| {
                 let there = self.standings.get(pool).is_some_and(|s| s.is_there(now));
                 there && self.could(request, pool, now)
             };
-            match request.pools.iter().any(is_there) {
+            match request.pools.iter().filter(is_able).count() * 2 > there {
                 true => request
                     .slices
                     .iter()
@@ -71,7 +74,7 @@ impl Queue {
 }
 
 impl Dispatcher {
-    /// Slices of requests that are no benchmarks which wait for workers that are there.
+    /// Slices of requests that are no benchmarks which wait: see [`Queue::organic_waiting`].
     #[must_use]
     pub fn organic_waiting(&self) -> u32 {
         let now = self.now();

@@ -22,7 +22,8 @@ pub struct Benchmarks {
     #[serde(default = "default_in_flight")]
     #[schemars(range(min = 1, max = 100))]
     pub max_in_flight: u32,
-    /// No further benchmark is made while more slices of other requests than this wait for workers that are there.
+    /// No further benchmark is made while more slices of other requests than this wait, of requests that most of the pools which have
+    /// workers up could serve.
     #[serde(default)]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub pause_above: u32,

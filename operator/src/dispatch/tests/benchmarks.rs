@@ -98,3 +98,14 @@ fn what_waits_for_workers_that_are_not_there_is_no_pressure() {
     // Whoever has not asked for a minute is not there.
     assert_eq!(bench.queue.organic_waiting(seconds(100)), 0);
 }
+
+#[test]
+fn what_one_pool_of_three_could_be_given_is_no_pressure_and_what_most_could_be_is() {
+    let mut bench = Bench::new(vec![request(1, 9, &["a"]), request(2, 5, &["a", "b"])]);
+    bench.queue.know(&pool("c"), facts("c"), seconds(0));
+    for name in ["a", "b", "c"] {
+        bench.ask(name, seconds(0));
+    }
+    // Of the first, eight are left, and nobody but its own pool could take them; of the second, four.
+    assert_eq!(bench.queue.organic_waiting(seconds(1)), 4);
+}

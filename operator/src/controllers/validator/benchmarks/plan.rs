@@ -26,7 +26,7 @@ pub(super) struct Observed<'a> {
     pub(super) local: bool,
     /// Why the artifact store cannot be used now.
     pub(super) store: Option<String>,
-    /// Slices of other requests that wait for workers that are there.
+    /// Slices of other requests that wait, of requests that most pools could serve.
     pub(super) organic: u32,
     /// The Models of the spec, in its order.
     pub(super) models: Vec<Candidate>,
