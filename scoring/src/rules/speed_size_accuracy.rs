@@ -26,6 +26,9 @@ use crate::fixed::{MILLION, ONE, part, ratio};
 const BENCHMARKS: usize = 64;
 const BENCHMARKS_OF_SLICE: usize = 8;
 
+/// A value, and the work that it is of.
+type Weighed = (u128, u64);
+
 pub(super) fn constants() -> Constants {
     Constants {
         window_hours: 24,
@@ -57,7 +60,7 @@ pub(super) fn worth(seen: &Seen<'_>) -> Vec<(usize, Worth)> {
     let reference = best_tenth(of_benchmarks(rates, BENCHMARKS))
         .unwrap_or_default()
         .max(1);
-    let mut bytes: BTreeMap<Digest, Vec<(bool, (u128, u64))>> = BTreeMap::new();
+    let mut bytes: BTreeMap<Digest, Vec<(bool, Weighed)>> = BTreeMap::new();
     for entry in verified() {
         if let (Some(key), Some(size)) = (entry.key, entry.bytes) {
             let size = (u128::from(size), entry.work);

@@ -9,8 +9,11 @@ use zkinfer_scoring::{Constants, Entry, Score};
 
 const HOUR: u64 = 3_600_000;
 
+/// A value, and the work that it is of.
+type Weighed = (f64, f64);
+
 /// The value that a tenth of all weight has, or a better one.
-fn best_tenth(mut of: Vec<(f64, f64)>) -> f64 {
+fn best_tenth(mut of: Vec<Weighed>) -> f64 {
     of.sort_by(|a, b| a.0.total_cmp(&b.0));
     let all: f64 = of.iter().map(|(_, weight)| weight).sum();
     let mut sum = 0.0;
@@ -24,7 +27,7 @@ fn best_tenth(mut of: Vec<(f64, f64)>) -> f64 {
 }
 
 /// Of benchmarks alone, where there are so many.
-fn reference(of: Vec<(bool, (f64, f64))>, enough: usize) -> Vec<(f64, f64)> {
+fn reference(of: Vec<(bool, Weighed)>, enough: usize) -> Vec<Weighed> {
     let benchmarks: Vec<_> = of.iter().filter(|(is_one, _)| *is_one).collect();
     match benchmarks.len() >= enough {
         true => benchmarks.into_iter().map(|(_, value)| *value).collect(),
@@ -53,7 +56,7 @@ pub(super) fn shares(constants: &Constants, entries: &[Entry], at: u64) -> BTree
     let verified = || seen.iter().filter(|e| e.verified());
     let rates = verified().map(|e| (e.benchmark, (rate(e), e.work as f64)));
     let best_rate = best_tenth(reference(rates.collect(), 64));
-    let mut sizes: BTreeMap<Option<Digest>, Vec<(bool, (f64, f64))>> = BTreeMap::new();
+    let mut sizes: BTreeMap<Option<Digest>, Vec<(bool, Weighed)>> = BTreeMap::new();
     for e in verified() {
         let size = e.bytes.unwrap_or_default() as f64;
         let size = (e.benchmark, (size, e.work as f64));
