@@ -106,6 +106,11 @@ fn refuses_what_contradicts_itself() {
             "leastSeconds must not be more than longestSeconds",
         ),
         (
+            "InferenceRequest",
+            json!({ "modelRef": { "namespace": "elsewhere" }, "type": "Organic" }),
+            "modelRef.namespace is of benchmarks",
+        ),
+        (
             "Model",
             json!({ "batchSizes": [1, 4, 1] }),
             "batchSizes names a size twice",
@@ -301,6 +306,12 @@ fn what_fixes_the_circuits_and_what_is_asked_never_changes() {
             json!({ "input": { "inline": null, "erased": { "by": "alice" } } }),
             json!({ "input": { "erased": { "by": "bob" } } }),
             "input is immutable",
+        ),
+        (
+            "InferenceRequest",
+            json!({}),
+            json!({ "type": "Benchmark" }),
+            "type is immutable",
         ),
         (
             "InferenceRequest",

@@ -10,7 +10,7 @@ use zkinfer_crds::Digest;
 use zkinfer_crds::calls::Call;
 use zkinfer_crds::calls::clients::{CreateRequest, UploadArtifact};
 use zkinfer_crds::k8s::ValidatorSpec;
-use zkinfer_crds::k8s::validator::{Limits, Retention};
+use zkinfer_crds::k8s::validator::{Benchmarks, Limits, Retention};
 use zkinfer_scoring::Rule;
 
 use crate::consent::Installation;
@@ -41,6 +41,8 @@ pub struct Rules {
     pub limits: Limits,
     /// The rule by which miners are scored.
     pub scoring: Rule,
+    /// What is proved when nobody asks.
+    pub benchmarks: Option<Benchmarks>,
     /// Since when it is that rule, in Unix milliseconds; 0: from the beginning.
     pub scoring_since: u64,
     /// The spec that they were read from; absent: nobody has written one.
@@ -99,6 +101,7 @@ impl Rules {
             retention: spec.retention.clone(),
             limits: limits(&spec.limits)?,
             scoring: stated(&spec.scoring)?,
+            benchmarks: spec.benchmarks.as_ref().map(benchmarks).transpose()?,
             scoring_since: 0,
             spec: Some(spec.clone()),
         })
@@ -109,6 +112,19 @@ impl Rules {
     pub fn allows_srs(&self, srs: &Digest) -> bool {
         self.allowed_srs.is_empty() || self.allowed_srs.contains(srs)
     }
+}
+
+/// Benchmarks, each Model once: its weight would be two.
+fn benchmarks(stated: &Benchmarks) -> Result<Benchmarks, String> {
+    let models = || stated.models.iter().map(|m| (&m.namespace, &m.name));
+    for (i, (namespace, name)) in models().enumerate() {
+        if models().take(i).any(|before| before == (namespace, name)) {
+            return Err(format!(
+                "benchmarks.models[{i}]: Model {namespace}/{name} is listed twice"
+            ));
+        }
+    }
+    Ok(stated.clone())
 }
 
 /// The limits, where the gateway can keep them.
@@ -235,6 +251,13 @@ mod tests {
             (
                 json!({ "limits": { "uploadBytes": "1Gi" } }),
                 "limits.uploadBytes is 1Gi: the gateway takes at most 64Mi",
+            ),
+            (
+                json!({ "benchmarks": { "models": [
+                    { "namespace": "a", "name": "x" }, { "namespace": "b", "name": "x" },
+                    { "namespace": "a", "name": "x", "weight": 2 },
+                ] } }),
+                "benchmarks.models[2]: Model a/x is listed twice",
             ),
         ] {
             let error = base().with(&spec(bad), "").unwrap_err();

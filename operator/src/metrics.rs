@@ -115,6 +115,8 @@ impl<L: Labels, M: Shape> Shape for Family<L, M> {
 /// See the module.
 pub struct Metrics {
     requests: Family<Phase, Counter>,
+    benchmarks: Family<State, Counter>,
+    benchmarks_paused: Gauge,
     slices: Family<State, Gauge>,
     attempts: Family<Verdict, Counter>,
     proof_seconds: HistogramWithExemplars<Trace>,
@@ -160,8 +162,20 @@ impl Default for Metrics {
         let requests = family(
             r,
             "requests",
-            "Requests that ended: Succeeded, Failed, Cancelled, Erased",
+            "Requests that ended, without benchmarks: Succeeded, Failed, Cancelled, Erased",
             Family::default(),
+        );
+        let benchmarks = family(
+            r,
+            "benchmarks",
+            "Benchmarks: made, and how they ended, Succeeded, Failed, Cancelled, Erased",
+            Family::default(),
+        );
+        let benchmarks_paused = family(
+            r,
+            "benchmarks_paused",
+            "Whether benchmarks are in the Validator and none is made now: 1, or 0",
+            Gauge::default(),
         );
         let slices = family(
             r,
@@ -238,6 +252,8 @@ impl Default for Metrics {
         );
         Self {
             requests,
+            benchmarks,
+            benchmarks_paused,
             slices,
             attempts,
             proof_seconds,
@@ -311,8 +327,8 @@ impl Metrics {
         self.proof_bytes.observe(bytes as f64, trace(), now);
     }
 
-    /// A status was written.
-    pub fn request(&self, old: &InferenceRequestStatus, new: &InferenceRequestStatus) {
+    /// A status was written, of a benchmark or of a request that somebody made.
+    pub fn request(&self, benchmark: bool, old: &InferenceRequestStatus, new: &InferenceRequestStatus) {
         if old.phase.is_over() {
             return;
         }
@@ -323,7 +339,20 @@ impl Metrics {
             RequestPhase::Erased => "Erased",
             RequestPhase::Pending | RequestPhase::Compiling | RequestPhase::Proving => return,
         };
-        self.requests.get_or_create(&Phase { phase }).inc();
+        match benchmark {
+            true => self.benchmarks.get_or_create(&State { state: phase }).inc(),
+            false => self.requests.get_or_create(&Phase { phase }).inc(),
+        };
+    }
+
+    /// A benchmark was made.
+    pub fn benchmark(&self) {
+        self.benchmarks.get_or_create(&State { state: "made" }).inc();
+    }
+
+    /// Whether none is made though the Validator has them.
+    pub fn benchmarks_paused(&self, paused: bool) {
+        self.benchmarks_paused.set(i64::from(paused));
     }
 
     /// Slices of all queued requests.

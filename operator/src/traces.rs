@@ -68,7 +68,7 @@ fn ended(
         .with("zkinfer.name", format!("{namespace}/{}", object.name_any()))
         .with(
             "zkinfer.model",
-            format!("{namespace}/{}", object.spec.model_ref.name),
+            format!("{}/{}", object.model_namespace(), object.spec.model_ref.name),
         )
         .with("zkinfer.phase", format!("{:?}", status.phase));
     if status.phase == RequestPhase::Succeeded {

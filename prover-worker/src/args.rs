@@ -11,6 +11,10 @@ use zkml::accuracy::{DEFAULT_MAX_ERROR_MILLIONTHS, Rule};
 use zkml::manifest::MAX_BATCH;
 use zkml::receipt::DEFAULT_RULE;
 
+mod sample;
+
+pub(crate) use sample::SampleArgs;
+
 /// Proves slices of models, and checks the receipts of whole runs.
 ///
 /// Exit codes: 0 done, valid or qualified, 1 bad model, invalid receipt or manifest not qualified, 2 wrong use or an
@@ -64,6 +68,8 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Judge a manifest once on your own data, so that its receipts need no model from then on.
     Qualify(QualifyArgs),
+    /// Draw the input of a benchmark again, and print its digest.
+    Sample(SampleArgs),
     /// Make, import or check a structured reference string (trusted setup).
     #[command(subcommand)]
     Srs(SrsCommand),

@@ -30,6 +30,7 @@ fn main() -> std::process::ExitCode {
         Command::Prove(args) => by_hand::prove::run(&args, format),
         Command::Verify(args) => by_hand::verify::run(&args, format),
         Command::Qualify(args) => by_hand::qualify::run(&args, format),
+        Command::Sample(args) => by_hand::sample::run(&args, format),
         Command::Srs(args) => by_hand::srs::run(&args, format),
         Command::Ledger(args) => by_hand::ledger::run(&args, format),
         Command::Weights(args) => by_hand::weights::run(&args, format),

@@ -60,6 +60,8 @@ pub struct Entry {
     pub end: End,
     /// Miners of two owners were candidates for the slice when it was claimed, and its work was worth a comparison.
     pub comparable: bool,
+    /// The operator made the request, because nobody asked: what references are taken of.
+    pub benchmark: bool,
     /// Predicted microseconds of the slice.
     pub work: u64,
     /// From claim to proof, or to the end without one, in microseconds.

@@ -42,6 +42,7 @@ fn entry(n: u64, names: &[Arc<str>]) -> Entry {
             End::Verified
         },
         comparable: true,
+        benchmark: false,
         work,
         micros,
         bytes: Some(50_000 + mixed % 1000),

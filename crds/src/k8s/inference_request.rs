@@ -97,6 +97,8 @@ string_consts! {
         TOO_MANY_ATTEMPTS = "TooManyAttempts";
         /// `spec.cancel` was set.
         CANCELLED = "Cancelled";
+        /// Its type is `Benchmark`, and the operator has not made it, or not so: the message says what is otherwise.
+        NOT_A_BENCHMARK = "NotABenchmark";
         /// The input was erased, and its answer and its receipt with it.
         ERASED = "Erased";
         /// The operator could not do its part; the message says which.
@@ -108,7 +110,7 @@ string_consts! {
 pub const RIGHTS: Rights = Rights {
     operator: &[Beside {
         verbs: &["create", "delete", "patch"],
-        why: "Created for clients of the HTTP API after a SubjectAccessReview, and erased for them; deleted when their time is over.",
+        why: "Created for clients of the HTTP API after a SubjectAccessReview, and erased for them; deleted when their time is over. Benchmarks, in the operator's own namespace.",
     }],
     writers: Writers::Editors,
 };
@@ -149,6 +151,7 @@ pub const RIGHTS: Rights = Rights {
         priority = 1,
         description = "how many inputs are answered, where several may be at once"
     ),
+    printcolumn(name = "Type", type_ = "string", json_path = ".spec.type", priority = 1),
     printcolumn(name = "Priority", type_ = "integer", json_path = ".spec.priority", priority = 1),
     printcolumn(name = "Deadline", type_ = "string", json_path = ".spec.deadline", priority = 1),
     printcolumn(name = "Receipt", type_ = "string", json_path = ".status.receipt.digest", priority = 1),
@@ -157,9 +160,16 @@ pub const RIGHTS: Rights = Rights {
 #[x_kube(validation = (
     "has(self.poolSelector) == has(oldSelf.poolSelector) && (!has(self.poolSelector) || self.poolSelector == oldSelf.poolSelector)",
     "poolSelector is immutable"
+), validation = (
+    "!has(self.modelRef.__namespace__) || self.type == 'Benchmark'",
+    "modelRef.namespace is of benchmarks, which the operator makes: other requests are of a Model in their own namespace"
 ))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct InferenceRequestSpec {
+    /// Who asks. `Benchmark` is what the operator itself makes; of anybody else it is refused as `NotABenchmark`.
+    #[serde(default, rename = "type")]
+    #[x_kube(validation = ("self == oldSelf", "type is immutable"))]
+    pub type_: RequestType,
     /// The Model.
     #[x_kube(validation = ("self == oldSelf", "modelRef is immutable"))]
     pub model_ref: ModelRef,
@@ -220,13 +230,49 @@ const fn default_redundancy() -> u32 {
     1
 }
 
-/// A Model in the same namespace.
+/// A Model, in the same namespace but for a benchmark's.
 #[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Default)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ModelRef {
     /// The Model's name.
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
+    /// Of a benchmark: the Model's namespace. Absent: the request's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: Option<String>,
+}
+
+impl InferenceRequest {
+    /// Whether it says of itself that it is a benchmark.
+    #[must_use]
+    pub fn is_benchmark(&self) -> bool {
+        match self.spec.type_ {
+            RequestType::Organic => false,
+            RequestType::Benchmark => true,
+        }
+    }
+
+    /// The namespace of its Model: who may serve it, and what pools serve, goes by that.
+    #[must_use]
+    pub fn model_namespace(&self) -> String {
+        let stated = self.spec.model_ref.namespace.as_ref();
+        let stated = stated.filter(|_| self.is_benchmark());
+        let own = || self.metadata.namespace.clone().unwrap_or_default();
+        stated.cloned().unwrap_or_else(own)
+    }
+}
+
+closed_word! {
+    /// Who asks.
+    #[derive(Default)]
+    RequestType {
+        /// Somebody who wants the answer.
+        #[default]
+        Organic = "Organic",
+        /// The operator, so that miners have scores when nobody asks.
+        Benchmark = "Benchmark",
+    }
 }
 
 /// The input tensors: exactly one of the fields.
@@ -374,6 +420,9 @@ pub struct InferenceRequestStatus {
     /// inputs, the largest of any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_vs_float_millionths: Option<u64>,
+    /// Of a benchmark that is over: the seed that its input was drawn with, 32 bytes in hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub benchmark_seed: Option<String>,
     /// The command that checks the receipt, with the flags without which it would refuse it. Names in capitals stand for
     /// files of your own.
     #[serde(skip_serializing_if = "Option::is_none")]

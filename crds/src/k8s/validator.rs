@@ -15,9 +15,11 @@ use super::rights::{Rights, Writers};
 use super::string_consts;
 use crate::words::Digest;
 
+mod benchmarks;
 mod limits;
 mod scoring;
 
+pub use benchmarks::{BenchmarkModel, BenchmarkTotals, Benchmarks};
 pub use limits::Limits;
 pub use scoring::{OwnerGroup, RuleInForce, Scoring, ScoringRule};
 
@@ -28,6 +30,8 @@ string_consts! {
         READY = "Ready";
         /// The ledger is signed, and added to. Absent where another Validator rules.
         LEDGER_SIGNED = "LedgerSigned";
+        /// Benchmarks are made when nobody asks. Absent where the spec has none, and where another Validator rules.
+        BENCHMARKING = "Benchmarking";
         /// Only a person can make it ready: tools that wait (kstatus) take it as failed. Absent otherwise.
         STALLED = "Stalled";
     }
@@ -46,6 +50,18 @@ string_consts! {
         KEY_NOT_NAMED = "KeyNotNamed";
         /// The spec contradicts itself: the settings that were in force stay.
         INVALID_SPEC = "InvalidSpec";
+        /// Benchmarks are made at the rate of the spec.
+        BENCHMARKS_RUN = "BenchmarksRun";
+        /// More slices of other requests wait than `benchmarks.pauseAbove`: no benchmark is made meanwhile.
+        ORGANIC_WORK_WAITS = "OrganicWorkWaits";
+        /// None of the Models can be benchmarked now; the message says why of each.
+        NO_BENCHMARK_MODEL = "NoBenchmarkModel";
+        /// The latest benchmarks have failed; the message says how the last one did. Others are made all the same.
+        BENCHMARKS_FAIL = "BenchmarksFail";
+        /// The operator's artifact store fails: no benchmark is made until it is back.
+        STORE_UNAVAILABLE = "StoreUnavailable";
+        /// `operator local` makes no benchmarks: a run would never be over.
+        LOCAL_RUN = "LocalRun";
     }
 }
 
@@ -125,6 +141,9 @@ pub struct ValidatorSpec {
     /// By which rule miners are scored.
     #[serde(default)]
     pub scoring: Scoring,
+    /// What is proved when nobody asks. Absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub benchmarks: Option<Benchmarks>,
     /// Which installation of the cluster takes it: the one that was started with this `--controller-class`.
     #[serde(default = "default_class")]
     #[schemars(length(max = 32), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
@@ -145,6 +164,7 @@ impl Default for ValidatorSpec {
             retention: Retention::default(),
             limits: Limits::default(),
             scoring: Scoring::default(),
+            benchmarks: None,
             controller_class: default_class(),
         }
     }
@@ -158,7 +178,8 @@ const fn default_max_error() -> u32 {
     10_000
 }
 
-/// How long workers hold a slice: eight times its predicted time, within these bounds.
+/// How long workers hold a slice: eight times what it takes the pool by its latest proofs, of what was predicted, within these bounds;
+/// before a pool has eight proofs, eight times what was predicted.
 #[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
 #[x_kube(validation = (
     "self.leastSeconds <= self.longestSeconds",
@@ -303,13 +324,16 @@ pub struct ValidatorStatus {
     /// What there is to count. Absent where another Validator rules.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub totals: Option<ValidatorTotals>,
+    /// What came of benchmarks. Absent where none was ever made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub benchmarks: Option<BenchmarkTotals>,
     /// The conditions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 }
 
-/// Counted over the objects that are there.
+/// Counted over the objects that are there, without benchmarks.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ValidatorTotals {

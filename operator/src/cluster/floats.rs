@@ -28,8 +28,9 @@ impl Floats for FloatModel {
 
 /// The request's Model, and what was compiled of it.
 fn compiled(ctx: &Operator, request: &InferenceRequest) -> Option<(Arc<Model>, CompileReport)> {
-    let namespace = request.namespace()?;
-    let model = ctx.world.model(&namespace, &request.spec.model_ref.name)?;
+    let model = ctx
+        .world
+        .model(&request.model_namespace(), &request.spec.model_ref.name)?;
     let records = ctx.models.records();
     match &records.get(&model.uid()?)?.known.outcome.as_ref()?.outcome {
         CompileOutcome::Compiled(report) => Some((Arc::clone(&model), report.clone())),

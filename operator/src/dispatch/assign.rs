@@ -6,7 +6,8 @@
 //! others can take while it has failed too often, and from everything while somebody stands in for it. Pools that may not
 //! see a request are none of its pools.
 //!
-//! Requests go by priority and age, a request's slices by weight, those that are late after those that nobody holds.
+//! Requests go by priority and age, benchmarks after all others, a request's slices by weight, those that are late after those that
+//! nobody holds.
 
 use std::time::Duration;
 
@@ -18,7 +19,8 @@ use super::request::{Lease, RequestEntry, SliceEntry, Worker, max_bytes};
 use super::standing::{Held, HeldNow};
 use super::waiting::{Claimed, ClaimedSlice, Ticket, Waiting};
 
-/// A lease is this many times the predicted time, within limits: a slow but honest miner is not punished.
+/// A lease is this many times what the slice takes by the pool's own latest proofs, within limits: a slow but honest miner is not
+/// punished, and what a quick one has lost others have soon.
 const LEASE_FACTOR: u32 = 8;
 
 impl Queue {
@@ -54,11 +56,17 @@ impl Queue {
             return answers;
         }
         let mut held = std::mem::take(&mut self.held_now);
+        // Found when the first benchmark's turn comes: by then the others have what there is for them.
+        let mut organic = None;
         for at in 0..self.requests.len() {
             if self.waiting.is_empty() {
                 break;
             }
             let request = &self.requests[at];
+            let before = match request.benchmark {
+                true => organic.get_or_insert_with(|| self.organic_open(now)).as_slice(),
+                false => &[],
+            };
             if !request.is_active() || now < request.nothing_before {
                 continue;
             }
@@ -71,11 +79,13 @@ impl Queue {
                 if stands_in && self.hedges() >= self.granted.most_hedges(now) {
                     continue;
                 }
-                let Some(index) = self.best(at, slice, &mut held, now) else {
+                let Some(index) = self.best((at, slice), before, &mut held, now) else {
                     continue;
                 };
                 let waiting = self.waiting.remove(index);
-                let claimed = self.grant(at, slice, &waiting, stands_in, fresh(), now);
+                let pool = &waiting.pool;
+                let beside = held.of(pool, || self.held_by(pool)).open + 1;
+                let claimed = self.grant((at, slice), &waiting, (stands_in, beside), fresh(), now);
                 if stands_in {
                     // Whose late claim it is has changed too.
                     held.clear();
@@ -135,7 +145,14 @@ impl Queue {
 
     /// The worker that a slice goes to: of the pools that may take it the one whose turn it is, equal turns by name, so that
     /// every planner chooses the same; of that pool's workers one that is there for this request alone, then who came first.
-    fn best(&self, at: usize, slice: usize, held: &mut HeldNow, now: Duration) -> Option<usize> {
+    /// Nobody for whom a slice of one of the requests `before` waits.
+    fn best(
+        &self,
+        (at, slice): (usize, usize),
+        before: &[usize],
+        held: &mut HeldNow,
+        now: Duration,
+    ) -> Option<usize> {
         let request = &self.requests[at];
         let entry = &request.slices[slice];
         let mut best = None;
@@ -150,10 +167,10 @@ impl Queue {
                 continue;
             }
             let fits = worker.request.is_none_or(|uid| uid == request.uid)
-                && entry.slice.memory_bytes <= worker.memory_bytes
-                && worker.parameters.contains(&entry.slice.parameter_id)
+                && worker.fits(&entry.slice)
                 && request.has(pool)
-                && self.may_see(request.uid, pool, &waiting.identity);
+                && self.may_see(request.uid, pool, &waiting.identity)
+                && !self.is_waited_for(waiting, before);
             if fits && self.may_take(request, entry, pool, held.of(pool, || self.held_by(pool)), now) {
                 best = Some((turn, index));
             }
@@ -209,10 +226,9 @@ impl Queue {
 
     fn grant(
         &mut self,
-        at: usize,
-        slice: usize,
+        (at, slice): (usize, usize),
         waiting: &Waiting,
-        stands_in: bool,
+        (stands_in, beside): (bool, u32),
         claim: ClaimId,
         now: Duration,
     ) -> ClaimedSlice {
@@ -220,14 +236,21 @@ impl Queue {
         let candidates = request.pools.iter().filter(|p| self.lets_see(request.uid, p));
         let contested = self.standings.contested(candidates);
         let could = request.pools.len();
+        let predicted = request.slices[slice].slice.predicted;
+        let standing = self.standings.get(&waiting.pool);
+        let takes = standing.map_or(predicted, |s| s.service.takes(predicted));
         let request = &mut self.requests[at];
         let entry = &mut request.slices[slice];
         entry.attempts += 1;
-        let predicted = entry.slice.predicted;
         let (least, longest) = self.leases;
-        let lasts = predicted
-            .saturating_mul(LEASE_FACTOR)
-            .clamp(least, longest.max(least));
+        let lasts = |takes: Duration| {
+            takes
+                .saturating_mul(LEASE_FACTOR)
+                .clamp(least, longest.max(least))
+        };
+        // Who is honest would be done after twice the time that it takes, a quarter of the lease; and what a pool that is quick at
+        // other slices needs for this one is not known.
+        let (lasts, free) = (lasts(takes), lasts(takes.max(predicted)) / 4);
         if stands_in && let Some(late) = entry.late(now) {
             let late = &mut entry.leases[late];
             late.hedged = true;
@@ -241,6 +264,8 @@ impl Queue {
         entry.leases.push(Lease {
             contested,
             stands_in,
+            beside,
+            free,
             ..Lease::new(waiting, claim, entry.attempts, now, lasts)
         });
         self.soonest = self.soonest.min(now + lasts);
@@ -265,7 +290,7 @@ fn wanted(request: &RequestEntry, now: Duration) -> Vec<(usize, bool)> {
     for (at, entry) in request.slices.iter().enumerate() {
         let open = request.open_places(entry);
         wanted.extend(std::iter::repeat_n((at, false), open));
-        if open == 0 && !request.is_verified(entry) && entry.late(now).is_some() {
+        if open == 0 && !request.benchmark && !request.is_verified(entry) && entry.late(now).is_some() {
             wanted.push((at, true));
         }
     }
@@ -306,6 +331,8 @@ impl Lease {
             stands_in: false,
             hedged: false,
             told_late: false,
+            free: lasts / 4,
+            beside: 0,
         }
     }
 }

@@ -113,6 +113,8 @@ pub struct Attempt {
     pub work: Duration,
     /// Miners of two owners were candidates for the slice when it was claimed.
     pub contested: bool,
+    /// The request is a benchmark.
+    pub benchmark: bool,
     /// The proof that was verified, if one was.
     pub proof: Option<Digest>,
     /// The model's manifest, if the request is still known.

@@ -155,6 +155,10 @@ impl Dispatcher {
             Some(Past {
                 pool: entry.pool.clone(),
                 at: now.saturating_sub(entry.ago()),
+                took: blame.is_none().then(|| {
+                    let micros = Duration::from_micros;
+                    (micros(entry.work_micros), micros(entry.micros))
+                }),
                 blame,
             })
         });
@@ -187,7 +191,7 @@ impl Dispatcher {
 
     /// Queues a run's slices.
     pub fn add(&self, run: Arc<Run>, priority: i32, redundancy: u32, pools: Vec<PoolId>) {
-        let request = queued(&run, priority, redundancy, pools);
+        let request = queued(&run, (priority, false), redundancy, pools);
         lock(&self.runs).insert(run.uid, run);
         let now = self.now();
         lock(&self.state).queue.add(request, now);
@@ -195,14 +199,14 @@ impl Dispatcher {
     }
 
     /// Queues the slices of a run that may have been at work before the operator was started: open claims go on, and
-    /// proofs that are in the store are verified again.
+    /// proofs that are in the store are verified again. With its priority is said whether it is a benchmark.
     ///
     /// # Errors
     /// A failing store; nothing was queued.
     pub async fn resume(
         self: &Arc<Self>,
         run: Arc<Run>,
-        priority: i32,
+        priority: (i32, bool),
         redundancy: u32,
         pools: Vec<PoolId>,
     ) -> Result<(), ArtifactError> {
@@ -436,7 +440,12 @@ async fn keep_time(dispatcher: Weak<Dispatcher>, sooner: Arc<Notify>) {
     }
 }
 
-fn queued(run: &Run, priority: i32, redundancy: u32, pools: Vec<PoolId>) -> QueuedRequest {
+fn queued(
+    run: &Run,
+    (priority, benchmark): (i32, bool),
+    redundancy: u32,
+    pools: Vec<PoolId>,
+) -> QueuedRequest {
     let parameter_id = run.model.parameter_id;
     let slice = |(index, s): (usize, &zkinfer_crds::compile_report::CompiledSlice)| QueuedSlice {
         index: zkinfer_crds::SliceIndex(index as u32),
@@ -452,6 +461,7 @@ fn queued(run: &Run, priority: i32, redundancy: u32, pools: Vec<PoolId>) -> Queu
     };
     QueuedRequest {
         uid: run.uid,
+        benchmark,
         priority,
         redundancy,
         pools,

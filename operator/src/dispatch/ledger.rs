@@ -48,6 +48,9 @@ pub struct Entry {
     /// It bears on the score: miners of two owners were candidates, and the work was worth it.
     #[serde(default)]
     pub scores: bool,
+    /// The operator made the request, because nobody asked. Absent where it did not, and in entries of before it was written.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub benchmark: bool,
     /// Predicted microseconds of the slice.
     #[serde(default)]
     pub work_micros: u64,
@@ -104,6 +107,7 @@ impl Entry {
             cause: attempt.end.cause().map(|c| c.word().to_owned()),
             miners_fault: blame == Some(Blame::Miner),
             scores: attempt.contested && attempt.work >= LEAST_WORK,
+            benchmark: attempt.benchmark,
             work_micros: attempt.work.as_micros() as u64,
             micros: attempt.elapsed.as_micros() as u64,
             bytes: attempt.bytes,
@@ -143,6 +147,7 @@ impl Entry {
             attempt: self.attempt,
             end,
             comparable: self.scores,
+            benchmark: self.benchmark,
             work: self.work_micros,
             micros: self.micros,
             bytes: self.bytes,

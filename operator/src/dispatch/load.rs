@@ -37,11 +37,11 @@ pub struct PoolLoad {
 }
 
 impl Queue {
-    /// What every request asks of its pools, in the order in which they are served.
+    /// What every request asks of its pools, in the order in which they are served. Benchmarks are for workers that are up already.
     #[must_use]
     pub fn loads(&self, now: Duration) -> Vec<RequestLoad> {
         let held = self.held();
-        let requests = self.requests.iter().filter(|r| !r.over);
+        let requests = self.requests.iter().filter(|r| !r.over && !r.benchmark);
         requests.map(|r| self.load(r, &held, now)).collect()
     }
 

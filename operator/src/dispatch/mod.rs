@@ -5,15 +5,17 @@
 //! [`Queue`] is a pure state machine: the time is an argument, there is no I/O. [`Dispatcher`] puts it to work.
 //!
 //! The way of a claim: [`assign`] gives the slice, [`claims`] tells the worker, [`proofs`] takes what comes back, [`queue`]
-//! ends it; [`standing`] and [`breaker`] keep what that says of the pool, [`hedge`] says when somebody stands in, and
-//! [`consents`] who may see anything of it at all.
+//! ends it; [`standing`], [`service`] and [`breaker`] keep what that says of the pool, [`hedge`] says when somebody stands in,
+//! [`consents`] who may see anything of it at all; [`benchmarks`] keeps what nobody asked for behind everything else.
 
 mod assign;
 mod attempt;
+mod benchmarks;
 mod breaker;
 mod claims;
 mod consents;
 mod dispatcher;
+mod ended;
 mod hedge;
 mod ledger;
 mod load;
@@ -22,6 +24,7 @@ mod proofs;
 mod queue;
 mod record;
 mod request;
+mod service;
 mod sizes;
 mod standing;
 mod token;
@@ -43,7 +46,7 @@ pub use queue::{Past, Queue};
 pub use request::{QueuedRequest, QueuedSlice, Worker};
 pub use sizes::Sizes;
 pub use standing::PoolFacts;
-pub use token::{Author, ClaimToken, CompileToken, TokenError, TokenKey};
+pub use token::{Author, BenchmarkNote, ClaimToken, CompileToken, TokenError, TokenKey, benchmark_seed};
 pub use waiting::{Claimed, ClaimedSlice, Ticket};
 pub use zkinfer_crds::k8s::request_status::SliceCounts;
 pub use zkinfer_scoring::{Blame, Cause};

@@ -10,8 +10,9 @@ use zkinfer_scoring::Blame;
 
 use super::attempt::{Attempt, AttemptEnd};
 use super::breaker::Pause;
+use super::ended::{ended, is_late};
 use super::hedge::Granted;
-use super::request::{FAILED, HANDED_BACK, Lease, QueuedRequest, RequestEntry, SliceEntry};
+use super::request::{FAILED, HANDED_BACK, Lease, QueuedRequest, RequestEntry};
 use super::standing::{Held, HeldNow, PoolFacts, Standings};
 use super::waiting::Waiting;
 use super::{PoolId, SliceCounts};
@@ -37,6 +38,8 @@ pub struct Past {
     pub at: Duration,
     /// Who was to blame; `None` for a proof that holds.
     pub blame: Option<Blame>,
+    /// Of such a proof: what was predicted, and what it took.
+    pub took: Option<(Duration, Duration)>,
 }
 
 /// See [`super`].
@@ -83,8 +86,12 @@ impl Queue {
     /// What is known of a pool from now on; a pool of which nothing is known gets no slices. Whether it is something new.
     pub fn know(&mut self, pool: &PoolId, facts: PoolFacts, now: Duration) -> bool {
         let news = self.standings.know(pool, facts, now);
-        for Past { at, blame, .. } in self.past.remove(pool).unwrap_or_default() {
-            self.judge(pool, blame, at);
+        for past in self.past.remove(pool).unwrap_or_default() {
+            self.judge(pool, past.blame, past.at);
+            // How many it held then nobody knows any more.
+            if let Some((predicted, took)) = past.took {
+                self.measured(pool, predicted, took, 0);
+            }
         }
         news
     }
@@ -100,6 +107,13 @@ impl Queue {
         for past in past {
             self.granted.add(past.at);
             self.past.entry(past.pool.clone()).or_default().push(past);
+        }
+    }
+
+    /// How long a claim of the pool took.
+    fn measured(&mut self, pool: &PoolId, predicted: Duration, took: Duration, held: u32) {
+        if let Some(standing) = self.standings.get_mut(pool) {
+            standing.service.delivered(predicted, took, held);
         }
     }
 
@@ -127,7 +141,8 @@ impl Queue {
         if self.find(request.uid).is_none() {
             self.requests.push(RequestEntry::new(request, now));
             // Stable: requests of one priority keep their order.
-            self.requests.sort_by_key(|r| std::cmp::Reverse(r.priority));
+            self.requests
+                .sort_by_key(|r| (r.benchmark, std::cmp::Reverse(r.priority)));
         }
     }
 
@@ -192,8 +207,13 @@ impl Queue {
         self.held_now.clear();
         for entry in &request.slices {
             for lease in &entry.leases {
-                self.ended
-                    .push(ended(uid, entry, lease, now, AttemptEnd::Cancelled));
+                self.ended.push(ended(
+                    (uid, request.benchmark),
+                    entry,
+                    lease,
+                    now,
+                    AttemptEnd::Cancelled,
+                ));
             }
         }
         self.consents.remove(&uid);
@@ -298,17 +318,22 @@ impl Queue {
         if !self.is_open(uid, claim, now) {
             return false;
         }
+        let leases = self.find(uid).into_iter().flat_map(|r| r.slices.iter());
+        let mut leases = leases.flat_map(|s| &s.leases);
+        let Some(pool) = leases.find(|l| l.claim == claim).map(|l| l.pool.clone()) else {
+            return false;
+        };
+        let mut held_now = std::mem::take(&mut self.held_now);
+        let held = held_now.of(&pool, || self.held_by(&pool)).open;
+        held_now.changed(&pool);
+        self.held_now = held_now;
         let leases = self
             .find_mut(uid)
             .into_iter()
             .flat_map(|r| r.slices.iter_mut().flat_map(|s| &mut s.leases));
-        let mut of = None;
         for lease in leases.filter(|l| l.claim == claim) {
             lease.submitted.get_or_insert((now, bytes));
-            of = Some(lease.pool.clone());
-        }
-        if let Some(pool) = of {
-            self.held_now.changed(&pool);
+            lease.beside = lease.beside.max(held);
         }
         true
     }
@@ -332,7 +357,7 @@ impl Queue {
             lease.map(|lease| (at, lease))
         });
         let Some((at, lease)) = found else { return false };
-        let enough = request.is_verified(&request.slices[at]);
+        let (enough, benchmark) = (request.is_verified(&request.slices[at]), request.benchmark);
         request.changed();
         let entry = &mut request.slices[at];
         let lease = entry.leases.remove(lease);
@@ -343,7 +368,7 @@ impl Queue {
             }
             other => other,
         };
-        let attempt = ended(uid, entry, &lease, now, end);
+        let attempt = ended((uid, benchmark), entry, &lease, now, end);
         let (blame, pool) = (attempt.end.blame(), &lease.pool);
         let fault = blame == Some(Blame::Miner);
         match blame {
@@ -372,7 +397,12 @@ impl Queue {
         }
         self.forget_if_left(index);
         let delivered = matches!(attempt.end, AttemptEnd::Overtaken);
-        self.judge(&lease.pool, blame.filter(|_| !delivered), now);
+        let blame = blame.filter(|_| !delivered);
+        self.judge(&lease.pool, blame, now);
+        // Of one from before a restart nobody knows how long the operator was away.
+        if blame.is_none() && !lease.excused {
+            self.measured(&lease.pool, attempt.work, attempt.elapsed, lease.beside);
+        }
         self.held_now.changed(&lease.pool);
         self.ended.push(attempt);
         true
@@ -460,36 +490,5 @@ impl Queue {
     /// The requests of which nothing has been left since the last call.
     pub fn take_gone(&mut self) -> Vec<RequestUid> {
         std::mem::take(&mut self.gone)
-    }
-}
-
-/// Handing back costs nothing at once; who is honest would be done after twice the predicted time, a quarter of the lease.
-fn is_late(lease: &Lease, reason: RefuseReason, now: Duration) -> bool {
-    let free = super::Cause::of(reason).blame() != Blame::Miner;
-    let lasts = lease.expires.saturating_sub(lease.since);
-    free && !lease.excused && now.saturating_sub(lease.since) * 4 > lasts
-}
-
-fn ended(request: RequestUid, entry: &SliceEntry, lease: &Lease, now: Duration, end: AttemptEnd) -> Attempt {
-    Attempt {
-        request,
-        slice: entry.slice.index,
-        digest: entry.slice.digest,
-        claim: lease.claim,
-        pool: lease.pool.clone(),
-        identity: lease.identity,
-        worker: lease.worker.clone(),
-        number: lease.number,
-        elapsed: lease
-            .submitted
-            .map_or(now, |(at, _)| at)
-            .saturating_sub(lease.since),
-        held: now.saturating_sub(lease.since),
-        bytes: lease.submitted.map(|(_, bytes)| bytes),
-        work: entry.slice.predicted,
-        contested: lease.contested,
-        proof: lease.proof,
-        model: None,
-        end,
     }
 }

@@ -91,6 +91,8 @@ pub(super) async fn restore(
             stands_in,
             hedged: false,
             told_late: false,
+            free: Duration::ZERO,
+            beside: 0,
         };
         // A proof is verified again even if it was scored: it belongs into the receipt, and nothing else says that
         // it holds.

@@ -34,6 +34,13 @@ pub struct Worker {
     pub request: Option<RequestUid>,
 }
 
+impl Worker {
+    /// Whether it has what the slice needs.
+    pub(super) fn fits(&self, slice: &QueuedSlice) -> bool {
+        slice.memory_bytes <= self.memory_bytes && self.parameters.contains(&slice.parameter_id)
+    }
+}
+
 /// A slice to be proved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueuedSlice {
@@ -54,6 +61,8 @@ pub struct QueuedSlice {
 pub struct QueuedRequest {
     /// The request.
     pub uid: RequestUid,
+    /// The operator has made it: it goes after all that somebody asked for.
+    pub benchmark: bool,
     /// Higher goes first.
     pub priority: i32,
     /// How many pools prove each slice; at most as many as there are pools.
@@ -89,6 +98,10 @@ pub(super) struct Lease {
     pub(super) hedged: bool,
     /// Its lateness has cost its pool room.
     pub(super) told_late: bool,
+    /// How long handing it back costs nothing.
+    pub(super) free: Duration,
+    /// How many claims its pool had with it; 0: nobody knows.
+    pub(super) beside: u32,
 }
 
 /// A pool's trouble with a slice.
@@ -202,6 +215,7 @@ impl SliceEntry {
 #[derive(Debug, Clone)]
 pub(super) struct RequestEntry {
     pub(super) uid: RequestUid,
+    pub(super) benchmark: bool,
     pub(super) priority: i32,
     /// How many pools shall prove each slice, and how many can.
     wanted: u32,
@@ -237,6 +251,7 @@ impl RequestEntry {
     pub(super) fn new(request: QueuedRequest, now: Duration) -> Self {
         let QueuedRequest {
             uid,
+            benchmark,
             priority,
             redundancy,
             pools,
@@ -254,6 +269,7 @@ impl RequestEntry {
         };
         Self {
             uid,
+            benchmark,
             priority,
             wanted: redundancy,
             redundancy: possible(redundancy, &pools),

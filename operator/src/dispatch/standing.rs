@@ -1,7 +1,8 @@
 //! What the queue knows of a pool, whatever request it works for: how much it may hold, and whose turn it is.
 //!
 //! Invariants: a pool never holds more claims than its workers can, and at first only [`WINDOW`], one more for each proof
-//! that is verified and half as many after each fault, for nothing but proofs shows that workers are there. Whose turn it
+//! that is verified and half as many after each fault, for nothing but proofs shows that workers are there, and no more than its own
+//! proofs have shown to be of use to it ([`super::service`]). Whose turn it
 //! is follows from the work that was given to each pool, with its score worth a fifth at most; no pool gains by what it
 //! says of its size. Who comes or comes back begins at the turn that was served last, of what most pools could have been given:
 //! a pool that has a client to itself moves nobody's turn.
@@ -13,6 +14,7 @@ use zkinfer_crds::Identity;
 
 use super::PoolId;
 use super::breaker::Breaker;
+use super::service::Service;
 
 /// Claims that a pool may hold before anything is known of it.
 const WINDOW: u32 = 4;
@@ -76,6 +78,7 @@ impl HeldNow {
 pub(super) struct Standing {
     pub(super) facts: PoolFacts,
     pub(super) breaker: Breaker,
+    pub(super) service: Service,
     window: u32,
     /// Microseconds of predicted work that it was given, by its own clock: see [`Standings::given`].
     given: u64,
@@ -86,7 +89,9 @@ pub(super) struct Standing {
 impl Standing {
     /// Whether it may hold one more claim.
     pub(super) fn has_room(&self, held: Held) -> bool {
-        !self.facts.drained && held.hedged == 0 && held.open < self.facts.claims.min(self.window)
+        let most = self.facts.claims.min(self.window);
+        let most = most.min(self.service.most().unwrap_or(most));
+        !self.facts.drained && held.hedged == 0 && held.open < most
     }
 
     /// Whether its workers are there, as far as can be known.
@@ -153,6 +158,7 @@ impl Standings {
         let standing = Standing {
             facts,
             breaker: Breaker::new(now),
+            service: Service::default(),
             window: WINDOW,
             given: self.clock,
             asked: None,

@@ -91,6 +91,8 @@ fn open<T: DeserializeOwned>(token: &str, domain: &str, key: &TokenKey) -> Resul
 const CLAIM_DOMAIN: &str = "zkinfer/claim-token/v1";
 const COMPILE_DOMAIN: &str = "zkinfer/compile-token/v1";
 const AUTHOR_DOMAIN: &str = "zkinfer/author/v1";
+const BENCHMARK_DOMAIN: &str = "zkinfer/benchmark/v1";
+const SEED_DOMAIN: &str = "zkinfer/benchmark-seed/v1";
 
 impl ClaimToken {
     /// The token as text.
@@ -166,6 +168,51 @@ impl Author {
     }
 }
 
+/// That the operator has made a benchmark, and all of what it made, as it notes it at the object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BenchmarkNote {
+    /// The uid of the Validator that it is of.
+    pub validator: String,
+    /// Which benchmark of that Validator it is, from 1.
+    pub number: u64,
+    /// The request's namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The Model's namespace and name.
+    pub model: (String, String),
+    /// Its input.
+    pub input: Digest,
+    /// When it was made, in Unix seconds.
+    pub made: u64,
+}
+
+impl BenchmarkNote {
+    /// The note as text.
+    #[must_use]
+    pub fn seal(&self, key: &TokenKey) -> String {
+        seal(self, BENCHMARK_DOMAIN, key)
+    }
+
+    /// Opens a note. Whether it is of the request at which it stands is the caller's question.
+    ///
+    /// # Errors
+    /// Anything that [`BenchmarkNote::seal`] with this key did not give.
+    pub fn open(note: &str, key: &TokenKey) -> Result<Self, TokenError> {
+        open(note, BENCHMARK_DOMAIN, key)
+    }
+}
+
+/// What a Validator's benchmark of this number is drawn with: the same after a crash, and known beforehand to nobody who has not
+/// the key. `None` never happens: every key is one of the HMAC.
+#[must_use]
+pub fn benchmark_seed(validator: &str, number: u64, key: &TokenKey) -> Option<[u8; 32]> {
+    let mut body = number.to_be_bytes().to_vec();
+    body.extend(validator.as_bytes());
+    Some(mac(key, SEED_DOMAIN, &body)?.finalize().into_bytes().into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,6 +255,40 @@ mod tests {
         assert_eq!(Author::open(&foreign, &key), Err(TokenError::BadSignature));
         let claim = token().seal(&key);
         assert_eq!(Author::open(&claim, &key), Err(TokenError::BadSignature));
+    }
+
+    #[test]
+    fn seeds_are_the_same_for_a_number_and_others_for_another_number_validator_or_key() {
+        let (key, other) = (TokenKey::new([9; 32]), TokenKey::new([8; 32]));
+        let seed = benchmark_seed("uid", 1, &key);
+        assert!(seed.is_some());
+        assert_eq!(seed, benchmark_seed("uid", 1, &key));
+        for another in [
+            benchmark_seed("uid", 2, &key),
+            benchmark_seed("vid", 1, &key),
+            benchmark_seed("uid", 1, &other),
+        ] {
+            assert_ne!(seed, another);
+        }
+    }
+
+    #[test]
+    fn a_note_of_a_benchmark_is_opened_by_the_key_that_sealed_it_and_is_no_note_of_an_author() {
+        let key = TokenKey::new([9; 32]);
+        let note = BenchmarkNote {
+            validator: "uid".to_owned(),
+            number: 3,
+            namespace: "system".to_owned(),
+            name: "b".to_owned(),
+            model: ("a".to_owned(), "wine".to_owned()),
+            input: Digest::of(b"x"),
+            made: 7,
+        };
+        let sealed = note.seal(&key);
+        assert_eq!(BenchmarkNote::open(&sealed, &key), Ok(note.clone()));
+        assert!(Author::open(&sealed, &key).is_err());
+        let foreign = note.seal(&TokenKey::new([8; 32]));
+        assert_eq!(BenchmarkNote::open(&foreign, &key), Err(TokenError::BadSignature));
     }
 
     #[test]

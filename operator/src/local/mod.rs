@@ -362,6 +362,7 @@ fn settings(
             retention: Default::default(),
             limits: Default::default(),
             scoring: Rule::default(),
+            benchmarks: None,
             scoring_since: 0,
             spec: None,
         },

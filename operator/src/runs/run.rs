@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde_json::Value;
 use zkinfer_crds::float_wire::Input;
 use zkinfer_crds::k8s::inference_request::InlineTensor;
 use zkinfer_crds::k8s::request_status::{
@@ -13,6 +12,7 @@ use zkinfer_crds::wire::BlobRef;
 use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex};
 use zkml::accuracy::{names_classes, top1};
 use zkml::canonical::{self, Integers};
+use zkml::graph::sampled::input_file_of_rows;
 use zkml::graph::tensor_file::dequantise;
 use zkml::graph::{IntTensor, rows as graph_rows};
 use zkml::manifest::Manifest;
@@ -229,25 +229,10 @@ impl Run {
     /// of several inputs the outermost lists count them.
     #[must_use]
     pub fn input_json(&self) -> Vec<u8> {
-        let mut all = serde_json::Map::new();
-        for row in &self.floats {
-            for (input, values) in row {
-                let value = nested(&input.shape, values);
-                if self.floats.len() == 1 {
-                    all.insert(input.name.clone(), value);
-                } else if let Value::Array(values) = all
-                    .entry(input.name.clone())
-                    .or_insert_with(|| Value::Array(Vec::new()))
-                {
-                    values.push(value);
-                }
-            }
-        }
-        let file = match all.len() {
-            1 => all.values_mut().next().map(Value::take).unwrap_or_default(),
-            _ => Value::Object(all),
-        };
-        file.to_string().into_bytes()
+        input_file_of_rows(self.floats.iter().map(|row| {
+            let tensors = row.iter();
+            tensors.map(|(input, values)| (input.name.as_str(), input.shape.as_slice(), values.as_slice()))
+        }))
     }
 
     /// The float model's answers, one to each input, or why one is not there.
@@ -317,18 +302,6 @@ impl Run {
     /// A slice that is not.
     pub fn finish(&self) -> Result<Receipt, BuildError> {
         self.receipt().clone().finish()
-    }
-}
-
-/// A tensor as nested lists.
-fn nested(shape: &[u32], values: &[f64]) -> Value {
-    match shape.split_first() {
-        None => values.first().map_or(Value::Null, |v| (*v).into()),
-        Some((&first, inner)) => {
-            let each = values.len() / (first as usize).max(1);
-            let rows = values.chunks(each.max(1)).map(|row| nested(inner, row));
-            Value::Array(rows.collect())
-        }
     }
 }
 

@@ -25,6 +25,7 @@ fn good(n: u8, identity: Identity, micros: u64) -> Entry {
         cause: None,
         miners_fault: false,
         scores: true,
+        benchmark: false,
         work_micros: 100_000,
         micros,
         bytes: Some(2000),

@@ -3,6 +3,7 @@
 //! Invariants: every pod is one that the namespace's restricted Pod Security takes; no pod of a miner or of the compiler
 //! has a token for the API server; a child is owned by an object of its own namespace, never across namespaces.
 
+mod benchmark;
 mod class;
 mod compile_job;
 pub mod labels;
@@ -16,6 +17,7 @@ mod worker_job;
 #[cfg(test)]
 mod tests;
 
+pub use benchmark::{BENCHMARK, benchmark, no_benchmark};
 pub use class::Class;
 pub use compile_job::{CompileJob, CompileSettings, compile_job, compile_secret};
 pub use network_policy::network_policy;

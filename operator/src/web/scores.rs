@@ -167,7 +167,7 @@ fn explained(of: &Explained) -> Value {
         json!({
             "at": entry.at, "claim": entry.claim, "request": entry.request, "slice": entry.slice,
             "attempt": entry.attempt, "end": entry.end.word(), "workMicros": entry.work, "micros": entry.micros,
-            "bytes": entry.bytes, "worth": worth.to_string(),
+            "bytes": entry.bytes, "benchmark": entry.benchmark, "worth": worth.to_string(),
         })
     };
     json!({

@@ -79,6 +79,8 @@ pub(super) struct RequestRow {
     namespace: String,
     name: String,
     pub(super) model: String,
+    /// The operator made it, because nobody asked.
+    benchmark: bool,
     phase: RequestPhase,
     reason: String,
     created: i64,
@@ -142,7 +144,7 @@ pub(super) fn requests(all: &[Arc<InferenceRequest>], now: i64) -> RequestStats 
             .iter()
             .filter(|row| row.verdict == SliceVerdict::Verified);
         for row in verified {
-            let key = (namespace.clone(), request.spec.model_ref.name.clone());
+            let key = (request.model_namespace(), request.spec.model_ref.name.clone());
             let (times, sizes) = proofs.entry(key).or_default();
             times.push(row.millis);
             sizes.extend(row.bytes);
@@ -151,6 +153,7 @@ pub(super) fn requests(all: &[Arc<InferenceRequest>], now: i64) -> RequestStats 
             namespace,
             name: request.name_any(),
             model: request.spec.model_ref.name.clone(),
+            benchmark: request.is_benchmark(),
             phase: status.phase,
             reason: reason(&status.conditions, inference_request::condition::READY),
             created,

@@ -27,7 +27,9 @@ pub(super) fn request(of: &InferenceRequest) -> Value {
         .collect();
     json!({
         "metadata": metadata(of.meta()),
+        "type": of.spec.type_,
         "model": of.spec.model_ref.name,
+        "modelNamespace": of.model_namespace(),
         "priority": of.spec.priority,
         "deadline": of.spec.deadline,
         "suspended": of.spec.suspend,

@@ -225,7 +225,7 @@ fn explained(scores: &Scores, miner: &Identity, score: &Score, entries: &[Entry]
                     json!({
                         "at": entry.at, "claim": entry.claim, "request": entry.request, "slice": entry.slice,
                         "key": entry.key, "end": entry.end.word(), "work": entry.work, "micros": entry.micros,
-                        "bytes": entry.bytes, "proof": entry.proof, "worth": worth.to_string(),
+                        "bytes": entry.bytes, "proof": entry.proof, "benchmark": entry.benchmark, "worth": worth.to_string(),
                     })
                 })
                 .collect();
@@ -244,13 +244,14 @@ fn explained(scores: &Scores, miner: &Identity, score: &Score, entries: &[Entry]
             );
             println!("{miner} of {}", score.owner);
             println!(
-                "{:<13} {:<32} {:<12} {:>12} {:>12} {:>9} {:>14}",
-                "AT", "CLAIM", "END", "WORK", "MICROS", "BYTES", "WORTH"
+                "{:<13} {:<32} {:<9} {:<12} {:>12} {:>12} {:>9} {:>14}",
+                "AT", "CLAIM", "TYPE", "END", "WORK", "MICROS", "BYTES", "WORTH"
             );
             for (entry, worth) in &told {
                 let bytes = entry.bytes.map_or("-".to_owned(), |bytes| bytes.to_string());
+                let type_ = if entry.benchmark { "Benchmark" } else { "Organic" };
                 println!(
-                    "{:<13} {:<32} {:<12} {:>12} {:>12} {bytes:>9} {worth:>14}",
+                    "{:<13} {:<32} {type_:<9} {:<12} {:>12} {:>12} {bytes:>9} {worth:>14}",
                     entry.at,
                     entry.claim.to_string(),
                     entry.end.word(),

@@ -7,6 +7,7 @@ mod model;
 mod progress;
 pub(crate) mod prove;
 pub(crate) mod qualify;
+pub(crate) mod sample;
 pub(crate) mod srs;
 pub(crate) mod verify;
 pub(crate) mod weights;

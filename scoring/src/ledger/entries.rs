@@ -14,7 +14,9 @@ const KEY: u8 = 2;
 const BYTES: u8 = 4;
 const PROOF: u8 = 8;
 const COMPARABLE: u8 = 16;
-const KNOWN: u8 = 31;
+/// Programs of before it was written refuse an entry that has it; one that has it not has the bytes that it always had.
+const BENCHMARK: u8 = 32;
+const KNOWN: u8 = 63;
 /// Claim, request, flags, slice, namespace, pool, miner, attempt, end, work, time and end's time.
 const LEAST: usize = 16 + 16 + 1 + 4 + 4 + 4 + 4 + 4 + 1 + 8 + 8 + 8;
 /// Bytes of a namespace or a name.
@@ -86,6 +88,7 @@ fn put_entry(
         attempt,
         end,
         comparable,
+        benchmark,
         work,
         micros,
         bytes,
@@ -100,6 +103,7 @@ fn put_entry(
         (bytes.is_some(), BYTES),
         (proof.is_some(), PROOF),
         (*comparable, COMPARABLE),
+        (*benchmark, BENCHMARK),
     ];
     out.push(flags.iter().filter(|(set, _)| *set).map(|(_, flag)| flag).sum());
     out.extend(slice.0.to_be_bytes());
@@ -205,6 +209,7 @@ fn read_entry(from: &mut Reader<'_>, texts: &[Arc<str>], words: &[[u8; 32]]) -> 
         attempt,
         end,
         comparable: has(COMPARABLE),
+        benchmark: has(BENCHMARK),
         work,
         micros,
         bytes,

@@ -22,8 +22,25 @@ fn full(n: u64) -> Entry {
     Entry {
         model: Some(Digest::new([3; 32])),
         proof: Some(Digest::new([4; 32])),
+        benchmark: n.is_multiple_of(2),
         ..proof(n, 1)
     }
+}
+
+#[test]
+fn an_entry_of_no_benchmark_has_the_bytes_that_it_always_had_and_one_of_a_benchmark_is_told_apart() {
+    let bytes_of = |benchmark: bool| {
+        let entry = Entry { benchmark, ..full(1) };
+        let (segments, _) = written(&[vec![entry.clone()]]);
+        assert_eq!(read(&segments).unwrap().entries(), [entry]);
+        segments[0].clone()
+    };
+    let (organic, benchmark) = (bytes_of(false), bytes_of(true));
+    let unsigned = organic.len() - 64;
+    let differ = organic[..unsigned].iter().zip(&benchmark).filter(|(a, b)| a != b);
+    let differ: Vec<(u8, u8)> = differ.map(|(a, b)| (*a, *b)).collect();
+    // All five flags of before, and the new one beside them.
+    assert_eq!(differ, [(31, 63)]);
 }
 
 fn some() -> Vec<Vec<Entry>> {

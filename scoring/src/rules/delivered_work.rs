@@ -1,7 +1,8 @@
 //! Delivered work at a reference price.
 //!
 //! ```text
-//! price(key) = the time of the best tenth of the latest 256 verified proofs of the slice, all miners', from 8 proofs on
+//! price(key) = the time of the best tenth of the latest 256 verified proofs of the slice, all miners', from 8 proofs on; of
+//!              those of benchmarks alone, where there are 8 of them
 //! credit    += price(key) · 2^(-age / half-life)          a verified proof
 //! debit     += 2 · price(key) · 2^(-age / half-life)      the miner's fault
 //! score      = max(0, credit - debit)^1.3
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 use zkinfer_crds::{Digest, Identity};
 
 use super::{Constants, Seen, Total, Worth};
+use crate::entry::Entry;
 use crate::fixed::{MILLION, part};
 
 /// Prices are of that many proofs.
@@ -31,23 +33,41 @@ pub(super) fn constants() -> Constants {
     }
 }
 
-fn prices(seen: &Seen<'_>) -> BTreeMap<Digest, u64> {
-    let mut latest: BTreeMap<Digest, Vec<u64>> = BTreeMap::new();
-    for entry in seen.entries.iter().rev().filter(|e| e.verified()) {
-        let Some(key) = entry.key else { continue };
-        let of = latest.entry(key).or_default();
-        if of.len() < LATEST {
-            of.push(entry.micros);
+/// The latest times of a slice's proofs: all, and those of benchmarks.
+#[derive(Default)]
+struct Latest {
+    all: Vec<u64>,
+    benchmarks: Vec<u64>,
+}
+
+impl Latest {
+    fn add(&mut self, entry: &Entry) {
+        let of = [(&mut self.all, true), (&mut self.benchmarks, entry.benchmark)];
+        for (times, is_one) in of {
+            if is_one && times.len() < LATEST {
+                times.push(entry.micros);
+            }
         }
     }
-    latest
-        .into_iter()
-        .filter(|(_, of)| of.len() >= ENOUGH)
-        .filter_map(|(key, mut of)| {
-            let at = of.len() / 10;
-            of.sort_unstable();
-            of.get(at).map(|price| (key, *price))
-        })
+
+    fn price(self) -> Option<u64> {
+        let of = [self.benchmarks, self.all];
+        let mut times = of.into_iter().find(|times| times.len() >= ENOUGH)?;
+        times.sort_unstable();
+        times.get(times.len() / 10).copied()
+    }
+}
+
+fn prices(seen: &Seen<'_>) -> BTreeMap<Digest, u64> {
+    let mut latest: BTreeMap<Digest, Latest> = BTreeMap::new();
+    for entry in seen.entries.iter().rev().filter(|e| e.verified()) {
+        if let Some(key) = entry.key {
+            latest.entry(key).or_default().add(entry);
+        }
+    }
+    let priced = latest.into_iter();
+    priced
+        .filter_map(|(key, latest)| Some((key, latest.price()?)))
         .collect()
 }
 

@@ -71,9 +71,9 @@ macro_rules! rules {
 rules! {
     /// Verified work, each proof of it by how quick and how small it is beside what the network's best tenth takes; faults
     /// owe twice their work.
-    SpeedSizeAccuracy, 1, speed_size_accuracy;
+    SpeedSizeAccuracy, 2, speed_size_accuracy;
     /// A reference price for each verified proof of a slice, whatever it took; faults owe twice that.
-    DeliveredWork, 2, delivered_work;
+    DeliveredWork, 3, delivered_work;
     /// A moving mean of how each proof's time stands between the network's least and greatest.
     ResponseCurve, 1, response_curve;
 }

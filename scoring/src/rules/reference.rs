@@ -1,7 +1,8 @@
 //! What the best tenth of the network takes.
 //!
 //! Invariant: a tenth of the work, not of the miners or of the proofs: neither who did it under how many names, nor into how
-//! many slices it was cut, moves the reference.
+//! many slices it was cut, moves the reference. Where there are enough benchmarks it is theirs alone: those the operator makes, and
+//! whoever has a client of its own makes none, so that its own requests move nothing.
 
 /// The least value such that a tenth of all weight has it or less. `None` of nothing.
 pub(super) fn best_tenth(mut of: Vec<(u128, u64)>) -> Option<u128> {
@@ -17,9 +18,25 @@ pub(super) fn best_tenth(mut of: Vec<(u128, u64)>) -> Option<u128> {
     None
 }
 
+/// What a reference is taken of: benchmarks alone, where there are so many of them, and all otherwise.
+pub(super) fn of_benchmarks<T>(all: Vec<(bool, T)>, enough: usize) -> Vec<T> {
+    let benchmarks = all.iter().filter(|(benchmark, _)| *benchmark).count();
+    let alone = benchmarks >= enough;
+    let taken = all.into_iter().filter(|(benchmark, _)| *benchmark || !alone);
+    taken.map(|(_, value)| value).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reference_is_of_benchmarks_where_there_are_enough_and_of_all_where_there_are_not() {
+        let all = || vec![(true, 1), (false, 2), (true, 3)];
+        assert_eq!(of_benchmarks(all(), 2), [1, 3]);
+        assert_eq!(of_benchmarks(all(), 3), [1, 2, 3]);
+        assert!(of_benchmarks(Vec::<(bool, u8)>::new(), 1).is_empty());
+    }
 
     #[test]
     fn the_best_tenth_is_of_the_weight() {

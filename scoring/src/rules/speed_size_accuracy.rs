@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! rate(e)  = micros(e) / work(e)                  time per unit of predicted work
-//! R        = the rate of the network's best tenth, by work
-//! B(key)   = the bytes of the best tenth of the slice's proofs, by work
+//! R        = the rate of the network's best tenth, by work: of benchmarks, from 64 proofs of them on
+//! B(key)   = the bytes of the best tenth of the slice's proofs, by work: of benchmarks, from 8 proofs of them on
 //! speed(e) = min(1, 2 R / (R + rate(e)))          size(e) = min(1, 2 B / (B + bytes(e)))
 //! credit  += work(e) · (s · speed(e) + (1 - s) · size(e)) · 2^(-age / half-life)      verified, s = 0.7
 //! debit   += 2 · work(e) · 2^(-age / half-life)                                       the miner's fault
@@ -17,10 +17,17 @@ use std::collections::BTreeMap;
 
 use zkinfer_crds::{Digest, Identity};
 
-use super::reference::best_tenth;
+use super::reference::{best_tenth, of_benchmarks};
 use super::{Constants, Seen, Total, Worth};
 use crate::entry::Entry;
 use crate::fixed::{MILLION, ONE, part, ratio};
+
+/// Proofs of benchmarks from which on references are of benchmarks alone: of all slices together, and of one.
+const BENCHMARKS: usize = 64;
+const BENCHMARKS_OF_SLICE: usize = 8;
+
+/// A value, and the work that it is of.
+type Weighed = (u128, u64);
 
 pub(super) fn constants() -> Constants {
     Constants {
@@ -49,16 +56,20 @@ fn beside(reference: u128, took: u128) -> u64 {
 
 pub(super) fn worth(seen: &Seen<'_>) -> Vec<(usize, Worth)> {
     let verified = || seen.entries.iter().filter(|e| e.verified());
-    let rates = verified().map(|e| (rate(e), e.work)).collect();
-    let reference = best_tenth(rates).unwrap_or_default().max(1);
-    let mut bytes: BTreeMap<Digest, Vec<(u128, u64)>> = BTreeMap::new();
+    let rates = verified().map(|e| (e.benchmark, (rate(e), e.work))).collect();
+    let reference = best_tenth(of_benchmarks(rates, BENCHMARKS))
+        .unwrap_or_default()
+        .max(1);
+    let mut bytes: BTreeMap<Digest, Vec<(bool, Weighed)>> = BTreeMap::new();
     for entry in verified() {
         if let (Some(key), Some(size)) = (entry.key, entry.bytes) {
-            bytes.entry(key).or_default().push((u128::from(size), entry.work));
+            let size = (u128::from(size), entry.work);
+            bytes.entry(key).or_default().push((entry.benchmark, size));
         }
     }
     let least: BTreeMap<Digest, u128> = bytes
         .into_iter()
+        .map(|(key, of)| (key, of_benchmarks(of, BENCHMARKS_OF_SLICE)))
         .filter_map(|(key, of)| Some((key, best_tenth(of)?.max(1))))
         .collect();
     let speed_part = u128::from(seen.constants.speed_millionths);

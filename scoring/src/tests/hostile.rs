@@ -93,3 +93,66 @@ fn slow_proofs_of_a_model_that_nobody_else_sees_are_worth_no_more_than_slow_proo
     assert_eq!(private, earned((0..100).map(slow(7)).collect()));
     assert!(private < honest() * 7 / 10);
 }
+
+/// Benchmarks of the network, each so many.
+fn benchmarks(each: u64) -> Vec<Entry> {
+    let benchmark = |e: Entry| Entry {
+        benchmark: true,
+        claim: proof_id(1_000_000 + u64::from_be_bytes(e.claim.as_bytes()[..8].try_into().unwrap())),
+        ..e
+    };
+    network(each).into_iter().map(benchmark).collect()
+}
+
+/// What the rule makes of each entry of owner 1, which is honest, beside requests of owner 0's own client.
+fn worth_to_others(name: RuleName, benchmarked: bool, own: impl Fn(u64) -> Entry) -> i128 {
+    let rule = warm(name);
+    let beside = if benchmarked { benchmarks(10) } else { Vec::new() };
+    let own: Vec<Entry> = (0..400).map(own).collect();
+    let entries = [network(20), beside, own].concat();
+    let scores = Scores::of(&rule, &entries, NOW);
+    let told = scores.explain(&entries, &miner(1));
+    told.iter().map(|(_, worth)| worth).sum()
+}
+
+#[test]
+fn a_client_of_ones_own_moves_no_reference_where_there_are_benchmarks() {
+    // Ten times as quick as anybody is, and a tenth as large: what two machines can agree upon.
+    let quick = |n: u64| Entry {
+        micros: 10_000,
+        bytes: Some(200),
+        ..proof(n, 0)
+    };
+    let usual = |n: u64| proof(n, 0);
+    for name in [RuleName::SpeedSizeAccuracy, RuleName::DeliveredWork] {
+        let moved = |benchmarked| {
+            let (with, without) = (
+                worth_to_others(name, benchmarked, quick),
+                worth_to_others(name, benchmarked, usual),
+            );
+            with != without
+        };
+        assert!(moved(false), "{name}: without benchmarks others lose by it");
+        assert!(!moved(true), "{name}");
+    }
+}
+
+#[test]
+fn few_benchmarks_are_no_reference() {
+    let rule = warm(RuleName::SpeedSizeAccuracy);
+    let slow = |n: u64| Entry {
+        benchmark: true,
+        micros: 10_000_000,
+        ..proof(1_000_000 + n, 2)
+    };
+    let with = |many: u64| {
+        let entries = [network(20), (0..many).map(slow).collect()].concat();
+        let scores = Scores::of(&rule, &entries, NOW);
+        let told = scores.explain(&entries, &miner(1));
+        told.iter().map(|(_, worth)| worth).sum::<i128>()
+    };
+    // Eight of a slice say how large its proofs are, which these leave as it was; 64 how quick all are.
+    assert_eq!(with(0), with(63));
+    // Now everybody is quicker than the reference, which is worth no more than being as quick.
+    assert_eq!(with(0), with(64));
+}

@@ -39,6 +39,7 @@ pub(super) fn proof(n: u64, of: u32) -> Entry {
         attempt: 1,
         end: End::Verified,
         comparable: true,
+        benchmark: false,
         work: 100_000,
         micros: 100_000,
         bytes: Some(2000),

@@ -36,9 +36,16 @@ impl Model {
         }
     }
 
-    pub(super) fn request(&self, uid: RequestUid, priority: i32, pools: Vec<PoolId>) -> QueuedRequest {
+    /// A request for all of it. With its priority is said whether it is a benchmark.
+    pub(super) fn request(
+        &self,
+        uid: RequestUid,
+        (priority, benchmark): (i32, bool),
+        pools: Vec<PoolId>,
+    ) -> QueuedRequest {
         QueuedRequest {
             uid,
+            benchmark,
             priority,
             redundancy: 1,
             pools,

@@ -9,8 +9,11 @@ use zkinfer_scoring::{Constants, Entry, Score};
 
 const HOUR: u64 = 3_600_000;
 
+/// A value, and the work that it is of.
+type Weighed = (f64, f64);
+
 /// The value that a tenth of all weight has, or a better one.
-fn best_tenth(mut of: Vec<(f64, f64)>) -> f64 {
+fn best_tenth(mut of: Vec<Weighed>) -> f64 {
     of.sort_by(|a, b| a.0.total_cmp(&b.0));
     let all: f64 = of.iter().map(|(_, weight)| weight).sum();
     let mut sum = 0.0;
@@ -21,6 +24,15 @@ fn best_tenth(mut of: Vec<(f64, f64)>) -> f64 {
         }
     }
     1.0
+}
+
+/// Of benchmarks alone, where there are so many.
+fn reference(of: Vec<(bool, Weighed)>, enough: usize) -> Vec<Weighed> {
+    let benchmarks: Vec<_> = of.iter().filter(|(is_one, _)| *is_one).collect();
+    match benchmarks.len() >= enough {
+        true => benchmarks.into_iter().map(|(_, value)| *value).collect(),
+        false => of.into_iter().map(|(_, value)| value).collect(),
+    }
 }
 
 #[derive(Debug, Default)]
@@ -42,13 +54,18 @@ pub(super) fn shares(constants: &Constants, entries: &[Entry], at: u64) -> BTree
     let seen: Vec<&Entry> = entries.iter().filter(counts).collect();
     let rate = |e: &Entry| e.micros as f64 / e.work as f64;
     let verified = || seen.iter().filter(|e| e.verified());
-    let reference = best_tenth(verified().map(|e| (rate(e), e.work as f64)).collect());
-    let mut sizes: BTreeMap<Option<Digest>, Vec<(f64, f64)>> = BTreeMap::new();
+    let rates = verified().map(|e| (e.benchmark, (rate(e), e.work as f64)));
+    let best_rate = best_tenth(reference(rates.collect(), 64));
+    let mut sizes: BTreeMap<Option<Digest>, Vec<(bool, Weighed)>> = BTreeMap::new();
     for e in verified() {
         let size = e.bytes.unwrap_or_default() as f64;
-        sizes.entry(e.key).or_default().push((size, e.work as f64));
+        let size = (e.benchmark, (size, e.work as f64));
+        sizes.entry(e.key).or_default().push(size);
     }
-    let least: BTreeMap<_, f64> = sizes.into_iter().map(|(key, of)| (key, best_tenth(of))).collect();
+    let least: BTreeMap<_, f64> = sizes
+        .into_iter()
+        .map(|(key, of)| (key, best_tenth(reference(of, 8))))
+        .collect();
     let beside = |best: f64, took: f64| (2.0 * best / (best + took)).min(1.0);
     let part = f64::from(constants.speed_millionths) / 1e6;
     let mut sums: BTreeMap<Identity, Sum> = BTreeMap::new();
@@ -62,7 +79,7 @@ pub(super) fn shares(constants: &Constants, entries: &[Entry], at: u64) -> BTree
         }
         let best = least.get(&e.key).copied().unwrap_or(1.0);
         let (speed, size) = (
-            beside(reference, rate(e)),
+            beside(best_rate, rate(e)),
             beside(best, e.bytes.unwrap_or_default() as f64),
         );
         sum.credit += aged * (part * speed + (1.0 - part) * size);

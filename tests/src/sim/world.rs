@@ -220,7 +220,8 @@ impl World {
         pools: Vec<PoolId>,
     ) -> RequestUid {
         let uid = RequestUid::new(self.random.bytes());
-        let request = self.models[model].request(uid, priority, pools);
+        let benchmark = priority == BENCHMARK_PRIORITY;
+        let request = self.models[model].request(uid, (priority, benchmark), pools);
         self.queue.consent(uid, self.consent.clone(), self.now);
         self.queue.add(request, self.now);
         self.jobs.insert(

@@ -25,7 +25,9 @@ fn metrics() -> BTreeMap<String, BTreeSet<String>> {
         phase: RequestPhase::Failed,
         ..InferenceRequestStatus::default()
     };
-    metrics.request(&InferenceRequestStatus::default(), &over);
+    metrics.request(false, &InferenceRequestStatus::default(), &over);
+    metrics.benchmark();
+    metrics.benchmarks_paused(false);
     metrics.slices(SliceCounts::default());
     metrics.jobs(1);
     metrics.store(true);

@@ -27,7 +27,7 @@ async fn every_default_comes_from_the_schema() {
         "proofSystem": "SumcheckWhir", "controllerClass": "zkinfer",
     });
     let request = json!({
-        "modelRef": { "name": "none" }, "input": asked, "priority": 0, "deadline": "1h",
+        "type": "Organic", "modelRef": { "name": "none" }, "input": asked, "priority": 0, "deadline": "1h",
         "redundancy": 1, "suspend": false, "cancel": false, "controllerClass": "zkinfer",
     });
     let pool = json!({

@@ -8,6 +8,7 @@
 mod api;
 mod audit;
 mod behaviours;
+mod benchmarks;
 mod classes;
 mod client;
 mod compiler;

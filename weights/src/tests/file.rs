@@ -63,6 +63,7 @@ fn entry(n: u64, of: u8, micros: u64, bytes: Option<u64>, end: End) -> Entry {
         attempt: 1,
         end,
         comparable: true,
+        benchmark: false,
         work: 100_000,
         micros,
         bytes,

@@ -18,6 +18,7 @@ pub mod other_file;
 pub mod product;
 pub mod requantise;
 pub mod rows;
+pub mod sampled;
 pub mod scale;
 mod shared;
 pub mod table;

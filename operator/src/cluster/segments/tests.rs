@@ -25,6 +25,7 @@ fn entry(n: u8) -> Entry {
         cause: None,
         miners_fault: false,
         scores: true,
+        benchmark: false,
         work_micros: 100_000,
         micros: 100_000,
         bytes: Some(2000),

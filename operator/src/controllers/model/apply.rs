@@ -109,7 +109,7 @@ pub async fn reconcile(object: Arc<Model>, ctx: Arc<Models>) -> Result<Requeue, 
             ctx.world.events.tell_all(&*object, news(&old, &status)).await;
             let (namespace, name) = (object.namespace(), object.name_any());
             ctx.world
-                .wake_requests(|r| r.namespace() == namespace && r.spec.model_ref.name == name);
+                .wake_requests(|r| Some(r.model_namespace()) == namespace && r.spec.model_ref.name == name);
         }
     }
     Ok(again.map_or_else(Requeue::await_change, Requeue::requeue))

@@ -42,7 +42,7 @@ impl Controller for Models {
         let uid = model.uid().unwrap_or_default();
         self.records().remove(&uid);
         self.world
-            .wake_requests(|r| r.namespace() == namespace && r.spec.model_ref.name == name);
+            .wake_requests(|r| Some(r.model_namespace()) == namespace && r.spec.model_ref.name == name);
         let world = Arc::clone(&self.world);
         tokio::spawn(async move {
             if let Err(error) = world.artifacts.delete_model(&uid).await {

@@ -102,6 +102,7 @@ async fn reconciled(object: &Arc<InferenceRequest>, ctx: &Arc<Requests>) -> Resu
     let mut run = settle(ctx, uid, gather::run(ctx, uid)).await;
     let model = gather::model(ctx, object);
     let mut turn = None;
+    let no_benchmark = ctx.no_benchmark(object);
     // A start changes what is known, and so do a look, a turn and a new beginning: that is planned for at once, and written once.
     for _ in 0..5 {
         let observed = Observed {
@@ -116,6 +117,7 @@ async fn reconciled(object: &Arc<InferenceRequest>, ctx: &Arc<Requests>) -> Resu
             store: ctx.world.store.problem(),
             unseen: gather::unseen(ctx, object),
             turn: turn.clone(),
+            no_benchmark: no_benchmark.clone(),
         };
         let Plan { status: next, action } = plan(&observed, &now());
         status = next;
@@ -152,6 +154,9 @@ async fn reconciled(object: &Arc<InferenceRequest>, ctx: &Arc<Requests>) -> Resu
         }
     }
     let waits = matches!(turn, Some(Turn::Waits(_)));
+    if status.phase.is_over() {
+        status.benchmark_seed = ctx.benchmark_seed(object);
+    }
     if status.phase.is_over() || !(waits || matches!(run, RunState::Active(_))) {
         ctx.leave(uid);
     }
@@ -184,7 +189,8 @@ async fn reconciled(object: &Arc<InferenceRequest>, ctx: &Arc<Requests>) -> Resu
     }
     if written {
         ctx.world.events.tell_all(&**object, news(&old, &status)).await;
-        ctx.world.metrics.request(&old, &status);
+        let benchmark = object.is_benchmark() && no_benchmark.is_none();
+        ctx.world.metrics.request(benchmark, &old, &status);
         traces::request(object, uid, &old, &status);
     }
     if status.phase.is_over() {

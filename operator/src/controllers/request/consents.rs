@@ -2,7 +2,6 @@
 //!
 //! Invariant: a change is in force for open claims and files before anything is reconciled.
 
-use kube::ResourceExt;
 use zkinfer_crds::RequestUid;
 use zkinfer_crds::k8s::{InferenceRequest, Model};
 
@@ -20,7 +19,7 @@ impl Requests {
         let uid = request.metadata.uid.as_deref().and_then(|uid| uid.parse().ok());
         let served_by =
             uid.and_then(|uid: RequestUid| self.runs().get(&uid).and_then(|r| r.served_by.clone()));
-        let namespace = request.namespace().unwrap_or_default();
+        let namespace = request.model_namespace();
         self.world
             .consents
             .decide(&namespace, &request.spec.model_ref.name, served_by.as_deref())
@@ -35,7 +34,7 @@ impl Requests {
             let Some(record) = runs.get_mut(&uid) else {
                 return false;
             };
-            let namespace = record.key.namespace.as_deref().unwrap_or_default();
+            let namespace = record.model_namespace.as_str();
             if let Some(model) = self.world.model(namespace, &record.model) {
                 record.served_by.clone_from(&model.spec.served_by);
             }
@@ -48,7 +47,8 @@ impl Requests {
     /// A Model is as it was not before.
     pub fn model_seen(&self, model: &Model) {
         let name = model.metadata.name.as_deref().unwrap_or_default();
-        self.consent_again(|r| r.key.namespace == model.metadata.namespace && r.model == name);
+        let namespace = model.metadata.namespace.as_deref().unwrap_or_default();
+        self.consent_again(|r| r.model_namespace == namespace && r.model == name);
     }
 
     /// What says who may serve these runs was read anew.

@@ -21,7 +21,7 @@ use crate::world::Part;
 /// The Model, as far as requests are concerned; unknown while the operator, just started, has not looked at it yet: what
 /// its status says is not known to be true before that.
 pub(super) fn model(ctx: &Requests, object: &InferenceRequest) -> ModelState {
-    let namespace = object.namespace().unwrap_or_default();
+    let namespace = object.model_namespace();
     let found = ctx.world.model(&namespace, &object.spec.model_ref.name);
     let Some(model) = found.filter(|m| m.metadata.deletion_timestamp.is_none()) else {
         // Before every Model is known, one that is not known may be there; nothing would wake the request later.
@@ -87,9 +87,9 @@ pub(super) fn looked(ctx: &Requests, uid: RequestUid, model: &ModelState) -> Opt
     looked.filter(|looked| model.manifests().iter().any(|view| view.manifest == *looked))
 }
 
-/// Every pool.
+/// Every pool; whom they serve and who may serve is asked of the Model's namespace, which is the request's own but for benchmarks.
 pub(super) fn pools(ctx: &Requests, object: &InferenceRequest) -> Vec<PoolView> {
-    let namespace = object.namespace().unwrap_or_default();
+    let namespace = object.model_namespace();
     let model = ctx.world.model(&namespace, &object.spec.model_ref.name);
     let consent = ctx.consent_for(object, model.as_deref());
     let pools = ctx.world.stores.pools.state();
@@ -117,7 +117,7 @@ pub(super) fn pools(ctx: &Requests, object: &InferenceRequest) -> Vec<PoolView> 
 pub(super) fn unseen(ctx: &Requests, object: &InferenceRequest) -> Option<String> {
     // Where everything is watched nothing need be looked for.
     ctx.world.scope.namespaces()?;
-    let namespace = object.namespace().unwrap_or_default();
+    let namespace = object.model_namespace();
     let model = ctx.world.model(&namespace, &object.spec.model_ref.name);
     ctx.world.unseen(&ctx.consent_for(object, model.as_deref()))
 }

@@ -218,6 +218,8 @@ pub struct Observed<'a> {
     pub unseen: Option<String>,
     /// Whether it may begin, by the limits in force; absent: it was not asked.
     pub turn: Option<Turn>,
+    /// Its type is `Benchmark`, and it is none: why.
+    pub no_benchmark: Option<String>,
 }
 
 impl Observed<'_> {

@@ -90,6 +90,13 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
             action: stop,
         };
     }
+    if let Some(why) = &observed.no_benchmark {
+        to.failed(reason::NOT_A_BENCHMARK, why);
+        return Plan {
+            status: to.status,
+            action: stop,
+        };
+    }
     let deadline = observed.spec.deadline.seconds();
     if now.0.as_second() - observed.created.0.as_second() >= deadline as i64 {
         let waited_for = to.ready_message();

@@ -13,8 +13,10 @@ use super::line::{Ask, Client, Line, Turn};
 use super::observed::{RunState, RunView};
 use crate::controllers::model::Models;
 use crate::controllers::pool::Pools;
+use crate::dispatch::BenchmarkNote;
 use crate::reference::Reference;
 use crate::runs::{Outbox, Run};
+use crate::specs::{BENCHMARK, no_benchmark};
 use crate::world::{Part, Records, World, lock};
 
 /// The annotation that names who made a request through the gateway, sealed by the operator: nobody else can write one.
@@ -101,8 +103,43 @@ impl Requests {
         }
     }
 
-    /// May a request begin now?
+    /// The operator's own note at a benchmark that is one.
+    #[must_use]
+    pub fn benchmark_note(&self, request: &InferenceRequest) -> Option<BenchmarkNote> {
+        let note = self.note_at(request)?;
+        let none = no_benchmark(request, Some(&note), &self.world.workers.namespace);
+        none.is_none().then_some(note)
+    }
+
+    fn note_at(&self, request: &InferenceRequest) -> Option<BenchmarkNote> {
+        let sealed = request.annotations().get(BENCHMARK)?;
+        self.world.dispatcher.open_benchmark(sealed).ok()
+    }
+
+    /// Why a request is no benchmark that says of itself that it is one.
+    pub(super) fn no_benchmark(&self, request: &InferenceRequest) -> Option<String> {
+        let own = &self.world.workers.namespace;
+        match request.is_benchmark() {
+            true => no_benchmark(request, self.note_at(request).as_ref(), own),
+            false => None,
+        }
+    }
+
+    /// What a benchmark's input was drawn with, for whoever draws it again.
+    pub(super) fn benchmark_seed(&self, request: &InferenceRequest) -> Option<String> {
+        let note = request.is_benchmark().then(|| self.benchmark_note(request))??;
+        let seed = self
+            .world
+            .dispatcher
+            .benchmark_seed(&note.validator, note.number)?;
+        Some(hex::encode(seed))
+    }
+
+    /// May a request begin now? A benchmark waits for nobody and holds nobody up: the queue sees to that.
     pub(super) fn turn(&self, request: &InferenceRequest, uid: RequestUid, begun: bool) -> Turn {
+        if request.is_benchmark() {
+            return Turn::Begins;
+        }
         let ask = Ask {
             uid,
             key: ObjectRef::from_obj(request),
@@ -133,7 +170,7 @@ impl Requests {
         for request in self.world.stores.requests.state() {
             let phase = request.status.as_ref().map(|s| s.phase);
             let uid = request.uid().and_then(|uid| uid.parse().ok());
-            if let (Some(RequestPhase::Proving), Some(uid)) = (phase, uid) {
+            if let (Some(RequestPhase::Proving), Some(uid), false) = (phase, uid, request.is_benchmark()) {
                 lock(&self.line).hold(uid, self.client_of(&request));
             }
         }
@@ -166,6 +203,8 @@ pub struct RunRecord {
     pub key: ObjectRef<InferenceRequest>,
     /// Its Model's name.
     pub model: String,
+    /// Its Model's namespace.
+    pub model_namespace: String,
     /// What the Model says of who may serve it, as it was last seen.
     pub served_by: Option<Vec<ServedBy>>,
     /// The run.

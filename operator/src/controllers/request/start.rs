@@ -28,7 +28,7 @@ use crate::world::ReconcileError;
 /// The request's Model, and what its compiler reported; nothing where either went away between the plan and here: that
 /// change wakes the request.
 fn model(ctx: &Requests, object: &InferenceRequest) -> Option<(Arc<Model>, CompileReport)> {
-    let namespace = object.namespace().unwrap_or_default();
+    let namespace = object.model_namespace();
     let model = ctx.world.model(&namespace, &object.spec.model_ref.name)?;
     let records = ctx.models.records();
     let known = &records.get(model.uid().as_deref().unwrap_or_default())?.known;
@@ -192,7 +192,7 @@ pub(super) async fn start(
     pools: Vec<PoolId>,
     status: &InferenceRequestStatus,
 ) -> Result<RunState, ReconcileError> {
-    let namespace = object.namespace().unwrap_or_default();
+    let namespace = object.model_namespace();
     let name = &object.spec.model_ref.name;
     let Some((model, report)) = model(ctx, object) else {
         return Ok(RunState::None);
@@ -243,7 +243,8 @@ pub(super) async fn start(
         Err(error) => return refused(&error),
     };
     ctx.world.artifacts.put_inputs_of(uid, run.blobs()).await?;
-    let (priority, redundancy) = (object.spec.priority, object.spec.redundancy);
+    let priority = (object.spec.priority, object.is_benchmark());
+    let redundancy = object.spec.redundancy;
     let mut view = RunView {
         pools: pools.clone(),
         recent: status.recent_slices.clone(),
@@ -253,6 +254,7 @@ pub(super) async fn start(
     ctx.runs().entry(uid).or_insert_with(|| RunRecord {
         key: ObjectRef::from_obj(object),
         model: name.clone(),
+        model_namespace: namespace.clone(),
         served_by: model.spec.served_by.clone(),
         run: Some(Arc::clone(&run)),
         state: RunState::Active(view.clone()),

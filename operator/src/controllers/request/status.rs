@@ -74,6 +74,8 @@ pub(super) fn erased(
     (status.output, status.receipt, status.verify) = (None, None, None);
     status.answers.clear();
     (status.error_vs_float_millionths, status.queue) = (None, None);
+    // Whoever has it draws the input again.
+    status.benchmark_seed = None;
     for row in &mut status.recent_slices {
         row.message.clear();
     }

@@ -78,6 +78,7 @@ struct Case {
     store: Option<String>,
     unseen: Option<String>,
     turn: Option<Turn>,
+    no_benchmark: Option<String>,
     second: i64,
 }
 
@@ -97,6 +98,7 @@ impl Case {
             store: None,
             unseen: None,
             turn: Some(Turn::Begins),
+            no_benchmark: None,
             second: 1,
         }
     }
@@ -117,6 +119,7 @@ impl Case {
                 store: self.store.clone(),
                 unseen: self.unseen.clone(),
                 turn: self.turn.clone(),
+                no_benchmark: self.no_benchmark.clone(),
             },
             &at(self.second),
         );
@@ -126,6 +129,21 @@ impl Case {
 
     fn reason(&self, type_: &str) -> Option<&str> {
         find_condition(&self.status.conditions, type_).map(|c| c.reason.as_str())
+    }
+}
+
+#[test]
+fn what_only_says_that_it_is_a_benchmark_fails_before_anything_of_its_model_is_told() {
+    for run in [RunState::None, active(&["a"])] {
+        let stop = matches!(run, RunState::Active(_)).then_some(Action::Stop);
+        let mut case = Case::new(run, vec![pool("a")]);
+        case.model = ModelState::NotFound(vec!["somebody-elses".to_owned()]);
+        case.no_benchmark = Some("the operator has not made it".to_owned());
+        assert_eq!(case.plan(), stop);
+        assert_eq!(case.status.phase, RequestPhase::Failed);
+        assert_eq!(case.reason("Ready"), Some("NotABenchmark"));
+        let ready = find_condition(&case.status.conditions, "Ready").unwrap();
+        assert_eq!(ready.message, "the operator has not made it");
     }
 }
 

@@ -7,8 +7,9 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action as Requeue;
 use zkinfer_crds::k8s::Validator;
 
+use super::benchmarks::step;
 use super::gather::totals;
-use super::news::{more_than_totals, news};
+use super::news::news;
 use super::observed::{Observed, Place};
 use super::plan::plan;
 use super::records::Validators;
@@ -30,6 +31,19 @@ pub async fn reconcile(object: Arc<Validator>, ctx: Arc<Validators>) -> Result<R
     let (decided, rules) = (ctx.decided().clone(), ctx.world.in_force.get());
     let own = ctx.world.workers.namespace.as_str();
     let uid = object.uid().unwrap_or_default();
+    let does_rule = matches!(&decided.ruling, Some((ruling, _)) if *ruling == uid);
+    let mut again = COUNT;
+    let benchmarks = match rules.benchmarks.as_ref().filter(|_| does_rule) {
+        Some(spec) => {
+            let stepped = step(&ctx, &object, spec).await?;
+            again = again.min(stepped.again);
+            Some((stepped.told, stepped.totals))
+        }
+        None => None,
+    };
+    if does_rule && benchmarks.is_none() {
+        ctx.world.metrics.benchmarks_paused(false);
+    }
     let place = match &decided.ruling {
         Some((ruling, _)) if *ruling == uid => Place::Rules {
             problem: decided.problem.as_deref(),
@@ -37,11 +51,11 @@ pub async fn reconcile(object: Arc<Validator>, ctx: Arc<Validators>) -> Result<R
             held: ctx.world.ledger_held.as_deref(),
             scoring: told(&rules.scoring),
             totals: totals(&ctx.world),
+            benchmarks,
         },
         Some((_, name)) if object.namespace().as_deref() == Some(own) => Place::Superseded(name),
         _ => Place::Elsewhere(own),
     };
-    let counts = matches!(place, Place::Rules { .. });
     let old = object.status.clone().unwrap_or_default();
     let observed = Observed {
         generation: object.metadata.generation,
@@ -49,11 +63,11 @@ pub async fn reconcile(object: Arc<Validator>, ctx: Arc<Validators>) -> Result<R
         place,
     };
     let status = plan(&observed, &now());
-    if status != old && ctx.world.write_status(&*object, &status).await? && more_than_totals(&old, &status) {
+    if status != old && ctx.world.write_status(&*object, &status).await? {
         ctx.world.events.tell_all(&*object, news(&old, &status)).await;
     }
-    Ok(match counts {
-        true => Requeue::requeue(COUNT),
+    Ok(match does_rule {
+        true => Requeue::requeue(again),
         false => Requeue::await_change(),
     })
 }

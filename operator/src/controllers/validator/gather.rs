@@ -18,7 +18,8 @@ pub(super) fn ruling(namespace: &str, all: Vec<Arc<Validator>>) -> Option<Arc<Va
 /// What there is to count.
 pub(super) fn totals(world: &World) -> ValidatorTotals {
     let mut totals = ValidatorTotals::default();
-    for request in world.stores.requests.state() {
+    let requests = world.stores.requests.state();
+    for request in requests.iter().filter(|r| !r.is_benchmark()) {
         match request.status.as_ref().map(|s| s.phase) {
             Some(RequestPhase::Succeeded) => totals.requests_succeeded += 1,
             Some(phase) if phase.is_over() => totals.requests_failed += 1,

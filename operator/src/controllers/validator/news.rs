@@ -1,22 +1,33 @@
 //! What of a status is worth an event.
 
 use kube::runtime::events::EventType;
-use zkinfer_crds::k8s::validator::{ValidatorStatus, condition};
+use zkinfer_crds::k8s::validator::{ValidatorStatus, condition, reason};
 use zkinfer_crds::k8s::{find_condition, is_true};
 
 use crate::world::News;
 
-/// The conditions changed, not only what is counted.
-pub(super) fn more_than_totals(old: &ValidatorStatus, new: &ValidatorStatus) -> bool {
-    let without = |status: &ValidatorStatus| ValidatorStatus {
-        totals: None,
-        ..status.clone()
+/// The conditions changed, not only what is counted and what becomes of benchmarks.
+fn more_than_totals(old: &ValidatorStatus, new: &ValidatorStatus) -> bool {
+    let without = |status: &ValidatorStatus| {
+        let conditions = status.conditions.iter().cloned();
+        ValidatorStatus {
+            totals: None,
+            benchmarks: None,
+            conditions: conditions
+                .filter(|c| c.type_ != condition::BENCHMARKING)
+                .collect(),
+            ..status.clone()
+        }
     };
     without(old) != without(new)
 }
 
 /// The events that the change is worth.
 pub(super) fn news(old: &ValidatorStatus, new: &ValidatorStatus) -> Vec<News> {
+    rules(old, new).into_iter().chain(benchmarks(old, new)).collect()
+}
+
+fn rules(old: &ValidatorStatus, new: &ValidatorStatus) -> Vec<News> {
     if !more_than_totals(old, new) {
         return Vec::new();
     }
@@ -28,4 +39,54 @@ pub(super) fn news(old: &ValidatorStatus, new: &ValidatorStatus) -> Vec<News> {
         false => EventType::Warning,
     };
     vec![(type_, ready.reason.clone(), "Rule", ready.message.clone())]
+}
+
+/// That benchmarks begin, and what somebody has to mend before they go on. That others go first is no news.
+fn benchmarks(old: &ValidatorStatus, new: &ValidatorStatus) -> Option<News> {
+    let said = |status: &ValidatorStatus| find_condition(&status.conditions, condition::BENCHMARKING).cloned();
+    let (before, now) = (said(old), said(new)?);
+    let before = before.map_or_else(String::new, |c| c.reason);
+    let passes = [reason::ORGANIC_WORK_WAITS, reason::BENCHMARKS_RUN];
+    let news = before != now.reason
+        && now.reason != reason::ORGANIC_WORK_WAITS
+        && !(passes.contains(&before.as_str()) && now.reason == reason::BENCHMARKS_RUN);
+    let type_ = match now.status == "True" {
+        true => EventType::Normal,
+        false => EventType::Warning,
+    };
+    news.then_some((type_, now.reason, "Benchmark", now.message))
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use k8s_openapi::jiff::Timestamp;
+    use zkinfer_crds::k8s::{Truth, set_condition};
+
+    use super::*;
+
+    fn saying(why: &str) -> ValidatorStatus {
+        let mut status = ValidatorStatus::default();
+        let truth = Truth::from(why == reason::BENCHMARKS_RUN);
+        let at = Time(Timestamp::UNIX_EPOCH);
+        let type_ = condition::BENCHMARKING;
+        set_condition(&mut status.conditions, type_, truth, why, "", None, &at);
+        status
+    }
+
+    #[test]
+    fn that_benchmarks_begin_or_cannot_be_made_is_an_event_and_that_they_pause_is_none() {
+        let told = |from: &ValidatorStatus, to: &str| {
+            let news = news(from, &saying(to));
+            news.first().map(|(_, reason, ..)| reason.clone())
+        };
+        let (run, waits) = (reason::BENCHMARKS_RUN, reason::ORGANIC_WORK_WAITS);
+        let none = reason::NO_BENCHMARK_MODEL;
+        assert_eq!(told(&ValidatorStatus::default(), run).as_deref(), Some(run));
+        assert_eq!(told(&saying(run), waits), None);
+        assert_eq!(told(&saying(waits), run), None);
+        assert_eq!(told(&saying(run), none).as_deref(), Some(none));
+        assert_eq!(told(&saying(none), none), None);
+        assert_eq!(told(&saying(none), run).as_deref(), Some(run));
+    }
 }

@@ -1,6 +1,10 @@
 //! Everything that is known of a Validator when its plan is made.
 
-use zkinfer_crds::k8s::validator::{RuleInForce, ValidatorSpec, ValidatorStatus, ValidatorTotals};
+use zkinfer_crds::k8s::validator::{
+    BenchmarkTotals, RuleInForce, ValidatorSpec, ValidatorStatus, ValidatorTotals,
+};
+
+use super::made::Told;
 
 /// Everything that a plan is made from.
 #[derive(Debug, Clone)]
@@ -28,6 +32,8 @@ pub enum Place<'a> {
         scoring: RuleInForce,
         /// What there is to count.
         totals: ValidatorTotals,
+        /// What is to be said of benchmarks, where the settings in force have them.
+        benchmarks: Option<(Told, BenchmarkTotals)>,
     },
     /// Another one, of this name, is older.
     Superseded(&'a str),

@@ -75,7 +75,30 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> ValidatorStatus {
         set(condition::STALLED, Truth::True);
     }
     ledger(&mut status, observed, now);
+    benchmarks(&mut status, observed, now);
     status
+}
+
+/// Whether anything is proved when nobody asks. How many there were stays: the next one has the next number.
+fn benchmarks(status: &mut ValidatorStatus, observed: &Observed<'_>, now: &Time) {
+    let Place::Rules {
+        benchmarks: Some((told, totals)),
+        ..
+    } = &observed.place
+    else {
+        status.conditions.retain(|c| c.type_ != condition::BENCHMARKING);
+        return;
+    };
+    status.benchmarks = Some(totals.clone());
+    set_condition(
+        &mut status.conditions,
+        condition::BENCHMARKING,
+        told.truth,
+        told.reason,
+        &told.message,
+        observed.generation,
+        now,
+    );
 }
 
 /// Whether what is found is signed, and added to what was signed before.
@@ -107,8 +130,9 @@ fn ledger(status: &mut ValidatorStatus, observed: &Observed<'_>, now: &Time) {
 mod tests {
     use k8s_openapi::jiff::Timestamp;
     use zkinfer_crds::k8s::find_condition;
-    use zkinfer_crds::k8s::validator::{ValidatorSpec, ValidatorTotals};
+    use zkinfer_crds::k8s::validator::{BenchmarkTotals, ValidatorSpec, ValidatorTotals};
 
+    use super::super::made::Told;
     use super::*;
 
     fn planned(place: Place<'_>, before: &ValidatorStatus) -> ValidatorStatus {
@@ -132,6 +156,7 @@ mod tests {
             held: None,
             scoring: crate::scoring::told(&zkinfer_scoring::Rule::default()),
             totals: ValidatorTotals::default(),
+            benchmarks: None,
         }
     }
 
@@ -184,6 +209,31 @@ mod tests {
             let again = planned(rules(None, Some(&spec)), &status);
             assert!(find_condition(&again.conditions, condition::STALLED).is_none());
         }
+    }
+
+    #[test]
+    fn what_is_said_of_benchmarks_goes_with_them_and_their_number_stays() {
+        let spec = ValidatorSpec::default();
+        let mut place = rules(None, Some(&spec));
+        let totals = BenchmarkTotals {
+            made: 4,
+            latest: None,
+        };
+        if let Place::Rules { benchmarks, .. } = &mut place {
+            let told = Told {
+                truth: Truth::False,
+                reason: reason::ORGANIC_WORK_WAITS,
+                message: "more waits".to_owned(),
+            };
+            *benchmarks = Some((told, totals.clone()));
+        }
+        let status = planned(place, &ValidatorStatus::default());
+        let said = find_condition(&status.conditions, condition::BENCHMARKING).unwrap();
+        assert_eq!((said.status.as_str(), said.reason.as_str()), ("False", "OrganicWorkWaits"));
+        assert_eq!(ready(&status).0, "True");
+        let status = planned(rules(None, Some(&spec)), &status);
+        assert!(find_condition(&status.conditions, condition::BENCHMARKING).is_none());
+        assert_eq!(status.benchmarks, Some(totals));
     }
 
     #[test]

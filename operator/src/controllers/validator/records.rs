@@ -12,6 +12,7 @@ use zkinfer_crds::k8s::Validator;
 use zkinfer_scoring::Rule;
 
 use super::gather::ruling;
+use super::made::Latest;
 use crate::controllers::request::Requests;
 use crate::dispatch::{self, PoolId, unix_millis};
 use crate::in_force::Rules;
@@ -24,8 +25,10 @@ const AGAIN: Duration = Duration::from_secs(5);
 pub struct Validators {
     /// What all controllers share.
     pub world: Arc<World>,
-    requests: Arc<Requests>,
+    pub(super) requests: Arc<Requests>,
     decided: Mutex<Decided>,
+    /// The benchmark that was made last.
+    pub(super) latest: Mutex<Option<Latest>>,
 }
 
 /// What was decided last.
@@ -45,6 +48,7 @@ impl Validators {
             world: Arc::clone(&requests.world),
             requests,
             decided: Mutex::default(),
+            latest: Mutex::default(),
         }
     }
 

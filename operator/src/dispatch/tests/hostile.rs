@@ -268,6 +268,7 @@ fn what_the_ledger_tells_of_a_pool_survives_a_restart() {
         pool: pool("evil/a"),
         at: seconds(100),
         blame,
+        took: None,
     };
     bench.queue.remember(vec![past(Some(Blame::Miner)); 3]);
     bench.add(request(1, 1, &["evil/a", HONEST]), seconds(110));

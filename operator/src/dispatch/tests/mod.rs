@@ -1,10 +1,12 @@
 //! Behaviour of the queue, with the time as an argument.
 
+mod benchmarks;
 mod claims;
 mod consents;
 mod fairness;
 mod hedging;
 mod hostile;
+mod measured;
 
 use std::time::Duration;
 
@@ -54,6 +56,7 @@ fn request(n: u8, slices: u32, pools: &[&str]) -> QueuedRequest {
     };
     QueuedRequest {
         uid: uid(n),
+        benchmark: false,
         priority: 0,
         redundancy: 1,
         pools: pools.iter().map(|p| pool(p)).collect(),

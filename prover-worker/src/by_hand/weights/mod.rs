@@ -238,6 +238,7 @@ mod tests {
             attempt: 1,
             end: End::Verified,
             comparable: true,
+            benchmark: false,
             work: 100_000,
             micros: 100_000,
             bytes: Some(2000),
