@@ -17,6 +17,7 @@ use crate::consent::Installation;
 use crate::scoring::stated;
 use crate::sources::AllowedUrl;
 use crate::specs::CompileSettings;
+use crate::weights::Declared;
 
 /// The settings, read.
 #[derive(Debug, Clone)]
@@ -43,6 +44,8 @@ pub struct Rules {
     pub scoring: Rule,
     /// Since when it is that rule, in Unix milliseconds; 0: from the beginning.
     pub scoring_since: u64,
+    /// The weights that are published; absent: none.
+    pub weights: Option<Declared>,
     /// The spec that they were read from; absent: nobody has written one.
     pub spec: Option<ValidatorSpec>,
 }
@@ -100,6 +103,7 @@ impl Rules {
             limits: limits(&spec.limits)?,
             scoring: stated(&spec.scoring)?,
             scoring_since: 0,
+            weights: spec.weights.as_ref().map(Declared::read).transpose()?,
             spec: Some(spec.clone()),
         })
     }
@@ -235,6 +239,12 @@ mod tests {
             (
                 json!({ "limits": { "uploadBytes": "1Gi" } }),
                 "limits.uploadBytes is 1Gi: the gateway takes at most 64Mi",
+            ),
+            (
+                json!({ "weights": {
+                    "netuid": 2, "versionKey": 1, "uids": { "static": { "5F": 1 } }, "publisher": { "file": {} },
+                } }),
+                "weights.uids.static: an SS58 address",
             ),
         ] {
             let error = base().with(&spec(bad), "").unwrap_err();

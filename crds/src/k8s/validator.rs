@@ -17,9 +17,14 @@ use crate::words::Digest;
 
 mod limits;
 mod scoring;
+mod weights;
 
 pub use limits::Limits;
 pub use scoring::{OwnerGroup, RuleInForce, Scoring, ScoringRule};
+pub use weights::{
+    Bittensor, HOTKEY_SECRET, HOTKEY_SECRET_KEY, Nothing, OwnerPart, Publisher, SpecVersion, UidWeight, Uids,
+    Weights, WeightsStatus,
+};
 
 string_consts! {
     /// The types of a Validator's conditions.
@@ -28,6 +33,8 @@ string_consts! {
         READY = "Ready";
         /// The ledger is signed, and added to. Absent where another Validator rules.
         LEDGER_SIGNED = "LedgerSigned";
+        /// The last weights that were due have left. Absent where nothing is to be published.
+        WEIGHTS_PUBLISHED = "WeightsPublished";
         /// Only a person can make it ready: tools that wait (kstatus) take it as failed. Absent otherwise.
         STALLED = "Stalled";
     }
@@ -46,6 +53,22 @@ string_consts! {
         KEY_NOT_NAMED = "KeyNotNamed";
         /// The spec contradicts itself: the settings that were in force stay.
         INVALID_SPEC = "InvalidSpec";
+        /// The weights have left: to the chain, or, with the publisher `file`, into the store.
+        PUBLISHED = "Published";
+        /// Weights are being made, or have left and the chain has not said yet that it has them.
+        PUBLISHING = "Publishing";
+        /// Nobody who has a uid has a weight, or the subnet takes no such vector.
+        NO_WEIGHTS = "NoWeights";
+        /// The ledger or the store cannot be read, or not be written.
+        NO_LEDGER = "NoLedger";
+        /// The chain is away, too slow, or says what no chain says.
+        CHAIN_UNREACHABLE = "ChainUnreachable";
+        /// The chain has refused the weights, or did not take them in time.
+        CHAIN_REFUSED = "ChainRefused";
+        /// The chain, its runtime or the subnet is not as the spec declares it: nothing leaves.
+        NOT_AS_DECLARED = "NotAsDeclared";
+        /// The Secret of the validator's hotkey is not there, or has none.
+        NO_HOTKEY = "NoHotkey";
     }
 }
 
@@ -83,6 +106,15 @@ pub const RIGHTS: Rights = Rights {
     printcolumn(name = "Proving", type_ = "integer", json_path = ".status.totals.requestsUnfinished"),
     printcolumn(name = "Succeeded", type_ = "integer", json_path = ".status.totals.requestsSucceeded"),
     printcolumn(name = "Verified", type_ = "integer", json_path = ".status.totals.slicesVerified"),
+    printcolumn(
+        name = "Weights",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"WeightsPublished\")].reason",
+        description = "whether weights have left",
+        priority = 1
+    ),
+    printcolumn(name = "Uids", type_ = "integer", json_path = ".status.weights.uids", priority = 1),
+    printcolumn(name = "Block", type_ = "integer", json_path = ".status.weights.sent", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -125,6 +157,9 @@ pub struct ValidatorSpec {
     /// By which rule miners are scored.
     #[serde(default)]
     pub scoring: Scoring,
+    /// Weights that are made of the scores, and where they go. Absent: none are made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<Weights>,
     /// Which installation of the cluster takes it: the one that was started with this `--controller-class`.
     #[serde(default = "default_class")]
     #[schemars(length(max = 32), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
@@ -145,6 +180,7 @@ impl Default for ValidatorSpec {
             retention: Retention::default(),
             limits: Limits::default(),
             scoring: Scoring::default(),
+            weights: None,
             controller_class: default_class(),
         }
     }
@@ -303,6 +339,9 @@ pub struct ValidatorStatus {
     /// What there is to count. Absent where another Validator rules.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub totals: Option<ValidatorTotals>,
+    /// The weights that were made last. Absent where none are made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<WeightsStatus>,
     /// The conditions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]

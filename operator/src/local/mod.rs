@@ -361,6 +361,7 @@ fn settings(
             limits: Default::default(),
             scoring: Rule::default(),
             scoring_since: 0,
+            weights: None,
             spec: None,
         },
         reference_socket,

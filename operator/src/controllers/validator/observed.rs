@@ -2,6 +2,8 @@
 
 use zkinfer_crds::k8s::validator::{RuleInForce, ValidatorSpec, ValidatorStatus, ValidatorTotals};
 
+use crate::weights::Told;
+
 /// Everything that a plan is made from.
 #[derive(Debug, Clone)]
 pub struct Observed<'a> {
@@ -28,6 +30,8 @@ pub enum Place<'a> {
         scoring: RuleInForce,
         /// What there is to count.
         totals: ValidatorTotals,
+        /// What is told of weights; absent: none are published.
+        weights: Option<Told>,
     },
     /// Another one, of this name, is older.
     Superseded(&'a str),
