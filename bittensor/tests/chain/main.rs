@@ -304,8 +304,9 @@ async fn what_speaks_no_websocket_is_away() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("ws://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
-        use tokio::io::AsyncWriteExt as _;
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 4096]).await;
             let page = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nno";
             let _ = stream.write_all(page.as_bytes()).await;
         }
