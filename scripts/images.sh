@@ -33,6 +33,8 @@ fi
 case ${1:-} in -*) usage ;; esac
 triple=${triple:-$(uname -m)-unknown-linux-gnu}
 . scripts/target.sh
+# What `./quickstart` leaves out: weights to a chain.
+features=zkinfer-operator/bittensor
 tag=${ZKINFER_TAG:-dev} target=${CARGO_TARGET_DIR:-target} profile=${ZKINFER_PROFILE:-dist}
 out=${1:-${ZKINFER_IMAGES:-$target/images}}
 [ "$triple" = "$host" ] || [ -n "${1:-}${ZKINFER_IMAGES:-}" ] || out=$target/images-$arch
@@ -65,7 +67,8 @@ take() { # built, to
 # library is chosen when a program is linked, so the libraries that `cargo build --workspace` has built with this profile are
 # used as they are, but for those of the workspace: they lie beside the others, so that neither build disturbs the other.
 RUSTC_WORKSPACE_WRAPPER=$PWD/scripts/static-program.sh ZKINFER_REQUIRE_WEB=1 \
-    cargo build --profile "$profile" --locked --workspace --bin operator --bin prover-worker "${cargo_target[@]}"
+    cargo build --profile "$profile" --locked --workspace --features "$features" --bin operator --bin prover-worker \
+    "${cargo_target[@]}"
 built=$target/$profile
 [ "$triple" = "$host" ] || built=$target/$triple/$profile
 image() { # name
@@ -91,7 +94,7 @@ if [ "$triple" = x86_64-unknown-linux-gnu ] && [ "$triple" = "$host" ]; then
         # whole workspace, so that libraries have the same features as in the first build.
         CARGO_TARGET_DIR=$target/$build \
             CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-C target-cpu=$build -C target-feature=+crt-static" \
-            cargo build --profile "$profile" --locked --workspace --bin prover-worker --target x86_64-unknown-linux-gnu
+            cargo build --profile "$profile" --locked --workspace --features "$features" --bin prover-worker --target x86_64-unknown-linux-gnu
         take "$target/$build/x86_64-unknown-linux-gnu/$profile/prover-worker" "$work/prover-worker/prover-worker.$build"
     done
 fi

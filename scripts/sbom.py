@@ -20,6 +20,8 @@ import tomllib
 import uuid
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+# What images are built with beside the defaults, as in scripts/images.sh.
+FEATURES = "zkinfer-operator/bittensor"
 TARGETS = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"]
 
 
@@ -129,7 +131,7 @@ def standard_library():
 
 
 def bill(name, image, archive, target, offline):
-    more = ["--offline"] if offline else []
+    more = ["--features", FEATURES] + (["--offline"] if offline else [])
     text = output("cargo", "metadata", "--locked", "--format-version", "1", "--filter-platform", target, *more)
     metadata = json.loads(text)
     packages = {p["id"]: p for p in metadata["packages"]}

@@ -42,6 +42,26 @@ fn object(kind: &str, change: Value) -> Value {
     object
 }
 
+const HOTKEY: &str = "5ETmuXSyBiDHwabzdAxmbyj1A25asAmNXm5gtzf7edxxQYaq";
+
+/// A Validator that publishes weights, with this changed.
+fn weights(change: &Value) -> Value {
+    let mut weights = json!({
+        "netuid": 2, "versionKey": 11003, "uids": { "static": { HOTKEY: 7 } }, "publisher": { "file": {} },
+    });
+    for (field, value) in change.as_object().unwrap() {
+        weights[field] = value.clone();
+    }
+    json!({ "weights": weights })
+}
+
+fn bittensor() -> Value {
+    json!({
+        "endpoint": "wss://chain.example", "genesis": format!("0x{}", "ab".repeat(32)),
+        "allowedSpecVersions": [{ "spec": 365, "transaction": 1 }],
+    })
+}
+
 /// A pool whose workers' nodes are chosen by this.
 fn affine(expression: &Value) -> Value {
     let terms = json!({ "nodeSelectorTerms": [{ "matchExpressions": [expression] }] });
@@ -114,6 +134,38 @@ fn refuses_what_contradicts_itself() {
             "Model",
             json!({ "batchSizes": [1, 4, 1] }),
             "batchSizes names a size twice",
+        ),
+        (
+            "Validator",
+            weights(&json!({ "uids": {} })),
+            "exactly one of static and chain must be set",
+        ),
+        (
+            "Validator",
+            weights(&json!({ "publisher": { "file": {}, "bittensor": bittensor() } })),
+            "exactly one of file and bittensor must be set",
+        ),
+        (
+            "Validator",
+            weights(&json!({ "uids": { "chain": {} } })),
+            "uids.chain needs publisher.bittensor",
+        ),
+        (
+            "Validator",
+            weights(&json!({ "publisher": { "bittensor": bittensor() } })),
+            "publisher.bittensor needs uids.chain",
+        ),
+        (
+            "MinerPool",
+            json!({ "hotkey": HOTKEY }),
+            "hotkey needs an identity",
+        ),
+        (
+            "MinerPool",
+            json!({ "identity": identity, "hotkeyBinding": {
+                "hotkeySignature": "aa".repeat(64), "identitySignature": "aa".repeat(64),
+            } }),
+            "hotkeyBinding needs a hotkey",
         ),
         (
             "Model",
@@ -396,6 +448,11 @@ fn what_may_change_may() {
             json!({ "input": { "inline": null, "erased": {} } }),
         ),
         ("MinerPool", json!({ "drain": true, "parallelism": 7, "warm": 7 })),
+        ("Validator", weights(&json!({ "every": 360 }))),
+        (
+            "Validator",
+            weights(&json!({ "uids": { "chain": {} }, "publisher": { "bittensor": bittensor() } })),
+        ),
     ] {
         let before = object(kind, json!({}));
         let mut after = before.clone();

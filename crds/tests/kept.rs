@@ -74,8 +74,13 @@ const KINDS: &[(&str, &str)] = zkinfer_crds::kinds!(folders);
 #[test]
 fn the_operator_sets_every_condition_and_reason() {
     for (kind, own) in KINDS {
-        // A request's reasons are also found where its run is prepared.
-        let code = code(&[own, "operator/src/runs", "operator/src/local"]);
+        // A request's reasons are also found where its run is prepared, a Validator's where weights are published.
+        let code = code(&[
+            own,
+            "operator/src/runs",
+            "operator/src/local",
+            "operator/src/cluster",
+        ]);
         let words = constants(kind);
         let of = |module: &str| words.iter().filter(|(of, _)| of == module).count();
         assert!(of("condition") > 0 && of("reason") > 0, "{kind}: {words:?}");

@@ -17,6 +17,7 @@ use crate::consent::Installation;
 use crate::scoring::stated;
 use crate::sources::AllowedUrl;
 use crate::specs::CompileSettings;
+use crate::weights::Declared;
 
 /// The settings, read.
 #[derive(Debug, Clone)]
@@ -45,6 +46,8 @@ pub struct Rules {
     pub benchmarks: Option<Benchmarks>,
     /// Since when it is that rule, in Unix milliseconds; 0: from the beginning.
     pub scoring_since: u64,
+    /// The weights that are published; absent: none.
+    pub weights: Option<Declared>,
     /// The spec that they were read from; absent: nobody has written one.
     pub spec: Option<ValidatorSpec>,
 }
@@ -103,6 +106,7 @@ impl Rules {
             scoring: stated(&spec.scoring)?,
             benchmarks: spec.benchmarks.as_ref().map(benchmarks).transpose()?,
             scoring_since: 0,
+            weights: spec.weights.as_ref().map(Declared::read).transpose()?,
             spec: Some(spec.clone()),
         })
     }
@@ -258,6 +262,12 @@ mod tests {
                     { "namespace": "a", "name": "x", "weight": 2 },
                 ] } }),
                 "benchmarks.models[2]: Model a/x is listed twice",
+            ),
+            (
+                json!({ "weights": {
+                    "netuid": 2, "versionKey": 1, "uids": { "static": { "5F": 1 } }, "publisher": { "file": {} },
+                } }),
+                "weights.uids.static: an SS58 address",
             ),
         ] {
             let error = base().with(&spec(bad), "").unwrap_err();

@@ -3,7 +3,8 @@
 //! Rooms, each using only those named after it: `cluster` runs all on Kubernetes, `local` on one machine without; `client`
 //! has the verbs of those who ask, `answer` what they are told. `controllers` decide, one per kind, and share a `world`;
 //! `web` shows it all in a browser; `gateway` speaks HTTP. `fleet` decides which Jobs there are, `specs` makes the objects of a
-//! cluster, `scoring` says what the ledger is worth, `in_force` the settings that a Validator changes, `sources` reads what
+//! cluster, `scoring` says what the ledger is worth, `in_force` the settings that a Validator changes, `weights` who
+//! gets which of them, `sources` reads what
 //! objects name. `dispatch` holds the queue, the claims and the ledger's entries;
 //! `runs` evaluates, states and verifies; `reference` asks for the float model's answers; `consent` says which pools may
 //! see what. At the bottom `artifacts` stores, `metrics` counts, and there are `setup` and `clock`; `traces` says what a
@@ -31,4 +32,5 @@ pub mod sources;
 pub mod specs;
 pub mod traces;
 pub mod web;
+pub mod weights;
 pub mod world;

@@ -60,6 +60,9 @@ labels! {
     struct Namespace {
         namespace: String,
     }
+    struct Why {
+        reason: &'static str,
+    }
     struct Trace {
         trace_id: String,
     }
@@ -127,6 +130,8 @@ pub struct Metrics {
     store_room: Gauge,
     namespace_up: Family<Namespace, Gauge>,
     model_bytes: Gauge,
+    weights_sent: Gauge,
+    weights_failed: Family<Why, Counter>,
     reconciles: Family<Reconcile, Counter>,
     reconcile_seconds: Histogram,
     writes: Family<Write, Counter>,
@@ -232,6 +237,18 @@ impl Default for Metrics {
             "Memory that loaded models take, by the operator's account",
             Gauge::default(),
         );
+        let weights_sent = family(
+            r,
+            "weights_published_timestamp_seconds",
+            "When weights have left last, in Unix seconds; 0: never since the start",
+            Gauge::default(),
+        );
+        let weights_failed = family(
+            r,
+            "weights_failures",
+            "Weights that were due and have not left, by the reason of condition WeightsPublished",
+            Family::default(),
+        );
         let reconciles = family(
             r,
             "reconciles",
@@ -264,6 +281,8 @@ impl Default for Metrics {
             store_room,
             namespace_up,
             model_bytes,
+            weights_sent,
+            weights_failed,
             reconciles,
             reconcile_seconds,
             writes,
@@ -396,6 +415,17 @@ impl Metrics {
     /// Memory that loaded models take.
     pub fn model_bytes(&self, bytes: u64) {
         self.model_bytes.set(bytes as i64);
+    }
+
+    /// Weights have left, at this time in Unix milliseconds.
+    pub fn weights_sent(&self, at: u64) {
+        self.weights_sent
+            .set(i64::try_from(at / 1000).unwrap_or(i64::MAX));
+    }
+
+    /// Weights were due, and have not left.
+    pub fn weights(&self, reason: &'static str) {
+        self.weights_failed.get_or_create(&Why { reason }).inc();
     }
 
     /// Everything, in the text format.

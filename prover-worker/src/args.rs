@@ -14,6 +14,11 @@ use zkml::receipt::DEFAULT_RULE;
 mod sample;
 
 pub(crate) use sample::SampleArgs;
+mod weights;
+
+pub(crate) use weights::{
+    WeightsBindArgs, WeightsCommand, WeightsFileArgs, WeightsMakeArgs, WeightsRotateArgs,
+};
 
 /// Proves slices of models, and checks the receipts of whole runs.
 ///
@@ -392,76 +397,6 @@ pub(crate) struct ScoringArgs {
     /// Scores at this time, in Unix milliseconds. Without: when the last claim ended.
     #[arg(long, value_name = "MILLIS")]
     pub(crate) at: Option<u64>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum WeightsCommand {
-    /// Compute a ledger's scores, give everybody their place, and sign what weights come of it.
-    Make(WeightsMakeArgs),
-    /// Bind a pool's identity and a hotkey to each other, with a signature of both.
-    Bind(WeightsBindArgs),
-    /// Show who has which weight, and from what, of a file whose signature holds.
-    Show {
-        #[command(flatten)]
-        file: WeightsFileArgs,
-    },
-    /// Check signature and vector; with a ledger, that every total in the file is the ledger's.
-    Verify {
-        #[command(flatten)]
-        file: WeightsFileArgs,
-        /// A folder with the ledger's segments by number, as a store's `segments/`; what came after the file is passed over.
-        #[arg(long = "ledger", value_name = "FOLDER")]
-        segments: Option<PathBuf>,
-    },
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct WeightsMakeArgs {
-    #[command(flatten)]
-    pub(crate) ledger: LedgerArgs,
-    #[command(flatten)]
-    pub(crate) rule: ScoringArgs,
-    /// The subnet, and who is who in it, as JSON: see docs/weights.md.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) subnet: PathBuf,
-    /// The key that the ledger is signed with, such as `validator.key` of a state folder.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) key: PathBuf,
-    /// Where to write it.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) out: PathBuf,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct WeightsBindArgs {
-    /// The network that the installation serves.
-    #[arg(long)]
-    pub(crate) network: String,
-    /// The MinerPool's namespace.
-    #[arg(long)]
-    pub(crate) namespace: String,
-    /// The MinerPool's name.
-    #[arg(long)]
-    pub(crate) pool: String,
-    /// Its `metadata.uid`.
-    #[arg(long)]
-    pub(crate) uid: String,
-    /// The identity's key, as `operator identity new` makes it.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) identity_key: PathBuf,
-    /// The hotkey's seed: 0x and 64 hexadecimal digits.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) hotkey_seed: PathBuf,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct WeightsFileArgs {
-    /// The weights file.
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
-    /// The validator that must have signed it. Without, whoever has.
-    #[arg(long, value_name = "IDENTITY")]
-    pub(crate) validator: Option<Identity>,
 }
 
 #[derive(Debug, Subcommand)]

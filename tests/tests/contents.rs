@@ -132,6 +132,26 @@ fn weights_know_no_cluster_no_network_and_no_engine() {
     }
 }
 
+/// Whoever tries it out compiles no chain; images have it.
+#[test]
+fn a_chain_is_in_the_operators_that_were_asked_for_one() {
+    let tree = |more: &[&str]| {
+        let edges = ["--edges", "normal,build,features"];
+        cargo_tree("zkinfer-operator", &[&edges, more].concat())
+    };
+    let (without, with) = (tree(&[]), tree(&["--features", "bittensor"]));
+    for package in ["zkinfer-bittensor", "timelock"] {
+        assert!(!has(&without, package), "the operator depends on {package}");
+        assert!(
+            has(&with, package),
+            "feature `bittensor` does not bring {package}"
+        );
+    }
+    let images =
+        std::fs::read_to_string(zkinfer_tests::local::repository().join("scripts/images.sh")).unwrap();
+    assert!(images.contains("features=zkinfer-operator/bittensor"));
+}
+
 #[test]
 fn no_reader_and_no_prover_is_linked_into_the_operator() {
     let fragments: Vec<&str> = PROVERS

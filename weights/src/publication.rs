@@ -29,6 +29,58 @@ pub struct Settings {
     pub runtimes: Vec<(u32, u32)>,
 }
 
+impl Settings {
+    /// Whether this is the declared chain, under a runtime for which calls are known to be what they are. Nothing else that a chain
+    /// says means anything before.
+    ///
+    /// # Errors
+    /// Another chain, or an unknown runtime.
+    pub fn knows(&self, runtime: &Runtime) -> Result<(), Refusal> {
+        if runtime.genesis != self.genesis {
+            let shown = |hash: [u8; 32]| format!("0x{}", hex::encode(hash));
+            return Err(Refusal::Chain {
+                got: shown(runtime.genesis),
+                expected: shown(self.genesis),
+            });
+        }
+        let (spec, transaction) = (runtime.spec_version, runtime.transaction_version);
+        if !self.runtimes.contains(&(spec, transaction)) {
+            return Err(Refusal::Runtime { spec, transaction });
+        }
+        Ok(())
+    }
+
+    /// Whether any weights may leave in this block in this form, after what has been `sent` last: what can be asked before they are
+    /// made. Nothing leaves by this alone: see [`Permitted`].
+    ///
+    /// # Errors
+    /// The first reason why not.
+    pub fn may_leave(&self, observed: &Observed, form: Form, sent: Option<u64>) -> Result<(), Refusal> {
+        same_chain(self, observed)?;
+        if observed.uid.is_none() {
+            return Err(Refusal::NotRegistered(self.netuid));
+        }
+        in_time(self, observed, sent)?;
+        match form_of(observed) {
+            takes if takes == form => Ok(()),
+            takes => Err(Refusal::Form {
+                netuid: self.netuid,
+                takes,
+                got: form,
+            }),
+        }
+    }
+}
+
+/// How a subnet takes weights.
+const fn form_of(observed: &Observed) -> Form {
+    if observed.commits {
+        Form::Committed
+    } else {
+        Form::Plain
+    }
+}
+
 /// What the chain says at one block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Observed {
@@ -184,11 +236,7 @@ impl Permitted {
         in_time(settings, observed, sent)?;
         weights.vector.fits(observed.limits, uid)?;
         Ok(Self {
-            takes: if observed.commits {
-                Form::Committed
-            } else {
-                Form::Plain
-            },
+            takes: form_of(observed),
             netuid,
             version_key: settings.version_key,
             vector: weights.vector.clone(),
@@ -254,18 +302,7 @@ fn same_weights(weights: Weights<'_>, settings: &Settings) -> Result<(), Refusal
 }
 
 fn same_chain(settings: &Settings, observed: &Observed) -> Result<(), Refusal> {
-    let runtime = observed.runtime;
-    if runtime.genesis != settings.genesis {
-        let shown = |hash: [u8; 32]| format!("0x{}", hex::encode(hash));
-        return Err(Refusal::Chain {
-            got: shown(runtime.genesis),
-            expected: shown(settings.genesis),
-        });
-    }
-    let (spec, transaction) = (runtime.spec_version, runtime.transaction_version);
-    if !settings.runtimes.contains(&(spec, transaction)) {
-        return Err(Refusal::Runtime { spec, transaction });
-    }
+    settings.knows(&observed.runtime)?;
     if settings.version_key < observed.version_key {
         return Err(Refusal::Outdated {
             got: settings.version_key,

@@ -81,13 +81,19 @@ entry alone is refused here, by the pool's name.
 {{- if and $pool.possession (not $pool.identity) }}
 {{- fail (printf "%s: possession needs an identity" $who) }}
 {{- end }}
+{{- if and $pool.hotkey (not $pool.identity) }}
+{{- fail (printf "%s: hotkey needs an identity, whose key signs the binding" $who) }}
+{{- end }}
+{{- if and $pool.hotkeyBinding (not $pool.hotkey) }}
+{{- fail (printf "%s: hotkeyBinding needs a hotkey" $who) }}
+{{- end }}
 {{- $pool | toJson }}
 {{- end }}
 
 {{/* The spec of its MinerPool. */}}
 {{- define "zkinfer-miner.spec" -}}
 {{- $spec := pick . "image" "allowUnpinnedImage" "parallelism" "warm" "resources" "allowedNamespaces" "drain" "controllerClass" }}
-{{- range $key := tuple "identity" "possession" "queueName" "pod" }}
+{{- range $key := tuple "identity" "possession" "hotkey" "hotkeyBinding" "keyRotations" "queueName" "pod" }}
 {{- with get $ $key }}{{ $_ := set $spec $key . }}{{ end }}
 {{- end }}
 {{- $spec | toYaml }}

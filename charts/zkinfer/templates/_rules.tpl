@@ -64,7 +64,7 @@ The rights, each list once: cluster-wide they are in ClusterRoles, with `namespa
   verbs: [create]
 - apiGroups: [""]
   resources: [secrets]
-  resourceNames: [zkinfer-token-key, zkinfer-validator-key]
+  resourceNames: [zkinfer-token-key, zkinfer-validator-key, zkinfer-hotkey]
   verbs: [get]
 # Who of several operators acts.
 - apiGroups: [coordination.k8s.io]

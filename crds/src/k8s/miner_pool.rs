@@ -30,6 +30,12 @@ string_consts! {
         PAUSED = "Paused";
         /// Only a person can make it ready: tools that wait (kstatus) take it as failed. Absent otherwise.
         STALLED = "Stalled";
+        /// The stated hotkey and the identity have both signed that they are one miner's. Present where a hotkey is stated, or
+        /// where the Validator publishes weights.
+        HOTKEY_BOUND = "HotkeyBound";
+        /// The hotkey had a uid when weights were made last, so that the miner's weight goes to it. Present as the one before is,
+        /// once weights have been made.
+        HOTKEY_REGISTERED = "HotkeyRegistered";
     }
 }
 
@@ -54,6 +60,22 @@ string_consts! {
         AS_EXPECTED = "AsExpected";
         /// `spec.drain` is set: no new slices; open claims may end.
         DRAINING = "Draining";
+        /// Both keys have signed.
+        HOTKEY_BOUND = "HotkeyBound";
+        /// `spec.hotkey` is not there: the miner has no weight.
+        NO_HOTKEY = "NoHotkey";
+        /// `spec.hotkeyBinding` is not there yet: the miner has no weight.
+        BINDING_MISSING = "BindingMissing";
+        /// `spec.hotkey` is no address, or a signature is not one over this pool: the miner has no weight.
+        BINDING_WRONG = "BindingWrong";
+        /// Pools of one identity have different hotkeys: the miner has no weight.
+        TWO_HOTKEYS = "TwoHotkeys";
+        /// The hotkey has a uid.
+        REGISTERED = "Registered";
+        /// The hotkey has no uid: the miner has no weight.
+        NOT_REGISTERED = "NotRegistered";
+        /// The Validator has revoked the hotkey or the identity: the miner has no weight.
+        REVOKED = "Revoked";
     }
 }
 
@@ -106,7 +128,9 @@ pub const RIGHTS: Rights = Rights {
         "image must be pinned by digest (name@sha256:...), unless allowUnpinnedImage is set"
     ),
     validation = ("self.warm <= self.parallelism", "warm must not be more than parallelism"),
-    validation = ("!has(self.possession) || has(self.identity)", "possession needs an identity")
+    validation = ("!has(self.possession) || has(self.identity)", "possession needs an identity"),
+    validation = ("!has(self.hotkey) || has(self.identity)", "hotkey needs an identity, whose key signs the binding"),
+    validation = ("!has(self.hotkeyBinding) || has(self.hotkey)", "hotkeyBinding needs a hotkey")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MinerPoolSpec {
@@ -119,6 +143,18 @@ pub struct MinerPoolSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^[0-9a-f]{128}$"))]
     pub possession: Option<String>,
+    /// The miner's hotkey, as its SS58 address: weights go to its uid, once `hotkeyBinding` proves that both keys are one miner's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[1-9A-HJ-NP-Za-km-z]{47,50}$"))]
+    pub hotkey: Option<String>,
+    /// Signatures of hotkey and identity over network, namespace, name and uid of this pool (`prover-worker weights bind`), so
+    /// they can be made only once the pool exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hotkey_binding: Option<HotkeyBinding>,
+    /// Keys that the miner had before, each of which hands its score over to the next (`prover-worker weights rotate`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub key_rotations: Vec<KeyRotation>,
     /// The worker's image, pinned by digest.
     #[schemars(
         length(min = 1, max = 512),
@@ -176,6 +212,34 @@ impl MinerPoolSpec {
             .iter()
             .any(|allowed| allowed == "*" || allowed == namespace)
     }
+}
+
+/// That a hotkey and an identity are one miner's.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HotkeyBinding {
+    /// The hotkey's signature (sr25519).
+    #[schemars(regex(pattern = "^[0-9a-f]{128}$"))]
+    pub hotkey_signature: String,
+    /// The identity's (ed25519).
+    #[schemars(regex(pattern = "^[0-9a-f]{128}$"))]
+    pub identity_signature: String,
+}
+
+/// That a key goes on with the score of another; both have signed it.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KeyRotation {
+    /// The old key.
+    pub from: Identity,
+    /// The new one.
+    pub to: Identity,
+    /// The old key's signature.
+    #[schemars(regex(pattern = "^[0-9a-f]{128}$"))]
+    pub from_signature: String,
+    /// The new one's.
+    #[schemars(regex(pattern = "^[0-9a-f]{128}$"))]
+    pub to_signature: String,
 }
 
 /// What each worker gets; request and limit at once.

@@ -232,7 +232,11 @@ const OWN: &[Said] = &[
         why: "",
         group: "",
         resources: &["secrets"],
-        names: &["zkinfer-token-key", "zkinfer-validator-key"],
+        names: &[
+            "zkinfer-token-key",
+            "zkinfer-validator-key",
+            super::validator::HOTKEY_SECRET,
+        ],
         verbs: &["get"],
     },
     Said {

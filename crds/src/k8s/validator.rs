@@ -18,10 +18,15 @@ use crate::words::Digest;
 mod benchmarks;
 mod limits;
 mod scoring;
+mod weights;
 
 pub use benchmarks::{BenchmarkModel, BenchmarkTotals, Benchmarks};
 pub use limits::Limits;
 pub use scoring::{OwnerGroup, RuleInForce, Scoring, ScoringRule};
+pub use weights::{
+    Bittensor, HOTKEY_SECRET, HOTKEY_SECRET_KEY, Nothing, OwnerPart, Publisher, SpecVersion, UidWeight, Uids,
+    Weights, WeightsStatus,
+};
 
 string_consts! {
     /// The types of a Validator's conditions.
@@ -32,6 +37,8 @@ string_consts! {
         LEDGER_SIGNED = "LedgerSigned";
         /// Benchmarks are made when nobody asks. Absent where the spec has none, and where another Validator rules.
         BENCHMARKING = "Benchmarking";
+        /// The last weights that were due have left. Absent where nothing is to be published.
+        WEIGHTS_PUBLISHED = "WeightsPublished";
         /// Only a person can make it ready: tools that wait (kstatus) take it as failed. Absent otherwise.
         STALLED = "Stalled";
     }
@@ -62,6 +69,22 @@ string_consts! {
         STORE_UNAVAILABLE = "StoreUnavailable";
         /// `operator local` makes no benchmarks: a run would never be over.
         LOCAL_RUN = "LocalRun";
+        /// The weights have left: to the chain, or, with the publisher `file`, into the store.
+        PUBLISHED = "Published";
+        /// Weights are being made, or have left and the chain has not said yet that it has them.
+        PUBLISHING = "Publishing";
+        /// Nobody who has a uid has a weight, or the subnet takes no such vector.
+        NO_WEIGHTS = "NoWeights";
+        /// The ledger or the store cannot be read, or not be written.
+        NO_LEDGER = "NoLedger";
+        /// The chain is away, too slow, or says what no chain says.
+        CHAIN_UNREACHABLE = "ChainUnreachable";
+        /// The chain has refused the weights, or did not take them in time.
+        CHAIN_REFUSED = "ChainRefused";
+        /// The chain, its runtime or the subnet is not as the spec declares it: nothing leaves.
+        NOT_AS_DECLARED = "NotAsDeclared";
+        /// The Secret of the validator's hotkey is not there, or has none.
+        NO_HOTKEY = "NoHotkey";
     }
 }
 
@@ -99,6 +122,15 @@ pub const RIGHTS: Rights = Rights {
     printcolumn(name = "Proving", type_ = "integer", json_path = ".status.totals.requestsUnfinished"),
     printcolumn(name = "Succeeded", type_ = "integer", json_path = ".status.totals.requestsSucceeded"),
     printcolumn(name = "Verified", type_ = "integer", json_path = ".status.totals.slicesVerified"),
+    printcolumn(
+        name = "Weights",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"WeightsPublished\")].reason",
+        description = "whether weights have left",
+        priority = 1
+    ),
+    printcolumn(name = "Uids", type_ = "integer", json_path = ".status.weights.uids", priority = 1),
+    printcolumn(name = "Block", type_ = "integer", json_path = ".status.weights.sent", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -144,6 +176,9 @@ pub struct ValidatorSpec {
     /// What is proved when nobody asks. Absent: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub benchmarks: Option<Benchmarks>,
+    /// Weights that are made of the scores, and where they go. Absent: none are made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<Weights>,
     /// Which installation of the cluster takes it: the one that was started with this `--controller-class`.
     #[serde(default = "default_class")]
     #[schemars(length(max = 32), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
@@ -165,6 +200,7 @@ impl Default for ValidatorSpec {
             limits: Limits::default(),
             scoring: Scoring::default(),
             benchmarks: None,
+            weights: None,
             controller_class: default_class(),
         }
     }
@@ -327,6 +363,9 @@ pub struct ValidatorStatus {
     /// What came of benchmarks. Absent where none was ever made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub benchmarks: Option<BenchmarkTotals>,
+    /// The weights that were made last. Absent where none are made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<WeightsStatus>,
     /// The conditions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]

@@ -18,6 +18,7 @@
 //! | `incoming/…` | blobs that are being uploaded |
 //! | `ledger/<claim>` | one entry per scored claim |
 //! | `segments/<number>`, `segments/head` | the same entries in segments that the validator has signed, and where they end |
+//! | `weights/<hex>`, `weights/last` | weights files that the validator has signed, and which has left last |
 //! | `installation` | the class of the operator whose store it is |
 
 mod blobs;

@@ -204,6 +204,35 @@ impl Artifacts {
         Ok(())
     }
 
+    /// Stores a weights file under its digest.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn put_weights(&self, bytes: Vec<u8>) -> Result<Digest, ArtifactError> {
+        let digest = Digest::of(&bytes);
+        self.create(&Path::from(format!("weights/{}", digest.hex())), bytes.into())
+            .await?;
+        Ok(digest)
+    }
+
+    /// What is written down of the weights that have left last.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn weights_record(&self) -> Result<Option<Bytes>, ArtifactError> {
+        self.read(&Path::from("weights/last")).await
+    }
+
+    /// Writes down which weights have left last, in the place of what was there.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn put_weights_record(&self, json: Vec<u8>) -> Result<(), ArtifactError> {
+        let path = Path::from("weights/last");
+        self.store.put(&path, PutPayload::from_bytes(json.into())).await?;
+        Ok(())
+    }
+
     /// Keeps what the compiler reported under the key of all that it depends on, and what a Model was compiled to.
     ///
     /// # Errors

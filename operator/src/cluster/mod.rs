@@ -32,6 +32,7 @@ mod settings;
 mod sweep;
 mod told;
 mod viewers;
+mod weights;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -43,7 +44,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-pub use segments::{Segments, SegmentsError};
+pub use segments::{Segments, SegmentsError, WeighError, Weighed};
 pub use settings::{RunError, RunOptions, Settings, Setup, Stop, setup, stop_signal, stopped, tell_spans};
 
 use self::auth::TokenReviews;
@@ -65,6 +66,7 @@ use crate::metrics::Metrics;
 use crate::runs::{Outbox, Shelf};
 use crate::scoring::Totals;
 use crate::web::{Shown, Web};
+use crate::weights::Published;
 use crate::world::{self, AtWork, Consents, Events, LOOK, Pace, Part, Ready, Scope, StoreHealth, World};
 
 /// How long the gateway waits for runs from before a restart.
@@ -227,6 +229,7 @@ pub async fn operate(site: Site, options: Settings, stop: Stop) {
         store: StoreHealth::default(),
         in_force,
         ledger_held: segments.held().map(str::to_owned),
+        weights: Published::default(),
         dispatcher,
         jobs: JobIndex::default(),
         fleet: Notify::new(),
@@ -265,6 +268,7 @@ pub async fn operate(site: Site, options: Settings, stop: Stop) {
         known.settings_are_known().await;
         written.run(pause, named).await;
     });
+    tasks.spawn(weights::run(Arc::clone(&ctx), Arc::clone(&segments)));
     tasks.spawn(jobs::run(Arc::clone(&world)));
     if runner.is_none() {
         tasks.spawn(sweep::run(Arc::clone(&ctx)));

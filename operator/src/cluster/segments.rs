@@ -18,6 +18,10 @@ use crate::dispatch::{Entry, unix_millis};
 use crate::in_force::InForce;
 use crate::world::lock;
 
+mod weigh;
+
+pub use weigh::{WeighError, Weighed};
+
 /// Why the ledger cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum SegmentsError {

@@ -364,6 +364,7 @@ fn settings(
             scoring: Rule::default(),
             benchmarks: None,
             scoring_since: 0,
+            weights: None,
             spec: None,
         },
         reference_socket,

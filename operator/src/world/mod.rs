@@ -50,6 +50,7 @@ use crate::metrics::Metrics;
 use crate::runs::{CompiledModel, Shelf, ShelfError};
 use crate::setup::SetupPolicy;
 use crate::specs::WorkerSettings;
+use crate::weights::Published;
 
 /// See the module.
 pub struct World {
@@ -77,6 +78,8 @@ pub struct World {
     pub in_force: Arc<InForce>,
     /// Why nothing is added to the ledger, if nothing is.
     pub ledger_held: Option<String>,
+    /// What is told of the weights that were published last.
+    pub weights: Published,
     /// Queue, claims, verification.
     pub dispatcher: Arc<Dispatcher>,
     /// The operator's Jobs.

@@ -125,6 +125,7 @@ fn an_entry_says_everything_that_a_pool_has_and_wins_over_the_defaults() {
     }
     let identity = format!("ed25519:{}", "1".repeat(64));
     let possession = "2".repeat(128);
+    let hotkey = "5ETmuXSyBiDHwabzdAxmbyj1A25asAmNXm5gtzf7edxxQYaq";
     let values = format!(
         "
 defaults:
@@ -145,6 +146,9 @@ pools:
     drain: true
     identity: {identity}
     possession: '{possession}'
+    hotkey: {hotkey}
+    hotkeyBinding: {{ hotkeySignature: '{possession}', identitySignature: '{possession}' }}
+    keyRotations: [{{ from: {identity}, to: {identity}, fromSignature: '{possession}', toSignature: '{possession}' }}]
     resources: {{ memory: 2147483648 }}
     pod:
       nodeSelector: {{ size: large }}
@@ -186,7 +190,11 @@ pools:
         own,
         json!({
             "image": format!("other@sha256:{}", "b".repeat(64)), "allowUnpinnedImage": false, "parallelism": 8, "warm": 2,
-            "drain": true, "identity": identity, "possession": possession,
+            "drain": true, "identity": identity, "possession": possession, "hotkey": hotkey,
+            "hotkeyBinding": { "hotkeySignature": possession, "identitySignature": possession },
+            "keyRotations": [
+                { "from": identity, "to": identity, "fromSignature": possession, "toSignature": possession },
+            ],
             "resources": { "cpu": "500m", "memory": "2147483648" },
             "pod": {
                 "runtimeClassName": "gvisor", "nodeSelector": { "size": "large" }, "priorityClassName": "low",

@@ -126,7 +126,16 @@ fn an_entry_may_have_every_field_of_a_minerpool() {
     assert_eq!(entry.difference(&of_pool).copied().collect::<BTreeSet<_>>(), own);
     // What names one pool is no default.
     let defaults = keys(&schema["properties"]["defaults"]["properties"]);
-    let one: BTreeSet<&str> = ["name", "count", "identity", "possession"].into();
+    let one: BTreeSet<&str> = [
+        "name",
+        "count",
+        "identity",
+        "possession",
+        "hotkey",
+        "hotkeyBinding",
+        "keyRotations",
+    ]
+    .into();
     assert_eq!(entry.difference(&defaults).copied().collect::<BTreeSet<_>>(), one);
     assert!(defaults.is_subset(&entry));
 }

@@ -34,6 +34,8 @@ fn metrics() -> BTreeMap<String, BTreeSet<String>> {
     metrics.stored(1, 1, 1);
     metrics.namespace("a", true);
     metrics.model_bytes(1);
+    metrics.weights_sent(1);
+    metrics.weights("ChainUnreachable");
     let text = metrics.text().unwrap();
     let mut all = BTreeMap::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {

@@ -44,4 +44,5 @@ mod traces;
 mod upgrade;
 mod validator;
 mod volume;
+mod weights;
 mod world;

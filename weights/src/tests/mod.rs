@@ -6,6 +6,7 @@ mod identities;
 #[cfg(feature = "timelock")]
 mod lock;
 mod publication;
+mod record;
 mod schedule;
 mod vector;
 

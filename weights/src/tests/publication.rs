@@ -260,3 +260,37 @@ fn a_vector_that_the_subnet_would_not_take_is_refused() {
         Err(Refusal::Vector(VectorError::Few { least: 3, got: 2 }))
     );
 }
+
+#[test]
+fn what_can_be_asked_before_weights_are_made_is_asked_of_the_same_things() {
+    let may = |observed: &Observed, form, sent| settings().may_leave(observed, form, sent);
+    assert_eq!(may(&observed(), Form::Plain, None), Ok(()));
+    let refused = |refusal: Result<(), Refusal>| refusal.unwrap_err();
+    assert!(matches!(
+        refused(may(&observed(), Form::Committed, None)),
+        Refusal::Form {
+            takes: Form::Plain,
+            ..
+        }
+    ));
+    assert!(matches!(
+        refused(may(&observed(), Form::Plain, Some(1001))),
+        Refusal::TooSoon { last: 1001, .. }
+    ));
+    let stranger = Observed {
+        uid: None,
+        ..observed()
+    };
+    assert_eq!(
+        refused(may(&stranger, Form::Plain, None)),
+        Refusal::NotRegistered(2)
+    );
+    let newer = Observed {
+        version_key: 11_004,
+        ..observed()
+    };
+    assert!(matches!(
+        refused(may(&newer, Form::Plain, None)),
+        Refusal::Outdated { .. }
+    ));
+}

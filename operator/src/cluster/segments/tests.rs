@@ -2,6 +2,9 @@
 
 use zkinfer_crds::{ClaimId, Digest, RequestUid, SliceIndex};
 use zkinfer_scoring::RuleName;
+use zkinfer_weights::assign::Registry;
+use zkinfer_weights::file::{Subnet, WeightsFile};
+use zkinfer_weights::vector::OwnerShare;
 
 use super::*;
 use crate::dispatch::PoolId;
@@ -66,6 +69,51 @@ async fn each_entry_is_in_one_segment_whenever_the_operator_ends() {
     assert_eq!(artifacts.segments().await.unwrap(), [0, 1, 2]);
     let head = Head::decode(&artifacts.ledger_head().await.unwrap().unwrap()).unwrap();
     assert_eq!(ledger.ends_at(&head), Ok(()));
+}
+
+/// Weights of the whole ledger, with nobody bound, of which the owner has a part.
+async fn weighed(segments: &Segments) -> Result<Weighed, WeighError> {
+    let subnet = Subnet {
+        network: "mainnet".to_owned(),
+        netuid: 2,
+        version_key: 11_003,
+        owner: Some(OwnerShare {
+            uid: 0,
+            millionths: 800_000,
+        }),
+    };
+    let rule = Rule::default();
+    segments.weigh(&rule, Registry::default(), subnet).await
+}
+
+#[tokio::test]
+async fn weights_are_of_the_segments_that_they_name_and_what_waits_is_written_before() {
+    let artifacts = Artifacts::memory();
+    let segments = Segments::open(&artifacts, key(1), &[]).await.unwrap();
+    assert!(matches!(weighed(&segments).await, Err(WeighError::Empty)));
+    segments.add(&entry(1));
+    segments.add(&entry(2));
+    let made = weighed(&segments).await.unwrap();
+    let validator = Identity::new(key(1).verifying_key().to_bytes());
+    let file = WeightsFile::decode(&made.bytes, Some(validator)).unwrap();
+    assert_eq!(
+        (file.ledger.sequence, file.ledger.entries, file.rows.len()),
+        (0, 2, 1)
+    );
+    let ledger = read(&artifacts).await;
+    assert_eq!(file.replay(&ledger, &Rule::default()), Ok(()));
+    assert_eq!(file, made.file);
+    // What ends later is in later ones.
+    segments.add(&entry(3));
+    assert_eq!(weighed(&segments).await.unwrap().file.ledger.entries, 3);
+}
+
+#[tokio::test]
+async fn a_ledger_that_is_held_makes_no_weights() {
+    let artifacts = Artifacts::memory();
+    written(&artifacts).await;
+    let held = Segments::open_or_hold(&artifacts, key(2), &[]).await.unwrap();
+    assert!(matches!(weighed(&held).await, Err(WeighError::Held(why)) if why.contains("restore that key")));
 }
 
 #[tokio::test]

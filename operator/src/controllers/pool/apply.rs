@@ -13,6 +13,8 @@ use kube::runtime::controller::Action as Requeue;
 use kube::runtime::events::EventType;
 use zkinfer_crds::RequestUid;
 use zkinfer_crds::k8s::MinerPool;
+use zkinfer_weights::binding::Pool;
+use zkinfer_weights::hotkey::Hotkey;
 
 use super::gather;
 use super::identity::{identity_of, possession};
@@ -21,10 +23,12 @@ use super::observed::Observed;
 use super::plan::plan;
 use super::records::Pools;
 use super::trouble::{FORGET, Now, Trouble, trouble};
+use super::weighted::Weighted;
 use crate::clock::now;
 use crate::dispatch::{PoolId, unix_millis};
 use crate::fleet::{self, Look, Refusal};
 use crate::specs::{network_policy, service_account, service_account_name, warm_workers};
+use crate::weights::{Hotkeyed, hotkeyed};
 use crate::world::ReconcileError;
 
 /// Pods that are to come are looked at again after this.
@@ -74,6 +78,7 @@ pub async fn reconcile(object: Arc<MinerPool>, ctx: Arc<Pools>) -> Result<Requeu
         possession: possession(&object.spec, pool.0, pool.1, pool.2),
         status: &old,
         identity_taken_by: identity_taken_by(&ctx, &object),
+        weights: weighted(&ctx, &object),
         score,
         pause: ctx.world.dispatcher.pause(&id),
         trouble: trouble.clone(),
@@ -308,4 +313,53 @@ fn identity_taken_by(ctx: &Pools, object: &MinerPool) -> Option<String> {
         .map(|p| age(p))
         .min()?;
     Some(format!("{}/{}", older.1, older.2))
+}
+
+/// Whether the pool's miner gets weights, by what it states and by the last look at who has which uid.
+fn weighted(ctx: &Pools, object: &MinerPool) -> Weighted {
+    let rules = ctx.world.in_force.get();
+    let stated = |pool: &MinerPool| {
+        let named = Pool {
+            network: rules.network.clone(),
+            namespace: pool.namespace().unwrap_or_default(),
+            pool: pool.name_any(),
+            uid: pool.uid().unwrap_or_default(),
+        };
+        hotkeyed(&named, &pool.spec)
+    };
+    let hotkey = stated(object);
+    let place = object
+        .spec
+        .identity
+        .and_then(|identity| ctx.world.weights.place(&identity));
+    Weighted {
+        network: rules.network.clone(),
+        published: rules.weights.is_some(),
+        other: other_hotkey(ctx, object, &hotkey, stated),
+        hotkey,
+        place,
+    }
+}
+
+/// Another pool that binds the same identity to another hotkey.
+fn other_hotkey(
+    ctx: &Pools,
+    object: &MinerPool,
+    own: &Hotkeyed,
+    stated: impl Fn(&MinerPool) -> Hotkeyed,
+) -> Option<(String, Hotkey)> {
+    let Hotkeyed::Bound(own) = own else { return None };
+    let pools = ctx.world.stores.pools.state();
+    let others = pools
+        .iter()
+        .filter(|pool| pool.uid() != object.uid() && pool.spec.identity == Some(own.identity()));
+    others
+        .filter_map(|pool| match stated(pool) {
+            Hotkeyed::Bound(other) if other.hotkey() != own.hotkey() => {
+                let name = format!("{}/{}", pool.namespace().unwrap_or_default(), pool.name_any());
+                Some((name, other.hotkey()))
+            }
+            _ => None,
+        })
+        .min()
 }

@@ -10,6 +10,7 @@ mod observed;
 mod plan;
 mod records;
 mod trouble;
+mod weighted;
 
 pub use identity::identity_of;
 pub use records::{PoolRecord, Pools};

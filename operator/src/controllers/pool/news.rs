@@ -70,7 +70,29 @@ pub(super) fn news(
         }
         (None, None) => None,
     };
-    serves.into_iter().chain(of_pause(old, new)).collect()
+    let weights = [condition::HOTKEY_BOUND, condition::HOTKEY_REGISTERED];
+    let weights = weights
+        .into_iter()
+        .filter_map(|type_| of_weights(type_, old, new));
+    serves
+        .into_iter()
+        .chain(of_pause(old, new))
+        .chain(weights)
+        .collect()
+}
+
+/// What keeps the miner from having a weight, or that nothing does any more.
+fn of_weights(type_: &str, old: &MinerPoolStatus, new: &MinerPoolStatus) -> Option<News> {
+    let found = find_condition(&new.conditions, type_)?;
+    let before = find_condition(&old.conditions, type_);
+    if before.is_some_and(|before| before.reason == found.reason) {
+        return None;
+    }
+    let event = match found.status.as_str() {
+        "True" => EventType::Normal,
+        _ => EventType::Warning,
+    };
+    Some((event, found.reason.clone(), "Weigh", found.message.clone()))
 }
 
 /// A pause that begins or ends.

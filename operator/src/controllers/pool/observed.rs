@@ -5,6 +5,7 @@ use zkinfer_crds::k8s::miner_pool::{MinerPoolSpec, MinerPoolStatus};
 
 use super::identity::Possession;
 use super::trouble::Trouble;
+use super::weighted::Weighted;
 use crate::dispatch::Pause;
 use crate::scoring::MinerScore;
 
@@ -25,6 +26,8 @@ pub struct Observed<'a> {
     pub status: &'a MinerPoolStatus,
     /// An older pool with the same identity, as `namespace/name`.
     pub identity_taken_by: Option<String>,
+    /// Whether its miner gets weights.
+    pub weights: Weighted,
     /// From the ledger.
     pub score: MinerScore,
     /// The dispatcher's pause, for what its claims have come to.

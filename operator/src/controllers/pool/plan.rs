@@ -8,6 +8,7 @@ use super::facts::paused;
 use super::identity::Possession;
 use super::observed::Observed;
 use super::trouble::Trouble;
+use super::weighted::{self, Becomes};
 
 /// Share of claims below which a pool is degraded, in millionths.
 const DEGRADED_BELOW: u32 = 900_000;
@@ -89,9 +90,18 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> MinerPoolStatus {
         let message = "spec.drain is not set any more";
         set(condition::DRAINING, Truth::False, reason::SERVING, message);
     }
-    if !stalled {
-        status.conditions.retain(|c| c.type_ != condition::STALLED);
+    let mut gone = Vec::new();
+    for (type_, becomes) in weighted::told(&observed.weights, observed.pool) {
+        match becomes {
+            Becomes::Said(truth, why, message) => set(type_, truth, why, &message),
+            Becomes::Gone => gone.push(type_),
+            Becomes::Stays => {}
+        }
     }
+    if !stalled {
+        gone.push(condition::STALLED);
+    }
+    status.conditions.retain(|c| !gone.contains(&c.type_.as_str()));
     status
 }
 
@@ -131,6 +141,7 @@ mod tests {
     use zkinfer_crds::k8s::find_condition;
     use zkinfer_crds::k8s::miner_pool::MinerPoolSpec;
 
+    use super::super::weighted::Weighted;
     use super::*;
     use crate::dispatch::Pause;
     use crate::fleet::{Finding, Mends};
@@ -149,6 +160,7 @@ mod tests {
                 possession: Possession::Derived,
                 status,
                 identity_taken_by: None,
+                weights: Weighted::default(),
                 score: MinerScore::default(),
                 pause: None,
                 trouble: None,
@@ -177,6 +189,7 @@ mod tests {
                 possession: Possession::Derived,
                 status,
                 identity_taken_by: None,
+                weights: Weighted::default(),
                 score: MinerScore::default(),
                 pause,
                 trouble: None,
@@ -221,6 +234,7 @@ mod tests {
                 possession,
                 status: &MinerPoolStatus::default(),
                 identity_taken_by: None,
+                weights: Weighted::default(),
                 score: MinerScore::default(),
                 pause: None,
                 trouble: None,
@@ -245,6 +259,7 @@ mod tests {
                 possession: Possession::Derived,
                 status: &MinerPoolStatus::default(),
                 identity_taken_by: None,
+                weights: Weighted::default(),
                 score: MinerScore {
                     lost: 3,
                     faults,
@@ -282,6 +297,7 @@ mod tests {
                 possession: Possession::Derived,
                 status: &status,
                 identity_taken_by: None,
+                weights: Weighted::default(),
                 score: MinerScore::default(),
                 pause: None,
                 trouble: Some(Trouble {
@@ -320,6 +336,7 @@ mod tests {
             possession: Possession::Missing,
             status: &MinerPoolStatus::default(),
             identity_taken_by: None,
+            weights: Weighted::default(),
             score: MinerScore::default(),
             pause: None,
             trouble: None,

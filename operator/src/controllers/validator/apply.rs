@@ -52,6 +52,7 @@ pub async fn reconcile(object: Arc<Validator>, ctx: Arc<Validators>) -> Result<R
             scoring: told(&rules.scoring),
             totals: totals(&ctx.world),
             benchmarks,
+            weights: rules.weights.as_ref().map(|_| ctx.world.weights.get()),
         },
         Some((_, name)) if object.namespace().as_deref() == Some(own) => Place::Superseded(name),
         _ => Place::Elsewhere(own),

@@ -31,14 +31,103 @@ fn rules(old: &ValidatorStatus, new: &ValidatorStatus) -> Vec<News> {
     if !more_than_totals(old, new) {
         return Vec::new();
     }
-    let Some(ready) = find_condition(&new.conditions, condition::READY) else {
-        return Vec::new();
+    let weights = of_weights(old, new);
+    // What the weights are is no news of the spec.
+    let spec = |status: &ValidatorStatus| {
+        let others = status.conditions.iter();
+        let others = others.filter(|c| c.type_ != condition::WEIGHTS_PUBLISHED);
+        (status.settings.clone(), others.cloned().collect::<Vec<_>>())
     };
-    let type_ = match is_true(&new.conditions, condition::READY) {
-        true => EventType::Normal,
-        false => EventType::Warning,
-    };
-    vec![(type_, ready.reason.clone(), "Rule", ready.message.clone())]
+    let ready = find_condition(&new.conditions, condition::READY).filter(|_| spec(old) != spec(new));
+    let ready = ready.map(|ready| {
+        let type_ = match is_true(&new.conditions, condition::READY) {
+            true => EventType::Normal,
+            false => EventType::Warning,
+        };
+        (type_, ready.reason.clone(), "Rule", ready.message.clone())
+    });
+    ready.into_iter().chain(weights).collect()
+}
+
+/// Weights have left, or they have not, for another reason than before.
+fn of_weights(old: &ValidatorStatus, new: &ValidatorStatus) -> Option<News> {
+    let published = find_condition(&new.conditions, condition::WEIGHTS_PUBLISHED)?;
+    let sent = |status: &ValidatorStatus| status.weights.as_ref().map(|of| (of.digest, of.sent));
+    let before = find_condition(&old.conditions, condition::WEIGHTS_PUBLISHED);
+    let same = before.is_some_and(|before| before.reason == published.reason);
+    match published.status.as_str() {
+        "True" if same && sent(old) == sent(new) => None,
+        "True" => Some((
+            EventType::Normal,
+            published.reason.clone(),
+            "Publish",
+            published.message.clone(),
+        )),
+        "False" if !same => Some((
+            EventType::Warning,
+            published.reason.clone(),
+            "Publish",
+            published.message.clone(),
+        )),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use k8s_openapi::jiff::Timestamp;
+    use zkinfer_crds::k8s::validator::reason;
+    use zkinfer_crds::k8s::{Truth, set_condition};
+
+    use super::*;
+
+    fn with(
+        status: &ValidatorStatus,
+        type_: &str,
+        truth: Truth,
+        reason: &str,
+        message: &str,
+    ) -> ValidatorStatus {
+        let mut status = status.clone();
+        let now = Time(Timestamp::UNIX_EPOCH);
+        set_condition(
+            &mut status.conditions,
+            type_,
+            truth,
+            reason,
+            message,
+            Some(1),
+            &now,
+        );
+        status
+    }
+
+    #[test]
+    fn a_chain_that_is_away_is_told_once_and_that_it_is_back_too() {
+        let nothing = ValidatorStatus::default();
+        let ready = with(
+            &nothing,
+            condition::READY,
+            Truth::True,
+            reason::IN_FORCE,
+            "in force",
+        );
+        assert_eq!(news(&nothing, &ready).len(), 1);
+        let say = |old: &ValidatorStatus, truth, why, message| {
+            let new = with(old, condition::WEIGHTS_PUBLISHED, truth, why, message);
+            let told: Vec<_> = news(old, &new).into_iter().map(|(_, why, ..)| why).collect();
+            (new, told)
+        };
+        let (away, told) = say(&ready, Truth::False, reason::CHAIN_UNREACHABLE, "away");
+        assert_eq!(told, ["ChainUnreachable"]);
+        let (still, told) = say(&away, Truth::False, reason::CHAIN_UNREACHABLE, "still away");
+        assert!(told.is_empty(), "{told:?}");
+        let (sent, told) = say(&still, Truth::Unknown, reason::PUBLISHING, "sent");
+        assert!(told.is_empty(), "{told:?}");
+        let (_, told) = say(&sent, Truth::True, reason::PUBLISHED, "they have left");
+        assert_eq!(told, ["Published"]);
+    }
 }
 
 /// That benchmarks begin, and what somebody has to mend before they go on. That others go first is no news.

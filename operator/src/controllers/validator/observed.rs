@@ -5,6 +5,7 @@ use zkinfer_crds::k8s::validator::{
 };
 
 use super::made::Told;
+use crate::weights;
 
 /// Everything that a plan is made from.
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ pub enum Place<'a> {
         totals: ValidatorTotals,
         /// What is to be said of benchmarks, where the settings in force have them.
         benchmarks: Option<(Told, BenchmarkTotals)>,
+        /// What is told of weights; absent: none are published.
+        weights: Option<weights::Told>,
     },
     /// Another one, of this name, is older.
     Superseded(&'a str),

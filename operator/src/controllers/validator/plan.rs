@@ -76,6 +76,7 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> ValidatorStatus {
     }
     ledger(&mut status, observed, now);
     benchmarks(&mut status, observed, now);
+    weights(&mut status, observed, now);
     status
 }
 
@@ -126,14 +127,51 @@ fn ledger(status: &mut ValidatorStatus, observed: &Observed<'_>, now: &Time) {
     );
 }
 
+/// Which weights were made last, and whether they have left.
+fn weights(status: &mut ValidatorStatus, observed: &Observed<'_>, now: &Time) {
+    let Place::Rules {
+        weights: Some(told), ..
+    } = &observed.place
+    else {
+        status.weights = None;
+        status
+            .conditions
+            .retain(|c| c.type_ != condition::WEIGHTS_PUBLISHED);
+        return;
+    };
+    // After a restart what was told before stands until something else is known.
+    if told.status.is_some() {
+        status.weights.clone_from(&told.status);
+    }
+    let (truth, why, message) = match &told.said {
+        Some(said) => (said.truth, said.reason, said.message.as_str()),
+        None => (
+            Truth::Unknown,
+            reason::PUBLISHING,
+            "it is looked whether weights are due",
+        ),
+    };
+    set_condition(
+        &mut status.conditions,
+        condition::WEIGHTS_PUBLISHED,
+        truth,
+        why,
+        message,
+        observed.generation,
+        now,
+    );
+}
+
 #[cfg(test)]
 mod tests {
     use k8s_openapi::jiff::Timestamp;
+    use zkinfer_crds::Digest;
     use zkinfer_crds::k8s::find_condition;
-    use zkinfer_crds::k8s::validator::{BenchmarkTotals, ValidatorSpec, ValidatorTotals};
+    use zkinfer_crds::k8s::validator::{BenchmarkTotals, ValidatorSpec, ValidatorTotals, WeightsStatus};
 
     use super::super::made::Told;
     use super::*;
+    use crate::weights::{self as publication, Said};
 
     fn planned(place: Place<'_>, before: &ValidatorStatus) -> ValidatorStatus {
         let observed = Observed {
@@ -157,7 +195,64 @@ mod tests {
             scoring: crate::scoring::told(&zkinfer_scoring::Rule::default()),
             totals: ValidatorTotals::default(),
             benchmarks: None,
+            weights: None,
         }
+    }
+
+    fn weighing(told: publication::Told) -> Place<'static> {
+        Place::Rules {
+            problem: None,
+            settings: None,
+            held: None,
+            scoring: crate::scoring::told(&zkinfer_scoring::Rule::default()),
+            totals: ValidatorTotals::default(),
+            benchmarks: None,
+            weights: Some(told),
+        }
+    }
+
+    #[test]
+    fn weights_and_whether_they_have_left_are_told_as_long_as_some_are_published() {
+        let published = |status: &ValidatorStatus| {
+            let found = find_condition(&status.conditions, condition::WEIGHTS_PUBLISHED);
+            found.map(|c| (c.status.clone(), c.reason.clone()))
+        };
+        let said = |truth: &str, why: &str| Some((truth.to_owned(), why.to_owned()));
+        let status = planned(weighing(publication::Told::default()), &ValidatorStatus::default());
+        assert_eq!(published(&status), said("Unknown", "Publishing"));
+        let made = WeightsStatus {
+            netuid: 2,
+            block: 7,
+            at: Time(Timestamp::UNIX_EPOCH),
+            digest: Digest::of(b"weights"),
+            uids: 3,
+            left_out: 1,
+            greatest: Vec::new(),
+            sent: Some(8),
+            next: 108,
+        };
+        let told = publication::Told {
+            status: Some(made.clone()),
+            said: Some(Said {
+                truth: Truth::False,
+                reason: reason::CHAIN_UNREACHABLE,
+                message: "wss://chain.example: it is away".to_owned(),
+            }),
+            ..publication::Told::default()
+        };
+        let status = planned(weighing(told), &status);
+        assert_eq!(published(&status), said("False", "ChainUnreachable"));
+        assert_eq!(status.weights.as_ref(), Some(&made));
+        assert_eq!(
+            ready(&status).0,
+            "True",
+            "a chain that is away is no fault of the spec"
+        );
+        // The operator has started again, and has not looked yet.
+        let status = planned(weighing(publication::Told::default()), &status);
+        assert_eq!(status.weights.as_ref(), Some(&made));
+        let status = planned(rules(None, None), &status);
+        assert_eq!((published(&status), status.weights), (None, None));
     }
 
     #[test]

@@ -78,6 +78,10 @@ impl Validators {
             // Who may see what is in force for open claims before anything is reconciled.
             self.requests.consent_again(|_| true);
             world.wake_all();
+            // What a binding names, and whether anybody needs one.
+            for pool in world.stores.pools.state() {
+                world.wake_pool(&PoolId::from(&*pool));
+            }
         }
         if changed || !same {
             for validator in world.stores.validators.state() {

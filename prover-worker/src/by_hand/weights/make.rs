@@ -1,5 +1,6 @@
 //! `weights make`: a ledger's scores, with everybody in their place, as a signed weights file.
 //! `weights bind`: a pool's identity and a hotkey, bound to each other.
+//! `weights rotate`: a miner's score, handed over to a new key.
 //!
 //! Invariant: what is declared is verified before anything is made of it; a key is read from its file and never shown.
 
@@ -19,7 +20,7 @@ use zkinfer_weights::rotation::{Rotation, Rotations};
 use zkinfer_weights::vector::OwnerShare;
 
 use super::super::ledger::{Checked, read as read_ledger, scores};
-use crate::args::{Format, WeightsBindArgs, WeightsMakeArgs};
+use crate::args::{Format, WeightsBindArgs, WeightsMakeArgs, WeightsRotateArgs};
 use crate::exit::{Exit, UsageError, say};
 use crate::files;
 
@@ -143,12 +144,61 @@ pub(super) fn bind(args: &WeightsBindArgs, format: Format) -> Result<Exit, Usage
         pool: args.pool.clone(),
         uid: args.uid.clone(),
     };
-    match Binding::sign(pool, &hotkey, &key(&args.identity_key)?) {
-        Ok(binding) => println!("{:#}", json!(binding)),
+    let binding = match Binding::sign(pool, &hotkey, &key(&args.identity_key)?) {
+        Ok(binding) => binding,
         Err(error) => {
             say(&error, format);
             return Ok(Exit::Bad);
         }
-    }
+    };
+    let printed = match args.patch {
+        true => json!({ "spec": {
+            "hotkey": binding.statement.hotkey,
+            "hotkeyBinding": {
+                "hotkeySignature": hex::encode(binding.hotkey_signature),
+                "identitySignature": hex::encode(binding.identity_signature),
+            },
+        } }),
+        false => json!(binding),
+    };
+    print(&printed, args.patch);
     Ok(Exit::Done)
+}
+
+pub(super) fn rotate(args: &WeightsRotateArgs, format: Format) -> Result<Exit, UsageError> {
+    let signed = Rotation::sign(&args.network, &key(&args.from_key)?, &key(&args.to_key)?);
+    let rotation = match signed {
+        Ok(rotation) => rotation,
+        Err(error) => {
+            say(&error, format);
+            return Ok(Exit::Bad);
+        }
+    };
+    // A key that hands over to itself would be a ring, which counts for nobody.
+    if rotation.from == rotation.to {
+        say(
+            &format!("both keys are {}: a key hands over to another", rotation.to),
+            format,
+        );
+        return Ok(Exit::Bad);
+    }
+    let printed = match args.patch {
+        true => json!({ "spec": { "keyRotations": [{
+            "from": rotation.from,
+            "to": rotation.to,
+            "fromSignature": hex::encode(rotation.from_signature),
+            "toSignature": hex::encode(rotation.to_signature),
+        }] } }),
+        false => json!(rotation),
+    };
+    print(&printed, args.patch);
+    Ok(Exit::Done)
+}
+
+/// A patch is for a program's argument, in one line.
+fn print(value: &serde_json::Value, line: bool) {
+    match line {
+        true => println!("{value}"),
+        false => println!("{value:#}"),
+    }
 }

@@ -21,6 +21,7 @@ pub(crate) fn run(command: &WeightsCommand, format: Format) -> Result<Exit, Usag
     match command {
         WeightsCommand::Make(args) => make::make(args, format),
         WeightsCommand::Bind(args) => make::bind(args, format),
+        WeightsCommand::Rotate(args) => make::rotate(args, format),
         WeightsCommand::Show { file } => told(file, None, format),
         WeightsCommand::Verify { file, segments } => told(file, Some(segments.as_deref()), format),
     }
@@ -403,6 +404,42 @@ mod tests {
             Identity::new([1; 32])
         );
         assert_eq!(made(&case(), &unsigned, [200; 32]).0, Exit::Bad);
+    }
+
+    #[test]
+    fn keys_are_bound_and_handed_over_and_no_key_to_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for (name, text) in [
+            ("old", hex::encode([1; 32])),
+            ("new", hex::encode([2; 32])),
+            ("seed", format!("0x{}\n", hex::encode([9; 32]))),
+        ] {
+            std::fs::write(at(name), text).unwrap();
+        }
+        let rotate = |to: &str| {
+            let args = crate::args::WeightsRotateArgs {
+                network: "mainnet".to_owned(),
+                from_key: at("old"),
+                to_key: at(to),
+                patch: true,
+            };
+            run(&WeightsCommand::Rotate(args), Format::Text).unwrap()
+        };
+        assert_eq!((rotate("new"), rotate("old")), (Exit::Done, Exit::Bad));
+        let bind = |network: &str| {
+            let args = crate::args::WeightsBindArgs {
+                network: network.to_owned(),
+                namespace: "miner-alpha".to_owned(),
+                pool: "fast".to_owned(),
+                uid: "0b4f".to_owned(),
+                identity_key: at("new"),
+                hotkey_seed: at("seed"),
+                patch: true,
+            };
+            run(&WeightsCommand::Bind(args), Format::Text).unwrap()
+        };
+        assert_eq!((bind("mainnet"), bind("two words")), (Exit::Done, Exit::Bad));
     }
 
     #[test]
