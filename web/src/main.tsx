@@ -9,7 +9,7 @@ import { RequestPage } from "./pages/request.js";
 import { SignIn } from "./pages/signin.js";
 import { StudioPage } from "./pages/studio.js";
 import { ValidatorPage } from "./pages/validator.js";
-import { Empty, Failed, Link, Loading } from "./parts/common.js";
+import { Empty, Failed, Link, Loading, useTitle } from "./parts/common.js";
 import { parse } from "./route.js";
 
 const FATAL = ["UnknownToken", "Forbidden", "InvalidQuery"];
@@ -58,7 +58,12 @@ function App() {
         switch (page.page) {
             case "overview":
                 if (overview) return <OverviewPage of={overview} />;
-                return lost ? <Failed error={lost} /> : <Loading what="what the operator knows" />;
+                return (
+                    <>
+                        <h1>Overview</h1>
+                        {lost ? <Failed error={lost} /> : <Loading what="what the operator knows" />}
+                    </>
+                );
             case "studio":
                 return <StudioPage namespace={namespace} overview={overview} />;
             case "validator":
@@ -70,7 +75,7 @@ function App() {
             case "model":
                 return <ModelPage key={path} {...page} overview={overview} />;
             default:
-                return <Empty>There is no such page.</Empty>;
+                return <NoPage />;
         }
     };
     const here = (name: string) => (page.page === name ? { "aria-current": "page" as const } : {});
@@ -122,6 +127,18 @@ function App() {
                 {namespace ? `namespace ${namespace}` : known ? "all namespaces" : ""}
                 {overview && ` · operator ${overview.version}`}
             </footer>
+        </>
+    );
+}
+
+function NoPage() {
+    useTitle("No such page");
+    return (
+        <>
+            <h1>There is no such page</h1>
+            <Empty>
+                The address names none. <Link to="/">The overview</Link> is here.
+            </Empty>
         </>
     );
 }

@@ -2,7 +2,7 @@ import { useEffect, useState } from "preact/hooks";
 import type { FunctionComponent } from "preact";
 import { type Graph, type ModelSlice, type Overview, readGraph, readManifest, readModel } from "../api.js";
 import { bytes, count, millis, share } from "../format.js";
-import { Badge, Card, Conditions, Copied, Empty, Failed, Figure, Link, Loading, Table, useCall, useNow, useTitle } from "../parts/common.js";
+import { Absent, Badge, Card, Conditions, Copied, Empty, Failed, Figure, Link, Loading, Table, useCall, useNow, useTitle } from "../parts/common.js";
 import { Compiling } from "../parts/compiling.js";
 import { Export } from "../parts/export.js";
 import { SaveButton, save } from "../parts/files.js";
@@ -17,7 +17,7 @@ export function ModelPage({ namespace, name, overview }: { namespace: string; na
     const now = useNow();
     const version = overview?.models?.list.find((row) => row.namespace === namespace && row.name === name)?.version;
     const { value, error } = useCall((signal) => readModel(namespace, name, signal), [namespace, name, version]);
-    if (!value) return error ? <Failed error={error} /> : <Loading what={`${namespace}/${name}`} />;
+    if (!value) return <Absent kind="Model" name={`${namespace}/${name}`} error={error} />;
     const { status } = value;
     const ready = status?.conditions?.find((condition) => condition.type === "Ready");
     const slices = status?.slices ?? [];
@@ -60,6 +60,10 @@ export function ModelPage({ namespace, name, overview }: { namespace: string; na
                             </tr>
                         ))}
                     </Table>
+                    <Export
+                        name={`${name}-unsupported`}
+                        rows={() => ({ head: ["node", "operator", "reason"], rows: unsupported.map((one) => [one.node, one.op, one.reason]) })}
+                    />
                 </Card>
             )}
             {ready?.status === "True" && <TryCard key={value.metadata.uid} namespace={namespace} name={name} />}

@@ -1,6 +1,6 @@
 import { useMemo, useState } from "preact/hooks";
 import type { ModelRow, Overview, PoolRow, RequestRow } from "../api.js";
-import { ago, bytes, count, millis, share, short, words } from "../format.js";
+import { ago, bytes, count, millis, seconds, share, short, words } from "../format.js";
 import { Badge, Card, Empty, Figure, Link, Table, useNow, useTitle } from "../parts/common.js";
 import { HistoryCard } from "../parts/history.js";
 import { PerMinute, Slices } from "../parts/charts.js";
@@ -26,18 +26,31 @@ export function OverviewPage({ of }: { of: Overview }) {
                     ))}
                     <Figure
                         label="Latency p50"
-                        value={requests.latency.count ? millis(requests.latency.p50) : "–"}
+                        value={requests.latency.count ? seconds(requests.latency.p50) : "–"}
                         note={`of ${count(requests.latency.count)} that succeeded`}
                     />
                     <Figure
                         label="Latency p95"
-                        value={requests.latency.count ? millis(requests.latency.p95) : "–"}
-                        note={requests.latency.count ? `at most ${millis(requests.latency.most)}` : undefined}
+                        value={requests.latency.count ? seconds(requests.latency.p95) : "–"}
+                        note={requests.latency.count ? `at most ${seconds(requests.latency.most)}` : undefined}
                     />
                 </dl>
             )}
             <Card title="Requests per minute" note="of those that are still there">
-                {requests ? <PerMinute of={requests.perMinute} /> : <Empty>{MAY_NOT}</Empty>}
+                {requests ? (
+                    <>
+                        <PerMinute of={requests.perMinute} />
+                        <Export
+                            name="requests-per-minute"
+                            rows={() => ({
+                                head: ["minutesAgo", "made", "succeeded", "endedOtherwise"],
+                                rows: requests.perMinute.map((minute, at) => [requests.perMinute.length - 1 - at, ...minute]),
+                            })}
+                        />
+                    </>
+                ) : (
+                    <Empty>{MAY_NOT}</Empty>
+                )}
             </Card>
             <HistoryCard />
             <Card title="Slices at work" note="of requests that are not over">
@@ -135,7 +148,7 @@ function RequestTable({ of, now }: { of: readonly RequestRow[]; now: number }) {
                             <Badge of={row.phase} /> {row.phase === "Pending" || row.phase === "Failed" ? words(row.reason) : ""}
                         </td>
                         <td class="number">{row.total ? `${row.verified} / ${row.total}` : "–"}</td>
-                        <td class="number">{row.finished ? millis(row.finished - row.created) : "–"}</td>
+                        <td class="number">{row.finished ? seconds(row.finished - row.created) : "–"}</td>
                         <td>
                             <time dateTime={new Date(row.created).toISOString()}>{ago(row.created, now)}</time>
                         </td>

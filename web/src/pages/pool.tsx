@@ -1,7 +1,7 @@
 /** A miner: its pool, and why it has its score, as `prover-worker ledger explain` finds it. */
 import { type Explained, type Overview, readPool } from "../api.js";
 import { bytes, count, millis, share } from "../format.js";
-import { Badge, Card, CommandLine, Conditions, Copied, Empty, Failed, Figure, Loading, Table, useCall, useNow, useTitle } from "../parts/common.js";
+import { Absent, Badge, Card, CommandLine, Conditions, Copied, Empty, Failed, Figure, Table, useCall, useNow, useTitle } from "../parts/common.js";
 import { Export } from "../parts/export.js";
 
 export function PoolPage({ namespace, name, overview }: { namespace: string; name: string; overview: Overview | undefined }) {
@@ -10,7 +10,7 @@ export function PoolPage({ namespace, name, overview }: { namespace: string; nam
     const row = overview?.pools?.list.find((one) => one.namespace === namespace && one.name === name);
     const claims = row && row.verified + row.invalid + row.late + row.lost;
     const { value, error } = useCall((signal) => readPool(namespace, name, signal), [namespace, name, claims, row?.scoreMillionths]);
-    if (!value) return error ? <Failed error={error} /> : <Loading what={`${namespace}/${name}`} />;
+    if (!value) return <Absent kind="MinerPool" name={`${namespace}/${name}`} error={error} />;
     const { status } = value.pool;
     const ready = status?.conditions?.find((condition) => condition.type === "Ready");
     const failures = Object.entries(status?.failures ?? {}).sort(([, a], [, b]) => b - a);
@@ -32,7 +32,7 @@ export function PoolPage({ namespace, name, overview }: { namespace: string; nam
             <Card title="Miner">{status?.identity ? <Copied text={status.identity} /> : <Empty>It has no identity yet.</Empty>}</Card>
             {value.why ? <Why of={value.why} name={name} miner={status?.identity ?? ""} /> : (
                 <Card title="Why this score">
-                    <Empty>No claim of it bears on a score yet: only verified work for others, and its own faults do.</Empty>
+                    <Empty>No claim of it bears on a score yet: its own faults do, and verified work that is long enough to be compared and that miners of two owners could have taken.</Empty>
                 </Card>
             )}
             <Card title="Claims that ended without a proof that counts" note="all of them, by cause">
@@ -48,6 +48,7 @@ export function PoolPage({ namespace, name, overview }: { namespace: string; nam
                         ))}
                     </Table>
                 )}
+                {failures.length > 0 && <Export name={`${name}-failures`} rows={() => ({ head: ["cause", "claims"], rows: failures })} />}
             </Card>
             <Card title="Conditions">
                 <Conditions of={status?.conditions ?? []} now={now} />
@@ -82,6 +83,7 @@ function Why({ of, name, miner }: { of: Explained; name: string; miner: string }
                         </tr>
                     ))}
                 </Table>
+                <Export name={`${name}-score`} rows={() => ({ head: ["step", "value", "is"], rows: steps })} />
                 <p class="note">
                     Owner {score.owner}; rule <Copied text={rule.digest} cut />. Whoever has the signed ledger finds the same:
                 </p>

@@ -16,7 +16,14 @@ export function ValidatorPage() {
         return () => clearInterval(timer);
     }, []);
     const { value, error } = useCall(readValidator, [look]);
-    if (!value) return error ? <Failed error={error} /> : <Loading what="the ledger" />;
+    if (!value) {
+        return (
+            <>
+                <h1>Validator</h1>
+                {error ? <Failed error={error} /> : <Loading what="the ledger" />}
+            </>
+        );
+    }
     const { head, standing, validators } = value;
     const { rule } = standing;
     const ruling = validators.find((one) => one.status?.settings);

@@ -23,7 +23,10 @@ export function Drop({ title, note, accept, take }: { title: string; note?: Comp
         >
             <strong>{title}</strong>
             {note && <span class="note">{note}</span>}
-            <input type="file" accept={accept} onChange={(event) => given(event.currentTarget.files?.[0])} />
+            <span class="choose" aria-hidden="true">
+                Choose a file
+            </span>
+            <input class="unseen" type="file" accept={accept} onChange={(event) => given(event.currentTarget.files?.[0])} />
         </label>
     );
 }
