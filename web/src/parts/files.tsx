@@ -26,7 +26,17 @@ export function Drop({ title, note, accept, take }: { title: string; note?: Comp
             <span class="choose" aria-hidden="true">
                 Choose a file
             </span>
-            <input class="unseen" type="file" accept={accept} onChange={(event) => given(event.currentTarget.files?.[0])} />
+            <input
+                class="unseen"
+                type="file"
+                accept={accept}
+                onChange={(event) => {
+                    const input = event.currentTarget;
+                    given(input.files?.[0]);
+                    // The same file, changed meanwhile, may be chosen again.
+                    input.value = "";
+                }}
+            />
         </label>
     );
 }

@@ -290,7 +290,10 @@ fn classifier(call: &Call) -> Made {
             return Err("base values, or a row without a vote for the second of two classes".into());
         }
         // ONNX Runtime then answers with 0 or 1 whatever the labels are.
-        if call.ints(name).is_some_and(|labels| !labels.is_empty() && labels != [0, 1]) {
+        if call
+            .ints(name)
+            .is_some_and(|labels| !labels.is_empty() && labels != [0, 1])
+        {
             return Err("labels other than 0 and 1 of two classes that both get votes".into());
         }
         let rows = rows.into_iter().map(|(row, _)| row);
