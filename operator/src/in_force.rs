@@ -10,7 +10,7 @@ use zkinfer_crds::Digest;
 use zkinfer_crds::calls::Call;
 use zkinfer_crds::calls::clients::{CreateRequest, UploadArtifact};
 use zkinfer_crds::k8s::ValidatorSpec;
-use zkinfer_crds::k8s::validator::{Limits, Retention};
+use zkinfer_crds::k8s::validator::{Limits, Retention, Stats};
 use zkinfer_scoring::Rule;
 
 use crate::consent::Installation;
@@ -39,6 +39,8 @@ pub struct Rules {
     pub retention: Retention,
     /// How much is taken at once.
     pub limits: Limits,
+    /// Who may look at the network's figures.
+    pub stats: Stats,
     /// The rule by which miners are scored.
     pub scoring: Rule,
     /// Since when it is that rule, in Unix milliseconds; 0: from the beginning.
@@ -98,6 +100,7 @@ impl Rules {
             allowed_srs: spec.allowed_srs.clone(),
             retention: spec.retention.clone(),
             limits: limits(&spec.limits)?,
+            stats: spec.stats,
             scoring: stated(&spec.scoring)?,
             scoring_since: 0,
             spec: Some(spec.clone()),

@@ -37,6 +37,9 @@ export interface Requests {
     perMinute: [number, number, number][];
     latency: Spread;
     slices: SliceCounts;
+    /** Of all Models. */
+    proofMillis: Spread;
+    proofBytes: Spread;
     proofs: { namespace: string; model: string; millis: Spread; bytes: Spread }[];
     latest: RequestRow[];
 }
@@ -231,7 +234,7 @@ async function call(path: string, signal?: AbortSignal, sent?: Sent): Promise<Re
     let response: Response;
     try {
         response = await fetch(`/api/v1/${path}`, {
-            headers: { authorization: `Bearer ${token}`, ...(sent ? { "content-type": sent.type } : {}) },
+            headers: { ...(token === "" ? {} : { authorization: `Bearer ${token}` }), ...(sent ? { "content-type": sent.type } : {}) },
             ...(sent ? { method: sent.method, body: sent.body } : {}),
             credentials: "omit",
             cache: "no-store",
@@ -254,6 +257,12 @@ async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
 
 const path = (...parts: string[]) => parts.map(encodeURIComponent).join("/");
 
+/** Whether there is something to see without a token. */
+export const isPublic = (signal?: AbortSignal) =>
+    get<{ public: boolean }>("access", signal).then(
+        (access) => access.public === true,
+        () => false,
+    );
 export const readRequest = (namespace: string, name: string, signal?: AbortSignal) =>
     get<RequestView>(path("requests", namespace, name), signal);
 export const readModel = (namespace: string, name: string, signal?: AbortSignal) =>

@@ -1,6 +1,6 @@
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { ApiError, NAMESPACE, type Overview, follow, forgetToken, giveToken, takeToken } from "./api.js";
+import { ApiError, NAMESPACE, type Overview, follow, forgetToken, giveToken, isPublic, takeToken } from "./api.js";
 import { OverviewPage } from "./pages/overview.js";
 import { ModelPage } from "./pages/model.js";
 import { PoolPage } from "./pages/pool.js";
@@ -10,13 +10,17 @@ import { SignIn } from "./pages/signin.js";
 import { StudioPage } from "./pages/studio.js";
 import { ValidatorPage } from "./pages/validator.js";
 import { Empty, Failed, Link, Loading, useTitle } from "./parts/common.js";
-import { parse } from "./route.js";
+import { go, parse } from "./route.js";
 
+/** Who looks: somebody with a token; anybody, where the Validator lets everybody look; nobody yet; or that is being asked. */
+type Who = "token" | "anybody" | "nobody" | "asking";
+/** What is told of no single request or Model. */
+const PUBLIC = ["overview", "validator", "pool"];
 const FATAL = ["UnknownToken", "Forbidden", "InvalidQuery"];
 
 function App() {
     const [path, setPath] = useState(location.pathname);
-    const [known, setKnown] = useState(takeToken);
+    const [who, setWho] = useState<Who>(() => (takeToken() ? "token" : "asking"));
     const [namespace, setNamespace] = useState(() => sessionStorage.getItem(NAMESPACE) ?? "");
     const [overview, setOverview] = useState<Overview>();
     const [lost, setLost] = useState<ApiError>();
@@ -26,26 +30,34 @@ function App() {
         return () => removeEventListener("popstate", moved);
     }, []);
     useEffect(() => {
+        if (who !== "asking") return;
+        const ended = new AbortController();
+        void isPublic(ended.signal).then((open) => !ended.signal.aborted && setWho(open ? "anybody" : "nobody"));
+        return () => ended.abort();
+    }, [who]);
+    const known = who === "token" || who === "anybody";
+    useEffect(() => {
         if (!known) return;
         const ended = new AbortController();
         const told = (news: Overview) => {
             setOverview(news);
             setLost(undefined);
         };
-        void follow(namespace, ended.signal, told, setLost);
+        void follow(who === "token" ? namespace : "", ended.signal, told, setLost);
         return () => ended.abort();
-    }, [known, namespace]);
+    }, [who, namespace]);
     const enter = (token: string, place: string) => {
         giveToken(token);
         sessionStorage.setItem(NAMESPACE, place);
         setNamespace(place);
         setOverview(undefined);
         setLost(undefined);
-        setKnown(true);
+        setWho("token");
+        if (location.pathname === "/signin") go("/");
     };
     const leave = () => {
         forgetToken();
-        setKnown(false);
+        setWho("asking");
         setOverview(undefined);
         setLost(undefined);
     };
@@ -54,10 +66,14 @@ function App() {
     const content = () => {
         // A receipt is read in the page: nobody need be known for it.
         if (page.page === "receipt") return <ReceiptPage />;
-        if (!known || fatal) return <SignIn enter={enter} namespace={namespace} why={fatal ? lost : undefined} />;
+        if (who === "asking") return <Loading what="who may look" />;
+        if (!known || fatal || page.page === "signin") return <SignIn enter={enter} namespace={namespace} why={fatal ? lost : undefined} />;
+        if (who === "anybody" && page.page !== "unknown" && !PUBLIC.includes(page.page)) {
+            return <SignIn enter={enter} namespace={namespace} why={undefined} more />;
+        }
         switch (page.page) {
             case "overview":
-                if (overview) return <OverviewPage of={overview} />;
+                if (overview) return <OverviewPage of={overview} all={who === "token"} />;
                 return (
                     <>
                         <h1>Overview</h1>
@@ -109,11 +125,12 @@ function App() {
                         </span>
                     )}
                 </span>
-                {known && (
+                {who === "token" && (
                     <button type="button" class="plain" onClick={leave}>
                         Leave
                     </button>
                 )}
+                {who === "anybody" && <Link to="/signin">Sign in</Link>}
             </header>
             <main id="main" tabIndex={-1}>
                 {known && lost && !fatal && overview && (
@@ -124,7 +141,7 @@ function App() {
                 {content()}
             </main>
             <footer class="bottom">
-                {namespace ? `namespace ${namespace}` : known ? "all namespaces" : ""}
+                {who === "anybody" ? "public figures of all namespaces" : namespace ? `namespace ${namespace}` : known ? "all namespaces" : ""}
                 {overview && ` · operator ${overview.version}`}
             </footer>
         </>

@@ -18,6 +18,8 @@ const overview: Overview = {
         perMinute: Array.from({ length: 60 }, (_, at): [number, number, number] => [at % 3, at % 2, 0]),
         latency: spread,
         slices: { total: 4, queued: 1, claimed: 1, proved: 1, verified: 1 },
+        proofMillis: spread,
+        proofBytes: { ...spread, p50: 45_711 },
         proofs: [{ namespace: "n", model: "wine", millis: spread, bytes: { ...spread, p50: 45_711 } }],
         latest: [
             { namespace: "n", name: "one", model: "wine", phase: "Proving", reason: HOSTILE, created: 0, finished: null, verified: 1, total: 4, version: "1" },
@@ -103,10 +105,13 @@ const asked: { path: string; authorization: string | null }[] = [];
 const sent: { method: string; path: string; type: string; body: string }[] = [];
 /** What was made of it, by path. */
 const made = new Map<string, unknown>();
+/** Whether the Validator lets everybody look. */
+let open = false;
 let refusal: { status: number; reason: string } | undefined;
 
 function answer(path: string): Response {
     if (refusal) return Response.json({ reason: refusal.reason, message: HOSTILE }, { status: refusal.status });
+    if (path === "/api/v1/access") return Response.json({ public: open });
     if (path.startsWith("/api/v1/events")) {
         const event = new TextEncoder().encode(`event: overview\ndata: ${JSON.stringify(overview)}\n\n`);
         // A line that stays open.
@@ -294,6 +299,28 @@ test("the pages", async (t) => {
         await until(() => text().includes(HOSTILE), "the refusal");
         assert.equal(asked.at(-1)!.authorization, "Bearer mine");
         assert.equal([...Array(window.sessionStorage.length).keys()].filter((at) => window.sessionStorage.getItem(window.sessionStorage.key(at)!) === "mine").length, 0, "a token that was given is in memory only");
+        harmless();
+    });
+
+    await t.test("where everybody may look, they see counts and miners without a token, and are asked for one where it takes one", async () => {
+        [refusal, open] = [undefined, true];
+        const before = asked.length;
+        [...window.document.querySelectorAll("button")].find((button) => button.textContent === "Leave")!.click();
+        await until(() => text().includes("public figures"), "the figures");
+        await until(() => text().includes("Requests per minute"), "the overview");
+        assert.ok(!text().includes("Models") && !text().includes("wine"), "nothing of a single Model");
+        await visit("/pools/n/fast");
+        await until(() => text().includes("Why this score"), "the miner");
+        await visit("/validator");
+        await until(() => text().includes("Rule in force"), "the validator");
+        for (const path of ["/requests/n/one", "/models/n/wine", "/studio"]) {
+            await visit(path);
+            await until(() => text().includes("Who looks?") && text().includes("Everybody may look"), path);
+        }
+        assert.ok(asked.slice(before).every(({ authorization }) => authorization === null), "no token is sent");
+        assert.ok(!asked.slice(before).some(({ path }) => /requests|models/.test(path)), "and nothing of one is asked for");
+        await visit("/signin");
+        await until(() => text().includes("Who looks?") && !text().includes("Everybody may look"), "the question");
         harmless();
     });
     await window.happyDOM.close();

@@ -17,9 +17,11 @@ use crate::words::Digest;
 
 mod limits;
 mod scoring;
+mod stats;
 
 pub use limits::Limits;
 pub use scoring::{OwnerGroup, RuleInForce, Scoring, ScoringRule};
+pub use stats::Stats;
 
 string_consts! {
     /// The types of a Validator's conditions.
@@ -125,6 +127,9 @@ pub struct ValidatorSpec {
     /// By which rule miners are scored.
     #[serde(default)]
     pub scoring: Scoring,
+    /// Who may look at the network's figures.
+    #[serde(default)]
+    pub stats: Stats,
     /// Which installation of the cluster takes it: the one that was started with this `--controller-class`.
     #[serde(default = "default_class")]
     #[schemars(length(max = 32), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
@@ -145,6 +150,7 @@ impl Default for ValidatorSpec {
             retention: Retention::default(),
             limits: Limits::default(),
             scoring: Scoring::default(),
+            stats: Stats::default(),
             controller_class: default_class(),
         }
     }
@@ -357,6 +363,8 @@ mod tests {
             r#"{"networks":"a"}"#,
             r#"{"leases":{"least":3}}"#,
             r#"{"compiler":{"gpu":"1"}}"#,
+            r#"{"stats":{"public":"yes"}}"#,
+            r#"{"stats":{"private":false}}"#,
         ] {
             assert!(serde_json::from_str::<ValidatorSpec>(bad).is_err(), "{bad}");
         }

@@ -359,6 +359,7 @@ fn settings(
             // The store of local mode is never swept.
             retention: Default::default(),
             limits: Default::default(),
+            stats: Default::default(),
             scoring: Rule::default(),
             scoring_since: 0,
             spec: None,

@@ -26,6 +26,9 @@ pub trait LedgerView: Send + Sync + 'static {
     /// The namespace of the Validators.
     fn namespace(&self) -> &str;
 
+    /// Whether the Validator lets everybody look at what is counted.
+    fn is_public(&self) -> bool;
+
     /// Why a miner has its score, with at most so many of its claims; nothing where no claim of it bears on one.
     fn explain(&self, miner: Identity, most: usize) -> Option<Explained>;
 

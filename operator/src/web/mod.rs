@@ -1,7 +1,7 @@
 //! The web app: what the operator knows, in a browser.
 //!
-//! Invariants: nobody is shown anything but what their own token lets them read of the objects, and what is made is made with
-//! that token: the operator's rights are never used for a viewer; what is shown is what the watches have and the store holds.
+//! Invariants: nobody is shown anything but what their own token lets them read of the objects, or, where the Validator says so,
+//! what is counted of them all; what is made is made with that token: the operator's rights are never used for a viewer; what is shown is what the watches have and the store holds.
 //! Whatever is counted or drawn is bounded, and computed once for all who look.
 
 mod api;

@@ -33,8 +33,28 @@ pub(super) struct RequestStats {
     pub(super) latency: Spread,
     /// Of the requests that are not over.
     pub(super) slices: SliceCounts,
+    /// Of the verified proofs of all Models: from claim to proof, and their size.
+    pub(super) proof_millis: Spread,
+    pub(super) proof_bytes: Spread,
     pub(super) proofs: Vec<Proofs>,
     pub(super) latest: Vec<RequestRow>,
+}
+
+impl RequestStats {
+    /// Without whatever is told of one request or of one Model.
+    pub(super) fn counts(&self) -> Self {
+        Self {
+            count: self.count,
+            phases: self.phases.clone(),
+            per_minute: self.per_minute.clone(),
+            latency: self.latency,
+            slices: self.slices,
+            proof_millis: self.proof_millis,
+            proof_bytes: self.proof_bytes,
+            proofs: Vec::new(),
+            latest: Vec::new(),
+        }
+    }
 }
 
 /// Milliseconds, or bytes, of many.
@@ -164,6 +184,8 @@ pub(super) fn requests(all: &[Arc<InferenceRequest>], now: i64) -> RequestStats 
     rows.truncate(MOST_REQUESTS);
     stats.latest = rows;
     stats.latency = Spread::of(latencies);
+    stats.proof_millis = Spread::of(proofs.values().flat_map(|(times, _)| times).copied().collect());
+    stats.proof_bytes = Spread::of(proofs.values().flat_map(|(_, sizes)| sizes).copied().collect());
     let proofs = proofs
         .into_iter()
         .map(|((namespace, model), (times, sizes))| Proofs {

@@ -11,11 +11,11 @@ const PHASES = ["Pending", "Compiling", "Proving", "Succeeded", "Failed", "Cance
 const SHOWN = 50;
 const MAY_NOT = "You may not list these.";
 
-export function OverviewPage({ of }: { of: Overview }) {
+/** `all`: with single requests and Models, which only whoever has a token sees. */
+export function OverviewPage({ of, all }: { of: Overview; all: boolean }) {
     useTitle("Overview");
     const now = useNow();
-    const { requests, models, pools } = of;
-    const systems = new Map((models?.list ?? []).map((model) => [`${model.namespace}/${model.name}`, model]));
+    const { requests, pools } = of;
     return (
         <>
             <h1>Overview</h1>
@@ -34,6 +34,8 @@ export function OverviewPage({ of }: { of: Overview }) {
                         value={requests.latency.count ? seconds(requests.latency.p95) : "–"}
                         note={requests.latency.count ? `at most ${seconds(requests.latency.most)}` : undefined}
                     />
+                    {requests.proofMillis.count > 0 && <Figure label="Proof p50" value={millis(requests.proofMillis.p50)} note={`p95 ${millis(requests.proofMillis.p95)}, from claim to proof`} />}
+                    {requests.proofMillis.count > 0 && <Figure label="Proof size p50" value={bytes(requests.proofBytes.p50)} note={`at most ${bytes(requests.proofBytes.most)}`} />}
                 </dl>
             )}
             <Card title="Requests per minute" note="of those that are still there">
@@ -62,6 +64,19 @@ export function OverviewPage({ of }: { of: Overview }) {
                     <Slices of={requests.slices} />
                 )}
             </Card>
+            {all && <Single of={of} now={now} />}
+            <Card title="Miners" note="by score">
+                {pools ? <Leaderboard of={pools.list} total={pools.count} /> : <Empty>{MAY_NOT}</Empty>}
+            </Card>
+        </>
+    );
+}
+
+/** What is told of single requests and Models. */
+function Single({ of: { requests, models }, now }: { of: Overview; now: number }) {
+    const systems = new Map((models?.list ?? []).map((model) => [`${model.namespace}/${model.name}`, model]));
+    return (
+        <>
             <Card
                 title="Requests"
                 note={requests && requests.count > requests.latest.length ? `the latest ${requests.latest.length} of ${count(requests.count)}` : undefined}
@@ -105,9 +120,6 @@ export function OverviewPage({ of }: { of: Overview }) {
                     />
                     </>
                 )}
-            </Card>
-            <Card title="Miners" note="by score">
-                {pools ? <Leaderboard of={pools.list} total={pools.count} /> : <Empty>{MAY_NOT}</Empty>}
             </Card>
         </>
     );

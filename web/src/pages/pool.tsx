@@ -12,13 +12,15 @@ export function PoolPage({ namespace, name, overview }: { namespace: string; nam
     const { value, error } = useCall((signal) => readPool(namespace, name, signal), [namespace, name, claims, row?.scoreMillionths]);
     if (!value) return <Absent kind="MinerPool" name={`${namespace}/${name}`} error={error} />;
     const { status } = value.pool;
-    const ready = status?.conditions?.find((condition) => condition.type === "Ready");
+    const condition = status?.conditions?.find((condition) => condition.type === "Ready");
+    const ready = condition ? condition.status === "True" : row?.ready;
+    const reason = condition?.reason ?? row?.reason;
     const failures = Object.entries(status?.failures ?? {}).sort(([, a], [, b]) => b - a);
     return (
         <>
             <h1>
                 <span class="kind">MinerPool</span> {namespace}/{name}{" "}
-                <Badge of={ready?.status === "True" ? "Ready" : (ready?.reason ?? "Unknown")} tone={ready?.status === "True" ? "good" : "warn"} />
+                <Badge of={ready ? "Ready" : (reason ?? "Unknown")} tone={ready ? "good" : "warn"} />
             </h1>
             {error && <Failed error={error} />}
             <dl class="figures">
@@ -50,9 +52,11 @@ export function PoolPage({ namespace, name, overview }: { namespace: string; nam
                 )}
                 {failures.length > 0 && <Export name={`${name}-failures`} rows={() => ({ head: ["cause", "claims"], rows: failures })} />}
             </Card>
-            <Card title="Conditions">
-                <Conditions of={status?.conditions ?? []} now={now} />
-            </Card>
+            {status?.conditions && (
+                <Card title="Conditions">
+                    <Conditions of={status.conditions} now={now} />
+                </Card>
+            )}
         </>
     );
 }

@@ -7,6 +7,7 @@ import { Export } from "./export.js";
 import { HEIGHT, Plot, ROOM, WIDTH } from "./plot.js";
 
 const WINDOWS = [
+    ["6h", "6 hours", 6],
     ["1d", "24 hours", 24],
     ["7d", "7 days", 168],
     ["30d", "30 days", 720],

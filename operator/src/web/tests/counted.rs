@@ -61,6 +61,23 @@ fn requests_are_counted_by_minute_and_phase_and_their_times_are_ranked() {
         ),
         (2, 30, 1000)
     );
+    assert_eq!(
+        (
+            told.proof_millis.count,
+            told.proof_millis.p50,
+            told.proof_bytes.most
+        ),
+        (2, 10, 3000)
+    );
+    let public = told.counts();
+    assert!(
+        public.latest.is_empty() && public.proofs.is_empty(),
+        "of no request and of no Model"
+    );
+    assert_eq!(
+        (public.count, public.latency, public.proof_millis),
+        (told.count, told.latency, told.proof_millis)
+    );
     let names: Vec<&str> = told.latest.iter().map(|r| r.model.as_str()).collect();
     assert_eq!(names, ["wine"; 4]);
     // Times of long ago, or of a clock that goes ahead, are in no minute and break nothing.
