@@ -1,54 +1,56 @@
-// Takes pictures of the app's pages beside a run, and asks axe whether everybody can use them.
-//   node take.mjs ADDRESS OUT      ADDRESS: as `operator local --web` has printed it; OUT: a folder
-// $CHROMIUM is the browser. Exit 1: axe has found something, or a page has said that something is wrong.
-import { chromium } from "playwright-core";
-import { createRequire } from "node:module";
-import { mkdir, readFile } from "node:fs/promises";
+// Takes the pictures of the README beside an operator that works: what is seen in them was proved.
+//   node take.mjs OUT      $CHROMIUM is the browser, $ZKINFER_OPERATOR the program; OUT: a folder
+// Invariant: no picture is of a page on which something is wrong, and none has more than 150 KB.
+import { mkdir, readFile, stat } from "node:fs/promises";
 import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { open, operator, usable, visit } from "./lib.mjs";
 
-const [address, out] = process.argv.slice(2);
-if (!address || !out) {
-    console.error("usage: node take.mjs ADDRESS OUT");
+const MOST = 150_000;
+const [out] = process.argv.slice(2);
+if (!out) {
+    console.error("usage: node take.mjs OUT");
     process.exit(2);
 }
-const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const root = path.join(path.dirname(fileURLToPath(import.meta.url)), "../..");
 await mkdir(out, { recursive: true });
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "chromium", args: ["--no-sandbox"] });
-let wrong = 0;
-const found = (page, what) => {
-    wrong++;
-    console.error(`${page}: ${what}`);
-};
-const { origin, hash } = new URL(address);
+const browser = await open();
+const run = await operator();
+const { page, all, close } = await visit(browser);
+const wrong = [];
 
-async function visit(name, place, { dark = false, width = 1200, ready }) {
-    const context = await browser.newContext({ viewport: { width, height: 800 }, colorScheme: dark ? "dark" : "light" });
-    const page = await context.newPage();
-    page.on("console", (message) => message.type() === "error" && found(name, message.text()));
-    page.on("pageerror", (error) => found(name, error.message));
-    await page.goto(`${origin}${place}${hash}`);
-    await page.locator(ready).first().waitFor({ timeout: 20_000 });
+/** All that is seen in a window of that height, or a part of the page. */
+async function take(name, of) {
     await page.waitForTimeout(300);
-    const violations = await page.evaluate(`${axe}; axe.run(document).then((r) => r.violations.map((v) => [v.id, v.help, v.nodes.slice(0, 3).map((n) => n.html.slice(0, 120))]))`);
-    for (const [id, help, nodes] of violations) found(name, `axe ${id}: ${help}: ${nodes.join(" | ")}`);
-    await page.screenshot({ path: path.join(out, `${name}.png`) });
-    await context.close();
+    wrong.push(...(await usable(page)), ...(await all()));
+    const file = path.join(out, `web-${name}.png`);
+    await of.screenshot({ path: file });
+    const { size } = await stat(file);
+    if (size > MOST) wrong.push(`${file} has ${size} bytes, and may have ${MOST}`);
 }
 
-const overview = { ready: ".figures" };
-await visit("overview", "/", overview);
-await visit("overview-dark", "/", { ...overview, dark: true });
-await visit("overview-narrow", "/", { ...overview, width: 400 });
-await visit("request", "/requests/default/digit-7", { ready: ".timeline" });
-await visit("model", "/models/default/digits", { ready: ".node" });
-await visit("model-dark", "/models/default/digits", { ready: ".node", dark: true });
-await visit("receipt", "/receipt", { ready: ".drop" });
-await visit("studio", "/studio", { ready: ".drop" });
-await visit("studio-dark", "/studio", { ready: ".drop", dark: true });
-await visit("studio-narrow", "/studio", { ready: ".drop", width: 400 });
-await visit("try", "/models/default/digits", { ready: "fieldset.input" });
-await visit("validator", "/validator", { ready: ".pairs" });
-await visit("miner", "/pools/miner-alpha/alpha", { ready: ".figures" });
+// A Model with branches, that has had an answer proved.
+await page.goto(`${run.origin}/studio${run.hash}`);
+await page.setInputFiles("input[type=file] >> nth=0", { name: "residual.onnx", mimeType: "application/octet-stream", buffer: await readFile(path.join(root, "tests/models/digits-residual.onnx")) });
+await page.getByRole("button", { name: "Compile" }).click();
+await page.locator("h1 .badge.good").waitFor();
+const model = page.url();
+await page.getByRole("button", { name: "Prove it" }).click();
+await page.waitForURL(/\/requests\//);
+await page.locator("h1 .badge.good").waitFor();
+await page.goto(`${run.origin}/requests/default/digit-7`);
+await page.locator(".beside .chosen").waitFor();
+await page.setViewportSize({ width: 1200, height: 1090 });
+await take("request", page);
+await page.setViewportSize({ width: 1200, height: 1230 });
+await page.goto(model);
+await page.locator("svg.canvas").focus();
+for (const key of ["n", "n", "n", "0"]) await page.keyboard.press(key);
+await page.locator(".panel").waitFor();
+await page.locator("svg.canvas").evaluate((canvas) => canvas.blur());
+await take("graph", page.locator(".card", { has: page.locator(".graph") }));
+await close();
 await browser.close();
-console.log(`screenshots: 13 pages in ${out}, ${wrong} findings`);
-process.exit(wrong > 0 ? 1 : 0);
+await run.close();
+for (const what of wrong) console.error(`screenshots: ${what}`);
+process.exit(wrong.length > 0 ? 1 : 0);
