@@ -191,6 +191,7 @@ mod tests {
         );
         assert_eq!(base.leases, (Duration::from_secs(20), Duration::from_secs(600)));
         assert!(base.spec.is_none() && base.consent.is_none() && base.source_urls.is_empty());
+        assert!(!base.stats.public, "nobody sees anything without a token");
     }
 
     #[test]
@@ -198,6 +199,7 @@ mod tests {
         let written = spec(json!({
             "network": "mainnet", "leases": { "leastSeconds": 5 }, "compiler": { "memory": "2Gi" },
             "sourceUrls": ["https://models.example/public/"], "consent": [{ "namespace": "alpha" }],
+            "stats": { "public": true },
         }));
         let rules = base()
             .with(&written, "spec.consent of Validator system/one")
@@ -212,6 +214,7 @@ mod tests {
         );
         assert_eq!(rules.leases.0, Duration::from_secs(5));
         assert_eq!(rules.source_urls.len(), 1);
+        assert!(rules.stats.public);
         assert_eq!(rules.consent.unwrap().at, "spec.consent of Validator system/one");
         assert_eq!(rules.spec, Some(written));
     }

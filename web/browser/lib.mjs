@@ -52,10 +52,18 @@ export async function quickstart(folder, label = "7") {
     return Buffer.from(onnx, "base64");
 }
 
+/** A Validator in whose network everybody may look. */
+const PUBLIC = `apiVersion: zkinfer.dev/v1alpha1
+kind: Validator
+metadata: { name: zkinfer, namespace: zkinfer-system }
+spec: { stats: { public: true } }
+`;
+
 /** An operator that has proved the quickstart's request, and stays. */
-export async function operator(label) {
+export async function operator({ label, everybody = false } = {}) {
     const folder = await mkdtemp(path.join(tmpdir(), "zkinfer-browser-"));
     const onnx = await quickstart(folder, label);
+    if (everybody) await writeFile(path.join(folder, "validator.yaml"), PUBLIC);
     const child = spawn(process.env.ZKINFER_OPERATOR, ["local", "-f", folder, "--web", "--state", path.join(folder, "state")], { stdio: ["ignore", "ignore", "pipe"] });
     let log = "";
     child.stderr.setEncoding("utf8").on("data", (text) => (log += text));

@@ -11,7 +11,7 @@ const LABEL = HOSTILE[0];
 let browser, run;
 before(async () => {
     browser = await open();
-    run = await operator(LABEL);
+    run = await operator({ label: LABEL });
 });
 after(async () => {
     await Promise.all([browser?.close(), run?.close()]);
@@ -198,6 +198,32 @@ test("the first page has less than 300 KB and takes at most 300 ms of script", {
     console.log(`measured: the first page, ${bytes} bytes and ${median(took).toFixed(0)} ms of script (median of 5)`);
     assert.ok(bytes > 10_000 && bytes < 300_000, `${bytes} bytes`);
     assert.ok(median(took) <= 300, `${took} ms`);
+});
+
+test("where the Validator says so everybody sees the figures, and is asked for a token where one takes it", { timeout: 60_000 }, async (t) => {
+    const shown = await operator({ everybody: true });
+    t.after(() => shown.close());
+    const { page, calls, all, close } = await visit(browser);
+    await page.goto(`${shown.origin}/`);
+    await page.locator(".plot").nth(1).waitFor();
+    assert.deepEqual(await usable(page), []);
+    await page.getByRole("link", { name: "miner-alpha/alpha" }).click();
+    await page.getByRole("heading", { name: "Why this score" }).waitFor();
+    assert.deepEqual(await usable(page), []);
+    await page.getByRole("link", { name: "Validator" }).click();
+    await page.getByRole("heading", { name: "Rule in force" }).waitFor();
+    const told = await page.locator("body").innerText();
+    assert.ok(!told.includes("digit"), "no request and no Model is named");
+    await page.getByRole("link", { name: "Studio" }).click();
+    await page.getByText("Everybody may look").waitFor();
+    assert.deepEqual(await usable(page), []);
+    assert.ok(!calls.some((call) => /requests|models/.test(call)), "nothing of one is asked for");
+    await page.getByRole("link", { name: "Sign in" }).click();
+    await page.getByLabel("Token").fill(shown.token);
+    await page.getByRole("button", { name: "Show" }).click();
+    await page.getByRole("link", { name: "default/digit-7" }).waitFor();
+    assert.deepEqual(await all(), []);
+    await close();
 });
 
 test("a page follows by one line, however far one goes in it; when the operator ends it says so, and shows what it knew", { timeout: 60_000 }, async () => {

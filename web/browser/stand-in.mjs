@@ -80,3 +80,17 @@ export function network({ miners, hostile, second = 0 }) {
         },
     };
 }
+
+/** How so many miners stand. */
+export const standing = (miners) => ({
+    head: { validator: `ed25519:${"0".repeat(64)}`, segments: 900, entries: 1_000_000, last: `sha256:${"0".repeat(64)}`, waiting: 40 },
+    validators: [],
+    standing: {
+        rule: { name: "SpeedSizeAccuracy", digest: `sha256:${"0".repeat(64)}`, windowHours: 24, halfLifeMinutes: 120, coldStart: 20, skipHours: 24, faultMillionths: 2_000_000, ownerCapMillionths: 1_000_000 },
+        at: Date.now(),
+        miners: Array.from({ length: miners }, (_, at) => ({
+            miner: `ed25519:${String(at).padStart(64, "0")}`, owner: `miner-${at}`, credit: "9000000000", debit: "7", possible: "9900000000", samples: 700, net: "9000000000", uncapped: "9000000000", weight: "9000000000",
+            scoreMillionths: 900_000, shareMillionths: Math.round(1_000_000 / miners), why: "",
+        })),
+    },
+});

@@ -194,6 +194,14 @@ test("the pages", async (t) => {
         select.dispatchEvent(new window.Event("change", { bubbles: true }));
         await until(() => text().includes("No claim ended in this time"), "the other window");
         assert.equal(window.location.search, "?window=7d");
+        const search = window.document.querySelector<InstanceType<typeof window.HTMLInputElement>>("input[aria-label^='Search miners']")!;
+        search.value = "nobody";
+        search.dispatchEvent(new window.Event("input", { bubbles: true }));
+        await until(() => text().includes("0 of 1"), "what is found");
+        assert.equal(window.location.search, "?window=7d&miner=nobody", "what is searched for stands beside it");
+        search.value = "";
+        search.dispatchEvent(new window.Event("input", { bubbles: true }));
+        await until(() => window.location.search === "?window=7d", "and is in no address where it is nothing");
     });
 
     await t.test("a request's page has its attempts, its answer, its receipt and how to verify it", async () => {

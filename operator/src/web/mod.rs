@@ -21,6 +21,7 @@ mod scores;
 mod shown;
 mod snapshot;
 mod stats;
+mod tiles;
 mod views;
 
 #[cfg(test)]
@@ -85,7 +86,11 @@ impl Web {
 
 fn router(front: Front, hosts: Hosts) -> Router {
     Router::new()
-        .nest("/api/v1", api::routes().with_state(front))
+        .nest("/api/v1", api::routes().with_state(front.clone()))
+        .route(
+            "/tiles/{name}",
+            axum::routing::get(tiles::serve).with_state(front),
+        )
         .fallback(axum::routing::get(files::file))
         .layer(from_fn_with_state(hosts, gate::gate))
 }

@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 
 use super::shown::{Part, Sees, Shown};
 use super::stats;
+use super::tiles::Tiles;
 
 /// How long one is shown.
 const FRESH: Duration = Duration::from_secs(1);
@@ -27,19 +28,27 @@ pub(super) struct Snapshot {
     counts: String,
     models: String,
     pools: String,
+    tiles: Tiles,
     millis: i64,
 }
 
 impl Snapshot {
     fn make(shown: &Shown, namespace: &str, millis: i64) -> Self {
+        let pools = stats::pools(&of(&shown.pools, namespace));
         let requests = stats::requests(&of(&shown.requests, namespace), millis);
         Self {
             requests: json(&requests),
             counts: json(&requests.counts()),
             models: json(&stats::models(&of(&shown.models, namespace))),
-            pools: json(&stats::pools(&of(&shown.pools, namespace))),
+            pools: json(&pools),
+            tiles: Tiles::of(&requests, &pools),
             millis,
         }
+    }
+
+    /// The tiles.
+    pub(super) const fn tiles(&self) -> &Tiles {
+        &self.tiles
     }
 
     /// The parts that somebody may see.

@@ -263,7 +263,7 @@ pub(super) struct PoolRow {
     namespace: String,
     pub(super) name: String,
     identity: Option<String>,
-    ready: bool,
+    pub(super) ready: bool,
     reason: String,
     score_millionths: Option<u32>,
     work_millis: u64,

@@ -1,14 +1,16 @@
-import { useMemo, useState } from "preact/hooks";
-import type { ModelRow, Overview, PoolRow, RequestRow } from "../api.js";
+import { useEffect, useMemo, useState } from "preact/hooks";
+import { type ModelRow, type Overview, type PoolRow, type RequestRow, readValidator } from "../api.js";
 import { ago, bytes, count, millis, seconds, share, short, words } from "../format.js";
-import { Badge, Card, Empty, Figure, Link, Table, useNow, useTitle } from "../parts/common.js";
+import { Badge, Card, Empty, Figure, Link, Table, useCall, useNow, useTitle } from "../parts/common.js";
 import { HistoryCard } from "../parts/history.js";
 import { PerMinute, Slices } from "../parts/charts.js";
 import { Export } from "../parts/export.js";
+import { useQuery } from "../parts/query.js";
 import { modelPath, poolPath, requestPath } from "../route.js";
 
 const PHASES = ["Pending", "Compiling", "Proving", "Succeeded", "Failed", "Cancelled", "Erased"];
 const SHOWN = 50;
+const SHARES_EVERY = 30_000;
 const MAY_NOT = "You may not list these.";
 
 /** `all`: with single requests and Models, which only whoever has a token sees. */
@@ -126,8 +128,9 @@ function Single({ of: { requests, models }, now }: { of: Overview; now: number }
 }
 
 function RequestTable({ of, now }: { of: readonly RequestRow[]; now: number }) {
-    const [search, setSearch] = useState("");
-    const [phase, setPhase] = useState("");
+    const [search, setSearch] = useQuery("request", "");
+    const [asked, setPhase] = useQuery("phase", "");
+    const phase = PHASES.includes(asked) ? asked : "";
     const found = useMemo(() => {
         const text = search.trim().toLowerCase();
         return of.filter((row) => (phase === "" || row.phase === phase) && `${row.namespace}/${row.name} ${row.model}`.toLowerCase().includes(text));
@@ -213,9 +216,22 @@ function ModelTable({ of }: { of: readonly ModelRow[] }) {
     );
 }
 
+/** What each miner has of all that was earned, by the rule in force; nothing for whoever may not list the Validators. */
+function useShares(): Map<string, number> {
+    const [look, setLook] = useState(0);
+    useEffect(() => {
+        const timer = setInterval(() => setLook((old) => old + 1), SHARES_EVERY);
+        return () => clearInterval(timer);
+    }, []);
+    const { value } = useCall(readValidator, [look]);
+    return useMemo(() => new Map(value?.standing.miners.map((row) => [row.miner, row.shareMillionths])), [value]);
+}
+
 function Leaderboard({ of, total }: { of: readonly PoolRow[]; total: number }) {
-    const [search, setSearch] = useState("");
+    const [search, setSearch] = useQuery("miner", "");
     const text = search.trim().toLowerCase();
+    const shares = useShares();
+    const shareOf = (row: PoolRow) => (row.identity === null ? undefined : shares.get(row.identity));
     const ranked = of.map((row, at) => ({ row, rank: at + 1 }));
     const found = ranked.filter(({ row }) => `${row.namespace}/${row.name} ${row.identity ?? ""}`.toLowerCase().includes(text));
     if (of.length === 0) return <Empty>There are no MinerPools yet.</Empty>;
@@ -225,7 +241,7 @@ function Leaderboard({ of, total }: { of: readonly PoolRow[]; total: number }) {
                 <input type="search" aria-label="Search miners by pool or identity" placeholder="pool or identity" value={search} onInput={(e) => setSearch(e.currentTarget.value)} />
                 <span class="note">{found.length < total ? `${found.length} of ${count(total)}` : `${count(total)} pools`}</span>
             </div>
-            <Table head={[["Rank", "number"], "Pool", "Miner", "Ready", ["Score", "number"], ["Work", "number"], ["Success", "number"], ["Claims", "number"], ["p50", "number"], ["p95", "number"]]}>
+            <Table head={[["Rank", "number"], "Pool", "Miner", "Ready", ["Score", "number"], ["Share", "number"], ["Work", "number"], ["Success", "number"], ["Claims", "number"], ["p50", "number"], ["p95", "number"]]}>
                 {found.slice(0, 2 * SHOWN).map(({ row, rank }) => (
                     <tr key={`${row.namespace}/${row.name}`}>
                         <td class="number">{rank}</td>
@@ -242,6 +258,7 @@ function Leaderboard({ of, total }: { of: readonly PoolRow[]; total: number }) {
                             <span>{share(row.scoreMillionths)}</span>
                             <meter min={0} max={1e6} value={row.scoreMillionths ?? 0} aria-hidden="true" />
                         </td>
+                        <td class="number">{share(shareOf(row))}</td>
                         <td class="number">{millis(row.workMillis)}</td>
                         <td class="number">{share(row.successMillionths)}</td>
                         <td class="number" title={`${row.verified} verified, ${row.invalid} invalid, ${row.late} late, ${row.lost} lost`}>
@@ -256,8 +273,8 @@ function Leaderboard({ of, total }: { of: readonly PoolRow[]; total: number }) {
             <Export
                 name="miners"
                 rows={() => ({
-                    head: ["rank", "namespace", "name", "identity", "scoreMillionths", "workMillis", "successMillionths", "verified", "invalid", "late", "lost", "p50Millis", "p95Millis"],
-                    rows: found.map(({ row, rank }) => [rank, row.namespace, row.name, row.identity, row.scoreMillionths, row.workMillis, row.successMillionths, row.verified, row.invalid, row.late, row.lost, row.p50Millis, row.p95Millis]),
+                    head: ["rank", "namespace", "name", "identity", "scoreMillionths", "shareMillionths", "workMillis", "successMillionths", "verified", "invalid", "late", "lost", "p50Millis", "p95Millis"],
+                    rows: found.map(({ row, rank }) => [rank, row.namespace, row.name, row.identity, row.scoreMillionths, shareOf(row), row.workMillis, row.successMillionths, row.verified, row.invalid, row.late, row.lost, row.p50Millis, row.p95Millis]),
                 })}
             />
         </>

@@ -4,6 +4,7 @@ import { type StandingRow, readValidator } from "../api.js";
 import { count, share, short } from "../format.js";
 import { Badge, Card, CommandLine, Copied, Empty, Failed, Figure, Loading, Table, useCall, useTitle } from "../parts/common.js";
 import { Export } from "../parts/export.js";
+import { useQuery } from "../parts/query.js";
 
 const EVERY = 10_000;
 const SHOWN = 200;
@@ -98,7 +99,7 @@ export function ValidatorPage() {
 }
 
 function Shares({ of }: { of: readonly StandingRow[] }) {
-    const [search, setSearch] = useState("");
+    const [search, setSearch] = useQuery("miner", "");
     const text = search.trim().toLowerCase();
     const found = of.filter((row) => `${row.miner} ${row.owner}`.toLowerCase().includes(text));
     if (of.length === 0) return <Empty>No claim bears on a score yet.</Empty>;

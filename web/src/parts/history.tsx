@@ -5,6 +5,7 @@ import { count, millis } from "../format.js";
 import { Card, Empty, Failed, Loading, useCall } from "./common.js";
 import { Export } from "./export.js";
 import { HEIGHT, Plot, ROOM, WIDTH } from "./plot.js";
+import { useQuery } from "./query.js";
 
 const WINDOWS = [
     ["6h", "6 hours", 6],
@@ -15,22 +16,15 @@ const WINDOWS = [
 ] as const;
 const EVERY = 60_000;
 
-/** The window of the address, so that a link to it is one to what is seen. */
-const chosen = () => WINDOWS.find(([word]) => word === new URLSearchParams(location.search).get("window"))?.[0] ?? "1d";
-
 export function HistoryCard() {
-    const [window, setWindow] = useState<string>(chosen);
+    const [asked, choose] = useQuery("window", "1d");
+    const [window, , hours] = WINDOWS.find(([word]) => word === asked) ?? WINDOWS[1];
     const [look, setLook] = useState(0);
     useEffect(() => {
         const timer = setInterval(() => setLook((old) => old + 1), EVERY);
         return () => clearInterval(timer);
     }, []);
-    const hours = WINDOWS.find(([word]) => word === window)![2];
     const { value, error } = useCall((signal) => readHistory(hours, signal), [hours, look]);
-    const choose = (word: string) => {
-        setWindow(word);
-        history.replaceState(null, "", `${location.pathname}?${new URLSearchParams({ window: word })}`);
-    };
     if (error instanceof ApiError && error.reason === "Forbidden") {
         return (
             <Card title="History">

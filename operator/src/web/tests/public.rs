@@ -218,3 +218,31 @@ async fn whoever_has_a_token_finds_a_place_however_many_look_without_one() {
     open.pop();
     assert_eq!(world.anybody("/api/v1/events").await.status(), StatusCode::OK);
 }
+
+#[tokio::test]
+async fn tiles_are_shown_by_pages_of_others_where_stats_are_public_and_by_nobody_otherwise() {
+    let elsewhere = [
+        HOST[0],
+        ("sec-fetch-site", "cross-site"),
+        ("referer", "https://blog.example/"),
+    ];
+    for (public, status, shown_by) in [(true, 200, "cross-origin"), (false, 404, "same-origin")] {
+        let world = world(public);
+        for name in ["requests", "latency", "proofs", "miners"] {
+            let tile = world.get(&format!("/tiles/{name}.svg"), &elsewhere).await;
+            assert_eq!(tile.status(), status, "{name}");
+            let headers = tile.headers();
+            assert_eq!(headers["cross-origin-resource-policy"], shown_by, "{name}");
+            assert!(headers.contains_key("content-security-policy"));
+            if public {
+                assert_eq!(headers["content-type"], "image/svg+xml");
+                let svg = String::from_utf8(bytes(tile).await.to_vec()).unwrap();
+                assert!(svg.starts_with("<svg") && !svg.contains("hidden"), "{svg}");
+            }
+        }
+        let none = world.get("/tiles/none.svg", &HOST).await;
+        assert_eq!(reason(none).await, is(404, "NotFound"));
+        let other = [("host", "evil.example"), elsewhere[1]];
+        assert_eq!(world.get("/tiles/miners.svg", &other).await.status(), 421);
+    }
+}
