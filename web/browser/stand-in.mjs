@@ -59,6 +59,8 @@ export function network({ miners, hostile, second = 0 }) {
             perMinute: Array.from({ length: 60 }, (_, at) => [(at + second) % 9, at % 8, at % 2]),
             latency: spread,
             slices: { total: 4000, queued: 1000, claimed: 1000, proved: 1000 - (second % 9), verified: 1000 + (second % 9) },
+            proofMillis: spread,
+            proofBytes: spread,
             proofs: Array.from({ length: 20 }, (_, at) => ({ namespace: text(at, "n"), model: text(at + 1, `model-${at}`), millis: spread, bytes: spread })),
             latest: Array.from({ length: 200 }, (_, at) => ({
                 namespace: text(at, "team"), name: text(at + 2, `request-${at}`), model: text(at + 3, "digits"), phase: at % 5 ? "Proving" : text(at, "Succeeded"), reason: text(at + 4, "SlicesQueued"),

@@ -1,5 +1,5 @@
-import { render } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { type ComponentChildren, render } from "preact";
+import { useEffect, useErrorBoundary, useState } from "preact/hooks";
 import { ApiError, NAMESPACE, type Overview, follow, forgetToken, giveToken, isPublic, takeToken } from "./api.js";
 import { OverviewPage } from "./pages/overview.js";
 import { ModelPage } from "./pages/model.js";
@@ -138,12 +138,24 @@ function App() {
                         {lost.message} What is shown is as it was; the page tries again.
                     </p>
                 )}
-                {content()}
+                <Whole key={path}>{content()}</Whole>
             </main>
             <footer class="bottom">
                 {who === "anybody" ? "public figures of all namespaces" : namespace ? `namespace ${namespace}` : known ? "all namespaces" : ""}
                 {overview && ` · operator ${overview.version}`}
             </footer>
+        </>
+    );
+}
+
+/** A page that fails says so, and the others go on. */
+function Whole({ children }: { children: ComponentChildren }) {
+    const [broken] = useErrorBoundary();
+    if (broken === undefined) return <>{children}</>;
+    return (
+        <>
+            <h1>This page has failed</h1>
+            <Failed error={new Error(`What the operator told was not what this page reads. Load it again; if it stays so, the page and the operator are not of one version. (${String(broken).slice(0, 200)})`)} />
         </>
     );
 }

@@ -286,6 +286,15 @@ test("the pages", async (t) => {
         await until(() => text().includes("There is no such page"), "the page");
     });
 
+    await t.test("a page that does not read what it is told says so, and the others go on", async () => {
+        made.set("/api/v1/pools/n/odd", { why: null });
+        await visit("/pools/n/odd");
+        await until(() => text().includes("This page has failed"), "what is wrong");
+        await visit("/validator");
+        await until(() => text().includes("Rule in force"), "another page");
+        harmless();
+    });
+
     await t.test("a receipt's page needs nobody to be known, and never says that one is valid", async () => {
         await visit("/receipt");
         await until(() => text().includes("Drop a receipt here"), "the page");

@@ -2,7 +2,7 @@ import { useEffect, useState } from "preact/hooks";
 import type { FunctionComponent } from "preact";
 import { type Graph, type ModelSlice, type Overview, readGraph, readManifest, readModel } from "../api.js";
 import { bytes, count, millis, share } from "../format.js";
-import { Absent, Badge, Card, Conditions, Copied, Empty, Failed, Figure, Link, Loading, Table, useCall, useNow, useTitle } from "../parts/common.js";
+import { Absent, Badge, Card, Conditions, Copied, Empty, Failed, Figure, Link, Loading, Table, Word, useCall, useNow, useTitle } from "../parts/common.js";
 import { Compiling } from "../parts/compiling.js";
 import { Export } from "../parts/export.js";
 import { SaveButton, save } from "../parts/files.js";
@@ -35,7 +35,7 @@ export function ModelPage({ namespace, name, overview }: { namespace: string; na
             </h1>
             {error && <Failed error={error} />}
             <dl class="figures">
-                <Figure label="Proof system" value={value.proofSystem} />
+                <Figure label="Proof system" value={<Word of={value.proofSystem} />} />
                 <Figure label="Slices" value={status?.sliceCount ?? "–"} note={`at least ${value.parallelism} asked for`} />
                 <Figure label="Predicted" value={slices.length ? millis(slices.reduce((sum, slice) => sum + slice.predictedMillis, 0)) : "–"} note="on one core, all slices" />
                 <Figure

@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { type StandingRow, readValidator } from "../api.js";
 import { count, share, short } from "../format.js";
-import { Badge, Card, CommandLine, Copied, Empty, Failed, Figure, Loading, Table, useCall, useTitle } from "../parts/common.js";
+import { Badge, Card, CommandLine, Copied, Empty, Failed, Figure, Loading, Table, Word, useCall, useTitle } from "../parts/common.js";
 import { Export } from "../parts/export.js";
 import { useQuery } from "../parts/query.js";
 
@@ -34,7 +34,7 @@ export function ValidatorPage() {
             <h1>Validator</h1>
             {error && <Failed error={error} />}
             <dl class="figures">
-                <Figure label="Rule" value={rule.name} note={`of the last ${rule.windowHours} hours`} />
+                <Figure label="Rule" value={<Word of={rule.name} />} note={`of the last ${rule.windowHours} hours`} />
                 <Figure label="Claims in the ledger" value={count(head.entries + head.waiting)} note={head.waiting > 0 ? `${count(head.waiting)} of them not signed yet` : "all of them signed"} />
                 <Figure label="Segments" value={count(head.segments)} />
                 <Figure label="Miners with a share" value={count(standing.miners.filter((one) => one.shareMillionths > 0).length)} />

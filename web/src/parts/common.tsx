@@ -1,4 +1,4 @@
-import type { ComponentChildren } from "preact";
+import { type ComponentChildren, Fragment } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { ApiError, type Condition } from "../api.js";
 import { ago, short, words } from "../format.js";
@@ -40,6 +40,18 @@ export function Figure({ label, value, note }: { label: string; value: Component
         </div>
     );
 }
+
+/** A word of several, such as `SumcheckWhir`, which is broken between them if at all. */
+export const Word = ({ of }: { of: string }) => (
+    <>
+        {of.split(/(?=[A-Z])/).map((part, at) => (
+            <Fragment key={at}>
+                {at > 0 && <wbr />}
+                {part}
+            </Fragment>
+        ))}
+    </>
+);
 
 export const Empty = ({ children }: { children: ComponentChildren }) => <p class="empty">{children}</p>;
 export const Loading = ({ what }: { what: string }) => (
