@@ -92,6 +92,10 @@ export async function visit(browser, { allowed = () => false } = {}) {
     const context = await browser.newContext({ viewport: { width: 1200, height: 800 }, reducedMotion: "reduce" });
     await context.addInitScript(() => {
         globalThis.reports = [];
+        globalThis.shift = 0;
+        new PerformanceObserver((seen) => {
+            for (const one of seen.getEntries()) if (!one.hadRecentInput) globalThis.shift += one.value;
+        }).observe({ type: "layout-shift", buffered: true });
         document.addEventListener("securitypolicyviolation", (event) => globalThis.reports.push(`${event.violatedDirective}: ${event.blockedURI}`));
     });
     const page = await context.newPage();

@@ -36,6 +36,9 @@ test("every page can be used by everybody, in light and dark, narrow and on pape
             await page.goto(address(place));
             await page.locator(ready).first().waitFor();
             assert.equal(new URL(page.url()).hash, "", "the secret stays in no address");
+            await page.waitForTimeout(300);
+            const shift = await page.evaluate(() => globalThis.shift);
+            assert.ok(shift <= 0.1, `what is there stays where it is: ${shift}`);
             for (const [how, media, width] of [
                 ["light", { colorScheme: "light" }, 1200],
                 ["dark", { colorScheme: "dark" }, 1200],

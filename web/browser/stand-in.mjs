@@ -43,7 +43,7 @@ export async function standIn(operator, { answer, overview }) {
     };
 }
 
-const spread = { count: 2, p50: 1200, p95: 2500, most: 2500 };
+const spread = { count: 2, p50: 1200, p95: 2500, p99: 2500, most: 2500 };
 const name = (at) => HOSTILE[at % HOSTILE.length];
 
 /** What is told of a network of so many miners, each with a hostile name or a plain one, in some second of it. */
@@ -58,6 +58,8 @@ export function network({ miners, hostile, second = 0 }) {
             phases: { Proving: 150 + (second % 7), Succeeded: 50 },
             perMinute: Array.from({ length: 60 }, (_, at) => [(at + second) % 9, at % 8, at % 2]),
             latency: spread,
+            waiting: spread,
+            proving: spread,
             slices: { total: 4000, queued: 1000, claimed: 1000, proved: 1000 - (second % 9), verified: 1000 + (second % 9) },
             proofMillis: spread,
             proofBytes: spread,

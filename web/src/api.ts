@@ -10,6 +10,7 @@ export interface Spread {
     count: number;
     p50: number;
     p95: number;
+    p99: number;
     most: number;
 }
 export interface SliceCounts {
@@ -36,6 +37,9 @@ export interface Requests {
     phases: Record<string, number>;
     perMinute: [number, number, number][];
     latency: Spread;
+    /** Of these: until the first slice was queued, and from there. */
+    waiting: Spread;
+    proving: Spread;
     slices: SliceCounts;
     /** Of all Models. */
     proofMillis: Spread;

@@ -8,7 +8,7 @@ import type { Graph, ModelView, Overview, PoolView, RequestView, ValidatorView }
 const HOSTILE = `<img src=x onerror="globalThis.stolen=1"><script>globalThis.stolen=1</script>`;
 
 const condition = { type: "Ready", status: "True", reason: "SlicesQueued", message: HOSTILE, lastTransitionTime: "2026-11-30T00:00:00Z" };
-const spread = { count: 2, p50: 1200, p95: 2500, most: 2500 };
+const spread = { count: 2, p50: 1200, p95: 2500, p99: 2500, most: 2500 };
 const overview: Overview = {
     at: 1,
     version: "0.1.0",
@@ -17,6 +17,8 @@ const overview: Overview = {
         phases: { Proving: 1, Succeeded: 1 },
         perMinute: Array.from({ length: 60 }, (_, at): [number, number, number] => [at % 3, at % 2, 0]),
         latency: spread,
+        waiting: spread,
+        proving: spread,
         slices: { total: 4, queued: 1, claimed: 1, proved: 1, verified: 1 },
         proofMillis: spread,
         proofBytes: { ...spread, p50: 45_711 },

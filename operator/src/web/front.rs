@@ -107,16 +107,20 @@ impl Front {
             };
             self.may(token, from, access)
         };
+        // Whoever has a token sees no less than everybody.
+        let public = namespace.is_empty() && self.shown.ledger.is_public();
         let sees = Sees {
             requests: if list(REQUESTS).await? {
                 Part::Everything
+            } else if public {
+                Part::Counts
             } else {
                 Part::Nothing
             },
             models: list(MODELS).await?,
-            pools: list(POOLS).await?,
+            pools: list(POOLS).await? || public,
         };
-        if sees.requests == Part::Everything || sees.models || sees.pools {
+        if sees.requests != Part::Nothing || sees.models || sees.pools {
             return Ok(sees);
         }
         let place = if namespace.is_empty() {
@@ -149,8 +153,29 @@ impl Front {
         if self.viewer(headers)? == Viewer::Anybody {
             return Ok(Looks::AtCounts);
         }
-        self.may_list((headers, from), resource, namespace).await?;
-        Ok(Looks::AtAll)
+        self.no_less(self.may_list((headers, from), resource, namespace).await)
+    }
+
+    /// The same of one object.
+    pub(super) async fn may_look_at(
+        &self,
+        (headers, from): (&HeaderMap, Peer),
+        resource: &'static str,
+        of: (&str, &str),
+    ) -> Result<Looks, Refused> {
+        if self.viewer(headers)? == Viewer::Anybody {
+            return Ok(Looks::AtCounts);
+        }
+        self.no_less(self.may_get((headers, from), resource, of).await)
+    }
+
+    /// Whoever has a token that is known sees no less than everybody.
+    fn no_less(&self, may: Result<(), Refused>) -> Result<Looks, Refused> {
+        match may {
+            Ok(()) => Ok(Looks::AtAll),
+            Err(why) if why.is_forbidden() && self.shown.ledger.is_public() => Ok(Looks::AtCounts),
+            Err(why) => Err(why),
+        }
     }
 
     /// Where what is found for such a viewer is kept.

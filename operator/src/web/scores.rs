@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use zkinfer_crds::Identity;
 use zkinfer_scoring::{Entry, Rule, Score};
 
-use super::front::{Front, Looks, POOLS, REQUESTS, VALIDATORS, Viewer};
+use super::front::{Front, Looks, POOLS, REQUESTS, VALIDATORS};
 use super::ledger::Of;
 use super::refused::Refused;
 use super::views;
@@ -40,13 +40,7 @@ pub(super) async fn pool(
     Path((namespace, name)): Path<(String, String)>,
 ) -> Result<Response, Refused> {
     let of = (namespace.as_str(), name.as_str());
-    let looks = match front.viewer(&headers)? {
-        Viewer::Anybody => Looks::AtCounts,
-        Viewer::Token(_) => {
-            front.may_get((&headers, from), POOLS, of).await?;
-            Looks::AtAll
-        }
-    };
+    let looks = front.may_look_at((&headers, from), POOLS, of).await?;
     let found = front.shown.pools.get(&ObjectRef::new(&name).within(&namespace));
     let absent = || Refused::not_found(format!("there is no MinerPool {namespace}/{name}"));
     let pool = found.ok_or_else(absent)?;

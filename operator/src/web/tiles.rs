@@ -150,6 +150,7 @@ mod tests {
             count,
             p50,
             p95: 2 * p50,
+            p99: 3 * p50,
             most: 3 * p50,
         }
     }

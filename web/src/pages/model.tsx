@@ -2,7 +2,7 @@ import { useEffect, useState } from "preact/hooks";
 import type { FunctionComponent } from "preact";
 import { type Graph, type ModelSlice, type Overview, readGraph, readManifest, readModel } from "../api.js";
 import { bytes, count, millis, share } from "../format.js";
-import { Absent, Badge, Card, Conditions, Copied, Empty, Failed, Figure, Link, Loading, Table, Word, useCall, useNow, useTitle } from "../parts/common.js";
+import { Absent, Badge, Card, Conditions, Copied, Empty, Failed, Figure, Link, Loading, Room, Table, Word, useCall, useNow, useTitle } from "../parts/common.js";
 import { Compiling } from "../parts/compiling.js";
 import { Export } from "../parts/export.js";
 import { SaveButton, save } from "../parts/files.js";
@@ -69,7 +69,9 @@ export function ModelPage({ namespace, name, overview }: { namespace: string; na
             {ready?.status === "True" && <TryCard key={value.metadata.uid} namespace={namespace} name={name} />}
             <Card title="Graph" note="the integer graph that is proved: each node with the tensor that it makes">
                 {status?.graphDigest ? (
-                    <Drawn namespace={namespace} name={name} digest={status.graphDigest} slices={slices} />
+                    <Room of="calc(min(62vh, 640px) + 3.2rem)">
+                        <Drawn namespace={namespace} name={name} digest={status.graphDigest} slices={slices} />
+                    </Room>
                 ) : (
                     <Empty>It is drawn once it is compiled.</Empty>
                 )}

@@ -1,5 +1,5 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { type ModelRow, type Overview, type PoolRow, type RequestRow, readValidator } from "../api.js";
+import { type ModelRow, type Overview, type PoolRow, type RequestRow, type Requests, type Spread, readValidator } from "../api.js";
 import { ago, bytes, count, millis, seconds, share, short, words } from "../format.js";
 import { Badge, Card, Empty, Figure, Link, Table, useCall, useNow, useTitle } from "../parts/common.js";
 import { HistoryCard } from "../parts/history.js";
@@ -56,6 +56,7 @@ export function OverviewPage({ of, all }: { of: Overview; all: boolean }) {
                     <Empty>{MAY_NOT}</Empty>
                 )}
             </Card>
+            {requests && requests.latency.count > 0 && <Latency of={requests} />}
             <HistoryCard />
             <Card title="Slices at work" note="of requests that are not over">
                 {!requests ? (
@@ -74,6 +75,40 @@ export function OverviewPage({ of, all }: { of: Overview; all: boolean }) {
     );
 }
 
+/** How long requests took that succeeded, by what they did meanwhile. */
+function Latency({ of }: { of: Requests }) {
+    const stages: [string, Spread, string][] = [
+        ["waiting", of.waiting, "from creation until its slices are queued: for its turn, and for the model"],
+        ["proving", of.proving, "from there to the receipt"],
+        ["all", of.latency, "from creation to the receipt"],
+    ];
+    return (
+        <Card title="Latency" note="of requests that succeeded; objects tell their times to the second">
+            <Table head={["Stage", ["Requests", "number"], ["p50", "number"], ["p95", "number"], ["p99", "number"], ["Most", "number"], "Is"]}>
+                {stages.map(([stage, spread, is]) => (
+                    <tr key={stage}>
+                        <th scope="row">{stage}</th>
+                        <td class="number">{count(spread.count)}</td>
+                        {[spread.p50, spread.p95, spread.p99, spread.most].map((value, at) => (
+                            <td key={at} class="number">
+                                {spread.count > 0 ? seconds(value) : "–"}
+                            </td>
+                        ))}
+                        <td class="message">{is}</td>
+                    </tr>
+                ))}
+            </Table>
+            <Export
+                name="latency"
+                rows={() => ({
+                    head: ["stage", "requests", "millisP50", "millisP95", "millisP99", "millisMost"],
+                    rows: stages.map(([stage, { count, p50, p95, p99, most }]) => [stage, count, p50, p95, p99, most]),
+                })}
+            />
+        </Card>
+    );
+}
+
 /** What is told of single requests and Models. */
 function Single({ of: { requests, models }, now }: { of: Overview; now: number }) {
     const systems = new Map((models?.list ?? []).map((model) => [`${model.namespace}/${model.name}`, model]));
@@ -83,13 +118,13 @@ function Single({ of: { requests, models }, now }: { of: Overview; now: number }
                 title="Requests"
                 note={requests && requests.count > requests.latest.length ? `the latest ${requests.latest.length} of ${count(requests.count)}` : undefined}
             >
-                {requests ? <RequestTable of={requests.latest} now={now} /> : <Empty>{MAY_NOT}</Empty>}
+                {requests && (requests.count === 0 || requests.latest.length > 0) ? <RequestTable of={requests.latest} now={now} /> : <Empty>{MAY_NOT}</Empty>}
             </Card>
             <Card title="Models" note={models && models.count > models.list.length ? `${models.list.length} of ${count(models.count)}` : undefined}>
                 {models ? <ModelTable of={models.list} /> : <Empty>{MAY_NOT}</Empty>}
             </Card>
             <Card title="Proofs" note="verified ones, by model: time from claim to proof, and size">
-                {!requests ? (
+                {!requests || (requests.proofs.length === 0 && requests.proofMillis.count > 0) ? (
                     <Empty>{MAY_NOT}</Empty>
                 ) : requests.proofs.length === 0 ? (
                     <Empty>No proof has been verified yet.</Empty>
@@ -116,8 +151,8 @@ function Single({ of: { requests, models }, now }: { of: Overview; now: number }
                     <Export
                         name="proofs"
                         rows={() => ({
-                            head: ["namespace", "model", "proofs", "millisP50", "millisP95", "millisMost", "bytesP50", "bytesP95", "bytesMost"],
-                            rows: requests.proofs.map((one) => [one.namespace, one.model, one.millis.count, one.millis.p50, one.millis.p95, one.millis.most, one.bytes.p50, one.bytes.p95, one.bytes.most]),
+                            head: ["namespace", "model", "proofs", "millisP50", "millisP95", "millisP99", "millisMost", "bytesP50", "bytesP95", "bytesP99", "bytesMost"],
+                            rows: requests.proofs.map((one) => [one.namespace, one.model, one.millis.count, one.millis.p50, one.millis.p95, one.millis.p99, one.millis.most, one.bytes.p50, one.bytes.p95, one.bytes.p99, one.bytes.most]),
                         })}
                     />
                     </>

@@ -41,6 +41,13 @@ export function Figure({ label, value, note }: { label: string; value: Component
     );
 }
 
+/** Room for what comes later: what follows it stays where it is. */
+export const Room = ({ of, children }: { of: string; children: ComponentChildren }) => (
+    <div class="room" style={{ "--room": of }}>
+        {children}
+    </div>
+);
+
 /** A word of several, such as `SumcheckWhir`, which is broken between them if at all. */
 export const Word = ({ of }: { of: string }) => (
     <>

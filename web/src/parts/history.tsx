@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { ApiError, type History, readHistory } from "../api.js";
 import { count, millis } from "../format.js";
-import { Card, Empty, Failed, Loading, useCall } from "./common.js";
+import { Card, Empty, Failed, Loading, Room, useCall } from "./common.js";
 import { Export } from "./export.js";
 import { HEIGHT, Plot, ROOM, WIDTH } from "./plot.js";
 import { useQuery } from "./query.js";
@@ -48,16 +48,18 @@ export function HistoryCard() {
                 </label>
             </div>
             {error && <Failed error={error} />}
-            {value ? ended ? <Chart of={value} /> : <Empty>No claim ended in this time.</Empty> : !error && <Loading what="the ledger's hours" />}
-            {value && ended && (
-                <Export
-                    name={`history-${window}`}
-                    rows={() => ({
-                        head: ["fromUnixMillis", "requests", "verified", "faults", "others", "p50Micros", "p95Micros"],
-                        rows: value.spans.map((span) => [span.from, span.requests, span.verified, span.faults, span.others, span.p50Micros, span.p95Micros]),
-                    })}
-                />
-            )}
+            <Room of="15.4rem">
+                {value ? ended ? <Chart of={value} /> : <Empty>No claim ended in this time.</Empty> : !error && <Loading what="the ledger's hours" />}
+                {value && ended && (
+                    <Export
+                        name={`history-${window}`}
+                        rows={() => ({
+                            head: ["fromUnixMillis", "requests", "verified", "faults", "others", "p50Micros", "p95Micros"],
+                            rows: value.spans.map((span) => [span.from, span.requests, span.verified, span.faults, span.others, span.p50Micros, span.p95Micros]),
+                        })}
+                    />
+                )}
+            </Room>
         </Card>
     );
 }

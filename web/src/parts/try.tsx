@@ -5,7 +5,7 @@ import { bytes, count, float } from "../format.js";
 import { type Input, MAX_INLINE, request, yaml } from "../objects.js";
 import { go, requestPath } from "../route.js";
 import { SCALES, type Scale, type Taken, type Tensor, example, fromPixels, npy, outside, picture, size, typed } from "../tensor.js";
-import { Card, Failed, Loading, useCall } from "./common.js";
+import { Card, Failed, Loading, Room, useCall } from "./common.js";
 import { Drop, SaveButton, save, sha256 } from "./files.js";
 import { Pixels } from "./pixels.js";
 
@@ -16,7 +16,9 @@ export function TryCard({ namespace, name }: { namespace: string; name: string }
     const { value, error } = useCall((signal) => readTensors(namespace, name, signal), [namespace, name]);
     return (
         <Card title="Try an input" note="and have the answer proved" class="try">
-            {error ? <Failed error={error} /> : value ? <Try namespace={namespace} name={name} inputs={value.inputs} /> : <Loading what="what the Model takes" />}
+            <Room of="20.5rem">
+                {error ? <Failed error={error} /> : value ? <Try namespace={namespace} name={name} inputs={value.inputs} /> : <Loading what="what the Model takes" />}
+            </Room>
         </Card>
     );
 }

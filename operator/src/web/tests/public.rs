@@ -153,7 +153,7 @@ async fn nothing_is_made_without_a_token_however_public_stats_are() {
 }
 
 #[tokio::test]
-async fn a_token_shows_what_it_did_and_one_that_is_unknown_stays_unknown() {
+async fn a_token_shows_what_it_did_and_no_less_than_everybody_sees_and_one_that_is_unknown_stays_unknown() {
     let world = world(true);
     for path in COUNTED.iter().chain(&OF_ONE) {
         let refused = reason(world.call(path, "guess").await).await;
@@ -161,10 +161,19 @@ async fn a_token_shows_what_it_did_and_one_that_is_unknown_stays_unknown() {
     }
     let own = json_of(world.call("/api/v1/overview?namespace=n", SOME).await).await;
     assert_eq!(own["requests"]["latest"][0]["name"], "own");
-    assert_eq!(
-        reason(world.call("/api/v1/validator", SOME).await).await,
-        is(403, "Forbidden")
-    );
+    for path in COUNTED {
+        let shown = world.call(path, SOME).await;
+        assert_eq!(shown.status(), StatusCode::OK, "{path}");
+        let text = String::from_utf8(bytes(shown).await.to_vec()).unwrap();
+        assert!(
+            !text.contains("hidden") && !text.contains("wine"),
+            "{path}: {text}"
+        );
+    }
+    for path in ["/api/v1/models/n/wine", "/api/v1/requests/n/other"] {
+        let refused = reason(world.call(path, SOME).await).await;
+        assert_eq!(refused, is(403, "Forbidden"), "{path}");
+    }
     let all = json_of(world.call("/api/v1/pools/n/fast", ALL).await).await;
     assert_eq!(all["pool"]["status"]["conditions"][0]["message"], "hidden");
 }
