@@ -81,7 +81,7 @@ export async function operator({ label, everybody = false } = {}) {
         await new Promise((done) => setTimeout(done, 50));
     }
     const { origin, hash } = new URL(/^web app: (\S+)$/m.exec(log)[1]);
-    return { origin, hash, host: new URL(origin).host, token: new URLSearchParams(hash.slice(1)).get("token"), onnx, close };
+    return { origin, hash, host: new URL(origin).host, token: new URLSearchParams(hash.slice(1)).get("token"), pid: child.pid, onnx, close };
 }
 
 /**

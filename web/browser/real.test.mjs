@@ -148,6 +148,12 @@ test("nobody is answered under another name, from another page or without the ru
         });
     const authorization = `Bearer ${run.token}`;
     assert.equal(await asked({ authorization }), 200);
+    // Who has no token is asked for one, and nothing is wrong with that.
+    const stranger = await visit(browser);
+    await stranger.page.goto(run.origin);
+    await stranger.page.getByRole("heading", { name: "Who looks?" }).waitFor();
+    assert.deepEqual([...(await usable(stranger.page)), ...(await stranger.all())], []);
+    await stranger.close();
     assert.equal(await asked({}), 401);
     assert.equal(await asked({ authorization: `${authorization}x` }), 401);
     assert.equal(await asked({ authorization, host: "evil.example" }), 421);
@@ -178,6 +184,36 @@ test("nobody is answered under another name, from another page or without the ru
     assert.deepEqual(got, ["", "", "", ""]);
     await context.close();
     other.close();
+});
+
+test("500 viewers are followed at once, in less than 100 MB, and the next one is told that there is no place", { timeout: 60_000 }, async () => {
+    const authorization = `Bearer ${run.token}`;
+    const resident = async () => Number(/VmRSS:\s+(\d+) kB/.exec(await readFile(`/proc/${run.pid}/status`, "utf8"))[1]) / 1024;
+    /** The first event of a line that stays open; or the status of one that is refused. */
+    const follow = () =>
+        new Promise((done, failed) => {
+            const request = http.get(`${run.origin}/api/v1/events`, { headers: { authorization } }, (response) => response.once("data", () => done({ request, status: response.statusCode })));
+            request.on("error", failed);
+        });
+    const before = await resident();
+    const began = performance.now();
+    const lines = [];
+    // Of one address only so many connect in the same moment.
+    while (lines.length < 500) lines.push(...(await Promise.all(Array.from({ length: 50 }, follow))));
+    const [millis, took] = [performance.now() - began, (await resident()) - before];
+    console.log(`measured: 500 viewers, ${took.toFixed(0)} MiB more, all of them told within ${millis.toFixed(0)} ms`);
+    assert.ok(lines.every(({ status }) => status === 200));
+    assert.equal((await follow()).status, 503);
+    assert.ok(took < 100, `${took} MiB`);
+    for (const { request } of lines) request.destroy();
+    // Places are given back.
+    for (let tries = 0; ; tries++) {
+        const { request, status } = await follow();
+        request.destroy();
+        if (status === 200) break;
+        assert.ok(tries < 50, "a place that was left is taken again");
+        await new Promise((wait) => setTimeout(wait, 100));
+    }
 });
 
 test("the first page has less than 300 KB and takes at most 300 ms of script", { timeout: 60_000 }, async () => {
