@@ -29,6 +29,8 @@ const SMALL = 24;
 
 /** The end of a text that does not fit: names of nodes begin alike. */
 const cut = (text: string, most = LABEL) => ([...text].length > most ? `…${[...text].slice(1 - most).join("")}` : text);
+/** A number as an exponent. */
+const raised = (power: number) => [...String(power)].map((digit) => (digit === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(digit)])).join("");
 const dimensions = (shape: readonly number[]) => shape.join(" × ") || "scalar";
 
 /** Each node by itself. */
@@ -49,7 +51,7 @@ export function single(graph: Graph): Shapes {
                 ["Operator", node.op],
                 ["Shape", dimensions(node.shape)],
                 ["Values", range],
-                ["A step is worth", `2^${-node.exponent}`],
+                ["A step is worth", `2${raised(-node.exponent)}`],
                 ...(node.weights > 0 ? [["Constants", count(node.weights)] as [string, string]] : []),
                 ...(outputs.has(at) ? [["Is", "an output of the request"] as [string, string]] : []),
             ],
