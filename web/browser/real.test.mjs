@@ -265,6 +265,21 @@ test("where the Validator says so everybody sees the figures, and is asked for a
     await close();
 });
 
+test("a page of somebody else shows the figures as pictures where they are public, and nowhere else", { timeout: 60_000 }, async (t) => {
+    const everybody = await operator({ everybody: true });
+    t.after(() => everybody.close());
+    const pictures = [run, everybody].flatMap(({ origin }) => ["requests", "latency", "proofs", "miners"].map((name) => `<img src="${origin}/tiles/${name}.svg">`));
+    const other = http.createServer((_, response) => response.writeHead(200, { "content-type": "text/html" }).end(`<!doctype html><title>other</title>${pictures.join("")}`));
+    await new Promise((done) => other.listen(0, "127.0.0.1", done));
+    t.after(() => other.close());
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    await page.goto(`http://127.0.0.1:${other.address().port}/`, { waitUntil: "load" });
+    const widths = await page.evaluate(() => [...document.images].map((image) => image.naturalWidth));
+    assert.deepEqual(widths, [0, 0, 0, 0, 240, 240, 240, 240]);
+    await context.close();
+});
+
 test("a page follows by one line, however far one goes in it; when the operator ends it says so, and shows what it knew", { timeout: 60_000 }, async () => {
     const { page, calls, close } = await visit(browser, { allowed: () => true });
     await page.goto(address("/"));
