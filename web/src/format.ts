@@ -43,6 +43,11 @@ export function count(value: number): string {
     return value.toLocaleString("en-US");
 }
 
+/** A whole number of any length, as a text, with its thousands apart; whatever else it is stays as it is. */
+export function digits(text: string): string {
+    return /^-?\d+$/.test(text) ? text.replace(/\B(?=(\d{3})+$)/g, ",") : text;
+}
+
 /** How long ago something was. */
 export function ago(at: number, now: number): string {
     const since = Math.max(0, now - at);

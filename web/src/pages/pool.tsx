@@ -1,8 +1,9 @@
 /** A miner: its pool, and why it has its score, as `prover-worker ledger explain` finds it. */
 import { type Explained, type Overview, readPool } from "../api.js";
-import { bytes, count, millis, share } from "../format.js";
+import { bytes, count, digits, millis, share } from "../format.js";
 import { Absent, Badge, Card, CommandLine, Conditions, Copied, Empty, Failed, Figure, Table, useCall, useNow, useTitle } from "../parts/common.js";
 import { Export } from "../parts/export.js";
+import { Trend } from "../parts/trend.js";
 
 export function PoolPage({ namespace, name, overview }: { namespace: string; name: string; overview: Overview | undefined }) {
     useTitle(`${namespace}/${name}`);
@@ -82,7 +83,7 @@ function Why({ of, name, miner }: { of: Explained; name: string; miner: string }
                     {steps.map(([step, value, is]) => (
                         <tr key={step}>
                             <th scope="row">{step}</th>
-                            <td class="number">{value}</td>
+                            <td class="number">{digits(value)}</td>
                             <td class="message">{is}</td>
                         </tr>
                     ))}
@@ -93,6 +94,7 @@ function Why({ of, name, miner }: { of: Explained; name: string; miner: string }
                 </p>
                 <CommandLine text={`prover-worker ledger explain SEGMENTS --miner ${miner} --at ${of.at}`} />
             </Card>
+            {of.claims.length > 0 && <Trend of={of} name={name} />}
             <Card title="Claims" note={of.count > of.claims.length ? `the latest ${of.claims.length} of ${count(of.count)} that bear on it` : "all that bear on it, the latest first"}>
                 {of.claims.length === 0 ? (
                     <Empty>There are none in the window.</Empty>
@@ -112,7 +114,7 @@ function Why({ of, name, miner }: { of: Explained; name: string; miner: string }
                                     <td class="number">{millis(claim.workMicros / 1000)}</td>
                                     <td class="number">{millis(claim.micros / 1000)}</td>
                                     <td class="number">{bytes(claim.bytes)}</td>
-                                    <td class="number">{claim.worth}</td>
+                                    <td class="number">{digits(claim.worth)}</td>
                                     <td>
                                         <Copied text={claim.claim} cut />
                                     </td>
