@@ -9,7 +9,7 @@ CHROMIUM=${CHROMIUM:-chromium}
 ZKINFER_OPERATOR=$(realpath -m "${1:-${CARGO_TARGET_DIR:-target}/release/operator}")
 export ZKINFER_OPERATOR
 if ! command -v "$CHROMIUM" >/dev/null && [ "$CHROMIUM" = chromium ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends chromium; } >&2
+    { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends chromium fonts-dejavu-core; } >&2
 fi
 CHROMIUM=$(command -v "$CHROMIUM") || { echo "browser: this machine lacks Chromium (as root: apt-get install chromium)" >&2; exit 2; }
 export CHROMIUM
