@@ -170,7 +170,13 @@ function RequestTable({ of, now }: { of: readonly RequestRow[]; now: number }) {
         const text = search.trim().toLowerCase();
         return of.filter((row) => (phase === "" || row.phase === phase) && `${row.namespace}/${row.name} ${row.model}`.toLowerCase().includes(text));
     }, [of, search, phase]);
-    if (of.length === 0) return <Empty>There are no requests yet: `kubectl apply` an InferenceRequest, or `operator submit` one.</Empty>;
+    if (of.length === 0) {
+        return (
+            <Empty>
+                There are no requests yet: drop a model in the <Link to="/studio">Studio</Link>, or make one with <code>operator submit</code>.
+            </Empty>
+        );
+    }
     return (
         <>
             <div class="filters">
@@ -218,7 +224,13 @@ function RequestTable({ of, now }: { of: readonly RequestRow[]; now: number }) {
 }
 
 function ModelTable({ of }: { of: readonly ModelRow[] }) {
-    if (of.length === 0) return <Empty>There are no Models yet.</Empty>;
+    if (of.length === 0) {
+        return (
+            <Empty>
+                There are no Models yet: the <Link to="/studio">Studio</Link> makes one of an ONNX file.
+            </Empty>
+        );
+    }
     return (
         <>
         <Table head={["Model", "Ready", "System", ["Slices", "number"], ["Predicted", "number"], ["Error", "number"], ["Budget", "number"]]}>
@@ -295,7 +307,7 @@ function Leaderboard({ of, total }: { of: readonly PoolRow[]; total: number }) {
                         </td>
                         <td class="number">{share(shareOf(row))}</td>
                         <td class="number">{millis(row.workMillis)}</td>
-                        <td class="number">{share(row.successMillionths)}</td>
+                        <td class="number">{row.verified + row.invalid + row.late + row.lost > 0 ? share(row.successMillionths) : "–"}</td>
                         <td class="number" title={`${row.verified} verified, ${row.invalid} invalid, ${row.late} late, ${row.lost} lost`}>
                             {count(row.verified)} / {count(row.verified + row.invalid + row.late + row.lost)}
                         </td>

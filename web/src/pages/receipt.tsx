@@ -35,7 +35,9 @@ export function ReceiptPage() {
                 take={(given) => void open(given)}
             />
             {error && <Failed error={error} />}
-            {!file && !error && <Empty>A receipt is the file that `operator receipt` fetches, and that a request's page saves.</Empty>}
+            {!file && !error && <Empty>
+                    A receipt is the file that <code>operator receipt</code> fetches, and that a request's page saves.
+                </Empty>}
             {file && <Shown {...file} />}
         </>
     );

@@ -32,7 +32,6 @@ export function HistoryCard() {
             </Card>
         );
     }
-    const ended = value?.spans.some((span) => span.verified + span.faults + span.others > 0);
     return (
         <Card title="History" note="claims that ended, by the ledger: it is the same after a restart">
             <div class="filters">
@@ -49,8 +48,8 @@ export function HistoryCard() {
             </div>
             {error && <Failed error={error} />}
             <Room of="15.4rem">
-                {value ? ended ? <Chart of={value} /> : <Empty>No claim ended in this time.</Empty> : !error && <Loading what="the ledger's hours" />}
-                {value && ended && (
+                {value ? <Chart of={value} /> : !error && <Loading what="the ledger's hours" />}
+                {value && (
                     <Export
                         name={`history-${window}`}
                         rows={() => ({
@@ -68,6 +67,7 @@ function Chart({ of: { spans, stepHours } }: { of: History }) {
     const step = WIDTH / spans.length;
     const all = (span: History["spans"][number]) => span.verified + span.faults + span.others;
     const most = Math.max(1, ...spans.map(all));
+    const ended = spans.some((span) => all(span) > 0);
     const slowest = Math.max(1, ...spans.map((span) => span.p95Micros ?? 0));
     const tall = (value: number) => (value / most) * (HEIGHT - ROOM);
     const sum = (column: "requests" | "verified" | "faults" | "others") => spans.reduce((total, span) => total + span[column], 0);
@@ -86,9 +86,9 @@ function Chart({ of: { spans, stepHours } }: { of: History }) {
     return (
         <Plot
             said={said}
-            bars={`${count(most)} ${most === 1 ? "claim" : "claims"} in ${stepHours} h`}
-            line={`p95 ${millis(slowest / 1000)}`}
-            from={`${day(spans[0]!.from)} UTC`}
+            bars={ended ? `${count(most)} ${most === 1 ? "claim" : "claims"} in ${stepHours} h` : "No claim ended in this time."}
+            line={ended ? `p95 ${millis(slowest / 1000)}` : undefined}
+            from={spans[0] ? `${day(spans[0].from)} UTC` : ""}
             keys={keys}
         >
             {spans.map((span, at) => (

@@ -14,7 +14,7 @@ interface Words {
     said: string;
     /** What the greatest height stands for: of the bars, of the line. */
     bars: string;
-    line?: string;
+    line?: string | undefined;
     /** When it begins. */
     from: string;
     keys: readonly [string, string][];
