@@ -1,7 +1,7 @@
 //! What is found in the ledger for those who look.
 //!
 //! Invariants: what is found is kept for a while, and finding takes at most a fifth of the time, however many ask for however
-//! many miners.
+//! many miners; a fifth for those who look without a token, and another for all others, who never wait behind them.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
