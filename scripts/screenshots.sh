@@ -1,24 +1,19 @@
 #!/usr/bin/env bash
-# Takes pictures of the web app beside a run of the quickstart, and has axe look at each page: exit 1 where it finds something.
-#   scripts/screenshots.sh [DIR]    writes PNGs into DIR (target/screenshots)
-# Needs Chromium ($CHROMIUM, else `chromium`: Debian has it), Node 20 or later and npm, and ./quickstart's programs.
+# Takes the README's pictures of the web app, beside an operator that proves; axe looks at each page. Exit 1 where something is wrong.
+#   scripts/screenshots.sh [DIR]    writes web-*.png into DIR (docs/figures)
+# Needs Chromium ($CHROMIUM, else `chromium`: Debian has it), Node 20 or later and npm, and ./quickstart's programs, which it builds.
+# $ZKINFER_OPERATOR: another program that has the app in it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-export CHROMIUM=${CHROMIUM:-chromium}
-target=${CARGO_TARGET_DIR:-target}
-out=$(realpath -m "${1:-$target/screenshots}")
-command -v "$CHROMIUM" >/dev/null || { echo "screenshots: this machine lacks Chromium (as root: apt-get install chromium)" >&2; exit 2; }
-scripts/build-web.sh
-. scripts/toolchain.sh
-cargo build --release --locked --workspace --bin operator --bin prover-worker
-npm ci --prefix web/screenshots --ignore-scripts --no-audit --no-fund --loglevel=error
-state=$(mktemp -d)
-"$target/release/operator" local -f manifests/quickstart/ --web --state "$state" >/dev/null 2>"$state/log" &
-operator=$!
-trap 'kill "$operator" 2>/dev/null || true; wait "$operator" 2>/dev/null || true; rm -rf "$state"' EXIT
-for _ in $(seq 300); do
-    if grep -q 'the web app stays' "$state/log"; then break; fi
-    kill -0 "$operator" 2>/dev/null || { cat "$state/log" >&2; exit 1; }
-    sleep 0.2
-done
-node web/screenshots/take.mjs "$(sed -n 's/^web app: //p' "$state/log")" "$out"
+out=$(realpath -m "${1:-docs/figures}")
+CHROMIUM=$(command -v "${CHROMIUM:-chromium}") || { echo "screenshots: this machine lacks Chromium (as root: apt-get install chromium)" >&2; exit 2; }
+export CHROMIUM
+if [ -z "${ZKINFER_OPERATOR:-}" ]; then
+    scripts/build-web.sh
+    . scripts/toolchain.sh
+    cargo build --release --locked --workspace --bin operator --bin prover-worker
+    ZKINFER_OPERATOR=$(realpath "${CARGO_TARGET_DIR:-target}/release/operator")
+fi
+export ZKINFER_OPERATOR
+npm ci --prefix web/browser --ignore-scripts --no-audit --no-fund --loglevel=error
+node web/browser/take.mjs "$out"

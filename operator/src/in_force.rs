@@ -10,7 +10,7 @@ use zkinfer_crds::Digest;
 use zkinfer_crds::calls::Call;
 use zkinfer_crds::calls::clients::{CreateRequest, UploadArtifact};
 use zkinfer_crds::k8s::ValidatorSpec;
-use zkinfer_crds::k8s::validator::{Benchmarks, Limits, Retention};
+use zkinfer_crds::k8s::validator::{Benchmarks, Limits, Retention, Stats};
 use zkinfer_scoring::Rule;
 
 use crate::consent::Installation;
@@ -40,6 +40,8 @@ pub struct Rules {
     pub retention: Retention,
     /// How much is taken at once.
     pub limits: Limits,
+    /// Who may look at the network's figures.
+    pub stats: Stats,
     /// The rule by which miners are scored.
     pub scoring: Rule,
     /// What is proved when nobody asks.
@@ -103,6 +105,7 @@ impl Rules {
             allowed_srs: spec.allowed_srs.clone(),
             retention: spec.retention.clone(),
             limits: limits(&spec.limits)?,
+            stats: spec.stats,
             scoring: stated(&spec.scoring)?,
             benchmarks: spec.benchmarks.as_ref().map(benchmarks).transpose()?,
             scoring_since: 0,
@@ -208,6 +211,7 @@ mod tests {
         );
         assert_eq!(base.leases, (Duration::from_secs(20), Duration::from_secs(600)));
         assert!(base.spec.is_none() && base.consent.is_none() && base.source_urls.is_empty());
+        assert!(!base.stats.public, "nobody sees anything without a token");
     }
 
     #[test]
@@ -215,6 +219,7 @@ mod tests {
         let written = spec(json!({
             "network": "mainnet", "leases": { "leastSeconds": 5 }, "compiler": { "memory": "2Gi" },
             "sourceUrls": ["https://models.example/public/"], "consent": [{ "namespace": "alpha" }],
+            "stats": { "public": true },
         }));
         let rules = base()
             .with(&written, "spec.consent of Validator system/one")
@@ -229,6 +234,7 @@ mod tests {
         );
         assert_eq!(rules.leases.0, Duration::from_secs(5));
         assert_eq!(rules.source_urls.len(), 1);
+        assert!(rules.stats.public);
         assert_eq!(rules.consent.unwrap().at, "spec.consent of Validator system/one");
         assert_eq!(rules.spec, Some(written));
     }

@@ -212,6 +212,43 @@ async fn a_run_is_followed_to_its_receipt_by_whoever_has_its_address_and_by_nobo
     assert!(ended.success() && told.contains("answer   7"), "{ended}: {told}");
 }
 
+#[tokio::test]
+async fn where_the_validator_says_so_everybody_sees_counts_and_nobody_a_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let quickstart = repository().join("manifests/quickstart");
+    for file in ["model.yaml", "pools.yaml", "request.yaml"] {
+        std::fs::copy(quickstart.join(file), folder.path().join(file)).unwrap();
+    }
+    let validator = "apiVersion: zkinfer.dev/v1alpha1\nkind: Validator\n\
+                     metadata: { name: zkinfer, namespace: zkinfer-system }\nspec: { stats: { public: true } }\n";
+    std::fs::write(folder.path().join("validator.yaml"), validator).unwrap();
+    let shown = Shown::of(folder.path().to_str());
+    until(&shown, |o| o["requests"]["phases"]["Succeeded"] == 1).await;
+    let anybody = |path: &str| shown.client.get(format!("{}{path}", shown.address)).send();
+    let overview: Value = anybody("/api/v1/overview").await.unwrap().json().await.unwrap();
+    let requests = &overview["requests"];
+    assert_eq!(
+        (&requests["count"], &requests["latest"], &overview["models"]),
+        (&serde_json::json!(1), &serde_json::json!([]), &Value::Null)
+    );
+    assert!(requests["proofBytes"]["p50"].as_u64() > Some(1000), "{overview}");
+    for path in [
+        "/api/v1/pools/miner-alpha/alpha",
+        "/api/v1/validator",
+        "/api/v1/history?hours=24",
+    ] {
+        assert_eq!(anybody(path).await.unwrap().status(), 200, "{path}");
+    }
+    for path in [
+        "/api/v1/requests/default/digit-7",
+        "/api/v1/requests/default/digit-7/receipt",
+        "/api/v1/models/default/digits/graph",
+    ] {
+        let refused = reason(anybody(path).await.unwrap()).await;
+        assert_eq!(refused, (401, "UnknownToken".to_owned()), "{path}");
+    }
+}
+
 /// Asks until the answer is as asked for.
 async fn asked(shown: &Shown, path: &str, holds: impl Fn(&Value) -> bool) -> Value {
     let found = async {

@@ -10,6 +10,7 @@ export interface Spread {
     count: number;
     p50: number;
     p95: number;
+    p99: number;
     most: number;
 }
 export interface SliceCounts {
@@ -36,7 +37,13 @@ export interface Requests {
     phases: Record<string, number>;
     perMinute: [number, number, number][];
     latency: Spread;
+    /** Of these: until the first slice was queued, and from there. */
+    waiting: Spread;
+    proving: Spread;
     slices: SliceCounts;
+    /** Of all Models. */
+    proofMillis: Spread;
+    proofBytes: Spread;
     proofs: { namespace: string; model: string; millis: Spread; bytes: Spread }[];
     latest: RequestRow[];
 }
@@ -231,7 +238,7 @@ async function call(path: string, signal?: AbortSignal, sent?: Sent): Promise<Re
     let response: Response;
     try {
         response = await fetch(`/api/v1/${path}`, {
-            headers: { authorization: `Bearer ${token}`, ...(sent ? { "content-type": sent.type } : {}) },
+            headers: { ...(token === "" ? {} : { authorization: `Bearer ${token}` }), ...(sent ? { "content-type": sent.type } : {}) },
             ...(sent ? { method: sent.method, body: sent.body } : {}),
             credentials: "omit",
             cache: "no-store",
@@ -254,6 +261,12 @@ async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
 
 const path = (...parts: string[]) => parts.map(encodeURIComponent).join("/");
 
+/** Whether there is something to see without a token. */
+export const isPublic = (signal?: AbortSignal) =>
+    get<{ public: boolean }>("access", signal).then(
+        (access) => access.public === true,
+        () => false,
+    );
 export const readRequest = (namespace: string, name: string, signal?: AbortSignal) =>
     get<RequestView>(path("requests", namespace, name), signal);
 export const readModel = (namespace: string, name: string, signal?: AbortSignal) =>

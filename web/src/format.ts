@@ -12,6 +12,13 @@ export function millis(value: number | null | undefined): string {
     return `${Math.floor(minutes / 1440)} d ${Math.floor((minutes % 1440) / 60)} h`;
 }
 
+/** A time between two moments of objects, which are told to the second: `under 1 s`, `12 s`, `3 min 20 s`. */
+export function seconds(value: number | null | undefined): string {
+    if (value === null || value === undefined) return "–";
+    if (value < 1000) return "under 1 s";
+    return value < 60_000 ? `${Math.round(value / 1000)} s` : millis(value);
+}
+
 /** A size: `812 B`, `45.2 KiB`. */
 export function bytes(value: number | null | undefined): string {
     if (value === null || value === undefined) return "–";
@@ -34,6 +41,11 @@ export function share(millionths: number | null | undefined): string {
 /** A count with its thousands apart. */
 export function count(value: number): string {
     return value.toLocaleString("en-US");
+}
+
+/** A whole number of any length, as a text, with its thousands apart; whatever else it is stays as it is. */
+export function digits(text: string): string {
+    return /^-?\d+$/.test(text) ? text.replace(/\B(?=(\d{3})+$)/g, ",") : text;
 }
 
 /** How long ago something was. */

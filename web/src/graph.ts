@@ -25,7 +25,12 @@ const WIDTH = 132;
 const HEIGHT = 38;
 const LABEL = 18;
 
-const cut = (text: string) => ([...text].length > LABEL ? `…${[...text].slice(1 - LABEL).join("")}` : text);
+const SMALL = 24;
+
+/** The end of a text that does not fit: names of nodes begin alike. */
+const cut = (text: string, most = LABEL) => ([...text].length > most ? `…${[...text].slice(1 - most).join("")}` : text);
+/** A number as an exponent. */
+const raised = (power: number) => [...String(power)].map((digit) => (digit === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(digit)])).join("");
 const dimensions = (shape: readonly number[]) => shape.join(" × ") || "scalar";
 
 /** Each node by itself. */
@@ -37,7 +42,7 @@ export function single(graph: Graph): Shapes {
             width: WIDTH,
             height: HEIGHT,
             label: cut(node.name || node.op),
-            under: `${node.op} · ${node.shape.join("×") || "scalar"}`,
+            under: cut(`${node.op} · ${node.shape.join("×") || "scalar"}`, SMALL),
             title: node.name || node.op,
             detail: node.op,
             slice: node.slice,
@@ -46,7 +51,7 @@ export function single(graph: Graph): Shapes {
                 ["Operator", node.op],
                 ["Shape", dimensions(node.shape)],
                 ["Values", range],
-                ["A step is worth", `2^${-node.exponent}`],
+                ["A step is worth", `2${raised(-node.exponent)}`],
                 ...(node.weights > 0 ? [["Constants", count(node.weights)] as [string, string]] : []),
                 ...(outputs.has(at) ? [["Is", "an output of the request"] as [string, string]] : []),
             ],
@@ -77,7 +82,7 @@ export function grouped(graph: Graph): Shapes {
             width: WIDTH,
             height: HEIGHT,
             label: slice === undefined ? cut(first.name || first.op) : `slice ${slice}`,
-            under: slice === undefined ? first.op : `${count(nodes.length)} nodes`,
+            under: slice === undefined ? cut(first.op, SMALL) : `${count(nodes.length)} nodes`,
             title,
             detail: [...new Set(nodes.map((node) => node.op))].join(" "),
             slice,

@@ -7,7 +7,7 @@ import { type Cbor, CborError, decode } from "./cbor.js";
 export const MAX_RECEIPT_BYTES = 256 << 20;
 export const VERSION = 2;
 /** Values of a tensor that are shown. */
-export const SHOWN_VALUES = 256;
+export const SHOWN_VALUES = 1024;
 
 export interface Tensor {
     id: number;

@@ -5,6 +5,7 @@ export type Page =
     | { page: "receipt" }
     | { page: "studio" }
     | { page: "validator" }
+    | { page: "signin" }
     | { page: "request" | "model" | "pool"; namespace: string; name: string }
     | { page: "unknown" };
 
@@ -17,7 +18,7 @@ export function parse(path: string): Page {
     }
     const [kind, namespace, name] = parts;
     if (parts.length === 0) return { page: "overview" };
-    if (parts.length === 1 && (kind === "receipt" || kind === "studio" || kind === "validator")) return { page: kind };
+    if (parts.length === 1 && (kind === "receipt" || kind === "studio" || kind === "validator" || kind === "signin")) return { page: kind };
     if (parts.length === 3 && namespace !== undefined && name !== undefined) {
         if (kind === "requests") return { page: "request", namespace, name };
         if (kind === "models") return { page: "model", namespace, name };

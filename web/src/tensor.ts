@@ -118,6 +118,24 @@ export function fromPixels(input: Taken, rgba: ArrayLike<number>, scale: Scale):
     return { shape: [...input.shape], data };
 }
 
+/** An image of a tensor that is one: its least value is black, its greatest white. */
+export function toPixels(shape: readonly number[], data: readonly number[]): Uint8ClampedArray<ArrayBuffer> | undefined {
+    const of = picture(shape);
+    const pixels = of ? of.width * of.height : 0;
+    if (!of || data.length !== of.channels * pixels) return undefined;
+    const [least, greatest] = data.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [Infinity, -Infinity]);
+    const grey = (value: number) => (greatest > least ? (255 * (value - least)) / (greatest - least) : 0);
+    const rgba = new Uint8ClampedArray(4 * pixels);
+    for (let pixel = 0; pixel < pixels; pixel++) {
+        for (let colour = 0; colour < 3; colour++) {
+            const channel = of.channels === 3 ? colour : 0;
+            rgba[4 * pixel + colour] = grey(data[of.last ? of.channels * pixel + channel : channel * pixels + pixel]!);
+        }
+        rgba[4 * pixel + 3] = 255;
+    }
+    return rgba;
+}
+
 function scaled(value: number, scale: Scale, channel: number): number {
     switch (scale) {
         case "0 to 255":

@@ -8,7 +8,7 @@ import type { Graph, ModelView, Overview, PoolView, RequestView, ValidatorView }
 const HOSTILE = `<img src=x onerror="globalThis.stolen=1"><script>globalThis.stolen=1</script>`;
 
 const condition = { type: "Ready", status: "True", reason: "SlicesQueued", message: HOSTILE, lastTransitionTime: "2026-11-30T00:00:00Z" };
-const spread = { count: 2, p50: 1200, p95: 2500, most: 2500 };
+const spread = { count: 2, p50: 1200, p95: 2500, p99: 2500, most: 2500 };
 const overview: Overview = {
     at: 1,
     version: "0.1.0",
@@ -17,7 +17,11 @@ const overview: Overview = {
         phases: { Proving: 1, Succeeded: 1 },
         perMinute: Array.from({ length: 60 }, (_, at): [number, number, number] => [at % 3, at % 2, 0]),
         latency: spread,
+        waiting: spread,
+        proving: spread,
         slices: { total: 4, queued: 1, claimed: 1, proved: 1, verified: 1 },
+        proofMillis: spread,
+        proofBytes: { ...spread, p50: 45_711 },
         proofs: [{ namespace: "n", model: "wine", millis: spread, bytes: { ...spread, p50: 45_711 } }],
         latest: [
             { namespace: "n", name: "one", model: "wine", phase: "Proving", reason: HOSTILE, created: 0, finished: null, verified: 1, total: 4, version: "1" },
@@ -103,10 +107,13 @@ const asked: { path: string; authorization: string | null }[] = [];
 const sent: { method: string; path: string; type: string; body: string }[] = [];
 /** What was made of it, by path. */
 const made = new Map<string, unknown>();
+/** Whether the Validator lets everybody look. */
+let open = false;
 let refusal: { status: number; reason: string } | undefined;
 
 function answer(path: string): Response {
     if (refusal) return Response.json({ reason: refusal.reason, message: HOSTILE }, { status: refusal.status });
+    if (path === "/api/v1/access") return Response.json({ public: open });
     if (path.startsWith("/api/v1/events")) {
         const event = new TextEncoder().encode(`event: overview\ndata: ${JSON.stringify(overview)}\n\n`);
         // A line that stays open.
@@ -183,19 +190,27 @@ test("the pages", async (t) => {
         await until(() => window.document.querySelector("path.line") !== null, "the chart");
         const said = [...window.document.querySelectorAll("svg")].map((svg) => svg.getAttribute("aria-label") ?? "").join(" ");
         assert.ok(said.includes("3 requests; of their claims 8 were verified, 1 ended by a miner's fault and 2 otherwise"), said);
-        assert.equal(window.document.querySelector("path.line")!.getAttribute("d"), "M180.0 16.0");
+        assert.equal(window.document.querySelector("path.line")!.getAttribute("d"), "M36.0 6.0H324.0");
         const select = [...window.document.querySelectorAll("select")].find((one) => one.value === "1d") as unknown as { value: string; dispatchEvent(event: unknown): void };
         select.value = "7d";
         select.dispatchEvent(new window.Event("change", { bubbles: true }));
         await until(() => text().includes("No claim ended in this time"), "the other window");
         assert.equal(window.location.search, "?window=7d");
+        const search = window.document.querySelector<InstanceType<typeof window.HTMLInputElement>>("input[aria-label^='Search miners']")!;
+        search.value = "nobody";
+        search.dispatchEvent(new window.Event("input", { bubbles: true }));
+        await until(() => text().includes("0 of 1"), "what is found");
+        assert.equal(window.location.search, "?window=7d&miner=nobody", "what is searched for stands beside it");
+        search.value = "";
+        search.dispatchEvent(new window.Event("input", { bubbles: true }));
+        await until(() => window.location.search === "?window=7d", "and is in no address where it is nothing");
     });
 
     await t.test("a request's page has its attempts, its answer, its receipt and how to verify it", async () => {
         await visit("/requests/n/one");
         await until(() => text().includes("prover-worker verify receipt.cbor"), "the command");
         await until(() => text().includes("1.3e-1"), "the float answer beside it");
-        for (const shown of ["Float model", "0.125", "attempt 1", "2.00 s", "2.0 KiB", "This page verifies nothing", HOSTILE]) assert.ok(text().includes(shown), shown);
+        for (const shown of ["Float model", "0.125", "attempt 1", "2 s", "2.0 KiB", "This page verifies nothing", HOSTILE]) assert.ok(text().includes(shown), shown);
         assert.equal(window.document.querySelectorAll(".lane").length, 1);
         assert.equal(window.document.querySelectorAll(".bar").length, 2);
         harmless();
@@ -257,7 +272,7 @@ test("the pages", async (t) => {
     await t.test("a miner's page says why it has its score, and the validator's what is in force", async () => {
         await visit("/pools/n/fast");
         await until(() => text().includes("Why this score"), "why");
-        for (const shown of ["340282366920938463463374607431768211455", "3 of 20", "12.5 %", "-12", "2.50 s", "the latest 1 of 700", "ledger explain SEGMENTS --miner ed25519:ab --at 1000", HOSTILE]) assert.ok(text().includes(shown), shown);
+        for (const shown of ["340,282,366,920,938,463,463,374,607,431,768,211,455", "3 of 20", "12.5 %", "-12", "2.50 s", "the latest 1 of 700", "ledger explain SEGMENTS --miner ed25519:ab --at 1000", HOSTILE]) assert.ok(text().includes(shown), shown);
         harmless();
         await visit("/validator");
         await until(() => text().includes("Ledger's head"), "the head");
@@ -271,6 +286,15 @@ test("the pages", async (t) => {
         await until(() => text().includes("there is none"), "the error");
         await visit("/nonsense");
         await until(() => text().includes("There is no such page"), "the page");
+    });
+
+    await t.test("a page that does not read what it is told says so, and the others go on", async () => {
+        made.set("/api/v1/pools/n/odd", { why: null });
+        await visit("/pools/n/odd");
+        await until(() => text().includes("This page has failed"), "what is wrong");
+        await visit("/validator");
+        await until(() => text().includes("Rule in force"), "another page");
+        harmless();
     });
 
     await t.test("a receipt's page needs nobody to be known, and never says that one is valid", async () => {
@@ -294,6 +318,28 @@ test("the pages", async (t) => {
         await until(() => text().includes(HOSTILE), "the refusal");
         assert.equal(asked.at(-1)!.authorization, "Bearer mine");
         assert.equal([...Array(window.sessionStorage.length).keys()].filter((at) => window.sessionStorage.getItem(window.sessionStorage.key(at)!) === "mine").length, 0, "a token that was given is in memory only");
+        harmless();
+    });
+
+    await t.test("where everybody may look, they see counts and miners without a token, and are asked for one where it takes one", async () => {
+        [refusal, open] = [undefined, true];
+        const before = asked.length;
+        [...window.document.querySelectorAll("button")].find((button) => button.textContent === "Leave")!.click();
+        await until(() => text().includes("public figures"), "the figures");
+        await until(() => text().includes("Requests per minute"), "the overview");
+        assert.ok(!text().includes("Models") && !text().includes("wine"), "nothing of a single Model");
+        await visit("/pools/n/fast");
+        await until(() => text().includes("Why this score"), "the miner");
+        await visit("/validator");
+        await until(() => text().includes("Rule in force"), "the validator");
+        for (const path of ["/requests/n/one", "/models/n/wine", "/studio"]) {
+            await visit(path);
+            await until(() => text().includes("Who looks?") && text().includes("Everybody may look"), path);
+        }
+        assert.ok(asked.slice(before).every(({ authorization }) => authorization === null), "no token is sent");
+        assert.ok(!asked.slice(before).some(({ path }) => /requests|models/.test(path)), "and nothing of one is asked for");
+        await visit("/signin");
+        await until(() => text().includes("Who looks?") && !text().includes("Everybody may look"), "the question");
         harmless();
     });
     await window.happyDOM.close();

@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
-import type { Graph, GraphNode } from "../src/api.js";
-import { ago, bytes, float, millis, share, short, words } from "../src/format.js";
+import type { Claim, Graph, GraphNode } from "../src/api.js";
+import { ago, bytes, digits, float, millis, share, short, words } from "../src/format.js";
 import { grouped, single } from "../src/graph.js";
 import { modelPath, parse, poolPath, requestPath } from "../src/route.js";
 import { Events, MAX_EVENT } from "../src/sse.js";
 import { csv, json } from "../src/table.js";
+import { trend } from "../src/trend.js";
 
 test("events are read whatever the pieces are in which they come", () => {
     const text = 'event: overview\ndata: {"a":1}\n\n: nothing new\n\nevent: refused\ndata: {}\n\n';
@@ -83,4 +84,17 @@ test("nothing makes markup or code of a text, nor calls another host", () => {
         assert.deepEqual(hosts.filter((host) => host !== "http://www.w3.org/2000/svg"), [], name);
         if (name.endsWith(".html")) assert.ok(!/<script>|<style|\son[a-z]+=|style=/.test(text), "nothing is inline");
     }
+});
+
+test("a miner's claims are counted in spans of one length, and those outside are in none", () => {
+    const claim = (at: number, end: string, micros: number, worth = "1"): Claim => ({ at, claim: "c", request: "r", slice: 0, attempt: 1, end, workMicros: 1, micros, bytes: null, worth });
+    const hour = 3_600_000;
+    const at = 100 * hour;
+    const all = trend([claim(at, "Verified", 30), claim(at - hour / 2, "Verified", 10), claim(at - 1.5 * hour, "LeaseExpired", 5, "-3"), claim(at - 1.6 * hour, "Cancelled", 5, "0"), claim(at - 9 * hour, "Verified", 1), claim(at + hour, "Verified", 1)], at, 4, 4);
+    assert.deepEqual(all.map((span) => span.from / hour), [96, 97, 98, 99]);
+    assert.deepEqual(all.map((span) => [span.verified, span.faults, span.others, span.p50Micros]), [[0, 0, 0, null], [0, 0, 0, null], [0, 1, 1, null], [2, 0, 0, 10]]);
+});
+
+test("whole numbers of any length have their thousands apart, and no other text is touched", () => {
+    assert.deepEqual(["0", "999", "1000", "-1234567", "340282366920938463463374607431768211455", "<b>1000</b>", ""].map(digits), ["0", "999", "1,000", "-1,234,567", "340,282,366,920,938,463,463,374,607,431,768,211,455", "<b>1000</b>", ""]);
 });

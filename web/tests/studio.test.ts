@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MAX_INLINE, dimensions, model, modelSpec, objectName, request, yaml } from "../src/objects.js";
-import { type Taken, InputError, SCALES, example, fromPixels, npy, outside, picture, size, typed } from "../src/tensor.js";
+import { type Taken, InputError, SCALES, example, fromPixels, npy, outside, picture, size, toPixels, typed } from "../src/tensor.js";
 
 const input = (shape: number[], change: Partial<Taken> = {}): Taken => ({ name: "x", shape, whole: false, least: -4, greatest: 3.9, ...change });
 
@@ -109,4 +109,12 @@ spec:
     assert.ok(yaml(of).includes('      "x\\n- y":\n        shape: [1, 2]\n        data: [0.5, -1e-9]\n'), yaml(of));
     assert.equal(yaml({ a: [{ b: 1, c: [] }, { b: "no" }], d: {}, e: "" }), 'a:\n  - b: 1\n    c: []\n  - b: "no"\nd: {}\ne: ""\n');
     assert.ok(MAX_INLINE <= 262_144);
+});
+
+test("a tensor that is an image is drawn from its least to its greatest value, and no other", () => {
+    assert.deepEqual([...toPixels([1, 1, 2, 2], [-1, 0, 1, 3])!], [0, 0, 0, 255, 64, 64, 64, 255, 128, 128, 128, 255, 255, 255, 255, 255]);
+    assert.deepEqual([...toPixels([1, 2, 2, 3], Array.from({ length: 12 }, (_, at) => at % 3))!].slice(0, 4), [0, 128, 255, 255]);
+    assert.deepEqual([...toPixels([1, 1, 2, 2], [7, 7, 7, 7])!].slice(0, 4), [0, 0, 0, 255]);
+    assert.equal(toPixels([1, 10], [1, 2]), undefined);
+    assert.equal(toPixels([1, 1, 2, 2], [1]), undefined);
 });

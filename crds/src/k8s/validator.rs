@@ -18,11 +18,13 @@ use crate::words::Digest;
 mod benchmarks;
 mod limits;
 mod scoring;
+mod stats;
 mod weights;
 
 pub use benchmarks::{BenchmarkModel, BenchmarkTotals, Benchmarks};
 pub use limits::Limits;
 pub use scoring::{OwnerGroup, RuleInForce, Scoring, ScoringRule};
+pub use stats::Stats;
 pub use weights::{
     Bittensor, HOTKEY_SECRET, HOTKEY_SECRET_KEY, Nothing, OwnerPart, Publisher, SpecVersion, UidWeight, Uids,
     Weights, WeightsStatus,
@@ -179,6 +181,9 @@ pub struct ValidatorSpec {
     /// Weights that are made of the scores, and where they go. Absent: none are made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<Weights>,
+    /// Who may look at the network's figures.
+    #[serde(default)]
+    pub stats: Stats,
     /// Which installation of the cluster takes it: the one that was started with this `--controller-class`.
     #[serde(default = "default_class")]
     #[schemars(length(max = 32), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
@@ -201,6 +206,7 @@ impl Default for ValidatorSpec {
             scoring: Scoring::default(),
             benchmarks: None,
             weights: None,
+            stats: Stats::default(),
             controller_class: default_class(),
         }
     }
@@ -420,6 +426,8 @@ mod tests {
             r#"{"networks":"a"}"#,
             r#"{"leases":{"least":3}}"#,
             r#"{"compiler":{"gpu":"1"}}"#,
+            r#"{"stats":{"public":"yes"}}"#,
+            r#"{"stats":{"private":false}}"#,
         ] {
             assert!(serde_json::from_str::<ValidatorSpec>(bad).is_err(), "{bad}");
         }

@@ -27,6 +27,10 @@ impl LedgerView for Told {
         &self.namespace
     }
 
+    fn is_public(&self) -> bool {
+        self.ctx.world.in_force.get().stats.public
+    }
+
     fn explain(&self, miner: Identity, most: usize) -> Option<Explained> {
         self.ctx.pools.ledger().explain(&miner, unix_millis(), most)
     }

@@ -361,6 +361,7 @@ fn settings(
             // The store of local mode is never swept.
             retention: Default::default(),
             limits: Default::default(),
+            stats: Default::default(),
             scoring: Rule::default(),
             benchmarks: None,
             scoring_since: 0,

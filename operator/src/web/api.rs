@@ -16,7 +16,7 @@ use zkinfer_crds::k8s::InferenceRequest;
 
 use super::drawing;
 use super::events::events;
-use super::front::{Front, MODELS, REQUESTS, bearer};
+use super::front::{Front, MODELS, REQUESTS};
 use super::place::{Place, place};
 use super::refused::Refused;
 use super::views;
@@ -28,6 +28,7 @@ const JSON: &str = "application/json";
 
 pub(super) fn routes() -> Router<Front> {
     Router::new()
+        .route("/access", get(access))
         .route("/overview", get(overview))
         .route("/events", get(events))
         .route("/requests/{namespace}", post(made::request))
@@ -50,15 +51,20 @@ async fn unknown(uri: Uri) -> Refused {
     Refused::not_found(format!("there is no {}", uri.path()))
 }
 
+/// Whether there is something to see without a token: what a page asks first.
+async fn access(State(front): State<Front>) -> Response {
+    json(serde_json::json!({ "public": front.shown.ledger.is_public() }).to_string())
+}
+
 async fn overview(
     State(front): State<Front>,
     from: Peer,
     headers: HeaderMap,
     query: Result<Query<Place>, QueryRejection>,
 ) -> Result<Response, Refused> {
-    let token = bearer(&headers)?;
+    let viewer = front.viewer(&headers)?;
     let namespace = place(query)?;
-    let sees = front.sees(token, from, &namespace).await?;
+    let sees = front.sees(viewer, from, &namespace).await?;
     let snapshot = front.snapshots.get(&front.shown, &namespace).await;
     Ok(json(snapshot.told(sees).0))
 }

@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use futures::stream::unfold;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::front::{Front, VIEWERS, bearer};
+use super::front::{ANYBODY, Front, VIEWERS, Viewer};
 use super::place::{Place, place};
 use super::refused::Refused;
 use crate::gateway::Peer;
@@ -24,15 +24,17 @@ const EVERY: Duration = Duration::from_secs(1);
 /// So many looks without news, and the line is kept open by a word.
 const QUIET: u32 = 15;
 
-struct Viewer {
+struct Following {
     front: Front,
-    token: String,
+    /// None: anybody, where the Validator lets everybody look.
+    token: Option<String>,
     from: Peer,
     namespace: String,
     last: Option<[u8; 32]>,
     /// Looks since anything was sent; `None` after the last event.
     quiet: Option<u32>,
     _place: OwnedSemaphorePermit,
+    _place_of_anybody: Option<OwnedSemaphorePermit>,
 }
 
 /// Answers with a stream that ends with the operator, or when the viewer may see it no more.
@@ -42,12 +44,23 @@ pub(super) async fn events(
     headers: HeaderMap,
     query: Result<Query<Place>, QueryRejection>,
 ) -> Result<Response, Refused> {
-    let token = bearer(&headers)?.to_owned();
+    let viewer = front.viewer(&headers)?;
     let namespace = place(query)?;
-    front.sees(&token, from, &namespace).await?;
+    front.sees(viewer, from, &namespace).await?;
+    let (token, of_anybody) = match viewer {
+        Viewer::Token(token) => (Some(token.to_owned()), None),
+        Viewer::Anybody => {
+            let permit = front.anybody.clone().try_acquire_owned();
+            (
+                None,
+                Some(permit.map_err(|_| Refused::too_many_viewers(ANYBODY))?),
+            )
+        }
+    };
     let permit = front.viewers.clone().try_acquire_owned();
-    let viewer = Viewer {
+    let following = Following {
         _place: permit.map_err(|_| Refused::too_many_viewers(VIEWERS))?,
+        _place_of_anybody: of_anybody,
         front,
         token,
         from,
@@ -55,15 +68,15 @@ pub(super) async fn events(
         last: None,
         quiet: Some(0),
     };
-    let stream = unfold(viewer, async |mut viewer| {
-        let event = viewer.next().await?;
-        Some((Ok::<_, std::convert::Infallible>(event), viewer))
+    let stream = unfold(following, async |mut following| {
+        let event = following.next().await?;
+        Some((Ok::<_, std::convert::Infallible>(event), following))
     });
     let type_ = [(CONTENT_TYPE, "text/event-stream")];
     Ok((type_, Body::from_stream(stream)).into_response())
 }
 
-impl Viewer {
+impl Following {
     /// What is sent next.
     async fn next(&mut self) -> Option<Bytes> {
         let mut stop = self.front.stop.clone();
@@ -76,7 +89,8 @@ impl Viewer {
                     _ = stop.wait_for(|stop| *stop) => return None,
                 }
             }
-            let sees = match self.front.sees(&self.token, self.from, &self.namespace).await {
+            let viewer = self.token.as_deref().map_or(Viewer::Anybody, Viewer::Token);
+            let sees = match self.front.sees(viewer, self.from, &self.namespace).await {
                 Ok(sees) => sees,
                 Err(refused) => {
                     self.quiet = None;

@@ -12,12 +12,14 @@ use super::floats::Answers;
 use super::ledger::Findings;
 use super::maker::Maker;
 use super::refused::Refused;
-use super::shown::{Sees, Shown};
+use super::shown::{Part, Sees, Shown};
 use super::snapshot::Snapshots;
 use crate::gateway::{Access, Peer, Right};
 
 /// Pages that follow at once.
 pub(super) const VIEWERS: usize = 500;
+/// Of these without a token: whoever has one finds a place.
+pub(super) const ANYBODY: usize = 400;
 /// Objects that are read at once: a body is held as a whole.
 const MAKERS: usize = 8;
 
@@ -34,9 +36,12 @@ pub(super) struct Front {
     pub(super) drawings: Arc<Drawings>,
     pub(super) answers: Arc<Answers>,
     pub(super) findings: Arc<Findings>,
+    /// What is found for those without a token: who has one does not wait behind them.
+    pub(super) public_findings: Arc<Findings>,
     pub(super) maker: Arc<dyn Maker>,
     pub(super) making: Arc<Semaphore>,
     pub(super) viewers: Arc<Semaphore>,
+    pub(super) anybody: Arc<Semaphore>,
     pub(super) stop: watch::Receiver<bool>,
 }
 
@@ -48,9 +53,11 @@ impl Front {
             drawings: Arc::default(),
             answers: Arc::default(),
             findings: Arc::default(),
+            public_findings: Arc::default(),
             maker,
             making: Arc::new(Semaphore::new(MAKERS)),
             viewers: Arc::new(Semaphore::new(VIEWERS)),
+            anybody: Arc::new(Semaphore::new(ANYBODY)),
             stop,
         }
     }
@@ -64,8 +71,33 @@ impl Front {
         }
     }
 
-    /// Which lists the token's user may see; the empty namespace means all of them, as it does for Kubernetes.
-    pub(super) async fn sees(&self, token: &str, from: Peer, namespace: &str) -> Result<Sees, Refused> {
+    /// Who looks: whoever comes with a token, or, where the Validator lets everybody look, anybody without one. A token that is not
+    /// known stays one that is not known.
+    pub(super) fn viewer<'h>(&self, headers: &'h HeaderMap) -> Result<Viewer<'h>, Refused> {
+        if !headers.contains_key(AUTHORIZATION) && self.shown.ledger.is_public() {
+            return Ok(Viewer::Anybody);
+        }
+        bearer(headers).map(Viewer::Token)
+    }
+
+    /// Which lists a viewer may see; the empty namespace means all of them, as it does for Kubernetes.
+    pub(super) async fn sees(
+        &self,
+        viewer: Viewer<'_>,
+        from: Peer,
+        namespace: &str,
+    ) -> Result<Sees, Refused> {
+        let token = match viewer {
+            Viewer::Token(token) => token,
+            // It may have been public a moment ago.
+            Viewer::Anybody if !self.shown.ledger.is_public() => return Err(Refused::unknown_token()),
+            Viewer::Anybody if namespace.is_empty() => return Ok(Sees::PUBLIC),
+            Viewer::Anybody => {
+                return Err(Refused::forbidden(
+                    "without a token only all namespaces together are shown",
+                ));
+            }
+        };
         let list = |resource| {
             let access = Access {
                 verb: "list",
@@ -75,12 +107,20 @@ impl Front {
             };
             self.may(token, from, access)
         };
+        // Whoever has a token sees no less than everybody.
+        let public = namespace.is_empty() && self.shown.ledger.is_public();
         let sees = Sees {
-            requests: list(REQUESTS).await?,
+            requests: if list(REQUESTS).await? {
+                Part::Everything
+            } else if public {
+                Part::Counts
+            } else {
+                Part::Nothing
+            },
             models: list(MODELS).await?,
-            pools: list(POOLS).await?,
+            pools: list(POOLS).await? || public,
         };
-        if sees.requests || sees.models || sees.pools {
+        if sees.requests != Part::Nothing || sees.models || sees.pools {
             return Ok(sees);
         }
         let place = if namespace.is_empty() {
@@ -101,6 +141,49 @@ impl Front {
         namespace: &str,
     ) -> Result<(), Refused> {
         self.may_all("create", who, resource, namespace).await
+    }
+
+    /// Whether a viewer may see what is counted, or list such objects of a namespace: which of the two.
+    pub(super) async fn may_look(
+        &self,
+        (headers, from): (&HeaderMap, Peer),
+        resource: &'static str,
+        namespace: &str,
+    ) -> Result<Looks, Refused> {
+        if self.viewer(headers)? == Viewer::Anybody {
+            return Ok(Looks::AtCounts);
+        }
+        self.no_less(self.may_list((headers, from), resource, namespace).await)
+    }
+
+    /// The same of one object.
+    pub(super) async fn may_look_at(
+        &self,
+        (headers, from): (&HeaderMap, Peer),
+        resource: &'static str,
+        of: (&str, &str),
+    ) -> Result<Looks, Refused> {
+        if self.viewer(headers)? == Viewer::Anybody {
+            return Ok(Looks::AtCounts);
+        }
+        self.no_less(self.may_get((headers, from), resource, of).await)
+    }
+
+    /// Whoever has a token that is known sees no less than everybody.
+    fn no_less(&self, may: Result<(), Refused>) -> Result<Looks, Refused> {
+        match may {
+            Ok(()) => Ok(Looks::AtAll),
+            Err(why) if why.is_forbidden() && self.shown.ledger.is_public() => Ok(Looks::AtCounts),
+            Err(why) => Err(why),
+        }
+    }
+
+    /// Where what is found for such a viewer is kept.
+    pub(super) fn findings_of(&self, looks: Looks) -> &Findings {
+        match looks {
+            Looks::AtCounts => &self.public_findings,
+            Looks::AtAll => &self.findings,
+        }
     }
 
     /// Whether the token's user may list such objects of a namespace.
@@ -155,6 +238,24 @@ impl Front {
             Err(Refused::forbidden(message))
         }
     }
+}
+
+/// How much of something a viewer sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Looks {
+    /// Only what everybody may.
+    AtCounts,
+    /// All of it.
+    AtAll,
+}
+
+/// Who looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Viewer<'t> {
+    /// Whoever has this token.
+    Token(&'t str),
+    /// Somebody without one, whom the Validator lets look at what is counted.
+    Anybody,
 }
 
 /// The viewer's token: that of the API server, or the one that `operator local` has printed.

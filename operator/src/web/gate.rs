@@ -16,6 +16,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::refused::Refused;
+use super::tiles::TILES;
 
 /// Nothing inline, nothing from elsewhere, no frames, no forms.
 pub(super) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -97,6 +98,12 @@ pub(super) async fn gate(State(hosts): State<Hosts>, request: Request, next: Nex
         Ok(()) => next.run(request).await,
         Err(refused) => refused.into_response(),
     };
+    // Who else may show it: a picture of numbers that are public, and of nothing else.
+    let shown_by = if path.starts_with(TILES) && response.status().is_success() {
+        "cross-origin"
+    } else {
+        "same-origin"
+    };
     let headers = response.headers_mut();
     let set = [
         (CONTENT_SECURITY_POLICY, POLICY),
@@ -107,10 +114,7 @@ pub(super) async fn gate(State(hosts): State<Hosts>, request: Request, next: Nex
             HeaderName::from_static("cross-origin-opener-policy"),
             "same-origin",
         ),
-        (
-            HeaderName::from_static("cross-origin-resource-policy"),
-            "same-origin",
-        ),
+        (HeaderName::from_static("cross-origin-resource-policy"), shown_by),
     ];
     for (name, value) in set {
         headers.insert(name, HeaderValue::from_static(value));

@@ -1,7 +1,7 @@
 //! What is found in the ledger for those who look.
 //!
 //! Invariants: what is found is kept for a while, and finding takes at most a fifth of the time, however many ask for however
-//! many miners.
+//! many miners; a fifth for those who look without a token, and another for all others, who never wait behind them.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -25,6 +25,9 @@ const REST: u32 = 4;
 pub trait LedgerView: Send + Sync + 'static {
     /// The namespace of the Validators.
     fn namespace(&self) -> &str;
+
+    /// Whether the Validator lets everybody look at what is counted.
+    fn is_public(&self) -> bool;
 
     /// Why a miner has its score, with at most so many of its claims; nothing where no claim of it bears on one.
     fn explain(&self, miner: Identity, most: usize) -> Option<Explained>;

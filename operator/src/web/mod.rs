@@ -1,7 +1,7 @@
 //! The web app: what the operator knows, in a browser.
 //!
-//! Invariants: nobody is shown anything but what their own token lets them read of the objects, and what is made is made with
-//! that token: the operator's rights are never used for a viewer; what is shown is what the watches have and the store holds.
+//! Invariants: nobody is shown anything but what their own token lets them read of the objects, or, where the Validator says so,
+//! what is counted of them all; what is made is made with that token: the operator's rights are never used for a viewer; what is shown is what the watches have and the store holds.
 //! Whatever is counted or drawn is bounded, and computed once for all who look.
 
 mod api;
@@ -21,6 +21,7 @@ mod scores;
 mod shown;
 mod snapshot;
 mod stats;
+mod tiles;
 mod views;
 
 #[cfg(test)]
@@ -85,7 +86,11 @@ impl Web {
 
 fn router(front: Front, hosts: Hosts) -> Router {
     Router::new()
-        .nest("/api/v1", api::routes().with_state(front))
+        .nest("/api/v1", api::routes().with_state(front.clone()))
+        .route(
+            "/tiles/{name}",
+            axum::routing::get(tiles::serve).with_state(front),
+        )
         .fallback(axum::routing::get(files::file))
         .layer(from_fn_with_state(hosts, gate::gate))
 }

@@ -41,6 +41,11 @@ impl Refused {
         Self::new(StatusCode::FORBIDDEN, "Forbidden", what)
     }
 
+    /// Whether it is known who asks, and they may not.
+    pub(super) fn is_forbidden(&self) -> bool {
+        self.reason == "Forbidden"
+    }
+
     pub(super) fn not_found(what: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "NotFound", what)
     }

@@ -1,8 +1,9 @@
 //! What the ledger says: of one miner, why it has its score; of all, the rule in force, the shares, the ledger's head, and what
 //! ended when.
 //!
-//! Invariant: it is shown to whoever may read the pool, list the Validators, or list all requests, and found by the code of
-//! `prover-worker ledger`.
+//! Invariant: it is shown to whoever may read the pool, list the Validators, or list all requests, and, where the Validator says
+//! so, to everybody: then without what conditions say, and with nothing of a Validator but what it counts. It is found by the code
+//! of `prover-worker ledger`.
 
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 use zkinfer_crds::Identity;
 use zkinfer_scoring::{Entry, Rule, Score};
 
-use super::front::{Front, POOLS, REQUESTS, VALIDATORS};
+use super::front::{Front, Looks, POOLS, REQUESTS, VALIDATORS};
 use super::ledger::Of;
 use super::refused::Refused;
 use super::views;
@@ -39,7 +40,7 @@ pub(super) async fn pool(
     Path((namespace, name)): Path<(String, String)>,
 ) -> Result<Response, Refused> {
     let of = (namespace.as_str(), name.as_str());
-    front.may_get((&headers, from), POOLS, of).await?;
+    let looks = front.may_look_at((&headers, from), POOLS, of).await?;
     let found = front.shown.pools.get(&ObjectRef::new(&name).within(&namespace));
     let absent = || Refused::not_found(format!("there is no MinerPool {namespace}/{name}"));
     let pool = found.ok_or_else(absent)?;
@@ -52,11 +53,15 @@ pub(super) async fn pool(
                     .explain(miner, MOST_CLAIMS)
                     .map_or(Value::Null, |e| explained(&e))
             };
-            front.findings.get(Of::Miner(miner), find).await?
+            front.findings_of(looks).get(Of::Miner(miner), find).await?
         }
         None => Bytes::from_static(b"null"),
     };
-    let mut body = format!(r#"{{"pool":{},"why":"#, views::pool(&pool)).into_bytes();
+    let shown = match looks {
+        Looks::AtCounts => views::public_pool(&pool),
+        Looks::AtAll => views::pool(&pool),
+    };
+    let mut body = format!(r#"{{"pool":{shown},"why":"#).into_bytes();
     body.extend_from_slice(&why);
     body.push(b'}');
     Ok(told(body))
@@ -69,6 +74,9 @@ pub(super) struct Window {
     hours: u64,
 }
 
+/// What anybody may ask for: each window that there is has to be found.
+const PUBLIC_HOURS: [u64; 5] = [6, 24, 168, 720, 2160];
+
 /// What ended in the last hours, for whoever may list the requests of all namespaces: it is of them all.
 pub(super) async fn history(
     State(front): State<Front>,
@@ -76,10 +84,14 @@ pub(super) async fn history(
     headers: HeaderMap,
     query: Result<Query<Window>, QueryRejection>,
 ) -> Result<Response, Refused> {
-    front.may_list((&headers, from), REQUESTS, "").await?;
+    let looks = front.may_look((&headers, from), REQUESTS, "").await?;
     let Query(Window { hours }) = query.map_err(|e| Refused::invalid_query(e.body_text()))?;
     if !(1..=HISTORY_HOURS).contains(&hours) {
         let message = format!("hours: 1 to {HISTORY_HOURS}");
+        return Err(Refused::invalid_query(message));
+    }
+    if looks == Looks::AtCounts && !PUBLIC_HOURS.contains(&hours) {
+        let message = format!("hours: without a token one of {PUBLIC_HOURS:?}");
         return Err(Refused::invalid_query(message));
     }
     let step = hours.div_ceil(MOST_SPANS);
@@ -88,7 +100,8 @@ pub(super) async fn history(
         let spans: Vec<Value> = ledger.spans(hours, step).iter().map(span).collect();
         json!({ "hours": hours, "stepHours": step, "spans": spans })
     };
-    Ok(told(front.findings.get(Of::Hours(hours), find).await?.to_vec()))
+    let findings = front.findings_of(looks);
+    Ok(told(findings.get(Of::Hours(hours), find).await?.to_vec()))
 }
 
 fn span(of: &Span) -> Value {
@@ -105,12 +118,12 @@ pub(super) async fn validator(
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
     let ledger = Arc::clone(&front.shown.ledger);
-    front
-        .may_list((&headers, from), VALIDATORS, ledger.namespace())
+    let looks = front
+        .may_look((&headers, from), VALIDATORS, ledger.namespace())
         .await?;
     let finding = Arc::clone(&ledger);
     let standing = front
-        .findings
+        .findings_of(looks)
         .get(Of::All, move || standing(&finding.standing(MOST_MINERS)))
         .await?;
     let (chain, waiting) = ledger.chain().await;
@@ -125,7 +138,10 @@ pub(super) async fn validator(
     let validators: Vec<Value> = validators
         .iter()
         .filter(own)
-        .map(|v| views::validator(v))
+        .map(|v| match looks {
+            Looks::AtCounts => views::public_validator(v),
+            Looks::AtAll => views::validator(v),
+        })
         .collect();
     let mut body = format!(
         r#"{{"head":{head},"validators":{},"standing":"#,

@@ -36,7 +36,25 @@ pub struct Shown {
 /// The lists that somebody may see of a namespace, or of all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sees {
-    pub(super) requests: bool,
+    pub(super) requests: Part,
     pub(super) models: bool,
     pub(super) pools: bool,
+}
+
+/// How much of the requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Nothing,
+    /// What is counted of them all: no request, and no Model by its name.
+    Counts,
+    Everything,
+}
+
+impl Sees {
+    /// What everybody sees, where the Validator lets everybody look.
+    pub(super) const PUBLIC: Self = Self {
+        requests: Part::Counts,
+        models: false,
+        pools: true,
+    };
 }

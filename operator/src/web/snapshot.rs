@@ -11,8 +11,9 @@ use kube::runtime::reflector::Store;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 
-use super::shown::{Sees, Shown};
+use super::shown::{Part, Sees, Shown};
 use super::stats;
+use super::tiles::Tiles;
 
 /// How long one is shown.
 const FRESH: Duration = Duration::from_secs(1);
@@ -23,29 +24,45 @@ const KEPT: usize = 64;
 #[derive(Debug)]
 pub(super) struct Snapshot {
     requests: String,
+    /// What is counted of them, and nothing of any one.
+    counts: String,
     models: String,
     pools: String,
+    tiles: Tiles,
     millis: i64,
 }
 
 impl Snapshot {
     fn make(shown: &Shown, namespace: &str, millis: i64) -> Self {
+        let pools = stats::pools(&of(&shown.pools, namespace));
+        let requests = stats::requests(&of(&shown.requests, namespace), millis);
         Self {
-            requests: json(&stats::requests(&of(&shown.requests, namespace), millis)),
+            requests: json(&requests),
+            counts: json(&requests.counts()),
             models: json(&stats::models(&of(&shown.models, namespace))),
-            pools: json(&stats::pools(&of(&shown.pools, namespace))),
+            pools: json(&pools),
+            tiles: Tiles::of(&requests, &pools),
             millis,
         }
     }
 
+    /// The tiles.
+    pub(super) const fn tiles(&self) -> &Tiles {
+        &self.tiles
+    }
+
     /// The parts that somebody may see.
     fn parts(&self, sees: Sees) -> String {
-        let part = |seen: bool, json: &str| if seen { json.to_owned() } else { "null".to_owned() };
+        let part = |seen: bool, json| if seen { json } else { "null" };
         format!(
             r#""requests":{},"models":{},"pools":{}"#,
-            part(sees.requests, &self.requests),
-            part(sees.models, &self.models),
-            part(sees.pools, &self.pools)
+            match sees.requests {
+                Part::Nothing => "null",
+                Part::Counts => self.counts.as_str(),
+                Part::Everything => self.requests.as_str(),
+            },
+            part(sees.models, self.models.as_str()),
+            part(sees.pools, self.pools.as_str())
         )
     }
 

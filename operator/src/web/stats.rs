@@ -31,10 +31,35 @@ pub(super) struct RequestStats {
     pub(super) per_minute: Vec<[u32; 3]>,
     /// From creation to success.
     pub(super) latency: Spread,
+    /// Of these, from creation to the first slice that was queued, and from there to success.
+    pub(super) waiting: Spread,
+    pub(super) proving: Spread,
     /// Of the requests that are not over.
     pub(super) slices: SliceCounts,
+    /// Of the verified proofs of all Models: from claim to proof, and their size.
+    pub(super) proof_millis: Spread,
+    pub(super) proof_bytes: Spread,
     pub(super) proofs: Vec<Proofs>,
     pub(super) latest: Vec<RequestRow>,
+}
+
+impl RequestStats {
+    /// Without whatever is told of one request or of one Model.
+    pub(super) fn counts(&self) -> Self {
+        Self {
+            count: self.count,
+            phases: self.phases.clone(),
+            per_minute: self.per_minute.clone(),
+            latency: self.latency,
+            waiting: self.waiting,
+            proving: self.proving,
+            slices: self.slices,
+            proof_millis: self.proof_millis,
+            proof_bytes: self.proof_bytes,
+            proofs: Vec::new(),
+            latest: Vec::new(),
+        }
+    }
 }
 
 /// Milliseconds, or bytes, of many.
@@ -43,6 +68,7 @@ pub(super) struct Spread {
     pub(super) count: usize,
     pub(super) p50: u64,
     pub(super) p95: u64,
+    pub(super) p99: u64,
     pub(super) most: u64,
 }
 
@@ -58,6 +84,7 @@ impl Spread {
             count: all.len(),
             p50: at(50).unwrap_or_default(),
             p95: at(95).unwrap_or_default(),
+            p99: at(99).unwrap_or_default(),
             most: all.last().copied().unwrap_or_default(),
         }
     }
@@ -106,7 +133,7 @@ pub(super) fn requests(all: &[Arc<InferenceRequest>], now: i64) -> RequestStats 
         ..RequestStats::default()
     };
     let minute = now.div_euclid(60_000);
-    let mut latencies = Vec::new();
+    let (mut latencies, mut waited, mut proved) = (Vec::new(), Vec::new(), Vec::new());
     let mut proofs: BTreeMap<(String, String), (Vec<u64>, Vec<u64>)> = BTreeMap::new();
     let mut rows = Vec::with_capacity(all.len());
     for request in all {
@@ -126,7 +153,12 @@ pub(super) fn requests(all: &[Arc<InferenceRequest>], now: i64) -> RequestStats 
         if let Some(at) = finished {
             counted(at, if succeeded { 1 } else { 2 });
             if succeeded {
-                latencies.push(u64::try_from(at - created).unwrap_or_default());
+                let between = |from: i64, to: i64| u64::try_from(to - from).unwrap_or_default();
+                latencies.push(between(created, at));
+                if let Some(began) = status.started_at.as_ref().map(millis) {
+                    waited.push(between(created, began));
+                    proved.push(between(began, at));
+                }
             }
         }
         let counts = status.slices.unwrap_or_default();
@@ -167,6 +199,9 @@ pub(super) fn requests(all: &[Arc<InferenceRequest>], now: i64) -> RequestStats 
     rows.truncate(MOST_REQUESTS);
     stats.latest = rows;
     stats.latency = Spread::of(latencies);
+    (stats.waiting, stats.proving) = (Spread::of(waited), Spread::of(proved));
+    stats.proof_millis = Spread::of(proofs.values().flat_map(|(times, _)| times).copied().collect());
+    stats.proof_bytes = Spread::of(proofs.values().flat_map(|(_, sizes)| sizes).copied().collect());
     let proofs = proofs
         .into_iter()
         .map(|((namespace, model), (times, sizes))| Proofs {
@@ -244,7 +279,7 @@ pub(super) struct PoolRow {
     namespace: String,
     pub(super) name: String,
     identity: Option<String>,
-    ready: bool,
+    pub(super) ready: bool,
     reason: String,
     score_millionths: Option<u32>,
     work_millis: u64,

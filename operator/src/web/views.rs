@@ -61,6 +61,31 @@ pub(super) fn validator(of: &Validator) -> Value {
     json!({ "metadata": metadata(of.meta()), "status": of.status })
 }
 
+/// A pool, for everybody: what is counted of it. What conditions say may name whatever runs where.
+pub(super) fn public_pool(of: &MinerPool) -> Value {
+    let status = of.status.as_ref().map(|status| {
+        json!({
+            "identity": status.identity, "scoreMillionths": status.score_millionths,
+            "workDelivered": status.work_delivered, "successMillionths": status.success_millionths,
+            "claims": status.claims, "failures": status.failures,
+            "p50Millis": status.p50_millis, "p95Millis": status.p95_millis,
+        })
+    });
+    json!({ "metadata": metadata(of.meta()), "status": status })
+}
+
+/// A Validator, for everybody: the network, what is accepted, and what it counts.
+pub(super) fn public_validator(of: &Validator) -> Value {
+    let status = of.status.as_ref().map(|status| {
+        let settings = status.settings.as_ref();
+        let settings = settings.map(|settings| {
+            json!({ "network": settings.network, "maxErrorMillionths": settings.max_error_millionths })
+        });
+        json!({ "settings": settings, "totals": status.totals })
+    });
+    json!({ "metadata": metadata(of.meta()), "status": status })
+}
+
 /// The tensors that a Model takes and gives: what its integers hold of them, from its manifest.
 pub(super) fn tensors(manifest: &[u8]) -> Result<Value, Refused> {
     let manifest = Manifest::from_bytes(manifest, SYSTEMS).map_err(|e| Refused::too_large(e.to_string()))?;

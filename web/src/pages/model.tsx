@@ -2,7 +2,7 @@ import { useEffect, useState } from "preact/hooks";
 import type { FunctionComponent } from "preact";
 import { type Graph, type ModelSlice, type Overview, readGraph, readManifest, readModel } from "../api.js";
 import { bytes, count, millis, share } from "../format.js";
-import { Badge, Card, Conditions, Copied, Empty, Failed, Figure, Link, Loading, Table, useCall, useNow, useTitle } from "../parts/common.js";
+import { Absent, Badge, Card, Conditions, Copied, Empty, Failed, Figure, Link, Loading, Room, Table, Word, useCall, useNow, useTitle } from "../parts/common.js";
 import { Compiling } from "../parts/compiling.js";
 import { Export } from "../parts/export.js";
 import { SaveButton, save } from "../parts/files.js";
@@ -17,7 +17,7 @@ export function ModelPage({ namespace, name, overview }: { namespace: string; na
     const now = useNow();
     const version = overview?.models?.list.find((row) => row.namespace === namespace && row.name === name)?.version;
     const { value, error } = useCall((signal) => readModel(namespace, name, signal), [namespace, name, version]);
-    if (!value) return error ? <Failed error={error} /> : <Loading what={`${namespace}/${name}`} />;
+    if (!value) return <Absent kind="Model" name={`${namespace}/${name}`} error={error} />;
     const { status } = value;
     const ready = status?.conditions?.find((condition) => condition.type === "Ready");
     const slices = status?.slices ?? [];
@@ -35,7 +35,7 @@ export function ModelPage({ namespace, name, overview }: { namespace: string; na
             </h1>
             {error && <Failed error={error} />}
             <dl class="figures">
-                <Figure label="Proof system" value={value.proofSystem} />
+                <Figure label="Proof system" value={<Word of={value.proofSystem} />} />
                 <Figure label="Slices" value={status?.sliceCount ?? "–"} note={`at least ${value.parallelism} asked for`} />
                 <Figure label="Predicted" value={slices.length ? millis(slices.reduce((sum, slice) => sum + slice.predictedMillis, 0)) : "–"} note="on one core, all slices" />
                 <Figure
@@ -60,12 +60,18 @@ export function ModelPage({ namespace, name, overview }: { namespace: string; na
                             </tr>
                         ))}
                     </Table>
+                    <Export
+                        name={`${name}-unsupported`}
+                        rows={() => ({ head: ["node", "operator", "reason"], rows: unsupported.map((one) => [one.node, one.op, one.reason]) })}
+                    />
                 </Card>
             )}
             {ready?.status === "True" && <TryCard key={value.metadata.uid} namespace={namespace} name={name} />}
             <Card title="Graph" note="the integer graph that is proved: each node with the tensor that it makes">
                 {status?.graphDigest ? (
-                    <Drawn namespace={namespace} name={name} digest={status.graphDigest} slices={slices} />
+                    <Room of="calc(min(62vh, 640px) + 3.2rem)">
+                        <Drawn namespace={namespace} name={name} digest={status.graphDigest} slices={slices} />
+                    </Room>
                 ) : (
                     <Empty>It is drawn once it is compiled.</Empty>
                 )}

@@ -1,21 +1,23 @@
-import { useMemo, useState } from "preact/hooks";
-import type { ModelRow, Overview, PoolRow, RequestRow } from "../api.js";
-import { ago, bytes, count, millis, share, short, words } from "../format.js";
-import { Badge, Card, Empty, Figure, Link, Table, useNow, useTitle } from "../parts/common.js";
+import { useEffect, useMemo, useState } from "preact/hooks";
+import { type ModelRow, type Overview, type PoolRow, type RequestRow, type Requests, type Spread, readValidator } from "../api.js";
+import { ago, bytes, count, millis, seconds, share, short, words } from "../format.js";
+import { Badge, Card, Empty, Figure, Link, Table, useCall, useNow, useTitle } from "../parts/common.js";
 import { HistoryCard } from "../parts/history.js";
 import { PerMinute, Slices } from "../parts/charts.js";
 import { Export } from "../parts/export.js";
+import { useQuery } from "../parts/query.js";
 import { modelPath, poolPath, requestPath } from "../route.js";
 
 const PHASES = ["Pending", "Compiling", "Proving", "Succeeded", "Failed", "Cancelled", "Erased"];
 const SHOWN = 50;
+const SHARES_EVERY = 30_000;
 const MAY_NOT = "You may not list these.";
 
-export function OverviewPage({ of }: { of: Overview }) {
+/** `all`: with single requests and Models, which only whoever has a token sees. */
+export function OverviewPage({ of, all }: { of: Overview; all: boolean }) {
     useTitle("Overview");
     const now = useNow();
-    const { requests, models, pools } = of;
-    const systems = new Map((models?.list ?? []).map((model) => [`${model.namespace}/${model.name}`, model]));
+    const { requests, pools } = of;
     return (
         <>
             <h1>Overview</h1>
@@ -26,19 +28,35 @@ export function OverviewPage({ of }: { of: Overview }) {
                     ))}
                     <Figure
                         label="Latency p50"
-                        value={requests.latency.count ? millis(requests.latency.p50) : "–"}
+                        value={requests.latency.count ? seconds(requests.latency.p50) : "–"}
                         note={`of ${count(requests.latency.count)} that succeeded`}
                     />
                     <Figure
                         label="Latency p95"
-                        value={requests.latency.count ? millis(requests.latency.p95) : "–"}
-                        note={requests.latency.count ? `at most ${millis(requests.latency.most)}` : undefined}
+                        value={requests.latency.count ? seconds(requests.latency.p95) : "–"}
+                        note={requests.latency.count ? `at most ${seconds(requests.latency.most)}` : undefined}
                     />
+                    {requests.proofMillis.count > 0 && <Figure label="Proof p50" value={millis(requests.proofMillis.p50)} note={`p95 ${millis(requests.proofMillis.p95)}, from claim to proof`} />}
+                    {requests.proofMillis.count > 0 && <Figure label="Proof size p50" value={bytes(requests.proofBytes.p50)} note={`at most ${bytes(requests.proofBytes.most)}`} />}
                 </dl>
             )}
             <Card title="Requests per minute" note="of those that are still there">
-                {requests ? <PerMinute of={requests.perMinute} /> : <Empty>{MAY_NOT}</Empty>}
+                {requests ? (
+                    <>
+                        <PerMinute of={requests.perMinute} />
+                        <Export
+                            name="requests-per-minute"
+                            rows={() => ({
+                                head: ["minutesAgo", "made", "succeeded", "endedOtherwise"],
+                                rows: requests.perMinute.map((minute, at) => [requests.perMinute.length - 1 - at, ...minute]),
+                            })}
+                        />
+                    </>
+                ) : (
+                    <Empty>{MAY_NOT}</Empty>
+                )}
             </Card>
+            {requests && requests.latency.count > 0 && <Latency of={requests} />}
             <HistoryCard />
             <Card title="Slices at work" note="of requests that are not over">
                 {!requests ? (
@@ -49,17 +67,64 @@ export function OverviewPage({ of }: { of: Overview }) {
                     <Slices of={requests.slices} />
                 )}
             </Card>
+            {all && <Single of={of} now={now} />}
+            <Card title="Miners" note="by score">
+                {pools ? <Leaderboard of={pools.list} total={pools.count} /> : <Empty>{MAY_NOT}</Empty>}
+            </Card>
+        </>
+    );
+}
+
+/** How long requests took that succeeded, by what they did meanwhile. */
+function Latency({ of }: { of: Requests }) {
+    const stages: [string, Spread, string][] = [
+        ["waiting", of.waiting, "from creation until its slices are queued: for its turn, and for the model"],
+        ["proving", of.proving, "from there to the receipt"],
+        ["all", of.latency, "from creation to the receipt"],
+    ];
+    return (
+        <Card title="Latency" note="of requests that succeeded; objects tell their times to the second">
+            <Table head={["Stage", ["Requests", "number"], ["p50", "number"], ["p95", "number"], ["p99", "number"], ["Most", "number"], "Is"]}>
+                {stages.map(([stage, spread, is]) => (
+                    <tr key={stage}>
+                        <th scope="row">{stage}</th>
+                        <td class="number">{count(spread.count)}</td>
+                        {[spread.p50, spread.p95, spread.p99, spread.most].map((value, at) => (
+                            <td key={at} class="number">
+                                {spread.count > 0 ? seconds(value) : "–"}
+                            </td>
+                        ))}
+                        <td class="message">{is}</td>
+                    </tr>
+                ))}
+            </Table>
+            <Export
+                name="latency"
+                rows={() => ({
+                    head: ["stage", "requests", "millisP50", "millisP95", "millisP99", "millisMost"],
+                    rows: stages.map(([stage, { count, p50, p95, p99, most }]) => [stage, count, p50, p95, p99, most]),
+                })}
+            />
+        </Card>
+    );
+}
+
+/** What is told of single requests and Models. */
+function Single({ of: { requests, models }, now }: { of: Overview; now: number }) {
+    const systems = new Map((models?.list ?? []).map((model) => [`${model.namespace}/${model.name}`, model]));
+    return (
+        <>
             <Card
                 title="Requests"
                 note={requests && requests.count > requests.latest.length ? `the latest ${requests.latest.length} of ${count(requests.count)}` : undefined}
             >
-                {requests ? <RequestTable of={requests.latest} now={now} /> : <Empty>{MAY_NOT}</Empty>}
+                {requests && (requests.count === 0 || requests.latest.length > 0) ? <RequestTable of={requests.latest} now={now} /> : <Empty>{MAY_NOT}</Empty>}
             </Card>
             <Card title="Models" note={models && models.count > models.list.length ? `${models.list.length} of ${count(models.count)}` : undefined}>
                 {models ? <ModelTable of={models.list} /> : <Empty>{MAY_NOT}</Empty>}
             </Card>
             <Card title="Proofs" note="verified ones, by model: time from claim to proof, and size">
-                {!requests ? (
+                {!requests || (requests.proofs.length === 0 && requests.proofMillis.count > 0) ? (
                     <Empty>{MAY_NOT}</Empty>
                 ) : requests.proofs.length === 0 ? (
                     <Empty>No proof has been verified yet.</Empty>
@@ -86,28 +151,32 @@ export function OverviewPage({ of }: { of: Overview }) {
                     <Export
                         name="proofs"
                         rows={() => ({
-                            head: ["namespace", "model", "proofs", "millisP50", "millisP95", "millisMost", "bytesP50", "bytesP95", "bytesMost"],
-                            rows: requests.proofs.map((one) => [one.namespace, one.model, one.millis.count, one.millis.p50, one.millis.p95, one.millis.most, one.bytes.p50, one.bytes.p95, one.bytes.most]),
+                            head: ["namespace", "model", "proofs", "millisP50", "millisP95", "millisP99", "millisMost", "bytesP50", "bytesP95", "bytesP99", "bytesMost"],
+                            rows: requests.proofs.map((one) => [one.namespace, one.model, one.millis.count, one.millis.p50, one.millis.p95, one.millis.p99, one.millis.most, one.bytes.p50, one.bytes.p95, one.bytes.p99, one.bytes.most]),
                         })}
                     />
                     </>
                 )}
-            </Card>
-            <Card title="Miners" note="by score">
-                {pools ? <Leaderboard of={pools.list} total={pools.count} /> : <Empty>{MAY_NOT}</Empty>}
             </Card>
         </>
     );
 }
 
 function RequestTable({ of, now }: { of: readonly RequestRow[]; now: number }) {
-    const [search, setSearch] = useState("");
-    const [phase, setPhase] = useState("");
+    const [search, setSearch] = useQuery("request", "");
+    const [asked, setPhase] = useQuery("phase", "");
+    const phase = PHASES.includes(asked) ? asked : "";
     const found = useMemo(() => {
         const text = search.trim().toLowerCase();
         return of.filter((row) => (phase === "" || row.phase === phase) && `${row.namespace}/${row.name} ${row.model}`.toLowerCase().includes(text));
     }, [of, search, phase]);
-    if (of.length === 0) return <Empty>There are no requests yet: `kubectl apply` an InferenceRequest, or `operator submit` one.</Empty>;
+    if (of.length === 0) {
+        return (
+            <Empty>
+                There are no requests yet: drop a model in the <Link to="/studio">Studio</Link>, or make one with <code>operator submit</code>.
+            </Empty>
+        );
+    }
     return (
         <>
             <div class="filters">
@@ -135,7 +204,7 @@ function RequestTable({ of, now }: { of: readonly RequestRow[]; now: number }) {
                             <Badge of={row.phase} /> {row.phase === "Pending" || row.phase === "Failed" ? words(row.reason) : ""}
                         </td>
                         <td class="number">{row.total ? `${row.verified} / ${row.total}` : "–"}</td>
-                        <td class="number">{row.finished ? millis(row.finished - row.created) : "–"}</td>
+                        <td class="number">{row.finished ? seconds(row.finished - row.created) : "–"}</td>
                         <td>
                             <time dateTime={new Date(row.created).toISOString()}>{ago(row.created, now)}</time>
                         </td>
@@ -155,7 +224,13 @@ function RequestTable({ of, now }: { of: readonly RequestRow[]; now: number }) {
 }
 
 function ModelTable({ of }: { of: readonly ModelRow[] }) {
-    if (of.length === 0) return <Empty>There are no Models yet.</Empty>;
+    if (of.length === 0) {
+        return (
+            <Empty>
+                There are no Models yet: the <Link to="/studio">Studio</Link> makes one of an ONNX file.
+            </Empty>
+        );
+    }
     return (
         <>
         <Table head={["Model", "Ready", "System", ["Slices", "number"], ["Predicted", "number"], ["Error", "number"], ["Budget", "number"]]}>
@@ -188,9 +263,22 @@ function ModelTable({ of }: { of: readonly ModelRow[] }) {
     );
 }
 
+/** What each miner has of all that was earned, by the rule in force; nothing for whoever may not list the Validators. */
+function useShares(): Map<string, number> {
+    const [look, setLook] = useState(0);
+    useEffect(() => {
+        const timer = setInterval(() => setLook((old) => old + 1), SHARES_EVERY);
+        return () => clearInterval(timer);
+    }, []);
+    const { value } = useCall(readValidator, [look]);
+    return useMemo(() => new Map(value?.standing.miners.map((row) => [row.miner, row.shareMillionths])), [value]);
+}
+
 function Leaderboard({ of, total }: { of: readonly PoolRow[]; total: number }) {
-    const [search, setSearch] = useState("");
+    const [search, setSearch] = useQuery("miner", "");
     const text = search.trim().toLowerCase();
+    const shares = useShares();
+    const shareOf = (row: PoolRow) => (row.identity === null ? undefined : shares.get(row.identity));
     const ranked = of.map((row, at) => ({ row, rank: at + 1 }));
     const found = ranked.filter(({ row }) => `${row.namespace}/${row.name} ${row.identity ?? ""}`.toLowerCase().includes(text));
     if (of.length === 0) return <Empty>There are no MinerPools yet.</Empty>;
@@ -200,7 +288,7 @@ function Leaderboard({ of, total }: { of: readonly PoolRow[]; total: number }) {
                 <input type="search" aria-label="Search miners by pool or identity" placeholder="pool or identity" value={search} onInput={(e) => setSearch(e.currentTarget.value)} />
                 <span class="note">{found.length < total ? `${found.length} of ${count(total)}` : `${count(total)} pools`}</span>
             </div>
-            <Table head={[["Rank", "number"], "Pool", "Miner", "Ready", ["Score", "number"], ["Work", "number"], ["Success", "number"], ["Claims", "number"], ["p50", "number"], ["p95", "number"]]}>
+            <Table head={[["Rank", "number"], "Pool", "Miner", "Ready", ["Score", "number"], ["Share", "number"], ["Work", "number"], ["Success", "number"], ["Claims", "number"], ["p50", "number"], ["p95", "number"]]}>
                 {found.slice(0, 2 * SHOWN).map(({ row, rank }) => (
                     <tr key={`${row.namespace}/${row.name}`}>
                         <td class="number">{rank}</td>
@@ -217,8 +305,9 @@ function Leaderboard({ of, total }: { of: readonly PoolRow[]; total: number }) {
                             <span>{share(row.scoreMillionths)}</span>
                             <meter min={0} max={1e6} value={row.scoreMillionths ?? 0} aria-hidden="true" />
                         </td>
+                        <td class="number">{share(shareOf(row))}</td>
                         <td class="number">{millis(row.workMillis)}</td>
-                        <td class="number">{share(row.successMillionths)}</td>
+                        <td class="number">{row.verified + row.invalid + row.late + row.lost > 0 ? share(row.successMillionths) : "–"}</td>
                         <td class="number" title={`${row.verified} verified, ${row.invalid} invalid, ${row.late} late, ${row.lost} lost`}>
                             {count(row.verified)} / {count(row.verified + row.invalid + row.late + row.lost)}
                         </td>
@@ -231,8 +320,8 @@ function Leaderboard({ of, total }: { of: readonly PoolRow[]; total: number }) {
             <Export
                 name="miners"
                 rows={() => ({
-                    head: ["rank", "namespace", "name", "identity", "scoreMillionths", "workMillis", "successMillionths", "verified", "invalid", "late", "lost", "p50Millis", "p95Millis"],
-                    rows: found.map(({ row, rank }) => [rank, row.namespace, row.name, row.identity, row.scoreMillionths, row.workMillis, row.successMillionths, row.verified, row.invalid, row.late, row.lost, row.p50Millis, row.p95Millis]),
+                    head: ["rank", "namespace", "name", "identity", "scoreMillionths", "shareMillionths", "workMillis", "successMillionths", "verified", "invalid", "late", "lost", "p50Millis", "p95Millis"],
+                    rows: found.map(({ row, rank }) => [rank, row.namespace, row.name, row.identity, row.scoreMillionths, shareOf(row), row.workMillis, row.successMillionths, row.verified, row.invalid, row.late, row.lost, row.p50Millis, row.p95Millis]),
                 })}
             />
         </>

@@ -1,8 +1,9 @@
 /** A miner: its pool, and why it has its score, as `prover-worker ledger explain` finds it. */
 import { type Explained, type Overview, readPool } from "../api.js";
-import { bytes, count, millis, share } from "../format.js";
-import { Badge, Card, CommandLine, Conditions, Copied, Empty, Failed, Figure, Loading, Table, useCall, useNow, useTitle } from "../parts/common.js";
+import { bytes, count, digits, millis, share } from "../format.js";
+import { Absent, Badge, Card, CommandLine, Conditions, Copied, Empty, Failed, Figure, Table, useCall, useNow, useTitle } from "../parts/common.js";
 import { Export } from "../parts/export.js";
+import { Trend } from "../parts/trend.js";
 
 export function PoolPage({ namespace, name, overview }: { namespace: string; name: string; overview: Overview | undefined }) {
     useTitle(`${namespace}/${name}`);
@@ -10,15 +11,17 @@ export function PoolPage({ namespace, name, overview }: { namespace: string; nam
     const row = overview?.pools?.list.find((one) => one.namespace === namespace && one.name === name);
     const claims = row && row.verified + row.invalid + row.late + row.lost;
     const { value, error } = useCall((signal) => readPool(namespace, name, signal), [namespace, name, claims, row?.scoreMillionths]);
-    if (!value) return error ? <Failed error={error} /> : <Loading what={`${namespace}/${name}`} />;
+    if (!value) return <Absent kind="MinerPool" name={`${namespace}/${name}`} error={error} />;
     const { status } = value.pool;
-    const ready = status?.conditions?.find((condition) => condition.type === "Ready");
+    const condition = status?.conditions?.find((condition) => condition.type === "Ready");
+    const ready = condition ? condition.status === "True" : row?.ready;
+    const reason = condition?.reason ?? row?.reason;
     const failures = Object.entries(status?.failures ?? {}).sort(([, a], [, b]) => b - a);
     return (
         <>
             <h1>
                 <span class="kind">MinerPool</span> {namespace}/{name}{" "}
-                <Badge of={ready?.status === "True" ? "Ready" : (ready?.reason ?? "Unknown")} tone={ready?.status === "True" ? "good" : "warn"} />
+                <Badge of={ready ? "Ready" : (reason ?? "Unknown")} tone={ready ? "good" : "warn"} />
             </h1>
             {error && <Failed error={error} />}
             <dl class="figures">
@@ -32,7 +35,7 @@ export function PoolPage({ namespace, name, overview }: { namespace: string; nam
             <Card title="Miner">{status?.identity ? <Copied text={status.identity} /> : <Empty>It has no identity yet.</Empty>}</Card>
             {value.why ? <Why of={value.why} name={name} miner={status?.identity ?? ""} /> : (
                 <Card title="Why this score">
-                    <Empty>No claim of it bears on a score yet: only verified work for others, and its own faults do.</Empty>
+                    <Empty>No claim of it bears on a score yet: its own faults do, and verified work that is long enough to be compared and that miners of two owners could have taken.</Empty>
                 </Card>
             )}
             <Card title="Claims that ended without a proof that counts" note="all of them, by cause">
@@ -48,10 +51,13 @@ export function PoolPage({ namespace, name, overview }: { namespace: string; nam
                         ))}
                     </Table>
                 )}
+                {failures.length > 0 && <Export name={`${name}-failures`} rows={() => ({ head: ["cause", "claims"], rows: failures })} />}
             </Card>
-            <Card title="Conditions">
-                <Conditions of={status?.conditions ?? []} now={now} />
-            </Card>
+            {status?.conditions && (
+                <Card title="Conditions">
+                    <Conditions of={status.conditions} now={now} />
+                </Card>
+            )}
         </>
     );
 }
@@ -77,16 +83,18 @@ function Why({ of, name, miner }: { of: Explained; name: string; miner: string }
                     {steps.map(([step, value, is]) => (
                         <tr key={step}>
                             <th scope="row">{step}</th>
-                            <td class="number">{value}</td>
+                            <td class="number">{digits(value)}</td>
                             <td class="message">{is}</td>
                         </tr>
                     ))}
                 </Table>
+                <Export name={`${name}-score`} rows={() => ({ head: ["step", "value", "is"], rows: steps })} />
                 <p class="note">
                     Owner {score.owner}; rule <Copied text={rule.digest} cut />. Whoever has the signed ledger finds the same:
                 </p>
                 <CommandLine text={`prover-worker ledger explain SEGMENTS --miner ${miner} --at ${of.at}`} />
             </Card>
+            {of.claims.length > 0 && <Trend of={of} name={name} />}
             <Card title="Claims" note={of.count > of.claims.length ? `the latest ${of.claims.length} of ${count(of.count)} that bear on it` : "all that bear on it, the latest first"}>
                 {of.claims.length === 0 ? (
                     <Empty>There are none in the window.</Empty>
@@ -106,7 +114,7 @@ function Why({ of, name, miner }: { of: Explained; name: string; miner: string }
                                     <td class="number">{millis(claim.workMicros / 1000)}</td>
                                     <td class="number">{millis(claim.micros / 1000)}</td>
                                     <td class="number">{bytes(claim.bytes)}</td>
-                                    <td class="number">{claim.worth}</td>
+                                    <td class="number">{digits(claim.worth)}</td>
                                     <td>
                                         <Copied text={claim.claim} cut />
                                     </td>

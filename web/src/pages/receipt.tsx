@@ -1,7 +1,10 @@
 import { useState } from "preact/hooks";
+import { ApiError } from "../api.js";
 import { bytes, count, float, share } from "../format.js";
 import { Card, CommandLine, Copied, Empty, Failed, Figure, Table, useTitle } from "../parts/common.js";
+import { Export } from "../parts/export.js";
 import { Drop, sha256 } from "../parts/files.js";
+import { Pixels } from "../parts/pixels.js";
 import { MAX_RECEIPT_BYTES, type Named, type Tensor, read } from "../receipt.js";
 
 const SHOWN = 200;
@@ -19,7 +22,7 @@ export function ReceiptPage() {
             const named = read(data);
             setFile({ name: given.name, named, digest: (await sha256(data)) ?? "" });
         } catch (error) {
-            setError(error instanceof Error ? new Error(`${given.name}: ${error.message}`) : new Error(String(error)));
+            setError(new ApiError("NotAReceipt", `${given.name}: ${error instanceof Error ? error.message : String(error)}`));
         }
     };
     return (
@@ -32,7 +35,9 @@ export function ReceiptPage() {
                 take={(given) => void open(given)}
             />
             {error && <Failed error={error} />}
-            {!file && !error && <Empty>A receipt is the file that `operator receipt` fetches, and that a request's page saves.</Empty>}
+            {!file && !error && <Empty>
+                    A receipt is the file that <code>operator receipt</code> fetches, and that a request's page saves.
+                </Empty>}
             {file && <Shown {...file} />}
         </>
     );
@@ -112,6 +117,13 @@ function Shown({ name, named, digest }: { name: string; named: Named; digest: st
                         </tr>
                     ))}
                 </Table>
+                <Export
+                    name="receipt-slices"
+                    rows={() => ({
+                        head: ["slice", "firstNode", "nodes", "proofBytes", "identity", "claim", "reads", "makes"],
+                        rows: named.slices.map((one) => [one.index, one.firstNode, one.nodeCount, one.proofBytes, one.identity, one.claim, one.inputs.join(" "), one.outputs.join(" ")]),
+                    })}
+                />
             </Card>
             <Card title="Between the slices" note={`${count(named.inner.length)} tensors`}>
                 {named.inner.length === 0 ? (
@@ -140,7 +152,8 @@ function Tensors({ title, of }: { title: string; of: readonly Tensor[] }) {
                     <h3>
                         {tensor.name} <span class="note">{tensor.shape.join(" × ") || "scalar"}</span>
                     </h3>
-                    <p class="numbers">{tensor.values.map(float).join("  ")}</p>
+                    {tensor.values.length === tensor.count && <Pixels shape={tensor.shape} data={tensor.values} name={tensor.name} />}
+                    <p class="numbers" tabIndex={0} role="group" aria-label={`Values of ${tensor.name}`}>{tensor.values.map(float).join("  ")}</p>
                     {tensor.count > tensor.values.length && <p class="note">the first {tensor.values.length} of {count(tensor.count)} values</p>}
                 </div>
             ))}

@@ -1,7 +1,7 @@
 import type { Overview } from "../api.js";
 import { readFloat, readReceipt, readRequest } from "../api.js";
-import { bytes, millis, share } from "../format.js";
-import { Badge, Card, CommandLine, Conditions, Copied, Empty, Failed, Figure, Link, Loading, Table, useCall, useNow, useTitle } from "../parts/common.js";
+import { bytes, millis, seconds, share } from "../format.js";
+import { Absent, Badge, Card, CommandLine, Conditions, Copied, Empty, Failed, Figure, Link, Table, useCall, useNow, useTitle } from "../parts/common.js";
 import { Attempts, Slices } from "../parts/charts.js";
 import { Answer } from "../parts/answer.js";
 import { Export } from "../parts/export.js";
@@ -15,7 +15,7 @@ export function RequestPage({ namespace, name, overview }: { namespace: string; 
     const { value, error } = useCall((signal) => readRequest(namespace, name, signal), [namespace, name, version]);
     const done = value?.status?.phase === "Succeeded";
     const float = useCall((signal) => (done ? readFloat(namespace, name, signal) : Promise.resolve(undefined)), [namespace, name, done]);
-    if (!value) return error ? <Failed error={error} /> : <Loading what={`${namespace}/${name}`} />;
+    if (!value) return <Absent kind="InferenceRequest" name={`${namespace}/${name}`} error={error} />;
     const { status, metadata } = value;
     const recent = status?.recentSlices ?? [];
     const took = status?.finishedAt ? Date.parse(status.finishedAt) - Date.parse(metadata.created) : undefined;
@@ -28,10 +28,10 @@ export function RequestPage({ namespace, name, overview }: { namespace: string; 
             <dl class="figures">
                 <Figure label="Model" value={<Link to={modelPath(namespace, value.model)}>{value.model}</Link>} />
                 <Figure label="Slices verified" value={status?.slices ? `${status.slices.verified} / ${status.slices.total}` : "–"} />
-                <Figure label="Took" value={millis(took)} note={took === undefined ? `deadline ${value.deadline}` : undefined} />
+                <Figure label="Took" value={seconds(took)} note={took === undefined ? `deadline ${value.deadline}` : undefined} />
                 <Figure label="Error against the float model" value={share(status?.errorVsFloatMillionths)} />
             </dl>
-            {status?.output && <Answer of={status.output} float={float.value?.find((one) => one.name === status.output?.name)} why={float.error} done={done} />}
+            {status?.output && <Answer name={name} of={status.output} float={float.value?.find((one) => one.name === status.output?.name)} why={float.error} done={done} />}
             <Card title="Slices">
                 {status?.slices ? <Slices of={status.slices} /> : <Empty>The model has not been cut for it yet.</Empty>}
             </Card>

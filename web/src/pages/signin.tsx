@@ -9,10 +9,13 @@ export function SignIn({
     enter,
     namespace,
     why,
+    more,
 }: {
     enter: (token: string, namespace: string) => void;
     namespace: string;
     why: ApiError | undefined;
+    /** Whether it is what is here that asks for a token, and not all there is. */
+    more?: boolean;
 }) {
     useTitle("Sign in");
     const [token, setToken] = useState("");
@@ -26,6 +29,7 @@ export function SignIn({
         <form class="card narrow" onSubmit={submit}>
             <h1>Who looks?</h1>
             {why && <Failed error={why} />}
+            {more && <p>Everybody may look at this network's figures; single requests, Models and the Studio are for whoever may read them.</p>}
             <p>
                 The operator shows each viewer what their own token may read, and nothing more. The token is held in this page's memory
                 and forgotten with it.

@@ -2,8 +2,9 @@
 import { useEffect, useState } from "preact/hooks";
 import { type StandingRow, readValidator } from "../api.js";
 import { count, share, short } from "../format.js";
-import { Badge, Card, CommandLine, Copied, Empty, Failed, Figure, Loading, Table, useCall, useTitle } from "../parts/common.js";
+import { Badge, Card, CommandLine, Copied, Empty, Failed, Figure, Loading, Table, Word, useCall, useTitle } from "../parts/common.js";
 import { Export } from "../parts/export.js";
+import { useQuery } from "../parts/query.js";
 
 const EVERY = 10_000;
 const SHOWN = 200;
@@ -16,7 +17,14 @@ export function ValidatorPage() {
         return () => clearInterval(timer);
     }, []);
     const { value, error } = useCall(readValidator, [look]);
-    if (!value) return error ? <Failed error={error} /> : <Loading what="the ledger" />;
+    if (!value) {
+        return (
+            <>
+                <h1>Validator</h1>
+                {error ? <Failed error={error} /> : <Loading what="the ledger" />}
+            </>
+        );
+    }
     const { head, standing, validators } = value;
     const { rule } = standing;
     const ruling = validators.find((one) => one.status?.settings);
@@ -26,7 +34,7 @@ export function ValidatorPage() {
             <h1>Validator</h1>
             {error && <Failed error={error} />}
             <dl class="figures">
-                <Figure label="Rule" value={rule.name} note={`of the last ${rule.windowHours} hours`} />
+                <Figure label="Rule" value={<Word of={rule.name} />} note={`of the last ${rule.windowHours} hours`} />
                 <Figure label="Claims in the ledger" value={count(head.entries + head.waiting)} note={head.waiting > 0 ? `${count(head.waiting)} of them not signed yet` : "all of them signed"} />
                 <Figure label="Segments" value={count(head.segments)} />
                 <Figure label="Miners with a share" value={count(standing.miners.filter((one) => one.shareMillionths > 0).length)} />
@@ -91,7 +99,7 @@ export function ValidatorPage() {
 }
 
 function Shares({ of }: { of: readonly StandingRow[] }) {
-    const [search, setSearch] = useState("");
+    const [search, setSearch] = useQuery("miner", "");
     const text = search.trim().toLowerCase();
     const found = of.filter((row) => `${row.miner} ${row.owner}`.toLowerCase().includes(text));
     if (of.length === 0) return <Empty>No claim bears on a score yet.</Empty>;

@@ -2,16 +2,19 @@
 import type { FloatOutput, RequestView } from "../api.js";
 import { float as number } from "../format.js";
 import { Card, Empty } from "./common.js";
+import { Export } from "./export.js";
 
 type Output = NonNullable<NonNullable<RequestView["status"]>["output"]>;
 
 const SHOWN = 32;
 
-export function Answer({ of, float, why, done }: { of: Output; float: FloatOutput | undefined; why: Error | undefined; done: boolean }) {
+export function Answer({ name, of, float, why, done }: { name: string; of: Output; float: FloatOutput | undefined; why: Error | undefined; done: boolean }) {
     const values = of.values ?? [];
     const shown = values.slice(0, SHOWN);
     const beside = shown.map((_, at) => float?.values[at]);
-    const size = Math.max(...shown.map(Math.abs), ...beside.map((value) => Math.abs(value ?? 0)), 1e-12);
+    const all = [...shown, ...beside.map((value) => value ?? 0)];
+    const [least, greatest] = [Math.min(0, ...all), Math.max(0, ...all)];
+    const scale = { zero: -least, span: Math.max(greatest - least, 1e-12) };
     const what = of.label ?? (of.class === undefined ? undefined : `class ${of.class}`);
     const note = `${of.name ?? "output"} of shape ${of.shape?.join(" × ") || "scalar"}${of.others ? `; ${of.others} more outputs are in the receipt` : ""}`;
     return (
@@ -40,8 +43,8 @@ export function Answer({ of, float, why, done }: { of: Output; float: FloatOutpu
                                         {at}
                                     </th>
                                     <td class="wide">
-                                        <Bar value={value} size={size} kind="proved" />
-                                        {done && <Bar value={beside[at] ?? 0} size={size} kind="float" />}
+                                        <Bar value={value} {...scale} kind="proved" />
+                                        {done && <Bar value={beside[at] ?? 0} {...scale} kind="float" />}
                                     </td>
                                     <td class="number">{number(value)}</td>
                                     {done && <td class="number">{beside[at] === undefined || beside[at] === null ? "–" : number(beside[at])}</td>}
@@ -52,6 +55,12 @@ export function Answer({ of, float, why, done }: { of: Output; float: FloatOutpu
                     </table>
                 </div>
             )}
+            {values.length > 0 && (
+                <Export
+                    name={`${name}-answer`}
+                    rows={() => ({ head: ["at", "proved", "float"], rows: values.map((value, at) => [at, value, float?.values[at]]) })}
+                />
+            )}
             {values.length > shown.length && <p class="note">and {values.length - shown.length} more</p>}
             {!done && <p class="note">It is what the integers give; it counts once every slice is verified.</p>}
             {done && !float && <p class="note">{why ? `The float model's answer is not shown: ${why.message}` : "Asking the float model …"}</p>}
@@ -59,8 +68,10 @@ export function Answer({ of, float, why, done }: { of: Output; float: FloatOutpu
     );
 }
 
-const Bar = ({ value, size, kind }: { value: number; size: number; kind: "proved" | "float" }) => (
+/** From zero to the right, or to the left: where zero is, is the same for all. */
+const Bar = ({ value, zero, span, kind }: { value: number; zero: number; span: number; kind: "proved" | "float" }) => (
     <span class={`value-bar ${kind}${value < 0 ? " negative" : ""}`} aria-hidden="true">
-        <span style={{ width: `${(Math.abs(value) / size) * 100}%` }} />
+        <span style={{ left: `${((zero + Math.min(0, value)) / span) * 100}%`, width: `${(Math.abs(value) / span) * 100}%` }} />
+        {zero > 0 && <i style={{ left: `${(zero / span) * 100}%` }} />}
     </span>
 );

@@ -4,38 +4,28 @@
  */
 import type { RecentSlice, SliceCounts } from "../api.js";
 import { count, millis } from "../format.js";
+import { HEIGHT, Plot, ROOM, WIDTH } from "./plot.js";
 
 /** Requests by minute: what was made, what succeeded, what ended otherwise. */
 export function PerMinute({ of }: { of: readonly [number, number, number][] }) {
     const most = Math.max(1, ...of.map((minute) => Math.max(minute[0], minute[1] + minute[2])));
-    const [width, height] = [720, 120];
-    const step = width / of.length;
-    const tall = (value: number) => (value / most) * (height - 4);
+    const step = WIDTH / of.length;
+    const tall = (value: number) => (value / most) * (HEIGHT - ROOM);
     const sum = (column: 0 | 1 | 2) => of.reduce((all, minute) => all + minute[column], 0);
     const said = `In the last ${of.length} minutes ${sum(0)} requests were made, ${sum(1)} succeeded and ${sum(2)} ended otherwise; at most ${most} in a minute.`;
+    const keys = [["made", "made"], ["good", "succeeded"], ["bad", "ended otherwise"]] as [string, string][];
     return (
-        <figure class="chart">
-            <svg viewBox={`0 0 ${width} ${height + 18}`} role="img" aria-label={said}>
-                <line class="axis" x1="0" x2={width} y1={height} y2={height} />
-                <text class="axis-text" x="0" y="11">{`${most} / min`}</text>
-                {of.map(([made, good, bad], at) => (
-                    <g key={at} transform={`translate(${at * step} 0)`}>
-                        <rect class="made" x="1" width={Math.max(1, step - 2)} y={height - tall(made)} height={tall(made)} />
-                        <rect class="good" x="3" width={Math.max(1, step - 6)} y={height - tall(good)} height={tall(good)} />
-                        <rect class="bad" x="3" width={Math.max(1, step - 6)} y={height - tall(good + bad)} height={tall(bad)} />
-                    </g>
-                ))}
-                <text class="axis-text" x="0" y={height + 14}>{`${of.length} min ago`}</text>
-                <text class="axis-text" x={width} y={height + 14} text-anchor="end">
-                    now
-                </text>
-            </svg>
-            <figcaption class="legend">
-                <span class="key made">made</span>
-                <span class="key good">succeeded</span>
-                <span class="key bad">ended otherwise</span>
-            </figcaption>
-        </figure>
+        <Plot said={said} bars={`${count(most)} / min`} from={`${of.length} min ago`} keys={keys}>
+            {of.map(([made, good, bad], at) => (
+                <g key={at} transform={`translate(${at * step} 0)`}>
+                    <title>{`${of.length - 1 - at} min ago: ${made} made, ${good} succeeded, ${bad} ended otherwise`}</title>
+                    <rect class="hit" width={step} height={HEIGHT} />
+                    <rect class="made" x="1" width={Math.max(1, step - 2)} y={HEIGHT - tall(made)} height={tall(made)} />
+                    <rect class="good" x="3" width={Math.max(1, step - 6)} y={HEIGHT - tall(good)} height={tall(good)} />
+                    <rect class="bad" x="3" width={Math.max(1, step - 6)} y={HEIGHT - tall(good + bad)} height={tall(bad)} />
+                </g>
+            ))}
+        </Plot>
     );
 }
 

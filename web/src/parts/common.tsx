@@ -1,4 +1,4 @@
-import type { ComponentChildren } from "preact";
+import { type ComponentChildren, Fragment } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { ApiError, type Condition } from "../api.js";
 import { ago, short, words } from "../format.js";
@@ -19,9 +19,9 @@ export function Link({ to, children, ...rest }: { to: string; class?: string; "a
     );
 }
 
-export function Card({ title, note, children }: { title: string; note?: string; children: ComponentChildren }) {
+export function Card({ title, note, class: kind, children }: { title: string; note?: string; class?: string; children: ComponentChildren }) {
     return (
-        <section class="card">
+        <section class={kind ? `card ${kind}` : "card"}>
             <header>
                 <h2>{title}</h2>
                 {note && <p class="note">{note}</p>}
@@ -41,6 +41,25 @@ export function Figure({ label, value, note }: { label: string; value: Component
     );
 }
 
+/** Room for what comes later: what follows it stays where it is. */
+export const Room = ({ of, children }: { of: string; children: ComponentChildren }) => (
+    <div class="room" style={{ "--room": of }}>
+        {children}
+    </div>
+);
+
+/** A word of several, such as `SumcheckWhir`, which is broken between them if at all. */
+export const Word = ({ of }: { of: string }) => (
+    <>
+        {of.split(/(?=[A-Z])/).map((part, at) => (
+            <Fragment key={at}>
+                {at > 0 && <wbr />}
+                {part}
+            </Fragment>
+        ))}
+    </>
+);
+
 export const Empty = ({ children }: { children: ComponentChildren }) => <p class="empty">{children}</p>;
 export const Loading = ({ what }: { what: string }) => (
     <p class="empty" role="status">
@@ -57,6 +76,16 @@ export function Failed({ error }: { error: Error }) {
         </div>
     );
 }
+
+/** An object's page before there is anything to show of it, or when there never is. */
+export const Absent = ({ kind, name, error }: { kind: string; name: string; error: Error | undefined }) => (
+    <>
+        <h1>
+            <span class="kind">{kind}</span> {name}
+        </h1>
+        {error ? <Failed error={error} /> : <Loading what={name} />}
+    </>
+);
 
 const TONES: Record<string, string> = {
     Succeeded: "good",
@@ -121,6 +150,14 @@ export const Table = ({ head, children }: { head: readonly (string | readonly [s
     </div>
 );
 
+/** Conditions of which True is bad news. */
+const ALARMS = ["Degraded", "Stalled"];
+
+function tone({ type, status }: Condition): string {
+    if (status !== "True" && status !== "False") return "dull";
+    return (status === "True") !== ALARMS.includes(type) ? "good" : "bad";
+}
+
 export function Conditions({ of, now }: { of: readonly Condition[]; now: number }) {
     if (of.length === 0) return <Empty>Nothing has been said of it yet.</Empty>;
     return (
@@ -129,7 +166,7 @@ export function Conditions({ of, now }: { of: readonly Condition[]; now: number 
                 <tr key={one.type}>
                     <th scope="row">{words(one.type)}</th>
                     <td>
-                        <Badge of={one.status} tone={one.status === "True" ? "good" : one.status === "False" ? "bad" : "dull"} />
+                        <Badge of={one.status} tone={tone(one)} />
                     </td>
                     <td>{words(one.reason)}</td>
                     <td class="message">{one.message}</td>

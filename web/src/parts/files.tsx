@@ -23,7 +23,20 @@ export function Drop({ title, note, accept, take }: { title: string; note?: Comp
         >
             <strong>{title}</strong>
             {note && <span class="note">{note}</span>}
-            <input type="file" accept={accept} onChange={(event) => given(event.currentTarget.files?.[0])} />
+            <span class="choose" aria-hidden="true">
+                Choose a file
+            </span>
+            <input
+                class="unseen"
+                type="file"
+                accept={accept}
+                onChange={(event) => {
+                    const input = event.currentTarget;
+                    given(input.files?.[0]);
+                    // The same file, changed meanwhile, may be chosen again.
+                    input.value = "";
+                }}
+            />
         </label>
     );
 }

@@ -200,7 +200,8 @@ export function GraphView({ graph, slices }: { graph: Graph; slices: readonly Mo
                 <svg
                     ref={frame}
                     class="canvas"
-                    tabIndex={0}
+                    // Not `tabIndex`: of an element of SVG an attribute is what it is written as.
+                    tabindex={0}
                     role="application"
                     aria-label="The graph. Arrow keys move it, plus and minus zoom, n and p go from node to node, 0 fits it."
                     onKeyDown={key}

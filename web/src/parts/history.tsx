@@ -2,10 +2,13 @@
 import { useEffect, useState } from "preact/hooks";
 import { ApiError, type History, readHistory } from "../api.js";
 import { count, millis } from "../format.js";
-import { Card, Empty, Failed, Loading, useCall } from "./common.js";
+import { Card, Empty, Failed, Loading, Room, useCall } from "./common.js";
 import { Export } from "./export.js";
+import { HEIGHT, Plot, ROOM, WIDTH } from "./plot.js";
+import { useQuery } from "./query.js";
 
 const WINDOWS = [
+    ["6h", "6 hours", 6],
     ["1d", "24 hours", 24],
     ["7d", "7 days", 168],
     ["30d", "30 days", 720],
@@ -13,22 +16,15 @@ const WINDOWS = [
 ] as const;
 const EVERY = 60_000;
 
-/** The window of the address, so that a link to it is one to what is seen. */
-const chosen = () => WINDOWS.find(([word]) => word === new URLSearchParams(location.search).get("window"))?.[0] ?? "1d";
-
 export function HistoryCard() {
-    const [window, setWindow] = useState<string>(chosen);
+    const [asked, choose] = useQuery("window", "1d");
+    const [window, , hours] = WINDOWS.find(([word]) => word === asked) ?? WINDOWS[1];
     const [look, setLook] = useState(0);
     useEffect(() => {
         const timer = setInterval(() => setLook((old) => old + 1), EVERY);
         return () => clearInterval(timer);
     }, []);
-    const hours = WINDOWS.find(([word]) => word === window)![2];
     const { value, error } = useCall((signal) => readHistory(hours, signal), [hours, look]);
-    const choose = (word: string) => {
-        setWindow(word);
-        history.replaceState(null, "", `${location.pathname}?${new URLSearchParams({ window: word })}`);
-    };
     if (error instanceof ApiError && error.reason === "Forbidden") {
         return (
             <Card title="History">
@@ -36,7 +32,6 @@ export function HistoryCard() {
             </Card>
         );
     }
-    const ended = value?.spans.some((span) => span.verified + span.faults + span.others > 0);
     return (
         <Card title="History" note="claims that ended, by the ledger: it is the same after a restart">
             <div class="filters">
@@ -52,60 +47,60 @@ export function HistoryCard() {
                 </label>
             </div>
             {error && <Failed error={error} />}
-            {value ? ended ? <Chart of={value} /> : <Empty>No claim ended in this time.</Empty> : !error && <Loading what="the ledger's hours" />}
-            {value && ended && (
-                <Export
-                    name={`history-${window}`}
-                    rows={() => ({
-                        head: ["fromUnixMillis", "requests", "verified", "faults", "others", "p50Micros", "p95Micros"],
-                        rows: value.spans.map((span) => [span.from, span.requests, span.verified, span.faults, span.others, span.p50Micros, span.p95Micros]),
-                    })}
-                />
-            )}
+            <Room of="15.4rem">
+                {value ? <Chart of={value} /> : !error && <Loading what="the ledger's hours" />}
+                {value && (
+                    <Export
+                        name={`history-${window}`}
+                        rows={() => ({
+                            head: ["fromUnixMillis", "requests", "verified", "faults", "others", "p50Micros", "p95Micros"],
+                            rows: value.spans.map((span) => [span.from, span.requests, span.verified, span.faults, span.others, span.p50Micros, span.p95Micros]),
+                        })}
+                    />
+                )}
+            </Room>
         </Card>
     );
 }
 
 function Chart({ of: { spans, stepHours } }: { of: History }) {
-    const [width, height] = [720, 140];
-    const step = width / spans.length;
+    const step = WIDTH / spans.length;
     const all = (span: History["spans"][number]) => span.verified + span.faults + span.others;
     const most = Math.max(1, ...spans.map(all));
+    const ended = spans.some((span) => all(span) > 0);
     const slowest = Math.max(1, ...spans.map((span) => span.p95Micros ?? 0));
-    const tall = (value: number) => (value / most) * (height - 16);
+    const tall = (value: number) => (value / most) * (HEIGHT - ROOM);
     const sum = (column: "requests" | "verified" | "faults" | "others") => spans.reduce((total, span) => total + span[column], 0);
     const said = `${count(sum("requests"))} requests; of their claims ${count(sum("verified"))} were verified, ${count(sum("faults"))} ended by a miner's fault and ${count(sum("others"))} otherwise. 95 % of the verified took at most ${millis(slowest / 1000)} in each span.`;
-    const point = (at: number, micros: number) => `${((at + 0.5) * step).toFixed(1)} ${(height - (micros / slowest) * (height - 16)).toFixed(1)}`;
-    // A span without a verified claim breaks the line.
-    const line = spans.map((span, at) => (span.p95Micros === null ? "" : `${at > 0 && spans[at - 1]!.p95Micros !== null ? "L" : "M"}${point(at, span.p95Micros)}`)).join("");
+    // As wide as its span, so that one by itself is seen too; a span without a verified claim breaks the line.
+    const line = spans
+        .map((span, at) => {
+            if (span.p95Micros === null) return "";
+            const y = (HEIGHT - (span.p95Micros / slowest) * (HEIGHT - ROOM)).toFixed(1);
+            const joined = at > 0 && spans[at - 1]!.p95Micros !== null;
+            return `${joined ? "L" : "M"}${((at + 0.1) * step).toFixed(1)} ${y}H${((at + 0.9) * step).toFixed(1)}`;
+        })
+        .join("");
     const day = (at: number) => new Date(at).toISOString().slice(0, 16).replace("T", " ");
+    const keys = [["good", "verified"], ["bad", "a miner's fault"], ["made", "ended otherwise"], ["slow", "p95 from claim to proof"]] as [string, string][];
     return (
-        <figure class="chart">
-            <svg viewBox={`0 0 ${width} ${height + 18}`} role="img" aria-label={said}>
-                <line class="axis" x1="0" x2={width} y1={height} y2={height} />
-                <text class="axis-text" x="0" y="9">{`${count(most)} claims in ${stepHours} h`}</text>
-                <text class="axis-text" x={width} y="9" text-anchor="end">{`p95 ${millis(slowest / 1000)}`}</text>
-                {spans.map((span, at) => (
-                    <g key={span.from} transform={`translate(${at * step} 0)`}>
-                        <title>{`${day(span.from)}: ${count(span.requests)} requests, ${count(span.verified)} verified, ${count(span.faults)} faults, ${count(span.others)} others, p50 ${millis(span.p50Micros && span.p50Micros / 1000)}, p95 ${millis(span.p95Micros && span.p95Micros / 1000)}`}</title>
-                        <rect class="hit" width={step} height={height} />
-                        <rect class="good" x={step * 0.1} width={step * 0.8} y={height - tall(span.verified)} height={tall(span.verified)} />
-                        <rect class="bad" x={step * 0.1} width={step * 0.8} y={height - tall(span.verified + span.faults)} height={tall(span.faults)} />
-                        <rect class="made" x={step * 0.1} width={step * 0.8} y={height - tall(all(span))} height={tall(span.others)} />
-                    </g>
-                ))}
-                <path class="line" d={line} />
-                <text class="axis-text" x="0" y={height + 14}>{`${day(spans[0]!.from)} UTC`}</text>
-                <text class="axis-text" x={width} y={height + 14} text-anchor="end">
-                    now
-                </text>
-            </svg>
-            <figcaption class="legend">
-                <span class="key good">verified</span>
-                <span class="key bad">a miner's fault</span>
-                <span class="key made">ended otherwise</span>
-                <span class="key slow">p95 from claim to proof</span>
-            </figcaption>
-        </figure>
+        <Plot
+            said={said}
+            bars={ended ? `${count(most)} ${most === 1 ? "claim" : "claims"} in ${stepHours} h` : "No claim ended in this time."}
+            line={ended ? `p95 ${millis(slowest / 1000)}` : undefined}
+            from={spans[0] ? `${day(spans[0].from)} UTC` : ""}
+            keys={keys}
+        >
+            {spans.map((span, at) => (
+                <g key={span.from} transform={`translate(${at * step} 0)`}>
+                    <title>{`${day(span.from)}: ${count(span.requests)} requests, ${count(span.verified)} verified, ${count(span.faults)} faults, ${count(span.others)} others, p50 ${millis(span.p50Micros && span.p50Micros / 1000)}, p95 ${millis(span.p95Micros && span.p95Micros / 1000)}`}</title>
+                    <rect class="hit" width={step} height={HEIGHT} />
+                    <rect class="good" x={step * 0.1} width={step * 0.8} y={HEIGHT - tall(span.verified)} height={tall(span.verified)} />
+                    <rect class="bad" x={step * 0.1} width={step * 0.8} y={HEIGHT - tall(span.verified + span.faults)} height={tall(span.faults)} />
+                    <rect class="made" x={step * 0.1} width={step * 0.8} y={HEIGHT - tall(all(span))} height={tall(span.others)} />
+                </g>
+            ))}
+            <path class="line" d={line} />
+        </Plot>
     );
 }

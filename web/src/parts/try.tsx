@@ -5,8 +5,9 @@ import { bytes, count, float } from "../format.js";
 import { type Input, MAX_INLINE, request, yaml } from "../objects.js";
 import { go, requestPath } from "../route.js";
 import { SCALES, type Scale, type Taken, type Tensor, example, fromPixels, npy, outside, picture, size, typed } from "../tensor.js";
-import { Card, Failed, Loading, useCall } from "./common.js";
+import { Card, Failed, Loading, Room, useCall } from "./common.js";
 import { Drop, SaveButton, save, sha256 } from "./files.js";
+import { Pixels } from "./pixels.js";
 
 /** Numbers that are shown to be changed; a larger input is made, dropped or taken from an image. */
 const TYPED = 2048;
@@ -14,8 +15,10 @@ const TYPED = 2048;
 export function TryCard({ namespace, name }: { namespace: string; name: string }) {
     const { value, error } = useCall((signal) => readTensors(namespace, name, signal), [namespace, name]);
     return (
-        <Card title="Try an input" note="and have the answer proved">
-            {error ? <Failed error={error} /> : value ? <Try namespace={namespace} name={name} inputs={value.inputs} /> : <Loading what="what the Model takes" />}
+        <Card title="Try an input" note="and have the answer proved" class="try">
+            <Room of="20.5rem">
+                {error ? <Failed error={error} /> : value ? <Try namespace={namespace} name={name} inputs={value.inputs} /> : <Loading what="what the Model takes" />}
+            </Room>
         </Card>
     );
 }
@@ -125,6 +128,7 @@ function One({ input, tensor, wrong, give, refuse }: { input: Taken; tensor: Ten
                     {count(tensor.data.length)} values: {tensor.data.slice(0, 6).map(float).join(", ")}, …
                 </p>
             )}
+            <Pixels shape={tensor.shape} data={tensor.data} name={`Input ${input.name}`} />
             <p class="row">
                 <button
                     type="button"
@@ -181,7 +185,7 @@ function Picture({ input, give, refuse }: { input: Taken; give: (tensor: Tensor)
             <summary>From an image</summary>
             <Drop title="Drop an image here, or choose one" note={`it is drawn as ${of.width} × ${of.height} pixels, ${of.channels === 3 ? "in colours" : "in grey"}, in this page`} accept="image/*" take={(file) => void open(file)} />
             <p class="row">
-                <canvas ref={canvas} class="picture" width={of.width} height={of.height} role="img" aria-label={pixels ? "The image as the Model gets it" : "No image yet"} />
+                <canvas ref={canvas} hidden width={of.width} height={of.height} />
                 <label>
                     Values
                     <select value={scale} onChange={(event) => setScale(event.currentTarget.value as Scale)}>

@@ -28,7 +28,11 @@ fn requests_are_counted_by_minute_and_phase_and_their_times_are_ranked() {
     proving["recentSlices"] = json!([row("Verified", 10), row("Verified", 30), row("Invalid", 99)]);
     let all: Vec<Arc<InferenceRequest>> = [
         request("a", &at(10, 0), &done(10, 2)),
-        request("b", &at(10, 30), &done(11, 30)),
+        request(
+            "b",
+            &at(10, 30),
+            &json!({ "phase": "Succeeded", "startedAt": at(10, 40), "finishedAt": at(11, 30) }),
+        ),
         request(
             "c",
             &at(11, 0),
@@ -52,6 +56,10 @@ fn requests_are_counted_by_minute_and_phase_and_their_times_are_ranked() {
         (told.latency.count, told.latency.p50, told.latency.p95),
         (2, 2000, 60_000)
     );
+    assert_eq!(
+        (told.waiting.count, told.waiting.p50, told.proving.p50),
+        (1, 10_000, 50_000)
+    );
     assert_eq!((told.slices.total, told.slices.verified), (4, 2));
     assert_eq!(
         (
@@ -60,6 +68,23 @@ fn requests_are_counted_by_minute_and_phase_and_their_times_are_ranked() {
             told.proofs[0].bytes.p50
         ),
         (2, 30, 1000)
+    );
+    assert_eq!(
+        (
+            told.proof_millis.count,
+            told.proof_millis.p50,
+            told.proof_bytes.most
+        ),
+        (2, 10, 3000)
+    );
+    let public = told.counts();
+    assert!(
+        public.latest.is_empty() && public.proofs.is_empty(),
+        "of no request and of no Model"
+    );
+    assert_eq!(
+        (public.count, public.latency, public.proof_millis),
+        (told.count, told.latency, told.proof_millis)
     );
     let names: Vec<&str> = told.latest.iter().map(|r| r.model.as_str()).collect();
     assert_eq!(names, ["wine"; 4]);
@@ -72,11 +97,11 @@ fn requests_are_counted_by_minute_and_phase_and_their_times_are_ranked() {
 fn a_spread_is_of_what_so_many_percent_do_not_exceed() {
     let of = |all: &[u64]| {
         let spread = stats::Spread::of(all.to_vec());
-        (spread.count, spread.p50, spread.p95, spread.most)
+        (spread.count, spread.p50, spread.p95, spread.p99, spread.most)
     };
-    assert_eq!(of(&[]), (0, 0, 0, 0));
-    assert_eq!(of(&[7]), (1, 7, 7, 7));
-    assert_eq!(of(&(1..=100).rev().collect::<Vec<_>>()), (100, 50, 95, 100));
+    assert_eq!(of(&[]), (0, 0, 0, 0, 0));
+    assert_eq!(of(&[7]), (1, 7, 7, 7, 7));
+    assert_eq!(of(&(1..=100).rev().collect::<Vec<_>>()), (100, 50, 95, 99, 100));
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! What the ledger says, to whom, and how often it is asked.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use kube::runtime::watcher::Event;
-use serde_json::json;
+use serde_json::{Value, json};
 use zkinfer_crds::k8s::MinerPool;
 use zkinfer_crds::{Digest, Identity};
 use zkinfer_scoring::Rule;
@@ -15,17 +15,23 @@ use super::super::LedgerView;
 use super::{ALL, SOME, World, is, json_of, reason};
 use crate::scoring::{Explained, Span, Standing};
 
-const MINER: Identity = Identity::new([1; 32]);
+pub(super) const MINER: Identity = Identity::new([1; 32]);
 
 /// A ledger without a claim; it counts how often it is asked.
 #[derive(Default)]
 pub(super) struct Book {
     asked: AtomicUsize,
+    /// Whether the Validator lets everybody look.
+    pub(super) public: AtomicBool,
 }
 
 impl LedgerView for Book {
     fn namespace(&self) -> &str {
         "system"
+    }
+
+    fn is_public(&self) -> bool {
+        self.public.load(Ordering::Relaxed)
     }
 
     fn explain(&self, _: Identity, _: usize) -> Option<Explained> {
@@ -54,6 +60,18 @@ impl LedgerView for Book {
     }
 }
 
+/// The pool `fast` in namespace `n`.
+pub(super) fn put_pool(world: &mut World, status: &Value) {
+    let pool: MinerPool = serde_json::from_value(json!({
+        "apiVersion": "zkinfer.dev/v1alpha1", "kind": "MinerPool",
+        "metadata": { "name": "fast", "namespace": "n" },
+        "spec": { "image": format!("i@{}", Digest::of(b"")), "resources": { "cpu": "1", "memory": "1Gi" } },
+        "status": status,
+    }))
+    .unwrap();
+    world.feeds.pools.writer.apply_watcher_event(&Event::Apply(pool));
+}
+
 #[tokio::test]
 async fn the_validators_page_has_rule_and_head_and_the_ledger_is_asked_once_for_all_who_look() {
     let world = World::new();
@@ -76,14 +94,7 @@ async fn a_pool_is_shown_with_why_its_miner_has_its_score_where_there_is_somethi
     let mut world = World::new();
     let absent = world.call("/api/v1/pools/n/fast", ALL).await;
     assert_eq!(reason(absent).await, is(404, "NotFound"));
-    let pool: MinerPool = serde_json::from_value(json!({
-        "apiVersion": "zkinfer.dev/v1alpha1", "kind": "MinerPool",
-        "metadata": { "name": "fast", "namespace": "n" },
-        "spec": { "image": format!("i@{}", Digest::of(b"")), "resources": { "cpu": "1", "memory": "1Gi" } },
-        "status": { "identity": MINER, "scoreMillionths": 7 },
-    }))
-    .unwrap();
-    world.feeds.pools.writer.apply_watcher_event(&Event::Apply(pool));
+    put_pool(&mut world, &json!({ "identity": MINER, "scoreMillionths": 7 }));
     let told = json_of(world.call("/api/v1/pools/n/fast", ALL).await).await;
     assert_eq!(told["pool"]["status"]["scoreMillionths"], 7);
     assert_eq!(told["why"], json!(null));

@@ -4,6 +4,7 @@ mod counted;
 mod ledger;
 mod made;
 mod proxy;
+mod public;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -129,6 +130,7 @@ struct World {
     router: Router,
     feeds: Feeds,
     artifacts: Artifacts,
+    book: Arc<ledger::Book>,
     front: Front,
     stop: watch::Sender<bool>,
 }
@@ -141,6 +143,7 @@ impl World {
     fn new() -> Self {
         let (stores, _wake, feeds) = watched();
         let artifacts = Artifacts::memory();
+        let book = Arc::new(ledger::Book::default());
         let (stop, stopped) = watch::channel(false);
         let shown = Shown {
             requests: stores.requests.clone(),
@@ -155,13 +158,14 @@ impl World {
             floats: Arc::new(Same),
             class: "default".to_owned(),
             validators: stores.validators.clone(),
-            ledger: Arc::new(ledger::Book::default()),
+            ledger: Arc::<ledger::Book>::clone(&book),
         };
         let front = Front::new(shown, Arc::new(Same), stopped);
         Self {
             router: router(front.clone(), own()),
             feeds,
             artifacts,
+            book,
             front,
             stop,
         }
