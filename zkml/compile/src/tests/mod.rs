@@ -24,6 +24,7 @@ mod settled;
 mod sized;
 mod softmax;
 mod support_vectors;
+mod transposed;
 mod trees;
 mod unlike;
 mod whole;
