@@ -30,6 +30,7 @@ pub async fn reconcile(object: Arc<Validator>, ctx: Arc<Validators>) -> Result<R
     let (decided, rules) = (ctx.decided().clone(), ctx.world.in_force.get());
     let own = ctx.world.workers.namespace.as_str();
     let uid = object.uid().unwrap_or_default();
+    let weights = rules.weights.as_ref().map(|_| ctx.world.weights.get());
     let place = match &decided.ruling {
         Some((ruling, _)) if *ruling == uid => Place::Rules {
             problem: decided.problem.as_deref(),
@@ -37,7 +38,7 @@ pub async fn reconcile(object: Arc<Validator>, ctx: Arc<Validators>) -> Result<R
             held: ctx.world.ledger_held.as_deref(),
             scoring: told(&rules.scoring),
             totals: totals(&ctx.world),
-            weights: rules.weights.as_ref().map(|_| ctx.world.weights.get()),
+            weights: weights.as_ref(),
         },
         Some((_, name)) if object.namespace().as_deref() == Some(own) => Place::Superseded(name),
         _ => Place::Elsewhere(own),

@@ -31,7 +31,7 @@ pub enum Place<'a> {
         /// What there is to count.
         totals: ValidatorTotals,
         /// What is told of weights; absent: none are published.
-        weights: Option<Told>,
+        weights: Option<&'a Told>,
     },
     /// Another one, of this name, is older.
     Superseded(&'a str),

@@ -174,7 +174,7 @@ mod tests {
         }
     }
 
-    fn weighing(told: Told) -> Place<'static> {
+    fn weighing(told: &Told) -> Place<'_> {
         Place::Rules {
             problem: None,
             settings: None,
@@ -192,7 +192,7 @@ mod tests {
             found.map(|c| (c.status.clone(), c.reason.clone()))
         };
         let said = |truth: &str, why: &str| Some((truth.to_owned(), why.to_owned()));
-        let status = planned(weighing(Told::default()), &ValidatorStatus::default());
+        let status = planned(weighing(&Told::default()), &ValidatorStatus::default());
         assert_eq!(published(&status), said("Unknown", "Publishing"));
         let made = WeightsStatus {
             netuid: 2,
@@ -214,7 +214,7 @@ mod tests {
             }),
             ..Told::default()
         };
-        let status = planned(weighing(told), &status);
+        let status = planned(weighing(&told), &status);
         assert_eq!(published(&status), said("False", "ChainUnreachable"));
         assert_eq!(status.weights.as_ref(), Some(&made));
         assert_eq!(
@@ -223,7 +223,7 @@ mod tests {
             "a chain that is away is no fault of the spec"
         );
         // The operator has started again, and has not looked yet.
-        let status = planned(weighing(Told::default()), &status);
+        let status = planned(weighing(&Told::default()), &status);
         assert_eq!(status.weights.as_ref(), Some(&made));
         let status = planned(rules(None, None), &status);
         assert_eq!((published(&status), status.weights), (None, None));
