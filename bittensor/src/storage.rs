@@ -135,12 +135,16 @@ mod tests {
             hex::encode(Item::RevealPeriodEpochs.key(2)),
             "658faa385070e074c85bf6b568cf05558f232bcbac768c1d6201850c60f161ed283537e217dff4590200"
         );
-        let hotkey = Hotkey::new([7; 32]);
-        if let Ok(hotkey) = hotkey {
-            assert!(hex::encode(uid_key(2, &hotkey)).starts_with(
-                "658faa385070e074c85bf6b568cf0555aab1b4e78e1ea8305462ee53b3686dc80200ddd6249d8a7334cf5ea37d21811e6671"
-            ));
-        }
+        let hotkey = "5ETmuXSyBiDHwabzdAxmbyj1A25asAmNXm5gtzf7edxxQYaq"
+            .parse()
+            .unwrap();
+        assert_eq!(
+            hex::encode(uid_key(2, &hotkey)),
+            concat!(
+                "658faa385070e074c85bf6b568cf0555aab1b4e78e1ea8305462ee53b3686dc80200",
+                "eafe2b1069340fb42ceb2c3a2e3ec5af6a10be029d1ed283446587145a4f885225489b490424a0328dcce2a48ae6fe61"
+            )
+        );
     }
 
     #[test]

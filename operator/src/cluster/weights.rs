@@ -50,7 +50,7 @@ struct Failure {
 }
 
 impl Failure {
-    fn new(reason: &'static str, message: impl ToString) -> Self {
+    fn new(reason: &'static str, message: &dyn std::fmt::Display) -> Self {
         Self {
             reason,
             message: message.to_string(),
@@ -66,7 +66,7 @@ impl From<WeighError> for Failure {
                 reason::NO_LEDGER
             }
         };
-        Self::new(reason, error)
+        Self::new(reason, &error)
     }
 }
 
@@ -181,7 +181,7 @@ async fn look(desk: &mut Desk<'_>) -> Result<Looked, Failure> {
         // What cannot be is not in force.
         _ => Err(Failure::new(
             reason::NOT_AS_DECLARED,
-            "this operator was built without this publisher",
+            &"this operator was built without this publisher",
         )),
     }
 }
@@ -287,9 +287,9 @@ impl Desk<'_> {
         let vector = weighed
             .file
             .vector()
-            .map_err(|e| Failure::new(reason::NO_WEIGHTS, e))?;
+            .map_err(|e| Failure::new(reason::NO_WEIGHTS, &e))?;
         let stored = self.world.artifacts.put_weights(weighed.bytes).await;
-        let digest = stored.map_err(|e| Failure::new(reason::NO_LEDGER, e))?;
+        let digest = stored.map_err(|e| Failure::new(reason::NO_LEDGER, &e))?;
         let status = status(&weighed.file, &vector, digest, now);
         tell(self.world, |told| told.status = Some(status));
         Ok(Made {

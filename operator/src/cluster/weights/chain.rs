@@ -41,7 +41,7 @@ pub(super) async fn look(desk: &mut Desk<'_>, chain: &ChainDeclared) -> Result<L
         now_millis: unix_millis(),
     };
     let session = Session::open(&chain.endpoint, Times::default()).await;
-    let mut session = session.map_err(|error| Failure::new(reason::CHAIN_UNREACHABLE, error))?;
+    let mut session = session.map_err(|error| Failure::new(reason::CHAIN_UNREACHABLE, &error))?;
     let outcome = zkinfer_bittensor::look(&mut session, due, desk).await;
     Ok(told(desk, outcome.map_err(failure)?))
 }
@@ -90,14 +90,14 @@ fn failure(trouble: Trouble<Failure>) -> Failure {
         }
         Trouble::NotPermitted(_) | Trouble::Prepare(_) => reason::NOT_AS_DECLARED,
     };
-    Failure::new(reason, trouble)
+    Failure::new(reason, &trouble)
 }
 
 /// The validator's hotkey; of what is wrong with it nothing is shown.
 async fn hotkey(world: &World, name: &str) -> Result<HotkeyPair, Failure> {
     let namespace = &world.workers.namespace;
     let bad = |why: &dyn std::fmt::Display| {
-        Failure::new(reason::NO_HOTKEY, format!("Secret {namespace}/{name}: {why}"))
+        Failure::new(reason::NO_HOTKEY, &format!("Secret {namespace}/{name}: {why}"))
     };
     let api: Api<Secret> = Api::namespaced(world.client.clone(), namespace);
     let read = tokio::time::timeout(SECRET, api.get_opt(name)).await;

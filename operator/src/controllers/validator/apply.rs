@@ -44,6 +44,7 @@ pub async fn reconcile(object: Arc<Validator>, ctx: Arc<Validators>) -> Result<R
     if does_rule && benchmarks.is_none() {
         ctx.world.metrics.benchmarks_paused(false);
     }
+    let weights = rules.weights.as_ref().map(|_| ctx.world.weights.get());
     let place = match &decided.ruling {
         Some((ruling, _)) if *ruling == uid => Place::Rules {
             problem: decided.problem.as_deref(),
@@ -52,7 +53,7 @@ pub async fn reconcile(object: Arc<Validator>, ctx: Arc<Validators>) -> Result<R
             scoring: told(&rules.scoring),
             totals: totals(&ctx.world),
             benchmarks,
-            weights: rules.weights.as_ref().map(|_| ctx.world.weights.get()),
+            weights: weights.as_ref(),
         },
         Some((_, name)) if object.namespace().as_deref() == Some(own) => Place::Superseded(name),
         _ => Place::Elsewhere(own),

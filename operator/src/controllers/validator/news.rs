@@ -73,6 +73,22 @@ fn of_weights(old: &ValidatorStatus, new: &ValidatorStatus) -> Option<News> {
     }
 }
 
+/// That benchmarks begin, and what somebody has to mend before they go on. That others go first is no news.
+fn benchmarks(old: &ValidatorStatus, new: &ValidatorStatus) -> Option<News> {
+    let said = |status: &ValidatorStatus| find_condition(&status.conditions, condition::BENCHMARKING).cloned();
+    let (before, now) = (said(old), said(new)?);
+    let before = before.map_or_else(String::new, |c| c.reason);
+    let passes = [reason::ORGANIC_WORK_WAITS, reason::BENCHMARKS_RUN];
+    let news = before != now.reason
+        && now.reason != reason::ORGANIC_WORK_WAITS
+        && !(passes.contains(&before.as_str()) && now.reason == reason::BENCHMARKS_RUN);
+    let type_ = match now.status == "True" {
+        true => EventType::Normal,
+        false => EventType::Warning,
+    };
+    news.then_some((type_, now.reason, "Benchmark", now.message))
+}
+
 #[cfg(test)]
 mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -128,31 +144,6 @@ mod tests {
         let (_, told) = say(&sent, Truth::True, reason::PUBLISHED, "they have left");
         assert_eq!(told, ["Published"]);
     }
-}
-
-/// That benchmarks begin, and what somebody has to mend before they go on. That others go first is no news.
-fn benchmarks(old: &ValidatorStatus, new: &ValidatorStatus) -> Option<News> {
-    let said = |status: &ValidatorStatus| find_condition(&status.conditions, condition::BENCHMARKING).cloned();
-    let (before, now) = (said(old), said(new)?);
-    let before = before.map_or_else(String::new, |c| c.reason);
-    let passes = [reason::ORGANIC_WORK_WAITS, reason::BENCHMARKS_RUN];
-    let news = before != now.reason
-        && now.reason != reason::ORGANIC_WORK_WAITS
-        && !(passes.contains(&before.as_str()) && now.reason == reason::BENCHMARKS_RUN);
-    let type_ = match now.status == "True" {
-        true => EventType::Normal,
-        false => EventType::Warning,
-    };
-    news.then_some((type_, now.reason, "Benchmark", now.message))
-}
-
-#[cfg(test)]
-mod tests {
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-    use k8s_openapi::jiff::Timestamp;
-    use zkinfer_crds::k8s::{Truth, set_condition};
-
-    use super::*;
 
     fn saying(why: &str) -> ValidatorStatus {
         let mut status = ValidatorStatus::default();

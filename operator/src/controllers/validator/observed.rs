@@ -36,7 +36,7 @@ pub enum Place<'a> {
         /// What is to be said of benchmarks, where the settings in force have them.
         benchmarks: Option<(Told, BenchmarkTotals)>,
         /// What is told of weights; absent: none are published.
-        weights: Option<weights::Told>,
+        weights: Option<&'a weights::Told>,
     },
     /// Another one, of this name, is older.
     Superseded(&'a str),

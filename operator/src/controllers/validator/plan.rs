@@ -199,7 +199,7 @@ mod tests {
         }
     }
 
-    fn weighing(told: publication::Told) -> Place<'static> {
+    fn weighing(told: &publication::Told) -> Place<'_> {
         Place::Rules {
             problem: None,
             settings: None,
@@ -218,7 +218,7 @@ mod tests {
             found.map(|c| (c.status.clone(), c.reason.clone()))
         };
         let said = |truth: &str, why: &str| Some((truth.to_owned(), why.to_owned()));
-        let status = planned(weighing(publication::Told::default()), &ValidatorStatus::default());
+        let status = planned(weighing(&publication::Told::default()), &ValidatorStatus::default());
         assert_eq!(published(&status), said("Unknown", "Publishing"));
         let made = WeightsStatus {
             netuid: 2,
@@ -240,7 +240,7 @@ mod tests {
             }),
             ..publication::Told::default()
         };
-        let status = planned(weighing(told), &status);
+        let status = planned(weighing(&told), &status);
         assert_eq!(published(&status), said("False", "ChainUnreachable"));
         assert_eq!(status.weights.as_ref(), Some(&made));
         assert_eq!(
@@ -249,7 +249,7 @@ mod tests {
             "a chain that is away is no fault of the spec"
         );
         // The operator has started again, and has not looked yet.
-        let status = planned(weighing(publication::Told::default()), &status);
+        let status = planned(weighing(&publication::Told::default()), &status);
         assert_eq!(status.weights.as_ref(), Some(&made));
         let status = planned(rules(None, None), &status);
         assert_eq!((published(&status), status.weights), (None, None));
