@@ -197,12 +197,12 @@ test("500 viewers are followed at once, in less than 100 MB, and the next one is
             const request = http.get(`${run.origin}/api/v1/events`, { headers: { authorization } }, (response) => response.once("data", () => done({ request, status: response.statusCode })));
             request.on("error", failed);
         });
+    const lines = [];
     t.after(() => lines.forEach(({ request }) => request.destroy()));
     // The places of pages that were closed are given back when they are next told something.
     await new Promise((wait) => setTimeout(wait, 2000));
     const before = await resident();
     const began = performance.now();
-    const lines = [];
     // Of one address only so many connect in the same moment.
     while (lines.length < 500) lines.push(...(await Promise.all(Array.from({ length: 50 }, follow))));
     const [millis, took] = [performance.now() - began, (await resident()) - before];
