@@ -42,12 +42,8 @@ impl Tiles {
                 &format!("{hour} in an hour"),
                 &bars(&minutes.collect::<Vec<_>>()),
             ),
-            latency: tile("Latency", &spread(requests.latency, time), ""),
-            proofs: tile(
-                "Proofs",
-                &spread(requests.proof_millis, time),
-                &line(&format!("size p50 {}", size(requests.proof_bytes.p50))),
-            ),
+            latency: tile("Latency", &half(requests.latency), &line(&rest(requests.latency))),
+            proofs: tile("Proofs", &half(requests.proof_millis), &line(&each(requests))),
             miners: tile("Miners", &pools.count.to_string(), &line(&ready_of(pools))),
         }
     }
@@ -122,11 +118,32 @@ fn bars(of: &[u32]) -> String {
     format!("<path d=\"{path}\" fill=\"#0f766e\"/><path d=\"M16 86.5h208\" stroke=\"#dde2e8\"/>")
 }
 
-fn spread(of: Spread, unit: impl Fn(u64) -> String) -> String {
+/// What half of them do not exceed.
+fn half(of: Spread) -> String {
     if of.count == 0 {
         return "none yet".to_owned();
     }
-    format!("p50 {}, p95 {}", unit(of.p50), unit(of.p95))
+    format!("p50 {}", time(of.p50))
+}
+
+/// What most of them do not exceed.
+fn rest(of: Spread) -> String {
+    if of.count == 0 {
+        return String::new();
+    }
+    format!("p95 {}, p99 {}", time(of.p95), time(of.p99))
+}
+
+/// What a proof takes, and how large it is.
+fn each(of: &RequestStats) -> String {
+    if of.proof_bytes.count == 0 {
+        return String::new();
+    }
+    format!(
+        "p95 {}, {} each",
+        time(of.proof_millis.p95),
+        size(of.proof_bytes.p50)
+    )
 }
 
 fn time(millis: u64) -> String {
@@ -173,9 +190,10 @@ mod tests {
         let tiles = Tiles::of(&requests, &pools);
         for (name, words) in [
             ("requests.svg", "6 in an hour"),
-            ("latency.svg", "p50 1.5 s, p95 3.0 s"),
-            ("proofs.svg", "p50 60 ms, p95 120 ms"),
-            ("proofs.svg", "size p50 45.0 KiB"),
+            ("latency.svg", ">p50 1.5 s<"),
+            ("latency.svg", "p95 3.0 s, p99 4.5 s"),
+            ("proofs.svg", ">p50 60 ms<"),
+            ("proofs.svg", "p95 120 ms, 45.0 KiB each"),
             ("miners.svg", ">7<"),
         ] {
             let svg = tiles.get(name).unwrap();
