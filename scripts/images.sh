@@ -3,8 +3,8 @@
 #   scripts/images.sh [--target TRIPLE] [DIR]
 #                              writes DIR/operator.tar and DIR/prover-worker.tar (DIR: $ZKINFER_IMAGES, else target/images)
 # TRIPLE is aarch64-unknown-linux-gnu, for nodes with such processors, or this machine's own, x86_64-unknown-linux-gnu. Of what it makes
-# for the former the worker is tried under qemu (scripts/arm64.sh); on such a node nobody has run it: untested. What this machine lacks
-# for it is named, with the package that has it (scripts/target.sh).
+# for the former nobody has run anything: untested; scripts/arm64.sh tries the worker under qemu. What this machine lacks for it is
+# named, with the package that has it (scripts/target.sh).
 # TAG is in $ZKINFER_TAG (dev). Load them into a node:
 #   ctr -n k8s.io images import FILE      or      kind load image-archive FILE
 # The worker's image also holds builds for wider instruction sets, which its program starts where the processor has them:

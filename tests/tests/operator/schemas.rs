@@ -23,8 +23,8 @@ const OTHERS: [&str; 7] = [
     "source.toolkit.fluxcd.io/v1 OCIRepository",
 ];
 
-/// Files of Kustomize and of Helm's values are no objects.
-const NO_OBJECTS: [&str; 2] = ["kustomization.yaml", "values.yaml"];
+/// Files of Kustomize, of what it is told of our kinds, and of Helm's values are no objects.
+const NO_OBJECTS: [&str; 3] = ["kustomization.yaml", "images.yaml", "values.yaml"];
 
 const ALL_OF_IT: &str = "
 monitoring: { serviceMonitor: { enabled: true }, rules: { enabled: true }, dashboard: { enabled: true } }
