@@ -9,7 +9,7 @@ The rights, each list once: cluster-wide they are in ClusterRoles, with `namespa
 - apiGroups: [zkinfer.dev]
   resources: [models, inferencerequests, minerpools, validators]
   verbs: [list, watch]
-# Created for clients of the HTTP API after a SubjectAccessReview, and erased for them; deleted when their time is over.
+# Created for clients of the HTTP API after a SubjectAccessReview, and erased for them; deleted when their time is over. Benchmarks, in the operator's own namespace.
 - apiGroups: [zkinfer.dev]
   resources: [inferencerequests]
   verbs: [create, delete, patch]
