@@ -123,7 +123,8 @@ mod tests {
         let folder = crate_.join("yaml");
         let files = crd_yaml().unwrap();
         for (name, text) in &files {
-            assert!(text.len() < 60_000, "{name}: {} bytes", text.len());
+            // kubectl keeps an object in an annotation of at most 256 KiB, and all of a chart are in one Secret of 1 MiB.
+            assert!(text.len() < 80_000, "{name}: {} bytes", text.len());
             is_current(&folder.join(name), text);
         }
         is_current(&folder.join("kustomization.yaml"), &kustomization());

@@ -102,9 +102,15 @@ pub struct Publisher {
 }
 
 /// Nothing more is to be said.
-#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = structural)]
 pub struct Nothing {}
+
+/// A structural schema does not say that there is no property: the API server drops those that it does not know.
+fn structural(schema: &mut schemars::Schema) {
+    schema.remove("additionalProperties");
+}
 
 /// A chain that takes weights.
 #[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]

@@ -89,6 +89,11 @@ async fn weighed(segments: &Segments) -> Result<Weighed, WeighError> {
 #[tokio::test]
 async fn weights_are_of_the_segments_that_they_name_and_what_waits_is_written_before() {
     let artifacts = Artifacts::memory();
+    // Scores are of a day.
+    let entry = |n| Entry {
+        at: crate::dispatch::unix_millis(),
+        ..entry(n)
+    };
     let segments = Segments::open(&artifacts, key(1), &[]).await.unwrap();
     assert!(matches!(weighed(&segments).await, Err(WeighError::Empty)));
     segments.add(&entry(1));
