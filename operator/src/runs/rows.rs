@@ -98,14 +98,14 @@ fn given_rows(
     rows::split(&each, &tensors).map_err(PrepareError::Rows)
 }
 
+/// The tensors of one input, as floats.
+pub type Row = Vec<(Input, Vec<f64>)>;
+
 /// By input: its tensors as floats, in the model's order and in the shapes that one input has.
 ///
 /// # Errors
 /// Tensors that are not the model's.
-pub fn floats(
-    manifest: &Manifest,
-    given: &BTreeMap<String, InlineTensor>,
-) -> Result<Vec<Vec<(Input, Vec<f64>)>>, PrepareError> {
+pub fn floats(manifest: &Manifest, given: &BTreeMap<String, InlineTensor>) -> Result<Vec<Row>, PrepareError> {
     let each = one_of_each(manifest);
     let row = |tensors: Vec<FloatInput>| {
         let named = |(info, tensor): (&TensorInfo, FloatInput)| {

@@ -59,7 +59,7 @@ pub struct Run {
     inputs: Vec<BlobRef>,
     output: RequestOutput,
     /// By input: its tensors as they were given, in the model's order.
-    floats: Vec<Vec<(Input, Vec<f64>)>>,
+    floats: Vec<super::rows::Row>,
     /// By input: its answer.
     outputs: Vec<Vec<Output>>,
     /// By class, where the Model names them.

@@ -314,6 +314,7 @@ async fn look_at_one(
 }
 
 /// See [`look`].
+#[allow(clippy::large_enum_variant, reason = "one for each look")]
 enum Loaded {
     /// The outcome counts.
     Known(CompileOutcome),

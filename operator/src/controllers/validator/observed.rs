@@ -19,6 +19,7 @@ pub struct Observed<'a> {
 }
 
 /// What a Validator is among all.
+#[allow(clippy::large_enum_variant, reason = "one for each plan")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Place<'a> {
     /// It rules.

@@ -235,7 +235,7 @@ fn conv_transpose(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusa
             weight: w.values,
             bias,
         };
-        return by_phases(draft, call, x, &phased, kernel);
+        return by_phases(draft, call, x, &phased, &kernel);
     }
     let (_, sources) = each(wide.clone(), |at| {
         let mut own = at[0] * channels + at[1];
@@ -310,7 +310,7 @@ fn by_phases(
     call: &Call<'_>,
     x: TensorId,
     axes: &[Phased],
-    kernel: Kernel,
+    kernel: &Kernel,
 ) -> Result<TensorId, Refusal> {
     let (batch, maps) = (call.shape[0], call.shape[1]);
     let (channels, of_group) = (kernel.shape[0], kernel.shape[1]);
