@@ -11,6 +11,11 @@ use kube::KubeSchema;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+/// The Secret of the validator's hotkey that the operator may read without a Role of its own.
+pub const HOTKEY_SECRET: &str = "zkinfer-hotkey";
+/// Under which key of the Secret the hotkey's seed stands: `0x` and 64 hexadecimal digits.
+pub const HOTKEY_SECRET_KEY: &str = "seed";
+
 /// Why an amount did not parse.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{got}` is not {expected}")]

@@ -235,7 +235,7 @@ const OWN: &[Said] = &[
         names: &[
             "zkinfer-token-key",
             "zkinfer-validator-key",
-            super::validator::HOTKEY_SECRET,
+            super::common::HOTKEY_SECRET,
         ],
         verbs: &["get"],
     },

@@ -26,8 +26,7 @@ pub use limits::Limits;
 pub use scoring::{OwnerGroup, RuleInForce, Scoring, ScoringRule};
 pub use stats::Stats;
 pub use weights::{
-    Bittensor, HOTKEY_SECRET, HOTKEY_SECRET_KEY, Nothing, OwnerPart, Publisher, SpecVersion, UidWeight, Uids,
-    Weights, WeightsStatus,
+    Bittensor, Nothing, OwnerPart, Publisher, SpecVersion, UidWeight, Uids, Weights, WeightsStatus,
 };
 
 string_consts! {

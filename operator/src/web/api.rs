@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
@@ -25,6 +25,8 @@ use crate::artifacts::ArtifactError;
 use crate::gateway::Peer;
 
 const JSON: &str = "application/json";
+/// How long a browser need not ask again for a tile.
+const FRESH: &str = "max-age=30";
 
 pub(super) fn routes() -> Router<Front> {
     Router::new()
@@ -211,4 +213,18 @@ fn absent(kind: &str, (namespace, name): (&str, &str)) -> Refused {
 
 fn json(text: impl Into<Bytes>) -> Response {
     ([(CONTENT_TYPE, JSON)], text.into()).into_response()
+}
+
+/// A tile, for everybody where the Validator says so, and for nobody otherwise.
+pub(super) async fn tile(State(front): State<Front>, Path(name): Path<String>) -> Result<Response, Refused> {
+    if !front.shown.ledger.is_public() {
+        return Err(Refused::not_found(
+            "there are no tiles: stats.public of the Validator is not set",
+        ));
+    }
+    let snapshot = front.snapshots.get(&front.shown, "").await;
+    let tile = snapshot.tiles().get(&name);
+    let tile = tile.ok_or_else(|| Refused::not_found("there is no such tile"))?;
+    let told = [(CONTENT_TYPE, "image/svg+xml"), (CACHE_CONTROL, FRESH)];
+    Ok((told, tile.to_owned()).into_response())
 }

@@ -87,10 +87,7 @@ impl Web {
 fn router(front: Front, hosts: Hosts) -> Router {
     Router::new()
         .nest("/api/v1", api::routes().with_state(front.clone()))
-        .route(
-            "/tiles/{name}",
-            axum::routing::get(tiles::serve).with_state(front),
-        )
+        .route("/tiles/{name}", axum::routing::get(api::tile).with_state(front))
         .fallback(axum::routing::get(files::file))
         .layer(from_fn_with_state(hosts, gate::gate))
 }

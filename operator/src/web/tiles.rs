@@ -5,19 +5,11 @@
 
 use std::fmt::Write as _;
 
-use axum::extract::{Path, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::response::{IntoResponse, Response};
-
-use super::front::Front;
-use super::refused::Refused;
 use super::stats::{PoolStats, RequestStats, Spread};
 
 /// Below which tiles are: the paths that pages of others may show.
 pub(super) const TILES: &str = "/tiles/";
 
-/// How long a browser need not ask again, in seconds.
-const FRESH: &str = "max-age=30";
 const WIDTH: usize = 240;
 const HEIGHT: usize = 96;
 /// The room of a chart.
@@ -48,7 +40,7 @@ impl Tiles {
         }
     }
 
-    fn get(&self, name: &str) -> Option<&str> {
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
         match name {
             "requests.svg" => Some(&self.requests),
             "latency.svg" => Some(&self.latency),
@@ -57,20 +49,6 @@ impl Tiles {
             _ => None,
         }
     }
-}
-
-/// A tile, for everybody where the Validator says so, and for nobody otherwise.
-pub(super) async fn serve(State(front): State<Front>, Path(name): Path<String>) -> Result<Response, Refused> {
-    if !front.shown.ledger.is_public() {
-        return Err(Refused::not_found(
-            "there are no tiles: stats.public of the Validator is not set",
-        ));
-    }
-    let snapshot = front.snapshots.get(&front.shown, "").await;
-    let tile = snapshot.tiles().get(&name);
-    let tile = tile.ok_or_else(|| Refused::not_found("there is no such tile"))?;
-    let told = [(CONTENT_TYPE, "image/svg+xml"), (CACHE_CONTROL, FRESH)];
-    Ok((told, tile.to_owned()).into_response())
 }
 
 fn tile(label: &str, value: &str, more: &str) -> String {

@@ -94,7 +94,11 @@ mod tests {
             ),
             (3000, 1, 0, 20)
         );
-        for bad in ["{}", r#"{"models":[{"name":"wine"}]}"#, r#"{"models":[],"rate":3}"#] {
+        for bad in [
+            "{}",
+            r#"{"models":[{"name":"wine"}]}"#,
+            r#"{"models":[],"rate":3}"#,
+        ] {
             assert!(serde_json::from_str::<Benchmarks>(bad).is_err(), "{bad}");
         }
     }

@@ -10,12 +10,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::super::common::HOTKEY_SECRET;
 use crate::words::Digest;
-
-/// The Secret of the validator's hotkey that the operator may read without a Role of its own.
-pub const HOTKEY_SECRET: &str = "zkinfer-hotkey";
-/// Under which key of the Secret the hotkey's seed stands: `0x` and 64 hexadecimal digits.
-pub const HOTKEY_SECRET_KEY: &str = "seed";
 
 /// Weights of miners, made of the ledger's scores and published every so many blocks.
 #[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]

@@ -7,13 +7,14 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::Api;
 use zkinfer_bittensor::{Due, Made, Outcome, Session, Times, Trouble};
 use zkinfer_crds::k8s::Truth;
-use zkinfer_crds::k8s::validator::{HOTKEY_SECRET_KEY, reason};
+use zkinfer_crds::k8s::common::HOTKEY_SECRET_KEY;
+use zkinfer_crds::k8s::validator::reason;
 use zkinfer_weights::hotkey::{Hotkey, HotkeyPair};
 use zkinfer_weights::publication::{Form, Refusal, Settings};
 use zkinfer_weights::record::{Now, Record};
 use zkinfer_weights::vector::VectorError;
 
-use super::{BLOCK, Desk, Failure, Looked, until};
+use super::desk::{BLOCK, Desk, Failure, Looked, until};
 use crate::dispatch::unix_millis;
 use crate::weights::{ChainDeclared, Said};
 use crate::world::World;

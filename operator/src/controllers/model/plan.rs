@@ -91,7 +91,11 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
         CompileState::Done(CompileOutcome::Compiled(report)) => {
             to.compiled(report, setup, observed.spec.quantization.calibration.is_some());
             // Each of its manifests is loaded by itself.
-            let needs = report.each().map(|report| loaded_bytes(&report)).max().unwrap_or(0);
+            let needs = report
+                .each()
+                .map(|report| loaded_bytes(&report))
+                .max()
+                .unwrap_or(0);
             if needs > observed.model_memory {
                 to.too_large_for_operator(&too_large(needs, observed.model_memory));
             }

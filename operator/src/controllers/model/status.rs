@@ -5,7 +5,8 @@ use std::cmp::Reverse;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use zkinfer_crds::compile_report::{CompileFailure, CompileReport, FailureKind};
 use zkinfer_crds::k8s::model::{
-    Accuracy, Calibration, MAX_UNSUPPORTED, ModelBatch, ModelSlice, ModelStatus, UnsupportedNode, condition, reason,
+    Accuracy, Calibration, MAX_UNSUPPORTED, ModelBatch, ModelSlice, ModelStatus, UnsupportedNode, condition,
+    reason,
 };
 use zkinfer_crds::k8s::{Truth, find_condition, set_condition};
 use zkinfer_crds::{Digest, ProofSystem, SliceIndex};

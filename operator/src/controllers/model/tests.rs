@@ -243,14 +243,20 @@ fn a_model_lists_its_batches_and_is_served_only_if_all_of_them_keep_the_budget()
     assert_eq!(case.plan(), (None, false));
     let sizes = |case: &Case| {
         let batches = case.status.batches.iter();
-        batches.map(|b| (b.size, b.max_abs_error_millionths)).collect::<Vec<_>>()
+        batches
+            .map(|b| (b.size, b.max_abs_error_millionths))
+            .collect::<Vec<_>>()
     };
     assert_eq!(sizes(&case), [(1, 100), (16, 200)]);
     let measured = |case: &Case| {
         let condition = find_condition(&case.status.conditions, condition::ACCURACY_WITHIN_BUDGET);
         condition.unwrap().message.clone()
     };
-    assert!(measured(&case).contains("on 64 inputs, 16 at once"), "{}", measured(&case));
+    assert!(
+        measured(&case).contains("on 64 inputs, 16 at once"),
+        "{}",
+        measured(&case)
+    );
     let mut case = of(vec![of_batch(1, 100), of_batch(16, 10_001)]);
     assert_eq!(case.plan(), (None, true));
     assert_eq!(case.told("Ready"), Some(("False", "OverBudget")));

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
-use zkinfer_crds::{Digest, RequestUid};
 use zkinfer_crds::compile_report::CompileOutcome;
 use zkinfer_crds::k8s::model::condition;
 use zkinfer_crds::k8s::request_status::SliceCounts;
 use zkinfer_crds::k8s::{InferenceRequest, ModelStatus, find_condition, is_true};
+use zkinfer_crds::{Digest, RequestUid};
 
 use super::end::{Ends, ends};
 use super::observed::{ModelState, PoolView, RunState};

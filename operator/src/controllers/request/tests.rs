@@ -8,9 +8,7 @@ use zkinfer_crds::Digest;
 use zkinfer_crds::k8s::inference_request::{
     InferenceRequestSpec, InferenceRequestStatus, RequestPhase, condition,
 };
-use zkinfer_crds::k8s::request_status::{
-    QueuePlace, ReceiptRef, RequestAnswer, RequestBatch, RequestOutput,
-};
+use zkinfer_crds::k8s::request_status::{QueuePlace, ReceiptRef, RequestAnswer, RequestBatch, RequestOutput};
 use zkinfer_crds::k8s::{find_condition, is_true};
 
 use super::line::Turn;
@@ -330,7 +328,10 @@ fn a_wrong_answer_fails_the_request_with_its_error_and_a_right_one_tells_how_to_
     case.plan();
     assert_eq!(case.status.phase, RequestPhase::Succeeded);
     assert_eq!(case.status.error_vs_float_millionths, Some(7));
-    assert_eq!((case.status.batch, case.status.answers.len()), (Some(of_three), 3));
+    assert_eq!(
+        (case.status.batch, case.status.answers.len()),
+        (Some(of_three), 3)
+    );
     assert_eq!(case.status.verify.as_deref(), Some("prover-worker verify r.cbor"));
 }
 

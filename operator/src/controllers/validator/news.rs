@@ -75,7 +75,8 @@ fn of_weights(old: &ValidatorStatus, new: &ValidatorStatus) -> Option<News> {
 
 /// That benchmarks begin, and what somebody has to mend before they go on. That others go first is no news.
 fn benchmarks(old: &ValidatorStatus, new: &ValidatorStatus) -> Option<News> {
-    let said = |status: &ValidatorStatus| find_condition(&status.conditions, condition::BENCHMARKING).cloned();
+    let said =
+        |status: &ValidatorStatus| find_condition(&status.conditions, condition::BENCHMARKING).cloned();
     let (before, now) = (said(old), said(new)?);
     let before = before.map_or_else(String::new, |c| c.reason);
     let passes = [reason::ORGANIC_WORK_WAITS, reason::BENCHMARKS_RUN];

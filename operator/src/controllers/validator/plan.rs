@@ -218,7 +218,10 @@ mod tests {
             found.map(|c| (c.status.clone(), c.reason.clone()))
         };
         let said = |truth: &str, why: &str| Some((truth.to_owned(), why.to_owned()));
-        let status = planned(weighing(&publication::Told::default()), &ValidatorStatus::default());
+        let status = planned(
+            weighing(&publication::Told::default()),
+            &ValidatorStatus::default(),
+        );
         assert_eq!(published(&status), said("Unknown", "Publishing"));
         let made = WeightsStatus {
             netuid: 2,
@@ -324,7 +327,10 @@ mod tests {
         }
         let status = planned(place, &ValidatorStatus::default());
         let said = find_condition(&status.conditions, condition::BENCHMARKING).unwrap();
-        assert_eq!((said.status.as_str(), said.reason.as_str()), ("False", "OrganicWorkWaits"));
+        assert_eq!(
+            (said.status.as_str(), said.reason.as_str()),
+            ("False", "OrganicWorkWaits")
+        );
         assert_eq!(ready(&status).0, "True");
         let status = planned(rules(None, Some(&spec)), &status);
         assert!(find_condition(&status.conditions, condition::BENCHMARKING).is_none());

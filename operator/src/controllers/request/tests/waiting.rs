@@ -213,7 +213,11 @@ fn of_several_manifests_the_number_of_inputs_decides_which_is_proved_and_which_p
     assert_eq!(case.plan(), Some(Action::Look));
     case.looked = Some(Digest::new([5; 32]));
     assert_eq!(case.plan(), None);
-    assert_eq!(case.reason("Ready"), Some("NoFittingPool"), "for so many the pool is too small");
+    assert_eq!(
+        case.reason("Ready"),
+        Some("NoFittingPool"),
+        "for so many the pool is too small"
+    );
     case.looked = Some(Digest::new([2; 32]));
     assert_eq!(case.plan(), Some(Action::Start(vec![id("a")])));
     assert_eq!(case.status.manifest_digest, Some(Digest::new([2; 32])));

@@ -52,7 +52,9 @@ pub(in super::super) async fn step(
     let latest = lock(&ctx.latest).clone();
     let now = unix_millis();
     let benchmarks = there(requests, &uid, latest.as_ref(), now);
-    let remembered = latest.filter(|l| l.validator == uid).map_or(0, |l| l.benchmark.number);
+    let remembered = latest
+        .filter(|l| l.validator == uid)
+        .map_or(0, |l| l.benchmark.number);
     let seen = benchmarks.last().map_or(0, |b| b.number);
     totals.made = totals.made.max(remembered).max(seen);
     let observed = Observed {
@@ -93,11 +95,7 @@ pub(in super::super) async fn step(
         totals.made = number;
     }
     ctx.world.metrics.benchmarks_paused(plan.paused);
-    Ok(Stepped {
-        told,
-        totals,
-        again,
-    })
+    Ok(Stepped { told, totals, again })
 }
 
 /// Why a benchmark was not made.
@@ -198,7 +196,11 @@ async fn drawn(ctx: &Validators, of: &Compiled, seed: &[u8; 32]) -> Result<Diges
     let (calibration, seed) = (calibration.map_err(|e| e.to_string())?, *seed);
     // Some seconds for large calibration data.
     let file = tokio::task::spawn_blocking(move || {
-        let infos: Vec<&TensorInfo> = manifest.inputs.iter().filter_map(|id| manifest.tensor(*id)).collect();
+        let infos: Vec<&TensorInfo> = manifest
+            .inputs
+            .iter()
+            .filter_map(|id| manifest.tensor(*id))
+            .collect();
         let samples = match calibration {
             Some(bytes) => samples(&bytes, &infos)?,
             None => Vec::new(),
@@ -208,7 +210,9 @@ async fn drawn(ctx: &Validators, of: &Compiled, seed: &[u8; 32]) -> Result<Diges
     });
     let file = file.await.map_err(|e| e.to_string())??;
     let blob = artifacts.put_blob(file).await.map_err(|e| e.to_string())?;
-    let granted = artifacts.grant_blob(&blob.digest, &ctx.world.workers.namespace).await;
+    let granted = artifacts
+        .grant_blob(&blob.digest, &ctx.world.workers.namespace)
+        .await;
     granted.map_err(|e| e.to_string())?;
     Ok(blob.digest)
 }

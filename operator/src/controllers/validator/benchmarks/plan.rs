@@ -165,7 +165,10 @@ fn failing(there: &[Benchmark]) -> Option<String> {
 pub(super) fn chosen<'m>(models: &'m [Candidate], seed: &[u8; 32]) -> Option<&'m Candidate> {
     let usable = || models.iter().filter(|m| m.work.is_ok());
     let all: u64 = usable().map(|m| u64::from(m.weight)).sum();
-    let word = seed.iter().take(8).fold(0u64, |n, byte| (n << 8) | u64::from(*byte));
+    let word = seed
+        .iter()
+        .take(8)
+        .fold(0u64, |n, byte| (n << 8) | u64::from(*byte));
     let mut at = ((u128::from(word) * u128::from(all)) >> 64) as u64;
     usable().find(|model| {
         let weight = u64::from(model.weight);
@@ -282,7 +285,10 @@ mod tests {
     fn without_a_model_store_or_cluster_none_is_made_and_the_reason_is_told() {
         let spec = spec();
         let mut without = observed(&spec, 900, vec![]);
-        without.models = vec![model("x", 1, Err("there is no such Model")), model("y", 1, Err("it is not Ready"))];
+        without.models = vec![
+            model("x", 1, Err("there is no such Model")),
+            model("y", 1, Err("it is not Ready")),
+        ];
         let told = plan(&without).told;
         assert_eq!(told.reason, reason::NO_BENCHMARK_MODEL);
         assert_eq!(
@@ -322,7 +328,11 @@ mod tests {
         let plan_of = |there| plan(&observed(&spec, 900, there));
         let bad = plan_of(there.clone());
         assert_eq!((bad.make, bad.told.reason), (Some(4), reason::BENCHMARKS_FAIL));
-        assert!(bad.told.message.contains("`bench-3`: OutOfCalibratedRange: node a"));
+        assert!(
+            bad.told
+                .message
+                .contains("`bench-3`: OutOfCalibratedRange: node a")
+        );
         for end in [done(), Some(End::GivenUp)] {
             let better = there.iter().cloned().chain([made(4, 4, end)]).collect();
             assert_eq!(plan_of(better).told.reason, reason::BENCHMARKS_RUN);
@@ -340,7 +350,9 @@ mod tests {
         for first in 0..=255u8 {
             let mut seed = [0; 32];
             seed[0] = first;
-            *times.entry(chosen(&models, &seed).unwrap().name.clone()).or_insert(0) += 1;
+            *times
+                .entry(chosen(&models, &seed).unwrap().name.clone())
+                .or_insert(0) += 1;
         }
         assert_eq!((times["x"], times["y"], times.len()), (192, 64, 2));
         assert_eq!(chosen(&models, &[255; 32]).unwrap().name, "y");
