@@ -24,7 +24,7 @@ async fn every_default_comes_from_the_schema() {
     let asked = json!({ "inline": { "x": { "shape": [1], "data": [0.5] } } });
     let model = json!({
         "source": source, "quantization": { "errorBudgetMillionths": 10_000, "compareTop1": true }, "slicing": { "parallelism": 1 },
-        "proofSystem": "SumcheckWhir", "controllerClass": "zkinfer",
+        "proofSystem": "SumcheckWhir", "batchSizes": [1], "controllerClass": "zkinfer",
     });
     let request = json!({
         "type": "Organic", "modelRef": { "name": "none" }, "input": asked, "priority": 0, "deadline": "1h",

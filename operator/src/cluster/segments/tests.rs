@@ -96,6 +96,12 @@ async fn weights_are_of_the_segments_that_they_name_and_what_waits_is_written_be
     };
     let segments = Segments::open(&artifacts, key(1), &[]).await.unwrap();
     assert!(matches!(weighed(&segments).await, Err(WeighError::Empty)));
+    segments.score_by(&Rule::default(), 1);
+    segments.write().await.unwrap();
+    assert!(
+        matches!(weighed(&segments).await, Err(WeighError::Empty)),
+        "a rule is no claim"
+    );
     segments.add(&entry(1));
     segments.add(&entry(2));
     let made = weighed(&segments).await.unwrap();
@@ -103,7 +109,7 @@ async fn weights_are_of_the_segments_that_they_name_and_what_waits_is_written_be
     let file = WeightsFile::decode(&made.bytes, Some(validator)).unwrap();
     assert_eq!(
         (file.ledger.sequence, file.ledger.entries, file.rows.len()),
-        (0, 2, 1)
+        (1, 2, 1)
     );
     let ledger = read(&artifacts).await;
     assert_eq!(file.replay(&ledger, &Rule::default()), Ok(()));

@@ -24,7 +24,7 @@ pub enum WeighError {
     #[error(transparent)]
     Ledger(#[from] SegmentsError),
     /// There is none yet.
-    #[error("the ledger has no signed segment yet: no claim has ended")]
+    #[error("nothing is in the ledger yet: no claim has ended")]
     Empty,
     /// The scores make no file.
     #[error(transparent)]
@@ -89,6 +89,8 @@ fn weighed(
     }
     let at = unix_millis();
     let head = ledger.chain().ok().and_then(|chain| chain.head(at));
+    // What names the rule is a segment too.
+    let head = head.filter(|_| !ledger.entries().is_empty());
     let head = head.ok_or(WeighError::Empty)?;
     let scores = Scores::of(rule, ledger.entries(), at);
     let file = WeightsFile::of(&scores, registry, &head, subnet);
