@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Packages both charts as OCI artefacts: target/charts/NAME-VERSION.tgz. Nothing is pushed; the commands that push are printed.
-#   scripts/package-charts.sh [REGISTRY]     for the printed commands: oci://registry.example/charts
+#   scripts/package-charts.sh [REGISTRY [DIR]]     REGISTRY for the printed commands: oci://registry.example/charts; DIR instead of
+#                                                  target/charts
 # Helm is the one of scripts/kube.sh, or that of the PATH.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -17,7 +18,7 @@ helm=${ZKINFER_KUBE_BIN:-${XDG_CACHE_HOME:-${HOME:-/nowhere}/.cache}/zkinfer/kub
     echo "error: no helm: scripts/kube.sh builds it" >&2
     exit 2
 }
-out=target/charts
+out=${2:-target/charts}
 mkdir -p "$out"
 for chart in charts/*/; do
     chart=${chart%/}

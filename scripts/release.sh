@@ -97,12 +97,10 @@ if [ -n "$arm64" ]; then
             >"$out/$name.index.digest"
     done
 fi
-scripts/package-charts.sh "oci://$registry/charts" >/dev/null
+scripts/package-charts.sh "oci://$registry/charts" "$out" >/dev/null
 charts=()
 for chart in charts/*/; do
-    package=$(basename "$chart")-$version.tgz
-    cp "target/charts/$package" "$out/"
-    charts+=("$package")
+    charts+=("$(basename "$chart")-$version.tgz")
 done
 {
     echo '#!/usr/bin/env bash'

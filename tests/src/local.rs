@@ -92,6 +92,14 @@ pub struct Ran {
 /// # Panics
 /// When it cannot be started or does not end.
 pub fn run(command: &mut Command) -> Ran {
+    run_within(TIME, command)
+}
+
+/// The same, with another time.
+///
+/// # Panics
+/// As [`run`].
+pub fn run_within(limit: Duration, command: &mut Command) -> Ran {
     let started = Instant::now();
     let child = command
         .stdin(Stdio::null())
@@ -102,7 +110,7 @@ pub fn run(command: &mut Command) -> Ran {
     let id = child.id();
     let (done, watch) = std::sync::mpsc::channel::<()>();
     let watchdog = std::thread::spawn(move || {
-        let hung = watch.recv_timeout(TIME).is_err();
+        let hung = watch.recv_timeout(limit).is_err();
         if hung {
             let _ = Command::new("kill").args(["-9", &id.to_string()]).status();
         }
@@ -115,7 +123,7 @@ pub fn run(command: &mut Command) -> Ran {
     let hung = watchdog.join().unwrap_or(true);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-    assert!(!hung, "{command:?} did not end within {TIME:?}\n{stderr}");
+    assert!(!hung, "{command:?} did not end within {limit:?}\n{stderr}");
     Ran {
         code: output.status.code().unwrap_or(-1),
         stdout,

@@ -6,9 +6,10 @@
 )]
 
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::Value;
-use zkinfer_tests::local::{program, repository, run};
+use zkinfer_tests::local::{program, repository, run, run_within};
 use zkinfer_tests::{measured, onnx, tell};
 
 /// Graphs before a run is ended once.
@@ -17,6 +18,8 @@ const FIRST: &str = "20";
 const GRAPHS: &str = "300";
 const HALO2: &str = "12";
 const SECONDS: &str = "75";
+/// A run takes a minute and a half where it has two cores to itself.
+const LIMIT: Duration = Duration::from_secs(400);
 
 #[test]
 fn the_generator_makes_valid_graphs_and_judges_as_it_says() {
@@ -44,7 +47,7 @@ fn random_graphs_answer_as_onnxruntime_does() {
     let generator = |rest: &[&str]| {
         let mut command = Command::new(repository().join("tests/generator/run"));
         command.env("ZKINFER_BIN", &programs).arg("--out").arg(out.path());
-        run(command.args(rest))
+        run_within(LIMIT, command.args(rest))
     };
     // A run that has ended goes on, and its counts with it.
     let ran = generator(&["--graphs", FIRST]);

@@ -21,7 +21,7 @@ LINKS = 22
 more; they are refused as often."""
 TREES = 0.8
 """Share of trees among paths: a tree has no dead end, so that nearly each of its forms is one that is lacking."""
-BRANCHES = 24
+BRANCHES = 14
 """Most forms of a tree."""
 PATHS = 60
 """Inputs that are tried for a path through a target, before a graph aims at the target alone."""
