@@ -10,7 +10,7 @@ use serde_json::json;
 use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model, RequestPhase};
 use zkinfer_tests::cluster::{Cluster, Tools, can_run};
 use zkinfer_tests::local::{program, repository, run};
-use zkinfer_tests::operator::{SYSTEM, install, model_ready, phase};
+use zkinfer_tests::operator::{Objects, SYSTEM, install, model_ready, phase};
 
 use crate::api::token;
 use crate::keys::verified;
@@ -74,6 +74,15 @@ async fn receipt(world: &World, name: &str) -> Result<Vec<u8>, String> {
     }
 }
 
+/// A request of that name, when it has its answer.
+async fn answered(world: &World, objects: &Objects, name: &str) -> InferenceRequest {
+    let request = objects.wine_request(name, "wine", &json!({}));
+    world.cluster.apply(&request).await.unwrap();
+    let over = objects.over(name, LONG).await.unwrap();
+    assert_eq!(phase(&over), Some(RequestPhase::Succeeded), "{:?}", over.status);
+    over
+}
+
 async fn compilers(world: &World) -> usize {
     let jobs: Api<Job> = Api::namespaced(world.cluster.client().await.unwrap(), SYSTEM);
     jobs.list(&ListParams::default()).await.unwrap().items.len()
@@ -86,18 +95,7 @@ async fn a_store_that_was_lost_is_put_back_with_its_receipts_models_and_scores()
     }
     let mut world = World::new(&[]).await;
     let objects = world.with_pool("kept").await;
-    world
-        .cluster
-        .apply(&objects.wine_request("before", "wine", &json!({})))
-        .await
-        .unwrap();
-    let before = objects.over("before", LONG).await.unwrap();
-    assert_eq!(
-        phase(&before),
-        Some(RequestPhase::Succeeded),
-        "{:?}",
-        before.status
-    );
+    answered(&world, &objects, "before").await;
     let first = receipt(&world, "before").await.unwrap();
     let store = world.cluster.folder().join("artifacts");
     let archive = world.cluster.folder().join("backup.tar");
@@ -109,13 +107,7 @@ async fn a_store_that_was_lost_is_put_back_with_its_receipts_models_and_scores()
     let made = compilers(&world).await;
     world.operator.start_again().unwrap();
 
-    world
-        .cluster
-        .apply(&objects.wine_request("after", "wine", &json!({})))
-        .await
-        .unwrap();
-    let after = objects.over("after", LONG).await.unwrap();
-    assert_eq!(phase(&after), Some(RequestPhase::Succeeded), "{:?}", after.status);
+    answered(&world, &objects, "after").await;
     assert_eq!(receipt(&world, "before").await.unwrap(), first);
     let model: Model = objects.until("wine", LONG, model_ready).await.unwrap();
     assert!(model.status.unwrap().model_digest.is_some());
@@ -149,13 +141,7 @@ async fn in_another_cluster_the_copy_is_the_same_validator_and_nothing_is_compil
     let (digest, first, before) = {
         let mut world = World::new(&[]).await;
         let objects = world.with_pool("kept").await;
-        world
-            .cluster
-            .apply(&objects.wine_request("before", "wine", &json!({})))
-            .await
-            .unwrap();
-        let over = objects.over("before", LONG).await.unwrap();
-        assert_eq!(phase(&over), Some(RequestPhase::Succeeded), "{:?}", over.status);
+        let over = answered(&world, &objects, "before").await;
         let first = receipt(&world, "before").await.unwrap();
         assert_eq!(world.operator.stop().await.unwrap(), Some(0));
         kept(&world.cluster.folder().join("artifacts"), &archive);
@@ -180,13 +166,7 @@ async fn in_another_cluster_the_copy_is_the_same_validator_and_nothing_is_compil
     // Model and pool are other objects of the same contents: what the one was compiled to is found by these.
     let objects = world.with_pool("kept").await;
     assert_eq!(compilers(&world).await, 0, "nothing was compiled again");
-    world
-        .cluster
-        .apply(&objects.wine_request("before", "wine", &json!({})))
-        .await
-        .unwrap();
-    let over = objects.over("before", LONG).await.unwrap();
-    assert_eq!(phase(&over), Some(RequestPhase::Succeeded), "{:?}", over.status);
+    let over = answered(&world, &objects, "before").await;
     let again = over.status.unwrap().receipt.unwrap().digest;
     assert_ne!(again, digest, "it began anew");
 
