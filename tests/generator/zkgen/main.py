@@ -14,8 +14,8 @@ import numpy as np
 import onnx
 
 from . import (
-    control, functions, judge, learners, matrices, minimise, models, norms, oracle, quantised, recurrent, shaped, softmax, tables, whole,
-    windows,
+    control, functions, judge, learners, matrices, minimise, models, norms, oracle, quantised, record, recurrent, shaped, softmax, tables,
+    whole, windows,
 )
 from .elementwise import HALF
 from .plan import Plan
@@ -117,6 +117,8 @@ def arguments():
     parser.add_argument("--seconds", type=float, help="make no more graphs after this time")
     parser.add_argument("--out", type=Path, help="folder for results.json, results.md and failures")
     parser.add_argument("--resume", action="store_true", help="go on where a run into --out ended; --graphs counts all of them")
+    parser.add_argument("--record", type=Path, metavar="FILE", help="go on where the runs in it ended together, and add this one")
+    parser.add_argument("--docs", action="store_true", help="only write docs/random-graphs.md from --record")
     parser.add_argument("--bin", type=Path, required=True, help="folder of the built programs")
     parser.add_argument("--batch", type=int, default=100, help="graphs in one run of the operator")
     parser.add_argument("--jobs", type=int, default=3, help="operators at a time")
@@ -147,6 +149,11 @@ class Run:
         earlier = self.out / "results.json"
         if args.resume and earlier.is_file():
             tables.restore(self, json.loads(earlier.read_text()))
+        self.commit, self.recorded = record.commit(), None
+        if args.record:
+            self.recorded = record.read(args.record)
+            if not self.before:
+                record.begin(self, self.recorded)
 
     def batches(self):
         """Lists of (cases, system). Cases are made when they are asked for."""
@@ -315,11 +322,17 @@ class Run:
         """Writes what is known so far: a run that ends here can go on."""
         report = tables.report(self, self.before + time.monotonic() - self.began)
         whole = self.out / "results.json.new"
-        whole.write_text(json.dumps(report, indent=1))
+        whole.write_text(json.dumps(report))
         whole.replace(self.out / "results.json")
         (self.out / "results.md").write_text(tables.markdown(report))
+        if self.recorded is not None:
+            record.write(self.args.record, record.add(self, self.recorded, report))
         return report
 
 
 def main():
-    sys.exit(0 if Run(arguments()).go() else 1)
+    args = arguments()
+    if args.docs:
+        record.PAGE.write_text(record.markdown(record.read(args.record or record.FILE)))
+        sys.exit(0)
+    sys.exit(0 if Run(args).go() else 1)

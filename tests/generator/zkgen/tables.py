@@ -9,7 +9,7 @@ from .targets import LEAST, LEAST_FORM
 
 def report(run, seconds):
     total = sum(sum(o.values()) for o in run.outcomes.values())
-    at = lambda q: _quantile(run.errors, q)
+    at = lambda q: quantile(run.errors, q)
     row = lambda t: {
         "of": list(t.key), "made": run.plan.made[t.key], "proved": run.proved[t.key], "knownRefused": t.refused,
     }
@@ -63,7 +63,7 @@ def rounded(error):
     return f"{error:.1e}"
 
 
-def _quantile(errors, q):
+def quantile(errors, q):
     """Of errors as they are counted, or None."""
     rest = q * sum(errors.values())
     for error, count in sorted(errors.items(), key=lambda i: float(i[0])):
