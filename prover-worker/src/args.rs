@@ -65,6 +65,8 @@ pub(crate) enum Command {
     ReferenceEvaluator(EvaluatorArgs),
     /// Show what proving a model would take: nodes, slices, rows, time, memory; or all that is unsupported.
     Inspect(InspectArgs),
+    /// Make one file of a model that keeps tensors in other files of its folder.
+    Join(JoinArgs),
     /// Make manifest, integer graph and keys of a model.
     Compile(CompileArgs),
     /// Prove a compiled model's answer to an input, all slices, and write a receipt.
@@ -210,6 +212,15 @@ pub(crate) struct InspectArgs {
     /// Show this proof system only.
     #[arg(long, value_name = "SYSTEM")]
     pub(crate) proof_system: Option<ProofSystem>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct JoinArgs {
+    /// The ONNX file; its other files lie in the same folder or below.
+    pub(crate) model: PathBuf,
+    /// The file to write.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
 }
 
 /// Where the trusted setup comes from. Without effect where the proof system has none.

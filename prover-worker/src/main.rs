@@ -26,6 +26,7 @@ fn main() -> std::process::ExitCode {
         Command::Reference(args) => reference::run(&args),
         Command::ReferenceEvaluator(args) => reference::evaluate(&args),
         Command::Inspect(args) => by_hand::inspect::run(&args, format),
+        Command::Join(args) => by_hand::join::run(&args, format),
         Command::Compile(args) => by_hand::compile::run(&args, format),
         Command::Prove(args) => by_hand::prove::run(&args, format),
         Command::Verify(args) => by_hand::verify::run(&args, format),

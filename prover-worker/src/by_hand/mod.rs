@@ -2,6 +2,7 @@
 
 pub(crate) mod compile;
 pub(crate) mod inspect;
+pub(crate) mod join;
 pub(crate) mod ledger;
 mod model;
 mod progress;

@@ -32,6 +32,7 @@ NOT_MADE = {
     "Constant": "it makes no pair: constants are initializers, or nodes of it",
     "IsInf": "of numbers that are finite its answer is always no: no pair says anything of it",
     "IsNaN": "of numbers that are finite its answer is always no: no pair says anything of it",
+    "ZipMap": "it makes no tensor but names for the places of one: an operator's tests ask onnxruntime for its maps",
     "Shape": "it makes no pair: it stands before Reshape(Shape)",
     **{op: f"it makes no pair: it stands before {form}" for op, form in quantised.STANDS_BEFORE.items()},
 }

@@ -7,6 +7,8 @@
 )]
 
 mod batches;
+mod classes;
+mod joined;
 
 use std::process::Command;
 

@@ -11,7 +11,7 @@ use crate::{
     limits::MAX_RANK,
     link::{Opsets, Scope, malformed, standard},
     ops,
-    proto::{self, ModelProto, ValueInfoProto},
+    proto::{self, ModelProto, NodeProto, ValueInfoProto},
 };
 
 /// Opsets whose operators are evaluated; of those before 7 not every operator.
@@ -55,7 +55,24 @@ pub(crate) fn model(onnx: &[u8]) -> Result<Model, ReadError> {
     }
     scope.computed.extend(&input_values);
     let body = scope.body(&graph, constants, Vec::new(), 0)?;
-    let outputs = graph.output.iter().map(|info| port("output", info));
+    // The one operator whose output is no tensor in ONNX, and one here.
+    let zips = |node: &NodeProto| node.op_type == "ZipMap" && node.domain == ops::ml::DOMAIN;
+    let zipped: HashSet<&String> = graph
+        .node
+        .iter()
+        .filter(|n| zips(n))
+        .flat_map(|n| &n.output)
+        .collect();
+    let outputs = graph.output.iter().map(|info| {
+        if zipped.contains(&info.name) {
+            return Ok(Port {
+                name: info.name.clone(),
+                element: ElementType::Float32,
+                shape: None,
+            });
+        }
+        port("output", info)
+    });
     Ok(Model {
         inputs,
         outputs: outputs.collect::<Result<_, _>>()?,

@@ -174,8 +174,8 @@ pub enum ImportError {
     },
     /// A tensor's data is in another file.
     #[error(
-        "tensor `{0}` keeps its data in another file; export the model as one file (torch.onnx.export: external_data=False; \
-         a model that is there: onnx.save(onnx.load(FILE), OTHER))"
+        "tensor `{0}` keeps its data in another file; make one file of them: prover-worker join FILE --out OTHER (or export it \
+         so: torch.onnx.export(…, external_data=False))"
     )]
     ExternalData(String),
     /// A dimension that is neither fixed nor the batch.

@@ -11,7 +11,7 @@ use tract_onnx::pb::{GraphProto, NodeProto, ValueInfoProto};
 use tract_onnx::prelude::DatumType;
 
 use super::ImportError;
-use super::admit::unsupported;
+use super::admit::{SIZED, unsupported};
 use super::draft::type_name;
 use super::statics::{self, Shapes};
 use crate::float::Interval;
@@ -136,10 +136,13 @@ pub(super) fn check(graph: &mut GraphProto, shapes: &Shapes) -> Result<(), Impor
             op => READERS.contains(&op),
         };
         if !may {
-            let reason = format!(
-                "its input `{name}` is computed and of type {}, which this operator is not supported on",
-                type_name(kind)
-            );
+            let reason = match node.op_type.as_str() {
+                "Compress" if at == 1 => format!("its `condition` is computed: {SIZED}"),
+                _ => format!(
+                    "its input `{name}` is computed and of type {}, which this operator is not supported on",
+                    type_name(kind)
+                ),
+            };
             return Err(unsupported(node, reason));
         }
         if node.op_type == "Cast" {

@@ -31,7 +31,8 @@ fn the_page_of_operators_is_current() {
          condition is such a node's the branch is computed that it takes; of any other both are, and have to make the same shapes. A \
          Loop and a Scan are computed step by step: how many steps there are must not depend on the inputs' values.\n\n{}\n\
          ## Of the domain ai.onnx.ml\n\n\
-         Of a classifier its label too, unless labels are texts and something reads them.\n\n{}\n\
+         Of a classifier its label too, unless labels are texts and something reads them. A ZipMap answers with the tensor of \
+         scores, in the order of its classes.\n\n{}\n\
          ## Of the domain com.microsoft\n\n\
          As ONNX Runtime computes them, of a batch of one.\n\n{}",
         list(&mut functions.iter()),

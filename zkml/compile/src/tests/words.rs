@@ -150,6 +150,18 @@ fn a_valid_model_that_is_not_supported_is_never_called_invalid() {
             &["`i_Cast` (Cast)", "a cast to int16"],
         ),
         (
+            Onnx::new(&[4]).node("NonZero", &["x"], "y", vec![]),
+            &["`y_NonZero` (NonZero)", "depends on the input's values"],
+        ),
+        (
+            Onnx::new(&[4]).node("Unique", &["x"], "y", vec![]),
+            &["`y_Unique` (Unique)", "depends on the input's values"],
+        ),
+        (
+            cast(&[4], DataType::Bool).node("Compress", &["x", "i"], "y", vec![]),
+            &["`y_Compress` (Compress)", "depends on the input's values"],
+        ),
+        (
             alone(relu(&[1, 3]).random("k", &[2]), "k"),
             &["output `k`", "constant"],
         ),

@@ -31,7 +31,20 @@ pub(super) const OPERATORS: &[Operator] = &[
         texts("cats_strings"),
         int("zeros"),
     ]),
+    op("ZipMap", 1, 1, zip).attributes(&[ints("classlabels_int64s"), texts("classlabels_strings")]),
 ];
+
+/// A map from class to score for each row: here the tensor of scores, whose columns are the classes in the order of their names.
+fn zip(call: &Call) -> Made {
+    let x = call.input(0)?;
+    x.floats()?;
+    let names =
+        call.ints("classlabels_int64s").map_or(0, <[i64]>::len) + call.texts("classlabels_strings").len();
+    match x.shape() {
+        [classes] | [_, classes] if *classes == names => one(x.clone()),
+        shape => Err(format!("scores of shape {shape:?} for {names} classes")),
+    }
+}
 
 /// Numbers and their type.
 type Numbers = (ElementType, Vec<f64>);
