@@ -16,6 +16,11 @@ commit=$(git rev-parse --verify --quiet "$1^{commit}") || {
     exit 2
 }
 
+if git rev-parse --verify --quiet "$commit^2" >/dev/null; then
+    echo "error: \`$1\` is a merge, which touches nothing itself: count the commits that it merges" >&2
+    exit 2
+fi
+
 # A file of a tree without what is generated in it; nothing where there is no such file, or all of it is generated.
 by_hand() {
     git cat-file -e "$1:$2" 2>/dev/null || return 0

@@ -1,7 +1,8 @@
 //! When something that failed is tried again: the one rule for every loop of worker and operator.
 //!
-//! Invariant: pauses grow while it fails, never beyond the longest, and no two that failed at the same time try again at
-//! the same time: each pause is between half and one and a half of the mean.
+//! Invariant: pauses grow while it fails, never beyond the longest, and no two loops that failed at the same time try again at
+//! the same time: each of their pauses is between half and one and a half of the mean. Planners take the mean: the same facts give
+//! the same plan.
 
 use std::time::{Duration, Instant};
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use zkinfer_crds::k8s::request_status::{RequestAnswer, RequestOutput, SliceVerdict};
-use zkinfer_crds::k8s::{InferenceRequest, Model, find_condition};
+use zkinfer_crds::k8s::{InferenceRequest, Model, find_condition, inference_request};
 
 /// How many of an output's values are written; the status has more.
 const SHOWN_VALUES: usize = 8;
@@ -109,7 +109,7 @@ pub fn answer(
 #[must_use]
 pub fn failure(name: &str, request: &InferenceRequest) -> String {
     let status = request.status.clone().unwrap_or_default();
-    let ready = find_condition(&status.conditions, "Ready");
+    let ready = find_condition(&status.conditions, inference_request::condition::READY);
     let why = ready.map(|c| format!(": {}: {}", c.reason, c.message));
     format!("{name}: {}{}", status.phase, why.unwrap_or_default())
 }

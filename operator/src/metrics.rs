@@ -348,16 +348,10 @@ impl Metrics {
 
     /// A status was written, of a benchmark or of a request that somebody made.
     pub fn request(&self, benchmark: bool, old: &InferenceRequestStatus, new: &InferenceRequestStatus) {
-        if old.phase.is_over() {
+        if old.phase.is_over() || !new.phase.is_over() {
             return;
         }
-        let phase = match new.phase {
-            RequestPhase::Succeeded => "Succeeded",
-            RequestPhase::Failed => "Failed",
-            RequestPhase::Cancelled => "Cancelled",
-            RequestPhase::Erased => "Erased",
-            RequestPhase::Pending | RequestPhase::Compiling | RequestPhase::Proving => return,
-        };
+        let phase = new.phase.as_str();
         match benchmark {
             true => self.benchmarks.get_or_create(&State { state: phase }).inc(),
             false => self.requests.get_or_create(&Phase { phase }).inc(),

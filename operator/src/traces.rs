@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use zkinfer_crds::RequestUid;
-use zkinfer_crds::k8s::{InferenceRequest, InferenceRequestStatus, RequestPhase};
+use zkinfer_crds::k8s::inference_request::condition;
+use zkinfer_crds::k8s::{InferenceRequest, InferenceRequestStatus, RequestPhase, find_condition};
 use zkinfer_spans::{Context, Kind, Span, Timed};
 
 use crate::dispatch::{Attempt, Cause};
@@ -70,11 +71,11 @@ fn ended(
             "zkinfer.model",
             format!("{}/{}", object.model_namespace(), object.spec.model_ref.name),
         )
-        .with("zkinfer.phase", format!("{:?}", status.phase));
+        .with("zkinfer.phase", status.phase.as_str());
     if status.phase == RequestPhase::Succeeded {
         return span;
     }
-    let ready = zkinfer_crds::k8s::find_condition(&status.conditions, "Ready");
+    let ready = find_condition(&status.conditions, condition::READY);
     span.failed(ready.map_or("", |c| c.reason.as_str()))
 }
 

@@ -32,6 +32,15 @@ impl Truth {
     }
 }
 
+impl Truth {
+    /// What a condition says; `None` of a word that is none of these, which only another writer than the operator has.
+    #[must_use]
+    pub fn of(condition: &Condition) -> Option<Self> {
+        let all = [Self::True, Self::False, Self::Unknown];
+        all.into_iter().find(|truth| truth.as_str() == condition.status)
+    }
+}
+
 impl From<bool> for Truth {
     fn from(holds: bool) -> Self {
         if holds { Self::True } else { Self::False }
@@ -85,10 +94,16 @@ pub fn find_condition<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'
     conditions.iter().find(|c| c.type_ == type_)
 }
 
+/// Whether a condition holds.
+#[must_use]
+pub fn holds(condition: &Condition) -> bool {
+    Truth::of(condition) == Some(Truth::True)
+}
+
 /// Whether the condition of this type is there and holds.
 #[must_use]
 pub fn is_true(conditions: &[Condition], type_: &str) -> bool {
-    find_condition(conditions, type_).is_some_and(|c| c.status == Truth::True.as_str())
+    find_condition(conditions, type_).is_some_and(holds)
 }
 
 /// Whether both lists state the same facts, whatever their times and their order.

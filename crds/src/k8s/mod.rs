@@ -23,7 +23,7 @@ mod schema;
 
 pub use class::{Classed, DEFAULT_CLASS, is_class};
 pub use common::{ConfigMapKey, Cpu, Deadline, Memory};
-pub use conditions::{Truth, find_condition, is_true, same_conditions, set_condition};
+pub use conditions::{Truth, find_condition, holds, is_true, same_conditions, set_condition};
 pub use consent::{CONSENT_CONFIG_MAP, CONSENT_KEY, ServedBy, is_namespace, parse_served_by};
 pub use definitions::{crd_yaml, crds, kustomization};
 pub use documents::{Document, DocumentError, Problem, parse_document, parse_documents};

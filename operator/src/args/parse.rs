@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use serde_json::json;
 use zkinfer_crds::k8s::{ServedBy, is_class, is_namespace, parse_served_by};
 
 /// A positive number.
@@ -34,10 +35,10 @@ pub(super) fn class(text: &str) -> Result<String, String> {
 pub(super) fn served_by(text: &str) -> Result<ServedBy, String> {
     let (namespace, identity) = text.split_once('=').map_or((text, None), |(n, i)| (n, Some(i)));
     let entry = match identity {
-        Some(identity) => format!("- {{ namespace: {namespace:?}, identity: {identity:?} }}"),
-        None => format!("- namespace: {namespace:?}"),
+        Some(identity) => json!([{ "namespace": namespace, "identity": identity }]),
+        None => json!([{ "namespace": namespace }]),
     };
-    let mut list = parse_served_by(&entry)?;
+    let mut list = parse_served_by(&entry.to_string())?;
     list.pop()
         .ok_or_else(|| "expected NAMESPACE or NAMESPACE=IDENTITY".to_owned())
 }

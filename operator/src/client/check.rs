@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use kube::{Api, Client};
 use tokio::time::Instant;
-use zkinfer_crds::k8s::{MinerPool, find_condition, is_namespace, miner_pool};
+use zkinfer_crds::k8s::{MinerPool, find_condition, holds, is_namespace, miner_pool};
 
 use super::{ClientError, Cluster};
 
@@ -215,7 +215,7 @@ fn judged(pool: &MinerPool) -> Result<String, String> {
         return Err("was changed, and no operator has seen the change".to_owned());
     }
     match find_condition(&status.conditions, miner_pool::condition::READY) {
-        Some(ready) if ready.status == "True" => Ok(ready.reason.clone()),
+        Some(ready) if holds(ready) => Ok(ready.reason.clone()),
         Some(ready) => Err(format!(
             "Ready is {}: {}: {}",
             ready.status, ready.reason, ready.message

@@ -6,7 +6,7 @@ use futures::TryStreamExt;
 use kube::api::Api;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
-use zkinfer_crds::k8s::{InferenceRequest, find_condition};
+use zkinfer_crds::k8s::{InferenceRequest, find_condition, inference_request};
 
 use super::ClientError;
 
@@ -56,7 +56,7 @@ pub(super) async fn follow(
             },
         };
         let Some(status) = &request.status else { continue };
-        let ready = find_condition(&status.conditions, "Ready");
+        let ready = find_condition(&status.conditions, inference_request::condition::READY);
         let line = format!(
             "{}  {}",
             status.phase,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use kube::Api;
 use zkinfer_crds::Digest;
-use zkinfer_crds::k8s::{InferenceRequest, find_condition};
+use zkinfer_crds::k8s::{InferenceRequest, find_condition, inference_request};
 use zkml::manifest::Manifest;
 use zkml::systems::SYSTEMS;
 
@@ -43,7 +43,7 @@ pub async fn receipt(options: &ReceiptOptions) -> Result<Digest, ClientError> {
     })?;
     let status = request.status.unwrap_or_default();
     let Some(receipt) = status.receipt else {
-        let ready = find_condition(&status.conditions, "Ready");
+        let ready = find_condition(&status.conditions, inference_request::condition::READY);
         let why = ready
             .map(|c| format!(" ({}: {})", c.reason, c.message))
             .unwrap_or_default();

@@ -10,7 +10,7 @@ use kube::api::{Api, PostParams};
 use kube::runtime::reflector::ObjectRef;
 use zkinfer_crds::RequestUid;
 use zkinfer_crds::k8s::inference_request::RequestPhase;
-use zkinfer_crds::k8s::{InferenceRequest, MinerPool, is_true};
+use zkinfer_crds::k8s::{InferenceRequest, MinerPool, is_true, miner_pool};
 
 use super::operator::Operator;
 use crate::dispatch::PoolId;
@@ -92,7 +92,8 @@ fn forget_gone(ctx: &Operator, gone: impl Iterator<Item = RequestUid>) {
 
 fn view(ctx: &Operator, id: &PoolId, pool: &MinerPool) -> PoolView {
     let status = pool.status.as_ref();
-    let ready = status.is_some_and(|s| is_true(&s.conditions, "Ready")) || try_again(ctx, id);
+    let ready =
+        status.is_some_and(|s| is_true(&s.conditions, miner_pool::condition::READY)) || try_again(ctx, id);
     let troubled = ctx.pools.records().get(id).is_some_and(|p| p.trouble.is_some());
     PoolView {
         parallelism: pool.spec.parallelism,

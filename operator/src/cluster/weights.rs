@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use zkinfer_client::Pauses;
 use zkinfer_crds::k8s::Truth;
 use zkinfer_crds::k8s::validator::reason;
 use zkinfer_weights::hotkey::Hotkey;
@@ -26,17 +27,15 @@ mod desk;
 
 /// Settings that change are seen as soon.
 const SETTLE: Duration = Duration::from_secs(1);
-/// After the first failure; twice as long after each that follows.
-const AGAIN: Duration = Duration::from_secs(2);
-/// And no longer than this.
-const SELDOM: Duration = Duration::from_secs(300);
+/// Ever more seldom.
+const PAUSES: Pauses = Pauses::new(Duration::from_secs(2), Duration::from_secs(300));
 
 /// Publishes for ever.
 pub(super) async fn run(ctx: Arc<Operator>, segments: Arc<Segments>) {
     let world = &ctx.world;
     world.settings_are_known().await;
     world.ready.wait_for_lists().await;
-    let mut failures = 0;
+    let mut failures = 0u32;
     loop {
         let rules = world.in_force.get();
         let Some(declared) = &rules.weights else {
@@ -60,8 +59,8 @@ pub(super) async fn run(ctx: Arc<Operator>, segments: Arc<Segments>) {
                 pause
             }
             Err(Failure { reason, message }) => {
-                let pause = backoff(failures);
-                failures += 1;
+                failures = failures.saturating_add(1);
+                let pause = PAUSES.after(failures);
                 world.metrics.weights(reason);
                 tracing::warn!(
                     reason,
@@ -80,11 +79,6 @@ pub(super) async fn run(ctx: Arc<Operator>, segments: Arc<Segments>) {
         };
         settle(world, &rules, pause).await;
     }
-}
-
-/// Ever more seldom.
-fn backoff(failures: u32) -> Duration {
-    AGAIN.saturating_mul(1 << failures.min(8)).min(SELDOM)
 }
 
 /// Waits, unless other settings come into force meanwhile.
@@ -152,9 +146,9 @@ mod tests {
 
     #[test]
     fn what_fails_is_tried_again_ever_more_seldom_and_never_given_up() {
-        let pauses: Vec<u64> = (0..40).map(|failures| backoff(failures).as_secs()).collect();
-        assert_eq!(pauses[..5], [2, 4, 8, 16, 32]);
-        assert!(pauses[8..].iter().all(|pause| *pause == 300), "{pauses:?}");
+        let means: Vec<u64> = (1..41).map(|failures| PAUSES.mean(failures).as_secs()).collect();
+        assert_eq!(means[..5], [2, 4, 8, 16, 32]);
+        assert!(means[8..].iter().all(|pause| *pause == 300), "{means:?}");
     }
 
     #[test]

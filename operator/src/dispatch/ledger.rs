@@ -40,9 +40,9 @@ pub struct Entry {
     pub attempt: u32,
     /// The proof was verified, and counted.
     pub verified: bool,
-    /// Why not; a stable word.
+    /// Why not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cause: Option<String>,
+    pub cause: Option<Why>,
     /// It was the miner's fault.
     pub miners_fault: bool,
     /// It bears on the score: miners of two owners were candidates, and the work was worth it.
@@ -62,6 +62,48 @@ pub struct Entry {
     pub bytes: Option<u64>,
     /// When it ended, in Unix milliseconds.
     pub at: u64,
+}
+
+/// Why a claim does not count, as its entry says it: a stable word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum Why {
+    /// A cause that this version knows.
+    Known(Cause),
+    /// A word of another version's.
+    Other(String),
+}
+
+impl Why {
+    /// The cause; `None` for a word of another version.
+    #[must_use]
+    pub const fn cause(&self) -> Option<Cause> {
+        match self {
+            Self::Known(cause) => Some(*cause),
+            Self::Other(_) => None,
+        }
+    }
+
+    /// The word.
+    #[must_use]
+    pub fn word(&self) -> &str {
+        match self {
+            Self::Known(cause) => cause.word(),
+            Self::Other(word) => word,
+        }
+    }
+}
+
+impl From<String> for Why {
+    fn from(word: String) -> Self {
+        Cause::of_word(&word).map_or(Self::Other(word), Self::Known)
+    }
+}
+
+impl From<Why> for String {
+    fn from(why: Why) -> Self {
+        why.word().to_owned()
+    }
 }
 
 /// The entries in the store, oldest first.
@@ -104,7 +146,7 @@ impl Entry {
             identity: attempt.identity,
             attempt: attempt.number,
             verified: blame.is_none(),
-            cause: attempt.end.cause().map(|c| c.word().to_owned()),
+            cause: attempt.end.cause().map(Why::Known),
             miners_fault: blame == Some(Blame::Miner),
             scores: attempt.contested && attempt.work >= LEAST_WORK,
             benchmark: attempt.benchmark,
@@ -124,7 +166,7 @@ impl Entry {
     /// Why it does not count; `None` for a proof that does, and for a word of another version.
     #[must_use]
     pub fn cause(&self) -> Option<Cause> {
-        Cause::of_word(self.cause.as_deref()?)
+        self.cause.as_ref()?.cause()
     }
 
     /// What scores are made of; `None` of an entry whose cause is a word of another version.

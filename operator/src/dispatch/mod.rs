@@ -38,7 +38,7 @@ pub use breaker::{Pause, PauseCause};
 pub use claims::ClaimAnswer;
 pub use dispatcher::{Dispatcher, WorkerAuth};
 pub(crate) use ledger::unix_millis;
-pub use ledger::{Entry, LEAST_WORK, entries, record};
+pub use ledger::{Entry, LEAST_WORK, Why, entries, record};
 pub use load::{PoolLoad, RequestLoad};
 pub use pool_id::{BadPoolId, PoolId};
 pub use proofs::SubmitAnswer;

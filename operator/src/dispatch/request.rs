@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use zkinfer_client::Pauses;
 use zkinfer_crds::k8s::request_status::SliceCounts;
 use zkinfer_crds::wire::MAX_ENVELOPE_BYTES;
 use zkinfer_crds::{ClaimId, Digest, Identity, ParameterId, RequestUid, SliceIndex};
@@ -13,9 +14,10 @@ use super::hedge::late_after;
 /// How long others go first at a slice that a pool failed at, and at one that it handed back without blame.
 pub(super) const FAILED: Duration = Duration::from_secs(20);
 pub(super) const HANDED_BACK: Duration = Duration::from_secs(2);
-/// Pause of a pool that nobody else stands in for, after its second trouble with a slice; it doubles with each.
-const PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// Pauses of a pool that nobody else stands in for, from its second trouble with a slice on.
+const PAUSES: Pauses = Pauses::new(Duration::from_millis(100), Duration::from_secs(10));
+/// Of a slice with which the operator itself could do nothing, from the second time on.
+const OWN_PAUSES: Pauses = Pauses::new(Duration::from_millis(500), Duration::from_secs(30));
 /// A pool with this many faults on a request gets no more of it while another is left.
 const MAX_FAULTS: u32 = 2;
 /// Faults at one slice after which the request fails, once every pool has failed at it.
@@ -133,10 +135,8 @@ impl SliceEntry {
     /// The pool failed at it, or handed it back. `others` go first for so long.
     pub(super) fn troubled(&mut self, pool: &PoolId, fault: bool, others: Duration, now: Duration) {
         let trouble = self.trouble.entry(pool.clone()).or_default();
-        let pause = match trouble.times {
-            0 => Duration::ZERO,
-            times => (PAUSE * 2u32.saturating_pow(times - 1)).min(LONGEST_PAUSE),
-        };
+        // The first time others are tried at once.
+        let pause = PAUSES.mean(trouble.times);
         trouble.times += 1;
         trouble.faults += u32::from(fault);
         trouble.others_until = now + others;
@@ -146,10 +146,7 @@ impl SliceEntry {
 
     /// The operator could not do its part: the slice waits, for a little longer each time.
     pub(super) fn failed_here(&mut self, now: Duration) {
-        let pause = match self.failed_here {
-            0 => Duration::ZERO,
-            times => (PAUSE * 5 * 2u32.saturating_pow(times - 1)).min(LONGEST_PAUSE * 3),
-        };
+        let pause = OWN_PAUSES.mean(self.failed_here);
         self.failed_here += 1;
         self.not_before = now + pause;
     }

@@ -11,19 +11,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use zkinfer_client::Pauses;
 use zkinfer_crds::RequestUid;
 
 use super::jobs::{JobState, JobView, Purpose};
 use crate::dispatch::{PoolId, RequestLoad};
 
 /// Pause before the second round of a pool that ended its first with slices left; it doubles with each round.
-const ROUND_PAUSE: Duration = Duration::from_secs(5);
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+const ROUND_PAUSES: Pauses = Pauses::new(Duration::from_secs(5), Duration::from_secs(300));
 /// Workers of a request that is over are told so by the gateway; a Job that is still there after this has none that asks.
 const TIME_TO_END: Duration = Duration::from_secs(15);
-/// How long workers that are up, or begin to come, are waited for.
+/// How long workers that are up are waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
-const LONGEST_PATIENCE: Duration = Duration::from_secs(120);
+/// And those that begin to come: longer the more Jobs have none.
+const PATIENCES: Pauses = Pauses::new(PATIENCE, Duration::from_secs(120));
 /// A request's Jobs are spread over so many pools: each further one costs more in starting than it brings.
 const SPREAD: u32 = 4;
 
@@ -193,10 +194,10 @@ fn coming(observed: &Observed<'_>, load: &RequestLoad) -> u32 {
     let of = |id: &PoolId| load.pools.iter().find(|p| p.id == *id);
     let jobs = || running(observed).filter(|(request, _, _, _)| *request == load.uid);
     let absent = jobs().filter(|(_, id, _, _)| of(id).is_some_and(|p| p.holds == 0));
-    let patience = PATIENCE * 2u32.saturating_pow((absent.count() as u32).saturating_sub(1));
+    let patience = PATIENCES.mean((absent.count() as u32).max(1));
     let comes = |(_, id, _, job): (RequestUid, &PoolId, u32, At)| {
         let pool = of(id).filter(|p| p.serves)?;
-        let young = observed.now.saturating_sub(job.seen) < patience.min(LONGEST_PATIENCE);
+        let young = observed.now.saturating_sub(job.seen) < patience;
         young.then(|| job.workers.saturating_sub(pool.holds))
     };
     jobs().filter_map(comes).sum()
@@ -286,7 +287,7 @@ fn round(observed: &Observed<'_>, uid: RequestUid, id: &PoolId) -> (Option<u32>,
     let next = match last {
         None => Some(0),
         Some((round, ended)) => {
-            let pause = (ROUND_PAUSE * 2u32.saturating_pow(round)).min(LONGEST_PAUSE);
+            let pause = ROUND_PAUSES.mean(round.saturating_add(1));
             let over = ended.is_some_and(|at| observed.now >= at + pause);
             over.then_some(round + 1)
         }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-/// The first pause; it doubles with each refusal.
-const PAUSE: Duration = Duration::from_secs(5);
-/// A quota that was raised is made use of after this at the latest.
-const LONGEST: Duration = Duration::from_secs(60);
+use zkinfer_client::Pauses;
+
+/// A quota that was raised is made use of after the longest at the latest.
+const PAUSES: Pauses = Pauses::new(Duration::from_secs(5), Duration::from_secs(60));
 /// What nobody asks for again for so long after its pause is forgotten: whoever waits for it may ask then.
 const FORGOTTEN: Duration = Duration::from_secs(30);
 
@@ -32,7 +32,7 @@ impl Refusal {
     /// How long after it nobody asks.
     #[must_use]
     pub fn pause(&self) -> Duration {
-        PAUSE.saturating_mul(2u32.saturating_pow(self.tries)).min(LONGEST)
+        PAUSES.mean(self.tries.saturating_add(1))
     }
 
     /// It is time to ask again.

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use zkinfer_crds::k8s::inference_request::{condition, reason};
 use zkinfer_crds::k8s::request_status::{RecentSlice, SliceVerdict};
-use zkinfer_crds::k8s::{InferenceRequestStatus, ModelStatus, RequestPhase, find_condition, model};
+use zkinfer_crds::k8s::{InferenceRequestStatus, ModelStatus, RequestPhase, find_condition, holds, model};
 
 use super::api::{Kind, Store};
 use super::files::Files;
@@ -179,7 +179,7 @@ impl Follower {
         let Some(ready) = find_condition(&status.conditions, model::condition::READY) else {
             return Rest::AtWork;
         };
-        let is_ready = ready.status == "True";
+        let is_ready = holds(ready);
         let line = if ready.reason == model::reason::COMPILING {
             ready.message.clone()
         } else if is_ready {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::json;
-use zkinfer_crds::k8s::{InferenceRequest, RequestPhase, find_condition};
+use zkinfer_crds::k8s::{InferenceRequest, RequestPhase, find_condition, model::condition};
 
 use super::objects::{Key, Objects};
 use crate::answer;
@@ -62,7 +62,7 @@ fn succeeded(request: &InferenceRequest) -> bool {
 fn text_of_models(objects: &Objects) -> String {
     let line = |(key, model): (&Key, &zkinfer_crds::k8s::Model)| {
         let status = model.status.clone().unwrap_or_default();
-        let ready = find_condition(&status.conditions, "Ready");
+        let ready = find_condition(&status.conditions, condition::READY);
         let ready = ready.map_or_else(
             || "nothing is known of it".to_owned(),
             |c| format!("Ready={}: {}: {}", c.status, c.reason, c.message),

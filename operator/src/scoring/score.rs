@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use zkinfer_scoring::Score;
+use zkinfer_scoring::{Cause, Score};
 
-use crate::dispatch::Entry;
+use crate::dispatch::{Entry, Why};
 
 const MILLION: u128 = 1_000_000;
 /// Quantiles are of this many claims.
@@ -62,15 +62,27 @@ impl MinerTotals {
             return;
         }
         counts.faults += u64::from(entry.miners_fault);
-        let cause = entry.cause.clone().unwrap_or_default();
-        match cause.as_str() {
-            "InvalidProof" | "TooLarge" => counts.invalid += 1,
-            "LeaseExpired" => counts.late += 1,
+        match entry.cause() {
+            Some(Cause::InvalidProof | Cause::TooLarge) => counts.invalid += 1,
+            Some(Cause::LeaseExpired) => counts.late += 1,
             // It delivered; it is counted by its cause alone.
-            "Overtaken" => {}
-            _ => counts.lost += 1,
+            Some(Cause::Overtaken) => {}
+            Some(
+                Cause::LateHandBack
+                | Cause::Unsupported
+                | Cause::Failed
+                | Cause::TooLittleMemory
+                | Cause::Fetch
+                | Cause::Draining
+                | Cause::Cancelled
+                | Cause::ConsentWithdrawn
+                | Cause::Operator,
+            )
+            // A word of another version.
+            | None => counts.lost += 1,
         }
-        *counts.failures.entry(cause).or_default() += 1;
+        let word = entry.cause.as_ref().map_or("", Why::word);
+        *counts.failures.entry(word.to_owned()).or_default() += 1;
     }
 
     /// All of it, with the score that the rule in force gives; `None` where nothing bears on one.

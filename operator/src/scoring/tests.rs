@@ -1,7 +1,7 @@
 //! What is told of miners, and that the rule in force decides their scores.
 
 use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex};
-use zkinfer_scoring::{Constants, Rule, RuleName};
+use zkinfer_scoring::{Cause, Constants, Rule, RuleName};
 
 use super::{MinerScore, Totals};
 use crate::dispatch::{Entry, PoolId};
@@ -36,7 +36,7 @@ fn good(n: u8, identity: Identity, micros: u64) -> Entry {
 fn failed(n: u8, cause: &str, miners_fault: bool) -> Entry {
     Entry {
         verified: false,
-        cause: Some(cause.to_owned()),
+        cause: Some(cause.to_owned().into()),
         miners_fault,
         bytes: None,
         ..good(n, OWN, 100_000)
@@ -159,6 +159,33 @@ fn quantiles_are_of_the_latest() {
 fn a_cause_of_another_version_is_counted_and_scores_nothing() {
     let of = score(&[good(0, OWN, 100), failed(1, "Sunspots", true)]);
     assert_eq!((of.score_millionths, of.failures["Sunspots"]), (1_000_000, 1));
+    assert_eq!(of.lost, 1);
+}
+
+#[test]
+fn every_cause_is_counted_once_by_what_it_says_of_the_proof() {
+    for cause in Cause::ALL {
+        let of = score(&[failed(0, cause.word(), false)]);
+        let expected = match cause {
+            Cause::InvalidProof | Cause::TooLarge => (1, 0, 0),
+            Cause::LeaseExpired => (0, 1, 0),
+            Cause::Overtaken => (0, 0, 0),
+            _ => (0, 0, 1),
+        };
+        assert_eq!((of.invalid, of.late, of.lost), expected, "{}", cause.word());
+        assert_eq!(of.failures[cause.word()], 1);
+    }
+}
+
+/// Of whatever version: a reader of another one has to find what its writer meant.
+#[test]
+fn a_cause_stands_in_an_entry_as_its_word() {
+    for word in Cause::ALL.iter().map(|cause| cause.word()).chain(["Sunspots"]) {
+        let entry = failed(0, word, true);
+        let json = serde_json::to_string(&entry).unwrap();
+        assert!(json.contains(&format!(r#""cause":"{word}""#)), "{json}");
+        assert_eq!(serde_json::from_str::<Entry>(&json).unwrap(), entry);
+    }
 }
 
 #[test]

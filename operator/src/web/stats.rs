@@ -11,7 +11,8 @@ use kube::ResourceExt;
 use serde::Serialize;
 use zkinfer_crds::k8s::request_status::{SliceCounts, SliceVerdict};
 use zkinfer_crds::k8s::{
-    InferenceRequest, MinerPool, Model, RequestPhase, find_condition, inference_request, miner_pool, model,
+    InferenceRequest, MinerPool, Model, RequestPhase, find_condition, holds, inference_request, miner_pool,
+    model,
 };
 
 /// The minutes of the chart.
@@ -245,7 +246,7 @@ pub(super) fn models(all: &[Arc<Model>]) -> ModelStats {
         ModelRow {
             namespace: of.namespace().unwrap_or_default(),
             name: of.name_any(),
-            ready: ready.is_some_and(|c| c.status == "True"),
+            ready: ready.is_some_and(holds),
             reason: ready.map_or_else(String::new, |c| c.reason.clone()),
             system: of.spec.proof_system.to_string(),
             slices: status.slice_count.unwrap_or_default(),
@@ -302,7 +303,7 @@ pub(super) fn pools(all: &[Arc<MinerPool>]) -> PoolStats {
             namespace: of.namespace().unwrap_or_default(),
             name: of.name_any(),
             identity: status.identity.map(|identity| identity.to_string()),
-            ready: ready.is_some_and(|c| c.status == "True"),
+            ready: ready.is_some_and(holds),
             reason: ready.map_or_else(String::new, |c| c.reason.clone()),
             score_millionths: status.score_millionths,
             work_millis: status.work_delivered.unwrap_or_default(),

@@ -11,7 +11,7 @@ use zkml::graph::linear::MAX_TENSOR_LEN;
 use zkml::graph::scale::power_of_two;
 
 use crate::calibrate::{CalibrateError, Tensors};
-use crate::float::{FloatGraph, FloatNode, FloatOp};
+use crate::float::FloatGraph;
 
 /// The graph that was read from the file computes something else than the file: a fault of the reader, never of the model.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -95,9 +95,8 @@ fn ways() -> impl Iterator<Item = (Option<u32>, f64)> {
 /// Every tensor of a sample where each value that is rounded is changed by a part of 2^-24, which is what a rounded constant changes
 /// it by. The greatest of values, values moved and yes or no are no program's to round: a maximum that was changed would be none.
 fn stirred(graph: &FloatGraph, sample: &[Vec<f64>], (bit, sign): (Option<u32>, f64)) -> Option<Tensors> {
-    let exact =
-        |node: &&FloatNode| matches!(node.op, FloatOp::Max(_) | FloatOp::Wiring(_) | FloatOp::Step(_));
-    let exact: HashSet<TensorId> = graph.nodes.iter().filter(exact).map(|node| node.output).collect();
+    let exact = graph.nodes.iter().filter(|node| node.op.exact());
+    let exact: HashSet<TensorId> = exact.map(|node| node.output).collect();
     let stir = |id: TensorId, values: &mut Vec<f64>| {
         if exact.contains(&id) {
             return;

@@ -8,7 +8,7 @@ use zkml::graph::{
     GraphError, IntGraph, IntRange, Node, ProfileLimits, QuantisationPlan, TensorId, TensorInfo, TensorScale,
 };
 
-use crate::float::{FloatGraph, FloatOp, FloatTensor};
+use crate::float::{FloatGraph, FloatTensor};
 pub use crate::ops::QuantiseError;
 use crate::ops::{Place, TableList, scale_of, whole_range, whole_scale};
 
@@ -72,12 +72,8 @@ pub fn apply(graph: &FloatGraph, plan: &QuantisationPlan) -> Result<IntGraph, Qu
             refused: &|| refused(graph, plan, node.output),
         };
         let made = node.output.0 as usize;
-        // What is moved, and the greatest of some, has its range from what it is taken from; a comparison has its own.
-        if let (FloatOp::Linear(_) | FloatOp::Product(_) | FloatOp::Floor(_), Some(tensor), Some(scale)) = (
-            &node.op,
-            graph.tensors.get(made).filter(|t| t.whole),
-            plan.tensors.get(made),
-        ) {
+        let whole = graph.tensors.get(made).filter(|t| t.whole && node.op.planned());
+        if let (Some(tensor), Some(scale)) = (whole, plan.tensors.get(made)) {
             check_whole(tensor, *scale)?;
         }
         let (op, range) = node.op.quantise(&place, &mut tables)?;

@@ -4,10 +4,10 @@
 //! Invariant: no answer hangs on it but whether there is one. A tensor is held in the range that is chosen here, and a value beyond
 //! is refused where it is made.
 
-use zkml::graph::{Product, TensorId};
+use zkml::graph::TensorId;
 
-use crate::float::{FloatGraph, FloatNode, FloatOp, Interval};
-use crate::ops::{FloatMap, whole_scale};
+use crate::float::{FloatGraph, FloatNode, Interval};
+use crate::ops::whole_scale;
 
 /// By tensor of whole numbers, those that it has room for. `seen` are the greatest absolute values over the samples; a range of
 /// more bits than `most_bits` is as far as these go.
@@ -56,83 +56,5 @@ pub(crate) fn decides(graph: &FloatGraph) -> bool {
 fn made(node: &FloatNode, reaches: &[Option<Interval>]) -> Option<Interval> {
     let read = node.inputs.iter().map(|id| *reaches.get(id.0 as usize)?);
     let read: Vec<Interval> = read.collect::<Option<_>>()?;
-    match &node.op {
-        FloatOp::Wiring(_) | FloatOp::Max(_) => read.first().copied(),
-        FloatOp::Linear(linear) => {
-            let of = mapped(&linear.map, &read)?;
-            let rectified = linear.activation == zkml::graph::Activation::Relu;
-            Some(if rectified { of.rectified() } else { of })
-        }
-        FloatOp::Product(multiply) => {
-            let terms = match multiply.product {
-                Product::Elements => 1,
-                Product::Matrix { inner, .. } => i64::from(inner),
-            };
-            let [left, right] = read[..] else { return None };
-            Some(left.times(right).times(Interval::new(terms, terms)))
-        }
-        FloatOp::Rows(rows) => rows.numbers(),
-        FloatOp::Table(_) | FloatOp::Step(_) | FloatOp::Floor(_) => None,
-    }
-}
-
-/// All that a map of whole coefficients makes, over its channels.
-fn mapped(map: &FloatMap, read: &[Interval]) -> Option<Interval> {
-    let channels = map.bias().len();
-    let each = map.weight().len().checked_div(channels)?;
-    let affine = matches!(map, FloatMap::Affine { .. });
-    let one = |value: f64| Interval::of([value]);
-    let channel = |c: usize| {
-        let mut sum = one(*map.bias().get(c)?)?;
-        for i in 0..each {
-            // As in a step: affine coefficients are [inputs, channels], all others [channels, …] of one input.
-            let (at, k) = if affine {
-                (i * channels + c, i)
-            } else {
-                (c * each + i, 0)
-            };
-            let factor = one(*map.weight().get(at)?)?;
-            sum = sum.plus(read.get(k)?.times(factor));
-        }
-        Some(sum)
-    };
-    let mut all = channel(0)?;
-    for c in 1..channels {
-        all = all.with(channel(c)?);
-    }
-    Some(all)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_map_makes_no_more_than_its_channels_do() {
-        let map = FloatMap::Affine {
-            outer: 1,
-            channels: 2,
-            inner: 1,
-            scale: vec![1.0, -2.0, 3.0, 0.0],
-            bias: vec![5.0, -1.0],
-        };
-        let read = [Interval::new(-1, 2), Interval::new(0, 4)];
-        // 5 + x + 3y, and −1 − 2x.
-        assert_eq!(mapped(&map, &read), Some(Interval::new(-5, 19)));
-        let dense = FloatMap::Dense {
-            inputs: 3,
-            outputs: 1,
-            weight: vec![1.0, 1.0, -1.0],
-            bias: vec![0.0],
-        };
-        assert_eq!(mapped(&dense, &read[1..]), Some(Interval::new(-4, 8)));
-        let halves = FloatMap::Affine {
-            outer: 1,
-            channels: 1,
-            inner: 1,
-            scale: vec![0.5],
-            bias: vec![0.0],
-        };
-        assert_eq!(mapped(&halves, &read[..1]), None);
-    }
+    node.op.reach(&read)
 }

@@ -7,19 +7,9 @@
 use zkml::graph::bound::LIMIT;
 use zkml::graph::{ProfileLimits, TensorId};
 
-use crate::float::{FloatGraph, FloatOp};
+use crate::float::FloatGraph;
 use crate::functions;
-
-/// Who reads a tensor, through whatever hands its values on as they are; the first that one of the readers is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Readers {
-    /// A table, by its rows.
-    Table,
-    /// Any.
-    Any,
-    /// Linear maps alone.
-    Linear,
-}
+use crate::ops::Readers;
 
 /// By tensor, the width that the profile gives it.
 pub(crate) fn widths(graph: &FloatGraph, limits: &ProfileLimits) -> Vec<u8> {
@@ -28,18 +18,8 @@ pub(crate) fn widths(graph: &FloatGraph, limits: &ProfileLimits) -> Vec<u8> {
         readers[id.0 as usize] = Readers::Any;
     }
     for node in graph.nodes.iter().rev() {
-        let handed_on = readers[node.output.0 as usize];
-        let reads = match &node.op {
-            FloatOp::Table(_) => Readers::Table,
-            FloatOp::Wiring(_) => handed_on,
-            FloatOp::Max(_) => handed_on.min(Readers::Any),
-            // It refuses by its own width what is beyond, at the same scale.
-            op if op.is_guard() => handed_on.min(Readers::Any),
-            FloatOp::Product(_) => Readers::Any,
-            // Beside another tensor in greater steps its coefficients would be too small.
-            FloatOp::Linear(_) | FloatOp::Step(_) if node.inputs.len() > 1 => Readers::Any,
-            FloatOp::Linear(_) | FloatOp::Step(_) | FloatOp::Floor(_) | FloatOp::Rows(_) => Readers::Linear,
-        };
+        let made = readers[node.output.0 as usize];
+        let reads = node.op.reads(node.inputs.len(), made);
         for id in &node.inputs {
             let of = &mut readers[id.0 as usize];
             *of = reads.min(*of);

@@ -36,7 +36,8 @@ use crate::setup::VerifierSrs;
 /// The SRS digest of a manifest without a trusted setup.
 pub const NO_SRS: Digest = Digest::new([0; 32]);
 
-/// A proof system, as far as whoever verifies needs it, or plans a cut.
+/// A proof system, as far as whoever verifies needs it, or plans a cut. It says all of it: nothing has a default, and what follows
+/// from something else is written here once.
 pub trait System: fmt::Debug + Send + Sync {
     /// Its name.
     fn id(&self) -> SystemId;
@@ -66,9 +67,7 @@ pub trait System: fmt::Debug + Send + Sync {
     fn deciding(&self) -> Profile;
 
     /// What may help where it has no place for a node, for people.
-    fn instead(&self) -> Option<&'static str> {
-        None
-    }
+    fn instead(&self) -> Option<&'static str>;
 
     /// The parameters that a manifest records, every number within its limits.
     ///

@@ -4,7 +4,7 @@ use std::fmt;
 
 use zkinfer_crds::Digest;
 
-use super::{NO_SRS, VerifyError};
+use super::VerifyError;
 use crate::relations::Boundary;
 
 /// What verifying a slice again and again needs.
@@ -12,15 +12,11 @@ pub trait Verifier: fmt::Debug + Send + Sync {
     /// The verifying key's name in a manifest.
     fn vk_digest(&self) -> Digest;
 
-    /// The digest of the SRS that it rests on; all zero without one.
-    fn srs_digest(&self) -> Digest {
-        NO_SRS
-    }
+    /// The digest of the SRS that it rests on; [`NO_SRS`](super::NO_SRS) without one.
+    fn srs_digest(&self) -> Digest;
 
-    /// The soundness of proofs, where the proof system computes it for every key.
-    fn security(&self) -> Option<Security> {
-        None
-    }
+    /// The soundness of proofs, where the proof system computes it for every key; `None` where it does not.
+    fn security(&self) -> Option<Security>;
 
     /// Accepts a proof for a statement and the boundary's values.
     ///

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::correlation::{Correlation, Taps};
 use super::instance::values_per_element;
-use super::plan::{LayoutError, MAX_K, Placed, Plan, RESERVED_ROWS};
+use super::plan::{Lanes, LayoutError, MAX_K, Placed, Plan, RESERVED_ROWS};
 use crate::graph::{IntRange, TableRef, TensorId};
 use crate::relations::{Relation, SliceRelations, SliceTensor, limb_widths};
 
@@ -205,9 +205,25 @@ impl Forms {
 }
 
 impl Plan {
-    /// Takes down what stands below the image lane, whose rows are not known yet. Linear maps have their place already.
-    pub(super) fn place_later(&mut self, relation: &Relation, forms: &Forms) -> Result<(), LayoutError> {
+    /// Gives linear maps their rows, and takes down what stands below the image lane, whose rows are not known yet.
+    ///
+    /// # Errors
+    /// A relation that has no layout.
+    pub(super) fn place(
+        &mut self,
+        relation: &Relation,
+        forms: &Forms,
+        lanes: &mut Lanes<'_>,
+    ) -> Result<(), LayoutError> {
         match relation {
+            Relation::Requantised {
+                inputs,
+                input_ranges,
+                map: _,
+                requantise,
+                bound,
+                output,
+            } => self.place_linear(lanes, (inputs, input_ranges), (*requantise, *bound), *output)?,
             Relation::Maximum {
                 input,
                 range,
@@ -253,7 +269,8 @@ impl Plan {
                     row: 0,
                 });
             }
-            Relation::Range { .. } | Relation::Requantised { .. } => {}
+            // An input's range is proved where its cells are placed.
+            Relation::Range { .. } => {}
             // They were refused with the normal forms.
             Relation::Product { .. }
             | Relation::Read { .. }

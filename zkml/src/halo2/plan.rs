@@ -14,7 +14,7 @@ use std::sync::Arc;
 use super::correlation::Correlation;
 use super::forms::{ExplicitTable, Forms};
 use crate::graph::{IntRange, Requantise, Shared, TableError, TensorId, Windows};
-use crate::relations::{LimbPlan, Relation, SliceRelations, limb_widths};
+use crate::relations::{LimbPlan, SliceRelations, limb_widths};
 
 /// Rows that a circuit cannot use: five blinding rows, the row after them, and the row that closes the running sum.
 pub(super) const RESERVED_ROWS: usize = 7;
@@ -261,6 +261,13 @@ pub(super) struct Plan {
     pub(super) rows: usize,
 }
 
+/// The first free rows of the lanes of linear maps, and the maps' normal forms that are not placed yet.
+pub(super) struct Lanes<'f> {
+    unit: usize,
+    image: usize,
+    forms: std::slice::Iter<'f, Arc<Correlation>>,
+}
+
 impl Plan {
     /// Places every relation of a slice.
     ///
@@ -282,66 +289,23 @@ impl Plan {
             cells: BTreeMap::new(),
             rows: 0,
         };
-        let (mut unit, mut image) = (0, 0);
-        let mut linear_forms = forms.linear.iter();
+        let mut lanes = Lanes {
+            unit: 0,
+            image: 0,
+            forms: forms.linear.iter(),
+        };
         for (index, tensor) in relations.inputs.iter().enumerate() {
+            let row = lanes.unit;
             plan.claim_limbs(&limb_widths(u32::from(tensor.range.bits), limb_bits), 1);
-            plan.cells.insert(tensor.id, (unit..unit + tensor.len).collect());
-            plan.placed.push(Placed::Input { index, row: unit });
-            unit += tensor.len;
+            plan.cells.insert(tensor.id, (row..row + tensor.len).collect());
+            plan.placed.push(Placed::Input { index, row });
+            lanes.unit += tensor.len;
         }
         for relation in &relations.relations {
-            if let Relation::Requantised {
-                inputs,
-                input_ranges,
-                requantise,
-                bound,
-                output,
-                ..
-            } = relation
-            {
-                let form = linear_forms
-                    .next()
-                    .ok_or(LayoutError::Unmade { tensor: output.0 })?
-                    .clone();
-                let packing = Packing::new(*requantise, *bound, form.outputs).ok_or(LayoutError::Wide {
-                    output: output.0,
-                    bits: 64 - bound.leading_zeros(),
-                })?;
-                let limbs = LimbPlan::new(*requantise, limb_bits);
-                plan.claim_limbs(&limbs.widths().collect::<Vec<_>>(), 1);
-                if !plan.requantisations.contains(requantise) {
-                    plan.requantisations.push(*requantise);
-                }
-                let mut linear = PlacedLinear {
-                    form,
-                    inputs: inputs.clone(),
-                    input_ranges: input_ranges.clone(),
-                    requantise: *requantise,
-                    limbs,
-                    packing,
-                    output: *output,
-                    unit_row: unit,
-                    image_row: image,
-                    image_rows: 0,
-                };
-                linear.image_rows = (0..linear.form.channels.len()).map(|c| linear.block_len(c)).sum();
-                image += linear.image_rows;
-                let mut rows = vec![usize::MAX; linear.form.output_len()];
-                for (at, (kind, _)) in linear.units().enumerate() {
-                    if let LinearUnit::Output { pixel, output, .. } = kind {
-                        rows[linear.form.output_index(output, pixel)] = unit + at;
-                    }
-                }
-                unit += linear.units().count();
-                plan.cells.insert(*output, rows);
-                plan.placed.push(Placed::Linear(Box::new(linear)));
-            } else {
-                plan.place_later(relation, forms)?;
-            }
+            plan.place(relation, forms, &mut lanes)?;
         }
         // Tournaments and reads stand below the image lane, since all use the column of copies.
-        let mut row = unit.max(image);
+        let mut row = lanes.unit.max(lanes.image);
         let mut placed = std::mem::take(&mut plan.placed);
         for p in &mut placed {
             plan.resolve(p, &mut row)?;
@@ -356,6 +320,54 @@ impl Plan {
         plan.placed = placed;
         plan.rows = row.max(plan.table_start(plan.tables.len()));
         Ok(plan)
+    }
+
+    /// Gives a linear map its rows of both lanes.
+    ///
+    /// # Errors
+    /// Accumulators that no packing holds.
+    pub(super) fn place_linear(
+        &mut self,
+        lanes: &mut Lanes<'_>,
+        (inputs, input_ranges): (&[TensorId], &[IntRange]),
+        (requantise, bound): (Requantise, i64),
+        output: TensorId,
+    ) -> Result<(), LayoutError> {
+        let form = lanes.forms.next();
+        let form = form.ok_or(LayoutError::Unmade { tensor: output.0 })?.clone();
+        let packing = Packing::new(requantise, bound, form.outputs).ok_or(LayoutError::Wide {
+            output: output.0,
+            bits: 64 - bound.leading_zeros(),
+        })?;
+        let limbs = LimbPlan::new(requantise, self.limb_bits);
+        self.claim_limbs(&limbs.widths().collect::<Vec<_>>(), 1);
+        if !self.requantisations.contains(&requantise) {
+            self.requantisations.push(requantise);
+        }
+        let mut linear = PlacedLinear {
+            form,
+            inputs: inputs.to_vec(),
+            input_ranges: input_ranges.to_vec(),
+            requantise,
+            limbs,
+            packing,
+            output,
+            unit_row: lanes.unit,
+            image_row: lanes.image,
+            image_rows: 0,
+        };
+        linear.image_rows = (0..linear.form.channels.len()).map(|c| linear.block_len(c)).sum();
+        lanes.image += linear.image_rows;
+        let mut rows = vec![usize::MAX; linear.form.output_len()];
+        for (at, (kind, _)) in linear.units().enumerate() {
+            if let LinearUnit::Output { pixel, output, .. } = kind {
+                rows[linear.form.output_index(output, pixel)] = lanes.unit + at;
+            }
+        }
+        lanes.unit += linear.units().count();
+        self.cells.insert(output, rows);
+        self.placed.push(Placed::Linear(Box::new(linear)));
+        Ok(())
     }
 
     /// The row at which explicit table `number` begins; of the number after the last, the row after all tables.

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::backend::{
     Cause, Circuit, CircuitError, Cost, CutRule, KeyError, KeyFiles, LayoutError, Parameters, ParametersId,
-    ProveError, Proved, Prover, Proving, ProvingFiles, SecretRng, Setup, SetupError, SliceCount, SliceKeys,
-    System, SystemId, Verifier, VerifyError,
+    ProveError, Proved, Prover, Proving, ProvingFiles, SecretRng, Security, Setup, SetupError, SliceCount,
+    SliceKeys, System, SystemId, Verifier, VerifyError,
 };
 use crate::relations::{Boundary, SliceRelations};
 use crate::setup::{Srs, VerifierSrs};
@@ -195,6 +195,11 @@ impl Verifier for Halo2Verifier {
 
     fn srs_digest(&self) -> Digest {
         self.srs.digest()
+    }
+
+    /// It rests on assumptions of which the library has no account.
+    fn security(&self) -> Option<Security> {
+        None
     }
 
     fn verify(

@@ -237,7 +237,7 @@ impl Builder<'_> {
                         self.limbs[i][row] = limb;
                     }
                     self.sign[row] = Fr::from(sign);
-                    let value = linear.requantise.quotient(acc).max(range.lo());
+                    let value = linear.requantise.activation.of(linear.requantise.quotient(acc));
                     self.offset_value(row, value, range);
                     made[index] = value;
                 }

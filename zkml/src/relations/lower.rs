@@ -1,14 +1,11 @@
-//! From nodes of the integer graph to relations. The graph has been validated; operators name their claims, and this says
-//! which relation of which tensors each is.
+//! From nodes of the integer graph to relations. The graph has been validated; an operator says as which it is claimed, and that
+//! one's relation, in its file, of which tensors it is.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::{MAX_RELATIONS, MAX_TABLE_ROWS, Relation, SliceRelations, SliceTensor};
-use crate::graph::bound::accumulator_bound;
-use crate::graph::{
-    Claims, IntGraph, LinearMap, Node, Product, Requantise, Shared, TensorId, TensorInfo, Windows,
-};
+use crate::graph::{IntGraph, IntRange, Node, Op, TableRef, TensorId};
 
 /// Why nodes do not lower.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -72,7 +69,7 @@ pub fn lower(
             node,
             input: *node.inputs.first().ok_or_else(outside)?,
         };
-        relations.push(node.op.claim(&site)?);
+        relations.push(claim(&node.op, &site)?);
     }
     check_limits(&relations)?;
     Ok(SliceRelations {
@@ -102,101 +99,71 @@ fn check_limits(relations: &[Relation]) -> Result<(), LowerError> {
     limit("rows in its tables", tables.values().sum(), MAX_TABLE_ROWS)
 }
 
+/// An operator of the integer graph that has a relation of its own.
+pub(super) trait Lower {
+    /// What is claimed of a node that does this.
+    ///
+    /// # Errors
+    /// A tensor or table that is not in the graph, or an accumulator that could reach 2^62.
+    fn lower(&self, site: &Site<'_>) -> Result<Relation, LowerError>;
+}
+
+/// The match that names every operator: each as what it is claimed as.
+macro_rules! claims {
+    ($($(#[$doc:meta])* $variant:ident($file:ident::$form:ident),)*) => {
+        fn claim(op: &Op, site: &Site<'_>) -> Result<Relation, LowerError> {
+            match op {
+                $(Op::$variant(op) => op.claimed().lower(site),)*
+            }
+        }
+    };
+}
+
+crate::operators!(claims);
+
 /// A node in its graph.
-struct Site<'g> {
+pub(super) struct Site<'g> {
     graph: &'g IntGraph,
     nodes: &'g Range<usize>,
     node: &'g Node,
-    /// The first tensor that it reads.
     input: TensorId,
 }
 
-impl Site<'_> {
-    fn outside(&self) -> LowerError {
+impl<'g> Site<'g> {
+    /// The tensors that it reads.
+    pub(super) fn inputs(&self) -> &'g [TensorId] {
+        &self.node.inputs
+    }
+
+    /// The first of them.
+    pub(super) const fn input(&self) -> TensorId {
+        self.input
+    }
+
+    /// The tensor that it makes.
+    pub(super) const fn output(&self) -> TensorId {
+        self.node.output
+    }
+
+    /// The exact range of a tensor.
+    pub(super) fn range(&self, id: TensorId) -> Result<IntRange, LowerError> {
+        let tensor = self.graph.tensors.get(id.0 as usize);
+        tensor.map(|t| t.range).ok_or_else(|| self.outside())
+    }
+
+    /// A table of the graph.
+    pub(super) fn table(&self, place: u32) -> Result<&'g TableRef, LowerError> {
+        let table = self.graph.tables.get(place as usize);
+        table.ok_or_else(|| self.outside())
+    }
+
+    pub(super) fn outside(&self) -> LowerError {
         LowerError::OutOfGraph(self.nodes.clone())
     }
 
-    fn overflow(&self) -> LowerError {
+    pub(super) fn overflow(&self) -> LowerError {
         LowerError::Overflow {
             node: self.node.name.clone(),
         }
-    }
-
-    fn info(&self, id: TensorId) -> Result<&TensorInfo, LowerError> {
-        self.graph
-            .tensors
-            .get(id.0 as usize)
-            .ok_or_else(|| self.outside())
-    }
-}
-
-impl Claims for Site<'_> {
-    type Claim = Result<Relation, LowerError>;
-
-    fn requantised(&self, map: &LinearMap, requantise: Requantise) -> Self::Claim {
-        let inputs = &self.node.inputs;
-        let ranges = inputs.iter().map(|&id| self.info(id).map(|t| t.range));
-        let input_ranges = ranges.collect::<Result<Vec<_>, _>>()?;
-        let bound = accumulator_bound(map, &input_ranges).ok_or_else(|| self.overflow())?;
-        Ok(Relation::Requantised {
-            inputs: inputs.clone(),
-            input_ranges,
-            map: map.clone(),
-            requantise,
-            bound,
-            output: self.node.output,
-        })
-    }
-
-    fn product(&self, product: Product, requantise: Requantise) -> Self::Claim {
-        let [left, right] = self.node.inputs[..] else {
-            return Err(self.outside());
-        };
-        let ranges = [self.info(left)?.range, self.info(right)?.range];
-        if product.bound(ranges).is_none() {
-            return Err(self.overflow());
-        }
-        Ok(Relation::Product {
-            factors: [left, right],
-            ranges,
-            product,
-            requantise,
-            output: self.node.output,
-        })
-    }
-
-    fn maximum(&self, windows: &Windows) -> Self::Claim {
-        Ok(Relation::Maximum {
-            input: self.input,
-            range: self.info(self.input)?.range,
-            windows: windows.clone(),
-            output: self.node.output,
-        })
-    }
-
-    fn wired(&self, source: Option<&Shared<u32>>) -> Self::Claim {
-        Ok(Relation::Wired {
-            input: self.input,
-            source: source.cloned(),
-            output: self.node.output,
-        })
-    }
-
-    fn rows(&self, table: &Shared<i64>, width: u32) -> Self::Claim {
-        Ok(Relation::Rows {
-            table: table.clone(),
-            width,
-            index: self.input,
-            output: self.node.output,
-        })
-    }
-
-    fn table(&self, table: u32) -> Self::Claim {
-        let table = self.graph.tables.get(table as usize);
-        Ok(Relation::Table {
-            table: table.ok_or_else(|| self.outside())?.clone(),
-            index: self.input,
-            outputs: vec![self.node.output],
-        })
     }
 }

@@ -3,8 +3,21 @@
 //! As a tournament of pairs: `m − a >= 0`, `m − b >= 0`, `(m − a)(m − b) = 0`. *Bounds:* windows are never empty, and input and
 //! output have one range, so differences are below its width. *Fixes its output:* a maximum is unique.
 
+use super::Relation;
 use super::check::{CheckError, Values};
-use crate::graph::{TensorId, Windows};
+use super::lower::{Lower, LowerError, Site};
+use crate::graph::{self, TensorId, Windows};
+
+impl Lower for graph::Max {
+    fn lower(&self, site: &Site<'_>) -> Result<Relation, LowerError> {
+        Ok(Relation::Maximum {
+            input: site.input(),
+            range: site.range(site.input())?,
+            windows: self.windows.clone(),
+            output: site.output(),
+        })
+    }
+}
 
 /// Each value is the greatest of its window; a window that reads nothing of the tensor has none.
 pub(super) fn check(

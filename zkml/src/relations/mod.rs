@@ -222,6 +222,21 @@ impl Relation {
         }
     }
 
+    /// Constant coefficients that a verifier evaluates, the biases left out. Rows of tables are counted with the tables.
+    pub(crate) fn weights(&self) -> usize {
+        match self {
+            Self::Requantised { map, .. } => map.weight().len(),
+            Self::Range { .. }
+            | Self::Maximum { .. }
+            | Self::Product { .. }
+            | Self::Read { .. }
+            | Self::Rows { .. }
+            | Self::Permutation { .. }
+            | Self::Table { .. }
+            | Self::Wired { .. } => 0,
+        }
+    }
+
     /// Whether the claim holds for these values.
     fn check(&self, values: &Values<'_>) -> Result<(), CheckError> {
         match self {

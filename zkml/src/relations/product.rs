@@ -4,9 +4,30 @@
 //! *Bounds:* `|acc| < 2^62` over all factors in their ranges ([`Product::bound`]). *Fixes its output:* as there. Only the
 //! sum-check backend proves it.
 
+use super::Relation;
 use super::check::{CheckError, Values};
+use super::lower::{Lower, LowerError, Site};
 use super::requantised::requantised;
-use crate::graph::{Product, Requantise, TensorId};
+use crate::graph::{self, Product, Requantise, TensorId};
+
+impl Lower for graph::Multiply {
+    fn lower(&self, site: &Site<'_>) -> Result<Relation, LowerError> {
+        let [left, right] = *site.inputs() else {
+            return Err(site.outside());
+        };
+        let ranges = [site.range(left)?, site.range(right)?];
+        if self.product.bound(ranges).is_none() {
+            return Err(site.overflow());
+        }
+        Ok(Relation::Product {
+            factors: [left, right],
+            ranges,
+            product: self.product,
+            requantise: self.requantise,
+            output: site.output(),
+        })
+    }
+}
 
 /// The output is what the requantisation gives for the product of the factors.
 pub(super) fn check(

@@ -6,8 +6,27 @@
 //! most 60. *Fixes its output:* the linear map is a function, and floor division with `0 <= remainder < 2^S` is unique; where `q`
 //! leaves its range there is no output.
 
+use super::Relation;
 use super::check::{CheckError, Values};
-use crate::graph::{IntRange, LinearMap, Requantise, TensorId};
+use super::lower::{Lower, LowerError, Site};
+use crate::graph::bound::accumulator_bound;
+use crate::graph::{self, IntRange, LinearMap, Requantise, TensorId};
+
+impl Lower for graph::Linear {
+    fn lower(&self, site: &Site<'_>) -> Result<Relation, LowerError> {
+        let ranges = site.inputs().iter().map(|&id| site.range(id));
+        let input_ranges = ranges.collect::<Result<Vec<_>, _>>()?;
+        let bound = accumulator_bound(&self.map, &input_ranges).ok_or_else(|| site.overflow())?;
+        Ok(Relation::Requantised {
+            inputs: site.inputs().to_vec(),
+            input_ranges,
+            map: self.map.clone(),
+            requantise: self.requantise,
+            bound,
+            output: site.output(),
+        })
+    }
+}
 
 /// The output is what the requantisation gives for the map of the inputs.
 pub(super) fn check(
@@ -28,7 +47,7 @@ pub(super) fn requantised(requantise: Requantise, accumulators: Vec<i64>) -> Vec
     let range = IntRange::signed(requantise.bits);
     let activate = |acc| {
         let q = requantise.quotient(acc);
-        range.contains(q).then(|| q.max(requantise.output_range().lo()))
+        range.contains(q).then(|| requantise.activation.of(q))
     };
     accumulators.into_iter().map(activate).collect()
 }

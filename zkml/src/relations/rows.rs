@@ -4,8 +4,21 @@
 //! *Bounds:* an index that names no row has no output. *Fixes its output:* whoever knows the indices reads it off. Only the
 //! sum-check backend proves it.
 
+use super::Relation;
 use super::check::{CheckError, Values};
-use crate::graph::{TensorId, rows_at};
+use super::lower::{Lower, LowerError, Site};
+use crate::graph::{self, TensorId};
+
+impl Lower for graph::Rows {
+    fn lower(&self, site: &Site<'_>) -> Result<Relation, LowerError> {
+        Ok(Relation::Rows {
+            table: self.table.clone(),
+            width: self.width,
+            index: site.input(),
+            output: site.output(),
+        })
+    }
+}
 
 /// Each row is the constant's at the index.
 pub(super) fn check(
@@ -15,7 +28,32 @@ pub(super) fn check(
     index: TensorId,
     output: TensorId,
 ) -> Result<(), CheckError> {
-    let rows = rows_at(table, width, values.of(index)?).map_err(|_| CheckError::Tensor(index))?;
-    let expected: Vec<_> = rows.into_iter().map(Some).collect();
-    values.expect(output, &expected)
+    values.expect(output, &made(values, table, width, index)?)
+}
+
+/// The constant's row at each index. Written out, and not asked of the graph: evaluator and verifier are compared with it.
+fn made(
+    values: &Values<'_>,
+    table: &[i64],
+    width: u32,
+    index: TensorId,
+) -> Result<Vec<Option<i64>>, CheckError> {
+    let width = width as usize;
+    let count = table.len().checked_div(width).unwrap_or(0) as i64;
+    let mut made = Vec::new();
+    for &i in values.of(index)? {
+        // −1 names the last row, −count the first.
+        let row = if i < 0 { count + i } else { i };
+        let first = usize::try_from(row).ok().and_then(|row| row.checked_mul(width));
+        let entries = first.and_then(|first| table.get(first..first.checked_add(width)?));
+        let entries = entries.filter(|entries| !entries.is_empty());
+        made.extend(
+            entries
+                .ok_or(CheckError::Tensor(index))?
+                .iter()
+                .copied()
+                .map(Some),
+        );
+    }
+    Ok(made)
 }

@@ -4,8 +4,20 @@
 //! table's range. *Fixes its outputs:* rows are integers of the graph and no index stands in two; an index that is none of the
 //! table's has no output.
 
+use super::Relation;
 use super::check::{CheckError, Values};
-use crate::graph::{Table, TensorId};
+use super::lower::{Lower, LowerError, Site};
+use crate::graph::{self, Table, TensorId};
+
+impl Lower for graph::Lookup {
+    fn lower(&self, site: &Site<'_>) -> Result<Relation, LowerError> {
+        Ok(Relation::Table {
+            table: site.table(self.table)?.clone(),
+            index: site.input(),
+            outputs: vec![site.output()],
+        })
+    }
+}
 
 /// Each output is its column's entry in the row of the index.
 pub(super) fn check(

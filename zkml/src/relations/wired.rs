@@ -2,8 +2,20 @@
 //!
 //! *Bounds:* each index lies in the input. *Fixes its output:* it is a copy. No range has to be proved: the input's holds.
 
+use super::Relation;
 use super::check::{CheckError, Values};
-use crate::graph::TensorId;
+use super::lower::{Lower, LowerError, Site};
+use crate::graph::{self, TensorId};
+
+impl Lower for graph::Wiring {
+    fn lower(&self, site: &Site<'_>) -> Result<Relation, LowerError> {
+        Ok(Relation::Wired {
+            input: site.input(),
+            source: self.source.clone(),
+            output: site.output(),
+        })
+    }
+}
 
 /// Each value is the input's at its source; without sources, at its own place.
 pub(super) fn check(

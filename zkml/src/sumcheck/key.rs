@@ -17,7 +17,7 @@ use super::parameters::SliceParameters;
 use super::plan::Plan;
 use super::verifier::MAX_PROOF_BYTES;
 use super::work::Work;
-use crate::relations::{Relation, SliceRelations};
+use crate::relations::SliceRelations;
 
 /// Weights of a slice of several linear maps; a map alone may have what a tensor may. A prover holds them all, and whoever
 /// derives the key hashes them.
@@ -118,10 +118,7 @@ impl fmt::Debug for Key {
 
 /// Refuses more weights than a slice of several maps should have.
 fn check_weights(relations: &SliceRelations, total: u64) -> Result<(), LayoutError> {
-    let maps = relations
-        .relations
-        .iter()
-        .filter(|r| matches!(r, Relation::Requantised { .. }));
+    let maps = relations.relations.iter().filter(|r| r.weights() > 0);
     if maps.count() > 1 && total > MAX_WEIGHTS {
         return Err(LayoutError::Large {
             what: "weights",

@@ -10,9 +10,9 @@ use zkinfer_crds::{Digest, ParameterId, Profile, ProofSystem};
 
 use super::{Key, LIMB_BITS, SliceParameters, choose_parameters, prove, security, verify};
 use crate::backend::{
-    Cause, Circuit, CircuitError, Cost, CutRule, KeyError, LayoutError, Parameters, ParametersId, ProveError,
-    Proved, Prover, Proving, ProvingFiles, SecretRng, Security, Setup, SliceCount, SliceKeys, System,
-    SystemId, Verifier, VerifyError,
+    Cause, Circuit, CircuitError, Cost, CutRule, KeyError, LayoutError, NO_SRS, Parameters, ParametersId,
+    ProveError, Proved, Prover, Proving, ProvingFiles, SecretRng, Security, Setup, SliceCount, SliceKeys,
+    System, SystemId, Verifier, VerifyError,
 };
 use crate::relations::{Boundary, SliceRelations};
 use crate::setup::VerifierSrs;
@@ -65,6 +65,10 @@ impl System for SumcheckWhir {
 
     fn deciding(&self) -> Profile {
         Profile::P16
+    }
+
+    fn instead(&self) -> Option<&'static str> {
+        None
     }
 
     fn parameters(&self, circuit: &Circuit) -> Result<Parameters, CircuitError> {
@@ -167,6 +171,10 @@ impl Prover for KeyHolder {
 impl Verifier for KeyHolder {
     fn vk_digest(&self) -> Digest {
         self.0.digest()
+    }
+
+    fn srs_digest(&self) -> Digest {
+        NO_SRS
     }
 
     fn security(&self) -> Option<Security> {

@@ -24,6 +24,15 @@ pub(super) struct Work {
     pub(super) weights: u64,
 }
 
+impl Work {
+    /// Of what nobody has counted: no slice with it is accepted.
+    pub(super) const UNCOUNTED: Self = Self {
+        prover: u64::MAX,
+        verifier: u64::MAX,
+        weights: 0,
+    };
+}
+
 impl std::iter::Sum for Work {
     fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
         parts.fold(Self::default(), |a, b| Self {

@@ -2,7 +2,7 @@
 
 use kube::runtime::events::EventType;
 use zkinfer_crds::k8s::model::condition;
-use zkinfer_crds::k8s::{ModelStatus, find_condition, same_conditions};
+use zkinfer_crds::k8s::{ModelStatus, Truth, find_condition, holds, same_conditions};
 
 use crate::world::News;
 
@@ -53,7 +53,8 @@ pub(super) fn news(old: &ModelStatus, new: &ModelStatus) -> Vec<News> {
     };
     let compiled = find_condition(&new.conditions, condition::COMPILED);
     let of_pods = zkinfer_crds::k8s::pods::reason::ALL.contains(&ready.reason.as_str());
-    let bad = ready.status != "True" && (of_pods || compiled.is_some_and(|c| c.status == "False"));
+    let not_compiled = compiled.is_some_and(|c| Truth::of(c) == Some(Truth::False));
+    let bad = !holds(ready) && (of_pods || not_compiled);
     let type_ = if bad {
         EventType::Warning
     } else {

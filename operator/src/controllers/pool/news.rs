@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::EventType;
 use zkinfer_crds::k8s::miner_pool::condition;
-use zkinfer_crds::k8s::{MinerPool, MinerPoolStatus, find_condition, is_true};
+use zkinfer_crds::k8s::{MinerPool, MinerPoolStatus, find_condition, holds, is_true};
 
 use super::trouble::Trouble;
 use crate::world::News;
@@ -61,7 +61,7 @@ pub(super) fn news(
             finding.message.clone(),
         )),
         (None, Some(ready)) => {
-            let type_ = if ready.status == "True" || drained {
+            let type_ = if holds(ready) || drained {
                 EventType::Normal
             } else {
                 EventType::Warning
@@ -88,9 +88,9 @@ fn of_weights(type_: &str, old: &MinerPoolStatus, new: &MinerPoolStatus) -> Opti
     if before.is_some_and(|before| before.reason == found.reason) {
         return None;
     }
-    let event = match found.status.as_str() {
-        "True" => EventType::Normal,
-        _ => EventType::Warning,
+    let event = match holds(found) {
+        true => EventType::Normal,
+        false => EventType::Warning,
     };
     Some((event, found.reason.clone(), "Weigh", found.message.clone()))
 }
@@ -102,7 +102,7 @@ fn of_pause(old: &MinerPoolStatus, new: &MinerPoolStatus) -> Option<News> {
     if before.is_some_and(|before| before.reason == paused.reason) {
         return None;
     }
-    let (type_, reason) = if paused.status == "True" {
+    let (type_, reason) = if holds(paused) {
         (EventType::Warning, paused.reason.clone())
     } else {
         (EventType::Normal, "Resumed".to_owned())

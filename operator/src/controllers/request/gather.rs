@@ -5,9 +5,9 @@ use std::sync::Arc;
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use zkinfer_crds::compile_report::CompileOutcome;
-use zkinfer_crds::k8s::model::condition;
+use zkinfer_crds::k8s::model::{condition, reason};
 use zkinfer_crds::k8s::request_status::SliceCounts;
-use zkinfer_crds::k8s::{InferenceRequest, ModelStatus, find_condition, is_true};
+use zkinfer_crds::k8s::{InferenceRequest, ModelStatus, find_condition, holds, is_true};
 use zkinfer_crds::{Digest, RequestUid};
 
 use super::end::{Ends, ends};
@@ -47,7 +47,7 @@ pub(super) fn model(ctx: &Requests, object: &InferenceRequest) -> ModelState {
         || "it is being looked at".to_owned(),
         |c| format!("{}: {}", c.reason, c.message),
     );
-    let is_ready = ready.is_some_and(|c| c.status == "True");
+    let is_ready = ready.is_some_and(holds);
     let compiled = record
         .known
         .outcome
@@ -63,7 +63,7 @@ pub(super) fn model(ctx: &Requests, object: &InferenceRequest) -> ModelState {
         // Its status is about to say so.
         Some(_) => ModelState::Unknown,
         None if is_ready => ModelState::Unknown,
-        None if ready.is_some_and(|c| c.reason == "Compiling") => {
+        None if ready.is_some_and(|c| c.reason == reason::COMPILING) => {
             ModelState::Compiling(ready.map(|c| c.message.clone()).unwrap_or_default())
         }
         None => ModelState::NotReady(message),

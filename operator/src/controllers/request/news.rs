@@ -109,7 +109,7 @@ mod tests {
         let now = crate::clock::now();
         set_condition(
             &mut status.conditions,
-            "Ready",
+            condition::READY,
             Truth::False,
             reason,
             &message,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use zkinfer_crds::Digest;
 use zkinfer_crds::compile_report::CompileReport;
-use zkinfer_crds::k8s::find_condition;
+use zkinfer_crds::k8s::{find_condition, miner_pool};
 use zkinfer_crds::k8s::inference_request::{InferenceRequestSpec, InferenceRequestStatus};
 use zkinfer_crds::k8s::request_status::{
     ReceiptRef, RecentSlice, RequestAnswer, RequestBatch, RequestOutput, SliceCounts,
@@ -104,7 +104,7 @@ impl PoolView {
     /// Reason and message of a pool's `Ready`, shortened.
     #[must_use]
     pub fn because(conditions: &[Condition]) -> Option<String> {
-        let ready = find_condition(conditions, "Ready")?;
+        let ready = find_condition(conditions, miner_pool::condition::READY)?;
         let text = format!("{}: {}", ready.reason, ready.message);
         let short: String = text.chars().take(Self::BECAUSE).collect();
         Some(if short.len() < text.len() {

@@ -2,7 +2,7 @@
 
 use kube::runtime::events::EventType;
 use zkinfer_crds::k8s::validator::{ValidatorStatus, condition, reason};
-use zkinfer_crds::k8s::{find_condition, is_true};
+use zkinfer_crds::k8s::{Truth, find_condition, holds, is_true};
 
 use crate::world::News;
 
@@ -55,21 +55,21 @@ fn of_weights(old: &ValidatorStatus, new: &ValidatorStatus) -> Option<News> {
     let sent = |status: &ValidatorStatus| status.weights.as_ref().map(|of| (of.digest, of.sent));
     let before = find_condition(&old.conditions, condition::WEIGHTS_PUBLISHED);
     let same = before.is_some_and(|before| before.reason == published.reason);
-    match published.status.as_str() {
-        "True" if same && sent(old) == sent(new) => None,
-        "True" => Some((
+    match Truth::of(published) {
+        Some(Truth::True) if same && sent(old) == sent(new) => None,
+        Some(Truth::True) => Some((
             EventType::Normal,
             published.reason.clone(),
             "Publish",
             published.message.clone(),
         )),
-        "False" if !same => Some((
+        Some(Truth::False) if !same => Some((
             EventType::Warning,
             published.reason.clone(),
             "Publish",
             published.message.clone(),
         )),
-        _ => None,
+        Some(Truth::False | Truth::Unknown) | None => None,
     }
 }
 
@@ -83,7 +83,7 @@ fn benchmarks(old: &ValidatorStatus, new: &ValidatorStatus) -> Option<News> {
     let news = before != now.reason
         && now.reason != reason::ORGANIC_WORK_WAITS
         && !(passes.contains(&before.as_str()) && now.reason == reason::BENCHMARKS_RUN);
-    let type_ = match now.status == "True" {
+    let type_ = match holds(&now) {
         true => EventType::Normal,
         false => EventType::Warning,
     };
@@ -95,7 +95,7 @@ mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use k8s_openapi::jiff::Timestamp;
     use zkinfer_crds::k8s::validator::reason;
-    use zkinfer_crds::k8s::{Truth, set_condition};
+    use zkinfer_crds::k8s::set_condition;
 
     use super::*;
 

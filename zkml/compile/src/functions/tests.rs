@@ -269,6 +269,16 @@ fn the_list_is_in_order_and_names_each_operator_once() {
     assert_eq!(names, sorted);
 }
 
+/// So that none is without a digest below.
+#[test]
+fn every_function_of_the_list_is_tried_here() {
+    let tried: std::collections::BTreeSet<_> = all().iter().map(|f| f.rule.name).collect();
+    for operator in operators() {
+        let function = of(operator.onnx, vec![]).unwrap();
+        assert!(tried.contains(function.rule.name), "{}", operator.onnx);
+    }
+}
+
 /// Digests of tables: another one is another function, and whoever has a manifest that names it finds it no more. A rule whose
 /// rows change gets another version.
 #[test]

@@ -12,9 +12,9 @@ use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoPr
 use zkml_reference::element_name;
 
 use super::dimensions::{self, Sizes};
-use super::folding::{FOLDABLE, check_attributes, check_constant_operands, check_folding, check_outputs};
+use super::folding::{check_attributes, check_constant_operands, check_folding, check_outputs};
 use super::narrow::Narrow;
-use super::operators::{operators, operators_of_microsoft, operators_of_models};
+use super::operators::{folds, operators, operators_of_microsoft, operators_of_models};
 use super::spliced::Origins;
 use super::whole::Given;
 use super::{
@@ -114,12 +114,12 @@ pub(super) fn admit(mut proto: ModelProto, sizes: Sizes<'_>) -> Result<Admitted,
         .map(|n| (name_of(n).to_owned(), n.op_type.clone()))
         .collect();
     // What the reader folds by itself needs no evaluation.
-    let folds = |n: &NodeProto| statics::is_static(n, &statics) && !FOLDABLE.contains(&n.op_type.as_str());
+    let not_folded = |n: &NodeProto| statics::is_static(n, &statics) && !folds(&n.op_type);
     let whole = inputs(graph).iter().any(|(_, given)| given.is_some());
     if whole
         || has_graphs
         || narrow::any(graph)
-        || graph.node.iter().any(folds)
+        || graph.node.iter().any(not_folded)
         || recipe::any(graph, &statics)
         || opset6::any(graph, opset)
         || graph.node.iter().any(|n| whole::is_cast(n, &statics))

@@ -15,16 +15,16 @@ use crate::float::{FloatMap, FloatOp, Interval};
 use crate::ops::Step;
 
 pub(super) const RECIPES: &[Recipe] = &[
-    Recipe::new("And", and),
-    Recipe::new("Equal", equal),
-    Recipe::new("Greater", |draft, call| above(draft, call, 1.0)),
-    Recipe::new("GreaterOrEqual", |draft, call| not_above(draft, call, -1.0)),
-    Recipe::new("Less", |draft, call| above(draft, call, -1.0)),
-    Recipe::new("LessOrEqual", |draft, call| not_above(draft, call, 1.0)),
-    Recipe::new("Not", not),
-    Recipe::new("Or", or),
+    Recipe::new("And", and).whole(),
+    Recipe::new("Equal", equal).whole(),
+    Recipe::new("Greater", |draft, call| above(draft, call, 1.0)).whole(),
+    Recipe::new("GreaterOrEqual", |draft, call| not_above(draft, call, -1.0)).whole(),
+    Recipe::new("Less", |draft, call| above(draft, call, -1.0)).whole(),
+    Recipe::new("LessOrEqual", |draft, call| not_above(draft, call, 1.0)).whole(),
+    Recipe::new("Not", not).whole(),
+    Recipe::new("Or", or).whole(),
     Recipe::new("Where", choose).only(|node, constant| node.input.first().is_some_and(|c| !constant(c))),
-    Recipe::new("Xor", xor),
+    Recipe::new("Xor", xor).whole(),
 ];
 
 /// 1 and 0.

@@ -8,28 +8,7 @@ use std::collections::HashMap;
 use tract_onnx::pb::{GraphProto, NodeProto, ValueInfoProto};
 
 use super::admit::{MAX_LIST_LEN, MAX_RANK, check_tensor, limit, name_of, unsupported};
-use super::{ImportError, MAX_TENSOR_LEN, UnsupportedNode};
-
-/// Operators that may compute a constant from constants: their results are bounded by the sizes of what they read.
-pub(super) const FOLDABLE: &[&str] = &[
-    "Add",
-    "Cast",
-    "Concat",
-    "Constant",
-    "Div",
-    "Flatten",
-    "Gather",
-    "Identity",
-    "Mul",
-    "Neg",
-    "Reshape",
-    "Shape",
-    "Slice",
-    "Squeeze",
-    "Sub",
-    "Transpose",
-    "Unsqueeze",
-];
+use super::{ImportError, MAX_TENSOR_LEN, UnsupportedNode, operators};
 
 /// Checks every attribute.
 pub(super) fn check_attributes(graph: &GraphProto) -> Result<(), ImportError> {
@@ -104,7 +83,7 @@ pub(super) fn check_folding(
                 .try_fold(1usize, |n, &k| n.checked_mul(k))
                 .unwrap_or(usize::MAX),
         };
-        if !FOLDABLE.contains(&node.op_type.as_str()) {
+        if !operators::folds(&node.op_type) {
             return Err(unsupported(
                 node,
                 "it computes a constant; fold it before the export".into(),
@@ -115,21 +94,6 @@ pub(super) fn check_folding(
     }
     Ok(constants)
 }
-
-/// Inputs that must be constants, in ONNX's words: what depends on the model's inputs there decides shapes, or makes a product
-/// of two computed tensors.
-const CONSTANT_OPERANDS: &[(&str, &[(usize, &str)])] = &[
-    ("Conv", &[(1, "W")]),
-    ("Gather", &[(1, "indices")]),
-    ("ReduceMax", &[(1, "axes")]),
-    ("ReduceMean", &[(1, "axes")]),
-    ("ReduceSum", &[(1, "axes")]),
-    ("Reshape", &[(1, "shape")]),
-    ("Slice", &[(1, "starts"), (2, "ends"), (3, "axes"), (4, "steps")]),
-    ("Split", &[(1, "split")]),
-    ("Squeeze", &[(1, "axes")]),
-    ("Unsqueeze", &[(1, "axes")]),
-];
 
 /// All nodes that read a computed tensor where only a constant is supported, at once.
 pub(super) fn check_constant_operands(
@@ -154,8 +118,8 @@ pub(super) fn computed_operand(
     node: &NodeProto,
     is_constant: impl Fn(&str) -> bool,
 ) -> Option<UnsupportedNode> {
-    let (_, operands) = CONSTANT_OPERANDS.iter().find(|(op, _)| *op == node.op_type)?;
-    let (what, name) = operands.iter().find_map(|(at, what)| {
+    let mut operands = operators::constants(&node.op_type).iter();
+    let (what, name) = operands.find_map(|(at, what)| {
         let name = node.input.get(*at).filter(|name| !name.is_empty())?;
         (!is_constant(name)).then_some((what, name))
     })?;

@@ -14,8 +14,8 @@ use crate::float::{FloatMap, FloatOp, Interval};
 use crate::ops::Max;
 
 pub(super) const RECIPES: &[Recipe] = &[
-    Recipe::new("ArgMax", |draft, call| place(draft, call, 1.0)),
-    Recipe::new("ArgMin", |draft, call| place(draft, call, -1.0)),
+    Recipe::new("ArgMax", |draft, call| place(draft, call, 1.0)).whole(),
+    Recipe::new("ArgMin", |draft, call| place(draft, call, -1.0)).whole(),
     Recipe::new("Hardmax", hardmax),
 ];
 

@@ -41,6 +41,8 @@ pub(super) struct Recipe {
     /// Of which forms the rule is: the reader's own translation has the others.
     pub of: fn(&NodeProto, IsConstant<'_>) -> bool,
     pub rule: Rule,
+    /// Whether the rule is right for whole numbers that depend on the inputs, at whatever input: comparisons, yes and no.
+    pub whole: bool,
 }
 
 impl Recipe {
@@ -50,6 +52,7 @@ impl Recipe {
             onnx,
             of: |_, _| true,
             rule: Rule::One(rule),
+            whole: false,
         }
     }
 
@@ -59,11 +62,16 @@ impl Recipe {
             onnx,
             of: |_, _| true,
             rule: Rule::Several(rule),
+            whole: false,
         }
     }
 
     pub(super) const fn only(self, of: fn(&NodeProto, IsConstant<'_>) -> bool) -> Self {
         Self { of, ..self }
+    }
+
+    pub(super) const fn whole(self) -> Self {
+        Self { whole: true, ..self }
     }
 }
 
@@ -93,6 +101,12 @@ const FAMILIES: &[&[Recipe]] = &[
 pub(super) fn operators() -> impl Iterator<Item = &'static str> {
     let recipes = FAMILIES.iter().flat_map(|f| f.iter()).map(|r| r.onnx);
     recipes.chain(maps::MAPS.iter().map(|(name, _)| *name))
+}
+
+/// Whether an operator's recipe reads whole numbers as it reads floats.
+pub(super) fn reads_whole(op: &str) -> bool {
+    let mut recipes = FAMILIES.iter().flat_map(|f| f.iter());
+    recipes.any(|r| r.onnx == op && r.whole)
 }
 
 fn find(node: &NodeProto, constant: IsConstant<'_>) -> Option<Rule> {

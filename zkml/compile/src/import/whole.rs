@@ -10,38 +10,19 @@ use tract_onnx::pb::type_proto::Value;
 use tract_onnx::pb::{GraphProto, NodeProto, ValueInfoProto};
 use tract_onnx::prelude::DatumType;
 
-use super::ImportError;
 use super::admit::{SIZED, unsupported};
 use super::draft::type_name;
 use super::statics::{self, Shapes};
+use super::{ImportError, operators, whole_sums};
 use crate::float::Interval;
 
 /// The domain that a node gets whose operator has a rule of its own for whole numbers.
 pub(super) const DOMAIN: &str = "zkinfer.whole";
-/// These operators. They compute with numbers that are wide enough for whatever their rules let through.
-const OWN_RULES: &[&str] = &["Add", "Concat", "CumSum", "Mul", "Neg", "Sub"];
 
-/// Operators that move values, or compare them.
-const READERS: &[&str] = &[
-    "And",
-    "ArgMax",
-    "ArgMin",
-    "Cast",
-    "Equal",
-    "Flatten",
-    "Greater",
-    "GreaterOrEqual",
-    "Identity",
-    "Less",
-    "LessOrEqual",
-    "Not",
-    "Or",
-    "Reshape",
-    "Squeeze",
-    "Transpose",
-    "Unsqueeze",
-    "Xor",
-];
+/// Whether it is one of these. They compute with numbers that are wide enough for whatever their rules let through.
+fn has_own_rule(op: &str) -> bool {
+    whole_sums::RECIPES.iter().any(|recipe| recipe.onnx == op)
+}
 
 /// An input of whole numbers, or of yes and no: between which, or none where only what reads it, or calibration, says how far they
 /// go.
@@ -132,8 +113,8 @@ pub(super) fn check(graph: &mut GraphProto, shapes: &Shapes) -> Result<(), Impor
             // Which places count.
             "Attention" => at == 3 && kind == DatumType::Bool && read.next().is_none(),
             // Narrower numbers wrap.
-            op if OWN_RULES.contains(&op) => matches!(kind, DatumType::I32 | DatumType::I64),
-            op => READERS.contains(&op),
+            op if has_own_rule(op) => matches!(kind, DatumType::I32 | DatumType::I64),
+            op => operators::reads_whole(op),
         };
         if !may {
             let reason = match node.op_type.as_str() {
@@ -149,7 +130,7 @@ pub(super) fn check(graph: &mut GraphProto, shapes: &Shapes) -> Result<(), Impor
             cast(node, kind)?;
         }
         let looked_up = ["Gather", "GatherElements"].contains(&node.op_type.as_str()) && at == 1;
-        if looked_up || node.op_type == "Attention" || OWN_RULES.contains(&node.op_type.as_str()) {
+        if looked_up || node.op_type == "Attention" || has_own_rule(&node.op_type) {
             node.domain = DOMAIN.to_owned();
         }
     }

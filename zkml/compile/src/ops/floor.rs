@@ -8,7 +8,8 @@
 use zkml::graph::scale::power_of_two;
 use zkml::graph::{self, Activation, IntRange, LinearMap, Op, ProfileLimits, Requantise, TensorId};
 
-use super::{Form, NoValues, Place, QuantiseError, Scales, TableList};
+use super::{Form, NoValues, Place, QuantiseError, Readers, Scales, TableList};
+use crate::interval::Interval;
 
 /// Steps to 1 of what floats of 32 bits tell apart from 128 on.
 const TOLD_APART: f64 = 65536.0;
@@ -56,18 +57,14 @@ impl Form for Floor {
         let factor = sign * power_of_two(-i32::from(self.halvings));
         let mut whole: Vec<f64> = x.iter().map(|v| self.whole(v * factor)).collect();
         see(&whole);
-        if self.activation == Activation::Relu {
-            whole.iter_mut().for_each(|v| *v = v.max(0.0));
-        }
+        whole.iter_mut().for_each(|v| *v = self.activation.of_float(*v));
         Ok(whole)
     }
 
     fn scale(&self, inputs: &[TensorId], output: TensorId, scales: &mut Scales) -> u8 {
         let exponent = scales.tensors[inputs[0].0 as usize].exponent;
         let at = output.0 as usize;
-        if self.activation == Activation::Relu {
-            scales.ranges[at] = IntRange::unsigned(scales.tensors[at].bits - 1);
-        }
+        scales.ranges[at] = self.activation.range(scales.tensors[at].bits);
         // Where the shift is not what it has to be, quantising says so.
         self.dropped(exponent).clamp(0, scales.limits.max_shift.into()) as u8
     }
@@ -113,6 +110,22 @@ impl Form for Floor {
 
     fn scaling(&self) -> Option<(f64, f64)> {
         None
+    }
+
+    fn reads(&self, _: usize, _: Readers) -> Readers {
+        Readers::Linear
+    }
+
+    fn reach(&self, _: &[Interval]) -> Option<Interval> {
+        None
+    }
+
+    fn planned(&self) -> bool {
+        true
+    }
+
+    fn exact(&self) -> bool {
+        false
     }
 }
 

@@ -7,7 +7,8 @@ use zkml::graph::{
 };
 
 use super::scales::exponent_below;
-use super::{Form, NoValues, Place, QuantiseError, Scales, TableList};
+use super::{Form, NoValues, Place, QuantiseError, Readers, Scales, TableList};
+use crate::interval::Interval;
 
 /// A linear map with float coefficients; the geometry is the integer graph's.
 pub type FloatMap = LinearMap<Vec<f64>>;
@@ -33,10 +34,7 @@ impl Form for Linear {
         self.map.output_len(&lengths).map_err(NoValues::Geometry)?;
         let mut acc = self.map.accumulate(x);
         see(&acc);
-        match self.activation {
-            Activation::Identity => {}
-            Activation::Relu => acc.iter_mut().for_each(|v| *v = v.max(0.0)),
-        }
+        acc.iter_mut().for_each(|v| *v = self.activation.of_float(*v));
         Ok(acc)
     }
 
@@ -47,9 +45,7 @@ impl Form for Linear {
             scales.tensors[at].exponent = scales.tensors[inputs[0].0 as usize].exponent;
             return 0;
         }
-        if self.activation == Activation::Relu {
-            scales.ranges[at] = IntRange::unsigned(scales.tensors[at].bits - 1);
-        }
+        scales.ranges[at] = self.activation.range(scales.tensors[at].bits);
         let made = i32::from(scales.tensors[at].exponent);
         let width = self.width(inputs, scales);
         // greatest · 2^(made + shift − read) just below 2^width.
@@ -133,6 +129,30 @@ impl Form for Linear {
             | (FloatMap::Affine { .. }, Activation::Relu) => None,
         }
     }
+
+    fn reads(&self, tensors: usize, made: Readers) -> Readers {
+        // It refuses by its own width what is beyond, at the same scale.
+        if self.is_guard() {
+            return made.min(Readers::Any);
+        }
+        reads_scaled(tensors)
+    }
+
+    fn reach(&self, read: &[Interval]) -> Option<Interval> {
+        let of = mapped(&self.map, read)?;
+        Some(match self.activation {
+            Activation::Identity => of,
+            Activation::Relu => of.rectified(),
+        })
+    }
+
+    fn planned(&self) -> bool {
+        true
+    }
+
+    fn exact(&self) -> bool {
+        false
+    }
 }
 
 impl Linear {
@@ -184,6 +204,11 @@ impl Linear {
     }
 }
 
+/// Who reads tensors that coefficients bring to one scale: beside another in greater steps those of a tensor would be too small.
+pub(super) const fn reads_scaled(tensors: usize) -> Readers {
+    if tensors > 1 { Readers::Any } else { Readers::Linear }
+}
+
 /// What all values are.
 fn one_value(values: &[f64]) -> Option<f64> {
     let (first, rest) = values.split_first()?;
@@ -201,4 +226,65 @@ fn round(place: &Place<'_>, value: f64, exponent: i32, max: i64) -> Result<(i64,
         });
     }
     Ok((rounded as i64, scaled))
+}
+
+/// All that a map of whole coefficients makes, over its channels.
+fn mapped(map: &FloatMap, read: &[Interval]) -> Option<Interval> {
+    let channels = map.bias().len();
+    let each = map.weight().len().checked_div(channels)?;
+    let affine = matches!(map, FloatMap::Affine { .. });
+    let one = |value: f64| Interval::of([value]);
+    let channel = |c: usize| {
+        let mut sum = one(*map.bias().get(c)?)?;
+        for i in 0..each {
+            // As in a step: affine coefficients are [inputs, channels], all others [channels, …] of one input.
+            let (at, k) = if affine {
+                (i * channels + c, i)
+            } else {
+                (c * each + i, 0)
+            };
+            let factor = one(*map.weight().get(at)?)?;
+            sum = sum.plus(read.get(k)?.times(factor));
+        }
+        Some(sum)
+    };
+    let mut all = channel(0)?;
+    for c in 1..channels {
+        all = all.with(channel(c)?);
+    }
+    Some(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_map_makes_no_more_than_its_channels_do() {
+        let map = FloatMap::Affine {
+            outer: 1,
+            channels: 2,
+            inner: 1,
+            scale: vec![1.0, -2.0, 3.0, 0.0],
+            bias: vec![5.0, -1.0],
+        };
+        let read = [Interval::new(-1, 2), Interval::new(0, 4)];
+        // 5 + x + 3y, and −1 − 2x.
+        assert_eq!(mapped(&map, &read), Some(Interval::new(-5, 19)));
+        let dense = FloatMap::Dense {
+            inputs: 3,
+            outputs: 1,
+            weight: vec![1.0, 1.0, -1.0],
+            bias: vec![0.0],
+        };
+        assert_eq!(mapped(&dense, &read[1..]), Some(Interval::new(-4, 8)));
+        let halves = FloatMap::Affine {
+            outer: 1,
+            channels: 1,
+            inner: 1,
+            scale: vec![0.5],
+            bias: vec![0.0],
+        };
+        assert_eq!(mapped(&halves, &read[..1]), None);
+    }
 }

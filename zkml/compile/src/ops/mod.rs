@@ -19,6 +19,7 @@ pub(crate) use self::quantising::{Place, TableList, scale_of};
 pub(crate) use self::scales::{Scales, whole_range, whole_scale};
 pub use self::step::Step;
 use crate::functions::Function;
+use crate::interval::Interval;
 
 /// Declares the operators' files; [`FloatOp`], and the match that names every one.
 macro_rules! float_operators {
@@ -80,6 +81,29 @@ trait Form {
 
     /// `(a, b)` where every value is `a·x + b` of the one tensor read, value by value.
     fn scaling(&self) -> Option<(f64, f64)>;
+
+    /// As what it reads its tensors, so many of them; where it hands their values on as they are, as what its own output is read.
+    fn reads(&self, tensors: usize, made: Readers) -> Readers;
+
+    /// Which whole numbers it makes of whole numbers that go so far; `None` where its own are not whole, or nothing is known of them.
+    fn reach(&self, read: &[Interval]) -> Option<Interval>;
+
+    /// Whether the plan says how wide its output is. It does not where that follows from what is read or kept.
+    fn planned(&self) -> bool;
+
+    /// Whether no program rounds what it makes: values that it reads, or yes and no.
+    fn exact(&self) -> bool;
+}
+
+/// Who reads a tensor, through whatever hands its values on as they are; the first that one of the readers is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Readers {
+    /// A table, by its rows.
+    Table,
+    /// Any.
+    Any,
+    /// Linear maps alone.
+    Linear,
 }
 
 impl FloatOp {
@@ -109,6 +133,22 @@ impl FloatOp {
 
     pub(crate) fn scaling(&self) -> Option<(f64, f64)> {
         self.form().scaling()
+    }
+
+    pub(crate) fn reads(&self, tensors: usize, made: Readers) -> Readers {
+        self.form().reads(tensors, made)
+    }
+
+    pub(crate) fn reach(&self, read: &[Interval]) -> Option<Interval> {
+        self.form().reach(read)
+    }
+
+    pub(crate) fn planned(&self) -> bool {
+        self.form().planned()
+    }
+
+    pub(crate) fn exact(&self) -> bool {
+        self.form().exact()
     }
 
     /// The function that it is.

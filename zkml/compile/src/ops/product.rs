@@ -2,7 +2,8 @@
 
 use zkml::graph::{self, Activation, IntRange, Op, Product, Requantise, TensorId};
 
-use super::{Form, NoValues, Place, QuantiseError, Scales, TableList};
+use super::{Form, NoValues, Place, QuantiseError, Readers, Scales, TableList};
+use crate::interval::Interval;
 
 /// The product of two tensors.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,5 +76,23 @@ impl Form for Multiply {
 
     fn scaling(&self) -> Option<(f64, f64)> {
         None
+    }
+
+    fn reads(&self, _: usize, _: Readers) -> Readers {
+        Readers::Any
+    }
+
+    fn reach(&self, read: &[Interval]) -> Option<Interval> {
+        let [left, right] = *read else { return None };
+        let terms = i64::from(self.product.terms());
+        Some(left.times(right).times(Interval::new(terms, terms)))
+    }
+
+    fn planned(&self) -> bool {
+        true
+    }
+
+    fn exact(&self) -> bool {
+        false
     }
 }

@@ -4,7 +4,7 @@ use zkml::graph::scale::power_of_two;
 use zkml::graph::{self, IntRange, Op, TensorId, range_of_rows};
 
 use super::scales::exponent_of_rows;
-use super::{Form, NoValues, Place, QuantiseError, Scales, TableList};
+use super::{Form, NoValues, Place, QuantiseError, Readers, Scales, TableList};
 use crate::interval::Interval;
 
 /// `z[t·width + c] = table[i[t]·width + c]`; an index below 0 counts from the end.
@@ -17,11 +17,6 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Between which whole numbers its entries are; none where they are not whole.
-    pub(crate) fn numbers(&self) -> Option<Interval> {
-        Interval::of(self.table.iter().copied())
-    }
-
     /// The least and the greatest entry.
     fn ends(&self) -> [f64; 2] {
         let ends = |[least, most]: [f64; 2], v: &f64| [least.min(*v), most.max(*v)];
@@ -97,5 +92,22 @@ impl Form for Rows {
 
     fn scaling(&self) -> Option<(f64, f64)> {
         None
+    }
+
+    fn reads(&self, _: usize, _: Readers) -> Readers {
+        Readers::Linear
+    }
+
+    /// As far as its entries, whichever are read.
+    fn reach(&self, _: &[Interval]) -> Option<Interval> {
+        Interval::of(self.table.iter().copied())
+    }
+
+    fn planned(&self) -> bool {
+        false
+    }
+
+    fn exact(&self) -> bool {
+        false
     }
 }

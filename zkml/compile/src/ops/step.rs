@@ -7,8 +7,9 @@
 use zkml::graph::scale::power_of_two;
 use zkml::graph::{self, Activation, IntRange, LinearMap, Op, Requantise, TensorId, TensorScale};
 
-use super::linear::FloatMap;
-use super::{Form, NoValues, Place, QuantiseError, Scales, TableList};
+use super::linear::{FloatMap, reads_scaled};
+use super::{Form, NoValues, Place, QuantiseError, Readers, Scales, TableList};
+use crate::interval::Interval;
 
 /// Whole coefficients and the numbers of values that they span stay below this.
 const MOST: i64 = 1 << 40;
@@ -83,6 +84,23 @@ impl Form for Step {
 
     fn scaling(&self) -> Option<(f64, f64)> {
         None
+    }
+
+    fn reads(&self, tensors: usize, _: Readers) -> Readers {
+        reads_scaled(tensors)
+    }
+
+    /// A model says itself that a comparison is 1 or 0.
+    fn reach(&self, _: &[Interval]) -> Option<Interval> {
+        None
+    }
+
+    fn planned(&self) -> bool {
+        false
+    }
+
+    fn exact(&self) -> bool {
+        true
     }
 }
 

@@ -3,8 +3,9 @@
 use zkml::graph::{self, IntRange, Op, TensorId, TensorScale};
 
 use super::scales::exponent_of_rows;
-use super::{Form, NoValues, Place, QuantiseError, Scales, TableList};
+use super::{Form, NoValues, Place, QuantiseError, Readers, Scales, TableList};
 use crate::functions::{self, Function};
+use crate::interval::Interval;
 
 /// `z[t] = f(x[t])`.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,5 +82,21 @@ impl Form for Lookup {
 
     fn scaling(&self) -> Option<(f64, f64)> {
         None
+    }
+
+    fn reads(&self, _: usize, _: Readers) -> Readers {
+        Readers::Table
+    }
+
+    fn reach(&self, _: &[Interval]) -> Option<Interval> {
+        None
+    }
+
+    fn planned(&self) -> bool {
+        false
+    }
+
+    fn exact(&self) -> bool {
+        false
     }
 }

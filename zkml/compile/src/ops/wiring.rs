@@ -2,7 +2,8 @@
 
 use zkml::graph::{self, IntRange, Op, TensorId};
 
-use super::{Form, NoValues, Place, QuantiseError, Scales, TableList};
+use super::{Form, NoValues, Place, QuantiseError, Readers, Scales, TableList};
+use crate::interval::Interval;
 
 /// `z[t] = x[source[t]]`; `None` keeps the order.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,5 +41,21 @@ impl Form for Wiring {
 
     fn scaling(&self) -> Option<(f64, f64)> {
         self.source.is_none().then_some((1.0, 0.0))
+    }
+
+    fn reads(&self, _: usize, made: Readers) -> Readers {
+        made
+    }
+
+    fn reach(&self, read: &[Interval]) -> Option<Interval> {
+        read.first().copied()
+    }
+
+    fn planned(&self) -> bool {
+        false
+    }
+
+    fn exact(&self) -> bool {
+        true
     }
 }

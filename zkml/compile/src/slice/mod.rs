@@ -16,7 +16,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 use zkml::backend::{Cost, CutRule, LayoutError, Parameters, SliceCount, System, SystemId};
-use zkml::graph::{IntGraph, Op, TensorId};
+use zkml::graph::{IntGraph, TensorId};
 use zkml::relations::{self, LowerError, SliceRelations};
 
 use self::search::Search;
@@ -267,9 +267,7 @@ fn fits(cost: &Cost, options: SlicingOptions) -> bool {
 
 /// A slice of nothing but values moved would prove nothing.
 fn only_wiring(graph: &IntGraph, range: &Range<usize>) -> bool {
-    graph.nodes[range.clone()]
-        .iter()
-        .all(|n| matches!(n.op, Op::Wiring(_) | Op::Rows(_)))
+    graph.nodes[range.clone()].iter().all(|n| n.op.moves())
 }
 
 fn plan_slice(

@@ -20,6 +20,7 @@ mod page;
 mod places;
 mod quantised;
 mod recipes;
+mod rooms;
 mod settled;
 mod sized;
 mod softmax;

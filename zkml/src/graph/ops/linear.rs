@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Claims, Misfit, Operator, OutOfRange, Site};
+use super::{Misfit, Operator, OutOfRange, Site};
 use crate::graph::bound::accumulator_bound;
 use crate::graph::linear::LinearMap;
 use crate::graph::requantise::Requantise;
@@ -19,8 +19,8 @@ pub struct Linear {
 }
 
 impl Linear {
-    pub(super) fn claim<C: Claims>(&self, claims: &C) -> C::Claim {
-        claims.requantised(&self.map, self.requantise)
+    pub(crate) const fn claimed(&self) -> &Self {
+        self
     }
 }
 
@@ -65,5 +65,9 @@ impl Operator for Linear {
 
     fn table(&self) -> Option<u32> {
         None
+    }
+
+    fn moves(&self) -> bool {
+        false
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Claims, Misfit, Operator, OutOfRange, Site};
+use super::{Misfit, Operator, OutOfRange, Site};
 use crate::graph::shared::Shared;
 use crate::graph::table::TableRef;
 
@@ -16,8 +16,8 @@ pub struct Max {
 }
 
 impl Max {
-    pub(super) fn claim<C: Claims>(&self, claims: &C) -> C::Claim {
-        claims.maximum(&self.windows)
+    pub(crate) const fn claimed(&self) -> &Self {
+        self
     }
 }
 
@@ -64,6 +64,10 @@ impl Operator for Max {
 
     fn table(&self) -> Option<u32> {
         None
+    }
+
+    fn moves(&self) -> bool {
+        false
     }
 }
 
@@ -112,7 +116,7 @@ impl Windows {
 
     /// Indices of all windows.
     #[must_use]
-    pub fn entries(&self) -> &[u32] {
+    pub fn entries(&self) -> &Shared<u32> {
         &self.entries
     }
 

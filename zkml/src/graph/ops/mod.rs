@@ -1,8 +1,10 @@
 //! The operators of the integer graph: each is one file here, one of the compiler's, and one line of the list below.
 //!
 //! Invariant: an operator's file says all that is known of it in integers: its parameters, which tensors it fits, what it
-//! computes, what is claimed of it, and what it costs. Nothing outside asks which operator a node is, but whoever cuts
-//! slices: one of nothing but wiring would prove nothing.
+//! computes, what it is claimed as, and what it costs. Nothing outside asks which operator a node is.
+//!
+//! What a node is claimed as is an operator (`claimed`): itself, where it has a relation of its own, in whose file
+//! ([`relations`](crate::relations)) it is said what is claimed; else the one that it is a case of.
 
 mod linear;
 mod max;
@@ -20,10 +22,8 @@ pub use self::rows::{Rows, range_of_rows};
 pub(crate) use self::rows::{range_of_constant, rows_at};
 pub use self::table::Lookup;
 pub use self::wiring::Wiring;
-use super::linear::{GeometryError, LinearMap};
-use super::product::Product;
+use super::linear::GeometryError;
 use super::requantise::{MAX_SHIFT, Requantise};
-use super::shared::Shared;
 use super::table::TableRef;
 use super::tensor::{IntRange, TensorInfo};
 
@@ -50,7 +50,7 @@ macro_rules! operators {
     };
 }
 
-/// [`Op`], and the two matches that name every operator.
+/// [`Op`], and the match that names every operator.
 macro_rules! integer_operators {
     ($($(#[$doc:meta])* $variant:ident($file:ident::$form:ident),)*) => {
         /// What a node does.
@@ -60,13 +60,6 @@ macro_rules! integer_operators {
         }
 
         impl Op {
-            /// What is claimed of a node that does this.
-            pub fn claim<C: Claims>(&self, claims: &C) -> C::Claim {
-                match self {
-                    $(Self::$variant(op) => op.claim(claims),)*
-                }
-            }
-
             fn operator(&self) -> &dyn Operator {
                 match self {
                     $(Self::$variant(op) => op,)*
@@ -155,15 +148,14 @@ pub(super) struct OutOfRange {
 impl OutOfRange {
     /// What a requantisation makes of accumulators.
     fn requantised(requantise: Requantise, mut accumulators: Vec<i64>) -> Result<Vec<i64>, Self> {
-        let (quotients, least) = (IntRange::signed(requantise.bits), requantise.output_range().lo());
+        let quotients = IntRange::signed(requantise.bits);
         for v in &mut accumulators {
             let value = requantise.quotient(*v);
             if !quotients.contains(value) {
                 let (lo, hi) = (quotients.lo(), quotients.hi());
                 return Err(Self { value, lo, hi });
             }
-            // The least output is 0 after ReLU and the least quotient otherwise.
-            *v = value.max(least);
+            *v = requantise.activation.of(value);
         }
         Ok(accumulators)
     }
@@ -191,30 +183,9 @@ trait Operator {
 
     /// The place of the table that it reads.
     fn table(&self) -> Option<u32>;
-}
 
-/// What can be claimed of a node's tensors: a method for each relation that an operator lowers to.
-pub trait Claims {
-    /// A claim.
-    type Claim;
-
-    /// The output is the requantised map of the inputs.
-    fn requantised(&self, map: &LinearMap, requantise: Requantise) -> Self::Claim;
-
-    /// The output is the requantised product of the two inputs.
-    fn product(&self, product: Product, requantise: Requantise) -> Self::Claim;
-
-    /// Each value is the maximum of its window of the input.
-    fn maximum(&self, windows: &Windows) -> Self::Claim;
-
-    /// Each value is the input's at its source.
-    fn wired(&self, source: Option<&Shared<u32>>) -> Self::Claim;
-
-    /// Each row is the constant's at the input's.
-    fn rows(&self, table: &Shared<i64>, width: u32) -> Self::Claim;
-
-    /// Each value is the table's at the input's.
-    fn table(&self, table: u32) -> Self::Claim;
+    /// Whether it computes nothing: every value that it makes is one that it reads or keeps.
+    fn moves(&self) -> bool;
 }
 
 impl Op {
@@ -235,6 +206,13 @@ impl Op {
     #[must_use]
     pub fn table(&self) -> Option<u32> {
         self.operator().table()
+    }
+
+    /// Whether it computes nothing: every value that it makes is one that it reads or keeps. A slice of nothing else would prove
+    /// nothing.
+    #[must_use]
+    pub fn moves(&self) -> bool {
+        self.operator().moves()
     }
 
     pub(super) fn check(&self, site: &Site<'_>) -> Result<(), Misfit> {

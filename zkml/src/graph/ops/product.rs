@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Claims, Misfit, Operator, OutOfRange, Site};
+use super::{Misfit, Operator, OutOfRange, Site};
 use crate::graph::product::Product;
 use crate::graph::requantise::Requantise;
 use crate::graph::table::TableRef;
@@ -18,8 +18,8 @@ pub struct Multiply {
 }
 
 impl Multiply {
-    pub(super) fn claim<C: Claims>(&self, claims: &C) -> C::Claim {
-        claims.product(self.product, self.requantise)
+    pub(crate) const fn claimed(&self) -> &Self {
+        self
     }
 }
 
@@ -65,5 +65,9 @@ impl Operator for Multiply {
 
     fn table(&self) -> Option<u32> {
         None
+    }
+
+    fn moves(&self) -> bool {
+        false
     }
 }

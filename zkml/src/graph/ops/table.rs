@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Claims, Misfit, Operator, OutOfRange, Site};
+use super::{Misfit, Operator, OutOfRange, Site};
 use crate::graph::table::TableRef;
 
 /// `z[t] = T[x[t]]`. The range of `x` holds exactly the table's indices, that of `z` is the least that holds its column;
@@ -15,8 +15,8 @@ pub struct Lookup {
 }
 
 impl Lookup {
-    pub(super) fn claim<C: Claims>(&self, claims: &C) -> C::Claim {
-        claims.table(self.table)
+    pub(crate) const fn claimed(&self) -> &Self {
+        self
     }
 }
 
@@ -70,5 +70,9 @@ impl Operator for Lookup {
 
     fn table(&self) -> Option<u32> {
         Some(self.table)
+    }
+
+    fn moves(&self) -> bool {
+        false
     }
 }

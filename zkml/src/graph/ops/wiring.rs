@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Claims, Misfit, Operator, OutOfRange, Site};
+use super::{Misfit, Operator, OutOfRange, Site};
 use crate::graph::shared::Shared;
 use crate::graph::table::TableRef;
 
@@ -16,8 +16,8 @@ pub struct Wiring {
 }
 
 impl Wiring {
-    pub(super) fn claim<C: Claims>(&self, claims: &C) -> C::Claim {
-        claims.wired(self.source.as_ref())
+    pub(crate) const fn claimed(&self) -> &Self {
+        self
     }
 }
 
@@ -61,5 +61,9 @@ impl Operator for Wiring {
 
     fn table(&self) -> Option<u32> {
         None
+    }
+
+    fn moves(&self) -> bool {
+        true
     }
 }

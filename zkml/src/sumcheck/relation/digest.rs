@@ -4,7 +4,7 @@ use serde::{Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use zkinfer_crds::Digest;
 
-use crate::graph::Windows;
+use crate::graph::{Shared, Windows};
 
 /// Bytes of a list that are hashed at once.
 const HASHED_AT_ONCE: usize = 8192;
@@ -15,7 +15,7 @@ pub(super) fn integers<S: Serializer>(items: &&[i64], serializer: S) -> Result<S
 }
 
 /// Indices.
-pub(super) fn indices<S: Serializer>(items: &Option<&[u32]>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn indices<S: Serializer>(items: &Option<&Shared<u32>>, serializer: S) -> Result<S::Ok, S::Error> {
     let list = items.map(|s| digest(s.iter().map(|i| i.to_le_bytes())));
     list.serialize(serializer)
 }

@@ -14,7 +14,7 @@ use crate::relations::Relation;
 use crate::sumcheck::axes::Axes;
 use crate::sumcheck::channel::Channel;
 use crate::sumcheck::columns::{Columns, Values, values_of};
-use crate::sumcheck::error::{Claim, Fault, LayoutError, ProveError, VerifyError};
+use crate::sumcheck::error::{Claim, LayoutError, ProveError, VerifyError};
 use crate::sumcheck::field::EF;
 use crate::sumcheck::layout::{Home, Layout, Limbs};
 use crate::sumcheck::placer::Placer;
@@ -49,6 +49,9 @@ pub(in crate::sumcheck) struct Placed {
     pub(in crate::sumcheck) group: usize,
     pub(in crate::sumcheck) above: Vec<Limbs>,
     pub(in crate::sumcheck) below: Vec<Limbs>,
+    /// They stand in the key already, with the relation.
+    #[serde(skip)]
+    windows: Windows,
 }
 
 impl<'a> Stated<'a> {
@@ -109,6 +112,7 @@ impl Lay for Stated<'_> {
                 input,
                 output,
                 same: false,
+                source: Some(windows.entries().clone()),
             }));
         }
         if rounds > MAX_ROUNDS {
@@ -137,6 +141,7 @@ impl Lay for Stated<'_> {
             group,
             above,
             below,
+            windows: windows.clone(),
         }))
     }
 }
@@ -148,13 +153,11 @@ impl Written for Placed {
 impl Argue for Placed {
     fn fill(
         &self,
-        relation: &Relation,
+        _: &Relation,
         columns: &mut Columns<'_>,
         values: &Values,
     ) -> Result<Option<(TensorId, Vec<i64>)>, ProveError> {
-        let Relation::Maximum { windows, .. } = relation else {
-            return Err(Fault::OtherStep(self.output).into());
-        };
+        let windows = &self.windows;
         let x = values_of(values, self.input);
         let mut m: Vec<i64> = windows.iter().map(|w| x[entry(w, 0)]).collect();
         for (k, (above, below)) in self.above.iter().zip(&self.below).enumerate() {
@@ -173,10 +176,7 @@ impl Argue for Placed {
         Ok(Some((self.output, m)))
     }
 
-    fn prove<V: Voice>(&self, relation: &Relation, state: &mut Proving<'_, V>) {
-        let Relation::Maximum { windows, .. } = relation else {
-            return;
-        };
+    fn prove<V: Voice>(&self, _: &Relation, state: &mut Proving<'_, V>) {
         let point = state.looked_up(self.group);
         let gamma = state.sender.draw(Label::Gamma);
         let pairs = self.above.iter().zip(&self.below).zip(gamma.powers());
@@ -195,7 +195,7 @@ impl Argue for Placed {
             return;
         };
         let weights: Vec<EF> = gamma.powers().take(self.above.len() + 1).collect();
-        let coefficients = coefficients(windows, &weights, &to.all().eq(&point), from);
+        let coefficients = coefficients(&self.windows, &weights, &to.all().eq(&point), from);
         let x = lift(from, state.values(self.input));
         let chosen = prove_sum(&mut state.sender, ROUNDS, vec![[coefficients, x]], None);
         state.claim(self.input, &chosen);
@@ -203,12 +203,9 @@ impl Argue for Placed {
 
     fn verify<C: Channel>(
         &self,
-        relation: &Relation,
+        _: &Relation,
         state: &mut Verifying<'_, C>,
     ) -> Result<(), VerifyError> {
-        let Relation::Maximum { windows, .. } = relation else {
-            return Err(VerifyError::Fault(Fault::OtherStep(self.output)));
-        };
         let layout = state.layout();
         let (from, to) = (layout.axes(self.input)?, layout.axes(self.output)?);
         let opened = state.looked_up(self.group);
@@ -259,11 +256,11 @@ impl Argue for Placed {
                 let tail = last[k];
                 last[k - 1] += tail;
             }
-            let entries = windows.entries().len();
+            let entries = self.windows.entries().len();
             let eq = from.all().equality(&chosen, entries);
             let mut coefficient = EF::ZERO;
             to.all().equality(&point, 0).each(|t, e| {
-                if let Some((end, window)) = windows.get(t).and_then(<[u32]>::split_last) {
+                if let Some((end, window)) = self.windows.get(t).and_then(<[u32]>::split_last) {
                     let entries = window.iter().zip(&weights).map(|(&s, &w)| w * eq.at(s as usize));
                     coefficient += e * (entries.sum::<EF>() + last[window.len()] * eq.at(*end as usize));
                 }
@@ -272,12 +269,8 @@ impl Argue for Placed {
         })
     }
 
-    fn work(&self, relation: &Relation, layout: &Layout) -> Work {
-        let entries: usize = match relation {
-            Relation::Maximum { windows, .. } => windows.entries().len(),
-            // The step of another relation: neither filled nor verified.
-            _ => 0,
-        };
+    fn work(&self, _: &Relation, layout: &Layout) -> Work {
+        let entries = self.windows.entries().len();
         let (from, to) = (values(layout, self.input), values(layout, self.output));
         let z = match layout.column_of(self.output) {
             Some(_) => 0,

@@ -181,28 +181,24 @@ impl Placed {
                 }
             }
         }
-        let relu = self.requantise.output_range().lo() == 0;
-        let made: Vec<i64> = cut
-            .iter()
-            .map(|v| {
-                let q = (v >> shift) as i64 - half;
-                if relu { q.max(0) } else { q }
-            })
-            .collect();
+        let activation = self.requantise.activation;
+        let value = |v: &u64| activation.of((v >> shift) as i64 - half);
+        let made: Vec<i64> = cut.iter().map(value).collect();
         let Some(group) = self.group else { return Ok(made) };
         columns.put_limbs(group, &self.remainder, &cut);
         let quotients: Vec<u64> = cut.into_iter().map(|v| v >> shift).collect();
         match &self.quotient {
             Quotient::Limbs(limbs) => columns.put_limbs(group, limbs, &quotients),
             Quotient::Public => {}
-            Quotient::Activation { column } => columns.put(group, *column, &quotients, |v| v),
+            Quotient::Activation { column } => {
+                columns.put(group, *column, &quotients, |v| v);
+                columns.put_output(self.output, &made);
+            }
             Quotient::Signed { limbs, sign } => {
                 columns.put_limbs(group, limbs, &quotients);
                 columns.put(group, *sign, &quotients, |v| v >> (bits - 1));
+                columns.put_output(self.output, &made);
             }
-        }
-        if relu {
-            columns.put_output(self.output, &made);
         }
         Ok(made)
     }
@@ -334,8 +330,8 @@ impl Argue for Placed {
         let accumulator = match relation {
             Relation::Requantised { map, .. } => linear::work(layout, self, map),
             Relation::Product { product, .. } => product::work(layout, self, *product),
-            // The step of another relation: neither filled nor verified.
-            _ => Work::default(),
+            // The step of another relation, which is neither filled nor verified.
+            _ => Work::UNCOUNTED,
         };
         [own, accumulator].into_iter().sum()
     }

@@ -10,7 +10,7 @@ use crate::relations::Relation;
 use crate::sumcheck::axes::Axes;
 use crate::sumcheck::channel::Channel;
 use crate::sumcheck::columns::{Columns, Values, values_of};
-use crate::sumcheck::error::{Claim, Fault, LayoutError, ProveError, VerifyError};
+use crate::sumcheck::error::{Claim, LayoutError, ProveError, VerifyError};
 use crate::sumcheck::field::EF;
 use crate::sumcheck::layout::{Home, Layout};
 use crate::sumcheck::placer::Placer;
@@ -28,7 +28,7 @@ const ROUNDS: [Label; 2] = [Label::Round, Label::Point];
 pub(in crate::sumcheck) struct Stated<'a> {
     pub(super) input: TensorId,
     #[serde(serialize_with = "digest::indices")]
-    pub(super) source: Option<&'a [u32]>,
+    pub(super) source: Option<&'a Shared<u32>>,
     pub(super) output: TensorId,
 }
 
@@ -39,6 +39,9 @@ pub(in crate::sumcheck) struct Placed {
     pub(super) output: TensorId,
     /// The order is kept: both tensors have the same axes, so the same MLE.
     pub(super) same: bool,
+    /// Else where each value comes from. It stands in the key already, with the relation.
+    #[serde(skip)]
+    pub(super) source: Option<Shared<u32>>,
 }
 
 /// Where each output value comes from.
@@ -49,15 +52,8 @@ enum Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    fn of(relation: &'a Relation, output: TensorId) -> Result<Self, Fault> {
-        match relation {
-            Relation::Wired {
-                source: Some(source), ..
-            } => Ok(Self::Indices(source)),
-            Relation::Wired { source: None, .. } => Ok(Self::Same),
-            Relation::Maximum { windows, .. } => Ok(Self::Indices(windows.entries())),
-            _ => Err(Fault::OtherStep(output)),
-        }
+    fn of(placed: &'a Placed) -> Self {
+        placed.source.as_ref().map_or(Self::Same, |source| Self::Indices(source))
     }
 
     /// The index that output `t` reads.
@@ -73,7 +69,7 @@ impl<'a> Stated<'a> {
     pub(super) fn of(input: &TensorId, source: &'a Option<Shared<u32>>, output: &TensorId) -> Self {
         Self {
             input: *input,
-            source: source.as_deref(),
+            source: source.as_ref(),
             output: *output,
         }
     }
@@ -87,7 +83,7 @@ impl Lay for Stated<'_> {
                 output: self.output.0,
             });
         }
-        Ok(Some((self.output, self.source.map_or(n, <[u32]>::len))))
+        Ok(Some((self.output, self.source.map_or(n, |source| source.len()))))
     }
 
     fn join(&self, classes: &mut Classes) {
@@ -107,6 +103,7 @@ impl Lay for Stated<'_> {
             input: self.input,
             output: self.output,
             same: self.source.is_none(),
+            source: self.source.cloned(),
         }))
     }
 }
@@ -118,23 +115,20 @@ impl Written for Placed {
 impl Argue for Placed {
     fn fill(
         &self,
-        relation: &Relation,
+        _: &Relation,
         _: &mut Columns<'_>,
         values: &Values,
     ) -> Result<Option<(TensorId, Vec<i64>)>, ProveError> {
         let x = values_of(values, self.input);
-        let made = match Source::of(relation, self.output)? {
+        let made = match Source::of(self) {
             Source::Same => x.to_vec(),
             Source::Indices(source) => source.iter().map(|&i| x[i as usize]).collect(),
         };
         Ok(Some((self.output, made)))
     }
 
-    fn prove<V: Voice>(&self, relation: &Relation, state: &mut Proving<'_, V>) {
-        let Self { input, output, .. } = *self;
-        let Ok(source) = Source::of(relation, output) else {
-            return;
-        };
+    fn prove<V: Voice>(&self, _: &Relation, state: &mut Proving<'_, V>) {
+        let (input, output, source) = (self.input, self.output, Source::of(self));
         let layout = state.layout();
         let (Ok(from), Ok(to)) = (layout.axes(input), layout.axes(output)) else {
             return;
@@ -158,11 +152,10 @@ impl Argue for Placed {
 
     fn verify<C: Channel>(
         &self,
-        relation: &Relation,
+        _: &Relation,
         state: &mut Verifying<'_, C>,
     ) -> Result<(), VerifyError> {
-        let Self { input, output, .. } = *self;
-        let source = Source::of(relation, output)?;
+        let (input, output, source) = (self.input, self.output, Source::of(self));
         let layout = state.layout();
         let (from, to) = (layout.axes(input)?, layout.axes(output)?);
         let mut claims = state.take_pending(output);
@@ -213,7 +206,7 @@ impl Argue for Placed {
     }
 
     fn work(&self, _: &Relation, layout: &Layout) -> Work {
-        let Self { input, output, same } = *self;
+        let (input, output, same) = (self.input, self.output, self.same);
         let claims = claims(layout, output);
         let (from, to) = (values(layout, input), values(layout, output));
         let own = match layout.tensor(output).map(|t| &t.home) {

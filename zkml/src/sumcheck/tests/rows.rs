@@ -89,7 +89,12 @@ fn rejects_an_index_that_names_no_row() {
     let longer = [CONSTANT.as_slice(), &[7, 7]].concat();
     for public in [false, true] {
         for index in [5, -6] {
-            assert_eq!(taking(&longer, public, [0, index, 1]).refusal(), WRONG, "{index}");
+            let case = taking(&longer, public, [0, index, 1]);
+            assert!(
+                check(&slice(&CONSTANT, public), &case.witness.values).is_err(),
+                "{index}"
+            );
+            assert_eq!(case.refusal(), WRONG, "{index}");
             let key = Key::new(&slice(&CONSTANT, public), SliceParameters { limb_bits: 8 }).unwrap();
             let made = Witness::new(&key.inner.plan, &slice(&CONSTANT, public), &[&[0, index, 1]]);
             let at = ProveError::Index { tensor: 0, index: 1 };

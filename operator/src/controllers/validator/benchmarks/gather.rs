@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kube::ResourceExt;
 use zkinfer_crds::Digest;
 use zkinfer_crds::compile_report::{CompileOutcome, CompileReport};
-use zkinfer_crds::k8s::inference_request::{RequestPhase, reason};
+use zkinfer_crds::k8s::inference_request::{RequestPhase, condition, reason};
 use zkinfer_crds::k8s::validator::{BenchmarkModel, Benchmarks};
 use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model, find_condition, is_true, miner_pool, model};
 
@@ -130,7 +130,7 @@ pub(super) fn there(ctx: &Requests, validator: &str, latest: Option<&Latest>, no
 
 fn benchmark(request: &InferenceRequest, number: u64) -> Benchmark {
     let status = request.status.as_ref();
-    let ready = status.and_then(|s| find_condition(&s.conditions, "Ready"));
+    let ready = status.and_then(|s| find_condition(&s.conditions, condition::READY));
     let why = || ready.map_or_else(String::new, |c| format!("{}: {}", c.reason, c.message));
     let end = match status.map(|s| s.phase) {
         Some(RequestPhase::Succeeded) => Some(End::Succeeded),

@@ -17,9 +17,9 @@ use std::sync::Arc;
 use zkinfer_crds::slice_files::{FileRole, Measures};
 use zkinfer_crds::{Digest, Profile};
 use zkml::backend::{
-    Cause, Circuit, CircuitError, Cost, CutRule, KeyError, LayoutError, Parameters, ParametersId, ProveError,
-    Proved, Prover, Proving, ProvingFiles, SecretRng, Setup, SliceCount, SliceKeys, System, SystemId,
-    Verifier, VerifyError,
+    Cause, Circuit, CircuitError, Cost, CutRule, KeyError, LayoutError, NO_SRS, Parameters, ParametersId,
+    ProveError, Proved, Prover, Proving, ProvingFiles, SecretRng, Security, Setup, SliceCount, SliceKeys,
+    System, SystemId, Verifier, VerifyError,
 };
 use zkml::canonical::{self, CanonicalError, Integers};
 use zkml::graph::TensorId;
@@ -90,6 +90,10 @@ impl System for Clear {
 
     fn deciding(&self) -> Profile {
         Profile::P16
+    }
+
+    fn instead(&self) -> Option<&'static str> {
+        None
     }
 
     fn parameters(&self, circuit: &Circuit) -> Result<Parameters, CircuitError> {
@@ -256,6 +260,14 @@ impl Prover for Key {
 impl Verifier for Key {
     fn vk_digest(&self) -> Digest {
         Digest::of(format!("{:?}", self.relations).as_bytes())
+    }
+
+    fn srs_digest(&self) -> Digest {
+        NO_SRS
+    }
+
+    fn security(&self) -> Option<Security> {
+        None
     }
 
     fn verify(
