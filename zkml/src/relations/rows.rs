@@ -15,7 +15,16 @@ pub(super) fn check(
     index: TensorId,
     output: TensorId,
 ) -> Result<(), CheckError> {
+    values.expect(output, &made(values, table, width, index)?)
+}
+
+/// The constant's row at each index.
+pub(super) fn made(
+    values: &Values<'_>,
+    table: &[i64],
+    width: u32,
+    index: TensorId,
+) -> Result<Vec<Option<i64>>, CheckError> {
     let rows = rows_at(table, width, values.of(index)?).map_err(|_| CheckError::Tensor(index))?;
-    let expected: Vec<_> = rows.into_iter().map(Some).collect();
-    values.expect(output, &expected)
+    Ok(rows.into_iter().map(Some).collect())
 }

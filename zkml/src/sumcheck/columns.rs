@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use p3_field::PrimeCharacteristicRing;
 
+use super::disclosed::NamedValues;
 use super::field::{F, signed};
 use super::layout::{Group, Layout, Limbs};
 use crate::graph::TensorId;
@@ -24,6 +25,7 @@ pub(super) struct Columns<'a> {
     counts: Vec<Vec<u64>>,
     /// The same of each explicit table.
     pub(super) reads: Vec<Vec<u64>>,
+    named: NamedValues,
 }
 
 impl<'a> Columns<'a> {
@@ -35,6 +37,7 @@ impl<'a> Columns<'a> {
             groups: layout.groups.iter().map(zeros).collect(),
             counts: layout.tables.iter().map(|t| vec![0; 1 << t.width]).collect(),
             reads: layout.explicit.iter().map(|t| vec![0; t.axes.len()]).collect(),
+            named: NamedValues::new(),
         }
     }
 
@@ -77,8 +80,13 @@ impl<'a> Columns<'a> {
         }
     }
 
-    /// Writes the multiplicities: the last columns.
-    pub(super) fn finish(mut self) -> Vec<(usize, Vec<F>)> {
+    /// Names what a relation leaves to be named.
+    pub(super) fn name(&mut self, output: TensorId, values: &[i64]) {
+        self.named.insert(output, values.to_vec());
+    }
+
+    /// Writes the multiplicities, the last columns. The columns, and all that was named.
+    pub(super) fn finish(mut self) -> (Vec<(usize, Vec<F>)>, NamedValues) {
         for (table, read) in self.layout.explicit.iter().zip(std::mem::take(&mut self.reads)) {
             self.put(table.counts, 0, &read, |v| v);
         }
@@ -86,6 +94,7 @@ impl<'a> Columns<'a> {
             layout,
             mut groups,
             counts,
+            named,
             ..
         } = self;
         for ((_, cells), counts) in groups[layout.relation_groups..].iter_mut().zip(counts) {
@@ -93,6 +102,6 @@ impl<'a> Columns<'a> {
                 *cell = F::from_u64(count);
             }
         }
-        groups
+        (groups, named)
     }
 }

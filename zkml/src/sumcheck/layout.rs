@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::axes::Axes;
+use super::disclosed::Named;
 use super::error::{Fault, VerifyError};
 use super::explicit::Explicit;
 use super::field::{EF, power_of_two};
@@ -26,6 +27,8 @@ pub(super) enum Home {
     Limbs { group: usize, limbs: Limbs, offset: i64 },
     /// Claims are gathered and reduced to one on the tensor that the wiring reads.
     Wired,
+    /// The verifier derives the values and computes the claim ([`super::disclosed`]).
+    Derived,
 }
 
 /// Columns with their weights: a value cut into limbs.
@@ -137,6 +140,10 @@ pub(super) struct Layout {
     pub(super) explicit: Vec<Explicit>,
     /// Lists that are compared, in the order of their tags.
     pub(super) multisets: Vec<Multiset>,
+    /// Whether a verifier derives every tensor, and nothing is committed.
+    pub(super) disclosed: bool,
+    /// What a proof of such a slice names, in the order of the relations.
+    pub(super) named: Vec<Named>,
 }
 
 impl Layout {

@@ -3,6 +3,7 @@
 //! The prover's own account: whatever it gets wrong, the verifier refuses.
 
 use super::columns::{Columns, Values};
+use super::disclosed::NamedValues;
 use super::error::ProveError;
 use super::field::F;
 use super::plan::Plan;
@@ -14,6 +15,8 @@ pub(super) struct Witness {
     pub(super) values: Values,
     /// Per group its coordinates and its cells, a row per column. The last ones are the multiplicities.
     pub(super) groups: Vec<(usize, Vec<F>)>,
+    /// What the proof names, where nothing is committed.
+    pub(super) named: NamedValues,
 }
 
 impl Witness {
@@ -36,7 +39,11 @@ impl Witness {
                 values.insert(output, made);
             }
         }
-        let groups = columns.finish();
-        Ok(Self { values, groups })
+        let (groups, named) = columns.finish();
+        Ok(Self {
+            values,
+            groups,
+            named,
+        })
     }
 }
