@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use p3_field::PrimeCharacteristicRing;
 
-use super::disclosed::NamedValues;
 use super::field::{F, signed};
 use super::layout::{Group, Layout, Limbs};
 use crate::graph::TensorId;
@@ -25,7 +24,7 @@ pub(super) struct Columns<'a> {
     counts: Vec<Vec<u64>>,
     /// The same of each explicit table.
     pub(super) reads: Vec<Vec<u64>>,
-    named: NamedValues,
+    named: Values,
 }
 
 impl<'a> Columns<'a> {
@@ -37,7 +36,7 @@ impl<'a> Columns<'a> {
             groups: layout.groups.iter().map(zeros).collect(),
             counts: layout.tables.iter().map(|t| vec![0; 1 << t.width]).collect(),
             reads: layout.explicit.iter().map(|t| vec![0; t.axes.len()]).collect(),
-            named: NamedValues::new(),
+            named: Values::new(),
         }
     }
 
@@ -86,7 +85,7 @@ impl<'a> Columns<'a> {
     }
 
     /// Writes the multiplicities, the last columns. The columns, and all that was named.
-    pub(super) fn finish(mut self) -> (Vec<(usize, Vec<F>)>, NamedValues) {
+    pub(super) fn finish(mut self) -> (Vec<(usize, Vec<F>)>, Values) {
         for (table, read) in self.layout.explicit.iter().zip(std::mem::take(&mut self.reads)) {
             self.put(table.counts, 0, &read, |v| v);
         }

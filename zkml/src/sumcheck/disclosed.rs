@@ -13,13 +13,9 @@
 //! that is not 0 vanishes at the point with probability at most arity/|EF|. The sum-check there is that of a slice with
 //! limbs, and ends in values that the verifier computes.
 
-use std::collections::BTreeMap;
-
-use serde::Serialize;
-
 use super::columns::Values;
 use super::error::{Claim, Fault, VerifyError};
-use super::layout::{Home, Layout};
+use super::layout::{Home, Layout, Named};
 use super::transcript::{Label, Recorder, Transcript};
 use crate::graph::{Requantise, TensorId};
 use crate::relations::{CheckError, Named as Needs, Relation, SliceRelations};
@@ -29,27 +25,13 @@ pub(super) const NO_LIMBS: u8 = 0;
 /// Most bytes that a proof names. With its scalars it is no longer than the longest of a slice with limbs.
 pub(super) const MAX_BYTES: u64 = 144 << 10;
 
-/// What a proof names of one relation: `value + offset` in `width` bits each.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct Named {
-    /// The tensor that the relation makes.
-    pub(super) tensor: TensorId,
-    pub(super) len: usize,
-    /// Of each value; 62 at most. Every value of so many bits may stand there.
-    pub(super) width: u32,
-    pub(super) offset: i64,
-}
-
-/// Accumulators, and values of permutations, by the tensor that is made of them.
-pub(super) type NamedValues = BTreeMap<TensorId, Vec<i64>>;
-
 /// What a verifier knows beside the statement's values.
 #[derive(Debug, Default)]
 pub(super) struct Derived {
     /// The values of every tensor.
     pub(super) values: Values,
-    /// What the proof has named.
-    pub(super) named: NamedValues,
+    /// What the proof has named: accumulators, and values of permutations, by the tensor that is made of them.
+    pub(super) named: Values,
 }
 
 /// What is added to accumulators so that exactly the numbers of `bits + shift` bits have a quotient in its range: the same
@@ -62,29 +44,22 @@ pub(super) fn offset(requantise: Requantise) -> i64 {
     (1 << (requantise.bits - 1) << requantise.shift) + rounding
 }
 
-impl Named {
-    /// What has to be named of a relation whose tensor is placed.
-    pub(super) fn of(relation: &Relation, output: TensorId, layout: &Layout) -> Option<Self> {
-        let tensor = layout.tensor(output)?;
-        let (width, offset) = match relation.named()? {
-            Needs::Accumulators(requantise) => (
-                u32::from(requantise.bits) + u32::from(requantise.shift),
-                offset(requantise),
-            ),
-            Needs::Values => (u32::from(tensor.range.bits), -tensor.range.lo()),
-        };
-        Some(Self {
-            tensor: output,
-            len: tensor.axes.len(),
-            width,
-            offset,
-        })
-    }
-
-    /// Bytes in a proof: each list begins with a byte of its own.
-    pub(super) fn bytes(&self) -> usize {
-        (self.len * self.width as usize).div_ceil(8)
-    }
+/// What has to be named of a relation whose tensor is placed.
+pub(super) fn named(relation: &Relation, output: TensorId, layout: &Layout) -> Option<Named> {
+    let tensor = layout.tensor(output)?;
+    let (width, offset) = match relation.named()? {
+        Needs::Accumulators(requantise) => (
+            u32::from(requantise.bits) + u32::from(requantise.shift),
+            offset(requantise),
+        ),
+        Needs::Values => (u32::from(tensor.range.bits), -tensor.range.lo()),
+    };
+    Some(Named {
+        tensor: output,
+        len: tensor.axes.len(),
+        width,
+        offset,
+    })
 }
 
 /// Bytes of all that a proof names.
@@ -93,7 +68,7 @@ pub(super) fn bytes(layout: &Layout) -> usize {
 }
 
 /// What is named, as it stands in a proof: each number's bits from the lowest, one number after the other.
-pub(super) fn encode(layout: &Layout, values: &NamedValues) -> Vec<u8> {
+pub(super) fn encode(layout: &Layout, values: &Values) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(self::bytes(layout));
     for named in &layout.named {
         let (mut held, mut bits, mask) = (0u128, 0, (1 << named.width) - 1);
@@ -117,9 +92,9 @@ pub(super) fn encode(layout: &Layout, values: &NamedValues) -> Vec<u8> {
 ///
 /// # Errors
 /// A bit behind a list: it would be a second spelling.
-pub(super) fn decode(layout: &Layout, mut bytes: &[u8]) -> Result<NamedValues, VerifyError> {
+pub(super) fn decode(layout: &Layout, mut bytes: &[u8]) -> Result<Values, VerifyError> {
     let short = VerifyError::Malformed("it is too short");
-    let mut values = NamedValues::new();
+    let mut values = Values::new();
     for named in &layout.named {
         let (own, rest) = bytes.split_at_checked(named.bytes()).ok_or(short.clone())?;
         bytes = rest;
@@ -145,7 +120,7 @@ pub(super) fn decode(layout: &Layout, mut bytes: &[u8]) -> Result<NamedValues, V
 }
 
 /// Absorbs all that is named.
-pub(super) fn absorb<R: Recorder>(transcript: &mut Transcript<R>, layout: &Layout, values: &NamedValues) {
+pub(super) fn absorb<R: Recorder>(transcript: &mut Transcript<R>, layout: &Layout, values: &Values) {
     for named in &layout.named {
         let list = values.get(&named.tensor).map(Vec::as_slice).unwrap_or_default();
         transcript.values(Label::Named, list);
@@ -161,7 +136,7 @@ pub(super) fn derive(
     layout: &Layout,
     relations: &SliceRelations,
     [inputs, outputs]: [&[&[i64]]; 2],
-    named: NamedValues,
+    named: Values,
 ) -> Result<Derived, VerifyError> {
     let mut values = Values::new();
     for (tensor, input) in relations.inputs.iter().zip(inputs) {

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::axes::Axes;
-use super::disclosed::Named;
 use super::error::{Fault, VerifyError};
 use super::explicit::Explicit;
 use super::field::{EF, power_of_two};
@@ -125,6 +124,24 @@ pub(super) struct Multiset {
     pub(super) tensors: Vec<TensorId>,
     /// Blocks of leaves, each with its coordinates.
     pub(super) sides: Vec<(Side, usize)>,
+}
+
+/// What a proof names of one relation: `value + offset` in `width` bits each.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Named {
+    /// The tensor that the relation makes.
+    pub(super) tensor: TensorId,
+    pub(super) len: usize,
+    /// Of each value; 62 at most. Every value of so many bits may stand there.
+    pub(super) width: u32,
+    pub(super) offset: i64,
+}
+
+impl Named {
+    /// Bytes in a proof: each list begins with a byte of its own.
+    pub(super) fn bytes(&self) -> usize {
+        (self.len * self.width as usize).div_ceil(8)
+    }
 }
 
 /// See the module.

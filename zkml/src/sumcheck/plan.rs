@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 
-use super::disclosed::{Derived, NO_LIMBS, Named};
+use super::disclosed::{self, Derived, NO_LIMBS};
 use super::error::{LayoutError, VerifyError};
 use super::explicit::Explicit;
-use super::layout::{Group, Home, Layout, Tensor};
+use super::layout::{Group, Home, Layout, Named, Tensor};
 use super::logup::Blocks;
 use super::placer::Placer;
 use super::relation::{Lay, Placed, Stated, derived};
@@ -132,7 +132,7 @@ impl<'a> Sketch<'a> {
             }
             let placed = derived::place(relation, stated, &mut placer)?;
             let layout = &mut placer.layout;
-            let named = relation.output().and_then(|made| Named::of(relation, made, layout));
+            let named = relation.output().and_then(|made| disclosed::named(relation, made, layout));
             layout.named.extend(named);
             Ok(placed)
         });

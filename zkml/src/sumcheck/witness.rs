@@ -3,7 +3,6 @@
 //! The prover's own account: whatever it gets wrong, the verifier refuses.
 
 use super::columns::{Columns, Values};
-use super::disclosed::NamedValues;
 use super::error::ProveError;
 use super::field::F;
 use super::plan::Plan;
@@ -16,7 +15,7 @@ pub(super) struct Witness {
     /// Per group its coordinates and its cells, a row per column. The last ones are the multiplicities.
     pub(super) groups: Vec<(usize, Vec<F>)>,
     /// What the proof names, where nothing is committed.
-    pub(super) named: NamedValues,
+    pub(super) named: Values,
 }
 
 impl Witness {

@@ -7,9 +7,9 @@ use super::slices::*;
 use crate::graph::TensorId;
 use crate::relations::{Relation, SliceRelations};
 use crate::sumcheck::columns::{Columns, Values};
-use crate::sumcheck::disclosed::{MAX_BYTES, NO_LIMBS, Named, NamedValues, bytes, decode, encode};
+use crate::sumcheck::disclosed::{MAX_BYTES, NO_LIMBS, bytes, decode, encode};
 use crate::sumcheck::field::EF_BYTES;
-use crate::sumcheck::layout::Layout;
+use crate::sumcheck::layout::{Layout, Named};
 use crate::sumcheck::relation::Argue;
 use crate::sumcheck::transcript::Label;
 use crate::sumcheck::witness::Witness;
@@ -101,7 +101,7 @@ fn rejects_named_values_that_are_no_permutation_or_do_not_ascend() {
     let layout = case.layout();
     let (head, scalars) = made.proof.split_at(bytes(layout));
     let honest = decode(layout, head).unwrap();
-    let verdict = |named: &NamedValues| {
+    let verdict = |named: &Values| {
         let proof = [&encode(layout, named)[..], scalars].concat();
         verify(
             &case.key,
@@ -235,7 +235,7 @@ proptest! {
         let numbers: Vec<i64> = values.iter().map(|v| (v & ((1 << width) - 1)) as i64 - offset).collect();
         let named = |id| Named { tensor: TensorId(id), len: numbers.len(), width, offset };
         let layout = Layout { named: vec![named(1), named(2)], ..Layout::default() };
-        let all: NamedValues = [1, 2].map(|id| (TensorId(id), numbers.clone())).into();
+        let all: Values = [1, 2].map(|id| (TensorId(id), numbers.clone())).into();
         let spelled = encode(&layout, &all);
         prop_assert_eq!(spelled.len(), bytes(&layout));
         prop_assert_eq!(decode(&layout, &spelled), Ok(all));
