@@ -144,7 +144,9 @@ pub(super) fn derive(
     }
     for relation in &relations.relations {
         let own = relation.output().and_then(|output| named.get(&output));
-        let followed = relation.follow(&values, own.map(Vec::as_slice)).map_err(refused)?;
+        let followed = relation
+            .follow(&values, own.map(Vec::as_slice))
+            .map_err(refused)?;
         let Some((output, made)) = followed else {
             continue;
         };

@@ -132,7 +132,9 @@ impl<'a> Sketch<'a> {
             }
             let placed = derived::place(relation, stated, &mut placer)?;
             let layout = &mut placer.layout;
-            let named = relation.output().and_then(|made| disclosed::named(relation, made, layout));
+            let named = relation
+                .output()
+                .and_then(|made| disclosed::named(relation, made, layout));
             layout.named.extend(named);
             Ok(placed)
         });
@@ -189,13 +191,7 @@ impl Plan {
 
     /// Counts scalars, claims and openings: those of the verifier's own walk.
     fn count(&mut self, relations: &SliceRelations) -> Result<(), VerifyError> {
-        let (tally, opened) = walk(
-            self,
-            relations,
-            Tally::default(),
-            [&[], &[]],
-            &Derived::default(),
-        )?;
+        let (tally, opened) = walk(self, relations, Tally::default(), [&[], &[]], &Derived::default())?;
         let Tally { scalars, claims } = tally;
         self.scalars = scalars;
         for (id, claims) in claims {

@@ -50,7 +50,13 @@ pub fn verify(
     // Every claim of the relations, down to claims on committed columns …
     let receiver = Receiver::new(transcript, scalars);
     let public = [inputs, outputs];
-    let (receiver, opened) = walk(&inner.plan, &inner.relations, receiver, public, &Derived::default())?;
+    let (receiver, opened) = walk(
+        &inner.plan,
+        &inner.relations,
+        receiver,
+        public,
+        &Derived::default(),
+    )?;
     let mut transcript = receiver.finish()?;
     // … which the opening shows.
     let opened = opened.into_iter().flatten().collect();

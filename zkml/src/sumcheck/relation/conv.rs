@@ -270,7 +270,9 @@ pub(super) fn prove<R: Recorder>(
     let mut joined = EF::zero_vec(image);
     for (tap, weights) in weights.iter().enumerate() {
         let weight = dot(&eq, weights);
-        geometry.pairs(tap, |position, place| joined[place] += weight * out_position[position]);
+        geometry.pairs(tap, |position, place| {
+            joined[place] += weight * out_position[position]
+        });
     }
     let plane = combine_rows(&eq, x, image);
     let pair = [places.spread(&joined), places.spread(&plane)];

@@ -98,9 +98,7 @@ pub(in crate::sumcheck) fn place(
         }
     };
     placer.make(output, range, Home::Derived)?;
-    Ok(super::Placed::Derived(Placed {
-        output: Some(output),
-    }))
+    Ok(super::Placed::Derived(Placed { output: Some(output) }))
 }
 
 impl Written for Placed {

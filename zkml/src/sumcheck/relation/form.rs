@@ -356,12 +356,9 @@ mod tests {
                         let rounds = [Label::Round, Label::Point];
                         let chosen = match factors {
                             Some(written) => prove_sum(&mut sender, rounds, vec![written], None),
-                            None => reading.prove(
-                                &mut sender,
-                                rounds,
-                                reading.factors(&point, x),
-                                (&point, x),
-                            ),
+                            None => {
+                                reading.prove(&mut sender, rounds, reading.factors(&point, x), (&point, x))
+                            }
                         };
                         (sender.scalars, chosen)
                     };

@@ -78,7 +78,7 @@ impl Case {
     }
 
     /// Leaves messages out of the transcript: the challenges after them were known before.
-    pub(super) fn say_nothing_of(&mut self, label: Label) {
+    pub(super) fn say_nothing_of(&mut self, label: transcript::Label) {
         self.lie.unsaid = Some(label);
     }
 
