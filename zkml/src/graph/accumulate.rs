@@ -23,7 +23,7 @@ impl<T: Number, V: Deref<Target = [T]>> LinearMap<V> {
             Self::Dense {
                 inputs, weight, bias, ..
             } => dense(x[0], *inputs as usize, weight, bias),
-            Self::Conv2d { .. } => self.convolve(x[0]),
+            Self::Conv2d { .. } => self.convolve(x[0], |v| v),
             Self::Affine {
                 channels,
                 inner,
@@ -46,7 +46,8 @@ impl<T: Number, V: Deref<Target = [T]>> LinearMap<V> {
         }
     }
 
-    fn convolve(&self, x: &[T]) -> Vec<T> {
+    /// The accumulators of a convolution, in numbers of any kind that the map's stand for.
+    fn convolve<U: Number>(&self, x: &[U], number: impl Fn(T) -> U) -> Vec<U> {
         let Self::Conv2d {
             input,
             output,
@@ -72,7 +73,7 @@ impl<T: Number, V: Deref<Target = [T]>> LinearMap<V> {
         let (rows, columns) = (taps(0, kh, h, oh), taps(1, kw, w, ow));
         let mut made = Vec::with_capacity(oc * oh * ow);
         for &bias in bias.iter() {
-            made.extend(std::iter::repeat_n(bias, oh * ow));
+            made.extend(std::iter::repeat_n(number(bias), oh * ow));
         }
         for (o, plane) in made.chunks_exact_mut(oh * ow).enumerate() {
             let weights = &weight[o * icg * kh * kw..(o + 1) * icg * kh * kw];
@@ -85,9 +86,89 @@ impl<T: Number, V: Deref<Target = [T]>> LinearMap<V> {
                         for y in row.first..row.end {
                             let sums = &mut plane[y * ow + column.first..y * ow + column.end];
                             let from = row.place(y) * w + column.place(column.first);
-                            column.add(sums, weight, image.get(from..).unwrap_or_default());
+                            column.add(sums, number(weight), image.get(from..).unwrap_or_default());
                         }
                     }
+                }
+            }
+        }
+        made
+    }
+}
+
+/// Integers below this in absolute value are doubles, and so are their sums and products while these stay below it.
+const EXACT: i64 = 1 << 53;
+/// Results of a plane up to which a window is written out for each: shorter loops would be mostly their own beginning.
+const SMALL_PLANE: usize = 16;
+
+impl LinearMap {
+    /// As [`LinearMap::accumulate`], where no accumulator exceeds `bound` in absolute value, whatever the inputs in their ranges
+    /// ([`accumulator_bound`](super::bound::accumulator_bound)): then no partial sum does either, in any order. Convolutions are
+    /// made in doubles where those are exact, which processors multiply several at a time.
+    ///
+    /// # Panics
+    /// As there.
+    #[must_use]
+    pub fn accumulate_within(&self, x: &[&[i64]], bound: i64) -> Vec<i64> {
+        let Self::Conv2d {
+            input: [ic, h, w],
+            output: [_, oh, ow],
+            kernel: [kh, kw],
+            weight,
+            groups,
+            bias,
+            ..
+        } = self
+        else {
+            return self.accumulate(x);
+        };
+        if bound >= EXACT {
+            return self.accumulate(x);
+        }
+        let image: Vec<f64> = x[0].iter().map(|&v| v as f64).collect();
+        let (plane, taps) = ((oh * ow) as usize, (kh * kw) as usize);
+        let made = if plane <= SMALL_PLANE && *groups == 1 {
+            let inputs = *ic as usize * taps;
+            let windows = self.windows(&image, *ic as usize, (h * w) as usize, plane);
+            let weight: Vec<f64> = weight.iter().map(|&v| v as f64).collect();
+            let bias: Vec<f64> = bias.iter().map(|&v| v as f64).collect();
+            let rows = dense(&windows, inputs, &weight, &bias);
+            let outputs = bias.len();
+            let at = |i: usize| rows[i % plane * outputs + i / plane];
+            (0..rows.len()).map(at).collect()
+        } else {
+            self.convolve(&image, |v| v as f64)
+        };
+        made.into_iter().map(|sum| sum as i64).collect()
+    }
+
+    /// For each result of a plane what its window reads, in the order of a channel's weights; 0 outside the image.
+    fn windows(&self, x: &[f64], channels: usize, image: usize, plane: usize) -> Vec<f64> {
+        let Self::Conv2d {
+            input: [_, h, w],
+            output: [_, _, ow],
+            kernel: [kh, kw],
+            stride,
+            dilation,
+            pad,
+            ..
+        } = self
+        else {
+            return Vec::new();
+        };
+        let at = |result: usize, tap: usize, axis: usize, extent: u32| {
+            let place = result * stride[axis] as usize + tap * dilation[axis] as usize;
+            let place = place.checked_sub(pad[axis] as usize)?;
+            (place < extent as usize).then_some(place)
+        };
+        let (ow, kw, width) = (*ow as usize, *kw as usize, *w as usize);
+        let mut made = Vec::with_capacity(plane * channels * *kh as usize * kw);
+        for result in 0..plane {
+            for channel in 0..channels {
+                for tap in 0..*kh as usize * kw {
+                    let row = at(result / ow, tap / kw, 0, *h);
+                    let place = row.zip(at(result % ow, tap % kw, 1, *w));
+                    made.push(place.map_or(0.0, |(y, z)| x[channel * image + y * width + z]));
                 }
             }
         }

@@ -27,6 +27,7 @@
 
 mod boundary;
 mod check;
+mod follow;
 mod limbs;
 mod lower;
 mod maximum;
@@ -44,6 +45,7 @@ use std::collections::BTreeMap;
 pub(crate) use boundary::check_values;
 pub use boundary::{Boundary, InstanceError};
 pub use check::CheckError;
+pub(crate) use follow::Named;
 pub use limbs::{LimbPlan, limb_widths};
 pub use lower::{LowerError, lower};
 
@@ -207,6 +209,21 @@ impl SliceRelations {
 }
 
 impl Relation {
+    /// The tensor that it makes; the first of several.
+    pub(crate) fn output(&self) -> Option<TensorId> {
+        match self {
+            Self::Range { .. } => None,
+            Self::Requantised { output, .. }
+            | Self::Maximum { output, .. }
+            | Self::Product { output, .. }
+            | Self::Read { output, .. }
+            | Self::Rows { output, .. }
+            | Self::Permutation { output, .. }
+            | Self::Wired { output, .. } => Some(*output),
+            Self::Table { outputs, .. } => outputs.first().copied(),
+        }
+    }
+
     /// The table that it is about.
     fn table(&self) -> Option<&TableRef> {
         match self {

@@ -37,9 +37,20 @@ pub(super) fn check(
     requantise: Requantise,
     output: TensorId,
 ) -> Result<(), CheckError> {
+    values.expect(output, &made(values, factors, product, requantise, output)?)
+}
+
+/// What the requantisation gives for the product of the factors.
+pub(super) fn made(
+    values: &Values<'_>,
+    factors: [TensorId; 2],
+    product: Product,
+    requantise: Requantise,
+    output: TensorId,
+) -> Result<Vec<Option<i64>>, CheckError> {
     let [left, right] = factors.map(|id| values.of(id));
     let accumulators = multiplied(product, left?, right?).ok_or(CheckError::Tensor(output))?;
-    values.expect(output, &requantised(requantise, accumulators))
+    Ok(requantised(requantise, accumulators))
 }
 
 /// The accumulators of a product, written as its definition; `None` when a length does not fit.

@@ -13,8 +13,16 @@ pub(super) fn check(
     index: TensorId,
     output: TensorId,
 ) -> Result<(), CheckError> {
+    values.expect(output, &made(values, input, index)?)
+}
+
+/// The input's value at each index.
+pub(super) fn made(
+    values: &Values<'_>,
+    input: TensorId,
+    index: TensorId,
+) -> Result<Vec<Option<i64>>, CheckError> {
     let x = values.of(input)?;
     let read = |&i: &i64| usize::try_from(i).ok().and_then(|i| x.get(i).copied());
-    let expected: Vec<_> = values.of(index)?.iter().map(read).collect();
-    values.expect(output, &expected)
+    Ok(values.of(index)?.iter().map(read).collect())
 }

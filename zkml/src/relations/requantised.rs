@@ -36,10 +36,21 @@ pub(super) fn check(
     requantise: Requantise,
     output: TensorId,
 ) -> Result<(), CheckError> {
+    values.expect(output, &made(values, inputs, map, requantise, output)?)
+}
+
+/// What the requantisation gives for the map of the inputs.
+pub(super) fn made(
+    values: &Values<'_>,
+    inputs: &[TensorId],
+    map: &LinearMap,
+    requantise: Requantise,
+    output: TensorId,
+) -> Result<Vec<Option<i64>>, CheckError> {
     let tensors = inputs.iter().map(|id| values.of(*id));
     let tensors = tensors.collect::<Result<Vec<_>, _>>()?;
     let accumulators = linear(map, &tensors).ok_or(CheckError::Tensor(output))?;
-    values.expect(output, &requantised(requantise, accumulators))
+    Ok(requantised(requantise, accumulators))
 }
 
 /// What a requantisation gives for each accumulator; `None` where the quotient is out of its range.

@@ -32,7 +32,7 @@ pub(super) fn check(
 }
 
 /// The constant's row at each index. Written out, and not asked of the graph: evaluator and verifier are compared with it.
-fn made(
+pub(super) fn made(
     values: &Values<'_>,
     table: &[i64],
     width: u32,

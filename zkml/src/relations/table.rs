@@ -29,11 +29,20 @@ pub(super) fn check(
     if outputs.len() != table.columns.len() {
         return Err(CheckError::Tensor(index));
     }
-    let x = values.of(index)?;
-    for (column, output) in table.columns.iter().zip(outputs) {
-        let entry = |&i: &i64| table.row(i).and_then(|row| column.get(row).copied());
-        let expected: Vec<_> = x.iter().map(entry).collect();
-        values.expect(*output, &expected)?;
+    for (column, output) in outputs.iter().enumerate() {
+        values.expect(*output, &made(values, table, index, column)?)?;
     }
     Ok(())
+}
+
+/// The entries of a column at the indices.
+pub(super) fn made(
+    values: &Values<'_>,
+    table: &Table,
+    index: TensorId,
+    column: usize,
+) -> Result<Vec<Option<i64>>, CheckError> {
+    let column = table.columns.get(column).ok_or(CheckError::Tensor(index))?;
+    let entry = |&i: &i64| table.row(i).and_then(|row| column.get(row).copied());
+    Ok(values.of(index)?.iter().map(entry).collect())
 }

@@ -24,10 +24,18 @@ pub(super) fn check(
     source: Option<&[u32]>,
     output: TensorId,
 ) -> Result<(), CheckError> {
+    values.expect(output, &made(values, input, source)?)
+}
+
+/// The input's values at their sources.
+pub(super) fn made(
+    values: &Values<'_>,
+    input: TensorId,
+    source: Option<&[u32]>,
+) -> Result<Vec<Option<i64>>, CheckError> {
     let x = values.of(input)?;
-    let expected: Vec<_> = match source {
+    Ok(match source {
         None => x.iter().map(|v| Some(*v)).collect(),
         Some(source) => source.iter().map(|&i| x.get(i as usize).copied()).collect(),
-    };
-    values.expect(output, &expected)
+    })
 }

@@ -48,7 +48,7 @@ pub(super) fn check(plan: &Plan, relations: &SliceRelations) -> Result<Work, Lay
 fn comparison(layout: &Layout, id: TensorId) -> u64 {
     layout.tensor(id).map_or(0, |t| match &t.home {
         Home::Input(_) | Home::Output(_) => evaluation(t.axes.len()),
-        Home::Column { .. } | Home::Limbs { .. } | Home::Wired => 0,
+        Home::Column { .. } | Home::Limbs { .. } | Home::Wired | Home::Derived => 0,
     })
 }
 
@@ -65,8 +65,11 @@ fn openings(layout: &Layout) -> u64 {
 fn common(layout: &Layout, blocks: &Blocks) -> u64 {
     let public = layout.tensors.values().map(|t| match t.home {
         Home::Input(_) | Home::Output(_) => t.axes.len() as u64 * PUBLIC,
-        Home::Column { .. } | Home::Limbs { .. } | Home::Wired => 0,
+        Home::Column { .. } | Home::Limbs { .. } | Home::Wired | Home::Derived => 0,
     });
+    if layout.disclosed {
+        return public.sum();
+    }
     let block = |block: &super::logup::Block| {
         let content = match block.content {
             Content::Cells { group, lookup } => match lookup.second {

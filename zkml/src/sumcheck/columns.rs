@@ -24,6 +24,7 @@ pub(super) struct Columns<'a> {
     counts: Vec<Vec<u64>>,
     /// The same of each explicit table.
     pub(super) reads: Vec<Vec<u64>>,
+    named: Values,
 }
 
 impl<'a> Columns<'a> {
@@ -35,6 +36,7 @@ impl<'a> Columns<'a> {
             groups: layout.groups.iter().map(zeros).collect(),
             counts: layout.tables.iter().map(|t| vec![0; 1 << t.width]).collect(),
             reads: layout.explicit.iter().map(|t| vec![0; t.axes.len()]).collect(),
+            named: Values::new(),
         }
     }
 
@@ -77,8 +79,13 @@ impl<'a> Columns<'a> {
         }
     }
 
-    /// Writes the multiplicities: the last columns.
-    pub(super) fn finish(mut self) -> Vec<(usize, Vec<F>)> {
+    /// Names what a relation leaves to be named.
+    pub(super) fn name(&mut self, output: TensorId, values: &[i64]) {
+        self.named.insert(output, values.to_vec());
+    }
+
+    /// Writes the multiplicities, the last columns. The columns, and all that was named.
+    pub(super) fn finish(mut self) -> (Vec<(usize, Vec<F>)>, Values) {
         for (table, read) in self.layout.explicit.iter().zip(std::mem::take(&mut self.reads)) {
             self.put(table.counts, 0, &read, |v| v);
         }
@@ -86,6 +93,7 @@ impl<'a> Columns<'a> {
             layout,
             mut groups,
             counts,
+            named,
             ..
         } = self;
         for ((_, cells), counts) in groups[layout.relation_groups..].iter_mut().zip(counts) {
@@ -93,6 +101,6 @@ impl<'a> Columns<'a> {
                 *cell = F::from_u64(count);
             }
         }
-        groups
+        (groups, named)
     }
 }

@@ -217,6 +217,9 @@ pub enum Claim {
     /// A value stands where the wiring says.
     #[error("a wiring's output is not what it reads")]
     Wiring,
+    /// What follows from a relation by its definition.
+    #[error("the values that follow are none of the tensor's, or not those of the statement")]
+    Derived,
     /// Rows are those of the constant at the given indices.
     #[error("rows are not those of the constant at the given indices, or an index names none")]
     Rows,

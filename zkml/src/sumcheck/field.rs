@@ -131,19 +131,19 @@ const CHUNK: usize = 1 << 10;
 const SMALL: u64 = 1 << 52;
 
 /// Lazily reduced coefficients of `Σ element · integer`: a coefficient is below 2^64, an integer below [`SMALL`], so
-/// [`CHUNK`] products stay below 2^126.
+/// [`CHUNK`] products stay below 2^126. So do 2^22 products, more than a tensor has values, where integers are below 2^40.
 #[derive(Clone, Copy, Default)]
-struct IntegerSum([i128; DEGREE]);
+pub(super) struct IntegerSum([i128; DEGREE]);
 
 impl IntegerSum {
     #[inline(always)]
-    fn add(&mut self, coefficients: [u64; DEGREE], integer: i64) {
+    pub(super) fn add(&mut self, coefficients: [u64; DEGREE], integer: i64) {
         for (sum, c) in self.0.iter_mut().zip(coefficients) {
             *sum = sum.wrapping_add(i128::from(c).wrapping_mul(i128::from(integer)));
         }
     }
 
-    fn reduce(self) -> EF {
+    pub(super) fn reduce(self) -> EF {
         EF::from_basis_coefficients_fn(|i| {
             let magnitude = F::from_u128(self.0[i].unsigned_abs());
             if self.0[i] < 0 { -magnitude } else { magnitude }
@@ -153,7 +153,7 @@ impl IntegerSum {
 
 /// The coefficients as integers.
 #[inline(always)]
-fn coefficients(x: &EF) -> [u64; DEGREE] {
+pub(super) fn coefficients(x: &EF) -> [u64; DEGREE] {
     let c: &[F] = x.as_basis_coefficients_slice();
     [
         c[0].as_canonical_u64(),

@@ -11,6 +11,7 @@ use zkinfer_crds::Digest;
 use super::budget;
 use super::commitment::{MAX_STACK, Scheme, opening_bytes, stack};
 use super::description::{describe, plan_digest};
+use super::disclosed;
 use super::error::LayoutError;
 use super::field::EF_BYTES;
 use super::parameters::SliceParameters;
@@ -22,6 +23,8 @@ use crate::relations::SliceRelations;
 /// Weights of a slice of several linear maps; a map alone may have what a tensor may. A prover holds them all, and whoever
 /// derives the key hashes them.
 const MAX_WEIGHTS: u64 = 1 << 21;
+/// What a collision of Blake3 takes.
+const HASH_BITS: f64 = 128.0;
 /// Leaves of the lookup argument: 150 bytes each while proving.
 const MAX_LAYERS: usize = 22;
 
@@ -35,7 +38,9 @@ pub struct Key {
 pub(super) struct Inner {
     pub(super) relations: SliceRelations,
     pub(super) plan: Plan,
-    pub(super) scheme: Scheme,
+    /// None where accumulators stand in the proof: nothing is committed.
+    pub(super) scheme: Option<Scheme>,
+    bits: f64,
     vk: Vec<u8>,
     digest: Digest,
 }
@@ -53,8 +58,11 @@ pub struct Security {
 #[must_use]
 pub fn security(key: &Key) -> Security {
     Security {
-        bits: key.inner.scheme.bits,
-        regime: super::REGIME,
+        bits: key.inner.bits,
+        regime: match key.inner.scheme {
+            Some(_) => super::REGIME,
+            None => super::REGIME_DISCLOSED,
+        },
     }
 }
 
@@ -74,7 +82,15 @@ impl Key {
     pub fn owning(relations: SliceRelations, parameters: SliceParameters) -> Result<Self, LayoutError> {
         let plan = Plan::new(&relations, parameters.limb_bits)?;
         check(&relations, &plan)?;
-        let scheme = Scheme::new(&plan.layout, own_error_log2(&plan))?;
+        let own = own_error_log2(&plan);
+        let (scheme, bits) = if plan.layout.disclosed {
+            // Beyond these a collision of the transcript's hash is cheaper.
+            (None, (-own).min(HASH_BITS))
+        } else {
+            let scheme = Scheme::new(&plan.layout, own)?;
+            let bits = scheme.bits;
+            (Some(scheme), bits)
+        };
         let vk = describe(&relations, parameters, &plan);
         let digest = Digest::of(&vk);
         Ok(Self {
@@ -82,6 +98,7 @@ impl Key {
                 relations,
                 plan,
                 scheme,
+                bits,
                 vk,
                 digest,
             }),
@@ -131,6 +148,19 @@ fn check_weights(relations: &SliceRelations, total: u64) -> Result<(), LayoutErr
 
 /// What every plan must keep: checked by whoever cuts slices and by whoever makes keys.
 pub(super) fn check(relations: &SliceRelations, plan: &Plan) -> Result<Work, LayoutError> {
+    if plan.layout.disclosed {
+        let (got, limit) = (disclosed::bytes(&plan.layout) as u64, disclosed::MAX_BYTES);
+        if got > limit {
+            return Err(LayoutError::Large {
+                what: "bytes of accumulators in a proof",
+                got,
+                limit,
+            });
+        }
+        let work = budget::check(plan, relations)?;
+        check_weights(relations, work.weights)?;
+        return check_bytes(got + (plan.scalars * EF_BYTES) as u64, work);
+    }
     check_layers(plan.blocks.layers)?;
     let cells = plan.layout.cells();
     if stack(cells) > MAX_STACK {
@@ -142,19 +172,21 @@ pub(super) fn check(relations: &SliceRelations, plan: &Plan) -> Result<Work, Lay
     }
     let work = budget::check(plan, relations)?;
     check_weights(relations, work.weights)?;
-    // Columns and claims: a proof that no envelope holds is of no use.
-    let (bytes, limit) = (
-        (plan.scalars * EF_BYTES) as u64 + opening_bytes(stack(cells)),
-        MAX_PROOF_BYTES as u64,
-    );
-    if bytes + bytes / 32 > limit {
-        return Err(LayoutError::Large {
+    // The opening's bytes differ a little from proof to proof.
+    let bytes = (plan.scalars * EF_BYTES) as u64 + opening_bytes(stack(cells));
+    check_bytes(bytes + bytes / 32, work)
+}
+
+/// Columns and claims: a proof that no envelope holds is of no use.
+fn check_bytes(got: u64, work: Work) -> Result<Work, LayoutError> {
+    match MAX_PROOF_BYTES as u64 {
+        limit if got > limit => Err(LayoutError::Large {
             what: "bytes in a proof",
-            got: bytes + bytes / 32,
+            got,
             limit,
-        });
+        }),
+        _ => Ok(work),
     }
-    Ok(work)
 }
 
 /// Refuses more leaves than fit in memory.

@@ -26,6 +26,8 @@ pub(super) enum Home {
     Limbs { group: usize, limbs: Limbs, offset: i64 },
     /// Claims are gathered and reduced to one on the tensor that the wiring reads.
     Wired,
+    /// The verifier derives the values and computes the claim ([`super::disclosed`]).
+    Derived,
 }
 
 /// Columns with their weights: a value cut into limbs.
@@ -124,6 +126,24 @@ pub(super) struct Multiset {
     pub(super) sides: Vec<(Side, usize)>,
 }
 
+/// What a proof names of one relation: `value + offset` in `width` bits each.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Named {
+    /// The tensor that the relation makes.
+    pub(super) tensor: TensorId,
+    pub(super) len: usize,
+    /// Of each value; 62 at most. Every value of so many bits may stand there.
+    pub(super) width: u32,
+    pub(super) offset: i64,
+}
+
+impl Named {
+    /// Bytes in a proof: each list begins with a byte of its own.
+    pub(super) fn bytes(&self) -> usize {
+        (self.len * self.width as usize).div_ceil(8)
+    }
+}
+
 /// See the module.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Layout {
@@ -137,6 +157,10 @@ pub(super) struct Layout {
     pub(super) explicit: Vec<Explicit>,
     /// Lists that are compared, in the order of their tags.
     pub(super) multisets: Vec<Multiset>,
+    /// Whether a verifier derives every tensor, and nothing is committed.
+    pub(super) disclosed: bool,
+    /// What a proof of such a slice names, in the order of the relations.
+    pub(super) named: Vec<Named>,
 }
 
 impl Layout {

@@ -14,6 +14,9 @@
 //! 4. the relations, last first ([`relation`]): each turns a claim on its output into claims on its inputs by a sum-check;
 //! 5. one WHIR opening of the commitment at all points ([`commitment`]).
 //!
+//! Where a slice's accumulators are few they stand in the proof instead ([`disclosed`]): then there is neither commitment nor lookup
+//! nor opening, and of the order above remain the first step, what is named, and the relations.
+//!
 //! Public tensors are never committed: a claim on one is computed by the verifier from the values that the statement
 //! names. So nothing that a prover sends stands between a public value and the relations.
 
@@ -26,6 +29,7 @@ mod channel;
 mod columns;
 mod commitment;
 mod description;
+mod disclosed;
 mod error;
 mod explicit;
 mod field;
@@ -74,3 +78,6 @@ pub const SECURITY_BITS: u32 = 100;
 /// The regime in which [`SECURITY_BITS`] hold.
 pub const REGIME: &str =
     "12 of these bits grinding; proven up to Johnson's bound, with Blake3 as a random oracle";
+
+/// The same of a slice whose accumulators stand in its proofs.
+pub const REGIME_DISCLOSED: &str = "proven, with Blake3 as a random oracle";

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::commitment::{opening_bytes, stack};
+use super::disclosed::{self, NO_LIMBS};
 use super::error::LayoutError;
 use super::field::EF_BYTES;
 use super::key::check;
@@ -16,7 +17,8 @@ use crate::relations::SliceRelations;
 /// What a manifest records of a slice's proof system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SliceParameters {
-    /// Width of a full limb, and of the widest activation table.
+    /// Width of a full limb, and of the widest activation table; 0 where nothing is cut into limbs, because accumulators
+    /// stand in the proof.
     pub limb_bits: u8,
 }
 
@@ -45,6 +47,12 @@ pub struct Cost {
 pub fn choose_parameters(relations: &SliceRelations) -> Result<(SliceParameters, Cost), LayoutError> {
     let sketch = Sketch::of(relations)?;
     let (mut widths, mut refused) = (Vec::new(), None);
+    // Where a proof can hold the accumulators nothing is cheaper: all else of it is work beside that.
+    match disclosing(&sketch, relations) {
+        Ok(best) => return Ok(best),
+        Err(error @ LayoutError::Large { .. }) => refused = refused.or(Some(error)),
+        Err(error) => return Err(error),
+    }
     for limb_bits in LIMB_BITS {
         let placed = sketch.place(limb_bits).and_then(|uncounted| {
             let work = check(relations, uncounted.plan())?;
@@ -84,6 +92,19 @@ pub fn choose_parameters(relations: &SliceRelations) -> Result<(SliceParameters,
     }
 }
 
+/// The parameters of a slice whose accumulators stand in its proofs.
+fn disclosing(
+    sketch: &Sketch<'_>,
+    relations: &SliceRelations,
+) -> Result<(SliceParameters, Cost), LayoutError> {
+    let placed = sketch.place(NO_LIMBS)?;
+    check(relations, placed.plan())?;
+    let plan = placed.counted()?;
+    let cost = cost_of(&plan, check(relations, &plan)?);
+    let limb_bits = NO_LIMBS;
+    Ok((SliceParameters { limb_bits }, cost))
+}
+
 /// Predicts what proving a slice costs.
 ///
 /// # Errors
@@ -99,6 +120,16 @@ fn cost_of(plan: &Plan, work: Work) -> Cost {
     let cells = plan.layout.cells();
     let (stack, layers) = (stack(cells), plan.blocks.layers);
     let values: usize = plan.layout.tensors.values().map(|t| t.axes.len()).sum();
+    if plan.layout.disclosed {
+        return Cost {
+            cpu_us: 50 + work.prover / 1000,
+            // Values with what is made of them at a time; weights of graph, relations and key while these are made.
+            memory_bytes: (12 << 20) + values as u64 * 120 + work.weights * 24,
+            proof_bytes: (plan.scalars * EF_BYTES + disclosed::bytes(&plan.layout)) as u64,
+            cells: 0,
+            verifier_steps: work.verifier,
+        };
+    }
     let (full, leaves) = (1u64 << stack, 1u64 << layers);
     let nanoseconds = full * per_place(stack) + leaves * per_place(layers) + work.prover;
     Cost {

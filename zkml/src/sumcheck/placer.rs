@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::axes::Axes;
+use super::disclosed::NO_LIMBS;
 use super::error::LayoutError;
 use super::layout::{Group, Home, Layout, Limbs, Lookup, Multiset, Second, Tensor};
 use super::shapes::Shapes;
@@ -40,13 +41,21 @@ impl<'a> Placer<'a> {
             public: outputs.iter().enumerate().map(|(i, t)| (t.id, i)).collect(),
             tables: BTreeSet::new(),
             wanted: Vec::new(),
-            layout: Layout::default(),
+            layout: Layout {
+                disclosed: limb_bits == NO_LIMBS,
+                ..Layout::default()
+            },
         }
     }
 
     /// Width of a full limb, and of the widest activation table.
     pub(super) fn limb_bits(&self) -> u32 {
         self.limb_bits
+    }
+
+    /// Whether nothing is committed, so that accumulators stand in the proof.
+    pub(super) fn discloses(&self) -> bool {
+        self.layout.disclosed
     }
 
     /// The axes of a tensor, made or not.

@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 
+use super::disclosed::{self, Derived, NO_LIMBS};
 use super::error::{LayoutError, VerifyError};
 use super::explicit::Explicit;
-use super::layout::{Group, Home, Layout, Tensor};
+use super::layout::{Group, Home, Layout, Named, Tensor};
 use super::logup::Blocks;
 use super::placer::Placer;
-use super::relation::{Lay, Placed, Stated};
+use super::relation::{Lay, Placed, Stated, derived};
 use super::shapes::{Classes, Lengths, Shapes};
 use super::table::Table;
 use super::tally::Tally;
@@ -47,6 +48,8 @@ impl Serialize for Plan {
             tables: &'a [Table],
             #[serde(skip_serializing_if = "<[Explicit]>::is_empty")]
             explicit: &'a [Explicit],
+            #[serde(skip_serializing_if = "<[Named]>::is_empty")]
+            named: &'a [Named],
             steps: &'a [Placed],
         }
         let Layout {
@@ -55,8 +58,11 @@ impl Serialize for Plan {
             relation_groups,
             tables,
             explicit,
+            named,
             // Those of permutations and reads, which are among the steps.
             multisets: _,
+            // By the parameter that stands beside the plan.
+            disclosed: _,
         } = &self.layout;
         let described = Described {
             tensors,
@@ -64,6 +70,7 @@ impl Serialize for Plan {
             relation_groups: *relation_groups,
             tables,
             explicit,
+            named,
             steps: &self.steps,
         };
         described.serialize(serializer)
@@ -103,7 +110,7 @@ impl<'a> Sketch<'a> {
     /// # Errors
     /// A relation that has no layout; see [`LayoutError`].
     pub(super) fn place(&self, limb_bits: u8) -> Result<Uncounted<'a>, LayoutError> {
-        if !LIMB_BITS.contains(&limb_bits) {
+        if limb_bits != NO_LIMBS && !LIMB_BITS.contains(&limb_bits) {
             return Err(LayoutError::Parameters {
                 limb_bits,
                 min: *LIMB_BITS.start(),
@@ -118,7 +125,19 @@ impl<'a> Sketch<'a> {
             }
             placer.make(tensor.id, tensor.range, Home::Input(i))?;
         }
-        let steps = self.stated.iter().map(|relation| relation.place(&mut placer));
+        let both = self.stated.iter().zip(&relations.relations);
+        let steps = both.map(|(stated, relation)| {
+            if !placer.discloses() {
+                return stated.place(&mut placer);
+            }
+            let placed = derived::place(relation, stated, &mut placer)?;
+            let layout = &mut placer.layout;
+            let named = relation
+                .output()
+                .and_then(|made| disclosed::named(relation, made, layout));
+            layout.named.extend(named);
+            Ok(placed)
+        });
         let steps = steps.collect::<Result<Vec<_>, _>>()?;
         for (index, output) in relations.outputs.iter().enumerate() {
             let made = placer.layout.tensors.get(&output.id);
@@ -172,7 +191,7 @@ impl Plan {
 
     /// Counts scalars, claims and openings: those of the verifier's own walk.
     fn count(&mut self, relations: &SliceRelations) -> Result<(), VerifyError> {
-        let (tally, opened) = walk(self, relations, Tally::default(), [&[], &[]])?;
+        let (tally, opened) = walk(self, relations, Tally::default(), [&[], &[]], &Derived::default())?;
         let Tally { scalars, claims } = tally;
         self.scalars = scalars;
         for (id, claims) in claims {

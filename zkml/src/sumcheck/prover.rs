@@ -8,6 +8,7 @@ use zkinfer_crds::Digest;
 use super::channel::{Sender, encode};
 use super::columns::Values;
 use super::commitment::{self, Committed};
+use super::disclosed;
 use super::error::ProveError;
 use super::field::{EF, F};
 use super::fingerprint::Fingerprint;
@@ -58,6 +59,7 @@ pub(super) fn prove_witness<V: Voice>(
     let mut transcript = Transcript::new(voice);
     let views: Vec<&[i64]> = outputs.iter().map(Vec::as_slice).collect();
     absorb(&mut transcript, statement, digest, inputs, &views);
+    disclosed::absorb(&mut transcript, &key.plan.layout, &witness.named);
     // The library panics where it cannot go on.
     let run = || argue(key, transcript, witness);
     match catch_unwind(AssertUnwindSafe(run)) {
@@ -72,30 +74,44 @@ fn argue<V: Voice>(
     mut transcript: Transcript<V>,
     witness: Witness,
 ) -> Result<(Vec<u8>, V), String> {
-    let Witness { values, groups } = witness;
-    let (root, committed) = key
-        .scheme
-        .commit(groups, transcript.delegate(Label::Commitment))?;
+    let Witness {
+        values,
+        groups,
+        named,
+    } = witness;
+    let layout = &key.plan.layout;
+    let Some(scheme) = &key.scheme else {
+        let mut state = Proving::new(layout, Sender::new(transcript), None, &values);
+        walk(key, &mut state);
+        let (sender, _) = state.finish();
+        let mut proof = disclosed::encode(layout, &named);
+        proof.extend(sender.scalars.iter().flat_map(encode));
+        return Ok((proof, sender.transcript.recorder));
+    };
+    let (root, committed) = scheme.commit(groups, transcript.delegate(Label::Commitment))?;
     let mut sender = Sender::new(transcript);
     let rho = look_up(key, &mut sender, &committed, &values);
-    let mut state = Proving::new(&key.plan.layout, sender, &committed, &values);
+    let mut state = Proving::new(layout, sender, Some(&committed), &values);
     state.send_columns(&rho);
     state.claim_compared(&rho);
-    for (step, relation) in key.plan.steps.iter().zip(&key.relations.relations).rev() {
-        step.prove(relation, &mut state);
-    }
+    walk(key, &mut state);
     let (sender, points) = state.finish();
     let Sender {
         mut transcript,
         scalars,
     } = sender;
     let points = points.into_iter().flatten().collect();
-    let opening = key
-        .scheme
-        .open(committed, points, transcript.delegate(Label::Opening))?;
+    let opening = scheme.open(committed, points, transcript.delegate(Label::Opening))?;
     let mut proof: Vec<u8> = scalars.iter().flat_map(encode).collect();
     proof.extend(postcard::to_allocvec(&(root, opening)).map_err(|e| e.to_string())?);
     Ok((proof, transcript.recorder))
+}
+
+/// Every relation, last first.
+fn walk<V: Voice>(key: &Inner, state: &mut Proving<'_, V>) {
+    for (step, relation) in key.plan.steps.iter().zip(&key.relations.relations).rev() {
+        step.prove(relation, state);
+    }
 }
 
 /// The lookup argument up to its point.

@@ -34,7 +34,7 @@ impl Voice for Silent {
 pub(super) struct Proving<'a, V> {
     layout: &'a Layout,
     pub(super) sender: Sender<V>,
-    committed: &'a Committed,
+    committed: Option<&'a Committed>,
     values: &'a BTreeMap<TensorId, Vec<i64>>,
     /// Per group the points that it is opened at.
     points: Vec<Vec<Vec<EF>>>,
@@ -47,7 +47,7 @@ impl<'a, V: Voice> Proving<'a, V> {
     pub(super) fn new(
         layout: &'a Layout,
         sender: Sender<V>,
-        committed: &'a Committed,
+        committed: Option<&'a Committed>,
         values: &'a BTreeMap<TensorId, Vec<i64>>,
     ) -> Self {
         Self {
@@ -70,7 +70,8 @@ impl<'a, V: Voice> Proving<'a, V> {
     }
 
     pub(super) fn column(&self, group: usize, column: usize) -> &'a [F] {
-        commitment::column(self.committed, group, column)
+        self.committed
+            .map_or(&[], |committed| commitment::column(committed, group, column))
     }
 
     /// `Σ 2^shift · limb`, cell by cell.
@@ -92,7 +93,7 @@ impl<'a, V: Voice> Proving<'a, V> {
             let point = &rho[rho.len() - group.axes.arity()..];
             let eq = tables.entry(point.len()).or_insert_with(|| eq_table(point));
             let values: Vec<EF> = (0..group.columns)
-                .map(|c| dot_base(eq, commitment::column(self.committed, index, c)))
+                .map(|c| dot_base(eq, self.column(index, c)))
                 .collect();
             self.sender.send(Label::Columns, &values);
             self.points.push(vec![point.to_vec()]);
@@ -137,7 +138,7 @@ impl<'a, V: Voice> Proving<'a, V> {
         };
         match &tensor.home {
             // The verifier computes it.
-            Home::Input(_) | Home::Output(_) => {}
+            Home::Input(_) | Home::Output(_) | Home::Derived => {}
             Home::Column { group, column } => self.open(*group, &[*column], Label::Claim, point.to_vec()),
             Home::Limbs { group, limbs, .. } => {
                 let columns: Vec<_> = limbs.columns().collect();

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use zkinfer_crds::slice_files::{FileRole, Measure, Measures};
 use zkinfer_crds::{Digest, ParameterId, Profile, ProofSystem};
 
+use super::disclosed::NO_LIMBS;
 use super::{Key, LIMB_BITS, SliceParameters, choose_parameters, prove, security, verify};
 use crate::backend::{
     Cause, Circuit, CircuitError, Cost, CutRule, KeyError, LayoutError, NO_SRS, Parameters, ParametersId,
@@ -25,7 +26,7 @@ pub struct SumcheckWhir;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SumcheckShape {
-    /// Width of a full limb.
+    /// Width of a full limb; 0 where accumulators stand in the proof.
     pub limb_bits: u8,
 }
 
@@ -73,7 +74,7 @@ impl System for SumcheckWhir {
 
     fn parameters(&self, circuit: &Circuit) -> Result<Parameters, CircuitError> {
         let SumcheckShape { limb_bits } = circuit.read()?;
-        if !LIMB_BITS.contains(&limb_bits) {
+        if limb_bits != NO_LIMBS && !LIMB_BITS.contains(&limb_bits) {
             return Err(CircuitError::Limits);
         }
         Ok(given(SliceParameters { limb_bits }))

@@ -62,6 +62,8 @@ pub(super) enum Label {
     Factors = 22,
     /// The opening, spoken by the commitment scheme.
     Opening = 23,
+    /// What a proof names of one relation, where nothing is committed.
+    Named = 24,
 }
 
 /// Follows a transcript. A verifier's is [`Silent`], and so is an honest prover's; a test's may keep what it hears, and may leave

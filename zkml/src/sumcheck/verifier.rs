@@ -9,6 +9,7 @@ use zkinfer_crds::Digest;
 
 use super::channel::Receiver;
 use super::commitment::{Commitment, Opening};
+use super::disclosed::{self, Derived};
 use super::error::VerifyError;
 use super::field::EF_BYTES;
 use super::instance::absorb;
@@ -32,33 +33,71 @@ pub fn verify(
     proof: &[u8],
 ) -> Result<(), VerifyError> {
     let inner = &*key.inner;
+    if proof.len() > MAX_PROOF_BYTES {
+        return Err(VerifyError::Malformed("it is too long"));
+    }
+    let Some(scheme) = &inner.scheme else {
+        return verify_disclosed(key, statement, [inputs, outputs], proof);
+    };
     let (scalars, root, opening) = decode(inner, proof)?;
-    check_values("input", &inner.relations.inputs, inputs)?;
-    check_values("output", &inner.relations.outputs, outputs)?;
+    check_boundary(inner, [inputs, outputs])?;
 
     // Everything that is public, then the commitment: no challenge is known before.
     let mut transcript = Transcript::new(Silent);
     absorb(&mut transcript, statement, &key.digest(), inputs, outputs);
-    inner
-        .scheme
-        .observe(&root, transcript.delegate(Label::Commitment));
+    scheme.observe(&root, transcript.delegate(Label::Commitment));
 
     // Every claim of the relations, down to claims on committed columns …
     let receiver = Receiver::new(transcript, scalars);
-    let (receiver, opened) = walk(&inner.plan, &inner.relations, receiver, [inputs, outputs])?;
+    let public = [inputs, outputs];
+    let (receiver, opened) = walk(
+        &inner.plan,
+        &inner.relations,
+        receiver,
+        public,
+        &Derived::default(),
+    )?;
     let mut transcript = receiver.finish()?;
     // … which the opening shows.
     let opened = opened.into_iter().flatten().collect();
-    inner
-        .scheme
-        .verify(&root, opening, opened, transcript.delegate(Label::Opening))
+    scheme.verify(&root, opening, opened, transcript.delegate(Label::Opening))
+}
+
+/// The same of a slice whose accumulators stand in the proof: see [`disclosed`].
+fn verify_disclosed(
+    key: &Key,
+    statement: &Digest,
+    public: [&[&[i64]]; 2],
+    proof: &[u8],
+) -> Result<(), VerifyError> {
+    let inner = &*key.inner;
+    let layout = &inner.plan.layout;
+    let (named, scalars) = proof
+        .split_at_checked(disclosed::bytes(layout))
+        .ok_or(VerifyError::Malformed("it is too short"))?;
+    let named = disclosed::decode(layout, named)?;
+    check_boundary(inner, public)?;
+
+    // Everything that a challenge could be chosen for stands before the first one.
+    let mut transcript = Transcript::new(Silent);
+    absorb(&mut transcript, statement, &key.digest(), public[0], public[1]);
+    disclosed::absorb(&mut transcript, layout, &named);
+    // What follows of public and named values, and then that what is named is what it is said to be. Nothing is left open.
+    let derived = disclosed::derive(layout, &inner.relations, public, named)?;
+    let receiver = Receiver::new(transcript, scalars);
+    let (receiver, _) = walk(&inner.plan, &inner.relations, receiver, public, &derived)?;
+    receiver.finish().map(|_| ())
+}
+
+/// Public values are as many as the slice has, each in its range.
+fn check_boundary(inner: &Inner, [inputs, outputs]: [&[&[i64]]; 2]) -> Result<(), VerifyError> {
+    check_values("input", &inner.relations.inputs, inputs)?;
+    check_values("output", &inner.relations.outputs, outputs)?;
+    Ok(())
 }
 
 /// Splits a proof into its scalars, root and opening. Nothing is hashed for bytes that are no proof.
 fn decode<'p>(key: &Inner, proof: &'p [u8]) -> Result<(&'p [u8], Commitment, Opening), VerifyError> {
-    if proof.len() > MAX_PROOF_BYTES {
-        return Err(VerifyError::Malformed("it is too long"));
-    }
     let (scalars, tail) = proof
         .split_at_checked(key.plan.scalars * EF_BYTES)
         .ok_or(VerifyError::Malformed("it is too short"))?;

@@ -1,13 +1,15 @@
 //! A verifier while it walks the relations: what was claimed so far, and where each claim is settled.
 //!
-//! Invariant: a claim on a tensor ends in the statement's values, in the opening, or in a later relation's turn; nothing else is
-//! believed. It calls no prover code.
+//! Invariant: a claim on a tensor ends in the statement's values or what the verifier has derived, in the opening, or in a later
+//! relation's turn; nothing else is believed. It calls no prover code.
 
 use std::collections::BTreeMap;
 
 use super::axes::Axes;
 use super::channel::Channel;
+use super::columns::Values;
 use super::commitment::Opened;
+use super::disclosed::Derived;
 use super::error::{Fault, VerifyError};
 use super::field::{EF, signed};
 use super::layout::{Home, Layout, Tensor};
@@ -20,6 +22,7 @@ pub(super) struct Verifying<'a, C> {
     pub(super) channel: C,
     inputs: &'a [&'a [i64]],
     outputs: &'a [&'a [i64]],
+    derived: &'a Derived,
     /// Per group what it must open to.
     opened: Vec<Vec<Opened>>,
     /// Claims on wirings, which are reduced when their turn comes.
@@ -28,12 +31,18 @@ pub(super) struct Verifying<'a, C> {
 
 impl<'a, C: Channel> Verifying<'a, C> {
     /// Nothing is received yet.
-    pub(super) fn new(layout: &'a Layout, channel: C, [inputs, outputs]: [&'a [&'a [i64]]; 2]) -> Self {
+    pub(super) fn new(
+        layout: &'a Layout,
+        channel: C,
+        [inputs, outputs]: [&'a [&'a [i64]]; 2],
+        derived: &'a Derived,
+    ) -> Self {
         Self {
             layout,
             channel,
             inputs,
             outputs,
+            derived,
             opened: Vec::new(),
             pending: BTreeMap::new(),
         }
@@ -113,17 +122,31 @@ impl<'a, C: Channel> Verifying<'a, C> {
                 .channel
                 .compute(|| tensor.axes.all().evaluate(point, self.inputs[*index]))),
             Home::Output(index) => Ok(self.output(*index, &tensor.axes, point)),
+            Home::Derived => Ok(self.known(&self.derived.values, tensor, id, point)),
             Home::Column { .. } | Home::Limbs { .. } | Home::Wired => {
                 Err(VerifyError::Fault(Fault::NotPublic(id)))
             }
         }
     }
 
+    /// The MLE of accumulators that the proof names, by the tensor that is made of them.
+    pub(super) fn accumulators(&self, id: TensorId, point: &[EF]) -> Result<EF, VerifyError> {
+        Ok(self.known(&self.derived.named, self.tensor(id)?, id, point))
+    }
+
+    /// The MLE of what the verifier has derived: all of it, before the walk. Nothing is there while claims are only counted.
+    fn known(&self, of: &Values, tensor: &Tensor, id: TensorId, point: &[EF]) -> EF {
+        self.channel.compute(|| {
+            let values = of.get(&id).map(Vec::as_slice).unwrap_or_default();
+            tensor.axes.all().evaluate(point, values)
+        })
+    }
+
     /// The values of an input, from the statement; none while claims are only counted, when there is none yet.
     pub(super) fn given(&self, id: TensorId) -> Result<Option<&'a [i64]>, VerifyError> {
         match self.tensor(id)?.home {
             Home::Input(index) => Ok(self.inputs.get(index).copied()),
-            Home::Output(_) | Home::Column { .. } | Home::Limbs { .. } | Home::Wired => {
+            Home::Output(_) | Home::Column { .. } | Home::Limbs { .. } | Home::Wired | Home::Derived => {
                 Err(VerifyError::Fault(Fault::NotPublic(id)))
             }
         }
@@ -133,7 +156,7 @@ impl<'a, C: Channel> Verifying<'a, C> {
     pub(super) fn made(&self, id: TensorId) -> Option<&'a [i64]> {
         match self.layout.tensor(id)?.home {
             Home::Output(index) => self.outputs.get(index).copied(),
-            Home::Input(_) | Home::Column { .. } | Home::Limbs { .. } | Home::Wired => None,
+            Home::Input(_) | Home::Column { .. } | Home::Limbs { .. } | Home::Wired | Home::Derived => None,
         }
     }
 
@@ -148,7 +171,7 @@ impl<'a, C: Channel> Verifying<'a, C> {
         self.channel.claimed(id);
         let tensor = self.tensor(id)?;
         match &tensor.home {
-            Home::Input(_) | Home::Output(_) => self.public(id, point),
+            Home::Input(_) | Home::Output(_) | Home::Derived => self.public(id, point),
             Home::Column { group, column } => {
                 Ok(self.receive(Label::Claim, *group, vec![*column], point)?[0])
             }
@@ -175,7 +198,7 @@ impl<'a, C: Channel> Verifying<'a, C> {
                 let q = limbs.value(&self.opened[*group][0].values);
                 Ok(q - tensor.axes.all().indicator(point) * signed(*offset))
             }
-            Home::Input(_) | Home::Output(_) => self.public(id, point),
+            Home::Input(_) | Home::Output(_) | Home::Derived => self.public(id, point),
             Home::Wired => self.claim(id, point),
         }
     }

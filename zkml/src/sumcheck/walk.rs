@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::channel::Channel;
 use super::commitment::Opened;
+use super::disclosed::Derived;
 use super::error::{Refutation, VerifyError};
 use super::field::EF;
 use super::fingerprint::Fingerprint;
@@ -24,15 +25,36 @@ use crate::relations::SliceRelations;
 pub(super) fn walk<'a, C: Channel>(
     plan: &'a Plan,
     relations: &SliceRelations,
+    channel: C,
+    public: [&'a [&'a [i64]]; 2],
+    derived: &'a Derived,
+) -> Result<(C, Vec<Vec<Opened>>), VerifyError> {
+    let layout = &plan.layout;
+    let mut state = if layout.disclosed {
+        Verifying::new(layout, channel, public, derived)
+    } else {
+        looked_up(plan, channel, public, derived)?
+    };
+    // Outputs first: each relation turns claims on what it makes into claims on what it reads.
+    for (step, relation) in plan.steps.iter().zip(&relations.relations).rev() {
+        step.verify(relation, &mut state)?;
+    }
+    state.finish()
+}
+
+/// The lookup argument.
+fn looked_up<'a, C: Channel>(
+    plan: &'a Plan,
     mut channel: C,
     public: [&'a [&'a [i64]]; 2],
-) -> Result<(C, Vec<Vec<Opened>>), VerifyError> {
+    derived: &'a Derived,
+) -> Result<Verifying<'a, C>, VerifyError> {
     let layout = &plan.layout;
     // Every looked-up cell is a row of its table …
     let fingerprint = Fingerprint::draw(&mut channel);
     let leaves = gkr::verify(&mut channel, plan.blocks.layers)?;
     // … provided that the columns have these values at its point, which the opening will show.
-    let mut state = Verifying::new(layout, channel, public);
+    let mut state = Verifying::new(layout, channel, public, derived);
     state.receive_columns(&leaves.point)?;
     let compared = layout.compared().into_iter();
     let tensors = compared
@@ -49,10 +71,5 @@ pub(super) fn walk<'a, C: Channel>(
             |index, axes, point: &[EF]| state.output(index, axes, point),
         )
     })?;
-
-    // Outputs first: each relation turns claims on what it makes into claims on what it reads.
-    for (step, relation) in plan.steps.iter().zip(&relations.relations).rev() {
-        step.verify(relation, &mut state)?;
-    }
-    state.finish()
+    Ok(state)
 }

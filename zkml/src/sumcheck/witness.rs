@@ -14,6 +14,8 @@ pub(super) struct Witness {
     pub(super) values: Values,
     /// Per group its coordinates and its cells, a row per column. The last ones are the multiplicities.
     pub(super) groups: Vec<(usize, Vec<F>)>,
+    /// What the proof names, where nothing is committed.
+    pub(super) named: Values,
 }
 
 impl Witness {
@@ -36,7 +38,11 @@ impl Witness {
                 values.insert(output, made);
             }
         }
-        let groups = columns.finish();
-        Ok(Self { values, groups })
+        let (groups, named) = columns.finish();
+        Ok(Self {
+            values,
+            groups,
+            named,
+        })
     }
 }

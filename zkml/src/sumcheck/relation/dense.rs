@@ -49,15 +49,15 @@ pub(super) fn factors(
     split: [usize; 2],
     output_point: &[EF],
     x: &[i64],
-) -> (Vec<EF>, Vec<EF>) {
+) -> [Vec<EF>; 2] {
     let (from, to) = (reading.from, reading.to);
     let row_axes = from.part(split[0]..from.count());
     let (head, tail) = output_point.split_at(to.part(0..split[1]).arity());
     let rows = to.part(split[1]..to.count()).eq(tail);
     let batch = from.part(0..split[0]).eq(head);
     let coefficients = combine_rows(&rows, reading.map.weight(), row_axes.len());
-    (
+    [
         row_axes.spread(&coefficients),
         row_axes.spread(&combine_rows(&batch, x, row_axes.len())),
-    )
+    ]
 }

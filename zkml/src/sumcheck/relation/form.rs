@@ -17,9 +17,12 @@ use serde::Serialize;
 use super::{conv, dense, general, scale};
 use crate::graph::{LinearMap, TensorId};
 use crate::sumcheck::axes::Axes;
+use crate::sumcheck::channel::Sender;
 use crate::sumcheck::error::LayoutError;
 use crate::sumcheck::field::{EF, signed};
 use crate::sumcheck::shapes::Classes;
+use crate::sumcheck::sums::prove_sum;
+use crate::sumcheck::transcript::{Label, Recorder};
 use crate::sumcheck::work::{MULTIPLY, evaluation, tables};
 
 /// How one input is read.
@@ -175,13 +178,28 @@ impl Reading<'_> {
         }
     }
 
-    /// The prover's factors: coefficients and values over the coordinates of the sum-check.
-    pub(super) fn factors(&self, output_point: &[EF], x: &[i64]) -> (Vec<EF>, Vec<EF>) {
-        match self.kind {
+    /// The prover's factors: coefficients and values over the coordinates of the sum-check. None of a convolution, whose
+    /// rounds need none ([`Reading::prove`]).
+    pub(super) fn factors(&self, output_point: &[EF], x: &[i64]) -> Option<[Vec<EF>; 2]> {
+        Some(match self.kind {
             Kind::Contract { split } => dense::factors(self, *split, output_point, x),
             Kind::Scale { channels } => scale::factors(self, channels, output_point, x),
-            Kind::Convolve { split } => (conv::coefficients(self, *split, output_point), lift(self.from, x)),
-            Kind::General => (general::coefficients(self, output_point), lift(self.from, x)),
+            Kind::Convolve { .. } => return None,
+            Kind::General => [general::coefficients(self, output_point), lift(self.from, x)],
+        })
+    }
+
+    /// The prover's rounds: the point that they choose.
+    pub(super) fn prove<R: Recorder>(
+        &self,
+        sender: &mut Sender<R>,
+        rounds: [Label; 2],
+        factors: Option<[Vec<EF>; 2]>,
+        (output_point, x): (&[EF], &[i64]),
+    ) -> Vec<EF> {
+        match (self.kind, factors) {
+            (Kind::Convolve { split }, None) => conv::prove(sender, rounds, (self, *split), output_point, x),
+            (_, factors) => prove_sum(sender, rounds, factors.into_iter().collect(), None),
         }
     }
 }
@@ -234,6 +252,7 @@ pub(super) fn lift(axes: &Axes, values: &[i64]) -> Vec<EF> {
 mod tests {
     use super::*;
     use crate::sumcheck::field::{F, dot, eq_table};
+    use crate::sumcheck::transcript::{Silent, Transcript};
 
     fn random_map(map: &LinearMap) -> LinearMap {
         let mut seed = 1i64;
@@ -302,6 +321,10 @@ mod tests {
                 .collect();
             let views: Vec<&[i64]> = x.iter().map(Vec::as_slice).collect();
             let accumulators = map.accumulate(&views);
+            // In doubles, and where they would not be exact.
+            for bound in [1 << 40, i64::MAX] {
+                assert_eq!(map.accumulate_within(&views, bound), accumulators);
+            }
             let (from, to) = (
                 Axes::new(len, &from_cuts),
                 Axes::new(accumulators.len(), &to_cuts),
@@ -321,7 +344,25 @@ mod tests {
                         from: &from,
                         to: &to,
                     };
-                    let (c, values) = reading.factors(&point, x);
+                    let [c, values] = match kind {
+                        Kind::Convolve { split } => {
+                            [conv::coefficients(&reading, *split, &point), lift(&from, x)]
+                        }
+                        _ => reading.factors(&point, x).unwrap(),
+                    };
+                    // Rounds and point are those of both factors written out.
+                    let said = |factors| {
+                        let mut sender = Sender::new(Transcript::new(Silent));
+                        let rounds = [Label::Round, Label::Point];
+                        let chosen = match factors {
+                            Some(written) => prove_sum(&mut sender, rounds, vec![written], None),
+                            None => {
+                                reading.prove(&mut sender, rounds, reading.factors(&point, x), (&point, x))
+                            }
+                        };
+                        (sender.scalars, chosen)
+                    };
+                    assert_eq!(said(None), said(Some([c.clone(), values.clone()])));
                     let rounds = kind.rounds(&from);
                     assert_eq!((c.len(), values.len()), (1 << rounds, 1 << rounds));
                     sum += dot(&c, &values);

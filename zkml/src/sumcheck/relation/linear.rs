@@ -15,7 +15,7 @@ use crate::sumcheck::layout::Layout;
 use crate::sumcheck::placer::Placer;
 use crate::sumcheck::proving::{Proving, Voice};
 use crate::sumcheck::shapes::{Classes, Lengths};
-use crate::sumcheck::sums::{prove_sum, verify_sum};
+use crate::sumcheck::sums::verify_sum;
 use crate::sumcheck::transcript::Label;
 use crate::sumcheck::verifying::Verifying;
 use crate::sumcheck::work::{ROUND, Work};
@@ -244,15 +244,18 @@ pub(super) fn prove<V: Voice>(state: &mut Proving<'_, V>, step: &Placed, map: &L
                 from,
                 to,
             };
-            Some((form, reading, reading.factors(point, state.values(form.input))))
+            let x = state.values(form.input);
+            Some((form, reading, x, reading.factors(point, x)))
         })
         .collect();
+    // A convolution has one input, and a single share is not said.
     if factors.len() > 1 {
-        let shares: Vec<EF> = factors.iter().map(|(_, _, (c, x))| dot(c, x)).collect();
+        let shares = factors.iter().flat_map(|(_, _, _, factors)| factors);
+        let shares: Vec<EF> = shares.map(|[c, x]| dot(c, x)).collect();
         state.sender.send(Label::Contributions, &shares);
     }
-    for (form, reading, (c, x)) in factors {
-        let chosen = prove_sum(&mut state.sender, ROUNDS, vec![[c, x]], None);
+    for (form, reading, x, factors) in factors {
+        let chosen = reading.prove(&mut state.sender, ROUNDS, factors, (point, x));
         state.claim(form.input, &reading.input_point(point, &chosen));
     }
 }

@@ -16,6 +16,7 @@
 
 mod conv;
 mod dense;
+pub(super) mod derived;
 mod digest;
 mod form;
 mod general;
@@ -154,11 +155,16 @@ macro_rules! lists {
         #[derive(Debug, Clone)]
         pub(super) enum Placed {
             $($relation($file::Placed),)*
+            /// Of any relation that a verifier follows itself.
+            Derived(derived::Placed),
         }
 
         impl Serialize for Placed {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                match self { $(Self::$relation(one) => one.tagged(serializer),)* }
+                match self {
+                    $(Self::$relation(one) => one.tagged(serializer),)*
+                    Self::Derived(one) => one.tagged(serializer),
+                }
             }
         }
 
@@ -169,11 +175,17 @@ macro_rules! lists {
                 columns: &mut Columns<'_>,
                 values: &Values,
             ) -> Result<Option<(TensorId, Vec<i64>)>, ProveError> {
-                match self { $(Self::$relation(one) => one.fill(relation, columns, values),)* }
+                match self {
+                    $(Self::$relation(one) => one.fill(relation, columns, values),)*
+                    Self::Derived(one) => one.fill(relation, columns, values),
+                }
             }
 
             fn prove<V: Voice>(&self, relation: &Relation, state: &mut Proving<'_, V>) {
-                match self { $(Self::$relation(one) => one.prove(relation, state),)* }
+                match self {
+                    $(Self::$relation(one) => one.prove(relation, state),)*
+                    Self::Derived(one) => one.prove(relation, state),
+                }
             }
 
             fn verify<C: Channel>(
@@ -181,11 +193,17 @@ macro_rules! lists {
                 relation: &Relation,
                 state: &mut Verifying<'_, C>,
             ) -> Result<(), VerifyError> {
-                match self { $(Self::$relation(one) => one.verify(relation, state),)* }
+                match self {
+                    $(Self::$relation(one) => one.verify(relation, state),)*
+                    Self::Derived(one) => one.verify(relation, state),
+                }
             }
 
             fn work(&self, relation: &Relation, layout: &Layout) -> Work {
-                match self { $(Self::$relation(one) => one.work(relation, layout),)* }
+                match self {
+                    $(Self::$relation(one) => one.work(relation, layout),)*
+                    Self::Derived(one) => one.work(relation, layout),
+                }
             }
         }
     };
@@ -211,7 +229,7 @@ fn arity(layout: &Layout, id: TensorId) -> u64 {
 /// Steps for one claim on a tensor: of a wiring's none, because they are counted there.
 fn claim(layout: &Layout, id: TensorId) -> u64 {
     layout.tensor(id).map_or(0, |t| match &t.home {
-        Home::Input(_) | Home::Output(_) => evaluation(t.axes.len()),
+        Home::Input(_) | Home::Output(_) | Home::Derived => evaluation(t.axes.len()),
         Home::Column { .. } => opening(&t.axes, 1),
         Home::Limbs { limbs, .. } => opening(&t.axes, limbs.parts.len()),
         Home::Wired => 0,

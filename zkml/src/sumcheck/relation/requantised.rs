@@ -10,11 +10,12 @@ use serde::Serialize;
 use super::form::{Form, bias_at};
 pub(super) use super::linear::Stated;
 use super::product::Factors;
-use super::{Argue, Written, arity, claim, linear, product, size};
+use super::{Argue, Written, arity, claim, linear, product, size, values};
 use crate::graph::{Activation, Requantise, TensorId};
 use crate::relations::{Relation, limb_widths};
 use crate::sumcheck::channel::Channel;
 use crate::sumcheck::columns::{Columns, Values, values_of};
+use crate::sumcheck::disclosed;
 use crate::sumcheck::error::{Claim, Fault, LayoutError, ProveError, VerifyError};
 use crate::sumcheck::field::{EF, power_of_two, signed};
 use crate::sumcheck::layout::{Home, Layout, Limbs, Second};
@@ -28,6 +29,8 @@ use crate::sumcheck::work::{ROUND, Work, opening};
 
 const ROUNDS: [Label; 2] = [Label::ProductRound, Label::ProductPoint];
 
+/// Steps for each accumulator that a proof names.
+const NAMED: u64 = 20;
 /// What limbs can express stays below 2^62, as accumulators do.
 const MAX_EXPRESSED_BITS: u32 = 62;
 
@@ -40,6 +43,8 @@ pub(in crate::sumcheck) enum Quotient {
     Public,
     /// `(q + 2^(bits−1), z)` is a row of the activation table.
     Activation { column: usize },
+    /// Whole accumulators are named, and the quotient derived: nothing is committed.
+    Named,
     /// `q + 2^(bits−1)` is cut into limbs, the top one looked up with the sign; `z = sign · q` by a product sum-check.
     Signed { limbs: Limbs, sign: usize },
 }
@@ -87,6 +92,18 @@ pub(super) fn place(
     }
     if !(2..=32).contains(&bits) || bits + shift > MAX_EXPRESSED_BITS {
         return Err(wide(bits + shift));
+    }
+    if placer.discloses() {
+        placer.make(output, requantise.output_range(), Home::Derived)?;
+        return Ok(Placed {
+            output,
+            requantise,
+            group: None,
+            remainder: Limbs::default(),
+            quotient: Quotient::Named,
+            forms: Vec::new(),
+            factors: None,
+        });
     }
     let axes = placer.axes(output)?;
     let public = placer.public(output);
@@ -168,7 +185,10 @@ impl Placed {
     fn cut(&self, accumulators: Vec<i64>, columns: &mut Columns<'_>) -> Result<Vec<i64>, ProveError> {
         let (shift, bits) = (u32::from(self.requantise.shift), u32::from(self.requantise.bits));
         let half = 1i64 << (bits - 1);
-        let offset = (half << shift) + if shift == 0 { 0 } else { 1 << (shift - 1) };
+        let offset = disclosed::offset(self.requantise);
+        if let Quotient::Named = self.quotient {
+            columns.name(self.output, &accumulators);
+        }
         let mut cut = Vec::new();
         for (index, acc) in accumulators.into_iter().enumerate() {
             match u64::try_from(acc + offset) {
@@ -189,7 +209,7 @@ impl Placed {
         let quotients: Vec<u64> = cut.into_iter().map(|v| v >> shift).collect();
         match &self.quotient {
             Quotient::Limbs(limbs) => columns.put_limbs(group, limbs, &quotients),
-            Quotient::Public => {}
+            Quotient::Public | Quotient::Named => {}
             Quotient::Activation { column } => {
                 columns.put(group, *column, &quotients, |v| v);
                 columns.put_output(self.output, &made);
@@ -217,9 +237,9 @@ impl Argue for Placed {
     ) -> Result<Option<(TensorId, Vec<i64>)>, ProveError> {
         let get = |id: &TensorId| values_of(values, *id);
         let accumulators = match relation {
-            Relation::Requantised { map, inputs, .. } => {
-                map.accumulate(&inputs.iter().map(get).collect::<Vec<_>>())
-            }
+            Relation::Requantised {
+                map, inputs, bound, ..
+            } => map.accumulate_within(&inputs.iter().map(get).collect::<Vec<_>>(), *bound),
             Relation::Product { factors, product, .. } => {
                 product.accumulate(get(&factors[0]), get(&factors[1]))
             }
@@ -265,10 +285,7 @@ impl Argue for Placed {
         state: &mut Verifying<'_, C>,
     ) -> Result<(), VerifyError> {
         let axes = state.layout().axes(self.output)?;
-        let (shift, half) = (
-            u32::from(self.requantise.shift),
-            signed(1 << (self.requantise.bits - 1)),
-        );
+        let shift = u32::from(self.requantise.shift);
         // Where nothing is looked up there is no point yet. It is drawn here, after the commitment: an output whose accumulators
         // are wrong anywhere is wrong at it with probability ≥ 1 − arity/|EF|.
         let (point, values) = match self.group {
@@ -279,21 +296,14 @@ impl Argue for Placed {
             None => (state.draw_point(axes.arity()), Vec::new()),
         };
         let ones = axes.all().indicator(&point);
-        let quotient = match &self.quotient {
-            Quotient::Limbs(limbs) => limbs.value(&values),
-            // A public quotient, whose range the verifier has checked, is its own proof of range.
-            Quotient::Public => state.public(self.output, &point)? + ones * half,
-            // (q', z) was looked up together: z is the rectified q.
-            Quotient::Activation { column } => values[*column],
-            Quotient::Signed { limbs, sign } => {
-                verify_sign(state, self, limbs, *sign, &point, &values)?;
-                limbs.value(&values)
+        let accumulator = match &self.quotient {
+            Quotient::Named => state.accumulators(self.output, &point)?,
+            quotient => {
+                let quotient = quotient_at(state, self, quotient, (&point, &values), ones)?;
+                let expressed = self.remainder.value(&values) + quotient * power_of_two(shift);
+                expressed - ones * signed(disclosed::offset(self.requantise))
             }
         };
-        let rounding = if shift == 0 { 0 } else { 1 << (shift - 1) };
-        let expressed = self.remainder.value(&values) + quotient * power_of_two(shift);
-        let offset = half * power_of_two(shift) + signed(rounding);
-        let accumulator = expressed - ones * offset;
         match (relation, &self.factors, self.forms.first()) {
             (Relation::Requantised { map, .. }, None, Some(form)) => {
                 let target = accumulator - state.channel.compute(|| bias_at(map, &form.kind, axes, &point));
@@ -311,6 +321,12 @@ impl Argue for Placed {
             Quotient::Limbs(_) | Quotient::Activation { .. } => Work::default(),
             Quotient::Public => Work {
                 verifier: claim(layout, self.output),
+                ..Work::default()
+            },
+            // Read, absorbed, divided, and evaluated at the point.
+            Quotient::Named => Work {
+                prover: NAMED * values(layout, self.output) as u64,
+                verifier: NAMED * values(layout, self.output) as u64 + claim(layout, self.output),
                 ..Work::default()
             },
             Quotient::Signed { limbs, .. } => {
@@ -335,6 +351,30 @@ impl Argue for Placed {
         };
         [own, accumulator].into_iter().sum()
     }
+}
+
+/// `q + 2^(bits−1)` at the point, from what was looked up there; `ones` is the indicator of values.
+fn quotient_at<C: Channel>(
+    state: &mut Verifying<'_, C>,
+    step: &Placed,
+    quotient: &Quotient,
+    (point, values): (&[EF], &[EF]),
+    ones: EF,
+) -> Result<EF, VerifyError> {
+    Ok(match quotient {
+        Quotient::Limbs(limbs) => limbs.value(values),
+        // A public quotient, whose range the verifier has checked, is its own proof of range.
+        Quotient::Public => {
+            state.public(step.output, point)? + ones * signed(1 << (step.requantise.bits - 1))
+        }
+        // (q', z) was looked up together: z is the rectified q.
+        Quotient::Activation { column } => values[*column],
+        Quotient::Signed { limbs, sign } => {
+            verify_sign(state, step, limbs, *sign, point, values)?;
+            limbs.value(values)
+        }
+        Quotient::Named => return Err(VerifyError::Fault(Fault::OtherStep(step.output))),
+    })
 }
 
 /// `z = sign · q` everywhere, where `sign` was looked up with the top limb of `q'`: 1 exactly if `q ≥ 0`.

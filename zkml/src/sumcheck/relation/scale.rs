@@ -59,7 +59,7 @@ pub(super) fn factors(
     channels: &Range<usize>,
     output_point: &[EF],
     x: &[i64],
-) -> (Vec<EF>, Vec<EF>) {
+) -> [Vec<EF>; 2] {
     let axes = reading.from;
     let [head, middle, tail] = axes.split(output_point, channels.clone());
     let (outer, inner) = (
@@ -79,5 +79,5 @@ pub(super) fn factors(
     for (c, &s) in coefficients.iter_mut().zip(scale) {
         *c *= signed(s);
     }
-    (part.spread(&coefficients), part.spread(&sums))
+    [part.spread(&coefficients), part.spread(&sums)]
 }

@@ -239,7 +239,7 @@ impl Argue for Placed {
 fn claims(layout: &Layout, output: TensorId) -> usize {
     layout.tensor(output).map_or(0, |t| match t.home {
         Home::Output(_) => 1,
-        Home::Input(_) | Home::Column { .. } | Home::Limbs { .. } | Home::Wired => t.claims,
+        Home::Input(_) | Home::Column { .. } | Home::Limbs { .. } | Home::Wired | Home::Derived => t.claims,
     })
 }
 

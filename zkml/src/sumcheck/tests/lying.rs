@@ -77,6 +77,11 @@ impl Case {
         }
     }
 
+    /// Leaves messages out of the transcript: the challenges after them were known before.
+    pub(super) fn say_nothing_of(&mut self, label: transcript::Label) {
+        self.lie.unsaid = Some(label);
+    }
+
     /// Which check refuses.
     pub(super) fn refusal(self) -> Refutation {
         match self.verdict() {

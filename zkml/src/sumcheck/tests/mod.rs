@@ -1,12 +1,14 @@
 //! Honest provers are believed, lying ones are not.
 //!
 //! [`slices`] makes slices, [`honest`] compares with the plain checkers, [`lying`] lies in the witness and argues honestly
-//! from it ([`multiset`] in permutations and reads, [`tables`] in reads of explicit tables, [`rows`] in rows of a constant), [`alone`] lies so well that only one check is left to refuse,
+//! from it ([`multiset`] in permutations and reads, [`tables`] in reads of explicit tables, [`rows`] in rows of a constant,
+//! [`disclosed`] in accumulators that stand in the proof), [`alone`] lies so well that only one check is left to refuse,
 //! [`tampered`] changes what was said, [`counts`] counts it. [`account`] counts the bits again, by others' sums.
 
 mod account;
 mod alone;
 mod counts;
+mod disclosed;
 mod honest;
 mod lying;
 mod multiset;
