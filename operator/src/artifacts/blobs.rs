@@ -5,7 +5,6 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStoreExt, PutPayload, WriteMultipart};
@@ -13,11 +12,15 @@ use sha2::{Digest as _, Sha256};
 use zkinfer_crds::Digest;
 use zkinfer_crds::wire::BlobRef;
 
-use super::{ArtifactError, Artifacts, READ_AT_ONCE};
+use super::{ArtifactError, Artifacts, Streamed};
 
 /// Where blobs are, and where they are uploaded to.
 const BLOBS: &str = "blobs/sha256";
 const INCOMING: &str = "incoming";
+/// A part of a file that comes as a stream: clouds take none that is smaller, but for the last.
+const PART: usize = 5 << 20;
+/// The same where the store is a folder.
+const PART_OF_FOLDER: usize = 512 << 10;
 /// A blob older than this is stored again when it is handed in again; far less than the time after which it is swept.
 const OLD: Duration = Duration::from_secs(3600);
 
@@ -92,7 +95,14 @@ impl Artifacts {
         }
     }
 
-    /// Stores a blob as it comes, without ever holding all of it. It is under its digest only once that was compared.
+    /// How much of a blob is held that is stored as it comes.
+    #[must_use]
+    pub const fn part_bytes(&self) -> usize {
+        if self.root.is_some() { PART_OF_FOLDER } else { PART }
+    }
+
+    /// Stores a blob as it comes, of which never more is held than one part: the next is taken when the store has it. It is under its
+    /// digest only once that was compared.
     ///
     /// # Errors
     /// Other bytes than the digest names, more than `max`, a stream that breaks off, or a failing store; nothing stays.
@@ -107,7 +117,8 @@ impl Artifacts {
             digest.hex(),
             rand::random::<u64>()
         ));
-        let mut upload = WriteMultipart::new(self.store.put_multipart(&incoming).await?);
+        let upload = self.store.put_multipart(&incoming).await?;
+        let mut upload = WriteMultipart::new_with_chunk_size(upload, self.part_bytes());
         let (mut hash, mut size) = (Sha256::new(), 0);
         let taken = async {
             while let Some(chunk) = stream.next().await {
@@ -121,8 +132,9 @@ impl Artifacts {
                     });
                 }
                 hash.update(&chunk);
-                upload.put(chunk);
-                upload.wait_for_capacity(READ_AT_ONCE).await?;
+                // Copied: what a chunk is cut from may be much larger than the chunk, and stays as long as it does.
+                upload.write(&chunk);
+                upload.wait_for_capacity(1).await?;
             }
             match Digest::new(hash.finalize().into()) {
                 got if got == *digest => Ok(()),
@@ -148,24 +160,8 @@ impl Artifacts {
     ///
     /// # Errors
     /// A blob that is absent or too large, or a failing store.
-    pub async fn stream_blob(
-        &self,
-        digest: &Digest,
-        max: u64,
-    ) -> Result<(u64, BoxStream<'static, Result<Bytes, StoreError>>), ArtifactError> {
-        let found = match self.store.get(&Self::blob_path(digest)).await {
-            Err(StoreError::NotFound { .. }) => return Err(ArtifactError::NotFound(*digest)),
-            found => found?,
-        };
-        let size = found.meta.size;
-        if size > max {
-            return Err(ArtifactError::TooLarge {
-                digest: *digest,
-                size,
-                max,
-            });
-        }
-        Ok((size, found.into_stream()))
+    pub async fn stream_blob(&self, digest: &Digest, max: u64) -> Result<Streamed, ArtifactError> {
+        self.stream(&Self::blob_path(digest), digest, max).await
     }
 
     /// Reads a blob of at most `max` bytes.

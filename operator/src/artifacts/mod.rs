@@ -31,6 +31,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
+use futures::stream::BoxStream;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -76,6 +77,9 @@ pub enum ArtifactError {
 
 /// Small files that are read at once.
 const READ_AT_ONCE: usize = 16;
+
+/// The size of something in the store, and its bytes as they come.
+pub type Streamed = (u64, BoxStream<'static, Result<Bytes, StoreError>>);
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -235,6 +239,23 @@ impl Artifacts {
             Err(StoreError::NotFound { .. }) => Ok(None),
             Err(e) => Err(e.into()),
         }
+    }
+
+    /// What is kept under a digest, as it comes from the store: of at most `max` bytes.
+    async fn stream(&self, path: &Path, digest: &Digest, max: u64) -> Result<Streamed, ArtifactError> {
+        let found = match self.store.get(path).await {
+            Err(StoreError::NotFound { .. }) => return Err(ArtifactError::NotFound(*digest)),
+            found => found?,
+        };
+        let size = found.meta.size;
+        if size > max {
+            return Err(ArtifactError::TooLarge {
+                digest: *digest,
+                size,
+                max,
+            });
+        }
+        Ok((size, found.into_stream()))
     }
 
     /// Small files are read several at once: a store far away answers each in its own time.

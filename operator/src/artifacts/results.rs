@@ -12,7 +12,7 @@ use zkinfer_crds::compile_report::CompileOutcome;
 use zkinfer_crds::wire::BlobRef;
 use zkinfer_crds::{ClaimId, Digest};
 
-use super::{ArtifactError, Artifacts};
+use super::{ArtifactError, Artifacts, Streamed};
 
 /// Under what name a compiler's report is kept.
 #[derive(Debug, Clone, Copy)]
@@ -105,25 +105,13 @@ impl Artifacts {
         self.is_there(&Self::receipt_of(digest, namespace)).await
     }
 
-    /// Reads a receipt.
+    /// A receipt of at most `max` bytes as a stream, with its size. Nobody has compared it with its digest: the reader does.
     ///
     /// # Errors
-    /// A receipt that is absent or damaged, or a failing store.
-    pub async fn receipt(&self, digest: &Digest) -> Result<Bytes, ArtifactError> {
-        let bytes = match self
-            .read(&Path::from(format!("receipts/{}", digest.hex())))
-            .await?
-        {
-            Some(bytes) => bytes,
-            None => return Err(ArtifactError::NotFound(*digest)),
-        };
-        match Digest::of(&bytes) {
-            got if got == *digest => Ok(bytes),
-            got => Err(ArtifactError::Damaged {
-                expected: *digest,
-                got,
-            }),
-        }
+    /// A receipt that is absent or too large, or a failing store.
+    pub async fn stream_receipt(&self, digest: &Digest, max: u64) -> Result<Streamed, ArtifactError> {
+        let path = Path::from(format!("receipts/{}", digest.hex()));
+        self.stream(&path, digest, max).await
     }
 
     /// Writes a ledger entry; `false` when the claim has been scored before.

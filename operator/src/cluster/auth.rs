@@ -2,10 +2,9 @@
 //! it is of. Which pool that is, is in its name; which miner, in the pool.
 //!
 //! Invariant: a token that the API server has not confirmed within the time of [`Tokens`] counts for nothing, nor a right that
-//! it has not granted within [`ALLOWED`].
+//! it has not granted within the time of [`Rights`].
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -18,15 +17,12 @@ use sha2::{Digest as _, Sha256};
 use zkinfer_crds::k8s::GROUP;
 
 use super::operator::Operator;
-use super::reviews::{Remembered, Token, Tokens, Turns};
+use super::reviews::{Rights, Source, Token, Tokens, Turns};
 use crate::controllers::pool::identity_of;
 use crate::dispatch::{PoolId, WorkerAuth};
 use crate::gateway::{Access, AuthUnavailable, Authenticator, Guard, Peer, Right};
 use crate::specs::{TOKEN_AUDIENCE, pool_of};
 
-/// How long a right that it granted counts, and one that it did not.
-const ALLOWED: Duration = Duration::from_secs(10);
-const DENIED: Duration = Duration::from_secs(5);
 /// Longest token that is asked about.
 const MAX_TOKEN: usize = 8192;
 
@@ -88,7 +84,7 @@ impl TokenReviews {
         let Some(claimed) = claimed else {
             return Ok(None);
         };
-        let source = from.0.map(|ip| (ip, Some(claimed)));
+        let source = from.0.map(|ip| Source::Token(ip, Some(claimed)));
         let asking = async {
             let user = review(&self.ctx, bearer, Some(TOKEN_AUDIENCE)).await?;
             Ok(user.and_then(|u| u.username).and_then(|name| pool_of(&name)))
@@ -121,15 +117,15 @@ impl Authenticator for TokenReviews {
 pub(super) struct Clients {
     ctx: Arc<Operator>,
     users: Tokens<UserInfo>,
-    rights: Remembered<(Token, Access), bool>,
+    rights: Rights<(Token, Access)>,
 }
 
 impl Clients {
     pub(super) fn new(ctx: Arc<Operator>, turns: Arc<Turns>) -> Self {
         Self {
             ctx,
-            users: Tokens::new(turns),
-            rights: Remembered::new(),
+            users: Tokens::new(Arc::clone(&turns)),
+            rights: Rights::new(turns),
         }
     }
 
@@ -139,22 +135,31 @@ impl Clients {
         if let Some(known) = self.users.known(&hash) {
             return Ok(known);
         }
-        let source = from.0.map(|ip| (ip, None));
+        let source = from.0.map(|ip| Source::Token(ip, None));
         self.users
             .ask(hash, source, review(&self.ctx, bearer, None))
             .await
     }
 
-    /// Whether the token's user may do this.
+    /// Whether the token's user may do this. First whether they may with every object of the namespace, which a review without a name
+    /// asks: whoever names ever other objects is answered by one.
     async fn may(&self, bearer: &str, user: UserInfo, access: Access) -> Result<bool, AuthUnavailable> {
-        let key = (hash(bearer), access);
-        if let Some(known) = self.rights.get(&key) {
-            return Ok(known);
+        if access.name.is_some() {
+            let any = Access {
+                name: None,
+                ..access.clone()
+            };
+            if self.reviewed(bearer, user.clone(), any).await? {
+                return Ok(true);
+            }
         }
-        let allowed = access_review(&self.ctx, user, &key.1).await?;
-        self.rights
-            .insert(key, allowed, if allowed { ALLOWED } else { DENIED });
-        Ok(allowed)
+        self.reviewed(bearer, user, access).await
+    }
+
+    async fn reviewed(&self, bearer: &str, user: UserInfo, access: Access) -> Result<bool, AuthUnavailable> {
+        let name = user.username.clone().unwrap_or_default();
+        let review = access_review(&self.ctx, user, access.clone());
+        self.rights.ask((hash(bearer), access), &name, review).await
     }
 }
 
@@ -188,7 +193,7 @@ impl Guard for Clients {
     }
 }
 
-async fn access_review(ctx: &Operator, user: UserInfo, access: &Access) -> Result<bool, AuthUnavailable> {
+async fn access_review(ctx: &Operator, user: UserInfo, access: Access) -> Result<bool, AuthUnavailable> {
     let UserInfo {
         username,
         groups,
@@ -205,8 +210,8 @@ async fn access_review(ctx: &Operator, user: UserInfo, access: &Access) -> Resul
             resource_attributes: Some(ResourceAttributes {
                 group: Some(GROUP.to_owned()),
                 resource: Some(access.resource.to_owned()),
-                namespace: Some(access.namespace.clone()),
-                name: access.name.clone(),
+                namespace: Some(access.namespace),
+                name: access.name,
                 verb: Some(access.verb.to_owned()),
                 ..ResourceAttributes::default()
             }),

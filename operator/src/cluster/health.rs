@@ -11,6 +11,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 
 use super::operator::Operator;
+use crate::gateway::{Door, serve_router};
 use crate::world::Part;
 
 /// Serves for ever.
@@ -20,7 +21,8 @@ pub(super) async fn serve(listener: TcpListener, ctx: Arc<Operator>) {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .with_state(ctx);
-    if let Err(error) = axum::serve(listener, router).await {
+    let served = serve_router(Door::Health, listener, router, std::future::pending());
+    if let Err(error) = served.await {
         tracing::error!(%error, "probes are not answered any more");
     }
 }
@@ -33,7 +35,8 @@ pub(super) async fn stand_by(address: &str) {
         .route("/readyz", get(ready));
     match TcpListener::bind(address).await {
         Ok(listener) => {
-            if let Err(error) = axum::serve(listener, router).await {
+            let served = serve_router(Door::Health, listener, router, std::future::pending());
+            if let Err(error) = served.await {
                 tracing::error!(%error, "probes are not answered");
             }
         }

@@ -60,7 +60,7 @@ use crate::artifacts::Artifacts;
 use crate::controllers::Given;
 use crate::dispatch::{self, Dispatcher, TokenKey};
 use crate::fleet::JobIndex;
-use crate::gateway::{Clients, Gateway, Uploads};
+use crate::gateway::{Bodies, Clients, Gateway, Uploads};
 use crate::in_force::InForce;
 use crate::metrics::Metrics;
 use crate::runs::{Outbox, Shelf};
@@ -281,6 +281,7 @@ pub async fn operate(site: Site, options: Settings, stop: Stop) {
         guard: Arc::new(auth::Clients::new(Arc::clone(&ctx), Arc::clone(&turns))),
         directory: Arc::new(Objects(Arc::clone(&ctx))),
         uploads: Uploads::default(),
+        bodies: Bodies::default(),
     };
     if let Some(web) = web {
         let told = Told {

@@ -22,9 +22,14 @@ use super::waiting::{Claimed, ClaimedSlice, Ticket, Waiting};
 /// A lease is this many times what the slice takes by the pool's own latest proofs, within limits: a slow but honest miner is not
 /// punished, and what a quick one has lost others have soon.
 const LEASE_FACTOR: u32 = 8;
+/// Workers of a pool that wait in the queue: twice the claims that they may hold, for some come back while others still wait, a few
+/// beside, and never more than this, since what a pool says of its size the miner has chosen.
+const MOST_WAITING: u32 = 1024;
+const WAITING_BESIDE: u32 = 8;
 
 impl Queue {
-    /// A worker waits for a slice from now on.
+    /// A worker waits for a slice from now on. One of a pool of which more wait than can be of use is given none: all who wait are
+    /// looked at for each slice.
     pub fn ask(
         &mut self,
         ticket: Ticket,
@@ -33,8 +38,13 @@ impl Queue {
         now: Duration,
     ) {
         let holds = self.leases().any(|l| l.pool == *pool && l.submitted.is_none());
-        let idle = !holds && !self.waiting.iter().any(|w| w.pool == *pool);
-        self.standings.asks(pool, idle, now);
+        let waiting = self.waiting.iter().filter(|w| w.pool == *pool).count();
+        self.standings.asks(pool, !holds && waiting == 0, now);
+        let claims = self.standings.get(pool).map_or(0, |s| s.facts.claims);
+        let most = claims.saturating_mul(2).saturating_add(WAITING_BESIDE);
+        if waiting >= most.min(MOST_WAITING) as usize {
+            return;
+        }
         self.waiting.push(Waiting {
             ticket,
             pool: pool.clone(),

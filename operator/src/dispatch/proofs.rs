@@ -43,21 +43,14 @@ impl Dispatcher {
         let Some(run) = run else {
             return Ok(SubmitAnswer::Gone);
         };
-        let open = self.is_open(&token);
-        // A worker whose proof was not taken is not to blame for its lease.
-        let excused = |e| {
-            lock(&self.state).queue.excuse(token.request, token.claim);
-            e
-        };
-        let there = self.artifacts.has_proof(token.request, token.slice, token.claim);
-        if !open && !there.await.map_err(excused)? {
+        if !self.takes(&token).await? {
             return Ok(SubmitAnswer::Gone);
         }
         match self
             .artifacts
             .put_proof(token.request, token.slice, token.claim, bytes.clone())
             .await
-            .map_err(excused)?
+            .inspect_err(|_| self.excuse(&token))?
         {
             PutOnce::Same => return Ok(SubmitAnswer::Again),
             PutOnce::Different => return Ok(SubmitAnswer::Conflict),
@@ -72,6 +65,26 @@ impl Dispatcher {
         let this = Arc::clone(self);
         tokio::spawn(async move { this.verify(run, token, bytes).await });
         Ok(SubmitAnswer::Taken)
+    }
+
+    /// Whether a proof of this claim is answered: it is waited for, or one has come before.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn takes(&self, token: &ClaimToken) -> Result<bool, ArtifactError> {
+        if self.is_open(token) {
+            return Ok(true);
+        }
+        if !lock(&self.runs).contains_key(&token.request) {
+            return Ok(false);
+        }
+        let there = self.artifacts.has_proof(token.request, token.slice, token.claim);
+        there.await.inspect_err(|_| self.excuse(token))
+    }
+
+    /// A claim's proof could not be taken, and not for want of its worker: it is not to blame if none is.
+    pub fn excuse(&self, token: &ClaimToken) {
+        lock(&self.state).queue.excuse(token.request, token.claim);
     }
 
     pub(super) async fn verify(self: Arc<Self>, run: Arc<Run>, token: ClaimToken, bytes: Bytes) {

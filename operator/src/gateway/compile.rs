@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
+use zkinfer_client::time_for;
 use zkinfer_crds::Digest;
 use zkinfer_crds::calls::compile::{Fetch, Progress, Put, Report, Task};
 use zkinfer_crds::calls::{Call, Reason};
@@ -15,6 +16,9 @@ use zkinfer_crds::wire::CompileTask;
 use super::auth::bearer;
 use super::blob::send_blob;
 use super::call::{Answer, Named, Routes, carrying};
+use super::caller::Caller;
+use super::doors::known;
+use super::file::FileError;
 use super::problem::Reject;
 use super::shared::Gateway;
 use crate::artifacts::{ArtifactError, CompiledName};
@@ -30,9 +34,15 @@ pub(super) fn router(gateway: Gateway) -> Router {
         .router(gateway)
 }
 
+/// Whoever owns the Model: a compiler does what its file makes it do.
+fn caller(token: &CompileToken) -> Caller {
+    Caller::namespace(&token.model.0)
+}
+
 fn token(gateway: &Gateway, headers: &HeaderMap) -> Result<CompileToken, Reject> {
     let token = bearer(headers).and_then(|t| gateway.dispatcher.open_compile(t).ok());
     let token = token.ok_or_else(Reject::unknown_token)?;
+    known(&caller(&token));
     let wanted = gateway.compilations.as_ref().is_some_and(|c| c.wanted(&token));
     if wanted {
         Ok(token)
@@ -68,25 +78,29 @@ async fn get_blob(State(gateway): State<Gateway>, headers: HeaderMap, named: Nam
 }
 
 async fn put_blob(State(gateway): State<Gateway>, headers: HeaderMap, named: Named, body: Body) -> Answer {
-    token(&gateway, &headers)?;
+    let token = token(&gateway, &headers)?;
     let digest = digest(named)?;
-    let stored = gateway
-        .dispatcher
-        .artifacts()
-        .put_blob_stream(&digest, Put::MAX_BODY, body.into_data_stream())
-        .await;
-    match stored {
+    let wanted = (&digest, Put::MAX_BODY);
+    // As long as the compiler waits for the answer.
+    let time = time_for(Put::MAX_BODY);
+    let (caller, artifacts) = (caller(&token), gateway.dispatcher.artifacts());
+    let stored = gateway.bodies.store(&caller, artifacts, wanted, time, body);
+    match stored.await {
         Ok(_) => Ok(StatusCode::CREATED.into_response()),
-        Err(e @ (ArtifactError::Damaged { .. } | ArtifactError::TooLarge { .. })) => {
+        Err(FileError::Store(e @ (ArtifactError::Damaged { .. } | ArtifactError::TooLarge { .. }))) => {
             Err(Reject::new(Reason::OtherDigest, e.to_string()))
         }
-        Err(e) => Err(Reject::store(&e)),
+        Err(FileError::Store(e)) => Err(Reject::store(&e)),
+        Err(FileError::Read(e)) => Err(e.into()),
     }
 }
 
 async fn progress(State(gateway): State<Gateway>, headers: HeaderMap, body: Body) -> Answer {
     let token = token(&gateway, &headers)?;
-    let line = gateway.bodies.of::<Progress>(&headers, body).await?;
+    let line = gateway
+        .bodies
+        .of::<Progress>(&caller(&token), &headers, body)
+        .await?;
     let line = String::from_utf8_lossy(&line).trim().to_owned();
     if let Some(compilations) = &gateway.compilations {
         compilations.progress(&token, line);
@@ -96,7 +110,10 @@ async fn progress(State(gateway): State<Gateway>, headers: HeaderMap, body: Body
 
 async fn report(State(gateway): State<Gateway>, headers: HeaderMap, body: Body) -> Answer {
     let token = token(&gateway, &headers)?;
-    let json = gateway.bodies.of::<Report>(&headers, body).await?;
+    let json = gateway
+        .bodies
+        .of::<Report>(&caller(&token), &headers, body)
+        .await?;
     let unprocessable = |reason, message| Reject::with(StatusCode::UNPROCESSABLE_ENTITY, reason, message);
     let outcome =
         CompileOutcome::read(&json).map_err(|e| unprocessable(Reason::InvalidBody, e.to_string()))?;

@@ -1,17 +1,22 @@
 //! Every HTTP call: of workers, compilers and clients. The contract of `zkinfer_crds::calls`, and nothing else.
 //!
 //! Invariants: nobody is answered before they are known, and who only holds a line has none for long; a body is read only up
-//! to its cap, and within a time; every answer that is an error says what is wrong in a stable word and a sentence.
+//! to its cap, within a time, and where there is room for it; every answer that is an error says what is wrong in a stable word and a sentence.
 
 mod auth;
 mod blob;
 mod body;
 mod call;
+mod caller;
 mod clients;
 mod compile;
 mod doors;
+mod file;
+mod house;
 mod problem;
+mod room;
 mod shared;
+mod timed;
 mod work;
 
 #[cfg(test)]
@@ -21,8 +26,11 @@ use axum::Router;
 use tokio::net::TcpListener;
 
 pub use auth::{AuthUnavailable, Authenticator, StaticTokens};
-pub use clients::{Access, Clients, Directory, Guard, NotMade, Right, Uploads, take_upload};
-pub use doors::Peer;
+pub use blob::streaming;
+pub use body::{Bodies, Held, Object, ReadError};
+pub use caller::Caller;
+pub use clients::{Access, Clients, Directory, Guard, NotMade, Right, Uploads, take_upload, user};
+pub use doors::{Door, Peer, known};
 pub use shared::{Compilations, Gateway};
 
 /// Serves other routes as the gateway serves its own, until `shutdown` is done: nobody who only holds a line has one for long.
@@ -30,11 +38,12 @@ pub use shared::{Compilations, Gateway};
 /// # Errors
 /// A listener that fails.
 pub async fn serve_router(
+    door: Door,
     listener: TcpListener,
     router: Router,
     shutdown: impl Future<Output = ()> + Send,
 ) -> std::io::Result<()> {
-    doors::serve(listener, router, shutdown).await
+    doors::serve(door, listener, router, shutdown).await
 }
 
 impl Gateway {
@@ -42,7 +51,7 @@ impl Gateway {
     pub fn router(self) -> Router {
         let clients = self.clients.as_ref().map(|clients| {
             let artifacts = self.dispatcher.artifacts().clone();
-            clients::router(clients.clone(), artifacts, self.bodies.clone())
+            clients::router(clients.clone(), artifacts)
         });
         work::router(self.clone())
             .merge(compile::router(self))
@@ -60,6 +69,6 @@ impl Gateway {
         listener: TcpListener,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
-        doors::serve(listener, self.router(), shutdown).await
+        doors::serve(Door::Gateway, listener, self.router(), shutdown).await
     }
 }

@@ -2,8 +2,7 @@
 
 use axum::Json;
 use axum::extract::Request;
-use axum::http::header::CONNECTION;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use zkinfer_crds::calls::Reason;
 use zkinfer_crds::wire::{BodyError, Problem};
@@ -77,13 +76,7 @@ impl IntoResponse for Reject {
             reason: self.reason.as_str().to_owned(),
             message: self.message,
         };
-        let mut response = (self.status, Json(problem)).into_response();
-        if self.status == StatusCode::UNAUTHORIZED {
-            // Who is not known holds no line.
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(CONNECTION, close);
-        }
-        response
+        (self.status, Json(problem)).into_response()
     }
 }
 

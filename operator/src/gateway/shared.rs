@@ -50,10 +50,11 @@ impl Gateway {
         }
     }
 
-    /// Serves clients too.
+    /// Serves clients too; what everybody sends is on their account.
     #[must_use]
     pub fn with_clients(self, clients: Clients) -> Self {
         Self {
+            bodies: clients.bodies.clone(),
             clients: Some(clients),
             ..self
         }

@@ -18,7 +18,8 @@ use super::auth::bearer;
 use super::blob::send_blob;
 use super::body::ReadError;
 use super::call::{Answer, Named, Routes, carrying};
-use super::doors::Peer;
+use super::caller::Caller;
+use super::doors::{Peer, known};
 use super::problem::Reject;
 use super::shared::Gateway;
 use crate::dispatch::{ClaimAnswer, ClaimToken, SubmitAnswer, WorkerAuth};
@@ -38,21 +39,34 @@ pub(super) fn router(gateway: Gateway) -> Router {
 async fn worker(gateway: &Gateway, headers: &HeaderMap, from: Peer) -> Result<WorkerAuth, Reject> {
     let token = bearer(headers).ok_or_else(Reject::unknown_token)?;
     match gateway.authenticator.authenticate(token, from).await {
-        Ok(known) => known.ok_or_else(Reject::unknown_token),
+        Ok(Some(auth)) => {
+            known(&Caller::pool(&auth.pool));
+            Ok(auth)
+        }
+        Ok(None) => Err(Reject::unknown_token()),
         Err(unavailable) => Err(Reject::unavailable(&unavailable)),
     }
 }
 
-/// The token of the claim that the path names.
-fn claim_token(gateway: &Gateway, headers: &HeaderMap, path: &Named) -> Result<ClaimToken, Reject> {
+/// The token of the claim that the path names. A claim that is over and of which no proof has come takes nothing more: its token
+/// is good for nothing, whoever may have kept it.
+async fn claim_token(gateway: &Gateway, headers: &HeaderMap, path: &Named) -> Result<ClaimToken, Reject> {
     let token = bearer(headers).ok_or_else(Reject::unknown_token)?;
     let token = gateway
         .dispatcher
         .open(token)
         .map_err(|_| Reject::unknown_token())?;
     match path.as_ref().map(|Path(claim)| claim.parse::<ClaimId>()) {
-        Ok(Ok(claim)) if claim == token.claim => Ok(token),
-        _ => Err(Reject::new(Reason::OtherClaim, "the token is of another claim")),
+        Ok(Ok(claim)) if claim == token.claim => {}
+        _ => return Err(Reject::new(Reason::OtherClaim, "the token is of another claim")),
+    }
+    match gateway.dispatcher.takes(&token).await {
+        Ok(true) => {
+            known(&Caller::pool(&token.pool));
+            Ok(token)
+        }
+        Ok(false) => Err(Reject::gone()),
+        Err(e) => Err(Reject::store(&e)),
     }
 }
 
@@ -64,7 +78,8 @@ async fn claim(
     body: Body,
 ) -> Answer {
     let auth = worker(&gateway, &headers, from).await?;
-    let request = ClaimRequest::read(&gateway.bodies.of::<Claim>(&headers, body).await?)?;
+    let caller = Caller::pool(&auth.pool);
+    let request = ClaimRequest::read(&gateway.bodies.of::<Claim>(&caller, &headers, body).await?)?;
     match gateway.dispatcher.claim(&auth, &request, inline(&uri)).await {
         ClaimAnswer::Grant(grant) => Ok(carrying::<_, ClaimGrant>(Claim, StatusCode::OK, &grant)),
         ClaimAnswer::Nothing => Ok(StatusCode::NO_CONTENT.into_response()),
@@ -129,7 +144,7 @@ async fn proof(
     claim: Named,
     body: Body,
 ) -> Answer {
-    let token = claim_token(&gateway, &headers, &claim)?;
+    let token = claim_token(&gateway, &headers, &claim).await?;
     let about = about(&token);
     taken(gateway, from, uri, headers, token, body)
         .instrument(about)
@@ -146,14 +161,22 @@ async fn taken(
 ) -> Answer {
     let wanted = wanted(&headers)?;
     let max = token.max_bytes as usize;
-    let body = match gateway.bodies.read(&headers, body, max).await {
+    let caller = Caller::pool(&token.pool);
+    let body = match gateway.bodies.read(&caller, &headers, body, max).await {
         Ok(body) => body,
         Err(ReadError::TooLarge) => {
             gateway.dispatcher.too_large(&token);
             let message = format!("a proof has at most {max} bytes");
             return Err(Reject::new(Reason::TooLarge, message));
         }
-        Err(e) => return Err(e.into()),
+        Err(e) => {
+            // What others take is not the worker's fault. What its own namespace takes is: whoever filled the room with bodies of
+            // their own would be excused from every claim.
+            if e == ReadError::NoRoom {
+                gateway.dispatcher.excuse(&token);
+            }
+            return Err(e.into());
+        }
     };
     let status = match gateway.dispatcher.submit(token, body.clone()).await {
         Ok(SubmitAnswer::Taken) => StatusCode::CREATED,
@@ -178,11 +201,11 @@ async fn taken(
 }
 
 async fn refuse(State(gateway): State<Gateway>, headers: HeaderMap, claim: Named, body: Body) -> Answer {
-    let token = claim_token(&gateway, &headers, &claim)?;
+    let token = claim_token(&gateway, &headers, &claim).await?;
     let about = about(&token);
     let body = gateway
         .bodies
-        .of::<Refuse>(&headers, body)
+        .of::<Refuse>(&Caller::pool(&token.pool), &headers, body)
         .instrument(about)
         .await?;
     let refusal = Refusal::read(&body)?;

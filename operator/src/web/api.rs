@@ -12,6 +12,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use kube::runtime::reflector::ObjectRef;
 use zkinfer_crds::Digest;
+use zkinfer_crds::calls::Call;
+use zkinfer_crds::calls::clients::ReadReceipt;
 use zkinfer_crds::k8s::InferenceRequest;
 
 use super::drawing;
@@ -22,7 +24,7 @@ use super::refused::Refused;
 use super::views;
 use super::{made, scores};
 use crate::artifacts::ArtifactError;
-use crate::gateway::Peer;
+use crate::gateway::{Peer, streaming};
 
 const JSON: &str = "application/json";
 /// How long a browser need not ask again for a tile.
@@ -113,13 +115,13 @@ async fn receipt(
     if !is_of.map_err(|e| Refused::unavailable(&e))? {
         return Err(none());
     }
-    match artifacts.receipt(&receipt.digest).await {
-        Ok(bytes) => {
-            let told = [
-                (CONTENT_TYPE, "application/cbor"),
-                (CONTENT_DISPOSITION, "attachment; filename=\"receipt.cbor\""),
-            ];
-            Ok((told, bytes).into_response())
+    match artifacts
+        .stream_receipt(&receipt.digest, ReadReceipt::MAX_ANSWER)
+        .await
+    {
+        Ok(streamed) => {
+            let named = [(CONTENT_DISPOSITION, "attachment; filename=\"receipt.cbor\"")];
+            Ok((named, streaming(streamed, "application/cbor")).into_response())
         }
         Err(ArtifactError::NotFound(_)) => Err(none()),
         Err(e) => Err(Refused::unavailable(&e)),

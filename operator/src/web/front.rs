@@ -14,14 +14,12 @@ use super::maker::Maker;
 use super::refused::Refused;
 use super::shown::{Part, Sees, Shown};
 use super::snapshot::Snapshots;
-use crate::gateway::{Access, Peer, Right};
+use crate::gateway::{Access, Caller, Peer, Right, user};
 
 /// Pages that follow at once.
 pub(super) const VIEWERS: usize = 500;
 /// Of these without a token: whoever has one finds a place.
 pub(super) const ANYBODY: usize = 400;
-/// Objects that are read at once: a body is held as a whole.
-const MAKERS: usize = 8;
 
 pub(super) const REQUESTS: &str = "inferencerequests";
 pub(super) const MODELS: &str = "models";
@@ -39,7 +37,6 @@ pub(super) struct Front {
     /// What is found for those without a token: who has one does not wait behind them.
     pub(super) public_findings: Arc<Findings>,
     pub(super) maker: Arc<dyn Maker>,
-    pub(super) making: Arc<Semaphore>,
     pub(super) viewers: Arc<Semaphore>,
     pub(super) anybody: Arc<Semaphore>,
     pub(super) stop: watch::Receiver<bool>,
@@ -55,14 +52,23 @@ impl Front {
             findings: Arc::default(),
             public_findings: Arc::default(),
             maker,
-            making: Arc::new(Semaphore::new(MAKERS)),
             viewers: Arc::new(Semaphore::new(VIEWERS)),
             anybody: Arc::new(Semaphore::new(ANYBODY)),
             stop,
         }
     }
 
+    /// Who calls: the caller's share of what all share goes by it.
+    pub(super) async fn caller(&self, token: &str, from: Peer) -> Result<Caller, Refused> {
+        match user(&*self.shown.clients.guard, token, from).await {
+            Ok(Some(name)) => Ok(Caller::user(&name)),
+            Ok(None) => Err(Refused::unknown_token()),
+            Err(e) => Err(Refused::unavailable(&e)),
+        }
+    }
+
     async fn may(&self, token: &str, from: Peer, access: Access) -> Result<bool, Refused> {
+        self.caller(token, from).await?;
         match self.shown.clients.guard.right(token, from, access).await {
             Ok(Right::Granted) => Ok(true),
             Ok(Right::Denied) => Ok(false),

@@ -4,9 +4,7 @@
 //! are those of `kubectl`; nobody has a body read before it is known that they may make such an object in that namespace; what
 //! the operator writes (status, owners, finalizers) nobody states here.
 
-use std::time::Duration;
-
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
@@ -22,12 +20,10 @@ use zkinfer_crds::k8s::{InferenceRequest, Model};
 use super::front::{Front, MODELS, REQUESTS, bearer};
 use super::refused::Refused;
 use super::views;
-use crate::gateway::{Peer, take_upload};
+use crate::gateway::{Caller, Held, Peer, ReadError, take_upload};
 
 /// The largest object that is read: inputs are inline.
 pub(super) const MAX_OBJECT: usize = 3 << 20;
-/// Time for the whole of one.
-const TIME: Duration = Duration::from_secs(30);
 
 /// A Model, as it was made.
 pub(super) async fn model(
@@ -84,7 +80,12 @@ where
         let message = format!("this operator does not watch namespace `{namespace}` (--namespaces)");
         return Err(Refused::forbidden(message));
     }
-    let object = object::<K>(&read(front, headers, body).await?, namespace, &front.shown.class)?;
+    let caller = front.caller(bearer(headers)?, from).await?;
+    let body = read(front, &caller, headers, body).await?;
+    let bodies = &front.shown.clients.bodies;
+    // What it becomes takes several times its bytes.
+    let _room = bodies.object(&caller, &body).await.map_err(unread)?;
+    let object = object::<K>(&body, namespace, &front.shown.class)?;
     let client = front.maker.client(bearer(headers)?);
     let client = client.map_err(|e| Refused::unavailable(&e))?;
     let made = Api::<K>::namespaced(client, namespace)
@@ -97,21 +98,25 @@ where
 }
 
 /// The body, once there is room for it.
-async fn read(front: &Front, headers: &HeaderMap, body: Body) -> Result<Bytes, Refused> {
+async fn read(front: &Front, caller: &Caller, headers: &HeaderMap, body: Body) -> Result<Held, Refused> {
     let type_ = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if type_ != Some("application/json") {
         return Err(Refused::invalid_body("the body is not application/json"));
     }
-    let reading = async {
-        let _room = front.making.acquire().await;
-        to_bytes(body, MAX_OBJECT).await
-    };
-    match tokio::time::timeout(TIME, reading).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(_)) => Err(Refused::body_too_large(format!(
-            "the object has more than {MAX_OBJECT} bytes, or broke off"
-        ))),
-        Err(_) => Err(Refused::invalid_body("the body came too slowly")),
+    let bodies = &front.shown.clients.bodies;
+    bodies
+        .read(caller, headers, body, MAX_OBJECT)
+        .await
+        .map_err(unread)
+}
+
+fn unread(error: ReadError) -> Refused {
+    match error {
+        ReadError::TooLarge => {
+            Refused::body_too_large(format!("the object has more than {MAX_OBJECT} bytes"))
+        }
+        ReadError::TooSlow | ReadError::BrokenOff => Refused::invalid_body(error.to_string()),
+        ReadError::NoRoom | ReadError::OwnRoom => Refused::busy(&error),
     }
 }
 

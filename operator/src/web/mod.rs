@@ -42,7 +42,7 @@ pub use proxy::{Proxy, Upstream};
 pub use shown::Shown;
 
 use self::front::Front;
-use crate::gateway::serve_router;
+use crate::gateway::{Door, serve_router};
 
 /// The app's server, before it is known what it shows.
 pub struct Web {
@@ -80,7 +80,7 @@ impl Web {
                 std::future::pending::<()>().await;
             }
         };
-        serve_router(self.listener, router, stopped).await
+        serve_router(Door::App, self.listener, router, stopped).await
     }
 }
 

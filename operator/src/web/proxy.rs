@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use super::front::bearer;
 use super::gate::{API, Hosts, gate};
 use super::refused::Refused;
-use crate::gateway::serve_router;
+use crate::gateway::{Caller, Door, known, serve_router};
 
 /// The way to the operator's app.
 pub trait Upstream: Send + Sync + 'static {
@@ -31,6 +31,9 @@ pub trait Upstream: Send + Sync + 'static {
     /// It did not answer at that address: another way has to be found.
     fn lost(&self);
 }
+
+/// Whoever knows this run's secret.
+const RUNNER: &str = "runner";
 
 /// See the module.
 pub struct Proxy {
@@ -60,7 +63,7 @@ impl Proxy {
         stop: impl Future<Output = ()> + Send,
     ) -> std::io::Result<()> {
         let router = self.router().map_err(std::io::Error::other)?;
-        serve_router(listener, router, stop).await
+        serve_router(Door::App, listener, router, stop).await
     }
 
     pub(super) fn router(self) -> Result<Router, reqwest::Error> {
@@ -99,8 +102,11 @@ async fn pass(State(asking): State<Asking>, request: Request) -> Result<Response
     let (parts, body) = request.into_parts();
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let is_call = parts.uri.path().starts_with(API);
-    if is_call && !asking.is_known(&parts.headers) {
-        return Err(Refused::unknown_token());
+    if is_call {
+        if !asking.is_known(&parts.headers) {
+            return Err(Refused::unknown_token());
+        }
+        known(&Caller::user(RUNNER));
     }
     // Files are read, and a path is one.
     if !path.starts_with('/') || !(is_call || parts.method == Method::GET) {

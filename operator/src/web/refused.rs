@@ -92,6 +92,11 @@ impl Refused {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "TooManyViewers", message)
     }
 
+    /// There is no room for what the viewer sends.
+    pub(super) fn busy(why: &dyn std::fmt::Display) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "Busy", why.to_string())
+    }
+
     pub(super) fn unavailable(error: &dyn std::fmt::Display) -> Self {
         // What failed may name the operator's insides; that is for the log.
         tracing::warn!(%error, "web");

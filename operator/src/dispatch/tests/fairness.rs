@@ -213,3 +213,36 @@ fn what_is_asked_of_cold_pools_begins_with_the_one_whose_turn_it_is() {
     let order: Vec<&str> = of.pools.iter().map(|p| p.id.name()).collect();
     assert_eq!((of.open, order), (3, vec!["b", "a"]));
 }
+
+#[test]
+fn of_one_pool_no_more_workers_wait_than_are_of_use_and_others_keep_their_turn() {
+    let mut bench = Bench::new(vec![]);
+    for name in ["many", "few"] {
+        bench.queue.know(&pool(name), facts(name), seconds(0));
+    }
+    let many: Vec<Ticket> = (0..1000).map(|_| bench.wait("many", seconds(1))).collect();
+    // Eight claims, twice, and eight beside.
+    assert_eq!(bench.queue.waiting.len(), 24);
+    let few = bench.wait("few", seconds(1));
+    bench.add(request(1, 2, &["many", "few"]), seconds(1));
+    let given: Vec<Ticket> = bench
+        .assign(seconds(1))
+        .into_iter()
+        .map(|(ticket, _)| ticket)
+        .collect();
+    assert!(given.len() == 2 && given.contains(&few) && many[..24].iter().any(|t| given.contains(t)));
+    // Whose place is free again another one has.
+    many.iter().for_each(|ticket| bench.queue.leave(*ticket));
+    bench.wait("many", seconds(2));
+    assert_eq!(bench.queue.waiting.len(), 1);
+    // What a pool says of its size is no reason for more than a thousand.
+    let huge = PoolFacts {
+        claims: u32::MAX,
+        ..facts("huge")
+    };
+    bench.queue.know(&pool("huge"), huge, seconds(2));
+    for _ in 0..3000 {
+        bench.wait("huge", seconds(2));
+    }
+    assert_eq!(bench.queue.waiting.len(), 1 + 1024);
+}

@@ -3,15 +3,12 @@
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::HeaderMap;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
 use zkinfer_crds::Digest;
+use zkinfer_crds::calls::Reason;
 use zkinfer_crds::calls::clients::{ReadModelFile, ReadReceipt, ReceiptOf};
-use zkinfer_crds::calls::{Call, Content, Reason};
 
 use super::front::{Front, MODELS, REQUESTS, not_found};
-use crate::artifacts::ArtifactError;
-use crate::gateway::blob::send_blob;
+use crate::gateway::blob::{send_blob, send_receipt};
 use crate::gateway::call::{Answer, Named, Routes};
 use crate::gateway::doors::Peer;
 use crate::gateway::problem::Reject;
@@ -38,14 +35,7 @@ async fn receipt(
     if !of_namespace.map_err(|e| Reject::store(&e))? {
         return Err(absent());
     }
-    match front.artifacts.receipt(&parsed).await {
-        Ok(bytes) => {
-            let media = <ReadReceipt as Call>::Answer::MEDIA.unwrap_or_default();
-            Ok(([(CONTENT_TYPE, media)], bytes).into_response())
-        }
-        Err(ArtifactError::NotFound(_)) => Err(absent()),
-        Err(e) => Err(Reject::store(&e)),
-    }
+    send_receipt::<ReadReceipt>(&front.artifacts, &parsed, absent).await
 }
 
 async fn file(

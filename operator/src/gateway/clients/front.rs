@@ -11,10 +11,11 @@ use super::access::{Access, Guard, Right};
 use super::directory::Directory;
 use super::limits::Uploads;
 use crate::artifacts::Artifacts;
-use crate::gateway::auth::bearer;
+use crate::gateway::auth::{AuthUnavailable, bearer};
 use crate::gateway::body::Bodies;
 use crate::gateway::call::Named;
-use crate::gateway::doors::Peer;
+use crate::gateway::caller::Caller;
+use crate::gateway::doors::{Peer, known};
 use crate::gateway::problem::Reject;
 
 /// The resources that clients name.
@@ -30,6 +31,8 @@ pub struct Clients {
     pub directory: Arc<dyn Directory>,
     /// How many files each of them uploads, by whichever door.
     pub uploads: Uploads,
+    /// The room for what they send, by whichever door.
+    pub bodies: Bodies,
 }
 
 /// What the handlers share.
@@ -42,11 +45,23 @@ pub(super) struct Front {
     pub(super) uploads: Uploads,
 }
 
+/// Whose token it is; their connection is kept.
+///
+/// # Errors
+/// Nobody could be asked.
+pub async fn user(guard: &dyn Guard, token: &str, from: Peer) -> Result<Option<String>, AuthUnavailable> {
+    let user = guard.user(token, from).await?;
+    if let Some(name) = &user {
+        known(&Caller::user(name));
+    }
+    Ok(user)
+}
+
 impl Front {
     /// The name of a caller who is known, whatever they may do.
     pub(super) async fn known(&self, headers: &HeaderMap, from: Peer) -> Result<String, Reject> {
         let token = bearer(headers).ok_or_else(Reject::unknown_token)?;
-        match self.guard.user(token, from).await {
+        match user(&*self.guard, token, from).await {
             Ok(Some(name)) => Ok(name),
             Ok(None) => Err(Reject::unknown_token()),
             Err(e) => Err(Reject::unavailable(&e)),

@@ -18,52 +18,45 @@ use axum::response::{IntoResponse, Response};
 
 pub use access::{Access, Guard, Right};
 pub use directory::{Directory, NotMade};
-pub use front::Clients;
+pub use front::{Clients, user};
 pub use limits::Uploads;
 
 use self::front::Front;
-use super::body::Bodies;
 use super::call::Routes;
 use super::doors::Peer;
 use crate::artifacts::Artifacts;
 
 /// The routes.
-pub(super) fn router(clients: Clients, artifacts: Artifacts, bodies: Bodies) -> Router {
+pub(super) fn router(clients: Clients, artifacts: Artifacts) -> Router {
+    let routes = [requests::routes, files::routes, uploads::routes];
+    let routes = routes.into_iter().fold(Routes::new(), |all, add| add(all));
+    routes.router(front(clients, artifacts))
+}
+
+fn front(clients: Clients, artifacts: Artifacts) -> Front {
     let Clients {
         guard,
         directory,
         uploads,
+        bodies,
     } = clients;
-    let routes = [requests::routes, files::routes, uploads::routes];
-    let routes = routes.into_iter().fold(Routes::new(), |all, add| add(all));
-    routes.router(Front {
+    Front {
         guard,
         directory,
         artifacts,
         bodies,
         uploads,
-    })
+    }
 }
 
 /// Takes a file as the call `uploadArtifact` does, by its rules: for the namespace and under the digest that are named.
 pub async fn take_upload(
-    Clients {
-        guard,
-        directory,
-        uploads,
-    }: Clients,
+    clients: Clients,
     artifacts: Artifacts,
     caller: (&HeaderMap, Peer),
     to: (String, String),
     body: Body,
 ) -> Response {
-    let front = Front {
-        guard,
-        directory,
-        artifacts,
-        // A file is not held: it goes into the store as it comes.
-        bodies: Bodies::default(),
-        uploads,
-    };
-    uploads::take(&front, caller, to, body).await.into_response()
+    let taken = uploads::take(&front(clients, artifacts), caller, to, body);
+    taken.await.into_response()
 }

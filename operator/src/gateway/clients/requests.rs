@@ -8,6 +8,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use kube::ResourceExt;
+use serde::Deserialize;
 use zkinfer_crds::calls::clients::{
     CreateRequest, EraseRequest, ListRequests, ListedRequest, MAX_LISTED, Page, ReadRequest, RequestList,
 };
@@ -17,8 +18,9 @@ use zkinfer_crds::k8s::InferenceRequest;
 use super::directory::NotMade;
 use super::front::{Front, REQUESTS, not_found};
 use super::limits::Most;
-use crate::gateway::body::ReadError;
+use crate::gateway::body::{Held, ReadError};
 use crate::gateway::call::{Answer, Named, Routes, carrying};
+use crate::gateway::caller::Caller;
 use crate::gateway::doors::Peer;
 use crate::gateway::problem::Reject;
 
@@ -33,13 +35,15 @@ pub(super) fn routes(routes: Routes<Front>) -> Routes<Front> {
 async fn create(State(front): State<Front>, from: Peer, headers: HeaderMap, body: Body) -> Answer {
     // Nobody unknown has a body read; where the caller may create, the body says.
     let client = front.known(&headers, from).await?;
-    let mut request = stated(&front, &headers, body).await?;
-    let namespace = request
-        .namespace()
-        .ok_or_else(|| Reject::new(Reason::InvalidBody, "metadata.namespace is missing"))?;
+    let caller = Caller::user(&client);
+    let body = read_body(&front, &caller, &headers, body).await?;
+    let namespace = stated_namespace(&body)?;
     front
         .allowed((&headers, from), ("create", REQUESTS), &namespace, None)
         .await?;
+    // What it becomes takes several times its bytes, and is made only for who may have it.
+    let _room = front.bodies.object(&caller, &body).await?;
+    let mut request: InferenceRequest = serde_json::from_slice(&body).map_err(|e| not_one(&e))?;
     front.watches(&namespace)?;
     if let Some(own) = front.directory.other_class(&request) {
         let stated = &request.spec.controller_class;
@@ -67,8 +71,8 @@ fn not_written(error: NotMade) -> Reject {
     }
 }
 
-/// The request that a body is, within the limits in force.
-async fn stated(front: &Front, headers: &HeaderMap, body: Body) -> Result<InferenceRequest, Reject> {
+/// A body, within the limits in force.
+async fn read_body(front: &Front, caller: &Caller, headers: &HeaderMap, body: Body) -> Result<Held, Reject> {
     let limits = front.directory.limits();
     let most = Most::new(
         CreateRequest::MAX_BODY,
@@ -76,12 +80,31 @@ async fn stated(front: &Front, headers: &HeaderMap, body: Body) -> Result<Infere
         limits.request_bytes.as_ref(),
     );
     let bytes = usize::try_from(most.bytes()).unwrap_or(usize::MAX);
-    let body = front.bodies.read(headers, body, bytes).await;
-    let body = body.map_err(|error| match error {
+    let body = front.bodies.read(caller, headers, body, bytes).await;
+    body.map_err(|error| match error {
         ReadError::TooLarge => most.too_large(),
         error => error.into(),
-    })?;
-    serde_json::from_slice(&body).map_err(|e| Reject::new(Reason::InvalidBody, e.to_string()))
+    })
+}
+
+fn not_one(error: &serde_json::Error) -> Reject {
+    Reject::new(Reason::InvalidBody, error.to_string())
+}
+
+/// The namespace that an object is for. Nothing else of it is kept.
+fn stated_namespace(body: &[u8]) -> Result<String, Reject> {
+    #[derive(Deserialize)]
+    struct Stated {
+        #[serde(default)]
+        metadata: Metadata,
+    }
+    #[derive(Default, Deserialize)]
+    struct Metadata {
+        namespace: Option<String>,
+    }
+    let Stated { metadata } = serde_json::from_slice(body).map_err(|e| not_one(&e))?;
+    let missing = || Reject::new(Reason::InvalidBody, "metadata.namespace is missing");
+    metadata.namespace.ok_or_else(missing)
 }
 
 async fn read(

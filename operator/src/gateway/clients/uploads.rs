@@ -15,8 +15,11 @@ use zkinfer_crds::calls::{Call, Reason};
 use super::front::{Front, MODELS, REQUESTS};
 use super::limits::Most;
 use crate::artifacts::ArtifactError;
+use crate::gateway::body::ReadError;
 use crate::gateway::call::{Answer, Named, Routes, carrying};
+use crate::gateway::caller::Caller;
 use crate::gateway::doors::Peer;
+use crate::gateway::file::FileError;
 use crate::gateway::problem::Reject;
 
 /// The right to upload and to do nothing else: there are no objects of this name.
@@ -70,27 +73,24 @@ pub(super) async fn take(
     let invalid = |message: String| Reject::new(Reason::InvalidDigest, message);
     let digest: Digest = digest.parse().map_err(|e| invalid(format!("{digest}: {e}")))?;
     let limits = front.directory.limits();
+    let shares = Caller::user(&client);
     let _place = front.uploads.begin(client, limits.uploads_per_client)?;
     let most = Most::new(
         UploadArtifact::MAX_BODY,
         "uploadBytes",
         limits.upload_bytes.as_ref(),
     );
-    let stored = front
-        .artifacts
-        .put_blob_stream(&digest, most.bytes(), body.into_data_stream());
-    let slow = |_| Reject::new(Reason::TooSlow, "the file came too slowly");
-    let blob = match tokio::time::timeout(TIME, stored).await.map_err(slow)? {
-        Ok(blob) => blob,
-        Err(e @ ArtifactError::Damaged { .. }) => {
-            return Err(Reject::new(Reason::OtherDigest, e.to_string()));
+    let wanted = (&digest, most.bytes());
+    let stored = front.bodies.store(&shares, &front.artifacts, wanted, TIME, body);
+    let blob = stored.await.map_err(|error| match error {
+        FileError::Read(ReadError::TooSlow) => Reject::new(Reason::TooSlow, "the file came too slowly"),
+        FileError::Read(e) => e.into(),
+        FileError::Store(e @ ArtifactError::Damaged { .. }) => {
+            Reject::new(Reason::OtherDigest, e.to_string())
         }
-        Err(ArtifactError::TooLarge { .. }) => return Err(most.too_large()),
-        Err(e @ ArtifactError::BrokenOff(_)) => {
-            return Err(Reject::new(Reason::BrokenOff, e.to_string()));
-        }
-        Err(e) => return Err(Reject::store(&e)),
-    };
+        FileError::Store(ArtifactError::TooLarge { .. }) => most.too_large(),
+        FileError::Store(e) => Reject::store(&e),
+    })?;
     let granted = front.artifacts.grant_blob(&digest, &namespace).await;
     granted.map_err(|e| Reject::store(&e))?;
     Ok(carrying(UploadArtifact, StatusCode::CREATED, &blob))

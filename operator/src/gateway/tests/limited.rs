@@ -1,6 +1,7 @@
 //! What the Validator's limits leave of clients' calls, and whom an erasure is for.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 
 use axum::body::Body;
@@ -15,10 +16,12 @@ use zkinfer_crds::wire::Problem;
 
 use super::*;
 use crate::artifacts::Artifacts;
-use crate::dispatch::{Dispatcher, TokenKey};
+use crate::dispatch::{Dispatcher, PoolId, TokenKey, WorkerAuth};
 
-/// Whoever calls is called as their token, and may do all but what needs `update`, which `owner` may.
+/// Whoever calls is called as their token, and may do all but what needs `update`, which `owner` may; `nobody` may do nothing.
 struct Callers;
+
+const NOBODY: &str = "nobody";
 
 impl Guard for Callers {
     fn user<'a>(
@@ -35,7 +38,7 @@ impl Guard for Callers {
         _: Peer,
         access: Access,
     ) -> BoxFuture<'a, Result<Right, AuthUnavailable>> {
-        let granted = access.verb != "update" || bearer == "owner";
+        let granted = bearer != NOBODY && (access.verb != "update" || bearer == "owner");
         ready(Ok(if granted { Right::Granted } else { Right::Denied })).boxed()
     }
 }
@@ -92,6 +95,9 @@ impl Directory for Limited {
     }
 }
 
+/// A worker of a namespace of its own.
+const WORKER: &str = "worker";
+
 fn router(limits: Limits) -> Router {
     let dispatcher = Dispatcher::new(
         Artifacts::memory(),
@@ -103,10 +109,58 @@ fn router(limits: Limits) -> Router {
         guard: Arc::new(Callers),
         directory: Arc::new(Limited(limits)),
         uploads: Uploads::default(),
+        bodies: Bodies::default(),
     };
-    Gateway::new(dispatcher, Arc::new(StaticTokens::default()))
-        .with_clients(clients)
-        .router()
+    let auth = WorkerAuth {
+        pool: PoolId::new("miner", "own"),
+        identity: identity(ALPHA),
+    };
+    Gateway::new(
+        dispatcher,
+        Arc::new(StaticTokens::new([(WORKER.to_owned(), auth)])),
+    )
+    .with_clients(clients)
+    .router()
+}
+
+/// Calls whose bodies never come to their end, and how many of them have been asked for what they have.
+struct Stalled {
+    calls: Vec<tokio::task::JoinHandle<()>>,
+    begun: Arc<AtomicUsize>,
+}
+
+impl Stalled {
+    fn new(router: &Router, (method, path): (&'static str, &str), token: &str, many: usize) -> Self {
+        let begun = Arc::new(AtomicUsize::new(0));
+        let call = |_| {
+            let (begun, mut first) = (Arc::clone(&begun), true);
+            let endless = futures::stream::poll_fn(move |_| {
+                if std::mem::take(&mut first) {
+                    begun.fetch_add(1, Ordering::SeqCst);
+                }
+                Poll::<Option<Chunks>>::Pending
+            });
+            let call = Request::builder().method(method).uri(path);
+            let call = call.header("authorization", format!("Bearer {token}"));
+            let call = call.body(Body::from_stream(endless)).unwrap();
+            let router = router.clone();
+            tokio::spawn(async move {
+                let _ = router.oneshot(call).await;
+            })
+        };
+        let calls = (0..many).map(call).collect();
+        Self { calls, begun }
+    }
+
+    fn begun(&self) -> usize {
+        self.begun.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Stalled {
+    fn drop(&mut self) {
+        self.calls.iter().for_each(tokio::task::JoinHandle::abort);
+    }
 }
 
 /// Status and body of an answer.
@@ -232,4 +286,65 @@ async fn whoever_may_update_a_request_erases_it_and_is_named() {
     let other = ("POST", "/v1/requests/n/two/erase");
     let (status, body) = said(&router, other, "owner", Vec::new()).await;
     assert_eq!((status, problem_of(&body).reason.as_str()), (404, "NotFound"));
+}
+
+#[tokio::test]
+async fn requests_that_never_come_to_their_end_keep_no_client_and_no_worker_out() {
+    let router = router(Limits::default());
+    let create = ("POST", "/v1/requests");
+    let (first, second) = (
+        Stalled::new(&router, create, "mallory", 40),
+        Stalled::new(&router, create, "oscar", 40),
+    );
+    sleep(Duration::from_secs(1)).await;
+    // Of 3 MiB each; half of 64 MiB is the most that one caller has.
+    assert_eq!((first.begun(), second.begun()), (10, 10));
+    let begun = Instant::now();
+    let body = serde_json::to_vec(&one()).unwrap();
+    let (status, made) = said(&router, create, "alice", body).await;
+    assert_eq!((status, whose(&made).as_str()), (201, "alice"));
+    let claims = claim_request(0).to_string().into_bytes();
+    let (status, _) = said(&router, ("POST", "/v1/work/claims"), WORKER, claims).await;
+    assert_eq!(status, 204);
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn uploads_that_never_come_to_their_end_hold_no_more_than_their_share() {
+    let router = router(Limits::default());
+    let path = format!("/v1/artifacts/n/{}", Digest::of(b"never"));
+    let stalled = Stalled::new(&router, ("PUT", &path), "mallory", 20);
+    sleep(Duration::from_millis(500)).await;
+    // Of 5 MiB each; half of 40 MiB.
+    assert_eq!(stalled.begun(), 4);
+    let file = b"file".to_vec();
+    let path = format!("/v1/artifacts/n/{}", Digest::of(&file));
+    let begun = Instant::now();
+    assert_eq!(said(&router, ("PUT", &path), "alice", file).await.0, 201);
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_request_for_a_namespace_where_its_client_may_make_none_is_refused_whatever_else_is_in_it() {
+    let router = router(Limits::default());
+    let create = ("POST", "/v1/requests");
+    // Whether the rest is a request is found out for who may make one.
+    let stated = json!({ "metadata": { "namespace": "n" }, "spec": 7 }).to_string();
+    let (status, body) = said(&router, create, NOBODY, stated.clone().into_bytes()).await;
+    assert_eq!((status, problem_of(&body).reason.as_str()), (403, "Forbidden"));
+    for text in [
+        stated.as_str(),
+        "{",
+        "[]",
+        "{}",
+        r#"{"metadata": {}}"#,
+        r#"{"metadata": 1}"#,
+    ] {
+        let (status, body) = said(&router, create, "alice", text.into()).await;
+        assert_eq!(
+            (status, problem_of(&body).reason.as_str()),
+            (400, "InvalidBody"),
+            "{text}"
+        );
+    }
 }

@@ -3,6 +3,7 @@
 mod access;
 mod bodies;
 mod claims;
+mod compile;
 mod leaving;
 mod limited;
 mod next;

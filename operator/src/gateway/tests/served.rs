@@ -100,6 +100,7 @@ async fn every_call_is_served_and_asks_first_who_calls() {
         guard: Arc::new(Nobody),
         directory: Arc::new(Nobody),
         uploads: Uploads::default(),
+        bodies: Bodies::default(),
     };
     let router = gateway().with_clients(clients).router();
     for call in calls::all() {

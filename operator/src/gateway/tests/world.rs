@@ -9,12 +9,16 @@ use futures::Stream;
 use rand::rngs::OsRng;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use zkinfer_crds::compile_report::{Accuracy, CompileReport, CompiledSlice};
 use zkinfer_crds::k8s::ServedBy;
 use zkinfer_crds::k8s::inference_request::InlineTensor;
 use zkinfer_crds::slice_files::{FileRole, SliceFile, SliceFiles};
-use zkinfer_crds::wire::{BlobRef, ClaimGrant, NEXT_HEADER, Problem, WORKER_TOKEN_HEADER};
+use zkinfer_crds::wire::{
+    BlobRef, ClaimGrant, MAX_ENVELOPE_BYTES, NEXT_HEADER, Problem, WORKER_TOKEN_HEADER,
+};
 use zkinfer_crds::{ClaimId, Digest, Identity, Profile, ProofSystem, RequestUid};
 use zkml::backend::{ProvingFiles, SliceKeys};
 use zkml::canonical;
@@ -35,6 +39,8 @@ pub(super) const MODEL: &[u8] = include_bytes!("../../../../tests/models/wine.on
 pub(super) const REQUEST: RequestUid = RequestUid::new([7; 16]);
 pub(super) const ALPHA: &str = "alpha";
 pub(super) const BETA: &str = "beta";
+/// Of a namespace of its own, which the request's side lets in.
+pub(super) const RIVAL: &str = "rival/own";
 /// Longer than any answer takes; what takes longer fails the test.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 pub(super) const LONG_LEASE: Duration = Duration::from_secs(600);
@@ -124,10 +130,13 @@ pub(super) struct World {
     artifacts: Artifacts,
     pub(super) dispatcher: Arc<Dispatcher>,
     pub(super) client: reqwest::Client,
+    pub(super) bodies: Bodies,
 }
 
+/// A pool of the namespace `default`, or of the one that is named.
 pub(super) fn pool(name: &str) -> PoolId {
-    PoolId::new("default", name)
+    let (namespace, name) = name.split_once('/').unwrap_or(("default", name));
+    PoolId::new(namespace, name)
 }
 
 /// The token of a pool's worker.
@@ -157,8 +166,9 @@ impl World {
             pool: pool(name),
             identity: identity(name),
         };
-        let tokens = StaticTokens::new([ALPHA, BETA].map(|name| (worker(name), auth(name))));
+        let tokens = StaticTokens::new([ALPHA, BETA, RIVAL].map(|name| (worker(name), auth(name))));
         let gateway = Gateway::new(Arc::clone(&dispatcher), Arc::new(tokens)).with_body_time(body_time);
+        let bodies = gateway.bodies.clone();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(gateway.serve(listener, std::future::pending()));
@@ -168,6 +178,7 @@ impl World {
             artifacts,
             dispatcher,
             client: client.build().unwrap(),
+            bodies,
         }
     }
 
@@ -218,8 +229,12 @@ impl World {
             self.dispatcher.know(&pool(name), facts);
         }
         let pools = pools.iter().map(|name| pool(name)).collect();
-        // The pools' own.
-        self.consent("default", &[]);
+        // The pools' own, and the rival's.
+        let rival = ServedBy {
+            namespace: "rival".to_owned(),
+            identity: None,
+        };
+        self.consent("default", &[rival]);
         self.dispatcher.add(Arc::new(run.await.unwrap()), 0, 1, pools);
     }
 
@@ -271,6 +286,18 @@ impl World {
         let call = call.header(NEXT_HEADER, next.to_string());
         let call = call.header(WORKER_TOKEN_HEADER, token).body(body);
         call.send().await.unwrap()
+    }
+
+    /// Begins to submit the largest proof, and sends nothing of it.
+    pub(super) async fn stall(&self, grant: &ClaimGrant) -> TcpStream {
+        let head = format!(
+            "PUT {} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {}\r\ncontent-length: {MAX_ENVELOPE_BYTES}\r\n\r\n",
+            proof_path(grant.claim),
+            grant.token,
+        );
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream
     }
 
     pub(super) async fn refuse(&self, grant: &ClaimGrant, reason: &str) -> Response {

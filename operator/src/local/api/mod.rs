@@ -38,6 +38,7 @@ pub(super) use tokens::{RUNNER, Tokens};
 
 use self::query::{Query, Target};
 use super::names::DEFAULT_NAMESPACE;
+use crate::gateway::{Caller, Door, known, serve_router};
 use crate::web::Maker;
 
 /// The largest body that is read.
@@ -79,7 +80,8 @@ impl ApiServer {
     /// Answers those who come with the runner's token, for ever.
     pub(super) async fn serve(self, listener: TcpListener) {
         let router = Router::new().fallback(from_outside).with_state(self);
-        if let Err(error) = axum::serve(listener, router).await {
+        let served = serve_router(Door::Objects, listener, router, std::future::pending());
+        if let Err(error) = served.await {
             tracing::error!(%error, "objects are not served any more");
         }
     }
@@ -331,6 +333,7 @@ async fn from_outside(
     if user.as_deref() != Some(RUNNER) {
         return said(StatusCode::UNAUTHORIZED, &Refused::unauthorized().status());
     }
+    known(&Caller::user(RUNNER));
     let (parts, body) = request.into_parts();
     match to_bytes(body, MAX_BODY).await {
         Ok(body) => api.answer(&Request::from_parts(parts, body)),

@@ -25,7 +25,9 @@ use zkinfer_crds::k8s::validator::Limits;
 use super::front::{Front, VIEWERS};
 use super::{FloatOutput, Floats, Hosts, Maker, NoFloat, Shown, router};
 use crate::artifacts::Artifacts;
-use crate::gateway::{Access, AuthUnavailable, Clients, Directory, Guard, NotMade, Peer, Right, Uploads};
+use crate::gateway::{
+    Access, AuthUnavailable, Bodies, Clients, Directory, Guard, NotMade, Peer, Right, Uploads,
+};
 use crate::world::{Feeds, watched};
 
 /// May do all; may list requests and read `own` in namespace `n`; nobody else is known.
@@ -154,6 +156,7 @@ impl World {
                 guard: Arc::new(Rights),
                 directory: Arc::new(Nothing),
                 uploads: Uploads::default(),
+                bodies: Bodies::default(),
             },
             floats: Arc::new(Same),
             class: "default".to_owned(),
