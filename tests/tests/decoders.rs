@@ -4,7 +4,7 @@
 use std::process::Command;
 
 /// Seconds for each decoder in CI; `ZKINFER_FUZZ_INPUTS` asks for a number of inputs instead (`./check --long`: a million).
-const SECONDS: &str = "3";
+const SECONDS: &str = "5";
 
 fn fuzz(arguments: &[&str]) -> String {
     let ran = Command::new(env!("CARGO_BIN_EXE_fuzz"))
@@ -29,7 +29,7 @@ fn changed_files_are_answered_in_bounded_time_and_memory() {
     };
     assert_eq!(
         said.lines().count(),
-        12,
+        13,
         "each decoder says what it was given: {said}"
     );
 }
@@ -37,5 +37,5 @@ fn changed_files_are_answered_in_bounded_time_and_memory() {
 #[test]
 fn decoding_takes_as_much_memory_as_the_file_and_64_mib() {
     let said = fuzz(&["memory"]);
-    assert!(said.lines().count() > 40, "{said}");
+    assert!(said.lines().count() > 50, "{said}");
 }
