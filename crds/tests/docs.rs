@@ -308,5 +308,8 @@ fn no_controller_writes_a_reason_that_is_in_no_list() {
 fn the_readme_says_what_it_does_not_promise() {
     let readme = read("README.md");
     assert!(readme.contains("**Not promised yet:** that later versions verify receipts of today."));
-    assert!(read("CHANGELOG.md").contains("## Unreleased"), "a release says which version is frozen");
+    assert!(
+        read("CHANGELOG.md").contains("## Unreleased"),
+        "a release says which version is frozen"
+    );
 }

@@ -79,10 +79,20 @@ fn the_example_models_compile_to_the_stored_digests() {
 #[test]
 fn the_account_of_bits_is_what_its_script_prints() {
     let script = repository().join("tests/soundness/account.py");
-    for (arguments, file) in [(&[][..], "tests/soundness/account.json"), (&["--toml"], "docs/soundness/soundcalc.toml")] {
-        let ran = run(Command::new("python3").arg(&script).args(arguments).env("PYTHONDONTWRITEBYTECODE", "1"));
+    for (arguments, file) in [
+        (&[][..], "tests/soundness/account.json"),
+        (&["--toml"], "docs/soundness/soundcalc.toml"),
+    ] {
+        let ran = run(Command::new("python3")
+            .arg(&script)
+            .args(arguments)
+            .env("PYTHONDONTWRITEBYTECODE", "1"));
         assert_eq!(ran.code, 0, "{}", ran.stderr);
         let kept = std::fs::read_to_string(repository().join(file)).unwrap();
-        assert!(ran.stdout == kept, "{file} is not what {} prints", script.display());
+        assert!(
+            ran.stdout == kept,
+            "{file} is not what {} prints",
+            script.display()
+        );
     }
 }

@@ -222,3 +222,6 @@ pub fn file(bytes: &[u8], only: Option<&str>) -> Result<BTreeMap<String, InlineT
         .map(|(name, tensor)| (name, inline(tensor)))
         .collect())
 }
+
+#[cfg(test)]
+mod tests;
