@@ -93,6 +93,9 @@ pub enum Answer {
         lengths: Vec<u64>,
         /// By output: whether the file says that it is of whole numbers, or of yes and no.
         exact: Vec<bool>,
+        /// Whether the model has this answer without the outputs' scales as well: else a judge who is not told of them says that it
+        /// hangs on how floats are rounded.
+        bare_settled: bool,
         /// Tensors that are too coarse for the input, if any.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         coarse: Option<Coarse>,

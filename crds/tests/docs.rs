@@ -302,3 +302,14 @@ fn no_controller_writes_a_reason_that_is_in_no_list() {
     }
     assert!(read > 20, "{read} files");
 }
+
+/// Until a version is frozen by name: whoever keeps receipts has to know.
+#[test]
+fn the_readme_says_what_it_does_not_promise() {
+    let readme = read("README.md");
+    assert!(readme.contains("**Not promised yet:** that later versions verify receipts of today."));
+    assert!(
+        read("CHANGELOG.md").contains("## Unreleased"),
+        "a release says which version is frozen"
+    );
+}

@@ -74,6 +74,8 @@ pub struct FloatAnswer {
     pub outputs: Vec<Vec<f64>>,
     /// By output: whether it must be the same, since the file says that it is of whole numbers, or of yes and no.
     pub exact: Vec<bool>,
+    /// Whether it is the answer without the outputs' scales as well, however floats are rounded.
+    pub bare_settled: bool,
     /// Tensors that the integers hold too coarsely for this input, if any.
     pub coarse: Option<Coarse>,
 }
@@ -176,6 +178,7 @@ fn ask(
             Answer::Outputs {
                 lengths,
                 exact,
+                bare_settled,
                 coarse,
             },
             body,
@@ -184,6 +187,7 @@ fn ask(
             Ok(Some(FloatAnswer {
                 outputs,
                 exact,
+                bare_settled,
                 coarse,
             }))
         }

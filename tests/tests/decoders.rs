@@ -4,11 +4,16 @@
 use std::process::Command;
 
 /// Seconds for each decoder in CI; `ZKINFER_FUZZ_INPUTS` asks for a number of inputs instead (`./check --long`: a million).
-const SECONDS: &str = "3";
+const SECONDS: &str = "5";
 
 fn fuzz(arguments: &[&str]) -> String {
     let ran = Command::new(env!("CARGO_BIN_EXE_fuzz"))
         .args(arguments)
+        // What is freed goes back to the system at once: what one input has taken hides nothing of what the next one takes.
+        .envs([
+            ("MALLOC_MMAP_THRESHOLD_", "65536"),
+            ("MALLOC_TRIM_THRESHOLD_", "65536"),
+        ])
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&ran.stdout).into_owned();
@@ -29,7 +34,7 @@ fn changed_files_are_answered_in_bounded_time_and_memory() {
     };
     assert_eq!(
         said.lines().count(),
-        12,
+        13,
         "each decoder says what it was given: {said}"
     );
 }
@@ -37,5 +42,5 @@ fn changed_files_are_answered_in_bounded_time_and_memory() {
 #[test]
 fn decoding_takes_as_much_memory_as_the_file_and_64_mib() {
     let said = fuzz(&["memory"]);
-    assert!(said.lines().count() > 40, "{said}");
+    assert!(said.lines().count() > 50, "{said}");
 }

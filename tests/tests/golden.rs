@@ -3,8 +3,10 @@
 //! anew; a change of it is a change of version 2's bytes and belongs in CHANGELOG.md.
 #![allow(clippy::unwrap_used, reason = "a test says by panicking what is wrong")]
 
+use std::process::Command;
+
 use zkinfer_crds::{Digest, ProofSystem};
-use zkinfer_tests::local::model_file;
+use zkinfer_tests::local::{model_file, repository, run};
 use zkml::canonical;
 use zkml::graph::{Profile, tensor_file::read_npy};
 use zkml::setup::SrsSource;
@@ -71,4 +73,26 @@ fn the_example_models_compile_to_the_stored_digests() {
         now, stored,
         "another key, graph or plan: if that is meant, ZKINFER_UPDATE=1 and CHANGELOG.md"
     );
+}
+
+/// Figures that anybody makes again from the papers' formulas.
+#[test]
+fn the_account_of_bits_is_what_its_script_prints() {
+    let script = repository().join("tests/soundness/account.py");
+    for (arguments, file) in [
+        (&[][..], "tests/soundness/account.json"),
+        (&["--toml"], "docs/soundness/soundcalc.toml"),
+    ] {
+        let ran = run(Command::new("python3")
+            .arg(&script)
+            .args(arguments)
+            .env("PYTHONDONTWRITEBYTECODE", "1"));
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let kept = std::fs::read_to_string(repository().join(file)).unwrap();
+        assert!(
+            ran.stdout == kept,
+            "{file} is not what {} prints",
+            script.display()
+        );
+    }
 }

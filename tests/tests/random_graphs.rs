@@ -30,7 +30,7 @@ fn the_generator_makes_valid_graphs_and_judges_as_it_says() {
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     assert_eq!(
         ran.stdout.lines().filter(|l| l.starts_with("ok ")).count(),
-        18,
+        22,
         "{}",
         ran.stdout
     );

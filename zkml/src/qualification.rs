@@ -180,6 +180,13 @@ impl Qualification {
                 self.samples
             ));
         }
+        // An error was measured beside the scale that stands here: beside a smaller one it is greater, and nobody has measured it.
+        let mut scales = rule.output_scale.iter().zip(&self.output_scale).enumerate();
+        if let Some((at, (own, by))) = scales.find(|(_, (own, by))| own < by) {
+            return Some(format!(
+                "its errors of output {at} were measured beside a magnitude of {by}, yours is {own}; run `qualify` with yours"
+            ));
+        }
         if self.greatest_error > rule.max_error {
             return Some(format!(
                 "its greatest error, of sample {worst}, is {:.2e}, you accept {:.2e}",

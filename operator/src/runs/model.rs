@@ -63,6 +63,9 @@ pub enum LoadError {
     /// Manifest, graph and report do not belong together.
     #[error("the compile report does not fit the manifest: {0} differs")]
     Report(&'static str),
+    /// Errors are measured beside magnitudes that nobody asked for.
+    #[error("{0}")]
+    Magnitudes(String),
 }
 
 impl LoadError {

@@ -16,7 +16,7 @@ use zkml::graph::sampled::input_file_of_rows;
 use zkml::graph::tensor_file::dequantise;
 use zkml::graph::{IntTensor, rows as graph_rows};
 use zkml::manifest::Manifest;
-use zkml::receipt::{BuildError, Receipt, ReceiptBuilder};
+use zkml::receipt::{BuildError, Receipt, ReceiptBuilder, RunValues};
 
 use super::judge::{Judgement, Output, Terms};
 use super::model::CompiledModel;
@@ -66,6 +66,8 @@ pub struct Run {
     classes: Vec<String>,
     terms: Terms,
     float: Mutex<Float>,
+    /// What proofs are verified of; all at the same time share it.
+    values: Arc<RunValues>,
     receipt: Mutex<ReceiptBuilder>,
     /// The slices whose proof is in the receipt.
     proved: Mutex<BTreeSet<SliceIndex>>,
@@ -120,6 +122,7 @@ impl Run {
             classes: classes.to_vec(),
             terms,
             float: Mutex::new(Float::Asked),
+            values: receipt.values(),
             receipt: Mutex::new(receipt),
             proved: Mutex::default(),
         })
@@ -144,7 +147,7 @@ impl Run {
     /// What a proof of this claim must be bound to.
     #[must_use]
     pub fn statement(&self, slice: SliceIndex, claim: ClaimId, identity: Identity) -> Digest {
-        self.receipt().statement(slice, claim, identity)
+        self.values.statement(slice, claim, identity)
     }
 
     /// How many inputs are answered, where the manifest answers several at once.
@@ -272,10 +275,8 @@ impl Run {
         let Some(verifier) = self.model.verifier(slice) else {
             return VerifyOutcome::Operator(format!("there is no slice {slice}"));
         };
-        // The values are copied so that proofs of other slices are verified at the same time.
-        let builder = self.receipt().clone();
-        let statement = builder.statement(slice, claim, identity);
-        let (inputs, outputs) = match builder.boundary(slice) {
+        let statement = self.values.statement(slice, claim, identity);
+        let (inputs, outputs) = match self.values.boundary(slice) {
             Ok(boundary) => boundary,
             Err(e) => return VerifyOutcome::Operator(e.to_string()),
         };

@@ -8,8 +8,10 @@ mod remote;
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::ConfigMap;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use zkinfer_crds::Digest;
 use zkinfer_crds::k8s::ConfigMapKey;
 use zkinfer_crds::k8s::inference_request::{InlineTensor, RequestInput};
@@ -26,7 +28,12 @@ use crate::artifacts::{ArtifactError, Artifacts};
 /// Largest model, calibration file and input, in bytes.
 pub const MAX_FILE_BYTES: u64 = zkinfer_crds::calls::clients::MAX_UPLOAD_BYTES;
 /// Most values of an input.
-const MAX_VALUES: usize = 1 << 22;
+pub const MAX_VALUES: usize = 1 << 22;
+/// How many files of numbers are read at a time. Each is in memory with its values, and whoever may create requests says how
+/// many there are.
+const READ_AT_ONCE: usize = 2;
+
+static READING: Semaphore = Semaphore::const_new(READ_AT_ONCE);
 
 /// What the objects of a namespace may name, by the API server's word.
 pub trait NamespaceFiles: Sync {
@@ -59,7 +66,7 @@ async fn config_map(
     files: &dyn NamespaceFiles,
     namespace: &str,
     at: &ConfigMapKey,
-) -> Result<Vec<u8>, SourceError> {
+) -> Result<Bytes, SourceError> {
     let (name, key) = (&at.name, &at.key);
     let map = files
         .config_map(namespace, name)
@@ -71,6 +78,7 @@ async fn config_map(
     let text = || map.data.and_then(|mut d| d.remove(key)).map(String::into_bytes);
     binary
         .or_else(text)
+        .map(Bytes::from)
         .ok_or_else(|| SourceError::NotFound(format!("ConfigMap {namespace}/{name} has no key `{key}`")))
 }
 
@@ -80,12 +88,12 @@ async fn artifact(
     artifacts: &Artifacts,
     digest: &Digest,
     max: u64,
-) -> Result<Vec<u8>, SourceError> {
+) -> Result<Bytes, SourceError> {
     // The same answer for an artifact that is absent and one that is somebody else's.
     if !files.may_name(namespace, digest).await? {
         return Err(ArtifactError::NotFound(*digest).into());
     }
-    Ok(artifacts.get_blob(digest, max).await?.to_vec())
+    Ok(artifacts.get_blob(digest, max).await?)
 }
 
 /// A file that was uploaded to this namespace, without reading it.
@@ -118,7 +126,7 @@ pub async fn model(
     artifacts: &Artifacts,
     namespace: &str,
     source: &ModelSource,
-) -> Result<Vec<u8>, SourceError> {
+) -> Result<Bytes, SourceError> {
     match source {
         ModelSource {
             config_map: Some(at), ..
@@ -127,7 +135,9 @@ pub async fn model(
             artifact: Some(digest),
             ..
         } => artifact(files, namespace, artifacts, digest, MAX_FILE_BYTES).await,
-        ModelSource { url: Some(url), .. } => remote::fetch(url, &files.addresses(), MAX_FILE_BYTES).await,
+        ModelSource { url: Some(url), .. } => remote::fetch(url, &files.addresses(), MAX_FILE_BYTES)
+            .await
+            .map(Bytes::from),
         _ => Err(SourceError::Invalid("the source names nothing".to_owned())),
     }
 }
@@ -138,7 +148,7 @@ pub async fn calibration(
     artifacts: &Artifacts,
     namespace: &str,
     calibration: &Calibration,
-) -> Result<(&'static str, Vec<u8>), SourceError> {
+) -> Result<(&'static str, Bytes), SourceError> {
     let bytes = match (&calibration.config_map, &calibration.artifact) {
         (Some(at), _) => config_map(files, namespace, at).await?,
         (None, Some(digest)) => artifact(files, namespace, artifacts, digest, MAX_FILE_BYTES).await?,
@@ -155,11 +165,11 @@ pub async fn input(
     input: &RequestInput,
     only: Option<&str>,
 ) -> Result<BTreeMap<String, InlineTensor>, SourceError> {
+    if let Some(tensors) = &input.inline {
+        return Ok(tensors.clone());
+    }
+    let reading = reading().await?;
     let bytes = match input {
-        RequestInput {
-            inline: Some(tensors),
-            ..
-        } => return Ok(tensors.clone()),
         RequestInput {
             config_map: Some(at), ..
         } => config_map(files, namespace, at).await?,
@@ -172,7 +182,21 @@ pub async fn input(
         }
         _ => return Err(SourceError::Invalid("the input names nothing".to_owned())),
     };
-    file(&bytes, only).map_err(SourceError::Invalid)
+    let only = only.map(str::to_owned);
+    // Some tenths of a second for a large one.
+    let read = tokio::task::spawn_blocking(move || file(&bytes, only.as_deref()));
+    let tensors = read.await.map_err(|e| SourceError::Unavailable(e.to_string()))?;
+    drop(reading);
+    tensors.map_err(SourceError::Invalid)
+}
+
+/// Waits for its turn to have a file of numbers in memory, until this is dropped.
+///
+/// # Errors
+/// The operator ends.
+pub async fn reading() -> Result<SemaphorePermit<'static>, SourceError> {
+    let turn = READING.acquire().await;
+    turn.map_err(|e| SourceError::Unavailable(e.to_string()))
 }
 
 /// The tensors of a file: by input name, or the tensor of the model's only input.
@@ -198,3 +222,6 @@ pub fn file(bytes: &[u8], only: Option<&str>) -> Result<BTreeMap<String, InlineT
         .map(|(name, tensor)| (name, inline(tensor)))
         .collect())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! `sample`: draws the input of a benchmark again, by its seed.
 
+use std::path::Path;
+
 use serde_json::json;
 use zkinfer_crds::Digest;
 use zkml::graph::TensorInfo;
@@ -17,13 +19,15 @@ pub(crate) fn run(args: &SampleArgs, format: Format) -> Result<Exit, UsageError>
     let inputs = manifest.inputs.iter().filter_map(|id| manifest.tensor(*id));
     let inputs: Vec<&TensorInfo> = inputs.collect();
     let names: Vec<&str> = inputs.iter().map(|info| info.name.as_str()).collect();
-    let samples = match &args.calibration {
-        Some(path) => files::inputs(path)?
-            .samples(&names)
-            .map_err(|e| UsageError::new(format!("{}: {e}", path.display())))?,
-        None => Vec::new(),
-    };
-    let values = sampled(&inputs, &samples, &seed).map_err(UsageError::new)?;
+    let data = args.calibration.as_deref().map(files::inputs).transpose()?;
+    let samples = data
+        .as_ref()
+        .map(|data| data.samples_in_place(&names))
+        .transpose();
+    let of = args.calibration.as_deref().unwrap_or(Path::new("")).display();
+    let samples = samples.map_err(|e| UsageError::new(format!("{of}: {e}")))?;
+    let samples = samples.unwrap_or_default();
+    let values = sampled(&inputs, samples.len(), |at| samples.get(at), &seed).map_err(UsageError::new)?;
     let file = input_file(&inputs, &values);
     if let Some(out) = &args.out {
         files::write(out, &file)?;

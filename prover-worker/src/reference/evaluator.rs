@@ -129,9 +129,9 @@ impl Model {
         });
         let integers = self.integers.evaluate(&rounded.collect::<Result<Vec<_>, _>>()?)?;
         let floats: Vec<Vec<f64>> = inputs.into_iter().map(|input| input.values).collect();
-        let outputs = self
-            .float
-            .settled_row(&self.integers, self.batch, &floats, output_scale)?;
+        let (outputs, bare_settled) =
+            self.float
+                .settled_row_and_bare(&self.integers, self.batch, &floats, output_scale)?;
         let lengths: Vec<u64> = outputs.iter().map(|o| o.len() as u64).collect();
         if lengths.iter().sum::<u64>() > MAX_VALUES {
             return Err(format!("the outputs have more than {MAX_VALUES} values").into());
@@ -165,6 +165,7 @@ impl Model {
         let answer = Answer::Outputs {
             lengths,
             exact,
+            bare_settled,
             coarse,
         };
         Ok((answer, values))

@@ -140,8 +140,8 @@ class Builder:
 
     def _computed_constant(self, values):
         """The same values by an operator that the importer folds; every step is exact."""
-        how = self.rng.choice(["Identity", "Neg", "Cast", "Sub", "Div", "Reshape", "Transpose", "Concat"])
-        if values.ndim == 0 and how in ("Transpose", "Concat"):
+        how = self.rng.choice(["Identity", "Neg", "Cast", "Sub", "Div", "Reshape", "Transpose", "Concat", "Gather", "Where"])
+        if values.ndim == 0 and how in ("Transpose", "Concat", "Gather"):
             how = "Neg"
         attributes = {}
         if how == "Neg":
@@ -156,6 +156,13 @@ class Builder:
             sources = [values.ravel(), np.asarray(values.shape, dtype=np.int64)]
         elif how == "Transpose":
             sources = [np.ascontiguousarray(values.T)]
+        elif how == "Gather":
+            order = np.random.default_rng(self.rng.getrandbits(32)).permutation(values.shape[0])
+            sources, attributes = [values[np.argsort(order)], order.astype(np.int64)], {"axis": 0}
+        elif how == "Where":
+            draw = np.random.default_rng(self.rng.getrandbits(32))
+            first, other = draw.random(values.shape) < 0.5, draw.standard_normal(values.shape).astype(np.float32)
+            sources = [first, np.where(first, values, other), np.where(first, other, values)]
         elif how == "Concat":
             at = self.rng.randint(0, values.shape[0])
             sources, attributes = [p for p in (values[:at], values[at:]) if len(p)] or [values], {"axis": 0}

@@ -1,6 +1,10 @@
 """Operators of one tensor, and of one tensor and constants or a second tensor."""
 
+from dataclasses import dataclass
+from typing import Callable
+
 import numpy as np
+from onnx import helper
 
 from .builder import ANY, Unfit
 from .registry import operator
@@ -212,21 +216,120 @@ def kind_of(constant, tensor):
     return "middle two"
 
 
+@dataclass(frozen=True)
+class WithConstant:
+    """A binary operator beside a constant, of a kind of shape."""
+
+    emit: Callable
+    """`emit(b, op, side, x, kind) -> tensor`; raises Unfit."""
+    sides: tuple = ("x,c", "c,x")
+    of: str = "float"
+    """The type of its tensor."""
+    within: bool = False
+    """The constant may not be larger than the tensor."""
+
+
+CELLS = {}
+"""By operator: every one that broadcasts its operands. Whoever has one registers it."""
+
+
 def with_constant(b, op, side, x, kind):
     """`op(x, c)` or `op(c, x)`."""
+    return CELLS[op].emit(b, op, side, x, kind)
+
+
+SPECIAL = {
+    ("Add", "x,c"): (0, 1, -1), ("Add", "c,x"): (0, 1, -1), ("Sub", "x,c"): (0, 1, -1), ("Sub", "c,x"): (0, 1, -1, 2),
+    ("Mul", "x,c"): (1, 0, -1, 2), ("Mul", "c,x"): (1, 0, -1, 2), ("Div", "x,c"): (1, -1, 2, 0.5), ("Div", "c,x"): (1, 0, -1, 2),
+    ("Max", "x,c"): (0, 1, -1), ("Max", "c,x"): (0, 1, -1), ("Min", "x,c"): (0, 1, -1), ("Min", "c,x"): (0, 1, -1),
+    ("Pow", "x,c"): (1, 0, 2, -1, 0.5), ("Pow", "c,x"): (1, 2, 0.5), ("PRelu", "x,c"): (1, 0, -1),
+}
+"""Constants of which readers make something else: `x · 1`, `x + 0`, `1 - x`, `1 / x`."""
+
+
+def special(b, op, side, shape):
+    """Such a constant: one number everywhere, or each place by itself."""
+    of = np.asarray(SPECIAL[op, side], np.float32)
+    draw = np.random.default_rng(b.rng.getrandbits(32))
+    mixed = draw.choice(of, shape)
+    # A product that is 0 everywhere is no function of its input.
+    if b.chance(0.5) or (op in ("Mul", "Div", "Pow") and not np.any(mixed)):
+        mixed = np.full(shape, draw.choice(of[of != 0]))
+    return np.asarray(mixed, np.float32)
+
+
+def _arithmetic(b, op, side, x, kind):
     shape = KINDS[kind](b, x.shape)
-    if op in ("Mul", "Div"):
+    if b.chance(0.25):
+        values = special(b, op, side, shape)
+    elif op in ("Mul", "Div"):
         values = b.between(shape, 0.4, 1.8, signs=True)
     else:
         values = b.normal(shape, 0.8)
-    if op in ("Max", "Min") and b.chance(0.25):
-        values = np.zeros_like(values)
     c = b.constant(values)
+    if op == "Div" and side == "c,x":
+        x = away_from_zero(b, x)
     operands = [x, c] if side == "x,c" else [c, x]
     if op in ("Max", "Min") and b.chance(0.2):
         more = b.constant(b.normal((), 0.8))
         operands.insert(b.rng.randrange(3), more)
     return b.node(op, operands, broadcast(shape, x.shape))
+
+
+def _power(b, op, side, x, kind):
+    """Of whole exponents any base; of others those above 0. The importer makes a table for each exponent, of at most eight."""
+    shape = KINDS[kind](b, x.shape)
+    both = broadcast(shape, x.shape)
+    draw = np.random.default_rng(b.rng.getrandbits(32))
+    if side == "c,x":
+        bases = special(b, op, side, shape) if b.chance(0.25) else b.between(shape, 0.4, 2.2)
+        return b.node(op, [b.constant(bases), x], both)
+    if b.chance(0.25):
+        exponents = special(b, op, side, shape)
+    else:
+        whole = b.chance(0.4)
+        exponents = draw.choice(np.asarray([2, 3, 4] if whole else [0.5, -0.5, 1.5, -1, -2], np.float32), shape)
+        if b.chance(0.4):
+            exponents = np.full(shape, exponents.flat[0])
+    exponents = np.asarray(exponents, np.float32)
+    if np.any(exponents < 0) or np.any(exponents % 1):
+        x = positive(b, x)
+    return b.node(op, [x, b.constant(exponents)], both)
+
+
+def _prelu(b, op, side, x, kind):
+    """Its slopes are not larger than the tensor, in the operator's own words."""
+    shape = KINDS[kind](b, x.shape)
+    if x.rank == 0 or broadcast(shape, x.shape) != tuple(x.shape):
+        raise Unfit("the slopes are larger")
+    slopes = special(b, op, side, shape) if b.chance(0.25) else b.normal(shape, 0.5)
+    return b.node(op, [x, b.constant(slopes)], x.shape)
+
+
+CELLS |= {op: WithConstant(_arithmetic) for op in BINARY}
+CELLS |= {"Pow": WithConstant(_power), "PRelu": WithConstant(_prelu, sides=("x,c",), within=True)}
+
+
+def positive(b, x):
+    """A tensor of values well above 0, of this one."""
+    part = b.node("Sigmoid", [x], x.shape)
+    return b.node("Add", [part, b.constant(b.between((), 0.3, 1.0))], x.shape)
+
+
+BIAS = ("Conv", "ConvTranspose", "BatchNormalization")
+"""Operators whose third input is added for each channel."""
+
+
+def away_from_zero(b, x):
+    """A tensor like this one that has no value near 0, as a divisor has to be: the node that makes it, again, with a large bias, so
+    that nothing stands between producer and quotient; or what is positive."""
+    maker = next((n for n in reversed(b.nodes) if x.name in n.output), None)
+    if maker is None or maker.op_type not in BIAS or b.chance(0.25):
+        return positive(b, x)
+    bias = np.full(x.shape[1], b.pick([-6, 6]), np.float32) + b.normal(x.shape[1], 0.4)
+    inputs = [*maker.input[:2], b.constant(bias), *maker.input[3:]]
+    attributes = {a.name: helper.get_attribute_value(a) for a in maker.attribute}
+    return b.node(maker.op_type, inputs, x.shape, **attributes)
 
 
 def fit(t, x):
@@ -250,18 +353,23 @@ def partner(b, x):
 def with_tensor(b, op, x):
     y = partner(b, x)
     if op == "Div":
-        # A divisor has no value near 0: it is at least 0.3.
-        least = b.constant(b.between((), 0.3, 1.0))
-        y = b.node("Add", [b.node("Sigmoid", [y], y.shape), least], y.shape)
+        y = away_from_zero(b, y)
         return b.node(op, [x, y], broadcast(x.shape, y.shape))
     operands = [x, y] if b.chance(0.5) else [y, x]
     return b.node(op, operands, broadcast(x.shape, y.shape))
 
 
-def _binary(op, side):
+def _power_of_two(b, x):
+    """Base and exponent are both computed; the base is above 0."""
+    y = partner(b, x)
+    base, exponent = (x, y) if b.chance(0.5) else (y, x)
+    return b.node("Pow", [positive(b, base), exponent], broadcast(x.shape, y.shape))
+
+
+def of_any_kind(op, side):
+    """A form with a constant of whatever shape fits."""
+
     def emit(b, x):
-        if side == "x,y":
-            return with_tensor(b, op, x)
         for kind in sorted(KINDS, key=lambda k: b.rng.random() ** (1 / (3 if k in OFTEN else 1)), reverse=True):
             try:
                 return with_constant(b, op, side, x, kind)
@@ -273,9 +381,13 @@ def _binary(op, side):
 
 
 for _op in BINARY:
-    for _side in SIDES:
-        _form = f"{_op}({_side})"
-        operator(_form, refused=_form == "Div(c,x)")(_binary(_op, _side))
+    for _side in SIDES[:2]:
+        operator(f"{_op}({_side})")(of_any_kind(_op, _side))
+    operator(f"{_op}(x,y)")(lambda b, x, op=_op: with_tensor(b, op, x))
+for _side in SIDES[:2]:
+    operator(f"Pow({_side})")(of_any_kind("Pow", _side))
+operator("Pow(x,y)")(_power_of_two)
+operator("PRelu(x,c)", scalar=False)(of_any_kind("PRelu", "x,c"))
 
 
 @operator("Sum")

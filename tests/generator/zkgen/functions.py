@@ -3,6 +3,7 @@
 import numpy as np
 
 from .builder import Unfit
+from .elementwise import positive
 from .registry import FORMS, op_of, operator
 
 
@@ -54,25 +55,19 @@ def softsign(b, x):
     return b.node("Softsign", [x], x.shape)
 
 
-def _positive(b, x):
-    """A tensor of values well above 0, of this one."""
-    part = b.node("Sigmoid", [x], x.shape)
-    return b.node("Add", [part, b.constant(np.float32(0.5))], x.shape)
-
-
 @operator("Sqrt")
 def sqrt(b, x):
-    return b.node("Sqrt", [_positive(b, x)], x.shape)
+    return b.node("Sqrt", [positive(b, x)], x.shape)
 
 
 @operator("Log")
 def log(b, x):
-    return b.node("Log", [_positive(b, x)], x.shape)
+    return b.node("Log", [positive(b, x)], x.shape)
 
 
 @operator("Reciprocal")
 def reciprocal(b, x):
-    return b.node("Reciprocal", [_positive(b, x)], x.shape)
+    return b.node("Reciprocal", [positive(b, x)], x.shape)
 
 
 @operator("Abs")
@@ -150,7 +145,7 @@ for _op, _opset in (("Asinh", 9), ("Atan", 7), ("Cosh", 9), ("Sinh", 9)):
 @operator("Acosh")
 def acosh(b, x):
     _since(b, 9)
-    above = b.node("Add", [_positive(b, x), b.constant(np.float32(1))], x.shape)
+    above = b.node("Add", [positive(b, x), b.constant(np.float32(1))], x.shape)
     return b.node("Acosh", [above], x.shape)
 
 
@@ -160,17 +155,6 @@ def shrink(b, x):
     _since(b, 9)
     least = b.pick([0.2, 0.5])
     return b.node("Shrink", [x], x.shape, lambd=least, bias=least)
-
-
-@operator("Pow")
-def power(b, x):
-    if b.chance(0.4):
-        return b.node("Pow", [x, b.constant(np.float32(b.pick([2, 3, 4])))], x.shape)
-    if b.chance(0.3):
-        base = np.float32(b.pick([0.5, 1.5, 2.0]))
-        return b.node("Pow", [b.constant(base), x], x.shape)
-    exponent = b.pick([0.5, -0.5, 1.5, -1, -2])
-    return b.node("Pow", [_positive(b, x), b.constant(np.float32(exponent))], x.shape)
 
 
 for _op in ("Ceil", "Floor", "Sign"):
@@ -197,5 +181,5 @@ def silu(b, x):
     return b.node("Mul", [x, gate], x.shape)
 
 
-BY_TABLE = {op_of(name) for name, form in FORMS.items() if form.emit.__module__ == __name__}
+BY_TABLE = {op_of(name) for name, form in FORMS.items() if form.emit.__module__ == __name__} | {"Pow"}
 """Operators that are proved by a table of all their values."""

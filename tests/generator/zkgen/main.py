@@ -124,6 +124,7 @@ def arguments():
     parser.add_argument("--jobs", type=int, default=3, help="operators at a time")
     parser.add_argument("--verify", type=float, default=0.05, help="share of receipts that are verified as well")
     parser.add_argument("--only", metavar="REGEX", help="only targets of this kind, such as 'pair Conv > Sub'")
+    parser.add_argument("--bars", action="store_true", help="fail also where too many are refused, or a target was not met often enough")
     parser.add_argument("--again", metavar="ID", action="append", help="only this graph, by the id that a run printed")
     parser.add_argument("--system", choices=SYSTEMS, default=SYSTEMS[0], help="with --again")
     return parser.parse_args()
@@ -309,8 +310,12 @@ class Run:
                     self._take(waiting.pop(0))
             for one in waiting:
                 self._take(one)
-        print(tables.summary(self._save_report()), flush=True)
-        return not self.failures
+        report = self._save_report()
+        print(tables.summary(report), flush=True)
+        short = tables.short_of(report) if self.args.bars else []
+        for line in short:
+            print(f"SHORT OF ITS BARS: {line}", flush=True)
+        return not self.failures and not self.unmade and not short
 
     def _take(self, one):
         done, cases, system = one

@@ -241,12 +241,6 @@ def mean(b, x):
     return b.node("Mean", inputs, x.shape)
 
 
-@operator("PRelu", scalar=False)
-def prelu(b, x):
-    shape = b.pick([(), (1,), x.shape[-1:], x.shape, (x.shape[0], *(1,) * (x.rank - 1)) if x.rank else ()])
-    return b.node("PRelu", [x, b.constant(b.normal(shape, 0.5))], x.shape)
-
-
 @operator("ReduceMin", scalar=False)
 def reduce_min(b, x):
     axes = sorted(b.rng.sample(range(x.rank), b.rng.randint(1, x.rank)))

@@ -65,7 +65,7 @@ def gemm_of_two(b, x):
     return b.node("Gemm", [x, x, *bias], (side, side), alpha=b.pick([0.5, 1.0]), **flags)
 
 
-OF_TWO = ("Mul(x,y)", "Div(x,y)", "Div(c,x)", "MatMul(x,y)", "Gemm(x,y)")
+OF_TWO = ("Mul(x,y)", "Div(x,y)", "Div(c,x)", "Pow(x,y)", "MatMul(x,y)", "Gemm(x,y)")
 """Products of two computed tensors, which only SumcheckWhir proves, and quotients, which have a table."""
 BY_TABLE = {"ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare"}
 """Reductions that are proved by tables."""

@@ -10,7 +10,7 @@ import numpy as np
 from onnx import helper
 
 from .builder import ANY, OPSETS, Builder, Unfit, reads
-from .elementwise import with_constant
+from .elementwise import CELLS, with_constant
 from .moves import factors, reshape_to
 from .paths import Path
 from .registry import FORMS, emit, op_of
@@ -61,9 +61,11 @@ def _build(rng, target):
         refused = known_refused((producer, consumer))
     elif kind == "cell":
         op, side, name, rank = rest.split("|")
-        x = _prefix(b, int(rank))
+        x = brought(b, _prefix(b, int(rank)), (CELLS[op].of,))
+        if x.rank != int(rank):
+            raise Unfit("another rank")
         b.last = with_constant(b, op, side, x, name)
-        refused = op == "Div" and side == "c,x"
+        refused = known_refused((None, f"{op}({side})"))
     else:
         b.last = _prefix(b, None)
         refused = False

@@ -9,7 +9,7 @@ graph can be built again from its id alone.
 import random
 
 from .builder import OPSETS, Builder, Unfit, reads
-from .elementwise import with_constant
+from .elementwise import CELLS, with_constant
 from .registry import FORMS, emit
 from .targets import shapes_to_try
 
@@ -63,7 +63,7 @@ class Path:
     def _emit(self, form, x):
         if CELL in form:
             op, side, kind, rank = form.split(CELL)
-            if x.kind != "float" or x.rank != int(rank):
+            if x.kind != CELLS[op].of or x.rank != int(rank):
                 raise Unfit(form)
             return with_constant(self.b, op, side, x, kind)
         if form not in FORMS or not FORMS[form].fits(x):

@@ -5,6 +5,7 @@ import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
+from .elementwise import CELLS
 from .models import computes
 from .paths import CELL, Path
 from .registry import FORMS, op_of
@@ -63,7 +64,7 @@ class Plan:
         self._cells = defaultdict(list)
         for target in self.cells:
             if not target.refused:
-                self._cells[target.key[3]].append(target)
+                self._cells[CELLS[target.key[0]].of, target.key[3]].append(target)
         self._least = least(self.pairs)
         self.only = [t for t in [*self.pairs, *self.cells] if only and re.search(only, t.name)]
         if only and not self.only:
@@ -133,7 +134,7 @@ class Plan:
         """Adds a link that is lacking and not met yet behind some tensor. Whether there is one."""
         for at in self.rng.sample(range(len(tree.tensors)), len(tree.tensors)):
             tensor = tree.tensors[at]
-            links = [*self._after[tensor.maker], *(self._cells[tensor.rank] if tensor.kind == "float" else [])]
+            links = [*self._after[tensor.maker], *self._cells[tensor.kind, tensor.rank]]
             links = [t for t in links if self._lacks(t) and t.key not in met]
             self.rng.shuffle(links)
             for link in sorted(links, key=self._share)[:FOLLOWING]:

@@ -79,6 +79,33 @@ def _coverage(rows, least):
     return f"{full} of {len(accepted)} proved at least {least} times"
 
 
+MOST_REFUSED = 0.30
+MOST_FOR_ACCURACY = 0.01
+"""Of all graphs."""
+
+
+def short_of(report):
+    """What a run that is meant to meet everything has not kept, each in a few words."""
+    outcomes = [o for o in report["outcomes"].values()]
+    total = max(1, sum(sum(o.values()) for o in outcomes))
+    refused = sum(o.get(judge.REFUSED, 0) for o in outcomes) / total
+    reasons = [(why, n) for of in report["refused"].values() for why, n in of.items()]
+    accuracy = sum(n for why, n in reasons if why.split(":")[0] in judge.EXCEEDED) / total
+    lines = []
+    if refused > MOST_REFUSED:
+        lines.append(f"{refused:.1%} of the graphs were refused, at most {MOST_REFUSED:.0%} may be")
+    if accuracy > MOST_FOR_ACCURACY:
+        lines.append(f"{accuracy:.2%} of the graphs were refused for accuracy, at most {MOST_FOR_ACCURACY:.0%} may be")
+    for what, rows, least in (
+        ("pairs of operators", _of_operators(report["pairs"]), LEAST),
+        ("binary operators with a constant", report["cells"], LEAST),
+    ):
+        lacking = sum(r["proved"] < least for r in rows if not r["knownRefused"])
+        if lacking:
+            lines.append(f"{lacking} {what} were proved fewer than {least} times")
+    return lines
+
+
 def _of_operators(pairs):
     """The rows of pairs of operators: of all forms of a consumer together."""
     proved = Counter()

@@ -25,7 +25,7 @@ from . import (  # noqa: F401  (they fill the registry)
     windows,
 )
 from .builder import Builder, Unfit, reads
-from .elementwise import BINARY, FLOAT, HALF, KINDS, broadcast, kind_of
+from .elementwise import BINARY, CELLS, FLOAT, HALF, KINDS, broadcast, kind_of
 from .registry import FORMS, op_of
 
 NOT_MADE = {
@@ -37,10 +37,11 @@ NOT_MADE = {
     **{op: f"it makes no pair: it stands before {form}" for op, form in quantised.STANDS_BEFORE.items()},
 }
 """Operators that the importer takes, and of which there is no form, with the reason."""
-SIDES = ("x,c", "c,x")
+SOMETIMES = ("Div(c,x)", "Pow(x,c)", "Pow(x,y)")
+"""Forms of which some read a tensor as it is, and others one that was brought to where they have a value."""
 BROUGHT = (
     "Acos", "Acosh", "AffineGrid", "Asin", "Atanh", "Log", "Normalizer", "Reciprocal", "ReduceLogSum", "Sqrt", "Tan",
-    quantised.PRODUCT, quantised.QUANTISED,
+    quantised.PRODUCT, quantised.QUANTISED, *SOMETIMES,
 )
 """Forms that have no value everywhere, or only of a shape or of numbers of 8 bits: what they read is brought to where they have."""
 RANKS = (1, 2, 3, 4, 5)
@@ -136,7 +137,7 @@ def _input(rng):
 
 def valid_cells():
     """(operator, side, kind of constant, rank of the tensor) that exist."""
-    kinds = set()
+    kinds, within = set(), set()
     for rank in RANKS:
         for kind in KINDS:
             for i in range(60):
@@ -148,8 +149,12 @@ def valid_cells():
                     broadcast(c, x.shape)
                 except Unfit:
                     continue
-                kinds.add((kind_of(c, x.shape), rank))
-    return sorted((op, side, kind, rank) for op in BINARY for side in SIDES for kind, rank in kinds)
+                of = (kind_of(c, x.shape), rank)
+                kinds.add(of)
+                if broadcast(c, x.shape) == tuple(x.shape):
+                    within.add(of)
+    of_op = lambda cell: within if cell.within else kinds
+    return sorted((op, side, *of) for op, cell in CELLS.items() for side in cell.sides for of in of_op(cell))
 
 
 def least(pairs):
@@ -172,7 +177,7 @@ def matrix(node, computed):
 def form_of(node, computed, constants, shapes, wholes):
     """The name of a node's form in the tables."""
     op = node.op_type
-    if op in BINARY:
+    if op in (*BINARY, "Pow", "PRelu"):
         first, *rest = node.input
         if not rest:
             return "Max(x)"
@@ -263,10 +268,11 @@ def features(model, shapes):
             form = windows_form(node, shapes)
         for name in reads(node):
             if name in computed:
-                of = origin.get(name, name) if form in BROUGHT else name
+                direct = form not in BROUGHT or (form in SOMETIMES and maker[name] in ("Sigmoid", "Tanh"))
+                of = name if direct else origin.get(name, name)
                 met[(maker[of], form)] += 1
         side = form[len(node.op_type) + 1 : -1]
-        if node.op_type in BINARY and len(node.input) == 2 and side in SIDES:
+        if node.op_type in CELLS and len(node.input) == 2 and side in CELLS[node.op_type].sides:
             x, c = node.input if side == "x,c" else reversed(node.input)
             # What stands within a form of several nodes is none's to read.
             if c in shapes and x in shapes:

@@ -9,13 +9,12 @@ from onnx import numpy_helper
 
 from . import quantised
 from .builder import BYTES, WHOLE, Unfit
-from .elementwise import FLOAT, KINDS, broadcast, fit
+from .elementwise import CELLS, FLOAT, KINDS, SIDES, WithConstant, broadcast, fit, of_any_kind
 from .registry import FORMS, operator
 
 COMPARISONS = {"Greater": 9, "Less": 9, "Equal": 11, "GreaterOrEqual": 12, "LessOrEqual": 12}
 """By name, the first operator set that has it for floats."""
 LOGIC = ("And", "Or", "Xor")
-SIDES = ("x,c", "c,x", "x,y")
 TO = {"float": 1, "bool": 9, "int32": 6, "int64": 7}
 MAKERS = (*COMPARISONS, *LOGIC, "Not", "ArgMax", "ArgMin", "LinearClassifier", "SVMClassifier", "TreeEnsembleClassifier")
 """Operators whose first output is of yes and no, or of whole numbers."""
@@ -29,24 +28,26 @@ OF_TWO = ("Where(computed)",)
 TYPES = {"bool": np.bool_, "int32": np.int32, "int64": np.int64}
 
 
-def _constant(b, x):
-    """The name of a constant of the tensor's type beside it, and the shape of both."""
-    kinds = sorted(KINDS, key=lambda k: b.rng.random())
-    for kind in kinds:
-        try:
-            shape = KINDS[kind](b, x.shape)
-            both = broadcast(shape, x.shape)
-        except Unfit:
-            continue
-        draw = np.random.default_rng(b.rng.getrandbits(32))
-        if x.kind == "float":
-            values = np.zeros(shape, np.float32) if b.chance(0.3) else b.normal(shape, 0.8)
-        elif x.kind == "bool":
-            values = draw.random(shape) < 0.5
-        else:
-            values = draw.integers(-1, max(3, x.most + 2), shape)
-        return b.constant(np.asarray(values, dtype=TYPES.get(x.kind, np.float32))), both
-    raise Unfit("no constant")
+def _beside(b, op, side, x, kind):
+    """The operator on a tensor and a constant of its type, of that kind of shape."""
+    if b.opset < _since(op, x):
+        raise Unfit("opset")
+    shape = KINDS[kind](b, x.shape)
+    both = broadcast(shape, x.shape)
+    draw = np.random.default_rng(b.rng.getrandbits(32))
+    if x.kind == "float":
+        values = np.zeros(shape, np.float32) if b.chance(0.3) else b.normal(shape, 0.8)
+    elif x.kind == "bool":
+        values = draw.random(shape) < 0.5
+    else:
+        values = draw.integers(-1, max(3, x.most + 2), shape)
+    c = b.constant(np.asarray(values, dtype=TYPES.get(x.kind, np.float32)))
+    return b.node(op, [x, c] if side == "x,c" else [c, x], both, kind="bool")
+
+
+def _since(op, x):
+    """The first operator set that has it of that type: two numbers are the same since the first, if they are whole."""
+    return 9 if op == "Equal" and x.kind != "float" else COMPARISONS.get(op, 9)
 
 
 def _other(b, x):
@@ -65,25 +66,23 @@ def _other(b, x):
     return y, broadcast(x.shape, y.shape)
 
 
-def _two(op, side, since):
+def _two(op):
     def emit(b, x):
-        # Two numbers are the same since the first operator set, if they are whole.
-        if b.opset < (9 if op == "Equal" and x.kind != "float" else since):
+        if b.opset < _since(op, x):
             raise Unfit("opset")
-        other, shape = _other(b, x) if side == "x,y" else _constant(b, x)
-        swapped = side == "c,x" or (side == "x,y" and b.chance(0.5))
-        return b.node(op, [other, x] if swapped else [x, other], shape, kind="bool")
+        other, shape = _other(b, x)
+        return b.node(op, [other, x] if b.chance(0.5) else [x, other], shape, kind="bool")
 
     return emit
 
 
-for _op, _since in COMPARISONS.items():
-    for _side in SIDES:
-        _of = ("float", *WHOLE, "bool") if _op == "Equal" else ("float", *WHOLE)
-        operator(f"{_op}({_side})", of=_of, weight=0.4)(_two(_op, _side, _since))
-for _op in LOGIC:
-    for _side in SIDES:
-        operator(f"{_op}({_side})", of=("bool",))(_two(_op, _side, 9))
+for _ops, _read, _weight in ((COMPARISONS, "float", 0.4), (LOGIC, "bool", 1.0)):
+    for _op in _ops:
+        CELLS[_op] = WithConstant(_beside, of=_read)
+        _of = ("bool",) if _read == "bool" else ("float", *WHOLE, "bool") if _op == "Equal" else ("float", *WHOLE)
+        for _side in SIDES[:2]:
+            operator(f"{_op}({_side})", of=_of, weight=_weight)(of_any_kind(_op, _side))
+        operator(f"{_op}(x,y)", of=_of, weight=_weight)(_two(_op))
 
 
 @operator("Not", of=("bool",))

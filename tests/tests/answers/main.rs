@@ -15,6 +15,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use zkinfer_crds::ProofSystem;
 use zkinfer_tests::local::{LocalRuns, Objects, Ran, model_file, program, repository, run};
+use zkinfer_tests::onnx;
 use zkml::accuracy::top1;
 use zkml::graph::Profile;
 use zkml::graph::tensor_file::{FloatInput, dequantise, quantise_input, read_npy};
@@ -46,25 +47,32 @@ fn checked(objects: &Objects, request: &str) -> String {
 fn wine(quantization: &Value, input: &[f64]) -> String {
     let onnx = std::fs::read(model_file("wine.onnx")).unwrap();
     let data = std::fs::read(model_file("data/wine-calibration.npy")).unwrap();
+    let input = json!({ "inline": { "features": { "shape": [1, 13], "data": input } } });
+    documents("wine", (onnx, Some(data)), quantization, &input)
+}
+
+/// A Model of these files (ONNX, calibration data) with this quantisation, two pools, and a request with this input.
+fn documents(name: &str, files: (Vec<u8>, Option<Vec<u8>>), quantization: &Value, input: &Value) -> String {
     let bytes = |bytes: Vec<u8>| serde_json::to_value(k8s_openapi::ByteString(bytes)).unwrap();
     let object = |kind: &str, name: &str, spec: Value| json!({ "apiVersion": "zkinfer.dev/v1alpha1", "kind": kind, "metadata": { "name": name }, "spec": spec });
     let pool =
         json!({ "image": "prover-worker", "allowUnpinnedImage": true, "resources": { "memory": "1Gi" } });
-    let map = json!({
+    let (onnx, data) = files;
+    let mut map = json!({
         "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "files" },
-        "binaryData": { "model.onnx": bytes(onnx), "calibration.npy": bytes(data) },
+        "binaryData": { "model.onnx": bytes(onnx) },
     });
+    if let Some(data) = data {
+        map["binaryData"]["calibration.npy"] = bytes(data);
+    }
     let model = json!({
         "source": { "configMap": { "name": "files", "key": "model.onnx" } },
         "quantization": quantization, "slicing": { "parallelism": 2 },
     });
-    let request = json!({
-        "modelRef": { "name": "wine" }, "deadline": "100s",
-        "input": { "inline": { "features": { "shape": [1, 13], "data": input } } },
-    });
+    let request = json!({ "modelRef": { "name": name }, "deadline": "100s", "input": input });
     let documents = [
         map,
-        object("Model", "wine", model),
+        object("Model", name, model),
         object("MinerPool", "alpha", pool.clone()),
         object("MinerPool", "beta", pool),
         object("InferenceRequest", "one", request),
@@ -147,6 +155,39 @@ fn a_right_answer_has_its_error_and_a_command_that_accepts_it() {
         .to_string();
     let command = checked(&runs.operator(&["-f", &halo2]), "digit-7");
     assert!(command.ends_with("--allow-dev-srs"), "{command}");
+}
+
+/// `(x + 16384) - 16384`: in the file's own 32 bits 41/4096 comes back as 40/4096, which is a lot of the answer and nothing of the
+/// outputs' natural magnitude; the integers have it exactly.
+#[test]
+fn an_answer_that_only_its_outputs_magnitude_keeps_from_hanging_on_rounding_has_a_command_that_says_it() {
+    let onnx = onnx::file(
+        &[("Add", &["x", "c"], "h"), ("Sub", &["h", "c"], "y")],
+        &[("c", &[], &[16384.0])],
+        &[("x", &[1, 1])],
+        &[("y", &[1, 1])],
+    );
+    let input = json!({ "inline": { "x": { "shape": [1, 1], "data": [41.0 / 4096.0] } } });
+    let runs = LocalRuns::new();
+    let yaml = documents(
+        "there-and-back",
+        (onnx, None),
+        &json!({ "profile": "P16" }),
+        &input,
+    );
+    let command = checked(&runs.yaml(&yaml, &[]), "one");
+    assert!(command.contains("--output-scale="), "{command}");
+    let bare: Vec<&str> = command
+        .split(' ')
+        .filter(|w| !w.starts_with("--output-scale="))
+        .collect();
+    let ran = shell(&bare.join(" "));
+    assert_eq!(ran.code, 1, "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("hangs on how floats are rounded"),
+        "{}",
+        ran.stdout
+    );
 }
 
 #[test]

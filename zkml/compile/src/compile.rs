@@ -273,7 +273,12 @@ fn of_file(error: FloatModelError) -> CompileError {
 }
 
 /// A graph that differs from its file, by the first node that does.
-fn named(why: CalibrateError, float: &FloatGraph, model: &FloatModel, samples: &[Sample]) -> CalibrateError {
+pub(crate) fn named(
+    why: CalibrateError,
+    float: &FloatGraph,
+    model: &FloatModel,
+    samples: &[Sample],
+) -> CalibrateError {
     let CalibrateError::Differs(mut differs) = why else {
         return why;
     };

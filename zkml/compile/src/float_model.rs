@@ -105,17 +105,57 @@ impl FloatModel {
         inputs: &[Vec<f64>],
         output_scale: &[f64],
     ) -> Result<Vec<Vec<f64>>, FloatModelError> {
+        let (double, declared) = self.both(graph, batch, inputs)?;
+        self.unsettled(&double, &declared, output_scale)
+            .map_or(Ok(double), Err)
+    }
+
+    /// As [`FloatModel::settled_row`], and whether it has the same answer for a judge without scales of the outputs, to whom an
+    /// output near 0 hangs on rounding sooner.
+    ///
+    /// # Errors
+    /// As [`FloatModel::settled_outputs`].
+    pub fn settled_row_and_bare(
+        &self,
+        graph: &IntGraph,
+        batch: u32,
+        inputs: &[Vec<f64>],
+        output_scale: &[f64],
+    ) -> Result<(Vec<Vec<f64>>, bool), FloatModelError> {
+        let (double, declared) = self.both(graph, batch, inputs)?;
+        let bare = self.unsettled(&double, &declared, &[]).is_none();
+        match self.unsettled(&double, &declared, output_scale) {
+            None => Ok((double, bare)),
+            Some(error) => Err(error),
+        }
+    }
+
+    /// The outputs in 64 bits, and with each node rounded to the file's own type.
+    fn both(
+        &self,
+        graph: &IntGraph,
+        batch: u32,
+        inputs: &[Vec<f64>],
+    ) -> Result<(Vec<Vec<f64>>, Vec<Tensor>), FloatModelError> {
         let double = self.row(graph, batch, inputs)?;
-        let declared = self
-            .0
-            .evaluate_in(Precision::Declared, &self.tensors(&given(graph, batch, inputs))?)?;
+        let given = self.tensors(&given(graph, batch, inputs))?;
+        Ok((double, self.0.evaluate_in(Precision::Declared, &given)?))
+    }
+
+    /// The first output of which both are too far apart.
+    fn unsettled(
+        &self,
+        double: &[Vec<f64>],
+        declared: &[Tensor],
+        output_scale: &[f64],
+    ) -> Option<FloatModelError> {
         let scales = output_scale.iter().copied().chain(std::iter::repeat(0.0));
         for ((port, scale), (double, declared)) in self
             .0
             .outputs()
             .iter()
             .zip(scales)
-            .zip(double.iter().zip(&declared))
+            .zip(double.iter().zip(declared))
         {
             let declared = declared.to_f64();
             let settled = match port.element.is_float() {
@@ -132,7 +172,7 @@ impl FloatModel {
                 .unwrap_or(0);
             let value = |of: &[f64]| of.get(at).copied().unwrap_or(f64::NAN);
             let (output, double, declared) = (port.name.clone(), value(double), value(&declared));
-            return Err(match double.is_finite() && !declared.is_finite() {
+            return Some(match double.is_finite() && !declared.is_finite() {
                 true => FloatModelError::Overflow {
                     output,
                     at,
@@ -147,7 +187,7 @@ impl FloatModel {
                 },
             });
         }
-        Ok(double)
+        None
     }
 
     /// The outputs for flat inputs in the integer graph's order, whether or not they hang on rounding.

@@ -47,9 +47,9 @@ pub(crate) fn of(float: &FloatGraph, data: &Inputs) -> Result<Vec<Sample>, Calib
         .iter()
         .filter_map(|id| float.tensors.get(id.0 as usize));
     let names: Vec<&str> = tensors.map(|t| t.name.as_str()).collect();
-    let samples = data.samples(&names).map_err(CalibrateError::Data)?;
+    let samples = data.samples_in_place(&names).map_err(CalibrateError::Data)?;
     let values = |sample: Vec<FloatInput>| sample.into_iter().map(|tensor| tensor.values).collect();
-    Ok(samples.into_iter().map(values).collect())
+    Ok((0..samples.len()).map(|at| values(samples.get(at))).collect())
 }
 
 /// Samples are inputs of the model.

@@ -1,8 +1,9 @@
 //! An ONNX model as it stands in its file, evaluated in f64: what every answer is measured against.
 //!
 //! Invariant: the nodes evaluated are the file's, one to one and in the file's order, each by its operator's
-//! definition in the ONNX specification. Nothing is fused, folded or rewritten, and nothing is shared with the compiler
-//! but the protobuf format, so that a fault of the compiler cannot hide here. Any bytes give a model or an error, and a
+//! definition in the ONNX specification. Nothing is fused, folded or rewritten, and nothing of the compiler is in it, so that a
+//! fault of the compiler cannot hide here. The compiler in its turn has what depends on constants and shapes alone evaluated by
+//! this crate: a fault of that part is on both sides, and it is ONNX's own tests and onnxruntime that would show it. Any bytes give a model or an error, and a
 //! model with any inputs gives outputs or an error, within stated limits of size and work; never a panic.
 
 mod attribute;

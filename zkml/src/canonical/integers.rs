@@ -3,6 +3,7 @@
 //! A list in memory is then exactly as long as in a file, whatever stands in it, and is one item for the reader. A width that
 //! followed from the values would make files shorter, and a file of bytes a list of eight times its size.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -15,8 +16,9 @@ pub const MAX_LIST_BYTES: usize = 512 << 20;
 
 /// An integer that has one little-endian form.
 pub trait Integer: Copy {
-    /// Appends it.
-    fn write(self, bytes: &mut Vec<u8>);
+    /// The byte string of a list. Where the machine has integers as files have them it is the list itself: a reader compares what it
+    /// has read with the bytes, and a copy for that would be as large as the list.
+    fn bytes_of(values: &[Self]) -> Cow<'_, [u8]>;
     /// All of a byte string; `None` when its length is no multiple of the width.
     fn read_all(bytes: &[u8]) -> Option<Vec<Self>>;
 }
@@ -24,8 +26,14 @@ pub trait Integer: Copy {
 macro_rules! integer {
     ($($type:ty),*) => {$(
         impl Integer for $type {
-            fn write(self, bytes: &mut Vec<u8>) {
-                bytes.extend(self.to_le_bytes());
+            #[cfg(target_endian = "little")]
+            fn bytes_of(values: &[Self]) -> Cow<'_, [u8]> {
+                Cow::Borrowed(zerocopy::IntoBytes::as_bytes(values))
+            }
+
+            #[cfg(not(target_endian = "little"))]
+            fn bytes_of(values: &[Self]) -> Cow<'_, [u8]> {
+                values.iter().flat_map(|v| v.to_le_bytes()).collect()
             }
 
             fn read_all(bytes: &[u8]) -> Option<Vec<Self>> {
@@ -39,9 +47,7 @@ integer!(i64, u32);
 
 /// For `#[serde(with = …)]`.
 pub fn serialize<T: Integer, S: Serializer>(values: &[T], serializer: S) -> Result<S::Ok, S::Error> {
-    let mut bytes = Vec::with_capacity(std::mem::size_of_val(values));
-    values.iter().for_each(|v| v.write(&mut bytes));
-    serializer.serialize_bytes(&bytes)
+    serializer.serialize_bytes(&T::bytes_of(values))
 }
 
 /// For `#[serde(with = …)]`.
@@ -70,3 +76,8 @@ pub fn deserialize<'de, T: Integer, D: Deserializer<'de>>(deserializer: D) -> Re
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Integers(#[serde(with = "super::integers")] pub Vec<i64>);
+
+/// The same of a list that is somewhere else.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub struct Borrowed<'a>(#[serde(with = "super::integers")] pub &'a [i64]);

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::rows::row;
 use super::tensor_file::{read_json, read_json_by_name, read_npy, without_mark};
 use super::{FloatInput, InputError, npz};
 
@@ -89,8 +90,17 @@ impl Inputs {
     /// The samples that the first axis counts, each in the order of the model's inputs.
     ///
     /// # Errors
-    /// As [`Inputs::in_order`]; no sample, or inputs with different numbers of them.
+    /// As [`Inputs::samples_in_place`].
     pub fn samples(&self, names: &[&str]) -> Result<Vec<Vec<FloatInput>>, InputError> {
+        let samples = self.samples_in_place(names)?;
+        Ok((0..samples.len()).map(|at| samples.get(at)).collect())
+    }
+
+    /// The same without a copy of any: a file of small samples is many times as large once each is by itself.
+    ///
+    /// # Errors
+    /// As [`Inputs::in_order`]; no sample, or inputs with different numbers of them.
+    pub fn samples_in_place(&self, names: &[&str]) -> Result<Samples<'_>, InputError> {
         let tensors = self.in_order(names)?;
         let count = |t: &FloatInput| t.shape.first().copied().unwrap_or(0);
         let samples = tensors.first().map_or(0, |t| count(t));
@@ -108,21 +118,42 @@ impl Inputs {
                 )));
             }
         }
-        let of = |index: usize| {
-            let part = |tensor: &&FloatInput| {
-                let len = tensor.values.len() / samples;
-                FloatInput {
-                    shape: tensor.shape.get(1..).unwrap_or_default().to_vec(),
-                    values: tensor
-                        .values
-                        .get(index * len..(index + 1) * len)
-                        .unwrap_or_default()
-                        .to_vec(),
-                }
-            };
-            tensors.iter().map(part).collect()
+        Ok(Samples {
+            count: samples,
+            tensors,
+        })
+    }
+}
+
+/// Samples of a model's inputs: the first axis of each tensor counts them.
+#[derive(Debug, Clone, Default)]
+pub struct Samples<'a> {
+    count: usize,
+    /// In the order of the model's inputs.
+    tensors: Vec<&'a FloatInput>,
+}
+
+impl Samples<'_> {
+    /// How many there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// What a sample has of each input; beyond the last nothing.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Vec<FloatInput> {
+        let part = |tensor: &&FloatInput| FloatInput {
+            shape: tensor.shape.get(1..).unwrap_or_default().to_vec(),
+            values: row(&tensor.values, self.count as u32, index).to_vec(),
         };
-        Ok((0..samples).map(of).collect())
+        self.tensors.iter().map(part).collect()
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use miniz_oxide::inflate::{TINFLStatus, decompress_to_vec_with_limit};
 
+use super::json::MAX_TENSORS;
 use super::npy;
 use super::tensor_file::{FloatInput, InputError};
 
@@ -17,8 +18,6 @@ pub(super) const END: &[u8] = b"PK\x05\x06";
 const MEMBER_LEN: usize = 30;
 const ENTRY_LEN: usize = 46;
 const END_LEN: usize = 22;
-/// Most arrays: more than a model has inputs.
-const MAX_MEMBERS: usize = 1024;
 /// Bytes of an array beside its values.
 const MAX_HEAD: usize = npy::MAX_HEADER + 12;
 /// What `numpy.savez` calls an array that nobody named.
@@ -41,8 +40,8 @@ pub(super) fn is_npz(bytes: &[u8]) -> bool {
 /// Bytes that are no such archive, an array that is none, or more than `max` values together.
 pub(super) fn read(bytes: &[u8], max: usize) -> Result<BTreeMap<String, FloatInput>, InputError> {
     let (count, mut at) = directory(bytes).ok_or_else(|| malformed("it has no directory; it is cut off"))?;
-    if count > MAX_MEMBERS {
-        return Err(malformed(format_args!("more than {MAX_MEMBERS} arrays")));
+    if count > MAX_TENSORS {
+        return Err(malformed(format_args!("more than {MAX_TENSORS} arrays")));
     }
     let (mut arrays, mut left) = (BTreeMap::new(), max);
     for _ in 0..count {
@@ -315,7 +314,7 @@ mod tests {
         // It says little, and unpacks to 300 zeros.
         let zeros = hex::decode("63601805c40200").unwrap();
         assert!(said(&zip(&[Made("x.npy", 8, zeros, 299, 0)])).contains("`x.npy`: it unpacks to more"));
-        let many: Vec<Made<'_>> = (0..=MAX_MEMBERS).map(|_| plain("x.npy", &[])).collect();
+        let many: Vec<Made<'_>> = (0..=MAX_TENSORS).map(|_| plain("x.npy", &[])).collect();
         assert!(said(&zip(&many)).contains("more than 1024 arrays"));
         // Members that share their bytes share the limit, too.
         let both = zip(&[

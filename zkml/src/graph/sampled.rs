@@ -121,29 +121,31 @@ impl<'a> Words<'a> {
     }
 }
 
-/// Draws a value of every input: with samples beside them, without samples as inputs are made up for a model that has none. Each
-/// sample has its inputs in the order of the model's.
+/// Draws a value of every input: with samples beside them, without samples (`count` is 0) as inputs are made up for a model that has
+/// none. Each sample has its inputs in the order of the model's; `sample` is asked for two of them.
 ///
 /// # Errors
 /// Samples of another model.
 pub fn sampled(
     inputs: &[&TensorInfo],
-    samples: &[Vec<FloatInput>],
+    count: usize,
+    sample: impl Fn(usize) -> Vec<FloatInput>,
     seed: &[u8; 32],
 ) -> Result<Vec<Vec<f64>>, SampleError> {
     let mut words = Words::of(seed);
-    if samples.is_empty() {
+    if count == 0 {
         let drawn = inputs.iter().map(|info| {
             let integers: Vec<i64> = (0..info.len()).map(|_| made_up(info, &mut words)).collect();
             dequantise(info, &integers)
         });
         return Ok(drawn.collect());
     }
-    let count = samples.len() as u64;
+    let count = count as u64;
     let (one, other) = (words.below(count) as usize, words.below(count) as usize);
+    let (one, other) = (sample(one), sample(other));
     let part = words.below(PARTS + 1);
     let drawn = inputs.iter().enumerate().map(|(at, info)| {
-        let (one, other) = (of(&samples[one], at, info)?, of(&samples[other], at, info)?);
+        let (one, other) = (of(&one, at, info)?, of(&other, at, info)?);
         let pairs = one.iter().zip(other);
         let integers: Vec<i64> = pairs
             .map(|(a, b)| between(info, (*a, *b), part, &mut words))
@@ -229,6 +231,14 @@ mod tests {
         }]
     }
 
+    fn drawn_from(
+        inputs: &[&TensorInfo],
+        samples: &[Vec<FloatInput>],
+        seed: &[u8; 32],
+    ) -> Result<Vec<Vec<f64>>, SampleError> {
+        sampled(inputs, samples.len(), |at| samples[at].clone(), seed)
+    }
+
     /// The integers of what was drawn: it quantises to what it was drawn as.
     fn integers(info: &TensorInfo, drawn: &[f64]) -> Vec<i64> {
         let shape = info.shape.iter().map(|d| *d as usize).collect();
@@ -241,7 +251,7 @@ mod tests {
     #[test]
     fn the_same_seed_draws_the_same_and_another_one_something_else() {
         let of = info(IntRange::signed(12), 8, false, &[4, 8]);
-        let draw = |seed: u8| sampled(&[&of], &[], &[seed; 32]).unwrap();
+        let draw = |seed: u8| drawn_from(&[&of], &[], &[seed; 32]).unwrap();
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));
         assert_eq!(draw(1)[0].len(), 32);
@@ -250,7 +260,7 @@ mod tests {
     #[test]
     fn without_samples_values_are_standard_normal_and_in_range() {
         let of = info(IntRange::signed(16), 10, false, &[20_000]);
-        let drawn = sampled(&[&of], &[], &[7; 32]).unwrap().remove(0);
+        let drawn = drawn_from(&[&of], &[], &[7; 32]).unwrap().remove(0);
         let mean = drawn.iter().sum::<f64>() / drawn.len() as f64;
         let variance = drawn.iter().map(|v| v * v).sum::<f64>() / drawn.len() as f64;
         assert!(
@@ -260,7 +270,7 @@ mod tests {
         integers(&of, &drawn);
         // A range that holds less is not left.
         let narrow = info(IntRange::signed(3), 2, false, &[500]);
-        let drawn = sampled(&[&narrow], &[], &[7; 32]).unwrap().remove(0);
+        let drawn = drawn_from(&[&narrow], &[], &[7; 32]).unwrap().remove(0);
         let least = integers(&narrow, &drawn).into_iter().min();
         assert_eq!(least, Some(-4));
     }
@@ -268,12 +278,12 @@ mod tests {
     #[test]
     fn whole_numbers_are_whole_in_range_and_the_middle_is_likelier() {
         let of = info(IntRange::unsigned(10), 0, true, &[5000]);
-        let drawn = sampled(&[&of], &[], &[3; 32]).unwrap().remove(0);
+        let drawn = drawn_from(&[&of], &[], &[3; 32]).unwrap().remove(0);
         let integers = integers(&of, &drawn);
         let middle = integers.iter().filter(|v| (256..768).contains(*v)).count();
         assert!(middle > 3500, "{middle}");
         let yes = info(IntRange::unsigned(1), 0, true, &[64]);
-        let drawn = sampled(&[&yes], &[], &[3; 32]).unwrap().remove(0);
+        let drawn = drawn_from(&[&yes], &[], &[3; 32]).unwrap().remove(0);
         assert!(drawn.contains(&0.0) && drawn.contains(&1.0));
     }
 
@@ -282,7 +292,7 @@ mod tests {
         let of = info(IntRange::signed(12), 4, false, &[3]);
         let samples = [sample(&[10.0, 20.0, -30.0]), sample(&[12.0, 24.0, -36.0])];
         for seed in 0..50 {
-            let drawn = sampled(&[&of], &samples, &[seed; 32]).unwrap().remove(0);
+            let drawn = drawn_from(&[&of], &samples, &[seed; 32]).unwrap().remove(0);
             integers(&of, &drawn);
             // The 512th part of the range is half of one.
             for (value, (least, most)) in drawn.iter().zip([(10.0, 12.0), (20.0, 24.0), (-36.0, -30.0)]) {
@@ -298,7 +308,7 @@ mod tests {
     fn of_whole_numbers_a_sample_is_kept_and_what_leaves_the_range_is_its_end() {
         let of = info(IntRange::unsigned(4), 0, true, &[3]);
         let samples = [sample(&[3.0, 99.0, -7.0])];
-        let drawn = sampled(&[&of], &samples, &[1; 32]).unwrap();
+        let drawn = drawn_from(&[&of], &samples, &[1; 32]).unwrap();
         assert_eq!(drawn, [vec![3.0, 15.0, 0.0]]);
     }
 
@@ -307,7 +317,7 @@ mod tests {
         let mut one = info(IntRange::signed(8), 2, false, &[2, 2]);
         one.name = "b".to_owned();
         let other = info(IntRange::unsigned(3), 0, true, &[3]);
-        let drawn = sampled(&[&one, &other], &[], &[5; 32]).unwrap();
+        let drawn = drawn_from(&[&one, &other], &[], &[5; 32]).unwrap();
         let file = input_file(&[&one, &other], &drawn);
         assert!(
             file.starts_with(br#"{"b":[["#),
@@ -324,7 +334,7 @@ mod tests {
     #[test]
     fn samples_of_another_model_are_refused_by_the_inputs_name() {
         let of = info(IntRange::signed(8), 0, false, &[2]);
-        let error = sampled(&[&of], &[sample(&[1.0])], &[0; 32]).unwrap_err();
+        let error = drawn_from(&[&of], &[sample(&[1.0])], &[0; 32]).unwrap_err();
         assert_eq!(
             error.to_string(),
             "a sample of input `x` has 1 values, and the model takes 2"

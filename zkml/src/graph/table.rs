@@ -14,6 +14,7 @@ use zkinfer_crds::Digest;
 
 use super::tensor::IntRange;
 use crate::canonical::Integers;
+use crate::canonical::integers::Borrowed;
 
 /// Most rows of a table.
 pub const MAX_ROWS: usize = 1 << 16;
@@ -259,7 +260,7 @@ mod columns {
     }
 
     pub(super) fn serialize<S: Serializer>(columns: &[Arc<[i64]>], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(columns.iter().map(|column| Integers(column.to_vec())))
+        serializer.collect_seq(columns.iter().map(|column| Borrowed(column)))
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(

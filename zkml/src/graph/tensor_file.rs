@@ -5,13 +5,9 @@
 //! fraction where the model takes whole numbers.
 
 use std::collections::BTreeMap;
-use std::fmt;
-
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
-use serde_json::Value;
 
 use super::scale::power_of_two;
-use super::{IntTensor, TensorInfo, npy, npz, other_file};
+use super::{IntTensor, TensorInfo, json, npy, npz};
 
 /// A tensor of finite floats, row-major.
 #[derive(Debug, Clone, PartialEq)]
@@ -120,10 +116,11 @@ pub fn read_npy(bytes: &[u8], max: usize) -> Result<FloatInput, InputError> {
 /// # Errors
 /// Bytes that are no JSON, lists of uneven length, anything but numbers in them, or more than `max` values.
 pub fn read_json(bytes: &[u8], max: usize) -> Result<FloatInput, InputError> {
-    nested(&parse::<Value>(bytes)?, max)
+    json::read(bytes, max)
 }
 
-/// Reads a JSON object of nested lists by input name, or bare nested lists as the tensor of `only`.
+/// Reads a JSON object of nested lists by input name, of together at most `max` values, or bare nested lists as the tensor of
+/// `only`.
 ///
 /// # Errors
 /// As [`read_json`]; or bare lists where the model has not just one input.
@@ -133,54 +130,11 @@ pub fn read_json_by_name(
     max: usize,
 ) -> Result<BTreeMap<String, FloatInput>, InputError> {
     if without_mark(bytes).trim_ascii_start().starts_with(b"{") {
-        let ByName(tensors) = parse(bytes)?;
-        return tensors
-            .iter()
-            .map(|(name, value)| Ok((name.clone(), nested(value, max).map_err(|e| e.of(name))?)))
-            .collect();
+        return json::read_by_name(bytes, max);
     }
     let several = "the model has several inputs: give an object of tensors by input name";
     let only = only.ok_or_else(|| InputError::Malformed(several.to_owned()))?;
-    Ok(BTreeMap::from([(
-        only.to_owned(),
-        nested(&parse::<Value>(bytes)?, max)?,
-    )]))
-}
-
-/// An object none of whose names stands twice: which of two tensors is meant is nobody's guess.
-struct ByName(BTreeMap<String, Value>);
-
-impl<'de> Deserialize<'de> for ByName {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_map(ByNameVisitor)
-    }
-}
-
-struct ByNameVisitor;
-
-impl<'de> Visitor<'de> for ByNameVisitor {
-    type Value = ByName;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of tensors by input name")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ByName, A::Error> {
-        let mut tensors = BTreeMap::new();
-        while let Some((name, tensor)) = map.next_entry::<String, Value>()? {
-            if tensors.contains_key(&name) {
-                return Err(A::Error::custom(format_args!("`{name}` stands there twice")));
-            }
-            tensors.insert(name, tensor);
-        }
-        Ok(ByName(tensors))
-    }
-}
-
-impl InputError {
-    fn of(self, name: &str) -> Self {
-        Self::Malformed(format!("input `{name}`: {self}"))
-    }
+    Ok(BTreeMap::from([(only.to_owned(), json::read(bytes, max)?)]))
 }
 
 /// Whether a file begins as one of numbers does: a `.npy` array, a `.npz` archive of them, or JSON.
@@ -203,55 +157,6 @@ pub fn ending(bytes: &[u8]) -> &'static str {
 /// Without the mark that some editors put before a text.
 pub(super) fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
-}
-
-fn parse<'b, T: Deserialize<'b>>(bytes: &'b [u8]) -> Result<T, InputError> {
-    let bytes = without_mark(bytes);
-    serde_json::from_slice(bytes).map_err(|e| {
-        let json = matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'['));
-        InputError::Malformed(match other_file::recognise(bytes) {
-            Some(other) if !json => format!("neither a .npy or .npz file nor JSON but {other}"),
-            _ => format!("not JSON: {e}"),
-        })
-    })
-}
-
-fn nested(value: &Value, max: usize) -> Result<FloatInput, InputError> {
-    let mut shape = Vec::new();
-    let mut inner = value;
-    while let Value::Array(items) = inner {
-        shape.push(items.len());
-        match items.first() {
-            Some(first) => inner = first,
-            None => return Err(InputError::Malformed("an empty list".to_owned())),
-        }
-    }
-    let mut values = Vec::new();
-    collect(value, &shape, max, &mut values)?;
-    FloatInput::new(shape, values)
-}
-
-fn collect(value: &Value, shape: &[usize], max: usize, values: &mut Vec<f64>) -> Result<(), InputError> {
-    match (value, shape.split_first()) {
-        (Value::Array(items), Some((len, inner))) if items.len() == *len => items
-            .iter()
-            .try_for_each(|item| collect(item, inner, max, values)),
-        (Value::Number(number), None) => {
-            if values.len() == max {
-                return Err(InputError::TooLarge { max });
-            }
-            values.push(number.as_f64().unwrap_or(f64::NAN));
-            Ok(())
-        }
-        (Value::Array(_), _) => Err(InputError::Malformed("lists of uneven length".to_owned())),
-        (Value::Object(_), _) => Err(InputError::Malformed(
-            "expected nested lists of numbers, found an object".to_owned(),
-        )),
-        _ => Err(InputError::Malformed(format!(
-            "expected nested lists of numbers; number {} is none",
-            values.len()
-        ))),
-    }
 }
 
 /// The integers of a float tensor for an input of the model. Leading dimensions of 1 may be left out or added.
@@ -413,25 +318,6 @@ mod tests {
             &f64::NAN.to_le_bytes(),
         );
         assert_eq!(read_npy(&nan, 9), Err(InputError::NonFinite { index: 0 }));
-    }
-
-    #[test]
-    fn reads_nested_json_and_names_what_is_wrong() {
-        assert_eq!(read_json(b"[[1, 2.5], [3, -4]]", 9).unwrap().shape, [2, 2]);
-        for (json, said) in [
-            ("[[1, 2], [3]]", "uneven"),
-            ("[1, [2]]", "uneven"),
-            ("[[1], 2]", "expected nested lists"),
-            ("[1, \"NaN\"]", "number 1 is none"),
-            ("[]", "empty"),
-            ("[1, 2", "not JSON"),
-        ] {
-            let error = read_json(json.as_bytes(), 9).unwrap_err().to_string();
-            assert!(error.contains(said), "{json}: {error}");
-        }
-        assert_eq!(read_json(b"[1, 2, 3]", 2), Err(InputError::TooLarge { max: 2 }));
-        let deep = format!("{}1{}", "[".repeat(1000), "]".repeat(1000));
-        assert!(read_json(deep.as_bytes(), 9).is_err());
     }
 
     #[test]

@@ -102,7 +102,8 @@ pub struct Manifest {
     pub proof_system: SystemId,
     /// The integers that quantise it.
     pub quantisation: QuantisationPlan,
-    /// Greatest allowed error against the float model, in millionths of max(1, max |y|).
+    /// Greatest error against the float model that whoever compiled it allows, in millionths, as
+    /// [`output_error`](crate::accuracy::output_error) measures it. It decides nothing for whoever verifies.
     pub error_budget_millionths: u32,
 }
 

@@ -208,3 +208,33 @@ fn a_batch_has_a_row_for_each_input_in_every_tensor_of_the_request() {
         assert_eq!(refused, Err(ManifestError::Limit("the size of the batch")));
     }
 }
+
+/// The work of whoever reads a manifest follows these counts: each is refused before anything is looked up in them.
+#[test]
+fn a_manifest_of_more_tensors_or_reads_than_anybody_needs_is_refused() {
+    for system in BOTH {
+        let refused = |change: &dyn Fn(&mut Manifest)| {
+            let mut manifest = manifest(system);
+            change(&mut manifest);
+            match manifest.check(SYSTEMS) {
+                Err(ManifestError::Limit(what)) => what,
+                other => panic!("{other:?}"),
+            }
+        };
+        let many = |count: usize| vec![TensorId(0); count + 1];
+        let tensors = refused(&|m| {
+            let one = m.boundary[0].clone();
+            m.boundary.resize(MAX_BOUNDARY + 1, one);
+        });
+        assert_eq!(tensors, "the number of boundary tensors");
+        let counts: [&dyn Fn(&mut Manifest); 4] = [
+            &|m| m.slices[0].inputs = many(MAX_READS),
+            &|m| m.slices[0].outputs = many(MAX_BOUNDARY),
+            &|m| m.inputs = many(MAX_BOUNDARY),
+            &|m| m.outputs = many(MAX_BOUNDARY),
+        ];
+        for count in counts {
+            assert_eq!(refused(count), "the number of tensors that slices read or make");
+        }
+    }
+}

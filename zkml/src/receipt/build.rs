@@ -1,5 +1,8 @@
 //! Builds a receipt from a run: values once, then one proof per slice.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex};
 
 use super::{BoundaryValues, Receipt, RunStatement, SliceReceipt, VERSION};
@@ -28,11 +31,61 @@ pub enum BuildError {
 /// Values of a slice's inputs and of its outputs, by tensor.
 pub type SliceValues<'a> = (Vec<&'a [i64]>, Vec<&'a [i64]>);
 
+/// What all slices of a run are proved of: its values and its statement, which no proof changes. One that verifies proofs shares it
+/// and copies nothing: with many slices, the values of all of them for each would be their square.
+#[derive(Debug)]
+pub struct RunValues {
+    /// Without slices.
+    receipt: Receipt,
+    run: RunStatement,
+    /// Where a tensor's values stand among the receipt's inputs, inner tensors and outputs.
+    places: BTreeMap<TensorId, (Part, usize)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Input,
+    Inner,
+    Output,
+}
+
+impl RunValues {
+    /// The digest that a proof of this claim must be bound to.
+    #[must_use]
+    pub fn statement(&self, slice: SliceIndex, claim: ClaimId, identity: Identity) -> Digest {
+        self.run.slice(slice, claim, identity).digest()
+    }
+
+    /// Values of a slice's inputs and outputs, in the manifest's order.
+    ///
+    /// # Errors
+    /// A slice that the manifest does not have.
+    pub fn boundary(&self, slice: SliceIndex) -> Result<SliceValues<'_>, BuildError> {
+        let slices = &self.receipt.manifest.slices;
+        let entry = slices.get(slice.0 as usize).ok_or(BuildError::NoSlice(slice))?;
+        let values = |ids: &[TensorId]| {
+            ids.iter()
+                .map(|&id| self.of(id).ok_or(BuildError::Tensor(id.0)))
+                .collect::<Result<Vec<_>, _>>()
+        };
+        Ok((values(&entry.inputs)?, values(&entry.outputs)?))
+    }
+
+    fn of(&self, id: TensorId) -> Option<&[i64]> {
+        let &(part, at) = self.places.get(&id)?;
+        let values = match part {
+            Part::Input => self.receipt.input.get(at),
+            Part::Inner => self.receipt.inner.get(at),
+            Part::Output => self.receipt.output.get(at),
+        };
+        values.map(|tensor| tensor.values.as_slice())
+    }
+}
+
 /// A receipt in the making. Proofs must have been verified by the caller.
 #[derive(Debug, Clone)]
 pub struct ReceiptBuilder {
-    receipt: Receipt,
-    run: RunStatement,
+    values: Arc<RunValues>,
     proofs: Vec<Option<SliceReceipt>>,
 }
 
@@ -82,37 +135,40 @@ impl ReceiptBuilder {
             &of(&manifest.inputs)?,
             &of(&manifest.outputs)?,
         );
+        let parts = [
+            (Part::Input, &receipt.input),
+            (Part::Inner, &receipt.inner),
+            (Part::Output, &receipt.output),
+        ];
+        let places = parts.iter().flat_map(|(part, tensors)| {
+            let places = tensors.iter().enumerate();
+            places.map(|(at, tensor)| (tensor.id, (*part, at)))
+        });
+        let places = places.collect();
         Ok(Self {
-            receipt,
-            run,
+            values: Arc::new(RunValues { receipt, run, places }),
             proofs: vec![None; manifest.slices.len()],
         })
     }
 
-    /// The digest that a proof of this claim must be bound to.
+    /// What proofs are verified of, to be shared.
     #[must_use]
-    pub fn statement(&self, slice: SliceIndex, claim: ClaimId, identity: Identity) -> Digest {
-        self.run.slice(slice, claim, identity).digest()
+    pub fn values(&self) -> Arc<RunValues> {
+        Arc::clone(&self.values)
     }
 
-    /// Values of a slice's inputs and outputs, in the manifest's order.
+    /// As [`RunValues::statement`].
+    #[must_use]
+    pub fn statement(&self, slice: SliceIndex, claim: ClaimId, identity: Identity) -> Digest {
+        self.values.statement(slice, claim, identity)
+    }
+
+    /// As [`RunValues::boundary`].
     ///
     /// # Errors
     /// A slice that the manifest does not have.
     pub fn boundary(&self, slice: SliceIndex) -> Result<SliceValues<'_>, BuildError> {
-        let entry = self
-            .receipt
-            .manifest
-            .slices
-            .get(slice.0 as usize)
-            .ok_or(BuildError::NoSlice(slice))?;
-        let all = self.receipt.values();
-        let values = |ids: &[TensorId]| {
-            ids.iter()
-                .map(|&id| all.get(&id).copied().ok_or(BuildError::Tensor(id.0)))
-                .collect::<Result<Vec<_>, _>>()
-        };
-        Ok((values(&entry.inputs)?, values(&entry.outputs)?))
+        self.values.boundary(slice)
     }
 
     /// Adds the verified proof of a slice.
@@ -149,9 +205,10 @@ impl ReceiptBuilder {
             .enumerate()
             .map(|(index, proof)| proof.ok_or(BuildError::Unproved(index)))
             .collect::<Result<_, _>>()?;
-        Ok(Receipt {
-            slices,
-            ..self.receipt
-        })
+        let receipt = match Arc::try_unwrap(self.values) {
+            Ok(alone) => alone.receipt,
+            Err(shared) => shared.receipt.clone(),
+        };
+        Ok(Receipt { slices, ..receipt })
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use kube::ResourceExt;
 use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedMutexGuard;
@@ -13,9 +14,9 @@ use zkinfer_crds::wire::{BlobRef, CompileTask};
 use zkinfer_crds::{Digest, ProofSystem, encode};
 use zkml::systems;
 
-use super::changed;
 use super::observed::{CompileState, SourceState};
 use super::records::{Known, Models};
+use super::{changed, magnitudes};
 use crate::artifacts::{ArtifactError, CompiledName, CompiledRecord, Kept};
 use crate::fleet::{self, Finding, JobState, Whose, diagnose};
 use crate::runs::{CompiledModel, LoadError, ShelfError};
@@ -45,7 +46,7 @@ pub(super) struct Gathered {
 #[derive(Default)]
 pub(super) struct Keep {
     /// Files of the Model's namespace, which may name them from then on.
-    pub(super) files: Vec<Vec<u8>>,
+    pub(super) files: Vec<Bytes>,
     /// Held while a model's file is in memory.
     pub(super) large: Option<OwnedMutexGuard<()>>,
     /// What was compiled for the Model.
@@ -85,6 +86,7 @@ pub(super) async fn gather(ctx: &Models, object: &Model) -> Result<Gathered, Art
             namespace: &namespace,
             system: object.spec.proof_system,
             batch_sizes: &object.spec.batch_sizes,
+            output_scale: &object.spec.quantization.output_scale,
         };
         match look(ctx, of, &compiled, &mut known, broken.clone(), false).await? {
             Loaded::Known(outcome) => {
@@ -178,7 +180,7 @@ async fn model_file(
 
 impl Keep {
     /// A file that came from the Model's namespace.
-    fn file(&mut self, bytes: Vec<u8>) -> BlobRef {
+    fn file(&mut self, bytes: Bytes) -> BlobRef {
         let blob = BlobRef {
             digest: Digest::of(&bytes),
             size: bytes.len() as u64,
@@ -231,6 +233,7 @@ struct Asked<'a> {
     namespace: &'a str,
     system: ProofSystem,
     batch_sizes: &'a [u32],
+    output_scale: &'a [f64],
 }
 
 impl Asked<'_> {
@@ -304,6 +307,8 @@ async fn look_at_one(
     let world = &ctx.world;
     let srs = world.setup.map(|setup| setup.srs);
     let manifest = CompiledModel::look(&world.artifacts, report, asked.system, srs).await?;
+    let said = &report.accuracy.output_scale;
+    magnitudes::check(said, &manifest, asked.output_scale).map_err(LoadError::Magnitudes)?;
     if fresh {
         match world.compiled(asked.namespace, report, asked.system).await {
             Ok(_) | Err(ShelfError::TooLarge { .. } | ShelfError::Full { .. }) => {}
@@ -344,6 +349,7 @@ async fn compiling(
             namespace,
             system: of.task.proof_system,
             batch_sizes: &of.task.batch_sizes,
+            output_scale: &of.task.output_scale,
         };
         match look(ctx, by, &record, &mut gathered.known, None, true).await? {
             // Another image than the operator's compiles: the same again would end the same.

@@ -4,6 +4,7 @@ mod apply;
 mod changed;
 mod controller;
 mod gather;
+mod magnitudes;
 mod news;
 mod observed;
 mod plan;

@@ -299,3 +299,21 @@ async fn expire(
     }
     Ok(Requeue::await_change())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_calls_a_request_off_calls_off_what_is_being_proved_of_it() {
+        let ended = |phase| {
+            ended_by_itself(&InferenceRequestStatus {
+                phase,
+                ..InferenceRequestStatus::default()
+            })
+        };
+        // A wrong answer fails its request.
+        assert!(ended(RequestPhase::Failed) && ended(RequestPhase::Succeeded));
+        assert!(!ended(RequestPhase::Cancelled) && !ended(RequestPhase::Erased));
+    }
+}

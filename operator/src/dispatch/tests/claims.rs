@@ -35,6 +35,20 @@ fn a_request_is_over_when_every_slice_is_verified() {
     assert_eq!(bench.ask_as("a", &of_another, seconds(1)), Some(Claimed::Over));
 }
 
+/// As one does whose answer is too far from the float model's: that is nobody's fault who proved.
+#[test]
+fn what_was_proved_of_a_request_that_ended_wrong_counts_and_what_is_open_may_be_delivered() {
+    let mut bench = Bench::new(vec![request(1, 3, &["a", "b"])]);
+    let (first, second) = (bench.take("a", seconds(0)), bench.take("b", seconds(0)));
+    bench.verify(&first, millis(900));
+    bench.queue.remove(uid(1), true, seconds(1));
+    assert_eq!(bench.ask("a", seconds(1)), None, "no more of it is given out");
+    bench.verify(&second, millis(1100));
+    let ends: Vec<AttemptEnd> = bench.queue.take_ended().into_iter().map(|a| a.end).collect();
+    assert_eq!(ends, [AttemptEnd::Verified, AttemptEnd::Verified]);
+    assert_eq!(bench.queue.take_gone(), [uid(1)]);
+}
+
 #[test]
 fn an_invalid_proof_is_proved_again_elsewhere() {
     let mut bench = Bench::new(vec![request(1, 1, &["a", "b"])]);

@@ -4,7 +4,7 @@
 use std::error::Error;
 
 use zkinfer_crds::Digest;
-use zkml::graph::{Activation, IntRange, LinearMap, Product, Requantise, Shared, TensorId};
+use zkml::graph::{Activation, IntRange, LinearMap, Product, Requantise, Shared, Table, TableRef, TensorId};
 use zkml::relations::{Relation, SliceRelations, SliceTensor};
 use zkml::sumcheck::{Key, SliceParameters, cost, prove, verify};
 
@@ -45,6 +45,13 @@ const FAMILIES: &[Family] = &[
     ("reads", 1 << 12, |n| read(n << 10)),
     ("permutations", 1 << 12, |n| permutation(n << 8)),
     ("a map without axes", 1 << 12, general),
+    ("rows of a long constant", 1 << 12, |n| rows(n << 10, 16)),
+    ("many rows of a constant", 1 << 12, |n| rows(1 << 10, n << 8)),
+    ("a table of 2^16 rows", 1 << 12, |n| tables(1, n << 8)),
+    ("tables of 2^16 rows", 64, |n| tables(n, 16)),
+    ("products of matrices", 1 << 12, |n| matrices(n, [16; 3])),
+    ("a product of large matrices", 1 << 11, |n| matrices(1, [n; 3])),
+    ("phases of a transposed convolution", 1 << 10, phases),
 ];
 
 /// A slice in the making: every tensor has values 0 to 3.
@@ -282,6 +289,98 @@ fn read(len: usize) -> SliceRelations {
         output,
     });
     s.done(output)
+}
+
+/// So many rows of a constant of so many values; values 0 to 3 are indices.
+fn rows(len: usize, count: usize) -> SliceRelations {
+    const WIDTH: usize = 4;
+    let (mut s, index) = Slice::input(count);
+    // It holds weights, -3 to 3.
+    let output = s.tensor(count * WIDTH, IntRange::signed(3));
+    s.relations.push(Relation::Rows {
+        table: weights(len.max(16)).into(),
+        width: WIDTH as u32,
+        index,
+        output,
+    });
+    s.done(output)
+}
+
+/// So many tables of 2^16 rows, each read so often.
+fn tables(tables: usize, reads: usize) -> SliceRelations {
+    let mut s = Slice::default();
+    let range = IntRange::unsigned(16);
+    let index = s.tensor(reads, range);
+    s.inputs.push(s.tensors[index.0 as usize].clone());
+    s.relations.push(Relation::Range { tensor: index, range });
+    let mut last = index;
+    for at in 0..tables {
+        let entries = (0..1i64 << 16).map(|row| (row * 7919 + at as i64) % 256);
+        let table = Table {
+            name: at.to_string(),
+            first: 0,
+            columns: vec![entries.collect()],
+        };
+        let entries = table.column_range(0).unwrap_or(range);
+        last = s.tensor(reads, entries);
+        s.relations.push(Relation::Table {
+            table: TableRef::new(table),
+            index,
+            outputs: vec![last],
+        });
+        if at + 1 < tables {
+            s.output(last);
+        }
+    }
+    s.done(last)
+}
+
+/// So many products of matrices of these rows, inner lengths and columns.
+fn matrices(batch: usize, [rows, inner, columns]: [usize; 3]) -> SliceRelations {
+    let (mut s, x) = Slice::input(batch * rows * inner);
+    let y = s.another_input(batch * inner * columns);
+    let requantise = Requantise {
+        shift: 0,
+        bits: 28,
+        activation: Activation::Identity,
+    };
+    let output = s.tensor(batch * rows * columns, requantise.output_range());
+    let [rows, batch, inner, columns] = [rows, batch, inner, columns].map(|d| d as u32);
+    s.relations.push(Relation::Product {
+        factors: [x, y],
+        ranges: [RANGE; 2],
+        product: Product::Matrix {
+            rows,
+            batch,
+            inner,
+            columns,
+        },
+        requantise,
+        output,
+    });
+    s.done(output)
+}
+
+/// As a transposed convolution is written: a convolution with a channel for each phase, which are put beside each other.
+fn phases(count: usize) -> SliceRelations {
+    const SIDE: usize = 32;
+    let (mut s, x) = Slice::input(SIDE * SIDE);
+    let map = LinearMap::Conv2d {
+        input: [1, SIDE as u32, SIDE as u32],
+        output: [count as u32, SIDE as u32 - 2, SIDE as u32 - 2],
+        kernel: [3, 3],
+        stride: [1, 1],
+        dilation: [1, 1],
+        pad: [0, 0],
+        groups: 1,
+        weight: weights(9 * count).into(),
+        bias: weights(count).into(),
+    };
+    let places = (SIDE - 2) * (SIDE - 2);
+    let y = s.linear(&[x], map, count * places, 0);
+    let beside = (0..count * places).map(|at| (at % count * places + at / count) as u32);
+    let z = s.wired(y, Some(beside.collect()));
+    s.done(z)
 }
 
 fn permutation(len: usize) -> SliceRelations {

@@ -10,7 +10,7 @@ use zkinfer_crds::{ClaimId, Identity, ProofSystem, RequestUid, SliceIndex};
 use zkinfer_tests::local::{model_file, repository};
 use zkml::backend::{Circuit, NO_SRS};
 use zkml::envelope::Envelope;
-use zkml::graph::{Inputs, IntGraph, IntTensor, Profile, TensorId, tensor_file};
+use zkml::graph::{FloatInput, Inputs, IntGraph, IntTensor, Profile, TensorId, array_file, tensor_file};
 use zkml::halo2::{CircuitShape, Role};
 use zkml::manifest::Manifest;
 use zkml::receipt::{Receipt, ReceiptBuilder};
@@ -39,6 +39,8 @@ pub(super) enum Decoder {
     Onnx,
     /// A tensor in NumPy's format.
     Npy,
+    /// Tensors in an archive of NumPy's.
+    Npz,
     /// A tensor in JSON.
     Json,
     /// A worker's request for a claim.
@@ -88,7 +90,7 @@ impl Decoder {
             Self::Envelope => Envelope::from_bytes(bytes).map_or(Ok(false), |e| same(e.to_bytes())),
             Self::Onnx => Ok(import(bytes).is_ok()),
             Self::Npy => Ok(tensor_file::read_npy(bytes, MOST_VALUES).is_ok()),
-            Self::Json => Ok(Inputs::read(bytes, MOST_VALUES).is_ok()),
+            Self::Npz | Self::Json => Ok(Inputs::read(bytes, MOST_VALUES).is_ok()),
             Self::Claim => gateway::body(bytes, ClaimRequest::read),
             Self::Refusal => gateway::body(bytes, Refusal::read),
             Self::Report => gateway::body(bytes, CompileOutcome::read),
@@ -164,6 +166,7 @@ impl Corpus {
             (Decoder::Envelope, envelopes),
             (Decoder::Onnx, models),
             (Decoder::Npy, vec![npy]),
+            (Decoder::Npz, archives()?),
             (Decoder::Json, jsons),
             (Decoder::Claim, gateway::claims()),
             (Decoder::Refusal, gateway::refusals()),
@@ -212,6 +215,64 @@ impl Corpus {
     pub(super) fn graph(&self) -> &[u8] {
         &self.files(Decoder::Graph)[0]
     }
+}
+
+/// Archives of arrays: as this program writes them, and packed.
+fn archives() -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
+    let array = |shape: &[usize]| {
+        let values = (0..shape.iter().product()).map(|at| at as f64 / 4.0);
+        FloatInput::new(shape.to_vec(), values.collect())
+    };
+    let (x, y) = (array(&[2, 3])?, array(&[40])?);
+    let plain = array_file::npz([("x", &x), ("y", &y)]);
+    Ok(vec![
+        plain,
+        packed("x", &array_file::npy(&x)),
+        packed("arr_0", &array_file::npy(&y)),
+    ])
+}
+
+/// An array's file as the only member of an archive, packed by DEFLATE as `numpy.savez_compressed` does.
+pub(super) fn packed(name: &str, npy: &[u8]) -> Vec<u8> {
+    let (data, name) = (
+        miniz_oxide::deflate::compress_to_vec(npy, 6),
+        format!("{name}.npy"),
+    );
+    let longs = |of: &[u32]| of.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+    let sizes = longs(&[crc32(npy), data.len() as u32, npy.len() as u32]);
+    // Version, flags, method, no time; checksum and sizes; lengths of the name and of what follows it.
+    let common = [
+        &[20, 0, 0, 0, 8, 0, 0, 0, 0, 0][..],
+        &sizes,
+        &[name.len() as u8, 0, 0, 0],
+    ]
+    .concat();
+    let member = [b"PK\x03\x04", common.as_slice(), name.as_bytes(), &data].concat();
+    let entry = [
+        b"PK\x01\x02\x14\x00",
+        common.as_slice(),
+        &[0; 14],
+        name.as_bytes(),
+    ]
+    .concat();
+    let end = longs(&[entry.len() as u32, member.len() as u32]);
+    [
+        &member,
+        &entry,
+        &b"PK\x05\x06\x00\x00\x00\x00\x01\x00\x01\x00"[..],
+        &end,
+        &[0, 0],
+    ]
+    .concat()
+}
+
+/// CRC-32, as zip has it.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |sum, byte| {
+        (0..8).fold(sum ^ u32::from(*byte), |sum, _| {
+            (sum >> 1) ^ (0xedb8_8320 * (sum & 1))
+        })
+    })
 }
 
 /// The models of `tests/seeds/onnx`, which together have every operator that is read.

@@ -4,12 +4,13 @@ use std::error::Error;
 use std::fs;
 
 use zkinfer_crds::compile_report::CompileOutcome;
+use zkinfer_operator::sources::{MAX_FILE_BYTES, MAX_VALUES};
 use zkml::canonical::DECODING_MEMORY;
-use zkml::graph::IntGraph;
+use zkml::graph::{Inputs, IntGraph, Op, Rows};
 use zkml::manifest::Manifest;
 use zkml::receipt::{MAX_RECEIPT_BYTES, Receipt};
 
-use super::corpus::Corpus;
+use super::corpus::{Corpus, packed};
 use super::gateway;
 
 /// What an allocator and a stack may take beside.
@@ -70,6 +71,13 @@ pub(super) fn run() -> Result<(), Box<dyn Error>> {
     values.values = (0..1 << 22).collect();
     let mut many = honest.clone();
     many.inner = vec![honest.input[0].clone(); 2];
+    // As an embedding of a sentence model: what is read is compared with the bytes without a copy of the list.
+    let mut long = IntGraph::from_bytes(corpus.graph(), MAX_RECEIPT_BYTES)?;
+    let node = long.nodes.first_mut().ok_or("the graph has no node")?;
+    node.op = Op::Rows(Rows {
+        table: (0..1 << 24).collect(),
+        width: 64,
+    });
     let (receipt, manifest, graph) = (corpus.receipt(), corpus.halo2_manifest(), corpus.graph());
     let tables = corpus.graph_with_tables();
     let inner = |items: usize, item: Vec<u8>| cut(receipt, "inner", &list(items, &item));
@@ -79,6 +87,7 @@ pub(super) fn run() -> Result<(), Box<dyn Error>> {
     let cases: Vec<(&str, Vec<u8>)> = vec![
         ("a receipt with a tensor of 2^22 values", honest.to_bytes()),
         ("a receipt with 3 of them", many.to_bytes()),
+        ("a graph with a list of 2^24 values", long.to_bytes()),
         (
             "zeros where a receipt's values belong",
             inner(1, boundary(list(zeros, &[0])))?,
@@ -139,9 +148,21 @@ pub(super) fn run() -> Result<(), Box<dyn Error>> {
             let (read, beside) = decoded(decoder, name, bytes, decode)?;
             worst = worst.max(beside);
             // The honest ones must have been read, or nothing was measured.
-            if name.starts_with("a receipt") && decoder == "Receipt" && !read {
+            let honest = [("a receipt", "Receipt"), ("a graph", "IntGraph")];
+            if honest
+                .iter()
+                .any(|(of, by)| name.starts_with(of) && decoder == *by)
+                && !read
+            {
                 return Err(format!("{name} was not read").into());
             }
+        }
+    }
+    for (name, honest, bytes) in inputs()? {
+        let (read, beside) = decoded("Inputs", name, &bytes, |b| Inputs::read(b, MAX_VALUES).is_ok())?;
+        worst = worst.max(beside);
+        if read != honest {
+            return Err(format!("whether {name} were read: {read}, not {honest}").into());
         }
     }
     for (name, bytes) in gateway::large_reports() {
@@ -156,6 +177,68 @@ pub(super) fn run() -> Result<(), Box<dyn Error>> {
         worst as f64 / f64::from(1 << 20)
     );
     Ok(())
+}
+
+/// Files of an input, as large as a requester may hand in, and whether they are read.
+fn inputs() -> Result<Vec<(&'static str, bool, Vec<u8>)>, Box<dyn Error>> {
+    let size = MAX_FILE_BYTES as usize;
+    let repeated = |first: &str, part: &str| {
+        let parts = part.repeat((size - first.len()) / part.len());
+        [first, &parts].concat().into_bytes()
+    };
+    let by_name = |tensor: &str| {
+        let mut text = String::from("{");
+        for at in 0usize.. {
+            let part = format!("\"{at:x}\":{tensor},");
+            if text.len() + part.len() > size {
+                break;
+            }
+            text.push_str(&part);
+        }
+        text.into_bytes()
+    };
+    let npy = |descr: &str, count: usize, each: usize| {
+        let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({count},), }}");
+        let length = (header.len() as u16).to_le_bytes();
+        [
+            &b"\x93NUMPY\x01\x00"[..],
+            &length,
+            header.as_bytes(),
+            &vec![0; count * each],
+        ]
+        .concat()
+    };
+    let most = |item: &str| format!("[{}]", vec![item; MAX_VALUES].join(",")).into_bytes();
+    let many = MAX_VALUES + 1;
+    Ok(vec![
+        ("as many numbers in JSON as are read", true, most("0.25")),
+        ("as many lists of one number", true, most("[1]")),
+        ("numbers in JSON", false, repeated("[", "0,")),
+        ("lists of one number", false, repeated("[", "[0],")),
+        ("empty lists in JSON", false, repeated("[[0],", "[],")),
+        ("lists in lists in JSON", false, repeated("", "[")),
+        ("objects in JSON", false, repeated("[", "{},")),
+        ("tensors by name in JSON", false, by_name("[0]")),
+        ("a long name in JSON", false, repeated("{\"", "n")),
+        ("a long text in JSON", false, repeated("[\"", "n")),
+        (
+            "as many bytes in .npy as are read",
+            true,
+            npy("|u1", MAX_VALUES, 1),
+        ),
+        ("bytes in .npy", false, npy("|u1", size - 128, 1)),
+        (
+            "as many floats in packed .npz as are read",
+            true,
+            packed("x", &npy("<f8", MAX_VALUES, 8)),
+        ),
+        (
+            "bytes in packed .npz",
+            false,
+            packed("x", &npy("|u1", 8 * MAX_VALUES, 1)),
+        ),
+        ("floats in packed .npz", false, packed("x", &npy("<f8", many, 8))),
+    ])
 }
 
 /// Whether a file was read, and the memory that this took beside its size; an error beyond the limit.

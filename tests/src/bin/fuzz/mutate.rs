@@ -5,7 +5,7 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
-use super::corpus::Decoder;
+use super::corpus::{Decoder, packed};
 use super::gateway;
 
 mod body;
@@ -44,6 +44,7 @@ pub(super) fn mutated(decoder: Decoder, files: &[Vec<u8>], rng: &mut StdRng) -> 
             Decoder::Receipt | Decoder::Manifest | Decoder::Graph | Decoder::Envelope => cbor(&bytes, rng),
             Decoder::Onnx => protobuf(&bytes, rng, 0),
             Decoder::Npy => npy(&bytes, rng),
+            Decoder::Npz => npz(&bytes, rng),
             Decoder::Json => json(&bytes, rng),
             Decoder::Claim | Decoder::Refusal | Decoder::Report => body::changed(&bytes, rng),
             Decoder::ClaimToken => token::changed(&bytes, files, &gateway::compile_tokens(), rng),
@@ -318,6 +319,28 @@ fn npy(bytes: &[u8], rng: &mut StdRng) -> Vec<u8> {
     }
     file.extend(header.as_bytes());
     file.extend(bytes.iter().skip(128).take(rng.gen_range(0..4096)));
+    file
+}
+
+/// A changed array that is packed as it should be, or other numbers in the archive's heads.
+fn npz(bytes: &[u8], rng: &mut StdRng) -> Vec<u8> {
+    if rng.r#gen() {
+        return packed(["x", "arr_0", ""][rng.gen_range(0..3)], &npy(bytes, rng));
+    }
+    let mut file = bytes.to_vec();
+    let heads = file.windows(4).enumerate().filter(|(_, head)| {
+        [b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06"]
+            .iter()
+            .any(|of| of == head)
+    });
+    let heads: Vec<usize> = heads.map(|(at, _)| at).collect();
+    for _ in 0..rng.gen_range(1..4) {
+        let at = heads.choose(rng).copied().unwrap_or_default() + 2 * rng.gen_range(2..23);
+        let (number, len) = ((edge(rng) as u32).to_le_bytes(), [2, 4][rng.gen_range(0..2)]);
+        if let Some(place) = file.get_mut(at..at + len) {
+            place.copy_from_slice(&number[..len]);
+        }
+    }
     file
 }
 

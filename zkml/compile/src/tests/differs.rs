@@ -6,6 +6,8 @@ use zkml::graph::Profile;
 use super::onnx::{Onnx, int, network};
 use super::whole::giving;
 use crate::calibrate::{CalibrateError, CalibrationOptions, calibrate, synthetic_samples};
+use crate::compile::named;
+use crate::float_model::FloatModel;
 use crate::import::import;
 use crate::progress::silent;
 
@@ -29,6 +31,43 @@ fn a_graph_whose_answers_are_not_the_files_is_refused() {
         Err(CalibrateError::Differs(differs)) => assert!(differs.error > 1e-5, "{differs}"),
         other => panic!("{other:?}"),
     }
+}
+
+/// As a reader would be that takes one node for another: the file's answers are another file's with one weight changed.
+#[test]
+fn a_graph_that_is_not_its_files_is_refused_by_the_first_node_that_differs() {
+    let file = |w: f32, v: f32| {
+        Onnx::new(&[1, 2])
+            .constant("w", &[2, 2], vec![0.5, -0.25, 0.75, w])
+            .node("MatMul", &["x", "w"], "h", vec![])
+            .node("Relu", &["h"], "r", vec![])
+            .node("Sigmoid", &["r"], "s", vec![])
+            .constant("v", &[2, 2], vec![v, 0.5, 0.25, 1.5])
+            .node("MatMul", &["s", "v"], "y", vec![])
+            .bytes()
+    };
+    let graph = import(&file(1.0, -1.0)).unwrap();
+    let samples = vec![vec![vec![0.5, 0.75]]];
+    let options = CalibrationOptions {
+        profile: None,
+        deciding: Profile::P12,
+        error_budget: 1.0,
+        output_scale: None,
+        compare_top1: false,
+    };
+    let refused = |other: Vec<u8>| {
+        let model = FloatModel::read(&other).unwrap();
+        let answer = model.outputs_of(&graph, &samples[0]).unwrap();
+        let why = calibrate(&graph, &samples, &[answer], &options, &silent).unwrap_err();
+        match named(why, &graph, &model, &samples) {
+            CalibrateError::Differs(differs) => differs.node,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(refused(file(1.0, -1.01)), "y_MatMul");
+    // The product and the Relu after it are one node of the graph, by the last one's name.
+    let first = refused(file(1.01, -1.0));
+    assert!(["h_MatMul", "r_Relu"].contains(&first.as_str()), "{first}");
 }
 
 /// A quotient by nearly 0 differs by as much as roundings do; where nothing is divided that is another function.

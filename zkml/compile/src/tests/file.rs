@@ -66,11 +66,42 @@ fn producers() -> Vec<(&'static str, Onnx)> {
     ]
 }
 
+/// Producers of the same shape whose values are all away from 0, so that a constant divided by them has integers.
+fn divisors() -> Vec<(&'static str, Onnx)> {
+    let depthwise = |bias: &[&str]| {
+        let inputs = [&["x", "k"], bias].concat();
+        let attributes = vec![ints("pads", &[1, 1, 1, 1]), int("group", 4)];
+        Onnx::new(&[1, 4, 5, 5])
+            .random("k", &[4, 1, 3, 3])
+            .constant("kb", &[4], vec![24.0, -24.0, 30.0, -36.0])
+            .node(
+                "Conv",
+                &inputs,
+                if bias.is_empty() { "c" } else { "p" },
+                attributes,
+            )
+    };
+    let normed = depthwise(&[])
+        .constant("s", &[4], vec![0.9, -0.5, 0.3, 0.7])
+        .constant("m", &[4], vec![0.1, -0.2, 0.3, 0.0])
+        .constant("v", &[4], vec![1.0, 0.5, 2.0, 1.5])
+        .node("BatchNormalization", &["c", "s", "kb", "m", "v"], "p", vec![]);
+    let one = Onnx::new(&[1, 4, 5, 5])
+        .node("Sigmoid", &["x"], "g", vec![])
+        .constant("one", &[], vec![1.0])
+        .node("Add", &["g", "one"], "p", vec![]);
+    vec![
+        ("Conv away from 0", depthwise(&["kb"])),
+        ("BatchNormalization away from 0", normed),
+        ("Sigmoid + 1", one),
+    ]
+}
+
 #[test]
 fn a_constant_on_either_side_of_whatever_was_computed_is_proved_as_the_file_says() {
     let shapes: [&[i64]; 7] = [&[], &[1], &[5], &[4, 1, 1], &[1, 4, 1, 1], &[5, 1], &[4, 5, 5]];
-    let (mut proved, mut near_zero) = (0, 0);
-    for (name, producer) in producers() {
+    let (mut proved, mut near_zero, mut quotients) = (0, 0, 0);
+    for (name, producer) in producers().into_iter().chain(divisors()) {
         for op in ["Add", "Sub", "Mul", "Div", "Max", "Min"] {
             for left in [false, true] {
                 for shape in shapes {
@@ -84,7 +115,10 @@ fn a_constant_on_either_side_of_whatever_was_computed_is_proved_as_the_file_says
                         if left { "left" } else { "right" }
                     );
                     match compiled(&onnx) {
-                        Ok(()) => proved += 1,
+                        Ok(()) => {
+                            proved += 1;
+                            quotients += usize::from(op == "Div" && left);
+                        }
                         // A divisor near 0: no integers hold the quotient.
                         Err(CompileError::Calibrate(why)) if op == "Div" && left => {
                             assert!(!matches!(why, CalibrateError::Differs(_)), "{what}: {why}");
@@ -96,8 +130,9 @@ fn a_constant_on_either_side_of_whatever_was_computed_is_proved_as_the_file_says
             }
         }
     }
-    assert_eq!(proved + near_zero, 9 * 7 * 12);
+    assert_eq!(proved + near_zero, 12 * 7 * 12);
     assert!(near_zero <= 9 * 7, "{near_zero}");
+    assert!(quotients >= 3 * 7, "{quotients}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod gates;
 mod lying;
+mod public;
 mod table_lies;
 mod tables;
 

@@ -10,7 +10,7 @@ use zkinfer_crds::k8s::validator::{BenchmarkTotals, Benchmarks, reason};
 use zkinfer_crds::k8s::{InferenceRequest, Truth, Validator};
 use zkinfer_crds::{Digest, ProofSystem};
 use zkml::graph::sampled::{input_file, sampled};
-use zkml::graph::{FloatInput, Inputs, TensorInfo};
+use zkml::graph::{InputError, Inputs, TensorInfo};
 
 use super::super::made::{Benchmark, Latest, Told};
 use super::super::records::Validators;
@@ -18,7 +18,7 @@ use super::gather::{candidates, compiled, there};
 use super::plan::{Candidate, Observed, chosen, plan};
 use crate::dispatch::{BenchmarkNote, unix_millis};
 use crate::runs::CompiledModel;
-use crate::sources::MAX_FILE_BYTES;
+use crate::sources::{MAX_FILE_BYTES, SourceError, reading};
 use crate::specs::benchmark;
 use crate::world::{ReconcileError, lock};
 
@@ -189,6 +189,7 @@ async fn drawn(ctx: &Validators, of: &Compiled, seed: &[u8; 32]) -> Result<Diges
     let artifacts = &ctx.world.artifacts;
     let manifest = CompiledModel::manifest(artifacts, &of.report, of.system).await;
     let manifest = manifest.map_err(|e| e.to_string())?;
+    let reading = reading().await.map_err(SourceError::into_text)?;
     let calibration = match of.calibration {
         Some(digest) => artifacts.get_blob(&digest, MAX_FILE_BYTES).await.map(Some),
         None => Ok(None),
@@ -201,14 +202,16 @@ async fn drawn(ctx: &Validators, of: &Compiled, seed: &[u8; 32]) -> Result<Diges
             .iter()
             .filter_map(|id| manifest.tensor(*id))
             .collect();
-        let samples = match calibration {
-            Some(bytes) => samples(&bytes, &infos)?,
-            None => Vec::new(),
-        };
-        let values = sampled(&infos, &samples, &seed).map_err(|e| e.to_string())?;
+        let data = calibration.map(|bytes| Inputs::read(&bytes, MAX_VALUES)).transpose();
+        let data = data.map_err(of_calibration)?;
+        let names: Vec<&str> = infos.iter().map(|info| info.name.as_str()).collect();
+        let samples = data.as_ref().map(|data| data.samples_in_place(&names)).transpose();
+        let samples = samples.map_err(of_calibration)?.unwrap_or_default();
+        let values = sampled(&infos, samples.len(), |at| samples.get(at), &seed).map_err(|e| e.to_string())?;
         Ok::<_, String>(input_file(&infos, &values))
     });
     let file = file.await.map_err(|e| e.to_string())??;
+    drop(reading);
     let blob = artifacts.put_blob(file).await.map_err(|e| e.to_string())?;
     let granted = artifacts
         .grant_blob(&blob.digest, &ctx.world.workers.namespace)
@@ -217,13 +220,9 @@ async fn drawn(ctx: &Validators, of: &Compiled, seed: &[u8; 32]) -> Result<Diges
     Ok(blob.digest)
 }
 
-/// The samples that a Model was calibrated with.
-fn samples(bytes: &[u8], infos: &[&TensorInfo]) -> Result<Vec<Vec<FloatInput>>, String> {
-    let names: Vec<&str> = infos.iter().map(|info| info.name.as_str()).collect();
-    let inputs = Inputs::read(bytes, MAX_VALUES).map_err(|e| format!("its calibration data: {e}"))?;
-    inputs
-        .samples(&names)
-        .map_err(|e| format!("its calibration data: {e}"))
+/// What is wrong with the data that a Model was calibrated with.
+fn of_calibration(why: InputError) -> String {
+    format!("its calibration data: {why}")
 }
 
 async fn remove(ctx: &Validators, name: &str) -> Result<(), ReconcileError> {

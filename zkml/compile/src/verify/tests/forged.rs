@@ -15,6 +15,7 @@ in_every_proof_system! {
     a_budget_that_allows_everything_decides_nothing,
     zeros_for_small_outputs_are_refused,
     a_bias_that_rounds_to_nothing_is_refused_by_name,
+    an_output_channel_that_rounds_to_nothing_is_refused_by_name,
     another_label_is_refused_whatever_the_verifier_accepts,
 }
 
@@ -316,14 +317,9 @@ fn another_label_is_refused_whatever_the_verifier_accepts(system: Tested) {
     assert!(report.judged.unwrap().verdict.other_value.is_some());
 }
 
-fn a_bias_that_rounds_to_nothing_is_refused_by_name(system: Tested) {
-    // On (8, 8) the weights cancel, so that the bias alone is the answer.
-    let onnx = Onnx::new(&[1, 2])
-        .constant("w", &[2, 2], vec![1.0, -1.0, -1.0, 1.0])
-        .constant("b", &[2], vec![0.4, 0.0])
-        .node("Gemm", &["x", "w", "b"], "y", vec![])
-        .bytes();
-    let honest = planned(&onnx, None, Some(Profile::P8), 1, system);
+/// Steps of 1 of the output, and of 8 of the input (8, 8), leave nothing of coefficients below 1/16: the answer is zeros.
+fn nothing_is_left(system: Tested, onnx: &[u8], why: &str) {
+    let honest = planned(onnx, None, Some(Profile::P8), 1, system);
     let plan = forged(&honest, |q| {
         for tensor in &mut q.tensors {
             *tensor = zkml::graph::TensorScale {
@@ -335,12 +331,30 @@ fn a_bias_that_rounds_to_nothing_is_refused_by_name(system: Tested) {
         q.shifts.iter_mut().for_each(|s| *s = 0);
     });
     let input = FloatInput::new(vec![1, 2], vec![8.0, 8.0]).unwrap();
-    let (receipt, report) = verified(&onnx, plan.unwrap(), &[input], &DEFAULT_RULE);
+    let (receipt, report) = verified(onnx, plan.unwrap(), &[input], &DEFAULT_RULE);
     assert_eq!(receipt.output[0].values, [0, 0]);
-    refused(
-        &report,
-        "the first off is `y`, in steps of 1, by 100.00 % of its greatest value, 0.4",
-    );
+    refused(&report, why);
+}
+
+fn a_bias_that_rounds_to_nothing_is_refused_by_name(system: Tested) {
+    // On (8, 8) the weights cancel, so that the bias alone is the answer.
+    let onnx = Onnx::new(&[1, 2])
+        .constant("w", &[2, 2], vec![1.0, -1.0, -1.0, 1.0])
+        .constant("b", &[2], vec![0.4, 0.0])
+        .node("Gemm", &["x", "w", "b"], "y", vec![])
+        .bytes();
+    let why = "the first off is `y`, in steps of 1, by 100.00 % of its greatest value, 0.4";
+    nothing_is_left(system, &onnx, why);
+}
+
+fn an_output_channel_that_rounds_to_nothing_is_refused_by_name(system: Tested) {
+    // The first channel keeps its coefficients, and is 0 on (8, 8); of the second none is left.
+    let onnx = Onnx::new(&[1, 2])
+        .constant("w", &[2, 2], vec![1.0, 0.01, -1.0, 0.02])
+        .node("MatMul", &["x", "w"], "y", vec![])
+        .bytes();
+    let why = "the first off is `y`, in steps of 1, by 100.00 % of its greatest value, 0.24";
+    nothing_is_left(system, &onnx, why);
 }
 
 /// What is not finite is infinitely wrong, whichever side it is on.

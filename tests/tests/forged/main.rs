@@ -5,6 +5,8 @@
     reason = "a helper of a test may fail the test"
 )]
 
+mod forgers;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -17,8 +19,6 @@ use zkml::graph::{Inputs, quantise_input};
 use zkml::receipt::ReceiptBuilder;
 use zkml::setup::SrsSource;
 use zkml_compile::compile::{CompileOptions, Compiled, Plan, Sample, compile, plan};
-use zkml_compile::quantise;
-use zkml_compile::slice::SlicingOptions;
 
 const REQUEST: &str = "09090909-0909-0909-0909-090909090909";
 
@@ -33,26 +33,6 @@ fn honest(model: &str, data: &str, proof_system: ProofSystem) -> Plan {
     let samples: Vec<Sample> = samples.iter().map(|s| vec![s[0].values.clone()]).collect();
     let options = CompileOptions::new(proof_system);
     plan(&read(model), Some(&samples), &options).unwrap()
-}
-
-/// The plan with an input scale of the forger's, and a budget that allows everything.
-fn with_input_exponent(honest: &Plan, exponent: i16) -> Plan {
-    let mut forged = honest.clone();
-    let input = honest.graph.inputs[0];
-    let scale = &mut forged.quantisation.tensors[input.0 as usize];
-    let lower = scale.exponent - exponent;
-    scale.exponent = exponent;
-    // What reads the input keeps its coefficients.
-    for (node, shift) in honest.graph.nodes.iter().zip(&mut forged.quantisation.shifts) {
-        if node.inputs.contains(&input) {
-            *shift = (i16::from(*shift) - lower).max(0) as u8;
-        }
-    }
-    forged.graph = quantise::apply(&forged.float, &forged.quantisation).unwrap();
-    let options = SlicingOptions::at_least(1);
-    forged.slices = zkml_compile::slice::plan(&forged.graph, forged.system, options).unwrap();
-    forged.error_budget_millionths = u32::MAX;
-    forged
 }
 
 /// A proved receipt in a folder, with its manifest and the manifest's files.
@@ -150,7 +130,10 @@ fn an_answer_to_the_zero_image_is_refused_for_the_digit() {
         "data/digits-calibration.npy",
         ProofSystem::SumcheckWhir,
     );
-    let forged = Files::proved(&with_input_exponent(&honest, -2), DIGIT);
+    let forged = Files::proved(
+        &forgers::with_exponent(&honest, honest.graph.inputs[0], -2),
+        DIGIT,
+    );
     let refused = forged.by_model("digits.onnx", DIGIT, &[]);
     said(
         &refused,
@@ -331,6 +314,17 @@ fn honest_ways(system: ProofSystem) {
         1,
         &["is not qualified: its greatest error"],
     );
+    // What was measured beside the outputs' own magnitude says nothing of an error beside a smaller one.
+    let beside = |scale: &str| files.verify(&[&with[..], &["--output-scale", scale]].concat());
+    said(
+        &beside("1e-6"),
+        1,
+        &[
+            "FAILS",
+            "is not qualified: its errors of output 0 were measured beside a magnitude of",
+        ],
+    );
+    said(&beside("1e6"), 0, &["holds        The manifest was qualified"]);
 
     // Wrong use.
     for arguments in [
