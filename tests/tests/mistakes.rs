@@ -7,6 +7,7 @@
     reason = "a helper of a test may fail the test"
 )]
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -23,6 +24,20 @@ fn says(ran: &Ran, code: i32, words: &[&str]) {
     let missing: Vec<_> = words.iter().filter(|w| !said.contains(*w)).collect();
     assert!(missing.is_empty(), "no {missing:?}: {said}");
     assert_eq!(ran.code, code, "{said}");
+}
+
+/// It fails, and the last line of standard error has the words: a person sees why without a look at anything else.
+fn ends(ran: &Ran, words: &[&str]) {
+    let last = ran.stderr.lines().last().unwrap_or_default();
+    let missing: Vec<_> = words.iter().filter(|w| !last.contains(*w)).collect();
+    assert!(missing.is_empty(), "no {missing:?}: {last}\n{}", ran.stderr);
+    assert!(last.starts_with("error: default/"), "{}", ran.stderr);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    assert!(
+        !ran.stderr.contains("Proving"),
+        "nothing was proved: {}",
+        ran.stderr
+    );
 }
 
 fn worker(command: &str, model: &Path, more: &[&str]) -> Ran {
@@ -65,11 +80,9 @@ fn a_file_that_is_no_model_is_named_for_what_it_is() {
     // The same words from `submit`, with the condition's reason.
     let file = runs.file("model.onnx", POINTER);
     let input = model_file("data/digit-7.json");
-    says(
-        &submit(&runs, &file, &input, &[]),
-        1,
-        &[&["InvalidModel", "not an ONNX model but "], LFS].concat(),
-    );
+    // Its Model's reason stands in the line before.
+    let ran = submit(&runs, &file, &input, &["-q"]);
+    ends(&ran, &[&["ModelFailed", "not an ONNX model but "], LFS].concat());
 }
 
 #[test]
@@ -100,11 +113,43 @@ fn calibration_data_that_is_none_is_named_for_what_it_is() {
         let given = ["--calibration", file.to_str().unwrap()];
         says(&worker("inspect", &model_file("wine.onnx"), &given), *code, words);
     }
-    // A failing compiler's last words are the Model's.
+    // The same words from `submit`.
     let file = runs.file("calibration.json", POINTER);
     let given = ["--calibration", file.to_str().unwrap()];
     let input = runs.file("input.json", "[[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]]");
-    says(&submit(&runs, &model_file("wine.onnx"), &input, &given), 1, LFS);
+    ends(&submit(&runs, &model_file("wine.onnx"), &input, &given), LFS);
+}
+
+#[test]
+fn a_compiler_that_ends_without_a_report_is_told_by_its_last_words() {
+    let runs = LocalRuns::new();
+    let worker = runs.file(
+        "worker",
+        format!(
+            "#!/bin/sh\nif [ \"$1\" = compile-job ]; then\n    echo '0.1 s  fetching the model' >&2\n    \
+             echo 'error: cannot write out/vk: No space left on device (os error 28)' >&2\n    exit 2\nfi\nexec '{}' \"$@\"\n",
+            program("prover-worker").display()
+        ),
+    );
+    std::fs::set_permissions(&worker, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let input = runs.file("input.json", "[[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]]");
+    let given = ["--worker", worker.to_str().unwrap()];
+    let ran = submit(&runs, &model_file("wine.onnx"), &input, &given);
+    ends(
+        &ran,
+        &[
+            "ModelFailed",
+            "exit code 2",
+            "error: cannot write out/vk: No space left on device",
+            "state/logs/compile-default-wine.log",
+            "the disk that it writes to is full",
+        ],
+    );
+    assert!(
+        !ran.stderr.contains("kubectl"),
+        "there is no cluster: {}",
+        ran.stderr
+    );
 }
 
 #[test]
@@ -128,7 +173,7 @@ fn an_input_that_is_none_is_named_for_what_it_is() {
     for (text, words) in rows {
         let input = runs.file("input.json", text);
         let words = [&["Failed: InvalidInput"], *words].concat();
-        says(&submit(&runs, &model_file("wine.onnx"), &input, &[]), 1, &words);
+        ends(&submit(&runs, &model_file("wine.onnx"), &input, &[]), &words);
     }
     let classes = runs.file("classes.json", POINTER);
     let input = runs.file("input.json", format!("[{zeros}]"));
