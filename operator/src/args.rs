@@ -98,7 +98,7 @@ pub(crate) enum Command {
     /// Exit codes: 0 it succeeded (without --wait: it was made), 1 it did not, 2 wrong use, an unreadable file or no
     /// cluster.
     Submit {
-        /// The ONNX file; on a cluster also the name of a Model that is there.
+        /// The ONNX file, of at most 64 MiB; on a cluster also the name of a Model that is there.
         model: PathBuf,
         /// The input: .npy, or .json (nested lists); by input name .npz, or .json (an object of lists). Several inputs are answered
         /// with one receipt: give it several times, one input each, or a file whose first axis counts them.

@@ -181,6 +181,31 @@ fn an_input_that_is_none_is_named_for_what_it_is() {
     says(&submit(&runs, &model_file("wine.onnx"), &input, &given), 2, LFS);
 }
 
+#[test]
+fn a_model_that_no_operator_reads_is_named_with_its_size_before_anything_is_sent() {
+    let runs = LocalRuns::new();
+    let model = runs.file("large.onnx", "");
+    // It takes no room.
+    let file = std::fs::File::options().write(true).open(&model).unwrap();
+    file.set_len(65 << 20).unwrap();
+    let input = model_file("data/digit-7.json");
+    let operator = |words: &[&str]| {
+        let mut command = Command::new(program("operator"));
+        command.args(words).arg(&model).env("KUBECONFIG", "/nowhere");
+        command
+    };
+    let words = [
+        "large.onnx has 68157440 bytes, and an operator reads at most 67108864 (64 MiB)",
+        "`prover-worker compile`",
+    ];
+    says(&submit(&runs, &model, &input, &[]), 2, &words);
+    let on_a_cluster = run(operator(&["submit"]).arg("--input").arg(&input));
+    says(&on_a_cluster, 2, &words);
+    says(&run(&mut operator(&["upload"])), 1, &words);
+    let as_an_input = run(&mut operator(&["submit", "wine", "--input"]));
+    says(&as_an_input, 2, &words);
+}
+
 /// Two inputs, two outputs, and more values than a status holds: the whole answer is where `submit` says.
 #[test]
 fn a_model_of_several_inputs_and_outputs_is_answered_and_checked_by_name() {

@@ -274,7 +274,13 @@ fn how(ended: &ContainerStateTerminated) -> String {
 fn last_words(message: &str) -> String {
     let lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
     let line = lines.collect::<Vec<_>>().join(" / ");
-    let legible = |c: char| if is_legible(c.encode_utf8(&mut [0; 4])) { c } else { ' ' };
+    let legible = |c: char| {
+        if is_legible(c.encode_utf8(&mut [0; 4])) {
+            c
+        } else {
+            ' '
+        }
+    };
     let line: String = line.chars().map(legible).collect();
     let mut from = line.len().saturating_sub(LAST_WORDS);
     while !line.is_char_boundary(from) {
@@ -378,9 +384,7 @@ mod tests {
         };
         assert_eq!(told(" \n"), "exit code 2, Error");
         let progress = "0.10 s fetching the model\n".repeat(80);
-        let said = told(&format!(
-            "{progress}error: /work/out: No space left on device\n"
-        ));
+        let said = told(&format!("{progress}error: /work/out: No space left on device\n"));
         assert!(said.starts_with("exit code 2, Error: … "), "{said}");
         assert!(
             said.ends_with("model / error: /work/out: No space left on device"),
@@ -391,7 +395,11 @@ mod tests {
         // Whatever is long, the end is there after the cause is cut.
         let seen = Evidence {
             kind: Kind::Ended,
-            text: format!("{} has ended 2 times, with {}", "i".repeat(200), told(&"ü".repeat(2000))),
+            text: format!(
+                "{} has ended 2 times, with {}",
+                "i".repeat(200),
+                told(&"ü".repeat(2000))
+            ),
         };
         assert!(seen.text.ends_with('ü'));
         let finding = diagnose(&[seen.clone()], Whose::Compiler).unwrap();

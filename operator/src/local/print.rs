@@ -15,9 +15,9 @@ use crate::runs::quoted;
 pub enum Format {
     /// The answer of each request, in a few lines.
     Text,
-    /// The objects with their status: one YAML document each.
+    /// The objects with their status: one YAML document each. Of `submit` on a cluster, the request.
     Yaml,
-    /// The objects with their status: one JSON object, a Kubernetes List.
+    /// The objects with their status: one JSON object, a Kubernetes List. Of `submit` on a cluster, the request.
     Json,
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use kube::ResourceExt;
 use kube::api::{DeleteParams, ListParams};
@@ -49,6 +50,27 @@ async fn submit_ends_when_its_request_is_deleted() {
     assert_eq!(ran.code, 1, "{}", ran.stderr);
     let told = format!("{name} in namespace followed was deleted");
     assert!(ran.stderr.contains(&told), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn submit_says_when_no_operator_looks_at_its_request() {
+    if !can_run() {
+        return;
+    }
+    let mut world = World::new(&[]).await;
+    let objects = world.with_pool("unseen").await;
+    world.operator.kill().await.unwrap();
+    let submitted = submit(&world, &objects, world.cluster.kubeconfig()).await;
+    tokio::time::sleep(Duration::from_secs(13)).await;
+    world.operator.start_again().unwrap();
+    let ran = submitted.await.unwrap();
+    assert_eq!(ran.code, 0, "it goes on once there is one: {}", ran.stderr);
+    for told in [
+        "no operator has looked at it: is the one of controllerClass `default` running?",
+        "it is waited for until its deadline, 1h",
+    ] {
+        assert!(ran.stderr.contains(told), "no {told:?}: {}", ran.stderr);
+    }
 }
 
 #[tokio::test]

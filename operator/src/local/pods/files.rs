@@ -180,7 +180,11 @@ impl<'a> Files<'a> {
         };
         match end() {
             Ok(bytes) if bytes.trim_ascii().is_empty() => String::new(),
-            Ok(bytes) => format!("{}\n({})", String::from_utf8_lossy(&bytes).trim_end(), path.display()),
+            Ok(bytes) => format!(
+                "{}\n({})",
+                String::from_utf8_lossy(&bytes).trim_end(),
+                path.display()
+            ),
             Err(e) => format!("(cannot read {}: {e})", path.display()),
         }
     }
