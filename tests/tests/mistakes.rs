@@ -14,6 +14,7 @@ use std::process::Command;
 use serde_json::Value;
 use zkinfer_tests::local::{LocalRuns, Ran, model_file, program, run};
 use zkinfer_tests::onnx;
+use zkml::graph::{FloatInput, array_file};
 
 const POINTER: &str = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
 const LFS: &[&str] = &["a Git LFS pointer to a file of 12345 bytes", "`git lfs pull`"];
@@ -118,6 +119,24 @@ fn calibration_data_that_is_none_is_named_for_what_it_is() {
     let given = ["--calibration", file.to_str().unwrap()];
     let input = runs.file("input.json", "[[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]]");
     ends(&submit(&runs, &model_file("wine.onnx"), &input, &given), LFS);
+}
+
+#[test]
+fn what_is_given_to_verify_and_is_another_file_is_named_for_what_it_is() {
+    let runs = LocalRuns::new();
+    let pointer = runs.file("pointer", POINTER);
+    let verify = |words: &[&std::ffi::OsStr]| {
+        let mut command = Command::new(program("prover-worker"));
+        run(command.arg("verify").args(words))
+    };
+    let (pointer, model) = (pointer.as_os_str(), model_file("wine.onnx"));
+    let (manifest, of_model, srs) = ("--manifest".as_ref(), "--model".as_ref(), "--srs".as_ref());
+    let named = |what: &'static str| [&["pointer is not ", what, " but "][..], LFS].concat();
+    let receipt = verify(&[pointer, of_model, model.as_os_str()]);
+    says(&receipt, 1, &named("a receipt"));
+    says(&verify(&[pointer, manifest, pointer]), 2, &named("a manifest"));
+    let setup = verify(&[pointer, of_model, model.as_os_str(), srs, pointer]);
+    says(&setup, 2, &named("an SRS"));
 }
 
 #[test]
@@ -252,6 +271,19 @@ fn a_model_of_several_inputs_and_outputs_is_answered_and_checked_by_name() {
     );
     let command = ran.stdout.lines().find_map(|l| l.trim().strip_prefix("check it"));
     let command = command.expect("how to check it").trim();
+    // What `submit` takes `verify` takes too, in each form of a file.
+    let array = |value: f64| FloatInput::new(vec![1, 300], vec![value; 300]).unwrap();
+    let (a, b) = (array(0.5), array(0.25));
+    let archive = array_file::npz([("a", &a), ("b", &b)]);
+    let archive = runs.file("input.npz", archive);
+    let by_archive = command.replace(input.to_str().unwrap(), archive.to_str().unwrap());
+    assert_ne!(by_archive, command);
+    let ran = run(Command::new("sh").args(["-c", &by_archive]));
+    says(
+        &ran,
+        0,
+        &["The receipt's input is your input", "The receipt is valid"],
+    );
     let ran = run(Command::new("sh").args(["-c", &format!("{command} -o json")]));
     says(&ran, 0, &[]);
     let said: Value = serde_json::from_str(&ran.stdout).unwrap();
