@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
-use zkinfer_tests::local::{LocalRuns, Ran, model_file, program, run};
+use zkinfer_tests::local::{LocalRuns, Ran, model_file, program, repository, run};
 use zkinfer_tests::onnx;
 use zkml::graph::{FloatInput, array_file};
 
@@ -119,6 +119,29 @@ fn calibration_data_that_is_none_is_named_for_what_it_is() {
     let given = ["--calibration", file.to_str().unwrap()];
     let input = runs.file("input.json", "[[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]]");
     ends(&submit(&runs, &model_file("wine.onnx"), &input, &given), LFS);
+}
+
+#[test]
+fn a_model_that_nothing_asks_ends_well_when_it_is_ready_and_with_its_reason_when_it_is_not() {
+    let yaml = std::fs::read_to_string(repository().join("manifests/quickstart/model.yaml")).unwrap();
+    let alone = |yaml: &str| {
+        let runs = LocalRuns::new();
+        let file = runs.file("model.yaml", yaml);
+        let mut command = Command::new(program("operator"));
+        command.args(["local", "-q", "-f"]).arg(file);
+        run(command.arg("--state").arg(runs.path().join("state")))
+    };
+    let ready = alone(&yaml);
+    assert_eq!((ready.code, ready.stderr.as_str()), (0, ""), "{}", ready.stdout);
+    assert_eq!(ready.stdout, "default/digits  Compiled: requests can be served\n");
+    // Base64 of `no `.
+    let bad = alone(&yaml.replacen("model.onnx: ", "model.onnx: bm8g", 1));
+    assert_eq!((bad.code, bad.stdout.as_str()), (1, ""), "{}", bad.stderr);
+    assert!(
+        bad.stderr.starts_with("error: default/digits: InvalidModel: ") && bad.stderr.lines().count() == 1,
+        "{}",
+        bad.stderr
+    );
 }
 
 #[test]

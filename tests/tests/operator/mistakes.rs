@@ -108,50 +108,33 @@ async fn what_the_api_server_can_refuse_it_refuses_by_name() {
     let nan = request("refused", &good).replacen("0.703", ".nan", 1);
     refused(world, &format!("# not JSON\n{nan}"), &["NaN"]).await;
 
-    // A model that no ConfigMap holds.
+    // A model that no ConfigMap holds, and an input.
     let file = world.cluster.folder().join("large.onnx");
     std::fs::write(&file, vec![0; 1_100_000]).unwrap();
-    let mut command = std::process::Command::new(program("operator"));
-    command
-        .arg("submit")
-        .arg(&file)
-        .arg("--input")
-        .arg(model_file("data/digit-7.json"));
-    command
-        .args(["--namespace", "refusals"])
-        .env("KUBECONFIG", world.cluster.kubeconfig());
-    let ran = tokio::task::spawn_blocking(move || run(&mut command))
-        .await
-        .unwrap();
-    assert!(
-        ran.code == 2
-            && ran
-                .stderr
-                .contains("more than a ConfigMap holds: `operator upload`"),
-        "{}",
-        ran.stderr
-    );
-    let mut command = std::process::Command::new(program("operator"));
-    command.args(["submit", "wine", "--input"]).arg(&file);
-    command
-        .args(["--namespace", "refusals"])
-        .env("KUBECONFIG", world.cluster.kubeconfig());
-    world
-        .cluster
-        .apply(&objects.model("wine", "wine.onnx", 4))
-        .await
-        .unwrap();
-    let ran = tokio::task::spawn_blocking(move || run(&mut command))
-        .await
-        .unwrap();
-    assert!(
-        ran.code == 2
-            && ran
-                .stderr
-                .contains("the input has 1100000 bytes, more than a ConfigMap holds: `operator upload` it"),
-        "{}",
-        ran.stderr
-    );
+    let model = objects.model("wine", "wine.onnx", 4);
+    world.cluster.apply(&model).await.unwrap();
+    for (model, input, words) in [
+        (
+            file.clone(),
+            model_file("data/digit-7.json"),
+            "more than a ConfigMap holds: `operator upload`",
+        ),
+        (
+            "wine".into(),
+            file,
+            "the input has 1100000 bytes, more than a ConfigMap holds: `operator upload` it",
+        ),
+    ] {
+        let mut command = std::process::Command::new(program("operator"));
+        command.arg("submit").arg(model).arg("--input").arg(input);
+        command
+            .args(["--namespace", "refusals"])
+            .env("KUBECONFIG", world.cluster.kubeconfig());
+        let ran = tokio::task::spawn_blocking(move || run(&mut command))
+            .await
+            .unwrap();
+        assert!(ran.code == 2 && ran.stderr.contains(words), "{}", ran.stderr);
+    }
 }
 
 #[tokio::test]
