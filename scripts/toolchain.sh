@@ -5,8 +5,13 @@ if ! command -v cargo >/dev/null 2>&1 && [ -x "$HOME/.cargo/bin/cargo" ]; then
 fi
 if ! command -v cargo >/dev/null 2>&1 || ! command -v cc >/dev/null 2>&1; then
     if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
-        apt-get update -q && apt-get install -qy --no-install-recommends build-essential cmake rustup ca-certificates \
-            || apt-get install -qy --no-install-recommends build-essential cmake ca-certificates
+        echo "installing a C compiler, cmake and rustup with apt-get" >&2
+        said=$(mktemp)
+        { apt-get update -q && apt-get install -qy --no-install-recommends build-essential cmake rustup ca-certificates \
+            || apt-get install -qy --no-install-recommends build-essential cmake ca-certificates; } >"$said" 2>&1 \
+            || cat "$said" >&2
+        rm -f "$said"
+        unset said
     fi
 fi
 missing=

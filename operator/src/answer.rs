@@ -79,19 +79,24 @@ pub fn answer(
         .iter()
         .filter(|row| row.verdict == SliceVerdict::Verified)
         .collect();
+    // A status keeps the rows of the last attempts alone.
+    let of_all = match verified.len() as u32 {
+        rows if rows < total => format!(", of the last {}", count(rows, "slice")),
+        _ => String::new(),
+    };
     let mut miners: BTreeMap<&str, u32> = BTreeMap::new();
     for row in &verified {
         *miners.entry(&row.pool).or_default() += 1;
     }
     if !miners.is_empty() {
         let miners: Vec<String> = miners.iter().map(|(pool, n)| format!("{pool} {n}")).collect();
-        line("miners", miners.join(", "));
+        line("miners", format!("{}{of_all}", miners.join(", ")));
     }
     let millis = verified.iter().map(|row| row.millis);
     if let (Some(least), Some(most)) = (millis.clone().min(), millis.max()) {
         line(
             "time",
-            format!("{} a slice{}", range(least, most), whole(request)),
+            format!("{} a slice{of_all}{}", range(least, most), whole(request)),
         );
     }
     if let Some(receipt) = &status.receipt {
@@ -248,6 +253,29 @@ mod tests {
              receipt  r.cbor, 162503 bytes\n  \
              check it prover-worker verify r.cbor\n"
         );
+    }
+
+    #[test]
+    fn of_more_slices_than_a_status_has_rows_it_is_said_of_how_many_the_miners_and_times_are() {
+        let identity = zkinfer_crds::Identity::new([7; 32]).to_string();
+        let mut request =
+            request(&json!({ "phase": "Succeeded", "slices": { "total": 40, "verified": 40 } }));
+        let status = request.status.as_mut().unwrap();
+        for slice in 0..40 {
+            let pool = if slice % 4 == 0 { "b/y" } else { "a/x" };
+            let row = json!({
+                "slice": slice, "pool": pool, "identity": identity, "attempt": 1, "millis": 100, "verdict": "Verified",
+            });
+            status.push_recent(serde_json::from_value(row).unwrap());
+        }
+        let told = answer("default/x", &request, None, None, "prover-worker verify r.cbor");
+        for line in [
+            "  proved   40 slices, each verified\n",
+            "  miners   a/x 24, b/y 8, of the last 32 slices\n",
+            "  time     0.10 s a slice, of the last 32 slices\n",
+        ] {
+            assert!(told.contains(line), "no {line:?}: {told}");
+        }
     }
 
     #[test]

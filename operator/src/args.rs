@@ -37,7 +37,7 @@ pub(crate) struct Args {
 }
 
 /// What is of use only where this program does the work itself.
-const LOCAL_ONLY: [&str; 9] = [
+const LOCAL_ONLY: [&str; 10] = [
     "allow_dev_srs",
     "srs",
     "state",
@@ -45,6 +45,7 @@ const LOCAL_ONLY: [&str; 9] = [
     "prover",
     "least_lease",
     "max_error",
+    "serve",
     "otlp_endpoint",
     "web",
 ];
@@ -75,7 +76,8 @@ impl Args {
 pub(crate) enum Command {
     /// Run Models, InferenceRequests and MinerPools from YAML on this machine, without a cluster.
     ///
-    /// Exit codes: 0 every request succeeded, 1 one did not, 2 wrong use or an unreadable file.
+    /// Exit codes: 0 every request succeeded and every Model that none asks is ready, 1 one did not, 2 wrong use or an unreadable
+    /// file.
     Local {
         /// A file or folder of YAML, as for kubectl apply. May be given several times. With --web it may be left out: two
         /// pools wait for what is made in the page.
@@ -96,7 +98,7 @@ pub(crate) enum Command {
     /// Exit codes: 0 it succeeded (without --wait: it was made), 1 it did not, 2 wrong use, an unreadable file or no
     /// cluster.
     Submit {
-        /// The ONNX file; on a cluster also the name of a Model that is there.
+        /// The ONNX file, of at most 64 MiB; on a cluster also the name of a Model that is there.
         model: PathBuf,
         /// The input: .npy, or .json (nested lists); by input name .npz, or .json (an object of lists). Several inputs are answered
         /// with one receipt: give it several times, one input each, or a file whose first axis counts them.

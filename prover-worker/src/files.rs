@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use zkinfer_crds::Digest;
 use zkml::graph::Inputs;
+use zkml::graph::other_file::recognise;
 use zkml::manifest::Manifest;
 use zkml::setup::{Srs, SrsSource};
 use zkml::systems::SYSTEMS;
@@ -94,18 +95,31 @@ pub(crate) fn rows(paths: &[PathBuf]) -> Result<Option<Inputs>, UsageError> {
     Ok((!read.is_empty()).then(|| Inputs::several(read)))
 }
 
+/// What a file was read as, or what it is instead where that can be told.
+fn read_as<T, E: std::fmt::Display>(
+    what: &str,
+    path: &Path,
+    bytes: &[u8],
+    read: Result<T, E>,
+) -> Result<T, UsageError> {
+    read.map_err(|e| match recognise(bytes) {
+        Some(other) => UsageError::new(format!("{} is not {what} but {other}", path.display())),
+        None => UsageError::new(format!("{}: {e}", path.display())),
+    })
+}
+
 /// Reads a manifest.
 pub(crate) fn manifest(path: &Path) -> Result<Manifest, UsageError> {
-    Manifest::from_bytes(&read(path)?, SYSTEMS)
-        .map_err(|e| UsageError::new(format!("{}: {e}", path.display())))
+    let bytes = read(path)?;
+    read_as("a manifest", path, &bytes, Manifest::from_bytes(&bytes, SYSTEMS))
 }
 
 /// The trusted setup that the flags name.
 pub(crate) fn srs_source(args: &SrsArgs) -> Result<Option<SrsSource>, UsageError> {
     match &args.srs {
         Some(path) => {
-            let srs =
-                Srs::read(&read(path)?).map_err(|e| UsageError::new(format!("{}: {e}", path.display())))?;
+            let bytes = read(path)?;
+            let srs = read_as("an SRS", path, &bytes, Srs::read(&bytes))?;
             Ok(Some(SrsSource::Points(Box::new(srs))))
         }
         None => Ok(args.allow_dev_srs.then_some(SrsSource::Development)),

@@ -13,17 +13,19 @@ use crate::local::{program, repository};
 /// The images of an installation.
 const NAMES: [&str; 2] = ["operator", "prover-worker"];
 /// What they are made from.
-const SOURCES: [&str; 12] = [
+const SOURCES: [&str; 14] = [
     "Cargo.toml",
     "Cargo.lock",
     "rust-toolchain.toml",
     "images",
+    "bittensor",
     "client",
     "crds",
     "operator",
     "prover-worker",
     "scoring",
     "spans",
+    "weights",
     "zkml",
     "web/src",
 ];

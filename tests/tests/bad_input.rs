@@ -76,6 +76,14 @@ fn ready_says(onnx: &[u8], model: &str, input: &str, expected: &[&str]) -> Objec
         objects.ran.stderr
     );
     assert_eq!(objects.ran.code, 1);
+    // What is refused was not accepted first, and nobody is told that it is proved.
+    let accepted = objects.condition("InferenceRequest", "r", "Accepted");
+    assert!(accepted.starts_with("False/"), "{accepted}");
+    let status = &objects.get("InferenceRequest", "r")["status"];
+    for field in ["startedAt", "modelDigest", "manifestDigest"] {
+        assert!(status[field].is_null(), "{field}: {status}");
+    }
+    assert!(!objects.ran.stderr.contains("Proving"), "{}", objects.ran.stderr);
     objects
 }
 

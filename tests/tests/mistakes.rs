@@ -7,12 +7,14 @@
     reason = "a helper of a test may fail the test"
 )]
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
-use zkinfer_tests::local::{LocalRuns, Ran, model_file, program, run};
+use zkinfer_tests::local::{LocalRuns, Ran, model_file, program, repository, run};
 use zkinfer_tests::onnx;
+use zkml::graph::{FloatInput, array_file};
 
 const POINTER: &str = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
 const LFS: &[&str] = &["a Git LFS pointer to a file of 12345 bytes", "`git lfs pull`"];
@@ -23,6 +25,20 @@ fn says(ran: &Ran, code: i32, words: &[&str]) {
     let missing: Vec<_> = words.iter().filter(|w| !said.contains(*w)).collect();
     assert!(missing.is_empty(), "no {missing:?}: {said}");
     assert_eq!(ran.code, code, "{said}");
+}
+
+/// It fails, and the last line of standard error has the words: a person sees why without a look at anything else.
+fn ends(ran: &Ran, words: &[&str]) {
+    let last = ran.stderr.lines().last().unwrap_or_default();
+    let missing: Vec<_> = words.iter().filter(|w| !last.contains(*w)).collect();
+    assert!(missing.is_empty(), "no {missing:?}: {last}\n{}", ran.stderr);
+    assert!(last.starts_with("error: default/"), "{}", ran.stderr);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    assert!(
+        !ran.stderr.contains("Proving"),
+        "nothing was proved: {}",
+        ran.stderr
+    );
 }
 
 fn worker(command: &str, model: &Path, more: &[&str]) -> Ran {
@@ -65,11 +81,9 @@ fn a_file_that_is_no_model_is_named_for_what_it_is() {
     // The same words from `submit`, with the condition's reason.
     let file = runs.file("model.onnx", POINTER);
     let input = model_file("data/digit-7.json");
-    says(
-        &submit(&runs, &file, &input, &[]),
-        1,
-        &[&["InvalidModel", "not an ONNX model but "], LFS].concat(),
-    );
+    // Its Model's reason stands in the line before.
+    let ran = submit(&runs, &file, &input, &["-q"]);
+    ends(&ran, &[&["ModelFailed", "not an ONNX model but "], LFS].concat());
 }
 
 #[test]
@@ -100,11 +114,84 @@ fn calibration_data_that_is_none_is_named_for_what_it_is() {
         let given = ["--calibration", file.to_str().unwrap()];
         says(&worker("inspect", &model_file("wine.onnx"), &given), *code, words);
     }
-    // A failing compiler's last words are the Model's.
+    // The same words from `submit`.
     let file = runs.file("calibration.json", POINTER);
     let given = ["--calibration", file.to_str().unwrap()];
     let input = runs.file("input.json", "[[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]]");
-    says(&submit(&runs, &model_file("wine.onnx"), &input, &given), 1, LFS);
+    ends(&submit(&runs, &model_file("wine.onnx"), &input, &given), LFS);
+}
+
+#[test]
+fn a_model_that_nothing_asks_ends_well_when_it_is_ready_and_with_its_reason_when_it_is_not() {
+    let yaml = std::fs::read_to_string(repository().join("manifests/quickstart/model.yaml")).unwrap();
+    let alone = |yaml: &str| {
+        let runs = LocalRuns::new();
+        let file = runs.file("model.yaml", yaml);
+        let mut command = Command::new(program("operator"));
+        command.args(["local", "-q", "-f"]).arg(file);
+        run(command.arg("--state").arg(runs.path().join("state")))
+    };
+    let ready = alone(&yaml);
+    assert_eq!((ready.code, ready.stderr.as_str()), (0, ""), "{}", ready.stdout);
+    assert_eq!(ready.stdout, "default/digits  Compiled: requests can be served\n");
+    // Base64 of `no `.
+    let bad = alone(&yaml.replacen("model.onnx: ", "model.onnx: bm8g", 1));
+    assert_eq!((bad.code, bad.stdout.as_str()), (1, ""), "{}", bad.stderr);
+    assert!(
+        bad.stderr.starts_with("error: default/digits: InvalidModel: ") && bad.stderr.lines().count() == 1,
+        "{}",
+        bad.stderr
+    );
+}
+
+#[test]
+fn what_is_given_to_verify_and_is_another_file_is_named_for_what_it_is() {
+    let runs = LocalRuns::new();
+    let pointer = runs.file("pointer", POINTER);
+    let verify = |words: &[&std::ffi::OsStr]| {
+        let mut command = Command::new(program("prover-worker"));
+        run(command.arg("verify").args(words))
+    };
+    let (pointer, model) = (pointer.as_os_str(), model_file("wine.onnx"));
+    let (manifest, of_model, srs) = ("--manifest".as_ref(), "--model".as_ref(), "--srs".as_ref());
+    let named = |what: &'static str| [&["pointer is not ", what, " but "][..], LFS].concat();
+    let receipt = verify(&[pointer, of_model, model.as_os_str()]);
+    says(&receipt, 1, &named("a receipt"));
+    says(&verify(&[pointer, manifest, pointer]), 2, &named("a manifest"));
+    let setup = verify(&[pointer, of_model, model.as_os_str(), srs, pointer]);
+    says(&setup, 2, &named("an SRS"));
+}
+
+#[test]
+fn a_compiler_that_ends_without_a_report_is_told_by_its_last_words() {
+    let runs = LocalRuns::new();
+    let worker = runs.file(
+        "worker",
+        format!(
+            "#!/bin/sh\nif [ \"$1\" = compile-job ]; then\n    echo '0.1 s  fetching the model' >&2\n    \
+             echo 'error: cannot write out/vk: No space left on device (os error 28)' >&2\n    exit 2\nfi\nexec '{}' \"$@\"\n",
+            program("prover-worker").display()
+        ),
+    );
+    std::fs::set_permissions(&worker, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let input = runs.file("input.json", "[[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]]");
+    let given = ["--worker", worker.to_str().unwrap()];
+    let ran = submit(&runs, &model_file("wine.onnx"), &input, &given);
+    ends(
+        &ran,
+        &[
+            "ModelFailed",
+            "exit code 2",
+            "error: cannot write out/vk: No space left on device",
+            "state/logs/compile-default-wine.log",
+            "the disk that it writes to is full",
+        ],
+    );
+    assert!(
+        !ran.stderr.contains("kubectl"),
+        "there is no cluster: {}",
+        ran.stderr
+    );
 }
 
 #[test]
@@ -128,12 +215,37 @@ fn an_input_that_is_none_is_named_for_what_it_is() {
     for (text, words) in rows {
         let input = runs.file("input.json", text);
         let words = [&["Failed: InvalidInput"], *words].concat();
-        says(&submit(&runs, &model_file("wine.onnx"), &input, &[]), 1, &words);
+        ends(&submit(&runs, &model_file("wine.onnx"), &input, &[]), &words);
     }
     let classes = runs.file("classes.json", POINTER);
     let input = runs.file("input.json", format!("[{zeros}]"));
     let given = ["--classes", classes.to_str().unwrap()];
     says(&submit(&runs, &model_file("wine.onnx"), &input, &given), 2, LFS);
+}
+
+#[test]
+fn a_model_that_no_operator_reads_is_named_with_its_size_before_anything_is_sent() {
+    let runs = LocalRuns::new();
+    let model = runs.file("large.onnx", "");
+    // It takes no room.
+    let file = std::fs::File::options().write(true).open(&model).unwrap();
+    file.set_len(65 << 20).unwrap();
+    let input = model_file("data/digit-7.json");
+    let operator = |words: &[&str]| {
+        let mut command = Command::new(program("operator"));
+        command.args(words).arg(&model).env("KUBECONFIG", "/nowhere");
+        command
+    };
+    let words = [
+        "large.onnx has 68157440 bytes, and an operator reads at most 67108864 (64 MiB)",
+        "`prover-worker compile`",
+    ];
+    says(&submit(&runs, &model, &input, &[]), 2, &words);
+    let on_a_cluster = run(operator(&["submit"]).arg("--input").arg(&input));
+    says(&on_a_cluster, 2, &words);
+    says(&run(&mut operator(&["upload"])), 1, &words);
+    let as_an_input = run(&mut operator(&["submit", "wine", "--input"]));
+    says(&as_an_input, 2, &words);
 }
 
 /// Two inputs, two outputs, and more values than a status holds: the whole answer is where `submit` says.
@@ -182,6 +294,19 @@ fn a_model_of_several_inputs_and_outputs_is_answered_and_checked_by_name() {
     );
     let command = ran.stdout.lines().find_map(|l| l.trim().strip_prefix("check it"));
     let command = command.expect("how to check it").trim();
+    // What `submit` takes `verify` takes too, in each form of a file.
+    let array = |value: f64| FloatInput::new(vec![1, 300], vec![value; 300]).unwrap();
+    let (a, b) = (array(0.5), array(0.25));
+    let archive = array_file::npz([("a", &a), ("b", &b)]);
+    let archive = runs.file("input.npz", archive);
+    let by_archive = command.replace(input.to_str().unwrap(), archive.to_str().unwrap());
+    assert_ne!(by_archive, command);
+    let ran = run(Command::new("sh").args(["-c", &by_archive]));
+    says(
+        &ran,
+        0,
+        &["The receipt's input is your input", "The receipt is valid"],
+    );
     let ran = run(Command::new("sh").args(["-c", &format!("{command} -o json")]));
     says(&ran, 0, &[]);
     let said: Value = serde_json::from_str(&ran.stdout).unwrap();

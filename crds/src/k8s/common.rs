@@ -1,6 +1,6 @@
 //! What more than one kind uses: references, and the texts that mean an amount.
 //!
-//! Invariant: an amount is positive and its schema's pattern accepts exactly what its parser accepts, so an
+//! Invariant: an amount is positive and its schema's pattern, or the rule in its place, accepts exactly what its parser accepts, so an
 //! object that the API server stored can always be read.
 
 use std::borrow::Cow;

@@ -179,12 +179,18 @@ mod tests {
     }
 
     #[test]
-    fn what_the_pattern_of_a_deadline_refuses_no_rule_is_asked_about() {
+    fn a_deadline_is_refused_in_one_sentence() {
         let pattern = crate::k8s::common::Deadline::PATTERN;
         let yaml = serde_yaml::to_string(&crds()).unwrap();
-        let rule =
-            "!self.matches(''PATTERN'') || (self.size() > 0 && duration(self)".replace("PATTERN", pattern);
-        assert!(yaml.contains(&rule), "{rule}");
+        // What is no length of time the second rule is not asked about, and no pattern is told.
+        for rule in [
+            "rule: self.matches('PATTERN')\n",
+            "!self.matches(''PATTERN'') || (self.size() > 0 && duration(self)",
+        ] {
+            let rule = rule.replace("PATTERN", pattern);
+            assert!(yaml.contains(&rule), "{rule}");
+        }
+        assert!(!yaml.contains(&format!("pattern: {pattern}")), "{pattern}");
     }
 
     #[test]

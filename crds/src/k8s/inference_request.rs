@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use super::class::default_class;
@@ -186,8 +186,13 @@ pub struct InferenceRequestSpec {
     pub priority: i32,
     /// How long after its creation the request is given up: `90s`, `1h30m`; at most 7 days.
     #[serde(default = "default_deadline")]
+    #[schemars(transform = without_pattern)]
     #[x_kube(
-        // What the pattern has refused is no duration, and the rule would say so in words of its own.
+        validation = (
+            "self.matches('^([0-9]{1,5}h)?([0-9]{1,6}m)?([0-9]{1,7}s)?$')",
+            "deadline must be a length of time in hours, minutes and seconds, such as 90s or 1h30m"
+        ),
+        // What the first has refused is no duration, and this one would say so in words of its own.
         validation = (
             "!self.matches('^([0-9]{1,5}h)?([0-9]{1,6}m)?([0-9]{1,7}s)?$') || (self.size() > 0 && duration(self) > duration('0s') && duration(self) <= duration('168h'))",
             "deadline must be more than 0 and at most 7 days (168h)"
@@ -219,6 +224,11 @@ pub struct InferenceRequestSpec {
     #[schemars(length(max = 32), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     #[x_kube(validation = ("self == oldSelf", "controllerClass is immutable"))]
     pub controller_class: String,
+}
+
+/// A rule says the same in a sentence; of a pattern the API server tells the expression.
+pub(super) fn without_pattern(schema: &mut Schema) {
+    schema.remove("pattern");
 }
 
 fn default_deadline() -> Deadline {

@@ -223,10 +223,11 @@ pub struct ModelSource {
     pub artifact: Option<Digest>,
     /// An https, s3, gs or az address under one that the operator allows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        length(max = 2048),
-        regex(pattern = r"^(https|s3|gs|az)://[A-Za-z0-9.:_-]+(/[!-~]*)?$")
-    )]
+    #[schemars(length(max = 2048))]
+    #[x_kube(validation = (
+        "self.matches('^(https|s3|gs|az)://[A-Za-z0-9.:_-]+(/[!-~]*)?$')",
+        "url must be an https, s3, gs or az address of a file, such as https://host/model.onnx; models are not fetched from registries of images"
+    ))]
     pub url: Option<String>,
 }
 

@@ -22,6 +22,7 @@ fn what_is_for_local_mode_is_refused_on_a_cluster_by_name() {
         ("--least-lease", Some("30")),
         ("--max-error", Some("0.1")),
         ("--allow-dev-srs", None),
+        ("--serve", None),
         ("--web", None),
     ] {
         let more: Vec<&str> = [flag].into_iter().chain(value).collect();

@@ -27,6 +27,7 @@ pub use submit::{ClusterSubmit, Submitted, submit};
 pub use upload::{UploadOptions, upload};
 
 use crate::local::SubmitError;
+use crate::sources::FileError;
 
 /// Why a client's verb failed.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +49,9 @@ pub enum ClientError {
         /// Why.
         source: std::io::Error,
     },
+    /// A file to be given to the operator.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The gateway.
     #[error("the gateway: {0}")]
     Gateway(String),

@@ -16,7 +16,7 @@ use zkinfer_crds::{Digest, encode};
 use super::follow::follow;
 use super::{ClientError, Cluster};
 use crate::answer;
-use crate::local::{SubmitError, SubmitOptions, joined, submit_objects};
+use crate::local::{Objects, SubmitError, SubmitOptions, joined, submit_objects};
 use crate::runs::quoted;
 
 /// A ConfigMap holds no more.
@@ -53,12 +53,15 @@ pub struct Submitted {
 /// # Errors
 /// A file, or an API server that refuses.
 pub async fn submit(options: &ClusterSubmit) -> Result<Submitted, ClientError> {
-    let (_, client, namespace) = options.cluster.connect().await?;
+    // What is wrong with the files is told before anybody is asked.
     let input = joined(&options.what.inputs).map_err(SubmitError::from)?;
+    let is_file = options.what.model.is_file();
+    let objects = is_file.then(|| submit_objects(&options.what)).transpose()?;
+    let (_, client, namespace) = options.cluster.connect().await?;
     let stated = options.class.as_deref();
-    let (model, class) = if options.what.model.is_file() {
+    let (model, class) = if let Some(objects) = objects {
         let class = stated.unwrap_or(DEFAULT_CLASS).to_owned();
-        let model = model_of_file(&client, &namespace, &options.what, &class).await?;
+        let model = model_of_file(&client, &namespace, objects, &class).await?;
         (model, class)
     } else {
         let name = options.what.model.display().to_string();
@@ -77,7 +80,7 @@ pub async fn submit(options: &ClusterSubmit) -> Result<Submitted, ClientError> {
         });
     }
     let name = request.name_any();
-    let request = follow(&client, &namespace, &name, options.quiet).await?;
+    let request = follow(&client, &namespace, &request, options.quiet).await?;
     let full = format!("{namespace}/{name}");
     let status = request.status.clone().unwrap_or_default();
     if status.phase != RequestPhase::Succeeded {
@@ -143,10 +146,9 @@ async fn class_of(
 async fn model_of_file(
     client: &kube::Client,
     namespace: &str,
-    what: &SubmitOptions,
+    objects: Objects,
     class: &str,
 ) -> Result<String, ClientError> {
-    let objects = submit_objects(what)?;
     let found = objects
         .models
         .into_iter()

@@ -8,6 +8,7 @@ use zkml::graph::tensor_file::begins_as_numbers;
 
 use super::gateway::{Gateway, may_upload};
 use super::{ClientError, Cluster, GatewayAccess};
+use crate::sources::file;
 
 /// What to upload, and where to.
 #[derive(Debug, Clone)]
@@ -25,10 +26,7 @@ pub struct UploadOptions {
 /// # Errors
 /// A path, or a gateway that refuses.
 pub async fn upload(options: &UploadOptions) -> Result<Digest, ClientError> {
-    let bytes = std::fs::read(&options.file).map_err(|source| ClientError::Path {
-        path: options.file.clone(),
-        source,
-    })?;
+    let bytes = file::read(&options.file)?;
     if let Some(other) = useless(&bytes) {
         let file = options.file.display();
         return Err(ClientError::Other(format!(

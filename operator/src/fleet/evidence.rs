@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use zkinfer_crds::RequestUid;
 use zkinfer_crds::wire::EXIT_DRAINED;
+use zkml::canonical::is_legible;
 
 use super::symptoms::{Evidence, Kind};
 use crate::specs::labels;
@@ -23,6 +24,8 @@ const OVERDUE: i64 = 12;
 const SETTLED: i64 = 10;
 /// A pod that ended badly longer ago says nothing about the pool of today, if workers are up.
 const RECENT: i64 = 120;
+/// Most that is told of a program's last words, in bytes: a cause has room for it beside the image's name.
+const LAST_WORDS: usize = 360;
 /// Container waiting reasons that are no failure.
 const MOMENT: [&str; 2] = ["ContainerCreating", "PodInitializing"];
 
@@ -261,12 +264,30 @@ fn crash(container: &ContainerStatus, pod: &Pod, now: &Time) -> Option<Crash> {
 
 fn how(ended: &ContainerStateTerminated) -> String {
     let reason = ended.reason.as_deref().unwrap_or("no reason");
-    let mut how = format!("exit code {}, {reason}", ended.exit_code);
-    if let Some(message) = ended.message.as_deref().map(str::trim).filter(|m| !m.is_empty()) {
-        how.push_str(": ");
-        how.extend(message.chars().take(200));
+    let words = last_words(ended.message.as_deref().unwrap_or_default());
+    let colon = if words.is_empty() { "" } else { ": " };
+    format!("exit code {}, {reason}{colon}{words}", ended.exit_code)
+}
+
+/// The end of what a program said, in one line: that is where it says why it ends. A stranger's program may have said it, so
+/// nothing of it can paint over what is shown beside it.
+fn last_words(message: &str) -> String {
+    let lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
+    let line = lines.collect::<Vec<_>>().join(" / ");
+    let legible = |c: char| {
+        if is_legible(c.encode_utf8(&mut [0; 4])) {
+            c
+        } else {
+            ' '
+        }
+    };
+    let line: String = line.chars().map(legible).collect();
+    let mut from = line.len().saturating_sub(LAST_WORDS);
+    while !line.is_char_boundary(from) {
+        from += 1;
     }
-    how
+    let cut = if from == 0 { "" } else { "… " };
+    format!("{cut}{}", &line[from..])
 }
 
 #[cfg(test)]
@@ -353,6 +374,36 @@ mod tests {
             "x/y:z has ended once, with exit code 2, Error"
         );
         assert!(!seen.up);
+    }
+
+    #[test]
+    fn of_what_a_program_said_the_end_is_told_and_nothing_that_paints() {
+        let told = |message: &str| {
+            let terminated = json!({ "exitCode": 2, "reason": "Error", "message": message });
+            how(&serde_json::from_value(terminated).unwrap())
+        };
+        assert_eq!(told(" \n"), "exit code 2, Error");
+        let progress = "0.10 s fetching the model\n".repeat(80);
+        let said = told(&format!("{progress}error: /work/out: No space left on device\n"));
+        assert!(said.starts_with("exit code 2, Error: … "), "{said}");
+        assert!(
+            said.ends_with("model / error: /work/out: No space left on device"),
+            "{said}"
+        );
+        let painted = told("\u{1b}[2Jall is well\u{202e}");
+        assert_eq!(painted, "exit code 2, Error:  [2Jall is well ");
+        // Whatever is long, the end is there after the cause is cut.
+        let seen = Evidence {
+            kind: Kind::Ended,
+            text: format!(
+                "{} has ended 2 times, with {}",
+                "i".repeat(200),
+                told(&"ü".repeat(2000))
+            ),
+        };
+        assert!(seen.text.ends_with('ü'));
+        let finding = diagnose(&[seen.clone()], Whose::Compiler).unwrap();
+        assert!(finding.message.starts_with(&seen.text), "{finding:?}");
     }
 
     #[test]

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use zkml::graph::{FloatInput, Inputs};
 
+use crate::sources::{FileError, file};
+
 /// Most values of all files.
 const MAX_VALUES: usize = 1 << 22;
 
@@ -16,13 +18,8 @@ const MAX_VALUES: usize = 1 << 22;
 #[derive(Debug, thiserror::Error)]
 pub enum InputsError {
     /// A file.
-    #[error("cannot read {}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// One of several inputs.
     #[error("{}: {why}", path.display())]
     Refused {
@@ -36,20 +33,14 @@ pub enum InputsError {
 /// The file that a request names.
 ///
 /// # Errors
-/// A file that cannot be read or, of several, one that is none of numbers or does not go beside the others.
+/// A file that cannot be read or is too large or, of several, one that is none of numbers or does not go beside the others.
 pub fn joined(paths: &[PathBuf]) -> Result<Vec<u8>, InputsError> {
-    let read = |path: &PathBuf| {
-        std::fs::read(path).map_err(|source| InputsError::Read {
-            path: path.clone(),
-            source,
-        })
-    };
     if let [only] = paths {
-        return read(only);
+        return Ok(file::read(only)?);
     }
     let mut rows = Vec::new();
     for path in paths {
-        let inputs = Inputs::read(&read(path)?, MAX_VALUES);
+        let inputs = Inputs::read(&file::read(path)?, MAX_VALUES);
         let inputs = inputs.map_err(|e| refused(path, e.to_string()))?;
         rows.push((path.as_path(), inputs));
     }

@@ -147,7 +147,7 @@ pub struct Outcome {
     pub objects: Objects,
     /// The program that has proved, and that verifies.
     pub worker: PathBuf,
-    /// Every request succeeded, and there was one.
+    /// Every request succeeded, every Model that none asks is ready, and there was one of either.
     pub succeeded: bool,
 }
 
@@ -219,10 +219,11 @@ pub async fn run(
         &files,
         settings.rules.leases,
     );
+    let mut app = None;
     if let Some((web, told)) = web {
         // Asked for by itself, so that it is told where no progress is.
         eprintln!("web app: {told}");
-        site.web = Some(web);
+        (site.web, app) = (Some(web), Some(told));
     }
     let operating = tokio::spawn(cluster::operate(site, settings, stop.clone()));
     let running = tokio::spawn(pods::run(Arc::clone(&node)));
@@ -245,9 +246,15 @@ pub async fn run(
         () = cluster::stopped(stop.clone()) => {}
     }
     let outcome = outcome(&api.store, objects.given, worker);
+    let app = app.filter(|_| !*stop.borrow());
+    if let Some(app) = &app {
+        progress.say(format_args!(
+            "all of it is over; the web app stays until it is told to stop (Ctrl-C): {app}"
+        ));
+    }
+    // Last, so that whoever looks at the end sees the answer, or why there is none.
     tell(&outcome);
-    if options.web.is_some() && !*stop.borrow() {
-        progress.say("all of it is over; the web app stays until it is told to stop (Ctrl-C)");
+    if app.is_some() {
         cluster::stopped(stop).await;
     }
     dispatcher.close();
@@ -262,10 +269,8 @@ pub async fn run(
 
 fn outcome(store: &Store, given: Option<(PathBuf, Vec<PathBuf>)>, worker: PathBuf) -> Outcome {
     let objects = Objects::of(store, given);
-    let phase = |r: &zkinfer_crds::k8s::InferenceRequest| r.status.as_ref().map(|s| s.phase);
-    let mut phases = objects.requests.values().map(phase);
-    let succeeded = !objects.requests.is_empty()
-        && phases.all(|phase| phase == Some(zkinfer_crds::k8s::RequestPhase::Succeeded));
+    let asked = !(objects.requests.is_empty() && objects.models.is_empty());
+    let succeeded = asked && failures(&objects).is_empty();
     Outcome {
         objects,
         worker,

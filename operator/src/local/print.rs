@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde_json::json;
-use zkinfer_crds::k8s::{InferenceRequest, RequestPhase, find_condition, model::condition};
+use zkinfer_crds::k8s::{InferenceRequest, Model, RequestPhase, find_condition, model::condition};
 
 use super::objects::{Key, Objects};
 use crate::answer;
@@ -14,9 +15,9 @@ use crate::runs::quoted;
 pub enum Format {
     /// The answer of each request, in a few lines.
     Text,
-    /// The objects with their status: one YAML document each.
+    /// The objects with their status: one YAML document each. Of `submit` on a cluster, the request.
     Yaml,
-    /// The objects with their status: one JSON object, a Kubernetes List.
+    /// The objects with their status: one JSON object, a Kubernetes List. Of `submit` on a cluster, the request.
     Json,
 }
 
@@ -24,7 +25,7 @@ pub enum Format {
 const VERIFIER: &str = "prover-worker ";
 
 /// The requests stand last: they are what a person asked for. As text, only the requests that succeeded and, where
-/// there is no request, the models.
+/// there is no request, the models that are ready.
 #[must_use]
 pub fn render(objects: &Objects, format: Format, worker: &Path) -> String {
     match format {
@@ -45,13 +46,32 @@ pub fn render(objects: &Objects, format: Format, worker: &Path) -> String {
     }
 }
 
-/// Why there is no answer, a line for each request that has none.
+/// What has not become what it should, and why: a line for each Model that is not ready and that no request asks, and one for
+/// each request that has no answer.
 #[must_use]
 pub fn failures(objects: &Objects) -> Vec<String> {
+    let asked = |key: &Key| {
+        let of = |(at, request): (&Key, &InferenceRequest)| {
+            at.namespace == key.namespace && request.spec.model_ref.name == key.name
+        };
+        objects.requests.iter().any(of)
+    };
+    let unready = |(key, model): (&Key, &Model)| {
+        let why = match ready(model) {
+            Some(c) if c.status == "True" => return None,
+            Some(c) => format!("{}: {}", c.reason, c.message),
+            None => "nothing is known of it".to_owned(),
+        };
+        (!asked(key)).then(|| format!("{key}: {why}"))
+    };
     let without = objects.requests.iter().filter(|(_, r)| !succeeded(r));
-    without
-        .map(|(key, request)| answer::failure(&key.to_string(), request))
-        .collect()
+    let without = without.map(|(key, request)| answer::failure(&key.to_string(), request));
+    objects.models.iter().filter_map(unready).chain(without).collect()
+}
+
+fn ready(model: &Model) -> Option<&Condition> {
+    let status = model.status.as_ref()?;
+    find_condition(&status.conditions, condition::READY)
 }
 
 fn succeeded(request: &InferenceRequest) -> bool {
@@ -60,16 +80,11 @@ fn succeeded(request: &InferenceRequest) -> bool {
 }
 
 fn text_of_models(objects: &Objects) -> String {
-    let line = |(key, model): (&Key, &zkinfer_crds::k8s::Model)| {
-        let status = model.status.clone().unwrap_or_default();
-        let ready = find_condition(&status.conditions, condition::READY);
-        let ready = ready.map_or_else(
-            || "nothing is known of it".to_owned(),
-            |c| format!("Ready={}: {}: {}", c.status, c.reason, c.message),
-        );
-        format!("{key}  {ready}\n")
+    let line = |(key, model): (&Key, &Model)| {
+        let ready = ready(model).filter(|c| c.status == "True")?;
+        Some(format!("{key}  {}: {}\n", ready.reason, ready.message))
     };
-    objects.models.iter().map(line).collect()
+    objects.models.iter().filter_map(line).collect()
 }
 
 fn text_of_requests(objects: &Objects, worker: &Path) -> String {

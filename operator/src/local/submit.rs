@@ -15,6 +15,7 @@ use zkml::manifest::MAX_BATCH;
 use super::inputs::{InputsError, joined};
 use super::objects::{ObjectError, Objects};
 use crate::artifacts::{ArtifactError, Artifacts};
+use crate::sources::{FileError, file};
 
 /// What to submit.
 #[derive(Debug, Clone)]
@@ -49,13 +50,8 @@ pub struct SubmitOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum SubmitError {
     /// A file.
-    #[error("cannot read {}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The inputs.
     #[error(transparent)]
     Inputs(#[from] InputsError),
@@ -83,17 +79,11 @@ pub enum SubmitError {
 /// A ConfigMap with the files, a Model, a request and two pools.
 ///
 /// # Errors
-/// A file that cannot be read.
+/// A file that cannot be read, or is larger than an operator reads.
 pub fn objects(options: &SubmitOptions) -> Result<Objects, SubmitError> {
-    let read = |path: &Path| {
-        std::fs::read(path).map_err(|source| SubmitError::Read {
-            path: path.to_owned(),
-            source,
-        })
-    };
     let name = object_name(&options.model);
     let mut files = BTreeMap::from([
-        ("model.onnx".to_owned(), ByteString(read(&options.model)?)),
+        ("model.onnx".to_owned(), ByteString(file::read(&options.model)?)),
         ("input".to_owned(), ByteString(joined(&options.inputs)?)),
     ]);
     let mut quantization = json!({
@@ -101,12 +91,12 @@ pub fn objects(options: &SubmitOptions) -> Result<Objects, SubmitError> {
         "compareTop1": options.compare_top1,
     });
     if let Some(path) = &options.calibration {
-        files.insert("calibration".to_owned(), ByteString(read(path)?));
+        files.insert("calibration".to_owned(), ByteString(file::read(path)?));
         quantization["calibration"] = json!({ "configMap": { "name": name, "key": "calibration" } });
     }
     let classes: Vec<String> = match &options.classes {
         Some(path) => {
-            let bytes = read(path)?;
+            let bytes = file::read(path)?;
             serde_json::from_slice(&bytes).map_err(|source| SubmitError::Classes {
                 path: path.clone(),
                 why: match recognise(&bytes) {

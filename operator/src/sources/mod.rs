@@ -4,6 +4,7 @@
 //! into a resource, unless the operator's owner listed it.
 
 mod error;
+pub mod file;
 mod remote;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use zkml::graph::tensor_file::ending;
 use zkml::graph::{FloatInput, Inputs};
 
 pub use error::SourceError;
+pub use file::FileError;
 pub use remote::AllowedUrl;
 
 use crate::artifacts::{ArtifactError, Artifacts};

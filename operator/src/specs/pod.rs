@@ -97,6 +97,8 @@ pub(super) fn restricted(service_account: &str, container: Container, volumes: V
                 }),
                 ..SecurityContext::default()
             }),
+            // A program that ends badly says why on standard error, and nowhere else.
+            termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
             ..container
         }],
         volumes: Some(volumes),

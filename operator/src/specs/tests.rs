@@ -98,6 +98,10 @@ fn every_pod_is_restricted_and_has_no_access_to_the_api_server() {
         let container = &pod.containers[0];
         let own = container.security_context.as_ref().unwrap();
         assert_eq!(own.allow_privilege_escalation, Some(false));
+        assert_eq!(
+            container.termination_message_policy.as_deref(),
+            Some("FallbackToLogsOnError")
+        );
         assert_eq!(own.read_only_root_filesystem, Some(true));
         assert_eq!(
             own.capabilities.as_ref().unwrap().drop.as_deref(),

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 use zkinfer_crds::Digest;
+use zkml::graph::other_file::recognise;
 use zkml::graph::{FloatInput, TensorInfo, array_file, dequantise, rows};
 use zkml::qualification::Qualification;
 use zkml::receipt::{Against, Expected, Outcome, Receipt, Report, Verification, verify_decoded};
@@ -11,7 +12,7 @@ use zkml::setup::{SrsSource, VerifierSrs, development_srs_digest};
 use zkml_compile::verify::OnnxModel;
 
 use crate::args::{Format, VerifyArgs};
-use crate::exit::{Exit, UsageError};
+use crate::exit::{self, Exit, UsageError};
 use crate::files;
 
 pub(crate) fn run(args: &VerifyArgs, format: Format) -> Result<Exit, UsageError> {
@@ -80,6 +81,10 @@ pub(crate) fn run(args: &VerifyArgs, format: Format) -> Result<Exit, UsageError>
     // A receipt that is not even one names nothing.
     print(decoded.as_ref().ok(), &report, format);
     if !report.valid() {
+        if let Some(other) = decoded.is_err().then(|| recognise(&bytes)).flatten() {
+            let receipt = args.receipt.display();
+            exit::say(&format!("{receipt} is not a receipt but {other}"), Format::Text);
+        }
         return Ok(Exit::Bad);
     }
     if let Some((path, bytes)) = values {

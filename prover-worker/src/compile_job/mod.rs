@@ -12,6 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinError;
 use zkinfer_client::CallError;
 use zkinfer_crds::Digest;
 use zkinfer_crds::compile_report::{CompileFailure, CompileOutcome, CompileReport, FailureKind};
@@ -93,7 +94,7 @@ async fn compile_for(client: &Client, scratch: &Path) -> Result<(), JobError> {
                 })
             };
             let compiled = tokio::task::spawn_blocking(compile).await;
-            compiled.unwrap_or_else(|_| Ok(failed(FailureKind::Other, "the compiler panicked")))?
+            compiled.unwrap_or_else(|ended| Ok(failed(FailureKind::Other, &panicked(ended))))?
         }
         Err(failure) => {
             drop(progress);
@@ -141,6 +142,16 @@ fn sizes(
         Some(report) => CompileOutcome::Compiled(report),
         None => failed(FailureKind::Other, "the task names no batch size"),
     })
+}
+
+/// What a compiler that did not come to its end said.
+fn panicked(ended: JoinError) -> String {
+    let Ok(panic) = ended.try_into_panic() else {
+        return "the compiler was stopped".to_owned();
+    };
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    format!("the compiler panicked: {}", text.unwrap_or("it did not say why"))
 }
 
 fn failed(kind: FailureKind, message: &str) -> CompileOutcome {
@@ -199,5 +210,24 @@ async fn fetch(client: &Client, blob: &BlobRef) -> Result<Vec<u8>, JobError> {
         Ok(bytes)
     } else {
         Err(CallError::Unexpected(format!("blob {} arrived as {got}", blob.digest)).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_compiler_that_panics_says_is_in_the_message() {
+        let ended = |panic: fn()| async move {
+            let ended = tokio::task::spawn_blocking(panic).await;
+            panicked(ended.unwrap_err())
+        };
+        let index = ended(|| panic!("no tensor {}", 7)).await;
+        assert_eq!(index, "the compiler panicked: no tensor 7");
+        let plain = ended(|| panic!("no room")).await;
+        assert_eq!(plain, "the compiler panicked: no room");
+        let other = ended(|| std::panic::panic_any(7)).await;
+        assert_eq!(other, "the compiler panicked: it did not say why");
     }
 }

@@ -53,6 +53,22 @@ pub(super) fn arguments(
         .collect()
 }
 
+/// The end of what the process wrote, of one that failed and whose container's policy falls back to that.
+pub(super) fn last_words(
+    container: &Container,
+    exit_code: i32,
+    written: impl FnOnce() -> Vec<u8>,
+) -> Option<String> {
+    let falls_back = container.termination_message_policy.as_deref() == Some("FallbackToLogsOnError");
+    if !falls_back || exit_code == 0 {
+        return None;
+    }
+    let written = written();
+    // As a kubelet has it.
+    let end = written.len().saturating_sub(2048);
+    Some(String::from_utf8_lossy(&written[end..]).into_owned())
+}
+
 /// A field of the pod, as `fieldRef` names it.
 pub(super) fn field(pod: &Pod, path: &str) -> Result<String, Error> {
     let (metadata, spec) = (&pod.metadata, pod.spec.clone().unwrap_or_default());
@@ -113,6 +129,21 @@ mod tests {
         assert_eq!(expand("x$(A)-$(B)$(C)", &environment), "x1-2$(C)");
         assert_eq!(expand("$$(A) $ $(", &environment), "$(A) $ $(");
         assert_eq!(expand("plain", &environment), "plain");
+    }
+
+    #[test]
+    fn the_last_words_are_those_of_a_failure_whose_policy_asks_for_them() {
+        let words = |policy: Option<&str>, code| {
+            let container = Container {
+                termination_message_policy: policy.map(str::to_owned),
+                ..Container::default()
+            };
+            last_words(&container, code, || [&[b'x'; 3000][..], b"no room"].concat())
+        };
+        assert_eq!([words(None, 1), words(Some("File"), 1)], [None, None]);
+        assert_eq!(words(Some("FallbackToLogsOnError"), 0), None);
+        let said = words(Some("FallbackToLogsOnError"), 1).unwrap();
+        assert!(said.len() == 2048 && said.ends_with("xno room"), "{said}");
     }
 
     #[test]

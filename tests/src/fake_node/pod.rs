@@ -186,6 +186,8 @@ impl Life {
     /// Runs the process once.
     async fn run(&mut self, mounts: &Mounts) -> Result<Run, Error> {
         let (started, shared) = (Timestamp::now(), Arc::clone(&self.shared));
+        let log = log_file(&shared.config, &self.pod);
+        let before = fs::metadata(&log).map_or(0, |file| file.len() as usize);
         let mut process = Process::start(&shared, &self.uid, self.command(mounts)?).await?;
         let spec = self.pod.spec.as_ref();
         let limit = seconds(spec.and_then(|spec| spec.active_deadline_seconds)).unwrap_or(Duration::MAX);
@@ -222,6 +224,10 @@ impl Life {
             reason,
             started,
             finished: Timestamp::now(),
+            message: container::last_words(&self.container, exit_code, || {
+                let all = fs::read(&log).unwrap_or_default();
+                all.get(before..).unwrap_or_default().to_vec()
+            }),
         };
         Ok(match fate {
             None => Run::Ended(termination),

@@ -13,6 +13,8 @@ pub(super) struct Termination {
     pub(super) reason: &'static str,
     pub(super) started: Timestamp,
     pub(super) finished: Timestamp,
+    /// What it said last, where the container's policy asks for it.
+    pub(super) message: Option<String>,
 }
 
 /// What the pod's one container is doing.
@@ -117,6 +119,7 @@ impl Termination {
             "reason": self.reason,
             "startedAt": time(self.started),
             "finishedAt": time(self.finished),
+            "message": self.message,
         }})
     }
 }
@@ -154,6 +157,7 @@ mod tests {
             reason: "Error",
             started: at,
             finished: at,
+            message: None,
         };
         let waiting = State::Waiting {
             reason: "CrashLoopBackOff",

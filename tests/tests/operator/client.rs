@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use kube::ResourceExt;
 use kube::api::{DeleteParams, ListParams};
@@ -15,8 +16,18 @@ use crate::world::{LONG, World};
 
 /// Submits a request for the wine model, for which there is no pool, and waits for its end.
 async fn submit(world: &World, objects: &Objects, kubeconfig: PathBuf) -> tokio::task::JoinHandle<Ran> {
+    submit_values(world, objects, kubeconfig, &WINE).await
+}
+
+/// The same with another input.
+async fn submit_values(
+    world: &World,
+    objects: &Objects,
+    kubeconfig: PathBuf,
+    values: &[f64],
+) -> tokio::task::JoinHandle<Ran> {
     let input = world.cluster.folder().join(format!("{}.json", objects.namespace));
-    std::fs::write(&input, json!({ "features": [WINE] }).to_string()).unwrap();
+    std::fs::write(&input, json!({ "features": [values] }).to_string()).unwrap();
     let mut command = Command::new(program("operator"));
     command
         .env("KUBECONFIG", kubeconfig)
@@ -49,6 +60,49 @@ async fn submit_ends_when_its_request_is_deleted() {
     assert_eq!(ran.code, 1, "{}", ran.stderr);
     let told = format!("{name} in namespace followed was deleted");
     assert!(ran.stderr.contains(&told), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn submit_ends_standard_error_with_why_its_request_has_no_answer() {
+    if !can_run() {
+        return;
+    }
+    let world = World::shared().await;
+    let objects = world.with_pool("unanswered").await;
+    let far = WINE.map(|value| value + 1e6);
+    let submitted = submit_values(world, &objects, world.cluster.kubeconfig(), &far).await;
+    let ran = submitted.await.unwrap();
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    let last = ran.stderr.lines().last().unwrap_or_default();
+    assert!(
+        last.starts_with("error: unanswered/wine-")
+            && last.contains(": Failed: OutOfCalibratedRange: ")
+            && last.contains("`features`"),
+        "{}",
+        ran.stderr
+    );
+    assert!(!ran.stderr.contains("Proving"), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn submit_says_when_no_operator_looks_at_its_request() {
+    if !can_run() {
+        return;
+    }
+    let mut world = World::new(&[]).await;
+    let objects = world.with_pool("unseen").await;
+    world.operator.kill().await.unwrap();
+    let submitted = submit(&world, &objects, world.cluster.kubeconfig()).await;
+    tokio::time::sleep(Duration::from_secs(13)).await;
+    world.operator.start_again().unwrap();
+    let ran = submitted.await.unwrap();
+    assert_eq!(ran.code, 0, "it goes on once there is one: {}", ran.stderr);
+    for told in [
+        "no operator has looked at it: is the one of controllerClass `default` running?",
+        "it is waited for until its deadline, 1h",
+    ] {
+        assert!(ran.stderr.contains(told), "no {told:?}: {}", ran.stderr);
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! What people do wrong on a cluster, and what they are told: each row is a mistake and the words that name it.
 //!
-//! Elsewhere, since they need other clusters: images that are not there and the want of a setup (node tier, `local.rs`), pools
-//! without room (`sight.rs`), a file of 50 MB (`client.rs`), an operator that is down (`restart.rs`).
+//! Elsewhere, since they need other clusters: images that are not there (node tier), the want of a setup (`local.rs`, and the Model's
+//! words in `operator/src/controllers/model/tests.rs`), pools without room (`sight.rs`), a file of 50 MB (`memory.rs`, `api.rs`), an
+//! operator that is down (`client.rs`).
 
 use std::collections::BTreeMap;
 
@@ -67,12 +68,19 @@ async fn what_the_api_server_can_refuse_it_refuses_by_name() {
         ),
         (
             with("deadline", json!("5 minutes")),
-            &["spec.deadline", "should match"],
+            &[
+                "spec.deadline",
+                "deadline must be a length of time in hours, minutes and seconds, such as 90s or 1h30m",
+            ],
         ),
         (with("deadline", json!("0s")), &["deadline must be more than 0"]),
         (
             model(&json!({ "url": "oci://registry/model:1" })),
-            &["spec.source.url"],
+            &[
+                "spec.source.url",
+                "url must be an https, s3, gs or az address of a file",
+                "not fetched from registries",
+            ],
         ),
         (
             model(&json!({ "persistentVolumeClaim": { "claimName": "models" } })),
@@ -87,37 +95,46 @@ async fn what_the_api_server_can_refuse_it_refuses_by_name() {
         refused(world, object, words).await;
     }
     // Said once, and in no words of the rules' own types.
-    let said = world.cluster.apply(&with("deadline", json!("5 minutes"))).await;
-    let said = said.unwrap_err().to_string();
-    assert_eq!(said.matches("Invalid value").count(), 1, "{said}");
-    assert!(!said.contains("protobuf") && !said.contains("CEL"), "{said}");
+    let oci = json!({ "url": "oci://registry/model:1" });
+    for object in [with("deadline", json!("5 minutes")), model(&oci)] {
+        let said = world.cluster.apply(&object).await.unwrap_err().to_string();
+        assert_eq!(said.matches("Invalid value").count(), 1, "{said}");
+        assert!(
+            !said.contains("protobuf") && !said.contains("CEL") && !said.contains("match"),
+            "{said}"
+        );
+    }
     // YAML has a NaN, JSON has none.
     let nan = request("refused", &good).replacen("0.703", ".nan", 1);
     refused(world, &format!("# not JSON\n{nan}"), &["NaN"]).await;
 
-    // A model that no ConfigMap holds.
+    // A model that no ConfigMap holds, and an input.
     let file = world.cluster.folder().join("large.onnx");
     std::fs::write(&file, vec![0; 1_100_000]).unwrap();
-    let mut command = std::process::Command::new(program("operator"));
-    command
-        .arg("submit")
-        .arg(&file)
-        .arg("--input")
-        .arg(model_file("data/digit-7.json"));
-    command
-        .args(["--namespace", "refusals"])
-        .env("KUBECONFIG", world.cluster.kubeconfig());
-    let ran = tokio::task::spawn_blocking(move || run(&mut command))
-        .await
-        .unwrap();
-    assert!(
-        ran.code == 2
-            && ran
-                .stderr
-                .contains("more than a ConfigMap holds: `operator upload`"),
-        "{}",
-        ran.stderr
-    );
+    let model = objects.model("wine", "wine.onnx", 4);
+    world.cluster.apply(&model).await.unwrap();
+    for (model, input, words) in [
+        (
+            file.clone(),
+            model_file("data/digit-7.json"),
+            "more than a ConfigMap holds: `operator upload`",
+        ),
+        (
+            "wine".into(),
+            file,
+            "the input has 1100000 bytes, more than a ConfigMap holds: `operator upload` it",
+        ),
+    ] {
+        let mut command = std::process::Command::new(program("operator"));
+        command.arg("submit").arg(model).arg("--input").arg(input);
+        command
+            .args(["--namespace", "refusals"])
+            .env("KUBECONFIG", world.cluster.kubeconfig());
+        let ran = tokio::task::spawn_blocking(move || run(&mut command))
+            .await
+            .unwrap();
+        assert!(ran.code == 2 && ran.stderr.contains(words), "{}", ran.stderr);
+    }
 }
 
 #[tokio::test]
@@ -197,13 +214,17 @@ async fn what_is_wrong_with_a_model_or_a_request_is_its_condition() {
             "pinned",
             onnx.clone(),
             json!({ "sha256": absent }),
-            &["DigestMismatch"],
+            &["DigestMismatch: the file is sha256:", "the spec pins sha256:0000"],
         ),
         (
             "tight",
             onnx.clone(),
             json!({ "quantization": { "errorBudgetMillionths": 1 } }),
-            &["OverBudget", "no profile keeps the budget"],
+            &[
+                "OverBudget: no profile keeps the budget: greatest error",
+                "calibration data",
+                "errorBudgetMillionths",
+            ],
         ),
         (
             "short",
@@ -299,7 +320,10 @@ async fn what_is_wrong_with_a_model_or_a_request_is_its_condition() {
             "no-pool",
             "wine",
             json!({ "poolSelector": { "matchLabels": { "there": "is-none" } } }),
-            &["NoFittingPool"],
+            &[
+                "NoFittingPool: none of ",
+                "mistakes/own: it has not the labels of poolSelector",
+            ],
         ),
     ];
     objects.until("wine", LONG, model_ready).await.unwrap();
@@ -315,8 +339,22 @@ async fn what_is_wrong_with_a_model_or_a_request_is_its_condition() {
     }
     for (name, _, _, words) in requests {
         let said = |r: &InferenceRequest| r.status.as_ref().is_some_and(|s| holds(&s.conditions, words));
-        objects.until(name, LONG, said).await.unwrap();
+        let request = objects.until(name, LONG, said).await.unwrap();
+        // A pool fits, and still none was accepted first.
+        let status = request.status.unwrap_or_default();
+        let accepted = find_condition(&status.conditions, "Accepted");
+        assert!(
+            accepted.is_none_or(|c| c.status != "True") && status.started_at.is_none(),
+            "{name}: {status:?}"
+        );
     }
+    let told = objects.api::<Event>().list(&ListParams::default()).await.unwrap();
+    let proving: Vec<_> = told
+        .items
+        .iter()
+        .filter(|e| e.reason.as_deref() == Some("Proving"))
+        .collect();
+    assert!(proving.is_empty(), "{proving:?}");
 }
 
 /// No pool fits any of them, and none is needed to see what is wrong.

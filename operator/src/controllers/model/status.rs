@@ -268,7 +268,11 @@ impl<'a> Writer<'a> {
         };
         self.set(condition::TRUSTED_SETUP, trusted, why, &message);
         if truth == Truth::False {
-            let message = format!("no profile keeps the budget: {measured}");
+            let message = format!(
+                "no profile keeps the budget: {measured}. Leave quantization.profile out so that all are tried, give calibration data \
+                 like the inputs to come, state the outputs' natural magnitude in outputScale where they are near 0, or allow more by \
+                 errorBudgetMillionths"
+            );
             self.set(condition::READY, Truth::False, reason::OVER_BUDGET, &message);
         } else {
             self.set(

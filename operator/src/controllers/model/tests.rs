@@ -413,3 +413,18 @@ fn a_compiler_that_cannot_start_is_no_failure_of_the_model_and_stalled_where_a_p
     case.plan();
     assert_eq!(case.told("Stalled"), None);
 }
+
+#[test]
+fn without_a_trusted_setup_a_model_that_needs_one_says_both_ways_out() {
+    let mut case = Case::new(CompileState::None);
+    case.spec.proof_system = ProofSystem::Halo2Kzg;
+    assert_eq!(case.plan(), (None, true));
+    for type_ in ["Ready", "TrustedSetup", "Stalled"] {
+        let condition = find_condition(&case.status.conditions, type_).unwrap();
+        assert_eq!(condition.reason, "NoTrustedSetup", "{type_}");
+        for words in ["Halo2Kzg", "--srs FILE", "FORGEABLE BY ANYONE", "another proofSystem"] {
+            assert!(condition.message.contains(words), "{type_}: {}", condition.message);
+        }
+    }
+    assert_eq!(case.told("Stalled"), Some(("True", "NoTrustedSetup")));
+}

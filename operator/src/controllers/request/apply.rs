@@ -130,7 +130,10 @@ async fn reconciled(object: &Arc<InferenceRequest>, ctx: &Arc<Requests>) -> Resu
             Some(Action::Start(pools)) => {
                 run = start(ctx, object, uid, pools, &status).await?;
                 // Nothing was started, so nothing was accepted.
-                if matches!(run, RunState::InputNotFound(_) | RunState::NoRoom(_)) {
+                if matches!(
+                    run,
+                    RunState::InputNotFound(_) | RunState::NoRoom(_) | RunState::Refused { .. }
+                ) {
                     status = old.clone();
                 }
             }

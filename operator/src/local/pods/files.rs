@@ -2,6 +2,7 @@
 //!
 //! Invariant: what a pod asks for and is not understood keeps it from starting, and is never left out.
 
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -18,6 +19,9 @@ use crate::specs::labels;
 pub(super) const CONTAINER: &str = "container";
 /// The volume that all workers of this machine share.
 const CACHE: &str = "cache";
+
+/// Most bytes of a log that a status has.
+const LAST_WORDS: u64 = 2048;
 
 /// What is there for one pod, and goes with it.
 pub(super) struct Files<'a> {
@@ -126,7 +130,7 @@ impl<'a> Files<'a> {
     pub(super) fn command(&self, pod: &Pod, log: &str) -> Result<Command, String> {
         let (program, arguments) = program(self.node, pod)?;
         let (_, container) = parts(pod)?;
-        let log = self.node.logs.join(format!("{log}.log"));
+        let log = self.log(log);
         let file = std::fs::File::options().create(true).append(true).open(&log);
         let file = file.map_err(|e| format!("cannot write {}: {e}", log.display()))?;
         let mut command = Command::new(program);
@@ -151,6 +155,38 @@ impl<'a> Files<'a> {
             .stderr(file)
             .kill_on_drop(true);
         Ok(command)
+    }
+
+    fn log(&self, name: &str) -> PathBuf {
+        self.node.logs.join(format!("{name}.log"))
+    }
+
+    /// How much stands in the log of this name: a process writes behind it.
+    pub(super) fn logged(&self, log: &str) -> u64 {
+        std::fs::metadata(self.log(log)).map_or(0, |file| file.len())
+    }
+
+    /// What a process said last of what it wrote to its log, behind what was there `before`, and where the log is; empty where it
+    /// said nothing. As of a kubelet that falls back to logs.
+    pub(super) fn last_words(&self, log: &str, before: u64) -> String {
+        let path = self.log(log);
+        let end = || -> std::io::Result<Vec<u8>> {
+            let mut file = std::fs::File::open(&path)?;
+            let from = file.metadata()?.len().saturating_sub(LAST_WORDS).max(before);
+            file.seek(SeekFrom::Start(from))?;
+            let mut bytes = Vec::new();
+            file.take(LAST_WORDS).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        match end() {
+            Ok(bytes) if bytes.trim_ascii().is_empty() => String::new(),
+            Ok(bytes) => format!(
+                "{}\n({})",
+                String::from_utf8_lossy(&bytes).trim_end(),
+                path.display()
+            ),
+            Err(e) => format!("(cannot read {}: {e})", path.display()),
+        }
     }
 
     /// A path in a volume, as the process finds it.

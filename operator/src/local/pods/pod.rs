@@ -106,6 +106,7 @@ impl<'a> Life<'a> {
     /// Runs its program once; one that cannot be started is tried again.
     async fn once(&mut self, files: &Files<'_>) -> End {
         let mut tries = 0u32;
+        let before = files.logged(&self.log);
         let mut child = loop {
             let gone = self.node.gone(&self.id, &self.uid);
             if self.node.closing.load(Ordering::SeqCst) {
@@ -141,7 +142,11 @@ impl<'a> Life<'a> {
             let signal = status.signal().map(|signal| 128 + signal);
             status.code().or(signal).unwrap_or(-1)
         });
-        let ended = State::Ended(code, started);
+        let said = match code {
+            0 => String::new(),
+            _ => files.last_words(&self.log, before),
+        };
+        let ended = State::Ended(started, code, said);
         self.report(&ended, true);
         self.last = Some(ended);
         End::Exit(code)

@@ -10,8 +10,8 @@ pub(super) enum State {
     Waiting(&'static str, String),
     /// Its process runs.
     Running(Timestamp),
-    /// It has ended, with this exit code.
-    Ended(i32, Timestamp),
+    /// It has ended: when it was started, its exit code, and what it said last.
+    Ended(Timestamp, i32, String),
 }
 
 impl State {
@@ -19,10 +19,11 @@ impl State {
         match self {
             Self::Waiting(reason, message) => json!({ "waiting": { "reason": reason, "message": message } }),
             Self::Running(since) => json!({ "running": { "startedAt": since } }),
-            Self::Ended(code, started) => {
+            Self::Ended(started, code, said) => {
                 let reason = if *code == 0 { "Completed" } else { "Error" };
                 json!({ "terminated": {
                     "exitCode": code, "reason": reason, "startedAt": started, "finishedAt": Timestamp::now(),
+                    "message": said,
                 } })
             }
         }
@@ -33,7 +34,7 @@ impl State {
 pub(super) fn status(program: &str, state: &State, restarts: i32, last: Option<&State>, over: bool) -> Value {
     let phase = match state {
         State::Waiting(..) => "Pending",
-        State::Ended(0, _) if over => "Succeeded",
+        State::Ended(_, 0, _) if over => "Succeeded",
         State::Ended(..) if over => "Failed",
         State::Running(_) | State::Ended(..) => "Running",
     };

@@ -127,7 +127,7 @@ async fn a_job_is_complete_when_its_program_ends_well_and_has_what_its_pod_asks_
 
 #[tokio::test]
 async fn a_program_that_fails_is_tried_again_and_then_given_up() {
-    let place = Place::new("echo x >> tries; exit 3");
+    let place = Place::new("echo x >> tries; echo \"no room in try $(wc -l < tries)\" >&2; exit 3");
     let job = place.job(json!({}));
     let condition = place.until("an end", |p| p.condition(&job)).await;
     assert_eq!(
@@ -142,6 +142,20 @@ async fn a_program_that_fails_is_tried_again_and_then_given_up() {
     assert_eq!(pod["status"]["phase"], "Failed");
     let ended = &pod["status"]["containerStatuses"][0]["state"]["terminated"];
     assert_eq!(ended["exitCode"], 3);
+    // Its own last words, though both tries have one log.
+    let said: Vec<String> = place
+        .pods()
+        .iter()
+        .filter_map(|pod| {
+            let ended = &pod["status"]["containerStatuses"][0]["state"]["terminated"];
+            ended["message"].as_str().map(str::to_owned)
+        })
+        .collect();
+    let has = |words: &str| said.iter().any(|said| said.starts_with(words));
+    assert!(
+        has("no room in try 1\n(") && has("no room in try 2\n(") && said[0].ends_with(".log)"),
+        "{said:?}"
+    );
 }
 
 #[tokio::test]
