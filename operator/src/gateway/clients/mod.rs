@@ -57,6 +57,6 @@ pub async fn take_upload(
     to: (String, String),
     body: Body,
 ) -> Response {
-    let taken = uploads::take(&front(clients, artifacts), caller, to, body);
-    taken.await.into_response()
+    let front = front(clients, artifacts);
+    uploads::take(&front, caller, to, body).await.into_response()
 }
