@@ -31,7 +31,8 @@ pub struct Cost {
     pub memory_bytes: u64,
     /// Bytes of a proof.
     pub proof_bytes: u64,
-    /// Committed cells before rounding up to a power of two: slices are best filled to just below one.
+    /// Committed cells before rounding up to a power of two: slices are best filled to just below one. Where nothing is
+    /// committed, the numbers that stand in a proof.
     pub cells: u64,
     /// Steps of a verifier, about a nanosecond each on one core of the reference machine.
     pub verifier_steps: u64,
@@ -126,7 +127,7 @@ fn cost_of(plan: &Plan, work: Work) -> Cost {
             // Values with what is made of them at a time; weights of graph, relations and key while these are made.
             memory_bytes: (12 << 20) + values as u64 * 120 + work.weights * 24,
             proof_bytes: (plan.scalars * EF_BYTES + disclosed::bytes(&plan.layout)) as u64,
-            cells: 0,
+            cells: plan.layout.named.iter().map(|n| n.len as u64).sum(),
             verifier_steps: work.verifier,
         };
     }

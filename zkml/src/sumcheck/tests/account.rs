@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::super::commitment::{GRINDING_BITS, bits, configuration, scheme};
 use super::super::key::own_terms_log2;
-use super::super::{Key, SECURITY_BITS, choose_parameters, security};
+use super::super::{Key, SECURITY_BITS, SliceParameters, security};
 use super::slices::{digits, small};
 
 const PAPERS: &str = include_str!("../../../../tests/soundness/account.json");
@@ -180,7 +180,7 @@ fn keys_of_slices_lie_between_the_smallest_and_the_largest() {
     let of = |row: &Value| row["bits"].as_f64().unwrap();
     let (most, least) = (of(&rows[0]), of(rows.last().unwrap()));
     for slice in [small(), digits()] {
-        let key = Key::new(&slice, choose_parameters(&slice).unwrap().0).unwrap();
+        let key = Key::new(&slice, SliceParameters { limb_bits: 8 }).unwrap();
         let bits = security(&key).bits;
         assert!((least - 0.01..=most + 0.01).contains(&bits), "{bits}");
     }
