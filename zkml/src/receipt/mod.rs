@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex};
 
-pub use build::{BuildError, ReceiptBuilder, SliceValues};
+pub use build::{BuildError, ReceiptBuilder, RunValues, SliceValues};
 pub use report::{Judged, Outcome, Report, Scope, Sentence, number, share};
 pub use verify::{
     Against, DEFAULT_RULE, Derivation, Expected, Model, Proved, Verification, judge_outputs, verify,
