@@ -15,7 +15,7 @@ mod shared;
 mod work;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use axum::Router;
 use tokio::net::TcpListener;

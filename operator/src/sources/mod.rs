@@ -8,6 +8,7 @@ mod remote;
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::ConfigMap;
 use zkinfer_crds::Digest;
@@ -27,6 +28,12 @@ use crate::artifacts::{ArtifactError, Artifacts};
 pub const MAX_FILE_BYTES: u64 = zkinfer_crds::calls::clients::MAX_UPLOAD_BYTES;
 /// Most values of an input.
 const MAX_VALUES: usize = 1 << 22;
+/// So many values are read of an input whatever the model takes, so that one of another shape is refused by its shape.
+const LEAST_VALUES: usize = 1 << 16;
+/// Most bytes of a ConfigMap, as the API server has it.
+const CONFIG_MAP_BYTES: u64 = 1 << 20;
+/// A value as it is read, and as it stands in an archive that was unpacked.
+const VALUE_BYTES: u64 = 16;
 
 /// What the objects of a namespace may name, by the API server's word.
 pub trait NamespaceFiles: Sync {
@@ -80,12 +87,12 @@ async fn artifact(
     artifacts: &Artifacts,
     digest: &Digest,
     max: u64,
-) -> Result<Vec<u8>, SourceError> {
+) -> Result<Bytes, SourceError> {
     // The same answer for an artifact that is absent and one that is somebody else's.
     if !files.may_name(namespace, digest).await? {
         return Err(ArtifactError::NotFound(*digest).into());
     }
-    Ok(artifacts.get_blob(digest, max).await?.to_vec())
+    Ok(artifacts.get_blob(digest, max).await?)
 }
 
 /// A file that was uploaded to this namespace, without reading it.
@@ -126,7 +133,10 @@ pub async fn model(
         ModelSource {
             artifact: Some(digest),
             ..
-        } => artifact(files, namespace, artifacts, digest, MAX_FILE_BYTES).await,
+        } => {
+            let bytes = artifact(files, namespace, artifacts, digest, MAX_FILE_BYTES).await?;
+            Ok(bytes.into())
+        }
         ModelSource { url: Some(url), .. } => remote::fetch(url, &files.addresses(), MAX_FILE_BYTES).await,
         _ => Err(SourceError::Invalid("the source names nothing".to_owned())),
     }
@@ -141,28 +151,64 @@ pub async fn calibration(
 ) -> Result<(&'static str, Vec<u8>), SourceError> {
     let bytes = match (&calibration.config_map, &calibration.artifact) {
         (Some(at), _) => config_map(files, namespace, at).await?,
-        (None, Some(digest)) => artifact(files, namespace, artifacts, digest, MAX_FILE_BYTES).await?,
+        (None, Some(digest)) => {
+            let bytes = artifact(files, namespace, artifacts, digest, MAX_FILE_BYTES).await?;
+            bytes.into()
+        }
         (None, None) => return Err(SourceError::Invalid("the calibration names nothing".to_owned())),
     };
     Ok((ending(&bytes), bytes))
 }
 
-/// A request's input tensors by name. A file holds the tensor of the one input `only`, or tensors by input name.
+/// The most memory that reading a request's input takes, in bytes, for a model that takes `values` at most. Nothing is read of it.
+pub async fn input_bytes(
+    files: &dyn NamespaceFiles,
+    artifacts: &Artifacts,
+    namespace: &str,
+    input: &RequestInput,
+    values: u64,
+) -> Result<u64, SourceError> {
+    let file = match input {
+        RequestInput {
+            inline: Some(tensors),
+            ..
+        } => {
+            let values = tensors.values().map(|tensor| tensor.data.len() as u64);
+            return Ok(values.sum::<u64>().saturating_mul(VALUE_BYTES));
+        }
+        RequestInput {
+            artifact: Some(digest),
+            ..
+        } => uploaded(files, namespace, artifacts, digest).await?.size,
+        _ => CONFIG_MAP_BYTES,
+    };
+    Ok(file.saturating_add((most_values(values) as u64).saturating_mul(VALUE_BYTES)))
+}
+
+/// How many values are read for a model that takes so many: a few more, so that whoever gives them is told which shape is wrong.
+fn most_values(values: u64) -> usize {
+    let values = usize::try_from(values).unwrap_or(usize::MAX);
+    values.saturating_mul(4).clamp(LEAST_VALUES, MAX_VALUES)
+}
+
+/// A request's input tensors by name, for a model that takes `values` at most. A file holds the tensor of the one input `only`, or
+/// tensors by input name.
 pub async fn input(
     files: &dyn NamespaceFiles,
     artifacts: &Artifacts,
     namespace: &str,
     input: &RequestInput,
     only: Option<&str>,
+    values: u64,
 ) -> Result<BTreeMap<String, InlineTensor>, SourceError> {
-    let bytes = match input {
+    let bytes: Bytes = match input {
         RequestInput {
             inline: Some(tensors),
             ..
         } => return Ok(tensors.clone()),
         RequestInput {
             config_map: Some(at), ..
-        } => config_map(files, namespace, at).await?,
+        } => config_map(files, namespace, at).await?.into(),
         RequestInput {
             artifact: Some(digest),
             ..
@@ -172,12 +218,12 @@ pub async fn input(
         }
         _ => return Err(SourceError::Invalid("the input names nothing".to_owned())),
     };
-    file(&bytes, only).map_err(SourceError::Invalid)
+    tensors(&bytes, only, most_values(values)).map_err(SourceError::Invalid)
 }
 
 /// The tensors of a file: by input name, or the tensor of the model's only input.
-pub fn file(bytes: &[u8], only: Option<&str>) -> Result<BTreeMap<String, InlineTensor>, String> {
-    let tensors = match Inputs::read(bytes, MAX_VALUES).map_err(|e| e.to_string())? {
+fn tensors(bytes: &[u8], only: Option<&str>, most: usize) -> Result<BTreeMap<String, InlineTensor>, String> {
+    let tensors = match Inputs::read(bytes, most).map_err(|e| e.to_string())? {
         Inputs::ByName(tensors) => tensors,
         Inputs::Several(_) => return Err("a file is of one input".to_owned()),
         Inputs::One(tensor) => {
