@@ -19,7 +19,7 @@ use zkinfer_operator::cluster::{RunOptions, Settings};
 use zkinfer_operator::in_force::Rules;
 use zkinfer_operator::local::Format;
 use zkinfer_operator::logging::LogFormat;
-use zkinfer_operator::runs::{ModelMemory, container_limit};
+use zkinfer_operator::runs::{Budget, container_limit};
 use zkinfer_operator::specs::{Class, WorkerSettings};
 use zkml::accuracy::DEFAULT_MAX_ERROR_MILLIONTHS;
 
@@ -396,10 +396,15 @@ pub(crate) struct RunArgs {
     /// Use the development SRS. Everything proved with it is FORGEABLE BY ANYONE.
     #[arg(long, conflicts_with = "srs")]
     allow_dev_srs: bool,
-    /// Memory for compiled models. Without: what the container's memory limit (512Mi where there is none) leaves beside the
-    /// 192Mi of everything else, at least a quarter of it. Beyond half of it a namespace has one model loaded.
+    /// Memory for compiled models. Without: what the container's memory limit (512Mi where there is none) leaves beside
+    /// --run-memory and the 96Mi of everything else, at least a quarter of it. Beyond half of it a namespace has one model loaded.
     #[arg(long, value_name = "MEMORY")]
     model_memory: Option<Memory>,
+    /// Memory for requests at work: their inputs, the tensors between slices, proofs. Without: an eighth of the container's memory
+    /// limit (512Mi where there is none), at least 96Mi, at most a quarter of it. Beyond half of it a namespace has one request
+    /// at work.
+    #[arg(long, value_name = "MEMORY")]
+    run_memory: Option<Memory>,
     /// A collector of OpenTelemetry (OTLP over HTTP, such as http://collector:4318) that the operator tells of the spans of each
     /// request. Without: none.
     #[arg(long, env = "ZKINFER_OTLP_ENDPOINT", value_name = "URL")]
@@ -443,10 +448,16 @@ impl RunArgs {
             srs,
             allow_dev_srs,
             model_memory,
+            run_memory,
             otlp_endpoint,
             worker_otlp_endpoint,
             log_format: _,
         } = self;
+        let (bytes, limit) = (
+            |memory: Option<Memory>| memory.map(|m| m.bytes()),
+            container_limit(),
+        );
+        let run_memory = Budget::of_runs(bytes(run_memory), limit);
         let settings = Settings {
             workers: WorkerSettings {
                 gateway: gateway_url,
@@ -458,7 +469,8 @@ impl RunArgs {
             namespace,
             namespaces,
             reference_socket,
-            model_memory: ModelMemory::new(model_memory.map(|m| m.bytes()), container_limit()),
+            model_memory: Budget::of_models(bytes(model_memory), run_memory, limit),
+            run_memory,
         };
         Ok(RunOptions {
             artifacts,

@@ -130,6 +130,7 @@ pub struct Metrics {
     store_room: Gauge,
     namespace_up: Family<Namespace, Gauge>,
     model_bytes: Gauge,
+    run_bytes: Gauge,
     weights_sent: Gauge,
     weights_failed: Family<Why, Counter>,
     reconciles: Family<Reconcile, Counter>,
@@ -237,6 +238,12 @@ impl Default for Metrics {
             "Memory that loaded models take, by the operator's account",
             Gauge::default(),
         );
+        let run_bytes = family(
+            r,
+            "run_memory_bytes",
+            "Memory that requests at work take, by the operator's account",
+            Gauge::default(),
+        );
         let weights_sent = family(
             r,
             "weights_published_timestamp_seconds",
@@ -281,6 +288,7 @@ impl Default for Metrics {
             store_room,
             namespace_up,
             model_bytes,
+            run_bytes,
             weights_sent,
             weights_failed,
             reconciles,
@@ -406,9 +414,10 @@ impl Metrics {
             .set(i64::from(up));
     }
 
-    /// Memory that loaded models take.
-    pub fn model_bytes(&self, bytes: u64) {
-        self.model_bytes.set(bytes as i64);
+    /// Memory that loaded models take, and requests at work.
+    pub fn memory(&self, models: u64, runs: u64) {
+        self.model_bytes.set(models as i64);
+        self.run_bytes.set(runs as i64);
     }
 
     /// Weights have left, at this time in Unix milliseconds.

@@ -18,6 +18,6 @@ mod tests;
 
 pub use cause::{Blame, Cause};
 pub use entry::{End, Entry};
-pub use rules::{BUCKET_MILLIS, Constants, Rule, RuleError, RuleName, Total};
+pub use rules::{BUCKET_MILLIS, Constants, Owner, Rule, RuleError, RuleName, Total};
 pub use scores::{Score, Scores};
 pub use shares::Zero;

@@ -72,6 +72,10 @@ string_consts! {
         STORE_UNAVAILABLE = "StoreUnavailable";
         /// The operator's memory for models is held by requests at work: it is tried again.
         MODEL_MEMORY_FULL = "ModelMemoryFull";
+        /// The operator's memory for requests at work is taken (`--run-memory`): it is tried again when there is room.
+        RUN_MEMORY_FULL = "RunMemoryFull";
+        /// The request takes more memory than the operator has for requests at work (`--run-memory`).
+        TOO_LARGE_FOR_OPERATOR = "TooLargeForOperator";
         /// No pool is ready, selected, serves this namespace and has the memory, or those at work were drained.
         NO_FITTING_POOL = "NoFittingPool";
         /// As many requests are proved as `limits` of the Validator allows: `status.queue` has the place of this one.

@@ -342,7 +342,7 @@ pub struct ModelStatus {
     /// The number of slices.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slice_count: Option<u32>,
-    /// The slices, by index.
+    /// The slices, by index; of very many the first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub slices: Vec<ModelSlice>,
     /// How far the integer graph is from the float model.

@@ -65,6 +65,15 @@ pub(super) async fn run(ctx: Arc<Operator>) {
                 "ConfigMap {CONSENT_CONFIG_MAP} cannot be read: it consents to nobody"
             );
         }
+        // It was the installation's once.
+        let world = &ctx.world;
+        if namespace == world.workers.namespace && world.in_force.get().consent.is_none() {
+            tracing::warn!(
+                namespace,
+                "ConfigMap {CONSENT_CONFIG_MAP} of the operator's own namespace says who serves Models of that namespace, and of no \
+                 other: what is to hold for all is `consent` of the Validator"
+            );
+        }
         (namespace, listing)
     };
     let consents = &ctx.world.consents;

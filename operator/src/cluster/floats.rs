@@ -7,13 +7,14 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use kube::ResourceExt;
+use zkinfer_crds::RequestUid;
 use zkinfer_crds::compile_report::{CompileOutcome, CompileReport};
 use zkinfer_crds::k8s::{InferenceRequest, Model};
 use zkml::graph::{TensorInfo, rows};
 
 use super::operator::Operator;
 use crate::reference::{Question, ReferenceError};
-use crate::runs::{CompiledModel, floats};
+use crate::runs::{Asker, CompiledModel, floats, input_len};
 use crate::sources::{self, SourceError};
 use crate::web::{FloatOutput, Floats, MAX_VALUES, NoFloat};
 
@@ -38,6 +39,11 @@ fn compiled(ctx: &Operator, request: &InferenceRequest) -> Option<(Arc<Model>, C
     }
 }
 
+fn uid_of(request: &InferenceRequest) -> Result<RequestUid, NoFloat> {
+    let uid = request.uid().and_then(|uid| uid.parse().ok());
+    uid.ok_or_else(|| NoFloat::Refused("the request has no uid".to_owned()))
+}
+
 async fn answer(ctx: &Operator, request: Arc<InferenceRequest>) -> Result<Vec<FloatOutput>, NoFloat> {
     let name = &request.spec.model_ref.name;
     let refused = |why: String| NoFloat::Refused(why);
@@ -60,21 +66,27 @@ async fn answer(ctx: &Operator, request: Arc<InferenceRequest>) -> Result<Vec<Fl
         _ => None,
     };
     let namespace = request.namespace().unwrap_or_default();
-    let given = sources::input(
-        &*ctx.world,
-        artifacts,
-        &namespace,
-        &request.spec.input,
-        only.as_deref(),
-    )
-    .await;
-    let given = given.map_err(|e| match e {
+    let (files, input, values) = (&*ctx.world, &request.spec.input, input_len(&manifest));
+    let not_there = |e| match e {
         SourceError::Unavailable(why) => NoFloat::Unavailable(why),
         e => refused(format!(
             "the request's input is not there any more: {}",
             e.into_text()
         )),
+    };
+    let bytes = sources::input_bytes(files, artifacts, &namespace, input, values).await;
+    // On the same account as those of requests at work; whoever looks asks again.
+    let asker = Asker {
+        uid: uid_of(&request)?,
+        namespace: namespace.clone(),
+    };
+    let room = ctx.world.rooms.take(&asker, bytes.map_err(not_there)?);
+    let _room = room.map_err(|error| {
+        ctx.world.rooms.leave(asker.uid);
+        NoFloat::Unavailable(error.to_string())
     })?;
+    let given = sources::input(files, artifacts, &namespace, input, only.as_deref(), values).await;
+    let given = given.map_err(not_there)?;
     let inputs = floats(&manifest, &given).map_err(|e| refused(e.to_string()))?;
     let count = inputs.len() as u32;
     let infos = manifest.outputs.iter().filter_map(|id| manifest.tensor(*id));

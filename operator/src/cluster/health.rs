@@ -71,7 +71,8 @@ async fn metrics(State(ctx): State<Arc<Operator>>) -> Response {
     ctx.world.jobs.count(&ctx.world.metrics);
     ctx.world.store.count(&ctx.world.metrics);
     ctx.world.scope.count(&ctx.world.metrics);
-    ctx.world.metrics.model_bytes(ctx.world.shelf.bytes());
+    let (models, runs) = (ctx.world.shelf.bytes(), ctx.world.rooms.bytes());
+    ctx.world.metrics.memory(models, runs);
     match ctx.world.metrics.text() {
         Ok(text) => {
             let type_ = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -63,7 +63,7 @@ use crate::fleet::JobIndex;
 use crate::gateway::{Bodies, Clients, Gateway, Uploads};
 use crate::in_force::InForce;
 use crate::metrics::Metrics;
-use crate::runs::{Outbox, Shelf};
+use crate::runs::{Outbox, Rooms, Shelf};
 use crate::scoring::Totals;
 use crate::web::{Shown, Web};
 use crate::weights::Published;
@@ -235,6 +235,7 @@ pub async fn operate(site: Site, options: Settings, stop: Stop) {
         fleet: Notify::new(),
         workers: options.workers.clone(),
         shelf: Shelf::new(options.model_memory),
+        rooms: Rooms::new(options.run_memory),
         setup: setup.policy,
         srs: setup.verifier,
         at_work,

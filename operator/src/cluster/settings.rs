@@ -25,7 +25,7 @@ use crate::artifacts::{ArtifactError, Artifacts};
 use crate::dispatch::TokenKey;
 use crate::in_force::Rules;
 use crate::metrics::Metrics;
-use crate::runs::ModelMemory;
+use crate::runs::Budget;
 use crate::setup::{SetupError, SetupPolicy, srs_source};
 use crate::specs::WorkerSettings;
 use crate::web::{Hosts, Web};
@@ -70,7 +70,9 @@ pub struct Settings {
     /// The socket of `prover-worker reference`.
     pub reference_socket: PathBuf,
     /// How much memory compiled models may take.
-    pub model_memory: ModelMemory,
+    pub model_memory: Budget,
+    /// How much memory requests at work may take.
+    pub run_memory: Budget,
 }
 
 /// Why the operator does not run.

@@ -82,14 +82,14 @@ impl Queue {
             }
             let wanted = wanted(request, now);
             if wanted.is_empty() {
-                self.requests[at].nothing_before = next_late(request);
+                self.requests[at].nothing_before = request.next_missing();
                 continue;
             }
             for (slice, stands_in) in wanted {
-                if stands_in && self.hedges() >= self.granted.most_hedges(now) {
+                if stands_in && self.hedges(now) >= self.granted.most_hedges(now) {
                     continue;
                 }
-                let Some(index) = self.best((at, slice), before, &mut held, now) else {
+                let Some(index) = self.best((at, slice, stands_in), before, &mut held, now) else {
                     continue;
                 };
                 let waiting = self.waiting.remove(index);
@@ -123,10 +123,11 @@ impl Queue {
         }
     }
 
-    /// Claims that stand in for others.
-    fn hedges(&self) -> u64 {
-        let hedges = self.leases().filter(|l| l.stands_in && l.submitted.is_none());
-        hedges.count() as u64
+    /// Claims that stand in for others and may be in time: one that is late itself is no more than those that it stands in for.
+    pub(super) fn hedges(&self, now: Duration) -> u64 {
+        let slices = self.requests.iter().flat_map(|r| &r.slices);
+        let hedges = slices.flat_map(|s| s.leases.iter().filter(move |l| !s.is_late(l, now)));
+        hedges.filter(|l| l.stands_in && l.submitted.is_none()).count() as u64
     }
 
     /// Workers that are there for one request are sent home when it is over, or no longer their pool's or for its eyes.
@@ -154,11 +155,12 @@ impl Queue {
     }
 
     /// The worker that a slice goes to: of the pools that may take it the one whose turn it is, equal turns by name, so that
-    /// every planner chooses the same; of that pool's workers one that is there for this request alone, then who came first.
-    /// Nobody for whom a slice of one of the requests `before` waits.
+    /// every planner chooses the same; of that pool's workers one that is there for this request alone, then who came first. For a
+    /// claim that is late somebody stands in who is neither the same miner nor of the same owner, if there is one: what keeps one
+    /// pool of theirs may keep the others. Nobody for whom a slice of one of the requests `before` waits.
     fn best(
         &self,
-        (at, slice): (usize, usize),
+        (at, slice, stands_in): (usize, usize, bool),
         before: &[usize],
         held: &mut HeldNow,
         now: Duration,
@@ -171,7 +173,8 @@ impl Queue {
             let Some(standing) = self.standings.get(pool) else {
                 continue;
             };
-            let turn = (standing.turn(), pool, worker.request.is_none());
+            let shares = stands_in && self.shares(waiting, &entry.leases);
+            let turn = (shares, standing.turn(), pool, worker.request.is_none());
             // Most are not looked at any closer.
             if best.as_ref().is_some_and(|(of, _)| *of <= turn) {
                 continue;
@@ -243,8 +246,7 @@ impl Queue {
         now: Duration,
     ) -> ClaimedSlice {
         let request = &self.requests[at];
-        let candidates = request.pools.iter().filter(|p| self.lets_see(request.uid, p));
-        let contested = self.standings.contested(candidates);
+        let contested = self.is_contested(request, now);
         let could = request.pools.len();
         let predicted = request.slices[slice].slice.predicted;
         let standing = self.standings.get(&waiting.pool);
@@ -261,9 +263,10 @@ impl Queue {
         // Who is honest would be done after twice the time that it takes, a quarter of the lease; and what a pool that is quick at
         // other slices needs for this one is not known.
         let (lasts, free) = (lasts(takes), lasts(takes.max(predicted)) / 4);
-        if stands_in && let Some(late) = entry.late(now) {
+        let mut hedges = None;
+        if stands_in && let Some(late) = entry.latest(now) {
             let late = &mut entry.leases[late];
-            late.hedged = true;
+            hedges = (!std::mem::replace(&mut late.hedged, true)).then_some(late.claim);
             // Once for each claim: who stands in may be taken back, and others come.
             if !std::mem::replace(&mut late.told_late, true)
                 && let Some(standing) = self.standings.get_mut(&late.pool)
@@ -274,6 +277,7 @@ impl Queue {
         entry.leases.push(Lease {
             contested,
             stands_in,
+            hedges,
             beside,
             free,
             ..Lease::new(waiting, claim, entry.attempts, now, lasts)
@@ -300,21 +304,19 @@ fn wanted(request: &RequestEntry, now: Duration) -> Vec<(usize, bool)> {
     for (at, entry) in request.slices.iter().enumerate() {
         let open = request.open_places(entry);
         wanted.extend(std::iter::repeat_n((at, false), open));
-        if open == 0 && !request.benchmark && !request.is_verified(entry) && entry.late(now).is_some() {
-            wanted.push((at, true));
-        }
+        let missing = if request.benchmark {
+            0
+        } else {
+            request.missing(entry, now)
+        };
+        wanted.extend(std::iter::repeat_n((at, true), missing));
     }
     let weight = |at: usize| std::cmp::Reverse(request.slices[at].slice.predicted);
-    wanted.sort_by_key(|(at, stands_in)| (*stands_in, weight(*at), *at));
+    // Nobody stands in a second time before somebody has everywhere.
+    let tried = |at: usize| request.slices[at].leases.len();
+    let order = |(at, stands_in): &(usize, bool)| (stands_in.then(|| tried(*at)), weight(*at), *at);
+    wanted.sort_by_key(order);
     wanted
-}
-
-/// When the first claim of a request is late of which no place is to be filled.
-fn next_late(request: &RequestEntry) -> Duration {
-    let open = request.slices.iter().filter(|s| !request.is_verified(s));
-    open.filter_map(SliceEntry::is_late_at)
-        .min()
-        .unwrap_or(Duration::MAX)
 }
 
 impl Lease {
@@ -339,6 +341,7 @@ impl Lease {
             excused: false,
             contested: false,
             stands_in: false,
+            hedges: None,
             hedged: false,
             told_late: false,
             free: lasts / 4,

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// The first pause, and the longest.
 const PAUSE: Duration = Duration::from_secs(30);
-const LONGEST: Duration = Duration::from_secs(600);
+pub(super) const LONGEST: Duration = Duration::from_secs(600);
 /// Faults in a row that open it.
 const IN_A_ROW: usize = 3;
 /// So many ended claims are looked back at; a pool of which at least half are faults is paused too.

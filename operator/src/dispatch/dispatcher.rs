@@ -139,7 +139,8 @@ impl Dispatcher {
 
     /// The pool is gone.
     pub fn forget(&self, pool: &PoolId) {
-        lock(&self.state).queue.forget(pool);
+        let now = self.now();
+        lock(&self.state).queue.forget(pool, now);
         self.settle();
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Invariant: what is late follows from the time that the operator's own compiler has predicted, and from when the claim
 //! was granted by the operator's clock; nothing that a miner says takes part. What hedging may cost is bounded: at most
-//! [`LEAST`] or a tenth of the latest claims are proved a second time at once.
+//! [`LEAST`] or a tenth of the latest claims are proved a second time at once. A claim that stands in and is late itself is no more
+//! to be expected than the one it stands in for, and keeps nobody's late claim from being stood in for.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -60,11 +60,10 @@ impl Queue {
     }
 
     fn load(&self, request: &RequestEntry, held: &BTreeMap<PoolId, Held>, now: Duration) -> RequestLoad {
-        let late =
-            |s: &SliceEntry| request.open_places(s) == 0 && !request.is_verified(s) && s.late(now).is_some();
+        let late = |s: &SliceEntry| request.missing(s, now);
         let open = if request.is_active() {
             let open: usize = request.slices.iter().map(|s| request.open_places(s)).sum();
-            let late = request.slices.iter().filter(|s| late(s)).count();
+            let late: usize = request.slices.iter().map(late).sum();
             open + late.min(self.granted.most_hedges(now) as usize)
         } else {
             0
@@ -74,7 +73,7 @@ impl Queue {
         let pool = |id: &PoolId| {
             let held = held.get(id).copied().unwrap_or_default();
             let may = |s: &SliceEntry| {
-                (request.open_places(s) > 0 || late(s))
+                (request.open_places(s) > 0 || late(s) > 0)
                     && self.serves(request, s, id, held, now)
                     && request.may(s, id, |other| self.could(request, other, now), now)
             };

@@ -6,7 +6,8 @@
 //!
 //! The way of a claim: [`assign`] gives the slice, [`claims`] tells the worker, [`proofs`] takes what comes back, [`queue`]
 //! ends it; [`standing`], [`service`] and [`breaker`] keep what that says of the pool, [`hedge`] says when somebody stands in,
-//! [`consents`] who may see anything of it at all; [`benchmarks`] keeps what nobody asked for behind everything else.
+//! [`consents`] who may see anything of it at all, [`owners`] whose the pools are; [`benchmarks`] keeps what nobody asked for behind
+//! everything else.
 
 mod assign;
 mod attempt;
@@ -19,6 +20,7 @@ mod ended;
 mod hedge;
 mod ledger;
 mod load;
+mod owners;
 mod pool_id;
 mod proofs;
 mod queue;

@@ -116,6 +116,9 @@ impl Dispatcher {
             Ok(VerifyOutcome::Operator(why)) => AttemptEnd::Operator(why),
             Err(_) => AttemptEnd::Operator("the verifier stopped".to_owned()),
         };
+        if let AttemptEnd::Operator(why) = &end {
+            tracing::error!(%request, %slice, %claim, why, "a proof was not judged");
+        }
         self.end(request, claim, end);
     }
 

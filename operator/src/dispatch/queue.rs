@@ -51,6 +51,8 @@ pub struct Queue {
     pub(super) soonest: Duration,
     /// The shortest and the longest lease.
     pub(super) leases: (Duration, Duration),
+    /// Namespaces that have one owner, and that owner's name.
+    pub(super) owners: BTreeMap<String, String>,
     pub(super) standings: Standings,
     pub(super) granted: Granted,
     /// Workers that wait for a slice, in the order in which they came.
@@ -73,6 +75,7 @@ impl Queue {
             held_now: HeldNow::default(),
             soonest: Duration::MAX,
             leases,
+            owners: BTreeMap::new(),
             standings: Standings::default(),
             granted: Granted::default(),
             waiting: Vec::new(),
@@ -97,8 +100,8 @@ impl Queue {
     }
 
     /// The pool is gone: it gets no slices any more, and open claims may end.
-    pub fn forget(&mut self, pool: &PoolId) {
-        self.standings.forget(pool);
+    pub fn forget(&mut self, pool: &PoolId, now: Duration) {
+        self.standings.forget(pool, now);
         self.held_now.changed(pool);
     }
 
@@ -173,8 +176,11 @@ impl Queue {
                 *entry.faults.entry(lease.pool.clone()).or_default() += 1;
             }
             if open {
-                if lease.stands_in {
-                    slice.leases.iter_mut().for_each(|l| l.hedged = true);
+                // For the oldest, as when it was granted.
+                if lease.stands_in
+                    && let Some(late) = slice.leases.iter_mut().find(|l| !l.hedged)
+                {
+                    late.hedged = true;
                 }
                 slice.leases.push(lease);
             }

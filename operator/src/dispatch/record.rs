@@ -89,6 +89,7 @@ pub(super) async fn restore(
             excused: true,
             contested,
             stands_in,
+            hedges: None,
             hedged: false,
             told_late: false,
             free: Duration::ZERO,

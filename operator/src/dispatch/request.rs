@@ -96,6 +96,8 @@ pub(super) struct Lease {
     pub(super) contested: bool,
     /// It stands in for one that is late.
     pub(super) stands_in: bool,
+    /// The one that nobody had stood in for before.
+    pub(super) hedges: Option<ClaimId>,
     /// Another one stands in for it.
     pub(super) hedged: bool,
     /// Its lateness has cost its pool room.
@@ -164,17 +166,24 @@ impl SliceEntry {
         now < self.not_before || self.trouble.get(pool).is_some_and(|t| now < t.until)
     }
 
-    /// The newest claim is late against its prediction, and nobody stands in for it yet.
-    pub(super) fn late(&self, now: Duration) -> Option<usize> {
-        let newest = self.leases.iter().enumerate().max_by_key(|(_, l)| l.since)?;
-        (now >= self.is_late_at()?).then_some(newest.0)
+    /// Whether an open claim is late against its prediction.
+    pub(super) fn is_late(&self, lease: &Lease, now: Duration) -> bool {
+        lease.submitted.is_none() && now >= self.late_at(lease)
     }
 
-    /// When the newest claim will be late; `None` where a proof is there, or no claim.
-    pub(super) fn is_late_at(&self) -> Option<Duration> {
-        let newest = self.leases.iter().map(|l| l.since).max()?;
-        let waits = self.leases.iter().all(|l| l.submitted.is_none());
-        waits.then_some(newest + late_after(self.slice.predicted))
+    fn late_at(&self, lease: &Lease) -> Duration {
+        lease.since + late_after(self.slice.predicted)
+    }
+
+    /// The claim that somebody would stand in for: the oldest of those that are late and that nobody has stood in for, else of all
+    /// that are late.
+    pub(super) fn latest(&self, now: Duration) -> Option<usize> {
+        let late = self
+            .leases
+            .iter()
+            .enumerate()
+            .filter(|(_, l)| self.is_late(l, now));
+        late.min_by_key(|(_, l)| (l.hedged, l.since)).map(|(at, _)| at)
     }
 
     /// A claim has left its place: who stood in for it has it now.
@@ -192,9 +201,7 @@ impl SliceEntry {
         self.attempts -= u32::from(lease.number == self.attempts);
         if !lease.stands_in {
             self.move_up();
-        } else if let Some(late) = self.leases.iter_mut().max_by_key(|l| l.since)
-            && late.since <= lease.since
-        {
+        } else if let Some(late) = self.leases.iter_mut().find(|l| lease.hedges == Some(l.claim)) {
             late.hedged = false;
         }
         Some(lease)
@@ -315,6 +322,40 @@ impl RequestEntry {
     pub(super) fn open_places(&self, slice: &SliceEntry) -> usize {
         let holders = slice.leases.iter().filter(|l| !l.stands_in).count();
         self.redundancy.saturating_sub(holders + slice.verified.len())
+    }
+
+    /// Proofs of a slice that are still needed and not to be expected soon, since claims are late: so many pools are to stand in.
+    pub(super) fn missing(&self, slice: &SliceEntry, now: Duration) -> usize {
+        if self.open_places(slice) > 0 {
+            return 0;
+        }
+        let late = slice.leases.iter().filter(|l| slice.is_late(l, now)).count();
+        let needed = self.redundancy.saturating_sub(slice.verified.len());
+        needed.saturating_sub(slice.leases.len() - late)
+    }
+
+    /// When a slice of which no place is open is first missing a proof.
+    fn missing_at(&self, slice: &SliceEntry) -> Option<Duration> {
+        let needed = self.redundancy.saturating_sub(slice.verified.len());
+        let open = slice.leases.iter().filter(|l| l.submitted.is_none());
+        let mut late: Vec<Duration> = open.map(|l| slice.late_at(l)).collect();
+        late.sort_unstable();
+        // While so many of them are not late yet, enough is to be expected.
+        let enough = needed.saturating_sub(slice.leases.len() - late.len());
+        match enough {
+            0 => None,
+            enough => late
+                .len()
+                .checked_sub(enough)
+                .and_then(|at| late.get(at).copied()),
+        }
+    }
+
+    /// When the first claim is late of a request of which no place is to be filled.
+    pub(super) fn next_missing(&self) -> Duration {
+        let open = self.slices.iter().filter(|s| !self.is_verified(s));
+        let missing = open.filter_map(|s| self.missing_at(s));
+        missing.min().unwrap_or(Duration::MAX)
     }
 
     /// Whether the pool has failed at the request too often.

@@ -5,7 +5,8 @@
 //! proofs have shown to be of use to it ([`super::service`]). Whose turn it
 //! is follows from the work that was given to each pool, with its score worth a fifth at most; no pool gains by what it
 //! says of its size. Who comes or comes back begins at the turn that was served last, of what most pools could have been given:
-//! a pool that has a client to itself moves nobody's turn.
+//! a pool that has a client to itself moves nobody's turn. A pool that is made again, or in the stead of one that was paused, goes on
+//! with its pause, its ration and what it may hold, for as long as the longest pause.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use zkinfer_crds::Identity;
 
 use super::PoolId;
-use super::breaker::Breaker;
+use super::breaker::{Breaker, LONGEST};
 use super::service::Service;
 
 /// Claims that a pool may hold before anything is known of it.
@@ -99,6 +100,11 @@ impl Standing {
         self.asked.is_some_and(|at| now.saturating_sub(at) < THERE)
     }
 
+    /// Whether it has shown a worker since the operator was started.
+    pub(super) const fn has_asked(&self) -> bool {
+        self.asked.is_some()
+    }
+
     /// Whose turn it is: the least goes first.
     pub(super) fn turn(&self) -> (u64, std::cmp::Reverse<u32>) {
         (self.given, std::cmp::Reverse(self.facts.score_millionths))
@@ -129,10 +135,19 @@ impl Standing {
     }
 }
 
+/// What stays of a pool that is gone: who makes it again goes on from there.
+#[derive(Debug)]
+struct Gone {
+    breaker: Breaker,
+    window: u32,
+    at: Duration,
+}
+
 /// Every pool.
 #[derive(Debug, Default)]
 pub(super) struct Standings {
     pools: BTreeMap<PoolId, Standing>,
+    gone: BTreeMap<PoolId, Gone>,
     /// The turn of who was served last: who comes later begins there, and not at the beginning.
     clock: u64,
 }
@@ -155,11 +170,15 @@ impl Standings {
         if let Some(standing) = self.pools.get_mut(pool) {
             return std::mem::replace(&mut standing.facts, facts.clone()) != facts;
         }
+        let (breaker, window) = match self.take_gone(pool, now) {
+            Some(gone) => (gone.breaker, gone.window),
+            None => (Breaker::new(now), WINDOW),
+        };
         let standing = Standing {
             facts,
-            breaker: Breaker::new(now),
+            breaker,
             service: Service::default(),
-            window: WINDOW,
+            window,
             given: self.clock,
             asked: None,
         };
@@ -167,8 +186,38 @@ impl Standings {
         true
     }
 
-    pub(super) fn forget(&mut self, pool: &PoolId) {
-        self.pools.remove(pool);
+    pub(super) fn forget(&mut self, pool: &PoolId, now: Duration) {
+        let Some(Standing { breaker, window, .. }) = self.pools.remove(pool) else {
+            return;
+        };
+        self.keep_gone(now);
+        let gone = Gone {
+            breaker,
+            window,
+            at: now,
+        };
+        self.gone.insert(pool.clone(), gone);
+    }
+
+    /// What stays of a pool, or of one of its namespace that was paused when it went: another name is no other miner.
+    fn take_gone(&mut self, pool: &PoolId, now: Duration) -> Option<Gone> {
+        self.keep_gone(now);
+        if let Some(gone) = self.gone.remove(pool) {
+            return Some(gone);
+        }
+        let of_namespace = self
+            .gone
+            .iter()
+            .filter(|(id, _)| id.namespace() == pool.namespace());
+        let paused = of_namespace.filter(|(_, gone)| gone.breaker.pause().is_some());
+        let (id, _) = paused.min_by_key(|(_, gone)| gone.at)?;
+        let id = id.clone();
+        self.gone.remove(&id)
+    }
+
+    /// After the longest pause nothing of a pool that is gone matters.
+    fn keep_gone(&mut self, now: Duration) {
+        self.gone.retain(|_, gone| now.saturating_sub(gone.at) < LONGEST);
     }
 
     /// A worker of the pool asks. A pool that was away has saved nothing up.
@@ -199,26 +248,5 @@ impl Standings {
         if let Some(standing) = self.pools.get_mut(pool) {
             standing.given = standing.given.saturating_sub(standing.counts(work));
         }
-    }
-
-    /// Whether two of these pools are of different miners and of different owners. A pool's owner is its namespace.
-    pub(super) fn contested<'a>(&self, pools: impl Iterator<Item = &'a PoolId>) -> bool {
-        let known = pools.filter_map(|id| Some((id.namespace(), self.pools.get(id)?)));
-        let mut known = known
-            .filter(|(_, s)| !s.facts.drained)
-            .map(|(owner, s)| (owner, s.facts.identity));
-        let Some(first) = known.next() else { return false };
-        // Who is not both another owner's and another miner than the first shares one of them with it. Of two that share
-        // different ones neither is in common.
-        let (mut shares_owner, mut shares_miner) = (false, false);
-        for (owner, miner) in known {
-            match (owner == first.0, miner == first.1) {
-                (false, false) => return true,
-                (true, false) => shares_owner = true,
-                (false, true) => shares_miner = true,
-                (true, true) => {}
-            }
-        }
-        shares_owner && shares_miner
     }
 }

@@ -20,7 +20,7 @@ mod timed;
 mod work;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use axum::Router;
 use tokio::net::TcpListener;

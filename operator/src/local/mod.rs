@@ -45,7 +45,7 @@ use crate::cluster::{self, RunError, Runner, Segments, Settings, Setup, Site};
 use crate::dispatch::{self, Dispatcher, TokenKey};
 use crate::in_force::Rules;
 use crate::metrics::Metrics;
-use crate::runs::ModelMemory;
+use crate::runs::Budget;
 use crate::scoring::Totals;
 use crate::specs::{Class, CompileSettings, WorkerSettings};
 use crate::web::{Hosts, Web};
@@ -375,7 +375,8 @@ fn settings(
         },
         reference_socket,
         // The machine's owner runs it.
-        model_memory: ModelMemory::new(Some(u64::MAX), None),
+        model_memory: Budget::of(u64::MAX),
+        run_memory: Budget::of(u64::MAX),
     })
 }
 

@@ -10,14 +10,13 @@ use zkml::canonical::CanonicalError;
 use zkml::graph::IntGraph;
 use zkml::graph::validate::GraphError;
 use zkml::manifest::{Manifest, ManifestError};
-use zkml::proof::{KeySources, SliceKeyError, SliceVerifier, slice_verifiers};
+use zkml::proof::{KeySources, MAX_GRAPH_BYTES, SliceKeyError, SliceVerifier, slice_verifiers};
 use zkml::setup::VerifierSrs;
 use zkml::systems::{self, SYSTEMS};
 
 use crate::artifacts::{ArtifactError, Artifacts};
 
-/// Largest manifest, graph and verifying key that the operator decodes, in bytes.
-const MAX_GRAPH_BYTES: u64 = 256 << 20;
+/// The largest verifying key that the operator decodes, in bytes.
 const MAX_KEY_BYTES: u64 = 64 << 20;
 
 /// Why a compiled model cannot be loaded.
@@ -89,7 +88,8 @@ pub struct CompiledModel {
     pub proof_system: ProofSystem,
     /// With these parameters.
     pub parameter_id: ParameterId,
-    verifiers: Vec<SliceVerifier>,
+    /// By slice.
+    pub(super) verifiers: Vec<SliceVerifier>,
 }
 
 impl CompiledModel {
@@ -105,6 +105,10 @@ impl CompiledModel {
         let bytes = artifacts
             .get_blob(&report.manifest.digest, zkml::manifest::MAX_MANIFEST_BYTES as u64)
             .await?;
+        // What is said of it here is what memory is counted by; so with graph and keys.
+        if bytes.len() as u64 != report.manifest.size {
+            return Err(LoadError::Report("the size of the manifest"));
+        }
         let manifest = Manifest::from_bytes(&bytes, SYSTEMS)?;
         let got = manifest.proof_system;
         if got != expected {
@@ -178,12 +182,21 @@ impl CompiledModel {
         let mut vks = BTreeMap::new();
         let keys = report.slices.iter();
         for key in keys.filter_map(|s| s.files.get(FileRole::VerifyingKey)) {
-            vks.insert(key.digest, artifacts.get_blob(&key.digest, MAX_KEY_BYTES).await?);
+            let bytes = artifacts.get_blob(&key.digest, MAX_KEY_BYTES).await?;
+            if bytes.len() as u64 != key.size {
+                return Err(LoadError::Report("the size of a verifying key"));
+            }
+            vks.insert(key.digest, bytes);
         }
-        let bytes = artifacts.get_blob(&manifest.graph, MAX_GRAPH_BYTES).await?;
+        let bytes = artifacts
+            .get_blob(&manifest.graph, MAX_GRAPH_BYTES as u64)
+            .await?;
+        if bytes.len() as u64 != report.graph.size {
+            return Err(LoadError::Report("the size of the integer graph"));
+        }
         // Seconds for a large graph.
         let derive = move || {
-            let graph = IntGraph::from_bytes(&bytes, MAX_GRAPH_BYTES as usize)?;
+            let graph = IntGraph::from_bytes(&bytes, MAX_GRAPH_BYTES)?;
             // As large as the graph itself: not kept while the keys are derived.
             drop(bytes);
             graph.validate()?;

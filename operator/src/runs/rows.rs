@@ -3,7 +3,7 @@
 //! Invariant: row `i` of every tensor is the `i`-th input as it was given, and each row behind the last input is that input again;
 //! so whoever has the inputs makes the same tensors. An input that is wrong is named by its row, counted from 0, as `verify` does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use zkinfer_crds::compile_report::CompileReport;
 use zkinfer_crds::float_wire::Input;
@@ -163,7 +163,8 @@ pub(super) fn quantise(
     Ok(filled.collect())
 }
 
-/// Whether each of so many inputs has the answer that it has alone, which `verify` asks too. `tensors` are all of the graph.
+/// Whether each of so many inputs has the answer that it has alone, which `verify` asks too. `tensors` are those of the graph, its
+/// inputs and outputs at least.
 ///
 /// # Errors
 /// The first input that has another, or that the graph refuses alone.
@@ -179,6 +180,7 @@ pub(super) fn check_alone(
     }
     let tensor = |id: &zkml::graph::TensorId| tensors.get(id.0 as usize);
     let input: Vec<&IntTensor> = graph.inputs.iter().filter_map(tensor).collect();
+    let outputs: BTreeSet<_> = graph.outputs.iter().copied().collect();
     let row = |tensor: &IntTensor, at| rows::row(&tensor.values, batch, at).to_vec();
     for at in 0..inputs {
         let same = |before: usize| input.iter().all(|t| row(t, at) == row(t, before));
@@ -189,7 +191,7 @@ pub(super) fn check_alone(
         // The same input again has the same answer again, which is looked at below.
         let alone = match at.checked_sub(1).filter(|before| same(*before)) {
             Some(_) => None,
-            None => Some(graph.evaluate(&everywhere.collect::<Vec<_>>())?),
+            None => Some(graph.evaluate_for(&outputs, &everywhere.collect::<Vec<_>>())?),
         };
         for id in &graph.outputs {
             let Some(got) = tensor(id) else { continue };

@@ -16,11 +16,13 @@ use zkml::graph::sampled::input_file_of_rows;
 use zkml::graph::tensor_file::dequantise;
 use zkml::graph::{IntTensor, rows as graph_rows};
 use zkml::manifest::Manifest;
-use zkml::receipt::{BuildError, Receipt, ReceiptBuilder, RunValues};
+use zkml::receipt::{BuildError, ReceiptBuilder, RunValues};
 
 use super::judge::{Judgement, Output, Terms};
 use super::model::CompiledModel;
+use super::needs::boundary;
 use super::prepare::PrepareError;
+use super::room::Room;
 use super::rows;
 use crate::artifacts::Artifacts;
 use crate::reference::{FloatAnswer, Question, ReferenceError};
@@ -66,11 +68,16 @@ pub struct Run {
     classes: Vec<String>,
     terms: Terms,
     float: Mutex<Float>,
-    /// What proofs are verified of; all at the same time share it.
     values: Arc<RunValues>,
     receipt: Mutex<ReceiptBuilder>,
     /// The slices whose proof is in the receipt.
     proved: Mutex<BTreeSet<SliceIndex>>,
+    /// What it may take of the operator's memory, where that is on an account.
+    #[allow(
+        dead_code,
+        reason = "it is given back when the run is dropped, and does nothing else"
+    )]
+    room: Option<Room>,
 }
 
 impl Run {
@@ -92,7 +99,10 @@ impl Run {
         let floats = rows::floats(&model.manifest, inputs)?;
         let (evaluating, count) = (Arc::clone(&model), floats.len());
         let evaluate = move || {
-            let tensors = evaluating.graph.evaluate(&quantised)?;
+            let tensors = evaluating
+                .graph
+                .evaluate_for(&boundary(&evaluating), &quantised)?;
+            drop(quantised);
             rows::check_alone(&evaluating.graph, evaluating.manifest.batch, count, &tensors)?;
             Ok::<_, PrepareError>(tensors)
         };
@@ -125,7 +135,17 @@ impl Run {
             values: receipt.values(),
             receipt: Mutex::new(receipt),
             proved: Mutex::default(),
+            room: None,
         })
+    }
+
+    /// It has this room for as long as it is there.
+    #[must_use]
+    pub fn in_room(self, room: Room) -> Self {
+        Self {
+            room: Some(room),
+            ..self
+        }
     }
 
     fn receipt(&self) -> std::sync::MutexGuard<'_, ReceiptBuilder> {
@@ -280,8 +300,11 @@ impl Run {
             Ok(boundary) => boundary,
             Err(e) => return VerifyOutcome::Operator(e.to_string()),
         };
-        if let Err(e) = verifier.verify(envelope, &statement, &inputs, &outputs) {
-            return VerifyOutcome::Invalid(e.to_string());
+        match verifier.verify(envelope, &statement, &inputs, &outputs) {
+            Ok(_) => {}
+            Err(e) if e.is_provers() => return VerifyOutcome::Invalid(e.to_string()),
+            // Key, values and program are this operator's own: a miner has no part in what is wrong with them.
+            Err(e) => return VerifyOutcome::Operator(e.to_string()),
         }
         // The first good proof stays.
         let mut proved = self.proved.lock().unwrap_or_else(PoisonError::into_inner);
@@ -297,12 +320,12 @@ impl Run {
         }
     }
 
-    /// The receipt, once every slice is verified.
+    /// The receipt's bytes, once every slice is verified.
     ///
     /// # Errors
     /// A slice that is not.
-    pub fn finish(&self) -> Result<Receipt, BuildError> {
-        self.receipt().clone().finish()
+    pub fn finish(&self) -> Result<Vec<u8>, BuildError> {
+        self.receipt().to_bytes()
     }
 }
 
@@ -351,3 +374,6 @@ fn output(outputs: &[Vec<Output>]) -> RequestOutput {
         ..RequestOutput::default()
     }
 }
+
+#[cfg(test)]
+mod tests;

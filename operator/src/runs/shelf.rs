@@ -11,37 +11,11 @@ use zkinfer_crds::Digest;
 use zkinfer_crds::compile_report::CompileReport;
 use zkinfer_crds::slice_files::FileRole;
 
+use super::budget::{Budget, Use, mib, too_large};
 use super::model::{CompiledModel, LoadError};
 
-/// What everything else of the operator takes: bodies, runs, the API's objects.
-const REST: u64 = 192 << 20;
-/// A container's limit where none is known.
-const LIMIT: u64 = 512 << 20;
 /// Beside files and what is made of them.
 const OVERHEAD: u64 = 4 << 20;
-
-/// How much memory models may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ModelMemory {
-    /// In all.
-    pub bytes: u64,
-    /// Of one namespace, if it is more than one model.
-    pub per_namespace: u64,
-}
-
-impl ModelMemory {
-    /// What is stated, else what the limit leaves: of the container, else 512 MiB.
-    #[must_use]
-    pub fn new(stated: Option<u64>, limit: Option<u64>) -> Self {
-        let limit = limit.unwrap_or(LIMIT);
-        let left = limit.saturating_sub(REST).max(limit / 4);
-        let bytes = stated.unwrap_or(left);
-        Self {
-            bytes,
-            per_namespace: bytes / 2,
-        }
-    }
-}
 
 /// Memory that a model takes once it is loaded, and at most while it is: the graph twice, as it is evaluated and as its
 /// relations, or as a file; and keys that are files, several times.
@@ -60,7 +34,7 @@ pub fn loaded_bytes(report: &CompileReport) -> u64 {
 #[derive(Debug, thiserror::Error)]
 pub enum ShelfError {
     /// It alone takes more than there is.
-    #[error("{}", too_large(*needs, *budget))]
+    #[error("{}", too_large(*needs, *budget, Use::Models))]
     TooLarge {
         /// What it takes.
         needs: u64,
@@ -82,46 +56,39 @@ pub enum ShelfError {
     Load(#[from] LoadError),
 }
 
-const fn mib(bytes: u64) -> u64 {
-    bytes.div_ceil(1 << 20)
-}
-
-/// Why a model that needs so much is not served, and what to do.
-#[must_use]
-pub fn too_large(needs: u64, budget: u64) -> String {
-    format!(
-        "it takes {} MiB of the operator's memory, which has {} MiB for compiled models: give the operator's container a \
-         larger memory limit, or start it with --model-memory={}Mi where there is more than its limit says",
-        mib(needs),
-        mib(budget),
-        mib(needs)
-    )
-}
-
-struct Place {
-    model: Arc<CompiledModel>,
+struct Place<M> {
+    model: Arc<M>,
     namespaces: Vec<String>,
     bytes: u64,
     used: u64,
 }
 
-#[derive(Default)]
-struct Places {
-    by_manifest: BTreeMap<Digest, Place>,
+/// Models, or what stands for them.
+struct Places<M> {
+    by_manifest: BTreeMap<Digest, Place<M>>,
     clock: u64,
+}
+
+impl<M> Default for Places<M> {
+    fn default() -> Self {
+        Self {
+            by_manifest: BTreeMap::new(),
+            clock: 0,
+        }
+    }
 }
 
 /// See the module.
 pub struct Shelf {
-    memory: ModelMemory,
-    places: Mutex<Places>,
+    memory: Budget,
+    places: Mutex<Places<CompiledModel>>,
     loading: tokio::sync::Mutex<()>,
 }
 
 impl Shelf {
     /// An empty one.
     #[must_use]
-    pub fn new(memory: ModelMemory) -> Self {
+    pub fn new(memory: Budget) -> Self {
         Self {
             memory,
             places: Mutex::default(),
@@ -131,7 +98,7 @@ impl Shelf {
 
     /// How much there is.
     #[must_use]
-    pub fn memory(&self) -> ModelMemory {
+    pub fn memory(&self) -> Budget {
         self.memory
     }
 
@@ -141,7 +108,7 @@ impl Shelf {
         self.places().by_manifest.values().map(|p| p.bytes).sum()
     }
 
-    fn places(&self) -> MutexGuard<'_, Places> {
+    fn places(&self) -> MutexGuard<'_, Places<CompiledModel>> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -173,21 +140,24 @@ impl Shelf {
             places.make_room(namespace, needs, &self.memory)?;
         }
         let model = Arc::new(load.await?);
-        let mut places = self.places();
-        places.clock += 1;
-        let place = Place {
-            model: Arc::clone(&model),
-            namespaces: vec![namespace.to_owned()],
-            bytes: needs,
-            used: places.clock,
-        };
-        places.by_manifest.insert(digest, place);
+        self.places().put(digest, namespace, needs, Arc::clone(&model));
         Ok(model)
     }
 }
 
-impl Places {
-    fn find(&mut self, digest: &Digest, namespace: &str) -> Option<Arc<CompiledModel>> {
+impl<M> Places<M> {
+    fn put(&mut self, digest: Digest, namespace: &str, bytes: u64, model: Arc<M>) {
+        self.clock += 1;
+        let place = Place {
+            model,
+            namespaces: vec![namespace.to_owned()],
+            bytes,
+            used: self.clock,
+        };
+        self.by_manifest.insert(digest, place);
+    }
+
+    fn find(&mut self, digest: &Digest, namespace: &str) -> Option<Arc<M>> {
         self.clock += 1;
         let place = self.by_manifest.get_mut(digest)?;
         place.used = self.clock;
@@ -199,11 +169,11 @@ impl Places {
 
     /// Takes out what was used longest ago and nobody holds, of this namespace while it has more than its share, then of
     /// all.
-    fn make_room(&mut self, namespace: &str, needs: u64, memory: &ModelMemory) -> Result<(), ShelfError> {
-        let own = |place: &Place| place.namespaces.iter().any(|n| n == namespace);
-        type Counts<'a> = &'a dyn Fn(&Place) -> bool;
-        let bounds: [(u64, Counts<'_>); 2] =
-            [(memory.per_namespace.max(needs), &own), (memory.bytes, &|_| true)];
+    fn make_room(&mut self, namespace: &str, needs: u64, memory: &Budget) -> Result<(), ShelfError> {
+        let own = |place: &Place<M>| place.namespaces.iter().any(|n| n == namespace);
+        let all = |_: &Place<M>| true;
+        let bounds: [(u64, &dyn Fn(&Place<M>) -> bool); 2] =
+            [(memory.per_namespace.max(needs), &own), (memory.bytes, &all)];
         for (budget, counts) in bounds {
             loop {
                 let counted = || self.by_manifest.iter().filter(|(_, p)| counts(p));
@@ -222,34 +192,75 @@ impl Places {
     }
 }
 
-/// The memory limit of the container that this process is in; `None` where there is none.
-#[must_use]
-pub fn container_limit() -> Option<u64> {
-    let read = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-    // cgroup v2, then v1, which writes a huge number for no limit.
-    read("/sys/fs/cgroup/memory.max")
-        .or_else(|| read("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
-        .filter(|limit| *limit < 1 << 50)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn models_get_what_the_limit_leaves_unless_somebody_says_otherwise() {
-        let memory = |stated, limit| ModelMemory::new(stated, limit).bytes >> 20;
-        assert_eq!(memory(None, None), 320);
-        assert_eq!(memory(None, Some(1 << 30)), 832);
-        assert_eq!(memory(None, Some(64 << 20)), 16, "a quarter at least");
-        assert_eq!(memory(Some(700 << 20), Some(1 << 30)), 700);
+    fn digest(n: u8) -> Digest {
+        Digest::new([n; 32])
+    }
+
+    /// A hundred bytes, fifty of them for a namespace with more than one model.
+    const BUDGET: Budget = Budget::of(100);
+
+    /// Room for a model, which is put there; what is returned holds it.
+    fn load(places: &mut Places<u8>, n: u8, namespace: &str, bytes: u64) -> Result<Arc<u8>, ShelfError> {
+        places.make_room(namespace, bytes, &BUDGET)?;
+        let model = Arc::new(n);
+        places.put(digest(n), namespace, bytes, Arc::clone(&model));
+        Ok(model)
+    }
+
+    fn held(result: Result<Arc<u8>, ShelfError>) -> (u64, u64) {
+        match result {
+            Err(ShelfError::Full { budget, held, .. }) => (budget, held),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn there(places: &Places<u8>) -> Vec<u8> {
+        places.by_manifest.values().map(|p| *p.model).collect()
     }
 
     #[test]
-    fn the_message_names_what_it_takes_what_there_is_and_the_flag() {
-        let message = too_large((300 << 20) + 1, 200 << 20);
-        for word in ["301 MiB", "200 MiB", "--model-memory=301Mi"] {
-            assert!(message.contains(word), "{message}");
-        }
+    fn what_was_used_longest_ago_and_nobody_holds_makes_room() {
+        let mut places = Places::default();
+        let first = load(&mut places, 1, "a", 40).unwrap();
+        drop(load(&mut places, 2, "b", 30).unwrap());
+        drop(load(&mut places, 3, "c", 30).unwrap());
+        assert!(places.find(&digest(2), "b").is_some());
+        drop(load(&mut places, 4, "d", 30).unwrap());
+        assert_eq!(
+            there(&places),
+            [1, 2, 4],
+            "the first is held, the second was used last"
+        );
+        drop(first);
+    }
+
+    #[test]
+    fn models_that_requests_hold_stay_and_whoever_finds_no_room_is_told_what_is_held() {
+        let mut places = Places::default();
+        let kept = [
+            load(&mut places, 1, "a", 50).unwrap(),
+            load(&mut places, 2, "b", 40).unwrap(),
+        ];
+        assert_eq!(held(load(&mut places, 3, "c", 20)), (100, 90));
+        assert_eq!(there(&places), [1, 2]);
+        drop(kept);
+        load(&mut places, 3, "c", 20).unwrap();
+    }
+
+    #[test]
+    fn a_namespace_has_no_more_than_its_share_but_for_a_single_model() {
+        let mut places = Places::default();
+        let large = load(&mut places, 1, "greedy", 80).unwrap();
+        assert_eq!(held(load(&mut places, 2, "greedy", 10)), (50, 80));
+        let other = load(&mut places, 3, "other", 20).unwrap();
+        drop(large);
+        // Its own goes, though there would be room beside it for nobody's.
+        let small = load(&mut places, 2, "greedy", 30).unwrap();
+        assert_eq!(there(&places), [2, 3]);
+        drop((other, small));
     }
 }

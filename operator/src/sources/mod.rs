@@ -36,6 +36,12 @@ pub const MAX_VALUES: usize = 1 << 22;
 const READ_AT_ONCE: usize = 2;
 
 static READING: Semaphore = Semaphore::const_new(READ_AT_ONCE);
+/// So many values are read of an input whatever the model takes, so that one of another shape is refused by its shape.
+const LEAST_VALUES: usize = 1 << 16;
+/// Most bytes of a ConfigMap, as the API server has it.
+const CONFIG_MAP_BYTES: u64 = 1 << 20;
+/// A value as it is read, and as it stands in an archive that was unpacked.
+const VALUE_BYTES: u64 = 16;
 
 /// What the objects of a namespace may name, by the API server's word.
 pub trait NamespaceFiles: Sync {
@@ -159,13 +165,46 @@ pub async fn calibration(
     Ok((ending(&bytes), bytes))
 }
 
-/// A request's input tensors by name. A file holds the tensor of the one input `only`, or tensors by input name.
+/// The most memory that reading a request's input takes, in bytes, for a model that takes `values` at most. Nothing is read of it.
+pub async fn input_bytes(
+    files: &dyn NamespaceFiles,
+    artifacts: &Artifacts,
+    namespace: &str,
+    input: &RequestInput,
+    values: u64,
+) -> Result<u64, SourceError> {
+    let file = match input {
+        RequestInput {
+            inline: Some(tensors),
+            ..
+        } => {
+            let values = tensors.values().map(|tensor| tensor.data.len() as u64);
+            return Ok(values.sum::<u64>().saturating_mul(VALUE_BYTES));
+        }
+        RequestInput {
+            artifact: Some(digest),
+            ..
+        } => uploaded(files, namespace, artifacts, digest).await?.size,
+        _ => CONFIG_MAP_BYTES,
+    };
+    Ok(file.saturating_add((most_values(values) as u64).saturating_mul(VALUE_BYTES)))
+}
+
+/// How many values are read for a model that takes so many: a few more, so that whoever gives them is told which shape is wrong.
+fn most_values(values: u64) -> usize {
+    let values = usize::try_from(values).unwrap_or(usize::MAX);
+    values.saturating_mul(4).clamp(LEAST_VALUES, MAX_VALUES)
+}
+
+/// A request's input tensors by name, for a model that takes `values` at most. A file holds the tensor of the one input `only`, or
+/// tensors by input name.
 pub async fn input(
     files: &dyn NamespaceFiles,
     artifacts: &Artifacts,
     namespace: &str,
     input: &RequestInput,
     only: Option<&str>,
+    values: u64,
 ) -> Result<BTreeMap<String, InlineTensor>, SourceError> {
     if let Some(tensors) = &input.inline {
         return Ok(tensors.clone());
@@ -186,7 +225,7 @@ pub async fn input(
     };
     let only = only.map(str::to_owned);
     // Some tenths of a second for a large one.
-    let read = tokio::task::spawn_blocking(move || file(&bytes, only.as_deref()));
+    let read = tokio::task::spawn_blocking(move || tensors(&bytes, only.as_deref(), most_values(values)));
     let tensors = read.await.map_err(|e| SourceError::Unavailable(e.to_string()))?;
     drop(reading);
     tensors.map_err(SourceError::Invalid)
@@ -202,8 +241,8 @@ pub async fn reading() -> Result<SemaphorePermit<'static>, SourceError> {
 }
 
 /// The tensors of a file: by input name, or the tensor of the model's only input.
-pub fn file(bytes: &[u8], only: Option<&str>) -> Result<BTreeMap<String, InlineTensor>, String> {
-    let tensors = match Inputs::read(bytes, MAX_VALUES).map_err(|e| e.to_string())? {
+fn tensors(bytes: &[u8], only: Option<&str>, most: usize) -> Result<BTreeMap<String, InlineTensor>, String> {
+    let tensors = match Inputs::read(bytes, most).map_err(|e| e.to_string())? {
         Inputs::ByName(tensors) => tensors,
         Inputs::Several(_) => return Err("a file is of one input".to_owned()),
         Inputs::One(tensor) => {

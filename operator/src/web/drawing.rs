@@ -10,13 +10,15 @@ use tokio::sync::Mutex;
 use zkinfer_crds::Digest;
 use zkml::graph::{Drawing, IntGraph};
 use zkml::manifest::{MAX_MANIFEST_BYTES, Manifest};
+use zkml::proof::MAX_GRAPH_BYTES;
 use zkml::systems::SYSTEMS;
 
 use super::refused::Refused;
 use crate::artifacts::{ArtifactError, Artifacts};
 
-/// The largest graph that is drawn, in bytes with its weights.
-const MAX_GRAPH_BYTES: u64 = 64 << 20;
+/// The largest graph that is drawn, in bytes with its weights, of those that are read anywhere: no account has its memory.
+const MAX_DRAWN_BYTES: usize = 64 << 20;
+const _: () = assert!(MAX_DRAWN_BYTES <= MAX_GRAPH_BYTES);
 /// Drawings that are kept, and the bytes of all of them.
 const KEPT: usize = 16;
 const KEPT_BYTES: usize = 16 << 20;
@@ -42,7 +44,7 @@ impl Drawings {
             return Ok(json.clone());
         }
         let manifest_bytes = read(artifacts, &manifest, MAX_MANIFEST_BYTES as u64).await?;
-        let graph_bytes = read(artifacts, &graph, MAX_GRAPH_BYTES).await?;
+        let graph_bytes = read(artifacts, &graph, MAX_DRAWN_BYTES as u64).await?;
         let drawn = tokio::task::spawn_blocking(move || draw(&manifest_bytes, &graph_bytes, graph));
         let json = drawn.await.map_err(|e| Refused::unavailable(&e))??;
         if json.len() <= KEPT_BYTES {
@@ -78,7 +80,7 @@ fn draw(manifest: &[u8], graph: &[u8], expected: Digest) -> Result<Bytes, Refuse
     if manifest.graph != expected {
         return Err(Refused::not_found("the manifest is of another graph"));
     }
-    let graph = IntGraph::from_bytes(graph, MAX_GRAPH_BYTES as usize)
+    let graph = IntGraph::from_bytes(graph, MAX_DRAWN_BYTES)
         .map_err(|e| Refused::too_large(format!("integer graph: {e}")))?;
     let slices = manifest.slices.iter().map(|slice| slice.nodes());
     let drawing = Drawing::of(&graph, slices).map_err(|e| Refused::too_large(e.to_string()))?;

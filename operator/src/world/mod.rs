@@ -47,7 +47,7 @@ use crate::dispatch::{Dispatcher, PoolId};
 use crate::fleet::JobIndex;
 use crate::in_force::InForce;
 use crate::metrics::Metrics;
-use crate::runs::{CompiledModel, Shelf, ShelfError};
+use crate::runs::{CompiledModel, Rooms, Shelf, ShelfError};
 use crate::setup::SetupPolicy;
 use crate::specs::WorkerSettings;
 use crate::weights::Published;
@@ -90,6 +90,8 @@ pub struct World {
     pub workers: WorkerSettings,
     /// The compiled models that are in memory.
     pub shelf: Shelf,
+    /// The memory that requests at work take.
+    pub rooms: Arc<Rooms>,
     /// The trusted setup; absent where none was given, which serves proof systems without one.
     pub setup: Option<SetupPolicy>,
     /// Its verifier part.

@@ -49,11 +49,7 @@ impl StoreHealth {
     /// Tries it for ever; `changed` is called when it fails, and when it is back.
     pub async fn follow(&self, artifacts: &Artifacts, changed: impl Fn()) {
         loop {
-            let problem = match tokio::time::timeout(TIME, artifacts.try_it()).await {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(error.to_string()),
-                Err(_) => Some(format!("it has not answered for {} s", TIME.as_secs())),
-            };
+            let problem = tried(artifacts, TIME).await;
             let before = std::mem::replace(&mut *self.lock(), problem.clone());
             if before.is_some() != problem.is_some() {
                 match &problem {
@@ -69,5 +65,28 @@ impl StoreHealth {
             // Many may be let down at once.
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
+    }
+}
+
+/// What is wrong with the store, if it is not found good within this time.
+async fn tried(artifacts: &Artifacts, time: Duration) -> Option<String> {
+    match tokio::time::timeout(time, artifacts.try_it()).await {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(error.to_string()),
+        Err(_) => Some(format!("it has not answered for {} s", time.as_secs())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_store_that_does_not_answer_in_time_is_as_good_as_away() {
+        let slow = Artifacts::slow(Duration::from_secs(3600));
+        let problem = tried(&slow, Duration::from_millis(50)).await;
+        assert_eq!(problem.as_deref(), Some("it has not answered for 0 s"));
+        let patient = tried(&Artifacts::slow(Duration::from_millis(50)), TIME).await;
+        assert_eq!(patient, None);
     }
 }

@@ -85,6 +85,8 @@ async fn compile_for(client: &Client, scratch: &Path) -> Result<(), JobError> {
             Some(SrsSource::Points(Box::new(srs)))
         }
     };
+    // Large keys take their time to be handed in: that is told of too.
+    let handing = progress.clone();
     let outcome = match model(client, &task, scratch).await? {
         Ok(args) => {
             let (out, task) = (scratch.join("out"), task.clone());
@@ -101,15 +103,17 @@ async fn compile_for(client: &Client, scratch: &Path) -> Result<(), JobError> {
             failure
         }
     };
-    // The last lines are told before the report, so that none comes after it.
-    let _ = telling.await;
     if let CompileOutcome::Compiled(report) = &outcome {
-        for blob in report.blobs() {
+        for (n, blob) in report.blobs().enumerate() {
+            let _ = handing.send(format!("handing in file {}", n + 1));
             client
                 .put_blob(&blob, &files::blob_path(&scratch.join("out"), &blob.digest))
                 .await?;
         }
     }
+    // The last lines are told before the report, so that none comes after it.
+    drop(handing);
+    let _ = telling.await;
     client.report(&outcome).await?;
     Ok(())
 }

@@ -108,11 +108,9 @@ impl Constants {
     }
 
     /// The owner of a namespace's pools.
-    pub(crate) fn owner<'a>(&'a self, namespace: &'a str) -> Owner<'a> {
-        match self.owners.get(namespace) {
-            Some(group) => Owner::Group(group),
-            None => Owner::Namespace(namespace),
-        }
+    #[must_use]
+    pub fn owner<'a>(&'a self, namespace: &'a str) -> Owner<'a> {
+        Owner::of(&self.owners, namespace)
     }
 
     pub(super) fn hash(&self, hash: &mut Sha256) {
@@ -151,9 +149,20 @@ impl Constants {
 
 /// Who a miner belongs to. A listed owner's name is no namespace's, though it be spelt the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Owner<'a> {
+pub enum Owner<'a> {
     /// Somebody who is listed.
     Group(&'a str),
     /// Whoever has the namespace.
     Namespace(&'a str),
+}
+
+impl<'a> Owner<'a> {
+    /// The owner of a namespace's pools, by a list of namespaces with their owners.
+    #[must_use]
+    pub fn of(owners: &'a BTreeMap<String, String>, namespace: &'a str) -> Self {
+        match owners.get(namespace) {
+            Some(group) => Self::Group(group),
+            None => Self::Namespace(namespace),
+        }
+    }
 }

@@ -282,7 +282,7 @@ impl World {
         self.leave(&tickets);
         if replaced {
             for (pool, _) in self.machines[machine].names.clone() {
-                self.queue.forget(&pool);
+                self.queue.forget(&pool, self.now);
             }
             self.machines[machine].be_born(machine);
             self.name_pools();

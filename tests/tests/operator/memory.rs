@@ -3,8 +3,9 @@
 use std::process::Command;
 use std::time::Instant;
 
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
-use zkinfer_crds::k8s::{Model, RequestPhase, find_condition};
+use zkinfer_crds::k8s::{InferenceRequest, Model, RequestPhase, find_condition};
 use zkinfer_tests::cluster::can_run;
 use zkinfer_tests::local::{program, run};
 use zkinfer_tests::operator::{Objects, model_ready, peak_resident, phase, pool_ready};
@@ -168,4 +169,97 @@ async fn three_models_of_54_megabytes_are_compiled_and_answer_in_turn() {
         peak >> 20
     ));
     assert!(peak < LIMIT, "{} MiB", peak >> 20);
+}
+
+/// Why a request is over, or waits.
+fn why(request: &InferenceRequest) -> (String, String) {
+    let conditions = request.status.iter().flat_map(|s| s.conditions.clone());
+    find_condition(&conditions.collect::<Vec<_>>(), "Ready")
+        .map_or_else(Default::default, |c| (c.reason.clone(), c.message.clone()))
+}
+
+/// An operator with so much memory for requests at work, a Model, and a pool.
+async fn with_run_memory(flag: &str) -> (World, Objects) {
+    let world = World::new(&[flag]).await;
+    let objects = Objects::new(&world.cluster, "room").await.unwrap();
+    let model = objects.model("wine", "wine.onnx", 2);
+    world.cluster.apply(&model).await.unwrap();
+    let pool = objects.pool("own", &json!({}));
+    world.cluster.apply(&pool).await.unwrap();
+    objects.until("wine", LONG, model_ready).await.unwrap();
+    objects.until("own", LONG, pool_ready).await.unwrap();
+    (world, objects)
+}
+
+#[tokio::test]
+async fn requests_take_turns_in_the_memory_that_there_is_and_one_that_never_fits_says_so() {
+    if !can_run() {
+        return;
+    }
+    let (world, objects) = with_run_memory("--run-memory=64Ki").await;
+    let request = objects.wine_request("large", "wine", &json!({}));
+    world.cluster.apply(&request).await.unwrap();
+    let over = objects.over("large", LONG).await.unwrap();
+    assert_eq!(phase(&over), Some(RequestPhase::Failed), "{:?}", over.status);
+    let (reason, message) = why(&over);
+    assert_eq!(reason, "TooLargeForOperator");
+    let asks = message
+        .split_whitespace()
+        .find(|word| word.starts_with("--run-memory="));
+    let flag = asks.expect("the message names the flag").to_owned();
+    drop((world, objects));
+    // With what it asks for there is room for one of them, and all have their turn.
+    let (world, objects) = with_run_memory(&flag).await;
+    let budget = f64::from(
+        flag["--run-memory=".len()..]
+            .trim_end_matches("Mi")
+            .parse::<u32>()
+            .unwrap(),
+    );
+    let names: Vec<String> = (0..12).map(|n| format!("turn-{n}")).collect();
+    for name in &names {
+        let request = objects.wine_request(name, "wine", &json!({}));
+        world.cluster.apply(&request).await.unwrap();
+    }
+    for name in &names {
+        let over = objects.over(name, LONG).await.unwrap();
+        assert_eq!(phase(&over), Some(RequestPhase::Succeeded), "{:?}", over.status);
+        let taken = world
+            .operator
+            .metric("zkinfer_run_memory_bytes", "")
+            .await
+            .unwrap();
+        assert!(taken <= budget * f64::from(1 << 20), "{taken}");
+    }
+}
+
+#[tokio::test]
+async fn a_suspended_request_holds_no_model_and_no_room() {
+    if !can_run() {
+        return;
+    }
+    let (world, objects) = with_run_memory("--run-memory=64Mi").await;
+    let asked = json!({ "suspend": true });
+    let request = objects.wine_request("rests", "wine", &json!({}));
+    world.cluster.apply(&request).await.unwrap();
+    let patch = Patch::Merge(json!({ "spec": asked }));
+    let api = objects.api::<InferenceRequest>();
+    api.patch("rests", &PatchParams::default(), &patch).await.unwrap();
+    let rests = |r: &InferenceRequest| why(r).0 == "Suspended" || phase(r).is_some_and(|p| p.is_over());
+    objects.until("rests", LONG, rests).await.unwrap();
+    let began = Instant::now();
+    while world
+        .operator
+        .metric("zkinfer_run_memory_bytes", "")
+        .await
+        .unwrap()
+        > 0.0
+    {
+        assert!(began.elapsed() < LONG, "it is held");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    let patch = Patch::Merge(json!({ "spec": { "suspend": false } }));
+    api.patch("rests", &PatchParams::default(), &patch).await.unwrap();
+    let over = objects.over("rests", LONG).await.unwrap();
+    assert_eq!(phase(&over), Some(RequestPhase::Succeeded), "{:?}", over.status);
 }

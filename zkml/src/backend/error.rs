@@ -112,10 +112,17 @@ pub enum KeyError {
 #[error(transparent)]
 pub struct ProveError(pub Cause);
 
-/// Why a proof was refused.
+/// Why a proof was not accepted. Either way it is not; the two tell who is to blame.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(transparent)]
-pub struct VerifyError(pub Cause);
+pub enum VerifyError {
+    /// The proof does not hold, or its bytes are none: whoever made it.
+    #[error(transparent)]
+    Refused(Cause),
+    /// No bytes of a proof bring this about: the public values are not the slice's, or this program is at fault. The proof
+    /// was not judged.
+    #[error(transparent)]
+    Fault(Cause),
+}
 
 impl ProveError {
     /// An error of a proof system's.
@@ -126,10 +133,16 @@ impl ProveError {
 }
 
 impl VerifyError {
-    /// An error of a proof system's.
+    /// What a proof system says of a proof.
     #[must_use]
-    pub fn of(error: impl Error + Send + Sync + 'static) -> Self {
-        Self(Cause::of(error))
+    pub fn refused(error: impl Error + Send + Sync + 'static) -> Self {
+        Self::Refused(Cause::of(error))
+    }
+
+    /// What a proof system says where no proof can be why.
+    #[must_use]
+    pub fn fault(error: impl Error + Send + Sync + 'static) -> Self {
+        Self::Fault(Cause::of(error))
     }
 }
 

@@ -4,6 +4,8 @@
 //! Invariant: values that [`IntGraph::evaluate`] returns satisfy every relation that the graph lowers to, and no
 //! other outputs do for the same inputs.
 
+use std::collections::BTreeSet;
+
 use super::ops::OutOfRange;
 use super::{GraphError, IntGraph, IntTensor, Node, TensorId};
 
@@ -71,7 +73,7 @@ impl Evaluator<'_> {
     /// # Errors
     /// Inputs that do not fit, or a value that leaves its calibrated range.
     pub fn run(&self, inputs: &[IntTensor]) -> Result<Vec<IntTensor>, EvaluateError> {
-        self.0.evaluate_validated(inputs)
+        self.0.evaluate_validated(inputs, |_| true)
     }
 }
 
@@ -84,6 +86,56 @@ impl IntGraph {
         self.evaluator()?.run(inputs)
     }
 
+    /// As [`IntGraph::evaluate`], for whoever needs the values of some tensors alone: of the others none are returned, and none
+    /// are in memory once no node reads them any more.
+    ///
+    /// # Errors
+    /// A graph that does not validate, inputs that do not fit, or a value that leaves its calibrated range.
+    pub fn evaluate_for(
+        &self,
+        keep: &BTreeSet<TensorId>,
+        inputs: &[IntTensor],
+    ) -> Result<Vec<IntTensor>, EvaluateError> {
+        self.validate()?;
+        self.evaluate_validated(inputs, |id| keep.contains(&id))
+    }
+
+    /// The most values that [`IntGraph::evaluate_for`] has in memory at once, of a graph that validates: those of the tensors,
+    /// and twice those of the one that is being made, for an operator may have accumulators beside them.
+    #[must_use]
+    pub fn evaluation_len(&self, keep: &BTreeSet<TensorId>) -> u64 {
+        let len = |id: &TensorId| self.tensors.get(id.0 as usize).map_or(0, |t| t.len() as u64);
+        let mut there: u64 = self.inputs.iter().map(len).sum();
+        let mut most = there;
+        for (node, done) in self.nodes.iter().zip(self.done_after(|id| keep.contains(&id))) {
+            let made = len(&node.output);
+            most = most.max(there.saturating_add(made.saturating_mul(2)));
+            there = there.saturating_add(made);
+            there = there.saturating_sub(done.iter().map(len).sum());
+        }
+        most
+    }
+
+    /// By node: the tensors whose values nobody needs when it is done.
+    fn done_after(&self, keep: impl Fn(TensorId) -> bool) -> Vec<Vec<TensorId>> {
+        let mut last: Vec<Option<usize>> = vec![None; self.tensors.len()];
+        for (at, node) in self.nodes.iter().enumerate() {
+            for id in node.inputs.iter().chain([&node.output]) {
+                if let Some(last) = last.get_mut(id.0 as usize) {
+                    *last = Some(at);
+                }
+            }
+        }
+        let mut done = vec![Vec::new(); self.nodes.len()];
+        for (id, last) in last.into_iter().enumerate() {
+            let id = TensorId(id as u32);
+            if let Some(at) = last.filter(|_| !keep(id)) {
+                done[at].push(id);
+            }
+        }
+        done
+    }
+
     /// For whoever evaluates one graph many times: it is validated once.
     ///
     /// # Errors
@@ -93,7 +145,11 @@ impl IntGraph {
         Ok(Evaluator(self))
     }
 
-    fn evaluate_validated(&self, inputs: &[IntTensor]) -> Result<Vec<IntTensor>, EvaluateError> {
+    fn evaluate_validated(
+        &self,
+        inputs: &[IntTensor],
+        keep: impl Fn(TensorId) -> bool,
+    ) -> Result<Vec<IntTensor>, EvaluateError> {
         if inputs.len() != self.inputs.len() {
             return Err(EvaluateError::InputCount {
                 expected: self.inputs.len(),
@@ -109,8 +165,11 @@ impl IntGraph {
             self.check_input(*id, input)?;
             values[id.0 as usize].values.clone_from(&input.values);
         }
-        for node in &self.nodes {
+        for (node, done) in self.nodes.iter().zip(self.done_after(keep)) {
             values[node.output.0 as usize].values = self.evaluate_node(node, &values)?;
+            for id in done {
+                values[id.0 as usize].values = Vec::new();
+            }
         }
         Ok(values)
     }

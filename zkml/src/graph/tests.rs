@@ -1,5 +1,6 @@
 //! Graphs with tables: what they compute, how they are written, and those that nobody may give.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::table::{MAX_ROWS, MAX_TOTAL_ROWS};
@@ -98,6 +99,37 @@ fn run(graph: &IntGraph, x: [i64; 4]) -> Result<Vec<i64>, EvaluateError> {
     };
     let all = graph.evaluate(&[input])?;
     Ok(all[graph.outputs[0].0 as usize].values.clone())
+}
+
+#[test]
+fn only_what_is_asked_for_is_in_memory_when_nobody_reads_it_any_more() {
+    let (graph, x) = (good(), vec![-2, -1, 0, 1]);
+    let input = IntTensor {
+        shape: vec![1, 4],
+        values: x.clone(),
+    };
+    let all = graph.evaluate(std::slice::from_ref(&input)).unwrap();
+    let ids = |of: &[u32]| of.iter().map(|id| TensorId(*id)).collect::<BTreeSet<_>>();
+    // In turn 4 values that a node reads and 8 while it makes 4.
+    for (keep, most) in [(&[3][..], 12), (&[1, 3], 16), (&[0, 1, 2, 3], 20)] {
+        let some = graph
+            .evaluate_for(&ids(keep), std::slice::from_ref(&input))
+            .unwrap();
+        for (id, (tensor, whole)) in some.iter().zip(&all).enumerate() {
+            assert_eq!(tensor.shape, whole.shape);
+            let kept = keep.contains(&(id as u32));
+            assert_eq!(tensor.values, if kept { &whole.values[..] } else { &[] }, "{id}");
+        }
+        assert_eq!(graph.evaluation_len(&ids(keep)), most, "{keep:?}");
+    }
+    let wide = IntTensor {
+        shape: vec![1, 4],
+        values: vec![7; 4],
+    };
+    assert!(matches!(
+        graph.evaluate_for(&ids(&[3]), &[wide]),
+        Err(EvaluateError::InputRange { .. })
+    ));
 }
 
 #[test]

@@ -210,7 +210,9 @@ impl Verifier for Halo2Verifier {
         outputs: &[&[i64]],
         proof: &[u8],
     ) -> Result<(), VerifyError> {
-        verify(&self.vk, &self.srs, boundary, statement, inputs, outputs, proof).map_err(VerifyError::of)
+        Ok(verify(
+            &self.vk, &self.srs, boundary, statement, inputs, outputs, proof,
+        )?)
     }
 }
 
@@ -226,6 +228,16 @@ fn own(parameters: Parameters) -> Result<SliceParameters, LayoutError> {
         limb_bits: parameters.limb_bits,
         k: parameters.k.ok_or(LayoutError::Parameters)?,
     })
+}
+
+impl From<super::VerifyError> for VerifyError {
+    fn from(error: super::VerifyError) -> Self {
+        match error {
+            super::VerifyError::Malformed(_) | super::VerifyError::Invalid => Self::refused(error),
+            // Whoever verifies gives the public values.
+            super::VerifyError::Instance(_) => Self::fault(error),
+        }
+    }
 }
 
 impl From<super::LayoutError> for LayoutError {

@@ -64,6 +64,25 @@ pub enum SliceVerifyError {
     Proof(#[from] VerifyError),
 }
 
+impl SliceVerifyError {
+    /// Whether the prover's bytes are why. Everything else is the matter of whoever verifies: keys, setup, the public values,
+    /// and the program itself.
+    #[must_use]
+    pub const fn is_provers(&self) -> bool {
+        match self {
+            Self::Envelope(_) | Self::Parameters { .. } | Self::Proof(VerifyError::Refused(_)) => true,
+            Self::NoSlice(_)
+            | Self::OtherKey { .. }
+            | Self::Key(_)
+            | Self::System(_)
+            | Self::Lower(_)
+            | Self::Missing(_)
+            | Self::OtherSrs { .. }
+            | Self::Proof(VerifyError::Fault(_)) => false,
+        }
+    }
+}
+
 /// What verifying a slice again and again needs.
 #[derive(Debug, Clone)]
 pub struct SliceVerifier {

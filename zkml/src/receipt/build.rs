@@ -1,21 +1,21 @@
 //! Builds a receipt from a run: values once, then one proof per slice.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::Serialize;
 use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex};
 
 use super::{BoundaryValues, Receipt, RunStatement, SliceReceipt, VERSION};
-use crate::canonical::CanonicalError;
+use crate::canonical::{self, CanonicalError};
 use crate::envelope::Envelope;
-use crate::graph::{IntTensor, TensorId};
+use crate::graph::{IntTensor, TensorId, TensorInfo};
 use crate::manifest::Manifest;
 
 /// Why a receipt cannot be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BuildError {
-    /// A boundary tensor was not evaluated.
-    #[error("tensor {0} has no value")]
+    /// A boundary tensor was not evaluated, or has not as many values as the manifest says.
+    #[error("tensor {0} has no value, or not as many as the manifest says")]
     Tensor(u32),
     /// The manifest has no such slice.
     #[error("the manifest has no slice {0}")]
@@ -31,55 +31,12 @@ pub enum BuildError {
 /// Values of a slice's inputs and of its outputs, by tensor.
 pub type SliceValues<'a> = (Vec<&'a [i64]>, Vec<&'a [i64]>);
 
-/// What all slices of a run are proved of: its values and its statement, which no proof changes. One that verifies proofs shares it
-/// and copies nothing: with many slices, the values of all of them for each would be their square.
+/// What is known of a run before anything of it is proved: every statement, and the boundary's values.
 #[derive(Debug)]
 pub struct RunValues {
-    /// Without slices.
+    /// Without a proof.
     receipt: Receipt,
     run: RunStatement,
-    /// Where a tensor's values stand among the receipt's inputs, inner tensors and outputs.
-    places: BTreeMap<TensorId, (Part, usize)>,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Part {
-    Input,
-    Inner,
-    Output,
-}
-
-impl RunValues {
-    /// The digest that a proof of this claim must be bound to.
-    #[must_use]
-    pub fn statement(&self, slice: SliceIndex, claim: ClaimId, identity: Identity) -> Digest {
-        self.run.slice(slice, claim, identity).digest()
-    }
-
-    /// Values of a slice's inputs and outputs, in the manifest's order.
-    ///
-    /// # Errors
-    /// A slice that the manifest does not have.
-    pub fn boundary(&self, slice: SliceIndex) -> Result<SliceValues<'_>, BuildError> {
-        let slices = &self.receipt.manifest.slices;
-        let entry = slices.get(slice.0 as usize).ok_or(BuildError::NoSlice(slice))?;
-        let values = |ids: &[TensorId]| {
-            ids.iter()
-                .map(|&id| self.of(id).ok_or(BuildError::Tensor(id.0)))
-                .collect::<Result<Vec<_>, _>>()
-        };
-        Ok((values(&entry.inputs)?, values(&entry.outputs)?))
-    }
-
-    fn of(&self, id: TensorId) -> Option<&[i64]> {
-        let &(part, at) = self.places.get(&id)?;
-        let values = match part {
-            Part::Input => self.receipt.input.get(at),
-            Part::Inner => self.receipt.inner.get(at),
-            Part::Output => self.receipt.output.get(at),
-        };
-        values.map(|tensor| tensor.values.as_slice())
-    }
 }
 
 /// A receipt in the making. Proofs must have been verified by the caller.
@@ -89,18 +46,33 @@ pub struct ReceiptBuilder {
     proofs: Vec<Option<SliceReceipt>>,
 }
 
-impl ReceiptBuilder {
-    /// Starts a receipt; `tensors` are all values of the integer graph, by id.
-    ///
-    /// # Errors
-    /// A boundary tensor that is not among them.
-    pub fn new(
+/// A [`Receipt`] as it is written, made of parts that stand elsewhere.
+#[derive(Serialize)]
+struct Written<'a> {
+    srs: &'a Digest,
+    inner: &'a [BoundaryValues],
+    input: &'a [BoundaryValues],
+    output: &'a [BoundaryValues],
+    slices: Vec<&'a SliceReceipt>,
+    network: &'a str,
+    request: &'a RequestUid,
+    version: &'a u32,
+    manifest: &'a Manifest,
+}
+
+impl RunValues {
+    fn new(
         manifest: &Manifest,
         network: &str,
         request: RequestUid,
         tensors: &[IntTensor],
     ) -> Result<Self, BuildError> {
-        let tensor = |id: TensorId| tensors.get(id.0 as usize).ok_or(BuildError::Tensor(id.0));
+        let tensor = |id: TensorId| {
+            let expected = manifest.tensor(id).map(TensorInfo::len);
+            let tensor = tensors.get(id.0 as usize);
+            let tensor = tensor.filter(|t| Some(t.values.len()) == expected);
+            tensor.ok_or(BuildError::Tensor(id.0))
+        };
         let of = |ids: &[TensorId]| {
             ids.iter()
                 .map(|&id| tensor(id).cloned())
@@ -135,23 +107,54 @@ impl ReceiptBuilder {
             &of(&manifest.inputs)?,
             &of(&manifest.outputs)?,
         );
-        let parts = [
-            (Part::Input, &receipt.input),
-            (Part::Inner, &receipt.inner),
-            (Part::Output, &receipt.output),
-        ];
-        let places = parts.iter().flat_map(|(part, tensors)| {
-            let places = tensors.iter().enumerate();
-            places.map(|(at, tensor)| (tensor.id, (*part, at)))
-        });
-        let places = places.collect();
+        Ok(Self { receipt, run })
+    }
+
+    /// The digest that a proof of this claim must be bound to.
+    #[must_use]
+    pub fn statement(&self, slice: SliceIndex, claim: ClaimId, identity: Identity) -> Digest {
+        self.run.slice(slice, claim, identity).digest()
+    }
+
+    /// Values of a slice's inputs and outputs, in the manifest's order.
+    ///
+    /// # Errors
+    /// A slice that the manifest does not have.
+    pub fn boundary(&self, slice: SliceIndex) -> Result<SliceValues<'_>, BuildError> {
+        let entry = self
+            .receipt
+            .manifest
+            .slices
+            .get(slice.0 as usize)
+            .ok_or(BuildError::NoSlice(slice))?;
+        let all = self.receipt.values();
+        let values = |ids: &[TensorId]| {
+            ids.iter()
+                .map(|&id| all.get(&id).copied().ok_or(BuildError::Tensor(id.0)))
+                .collect::<Result<Vec<_>, _>>()
+        };
+        Ok((values(&entry.inputs)?, values(&entry.outputs)?))
+    }
+}
+
+impl ReceiptBuilder {
+    /// Starts a receipt; `tensors` are the values of the integer graph by id, of the boundary at least.
+    ///
+    /// # Errors
+    /// A boundary tensor that is not among them.
+    pub fn new(
+        manifest: &Manifest,
+        network: &str,
+        request: RequestUid,
+        tensors: &[IntTensor],
+    ) -> Result<Self, BuildError> {
         Ok(Self {
-            values: Arc::new(RunValues { receipt, run, places }),
+            values: Arc::new(RunValues::new(manifest, network, request, tensors)?),
             proofs: vec![None; manifest.slices.len()],
         })
     }
 
-    /// What proofs are verified of, to be shared.
+    /// What is known of the run, for whoever verifies several proofs of it at the same time.
     #[must_use]
     pub fn values(&self) -> Arc<RunValues> {
         Arc::clone(&self.values)
@@ -194,6 +197,40 @@ impl ReceiptBuilder {
         Ok(())
     }
 
+    /// The receipt's bytes, as [`Receipt::to_bytes`] writes them, without a copy of what is in it.
+    ///
+    /// # Errors
+    /// A slice without a proof.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, BuildError> {
+        let proofs = self.proofs.iter().enumerate();
+        let slices = proofs
+            .map(|(index, proof)| proof.as_ref().ok_or(BuildError::Unproved(index)))
+            .collect::<Result<_, _>>()?;
+        let Receipt {
+            srs,
+            inner,
+            input,
+            output,
+            // Those of a receipt in the making are beside it.
+            slices: _,
+            network,
+            request,
+            version,
+            manifest,
+        } = &self.values.receipt;
+        Ok(canonical::to_bytes(&Written {
+            srs,
+            inner,
+            input,
+            output,
+            slices,
+            network,
+            request,
+            version,
+            manifest,
+        }))
+    }
+
     /// The receipt.
     ///
     /// # Errors
@@ -205,10 +242,9 @@ impl ReceiptBuilder {
             .enumerate()
             .map(|(index, proof)| proof.ok_or(BuildError::Unproved(index)))
             .collect::<Result<_, _>>()?;
-        let receipt = match Arc::try_unwrap(self.values) {
-            Ok(alone) => alone.receipt,
-            Err(shared) => shared.receipt.clone(),
-        };
-        Ok(Receipt { slices, ..receipt })
+        Ok(Receipt {
+            slices,
+            ..self.values.receipt.clone()
+        })
     }
 }

@@ -194,7 +194,7 @@ impl Verifier for KeyHolder {
         outputs: &[&[i64]],
         proof: &[u8],
     ) -> Result<(), VerifyError> {
-        verify(&self.0, statement, inputs, outputs, proof).map_err(VerifyError::of)
+        Ok(verify(&self.0, statement, inputs, outputs, proof)?)
     }
 }
 
@@ -217,6 +217,16 @@ fn circuit(parameters: SliceParameters) -> Circuit {
     Circuit::of(&SumcheckShape {
         limb_bits: parameters.limb_bits,
     })
+}
+
+impl From<super::VerifyError> for VerifyError {
+    fn from(error: super::VerifyError) -> Self {
+        match error {
+            super::VerifyError::Malformed(_) | super::VerifyError::Refuted(_) => Self::refused(error),
+            // Whoever verifies gives the public values, and has the program.
+            super::VerifyError::Instance(_) | super::VerifyError::Fault(_) => Self::fault(error),
+        }
+    }
 }
 
 impl From<super::LayoutError> for LayoutError {

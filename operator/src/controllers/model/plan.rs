@@ -10,7 +10,7 @@ use zkml::systems;
 use super::observed::{CompileState, Observed, SourceState};
 use super::status;
 use crate::fleet::{Finding, Mends};
-use crate::runs::{loaded_bytes, too_large};
+use crate::runs::{Use, loaded_bytes, too_large};
 
 /// What to do beside writing the status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +97,7 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
                 .max()
                 .unwrap_or(0);
             if needs > observed.model_memory {
-                to.too_large_for_operator(&too_large(needs, observed.model_memory));
+                to.too_large_for_operator(&too_large(needs, observed.model_memory, Use::Models));
             }
             (None, !is_true(&to.status.conditions, condition::READY))
         }

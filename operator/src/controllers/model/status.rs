@@ -3,13 +3,13 @@
 use std::cmp::Reverse;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use zkinfer_crds::compile_report::{CompileFailure, CompileReport, FailureKind};
+use zkinfer_crds::compile_report::{CompileFailure, CompileReport, CompiledSlice, FailureKind};
 use zkinfer_crds::k8s::model::{
     Accuracy, Calibration, MAX_UNSUPPORTED, ModelBatch, ModelSlice, ModelStatus, UnsupportedNode, condition,
     reason,
 };
 use zkinfer_crds::k8s::{Truth, find_condition, set_condition};
-use zkinfer_crds::{Digest, ProofSystem, SliceIndex};
+use zkinfer_crds::{Digest, ProofSystem, SliceIndex, encode};
 
 use super::observed::Observed;
 use crate::setup::SetupPolicy;
@@ -190,7 +190,7 @@ impl<'a> Writer<'a> {
         self.status.graph_digest = Some(report.graph.digest);
         self.status.srs_digest = setup.map(|s| s.srs);
         self.status.slice_count = Some(report.slices.len() as u32);
-        self.status.slices = report.slices.iter().enumerate().map(slice).collect();
+        self.status.slices = slices(&report.slices);
         let batches = report.each().map(|report| batch(&report));
         self.status.batches = match report.sizes().eq([1]) {
             true => Vec::new(),
@@ -309,7 +309,20 @@ fn batch(report: &CompileReport) -> ModelBatch {
     }
 }
 
-fn slice((index, s): (usize, &zkinfer_crds::compile_report::CompiledSlice)) -> ModelSlice {
+/// The most bytes of all slices in a status: the API server takes 1.5 MiB, of which the names of classes may be a third.
+const MAX_SLICES_BYTES: usize = 400 << 10;
+
+/// The slices; of very many as many of the first as there is room for.
+fn slices(all: &[CompiledSlice]) -> Vec<ModelSlice> {
+    let mut bytes = 0;
+    let has_room = |slice: &ModelSlice| {
+        bytes += encode(slice).len();
+        bytes <= MAX_SLICES_BYTES
+    };
+    all.iter().enumerate().map(slice).take_while(has_room).collect()
+}
+
+fn slice((index, s): (usize, &CompiledSlice)) -> ModelSlice {
     let nodes = match (s.nodes.first(), s.nodes.last()) {
         (Some(first), Some(last)) if first != last => format!("{first}..{last}"),
         (Some(only), _) => only.clone(),

@@ -1,9 +1,12 @@
 //! What the planner decides.
 
-use zkinfer_crds::compile_report::{Accuracy, CompileFailure, CompileOutcome, CompileReport, FailureKind};
+use zkinfer_crds::compile_report::{
+    Accuracy, CompileFailure, CompileOutcome, CompileReport, CompiledSlice, FailureKind,
+};
 use zkinfer_crds::k8s::find_condition;
 use zkinfer_crds::k8s::model::{ModelSpec, ModelStatus, condition};
 use zkinfer_crds::k8s::{Truth, set_condition};
+use zkinfer_crds::slice_files::{Measures, SliceFiles};
 use zkinfer_crds::wire::BlobRef;
 use zkinfer_crds::{Digest, Profile, ProofSystem};
 
@@ -190,6 +193,34 @@ fn compiled(max_error_millionths: u64, synthetic: bool) -> CompileState {
         },
         batches: Vec::new(),
     }))
+}
+
+#[test]
+fn a_model_of_very_many_slices_has_a_status_that_the_api_server_can_store() {
+    let slice = CompiledSlice {
+        nodes: vec!["n".repeat(1024), "m".repeat(1024)],
+        vk: Digest::new([3; 32]),
+        files: SliceFiles::default(),
+        measures: Measures::default(),
+        predicted_micros: 1,
+        predicted_memory_bytes: 1,
+        predicted_proof_bytes: 1,
+    };
+    let of = |count: usize| {
+        let report = CompileReport {
+            slices: vec![slice.clone(); count],
+            ..of_batch(1, 100)
+        };
+        let mut case = Case::new(CompileState::Done(CompileOutcome::Compiled(report)));
+        assert_eq!(case.plan(), (None, false));
+        case.status
+    };
+    let few = of(64);
+    assert_eq!((few.slices.len(), few.slice_count), (64, Some(64)));
+    let many = of(4096);
+    assert_eq!(many.slice_count, Some(4096));
+    assert!((64..4096).contains(&many.slices.len()));
+    assert!(zkinfer_crds::encode(&many).len() < 512 << 10);
 }
 
 #[test]

@@ -18,6 +18,7 @@ use super::news::{Urgency, news, urgency};
 use super::observed::{ModelState, Observed, RunState};
 use super::plan::{Action, Plan, plan};
 use super::records::Requests;
+use super::room::MADE_WAY;
 use super::settle::settle;
 use super::start::{look, start};
 use super::status::{self, refreshed};
@@ -27,6 +28,8 @@ use crate::world::{Part, ReconcileError, is_too_large};
 
 /// What is not there yet is looked for again after this.
 const AGAIN: Duration = Duration::from_secs(3);
+/// Room in memory is told of, and asked for again after this.
+const ROOM: Duration = Duration::from_secs(15);
 /// A place in the line is looked at again after this, and ever more seldom further behind.
 const PLACE: Duration = Duration::from_secs(3);
 const PLACE_MOST: Duration = Duration::from_secs(60);
@@ -42,9 +45,10 @@ pub async fn reconcile(object: Arc<InferenceRequest>, ctx: Arc<Requests>) -> Res
     let uid = object.uid().and_then(|u| u.parse::<RequestUid>().ok());
     // One that could not begin keeps nobody else from it until it is tried again.
     if let (Err(_), Some(uid)) = (&result, uid)
-        && ctx.runs().get(&uid).is_none()
+        && ctx.runs().get(&uid).is_none_or(|record| record.run.is_none())
     {
         ctx.leave(uid);
+        ctx.leave_room(uid);
     }
     result
 }
@@ -67,10 +71,13 @@ async fn reconciled(object: &Arc<InferenceRequest>, ctx: &Arc<Requests>) -> Resu
         .as_ref()
         .filter(|_| seen.erased.is_none())
     {
+        ctx.leave_room(uid);
         return erase(ctx, object, uid, (stated, seen)).await;
     }
     if seen.phase.is_over() {
         ctx.looked.lock().remove(&uid);
+        ctx.parked.lock().remove(&uid);
+        ctx.leave_room(uid);
         ctx.leave(uid);
         ctx.world.dispatcher.remove(uid, ended_by_itself(&seen));
         let rows = ctx.runs().get(&uid).map(|r| r.view.recent.clone());
@@ -132,10 +139,21 @@ async fn reconciled(object: &Arc<InferenceRequest>, ctx: &Arc<Requests>) -> Resu
                 // Nothing was started, so nothing was accepted.
                 if matches!(
                     run,
-                    RunState::InputNotFound(_) | RunState::NoRoom(_) | RunState::Refused { .. }
+                    RunState::InputNotFound(_) | RunState::NoRoom { .. } | RunState::Refused { .. }
                 ) {
                     status = old.clone();
                 }
+            }
+            Some(Action::Park) => {
+                ctx.park(uid);
+                run = match object.spec.suspend {
+                    true => RunState::None,
+                    // Who waits takes its room first.
+                    false => RunState::NoRoom {
+                        reason: reason::RUN_MEMORY_FULL,
+                        message: MADE_WAY.to_owned(),
+                    },
+                };
             }
             Some(Action::Retarget(pools)) => {
                 ctx.world.dispatcher.retarget(uid, pools.clone());
@@ -162,6 +180,9 @@ async fn reconciled(object: &Arc<InferenceRequest>, ctx: &Arc<Requests>) -> Resu
     }
     if status.phase.is_over() || !(waits || matches!(run, RunState::Active(_))) {
         ctx.leave(uid);
+    }
+    if !matches!(run, RunState::NoRoom { .. }) {
+        ctx.leave_room(uid);
     }
     if matches!(run, RunState::Active(_)) {
         ctx.world.dispatcher.suspend(uid, object.spec.suspend);
@@ -252,8 +273,13 @@ fn next_look(
     let deadline = created + object.spec.deadline.seconds() as i64;
     let left = (deadline - now().0.as_second()).max(0) as u64;
     let mut next = Duration::from_secs(left) + Duration::from_millis(50);
-    if matches!(run, RunState::InputNotFound(_) | RunState::NoRoom(_)) {
-        next = next.min(AGAIN);
+    match run {
+        RunState::NoRoom {
+            reason: reason::RUN_MEMORY_FULL,
+            ..
+        } => next = next.min(ROOM),
+        RunState::InputNotFound(_) | RunState::NoRoom { .. } => next = next.min(AGAIN),
+        _ => {}
     }
     // Its place changes with everybody's; its turn is told.
     if let Some(place) = &status.queue {

@@ -43,6 +43,12 @@ impl Controller for Requests {
                 None => requests.consent_again(|_| true),
             }
         });
+        let told = Arc::downgrade(&requests);
+        requests.world.rooms.on_room(move |uid| {
+            if let Some(requests) = told.upgrade() {
+                requests.has_room(uid);
+            }
+        });
         requests
     }
 

@@ -13,6 +13,7 @@ mod news;
 mod observed;
 mod plan;
 mod records;
+mod room;
 mod settle;
 mod start;
 mod status;

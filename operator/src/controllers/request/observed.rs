@@ -165,6 +165,16 @@ pub struct RunView {
     pub pools: Vec<PoolId>,
     /// Every slice is verified, and the float model's answer is not there: why.
     pub no_float: Option<String>,
+    /// Others wait for the memory that it holds, and nothing has come of it for a while.
+    pub makes_way: bool,
+}
+
+impl RunView {
+    /// Whether nobody is at work on it.
+    #[must_use]
+    pub const fn is_idle(&self) -> bool {
+        self.counts.claimed == 0 && self.counts.proved == 0
+    }
 }
 
 /// What is known of the run.
@@ -178,8 +188,13 @@ pub enum RunState {
     None,
     /// The input is not there yet.
     InputNotFound(String),
-    /// The operator has no room for its model just now.
-    NoRoom(String),
+    /// The operator has no room for it just now.
+    NoRoom {
+        /// One of the request's reasons.
+        reason: &'static str,
+        /// For people.
+        message: String,
+    },
     /// The input was refused, before anything was queued.
     Refused {
         /// One of the request's reasons.

@@ -29,6 +29,8 @@ pub enum Action {
     Retarget(Vec<PoolId>),
     /// Take the slices out of the queue.
     Stop,
+    /// Take them out until the request is begun again, and let go of what its run holds in memory.
+    Park,
     /// Forget all claims and proofs: they are of a manifest that counts no more.
     StartOver,
 }
@@ -127,9 +129,15 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
             to.failed(reason, message);
             None
         }
-        RunState::Active(_) if observed.spec.suspend => {
+        // Whoever holds a claim may still deliver. Afterwards nothing comes of what is held in memory for it.
+        RunState::Active(view) if observed.spec.suspend => {
             to.suspended();
-            None
+            view.is_idle().then_some(Action::Park)
+        }
+        // What is being verified is.
+        RunState::Active(view) if view.makes_way && view.counts.proved == 0 => {
+            to.proving();
+            Some(Action::Park)
         }
         RunState::Active(view) => {
             let pools = targets(observed, view);
@@ -147,8 +155,8 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
             None
         }
         // As above, or when what is at work has ended.
-        RunState::NoRoom(message) => {
-            to.waiting(RequestPhase::Pending, reason::MODEL_MEMORY_FULL, message);
+        RunState::NoRoom { reason, message } => {
+            to.waiting(RequestPhase::Pending, reason, message);
             None
         }
         RunState::None | RunState::Ended(..) => start(observed, &mut to),

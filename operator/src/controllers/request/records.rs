@@ -15,7 +15,7 @@ use crate::controllers::model::Models;
 use crate::controllers::pool::Pools;
 use crate::dispatch::BenchmarkNote;
 use crate::reference::Reference;
-use crate::runs::{Outbox, Run};
+use crate::runs::{Needs, Outbox, Run};
 use crate::specs::{BENCHMARK, no_benchmark};
 use crate::world::{Part, Records, World, lock};
 
@@ -41,6 +41,12 @@ pub struct Requests {
     pub(super) looked: Records<RequestUid, Digest>,
     /// Who may begin.
     line: Mutex<Line>,
+    /// By manifest: what a request of it takes of the operator's memory. Known once it was loaded.
+    pub(super) needs: Records<Digest, Needs>,
+    /// Those that wait for room in that memory.
+    pub(super) awaiting_room: Records<RequestUid, ObjectRef<InferenceRequest>>,
+    /// Those that were at work and are not now: their turn comes as that of others.
+    pub(super) parked: Records<RequestUid, ()>,
     /// Held by whoever begins, from storing what the run needs to where that is known; and by whoever erases, alone.
     pub(super) beginning: tokio::sync::RwLock<()>,
     /// Held from looking to telling the dispatcher who may see a run, so that nobody tells it what was true before.
@@ -67,6 +73,9 @@ impl Requests {
             looked_at: Mutex::default(),
             looked: Records::default(),
             line: Mutex::default(),
+            needs: Records::default(),
+            awaiting_room: Records::default(),
+            parked: Records::default(),
             beginning: tokio::sync::RwLock::default(),
             deciding: Mutex::default(),
         }
@@ -87,6 +96,8 @@ impl Requests {
         self.runs().remove(&request);
         self.unwritable().remove(&request);
         self.looked.lock().remove(&request);
+        self.parked.lock().remove(&request);
+        self.leave_room(request);
         self.leave(request);
     }
 
@@ -146,7 +157,7 @@ impl Requests {
             client: self.client_of(request),
             priority: request.spec.priority,
             created: request.creation_timestamp().map_or(0, |t| t.0.as_second()),
-            begun,
+            begun: begun && !self.parked.lock().contains_key(&uid),
         };
         lock(&self.line).ask(ask, &self.world.in_force.get().limits)
     }
@@ -213,6 +224,8 @@ pub struct RunRecord {
     pub state: RunState,
     /// Progress.
     pub view: RunView,
+    /// When it was begun, or a slice of it was verified last.
+    pub moved: Instant,
     /// The status as written last, and when.
     pub written: Option<(InferenceRequestStatus, Instant)>,
 }

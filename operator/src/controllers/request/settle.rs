@@ -2,6 +2,8 @@
 //!
 //! Invariant: a receipt is in the store before anything says that there is one.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use kube::runtime::reflector::ObjectRef;
 use zkinfer_crds::RequestUid;
@@ -29,6 +31,9 @@ pub(super) async fn settle(ctx: &Requests, uid: RequestUid, seen: Seen) -> RunSt
         } => (run, key, counts, ends),
     };
     if let (Some(record), Some(counts)) = (ctx.runs().get_mut(&uid), counts) {
+        if counts.verified > record.view.counts.verified {
+            (record.moved, record.view.makes_way) = (Instant::now(), false);
+        }
         record.view.counts = counts;
     }
     let mut no_float = None;
@@ -82,7 +87,7 @@ async fn receipt(
 ) -> Result<RunEnd, NoReceipt> {
     let namespace = key.namespace.as_deref().unwrap_or_default();
     let made = run.finish().map_err(|e| NoReceipt::Made(e.to_string()))?;
-    let bytes = Bytes::from(made.to_bytes());
+    let bytes = Bytes::from(made);
     let digest = ctx.world.artifacts.put_receipt(bytes.clone(), namespace).await?;
     let model = ctx.runs().get(&run.uid).map(|r| r.model.clone());
     let of = OutboxOf {

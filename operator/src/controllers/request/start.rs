@@ -1,10 +1,11 @@
 //! Begins a request: looks at its input, evaluates the model on it, and queues the slices.
 //!
-//! Invariants: what is wrong with an input is the end of its request, and nothing else is; a look takes nothing of the
-//! operator's memory for models, and stores nothing.
+//! Invariants: what is wrong with an input is the end of its request, and so is what the operator's memory never holds, and nothing
+//! else is; no input is read without room for it; a look takes nothing of the operator's memory for models, and stores nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
@@ -19,7 +20,8 @@ use super::records::{Requests, RunRecord};
 use crate::artifacts::ArtifactError;
 use crate::dispatch::PoolId;
 use crate::runs::{
-    CompiledModel, LoadError, PrepareError, Run, ShelfError, Terms, check_input, choose, follow,
+    CompiledModel, LoadError, Needs, PrepareError, Room, Run, ShelfError, Terms, check_input, choose, follow,
+    input_len,
 };
 use crate::sources::{self, SourceError};
 use crate::traces;
@@ -60,11 +62,33 @@ fn not_loaded(ctx: &Requests, model: &Model, error: LoadError) -> Result<RunStat
 /// A request's input tensors by name.
 type Tensors = BTreeMap<String, InlineTensor>;
 
-/// The request's input tensors by name, or why there are none.
+/// The most values that an input of the model has: of its largest manifest. `manifest` is one of the report's.
+fn values(manifest: &Manifest, report: &CompileReport) -> u64 {
+    let all = input_len(manifest);
+    let most = report.sizes().max().unwrap_or(1);
+    (all / u64::from(manifest.batch.max(1))).saturating_mul(u64::from(most))
+}
+
+/// What reading the request's input takes of the operator's memory, or why there is none.
+async fn reading(
+    ctx: &Requests,
+    object: &InferenceRequest,
+    values: u64,
+) -> Result<Result<u64, RunState>, ReconcileError> {
+    let namespace = object.namespace().unwrap_or_default();
+    let (world, input) = (&*ctx.world, &object.spec.input);
+    let bytes = sources::input_bytes(world, &world.artifacts, &namespace, input, values);
+    bytes
+        .await
+        .map_or_else(|error| not_given(error).map(Err), |bytes| Ok(Ok(bytes)))
+}
+
+/// The request's input tensors by name, or why there are none. There is room for them: see [`reading`].
 async fn given(
     ctx: &Requests,
     object: &InferenceRequest,
     manifest: &Manifest,
+    values: u64,
 ) -> Result<Result<Tensors, RunState>, ReconcileError> {
     let namespace = object.namespace().unwrap_or_default();
     let only = match manifest.inputs.as_slice() {
@@ -77,17 +101,43 @@ async fn given(
         &namespace,
         &object.spec.input,
         only.as_deref(),
+        values,
     )
     .await;
-    match given {
-        Ok(given) => Ok(Ok(given)),
-        Err(SourceError::NotFound(message)) => Ok(Err(RunState::InputNotFound(message))),
-        Err(SourceError::Unavailable(message)) => Err(ReconcileError::Source(message)),
-        Err(e) => Ok(Err(RunState::Refused {
+    given.map_or_else(|error| not_given(error).map(Err), |given| Ok(Ok(given)))
+}
+
+/// What becomes of a request whose input was not read.
+fn not_given(error: SourceError) -> Result<RunState, ReconcileError> {
+    match error {
+        SourceError::NotFound(message) => Ok(RunState::InputNotFound(message)),
+        SourceError::Unavailable(message) => Err(ReconcileError::Source(message)),
+        error => Ok(RunState::Refused {
             reason: reason::INVALID_INPUT,
-            message: e.into_text(),
-        })),
+            message: error.into_text(),
+        }),
     }
+}
+
+/// The request's input tensors, in room of their own.
+async fn read(
+    ctx: &Requests,
+    object: &InferenceRequest,
+    uid: RequestUid,
+    manifest: &Manifest,
+    values: u64,
+) -> Result<Result<(Tensors, Room), RunState>, ReconcileError> {
+    let bytes = match reading(ctx, object, values).await? {
+        Ok(bytes) => bytes,
+        Err(state) => return Ok(Err(state)),
+    };
+    let room = match ctx.room(object, uid, bytes) {
+        Ok(room) => room,
+        Err(state) => return Ok(Err(state)),
+    };
+    Ok(given(ctx, object, manifest, values)
+        .await?
+        .map(|given| (given, room)))
 }
 
 /// An input that cannot be run ends its request; whatever is ours is tried again.
@@ -115,8 +165,9 @@ pub(super) async fn look(
         Ok(manifest) => manifest,
         Err(error) => return not_loaded(ctx, &model, error),
     };
-    let given = match given(ctx, object, &manifest).await? {
-        Ok(given) => given,
+    let values = values(&manifest, &report);
+    let (given, _room) = match read(ctx, object, uid, &manifest, values).await? {
+        Ok(read) => read,
         Err(state) => return Ok(state),
     };
     let chosen = match choose(&report, &manifest, &given) {
@@ -159,7 +210,7 @@ async fn chosen(
     uid: RequestUid,
     model: &Model,
     report: CompileReport,
-) -> Result<Result<(CompileReport, Option<Tensors>), RunState>, ReconcileError> {
+) -> Result<Result<(CompileReport, Option<(Tensors, Room)>), RunState>, ReconcileError> {
     if report.batches.is_empty() {
         return Ok(Ok((report, None)));
     }
@@ -168,8 +219,9 @@ async fn chosen(
         Ok(manifest) => manifest,
         Err(error) => return not_loaded(ctx, model, error).map(Err),
     };
-    let given = match given(ctx, object, &manifest).await? {
-        Ok(given) => given,
+    let values = values(&manifest, &report);
+    let (given, room) = match read(ctx, object, uid, &manifest, values).await? {
+        Ok(read) => read,
         Err(state) => return Ok(Err(state)),
     };
     let report = match choose(&report, &manifest, &given) {
@@ -181,7 +233,51 @@ async fn chosen(
         ctx.looked.lock().remove(&uid);
         return Ok(Err(RunState::None));
     }
-    Ok(Ok((report, Some(given))))
+    Ok(Ok((report, Some((given, room)))))
+}
+
+/// The compiled model, loaded where it is not in memory, or why it is not there.
+async fn loaded(
+    ctx: &Requests,
+    uid: RequestUid,
+    model: &Model,
+    report: &CompileReport,
+) -> Result<Result<Arc<CompiledModel>, RunState>, ReconcileError> {
+    let namespace = model.namespace().unwrap_or_default();
+    let loading = ctx.world.compiled(&namespace, report, model.spec.proof_system);
+    match traces::part_of_request("load", uid, loading).await {
+        Ok(compiled) => Ok(Ok(compiled)),
+        Err(e @ (ShelfError::Full { .. } | ShelfError::TooLarge { .. })) => {
+            // Whatever holds memory for models is a request at work.
+            ctx.make_way(uid, |_| true);
+            Ok(Err(RunState::NoRoom {
+                reason: reason::MODEL_MEMORY_FULL,
+                message: format!("Model `{}`: {e}", model.name_any()),
+            }))
+        }
+        Err(ShelfError::Load(error)) => not_loaded(ctx, model, error).map(Err),
+    }
+}
+
+/// The request's room while it is begun: taken before its input is read, or where that was read already what there is for it grows.
+async fn begin_in(
+    ctx: &Requests,
+    object: &InferenceRequest,
+    uid: RequestUid,
+    needs: &Needs,
+    read: Option<Room>,
+) -> Result<Result<Room, RunState>, ReconcileError> {
+    let bytes = match reading(ctx, object, needs.inputs).await? {
+        Ok(bytes) => needs.beginning.saturating_add(bytes),
+        Err(state) => return Ok(Err(state)),
+    };
+    let Some(mut room) = read else {
+        return Ok(ctx.room(object, uid, bytes));
+    };
+    Ok(match room.grow(bytes) {
+        Ok(()) => Ok(room),
+        Err(error) => Err(ctx.no_room(object, uid, error)),
+    })
 }
 
 /// Evaluates the model on the input and queues the slices.
@@ -201,17 +297,30 @@ pub(super) async fn start(
         Ok(chosen) => chosen,
         Err(state) => return Ok(state),
     };
-    let loading = ctx.world.compiled(&namespace, &report, model.spec.proof_system);
-    let compiled = match traces::part_of_request("load", uid, loading).await {
-        Ok(compiled) => compiled,
-        Err(e @ (ShelfError::Full { .. } | ShelfError::TooLarge { .. })) => {
-            return Ok(RunState::NoRoom(format!("Model `{name}`: {e}")));
-        }
-        Err(ShelfError::Load(error)) => return not_loaded(ctx, &model, error),
+    // What it needs is known of a model that was in memory once: nothing is loaded for a request that there is no room for.
+    let known = ctx.needs.lock().get(&report.manifest.digest).copied();
+    let (needs, compiled) = match known {
+        Some(needs) => (needs, None),
+        None => match loaded(ctx, uid, &model, &report).await? {
+            Ok(compiled) => (ctx.needs_of(&compiled), Some(compiled)),
+            Err(state) => return Ok(state),
+        },
+    };
+    let (read, room) = read.unzip();
+    let room = match begin_in(ctx, object, uid, &needs, room).await? {
+        Ok(room) => room,
+        Err(state) => return Ok(state),
+    };
+    let compiled = match compiled {
+        Some(compiled) => compiled,
+        None => match loaded(ctx, uid, &model, &report).await? {
+            Ok(compiled) => compiled,
+            Err(state) => return Ok(state),
+        },
     };
     let given = match read {
         Some(read) => read,
-        None => match given(ctx, object, &compiled.manifest).await? {
+        None => match given(ctx, object, &compiled.manifest, needs.inputs).await? {
             Ok(given) => given,
             Err(state) => return Ok(state),
         },
@@ -238,29 +347,42 @@ pub(super) async fn start(
         &ctx.world.artifacts,
     );
     let run = traces::part_of_request("evaluate", uid, evaluating).await;
+    drop(given);
     let run = match run {
-        Ok(run) => Arc::new(run),
+        Ok(run) => {
+            room.shrink(needs.kept);
+            Arc::new(run.in_room(room))
+        }
         Err(error) => return refused(&error),
     };
     ctx.world.artifacts.put_inputs_of(uid, run.blobs()).await?;
     let priority = (object.spec.priority, object.is_benchmark());
     let redundancy = object.spec.redundancy;
-    let mut view = RunView {
-        pools: pools.clone(),
-        recent: status.recent_slices.clone(),
-        ..RunView::default()
+    // The record comes first: attempts that end at once are put into it. Of one that has made way the last ones are there.
+    let mut view = {
+        let mut runs = ctx.runs();
+        let before = runs.remove(&uid);
+        let (written, recent) = before.map(|r| (r.written, r.view.recent)).unzip();
+        let view = RunView {
+            pools: pools.clone(),
+            recent: recent.unwrap_or_else(|| status.recent_slices.clone()),
+            ..RunView::default()
+        };
+        let record = RunRecord {
+            key: ObjectRef::from_obj(object),
+            model: name.clone(),
+            model_namespace: namespace.clone(),
+            served_by: model.spec.served_by.clone(),
+            run: Some(Arc::clone(&run)),
+            state: RunState::Active(view.clone()),
+            view: view.clone(),
+            moved: Instant::now(),
+            written: written.flatten(),
+        };
+        runs.insert(uid, record);
+        view
     };
-    // The record comes first: attempts that end at once are put into it.
-    ctx.runs().entry(uid).or_insert_with(|| RunRecord {
-        key: ObjectRef::from_obj(object),
-        model: name.clone(),
-        model_namespace: namespace.clone(),
-        served_by: model.spec.served_by.clone(),
-        run: Some(Arc::clone(&run)),
-        state: RunState::Active(view.clone()),
-        view: view.clone(),
-        written: None,
-    });
+    ctx.parked.lock().remove(&uid);
     drop(beginning);
     let (waking, key) = (Arc::clone(ctx), ObjectRef::from_obj(object));
     follow(&ctx.reference, &run, &ctx.world.artifacts, move || {

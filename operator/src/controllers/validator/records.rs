@@ -124,6 +124,8 @@ impl Validators {
             "other settings are in force"
         );
         self.world.dispatcher.set_leases(rules.leases);
+        let owners = &rules.scoring.constants().owners;
+        self.world.dispatcher.set_owners(owners.clone());
         rules.scoring_since = match before.scoring == rules.scoring {
             true => before.scoring_since,
             false => unix_millis(),

@@ -282,34 +282,6 @@ fn a_request_without_pools_waits_and_is_not_content_with_less() {
 }
 
 #[test]
-fn a_claim_is_contested_only_by_another_miner_of_another_owner() {
-    let contested = |pools: &[&str], same_key: bool| {
-        let mut bench = Bench::new(vec![request(1, 1, pools)]);
-        if same_key {
-            for name in pools {
-                bench.queue.know(&pool(name), facts("one key"), seconds(0));
-            }
-        }
-        bench.take(pools[0], seconds(0)).contested
-    };
-    assert!(contested(&["evil/a", "honest/b"], false));
-    assert!(!contested(&["evil/a"], false), "nobody else could");
-    assert!(!contested(&["evil/a", "evil/b"], false), "one owner");
-    assert!(!contested(&["evil/a", "other/b"], true), "one miner");
-}
-
-#[test]
-fn a_claim_is_contested_by_two_that_each_have_something_in_common_with_a_third() {
-    let pools = ["evil/a", "evil/b", "other/c"];
-    let mut bench = Bench::new(vec![request(1, 1, &pools)]);
-    // `a` and `b` have one owner, `a` and `c` one key; `b` and `c` have nothing in common.
-    for (name, key) in pools.iter().zip(["one", "two", "one"]) {
-        bench.queue.know(&pool(name), facts(key), seconds(0));
-    }
-    assert!(bench.take("evil/a", seconds(0)).contested);
-}
-
-#[test]
 fn a_claim_that_was_taken_back_has_never_been_and_an_excused_one_costs_no_miner() {
     let mut bench = Bench::new(vec![request(1, 1, &["a"])]);
     for _ in 0..20 {

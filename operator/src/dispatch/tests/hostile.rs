@@ -179,11 +179,7 @@ impl Storm {
             *by_pool.entry(&lease.pool).or_default() += 1;
         }
         assert!(by_pool.values().all(|n| *n <= 8), "{by_pool:?}");
-        let hedges = queue
-            .leases()
-            .filter(|l| l.stands_in && l.submitted.is_none())
-            .count();
-        assert!(hedges as u64 <= queue.granted.most_hedges(self.now));
+        assert!(queue.hedges(self.now) <= queue.granted.most_hedges(self.now));
         queue.assert_remembers(self.now);
     }
 

@@ -7,6 +7,7 @@ mod fairness;
 mod hedging;
 mod hostile;
 mod measured;
+mod owners;
 
 use std::time::Duration;
 
@@ -135,6 +136,14 @@ impl Bench {
         }
         self.queue.consent(request.uid, everybody(), now);
         self.queue.add(request, now);
+    }
+
+    /// Each of these pools has shown a worker.
+    fn show(&mut self, names: &[&str], now: Duration) {
+        for name in names {
+            let ticket = self.wait(name, now);
+            self.queue.leave(ticket);
+        }
     }
 
     /// A worker of the pool waits from now on.

@@ -9,7 +9,7 @@ mod limited;
 mod next;
 mod proofs;
 mod served;
-mod world;
+pub(crate) mod world;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

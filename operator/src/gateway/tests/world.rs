@@ -36,7 +36,7 @@ use crate::dispatch::{Attempt, AttemptEnd, Dispatcher, PoolFacts, PoolId, TokenK
 use crate::runs::{CompiledModel, Run, Terms};
 
 pub(super) const MODEL: &[u8] = include_bytes!("../../../../tests/models/wine.onnx");
-pub(super) const REQUEST: RequestUid = RequestUid::new([7; 16]);
+pub(crate) const REQUEST: RequestUid = RequestUid::new([7; 16]);
 pub(super) const ALPHA: &str = "alpha";
 pub(super) const BETA: &str = "beta";
 /// Of a namespace of its own, which the request's side lets in.
@@ -46,8 +46,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 pub(super) const LONG_LEASE: Duration = Duration::from_secs(600);
 
 /// What a compiler leaves behind.
-pub(super) struct Files {
-    pub(super) report: CompileReport,
+pub(crate) struct Files {
+    pub(crate) report: CompileReport,
     blobs: Vec<Bytes>,
 }
 
@@ -56,7 +56,7 @@ pub(super) fn files() -> &'static Files {
     files_of(ProofSystem::Halo2Kzg)
 }
 
-pub(super) fn files_of(system: ProofSystem) -> &'static Files {
+pub(crate) fn files_of(system: ProofSystem) -> &'static Files {
     static FILES: [OnceLock<Files>; 2] = [OnceLock::new(), OnceLock::new()];
     FILES[system as usize].get_or_init(|| compiled(system))
 }
@@ -122,6 +122,33 @@ fn compiled(proof_system: ProofSystem) -> Files {
         batches: Vec::new(),
     };
     Files { report, blobs }
+}
+
+/// The model with this proof system, as the operator holds it; its files are in the store.
+pub(crate) async fn model_of(artifacts: &Artifacts, system: ProofSystem) -> CompiledModel {
+    let files = files_of(system);
+    for blob in &files.blobs {
+        artifacts.put_blob(blob.clone()).await.unwrap();
+    }
+    let srs = systems::of(system)
+        .needs_srs()
+        .then(|| SrsSource::Development.verifier());
+    let model = CompiledModel::load(artifacts, files.report.clone(), system, srs);
+    model.await.unwrap()
+}
+
+/// A request of a model, evaluated.
+pub(crate) async fn run_of(artifacts: &Artifacts, model: CompiledModel) -> Run {
+    let input = |id| {
+        let info = model.manifest.tensor(id).unwrap();
+        let shape: Vec<u32> = info.shape.clone();
+        let data = vec![0.25; shape.iter().product::<u32>() as usize];
+        (info.name.clone(), InlineTensor { shape, data })
+    };
+    let inputs = model.manifest.inputs.iter().copied().map(input).collect();
+    let (terms, model) = (Terms::new(10_000, 0.01, &[], true), Arc::new(model));
+    let run = Run::prepare(REQUEST, "test", model, &inputs, &[], terms, artifacts);
+    run.await.unwrap()
 }
 
 /// A gateway that listens, and a client.
@@ -201,24 +228,7 @@ impl World {
     }
 
     async fn add_of(&self, system: ProofSystem, pools: &[&str]) {
-        let files = files_of(system);
-        for blob in &files.blobs {
-            self.artifacts.put_blob(blob.clone()).await.unwrap();
-        }
-        let srs = systems::of(system)
-            .needs_srs()
-            .then(|| SrsSource::Development.verifier());
-        let model = CompiledModel::load(&self.artifacts, files.report.clone(), system, srs);
-        let model = Arc::new(model.await.unwrap());
-        let input = |id| {
-            let info = model.manifest.tensor(id).unwrap();
-            let shape: Vec<u32> = info.shape.clone();
-            let data = vec![0.25; shape.iter().product::<u32>() as usize];
-            (info.name.clone(), InlineTensor { shape, data })
-        };
-        let inputs = model.manifest.inputs.iter().copied().map(input).collect();
-        let (terms, model) = (Terms::new(10_000, 0.01, &[], true), Arc::clone(&model));
-        let run = Run::prepare(REQUEST, "test", model, &inputs, &[], terms, &self.artifacts);
+        let run = run_of(&self.artifacts, model_of(&self.artifacts, system).await).await;
         for name in pools {
             let facts = PoolFacts {
                 identity: identity(name),
@@ -235,7 +245,7 @@ impl World {
             identity: None,
         };
         self.consent("default", &[rival]);
-        self.dispatcher.add(Arc::new(run.await.unwrap()), 0, 1, pools);
+        self.dispatcher.add(Arc::new(run), 0, 1, pools);
     }
 
     /// The request's Model is in this namespace and says this of who may serve it.

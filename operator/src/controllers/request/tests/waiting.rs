@@ -254,3 +254,85 @@ fn inputs_that_are_too_many_end_the_request_before_a_pool_is_looked_for() {
     assert_eq!(case.plan(), None);
     assert_eq!(case.reason("Failed"), Some("InvalidInput"));
 }
+
+#[test]
+fn a_request_without_room_waits_with_its_reason_and_is_tried_again() {
+    let no_room = RunState::NoRoom {
+        reason: "RunMemoryFull",
+        message: "others have it".to_owned(),
+    };
+    let mut case = Case::new(no_room.clone(), vec![pool("a")]);
+    assert_eq!(case.plan(), None);
+    assert_eq!(case.status.phase, RequestPhase::Pending);
+    assert_eq!(case.reason("Ready"), Some("RunMemoryFull"));
+    case.run = RunState::None;
+    assert_eq!(case.plan(), Some(Action::Start(vec![id("a")])));
+    // What was begun stays so.
+    case.run = no_room;
+    assert_eq!(case.plan(), None);
+    assert_eq!(case.status.phase, RequestPhase::Proving);
+    assert_eq!(case.reason("Ready"), Some("RunMemoryFull"));
+    // It waits until its deadline and no longer.
+    case.second = 60;
+    assert_eq!(case.plan(), None);
+    assert_eq!(case.reason("Failed"), Some("DeadlineExceeded"));
+}
+
+#[test]
+fn a_request_that_is_too_large_for_the_operator_ends_with_limit_and_flag() {
+    let refused = RunState::Refused {
+        reason: "TooLargeForOperator",
+        message: "start it with --run-memory=200Mi".to_owned(),
+    };
+    let mut case = Case::new(refused, vec![pool("a")]);
+    assert_eq!(case.plan(), None);
+    assert_eq!(case.status.phase, RequestPhase::Failed);
+    assert_eq!(case.reason("Stalled"), Some("TooLargeForOperator"));
+    let ready = find_condition(&case.status.conditions, "Ready").unwrap();
+    assert!(ready.message.contains("--run-memory=200Mi"), "{}", ready.message);
+}
+
+/// At work, with so many slices claimed, and being verified.
+fn at_work(claimed: u32, proved: u32) -> RunView {
+    let mut view = RunView {
+        pools: vec![id("a")],
+        ..RunView::default()
+    };
+    (view.counts.total, view.counts.claimed, view.counts.proved) = (4, claimed, proved);
+    view
+}
+
+#[test]
+fn a_suspended_request_lets_go_of_its_memory_once_nobody_is_at_work_on_it() {
+    for (claimed, proved, action) in [(1, 0, None), (0, 1, None), (0, 0, Some(Action::Park))] {
+        let mut case = Case::new(RunState::Active(at_work(claimed, proved)), vec![pool("a")]);
+        case.spec.suspend = true;
+        assert_eq!(case.plan(), action, "{claimed} {proved}");
+        assert_eq!(case.reason("Ready"), Some("Suspended"));
+        // It has none, and is not begun before it may be.
+        case.run = RunState::None;
+        assert_eq!(case.plan(), None);
+        assert_eq!(case.status.phase, RequestPhase::Proving);
+        assert_eq!(case.reason("Ready"), Some("Suspended"));
+        case.spec.suspend = false;
+        assert_eq!(case.plan(), Some(Action::Start(vec![id("a")])));
+    }
+}
+
+#[test]
+fn a_request_of_which_nothing_comes_makes_way_for_who_waits_but_not_amid_a_verdict() {
+    let makes_way = |claimed, proved| {
+        let view = RunView {
+            makes_way: true,
+            ..at_work(claimed, proved)
+        };
+        Case::new(RunState::Active(view), vec![pool("a")]).plan()
+    };
+    assert_eq!(makes_way(0, 0), Some(Action::Park));
+    assert_eq!(
+        makes_way(2, 0),
+        Some(Action::Park),
+        "whoever hoards keeps nobody waiting"
+    );
+    assert_eq!(makes_way(2, 1), None);
+}

@@ -168,7 +168,10 @@ impl Model {
             let (envelope, _) = prover.prove(&statement, &inputs, OsRng).unwrap();
             builder.add(slice, claim, identity, &envelope).unwrap();
         }
-        builder.finish().unwrap()
+        let bytes = builder.to_bytes().unwrap();
+        let receipt = builder.finish().unwrap();
+        assert_eq!(receipt.to_bytes(), bytes);
+        receipt
     }
 
     /// An input that is surely in range: half the size of the calibration samples.

@@ -50,6 +50,8 @@ enum ClearError {
     Encoding(#[from] CanonicalError),
     #[error("the proof does not hold: it is not a witness of this slice")]
     Shape,
+    #[error("the public values are not those of this slice")]
+    Public,
     #[error("the proof does not hold: {relation} of tensor {tensor}: {why}")]
     Relation {
         relation: &'static str,
@@ -200,7 +202,7 @@ impl Key {
         for (tensor, given) in public {
             let fits = given.len() == tensor.len && given.iter().all(|v| tensor.range.contains(*v));
             if !fits {
-                return Err(ClearError::Shape);
+                return Err(ClearError::Public);
             }
             values.insert(tensor.id, given.to_vec());
         }
@@ -278,6 +280,9 @@ impl Verifier for Key {
         outputs: &[&[i64]],
         proof: &[u8],
     ) -> Result<(), VerifyError> {
-        Key::verify(self, statement, inputs, outputs, proof).map_err(VerifyError::of)
+        Key::verify(self, statement, inputs, outputs, proof).map_err(|error| match error {
+            ClearError::Public => VerifyError::fault(error),
+            _ => VerifyError::refused(error),
+        })
     }
 }
