@@ -24,7 +24,15 @@ async fn read(artifacts: &Artifacts, digest: Digest) -> Result<BTreeMap<String, 
         artifact: Some(digest),
         ..RequestInput::default()
     };
-    input(&Everything, artifacts, "default", &named, Some("x")).await
+    input(
+        &Everything,
+        artifacts,
+        "default",
+        &named,
+        Some("x"),
+        MAX_VALUES as u64,
+    )
+    .await
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ fn metrics() -> BTreeMap<String, BTreeSet<String>> {
     metrics.store(true);
     metrics.stored(1, 1, 1);
     metrics.namespace("a", true);
-    metrics.model_bytes(1);
+    metrics.memory(1, 1);
     metrics.weights_sent(1);
     metrics.weights("ChainUnreachable");
     let text = metrics.text().unwrap();

@@ -2,7 +2,7 @@
 
 use rand::rngs::OsRng;
 use zkinfer_crds::ProofSystem;
-use zkml::backend::{ProvingFiles, Verifier, VerifyError};
+use zkml::backend::{ProvingFiles, Security, Verifier, VerifyError};
 use zkml::proof::{SliceProver, SliceVerifier};
 use zkml::relations::Boundary;
 use zkml::systems::PROVING;
@@ -30,6 +30,10 @@ impl Verifier for Says {
 
     fn srs_digest(&self) -> Digest {
         self.srs
+    }
+
+    fn security(&self) -> Option<Security> {
+        None
     }
 
     fn verify(
