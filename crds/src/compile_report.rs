@@ -194,12 +194,92 @@ pub struct Accuracy {
     /// Samples whose outputs of whole numbers are all the float model's.
     #[serde(default = "all")]
     pub exact_agreement_millionths: u32,
+    /// The least distance of the float model's greatest output from the next, in the measure of errors; absent where nothing is ranked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_margin_millionths: Option<u64>,
+    /// The outputs' power over that of their errors, in hundredths of a decibel; absent where there is no error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sqnr_millibels: Option<i64>,
+    /// Values of all tensors that stood at the end of their range, beyond which an input is refused.
+    #[serde(default)]
+    pub saturations: u64,
+    /// How many tensors have more bits than the profile gives them.
+    #[serde(default)]
+    pub widened: u32,
+    /// What was tried, in its order, and what became of it; the last that was chosen stands in the manifest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tried: Vec<Tried>,
+    /// Node by node, in the graph's order; of more than [`MAX_NODES`] those that are furthest off.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<NodeAccuracy>,
     /// By output, the natural magnitude that errors were measured with.
     pub output_scale: Vec<f64>,
     /// The budget.
     pub budget_millionths: u32,
     /// Whether the greatest error is within it, and nearly every sample has the float model's whole numbers.
     pub within_budget: bool,
+}
+
+/// The most nodes of a report.
+pub const MAX_NODES: usize = 512;
+
+/// One way to hold the model's tensors in integers, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Tried {
+    /// Whose widths tensors have.
+    pub profile: Profile,
+    /// How many tensors have more.
+    #[serde(default)]
+    pub widened: u32,
+    /// How far beyond the samples' greatest values a tensor reaches, in millionths of it: 2000000 is one bit of headroom.
+    pub headroom_millionths: u32,
+    /// Whether weights give up bits whose products cost a limb.
+    #[serde(default)]
+    pub short_shifts: bool,
+    /// Greatest error; of those samples that were looked at before it was given up. Absent where it was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_error_millionths: Option<u64>,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Why it was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+}
+
+/// What became of a way that was tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Outcome {
+    /// It stands in the manifest.
+    Chosen,
+    /// It keeps the budget, and another was cheaper or nearer.
+    Kept,
+    /// It keeps the budget, and leaves too little of it to inputs that were not among the samples.
+    NoRoom,
+    /// It is above the budget, or has other classes or whole numbers than the float model.
+    OverBudget,
+    /// The model has no such integers.
+    Refused,
+}
+
+/// A node's tensor against the float model's, over some of the samples.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NodeAccuracy {
+    /// The node's name in the integer graph.
+    pub node: String,
+    /// Bits of its integers.
+    pub bits: u8,
+    /// Greatest error, as a share of the tensor's greatest value on that sample.
+    pub max_error_millionths: u64,
+    /// Mean absolute error, as a share of the tensor's greatest value on all of them.
+    pub mean_error_millionths: u64,
+    /// The tensor's power over that of its errors, in hundredths of a decibel; absent where there is no error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sqnr_millibels: Option<i64>,
+    /// Values that stood at the end of its range, over all samples.
+    pub saturations: u64,
 }
 
 /// Every sample: what a report that says nothing of it was made with.
@@ -275,6 +355,12 @@ mod tests {
                 mean_error_millionths: 0,
                 top1_agreement_millionths: 1_000_000,
                 exact_agreement_millionths: 1_000_000,
+                top_margin_millionths: None,
+                sqnr_millibels: None,
+                saturations: 0,
+                widened: 0,
+                tried: Vec::new(),
+                nodes: Vec::new(),
                 output_scale: vec![1.0],
                 budget_millionths: 10_000,
                 within_budget: true,

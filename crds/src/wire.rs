@@ -238,6 +238,10 @@ pub struct CompileTask {
     pub setup: Option<BlobRef>,
 }
 
+/// The greatest error that a model promises unless its owner says otherwise, in millionths: 0.1 %. In the measure by which answers
+/// are judged; whoever judges has a bound of their own, and what is promised here decides nothing there.
+pub const DEFAULT_ERROR_BUDGET_MILLIONTHS: u32 = 1_000;
+
 /// What is asked of a compiler unless somebody says otherwise: a manifest for one input at a time.
 #[must_use]
 pub fn one_at_a_time() -> Vec<u32> {

@@ -14,6 +14,7 @@ use clap::{ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser,
 use zkinfer_crds::ProofSystem;
 use zkinfer_crds::dimensions::dimension;
 use zkinfer_crds::k8s::{DEFAULT_CLASS, Memory, ServedBy};
+use zkinfer_crds::wire::DEFAULT_ERROR_BUDGET_MILLIONTHS;
 use zkinfer_operator::client::{Cluster, GatewayAccess};
 use zkinfer_operator::cluster::{RunOptions, Settings};
 use zkinfer_operator::in_force::Rules;
@@ -126,7 +127,7 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
         parallelism: u32,
         /// Greatest error of any output against the float model, in millionths of its size or of --output-scale.
-        #[arg(long, default_value_t = DEFAULT_MAX_ERROR_MILLIONTHS, value_name = "MILLIONTHS")]
+        #[arg(long, default_value_t = DEFAULT_ERROR_BUDGET_MILLIONTHS, value_name = "MILLIONTHS")]
         error_budget: u32,
         /// The outputs' natural magnitudes, one for each. Without: the greatest that the float model reaches on the samples.
         #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]

@@ -5,9 +5,10 @@ use std::sync::LazyLock;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use zkinfer_crds::dimensions::dimension;
+use zkinfer_crds::wire::DEFAULT_ERROR_BUDGET_MILLIONTHS;
 use zkinfer_crds::{Identity, Profile, ProofSystem, RequestUid};
 use zkinfer_scoring::RuleName;
-use zkml::accuracy::{DEFAULT_MAX_ERROR_MILLIONTHS, Rule};
+use zkml::accuracy::Rule;
 use zkml::manifest::MAX_BATCH;
 use zkml::receipt::DEFAULT_RULE;
 
@@ -181,7 +182,7 @@ pub(crate) struct ModelArgs {
     #[arg(long)]
     pub(crate) profile: Option<Profile>,
     /// Greatest error of any output against the float model, in millionths of its size or of --output-scale.
-    #[arg(long, default_value_t = DEFAULT_MAX_ERROR_MILLIONTHS, value_name = "MILLIONTHS")]
+    #[arg(long, default_value_t = DEFAULT_ERROR_BUDGET_MILLIONTHS, value_name = "MILLIONTHS")]
     pub(crate) error_budget: u32,
     /// The outputs' natural magnitudes, one for each. Without: the greatest that the float model reaches on the samples.
     #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]

@@ -55,7 +55,7 @@ spec:
       name: {name}
       key: model.onnx
   quantization:
-    errorBudgetMillionths: 10000 # 1 %
+    errorBudgetMillionths: 1000 # 0.1 %
     calibration:
       configMap:
         name: {name}

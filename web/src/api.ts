@@ -167,6 +167,9 @@ export interface ModelView {
             maxAbsErrorMillionths: number;
             meanAbsErrorMillionths: number;
             top1AgreementMillionths?: number;
+            topMarginMillionths?: number;
+            sqnrMillibels?: number;
+            widened?: number;
         };
         unsupported?: { node: string; op: string; reason: string }[];
         conditions?: Condition[];

@@ -4,7 +4,9 @@
 //! finite is infinitely wrong. One rule for calibration, for the operator and for `verify`, so that what one of them
 //! accepts the next accepts too.
 
-/// The greatest error that is accepted unless somebody says otherwise, in millionths: 1 %.
+/// The greatest error that a judge accepts who says nothing else, in millionths: 1 %. What a model promises unless its owner says
+/// otherwise is ten times less ([`DEFAULT_ERROR_BUDGET_MILLIONTHS`](zkinfer_crds::wire::DEFAULT_ERROR_BUDGET_MILLIONTHS)), in
+/// the same measure.
 pub const DEFAULT_MAX_ERROR_MILLIONTHS: u32 = 10_000;
 
 /// Off by more than this share of its greatest float value a tensor is coarse on an input. One number for all profiles: the
@@ -158,6 +160,30 @@ pub fn top1(values: &[f64]) -> Option<usize> {
     (0..values.len()).reduce(|best, i| if values[i] > values[best] { i } else { best })
 }
 
+/// How far the greatest value is above the next, as a share of what [`output_error`] measures errors by: an answer with an error
+/// below half of it has the same greatest value. None where there are not two values, or one is not finite.
+#[must_use]
+pub fn top_margin(float: &[f64], scale: f64) -> Option<f64> {
+    if float.len() < 2 || float.iter().any(|v| !v.is_finite()) {
+        return None;
+    }
+    let (mut first, mut second) = (f64::NEG_INFINITY, f64::NEG_INFINITY);
+    for &v in float {
+        if v > first {
+            (first, second) = (v, first);
+        } else {
+            second = second.max(v);
+        }
+    }
+    let greatest = float.iter().fold(scale.max(0.0), |m, v| m.max(v.abs()));
+    // All 0: nothing is above anything.
+    Some(if greatest > 0.0 {
+        (first - second) / greatest
+    } else {
+        0.0
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,6 +243,26 @@ mod tests {
             ..rule(0.5, 0.0)
         };
         assert!(judge(&lenient, &[answer(&[1, 2], &got, &float)]).accepted());
+    }
+
+    #[test]
+    fn no_error_below_half_of_the_margin_changes_the_class() {
+        assert_eq!(top_margin(&[1.0, 4.0, 3.0], 0.0), Some(0.25));
+        assert_eq!(top_margin(&[1.0, 4.0, 3.0], 8.0), Some(0.125));
+        assert_eq!(top_margin(&[2.0, 2.0], 0.0), Some(0.0));
+        assert_eq!(top_margin(&[0.0, 0.0], 0.0), Some(0.0));
+        assert_eq!(top_margin(&[-1.0, -3.0], 0.0), Some(2.0 / 3.0));
+        for none in [&[][..], &[1.0], &[1.0, f64::NAN]] {
+            assert_eq!(top_margin(none, 1.0), None);
+        }
+        let float = [1.0, 4.0, 3.0];
+        let margin = top_margin(&float, 0.0).unwrap();
+        for (share, same) in [(0.49, true), (0.51, false)] {
+            let off = share * margin * 4.0;
+            let got = [1.0, 4.0 - off, 3.0 + off];
+            assert!(output_error(&got, &float, 0.0) <= share * margin + 1e-12);
+            assert_eq!(top1(&got) == top1(&float), same, "{share}");
+        }
     }
 
     #[test]

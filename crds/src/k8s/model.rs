@@ -15,7 +15,7 @@ use super::rights::{Rights, Writers};
 use super::string_consts;
 use crate::dimensions::Dimensions;
 use crate::slice_files::{Measures, SliceFiles};
-use crate::wire::one_at_a_time;
+use crate::wire::{DEFAULT_ERROR_BUDGET_MILLIONTHS, one_at_a_time};
 use crate::words::{Digest, Profile, ProofSystem, SliceIndex};
 
 /// A text that can be shown as it is: nothing in it controls a terminal, ends a line, or turns the direction of writing.
@@ -238,7 +238,7 @@ pub struct Quantization {
     /// How many bits the integers have. Absent: the cheapest profile within the error budget.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<Profile>,
-    /// The largest error of any output against the float model, in millionths: 10000 is 1 %. The error of an output is
+    /// The largest error of any output against the float model, in millionths: 1000 is 0.1 %. The error of an output is
     /// max |y - y_float| / max(max |y_float|, scale), with its `outputScale`. The Validator's `maxErrorMillionths` may be less.
     #[serde(default = "default_error_budget")]
     #[schemars(range(min = 1, max = 1_000_000_000))]
@@ -256,10 +256,24 @@ pub struct Quantization {
     /// .npz archive or a JSON object of such lists by input name. Absent: standard-normal inputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<Calibration>,
+    /// Whether it is served where its ranges were learnt from made-up inputs: because `calibration` is absent, or was gone when the
+    /// Model of an older version was compiled again. What an installation asks of every new Model is its own (`requireCalibration`).
+    #[serde(default)]
+    pub synthetic: Synthetic,
+}
+
+/// What becomes of a Model whose inputs for calibration were made up.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Synthetic {
+    /// It is served, and `AccuracyWithinBudget` is Unknown.
+    #[default]
+    Serve,
+    /// It is not Ready.
+    Refuse,
 }
 
 const fn default_error_budget() -> u32 {
-    10_000
+    DEFAULT_ERROR_BUDGET_MILLIONTHS
 }
 
 const fn default_compare_top1() -> bool {
@@ -274,6 +288,7 @@ impl Default for Quantization {
             output_scale: Vec::new(),
             compare_top1: default_compare_top1(),
             calibration: None,
+            synthetic: Synthetic::default(),
         }
     }
 }
@@ -423,6 +438,37 @@ pub struct Accuracy {
     /// How often both models agree on the largest output; absent where there is nothing to rank.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top1_agreement_millionths: Option<u32>,
+    /// The least distance of the float model's largest output from the next, in the measure of errors: no error below half of it
+    /// changes the class. Absent where there is nothing to rank.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_margin_millionths: Option<u64>,
+    /// The outputs' power over that of their errors, in hundredths of a decibel; absent where there is no error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sqnr_millibels: Option<i64>,
+    /// Values of all tensors that stood at the end of their range, beyond which an input is refused.
+    #[serde(default)]
+    pub saturations: u64,
+    /// How many tensors have more bits than the profile gives them, because the budget asked for it.
+    #[serde(default)]
+    pub widened: u32,
+    /// The nodes whose tensors were furthest off, in the order in which they are computed; at most 8.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub worst_nodes: Vec<NodeAccuracy>,
+}
+
+/// A node's tensor against the float model's, over some of the calibration inputs.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeAccuracy {
+    /// The node's name in the integer graph.
+    pub node: String,
+    /// Bits of its integers.
+    pub bits: u8,
+    /// The largest error, as a share of the tensor's greatest value.
+    pub max_error_millionths: u64,
+    /// The tensor's power over that of its errors, in hundredths of a decibel; absent where there is no error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sqnr_millibels: Option<i64>,
 }
 
 /// A node that cannot be proved.

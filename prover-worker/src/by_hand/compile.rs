@@ -86,6 +86,9 @@ pub(crate) fn compile_to(
     })?;
     let made = planned.and_then(|plan| {
         let count = plan.slices.len();
+        for reason in model::reasons(&model::accuracy(&plan)) {
+            say(&reason);
+        }
         say(&format_args!("planned {count} slice(s)"));
         let setup = plan.setup(source)?;
         let finished = AtomicUsize::new(0);

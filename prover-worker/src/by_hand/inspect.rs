@@ -4,8 +4,10 @@ use std::time::Instant;
 
 use serde_json::json;
 use zkinfer_crds::ProofSystem;
+use zkinfer_crds::compile_report::Accuracy;
 use zkml::graph::Drawing;
 use zkml::systems;
+use zkml_compile::calibrate::NodeAccuracy;
 use zkml_compile::compile::{CompileError, Plan};
 use zkml_compile::progress::Listener;
 use zkml_compile::slice::{self, SliceError, SlicePlan};
@@ -96,10 +98,14 @@ fn text(plan: &Plan, cuts: &[Cut]) -> String {
             ": OVER BUDGET"
         },
     );
+    let _ = writeln!(out, "{}", quality(&accuracy));
+    for line in model::reasons(&accuracy) {
+        let _ = writeln!(out, "  {line}");
+    }
     let _ = writeln!(
         out,
-        "\n{:>4}  {:<28} {:<8} {:<16} {:>5}  exponent",
-        "node", "name", "op", "output", "bits"
+        "\n{:>4}  {:<28} {:<8} {:<16} {:>5}  {:<8} {:>9} {:>8}  at the end of its range",
+        "node", "name", "op", "output", "bits", "exponent", "error", "SQNR"
     );
     for (i, node) in plan.graph.nodes.iter().enumerate() {
         let Some(t) = plan.graph.tensors.get(node.output.0 as usize) else {
@@ -108,12 +114,13 @@ fn text(plan: &Plan, cuts: &[Cut]) -> String {
         let sign = if t.range.signed { "s" } else { "u" };
         let _ = writeln!(
             out,
-            "{i:>4}  {:<28} {:<8} {:<16} {:>4}{sign}  2^-{}",
+            "{i:>4}  {:<28} {:<8} {:<16} {:>4}{sign}  {:<8}{}",
             node.name,
             node.op.name(),
             shape(&t.shape),
             t.range.bits,
-            t.exponent
+            format!("2^-{}", t.exponent),
+            plan.accuracy.nodes.get(i).map_or_else(String::new, off)
         );
     }
     for (system, cut) in cuts {
@@ -125,6 +132,33 @@ fn text(plan: &Plan, cuts: &[Cut]) -> String {
         }
     }
     out
+}
+
+/// How the outputs are, beside their greatest error.
+fn quality(accuracy: &Accuracy) -> String {
+    let sqnr = accuracy.sqnr_millibels.map_or_else(
+        || "no error at all".to_owned(),
+        |of| format!("SQNR {:.1} dB", of as f64 / 100.0),
+    );
+    let margin = accuracy.top_margin_millionths.map_or_else(String::new, |of| {
+        format!(
+            ", the greatest output at least {:.6} above the next",
+            of as f64 / 1e6
+        )
+    });
+    format!(
+        "mean error {:.6}, {sqnr}{margin}, {} value(s) at the end of their range",
+        accuracy.mean_error_millionths as f64 / 1e6,
+        accuracy.saturations
+    )
+}
+
+/// How far a node's tensor is off.
+fn off(of: &NodeAccuracy) -> String {
+    let sqnr = of
+        .sqnr
+        .map_or_else(|| "exact".to_owned(), |sqnr| format!("{sqnr:.1} dB"));
+    format!(" {:>9.6} {sqnr:>8}  {}", of.max_error, of.saturations)
 }
 
 fn slices_text(out: &mut String, system: ProofSystem, slices: &[SlicePlan], batch: u32) {

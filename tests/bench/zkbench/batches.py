@@ -27,13 +27,14 @@ def rows(names, drawn, args):
             if len(inputs) < args.batch:
                 raise SystemExit(f"--batch {args.batch}: there are {len(samples) + 1} inputs to take")
             plain = machine.Float(model)
+            budget = machine.budget(samples, plain)
             answers = [plain.answer(x) for x in inputs]
             sizes = {}
             for size in (1, args.batch):
                 given = np.concatenate(inputs[:size])
                 (folder / "input.json").write_text(json.dumps(given.tolist()))
                 expected = [np.concatenate([a[at] for a in answers[:size]]) for at in range(len(answers[0]))]
-                row = machine.measure(args.bench, folder, "SumcheckWhir", expected, args, batch=size)
+                row = machine.measure(args.bench, folder, "SumcheckWhir", expected, args, budget, batch=size)
                 sizes[size] = row | {"prove_cpu_per_input_s": row["prove_cpu_raw_s"] / size}
         # Both by the reference job of their own minute: the machine may have been slower in one of them.
         cost = {size: row["prove_cpu_per_input_s"] / row["reference_s"] for size, row in sizes.items()}

@@ -36,6 +36,13 @@ def main():
         ezkl.gen_witness("ezkl.json", "compiled", "witness.json")
         witness = json.load(open("witness.json"))
         said["outputs"] = [[float(v) for v in o] for o in witness["pretty_elements"]["rescaled_outputs"]]
+    elif stage == "answer":
+        said["answers"] = []
+        for asked in json.load(open("asked.json")):
+            json.dump({"input_data": [asked]}, open("one.json", "w"))
+            ezkl.gen_witness("one.json", "compiled", "one-witness.json")
+            outputs = json.load(open("one-witness.json"))["pretty_elements"]["rescaled_outputs"]
+            said["answers"].append([[float(v) for v in o] for o in outputs])
     elif stage == "setup":
         ezkl.setup("compiled", "vk", "pk", srs(), None, False)
     elif stage == "prove":

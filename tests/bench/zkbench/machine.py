@@ -11,6 +11,8 @@ import numpy as np
 import onnxruntime
 
 MEMORY = 20 << 30
+ABSOLUTE = 5e-4
+"""Greatest error of an output, in its own units, that models are compiled for."""
 
 
 class NotMeasured(Exception):
@@ -62,12 +64,18 @@ class Float:
         return statistics.median(took)
 
 
-def measure(bench, folder, system, expected, args, batch=1):
+def budget(samples, model):
+    """Millionths by which errors stay within 5e-4, absolute as ezkl's are: a budget is a share of the greatest output."""
+    greatest = max(float(np.abs(y).max()) for x in samples for y in model.answer(x))
+    return max(1, int(1e6 * ABSOLUTE / max(1.0, greatest)))
+
+
+def measure(bench, folder, system, expected, args, budget, batch=1):
     """A row of results.json but for the shape."""
     said = run(
         bench,
         ["row", folder / "model.onnx", "--samples", folder / "samples.json", "--input", folder / "input.json",
-         "--system", system, "--times", args.times, "--seconds", args.seconds, "--batch", batch],
+         "--system", system, "--times", args.times, "--seconds", args.seconds, "--batch", batch, "--budget", budget],
         args.limit,
     )
     if "refused" in said:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import batches, machine, net, report
+from . import batches, errors, machine, net, report
 from .peers import Ezkl
 from .shapes import BATCHED, SHAPES
 
@@ -39,6 +39,8 @@ def arguments():
     parser.add_argument("--seconds", type=int, default=600, help="begin no further proof of a row after these")
     parser.add_argument("--batch", type=int, help="measure an input of so many at once against one alone, and nothing else; exit 1 "
                         "where it costs more than half")
+    parser.add_argument("--errors", action="store_true", help="measure the greatest error over 100 inputs, and nothing else; exit 1 "
+                        "where it is above ezkl's and above 5e-4")
     parser.add_argument("--limit", type=int, default=1800, help="longest wall time of a row")
     parser.add_argument("--publish", action="store_true", help="keep the rows in tests/bench/results.json, beside what is there")
     parser.add_argument("--docs", action="store_true", help="write docs/benchmarks.md and its plot from tests/bench/results.json")
@@ -63,12 +65,13 @@ def rows_of(name, args, ezkl):
         (folder / "input.json").write_text(json.dumps(x.tolist()))
         (folder / "samples.json").write_text(json.dumps(samples.tolist()))
         plain = machine.Float(model.SerializeToString())
+        budget = machine.budget(samples, plain)
         expected = plain.answer(x)
         same = {"shape": name, "macs": net.macs(model), "parameters": net.parameters(model),
                 "ort_us": plain.microseconds(x)}
         for system in args.system or SYSTEMS:
             yield attempt(same | {"system": system},
-                          lambda: machine.measure(args.bench, folder, SYSTEMS[system], expected, args))
+                          lambda: machine.measure(args.bench, folder, SYSTEMS[system], expected, args, budget))
         if args.with_ezkl and name in MEASURED_WITH_EZKL:
             yield attempt(same | {"system": "ezkl"}, lambda: ezkl.measure(folder, x, expected, args.bench))
         elif quoted:
@@ -100,6 +103,21 @@ def batched(args):
     (args.out / "batches.json").write_text(json.dumps(rows, indent=1))
     if missed := batches.missed(rows):
         raise SystemExit(f"more than {batches.MOST} of what an input costs alone: {', '.join(missed)}")
+
+
+def compared(args, ezkl):
+    """Measures the greatest errors of the shapes, into errors.json of the folder."""
+    if not args.out or args.publish:
+        raise SystemExit("--errors takes --out for what it finds; nothing of it is published")
+    found = []
+    for name in args.only or SHAPES:
+        for row in errors.rows(name, SHAPES[name][0](), inputs, args, ezkl if name in MEASURED_WITH_EZKL else None):
+            print(errors.line(row), flush=True)
+            found.append(row)
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / "errors.json").write_text(json.dumps(found, indent=1))
+    if missed := errors.missed(found):
+        raise SystemExit(f"above {machine.ABSOLUTE} and above ezkl's: {', '.join(missed)}")
 
 
 def quoted_row(quoted):
@@ -187,6 +205,8 @@ def main():
     args = arguments()
     if args.batch is not None:
         batched(args)
+    elif args.errors:
+        compared(args, Ezkl(args.ezkl, args.cache) if args.with_ezkl else None)
     elif args.out or args.publish:
         ezkl = Ezkl(args.ezkl, args.cache) if args.with_ezkl else None
         rows = []

@@ -55,6 +55,12 @@ class Ezkl:
             "ezkl_logrows": made["logrows"],
         }
 
+    def answers(self, folder, inputs):
+        """What its integers answer to each of these; `folder` has model.onnx, and ezkl.json to calibrate with."""
+        self._stage("compile", folder)
+        (folder / "asked.json").write_text(json.dumps([x.ravel().tolist() for x in inputs]))
+        return self._stage("answer", folder)["answers"]
+
     def _make_srs(self, logrows):
         path = self.srs / f"kzg{logrows}.srs"
         if not path.exists():

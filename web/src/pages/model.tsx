@@ -44,8 +44,16 @@ export function ModelPage({ namespace, name, overview }: { namespace: string; na
                     note={`of a budget of ${share(value.errorBudgetMillionths)}`}
                 />
                 {accuracy?.top1AgreementMillionths !== undefined && <Figure label="Same class" value={share(accuracy.top1AgreementMillionths)} />}
+                {accuracy?.topMarginMillionths !== undefined && (
+                    <Figure label="Least margin" value={share(accuracy.topMarginMillionths)} note="of the greatest output over the next: no error below half of it changes the class" />
+                )}
+                {accuracy?.sqnrMillibels !== undefined && <Figure label="SQNR" value={`${(accuracy.sqnrMillibels / 100).toFixed(1)} dB`} note="the outputs' power over that of their errors" />}
                 {accuracy && (
-                    <Figure label="Profile" value={accuracy.profile} note={`${count(accuracy.samples)} ${accuracy.synthetic ? "made-up " : ""}samples`} />
+                    <Figure
+                        label="Profile"
+                        value={accuracy.profile}
+                        note={`${count(accuracy.samples)} ${accuracy.synthetic ? "made-up " : ""}samples${accuracy.widened ? `; more bits for ${count(accuracy.widened)} tensors` : ""}`}
+                    />
                 )}
             </dl>
             {ready && ready.status !== "True" && <Compiling ready={ready} />}

@@ -21,7 +21,7 @@ export function StudioPage({ namespace, overview }: { namespace: string; overvie
     const [place, setPlace] = useState(namespace || "default");
     const [system, setSystem] = useState<string>(SYSTEMS[0][0]);
     const [parallelism, setParallelism] = useState(4);
-    const [percent, setPercent] = useState("1");
+    const [percent, setPercent] = useState("0.1");
     const [scores, setScores] = useState(true);
     const [sizes, setSizes] = useState("");
     const [doing, setDoing] = useState("");

@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use rayon::prelude::*;
 use zkinfer_crds::dimensions::Dimensions;
 use zkinfer_crds::slice_files::FileRole;
+use zkinfer_crds::wire::DEFAULT_ERROR_BUDGET_MILLIONTHS;
 use zkinfer_crds::{Digest, ProofSystem, SliceIndex};
-use zkml::accuracy::DEFAULT_MAX_ERROR_MILLIONTHS;
 use zkml::backend::{
     KeyError, LayoutError, Parameters, Proving, ProvingFiles, Setup, SetupError, SliceKeys, System, Systems,
     UnknownSystem,
@@ -58,7 +58,7 @@ impl CompileOptions {
     pub const fn new(proof_system: ProofSystem) -> Self {
         Self {
             profile: None,
-            error_budget_millionths: DEFAULT_MAX_ERROR_MILLIONTHS,
+            error_budget_millionths: DEFAULT_ERROR_BUDGET_MILLIONTHS,
             output_scale: None,
             compare_top1: true,
             dimensions: Dimensions::new(),
@@ -237,15 +237,19 @@ fn planned<'a>(
         let calibrated = calibrate_rows(float, samples, expected, rows, &calibration, listener);
         calibrated.map_err(|e| named(e, float, &model, samples))
     };
-    let count = samples.len();
+    let rows = SampleRows {
+        batch,
+        count: samples.len(),
+        made_up: synthetic,
+    };
     let (float, (quantisation, accuracy)) = if batch == 1 {
-        let made = calibrated(&float, samples, &expected, SampleRows { batch, count })?;
+        let made = calibrated(&float, samples, &expected, rows)?;
         (float, made)
     } else {
         // The file answers one input at a time, and these are the answers that a batch must give.
         let wide = batch::import(onnx, &options.dimensions, batch, &float, samples)?;
         let (samples, expected) = (batch::join(samples, batch), batch::join(&expected, batch));
-        let made = calibrated(&wide, &samples, &expected, SampleRows { batch, count })?;
+        let made = calibrated(&wide, &samples, &expected, rows)?;
         (wide, made)
     };
     let graph = quantise::apply(&float, &quantisation)?;

@@ -9,6 +9,7 @@
 
 pub mod batch;
 pub mod calibrate;
+mod choose;
 pub mod compile;
 pub mod differs;
 pub mod fidelity;
@@ -17,12 +18,14 @@ pub mod float_model;
 pub mod functions;
 pub mod import;
 mod interval;
+mod measure;
 mod ops;
 pub mod progress;
 pub mod qualify;
 pub mod quantise;
 mod reach;
 mod samples;
+mod sensitivity;
 pub mod slice;
 pub mod verify;
 mod widths;

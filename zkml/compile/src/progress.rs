@@ -57,6 +57,11 @@ impl<'a> Counter<'a> {
         }
     }
 
+    /// A stage of which nobody hears.
+    pub(crate) fn silent(stage: Stage) -> Self {
+        Self::new(stage, 0, &silent)
+    }
+
     /// Some more is done.
     pub(crate) fn add(&self, units: u64) {
         // A listener that panicked has ended the computation anyway.

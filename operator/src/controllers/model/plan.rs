@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use zkinfer_crds::Digest;
 use zkinfer_crds::compile_report::CompileOutcome;
-use zkinfer_crds::k8s::model::{ModelStatus, condition, reason};
+use zkinfer_crds::k8s::model::{ModelStatus, Synthetic, condition, reason};
 use zkinfer_crds::k8s::{Truth, is_true};
 use zkml::systems;
 
@@ -51,6 +51,11 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
         to.budget_above_operator(budget, observed.max_error);
         return planned(to, observed, None, true);
     }
+    let quantization = &observed.spec.quantization;
+    if quantization.synthetic == Synthetic::Refuse && quantization.calibration.is_none() {
+        to.no_calibration();
+        return planned(to, observed, None, true);
+    }
     let setup = match (
         systems::of(observed.spec.proof_system).needs_srs(),
         observed.setup,
@@ -89,7 +94,7 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> Plan {
             (None, true)
         }
         CompileState::Done(CompileOutcome::Compiled(report)) => {
-            to.compiled(report, setup, observed.spec.quantization.calibration.is_some());
+            to.compiled(report, setup, &observed.spec.quantization);
             // Each of its manifests is loaded by itself.
             let needs = report
                 .each()

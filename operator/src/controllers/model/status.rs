@@ -3,10 +3,10 @@
 use std::cmp::Reverse;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use zkinfer_crds::compile_report::{CompileFailure, CompileReport, CompiledSlice, FailureKind};
+use zkinfer_crds::compile_report::{self, CompileFailure, CompileReport, CompiledSlice, FailureKind};
 use zkinfer_crds::k8s::model::{
-    Accuracy, Calibration, MAX_UNSUPPORTED, ModelBatch, ModelSlice, ModelStatus, UnsupportedNode, condition,
-    reason,
+    Accuracy, Calibration, MAX_UNSUPPORTED, ModelBatch, ModelSlice, ModelStatus, NodeAccuracy, Quantization,
+    Synthetic, UnsupportedNode, condition, reason,
 };
 use zkinfer_crds::k8s::{Truth, find_condition, set_condition};
 use zkinfer_crds::{Digest, ProofSystem, SliceIndex, encode};
@@ -177,13 +177,20 @@ impl<'a> Writer<'a> {
             .collect();
     }
 
-    /// The model is compiled; it is ready unless its accuracy is over budget. `setup` is what the keys rest on, absent
-    /// where the proof system has none; the spec names calibration data or does not.
+    /// It is not to be served by what is known of made-up inputs, and it brings no others.
+    pub(super) fn no_calibration(&mut self) {
+        let why = reason::SYNTHETIC_CALIBRATION;
+        self.not_compiled(Truth::False, why, NOT_SYNTHETIC);
+        self.set(condition::ACCURACY_WITHIN_BUDGET, Truth::Unknown, why, NOT_SYNTHETIC);
+    }
+
+    /// The model is compiled; it is ready unless its accuracy is over budget, or known of made-up inputs alone where that is not
+    /// enough. `setup` is what the keys rest on, absent where the proof system has none.
     pub(super) fn compiled(
         &mut self,
         report: &CompileReport,
         setup: Option<SetupPolicy>,
-        names_calibration: bool,
+        asked: &Quantization,
     ) {
         let accuracy = &report.accuracy;
         self.status.manifest_digest = Some(report.manifest.digest);
@@ -204,6 +211,11 @@ impl<'a> Writer<'a> {
             mean_abs_error_millionths: accuracy.mean_error_millionths,
             output_scale: accuracy.output_scale.clone(),
             top1_agreement_millionths: Some(accuracy.top1_agreement_millionths),
+            top_margin_millionths: accuracy.top_margin_millionths,
+            sqnr_millibels: accuracy.sqnr_millibels,
+            saturations: accuracy.saturations,
+            widened: accuracy.widened,
+            worst_nodes: worst(&accuracy.nodes),
         });
         self.set(
             condition::COMPILED,
@@ -224,7 +236,7 @@ impl<'a> Writer<'a> {
             })
             .unwrap_or((report.batch, report.accuracy.clone()));
         let accuracy = &accuracy_of.1;
-        let gone = if accuracy.synthetic && names_calibration {
+        let gone = if accuracy.synthetic && asked.calibration.is_some() {
             "; they are made up: the calibration data was gone when the Model of an older version was compiled again"
         } else {
             ""
@@ -240,8 +252,12 @@ impl<'a> Writer<'a> {
             1 => String::new(),
             batch => format!(", {batch} at once"),
         };
+        let widened = match accuracy.widened {
+            0 => String::new(),
+            widened => format!(" with more bits for {widened} tensor(s)"),
+        };
         let measured = format!(
-            "greatest error {:.6} of a budget of {:.6} on {} inputs{at_once}{whole}, profile {}{gone}",
+            "greatest error {:.6} of a budget of {:.6} on {} inputs{at_once}{whole}, profile {}{widened}{gone}",
             accuracy.max_error_millionths as f64 / 1e6,
             f64::from(accuracy.budget_millionths) / 1e6,
             accuracy.samples,
@@ -253,6 +269,10 @@ impl<'a> Writer<'a> {
             (false, true) => (Truth::True, reason::WITHIN_BUDGET),
         };
         self.set(condition::ACCURACY_WITHIN_BUDGET, truth, why, &measured);
+        let serves = match asked.synthetic {
+            Synthetic::Serve => true,
+            Synthetic::Refuse => !accuracy.synthetic,
+        };
         let (trusted, why, message) = match setup {
             None => (
                 Truth::True,
@@ -274,6 +294,9 @@ impl<'a> Writer<'a> {
                  errorBudgetMillionths"
             );
             self.set(condition::READY, Truth::False, reason::OVER_BUDGET, &message);
+        } else if !serves {
+            let message = format!("{NOT_SYNTHETIC}: {measured}");
+            self.set(condition::READY, Truth::False, reason::SYNTHETIC_CALIBRATION, &message);
         } else {
             self.set(
                 condition::READY,
@@ -283,6 +306,29 @@ impl<'a> Writer<'a> {
             );
         }
     }
+}
+
+/// Why a Model is not served by what is known of made-up inputs.
+const NOT_SYNTHETIC: &str =
+    "quantization.synthetic is Refuse, and the inputs for calibration are made up: give calibration data";
+
+/// The most nodes of a status.
+const WORST_NODES: usize = 8;
+
+/// The nodes that are furthest off, in their order.
+fn worst(nodes: &[compile_report::NodeAccuracy]) -> Vec<NodeAccuracy> {
+    let mut places: Vec<usize> = (0..nodes.len()).collect();
+    places.sort_by_key(|&at| (Reverse(nodes.get(at).map(|n| n.max_error_millionths)), at));
+    places.truncate(WORST_NODES);
+    places.sort_unstable();
+    let of = places.into_iter().filter_map(|at| nodes.get(at));
+    of.map(|node| NodeAccuracy {
+        node: node.node.clone(),
+        bits: node.bits,
+        max_error_millionths: node.max_error_millionths,
+        sqnr_millibels: node.sqnr_millibels,
+    })
+    .collect()
 }
 
 /// Where calibration data lies, in the words of the spec.

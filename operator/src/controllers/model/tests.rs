@@ -1,10 +1,10 @@
 //! What the planner decides.
 
 use zkinfer_crds::compile_report::{
-    Accuracy, CompileFailure, CompileOutcome, CompileReport, CompiledSlice, FailureKind,
+    Accuracy, CompileFailure, CompileOutcome, CompileReport, CompiledSlice, FailureKind, NodeAccuracy,
 };
 use zkinfer_crds::k8s::find_condition;
-use zkinfer_crds::k8s::model::{ModelSpec, ModelStatus, condition};
+use zkinfer_crds::k8s::model::{ModelSpec, ModelStatus, Synthetic, condition};
 use zkinfer_crds::k8s::{Truth, set_condition};
 use zkinfer_crds::slice_files::{Measures, SliceFiles};
 use zkinfer_crds::wire::BlobRef;
@@ -187,6 +187,12 @@ fn compiled(max_error_millionths: u64, synthetic: bool) -> CompileState {
             mean_error_millionths: 0,
             top1_agreement_millionths: 1_000_000,
             exact_agreement_millionths: 1_000_000,
+            top_margin_millionths: None,
+            sqnr_millibels: None,
+            saturations: 0,
+            widened: 0,
+            tried: Vec::new(),
+            nodes: Vec::new(),
             output_scale: vec![2.5],
             budget_millionths: 10_000,
             within_budget: max_error_millionths <= 10_000,
@@ -254,6 +260,61 @@ fn a_model_whose_budget_no_profile_keeps_is_not_served_whatever_it_was_calibrate
     assert_eq!(case.told("Ready"), Some(("True", "Compiled")));
     let within = case.told("AccuracyWithinBudget");
     assert_eq!(within, Some(("Unknown", "SyntheticCalibration")));
+}
+
+#[test]
+fn a_model_that_is_not_to_be_served_by_made_up_inputs_waits_for_none() {
+    let mut case = Case::new(compiled(100, true));
+    case.spec.quantization.synthetic = Synthetic::Refuse;
+    assert_eq!(case.plan(), (None, true));
+    assert_eq!(case.told("Ready"), Some(("False", "SyntheticCalibration")));
+    let within = case.told("AccuracyWithinBudget");
+    assert_eq!(within, Some(("Unknown", "SyntheticCalibration")));
+    assert_eq!(case.told("Stalled"), Some(("True", "SyntheticCalibration")));
+    // It is not compiled in vain.
+    case.compile = CompileState::None;
+    assert_eq!(case.plan(), (None, true));
+    // With data of its own it is compiled and served, and not where these were gone when it was compiled again.
+    let calibration = serde_json::json!({ "artifact": Digest::new([2; 32]) });
+    case.spec.quantization.calibration = Some(serde_json::from_value(calibration).unwrap());
+    assert_eq!(case.plan(), (Some(Action::Compile), false));
+    case.compile = compiled(100, false);
+    assert_eq!(case.plan(), (None, false));
+    assert_eq!(case.told("Ready"), Some(("True", "Compiled")));
+    case.compile = compiled(100, true);
+    assert_eq!(case.plan(), (None, true));
+    assert_eq!(case.told("Ready"), Some(("False", "SyntheticCalibration")));
+    // What is over its budget is so whatever else is wrong.
+    case.compile = compiled(10_001, true);
+    case.plan();
+    assert_eq!(case.told("Ready"), Some(("False", "OverBudget")));
+}
+
+#[test]
+fn a_status_has_the_nodes_that_are_furthest_off_in_their_order() {
+    let CompileState::Done(CompileOutcome::Compiled(mut report)) = compiled(100, false) else {
+        panic!("it is compiled");
+    };
+    let node = |(at, error): (usize, &u64)| NodeAccuracy {
+        node: format!("n{at}"),
+        bits: 16,
+        max_error_millionths: *error,
+        mean_error_millionths: 0,
+        sqnr_millibels: Some(9_000),
+        saturations: 0,
+    };
+    let errors = [5, 90, 4, 80, 70, 3, 60, 50, 40, 30, 20];
+    report.accuracy.nodes = errors.iter().enumerate().map(node).collect();
+    (report.accuracy.widened, report.accuracy.sqnr_millibels) = (3, Some(7_521));
+    let mut case = Case::new(CompileState::Done(CompileOutcome::Compiled(report)));
+    case.plan();
+    let accuracy = case.status.accuracy.as_ref().unwrap();
+    let worst: Vec<&str> = accuracy.worst_nodes.iter().map(|n| n.node.as_str()).collect();
+    assert_eq!(worst, ["n1", "n3", "n4", "n6", "n7", "n8", "n9", "n10"]);
+    assert_eq!((accuracy.widened, accuracy.sqnr_millibels), (3, Some(7_521)));
+    let within = find_condition(&case.status.conditions, condition::ACCURACY_WITHIN_BUDGET);
+    let message = &within.unwrap().message;
+    assert!(message.contains("profile P16 with more bits for 3 tensor(s)"), "{message}");
 }
 
 /// One manifest of so many inputs at once, whose greatest error is so many millionths.

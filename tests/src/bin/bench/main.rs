@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! RAYON_NUM_THREADS=1 bench row MODEL --samples FILE --input FILE --system SumcheckWhir
+//! bench errors MODEL --samples FILE --inputs FILE --system SumcheckWhir
 //! bench reference
 //! ```
 
@@ -21,7 +22,7 @@ use rand::rngs::OsRng;
 use serde::Serialize;
 use zkinfer_crds::{Digest, ProofSystem, SliceIndex};
 use zkml::graph::tensor_file::{dequantise, quantise_input, read_json};
-use zkml::graph::{IntGraph, IntTensor, TensorId};
+use zkml::graph::{FloatInput, IntGraph, IntTensor, TensorId};
 use zkml::proof::SliceProver;
 use zkml::setup::SrsSource;
 use zkml_compile::compile::{CompileError, CompileOptions, Plan, Sample, compile, plan};
@@ -67,6 +68,23 @@ enum Measure {
         #[arg(long, default_value_t = 500)]
         budget: u32,
     },
+    /// Compile as for a row, and evaluate the integers on many inputs: what is proved of them, without a proof.
+    Errors {
+        /// The ONNX file, of one input.
+        model: PathBuf,
+        /// JSON; the first axis counts calibration samples.
+        #[arg(long)]
+        samples: PathBuf,
+        /// JSON; the first axis counts inputs.
+        #[arg(long)]
+        inputs: PathBuf,
+        /// What would prove them.
+        #[arg(long)]
+        system: ProofSystem,
+        /// Greatest error of the integers, in millionths.
+        #[arg(long, default_value_t = 500)]
+        budget: u32,
+    },
     /// The reference job alone.
     Reference,
 }
@@ -102,6 +120,16 @@ struct Row {
     reference_s: [f64; 2],
 }
 
+/// The integers' answers to many inputs.
+#[derive(Debug, Serialize)]
+struct Errors {
+    profile: String,
+    widened: usize,
+    within_budget: bool,
+    /// By input and output; none where the input is outside the calibrated range.
+    answers: Vec<Option<Vec<Vec<f64>>>>,
+}
+
 fn main() -> ExitCode {
     match run(Args::parse().command) {
         Ok(json) => {
@@ -118,6 +146,22 @@ fn main() -> ExitCode {
 fn run(command: Measure) -> Result<String, Box<dyn Error>> {
     match command {
         Measure::Reference => Ok(serde_json::to_string(&reference::time()?)?),
+        Measure::Errors {
+            model,
+            samples,
+            inputs,
+            system,
+            budget,
+        } => {
+            let options = options(system, budget, 1);
+            let (onnx, samples, inputs) = (
+                std::fs::read(model)?,
+                read_samples(&samples)?,
+                read_samples(&inputs)?,
+            );
+            let plan = plan(&onnx, Some(&samples), &options)?;
+            Ok(serde_json::to_string(&errors(&plan, &inputs)?)?)
+        }
         Measure::Row {
             model,
             samples,
@@ -128,12 +172,7 @@ fn run(command: Measure) -> Result<String, Box<dyn Error>> {
             batch,
             budget,
         } => {
-            let options = CompileOptions {
-                error_budget_millionths: budget,
-                compare_top1: false,
-                batch,
-                ..CompileOptions::new(system)
-            };
+            let options = options(system, budget, batch);
             let (onnx, samples) = (std::fs::read(model)?, read_samples(&samples)?);
             let before = reference::time()?.seconds;
             let started = cpu()?;
@@ -152,6 +191,43 @@ fn run(command: Measure) -> Result<String, Box<dyn Error>> {
             Ok(serde_json::to_string(&outcome)?)
         }
     }
+}
+
+/// What every model here is compiled with.
+fn options(system: ProofSystem, budget: u32, batch: u32) -> CompileOptions {
+    CompileOptions {
+        error_budget_millionths: budget,
+        compare_top1: false,
+        batch,
+        ..CompileOptions::new(system)
+    }
+}
+
+/// Evaluates the integer graph on each input.
+fn errors(plan: &Plan, inputs: &[Sample]) -> Result<Errors, Box<dyn Error>> {
+    let graph = &plan.graph;
+    let [id] = graph.inputs[..] else {
+        return Err("a model of several inputs".into());
+    };
+    let info = &graph.tensors[id.0 as usize];
+    let evaluator = graph.evaluator()?;
+    let answer = |input: &Sample| {
+        let shape = info.shape.iter().map(|d| *d as usize).collect();
+        let given = FloatInput::new(shape, input.concat()).ok()?;
+        let tensors = evaluator.run(&[quantise_input(info, &given).ok()?]).ok()?;
+        let outputs = graph.outputs.iter().map(|id| id.0 as usize);
+        Some(
+            outputs
+                .map(|i| dequantise(&graph.tensors[i], &tensors[i].values))
+                .collect(),
+        )
+    };
+    Ok(Errors {
+        profile: plan.quantisation.profile.to_string(),
+        widened: plan.accuracy.widened,
+        within_budget: plan.accuracy.within_budget,
+        answers: inputs.iter().map(answer).collect(),
+    })
 }
 
 /// The first axis counts.

@@ -7,6 +7,7 @@ use zkml::graph::{
 };
 
 use super::scales::exponent_below;
+use super::transposed::transposed;
 use super::{Form, NoValues, Place, QuantiseError, Readers, Scales, TableList};
 use crate::interval::Interval;
 
@@ -15,6 +16,12 @@ pub type FloatMap = LinearMap<Vec<f64>>;
 
 /// The greatest absolute coefficient of a linear map. Biases are at the accumulator's scale and may be larger.
 const MAX_COEFFICIENT: i64 = 1 << 31;
+
+/// Bits of the widest limb.
+const LIMB: u8 = 16;
+
+/// A weight keeps so many bits, sign included: fewer cost as much accuracy as activations of two bits less.
+pub(crate) const FEWEST_WEIGHT_BITS: u8 = 14;
 
 /// So many bits of an output hold what the last bits of its inputs come to.
 const SOME: i32 = 6;
@@ -36,6 +43,17 @@ impl Form for Linear {
         see(&acc);
         acc.iter_mut().for_each(|v| *v = self.activation.of_float(*v));
         Ok(acc)
+    }
+
+    fn pull_back(&self, x: &[&[f64]], made: &[f64], of: &[f64]) -> Vec<Vec<f64>> {
+        match self.activation {
+            Activation::Identity => transposed(&self.map, x, of),
+            Activation::Relu => {
+                let passed = |(&made, &change): (&f64, &f64)| if made > 0.0 { change } else { 0.0 };
+                let of: Vec<f64> = made.iter().zip(of).map(passed).collect();
+                transposed(&self.map, x, &of)
+            }
+        }
     }
 
     fn scale(&self, inputs: &[TensorId], output: TensorId, scales: &mut Scales) -> u8 {
@@ -71,7 +89,12 @@ impl Form for Linear {
         };
         scales.tensors[at].exponent += coarser as i16;
         let shift = wanted.unwrap_or(0).min(most.unwrap_or(0)) - coarser;
-        shift.clamp(0, scales.limits.max_shift.into()) as u8
+        let shift = shift.clamp(0, scales.limits.max_shift.into()) as u8;
+        if scales.short_shifts {
+            self.shortened(shift, inputs, output, scales)
+        } else {
+            shift
+        }
     }
 
     fn quantise(&self, place: &Place<'_>, _: &mut TableList) -> Result<(Op, IntRange), QuantiseError> {
@@ -193,6 +216,34 @@ impl Linear {
         // A product, and a constant of its size, stay below the accumulator's limit.
         let room = (LIMIT.ilog2() as i32 - 2 - read).min(i32::from(scales.limits.channel_bits) - 1);
         (least + spread).min(room).max(least)
+    }
+
+    /// A shift whose remainder costs less. What [`LIMB`] bits do not hold is cut into two limbs, so that the last bits of weights are
+    /// left out where that helps; and what is 0 in every coefficient and bias makes no difference: without these bits the accumulators
+    /// are those of before, divided by a power of two that divides all of them, and round to the same values.
+    fn shortened(&self, shift: u8, inputs: &[TensorId], output: TensorId, scales: &Scales) -> u8 {
+        let spare = scales.limits.weight_bits.saturating_sub(FEWEST_WEIGHT_BITS);
+        let fits = shift > LIMB && shift <= LIMB + spare;
+        let shift = if fits { LIMB } else { shift };
+        let accumulator = i32::from(scales.tensors[output.0 as usize].exponent) + i32::from(shift);
+        let zeros = |value: f64, exponent: i32| {
+            let rounded = (value * power_of_two(exponent)).round();
+            // Of 0 as many as there are; a number beyond 64 bits is refused when it is quantised.
+            (rounded as i64).trailing_zeros()
+        };
+        let mut common = u32::from(shift);
+        for (weights, id) in self.map.weight().chunks(self.per_input().max(1)).zip(inputs) {
+            let exponent = accumulator - i32::from(scales.tensors[id.0 as usize].exponent);
+            for w in weights {
+                common = common.min(zeros(*w, exponent));
+                if common == 0 {
+                    return shift;
+                }
+            }
+        }
+        let biases = self.map.bias().iter();
+        common = biases.fold(common, |common, b| common.min(zeros(*b, accumulator)));
+        shift - common as u8
     }
 
     /// Coefficients for each tensor read.

@@ -20,6 +20,17 @@ impl Form for Max {
         made.ok_or(NoValues::Absent)
     }
 
+    /// It is that of the greatest, the first of several.
+    fn pull_back(&self, x: &[&[f64]], made: &[f64], of: &[f64]) -> Vec<Vec<f64>> {
+        let mut read = super::nothing(x);
+        for ((window, greatest), &change) in self.windows.iter().zip(made).zip(of) {
+            if let Some(&at) = window.iter().find(|&&i| x[0][i as usize] == *greatest) {
+                read[0][at as usize] += change;
+            }
+        }
+        read
+    }
+
     fn scale(&self, inputs: &[TensorId], output: TensorId, scales: &mut Scales) -> u8 {
         scales.inherit(inputs[0], output);
         0

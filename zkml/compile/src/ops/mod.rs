@@ -8,11 +8,13 @@ mod floor;
 mod quantising;
 mod scales;
 mod step;
+mod transposed;
 
 use zkml::graph::linear::GeometryError;
 use zkml::graph::{IntRange, Op, TensorId};
 
 pub use self::floor::Floor;
+pub(crate) use self::linear::FEWEST_WEIGHT_BITS;
 pub use self::linear::FloatMap;
 pub use self::quantising::QuantiseError;
 pub(crate) use self::quantising::{Place, TableList, scale_of};
@@ -53,6 +55,11 @@ macro_rules! float_operators {
 
 zkml::operators!(float_operators);
 
+/// No change, of tensors as long as these.
+fn nothing(x: &[&[f64]]) -> Vec<Vec<f64>> {
+    x.iter().map(|x| vec![0.0; x.len()]).collect()
+}
+
 /// Why there are no values.
 pub(crate) enum NoValues {
     /// A map does not fit its tensors.
@@ -65,6 +72,9 @@ pub(crate) enum NoValues {
 trait Form {
     /// The values made, for at least one tensor read. `see` is shown them before an activation.
     fn evaluate(&self, x: &[&[f64]], see: &mut dyn FnMut(&[f64])) -> Result<Vec<f64>, NoValues>;
+
+    /// By tensor read, how `Σ of[t] · z[t]` changes with each of its values, `made` being `z` of `x`: 0 where it does so in steps.
+    fn pull_back(&self, x: &[&[f64]], made: &[f64], of: &[f64]) -> Vec<Vec<f64>>;
 
     /// Chooses the output's scale from those of the inputs, and from its own, which holds the values that were observed. The
     /// shift of the node.
@@ -109,6 +119,10 @@ pub(crate) enum Readers {
 impl FloatOp {
     pub(crate) fn evaluate(&self, x: &[&[f64]], see: &mut dyn FnMut(&[f64])) -> Result<Vec<f64>, NoValues> {
         self.form().evaluate(x, see)
+    }
+
+    pub(crate) fn pull_back(&self, x: &[&[f64]], made: &[f64], of: &[f64]) -> Vec<Vec<f64>> {
+        self.form().pull_back(x, made, of)
     }
 
     pub(crate) fn scale(&self, inputs: &[TensorId], output: TensorId, scales: &mut Scales) -> u8 {

@@ -23,6 +23,36 @@ impl Form for Multiply {
         }
     }
 
+    fn pull_back(&self, x: &[&[f64]], _: &[f64], of: &[f64]) -> Vec<Vec<f64>> {
+        let [left, right] = *x else {
+            return super::nothing(x);
+        };
+        let Product::Matrix {
+            rows, inner, columns, ..
+        } = self.product
+        else {
+            let by = |factor: &[f64]| of.iter().zip(factor).map(|(a, b)| a * b).collect();
+            return vec![by(right), by(left)];
+        };
+        let [rows, inner, columns] = [rows, inner, columns].map(|d| d as usize);
+        let (mut of_left, mut of_right) = (vec![0.0; left.len()], vec![0.0; right.len()]);
+        for (at, changes) in of.chunks_exact(columns).enumerate() {
+            for k in 0..inner {
+                let (a, first) = (at * inner + k, (at / rows * inner + k) * columns);
+                let row = first..first + columns;
+                of_left[a] += changes
+                    .iter()
+                    .zip(&right[row.clone()])
+                    .map(|(c, b)| c * b)
+                    .sum::<f64>();
+                for (sum, change) in of_right[row].iter_mut().zip(changes) {
+                    *sum += left[a] * change;
+                }
+            }
+        }
+        vec![of_left, of_right]
+    }
+
     /// Accumulators have the scales of both factors: nothing is chosen but how many bits are dropped. Where the values would need
     /// more bits than the accumulators have, their scale is the accumulators'.
     fn scale(&self, inputs: &[TensorId], output: TensorId, scales: &mut Scales) -> u8 {

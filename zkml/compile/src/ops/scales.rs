@@ -22,25 +22,27 @@ pub(crate) struct Scales {
     guarded: BTreeSet<TensorId>,
     /// Whether values of the function that was scaled last are so small that the finest table holds too little of them.
     pub(crate) too_small: bool,
+    /// Whether shifts are as short as they can be: whose remainder fits one limb as far as weights keep enough bits, and without the
+    /// bits that are 0 in every coefficient.
+    pub(crate) short_shifts: bool,
     /// The rows that were made already.
     pub(super) made: functions::Tables,
 }
 
 impl Scales {
-    /// One scale per tensor from its magnitude. One bit of headroom: the error of a value just beyond the calibrated range is
-    /// far greater than what the bit costs.
-    pub(crate) fn new(magnitudes: &[f64], widths: &[u8], profile: Profile) -> Self {
+    /// One scale per tensor from how far it must reach.
+    pub(crate) fn new(reaches: &[f64], widths: &[u8], profile: Profile) -> Self {
         let limits = ProfileLimits::of(profile);
-        let scale = |(&magnitude, bits): (&f64, u8)| {
+        let scale = |(&reach, bits): (&f64, u8)| {
             // A tensor of zeros takes any scale; steps as those of values up to 1 are not too large for a function that reads it.
-            let magnitude = if magnitude == 0.0 { 1.0 } else { magnitude };
-            let exponent = exponent_below(magnitude, i32::from(bits) - 2);
+            let reach = if reach == 0.0 { 2.0 } else { reach };
+            let exponent = exponent_below(reach, i32::from(bits) - 1);
             TensorScale {
                 exponent: exponent.clamp(limits.min_exponent.into(), limits.max_exponent.into()) as i16,
                 bits,
             }
         };
-        let tensors: Vec<TensorScale> = magnitudes.iter().zip(widths.iter().copied()).map(scale).collect();
+        let tensors: Vec<TensorScale> = reaches.iter().zip(widths.iter().copied()).map(scale).collect();
         Self {
             ranges: tensors.iter().map(|t| IntRange::signed(t.bits)).collect(),
             tensors,
@@ -48,6 +50,7 @@ impl Scales {
             wholes: BTreeSet::new(),
             guarded: BTreeSet::new(),
             too_small: false,
+            short_shifts: false,
             made: functions::Tables::default(),
         }
     }

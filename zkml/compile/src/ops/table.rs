@@ -7,6 +7,10 @@ use super::{Form, NoValues, Place, QuantiseError, Readers, Scales, TableList};
 use crate::functions::{self, Function};
 use crate::interval::Interval;
 
+/// As a share of a value, and at least, how far a slope looks to either side: below what an index of 16 bits tells apart.
+const NEAR: f64 = 1.0 / 65_536.0;
+const NEAREST: f64 = 1.0 / 16_777_216.0;
+
 /// `z[t] = f(x[t])`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lookup {
@@ -17,6 +21,16 @@ pub struct Lookup {
 impl Form for Lookup {
     fn evaluate(&self, x: &[&[f64]], _: &mut dyn FnMut(&[f64])) -> Result<Vec<f64>, NoValues> {
         Ok(x[0].iter().map(|&v| self.function.of(v)).collect())
+    }
+
+    /// By the slope between two values near by: of a function that has none there, as beyond where it is defined, nothing.
+    fn pull_back(&self, x: &[&[f64]], _: &[f64], of: &[f64]) -> Vec<Vec<f64>> {
+        let slope = |v: f64| {
+            let near = (v.abs() * NEAR).max(NEAREST);
+            let slope = (self.function.of(v + near) - self.function.of(v - near)) / (2.0 * near);
+            if slope.is_finite() { slope } else { 0.0 }
+        };
+        vec![x[0].iter().zip(of).map(|(&v, change)| slope(v) * change).collect()]
     }
 
     fn scale(&self, inputs: &[TensorId], output: TensorId, scales: &mut Scales) -> u8 {

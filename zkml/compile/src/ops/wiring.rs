@@ -21,6 +21,17 @@ impl Form for Wiring {
         made.ok_or(NoValues::Absent)
     }
 
+    fn pull_back(&self, x: &[&[f64]], _: &[f64], of: &[f64]) -> Vec<Vec<f64>> {
+        let Some(source) = &self.source else {
+            return vec![of.to_vec()];
+        };
+        let mut read = super::nothing(x);
+        for (&i, &change) in source.iter().zip(of) {
+            read[0][i as usize] += change;
+        }
+        read
+    }
+
     fn scale(&self, inputs: &[TensorId], output: TensorId, scales: &mut Scales) -> u8 {
         scales.inherit(inputs[0], output);
         0

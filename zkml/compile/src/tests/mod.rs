@@ -4,6 +4,7 @@ mod arithmetic;
 mod batched;
 mod bounded;
 mod branches;
+mod chosen;
 mod clip;
 mod differs;
 mod file;
