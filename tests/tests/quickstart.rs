@@ -298,11 +298,17 @@ fn the_readme_shows_what_the_quickstart_prints_today() {
         .collect();
     let shown: Vec<&String> = readme.iter().filter(|l| l.contains(" s  default/")).collect();
     assert!(shown.len() >= 5, "{shown:?}");
-    for shown in shown {
-        let shown = shape(&shown.replace("miner-beta/beta", "miner-alpha/alpha"));
-        let has = |line: &&str| shape(&line.replace("miner-beta/beta", "miner-alpha/alpha")) == shown;
+    // Either pool proves any slice. How far the compiler and the request have come is told when somebody looks: a step that was
+    // over by then is left out.
+    let form = |line: &str| shape(&line.replace("miner-beta/beta", "miner-alpha/alpha"));
+    let always = |line: &&&String| {
+        [" compiled: ", " verified ", " Succeeded"]
+            .iter()
+            .any(|w| line.contains(w))
+    };
+    for shown in shown.iter().filter(always) {
         assert!(
-            progress.iter().any(has),
+            progress.iter().any(|line| form(line) == form(shown)),
             "the README has\n{shown}\nand this is printed:\n{}",
             ran.stderr
         );
