@@ -142,7 +142,7 @@ impl ReceiptBuilder {
         ];
         let places = parts.iter().flat_map(|(part, tensors)| {
             let places = tensors.iter().enumerate();
-            places.map(|(at, tensor)| (tensor.id, (*part, at)))
+            places.map(move |(at, tensor)| (tensor.id, (*part, at)))
         });
         let places = places.collect();
         Ok(Self {
