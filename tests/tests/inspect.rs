@@ -47,8 +47,8 @@ fn perceptron(widths: &[u64]) -> Vec<u8> {
     let mut nodes: Vec<(&str, &[&str], &str)> = Vec::new();
     let middles: Vec<[&str; 1]> = wires.iter().map(|w| [w[1].as_str()]).collect();
     for ((wire, inputs), middle) in wires.iter().zip(&inputs).zip(&middles) {
-        nodes.push(("MatMul", inputs, &wire[1]));
-        nodes.push(("Relu", middle, &wire[2]));
+        nodes.push(("MatMul", inputs.as_slice(), wire[1].as_str()));
+        nodes.push(("Relu", middle.as_slice(), wire[2].as_str()));
     }
     let weights: Vec<onnx::Weights<'_>> = layers
         .iter()
@@ -56,7 +56,8 @@ fn perceptron(widths: &[u64]) -> Vec<u8> {
         .collect();
     let (first, last) = (name("h", 0), name("h", layers.len()));
     let ends = [[1, widths[0]], [1, widths[widths.len() - 1]]];
-    onnx::file(&nodes, &weights, &[(&first, &ends[0])], &[(&last, &ends[1])])
+    let [input, output] = [(first.as_str(), &ends[0][..]), (last.as_str(), &ends[1][..])];
+    onnx::file(&nodes, &weights, &[input], &[output])
 }
 
 #[test]

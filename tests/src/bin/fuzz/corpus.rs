@@ -220,7 +220,7 @@ impl Corpus {
 /// Archives of arrays: as this program writes them, and packed.
 fn archives() -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
     let array = |shape: &[usize]| {
-        let values = (0..shape.iter().product()).map(|at| at as f64 / 4.0);
+        let values = (0..shape.iter().product::<usize>()).map(|at| at as f64 / 4.0);
         FloatInput::new(shape.to_vec(), values.collect())
     };
     let (x, y) = (array(&[2, 3])?, array(&[40])?);
@@ -247,17 +247,11 @@ pub(super) fn packed(name: &str, npy: &[u8]) -> Vec<u8> {
         &[name.len() as u8, 0, 0, 0],
     ]
     .concat();
-    let member = [b"PK\x03\x04", common.as_slice(), name.as_bytes(), &data].concat();
-    let entry = [
-        b"PK\x01\x02\x14\x00",
-        common.as_slice(),
-        &[0; 14],
-        name.as_bytes(),
-    ]
-    .concat();
+    let member = [&b"PK\x03\x04"[..], common.as_slice(), name.as_bytes(), &data].concat();
+    let entry = [&b"PK\x01\x02\x14\x00"[..], &common, &[0; 14], name.as_bytes()].concat();
     let end = longs(&[entry.len() as u32, member.len() as u32]);
     [
-        &member,
+        member.as_slice(),
         &entry,
         &b"PK\x05\x06\x00\x00\x00\x00\x01\x00\x01\x00"[..],
         &end,

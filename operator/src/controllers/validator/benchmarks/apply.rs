@@ -203,10 +203,10 @@ async fn drawn(ctx: &Validators, of: &Compiled, seed: &[u8; 32]) -> Result<Diges
             .filter_map(|id| manifest.tensor(*id))
             .collect();
         let data = calibration.map(|bytes| Inputs::read(&bytes, MAX_VALUES)).transpose();
-        let data = data.map_err(of_calibration)?;
+        let data = data.map_err(|e| of_calibration(&e))?;
         let names: Vec<&str> = infos.iter().map(|info| info.name.as_str()).collect();
         let samples = data.as_ref().map(|data| data.samples_in_place(&names)).transpose();
-        let samples = samples.map_err(of_calibration)?.unwrap_or_default();
+        let samples = samples.map_err(|e| of_calibration(&e))?.unwrap_or_default();
         let values = sampled(&infos, samples.len(), |at| samples.get(at), &seed).map_err(|e| e.to_string())?;
         Ok::<_, String>(input_file(&infos, &values))
     });
@@ -221,7 +221,7 @@ async fn drawn(ctx: &Validators, of: &Compiled, seed: &[u8; 32]) -> Result<Diges
 }
 
 /// What is wrong with the data that a Model was calibrated with.
-fn of_calibration(why: InputError) -> String {
+fn of_calibration(why: &InputError) -> String {
     format!("its calibration data: {why}")
 }
 
