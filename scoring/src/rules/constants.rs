@@ -151,7 +151,7 @@ impl Constants {
 
 /// Who a miner belongs to. A listed owner's name is no namespace's, though it be spelt the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Owner<'a> {
+pub enum Owner<'a> {
     /// Somebody who is listed.
     Group(&'a str),
     /// Whoever has the namespace.

@@ -17,8 +17,7 @@ use std::str::FromStr;
 use sha2::{Digest as _, Sha256};
 use zkinfer_crds::{Digest, Identity};
 
-pub(crate) use constants::Owner;
-pub use constants::{Constants, RuleError};
+pub use constants::{Constants, Owner, RuleError};
 
 use crate::entry::Entry;
 
