@@ -86,7 +86,13 @@ impl Sheet {
     ///
     /// `rest + 1 <= by + none`, `none · by = 0` and `none · q = 0`: where `by` is not 0, `none` is 0, and this is
     /// [`Sheet::quotient`]; where it is 0, `none` has to be 1, so that `q` and with it `a` are 0.
-    pub(crate) fn quotient_or_zero(&mut self, name: &'static str, a: &Expr, by: &Number, bits: u32) -> Number {
+    pub(crate) fn quotient_or_zero(
+        &mut self,
+        name: &'static str,
+        a: &Expr,
+        by: &Number,
+        bits: u32,
+    ) -> Number {
         let (quotient, rest) = self.divided(name, a, by, bits);
         let none = by.values.iter().map(|by| u128::from(*by == 0)).collect();
         let none = self.flag(name, none);
@@ -103,13 +109,11 @@ impl Sheet {
     }
 
     fn divided(&mut self, name: &'static str, a: &Expr, by: &Number, bits: u32) -> (Number, Number) {
-        let both = |f: fn(u128, u128) -> Option<u128>| zip(&a.values, &by.values, |a, b| f(a, b).unwrap_or(0));
+        let both =
+            |f: fn(u128, u128) -> Option<u128>| zip(&a.values, &by.values, |a, b| f(a, b).unwrap_or(0));
         let quotient = self.number(name, both(u128::checked_div), bits);
         let rest = self.number(name, both(u128::checked_rem), limbs(by));
-        self.zero(
-            name,
-            &(a.sum.clone() - quotient.by(by).sum - rest.sum()),
-        );
+        self.zero(name, &(a.sum.clone() - quotient.by(by).sum - rest.sum()));
         (quotient, rest)
     }
 

@@ -24,7 +24,9 @@ pub(crate) fn vector(s: &mut Sheet, weights: &Number, bits: u32) -> Number {
     let upper = upper.flag;
     let up = Expr {
         sum: of.mantissa.sum() * (1 << 53) - upper.by(&of.mantissa).sum * (1 << 52),
-        values: zip(&of.mantissa.values, &upper.values, |m, upper| m << (53 - upper as u32)),
+        values: zip(&of.mantissa.values, &upper.values, |m, upper| {
+            m << (53 - upper as u32)
+        }),
     };
     let by = top.mantissa.clone();
     let ratio = s.nearest("a ratio", &up, (&by.expr(), ROUNDED), ROUNDED, |q| q.by(&by).sum);
@@ -45,9 +47,13 @@ pub(crate) fn vector(s: &mut Sheet, weights: &Number, bits: u32) -> Number {
         .plus(&product.by(&wide))
         .plus(&product.by(&both));
     let by = distance(s, &of.exponent, &top.exponent);
-    s.nearest("a weight of the vector", &shifted, (&by.expr(), 38 + FAR + 1), 16, |q| {
-        q.by(&by).sum
-    })
+    s.nearest(
+        "a weight of the vector",
+        &shifted,
+        (&by.expr(), 38 + FAR + 1),
+        16,
+        |q| q.by(&by).sum,
+    )
 }
 
 /// Mantissa and exponent; both 0 of 0.
@@ -126,7 +132,10 @@ fn distance(s: &mut Sheet, exponent: &Number, top: &Number) -> Number {
         .map(|by| vec![1 << (38 + by), by.into(), u128::from(by == FAR)])
         .collect();
     let apart = zip(&top.values, &exponent.values, |top, own| top.saturating_sub(own));
-    let near: Vec<u64> = apart.iter().map(|apart| (*apart as u64).min(FAR.into())).collect();
+    let near: Vec<u64> = apart
+        .iter()
+        .map(|apart| (*apart as u64).min(FAR.into()))
+        .collect();
     let chosen = s.lookup("a distance", &table, &[38 + FAR + 1, 5, 1], &near);
     let (by, near, far) = (&chosen[0], &chosen[1], &chosen[2]);
     // What is beyond, only the farthest has.

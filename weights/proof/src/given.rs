@@ -11,7 +11,7 @@ use zkinfer_weights::assign::Place;
 use zkinfer_weights::file::{ReplayError, Row, WeightsFile};
 use zkinfer_weights::vector::{MILLION, Vector};
 
-use crate::rule::{GREATEST_POWER, Given, SAMPLE_BITS, TOTAL_BITS};
+use crate::rule::{Given, SAMPLE_BITS, TOTAL_BITS};
 
 /// Rows of a proof: the least that holds a file's miners, and its uids with one more for the subnet's owner.
 pub const SIZES: [usize; 3] = [16, 64, 256];
@@ -119,11 +119,9 @@ impl OfFile {
 fn provable(file: &WeightsFile) -> Result<Rule, GivenError> {
     let rule = file.known_rule()?;
     match rule.name() {
-        RuleName::SpeedSizeAccuracy | RuleName::DeliveredWork => {}
-        name @ RuleName::ResponseCurve => return Err(GivenError::NoProof(name)),
+        RuleName::SpeedSizeAccuracy | RuleName::DeliveredWork => Ok(rule),
+        name @ RuleName::ResponseCurve => Err(GivenError::NoProof(name)),
     }
-    debug_assert!(rule.constants().power_millionths <= GREATEST_POWER);
-    Ok(rule)
 }
 
 fn size(miners: usize, uids: usize) -> Result<usize, GivenError> {

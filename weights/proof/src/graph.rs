@@ -17,8 +17,8 @@
 use std::collections::BTreeMap;
 
 use zkml::graph::{
-    Activation, IntGraph, IntRange, IntTensor, Linear, LinearMap, Multiply, Node, Op, Product, Requantise, Rows,
-    Shared, TensorId, TensorInfo, Wiring, range_of_rows,
+    Activation, IntGraph, IntRange, IntTensor, Linear, LinearMap, Multiply, Node, Op, Product, Requantise,
+    Rows, Shared, TensorId, TensorInfo, Wiring, range_of_rows,
 };
 
 use crate::rule::Drawn;
@@ -58,14 +58,25 @@ pub(crate) fn inputs(drawn: &Drawn) -> Vec<IntTensor> {
     };
     let of_totals: Vec<&Vec<i64>> = totals.iter().map(|at| &sheet.limbs[*at as usize]).collect();
     let shares = [0, rows - 1].into_iter();
-    let shares = shares.flat_map(|row| drawn.share.limbs.iter().map(move |at| sheet.limbs[*at as usize][row]));
+    let shares = shares.flat_map(|row| {
+        drawn
+            .share
+            .limbs
+            .iter()
+            .map(move |at| sheet.limbs[*at as usize][row])
+    });
     let mut made = vec![
         tensor(&[rows, totals.len()], by_row(&of_totals)),
         tensor(&[rows], list(&sheet.owners)),
         tensor(&[rows], list(&sheet.slots)),
         tensor(&[2 * drawn.share.limbs.len()], shares.collect()),
     ];
-    made.extend(sheet.lookups.iter().map(|lookup| tensor(&[rows], lookup.index.clone())));
+    made.extend(
+        sheet
+            .lookups
+            .iter()
+            .map(|lookup| tensor(&[rows], lookup.index.clone())),
+    );
     for columns in [&sheet.limbs, &sheet.wide] {
         let all: Vec<&Vec<i64>> = columns.iter().collect();
         made.push(tensor(&[rows, columns.len()], by_row(&all)));
@@ -152,7 +163,14 @@ impl Drawing {
         id
     }
 
-    fn node(&mut self, name: &str, op: Op, inputs: Vec<TensorId>, range: IntRange, shape: &[usize]) -> TensorId {
+    fn node(
+        &mut self,
+        name: &str,
+        op: Op,
+        inputs: Vec<TensorId>,
+        range: IntRange,
+        shape: &[usize],
+    ) -> TensorId {
         let output = self.tensor(name, range, shape);
         self.graph.nodes.push(Node {
             op,
@@ -189,7 +207,12 @@ impl Drawing {
     fn zero(&mut self, name: &str, terms: &[(TensorId, i64)]) {
         let channels = vec![0];
         let scale = terms.iter().map(|(_, by)| vec![*by]);
-        self.affine(name, terms.iter().map(|(id, _)| *id).collect(), scale.collect(), channels);
+        self.affine(
+            name,
+            terms.iter().map(|(id, _)| *id).collect(),
+            scale.collect(),
+            channels,
+        );
     }
 
     /// As [`Self::zero`]; with several coefficients and biases, one for each value in turn.
@@ -235,7 +258,10 @@ impl Drawing {
 
     fn rows_of(&mut self, name: &str, table: Vec<i64>, width: usize, index: TensorId) -> TensorId {
         let ends = (table.iter().min().copied(), table.iter().max().copied());
-        let range = ends.0.zip(ends.1).and_then(|(least, most)| range_of_rows(least, most));
+        let range = ends
+            .0
+            .zip(ends.1)
+            .and_then(|(least, most)| range_of_rows(least, most));
         let rows = Rows {
             table: table.into(),
             width: width as u32,
@@ -280,9 +306,19 @@ impl Drawing {
                     let by_column = (0..width).flat_map(|c| (0..rows as u32).map(move |row| row * width + c));
                     let turned = self.wired("of all", cells, by_column.collect(), &[count, rows]);
                     let requantise = exact(WIDE_BITS);
-                    let op = Op::Linear(Linear { map: ones, requantise });
-                    let sums = self.node("of all", op, vec![turned], requantise.output_range(), &[count, rows]);
-                    let by_row = (0..rows as u32).flat_map(|row| (0..width).map(move |c| c * rows as u32 + row));
+                    let op = Op::Linear(Linear {
+                        map: ones,
+                        requantise,
+                    });
+                    let sums = self.node(
+                        "of all",
+                        op,
+                        vec![turned],
+                        requantise.output_range(),
+                        &[count, rows],
+                    );
+                    let by_row =
+                        (0..rows as u32).flat_map(|row| (0..width).map(move |c| c * rows as u32 + row));
                     self.wired("of all", sums, by_row.collect(), &[rows, count])
                 }
             };
@@ -336,12 +372,22 @@ impl Drawing {
         });
         let count = sheet.products.len();
         let shape = [self.rows, count];
-        let products = self.node("products", product, vec![left, right], requantise.output_range(), &shape);
+        let products = self.node(
+            "products",
+            product,
+            vec![left, right],
+            requantise.output_range(),
+            &shape,
+        );
         let [limbs, wide] = self.width;
         let parts = [
-            self.part("of limbs", self.limbs, limbs, sheet, |claim| (claim.constant, &claim.limbs)),
+            self.part("of limbs", self.limbs, limbs, sheet, |claim| {
+                (claim.constant, &claim.limbs)
+            }),
             self.part("of wide cells", self.wide, wide, sheet, |claim| (0, &claim.wide)),
-            self.part("of products", products, count, sheet, |claim| (0, &claim.products)),
+            self.part("of products", products, count, sheet, |claim| {
+                (0, &claim.products)
+            }),
         ];
         self.zero("every identity", &parts.map(|part| (part, 1)));
     }

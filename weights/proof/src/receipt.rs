@@ -152,7 +152,11 @@ pub fn prove(bytes: &[u8], file: &WeightsFile, skipped: &BTreeSet<Identity>) -> 
     let program = Program::new(&of.rule, of.given.owners.len())?;
     let inputs = program.inputs(&of.given)?;
     let made = program.graph().evaluate(&inputs).map_err(ProgramError::from)?;
-    let vector = program.graph().outputs.iter().map(|id| &made[id.0 as usize].values);
+    let vector = program
+        .graph()
+        .outputs
+        .iter()
+        .map(|id| &made[id.0 as usize].values);
     let expected = of.vector(&file.vector()?);
     if !vector.eq([&expected]) {
         return Err(ProveError::OtherVector(of.rule.name()));
@@ -255,7 +259,12 @@ pub fn verify(
 fn said(receipt: &Receipt, file: &WeightsFile, rows: usize) -> Result<BTreeSet<Identity>, VerifyError> {
     let other = || VerifyError::OtherInput(GIVEN[0]);
     let totals = receipt.input.first().ok_or_else(other)?;
-    let width = totals.values.len().checked_div(rows).filter(|width| *width > 0).ok_or_else(other)?;
+    let width = totals
+        .values
+        .len()
+        .checked_div(rows)
+        .filter(|width| *width > 0)
+        .ok_or_else(other)?;
     let flags = totals.values.chunks_exact(width).map(|row| row[width - 1] == 1);
     let on = file.rows.iter().zip(flags).filter(|(_, skipped)| *skipped);
     Ok(on.map(|(row, _)| row.miner).collect())

@@ -53,9 +53,6 @@ pub(crate) struct Drawn {
     pub(crate) vector: Number,
 }
 
-/// The greatest power, in millionths, for which there are tables.
-pub(crate) const GREATEST_POWER: u32 = 1_300_000;
-
 /// Draws a rule's sheet, and fills it in.
 pub(crate) fn draw(given: &Given, constants: &Constants) -> Drawn {
     let mut sheet = Sheet::new(given.owners.clone(), given.slots.clone());
@@ -97,10 +94,14 @@ fn net(
     cold_start: u64,
 ) -> Net {
     let needed = s.constant(cold_start.into());
-    let warm = s.compare("the cold start", &samples.expr(), &needed, SAMPLE_BITS).flag;
+    let warm = s
+        .compare("the cold start", &samples.expr(), &needed, SAMPLE_BITS)
+        .flag;
     let of = s.compare("what is left", &credit.expr(), &debit.expr(), TOTAL_BITS);
     // Not skipped, warm and not in debt: products of flags.
-    let counts = zip(&warm.values, &skipped.values, |warm, skipped| warm * (1 - skipped));
+    let counts = zip(&warm.values, &skipped.values, |warm, skipped| {
+        warm * (1 - skipped)
+    });
     let counts = Expr {
         sum: warm.sum() - warm.by(skipped).sum,
         values: counts,
@@ -117,7 +118,12 @@ fn owned(s: &mut Sheet, standing: &Net) -> Number {
     let has = s.sum(Over::Owned, &standing.left).expr();
     let has = s.number_of("what an owner has", &has, TOTAL_BITS + ROW_BITS);
     let owes = s.sum(Over::Owned, &standing.owes).expr();
-    let of = s.compare("what an owner has left", &has.expr(), &owes, TOTAL_BITS + ROW_BITS);
+    let of = s.compare(
+        "what an owner has left",
+        &has.expr(),
+        &owes,
+        TOTAL_BITS + ROW_BITS,
+    );
     let factor = s.quotient_or_zero("an owner's factor", &of.over().times(1 << 32), &has, FACTOR_BITS);
     part(s, "what is left of it", &standing.left, &factor, TOTAL_BITS)
 }
@@ -138,7 +144,9 @@ fn scaled(s: &mut Sheet, net: &Number) -> Number {
     let greatest = net.values.iter().copied().max().unwrap_or(0);
     let shift = bits(greatest).saturating_sub(BASE_BITS);
     let shifts = TOTAL_BITS - BASE_BITS;
-    let table: Vec<Vec<u128>> = (0..=shifts).map(|by| vec![1 << by, u128::from(by == 0)]).collect();
+    let table: Vec<Vec<u128>> = (0..=shifts)
+        .map(|by| vec![1 << by, u128::from(by == 0)])
+        .collect();
     let index = vec![u64::from(shift); s.rows()];
     let chosen = s.lookup("the shift", &table, &[shifts + 1, 1], &index);
     let (by, none) = (&chosen[0], &chosen[1]);
@@ -151,7 +159,12 @@ fn scaled(s: &mut Sheet, net: &Number) -> Number {
     let full = s.compare("who has 32 bits", &base.expr(), &half, BASE_BITS).flag;
     let full = s.sum(Over::All, &full).expr();
     let one = s.constant(1);
-    s.at_most("somebody has 32 bits", &one, &full.plus(&none.expr()), ROW_BITS + 1);
+    s.at_most(
+        "somebody has 32 bits",
+        &one,
+        &full.plus(&none.expr()),
+        ROW_BITS + 1,
+    );
     base
 }
 
@@ -164,7 +177,9 @@ fn power(s: &mut Sheet, x: Number, millionths: u32) -> (Number, u32) {
     }
     // x = (1 + fraction) · 2^whole: times 2^(31 - whole) it is 2^31 + fraction, which no other whole gives.
     let top = BASE_BITS - 1;
-    let mut table: Vec<Vec<u128>> = (0..=top).map(|whole| vec![1 << (top - whole), whole.into(), 0]).collect();
+    let mut table: Vec<Vec<u128>> = (0..=top)
+        .map(|whole| vec![1 << (top - whole), whole.into(), 0])
+        .collect();
     table.push(vec![0, 0, 1]);
     let index = x.values.iter().map(|x| match x {
         0 => u64::from(BASE_BITS),
@@ -182,8 +197,14 @@ fn power(s: &mut Sheet, x: Number, millionths: u32) -> (Number, u32) {
     // 8 bits choose an entry, 23 stand between it and the next; these to the base 2^28, whose limbs reach no further.
     let (at, rest) = s.floor("a logarithm's entry", &fraction.times(1 << 5), 1 << 28, 8);
     let log = table_of(s, "a logarithm's entry", &LOG2, &at, [32, 25]);
-    let between = s.floor("a logarithm between entries", &log.step.by(&rest), 1 << 28, 25).0;
-    let log = whole.expr().times(1 << 32).plus(&log.entry.expr()).plus(&between.expr());
+    let between = s
+        .floor("a logarithm between entries", &log.step.by(&rest), 1 << 28, 25)
+        .0;
+    let log = whole
+        .expr()
+        .times(1 << 32)
+        .plus(&log.entry.expr())
+        .plus(&between.expr());
     let exponent = log.times(millionths.into());
     let greatest = BASE_BITS * millionths / MILLION as u32;
     let exponent = s.floor("the exponent", &exponent, MILLION, 38).0;
@@ -191,9 +212,18 @@ fn power(s: &mut Sheet, x: Number, millionths: u32) -> (Number, u32) {
     let (whole, fraction) = s.floor("the exponent's whole part", &exponent.expr(), 1 << 32, 6);
     let (at, rest) = s.floor("the exponent's entry", &fraction.expr().times(1 << 4), 1 << 28, 8);
     let exp = table_of(s, "the exponent's entry", &EXP2, &at, [63, 56]);
-    let between = s.floor("a power between entries", &exp.step.by(&rest), 1 << 28, 56).0;
-    let table: Vec<Vec<u128>> = (0..=greatest).map(|whole| vec![1 << whole, whole.into()]).collect();
-    let chosen = s.lookup("a power's whole part", &table, &[greatest + 1, 6], &narrow(&whole.values));
+    let between = s
+        .floor("a power between entries", &exp.step.by(&rest), 1 << 28, 56)
+        .0;
+    let table: Vec<Vec<u128>> = (0..=greatest)
+        .map(|whole| vec![1 << whole, whole.into()])
+        .collect();
+    let chosen = s.lookup(
+        "a power's whole part",
+        &table,
+        &[greatest + 1, 6],
+        &narrow(&whole.values),
+    );
     s.zero("a power's whole part", &(chosen[1].sum() - whole.sum()));
     let mantissa = exp.entry.by(&chosen[0]).plus(&between.by(&chosen[0]));
     let raised = s.floor("a power", &mantissa, 1 << 62, greatest + 1).0;
@@ -260,7 +290,11 @@ fn capped(s: &mut Sheet, uncapped: &Number, bits: u32, cap_millionths: u32) -> N
     let rest = s.number_of("all who are not capped", &rest, bits);
     let part = cap.by(&count);
     let left = Expr {
-        values: part.values.iter().map(|part| u128::from(MILLION).saturating_sub(*part)).collect(),
+        values: part
+            .values
+            .iter()
+            .map(|part| u128::from(MILLION).saturating_sub(*part))
+            .collect(),
         sum: million.sum - part.sum,
     };
     let left = s.number_of("what is left for them", &left, MILLION_BITS);
@@ -282,7 +316,12 @@ fn capped(s: &mut Sheet, uncapped: &Number, bits: u32, cap_millionths: u32) -> N
         sum: is_capped.by(&most).sum + group.sum() - is_capped.by(&group).sum,
     };
     let kept = s.number_of("what an owner keeps", &kept, bits);
-    let factor = s.quotient_or_zero("a capped factor", &kept.expr().times(1 << 32), &group, FACTOR_BITS);
+    let factor = s.quotient_or_zero(
+        "a capped factor",
+        &kept.expr().times(1 << 32),
+        &group,
+        FACTOR_BITS,
+    );
     self::part(s, "a weight", uncapped, &factor, bits - ROW_BITS)
 }
 
@@ -290,8 +329,15 @@ fn capped(s: &mut Sheet, uncapped: &Number, bits: u32, cap_millionths: u32) -> N
 fn cap_of(s: &mut Sheet, many: &Expr, cap_millionths: u32) -> Number {
     let most = s.rows() as u64;
     let cap = |many: u64| u64::from(cap_millionths).max(MILLION.div_ceil(many.max(1)));
-    let table: Vec<Vec<u128>> = (0..=most).map(|many| vec![cap(many).into(), many.into()]).collect();
-    let chosen = s.lookup("the cap's part", &table, &[MILLION_BITS, ROW_BITS + 1], &narrow(&many.values));
+    let table: Vec<Vec<u128>> = (0..=most)
+        .map(|many| vec![cap(many).into(), many.into()])
+        .collect();
+    let chosen = s.lookup(
+        "the cap's part",
+        &table,
+        &[MILLION_BITS, ROW_BITS + 1],
+        &narrow(&many.values),
+    );
     s.zero("the cap's part", &(chosen[1].sum() - many.sum.clone()));
     chosen[0].clone()
 }
@@ -324,7 +370,9 @@ fn slots(s: &mut Sheet, weight: &Number, bits: u32, shares: [u32; 2]) -> (Number
     let of = s.number_of("a uid's weight", &of, bits);
     let last = (0..rows).map(|row| u128::from(row + 1 == rows)).collect();
     let last = s.fixed("the owner's row", last);
-    let nobody = zip(&of.values, &last.values, |of, last| u128::from(of == 0 && last == 1));
+    let nobody = zip(&of.values, &last.values, |of, last| {
+        u128::from(of == 0 && last == 1)
+    });
     let nobody = s.flag("nobody has a weight", nobody);
     // Only in the last row, and only where the sum is 0; there it has to be.
     s.zero("nobody has a weight", &(nobody.sum() - nobody.by(&last).sum));

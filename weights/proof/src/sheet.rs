@@ -245,7 +245,10 @@ impl Sheet {
     /// A number that is filled in. Nothing is claimed of it but how many bits it has, rounded up to limbs.
     pub(crate) fn number(&mut self, name: &'static str, values: Vec<u128>, bits: u32) -> Number {
         let count = bits.div_ceil(LIMB_BITS);
-        if values.iter().any(|v| v.checked_shr(count * LIMB_BITS).unwrap_or(0) != 0) {
+        if values
+            .iter()
+            .any(|v| v.checked_shr(count * LIMB_BITS).unwrap_or(0) != 0)
+        {
             self.fault.get_or_insert(SheetError::Great(name));
         }
         let first = self.limbs.len() as u32;
@@ -287,7 +290,9 @@ impl Sheet {
         let entries = table.iter().flat_map(|row| {
             row.iter().zip(fields).flat_map(|(value, bits)| {
                 let limbs = 0..bits.div_ceil(LIMB_BITS);
-                limbs.map(|limb| (value.checked_shr(limb * LIMB_BITS).unwrap_or(0) & (BASE as u128 - 1)) as i64)
+                limbs.map(|limb| {
+                    (value.checked_shr(limb * LIMB_BITS).unwrap_or(0) & (BASE as u128 - 1)) as i64
+                })
             })
         });
         self.lookups.push(Lookup {
@@ -406,7 +411,8 @@ impl Sheet {
             }
             if at < last {
                 let next = self.wide.len() as u32;
-                self.wide.push(left.iter().map(|left| (left / BASE) as i64).collect());
+                self.wide
+                    .push(left.iter().map(|left| (left / BASE) as i64).collect());
                 claim.add(Some((Kind::Wide, next)), -(BASE as i64));
                 carried = Some(next);
             }

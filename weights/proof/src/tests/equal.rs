@@ -6,7 +6,7 @@ use zkinfer_scoring::Rule;
 use zkinfer_weights::vector::VectorError;
 use zkml::graph::IntTensor;
 
-use super::{RULES, Random, blank, expected, random};
+use super::{RULES, Random, blank, expected, random, rules};
 use crate::SIZES;
 use crate::program::{Program, ProgramError};
 use crate::rule::Given;
@@ -38,7 +38,7 @@ fn compare(program: &Program, given: &Given) -> bool {
 /// How many of so many random totals have a vector.
 fn trial(rows: usize, many: u64) -> u64 {
     let mut vectors = 0;
-    for rule in RULES.map(Rule::from) {
+    for rule in rules() {
         let program = Program::new(&rule, rows).unwrap();
         let mut numbers = Random::new(rows as u64);
         for _ in 0..many {
@@ -52,9 +52,12 @@ fn trial(rows: usize, many: u64) -> u64 {
 #[test]
 fn ten_thousand_random_and_extreme_totals_have_the_rules_vector() {
     let began = Instant::now();
-    let vectors = trial(16, 5_000);
-    assert!(vectors > 8_000, "{vectors} of 10000 have one");
-    println!("measured: 10000 random totals of 16 rows in {:?}", began.elapsed());
+    let vectors = trial(16, 3_400);
+    assert!(vectors > 8_000, "{vectors} of 10200 have one");
+    println!(
+        "measured: 10200 random totals of 16 rows in {:?}",
+        began.elapsed()
+    );
 }
 
 #[test]
@@ -66,7 +69,7 @@ fn more_rows_have_it_too() {
 /// Everybody at the ends of what a proof holds.
 #[test]
 fn the_greatest_totals_have_it_too() {
-    for rule in RULES.map(Rule::from) {
+    for rule in rules() {
         for rows in SIZES {
             let program = Program::new(&rule, rows).unwrap();
             let mut given = blank(rows, Some(1_000_000));
@@ -97,7 +100,15 @@ fn the_greatest_totals_have_it_too() {
 fn halves_of_a_step_round_as_doubles_do() {
     let rule = Rule::from(RULES[0]);
     let program = Program::new(&rule, 16).unwrap();
-    for top in [65535u128 * 2, 65535 * 6, 65535 * 65536, 3, 7, (1 << 31) + 1, (1 << 32) - 1] {
+    for top in [
+        65535u128 * 2,
+        65535 * 6,
+        65535 * 65536,
+        3,
+        7,
+        (1 << 31) + 1,
+        (1 << 32) - 1,
+    ] {
         let mut given = blank(16, None);
         given.samples.fill(1_000);
         for row in 0..15 {

@@ -1,14 +1,12 @@
 //! Whoever fills in a sheet otherwise than the rule does has no vector.
 
-use zkinfer_scoring::Rule;
-
-use super::{RULES, Random, expected, random};
+use super::{Random, expected, random, rules};
 use crate::program::Program;
 
 /// Each column that a prover may choose, one at a time, is changed in some row: nothing comes of it. The working has one form.
 #[test]
 fn rejects_a_working_with_one_cell_changed() {
-    for rule in RULES.map(Rule::from) {
+    for rule in rules() {
         let program = Program::new(&rule, 16).unwrap();
         let evaluator = program.graph().evaluator().unwrap();
         let mut numbers = Random::new(7);
@@ -42,7 +40,7 @@ fn rejects_a_working_with_one_cell_changed() {
 /// Filled in whole, by the rule, for other totals than those that are given.
 #[test]
 fn rejects_the_working_of_other_totals() {
-    for rule in RULES.map(Rule::from) {
+    for rule in rules() {
         let program = Program::new(&rule, 16).unwrap();
         let evaluator = program.graph().evaluator().unwrap();
         let mut numbers = Random::new(8);

@@ -16,6 +16,19 @@ use crate::rule::Given;
 /// Rules of which there are proofs.
 const RULES: [RuleName; 2] = [RuleName::SpeedSizeAccuracy, RuleName::DeliveredWork];
 
+/// These, and one of other constants: more owners are capped, a greater power, no cold start.
+fn rules() -> [Rule; 3] {
+    let [first, second] = RULES.map(Rule::from);
+    let name = RuleName::DeliveredWork;
+    let constants = Constants {
+        cold_start: 0,
+        power_millionths: 1_700_001,
+        owner_cap_millionths: 70_001,
+        ..name.constants()
+    };
+    [first, second, Rule::new(name, constants).unwrap()]
+}
+
 /// Numbers that are the same at each run.
 struct Random(ChaCha20Rng);
 

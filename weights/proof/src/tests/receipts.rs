@@ -248,7 +248,14 @@ fn what_has_no_place_in_a_proof_is_told() {
         }
     );
     let many = of(|file| file.rows = vec![file.rows[0].clone(); 257]);
-    assert!(matches!(many, GivenError::Many { what: "miners", got: 257, most: 256 }));
+    assert!(matches!(
+        many,
+        GivenError::Many {
+            what: "miners",
+            got: 257,
+            most: 256
+        }
+    ));
     let curve = of(|file| {
         let rule = Rule::from(RuleName::ResponseCurve);
         (file.rule, file.rule_digest) = (rule.name().word().to_owned(), rule.digest());
