@@ -157,3 +157,71 @@ fn totals_do_not_draw_the_graph() {
         assert_eq!(crate::graph::draw(&drawn).digest(), program.graph().digest());
     }
 }
+
+/// The table of docs/weights.md: its mantissas stand in the working, and its last line is the vector.
+#[test]
+fn the_numbers_of_the_page() {
+    let rule = Rule::from(RULES[0]);
+    let program = Program::new(&rule, 16).unwrap();
+    let mut given = blank(16, Some(800_000));
+    for (row, (credit, debit, samples)) in [(3_000_000, 0, 30), (1_299_980, 0, 20), (1_799_980, 400_000, 20)]
+        .into_iter()
+        .enumerate()
+    {
+        (given.credit[row], given.debit[row], given.samples[row]) = (credit, debit, samples);
+        (given.owners[row], given.slots[row]) = (row as u32, row as u32);
+    }
+    let vector = made(&program, &given).unwrap();
+    assert_eq!((&vector[..3], vector[15]), (&[8623, 3737, 4024][..], 65535));
+    let sheet = crate::rule::draw(&given, rule.constants()).sheet;
+    let stands = |row: usize, number: u64| {
+        let limb = |limb: &Vec<i64>| limb[row] as u64;
+        sheet.limbs.windows(4).any(|limbs| {
+            let digits = limbs.iter().rev().map(limb);
+            digits.fold(0, |number, digit| number << 14 | digit) == number
+        })
+    };
+    for (row, numbers) in [
+        (
+            0,
+            [
+                600_000_000_000,
+                4_915_200_000_000_000,
+                4_740_664_454_526_519,
+                4_740_592_117_727_591,
+            ],
+        ),
+        (
+            1,
+            [
+                259_996_000_000,
+                8_519_548_928_000_000,
+                8_217_025_303_460_512,
+                8_216_899_921_604_685,
+            ],
+        ),
+        (
+            2,
+            [
+                279_996_000_000,
+                4_587_454_464_000_000,
+                8_849_113_897_397_381,
+                8_848_978_870_635_031,
+            ],
+        ),
+        (
+            15,
+            [
+                4_559_968_000_000,
+                4_669_407_232_000_000,
+                1 << 52,
+                9_007_061_815_787_520,
+            ],
+        ),
+    ] {
+        for number in numbers {
+            assert!(stands(row, number), "{number} in row {row}");
+        }
+        assert!(!stands(row, 1_234_567_890_123));
+    }
+}
