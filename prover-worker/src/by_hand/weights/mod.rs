@@ -44,7 +44,7 @@ fn bad(path: &Path, error: &dyn std::fmt::Display, format: Format) -> Result<Exi
 
 fn show(args: &WeightsFileArgs, format: Format) -> Result<Exit, UsageError> {
     match read(args)? {
-        Ok((file, vector)) => shown(&file, &vector, format),
+        Ok(held) => shown(&held.file, &held.vector, format),
         Err(error) => return bad(&args.file, &error, format),
     }
     Ok(Exit::Done)
@@ -53,33 +53,47 @@ fn show(args: &WeightsFileArgs, format: Format) -> Result<Exit, UsageError> {
 /// Of a file that holds what was checked: against a ledger if there is one, and by a receipt if there is one.
 fn verify(args: &WeightsVerifyArgs, format: Format) -> Result<Exit, UsageError> {
     let path = &args.file.file;
-    let (file, vector) = match read(&args.file)? {
-        Ok(read) => read,
+    let held = match read(&args.file)? {
+        Ok(held) => held,
         Err(error) => return bad(path, &error, format),
     };
     let skipped = match &args.segments {
         None => None,
-        Some(segments) => match replay(&file, segments)? {
+        Some(segments) => match replay(&held.file, segments)? {
             Ok(skipped) => Some(skipped),
             Err((of, error)) => return bad(of.as_deref().unwrap_or(path), &error, format),
         },
     };
     let proved = match &args.proof {
         None => None,
-        Some(receipt) => match prove::verified(receipt, path, &file, skipped.as_ref())? {
+        Some(receipt) => match prove::verified(receipt, &held, skipped.as_ref())? {
             Ok(proved) => Some(proved),
             Err(error) => return bad(receipt, &error, format),
         },
     };
-    verified(&file, &vector, skipped.is_some(), proved.as_ref(), format);
+    verified(
+        &held.file,
+        &held.vector,
+        skipped.is_some(),
+        proved.as_ref(),
+        format,
+    );
     Ok(Exit::Done)
 }
 
-fn read(args: &WeightsFileArgs) -> Result<Result<(WeightsFile, Vector), FileError>, UsageError> {
-    let file = WeightsFile::decode(&files::read(&args.file)?, args.validator);
+/// A file whose signature and vector hold.
+struct Held {
+    bytes: Vec<u8>,
+    file: WeightsFile,
+    vector: Vector,
+}
+
+fn read(args: &WeightsFileArgs) -> Result<Result<Held, FileError>, UsageError> {
+    let bytes = files::read(&args.file)?;
+    let file = WeightsFile::decode(&bytes, args.validator);
     Ok(file.and_then(|file| {
         let vector = file.vector()?;
-        Ok((file, vector))
+        Ok(Held { bytes, file, vector })
     }))
 }
 

@@ -12,15 +12,15 @@ use zkinfer_crds::{Digest, Identity};
 use zkinfer_weights::file::WeightsFile;
 use zkinfer_weights_proof::{Proved, VerifyError};
 
-use super::{bad, read, replay};
+use super::{Held, bad, read, replay};
 use crate::args::{Format, WeightsProveArgs};
 use crate::exit::{Exit, UsageError};
 use crate::files;
 
 pub(super) fn prove(args: &WeightsProveArgs, format: Format) -> Result<Exit, UsageError> {
     let path = &args.file.file;
-    let (file, _) = match read(&args.file)? {
-        Ok(read) => read,
+    let Held { bytes, file, .. } = match read(&args.file)? {
+        Ok(held) => held,
         Err(error) => return bad(path, &error, format),
     };
     let skipped = match replay(&file, &args.segments)? {
@@ -28,7 +28,7 @@ pub(super) fn prove(args: &WeightsProveArgs, format: Format) -> Result<Exit, Usa
         Err((of, error)) => return bad(of.as_deref().unwrap_or(path), &error, format),
     };
     let began = Instant::now();
-    let receipt = match zkinfer_weights_proof::prove(&files::read(path)?, &file, &skipped) {
+    let receipt = match zkinfer_weights_proof::prove(&bytes, &file, &skipped) {
         Ok(receipt) => receipt,
         Err(error) => return bad(path, &error, format),
     };
@@ -50,12 +50,16 @@ pub(super) fn prove(args: &WeightsProveArgs, format: Format) -> Result<Exit, Usa
 /// Whether a receipt proves a file.
 pub(super) fn verified(
     receipt: &Path,
-    path: &Path,
-    file: &WeightsFile,
+    held: &Held,
     skipped: Option<&BTreeSet<Identity>>,
 ) -> Result<Result<Proved, VerifyError>, UsageError> {
-    let (receipt, bytes) = (files::read(receipt)?, files::read(path)?);
-    Ok(zkinfer_weights_proof::verify(&receipt, &bytes, file, skipped))
+    let receipt = files::read(receipt)?;
+    Ok(zkinfer_weights_proof::verify(
+        &receipt,
+        &held.bytes,
+        &held.file,
+        skipped,
+    ))
 }
 
 /// What holds of it, for people.
