@@ -218,7 +218,7 @@ fn submit_names_the_persons_own_files_in_the_command() {
         "{answer}"
     );
     assert!(
-        of("error").is_some_and(|e| e.ends_with("at most 1.00 % is accepted")),
+        of("error").is_some_and(|e| e.ends_with("at most 0.10 % is accepted")),
         "{lines:?}"
     );
     assert_eq!(of("proved"), Some("4 slices with SumcheckWhir, each verified"));
@@ -232,7 +232,7 @@ fn submit_names_the_persons_own_files_in_the_command() {
 #[test]
 fn another_class_than_the_float_models_is_no_success_unless_outputs_are_no_classes() {
     let input = misjudged();
-    let coarse = json!({ "profile": "P8", "outputScale": [1000] });
+    let coarse = json!({ "profile": "P8", "outputScale": [1000], "errorBudgetMillionths": 10_000 });
     let runs = LocalRuns::new();
     let objects = runs.yaml(&wine(&with_calibration(coarse.clone()), &input), &[]);
     assert_eq!(objects.ran.code, 1, "{}", objects.ran.stderr);
