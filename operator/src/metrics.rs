@@ -15,8 +15,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry};
 use zkinfer_crds::RequestUid;
-use zkinfer_crds::k8s::request_status::SliceCounts;
 use zkinfer_crds::k8s::InferenceRequestStatus;
+use zkinfer_crds::k8s::request_status::SliceCounts;
 use zkinfer_spans::Context;
 
 /// Sets of labels, with their names.

@@ -2,7 +2,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use zkinfer_crds::ProofSystem;
-use zkml::graph::{Activation, Linear, LinearMap, Lookup, Node, Profile, Requantise, Table, TableRef};
+use zkml::graph::{Activation, Linear, LinearMap, Lookup, Node, Op, Profile, Requantise, Table, TableRef};
 use zkml::systems;
 
 use super::*;
