@@ -46,20 +46,21 @@ impl Bodies {
         let room = room.map_err(ReadError::from)?;
         // The store says only that what it was given broke off.
         let why = OnceLock::new();
-        let stream = unfold(body.into_data_stream(), async |mut body| {
+        let (said, place, silence) = (&why, &room, self.time);
+        let stream = unfold(body.into_data_stream(), move |mut body| async move {
             // Only the caller's time counts: while the store is slow nothing is waited for here.
-            let next = timeout_at(until.min(Instant::now() + self.time), body.next());
+            let next = timeout_at(until.min(Instant::now() + silence), body.next());
             let next: Result<Bytes, ReadError> = tokio::select! {
                 next = next => match next {
                     Ok(None) => return None,
                     Ok(Some(chunk)) => chunk.map_err(|_| ReadError::BrokenOff),
                     Err(_) => Err(ReadError::TooSlow),
                 },
-                error = room.gives_way() => Err(error.into()),
+                error = place.gives_way() => Err(error.into()),
             };
             let next = next.inspect_err(|error| {
                 // Nothing is asked for after the first.
-                let _ = why.set(*error);
+                let _ = said.set(*error);
             });
             Some((next, body))
         });
