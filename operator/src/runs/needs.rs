@@ -17,7 +17,7 @@ const VALUE: u64 = 8;
 const OVERHEAD: u64 = 32 << 10;
 const PER_SLICE: u64 = 1 << 10;
 /// The least that a proof is taken to have.
-const LEAST_PROOF: u64 = 16 << 10;
+const LEAST_PROOF: u64 = 1 << 10;
 /// Decoded, a manifest takes so many times its bytes.
 const MANIFEST: u64 = 8;
 

@@ -18,10 +18,10 @@ use std::cmp::Ordering;
 
 use zkinfer_crds::compile_report::Outcome;
 use zkml::graph::scale::power_of_two;
-use zkml::graph::{Activation, IntGraph, Profile, ProfileLimits, QuantisationPlan, TensorId};
+use zkml::graph::{IntGraph, Profile, ProfileLimits, QuantisationPlan, TensorId};
 
 use crate::calibrate::{CalibrateError, CalibrationOptions};
-use crate::float::{FloatGraph, FloatNode, FloatOp, FloatTensor};
+use crate::float::{FloatGraph, FloatNode, FloatTensor};
 use crate::functions::EXPONENTS_OUT;
 use crate::measure::{AccuracyReport, Against, Measured, Tried};
 use crate::ops::{FEWEST_WEIGHT_BITS, Scales};
@@ -215,7 +215,7 @@ impl Search<'_> {
         let made = graph
             .nodes
             .iter()
-            .filter_map(|node| harm(node.output, price(node)?));
+            .filter_map(|node| harm(node.output, node.op.price()?));
         let mut harms: Vec<(f64, TensorId)> = inputs.chain(made).collect();
         harms.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         Ok(harms.into_iter().map(|(_, id)| id).collect())
@@ -331,16 +331,6 @@ impl Search<'_> {
 
 /// Whoever verifies sees an input, so that nothing proves its range.
 const OF_INPUT: f64 = 0.25;
-
-/// What a wider value of a node costs, in limbs; none where its tensor has another's width, or steps that are given.
-fn price(node: &FloatNode) -> Option<f64> {
-    match &node.op {
-        // A sign, and the rectified value beside the limbs.
-        FloatOp::Linear(linear) if linear.activation == Activation::Relu => Some(2.0),
-        FloatOp::Linear(_) | FloatOp::Product(_) | FloatOp::Table(_) | FloatOp::Rows(_) => Some(1.0),
-        FloatOp::Wiring(_) | FloatOp::Max(_) | FloatOp::Step(_) | FloatOp::Floor(_) => None,
-    }
-}
 
 /// By tensor, the bits that a profile gives it, as far as plans of [`NARROW`] may have them.
 fn bits(graph: &FloatGraph, profile: Profile) -> Vec<u8> {

@@ -12,9 +12,13 @@
 //! the point is drawn, their difference is a multilinear polynomial with coefficients below 2^63 < p in absolute value, and one
 //! that is not 0 vanishes at the point with probability at most arity/|EF|. The sum-check there is that of a slice with
 //! limbs, and ends in values that the verifier computes.
+//!
+//! A proof ends in its **seal**, a challenge that is drawn after everything else. A slice without maps and products has no other part
+//! that depends on the statement: with the seal a proof is of one request, slice, claim and miner, as every other is.
 
 use super::columns::Values;
 use super::error::{Claim, Fault, VerifyError};
+use super::field::EF_BYTES;
 use super::layout::{Home, Layout, Named};
 use super::transcript::{Label, Recorder, Transcript};
 use crate::graph::{Requantise, TensorId};
@@ -65,6 +69,11 @@ pub(super) fn named(relation: &Relation, output: TensorId, layout: &Layout) -> O
 /// Bytes of all that a proof names.
 pub(super) fn bytes(layout: &Layout) -> usize {
     layout.named.iter().map(Named::bytes).sum()
+}
+
+/// Bytes of a proof: what it names, its scalars, its seal.
+pub(super) fn proof_bytes(layout: &Layout, scalars: usize) -> usize {
+    bytes(layout) + (scalars + 1) * EF_BYTES
 }
 
 /// What is named, as it stands in a proof: each number's bits from the lowest, one number after the other.

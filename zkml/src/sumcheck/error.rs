@@ -188,6 +188,9 @@ pub enum Refutation {
     /// Claims on committed columns, all at once.
     #[error("the columns do not open to the values that were claimed")]
     Opening,
+    /// A proof without a commitment ends in what its transcript gives, which begins with the statement.
+    #[error("it is not of this statement")]
+    Seal,
 }
 
 /// What is claimed of the tensor that a relation makes.

@@ -159,7 +159,7 @@ pub(super) fn check(relations: &SliceRelations, plan: &Plan) -> Result<Work, Lay
         }
         let work = budget::check(plan, relations)?;
         check_weights(relations, work.weights)?;
-        return check_bytes(got + (plan.scalars * EF_BYTES) as u64, work);
+        return check_bytes(disclosed::proof_bytes(&plan.layout, plan.scalars) as u64, work);
     }
     check_layers(plan.blocks.layers)?;
     let cells = plan.layout.cells();

@@ -126,7 +126,7 @@ fn cost_of(plan: &Plan, work: Work) -> Cost {
             cpu_us: 50 + work.prover / 1000,
             // Values with what is made of them at a time; weights of graph, relations and key while these are made.
             memory_bytes: (12 << 20) + values as u64 * 120 + work.weights * 24,
-            proof_bytes: (plan.scalars * EF_BYTES + disclosed::bytes(&plan.layout)) as u64,
+            proof_bytes: disclosed::proof_bytes(&plan.layout, plan.scalars) as u64,
             cells: plan.layout.named.iter().map(|n| n.len as u64).sum(),
             verifier_steps: work.verifier,
         };

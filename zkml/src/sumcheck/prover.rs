@@ -20,7 +20,7 @@ use super::logup::Content;
 use super::multiset;
 use super::proving::{Proving, Voice};
 use super::relation::Argue;
-use super::transcript::{Label, Silent, Transcript};
+use super::transcript::{Challenges, Label, Silent, Transcript};
 use super::witness::Witness;
 use crate::graph::TensorId;
 use crate::relations::check_values;
@@ -83,10 +83,17 @@ fn argue<V: Voice>(
     let Some(scheme) = &key.scheme else {
         let mut state = Proving::new(layout, Sender::new(transcript), None, &values);
         walk(key, &mut state);
-        let (sender, _) = state.finish();
+        let (
+            Sender {
+                mut transcript,
+                scalars,
+            },
+            _,
+        ) = state.finish();
         let mut proof = disclosed::encode(layout, &named);
-        proof.extend(sender.scalars.iter().flat_map(encode));
-        return Ok((proof, sender.transcript.recorder));
+        proof.extend(scalars.iter().flat_map(encode));
+        proof.extend(encode(&transcript.draw(Label::Seal)));
+        return Ok((proof, transcript.recorder));
     };
     let (root, committed) = scheme.commit(groups, transcript.delegate(Label::Commitment))?;
     let mut sender = Sender::new(transcript);

@@ -64,6 +64,8 @@ pub(super) enum Label {
     Opening = 23,
     /// What a proof names of one relation, where nothing is committed.
     Named = 24,
+    /// What ends a proof that commits to nothing.
+    Seal = 25,
 }
 
 /// Follows a transcript. A verifier's is [`Silent`], and so is an honest prover's; a test's may keep what it hears, and may leave

@@ -7,14 +7,14 @@ use std::panic::catch_unwind;
 
 use zkinfer_crds::Digest;
 
-use super::channel::Receiver;
+use super::channel::{Receiver, encode};
 use super::commitment::{Commitment, Opening};
 use super::disclosed::{self, Derived};
-use super::error::VerifyError;
+use super::error::{Refutation, VerifyError};
 use super::field::EF_BYTES;
 use super::instance::absorb;
 use super::key::{Inner, Key};
-use super::transcript::{Label, Silent, Transcript};
+use super::transcript::{Challenges, Label, Silent, Transcript};
 use super::walk::walk;
 use crate::relations::check_values;
 
@@ -72,9 +72,9 @@ fn verify_disclosed(
 ) -> Result<(), VerifyError> {
     let inner = &*key.inner;
     let layout = &inner.plan.layout;
-    let (named, scalars) = proof
-        .split_at_checked(disclosed::bytes(layout))
-        .ok_or(VerifyError::Malformed("it is too short"))?;
+    let short = VerifyError::Malformed("it is too short");
+    let (proof, seal) = proof.split_last_chunk::<EF_BYTES>().ok_or(short.clone())?;
+    let (named, scalars) = proof.split_at_checked(disclosed::bytes(layout)).ok_or(short)?;
     let named = disclosed::decode(layout, named)?;
     check_boundary(inner, public)?;
 
@@ -86,7 +86,11 @@ fn verify_disclosed(
     let derived = disclosed::derive(layout, &inner.relations, public, named)?;
     let receiver = Receiver::new(transcript, scalars);
     let (receiver, _) = walk(&inner.plan, &inner.relations, receiver, public, &derived)?;
-    receiver.finish().map(|_| ())
+    let mut transcript = receiver.finish()?;
+    match encode(&transcript.draw(Label::Seal)) == *seal {
+        true => Ok(()),
+        false => Err(Refutation::Seal.into()),
+    }
 }
 
 /// Public values are as many as the slice has, each in its range.

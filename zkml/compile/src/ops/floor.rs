@@ -128,6 +128,10 @@ impl Form for Floor {
         true
     }
 
+    fn price(&self) -> Option<f64> {
+        None
+    }
+
     fn exact(&self) -> bool {
         false
     }

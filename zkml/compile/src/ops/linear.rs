@@ -173,6 +173,14 @@ impl Form for Linear {
         true
     }
 
+    fn price(&self) -> Option<f64> {
+        // Rectified, a sign and the value beside the limbs.
+        Some(match self.activation {
+            Activation::Identity => 1.0,
+            Activation::Relu => 2.0,
+        })
+    }
+
     fn exact(&self) -> bool {
         false
     }

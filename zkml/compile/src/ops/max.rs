@@ -66,6 +66,10 @@ impl Form for Max {
         false
     }
 
+    fn price(&self) -> Option<f64> {
+        None
+    }
+
     fn exact(&self) -> bool {
         true
     }

@@ -101,6 +101,9 @@ trait Form {
     /// Whether the plan says how wide its output is. It does not where that follows from what is read or kept.
     fn planned(&self) -> bool;
 
+    /// What a wider value costs, in limbs; `None` where its tensor has another's width, or steps that are given.
+    fn price(&self) -> Option<f64>;
+
     /// Whether no program rounds what it makes: values that it reads, or yes and no.
     fn exact(&self) -> bool;
 }
@@ -159,6 +162,10 @@ impl FloatOp {
 
     pub(crate) fn planned(&self) -> bool {
         self.form().planned()
+    }
+
+    pub(crate) fn price(&self) -> Option<f64> {
+        self.form().price()
     }
 
     pub(crate) fn exact(&self) -> bool {

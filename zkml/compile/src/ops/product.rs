@@ -122,6 +122,10 @@ impl Form for Multiply {
         true
     }
 
+    fn price(&self) -> Option<f64> {
+        Some(1.0)
+    }
+
     fn exact(&self) -> bool {
         false
     }

@@ -111,6 +111,10 @@ impl Form for Rows {
         false
     }
 
+    fn price(&self) -> Option<f64> {
+        Some(1.0)
+    }
+
     fn exact(&self) -> bool {
         false
     }

@@ -103,6 +103,10 @@ impl Form for Step {
         false
     }
 
+    fn price(&self) -> Option<f64> {
+        None
+    }
+
     fn exact(&self) -> bool {
         true
     }

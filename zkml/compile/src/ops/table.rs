@@ -110,6 +110,10 @@ impl Form for Lookup {
         false
     }
 
+    fn price(&self) -> Option<f64> {
+        Some(1.0)
+    }
+
     fn exact(&self) -> bool {
         false
     }

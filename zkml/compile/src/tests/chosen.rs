@@ -215,7 +215,11 @@ fn slopes_are_those_of_the_graph(name: &str, bytes: &[u8]) -> usize {
             continue;
         }
         let size = values[at].iter().fold(0f64, |m, v| m.max(v.abs()));
-        let direction = |i: usize| ((i * 13 + 5) % 11) as f64 / 5.0 - 1.0;
+        // What was rectified to 0 is equal to its neighbours: a maximum of them has no slope there.
+        let direction = |i: usize| match values[at][i] {
+            0.0 => 0.0,
+            _ => ((i * 13 + 5) % 11) as f64 / 5.0 - 1.0,
+        };
         let near = 1e-7 * size.max(1e-3);
         let moved = |by: f64| {
             let change = |id: zkml::graph::TensorId, v: &mut Vec<f64>| {
@@ -286,10 +290,10 @@ fn a_branch_that_hardly_counts_is_hardly_sensitive() {
         of[at.unwrap_or_else(|| panic!("{name}: {:?}", case.graph.tensors))]
     };
     // Each value of either goes to one output: all signs have the square 1.
-    assert!((tensor("much") - 1.0).abs() < 1e-9, "{of:?}");
-    assert!((tensor("little") - 1e-6).abs() < 1e-12, "{of:?}");
+    assert!((tensor("much_Tanh") - 1.0).abs() < 1e-9, "{of:?}");
+    assert!((tensor("little_Tanh") - 1e-6).abs() < 1e-12, "{of:?}");
     assert!(
-        tensor("of-a") > 0.0 && tensor("of-a") < tensor("much"),
+        tensor("of-a_MatMul") > 0.0 && tensor("of-a_MatMul") < tensor("much_Tanh"),
         "tanh is flatter than 1"
     );
 }
@@ -304,7 +308,7 @@ fn what_is_zero_in_every_coefficient_is_not_shifted_out() {
         .node("Sigmoid", &["of-a"], "u", vec![])
         .node("Add", &["t", "u"], "y", vec![]);
     let case = Case::new(&onnx.bytes(), 40);
-    let add = case.graph.nodes.iter().position(|n| n.name == "y").unwrap();
+    let add = case.graph.nodes.iter().position(|n| n.name == "y_Add").unwrap();
     let (short, accuracy) = case.chosen(None, 0.01, true);
     // Weights of so few bits give up none.
     assert!(short.profile < Profile::P16, "{:?}", accuracy.tried);

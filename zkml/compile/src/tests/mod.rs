@@ -336,7 +336,8 @@ fn the_budget_chooses_the_profile() {
     assert_eq!(chosen(0.5), (Profile::P8, true));
     assert_eq!(chosen(0.003), (Profile::P12, true));
     assert_eq!(chosen(0.0005), (Profile::P16, true));
-    assert_eq!(chosen(0.00005), (Profile::P20, true));
+    assert_eq!(chosen(0.00005), (Profile::P16, true));
+    assert_eq!(chosen(0.000005), (Profile::P20, true));
     assert_eq!(chosen(1e-9), (Profile::P20, false));
 }
 

@@ -7,7 +7,7 @@ use crate::halo2::plan::LayoutError;
 
 #[test]
 fn more_public_values_than_a_verifier_should_evaluate_are_refused_at_every_size() {
-    for range in [IntRange::unsigned(1), IntRange::signed(16), IntRange::signed(40)] {
+    for range in [IntRange::unsigned(1), IntRange::signed(16), IntRange::signed(32)] {
         let refusal = |elements: usize| {
             let tensor = SliceTensor {
                 id: TensorId(0),

@@ -178,7 +178,7 @@ fn rejects_every_other_byte_string() {
     assert_eq!(verdict(&made.proof), Ok(()));
     assert_eq!(
         made.proof.len(),
-        bytes(case.layout()) + case.key.inner.plan.scalars * EF_BYTES
+        bytes(case.layout()) + (case.key.inner.plan.scalars + 1) * EF_BYTES
     );
     let mut proof = made.proof.clone();
     for bit in 0..8 * proof.len() {
@@ -191,9 +191,31 @@ fn rejects_every_other_byte_string() {
         assert!(verdict(&[head, &[0], tail].concat()).is_err());
         assert!(verdict(head).is_err() || at == proof.len());
     }
-    let other = zkinfer_crds::Digest::of(b"another");
-    let outputs = views(&made.outputs);
-    assert!(verify(&case.key, &other, &views(&case.inputs), &outputs, &made.proof).is_err());
+}
+
+/// Also where nothing is named and no challenge is drawn: a slice of tables and moved values.
+#[test]
+fn rejects_a_proof_for_another_statement() {
+    let mut b = Builder::new(1);
+    let x = b.input(5, crate::graph::IntRange::signed(4));
+    let y = b.table(x, |v| v * v);
+    let z = b.wired(y, Some(vec![3, 1]));
+    b.output(z);
+    for slice in [small(), b.slice] {
+        let case = Case::new(&slice, NO_LIMBS, 3);
+        let made = prove(&case.key, &statement(), &views(&case.inputs)).unwrap();
+        let verdict = |of: &zkinfer_crds::Digest| {
+            let outputs = views(&made.outputs);
+            verify(&case.key, of, &views(&case.inputs), &outputs, &made.proof)
+        };
+        assert_eq!(verdict(&statement()), Ok(()));
+        let other = zkinfer_crds::Digest::of(b"another");
+        assert!(
+            matches!(verdict(&other), Err(VerifyError::Refuted(_))),
+            "{:?}",
+            slice.relations
+        );
+    }
 }
 
 #[test]
