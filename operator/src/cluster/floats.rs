@@ -79,6 +79,7 @@ async fn answer(ctx: &Operator, request: Arc<InferenceRequest>) -> Result<Vec<Fl
     let asker = Asker {
         uid: uid_of(&request)?,
         namespace: namespace.clone(),
+        benchmark: false,
     };
     let room = ctx.world.rooms.take(&asker, bytes.map_err(not_there)?);
     let _room = room.map_err(|error| {

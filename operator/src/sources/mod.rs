@@ -34,14 +34,14 @@ pub const MAX_VALUES: usize = 1 << 22;
 /// How many files of numbers are read at a time. Each is in memory with its values, and whoever may create requests says how
 /// many there are.
 const READ_AT_ONCE: usize = 2;
-
-static READING: Semaphore = Semaphore::const_new(READ_AT_ONCE);
 /// So many values are read of an input whatever the model takes, so that one of another shape is refused by its shape.
 const LEAST_VALUES: usize = 1 << 16;
 /// Most bytes of a ConfigMap, as the API server has it.
 const CONFIG_MAP_BYTES: u64 = 1 << 20;
 /// A value as it is read, and as it stands in an archive that was unpacked.
 const VALUE_BYTES: u64 = 16;
+
+static READING: Semaphore = Semaphore::const_new(READ_AT_ONCE);
 
 /// What the objects of a namespace may name, by the API server's word.
 pub trait NamespaceFiles: Sync {

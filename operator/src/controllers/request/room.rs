@@ -56,6 +56,7 @@ impl Requests {
         let asker = Asker {
             uid,
             namespace: object.namespace().unwrap_or_default(),
+            benchmark: object.is_benchmark(),
         };
         let taken = self.world.rooms.take(&asker, bytes);
         taken.map_err(|error| self.no_room(object, uid, error))

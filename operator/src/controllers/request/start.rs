@@ -119,19 +119,19 @@ fn not_given(error: SourceError) -> Result<RunState, ReconcileError> {
     }
 }
 
-/// The request's input tensors, in room of their own.
+/// The request's input tensors, in room of their own, with so much `beside`.
 async fn read(
     ctx: &Requests,
     object: &InferenceRequest,
     uid: RequestUid,
     manifest: &Manifest,
-    values: u64,
+    (values, beside): (u64, u64),
 ) -> Result<Result<(Tensors, Room), RunState>, ReconcileError> {
     let bytes = match reading(ctx, object, values).await? {
         Ok(bytes) => bytes,
         Err(state) => return Ok(Err(state)),
     };
-    let room = match ctx.room(object, uid, bytes) {
+    let room = match ctx.room(object, uid, bytes.saturating_add(beside)) {
         Ok(room) => room,
         Err(state) => return Ok(Err(state)),
     };
@@ -166,7 +166,7 @@ pub(super) async fn look(
         Err(error) => return not_loaded(ctx, &model, error),
     };
     let values = values(&manifest, &report);
-    let (given, _room) = match read(ctx, object, uid, &manifest, values).await? {
+    let (given, _room) = match read(ctx, object, uid, &manifest, (values, 0)).await? {
         Ok(read) => read,
         Err(state) => return Ok(state),
     };
@@ -219,8 +219,12 @@ async fn chosen(
         Ok(manifest) => manifest,
         Err(error) => return not_loaded(ctx, model, error).map(Err),
     };
+    // Where it is known what the request will need, its turn comes for all of that at once.
+    let planned = ctx.looked.lock().get(&uid).copied();
+    let known = planned.and_then(|planned| ctx.needs.lock().get(&planned).copied());
+    let beside = known.map_or(0, |needs| needs.beginning);
     let values = values(&manifest, &report);
-    let (given, room) = match read(ctx, object, uid, &manifest, values).await? {
+    let (given, room) = match read(ctx, object, uid, &manifest, (values, beside)).await? {
         Ok(read) => read,
         Err(state) => return Ok(Err(state)),
     };
@@ -228,7 +232,6 @@ async fn chosen(
         Ok(report) => report,
         Err(error) => return refused(&error).map(Err),
     };
-    let planned = ctx.looked.lock().get(&uid).copied();
     if planned != Some(report.manifest.digest) {
         ctx.looked.lock().remove(&uid);
         return Ok(Err(RunState::None));

@@ -10,6 +10,7 @@ fn asker(n: u8, namespace: &str) -> Asker {
     Asker {
         uid: uid(n),
         namespace: namespace.to_owned(),
+        benchmark: false,
     }
 }
 
@@ -126,6 +127,24 @@ fn who_asks_no_more_or_leaves_keeps_nobody_waiting() {
 }
 
 #[test]
+fn what_nobody_asked_for_goes_behind_all_that_somebody_asked_for() {
+    let mut case = Case::new();
+    let held = case.take(1, "a", 90).unwrap();
+    let benchmark = Asker {
+        benchmark: true,
+        ..asker(2, "operator")
+    };
+    let refused = case.account.take(&benchmark, 20, None, &case.budget, case.now);
+    assert!(refused.is_err());
+    assert_eq!(case.waits(3, "b", 90), Share::All);
+    case.account.inside.remove(&held);
+    assert_eq!(case.next(), [uid(3)]);
+    let refused = case.account.take(&benchmark, 20, None, &case.budget, case.now);
+    assert!(refused.is_err(), "it came first");
+    case.take(3, "b", 90).unwrap();
+}
+
+#[test]
 fn room_grows_in_place_and_what_it_was_stays_until_it_does() {
     let mut case = Case::new();
     let small = case.take(1, "a", 10).unwrap();
@@ -139,6 +158,11 @@ fn room_grows_in_place_and_what_it_was_stays_until_it_does() {
     assert_eq!(case.account.taken(None, |_| true), (2, 60));
     assert_eq!(grow(&mut case, 50), Ok(small));
     assert_eq!(case.account.taken(None, |_| true), (2, 100));
+    // Whoever waits keeps nobody from what it has.
+    assert_eq!(case.waits(3, "c", 70), Share::All);
+    assert_eq!(grow(&mut case, 40), Ok(small));
+    assert!(grow(&mut case, 41).is_err(), "that is kept for another");
+    assert!(case.account.leave(uid(3)));
     case.account.inside.remove(&other);
     assert_eq!(grow(&mut case, 100), Ok(small));
 }

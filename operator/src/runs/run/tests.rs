@@ -145,6 +145,7 @@ async fn a_request_takes_no_more_than_its_account_says_and_gives_it_back() {
     let asker = Asker {
         uid: REQUEST,
         namespace: "n".to_owned(),
+        benchmark: false,
     };
     let room = rooms.take(&asker, needs.beginning).unwrap();
     room.shrink(needs.kept);
