@@ -12,7 +12,7 @@ use zkml::graph::tensor_file::dequantise;
 use zkml::graph::{IntGraph, IntTensor, Node, Profile, TensorInfo, rows};
 
 use crate::calibrate::{CalibrateError, SampleRows, Tensors};
-use crate::float::{FloatGraph, FloatOp};
+use crate::float::FloatGraph;
 use crate::progress::Counter;
 
 /// The share of samples whose whole numbers must be the float model's: of a Model with less every tenth answer would be
@@ -169,8 +169,7 @@ impl Against<'_> {
     fn ends(&self, int: &IntGraph) -> Vec<Option<[i64; 2]>> {
         let graph = self.graph;
         let mut ends: Vec<Option<[i64; 2]>> = vec![None; int.tensors.len()];
-        let requantised = |op: &FloatOp| matches!(op, FloatOp::Linear(_) | FloatOp::Product(_));
-        let made = graph.nodes.iter().filter(|node| requantised(&node.op));
+        let made = graph.nodes.iter().filter(|node| node.op.requantises());
         let held = graph.inputs.iter().copied().chain(made.map(|node| node.output));
         for id in held {
             let at = id.0 as usize;

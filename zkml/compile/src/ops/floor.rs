@@ -132,6 +132,10 @@ impl Form for Floor {
         None
     }
 
+    fn requantises(&self) -> bool {
+        false
+    }
+
     fn exact(&self) -> bool {
         false
     }

@@ -181,6 +181,10 @@ impl Form for Linear {
         })
     }
 
+    fn requantises(&self) -> bool {
+        true
+    }
+
     fn exact(&self) -> bool {
         false
     }

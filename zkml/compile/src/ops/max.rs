@@ -70,6 +70,10 @@ impl Form for Max {
         None
     }
 
+    fn requantises(&self) -> bool {
+        false
+    }
+
     fn exact(&self) -> bool {
         true
     }

@@ -104,6 +104,9 @@ trait Form {
     /// What a wider value costs, in limbs; `None` where its tensor has another's width, or steps that are given.
     fn price(&self) -> Option<f64>;
 
+    /// Whether a value beyond the range that samples gave its output is refused.
+    fn requantises(&self) -> bool;
+
     /// Whether no program rounds what it makes: values that it reads, or yes and no.
     fn exact(&self) -> bool;
 }
@@ -166,6 +169,10 @@ impl FloatOp {
 
     pub(crate) fn price(&self) -> Option<f64> {
         self.form().price()
+    }
+
+    pub(crate) fn requantises(&self) -> bool {
+        self.form().requantises()
     }
 
     pub(crate) fn exact(&self) -> bool {

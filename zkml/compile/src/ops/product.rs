@@ -126,6 +126,10 @@ impl Form for Multiply {
         Some(1.0)
     }
 
+    fn requantises(&self) -> bool {
+        true
+    }
+
     fn exact(&self) -> bool {
         false
     }

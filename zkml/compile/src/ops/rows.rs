@@ -115,6 +115,10 @@ impl Form for Rows {
         Some(1.0)
     }
 
+    fn requantises(&self) -> bool {
+        false
+    }
+
     fn exact(&self) -> bool {
         false
     }

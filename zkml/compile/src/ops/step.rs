@@ -107,6 +107,10 @@ impl Form for Step {
         None
     }
 
+    fn requantises(&self) -> bool {
+        false
+    }
+
     fn exact(&self) -> bool {
         true
     }

@@ -114,6 +114,10 @@ impl Form for Lookup {
         Some(1.0)
     }
 
+    fn requantises(&self) -> bool {
+        false
+    }
+
     fn exact(&self) -> bool {
         false
     }

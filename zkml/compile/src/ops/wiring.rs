@@ -70,6 +70,10 @@ impl Form for Wiring {
         None
     }
 
+    fn requantises(&self) -> bool {
+        false
+    }
+
     fn exact(&self) -> bool {
         true
     }
