@@ -18,8 +18,7 @@ pub(crate) use sample::SampleArgs;
 mod weights;
 
 pub(crate) use weights::{
-    WeightsBindArgs, WeightsCommand, WeightsFileArgs, WeightsMakeArgs, WeightsProveArgs, WeightsRotateArgs,
-    WeightsVerifyArgs,
+    WeightsBindArgs, WeightsCommand, WeightsFileArgs, WeightsMakeArgs, WeightsRotateArgs,
 };
 
 /// Proves slices of models, and checks the receipts of whole runs.

@@ -18,7 +18,6 @@ mod tests;
 
 pub use cause::{Blame, Cause};
 pub use entry::{End, Entry};
-pub use fixed::{EXP2, LOG2};
 pub use rules::{BUCKET_MILLIS, Constants, Owner, Rule, RuleError, RuleName, Total};
 pub use scores::{Score, Scores};
-pub use shares::{Standing, Weighed, Zero, weigh};
+pub use shares::Zero;
