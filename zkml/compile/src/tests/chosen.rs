@@ -243,7 +243,8 @@ fn slopes_are_those_of_the_graph(name: &str, bytes: &[u8]) -> usize {
             (moved(near) - moved(-near)) / (2.0 * near)
         });
         assert!(
-            seen.iter().any(|seen| (seen - pulled).abs() <= 1e-3 * scale + 1e-6),
+            seen.iter()
+                .any(|seen| (seen - pulled).abs() <= 1e-3 * scale + 1e-6),
             "{name}: `{}`: {pulled} instead of {seen:?}",
             tensor.name
         );
