@@ -193,7 +193,7 @@ mod tests {
     #[tokio::test]
     async fn a_request_that_no_operator_ends_is_waited_for_until_its_deadline_and_no_longer() {
         let unseen = with(Value::Null).await;
-        let words = "has not ended at its deadline, 1s: no operator has looked at it: is the one of controllerClass `default` running?";
+        let words = "has not ended at its deadline, 1s: no operator has looked at it: is the one of controllerClass `zkinfer` running?";
         assert!(
             unseen.contains(words) && unseen.contains("kubectl get pods -A -l"),
             "{unseen}"
