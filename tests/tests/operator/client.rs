@@ -98,7 +98,7 @@ async fn submit_says_when_no_operator_looks_at_its_request() {
     let ran = submitted.await.unwrap();
     assert_eq!(ran.code, 0, "it goes on once there is one: {}", ran.stderr);
     for told in [
-        "no operator has looked at it: is the one of controllerClass `default` running?",
+        "no operator has looked at it: is the one of controllerClass `zkinfer` running?",
         "it is waited for until its deadline, 1h",
     ] {
         assert!(ran.stderr.contains(told), "no {told:?}: {}", ran.stderr);
