@@ -10,7 +10,7 @@ use super::{microsoft, ml, recipe};
 use crate::functions;
 
 /// An operator whose nodes the reader types itself, so that [`translate`](super::translate) finds them in the reader's words.
-pub(super) struct Native {
+struct Native {
     onnx: &'static str,
     /// Whether it may compute a constant from constants: its result is bounded by the sizes of what it reads.
     folds: bool,
