@@ -238,7 +238,7 @@ fn holds_as_many_models_as_it_may_and_the_one_asked_longest_ago_goes_first() {
 
 #[test]
 fn a_model_takes_no_more_memory_than_its_share() {
-    let server = Server::start(&["--memory-mib=288", "--models=3"]);
+    let server = Server::start(&["--memory-mib=360", "--models=3"]);
     let mut client = server.client();
     // 64 MiB of nothing in the file alone, which is read into twice as much.
     let small = wine();

@@ -9,7 +9,7 @@ import onnxruntime
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from .builder import reads
+from .builder import reads, within
 
 onnxruntime.set_default_logger_severity(4)
 
@@ -63,14 +63,37 @@ def in_other_words(model):
     words = [(_same, _write_out), (_base, _add_behind), (_constant_group, _by_its_function)]
     of = lambda node: next(((name, write) for find, write in words if (name := find(node))), None)
     names = sorted({found[0] for found in map(of, model.graph.node) if found})
-    if not names:
+    seen = _casts_that_branches_read(model)
+    if not names and not seen:
         return model, names
     model = _copy(model)
+    if seen:
+        names = sorted([*names, "Cast: there and back, and read in a branch"])
+        _kept_for_branches(model, seen)
     while True:
         node, found = next(((n, found) for n in model.graph.node if (found := of(n))), (None, None))
         if found is None:
             return model, names
         found[1](model, node)
+
+
+def _casts_that_branches_read(model):
+    """Casts of casts whose output a branch reads: onnxruntime takes both for nothing, and the branch then misses its input."""
+    casts = {n.output[0]: n.input[0] for n in model.graph.node if n.op_type == "Cast"}
+    back = {made for made, source in casts.items() if source in casts}
+    return back & {name for node in model.graph.node for inner in within(node)[1:] for name in inner.input}
+
+
+def _kept_for_branches(model, seen):
+    """Branches read a copy, which stands outside."""
+    for node in list(model.graph.node):
+        for inner in within(node)[1:]:
+            for at, name in enumerate(inner.input):
+                if name in seen:
+                    inner.input[at] = f"{name}_seen"
+        if node.output[0] in seen:
+            copy = helper.make_node("Identity", [node.output[0]], [f"{node.output[0]}_seen"])
+            model.graph.node.insert(list(model.graph.node).index(node) + 1, copy)
 
 
 def _by_its_function(model, node):

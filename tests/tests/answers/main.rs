@@ -162,7 +162,11 @@ fn a_right_answer_has_its_error_and_a_command_that_accepts_it() {
 #[test]
 fn an_answer_that_only_its_outputs_magnitude_keeps_from_hanging_on_rounding_has_a_command_that_says_it() {
     let onnx = onnx::file(
-        &[("Add", &["x", "c"], "h"), ("Sub", &["h", "c"], "y")],
+        &[
+            ("Add", &["x", "c"], "h"),
+            ("Sub", &["h", "c"], "d"),
+            ("Relu", &["d"], "y"),
+        ],
         &[("c", &[], &[16384.0])],
         &[("x", &[1, 1])],
         &[("y", &[1, 1])],
