@@ -184,7 +184,7 @@ fn a_compiler_that_ends_without_a_report_is_told_by_its_last_words() {
             "exit code 2",
             "error: cannot write out/vk: No space left on device",
             "state/logs/compile-default-wine.log",
-            "the disk that it writes to is full",
+            "The disk that it writes to is full",
         ],
     );
     assert!(
