@@ -240,7 +240,7 @@ fn holds_as_many_models_as_it_may_and_the_one_asked_longest_ago_goes_first() {
 fn a_model_takes_no_more_memory_than_its_share() {
     // The share is enough for a model: what is refused beside it is the size of the file.
     let large = Model {
-        onnx: vec![0; 256 << 20],
+        onnx: vec![0; 63 << 20],
         ..digits()
     };
     let server = Server::start(&["--memory-mib=360", "--models=3"]);

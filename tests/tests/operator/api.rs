@@ -23,7 +23,7 @@ async fn every_default_comes_from_the_schema() {
     let source = json!({ "configMap": { "name": "none", "key": "k" } });
     let asked = json!({ "inline": { "x": { "shape": [1], "data": [0.5] } } });
     let model = json!({
-        "source": source, "quantization": { "errorBudgetMillionths": 10_000, "compareTop1": true }, "slicing": { "parallelism": 1 },
+        "source": source, "quantization": { "errorBudgetMillionths": 1_000, "compareTop1": true, "synthetic": "Serve" }, "slicing": { "parallelism": 1 },
         "proofSystem": "SumcheckWhir", "batchSizes": [1], "controllerClass": "zkinfer",
     });
     let request = json!({

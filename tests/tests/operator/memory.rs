@@ -196,7 +196,7 @@ async fn requests_take_turns_in_the_memory_that_there_is_and_one_that_never_fits
     if !can_run() {
         return;
     }
-    let (world, objects) = with_run_memory("--run-memory=64Ki").await;
+    let (world, objects) = with_run_memory("--run-memory=16Ki").await;
     let request = objects.wine_request("large", "wine", &json!({}));
     world.cluster.apply(&request).await.unwrap();
     let over = objects.over("large", LONG).await.unwrap();

@@ -27,7 +27,12 @@ impl Form for Lookup {
     fn pull_back(&self, x: &[&[f64]], _: &[f64], of: &[f64]) -> Vec<Vec<f64>> {
         let slope = |v: f64| {
             let near = (v.abs() * NEAR).max(NEAREST);
-            let slope = (self.function.of(v + near) - self.function.of(v - near)) / (2.0 * near);
+            let [below, at, above] = [v - near, v, v + near].map(|v| self.function.of(v));
+            let (left, right) = ((at - below) / near, (above - at) / near);
+            // Beside a jump, as of a masked place's weight, the slope is that of the side without it.
+            let flatter = if left.abs() < right.abs() { left } else { right };
+            let jumps = (left - right).abs() > 0.5 * left.abs().max(right.abs());
+            let slope = if jumps { flatter } else { (left + right) / 2.0 };
             if slope.is_finite() { slope } else { 0.0 }
         };
         vec![x[0].iter().zip(of).map(|(&v, change)| slope(v) * change).collect()]
