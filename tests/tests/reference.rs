@@ -238,19 +238,16 @@ fn holds_as_many_models_as_it_may_and_the_one_asked_longest_ago_goes_first() {
 
 #[test]
 fn a_model_takes_no_more_memory_than_its_share() {
-    // The share is enough for a model: what is refused beside it is the size of the file.
-    let large = Model {
-        onnx: vec![0; 63 << 20],
-        ..digits()
-    };
-    let server = Server::start(&["--memory-mib=360", "--models=3"]);
+    let server = Server::start(&["--memory-mib=9", "--models=3"]);
     let mut client = server.client();
-    assert_eq!(client.load(&wine()), Answer::Loaded);
-    let before = server.evaluators();
-    let answer = server.client().load(&large);
+    // 16 MiB of nothing in the file alone.
+    let large = Model {
+        onnx: vec![0; 16 << 20],
+        ..wine()
+    };
+    let answer = client.load(&large);
     assert!(matches!(answer, Answer::Failed { .. }), "{answer:?}");
-    assert_eq!(server.evaluators(), before, "and takes nobody else with it");
-    assert_eq!(client.outputs(&wine(), &[1, 13], &WINE).len(), 1);
+    assert!(server.evaluators().is_empty());
 }
 
 #[test]

@@ -257,7 +257,8 @@ fn slopes_are_those_of_the_graph(name: &str, bytes: &[u8]) -> usize {
 fn a_tensors_effect_on_the_outputs_is_the_slope_that_a_small_change_shows() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/seeds/onnx");
     let mut compared = slopes_are_those_of_the_graph("network", &network().bytes());
-    // Convolutions with groups, strides and dilations, maxima, products of both kinds, tables, moved values.
+    // Convolutions with groups, strides and dilations, maxima, products of both kinds, tables, moved values. The seeds of softmax and of
+    // attention are not among them: what is masked there jumps, and rows have equal maxima, so that they have no slope.
     for name in [
         "conv",
         "conv-groups-same",
@@ -265,8 +266,6 @@ fn a_tensors_effect_on_the_outputs_is_the_slope_that_a_small_change_shows() {
         "matmul-batch",
         "maxpool",
         "averagepool",
-        "attention",
-        "softmax",
         "norms",
         "products",
         "recurrent",
