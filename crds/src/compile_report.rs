@@ -10,6 +10,10 @@ use crate::wire::BlobRef;
 use crate::words::{Digest, Profile};
 
 /// How compiling ended.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one of a compilation, and it is read and dropped"
+)]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum CompileOutcome {

@@ -402,7 +402,7 @@ mod tests {
             ),
         };
         assert!(seen.text.ends_with('ü'));
-        let finding = diagnose(&[seen.clone()], Whose::Compiler).unwrap();
+        let finding = diagnose(std::slice::from_ref(&seen), Whose::Compiler).unwrap();
         assert!(finding.message.starts_with(&seen.text), "{finding:?}");
     }
 

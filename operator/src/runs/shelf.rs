@@ -171,12 +171,9 @@ impl<M> Places<M> {
     /// all.
     fn make_room(&mut self, namespace: &str, needs: u64, memory: &Budget) -> Result<(), ShelfError> {
         let own = |place: &Place<M>| place.namespaces.iter().any(|n| n == namespace);
-        let all = |_: &Place<M>| true;
-        let bounds: [(u64, &dyn Fn(&Place<M>) -> bool); 2] =
-            [(memory.per_namespace.max(needs), &own), (memory.bytes, &all)];
-        for (budget, counts) in bounds {
+        for (budget, all) in [(memory.per_namespace.max(needs), false), (memory.bytes, true)] {
             loop {
-                let counted = || self.by_manifest.iter().filter(|(_, p)| counts(p));
+                let counted = || self.by_manifest.iter().filter(|(_, p)| all || own(p));
                 let held: u64 = counted().map(|(_, p)| p.bytes).sum();
                 if held.saturating_add(needs) <= budget {
                     break;

@@ -50,11 +50,8 @@ fn a_map_from_class_to_score_is_answered_by_the_scores_in_the_order_of_the_class
         .arg(runs.path().join("state")));
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     let objects: Value = serde_json::from_str(&ran.stdout).unwrap();
-    let request = objects["items"].as_array().unwrap().iter();
-    let request = request
-        .filter(|o| o["kind"] == "InferenceRequest")
-        .next_back()
-        .unwrap();
+    let mut items = objects["items"].as_array().unwrap().iter();
+    let request = items.rfind(|o| o["kind"] == "InferenceRequest").unwrap();
     let receipt = request["status"]["receipt"]["path"].as_str().unwrap();
     let mut verify = Command::new(program("prover-worker"));
     verify

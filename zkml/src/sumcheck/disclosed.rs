@@ -155,7 +155,7 @@ pub(super) fn derive(
         let own = relation.output().and_then(|output| named.get(&output));
         let followed = relation
             .follow(&values, own.map(Vec::as_slice))
-            .map_err(refused)?;
+            .map_err(|e| refused(&e))?;
         let Some((output, made)) = followed else {
             continue;
         };
@@ -175,8 +175,8 @@ pub(super) fn derive(
     Ok(Derived { values, named })
 }
 
-fn refused(error: CheckError) -> VerifyError {
-    match error {
+fn refused(error: &CheckError) -> VerifyError {
+    match *error {
         CheckError::Tensor(tensor) | CheckError::Range { tensor, .. } | CheckError::Output { tensor, .. } => {
             Claim::Derived.refuted(tensor)
         }

@@ -179,8 +179,11 @@ pub(super) fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Files of an input, as large as a requester may hand in, and whether they are read.
-fn inputs() -> Result<Vec<(&'static str, bool, Vec<u8>)>, Box<dyn Error>> {
+/// What a file is, whether it is read, its bytes.
+type Handed = (&'static str, bool, Vec<u8>);
+
+/// Files of an input, as large as a requester may hand in.
+fn inputs() -> Result<Vec<Handed>, Box<dyn Error>> {
     let size = MAX_FILE_BYTES as usize;
     let repeated = |first: &str, part: &str| {
         let parts = part.repeat((size - first.len()) / part.len());
