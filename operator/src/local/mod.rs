@@ -1,8 +1,7 @@
 //! Local mode: the operator of a cluster, with its controllers, gateway and workers, on one machine without one.
 //!
 //! Invariant: nothing here decides anything about Models, requests and pools: they are in an API server of our own ([`api`],
-//! in memory), Jobs and Deployments are run by a node of our own ([`pods`], processes), and what is between is
-//! [`cluster::operate`].
+//! in memory), Jobs and Deployments are run by our own node ([`pods`], processes), and the rest is [`cluster::operate`].
 
 mod api;
 mod files;

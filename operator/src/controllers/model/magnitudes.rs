@@ -16,13 +16,19 @@ const SAME: f64 = 1e-9;
 /// # Errors
 /// Which one is not, in a sentence.
 pub(super) fn check(said: &[f64], manifest: &Manifest, asked: &[f64]) -> Result<(), String> {
-    let outputs: Vec<&TensorInfo> = manifest.outputs.iter().filter_map(|id| manifest.tensor(*id)).collect();
+    let outputs: Vec<&TensorInfo> = manifest
+        .outputs
+        .iter()
+        .filter_map(|id| manifest.tensor(*id))
+        .collect();
     if asked.is_empty() && said.is_empty() {
         return Ok(());
     }
     if said.len() != outputs.len() {
         let (said, outputs) = (said.len(), outputs.len());
-        return Err(format!("its report has magnitudes of {said} outputs, and the model has {outputs}"));
+        return Err(format!(
+            "its report has magnitudes of {said} outputs, and the model has {outputs}"
+        ));
     }
     for (at, (info, said)) in outputs.iter().zip(said).enumerate() {
         let name = &info.name;
@@ -71,7 +77,10 @@ mod tests {
         let refused = |said: &[f64], asked: &[f64]| check(said, &made.manifest, asked).unwrap_err();
         for said in [1e6 * measured[0], -1.0, f64::NAN, f64::INFINITY] {
             let why = refused(&[said], &[]);
-            assert!(why.contains("and the output's integers hold at most"), "{said}: {why}");
+            assert!(
+                why.contains("and the output's integers hold at most"),
+                "{said}: {why}"
+            );
         }
         assert!(refused(&[1.0, 1.0], &[]).contains("magnitudes of 2 outputs"));
         // What the Model states is the Model's to say, and nobody else's.

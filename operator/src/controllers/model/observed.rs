@@ -35,7 +35,10 @@ impl From<SourceError> for SourceState {
 }
 
 /// What is known of the compilation.
-#[expect(clippy::large_enum_variant, reason = "there is one of a Model that is looked at")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one of a Model that is looked at"
+)]
 #[derive(Debug, Clone, PartialEq)]
 pub enum CompileState {
     /// Not begun.

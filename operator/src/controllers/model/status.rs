@@ -181,7 +181,12 @@ impl<'a> Writer<'a> {
     pub(super) fn no_calibration(&mut self) {
         let why = reason::SYNTHETIC_CALIBRATION;
         self.not_compiled(Truth::False, why, NOT_SYNTHETIC);
-        self.set(condition::ACCURACY_WITHIN_BUDGET, Truth::Unknown, why, NOT_SYNTHETIC);
+        self.set(
+            condition::ACCURACY_WITHIN_BUDGET,
+            Truth::Unknown,
+            why,
+            NOT_SYNTHETIC,
+        );
     }
 
     /// The model is compiled; it is ready unless its accuracy is over budget, or known of made-up inputs alone where that is not
@@ -296,7 +301,12 @@ impl<'a> Writer<'a> {
             self.set(condition::READY, Truth::False, reason::OVER_BUDGET, &message);
         } else if !serves {
             let message = format!("{NOT_SYNTHETIC}: {measured}");
-            self.set(condition::READY, Truth::False, reason::SYNTHETIC_CALIBRATION, &message);
+            self.set(
+                condition::READY,
+                Truth::False,
+                reason::SYNTHETIC_CALIBRATION,
+                &message,
+            );
         } else {
             self.set(
                 condition::READY,

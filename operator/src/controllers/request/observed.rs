@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use zkinfer_crds::Digest;
 use zkinfer_crds::compile_report::CompileReport;
-use zkinfer_crds::k8s::{find_condition, miner_pool};
 use zkinfer_crds::k8s::inference_request::{InferenceRequestSpec, InferenceRequestStatus};
 use zkinfer_crds::k8s::request_status::{
     ReceiptRef, RecentSlice, RequestAnswer, RequestBatch, RequestOutput, SliceCounts,
 };
+use zkinfer_crds::k8s::{find_condition, miner_pool};
 
 use super::line::Turn;
 use crate::dispatch::PoolId;

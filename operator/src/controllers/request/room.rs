@@ -47,7 +47,10 @@ impl RunRecord {
 
 impl Requests {
     /// Room for a request.
-    #[expect(clippy::result_large_err, reason = "it is what becomes of the run, and asked once a request")]
+    #[expect(
+        clippy::result_large_err,
+        reason = "it is what becomes of the run, and asked once a request"
+    )]
     pub(super) fn room(
         &self,
         object: &InferenceRequest,

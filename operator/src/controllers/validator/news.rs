@@ -94,8 +94,8 @@ fn benchmarks(old: &ValidatorStatus, new: &ValidatorStatus) -> Option<News> {
 mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use k8s_openapi::jiff::Timestamp;
-    use zkinfer_crds::k8s::validator::reason;
     use zkinfer_crds::k8s::set_condition;
+    use zkinfer_crds::k8s::validator::reason;
 
     use super::*;
 

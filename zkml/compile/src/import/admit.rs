@@ -14,7 +14,7 @@ use zkml_reference::element_name;
 use super::dimensions::{self, Sizes};
 use super::folding::{check_attributes, check_constant_operands, check_folding, check_outputs};
 use super::narrow::Narrow;
-use super::operators::{folds, operators, operators_of_microsoft, operators_of_models};
+use super::operators::{folds, operators, operators_of_microsoft, operators_of_models, why_unknown};
 use super::spliced::Origins;
 use super::whole::Given;
 use super::{
@@ -218,12 +218,6 @@ pub(super) fn name_of(node: &NodeProto) -> &str {
     }
 }
 
-/// Operators of whose output the inputs' values decide how large it is.
-const SIZED_BY_VALUES: &[&str] = &["NonMaxSuppression", "NonZero", "Unique"];
-/// Why none of them can be taken.
-pub(super) const SIZED: &str =
-    "how large its output is depends on the input's values, and what is proved has fixed shapes";
-
 /// All nodes whose operator is not in [`operators`], at once, and those functions that are not ONNX's: by their attributes, or
 /// because the model's version of ONNX has no such operator.
 fn check_operators(
@@ -259,10 +253,8 @@ fn check_operators(
             format!("operators of domain `{}` are not supported", node.domain)
         } else if let Some(reason) = control::left(node, statics) {
             reason
-        } else if !known(node) && SIZED_BY_VALUES.contains(&node.op_type.as_str()) {
-            SIZED.to_owned()
         } else if !known(node) {
-            "the operator is not supported".to_owned()
+            why_unknown(&node.op_type).to_owned()
         } else {
             match functions::read(node) {
                 Some(Err(reason)) => reason,

@@ -129,3 +129,18 @@ pub fn operators_of_models() -> BTreeSet<&'static str> {
 pub fn operators_of_microsoft() -> BTreeSet<&'static str> {
     microsoft::RECIPES.iter().map(|r| r.onnx).collect()
 }
+
+/// Operators of whose output the inputs' values decide how large it is.
+const SIZED_BY_VALUES: &[&str] = &["NonMaxSuppression", "NonZero", "Unique"];
+/// Why none of them can be taken.
+pub(super) const SIZED: &str =
+    "how large its output is depends on the input's values, and what is proved has fixed shapes";
+
+/// Why an operator that is in none of the lists is refused.
+pub(super) fn why_unknown(op: &str) -> &'static str {
+    if SIZED_BY_VALUES.contains(&op) {
+        SIZED
+    } else {
+        "the operator is not supported"
+    }
+}

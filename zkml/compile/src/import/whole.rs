@@ -10,8 +10,9 @@ use tract_onnx::pb::type_proto::Value;
 use tract_onnx::pb::{GraphProto, NodeProto, ValueInfoProto};
 use tract_onnx::prelude::DatumType;
 
-use super::admit::{SIZED, unsupported};
+use super::admit::unsupported;
 use super::draft::type_name;
+use super::operators::SIZED;
 use super::statics::{self, Shapes};
 use super::{ImportError, operators, whole_sums};
 use crate::float::Interval;

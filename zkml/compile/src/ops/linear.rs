@@ -269,7 +269,11 @@ impl Linear {
 
 /// Who reads tensors that coefficients bring to one scale: beside another in greater steps those of a tensor would be too small.
 pub(super) const fn reads_scaled(tensors: usize) -> Readers {
-    if tensors > 1 { Readers::Any } else { Readers::Linear }
+    if tensors > 1 {
+        Readers::Any
+    } else {
+        Readers::Linear
+    }
 }
 
 /// What all values are.

@@ -35,7 +35,12 @@ impl Form for Lookup {
             let slope = if jumps { flatter } else { (left + right) / 2.0 };
             if slope.is_finite() { slope } else { 0.0 }
         };
-        vec![x[0].iter().zip(of).map(|(&v, change)| slope(v) * change).collect()]
+        vec![
+            x[0].iter()
+                .zip(of)
+                .map(|(&v, change)| slope(v) * change)
+                .collect(),
+        ]
     }
 
     fn scale(&self, inputs: &[TensorId], output: TensorId, scales: &mut Scales) -> u8 {

@@ -383,7 +383,6 @@ fn names_every_unsupported_node_at_once() {
     };
     let named: Vec<_> = nodes.iter().map(|n| (n.node.as_str(), n.op.as_str())).collect();
     assert_eq!(named, [("s_Det", "Det"), ("t_DFT", "DFT")]);
-
     // Operators of the list in forms that have no integer relation: found after typing, all of them.
     let mut onnx = Onnx::new(&[1, 4])
         .node("Relu", &["x"], "a", vec![])

@@ -201,11 +201,7 @@ impl Argue for Placed {
         state.claim(self.input, &chosen);
     }
 
-    fn verify<C: Channel>(
-        &self,
-        _: &Relation,
-        state: &mut Verifying<'_, C>,
-    ) -> Result<(), VerifyError> {
+    fn verify<C: Channel>(&self, _: &Relation, state: &mut Verifying<'_, C>) -> Result<(), VerifyError> {
         let layout = state.layout();
         let (from, to) = (layout.axes(self.input)?, layout.axes(self.output)?);
         let opened = state.looked_up(self.group);

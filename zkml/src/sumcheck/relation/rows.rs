@@ -136,7 +136,9 @@ impl Argue for Placed {
         let len = values(layout, self.output);
         let claims = layout.tensor(self.output).map_or(0, |t| match t.home {
             Home::Output(_) => 0,
-            Home::Input(_) | Home::Column { .. } | Home::Limbs { .. } | Home::Wired | Home::Derived => t.claims,
+            Home::Input(_) | Home::Column { .. } | Home::Limbs { .. } | Home::Wired | Home::Derived => {
+                t.claims
+            }
         });
         Work {
             prover: 20 * size(layout, self.output),

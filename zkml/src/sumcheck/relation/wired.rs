@@ -53,7 +53,10 @@ enum Source<'a> {
 
 impl<'a> Source<'a> {
     fn of(placed: &'a Placed) -> Self {
-        placed.source.as_ref().map_or(Self::Same, |source| Self::Indices(source))
+        placed
+            .source
+            .as_ref()
+            .map_or(Self::Same, |source| Self::Indices(source))
     }
 
     /// The index that output `t` reads.
@@ -150,11 +153,7 @@ impl Argue for Placed {
         state.claim(input, &chosen);
     }
 
-    fn verify<C: Channel>(
-        &self,
-        _: &Relation,
-        state: &mut Verifying<'_, C>,
-    ) -> Result<(), VerifyError> {
+    fn verify<C: Channel>(&self, _: &Relation, state: &mut Verifying<'_, C>) -> Result<(), VerifyError> {
         let (input, output, source) = (self.input, self.output, Source::of(self));
         let layout = state.layout();
         let (from, to) = (layout.axes(input)?, layout.axes(output)?);

@@ -202,12 +202,18 @@ async fn drawn(ctx: &Validators, of: &Compiled, seed: &[u8; 32]) -> Result<Diges
             .iter()
             .filter_map(|id| manifest.tensor(*id))
             .collect();
-        let data = calibration.map(|bytes| Inputs::read(&bytes, MAX_VALUES)).transpose();
+        let data = calibration
+            .map(|bytes| Inputs::read(&bytes, MAX_VALUES))
+            .transpose();
         let data = data.map_err(|e| of_calibration(&e))?;
         let names: Vec<&str> = infos.iter().map(|info| info.name.as_str()).collect();
-        let samples = data.as_ref().map(|data| data.samples_in_place(&names)).transpose();
+        let samples = data
+            .as_ref()
+            .map(|data| data.samples_in_place(&names))
+            .transpose();
         let samples = samples.map_err(|e| of_calibration(&e))?.unwrap_or_default();
-        let values = sampled(&infos, samples.len(), |at| samples.get(at), &seed).map_err(|e| e.to_string())?;
+        let values =
+            sampled(&infos, samples.len(), |at| samples.get(at), &seed).map_err(|e| e.to_string())?;
         Ok::<_, String>(input_file(&infos, &values))
     });
     let file = file.await.map_err(|e| e.to_string())??;
