@@ -189,7 +189,24 @@ class Maker:
         return {"cats_int64s": self.random.sample(range(-4, 5), self.random.randint(1, 6))}
 
 
+    def ZipMap(self):
+        return self.labels("classlabels_int64s", self.features) if self.features <= len(LABELS) else {"classlabels_int64s": list(range(self.features))}
+
+
 OPERATORS = [name for name in vars(Maker) if name[0].isupper()]
+
+
+def maps(attributes):
+    """What ONNX Runtime says of a ZipMap's output: a map from class to score for each row."""
+    key = TensorProto.STRING if "classlabels_strings" in attributes else TensorProto.INT64
+    score = helper.make_tensor_type_proto(TensorProto.FLOAT, [])
+    return helper.make_value_info("y", helper.make_sequence_type_proto(helper.make_map_type_proto(key, score)))
+
+
+def unzipped(answer, attributes):
+    """The tensor of scores, columns in the order of the classes' names."""
+    [names] = attributes.values()
+    return numpy.array([[row[name] for name in names] for row in answer], numpy.float32)
 
 
 def network(maker, hidden, direction):
@@ -235,6 +252,8 @@ def write(folder, seed):
     domain = MICROSOFT if quantised else DOMAIN
     node = helper.make_node(operator, inputs, ["label", "y"] if classifier else ["y"], domain=domain, **attributes)
     outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
+    if operator == "ZipMap":
+        outputs = [maps(attributes)]
     if classifier and "classlabels_strings" not in attributes:
         outputs.append(helper.make_tensor_value_info("label", TensorProto.INT64, None))
     given = helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, *x.shape[1:]])
@@ -244,6 +263,8 @@ def write(folder, seed):
     model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     answers = session.run(None, {"x": x})
+    if operator == "ZipMap":
+        answers = [unzipped(answers[0], attributes)]
     place = pathlib.Path(folder) / f"{operator}-{seed}"
     (place / "data").mkdir(parents=True)
     (place / "model.onnx").write_bytes(model.SerializeToString())
