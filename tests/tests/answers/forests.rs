@@ -54,7 +54,11 @@ fn no_branch_of_any_tree_is_wrong_in_100_000_inputs_of_five_data_sets() {
             let values = evaluator.run(&[quantise_input(input, &given).unwrap()]).unwrap();
             // Votes are whole numbers, and held to a part of one.
             let reached = dequantise(info(output), &values[output.0 as usize].values);
-            wrong += reached.iter().zip(expected).filter(|(a, b)| (*a - *b).abs() >= 0.5).count();
+            wrong += reached
+                .iter()
+                .zip(expected)
+                .filter(|(a, b)| (*a - *b).abs() >= 0.5)
+                .count();
         }
         assert_eq!(wrong, 0, "{name}: of {} leaves", ROWS * trees);
         assert_eq!(missing > 0, ["units", "survey"].contains(&name), "{name}");

@@ -41,10 +41,11 @@ impl FloatTensor {
             return Ok(given.to_vec());
         };
         let rank = |(index, value): (usize, &f64)| {
-            let name = self.name.clone();
-            let rank = ranks.rank(index, *value);
-            rank.map(|rank| rank as f64)
-                .ok_or(FloatError::NotFinite { name, index })
+            let rank = ranks.rank(index, *value).map(|rank| rank as f64);
+            rank.ok_or_else(|| FloatError::NotFinite {
+                name: self.name.clone(),
+                index,
+            })
         };
         given.iter().enumerate().map(rank).collect()
     }

@@ -113,7 +113,7 @@ impl Ranking {
 
     /// From which rank on a value is at least this bound; none where it is not among the bounds.
     #[must_use]
-    pub fn from(&self, bound: i64) -> Option<i64> {
+    pub fn reaches(&self, bound: i64) -> Option<i64> {
         let at = self.bounds.binary_search(&bound).ok()?;
         Some(at as i64 + 1 + self.first())
     }

@@ -144,7 +144,8 @@ fn found(draft: &Draft, kinds: &Kinds, left: &BTreeSet<u32>) -> Result<Found, BT
     let needed = needed(draft);
     let mut others: BTreeSet<u32> = BTreeSet::new();
     for (at, node) in draft.nodes.iter().enumerate().filter(|(at, _)| needed[*at]) {
-        let read = node.inputs.iter().filter_map(|id| found.moved.get(id));
+        let read = node.inputs.iter().enumerate().filter(|(k, _)| !ignores(node, *k));
+        let read = read.filter_map(|(_, id)| found.moved.get(id));
         let inputs: BTreeSet<u32> = read.flatten().map(|(input, _)| *input).collect();
         if inputs.is_empty() {
             continue;
@@ -169,6 +170,16 @@ fn found(draft: &Draft, kinds: &Kinds, left: &BTreeSet<u32>) -> Result<Found, BT
         others = ranks(draft, kinds, &mut found);
     }
     if others.is_empty() { Ok(found) } else { Err(others) }
+}
+
+/// Whether a tensor that a node reads is multiplied by 0, as one is that a constant is made of.
+fn ignores(node: &FloatNode, operand: usize) -> bool {
+    let FloatOp::Linear(Linear { map, .. }) = &node.op else {
+        return false;
+    };
+    let each = map.weight().len() / node.inputs.len().max(1);
+    let own = map.weight().iter().skip(operand * each).take(each);
+    matches!(map, FloatMap::Affine { .. } | FloatMap::Dense { .. }) && own.into_iter().all(|w| *w == 0.0)
 }
 
 /// By node, whether some output hangs on it.

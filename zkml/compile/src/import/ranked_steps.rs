@@ -79,7 +79,7 @@ impl Rewriting<'_> {
             let compared = found.ranks.get(input).and_then(|ranks| {
                 let asked = asked(step, channel, ranks.float)?;
                 let ranking = ranks.place(*at as usize)?;
-                Some((asked.above, ranking, ranking.from(asked.bound)?))
+                Some((asked.above, ranking, ranking.reaches(asked.bound)?))
             });
             let Some((above, ranking, from)) = compared else {
                 return unsupported(NO_RANK);
