@@ -385,34 +385,39 @@ pub struct Rounded {
 }
 
 /// The comparisons of a graph in which a value within half a step of a threshold may have the answer of the threshold's other side:
-/// those of numbers that are not whole and no input's that is ranked.
+/// those of numbers that are neither whole nor a ranked input's.
 #[must_use]
 pub fn rounded(graph: &FloatGraph) -> Vec<Rounded> {
-    let makers: BTreeMap<TensorId, &FloatNode> = graph.nodes.iter().map(|node| (node.output, node)).collect();
-    let origin = |mut id: TensorId| {
-        while let Some(node) = makers.get(&id) {
-            match (&node.op, &node.inputs[..]) {
-                (FloatOp::Wiring(_), [from]) => id = *from,
-                // Yes or no.
-                (FloatOp::Step(_), _) => return None,
-                _ => break,
-            }
-        }
-        let tensor = graph.tensors.get(id.0 as usize)?;
-        (!tensor.whole).then_some(id)
-    };
+    let whole = graph.tensors.iter().map(|tensor| tensor.whole);
+    let mut whole: Vec<bool> = whole.collect();
+    // By tensor, from where its values are moved.
+    let mut from: Vec<TensorId> = (0u32..).map(TensorId).take(whole.len()).collect();
     let mut all: Vec<Rounded> = Vec::new();
-    for node in graph
-        .nodes
-        .iter()
-        .filter(|node| matches!(node.op, FloatOp::Step(_)))
-    {
-        for tensor in node.inputs.iter().filter_map(|id| origin(*id)) {
-            let node = node.name.clone();
-            let one = Rounded { node, tensor };
-            if !all.contains(&one) {
-                all.push(one);
+    for node in &graph.nodes {
+        let made = node.output.0 as usize;
+        let read_whole = node.inputs.iter().all(|id| whole[id.0 as usize]);
+        match &node.op {
+            FloatOp::Wiring(_) => {
+                whole[made] |= read_whole;
+                from[made] = node.inputs.first().map_or(node.output, |id| from[id.0 as usize]);
             }
+            FloatOp::Step(_) => {
+                let rounded = node.inputs.iter().filter(|id| !whole[id.0 as usize]);
+                for id in rounded {
+                    let (node, tensor) = (node.name.clone(), from[id.0 as usize]);
+                    let one = Rounded { node, tensor };
+                    if !all.contains(&one) {
+                        all.push(one);
+                    }
+                }
+                whole[made] = true;
+            }
+            // Sums of yes and no.
+            FloatOp::Linear(Linear { map, .. }) => {
+                let mut coefficients = map.weight().iter().chain(map.bias());
+                whole[made] |= read_whole && coefficients.all(|c| c.fract() == 0.0);
+            }
+            _ => {}
         }
     }
     all
