@@ -147,10 +147,10 @@ impl Ranking {
         if missing {
             return Some(f64::NAN);
         }
-        let at = usize::try_from(rank - self.first()).ok()?;
+        let at = usize::try_from(rank.checked_sub(self.first())?).ok()?;
         match (at.checked_sub(1), self.bounds.first()) {
             (Some(last), _) => self.bounds.get(last).map(|bound| float.value(*bound)),
-            (None, Some(first)) => Some(float.value(first - 1)),
+            (None, Some(first)) => Some(float.value(first.saturating_sub(1))),
             (None, None) => Some(0.0),
         }
     }
