@@ -45,7 +45,7 @@ fn a_branch_goes_where_the_node_says_at_a_threshold_beside_it_and_of_a_missing_v
     let thresholds = [0.1f32, -0.7, 0.0, 3.0, -1e-40, 16_777_216.0];
     let branches: Vec<(&str, f32)> = thresholds
         .iter()
-        .flat_map(|t| [0, 1].into_iter().flat_map(|_| MODES.map(|mode| (mode, *t))))
+        .flat_map(|t| [MODES, MODES].concat().into_iter().map(|mode| (mode, *t)))
         .collect();
     // Of the same feature some send a missing value one way and some the other.
     let tracks: Vec<bool> = (0..branches.len()).map(|at| at / MODES.len() % 2 == 1).collect();
@@ -185,7 +185,8 @@ fn an_input_that_something_else_reads_or_the_file_rounds_is_not_ranked_and_that_
         let cast = Onnx::new(&[1, 2])
             .node("Cast", &["x"], "half", vec![int("to", DataType::Float16 as i64)])
             .node("Cast", &["half"], "single", vec![int("to", 1)]);
-        onnx.graph.node.splice(0..0, cast.graph.node);
+        let nodes = std::mem::take(&mut onnx.graph.node);
+        onnx.graph.node = cast.graph.node.into_iter().chain(nodes).collect();
         onnx
     };
     for (onnx, what) in [(also_read, "x"), (scaled, "scaled"), (half, "x")] {
@@ -239,16 +240,14 @@ fn doubles_are_ranked_as_doubles() {
 /// Whole numbers are compared as they are: half a threshold rounds nowhere.
 #[test]
 fn whole_features_are_compared_with_thresholds_between_them() {
-    let branches = MODES.map(|mode| (mode, 2.5f32)).to_vec();
-    let onnx = stumps(
-        &[branches, MODES.map(|mode| (mode, -3.0)).to_vec()].concat(),
-        vec![],
-    );
-    let all: Vec<(&str, f32)> = MODES
-        .iter()
-        .map(|m| (*m, 2.5))
-        .chain(MODES.iter().map(|m| (*m, -3.0)))
+    let all: Vec<(&str, f32)> = [2.5, -3.0]
+        .into_iter()
+        .flat_map(|t| MODES.map(move |mode| (mode, t)))
         .collect();
+    let mut onnx = stumps(&all, vec![]);
+    onnx.graph.node[0].input[0] = "f".into();
+    let cast = Onnx::new(&[1, 2]).node("Cast", &["x"], "f", vec![int("to", 1)]);
+    onnx.graph.node.insert(0, cast.graph.node[0].clone());
     let bytes = given_ports(onnx, &[("x", DataType::Int64 as i32, &[1, 2])]);
     let (_, int) = integers(&bytes, Profile::P12, 8.0);
     assert!(input(&int).whole);
