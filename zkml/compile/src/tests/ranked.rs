@@ -45,7 +45,7 @@ fn a_branch_goes_where_the_node_says_at_a_threshold_beside_it_and_of_a_missing_v
     let thresholds = [0.1f32, -0.7, 0.0, 3.0, -1e-40, 16_777_216.0];
     let branches: Vec<(&str, f32)> = thresholds
         .iter()
-        .flat_map(|t| [MODES, MODES].concat().into_iter().map(|mode| (mode, *t)))
+        .flat_map(|t| [MODES, MODES].concat().into_iter().map(move |mode| (mode, *t)))
         .collect();
     // Of the same feature some send a missing value one way and some the other.
     let tracks: Vec<bool> = (0..branches.len()).map(|at| at / MODES.len() % 2 == 1).collect();
