@@ -12,7 +12,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::tensor::IntRange;
 use crate::canonical::integers;
 
 /// Most bounds of an input, all places together.
@@ -197,26 +196,26 @@ impl Ranks {
         self.places.iter().map(|place| place.bounds.len()).sum()
     }
 
-    /// Whether these are ranks of a tensor of so many values in this range.
+    /// Whether these are ranks of a tensor of so many values, from a least one to a greatest one.
     ///
     /// # Errors
     /// What is wrong with them.
-    pub fn check(&self, len: usize, range: IntRange) -> Result<(), &'static str> {
+    pub fn check(&self, len: usize, [least, most]: [i64; 2]) -> Result<(), &'static str> {
         if self.places.len() > MAX_PLACES || self.bounds() > MAX_BOUNDS {
             return Err("it has more bounds than an input may have");
         }
         if self.places.is_empty() || !len.is_multiple_of(self.places.len()) {
             return Err("its lists of bounds are not those of its values");
         }
-        let most = self.float.greatest();
+        let last = self.float.greatest();
         let ascending = |place: &Ranking| place.bounds.windows(2).all(|pair| pair[0] < pair[1]);
         // Above the least finite float, so that there is one below the first.
-        let finite = |place: &Ranking| place.bounds.iter().all(|bound| (1 - most..=most).contains(bound));
+        let finite = |place: &Ranking| place.bounds.iter().all(|bound| (1 - last..=last).contains(bound));
         if !self.places.iter().all(|place| ascending(place) && finite(place)) {
             return Err("its bounds are not ascending finite floats");
         }
         let greatest = self.places.iter().map(Ranking::most).max().unwrap_or(0);
-        if range.signed || greatest > range.hi() {
+        if least != 0 || greatest > most {
             return Err("its range does not hold its ranks");
         }
         Ok(())
@@ -330,12 +329,11 @@ mod tests {
     #[test]
     fn ranks_that_no_model_has_are_refused() {
         let good = ranking(&[-1.0, 2.0], Missing::Above);
-        let range = IntRange::unsigned(2);
-        assert_eq!(good.check(6, range), Ok(()));
+        assert_eq!(good.check(6, [0, 3]), Ok(()));
         let change = |change: &dyn Fn(&mut Ranks)| {
             let mut ranks = good.clone();
             change(&mut ranks);
-            ranks.check(6, range)
+            ranks.check(6, [0, 3])
         };
         assert!(change(&|r| r.places.clear()).is_err());
         assert!(change(&|r| r.places = vec![r.places[0].clone(); 4]).is_err());
@@ -345,6 +343,6 @@ mod tests {
         assert!(change(&|r| r.places[0].bounds[0] = -SINGLE.greatest()).is_err());
         assert!(change(&|r| r.places[0].bounds = (0..4).collect()).is_err());
         assert!(change(&|r| r.places[0].bounds = (0..=MAX_BOUNDS as i64).collect()).is_err());
-        assert!(good.check(6, IntRange::signed(3)).is_err());
+        assert!(good.check(6, [-4, 3]).is_err());
     }
 }

@@ -273,7 +273,7 @@ fn check_tensor(tensor: &TensorInfo) -> Result<usize, &'static str> {
         .filter(|n| (1..=MAX_TENSOR_LEN).contains(n))
         .ok_or("it is empty or too large")?;
     if let Some(ranks) = &tensor.ranks {
-        ranks.check(len, tensor.range)?;
+        ranks.check(len, [tensor.range.lo(), tensor.range.hi()])?;
     }
     Ok(len)
 }

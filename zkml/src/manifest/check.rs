@@ -125,7 +125,7 @@ impl Manifest {
                 let input = self.inputs.contains(id) && info.exponent == 0 && !info.whole;
                 // Each input of a batch is ranked as the next.
                 let each = info.len() / (self.batch.max(1) as usize);
-                if !input || ranks.check(each, info.range).is_err() {
+                if !input || ranks.check(each, [info.range.lo(), info.range.hi()]).is_err() {
                     return Err(ManifestError::Limit("an input's ranks"));
                 }
             }

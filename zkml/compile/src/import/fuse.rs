@@ -10,7 +10,8 @@ use zkml::graph::{Activation, TensorId};
 
 use super::ImportError;
 use super::draft::Draft;
-use super::ranked::{self, Kinds};
+use super::ranked::Kinds;
+use super::ranked_steps::rank;
 use crate::float::{FloatGraph, FloatMap, FloatNode, FloatOp};
 use crate::functions::Function;
 use crate::ops::{Linear, Wiring};
@@ -28,7 +29,7 @@ pub(super) fn fuse(draft: Draft, outputs: &[String], kinds: &Kinds) -> Result<Fl
     drop_identities(&mut draft);
     guard_functions(&mut draft);
     guard_wirings(&mut draft);
-    ranked::rank(&mut draft, kinds)?;
+    rank(&mut draft, kinds)?;
     Ok(renumber(draft, outputs))
 }
 

@@ -12,10 +12,8 @@ use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
 use zkml::graph::ranks::{MAX_BOUNDS, MAX_PLACES};
 use zkml::graph::{Activation, FloatKind, Missing, Ranking, Ranks, TensorId};
 
-use super::ImportError;
-use super::draft::{Draft, Refusal};
+use super::draft::Draft;
 use super::moved;
-use super::ranked_steps::rewrite;
 use super::whole::element;
 use crate::float::{FloatGraph, FloatMap, FloatNode, FloatOp};
 use crate::ops::{Linear, Step, Wiring};
@@ -86,43 +84,8 @@ pub(super) struct Found {
     pub(super) differ: BTreeMap<u32, Vec<u32>>,
 }
 
-/// Ranks the inputs of a draft that can be.
-///
-/// # Errors
-/// A tensor that is too large.
-pub(super) fn rank(draft: &mut Draft, kinds: &Kinds) -> Result<(), ImportError> {
-    let mut left: BTreeSet<u32> = BTreeSet::new();
-    for (at, id) in draft.inputs.iter().enumerate() {
-        let input = &draft.tensors[id.0 as usize];
-        if input.whole || !kinds.contains_key(&input.name) {
-            left.insert(at as u32);
-        }
-    }
-    loop {
-        if left.len() == draft.inputs.len() {
-            return Ok(());
-        }
-        // With an input that is not ranked go those that it is put beside.
-        match found(draft, kinds, &left) {
-            Ok(found) => return rewrite(draft, &found).map_err(|why| told(&why)),
-            Err(others) => left.extend(others),
-        }
-    }
-}
-
-fn told(refusal: &Refusal) -> ImportError {
-    match refusal {
-        Refusal::Unsupported(why) => ImportError::Form(why.clone()),
-        _ => ImportError::Limit {
-            place: "comparisons of inputs".to_owned(),
-            what: "values",
-            limit: super::MAX_TENSOR_LEN as u64,
-        },
-    }
-}
-
 /// All that is ranked where `left` is not, or further inputs that cannot be.
-fn found(draft: &Draft, kinds: &Kinds, left: &BTreeSet<u32>) -> Result<Found, BTreeSet<u32>> {
+pub(super) fn found(draft: &Draft, kinds: &Kinds, left: &BTreeSet<u32>) -> Result<Found, BTreeSet<u32>> {
     let mut found = Found {
         moved: BTreeMap::new(),
         steps: BTreeSet::new(),

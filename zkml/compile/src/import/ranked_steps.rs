@@ -7,18 +7,54 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use zkml::graph::{Missing, Ranking, TensorId};
 
+use super::ImportError;
 use super::compare::YES_OR_NO;
 use super::draft::{Draft, Refusal, unsupported};
 use super::moved;
-use super::ranked::{Found, Place, asked, missing_is_above};
+use super::ranked::{Found, Kinds, Place, asked, found, missing_is_above};
 use crate::float::{FloatNode, FloatOp, FloatTensor, Interval};
 use crate::ops::{Step, Wiring};
 
 /// Never: it is looked at before anything is changed.
 const NO_RANK: &str = "a comparison of an input that is ranked, and this is not";
 
+/// Ranks the inputs of a draft that can be.
+///
+/// # Errors
+/// A tensor that is too large.
+pub(super) fn rank(draft: &mut Draft, kinds: &Kinds) -> Result<(), ImportError> {
+    let mut left: BTreeSet<u32> = BTreeSet::new();
+    for (at, id) in draft.inputs.iter().enumerate() {
+        let input = &draft.tensors[id.0 as usize];
+        if input.whole || !kinds.contains_key(&input.name) {
+            left.insert(at as u32);
+        }
+    }
+    loop {
+        if left.len() == draft.inputs.len() {
+            return Ok(());
+        }
+        // With an input that is not ranked go those that it is put beside.
+        match found(draft, kinds, &left) {
+            Ok(found) => return rewrite(draft, &found).map_err(|why| told(&why)),
+            Err(others) => left.extend(others),
+        }
+    }
+}
+
+fn told(refusal: &Refusal) -> ImportError {
+    match refusal {
+        Refusal::Unsupported(why) => ImportError::Form(why.clone()),
+        _ => ImportError::Limit {
+            place: "comparisons of inputs".to_owned(),
+            what: "values",
+            limit: super::MAX_TENSOR_LEN as u64,
+        },
+    }
+}
+
 /// Makes what is ranked ranks, and every comparison one of these.
-pub(super) fn rewrite(draft: &mut Draft, found: &Found) -> Result<(), Refusal> {
+fn rewrite(draft: &mut Draft, found: &Found) -> Result<(), Refusal> {
     let most = |input: u32| {
         let places = found.ranks.get(&input).map(|ranks| &ranks.places);
         places.into_iter().flatten().map(Ranking::most).max()
