@@ -293,14 +293,8 @@ fn the_integer_graph_follows_the_float_graph_within_each_profiles_error() {
             .map(|(id, values)| {
                 let info = &int.tensors[id.0 as usize];
                 let shape = info.shape.iter().map(|&d| d as usize).collect();
-                quantise_input(
-                    info,
-                    &FloatInput {
-                        shape,
-                        values: values.clone(),
-                    },
-                )
-                .unwrap()
+                let input = FloatInput::new(shape, values.clone()).unwrap();
+                quantise_input(info, &input).unwrap()
             })
             .collect();
         let values = int.evaluate(&inputs).unwrap();

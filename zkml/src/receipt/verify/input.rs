@@ -159,11 +159,11 @@ fn ranked(ranks: &Ranks) -> String {
 fn stepped(info: &TensorInfo, tensor: &IntTensor) -> String {
     let distinct: BTreeSet<i64> = tensor.values.iter().copied().collect();
     let held = match &info.ranks {
-        Some(ranks) => ranked(ranks),
-        None => format!("in steps of {}", number(info.step())),
+        Some(ranks) => format!("{},", ranked(ranks)),
+        None => format!("in steps of {} with", number(info.step())),
     };
     format!(
-        "`{}` {held} with {} distinct value{}",
+        "`{}` {held} {} distinct value{}",
         info.name,
         distinct.len(),
         if distinct.len() == 1 { "" } else { "s" }
