@@ -11,6 +11,26 @@ pub use crate::interval::Interval;
 use crate::ops::NoValues;
 pub use crate::ops::{FloatMap, FloatOp};
 
+/// Which values a tensor has room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// As far as calibration's go: an input that has others is refused.
+    Calibrated,
+    /// All that its node makes of what the tensors that it reads have room for, in calibration's steps.
+    All,
+    /// The same, on the way to a clamp, which leaves numbers from 0 to this one: as fine as what is clamped.
+    Edge(u32),
+    /// What a clamp leaves: its node reads one on the way to it, in the same steps.
+    Clamped,
+}
+
+impl Hold {
+    /// Whether its node takes its steps from the tensor that it reads, if that is on the way to a clamp.
+    pub(crate) const fn follows(self, read: Self) -> bool {
+        matches!(self, Self::Edge(_) | Self::Clamped) && matches!(read, Self::Edge(_))
+    }
+}
+
 /// A tensor of the float graph.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FloatTensor {
@@ -23,6 +43,8 @@ pub struct FloatTensor {
     /// Whether every value is a whole number, whatever the inputs are: then it is held in steps of 1, within its bound, or where
     /// there is none, as far as calibration's go.
     pub whole: bool,
+    /// Which values it has room for, where they are not whole.
+    pub hold: Hold,
 }
 
 impl FloatTensor {

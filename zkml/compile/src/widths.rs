@@ -19,7 +19,12 @@ pub(crate) fn widths(graph: &FloatGraph, limits: &ProfileLimits) -> Vec<u8> {
     }
     for node in graph.nodes.iter().rev() {
         let made = readers[node.output.0 as usize];
-        let reads = node.op.reads(node.inputs.len(), made);
+        let hold = |id: TensorId| graph.tensors[id.0 as usize].hold;
+        // What follows another's steps on the way to a clamp has its bits too.
+        let reads = match node.inputs[..] {
+            [read] if hold(node.output).follows(hold(read)) => made,
+            _ => node.op.reads(node.inputs.len(), made),
+        };
         for id in &node.inputs {
             let of = &mut readers[id.0 as usize];
             *of = reads.min(*of);

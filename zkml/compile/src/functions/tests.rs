@@ -20,6 +20,7 @@ fn all() -> Vec<Function> {
         Function::inverse_power(0.75, 2e-5, 1.0),
         Function::inverse_power(1.0, 1.0, 0.0),
         Function::exp_of_negatives(),
+        Function::exp_from(15),
         Function::log_from_one(),
         Function::reciprocal_from_one(),
     ];

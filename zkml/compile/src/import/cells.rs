@@ -7,13 +7,13 @@ use zkml::graph::{Activation, TensorId};
 
 use super::binary::combination;
 use super::draft::{Draft, Refusal, small, unsupported};
-use super::function::function;
+use super::held;
 use super::moved::{self, Source, moved};
 use super::product::{self, Factor};
 use super::recipe::Call;
 use super::recurrent::Sizes;
 use super::wiring;
-use crate::float::{FloatMap, FloatOp};
+use crate::float::{FloatMap, FloatOp, Hold};
 use crate::functions::Function;
 use crate::ops::Linear;
 
@@ -110,7 +110,7 @@ impl Cell<'_, '_> {
     fn activate(&self, draft: &mut Draft, which: usize, x: TensorId) -> Result<TensorId, Refusal> {
         let shape = draft.shape(x);
         match self.activations.get(which) {
-            Some(Of::Function(of)) => function(draft, self.call.name, x, of.clone()),
+            Some(Of::Function(of)) => held::flat(draft, self.call.name, x, of.clone()),
             Some(Of::Relu) => {
                 let map = combination(shape.iter().product(), vec![1.0])?;
                 let activation = Activation::Relu;
@@ -123,6 +123,15 @@ impl Cell<'_, '_> {
             }
             None => unsupported("too few activations"),
         }
+    }
+
+    /// Whether a state of a GRU that begins as zeros is between −1 and 1: each is between the last one and a Tanh.
+    fn stays_within_one(&self) -> bool {
+        let of = |which: usize| match self.activations.get(which) {
+            Some(Of::Function(function)) => Some(function),
+            Some(Of::Relu) | None => None,
+        };
+        of(0).is_some_and(Function::is_sigmoid) && of(1) == Some(&Function::tanh())
     }
 
     /// `Σ factor · x`.
@@ -304,8 +313,13 @@ fn gru(draft: &mut Draft, cell: &Cell<'_, '_>, x: TensorId, state: State) -> Res
         None => (candidate, -1.0),
     };
     let moved = cell.times(draft, update, difference)?;
+    let hidden = cell.sum(draft, &[candidate, moved], &[1.0, sign])?;
+    draft.hold(hidden, Hold::All);
+    if cell.stays_within_one() && state.hidden.is_none_or(|before| draft.bound_of(before).is_some()) {
+        draft.bound(hidden, 1);
+    }
     Ok(State {
-        hidden: Some(cell.sum(draft, &[candidate, moved], &[1.0, sign])?),
+        hidden: Some(hidden),
         memory: None,
     })
 }
@@ -328,12 +342,16 @@ fn lstm(draft: &mut Draft, cell: &Cell<'_, '_>, x: TensorId, state: State) -> Re
         }
         None => taken,
     };
+    // A gate is 1 at most: so many steps make so much of it, at most, and for that there is room.
+    draft.hold(memory, Hold::All);
     let output = cell.both(draft, x, state, 1)?;
     let output = cell.peeping(draft, output, Some(memory), 1)?;
     let output = cell.activate(draft, 0, output)?;
     let shown = cell.activate(draft, 2, memory)?;
+    let hidden = cell.times(draft, output, shown)?;
+    draft.hold(hidden, Hold::All);
     Ok(State {
-        hidden: Some(cell.times(draft, output, shown)?),
+        hidden: Some(hidden),
         memory: Some(memory),
     })
 }

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use zkml::graph::{Activation, TensorId};
 
-use super::ImportError;
 use super::draft::Draft;
+use super::{ImportError, held};
 use crate::float::{FloatGraph, FloatMap, FloatNode, FloatOp};
 use crate::functions::Function;
 use crate::ops::{Linear, Wiring};
@@ -27,7 +27,9 @@ pub(super) fn fuse(draft: Draft, outputs: &[String]) -> Result<FloatGraph, Impor
     drop_identities(&mut draft);
     guard_functions(&mut draft);
     guard_wirings(&mut draft);
-    Ok(renumber(draft, outputs))
+    let mut graph = renumber(draft, outputs);
+    held::make_room(&mut graph);
+    Ok(graph)
 }
 
 /// Removes what is left of factors that make 1 behind a function: its table is at a scale of its own already.
@@ -192,7 +194,12 @@ fn drop_reshapes(draft: &mut Draft) {
         };
         kept[producer].output = node.output;
         producers.insert(node.output, producer);
-        draft.tensors[node.output.0 as usize].bound = draft.tensors[source.0 as usize].bound;
+        let (bound, hold) = {
+            let source = &draft.tensors[source.0 as usize];
+            (source.bound, source.hold)
+        };
+        let made = &mut draft.tensors[node.output.0 as usize];
+        (made.bound, made.hold) = (bound, hold);
         let moved = readers.remove(&source).unwrap_or_default();
         for &reader in &moved {
             for input in kept[reader].inputs.iter_mut().filter(|i| **i == source) {

@@ -26,6 +26,7 @@ mod folding;
 mod function;
 mod fuse;
 mod greatest;
+mod held;
 mod infinite;
 mod kept;
 mod known;

@@ -11,6 +11,7 @@ use super::draft::{Draft, Refusal, unsupported};
 use super::moved::{self, Source, moved};
 use super::recipe::{Call, Recipe};
 use super::wiring;
+use crate::float::Hold;
 use crate::functions;
 
 pub(super) const RECIPES: &[Recipe] = &[
@@ -222,6 +223,7 @@ fn run(
         None => None,
     };
     let mut made = vec![all];
+    // What has room for all that a state can be is not refused where states stand side by side.
     let last_hidden: Vec<TensorId> = last.iter().filter_map(|s| s.hidden).collect();
     let last_memory: Vec<TensorId> = last.iter().filter_map(|s| s.memory).collect();
     for (at, parts) in [(1, last_hidden), (2, last_memory)] {
@@ -229,6 +231,9 @@ fn run(
             Some(shape) => Some(joined(draft, call, sizes, &parts, shape)?),
             None => None,
         });
+    }
+    for id in made.iter().flatten() {
+        draft.hold(*id, Hold::All);
     }
     Ok(made)
 }

@@ -9,6 +9,7 @@ use zkml::graph::{
 use super::scales::exponent_below;
 use super::transposed::transposed;
 use super::{Form, NoValues, Place, QuantiseError, Readers, Scales, TableList};
+use crate::float::Hold;
 use crate::interval::Interval;
 
 /// A linear map with float coefficients; the geometry is the integer graph's.
@@ -63,6 +64,11 @@ impl Form for Linear {
             scales.tensors[at].exponent = scales.tensors[inputs[0].0 as usize].exponent;
             return 0;
         }
+        if let [read] = *inputs
+            && scales.hold(output).follows(scales.hold(read))
+        {
+            return self.follow(read, output, scales);
+        }
         scales.ranges[at] = self.activation.range(scales.tensors[at].bits);
         let made = i32::from(scales.tensors[at].exponent);
         let width = self.width(inputs, scales);
@@ -90,11 +96,13 @@ impl Form for Linear {
         scales.tensors[at].exponent += coarser as i16;
         let shift = wanted.unwrap_or(0).min(most.unwrap_or(0)) - coarser;
         let shift = shift.clamp(0, scales.limits.max_shift.into()) as u8;
-        if scales.short_shifts {
+        let shift = if scales.short_shifts {
             self.shortened(shift, inputs, output, scales)
         } else {
             shift
-        }
+        };
+        self.make_room(inputs, output, shift, scales);
+        shift
     }
 
     fn quantise(&self, place: &Place<'_>, _: &mut TableList) -> Result<(Op, IntRange), QuantiseError> {
@@ -211,6 +219,40 @@ impl Linear {
         let Self { map, activation } = self;
         let affine = matches!(map, FloatMap::Affine { .. });
         affine && map.weight() == [1.0] && map.bias() == [0.0] && *activation == Activation::Identity
+    }
+
+    /// In the steps of what it reads, on the way to a clamp: nothing is rounded.
+    fn follow(&self, read: TensorId, output: TensorId, scales: &mut Scales) -> u8 {
+        let at = output.0 as usize;
+        scales.tensors[at].exponent = scales.tensors[read.0 as usize].exponent;
+        if scales.hold(output) == Hold::Clamped && self.activation == Activation::Relu {
+            // It reads a rectified value of so many bits.
+            scales.tensors[at].bits += 1;
+        }
+        scales.ranges[at] = self.activation.range(scales.tensors[at].bits);
+        self.make_room(&[read], output, 0, scales);
+        0
+    }
+
+    /// Gives the output room for all that the map makes, where it is to have that.
+    fn make_room(&self, inputs: &[TensorId], output: TensorId, shift: u8, scales: &mut Scales) {
+        if !matches!(scales.hold(output), Hold::All | Hold::Edge(_)) {
+            return;
+        }
+        let spans: Vec<f64> = inputs.iter().map(|id| scales.span(*id)).collect();
+        let channels = self.map.bias().len();
+        let affine = matches!(self.map, FloatMap::Affine { .. });
+        let each = self.map.weight().len().checked_div(channels).unwrap_or(0);
+        let channel = |c: usize| {
+            let weight = |i: usize| {
+                // Affine coefficients are [inputs, channels], all others [channels, …] of one input.
+                let (at, k) = if affine { (i * channels + c, i) } else { (c * each + i, 0) };
+                self.map.weight()[at].abs() * spans.get(k).copied().unwrap_or(0.0)
+            };
+            self.map.bias()[c].abs() + (0..each).map(weight).sum::<f64>()
+        };
+        let span = (0..channels).map(channel).fold(0.0, f64::max);
+        scales.make_room(output, span, shift, self.activation);
     }
 
     /// Width that the greatest coefficient is given, without its sign. Channels that are scaled one by one may be of unlike sizes:

@@ -10,6 +10,7 @@ mod differs;
 mod file;
 mod functions;
 mod given;
+mod held;
 mod labels;
 mod loops;
 mod masked;

@@ -1,0 +1,87 @@
+//! Numbers that are held between two ends, and room for what is on its way there.
+//!
+//! Invariant: no new claim. `min(max(x, −c), c)` is two rectified requantisations and one that rounds nothing, whose values are no
+//! more than `c`; whatever stands between a clamp and the products and sums that make its numbers has room for all that these can
+//! be. So no input is refused for a score or a carried state, however far beyond the samples it is: past `c` the function behind
+//! is as good as flat, and the result what it is at infinity, within 2^-18.
+
+use zkml::graph::{Activation, TensorId};
+
+use super::binary::line;
+use super::draft::{Draft, Refusal};
+use super::dynamic::rectified;
+use super::function::function;
+use crate::float::{FloatGraph, FloatMap, FloatOp, Hold};
+use crate::functions::Function;
+use crate::ops::Linear;
+
+/// How far below the greatest of a row the weight of a place is 0: there it is below 2^-21.
+pub(super) const DEEPEST: u32 = 15;
+
+/// A function of numbers that no input is refused for: clamped where it is flat. Of a function that is flat nowhere they are
+/// refused beyond the calibrated range, as everywhere.
+pub(super) fn flat(draft: &mut Draft, name: &str, x: TensorId, of: Function) -> Result<TensorId, Refusal> {
+    let x = match of.flat_from() {
+        Some(end) => clamped(draft, name, x, end)?,
+        None => x,
+    };
+    function(draft, name, x, of)
+}
+
+/// `min(max(x, −end), end)`.
+fn clamped(draft: &mut Draft, name: &str, x: TensorId, end: u32) -> Result<TensorId, Refusal> {
+    let shape = draft.shape(x);
+    let len = shape.iter().product();
+    let (half, span) = (f64::from(end), f64::from(2 * end));
+    // max(x, −end) + end, and then 2·end less the least of that and 2·end.
+    let above = rectified(draft, name, line(len, vec![1.0], half)?, x)?;
+    let below = rectified(draft, name, line(len, vec![-1.0], span)?, above)?;
+    for id in [above, below] {
+        draft.hold(id, Hold::Edge(2 * end));
+    }
+    let y = draft.linear(name, line(len, vec![-1.0], half)?, &[below], &shape)?;
+    draft.hold(y, Hold::Clamped);
+    Ok(y)
+}
+
+/// `max(map, 0)` of a map whose values are [`DEEPEST`] at most, whatever the inputs are.
+pub(super) fn from_below(
+    draft: &mut Draft,
+    name: &str,
+    map: FloatMap,
+    inputs: &[TensorId],
+    shape: &[usize],
+) -> Result<TensorId, Refusal> {
+    let activation = Activation::Relu;
+    let above = draft.node(name, FloatOp::Linear(Linear { map, activation }), inputs, shape)?;
+    draft.hold(above, Hold::Edge(DEEPEST));
+    let y = rectified(draft, name, line(shape.iter().product(), vec![1.0], 0.0)?, above)?;
+    draft.hold(y, Hold::Clamped);
+    Ok(y)
+}
+
+/// Gives room to every tensor that only such nodes read, or nodes that hand its values on to such as they are or times constants.
+pub(super) fn make_room(graph: &mut FloatGraph) {
+    let mut refuses = vec![false; graph.tensors.len()];
+    let mut read = vec![false; graph.tensors.len()];
+    for id in &graph.outputs {
+        refuses[id.0 as usize] = true;
+    }
+    for node in graph.nodes.iter().rev() {
+        let at = node.output.0 as usize;
+        let made = &mut graph.tensors[at];
+        if made.hold == Hold::Calibrated && read[at] && !refuses[at] && !made.whole {
+            made.hold = Hold::All;
+        }
+        let hands_on = match &node.op {
+            FloatOp::Linear(Linear { map, .. }) => matches!(map, FloatMap::Affine { .. }),
+            FloatOp::Max(_) | FloatOp::Wiring(_) => true,
+            _ => false,
+        };
+        let passes = hands_on && matches!(made.hold, Hold::All | Hold::Edge(_));
+        for id in &node.inputs {
+            read[id.0 as usize] = true;
+            refuses[id.0 as usize] |= !passes;
+        }
+    }
+}
