@@ -6,6 +6,7 @@
 
 mod fixed;
 mod inverse_power;
+mod modulo;
 mod power;
 mod table;
 

@@ -43,6 +43,7 @@ mod ml_linear;
 mod ml_scaling;
 mod ml_svm;
 mod ml_trees;
+mod modulo;
 mod moved;
 mod names;
 mod narrow;

@@ -14,7 +14,7 @@ use super::draft::{Constant, Draft, Refusal, Value, integers, unsupported};
 use super::marked::Marked;
 use super::translate::Operands;
 use super::{
-    along, attention, compare, deconv, dynamic, greatest, lp, maps, microsoft, ml, moved, norms, places,
+    along, attention, compare, deconv, dynamic, greatest, lp, maps, microsoft, ml, modulo, moved, norms, places,
     power, quantised, ranks, recurrent, reduce, scatter, simple, softmax, sums, whole, whole_sums, windows,
 };
 use crate::float::{FloatMap, Interval};
@@ -83,6 +83,7 @@ const FAMILIES: &[&[Recipe]] = &[
     dynamic::RECIPES,
     greatest::RECIPES,
     lp::RECIPES,
+    modulo::RECIPES,
     norms::RECIPES,
     places::RECIPES,
     power::RECIPES,
@@ -112,6 +113,7 @@ pub(super) fn reads_whole(op: &str) -> bool {
 fn find(node: &NodeProto, constant: IsConstant<'_>) -> Option<Rule> {
     if node.domain == whole::DOMAIN {
         let of_whole = whole_sums::RECIPES.iter().chain(places::OF_WHOLE);
+        let of_whole = of_whole.chain(modulo::OF_WHOLE);
         let mut of_whole = of_whole.chain(attention::OF_YES_AND_NO);
         return of_whole.find(|r| r.onnx == node.op_type).map(|r| r.rule);
     }

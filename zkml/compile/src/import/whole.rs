@@ -14,7 +14,7 @@ use super::admit::unsupported;
 use super::draft::type_name;
 use super::operators::SIZED;
 use super::statics::{self, Shapes};
-use super::{ImportError, operators, whole_sums};
+use super::{ImportError, modulo, operators, whole_sums};
 use crate::float::Interval;
 
 /// The domain that a node gets whose operator has a rule of its own for whole numbers.
@@ -22,7 +22,8 @@ pub(super) const DOMAIN: &str = "zkinfer.whole";
 
 /// Whether it is one of these. They compute with numbers that are wide enough for whatever their rules let through.
 fn has_own_rule(op: &str) -> bool {
-    whole_sums::RECIPES.iter().any(|recipe| recipe.onnx == op)
+    let mut own = whole_sums::RECIPES.iter().chain(modulo::OF_WHOLE);
+    own.any(|recipe| recipe.onnx == op)
 }
 
 /// An input of whole numbers, or of yes and no: between which, or none where only what reads it, or calibration, says how far they
