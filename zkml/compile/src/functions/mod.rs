@@ -249,6 +249,25 @@ pub(crate) fn named(operator: &str) -> Option<Function> {
     read(&node)?.ok()
 }
 
+/// The function of an operator with these attributes.
+///
+/// # Errors
+/// A number that it does not take, or no such operator.
+pub(crate) fn with_numbers(operator: &str, numbers: &[(&str, f32)]) -> Result<Function, String> {
+    let attribute = |(name, f): &(&str, f32)| tract_onnx::pb::AttributeProto {
+        name: (*name).to_owned(),
+        r#type: AttributeType::Float as i32,
+        f: *f,
+        ..Default::default()
+    };
+    let node = NodeProto {
+        op_type: operator.to_owned(),
+        attribute: numbers.iter().map(attribute).collect(),
+        ..NodeProto::default()
+    };
+    read(&node).unwrap_or_else(|| Err(format!("`{operator}` is no function of one value")))
+}
+
 /// A node's attributes.
 struct Attributes<'a>(&'a NodeProto);
 

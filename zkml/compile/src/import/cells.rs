@@ -5,7 +5,7 @@
 
 use zkml::graph::{Activation, TensorId};
 
-use super::binary::combination;
+use super::binary::{combination, line};
 use super::draft::{Draft, Refusal, small, unsupported};
 use super::held;
 use super::moved::{self, Source, moved};
@@ -73,6 +73,9 @@ impl Part {
     }
 }
 
+/// The greatest clip: beyond it every gate is flat.
+const MOST_CLIP: f64 = 1024.0;
+
 /// State and memory after a step, `[batch, hidden]`; none where they are zeros.
 #[derive(Clone, Copy)]
 pub(super) struct State {
@@ -93,6 +96,10 @@ pub(super) struct Cell<'c, 'a> {
     /// By gate, of the memory; empty where there are none.
     peepholes: Vec<Part>,
     linear_before_reset: bool,
+    /// How far to both sides an activation's argument goes, where the file says that.
+    clip: Option<f64>,
+    /// Whether an LSTM forgets what it does not take.
+    input_forget: bool,
 }
 
 /// An activation.
@@ -108,6 +115,15 @@ impl Cell<'_, '_> {
     }
 
     fn activate(&self, draft: &mut Draft, which: usize, x: TensorId) -> Result<TensorId, Refusal> {
+        let x = match self.clip {
+            Some(clip) => held::clipped(draft, self.call.name, x, clip)?,
+            None => x,
+        };
+        self.unclipped(draft, which, x)
+    }
+
+    /// An activation of what no clip is for.
+    fn unclipped(&self, draft: &mut Draft, which: usize, x: TensorId) -> Result<TensorId, Refusal> {
         let shape = draft.shape(x);
         match self.activations.get(which) {
             Some(Of::Function(of)) => held::flat(draft, self.call.name, x, of.clone()),
@@ -334,9 +350,14 @@ fn lstm(draft: &mut Draft, cell: &Cell<'_, '_>, x: TensorId, state: State) -> Re
     let taken = cell.times(draft, input, candidate)?;
     let memory = match state.memory {
         Some(memory) => {
-            let forget = cell.both(draft, x, state, 2)?;
-            let forget = cell.peeping(draft, forget, Some(memory), 2)?;
-            let forget = cell.activate(draft, 0, forget)?;
+            let forget = if cell.input_forget {
+                let map = line(cell.batch * cell.hidden, vec![-1.0], 1.0)?;
+                draft.linear(cell.call.name, map, &[input], &cell.shape())?
+            } else {
+                let forget = cell.both(draft, x, state, 2)?;
+                let forget = cell.peeping(draft, forget, Some(memory), 2)?;
+                cell.activate(draft, 0, forget)?
+            };
             let kept = cell.times(draft, forget, memory)?;
             cell.sum(draft, &[kept, taken], &[1.0, 1.0])?
         }
@@ -347,7 +368,7 @@ fn lstm(draft: &mut Draft, cell: &Cell<'_, '_>, x: TensorId, state: State) -> Re
     let output = cell.both(draft, x, state, 1)?;
     let output = cell.peeping(draft, output, Some(memory), 1)?;
     let output = cell.activate(draft, 0, output)?;
-    let shown = cell.activate(draft, 2, memory)?;
+    let shown = cell.unclipped(draft, 2, memory)?;
     let hidden = cell.times(draft, output, shown)?;
     draft.hold(hidden, Hold::All);
     Ok(State {
@@ -401,8 +422,18 @@ pub(super) fn cell<'c, 'a>(
         biases,
         peepholes,
         linear_before_reset,
+        clip: clip(call)?,
+        input_forget: gates == 4 && call.int("input_forget", 0)? != 0,
     };
     Ok((cell, xs))
+}
+
+fn clip(call: &Call<'_>) -> Result<Option<f64>, Refusal> {
+    let clip = call.float("clip", f32::INFINITY)?.abs();
+    if clip.is_nan() || clip > MOST_CLIP && clip.is_finite() {
+        return unsupported(format!("its attribute `clip` of {clip}: up to {MOST_CLIP} is supported"));
+    }
+    Ok(Some(clip).filter(|clip| clip.is_finite()))
 }
 
 /// A row whose last values are 0.

@@ -44,6 +44,21 @@ fn clamped(draft: &mut Draft, name: &str, x: TensorId, end: u32) -> Result<Tenso
     Ok(y)
 }
 
+/// `min(max(x, −end), end)` of any end that is not below 0, in steps that calibration chooses.
+pub(super) fn clipped(draft: &mut Draft, name: &str, x: TensorId, end: f64) -> Result<TensorId, Refusal> {
+    let shape = draft.shape(x);
+    let len = shape.iter().product();
+    let above = rectified(draft, name, line(len, vec![1.0], end)?, x)?;
+    let below = rectified(draft, name, line(len, vec![-1.0], 2.0 * end)?, above)?;
+    for id in [above, below] {
+        draft.hold(id, Hold::All);
+    }
+    let y = draft.linear(name, line(len, vec![-1.0], end)?, &[below], &shape)?;
+    // It is no more than that, whatever the inputs are.
+    draft.bound(y, (end.ceil() as u32).max(1));
+    Ok(y)
+}
+
 /// `max(map, 0)` of a map whose values are [`DEEPEST`] at most, whatever the inputs are.
 pub(super) fn from_below(
     draft: &mut Draft,
