@@ -14,8 +14,9 @@ use super::draft::{Constant, Draft, Refusal, Value, integers, unsupported};
 use super::marked::Marked;
 use super::translate::Operands;
 use super::{
-    along, attention, compare, deconv, dynamic, greatest, lp, maps, microsoft, ml, modulo, moved, norms, places,
-    power, quantised, ranks, recurrent, reduce, scatter, simple, softmax, sums, whole, whole_sums, windows,
+    along, attention, compare, deconv, dynamic, fourier, greatest, lp, maps, microsoft, ml, modulo, moved, norms,
+    places, power, quantised, ranks, recurrent, reduce, rotary, scatter, simple, softmax, sums, whole, whole_sums,
+    windows,
 };
 use crate::float::{FloatMap, Interval};
 
@@ -81,6 +82,7 @@ const FAMILIES: &[&[Recipe]] = &[
     compare::RECIPES,
     deconv::RECIPES,
     dynamic::RECIPES,
+    fourier::RECIPES,
     greatest::RECIPES,
     lp::RECIPES,
     modulo::RECIPES,
@@ -91,6 +93,7 @@ const FAMILIES: &[&[Recipe]] = &[
     ranks::RECIPES,
     recurrent::RECIPES,
     reduce::RECIPES,
+    rotary::RECIPES,
     scatter::RECIPES,
     simple::RECIPES,
     softmax::RECIPES,

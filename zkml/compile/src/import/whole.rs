@@ -106,7 +106,7 @@ pub(super) fn check(graph: &mut GraphProto, shapes: &Shapes) -> Result<(), Impor
             "Expand" | "Slice" | "Split" | "Tile" => at == 0 && read.next().is_none(),
             // Places in a list; of a list that is computed itself only constant ones.
             "ArrayFeatureExtractor" => at == 1,
-            "Gather" | "GatherElements" => at == 1 || read.next().is_none(),
+            "Gather" | "GatherElements" => at == 1 || read.next().is_none_or(|(at, ..)| at == 1),
             "OneHot" | "LabelEncoder" | "OneHotEncoder" | "TopK" => at == 0,
             // Numbers and zero points; scales are floats.
             "ConvInteger" | "MatMulInteger" => true,
@@ -131,7 +131,8 @@ pub(super) fn check(graph: &mut GraphProto, shapes: &Shapes) -> Result<(), Impor
         if node.op_type == "Cast" {
             cast(node, kind)?;
         }
-        let looked_up = ["Gather", "GatherElements"].contains(&node.op_type.as_str()) && at == 1;
+        let places = node.input.get(1).is_some_and(|name| whole(name).is_some());
+        let looked_up = ["Gather", "GatherElements"].contains(&node.op_type.as_str()) && places;
         if looked_up || node.op_type == "Attention" || has_own_rule(&node.op_type) {
             node.domain = DOMAIN.to_owned();
         }
