@@ -79,10 +79,11 @@ fn guard_functions(draft: &mut Draft) {
     }
 }
 
-/// Where no output is more than an input's values in other places, puts a requantisation that rounds nothing before each: there
+/// Where no output is more than an input's values in other places, or rows of a table that an input names, puts a requantisation that rounds nothing before each: there
 /// is something to prove in a graph only where it computes.
 fn guard_wirings(draft: &mut Draft) {
-    if !draft.nodes.iter().all(|n| matches!(n.op, FloatOp::Wiring(_))) {
+    let moves = |n: &FloatNode| matches!(n.op, FloatOp::Wiring(_) | FloatOp::Rows(_));
+    if !draft.nodes.iter().all(moves) {
         return;
     }
     for mut node in std::mem::take(&mut draft.nodes) {
