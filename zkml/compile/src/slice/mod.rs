@@ -343,12 +343,16 @@ fn why_not(
     };
     let mut refused = (0..count).filter_map(|at| refusal(at..at + 1));
     if let Some(mut error) = refused.next() {
-        if let SliceError::Layout { others, .. } = &mut error {
-            let layout = |error| match error {
-                SliceError::Layout { node, source, .. } => Some((node, *source)),
-                _ => None,
-            };
-            others.extend(refused.filter_map(layout));
+        if let SliceError::Layout { node, others, .. } = &mut error {
+            // A node of the model may be many of the graph, of which the first says why.
+            let mut named = BTreeSet::from([node.clone()]);
+            for error in refused {
+                if let SliceError::Layout { node, source, .. } = error
+                    && named.insert(node.clone())
+                {
+                    others.push((node, *source));
+                }
+            }
         }
         return error;
     }

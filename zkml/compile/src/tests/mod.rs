@@ -6,6 +6,7 @@ mod bounded;
 mod branches;
 mod chosen;
 mod clip;
+mod computed_rows;
 mod differs;
 mod file;
 mod functions;
