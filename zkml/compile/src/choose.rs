@@ -358,12 +358,20 @@ fn plan(against: &Against<'_>, way: &Way) -> Result<QuantisationPlan, QuantiseEr
     let reach = |(id, (m, tensor)): (TensorId, (&f64, &FloatTensor))| match (tensor.hold, tensor.bound) {
         // From 0 on, so that a sign's bit is one of the values'.
         (Hold::Edge(end), _) => f64::from(end) / 2.0,
+        (Hold::Within(end), _) => (m * way.headroom).min(f64::from(end)),
         (Hold::Calibrated, Some(bound)) => bound.magnitude() as f64,
         _ if graph.inputs.contains(&id) => m * ONE_BIT,
         _ => m * way.headroom,
     };
     let tensors = (0..).map(TensorId).zip(magnitudes.iter().zip(&graph.tensors));
-    let reaches: Vec<f64> = tensors.map(reach).collect();
+    let mut reaches: Vec<f64> = tensors.map(reach).collect();
+    // What is beyond a clamp's ends is held in its steps.
+    for node in &graph.nodes {
+        let hold = |id: TensorId| graph.tensors[id.0 as usize].hold;
+        for read in node.inputs.iter().filter(|id| hold(**id) == Hold::Beyond) {
+            reaches[read.0 as usize] = reaches[node.output.0 as usize];
+        }
+    }
     let mut widths = widths(graph, &limits);
     if !way.widened.is_empty() {
         let wide = bits(graph, WIDE);

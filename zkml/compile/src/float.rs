@@ -20,14 +20,28 @@ pub enum Hold {
     All,
     /// The same, on the way to a clamp, which leaves numbers from 0 to this one: as fine as what is clamped.
     Edge(u32),
-    /// What a clamp leaves: its node reads one on the way to it, in the same steps.
+    /// What such a clamp leaves: its node reads one on the way to it, in the same steps.
     Clamped,
+    /// What is beyond the ends of the clamp that reads it, in the clamp's steps: 0 of what is within.
+    Beyond,
+    /// What a clamp leaves whose ends are as far as calibration's go, and no farther than this to either side.
+    Within(u32),
 }
 
 impl Hold {
     /// Whether its node takes its steps from the tensor that it reads, if that is on the way to a clamp.
     pub(crate) const fn follows(self, read: Self) -> bool {
         matches!(self, Self::Edge(_) | Self::Clamped) && matches!(read, Self::Edge(_))
+    }
+
+    /// Whether a tensor that it reads so is as wide as its own readers ask.
+    pub(crate) const fn as_wide_as(self, read: Self) -> bool {
+        self.follows(read) || (matches!(self, Self::Within(_)) && matches!(read, Self::Beyond))
+    }
+
+    /// Whether it has room for all that its node makes.
+    pub(crate) const fn has_room(self) -> bool {
+        matches!(self, Self::All | Self::Edge(_) | Self::Beyond)
     }
 }
 

@@ -1,13 +1,14 @@
 //! Numbers that are held between two ends, and room for what is on its way there.
 //!
-//! Invariant: no new claim. `min(max(x, −c), c)` is two rectified requantisations and one that rounds nothing, whose values are no
-//! more than `c`; whatever stands between a clamp and the products and sums that make its numbers has room for all that these can
-//! be. So no input is refused for a score or a carried state, however far beyond the samples it is: past `c` the function behind
-//! is as good as flat, and the result what it is at infinity, within 2^-18.
+//! Invariant: no new claim. A clamp is two rectified requantisations and one more, whose values are within its ends; whatever stands
+//! between it and the products and sums that make its numbers has room for all that these can be. So no input is refused for a
+//! score or a carried state, however far beyond the samples it is. A softmax's weight is 0 where it is below 2^-21; a gate is that at
+//! the clamp's end: where that is the function's own, within 2^-18 of what it is at infinity, and else what it is at the end of the
+//! calibrated range. How far an answer is from the float model's is judged as of every other.
 
 use zkml::graph::{Activation, TensorId};
 
-use super::binary::line;
+use super::binary::{combination, line};
 use super::draft::{Draft, Refusal};
 use super::dynamic::rectified;
 use super::function::function;
@@ -28,19 +29,21 @@ pub(super) fn flat(draft: &mut Draft, name: &str, x: TensorId, of: Function) -> 
     function(draft, name, x, of)
 }
 
-/// `min(max(x, −end), end)`.
+/// `min(max(x, −end), end)`, as `x` less what is above the end, and with what is below the other one. In integers the ends are as far
+/// as calibration's values go, if that is less: a table of so many rows is as fine as it would be without a clamp, and what calibration
+/// has seen is answered as it would be.
 fn clamped(draft: &mut Draft, name: &str, x: TensorId, end: u32) -> Result<TensorId, Refusal> {
     let shape = draft.shape(x);
     let len = shape.iter().product();
-    let (half, span) = (f64::from(end), f64::from(2 * end));
-    // max(x, −end) + end, and then 2·end less the least of that and 2·end.
-    let above = rectified(draft, name, line(len, vec![1.0], half)?, x)?;
-    let below = rectified(draft, name, line(len, vec![-1.0], span)?, above)?;
-    for id in [above, below] {
-        draft.hold(id, Hold::Edge(2 * end));
-    }
-    let y = draft.linear(name, line(len, vec![-1.0], half)?, &[below], &shape)?;
-    draft.hold(y, Hold::Clamped);
+    let mut beyond = |sign: f64| {
+        let map = line(len, vec![sign], -f64::from(end))?;
+        let made = rectified(draft, name, map, x)?;
+        draft.hold(made, Hold::Beyond);
+        Ok(made)
+    };
+    let (above, below) = (beyond(1.0)?, beyond(-1.0)?);
+    let y = draft.linear(name, combination(len, vec![1.0, -1.0, 1.0])?, &[x, above, below], &shape)?;
+    draft.hold(y, Hold::Within(end));
     Ok(y)
 }
 
@@ -93,7 +96,7 @@ pub(super) fn make_room(graph: &mut FloatGraph) {
             FloatOp::Max(_) | FloatOp::Wiring(_) => true,
             _ => false,
         };
-        let passes = hands_on && matches!(made.hold, Hold::All | Hold::Edge(_));
+        let passes = hands_on && (made.hold.has_room() || matches!(made.hold, Hold::Within(_)));
         for id in &node.inputs {
             read[id.0 as usize] = true;
             refuses[id.0 as usize] |= !passes;

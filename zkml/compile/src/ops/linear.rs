@@ -124,7 +124,10 @@ impl Form for Linear {
                 *sum = (sum.0 + (scaled - rounded as f64).abs(), sum.1 + scaled.abs());
                 Ok::<_, QuantiseError>(rounded)
             },
-            |_, &b| Ok(round(place, b, accumulator, LIMIT)?.0),
+            |_, &b| match (place.end)()? {
+                Some(end) => beyond(place, end),
+                None => Ok(round(place, b, accumulator, LIMIT)?.0),
+            },
         )?;
         let resolution = ProfileLimits::of(place.plan.profile).resolution;
         let floor = power_of_two(-i32::from(resolution));
@@ -236,7 +239,7 @@ impl Linear {
 
     /// Gives the output room for all that the map makes, where it is to have that.
     fn make_room(&self, inputs: &[TensorId], output: TensorId, shift: u8, scales: &mut Scales) {
-        if !matches!(scales.hold(output), Hold::All | Hold::Edge(_)) {
+        if !scales.hold(output).has_room() {
             return;
         }
         let spans: Vec<f64> = inputs.iter().map(|id| scales.span(*id)).collect();
@@ -322,6 +325,18 @@ pub(super) const fn reads_scaled(tensors: usize) -> Readers {
 fn one_value(values: &[f64]) -> Option<f64> {
     let (first, rest) = values.split_first()?;
     rest.iter().all(|v| v == first).then_some(*first)
+}
+
+/// What is taken off an accumulator so that its quotient is what is beyond an end.
+fn beyond(place: &Place<'_>, end: i64) -> Result<i64, QuantiseError> {
+    let bias = 1i64.checked_shl(place.shift.into()).and_then(|one| end.checked_mul(one));
+    match bias.filter(|bias| *bias <= LIMIT) {
+        Some(bias) => Ok(-bias),
+        None => Err(QuantiseError::Coefficient {
+            node: place.node(),
+            value: end as f64,
+        }),
+    }
 }
 
 /// `(round(value · 2^exponent), value · 2^exponent)`.

@@ -158,6 +158,8 @@ pub(crate) struct Place<'a> {
     pub tensors: &'a [TensorInfo],
     /// Whether whatever reads the output has fewer bits at the same scale, and so refuses what needs the highest one.
     pub refused: &'a dyn Fn() -> Result<bool, QuantiseError>,
+    /// Where the clamp ends, in steps, if the output is what is beyond it.
+    pub end: &'a dyn Fn() -> Result<Option<i64>, QuantiseError>,
 }
 
 impl Place<'_> {

@@ -115,7 +115,7 @@ impl Scales {
     /// Gives a tensor the bits that all its quotients need, as far as the profile has them, where it is to have room for them.
     /// `span` is how far its accumulators go.
     pub(super) fn make_room(&mut self, id: TensorId, span: f64, shift: u8, activation: Activation) {
-        if !matches!(self.hold(id), Hold::All | Hold::Edge(_)) || self.is_whole(id) {
+        if !self.hold(id).has_room() || self.is_whole(id) {
             return;
         }
         let at = id.0 as usize;

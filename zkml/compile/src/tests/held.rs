@@ -6,6 +6,7 @@ use super::given::{agrees, said};
 use super::onnx::{Onnx, float, int};
 use super::recipes::by_the_file;
 use crate::calibrate::synthetic_samples;
+use crate::float::Hold;
 use crate::import::import;
 
 /// Samples of the standard normal.
@@ -105,6 +106,50 @@ fn states_that_no_sample_has_have_the_answer_of_the_float_model() {
                 agrees(&bytes, &int, &[input], 4e-3);
             }
         }
+    }
+}
+
+/// Of small weights a gate's range is small as well, and its table as fine as it would be without a clamp. What is beyond is what the
+/// gate is at the end: an answer between the states that there can be.
+#[test]
+fn gates_of_a_small_range_are_as_fine_as_before_and_refuse_nothing() {
+    let small = |op: &str, gates: usize| {
+        let [inputs, hidden, rows] = [INPUTS, HIDDEN, gates * HIDDEN].map(|n| n as i64);
+        let of = |len: i64, by: f32| (0..len).map(move |t| by * ((t * 7 % 13) as f32 / 6.0 - 1.0)).collect();
+        Onnx::new(&[STEPS as i64, 1, inputs])
+            .constant("w", &[1, rows, inputs], of(rows * inputs, 0.004))
+            .constant("r", &[1, rows, hidden], of(rows * hidden, 0.1))
+            .node(op, &["x", "w", "r"], "y", vec![int("hidden_size", hidden)])
+            .opset(14)
+            .bytes()
+    };
+    for (op, gates) in [("LSTM", 4), ("GRU", 3), ("RNN", 1)] {
+        let bytes = small(op, gates);
+        let samples = samples(&bytes);
+        let (_, int) = by_the_file(&bytes, &samples, Profile::P16);
+        agrees(&bytes, &int, &samples[0], 1e-3);
+        let most = samples.iter().flatten().flatten().fold(0f64, |m, v| m.max(v.abs()));
+        let drawn = weights(&bytes);
+        for row in 0..gates * HIDDEN {
+            let pushed = |t: usize| most * drawn[row * INPUTS + t % INPUTS].signum();
+            let input = (0..STEPS * INPUTS).map(pushed).collect();
+            let y = said(&int, &[input]).unwrap();
+            assert!(y.iter().all(|h| h.abs() <= 1.0 + 1e-3), "{op}: {y:?}");
+        }
+    }
+}
+
+/// A plan is somebody's: one in which a clamp and what is beyond it have other steps is refused.
+#[test]
+fn a_plan_in_which_a_clamp_has_other_steps_than_what_is_beyond_it_is_refused() {
+    let bytes = network("RNN", 1);
+    let graph = import(&bytes).unwrap();
+    let (plan, _) = by_the_file(&bytes, &samples(&bytes), Profile::P16);
+    let held = |hold: Hold| graph.tensors.iter().position(|tensor| tensor.hold == hold).unwrap();
+    for at in [held(Hold::Beyond), held(Hold::Within(7))] {
+        let mut other = plan.clone();
+        other.tensors[at].exponent -= 1;
+        assert!(crate::quantise::apply(&graph, &other).is_err());
     }
 }
 
