@@ -16,7 +16,7 @@ use super::admit::{self, name_of};
 use super::{Sizes, UnsupportedNode, statics};
 
 /// Most models of what is left that are asked.
-const MOST: usize = 8;
+const MOST: usize = 6;
 
 /// The refused nodes of a file, those that were found `first` among them, in the file's order. `read` says which of a model it refuses
 /// first.
@@ -33,7 +33,7 @@ pub(super) fn all(
     if admit::sized(proto.graph.as_mut(), sizes).is_err() {
         return refused;
     }
-    let mut known = known_of(&proto);
+    let (mut known, mut complete) = known_of(&proto);
     for _ in 0..MOST {
         let Some(rest) = without(&proto, &known, &refused) else {
             break;
@@ -46,8 +46,12 @@ pub(super) fn all(
             break;
         }
         refused.extend(more);
-        // What only an operator hid that the reference does not have.
-        known.extend(known_of(&rest));
+        if !complete {
+            // What only an operator hid that the reference does not have.
+            let (more, all) = known_of(&rest);
+            known.extend(more);
+            complete = all;
+        }
     }
     let nodes = proto.graph.iter().flat_map(|graph| &graph.node);
     let places: HashMap<&str, usize> = nodes.enumerate().map(|(at, n)| (name_of(n), at)).collect();
@@ -55,10 +59,11 @@ pub(super) fn all(
     refused
 }
 
-/// What is known of values: of all, where the reference evaluates the file, and otherwise of those that the file says it of.
-fn known_of(proto: &ModelProto) -> HashMap<String, ValueInfoProto> {
+/// What is known of values: of all, where the reference evaluates the file, and otherwise of those that the file says it of; and
+/// which of the two it is.
+fn known_of(proto: &ModelProto) -> (HashMap<String, ValueInfoProto>, bool) {
     let Some(graph) = &proto.graph else {
-        return HashMap::new();
+        return (HashMap::new(), true);
     };
     let fixed = |port: &&ValueInfoProto| {
         let kind = port.r#type.as_ref().and_then(|t| t.value.as_ref());
@@ -71,7 +76,9 @@ fn known_of(proto: &ModelProto) -> HashMap<String, ValueInfoProto> {
     let said = graph.value_info.iter().chain(&graph.output).filter(fixed);
     let mut known: HashMap<_, _> = said.map(|port| (port.name.clone(), port.clone())).collect();
     let names = statics::names(graph);
-    let shapes = statics::fold(&mut proto.clone(), &names).unwrap_or_default();
+    let shapes = statics::fold(&mut proto.clone(), &names);
+    let complete = shapes.is_ok();
+    let shapes = shapes.unwrap_or_default();
     for (name, (shape, kind)) in shapes {
         let kind = match kind {
             DatumType::Bool => DataType::Bool,
@@ -87,7 +94,7 @@ fn known_of(proto: &ModelProto) -> HashMap<String, ValueInfoProto> {
             known.insert(name.clone(), port(name, &shape, kind));
         }
     }
-    known
+    (known, complete)
 }
 
 fn port(name: String, shape: &[usize], kind: DataType) -> ValueInfoProto {

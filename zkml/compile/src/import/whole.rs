@@ -14,7 +14,7 @@ use super::admit::unsupported;
 use super::draft::type_name;
 use super::operators::SIZED;
 use super::statics::{self, Shapes};
-use super::{ImportError, modulo, operators, whole_sums};
+use super::{ImportError, UnsupportedNode, modulo, operators, whole_sums};
 use crate::float::Interval;
 
 /// The domain that a node gets whose operator has a rule of its own for whole numbers.
@@ -87,13 +87,14 @@ fn check_sizes(graph: &GraphProto) -> Result<(), ImportError> {
 /// Refuses whatever else reads such a tensor, and takes away casts that change nothing.
 ///
 /// # Errors
-/// The first reader that would compute otherwise.
+/// The readers that would compute otherwise.
 pub(super) fn check(graph: &mut GraphProto, shapes: &Shapes) -> Result<(), ImportError> {
     check_sizes(graph)?;
     let whole = |name: &String| match shapes.get(name) {
         Some((_, kind)) if !kind.is_float() => Some(*kind),
         Some(_) | None => None,
     };
+    let mut refused = Vec::new();
     for node in &mut graph.node {
         let read = node.input.iter().enumerate();
         let mut read = read.filter_map(|(at, name)| Some((at, name, whole(name)?)));
@@ -126,16 +127,32 @@ pub(super) fn check(graph: &mut GraphProto, shapes: &Shapes) -> Result<(), Impor
                     type_name(kind)
                 ),
             };
-            return Err(unsupported(node, reason));
+            note(&mut refused, unsupported(node, reason))?;
+            continue;
         }
-        if node.op_type == "Cast" {
-            cast(node, kind)?;
+        if node.op_type == "Cast"
+            && let Err(error) = cast(node, kind)
+        {
+            note(&mut refused, error)?;
         }
         let places = node.input.get(1).is_some_and(|name| whole(name).is_some());
         let looked_up = ["Gather", "GatherElements"].contains(&node.op_type.as_str()) && places;
         if looked_up || node.op_type == "Attention" || has_own_rule(&node.op_type) {
             node.domain = DOMAIN.to_owned();
         }
+    }
+    if refused.is_empty() {
+        Ok(())
+    } else {
+        Err(ImportError::Unsupported(refused))
+    }
+}
+
+/// Adds a node to those that are refused; any other error stays one.
+fn note(refused: &mut Vec<UnsupportedNode>, error: ImportError) -> Result<(), ImportError> {
+    match error {
+        ImportError::Unsupported(nodes) => refused.extend(nodes),
+        other => return Err(other),
     }
     Ok(())
 }
