@@ -72,6 +72,7 @@ pub fn apply(graph: &FloatGraph, plan: &QuantisationPlan) -> Result<IntGraph, Qu
             plan,
             tensors: &tensors,
             refused: &|| refused(graph, plan, node.output),
+            hold: graph.tensors.get(node.output.0 as usize).map_or(Hold::Calibrated, |t| t.hold),
             end: &|| end(graph, plan, node.output),
         };
         let made = node.output.0 as usize;

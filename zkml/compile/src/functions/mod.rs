@@ -68,6 +68,9 @@ functions! {
     thresholded_relu,
 }
 
+/// The least exponent of a weight's argument.
+pub(crate) const COARSEST: i16 = 4;
+
 /// An operator of ONNX.
 #[derive(Debug)]
 pub(crate) struct Operator {
@@ -204,7 +207,7 @@ impl Function {
     /// than 2^-4 a weight `e^d` is off by a thirtieth and more, which samples of one great logit each do not show.
     pub(crate) fn least_exponent(&self) -> Option<i16> {
         let weighs = [exp::OF_NEGATIVES.name, exp::FROM.name].contains(&self.rule.name);
-        weighs.then_some(4)
+        weighs.then_some(COARSEST)
     }
 
     /// Whether rows may end at a clamp, which the node behind it refuses.

@@ -3,13 +3,14 @@
 use zkml::graph::bound::LIMIT;
 use zkml::graph::scale::power_of_two;
 use zkml::graph::{
-    self, Activation, GraphError, IntRange, LinearMap, Op, ProfileLimits, Requantise, TensorId,
+    self, Activation, GraphError, IntRange, LinearMap, Op, ProfileLimits, Requantise, TensorId, TensorScale,
 };
 
 use super::scales::exponent_below;
 use super::transposed::transposed;
 use super::{Form, NoValues, Place, QuantiseError, Readers, Scales, TableList};
 use crate::float::Hold;
+use crate::functions::COARSEST;
 use crate::interval::Interval;
 
 /// A linear map with float coefficients; the geometry is the integer graph's.
@@ -129,6 +130,7 @@ impl Form for Linear {
                 None => Ok(round(place, b, accumulator, LIMIT)?.0),
             },
         )?;
+        self.check_steps(place, &inputs)?;
         let resolution = ProfileLimits::of(place.plan.profile).resolution;
         let floor = power_of_two(-i32::from(resolution));
         if sums.iter().any(|(error, total)| *error > total * floor) {
@@ -222,6 +224,25 @@ impl Linear {
         let Self { map, activation } = self;
         let affine = matches!(map, FloatMap::Affine { .. });
         affine && map.weight() == [1.0] && map.bias() == [0.0] && *activation == Activation::Identity
+    }
+
+    /// Of differences on the way to a weight, that they are no coarser than a weight's argument may be, however fine its own steps are.
+    fn check_steps(&self, place: &Place<'_>, inputs: &[TensorScale]) -> Result<(), QuantiseError> {
+        let (Hold::Edge(_), Some(read)) = (place.hold, inputs.first()) else {
+            return Ok(());
+        };
+        let greatest = self.map.weight().chunks(self.per_input().max(1)).next();
+        let greatest = greatest.map_or(0.0, |w| w.iter().fold(0f64, |m, w| m.max(w.abs())));
+        // The greatest exponent of which a step is no less.
+        let exponent = i32::from(read.exponent) + exponent_below(greatest.max(f64::MIN_POSITIVE), 0).min(0);
+        if greatest <= power_of_two(i32::from(read.exponent) - i32::from(COARSEST)) {
+            return Ok(());
+        }
+        Err(QuantiseError::Coarse {
+            node: place.node(),
+            exponent: exponent.clamp(i16::MIN.into(), i16::MAX.into()) as i16,
+            least: COARSEST,
+        })
     }
 
     /// In the steps of what it reads, on the way to a clamp: nothing is rounded.
