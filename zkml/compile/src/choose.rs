@@ -383,7 +383,11 @@ fn plan(against: &Against<'_>, way: &Way) -> Result<QuantisationPlan, QuantiseEr
     let wholes = reach::of(graph, magnitudes, limits.max_bits);
     let mut scales = Scales::new(&reaches, &widths, way.profile);
     scales.short_shifts = way.short;
-    scales.rooms = graph.tensors.iter().map(|tensor| (tensor.hold, tensor.bound)).collect();
+    scales.rooms = graph
+        .tensors
+        .iter()
+        .map(|tensor| (tensor.hold, tensor.bound))
+        .collect();
     for (id, of) in (0..).map(TensorId).zip(&wholes) {
         if let Some(of) = of {
             scales.whole(id, *of, graph.inputs.contains(&id));

@@ -72,7 +72,10 @@ pub fn apply(graph: &FloatGraph, plan: &QuantisationPlan) -> Result<IntGraph, Qu
             plan,
             tensors: &tensors,
             refused: &|| refused(graph, plan, node.output),
-            hold: graph.tensors.get(node.output.0 as usize).map_or(Hold::Calibrated, |t| t.hold),
+            hold: graph
+                .tensors
+                .get(node.output.0 as usize)
+                .map_or(Hold::Calibrated, |t| t.hold),
             end: &|| end(graph, plan, node.output),
         };
         let made = node.output.0 as usize;
@@ -132,7 +135,8 @@ fn end(graph: &FloatGraph, plan: &QuantisationPlan, made: TensorId) -> Result<Op
     if hold(made) != Some(Hold::Beyond) {
         return Ok(None);
     }
-    let clamp = |node: &&FloatNode| node.inputs.contains(&made) && matches!(hold(node.output), Some(Hold::Within(_)));
+    let clamp =
+        |node: &&FloatNode| node.inputs.contains(&made) && matches!(hold(node.output), Some(Hold::Within(_)));
     let clamp = graph.nodes.iter().find(clamp).map(|node| node.output);
     let (Some(clamp), Some(Hold::Within(most))) = (clamp, clamp.and_then(hold)) else {
         return Ok(None);

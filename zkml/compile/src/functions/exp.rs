@@ -36,7 +36,13 @@ pub(super) static OF_NEGATIVES: Rule = Rule {
 /// `e^(x − c)` of an `x` that is from 0 to `c`, the parameter, a whole number: 0 at 0, and 1 beyond `c`.
 pub(super) static FROM: Rule = Rule {
     name: "exp_from/1",
-    float: |x, p| if x <= 0.0 { 0.0 } else { (x - f64::from(p[0])).min(0.0).exp() },
+    float: |x, p| {
+        if x <= 0.0 {
+            0.0
+        } else {
+            (x - f64::from(p[0])).min(0.0).exp()
+        }
+    },
     exact: |x, p| {
         if x.v <= 0 {
             return Value::new(0, 0);

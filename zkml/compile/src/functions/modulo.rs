@@ -49,9 +49,14 @@ impl Function {
     pub(crate) fn modulo(c: f64, sign_of_x: bool) -> Result<Self, String> {
         let divisor = c as f32;
         if divisor == 0.0 || !divisor.is_finite() || f64::from(divisor) != c {
-            return Err(format!("its divisor is {c}: only a float of 32 bits that is not 0 is supported"));
+            return Err(format!(
+                "its divisor is {c}: only a float of 32 bits that is not 0 is supported"
+            ));
         }
-        Ok(Self::new(if sign_of_x { &REMAINDER } else { &MODULO }, &[divisor]))
+        Ok(Self::new(
+            if sign_of_x { &REMAINDER } else { &MODULO },
+            &[divisor],
+        ))
     }
 }
 

@@ -161,7 +161,11 @@ fn every_scale_within_the_limits_has_rows() {
         let shrink = [number("lambd", -parameter), number("bias", parameter)];
         extreme.push(of("Shrink", shrink.to_vec()).unwrap());
         extreme.extend(Function::power(parameter.into()));
-        extreme.extend([false, true].into_iter().flat_map(|of_x| Function::modulo(parameter.into(), of_x)));
+        extreme.extend(
+            [false, true]
+                .into_iter()
+                .flat_map(|of_x| Function::modulo(parameter.into(), of_x)),
+        );
     }
     extreme.extend([64.0, -64.0, 63.9, -63.9].map(|p| Function::power(p).unwrap()));
     for function in extreme {

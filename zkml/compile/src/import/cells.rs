@@ -431,7 +431,9 @@ pub(super) fn cell<'c, 'a>(
 fn clip(call: &Call<'_>) -> Result<Option<f64>, Refusal> {
     let clip = call.float("clip", f32::INFINITY)?.abs();
     if clip.is_nan() || clip > MOST_CLIP && clip.is_finite() {
-        return unsupported(format!("its attribute `clip` of {clip}: up to {MOST_CLIP} is supported"));
+        return unsupported(format!(
+            "its attribute `clip` of {clip}: up to {MOST_CLIP} is supported"
+        ));
     }
     Ok(Some(clip).filter(|clip| clip.is_finite()))
 }

@@ -39,7 +39,13 @@ impl Transform<'_> {
     fn counted(&self) -> (usize, impl Fn(usize) -> f64) {
         let (length, real) = (self.length, self.real);
         let most = if real { half(length) } else { length };
-        let often = move |t: usize| if !real || t == 0 || 2 * t == length { 1.0 } else { 2.0 };
+        let often = move |t: usize| {
+            if !real || t == 0 || 2 * t == length {
+                1.0
+            } else {
+                2.0
+            }
+        };
         (self.read.min(most), often)
     }
 
@@ -85,7 +91,9 @@ fn stated(call: &Call<'_>, at: usize) -> Result<Option<usize>, Refusal> {
     match call.integers(at)?.as_deref() {
         None => Ok(None),
         Some(&[n]) if n > 0 => Ok(usize::try_from(n).ok()),
-        Some(other) => unsupported(format!("its input {at} of {other:?}: one size is supported there")),
+        Some(other) => unsupported(format!(
+            "its input {at} of {other:?}: one size is supported there"
+        )),
     }
 }
 
@@ -103,7 +111,9 @@ fn dft(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
     let given = if call.opset < 20 {
         call.int("axis", 1)?
     } else {
-        call.integers(2)?.and_then(|list| list.first().copied()).unwrap_or(-2)
+        call.integers(2)?
+            .and_then(|list| list.first().copied())
+            .unwrap_or(-2)
     };
     let along = axis(given, rank)?;
     if along + 1 == rank {
@@ -135,7 +145,11 @@ fn dft(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
     let rows: usize = others.iter().map(|d| shape[*d]).product();
     let x = wiring::reshape(draft, call.name, x, &[rows, read * parts])?;
     let y = transform.of(draft, call.name, x, rows)?;
-    let made: Vec<usize> = others.iter().map(|d| shape[*d]).chain([transform.count, transform.made()]).collect();
+    let made: Vec<usize> = others
+        .iter()
+        .map(|d| shape[*d])
+        .chain([transform.count, transform.made()])
+        .collect();
     let y = wiring::reshape(draft, call.name, y, &made)?;
     let back: Option<Vec<usize>> = (0..rank).map(|d| order.iter().position(|o| *o == d)).collect();
     wiring::permute(draft, call.name, y, &back.unwrap_or_default())
@@ -178,7 +192,9 @@ fn stft(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
     let mut window = None;
     if call.has(2) {
         if call.is_computed(2) {
-            let places: Vec<Source> = (0..rows * frame).map(|at| Source::Of(0, at % frame / parts)).collect();
+            let places: Vec<Source> = (0..rows * frame)
+                .map(|at| Source::Of(0, at % frame / parts))
+                .collect();
             let weights = moved(draft, call.name, &[call.computed(2)?], &places, &[rows, frame])?;
             x = product::elements(draft, call.name, [x, weights], &[rows, frame])?;
         } else {

@@ -42,7 +42,12 @@ fn clamped(draft: &mut Draft, name: &str, x: TensorId, end: u32) -> Result<Tenso
         Ok(made)
     };
     let (above, below) = (beyond(1.0)?, beyond(-1.0)?);
-    let y = draft.linear(name, combination(len, vec![1.0, -1.0, 1.0])?, &[x, above, below], &shape)?;
+    let y = draft.linear(
+        name,
+        combination(len, vec![1.0, -1.0, 1.0])?,
+        &[x, above, below],
+        &shape,
+    )?;
     draft.hold(y, Hold::Within(end));
     Ok(y)
 }

@@ -252,7 +252,9 @@ pub fn import_sized(onnx: &[u8], sizes: Sizes<'_>) -> Result<FloatGraph, ImportE
                 Err(ImportError::Unsupported(nodes)) => nodes,
                 Ok(_) | Err(_) => Vec::new(),
             };
-            Err(ImportError::Unsupported(refusals::all(onnx, sizes, first, refused)))
+            Err(ImportError::Unsupported(refusals::all(
+                onnx, sizes, first, refused,
+            )))
         }
         read => read,
     }

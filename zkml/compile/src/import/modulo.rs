@@ -57,7 +57,10 @@ fn of_whole(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
         let left = Function::modulo(c, sign_of_x).or_else(unsupported)?;
         let most = (c.abs() as i64).saturating_sub(1).max(1);
         if most >= 1 << (MAX_BITS - 1) {
-            return unsupported(format!("its divisor is {c}: one up to 2^{} is supported", MAX_BITS - 1));
+            return unsupported(format!(
+                "its divisor is {c}: one up to 2^{} is supported",
+                MAX_BITS - 1
+            ));
         }
         let made = function(draft, call.name, x, left)?;
         let bound = match (sign_of_x, c < 0.0) {

@@ -154,7 +154,14 @@ fn gather_computed(draft: &mut Draft, call: &Call<'_>, places: TensorId) -> Resu
         axes: &['b', 'c', 'i'],
         tensor: x_rows,
     };
-    let y = product::einsum(draft, call.name, &left, &right, &['b', 'n', 'i'], &[before, rows, behind])?;
+    let y = product::einsum(
+        draft,
+        call.name,
+        &left,
+        &right,
+        &['b', 'n', 'i'],
+        &[before, rows, behind],
+    )?;
     if draft.is_whole(x) {
         let of = draft.numbers(x).map(|of| of.with(Interval::new(0, 0)));
         draft.whole_from(y, of);

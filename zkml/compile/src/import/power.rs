@@ -26,7 +26,9 @@ fn pow(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
     }
     // What has an exponent of 0 is 1.
     let none = Some(0.0);
-    apart(draft, call, "exponents", none, |draft, x, p| powered(draft, call, x, p))
+    apart(draft, call, "exponents", none, |draft, x, p| {
+        powered(draft, call, x, p)
+    })
 }
 
 /// A function of the places of input 0 that depends on a constant, input 1: each of its numbers is one function. Places of the number

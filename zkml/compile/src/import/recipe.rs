@@ -14,9 +14,9 @@ use super::draft::{Constant, Draft, Refusal, Value, integers, unsupported};
 use super::marked::Marked;
 use super::translate::Operands;
 use super::{
-    along, attention, compare, deconv, dynamic, fourier, greatest, lp, maps, microsoft, ml, modulo, moved, norms,
-    places, power, quantised, ranks, recurrent, reduce, rotary, scatter, simple, softmax, sums, whole, whole_sums,
-    windows,
+    along, attention, compare, deconv, dynamic, fourier, greatest, lp, maps, microsoft, ml, modulo, moved,
+    norms, places, power, quantised, ranks, recurrent, reduce, rotary, scatter, simple, softmax, sums, whole,
+    whole_sums, windows,
 };
 use crate::float::{FloatMap, Interval};
 

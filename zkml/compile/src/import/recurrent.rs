@@ -132,7 +132,9 @@ fn activations(call: &Call<'_>, kind: &Kind, directions: usize) -> Result<Vec<Of
                 let taken = takes.contains(&attribute).then(|| list.next()).flatten();
                 given.extend(taken.map(|number| (attribute, number as f32)));
             }
-            return functions::with_numbers(op, &given).map(Of::Function).or_else(unsupported);
+            return functions::with_numbers(op, &given)
+                .map(Of::Function)
+                .or_else(unsupported);
         }
         let plain = ["Sigmoid", "Tanh", "Softsign", "Softplus"].contains(&name.as_str());
         match functions::named(name).filter(|_| plain) {
@@ -235,7 +237,10 @@ fn run(
                 new.map(|new| going_on(draft, call, sizes, [Some(new), old], |b| step < lengths[b]))
                     .transpose()
             };
-            let (hidden_then, memory_then) = (taken(next.hidden, state.hidden)?, taken(next.memory, state.memory)?);
+            let (hidden_then, memory_then) = (
+                taken(next.hidden, state.hidden)?,
+                taken(next.memory, state.memory)?,
+            );
             state = State {
                 hidden: hidden_then.or(next.hidden),
                 memory: memory_then.or(next.memory),
@@ -275,7 +280,11 @@ fn run(
 
 /// At which of a row's times it is in a step.
 const fn time(reverse: bool, length: usize, step: usize) -> usize {
-    if reverse { length.saturating_sub(step + 1) } else { step }
+    if reverse {
+        length.saturating_sub(step + 1)
+    } else {
+        step
+    }
 }
 
 /// What is new of the rows that go on, and what is old of all others: of the two, or zeros.

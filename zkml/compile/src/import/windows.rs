@@ -109,7 +109,11 @@ fn places(
     // Each window's entries, then its first one again.
     let row = |w: &Vec<u32>| {
         let first = w.first().copied().unwrap_or(0);
-        w.iter().copied().chain(std::iter::repeat(first)).take(most).collect::<Vec<u32>>()
+        w.iter()
+            .copied()
+            .chain(std::iter::repeat(first))
+            .take(most)
+            .collect::<Vec<u32>>()
     };
     let sources: Vec<u32> = windows.iter().flat_map(row).collect();
     let names: Vec<f64> = sources.iter().map(|at| named(*at)).collect();

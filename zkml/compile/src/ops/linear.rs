@@ -270,7 +270,11 @@ impl Linear {
         let channel = |c: usize| {
             let weight = |i: usize| {
                 // Affine coefficients are [inputs, channels], all others [channels, …] of one input.
-                let (at, k) = if affine { (i * channels + c, i) } else { (c * each + i, 0) };
+                let (at, k) = if affine {
+                    (i * channels + c, i)
+                } else {
+                    (c * each + i, 0)
+                };
                 self.map.weight()[at].abs() * spans.get(k).copied().unwrap_or(0.0)
             };
             self.map.bias()[c].abs() + (0..each).map(weight).sum::<f64>()
@@ -350,7 +354,9 @@ fn one_value(values: &[f64]) -> Option<f64> {
 
 /// What is taken off an accumulator so that its quotient is what is beyond an end.
 fn beyond(place: &Place<'_>, end: i64) -> Result<i64, QuantiseError> {
-    let bias = 1i64.checked_shl(place.shift.into()).and_then(|one| end.checked_mul(one));
+    let bias = 1i64
+        .checked_shl(place.shift.into())
+        .and_then(|one| end.checked_mul(one));
     match bias.filter(|bias| *bias <= LIMIT) {
         Some(bias) => Ok(-bias),
         None => Err(QuantiseError::Coefficient {

@@ -94,7 +94,9 @@ impl Scales {
 
     /// What a tensor has room for.
     pub(super) fn hold(&self, id: TensorId) -> Hold {
-        self.rooms.get(id.0 as usize).map_or(Hold::Calibrated, |room| room.0)
+        self.rooms
+            .get(id.0 as usize)
+            .map_or(Hold::Calibrated, |room| room.0)
     }
 
     /// How far a tensor's values go, whatever the inputs are.

@@ -242,5 +242,8 @@ fn every_node_that_the_proof_system_does_not_prove_is_named() {
     };
     let others: Vec<_> = others.iter().map(|(node, _)| node.as_str()).collect();
     assert_eq!((node.as_str(), others.as_slice()), ("square_Mul", &["y_Mul"][..]));
-    assert!(said.contains("`square_Mul`") && said.contains("nor can node `y_Mul`"), "{said}");
+    assert!(
+        said.contains("`square_Mul`") && said.contains("nor can node `y_Mul`"),
+        "{said}"
+    );
 }

@@ -93,7 +93,9 @@ fn a_slope_may_be_computed() {
 #[test]
 fn whole_numbers_that_no_input_decides_may_be_an_output_beside_others() {
     let made = |numbers: &[i64]| {
-        let onnx = Onnx::new(&[1, 2]).integers("c", numbers).node("Relu", &["x"], "y", vec![]);
+        let onnx = Onnx::new(&[1, 2])
+            .integers("c", numbers)
+            .node("Relu", &["x"], "y", vec![]);
         giving(onnx, &[("c", DataType::Int64), ("y", DataType::Float)])
     };
     let bytes = made(&[-7, 0, 4_000_000]);
@@ -101,7 +103,10 @@ fn whole_numbers_that_no_input_decides_may_be_an_output_beside_others() {
     let (_, held) = by_the_file(&bytes, &[vec![vec![1.0, -2.0]]], Profile::P12);
     assert_eq!(said(&held, &[vec![0.5, 0.25]]).unwrap(), [-7.0, 0.0, 4_000_000.0]);
     let refused = import(&made(&[1 << 40])).unwrap_err().to_string();
-    assert!(refused.contains("output `c`") && refused.contains("2^22"), "{refused}");
+    assert!(
+        refused.contains("output `c`") && refused.contains("2^22"),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -125,7 +130,10 @@ fn a_tensor_without_values_joins_others_as_nothing() {
     let mut beside = alone;
     beside.graph.output.push(value_info("s", &[2, 3]));
     let refused = import(&beside.bytes()).unwrap_err().to_string();
-    assert!(refused.contains("output `y`") && refused.contains("no values"), "{refused}");
+    assert!(
+        refused.contains("output `y`") && refused.contains("no values"),
+        "{refused}"
+    );
 }
 
 /// More rows than are compared with one by one, so that the graph has nothing but rows of a table.
@@ -138,7 +146,11 @@ fn a_long_embedding_is_a_model_by_itself() {
         .opset(17);
     let bytes = given_ports(onnx, &[("x", INT, &[2])]);
     agrees_with_the_reference("embedding", &bytes);
-    let (_, held) = by_the_file(&bytes, &[vec![vec![1.0, 4999.0]], vec![vec![-1.0, 2500.0]]], Profile::P16);
+    let (_, held) = by_the_file(
+        &bytes,
+        &[vec![vec![1.0, 4999.0]], vec![vec![-1.0, 2500.0]]],
+        Profile::P16,
+    );
     agrees(&bytes, &held, &[vec![17.0, -5000.0]], 1e-3);
     let system = zkml::systems::of(zkinfer_crds::ProofSystem::SumcheckWhir);
     let options = crate::slice::SlicingOptions::at_least(1);
@@ -154,7 +166,9 @@ fn turned_pairs_and_transforms_keep_the_budget() {
         .constant("s", &[1, 3, 4], of(f32::sin))
         .node("RotaryEmbedding", &["x", "c", "s"], "y", vec![])
         .opset(23);
-    let transform = Onnx::new(&[2, 9, 1]).node("DFT", &["x"], "y", vec![int("onesided", 1)]).opset(17);
+    let transform = Onnx::new(&[2, 9, 1])
+        .node("DFT", &["x"], "y", vec![int("onesided", 1)])
+        .opset(17);
     for (name, onnx) in [("rotary", rotary), ("transform", transform)] {
         let bytes = onnx.bytes();
         agrees_with_the_reference(name, &bytes);
@@ -168,5 +182,8 @@ fn turned_pairs_and_transforms_keep_the_budget() {
         .integers("p", &[0, 1, 2])
         .node("RotaryEmbedding", &["x", "c", "s", "p"], "y", vec![])
         .opset(23);
-    assert!(import(&beyond.bytes()).is_err(), "the third position has no angle");
+    assert!(
+        import(&beyond.bytes()).is_err(),
+        "the third position has no angle"
+    );
 }

@@ -46,7 +46,11 @@ fn products(mask: bool) -> Vec<u8> {
 /// Of samples whose scores have a deviation of 1: queries and keys of which one pair has a score of so much.
 fn aligned(score: f64) -> [Vec<f64>; 2] {
     let each = (score.abs() / (WIDE as f64).sqrt()).sqrt();
-    let row = |by: f64| (0..KEYS * WIDE).map(move |t| if t < WIDE { by } else { 0.1 }).collect();
+    let row = |by: f64| {
+        (0..KEYS * WIDE)
+            .map(move |t| if t < WIDE { by } else { 0.1 })
+            .collect()
+    };
     [row(each), row(each * score.signum())]
 }
 
@@ -95,7 +99,11 @@ fn states_that_no_sample_has_have_the_answer_of_the_float_model() {
         let bytes = network(op, gates);
         let samples = samples(&bytes);
         let (_, int) = by_the_file(&bytes, &samples, Profile::P16);
-        let most = samples.iter().flatten().flatten().fold(0f64, |m, v| m.max(v.abs()));
+        let most = samples
+            .iter()
+            .flatten()
+            .flatten()
+            .fold(0f64, |m, v| m.max(v.abs()));
         let rows = gates * HIDDEN;
         // The weights come first of the random constants.
         let drawn = weights(&bytes);
@@ -115,7 +123,11 @@ fn states_that_no_sample_has_have_the_answer_of_the_float_model() {
 fn gates_of_a_small_range_are_as_fine_as_before_and_refuse_nothing() {
     let small = |op: &str, gates: usize| {
         let [inputs, hidden, rows] = [INPUTS, HIDDEN, gates * HIDDEN].map(|n| n as i64);
-        let of = |len: i64, by: f32| (0..len).map(move |t| by * ((t * 7 % 13) as f32 / 6.0 - 1.0)).collect();
+        let of = |len: i64, by: f32| {
+            (0..len)
+                .map(move |t| by * ((t * 7 % 13) as f32 / 6.0 - 1.0))
+                .collect()
+        };
         Onnx::new(&[STEPS as i64, 1, inputs])
             .constant("w", &[1, rows, inputs], of(rows * inputs, 0.004))
             .constant("r", &[1, rows, hidden], of(rows * hidden, 0.1))
@@ -128,7 +140,11 @@ fn gates_of_a_small_range_are_as_fine_as_before_and_refuse_nothing() {
         let samples = samples(&bytes);
         let (_, int) = by_the_file(&bytes, &samples, Profile::P16);
         agrees(&bytes, &int, &samples[0], 1e-3);
-        let most = samples.iter().flatten().flatten().fold(0f64, |m, v| m.max(v.abs()));
+        let most = samples
+            .iter()
+            .flatten()
+            .flatten()
+            .fold(0f64, |m, v| m.max(v.abs()));
         let drawn = weights(&bytes);
         for row in 0..gates * HIDDEN {
             let pushed = |t: usize| most * drawn[row * INPUTS + t % INPUTS].signum();
@@ -145,7 +161,13 @@ fn a_plan_in_which_a_clamp_has_other_steps_than_what_is_beyond_it_is_refused() {
     let bytes = network("RNN", 1);
     let graph = import(&bytes).unwrap();
     let (plan, _) = by_the_file(&bytes, &samples(&bytes), Profile::P16);
-    let held = |hold: Hold| graph.tensors.iter().position(|tensor| tensor.hold == hold).unwrap();
+    let held = |hold: Hold| {
+        graph
+            .tensors
+            .iter()
+            .position(|tensor| tensor.hold == hold)
+            .unwrap()
+    };
     for at in [held(Hold::Beyond), held(Hold::Within(7))] {
         let mut other = plan.clone();
         other.tensors[at].exponent -= 1;

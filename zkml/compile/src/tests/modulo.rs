@@ -27,12 +27,19 @@ fn a_rest_of_floats_has_the_sign_of_what_is_divided() {
         .constant("c", &[2, 1], vec![5.5, -7.25])
         .node("Mod", &["c", "x"], "y", fmod())
         .bytes();
-    for (name, bytes) in [("constants", &by_constants), ("computed", &by_computed), ("constant", &of_constant)] {
+    for (name, bytes) in [
+        ("constants", &by_constants),
+        ("computed", &by_computed),
+        ("constant", &of_constant),
+    ] {
         agrees_with_the_reference(name, bytes);
     }
     // Away from jumps.
     let samples = |x: [f64; 6]| vec![x.to_vec()];
-    let (x, other) = ([1.1, -4.0, 3.3, -1.9, 2.6, -5.2], [-2.0, 1.2, 0.4, 3.4, -2.2, 5.0]);
+    let (x, other) = (
+        [1.1, -4.0, 3.3, -1.9, 2.6, -5.2],
+        [-2.0, 1.2, 0.4, 3.4, -2.2, 5.0],
+    );
     let (_, held) = by_the_file(&by_constants, &[samples(x), samples(other)], Profile::P16);
     agrees(&by_constants, &held, &samples(x), 1e-3);
     let both = |x: [f64; 6]| vec![x.to_vec(), vec![0.8, -1.7, 2.3]];
@@ -45,9 +52,12 @@ fn a_rest_of_floats_has_the_sign_of_what_is_divided() {
 #[test]
 fn a_rest_of_whole_numbers_is_exact() {
     let made = |divisors: &[i64], sign_of_x: bool| {
-        let mut onnx = Onnx::new(&[divisors.len() as i64])
-            .integers("c", divisors)
-            .node("Mod", &["x", "c"], "y", vec![int("fmod", i64::from(sign_of_x))]);
+        let mut onnx = Onnx::new(&[divisors.len() as i64]).integers("c", divisors).node(
+            "Mod",
+            &["x", "c"],
+            "y",
+            vec![int("fmod", i64::from(sign_of_x))],
+        );
         onnx.output_of_int64();
         given_ports(onnx, &[("x", DataType::Int64 as i32, &[divisors.len() as i64])])
     };
@@ -64,7 +74,11 @@ fn a_rest_of_whole_numbers_is_exact() {
     }
     let refused = |divisors: &[i64]| import(&made(divisors, false)).unwrap_err().to_string();
     assert!(refused(&[0]).contains("its divisor is 0"), "{}", refused(&[0]));
-    assert!(refused(&[1 << 16, 1]).contains("up to 2^15"), "{}", refused(&[1 << 16, 1]));
+    assert!(
+        refused(&[1 << 16, 1]).contains("up to 2^15"),
+        "{}",
+        refused(&[1 << 16, 1])
+    );
     let many: Vec<i64> = (1..12).collect();
     assert!(refused(&many).contains("more than 8 different divisors"));
 }

@@ -99,8 +99,16 @@ fn a_row_that_has_ended_keeps_its_state_and_shows_zeros() {
             }
         }
     }
-    let said = |lengths| import(&network("RNN", Some(&lengths), 0, vec![])).unwrap_err().to_string();
-    assert!(said([5, 1, 1]).contains("lengths [5, 1, 1] of 3 rows of 4 steps"), "{}", said([5, 1, 1]));
+    let said = |lengths| {
+        import(&network("RNN", Some(&lengths), 0, vec![]))
+            .unwrap_err()
+            .to_string()
+    };
+    assert!(
+        said([5, 1, 1]).contains("lengths [5, 1, 1] of 3 rows of 4 steps"),
+        "{}",
+        said([5, 1, 1])
+    );
     assert!(said([-1, 1, 1]).contains("lengths [-1, 1, 1]"));
 }
 
@@ -108,7 +116,10 @@ fn a_row_that_has_ended_keeps_its_state_and_shows_zeros() {
 fn clips_coupled_gates_and_numbers_of_activations_are_what_the_node_says() {
     for op in ["LSTM", "GRU", "RNN"] {
         for clip in [0.25, 2.0, 20.0] {
-            agrees_in_integers_too(&format!("{op} {clip}"), &network(op, None, 0, vec![float("clip", clip)]));
+            agrees_in_integers_too(
+                &format!("{op} {clip}"),
+                &network(op, None, 0, vec![float("clip", clip)]),
+            );
         }
     }
     agrees_in_integers_too("coupled", &network("LSTM", None, 0, vec![int("input_forget", 1)]));

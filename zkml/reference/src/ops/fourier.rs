@@ -6,11 +6,9 @@ use super::{Call, Made, Operator, Step, Tensor, list_of, one, op, size};
 use crate::{Values, attribute::int, layout};
 
 pub(super) const OPERATORS: &[Operator] = &[
-    op("DFT", 1, 3, dft).since(17).attributes(&[
-        int("axis").before(20),
-        int("inverse"),
-        int("onesided"),
-    ]),
+    op("DFT", 1, 3, dft)
+        .since(17)
+        .attributes(&[int("axis").before(20), int("inverse"), int("onesided")]),
     op("STFT", 2, 4, stft).since(17).attributes(&[int("onesided")]),
 ];
 
@@ -43,7 +41,11 @@ impl Transform {
 
     /// Of values with their imaginary parts, zeros behind them.
     fn of(&self, values: &[(f64, f64)]) -> Vec<(f64, f64)> {
-        let scale = if self.inverse { 1.0 / self.length as f64 } else { 1.0 };
+        let scale = if self.inverse {
+            1.0 / self.length as f64
+        } else {
+            1.0
+        };
         let number = |k: usize| {
             let (mut re, mut im) = (0.0, 0.0);
             for (t, (a, b)) in values.iter().enumerate().take(self.length) {

@@ -32,11 +32,12 @@ fn rotary(call: &Call) -> Made {
         turned => turned,
     };
     let half = turned / 2;
-    let positions = call.optional(3).map(|p| Ok::<_, String>((p.ints()?, p.shape()))).transpose()?;
+    let positions = call
+        .optional(3)
+        .map(|p| Ok::<_, String>((p.ints()?, p.shape())))
+        .transpose()?;
     let fits = match &positions {
-        Some((_, shape)) => {
-            **shape == [batch, sequence] && matches!(*cos.shape(), [_, of] if of == half)
-        }
+        Some((_, shape)) => **shape == [batch, sequence] && matches!(*cos.shape(), [_, of] if of == half),
         None => *cos.shape() == [batch, sequence, half],
     };
     if turned % 2 != 0 || turned > width || !fits || cos.shape() != sin.shape() {
@@ -68,7 +69,11 @@ fn rotary(call: &Call) -> Made {
                     ((b * heads + h) * sequence + s) * width
                 };
                 for (i, (cos, sin)) in cos.iter().zip(sin).enumerate() {
-                    let [first, second] = if interleaved { [2 * i, 2 * i + 1] } else { [i, half + i] };
+                    let [first, second] = if interleaved {
+                        [2 * i, 2 * i + 1]
+                    } else {
+                        [i, half + i]
+                    };
                     let (a, c) = (made[start + first], made[start + second]);
                     made[start + first] = cos * a - sin * c;
                     made[start + second] = sin * a + cos * c;
@@ -76,5 +81,9 @@ fn rotary(call: &Call) -> Made {
             }
         }
     }
-    one(Tensor::make(x.element(), x.shape().to_vec(), Values::Float(made))?)
+    one(Tensor::make(
+        x.element(),
+        x.shape().to_vec(),
+        Values::Float(made),
+    )?)
 }
