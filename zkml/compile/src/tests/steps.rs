@@ -99,7 +99,7 @@ fn a_row_that_has_ended_keeps_its_state_and_shows_zeros() {
             }
         }
     }
-    let said = |lengths| {
+    let said = |lengths: [i32; 3]| {
         import(&network("RNN", Some(&lengths), 0, vec![]))
             .unwrap_err()
             .to_string()
