@@ -3,7 +3,8 @@
 //! [`slices`] makes slices, [`honest`] compares with the plain checkers, [`lying`] lies in the witness and argues honestly
 //! from it ([`multiset`] in permutations and reads, [`tables`] in reads of explicit tables, [`rows`] in rows of a constant,
 //! [`disclosed`] in accumulators that stand in the proof), [`alone`] lies so well that only one check is left to refuse,
-//! [`tampered`] changes what was said, [`counts`] counts it. [`account`] counts the bits again, by others' sums;
+//! [`tampered`] changes what was said, [`counts`] counts it. [`tiny`] tries all assignments of all columns over small fields.
+//! [`account`] counts the bits again, by others' sums;
 //! [`gkr`] tries the argument of the look-ups by itself.
 
 mod account;
@@ -18,6 +19,7 @@ mod rows;
 pub(crate) mod slices;
 mod tables;
 mod tampered;
+mod tiny;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
