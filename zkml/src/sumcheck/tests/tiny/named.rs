@@ -21,10 +21,7 @@ fn plan(requantise: Requantise, len: usize) -> (Plan, Relation) {
         bias: vec![0].into(),
     };
     let y = b.linear(&[x], map, requantise.shift, requantise.activation);
-    b.tensors[y].1 = requantise.output_range();
-    if let Some(Relation::Requantised { requantise: own, .. }) = b.slice.relations.last_mut() {
-        *own = requantise;
-    }
+    b.requantise(requantise);
     b.output(y);
     (
         Plan::new(&b.slice, NO_LIMBS).unwrap(),

@@ -17,10 +17,7 @@ fn slice(requantise: Requantise, public: bool) -> SliceRelations {
     let mut b = Builder::new(1);
     let x = b.input(1, IntRange::signed(8));
     let y = b.linear(&[x], copy(1), requantise.shift, requantise.activation);
-    b.tensors[y].1 = requantise.output_range();
-    if let Some(Relation::Requantised { requantise: own, .. }) = b.slice.relations.last_mut() {
-        *own = requantise;
-    }
+    b.requantise(requantise);
     let out = if public { y } else { b.wired(y, None) };
     b.output(out);
     b.slice
