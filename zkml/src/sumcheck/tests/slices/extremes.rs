@@ -94,7 +94,7 @@ fn range(b: &mut Builder, len: usize, range: IntRange) -> usize {
         tensor: Builder::id(y),
         range,
     });
-    x
+    b.wired(x, None)
 }
 
 fn map(b: &mut Builder, len: usize, range: IntRange) -> usize {
