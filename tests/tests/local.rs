@@ -84,6 +84,8 @@ fn the_quickstart_succeeds_without_a_trusted_setup_and_without_a_flag() {
             .starts_with("True/NotRequired")
     );
     assert!(!first.ran.stderr.contains("FORGEABLE"), "{}", first.ran.stderr);
+    // A pipe has no colours.
+    assert!(!first.ran.stderr.contains('\x1b'), "{}", first.ran.stderr);
     let model = &first.get("Model", "digits")["status"];
     assert!(model["srsDigest"].is_null(), "{model}");
     assert!(

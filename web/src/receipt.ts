@@ -17,8 +17,10 @@ export interface Tensor {
     signed: boolean;
     exponent: number;
     count: number;
-    /** The first values, as the floats that they stand for. */
+    /** The first values, as the floats that they stand for; of an input that is ranked, their ranks. */
     values: number[];
+    /** Whether it is an input of which the receipt has nothing but places among the model's thresholds. */
+    ranked: boolean;
     bytes: number;
 }
 
@@ -146,6 +148,7 @@ function tensor(of: Fields, described: Map<number, Fields>): Tensor {
         exponent,
         count,
         values,
+        ranked: info.has("ranks"),
         bytes: bytes.length,
     };
 }
@@ -166,6 +169,10 @@ class Fields {
         const value = this.map.get(name);
         if (value === undefined) throw new ReceiptError(`it is no receipt: ${this.what} has no ${name}`);
         return value;
+    }
+
+    has(name: string): boolean {
+        return this.map.has(name);
     }
 
     private of<T>(name: string, is: (value: Cbor) => boolean, kind: string): T {

@@ -57,6 +57,19 @@ test("what a receipt names is read, and its values are the floats that they stan
     assert.deepEqual(named.slices.map((slice) => [slice.firstNode, slice.inputs, slice.outputs]), [[0, [0], [1]], [2, [1], [2]]]);
 });
 
+test("of an input that is ranked the numbers are ranks, and that is said", () => {
+    const ranks = map({ float: "Float32", places: [map({ bounds: values(0), missing: "Above" })] });
+    const ranked = map({ id: 0, info: map({ name: "x", range: map({ bits: 2, signed: false }), ranks, shape: [1, 2], exponent: 0 }) });
+    const named = read(
+        receipt((fields) => {
+            const manifest = fields.get("manifest") as Map<string, Cbor>;
+            manifest.set("boundary", [ranked, boundary(1, "h", [3]), boundary(2, "y", [1])]);
+            fields.set("input", [map({ id: 0, values: values(1, 2) })]);
+        }),
+    );
+    assert.deepEqual([named.inputs[0]!.ranked, named.inputs[0]!.values, named.outputs[0]!.ranked], [true, [1, 2], false]);
+});
+
 test("of a large tensor the first values are shown, and how many there are", () => {
     const many = Array.from({ length: 2000 }, (_, at) => at);
     const large = receipt((fields) => {

@@ -119,6 +119,11 @@ fn stacked(name: Option<&str>, tensors: &[(PathBuf, FloatInput)]) -> Result<Valu
             );
             return Err(refused(path, why));
         }
+        // In JSON a missing value is null, and there is nothing for an infinite one.
+        if tensor.values.iter().any(|value| value.is_infinite()) {
+            let why = "has an infinite value, which goes in a single file alone: put the inputs into one .npy or .npz";
+            return Err(refused(path, why.to_owned()));
+        }
         all.push(nested(&own(tensor), &tensor.values));
     }
     Ok(Value::Array(all))
@@ -163,6 +168,21 @@ mod tests {
         assert_eq!(of(&["[1]", "[2]"]).unwrap(), json!([1.0, 2.0]));
         let named = of(&[r#"{"x": [1, 2], "z": [[5]]}"#, r#"{"x": [3, 4], "z": [6]}"#]).unwrap();
         assert_eq!(named, json!({ "x": [[1.0, 2.0], [3.0, 4.0]], "z": [5.0, 6.0] }));
+    }
+
+    #[test]
+    fn a_missing_value_stays_one_and_an_infinite_one_is_refused() {
+        assert_eq!(
+            of(&["[1, null]", "[3, 4]"]).unwrap(),
+            json!([[1.0, null], [3.0, 4.0]])
+        );
+        let tensor = |value| Inputs::One(FloatInput::new(vec![1], vec![value]).unwrap());
+        let rows = [
+            (Path::new("a.npy"), tensor(1.0)),
+            (Path::new("b.npy"), tensor(f64::INFINITY)),
+        ];
+        let why = side_by_side(&rows).unwrap_err().to_string();
+        assert!(why.starts_with("b.npy: has an infinite value"), "{why}");
     }
 
     #[test]

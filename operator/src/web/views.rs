@@ -90,7 +90,10 @@ pub(super) fn public_validator(of: &Validator) -> Value {
 pub(super) fn tensors(manifest: &[u8]) -> Result<Value, Refused> {
     let manifest = Manifest::from_bytes(manifest, SYSTEMS).map_err(|e| Refused::too_large(e.to_string()))?;
     let told = |info: &TensorInfo| {
-        let values = if info.range.signed {
+        // Whatever a float holds has a rank.
+        let values = if info.ranks.is_some() {
+            (f32::MIN.into(), f32::MAX.into())
+        } else if info.range.signed {
             let half = (2f64).powi(i32::from(info.range.bits) - 1);
             (-half, half - 1.0)
         } else {

@@ -5,10 +5,11 @@ use std::time::Instant;
 use serde_json::json;
 use zkinfer_crds::ProofSystem;
 use zkinfer_crds::compile_report::Accuracy;
-use zkml::graph::Drawing;
+use zkml::graph::{Drawing, Missing, TensorId};
 use zkml::systems;
 use zkml_compile::calibrate::NodeAccuracy;
 use zkml_compile::compile::{CompileError, Plan};
+use zkml_compile::import::rounded;
 use zkml_compile::progress::Listener;
 use zkml_compile::slice::{self, SliceError, SlicePlan};
 
@@ -102,6 +103,9 @@ fn text(plan: &Plan, cuts: &[Cut]) -> String {
     for line in model::reasons(&accuracy) {
         let _ = writeln!(out, "  {line}");
     }
+    for line in comparisons(plan) {
+        let _ = writeln!(out, "  {line}");
+    }
     let _ = writeln!(
         out,
         "\n{:>4}  {:<28} {:<8} {:<16} {:>5}  {:<8} {:>9} {:>8}  at the end of its range",
@@ -132,6 +136,36 @@ fn text(plan: &Plan, cuts: &[Cut]) -> String {
         }
     }
     out
+}
+
+/// How comparisons with constants are held: which inputs are ranked, and what is compared that is rounded.
+fn comparisons(plan: &Plan) -> Vec<String> {
+    let tensor = |id: &TensorId| plan.graph.tensors.get(id.0 as usize);
+    let ranked = plan.graph.inputs.iter().filter_map(|id| {
+        let info = tensor(id)?;
+        let ranks = info.ranks.as_ref()?;
+        let missing = match ranks.places.iter().any(|place| place.missing == Missing::Refused) {
+            true => "a missing value is refused",
+            false => "a missing value goes where the model says",
+        };
+        Some(format!(
+            "input `{}` is held by its place among the {} thresholds that it is compared with, so that no comparison is rounded; \
+             {missing}",
+            info.name,
+            ranks.bounds() * info.len() / ranks.places.len().max(1),
+        ))
+    });
+    let rounded = rounded(&plan.float).into_iter().filter_map(|one| {
+        let info = tensor(&one.tensor)?;
+        Some(format!(
+            "`{}` compares `{}`, which is rounded to steps of {:.3e}: a value within half a step of a threshold may go to its \
+             other side",
+            one.node,
+            info.name,
+            info.step()
+        ))
+    });
+    ranked.chain(rounded).collect()
 }
 
 /// How the outputs are, beside their greatest error.
@@ -229,7 +263,7 @@ fn json(plan: &Plan, cuts: &[Cut]) -> serde_json::Value {
     };
     let mut said = json!({
         "model": plan.model, "accuracy": model::accuracy(plan), "nodes": nodes, "proofSystems": systems,
-        "graph": graph,
+        "graph": graph, "comparisons": comparisons(plan),
     });
     if plan.batch > 1 {
         said["batch"] = json!(plan.batch);

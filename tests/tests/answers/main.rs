@@ -8,6 +8,7 @@
 
 mod batches;
 mod classes;
+mod forests;
 mod joined;
 
 use std::process::Command;

@@ -28,7 +28,7 @@ const LIMIT: u64 = 512 << 20;
 /// Silent connections are closed in this time, and a little more.
 const SILENCE: Duration = Duration::from_secs(15);
 
-fn address(world: &World) -> String {
+pub fn address(world: &World) -> String {
     world.operator.gateway.replace("http://", "")
 }
 
@@ -106,10 +106,10 @@ async fn random_tokens(address: String, stop: Arc<AtomicBool>) -> u64 {
 }
 
 /// What strangers did, all from one thread of their own.
-struct Strangers {
-    tokens: u64,
+pub struct Strangers {
+    pub tokens: u64,
     /// The part of a core that they took.
-    share: f64,
+    pub share: f64,
 }
 
 /// User and system time of this thread so far, in seconds.
@@ -142,7 +142,7 @@ async fn large_body(
 
 /// Unknown tokens and large bodies until they are told to stop; and of a client who is known, requests and files that never come to
 /// their end.
-fn strangers(gateway: &str, client: &str, stop: &Arc<AtomicBool>) -> JoinHandle<Strangers> {
+pub fn strangers(gateway: &str, client: &str, stop: &Arc<AtomicBool>) -> JoinHandle<Strangers> {
     let (address, client, stop) = (
         gateway.replace("http://", ""),
         client.to_owned(),
@@ -223,7 +223,7 @@ struct Round {
 }
 
 /// A thousand connections, of which half say nothing and half never come to the end of a head as large as they can make it.
-async fn hold_the_line(address: &str) -> Vec<TcpStream> {
+pub async fn hold_the_line(address: &str) -> Vec<TcpStream> {
     let mut held = Vec::new();
     for c in 0..1000 {
         let mut stream = TcpStream::connect(address).await.unwrap();

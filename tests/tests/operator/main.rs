@@ -14,6 +14,7 @@ mod client;
 mod compiler;
 mod conditions;
 mod consent;
+mod container;
 mod dispatch;
 mod disturbances;
 mod doors;

@@ -118,6 +118,37 @@ fn large_model(seed: u32) -> Vec<u8> {
 
 const WIDTH: usize = 1850;
 
+/// Uploads such a file, and makes a Model of it: `large-SEED`.
+pub async fn large(world: &World, objects: &Objects, seed: u32) {
+    let file = world.cluster.folder().join(format!("large-{seed}.onnx"));
+    std::fs::write(&file, large_model(seed)).unwrap();
+    let uploaded = run(Command::new(program("operator"))
+        .args([
+            "upload",
+            "-n",
+            &objects.namespace,
+            "--gateway",
+            &world.operator.gateway,
+        ])
+        .arg(&file)
+        .env("KUBECONFIG", world.cluster.kubeconfig()));
+    assert_eq!(uploaded.code, 0, "{}", uploaded.stderr);
+    std::fs::remove_file(file).unwrap();
+    let spec = json!({ "source": { "artifact": uploaded.stdout.trim() }, "proofSystem": "SumcheckWhir" });
+    let model = objects.object("Model", &format!("large-{seed}"), &spec);
+    world.cluster.apply(&model).await.unwrap();
+}
+
+/// A request to that Model.
+pub fn large_request(objects: &Objects, name: &str, seed: u32) -> String {
+    let input: Vec<Value> = (0..WIDTH).map(|n| json!((n % 7) as f64 / 8.0 - 0.375)).collect();
+    let spec = json!({
+        "modelRef": { "name": format!("large-{seed}") },
+        "input": { "inline": { "x": { "shape": [1, WIDTH], "data": input } } },
+    });
+    objects.object("InferenceRequest", name, &spec)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn three_models_of_54_megabytes_are_compiled_and_answer_in_turn() {
     if !can_run() {
@@ -129,34 +160,17 @@ async fn three_models_of_54_megabytes_are_compiled_and_answer_in_turn() {
     world.cluster.apply(&objects.pool("own", &pool)).await.unwrap();
     let began = Instant::now();
     for seed in 0..3 {
-        let file = world.cluster.folder().join(format!("large-{seed}.onnx"));
-        std::fs::write(&file, large_model(seed)).unwrap();
-        let uploaded = run(Command::new(program("operator"))
-            .args(["upload", "-n", "three", "--gateway", &world.operator.gateway])
-            .arg(&file)
-            .env("KUBECONFIG", world.cluster.kubeconfig()));
-        assert_eq!(uploaded.code, 0, "{}", uploaded.stderr);
-        std::fs::remove_file(file).unwrap();
-        let spec = json!({
-            "source": { "artifact": uploaded.stdout.trim() }, "proofSystem": "SumcheckWhir",
-        });
-        let model = objects.object("Model", &format!("large-{seed}"), &spec);
-        world.cluster.apply(&model).await.unwrap();
+        large(&world, &objects, seed).await;
     }
     for seed in 0..3 {
         let name = format!("large-{seed}");
         objects.until(&name, 4 * LONG, model_ready).await.unwrap();
     }
     let compiled = began.elapsed();
-    let input: Vec<Value> = (0..WIDTH).map(|n| json!((n % 7) as f64 / 8.0 - 0.375)).collect();
     let began = Instant::now();
     for turn in 0..6 {
         let name = format!("turn-{turn}");
-        let spec = json!({
-            "modelRef": { "name": format!("large-{}", turn % 3) },
-            "input": { "inline": { "x": { "shape": [1, WIDTH], "data": input } } },
-        });
-        let request = objects.object("InferenceRequest", &name, &spec);
+        let request = large_request(&objects, &name, turn % 3);
         world.cluster.apply(&request).await.unwrap();
         let over = objects.over(&name, 2 * LONG).await.unwrap();
         assert_eq!(phase(&over), Some(RequestPhase::Succeeded), "{:?}", over.status);

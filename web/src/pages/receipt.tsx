@@ -152,6 +152,7 @@ function Tensors({ title, of }: { title: string; of: readonly Tensor[] }) {
                     <h3>
                         {tensor.name} <span class="note">{tensor.shape.join(" × ") || "scalar"}</span>
                     </h3>
+                    {tensor.ranked && <p class="note">The place of each value among the thresholds that the model compares it with; the model asks nothing else of it.</p>}
                     {tensor.values.length === tensor.count && <Pixels shape={tensor.shape} data={tensor.values} name={tensor.name} />}
                     <p class="numbers" tabIndex={0} role="group" aria-label={`Values of ${tensor.name}`}>{tensor.values.map(float).join("  ")}</p>
                     {tensor.count > tensor.values.length && <p class="note">the first {tensor.values.length} of {count(tensor.count)} values</p>}

@@ -110,7 +110,7 @@ fn side_by_side(rows: &[&Sample]) -> Sample {
 
 /// So many inputs out of those given, no two of them the same as far as floats go.
 fn unlike(alone: &FloatGraph, given: &[Sample], count: usize) -> Vec<Sample> {
-    let whole: Vec<bool> = inputs(alone).map(|tensor| tensor.whole).collect();
+    let whole: Vec<bool> = inputs(alone).map(FloatTensor::takes_whole).collect();
     let row = |at: usize| {
         let mut sample = given.get(at % given.len().max(1)).cloned().unwrap_or_default();
         let factor = 1.0 - at as f64 / (2 * count) as f64;

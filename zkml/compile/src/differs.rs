@@ -93,10 +93,14 @@ fn ways() -> impl Iterator<Item = (Option<u32>, f64)> {
 }
 
 /// Every tensor of a sample where each value that is rounded is changed by a part of 2^-24, which is what a rounded constant changes
-/// it by. The greatest of values, values moved and yes or no are no program's to round: a maximum that was changed would be none.
+/// it by. The greatest of values, values moved, ranks and yes or no are no program's to round: a maximum that was changed would be none.
 fn stirred(graph: &FloatGraph, sample: &[Vec<f64>], (bit, sign): (Option<u32>, f64)) -> Option<Tensors> {
     let exact = graph.nodes.iter().filter(|node| node.op.exact());
-    let exact: HashSet<TensorId> = exact.map(|node| node.output).collect();
+    let ranked = graph.inputs.iter().copied().filter(|id| {
+        let input = graph.tensors.get(id.0 as usize);
+        input.is_some_and(|input| input.ranks.is_some())
+    });
+    let exact: HashSet<TensorId> = exact.map(|node| node.output).chain(ranked).collect();
     let stir = |id: TensorId, values: &mut Vec<f64>| {
         if exact.contains(&id) {
             return;

@@ -4,8 +4,8 @@
 //! [`quantise`](super::quantise) makes of it. What can be fused has been fused here. All arithmetic is scalar f64 in
 //! one fixed order, so that the same model gives the same floats on every machine.
 
-use zkml::graph::TensorId;
 use zkml::graph::linear::GeometryError;
+use zkml::graph::{Ranks, TensorId};
 
 pub use crate::interval::Interval;
 use crate::ops::NoValues;
@@ -23,9 +23,33 @@ pub struct FloatTensor {
     /// Whether every value is a whole number, whatever the inputs are: then it is held in steps of 1, within its bound, or where
     /// there is none, as far as calibration's go.
     pub whole: bool,
+    /// Of an input that nothing but comparisons with constants reads: how it is ranked. What reads it reads the ranks, which are
+    /// whole numbers; what is given are the values.
+    pub ranks: Option<Ranks>,
 }
 
 impl FloatTensor {
+    /// Whether the model takes whole numbers there.
+    #[must_use]
+    pub const fn takes_whole(&self) -> bool {
+        self.whole && self.ranks.is_none()
+    }
+
+    /// What the graph reads of the values that are given: these, or their ranks.
+    fn read(&self, given: &[f64]) -> Result<Vec<f64>, FloatError> {
+        let Some(ranks) = &self.ranks else {
+            return Ok(given.to_vec());
+        };
+        let rank = |(index, value): (usize, &f64)| {
+            let rank = ranks.rank(index, *value).map(|rank| rank as f64);
+            rank.ok_or_else(|| FloatError::NotFinite {
+                name: self.name.clone(),
+                index,
+            })
+        };
+        given.iter().enumerate().map(rank).collect()
+    }
+
     /// Number of values.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -87,6 +111,14 @@ pub enum FloatError {
         expected: usize,
         /// Values given.
         got: usize,
+    },
+    /// A value is missing or infinite, and the model takes none there.
+    #[error("input `{name}`: the value at {index} is missing or not finite")]
+    NotFinite {
+        /// The input.
+        name: String,
+        /// Flat index.
+        index: usize,
     },
     /// A node's map does not fit its tensors. Never for an imported graph.
     #[error("node `{node}`: {source}")]
@@ -162,7 +194,7 @@ impl FloatGraph {
                 });
             }
             let value = &mut values[id.0 as usize];
-            value.clone_from(input);
+            *value = tensor.read(input)?;
             change(*id, value);
         }
         for node in &self.nodes {

@@ -372,12 +372,16 @@ fn decibels([signal, noise]: [f64; 2]) -> Option<f64> {
     (noise > 0.0).then(|| 10.0 * (signal / noise).log10())
 }
 
-/// The integers of a sample: in range, because the scale was chosen from it.
+/// The integers of a sample: in range, because the scale was chosen from it, and ranks, which were looked at before.
 fn nearest(int: &IntGraph, tensor: u32, values: &[f64]) -> IntTensor {
     let info = &int.tensors[tensor as usize];
     let factor = power_of_two(info.exponent.into());
+    let integer = |(at, value): (usize, &f64)| match &info.ranks {
+        Some(ranks) => ranks.rank(at, *value).unwrap_or_default(),
+        None => (value * factor).round() as i64,
+    };
     IntTensor {
         shape: info.shape.clone(),
-        values: values.iter().map(|v| (v * factor).round() as i64).collect(),
+        values: values.iter().enumerate().map(integer).collect(),
     }
 }

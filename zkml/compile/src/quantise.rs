@@ -2,7 +2,8 @@
 //!
 //! Invariant: coefficients are exactly `round(w · 2^(e + S − e_k))` and `round(b · 2^(e + S))`, ties away from zero.
 //! A multiplication by a power of two is exact in f64 and so is the rounding after it: every machine makes the
-//! same integers. An input of whole numbers is held in steps of 1, in the range that its type and what reads it say.
+//! same integers. An input of whole numbers is held in steps of 1, in the range that its type and what reads it say; so are ranks, in the
+//! range that the model's thresholds say.
 
 use zkml::graph::{
     GraphError, IntGraph, IntRange, Node, ProfileLimits, QuantisationPlan, TensorId, TensorInfo, TensorScale,
@@ -44,6 +45,7 @@ pub fn apply(graph: &FloatGraph, plan: &QuantisationPlan) -> Result<IntGraph, Qu
             range: IntRange::signed(scale.bits),
             exponent: scale.exponent,
             whole: false,
+            ranks: None,
         });
     }
     for id in &graph.inputs {
@@ -56,7 +58,8 @@ pub fn apply(graph: &FloatGraph, plan: &QuantisationPlan) -> Result<IntGraph, Qu
         }
         check_whole(tensor, *scale)?;
         let unsigned = tensor.bound.is_some_and(|bound| bound.least() >= 0);
-        (tensors[at].whole, tensors[at].range) = (true, whole_range(*scale, unsigned));
+        tensors[at].range = whole_range(*scale, unsigned);
+        (tensors[at].whole, tensors[at].ranks) = (tensor.takes_whole(), tensor.ranks.clone());
     }
     let mut nodes = Vec::with_capacity(graph.nodes.len());
     let mut tables = TableList::default();

@@ -1,7 +1,7 @@
 //! Samples that are made up where none are given, and what is asked of those that are.
 //!
 //! Invariant: the same for a seed everywhere, and inputs that the model takes: whole numbers where its input is of them, within
-//! what the model says of it.
+//! what the model says of it; a value is missing or infinite only where the input is ranked, and its ranks have a place for it.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
@@ -75,6 +75,17 @@ pub(crate) fn check(float: &FloatGraph, samples: &[Sample]) -> Result<(), Calibr
             };
             return Err(CalibrateError::Sample { index, source });
         }
+        for (input, values) in inputs.iter().zip(sample) {
+            let taken = |(at, value): (usize, &f64)| match &input.ranks {
+                Some(ranks) => ranks.rank(at, *value).is_some(),
+                None => value.is_finite(),
+            };
+            if let Some(at) = values.iter().enumerate().position(|value| !taken(value)) {
+                let name = input.name.clone();
+                let source = FloatError::NotFinite { name, index: at };
+                return Err(CalibrateError::Sample { index, source });
+            }
+        }
         if let Some((input, value)) = fraction(float, sample) {
             let input = input.to_owned();
             return Err(CalibrateError::Fraction { index, input, value });
@@ -89,7 +100,7 @@ pub fn synthetic_samples(graph: &FloatGraph, count: usize, seed: u64) -> Vec<Vec
     let mut rng = ChaCha20Rng::seed_from_u64(seed);
     let mut values = |tensor: &FloatTensor| -> Vec<f64> {
         let each = 0..tensor.len();
-        if !tensor.whole {
+        if !tensor.takes_whole() {
             return each.map(|_| normal(&mut rng)).collect();
         }
         let of = tensor.bound.unwrap_or(Interval::new(-1, 0));
@@ -125,7 +136,9 @@ fn unbounded(graph: &FloatGraph) -> Option<&str> {
 
 /// The first fraction in a sample of an input of whole numbers: the input's name, and the value.
 fn fraction<'g>(graph: &'g FloatGraph, sample: &[Vec<f64>]) -> Option<(&'g str, f64)> {
-    let mut given = inputs(graph).zip(sample).filter(|(tensor, _)| tensor.whole);
+    let mut given = inputs(graph)
+        .zip(sample)
+        .filter(|(tensor, _)| tensor.takes_whole());
     given.find_map(|(tensor, values)| {
         let value = values.iter().find(|v| v.fract() != 0.0)?;
         Some((tensor.name.as_str(), *value))

@@ -160,6 +160,7 @@ mod tests {
             shape: vec![1, 4],
             exponent: 3,
             whole: false,
+            ranks: None,
         }
     }
 

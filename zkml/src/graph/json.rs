@@ -1,4 +1,4 @@
-//! Tensors as nested JSON lists, alone or by input name.
+//! Tensors as nested JSON lists, alone or by input name. JSON has no NaN: a missing value is `null`.
 //!
 //! Invariant: what is read is kept as values, a shape and names, and as nothing else: a file takes no more memory than its values do,
 //! whatever it is made of. The first value beyond the caller's limit ends the reading, and so does whatever is no list of numbers.
@@ -191,7 +191,7 @@ impl<'de> Visitor<'de> for Item<'_> {
     }
 
     fn visit_unit<E: Error>(self) -> Result<(), E> {
-        self.no_number()
+        self.number(f64::NAN)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<(), A::Error> {
@@ -346,6 +346,12 @@ mod tests {
     }
 
     #[test]
+    fn a_null_is_a_missing_value() {
+        let read = read(b"[[1, null]]", 2).unwrap();
+        assert!(read.values[0] == 1.0 && read.values[1].is_nan());
+    }
+
+    #[test]
     fn what_is_no_tensor_is_refused_where_it_stands() {
         for (json, what) in [
             ("[[1, 2], [3]]", "uneven"),
@@ -355,7 +361,6 @@ mod tests {
             ("[[[1]], [[2], [3]]]", "uneven"),
             ("[[1], 2]", "number 1 is none"),
             ("[1, \"NaN\"]", "number 1 is none"),
-            ("[1, null]", "number 1 is none"),
             ("[true]", "number 0 is none"),
             ("[]", "empty"),
             ("[[]]", "empty"),

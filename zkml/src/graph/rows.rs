@@ -166,6 +166,7 @@ mod tests {
             range: IntRange::signed(8),
             exponent: 4,
             whole: false,
+            ranks: None,
         }
     }
 

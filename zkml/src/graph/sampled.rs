@@ -7,10 +7,11 @@
 //! of samples = two of them, a = below(count) and b = below(count), and a part t = below(65537) of the way from one to the other;
 //!              then of each value, input by input, row-major:
 //!              a + round((b - a) · t / 65536) + below(2 j + 1) - j      j = the 512th part of the range, at least 1
-//!              a                                                        of an input of whole numbers
+//!              a                                                        of an input of whole numbers, or of ranks
 //! without    = of each value
 //!              a normal number: twelve below(2^32) added up, less 6 · 2^32, by 2^(exponent - 32), rounded
 //!              the mean of three below(2^bits), rounded                 of an input of whole numbers
+//!              the mean of three below(ranks), rounded                  of an input of ranks: a float that has this one
 //! ```
 //!
 //! Invariant: integers from the seed on, the same on every machine; each is one of its input's exact range, so that quantising the
@@ -21,7 +22,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::{FloatInput, TensorInfo, dequantise, scale::power_of_two};
+use super::{FloatInput, TensorInfo, given_floats, scale::power_of_two};
 
 const DOMAIN: &[u8] = b"zkinfer/sampled-input/v1";
 /// Parts of the way from one sample to another.
@@ -135,8 +136,8 @@ pub fn sampled(
     let mut words = Words::of(seed);
     if count == 0 {
         let drawn = inputs.iter().map(|info| {
-            let integers: Vec<i64> = (0..info.len()).map(|_| made_up(info, &mut words)).collect();
-            dequantise(info, &integers)
+            let integers = (0..info.len()).map(|at| made_up(info, at, &mut words));
+            floats(info, &integers.collect::<Vec<i64>>())
         });
         return Ok(drawn.collect());
     }
@@ -148,11 +149,17 @@ pub fn sampled(
         let (one, other) = (of(&one, at, info)?, of(&other, at, info)?);
         let pairs = one.iter().zip(other);
         let integers: Vec<i64> = pairs
-            .map(|(a, b)| between(info, (*a, *b), part, &mut words))
+            .enumerate()
+            .map(|(place, (a, b))| between(info, place, (*a, *b), part, &mut words))
             .collect();
-        Ok(dequantise(info, &integers))
+        Ok(floats(info, &integers))
     });
     drawn.collect()
+}
+
+/// The floats of integers that were drawn, each of which is some float's.
+fn floats(info: &TensorInfo, integers: &[i64]) -> Vec<f64> {
+    given_floats(info, integers).unwrap_or_default()
 }
 
 /// An input's values in a sample.
@@ -169,14 +176,17 @@ fn of<'s>(sample: &'s [FloatInput], at: usize, info: &TensorInfo) -> Result<&'s 
 }
 
 /// The integer of a sample's float, in range whatever it is.
-fn integer(info: &TensorInfo, value: f64) -> i64 {
+fn integer(info: &TensorInfo, at: usize, value: f64) -> i64 {
+    if let Some(ranks) = &info.ranks {
+        return ranks.rank(at, value).unwrap_or_default();
+    }
     let rounded = (value * power_of_two(info.exponent.into())).round();
     (rounded as i64).clamp(info.range.lo(), info.range.hi())
 }
 
-fn between(info: &TensorInfo, (a, b): (f64, f64), part: i64, words: &mut Words<'_>) -> i64 {
-    let (a, b) = (integer(info, a), integer(info, b));
-    if info.whole {
+fn between(info: &TensorInfo, at: usize, (a, b): (f64, f64), part: i64, words: &mut Words<'_>) -> i64 {
+    let (a, b) = (integer(info, at, a), integer(info, at, b));
+    if info.whole || info.ranks.is_some() {
         return a;
     }
     let way = ((b - a) * part + (PARTS / 2) as i64).div_euclid(PARTS as i64);
@@ -185,11 +195,17 @@ fn between(info: &TensorInfo, (a, b): (f64, f64), part: i64, words: &mut Words<'
     (a + way + aside).clamp(info.range.lo(), info.range.hi())
 }
 
-fn made_up(info: &TensorInfo, words: &mut Words<'_>) -> i64 {
+fn made_up(info: &TensorInfo, at: usize, words: &mut Words<'_>) -> i64 {
     let (lo, hi) = (info.range.lo(), info.range.hi());
+    let mut mean = |count: u64| {
+        let sum: i64 = (0..3).map(|_| words.below(count)).sum();
+        lo + (2 * sum + 3) / 6
+    };
+    if let Some(ranks) = &info.ranks {
+        return mean(ranks.most(at).unsigned_abs() + 1);
+    }
     if info.whole {
-        let sum: i64 = (0..3).map(|_| words.below(width(info))).sum();
-        return lo + (2 * sum + 3) / 6;
+        return mean(width(info));
     }
     let sum: i64 = (0..12).map(|_| words.below(1 << 32)).sum();
     let normal = i128::from(sum - (6 << 32));
@@ -220,6 +236,7 @@ mod tests {
             range,
             shape: shape.to_vec(),
             whole,
+            ranks: None,
             exponent,
         }
     }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ranks::Ranks;
 use super::scale::power_of_two;
 
 /// The place of a tensor in a graph's list of tensors.
@@ -71,6 +72,9 @@ pub struct TensorInfo {
     pub name: String,
     /// The exact range of every value.
     pub range: IntRange,
+    /// Of an input that is held by ranks: which bounds it is held against; the exponent is 0. Not written where it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranks: Option<Ranks>,
     /// Dimensions, outermost first; row-major. Batch symbols are bound (to 1 unless told otherwise).
     pub shape: Vec<u32>,
     /// Of an input: whether the model takes whole numbers there, or yes and no as 1 and 0; the exponent is 0. Not written where

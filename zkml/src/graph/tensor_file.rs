@@ -1,15 +1,16 @@
 //! Tensors as people have them: `.npy`, `.npz` or JSON files of floats, and the way from there to a model's integers and back.
 //!
-//! Invariant: the integer of a float `x` is `round(x · 2^exponent)`, ties away from zero, for prover and verifier
-//! alike; a value that is not finite or lies outside the tensor's range is an error that names it, never a clamp, and so is a
-//! fraction where the model takes whole numbers.
+//! Invariant: the integer of a float `x` is `round(x · 2^exponent)`, ties away from zero, or its rank where the input is held by
+//! [`ranks`](super::ranks), for prover and verifier alike; a value that is not finite or lies outside the tensor's range is an error
+//! that names it, never a clamp, and so is a fraction where the model takes whole numbers. Only an input that is held by ranks may
+//! take a missing or an infinite value.
 
 use std::collections::BTreeMap;
 
 use super::scale::power_of_two;
 use super::{IntTensor, TensorInfo, json, npy, npz};
 
-/// A tensor of finite floats, row-major.
+/// A tensor of floats, row-major. A missing value is NaN; whether one is taken, [`quantise_input`] says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FloatInput {
     /// Dimensions, outermost first.
@@ -30,8 +31,8 @@ pub enum InputError {
         /// The most that is read.
         max: usize,
     },
-    /// A value is NaN or infinite.
-    #[error("the value at {index} is not finite")]
+    /// A value is NaN or infinite, where the model takes none.
+    #[error("the value at {index} is missing or not finite")]
     NonFinite {
         /// Flat index.
         index: usize,
@@ -88,7 +89,7 @@ impl FloatInput {
     /// A tensor whose shape fits its values.
     ///
     /// # Errors
-    /// A shape of another length, or a value that is not finite.
+    /// A shape of another length.
     pub fn new(shape: Vec<usize>, values: Vec<f64>) -> Result<Self, InputError> {
         if shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)) != Some(values.len()) {
             return Err(InputError::Malformed(format!(
@@ -96,10 +97,7 @@ impl FloatInput {
                 values.len()
             )));
         }
-        match values.iter().position(|v| !v.is_finite()) {
-            Some(index) => Err(InputError::NonFinite { index }),
-            None => Ok(Self { shape, values }),
-        }
+        Ok(Self { shape, values })
     }
 }
 
@@ -111,7 +109,7 @@ pub fn read_npy(bytes: &[u8], max: usize) -> Result<FloatInput, InputError> {
     npy::read(bytes, max)
 }
 
-/// Reads nested JSON lists of numbers.
+/// Reads nested JSON lists of numbers; `null` is a missing value.
 ///
 /// # Errors
 /// Bytes that are no JSON, lists of uneven length, anything but numbers in them, or more than `max` values.
@@ -162,7 +160,8 @@ pub(super) fn without_mark(bytes: &[u8]) -> &[u8] {
 /// The integers of a float tensor for an input of the model. Leading dimensions of 1 may be left out or added.
 ///
 /// # Errors
-/// Another shape, a fraction where the model takes whole numbers, or a value outside the calibrated range.
+/// Another shape, a value that is not finite where none is taken, a fraction where the model takes whole numbers, or a value outside
+/// the calibrated range.
 pub fn quantise_input(info: &TensorInfo, input: &FloatInput) -> Result<IntTensor, InputError> {
     let expected = info.shape.iter().map(|&d| d as usize);
     let without_ones = |dims: Vec<usize>| dims.into_iter().skip_while(|d| *d == 1).collect::<Vec<_>>();
@@ -180,11 +179,17 @@ pub fn quantise_input(info: &TensorInfo, input: &FloatInput) -> Result<IntTensor
     );
     let (lo, hi) = (info.range.lo(), info.range.hi());
     let integer = |(index, &value): (usize, &f64)| {
+        if let Some(ranks) = &info.ranks {
+            return ranks.rank(index, value).ok_or(InputError::NonFinite { index });
+        }
+        if !value.is_finite() {
+            return Err(InputError::NonFinite { index });
+        }
         if info.whole && value.fract() != 0.0 {
             return Err(InputError::Fraction { index, value });
         }
         let rounded = (value * factor).round();
-        if rounded.is_nan() || rounded < lo as f64 || rounded > hi as f64 {
+        if rounded < lo as f64 || rounded > hi as f64 {
             let (lo, hi) = (lo as f64 * unit, hi as f64 * unit);
             return Err(InputError::OutOfCalibratedRange { index, value, lo, hi });
         }
@@ -209,6 +214,17 @@ pub fn dequantise(info: &TensorInfo, values: &[i64]) -> Vec<f64> {
     values.iter().map(|&v| v as f64 * unit).collect()
 }
 
+/// The floats that a request's integers stand for; of an input that is held by ranks, one of those that have the rank. None where
+/// no value has it.
+#[must_use]
+pub fn given_floats(info: &TensorInfo, values: &[i64]) -> Option<Vec<f64>> {
+    let Some(ranks) = &info.ranks else {
+        return Some(dequantise(info, values));
+    };
+    let ranked = values.iter().enumerate();
+    ranked.map(|(at, rank)| ranks.value(at, *rank)).collect()
+}
+
 /// Greatest |a − b| over the values, relative to max(1, max |b|); infinite for other lengths.
 #[must_use]
 pub fn relative_error(got: &[f64], expected: &[f64]) -> f64 {
@@ -225,7 +241,7 @@ pub fn relative_error(got: &[f64], expected: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::IntRange;
+    use crate::graph::{FloatKind, IntRange, Missing, Ranking, Ranks};
 
     fn npy(header: &str, data: &[u8]) -> Vec<u8> {
         let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
@@ -242,6 +258,7 @@ mod tests {
             range: IntRange::signed(8),
             exponent: 4,
             whole: false,
+            ranks: None,
         }
     }
 
@@ -317,7 +334,7 @@ mod tests {
             "{'descr': '<f8', 'fortran_order': False, 'shape': (1,), }",
             &f64::NAN.to_le_bytes(),
         );
-        assert_eq!(read_npy(&nan, 9), Err(InputError::NonFinite { index: 0 }));
+        assert!(read_npy(&nan, 9).unwrap().values[0].is_nan());
     }
 
     #[test]
@@ -373,6 +390,36 @@ mod tests {
                 "{value}: {error}"
             );
         }
+    }
+
+    #[test]
+    fn a_value_that_is_not_finite_is_refused_where_nothing_ranks_it() {
+        for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let input = FloatInput::new(vec![2, 2], vec![0.0, value, 0.0, 0.0]).unwrap();
+            let refused = quantise_input(&info(), &input);
+            assert_eq!(refused, Err(InputError::NonFinite { index: 1 }), "{value}");
+        }
+        let mut ranked = info();
+        let ranking = |missing| Ranking {
+            bounds: vec![0],
+            missing,
+        };
+        ranked.ranks = Some(Ranks {
+            float: FloatKind::Float32,
+            places: vec![ranking(Missing::Above), ranking(Missing::Refused)],
+        });
+        let of = |values: [f64; 4]| {
+            quantise_input(&ranked, &FloatInput::new(vec![2, 2], values.to_vec()).unwrap())
+        };
+        let made = of([f64::NAN, -1.0, f64::INFINITY, -0.0]).unwrap().values;
+        assert_eq!(made, [2, 0, 1, 1]);
+        assert_eq!(
+            of([0.0, 0.0, 0.0, f64::NAN]),
+            Err(InputError::NonFinite { index: 3 })
+        );
+        let back = given_floats(&ranked, &made).unwrap();
+        assert!(back[0].is_nan() && back[1] < 0.0 && back[2..] == [0.0, 0.0]);
+        assert_eq!(given_floats(&ranked, &[0, 2, 0, 0]), None);
     }
 
     #[test]

@@ -30,6 +30,7 @@ fn info(name: &str, range: IntRange) -> TensorInfo {
         shape: vec![1, 4],
         exponent: 0,
         whole: false,
+        ranks: None,
     }
 }
 

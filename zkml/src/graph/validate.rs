@@ -110,6 +110,9 @@ impl IntGraph {
                 reason,
             };
             total += check_tensor(tensor).map_err(reason)?;
+            if tensor.ranks.is_some() && !self.inputs.contains(&TensorId(i as u32)) {
+                return Err(reason("it is held by ranks, and is no input"));
+            }
         }
         limit("values", total, MAX_TOTAL_LEN)?;
         self.check_order()?;
@@ -250,6 +253,9 @@ fn check_tensor(tensor: &TensorInfo) -> Result<usize, &'static str> {
     if tensor.whole && tensor.exponent != 0 {
         return Err("it is of whole numbers, and its exponent is not 0");
     }
+    if tensor.ranks.is_some() && (tensor.exponent != 0 || tensor.whole) {
+        return Err("it is held by ranks, and its exponent is not 0, or it is of whole numbers");
+    }
     if tensor.exponent.unsigned_abs() > MAX_EXPONENT.unsigned_abs() {
         return Err("its exponent is beyond ±64");
     }
@@ -263,6 +269,11 @@ fn check_tensor(tensor: &TensorInfo) -> Result<usize, &'static str> {
         .shape
         .iter()
         .try_fold(1usize, |n, &d| n.checked_mul(d as usize));
-    len.filter(|n| (1..=MAX_TENSOR_LEN).contains(n))
-        .ok_or("it is empty or too large")
+    let len = len
+        .filter(|n| (1..=MAX_TENSOR_LEN).contains(n))
+        .ok_or("it is empty or too large")?;
+    if let Some(ranks) = &tensor.ranks {
+        ranks.check(len, [tensor.range.lo(), tensor.range.hi()])?;
+    }
+    Ok(len)
 }

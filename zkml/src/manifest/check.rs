@@ -110,7 +110,7 @@ impl Manifest {
         if let Some(pair) = self.boundary.windows(2).find(|p| p[0].id >= p[1].id) {
             return Err(ManifestError::Tensor(pair[1].id.0));
         }
-        for BoundaryTensor { info, .. } in &self.boundary {
+        for BoundaryTensor { id, info } in &self.boundary {
             let len = info
                 .shape
                 .iter()
@@ -120,6 +120,14 @@ impl Manifest {
             }
             if !(1..=IntRange::MAX_BITS).contains(&info.range.bits) {
                 return Err(ManifestError::Limit("a tensor's range"));
+            }
+            if let Some(ranks) = &info.ranks {
+                let input = self.inputs.contains(id) && info.exponent == 0 && !info.whole;
+                // Each input of a batch is ranked as the next.
+                let each = info.len() / (self.batch.max(1) as usize);
+                if !input || ranks.check(each, [info.range.lo(), info.range.hi()]).is_err() {
+                    return Err(ManifestError::Limit("an input's ranks"));
+                }
             }
         }
         Ok(())

@@ -19,6 +19,7 @@ fn manifest(system: ProofSystem) -> Manifest {
             range: IntRange::signed(8),
             exponent: 4,
             whole: false,
+            ranks: None,
         },
     };
     let (srs, circuit) = match system {

@@ -107,6 +107,7 @@ fn one_node(input: Vec<u32>, output: Vec<u32>, map: LinearMap, shift: u8) -> Int
         range,
         exponent: 0,
         whole: false,
+        ranks: None,
     };
     IntGraph {
         tensors: vec![

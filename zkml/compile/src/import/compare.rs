@@ -1,7 +1,8 @@
 //! Comparisons, and what is made of yes and no: 1 and 0.
 //!
-//! Invariant: exact in floats. In integers a comparison with a constant, and of whole numbers, is exact too; one of two computed
-//! tensors is by their difference, as it is rounded. An answer that turns out otherwise than the float model's is refused.
+//! Invariant: exact in floats. In integers one of whole numbers is exact too, and so is one of an input with a constant where nothing
+//! but such comparisons reads the input (`ranked`); any other is as exact as what it compares is rounded, one of two computed
+//! tensors as their difference is. An answer that turns out otherwise than the float model's is refused.
 
 use zkml::graph::TensorId;
 
@@ -38,7 +39,29 @@ pub(super) fn step(
     read: &[TensorId],
     shape: &[usize],
 ) -> Result<TensorId, Refusal> {
-    let made = draft.node(name, FloatOp::Step(Step { map }), read, shape)?;
+    decided(draft, name, Step::new(map), read, shape)
+}
+
+/// The same, and what it is where the value that is compared is missing.
+fn step_or(
+    draft: &mut Draft,
+    name: &str,
+    (map, missing): (FloatMap, bool),
+    read: &[TensorId],
+    shape: &[usize],
+) -> Result<TensorId, Refusal> {
+    let missing = Some(vec![missing; map.bias().len()]);
+    decided(draft, name, Step { map, missing }, read, shape)
+}
+
+fn decided(
+    draft: &mut Draft,
+    name: &str,
+    step: Step,
+    read: &[TensorId],
+    shape: &[usize],
+) -> Result<TensorId, Refusal> {
+    let made = draft.node(name, FloatOp::Step(step), read, shape)?;
     draft.whole(made, YES_OR_NO);
     Ok(made)
 }
@@ -86,13 +109,18 @@ fn len(call: &Call<'_>) -> usize {
     call.shape.iter().product()
 }
 
-/// Whether `sign · (first − second)` is above 0.
+/// Whether `sign · (first − second)` is above 0; of a missing value it is not.
 fn above(draft: &mut Draft, call: &Call<'_>, sign: f64) -> Result<TensorId, Refusal> {
     let sides = sides(draft, call)?;
-    above_of(draft, call, &sides, sign)
+    above_of(draft, call, &sides, (sign, false))
 }
 
-fn above_of(draft: &mut Draft, call: &Call<'_>, sides: &Sides, sign: f64) -> Result<TensorId, Refusal> {
+fn above_of(
+    draft: &mut Draft,
+    call: &Call<'_>,
+    sides: &Sides,
+    (sign, missing): (f64, bool),
+) -> Result<TensorId, Refusal> {
     match sides {
         Sides::One(x, constant, second) => {
             let sign = if *second { -sign } else { sign };
@@ -105,7 +133,7 @@ fn above_of(draft: &mut Draft, call: &Call<'_>, sides: &Sides, sign: f64) -> Res
                 (true, false) => c.ceil(),
             };
             let map = constant.map(|_| sign, |c| -sign * least(c))?;
-            step(draft, call.name, map, &[*x], call.shape)
+            step_or(draft, call.name, (map, missing), &[*x], call.shape)
         }
         Sides::Both(both) if both.iter().all(|&id| draft.is_whole(id)) => {
             let map = combination(len(call), vec![sign, -sign])?;
@@ -138,26 +166,30 @@ fn of_steps(
     whole(draft, call.name, map, steps, call.shape, YES_OR_NO)
 }
 
+/// Whether it is not; of a missing value neither is so.
 fn not_above(draft: &mut Draft, call: &Call<'_>, sign: f64) -> Result<TensorId, Refusal> {
-    let made = above(draft, call, sign)?;
+    let sides = sides(draft, call)?;
+    let made = above_of(draft, call, &sides, (sign, true))?;
     of_steps(draft, call, &[made], vec![-1.0], 1.0)
 }
 
 fn equal(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
     let sides = sides(draft, call)?;
+    // A missing value is equal to none, so that one of them has to hold.
     let (more, less) = (
-        above_of(draft, call, &sides, 1.0)?,
-        above_of(draft, call, &sides, -1.0)?,
+        above_of(draft, call, &sides, (1.0, true))?,
+        above_of(draft, call, &sides, (-1.0, false))?,
     );
     of_steps(draft, call, &[more, less], vec![-1.0, -1.0], 1.0)
 }
 
-/// 1 where a value is not 0.
+/// 1 where a value is not 0, as one that is missing is not.
 pub(super) fn is_not_zero(draft: &mut Draft, name: &str, x: TensorId) -> Result<TensorId, Refusal> {
     let shape = draft.shape(x);
     let len = shape.iter().product();
-    let more = step(draft, name, combination(len, vec![1.0])?, &[x], &shape)?;
-    let less = step(draft, name, combination(len, vec![-1.0])?, &[x], &shape)?;
+    let (up, down) = (combination(len, vec![1.0])?, combination(len, vec![-1.0])?);
+    let more = step_or(draft, name, (up, true), &[x], &shape)?;
+    let less = step_or(draft, name, (down, false), &[x], &shape)?;
     whole(
         draft,
         name,
@@ -208,8 +240,8 @@ fn xor(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
         }
         both @ Sides::Both(_) => {
             let (more, less) = (
-                above_of(draft, call, &both, 1.0)?,
-                above_of(draft, call, &both, -1.0)?,
+                above_of(draft, call, &both, (1.0, false))?,
+                above_of(draft, call, &both, (-1.0, false))?,
             );
             of_steps(draft, call, &[more, less], vec![1.0, 1.0], 0.0)
         }

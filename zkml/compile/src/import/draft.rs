@@ -126,6 +126,8 @@ pub(super) struct Draft {
     pub exact: Vec<bool>,
     /// By tensor that has a constant far below all others instead of some values: the values, 1 where they stay, and the constant.
     masked: HashMap<TensorId, (TensorId, TensorId, f64)>,
+    /// Tensors of which something is said or done that is right for numbers alone: a missing or infinite value there is refused.
+    pub finite: Vec<TensorId>,
     /// Values of all tensors.
     values: usize,
     /// Coefficients and indices of all nodes.
@@ -155,6 +157,7 @@ impl Draft {
             shape,
             bound: None,
             whole: false,
+            ranks: None,
         });
         Ok(id)
     }
@@ -293,10 +296,15 @@ impl Draft {
     pub(super) fn node(
         &mut self,
         name: &str,
-        op: FloatOp,
+        mut op: FloatOp,
         inputs: &[TensorId],
         shape: &[usize],
     ) -> Result<TensorId, Refusal> {
+        if let FloatOp::Step(step) = &mut op
+            && inputs.iter().all(|&id| self.is_whole(id))
+        {
+            step.of_whole();
+        }
         let output = self.tensor(name, shape)?;
         self.kept += op.kept();
         if self.kept > MAX_DRAFT_COEFFICIENTS {
@@ -313,7 +321,7 @@ impl Draft {
         {
             return unsupported("the shapes do not fit the operator");
         }
-        if let FloatOp::Linear(Linear { map, .. }) | FloatOp::Step(Step { map }) = &op {
+        if let FloatOp::Linear(Linear { map, .. }) | FloatOp::Step(Step { map, .. }) = &op {
             if !map.weight().iter().chain(map.bias()).all(|v| v.is_finite()) {
                 return Err(Refusal::NonFinite);
             }

@@ -10,12 +10,14 @@ use zkml::graph::{Activation, TensorId};
 
 use super::ImportError;
 use super::draft::Draft;
+use super::ranked::Kinds;
+use super::ranked_steps::rank;
 use crate::float::{FloatGraph, FloatMap, FloatNode, FloatOp};
 use crate::functions::Function;
 use crate::ops::{Linear, Wiring};
 
-/// Fuses a draft whose outputs have these names.
-pub(super) fn fuse(draft: Draft, outputs: &[String]) -> Result<FloatGraph, ImportError> {
+/// Fuses a draft whose outputs have these names, and whose inputs may be of these floats.
+pub(super) fn fuse(draft: Draft, outputs: &[String], kinds: &Kinds) -> Result<FloatGraph, ImportError> {
     if draft.outputs.len() != outputs.len() {
         return Err(ImportError::Malformed(
             "the outputs are not those of the file".into(),
@@ -27,6 +29,7 @@ pub(super) fn fuse(draft: Draft, outputs: &[String]) -> Result<FloatGraph, Impor
     drop_identities(&mut draft);
     guard_functions(&mut draft);
     guard_wirings(&mut draft);
+    rank(&mut draft, kinds)?;
     Ok(renumber(draft, outputs))
 }
 
@@ -442,7 +445,7 @@ mod tests {
             let times = (0..3).map(|_| {
                 let draft = chain(nodes);
                 let began = Instant::now();
-                let graph = fuse(draft, &["y".to_owned()]).unwrap();
+                let graph = fuse(draft, &["y".to_owned()], &Kinds::new()).unwrap();
                 assert_eq!((graph.nodes.len(), graph.tensors.len()), (1, 2));
                 let FloatOp::Linear(Linear { map, .. }) = &graph.nodes[0].op else {
                     panic!("a linear map");

@@ -1,7 +1,7 @@
 //! Forests as comparisons, paths and votes.
 //!
 //! Invariant: every value between the features and the sum of votes is 0 or 1, exactly. A question is whether a feature is above
-//! a threshold, or below it; a leaf is reached where all answers on its path are those that lead there, which is one more step
+//! a threshold, or below it, and says what it is of a missing one; a leaf is reached where all answers on its path are those that lead there, which is one more step
 //! of a sum of answers; its votes are then a dense map.
 
 use std::collections::BTreeMap;
@@ -39,6 +39,8 @@ pub(super) enum Node {
         feature: usize,
         mode: Mode,
         threshold: f64,
+        /// Whether the comparison counts as true where the feature is missing.
+        missing: bool,
         children: [usize; 2],
     },
     /// For which scores it votes, and how much.
@@ -54,11 +56,12 @@ pub(super) struct Forest {
     pub base: Vec<f64>,
 }
 
-/// Whether a feature is above (or below) a threshold, which is kept by its bits.
+/// Whether a feature is above (or below) a threshold, which is kept by its bits, and what is so of a missing one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Question {
     feature: usize,
     below: bool,
+    missing: bool,
     threshold: u64,
 }
 
@@ -90,12 +93,26 @@ impl Questions {
 /// What leads to a leaf: for each feature and side the tightest threshold, by answer, and what cannot be put so.
 #[derive(Default)]
 struct Path {
-    tightest: BTreeMap<(usize, bool, bool), f64>,
-    unequal: Vec<(usize, f64)>,
+    /// By feature, side, what is so of a missing one, and answer.
+    tightest: BTreeMap<(usize, bool, bool, bool), f64>,
+    /// Feature, threshold, and what "above" is of a missing one; "below" is not so.
+    unequal: Vec<(usize, f64, bool)>,
 }
 
 impl Path {
-    fn step(&mut self, feature: usize, mode: Mode, threshold: f64, held: bool) {
+    /// A comparison that held, or did not; `missing` is whether it counts as true of a missing value.
+    fn step(&mut self, feature: usize, (mode, missing): (Mode, bool), threshold: f64, held: bool) {
+        // What the question is of a missing value, so that the comparison is what it has to be.
+        let of_above = match mode {
+            Mode::AtMost | Mode::Equal => !missing,
+            Mode::Above | Mode::Unequal => missing,
+            Mode::Below | Mode::AtLeast => false,
+        };
+        let of_below = match mode {
+            Mode::Below => missing,
+            Mode::AtLeast => !missing,
+            Mode::AtMost | Mode::Above | Mode::Equal | Mode::Unequal => false,
+        };
         // Which questions have which answer.
         let answers: &[(bool, bool)] = match (mode, held) {
             (Mode::AtMost, true) | (Mode::Above, false) => &[(false, false)],
@@ -104,12 +121,14 @@ impl Path {
             (Mode::Below, false) | (Mode::AtLeast, true) => &[(true, false)],
             (Mode::Equal, true) | (Mode::Unequal, false) => &[(false, false), (true, false)],
             (Mode::Equal, false) | (Mode::Unequal, true) => {
-                self.unequal.push((feature, threshold));
+                self.unequal.push((feature, threshold, of_above));
                 &[]
             }
         };
         for &(below, answer) in answers {
-            let held = self.tightest.entry((feature, below, answer)).or_insert(threshold);
+            let missing = if below { of_below } else { of_above };
+            let key = (feature, below, missing, answer);
+            let held = self.tightest.entry(key).or_insert(threshold);
             // "Above t" and "not below t" hold for less the greater t is, the others the smaller.
             let tighter = if below == answer {
                 threshold < *held
@@ -123,23 +142,24 @@ impl Path {
     }
 
     fn leaf<'f>(&self, questions: &mut Questions, votes: &'f [(usize, f64)]) -> Leaf<'f> {
-        let mut place = |feature, below, threshold: f64| {
+        let mut place = |feature, below, missing, threshold: f64| {
             questions.place(Question {
                 feature,
                 below,
+                missing,
                 threshold: threshold.to_bits(),
             })
         };
         let (mut answers, mut bias) = (Vec::new(), 1.0);
-        for (&(feature, below, answer), &threshold) in &self.tightest {
-            let at = place(feature, below, threshold);
+        for (&(feature, below, missing, answer), &threshold) in &self.tightest {
+            let at = place(feature, below, missing, threshold);
             answers.push((at, if answer { 1.0 } else { -1.0 }));
             bias -= f64::from(u8::from(answer));
         }
         // One of the two, never both.
-        for &(feature, threshold) in &self.unequal {
-            answers.push((place(feature, false, threshold), 1.0));
-            answers.push((place(feature, true, threshold), 1.0));
+        for &(feature, threshold, missing) in &self.unequal {
+            answers.push((place(feature, false, missing, threshold), 1.0));
+            answers.push((place(feature, true, false, threshold), 1.0));
             bias -= 1.0;
         }
         Leaf { answers, bias, votes }
@@ -196,10 +216,11 @@ impl Forest {
                                 feature,
                                 mode,
                                 threshold,
+                                missing,
                                 ..
                             } = self.nodes[branch]
                             {
-                                taken.step(feature, mode, threshold, held);
+                                taken.step(feature, (mode, missing), threshold, held);
                             }
                         }
                         if !votes.is_empty() {
@@ -307,7 +328,8 @@ fn ask(
         .map(|q| -sign(q) * f64::from_bits(q.threshold))
         .collect();
     let map = affine(rows, questions.iter().map(sign).collect(), bias)?;
-    draft.node(name, FloatOp::Step(Step { map }), &[asked], &shape)
+    let missing = Some(questions.iter().map(|q| q.missing).collect());
+    draft.node(name, FloatOp::Step(Step { map, missing }), &[asked], &shape)
 }
 
 /// The sums of some leaves' votes.
@@ -329,7 +351,7 @@ fn voted(
         scale.extend(leaves.iter().map(|leaf| answer(leaf).1));
     }
     let map = affine(rows, scale, leaves.iter().map(|leaf| leaf.bias).collect())?;
-    let reached = draft.node(name, FloatOp::Step(Step { map }), &read, &[rows, leaves.len()])?;
+    let reached = draft.node(name, FloatOp::Step(Step::new(map)), &read, &[rows, leaves.len()])?;
     let mut weight = vec![0.0; base.len() * leaves.len()];
     for (at, leaf) in leaves.iter().enumerate() {
         let mut column: Vec<f64> = vec![0.0; base.len()];

@@ -1,6 +1,6 @@
 //! Features before a model: scaled, put together, taken apart, made 0 or 1.
 //!
-//! Invariant: a value that is not a number is never an input, so that an imputer of missing values leaves all as they are.
+//! Invariant: what an imputer of missing values reads has none, so that it leaves all as they are.
 
 use zkml::graph::TensorId;
 
@@ -51,7 +51,8 @@ fn binarize(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
     let (x, threshold) = (call.computed(0)?, call.float("threshold", 0.0)?);
     let len = draft.shape(x).iter().product::<usize>();
     let map = binary::line(len, vec![1.0], -threshold)?;
-    draft.node(call.name, FloatOp::Step(Step { map }), &[x], call.shape)
+    let missing = Some(vec![false; map.bias().len()]);
+    draft.node(call.name, FloatOp::Step(Step { map, missing }), &[x], call.shape)
 }
 
 /// Places of the last axis.
@@ -111,9 +112,11 @@ fn together(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
     moved(draft, call.name, &tensors, &sources, call.shape)
 }
 
-fn impute(_: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
+fn impute(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
     if call.float("replaced_value_float", 0.0)?.is_nan() {
-        return call.computed(0);
+        let x = call.computed(0)?;
+        draft.finite.push(x);
+        return Ok(x);
     }
     unsupported("it replaces a value that is a number; only an imputer of missing values is supported")
 }

@@ -1,8 +1,8 @@
 //! Tree ensembles, from the lists that a node has of its trees.
 //!
 //! Invariant: what the lists say of a tree is read once and wholly: a branch that leads nowhere, a vote of no leaf, or a tree
-//! without a single root is refused by name. Which way a missing value goes does not matter: no input has one. Of two classes,
-//! scores are what ONNX Runtime makes of them; where it looks at the row's votes to decide what they mean, the form is refused.
+//! without a single root is refused by name. A missing value goes where the node says: every comparison with it is false but that
+//! it is unequal, unless `nodes_missing_value_tracks_true` says that it counts as true. Of two classes, scores are what ONNX Runtime makes of them; where it looks at the row's votes to decide what they mean, the form is refused.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -177,6 +177,7 @@ fn read(call: &Call<'_>, votes: [&str; 3], weights: &str) -> Result<Forest, Refu
     if count == 0 || lengths.iter().any(|&n| n != count) {
         return unsupported("its lists of nodes are empty, or differ in length");
     }
+    let tracks = tracks(call, count)?;
     let mut places: BTreeMap<(i64, i64), usize> = BTreeMap::new();
     for (at, key) in trees.iter().copied().zip(ids).enumerate() {
         if places.insert(key, at).is_some() {
@@ -213,6 +214,7 @@ fn read(call: &Call<'_>, votes: [&str; 3], weights: &str) -> Result<Forest, Refu
             feature,
             mode,
             threshold: thresholds[at],
+            missing: tracks[at] || mode == Mode::Unequal,
             children: behind,
         });
     }
@@ -254,6 +256,18 @@ fn read(call: &Call<'_>, votes: [&str; 3], weights: &str) -> Result<Forest, Refu
     })
 }
 
+/// By node, whether its comparison counts as true where the value is missing.
+fn tracks(call: &Call<'_>, nodes: usize) -> Result<Vec<bool>, Refusal> {
+    let list = call.ints("nodes_missing_value_tracks_true")?.unwrap_or_default();
+    match list.len() {
+        0 => Ok(vec![false; nodes]),
+        n if n == nodes => Ok(list.iter().map(|of| *of != 0).collect()),
+        n => unsupported(format!(
+            "`nodes_missing_value_tracks_true` of {n} nodes, where there are {nodes}"
+        )),
+    }
+}
+
 /// The newer operator, whose branches and leaves are two lists; comparisons are numbers in [`MODES`]' order.
 fn ensemble(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
     if call.int("post_transform", 0)? != 0 {
@@ -278,6 +292,7 @@ fn ensemble(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
         let place = usize::try_from(id).ok().filter(|at| *at < most);
         place.map_or_else(|| unsupported(format!("place {id} of {most}")), Ok)
     };
+    let tracks = tracks(call, count)?;
     let mut nodes = vec![Node::Leaf(Vec::new()); count];
     for at in 0..count {
         let Some(&mode) = MODES.get(modes[at] as usize) else {
@@ -300,6 +315,7 @@ fn ensemble(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
             feature: place(features[at], usize::MAX)?,
             mode,
             threshold: splits[at],
+            missing: tracks[at] || mode == Mode::Unequal,
             children: behind,
         };
     }

@@ -54,6 +54,8 @@ mod pool;
 mod power;
 mod product;
 mod quantised;
+mod ranked;
+mod ranked_steps;
 mod ranks;
 mod reader;
 mod recipe;
@@ -95,6 +97,7 @@ use crate::float::FloatGraph;
 
 pub use dimensions::Sizes;
 pub use operators::{operators, operators_of_microsoft, operators_of_models};
+pub use ranked::{Rounded, rounded};
 
 /// The largest file that is read, in bytes: weights of 32 bits for twice as many coefficients as an integer graph may have, since
 /// not all of them become some. Memory goes with the file, up to about ten times its bytes: as they came, decoded, as the
@@ -251,10 +254,11 @@ pub fn import_sized(onnx: &[u8], sizes: Sizes<'_>) -> Result<FloatGraph, ImportE
     let guarded = catch_unwind(AssertUnwindSafe(|| -> Result<FloatGraph, Fault> {
         zkml_reference::Model::admit(onnx).map_err(ImportError::from)?;
         let proto = ModelProto::decode(onnx).map_err(|e| Fault::reader(&e))?;
+        let kinds = ranked::kinds(&proto);
         let admitted = admit::admit(proto, sizes)?;
         let model = type_model(&admitted.proto).map_err(|e| Fault::reader(&e))?;
         let draft = translate::translate(&model, &admitted)?;
-        let graph = fuse::fuse(draft, &admitted.outputs)?;
+        let graph = fuse::fuse(draft, &admitted.outputs, &kinds)?;
         check_totals(&graph)?;
         Ok(graph)
     }));

@@ -166,7 +166,7 @@ fn gcd(a: usize, b: usize) -> usize {
 }
 
 /// In ascending order.
-fn divisors(n: usize) -> Vec<usize> {
+pub(super) fn divisors(n: usize) -> Vec<usize> {
     let small: Vec<usize> = (1..)
         .take_while(|d| d * d <= n)
         .filter(|&d| n.is_multiple_of(d))

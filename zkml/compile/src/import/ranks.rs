@@ -16,7 +16,8 @@ use super::wiring;
 use crate::float::{FloatMap, Interval};
 
 pub(super) const RECIPES: &[Recipe] = &[
-    // What is computed is a fraction of integers, and an input that is not finite is refused: neither is ever so.
+    // What is computed is a fraction of integers, and an input that is not finite is refused where this is asked of it: neither is
+    // ever so.
     Recipe::new("IsInf", never),
     Recipe::new("IsNaN", never),
     Recipe::several("TopK", top),
@@ -26,7 +27,8 @@ pub(super) const RECIPES: &[Recipe] = &[
 const MOST: usize = 128;
 
 fn never(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
-    call.computed(0)?;
+    let x = call.computed(0)?;
+    draft.finite.push(x);
     let len = call.shape.iter().product::<usize>();
     let made = constant(draft, call.name, &vec![0.0; len], call.shape)?;
     draft.whole(made, Interval::new(0, 0));

@@ -13,6 +13,8 @@ use crate::interval::Interval;
 
 /// Whole coefficients and the numbers of values that they span stay below this.
 const MOST: i64 = 1 << 40;
+/// The greatest whole coefficient: a rank's may be as many as there are thresholds.
+const MOST_COEFFICIENT: f64 = (1 << 20) as f64;
 /// Of the output: 1 and 0, held by a quotient of two bits.
 const MADE: TensorScale = TensorScale { exponent: 0, bits: 2 };
 
@@ -21,6 +23,9 @@ const MADE: TensorScale = TensorScale { exponent: 0, bits: 2 };
 pub struct Step {
     /// The coefficients; constants need not be whole.
     pub map: FloatMap,
+    /// By channel, whether it is 1 of a value that is missing; where nobody says so none is taken. No tensor holds such a value: it
+    /// is how the input that is compared gets its ranks.
+    pub missing: Option<Vec<bool>>,
 }
 
 impl Form for Step {
@@ -117,6 +122,18 @@ impl Form for Step {
 }
 
 impl Step {
+    /// Of values none of which is missing.
+    pub(crate) const fn new(map: FloatMap) -> Self {
+        Self { map, missing: None }
+    }
+
+    /// The same answers of whole numbers, as constants that are whole: `n + b > 0` is `n + ⌈b⌉ > 0`.
+    pub(crate) fn of_whole(&mut self) {
+        let (FloatMap::Dense { bias, .. } | FloatMap::Conv2d { bias, .. } | FloatMap::Affine { bias, .. }) =
+            &mut self.map;
+        bias.iter_mut().for_each(|b| *b = b.ceil());
+    }
+
     /// By channel, the least and the greatest that the map without its constant can be; `None` where a coefficient is not whole,
     /// or the span too wide.
     fn spans(&self, ranges: &[IntRange]) -> Option<Vec<(i64, i64)>> {
@@ -132,7 +149,7 @@ impl Step {
                     (c * each + i, 0)
                 };
                 let (w, range) = (*weight.get(at)?, ranges.get(k)?);
-                if w.fract() != 0.0 || w.abs() > 255.0 {
+                if w.fract() != 0.0 || w.abs() > MOST_COEFFICIENT {
                     return None;
                 }
                 // Ranges have 32 bits at most, so that no product overflows; sums are held below 2^40.
@@ -173,7 +190,7 @@ mod tests {
     fn the_shift_covers_every_accumulator() {
         let map = step(&[1.0, -1.0], 0.0);
         let ranges = [IntRange::signed(3), IntRange::unsigned(2)];
-        let spans = Step { map }.spans(&ranges).unwrap();
+        let spans = Step::new(map).spans(&ranges).unwrap();
         assert_eq!(spans, [(-4 - 3, 3)]);
         assert_eq!(shift(&spans), 4);
         assert_eq!(shift(&[(0, 15)]), 4);
@@ -182,9 +199,9 @@ mod tests {
 
     #[test]
     fn coefficients_that_are_not_whole_have_no_step() {
-        for (scale, range) in [(0.5, 8), (256.0, 8), (f64::NAN, 8), (255.0, 32)] {
+        for (scale, range) in [(0.5, 8), (2_097_152.0, 8), (f64::NAN, 8), (255.0, 32)] {
             let map = step(&[scale], 0.0);
-            let spans = Step { map }.spans(&[IntRange::signed(range)]);
+            let spans = Step::new(map).spans(&[IntRange::signed(range)]);
             assert_eq!(spans, None, "{scale}");
         }
     }

@@ -205,7 +205,7 @@ fn report(
         let values = samples.iter().filter_map(|s| s.get(at)).flat_map(|t| &t.values);
         Some(InputRange {
             name: graph.tensors.get(id.0 as usize)?.name.clone(),
-            magnitude: values.fold(0f64, |m, v| m.max(v.abs())),
+            magnitude: values.filter(|v| v.is_finite()).fold(0f64, |m, v| m.max(v.abs())),
         })
     });
     let names_class = outputs.iter().any(|info| names_classes(&info.shape)) || exact.contains(&true);

@@ -20,6 +20,7 @@ mod onnx;
 mod page;
 mod places;
 mod quantised;
+mod ranked;
 mod recipes;
 mod settled;
 mod sized;

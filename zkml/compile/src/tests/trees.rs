@@ -41,7 +41,7 @@ pub(super) fn of_models(onnx: Onnx, op: &str, output: &str, attributes: Vec<Attr
 
 /// One branch for each of these, each in a tree of its own: feature 0 against a threshold. What is true votes 2 for the tree's
 /// own target, what is false −1.
-fn stumps(branches: &[(&str, f32)], more: Vec<AttributeProto>) -> Onnx {
+pub(super) fn stumps(branches: &[(&str, f32)], more: Vec<AttributeProto>) -> Onnx {
     let trees = branches.len() as i64;
     let each = |of: [i64; 3]| (0..trees).flat_map(|_| of).collect::<Vec<i64>>();
     let own: Vec<i64> = (0..trees).flat_map(|t| [t; 3]).collect();
@@ -72,7 +72,7 @@ fn stumps(branches: &[(&str, f32)], more: Vec<AttributeProto>) -> Onnx {
     of_models(Onnx::new(&[1, 2]), "TreeEnsembleRegressor", "y", attributes)
 }
 
-const MODES: [&str; 6] = [
+pub(super) const MODES: [&str; 6] = [
     "BRANCH_LEQ",
     "BRANCH_LT",
     "BRANCH_GTE",
@@ -82,7 +82,7 @@ const MODES: [&str; 6] = [
 ];
 
 /// The integer graph, calibrated on what an input may reach.
-fn integers(bytes: &[u8], profile: Profile, reach: f64) -> (FloatGraph, IntGraph) {
+pub(super) fn integers(bytes: &[u8], profile: Profile, reach: f64) -> (FloatGraph, IntGraph) {
     let graph = import(bytes).unwrap();
     let sample = |size: f64| {
         let of = |id: &zkml::graph::TensorId| vec![size; graph.tensors[id.0 as usize].len()];
@@ -101,7 +101,7 @@ fn integers(bytes: &[u8], profile: Profile, reach: f64) -> (FloatGraph, IntGraph
     (graph, int)
 }
 
-fn answer(int: &IntGraph, row: &[f64]) -> Vec<f64> {
+pub(super) fn answer(int: &IntGraph, row: &[f64]) -> Vec<f64> {
     let info = &int.tensors[int.inputs[0].0 as usize];
     let input = FloatInput {
         shape: info.shape.iter().map(|&d| d as usize).collect(),
@@ -112,7 +112,7 @@ fn answer(int: &IntGraph, row: &[f64]) -> Vec<f64> {
     dequantise(&int.tensors[output], &values[output].values)
 }
 
-fn holds(mode: &str, x: f64, t: f64) -> bool {
+pub(super) fn holds(mode: &str, x: f64, t: f64) -> bool {
     match mode {
         "BRANCH_LEQ" => x <= t,
         "BRANCH_LT" => x < t,

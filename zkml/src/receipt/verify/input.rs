@@ -6,7 +6,9 @@ use super::super::report::{Report, number, share};
 use super::tensors::Tensors;
 use super::{Against, Verification};
 use crate::accuracy::{COARSE, output_error};
-use crate::graph::{FloatInput, IntTensor, TensorInfo, dequantise, quantise_input, rows};
+use crate::graph::{
+    FloatInput, IntTensor, Ranks, TensorInfo, dequantise, given_floats, quantise_input, rows,
+};
 use crate::receipt::Receipt;
 
 /// What the float model is run on.
@@ -37,8 +39,13 @@ pub(super) fn own(
             "Whose input this is was not checked (give --input): the answer is to the integers in the receipt, {}.",
             steps.join("; ")
         ));
+        let floats = proved().map(|(info, t)| given_floats(info, &t.values));
+        let Some(floats) = floats.collect() else {
+            report.fails("The receipt's input has a rank that no value has.");
+            return None;
+        };
         return Some(Own {
-            floats: proved().map(|(info, t)| dequantise(info, &t.values)).collect(),
+            floats,
             rows: manifest.batch as usize,
         });
     };
@@ -60,7 +67,12 @@ pub(super) fn own(
         }
     }
     report.holds(format!(
-        "The receipt's input is your input, rounded by the manifest's rule: {}.",
+        "The receipt's input is your input, {} by the manifest's rule: {}.",
+        if infos.iter().all(|info| info.ranks.is_some()) {
+            "ranked"
+        } else {
+            "rounded"
+        },
         said.join("; ")
     ));
     report.scope.own_input = true;
@@ -95,6 +107,9 @@ fn one(
                 "Your input `{name}` is not one that the model takes: {e}."
             ));
         }
+    }
+    if let Some(ranks) = &info.ranks {
+        return Ok(format!("`{name}` {}, exactly", ranked(ranks)));
     }
     let values = dequantise(info, &proved.values);
     // Each input by itself: what is small beside another is not small for its own answer.
@@ -132,12 +147,24 @@ fn one(
     ))
 }
 
+/// By what an input is held that is held by ranks: which side of each bound a value is on is all that its model asks of it.
+fn ranked(ranks: &Ranks) -> String {
+    let bounds = ranks.bounds();
+    format!(
+        "by its place among the {bounds} threshold{} that the model compares it with",
+        if bounds == 1 { "" } else { "s" }
+    )
+}
+
 fn stepped(info: &TensorInfo, tensor: &IntTensor) -> String {
     let distinct: BTreeSet<i64> = tensor.values.iter().copied().collect();
+    let held = match &info.ranks {
+        Some(ranks) => ranked(ranks),
+        None => format!("in steps of {}", number(info.step())),
+    };
     format!(
-        "`{}` in steps of {} with {} distinct value{}",
+        "`{}` {held} with {} distinct value{}",
         info.name,
-        number(info.step()),
         distinct.len(),
         if distinct.len() == 1 { "" } else { "s" }
     )

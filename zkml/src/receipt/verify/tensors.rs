@@ -81,7 +81,13 @@ fn fits(values: &BoundaryValues, info: Option<&TensorInfo>) -> Result<(), String
         ));
     }
     match values.values.iter().position(|v| !info.range.contains(*v)) {
-        Some(at) => Err(format!("Tensor `{name}` has a value out of its range at {at}.")),
+        Some(at) => return Err(format!("Tensor `{name}` has a value out of its range at {at}.")),
+        None => {}
+    }
+    // A range is a power of two wide, and there may be fewer ranks.
+    let ranked = |(at, rank): (usize, &i64)| info.ranks.as_ref().is_none_or(|of| *rank <= of.most(at));
+    match values.values.iter().enumerate().position(|value| !ranked(value)) {
+        Some(at) => Err(format!("Input `{name}` has a rank at {at} that no value has.")),
         None => Ok(()),
     }
 }

@@ -143,6 +143,22 @@ fn rejects_named_values_that_are_no_permutation_or_do_not_ascend() {
     ));
 }
 
+/// Said before the first challenge, and argued from there on: nothing but what the verifier derives itself is against it.
+#[test]
+fn rejects_an_output_that_a_prover_states_and_argues_from() {
+    for slice in &slices() {
+        for output in &slice.outputs {
+            for at in [0, output.len - 1] {
+                let mut case = Case::new(slice, NO_LIMBS, 3);
+                let value = &mut case.witness.values.get_mut(&output.id).unwrap()[at];
+                *value += if *value == output.range.hi() { -1 } else { 1 };
+                let (tensor, claim) = (output.id, Claim::Derived);
+                assert_eq!(case.refusal(), Refutation::Relation { tensor, claim }, "at {at}");
+            }
+        }
+    }
+}
+
 #[test]
 fn rejects_outputs_that_do_not_follow() {
     for slice in &slices() {

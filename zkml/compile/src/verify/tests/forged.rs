@@ -366,6 +366,7 @@ fn an_answer_that_is_no_number_is_refused() {
         range: zkml::graph::IntRange::signed(8),
         exponent: 0,
         whole: false,
+        ranks: None,
     };
     for float in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         let verdict = judge_outputs(&DEFAULT_RULE, &[(&info, &[0, 0])], &[vec![0.0, float]], &[]);

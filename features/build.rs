@@ -1,0 +1,3 @@
+//! Without a build script Cargo would not look at what build scripts and macros are made with.
+
+fn main() {}
