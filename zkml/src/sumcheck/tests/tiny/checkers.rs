@@ -99,7 +99,7 @@ fn for_all_inputs_one_output_passes_and_it_is_the_one_that_is_made_and_derived()
         let given = given.fold(vec![Vec::new()], |all: Vec<Vec<Vec<i64>>>, next| {
             let longer = |v: &Vec<Vec<i64>>| {
                 next.iter()
-                    .map(|x| [&v[..], &[x.clone()]].concat())
+                    .map(|x| [&v[..], std::slice::from_ref(x)].concat())
                     .collect::<Vec<_>>()
             };
             all.iter().flat_map(longer).collect()

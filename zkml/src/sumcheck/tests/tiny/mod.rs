@@ -198,13 +198,12 @@ impl<'a> Place<'a> {
 }
 
 /// Every vector of so many of these values.
-fn vectors(len: usize, values: impl Iterator<Item = i64> + Clone) -> Vec<Vec<i64>> {
+fn vectors(len: usize, values: impl Iterator<Item = i64>) -> Vec<Vec<i64>> {
+    let values: Vec<i64> = values.collect();
     (0..len).fold(vec![Vec::new()], |all, _| {
         let longer = |v: &Vec<i64>| {
-            values
-                .clone()
-                .map(|x| [&v[..], &[x]].concat())
-                .collect::<Vec<_>>()
+            let each = values.iter().map(|x| [&v[..], std::slice::from_ref(x)].concat());
+            each.collect::<Vec<_>>()
         };
         all.iter().flat_map(longer).collect()
     })
