@@ -19,7 +19,8 @@ pub(super) fn values_of(values: &Values, id: TensorId) -> &[i64] {
 /// See the module.
 pub(super) struct Columns<'a> {
     pub(super) layout: &'a Layout,
-    groups: Vec<(usize, Vec<F>)>,
+    /// Per group its coordinates and its cells, a row per column.
+    pub(super) groups: Vec<(usize, Vec<F>)>,
     /// How often each row of each table is looked up.
     counts: Vec<Vec<u64>>,
     /// The same of each explicit table.

@@ -3,6 +3,9 @@
 //! Conventions: a point's first coordinate belongs to the most significant bit of an index. `eq(p, i)` is the product over
 //! the bits of `p_j` where the bit is set and `1 − p_j` where it is not; the MLE of a vector at `p` is `Σ_i eq(p, i) · v_i`.
 
+use std::iter::Sum;
+use std::ops::{Add, Mul, Sub};
+
 use p3_field::extension::CubicTrinomialExtensionField;
 use p3_field::{BasedVectorSpace, PrimeCharacteristicRing, PrimeField64};
 use p3_goldilocks::Goldilocks;
@@ -23,6 +26,44 @@ pub(super) const EF_BYTES: usize = 8 * DEGREE;
 pub(super) fn signed(value: i64) -> F {
     let magnitude = F::from_u64(value.unsigned_abs());
     if value < 0 { -magnitude } else { magnitude }
+}
+
+/// What an identity between columns is written in: [`EF`] for a verifier, who has their MLEs at a point, and [`F`] for cells. Tests
+/// have small prime fields besides, in which they try every value of every column.
+pub(super) trait Ring:
+    Copy + PartialEq + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Sum
+{
+    /// The element of an integer.
+    fn integer(value: i64) -> Self;
+
+    /// `self · factor`.
+    fn times(self, factor: i64) -> Self;
+}
+
+impl Ring for F {
+    fn integer(value: i64) -> Self {
+        signed(value)
+    }
+
+    fn times(self, factor: i64) -> Self {
+        self * signed(factor)
+    }
+}
+
+impl Ring for EF {
+    fn integer(value: i64) -> Self {
+        signed(value).into()
+    }
+
+    fn times(self, factor: i64) -> Self {
+        self * signed(factor)
+    }
+}
+
+/// How many bits may be expressed modulo a prime: a number of so many bits, less one below 2^reach in absolute value and an offset
+/// below 2^reach, is below the prime in absolute value. So it is 0 if it is 0 modulo the prime.
+pub(super) const fn reach(modulus: u64) -> u32 {
+    modulus.ilog2() - 1
 }
 
 /// 2^exponent.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::axes::Axes;
 use super::error::{Fault, VerifyError};
 use super::explicit::Explicit;
-use super::field::{EF, power_of_two};
+use super::field::Ring;
 use super::table::Table;
 use crate::graph::{IntRange, TensorId};
 
@@ -44,20 +44,25 @@ impl Limbs {
     }
 
     /// `Σ 2^shift · limb`, from the values of all columns of the group.
-    pub(super) fn value(&self, columns: &[EF]) -> EF {
+    pub(super) fn value<R: Ring>(&self, columns: &[R]) -> R {
         self.parts
             .iter()
-            .map(|&(column, shift, _)| columns[column] * power_of_two(shift))
+            .map(|&(column, shift, _)| columns[column].times(1 << shift))
             .sum()
     }
 
     /// `Σ 2^shift · limb`, from the limbs' own values.
-    pub(super) fn value_of(&self, limbs: &[EF]) -> EF {
+    pub(super) fn value_of<R: Ring>(&self, limbs: &[R]) -> R {
         self.parts
             .iter()
             .zip(limbs)
-            .map(|(&(_, shift, _), &limb)| limb * power_of_two(shift))
+            .map(|(&(_, shift, _), &limb)| limb.times(1 << shift))
             .sum()
+    }
+
+    /// What a tensor has whose limbs express its values with an offset: `ones` is 1 at values, 0 at padding.
+    pub(super) fn less<R: Ring>(expressed: R, offset: i64, ones: R) -> R {
+        expressed - ones.times(offset)
     }
 }
 

@@ -21,7 +21,8 @@ use std::collections::BTreeMap;
 
 use p3_field::PrimeCharacteristicRing;
 
-use super::field::{EF, F};
+use super::axes::Axes;
+use super::field::{EF, F, Ring};
 use super::fingerprint::Fingerprint;
 use super::layout::{Layout, Side};
 use super::work::evaluation;
@@ -99,51 +100,88 @@ pub(super) fn work(layout: &Layout, side: Side) -> u64 {
     }
 }
 
-/// The prover's leaves of a block; `cube` gives a tensor's cells and `column` a group's first column.
-pub(super) fn fill<'c>(
+/// One leaf of a block: how often it is added, whether it has the instance's tag or that of padding, and both parts of its entry.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry<R> {
+    pub(super) times: R,
+    pub(super) inside: bool,
+    pub(super) first: R,
+    pub(super) second: R,
+}
+
+/// The entries of a block; `cube` gives a tensor's cells and `column` a group's first column.
+pub(super) fn entries<R: Ring>(
+    layout: &Layout,
+    side: Side,
+    cube: impl Fn(TensorId) -> Vec<R>,
+    column: impl Fn(usize) -> Vec<R>,
+) -> Vec<Entry<R>> {
+    let axes = |id| layout.tensor(id).map(|t| &t.axes);
+    let scattered = |axes: &Axes, values: &[i64]| {
+        let mut cube = vec![R::integer(0); 1 << axes.arity()];
+        axes.scatter_with(values, R::integer, &mut cube);
+        cube
+    };
+    let (axes, first, second) = match side {
+        Side::Output(id) | Side::Input(id) => (axes(id), cube(id), None),
+        Side::Reads { index, output } => (axes(output), cube(index), Some(cube(output))),
+        Side::Rows { input, .. } => {
+            let positions = axes(input).map_or_else(Vec::new, |a| scattered(a, &positions(a.len())));
+            (axes(input), positions, Some(cube(input)))
+        }
+        Side::Constants { table } => {
+            let table = &layout.explicit[table];
+            let [indices, entries] = table.rows().map(|values| scattered(&table.axes, &values));
+            (Some(&table.axes), indices, Some(entries))
+        }
+        Side::Padding { places } => {
+            return vec![Entry {
+                times: R::integer(-(places as i64)),
+                inside: false,
+                first: R::integer(0),
+                second: R::integer(0),
+            }];
+        }
+    };
+    let counts = match side {
+        Side::Rows { counts, .. } => Some(column(counts)),
+        Side::Constants { table } => Some(column(layout.explicit[table].counts)),
+        Side::Input(_) | Side::Output(_) | Side::Reads { .. } | Side::Padding { .. } => None,
+    };
+    let sign = match side {
+        Side::Rows { .. } | Side::Constants { .. } | Side::Input(_) => -1,
+        Side::Output(_) | Side::Reads { .. } | Side::Padding { .. } => 1,
+    };
+    let mut inside = vec![false; first.len()];
+    if let Some(axes) = axes {
+        axes.scatter_with(&vec![true; axes.len()], |v| v, &mut inside);
+    }
+    let entry = |(at, (inside, first))| Entry {
+        times: counts
+            .as_ref()
+            .map_or(R::integer(1), |c: &Vec<R>| c[at])
+            .times(sign),
+        inside,
+        first,
+        second: second.as_ref().map_or(R::integer(0), |s| s[at]),
+    };
+    inside.into_iter().zip(first).enumerate().map(entry).collect()
+}
+
+/// The prover's leaves of a block.
+pub(super) fn fill(
     layout: &Layout,
     (side, tag): (Side, u64),
     fingerprint: Fingerprint,
     cube: impl Fn(TensorId) -> Vec<F>,
-    column: impl Fn(usize) -> &'c [F],
+    column: impl Fn(usize) -> Vec<F>,
     [numerators, denominators]: [&mut [EF]; 2],
 ) {
-    let axes = |id| layout.tensor(id).map(|t| &t.axes);
-    let zeros = || F::zero_vec(denominators.len());
-    let (axes, first, second) = match side {
-        Side::Output(id) | Side::Input(id) => (axes(id), cube(id), zeros()),
-        Side::Reads { index, output } => (axes(output), cube(index), cube(output)),
-        Side::Rows { input, .. } => {
-            let positions = axes(input).map_or_else(Vec::new, |a| a.scatter(&positions(a.len())));
-            (axes(input), positions, cube(input))
-        }
-        Side::Constants { table } => {
-            let table = &layout.explicit[table];
-            let [indices, entries] = table.rows().map(|values| table.axes.scatter(&values));
-            (Some(&table.axes), indices, entries)
-        }
-        Side::Padding { places } => {
-            numerators.fill(-EF::from_u64(places));
-            denominators.fill(fingerprint.base(tag + 1));
-            return;
-        }
-    };
-    let mut take_away = |counts| {
-        for (n, &count) in numerators.iter_mut().zip(column(counts)) {
-            *n = -EF::from(count);
-        }
-    };
-    match side {
-        Side::Rows { counts, .. } => take_away(counts),
-        Side::Constants { table } => take_away(layout.explicit[table].counts),
-        Side::Input(_) => numerators.fill(-EF::ONE),
-        Side::Output(_) | Side::Reads { .. } | Side::Padding { .. } => numerators.fill(EF::ONE),
-    }
     let bases = [fingerprint.base(tag + 1), fingerprint.base(tag)];
-    let inside = axes.map_or_else(Vec::new, |a| a.scatter(&vec![1; a.len()]));
-    let cells = inside.iter().zip(&first).zip(&second);
-    for (d, ((&inside, &first), &second)) in denominators.iter_mut().zip(cells) {
-        *d = bases[usize::from(inside == F::ONE)] + first + fingerprint.beta() * second;
+    let leaves = numerators.iter_mut().zip(denominators);
+    for ((n, d), entry) in leaves.zip(entries(layout, side, cube, column)) {
+        *n = entry.times.into();
+        *d = bases[usize::from(entry.inside)] + entry.first + fingerprint.beta() * entry.second;
     }
 }
 

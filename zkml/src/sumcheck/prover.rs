@@ -158,7 +158,7 @@ fn look_up<V: Voice>(key: &Inner, sender: &mut Sender<V>, committed: &Committed,
                 (side, tag),
                 fingerprint,
                 |id| cube(layout, committed, values, id),
-                |group| commitment::column(committed, group, 0),
+                |group| commitment::column(committed, group, 0).to_vec(),
                 [numerators, denominators],
             ),
             Content::Rows { table } => {

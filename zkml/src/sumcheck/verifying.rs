@@ -11,8 +11,8 @@ use super::columns::Values;
 use super::commitment::Opened;
 use super::disclosed::Derived;
 use super::error::{Fault, VerifyError};
-use super::field::{EF, signed};
-use super::layout::{Home, Layout, Tensor};
+use super::field::EF;
+use super::layout::{Home, Layout, Limbs, Tensor};
 use super::transcript::Label;
 use crate::graph::TensorId;
 
@@ -178,7 +178,8 @@ impl<'a, C: Channel> Verifying<'a, C> {
             // z = q is not committed: it is what its limbs say, on values; its padding is 0.
             Home::Limbs { group, limbs, offset } => {
                 let parts = self.receive(Label::Claim, *group, limbs.columns().collect(), point)?;
-                Ok(limbs.value_of(&parts) - tensor.axes.all().indicator(point) * signed(*offset))
+                let ones = tensor.axes.all().indicator(point);
+                Ok(Limbs::less(limbs.value_of(&parts), *offset, ones))
             }
             Home::Wired => {
                 let [value] = self.channel.receive_array(Label::Claim)?;
@@ -196,7 +197,7 @@ impl<'a, C: Channel> Verifying<'a, C> {
             Home::Column { group, column } => Ok(self.opened[*group][0].values[*column]),
             Home::Limbs { group, limbs, offset } => {
                 let q = limbs.value(&self.opened[*group][0].values);
-                Ok(q - tensor.axes.all().indicator(point) * signed(*offset))
+                Ok(Limbs::less(q, *offset, tensor.axes.all().indicator(point)))
             }
             Home::Input(_) | Home::Output(_) | Home::Derived => self.public(id, point),
             Home::Wired => self.claim(id, point),

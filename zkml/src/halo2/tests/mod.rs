@@ -1,6 +1,7 @@
 //! Honest provers are believed, lying ones are not: [`lying`] tampers with the first phase and recomputes what follows
 //! honestly, [`gates`] shows for each gate a lie that it alone refuses, [`table_lies`] is both for reads of tables.
 
+mod extremes;
 mod gates;
 mod lying;
 mod public;

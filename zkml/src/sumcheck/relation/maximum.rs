@@ -15,7 +15,7 @@ use crate::sumcheck::axes::Axes;
 use crate::sumcheck::channel::Channel;
 use crate::sumcheck::columns::{Columns, Values, values_of};
 use crate::sumcheck::error::{Claim, LayoutError, ProveError, VerifyError};
-use crate::sumcheck::field::EF;
+use crate::sumcheck::field::{EF, Ring};
 use crate::sumcheck::layout::{Home, Layout, Limbs};
 use crate::sumcheck::placer::Placer;
 use crate::sumcheck::proving::{Proving, Voice};
@@ -216,30 +216,15 @@ impl Argue for Placed {
         let (end, chosen) = verify_weighted_sum(&mut state.channel, PRODUCTS, EF::ZERO, &point)?;
         let factors = state.open(self.group, &self.factors(), &chosen)?;
         state.channel.check(Claim::OneOfTwo.refuted(self.output), || {
-            let (above, below) = factors.split_at(factors.len() / 2);
-            let mut products = EF::ZERO;
-            for (k, weight) in gamma.powers().take(self.above.len()).enumerate() {
-                let part = |side: &[Limbs], values: &[EF]| {
-                    let width = values.len() / side.len();
-                    side[k].value_of(&values[k * width..(k + 1) * width])
-                };
-                products += weight * part(&self.above, above) * part(&self.below, below);
-            }
-            products == end
+            let products = self.products(&factors).zip(gamma.powers());
+            products.map(|(product, weight)| weight * product).sum::<EF>() == end
         })?;
 
-        // m_k = z − Σ_{i > k} above_i. So entry 0 of each window is m_0, and entry k is m_k − below_k: as many linear equations
-        // at ρ as there are entries, joined by powers of a new γ.
+        // As many linear equations at ρ as there are entries, joined by powers of a new γ.
         let gamma = state.channel.draw(Label::Gamma);
         let claim = state.channel.compute(|| {
-            let mut m = z - self.above.iter().map(|a| a.value(&values)).sum::<EF>();
-            let (mut claim, mut weight) = (m, EF::ONE);
-            for (above, below) in self.above.iter().zip(&self.below) {
-                m += above.value(&values);
-                weight *= gamma;
-                claim += weight * (m - below.value(&values));
-            }
-            claim
+            let entries = self.entries(&values, z).into_iter().zip(gamma.powers());
+            entries.map(|(entry, weight)| weight * entry).sum::<EF>()
         });
         let (end, chosen) = verify_sum(&mut state.channel, ROUNDS, claim, from.arity())?;
         let x = state.claim(self.input, &chosen)?;
@@ -306,9 +291,32 @@ fn coefficients(windows: &Windows, weights: &[EF], eq: &[EF], from: &Axes) -> Ve
     from.all().spread(&values)
 }
 
+/// What holds at each place, and so of MLEs at a point.
 impl Placed {
+    /// The entries of the window, from all columns of the group and the output's value: `m_k = z − Σ_{i > k} above_i`, so entry 0
+    /// is `m_0`, and entry k is `m_k − below_k`.
+    pub(in crate::sumcheck) fn entries<R: Ring>(&self, columns: &[R], z: R) -> Vec<R> {
+        let mut m = z - self.above.iter().map(|a| a.value(columns)).sum::<R>();
+        let mut entries = vec![m];
+        for (above, below) in self.above.iter().zip(&self.below) {
+            m = m + above.value(columns);
+            entries.push(m - below.value(columns));
+        }
+        entries
+    }
+
+    /// `above_k · below_k`, each of which is 0, from the values of [`Self::factors`].
+    pub(in crate::sumcheck) fn products<R: Ring>(&self, factors: &[R]) -> impl Iterator<Item = R> {
+        let (above, below) = factors.split_at(factors.len() / 2);
+        let part = |side: &[Limbs], k: usize, values: &[R]| {
+            let width = values.len() / side.len();
+            side[k].value_of(&values[k * width..(k + 1) * width])
+        };
+        (0..self.above.len()).map(move |k| part(&self.above, k, above) * part(&self.below, k, below))
+    }
+
     /// Columns that the product sum-check ends in: every limb of every `above`, then of every `below`.
-    fn factors(&self) -> Vec<usize> {
+    pub(in crate::sumcheck) fn factors(&self) -> Vec<usize> {
         self.above
             .iter()
             .chain(&self.below)

@@ -11,7 +11,6 @@ use crate::relations::Relation;
 use crate::sumcheck::channel::Channel;
 use crate::sumcheck::columns::{Columns, Values, values_of};
 use crate::sumcheck::error::{Claim, LayoutError, ProveError, VerifyError};
-use crate::sumcheck::field::signed;
 use crate::sumcheck::layout::{Home, Layout, Limbs};
 use crate::sumcheck::placer::Placer;
 use crate::sumcheck::proving::{Proving, Voice};
@@ -134,7 +133,7 @@ impl Argue for Placed {
         let claim = state.claim(tensor, &opened.point)?;
         let ones = state.layout().groups[group].axes.all().indicator(&opened.point);
         state.channel.check(Claim::Range.refuted(tensor), || {
-            limbs.value(&opened.values) + ones * signed(lo) == claim
+            Limbs::less(limbs.value(&opened.values), -lo, ones) == claim
         })
     }
 

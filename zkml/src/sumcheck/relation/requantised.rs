@@ -5,6 +5,7 @@
 //! both by limbs of exact width. The decomposition of a number below 2^(bits+S) ≤ 2^62 is unique, and `acc` is below 2^62 in
 //! absolute value, so equality modulo p is equality of integers and `q` is the one that the relation defines.
 
+use p3_field::{PrimeCharacteristicRing, PrimeField64};
 use serde::Serialize;
 
 use super::form::{Form, bias_at};
@@ -17,7 +18,7 @@ use crate::sumcheck::channel::Channel;
 use crate::sumcheck::columns::{Columns, Values, values_of};
 use crate::sumcheck::disclosed;
 use crate::sumcheck::error::{Claim, Fault, LayoutError, ProveError, VerifyError};
-use crate::sumcheck::field::{EF, power_of_two, signed};
+use crate::sumcheck::field::{EF, F, Ring, reach, signed};
 use crate::sumcheck::layout::{Home, Layout, Limbs, Second};
 use crate::sumcheck::placer::Placer;
 use crate::sumcheck::proving::{Proving, Voice};
@@ -32,7 +33,7 @@ const ROUNDS: [Label; 2] = [Label::ProductRound, Label::ProductPoint];
 /// Steps for each accumulator that a proof names.
 const NAMED: u64 = 20;
 /// What limbs can express stays below 2^62, as accumulators do.
-const MAX_EXPRESSED_BITS: u32 = 62;
+const MAX_EXPRESSED_BITS: u32 = reach(F::ORDER_U64);
 
 /// How a requantised output follows from the quotient's limbs.
 #[derive(Debug, Clone, Serialize)]
@@ -265,7 +266,7 @@ impl Argue for Placed {
                     .collect::<Vec<_>>()
             };
             let mut quotient = state.combine(group, limbs);
-            let half = signed(1 << (self.requantise.bits - 1));
+            let half = signed(self.half());
             quotient.iter_mut().for_each(|q| *q -= half);
             let pairs = vec![[lift(*sign), quotient]];
             let chosen = prove_sum(&mut state.sender, ROUNDS, pairs, Some(&point));
@@ -285,7 +286,6 @@ impl Argue for Placed {
         state: &mut Verifying<'_, C>,
     ) -> Result<(), VerifyError> {
         let axes = state.layout().axes(self.output)?;
-        let shift = u32::from(self.requantise.shift);
         // Where nothing is looked up there is no point yet. It is drawn here, after the commitment: an output whose accumulators
         // are wrong anywhere is wrong at it with probability ≥ 1 − arity/|EF|.
         let (point, values) = match self.group {
@@ -299,9 +299,16 @@ impl Argue for Placed {
         let accumulator = match &self.quotient {
             Quotient::Named => state.accumulators(self.output, &point)?,
             quotient => {
-                let quotient = quotient_at(state, self, quotient, (&point, &values), ones)?;
-                let expressed = self.remainder.value(&values) + quotient * power_of_two(shift);
-                expressed - ones * signed(disclosed::offset(self.requantise))
+                let public = match quotient {
+                    // Whose range the verifier has checked: it is its own proof of range.
+                    Quotient::Public => state.public(self.output, &point)?,
+                    _ => EF::ZERO,
+                };
+                if let Quotient::Signed { limbs, sign } = quotient {
+                    verify_sign(state, self, limbs, *sign, &point, &values)?;
+                }
+                self.accumulator(&values, public, ones)
+                    .ok_or(VerifyError::Fault(Fault::OtherStep(self.output)))?
             }
         };
         match (relation, &self.factors, self.forms.first()) {
@@ -353,28 +360,29 @@ impl Argue for Placed {
     }
 }
 
-/// `q + 2^(bits−1)` at the point, from what was looked up there; `ones` is the indicator of values.
-fn quotient_at<C: Channel>(
-    state: &mut Verifying<'_, C>,
-    step: &Placed,
-    quotient: &Quotient,
-    (point, values): (&[EF], &[EF]),
-    ones: EF,
-) -> Result<EF, VerifyError> {
-    Ok(match quotient {
-        Quotient::Limbs(limbs) => limbs.value(values),
-        // A public quotient, whose range the verifier has checked, is its own proof of range.
-        Quotient::Public => {
-            state.public(step.output, point)? + ones * signed(1 << (step.requantise.bits - 1))
-        }
-        // (q', z) was looked up together: z is the rectified q.
-        Quotient::Activation { column } => values[*column],
-        Quotient::Signed { limbs, sign } => {
-            verify_sign(state, step, limbs, *sign, point, values)?;
-            limbs.value(values)
-        }
-        Quotient::Named => return Err(VerifyError::Fault(Fault::OtherStep(step.output))),
-    })
+/// What holds at each place, and so of MLEs at a point; `ones` is 1 at values and 0 at padding.
+impl Placed {
+    /// The accumulator, from all columns of the group and the output's value if that is public; none where it is named.
+    pub(in crate::sumcheck) fn accumulator<R: Ring>(&self, columns: &[R], public: R, ones: R) -> Option<R> {
+        let quotient = match &self.quotient {
+            Quotient::Limbs(limbs) | Quotient::Signed { limbs, .. } => limbs.value(columns),
+            Quotient::Public => public + ones.times(self.half()),
+            // (q', z) was looked up together: z is the rectified q.
+            Quotient::Activation { column } => columns[*column],
+            Quotient::Named => return None,
+        };
+        let expressed = self.remainder.value(columns) + quotient.times(1 << self.requantise.shift);
+        Some(expressed - ones.times(disclosed::offset(self.requantise)))
+    }
+
+    /// `z`, from the sign and `q'`. At padding both are 0, and so is `z`.
+    pub(in crate::sumcheck) fn rectified<R: Ring>(&self, sign: R, quotient: R) -> R {
+        sign * (quotient - R::integer(self.half()))
+    }
+
+    fn half(&self) -> i64 {
+        1 << (self.requantise.bits - 1)
+    }
 }
 
 /// `z = sign · q` everywhere, where `sign` was looked up with the top limb of `q'`: 1 exactly if `q ≥ 0`.
@@ -398,11 +406,10 @@ fn verify_sign<C: Channel>(
     let (end, chosen) = verify_weighted_sum(&mut state.channel, ROUNDS, z, point)?;
     let columns: Vec<_> = limbs.columns().chain([sign]).collect();
     let factors = state.open(group, &columns, &chosen)?;
-    let half = signed(1 << (step.requantise.bits - 1));
     let (sign, parts) = factors
         .split_last()
         .ok_or(VerifyError::Fault(Fault::OtherStep(step.output)))?;
     state.channel.check(Claim::Rectified.refuted(step.output), || {
-        *sign * (limbs.value_of(parts) - half) == end
+        step.rectified(*sign, limbs.value_of(parts)) == end
     })
 }

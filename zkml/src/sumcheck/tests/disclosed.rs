@@ -31,8 +31,8 @@ fn views(values: &[Vec<i64>]) -> Vec<&[i64]> {
     values.iter().map(Vec::as_slice).collect()
 }
 
-/// One named number is another, and everything after it follows from that.
-fn lie(case: &mut Case, slice: &SliceRelations, tensor: TensorId, at: usize, by: i64) {
+/// Some named numbers are others, and everything after them follows from that.
+fn lie(case: &mut Case, slice: &SliceRelations, tensor: TensorId, others: &[(usize, i64)]) {
     let key = case.key.clone();
     let plan = &key.inner.plan;
     let mut columns = Columns::new(&plan.layout);
@@ -46,7 +46,7 @@ fn lie(case: &mut Case, slice: &SliceRelations, tensor: TensorId, at: usize, by:
         };
         if output == tensor {
             let mut named = case.witness.named[&output].clone();
-            named[at] += by;
+            others.iter().for_each(|&(at, by)| named[at] += by);
             columns.name(output, &named);
             let (_, followed) = relation.follow(&values, Some(&named)).unwrap().unwrap();
             made = followed.into_iter().collect::<Option<_>>().unwrap();
@@ -74,13 +74,16 @@ fn rejects_accumulators_that_are_not_those_of_the_map_or_the_product() {
                 Some(Relation::Product { .. }) => Claim::Product,
                 _ => continue,
             };
-            for at in [0, named.len - 1] {
+            for places in [0..1, named.len - 1..named.len, 0..named.len] {
                 for by in [1, 1 << (named.width / 2)] {
                     let mut case = Case::new(slice, NO_LIMBS, 3);
                     let honest = case.witness.values.clone();
-                    let number = case.witness.named[&named.tensor][at] + named.offset;
-                    let by = if number + by < 1 << named.width { by } else { -by };
-                    lie(&mut case, slice, named.tensor, at, by);
+                    let other = |at: usize| {
+                        let number = case.witness.named[&named.tensor][at] + named.offset;
+                        (at, if number + by < 1 << named.width { by } else { -by })
+                    };
+                    let others: Vec<_> = places.clone().map(other).collect();
+                    lie(&mut case, slice, named.tensor, &others);
                     same += usize::from(case.witness.values == honest);
                     let tensor = named.tensor;
                     assert_eq!(case.refusal(), Refutation::Relation { tensor, claim });

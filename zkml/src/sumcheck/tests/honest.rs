@@ -15,7 +15,7 @@ fn views(values: &[Vec<i64>]) -> Vec<&[i64]> {
 }
 
 /// Proves, checks the whole witness with the plain checkers, verifies.
-fn round_trip(slice: &SliceRelations, limb_bits: u8, inputs: &[Vec<i64>]) {
+pub(super) fn round_trip(slice: &SliceRelations, limb_bits: u8, inputs: &[Vec<i64>]) {
     let key = Key::new(slice, SliceParameters { limb_bits }).unwrap();
     let made = prove(&key, &statement(), &views(inputs)).unwrap();
     let witness = Witness::new(&key.inner.plan, slice, &views(inputs)).unwrap();

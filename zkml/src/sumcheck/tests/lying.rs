@@ -137,7 +137,7 @@ fn padded() -> SliceRelations {
     b.slice
 }
 
-fn slices() -> Vec<(SliceRelations, u8)> {
+pub(super) fn slices() -> Vec<(SliceRelations, u8)> {
     // Limbs so narrow that activations are cut and need their sign, and so wide that they are looked up whole.
     vec![
         (small(), 4),

@@ -1,23 +1,29 @@
 //! Honest provers are believed, lying ones are not.
 //!
-//! [`slices`] makes slices, [`honest`] compares with the plain checkers, [`lying`] lies in the witness and argues honestly
-//! from it ([`multiset`] in permutations and reads, [`tables`] in reads of explicit tables, [`rows`] in rows of a constant,
-//! [`disclosed`] in accumulators that stand in the proof), [`alone`] lies so well that only one check is left to refuse,
-//! [`tampered`] changes what was said, [`counts`] counts it. [`account`] counts the bits again, by others' sums;
-//! [`gkr`] tries the argument of the look-ups by itself.
+//! [`slices`] makes slices, [`honest`] and [`extremes`] compare with the plain checkers, [`lying`] lies in the witness and argues
+//! honestly from it ([`multiset`] in permutations and reads, [`tables`] in reads of explicit tables, [`rows`] in rows of a
+//! constant, [`disclosed`] in accumulators that stand in the proof), [`forged`] lets all follow from the lie, [`alone`] lies so
+//! well that only one check is left to refuse, [`tampered`] changes what was said, [`counts`] counts it, [`products`] what products
+//! may be and cost. [`tiny`] tries all assignments of all columns over small fields. [`account`] counts the bits again, by others'
+//! sums; [`gkr`] tries the argument of the look-ups by itself; [`findings`] holds the page to its list of attacks.
 
 mod account;
 mod alone;
 mod counts;
 mod disclosed;
+mod extremes;
+mod findings;
+mod forged;
 mod gkr;
 mod honest;
 mod lying;
 mod multiset;
+mod products;
 mod rows;
 pub(crate) mod slices;
 mod tables;
 mod tampered;
+mod tiny;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};

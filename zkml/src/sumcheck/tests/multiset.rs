@@ -1,5 +1,7 @@
 //! Provers that lie about permutations and reads. The tensors lied about are read by nothing else, so nothing else refuses.
 
+use std::collections::BTreeSet;
+
 use p3_field::PrimeCharacteristicRing;
 
 use super::lying::{Case, SUM};
@@ -105,6 +107,40 @@ fn rejects_a_value_that_is_not_there_or_too_often() {
         // In place of 1.
         put(&mut case, 0, 0, value);
         assert!(refused(case), "{value}");
+    }
+}
+
+/// Tags of tables are below 2^10, whatever function and width; each instance has two of its own, that of its values and that of its
+/// padding. So no row, read or padding of one stands for another's.
+#[test]
+fn all_tags_of_a_plan_differ() {
+    use crate::sumcheck::table::{Function, Table};
+    let functions = [Function::Range, Function::Relu, Function::Sign];
+    let tables = functions
+        .into_iter()
+        .flat_map(|function| (1..=64).map(move |width| Table { function, width }));
+    let tags: BTreeSet<u64> = tables.clone().map(Table::tag).collect();
+    assert_eq!(tags.len(), tables.count());
+    assert!(tags.iter().all(|tag| *tag < multiset::tag(0)));
+
+    let mut b = Builder::new(1);
+    let x = b.input(9, IntRange::signed(6));
+    let i = b.input(5, IntRange::unsigned(3));
+    for n in 0..40 {
+        b.table(x, |v| v * n);
+        b.read(x, i);
+        b.permutation(x);
+    }
+    let y = b.wired(x, None);
+    b.output(y);
+    let mut slices = super::lying::slices();
+    slices.push((b.slice, 8));
+    for (slice, limb_bits) in slices {
+        let layout = plan::Plan::new(&slice, limb_bits).unwrap().layout;
+        let tables = layout.tables.iter().map(|t| t.tag());
+        let instances = (0..multiset::instances(&layout).count()).map(multiset::tag);
+        let all: Vec<u64> = tables.chain(instances.flat_map(|tag| [tag, tag + 1])).collect();
+        assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len(), "{all:?}");
     }
 }
 

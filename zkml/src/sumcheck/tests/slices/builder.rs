@@ -95,6 +95,17 @@ impl Builder {
         output
     }
 
+    /// The last relation, which is a map, ends in another requantisation; inputs are chosen so that they fit it.
+    pub(crate) fn requantise(&mut self, other: Requantise) {
+        if let Some(Relation::Requantised {
+            requantise, output, ..
+        }) = self.slice.relations.last_mut()
+        {
+            *requantise = other;
+            self.tensors[output.0 as usize].1 = other.output_range();
+        }
+    }
+
     pub(crate) fn weights(&mut self, len: usize, magnitude: i64) -> Vec<i64> {
         (0..len)
             .map(|_| self.rng.gen_range(-magnitude..=magnitude))

@@ -1,12 +1,14 @@
 //! Slices of every relation, fixed and random.
 
 mod builder;
+mod extremes;
 
 use std::collections::BTreeMap;
 
 use rand::{Rng, RngCore};
 
 pub(crate) use self::builder::{Builder, rng, statement};
+pub(crate) use self::extremes::{all_values, has_no_output, of_each_relation, pattern};
 use crate::graph::{Activation, IntRange, LinearMap, Product, TensorId, Windows};
 use crate::relations::{Relation, SliceRelations};
 use crate::sumcheck::plan::Plan;
@@ -201,10 +203,11 @@ pub(crate) fn digits() -> SliceRelations {
     let x = b.input(64, IntRange::unsigned(8));
     let requantised = |b: &mut Builder, x: usize, map, activation| {
         let y = b.linear(&[x], map, 7, activation);
-        if let Some(Relation::Requantised { requantise, .. }) = b.slice.relations.last_mut() {
-            requantise.shift += requantise.bits.saturating_sub(9);
-            requantise.bits = requantise.bits.min(9);
-            b.tensors[y].1 = requantise.output_range();
+        if let Some(Relation::Requantised { requantise, .. }) = b.slice.relations.last() {
+            let mut narrow = *requantise;
+            narrow.shift += requantise.bits.saturating_sub(9);
+            narrow.bits = requantise.bits.min(9);
+            b.requantise(narrow);
         }
         y
     };
