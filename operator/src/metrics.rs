@@ -15,8 +15,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry};
 use zkinfer_crds::RequestUid;
-use zkinfer_crds::k8s::InferenceRequestStatus;
 use zkinfer_crds::k8s::request_status::SliceCounts;
+use zkinfer_crds::k8s::{InferenceRequestStatus, Truth};
 use zkinfer_spans::Context;
 
 /// Sets of labels, with their names.
@@ -59,6 +59,9 @@ labels! {
     }
     struct Namespace {
         namespace: String,
+    }
+    struct OfModel {
+        model: String,
     }
     struct Why {
         reason: &'static str,
@@ -129,6 +132,7 @@ pub struct Metrics {
     store_bytes: Family<Stored, Gauge>,
     store_room: Gauge,
     namespace_up: Family<Namespace, Gauge>,
+    slo_met: Family<OfModel, Gauge>,
     model_bytes: Gauge,
     run_bytes: Gauge,
     weights_sent: Gauge,
@@ -232,6 +236,12 @@ impl Default for Metrics {
             "Whether a namespace of --namespaces may be read: 1, or 0",
             Family::default(),
         );
+        let slo_met = family(
+            r,
+            "slo_met",
+            "Whether a Model's requests are answered as its spec.slo says: 1, or 0; of one that has none, or too few, nothing",
+            Family::default(),
+        );
         let model_bytes = family(
             r,
             "model_memory_bytes",
@@ -287,6 +297,7 @@ impl Default for Metrics {
             store_bytes,
             store_room,
             namespace_up,
+            slo_met,
             model_bytes,
             run_bytes,
             weights_sent,
@@ -398,9 +409,9 @@ impl Metrics {
         self.store_up.set(i64::from(up));
     }
 
-    /// What the artifact store holds, and the room that it is said to have.
-    pub fn stored(&self, blobs: u64, receipts: u64, room: u64) {
-        for (what, bytes) in [("blobs", blobs), ("receipts", receipts)] {
+    /// What the artifact store holds of blobs, of receipts and of segments of the ledger, and the room that it is said to have.
+    pub fn stored(&self, [blobs, receipts, ledger]: [u64; 3], room: u64) {
+        for (what, bytes) in [("blobs", blobs), ("receipts", receipts), ("ledger", ledger)] {
             self.store_bytes.get_or_create(&Stored { what }).set(bytes as i64);
         }
         self.store_room.set(room as i64);
@@ -412,6 +423,22 @@ impl Metrics {
         self.namespace_up
             .get_or_create(&Namespace { namespace })
             .set(i64::from(up));
+    }
+
+    /// Whether a Model, by namespace and name, meets its objectives; anything but yes and no is nothing.
+    pub fn slo(&self, (namespace, model): &(String, String), met: Option<Truth>) {
+        let of = OfModel {
+            model: format!("{namespace}/{model}"),
+        };
+        let met = match met {
+            Some(Truth::True) => 1,
+            Some(Truth::False) => 0,
+            Some(Truth::Unknown) | None => {
+                self.slo_met.remove(&of);
+                return;
+            }
+        };
+        self.slo_met.get_or_create(&of).set(met);
     }
 
     /// Memory that loaded models take, and requests at work.

@@ -327,6 +327,14 @@ pub struct Retention {
     /// What receipts may take together before the oldest go. Absent: there is no bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt_bytes: Option<Memory>,
+    /// Days after which a segment of the ledger goes that a checkpoint stands for: who verifies begins with the checkpoint from then
+    /// on. Absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 3650))]
+    pub ledger_days: Option<u32>,
+    /// What segments of the ledger may take together before the oldest go that a checkpoint stands for. Absent: there is no bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger_bytes: Option<Memory>,
     /// The room of the store, for the alert that foretells a full one. Absent: nobody is told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store_bytes: Option<Memory>,
@@ -344,6 +352,8 @@ impl Default for Retention {
             input_days: None,
             receipt_days: None,
             receipt_bytes: None,
+            ledger_days: None,
+            ledger_bytes: None,
             store_bytes: None,
         }
     }

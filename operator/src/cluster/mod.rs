@@ -44,7 +44,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-pub use segments::{Segments, SegmentsError, WeighError, Weighed};
+pub use segments::{Opened, Segments, SegmentsError, WeighError, Weighed};
 pub use settings::{RunError, RunOptions, Settings, Setup, Stop, setup, stop_signal, stopped, tell_spans};
 
 use self::auth::TokenReviews;
@@ -58,7 +58,7 @@ use self::reviews::Turns;
 use self::told::Told;
 use crate::artifacts::Artifacts;
 use crate::controllers::Given;
-use crate::dispatch::{self, Dispatcher, TokenKey};
+use crate::dispatch::{Dispatcher, TokenKey};
 use crate::fleet::JobIndex;
 use crate::gateway::{Bodies, Clients, Gateway, Uploads};
 use crate::in_force::InForce;
@@ -147,13 +147,16 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
         );
     }
     let dispatcher = dispatcher(&artifacts, key, options.settings.rules.leases);
-    let entries = dispatch::entries(&artifacts).await?;
-    dispatcher.remember(&entries);
     let validator = settings::validator_keys(&client, &options.settings.namespace).await?;
-    let segments = Arc::new(Segments::open_or_hold(&artifacts, validator, &entries).await?);
-    let site = Site {
-        ledger: Totals::of(options.settings.rules.scoring.clone(), &entries),
+    let Opened {
         segments,
+        ledger,
+        standing,
+    } = Segments::open_or_hold(&artifacts, validator).await?;
+    dispatcher.remember(ledger.entries(), &standing);
+    let site = Site {
+        ledger: Totals::of_ledger(options.settings.rules.scoring.clone(), &ledger, &standing),
+        segments: Arc::new(segments),
         health: Some(settings::listen(&options.health_address).await?),
         gateway: settings::listen(&options.gateway_address).await?,
         web: settings::web(options.web_address.as_deref()).await?,
@@ -273,6 +276,12 @@ pub async fn operate(site: Site, options: Settings, stop: Stop) {
     tasks.spawn(jobs::run(Arc::clone(&world)));
     if runner.is_none() {
         tasks.spawn(sweep::run(Arc::clone(&ctx)));
+        let (kept, known) = (Arc::clone(&segments), Arc::clone(&world));
+        tasks.spawn(async move {
+            // What is kept follows from the rule and the retention in force.
+            known.settings_are_known().await;
+            kept.keep(Arc::clone(&known.in_force)).await;
+        });
     }
     tasks.spawn(consents::run(Arc::clone(&ctx)));
     let tried = Arc::clone(&world);

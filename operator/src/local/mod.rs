@@ -204,7 +204,7 @@ pub async fn run(
     });
     let floats = reference::start(&worker, &folders.logs).map_err(LocalError::Reference)?;
     let settings = settings(options, &worker, &address, floats.socket.clone())?;
-    let entries = dispatch::entries(&artifacts).await?;
+    let entries = dispatch::entries(&artifacts, |_| false).await?;
     let path = options.state.join("validator.key");
     let validator = validator::key(&path).map_err(|source| LocalError::Path { path, source })?;
     let segments = Segments::open(&artifacts, validator, &entries).await;

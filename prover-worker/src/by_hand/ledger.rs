@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use zkinfer_crds::Identity;
-use zkinfer_scoring::ledger::{Head, Ledger, LedgerError};
+use zkinfer_scoring::ledger::{Head, Ledger, LedgerError, Segment};
 use zkinfer_scoring::{Entry, Rule, RuleError, Score, Scores, Zero};
 
 use crate::args::{Format, LedgerArgs, LedgerCommand, ScoringArgs};
@@ -86,7 +86,7 @@ pub(super) fn read(args: &LedgerArgs) -> Result<Result<Checked, (PathBuf, Ledger
     })
 }
 
-/// Segments by number, and the head if there is one.
+/// Segments by number, and the head if there is one. Where the first ones are gone the checkpoint stands for all up to its number.
 pub(super) fn in_folder(folder: &Path) -> Result<(Vec<PathBuf>, Option<PathBuf>), UsageError> {
     let bad = |e: std::io::Error| UsageError::new(format!("cannot read {}: {e}", folder.display()));
     let mut numbered = Vec::new();
@@ -97,15 +97,22 @@ pub(super) fn in_folder(folder: &Path) -> Result<(Vec<PathBuf>, Option<PathBuf>)
             .and_then(|name| name.to_str()?.parse::<u64>().ok());
         numbered.extend(number.map(|number| (number, path)));
     }
-    if numbered.is_empty() {
+    numbered.sort();
+    let (checkpoint, mut segments) = (folder.join("checkpoint"), Vec::new());
+    let whole = numbered.first().is_some_and(|(first, _)| *first == 0);
+    if !whole && checkpoint.is_file() {
+        // What is no checkpoint is told of with its file, when it is read in its turn.
+        let last = Segment::decode(&files::read(&checkpoint)?).map(|segment| segment.sequence);
+        numbered.retain(|(number, _)| last.as_ref().is_ok_and(|last| number > last));
+        segments.push(checkpoint);
+    } else if numbered.is_empty() {
         return Err(UsageError::new(format!(
             "{} has no segment: a file whose name is a number",
             folder.display()
         )));
     }
-    numbered.sort();
     let head = folder.join("head");
-    let segments = numbered.into_iter().map(|(_, path)| path).collect();
+    segments.extend(numbered.into_iter().map(|(_, path)| path));
     Ok((segments, head.is_file().then_some(head)))
 }
 
@@ -294,8 +301,10 @@ fn steps(scores: &Scores, score: &Score) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use ed25519_dalek::SigningKey;
-    use zkinfer_scoring::ledger::{Chain, Content, RuleRecord};
+    use zkinfer_scoring::ledger::{Chain, Content, RuleRecord, compact};
     use zkinfer_scoring::{Constants, RuleName};
 
     use super::*;
@@ -317,6 +326,54 @@ mod tests {
         let names: Vec<_> = segments.iter().filter_map(|p| p.file_name()?.to_str()).collect();
         assert_eq!(names, ["00000000000000000009", "00000000000000000010"]);
         assert_eq!(head, Some(folder.path().join("head")));
+    }
+
+    #[test]
+    fn where_the_first_segments_are_gone_a_folder_is_read_from_its_checkpoint() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = SigningKey::from_bytes(&[1; 32]);
+        let mut chain = Chain::new(Identity::new(key.verifying_key().to_bytes()));
+        let mut ledger = Ledger::default();
+        for number in 0..4u64 {
+            let (bytes, next) = chain.append(Content::Entries(Vec::new()), &key).unwrap();
+            std::fs::write(folder.path().join(format!("{number:020}")), &bytes).unwrap();
+            chain = next;
+            ledger.add(&bytes, None).unwrap();
+            if number == 2 {
+                let checkpoint = compact(&ledger, 0, &BTreeSet::new(), 0, &key).unwrap();
+                std::fs::write(folder.path().join("checkpoint"), checkpoint).unwrap();
+            }
+        }
+        std::fs::write(
+            folder.path().join("head"),
+            chain.head(1).unwrap().sign(&key).unwrap(),
+        )
+        .unwrap();
+        let args = || LedgerArgs {
+            segments: vec![folder.path().to_owned()],
+            head: None,
+            validator: None,
+        };
+        let holds = || {
+            let read = read(&args()).unwrap();
+            read.is_ok_and(|checked| checked.head.is_some() && checked.ledger.chain() == Ok(chain))
+        };
+        assert_eq!(
+            in_folder(folder.path()).unwrap().0.len(),
+            4,
+            "whole: the checkpoint says nothing more"
+        );
+        assert!(holds());
+        std::fs::remove_file(folder.path().join(format!("{:020}", 0))).unwrap();
+        assert_eq!(
+            in_folder(folder.path()).unwrap().0.len(),
+            2,
+            "the checkpoint and what follows it"
+        );
+        assert!(holds());
+        std::fs::write(folder.path().join("checkpoint"), b"zkinfer").unwrap();
+        let wrong = read(&args()).unwrap().err().unwrap();
+        assert_eq!(wrong.0, folder.path().join("checkpoint"));
     }
 
     #[test]

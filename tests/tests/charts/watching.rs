@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use zkinfer_crds::RequestUid;
 use zkinfer_crds::k8s::request_status::SliceCounts;
-use zkinfer_crds::k8s::{InferenceRequestStatus, RequestPhase};
+use zkinfer_crds::k8s::{InferenceRequestStatus, RequestPhase, Truth};
 use zkinfer_operator::metrics::Metrics;
 use zkinfer_tests::cluster::can_run;
 use zkinfer_tests::helm::{chart, of_kind};
@@ -31,7 +31,8 @@ fn metrics() -> BTreeMap<String, BTreeSet<String>> {
     metrics.slices(SliceCounts::default());
     metrics.jobs(1);
     metrics.store(true);
-    metrics.stored(1, 1, 1);
+    metrics.stored([1, 1, 1], 1);
+    metrics.slo(&("a".to_owned(), "b".to_owned()), Some(Truth::True));
     metrics.namespace("a", true);
     metrics.memory(1, 1);
     metrics.weights_sent(1);
