@@ -7,7 +7,6 @@ use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use http::Method;
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
@@ -19,104 +18,11 @@ use zkinfer_crds::k8s::request_status::SliceCounts;
 use zkinfer_crds::k8s::{InferenceRequestStatus, Truth};
 use zkinfer_spans::Context;
 
-/// Sets of labels, with their names.
-macro_rules! labels {
-    ($(struct $set:ident { $($label:ident: $type:ty,)+ })+) => {
-        $(
-            #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-            struct $set {
-                $($label: $type,)+
-            }
+mod shapes;
 
-            impl Labels for $set {
-                const NAMES: &'static [&'static str] = &[$(stringify!($label)),+];
-            }
-        )+
-    };
-}
-
-labels! {
-    struct Reconcile {
-        kind: &'static str,
-        ok: &'static str,
-    }
-    struct Write {
-        method: &'static str,
-        resource: String,
-    }
-    struct Verdict {
-        pool: String,
-        verdict: &'static str,
-    }
-    struct Phase {
-        phase: &'static str,
-    }
-    struct State {
-        state: &'static str,
-    }
-    struct Stored {
-        what: &'static str,
-    }
-    struct Namespace {
-        namespace: String,
-    }
-    struct OfModel {
-        model: String,
-    }
-    struct Why {
-        reason: &'static str,
-    }
-    struct Trace {
-        trace_id: String,
-    }
-}
-
-/// A set of labels.
-trait Labels {
-    /// Their names.
-    const NAMES: &'static [&'static str];
-}
-
-/// What Prometheus calls a metric and its samples.
-trait Shape {
-    /// Its type.
-    const TYPE: &'static str;
-    /// What its name ends with where it is read.
-    const SUFFIX: &'static str;
-    /// Its labels.
-    const LABELS: &'static [&'static str];
-}
-
-impl Shape for Counter {
-    const TYPE: &'static str = "counter";
-    const SUFFIX: &'static str = "_total";
-    const LABELS: &'static [&'static str] = &[];
-}
-
-impl Shape for Gauge {
-    const TYPE: &'static str = "gauge";
-    const SUFFIX: &'static str = "";
-    const LABELS: &'static [&'static str] = &[];
-}
-
-impl Shape for Histogram {
-    const TYPE: &'static str = "histogram";
-    const SUFFIX: &'static str = "";
-    const LABELS: &'static [&'static str] = &[];
-}
-
-/// With each bucket goes an example: the trace of a request whose value fell into it last.
-impl Shape for HistogramWithExemplars<Trace> {
-    const TYPE: &'static str = "histogram";
-    const SUFFIX: &'static str = "";
-    const LABELS: &'static [&'static str] = &[];
-}
-
-impl<L: Labels, M: Shape> Shape for Family<L, M> {
-    const TYPE: &'static str = M::TYPE;
-    const SUFFIX: &'static str = M::SUFFIX;
-    const LABELS: &'static [&'static str] = L::NAMES;
-}
+use self::shapes::{
+    Namespace, OfModel, OfNamespace, Phase, Reconcile, Shape, State, Stored, Trace, Verdict, Why, Write,
+};
 
 /// See the module.
 pub struct Metrics {
@@ -131,6 +37,8 @@ pub struct Metrics {
     store_up: Gauge,
     store_bytes: Family<Stored, Gauge>,
     store_room: Gauge,
+    namespace_bytes: Family<OfNamespace, Gauge>,
+    namespace_quota: Family<OfNamespace, Gauge>,
     namespace_up: Family<Namespace, Gauge>,
     slo_met: Family<OfModel, Gauge>,
     model_bytes: Gauge,
@@ -230,6 +138,18 @@ impl Default for Metrics {
             "What the Validator says that the artifact store has room for; 0: nothing",
             Gauge::default(),
         );
+        let namespace_bytes = family(
+            r,
+            "namespace_bytes",
+            "What a namespace takes of the artifact store at the last sweep, of what it has a quota of: uploads, receipts, inputs",
+            Family::default(),
+        );
+        let namespace_quota = family(
+            r,
+            "namespace_quota_bytes",
+            "What it may take, by the Validator's quotas",
+            Family::default(),
+        );
         let namespace_up = family(
             r,
             "namespace_up",
@@ -296,6 +216,8 @@ impl Default for Metrics {
             store_up,
             store_bytes,
             store_room,
+            namespace_bytes,
+            namespace_quota,
             namespace_up,
             slo_met,
             model_bytes,
@@ -415,6 +337,18 @@ impl Metrics {
             self.store_bytes.get_or_create(&Stored { what }).set(bytes as i64);
         }
         self.store_room.set(room as i64);
+    }
+
+    /// What namespaces take of what they have a quota of, and how much that is; all others take nothing that is told.
+    pub fn usage(&self, all: impl IntoIterator<Item = (String, &'static str, [u64; 2])>) {
+        self.namespace_bytes.clear();
+        self.namespace_quota.clear();
+        let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        for (namespace, what, [taken, quota]) in all {
+            let of = OfNamespace { namespace, what };
+            self.namespace_bytes.get_or_create(&of).set(bytes(taken));
+            self.namespace_quota.get_or_create(&of).set(bytes(quota));
+        }
     }
 
     /// Whether a namespace that the operator was told may be read.

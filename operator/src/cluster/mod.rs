@@ -31,10 +31,11 @@ mod segments;
 mod settings;
 mod sweep;
 mod told;
+mod usage;
 mod viewers;
 mod weights;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
@@ -67,7 +68,9 @@ use crate::runs::{Outbox, Rooms, Shelf};
 use crate::scoring::Totals;
 use crate::web::{Shown, Web};
 use crate::weights::Published;
-use crate::world::{self, AtWork, Consents, Events, LOOK, Pace, Part, Ready, Scope, StoreHealth, World};
+use crate::world::{
+    self, AtWork, Consents, Events, LOOK, Pace, Part, Ready, Scope, StoreHealth, Usage, World,
+};
 
 /// How long the gateway waits for runs from before a restart.
 const RESUME_TIME: Duration = Duration::from_secs(30);
@@ -230,8 +233,10 @@ pub async fn operate(site: Site, options: Settings, stop: Stop) {
         consents: Consents::new(Arc::clone(&in_force), runner.is_some()),
         artifacts,
         store: StoreHealth::default(),
+        usage: Usage::default(),
         in_force,
         ledger_held: segments.held().map(str::to_owned),
+        ledger_end: Mutex::default(),
         weights: Published::default(),
         dispatcher,
         jobs: JobIndex::default(),
@@ -272,6 +277,7 @@ pub async fn operate(site: Site, options: Settings, stop: Stop) {
         known.settings_are_known().await;
         written.run(pause, named).await;
     });
+    tasks.spawn(told::follow(Arc::clone(&world), Arc::clone(&segments)));
     tasks.spawn(weights::run(Arc::clone(&ctx), Arc::clone(&segments)));
     tasks.spawn(jobs::run(Arc::clone(&world)));
     if runner.is_none() {

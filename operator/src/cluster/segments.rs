@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
 use zkinfer_crds::Identity;
-use zkinfer_scoring::Rule;
 use zkinfer_scoring::ledger::{Chain, Content, Ledger, LedgerError, MAX_ENTRIES, RuleRecord};
+use zkinfer_scoring::{BUCKET_MILLIS, Rule};
 
 use crate::artifacts::{ArtifactError, Artifacts};
 use crate::dispatch::signed::{self, Refused, Signed, SignedError};
@@ -107,6 +107,22 @@ impl Keys {
     }
 }
 
+/// Those of these entries that no checkpoint has counted. One of before the time from which a checkpoint has all is counted, wherever
+/// it comes from, such as a copy of `ledger/` that is older than the segments: in a second segment its claim would break the chain.
+fn uncounted(standing: Vec<Entry>, ledger: &Ledger) -> Vec<Entry> {
+    let from = ledger.whole_from();
+    // What is of another version is in no segment.
+    let counted = |entry: &Entry| entry.at / BUCKET_MILLIS < from && entry.scored().is_some();
+    let (counted, standing): (Vec<_>, Vec<_>) = standing.into_iter().partition(counted);
+    if !counted.is_empty() {
+        tracing::warn!(
+            entries = counted.len(),
+            "entries that the ledger's checkpoint has counted stand by themselves again"
+        );
+    }
+    standing
+}
+
 /// The ledger as it was found at the start, and who goes on with it.
 pub struct Opened {
     /// Who goes on with it.
@@ -157,6 +173,7 @@ impl Segments {
             Err(error) => return Err(error),
         };
         let standing = dispatch::entries(artifacts, |claim| signed.ledger.has(claim)).await?;
+        let standing = uncounted(standing, &signed.ledger);
         let mut segments = match &held {
             None => Self::go_on(artifacts, keys, &signed, &standing),
             Some(_) => Self::go_on(artifacts, keys, &Signed::default(), &[]),

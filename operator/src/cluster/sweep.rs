@@ -15,6 +15,7 @@ use zkinfer_crds::{Digest, RequestUid};
 
 use super::operator::Operator;
 use super::retention::{Rule, keeps_input, least, total};
+use super::usage;
 use crate::artifacts::ArtifactError;
 use crate::world::Part;
 
@@ -77,6 +78,7 @@ async fn sweep(ctx: &Operator) -> Result<(), ArtifactError> {
     ctx.world
         .metrics
         .stored([total(&blobs), total(&receipts), ledger], room);
+    usage::count(ctx, &blobs, &receipts).await?;
     let rule = Rule::of_receipts(&retention);
     if rule.applies(&receipts) {
         let unfinished = receipts_of_unfinished(ctx);

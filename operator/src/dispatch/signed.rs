@@ -122,7 +122,7 @@ pub async fn read(artifacts: &Artifacts, keys: &[Identity]) -> Result<Signed, Si
             let own = stored(artifacts, here.clone().filter(|number| *number == last)).await?;
             let after = stored(artifacts, here.filter(|number| *number > last)).await?;
             let end = head.clone();
-            match blocking(move || follow(&checkpoint, &own, &after, end.as_ref())).await? {
+            match blocking(move || follow(&checkpoint, &own, after, end.as_ref())).await? {
                 Ok((ledger, begun)) => {
                     return Ok(Signed {
                         ledger,
@@ -197,7 +197,7 @@ fn begun(bytes: &[u8], keys: &[Identity], head: Option<&Bytes>) -> Result<u64, R
 fn follow(
     checkpoint: &[u8],
     own: &[(u64, Bytes)],
-    after: &[(u64, Bytes)],
+    after: Vec<(u64, Bytes)>,
     head: Option<&Bytes>,
 ) -> Result<(Ledger, Chain), Refused> {
     let mut ledger = Ledger::default();
@@ -214,8 +214,9 @@ fn follow(
         }
     }
     let head = Head::decode(head.ok_or(Refused::NoHead)?).map_err(Refused::Stale)?;
+    // Each is let go once it was read.
     for (_, bytes) in after {
-        ledger.add(bytes, None).map_err(Refused::Stale)?;
+        ledger.add(&bytes, None).map_err(Refused::Stale)?;
     }
     match ends(&ledger, &head) {
         Ok(()) => Ok((ledger, chain)),
@@ -264,12 +265,9 @@ async fn whole(
     let segments = stored(artifacts, numbers.iter().copied()).await?;
     let ledger = blocking(move || {
         let mut ledger = Ledger::default();
-        for (sequence, bytes) in &segments {
-            let broken = |error| SignedError::Broken {
-                sequence: *sequence,
-                error,
-            };
-            ledger.add(bytes, None).map_err(broken)?;
+        for (sequence, bytes) in segments {
+            let broken = |error| SignedError::Broken { sequence, error };
+            ledger.add(&bytes, None).map_err(broken)?;
         }
         let next = ledger.chain().map_or(0, |chain| chain.next);
         let broken = |error| SignedError::Broken {

@@ -365,6 +365,7 @@ fn settings(
             // The store of local mode is never swept.
             retention: Default::default(),
             limits: Default::default(),
+            quotas: Default::default(),
             stats: Default::default(),
             scoring: Rule::default(),
             benchmarks: None,

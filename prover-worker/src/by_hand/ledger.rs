@@ -5,8 +5,8 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use zkinfer_crds::Identity;
-use zkinfer_scoring::ledger::{Head, Ledger, LedgerError, Segment};
+use zkinfer_crds::{Digest, Identity};
+use zkinfer_scoring::ledger::{Content, Head, Ledger, LedgerError, Segment};
 use zkinfer_scoring::{Entry, Rule, RuleError, Score, Scores, Zero};
 
 use crate::args::{Format, LedgerArgs, LedgerCommand, ScoringArgs};
@@ -72,6 +72,18 @@ pub(super) fn read(args: &LedgerArgs) -> Result<Result<Checked, (PathBuf, Ledger
             return Ok(Err((path.clone(), error)));
         }
     }
+    // Where all segments are there, what stands for some of them has to be true.
+    if let [folder] = args.segments.as_slice()
+        && folder.join("checkpoint").is_file()
+        && segments
+            .first()
+            .is_some_and(|first| !first.ends_with("checkpoint"))
+    {
+        let path = folder.join("checkpoint");
+        if let Err(error) = borne_out(&ledger, &segments, &files::read(&path)?)? {
+            return Ok(Err((path, error)));
+        }
+    }
     let Some(path) = args.head.clone().or(beside) else {
         return Ok(Ok(Checked { ledger, head: None }));
     };
@@ -84,6 +96,35 @@ pub(super) fn read(args: &LedgerArgs) -> Result<Result<Checked, (PathBuf, Ledger
         }),
         Err(error) => Err((path, error)),
     })
+}
+
+/// Whether a checkpoint says what the segments come to that it stands for, which are here with all that follow.
+fn borne_out(
+    ledger: &Ledger,
+    segments: &[PathBuf],
+    bytes: &[u8],
+) -> Result<Result<(), LedgerError>, UsageError> {
+    let segment = match Segment::decode(bytes) {
+        Ok(segment) => segment,
+        Err(error) => return Ok(Err(error)),
+    };
+    let Content::Checkpoint(checkpoint) = segment.content else {
+        return Ok(Err(LedgerError::Magic("a ledger's checkpoint")));
+    };
+    let last = usize::try_from(segment.sequence)
+        .ok()
+        .and_then(|last| segments.get(last));
+    let Some(last) = last else {
+        return Ok(Err(LedgerError::Untrue("how many segments there are")));
+    };
+    if Digest::of(&files::read(last)?) != segment.previous {
+        return Ok(Err(LedgerError::Untrue("the last of them")));
+    }
+    let many = usize::try_from(checkpoint.entries).unwrap_or(usize::MAX);
+    let entries = ledger.entries().get(..many);
+    Ok(entries
+        .ok_or(LedgerError::Untrue("how many claims have ended"))
+        .and_then(|entries| checkpoint.stands_for(entries)))
 }
 
 /// Segments by number, and the head if there is one. Where the first ones are gone the checkpoint stands for all up to its number.
@@ -304,7 +345,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use ed25519_dalek::SigningKey;
-    use zkinfer_scoring::ledger::{Chain, Content, RuleRecord, compact};
+    use zkinfer_scoring::ledger::{Chain, RuleRecord, compact};
     use zkinfer_scoring::{Constants, RuleName};
 
     use super::*;
@@ -364,6 +405,24 @@ mod tests {
             "whole: the checkpoint says nothing more"
         );
         assert!(holds());
+        // One that stands for other segments is not true.
+        let good = std::fs::read(folder.path().join("checkpoint")).unwrap();
+        let (other, _) = Chain::new(chain.validator)
+            .append(Content::Rotation(chain.validator), &key)
+            .unwrap();
+        let mut others = Ledger::default();
+        others.add(&other, None).unwrap();
+        let lie = compact(&others, 0, &BTreeSet::new(), 0, &key).unwrap();
+        std::fs::write(folder.path().join("checkpoint"), lie).unwrap();
+        let wrong = read(&args()).unwrap().err().unwrap();
+        assert_eq!(
+            wrong,
+            (
+                folder.path().join("checkpoint"),
+                LedgerError::Untrue("the last of them")
+            )
+        );
+        std::fs::write(folder.path().join("checkpoint"), good).unwrap();
         std::fs::remove_file(folder.path().join(format!("{:020}", 0))).unwrap();
         assert_eq!(
             in_folder(folder.path()).unwrap().0.len(),

@@ -39,6 +39,30 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// Whether it says what these entries come to, which are those of all segments that it stands for, in their order. Of hours that it
+    /// has forgotten nothing is said.
+    ///
+    /// # Errors
+    /// What is otherwise.
+    pub fn stands_for(&self, entries: &[Entry]) -> Result<(), LedgerError> {
+        let same = |same: bool, what| same.then_some(()).ok_or(LedgerError::Untrue(what));
+        same(entries.len() as u64 == self.entries, "how many claims have ended")?;
+        let standing: BTreeSet<ClaimId> = self.kept.iter().map(|entry| entry.claim).collect();
+        let (kept, old): (Vec<&Entry>, Vec<&Entry>) = entries
+            .iter()
+            .partition(|entry| entry.at / BUCKET_MILLIS >= self.from || standing.contains(&entry.claim));
+        same(kept.into_iter().eq(&self.kept), "which claims bear on scores")?;
+        let (mut hours, mut lifetimes) = (Hours::new(), Lifetimes::new());
+        for entry in old {
+            hours::add(&mut hours, entry);
+            lifetime::add(&mut lifetimes, entry);
+        }
+        same(lifetimes == self.lifetimes, "what a miner has done")?;
+        let first = self.hours.keys().next().map_or(u64::MAX, |(hour, ..)| *hour);
+        hours.retain(|(hour, ..), _| *hour >= first);
+        same(hours == self.hours, "what ended in an hour")
+    }
+
     pub(super) fn put(&self, out: &mut Vec<u8>) -> Result<(), LedgerError> {
         let Self {
             kept,

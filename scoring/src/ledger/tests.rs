@@ -286,6 +286,43 @@ fn compacted_bit_by_bit_it_is_what_it_is_compacted_at_once() {
 }
 
 #[test]
+fn a_checkpoint_is_held_against_the_segments_that_it_stands_for() {
+    let entries: Vec<Entry> = (0..40)
+        .map(|n| Entry {
+            at: NOW - n * HOUR,
+            ..full(n)
+        })
+        .collect();
+    let (segments, _) = written(&entries.chunks(10).map(<[Entry]>::to_vec).collect::<Vec<_>>());
+    let bytes = compacted(&read(&segments).unwrap(), NOW);
+    let Content::Checkpoint(true_one) = Segment::decode(&bytes).unwrap().content else {
+        panic!()
+    };
+    assert_eq!(true_one.stands_for(&entries), Ok(()));
+    let lies = |change: &dyn Fn(&mut Checkpoint)| {
+        let mut lie = true_one.clone();
+        change(&mut lie);
+        lie.stands_for(&entries).unwrap_err().to_string()
+    };
+    for (lie, what) in [
+        (lies(&|of| of.entries += 1), "how many claims have ended"),
+        (lies(&|of| drop(of.kept.pop())), "which claims bear on scores"),
+        (lies(&|of| of.kept[3].micros = 1), "which claims bear on scores"),
+        (lies(&|of| of.from -= 1), "which claims bear on scores"),
+        (
+            lies(&|of| of.lifetimes.values_mut().for_each(|one| one.work += 1)),
+            "what a miner has done",
+        ),
+        (
+            lies(&|of| of.hours.values_mut().for_each(|hour| hour.requests += 1)),
+            "what ended in an hour",
+        ),
+    ] {
+        assert!(lie.contains(what), "{what}: {lie}");
+    }
+}
+
+#[test]
 fn a_claim_that_is_asked_for_stays_whole_however_old_and_is_counted_when_it_is_not() {
     let old = |n: u64| Entry {
         at: NOW - 60 * HOUR,

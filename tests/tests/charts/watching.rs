@@ -32,6 +32,7 @@ fn metrics() -> BTreeMap<String, BTreeSet<String>> {
     metrics.jobs(1);
     metrics.store(true);
     metrics.stored([1, 1, 1], 1);
+    metrics.usage([("a".to_owned(), "uploads", [1, 2])]);
     metrics.slo(&("a".to_owned(), "b".to_owned()), Some(Truth::True));
     metrics.namespace("a", true);
     metrics.memory(1, 1);

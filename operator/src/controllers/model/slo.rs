@@ -101,7 +101,10 @@ pub fn judge(slo: &Slo, window: &[Answered], missed: Option<&str>) -> Told {
     let judged = [
         slo.success_millionths.map(|least| {
             let met = enough(succeeded, ended, least, missed == Some(reason::TOO_FEW_SUCCEED));
-            let said = format!("{succeeded} of {ended} requests have succeeded, of at least {}", percent(least));
+            let said = format!(
+                "{succeeded} of {ended} requests have succeeded, of at least {}",
+                percent(least)
+            );
             (ended, met, reason::TOO_FEW_SUCCEED, said)
         }),
         slo.p95_seconds.map(|most| {

@@ -137,6 +137,20 @@ async fn what_a_checkpoint_counts_stands_by_itself_no_more_and_is_in_no_segment_
 }
 
 #[tokio::test]
+async fn an_entry_that_was_counted_and_comes_back_with_an_older_copy_is_in_no_second_segment() {
+    let artifacts = compacted(0).await;
+    assert!(artifacts.ledger_entry(claim(5).claim).await.unwrap().is_none());
+    stand(&artifacts, &claim(5)).await;
+    stand(&artifacts, &claim(450)).await;
+    let opened = Segments::open_or_hold(&artifacts, key(1)).await.unwrap();
+    let standing: Vec<_> = opened.standing.iter().map(|entry| entry.claim).collect();
+    assert_eq!(standing, [claim(450).claim]);
+    opened.segments.write().await.unwrap();
+    let whole = from_the_first(&artifacts, &[ours()]).await.unwrap();
+    assert_eq!(whole.ledger.entries().len(), 401, "each claim once");
+}
+
+#[tokio::test]
 async fn an_operator_that_ends_between_its_steps_loses_nothing() {
     let artifacts = compacted(0).await;
     let before = artifacts.ledger_checkpoint().await.unwrap().unwrap();

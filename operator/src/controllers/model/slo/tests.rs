@@ -34,22 +34,43 @@ fn fewer_than_twenty_requests_say_nothing_however_bad_they_are() {
     assert_eq!(judged(both, &[], None), few);
     assert_eq!(judged(both, &[(19, Failed)], Some("TooFewSucceed")), few);
     assert_eq!(judged(both, &[(19, Succeeded(99))], Some("TooSlow")), few);
-    assert_eq!(judged(both, &[(20, Succeeded(9))], None), (Truth::True, "ObjectivesMet"));
+    assert_eq!(
+        judged(both, &[(20, Succeeded(9))], None),
+        (Truth::True, "ObjectivesMet")
+    );
     // What can be judged is: nobody waits for times where all fail.
-    assert_eq!(judged(both, &[(20, Failed)], None), (Truth::False, "TooFewSucceed"));
-    assert_eq!(judged(both, &[(20, Unfinished(11))], None), (Truth::False, "TooSlow"));
+    assert_eq!(
+        judged(both, &[(20, Failed)], None),
+        (Truth::False, "TooFewSucceed")
+    );
+    assert_eq!(
+        judged(both, &[(20, Unfinished(11))], None),
+        (Truth::False, "TooSlow")
+    );
 }
 
 #[test]
 fn one_in_twenty_may_be_slow_and_no_more() {
     let ten = slo(Some(10), None);
     let met = (Truth::True, "ObjectivesMet");
-    assert_eq!(judged(ten, &[(19, Succeeded(10)), (1, Succeeded(600))], None), met);
+    assert_eq!(
+        judged(ten, &[(19, Succeeded(10)), (1, Succeeded(600))], None),
+        met
+    );
     let slow = (Truth::False, "TooSlow");
-    assert_eq!(judged(ten, &[(18, Succeeded(10)), (2, Succeeded(11))], None), slow);
+    assert_eq!(
+        judged(ten, &[(18, Succeeded(10)), (2, Succeeded(11))], None),
+        slow
+    );
     // One that waits counts as soon as it is too slow, and not before.
-    assert_eq!(judged(ten, &[(20, Succeeded(1)), (2, Unfinished(11))], None), slow);
-    assert_eq!(judged(ten, &[(20, Succeeded(1)), (50, Unfinished(10))], None), met);
+    assert_eq!(
+        judged(ten, &[(20, Succeeded(1)), (2, Unfinished(11))], None),
+        slow
+    );
+    assert_eq!(
+        judged(ten, &[(20, Succeeded(1)), (50, Unfinished(10))], None),
+        met
+    );
     // A failure is no answer, quick or slow.
     assert_eq!(judged(ten, &[(20, Succeeded(1)), (50, Failed)], None), met);
 }
@@ -57,12 +78,18 @@ fn one_in_twenty_may_be_slow_and_no_more() {
 #[test]
 fn as_many_may_fail_as_the_objective_leaves() {
     let of = slo(None, Some(990_000));
-    assert_eq!(judged(of, &[(99, Succeeded(1)), (1, Failed)], None), (Truth::True, "ObjectivesMet"));
+    assert_eq!(
+        judged(of, &[(99, Succeeded(1)), (1, Failed)], None),
+        (Truth::True, "ObjectivesMet")
+    );
     let missed = (Truth::False, "TooFewSucceed");
     assert_eq!(judged(of, &[(98, Succeeded(1)), (2, Failed)], None), missed);
     let all = slo(None, Some(1_000_000));
     assert_eq!(judged(all, &[(5000, Succeeded(1)), (1, Failed)], None), missed);
-    assert_eq!(judged(all, &[(20, Succeeded(1))], Some("TooFewSucceed")), (Truth::True, "ObjectivesMet"));
+    assert_eq!(
+        judged(all, &[(20, Succeeded(1))], Some("TooFewSucceed")),
+        (Truth::True, "ObjectivesMet")
+    );
 }
 
 #[test]
@@ -75,7 +102,11 @@ fn what_was_missed_is_met_again_with_a_tenth_to_spare() {
         (9, Some("TooSlow"), met),
         (10, Some("TooFewSucceed"), met),
     ] {
-        assert_eq!(judged(ten, &[(20, Succeeded(took))], missed), expected, "{took} {missed:?}");
+        assert_eq!(
+            judged(ten, &[(20, Succeeded(took))], missed),
+            expected,
+            "{took} {missed:?}"
+        );
     }
     let success = slo(None, Some(900_000));
     for (failed, missed, expected) in [
@@ -116,7 +147,9 @@ fn request(spec: serde_json::Value, status: serde_json::Value) -> InferenceReque
 }
 
 fn ended(phase: &str, reason: &str, ago: i64) -> serde_json::Value {
-    let finished = k8s_openapi::jiff::Timestamp::from_second(NOW - ago).unwrap().to_string();
+    let finished = k8s_openapi::jiff::Timestamp::from_second(NOW - ago)
+        .unwrap()
+        .to_string();
     json!({ "phase": phase, "finishedAt": finished, "conditions": [{
         "type": "Ready", "status": "False", "reason": reason, "message": "", "lastTransitionTime": finished,
     }] })
@@ -126,9 +159,22 @@ fn ended(phase: &str, reason: &str, ago: i64) -> serde_json::Value {
 fn only_what_is_not_its_clients_doing_counts_against_a_model() {
     let of = |spec, status| Answered::of(&request(spec, status), NOW, 1);
     let plain = || json!({});
-    assert_eq!(of(plain(), ended("Succeeded", "ReceiptWritten", 3000)), Some(Succeeded(4200)));
-    assert_eq!(of(plain(), ended("Succeeded", "ReceiptWritten", 3601)), None, "it is of before the window");
-    for why in ["DeadlineExceeded", "TooManyAttempts", "AccuracyExceeded", "InternalError", "ModelFailed"] {
+    assert_eq!(
+        of(plain(), ended("Succeeded", "ReceiptWritten", 3000)),
+        Some(Succeeded(4200))
+    );
+    assert_eq!(
+        of(plain(), ended("Succeeded", "ReceiptWritten", 3601)),
+        None,
+        "it is of before the window"
+    );
+    for why in [
+        "DeadlineExceeded",
+        "TooManyAttempts",
+        "AccuracyExceeded",
+        "InternalError",
+        "ModelFailed",
+    ] {
         assert_eq!(of(plain(), ended("Failed", why, 5)), Some(Failed), "{why}");
     }
     for why in OF_THE_CLIENT {
