@@ -209,7 +209,7 @@ mod tests {
         assert!(goes(0, r#"{"ledgerDays":1}"#).is_empty());
         assert_eq!(goes(7, r#"{"ledgerBytes":"12"}"#), [3, 4]);
         assert_eq!(goes(4, r#"{"ledgerBytes":"12"}"#), [3]);
-        assert_eq!(goes(7, r#"{"ledgerDays":5,"ledgerBytes":"7"}"#), [3, 4, 5]);
+        assert_eq!(goes(7, r#"{"ledgerDays":5,"ledgerBytes":"7"}"#), [3, 4, 5, 6]);
     }
 
     #[test]
