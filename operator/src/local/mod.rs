@@ -362,8 +362,7 @@ fn settings(
             source_urls: Vec::new(),
             consent: None,
             allowed_srs: Vec::new(),
-            // The store of local mode is never swept.
-            retention: Default::default(),
+            retention: Default::default(), // The store of local mode is never swept.
             limits: Default::default(),
             quotas: Default::default(),
             stats: Default::default(),
